@@ -1,0 +1,44 @@
+import type { Digest } from "../../core/digest.js";
+import type { Activation, Revision, Signed, Trust } from "../../core/model.js";
+
+/**
+ * One append-only log of signed records, as this control plane knows it: every record
+ * that was committed, verified and obeys the log's law, in order. What does not verify
+ * is skipped, counted and logged, and never shows here.
+ */
+export interface RecordLog<Body> {
+  /** The last record, or undefined while the log is empty. */
+  head(): Signed<Body> | undefined;
+  /** The record with this number, epoch or sequence. */
+  find(key: number): Signed<Body> | undefined;
+  /** All records, oldest first. The array is not changed afterwards. */
+  list(): readonly Signed<Body>[];
+  /**
+   * Appends `next` if the head is still the record before it: first to this control plane's own
+   * copy's journal of intents, then to the stream by compare-and-set, then to the own fsynced copy.
+   * Resolves once it is committed and visible through `head`. Fails with `conflict` if somebody
+   * else was first (true with racing writers on a cluster), `unavailable` if NATS is away.
+   */
+  append(next: Signed<Body>): Promise<void>;
+  /** Calls `listener` for every record that becomes visible from now on, our own included. Returns the way to stop it. */
+  onRecord(listener: (record: Signed<Body>) => void): () => void;
+}
+
+/** Content by its SHA-256, write-once: units and snapshot lists. */
+export interface BlobStore {
+  /** Stores `bytes` durably (stream and own copy); storing them again is harmless. */
+  put(bytes: Uint8Array): Promise<Digest>;
+  /** The bytes with this digest, checked; undefined if nobody has them. */
+  get(digest: Digest): Promise<Uint8Array | undefined>;
+}
+
+/** Everything a control plane keeps. */
+export interface Ledger {
+  readonly revisions: RecordLog<Revision>;
+  readonly activations: RecordLog<Activation>;
+  readonly trust: RecordLog<Trust>;
+  readonly blobs: BlobStore;
+  /** What is wrong with the logs now, for people: skipped records, equivocation, a lost stream. */
+  problems(): readonly string[];
+  close(): Promise<void>;
+}

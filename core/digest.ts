@@ -1,0 +1,34 @@
+import { createHash } from "node:crypto";
+import { AshlarError } from "./errors.js";
+
+declare const brand: unique symbol;
+
+/** A SHA-256 in lower-case hexadecimal, 64 characters. */
+export type Digest = string & { readonly [brand]: "Digest" };
+
+/** What stands where there is nothing before: the parent of revision 1. */
+export const zeroDigest = "0".repeat(64) as Digest;
+
+/** The SHA-256 of `bytes`. */
+export function digestOf(bytes: Uint8Array): Digest {
+  return createHash("sha256").update(bytes).digest("hex") as Digest;
+}
+
+/** Parses 64 lower-case hexadecimal digits; fails with `invalid_record`. */
+export function parseDigest(text: string): Digest {
+  if (!/^[0-9a-f]{64}$/.test(text)) {
+    throw new AshlarError("invalid_record", `not a SHA-256 digest: ${JSON.stringify(text.slice(0, 80))}`);
+  }
+  return text as Digest;
+}
+
+/** A digest from its 32 bytes; fails with `invalid_record`. */
+export function digestFromBytes(bytes: Uint8Array): Digest {
+  if (bytes.length !== 32) throw new AshlarError("invalid_record", `a digest has 32 bytes, not ${bytes.length}`);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("hex") as Digest;
+}
+
+/** The 32 bytes of a digest. */
+export function digestToBytes(digest: Digest): Uint8Array {
+  return new Uint8Array(Buffer.from(digest, "hex"));
+}

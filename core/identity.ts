@@ -1,0 +1,45 @@
+import { AshlarError } from "./errors.js";
+
+declare const brand: unique symbol;
+
+/** A SPIFFE ID of a workload: `spiffe://TRUST-DOMAIN/PATH` (SPIFFE-ID.md), path not empty. */
+export type SpiffeId = string & { readonly [brand]: "SpiffeId" };
+
+/** What an identity of this mesh is for. */
+export type IdentityRole = "service" | "operator" | "control-plane";
+
+const workloadId = /^spiffe:\/\/[a-z0-9._-]{1,255}(\/[A-Za-z0-9._-]+)+$/;
+const label = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+const bytesMax = 2048; // SPIFFE-ID.md 2.3
+
+/** Parses a workload's SPIFFE ID; fails with `invalid_identity`. */
+export function parseSpiffeId(text: string): SpiffeId {
+  if (text.length > bytesMax || !workloadId.test(text) || /\/\.{1,2}(\/|$)/.test(text)) {
+    throw new AshlarError("invalid_identity", `not a workload SPIFFE ID: ${JSON.stringify(text.slice(0, 200))}`);
+  }
+  return text as SpiffeId; // the only place that may make one
+}
+
+/** Says whether `text` is an RFC 1123 label: 1 to 63 of a-z, 0-9 and "-", not at either end. */
+export function isLabel(text: string): boolean {
+  return label.test(text);
+}
+
+/** Builds the SPIFFE ID of a mesh's service, operator or control plane. Fails with `invalid_identity` on a name that is no label. */
+export function buildSpiffeId(mesh: string, role: IdentityRole, name: string): SpiffeId {
+  if (!isLabel(name)) throw new AshlarError("invalid_identity", `not an RFC 1123 label: ${JSON.stringify(name)}`);
+  return parseSpiffeId(`spiffe://${mesh}/${role}/${name}`);
+}
+
+/** The trust domain of an ID. */
+export function trustDomainOf(id: SpiffeId): string {
+  return id.slice("spiffe://".length, id.indexOf("/", "spiffe://".length));
+}
+
+/** The name, if `id` is `spiffe://MESH/ROLE/NAME` of this mesh and role. */
+export function nameIn(id: SpiffeId, mesh: string, role: IdentityRole): string | undefined {
+  const prefix = `spiffe://${mesh}/${role}/`;
+  if (!id.startsWith(prefix)) return undefined;
+  const name = id.slice(prefix.length);
+  return isLabel(name) ? name : undefined;
+}

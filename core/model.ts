@@ -1,0 +1,242 @@
+/**
+ * The mesh's objects as readonly data. Only `core/wire` turns bytes into these,
+ * and past that line nothing is optional that need not be.
+ */
+import type { Digest } from "./digest.js";
+import type { SpiffeId } from "./identity.js";
+
+/** The name of the unit that is about the mesh and not about one service. */
+export const meshUnitName = "@mesh";
+
+// === Policy ===
+
+export interface Service {
+  readonly kind: "Service";
+  readonly name: string;
+  /** "package.Service/Method", sorted; empty: not stated. */
+  readonly methods: readonly string[];
+}
+
+export interface AuthorizationRule {
+  /** Service names of this mesh, SPIFFE IDs in full, or "*"; sorted. Empty: any (deny only). */
+  readonly from: readonly string[];
+  /** "package.Service/Method", "package.Service/*" or "*"; sorted. Empty: any. */
+  readonly methods: readonly string[];
+}
+
+export interface Authorization {
+  readonly kind: "Authorization";
+  readonly name: string;
+  readonly service: string;
+  readonly allow: readonly AuthorizationRule[];
+  readonly deny: readonly AuthorizationRule[];
+}
+
+export interface HeaderMatch {
+  readonly name: string;
+  readonly value: string;
+}
+
+export interface RouteMatch {
+  readonly methods: readonly string[];
+  readonly headers: readonly HeaderMatch[];
+}
+
+export interface WeightedVersion {
+  readonly version: string;
+  readonly weight: number;
+}
+
+export interface RouteRule {
+  readonly match: RouteMatch | undefined;
+  /** Empty: every version alike. */
+  readonly split: readonly WeightedVersion[];
+  /** 0: none. */
+  readonly timeoutMs: number;
+}
+
+export interface Route {
+  readonly kind: "Route";
+  readonly name: string;
+  readonly service: string;
+  readonly rules: readonly RouteRule[];
+}
+
+/** An object of a policy file. */
+export type PolicyObject = Service | Authorization | Route;
+
+/** All policy about one service (or, by the name "@mesh", about the mesh). */
+export interface Unit {
+  readonly name: string;
+  readonly service: Service | undefined;
+  readonly authorizations: readonly Authorization[];
+  readonly routes: readonly Route[];
+}
+
+/** A unit with the bytes that its digest is of. */
+export interface EncodedUnit {
+  readonly unit: Unit;
+  readonly bytes: Uint8Array;
+  readonly digest: Digest;
+}
+
+export interface UnitRef {
+  readonly name: string;
+  readonly digest: Digest;
+}
+
+/** The whole mesh's policy: the list of units that its digest names, sorted by name. */
+export interface SnapshotList {
+  readonly units: readonly UnitRef[];
+  readonly digest: Digest;
+  /** The encoded list. */
+  readonly bytes: Uint8Array;
+}
+
+/** Something to know about policy files; an error keeps them from being published. */
+export interface Finding {
+  readonly severity: "error" | "warning";
+  readonly file: string;
+  /** From 1; 0: not about a place. */
+  readonly line: number;
+  readonly column: number;
+  readonly field: string;
+  readonly message: string;
+}
+
+/** A policy file as an operator wrote it. */
+export interface PolicyFile {
+  readonly name: string;
+  readonly content: string;
+}
+
+// === Records ===
+
+/** A record whose signature held, with the very bytes that were received. */
+export interface Signed<Body> {
+  readonly body: Body;
+  /** The JWS in compact form. */
+  readonly bytes: Uint8Array;
+  /** SHA-256 of `bytes`. */
+  readonly digest: Digest;
+  readonly kid: string;
+}
+
+export interface UnitChange {
+  readonly name: string;
+  /** undefined: the unit is gone. */
+  readonly digest: Digest | undefined;
+}
+
+export interface Revision {
+  readonly number: number;
+  readonly parent: Digest;
+  readonly snapshot: Digest;
+  readonly changes: readonly UnitChange[];
+  readonly author: SpiffeId;
+  readonly message: string;
+  readonly timeMs: number;
+}
+
+export interface Activation {
+  readonly epoch: number;
+  /** undefined for epoch 1. */
+  readonly previous: Digest | undefined;
+  readonly revisionNumber: number;
+  readonly revisionDigest: Digest;
+  readonly author: SpiffeId;
+  readonly reason: string;
+  /** The revision this rolls back from. */
+  readonly rollbackOf: number | undefined;
+  readonly timeMs: number;
+  readonly forced: boolean;
+  readonly thresholdPercent: number;
+}
+
+export interface TrustBundle {
+  readonly trustDomain: string;
+  /** DER. */
+  readonly x509Roots: readonly Uint8Array[];
+}
+
+export interface SigningKey {
+  readonly kid: string;
+  /** Ed25519, 32 bytes. */
+  readonly publicKey: Uint8Array;
+  readonly holder: string;
+}
+
+export interface Revocation {
+  readonly serial: string;
+  readonly reason: string;
+  readonly timeMs: number;
+}
+
+export interface Trust {
+  readonly sequence: number;
+  readonly previous: Digest | undefined;
+  readonly bundles: readonly TrustBundle[];
+  readonly signingKeys: readonly SigningKey[];
+  readonly revocations: readonly Revocation[];
+  readonly timeMs: number;
+}
+
+export interface Freshness {
+  readonly epoch: number;
+  readonly activation: Digest | undefined;
+  readonly trustSequence: number;
+  readonly revisionNumber: number;
+  readonly issuedMs: number;
+  readonly expiresMs: number;
+}
+
+// === Fleet ===
+
+export interface Label {
+  readonly key: string;
+  readonly value: string;
+}
+
+export interface Endpoint {
+  readonly proxyId: string;
+  readonly service: string;
+  readonly instance: string;
+  readonly version: string;
+  /** "HOST:PORT". */
+  readonly address: string;
+  readonly labels: readonly Label[];
+  readonly gone: boolean;
+  readonly timeMs: number;
+}
+
+export interface PreparedRevision {
+  readonly number: number;
+  readonly digest: Digest;
+}
+
+export interface Rejection {
+  readonly number: number;
+  readonly digest: Digest;
+  readonly reason: string;
+}
+
+export interface Heartbeat {
+  readonly proxyId: string;
+  readonly service: string;
+  readonly version: string;
+  readonly timeMs: number;
+  readonly seenEpoch: number;
+  readonly evaluatingEpoch: number;
+  readonly evaluatingRevision: number;
+  readonly evaluatingDigest: Digest | undefined;
+  readonly prepared: readonly PreparedRevision[];
+  readonly rejected: Rejection | undefined;
+  readonly certificateExpiresMs: number;
+  readonly freshnessAgeMs: number;
+  readonly lagMs: number;
+  readonly trustSequence: number;
+  readonly serving: boolean;
+  readonly bypassable: readonly string[];
+  readonly seenActivation: Digest | undefined;
+  readonly leaving: boolean;
+}

@@ -1,0 +1,1 @@
+export interface CompiledUnit { readonly name: string }

@@ -1,0 +1,53 @@
+/**
+ * Names on NATS. A log's ingest subject holds a number or epoch as a look-up hint
+ * only: what a record is stands in its signed body. Readers never subscribe to an
+ * ingest subject (they would see records that lost the race) but to its republished
+ * twin under `ashlar.read.`.
+ */
+export const logNames = ["revisions", "activations", "trust"] as const;
+export type LogName = (typeof logNames)[number];
+
+/** The stream of a log: one stream a log, so compare-and-set holds (per stream, not per subject). */
+export const streamOf = {
+  revisions: "ASHLAR_REVISIONS",
+  activations: "ASHLAR_ACTIVATIONS",
+  trust: "ASHLAR_TRUST",
+} as const satisfies Record<LogName, string>;
+
+/** Units and snapshot lists by digest, write-once. */
+export const blobStream = "ASHLAR_BLOBS";
+/** The last word of each proxy about its endpoint. */
+export const endpointStream = "ASHLAR_ENDPOINTS";
+/** The audit log. */
+export const auditStream = "ASHLAR_AUDIT";
+export const auditSubject = "ashlar.audit";
+
+/** Where a record is appended; `key` is its number, epoch or sequence. */
+export const ingestSubject = (log: LogName, key: number): string => `ashlar.log.${log}.${key}`;
+/** Where the committed record is republished. */
+export const readSubject = (log: LogName, key: number | "*"): string => `ashlar.read.${log}.${key}`;
+
+/** A blob travels in chunks of at most this many bytes, each a message. */
+export const blobChunkBytesMax = 512 * 1024;
+/** Header of chunk 0 that says how many chunks there are. */
+export const blobChunksHeader = "Ashlar-Chunks";
+export const blobSubject = (digest: string, chunk: number): string => `ashlar.blob.${digest}.${chunk}`;
+
+/** Freshness statements; plain NATS, written by control planes only. */
+export const freshnessSubject = "ashlar.read.freshness";
+
+/** A proxy's endpoint; only that proxy may write it. */
+export const endpointSubject = (service: string, proxyId: string): string => `ashlar.endpoint.${service}.${proxyId}`;
+/** A proxy's heartbeats; plain NATS, only that proxy may write it. */
+export const heartbeatSubject = (service: string, proxyId: string): string => `ashlar.heartbeat.${service}.${proxyId}`;
+
+/** A proxy's private inbox prefix. */
+export const proxyInbox = (proxyId: string): string => `_INBOX_${proxyId}`;
+
+/** The service and proxy id of an endpoint or heartbeat subject. */
+export function parseFleetSubject(subject: string): { readonly service: string; readonly proxyId: string } | undefined {
+  const [root, kind, service, proxyId, ...rest] = subject.split(".");
+  if (root !== "ashlar" || (kind !== "endpoint" && kind !== "heartbeat")) return undefined;
+  if (service === undefined || proxyId === undefined || rest.length > 0) return undefined;
+  return { service, proxyId };
+}

@@ -1,0 +1,101 @@
+/** What the parts of a proxy promise each other. Only `app.ts` puts implementations behind them. */
+import type { Digest } from "../core/digest.js";
+import type { SpiffeId } from "../core/identity.js";
+import type { Endpoint, PreparedRevision, Rejection } from "../core/model.js";
+import type { CompiledUnit } from "../core/policy/compile.js";
+
+/** Who this proxy is, with what it needs for TLS. Replaced as a whole at each renewal. */
+export interface ProxyIdentity {
+  readonly mesh: string;
+  readonly proxyId: string;
+  readonly service: string;
+  readonly version: string;
+  readonly spiffeId: SpiffeId;
+  /** PEM, leaf first. */
+  readonly certificateChainPem: string;
+  readonly privateKeyPem: string;
+  /** Lower-case hexadecimal. */
+  readonly serial: string;
+  readonly notAfterMs: number;
+  readonly natsServers: readonly string[];
+  readonly natsJwt: string;
+  readonly natsSeed: string;
+  readonly natsCaPem: string;
+}
+
+export interface IdentityView {
+  readonly current: ProxyIdentity;
+  /** Calls `listener` after each renewal. Returns the way to stop it. */
+  onRotate(listener: (identity: ProxyIdentity) => void): () => void;
+}
+
+/** What the mesh trusts now, as far as TLS is concerned. */
+export interface TrustView {
+  readonly sequence: number;
+  /** PEM roots of this mesh's trust domain. */
+  readonly rootsPem: readonly string[];
+  isRevoked(serial: string): boolean;
+  onChange(listener: () => void): () => void;
+}
+
+/** The policy that calls are judged by; replaced as a whole at each switch. */
+export interface EvaluatedPolicy {
+  readonly epoch: number;
+  readonly revision: number;
+  readonly revisionDigest: Digest;
+  /** The compiled unit of a service if this proxy holds it: its own always, others once used. */
+  unit(service: string): CompiledUnit | undefined;
+  /** Whether the revision has the service at all. */
+  has(service: string): boolean;
+}
+
+export interface PolicyView {
+  /** undefined: no revision is active, or none could be prepared; calls are answered 14. */
+  readonly current: EvaluatedPolicy | undefined;
+  /** The highest epoch that was verified (I2); sent to peers as a hint. */
+  readonly seenEpoch: number;
+  readonly prepared: readonly PreparedRevision[];
+  readonly rejected: Rejection | undefined;
+  /** Milliseconds from the activation's time to this proxy's switch. */
+  readonly lagMs: number;
+  /** Milliseconds since the last valid freshness statement; Infinity before the first. */
+  readonly freshnessAgeMs: number;
+  readonly trustSequence: number;
+  readonly seenActivation: Digest | undefined;
+  /** Calls `listener` after each switch, with the policy that is evaluated from now on. */
+  onSwitch(listener: (policy: EvaluatedPolicy) => void): () => void;
+  /**
+   * Makes sure that `service`'s unit is held by the evaluated policy, fetching it if need be, and
+   * notes the service as used (it joins the prepare set for 24 hours). False: the revision has no such
+   * service; fails with `unavailable` when it cannot be had within the bound (2 s).
+   */
+  useService(service: string): Promise<boolean>;
+  /**
+   * An authenticated peer says it has seen `epoch`. If that is news, reads the log (one read shared by
+   * all calls, bounded by 250 ms, limited per peer) and resolves when it is known or the bound ends.
+   */
+  hearOfEpoch(epoch: number, peer: string): Promise<void>;
+}
+
+/** Where services are. Losing NATS empties nothing. */
+export interface EndpointView {
+  /** Live instances of `service`, this proxy's own service included. Starts to follow the service on first use. */
+  endpoints(service: string): readonly Endpoint[];
+  /** Resolves when the first list of `service` has been read (or NATS is away). */
+  ready(service: string): Promise<void>;
+}
+
+/** The application behind this proxy, as the agent or `--app` registered it. */
+export interface AppRegistration {
+  readonly instance: string;
+  /** Where it speaks h2c: a Unix path or a loopback address. */
+  readonly target: { readonly path: string } | { readonly host: string; readonly port: number };
+}
+
+export interface AppView {
+  /** undefined: nothing is registered; inbound calls are answered 14. */
+  readonly current: AppRegistration | undefined;
+  onChange(listener: (app: AppRegistration | undefined) => void): () => void;
+  /** The application's socket refused: it is gone at once, whatever its lease says. */
+  reportRefused(app: AppRegistration): void;
+}
