@@ -1,1 +1,3 @@
-export interface CompiledUnit { readonly name: string }
+export interface CompiledUnit {
+  readonly name: string;
+}

@@ -1,0 +1,66 @@
+/** Strict reading of protobuf: bounded, complete, and no field or value that this version does not know (I6). */
+import { AshlarError, isAshlarError, messageOf } from "../errors.js";
+
+interface Decoder<Message> {
+  decode(bytes: Uint8Array): Message;
+}
+
+const depthMax = 32;
+
+/**
+ * Decodes `bytes` and refuses fields that this version does not know, anywhere inside.
+ * Fails with `invalid_record` and a message that begins with `what`.
+ */
+export function decodeStrict<Message extends object>(
+  decoder: Decoder<Message>,
+  bytes: Uint8Array,
+  what: string,
+  bytesMax: number,
+): Message {
+  if (bytes.length > bytesMax) {
+    throw new AshlarError("limit", `${what}: ${bytes.length} bytes, at most ${bytesMax} are read`);
+  }
+  let message: Message;
+  try {
+    message = decoder.decode(bytes);
+  } catch (cause) {
+    throw new AshlarError("invalid_record", `${what}: does not parse: ${messageOf(cause)}`, { cause });
+  }
+  refuseUnknown(message, what, "", 0);
+  return message;
+}
+
+/** Refuses unknown fields at any depth of a decoded message. */
+function refuseUnknown(value: unknown, what: string, path: string, depth: number): void {
+  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return;
+  if (depth > depthMax) throw new AshlarError("invalid_record", `${what}: nested deeper than ${depthMax}`);
+  if (Array.isArray(value)) {
+    for (const [index, item] of value.entries()) refuseUnknown(item, what, `${path}[${index}]`, depth + 1);
+    return;
+  }
+  for (const [name, field] of Object.entries(value)) {
+    if (name === "_unknownFields") {
+      const unknown = Object.keys(field ?? {});
+      if (unknown.length > 0) {
+        const tag = Number(unknown[0]);
+        const place = path === "" ? "at the top" : `in ${path}`;
+        throw new AshlarError(
+          "invalid_record",
+          `${what}: unknown field ${tag >>> 3} ${place}; it was written by a newer version of Ashlar`,
+        );
+      }
+    } else {
+      refuseUnknown(field, what, path === "" ? name : `${path}.${name}`, depth + 1);
+    }
+  }
+}
+
+/** Runs `read`, turning whatever it throws into `invalid_record` that begins with `what`. */
+export function reading<Result>(what: string, read: () => Result): Result {
+  try {
+    return read();
+  } catch (cause) {
+    if (isAshlarError(cause) && cause.message.startsWith(what)) throw cause;
+    throw new AshlarError("invalid_record", `${what}: ${messageOf(cause)}`, { cause });
+  }
+}

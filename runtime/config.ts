@@ -1,0 +1,129 @@
+/**
+ * Settings from flags, then `ASHLAR_*` variables, then a file (`--config FILE`, YAML or JSON);
+ * the first that has a value wins. Every bad value is reported at once.
+ */
+import { AshlarError } from "../core/errors.js";
+
+/** `--inbound HOST:PORT` is `inbound`, ASHLAR_INBOUND and `inbound:` in the file. */
+export interface ConfigSources {
+  readonly flags: Readonly<Record<string, unknown>>;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly file: Readonly<Record<string, unknown>>;
+}
+
+export interface HostPort {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Where something listens or is dialled: a Unix socket or TCP. */
+export type SocketAddress = { readonly path: string } | HostPort;
+
+/** "HOST:PORT" or "[IPv6]:PORT"; undefined if it is neither. Port 0 means a free one. */
+export function parseHostPort(text: string): HostPort | undefined {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  const host = match?.[1] ?? match?.[2];
+  return host !== undefined && port <= 65535 ? { host, port } : undefined;
+}
+
+/** "unix:PATH" or "HOST:PORT"; undefined if it is neither. A socket's path has at most 107 bytes (sun_path). */
+export function parseSocketAddress(text: string): SocketAddress | undefined {
+  if (!text.startsWith("unix:")) return parseHostPort(text);
+  const path = text.slice("unix:".length);
+  return path !== "" && Buffer.byteLength(path) <= 107 ? { path } : undefined;
+}
+
+/** "500ms", "10s", "5m", "2h", "7d" or plain milliseconds, as milliseconds; undefined if it is none of them. */
+export function parseDurationMs(text: string): number | undefined {
+  const match = /^(\d{1,15}(?:\.\d{1,6})?)(ms|s|m|h|d)?$/.exec(text);
+  if (match === null) return undefined;
+  const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }[match[2] ?? "ms"] ?? 1;
+  return Math.round(Number(match[1]) * unitMs);
+}
+
+export class ConfigReader {
+  readonly #sources: ConfigSources;
+  readonly #problems: string[] = [];
+
+  constructor(sources: ConfigSources) {
+    this.#sources = sources;
+  }
+
+  /** The raw value of a setting, flags first. */
+  #raw(name: string): unknown {
+    const { flags, env, file } = this.#sources;
+    const camel = name.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+    return flags[camel] ?? env[`ASHLAR_${name.replaceAll("-", "_").toUpperCase()}`] ?? file[name];
+  }
+
+  /** Reads with `parse`; a value it cannot read is a problem that says what was `expected`. */
+  #read<Value>(name: string, expected: string, parse: (text: string) => Value | undefined): Value | undefined {
+    const raw = this.#raw(name);
+    if (raw === undefined || raw === null) return undefined;
+    const value = parse(String(raw));
+    if (value === undefined) this.problem(`--${name}: expected ${expected}, got ${JSON.stringify(raw)}`);
+    return value;
+  }
+
+  problem(message: string): void {
+    this.#problems.push(message);
+  }
+
+  text(name: string): string | undefined {
+    return this.#read(name, "some text", (text) => (text === "" ? undefined : text));
+  }
+
+  required(name: string): string {
+    const value = this.text(name);
+    if (value === undefined && this.#raw(name) === undefined) this.problem(`--${name} is missing`);
+    return value ?? "";
+  }
+
+  /** A flag that may be given several times; a variable or file entry separates by commas or is a list. */
+  list(name: string): readonly string[] {
+    const raw = this.#raw(name);
+    if (raw === undefined || raw === null) return [];
+    if (Array.isArray(raw)) return raw.map(String);
+    return String(raw)
+      .split(",")
+      .map((part) => part.trim())
+      .filter((part) => part !== "");
+  }
+
+  flag(name: string): boolean {
+    const raw = this.#raw(name);
+    if (raw === undefined || raw === null || raw === false || raw === "false" || raw === "0") return false;
+    if (raw === true || raw === "true" || raw === "1" || raw === "") return true;
+    this.problem(`--${name}: expected true or false, got ${JSON.stringify(raw)}`);
+    return false;
+  }
+
+  integer(name: string, bounds: { readonly min: number; readonly max: number }): number | undefined {
+    return this.#read(name, `a whole number from ${bounds.min} to ${bounds.max}`, (text) => {
+      const value = /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+      return value !== undefined && value >= bounds.min && value <= bounds.max ? value : undefined;
+    });
+  }
+
+  durationMs(name: string): number | undefined {
+    return this.#read(name, "a duration such as 500ms, 10s or 5m", parseDurationMs);
+  }
+
+  hostPort(name: string): HostPort | undefined {
+    return this.#read(name, "HOST:PORT", parseHostPort);
+  }
+
+  socketAddress(name: string): SocketAddress | undefined {
+    return this.#read(name, "unix:PATH (at most 107 bytes) or HOST:PORT", parseSocketAddress);
+  }
+
+  oneOf<Choice extends string>(name: string, choices: readonly Choice[]): Choice | undefined {
+    return this.#read(name, `one of ${choices.join(", ")}`, (text) => choices.find((choice) => choice === text));
+  }
+
+  /** Fails with `invalid_argument` and one line for each problem. */
+  throwIfInvalid(): void {
+    if (this.#problems.length > 0) throw new AshlarError("invalid_argument", this.#problems.join("\n"));
+  }
+}
