@@ -1,0 +1,64 @@
+// npm test: sets up what is missing and runs every check and test. The last line is "N passed, N failed".
+//   --quick        types, lint, format, tidy, generated code, and the tests that need no process (npm run check)
+//   other words    go to jest, for example: npm test -- test/core
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { root, setUp } from "./setup.mjs";
+
+const words = process.argv.slice(2).filter((word) => word !== "--quick");
+const quick = process.argv.includes("--quick");
+const totals = { passed: 0, failed: 0 };
+
+function node(label, args) {
+  const start = Date.now();
+  const done = spawnSync(process.execPath, args, { cwd: root, encoding: "utf8" });
+  const ok = done.status === 0;
+  totals[ok ? "passed" : "failed"] += 1;
+  console.log(`${ok ? "ok  " : "FAIL"} ${label} (${((Date.now() - start) / 1000).toFixed(1)} s)`);
+  if (!ok) console.log(`${done.stdout}${done.stderr}`.trimEnd());
+}
+
+function runChecks() {
+  node("generated code is fresh", ["scripts/generate.mjs", "--check"]);
+  node("types", ["node_modules/typescript/bin/tsc", "-p", "tsconfig.json"]);
+  node("lint and format", ["node_modules/@biomejs/biome/bin/biome", "check", "."]);
+  node("proto lint", ["node_modules/@bufbuild/buf/bin/buf", "lint"]);
+  node("tidy", ["scripts/tidy.mjs"]);
+}
+
+function runJest() {
+  const folder = mkdtempSync(join(tmpdir(), "ashlar-jest-"));
+  const report = join(folder, "report.json");
+  const args = [
+    "--experimental-vm-modules",
+    "--no-warnings",
+    "node_modules/jest/bin/jest.js",
+    "--json",
+    `--outputFile=${report}`,
+    "--maxWorkers=2",
+  ];
+  if (quick) args.push("--testPathIgnorePatterns", "/test/e2e/", "jetstream", "/test/slow/");
+  const done = spawnSync(process.execPath, [...args, ...words], { cwd: root, stdio: ["ignore", "ignore", "inherit"] });
+  try {
+    const result = JSON.parse(readFileSync(report, "utf8"));
+    totals.passed += result.numPassedTests;
+    totals.failed += result.numFailedTests;
+    const broken = result.testResults.filter((file) => file.status === "failed" && file.assertionResults.length === 0);
+    totals.failed += broken.length; // files that could not even be loaded
+    if (result.numTotalTests === 0) throw new Error("jest ran no test");
+    if (done.status !== 0 && totals.failed === 0) throw new Error(`jest exited with ${done.status}`);
+  } catch (error) {
+    totals.failed += 1;
+    console.log(`FAIL jest: ${error.message}`);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+setUp({ forTests: !quick });
+if (words.length === 0) runChecks();
+runJest();
+console.log(`${totals.passed} passed, ${totals.failed} failed`);
+process.exit(totals.failed === 0 ? 0 : 1);
