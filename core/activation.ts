@@ -1,0 +1,59 @@
+import type { Activation, Signed } from "./model.js";
+
+/** What the history of activations is made of. */
+export type HistoryEntry = Pick<Activation, "revisionNumber" | "rollbackOf">;
+
+/** Where a rollback goes, or why there is nowhere to go. */
+export type RollbackTarget =
+  | { readonly kind: "target"; readonly revision: number; readonly rollbackOf: number }
+  | {
+      readonly kind: "refused";
+      readonly why: "nothing_active" | "nothing_before" | "already_active" | "unknown_revision";
+    };
+
+/** I2: one link after the other, never back, whichever revision it names; the first is epoch 1 without a previous. */
+export function mayActivate(seen: Signed<Activation> | undefined, next: Activation): boolean {
+  return next.epoch === (seen?.body.epoch ?? 0) + 1 && next.previous === seen?.digest;
+}
+
+/** I2 for a reader that missed links: a higher epoch, authentic by its own signature, replaces a lower one. */
+export function supersedes(seen: Activation | undefined, next: Activation): boolean {
+  return next.epoch > (seen?.epoch ?? 0);
+}
+
+/**
+ * The revisions that rollbacks lead back through, oldest first; the last is active. An activation
+ * pushes; a rollback pops down to its revision, or pushes it where the stack has it no more. Activating
+ * again what is active (under a new signing key, say) changes nothing.
+ */
+export function historyStack(activations: readonly HistoryEntry[]): number[] {
+  const stack: number[] = [];
+  for (const { revisionNumber, rollbackOf } of activations) {
+    if (revisionNumber === stack.at(-1)) continue;
+    const at = rollbackOf === undefined ? -1 : stack.lastIndexOf(revisionNumber);
+    if (at >= 0) stack.length = at + 1;
+    else stack.push(revisionNumber);
+  }
+  return stack;
+}
+
+/**
+ * Where a rollback leads: to the revision below the active one, or to `to`, be it in the stack or not.
+ * `published` is the highest number of the revision log, above which nothing is known.
+ */
+export function rollbackTarget(
+  activations: readonly HistoryEntry[],
+  to?: number,
+  published: number = Number.MAX_SAFE_INTEGER,
+): RollbackTarget {
+  const stack = historyStack(activations);
+  const active = stack.at(-1);
+  if (active === undefined) return { kind: "refused", why: "nothing_active" };
+  const revision = to ?? stack.at(-2);
+  if (revision === undefined) return { kind: "refused", why: "nothing_before" };
+  if (revision === active) return { kind: "refused", why: "already_active" };
+  if (!Number.isSafeInteger(revision) || revision < 1 || revision > published) {
+    return { kind: "refused", why: "unknown_revision" };
+  }
+  return { kind: "target", revision, rollbackOf: active };
+}

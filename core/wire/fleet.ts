@@ -1,0 +1,136 @@
+/**
+ * What proxies say about themselves. These messages are not signed: NATS permissions bind a subject to the
+ * proxy that may write it, so a body that disagrees with its subject's service and proxy id is refused.
+ */
+import { Endpoint as EndpointMessage, Heartbeat as HeartbeatMessage } from "../../proto/gen/ashlar/v1/fleet.js";
+import { type Digest, digestFromBytes, digestToBytes } from "../digest.js";
+import { AshlarError } from "../errors.js";
+import type { Endpoint, Heartbeat, Rejection } from "../model.js";
+import { ascending, boundedList, boundedText, integer, label, messageBytesMax, token } from "./bounds.js";
+import { decodeStrict, reading } from "./strict.js";
+
+/** Who the subject says has written. */
+export interface FleetWriter {
+  readonly service: string;
+  readonly proxyId: string;
+}
+
+const fleetBytesMax = 64 * 1024;
+const preparedCountMax = 16;
+const labelsCountMax = 64;
+const bypassableCountMax = 64;
+
+const toBuffer = (digest: Digest | undefined): Buffer => Buffer.from(digest === undefined ? [] : digestToBytes(digest));
+const optionalDigest = (bytes: Uint8Array): Digest | undefined =>
+  bytes.length === 0 ? undefined : digestFromBytes(bytes);
+
+/** Whether `text` may be a proxy's id: it stands in subjects and file names. */
+export function isProxyId(text: string): boolean {
+  return /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(text);
+}
+
+function checkWriter(message: FleetWriter, writer: FleetWriter): void {
+  label("service", message.service);
+  if (!isProxyId(message.proxyId)) throw new AshlarError("invalid_record", "proxy_id is not a proxy's id");
+  if (message.service !== writer.service || message.proxyId !== writer.proxyId) {
+    throw new AshlarError("invalid_record", "service or proxy_id is not that of the subject it came by");
+  }
+}
+
+/** Checks "HOST:PORT" with a host name, IPv4 address or [IPv6 address]; fails with `invalid_record`. */
+export function parseAddress(field: string, text: string): string {
+  const match = /^(?:[A-Za-z0-9]([A-Za-z0-9.-]{0,253})|\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9]):([1-9][0-9]{0,4})$/.exec(
+    text,
+  );
+  if (match === null || Number(match[2]) > 65535) {
+    throw new AshlarError("invalid_record", `${field} is not HOST:PORT: ${JSON.stringify(text.slice(0, 80))}`);
+  }
+  return text;
+}
+
+/** The bytes of an endpoint message. */
+export function encodeEndpoint(endpoint: Endpoint): Uint8Array {
+  return EndpointMessage.encode({ ...endpoint, labels: endpoint.labels.map((item) => ({ ...item })) }).finish();
+}
+
+/** Reads an endpoint that came by `writer`'s subject; fails with `invalid_record` or `limit`. */
+export function parseEndpoint(bytes: Uint8Array, writer: FleetWriter): Endpoint {
+  const message = decodeStrict(EndpointMessage, bytes, "endpoint", fleetBytesMax);
+  return reading("endpoint", () => {
+    checkWriter(message, writer);
+    const labels = ascending("labels", boundedList("labels", message.labels, labelsCountMax), (item) => item.key);
+    return {
+      proxyId: message.proxyId,
+      service: message.service,
+      instance: token("instance", message.instance, 253),
+      version: boundedText("version", message.version, 63),
+      address: message.gone && message.address === "" ? "" : parseAddress("address", message.address),
+      labels: labels.map((item) => ({
+        key: token("labels.key", item.key, 63),
+        value: boundedText("labels.value", item.value, 253),
+      })),
+      gone: message.gone,
+      timeMs: integer("time_ms", message.timeMs, 0),
+    };
+  });
+}
+
+/** Durations are measured and may be fractions, or Infinity for "never": the wire has whole numbers. */
+function wholeMs(ms: number): number {
+  return Math.round(Math.min(Math.max(ms, 0), Number.MAX_SAFE_INTEGER));
+}
+
+/** The bytes of a heartbeat; durations are rounded, and Infinity becomes the largest safe integer. */
+export function encodeHeartbeat(heartbeat: Heartbeat): Uint8Array {
+  return HeartbeatMessage.encode({
+    ...heartbeat,
+    evaluatingDigest: toBuffer(heartbeat.evaluatingDigest),
+    prepared: heartbeat.prepared.map((item) => ({ number: item.number, digest: toBuffer(item.digest) })),
+    rejected: heartbeat.rejected && { ...heartbeat.rejected, digest: toBuffer(heartbeat.rejected.digest) },
+    bypassable: [...heartbeat.bypassable],
+    seenActivation: toBuffer(heartbeat.seenActivation),
+    freshnessAgeMs: wholeMs(heartbeat.freshnessAgeMs),
+    lagMs: wholeMs(heartbeat.lagMs),
+  }).finish();
+}
+
+function parseRejection(message: { number: number; digest: Uint8Array; reason: string }): Rejection {
+  return {
+    number: integer("rejected.number", message.number, 0),
+    digest: digestFromBytes(message.digest),
+    reason: boundedText("rejected.reason", message.reason, messageBytesMax),
+  };
+}
+
+/** Reads a heartbeat that came by `writer`'s subject; fails with `invalid_record` or `limit`. */
+export function parseHeartbeat(bytes: Uint8Array, writer: FleetWriter): Heartbeat {
+  const message = decodeStrict(HeartbeatMessage, bytes, "heartbeat", fleetBytesMax);
+  return reading("heartbeat", () => {
+    checkWriter(message, writer);
+    return {
+      proxyId: message.proxyId,
+      service: message.service,
+      version: boundedText("version", message.version, 63),
+      timeMs: integer("time_ms", message.timeMs, 0),
+      seenEpoch: integer("seen_epoch", message.seenEpoch, 0),
+      evaluatingEpoch: integer("evaluating_epoch", message.evaluatingEpoch, 0),
+      evaluatingRevision: integer("evaluating_revision", message.evaluatingRevision, 0),
+      evaluatingDigest: optionalDigest(message.evaluatingDigest),
+      prepared: boundedList("prepared", message.prepared, preparedCountMax).map((item) => ({
+        number: integer("prepared.number", item.number, 1),
+        digest: digestFromBytes(item.digest),
+      })),
+      rejected: message.rejected && parseRejection(message.rejected),
+      certificateExpiresMs: integer("certificate_expires_ms", message.certificateExpiresMs, 0),
+      freshnessAgeMs: integer("freshness_age_ms", message.freshnessAgeMs, 0),
+      lagMs: integer("lag_ms", message.lagMs, 0),
+      trustSequence: integer("trust_sequence", message.trustSequence, 0),
+      serving: message.serving,
+      bypassable: boundedList("bypassable", message.bypassable, bypassableCountMax).map((item) =>
+        boundedText("bypassable", item, 256),
+      ),
+      seenActivation: optionalDigest(message.seenActivation),
+      leaving: message.leaving,
+    };
+  });
+}

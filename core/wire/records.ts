@@ -1,0 +1,283 @@
+/**
+ * The signed records of the logs: model -> deterministic protobuf -> JWS, and back. Reading verifies
+ * first and parses after (I3), refuses what this version does not know (I6), and bounds every field (I8).
+ *
+ * A record fits one NATS message (1 MiB). A revision whose encoded change list is larger than
+ * `changesBytesMax` is signed with an empty one: a reader applies the changes to the parent's list, sees
+ * that the result is not the snapshot that the revision names, and fetches the whole list instead. So an
+ * empty change list is a hint that costs a fetch, never a claim that nothing changed.
+ */
+import {
+  Activation as ActivationMessage,
+  Freshness as FreshnessMessage,
+  Revision as RevisionMessage,
+  Trust as TrustMessage,
+} from "../../proto/gen/ashlar/v1/records.js";
+import { type Digest, digestFromBytes, digestOf, digestToBytes } from "../digest.js";
+import { AshlarError } from "../errors.js";
+import { parseSpiffeId } from "../identity.js";
+import type { Activation, Freshness, Revision, Signed, SigningKey, Trust, TrustBundle, UnitChange } from "../model.js";
+import {
+  type KeySet,
+  keyIdOf,
+  publicKeyFromBytes,
+  type RecordType,
+  type Signer,
+  signRecord,
+  verifyRecord,
+} from "../signature.js";
+import { ascending, boundedList, boundedText, integer, link, messageBytesMax, unitName } from "./bounds.js";
+import { decodeStrict, reading } from "./strict.js";
+
+/** A revision's change list is left out above this many encoded bytes. */
+export const changesBytesMax = 512 * 1024;
+/** What a writer may sign: room is left in a NATS message for its headers. */
+export const signedBytesMax = 1024 * 1024 - 16 * 1024;
+
+const payloadBytesMax = 1024 * 1024;
+const changesCountMax = 100_000;
+const revocationsCountMax = 10_000;
+const signingKeysCountMax = 256;
+const bundlesCountMax = 256;
+const rootsCountMax = 16;
+const rootBytesMax = 16 * 1024;
+
+/** How one kind of record is written and read. */
+interface RecordCodec<Body> {
+  readonly type: RecordType;
+  encode(body: Body): Uint8Array;
+  parse(payload: Uint8Array): Body;
+}
+
+function signWith<Body>(codec: RecordCodec<Body>, body: Body, mesh: string, signer: Signer): Signed<Body> {
+  const payload = codec.encode(body);
+  const checked = codec.parse(payload); // a writer never signs what a reader would refuse
+  const bytes = signRecord(codec.type, mesh, payload, signer);
+  if (bytes.length > signedBytesMax) {
+    throw new AshlarError("limit", `${codec.type}: ${bytes.length} bytes signed, at most ${signedBytesMax} fit`);
+  }
+  return { body: checked, bytes, digest: digestOf(bytes), kid: signer.kid };
+}
+
+function verifyWith<Body>(codec: RecordCodec<Body>, bytes: Uint8Array, mesh: string, keys: KeySet): Signed<Body> {
+  const own = bytes.slice(); // the digest must stay that of the bytes, whatever happens to the caller's buffer
+  const { payload, kid } = verifyRecord(own, codec.type, mesh, keys);
+  return { body: codec.parse(payload), bytes: own, digest: digestOf(own), kid };
+}
+
+const toBuffer = (digest: Digest | undefined): Buffer => Buffer.from(digest === undefined ? [] : digestToBytes(digest));
+const optionalDigest = (bytes: Uint8Array): Digest | undefined =>
+  bytes.length === 0 ? undefined : digestFromBytes(bytes);
+
+// === Revision ===
+
+const revisionCodec: RecordCodec<Revision> = {
+  type: "ashlar-revision",
+  encode(revision) {
+    const encoded = (changes: readonly UnitChange[]): Uint8Array =>
+      RevisionMessage.encode({
+        number: revision.number,
+        parent: toBuffer(revision.parent),
+        snapshot: toBuffer(revision.snapshot),
+        changes: changes.map((change) => ({ name: change.name, digest: toBuffer(change.digest) })),
+        author: revision.author,
+        message: revision.message,
+        timeMs: revision.timeMs,
+      }).finish();
+    const full = encoded(revision.changes);
+    return full.length - encoded([]).length > changesBytesMax ? encoded([]) : full;
+  },
+  parse(payload) {
+    const message = decodeStrict(RevisionMessage, payload, "ashlar-revision", payloadBytesMax);
+    return reading("ashlar-revision", () => ({
+      number: integer("number", message.number, 1),
+      parent: digestFromBytes(message.parent),
+      snapshot: digestFromBytes(message.snapshot),
+      changes: ascending(
+        "changes",
+        boundedList("changes", message.changes, changesCountMax),
+        (change) => change.name,
+      ).map((change) => ({ name: unitName("changes.name", change.name), digest: optionalDigest(change.digest) })),
+      author: parseSpiffeId(message.author),
+      message: boundedText("message", message.message, messageBytesMax),
+      timeMs: integer("time_ms", message.timeMs, 0),
+    }));
+  },
+};
+
+/** Signs a revision; its change list is left out if it is too large. Fails with `invalid_record` or `limit`. */
+export function signRevision(revision: Revision, mesh: string, signer: Signer): Signed<Revision> {
+  return signWith(revisionCodec, revision, mesh, signer);
+}
+
+/** Verifies, then parses. Fails with `invalid_record`, or with `unauthenticated` if the key is not known. */
+export function verifyRevision(bytes: Uint8Array, mesh: string, keys: KeySet): Signed<Revision> {
+  return verifyWith(revisionCodec, bytes, mesh, keys);
+}
+
+// === Activation ===
+
+const activationCodec: RecordCodec<Activation> = {
+  type: "ashlar-activation",
+  encode: (activation) =>
+    ActivationMessage.encode({
+      epoch: activation.epoch,
+      previous: toBuffer(activation.previous),
+      revisionNumber: activation.revisionNumber,
+      revisionDigest: toBuffer(activation.revisionDigest),
+      author: activation.author,
+      reason: activation.reason,
+      rollbackOf: activation.rollbackOf ?? 0,
+      timeMs: activation.timeMs,
+      forced: activation.forced,
+      thresholdPercent: activation.thresholdPercent,
+    }).finish(),
+  parse(payload) {
+    const message = decodeStrict(ActivationMessage, payload, "ashlar-activation", payloadBytesMax);
+    return reading("ashlar-activation", () => ({
+      epoch: integer("epoch", message.epoch, 1),
+      previous: link("previous", message.epoch, optionalDigest(message.previous)),
+      revisionNumber: integer("revision_number", message.revisionNumber, 1),
+      revisionDigest: digestFromBytes(message.revisionDigest),
+      author: parseSpiffeId(message.author),
+      reason: boundedText("reason", message.reason, messageBytesMax),
+      rollbackOf: message.rollbackOf === 0 ? undefined : message.rollbackOf,
+      timeMs: integer("time_ms", message.timeMs, 0),
+      forced: message.forced,
+      thresholdPercent: integer("threshold_percent", message.thresholdPercent, 0, 100),
+    }));
+  },
+};
+
+/** Signs an activation. Fails with `invalid_record`. */
+export function signActivation(activation: Activation, mesh: string, signer: Signer): Signed<Activation> {
+  return signWith(activationCodec, activation, mesh, signer);
+}
+
+/** Verifies, then parses. Fails with `invalid_record`, or with `unauthenticated` if the key is not known. */
+export function verifyActivation(bytes: Uint8Array, mesh: string, keys: KeySet): Signed<Activation> {
+  return verifyWith(activationCodec, bytes, mesh, keys);
+}
+
+// === Trust ===
+
+const domain = (field: string, text: string): string => {
+  if (!/^[a-z0-9._-]{1,255}$/.test(text)) throw new AshlarError("invalid_record", `${field} is not a trust domain`);
+  return text;
+};
+
+function parseSigningKey(key: SigningKey): SigningKey {
+  const publicKey = new Uint8Array(key.publicKey);
+  if (publicKey.length !== 32 || keyIdOf(publicKey) !== key.kid) {
+    throw new AshlarError("invalid_record", "signing_keys: a kid is not the thumbprint of its key");
+  }
+  return { kid: key.kid, publicKey, holder: boundedText("signing_keys.holder", key.holder, 256) };
+}
+
+function parseBundle(bundle: { trustDomain: string; x509Roots: readonly Uint8Array[] }): TrustBundle {
+  const roots = boundedList("bundles.x509_roots", bundle.x509Roots, rootsCountMax);
+  if (roots.some((root) => root.length === 0 || root.length > rootBytesMax)) {
+    throw new AshlarError("invalid_record", `bundles.x509_roots: a root is empty or larger than ${rootBytesMax} bytes`);
+  }
+  return {
+    trustDomain: domain("bundles.trust_domain", bundle.trustDomain),
+    x509Roots: roots.map((root) => new Uint8Array(root)),
+  };
+}
+
+function parseSerial(serial: string): string {
+  if (!/^[0-9a-f]{1,64}$/.test(serial)) {
+    throw new AshlarError("invalid_record", "revocations.serial is not lower-case hexadecimal");
+  }
+  return serial;
+}
+
+const trustCodec: RecordCodec<Trust> = {
+  type: "ashlar-trust",
+  encode: (trust) =>
+    TrustMessage.encode({
+      sequence: trust.sequence,
+      previous: toBuffer(trust.previous),
+      bundles: trust.bundles.map((bundle) => ({
+        trustDomain: bundle.trustDomain,
+        x509Roots: bundle.x509Roots.map((root) => Buffer.from(root)),
+      })),
+      signingKeys: trust.signingKeys.map((key) => ({ ...key, publicKey: Buffer.from(key.publicKey) })),
+      revocations: trust.revocations.map((revocation) => ({ ...revocation })),
+      timeMs: trust.timeMs,
+    }).finish(),
+  parse(payload) {
+    const message = decodeStrict(TrustMessage, payload, "ashlar-trust", payloadBytesMax);
+    return reading("ashlar-trust", () => {
+      const bundles = boundedList("bundles", message.bundles, bundlesCountMax);
+      const keys = boundedList("signing_keys", message.signingKeys, signingKeysCountMax);
+      const revocations = boundedList("revocations", message.revocations, revocationsCountMax);
+      return {
+        sequence: integer("sequence", message.sequence, 1),
+        previous: link("previous", message.sequence, optionalDigest(message.previous)),
+        bundles: ascending("bundles", bundles, (bundle) => bundle.trustDomain).map(parseBundle),
+        signingKeys: ascending("signing_keys", keys, (key) => key.kid).map(parseSigningKey),
+        revocations: ascending("revocations", revocations, (revocation) => revocation.serial).map((revocation) => ({
+          serial: parseSerial(revocation.serial),
+          reason: boundedText("revocations.reason", revocation.reason, 256),
+          timeMs: integer("revocations.time_ms", revocation.timeMs, 0),
+        })),
+        timeMs: integer("time_ms", message.timeMs, 0),
+      };
+    });
+  },
+};
+
+/** Signs a trust record; lists must be sorted. Fails with `invalid_record` or `limit`. */
+export function signTrust(trust: Trust, mesh: string, signer: Signer): Signed<Trust> {
+  return signWith(trustCodec, trust, mesh, signer);
+}
+
+/** Verifies, then parses. Fails with `invalid_record`, or with `unauthenticated` if the key is not known. */
+export function verifyTrust(bytes: Uint8Array, mesh: string, keys: KeySet): Signed<Trust> {
+  return verifyWith(trustCodec, bytes, mesh, keys);
+}
+
+/** The keys that a trust record lets sign revisions, activations and freshness statements. */
+export function keySetOf(trust: Trust): KeySet {
+  return new Map(trust.signingKeys.map((key) => [key.kid, publicKeyFromBytes(key.publicKey)]));
+}
+
+/** The set of one pinned key (the root of the mesh, 32 bytes), which signs trust records. */
+export function rootKeySet(publicKey: Uint8Array): KeySet {
+  return new Map([[keyIdOf(publicKey), publicKeyFromBytes(publicKey)]]);
+}
+
+// === Freshness ===
+
+const freshnessCodec: RecordCodec<Freshness> = {
+  type: "ashlar-freshness",
+  encode: (freshness) => FreshnessMessage.encode({ ...freshness, activation: toBuffer(freshness.activation) }).finish(),
+  parse(payload) {
+    const message = decodeStrict(FreshnessMessage, payload, "ashlar-freshness", payloadBytesMax);
+    return reading("ashlar-freshness", () => {
+      const activation = optionalDigest(message.activation);
+      if ((message.epoch === 0) !== (activation === undefined)) {
+        throw new AshlarError("invalid_record", "epoch and activation disagree");
+      }
+      return {
+        epoch: integer("epoch", message.epoch, 0),
+        activation,
+        trustSequence: integer("trust_sequence", message.trustSequence, 0),
+        revisionNumber: integer("revision_number", message.revisionNumber, 0),
+        issuedMs: integer("issued_ms", message.issuedMs, 0),
+        expiresMs: integer("expires_ms", message.expiresMs, message.issuedMs),
+      };
+    });
+  },
+};
+
+/** Signs a freshness statement. Fails with `invalid_record`. */
+export function signFreshness(freshness: Freshness, mesh: string, signer: Signer): Signed<Freshness> {
+  return signWith(freshnessCodec, freshness, mesh, signer);
+}
+
+/** Verifies, then parses. Fails with `invalid_record`, or with `unauthenticated` if the key is not known. */
+export function verifyFreshness(bytes: Uint8Array, mesh: string, keys: KeySet): Signed<Freshness> {
+  return verifyWith(freshnessCodec, bytes, mesh, keys);
+}

@@ -1,0 +1,101 @@
+import { describe, expect, test } from "@jest/globals";
+import fc from "fast-check";
+import { digestOf } from "../../../core/digest.js";
+import { isAshlarError } from "../../../core/errors.js";
+import type { Endpoint, Heartbeat } from "../../../core/model.js";
+import { encodeEndpoint, encodeHeartbeat, parseEndpoint, parseHeartbeat } from "../../../core/wire/fleet.js";
+
+const writer = { service: "payments", proxyId: "p1" };
+const endpoint: Endpoint = {
+  ...writer,
+  instance: "p1",
+  version: "v1",
+  address: "127.0.0.1:4000",
+  labels: [{ key: "zone", value: "a" }],
+  gone: false,
+  timeMs: 5,
+};
+const heartbeat: Heartbeat = {
+  ...writer,
+  version: "v1",
+  timeMs: 5,
+  seenEpoch: 3,
+  evaluatingEpoch: 2,
+  evaluatingRevision: 2,
+  evaluatingDigest: digestOf(Buffer.from("2")),
+  prepared: [{ number: 2, digest: digestOf(Buffer.from("2")) }],
+  rejected: { number: 3, digest: digestOf(Buffer.from("3")), reason: "unit payments: unknown field 9" },
+  certificateExpiresMs: 99,
+  freshnessAgeMs: 10,
+  lagMs: 4,
+  trustSequence: 1,
+  serving: true,
+  bypassable: ["app tcp 127.0.0.1:8080"],
+  seenActivation: digestOf(Buffer.from("a")),
+  leaving: false,
+};
+
+describe("endpoints and heartbeats", () => {
+  test("come back as they were written", () => {
+    expect(parseEndpoint(encodeEndpoint(endpoint), writer)).toEqual(endpoint);
+    expect(parseHeartbeat(encodeHeartbeat(heartbeat), writer)).toEqual(heartbeat);
+    const bare = {
+      ...heartbeat,
+      evaluatingDigest: undefined,
+      rejected: undefined,
+      seenActivation: undefined,
+      prepared: [],
+    };
+    expect(parseHeartbeat(encodeHeartbeat(bare), writer)).toEqual(bare);
+  });
+  test("a body that disagrees with its subject is refused", () => {
+    for (const other of [
+      { ...writer, service: "orders" },
+      { ...writer, proxyId: "p2" },
+    ]) {
+      expect(() => parseEndpoint(encodeEndpoint(endpoint), other)).toThrow(/not that of the subject/);
+      expect(() => parseHeartbeat(encodeHeartbeat(heartbeat), other)).toThrow(/not that of the subject/);
+    }
+  });
+  for (const address of ["", "nohost", ":80", "h:0", "h:65536", "h:99999", "a b:1", "http://x:1", "h:1/..", "h:01"]) {
+    test(`an address ${JSON.stringify(address)} is refused`, () => {
+      expect(() => parseEndpoint(encodeEndpoint({ ...endpoint, address }), writer)).toThrow(/address/);
+    });
+  }
+  for (const address of ["h:1", "10.0.0.1:65535", "host.example:443", "[::1]:50051"]) {
+    test(`an address ${JSON.stringify(address)} is accepted`, () => {
+      expect(parseEndpoint(encodeEndpoint({ ...endpoint, address }), writer).address).toBe(address);
+    });
+  }
+  test("a tombstone needs no address", () => {
+    expect(parseEndpoint(encodeEndpoint({ ...endpoint, address: "", gone: true }), writer).gone).toBe(true);
+  });
+  test("I8: lists and texts are bounded", () => {
+    const prepared = Array.from({ length: 17 }, (_, i) => ({ number: i + 1, digest: digestOf(Buffer.from("x")) }));
+    expect(() => parseHeartbeat(encodeHeartbeat({ ...heartbeat, prepared }), writer)).toThrow(/prepared has 17/);
+    const long = { ...heartbeat, bypassable: ["x".repeat(300)] };
+    expect(() => parseHeartbeat(encodeHeartbeat(long), writer)).toThrow(/bypassable/);
+    expect(() => parseEndpoint(new Uint8Array(65 * 1024), writer)).toThrow(/at most/);
+  });
+  test("durations are rounded, and never becomes the largest number", () => {
+    const read = parseHeartbeat(encodeHeartbeat({ ...heartbeat, lagMs: 1.6, freshnessAgeMs: Infinity }), writer);
+    expect([read.lagMs, read.freshnessAgeMs]).toEqual([2, Number.MAX_SAFE_INTEGER]);
+  });
+  test("I6: an unknown field is refused", () => {
+    const bytes = Buffer.concat([encodeEndpoint(endpoint), Buffer.from([0xf8, 0x07, 0x01])]);
+    expect(() => parseEndpoint(bytes, writer)).toThrow(/unknown field 127/);
+  });
+  test("arbitrary bytes are read or refused, never anything else", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+        for (const read of [parseEndpoint, parseHeartbeat]) {
+          try {
+            read(bytes, writer);
+          } catch (error) {
+            expect(isAshlarError(error, "invalid_record")).toBe(true);
+          }
+        }
+      }),
+    );
+  });
+});
