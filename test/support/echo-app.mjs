@@ -1,0 +1,107 @@
+// An application for tests: node echo-app.mjs --version V (--listen unix:PATH|HOST:PORT | --agent unix:PATH --service NAME)
+// Prints "ready" when it serves. On SIGTERM it leaves the mesh and ends.
+import { join as joinPath } from "node:path";
+import { parseArgs } from "node:util";
+import grpc from "@grpc/grpc-js";
+import { loadSync } from "@grpc/proto-loader";
+
+const { values } = parseArgs({
+  options: {
+    version: { type: "string" },
+    listen: { type: "string" },
+    agent: { type: "string" },
+    service: { type: "string" },
+  },
+});
+const version = values.version ?? "v1";
+const proto = grpc.loadPackageDefinition(loadSync(joinPath(import.meta.dirname, "echo.proto"), { keepCase: true }));
+
+const answer = (call, request, count = 1) => ({
+  text: request.text,
+  payload: request.payload,
+  caller: String(call.metadata.get("ashlar-caller")[0] ?? ""),
+  version,
+  count,
+});
+
+function trailersFor(call) {
+  const trailers = new grpc.Metadata();
+  trailers.set("x-trailer", "end");
+  for (const value of call.metadata.get("x-echo-bin")) trailers.add("x-echo-bin", value);
+  return trailers;
+}
+
+function unary(call, callback) {
+  const { request } = call;
+  const headers = new grpc.Metadata();
+  headers.set("x-header", String(call.metadata.get("x-sent")[0] ?? "none"));
+  call.sendMetadata(headers);
+  const respond = () => {
+    if (request.status !== 0) callback({ code: request.status, details: "as asked", metadata: trailersFor(call) });
+    else callback(null, answer(call, request), trailersFor(call));
+  };
+  if (request.delay_ms > 0) setTimeout(respond, request.delay_ms);
+  else respond();
+}
+
+function serverStream(call) {
+  const { request } = call;
+  let sent = 0;
+  const next = () => {
+    if (call.cancelled) return;
+    if (sent === request.count) return call.end(trailersFor(call));
+    sent += 1;
+    const more = call.write(answer(call, request, sent));
+    if (request.delay_ms > 0) setTimeout(next, request.delay_ms);
+    else if (more) setImmediate(next);
+    else call.once("drain", next);
+  };
+  next();
+}
+
+function clientStream(call, callback) {
+  let count = 0;
+  let last = { text: "", payload: Buffer.alloc(0) };
+  call.on("data", (request) => {
+    count += 1;
+    last = request;
+  });
+  call.on("end", () => callback(null, answer(call, last, count), trailersFor(call)));
+}
+
+function bidi(call) {
+  let count = 0;
+  call.on("data", (request) => {
+    count += 1;
+    call.write(answer(call, request, count));
+  });
+  call.on("end", () => call.end(trailersFor(call)));
+  call.on("error", () => {});
+}
+
+const server = new grpc.Server({ "grpc.max_receive_message_length": -1 });
+server.addService(proto.test.Echo.service, {
+  Unary: unary,
+  ServerStream: serverStream,
+  ClientStream: clientStream,
+  Bidi: bidi,
+  Forbidden: unary,
+});
+
+if (values.listen !== undefined) {
+  await new Promise((resolve, reject) =>
+    server.bindAsync(values.listen, grpc.ServerCredentials.createInsecure(), (error) =>
+      error ? reject(error) : resolve(),
+    ),
+  );
+  process.on("SIGTERM", () => server.tryShutdown(() => process.exit(0)));
+} else {
+  const { join } = await import("ashlar/sdk");
+  const mesh = await join({ service: values.service, agent: values.agent });
+  await mesh.serve(server);
+  process.on("SIGTERM", async () => {
+    await mesh.leave();
+    process.exit(0);
+  });
+}
+console.log("ready");

@@ -1,0 +1,168 @@
+/** A real mesh for end-to-end tests: `ashlar up`, proxies and applications, each a process of its own. */
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { cliPath, type Finished, repository, run, TestProcess, until } from "./processes.js";
+
+export interface ProxyOptions {
+  readonly name: string;
+  readonly service: string;
+  readonly version?: string;
+  /** Further flags, for example ["--app", "unix:…"]; an agent socket is always there. */
+  readonly flags?: readonly string[];
+}
+
+export class TestProxy {
+  readonly name: string;
+  readonly dir: string;
+  readonly args: readonly string[];
+  process: TestProcess;
+
+  constructor(name: string, dir: string, args: readonly string[]) {
+    this.name = name;
+    this.dir = dir;
+    this.args = args;
+    this.process = this.start();
+  }
+
+  start(): TestProcess {
+    this.process = new TestProcess(`proxy ${this.name}`, process.execPath, [cliPath, "proxy", ...this.args]);
+    return this.process;
+  }
+
+  get agent(): string {
+    return `unix:${this.dir}/s/agent.sock`;
+  }
+
+  get outbound(): string {
+    return `unix:${this.dir}/s/out.sock`;
+  }
+}
+
+export class TestMesh {
+  readonly dir: string;
+  readonly name: string;
+  up: TestProcess;
+  readonly #children: TestProcess[] = [];
+  readonly #proxies: TestProxy[] = [];
+
+  private constructor(dir: string, name: string) {
+    this.dir = dir;
+    this.name = name;
+    this.up = this.startUp();
+  }
+
+  static async start(name = "test"): Promise<TestMesh> {
+    const mesh = new TestMesh(mkdtempSync(join(tmpdir(), "ash-")), name);
+    await mesh.up.said("ready");
+    return mesh;
+  }
+
+  get data(): string {
+    return join(this.dir, "up");
+  }
+
+  startUp(): TestProcess {
+    this.up = new TestProcess("up", process.execPath, [
+      cliPath,
+      "up",
+      "--data",
+      this.data,
+      "--mesh",
+      this.name,
+      "--listen",
+      "127.0.0.1:0",
+    ]);
+    return this.up;
+  }
+
+  /** Runs a command of the CLI against this mesh. */
+  cli(...args: string[]): Promise<Finished> {
+    return run(process.execPath, [cliPath, ...args], { env: { ASHLAR_CONTEXT: join(this.data, "admin.json") } });
+  }
+
+  /** Runs a command with `-o json` and returns what it printed; fails unless the exit code is `code`. */
+  // biome-ignore lint/suspicious/noExplicitAny: JSON of many shapes, asserted by the tests
+  async json(code: number, ...args: string[]): Promise<any> {
+    const done = await this.cli(...args, "-o", "json");
+    if (done.code !== code)
+      throw new Error(`ashlar ${args.join(" ")}: exit ${done.code}\n${done.stdout}\n${done.stderr}`);
+    return JSON.parse(done.stdout);
+  }
+
+  /** Writes a policy file and returns its path. */
+  policy(name: string, content: string): string {
+    const path = join(this.dir, name);
+    writeFileSync(path, content);
+    return path;
+  }
+
+  async apply(content: string, ...flags: string[]): Promise<{ revision: number; epoch: number; created: boolean }> {
+    return this.json(0, "apply", "-f", this.policy("policy.yaml", content), "--wait", ...flags);
+  }
+
+  async token(service: string, ...flags: string[]): Promise<string> {
+    const done = await this.cli("token", "--service", service, ...flags);
+    if (done.code !== 0) throw new Error(done.stderr);
+    return done.stdout.trim();
+  }
+
+  async proxy(options: ProxyOptions): Promise<TestProxy> {
+    const dir = join(this.dir, options.name);
+    mkdirSync(join(dir, "s"), { recursive: true, mode: 0o700 });
+    writeFileSync(join(dir, "token"), await this.token(options.service, "--version", options.version ?? "v1"));
+    const proxy = new TestProxy(options.name, dir, [
+      ...["--service", options.service, "--token", join(dir, "token"), "--join", join(this.data, "join.json")],
+      ...["--inbound", "127.0.0.1:0", "--data", join(dir, "data"), "--agent", `unix:${dir}/s/agent.sock`],
+      ...["--outbound", `unix:${dir}/s/out.sock`, ...(options.flags ?? [])],
+    ]);
+    this.#proxies.push(proxy);
+    await proxy.process.said("ready");
+    return proxy;
+  }
+
+  /** An application that joins through the SDK of this repository. */
+  async app(proxy: TestProxy, service: string, version = "v1"): Promise<TestProcess> {
+    const args = ["test/support/echo-app.mjs", "--version", version, "--agent", proxy.agent, "--service", service];
+    return this.child(`app ${proxy.name}`, process.execPath, args);
+  }
+
+  /** Any process that prints "ready" when it is. */
+  async child(name: string, command: string, args: readonly string[]): Promise<TestProcess> {
+    const child = new TestProcess(name, command, args);
+    this.#children.push(child);
+    await child.said("ready");
+    return child;
+  }
+
+  /** Waits until `service` has exactly `count` healthy endpoints. */
+  async healthy(service: string, count: number, timeoutMs = 20_000): Promise<void> {
+    let last = "";
+    await until(
+      `${service} has ${count} healthy endpoints`,
+      async () => {
+        const done = await this.cli("services", "-o", "json");
+        last = done.stdout + done.stderr;
+        if (done.code !== 0) return false;
+        const services: { name: string; endpoints: { healthy: boolean }[] }[] = JSON.parse(done.stdout);
+        const endpoints = services.find((entry) => entry.name === service)?.endpoints ?? [];
+        return endpoints.filter((endpoint) => endpoint.healthy).length === count;
+      },
+      timeoutMs,
+      () => last,
+    );
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#children.map((child) => child.stop()));
+    await Promise.all(this.#proxies.map((proxy) => proxy.process.stop()));
+    await this.up.stop();
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+
+  ready(): { admin: string; join: string; nats: string; pid: number } {
+    return JSON.parse(readFileSync(join(this.data, "ready.json"), "utf8"));
+  }
+}
+
+export { repository };
