@@ -1,0 +1,146 @@
+/** An application's place in the mesh. */
+import type { Server } from "@grpc/grpc-js";
+import { AshlarError } from "../core/errors.js";
+import { Backoff } from "../runtime/backoff.js";
+import type { Clock } from "../runtime/clock.js";
+import { type AgentClient, type MeshDescription, openAgentClient } from "./agent-client.js";
+import { type ClientArguments, clientArguments } from "./client-arguments.js";
+import { openRegistration, type RegistrationHandle, type RegistrationStatus } from "./registration-loop.js";
+import { type BoundServer, bindPrivately } from "./serve.js";
+
+export interface ServeOptions {
+  /** A name for this instance in `ashlar services`; default: the proxy's id. */
+  readonly instance?: string;
+  /** How long to wait for the agent to accept the registration, in milliseconds. Default 10 000. */
+  readonly timeoutMs?: number;
+  /** Hears when the registration holds, is lost (it is then tried again by itself) and is left. */
+  readonly onStatus?: (status: RegistrationStatus) => void;
+}
+
+export interface LeaveOptions {
+  /** How long open calls may take to finish, in milliseconds. Default 30 000. */
+  readonly timeoutMs?: number;
+}
+
+export interface Mesh {
+  /** What the proxy said of itself when the application joined. */
+  readonly description: MeshDescription;
+  /**
+   * Binds `server` to a private Unix socket, registers it with the proxy and keeps the registration: it
+   * is renewed when the proxy restarts. Resolves once other services can reach it. Add all services to
+   * `server` first, and bind it nowhere else: a TCP port would be a way around the proxy. Fails with
+   * `invalid_argument` if the proxy refuses, `unavailable` if it does not answer in time.
+   */
+  serve(server: Server, options?: ServeOptions): Promise<void>;
+  /** Arguments for a client of another service: `new PaymentsClient(...mesh.client("payments"))`. */
+  client(service: string): ClientArguments;
+  /** Asks the proxy again who it is and whether it is ready. Fails with `unavailable`. */
+  describe(): Promise<MeshDescription>;
+  /**
+   * Stops taking calls, lets open ones finish, stops the server, deregisters. Loses no call: the proxy
+   * is out of routing before the server stops. True: nothing had to be cancelled. Harmless when repeated.
+   */
+  leave(options?: LeaveOptions): Promise<boolean>;
+}
+
+export interface MeshSettings {
+  readonly service: string;
+  readonly agent: string;
+  readonly timeoutMs: number;
+}
+
+const serveTimeoutMs = 10_000;
+const leaveTimeoutMs = 30_000;
+const describeTimeoutMs = 5_000;
+const reregisterDelay = { msMin: 50, msMax: 5_000 };
+
+/** Asks the agent who it is, and gives the place in the mesh that it has for `service`. */
+export async function enterMesh(clock: Clock, settings: MeshSettings): Promise<Mesh> {
+  const agent = openAgentClient(settings.agent, clock);
+  try {
+    const description = await agent.describe(settings.timeoutMs);
+    if (description.service !== settings.service) {
+      const other = `the proxy at ${agent.target} serves ${JSON.stringify(description.service)}`;
+      const remedy = "is ASHLAR_AGENT the socket of another service's proxy?";
+      throw new AshlarError("invalid_argument", `${other}, not ${JSON.stringify(settings.service)}: ${remedy}`);
+    }
+    return new JoinedMesh(agent, clock, description);
+  } catch (error) {
+    agent.close();
+    throw error;
+  }
+}
+
+class JoinedMesh implements Mesh {
+  readonly description: MeshDescription;
+  readonly #agent: AgentClient;
+  readonly #clock: Clock;
+  #serving = false;
+  #bound: BoundServer | undefined;
+  #registration: RegistrationHandle | undefined;
+  #leaving: Promise<boolean> | undefined;
+
+  constructor(agent: AgentClient, clock: Clock, description: MeshDescription) {
+    this.#agent = agent;
+    this.#clock = clock;
+    this.description = description;
+  }
+
+  async serve(server: Server, options: ServeOptions = {}): Promise<void> {
+    this.#mustBeIn();
+    if (this.#serving)
+      throw new AshlarError("exists", "this application serves already: add all services to one server");
+    this.#serving = true;
+    try {
+      const bound = await bindPrivately(server, this.description.socketDir);
+      this.#bound = bound;
+      const deps = {
+        agent: this.#agent,
+        clock: this.#clock,
+        backoff: new Backoff(reregisterDelay),
+        onStatus: options.onStatus ?? (() => {}),
+      };
+      const { service } = this.description;
+      const registration = { service, address: bound.address, instance: options.instance ?? "" };
+      this.#registration = openRegistration(deps, registration);
+      await this.#registration.registered(options.timeoutMs ?? serveTimeoutMs);
+    } catch (error) {
+      await this.#bound?.shutdown(0);
+      this.#bound = undefined;
+      this.#registration = undefined;
+      this.#serving = false;
+      throw error;
+    }
+  }
+
+  client(service: string): ClientArguments {
+    this.#mustBeIn();
+    return clientArguments(this.description.outbound, service);
+  }
+
+  describe(): Promise<MeshDescription> {
+    this.#mustBeIn();
+    return this.#agent.describe(describeTimeoutMs);
+  }
+
+  leave(options: LeaveOptions = {}): Promise<boolean> {
+    this.#leaving ??= this.#leave(options.timeoutMs ?? leaveTimeoutMs);
+    return this.#leaving;
+  }
+
+  async #leave(timeoutMs: number): Promise<boolean> {
+    const endMs = this.#clock.monotonicMs() + timeoutMs;
+    await this.#registration?.leave(timeoutMs);
+    // the agent said that no call is left, or could not say: the server itself knows
+    const leftMs = Math.max(0, endMs - this.#clock.monotonicMs());
+    const clean = (await this.#bound?.shutdown(leftMs)) ?? true;
+    this.#registration?.close();
+    this.#agent.close();
+    return clean;
+  }
+
+  #mustBeIn(): void {
+    if (this.#leaving !== undefined)
+      throw new AshlarError("unavailable", "this application has left the mesh: join again");
+  }
+}

@@ -1,0 +1,60 @@
+/** Binds an application's gRPC server to a private Unix socket that only its proxy can reach. */
+import { randomBytes } from "node:crypto";
+import { chmod, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { type Server, ServerCredentials } from "@grpc/grpc-js";
+import { AshlarError, messageOf } from "../core/errors.js";
+
+const socketPathBytesMax = 107; // sun_path, without the final NUL
+
+export interface BoundServer {
+  /** "unix:PATH", as the agent wants it. */
+  readonly address: string;
+  /** Lets open calls finish for `timeoutMs`, then cancels what is left. True: nothing was cancelled. */
+  shutdown(timeoutMs: number): Promise<boolean>;
+}
+
+/** A path for an application's socket in `folder`; fails with `invalid_argument` if the system could not bind it. */
+export function privateSocketPath(folder: string): string {
+  const path = join(folder, `app-${randomBytes(6).toString("hex")}.sock`);
+  const bytes = Buffer.byteLength(path);
+  if (bytes > socketPathBytesMax) {
+    const limit = `a Unix socket's path has at most ${socketPathBytesMax} bytes, ${path} has ${bytes}`;
+    throw new AshlarError("invalid_argument", `${limit}: start the proxy with --agent in a shorter folder`);
+  }
+  return path;
+}
+
+/** Binds `server` to a fresh socket (mode 0600) in `folder`: gRPC over plain HTTP/2, no TCP port. */
+export async function bindPrivately(server: Server, folder: string): Promise<BoundServer> {
+  const path = privateSocketPath(folder);
+  await new Promise<void>((resolve, reject) => {
+    server.bindAsync(`unix:${path}`, ServerCredentials.createInsecure(), (error) => {
+      if (error === null) return resolve();
+      const message = `cannot listen on ${path}: ${messageOf(error)}`;
+      reject(new AshlarError("unavailable", message, { cause: error }));
+    });
+  });
+  await chmod(path, 0o600);
+  return {
+    address: `unix:${path}`,
+    shutdown: async (timeoutMs) => {
+      const clean = await shutdown(server, timeoutMs);
+      await rm(path, { force: true });
+      return clean;
+    },
+  };
+}
+
+function shutdown(server: Server, timeoutMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => {
+      server.forceShutdown();
+      resolve(false);
+    }, timeoutMs);
+    server.tryShutdown((error) => {
+      clearTimeout(timer);
+      resolve(error === undefined);
+    });
+  });
+}
