@@ -1,3 +1,51 @@
+/** A unit as the data plane asks it: compiled once per revision, decided by index, never by walking rules. */
+import type { SpiffeId } from "../identity.js";
+import type { Unit, WeightedVersion } from "../model.js";
+import { buildAccessIndex } from "./access-index.js";
+import { buildRouteIndex } from "./route-index.js";
+
+/** What policy says about one call. Every decision names its rule. */
+export interface Decision {
+  readonly allow: boolean;
+  /** For example "checkout-charges/allow[0]", or "default-deny". For operators; never for the caller. */
+  readonly rule: string;
+  /** One line for operators. */
+  readonly reason: string;
+}
+
+/** A route's rule as the data plane needs it. */
+export interface CompiledRouteRule {
+  /** For example "payments/rules[0]". */
+  readonly name: string;
+  /** Empty: every version alike. */
+  readonly split: readonly WeightedVersion[];
+  /** 0: none. */
+  readonly timeoutMs: number;
+}
+
 export interface CompiledUnit {
   readonly name: string;
+  /** The route reads headers, so that a routing decision may not be kept by method alone. */
+  readonly hasHeaderMatches: boolean;
+  /**
+   * Whether `caller` may call `method` ("package.Service/Method", no slash in front). Deny wins over
+   * allow; what nothing matches is denied (I4), and so is a method that the service does not state
+   * where it states its methods. The same pair gives the same object.
+   */
+  evaluate(caller: SpiffeId, method: string): Decision;
+  /**
+   * The first rule of the route that matches; undefined: as without a route. `header` gives a request
+   * header's value (repeated ones joined with ","), or undefined where it is missing.
+   */
+  findRoute(method: string, header: (name: string) => string | undefined): CompiledRouteRule | undefined;
+}
+
+/**
+ * Compiles a unit of the mesh (its trust domain is `mesh`) as `parseUnit` or `encodeUnit` gave it.
+ * Fails with `limit` if its rules name more pairs of callers and methods than can be indexed.
+ */
+export function compileUnit(unit: Unit, mesh: string): CompiledUnit {
+  const evaluate = buildAccessIndex(unit, mesh);
+  const { findRoute, hasHeaderMatches } = buildRouteIndex(unit);
+  return Object.freeze({ name: unit.name, hasHeaderMatches, evaluate, findRoute });
 }

@@ -1,0 +1,178 @@
+/** The one form in which a unit has a digest: lists sorted, nothing twice, everything frozen. */
+import { AshlarError } from "../errors.js";
+import { isLabel } from "../identity.js";
+import {
+  type Authorization,
+  type AuthorizationRule,
+  type HeaderMatch,
+  meshUnitName,
+  type Route,
+  type RouteMatch,
+  type RouteRule,
+  type Service,
+  type Unit,
+  type WeightedVersion,
+} from "../model.js";
+import {
+  isCaller,
+  isHeaderValue,
+  isMethod,
+  isMethodPattern,
+  isVersion,
+  timeoutMsMax,
+  weightMax,
+  whyNotMatchable,
+} from "./grammar.js";
+
+/** Orders names by their code units, the same on every machine. */
+export function compareNames(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/**
+ * A frozen copy in canonical form. Authorization and route rules keep their order (decisions
+ * name them by it, and the first route rule that matches wins); everything else is sorted.
+ * Fails with `invalid_policy` on whatever the compile step could not rely on.
+ */
+export function canonicalUnit(unit: Unit): Unit {
+  if (made.has(unit)) return unit;
+  const canonical = makeCanonical(unit);
+  made.add(canonical);
+  return canonical;
+}
+
+/** Units that came out of here: frozen, so they are canonical for ever. */
+const made = new WeakSet<Unit>();
+
+function makeCanonical(unit: Unit): Unit {
+  const { name } = unit;
+  if (name === meshUnitName) {
+    const parts = (unit.service === undefined ? 0 : 1) + unit.authorizations.length + unit.routes.length;
+    if (parts > 0) throw refused(name, "the unit of the mesh holds policy about a service");
+    return Object.freeze({ name, service: undefined, authorizations: Object.freeze([]), routes: Object.freeze([]) });
+  }
+  if (!isLabel(name)) throw refused(name, "a unit is named like its service, by an RFC 1123 label");
+  if (unit.service?.name !== name) throw refused(name, "the service it is about is missing or has another name");
+  if (unit.routes.length > 1) throw refused(name, "a service has at most one route");
+  return Object.freeze({
+    name,
+    service: canonicalService(unit.service),
+    authorizations: namedList(name, "authorization", unit.authorizations, canonicalAuthorization),
+    routes: namedList(name, "route", unit.routes, canonicalRoute),
+  });
+}
+
+function refused(unit: string, why: string): AshlarError {
+  return new AshlarError("invalid_policy", `unit ${JSON.stringify(unit.slice(0, 64))}: ${why}`);
+}
+
+function namedList<Item extends { readonly name: string; readonly service: string }>(
+  unit: string,
+  what: string,
+  items: readonly Item[],
+  canonical: (item: Item) => Item,
+): readonly Item[] {
+  for (const item of items) {
+    if (!isLabel(item.name)) throw refused(unit, `${what} ${JSON.stringify(item.name.slice(0, 64))}: not a name`);
+    if (item.service !== unit) throw refused(unit, `${what} ${item.name} is about another service`);
+  }
+  const sorted = items.map(canonical).sort((a, b) => compareNames(a.name, b.name));
+  refuseRepeated(
+    unit,
+    `${what}s`,
+    sorted.map((item) => item.name),
+  );
+  return Object.freeze(sorted);
+}
+
+function refuseRepeated(unit: string, what: string, sorted: readonly string[]): void {
+  for (let index = 1; index < sorted.length; index++) {
+    const name = sorted[index] ?? "";
+    if (name === sorted[index - 1]) throw refused(unit, `${what}: ${JSON.stringify(name.slice(0, 64))} is there twice`);
+  }
+}
+
+function textList(unit: string, what: string, texts: readonly string[], valid: (text: string) => boolean) {
+  for (const text of texts) {
+    if (!valid(text)) throw refused(unit, `${what}: ${JSON.stringify(text.slice(0, 64))} is not valid`);
+  }
+  const sorted = [...texts].sort(compareNames);
+  refuseRepeated(unit, what, sorted);
+  return Object.freeze(sorted);
+}
+
+function canonicalService(service: Service): Service {
+  const methods = textList(service.name, "methods", service.methods, isMethod);
+  return Object.freeze({ kind: "Service", name: service.name, methods });
+}
+
+function canonicalAuthorization(authorization: Authorization): Authorization {
+  const { name, service, allow, deny } = authorization;
+  const rule = (what: string, each: AuthorizationRule): AuthorizationRule =>
+    Object.freeze({
+      from: textList(service, `${what}.from`, each.from, isCaller),
+      methods: textList(service, `${what}.methods`, each.methods, isMethodPattern),
+    });
+  if (allow.some((each) => each.from.length === 0)) throw refused(service, `${name}: an allow rule names no callers`);
+  return Object.freeze({
+    kind: "Authorization",
+    name,
+    service,
+    allow: Object.freeze(allow.map((each, index) => rule(`${name}/allow[${index}]`, each))),
+    deny: Object.freeze(deny.map((each, index) => rule(`${name}/deny[${index}]`, each))),
+  });
+}
+
+function canonicalRoute(route: Route): Route {
+  const { name, service } = route;
+  const rules = route.rules.map((rule, index) => canonicalRouteRule(service, `${name}/rules[${index}]`, rule));
+  return Object.freeze({ kind: "Route", name, service, rules: Object.freeze(rules) });
+}
+
+function canonicalRouteRule(unit: string, place: string, rule: RouteRule): RouteRule {
+  const { timeoutMs } = rule;
+  if (!Number.isInteger(timeoutMs) || timeoutMs < 0 || timeoutMs > timeoutMsMax)
+    throw refused(unit, `${place}.timeout: ${timeoutMs} ms is not between 0 and ${timeoutMsMax}`);
+  return Object.freeze({
+    match: canonicalMatch(unit, place, rule.match),
+    split: canonicalSplit(unit, place, rule.split),
+    timeoutMs,
+  });
+}
+
+/** A match without conditions matches all, and so is none. */
+function canonicalMatch(unit: string, place: string, match: RouteMatch | undefined): RouteMatch | undefined {
+  if (match === undefined || (match.methods.length === 0 && match.headers.length === 0)) return undefined;
+  const headers = match.headers.map((header): HeaderMatch => {
+    const why = whyNotMatchable(header.name) ?? (isHeaderValue(header.value) ? undefined : "not a header's value");
+    if (why !== undefined) throw refused(unit, `${place}.match.headers: ${why}`);
+    return Object.freeze({ name: header.name, value: header.value });
+  });
+  headers.sort((a, b) => compareNames(a.name, b.name));
+  refuseRepeated(
+    unit,
+    `${place}.match.headers`,
+    headers.map((header) => header.name),
+  );
+  const methods = textList(unit, `${place}.match.methods`, match.methods, isMethodPattern);
+  return Object.freeze({ methods, headers: Object.freeze(headers) });
+}
+
+function canonicalSplit(unit: string, place: string, split: readonly WeightedVersion[]): readonly WeightedVersion[] {
+  let sum = 0;
+  const sorted = split.map(({ version, weight }): WeightedVersion => {
+    if (!isVersion(version)) throw refused(unit, `${place}.split: not a version`);
+    if (!Number.isInteger(weight) || weight < 0 || weight > weightMax)
+      throw refused(unit, `${place}.split: ${weight} is not a weight between 0 and ${weightMax}`);
+    sum += weight;
+    return Object.freeze({ version, weight });
+  });
+  sorted.sort((a, b) => compareNames(a.version, b.version));
+  refuseRepeated(
+    unit,
+    `${place}.split`,
+    sorted.map((each) => each.version),
+  );
+  if (sorted.length > 0 && sum === 0) throw refused(unit, `${place}.split: the weights have the sum 0`);
+  return Object.freeze(sorted);
+}

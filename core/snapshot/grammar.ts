@@ -1,0 +1,81 @@
+/** The grammars of what stands in policy, shared by whoever reads files and whoever reads bytes. */
+import { isLabel, parseSpiffeId, type SpiffeId } from "../identity.js";
+
+const methodGrammar = /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\/[A-Za-z_]\w*$/;
+const servicePatternGrammar = /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\/\*$/;
+const versionGrammar = /^[A-Za-z0-9._-]{1,63}$/;
+const headerNameGrammar = /^[a-z0-9_.-]{1,128}$/;
+const headerValueGrammar = /^[\x21-\x7e]([\x20-\x7e]{0,4094}[\x21-\x7e])?$/;
+const hopByHop: ReadonlySet<string> = new Set([
+  "connection",
+  "host",
+  "keep-alive",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+]);
+const methodLengthMax = 512;
+
+/** No unit is larger when encoded. */
+export const unitBytesMax = 512 * 1024;
+/** The longest timeout of a route. */
+export const timeoutMsMax = 24 * 60 * 60 * 1000;
+/** The largest weight of a version. */
+export const weightMax = 1_000_000;
+
+/** Says whether `text` is "package.Service/Method" as gRPC has it, without the slash in front. */
+export function isMethod(text: string): boolean {
+  return text.length <= methodLengthMax && methodGrammar.test(text);
+}
+
+/** Says whether `text` is "package.Service/Method", "package.Service/*" or "*". */
+export function isMethodPattern(text: string): boolean {
+  return text === "*" || isMethod(text) || (text.length <= methodLengthMax && servicePatternGrammar.test(text));
+}
+
+/** Says whether `text` names a version as a join token may. */
+export function isVersion(text: string): boolean {
+  return versionGrammar.test(text);
+}
+
+/** Says whether `text` names callers: a service of the mesh, a SPIFFE ID in full, or "*". */
+export function isCaller(text: string): boolean {
+  return text === "*" || isLabel(text) || findSpiffeId(text) !== undefined;
+}
+
+/** The SPIFFE ID that `text` is, if it is one. */
+export function findSpiffeId(text: string): SpiffeId | undefined {
+  if (!text.startsWith("spiffe://")) return undefined;
+  try {
+    return parseSpiffeId(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Why a route may not match the header `name`; undefined: it may. */
+export function whyNotMatchable(name: string): string | undefined {
+  if (name.startsWith(":")) return "pseudo-headers cannot be matched; use methods";
+  if (name !== name.toLowerCase()) return `header names are lower case: "${name.toLowerCase().slice(0, 128)}"`;
+  if (!headerNameGrammar.test(name)) return "not a header name";
+  if (name.startsWith("grpc-")) return "grpc- headers belong to gRPC itself";
+  if (name.endsWith("-bin")) return "binary (-bin) headers cannot be compared";
+  if (name.startsWith("ashlar-") || name.startsWith("x-forwarded-")) return "it is removed from what applications send";
+  if (hopByHop.has(name)) return "it is about one connection and not about the call";
+  return undefined;
+}
+
+/** Says whether `text` can be the value of a header: printable ASCII without spaces around it; may be empty. */
+export function isHeaderValue(text: string): boolean {
+  return text === "" || headerValueGrammar.test(text);
+}
+
+/** The "package.Service" of a method or pattern; "" where there is none. */
+export function serviceOfMethod(method: string): string {
+  const slash = method.indexOf("/");
+  return slash < 0 ? "" : method.slice(0, slash);
+}
