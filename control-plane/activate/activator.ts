@@ -1,0 +1,208 @@
+/** Makes a revision the active one: waits for the fleet to prepare it, then commits. */
+import { mayActivate } from "../../core/activation.js";
+import { AshlarError } from "../../core/errors.js";
+import type { SpiffeId } from "../../core/identity.js";
+import type { Activation, Revision, Signed } from "../../core/model.js";
+import type { Signer } from "../../core/signature.js";
+import { signActivation } from "../../core/wire/records.js";
+import type { Clock } from "../../runtime/clock.js";
+import { type AuditTrail, audited } from "../audit/audit-trail.js";
+import type { FleetView } from "../fleet/fleet-loop.js";
+import { type FleetEntry, isPrepared, rejectionOf } from "../fleet/fleet-state.js";
+import { waitForFleet } from "../fleet/fleet-wait.js";
+import type { Ledger } from "../store/ledger.js";
+
+export interface ActivatorDeps {
+  readonly mesh: string;
+  readonly ledger: Pick<Ledger, "revisions" | "activations">;
+  readonly fleet: FleetView;
+  readonly signer: Signer;
+  readonly audit: AuditTrail;
+  readonly clock: Clock;
+}
+
+/** An operator, authorized. */
+export interface OperatorCaller {
+  readonly id: SpiffeId;
+  readonly source: string;
+}
+
+export interface ActivateOptions {
+  readonly revision: number;
+  readonly reason: string;
+  /** Go on although proxies are not prepared or have rejected it. Recorded. */
+  readonly force: boolean;
+  /** The share of live proxies that has to be prepared, 1 to 100; 0: all. Recorded. */
+  readonly thresholdPercent: number;
+  /** 0: 30 seconds. */
+  readonly prepareTimeoutMs: number;
+}
+
+export interface Activated {
+  readonly activation: Signed<Activation>;
+  /** False: it was active already and nothing was appended. */
+  readonly created: boolean;
+  /** From the request to the commit. */
+  readonly tookMs: number;
+}
+
+export const waitTimeoutMsDefault = 30_000;
+export const waitTimeoutMsMax = 3_600_000;
+
+export interface Activator {
+  /**
+   * Activates a revision once the asked-for share of live proxies has prepared it. Fails with `not_found`,
+   * with `stale` naming the proxies that rejected it or did not prepare in time, with `conflict` if somebody
+   * else activated meanwhile, and with `invalid_argument`. Stops waiting when `signal` aborts.
+   */
+  activate(options: ActivateOptions, caller: OperatorCaller, signal?: AbortSignal): Promise<Activated>;
+}
+
+export function createActivator(deps: ActivatorDeps): Activator {
+  return {
+    activate: (options, caller, signal) =>
+      audited(
+        deps.audit,
+        { action: "activate", target: `revision ${options.revision}`, caller, detail: options.reason },
+        () => activate(deps, options, caller, signal),
+        ({ activation, created }) => ({
+          detail: `${created ? `epoch ${activation.body.epoch}` : "already active"}${options.force ? ", forced" : ""}${renderReason(options.reason)}`,
+        }),
+      ),
+  };
+}
+
+async function activate(
+  deps: ActivatorDeps,
+  options: ActivateOptions,
+  caller: OperatorCaller,
+  signal: AbortSignal | undefined,
+): Promise<Activated> {
+  const startMs = deps.clock.monotonicMs();
+  const timeoutMs = options.prepareTimeoutMs === 0 ? waitTimeoutMsDefault : options.prepareTimeoutMs;
+  checkBounds(options, timeoutMs);
+  const revision = findRevision(deps.ledger, options.revision);
+  const head = deps.ledger.activations.head();
+  if (head?.body.revisionDigest === revision.digest) {
+    return { activation: head, created: false, tookMs: sinceMs(deps.clock, startMs) };
+  }
+  if (!options.force) await waitUntilPrepared(deps, revision, options.thresholdPercent, timeoutMs, signal);
+  const activation = await commitActivation(deps, head, {
+    revisionNumber: revision.body.number,
+    revisionDigest: revision.digest,
+    author: caller.id,
+    reason: options.reason,
+    rollbackOf: undefined,
+    forced: options.force,
+    thresholdPercent: options.thresholdPercent,
+  });
+  return { activation, created: true, tookMs: sinceMs(deps.clock, startMs) };
+}
+
+/** Signs and appends the link after `head`; fails with `conflict` if the log has gone on meanwhile. */
+export async function commitActivation(
+  deps: Pick<ActivatorDeps, "mesh" | "ledger" | "signer" | "clock">,
+  head: Signed<Activation> | undefined,
+  what: Omit<Activation, "epoch" | "previous" | "timeMs">,
+): Promise<Signed<Activation>> {
+  const { activations } = deps.ledger;
+  const body: Activation = {
+    ...what,
+    epoch: (head?.body.epoch ?? 0) + 1,
+    previous: head?.digest,
+    timeMs: deps.clock.nowMs(),
+  };
+  const present = activations.head();
+  if (!mayActivate(present, body)) {
+    const at =
+      present === undefined
+        ? "empty again"
+        : `at epoch ${present.body.epoch}, revision ${present.body.revisionNumber}, by ${present.body.author}`;
+    throw new AshlarError("conflict", `somebody else was first: the activation log is ${at}; look again and repeat`);
+  }
+  const next = signActivation(body, deps.mesh, deps.signer);
+  await activations.append(next);
+  return next;
+}
+
+/** The revision with this number; fails with `not_found` and says what there is. */
+export function findRevision(ledger: Pick<Ledger, "revisions">, number: number): Signed<Revision> {
+  const revision = ledger.revisions.find(number);
+  if (revision !== undefined) return revision;
+  const newest = ledger.revisions.head()?.body.number;
+  throw new AshlarError(
+    "not_found",
+    newest === undefined
+      ? `there is no revision ${number}: nothing has been published yet`
+      : `there is no revision ${number}; the newest is ${newest}`,
+  );
+}
+
+async function waitUntilPrepared(
+  deps: ActivatorDeps,
+  revision: Signed<Revision>,
+  thresholdPercent: number,
+  timeoutMs: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { outcome, missing } = await waitForFleet(deps.fleet, deps.clock, {
+    isThere: ({ heartbeat }) => isPrepared(heartbeat, revision.digest),
+    isHopeless: ({ heartbeat }) => rejectionOf(heartbeat, revision.digest) !== undefined,
+    percent: thresholdPercent === 0 ? 100 : thresholdPercent,
+    timeoutMs,
+    ...(signal && { signal }),
+  });
+  if (outcome === "met") return;
+  const number = revision.body.number;
+  if (outcome === "stopped")
+    throw new AshlarError("unavailable", `revision ${number} was not activated: the caller left`);
+  const rejected = missing.filter(({ heartbeat }) => rejectionOf(heartbeat, revision.digest) !== undefined);
+  if (outcome === "hopeless") {
+    const why = renderSome(rejected, ({ heartbeat }) => `${nameOf(heartbeat)}: ${heartbeat.rejected?.reason}`);
+    throw new AshlarError(
+      "stale",
+      `revision ${number} was not activated: rejected by ${why}; publish a corrected one, or use --force`,
+    );
+  }
+  const who = renderSome(missing, ({ heartbeat }) => {
+    const reason = rejectionOf(heartbeat, revision.digest);
+    return reason === undefined ? nameOf(heartbeat) : `${nameOf(heartbeat)} (rejected: ${reason})`;
+  });
+  const total = deps.fleet.live().length;
+  throw new AshlarError(
+    "stale",
+    `revision ${number} was not activated: after ${timeoutMs} ms, ${missing.length} of ${total} live proxies have not prepared it: ${who}; wait, or use --threshold or --force`,
+  );
+}
+
+function checkBounds(options: ActivateOptions, timeoutMs: number): void {
+  const { thresholdPercent } = options;
+  if (!Number.isInteger(thresholdPercent) || thresholdPercent < 0 || thresholdPercent > 100) {
+    throw new AshlarError("invalid_argument", `threshold_percent: expected 0 to 100, got ${thresholdPercent}`);
+  }
+  checkTimeout("prepare_timeout_ms", timeoutMs);
+}
+
+export function checkTimeout(field: string, timeoutMs: number): void {
+  if (Number.isSafeInteger(timeoutMs) && timeoutMs > 0 && timeoutMs <= waitTimeoutMsMax) return;
+  throw new AshlarError("invalid_argument", `${field}: expected 1 to ${waitTimeoutMsMax}, got ${timeoutMs}`);
+}
+
+export function sinceMs(clock: Clock, startMs: number): number {
+  return Math.max(0, Math.round(clock.monotonicMs() - startMs));
+}
+
+export function renderReason(reason: string): string {
+  return reason === "" ? "" : `: ${reason}`;
+}
+
+function nameOf(heartbeat: { readonly proxyId: string; readonly service: string }): string {
+  return `${heartbeat.proxyId} (${heartbeat.service})`;
+}
+
+const namedMax = 10;
+
+function renderSome(entries: readonly FleetEntry[], render: (entry: FleetEntry) => string): string {
+  const named = entries.slice(0, namedMax).map(render).join(", ");
+  return entries.length > namedMax ? `${named} and ${entries.length - namedMax} more` : named;
+}

@@ -1,0 +1,71 @@
+/**
+ * The audit log: who did what, when, from where, with what outcome; refusals included. Each entry names the
+ * digest of the one before it, so that a missing or altered entry shows.
+ */
+import type { Digest } from "../../core/digest.js";
+import { AshlarError, isAshlarError, messageOf } from "../../core/errors.js";
+
+/** Who calls, as the listener saw it. */
+export interface Caller {
+  /** SPIFFE ID, or "anonymous" where there is none (a refused connection, a join). */
+  readonly id: string;
+  /** The address it called from. */
+  readonly source: string;
+}
+
+export const auditActions = ["publish", "activate", "rollback", "token", "join", "renew", "refuse", "start"] as const;
+export type AuditAction = (typeof auditActions)[number];
+
+/** What is to be noted; the trail adds sequence, time and the link to the entry before. */
+export interface AuditDraft {
+  readonly actor: string;
+  readonly source: string;
+  readonly action: AuditAction;
+  /** What it was done to, for example "revision 4". */
+  readonly target: string;
+  /** "ok", or the error code of a refusal. */
+  readonly outcome: string;
+  /** One line more. */
+  readonly detail: string;
+}
+
+export interface AuditEntry extends AuditDraft {
+  readonly sequence: number;
+  /** undefined for the first entry. */
+  readonly previous: Digest | undefined;
+  readonly timeMs: number;
+}
+
+export interface AuditTrail {
+  /** Notes `draft`. Never fails: an entry that cannot be stored now is kept and stored later, and logged. */
+  record(draft: AuditDraft): Promise<void>;
+}
+
+/**
+ * Runs `act` and notes how it went. The outcome of `act` is the outcome of this function:
+ * what is committed stays committed, whatever becomes of the note.
+ */
+export async function audited<Result>(
+  trail: AuditTrail,
+  what: Pick<AuditDraft, "action" | "target"> & { readonly caller: Caller; readonly detail: string },
+  act: () => Promise<Result>,
+  render: (result: Result) => Partial<Pick<AuditDraft, "target" | "outcome" | "detail">> = () => ({}),
+): Promise<Result> {
+  const draft = {
+    actor: what.caller.id,
+    source: what.caller.source,
+    action: what.action,
+    target: what.target,
+    outcome: "ok",
+    detail: what.detail,
+  };
+  try {
+    const result = await act();
+    await trail.record({ ...draft, ...render(result) });
+    return result;
+  } catch (error) {
+    const outcome = isAshlarError(error) ? error.code : "internal";
+    await trail.record({ ...draft, outcome, detail: messageOf(error).slice(0, 1024) });
+    throw error instanceof Error ? error : new AshlarError("internal", messageOf(error));
+  }
+}

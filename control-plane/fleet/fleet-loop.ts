@@ -1,0 +1,111 @@
+/** Keeps the fleet view up to date from heartbeats, and wakes whoever waits for it to change. */
+
+import { messageOf } from "../../core/errors.js";
+import type { Heartbeat } from "../../core/model.js";
+import { parseHeartbeat } from "../../core/wire/fleet.js";
+import { heartbeatSubject, parseFleetSubject } from "../../core/wire/subjects.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { Logger } from "../../runtime/log.js";
+import type { FleetEntry, FleetState } from "./fleet-state.js";
+
+/** Where heartbeats arrive from: each with the subject that NATS permissions bind to its writer. */
+export interface HeartbeatSource {
+  subscribe(subject: string, listener: (subject: string, bytes: Uint8Array) => void): () => void;
+}
+
+/** The fleet for those who only look at it and wait. */
+export interface FleetView {
+  list(): readonly FleetEntry[];
+  live(): readonly FleetEntry[];
+  /**
+   * Calls `listener` with a proxy whose heartbeat changed something, and with nothing when proxies fell silent
+   * or left, so that whoever counts has to look at all of them. Returns the way to stop it.
+   */
+  onChange(listener: (entry: FleetEntry | undefined) => void): () => void;
+}
+
+export interface FleetLoop extends FleetView {
+  /** Takes a heartbeat's bytes as they arrived on `subject`. */
+  hear(subject: string, bytes: Uint8Array): void;
+  close(): void;
+}
+
+export interface FleetLoopDeps {
+  readonly state: FleetState;
+  readonly source: HeartbeatSource;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+const sweepMs = 1000;
+const warnEveryMs = 10_000;
+
+/** Starts to listen; runs until `close`. */
+export function runFleetLoop(deps: FleetLoopDeps): FleetLoop {
+  const { state, clock, log } = deps;
+  const listeners = new Set<(entry: FleetEntry | undefined) => void>();
+  const stop = new AbortController();
+  let warnedMs = Number.NEGATIVE_INFINITY;
+  const changed = (entry: FleetEntry | undefined) => {
+    for (const listener of [...listeners]) listener(entry);
+  };
+  const refuse = (subject: string, why: string) => {
+    if (clock.monotonicMs() - warnedMs < warnEveryMs) return; // a flood of bad heartbeats must not flood the log
+    warnedMs = clock.monotonicMs();
+    log.warn("heartbeat refused", { subject: subject.slice(0, 200), why });
+  };
+  const hear = (subject: string, bytes: Uint8Array) => {
+    try {
+      const writer = parseFleetSubject(subject);
+      if (writer === undefined) return refuse(subject, "not a heartbeat's subject");
+      const heartbeat = parseHeartbeat(bytes, writer);
+      const before = state.find(heartbeat.proxyId, clock.nowMs());
+      state.hear(heartbeat, clock.nowMs());
+      if (before === undefined || !before.live || differs(before.heartbeat, heartbeat)) {
+        changed(state.find(heartbeat.proxyId, clock.nowMs()));
+      }
+    } catch (error) {
+      refuse(subject, messageOf(error));
+    }
+  };
+  const unsubscribe = deps.source.subscribe(heartbeatSubject("*", "*"), hear);
+  void sweep(deps, changed, stop.signal);
+  return {
+    hear,
+    list: () => state.list(clock.nowMs()),
+    live: () => state.live(clock.nowMs()),
+    onChange(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    close() {
+      stop.abort();
+      unsubscribe();
+      listeners.clear();
+    },
+  };
+}
+
+/** Silence is the one change that no message brings. */
+async function sweep(deps: FleetLoopDeps, changed: (entry: undefined) => void, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const nextMs = deps.state.nextSilenceMs(deps.clock.nowMs());
+    await deps.clock.sleep(sweepMs, signal);
+    const nowMs = deps.clock.nowMs();
+    deps.state.forget(nowMs);
+    if (nextMs !== undefined && nextMs <= nowMs) changed(undefined);
+  }
+}
+
+function differs(a: Heartbeat, b: Heartbeat): boolean {
+  return (
+    b.leaving ||
+    a.evaluatingEpoch !== b.evaluatingEpoch ||
+    a.evaluatingDigest !== b.evaluatingDigest ||
+    a.seenEpoch !== b.seenEpoch ||
+    a.serving !== b.serving ||
+    a.rejected?.digest !== b.rejected?.digest ||
+    a.prepared.length !== b.prepared.length ||
+    a.prepared.some(({ digest }, index) => digest !== b.prepared[index]?.digest)
+  );
+}

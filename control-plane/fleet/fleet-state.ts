@@ -1,0 +1,155 @@
+/**
+ * What the control plane knows of each proxy: its last heartbeat and when it arrived.
+ * Pure: time is handed in, and nothing here performs I/O.
+ */
+import type { Digest } from "../../core/digest.js";
+import type { Heartbeat } from "../../core/model.js";
+
+export interface FleetOptions {
+  /** A proxy is live for this long after a heartbeat. */
+  readonly liveMs: number;
+  /** A silent proxy counts as behind for this long, then it is forgotten. */
+  readonly forgetMs: number;
+  /** At most so many proxies are remembered. */
+  readonly proxiesMax: number;
+}
+
+export const fleetDefaults: FleetOptions = { liveMs: 10_000, forgetMs: 24 * 3_600_000, proxiesMax: 20_000 };
+
+/** A proxy as the fleet view shows it. */
+export interface FleetEntry {
+  readonly heartbeat: Heartbeat;
+  /** When the heartbeat arrived, Unix time in milliseconds. */
+  readonly lastSeenMs: number;
+  readonly live: boolean;
+}
+
+/** The heads of the logs that proxies are compared with. */
+export interface FleetHead {
+  /** 0: nothing is active. */
+  readonly epoch: number;
+  /** The revision that the head names. */
+  readonly revisionDigest: Digest | undefined;
+}
+
+interface Known {
+  readonly heartbeat: Heartbeat;
+  readonly lastSeenMs: number;
+  readonly liveUntilMs: number;
+}
+
+/** A roster as it is kept on disk. */
+export type SavedRoster = readonly {
+  readonly heartbeat: Heartbeat;
+  readonly lastSeenMs: number;
+  readonly live: boolean;
+}[];
+
+export class FleetState {
+  readonly #options: FleetOptions;
+  /** In order of last arrival: whoever was silent longest comes first. */
+  readonly #known = new Map<string, Known>();
+  #turnedAway = 0;
+
+  constructor(options: FleetOptions = fleetDefaults) {
+    this.#options = options;
+  }
+
+  /** How many heartbeats found no room because the roster was full of live proxies. */
+  get turnedAway(): number {
+    return this.#turnedAway;
+  }
+
+  /** Takes a heartbeat; the last one of a proxy that leaves removes it. */
+  hear(heartbeat: Heartbeat, nowMs: number): void {
+    const wasKnown = this.#known.delete(heartbeat.proxyId);
+    if (heartbeat.leaving) return;
+    if (!wasKnown && !this.#makeRoom(nowMs)) return;
+    this.#known.set(heartbeat.proxyId, { heartbeat, lastSeenMs: nowMs, liveUntilMs: nowMs + this.#options.liveMs });
+  }
+
+  /** Forgets proxies that have been silent for `forgetMs`. */
+  forget(nowMs: number): void {
+    for (const [id, known] of this.#known) {
+      if (nowMs - known.lastSeenMs <= this.#options.forgetMs) break; // the rest was heard of later
+      this.#known.delete(id);
+    }
+  }
+
+  /** Every proxy that is known, sorted by service, then id. */
+  list(nowMs: number): readonly FleetEntry[] {
+    return [...this.#known.values()]
+      .map(({ heartbeat, lastSeenMs, liveUntilMs }) => ({ heartbeat, lastSeenMs, live: nowMs < liveUntilMs }))
+      .sort(
+        (a, b) =>
+          compareText(a.heartbeat.service, b.heartbeat.service) ||
+          compareText(a.heartbeat.proxyId, b.heartbeat.proxyId),
+      );
+  }
+
+  /** The live proxies, sorted likewise. */
+  live(nowMs: number): readonly FleetEntry[] {
+    return this.list(nowMs).filter((entry) => entry.live);
+  }
+
+  find(proxyId: string, nowMs: number): FleetEntry | undefined {
+    const known = this.#known.get(proxyId);
+    return known && { heartbeat: known.heartbeat, lastSeenMs: known.lastSeenMs, live: nowMs < known.liveUntilMs };
+  }
+
+  /** Until when nothing becomes silent: the earliest end of a live proxy's time; undefined if none is live. */
+  nextSilenceMs(nowMs: number): number | undefined {
+    let next: number | undefined;
+    for (const { liveUntilMs } of this.#known.values()) {
+      if (liveUntilMs > nowMs && (next === undefined || liveUntilMs < next)) next = liveUntilMs;
+    }
+    return next;
+  }
+
+  save(nowMs: number): SavedRoster {
+    return this.list(nowMs);
+  }
+
+  /**
+   * Takes over the roster of an earlier run. Proxies that were live then get `liveMs` from now to be heard of:
+   * the control plane was away, not they, so an activation right after a restart still waits for them.
+   */
+  restore(roster: SavedRoster, nowMs: number): void {
+    const byTime = [...roster].sort((a, b) => a.lastSeenMs - b.lastSeenMs);
+    for (const { heartbeat, lastSeenMs, live } of byTime.slice(-this.#options.proxiesMax)) {
+      const liveUntilMs = live ? nowMs + this.#options.liveMs : 0;
+      this.#known.set(heartbeat.proxyId, { heartbeat, lastSeenMs, liveUntilMs });
+    }
+  }
+
+  #makeRoom(nowMs: number): boolean {
+    if (this.#known.size < this.#options.proxiesMax) return true;
+    for (const [id, known] of this.#known) {
+      if (nowMs < known.liveUntilMs) continue;
+      this.#known.delete(id);
+      return true;
+    }
+    this.#turnedAway += 1;
+    return false;
+  }
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** I7: a proxy is active by what it evaluates with, not by what it has seen. */
+export function isActive(heartbeat: Heartbeat, head: FleetHead): boolean {
+  if (head.epoch === 0) return true;
+  return heartbeat.evaluatingEpoch >= head.epoch;
+}
+
+/** Says whether the proxy holds this revision compiled (evaluating it counts). */
+export function isPrepared(heartbeat: Heartbeat, revision: Digest): boolean {
+  return heartbeat.evaluatingDigest === revision || heartbeat.prepared.some(({ digest }) => digest === revision);
+}
+
+/** Why the proxy refused this revision; undefined if it did not. */
+export function rejectionOf(heartbeat: Heartbeat, revision: Digest): string | undefined {
+  return heartbeat.rejected?.digest === revision ? heartbeat.rejected.reason : undefined;
+}

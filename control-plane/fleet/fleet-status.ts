@@ -1,0 +1,93 @@
+/** The mesh in numbers and sentences, from the fleet and the heads of the logs. Pure. */
+import type { Digest } from "../../core/digest.js";
+import { type FleetEntry, type FleetHead, isActive, isPrepared, rejectionOf } from "./fleet-state.js";
+
+export interface FleetStatus {
+  /** Live proxies. */
+  readonly total: number;
+  /** Live proxies that hold the active revision compiled. */
+  readonly prepared: number;
+  /** Live proxies that evaluate the head. */
+  readonly active: number;
+  /** Live proxies that do not, and proxies that went silent without leaving. */
+  readonly behind: number;
+  /** Live proxies that refused the newest revision. */
+  readonly rejected: number;
+  /** What is wrong, one line each. */
+  readonly problems: readonly string[];
+  /** Ways around proxies that their flags opened, one line each. */
+  readonly bypassable: readonly string[];
+}
+
+/** A certificate that lives 24 hours and is renewed hourly is in trouble when it has this little left. */
+const certificateWarningMs = 6 * 3_600_000;
+const namedMax = 20;
+
+/** `newest`: the digest of the head of the revision log. */
+export function buildFleetStatus(
+  entries: readonly FleetEntry[],
+  head: FleetHead,
+  newest: Digest | undefined,
+  nowMs: number,
+): FleetStatus {
+  const live = entries.filter((entry) => entry.live);
+  const silent = entries.filter((entry) => !entry.live);
+  const late = live.filter(({ heartbeat }) => !isActive(heartbeat, head));
+  const rejecting =
+    newest === undefined ? [] : live.filter(({ heartbeat }) => rejectionOf(heartbeat, newest) !== undefined);
+  const expiring = live.filter(({ heartbeat }) => heartbeat.certificateExpiresMs - nowMs < certificateWarningMs);
+  const active = head.revisionDigest;
+  const problems = [
+    ...named(
+      late,
+      ({ heartbeat }) =>
+        `proxy ${nameOf(heartbeat)} evaluates epoch ${heartbeat.evaluatingEpoch}, the mesh is at ${head.epoch}`,
+    ),
+    ...named(
+      rejecting,
+      ({ heartbeat }) =>
+        `proxy ${nameOf(heartbeat)} refused revision ${heartbeat.rejected?.number}: ${heartbeat.rejected?.reason}`,
+    ),
+    ...named(
+      silent,
+      ({ heartbeat, lastSeenMs }) =>
+        `proxy ${nameOf(heartbeat)} went silent ${renderAgo(nowMs - lastSeenMs)} ago without leaving`,
+    ),
+    ...named(
+      expiring,
+      ({ heartbeat }) => `proxy ${nameOf(heartbeat)}: ${renderExpiry(heartbeat.certificateExpiresMs - nowMs)}`,
+    ),
+  ];
+  return {
+    total: live.length,
+    prepared: active === undefined ? live.length : live.filter(({ heartbeat }) => isPrepared(heartbeat, active)).length,
+    active: live.length - late.length,
+    behind: late.length + silent.length,
+    rejected: rejecting.length,
+    problems,
+    bypassable: live.flatMap(({ heartbeat }) => heartbeat.bypassable.map((way) => `${nameOf(heartbeat)}: ${way}`)),
+  };
+}
+
+function nameOf(heartbeat: { readonly proxyId: string; readonly service: string }): string {
+  return `${heartbeat.proxyId} (${heartbeat.service})`;
+}
+
+/** One line an entry, the first few in full and the rest as a number. */
+function named(entries: readonly FleetEntry[], render: (entry: FleetEntry) => string): readonly string[] {
+  const lines = entries.slice(0, namedMax).map(render);
+  return entries.length > namedMax
+    ? [...lines, `… and ${entries.length - namedMax} proxies more like the last`]
+    : lines;
+}
+
+function renderExpiry(leftMs: number): string {
+  return leftMs <= 0 ? "its certificate has expired" : `its certificate expires in ${renderAgo(leftMs)}`;
+}
+
+/** A duration for people: the largest unit only. */
+export function renderAgo(ms: number): string {
+  if (ms < 60_000) return `${Math.round(ms / 1000)} s`;
+  if (ms < 3_600_000) return `${Math.round(ms / 60_000)} min`;
+  return `${Math.round(ms / 3_600_000)} h`;
+}

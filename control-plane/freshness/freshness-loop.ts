@@ -1,0 +1,60 @@
+/** Says every few seconds, signed, what the heads of the logs are, so that nobody is frozen unnoticed. */
+import { messageOf } from "../../core/errors.js";
+import type { Freshness, Signed } from "../../core/model.js";
+import type { Signer } from "../../core/signature.js";
+import { signFreshness } from "../../core/wire/records.js";
+import { freshnessSubject } from "../../core/wire/subjects.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { Logger } from "../../runtime/log.js";
+import type { Ledger } from "../store/ledger.js";
+
+export interface FreshnessDeps {
+  readonly mesh: string;
+  readonly ledger: Pick<Ledger, "revisions" | "activations" | "trust">;
+  readonly signer: Signer;
+  /** Fails while NATS is away; that is logged and the next statement is tried in its time. */
+  readonly publish: (subject: string, bytes: Uint8Array) => void | Promise<void>;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export const freshnessEveryMs = 3000;
+export const freshnessValidMs = 15_000;
+
+/** A statement about the heads as they are now. */
+export function buildFreshness(deps: Pick<FreshnessDeps, "mesh" | "ledger" | "signer" | "clock">): Signed<Freshness> {
+  const { ledger, clock } = deps;
+  const activation = ledger.activations.head();
+  const issuedMs = clock.nowMs();
+  const body: Freshness = {
+    epoch: activation?.body.epoch ?? 0,
+    activation: activation?.digest,
+    trustSequence: ledger.trust.head()?.body.sequence ?? 0,
+    revisionNumber: ledger.revisions.head()?.body.number ?? 0,
+    issuedMs,
+    expiresMs: issuedMs + freshnessValidMs,
+  };
+  return signFreshness(body, deps.mesh, deps.signer);
+}
+
+/** Publishes a statement every three seconds, and one at once after each activation or trust record. */
+export async function runFreshness(deps: FreshnessDeps, signal: AbortSignal): Promise<void> {
+  let wake = new AbortController();
+  const news = () => wake.abort();
+  signal.addEventListener("abort", news, { once: true });
+  const stops = [deps.ledger.activations.onRecord(news), deps.ledger.trust.onRecord(news)];
+  try {
+    while (!signal.aborted) {
+      wake = new AbortController();
+      try {
+        await deps.publish(freshnessSubject, buildFreshness(deps).bytes);
+      } catch (error) {
+        deps.log.warn("freshness not published", { why: messageOf(error) });
+      }
+      await deps.clock.sleep(freshnessEveryMs, wake.signal);
+    }
+  } finally {
+    signal.removeEventListener("abort", news);
+    for (const stop of stops) stop();
+  }
+}
