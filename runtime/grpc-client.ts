@@ -1,0 +1,135 @@
+/** gRPC calls as promises and async iterables that fail with AshlarError and nothing else. */
+import {
+  type CallOptions,
+  type ChannelCredentials,
+  Client,
+  type ClientOptions,
+  type ClientReadableStream,
+  type ClientUnaryCall,
+  Metadata,
+  type ServiceError,
+} from "@grpc/grpc-js";
+import { AshlarError, messageOf } from "../core/errors.js";
+import { fromServiceError } from "./grpc-status.js";
+
+export interface GrpcClientOptions {
+  /** "HOST:PORT" or "unix:PATH". */
+  readonly address: string;
+  readonly credentials: ChannelCredentials;
+  /** Longest message received, 16 MiB by default. */
+  readonly messageBytesMax?: number;
+  /** Further grpc-js channel options. */
+  readonly options?: Partial<ClientOptions>;
+}
+
+/** A method of a generated service definition, such as `JoinServiceService.join`. */
+export interface MethodDescription<Request, Response> {
+  readonly path: string;
+  readonly requestSerialize: (value: Request) => Buffer;
+  readonly responseDeserialize: (bytes: Buffer) => Response;
+}
+
+export interface CallLimits {
+  /** The deadline; it travels to the server. */
+  readonly timeoutMs: number;
+  /** Cancels the call, which then fails with `unavailable`. */
+  readonly signal?: AbortSignal;
+}
+
+/** Opens a channel; it connects on the first call. Close it with `close()`. Proxies of the environment are not used. */
+export function connectGrpc({ address, credentials, messageBytesMax, options }: GrpcClientOptions): Client {
+  return new Client(address, credentials, {
+    "grpc.max_receive_message_length": messageBytesMax ?? 16 * 1024 * 1024,
+    "grpc.enable_http_proxy": 0,
+    "grpc.enable_retries": 0,
+    "grpc.service_config_disable_resolution": 1,
+    "grpc.use_local_subchannel_pool": 1, // a channel's credentials must not be served by another's connection
+    "grpc.initial_reconnect_backoff_ms": 200,
+    "grpc.max_reconnect_backoff_ms": 5000,
+    "grpc.enable_channelz": 0,
+    ...options,
+  });
+}
+
+/** Calls a unary method. Fails with an AshlarError whose code is the server's. */
+export function callUnary<Request, Response>(
+  client: Client,
+  method: MethodDescription<Request, Response>,
+  request: Request,
+  limits: CallLimits,
+): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    const { signal } = limits;
+    if (signal?.aborted) return reject(cancelled());
+    let call: ClientUnaryCall | undefined;
+    const cancel = () => call?.cancel();
+    call = client.makeUnaryRequest(
+      method.path,
+      method.requestSerialize,
+      method.responseDeserialize,
+      request,
+      new Metadata(),
+      callOptions(limits),
+      (error, response) => {
+        signal?.removeEventListener("abort", cancel);
+        if (error !== null) reject(toAshlarError(error, signal));
+        else if (response === undefined) reject(new AshlarError("internal", `${method.path} answered nothing`));
+        else resolve(response);
+      },
+    );
+    signal?.addEventListener("abort", cancel, { once: true });
+  });
+}
+
+/**
+ * Calls a server-streaming method. Leaving the loop cancels the call; an aborted `signal` ends the
+ * iteration with `unavailable`. Without `timeoutMs` the stream may last for ever.
+ */
+export async function* callServerStream<Request, Response>(
+  client: Client,
+  method: MethodDescription<Request, Response>,
+  request: Request,
+  limits: Partial<CallLimits>,
+): AsyncGenerator<Response, void, undefined> {
+  const { signal } = limits;
+  if (signal?.aborted) throw cancelled();
+  const call: ClientReadableStream<Response> = client.makeServerStreamRequest(
+    method.path,
+    method.requestSerialize,
+    method.responseDeserialize,
+    request,
+    new Metadata(),
+    callOptions(limits),
+  );
+  const cancel = () => call.cancel();
+  signal?.addEventListener("abort", cancel, { once: true });
+  try {
+    for await (const response of call) yield response as Response;
+  } catch (error) {
+    throw toAshlarError(error, signal);
+  } finally {
+    signal?.removeEventListener("abort", cancel);
+    call.on("error", () => {}); // the cancellation that follows is our own
+    call.cancel();
+  }
+}
+
+/** Real time, not an injected clock: grpc-js counts the deadline down itself. */
+function callOptions({ timeoutMs }: Partial<CallLimits>): CallOptions {
+  return timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs };
+}
+
+function cancelled(): AshlarError {
+  return new AshlarError("unavailable", "the call was cancelled");
+}
+
+function toAshlarError(error: unknown, signal: AbortSignal | undefined): AshlarError {
+  if (signal?.aborted) return cancelled();
+  if (error instanceof AshlarError) return error;
+  if (isServiceError(error)) return fromServiceError(error);
+  return new AshlarError("internal", messageOf(error), { cause: error });
+}
+
+function isServiceError(error: unknown): error is ServiceError {
+  return error instanceof Error && "code" in error && typeof error.code === "number" && "details" in error;
+}

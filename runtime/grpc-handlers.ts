@@ -1,0 +1,245 @@
+/** Handlers as async functions, with who calls and an AbortSignal, turned into what grpc-js wants. */
+import type {
+  ServerDuplexStream,
+  ServerUnaryCall,
+  ServerWritableStream,
+  ServiceDefinition,
+  sendUnaryData,
+  UntypedHandleCall,
+} from "@grpc/grpc-js";
+import { AshlarError, messageOf, unreachable } from "../core/errors.js";
+import type { SpiffeId } from "../core/identity.js";
+import { toGrpcStatus } from "./grpc-status.js";
+import type { Logger } from "./log.js";
+import type { Svid } from "./tls-identity.js";
+
+/** Who calls, and how long they wait. */
+export interface CallContext {
+  /** From the verified client certificate; undefined: there is none. */
+  readonly caller: SpiffeId | undefined;
+  /** Lower-case hexadecimal; undefined: there is no certificate. */
+  readonly certificateSerial: string | undefined;
+  /** "HOST:PORT", or "socket" for a Unix socket. */
+  readonly source: string;
+  /** "/package.Service/Method". */
+  readonly method: string;
+  /** Aborted when the caller cancels, goes away or its deadline passes. */
+  readonly signal: AbortSignal;
+  /** Unix time in milliseconds; undefined: none was given. */
+  readonly deadlineMs: number | undefined;
+}
+
+export interface UnaryMethod<Request, Response> {
+  readonly kind: "unary";
+  readonly handle: (request: Request, context: CallContext) => Promise<Response> | Response;
+}
+
+export interface ServerStreamingMethod<Request, Response> {
+  readonly kind: "server-streaming";
+  readonly handle: (request: Request, context: CallContext) => AsyncIterable<Response>;
+}
+
+export interface BidiMethod<Request, Response> {
+  readonly kind: "bidi";
+  readonly handle: (call: ServerDuplexStream<Request, Response>, context: CallContext) => Promise<void> | void;
+}
+
+/** What a service's implementation must have: a method for each of the definition's, of its kind. */
+export type Implementation<Definition> = {
+  readonly [Name in keyof Definition]: MethodOf<Definition[Name]>;
+};
+
+type MethodOf<Method> = Method extends {
+  readonly requestStream: infer RequestStream;
+  readonly responseStream: infer ResponseStream;
+  readonly requestDeserialize: (bytes: Buffer) => infer Request;
+  readonly responseSerialize: (value: infer Response) => Buffer;
+}
+  ? RequestStream extends true
+    ? BidiMethod<Request, Response>
+    : ResponseStream extends true
+      ? ServerStreamingMethod<Request, Response>
+      : UnaryMethod<Request, Response>
+  : never;
+
+type AnyMethod = UnaryMethod<never, unknown> | ServerStreamingMethod<never, unknown> | BidiMethod<never, never>;
+
+/** A service definition with its implementation, ready for `startGrpcServer`. */
+export interface BoundService {
+  readonly definition: ServiceDefinition;
+  readonly implementation: Readonly<Record<string, AnyMethod>>;
+}
+
+/** Binds an implementation to its definition; a missing or wrong method does not compile. */
+export function bindService<Definition extends object>(
+  definition: Definition,
+  implementation: Implementation<Definition>,
+): BoundService {
+  return {
+    definition: definition as unknown as ServiceDefinition,
+    implementation: implementation as unknown as Record<string, AnyMethod>,
+  };
+}
+
+/** One request, one response. Whatever is thrown becomes a status; unknown errors say "internal error". */
+export function unary<Request, Response>(
+  handle: UnaryMethod<Request, Response>["handle"],
+): UnaryMethod<Request, Response> {
+  return { kind: "unary", handle };
+}
+
+/** One request, many responses; the iterable is returned (its `finally` runs) when the caller goes away. */
+export function serverStreaming<Request, Response>(
+  handle: ServerStreamingMethod<Request, Response>["handle"],
+): ServerStreamingMethod<Request, Response> {
+  return { kind: "server-streaming", handle };
+}
+
+/** Many requests, many responses, on the raw call; the stream ends when `handle` ends it or fails. */
+export function bidi<Request, Response>(
+  handle: BidiMethod<Request, Response>["handle"],
+): BidiMethod<Request, Response> {
+  return { kind: "bidi", handle };
+}
+
+/** The caller's identity; fails with `unauthenticated` if the call has none. */
+export function requireCaller(context: CallContext): SpiffeId {
+  if (context.caller === undefined) throw new AshlarError("unauthenticated", "a client certificate is required");
+  return context.caller;
+}
+
+/** What the wrappers need from the server. */
+export interface CallJudge {
+  readonly log: Logger;
+  readonly nowMs: () => number;
+  readonly verifyPeer: (certificate: Uint8Array) => Svid;
+}
+
+type AnyCall = Pick<
+  ServerUnaryCall<unknown, unknown>,
+  "cancelled" | "getPeer" | "getPath" | "getDeadline" | "getAuthContext"
+> & { on(event: "cancelled", listener: () => void): unknown };
+
+/** The grpc-js form of an implementation. */
+export function toGrpcImplementation(
+  implementation: Readonly<Record<string, AnyMethod>>,
+  judge: CallJudge,
+): Record<string, UntypedHandleCall> {
+  return Object.fromEntries(
+    Object.entries(implementation).map(([name, method]) => [name, toGrpcHandler(method, judge)]),
+  );
+}
+
+function toGrpcHandler(method: AnyMethod, judge: CallJudge): UntypedHandleCall {
+  switch (method.kind) {
+    case "unary":
+      return ((call: ServerUnaryCall<never, unknown>, callback: sendUnaryData<unknown>) => {
+        void runUnary(method, call, callback, judge);
+      }) as UntypedHandleCall;
+    case "server-streaming":
+      return ((call: ServerWritableStream<never, unknown>) => {
+        void runServerStreaming(method, call, judge);
+      }) as UntypedHandleCall;
+    case "bidi":
+      return ((call: ServerDuplexStream<never, never>) => {
+        void runBidi(method, call, judge);
+      }) as UntypedHandleCall;
+    default:
+      return unreachable(method);
+  }
+}
+
+async function runUnary(
+  method: UnaryMethod<never, unknown>,
+  call: ServerUnaryCall<never, unknown>,
+  callback: sendUnaryData<unknown>,
+  judge: CallJudge,
+): Promise<void> {
+  try {
+    const response = await method.handle(call.request, createContext(call, judge));
+    callback(null, response);
+  } catch (error) {
+    callback(statusFor(error, call, judge));
+  }
+}
+
+async function runServerStreaming(
+  method: ServerStreamingMethod<never, unknown>,
+  call: ServerWritableStream<never, unknown>,
+  judge: CallJudge,
+): Promise<void> {
+  try {
+    const context = createContext(call, judge);
+    const responses = method.handle(call.request, context)[Symbol.asyncIterator]();
+    // a handler that waits without looking at the signal is ended here
+    const gone = new Promise<undefined>((resolve) => onAbort(context.signal, () => resolve(undefined)));
+    for (;;) {
+      const next = await Promise.race([responses.next(), gone]);
+      if (next === undefined || context.signal.aborted) {
+        responses.return?.()?.catch((error: unknown) => logFault(error, call, judge));
+        return;
+      }
+      if (next.done === true) break;
+      if (!call.write(next.value)) await Promise.race([drained(call), gone]);
+    }
+    call.end();
+  } catch (error) {
+    if (!call.cancelled) call.emit("error", statusFor(error, call, judge));
+  }
+}
+
+async function runBidi(
+  method: BidiMethod<never, never>,
+  call: ServerDuplexStream<never, never>,
+  judge: CallJudge,
+): Promise<void> {
+  try {
+    await method.handle(call, createContext(call, judge));
+  } catch (error) {
+    if (!call.cancelled) call.emit("error", statusFor(error, call, judge));
+  }
+}
+
+function onAbort(signal: AbortSignal, listener: () => void): void {
+  if (signal.aborted) listener();
+  else signal.addEventListener("abort", listener, { once: true });
+}
+
+function drained(call: ServerWritableStream<never, unknown>): Promise<undefined> {
+  return new Promise((resolve) => call.once("drain", () => resolve(undefined)));
+}
+
+function createContext(call: AnyCall, judge: CallJudge): CallContext {
+  const controller = new AbortController();
+  if (call.cancelled) controller.abort();
+  call.on("cancelled", () => controller.abort());
+  const certificate = call.getAuthContext().sslPeerCertificate?.raw;
+  const svid = certificate === undefined ? undefined : judge.verifyPeer(certificate);
+  const deadline = call.getDeadline();
+  const deadlineMs = deadline instanceof Date ? deadline.getTime() : deadline;
+  return {
+    caller: svid?.spiffeId,
+    certificateSerial: svid?.serial,
+    source: sourceOf(call.getPeer()),
+    method: call.getPath(),
+    signal: controller.signal,
+    deadlineMs: Number.isFinite(deadlineMs) ? deadlineMs : undefined,
+  };
+}
+
+/** grpc-js names a peer without an address "unknown" or by its socket's path. */
+function sourceOf(peer: string): string {
+  return /:\d+$/.test(peer) ? peer : "socket";
+}
+
+function statusFor(error: unknown, call: AnyCall, judge: CallJudge): ReturnType<typeof toGrpcStatus> & Error {
+  logFault(error, call, judge);
+  const status = toGrpcStatus(error);
+  return Object.assign(new Error(status.details), status);
+}
+
+function logFault(error: unknown, call: AnyCall, { log }: CallJudge): void {
+  if (error instanceof AshlarError && error.code !== "internal") return;
+  const stack = error instanceof Error ? error.stack : undefined;
+  log.error("a handler failed", { method: call.getPath(), error: messageOf(error), stack });
+}

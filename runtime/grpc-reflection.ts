@@ -1,0 +1,23 @@
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Server } from "@grpc/grpc-js";
+import { loadSync } from "@grpc/proto-loader";
+import { ReflectionService } from "@grpc/reflection";
+import { AshlarError } from "../core/errors.js";
+
+/** The package's proto folder: it ships beside dist, and stands beside runtime in the sources. */
+export function findProtoFolder(): string {
+  for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
+    const proto = join(folder, "proto");
+    if (existsSync(join(proto, "ashlar/v1"))) return proto;
+    if (dirname(folder) === folder) throw new AshlarError("internal", "the proto folder is missing from the package");
+  }
+}
+
+/** Adds gRPC server reflection (v1 and v1alpha) for `files`, given relative to the proto folder. */
+export function addReflection(server: Server, files: readonly string[]): void {
+  const root = findProtoFolder();
+  const definition = loadSync([...files], { includeDirs: [root], keepCase: true });
+  new ReflectionService(definition).addToServer(server);
+}

@@ -1,0 +1,117 @@
+/**
+ * Ashlar's errors as gRPC statuses and back. The status carries a google.rpc.Status in
+ * `grpc-status-details-bin` (ErrorInfo always, BadRequest for bad input), so that clients in any
+ * language branch on the code and never on the text.
+ */
+import { Metadata, type ServiceError, status } from "@grpc/grpc-js";
+import { AshlarError, type ErrorCode, errorCodes } from "../core/errors.js";
+import { decodeStatusDetails, encodeStatusDetails, type FieldViolation, type StatusDetails } from "./grpc-details.js";
+
+/** A code without a status does not compile. */
+export const statusOf = {
+  conflict: status.ABORTED,
+  denied: status.PERMISSION_DENIED,
+  deadline: status.DEADLINE_EXCEEDED,
+  exists: status.ALREADY_EXISTS,
+  invalid_argument: status.INVALID_ARGUMENT,
+  invalid_identity: status.INVALID_ARGUMENT,
+  invalid_policy: status.INVALID_ARGUMENT,
+  invalid_record: status.INVALID_ARGUMENT,
+  limit: status.RESOURCE_EXHAUSTED,
+  not_found: status.NOT_FOUND,
+  not_supported: status.UNIMPLEMENTED,
+  stale: status.FAILED_PRECONDITION,
+  unauthenticated: status.UNAUTHENTICATED,
+  unavailable: status.UNAVAILABLE,
+  internal: status.INTERNAL,
+} as const satisfies Record<ErrorCode, status>;
+
+/** What a status means that says nothing closer. */
+const codeOf: Readonly<Partial<Record<number, ErrorCode>>> = {
+  [status.CANCELLED]: "unavailable",
+  [status.INVALID_ARGUMENT]: "invalid_argument",
+  [status.DEADLINE_EXCEEDED]: "deadline",
+  [status.NOT_FOUND]: "not_found",
+  [status.ALREADY_EXISTS]: "exists",
+  [status.PERMISSION_DENIED]: "denied",
+  [status.RESOURCE_EXHAUSTED]: "limit",
+  [status.FAILED_PRECONDITION]: "stale",
+  [status.ABORTED]: "conflict",
+  [status.OUT_OF_RANGE]: "invalid_argument",
+  [status.UNIMPLEMENTED]: "not_supported",
+  [status.UNAVAILABLE]: "unavailable",
+  [status.UNAUTHENTICATED]: "unauthenticated",
+};
+
+export const errorDomain = "ashlar.dev";
+const detailsKey = "grpc-status-details-bin";
+const messageCharsMax = 2048; // trailers share one header list; clients commonly stop at 8 KiB
+
+/** The cause of an error about fields: which ones, and what is wrong with each. */
+export class FieldViolations {
+  readonly list: readonly FieldViolation[];
+
+  constructor(list: readonly FieldViolation[]) {
+    this.list = list;
+  }
+}
+
+/** An `invalid_argument` or `invalid_policy` error that names its fields. */
+export function invalidFields(
+  code: "invalid_argument" | "invalid_policy",
+  message: string,
+  violations: readonly FieldViolation[],
+): AshlarError {
+  return new AshlarError(code, message, { cause: new FieldViolations(violations) });
+}
+
+/** The fields that `error` names; empty if it names none. */
+export function violationsOf(error: AshlarError): readonly FieldViolation[] {
+  return error.cause instanceof FieldViolations ? error.cause.list : [];
+}
+
+export interface GrpcStatus {
+  readonly code: status;
+  readonly details: string;
+  readonly metadata: Metadata;
+}
+
+/** The status for whatever was thrown. Faults of our own say "internal error" and nothing else. */
+export function toGrpcStatus(error: unknown): GrpcStatus {
+  const known = error instanceof AshlarError && error.code !== "internal" ? error : undefined;
+  const ashlarCode = known?.code ?? "internal";
+  const message = (known?.message ?? "internal error").slice(0, messageCharsMax);
+  const isInput = ashlarCode === "invalid_argument" || ashlarCode === "invalid_policy";
+  const named = known === undefined ? [] : violationsOf(known);
+  const violations = named.length > 0 ? named : [{ field: "", description: message }];
+  const details: StatusDetails = {
+    code: statusOf[ashlarCode],
+    message,
+    reason: ashlarCode.toUpperCase(),
+    domain: errorDomain,
+    violations: isInput ? violations : [],
+  };
+  const metadata = new Metadata();
+  metadata.set(detailsKey, Buffer.from(encodeStatusDetails(details)));
+  return { code: details.code, details: message, metadata };
+}
+
+/** The AshlarError behind a failed call. Servers that are not Ashlar's are judged by their status alone. */
+export function fromServiceError(error: ServiceError): AshlarError {
+  const details = detailsOf(error);
+  const reason = details?.domain === errorDomain ? details.reason.toLowerCase() : "";
+  const code = errorCodes.find((one) => one === reason) ?? codeOf[error.code] ?? "internal";
+  const message = error.details === "" ? `the call failed: ${status[error.code] ?? error.code}` : error.details;
+  const named = details?.violations.filter((violation) => violation.field !== "") ?? [];
+  return new AshlarError(code, message, { cause: named.length > 0 ? new FieldViolations(named) : error });
+}
+
+function detailsOf(error: ServiceError): StatusDetails | undefined {
+  const [bytes] = error.metadata?.get(detailsKey) ?? [];
+  if (!(bytes instanceof Uint8Array)) return undefined;
+  try {
+    return decodeStatusDetails(bytes);
+  } catch {
+    return undefined; // details are a courtesy: a broken one does not hide the status
+  }
+}

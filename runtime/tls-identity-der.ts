@@ -1,0 +1,207 @@
+/**
+ * A strict, bounded reader of DER (X.690) and of the parts of an X.509 certificate (RFC 5280) that
+ * decide who a peer is. Identity is read from these bytes and never from a library's text form of them:
+ * text forms have been ambiguous before (commas and NULs inside names).
+ */
+import { AshlarError } from "../core/errors.js";
+
+export interface DerNode {
+  readonly tag: number;
+  readonly content: Uint8Array;
+  /** Header and content. */
+  readonly bytes: Uint8Array;
+}
+
+export interface CertificateExtension {
+  readonly oid: string;
+  readonly critical: boolean;
+  readonly value: Uint8Array;
+}
+
+/** A certificate's fields, read but not judged. */
+export interface CertificateFields {
+  /** Lower-case hexadecimal without a leading 00. */
+  readonly serial: string;
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+  /** DER of the names. */
+  readonly issuer: Uint8Array;
+  readonly subject: Uint8Array;
+  readonly signatureAlgorithm: string;
+  /** DER of SubjectPublicKeyInfo. */
+  readonly publicKey: Uint8Array;
+  readonly extensions: ReadonlyMap<string, CertificateExtension>;
+}
+
+const certificateBytesMax = 16 * 1024;
+const extensionsMax = 32;
+const tags = { boolean: 0x01, integer: 0x02, bits: 0x03, octets: 0x04, oid: 0x06, sequence: 0x30 } as const;
+
+function refused(why: string): AshlarError {
+  return new AshlarError("invalid_identity", `certificate: ${why}`);
+}
+
+/** Reads one node at `offset`: definite, minimal lengths and low tag numbers only. */
+function readNode(bytes: Uint8Array, offset: number): DerNode {
+  const tag = bytes[offset];
+  const first = bytes[offset + 1];
+  if (tag === undefined || first === undefined) throw refused("the DER ends early");
+  if ((tag & 0x1f) === 0x1f) throw refused("a tag number above 30");
+  let length = first;
+  let start = offset + 2;
+  if (first >= 0x80) {
+    const count = first & 0x7f;
+    if (count === 0 || count > 3) throw refused("a length that is indefinite or too long");
+    length = 0;
+    for (let i = 0; i < count; i++) length = length * 256 + (bytes[start++] ?? 0);
+    if (length < 0x80 || length < 256 ** (count - 1)) throw refused("a length that is not minimal");
+  }
+  const end = start + length;
+  if (end > bytes.length) throw refused("the DER ends early");
+  return { tag, content: bytes.subarray(start, end), bytes: bytes.subarray(offset, end) };
+}
+
+/** The one node that `bytes` are; fails on another tag and on bytes behind it. */
+export function readDer(bytes: Uint8Array, tag: number): DerNode {
+  const node = readNode(bytes, 0);
+  if (node.bytes.length !== bytes.length) throw refused("bytes behind the end of the DER");
+  if (node.tag !== tag) throw refused(`tag ${node.tag} where ${tag} belongs`);
+  return node;
+}
+
+/** The nodes inside a constructed node's content. */
+export function readDerList(content: Uint8Array): DerNode[] {
+  const nodes: DerNode[] = [];
+  for (let offset = 0; offset < content.length; ) {
+    const node = readNode(content, offset);
+    nodes.push(node);
+    offset += node.bytes.length;
+  }
+  return nodes;
+}
+
+function expectNode(node: DerNode | undefined, tag: number, what: string): DerNode {
+  if (node === undefined || node.tag !== tag) throw refused(`no ${what} where it belongs`);
+  return node;
+}
+
+/** An object identifier in dotted form. */
+export function readOid(content: Uint8Array): string {
+  const parts: number[] = [];
+  let value = 0;
+  let fresh = true;
+  for (const byte of content) {
+    if (fresh && byte === 0x80) throw refused("an object identifier that is not minimal");
+    value = value * 128 + (byte & 0x7f);
+    if (value > 2 ** 32) throw refused("an object identifier that is too long");
+    fresh = byte < 0x80;
+    if (!fresh) continue;
+    if (parts.length === 0)
+      parts.push(Math.min(2, Math.floor(value / 40)), value - 40 * Math.min(2, Math.floor(value / 40)));
+    else parts.push(value);
+    value = 0;
+  }
+  if (!fresh || parts.length === 0) throw refused("an object identifier that ends early");
+  return parts.join(".");
+}
+
+/** DER's BOOLEAN: 00 or FF and nothing else. */
+export function readBoolean(node: DerNode): boolean {
+  const [byte] = node.content;
+  if (node.tag !== tags.boolean || node.content.length !== 1 || (byte !== 0 && byte !== 0xff)) {
+    throw refused("a boolean that is not DER");
+  }
+  return byte === 0xff;
+}
+
+/** A non-negative INTEGER that fits in 31 bits. */
+export function readSmallInteger(node: DerNode): number {
+  const { content } = node;
+  if (node.tag !== tags.integer || content.length === 0 || content.length > 4 || (content[0] ?? 0x80) >= 0x80) {
+    throw refused("a number that is negative or too large");
+  }
+  return content.reduce((value, byte) => value * 256 + byte, 0);
+}
+
+/** The bits that are set, by number; bit 0 is the first. */
+export function readBits(node: DerNode): ReadonlySet<number> {
+  const [unused = 8, ...bytes] = node.content;
+  if (node.tag !== tags.bits || unused > 7 || (bytes.length === 0 && unused > 0)) throw refused("a broken bit string");
+  const set = new Set<number>();
+  for (let bit = 0; bit < bytes.length * 8 - unused; bit++) {
+    if (((bytes[bit >> 3] ?? 0) >> (7 - (bit & 7))) & 1) set.add(bit);
+  }
+  return set;
+}
+
+/** UTCTime or GeneralizedTime in the one form that RFC 5280 4.1.2.5 allows, as Unix milliseconds. */
+function readTime(node: DerNode): number {
+  const text = Buffer.from(node.content).toString("latin1");
+  const match = (node.tag === 0x17 ? /^(\d\d)(\d{10})Z$/ : /^(\d{4})(\d{10})Z$/).exec(text);
+  if (match === null || (node.tag !== 0x17 && node.tag !== 0x18)) throw refused("a time that is not DER");
+  const short = Number(match[1]);
+  const year = node.tag === 0x18 ? short : short < 50 ? 2000 + short : 1900 + short;
+  const [month = 0, day = 0, hour = 0, minute = 0, second = 0] = (match[2] ?? "").match(/\d\d/g)?.map(Number) ?? [];
+  const timeMs = Date.UTC(year, month - 1, day, hour, minute, second);
+  const back = new Date(timeMs);
+  const same = back.getUTCMonth() === month - 1 && back.getUTCDate() === day && back.getUTCHours() === hour;
+  if (!same || back.getUTCMinutes() !== minute || back.getUTCSeconds() !== second) throw refused("a time that is none");
+  return timeMs;
+}
+
+function readSerial(node: DerNode): string {
+  const { content } = node;
+  if (content.length === 0 || content.length > 21 || (content[0] ?? 0x80) >= 0x80) {
+    throw refused("a serial number that is negative or too long");
+  }
+  const hex = Buffer.from(content).toString("hex");
+  return content.length > 1 && content[0] === 0 ? hex.slice(2) : hex;
+}
+
+function readExtensions(content: Uint8Array): ReadonlyMap<string, CertificateExtension> {
+  const list = readDerList(readDer(content, tags.sequence).content);
+  if (list.length > extensionsMax) throw refused(`more than ${extensionsMax} extensions`);
+  const extensions = new Map<string, CertificateExtension>();
+  for (const node of list) {
+    const parts = readDerList(expectNode(node, tags.sequence, "extension").content);
+    const oid = readOid(expectNode(parts[0], tags.oid, "object identifier").content);
+    const [, second, third] = parts;
+    const hasCritical = second?.tag === tags.boolean;
+    const value = expectNode(hasCritical ? third : second, tags.octets, "extension value").content;
+    if (parts.length !== (hasCritical ? 3 : 2)) throw refused("an extension with too many parts");
+    if (extensions.has(oid)) throw refused(`extension ${oid} twice`);
+    extensions.set(oid, { oid, critical: hasCritical && readBoolean(second), value });
+  }
+  return extensions;
+}
+
+/** Reads a certificate in DER; fails with `invalid_identity`. */
+export function readCertificate(der: Uint8Array): CertificateFields {
+  if (der.length > certificateBytesMax) throw refused(`${der.length} bytes, at most ${certificateBytesMax} are read`);
+  const [body, outerAlgorithm, , ...more] = readDerList(readDer(der, tags.sequence).content);
+  if (more.length > 0) throw refused("too many parts");
+  const nodes = readDerList(expectNode(body, tags.sequence, "body").content);
+  if (nodes.length > 10) throw refused("too many fields");
+  const version = nodes[0];
+  if (version?.tag !== 0xa0 || readSmallInteger(readDer(version.content, tags.integer)) !== 2) {
+    throw refused("not X.509 version 3");
+  }
+  const [, serial, algorithm, issuer, validity, subject, publicKey, ...rest] = nodes;
+  const inner = expectNode(algorithm, tags.sequence, "signature algorithm");
+  const outer = expectNode(outerAlgorithm, tags.sequence, "signature algorithm");
+  if (Buffer.compare(inner.bytes, outer.bytes) !== 0) throw refused("two signature algorithms that differ");
+  const times = readDerList(expectNode(validity, tags.sequence, "validity").content);
+  const [notBefore, notAfter] = times;
+  if (notBefore === undefined || notAfter === undefined || times.length !== 2) throw refused("no validity");
+  const extensions = rest.find((node) => node.tag === 0xa3);
+  return {
+    serial: readSerial(expectNode(serial, tags.integer, "serial number")),
+    notBeforeMs: readTime(notBefore),
+    notAfterMs: readTime(notAfter),
+    issuer: expectNode(issuer, tags.sequence, "issuer").bytes,
+    subject: expectNode(subject, tags.sequence, "subject").bytes,
+    signatureAlgorithm: readOid(expectNode(readDerList(inner.content)[0], tags.oid, "algorithm").content),
+    publicKey: expectNode(publicKey, tags.sequence, "public key").bytes,
+    extensions: extensions === undefined ? new Map() : readExtensions(extensions.content),
+  };
+}
