@@ -1,0 +1,403 @@
+/**
+ * What a proxy knows of the logs and what it does about it: a pure machine (DESIGN "Activation, step
+ * by step", 1 to 4). Every record that comes in has been verified. `seenEpoch` and the trust sequence
+ * are on disk before they are acted on and never go back (I2); what is evaluated is always a prepared
+ * revision, and status speaks of what is evaluated (I7).
+ */
+import { mayActivate } from "../../core/activation.js";
+import type { Digest } from "../../core/digest.js";
+import { unreachable } from "../../core/errors.js";
+import type { Activation, Freshness, PreparedRevision, Rejection, Revision, Signed, Trust } from "../../core/model.js";
+import { mayTrust } from "../../core/trust.js";
+import type { LogName } from "../../core/wire/subjects.js";
+import {
+  type Chain,
+  type ChainLaw,
+  emptyChain,
+  headDigests,
+  headOf,
+  type KeyRange,
+  keyOfChain,
+  missingFrom,
+  offer,
+  refuseUnlinked,
+  startChain,
+} from "./chain-state.js";
+import { noteActive, notePublished, preparedMax, wantedRevisions } from "./sync-plan.js";
+
+/** The logs whose records form a chain for a reader. */
+export type ChainName = Exclude<LogName, "revisions">;
+
+export const activationLaw: ChainLaw<Activation> = {
+  keyOf: (activation) => activation.epoch,
+  mayFollow: (head, next) => mayActivate(head, next.body),
+};
+export const trustLaw: ChainLaw<Trust> = {
+  keyOf: (trust) => trust.sequence,
+  mayFollow: (head, next) => mayTrust(head, next.body),
+};
+
+export interface SyncState {
+  readonly activations: Chain<Activation>;
+  readonly trust: Chain<Trust>;
+  /** What the floor on disk says; nothing above it is acted on. */
+  readonly saved: Floor;
+  readonly saving: boolean;
+  /** The trust record in force. */
+  readonly trusting: Signed<Trust> | undefined;
+  readonly evaluating: Signed<Activation> | undefined;
+  readonly prepared: readonly PreparedRevision[];
+  /** Asked for and not answered yet: one that is urgent, one that is not. */
+  readonly preparing: readonly Digest[];
+  /** Could not be had; asked for again at the next `retry`. */
+  readonly failed: readonly Digest[];
+  readonly rejected: readonly Rejection[];
+  /** Revisions that were active last, newest first. */
+  readonly history: readonly PreparedRevision[];
+  /** The newest published revisions, newest first. */
+  readonly published: readonly PreparedRevision[];
+  /** Ranges being read, or read without finding the link; asked for again at the next `retry`. */
+  readonly reading: Readonly<Partial<Record<ChainName, KeyRange>>>;
+  readonly freshness: Freshness | undefined;
+}
+
+/** The heads that are on disk. */
+export interface Floor {
+  readonly epoch: number;
+  readonly sequence: number;
+  /** Digests of the heads, sorted. */
+  readonly digests: readonly Digest[];
+}
+
+export type SyncEvent =
+  | { readonly kind: "revision"; readonly record: Signed<Revision> }
+  | { readonly kind: "activation"; readonly record: Signed<Activation> }
+  | { readonly kind: "trust"; readonly record: Signed<Trust> }
+  | { readonly kind: "freshness"; readonly freshness: Freshness }
+  | { readonly kind: "range-read"; readonly log: ChainName; readonly range: KeyRange }
+  | { readonly kind: "floor-saved"; readonly floor: Floor }
+  | { readonly kind: "floor-failed" }
+  | { readonly kind: "prepared"; readonly revision: PreparedRevision }
+  | { readonly kind: "rejected"; readonly rejection: Rejection }
+  | { readonly kind: "prepare-failed"; readonly digest: Digest }
+  | { readonly kind: "epoch-hint"; readonly epoch: number }
+  /** Time to try again what failed and to look for what is missing. */
+  | { readonly kind: "retry" };
+
+export type SyncEffect =
+  /** Writes the heads of both chains to disk; answered by `floor-saved` or `floor-failed`. */
+  | {
+      readonly kind: "save-floor";
+      readonly floor: Floor;
+      readonly activations: readonly Signed<Activation>[];
+      readonly trust: readonly Signed<Trust>[];
+    }
+  | { readonly kind: "read-head"; readonly log: LogName }
+  /** Answered by the records, then `range-read`. */
+  | { readonly kind: "read-range"; readonly log: ChainName; readonly range: KeyRange }
+  /** Answered by `prepared`, `rejected` or `prepare-failed`. */
+  | { readonly kind: "prepare"; readonly revision: PreparedRevision }
+  | { readonly kind: "drop"; readonly digest: Digest }
+  | { readonly kind: "switch"; readonly activation: Signed<Activation> }
+  | { readonly kind: "trust-changed"; readonly trust: Signed<Trust> }
+  /** Something the fleet view should learn at once. */
+  | { readonly kind: "report" }
+  | { readonly kind: "alarm"; readonly message: string };
+
+export interface SyncStep {
+  readonly state: SyncState;
+  readonly effects: readonly SyncEffect[];
+}
+
+/** What is known at start: from disk, or (first contact) given at join. All of it verified. */
+export interface SyncStart {
+  readonly activations: readonly Signed<Activation>[];
+  readonly trust: readonly Signed<Trust>[];
+  /** Whether these heads are already on disk. */
+  readonly onDisk: boolean;
+  readonly trusting: Signed<Trust> | undefined;
+  readonly evaluating: Signed<Activation> | undefined;
+  readonly prepared: readonly PreparedRevision[];
+  readonly history: readonly PreparedRevision[];
+}
+
+const nothingSaved: Floor = { epoch: 0, sequence: 0, digests: [] };
+
+/** The first step: takes what is known at start, evaluating the last good revision until the head's is prepared. */
+export function startSync(start: SyncStart): SyncStep {
+  const state: SyncState = {
+    activations: start.activations.length > 0 ? startChain(start.activations) : emptyChain,
+    trust: start.trust.length > 0 ? startChain(start.trust) : emptyChain,
+    saved: nothingSaved,
+    saving: false,
+    trusting: start.trusting,
+    evaluating: start.prepared.some((one) => one.digest === start.evaluating?.body.revisionDigest)
+      ? start.evaluating
+      : undefined,
+    prepared: start.prepared,
+    preparing: [],
+    failed: [],
+    rejected: [],
+    history: start.activations.reduce((history, { body }) => noteActive(history, revisionOf(body)), [...start.history]),
+    published: [],
+    reading: {},
+    freshness: undefined,
+  };
+  return settle(start.onDisk ? { ...state, saved: floorOf(state) } : state, []);
+}
+
+/** The highest epoch that was verified (I2). */
+export function seenEpochOf(state: SyncState): number {
+  return keyOfChain(state.activations, activationLaw);
+}
+
+export function trustSequenceOf(state: SyncState): number {
+  return keyOfChain(state.trust, trustLaw);
+}
+
+/** What is out of order in the logs or with this proxy's place in them, one line each. */
+export function syncProblems(state: SyncState): readonly string[] {
+  const problems: string[] = [];
+  const epoch = seenEpochOf(state);
+  if (state.activations.heads.length > 1) problems.push(equivocationMessage("activation", "epoch", epoch));
+  if (state.trust.heads.length > 1) problems.push(equivocationMessage("trust", "sequence", trustSequenceOf(state)));
+  const [ahead] = state.activations.waiting;
+  if (ahead !== undefined) problems.push(`epoch ${ahead.body.epoch} is known, but not its chain from epoch ${epoch}`);
+  const rejection = currentRejection(state);
+  if (rejection !== undefined) problems.push(`revision ${rejection.number} is rejected: ${rejection.reason}`);
+  return problems;
+}
+
+/** The rejection to report: of the revision that should be evaluated, or of one newer than all that are prepared. */
+export function currentRejection(state: SyncState): Rejection | undefined {
+  const target = headOf(state.activations)?.body.revisionDigest;
+  const newest = state.rejected.reduce<Rejection | undefined>((a, b) => (a && a.number > b.number ? a : b), undefined);
+  const highest = Math.max(0, ...state.prepared.map((one) => one.number));
+  return (
+    state.rejected.find((one) => one.digest === target) ?? (newest && newest.number > highest ? newest : undefined)
+  );
+}
+
+/** What the heads are now, as it goes to disk. */
+export function floorOf(state: SyncState): Floor {
+  return {
+    epoch: seenEpochOf(state),
+    sequence: trustSequenceOf(state),
+    digests: [...headDigests(state.activations), ...headDigests(state.trust)],
+  };
+}
+
+/** Takes one event. */
+export function step(state: SyncState, event: SyncEvent): SyncStep {
+  switch (event.kind) {
+    case "revision":
+      return takeRevision(state, event.record);
+    case "activation":
+      return takeActivation(state, event.record);
+    case "trust":
+      return takeTrust(state, event.record);
+    case "freshness":
+      return takeFreshness(state, event.freshness);
+    case "range-read":
+      return takeRange(state, event.log, event.range);
+    case "floor-saved":
+      return settle({ ...state, saved: event.floor, saving: false }, []);
+    case "floor-failed":
+      return { state: { ...state, saving: false }, effects: [] }; // tried again at the next retry
+    case "prepared":
+      return takePrepared(state, event.revision);
+    case "rejected":
+      return settle(
+        {
+          ...state,
+          preparing: state.preparing.filter((one) => one !== event.rejection.digest),
+          rejected: [event.rejection, ...state.rejected].slice(0, 2 * preparedMax),
+        },
+        [
+          { kind: "alarm", message: `revision ${event.rejection.number} is rejected: ${event.rejection.reason}` },
+          { kind: "report" },
+        ],
+      );
+    case "prepare-failed":
+      return settle(
+        {
+          ...state,
+          preparing: state.preparing.filter((one) => one !== event.digest),
+          failed: [...state.failed, event.digest],
+        },
+        [],
+      );
+    case "epoch-hint":
+      return { state, effects: event.epoch > seenEpochOf(state) ? [{ kind: "read-head", log: "activations" }] : [] };
+    case "retry":
+      return settle({ ...state, failed: [], reading: {} }, []);
+    default:
+      return unreachable(event);
+  }
+}
+
+// === What comes in ===
+
+function takeRevision(state: SyncState, record: Signed<Revision>): SyncStep {
+  const revision = { number: record.body.number, digest: record.digest };
+  const rival = state.published.some((one) => one.number === revision.number && one.digest !== revision.digest);
+  const published = notePublished(state.published, revision);
+  if (published === state.published) return { state, effects: [] };
+  return settle(
+    { ...state, published },
+    rival
+      ? [{ kind: "alarm", message: `two revisions are numbered ${revision.number}: the log forks (equivocation)` }]
+      : [],
+  );
+}
+
+function takeActivation(state: SyncState, record: Signed<Activation>): SyncStep {
+  const { chain, adopted } = offer(state.activations, record, activationLaw);
+  const history = adopted.reduce((list, { body }) => noteActive(list, revisionOf(body)), [...state.history]);
+  const alarms = rivalAlarm(state.activations, chain, equivocationMessage("activation", "epoch", record.body.epoch));
+  return settle({ ...state, activations: chain, history }, alarms);
+}
+
+function takeTrust(state: SyncState, record: Signed<Trust>): SyncStep {
+  const { chain } = offer(state.trust, record, trustLaw);
+  const alarms = rivalAlarm(state.trust, chain, equivocationMessage("trust", "sequence", record.body.sequence));
+  return settle({ ...state, trust: chain }, alarms);
+}
+
+function takeFreshness(state: SyncState, freshness: Freshness): SyncStep {
+  const effects: SyncEffect[] = [];
+  const epoch = seenEpochOf(state);
+  const rival =
+    freshness.epoch === epoch &&
+    epoch > 0 &&
+    !state.activations.heads.some((one) => one.digest === freshness.activation);
+  if (freshness.epoch > epoch) effects.push({ kind: "read-head", log: "activations" });
+  if (rival) effects.push({ kind: "read-range", log: "activations", range: { from: epoch, to: epoch } });
+  if (freshness.trustSequence > trustSequenceOf(state)) effects.push({ kind: "read-head", log: "trust" });
+  if (freshness.revisionNumber > (state.published[0]?.number ?? 0))
+    effects.push({ kind: "read-head", log: "revisions" });
+  return { state: { ...state, freshness }, effects };
+}
+
+function takeRange(state: SyncState, log: ChainName, range: KeyRange): SyncStep {
+  const refused: SyncEffect[] = [];
+  const refuse = (what: string): void => {
+    refused.push({ kind: "alarm", message: `${what} is refused: it names no record of the log before it` });
+  };
+  let next = state;
+  if (log === "activations") {
+    const after = refuseUnlinked(state.activations, range.to, activationLaw);
+    for (const record of after.refused) refuse(`the activation of epoch ${record.body.epoch}`);
+    next = { ...state, activations: after.chain };
+  } else {
+    const after = refuseUnlinked(state.trust, range.to, trustLaw);
+    for (const record of after.refused) refuse(`trust record ${record.body.sequence}`);
+    next = { ...state, trust: after.chain };
+  }
+  const [chain, reached] =
+    log === "activations" ? [next.activations, seenEpochOf(next)] : [next.trust, trustSequenceOf(next)];
+  // a range that brought nothing stays marked, so that it is not read again and again until the next retry
+  const fruitless = chain.waiting.length > 0 && reached < range.to;
+  if (fruitless) return { state: next, effects: refused };
+  const { [log]: _done, ...reading } = next.reading;
+  return settle({ ...next, reading }, refused);
+}
+
+function takePrepared(state: SyncState, revision: PreparedRevision): SyncStep {
+  const prepared = [revision, ...state.prepared.filter((one) => one.digest !== revision.digest)];
+  return settle({ ...state, prepared, preparing: state.preparing.filter((one) => one !== revision.digest) }, [
+    { kind: "report" },
+  ]);
+}
+
+// === What follows from the state ===
+
+/** Does everything that the state allows now, in the order in which it has to happen. */
+function settle(state: SyncState, before: readonly SyncEffect[]): SyncStep {
+  const effects: SyncEffect[] = [...before];
+  let next = settleFloor(state, effects);
+  next = settleTrust(next, effects);
+  next = settleSwitch(next, effects);
+  next = settleReading(next, effects);
+  next = settlePrepared(next, effects);
+  return { state: next, effects };
+}
+
+function settleFloor(state: SyncState, effects: SyncEffect[]): SyncState {
+  const floor = floorOf(state);
+  if (state.saving || floor.digests.join() === state.saved.digests.join()) return state;
+  effects.push({ kind: "save-floor", floor, activations: state.activations.heads, trust: state.trust.heads });
+  return { ...state, saving: true };
+}
+
+function settleTrust(state: SyncState, effects: SyncEffect[]): SyncState {
+  const head = headOf(state.trust);
+  if (head === undefined || head.digest === state.trusting?.digest || !isSaved(state, head.digest)) return state;
+  effects.push({ kind: "trust-changed", trust: head }, { kind: "report" });
+  return { ...state, trusting: head };
+}
+
+/** Switches if the head is on disk and its revision prepared; else what is evaluated stays. */
+function settleSwitch(state: SyncState, effects: SyncEffect[]): SyncState {
+  const head = headOf(state.activations);
+  if (head === undefined || head.digest === state.evaluating?.digest || !isSaved(state, head.digest)) return state;
+  if (!state.prepared.some((one) => one.digest === head.body.revisionDigest)) return state;
+  effects.push({ kind: "switch", activation: head }, { kind: "report" });
+  return { ...state, evaluating: head };
+}
+
+function settleReading(state: SyncState, effects: SyncEffect[]): SyncState {
+  let reading = state.reading;
+  const ask = (log: ChainName, range: KeyRange | undefined): void => {
+    if (range === undefined || reading[log] !== undefined) return;
+    effects.push({ kind: "read-range", log, range });
+    reading = { ...reading, [log]: range };
+  };
+  ask("activations", missingFrom(state.activations, activationLaw));
+  ask("trust", missingFrom(state.trust, trustLaw));
+  return { ...state, reading };
+}
+
+function settlePrepared(state: SyncState, effects: SyncEffect[]): SyncState {
+  const target = headOf(state.activations);
+  const wanted = wantedRevisions({
+    target: target && revisionOf(target.body),
+    evaluating: state.evaluating && revisionOf(state.evaluating.body),
+    history: state.history,
+    published: state.published,
+  });
+  const kept = state.prepared.filter((one) => wanted.some((other) => other.digest === one.digest));
+  for (const one of state.prepared) if (!kept.includes(one)) effects.push({ kind: "drop", digest: one.digest });
+  const open = wanted.filter(
+    ({ digest }) =>
+      !kept.some((one) => one.digest === digest) &&
+      !state.rejected.some((one) => one.digest === digest) &&
+      !state.failed.includes(digest),
+  );
+  const preparing = [...state.preparing];
+  for (const revision of open) {
+    const urgent = revision.digest === target?.body.revisionDigest;
+    if (preparing.includes(revision.digest)) continue;
+    if (preparing.length >= (urgent ? 2 : 1)) continue; // what is urgent does not queue behind what is not
+    preparing.push(revision.digest);
+    effects.push({ kind: "prepare", revision });
+  }
+  const failed = state.failed.filter((digest) => wanted.some((one) => one.digest === digest));
+  return { ...state, prepared: kept, preparing, failed };
+}
+
+function isSaved(state: SyncState, digest: Digest): boolean {
+  return state.saved.digests.includes(digest);
+}
+
+function revisionOf(activation: Activation): PreparedRevision {
+  return { number: activation.revisionNumber, digest: activation.revisionDigest };
+}
+
+function rivalAlarm<Body>(before: Chain<Body>, after: Chain<Body>, message: string): SyncEffect[] {
+  return after.heads.length > 1 && after.heads.length > before.heads.length ? [{ kind: "alarm", message }] : [];
+}
+
+function equivocationMessage(what: string, key: string, value: number): string {
+  return `two ${what} records of ${key} ${value} (equivocation): neither is followed, a higher ${key} cures it`;
+}
