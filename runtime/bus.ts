@@ -1,0 +1,107 @@
+/**
+ * What Ashlar asks of NATS and JetStream: one connection, as `nats.ts` has it on a real server and
+ * `memory-bus.ts` in memory. Both are held to one contract suite.
+ */
+
+/** A message that came by a subscription. */
+export interface BusMessage {
+  readonly subject: string;
+  readonly data: Uint8Array;
+  /** The first value of a header, by its exact name. */
+  header(name: string): string | undefined;
+  /**
+   * True: the server sent this on behalf of a stream (a republished record, or the answer to a direct get
+   * that somebody pointed at this subject). Readers of endpoints and heartbeats refuse such messages: only
+   * a message that a client published itself is bound to its writer by that client's permissions.
+   */
+  readonly relayed: boolean;
+}
+
+/** A message of a stream. */
+export interface StoredMessage extends BusMessage {
+  readonly sequence: number;
+}
+
+/** Which message of a stream: at a sequence, the last of a subject, or the next of a subject (wildcards allowed) from `from` on. */
+export type StoredQuery =
+  | { readonly sequence: number }
+  | { readonly lastOf: string }
+  | { readonly nextOf: string; readonly from: number };
+
+/** Messages in the order they came; iteration ends when it is closed. */
+export interface BusSubscription extends AsyncIterable<BusMessage> {
+  /** How many messages were dropped, oldest first, because the reader was too slow. Whoever sees it grow reads the stream again. */
+  readonly dropped: number;
+  close(): void;
+}
+
+/** How a stream is configured. Limits that are undefined are not set. */
+export interface StreamSpec {
+  readonly name: string;
+  readonly subjects: readonly string[];
+  readonly replicas: number;
+  readonly discard: "new" | "old";
+  /** With `discard: "new"`: a subject that is full refuses, instead of the stream. */
+  readonly discardNewPerSubject: boolean;
+  readonly maxMessagesPerSubject: number | undefined;
+  readonly maxBytes: number | undefined;
+  readonly denyDelete: boolean;
+  readonly denyPurge: boolean;
+  readonly allowDirect: boolean;
+  readonly republish: { readonly from: string; readonly to: string } | undefined;
+}
+
+/** A stream as the server has it. */
+export interface StreamInfo {
+  readonly spec: StreamSpec;
+  /** What else its configuration has that loses or rewrites messages, for people: "max_age 1h" … Empty for a stream as `createStream` makes it. */
+  readonly dangers: readonly string[];
+  readonly firstSequence: number;
+  readonly lastSequence: number;
+  readonly messages: number;
+}
+
+export interface AppendOptions {
+  /** The stream's last sequence must be this: compare-and-set over the whole stream. */
+  readonly expectLastSequence?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface BusStatus {
+  readonly connected: boolean;
+}
+
+export interface Bus {
+  /** Whether there is a connection now. */
+  readonly connected: boolean;
+  /** Resolves at the next moment there is a connection; fails with `unavailable` when `signal` aborts or the bus is closed. */
+  whenConnected(signal?: AbortSignal): Promise<void>;
+  /** Calls `listener` at every change. Returns the way to stop it. */
+  onStatus(listener: (status: BusStatus) => void): () => void;
+
+  /** Sends a plain message, at most once. False: there is no connection, nothing was sent or kept. */
+  publish(subject: string, data: Uint8Array): boolean;
+  /** Receives from now on, over reconnects too. Keeps at most `queueMax` (default 1024) messages that were not read yet. */
+  subscribe(subject: string, options?: { readonly queueMax?: number }): BusSubscription;
+  /** Resolves when the server has handled everything sent before; fails with `unavailable`. */
+  flush(): Promise<void>;
+
+  /**
+   * Appends to the stream that has `subject` and resolves with its sequence once it is stored. Fails with
+   * `conflict` (the expected sequence is not the last), `exists` (a write-once subject has its message),
+   * `limit` (the stream is full), `denied`, or `unavailable`: then it may or may not have been stored.
+   */
+  append(subject: string, data: Uint8Array, options?: AppendOptions): Promise<number>;
+  /** A message by direct get from any replica (may lag); undefined if there is none. Fails with `unavailable`, `denied`. */
+  directGet(stream: string, query: StoredQuery): Promise<StoredMessage | undefined>;
+  /** The same from the stream's leader: sees every acknowledged append. Control planes only. */
+  leaderGet(stream: string, query: StoredQuery): Promise<StoredMessage | undefined>;
+
+  /** The stream's state, or undefined if there is none. */
+  streamInfo(name: string): Promise<StreamInfo | undefined>;
+  /** Creates a file-backed stream; `exists` if there is one of that name with another configuration. */
+  createStream(spec: StreamSpec): Promise<void>;
+
+  /** Ends the connection and all subscriptions. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,74 @@
+/** Stream configurations in JetStream's JSON. */
+import { AshlarError } from "../core/errors.js";
+import type { StreamInfo, StreamSpec } from "./bus.js";
+
+/** The JSON of a stream as Ashlar wants it: in files, by limits, nothing expires. */
+export function renderStreamConfig(spec: StreamSpec): Record<string, unknown> {
+  return {
+    name: spec.name,
+    subjects: [...spec.subjects],
+    retention: "limits",
+    storage: "file",
+    num_replicas: spec.replicas,
+    max_consumers: -1,
+    max_msgs: -1,
+    max_age: 0,
+    max_msg_size: -1,
+    max_msgs_per_subject: spec.maxMessagesPerSubject ?? -1,
+    max_bytes: spec.maxBytes ?? -1,
+    discard: spec.discard,
+    discard_new_per_subject: spec.discardNewPerSubject,
+    deny_delete: spec.denyDelete,
+    deny_purge: spec.denyPurge,
+    allow_direct: spec.allowDirect,
+    duplicate_window: 120_000_000_000, // ns; the default, stated so that the server's is no difference
+    ...(spec.republish === undefined ? {} : { republish: { src: spec.republish.from, dest: spec.republish.to } }),
+  };
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+const object = (value: unknown): Json => (typeof value === "object" && value !== null ? (value as Json) : {});
+const limit = (value: unknown): number | undefined => (typeof value === "number" && value > 0 ? value : undefined);
+const count = (value: unknown): number => (typeof value === "number" ? value : 0);
+
+/** The answer to STREAM.INFO. Fails with `unavailable` if it is none. */
+export function parseStreamInfo(answer: Json): StreamInfo {
+  const config = object(answer.config);
+  const state = object(answer.state);
+  if (typeof config.name !== "string") throw new AshlarError("unavailable", "an answer without a stream");
+  const republish = object(config.republish);
+  return {
+    spec: {
+      name: config.name,
+      subjects: Array.isArray(config.subjects) ? config.subjects.map(String) : [],
+      replicas: count(config.num_replicas) || 1,
+      discard: config.discard === "new" ? "new" : "old",
+      discardNewPerSubject: config.discard_new_per_subject === true,
+      maxMessagesPerSubject: limit(config.max_msgs_per_subject),
+      maxBytes: limit(config.max_bytes),
+      denyDelete: config.deny_delete === true,
+      denyPurge: config.deny_purge === true,
+      allowDirect: config.allow_direct === true,
+      republish: typeof republish.dest === "string" ? { from: String(republish.src), to: republish.dest } : undefined,
+    },
+    dangers: dangersOf(config),
+    firstSequence: count(state.first_seq),
+    lastSequence: count(state.last_seq),
+    messages: count(state.messages),
+  };
+}
+
+function dangersOf(config: Json): string[] {
+  const dangers: string[] = [];
+  if (limit(config.max_msgs) !== undefined) dangers.push(`max_msgs ${config.max_msgs}`);
+  if (limit(config.max_age) !== undefined) dangers.push(`max_age ${config.max_age} ns`);
+  if (limit(config.max_msg_size) !== undefined) dangers.push(`max_msg_size ${config.max_msg_size}`);
+  if (config.retention !== "limits") dangers.push(`retention ${config.retention}`);
+  if (config.storage !== "file") dangers.push(`storage ${config.storage}`);
+  if (config.mirror !== undefined || config.sources !== undefined) dangers.push("it is fed by another stream");
+  for (const name of ["sealed", "no_ack", "allow_rollup_hdrs", "allow_msg_ttl", "subject_transform"]) {
+    if (config[name] !== undefined && config[name] !== false) dangers.push(name);
+  }
+  return dangers;
+}

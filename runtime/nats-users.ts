@@ -1,0 +1,63 @@
+/** NATS users of operator mode: an nkey pair and a JWT that an account's key signs, with permissions inside. */
+import { encodeUser } from "@nats-io/jwt";
+import { createUser, fromPublic, fromSeed } from "@nats-io/nkeys";
+import { AshlarError, messageOf } from "../core/errors.js";
+import type { NatsPermissions } from "./nats-permissions.js";
+
+/** A user's key pair in NATS's own text form. */
+export interface NatsUserKey {
+  /** "U…": goes into the JWT. */
+  readonly publicKey: string;
+  /** "SU…": never leaves its holder. */
+  readonly seed: string;
+}
+
+/** A fresh key pair for a user. */
+export function createNatsUserKey(): NatsUserKey {
+  const pair = createUser();
+  return { publicKey: pair.getPublicKey(), seed: Buffer.from(pair.getSeed()).toString("ascii") };
+}
+
+/** Says whether `text` is the public key of a NATS user. */
+export function isNatsUserKey(text: string): boolean {
+  if (!/^U[A-Z2-7]{55}$/.test(text)) return false;
+  try {
+    fromPublic(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export interface MintUserOptions {
+  /** The seed of the account's own key or of one of its signing keys ("SA…"). */
+  readonly accountSeed: string;
+  /** The account ("A…"). */
+  readonly accountPublicKey: string;
+  readonly userPublicKey: string;
+  /** For people, in the server's logs. */
+  readonly name: string;
+  /** Unix time in milliseconds at which the server ends the connection: that of the certificate. */
+  readonly expiresMs: number;
+  readonly permissions: NatsPermissions;
+}
+
+/** The JWT of a user with exactly these permissions. Fails with `invalid_argument` if a key is not what it should be. */
+export async function mintUser(options: MintUserOptions): Promise<string> {
+  const { publish, subscribe } = options.permissions;
+  if (publish.length === 0 || subscribe.length === 0) {
+    throw new AshlarError("internal", "a NATS user without stated permissions would be allowed everything");
+  }
+  try {
+    const signer = fromSeed(Buffer.from(options.accountSeed, "ascii"));
+    const own = signer.getPublicKey() === options.accountPublicKey;
+    const account = own ? signer : fromPublic(options.accountPublicKey);
+    const user = { pub: { allow: [...publish] }, sub: { allow: [...subscribe] } };
+    return await encodeUser(options.name, fromPublic(options.userPublicKey), account, user, {
+      exp: Math.floor(options.expiresMs / 1000),
+      ...(own ? {} : { signer }),
+    });
+  } catch (cause) {
+    throw new AshlarError("invalid_argument", `cannot mint a NATS user: ${messageOf(cause)}`, { cause });
+  }
+}

@@ -1,0 +1,311 @@
+/** A Bus on a real server. Only this file and `nats-messages.ts` know the `nats` client. */
+import {
+  connect,
+  headers as createHeaders,
+  Events,
+  jwtAuthenticator,
+  type NatsConnection,
+  NatsError,
+  type Subscription,
+} from "nats";
+import { AshlarError, messageOf } from "../core/errors.js";
+import { Backoff } from "./backoff.js";
+import { BoundedQueue } from "./bounded-queue.js";
+import type {
+  AppendOptions,
+  Bus,
+  BusMessage,
+  BusStatus,
+  BusSubscription,
+  StoredMessage,
+  StoredQuery,
+  StreamInfo,
+  StreamSpec,
+} from "./bus.js";
+import { type Clock, systemClock } from "./clock.js";
+import type { Logger } from "./log.js";
+import { absent, messageFrom, parseAnswer, parseDirect, parseStored, renderQuery } from "./nats-messages.js";
+import { parseStreamInfo, renderStreamConfig } from "./nats-streams.js";
+
+export interface NatsOptions {
+  /** "nats://HOST:PORT" or "tls://HOST:PORT"; tried in random order. */
+  readonly servers: readonly string[];
+  /** The newest user JWT and its seed; asked for at every (re)connection. */
+  readonly jwt: () => string;
+  readonly seed: () => string;
+  /** Where answers come to; must be what the JWT allows. */
+  readonly inboxPrefix: string;
+  /** For people, in the server's logs. */
+  readonly name: string;
+  /** Roots for "tls://"; without it those of the system. */
+  readonly caPem?: string | undefined;
+  readonly log: Logger;
+  readonly clock?: Clock;
+  readonly random?: () => number;
+  /** A request without an answer fails after this; default 5000. */
+  readonly timeoutMs?: number;
+  /** Closes the bus when it aborts. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Connects in the background and reconnects for ever, with jitter: while NATS is away it says so in the
+ * log, and requests fail with `unavailable` at once. Use `whenConnected` to wait.
+ */
+export function connectNats(options: NatsOptions): Bus {
+  const bus = new NatsBus(options);
+  void bus.run();
+  return bus;
+}
+
+const reconnectDelay = { msMin: 50, msMax: 2000 };
+interface Live {
+  readonly subject: string;
+  readonly queue: BoundedQueue<BusMessage>;
+  current: Subscription | undefined;
+}
+
+class NatsBus implements Bus {
+  readonly #options: NatsOptions;
+  readonly #clock: Clock;
+  readonly #timeoutMs: number;
+  readonly #subscriptions = new Set<Live>();
+  readonly #listeners = new Set<(status: BusStatus) => void>();
+  readonly #stop = new AbortController();
+  #connection: NatsConnection | undefined;
+  #connected = false;
+
+  constructor(options: NatsOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#timeoutMs = options.timeoutMs ?? 5000;
+    if (options.signal?.aborted) this.#stop.abort();
+    options.signal?.addEventListener("abort", () => void this.close(), { once: true });
+  }
+
+  /** Keeps one connection, until closed. The client reconnects by itself; this loop is for the first time and for when it gives up. */
+  async run(): Promise<void> {
+    const { log, servers } = this.#options;
+    const backoff = new Backoff(reconnectDelay, this.#options.random);
+    let said = false;
+    while (!this.#stop.signal.aborted) {
+      try {
+        const connection = await this.#connect();
+        if (this.#stop.signal.aborted) {
+          await connection.close();
+          return;
+        }
+        backoff.reset();
+        said = false;
+        await this.#live(connection);
+      } catch (error) {
+        if (!said) log.warn("NATS is not there: waiting for it", { servers, error: messageOf(error) });
+        said = true;
+      }
+      await this.#clock.sleep(backoff.nextMs(), this.#stop.signal);
+    }
+  }
+
+  #connect(): Promise<NatsConnection> {
+    const { servers, jwt, seed, inboxPrefix, name, caPem } = this.#options;
+    const backoff = new Backoff(reconnectDelay, this.#options.random);
+    return connect({
+      servers: [...servers],
+      authenticator: jwtAuthenticator(jwt, () => Buffer.from(seed(), "ascii")),
+      inboxPrefix,
+      name,
+      reconnect: true,
+      maxReconnectAttempts: -1,
+      ignoreAuthErrorAbort: true, // a JWT that expired is replaced by the next one
+      reconnectDelayHandler: () => backoff.nextMs(),
+      pingInterval: 10_000,
+      maxPingOut: 2,
+      timeout: this.#timeoutMs,
+      ...(caPem === undefined ? {} : { tls: { ca: caPem } }),
+    });
+  }
+
+  async #live(connection: NatsConnection): Promise<void> {
+    const { log } = this.#options;
+    this.#connection = connection;
+    for (const live of this.#subscriptions) this.#start(live, connection);
+    this.#setConnected(true);
+    const ended = connection.closed().then((error) => {
+      this.#setConnected(false);
+      this.#connection = undefined;
+      if (error) log.warn("the connection to NATS ended", { error: messageOf(error) });
+    });
+    for await (const status of connection.status()) {
+      if (status.type === Events.Disconnect) {
+        log.warn("NATS is gone: reconnecting", { server: String(status.data) });
+        this.#setConnected(false);
+      } else if (status.type === Events.Reconnect) {
+        log.info("NATS is back", { server: String(status.data) });
+        this.#setConnected(true);
+      } else if (status.type === Events.Error) {
+        log.warn("NATS reported an error", { error: String(status.data), about: status.permissionContext });
+      }
+    }
+    await ended;
+  }
+
+  #setConnected(connected: boolean): void {
+    if (this.#connected === connected) return;
+    this.#connected = connected;
+    for (const listener of [...this.#listeners]) listener({ connected });
+  }
+
+  #start(live: Live, connection: NatsConnection): void {
+    live.current = connection.subscribe(live.subject, {
+      callback: (error, message) => {
+        if (error === null) live.queue.push(messageFrom(message.subject, message.data, message.headers));
+        else this.#options.log.warn("a subscription was refused", { subject: live.subject, error: messageOf(error) });
+      },
+    });
+  }
+
+  get connected(): boolean {
+    return this.#connected;
+  }
+
+  whenConnected(signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const stopped = this.#stop.signal;
+      const finish = (): void => {
+        const gone = stopped.aborted || signal?.aborted === true;
+        if (!this.#connected && !gone) return;
+        off();
+        stopped.removeEventListener("abort", finish);
+        signal?.removeEventListener("abort", finish);
+        if (this.#connected) resolve();
+        else reject(new AshlarError("unavailable", "stopped waiting for NATS"));
+      };
+      const off = this.onStatus(finish);
+      stopped.addEventListener("abort", finish);
+      signal?.addEventListener("abort", finish);
+      finish();
+    });
+  }
+
+  onStatus(listener: (status: BusStatus) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  publish(subject: string, data: Uint8Array): boolean {
+    if (!this.#connected || this.#connection === undefined) return false; // the client would keep it without a bound
+    this.#connection.publish(subject, data);
+    return true;
+  }
+
+  subscribe(subject: string, options?: { readonly queueMax?: number }): BusSubscription {
+    const queue = new BoundedQueue<BusMessage>(options?.queueMax ?? 1024);
+    const live: Live = { subject, queue, current: undefined };
+    this.#subscriptions.add(live);
+    if (this.#connection !== undefined) this.#start(live, this.#connection);
+    return {
+      get dropped() {
+        return queue.dropped;
+      },
+      close: () => {
+        this.#subscriptions.delete(live);
+        live.current?.unsubscribe();
+        queue.close();
+      },
+      [Symbol.asyncIterator]: () => queue[Symbol.asyncIterator](),
+    };
+  }
+
+  async flush(): Promise<void> {
+    await this.#ask("flush", (connection) => this.#within(connection.flush()));
+  }
+
+  async #within<Result>(work: Promise<Result>): Promise<Result> {
+    const timer = new AbortController();
+    const late = this.#clock.sleep(this.#timeoutMs, timer.signal).then(() => {
+      throw new AshlarError("unavailable", "NATS did not answer in time");
+    });
+    late.catch(() => {});
+    try {
+      return await Promise.race([work, late]);
+    } finally {
+      timer.abort();
+    }
+  }
+
+  /** Runs `work` on the connection and gives every failure one of our codes. */
+  async #ask<Result>(what: string, work: (connection: NatsConnection) => Promise<Result>): Promise<Result> {
+    if (!this.#connected || this.#connection === undefined) {
+      throw new AshlarError("unavailable", `${what}: NATS is not there`);
+    }
+    try {
+      return await work(this.#connection);
+    } catch (cause) {
+      if (cause instanceof AshlarError) throw cause;
+      const denied = cause instanceof NatsError && cause.isPermissionError();
+      const code = denied ? "denied" : "unavailable";
+      const why =
+        cause instanceof NatsError && cause.code === "503" ? "no stream or no JetStream answers" : messageOf(cause);
+      throw new AshlarError(code, `${what}: ${denied ? "NATS does not permit it" : why}`, { cause });
+    }
+  }
+
+  async #api(what: string, subject: string, request: object | undefined): Promise<Record<string, unknown>> {
+    const payload = request === undefined ? "" : JSON.stringify(request);
+    const message = await this.#ask(what, (connection) =>
+      connection.request(subject, payload, { timeout: this.#timeoutMs }),
+    );
+    return parseAnswer(message, what);
+  }
+
+  async append(subject: string, data: Uint8Array, options: AppendOptions = {}): Promise<number> {
+    const headers = createHeaders();
+    for (const [name, value] of Object.entries(options.headers ?? {})) headers.set(name, value);
+    if (options.expectLastSequence !== undefined) {
+      headers.set("Nats-Expected-Last-Sequence", String(options.expectLastSequence));
+    }
+    const what = `append to ${subject}`;
+    const message = await this.#ask(what, (connection) =>
+      connection.request(subject, data, { timeout: this.#timeoutMs, headers }),
+    );
+    const answer = parseAnswer(message, what);
+    if (typeof answer.seq !== "number" || answer.seq === 0) {
+      throw new AshlarError("unavailable", `${what}: an answer without a sequence`);
+    }
+    return answer.seq;
+  }
+
+  async directGet(stream: string, query: StoredQuery): Promise<StoredMessage | undefined> {
+    const what = `read ${stream}`;
+    const message = await this.#ask(what, (connection) =>
+      connection.request(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(renderQuery(query)), {
+        timeout: this.#timeoutMs,
+      }),
+    );
+    return parseDirect(message, what);
+  }
+
+  async leaderGet(stream: string, query: StoredQuery): Promise<StoredMessage | undefined> {
+    const subject = `$JS.API.STREAM.MSG.GET.${stream}`;
+    const answer = await this.#api(`read ${stream}`, subject, renderQuery(query)).catch(absent);
+    return parseStored(answer);
+  }
+
+  async streamInfo(name: string): Promise<StreamInfo | undefined> {
+    const answer = await this.#api(`look at stream ${name}`, `$JS.API.STREAM.INFO.${name}`, undefined).catch(absent);
+    return answer === undefined ? undefined : parseStreamInfo(answer);
+  }
+
+  async createStream(spec: StreamSpec): Promise<void> {
+    const subject = `$JS.API.STREAM.CREATE.${spec.name}`;
+    await this.#api(`create stream ${spec.name}`, subject, renderStreamConfig(spec));
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort();
+    for (const live of this.#subscriptions) live.queue.close();
+    this.#subscriptions.clear();
+    await this.#connection?.close().catch(() => {});
+    this.#setConnected(false);
+  }
+}
