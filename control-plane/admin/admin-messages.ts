@@ -1,0 +1,90 @@
+/** The model as messages of the admin API. */
+import {
+  type Activation,
+  type Finding,
+  meshUnitName,
+  type PolicyFile,
+  type Revision,
+  type Signed,
+} from "../../core/model.js";
+import {
+  type ActivationInfo,
+  type EndpointInfo,
+  Finding_Severity,
+  type Finding as FindingMessage,
+  type ProxyInfo,
+  type RevisionInfo,
+  type ServiceInfo,
+} from "../../proto/gen/ashlar/v1/admin.js";
+import { type FleetEntry, type FleetHead, isActive } from "../fleet/fleet-state.js";
+import type { ServiceView } from "../registry/registry-state.js";
+
+export function renderFinding(finding: Finding): FindingMessage {
+  const severity = finding.severity === "error" ? Finding_Severity.SEVERITY_ERROR : Finding_Severity.SEVERITY_WARNING;
+  return { ...finding, severity };
+}
+
+export function renderRevision(
+  { body, digest }: Signed<Revision>,
+  active: Signed<Activation> | undefined,
+): RevisionInfo {
+  return {
+    number: body.number,
+    digest,
+    parent: body.parent,
+    snapshot: body.snapshot,
+    author: body.author,
+    message: body.message,
+    timeMs: body.timeMs,
+    active: active?.body.revisionDigest === digest,
+    changedUnits: body.changes.map(({ name }) => name).filter((name) => name !== meshUnitName || body.number > 1),
+  };
+}
+
+export function renderActivation({ body, digest }: Signed<Activation>): ActivationInfo {
+  return {
+    epoch: body.epoch,
+    revision: body.revisionNumber,
+    revisionDigest: body.revisionDigest,
+    digest,
+    author: body.author,
+    reason: body.reason,
+    rollbackOf: body.rollbackOf ?? 0,
+    timeMs: body.timeMs,
+    forced: body.forced,
+  };
+}
+
+export function renderProxy({ heartbeat, lastSeenMs, live }: FleetEntry, head: FleetHead): ProxyInfo {
+  return {
+    id: heartbeat.proxyId,
+    service: heartbeat.service,
+    version: heartbeat.version,
+    epoch: heartbeat.evaluatingEpoch,
+    revision: heartbeat.evaluatingRevision,
+    digest: heartbeat.evaluatingDigest ?? "",
+    seenEpoch: heartbeat.seenEpoch,
+    lagMs: heartbeat.lagMs,
+    certificateExpiresMs: heartbeat.certificateExpiresMs,
+    live,
+    active: live && isActive(heartbeat, head),
+    prepared: heartbeat.prepared.map(({ number }) => number),
+    rejectedReason: heartbeat.rejected?.reason ?? "",
+    rejectedRevision: heartbeat.rejected?.number ?? 0,
+    bypassable: [...heartbeat.bypassable],
+    lastSeenMs,
+    serving: heartbeat.serving,
+    freshnessAgeMs: heartbeat.freshnessAgeMs,
+  };
+}
+
+export function renderService({ name, endpoints, inPolicy }: ServiceView): ServiceInfo {
+  return { name, endpoints: endpoints.map((endpoint): EndpointInfo => ({ ...endpoint })), inPolicy };
+}
+
+/** The files of a request, bounded before anything reads them. */
+export function parseFiles(
+  files: readonly { readonly name: string; readonly content: string }[],
+): readonly PolicyFile[] {
+  return files.map(({ name, content }) => ({ name, content }));
+}

@@ -1,0 +1,90 @@
+/** The settings of `ashlar up`, from flags, `ASHLAR_*` variables and a file. Pure. */
+import { isAbsolute, join, resolve } from "node:path";
+import { AshlarError } from "../core/errors.js";
+import { isLabel } from "../core/identity.js";
+import { ConfigReader, type ConfigSources, type HostPort } from "../runtime/config.js";
+import { type LogLevel, logLevels } from "../runtime/log.js";
+
+/** Where to listen. */
+export interface ListenConfig extends HostPort {
+  /** True: somebody asked for exactly this; a taken port is an error and not a reason to take another. */
+  readonly isGiven: boolean;
+}
+
+/** NATS of our own, or somebody's cluster. */
+export type NatsConfig =
+  | { readonly kind: "own" }
+  | { readonly kind: "cluster"; readonly url: string; readonly accountFile: string };
+
+export interface UpConfig {
+  /** Absolute. */
+  readonly dataDir: string;
+  /** undefined: that of the data folder, or "mesh" in a new one. */
+  readonly mesh: string | undefined;
+  readonly admin: ListenConfig;
+  readonly join: ListenConfig;
+  readonly nats: NatsConfig;
+  readonly logLevel: LogLevel;
+}
+
+export const meshDefault = "mesh";
+const adminPortDefault = 7420;
+const joinPortDefault = 7421;
+const hostDefault = "127.0.0.1";
+
+/** Reads the settings; fails with `invalid_argument`, one line for each bad value, or `not_supported`. */
+export function parseUpConfig(sources: ConfigSources, cwd: string): UpConfig {
+  const read = new ConfigReader(sources);
+  for (const [flag, why] of [
+    ["console", "this version has no console"],
+    ["join", "this version runs one control plane a mesh"],
+    ["token", "this version runs one control plane a mesh"],
+  ] as const) {
+    // ASHLAR_JOIN and ASHLAR_TOKEN may be meant for proxies that are started beside it
+    if ((sources.flags[flag] ?? sources.file[flag]) !== undefined)
+      throw new AshlarError("not_supported", `--${flag} is not supported yet: ${why}`);
+  }
+  const mesh = read.text("mesh");
+  if (mesh !== undefined && !isMeshName(mesh)) {
+    read.problem(`--mesh: expected labels of a-z, 0-9 and "-" joined by dots, got ${JSON.stringify(mesh)}`);
+  }
+  const data = read.text("data") ?? defaultDataDir(sources.env);
+  const listen = read.hostPort("listen");
+  const joinListen = read.hostPort("join-listen");
+  const config: UpConfig = {
+    dataDir: isAbsolute(data) ? data : resolve(cwd, data),
+    mesh,
+    admin: listen ? { ...listen, isGiven: true } : { host: hostDefault, port: adminPortDefault, isGiven: false },
+    join: joinListen
+      ? { ...joinListen, isGiven: true }
+      : { host: listen?.host ?? hostDefault, port: joinPortDefault, isGiven: false },
+    nats: parseNats(read),
+    logLevel: read.oneOf("log-level", logLevels) ?? "info",
+  };
+  read.throwIfInvalid();
+  return config;
+}
+
+function parseNats(read: ConfigReader): NatsConfig {
+  const url = read.text("nats");
+  const accountFile = read.text("nats-account");
+  if (url === undefined && accountFile === undefined) return { kind: "own" };
+  if (url === undefined) read.problem("--nats-account is given without --nats URL");
+  if (accountFile === undefined) read.problem("--nats is given without --nats-account FILE");
+  if (url !== undefined && !/^(nats|tls):\/\/[^\s,]+(,(nats|tls):\/\/[^\s,]+)*$/.test(url)) {
+    read.problem(`--nats: expected nats://HOST:PORT, or several joined by commas, got ${JSON.stringify(url)}`);
+  }
+  return { kind: "cluster", url: url ?? "", accountFile: accountFile ?? "" };
+}
+
+/** A mesh is a SPIFFE trust domain; ours are DNS names, so that they work as an authority too. */
+export function isMeshName(text: string): boolean {
+  return text.length <= 253 && text.split(".").every(isLabel);
+}
+
+/** $XDG_STATE_HOME/ashlar, or ~/.local/state/ashlar. */
+function defaultDataDir(env: ConfigSources["env"]): string {
+  const state = env.XDG_STATE_HOME;
+  if (state !== undefined && isAbsolute(state)) return join(state, "ashlar");
+  return join(env.HOME ?? ".", ".local", "state", "ashlar");
+}
