@@ -1,0 +1,278 @@
+import { findName, nameBytes, nameText } from "./field-names.js";
+import type { HpackTable } from "./hpack-table.js";
+import { staticName, staticValueLength, staticValueStart, staticValues } from "./static-table.js";
+
+/** Where the numbers of a field are within its row. */
+export const cell = {
+  nameId: 0,
+  nameStart: 1,
+  nameLength: 2,
+  valueStart: 3,
+  valueLength: 4,
+  /** Of name and value; 0: not computed yet. */
+  hash: 5,
+  flags: 6,
+  /** > 0: number of the entry in the dynamic table it came from; < 0: minus the static index. */
+  entry: 7,
+  /** The value as it came on the wire, for passing on: in `wire`, Huffman-coded if the flag says so. */
+  wireStart: 8,
+  wireLength: 9,
+} as const;
+export const cells = 10;
+
+export const fieldFlag = {
+  /** Must not be indexed by anyone on the way (RFC 7541, 6.2.3). */
+  neverIndexed: 1,
+  /** The wire form of the value is Huffman-coded. */
+  wireHuffman: 2,
+  /** Taken out: not to be seen by policy and not to be sent on. */
+  dropped: 4,
+  /** The value has bytes of 0x80 and above. */
+  obsText: 8,
+  /** The value has a control character, or a space or tab at an end. */
+  badValue: 16,
+  /** The name is empty or has a byte that is not allowed in names. */
+  badName: 32,
+  /** The name has an underscore. */
+  underscore: 64,
+} as const;
+
+/** Bytes of classes: what they make of a name or value that has them. */
+const valueClass = new Uint8Array(256);
+const nameClass = new Uint8Array(256).fill(fieldFlag.badName);
+for (let byte = 0; byte < 256; byte++) {
+  if (byte >= 0x80) valueClass[byte] = fieldFlag.obsText;
+  else if ((byte < 0x20 && byte !== 9) || byte === 0x7f) valueClass[byte] = fieldFlag.badValue;
+}
+for (const character of "0123456789abcdefghijklmnopqrstuvwxyz-._") nameClass[character.charCodeAt(0)] = 0;
+nameClass["_".charCodeAt(0)] = fieldFlag.underscore;
+
+export function classifyValue(bytes: Uint8Array, start: number, length: number): number {
+  if (length === 0) return 0;
+  const end = start + length;
+  let flags = 0;
+  for (let i = start; i < end; i++) flags |= valueClass[bytes[i] as number] as number;
+  const first = bytes[start] as number;
+  const last = bytes[end - 1] as number;
+  return first === 32 || first === 9 || last === 32 || last === 9 ? flags | fieldFlag.badValue : flags;
+}
+
+export function classifyName(bytes: Uint8Array, start: number, length: number): number {
+  const end = start + length;
+  let flags = length === 0 ? fieldFlag.badName : 0;
+  for (let i = start + (bytes[start] === 0x3a && length > 1 ? 1 : 0); i < end; i++) {
+    flags |= nameClass[bytes[i] as number] as number;
+  }
+  return flags;
+}
+
+export function hashOf(seed: number, bytes: Uint8Array, start: number, length: number): number {
+  let hash = seed ^ 0x811c9dc5;
+  const end = start + length;
+  for (let i = start; i < end; i++) hash = Math.imul(hash ^ (bytes[i] as number), 0x01000193);
+  hash ^= hash >>> 15;
+  return hash === 0 ? 1 : hash;
+}
+
+/**
+ * The fields of one header block, as slices of one buffer. The decoder of a connection fills the same
+ * block again and again: what is to outlive the call that hands it out must be copied (`copy`).
+ * Nothing is a string until somebody asks.
+ */
+export class FieldBlock {
+  /** Static values first, then (in a decoder's block) the dynamic table, then what this block holds. */
+  bytes: Buffer;
+  readonly rows: Int32Array;
+  readonly fieldsMax: number;
+  count = 0;
+  /** The sum of name, value and 32 for each field (RFC 9113, 6.5.2), dropped ones included. */
+  listBytes = 0;
+  /** The bytes that the block was decoded from, while it may be read from them; else null. */
+  wire: Uint8Array | null = null;
+  /** The dynamic table that `cell.entry` speaks of. */
+  table: HpackTable | null = null;
+  /** Where the next byte of this block's own goes. */
+  writeAt: number;
+  readonly scratchStart: number;
+
+  constructor(fieldsMax = 128, scratchStart = staticValues.length, capacity = scratchStart + 1024) {
+    this.fieldsMax = fieldsMax;
+    this.rows = new Int32Array(fieldsMax * cells);
+    this.bytes = Buffer.alloc(capacity);
+    this.bytes.set(staticValues);
+    this.scratchStart = scratchStart;
+    this.writeAt = scratchStart;
+  }
+
+  clear(): void {
+    this.count = 0;
+    this.listBytes = 0;
+    this.wire = null;
+    this.writeAt = this.scratchStart;
+  }
+
+  nameId(field: number): number {
+    return this.rows[field * cells] as number;
+  }
+
+  flags(field: number): number {
+    return this.rows[field * cells + cell.flags] as number;
+  }
+
+  valueStart(field: number): number {
+    return this.rows[field * cells + cell.valueStart] as number;
+  }
+
+  valueLength(field: number): number {
+    return this.rows[field * cells + cell.valueLength] as number;
+  }
+
+  isDropped(field: number): boolean {
+    return ((this.rows[field * cells + cell.flags] as number) & fieldFlag.dropped) !== 0;
+  }
+
+  drop(field: number): void {
+    const place = field * cells + cell.flags;
+    this.rows[place] = (this.rows[place] as number) | fieldFlag.dropped;
+  }
+
+  /** The first field with this name that is not dropped, or -1. */
+  find(nameId: number): number {
+    const rows = this.rows;
+    for (let field = 0, row = 0; field < this.count; field++, row += cells) {
+      if (rows[row] === nameId && ((rows[row + cell.flags] as number) & fieldFlag.dropped) === 0) return field;
+    }
+    return -1;
+  }
+
+  nameText(field: number): string {
+    const row = field * cells;
+    const id = this.rows[row] as number;
+    return id > 0 ? nameText(id) : this.#text(row + cell.nameStart);
+  }
+
+  valueText(field: number): string {
+    const row = field * cells;
+    const entry = this.rows[row + cell.entry] as number;
+    if (entry > 0 && this.table?.isLive(entry)) {
+      const cached = this.table.text(entry);
+      if (cached !== undefined) return cached;
+      const text = this.#text(row + cell.valueStart);
+      this.table.keepText(entry, text);
+      return text;
+    }
+    return this.#text(row + cell.valueStart);
+  }
+
+  /** Whether the value of `field` is exactly `text`, which must be ASCII. */
+  valueIs(field: number, text: string): boolean {
+    const length = this.valueLength(field);
+    if (length !== text.length) return false;
+    const start = this.valueStart(field);
+    for (let i = 0; i < length; i++) if (this.bytes[start + i] !== text.charCodeAt(i)) return false;
+    return true;
+  }
+
+  #text(place: number): string {
+    const start = this.rows[place] as number;
+    return this.bytes.toString("latin1", start, start + (this.rows[place + 1] as number));
+  }
+
+  /** Adds a field; both texts are taken as Latin-1. False: the block is full. */
+  add(name: string, value: string, flags = 0): boolean {
+    if (this.count === this.fieldsMax) return false;
+    const nameLength = name.length;
+    this.reserve(nameLength + value.length);
+    const nameStart = this.writeAt;
+    for (let i = 0; i < nameLength; i++) this.bytes[nameStart + i] = name.charCodeAt(i);
+    const valueStart = nameStart + nameLength;
+    for (let i = 0; i < value.length; i++) this.bytes[valueStart + i] = value.charCodeAt(i);
+    this.writeAt = valueStart + value.length;
+    const id = findName(this.bytes, nameStart, valueStart);
+    const classes =
+      classifyName(this.bytes, nameStart, nameLength) | classifyValue(this.bytes, valueStart, value.length);
+    this.push(id, nameStart, nameLength, valueStart, value.length, 0, flags | classes, 0, 0, 0);
+    return true;
+  }
+
+  /** Adds a row; the bytes are in place already and the caller has looked that there is room. */
+  push(
+    nameId: number,
+    nameStart: number,
+    nameLength: number,
+    valueStart: number,
+    valueLength: number,
+    hash: number,
+    flags: number,
+    entry: number,
+    wireStart: number,
+    wireLength: number,
+  ): void {
+    const rows = this.rows;
+    const row = this.count++ * cells;
+    rows[row] = nameId;
+    rows[row + 1] = nameStart;
+    rows[row + 2] = nameLength;
+    rows[row + 3] = valueStart;
+    rows[row + 4] = valueLength;
+    rows[row + 5] = hash;
+    rows[row + 6] = flags;
+    rows[row + 7] = entry;
+    rows[row + 8] = wireStart;
+    rows[row + 9] = wireLength;
+    this.listBytes += nameLength + valueLength + 32;
+  }
+
+  pushStatic(index: number): void {
+    const id = staticName[index] as number;
+    const length = staticValueLength[index] as number;
+    this.push(id, 0, nameBytes(id).length, staticValueStart[index] as number, length, 0, 0, -index, 0, 0);
+  }
+
+  /** Makes room for `length` more bytes. */
+  reserve(length: number): void {
+    const needed = this.writeAt + length;
+    if (needed <= this.bytes.length) return;
+    const larger = Buffer.alloc(Math.max(needed, this.bytes.length * 2));
+    larger.set(this.bytes);
+    this.bytes = larger;
+    if (this.table !== null && this.scratchStart > staticValues.length) this.table.bytes = larger;
+  }
+
+  /** A block of its own with the fields that are not dropped. */
+  copy(): FieldBlock {
+    const copy = new FieldBlock(this.count, staticValues.length, staticValues.length + this.listBytes);
+    for (let field = 0; field < this.count; field++) {
+      if (!this.isDropped(field)) copy.addFrom(this, field);
+    }
+    return copy;
+  }
+
+  /** Adds a field of another block. The caller has looked that there is room for one more. */
+  addFrom(from: FieldBlock, field: number): void {
+    const row = field * cells;
+    const id = from.rows[row] as number;
+    const nameLength = from.rows[row + cell.nameLength] as number;
+    const valueLength = from.rows[row + cell.valueLength] as number;
+    const entry = from.rows[row + cell.entry] as number;
+    if (entry < 0) {
+      this.pushStatic(-entry);
+      return;
+    }
+    this.reserve(nameLength + valueLength);
+    const nameStart = this.writeAt;
+    if (id === 0) this.#take(from.bytes, from.rows[row + cell.nameStart] as number, nameLength);
+    const valueStart = this.writeAt;
+    this.#take(from.bytes, from.rows[row + cell.valueStart] as number, valueLength);
+    const flags = (from.rows[row + cell.flags] as number) & ~fieldFlag.wireHuffman;
+    const hash = from.rows[row + cell.hash] as number;
+    this.push(id, nameStart, nameLength, valueStart, valueLength, hash, flags, 0, 0, 0);
+  }
+
+  #take(source: Uint8Array, start: number, length: number): void {
+    const target = this.bytes;
+    const at = this.writeAt;
+    for (let i = 0; i < length; i++) target[at + i] = source[start + i] as number;
+    this.writeAt = at + length;
+  }
+}

@@ -1,0 +1,160 @@
+/**
+ * Field names as small integers. A name of the HPACK static table (RFC 7541, appendix A) has the index
+ * of its first entry there as its id, so ids up to 61 are also static indexes; names that gRPC and the
+ * mesh use often follow. 0 is a name that is not listed.
+ */
+const staticNames: ReadonlyArray<readonly [id: number, name: string]> = [
+  [1, ":authority"],
+  [2, ":method"],
+  [4, ":path"],
+  [6, ":scheme"],
+  [8, ":status"],
+  ...[
+    ..."accept-charset accept-encoding accept-language accept-ranges accept access-control-allow-origin age".split(" "),
+    ..."allow authorization cache-control content-disposition content-encoding content-language".split(" "),
+    ..."content-length content-location content-range content-type cookie date etag expect expires".split(" "),
+    ..."from host if-match if-modified-since if-none-match if-range if-unmodified-since last-modified".split(" "),
+    ..."link location max-forwards proxy-authenticate proxy-authorization range referer refresh".split(" "),
+    ..."retry-after server set-cookie strict-transport-security transfer-encoding user-agent vary via".split(" "),
+    "www-authenticate",
+  ].map((name, place): readonly [number, string] => [15 + place, name]),
+];
+
+const moreNames = [
+  ..."te grpc-timeout grpc-status grpc-message grpc-encoding grpc-accept-encoding".split(" "),
+  ..."grpc-previous-rpc-attempts grpc-retry-pushback-ms grpc-status-details-bin grpc-tags-bin grpc-trace-bin".split(
+    " ",
+  ),
+  ..."traceparent tracestate connection keep-alive proxy-connection upgrade http2-settings".split(" "),
+  ..."ashlar-caller ashlar-revision ashlar-decision ashlar-epoch x-request-id :protocol".split(" "),
+] as const;
+
+/** Ids of the names that code asks for by name. */
+export const fieldName = {
+  authority: 1,
+  method: 2,
+  path: 4,
+  scheme: 6,
+  status: 8,
+  acceptEncoding: 16,
+  authorization: 23,
+  contentLength: 28,
+  contentType: 31,
+  cookie: 32,
+  date: 33,
+  host: 38,
+  proxyAuthorization: 49,
+  setCookie: 55,
+  transferEncoding: 57,
+  userAgent: 58,
+  te: 62,
+  grpcTimeout: 63,
+  grpcStatus: 64,
+  grpcMessage: 65,
+  grpcEncoding: 66,
+  grpcAcceptEncoding: 67,
+  grpcPreviousAttempts: 68,
+  grpcRetryPushback: 69,
+  grpcStatusDetails: 70,
+  grpcTags: 71,
+  grpcTrace: 72,
+  traceparent: 73,
+  tracestate: 74,
+  connection: 75,
+  keepAlive: 76,
+  proxyConnection: 77,
+  upgrade: 78,
+  http2Settings: 79,
+  ashlarCaller: 80,
+  ashlarRevision: 81,
+  ashlarDecision: 82,
+  ashlarEpoch: 83,
+  requestId: 84,
+  protocol: 85,
+} as const;
+
+/** Names of the static table end here. */
+export const staticNameMax = 61;
+const nameIdMax = staticNameMax + moreNames.length;
+
+const texts: string[] = new Array<string>(nameIdMax + 1).fill("");
+for (const [id, name] of staticNames) texts[id] = name;
+for (const [place, name] of moreNames.entries()) texts[staticNameMax + 1 + place] = name;
+
+const encoded: readonly Uint8Array[] = texts.map((text) => new Uint8Array(Buffer.from(text, "latin1")));
+
+/** The name with this id; empty for 0 and for ids that are no name's. */
+export function nameText(id: number): string {
+  return texts[id] ?? "";
+}
+
+/** The bytes of the name with this id; not to be written to. */
+export function nameBytes(id: number): Uint8Array {
+  return encoded[id] as Uint8Array;
+}
+
+const buckets = 512;
+const table = new Uint8Array(buckets * 4);
+
+function bucketOf(bytes: Uint8Array, start: number, end: number): number {
+  const length = end - start;
+  const first = bytes[start] as number;
+  const middle = bytes[start + (length >> 1)] as number;
+  const last = bytes[end - 1] as number;
+  return (length * 31 + first * 7 + middle * 57 + last * 131) & (buckets - 1);
+}
+
+for (let id = 1; id <= nameIdMax; id++) {
+  const bytes = nameBytes(id);
+  if (bytes.length === 0) continue;
+  let place = bucketOf(bytes, 0, bytes.length) * 4;
+  while (table[place] !== 0) place = (place + 1) % table.length;
+  table[place] = id;
+}
+
+/** The id of the name in `bytes[start, end)`, or 0. Bytes are compared exactly: names are lower case. */
+export function findName(bytes: Uint8Array, start: number, end: number): number {
+  const length = end - start;
+  if (length === 0 || length > 32) return 0;
+  let place = bucketOf(bytes, start, end) * 4;
+  for (;;) {
+    const id = table[place] as number;
+    if (id === 0) return 0;
+    const name = encoded[id] as Uint8Array;
+    if (name.length === length) {
+      let same = 0;
+      while (same < length && name[same] === bytes[start + same]) same++;
+      if (same === length) return id;
+    }
+    place = (place + 1) % table.length;
+  }
+}
+
+const volatileNames = new Uint8Array(256);
+for (const id of [
+  fieldName.grpcTimeout,
+  fieldName.traceparent,
+  fieldName.tracestate,
+  fieldName.requestId,
+  fieldName.contentLength,
+  fieldName.date,
+  fieldName.grpcMessage,
+  fieldName.grpcStatusDetails,
+  fieldName.grpcTags,
+  fieldName.grpcTrace,
+  fieldName.ashlarDecision,
+  fieldName.authorization,
+  fieldName.proxyAuthorization,
+  fieldName.cookie,
+  fieldName.setCookie,
+]) {
+  volatileNames[id] = 1;
+}
+
+/**
+ * Whether values under this name change with every call, or are secrets that must not enter a table that
+ * other callers share (RFC 7541, 7.1): sent as literals without indexing.
+ */
+export function isVolatile(id: number): boolean {
+  return volatileNames[id] === 1;
+}

@@ -1,0 +1,157 @@
+/** Bytes that an entry counts on top of its name and value (RFC 7541, 4.1). */
+const entryOverhead = 32;
+/** The largest dynamic table that either side of this engine uses. */
+export const tableBytesMax = 4096;
+const entriesMax = tableBytesMax / entryOverhead;
+
+/**
+ * Room for the live entries, one that is being added, and what a wrap leaves unused, so that bytes of an
+ * entry stay readable for as long as no more than `tableBytesMax` were added after it went.
+ */
+export const ringBytes = 3 * tableBytesMax;
+
+const columns = 7;
+const column = { nameId: 0, nameStart: 1, nameLength: 2, valueStart: 3, valueLength: 4, hash: 5, flags: 6 } as const;
+
+/**
+ * The dynamic table of HPACK (RFC 7541, 2.3.2) as a ring: entries are numbered from 1 and never renumbered,
+ * the live ones are the last `count`. Names with an id are not stored.
+ */
+export class HpackTable {
+  bytes: Uint8Array;
+  readonly #base: number;
+  readonly #rows = new Int32Array(entriesMax * columns);
+  readonly #texts: Array<string | undefined> = new Array<string | undefined>(entriesMax).fill(undefined);
+  /** For each slot: an encoder that has the same field in its own table, and as which entry. */
+  readonly #linkOwner: Array<object | null> = new Array<object | null>(entriesMax).fill(null);
+  readonly #linkEntry = new Int32Array(entriesMax);
+  /** The number of the newest entry. */
+  inserted = 0;
+  count = 0;
+  size = 0;
+  maxSize = tableBytesMax;
+  #ringAt = 0;
+
+  /** The ring is `bytes[base, base + ringBytes)`. */
+  constructor(bytes: Uint8Array, base: number) {
+    this.bytes = bytes;
+    this.#base = base;
+  }
+
+  isLive(entry: number): boolean {
+    return entry > this.inserted - this.count && entry <= this.inserted;
+  }
+
+  nameId(entry: number): number {
+    return this.#cell(entry, column.nameId);
+  }
+
+  nameStart(entry: number): number {
+    return this.#cell(entry, column.nameStart);
+  }
+
+  nameLength(entry: number): number {
+    return this.#cell(entry, column.nameLength);
+  }
+
+  valueStart(entry: number): number {
+    return this.#cell(entry, column.valueStart);
+  }
+
+  valueLength(entry: number): number {
+    return this.#cell(entry, column.valueLength);
+  }
+
+  hash(entry: number): number {
+    return this.#cell(entry, column.hash);
+  }
+
+  flags(entry: number): number {
+    return this.#cell(entry, column.flags);
+  }
+
+  #cell(entry: number, which: number): number {
+    return this.#rows[(entry & (entriesMax - 1)) * columns + which] as number;
+  }
+
+  text(entry: number): string | undefined {
+    return this.#texts[entry & (entriesMax - 1)];
+  }
+
+  keepText(entry: number, text: string): void {
+    this.#texts[entry & (entriesMax - 1)] = text;
+  }
+
+  /** The entry of `owner`'s table that holds the same field as the live entry `entry` here, or 0. */
+  linked(entry: number, owner: object): number {
+    const slot = entry & (entriesMax - 1);
+    return this.#linkOwner[slot] === owner ? (this.#linkEntry[slot] as number) : 0;
+  }
+
+  link(entry: number, owner: object, other: number): void {
+    const slot = entry & (entriesMax - 1);
+    this.#linkOwner[slot] = owner;
+    this.#linkEntry[slot] = other;
+  }
+
+  setMaxSize(bytes: number): void {
+    this.maxSize = bytes;
+    this.#evictTo(bytes);
+  }
+
+  #evictTo(size: number): void {
+    while (this.size > size) {
+      const oldest = this.inserted - this.count + 1;
+      this.size -= this.nameLength(oldest) + this.valueLength(oldest) + entryOverhead;
+      this.count--;
+    }
+  }
+
+  /**
+   * Adds a field and returns its number, or 0 if it is larger than the table, which is empty then
+   * (RFC 7541, 4.4). A name with an id is not read.
+   */
+  insert(
+    nameId: number,
+    nameSource: Uint8Array,
+    nameStart: number,
+    nameLength: number,
+    valueSource: Uint8Array,
+    valueStart: number,
+    valueLength: number,
+    hash: number,
+    flags: number,
+  ): number {
+    const size = nameLength + valueLength + entryOverhead;
+    if (size > this.maxSize) {
+      this.#evictTo(0);
+      return 0;
+    }
+    this.#evictTo(this.maxSize - size);
+    const stored = (nameId === 0 ? nameLength : 0) + valueLength;
+    if (this.#ringAt + stored > ringBytes) this.#ringAt = 0;
+    let to = this.#base + this.#ringAt;
+    this.#ringAt += stored;
+    const bytes = this.bytes;
+    const ownName = to;
+    if (nameId === 0) for (let i = 0; i < nameLength; i++) bytes[to++] = nameSource[nameStart + i] as number;
+    const ownValue = to;
+    for (let i = 0; i < valueLength; i++) bytes[to++] = valueSource[valueStart + i] as number;
+    const entry = ++this.inserted;
+    this.count++;
+    this.size += size;
+    const slot = entry & (entriesMax - 1);
+    const row = slot * columns;
+    const rows = this.#rows;
+    rows[row] = nameId;
+    rows[row + 1] = ownName;
+    rows[row + 2] = nameLength;
+    rows[row + 3] = ownValue;
+    rows[row + 4] = valueLength;
+    rows[row + 5] = hash;
+    rows[row + 6] = flags;
+    this.#texts[slot] = undefined;
+    this.#linkOwner[slot] = null;
+    return entry;
+  }
+}
