@@ -1,0 +1,106 @@
+/** What a proxy answers itself: always HTTP 200 with a gRPC status in the only header block (trailers-only). */
+import { status } from "@grpc/grpc-js";
+import { headerNames } from "../../core/wire/headers.js";
+import type { Field } from "./request-head.js";
+
+export interface Answer {
+  readonly code: status;
+  readonly message: string;
+  /** The revision that judged; undefined: the proxy has none. */
+  readonly revision: number | undefined;
+  /** The id of the decision, on refusals by policy. */
+  readonly decision: string | undefined;
+  /** For metrics: a short word from a closed list. */
+  readonly reason: AnswerReason;
+}
+
+export const answerReasons = [
+  "denied",
+  "no-revision",
+  "unknown-service",
+  "no-endpoint",
+  "no-application",
+  "overload",
+  "unreachable",
+  "deadline",
+  "reset",
+  "broken",
+  "certificate",
+  "draining",
+  "internal",
+] as const;
+export type AnswerReason = (typeof answerReasons)[number];
+
+/** Refused by policy; names the decision and the revision, never a rule (CONTRACT, "On the wire"). */
+export function deniedAnswer(decision: string, revision: number): Answer {
+  const message = `denied (decision ${decision}, revision ${revision})`;
+  return { code: status.PERMISSION_DENIED, message, revision, decision, reason: "denied" };
+}
+
+export function unavailableAnswer(reason: AnswerReason, message: string, revision: number | undefined): Answer {
+  return { code: status.UNAVAILABLE, message, revision, decision: undefined, reason };
+}
+
+export function deadlineAnswer(revision: number | undefined): Answer {
+  const message = "the deadline passed";
+  return { code: status.DEADLINE_EXCEEDED, message, revision, decision: undefined, reason: "deadline" };
+}
+
+/** The fields of an answer that stand in trailers, or in the only header block. */
+export function answerFields(answer: Answer): Field[] {
+  const fields: Field[] = [
+    ["grpc-status", String(answer.code)],
+    ["grpc-message", percentEncode(answer.message)],
+  ];
+  if (answer.revision !== undefined) fields.push([headerNames.revision, String(answer.revision)]);
+  if (answer.decision !== undefined) fields.push([headerNames.decision, answer.decision]);
+  return fields;
+}
+
+/** gRPC over HTTP/2, "Status-Message": everything but printable ASCII, and "%", is percent-encoded. */
+export function percentEncode(text: string): string {
+  let encoded = "";
+  for (const byte of Buffer.from(text.slice(0, 1024), "utf8")) {
+    const plain = byte >= 0x20 && byte <= 0x7e && byte !== 0x25;
+    encoded += plain ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+  }
+  return encoded;
+}
+
+/** gRPC over HTTP/2, "HTTP2 Transport Mapping": what a reset by the other side means. */
+export function codeOfReset(errorCode: number): status {
+  switch (errorCode) {
+    case 0x7: // REFUSED_STREAM
+      return status.UNAVAILABLE;
+    case 0x8: // CANCEL
+      return status.CANCELLED;
+    case 0xb: // ENHANCE_YOUR_CALM
+      return status.RESOURCE_EXHAUSTED;
+    case 0xc: // INADEQUATE_SECURITY
+      return status.PERMISSION_DENIED;
+    default:
+      return status.INTERNAL;
+  }
+}
+
+/** doc/http-grpc-status-mapping.md of gRPC: what an HTTP status without a grpc-status means. */
+export function codeOfHttpStatus(httpStatus: number): status {
+  switch (httpStatus) {
+    case 400:
+    case 431:
+      return status.INTERNAL;
+    case 401:
+      return status.UNAUTHENTICATED;
+    case 403:
+      return status.PERMISSION_DENIED;
+    case 404:
+      return status.UNIMPLEMENTED;
+    case 429:
+    case 502:
+    case 503:
+    case 504:
+      return status.UNAVAILABLE;
+    default:
+      return status.UNKNOWN;
+  }
+}

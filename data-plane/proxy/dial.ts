@@ -1,0 +1,86 @@
+/** Connecting to what is upstream: the application, or the proxy of a service. */
+import { connect as connectNet } from "node:net";
+import type { Duplex } from "node:stream";
+import { connect as connectTls, type SecureContextOptions, type TLSSocket } from "node:tls";
+import { AshlarError, messageOf } from "../../core/errors.js";
+import type { SpiffeId } from "../../core/identity.js";
+import type { HostPort, SocketAddress } from "../../runtime/config.js";
+import type { Svid } from "../../runtime/tls-identity.js";
+
+const connectTimeoutMs = 5000;
+
+/** Connects to the application's private socket. Fails with `unavailable`. */
+export function dialApplication(address: SocketAddress): Promise<Duplex> {
+  return new Promise((resolve, reject) => {
+    const socket = connectNet({ ...address, noDelay: true });
+    const timer = setTimeout(() => socket.destroy(new Error("no answer within 5 s")), connectTimeoutMs);
+    socket.once("error", (cause) => {
+      clearTimeout(timer);
+      reject(new AshlarError("unavailable", `the application's socket: ${messageOf(cause)}`, { cause }));
+    });
+    socket.once("connect", () => {
+      clearTimeout(timer);
+      socket.on("error", () => {}); // told by the session's end
+      resolve(socket);
+    });
+  });
+}
+
+export interface PeerDial {
+  readonly address: HostPort;
+  /** Who must answer. */
+  readonly expected: SpiffeId;
+  /** Own certificate, key, and the roots. */
+  readonly context: SecureContextOptions;
+  /** Who answered; fails with `invalid_identity`. */
+  verify(socket: TLSSocket): Svid;
+}
+
+/**
+ * Connects to a peer proxy over mutual TLS and proves that it is `expected` before a byte of a call is
+ * sent. Fails with `unavailable` if it is not reached, with `invalid_identity` if it is somebody else.
+ */
+export function dialPeer({ address, expected, context, verify }: PeerDial): Promise<Duplex> {
+  const where = `${address.host}:${address.port}`;
+  return new Promise((resolve, reject) => {
+    const socket = connectTls({
+      ...context,
+      host: address.host,
+      port: address.port,
+      ALPNProtocols: ["h2"],
+      minVersion: "TLSv1.2",
+      rejectUnauthorized: true,
+      checkServerIdentity: () => undefined, // names in DNS make no identity; the SVID is verified below
+    });
+    const fail = (error: unknown) => {
+      clearTimeout(timer);
+      socket.destroy();
+      reject(
+        error instanceof AshlarError
+          ? error
+          : new AshlarError("unavailable", `${where}: ${messageOf(error)}`, { cause: error }),
+      );
+    };
+    const timer = setTimeout(() => fail(new Error("no TLS handshake within 5 s")), connectTimeoutMs);
+    socket.once("error", fail);
+    const closed = () => fail(new Error("the connection was closed"));
+    socket.once("close", closed);
+    socket.once("secureConnect", () => {
+      try {
+        if (socket.alpnProtocol !== "h2") throw new AshlarError("unavailable", `${where} does not speak h2`);
+        const { spiffeId } = verify(socket);
+        if (spiffeId !== expected) {
+          throw new AshlarError("invalid_identity", `${where} is ${spiffeId}, not ${expected}`);
+        }
+      } catch (error) {
+        return fail(error);
+      }
+      clearTimeout(timer);
+      socket.off("error", fail);
+      socket.off("close", closed);
+      socket.setNoDelay(true);
+      socket.on("error", () => {}); // told by the session's end
+      return resolve(socket);
+    });
+  });
+}

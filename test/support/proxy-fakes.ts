@@ -1,0 +1,190 @@
+/** Small real implementations of the data plane's ports, set by hand. */
+import { digestOf } from "../../core/digest.js";
+import { buildSpiffeId } from "../../core/identity.js";
+import type { AuthorizationRule, Endpoint, RouteRule } from "../../core/model.js";
+import { type CompiledUnit, compileUnit } from "../../core/policy/compile.js";
+import type {
+  AppRegistration,
+  AppView,
+  EndpointView,
+  EvaluatedPolicy,
+  IdentityView,
+  PolicyView,
+  ProxyIdentity,
+  TrustView,
+} from "../../data-plane/ports.js";
+import type { TestPki } from "./test-pki.js";
+
+export const mesh = "test";
+
+export function issueIdentity(pki: TestPki, service: string, ttlMs?: number): ProxyIdentity {
+  const spiffeId = buildSpiffeId(mesh, "service", service);
+  const svid = pki.issue(spiffeId, ttlMs);
+  return {
+    ...svid,
+    mesh,
+    proxyId: `proxy-${service}`,
+    service,
+    version: "v1",
+    spiffeId,
+    natsServers: [],
+    natsJwt: "",
+    natsSeed: "",
+    natsCaPem: "",
+  };
+}
+
+class Listeners<Value> {
+  readonly #all = new Set<(value: Value) => void>();
+
+  add(listener: (value: Value) => void): () => void {
+    this.#all.add(listener);
+    return () => this.#all.delete(listener);
+  }
+
+  tell(value: Value): void {
+    for (const listener of this.#all) listener(value);
+  }
+}
+
+export class FakeIdentity implements IdentityView {
+  current: ProxyIdentity;
+  readonly #listeners = new Listeners<ProxyIdentity>();
+
+  constructor(identity: ProxyIdentity) {
+    this.current = identity;
+  }
+
+  onRotate(listener: (identity: ProxyIdentity) => void): () => void {
+    return this.#listeners.add(listener);
+  }
+
+  rotate(identity: ProxyIdentity): void {
+    this.current = identity;
+    this.#listeners.tell(identity);
+  }
+}
+
+export class FakeTrust implements TrustView {
+  sequence = 1;
+  rootsPem: readonly string[];
+  readonly revoked = new Set<string>();
+  readonly #listeners = new Listeners<void>();
+
+  constructor(rootsPem: readonly string[]) {
+    this.rootsPem = rootsPem;
+  }
+
+  isRevoked(serial: string): boolean {
+    return this.revoked.has(serial);
+  }
+
+  onChange(listener: () => void): () => void {
+    return this.#listeners.add(listener);
+  }
+
+  changed(): void {
+    this.sequence += 1;
+    this.#listeners.tell();
+  }
+}
+
+export interface TestUnit {
+  readonly service: string;
+  readonly allow?: readonly AuthorizationRule[];
+  readonly deny?: readonly AuthorizationRule[];
+  readonly rules?: readonly RouteRule[];
+}
+
+export const everyone: AuthorizationRule = { from: ["*"], methods: ["*"] };
+
+function compileTestUnit({ service, allow = [], deny = [], rules }: TestUnit): CompiledUnit {
+  return compileUnit(
+    {
+      name: service,
+      service: { kind: "Service", name: service, methods: [] },
+      authorizations: [{ kind: "Authorization", name: "rules", service, allow, deny }],
+      routes: rules === undefined ? [] : [{ kind: "Route", name: service, service, rules }],
+    },
+    mesh,
+  );
+}
+
+export function buildPolicy(revision: number, units: readonly TestUnit[]): EvaluatedPolicy {
+  const compiled = new Map(units.map((unit) => [unit.service, compileTestUnit(unit)]));
+  return {
+    epoch: revision,
+    revision,
+    revisionDigest: digestOf(Buffer.from(String(revision))),
+    unit: (service) => compiled.get(service),
+    has: (service) => compiled.has(service),
+  };
+}
+
+export class FakePolicy implements PolicyView {
+  current: EvaluatedPolicy | undefined;
+  seenEpoch = 0;
+  readonly prepared = [];
+  readonly rejected = undefined;
+  readonly lagMs = 0;
+  readonly freshnessAgeMs = 0;
+  readonly trustSequence = 1;
+  readonly seenActivation = undefined;
+  readonly heard: { readonly epoch: number; readonly peer: string }[] = [];
+  /** What hearing of a higher epoch leads to. */
+  onHear: (() => void) | undefined;
+  readonly #listeners = new Listeners<EvaluatedPolicy>();
+
+  switchTo(policy: EvaluatedPolicy): void {
+    this.current = policy;
+    this.seenEpoch = policy.epoch;
+    this.#listeners.tell(policy);
+  }
+
+  onSwitch(listener: (policy: EvaluatedPolicy) => void): () => void {
+    return this.#listeners.add(listener);
+  }
+
+  async useService(service: string): Promise<boolean> {
+    return this.current?.has(service) ?? false;
+  }
+
+  async hearOfEpoch(epoch: number, peer: string): Promise<void> {
+    this.heard.push({ epoch, peer });
+    this.onHear?.();
+  }
+}
+
+export class FakeEndpoints implements EndpointView {
+  readonly all: Endpoint[] = [];
+
+  add(service: string, address: string, options: { readonly proxyId?: string; readonly version?: string } = {}): void {
+    const { proxyId = `${service}-${this.all.length}`, version = "v1" } = options;
+    this.all.push({ proxyId, service, instance: proxyId, version, address, labels: [], gone: false, timeMs: 0 });
+  }
+
+  endpoints(service: string): readonly Endpoint[] {
+    return this.all.filter((endpoint) => endpoint.service === service);
+  }
+
+  async ready(): Promise<void> {}
+}
+
+export class FakeApp implements AppView {
+  current: AppRegistration | undefined;
+  readonly refused: AppRegistration[] = [];
+  readonly #listeners = new Listeners<AppRegistration | undefined>();
+
+  set(app: AppRegistration | undefined): void {
+    this.current = app;
+    this.#listeners.tell(app);
+  }
+
+  onChange(listener: (app: AppRegistration | undefined) => void): () => void {
+    return this.#listeners.add(listener);
+  }
+
+  reportRefused(app: AppRegistration): void {
+    this.refused.push(app);
+  }
+}

@@ -1,0 +1,174 @@
+/** Client → outbound proxy → mutual TLS → inbound proxy → server, on real sockets, with the ports set by hand. */
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Server } from "@grpc/grpc-js";
+import type { ProxyIdentity } from "../../data-plane/ports.js";
+import { upstreamSessionDefaults } from "../../data-plane/proxy/forward/upstream-session.js";
+import { Inbound } from "../../data-plane/proxy/inbound.js";
+import { Outbound } from "../../data-plane/proxy/outbound.js";
+import type { ProxyMetrics } from "../../data-plane/proxy/proxy-metrics.js";
+import { TlsState } from "../../data-plane/proxy/tls-state.js";
+import { UpstreamPool, type UpstreamPoolOptions } from "../../data-plane/proxy/upstream-pool.js";
+import { systemClock } from "../../runtime/clock.js";
+import { silentLogger } from "../../runtime/log.js";
+import { ByteClient, type ByteHandlers, startByteServer } from "./byte-service.js";
+import {
+  buildPolicy,
+  everyone,
+  FakeApp,
+  FakeEndpoints,
+  FakeIdentity,
+  FakePolicy,
+  FakeTrust,
+  issueIdentity,
+  mesh,
+} from "./proxy-fakes.js";
+import { TestPki } from "./test-pki.js";
+
+export const poolOptions: UpstreamPoolOptions = {
+  connectionsMaxPerTarget: 8,
+  waitingMaxPerTarget: 1024,
+  redialMsMin: 50,
+  redialMsMax: 1000,
+  session: upstreamSessionDefaults,
+};
+
+export class RecordedMetrics implements ProxyMetrics {
+  readonly ended: Parameters<ProxyMetrics["callEnded"]>[0][] = [];
+  readonly failures: string[] = [];
+  open = 0;
+  connections = 0;
+
+  callStarted(): void {
+    this.open += 1;
+  }
+
+  callEnded(call: Parameters<ProxyMetrics["callEnded"]>[0]): void {
+    this.open -= 1;
+    this.ended.push(call);
+  }
+
+  connection(_direction: string, change: 1 | -1): void {
+    this.connections += change;
+  }
+
+  handshakeFailed(direction: string, reason: string): void {
+    this.failures.push(`${direction} ${reason}`);
+  }
+}
+
+/** One proxy's half: its identity, its views and its listeners. */
+export class TestSide {
+  readonly identity: FakeIdentity;
+  readonly trust: FakeTrust;
+  readonly policy = new FakePolicy();
+  readonly endpoints = new FakeEndpoints();
+  readonly app = new FakeApp();
+  readonly metrics = new RecordedMetrics();
+  readonly pool = new UpstreamPool({ clock: systemClock, random: Math.random }, poolOptions);
+  readonly tls: TlsState;
+  readonly #closers: (() => void)[] = [];
+
+  constructor(identity: ProxyIdentity, rootPem: string) {
+    this.identity = new FakeIdentity(identity);
+    this.trust = new FakeTrust([rootPem]);
+    this.tls = new TlsState({ identity: this.identity, trust: this.trust, clock: systemClock });
+  }
+
+  deps() {
+    const { tls, policy, app, endpoints, pool, metrics } = this;
+    const common = { clock: systemClock, random: randomBytes, draw: Math.random, log: silentLogger };
+    return { tls, policy, app, endpoints, pool, metrics, ...common };
+  }
+
+  async inbound(): Promise<{ inbound: Inbound; address: string }> {
+    const inbound = new Inbound(this.deps(), { service: this.identity.current.service });
+    this.#closers.push(() => inbound.close());
+    const { host, port } = await inbound.listen({ host: "127.0.0.1", port: 0 });
+    return { inbound, address: `${host}:${port}` };
+  }
+
+  async outbound(path: string, service?: string): Promise<Outbound> {
+    const outbound = new Outbound(this.deps(), { mesh, service });
+    this.#closers.push(() => outbound.close());
+    await outbound.listen({ path });
+    return outbound;
+  }
+
+  close(): void {
+    for (const close of this.#closers) close();
+    this.pool.close();
+  }
+}
+
+export class ProxyPair {
+  readonly pki: TestPki;
+  readonly dir: string;
+  readonly caller: TestSide;
+  readonly callee: TestSide;
+  inbound!: Inbound;
+  outbound!: Outbound;
+  address = "";
+  readonly #servers: Server[] = [];
+  readonly #clients: ByteClient[] = [];
+
+  private constructor(pki: TestPki, caller: TestSide, callee: TestSide) {
+    this.pki = pki;
+    this.caller = caller;
+    this.callee = callee;
+    this.dir = mkdtempSync(join(tmpdir(), "pair-"));
+  }
+
+  /** "shop" calls "bytes"; everybody may, until the policy is switched. */
+  static async start(handlers: ByteHandlers): Promise<ProxyPair> {
+    const pki = new TestPki(mesh);
+    const pair = new ProxyPair(
+      pki,
+      new TestSide(issueIdentity(pki, "shop"), pki.rootPem),
+      new TestSide(issueIdentity(pki, "bytes"), pki.rootPem),
+    );
+    const { inbound, address } = await pair.callee.inbound();
+    pair.inbound = inbound;
+    pair.address = address;
+    pair.outbound = await pair.caller.outbound(join(pair.dir, "out.sock"));
+    for (const side of [pair.caller, pair.callee]) {
+      side.policy.switchTo(buildPolicy(1, [{ service: "bytes", allow: [everyone] }]));
+    }
+    pair.caller.endpoints.add("bytes", address);
+    await pair.startServer(handlers);
+    return pair;
+  }
+
+  async startServer(handlers: ByteHandlers): Promise<Server> {
+    const path = join(this.dir, `app-${this.#servers.length}.sock`);
+    const { server } = await startByteServer(`unix:${path}`, handlers);
+    this.#servers.push(server);
+    this.callee.app.set({ instance: `app-${this.#servers.length}`, target: { path } });
+    return server;
+  }
+
+  client(authority = "bytes"): ByteClient {
+    const client = new ByteClient(`unix:${join(this.dir, "out.sock")}`, authority);
+    this.#clients.push(client);
+    return client;
+  }
+
+  stop(): void {
+    for (const client of this.#clients) client.close();
+    this.caller.close();
+    this.callee.close();
+    for (const server of this.#servers) server.forceShutdown();
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+/** Polls until `condition` holds; fails after `timeoutMs`. */
+export async function eventually(what: string, condition: () => boolean, timeoutMs = 5000): Promise<void> {
+  const endMs = performance.now() + timeoutMs;
+  while (!condition()) {
+    if (performance.now() > endMs) throw new Error(`not within ${timeoutMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}

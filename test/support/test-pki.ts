@@ -1,0 +1,38 @@
+/** A small certificate authority for tests: X.509-SVIDs for whoever is asked for. */
+import { parseSvid } from "../../runtime/tls-identity.js";
+import { leafExtensions, makeCertificate, makeRoot, type TestCertificate } from "./certificates.js";
+
+export interface TestSvid {
+  readonly certificateChainPem: string;
+  readonly privateKeyPem: string;
+  readonly serial: string;
+  readonly notAfterMs: number;
+}
+
+export class TestPki {
+  readonly rootPem: string;
+  readonly #root: TestCertificate;
+
+  constructor(mesh: string) {
+    this.#root = makeRoot(mesh);
+    this.rootPem = pemOf(this.#root.der);
+  }
+
+  issue(spiffeId: string, ttlMs = 3_600_000): TestSvid {
+    const { der, keyPem } = makeCertificate({
+      issuer: this.#root,
+      extensions: leafExtensions(spiffeId),
+      notAfterMs: Date.now() + ttlMs,
+    });
+    const { serial, notAfterMs } = parseSvid(der);
+    return { certificateChainPem: pemOf(der), privateKeyPem: keyPem, serial, notAfterMs };
+  }
+}
+
+function pemOf(der: Uint8Array): string {
+  const lines =
+    Buffer.from(der)
+      .toString("base64")
+      .match(/.{1,64}/g) ?? [];
+  return `-----BEGIN CERTIFICATE-----\n${lines.join("\n")}\n-----END CERTIFICATE-----\n`;
+}
