@@ -1,0 +1,208 @@
+import { AshlarError } from "../errors.js";
+import { isLabel, nameIn, trustDomainOf } from "../identity.js";
+import type { Authorization, AuthorizationRule, Finding, Route } from "../model.js";
+import { whyTooLarge } from "../policy/access-index.js";
+import { encodeUnit } from "../wire/units.js";
+import { unitsOf } from "./build.js";
+import { findSpiffeId, serviceOfMethod } from "./grammar.js";
+import { renderNearest } from "./nearest.js";
+import type { SourcedObject } from "./parse-files.js";
+
+/** What policy is checked against. */
+export interface PolicyContext {
+  readonly mesh: string;
+  /** Versions that the fleet has, by service; undefined: not known, so nothing is said about versions. */
+  readonly knownVersions?: ReadonlyMap<string, ReadonlySet<string>> | undefined;
+}
+
+/** What the rules of one object are checked with. */
+interface Checking {
+  readonly context: PolicyContext;
+  readonly services: ReadonlyMap<string, ReadonlySet<string>>;
+  readonly findings: Finding[];
+}
+
+const findingsMax = 1000;
+
+/**
+ * Checks objects against each other and the fleet; returns all findings, throws none. Errors: policy about or
+ * from a service that does not exist, methods that a service does not state, policy of a service that is too
+ * large. Warnings: versions that nobody has, rules that nothing reaches, services that nobody may call.
+ */
+export function checkPolicy(objects: readonly SourcedObject[], context: PolicyContext): Finding[] {
+  const services = new Map<string, ReadonlySet<string>>();
+  for (const { object } of objects) {
+    if (object.kind === "Service") services.set(object.name, new Set(object.methods));
+  }
+  const checking: Checking = { context, services, findings: [] };
+  for (const sourced of objects) checkObject(sourced, checking);
+  warnUncallable(objects, checking);
+  if (objects.every((sourced) => sourced.whole) && checking.findings.every(({ severity }) => severity !== "error"))
+    checkSizes(objects, checking);
+  return limitFindings(checking.findings);
+}
+
+function limitFindings(findings: readonly Finding[]): Finding[] {
+  const errorsFirst =
+    findings.length <= findingsMax
+      ? findings
+      : [
+          ...findings.filter(({ severity }) => severity === "error"),
+          ...findings.filter(({ severity }) => severity === "warning"),
+        ];
+  const more = findings.length - findingsMax;
+  if (more <= 0) return [...findings];
+  const kept = errorsFirst.slice(0, findingsMax);
+  const severity = kept[0]?.severity ?? "warning";
+  return [
+    ...kept,
+    { severity, file: "", line: 0, column: 0, field: "", message: `${more} more findings are not shown` },
+  ];
+}
+
+function checkObject(sourced: SourcedObject, checking: Checking): void {
+  const { object } = sourced;
+  switch (object.kind) {
+    case "Service":
+      return;
+    case "Authorization":
+      if (!checkService(sourced, object.service, checking)) return;
+      for (const effect of ["allow", "deny"] as const) {
+        for (const [index, rule] of object[effect].entries())
+          checkAccessRule(sourced, object, rule, `${effect}[${index}]`, checking);
+      }
+      return;
+    case "Route":
+      if (!checkService(sourced, object.service, checking)) return;
+      checkRoute(sourced, object, checking);
+      return;
+  }
+}
+
+function add(sourced: SourcedObject, severity: Finding["severity"], key: string, message: string, checking: Checking) {
+  const { line, column, field } = sourced.places.get(key) ?? { ...sourced, field: key.split("=", 1)[0] ?? "" };
+  checking.findings.push({ severity, file: sourced.file, line, column, field, message });
+}
+
+/** Whether the service of a policy exists; the field was reported already if it is no name at all. */
+function checkService(sourced: SourcedObject, service: string, checking: Checking): boolean {
+  if (service === "") return false;
+  if (checking.services.has(service)) return true;
+  const nearest = renderNearest(service, checking.services.keys());
+  add(sourced, "error", "service", `there is no service ${JSON.stringify(service)}${nearest}`, checking);
+  return false;
+}
+
+function checkAccessRule(
+  sourced: SourcedObject,
+  { service }: Authorization,
+  rule: AuthorizationRule,
+  place: string,
+  checking: Checking,
+): void {
+  for (const from of rule.from) {
+    const name = isLabel(from) ? from : serviceOfId(from, checking.context.mesh);
+    if (name === undefined || checking.services.has(name)) continue;
+    const nearest = renderNearest(name, checking.services.keys());
+    add(sourced, "error", `${place}.from=${from}`, `there is no service ${JSON.stringify(name)}${nearest}`, checking);
+  }
+  checkMethods(sourced, service, rule.methods, `${place}.methods`, checking);
+}
+
+/** The service that a SPIFFE ID of this mesh names; IDs of other meshes are for others to know. */
+function serviceOfId(text: string, mesh: string): string | undefined {
+  const id = findSpiffeId(text);
+  return id === undefined || trustDomainOf(id) !== mesh ? undefined : nameIn(id, mesh, "service");
+}
+
+function checkMethods(
+  sourced: SourcedObject,
+  service: string,
+  methods: readonly string[],
+  place: string,
+  checking: Checking,
+): void {
+  const stated = checking.services.get(service);
+  if (stated === undefined || stated.size === 0) return;
+  const rpcServices = new Set([...stated].map(serviceOfMethod));
+  for (const method of methods) {
+    if (method === "*" || stated.has(method)) continue;
+    if (method.endsWith("/*") && rpcServices.has(serviceOfMethod(method))) continue;
+    const candidates = method.endsWith("/*") ? [...rpcServices].map((name) => `${name}/*`) : stated;
+    const message = `service ${service} states its methods, and ${JSON.stringify(method)} is none of them${renderNearest(method, candidates)}`;
+    add(sourced, "error", `${place}=${method}`, message, checking);
+  }
+}
+
+function checkRoute(sourced: SourcedObject, { service, rules }: Route, checking: Checking): void {
+  const versions = checking.context.knownVersions;
+  const known = versions?.get(service) ?? new Set<string>();
+  let catchAll: number | undefined;
+  let reported = false;
+  for (const [index, { match, split }] of rules.entries()) {
+    const place = `rules[${index}]`;
+    checkMethods(sourced, service, match?.methods ?? [], `${place}.match.methods`, checking);
+    for (const { version, weight } of versions === undefined ? [] : split) {
+      if (version === "" || weight === 0 || known.has(version)) continue;
+      const nearest = renderNearest(version, known);
+      const message = `no endpoint of ${service} has version ${JSON.stringify(version)} now${nearest}`;
+      add(sourced, "warning", `${place}.split=${version}`, message, checking);
+    }
+    if (catchAll !== undefined && !reported && sourced.whole) {
+      reported = true;
+      add(sourced, "warning", place, `never reached: rules[${catchAll}] takes every call before it`, checking);
+    }
+    const all = match === undefined || (match.headers.length === 0 && match.methods.includes("*"));
+    if (all) catchAll ??= index;
+  }
+}
+
+/**
+ * A service that states methods, or is spoken about, and that no rule lets anybody call. One that neither
+ * states methods nor is spoken about is taken for a mere client.
+ */
+function warnUncallable(objects: readonly SourcedObject[], checking: Checking): void {
+  const allowed = new Set<string>();
+  const spokenAbout = new Set<string>();
+  for (const { object, whole } of objects) {
+    if (object.kind === "Service") {
+      if (object.methods.length > 0) spokenAbout.add(object.name);
+      continue;
+    }
+    spokenAbout.add(object.service);
+    if (object.kind === "Authorization" && (object.allow.length > 0 || !whole)) allowed.add(object.service);
+  }
+  for (const sourced of objects) {
+    const { kind, name } = sourced.object;
+    if (kind !== "Service" || allowed.has(name) || !spokenAbout.has(name)) continue;
+    add(sourced, "warning", "name", `nobody may call ${name}: no Authorization allows it`, checking);
+  }
+}
+
+/** What only shows when policy is cut into units: each has to fit one message and one index. */
+function checkSizes(objects: readonly SourcedObject[], checking: Checking): void {
+  const services = new Map(
+    objects.filter(({ object }) => object.kind === "Service").map((each) => [each.object.name, each]),
+  );
+  let units: ReturnType<typeof unitsOf>;
+  try {
+    units = unitsOf(objects.map(({ object }) => object));
+  } catch {
+    return; // a name that is there twice: the parser has reported it with both places
+  }
+  for (const unit of units) {
+    const sourced = services.get(unit.name);
+    const why = sourced === undefined ? undefined : (whyTooLarge(unit, checking.context.mesh) ?? whyNotEncodable(unit));
+    if (sourced !== undefined && why !== undefined) add(sourced, "error", "name", why, checking);
+  }
+}
+
+function whyNotEncodable(unit: Parameters<typeof encodeUnit>[0]): string | undefined {
+  try {
+    encodeUnit(unit);
+    return undefined;
+  } catch (error) {
+    if (error instanceof AshlarError && error.code === "limit") return error.message;
+    throw error;
+  }
+}

@@ -1,0 +1,178 @@
+/** The kinds of policy files and their fields. The parser and the editors' schema both come from here. */
+import { isLabel } from "../identity.js";
+import type { AuthorizationRule, HeaderMatch, PolicyObject, RouteMatch, WeightedVersion } from "../model.js";
+import { durationPattern, parseDurationMs } from "./duration.js";
+import {
+  isCaller,
+  isHeaderValue,
+  isMethod,
+  isMethodPattern,
+  isVersion,
+  timeoutMsMax,
+  weightMax,
+  whyNotMatchable,
+} from "./grammar.js";
+import { converted, entries, list, optional, record, required, type Shape, text, wholeNumber } from "./shapes.js";
+
+const labelPattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
+const identifierPath = "[A-Za-z_]\\w*(\\.[A-Za-z_]\\w*)*";
+const fine = (valid: (value: string) => boolean, hint: (value: string) => string = () => "") => {
+  return (value: string): string | undefined => (valid(value) ? undefined : hint(value));
+};
+const itself = (value: string): string => value;
+
+/** A slash in front is how HTTP writes the path, and a common slip. */
+const slashHint = (value: string): string =>
+  value.startsWith("/") && isMethodPattern(value.slice(1)) ? `write it as ${JSON.stringify(value.slice(1))}` : "";
+
+const caseHint = (value: string): string => (isLabel(value.toLowerCase()) ? "names are lower case" : "");
+
+const label = text("a name of 1 to 63 of a-z, 0-9 and -", labelPattern, fine(isLabel, caseHint));
+const method = text("a method: package.Service/Method", `^${identifierPath}/[A-Za-z_]\\w*$`, fine(isMethod, slashHint));
+const methodPattern = text(
+  'a method, "package.Service/*" or "*"',
+  `^(\\*|${identifierPath}/(\\*|[A-Za-z_]\\w*))$`,
+  fine(isMethodPattern, slashHint),
+);
+const caller = text(
+  'a service\'s name, a SPIFFE ID in full, or "*"',
+  `^(\\*|${labelPattern.slice(1, -1)}|spiffe://.+)$`,
+  fine(isCaller),
+);
+const version = text("a version: 1 to 63 of A-Z, a-z, 0-9, dot, _ and -", "^[A-Za-z0-9._-]{1,63}$", fine(isVersion));
+const headerValue = text("a header's value", "^([!-~]([ -~]*[!-~])?)?$", fine(isHeaderValue));
+const timeout = converted(
+  text("a duration of at most 24h, such as 2s or 500ms", durationPattern, (value) => {
+    const durationMs = parseDurationMs(value);
+    if (durationMs === 0) return "leave it out for no timeout";
+    return durationMs === undefined || durationMs > timeoutMsMax ? "" : undefined;
+  }),
+  (value) => parseDurationMs(value) ?? 0,
+);
+
+const methodPatterns = list(methodPattern, { whenEmpty: "leave it out for all methods", keyOf: itself });
+const callers = list(caller, { whenEmpty: 'name callers, or "*" for any authenticated identity', keyOf: itself });
+
+const denyRule = record<AuthorizationRule>(
+  "a rule",
+  {
+    from: optional(callers, [], "Callers; left out: any."),
+    methods: optional(methodPatterns, [], "Methods; left out: all."),
+  },
+  ["when"],
+);
+const allowRule = record<AuthorizationRule>(
+  "a rule",
+  {
+    from: required(callers, [], "Callers."),
+    methods: optional(methodPatterns, [], "Methods; left out: all."),
+  },
+  ["when"],
+);
+
+const match = record<{ methods: readonly string[]; headers: readonly (readonly [string, string])[] }>("a match", {
+  methods: optional(methodPatterns, [], "One of them has to match; left out: all."),
+  headers: optional(
+    entries(headerValue, "headers with their exact values", "^[a-z0-9_.-]{1,128}$", whyNotMatchable),
+    [],
+    "Request headers that have to be there with exactly this value.",
+  ),
+});
+const routeMatch: Shape<RouteMatch | undefined> = {
+  ...match,
+  read(node, field, reading) {
+    const found = match.read(node, field, reading);
+    if (found === undefined || found.methods.length + found.headers.length === 0) return undefined;
+    const headers = found.headers.map(([name, value]): HeaderMatch => ({ name, value }));
+    return { methods: found.methods, headers };
+  },
+};
+const weightedVersion = record<WeightedVersion>("a version with its weight", {
+  version: required(version, "", "As in the join token of the service's proxies."),
+  weight: required(wholeNumber(0, weightMax), 1, "Relative to the other weights."),
+});
+const split = list(weightedVersion, {
+  whenEmpty: "leave it out to use every version alike",
+  keyOf: (each) => each.version,
+  why: (all) => (all.some((each) => each.weight > 0) ? undefined : "the weights have the sum 0; give a version some"),
+});
+const routeRule = record<{
+  match: RouteMatch | undefined;
+  split: readonly WeightedVersion[];
+  timeout: number;
+}>(
+  "a rule",
+  {
+    match: optional(routeMatch, undefined, "Which calls it is for; left out: all."),
+    split: optional(split, [], "Weighted versions; left out: every version alike."),
+    timeout: optional(timeout, 0, "Upper bound for the whole call."),
+  },
+  ["retry", "mirror"],
+);
+
+const kindOf = (kind: string) =>
+  required(
+    text(kind, `^${kind}$`, (value) => (value === kind ? undefined : "")),
+    kind,
+    "The kind of object.",
+  );
+
+const service = record("a Service", {
+  kind: kindOf("Service"),
+  name: required(label, "", "Unique in the mesh."),
+  methods: optional(
+    list(method, { whenEmpty: "leave it out if the methods are not stated", keyOf: itself }),
+    [],
+    "All methods of the service. Calls of others are denied; left out: not stated.",
+  ),
+});
+const authorization = record("an Authorization", {
+  kind: kindOf("Authorization"),
+  name: required(label, "", "Unique among the authorizations of the mesh; decisions name it."),
+  service: required(label, "", "The service it protects."),
+  allow: optional(list(allowRule, { whenEmpty: "" }), [], "Calls that match one of these are allowed."),
+  deny: optional(list(denyRule, { whenEmpty: "" }), [], "Calls that match one of these are denied; deny wins."),
+});
+const route = record("a Route", {
+  kind: kindOf("Route"),
+  name: required(label, "", "Unique among the routes of the mesh."),
+  service: required(label, "", "The service whose calls it routes; at most one route a service."),
+  rules: optional(list(routeRule, { whenEmpty: "" }), [], "Tried in order; the first that matches decides."),
+});
+
+const toObject = <Value>(shape: Shape<Value>, build: (value: Value) => PolicyObject): Shape<PolicyObject> => ({
+  ...shape,
+  read(node, field, reading) {
+    const value = shape.read(node, field, reading);
+    return value === undefined ? undefined : build(value);
+  },
+});
+
+/** How each kind is written. */
+export const kinds: Readonly<Record<PolicyObject["kind"], Shape<PolicyObject>>> = {
+  Service: toObject(service, ({ name, methods }) => ({ kind: "Service", name, methods })),
+  Authorization: toObject(authorization, ({ name, service, allow, deny }) => ({
+    kind: "Authorization",
+    name,
+    service,
+    allow,
+    deny,
+  })),
+  Route: toObject(route, ({ name, service, rules }) => ({
+    kind: "Route",
+    name,
+    service,
+    rules: rules.map((rule) => ({ match: rule.match, split: rule.split, timeoutMs: rule.timeout })),
+  })),
+};
+
+/** Kinds that are planned: refused, so that nobody believes they were in force. */
+export const laterKinds = [
+  "RateLimit",
+  "Resilience",
+  "JwtIssuer",
+  "Gateway",
+  "Egress",
+  "Journal",
+  "Assertion",
+] as const;

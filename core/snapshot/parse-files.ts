@@ -1,0 +1,114 @@
+import { isMap, isScalar } from "yaml";
+import type { Finding, PolicyFile, PolicyObject } from "../model.js";
+import { kinds, laterKinds } from "./kinds.js";
+import { renderNearest } from "./nearest.js";
+import { readYaml, type YamlDocument } from "./read-yaml.js";
+import { FindingList, type Place, Reading } from "./reading.js";
+import { describe, pairsOf, quote } from "./shapes.js";
+
+/** An object with the place where an operator wrote it. */
+export interface SourcedObject {
+  readonly object: PolicyObject;
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  /** False: something in it is wrong and was left out; it is there so that names can be checked. */
+  readonly whole: boolean;
+  /** Where its texts stand: by field, and by list and text ("allow[0].from=checkout"). */
+  readonly places: ReadonlyMap<string, Place>;
+}
+
+export interface ParsedFiles {
+  readonly objects: readonly SourcedObject[];
+  readonly findings: readonly Finding[];
+}
+
+const fileBytesMax = 1024 * 1024;
+const totalBytesMax = 8 * 1024 * 1024;
+const objectsMax = 50_000;
+const kindNames = Object.keys(kinds) as PolicyObject["kind"][];
+
+/**
+ * Parses policy files: YAML or JSON, several documents a file. Never throws on what is in them: everything that
+ * is wrong is a finding with its place, all at once. With an error among the findings the objects are good for
+ * `checkPolicy` alone. At most 1 MiB a file, 8 MiB and 50,000 objects in all.
+ */
+export function parsePolicyFiles(files: readonly PolicyFile[]): ParsedFiles {
+  const findings = new FindingList();
+  const objects: SourcedObject[] = [];
+  let totalBytes = 0;
+  for (const { name, content } of files) {
+    const bytes = Buffer.byteLength(content);
+    totalBytes += bytes;
+    const refuse = (message: string): void =>
+      findings.add({ severity: "error", file: name, line: 0, column: 0, field: "", message });
+    if (bytes > fileBytesMax) refuse(`the file has ${bytes} bytes, at most ${fileBytesMax} are read; split it`);
+    else if (totalBytes > totalBytesMax) {
+      refuse(`the files have more than ${totalBytesMax} bytes together; from here on they are not read`);
+      break;
+    } else parseFile(name, content, objects, findings);
+  }
+  refuseRepeated(objects, findings);
+  return { objects, findings: findings.list() };
+}
+
+function parseFile(file: string, content: string, objects: SourcedObject[], findings: FindingList): void {
+  const { documents, lines, problem } = readYaml(content, objectsMax - objects.length);
+  if (problem !== undefined) {
+    const { line, col } = lines.linePos(problem.offset);
+    findings.add({ severity: "error", file, line, column: col, field: "", message: problem.message });
+  }
+  for (const document of documents) {
+    const reading = new Reading(file, document, lines, findings);
+    const before = findings.count;
+    for (const { pos, message } of [...document.errors, ...document.warnings])
+      reading.report(reading.placeAt(pos[0], ""), `not YAML as it should be: ${message}`);
+    // What stands in a document that does not parse is guesswork; findings about it would mislead.
+    if (findings.count > before) continue;
+    const object = parseDocument(document, reading);
+    if (object === undefined || object.name === "") continue;
+    const { line, column } = reading.place(document.contents, "");
+    objects.push({ object, file, line, column, whole: findings.count === before, places: reading.places });
+  }
+}
+
+/** The object of a document; undefined: the document is empty, or it was reported. */
+function parseDocument(document: YamlDocument, reading: Reading): PolicyObject | undefined {
+  const { contents } = document;
+  if (contents === null || (isScalar(contents) && contents.value === null && contents.source === "")) return undefined;
+  const start = reading.place(contents, "");
+  if (!isMap(contents))
+    return reading.report(start, `expected an object with kind and name, found ${describe(contents)}`);
+  const kindPair = contents.items.find((pair) => isScalar(pair.key) && pair.key.value === "kind");
+  const expected = `expected ${kindNames.join(", ")}`;
+  if (kindPair === undefined) return reading.report({ ...start, field: "kind" }, `"kind" is missing: ${expected}`);
+  const value = isScalar(kindPair.value) ? kindPair.value.value : undefined;
+  const kind = kindNames.find((name) => name === value);
+  if (kind !== undefined) return kinds[kind].read(contents, "", reading);
+  const place = reading.place(kindPair.value ?? kindPair.key, "kind");
+  pairsOf(contents, "", reading); // fields that are there twice are worth knowing whatever the kind
+  if (typeof value !== "string") return reading.report(place, `${expected}, found ${describe(kindPair.value)}`);
+  if (laterKinds.some((name) => name === value)) return reading.report(place, `kind ${value} is not supported yet`);
+  return reading.report(place, `unknown kind ${quote(value)}: ${expected}${renderNearest(value, kindNames)}`);
+}
+
+/** Names are unique a kind, and a service has one route. */
+function refuseRepeated(objects: readonly SourcedObject[], findings: FindingList): void {
+  const first = new Map<string, SourcedObject>();
+  const refuse = (key: string, sourced: SourcedObject, field: string, what: string): void => {
+    const other = first.get(key);
+    if (other === undefined) {
+      first.set(key, sourced);
+      return;
+    }
+    const { line, column } = sourced.places.get(field) ?? sourced;
+    const message = `${what} is there already: ${other.file}:${other.line}:${other.column}`;
+    findings.add({ severity: "error", file: sourced.file, line, column, field, message });
+  };
+  for (const sourced of objects) {
+    const { object } = sourced;
+    refuse(`${object.kind} ${object.name}`, sourced, "name", `${object.kind} ${object.name}`);
+    if (object.kind === "Route" && object.service !== "")
+      refuse(`route of ${object.service}`, sourced, "service", `a Route for service ${object.service}`);
+  }
+}

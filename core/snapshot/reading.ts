@@ -1,0 +1,81 @@
+/** What reading one policy file keeps at hand: where things stand, what was found, how much more may be read. */
+import { isAlias, type LineCounter, type Node } from "yaml";
+import type { Finding } from "../model.js";
+import type { YamlDocument } from "./read-yaml.js";
+
+/** Where something stands in a policy file. */
+export interface Place {
+  readonly line: number;
+  readonly column: number;
+  /** For example "allow[0].from[1]". */
+  readonly field: string;
+}
+
+/** Gathers findings up to a bound; what is above it is counted (I8). */
+export class FindingList {
+  readonly #findings: Finding[] = [];
+  #count = 0;
+
+  get count(): number {
+    return this.#count;
+  }
+
+  add(finding: Finding): void {
+    this.#count += 1;
+    if (this.#findings.length < findingsMax) this.#findings.push(finding);
+  }
+
+  /** All findings in the order in which they were added, and how many more there are. */
+  list(): Finding[] {
+    const more = this.#count - this.#findings.length;
+    if (more === 0) return [...this.#findings];
+    const message = `${more} more findings are not shown`;
+    return [...this.#findings, { severity: "error", file: "", line: 0, column: 0, field: "", message }];
+  }
+}
+
+const findingsMax = 1000;
+const aliasesMax = 100;
+
+/** The reading of one document. */
+export class Reading {
+  /** Where the texts of the object stand: by field, and by list and text ("allow[0].from=checkout"). */
+  readonly places = new Map<string, Place>();
+  readonly #file: string;
+  readonly #document: YamlDocument;
+  readonly #lines: LineCounter;
+  readonly #findings: FindingList;
+  #aliases = 0;
+
+  constructor(file: string, document: YamlDocument, lines: LineCounter, findings: FindingList) {
+    this.#file = file;
+    this.#document = document;
+    this.#lines = lines;
+    this.#findings = findings;
+  }
+
+  placeAt(offset: number, field: string): Place {
+    const { line, col } = this.#lines.linePos(offset);
+    return { line: Math.max(1, line), column: Math.max(1, col), field };
+  }
+
+  place(node: Node | null | undefined, field: string): Place {
+    return this.placeAt(node?.range?.[0] ?? this.#document.range[0], field);
+  }
+
+  report(place: Place, message: string): undefined {
+    this.#findings.add({ severity: "error", file: this.#file, ...place, message });
+  }
+
+  /** The node that stands there, aliases followed; undefined: reported. */
+  follow(node: Node | null, field: string): Node | null | undefined {
+    if (!isAlias(node)) return node;
+    this.#aliases += 1;
+    if (this.#aliases > aliasesMax)
+      return this.report(this.place(node, field), `more than ${aliasesMax} aliases in one document`);
+    const target = node.resolve(this.#document);
+    return (
+      target ?? this.report(this.place(node, field), `there is no anchor "&${node.source.slice(0, 64)}" before it`)
+    );
+  }
+}

@@ -1,0 +1,61 @@
+/** Units to policy files in canonical form: parsing them builds the same snapshot. */
+import { stringify } from "yaml";
+import type { AuthorizationRule, PolicyObject, RouteMatch, RouteRule, Unit } from "../model.js";
+import { renderDuration } from "./duration.js";
+
+/** The objects of a unit: the service, its authorizations, its routes. */
+export function objectsOf(unit: Unit): readonly PolicyObject[] {
+  return [...(unit.service === undefined ? [] : [unit.service]), ...unit.authorizations, ...unit.routes];
+}
+
+/** One policy file with every object of `units`, service by service. */
+export function renderYaml(units: readonly Unit[]): string {
+  return units.flatMap(objectsOf).map(renderObject).join("---\n");
+}
+
+/** One document, ending in a newline. What is left out by default is left out here. */
+export function renderObject(object: PolicyObject): string {
+  return stringify(plainObject(object), { lineWidth: 0, aliasDuplicateObjects: false });
+}
+
+function plainObject(object: PolicyObject): Record<string, unknown> {
+  const { kind, name } = object;
+  switch (object.kind) {
+    case "Service":
+      return { kind, name, ...listed("methods", object.methods) };
+    case "Authorization":
+      return {
+        kind,
+        name,
+        service: object.service,
+        ...listed("allow", object.allow.map(plainAccessRule)),
+        ...listed("deny", object.deny.map(plainAccessRule)),
+      };
+    case "Route":
+      return { kind, name, service: object.service, ...listed("rules", object.rules.map(plainRouteRule)) };
+  }
+}
+
+function plainAccessRule({ from, methods }: AuthorizationRule): Record<string, unknown> {
+  return { ...listed("from", from), ...listed("methods", methods) };
+}
+
+function plainRouteRule({ match, split, timeoutMs }: RouteRule): Record<string, unknown> {
+  return {
+    ...(match === undefined ? {} : { match: plainMatch(match) }),
+    ...listed(
+      "split",
+      split.map(({ version, weight }) => ({ version, weight })),
+    ),
+    ...(timeoutMs === 0 ? {} : { timeout: renderDuration(timeoutMs) }),
+  };
+}
+
+function plainMatch({ methods, headers }: RouteMatch): Record<string, unknown> {
+  const named = Object.fromEntries(headers.map(({ name, value }) => [name, value]));
+  return { ...listed("methods", methods), ...(headers.length === 0 ? {} : { headers: named }) };
+}
+
+function listed(name: string, items: readonly unknown[]): Record<string, unknown> {
+  return items.length === 0 ? {} : { [name]: items };
+}

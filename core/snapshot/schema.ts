@@ -1,0 +1,17 @@
+import { kinds } from "./kinds.js";
+import type { JsonSchema } from "./shapes.js";
+
+/**
+ * The JSON Schema (draft 2020-12) of one document of a policy file, for editors. It comes from the same
+ * description as the parser; the parser knows more (names, references, sums) and has the last word.
+ */
+export function policySchema(): JsonSchema {
+  return {
+    $schema: "https://json-schema.org/draft/2020-12/schema",
+    title: "Ashlar policy",
+    type: "object",
+    required: ["kind", "name"],
+    properties: { kind: { enum: Object.keys(kinds) } },
+    oneOf: Object.values(kinds).map((shape) => shape.schema),
+  };
+}
