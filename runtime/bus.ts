@@ -56,6 +56,8 @@ export interface StreamInfo {
   readonly spec: StreamSpec;
   /** What else its configuration has that loses or rewrites messages, for people: "max_age 1h" … Empty for a stream as `createStream` makes it. */
   readonly dangers: readonly string[];
+  /** When it was created: another time means another stream, whatever its sequence says. */
+  readonly created: string;
   readonly firstSequence: number;
   readonly lastSequence: number;
   readonly messages: number;

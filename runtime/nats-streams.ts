@@ -53,6 +53,7 @@ export function parseStreamInfo(answer: Json): StreamInfo {
       republish: typeof republish.dest === "string" ? { from: String(republish.src), to: republish.dest } : undefined,
     },
     dangers: dangersOf(config),
+    created: String(answer.created ?? ""),
     firstSequence: count(state.first_seq),
     lastSequence: count(state.last_seq),
     messages: count(state.messages),

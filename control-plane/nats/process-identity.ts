@@ -1,0 +1,41 @@
+/** Which process a process id means: ids are reused, start times are not. */
+import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+
+/** A running process. */
+export interface ProcessIdentity {
+  /** When it started, in whatever unit the system tells; only ever compared. */
+  readonly started: string;
+  readonly command: string;
+}
+
+/** What runs under `pid` now; undefined if nothing does (a zombie is nothing). */
+export async function findProcess(pid: number): Promise<ProcessIdentity | undefined> {
+  if (!Number.isSafeInteger(pid) || pid < 2) return undefined;
+  try {
+    const [stat, command] = await Promise.all([
+      readFile(`/proc/${pid}/stat`, "utf8"),
+      readFile(`/proc/${pid}/cmdline`, "utf8"),
+    ]);
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" "); // from field 3 on: the name may hold spaces
+    if (fields[0] === "Z" || fields[0] === "X") return undefined;
+    return { started: fields[19] ?? "", command: command.replaceAll("\0", " ").trim() };
+  } catch {
+    return findByPs(pid);
+  }
+}
+
+async function findByPs(pid: number): Promise<ProcessIdentity | undefined> {
+  if (process.platform === "linux") return undefined;
+  try {
+    const { stdout } = await run("ps", ["-ww", "-o", "lstart=,command=", "-p", String(pid)], { timeout: 5000 });
+    const line = stdout.trim();
+    const started = line.slice(0, 24); // "Sun Nov 22 00:17:35 2026"
+    return line === "" ? undefined : { started, command: line.slice(24).trim() };
+  } catch {
+    return undefined;
+  }
+}

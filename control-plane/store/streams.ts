@@ -1,0 +1,81 @@
+/** The streams of a mesh: created once by the bootstrap credential, and checked at each start. */
+import { AshlarError, isAshlarError } from "../../core/errors.js";
+import { auditStream, auditSubject, blobStream, endpointStream, logNames, streamOf } from "../../core/wire/subjects.js";
+import type { Bus, StreamSpec } from "../../runtime/bus.js";
+
+const endpointBytesMax = 256 * 1024 * 1024;
+const auditBytesMax = 1024 * 1024 * 1024;
+
+const base = {
+  discard: "new",
+  discardNewPerSubject: false,
+  maxMessagesPerSubject: undefined,
+  maxBytes: undefined,
+  denyDelete: true,
+  denyPurge: true,
+  allowDirect: true,
+  republish: undefined,
+} as const;
+
+/** What the streams must be. Logs have no limits: a limit is a way to lose history. */
+export function streamSpecs(replicas: number): readonly StreamSpec[] {
+  const logs = logNames.map((log) => ({
+    ...base,
+    name: streamOf[log],
+    subjects: [`ashlar.log.${log}.*`],
+    republish: { from: `ashlar.log.${log}.*`, to: `ashlar.read.${log}.{{wildcard(1)}}` },
+    replicas,
+  }));
+  const blobs = {
+    ...base,
+    name: blobStream,
+    subjects: ["ashlar.blob.*.*"],
+    maxMessagesPerSubject: 1,
+    discardNewPerSubject: true, // write-once
+    replicas,
+  };
+  const endpoints = {
+    ...base,
+    name: endpointStream,
+    subjects: ["ashlar.endpoint.*.*"],
+    discard: "old" as const,
+    maxMessagesPerSubject: 1,
+    maxBytes: endpointBytesMax,
+    replicas,
+  };
+  const audit = { ...base, name: auditStream, subjects: [auditSubject], maxBytes: auditBytesMax, replicas };
+  return [...logs, blobs, endpoints, audit];
+}
+
+/** How `actual` differs from `wanted`, for people; the number of replicas is the operator's affair. */
+function differences(wanted: StreamSpec, actual: StreamSpec): string[] {
+  const fields = Object.keys(base) as (keyof typeof base)[];
+  return [...fields, "subjects" as const]
+    .filter((field) => JSON.stringify(wanted[field]) !== JSON.stringify(actual[field]))
+    .filter((field) => field !== "maxBytes" || wanted.maxBytes === undefined) // a bound of another size is a bound
+    .map((field) => `${field} is ${JSON.stringify(actual[field])}, not ${JSON.stringify(wanted[field])}`);
+}
+
+/**
+ * Creates the streams that are missing. Needs the bootstrap credential; doing it again is harmless, also at the
+ * same time from several control planes. Fails with `unavailable` when NATS does not answer, and with
+ * `invalid_argument` if a stream is there with a configuration that could lose or rewrite what is in it.
+ */
+export async function bootstrapStreams(bus: Bus, options: { readonly replicas: number }): Promise<void> {
+  for (const spec of streamSpecs(options.replicas)) {
+    if ((await bus.streamInfo(spec.name)) === undefined) {
+      await bus.createStream(spec).catch((error: unknown) => {
+        if (!isAshlarError(error, "exists")) throw error; // somebody else has just made it: it is checked below
+      });
+    }
+    const info = await bus.streamInfo(spec.name);
+    if (info === undefined) throw new AshlarError("unavailable", `stream ${spec.name} was created and is not there`);
+    const faults = [...info.dangers, ...differences(spec, info.spec)];
+    if (faults.length > 0) {
+      throw new AshlarError(
+        "invalid_argument",
+        `stream ${spec.name} has a configuration that Ashlar must not use: ${faults.join("; ")}`,
+      );
+    }
+  }
+}

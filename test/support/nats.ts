@@ -1,0 +1,152 @@
+/** Real nats-servers on loopback for tests. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createNatsKeys } from "../../control-plane/nats/nats-keys.js";
+import { type NatsServer, startNatsServer } from "../../control-plane/nats/nats-server.js";
+import { bootstrapStreams } from "../../control-plane/store/streams.js";
+import { proxyInbox } from "../../core/wire/subjects.js";
+import type { Bus } from "../../runtime/bus.js";
+import { silentLogger } from "../../runtime/log.js";
+import { connectNats } from "../../runtime/nats.js";
+import {
+  bootstrapPermissions,
+  controlPlanePermissions,
+  type NatsPermissions,
+  proxyPermissions,
+} from "../../runtime/nats-permissions.js";
+import { createNatsUserKey, mintUser } from "../../runtime/nats-users.js";
+
+export interface TestUser {
+  readonly jwt: string;
+  readonly seed: string;
+  readonly inboxPrefix: string;
+}
+
+export interface TestNats {
+  readonly url: string;
+  readonly urls: readonly string[];
+  readonly dir: string;
+  readonly servers: readonly NatsServer[];
+  user(permissions: NatsPermissions, inboxPrefix: string, expiresMs?: number): Promise<TestUser>;
+  bootstrapUser(): Promise<TestUser>;
+  controlPlaneUser(name?: string): Promise<TestUser>;
+  proxyUser(service: string, proxyId: string): Promise<TestUser>;
+  /** A connected bus of this user; closed by `stop`. */
+  connect(user: TestUser, options?: { timeoutMs?: number; urls?: readonly string[] }): Promise<Bus>;
+  stop(): Promise<void>;
+}
+
+const hourMs = 3_600_000;
+
+async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from(
+      { length: count },
+      () =>
+        new Promise<ReturnType<typeof createServer>>((resolve) => {
+          const server = createServer();
+          server.listen(0, "127.0.0.1", () => resolve(server));
+        }),
+    ),
+  );
+  const ports = servers.map((server) => (server.address() as { port: number }).port);
+  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
+  return ports;
+}
+
+/** Starts one server, or a cluster of three; with `streams` (the default) the streams are there too. */
+export async function startTestNats(
+  options: { streams?: boolean; cluster?: boolean; dir?: string } = {},
+): Promise<TestNats> {
+  const dir = options.dir ?? (await mkdtemp(join(tmpdir(), "ashlar-nats-")));
+  const keys = createNatsKeys();
+  const servers: NatsServer[] = [];
+  if (options.cluster === true) {
+    const ports = await freePorts(3);
+    const routes = ports.map((port) => `nats-route://127.0.0.1:${port}`).join(", ");
+    const started = ports.map((port, index) =>
+      startNatsServer({
+        dir: join(dir, `n${index}`),
+        log: silentLogger,
+        keys,
+        extraConfig: `cluster { name: "test", host: "127.0.0.1", port: ${port}, routes: [${routes}] }`,
+      }),
+    );
+    servers.push(...(await Promise.all(started)));
+  } else {
+    servers.push(await startNatsServer({ dir: join(dir, "nats"), log: silentLogger }));
+  }
+  const buses: Bus[] = [];
+  const urls = servers.map((server) => server.url);
+  const nats: TestNats = {
+    url: urls[0] ?? "",
+    urls,
+    dir,
+    servers,
+    async user(permissions, inboxPrefix, expiresMs = Date.now() + hourMs) {
+      const key = createNatsUserKey();
+      const account = servers[0]?.account ?? { publicKey: "", seed: "" };
+      const jwt = await mintUser({
+        accountSeed: account.seed,
+        accountPublicKey: account.publicKey,
+        userPublicKey: key.publicKey,
+        name: inboxPrefix,
+        expiresMs,
+        permissions,
+      });
+      return { jwt, seed: key.seed, inboxPrefix };
+    },
+    bootstrapUser: () => nats.user(bootstrapPermissions("_INBOX_bootstrap"), "_INBOX_bootstrap"),
+    controlPlaneUser: (name = "cp") => nats.user(controlPlanePermissions(`_INBOX_${name}`), `_INBOX_${name}`),
+    proxyUser: (service, proxyId) => nats.user(proxyPermissions(service, proxyId), proxyInbox(proxyId)),
+    async connect(user, { timeoutMs = 5000, urls: at = urls } = {}) {
+      const bus = connectNats({
+        servers: at,
+        jwt: () => user.jwt,
+        seed: () => user.seed,
+        inboxPrefix: user.inboxPrefix,
+        name: user.inboxPrefix,
+        log: silentLogger,
+        timeoutMs,
+      });
+      buses.push(bus);
+      await bus.whenConnected(AbortSignal.timeout(10_000));
+      return bus;
+    },
+    async stop() {
+      await Promise.all(buses.map((bus) => bus.close()));
+      await Promise.all(servers.map((server) => server.stop()));
+      if (options.dir === undefined) await rm(dir, { recursive: true, force: true });
+    },
+  };
+  try {
+    if (options.streams !== false) await createStreams(nats, servers.length);
+  } catch (error) {
+    await nats.stop();
+    throw error;
+  }
+  return nats;
+}
+
+/** A cluster elects a leader first: until then JetStream does not answer. */
+async function createStreams(nats: TestNats, replicas: number): Promise<void> {
+  const bus = await nats.connect(await nats.bootstrapUser(), { timeoutMs: 3000 });
+  await until(() => bootstrapStreams(bus, { replicas }).then(() => true));
+}
+
+/** Polls until `condition` holds; a failure counts as "not yet". Fails after `msMax` with the last failure. */
+export async function until(condition: () => boolean | Promise<boolean>, msMax = 20_000): Promise<void> {
+  const deadline = Date.now() + msMax;
+  let failure: unknown = new Error("the condition did not come true");
+  while (Date.now() < deadline) {
+    try {
+      if (await condition()) return;
+    } catch (error) {
+      failure = error;
+    }
+    await new Promise((done) => setTimeout(done, 10));
+  }
+  throw failure;
+}
