@@ -205,3 +205,18 @@ export function readCertificate(der: Uint8Array): CertificateFields {
     extensions: extensions === undefined ? new Map() : readExtensions(extensions.content),
   };
 }
+
+/** Organization and common name of a distinguished name; empty where it has none. For records, never for authorization. */
+export function readName(name: Uint8Array): { readonly organization: string; readonly commonName: string } {
+  const found = { organization: "", commonName: "" };
+  for (const set of readDerList(readDer(name, tags.sequence).content)) {
+    for (const attribute of readDerList(set.content)) {
+      const [type, value] = readDerList(attribute.content);
+      const oid = readOid(expectNode(type, tags.oid, "attribute type").content);
+      const text = Buffer.from(value?.content ?? []).toString("utf8");
+      if (oid === "2.5.4.10") found.organization = text;
+      if (oid === "2.5.4.3") found.commonName = text;
+    }
+  }
+  return found;
+}

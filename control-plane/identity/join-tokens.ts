@@ -1,0 +1,164 @@
+/**
+ * Join tokens: minted for a service and version, kept as a hash of their secret only, on disk before
+ * they are given out or honoured, bounded in number and time.
+ */
+import { join } from "node:path";
+import { AshlarError } from "../../core/errors.js";
+import { isLabel } from "../../core/identity.js";
+import type { Clock } from "../../runtime/clock.js";
+import { makePrivateFolder, readJsonIfThere, writeDurably } from "../../runtime/durable-file.js";
+import { formatJoinToken, hashOfSecret, parseJoinToken, tokenSecretBytes } from "../../runtime/join-token.js";
+
+export interface TokenRequest {
+  readonly service: string;
+  /** "v1" unless stated. */
+  readonly version?: string | undefined;
+  /** 10 minutes unless stated, 30 days at most. */
+  readonly ttlMs?: number | undefined;
+  /** How many different keys may join by it: 1 unless stated. */
+  readonly uses?: number | undefined;
+}
+
+export interface MintedToken {
+  readonly token: string;
+  readonly service: string;
+  readonly version: string;
+  readonly expiresMs: number;
+  readonly uses: number;
+}
+
+/** What a redeemed token says its holder is. */
+export interface TokenGrant {
+  readonly service: string;
+  readonly version: string;
+  /** What was noted when this key joined first by this token; undefined: this is the first time. */
+  readonly proxyId: string | undefined;
+}
+
+export interface JoinTokens {
+  /** Fails with `invalid_argument`, or `limit` when too many tokens are outstanding. */
+  createToken(request: TokenRequest): MintedToken;
+  /**
+   * Honours `token` for the key with this thumbprint, and again for the same key until it expires. `nameProxy`
+   * gives the id that is stored with the use. Fails with `unauthenticated`: unknown, used already, or expired.
+   */
+  redeem(token: string, thumbprint: string, nameProxy: (service: string) => string): TokenGrant & { proxyId: string };
+  /** What `redeem` would say, without using the token up. */
+  check(token: string, thumbprint: string): TokenGrant;
+}
+
+export interface JoinTokensOptions {
+  /** The data folder. */
+  readonly dir: string;
+  readonly mesh: string;
+  readonly rootHash: string;
+  readonly clock: Clock;
+  readonly random: (count: number) => Uint8Array;
+}
+
+interface StoredToken {
+  readonly service: string;
+  readonly version: string;
+  readonly expiresMs: number;
+  readonly uses: number;
+  /** Proxy id by the thumbprint of the key that joined. */
+  readonly redeemed: Readonly<Record<string, string>>;
+}
+
+const ttlDefaultMs = 600_000;
+const ttlMaxMs = 30 * 86_400_000;
+const usesMax = 1000;
+const tokensMax = 10_000;
+const rememberMs = 86_400_000; // an expired token is named as such for a day, then it is unknown
+
+/** Opens the tokens of `dir`. */
+export function openJoinTokens({ dir, mesh, rootHash, clock, random }: JoinTokensOptions): JoinTokens {
+  const folder = join(dir, "identity");
+  makePrivateFolder(folder);
+  const path = join(folder, "tokens.json");
+  let tokens = readTokens(path);
+
+  const store = (hash: string, token: StoredToken): void => {
+    const nowMs = clock.nowMs();
+    const next = new Map([...tokens].filter(([, { expiresMs }]) => expiresMs > nowMs - rememberMs));
+    next.set(hash, token);
+    writeDurably(path, JSON.stringify({ tokens: Object.fromEntries(next) }));
+    tokens = next;
+  };
+
+  const find = (text: string): { hash: string; token: StoredToken } => {
+    const parsed = parseJoinToken(text);
+    if (parsed.mesh !== mesh || parsed.rootHash !== rootHash) {
+      throw new AshlarError("unauthenticated", `unknown token: it is one of mesh ${parsed.mesh}, or of another root`);
+    }
+    const hash = hashOfSecret(parsed.secret);
+    const token = tokens.get(hash);
+    if (token === undefined) throw new AshlarError("unauthenticated", "unknown token");
+    if (clock.nowMs() >= token.expiresMs) {
+      throw new AshlarError("unauthenticated", `the token expired at ${new Date(token.expiresMs).toISOString()}`);
+    }
+    return { hash, token };
+  };
+
+  const grant = ({ token }: { token: StoredToken }, thumbprint: string): TokenGrant => {
+    const { service, version, uses, redeemed } = token;
+    const proxyId = Object.hasOwn(redeemed, thumbprint) ? redeemed[thumbprint] : undefined;
+    if (proxyId === undefined && Object.keys(redeemed).length >= uses) {
+      throw new AshlarError("unauthenticated", "the token was used already: `ashlar token` prints a new one");
+    }
+    return { service, version, proxyId };
+  };
+
+  return {
+    createToken: (request) => {
+      const checked = checkRequest(request);
+      const live = [...tokens.values()].filter(({ expiresMs }) => expiresMs > clock.nowMs() - rememberMs);
+      if (live.length >= tokensMax) throw new AshlarError("limit", `${tokensMax} tokens are outstanding`);
+      const secret = random(tokenSecretBytes);
+      const expiresMs = clock.nowMs() + checked.ttlMs;
+      const { service, version, uses } = checked;
+      store(hashOfSecret(secret), { service, version, uses, expiresMs, redeemed: {} });
+      return { token: formatJoinToken({ mesh, rootHash, secret }), service, version, uses, expiresMs };
+    },
+    redeem: (text, thumbprint, nameProxy) => {
+      const found = find(text);
+      const granted = grant(found, thumbprint);
+      if (granted.proxyId !== undefined) return { ...granted, proxyId: granted.proxyId };
+      const proxyId = nameProxy(granted.service);
+      const { hash, token } = found;
+      store(hash, { ...token, redeemed: { ...token.redeemed, [thumbprint]: proxyId } });
+      return { ...granted, proxyId };
+    },
+    check: (text, thumbprint) => grant(find(text), thumbprint),
+  };
+}
+
+function checkRequest({ service, version = "v1", ttlMs = ttlDefaultMs, uses = 1 }: TokenRequest) {
+  const refuse = (why: string): never => {
+    throw new AshlarError("invalid_argument", `token: ${why}`);
+  };
+  if (!isLabel(service)) refuse(`service ${JSON.stringify(service)} is not an RFC 1123 label`);
+  if (!/^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/.test(version)) refuse(`version ${JSON.stringify(version)}`);
+  if (!Number.isSafeInteger(ttlMs) || ttlMs < 1 || ttlMs > ttlMaxMs) refuse("it may live for up to 30 days");
+  if (!Number.isSafeInteger(uses) || uses < 1 || uses > usesMax) refuse(`uses must be 1 to ${usesMax}`);
+  return { service, version, ttlMs, uses };
+}
+
+function readTokens(path: string): ReadonlyMap<string, StoredToken> {
+  const stored = readJsonIfThere(path)?.tokens ?? {};
+  const tokens = new Map<string, StoredToken>();
+  for (const [hash, value] of Object.entries(stored as Record<string, Partial<StoredToken>>)) {
+    const { service, version, expiresMs, uses, redeemed } = value;
+    if (
+      typeof service !== "string" ||
+      typeof version !== "string" ||
+      typeof expiresMs !== "number" ||
+      typeof uses !== "number" ||
+      typeof redeemed !== "object"
+    ) {
+      throw new AshlarError("invalid_record", `${path} is damaged: remove it, its tokens become unknown`);
+    }
+    tokens.set(hash, { service, version, expiresMs, uses, redeemed });
+  }
+  return tokens;
+}

@@ -1,0 +1,38 @@
+import type { Clock } from "../../runtime/clock.js";
+
+export const nonceBytes = 32;
+const lifetimeMs = 60_000;
+
+/** Nonces that are good once, for a minute; when too many are outstanding the oldest goes. */
+export class Nonces {
+  readonly #clock: Clock;
+  readonly #random: (count: number) => Uint8Array;
+  readonly #countMax: number;
+  /** Expiry on the monotonic clock by nonce, oldest first. */
+  readonly #live = new Map<string, number>();
+
+  constructor(clock: Clock, random: (count: number) => Uint8Array, countMax = 50_000) {
+    this.#clock = clock;
+    this.#random = random;
+    this.#countMax = countMax;
+  }
+
+  create(): Uint8Array {
+    const nowMs = this.#clock.monotonicMs();
+    for (const [nonce, expiresMs] of this.#live) {
+      if (expiresMs > nowMs && this.#live.size < this.#countMax) break;
+      this.#live.delete(nonce);
+    }
+    const nonce = this.#random(nonceBytes);
+    this.#live.set(Buffer.from(nonce).toString("hex"), nowMs + lifetimeMs);
+    return nonce;
+  }
+
+  /** Says whether `nonce` is good, and uses it up. */
+  take(nonce: Uint8Array): boolean {
+    const key = Buffer.from(nonce).toString("hex");
+    const expiresMs = this.#live.get(key);
+    this.#live.delete(key);
+    return expiresMs !== undefined && expiresMs > this.#clock.monotonicMs();
+  }
+}

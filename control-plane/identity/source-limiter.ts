@@ -1,0 +1,39 @@
+import { AshlarError } from "../../core/errors.js";
+import type { Clock } from "../../runtime/clock.js";
+
+interface Bucket {
+  tokens: number;
+  atMs: number;
+}
+
+/** Limits how often each source (a host) may ask: a bucket a source, a bounded number of buckets. */
+export class SourceLimiter {
+  readonly #clock: Clock;
+  readonly #burst: number;
+  readonly #perSecond: number;
+  readonly #sourcesMax: number;
+  readonly #buckets = new Map<string, Bucket>();
+
+  constructor(
+    clock: Clock,
+    limits: { readonly burst: number; readonly perSecond: number; readonly sourcesMax: number },
+  ) {
+    this.#clock = clock;
+    this.#burst = limits.burst;
+    this.#perSecond = limits.perSecond;
+    this.#sourcesMax = limits.sourcesMax;
+  }
+
+  /** Counts one request from "HOST:PORT"; fails with `limit`. */
+  admit(source: string): void {
+    const host = source.replace(/:\d+$/, "");
+    const nowMs = this.#clock.monotonicMs();
+    const before = this.#buckets.get(host) ?? { tokens: this.#burst, atMs: nowMs };
+    const tokens = Math.min(this.#burst, before.tokens + ((nowMs - before.atMs) / 1000) * this.#perSecond);
+    this.#buckets.delete(host); // puts it at the end: the least recent goes first
+    this.#buckets.set(host, { tokens: Math.max(0, tokens - 1), atMs: nowMs });
+    const [oldest] = this.#buckets.keys();
+    if (this.#buckets.size > this.#sourcesMax && oldest !== undefined) this.#buckets.delete(oldest);
+    if (tokens < 1) throw new AshlarError("limit", `too many requests from ${host}: try again in a second`);
+  }
+}
