@@ -1,8 +1,8 @@
 /** The folder of one control plane: whose it is, who runs on it now, and the files that tell others where it serves. */
-import { execFileSync } from "node:child_process";
 import { chmodSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { AshlarError, messageOf } from "../core/errors.js";
+import { findProcess } from "./nats/process-identity.js";
 
 /** What others read once the control plane serves. */
 export const readyFiles = ["ready.json", "admin.json", "join.json"] as const;
@@ -31,11 +31,11 @@ export class DataFolder {
    * Makes the folder (mode 0700) if need be and takes it; the lock of a process that is gone is taken over.
    * Fails with `exists` if a control plane runs on it, with `unavailable` if it cannot be written.
    */
-  static open(path: string): DataFolder {
+  static async open(path: string): Promise<DataFolder> {
     try {
       mkdirSync(path, { recursive: true, mode: 0o700 });
       chmodSync(path, 0o700);
-      takeLock(path);
+      await takeLock(path);
     } catch (error) {
       if (error instanceof AshlarError) throw error;
       throw new AshlarError("unavailable", `cannot use the data folder ${path}: ${messageOf(error)}`, { cause: error });
@@ -100,10 +100,10 @@ export class DataFolder {
   }
 }
 
-function takeLock(path: string): void {
+async function takeLock(path: string): Promise<void> {
   const lock = join(path, lockName);
   const mine = join(path, `lock.${process.pid}.tmp`);
-  const owner: Owner = { pid: process.pid, started: startTimeOf(process.pid) ?? "" };
+  const owner: Owner = { pid: process.pid, started: (await findProcess(process.pid))?.started ?? "" };
   writeFileSync(mine, JSON.stringify(owner), { mode: 0o600 });
   try {
     for (let attempt = 0; attempt < 5; attempt += 1) {
@@ -111,7 +111,8 @@ function takeLock(path: string): void {
       const text = readText(lock);
       if (text === undefined) continue; // it was released just now
       const running = parseOwner(text);
-      if (running !== undefined && startTimeOf(running.pid) === running.started) throw busy(path, running.pid);
+      if (running !== undefined && (await findProcess(running.pid))?.started === running.started)
+        throw busy(path, running.pid);
       setAside(lock, text, `${mine}.stale`);
     }
     throw busy(path, undefined);
@@ -162,22 +163,6 @@ function parseOwner(text: string): Owner | undefined {
   try {
     const { pid, started } = JSON.parse(text) as Partial<Owner>;
     return Number.isInteger(pid) && pid !== undefined && typeof started === "string" ? { pid, started } : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** When process `pid` started; undefined: it does not run. */
-export function startTimeOf(pid: number): string | undefined {
-  const stat = readText(`/proc/${pid}/stat`);
-  if (stat !== undefined) {
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" "); // the name in parentheses may hold anything
-    return fields[0] === "Z" ? undefined : fields[19]; // proc(5): starttime is field 22
-  }
-  if (process.platform === "linux") return undefined;
-  try {
-    const text = execFileSync("ps", ["-o", "lstart=", "-p", String(pid)], { encoding: "utf8", timeout: 5000 }).trim();
-    return text === "" ? undefined : text;
   } catch {
     return undefined;
   }

@@ -4,14 +4,10 @@ import { messageOf } from "../../core/errors.js";
 import type { Heartbeat } from "../../core/model.js";
 import { parseHeartbeat } from "../../core/wire/fleet.js";
 import { heartbeatSubject, parseFleetSubject } from "../../core/wire/subjects.js";
+import type { Bus, BusMessage } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
 import type { FleetEntry, FleetState } from "./fleet-state.js";
-
-/** Where heartbeats arrive from: each with the subject that NATS permissions bind to its writer. */
-export interface HeartbeatSource {
-  subscribe(subject: string, listener: (subject: string, bytes: Uint8Array) => void): () => void;
-}
 
 /** The fleet for those who only look at it and wait. */
 export interface FleetView {
@@ -25,18 +21,19 @@ export interface FleetView {
 }
 
 export interface FleetLoop extends FleetView {
-  /** Takes a heartbeat's bytes as they arrived on `subject`. */
-  hear(subject: string, bytes: Uint8Array): void;
+  /** Takes a heartbeat as it arrived on its subject, which NATS permissions bind to its writer. */
+  hear(message: Pick<BusMessage, "subject" | "data" | "relayed">): void;
   close(): void;
 }
 
 export interface FleetLoopDeps {
   readonly state: FleetState;
-  readonly source: HeartbeatSource;
+  readonly bus: Pick<Bus, "subscribe">;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
+const queuedMax = 40_000; // a burst of two heartbeats from every proxy there may be
 const sweepMs = 1000;
 const warnEveryMs = 10_000;
 
@@ -54,11 +51,11 @@ export function runFleetLoop(deps: FleetLoopDeps): FleetLoop {
     warnedMs = clock.monotonicMs();
     log.warn("heartbeat refused", { subject: subject.slice(0, 200), why });
   };
-  const hear = (subject: string, bytes: Uint8Array) => {
+  const hear: FleetLoop["hear"] = ({ subject, data, relayed }) => {
     try {
       const writer = parseFleetSubject(subject);
-      if (writer === undefined) return refuse(subject, "not a heartbeat's subject");
-      const heartbeat = parseHeartbeat(bytes, writer);
+      if (writer === undefined || relayed) return refuse(subject, "not a message of a proxy's own");
+      const heartbeat = parseHeartbeat(data, writer);
       const before = state.find(heartbeat.proxyId, clock.nowMs());
       state.hear(heartbeat, clock.nowMs());
       if (before === undefined || !before.live || differs(before.heartbeat, heartbeat)) {
@@ -68,7 +65,10 @@ export function runFleetLoop(deps: FleetLoopDeps): FleetLoop {
       refuse(subject, messageOf(error));
     }
   };
-  const unsubscribe = deps.source.subscribe(heartbeatSubject("*", "*"), hear);
+  const subscription = deps.bus.subscribe(heartbeatSubject("*", "*"), { queueMax: queuedMax });
+  void (async () => {
+    for await (const message of subscription) hear(message);
+  })();
   void sweep(deps, changed, stop.signal);
   return {
     hear,
@@ -80,7 +80,7 @@ export function runFleetLoop(deps: FleetLoopDeps): FleetLoop {
     },
     close() {
       stop.abort();
-      unsubscribe();
+      subscription.close();
       listeners.clear();
     },
   };

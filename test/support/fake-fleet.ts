@@ -5,6 +5,7 @@ import { FleetState } from "../../control-plane/fleet/fleet-state.js";
 import type { Heartbeat, Revision, Signed } from "../../core/model.js";
 import { encodeHeartbeat } from "../../core/wire/fleet.js";
 import { heartbeatSubject } from "../../core/wire/subjects.js";
+import type { BusSubscription } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
 import { silentLogger } from "../../runtime/log.js";
 
@@ -32,17 +33,25 @@ export function buildHeartbeat(proxyId: string, parts: Partial<Heartbeat> = {}):
   };
 }
 
+const nothing: BusSubscription = {
+  dropped: 0,
+  close() {},
+  async *[Symbol.asyncIterator]() {},
+};
+
 export class FakeFleet {
   readonly state = new FleetState();
   readonly loop: FleetLoop;
 
   constructor(clock: Clock) {
-    this.loop = runFleetLoop({ state: this.state, source: { subscribe: () => () => {} }, clock, log: silentLogger });
+    const bus = { subscribe: () => nothing };
+    this.loop = runFleetLoop({ state: this.state, bus, clock, log: silentLogger });
   }
 
   say(proxyId: string, parts: Partial<Heartbeat> = {}): void {
     const heartbeat = buildHeartbeat(proxyId, parts);
-    this.loop.hear(heartbeatSubject(heartbeat.service, proxyId), encodeHeartbeat(heartbeat));
+    const subject = heartbeatSubject(heartbeat.service, proxyId);
+    this.loop.hear({ subject, data: encodeHeartbeat(heartbeat), relayed: false });
   }
 
   /** The proxy says that it holds these revisions compiled. */

@@ -1,0 +1,168 @@
+/** Turns policy files into the next revision: check, cut into units, store, sign, append. */
+import { AshlarError } from "../../core/errors.js";
+import type { Finding, PolicyFile, Revision, Signed, SnapshotList } from "../../core/model.js";
+import { mayPublish, parentAfter } from "../../core/revision.js";
+import type { Signer } from "../../core/signature.js";
+import { buildSnapshot, type Snapshot } from "../../core/snapshot/build.js";
+import { checkPolicy } from "../../core/snapshot/check.js";
+import { parsePolicyFiles } from "../../core/snapshot/parse-files.js";
+import { messageBytesMax } from "../../core/wire/bounds.js";
+import { signRevision } from "../../core/wire/records.js";
+import { changesBetween, encodeSnapshotList } from "../../core/wire/units.js";
+import type { Clock } from "../../runtime/clock.js";
+import { invalidFields } from "../../runtime/grpc-status.js";
+import type { OperatorCaller } from "../activate/activator.js";
+import { type AuditTrail, audited } from "../audit/audit-trail.js";
+import type { RecordLog } from "../store/ledger.js";
+import type { SnapshotStore } from "./snapshot-store.js";
+
+export interface PublisherDeps {
+  readonly mesh: string;
+  readonly revisions: RecordLog<Revision>;
+  readonly snapshots: SnapshotStore;
+  /** Versions that the fleet has, by service. */
+  readonly knownVersions: () => ReadonlyMap<string, ReadonlySet<string>>;
+  readonly signer: Signer;
+  readonly audit: AuditTrail;
+  readonly clock: Clock;
+}
+
+export interface PublishOptions {
+  /** The whole desired state. */
+  readonly files: readonly PolicyFile[];
+  /** At most 4 KiB. */
+  readonly message: string;
+  /** The number that has to be the head of the log; undefined: whatever it is; 0: the log has to be empty. */
+  readonly parent: number | undefined;
+}
+
+export interface Published {
+  readonly findings: readonly Finding[];
+  /** True: a new revision; false: the head says the same already, or there are errors. */
+  readonly created: boolean;
+  /** The new revision, or the head; undefined if there are errors. */
+  readonly revision: Signed<Revision> | undefined;
+}
+
+/** Files as checked; nothing of it is stored. */
+export interface CheckedFiles {
+  readonly findings: readonly Finding[];
+  /** undefined: there are errors. */
+  readonly snapshot: Snapshot | undefined;
+}
+
+export interface Publisher {
+  /** All findings at once. Fails with `invalid_argument` or `limit` on a request out of bounds. */
+  check(files: readonly PolicyFile[]): CheckedFiles;
+  /**
+   * Publishes `files` as the next revision if they say anything new. With errors among the findings nothing is
+   * stored. Fails with `conflict`, naming the head, if it is not `parent` or somebody else was first.
+   */
+  publish(options: PublishOptions, caller: OperatorCaller): Promise<Published>;
+}
+
+export const filesBytesMax = 8 * 1024 * 1024;
+const filesMax = 10_000;
+const fileNameBytesMax = 1024;
+
+export function createPublisher(deps: PublisherDeps): Publisher {
+  const check = (files: readonly PolicyFile[]) => checkFiles(deps, files);
+  return {
+    check,
+    publish: (options, caller) =>
+      audited(
+        deps.audit,
+        { action: "publish", target: "a revision", caller, detail: options.message },
+        () => publish(deps, options, caller),
+        renderAudit,
+      ),
+  };
+}
+
+function checkFiles(deps: PublisherDeps, files: readonly PolicyFile[]): CheckedFiles {
+  checkBounds(files);
+  const parsed = parsePolicyFiles(files);
+  const context = { mesh: deps.mesh, knownVersions: deps.knownVersions() };
+  const findings = [...parsed.findings, ...checkPolicy(parsed.objects, context)];
+  if (findings.some(({ severity }) => severity === "error")) return { findings, snapshot: undefined };
+  return { findings, snapshot: buildSnapshot(parsed.objects.map(({ object }) => object)) };
+}
+
+async function publish(deps: PublisherDeps, options: PublishOptions, caller: OperatorCaller): Promise<Published> {
+  const { revisions, snapshots } = deps;
+  checkMessage(options.message);
+  const head = revisions.head();
+  const { findings, snapshot } = checkFiles(deps, options.files);
+  if (snapshot === undefined) return { findings, created: false, revision: undefined };
+  if (options.parent !== undefined && options.parent !== (head?.body.number ?? 0)) {
+    throw new AshlarError("conflict", `the head of the log is not revision ${options.parent}: ${renderHead(head)}`);
+  }
+  if (head?.body.snapshot === snapshot.list.digest) return { findings, created: false, revision: head };
+  const before = head === undefined ? undefined : await snapshots.loadList(head.body.snapshot);
+  await snapshots.store(snapshot, before);
+  const body: Revision = {
+    number: (head?.body.number ?? 0) + 1,
+    parent: parentAfter(head),
+    snapshot: snapshot.list.digest,
+    changes: changesBetween(before ?? emptyList, snapshot.list),
+    author: caller.id,
+    message: options.message,
+    timeMs: deps.clock.nowMs(),
+  };
+  if (!mayPublish(revisions.head(), body)) {
+    throw new AshlarError("conflict", `somebody else was first: ${renderHead(revisions.head())}`);
+  }
+  const revision = signRevision(body, deps.mesh, deps.signer);
+  await revisions.append(revision);
+  return { findings, created: true, revision };
+}
+
+const emptyList: SnapshotList = encodeSnapshotList([]);
+
+function renderHead(head: Signed<Revision> | undefined): string {
+  if (head === undefined) return "nothing has been published yet";
+  const { number, author, message } = head.body;
+  const said = message === "" ? "" : `: ${message.split("\n", 1)[0]?.slice(0, 100)}`;
+  return `it is revision ${number} by ${author}${said}`;
+}
+
+function renderAudit({ created, revision, findings }: Published): {
+  target?: string;
+  outcome?: string;
+  detail?: string;
+} {
+  if (revision === undefined) {
+    const errors = findings.filter(({ severity }) => severity === "error");
+    const { file = "", line = 0, message = "" } = errors[0] ?? {};
+    return {
+      outcome: "invalid_policy",
+      detail: `${errors.length} errors; first ${file}:${line}: ${message}`.slice(0, 1024),
+    };
+  }
+  const target = `revision ${revision.body.number}`;
+  return created ? { target } : { target, detail: "it says the same already" };
+}
+
+function checkBounds(files: readonly PolicyFile[]): void {
+  const refuse = (field: string, description: string) => {
+    throw invalidFields("invalid_argument", `${field}: ${description}`, [{ field, description }]);
+  };
+  if (files.length === 0) refuse("files", "none given; they are the whole desired state, and an empty file is one too");
+  if (files.length > filesMax) refuse("files", `${files.length} files, at most ${filesMax} are read`);
+  let bytes = 0;
+  for (const [index, { name, content }] of files.entries()) {
+    if (Buffer.byteLength(name) > fileNameBytesMax)
+      refuse(`files[${index}].name`, `longer than ${fileNameBytesMax} bytes`);
+    bytes += Buffer.byteLength(content);
+  }
+  if (bytes > filesBytesMax) {
+    throw new AshlarError("limit", `files: ${bytes} bytes together, at most ${filesBytesMax} are read`);
+  }
+}
+
+function checkMessage(message: string): void {
+  const bytes = Buffer.byteLength(message);
+  if (bytes <= messageBytesMax) return;
+  const description = `${bytes} bytes, at most ${messageBytesMax} are kept`;
+  throw invalidFields("invalid_argument", `message: ${description}`, [{ field: "message", description }]);
+}

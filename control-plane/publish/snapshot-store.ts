@@ -1,0 +1,84 @@
+/** Snapshots in the blob store: whole, checked by digest, the recent ones kept in memory. */
+import type { Digest } from "../../core/digest.js";
+import { AshlarError } from "../../core/errors.js";
+import type { EncodedUnit, SnapshotList, UnitRef } from "../../core/model.js";
+import { buildSnapshot, type Snapshot } from "../../core/snapshot/build.js";
+import { parseSnapshotList, parseUnit } from "../../core/wire/units.js";
+import type { BlobStore } from "../store/ledger.js";
+
+const snapshotsCachedMax = 8;
+const atOnceMax = 16;
+
+export class SnapshotStore {
+  readonly #blobs: BlobStore;
+  /** In order of last use, oldest first. */
+  readonly #cache = new Map<Digest, Snapshot>();
+
+  constructor(blobs: BlobStore) {
+    this.#blobs = blobs;
+  }
+
+  /** The snapshot with this digest; undefined: the empty one, before revision 1. Fails with `unavailable` if a part is missing. */
+  async load(digest: Digest | undefined): Promise<Snapshot> {
+    if (digest === undefined) return buildSnapshot([]);
+    const cached = this.#cache.get(digest);
+    if (cached !== undefined) {
+      this.#remember(cached);
+      return cached;
+    }
+    const list = await this.loadList(digest);
+    const units = await inParallel(list.units, (ref) => this.#loadUnit(ref));
+    const snapshot: Snapshot = Object.freeze({ list, units: Object.freeze(units) });
+    this.#remember(snapshot);
+    return snapshot;
+  }
+
+  async loadList(digest: Digest): Promise<SnapshotList> {
+    const cached = this.#cache.get(digest);
+    return cached?.list ?? parseSnapshotList(await this.#bytes(digest, "the list of a snapshot"), digest);
+  }
+
+  /** Stores the units that `known` does not have, then the list, so that a list never names what is not there. */
+  async store(snapshot: Snapshot, known: SnapshotList | undefined): Promise<void> {
+    const there = new Set(known?.units.map(({ digest }) => digest));
+    const missing = snapshot.units.filter(({ digest }) => !there.has(digest));
+    await inParallel(missing, ({ bytes }) => this.#blobs.put(bytes));
+    await this.#blobs.put(snapshot.list.bytes);
+    this.#remember(snapshot);
+  }
+
+  async #loadUnit(ref: UnitRef): Promise<EncodedUnit> {
+    const bytes = await this.#bytes(ref.digest, `the unit ${ref.name}`);
+    return Object.freeze({ unit: parseUnit(bytes, ref), bytes, digest: ref.digest });
+  }
+
+  async #bytes(digest: Digest, what: string): Promise<Uint8Array> {
+    const bytes = await this.#blobs.get(digest);
+    if (bytes !== undefined) return bytes;
+    throw new AshlarError(
+      "unavailable",
+      `${what} (${digest}) is neither in the stream nor in this control plane's copy`,
+    );
+  }
+
+  #remember(snapshot: Snapshot): void {
+    this.#cache.delete(snapshot.list.digest);
+    this.#cache.set(snapshot.list.digest, snapshot);
+    const [oldest] = this.#cache.keys();
+    if (this.#cache.size > snapshotsCachedMax && oldest !== undefined) this.#cache.delete(oldest);
+  }
+}
+
+/** Maps with a bounded number of calls at once; the first failure ends it. */
+async function inParallel<Item, Result>(
+  items: readonly Item[],
+  act: (item: Item) => Promise<Result>,
+): Promise<Result[]> {
+  const results: Result[] = new Array<Result>(items.length);
+  const queue = items.entries();
+  const work = async () => {
+    for (const [index, item] of queue) results[index] = await act(item);
+  };
+  await Promise.all(Array.from({ length: Math.min(atOnceMax, items.length) }, work));
+  return results;
+}

@@ -1,0 +1,81 @@
+/** Keeps the registry up to date from the endpoint stream and what is published to it. */
+import { messageOf } from "../../core/errors.js";
+import { endpointStream, endpointSubject } from "../../core/wire/subjects.js";
+import { Backoff } from "../../runtime/backoff.js";
+import type { Bus, BusMessage } from "../../runtime/bus.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { Logger } from "../../runtime/log.js";
+import type { RegistryState } from "./registry-state.js";
+
+export interface RegistryLoopDeps {
+  readonly state: RegistryState;
+  readonly bus: Pick<Bus, "subscribe" | "leaderGet" | "whenConnected" | "onStatus">;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+const queuedMax = 20_000;
+const everything = endpointSubject("*", "*");
+
+/**
+ * Follows endpoints until `signal` aborts. The stream is read at the start, after each reconnect and when
+ * messages were dropped; in between what is published counts. Losing NATS empties nothing.
+ */
+export async function runRegistryLoop(deps: RegistryLoopDeps, signal: AbortSignal): Promise<void> {
+  const subscription = deps.bus.subscribe(everything, { queueMax: queuedMax });
+  let wake = new AbortController();
+  const readAgain = () => wake.abort();
+  const stopStatus = deps.bus.onStatus(({ connected }) => connected && readAgain());
+  signal.addEventListener("abort", readAgain, { once: true });
+  const following = follow(deps, subscription, readAgain);
+  const backoff = new Backoff({ msMin: 100, msMax: 10_000 });
+  while (!signal.aborted) {
+    wake = new AbortController();
+    try {
+      await deps.bus.whenConnected(signal);
+      await readStream(deps, signal);
+      backoff.reset();
+      await deps.clock.sleep(rereadMs, wake.signal);
+    } catch (error) {
+      if (signal.aborted) break;
+      deps.log.warn("endpoints not read", { why: messageOf(error) });
+      await deps.clock.sleep(backoff.nextMs(), signal);
+    }
+  }
+  stopStatus();
+  subscription.close();
+  await following;
+}
+
+const rereadMs = 60_000;
+
+async function follow(
+  deps: RegistryLoopDeps,
+  subscription: ReturnType<Bus["subscribe"]>,
+  readAgain: () => void,
+): Promise<void> {
+  let dropped = 0;
+  for await (const message of subscription) {
+    take(deps, message);
+    if (subscription.dropped === dropped) continue;
+    dropped = subscription.dropped;
+    readAgain();
+  }
+}
+
+async function readStream(deps: RegistryLoopDeps, signal: AbortSignal): Promise<void> {
+  for (let from = 1; !signal.aborted; ) {
+    const message = await deps.bus.leaderGet(endpointStream, { nextOf: everything, from });
+    if (message === undefined) return;
+    take(deps, { ...message, subject: message.subject, data: message.data, relayed: false }); // stored under the subject that its writer published to
+    from = message.sequence + 1;
+  }
+}
+
+function take({ state, log }: RegistryLoopDeps, message: Pick<BusMessage, "subject" | "data" | "relayed">): void {
+  try {
+    if (!message.relayed) state.hear(message.subject, message.data);
+  } catch (error) {
+    log.debug("endpoint refused", { subject: message.subject.slice(0, 200), why: messageOf(error) });
+  }
+}
