@@ -1,0 +1,222 @@
+import { describe, expect, test } from "@jest/globals";
+import { type Digest, digestOf, zeroDigest } from "../../../core/digest.js";
+import { meshUnitName, type Unit } from "../../../core/model.js";
+import {
+  applyChanges,
+  changesBetween,
+  encodeSnapshotList,
+  encodeUnit,
+  parseSnapshotList,
+  parseUnit,
+} from "../../../core/wire/units.js";
+import { Unit as UnitMessage } from "../../../proto/gen/ashlar/v1/policy.js";
+import { SnapshotList as ListMessage } from "../../../proto/gen/ashlar/v1/records.js";
+
+const unit: Unit = {
+  name: "payments",
+  service: { kind: "Service", name: "payments", methods: ["p.P/Refund", "p.P/Charge"] },
+  authorizations: [
+    {
+      kind: "Authorization",
+      name: "charges",
+      service: "payments",
+      allow: [{ from: ["checkout", "cart"], methods: ["p.P/*", "*"] }],
+      deny: [{ from: [], methods: ["p.P/Refund"] }],
+    },
+  ],
+  routes: [
+    {
+      kind: "Route",
+      name: "payments",
+      service: "payments",
+      rules: [
+        {
+          match: {
+            methods: ["*"],
+            headers: [
+              { name: "x-b", value: "1" },
+              { name: "x-a", value: "2" },
+            ],
+          },
+          split: [
+            { version: "v2", weight: 1 },
+            { version: "v1", weight: 0 },
+          ],
+          timeoutMs: 2000,
+        },
+      ],
+    },
+  ],
+};
+
+type Message = ReturnType<typeof UnitMessage.decode>;
+
+/** The bytes of the unit after `change`, with their own digest: forged by somebody who knows the form. */
+function forged(change: (message: Message) => void): () => Unit {
+  const message = UnitMessage.decode(encodeUnit(unit).bytes);
+  change(message);
+  return () => parseBytes(UnitMessage.encode(message).finish());
+}
+
+function parseBytes(bytes: Uint8Array, name = "payments"): Unit {
+  return parseUnit(bytes, { name, digest: digestOf(bytes) });
+}
+
+describe("encodeUnit", () => {
+  test("sorts lists, keeps the order of rules, and freezes", () => {
+    const { unit: canonical } = encodeUnit(unit);
+    expect(canonical.service?.methods).toEqual(["p.P/Charge", "p.P/Refund"]);
+    expect(canonical.authorizations[0]?.allow[0]).toEqual({ from: ["cart", "checkout"], methods: ["*", "p.P/*"] });
+    expect(canonical.routes[0]?.rules[0]?.split.map(({ version }) => version)).toEqual(["v1", "v2"]);
+    expect(canonical.routes[0]?.rules[0]?.match?.headers.map(({ name }) => name)).toEqual(["x-a", "x-b"]);
+    expect(Object.isFrozen(canonical.authorizations[0]?.allow[0]?.from)).toBe(true);
+  });
+
+  test("has bytes that do not change from one version of the code to the next", () => {
+    expect(encodeUnit(unit).digest).toBe("504a0f19a254e748d8494ca0b97b87c050bb12dcfff0fae442f14ad91aedd440");
+  });
+
+  test("refuses a unit of more than 512 KiB (I8)", () => {
+    const methods = Array.from({ length: 30_000 }, (_, index) => `pack.Service/Method${index}`);
+    const service = { kind: "Service" as const, name: "payments", methods };
+    expect(() => encodeUnit({ ...unit, service })).toThrow(
+      /service payments: its policy takes \d+ bytes, at most 524288/,
+    );
+  });
+
+  test("takes the unit of the mesh without a service, and no other", () => {
+    const empty = { service: undefined, authorizations: [], routes: [] };
+    const { bytes, digest } = encodeUnit({ name: meshUnitName, ...empty });
+    expect(parseUnit(bytes, { name: meshUnitName, digest })).toEqual({ name: meshUnitName, ...empty });
+    expect(() => encodeUnit({ name: "payments", ...empty })).toThrow(/missing/);
+  });
+});
+
+describe("parseUnit", () => {
+  test("gives back what was encoded", () => {
+    const { unit: canonical, bytes } = encodeUnit(unit);
+    expect(parseBytes(bytes)).toEqual(canonical);
+  });
+
+  test("refuses bytes with another digest before it reads them (I3)", () => {
+    const bytes = new Uint8Array([255, 255]);
+    expect(() => parseUnit(bytes, { name: "payments", digest: zeroDigest })).toThrow(/do not have the digest/);
+  });
+
+  test("refuses the unit of another service under this name", () => {
+    expect(() => parseBytes(encodeUnit(unit).bytes, "checkout")).toThrow(/it is about "payments"/);
+  });
+
+  test("refuses fields that it does not know, at any depth (I6)", () => {
+    const unknown = { 8002: [new Uint8Array([1, 65])] };
+    expect(forged((message) => Object.assign(message, { _unknownFields: unknown }))).toThrow(/unknown field 1000/);
+    const deep = forged((message) =>
+      Object.assign(message.authorizations[0]?.allow[0] ?? {}, { _unknownFields: unknown }),
+    );
+    expect(deep).toThrow(/unknown field 1000/);
+  });
+
+  test.each<[string, (message: Message) => void]>([
+    ["an unsorted list", (message) => message.service?.methods.reverse()],
+    ["a list that says something twice", (message) => message.service?.methods.push("p.P/Refund")],
+    ["unsorted callers", (message) => message.authorizations[0]?.allow[0]?.from.reverse()],
+    ["an allow rule for nobody in particular", (message) => message.authorizations[0]?.allow[0]?.from.splice(0)],
+    ["a caller that is no name", (message) => message.authorizations[0]?.allow[0]?.from.splice(0, 1, "Cart!")],
+    ["a method that is none", (message) => message.service?.methods.splice(0, 1, "p.P")],
+    ["a pattern of another form", (message) => message.authorizations[0]?.deny[0]?.methods.splice(0, 1, "p.*/Refund")],
+    [
+      "an authorization of another service",
+      (message) =>
+        message.authorizations.forEach((each) => {
+          each.service = "cart";
+        }),
+    ],
+    [
+      "an authorization without a name",
+      (message) =>
+        message.authorizations.forEach((each) => {
+          each.name = "";
+        }),
+    ],
+    ["a service of another name", (message) => Object.assign(message.service ?? {}, { name: "cart" })],
+    ["no service", (message) => Object.assign(message, { service: undefined })],
+    ["two routes", (message) => message.routes.push(...message.routes.map((route) => ({ ...route, name: "q" })))],
+    [
+      "a split with the sum 0",
+      (message) =>
+        message.routes[0]?.rules[0]?.split.forEach((each) => {
+          each.weight = 0;
+        }),
+    ],
+    ["an unsorted split", (message) => message.routes[0]?.rules[0]?.split.reverse()],
+    [
+      "a match without conditions",
+      (message) =>
+        message.routes[0]?.rules.forEach((each) => {
+          each.match = { methods: [], headers: [] };
+        }),
+    ],
+    [
+      "a header that cannot be matched",
+      (message) => Object.assign(message.routes[0]?.rules[0]?.match?.headers[0] ?? {}, { name: "grpc-a" }),
+    ],
+    [
+      "a timeout of more than a day",
+      (message) =>
+        message.routes[0]?.rules.forEach((each) => {
+          each.timeoutMs = 86_400_001;
+        }),
+    ],
+  ])("refuses %s (I6)", (_, change) => {
+    expect(forged(change)).toThrow(/^unit payments: /);
+  });
+
+  test("refuses bytes that say the same in another way", () => {
+    const { bytes } = encodeUnit(unit);
+    const twice = Buffer.concat([bytes, bytes.subarray(0, 10)]); // the name again
+    expect(() => parseBytes(twice)).toThrow(/not in canonical form/);
+  });
+
+  test("refuses what is cut off and what is too large", () => {
+    const { bytes } = encodeUnit(unit);
+    expect(() => parseBytes(bytes.subarray(0, bytes.length - 1))).toThrow(/unit payments/);
+    expect(() => parseBytes(new Uint8Array(512 * 1024 + 1))).toThrow(/at most 524288/);
+  });
+});
+
+describe("snapshot lists", () => {
+  const ref = (name: string, digit: string) => ({ name, digest: digit.repeat(64) as Digest });
+
+  test("are sorted whatever the order, and come back", () => {
+    const list = encodeSnapshotList([ref("b", "1"), ref("a", "2"), ref(meshUnitName, "3")]);
+    expect(list.units.map(({ name }) => name)).toEqual([meshUnitName, "a", "b"]);
+    expect(parseSnapshotList(list.bytes, list.digest)).toEqual(list);
+  });
+
+  test("are refused unsorted, with a name twice, with a bad name or digest", () => {
+    const parse = (...units: { name: string; digest: Buffer }[]) => {
+      const bytes = ListMessage.encode({ units }).finish();
+      return () => parseSnapshotList(bytes, digestOf(bytes));
+    };
+    const digest = Buffer.alloc(32);
+    expect(parse({ name: "b", digest }, { name: "a", digest })).toThrow(/canonical/);
+    expect(parse({ name: "a", digest }, { name: "a", digest })).toThrow(/twice/);
+    expect(parse({ name: "A", digest })).toThrow(/not the name of a unit/);
+    expect(parse({ name: "a", digest: Buffer.alloc(31) })).toThrow(/32 bytes/);
+    expect(() => parseSnapshotList(new Uint8Array([1]), zeroDigest)).toThrow(/do not have the digest/);
+  });
+
+  test("change by adding, replacing and taking away", () => {
+    const before = encodeSnapshotList([ref("a", "1"), ref("b", "1")]);
+    const after = encodeSnapshotList([ref("a", "2"), ref("c", "1")]);
+    const changes = changesBetween(before, after);
+    expect(changes).toEqual([ref("a", "2"), { name: "b", digest: undefined }, ref("c", "1")]);
+    expect(applyChanges(before, changes)).toEqual(after);
+  });
+
+  test("refuse changes that cannot be meant", () => {
+    const list = encodeSnapshotList([ref("a", "1")]);
+    expect(() => applyChanges(list, [{ name: "b", digest: undefined }])).toThrow(/was not there/);
+    expect(() => applyChanges(list, [ref("b", "1"), ref("b", "2")])).toThrow(/twice/);
+  });
+});

@@ -1,0 +1,180 @@
+import { describe, expect, test } from "@jest/globals";
+import fc from "fast-check";
+import { parseSpiffeId } from "../../core/identity.js";
+import type { Unit } from "../../core/model.js";
+import { compileUnit } from "../../core/policy/compile.js";
+import { buildSnapshot, unitsOf } from "../../core/snapshot/build.js";
+import { diffUnits } from "../../core/snapshot/diff.js";
+import { isMethod } from "../../core/snapshot/grammar.js";
+import { accessMatrix, diffAccess } from "../../core/snapshot/matrix.js";
+import { parsePolicyFiles } from "../../core/snapshot/parse-files.js";
+import { renderYaml } from "../../core/snapshot/render.js";
+import { applyChanges, changesBetween, parseSnapshotList, parseUnit } from "../../core/wire/units.js";
+import { accessRule, callerIds, mesh, methodNames, policy } from "../support/policy-arbitrary.js";
+import { evaluateByWalking } from "../support/reference-evaluator.js";
+
+const methods = [...methodNames, "a.A/Three", "z.Z/Z", "a.A/", "*"];
+
+describe("compiled policy", () => {
+  test("decides as walking the rules does, and names the same rule", () => {
+    fc.assert(
+      fc.property(policy, (objects) => {
+        for (const unit of unitsOf(objects)) {
+          const compiled = compileUnit(unit, mesh);
+          const pairs = callerIds.flatMap((caller) => methods.map((method) => ({ caller, method })));
+          const decided = pairs.map(({ caller, method }) => compiled.evaluate(parseSpiffeId(caller), method));
+          const walked = pairs.map(({ caller, method }) => evaluateByWalking(unit, mesh, caller, method));
+          expect(decided.map(({ allow, rule }) => ({ allow, rule }))).toEqual(walked);
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test("never allows more for a deny that is added", () => {
+    fc.assert(
+      fc.property(policy, accessRule(0), (objects, deny) => {
+        const stricter = objects.map((each) =>
+          each.kind === "Authorization" ? { ...each, deny: [...each.deny, deny] } : each,
+        );
+        const gained = diffAccess(unitsOf(objects), unitsOf(stricter), mesh).pairs.filter(
+          ({ change }) => change === "gains",
+        );
+        expect(gained).toEqual([]);
+      }),
+    );
+  });
+
+  test("never allows more for an allow that is removed (I10)", () => {
+    fc.assert(
+      fc.property(policy, (objects) => {
+        const stricter = objects.map((each) =>
+          each.kind === "Authorization" ? { ...each, allow: each.allow.slice(1) } : each,
+        );
+        const gained = diffAccess(unitsOf(objects), unitsOf(stricter), mesh).pairs.filter(
+          ({ change }) => change === "gains",
+        );
+        expect(gained).toEqual([]);
+      }),
+    );
+  });
+});
+
+describe("snapshots", () => {
+  test("have the same digest whatever the order of what they are built from", () => {
+    const shuffled = policy.chain((objects) =>
+      fc.tuple(fc.constant(objects), fc.shuffledSubarray([...objects], { minLength: objects.length })),
+    );
+    fc.assert(
+      fc.property(shuffled, ([objects, others]) => {
+        const reversed = others.map((each) =>
+          each.kind === "Service" ? { ...each, methods: [...each.methods].reverse() } : each,
+        );
+        expect(buildSnapshot(reversed).list.digest).toBe(buildSnapshot(objects).list.digest);
+      }),
+    );
+  });
+
+  test("come back whole from their bytes", () => {
+    fc.assert(
+      fc.property(policy, (objects) => {
+        const { list, units } = buildSnapshot(objects);
+        expect(parseSnapshotList(list.bytes, list.digest)).toEqual(list);
+        for (const { unit, bytes, digest } of units)
+          expect(parseUnit(bytes, { name: unit.name, digest })).toEqual(unit);
+      }),
+    );
+  });
+
+  test("are what their changes make of the snapshot before", () => {
+    fc.assert(
+      fc.property(policy, policy, fc.nat(3), (objects, others, cut) => {
+        const kept = others.filter(
+          (each) => (each.kind === "Service" ? each.name : each.service) !== ["cart", "checkout", "payments"][cut],
+        );
+        const before = buildSnapshot(objects).list;
+        const after = buildSnapshot(kept).list;
+        expect(applyChanges(before, changesBetween(before, after))).toEqual(after);
+        expect(changesBetween(before, before)).toEqual([]);
+      }),
+    );
+  });
+
+  test("are built again, digest for digest, from the files they render to", () => {
+    fc.assert(
+      fc.property(policy, (objects) => {
+        const content = renderYaml(unitsOf(objects));
+        const parsed = parsePolicyFiles([{ name: "rendered.yaml", content }]);
+        expect(parsed.findings).toEqual([]);
+        expect(buildSnapshot(parsed.objects.map(({ object }) => object)).list.digest).toBe(
+          buildSnapshot(objects).list.digest,
+        );
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test("do not differ from themselves", () => {
+    fc.assert(
+      fc.property(policy, (objects) => {
+        expect(diffUnits(unitsOf(objects), unitsOf(objects))).toEqual({ objects: [] });
+        expect(diffAccess(unitsOf(objects), unitsOf(objects), mesh)).toEqual({ pairs: [], complete: true });
+      }),
+    );
+  });
+
+  test("of a unit with one flipped bit are refused by digest (I3)", () => {
+    fc.assert(
+      fc.property(policy, fc.nat(), (objects, position) => {
+        for (const { unit, bytes, digest } of buildSnapshot(objects).units) {
+          const bad = Uint8Array.from(bytes);
+          const at = position % (bytes.length * 8);
+          bad[at >> 3] = (bad[at >> 3] ?? 0) ^ (1 << (at & 7));
+          expect(() => parseUnit(bad, { name: unit.name, digest })).toThrow(/do not have the digest/);
+        }
+      }),
+    );
+  });
+});
+
+describe("the access matrix", () => {
+  test("says of every pair what evaluate says, everyone else and every other method included", () => {
+    fc.assert(
+      fc.property(policy, (objects) => {
+        const units = unitsOf(objects);
+        const rows = new Set(
+          accessMatrix(units, mesh).pairs.map(({ caller, service, method }) => `${caller} ${service} ${method}`),
+        );
+        for (const unit of units.filter(({ service }) => service !== undefined)) {
+          const compiled = compileUnit(unit, mesh);
+          const pairs = callerIds.flatMap((caller) => methods.filter(isMethod).map((method) => ({ caller, method })));
+          const said = pairs.map((pair) => ({
+            ...pair,
+            allow: rows.has(rowOf(units, unit, pair.caller, pair.method)),
+          }));
+          expect(said).toEqual(
+            pairs.map(({ caller, method }) => {
+              const { allow } = compiled.evaluate(parseSpiffeId(caller), method);
+              return { caller, method, allow };
+            }),
+          );
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
+
+/** The row that a pair belongs to: its own, or that of the rest it is part of. */
+function rowOf(units: readonly Unit[], unit: Unit, caller: string, method: string): string {
+  const rules = units.flatMap((each) => each.authorizations.flatMap(({ allow, deny }) => [...allow, ...deny]));
+  const own = unit.authorizations.flatMap(({ allow, deny }) => [...allow, ...deny]).flatMap((rule) => rule.methods);
+  const name = caller.startsWith(`spiffe://${mesh}/service/`)
+    ? caller.slice(`spiffe://${mesh}/service/`.length)
+    : caller;
+  const callerLabel = name !== caller || rules.some((rule) => rule.from.includes(caller)) ? name : "*";
+  const stated = unit.service?.methods ?? [];
+  if (stated.length > 0 || own.includes(method)) return `${callerLabel} ${unit.name} ${method}`;
+  const pattern = `${method.slice(0, method.indexOf("/"))}/*`;
+  return `${callerLabel} ${unit.name} ${own.includes(pattern) ? pattern : "*"}`;
+}

@@ -1,0 +1,70 @@
+/** Random policy that is valid: small name spaces, so that rules meet each other. */
+import fc from "fast-check";
+import type { Authorization, AuthorizationRule, PolicyObject, Route, RouteRule, Service } from "../../core/model.js";
+
+export const mesh = "demo";
+export const serviceNames = ["cart", "checkout", "inventory", "payments"] as const;
+export const methodNames = ["a.A/One", "a.A/Two", "a.B/One", "b.c.D/Four", "E/Five"] as const;
+const patterns = [...methodNames, "a.A/*", "a.B/*", "E/*", "*"];
+const outsiders = ["spiffe://other/service/cart", "spiffe://demo/operator/ann", "spiffe://demo/service/checkout"];
+
+export const callerIds = [
+  ...serviceNames.map((name) => `spiffe://${mesh}/service/${name}`),
+  ...outsiders,
+  "spiffe://x/y",
+];
+
+const some = <Item>(items: readonly Item[], minLength: number) =>
+  fc.uniqueArray(fc.constantFrom(...items), { minLength, maxLength: 3 });
+
+const rule = (fromMin: number): fc.Arbitrary<AuthorizationRule> =>
+  fc.record({ from: some([...serviceNames, ...outsiders, "*"], fromMin), methods: some(patterns, 0) });
+
+const authorization: fc.Arbitrary<Authorization> = fc.record({
+  kind: fc.constant("Authorization" as const),
+  name: fc.stringMatching(/^[a-z]{1,3}$/),
+  service: fc.constantFrom(...serviceNames),
+  allow: fc.array(rule(1), { maxLength: 3 }),
+  deny: fc.array(rule(0), { maxLength: 2 }),
+});
+
+const headers = fc.uniqueArray(
+  fc.record({
+    name: fc.constantFrom("x-beta", "x-region", "__proto__", "0"),
+    value: fc.constantFrom("1", "", "eu west", "true", "~", "#a: b"),
+  }),
+  { selector: ({ name }) => name, maxLength: 2 },
+);
+
+const routeRule: fc.Arbitrary<RouteRule> = fc.record({
+  match: fc.option(fc.record({ methods: some(patterns, 0), headers }), { nil: undefined }),
+  split: fc
+    .uniqueArray(fc.record({ version: fc.constantFrom("v1", "v2", "1.0", "2", "null"), weight: fc.nat(100) }), {
+      selector: ({ version }) => version,
+      maxLength: 3,
+    })
+    .filter((split) => split.length === 0 || split.some(({ weight }) => weight > 0)),
+  timeoutMs: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 24 * 60 * 60 * 1000 })),
+});
+
+const route = (service: string): fc.Arbitrary<Route> =>
+  fc.record({
+    kind: fc.constant("Route" as const),
+    name: fc.constant(service),
+    service: fc.constant(service),
+    rules: fc.array(routeRule, { maxLength: 4 }),
+  });
+
+const service = (name: string): fc.Arbitrary<Service> =>
+  fc.record({ kind: fc.constant("Service" as const), name: fc.constant(name), methods: some(methodNames, 0) });
+
+/** The policy of a whole mesh with all four services. */
+export const policy: fc.Arbitrary<readonly PolicyObject[]> = fc
+  .tuple(
+    fc.tuple(...serviceNames.map(service)),
+    fc.uniqueArray(authorization, { selector: ({ name }) => name, maxLength: 5 }),
+    fc.subarray([...serviceNames]).chain((names) => fc.tuple(...names.map(route))),
+  )
+  .map(([services, authorizations, routes]) => [...services, ...authorizations, ...routes]);
+
+export const accessRule = rule;
