@@ -7,9 +7,8 @@
 import { mayActivate } from "../../core/activation.js";
 import type { Digest } from "../../core/digest.js";
 import { unreachable } from "../../core/errors.js";
-import type { Activation, Freshness, PreparedRevision, Rejection, Revision, Signed, Trust } from "../../core/model.js";
+import type { Activation, Freshness, PreparedRevision, Revision, Signed, Trust } from "../../core/model.js";
 import { mayTrust } from "../../core/trust.js";
-import type { LogName } from "../../core/wire/subjects.js";
 import {
   type Chain,
   type ChainLaw,
@@ -23,10 +22,8 @@ import {
   refuseUnlinked,
   startChain,
 } from "./chain-state.js";
+import type { ChainName, Floor, Refusal, SyncEffect, SyncEvent, SyncStart, SyncState, SyncStep } from "./sync-model.js";
 import { noteActive, notePublished, preparedMax, wantedRevisions } from "./sync-plan.js";
-
-/** The logs whose records form a chain for a reader. */
-export type ChainName = Exclude<LogName, "revisions">;
 
 export const activationLaw: ChainLaw<Activation> = {
   keyOf: (activation) => activation.epoch,
@@ -36,90 +33,6 @@ export const trustLaw: ChainLaw<Trust> = {
   keyOf: (trust) => trust.sequence,
   mayFollow: (head, next) => mayTrust(head, next.body),
 };
-
-export interface SyncState {
-  readonly activations: Chain<Activation>;
-  readonly trust: Chain<Trust>;
-  /** What the floor on disk says; nothing above it is acted on. */
-  readonly saved: Floor;
-  readonly saving: boolean;
-  /** The trust record in force. */
-  readonly trusting: Signed<Trust> | undefined;
-  readonly evaluating: Signed<Activation> | undefined;
-  readonly prepared: readonly PreparedRevision[];
-  /** Asked for and not answered yet: one that is urgent, one that is not. */
-  readonly preparing: readonly Digest[];
-  /** Could not be had; asked for again at the next `retry`. */
-  readonly failed: readonly Digest[];
-  readonly rejected: readonly Rejection[];
-  /** Revisions that were active last, newest first. */
-  readonly history: readonly PreparedRevision[];
-  /** The newest published revisions, newest first. */
-  readonly published: readonly PreparedRevision[];
-  /** Ranges being read, or read without finding the link; asked for again at the next `retry`. */
-  readonly reading: Readonly<Partial<Record<ChainName, KeyRange>>>;
-  readonly freshness: Freshness | undefined;
-}
-
-/** The heads that are on disk. */
-export interface Floor {
-  readonly epoch: number;
-  readonly sequence: number;
-  /** Digests of the heads, sorted. */
-  readonly digests: readonly Digest[];
-}
-
-export type SyncEvent =
-  | { readonly kind: "revision"; readonly record: Signed<Revision> }
-  | { readonly kind: "activation"; readonly record: Signed<Activation> }
-  | { readonly kind: "trust"; readonly record: Signed<Trust> }
-  | { readonly kind: "freshness"; readonly freshness: Freshness }
-  | { readonly kind: "range-read"; readonly log: ChainName; readonly range: KeyRange }
-  | { readonly kind: "floor-saved"; readonly floor: Floor }
-  | { readonly kind: "floor-failed" }
-  | { readonly kind: "prepared"; readonly revision: PreparedRevision }
-  | { readonly kind: "rejected"; readonly rejection: Rejection }
-  | { readonly kind: "prepare-failed"; readonly digest: Digest }
-  | { readonly kind: "epoch-hint"; readonly epoch: number }
-  /** Time to try again what failed and to look for what is missing. */
-  | { readonly kind: "retry" };
-
-export type SyncEffect =
-  /** Writes the heads of both chains to disk; answered by `floor-saved` or `floor-failed`. */
-  | {
-      readonly kind: "save-floor";
-      readonly floor: Floor;
-      readonly activations: readonly Signed<Activation>[];
-      readonly trust: readonly Signed<Trust>[];
-    }
-  | { readonly kind: "read-head"; readonly log: LogName }
-  /** Answered by the records, then `range-read`. */
-  | { readonly kind: "read-range"; readonly log: ChainName; readonly range: KeyRange }
-  /** Answered by `prepared`, `rejected` or `prepare-failed`. */
-  | { readonly kind: "prepare"; readonly revision: PreparedRevision }
-  | { readonly kind: "drop"; readonly digest: Digest }
-  | { readonly kind: "switch"; readonly activation: Signed<Activation> }
-  | { readonly kind: "trust-changed"; readonly trust: Signed<Trust> }
-  /** Something the fleet view should learn at once. */
-  | { readonly kind: "report" }
-  | { readonly kind: "alarm"; readonly message: string };
-
-export interface SyncStep {
-  readonly state: SyncState;
-  readonly effects: readonly SyncEffect[];
-}
-
-/** What is known at start: from disk, or (first contact) given at join. All of it verified. */
-export interface SyncStart {
-  readonly activations: readonly Signed<Activation>[];
-  readonly trust: readonly Signed<Trust>[];
-  /** Whether these heads are already on disk. */
-  readonly onDisk: boolean;
-  readonly trusting: Signed<Trust> | undefined;
-  readonly evaluating: Signed<Activation> | undefined;
-  readonly prepared: readonly PreparedRevision[];
-  readonly history: readonly PreparedRevision[];
-}
 
 const nothingSaved: Floor = { epoch: 0, sequence: 0, digests: [] };
 
@@ -139,7 +52,7 @@ export function startSync(start: SyncStart): SyncStep {
     failed: [],
     rejected: [],
     history: start.activations.reduce((history, { body }) => noteActive(history, revisionOf(body)), [...start.history]),
-    published: [],
+    published: start.prepared.reduce(notePublished, []),
     reading: {},
     freshness: undefined,
   };
@@ -169,9 +82,9 @@ export function syncProblems(state: SyncState): readonly string[] {
 }
 
 /** The rejection to report: of the revision that should be evaluated, or of one newer than all that are prepared. */
-export function currentRejection(state: SyncState): Rejection | undefined {
+export function currentRejection(state: SyncState): Refusal | undefined {
   const target = headOf(state.activations)?.body.revisionDigest;
-  const newest = state.rejected.reduce<Rejection | undefined>((a, b) => (a && a.number > b.number ? a : b), undefined);
+  const newest = state.rejected.reduce<Refusal | undefined>((a, b) => (a && a.number > b.number ? a : b), undefined);
   const highest = Math.max(0, ...state.prepared.map((one) => one.number));
   return (
     state.rejected.find((one) => one.digest === target) ?? (newest && newest.number > highest ? newest : undefined)
@@ -207,26 +120,9 @@ export function step(state: SyncState, event: SyncEvent): SyncStep {
     case "prepared":
       return takePrepared(state, event.revision);
     case "rejected":
-      return settle(
-        {
-          ...state,
-          preparing: state.preparing.filter((one) => one !== event.rejection.digest),
-          rejected: [event.rejection, ...state.rejected].slice(0, 2 * preparedMax),
-        },
-        [
-          { kind: "alarm", message: `revision ${event.rejection.number} is rejected: ${event.rejection.reason}` },
-          { kind: "report" },
-        ],
-      );
+      return takeRejection(state, { ...event.rejection, final: event.final });
     case "prepare-failed":
-      return settle(
-        {
-          ...state,
-          preparing: state.preparing.filter((one) => one !== event.digest),
-          failed: [...state.failed, event.digest],
-        },
-        [],
-      );
+      return settle(failedToPrepare(state, event.digest), []);
     case "epoch-hint":
       return { state, effects: event.epoch > seenEpochOf(state) ? [{ kind: "read-head", log: "activations" }] : [] };
     case "retry":
@@ -310,6 +206,20 @@ function takePrepared(state: SyncState, revision: PreparedRevision): SyncStep {
   ]);
 }
 
+function takeRejection(state: SyncState, refusal: Refusal): SyncStep {
+  const known = state.rejected.find((one) => one.digest === refusal.digest);
+  const rejected = [refusal, ...state.rejected.filter((one) => one !== known)].slice(0, 2 * preparedMax);
+  const message = `revision ${refusal.number} is rejected: ${refusal.reason}`;
+  const news: SyncEffect[] = known?.reason === refusal.reason ? [] : [{ kind: "alarm", message }, { kind: "report" }];
+  return settle({ ...failedToPrepare(state, refusal.digest), rejected }, news);
+}
+
+/** Not asked for again before the next retry. */
+function failedToPrepare(state: SyncState, digest: Digest): SyncState {
+  const preparing = state.preparing.filter((one) => one !== digest);
+  return { ...state, preparing, failed: [...state.failed, digest] };
+}
+
 // === What follows from the state ===
 
 /** Does everything that the state allows now, in the order in which it has to happen. */
@@ -371,7 +281,7 @@ function settlePrepared(state: SyncState, effects: SyncEffect[]): SyncState {
   const open = wanted.filter(
     ({ digest }) =>
       !kept.some((one) => one.digest === digest) &&
-      !state.rejected.some((one) => one.digest === digest) &&
+      !state.rejected.some((one) => one.final && one.digest === digest) &&
       !state.failed.includes(digest),
   );
   const preparing = [...state.preparing];

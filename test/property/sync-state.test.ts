@@ -1,14 +1,8 @@
 import { expect, test } from "@jest/globals";
 import fc from "fast-check";
 import type { Activation, Signed } from "../../core/model.js";
-import {
-  type SyncEffect,
-  type SyncEvent,
-  type SyncState,
-  seenEpochOf,
-  startSync,
-  step,
-} from "../../data-plane/sync/sync-state.js";
+import type { SyncEffect, SyncEvent, SyncState } from "../../data-plane/sync/sync-model.js";
+import { seenEpochOf, startSync, step } from "../../data-plane/sync/sync-state.js";
 import { activation, activationChain } from "../data-plane/sync/records.js";
 
 /** A log that answers reads, a disk that may fail, and a machine that may be restarted from that disk. */

@@ -1,12 +1,9 @@
 import { describe, expect, test } from "@jest/globals";
 import type { Activation, PreparedRevision, Signed } from "../../../core/model.js";
+import type { SyncEffect, SyncEvent, SyncStart, SyncState } from "../../../data-plane/sync/sync-model.js";
 import {
   currentRejection,
   floorOf,
-  type SyncEffect,
-  type SyncEvent,
-  type SyncStart,
-  type SyncState,
   seenEpochOf,
   startSync,
   step,
@@ -166,14 +163,25 @@ describe("activations", () => {
     driver.send({ kind: "prepared", revision: prepared(1) });
     driver.activate(two);
     const rejection = { ...prepared(2), reason: "unknown field 99" };
-    const effects = driver.send({ kind: "rejected", rejection });
+    const effects = driver.send({ kind: "rejected", rejection, final: true });
     expect(kinds(effects)).toEqual(["alarm", "report"]);
-    expect(currentRejection(driver.state)).toEqual(rejection);
+    expect(currentRejection(driver.state)).toMatchObject(rejection);
     expect(driver.send({ kind: "retry" })).toEqual([]);
     expect([seenEpochOf(driver.state), driver.evaluating]).toEqual([2, 1]);
     driver.activate(three);
     driver.send({ kind: "prepared", revision: prepared(3) });
     expect(currentRejection(driver.state)).toBeUndefined();
+  });
+
+  test("a revision with damaged bytes is said to be rejected and fetched again", () => {
+    const driver = new Driver();
+    driver.activate(one);
+    const rejection = { ...prepared(1), reason: "the bytes do not have the digest" };
+    expect(kinds(driver.send({ kind: "rejected", rejection, final: false }))).toEqual(["alarm", "report"]);
+    expect(driver.send({ kind: "retry" })).toEqual([{ kind: "prepare", revision: prepared(1) }]);
+    expect(driver.send({ kind: "rejected", rejection, final: false })).toEqual([]);
+    driver.send({ kind: "retry" }, { kind: "prepared", revision: prepared(1) });
+    expect([currentRejection(driver.state), driver.evaluating]).toEqual([undefined, 1]);
   });
 
   test("what could not be fetched is asked for again at the next retry", () => {

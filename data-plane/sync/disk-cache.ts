@@ -1,0 +1,189 @@
+/**
+ * What a proxy keeps on disk to start from without NATS and control plane: the floor (I2), the last good
+ * activation, the revisions it holds prepared, and the services it calls. Everything is verified again on
+ * load; what is damaged, of another mesh or not signed is said in one line and ignored.
+ */
+import type { Digest } from "../../core/digest.js";
+import { digestOf, parseDigest } from "../../core/digest.js";
+import { AshlarError, messageOf } from "../../core/errors.js";
+import { isLabel } from "../../core/identity.js";
+import type { Activation, PreparedRevision, Signed, Trust } from "../../core/model.js";
+import type { KeySet } from "../../core/signature.js";
+import { keySetOf, verifyActivation, verifyRevision, verifyTrust } from "../../core/wire/records.js";
+import type { Logger } from "../../runtime/log.js";
+import type { CalledServices } from "./called-services.js";
+import type { HeldRevision } from "./held-revision.js";
+import type { RevisionReader } from "./prepare.js";
+import { encodeStateFile, parseStateFile, stringsOf } from "./state-file.js";
+import type { StateFolder } from "./state-folder.js";
+
+/** What was on disk and verified. */
+export interface LoadedState {
+  readonly activations: readonly Signed<Activation>[];
+  readonly trust: readonly Signed<Trust>[];
+  /** Whether these are the floor as it was saved; else it has to be saved anew. */
+  readonly floorWhole: boolean;
+  readonly lastGood: Signed<Activation> | undefined;
+  readonly lagMs: number;
+  /** Revisions that were held prepared, those active last first. */
+  readonly revisions: readonly PreparedRevision[];
+  readonly called: CalledServices;
+}
+
+export interface LastGood {
+  readonly activation: Signed<Activation>;
+  readonly lagMs: number;
+  readonly revisions: readonly PreparedRevision[];
+}
+
+const headsMax = 4;
+const revisionsMax = 16;
+const calledMax = 1000;
+const blobName = (digest: Digest): string => `blob-${digest}`;
+
+export class DiskCache {
+  readonly #folder: StateFolder;
+  readonly #mesh: string;
+  readonly #log: Logger;
+
+  constructor(deps: { readonly folder: StateFolder; readonly log: Logger }, mesh: string) {
+    this.#folder = deps.folder;
+    this.#log = deps.log;
+    this.#mesh = mesh;
+  }
+
+  /** Puts the heads on disk; they are safe when it resolves. Fails with `unavailable`. */
+  async saveFloor(activations: readonly Signed<Activation>[], trust: readonly Signed<Trust>[]): Promise<void> {
+    const content = { activations: activations.map(textOf), trust: trust.map(textOf) };
+    await this.#folder.write("floor", encodeStateFile(content), true);
+  }
+
+  /** Puts the parts of a held revision on disk. Fails with `unavailable`. */
+  async saveBlobs(blobs: Iterable<readonly [Digest, Uint8Array]>): Promise<void> {
+    const present = new Set(await this.#folder.list());
+    for (const [digest, bytes] of blobs) {
+      if (!present.has(blobName(digest))) await this.#folder.write(blobName(digest), bytes);
+    }
+  }
+
+  /** Says what to start from. Fails with `unavailable`. */
+  async saveLastGood(lastGood: LastGood): Promise<void> {
+    const { activation, lagMs, revisions } = lastGood;
+    const refs = revisions.slice(0, revisionsMax).map(({ number, digest }) => ({ number, digest }));
+    await this.#folder.write("last-good", encodeStateFile({ activation: textOf(activation), lagMs, revisions: refs }));
+  }
+
+  async saveCalled(called: CalledServices): Promise<void> {
+    await this.#folder.write("called", encodeStateFile({ called: [...called].slice(-calledMax) }));
+  }
+
+  /** Removes the parts of revisions that are held no more. */
+  async removeUnused(held: Iterable<HeldRevision>): Promise<void> {
+    const used = new Set<string>();
+    for (const { revision, list, units } of held) {
+      for (const digest of [revision.digest, list.digest]) used.add(blobName(digest));
+      for (const unit of units.values()) used.add(blobName(unit.digest));
+    }
+    for (const name of await this.#folder.list()) {
+      if (name.startsWith("blob-") && !used.has(name)) await this.#folder.remove(name);
+    }
+  }
+
+  /** Reads and verifies what is there. `known`: trust that was given at join, in case there is none on disk. */
+  async load(rootKeys: KeySet, known: Signed<Trust> | undefined): Promise<LoadedState> {
+    const floor = await this.#read("floor");
+    const trust = this.#keepValid("trust record", stringsOf(floor.trust, headsMax), (bytes) =>
+      verifyTrust(bytes, this.#mesh, rootKeys),
+    );
+    const newest = [...trust, ...(known ? [known] : [])].sort((a, b) => b.body.sequence - a.body.sequence)[0];
+    const keys: KeySet = newest === undefined ? new Map() : keySetOf(newest.body);
+    const activation = (bytes: Uint8Array): Signed<Activation> => verifyActivation(bytes, this.#mesh, keys);
+    const seen = this.#keepValid("activation", stringsOf(floor.activations, headsMax), activation);
+
+    const last = await this.#read("last-good");
+    const [lastGood] = this.#keepValid("last good activation", stringsOf([last.activation], 1), activation);
+    // a floor that was lost is at least as high as what was evaluated
+    const floorLost = lastGood !== undefined && seen.every((one) => one.body.epoch < lastGood.body.epoch);
+    return {
+      activations: floorLost ? [lastGood] : sameKey(seen, (one) => one.body.epoch),
+      trust: sameKey(trust, (one) => one.body.sequence),
+      floorWhole: !floorLost && seen.length > 0 && trust.length > 0,
+      lastGood,
+      lagMs: typeof last.lagMs === "number" && last.lagMs >= 0 ? last.lagMs : 0,
+      revisions: parseRefs(last.revisions),
+      called: parseCalled((await this.#read("called")).called),
+    };
+  }
+
+  /** Reads parts of revisions from disk; what is damaged there counts as not there. */
+  reader(keys: KeySet): RevisionReader {
+    const blob = async (digest: Digest): Promise<Uint8Array | undefined> => {
+      const bytes = await this.#folder.read(blobName(digest));
+      if (bytes !== undefined && digestOf(bytes) !== digest) await this.#folder.remove(blobName(digest)); // to be written anew
+      return bytes;
+    };
+    return {
+      blob,
+      revision: async ({ digest }) => {
+        const bytes = await blob(digest);
+        if (bytes === undefined) throw new AshlarError("not_found", `its record ${digest} is not on disk`);
+        if (digestOf(bytes) !== digest)
+          throw new AshlarError("unauthenticated", `its record does not have the digest ${digest}`);
+        return verifyRevision(bytes, this.#mesh, keys);
+      },
+    };
+  }
+
+  async #read(name: string): Promise<Readonly<Record<string, unknown>>> {
+    try {
+      const bytes = await this.#folder.read(name);
+      return bytes === undefined ? {} : parseStateFile(bytes);
+    } catch (error) {
+      this.#log.error(`state on disk: ${name} is ignored: ${messageOf(error)}`);
+      return {};
+    }
+  }
+
+  #keepValid<Body>(
+    what: string,
+    texts: readonly string[],
+    verify: (bytes: Uint8Array) => Signed<Body>,
+  ): Signed<Body>[] {
+    const valid: Signed<Body>[] = [];
+    for (const text of texts) {
+      try {
+        valid.push(verify(new Uint8Array(Buffer.from(text, "latin1"))));
+      } catch (error) {
+        this.#log.error(`state on disk: the ${what} is ignored: ${messageOf(error)}`);
+      }
+    }
+    return valid;
+  }
+}
+
+const textOf = (record: Signed<unknown>): string => Buffer.from(record.bytes).toString("latin1");
+
+/** Only the records of the highest key: more than one of them is equivocation that was seen. */
+function sameKey<Body>(records: readonly Signed<Body>[], keyOf: (record: Signed<Body>) => number): Signed<Body>[] {
+  const highest = Math.max(0, ...records.map(keyOf));
+  return records.filter((record) => keyOf(record) === highest);
+}
+
+function parseRefs(value: unknown): readonly PreparedRevision[] {
+  if (!Array.isArray(value)) return [];
+  return value.slice(0, revisionsMax).flatMap((item: unknown) => {
+    const { number, digest } = (typeof item === "object" && item !== null ? item : {}) as Record<string, unknown>;
+    if (!Number.isSafeInteger(number) || typeof digest !== "string") return [];
+    return [{ number: Number(number), digest: parseDigest(digest) }];
+  });
+}
+
+function parseCalled(value: unknown): CalledServices {
+  if (!Array.isArray(value)) return new Map();
+  return new Map(
+    value.slice(0, calledMax).flatMap((item: unknown): [string, number][] => {
+      const [service, atMs]: unknown[] = Array.isArray(item) ? item : [];
+      return typeof service === "string" && isLabel(service) && typeof atMs === "number" ? [[service, atMs]] : [];
+    }),
+  );
+}

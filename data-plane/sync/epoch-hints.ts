@@ -1,0 +1,113 @@
+/**
+ * Hints of authenticated peers that the log has gone on (DESIGN, "Activation, step by step", 4): a reason
+ * to look, never to choose. One read of the log is shared by all who wait; nobody waits longer than the
+ * bound; a hint that the log does not bear out costs its peer the right to make anyone wait until the
+ * log is heard from again, and every peer may cause only so many reads.
+ */
+import type { Clock } from "../../runtime/clock.js";
+
+export interface EpochHintsDeps {
+  readonly clock: Clock;
+  /** The highest epoch that is known and acted on. */
+  known(): number;
+  /** Reads the head of the log; never rejects. */
+  read(): Promise<void>;
+}
+
+export const hintWaitMs = 250;
+const pauseMs = 20;
+const windowMs = 10_000;
+const hintsPerWindowMax = 20;
+const peersMax = 1024;
+
+interface Waiter {
+  readonly epoch: number;
+  readonly untilMs: number;
+  readonly done: () => void;
+}
+
+export class EpochHints {
+  readonly #deps: EpochHintsDeps;
+  readonly #doubted = new Set<string>();
+  readonly #spent = new Map<string, { readonly sinceMs: number; count: number }>();
+  readonly #shared = new Map<string, Promise<void>>();
+  readonly #waiters = new Set<Waiter>();
+  #polling = false;
+
+  constructor(deps: EpochHintsDeps) {
+    this.#deps = deps;
+  }
+
+  /** Resolves once `epoch` is known or the bound has passed; at once if the peer may not make anyone wait. */
+  hear(epoch: number, peer: string): Promise<void> {
+    if (!Number.isSafeInteger(epoch) || epoch <= this.#deps.known()) return Promise.resolve();
+    const key = `${peer} ${epoch}`;
+    const shared = this.#shared.get(key);
+    if (shared !== undefined) return shared;
+    if (this.#doubted.has(peer) || !this.#maySpend(peer)) return Promise.resolve();
+    const waiting = this.#wait(epoch).then(() => {
+      this.#shared.delete(key);
+      if (this.#deps.known() < epoch) this.#doubt(peer);
+    });
+    this.#shared.set(key, waiting);
+    return waiting;
+  }
+
+  /** The log was heard from: everybody is believed again. */
+  heard(): void {
+    this.#doubted.clear();
+  }
+
+  #wait(epoch: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiters.add({ epoch, untilMs: this.#deps.clock.monotonicMs() + hintWaitMs, done: resolve });
+      if (!this.#polling) void this.#poll();
+    });
+  }
+
+  /** Reads until nobody waits any more; the bound holds even if a read hangs. */
+  async #poll(): Promise<void> {
+    this.#polling = true;
+    const { clock, read } = this.#deps;
+    let reading: Promise<void> | undefined;
+    while (this.#waiters.size > 0) {
+      reading ??= read().finally(() => {
+        reading = undefined;
+      });
+      const pause = new AbortController();
+      await Promise.race([reading, clock.sleep(hintWaitMs, pause.signal)]);
+      pause.abort();
+      this.#release();
+      if (this.#waiters.size > 0) await clock.sleep(pauseMs);
+      this.#release();
+    }
+    this.#polling = false;
+  }
+
+  #release(): void {
+    const nowMs = this.#deps.clock.monotonicMs();
+    const known = this.#deps.known();
+    for (const waiter of this.#waiters) {
+      if (waiter.epoch > known && nowMs < waiter.untilMs) continue;
+      this.#waiters.delete(waiter);
+      waiter.done();
+    }
+  }
+
+  #doubt(peer: string): void {
+    if (this.#doubted.size >= peersMax) this.#doubted.clear();
+    this.#doubted.add(peer);
+  }
+
+  #maySpend(peer: string): boolean {
+    const nowMs = this.#deps.clock.monotonicMs();
+    const spent = this.#spent.get(peer);
+    if (spent === undefined || nowMs - spent.sinceMs >= windowMs) {
+      if (this.#spent.size >= peersMax) this.#spent.clear();
+      this.#spent.set(peer, { sinceMs: nowMs, count: 1 });
+      return true;
+    }
+    spent.count += 1;
+    return spent.count <= hintsPerWindowMax;
+  }
+}

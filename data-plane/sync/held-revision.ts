@@ -1,0 +1,54 @@
+/** A revision that is ready to be evaluated: its list, and the compiled units that this proxy uses. */
+import type { Digest } from "../../core/digest.js";
+import { meshUnitName, type Revision, type Signed, type SnapshotList } from "../../core/model.js";
+import type { CompiledUnit } from "../../core/policy/compile.js";
+import type { EvaluatedPolicy } from "../ports.js";
+
+export interface HeldUnit {
+  readonly digest: Digest;
+  readonly compiled: CompiledUnit;
+}
+
+export interface HeldRevision {
+  readonly revision: Signed<Revision>;
+  readonly list: SnapshotList;
+  /** By name; grows when a service is called for the first time. */
+  readonly units: Map<string, HeldUnit>;
+}
+
+/** The digest of a unit in the list, which is sorted by name; undefined: the revision has no such unit. */
+export function findUnitDigest(list: SnapshotList, name: string): Digest | undefined {
+  let [low, high] = [0, list.units.length - 1];
+  while (low <= high) {
+    const middle = (low + high) >>> 1;
+    const ref = list.units[middle];
+    if (ref === undefined) return undefined;
+    if (ref.name === name) return ref.digest;
+    if (ref.name < name) low = middle + 1;
+    else high = middle - 1;
+  }
+  return undefined;
+}
+
+/** What calls are judged by from a switch on. */
+export class HeldPolicy implements EvaluatedPolicy {
+  readonly epoch: number;
+  readonly revision: number;
+  readonly revisionDigest: Digest;
+  readonly held: HeldRevision;
+
+  constructor(epoch: number, held: HeldRevision) {
+    this.epoch = epoch;
+    this.revision = held.revision.body.number;
+    this.revisionDigest = held.revision.digest;
+    this.held = held;
+  }
+
+  unit(service: string): CompiledUnit | undefined {
+    return service === meshUnitName ? undefined : this.held.units.get(service)?.compiled;
+  }
+
+  has(service: string): boolean {
+    return service !== meshUnitName && findUnitDigest(this.held.list, service) !== undefined;
+  }
+}

@@ -1,0 +1,190 @@
+/** Opens what a proxy knows: from its disk if it was here before, else from what joining gave it. */
+import { isAshlarError, messageOf } from "../../core/errors.js";
+import type { PreparedRevision, Signed } from "../../core/model.js";
+import { rootKeySet, verifyActivation, verifyRevision, verifyTrust } from "../../core/wire/records.js";
+import type { Bus } from "../../runtime/bus.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { Logger } from "../../runtime/log.js";
+import type { PolicyView, TrustView } from "../ports.js";
+import { DiskCache, type LoadedState } from "./disk-cache.js";
+import type { HeldRevision } from "./held-revision.js";
+import { createPolicyView, listen } from "./policy-view.js";
+import { prepareRevision } from "./prepare.js";
+import { RecordJudge } from "./record-judge.js";
+import { createRevisionSource } from "./revision-source.js";
+import type { StateFolder } from "./state-folder.js";
+import { SyncLoop } from "./sync-loop.js";
+import { historyMax } from "./sync-plan.js";
+import { createTrustView } from "./trust-view.js";
+
+/** Signed records that came with a certificate, at join or renewal; empty bytes: there is none. */
+export interface IssuedHeads {
+  readonly trust: Uint8Array;
+  readonly activation: Uint8Array;
+  readonly revision: Uint8Array;
+  readonly freshness: Uint8Array;
+}
+
+export interface SyncOptions {
+  readonly mesh: string;
+  /** This proxy's own service. */
+  readonly service: string;
+  /** The services of `--upstream`. */
+  readonly upstreams: readonly string[];
+  /** The mesh's root key, pinned at join; 32 bytes. */
+  readonly rootPublicKey: Uint8Array;
+  /** What the stored identity came with: the base of the chains where the disk has none. */
+  readonly issued: IssuedHeads | undefined;
+  /** How often freshness statements are expected; default 5000. */
+  readonly freshnessIntervalMs?: number;
+}
+
+export interface SyncDeps {
+  readonly bus: Bus;
+  /** DATA/state. */
+  readonly folder: StateFolder;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly random?: () => number;
+}
+
+export interface Sync {
+  readonly policy: PolicyView;
+  readonly trust: TrustView;
+  /** What is wrong now, one line each: equivocation, a rejected revision, staleness, trouble with the disk. */
+  problems(): readonly string[];
+  /** How many records were refused since the start. */
+  readonly refusedRecords: number;
+  /** Calls `listener` when the fleet view should learn something: prepared, rejected, switched, trust changed. */
+  onChange(listener: () => void): () => void;
+  /** Takes the heads that came with a renewal. */
+  receive(issued: IssuedHeads): void;
+  /** Begins to follow the logs over NATS. */
+  start(): void;
+  /** Stops; what is not on disk yet is written. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Loads and verifies the state on disk, so that `policy.current` is the last good one when this resolves,
+ * with NATS and control plane there or not. Fails with `unavailable` if the folder cannot be read, and with
+ * `invalid_record` if neither the disk nor the identity has a trust record that the root key signed.
+ */
+export async function openSync(deps: SyncDeps, options: SyncOptions): Promise<Sync> {
+  const { clock, log } = deps;
+  const rootKeys = rootKeySet(options.rootPublicKey);
+  const judge = new RecordJudge({ log, clock }, options.mesh, rootKeys);
+  const cache = new DiskCache({ folder: deps.folder, log }, options.mesh);
+  const issued = options.issued;
+
+  const issuedTrust = tryRecord(log, "trust record", issued?.trust, (bytes) =>
+    verifyTrust(bytes, options.mesh, rootKeys),
+  );
+  const disk = await cache.load(rootKeys, issuedTrust);
+  const trusting = disk.trust.length > 0 ? disk.trust : issuedTrust ? [issuedTrust] : [];
+  const [inForce] = trusting;
+  if (inForce !== undefined) judge.trust(inForce);
+  const head = tryRecord(log, "activation", issued?.activation, (bytes) =>
+    verifyActivation(bytes, options.mesh, judge.keys),
+  );
+  const revision = tryRecord(log, "revision", issued?.revision, (bytes) =>
+    verifyRevision(bytes, options.mesh, judge.keys),
+  );
+  const { held, refs } = await loadHeld(cache, disk, judge, options, log);
+  const loop = new SyncLoop(
+    { source: createRevisionSource(deps.bus), cache, judge, clock, log, random: deps.random ?? Math.random },
+    {
+      mesh: options.mesh,
+      service: options.service,
+      upstreams: options.upstreams,
+      freshnessIntervalMs: options.freshnessIntervalMs ?? 5000,
+    },
+    {
+      start: {
+        activations: disk.activations.length > 0 ? disk.activations : head ? [head] : [],
+        trust: trusting,
+        onDisk: disk.floorWhole,
+        trusting: inForce,
+        evaluating: disk.lastGood,
+        prepared: refs,
+        history: refs.slice(0, historyMax),
+      },
+      held,
+      revisions: revision ? [revision] : [],
+      called: disk.called,
+      lagMs: disk.lagMs,
+    },
+  );
+  const receive = (heads: IssuedHeads): void => {
+    if (heads.trust.length > 0) loop.receive("trust", heads.trust);
+    if (heads.revision.length > 0) loop.receive("revisions", heads.revision);
+    if (heads.activation.length > 0) loop.receive("activations", heads.activation);
+    if (heads.freshness.length > 0) loop.receive("freshness", heads.freshness);
+  };
+  await loop.whenSaved();
+  if (issued !== undefined && inForce !== undefined) receive(issued);
+  return {
+    policy: createPolicyView(loop),
+    trust: createTrustView(loop, options.mesh),
+    problems: () => loop.problems(),
+    get refusedRecords() {
+      return judge.refused;
+    },
+    onChange: (listener) => listen(loop.changeListeners, listener),
+    receive,
+    start: () => loop.start(),
+    stop: () => loop.stop(),
+  };
+}
+
+/** The revisions that are whole on disk; one that is not is said and left out. */
+async function loadHeld(
+  cache: DiskCache,
+  disk: LoadedState,
+  judge: RecordJudge,
+  options: SyncOptions,
+  log: Logger,
+): Promise<{ readonly held: readonly HeldRevision[]; readonly refs: readonly PreparedRevision[] }> {
+  const held = new Map<string, HeldRevision>();
+  const refs: PreparedRevision[] = [];
+  const needed = [options.service, ...options.upstreams];
+  for (const ref of disk.revisions) {
+    try {
+      const prepared = await prepareRevision(ref, {
+        reader: cache.reader(judge.keys),
+        mesh: options.mesh,
+        services: [...needed, ...disk.called.keys()],
+        isOptional: (service) => service !== options.service && !service.startsWith("@"),
+        findHeld: (digest) => held.get(digest),
+        findCompiled: (digest) => {
+          for (const one of held.values())
+            for (const unit of one.units.values()) if (unit.digest === digest) return unit.compiled;
+          return undefined;
+        },
+        yieldTurn: () => new Promise((resolve) => setImmediate(resolve)),
+      });
+      held.set(ref.digest, prepared.held);
+      refs.push(ref);
+    } catch (error) {
+      log.error(`state on disk: revision ${ref.number} is ignored: ${messageOf(error)}`);
+    }
+  }
+  return { held: [...held.values()], refs };
+}
+
+function tryRecord<Body>(
+  log: Logger,
+  what: string,
+  bytes: Uint8Array | undefined,
+  verify: (bytes: Uint8Array) => Signed<Body>,
+): Signed<Body> | undefined {
+  if (bytes === undefined || bytes.length === 0) return undefined;
+  try {
+    return verify(bytes);
+  } catch (error) {
+    // a key that is gone since: the logs have the successors
+    const level = isAshlarError(error, "unauthenticated") ? "warn" : "error";
+    log[level](`the ${what} that came with the identity is ignored: ${messageOf(error)}`);
+    return undefined;
+  }
+}

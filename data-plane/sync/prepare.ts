@@ -1,0 +1,140 @@
+/**
+ * Makes a revision ready to be evaluated: the record, its list (the parent's with the changes applied,
+ * else fetched), the units of this proxy; each checked by digest before it is parsed (I3), all or nothing (I6).
+ */
+import { type Digest, digestOf, zeroDigest } from "../../core/digest.js";
+import { AshlarError, messageOf } from "../../core/errors.js";
+import {
+  meshUnitName,
+  type PreparedRevision,
+  type Revision,
+  type Signed,
+  type SnapshotList,
+} from "../../core/model.js";
+import { type CompiledUnit, compileUnit } from "../../core/policy/compile.js";
+import { unitBytesMax } from "../../core/snapshot/grammar.js";
+import { applyChanges, encodeSnapshotList, parseSnapshotList, parseUnit } from "../../core/wire/units.js";
+import { findUnitDigest, type HeldRevision, type HeldUnit } from "./held-revision.js";
+
+/** Where a revision's parts come from: the logs, or this proxy's disk. */
+export interface RevisionReader {
+  /** The verified record with this digest. Fails with `unavailable`, `not_found`, or as verification does. */
+  revision(ref: PreparedRevision): Promise<Signed<Revision>>;
+  /**
+   * The bytes stored under this digest, at most `bytesMax`; they may be damaged. undefined: nobody has
+   * them. Fails with `unavailable` or `limit`.
+   */
+  blob(digest: Digest, bytesMax: number): Promise<Uint8Array | undefined>;
+}
+
+export interface PrepareDeps {
+  readonly reader: RevisionReader;
+  readonly mesh: string;
+  /** The services whose units are needed now. */
+  readonly services: readonly string[];
+  /** Services of those without whose unit the revision is of use all the same. */
+  isOptional(service: string): boolean;
+  findHeld(revision: Digest): HeldRevision | undefined;
+  findCompiled(unit: Digest): CompiledUnit | undefined;
+  /** Lets calls go on in between. */
+  yieldTurn(): Promise<void>;
+}
+
+/** A revision that is held now, with the blobs that came in on the way. */
+export interface Prepared {
+  readonly held: HeldRevision;
+  readonly blobs: ReadonlyMap<Digest, Uint8Array>;
+}
+
+const listBytesMax = 8 * 1024 * 1024;
+const emptyList = encodeSnapshotList([]);
+
+/** Prepares `ref`. Fails with `unavailable` or `not_found` if something cannot be had now, else because it is not acceptable. */
+export async function prepareRevision(ref: PreparedRevision, deps: PrepareDeps): Promise<Prepared> {
+  const revision = await deps.reader.revision(ref);
+  if (revision.body.number !== ref.number)
+    throw new AshlarError(
+      "invalid_record",
+      `its record says it is revision ${revision.body.number}, not ${ref.number}`,
+    );
+  const list = await findList(revision, deps);
+  const blobs = new Map([[list.digest, list.bytes]]);
+  const held: HeldRevision = { revision, list, units: new Map() };
+  for (const service of new Set([meshUnitName, ...deps.services])) {
+    await deps.yieldTurn();
+    const digest = findUnitDigest(list, service);
+    if (digest === undefined) continue;
+    try {
+      const { unit, bytes } = await prepareUnit(service, digest, deps);
+      held.units.set(service, unit);
+      if (bytes !== undefined) blobs.set(digest, bytes);
+    } catch (error) {
+      if (!deps.isOptional(service)) throw error;
+    }
+  }
+  return { held, blobs };
+}
+
+/** A unit, compiled; with its bytes if it had to be fetched. Fails as `prepareRevision` does. */
+export async function prepareUnit(
+  name: string,
+  digest: Digest,
+  deps: Pick<PrepareDeps, "reader" | "mesh" | "findCompiled">,
+): Promise<{ readonly unit: HeldUnit; readonly bytes: Uint8Array | undefined }> {
+  const known = deps.findCompiled(digest);
+  if (known?.name === name) return { unit: { digest, compiled: known }, bytes: undefined };
+  const bytes = await readBlob(deps.reader, digest, unitBytesMax, `unit ${name}`);
+  return { unit: { digest, compiled: compileUnit(parseUnit(bytes, { name, digest }), deps.mesh) }, bytes };
+}
+
+async function findList(revision: Signed<Revision>, deps: PrepareDeps): Promise<SnapshotList> {
+  const { parent, snapshot, changes } = revision.body;
+  const base = parent === zeroDigest ? emptyList : deps.findHeld(parent)?.list;
+  if (base?.digest === snapshot) return base;
+  if (base !== undefined && changes.length > 0) {
+    const list = tryChanges(base, revision.body);
+    if (list?.digest === snapshot) return list;
+  }
+  const own = deps.findHeld(revision.digest)?.list;
+  if (own?.digest === snapshot) return own;
+  const bytes = await readBlob(deps.reader, snapshot, listBytesMax, "snapshot list");
+  return parseSnapshotList(bytes, snapshot);
+}
+
+/** Bytes that are not what their digest says fail with `unauthenticated`: others may have better ones. */
+async function readBlob(reader: RevisionReader, digest: Digest, bytesMax: number, what: string): Promise<Uint8Array> {
+  const bytes = await reader.blob(digest, bytesMax);
+  if (bytes === undefined) throw new AshlarError("not_found", `${what}: nobody has ${digest}`);
+  if (digestOf(bytes) !== digest)
+    throw new AshlarError("unauthenticated", `${what}: the bytes do not have the digest ${digest}`);
+  return bytes;
+}
+
+function tryChanges(base: SnapshotList, revision: Revision): SnapshotList | undefined {
+  try {
+    return applyChanges(base, revision.changes);
+  } catch {
+    return undefined; // the list itself decides
+  }
+}
+
+/** What a failure to prepare means: it could not be had, its bytes cannot be trusted (others may be), or it is unacceptable. */
+export function judgeFailure(error: unknown): {
+  readonly kind: "unavailable" | "damaged" | "unacceptable";
+  readonly reason: string;
+} {
+  const reason = messageOf(error).slice(0, 1000);
+  if (!(error instanceof AshlarError)) return { kind: "unavailable", reason };
+  switch (error.code) {
+    case "invalid_record":
+    case "invalid_policy":
+    case "invalid_identity":
+    case "limit":
+    case "not_supported":
+      return { kind: "unacceptable", reason };
+    case "unauthenticated":
+      return { kind: "damaged", reason };
+    default:
+      return { kind: "unavailable", reason };
+  }
+}

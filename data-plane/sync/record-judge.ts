@@ -1,0 +1,104 @@
+/**
+ * Turns received bytes into events of the sync machine: verification first (I3), with the keys of the
+ * trust record in force. Records of a key that is not known are kept and judged again when trust changes.
+ */
+import { isAshlarError, messageOf } from "../../core/errors.js";
+import type { Freshness, Signed, Trust } from "../../core/model.js";
+import type { KeySet } from "../../core/signature.js";
+import { keySetOf, verifyActivation, verifyFreshness, verifyRevision, verifyTrust } from "../../core/wire/records.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { Logger } from "../../runtime/log.js";
+import type { RecordOrigin } from "./revision-source.js";
+import type { SyncEvent } from "./sync-model.js";
+
+export interface Skipped {
+  readonly origin: RecordOrigin;
+  readonly bytes: Uint8Array;
+}
+
+const skippedMax = 64;
+const saidMax = 256;
+const sayAgainMs = 60_000;
+
+export class RecordJudge {
+  readonly #mesh: string;
+  readonly #rootKeys: KeySet;
+  readonly #log: Logger;
+  readonly #clock: Clock;
+  #keys: KeySet = new Map();
+  #skipped: Skipped[] = [];
+  #freshness: Freshness | undefined;
+  #said = new Map<string, number>();
+  #refused = 0;
+
+  constructor(deps: { readonly log: Logger; readonly clock: Clock }, mesh: string, rootKeys: KeySet) {
+    this.#log = deps.log;
+    this.#clock = deps.clock;
+    this.#mesh = mesh;
+    this.#rootKeys = rootKeys;
+  }
+
+  /** The keys that sign everything but trust. */
+  get keys(): KeySet {
+    return this.#keys;
+  }
+
+  /** How many records were refused so far. */
+  get refused(): number {
+    return this.#refused;
+  }
+
+  /** Trusts the keys of `trust` from now on; returns what was skipped before and has to be judged again. */
+  trust(trust: Signed<Trust>): readonly Skipped[] {
+    this.#keys = keySetOf(trust.body);
+    const again = this.#skipped;
+    this.#skipped = [];
+    return again;
+  }
+
+  /** The event for the machine; "unknown-key": kept until trust changes; undefined: refused, and said so. */
+  judge(origin: RecordOrigin, bytes: Uint8Array): SyncEvent | "unknown-key" | undefined {
+    try {
+      return this.#verify(origin, bytes);
+    } catch (error) {
+      this.#refused += 1;
+      this.say("warn", `a record is refused: ${messageOf(error)}`);
+      if (!isAshlarError(error, "unauthenticated")) return undefined;
+      if (!this.#skipped.some((one) => Buffer.compare(one.bytes, bytes) === 0))
+        this.#skipped = [...this.#skipped, { origin, bytes }].slice(-skippedMax);
+      return "unknown-key";
+    }
+  }
+
+  /** Logs a line, the same at most once a minute. */
+  say(level: "warn" | "error", message: string): void {
+    const nowMs = this.#clock.monotonicMs();
+    const lastMs = this.#said.get(message);
+    if (lastMs !== undefined && nowMs - lastMs < sayAgainMs) return;
+    if (this.#said.size >= saidMax) this.#said.clear();
+    this.#said.set(message, nowMs);
+    this.#log[level](message);
+  }
+
+  #verify(origin: RecordOrigin, bytes: Uint8Array): SyncEvent | undefined {
+    switch (origin) {
+      case "revisions":
+        return { kind: "revision", record: verifyRevision(bytes, this.#mesh, this.#keys) };
+      case "activations":
+        return { kind: "activation", record: verifyActivation(bytes, this.#mesh, this.#keys) };
+      case "trust":
+        return { kind: "trust", record: verifyTrust(bytes, this.#mesh, this.#rootKeys) };
+      case "freshness":
+        return this.#verifyFreshness(bytes);
+    }
+  }
+
+  /** A statement counts once, while it lasts: one that is played again proves nothing. */
+  #verifyFreshness(bytes: Uint8Array): SyncEvent | undefined {
+    const { body } = verifyFreshness(bytes, this.#mesh, this.#keys);
+    if (body.expiresMs <= this.#clock.nowMs()) return undefined;
+    if (this.#freshness !== undefined && body.issuedMs <= this.#freshness.issuedMs) return undefined;
+    this.#freshness = body;
+    return { kind: "freshness", freshness: body };
+  }
+}

@@ -1,0 +1,30 @@
+/** The form of a file of the proxy's state: a line with a checksum, then JSON. Damage is told from absence. */
+import { digestOf } from "../../core/digest.js";
+import { AshlarError } from "../../core/errors.js";
+
+const magic = "ashlar-state-1";
+
+/** The bytes of a state file. */
+export function encodeStateFile(content: object): Uint8Array {
+  const body = Buffer.from(JSON.stringify(content));
+  return new Uint8Array(Buffer.concat([Buffer.from(`${magic} ${digestOf(body)}\n`), body]));
+}
+
+/** The content of a state file, not checked any further; fails with `invalid_record` on any damage. */
+export function parseStateFile(bytes: Uint8Array): Readonly<Record<string, unknown>> {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  const end = buffer.indexOf(0x0a);
+  const body = buffer.subarray(end + 1);
+  if (end < 0 || buffer.toString("latin1", 0, end) !== `${magic} ${digestOf(body)}`)
+    throw new AshlarError("invalid_record", "the file is damaged: its checksum does not hold");
+  const content: unknown = JSON.parse(body.toString("utf8"));
+  if (typeof content !== "object" || content === null)
+    throw new AshlarError("invalid_record", "the file does not hold what it should");
+  return content as Readonly<Record<string, unknown>>;
+}
+
+/** The strings of a list; anything else in it is left out. */
+export function stringsOf(value: unknown, countMax: number): readonly string[] {
+  if (!Array.isArray(value)) return [];
+  return value.filter((item): item is string => typeof item === "string").slice(0, countMax);
+}

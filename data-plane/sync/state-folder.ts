@@ -1,0 +1,119 @@
+/** Files that a proxy finds again after a crash: each is replaced as a whole, and on disk when `write` resolves. */
+import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { AshlarError, messageOf } from "../../core/errors.js";
+
+export interface StateFolder {
+  /** The file's bytes, or undefined if there is none. Fails with `unavailable`, or `limit` above 16 MiB. */
+  read(name: string): Promise<Uint8Array | undefined>;
+  /**
+   * Replaces the file: afterwards it holds either the old or the new bytes, whatever crashes. Fails with
+   * `unavailable`. `urgent` writes may use the room that is held back for them when the disk is full.
+   */
+  write(name: string, bytes: Uint8Array, urgent?: boolean): Promise<void>;
+  list(): Promise<readonly string[]>;
+  /** Removes a file; it is no failure if there is none. */
+  remove(name: string): Promise<void>;
+}
+
+const fileBytesMax = 16 * 1024 * 1024;
+const reserveName = "reserve";
+const reserveBytes = 512 * 1024;
+
+/** A folder at `path`, made with mode 0700 if it is not there. Fails with `unavailable`. */
+export async function openStateFolder(path: string): Promise<StateFolder> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw new AshlarError("unavailable", `cannot use the folder ${path}: ${messageOf(cause)}`, { cause });
+  }
+  const folder = new DiskFolder(path);
+  await folder.keepReserve();
+  return folder;
+}
+
+class DiskFolder implements StateFolder {
+  readonly #path: string;
+  #serial = 0;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** Room for a floor when the disk is full: I2 has to be on disk before it is acted on. */
+  async keepReserve(): Promise<void> {
+    const names = await this.list();
+    for (const name of names) if (name.endsWith(".tmp")) await this.remove(name);
+    if (names.includes(reserveName)) return;
+    await this.write(reserveName, new Uint8Array(reserveBytes)).catch(() => {}); // without it, a full disk is an alarm
+  }
+
+  async read(name: string): Promise<Uint8Array | undefined> {
+    let file: Awaited<ReturnType<typeof open>> | undefined;
+    try {
+      file = await open(join(this.#path, name), "r");
+      const { size } = await file.stat();
+      if (size > fileBytesMax)
+        throw new AshlarError("limit", `${name}: ${size} bytes, at most ${fileBytesMax} are read`);
+      return new Uint8Array(await file.readFile());
+    } catch (cause) {
+      if (isMissing(cause)) return undefined;
+      if (cause instanceof AshlarError) throw cause;
+      throw new AshlarError("unavailable", `cannot read ${join(this.#path, name)}: ${messageOf(cause)}`, { cause });
+    } finally {
+      await file?.close();
+    }
+  }
+
+  async write(name: string, bytes: Uint8Array, urgent = false): Promise<void> {
+    try {
+      await this.#replace(name, bytes);
+    } catch (cause) {
+      if (urgent && isFull(cause)) {
+        await this.remove(reserveName);
+        return this.write(name, bytes, false);
+      }
+      throw new AshlarError("unavailable", `cannot write ${join(this.#path, name)}: ${messageOf(cause)}`, { cause });
+    }
+  }
+
+  async #replace(name: string, bytes: Uint8Array): Promise<void> {
+    this.#serial += 1;
+    const temporary = join(this.#path, `${name}.${this.#serial}.tmp`);
+    try {
+      const file = await open(temporary, "w", 0o600);
+      try {
+        await file.writeFile(bytes);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(temporary, join(this.#path, name));
+    } catch (cause) {
+      await rm(temporary, { force: true }).catch(() => {});
+      throw cause;
+    }
+    const folder = await open(this.#path, "r");
+    try {
+      await folder.sync(); // the rename itself has to survive
+    } finally {
+      await folder.close();
+    }
+  }
+
+  async list(): Promise<readonly string[]> {
+    try {
+      return await readdir(this.#path);
+    } catch (cause) {
+      throw new AshlarError("unavailable", `cannot read ${this.#path}: ${messageOf(cause)}`, { cause });
+    }
+  }
+
+  async remove(name: string): Promise<void> {
+    await rm(join(this.#path, name), { force: true });
+  }
+}
+
+const codeOf = (error: unknown): unknown => (error instanceof Error && "code" in error ? error.code : undefined);
+const isMissing = (error: unknown): boolean => codeOf(error) === "ENOENT";
+const isFull = (error: unknown): boolean => codeOf(error) === "ENOSPC" || codeOf(error) === "EDQUOT";

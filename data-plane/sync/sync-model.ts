@@ -1,0 +1,97 @@
+/** What the sync machine knows, what can happen to it, and what it wants done. */
+import type { Digest } from "../../core/digest.js";
+import type { Activation, Freshness, PreparedRevision, Rejection, Revision, Signed, Trust } from "../../core/model.js";
+import type { LogName } from "../../core/wire/subjects.js";
+import type { Chain, KeyRange } from "./chain-state.js";
+
+/** The logs whose records form a chain for a reader. */
+export type ChainName = Exclude<LogName, "revisions">;
+
+export interface SyncState {
+  readonly activations: Chain<Activation>;
+  readonly trust: Chain<Trust>;
+  /** What the floor on disk says; nothing above it is acted on. */
+  readonly saved: Floor;
+  readonly saving: boolean;
+  /** The trust record in force. */
+  readonly trusting: Signed<Trust> | undefined;
+  readonly evaluating: Signed<Activation> | undefined;
+  readonly prepared: readonly PreparedRevision[];
+  /** Asked for and not answered yet: one that is urgent, one that is not. */
+  readonly preparing: readonly Digest[];
+  /** Could not be had; asked for again at the next `retry`. */
+  readonly failed: readonly Digest[];
+  readonly rejected: readonly Refusal[];
+  /** Revisions that were active last, newest first. */
+  readonly history: readonly PreparedRevision[];
+  /** The newest published revisions, newest first. */
+  readonly published: readonly PreparedRevision[];
+  /** Ranges being read, or read without finding the link; asked for again at the next `retry`. */
+  readonly reading: Readonly<Partial<Record<ChainName, KeyRange>>>;
+  readonly freshness: Freshness | undefined;
+}
+
+/** A rejection; not final: the bytes were wrong rather than what they say, so they are fetched again. */
+export interface Refusal extends Rejection {
+  readonly final: boolean;
+}
+
+/** The heads that are on disk. */
+export interface Floor {
+  readonly epoch: number;
+  readonly sequence: number;
+  /** Digests of the heads, sorted. */
+  readonly digests: readonly Digest[];
+}
+
+export type SyncEvent =
+  | { readonly kind: "revision"; readonly record: Signed<Revision> }
+  | { readonly kind: "activation"; readonly record: Signed<Activation> }
+  | { readonly kind: "trust"; readonly record: Signed<Trust> }
+  | { readonly kind: "freshness"; readonly freshness: Freshness }
+  | { readonly kind: "range-read"; readonly log: ChainName; readonly range: KeyRange }
+  | { readonly kind: "floor-saved"; readonly floor: Floor }
+  | { readonly kind: "floor-failed" }
+  | { readonly kind: "prepared"; readonly revision: PreparedRevision }
+  | { readonly kind: "rejected"; readonly rejection: Rejection; readonly final: boolean }
+  | { readonly kind: "prepare-failed"; readonly digest: Digest }
+  | { readonly kind: "epoch-hint"; readonly epoch: number }
+  /** Time to try again what failed and to look for what is missing. */
+  | { readonly kind: "retry" };
+
+export type SyncEffect =
+  /** Writes the heads of both chains to disk; answered by `floor-saved` or `floor-failed`. */
+  | {
+      readonly kind: "save-floor";
+      readonly floor: Floor;
+      readonly activations: readonly Signed<Activation>[];
+      readonly trust: readonly Signed<Trust>[];
+    }
+  | { readonly kind: "read-head"; readonly log: LogName }
+  /** Answered by the records, then `range-read`. */
+  | { readonly kind: "read-range"; readonly log: ChainName; readonly range: KeyRange }
+  /** Answered by `prepared`, `rejected` or `prepare-failed`. */
+  | { readonly kind: "prepare"; readonly revision: PreparedRevision }
+  | { readonly kind: "drop"; readonly digest: Digest }
+  | { readonly kind: "switch"; readonly activation: Signed<Activation> }
+  | { readonly kind: "trust-changed"; readonly trust: Signed<Trust> }
+  /** Something the fleet view should learn at once. */
+  | { readonly kind: "report" }
+  | { readonly kind: "alarm"; readonly message: string };
+
+export interface SyncStep {
+  readonly state: SyncState;
+  readonly effects: readonly SyncEffect[];
+}
+
+/** What is known at start: from disk, or (first contact) given at join. All of it verified. */
+export interface SyncStart {
+  readonly activations: readonly Signed<Activation>[];
+  readonly trust: readonly Signed<Trust>[];
+  /** Whether these heads are already on disk. */
+  readonly onDisk: boolean;
+  readonly trusting: Signed<Trust> | undefined;
+  readonly evaluating: Signed<Activation> | undefined;
+  readonly prepared: readonly PreparedRevision[];
+  readonly history: readonly PreparedRevision[];
+}

@@ -1,0 +1,53 @@
+/** The trust record in force, as TLS asks for it. */
+import type { Signed, Trust } from "../../core/model.js";
+import type { TrustView } from "../ports.js";
+import type { SyncLoop } from "./sync-loop.js";
+
+interface Compiled {
+  readonly record: Signed<Trust> | undefined;
+  readonly rootsPem: readonly string[];
+  readonly revoked: ReadonlySet<string>;
+}
+
+const nothing: Compiled = { record: undefined, rootsPem: [], revoked: new Set() };
+
+/** Roots and revocations of `mesh`; without a trust record there are no roots, so nobody is trusted. */
+export function createTrustView(loop: SyncLoop, mesh: string): TrustView {
+  let compiled = nothing;
+  const now = (): Compiled => {
+    const record = loop.state.trusting;
+    if (record !== undefined && record !== compiled.record) compiled = compile(record, mesh);
+    return compiled;
+  };
+  return {
+    get sequence() {
+      return now().record?.body.sequence ?? 0;
+    },
+    get rootsPem() {
+      return now().rootsPem;
+    },
+    isRevoked: (serial) => now().revoked.has(serial),
+    onChange: (listener) => {
+      loop.trustListeners.add(listener);
+      return () => loop.trustListeners.delete(listener);
+    },
+  };
+}
+
+function compile(record: Signed<Trust>, mesh: string): Compiled {
+  const bundle = record.body.bundles.find((one) => one.trustDomain === mesh);
+  return {
+    record,
+    rootsPem: (bundle?.x509Roots ?? []).map(renderPem),
+    revoked: new Set(record.body.revocations.map((revocation) => revocation.serial)),
+  };
+}
+
+/** RFC 7468. */
+function renderPem(der: Uint8Array): string {
+  const lines =
+    Buffer.from(der)
+      .toString("base64")
+      .match(/.{1,64}/g) ?? [];
+  return `-----BEGIN CERTIFICATE-----\n${lines.join("\n")}\n-----END CERTIFICATE-----\n`;
+}
