@@ -1,0 +1,62 @@
+/** Waiting until every live proxy evaluates what it should. */
+import { AshlarError } from "../core/errors.js";
+import type { Clock } from "../runtime/clock.js";
+import type { AdminClient, ProxyInfo } from "./client.js";
+
+export type FleetTarget =
+  | { readonly kind: "epoch"; readonly epoch: number }
+  | { readonly kind: "revision"; readonly revision: number };
+
+export interface FleetReport {
+  /** Live proxies that do not evaluate the target yet. */
+  readonly behind: readonly ProxyInfo[];
+  readonly live: number;
+  /** The head of the activation log. */
+  readonly epoch: number;
+  readonly revision: number;
+  /** True: the head is what was waited for, and nobody is behind. */
+  readonly reached: boolean;
+}
+
+const pollMs = 50;
+
+/** Polls until `target` is active and every live proxy evaluates it, or `timeoutMs` ends. */
+export async function awaitFleet(
+  deps: { readonly admin: Pick<AdminClient, "proxies" | "status">; readonly clock: Clock },
+  target: FleetTarget,
+  timeoutMs: number,
+): Promise<FleetReport> {
+  const endMs = deps.clock.monotonicMs() + timeoutMs;
+  for (;;) {
+    const [status, proxies] = await Promise.all([deps.admin.status(), deps.admin.proxies()]);
+    const live = proxies.filter((proxy) => proxy.live);
+    const behind = live.filter((proxy) => !evaluates(proxy, target));
+    const { epoch, revision } = status;
+    const reached = behind.length === 0 && evaluates({ epoch, revision }, target);
+    const leftMs = endMs - deps.clock.monotonicMs();
+    if (reached || leftMs <= 0) return { behind, live: live.length, epoch, revision, reached };
+    await deps.clock.sleep(Math.min(pollMs, leftMs));
+  }
+}
+
+function evaluates(state: { readonly epoch: number; readonly revision: number }, target: FleetTarget): boolean {
+  return target.kind === "epoch" ? state.epoch >= target.epoch : state.revision === target.revision;
+}
+
+/** The error for a fleet that did not get there: names who is behind, and why where it is known. */
+export function behindError(report: FleetReport, target: FleetTarget, timeoutMs: number): AshlarError {
+  const wanted = target.kind === "epoch" ? `epoch ${target.epoch}` : `revision ${target.revision}`;
+  const late = `not in force everywhere within ${timeoutMs / 1000} s`;
+  if (report.behind.length === 0) {
+    const head = `active is revision ${report.revision} at epoch ${report.epoch}`;
+    return new AshlarError("deadline", `${wanted} ${late}: ${head}`);
+  }
+  return new AshlarError("deadline", `${wanted} ${late}; behind: ${report.behind.map(renderBehind).join(", ")}`);
+}
+
+function renderBehind(proxy: ProxyInfo): string {
+  const refused =
+    proxy.rejectedReason === "" ? "" : `, refused revision ${proxy.rejectedRevision}: ${proxy.rejectedReason}`;
+  const state = `at epoch ${proxy.epoch}, has seen ${proxy.seenEpoch}${refused}`;
+  return `${proxy.id} (${proxy.service} ${proxy.version}, ${state})`;
+}

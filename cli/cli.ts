@@ -1,0 +1,22 @@
+/** What a command has to work with. */
+import type { Command } from "commander";
+import type { Clock } from "../runtime/clock.js";
+import type { AdminClient } from "./client.js";
+import { type OutputFormat, renderJson } from "./output.js";
+
+export interface Cli {
+  readonly clock: Clock;
+  /** Everything on stdin. */
+  readStdin(): Promise<string>;
+  /** Writes a line to stdout. */
+  print(text: string): void;
+  /** Writes a line to stderr. */
+  note(text: string): void;
+  /** A client for the context of `command`; `work` done, it is closed. */
+  withAdmin<Result>(command: Command, work: (admin: AdminClient) => Promise<Result>): Promise<Result>;
+}
+
+/** Prints `value` for programs or `text` for people. */
+export function show(cli: Cli, format: OutputFormat, value: unknown, text: string): void {
+  cli.print(format === "json" ? renderJson(value) : text);
+}

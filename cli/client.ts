@@ -1,0 +1,150 @@
+/** The admin API as promises, over mutual TLS with the operator's certificate. */
+import { credentials } from "@grpc/grpc-js";
+import { AshlarError, isAshlarError, messageOf } from "../core/errors.js";
+import { nameIn } from "../core/identity.js";
+import {
+  type ActivateRevisionRequest,
+  type ActivateRevisionResponse,
+  AdminServiceService,
+  type CheckAccessRequest,
+  type CheckAccessResponse,
+  type CreateJoinTokenRequest,
+  type CreateJoinTokenResponse,
+  type DiffRevisionsRequest,
+  type DiffRevisionsResponse,
+  type GetRevisionResponse,
+  type GetStatusResponse,
+  type ListAuditRequest,
+  type ListAuditResponse,
+  type ListRevisionsRequest,
+  type ListRevisionsResponse,
+  type PolicyFile,
+  type ProxyInfo,
+  type PublishRevisionRequest,
+  type PublishRevisionResponse,
+  type RollbackRequest,
+  type RollbackResponse,
+  type ServiceInfo,
+  type ValidateRevisionResponse,
+} from "../proto/gen/ashlar/v1/admin.js";
+import { callUnary, connectGrpc, type MethodDescription } from "../runtime/grpc-client.js";
+import { parseSvid } from "../runtime/tls-identity.js";
+import type { AdminContext } from "./context.js";
+
+export type {
+  AccessChange,
+  ActivationInfo,
+  DiffRevisionsResponse,
+  DiffSide,
+  Finding,
+  GetStatusResponse,
+  ObjectChange,
+  PolicyFile,
+  ProxyInfo,
+  RevisionInfo,
+  ServiceInfo,
+} from "../proto/gen/ashlar/v1/admin.js";
+export type { AuditEntry } from "../proto/gen/ashlar/v1/audit.js";
+
+/**
+ * What a command can ask the control plane. Everything fails with the AshlarError that the control plane
+ * meant, or with `unavailable` and the address if it could not be reached.
+ */
+export interface AdminClient {
+  validate(files: readonly PolicyFile[]): Promise<ValidateRevisionResponse>;
+  publish(request: PublishRevisionRequest): Promise<PublishRevisionResponse>;
+  activate(request: ActivateRevisionRequest): Promise<ActivateRevisionResponse>;
+  rollback(request: RollbackRequest): Promise<RollbackResponse>;
+  /** 0: the active revision. */
+  revision(number: number): Promise<GetRevisionResponse>;
+  revisions(request: ListRevisionsRequest): Promise<ListRevisionsResponse>;
+  diff(request: DiffRevisionsRequest): Promise<DiffRevisionsResponse>;
+  proxies(): Promise<readonly ProxyInfo[]>;
+  services(): Promise<readonly ServiceInfo[]>;
+  checkAccess(request: CheckAccessRequest): Promise<CheckAccessResponse>;
+  audit(request: ListAuditRequest): Promise<ListAuditResponse>;
+  createJoinToken(request: CreateJoinTokenRequest): Promise<CreateJoinTokenResponse>;
+  status(): Promise<GetStatusResponse>;
+  close(): void;
+}
+
+const answerMs = 20_000;
+const publishMs = 60_000;
+const waitMsDefault = 30_000;
+
+/** Opens a client; it connects on the first call. Fails with `invalid_argument` if the context's PEM is no PEM. */
+export function openAdminClient(context: AdminContext): AdminClient {
+  const client = connectGrpc({ address: context.admin, credentials: channelCredentials(context) });
+  const call = async <Request, Response>(
+    method: MethodDescription<Request, Response>,
+    request: Request,
+    timeoutMs = answerMs,
+  ): Promise<Response> => {
+    try {
+      return await callUnary(client, method, request, { timeoutMs });
+    } catch (error) {
+      throw withAddress(error, context.admin, timeoutMs);
+    }
+  };
+  const admin = AdminServiceService;
+  return {
+    validate: (files) => call(admin.validateRevision, { files: [...files] }, publishMs),
+    publish: (request) => call(admin.publishRevision, request, publishMs),
+    activate: (request) => call(admin.activateRevision, request, answerMs + request.prepareTimeoutMs),
+    rollback: (request) => call(admin.rollback, request, answerMs + (request.waitTimeoutMs || waitMsDefault)),
+    revision: (number) => call(admin.getRevision, { number }),
+    revisions: (request) => call(admin.listRevisions, request),
+    diff: (request) => call(admin.diffRevisions, request, publishMs),
+    proxies: async () => (await call(admin.listProxies, {})).proxies,
+    services: async () => (await call(admin.listServices, {})).services,
+    checkAccess: (request) => call(admin.checkAccess, request),
+    audit: (request) => call(admin.listAudit, request, publishMs),
+    createJoinToken: (request) => call(admin.createJoinToken, request),
+    status: () => call(admin.getStatus, {}),
+    close: () => client.close(),
+  };
+}
+
+function channelCredentials({ path, ca, certificate, key }: AdminContext) {
+  try {
+    return credentials.createSsl(Buffer.from(ca), Buffer.from(key), Buffer.from(certificate), {
+      checkServerIdentity: (_host, { raw }) => checkControlPlane(raw),
+    });
+  } catch (cause) {
+    const message = `the context ${path} holds a certificate or key that cannot be used: ${messageOf(cause)}`;
+    throw new AshlarError("invalid_argument", message, { cause });
+  }
+}
+
+/** Who signs is checked against the context's CA; who it is goes by the SPIFFE ID and no host name. */
+function checkControlPlane(der: Uint8Array): Error | undefined {
+  try {
+    const { spiffeId, trustDomain } = parseSvid(der);
+    if (nameIn(spiffeId, trustDomain, "control-plane") !== undefined) return undefined;
+    return new AshlarError("invalid_identity", `${spiffeId} is not a control plane`);
+  } catch (error) {
+    return error instanceof Error ? error : new Error(messageOf(error));
+  }
+}
+
+function withAddress(error: unknown, address: string, timeoutMs: number): unknown {
+  if (!isAshlarError(error) || answered(error)) return error;
+  if (error.code === "deadline") {
+    const message = `the control plane at ${address} did not answer within ${timeoutMs / 1000} s`;
+    return new AshlarError("unavailable", message, { cause: error });
+  }
+  if (error.code !== "unavailable") return error;
+  return new AshlarError("unavailable", `could not reach the control plane at ${address}: ${error.message}`, {
+    cause: error,
+  });
+}
+
+/** Only a control plane that was reached says more than a status. */
+function answered({ cause }: AshlarError): boolean {
+  const metadata = cause instanceof Error && "metadata" in cause ? cause.metadata : undefined;
+  if (typeof metadata !== "object" || metadata === null || !("get" in metadata)) return false;
+  const { get } = metadata;
+  if (typeof get !== "function") return false;
+  const details: unknown = get.call(metadata, "grpc-status-details-bin");
+  return Array.isArray(details) && details.length > 0;
+}

@@ -1,0 +1,118 @@
+import type { Command } from "commander";
+import { AshlarError } from "../../core/errors.js";
+import { type ActivationFlags, activateRevision } from "../activate-revision.js";
+import { type Cli, show } from "../cli.js";
+import type { AdminClient, PolicyFile } from "../client.js";
+import { renderAccess, renderObjects } from "../differences.js";
+import { type FindingJson, findingToJson, renderFinding } from "../findings.js";
+import { outputOption, parseParent, parsePercent, timeoutOption, withExample } from "../options.js";
+import { counted, type OutputFormat } from "../output.js";
+import { readPolicyFiles } from "../policy-files.js";
+import { refuseStages, stagesOption } from "../stages.js";
+
+interface Flags extends ActivationFlags {
+  readonly file: readonly string[];
+  readonly message?: string;
+  readonly parent?: number;
+  readonly dryRun?: boolean;
+  readonly activate: boolean;
+  readonly stages?: string;
+  readonly output: OutputFormat;
+}
+
+/** `ashlar apply`: publish, activate, and wait if asked to. */
+export function addApplyCommand(program: Command, cli: Cli): void {
+  const command = program
+    .command("apply")
+    .description("Publish policy files as the next revision and activate it. The files are the whole desired state.")
+    .requiredOption("-f, --file <path...>", 'files or folders of *.yaml, *.yml and *.json; "-" is stdin')
+    .option("-m, --message <text>", "why, for the log")
+    .option("--parent <revision>", "fail unless this is the newest revision", parseParent)
+    .option("--dry-run", "only say what it would do; store nothing")
+    .option("--no-activate", "publish only")
+    .option("--wait", "wait until every live proxy evaluates it")
+    .option("--force", "activate although proxies have not prepared it")
+    .option("--threshold <percent>", "the share of live proxies that has to be prepared", parsePercent)
+    .addOption(stagesOption())
+    .addOption(timeoutOption("how long to wait for proxies to prepare, and to switch"))
+    .addOption(outputOption())
+    .action(async (flags: Flags, self: Command) => {
+      refuseStages(flags.stages);
+      const files = await readPolicyFiles(flags.file, () => cli.readStdin());
+      await cli.withAdmin(self, (admin) =>
+        flags.dryRun ? dryRun(cli, admin, files, flags) : apply(cli, admin, files, flags),
+      );
+    });
+  withExample(command, 'ashlar apply -f policy/ -m "checkout may refund" --wait', "ashlar apply -f policy/ --dry-run");
+}
+
+async function apply(cli: Cli, admin: AdminClient, files: readonly PolicyFile[], flags: Flags): Promise<void> {
+  const { message = "", parent, output } = flags;
+  const published = await admin.publish({ files: [...files], message, parent });
+  const findings = noteFindings(cli, published.findings.map(findingToJson));
+  const { revision, created } = published;
+  if (revision === undefined) {
+    const { epoch, headRevision } = await admin.status();
+    show(cli, output, { created: false, revision: headRevision, epoch, findings }, "Nothing was published.");
+    throw refused(findings, "nothing was published");
+  }
+  const { number } = revision;
+  const what = created ? `Revision ${number} is published` : `Revision ${number} says the same already`;
+  if (!flags.activate) {
+    const { epoch } = await admin.status();
+    show(
+      cli,
+      output,
+      { created, revision: number, epoch, findings, digest: revision.digest },
+      `${what}. Not activated.`,
+    );
+    return;
+  }
+  try {
+    const { failure, ...done } = await activateRevision({ admin, clock: cli.clock }, number, message, flags);
+    const json = { created, ...done, findings, digest: revision.digest };
+    show(cli, output, json, `${what}. ${renderActivated(done, flags)}`);
+    if (failure !== undefined) throw failure;
+  } catch (error) {
+    if (created) cli.note(`ashlar: revision ${number} was published, see \`ashlar log\``);
+    throw error;
+  }
+}
+
+async function dryRun(cli: Cli, admin: AdminClient, files: readonly PolicyFile[], flags: Flags): Promise<void> {
+  const { snapshot, wouldCreate, objects, access, findings: found } = await admin.validate(files);
+  const findings = noteFindings(cli, found.map(findingToJson));
+  const { epoch, headRevision } = await admin.status();
+  const json = { created: false, wouldCreate, revision: headRevision, epoch, findings, snapshot };
+  const isWrong = hasError(findings);
+  const verdict = wouldCreate
+    ? `It would make revision ${headRevision + 1}. Nothing was stored.`
+    : `It says what revision ${headRevision} says already. Nothing was stored.`;
+  const text = [...renderObjects(objects), ...renderAccess(access), isWrong ? "Nothing was stored." : verdict];
+  show(cli, flags.output, { ...json, objects, access }, text.join("\n"));
+  if (isWrong) throw refused(findings, "it would be refused");
+}
+
+function noteFindings(cli: Cli, findings: readonly FindingJson[]): readonly FindingJson[] {
+  for (const finding of findings) cli.note(renderFinding(finding));
+  return findings;
+}
+
+function hasError(findings: readonly FindingJson[]): boolean {
+  return findings.some(({ severity }) => severity === "error");
+}
+
+function refused(findings: readonly FindingJson[], outcome: string): AshlarError {
+  const errors = findings.filter(({ severity }) => severity === "error").length;
+  return new AshlarError("invalid_policy", `${outcome}: ${counted(errors, "error")} in the policy files`);
+}
+
+function renderActivated(
+  { epoch, activated, tookMs }: { readonly epoch: number; readonly activated: boolean; readonly tookMs: number },
+  { wait }: ActivationFlags,
+): string {
+  if (!activated) return `It is active at epoch ${epoch}.`;
+  return wait
+    ? `Epoch ${epoch}, in force everywhere after ${tookMs} ms.`
+    : `Active at epoch ${epoch} after ${tookMs} ms.`;
+}

@@ -1,0 +1,49 @@
+import type { Command } from "commander";
+import { AshlarError } from "../../core/errors.js";
+import { type Cli, show } from "../cli.js";
+import { collect, outputOption, parseNumber, withExample } from "../options.js";
+import { type OutputFormat, plain } from "../output.js";
+
+interface Flags {
+  readonly header?: readonly string[];
+  readonly claim?: readonly string[];
+  readonly revision?: number;
+  readonly output: OutputFormat;
+}
+
+/** `ashlar can CALLER SERVICE/METHOD`: exit 0 whatever the verdict. */
+export function addCanCommand(program: Command, cli: Cli): void {
+  const command = program
+    .command("can")
+    .description("Say whether a caller may call a method, and by which rule of which revision.")
+    .argument("<caller>", "a service's name or a SPIFFE ID")
+    .argument("<service/method>", "for example payments/shop.Payments/Charge; the service ends at the first slash")
+    .option("--header <k=v>", "a request header; not supported yet", collect)
+    .option("--claim <k=v>", "a claim of a token; not supported yet", collect)
+    .option("--revision <number>", "under this revision; default: the active one", parseNumber)
+    .addOption(outputOption())
+    .action(async (caller: string, target: string, flags: Flags, self: Command) => {
+      if (flags.header !== undefined || flags.claim !== undefined) {
+        const why = "policy has no conditions on headers or claims yet";
+        throw new AshlarError("not_supported", `--header and --claim are not supported yet: ${why}`);
+      }
+      const { service, method } = splitTarget(target);
+      const { allowed, rule, revision, epoch, reason } = await cli.withAdmin(self, (admin) =>
+        admin.checkAccess({ caller, service, method, revision: flags.revision ?? 0 }),
+      );
+      const text = `${allowed ? "allowed" : "denied"} by ${rule}, revision ${revision}${epoch === 0 ? "" : `, epoch ${epoch}`}`;
+      const why = reason === "" ? "" : `\n${plain(reason)}`;
+      show(cli, flags.output, { allowed, rule, revision, epoch, reason }, `${text}${why}`);
+    });
+  withExample(command, "ashlar can checkout payments/shop.Payments/Charge");
+}
+
+function splitTarget(target: string): { readonly service: string; readonly method: string } {
+  const slash = target.indexOf("/");
+  const [service, method] = [target.slice(0, Math.max(0, slash)), target.slice(slash + 1)];
+  if (service === "" || method === "") {
+    const example = "for example payments/shop.Payments/Charge";
+    throw new AshlarError("invalid_argument", `expected SERVICE/METHOD, ${example}, got ${JSON.stringify(target)}`);
+  }
+  return { service, method };
+}

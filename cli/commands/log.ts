@@ -1,0 +1,51 @@
+import type { Command } from "commander";
+import { type Cli, show } from "../cli.js";
+import type { AdminClient, RevisionInfo } from "../client.js";
+import { outputOption, parseNumber, withExample } from "../options.js";
+import { type OutputFormat, plain, renderTable, renderTime, shortDigest } from "../output.js";
+
+const limitDefault = 10_000;
+const pageMax = 1000;
+
+/** `ashlar log`: revisions, newest first. */
+export function addLogCommand(program: Command, cli: Cli): void {
+  const command = program
+    .command("log")
+    .description("List revisions, newest first; * marks the active one.")
+    .option("--limit <number>", "at most so many", parseNumber, limitDefault)
+    .addOption(outputOption())
+    .action(async ({ limit, output }: { limit: number; output: OutputFormat }, self: Command) => {
+      const revisions = await cli.withAdmin(self, (admin) => readRevisions(admin, limit));
+      show(cli, output, revisions.map(revisionToJson), renderLog(revisions));
+    });
+  withExample(command, "ashlar log --limit 10");
+}
+
+async function readRevisions(admin: AdminClient, limit: number): Promise<readonly RevisionInfo[]> {
+  const found: RevisionInfo[] = [];
+  while (found.length < limit) {
+    const before = found.at(-1)?.number ?? 0;
+    const pageSize = Math.min(pageMax, limit - found.length);
+    const { revisions } = await admin.revisions({ limit: pageSize, before });
+    found.push(...revisions);
+    if (revisions.length < pageSize || found.at(-1)?.number === 1) break;
+  }
+  return found.slice(0, limit);
+}
+
+export function revisionToJson(revision: RevisionInfo) {
+  const { number, digest, parent, snapshot, author, message, timeMs, active, changedUnits } = revision;
+  return { number, digest, parent, author, message, time: renderTime(timeMs), active, snapshot, changedUnits };
+}
+
+function renderLog(revisions: readonly RevisionInfo[]): string {
+  if (revisions.length === 0) return "There is no revision yet.";
+  const rows = revisions.map(({ number, active, digest, timeMs, author, message }) => [
+    `${number}${active ? " *" : ""}`,
+    shortDigest(digest),
+    renderTime(timeMs),
+    author,
+    plain(message),
+  ]);
+  return renderTable(["REVISION", "DIGEST", "TIME", "AUTHOR", "MESSAGE"], rows);
+}

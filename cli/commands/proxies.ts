@@ -1,0 +1,61 @@
+import type { Command } from "commander";
+import { type Cli, show } from "../cli.js";
+import type { ProxyInfo } from "../client.js";
+import { outputOption, withExample } from "../options.js";
+import { type OutputFormat, renderTable, renderTime, shortDigest, yesOrNo } from "../output.js";
+
+/** `ashlar proxies`: each proxy with what it says of itself. */
+export function addProxiesCommand(program: Command, cli: Cli): void {
+  const command = program
+    .command("proxies")
+    .description("List proxies: what each evaluates, how fast it switched, when its certificate expires.")
+    .addOption(outputOption())
+    .action(async ({ output }: { output: OutputFormat }, self: Command) => {
+      const proxies = await cli.withAdmin(self, (admin) => admin.proxies());
+      show(cli, output, proxies.map(proxyToJson), renderProxies(proxies));
+    });
+  withExample(command, "ashlar proxies");
+}
+
+function proxyToJson(proxy: ProxyInfo) {
+  const { id, service, version, epoch, revision, digest, lagMs, seenEpoch, live, active, serving } = proxy;
+  return {
+    id,
+    service,
+    version,
+    epoch,
+    revision,
+    digest,
+    lagMs,
+    certificateExpires: renderTime(proxy.certificateExpiresMs),
+    seenEpoch,
+    live,
+    active,
+    serving,
+    prepared: proxy.prepared,
+    ...(proxy.rejectedReason === ""
+      ? {}
+      : { rejected: { revision: proxy.rejectedRevision, reason: proxy.rejectedReason } }),
+    bypassable: proxy.bypassable,
+    lastSeen: renderTime(proxy.lastSeenMs),
+    freshnessAgeMs: proxy.freshnessAgeMs,
+  };
+}
+
+function renderProxies(proxies: readonly ProxyInfo[]): string {
+  if (proxies.length === 0) return "No proxy has joined yet.";
+  const rows = proxies.map((proxy) => [
+    proxy.id,
+    proxy.service,
+    proxy.version,
+    yesOrNo(proxy.live),
+    yesOrNo(proxy.serving),
+    proxy.seenEpoch > proxy.epoch ? `${proxy.epoch} (seen ${proxy.seenEpoch})` : String(proxy.epoch),
+    String(proxy.revision),
+    proxy.digest === "" ? "-" : shortDigest(proxy.digest),
+    String(proxy.lagMs),
+    renderTime(proxy.certificateExpiresMs),
+  ]);
+  const headings = ["ID", "SERVICE", "VERSION", "LIVE", "SERVING", "EPOCH", "REVISION", "DIGEST", "LAG MS"];
+  return renderTable([...headings, "CERTIFICATE EXPIRES"], rows);
+}

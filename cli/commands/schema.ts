@@ -1,0 +1,14 @@
+import type { Command } from "commander";
+import { policySchema } from "../../core/snapshot/schema.js";
+import type { Cli } from "../cli.js";
+import { withExample } from "../options.js";
+import { renderJson } from "../output.js";
+
+/** `ashlar schema`: asks nobody, so that editors can be set up without a mesh. */
+export function addSchemaCommand(program: Command, cli: Cli): void {
+  const command = program
+    .command("schema")
+    .description("Print the JSON Schema of policy files, for editors.")
+    .action(() => cli.print(renderJson(policySchema())));
+  withExample(command, "ashlar schema > policy.schema.json");
+}

@@ -1,0 +1,49 @@
+import type { Command } from "commander";
+import { type Cli, show } from "../cli.js";
+import type { ServiceInfo } from "../client.js";
+import { outputOption, withExample } from "../options.js";
+import { type OutputFormat, renderTable, yesOrNo } from "../output.js";
+
+/** `ashlar services`: services with their instances. */
+export function addServicesCommand(program: Command, cli: Cli): void {
+  const command = program
+    .command("services")
+    .description("List services with their instances, versions and addresses.")
+    .addOption(outputOption())
+    .action(async ({ output }: { output: OutputFormat }, self: Command) => {
+      const services = await cli.withAdmin(self, (admin) => admin.services());
+      show(cli, output, services.map(serviceToJson), renderServices(services));
+    });
+  withExample(command, "ashlar services");
+}
+
+function serviceToJson({ name, endpoints, inPolicy }: ServiceInfo) {
+  return {
+    name,
+    endpoints: endpoints.map(({ instance, version, address, healthy, proxyId }) => ({
+      instance,
+      version,
+      address,
+      healthy,
+      proxyId,
+    })),
+    inPolicy,
+  };
+}
+
+function renderServices(services: readonly ServiceInfo[]): string {
+  if (services.length === 0) return "No service yet.";
+  const rows = services.flatMap(({ name, endpoints, inPolicy }) =>
+    endpoints.length === 0
+      ? [[name, yesOrNo(inPolicy), "-", "-", "-", "-"]]
+      : endpoints.map(({ instance, version, address, healthy }) => [
+          name,
+          yesOrNo(inPolicy),
+          instance,
+          version,
+          address,
+          yesOrNo(healthy),
+        ]),
+  );
+  return renderTable(["SERVICE", "IN POLICY", "INSTANCE", "VERSION", "ADDRESS", "HEALTHY"], rows);
+}

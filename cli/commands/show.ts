@@ -1,0 +1,19 @@
+import { type Command, Option } from "commander";
+import { type Cli, show } from "../cli.js";
+import { parseNumber, withExample } from "../options.js";
+import { revisionToJson } from "./log.js";
+
+/** `ashlar show [REV]`: a revision's policy as files that `apply` would take. */
+export function addShowCommand(program: Command, cli: Cli): void {
+  const command = program
+    .command("show")
+    .description("Print a revision's policy; by default the active one's.")
+    .argument("[revision]", "its number", parseNumber)
+    .addOption(new Option("-o, --output <format>", "what to print on stdout").choices(["yaml", "json"]).default("yaml"))
+    .action(async (number: number | undefined, { output }: { output: "yaml" | "json" }, self: Command) => {
+      const { revision, yaml } = await cli.withAdmin(self, (admin) => admin.revision(number ?? 0));
+      const json = { ...(revision === undefined ? {} : revisionToJson(revision)), yaml };
+      show(cli, output === "json" ? "json" : "table", json, yaml.trimEnd());
+    });
+  withExample(command, "ashlar show 3 > policy.yaml");
+}

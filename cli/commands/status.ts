@@ -1,0 +1,85 @@
+import type { Command } from "commander";
+import { type Cli, show } from "../cli.js";
+import type { GetStatusResponse, ProxyInfo } from "../client.js";
+import { outputOption, withExample } from "../options.js";
+import { type OutputFormat, plain, renderPairs, renderTime, yesOrNo } from "../output.js";
+
+/** Certificates live a day and are renewed every hour: one with less left has not been renewed for long. */
+const expiringMs = 6 * 3_600_000;
+
+/** `ashlar status`: the mesh in a few lines. */
+export function addStatusCommand(program: Command, cli: Cli): void {
+  const command = program
+    .command("status")
+    .description("Show the mesh: epoch, revision, how many proxies are where, and what is wrong.")
+    .addOption(outputOption())
+    .action(async ({ output }: { output: OutputFormat }, self: Command) => {
+      const [status, proxies] = await cli.withAdmin(self, (admin) => Promise.all([admin.status(), admin.proxies()]));
+      const live = proxies.filter((proxy) => proxy.live);
+      const nowMs = cli.clock.nowMs();
+      const expiring = live.filter((proxy) => proxy.certificateExpiresMs - nowMs < expiringMs);
+      const rejecting = live.filter((proxy) => proxy.rejectedReason !== "");
+      show(cli, output, statusToJson(status, expiring, rejecting), renderStatus(status, expiring, rejecting));
+    });
+  withExample(command, "ashlar status -o json");
+}
+
+function statusToJson(status: GetStatusResponse, expiring: readonly ProxyInfo[], rejecting: readonly ProxyInfo[]) {
+  const { mesh, epoch, revision, headRevision, total, prepared, active, behind, rejected } = status;
+  return {
+    mesh,
+    epoch,
+    revision,
+    headRevision,
+    proxies: { total, prepared, active, behind, rejected },
+    healthy: status.healthy,
+    problems: status.problems,
+    bypassable: status.bypassable,
+    rejecting: rejecting.map(({ id, service, rejectedRevision, rejectedReason }) => ({
+      id,
+      service,
+      revision: rejectedRevision,
+      reason: rejectedReason,
+    })),
+    expiring: expiring.map(({ id, service, certificateExpiresMs }) => ({
+      id,
+      service,
+      expires: renderTime(certificateExpiresMs),
+    })),
+    trustSequence: status.trustSequence,
+  };
+}
+
+function renderStatus(
+  status: GetStatusResponse,
+  expiring: readonly ProxyInfo[],
+  rejecting: readonly ProxyInfo[],
+): string {
+  const { total, prepared, active, behind, rejected } = status;
+  const newest = status.headRevision === status.revision ? "the newest" : `newest is ${status.headRevision}`;
+  const revision =
+    status.revision === 0 ? `none active, newest is ${status.headRevision}` : `${status.revision}, ${newest}`;
+  return renderPairs([
+    ["mesh", status.mesh],
+    ["epoch", status.epoch === 0 ? "none yet" : String(status.epoch)],
+    ["revision", status.headRevision === 0 ? "none yet" : revision],
+    ["proxies", `${total} live: ${prepared} prepared, ${active} active, ${behind} behind, ${rejected} rejecting`],
+    ["healthy", yesOrNo(status.healthy)],
+    ...status.problems.map((problem) => ["problem", plain(problem)] as const),
+    ...rejecting.map(
+      (proxy) =>
+        [
+          "rejecting",
+          plain(`${proxy.id} (${proxy.service}) revision ${proxy.rejectedRevision}: ${proxy.rejectedReason}`),
+        ] as const,
+    ),
+    ...expiring.map(
+      (proxy) =>
+        [
+          "expiring",
+          `${proxy.id} (${proxy.service}) certificate at ${renderTime(proxy.certificateExpiresMs)}`,
+        ] as const,
+    ),
+    ...status.bypassable.map((way) => ["bypassable", plain(way)] as const),
+  ]);
+}

@@ -1,0 +1,31 @@
+import type { Command } from "commander";
+import { type Cli, show } from "../cli.js";
+import { outputOption, parseDuration, parseLabel, parseNumber, withExample } from "../options.js";
+import { type OutputFormat, renderTime } from "../output.js";
+
+interface Flags {
+  readonly service: string;
+  readonly version: string;
+  readonly ttl?: number;
+  readonly uses: number;
+  readonly output: OutputFormat;
+}
+
+/** `ashlar token`: the token alone on stdout, so that it can be piped into a file. */
+export function addTokenCommand(program: Command, cli: Cli): void {
+  const command = program
+    .command("token")
+    .description("Make a token that lets a proxy join as a service. The service and version are law.")
+    .requiredOption("--service <name>", "the service the proxy will be", parseLabel)
+    .option("--version <version>", "its version", parseLabel, "v1")
+    .option("--ttl <duration>", "how long the token is good for (default: 10m)", parseDuration)
+    .option("--uses <number>", "how many proxies may use it", parseNumber, 1)
+    .addOption(outputOption())
+    .action(async ({ service, version, ttl = 600_000, uses, output }: Flags, self: Command) => {
+      const { token, expiresMs } = await cli.withAdmin(self, (admin) =>
+        admin.createJoinToken({ service, version, ttlMs: ttl, uses }),
+      );
+      show(cli, output, { token, service, version, expires: renderTime(expiresMs) }, token);
+    });
+  withExample(command, "ashlar token --service payments --version v1 > payments.token");
+}

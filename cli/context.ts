@@ -1,0 +1,79 @@
+/** The operator's context: where the control plane is and the certificate that proves who the operator is. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { AshlarError, messageOf } from "../core/errors.js";
+import { parseHostPort } from "../runtime/config.js";
+
+export interface AdminContext {
+  /** The file it was read from, for messages. */
+  readonly path: string;
+  /** "HOST:PORT" of the admin listener. */
+  readonly admin: string;
+  /** PEM. */
+  readonly ca: string;
+  /** PEM, leaf first. */
+  readonly certificate: string;
+  /** PEM. */
+  readonly key: string;
+}
+
+/** Where the context is unless --context or ASHLAR_CONTEXT says otherwise. */
+export function defaultContextPath(env: Readonly<Record<string, string | undefined>>, home: string): string {
+  const configured = env.XDG_CONFIG_HOME;
+  // relative paths are invalid and ignored (XDG Base Directory Specification)
+  const folder = configured?.startsWith("/") ? configured : join(home, ".config");
+  return join(folder, "ashlar", "admin.json");
+}
+
+/** Reads a context file; fails with `invalid_argument` and what to do about it. */
+export function readContext(path: string): AdminContext {
+  const content = parseJson(path, readText(path));
+  const field = (name: string): string => {
+    const value = content[name];
+    if (typeof value === "string" && value !== "") return value;
+    throw broken(path, `"${name}" is missing`);
+  };
+  const context = {
+    path,
+    admin: field("admin"),
+    ca: field("ca"),
+    certificate: field("certificate"),
+    key: field("key"),
+  };
+  if (parseHostPort(context.admin) === undefined) {
+    throw broken(path, `"admin" has to be HOST:PORT, it is ${JSON.stringify(context.admin)}`);
+  }
+  for (const name of ["ca", "certificate", "key"] as const) {
+    if (!context[name].includes("-----BEGIN ")) throw broken(path, `"${name}" is not PEM`);
+  }
+  return context;
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (cause) {
+    const why = isMissing(cause) ? `no context at ${path}` : `cannot read the context ${path}: ${messageOf(cause)}`;
+    const remedy = "give --context FILE, or set ASHLAR_CONTEXT, to the admin.json that `ashlar up` wrote";
+    throw new AshlarError("invalid_argument", `${why}: ${remedy}`, { cause });
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return typeof error === "object" && error !== null && "code" in error && error.code === "ENOENT";
+}
+
+function parseJson(path: string, text: string): Readonly<Record<string, unknown>> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw broken(path, "it is not JSON"); // the parser's message would quote the file, and the file holds a key
+  }
+  if (typeof value !== "object" || value === null) throw broken(path, "it is not a JSON object");
+  return value as Readonly<Record<string, unknown>>;
+}
+
+function broken(path: string, why: string): AshlarError {
+  return new AshlarError("invalid_argument", `the context ${path} is no admin.json of \`ashlar up\`: ${why}`);
+}

@@ -1,0 +1,50 @@
+#!/usr/bin/env node
+import { readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { text } from "node:stream/consumers";
+import { messageOf } from "../core/errors.js";
+import { systemClock } from "../runtime/clock.js";
+import { defaultContextPath } from "./context.js";
+import { type ProcessName, runCli } from "./program.js";
+
+type Main = (argv: readonly string[], env: NodeJS.ProcessEnv) => Promise<number>;
+
+const folderOf = { up: "control-plane", proxy: "data-plane" } as const satisfies Record<ProcessName, string>;
+
+/** The other folder's main, by a computed address: the parts do not know each other when they are compiled. */
+async function runProcess(name: ProcessName, argv: readonly string[]): Promise<number> {
+  // it has its own way to end after a fault: an orderly one
+  process.off("uncaughtException", end);
+  process.off("unhandledRejection", end);
+  const address = new URL(`../${folderOf[name]}/main.js`, import.meta.url).href;
+  const { main }: { main: Main } = await import(address);
+  return main(argv, process.env);
+}
+
+function readVersion(): string {
+  const manifest: { version: string } = JSON.parse(
+    readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
+  );
+  return manifest.version;
+}
+
+function end(error: unknown): void {
+  process.stderr.write(`ashlar: unexpected: ${messageOf(error)}\n`);
+  process.exit(1);
+}
+
+process.on("uncaughtException", end);
+process.on("unhandledRejection", end);
+process.stdout.on("error", () => process.exit(0)); // the reader of a pipe has gone: nothing is left to say
+
+const code = await runCli(process.argv.slice(2), {
+  clock: systemClock,
+  version: readVersion(),
+  contextPath: process.env.ASHLAR_CONTEXT || defaultContextPath(process.env, homedir()),
+  writeOut: (chunk) => process.stdout.write(chunk),
+  writeError: (chunk) => process.stderr.write(chunk),
+  readStdin: () => text(process.stdin),
+  runProcess,
+});
+// what was written to a pipe has to be out before the process ends
+process.stdout.write("", () => process.stderr.write("", () => process.exit(code)));

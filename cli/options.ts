@@ -1,0 +1,61 @@
+/** Options that several commands share, and parsers that say what was expected. */
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { isLabel } from "../core/identity.js";
+import { parseDurationMs } from "../runtime/config.js";
+
+const durationMsMax = 7 * 86_400_000;
+
+/** A duration from 1 ms to 7 days, in milliseconds. */
+export function parseDuration(text: string): number {
+  const ms = parseDurationMs(text);
+  if (ms === undefined || ms < 1 || ms > durationMsMax) {
+    throw new InvalidArgumentError("Expected a duration such as 500ms, 10s or 5m, at most 7d.");
+  }
+  return ms;
+}
+
+/** A revision or epoch: a whole number from 1. */
+export function parseNumber(text: string): number {
+  if (!/^[1-9]\d{0,14}$/.test(text)) throw new InvalidArgumentError("Expected a whole number from 1.");
+  return Number(text);
+}
+
+/** The number of a log's head, 0 while it is empty. */
+export function parseParent(text: string): number {
+  return text === "0" ? 0 : parseNumber(text);
+}
+
+/** "90%" or "90". */
+export function parsePercent(text: string): number {
+  const percent = /^(\d{1,3})%?$/.exec(text)?.[1];
+  const value = Number(percent);
+  if (percent === undefined || value < 1 || value > 100) {
+    throw new InvalidArgumentError("Expected a share from 1% to 100%.");
+  }
+  return value;
+}
+
+/** A service's or version's name. */
+export function parseLabel(text: string): string {
+  if (!isLabel(text)) throw new InvalidArgumentError('Expected 1 to 63 of a-z, 0-9 and "-", not at either end.');
+  return text;
+}
+
+export function collect(value: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), value];
+}
+
+/** -o table|json. */
+export function outputOption(): Option {
+  return new Option("-o, --output <format>", "what to print on stdout").choices(["table", "json"]).default("table");
+}
+
+export function timeoutOption(what: string): Option {
+  return new Option("--timeout <duration>", what).argParser(parseDuration).default(30_000, "30s");
+}
+
+/** Ends a command's help with an example. */
+export function withExample(command: Command, ...lines: readonly string[]): Command {
+  const heading = lines.length === 1 ? "Example" : "Examples";
+  return command.addHelpText("after", `\n${heading}:\n${lines.map((line) => `  $ ${line}`).join("\n")}`);
+}

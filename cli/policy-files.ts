@@ -1,0 +1,80 @@
+/** Policy files from files, folders and stdin. */
+import { readdir, readFile, stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { AshlarError, messageOf } from "../core/errors.js";
+import type { PolicyFile } from "./client.js";
+
+const filesMax = 10_000;
+const bytesMax = 12 * 1024 * 1024;
+
+/**
+ * Reads every policy file that `paths` mean: a file whatever its name, a folder's *.yaml, *.yml and
+ * *.json with its folders' (hidden ones left out), "-" stdin. A file that is named twice is read once.
+ * Fails with `invalid_argument` if there is none.
+ */
+export async function readPolicyFiles(
+  paths: readonly string[],
+  readStdin: () => Promise<string>,
+): Promise<readonly PolicyFile[]> {
+  const names = new Map<string, string>();
+  for (const path of paths) {
+    for (const name of await listFiles(path)) names.set(name === "-" ? name : resolve(name), name);
+  }
+  if (names.size > filesMax) throw tooMuch(`${names.size} files, at most ${filesMax} are read`);
+  const files: PolicyFile[] = [];
+  let bytes = 0;
+  for (const name of names.values()) {
+    const content = name === "-" ? await readStdin() : await readText(name);
+    bytes += Buffer.byteLength(content);
+    if (bytes > bytesMax) throw tooMuch(`more than ${bytesMax} bytes`);
+    files.push({ name: name === "-" ? "stdin" : name, content });
+  }
+  return files;
+}
+
+async function listFiles(path: string): Promise<readonly string[]> {
+  if (path === "-") return [path];
+  const isFolder = await stat(path).then(
+    (found) => found.isDirectory(),
+    (cause) => {
+      throw unreadable(path, cause);
+    },
+  );
+  if (!isFolder) return [path];
+  const found: string[] = [];
+  await listFolder(path, found);
+  if (found.length === 0) throw new AshlarError("invalid_argument", `no *.yaml, *.yml or *.json below ${path}`);
+  return found;
+}
+
+async function listFolder(folder: string, found: string[]): Promise<void> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch((cause) => {
+    throw unreadable(folder, cause);
+  });
+  for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    if (entry.name.startsWith(".")) continue;
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) await listFolder(path, found);
+    else if (/\.(ya?ml|json)$/.test(entry.name)) found.push(path);
+    if (found.length > filesMax) throw tooMuch(`more than ${filesMax} files below ${folder}`);
+  }
+}
+
+async function readText(path: string): Promise<string> {
+  const bytes = await readFile(path).catch((cause) => {
+    throw unreadable(path, cause);
+  });
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new AshlarError("invalid_argument", `${path} is not UTF-8 text`, { cause });
+  }
+}
+
+function unreadable(path: string, cause: unknown): AshlarError {
+  return new AshlarError("invalid_argument", `cannot read ${path}: ${messageOf(cause)}`, { cause });
+}
+
+function tooMuch(what: string): AshlarError {
+  return new AshlarError("invalid_argument", `too much policy: ${what}`);
+}

@@ -1,0 +1,153 @@
+/** The command line: which commands there are, and what an error means for the exit code. */
+import { Command, CommanderError } from "commander";
+import { AshlarError, isAshlarError, messageOf } from "../core/errors.js";
+import type { Clock } from "../runtime/clock.js";
+import type { Cli } from "./cli.js";
+import { type AdminClient, openAdminClient } from "./client.js";
+import { addActivateCommand } from "./commands/activate.js";
+import { addApplyCommand } from "./commands/apply.js";
+import { addAuditCommand } from "./commands/audit.js";
+import { addCanCommand } from "./commands/can.js";
+import { addDiffCommand } from "./commands/diff.js";
+import { addLogCommand } from "./commands/log.js";
+import { addProxiesCommand } from "./commands/proxies.js";
+import { addRollbackCommand } from "./commands/rollback.js";
+import { addSchemaCommand } from "./commands/schema.js";
+import { addServicesCommand } from "./commands/services.js";
+import { addShowCommand } from "./commands/show.js";
+import { addStatusCommand } from "./commands/status.js";
+import { addTokenCommand } from "./commands/token.js";
+import { addWaitCommand } from "./commands/wait.js";
+import { type AdminContext, readContext } from "./context.js";
+import { withExample } from "./options.js";
+
+/** 0 done · 1 refused or failed · 2 wrong use · 3 could not reach. */
+export type ExitCode = 0 | 1 | 2 | 3;
+
+/** What starts in this very process, so that one process id is the thing to stop. */
+export type ProcessName = "up" | "proxy";
+
+export interface CliDeps {
+  readonly clock: Clock;
+  readonly version: string;
+  /** Where the context is unless --context says otherwise. */
+  readonly contextPath: string;
+  writeOut(text: string): void;
+  writeError(text: string): void;
+  readStdin(): Promise<string>;
+  /** Runs a control plane or proxy to its end; resolves with its exit code. */
+  runProcess(name: ProcessName, argv: readonly string[]): Promise<number>;
+  /** Default: mutual TLS to the context's address. */
+  readonly openAdmin?: (context: AdminContext) => AdminClient;
+}
+
+const processes: ReadonlyMap<string, ProcessName> = new Map([
+  ["up", "up"],
+  ["proxy", "proxy"],
+]);
+
+/** Runs one command line (without node and script) and says with which code the process should end. Never fails. */
+export async function runCli(argv: readonly string[], deps: CliDeps): Promise<number> {
+  try {
+    const [first = "", second = ""] = argv;
+    const asked = first === "help" ? processes.get(second) : undefined;
+    if (asked !== undefined) return await deps.runProcess(asked, ["--help"]);
+    if (first === "--version") {
+      deps.writeOut(`${deps.version}\n`);
+      return 0;
+    }
+    const process = processes.get(first);
+    if (process !== undefined) return await deps.runProcess(process, argv.slice(1));
+    await createProgram(deps).parseAsync([...argv], { from: "user" });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // commander has said what is wrong
+    deps.writeError(`ashlar: ${isAshlarError(error) ? error.message : `unexpected: ${messageOf(error)}`}\n`);
+    return exitCodeOf(error);
+  }
+}
+
+/** The exit code that an error means. */
+export function exitCodeOf(error: unknown): ExitCode {
+  if (!isAshlarError(error)) return 1;
+  if (error.code === "invalid_argument") return 2;
+  return error.code === "unavailable" ? 3 : 1;
+}
+
+/** The commander program with every command; parsing fails with CommanderError and never ends the process. */
+export function createProgram(deps: CliDeps): Command {
+  const program = new Command("ashlar")
+    .description("Ashlar, an immutable service mesh for gRPC.")
+    .option("--context <file>", "the operator's context (default: ASHLAR_CONTEXT, then the configuration folder)")
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({
+      writeOut: (text) => deps.writeOut(text),
+      writeErr: (text) => deps.writeError(text),
+      getOutHelpWidth: () => 100,
+      getErrHelpWidth: () => 100,
+      outputError: (text, write) => write(text.replace(/^error: /, "ashlar: ")),
+    })
+    .showHelpAfterError("See --help for what can be given.")
+    .exitOverride();
+  // no option of commander's: `token --version` is another thing
+  program.addHelpText("after", "\n`ashlar --version` prints the version.");
+  withExample(program, "ashlar up --data ./mesh", "ashlar --context ./mesh/admin.json status");
+  addProcessCommands(program);
+  const cli = createCli(deps);
+  for (const add of adders) add(program, cli);
+  return program;
+}
+
+const adders: readonly ((program: Command, cli: Cli) => void)[] = [
+  addTokenCommand,
+  addApplyCommand,
+  addDiffCommand,
+  addLogCommand,
+  addShowCommand,
+  addActivateCommand,
+  addRollbackCommand,
+  addWaitCommand,
+  addStatusCommand,
+  addServicesCommand,
+  addProxiesCommand,
+  addCanCommand,
+  addAuditCommand,
+  addSchemaCommand,
+];
+
+/** Listed for the help; `up` and `proxy` are taken before commander sees them. */
+function addProcessCommands(program: Command): void {
+  program.command("up").description("Start NATS and a control plane; see `ashlar up --help`.");
+  program.command("proxy").description("Start a proxy beside a service; see `ashlar proxy --help`.");
+  const gateway = program
+    .command("gateway")
+    .description("Start a proxy at the edge; not supported yet.")
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .action(() => {
+      throw new AshlarError(
+        "not_supported",
+        "gateway is not supported yet: `ashlar proxy` serves callers inside the mesh",
+      );
+    });
+  withExample(gateway, "ashlar proxy --help");
+}
+
+function createCli(deps: CliDeps): Cli {
+  const open = deps.openAdmin ?? openAdminClient;
+  return {
+    clock: deps.clock,
+    readStdin: () => deps.readStdin(),
+    print: (text) => deps.writeOut(`${text}\n`),
+    note: (text) => deps.writeError(`${text}\n`),
+    withAdmin: async (command, work) => {
+      const { context }: { context?: string } = command.optsWithGlobals();
+      const admin = open(readContext(context ?? deps.contextPath));
+      try {
+        return await work(admin);
+      } finally {
+        admin.close();
+      }
+    },
+  };
+}

@@ -1,0 +1,173 @@
+/** What people read: help and tables, word for word. UPDATE_GOLDEN=1 rewrites the files. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import {
+  activationInfo,
+  digestOf,
+  type FakeAdmin,
+  proxyInfo,
+  revisionInfo,
+  startFakeAdmin,
+  statusInfo,
+  timeMs,
+} from "./fake-admin.js";
+
+const folder = resolve(import.meta.dirname, "../golden/cli");
+const isUpdate = process.env.UPDATE_GOLDEN === "1";
+
+let admin: FakeAdmin;
+beforeAll(async () => {
+  admin = await startFakeAdmin();
+});
+afterAll(() => admin.stop());
+
+function expectGolden(name: string, text: string): void {
+  const path = join(folder, name);
+  if (isUpdate) writeFileSync(path, text);
+  expect(text).toBe(readFileSync(path, "utf8"));
+}
+
+const commands = [
+  [],
+  ["token"],
+  ["apply"],
+  ["diff"],
+  ["log"],
+  ["show"],
+  ["activate"],
+  ["rollback"],
+  ["wait"],
+  ["status"],
+  ["services"],
+  ["proxies"],
+  ["can"],
+  ["audit"],
+  ["audit", "verify"],
+  ["schema"],
+  ["gateway"],
+];
+
+for (const command of commands) {
+  const name = ["ashlar", ...command].join(" ");
+  test(`${name} --help explains itself with an example`, async () => {
+    const { out } = await admin.run(...command, "--help");
+    expect(out).toMatch(/Examples?:\n {2}\$ ashlar/);
+    expectGolden(`help-${["ashlar", ...command].join("-")}.txt`, out);
+  });
+}
+
+test("tables read well", async () => {
+  const rejecting = proxyInfo("p-0002", {
+    service: "inventory",
+    version: "v2",
+    epoch: 3,
+    revision: 2,
+    digest: digestOf("2"),
+    rejectedRevision: 3,
+    rejectedReason: "unit payments: unknown field 9",
+    certificateExpiresMs: timeMs + 3_600_000,
+  });
+  const joining = { epoch: 0, revision: 0, digest: "", live: false, serving: false, seenEpoch: 0 };
+  admin.answers = {
+    getStatus: statusInfo({
+      headRevision: 4,
+      active: 1,
+      behind: 1,
+      rejected: 1,
+      healthy: false,
+      problems: ["1 proxy is behind: p-0002", "1 proxy rejects revision 3"],
+      bypassable: ["payments p-0001: app tcp 127.0.0.1:8080"],
+    }),
+    listProxies: { proxies: [proxyInfo("p-0001"), rejecting, proxyInfo("p-0003", joining)] },
+    listServices: {
+      services: [
+        {
+          name: "inventory",
+          inPolicy: true,
+          endpoints: [
+            { instance: "p-0002", version: "v2", address: "127.0.0.1:9102", healthy: true, proxyId: "p-0002" },
+            { instance: "second", version: "v1", address: "127.0.0.1:9103", healthy: false, proxyId: "p-0003" },
+          ],
+        },
+        { name: "payments", inPolicy: false, endpoints: [] },
+      ],
+    },
+    listRevisions: {
+      revisions: [revisionInfo(3), revisionInfo(2, { active: true }), revisionInfo(1, { message: "" })],
+    },
+    checkAccess: ({ caller }: { caller: string }) =>
+      caller === "checkout"
+        ? { allowed: true, rule: "checkout-charges/allow[0]", revision: 3, epoch: 4, reason: "checkout may call it." }
+        : { allowed: false, rule: "default-deny", revision: 2, epoch: 0, reason: "No rule allows it." },
+    diffRevisions: {
+      objects: [
+        { change: "added", kind: "Service", name: "carts", lines: ["+kind: Service", "+name: carts"] },
+        { change: "changed", kind: "Route", name: "payments", lines: [" rules:", "-  - split: v1", "+  - split: v2"] },
+      ],
+      access: [
+        { caller: "checkout", service: "payments", method: "shop.Payments/Refund", change: "loses" },
+        { caller: "carts", service: "payments", method: "*", change: "gains" },
+      ],
+    },
+    listAudit: {
+      entries: [
+        {
+          sequence: 1,
+          previous: Buffer.alloc(0),
+          timeMs,
+          actor: "spiffe://test/operator/admin",
+          source: "127.0.0.1:5",
+          action: "publish",
+          target: "revision 3",
+          outcome: "ok",
+          detail: "change 3",
+        },
+      ],
+      chainHolds: true,
+    },
+    rollback: { activation: activationInfo(5, 2, 3), tookMs: 7 },
+  };
+  const shown: string[] = [];
+  for (const line of [
+    "status",
+    "proxies",
+    "services",
+    "log",
+    "can checkout payments/shop.Payments/Charge",
+    "can stranger payments/shop.Payments/Charge",
+    "diff 2 3",
+    "audit",
+    "audit verify",
+    "rollback --wait",
+    "wait --epoch 4 --timeout 20ms",
+  ]) {
+    const { code, out, error } = await admin.run(...line.split(" "));
+    const notes = error === "" ? "" : `[stderr] ${error}`;
+    shown.push(`$ ashlar ${line}\n${out}${notes}[exit ${code}]\n`);
+  }
+  expectGolden("tables.txt", shown.join("\n"));
+});
+
+test("what there is nothing of is said in words", async () => {
+  admin.answers = {
+    getStatus: statusInfo({ epoch: 0, revision: 0, headRevision: 0, total: 0, prepared: 0, active: 0 }),
+    listProxies: {},
+    listServices: {},
+    listRevisions: {},
+    diffRevisions: {},
+    listAudit: {},
+  };
+  const shown: string[] = [];
+  for (const line of ["status", "proxies", "services", "log", "diff", "audit"]) {
+    shown.push(`$ ashlar ${line}\n${(await admin.run(line)).out}`);
+  }
+  expectGolden("tables-empty.txt", shown.join("\n"));
+});
+
+test("schema asks nobody and prints JSON Schema", async () => {
+  admin.requests.length = 0;
+  const schema: { $schema: string } = JSON.parse((await admin.run("schema")).out);
+  expect(schema.$schema).toContain("json-schema.org");
+  expect(admin.requests).toEqual([]);
+});
