@@ -1,12 +1,5 @@
 /** The model as messages of the admin API. */
-import {
-  type Activation,
-  type Finding,
-  meshUnitName,
-  type PolicyFile,
-  type Revision,
-  type Signed,
-} from "../../core/model.js";
+import type { Activation, Finding, Revision, Signed } from "../../core/model.js";
 import {
   type ActivationInfo,
   type EndpointInfo,
@@ -37,7 +30,7 @@ export function renderRevision(
     message: body.message,
     timeMs: body.timeMs,
     active: active?.body.revisionDigest === digest,
-    changedUnits: body.changes.map(({ name }) => name).filter((name) => name !== meshUnitName || body.number > 1),
+    changedUnits: body.changes.map(({ name }) => name),
   };
 }
 
@@ -80,11 +73,4 @@ export function renderProxy({ heartbeat, lastSeenMs, live }: FleetEntry, head: F
 
 export function renderService({ name, endpoints, inPolicy }: ServiceView): ServiceInfo {
   return { name, endpoints: endpoints.map((endpoint): EndpointInfo => ({ ...endpoint })), inPolicy };
-}
-
-/** The files of a request, bounded before anything reads them. */
-export function parseFiles(
-  files: readonly { readonly name: string; readonly content: string }[],
-): readonly PolicyFile[] {
-  return files.map(({ name, content }) => ({ name, content }));
 }

@@ -69,3 +69,17 @@ export async function audited<Result>(
     throw error instanceof Error ? error : new AshlarError("internal", messageOf(error));
   }
 }
+
+export interface AuditQuery {
+  /** Entries from this time on, Unix milliseconds; 0: all. */
+  readonly sinceMs: number;
+  /** At most so many, the newest. */
+  readonly limit: number;
+}
+
+export interface AuditList {
+  /** Oldest first. */
+  readonly entries: readonly AuditEntry[];
+  /** The hash chain of what is listed holds. */
+  readonly chainHolds: boolean;
+}

@@ -1,7 +1,7 @@
 /** Snapshots in the blob store: whole, checked by digest, the recent ones kept in memory. */
 import type { Digest } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
-import type { EncodedUnit, SnapshotList, UnitRef } from "../../core/model.js";
+import type { EncodedUnit, SnapshotList, Unit, UnitRef } from "../../core/model.js";
 import { buildSnapshot, type Snapshot } from "../../core/snapshot/build.js";
 import { parseSnapshotList, parseUnit } from "../../core/wire/units.js";
 import type { BlobStore } from "../store/ledger.js";
@@ -36,6 +36,14 @@ export class SnapshotStore {
   async loadList(digest: Digest): Promise<SnapshotList> {
     const cached = this.#cache.get(digest);
     return cached?.list ?? parseSnapshotList(await this.#bytes(digest, "the list of a snapshot"), digest);
+  }
+
+  /** The unit `name` of the snapshot with this digest; undefined: it has none of that name. */
+  async loadUnit(digest: Digest, name: string): Promise<Unit | undefined> {
+    const cached = this.#cache.get(digest);
+    if (cached !== undefined) return cached.units.find(({ unit }) => unit.name === name)?.unit;
+    const ref = (await this.loadList(digest)).units.find((one) => one.name === name);
+    return ref && (await this.#loadUnit(ref)).unit;
   }
 
   /** Stores the units that `known` does not have, then the list, so that a list never names what is not there. */

@@ -1,0 +1,234 @@
+/** The admin API's handlers: each authorizes, parses, calls and renders. */
+import { AshlarError } from "../../core/errors.js";
+import { nameIn } from "../../core/identity.js";
+import {
+  AdminServiceService,
+  type CreateJoinTokenRequest,
+  type DiffSide,
+  type GetStatusResponse,
+  type ListRevisionsRequest,
+} from "../../proto/gen/ashlar/v1/admin.js";
+import type { AuditEntry as AuditEntryMessage } from "../../proto/gen/ashlar/v1/audit.js";
+import type { Clock } from "../../runtime/clock.js";
+import {
+  type BoundService,
+  bindService,
+  type CallContext,
+  requireCaller,
+  serverStreaming,
+  unary,
+} from "../../runtime/grpc-handlers.js";
+import type { Activator, OperatorCaller } from "../activate/activator.js";
+import type { Rollback } from "../activate/rollback.js";
+import { type AuditEntry, type AuditList, type AuditQuery, type AuditTrail, audited } from "../audit/audit-trail.js";
+import type { FleetView } from "../fleet/fleet-loop.js";
+import type { FleetHead } from "../fleet/fleet-state.js";
+import { buildFleetStatus } from "../fleet/fleet-status.js";
+import type { JoinTokens } from "../identity/join-tokens.js";
+import type { PolicyReader, PolicySide } from "../publish/policy-reader.js";
+import type { Publisher } from "../publish/publisher.js";
+import type { RegistryState } from "../registry/registry-state.js";
+import type { Ledger } from "../store/ledger.js";
+import { renderActivation, renderFinding, renderProxy, renderRevision, renderService } from "./admin-messages.js";
+import { watchActivations } from "./watch-activations.js";
+
+export interface AdminServiceDeps {
+  readonly mesh: string;
+  readonly ledger: Ledger;
+  readonly publisher: Publisher;
+  readonly policy: PolicyReader;
+  readonly activator: Activator;
+  readonly rollback: Rollback;
+  readonly fleet: FleetView;
+  readonly registry: RegistryState;
+  readonly tokens: Pick<JoinTokens, "createToken">;
+  readonly audit: AuditTrail;
+  readonly listAudit: (query: AuditQuery) => Promise<AuditList>;
+  /** What is wrong with this control plane itself, one line each. */
+  readonly problems: () => readonly string[];
+  readonly clock: Clock;
+}
+
+/** Files of 8 MiB with their names, and what frames them. */
+export const adminMessageBytesMax = 9 * 1024 * 1024;
+const revisionsDefault = 100;
+const revisionsMax = 1000;
+const auditDefault = 1000;
+const auditMax = 10_000;
+const tokenTtlMsMax = 24 * 3_600_000;
+
+/** Binds AdminService. Serve it with `messageBytesMax: adminMessageBytesMax` to clients with certificates only. */
+export function createAdminService(deps: AdminServiceDeps): BoundService {
+  const { ledger, policy, fleet, clock } = deps;
+  const head = (): FleetHead => headOf(ledger);
+  /** A unary handler that only operators of this mesh reach. */
+  const operated = <Request, Response>(
+    handle: (request: Request, caller: OperatorCaller, signal: AbortSignal) => Promise<Response>,
+  ) =>
+    unary(async (request: Request, context: CallContext) =>
+      handle(request, await authorize(deps, context), context.signal),
+    );
+
+  return bindService(AdminServiceService, {
+    validateRevision: operated(async ({ files }) => {
+      const { findings, snapshotDigest, wouldCreate, objects, access } = await policy.validate(files);
+      return {
+        findings: findings.map(renderFinding),
+        snapshot: snapshotDigest ?? "",
+        wouldCreate,
+        objects: objects.map((change) => ({ ...change, lines: [...change.lines] })),
+        access: [...access],
+      };
+    }),
+    publishRevision: operated(async (request, caller) => {
+      const { findings, created, revision } = await deps.publisher.publish(
+        { ...request, parent: request.parent },
+        caller,
+      );
+      return {
+        findings: findings.map(renderFinding),
+        created,
+        revision: revision && renderRevision(revision, ledger.activations.head()),
+      };
+    }),
+    activateRevision: operated(async (request, caller, signal) => {
+      const { activation, created, tookMs } = await deps.activator.activate(request, caller, signal);
+      return { activation: renderActivation(activation), created, tookMs };
+    }),
+    rollback: operated(async (request, caller, signal) => {
+      const options = { ...request, to: request.to };
+      const { activation, tookMs, behind } = await deps.rollback.rollback(options, caller, signal);
+      return { activation: renderActivation(activation), tookMs, behind: [...behind] };
+    }),
+    getRevision: operated(async ({ number }) => {
+      const revision = policy.find(number);
+      return {
+        revision: renderRevision(revision, ledger.activations.head()),
+        yaml: await policy.yaml(revision),
+        record: Buffer.from(revision.bytes),
+      };
+    }),
+    listRevisions: operated(async (request) => listRevisions(ledger, request)),
+    diffRevisions: operated(async ({ from, to }) => {
+      const { findings, objects, access } = await policy.diff(
+        parseSide(from, { kind: "active" }),
+        parseSide(to, { kind: "newest" }),
+      );
+      return {
+        findings: findings.map(renderFinding),
+        objects: objects.map((change) => ({ ...change, lines: [...change.lines] })),
+        access: [...access],
+      };
+    }),
+    watchActivations: serverStreaming(async function* (request, context) {
+      await authorize(deps, context);
+      for await (const activation of watchActivations(ledger.activations, request.fromEpoch, context.signal)) {
+        yield { activation: renderActivation(activation) };
+      }
+    }),
+    listProxies: operated(async () => ({ proxies: fleet.list().map((entry) => renderProxy(entry, head())) })),
+    listServices: operated(async () => {
+      const services = deps.registry.list(fleet.list(), await policy.activeServices());
+      return { services: services.map(renderService) };
+    }),
+    checkAccess: operated(({ caller, service, method, revision }) =>
+      policy.checkAccess(caller, service, method, revision),
+    ),
+    listAudit: operated(async ({ sinceMs, limit }) => {
+      const { entries, chainHolds } = await deps.listAudit({
+        sinceMs,
+        limit: bounded("limit", limit, auditDefault, auditMax),
+      });
+      return { entries: entries.map(renderAuditEntry), chainHolds };
+    }),
+    createJoinToken: operated((request, caller) => createJoinToken(deps, request, caller)),
+    getStatus: operated(async () => renderStatus(deps, head(), clock.nowMs())),
+  });
+}
+
+/** The operator who calls; anybody else is denied, and that is noted. */
+async function authorize(deps: AdminServiceDeps, context: CallContext): Promise<OperatorCaller> {
+  const id = requireCaller(context);
+  if (nameIn(id, deps.mesh, "operator") !== undefined) return { id, source: context.source };
+  const method = context.method.slice(context.method.lastIndexOf("/") + 1);
+  const caller = { id, source: context.source };
+  return audited(deps.audit, { action: "refuse", target: method, caller, detail: "" }, async () => {
+    throw new AshlarError("denied", `${id} is not an operator of mesh ${deps.mesh}`);
+  });
+}
+
+function headOf(ledger: Ledger): FleetHead {
+  const activation = ledger.activations.head();
+  return { epoch: activation?.body.epoch ?? 0, revisionDigest: activation?.body.revisionDigest };
+}
+
+function listRevisions(ledger: Ledger, { limit, before }: ListRevisionsRequest) {
+  const count = bounded("limit", limit, revisionsDefault, revisionsMax);
+  const active = ledger.activations.head();
+  const all = ledger.revisions.list();
+  const end = before === 0 ? all.length : all.findIndex(({ body }) => body.number >= before);
+  const page = all.slice(0, end < 0 ? all.length : end).slice(-count);
+  return {
+    revisions: page.reverse().map((revision) => renderRevision(revision, active)),
+    active: active && renderActivation(active),
+  };
+}
+
+function parseSide(given: DiffSide | undefined, otherwise: PolicySide): PolicySide {
+  const side = given?.side;
+  if (side === undefined) return otherwise;
+  if (side.$case === "files") return { kind: "files", files: side.value.files };
+  return side.value === 0 ? { kind: "active" } : { kind: "revision", number: side.value };
+}
+
+/** A limit of a request; 0: the default. */
+function bounded(field: string, value: number, otherwise: number, max: number): number {
+  if (value === 0) return otherwise;
+  if (value <= max) return value;
+  throw new AshlarError("invalid_argument", `${field}: at most ${max}, got ${value}`);
+}
+
+async function createJoinToken(deps: AdminServiceDeps, request: CreateJoinTokenRequest, caller: OperatorCaller) {
+  const { service, version, ttlMs, uses } = request;
+  const what = { action: "token" as const, target: `service ${service.slice(0, 64)}`, caller, detail: "" };
+  const { token, expiresMs } = await audited(
+    deps.audit,
+    what,
+    async () => {
+      if (ttlMs > tokenTtlMsMax)
+        throw new AshlarError("invalid_argument", `ttl_ms: at most ${tokenTtlMsMax}, got ${ttlMs}`);
+      return deps.tokens.createToken({
+        service,
+        version: version === "" ? undefined : version,
+        ttlMs: ttlMs === 0 ? undefined : ttlMs,
+        uses: uses === 0 ? undefined : uses,
+      });
+    },
+    (minted) => ({
+      detail: `version ${minted.version}, ${minted.uses} uses, until ${new Date(minted.expiresMs).toISOString()}`,
+    }),
+  );
+  return { token, expiresMs };
+}
+
+function renderStatus(deps: AdminServiceDeps, head: FleetHead, nowMs: number): GetStatusResponse {
+  const { ledger } = deps;
+  const newest = ledger.revisions.head();
+  const { problems, bypassable, ...counts } = buildFleetStatus(deps.fleet.list(), head, newest?.digest, nowMs);
+  const all = [...ledger.problems(), ...deps.problems(), ...problems];
+  return {
+    mesh: deps.mesh,
+    epoch: head.epoch,
+    revision: ledger.activations.head()?.body.revisionNumber ?? 0,
+    headRevision: newest?.body.number ?? 0,
+    ...counts,
+    healthy: all.length === 0,
+    problems: all,
+    bypassable: [...bypassable],
+    trustSequence: ledger.trust.head()?.body.sequence ?? 0,
+  };
+}
+
+function renderAuditEntry(entry: AuditEntry): AuditEntryMessage {
+  return { ...entry, previous: Buffer.from(entry.previous ?? "", "hex") };
+}

@@ -1,0 +1,84 @@
+/** Keeps a flood of refusals from filling the audit log: the first few of a kind are noted, the rest counted. */
+import type { Clock } from "../../runtime/clock.js";
+import type { AuditDraft, AuditTrail } from "./audit-trail.js";
+
+export interface RefusalLimits {
+  /** So many refusals of one kind are noted in a window. */
+  readonly notedMax: number;
+  readonly windowMs: number;
+  /** So many kinds are told apart at once; further ones are one kind. */
+  readonly kindsMax: number;
+}
+
+export const refusalLimits: RefusalLimits = { notedMax: 10, windowMs: 60_000, kindsMax: 1000 };
+
+interface Window {
+  readonly startMs: number;
+  noted: number;
+  /** Refusals that were not noted, and the last of them. */
+  omitted: number;
+  last: AuditDraft | undefined;
+}
+
+/**
+ * Passes what succeeded on as it is. Of refusals with the same action, actor, source host and outcome the first
+ * of each window are passed on; the others become one entry with their number, when the window is over and
+ * another comes or `flush` is called.
+ */
+export class LimitedAuditTrail implements AuditTrail {
+  readonly #trail: AuditTrail;
+  readonly #clock: Clock;
+  readonly #limits: RefusalLimits;
+  readonly #windows = new Map<string, Window>();
+
+  constructor(trail: AuditTrail, clock: Clock, limits: RefusalLimits = refusalLimits) {
+    this.#trail = trail;
+    this.#clock = clock;
+    this.#limits = limits;
+  }
+
+  async record(draft: AuditDraft): Promise<void> {
+    if (draft.outcome === "ok") return this.#trail.record(draft);
+    const nowMs = this.#clock.monotonicMs();
+    const kind = [draft.action, draft.actor, hostOf(draft.source), draft.outcome].join(" ");
+    await this.#closeWindows(nowMs);
+    const window = this.#openWindow(kind, nowMs);
+    if (window.noted < this.#limits.notedMax) {
+      window.noted += 1;
+      return this.#trail.record(draft);
+    }
+    window.omitted += 1;
+    window.last = draft;
+  }
+
+  /** Notes what was only counted so far. */
+  async flush(): Promise<void> {
+    await this.#closeWindows(Number.POSITIVE_INFINITY);
+  }
+
+  #openWindow(kind: string, nowMs: number): Window {
+    const known = this.#windows.get(kind);
+    if (known !== undefined) return known;
+    const name = this.#windows.size < this.#limits.kindsMax ? kind : "other";
+    const window = this.#windows.get(name) ?? { startMs: nowMs, noted: 0, omitted: 0, last: undefined };
+    this.#windows.set(name, window);
+    return window;
+  }
+
+  /** Windows are in the order of their start, so those that are over come first. */
+  async #closeWindows(nowMs: number): Promise<void> {
+    for (const [kind, { startMs, omitted, last }] of this.#windows) {
+      if (nowMs - startMs < this.#limits.windowMs) break;
+      this.#windows.delete(kind);
+      if (last === undefined) continue;
+      await this.#trail.record({
+        ...last,
+        detail: `${omitted} more refusals like this one: ${last.detail}`.slice(0, 1024),
+      });
+    }
+  }
+}
+
+function hostOf(source: string): string {
+  return source.replace(/:\d+$/, "");
+}

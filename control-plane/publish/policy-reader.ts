@@ -1,0 +1,172 @@
+/** What a revision says: its policy as text, what differs from another, who may call what. */
+import { AshlarError } from "../../core/errors.js";
+import { buildSpiffeId, isLabel, parseSpiffeId, type SpiffeId } from "../../core/identity.js";
+import type { Finding, PolicyFile, Revision, Signed, Unit } from "../../core/model.js";
+import { compileUnit } from "../../core/policy/compile.js";
+import { diffUnits, type ObjectChange } from "../../core/snapshot/diff.js";
+import { type AccessChange, diffAccess } from "../../core/snapshot/matrix.js";
+import { renderYaml } from "../../core/snapshot/render.js";
+import { findRevision } from "../activate/activator.js";
+import type { Ledger } from "../store/ledger.js";
+import type { Publisher } from "./publisher.js";
+import type { SnapshotStore } from "./snapshot-store.js";
+
+export interface PolicyReaderDeps {
+  readonly mesh: string;
+  readonly ledger: Pick<Ledger, "revisions" | "activations">;
+  readonly snapshots: SnapshotStore;
+  readonly publisher: Pick<Publisher, "check">;
+}
+
+/** One side of a diff. */
+export type PolicySide =
+  | { readonly kind: "active" }
+  | { readonly kind: "newest" }
+  | { readonly kind: "revision"; readonly number: number }
+  | { readonly kind: "files"; readonly files: readonly PolicyFile[] };
+
+export interface PolicyDiff {
+  readonly findings: readonly Finding[];
+  readonly objects: readonly ObjectChange[];
+  readonly access: readonly AccessChange[];
+}
+
+export interface Validated extends PolicyDiff {
+  /** undefined: there are errors. */
+  readonly snapshotDigest: string | undefined;
+  readonly wouldCreate: boolean;
+}
+
+export interface AccessVerdict {
+  readonly allowed: boolean;
+  readonly rule: string;
+  readonly reason: string;
+  /** 0: nothing is active. */
+  readonly revision: number;
+  /** 0: that revision is not the active one. */
+  readonly epoch: number;
+}
+
+export interface PolicyReader {
+  /** The revision with this number; 0: the active one. Fails with `not_found`. */
+  find(number: number): Signed<Revision>;
+  yaml(revision: Signed<Revision>): Promise<string>;
+  validate(files: readonly PolicyFile[]): Promise<Validated>;
+  diff(from: PolicySide, to: PolicySide): Promise<PolicyDiff>;
+  /** Unknown callers, services and methods are answered by `default-deny`; only an unknown revision fails. */
+  checkAccess(caller: string, service: string, method: string, revision: number): Promise<AccessVerdict>;
+  /** The services that the active revision has. */
+  activeServices(): Promise<ReadonlySet<string>>;
+}
+
+export function createPolicyReader(deps: PolicyReaderDeps): PolicyReader {
+  const { ledger, snapshots } = deps;
+  const unitsOf = async (revision: Signed<Revision> | undefined): Promise<readonly Unit[]> =>
+    (await snapshots.load(revision?.body.snapshot)).units.map(({ unit }) => unit);
+  return {
+    find: (number) => find(ledger, number),
+    yaml: async (revision) => renderYaml(await unitsOf(revision)),
+    async validate(files) {
+      const { findings, snapshot } = deps.publisher.check(files);
+      if (snapshot === undefined) return { ...nothing, findings, snapshotDigest: undefined, wouldCreate: false };
+      const head = ledger.revisions.head();
+      const after = snapshot.units.map(({ unit }) => unit);
+      const { objects, access, findings: more } = compare(await unitsOf(head), after, deps.mesh);
+      const wouldCreate = head?.body.snapshot !== snapshot.list.digest;
+      return { findings: [...findings, ...more], objects, access, snapshotDigest: snapshot.list.digest, wouldCreate };
+    },
+    async diff(from, to) {
+      const findings: Finding[] = [];
+      const before = await readSide(deps, from, findings, unitsOf);
+      const after = await readSide(deps, to, findings, unitsOf);
+      if (before === undefined || after === undefined) return { ...nothing, findings };
+      const { objects, access, findings: more } = compare(before, after, deps.mesh);
+      return { findings: [...findings, ...more], objects, access };
+    },
+    checkAccess: (caller, service, method, revision) => checkAccess(deps, { caller, service, method }, revision),
+    async activeServices() {
+      const revision = findActive(ledger);
+      if (revision === undefined) return new Set();
+      const { units } = await snapshots.loadList(revision.body.snapshot);
+      return new Set(units.map(({ name }) => name).filter(isLabel));
+    },
+  };
+}
+
+const nothing = { objects: [], access: [] } as const;
+
+function findActive(ledger: PolicyReaderDeps["ledger"]): Signed<Revision> | undefined {
+  const head = ledger.activations.head();
+  return head && ledger.revisions.find(head.body.revisionNumber);
+}
+
+function find(ledger: PolicyReaderDeps["ledger"], number: number): Signed<Revision> {
+  if (number !== 0) return findRevision(ledger, number);
+  const active = findActive(ledger);
+  if (active === undefined) throw new AshlarError("not_found", "no revision is active yet");
+  return active;
+}
+
+/** undefined: files with errors, which are among the findings then. */
+async function readSide(
+  { ledger, publisher }: PolicyReaderDeps,
+  side: PolicySide,
+  findings: Finding[],
+  unitsOf: (revision: Signed<Revision> | undefined) => Promise<readonly Unit[]>,
+): Promise<readonly Unit[] | undefined> {
+  switch (side.kind) {
+    case "active":
+      return unitsOf(findActive(ledger));
+    case "newest":
+      return unitsOf(ledger.revisions.head());
+    case "revision":
+      return unitsOf(find(ledger, side.number));
+    case "files": {
+      const checked = publisher.check(side.files);
+      findings.push(...checked.findings);
+      return checked.snapshot?.units.map(({ unit }) => unit);
+    }
+  }
+}
+
+function compare(before: readonly Unit[], after: readonly Unit[], mesh: string): PolicyDiff {
+  const { objects } = diffUnits(before, after);
+  const { pairs, complete } = diffAccess(before, after, mesh);
+  const message = "the list of access that changes is cut short: it is too long, or takes too long to work out";
+  const findings: Finding[] = complete
+    ? []
+    : [{ severity: "warning", file: "", line: 0, column: 0, field: "", message }];
+  return { findings, objects, access: pairs };
+}
+
+interface AccessQuestion {
+  readonly caller: string;
+  readonly service: string;
+  readonly method: string;
+}
+
+async function checkAccess(deps: PolicyReaderDeps, asked: AccessQuestion, number: number): Promise<AccessVerdict> {
+  const { ledger, snapshots, mesh } = deps;
+  const revision = number === 0 ? findActive(ledger) : findRevision(ledger, number);
+  const head = ledger.activations.head();
+  const about = {
+    revision: revision?.body.number ?? 0,
+    epoch: revision !== undefined && head?.body.revisionDigest === revision.digest ? head.body.epoch : 0,
+  };
+  const deny = (reason: string) => ({ ...about, allowed: false, rule: "default-deny", reason });
+  if (revision === undefined) return deny("no revision is active yet, so everything is denied");
+  const caller = parseCaller(asked.caller, mesh);
+  if (caller === undefined) return deny(`${JSON.stringify(asked.caller)} is neither a service's name nor a SPIFFE ID`);
+  const unit = isLabel(asked.service) ? await snapshots.loadUnit(revision.body.snapshot, asked.service) : undefined;
+  if (unit === undefined) return deny(`revision ${about.revision} has no service ${JSON.stringify(asked.service)}`);
+  const { allow, rule, reason } = compileUnit(unit, mesh).evaluate(caller, asked.method.replace(/^\//, ""));
+  return { ...about, allowed: allow, rule, reason };
+}
+
+function parseCaller(text: string, mesh: string): SpiffeId | undefined {
+  try {
+    return isLabel(text) ? buildSpiffeId(mesh, "service", text) : parseSpiffeId(text);
+  } catch {
+    return undefined;
+  }
+}
