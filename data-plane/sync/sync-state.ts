@@ -201,9 +201,9 @@ function takeRange(state: SyncState, log: ChainName, range: KeyRange): SyncStep 
 
 function takePrepared(state: SyncState, revision: PreparedRevision): SyncStep {
   const prepared = [revision, ...state.prepared.filter((one) => one.digest !== revision.digest)];
-  return settle({ ...state, prepared, preparing: state.preparing.filter((one) => one !== revision.digest) }, [
-    { kind: "report" },
-  ]);
+  const preparing = state.preparing.filter((one) => one !== revision.digest);
+  const rejected = state.rejected.filter((one) => one.digest !== revision.digest);
+  return settle({ ...state, prepared, preparing, rejected }, [{ kind: "report" }]);
 }
 
 function takeRejection(state: SyncState, refusal: Refusal): SyncStep {

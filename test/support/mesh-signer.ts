@@ -50,7 +50,7 @@ export function unitFor(service: string, callers: readonly string[]): Unit {
 
 export class MeshSigner {
   readonly root: TestKey = createTestKey();
-  readonly key: TestKey = createTestKey();
+  key: TestKey = createTestKey();
   readonly mesh: string;
   trust: Signed<Trust>;
   revisions: TestRevision[] = [];
