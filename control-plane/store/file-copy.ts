@@ -1,0 +1,103 @@
+/** A control plane's own copy of what is committed: it outlives the loss of NATS. */
+import { createHash } from "node:crypto";
+import { type FileHandle, mkdir, open, readdir, readFile, rename } from "node:fs/promises";
+import { join } from "node:path";
+import { type Digest, digestOf, parseDigest } from "../../core/digest.js";
+import { syncFolder, writeDurably } from "./durable-file.js";
+
+const headBytes = 8; // length, then the first bytes of the SHA-256: tells a torn tail from a record
+const recordBytesMax = 2 * 1024 * 1024;
+
+const checksum = (bytes: Uint8Array): Buffer => createHash("sha256").update(bytes).digest().subarray(0, 4);
+
+/** An append-only file of records. Each append is on disk when it resolves. */
+export interface FileLog {
+  /** What was in the file when it was opened, in order. */
+  readonly records: readonly Uint8Array[];
+  /** undefined: the file was whole. A torn tail (a crash while appending) is cut off and is no damage. */
+  readonly damage: string | undefined;
+  append(bytes: Uint8Array): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Opens or creates `file`. A damaged file is kept aside as FILE.damaged, and its readable beginning goes on. */
+export async function openFileLog(file: string): Promise<FileLog> {
+  const content = await readFile(file).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return Buffer.alloc(0);
+    throw error;
+  });
+  const { records, end, torn } = parseFileLog(content);
+  const damage =
+    end === content.length || torn ? undefined : `${file} is damaged at byte ${end}; kept as ${file}.damaged`;
+  if (damage !== undefined) {
+    await rename(file, `${file}.damaged`);
+    await writeDurably(file, content.subarray(0, end));
+  }
+  const handle = await open(file, "a+", 0o600);
+  if (torn) await handle.truncate(end);
+  await handle.sync();
+  await syncFolder(join(file, ".."));
+  return { records, damage, append: createAppender(handle), close: () => handle.close() };
+}
+
+function createAppender(handle: FileHandle): (bytes: Uint8Array) => Promise<void> {
+  let last: Promise<void> = Promise.resolve();
+  return (bytes) => {
+    const head = Buffer.alloc(headBytes);
+    head.writeUInt32BE(bytes.length, 0);
+    checksum(bytes).copy(head, 4);
+    const next = last.then(async () => {
+      await handle.appendFile(Buffer.concat([head, bytes]));
+      await handle.datasync();
+    });
+    last = next.catch(() => {});
+    return next;
+  };
+}
+
+/** The whole records of a file, where they end, and whether only an unfinished append follows. */
+function parseFileLog(content: Buffer): { records: Uint8Array[]; end: number; torn: boolean } {
+  const records: Uint8Array[] = [];
+  let at = 0;
+  while (at + headBytes <= content.length) {
+    const length = content.readUInt32BE(at);
+    const end = at + headBytes + length;
+    if (length > recordBytesMax) return { records, end: at, torn: false };
+    if (end > content.length) return { records, end: at, torn: true };
+    const bytes = content.subarray(at + headBytes, end);
+    if (!checksum(bytes).equals(content.subarray(at + 4, at + headBytes))) {
+      return { records, end: at, torn: end === content.length };
+    }
+    records.push(new Uint8Array(bytes));
+    at = end;
+  }
+  return { records, end: at, torn: at < content.length };
+}
+
+/** Content by its SHA-256, a file each. */
+export interface BlobFolder {
+  put(bytes: Uint8Array): Promise<Digest>;
+  /** The bytes, checked; undefined if they are not there or damaged. */
+  get(digest: Digest): Promise<Uint8Array | undefined>;
+  list(): Promise<readonly Digest[]>;
+}
+
+/** Opens or creates a folder of blobs. */
+export async function openBlobFolder(dir: string): Promise<BlobFolder> {
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  const get = async (digest: Digest): Promise<Uint8Array | undefined> => {
+    const bytes = await readFile(join(dir, digest)).catch(() => undefined);
+    return bytes !== undefined && digestOf(bytes) === digest ? new Uint8Array(bytes) : undefined;
+  };
+  return {
+    get,
+    async put(bytes) {
+      const digest = digestOf(bytes);
+      if ((await get(digest)) === undefined) await writeDurably(join(dir, digest), bytes);
+      return digest;
+    },
+    async list() {
+      return (await readdir(dir)).filter((name) => /^[0-9a-f]{64}$/.test(name)).map(parseDigest);
+    },
+  };
+}

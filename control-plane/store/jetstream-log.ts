@@ -1,0 +1,298 @@
+/** One log of signed records: a stream, this control plane's own copy, and the index over both. */
+import { readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { type Digest, digestOf } from "../../core/digest.js";
+import { AshlarError, isAshlarError, messageOf } from "../../core/errors.js";
+import type { Signed } from "../../core/model.js";
+import { ingestSubject, readSubject, streamOf } from "../../core/wire/subjects.js";
+import type { Bus, BusSubscription, StreamInfo } from "../../runtime/bus.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { Logger } from "../../runtime/log.js";
+import { writeDurably } from "./durable-file.js";
+import { type FileLog, openFileLog } from "./file-copy.js";
+import type { RecordLog } from "./ledger.js";
+import { LogIndex, type LogKeys, type LogLaw } from "./log-index.js";
+import { Mutex } from "./mutex.js";
+
+export interface JetStreamLogDeps {
+  readonly bus: Bus;
+  readonly dir: string;
+  readonly mesh: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Makes streams that are missing (with the bootstrap credential), if this control plane may. */
+  readonly recreateStreams: (() => Promise<void>) | undefined;
+}
+
+const pollMs = 2000;
+const attemptsMax = 16;
+const readAhead = 16;
+
+export class JetStreamLog<Body> implements RecordLog<Body> {
+  readonly #deps: JetStreamLogDeps;
+  readonly #law: LogLaw<Body>;
+  readonly #index: LogIndex<Body>;
+  readonly #copy: FileLog;
+  readonly #copied: Set<Digest>;
+  readonly #mutex = new Mutex();
+  readonly #listeners = new Set<(record: Signed<Body>) => void>();
+  readonly #stop = new AbortController();
+  readonly #updates: BusSubscription;
+  /** Digests of what the stream holds, up to `lastSequence`. */
+  #inStream = new Set<Digest>();
+  #created: string | undefined;
+  #lastSequence = 0;
+  #trouble: string | undefined;
+  #copyRead = false;
+  #started = false;
+  #loops: Promise<unknown> = Promise.resolve();
+
+  private constructor(deps: JetStreamLogDeps, law: LogLaw<Body>, copy: FileLog) {
+    this.#deps = deps;
+    this.#law = law;
+    this.#copy = copy;
+    this.#index = new LogIndex(law, deps.mesh);
+    this.#copied = new Set(copy.records.map(digestOf));
+    this.#updates = deps.bus.subscribe(readSubject(law.name, "*"), { queueMax: 16 });
+  }
+
+  /** Reads the own copy; nothing is known before `useKeys`, and nothing of the stream before `sync`. */
+  static async open<Body>(deps: JetStreamLogDeps, law: LogLaw<Body>): Promise<JetStreamLog<Body>> {
+    return new JetStreamLog(deps, law, await openFileLog(join(deps.dir, `${law.name}.log`)));
+  }
+
+  head(): Signed<Body> | undefined {
+    return this.#index.head();
+  }
+
+  find(key: number): Signed<Body> | undefined {
+    return this.#index.find(key);
+  }
+
+  list(): readonly Signed<Body>[] {
+    return this.#index.list();
+  }
+
+  onRecord(listener: (record: Signed<Body>) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  problems(): readonly string[] {
+    const { damage } = this.#copy;
+    return [this.#trouble, damage].filter((line) => line !== undefined).concat(this.#index.problems());
+  }
+
+  /** Uses new keys, and judges again what was skipped for want of them. */
+  useKeys(keys: LogKeys): void {
+    this.#tellLate(this.#index.useKeys(keys));
+    if (this.#copyRead) return;
+    this.#copyRead = true;
+    for (const bytes of this.#copy.records) this.#index.offer(bytes, { verifiedBefore: true });
+  }
+
+  /** Takes a record that a former key signed for authentic: a record of another log names it. */
+  endorse(digest: Digest): void {
+    this.#tellLate(this.#index.endorse(digest));
+  }
+
+  /** Tells records that were adopted after they were read, and copies them. */
+  #tellLate(records: readonly Signed<Body>[]): void {
+    if (records.length === 0) return;
+    this.#tell(records);
+    this.#mutex
+      .run(() => this.#copyHistory())
+      .catch((error: unknown) => {
+        this.#trouble = `${this.#law.name}: cannot be copied: ${messageOf(error)}`;
+      });
+  }
+
+  async #copyHistory(): Promise<void> {
+    for (const record of this.#index.list()) await this.#copyOnce(record.digest, record.bytes);
+  }
+
+  async #copyOnce(digest: Digest, bytes: Uint8Array): Promise<void> {
+    if (this.#copied.has(digest)) return;
+    await this.#copy.append(bytes);
+    this.#copied.add(digest);
+  }
+
+  #tell(records: readonly Signed<Body>[]): void {
+    for (const record of records) {
+      for (const listener of [...this.#listeners]) {
+        try {
+          listener(record);
+        } catch (error) {
+          this.#deps.log.error("a listener of the log failed", { stream: this.#law.name, error: messageOf(error) });
+        }
+      }
+    }
+  }
+
+  /** Starts to follow what other control planes append. */
+  follow(): void {
+    const { signal } = this.#stop;
+    const sync = (): Promise<void> =>
+      this.sync().catch((error: unknown) => {
+        this.#trouble = `${this.#law.name}: cannot be read: ${messageOf(error)}`;
+      });
+    const listen = async (): Promise<void> => {
+      for await (const _message of this.#updates) await sync();
+    };
+    const poll = async (): Promise<void> => {
+      while (!signal.aborted) {
+        await this.#deps.clock.sleep(pollMs, signal);
+        if (!signal.aborted && this.#deps.bus.connected) await sync();
+      }
+    };
+    this.#loops = Promise.all([listen(), poll()]);
+  }
+
+  /** Reads what is new in the stream, and gives the stream what it lacks. */
+  sync(): Promise<void> {
+    return this.#mutex.run(() => this.#sync());
+  }
+
+  async #sync(): Promise<void> {
+    const stream = streamOf[this.#law.name];
+    const info = (await this.#deps.bus.streamInfo(stream)) ?? (await this.#recreated(stream));
+    if (info.created !== this.#created || info.lastSequence < this.#lastSequence) {
+      if (this.#created !== undefined) {
+        this.#deps.log.error("a stream is not the one it was: reading it anew", { stream });
+      }
+      this.#inStream = new Set();
+      this.#lastSequence = 0;
+    }
+    await this.#read(info.lastSequence);
+    this.#created = info.created;
+    await this.#copyHistory();
+    await this.#restore();
+    this.#started = true;
+    this.#trouble = undefined;
+  }
+
+  async #recreated(stream: string): Promise<StreamInfo> {
+    this.#deps.log.error("a stream is gone", { stream });
+    await this.#deps.recreateStreams?.();
+    const info = await this.#deps.bus.streamInfo(stream);
+    if (info !== undefined) return info;
+    throw new AshlarError("unavailable", `stream ${stream} is gone; restart the control plane to have it made anew`);
+  }
+
+  /** Reads up to `last` from the leader, a few at a time, in order. */
+  async #read(last: number): Promise<void> {
+    const { bus } = this.#deps;
+    const stream = streamOf[this.#law.name];
+    while (this.#lastSequence < last) {
+      const count = Math.min(readAhead, last - this.#lastSequence);
+      const first = this.#lastSequence + 1;
+      const messages = await Promise.all(
+        Array.from({ length: count }, (_, i) => bus.leaderGet(stream, { sequence: first + i })),
+      );
+      for (const message of messages) if (message !== undefined) await this.#take(message.data);
+      this.#lastSequence += count;
+    }
+  }
+
+  /** A record that the stream holds: judged, copied to disk, then told. */
+  async #take(bytes: Uint8Array): Promise<void> {
+    const digest = digestOf(bytes);
+    this.#inStream.add(digest);
+    const offered = this.#index.offer(bytes);
+    if (offered.kind === "refused") {
+      this.#deps.log.error("a record does not hold and is skipped", { stream: this.#law.name, why: offered.why });
+      return;
+    }
+    if (offered.kind !== "unknown-key") await this.#copyOnce(digest, bytes);
+    if (offered.kind === "adopted") this.#tell(offered.records);
+  }
+
+  /** Appends, byte for byte, the history that the stream lacks; and an own append whose outcome was never learnt. */
+  async #restore(): Promise<void> {
+    const lacking = this.#index.list().filter((record) => !this.#inStream.has(record.digest));
+    const intent = await readFile(this.#intentFile).catch(() => undefined);
+    for (const record of lacking) {
+      this.#deps.log.warn("the stream lacks a record: appending it again", {
+        stream: this.#law.name,
+        number: this.#law.keyOf(record.body),
+      });
+      await this.#commit(this.#law.keyOf(record.body), record.bytes);
+    }
+    if (intent !== undefined) await this.#settle(new Uint8Array(intent));
+  }
+
+  /**
+   * An append that was cut short by a crash is completed at the next start, if it still fits: proxies may have
+   * seen it before its stream was lost. One that failed while this runs is not: its caller was told so.
+   */
+  async #settle(bytes: Uint8Array): Promise<void> {
+    const next = this.#started ? undefined : this.#index.preview(bytes);
+    if (next !== undefined && this.#law.follows(this.head(), next.body)) {
+      await this.#commit(this.#law.keyOf(next.body), bytes, () => this.#law.follows(this.head(), next.body));
+    }
+    await rm(this.#intentFile, { force: true });
+  }
+
+  get #intentFile(): string {
+    return join(this.#deps.dir, `${this.#law.name}.intent`);
+  }
+
+  append(next: Signed<Body>): Promise<void> {
+    return this.#mutex.run(async () => {
+      const key = this.#law.keyOf(next.body);
+      if (!this.#law.follows(this.head(), next.body)) throw this.#conflict(key);
+      if (this.#index.preview(next.bytes) === undefined) {
+        throw new AshlarError("denied", `${this.#law.name}: signed by a key that this mesh does not trust now`);
+      }
+      await writeDurably(this.#intentFile, next.bytes);
+      try {
+        await this.#commit(key, next.bytes, () => this.#law.follows(this.head(), next.body));
+      } catch (error) {
+        if (this.find(key)?.digest !== next.digest) {
+          if (!isAshlarError(error, "unavailable")) await rm(this.#intentFile, { force: true });
+          throw error;
+        }
+      }
+      await rm(this.#intentFile, { force: true });
+      if (this.find(key)?.digest !== next.digest) throw this.#conflict(key);
+    });
+  }
+
+  #conflict(key: number): AshlarError {
+    const head = this.head();
+    const at = head === undefined ? "empty" : `at ${this.#law.keyOf(head.body)}`;
+    return new AshlarError(
+      "conflict",
+      `${this.#law.name}: somebody else was first: the log is ${at}, not before ${key}`,
+    );
+  }
+
+  /** Compare-and-set on the stream's last sequence; reads what came in between and tries again while `stillWanted`. */
+  async #commit(key: number, bytes: Uint8Array, stillWanted: () => boolean = () => true): Promise<void> {
+    const { bus } = this.#deps;
+    const digest = digestOf(bytes);
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        const expectLastSequence = this.#lastSequence;
+        const sequence = await bus.append(ingestSubject(this.#law.name, key), bytes, { expectLastSequence });
+        await this.#take(bytes);
+        this.#lastSequence = Math.max(this.#lastSequence, sequence);
+        return;
+      } catch (error) {
+        if (!isAshlarError(error, "conflict") && !isAshlarError(error, "unavailable")) throw error;
+        const info = await bus.streamInfo(streamOf[this.#law.name]);
+        if (info !== undefined) await this.#read(info.lastSequence);
+        if (this.#inStream.has(digest)) return;
+        if (!isAshlarError(error, "conflict")) throw error;
+        if (!stillWanted() || attempt >= attemptsMax) throw this.#conflict(key);
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort();
+    this.#updates.close();
+    await this.#loops;
+    await this.#mutex.run(() => this.#copy.close());
+  }
+}

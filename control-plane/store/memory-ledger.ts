@@ -1,0 +1,126 @@
+/** The ledger in memory, for tests and simulations: the same laws, nothing durable. */
+import { type Digest, digestOf } from "../../core/digest.js";
+import { AshlarError } from "../../core/errors.js";
+import type { Signed } from "../../core/model.js";
+import { keySetOf, rootKeySet } from "../../core/wire/records.js";
+import type { LogName } from "../../core/wire/subjects.js";
+import type { Ledger, RecordLog } from "./ledger.js";
+import { activationLaw, LogIndex, type LogKeys, type LogLaw, revisionLaw, trustLaw } from "./log-index.js";
+
+/** What several memory ledgers share, as several control planes share NATS. */
+export interface MemoryStore {
+  readonly logs: Readonly<Record<LogName, Uint8Array[]>>;
+  readonly blobs: Map<Digest, Uint8Array>;
+  readonly listeners: Set<(log: LogName, bytes: Uint8Array) => void>;
+}
+
+export function createMemoryStore(): MemoryStore {
+  return { logs: { revisions: [], activations: [], trust: [] }, blobs: new Map(), listeners: new Set() };
+}
+
+class MemoryLog<Body> implements RecordLog<Body> {
+  readonly #store: MemoryStore;
+  readonly #law: LogLaw<Body>;
+  readonly #index: LogIndex<Body>;
+  readonly #listeners = new Set<(record: Signed<Body>) => void>();
+
+  constructor(store: MemoryStore, law: LogLaw<Body>, mesh: string) {
+    this.#store = store;
+    this.#law = law;
+    this.#index = new LogIndex(law, mesh);
+  }
+
+  head(): Signed<Body> | undefined {
+    return this.#index.head();
+  }
+
+  find(key: number): Signed<Body> | undefined {
+    return this.#index.find(key);
+  }
+
+  list(): readonly Signed<Body>[] {
+    return this.#index.list();
+  }
+
+  problems(): readonly string[] {
+    return this.#index.problems();
+  }
+
+  onRecord(listener: (record: Signed<Body>) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  useKeys(keys: LogKeys): void {
+    this.#tell(this.#index.useKeys(keys));
+  }
+
+  endorse(digest: Digest): void {
+    this.#tell(this.#index.endorse(digest));
+  }
+
+  take(bytes: Uint8Array): void {
+    const offered = this.#index.offer(bytes);
+    if (offered.kind === "adopted") this.#tell(offered.records);
+  }
+
+  #tell(records: readonly Signed<Body>[]): void {
+    for (const record of records) for (const listener of [...this.#listeners]) listener(record);
+  }
+
+  async append(next: Signed<Body>): Promise<void> {
+    const { name, follows, keyOf } = this.#law;
+    if (!follows(this.head(), next.body)) {
+      throw new AshlarError("conflict", `${name}: somebody else was first: not the place for ${keyOf(next.body)}`);
+    }
+    if (this.#index.preview(next.bytes) === undefined) {
+      throw new AshlarError("denied", `${name}: signed by a key that this mesh does not trust now`);
+    }
+    this.#store.logs[name].push(next.bytes.slice());
+    for (const listener of [...this.#store.listeners]) listener(name, next.bytes);
+  }
+}
+
+/** Opens a ledger over `store`, which other ledgers may share. */
+export function openMemoryLedger(options: {
+  readonly mesh: string;
+  readonly trustRoot: Uint8Array;
+  readonly store?: MemoryStore;
+}): Ledger {
+  const { mesh, trustRoot, store = createMemoryStore() } = options;
+  const trust = new MemoryLog(store, trustLaw, mesh);
+  const revisions = new MemoryLog(store, revisionLaw, mesh);
+  const activations = new MemoryLog(store, activationLaw, mesh);
+  const logs = { trust, revisions, activations };
+  trust.onRecord(({ body }) => {
+    const former = new Map(trust.list().flatMap((record) => [...keySetOf(record.body)]));
+    revisions.useKeys({ current: keySetOf(body), former });
+    activations.useKeys({ current: keySetOf(body), former });
+  });
+  activations.onRecord((record) => revisions.endorse(record.body.revisionDigest));
+  trust.useKeys({ current: rootKeySet(trustRoot), former: new Map() });
+  for (const name of ["trust", "revisions", "activations"] as const) {
+    for (const bytes of store.logs[name]) logs[name].take(bytes);
+  }
+  const listener = (name: LogName, bytes: Uint8Array): void => logs[name].take(bytes);
+  store.listeners.add(listener);
+  return {
+    revisions,
+    activations,
+    trust,
+    blobs: {
+      async put(bytes) {
+        const digest = digestOf(bytes);
+        store.blobs.set(digest, bytes.slice());
+        return digest;
+      },
+      async get(digest) {
+        return store.blobs.get(digest)?.slice();
+      },
+    },
+    problems: () => [trust, revisions, activations].flatMap((log) => log.problems()),
+    async close() {
+      store.listeners.delete(listener);
+    },
+  };
+}
