@@ -30,7 +30,7 @@ export function addActivateCommand(program: Command, cli: Cli): void {
         const { failure, ...done } = await activateRevision(
           { admin, clock: cli.clock },
           revision,
-          flags.message,
+          flags.message ?? "",
           flags,
         );
         const { epoch, activated, tookMs } = done;
