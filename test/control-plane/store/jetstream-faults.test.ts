@@ -1,0 +1,199 @@
+/** What happens to the ledger when NATS, a stream or a record is lost, doubled or forged. */
+
+import { appendFile, mkdtemp, readFile, truncate, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, describe, expect, test } from "@jest/globals";
+import type { Ledger } from "../../../control-plane/store/ledger.js";
+import { bootstrapStreams } from "../../../control-plane/store/streams.js";
+import { signRevision, signTrust } from "../../../core/wire/records.js";
+import { ingestSubject } from "../../../core/wire/subjects.js";
+import { allStreams } from "../../../runtime/nats-permissions.js";
+import { openTestLedger } from "../../support/jetstream-ledger.js";
+import { startTestNats, type TestNats, until } from "../../support/nats.js";
+import { buildRevision, buildTrust, createTestKey, testMesh } from "../../support/records.js";
+
+let nats: TestNats | undefined;
+const ledgers: Ledger[] = [];
+const root = createTestKey();
+const key = createTestKey();
+
+async function start(): Promise<{ nats: TestNats; dir: string; ledger: Ledger }> {
+  nats = await startTestNats();
+  const dir = await mkdtemp(join(nats.dir, "copy-"));
+  const ledger = await open(nats, dir);
+  await ledger.trust.append(signTrust(buildTrust([key]), testMesh, root.signer));
+  return { nats, dir, ledger };
+}
+async function open(on: TestNats, dir?: string): Promise<Ledger> {
+  const ledger = await openTestLedger(on, root, dir);
+  ledgers.push(ledger);
+  return ledger;
+}
+async function publish(ledger: Ledger, message: string) {
+  const next = signRevision(buildRevision(ledger.revisions.head(), message), testMesh, key.signer);
+  await ledger.revisions.append(next);
+  return next;
+}
+/** Deletes every stream, as an operator with all rights can. */
+async function loseStreams(on: TestNats): Promise<void> {
+  const subjects = allStreams.map((name) => `$JS.API.STREAM.DELETE.${name}`);
+  const bus = await on.connect(await on.user({ publish: subjects, subscribe: ["_INBOX_god.>"] }, "_INBOX_god"));
+  for (const subject of subjects) await bus.append(subject, new Uint8Array()).catch(() => {});
+  await bus.close();
+}
+async function makeStreams(on: TestNats): Promise<void> {
+  const bus = await on.connect(await on.bootstrapUser());
+  await bootstrapStreams(bus, { replicas: 1 });
+  await bus.close();
+}
+afterEach(async () => {
+  for (const ledger of ledgers.splice(0)) await ledger.close();
+  await nats?.stop();
+  nats = undefined;
+});
+
+describe("losing things", () => {
+  test("kill -9 of the server keeps what was acknowledged, and the ledger goes on by itself", async () => {
+    const { nats, ledger } = await start();
+    const [server] = nats.servers;
+    for (let i = 0; i < 20; i += 1) await publish(ledger, `before ${i}`);
+    process.kill(server?.pid ?? 0, "SIGKILL");
+    const next = signRevision(buildRevision(ledger.revisions.head(), "after"), testMesh, key.signer);
+    await until(() => ledger.revisions.append(next).then(() => true));
+    const other = await open(nats);
+    expect(other.revisions.list()).toEqual(ledger.revisions.list());
+    expect(other.revisions.list()).toHaveLength(21);
+  });
+
+  test("streams that were lost while it was down are rebuilt from the own copy, byte for byte", async () => {
+    const { nats, dir, ledger } = await start();
+    for (let i = 0; i < 3; i += 1) await publish(ledger, `r${i}`);
+    const digest = await ledger.blobs.put(new Uint8Array(Buffer.alloc(700_000, 1)));
+    const before = ledger.revisions.list();
+    await ledger.close();
+    await loseStreams(nats);
+    await makeStreams(nats);
+    const again = await open(nats, dir);
+    expect(again.revisions.list()).toEqual(before);
+    const other = await open(nats); // has no copy: sees the stream alone
+    expect(other.revisions.list()).toEqual(before);
+    expect(await other.blobs.get(digest)).toHaveLength(700_000);
+    await publish(again, "goes on");
+  });
+
+  test("streams that are lost while it runs are noticed, told, and filled when they are back", async () => {
+    const { nats, ledger } = await start();
+    await publish(ledger, "one");
+    await loseStreams(nats);
+    await until(() => ledger.problems().some((line) => /ASHLAR_REVISIONS is gone/.test(line)));
+    await makeStreams(nats);
+    await until(() => ledger.problems().length === 0);
+    const other = await open(nats);
+    expect(other.revisions.list()).toEqual(ledger.revisions.list());
+  });
+
+  test("a torn tail of the own copy is cut off, and the record read from the stream again", async () => {
+    const { nats, dir, ledger } = await start();
+    const one = await publish(ledger, "one");
+    await ledger.close();
+    const file = join(dir, "revisions.log");
+    await truncate(file, (await readFile(file)).length - 5);
+    const again = await open(nats, dir);
+    expect(again.revisions.head()).toEqual(one);
+    expect(again.problems()).toEqual([]);
+    await again.close();
+    await appendFile(file, "xx");
+    expect((await open(nats, dir)).revisions.list()).toEqual([one]);
+  });
+
+  test("a flipped bit in the own copy is noticed, kept aside and healed from the stream", async () => {
+    const { nats, dir, ledger } = await start();
+    for (let i = 0; i < 3; i += 1) await publish(ledger, `r${i}`);
+    const list = ledger.revisions.list();
+    await ledger.close();
+    const file = join(dir, "revisions.log");
+    const content = await readFile(file);
+    content[40] = (content[40] ?? 0) ^ 4;
+    await writeFile(file, content);
+    const again = await open(nats, dir);
+    expect(again.revisions.list()).toEqual(list);
+    expect(again.problems().join()).toMatch(/damaged at byte 0/);
+  });
+
+  test("an append that a crash cut short before the stream had it is completed at the next start", async () => {
+    const { nats, dir, ledger } = await start();
+    await publish(ledger, "one");
+    const next = signRevision(buildRevision(ledger.revisions.head(), "cut short"), testMesh, key.signer);
+    await ledger.close();
+    await writeFile(join(dir, "revisions.intent"), next.bytes);
+    expect((await open(nats, dir)).revisions.head()).toEqual(next);
+  });
+});
+
+describe("I3: what is in the stream counts only if it holds", () => {
+  test("junk, another mesh's records and strangers' are skipped, told, and do not stop the log", async () => {
+    const { nats, ledger } = await start();
+    const one = await publish(ledger, "one");
+    const bus = await nats.connect(await nats.controlPlaneUser("evil"));
+    const next = buildRevision(one, "forged");
+    for (const bytes of [
+      new Uint8Array(Buffer.from("junk")),
+      signRevision(next, "other.mesh", key.signer).bytes,
+      signRevision(next, testMesh, createTestKey().signer).bytes,
+      signRevision({ ...next, number: 9 }, testMesh, key.signer).bytes,
+    ]) {
+      await bus.append(ingestSubject("revisions", 2), bytes);
+    }
+    await until(() => ledger.problems().length === 3);
+    expect(ledger.revisions.head()).toEqual(one);
+    expect(ledger.problems().join("\n")).toMatch(/2 record\(s\) do not hold/);
+    expect(ledger.problems().join("\n")).toMatch(/1 record\(s\) are skipped, signed by keys that are not trusted/);
+    expect(ledger.problems().join("\n")).toMatch(/1 record\(s\) do not follow/);
+    const two = await publish(ledger, "two");
+    expect((await open(nats)).revisions.list()).toEqual([one, two]);
+  });
+
+  test("two committed records of one number are told until the next higher one settles it, either way", async () => {
+    for (const winner of [0, 1]) {
+      const { nats: own, ledger } = await start();
+      const one = await publish(ledger, "one");
+      const rivals = ["left", "right"].map((side) => signRevision(buildRevision(one, side), testMesh, key.signer));
+      const bus = await own.connect(await own.controlPlaneUser("both"));
+      for (const rival of rivals) await bus.append(ingestSubject("revisions", 2), rival.bytes);
+      await until(() => ledger.problems().some((line) => /equivocation/.test(line)));
+      const three = signRevision(buildRevision(rivals[winner], "three"), testMesh, key.signer);
+      await bus.append(ingestSubject("revisions", 3), three.bytes);
+      await until(() => ledger.problems().length === 0);
+      expect(ledger.revisions.list()).toEqual([one, rivals[winner], three]);
+      await ledger.close();
+      ledgers.length = 0;
+      await own.stop();
+    }
+  });
+
+  test("records that no key was known for are judged again when trust names it", async () => {
+    const { nats, ledger } = await start();
+    const later = createTestKey();
+    const early = signRevision(buildRevision(undefined, "early"), testMesh, later.signer);
+    const bus = await nats.connect(await nats.controlPlaneUser("early"));
+    await bus.append(ingestSubject("revisions", 1), early.bytes);
+    await until(() => ledger.problems().length === 1);
+    const trust = buildTrust([key, later], ledger.trust.head());
+    await ledger.trust.append(signTrust(trust, testMesh, root.signer));
+    expect(ledger.revisions.head()).toEqual(early);
+    expect(ledger.problems()).toEqual([]);
+  });
+
+  test("a stream with a dangerous configuration is refused by name", async () => {
+    const { nats } = await start();
+    await loseStreams(nats);
+    const subjects = ["$JS.API.STREAM.CREATE.ASHLAR_REVISIONS"];
+    const evil = await nats.connect(await nats.user({ publish: subjects, subscribe: ["_INBOX_e.>"] }, "_INBOX_e"));
+    const config = { name: "ASHLAR_REVISIONS", subjects: ["ashlar.log.revisions.*"], max_msgs: 1, storage: "memory" };
+    await evil.append(subjects[0] ?? "", new Uint8Array(Buffer.from(JSON.stringify(config)))).catch(() => {});
+    await expect(makeStreams(nats)).rejects.toMatchObject({
+      code: "invalid_argument",
+      message: expect.stringMatching(/stream ASHLAR_REVISIONS .*max_msgs 1; storage memory.*denyDelete is false/),
+    });
+  });
+});
