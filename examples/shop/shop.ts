@@ -1,0 +1,41 @@
+/** The shop's protocol, loaded as an application would: from its .proto file. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { type GrpcObject, loadPackageDefinition, type ServiceClientConstructor } from "@grpc/grpc-js";
+import { loadSync } from "@grpc/proto-loader";
+
+// compiled code runs from dist/, the .proto stays with the sources
+const folders = [import.meta.dirname, join(import.meta.dirname, "../../../examples/shop")];
+export const shopFolder = folders.find((folder) => existsSync(join(folder, "shop.proto"))) ?? import.meta.dirname;
+
+const definition = loadSync(join(shopFolder, "shop.proto"), { keepCase: true, defaults: true });
+const shop = loadPackageDefinition(definition).shop as GrpcObject;
+
+export const Checkout = shop.Checkout as ServiceClientConstructor;
+export const Inventory = shop.Inventory as ServiceClientConstructor;
+export const Payments = shop.Payments as ServiceClientConstructor;
+
+export interface Order {
+  readonly order_id: string;
+  readonly state: string;
+  readonly inventory_version: string;
+  readonly payment_id: string;
+}
+
+export interface Reservation {
+  readonly item: string;
+  readonly quantity: number;
+  readonly version: string;
+}
+
+export interface StockItem {
+  readonly item: string;
+  readonly quantity: number;
+  readonly version?: string;
+}
+
+export interface Payment {
+  readonly payment_id: string;
+  readonly cents: number;
+  readonly caller: string;
+}
