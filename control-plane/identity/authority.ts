@@ -21,7 +21,7 @@ export const operatorTtlMs = 90 * dayMs;
 const rootTtlMs = 3650 * dayMs;
 const intermediateTtlMs = 365 * dayMs;
 const intermediateRenewMs = 120 * dayMs; // more than any leaf lives, so no leaf is cut short
-const skewMs = 60_000;
+const skewMs = 60_000; // clocks of proxies may be behind by a minute
 
 export interface IssuedCertificate {
   readonly spiffeId: SpiffeId;
@@ -117,7 +117,7 @@ export function openAuthority(options: AuthorityOptions): Authority {
     const notAfterMs = Math.min(nowMs + subject.ttlMs, signing.notAfterMs);
     const spiffeId = buildSpiffeId(mesh, subject.role, subject.name);
     const leaf = issueCertificate(
-      { ...subject, serial, uri: spiffeId, notBeforeMs: nowMs - skewMs, notAfterMs },
+      { ...subject, serial, uri: spiffeId, notBeforeMs: nowMs - Math.min(skewMs, subject.ttlMs / 2), notAfterMs },
       signing,
     );
     const chainDer = [leaf, signing.certificate];

@@ -1,0 +1,120 @@
+/** Judges an identity as it was received or read back from disk: nothing in it is believed unverified. */
+import { digestOf } from "../../core/digest.js";
+import { AshlarError } from "../../core/errors.js";
+import { buildSpiffeId, isLabel } from "../../core/identity.js";
+import type { Signed, Trust } from "../../core/model.js";
+import { keySetOf, rootKeySet, verifyActivation, verifyFreshness, verifyTrust } from "../../core/wire/records.js";
+import { parseSvid, verifySvidChain } from "../../runtime/tls-identity.js";
+import { readCertificate } from "../../runtime/tls-identity-der.js";
+import { publicKeyDer, toPem } from "../../runtime/tls-identity-issue.js";
+import type { ProxyIdentity } from "../ports.js";
+
+/** An identity as bytes; what travels and what is stored. */
+export interface IdentityParts {
+  readonly mesh: string;
+  readonly proxyId: string;
+  readonly service: string;
+  readonly version: string;
+  /** DER, leaf first. */
+  readonly certificateChain: readonly Uint8Array[];
+  readonly natsServers: readonly string[];
+  readonly natsJwt: string;
+  readonly natsCaPem: string;
+  readonly rootPublicKey: Uint8Array;
+  /** Signed records; activation and revision are empty while nothing is active. */
+  readonly trust: Uint8Array;
+  readonly activation: Uint8Array;
+  readonly revision: Uint8Array;
+  readonly freshness: Uint8Array;
+}
+
+/** The keys of a proxy: on disk before the first join, never sent. */
+export interface ProxyKeys {
+  readonly privateKeyPem: string;
+  readonly natsUser: string;
+  readonly natsSeed: string;
+}
+
+export interface CheckedIdentity {
+  readonly parts: IdentityParts;
+  readonly identity: ProxyIdentity;
+  readonly notBeforeMs: number;
+  readonly trust: Signed<Trust>;
+}
+
+const serversMax = 64;
+
+/** The SHA-256 of the root's key, as tokens and join.json pin it. */
+export const rootHashOf = (rootPublicKey: Uint8Array): string => digestOf(rootPublicKey);
+
+/** Roots of a trust domain in a trust record. */
+export function rootsIn(trust: Trust, trustDomain: string): readonly Uint8Array[] {
+  return trust.bundles.find((bundle) => bundle.trustDomain === trustDomain)?.x509Roots ?? [];
+}
+
+/**
+ * Checks pin, trust record, certificate chain, names, key, and the heads that came with it. An expired
+ * certificate passes: it may be renewed. Fails with `invalid_record` or `invalid_identity`.
+ */
+export function checkIdentity(
+  parts: IdentityParts,
+  keys: ProxyKeys,
+  expected: { readonly rootHash: string; readonly service: string },
+  nowMs: number,
+): CheckedIdentity {
+  if (rootHashOf(parts.rootPublicKey) !== expected.rootHash) throw refused("its root key is not the pinned one");
+  const trust = verifyTrust(parts.trust, parts.mesh, rootKeySet(parts.rootPublicKey));
+  const [leaf] = parts.certificateChain;
+  if (leaf === undefined) throw refused("no certificate");
+  const asOfMs = Math.min(nowMs, parseSvid(leaf).notAfterMs);
+  const svid = verifySvidChain(parts.certificateChain, (domain) => rootsIn(trust.body, domain), asOfMs);
+  if (svid.spiffeId !== buildSpiffeId(parts.mesh, "service", expected.service) || parts.service !== expected.service) {
+    throw refused(`it is of ${svid.spiffeId}, not of service ${expected.service}`);
+  }
+  if (Buffer.compare(readCertificate(leaf).publicKey, publicKeyDer(keys.privateKeyPem)) !== 0) {
+    throw refused("its certificate is for another key");
+  }
+  checkTexts(parts);
+  checkHeads(parts, trust.body);
+  const { mesh, proxyId, service, version, natsServers, natsJwt, natsCaPem } = parts;
+  return {
+    parts,
+    trust,
+    notBeforeMs: svid.notBeforeMs,
+    identity: {
+      mesh,
+      proxyId,
+      service,
+      version,
+      spiffeId: svid.spiffeId,
+      certificateChainPem: toPem(parts.certificateChain),
+      privateKeyPem: keys.privateKeyPem,
+      serial: svid.serial,
+      notAfterMs: svid.notAfterMs,
+      natsServers,
+      natsJwt,
+      natsSeed: keys.natsSeed,
+      natsCaPem,
+    },
+  };
+}
+
+function refused(why: string): AshlarError {
+  return new AshlarError("invalid_record", `identity: ${why}`);
+}
+
+function checkTexts({ proxyId, version, natsServers, natsJwt }: IdentityParts): void {
+  if (!isLabel(proxyId)) throw refused("no proxy id");
+  if (!/^[A-Za-z0-9._-]{1,63}$/.test(version)) throw refused("no version");
+  if (natsServers.length === 0 || natsServers.length > serversMax) throw refused("no NATS servers, or too many");
+  if (natsJwt === "") throw refused("no NATS credentials");
+}
+
+/** The heads hold together; a revision is authentic because the activation names its digest. */
+function checkHeads({ mesh, activation, revision, freshness }: IdentityParts, trust: Trust): void {
+  const keys = keySetOf(trust);
+  verifyFreshness(freshness, mesh, keys);
+  if (activation.length === 0) return;
+  const head = verifyActivation(activation, mesh, keys);
+  if (digestOf(revision) !== head.body.revisionDigest) throw refused("the revision is not the one that is active");
+}

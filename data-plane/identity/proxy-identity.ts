@@ -1,0 +1,277 @@
+/** Who this proxy is: read from disk or joined with a token, verified either way, and renewed for as long as it runs. */
+import { AshlarError, type ErrorCode, isAshlarError, messageOf } from "../../core/errors.js";
+import { Backoff } from "../../runtime/backoff.js";
+import type { Clock } from "../../runtime/clock.js";
+import { parseJoinToken } from "../../runtime/join-token.js";
+import type { Logger } from "../../runtime/log.js";
+import type { IdentityView, ProxyIdentity } from "../ports.js";
+import { type CheckedIdentity, checkIdentity, type IdentityParts, rootHashOf } from "./identity-check.js";
+import { type IdentityStore, openIdentityStore } from "./identity-store.js";
+import { type JoinClientDeps, joinMesh, renewIdentity, type SeenByProxy } from "./join-client.js";
+
+/** What joining and the newest renewal said about the logs: signed bytes, verified when they came. */
+export interface TrustBootstrap {
+  readonly mesh: string;
+  /** Ed25519, 32 bytes; its hash is the pin. Trust records are verified with it. */
+  readonly rootPublicKey: Uint8Array;
+  /** The newest trust record. */
+  readonly trust: Uint8Array;
+  /** The head of the activation log; undefined: nothing was active. */
+  readonly activation: Uint8Array | undefined;
+  /** The revision that the head names. */
+  readonly revision: Uint8Array | undefined;
+  readonly freshness: Uint8Array;
+}
+
+export interface OpenIdentityDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly random: () => number;
+}
+
+export interface OpenIdentityOptions {
+  /** The proxy's data folder. */
+  readonly dir: string;
+  /** What join.json says. */
+  readonly join: { readonly join: string; readonly rootHash: string };
+  /** Used only while there is no stored identity. */
+  readonly token?: string | undefined;
+  readonly service: string;
+  /** A certificate is renewed this long after it was issued, or after half its life if that is shorter; 1 hour. */
+  readonly renewEveryMs?: number;
+}
+
+/** An identity that renews itself until the signal it was opened with aborts. */
+export interface OpenedIdentity extends IdentityView {
+  /** Replaced as a whole at each renewal. */
+  readonly bootstrap: TrustBootstrap;
+  /** Why the last renewal failed; undefined: it did not. */
+  readonly renewalProblem: string | undefined;
+  /** Calls `listener` with what each renewal brought. Returns the way to stop it. */
+  onBootstrap(listener: (bootstrap: TrustBootstrap) => void): () => void;
+  /** Says where renewals learn what this proxy has seen of the logs. */
+  reportSeen(seen: () => SeenByProxy): void;
+  /** Renews now; fails as the control plane answers. */
+  renew(): Promise<void>;
+  /** Resolves when the renewals have ended, after the signal aborted. */
+  readonly stopped: Promise<void>;
+}
+
+/** Trying again may help with these; with any other, joining ends. */
+const mayHeal: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["unavailable", "deadline", "limit", "internal"]);
+const hourMs = 3_600_000;
+
+/**
+ * Opens the proxy's identity. A stored one wins over the token; without one it joins, trying again for as
+ * long as the control plane is out of reach. Fails with one clear line when trying again cannot help:
+ * `unauthenticated` (no, wrong, used or expired token, wrong pin), `denied` (the token is for another
+ * service), `invalid_argument` (the folder belongs to another mesh or service), `invalid_record` (damaged),
+ * and `unavailable` when `signal` aborts first.
+ */
+export async function openIdentity(
+  deps: OpenIdentityDeps,
+  options: OpenIdentityOptions,
+  signal: AbortSignal,
+): Promise<OpenedIdentity> {
+  const store = openIdentityStore(options.dir);
+  const { join: address, rootHash } = options.join;
+  const client: JoinClientDeps = { address, rootHash, keys: store.keys, clock: deps.clock };
+  const check = (parts: IdentityParts): CheckedIdentity =>
+    checkIdentity(parts, store.keys, { rootHash, service: options.service }, deps.clock.nowMs());
+  const stored = store.load();
+  if (stored !== undefined) {
+    checkFolder(stored, options);
+    return new RenewingIdentity(deps, options, store, client, check, readStored(check, stored, options.dir), signal);
+  }
+  const parts = await join(deps, options, client, signal);
+  const joined = check(parts);
+  store.save(parts);
+  deps.log.info("joined the mesh", { mesh: parts.mesh, proxy: parts.proxyId, service: parts.service });
+  return new RenewingIdentity(deps, options, store, client, check, joined, signal);
+}
+
+function checkFolder(stored: IdentityParts, { dir, join, token, service }: OpenIdentityOptions): void {
+  const refuse = (why: string): never => {
+    throw new AshlarError("invalid_argument", `data folder ${dir} belongs to ${why}: give another --data`);
+  };
+  if (stored.service !== service) refuse(`service ${stored.service}, not ${service}`);
+  const given = token === undefined ? undefined : readTokenMesh(token);
+  if (given !== undefined && given !== stored.mesh) refuse(`mesh ${stored.mesh}, not ${given}`);
+  const [own, wanted] = [rootHashOf(stored.rootPublicKey), join.rootHash];
+  if (own !== wanted) refuse(`mesh ${stored.mesh} with another root key than the one in the --join file`);
+}
+
+/** A used token file may hold anything: the stored identity wins over it. */
+function readTokenMesh(token: string): string | undefined {
+  try {
+    return parseJoinToken(token).mesh;
+  } catch {
+    return undefined;
+  }
+}
+
+function readStored(
+  check: (parts: IdentityParts) => CheckedIdentity,
+  parts: IdentityParts,
+  dir: string,
+): CheckedIdentity {
+  try {
+    return check(parts);
+  } catch (cause) {
+    const why = messageOf(cause);
+    throw new AshlarError(
+      "invalid_record",
+      `the identity in ${dir} does not verify (${why}): remove it and join again`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+async function join(
+  { clock, log, random }: OpenIdentityDeps,
+  options: OpenIdentityOptions,
+  client: JoinClientDeps,
+  signal: AbortSignal,
+): Promise<IdentityParts> {
+  if (options.token === undefined) {
+    throw new AshlarError("unauthenticated", `no identity in ${options.dir} and no token: give --token`);
+  }
+  const text = options.token.trim();
+  const token = parseJoinToken(text);
+  if (token.rootHash !== client.rootHash) {
+    throw new AshlarError("unauthenticated", "the token and the --join file are of different meshes");
+  }
+  const backoff = new Backoff({ msMin: 200, msMax: 10_000 }, random);
+  for (;;) {
+    try {
+      return await joinMesh(client, { token: text, mesh: token.mesh, service: options.service }, signal);
+    } catch (error) {
+      if (signal.aborted) throw new AshlarError("unavailable", "stopped before it could join");
+      if (!isAshlarError(error) || !mayHeal.has(error.code)) throw error;
+      log.warn(`cannot join at ${client.address}: trying again`, { why: messageOf(error) });
+    }
+    await clock.sleep(backoff.nextMs(), signal);
+  }
+}
+
+class RenewingIdentity implements OpenedIdentity {
+  readonly #deps: OpenIdentityDeps;
+  readonly #renewEveryMs: number;
+  readonly #store: IdentityStore;
+  readonly #client: JoinClientDeps;
+  readonly #check: (parts: IdentityParts) => CheckedIdentity;
+  readonly #signal: AbortSignal;
+  readonly #rotateListeners = new Set<(identity: ProxyIdentity) => void>();
+  readonly #bootstrapListeners = new Set<(bootstrap: TrustBootstrap) => void>();
+  #checked: CheckedIdentity;
+  #seen: () => SeenByProxy;
+  #renewing: Promise<void> | undefined;
+  renewalProblem: string | undefined;
+  readonly stopped: Promise<void>;
+
+  constructor(
+    deps: OpenIdentityDeps,
+    options: OpenIdentityOptions,
+    store: IdentityStore,
+    client: JoinClientDeps,
+    check: (parts: IdentityParts) => CheckedIdentity,
+    checked: CheckedIdentity,
+    signal: AbortSignal,
+  ) {
+    this.#deps = deps;
+    this.#renewEveryMs = options.renewEveryMs ?? hourMs;
+    this.#store = store;
+    this.#client = client;
+    this.#check = check;
+    this.#checked = checked;
+    this.#signal = signal;
+    this.#seen = () => ({ epoch: 0, activation: undefined, trustSequence: this.#checked.trust.body.sequence });
+    this.stopped = this.#run();
+  }
+
+  get current(): ProxyIdentity {
+    return this.#checked.identity;
+  }
+
+  get bootstrap(): TrustBootstrap {
+    const { mesh, rootPublicKey, trust, activation, revision, freshness } = this.#checked.parts;
+    const some = (bytes: Uint8Array) => (bytes.length === 0 ? undefined : bytes);
+    return { mesh, rootPublicKey, trust, activation: some(activation), revision: some(revision), freshness };
+  }
+
+  onRotate(listener: (identity: ProxyIdentity) => void): () => void {
+    this.#rotateListeners.add(listener);
+    return () => void this.#rotateListeners.delete(listener);
+  }
+
+  onBootstrap(listener: (bootstrap: TrustBootstrap) => void): () => void {
+    this.#bootstrapListeners.add(listener);
+    return () => void this.#bootstrapListeners.delete(listener);
+  }
+
+  reportSeen(seen: () => SeenByProxy): void {
+    this.#seen = seen;
+  }
+
+  /** One renewal at a time: whoever asks during one waits for it. */
+  renew(): Promise<void> {
+    this.#renewing ??= this.#renew().finally(() => {
+      this.#renewing = undefined;
+    });
+    return this.#renewing;
+  }
+
+  async #renew(): Promise<void> {
+    const { parts, trust } = this.#checked;
+    const [certificate = new Uint8Array()] = parts.certificateChain;
+    const known = { mesh: parts.mesh, trust };
+    try {
+      const renewed = await renewIdentity(this.#client, { certificate, known, seen: this.#seen() }, this.#signal);
+      const checked = this.#check(renewed);
+      this.#store.save(renewed);
+      this.#checked = checked;
+      this.renewalProblem = undefined;
+    } catch (error) {
+      this.renewalProblem = messageOf(error);
+      throw error;
+    }
+    for (const listener of [...this.#rotateListeners]) listener(this.current);
+    for (const listener of [...this.#bootstrapListeners]) listener(this.bootstrap);
+  }
+
+  #everyMs(): number {
+    const { identity, notBeforeMs } = this.#checked;
+    return Math.min(this.#renewEveryMs, (identity.notAfterMs - notBeforeMs) / 2);
+  }
+
+  /** Milliseconds until the certificate is due, spread by a tenth so that a fleet does not come at once. */
+  #dueMs(): number {
+    const ageMs = this.#deps.clock.nowMs() - this.#checked.notBeforeMs;
+    const dueMs = this.#everyMs() * (0.9 + 0.2 * this.#deps.random()) - ageMs;
+    return Math.min(Math.max(0, dueMs), this.#renewEveryMs * 1.1);
+  }
+
+  async #run(): Promise<void> {
+    const { clock, log, random } = this.#deps;
+    const { identity, notBeforeMs } = this.#checked;
+    const lifeMs = identity.notAfterMs - notBeforeMs;
+    const backoff = new Backoff({ msMin: Math.min(1000, lifeMs / 20), msMax: Math.min(300_000, lifeMs / 4) }, random);
+    for (let waitMs = this.#dueMs(); ; ) {
+      await clock.sleep(waitMs, this.#signal);
+      if (this.#signal.aborted) return;
+      try {
+        await this.renew();
+        backoff.reset();
+        waitMs = Math.max(this.#dueMs(), this.#everyMs() / 2); // clocks that disagree must not make a storm
+        log.debug("certificate renewed", { serial: this.current.serial });
+      } catch (error) {
+        if (this.#signal.aborted) return;
+        waitMs = backoff.nextMs();
+        const expires = new Date(this.current.notAfterMs).toISOString();
+        log.warn("certificate not renewed: trying again", { why: messageOf(error), expires });
+      }
+    }
+  }
+}

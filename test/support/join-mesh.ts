@@ -1,0 +1,90 @@
+/** A control plane's join listener on loopback, with everything behind it real but NATS. */
+import { randomBytes } from "node:crypto";
+import { ServerCredentials } from "@grpc/grpc-js";
+import type { AuditDraft } from "../../control-plane/audit/audit-trail.js";
+import { buildFreshness } from "../../control-plane/freshness/freshness-loop.js";
+import { type Authority, openAuthority } from "../../control-plane/identity/authority.js";
+import { openIssuedCertificates } from "../../control-plane/identity/issued-certificates.js";
+import {
+  createJoinService,
+  type JoinServiceOptions,
+  joinMessageBytesMax,
+} from "../../control-plane/identity/join-service.js";
+import { type JoinTokens, openJoinTokens } from "../../control-plane/identity/join-tokens.js";
+import type { Trust } from "../../core/model.js";
+import { signTrust } from "../../core/wire/records.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { BoundService } from "../../runtime/grpc-handlers.js";
+import { type GrpcServer, startGrpcServer } from "../../runtime/grpc-server.js";
+import { silentLogger } from "../../runtime/log.js";
+import { PlainLedger } from "./plain-ledger.js";
+
+export interface JoinMesh {
+  readonly authority: Authority;
+  readonly tokens: JoinTokens;
+  readonly ledger: PlainLedger;
+  readonly audit: AuditDraft[];
+  readonly server: GrpcServer;
+  readonly service: BoundService;
+  /** What join.json would say. */
+  readonly join: { readonly join: string; readonly rootHash: string };
+  /** Appends a trust record that changes the one before. */
+  changeTrust(change: (trust: Trust) => Partial<Trust>): Promise<void>;
+}
+
+export const random = (count: number): Uint8Array => new Uint8Array(randomBytes(count));
+
+export async function startJoinMesh(
+  dir: string,
+  clock: Clock,
+  more: JoinServiceOptions & {
+    readonly mesh?: string;
+    readonly bind?: string;
+    readonly certificateOf?: Authority;
+  } = {},
+): Promise<JoinMesh> {
+  const authority = openAuthority({ dir, mesh: more.mesh ?? "test-mesh", clock, random });
+  const { mesh, rootHash } = authority;
+  const tokens = openJoinTokens({ dir, mesh, rootHash, clock, random });
+  const ledger = new PlainLedger();
+  await ledger.trust.append(signTrust(authority.firstTrust(), mesh, authority.rootSigner));
+  const audit: AuditDraft[] = [];
+  const service = createJoinService(
+    {
+      authority,
+      tokens,
+      ledger,
+      clock,
+      random,
+      issued: openIssuedCertificates({ dir, clock }),
+      freshness: () => buildFreshness({ mesh, ledger, signer: authority.signer, clock }).bytes,
+      natsUserJwt: async (user, name, proxyId, expiresMs) => `jwt:${user}:${name}:${proxyId}:${expiresMs}`,
+      natsServers: () => ["nats://127.0.0.1:4222"],
+      natsCaPem: "",
+      log: silentLogger,
+      audit: { record: async (draft) => void audit.push(draft) },
+    },
+    more,
+  );
+  const own = (more.certificateOf ?? authority).issueControlPlane({ name: "main", hosts: ["127.0.0.1"] });
+  const server = await startGrpcServer({
+    bind: more.bind ?? "127.0.0.1:0",
+    credentials: ServerCredentials.createSsl(null, [
+      { private_key: Buffer.from(own.privateKeyPem), cert_chain: Buffer.from(own.chainPem) },
+    ]),
+    services: [service],
+    messageBytesMax: joinMessageBytesMax,
+    log: silentLogger,
+    clock,
+  });
+  return {
+    ...{ authority, tokens, ledger, audit, server, service },
+    join: { join: server.address, rootHash },
+    changeTrust: async (change) => {
+      const head = ledger.trust.head();
+      if (head === undefined) throw new Error("no trust");
+      const body = { ...head.body, sequence: head.body.sequence + 1, previous: head.digest, ...change(head.body) };
+      await ledger.trust.append(signTrust(body, mesh, authority.rootSigner));
+    },
+  };
+}
