@@ -1,0 +1,161 @@
+/** What the demo shows, step by step: each says what it does, does it with real calls, and checks what came of it. */
+import { join, relative } from "node:path";
+import { type Client, status } from "@grpc/grpc-js";
+import { join as joinMesh, type Mesh } from "../../sdk/index.js";
+import { call, callOne } from "./calls.js";
+import { type DemoMesh, root } from "./demo-mesh.js";
+import { Checkout, Inventory, type Order, type Payment, Payments, type Reservation, shopFolder } from "./shop.js";
+
+export interface Demo {
+  readonly mesh: DemoMesh;
+  readonly storefront: Mesh;
+  readonly checkout: Client;
+  readonly inventory: Client;
+  readonly payments: Client;
+  say(text: string): void;
+}
+
+interface Applied {
+  readonly created: boolean;
+  readonly revision: number;
+  readonly epoch: number;
+  readonly tookMs: number;
+  readonly findings: readonly { file: string; line: number; column: number; message: string }[];
+}
+
+const callsCount = 200;
+const file = (...path: readonly string[]): string => relative(root, join(shopFolder, ...path));
+const policy = ["policy/services.yaml", "policy/access.yaml"].map((name) => file(name));
+const routes = file("policy/routes.yaml");
+const noRefunds = file("policies-demo/deny-refunds.yaml");
+const split = file("policies-demo/inventory-split.yaml");
+const broken = file("policies-demo/broken.yaml");
+
+/** The demo speaks as the storefront, which has a proxy and no application of its own. */
+export async function openDemo(mesh: DemoMesh, say: (text: string) => void): Promise<Demo> {
+  const storefront = await joinMesh({ service: "storefront", agent: mesh.agentOf("storefront") });
+  return {
+    mesh,
+    storefront,
+    checkout: new Checkout(...storefront.client("checkout")),
+    inventory: new Inventory(...storefront.client("inventory")),
+    payments: new Payments(...storefront.client("payments")),
+    say,
+  };
+}
+
+export async function closeDemo({ storefront, checkout, inventory, payments }: Demo): Promise<void> {
+  for (const client of [checkout, inventory, payments]) client.close();
+  await storefront.leave();
+}
+
+function expect(holds: boolean, what: string): asserts holds {
+  if (!holds) throw new Error(`this step did not do what it says: ${what}`);
+}
+
+async function apply({ mesh, say }: Demo, message: string, ...files: readonly string[]): Promise<Applied> {
+  say(`  $ ashlar apply -f ${files.join(" ")} -m "${message}" --wait`);
+  const applied = await mesh.ashlarJson<Applied>(0, "apply", "-f", ...files, "-m", message, "--wait");
+  const { revision, epoch, tookMs } = applied;
+  say(`  revision ${revision} is in force at every proxy, as epoch ${epoch}, after ${tookMs} ms`);
+  return applied;
+}
+
+async function firstPolicy(demo: Demo): Promise<void> {
+  const { created, revision } = await apply(demo, "the shop opens", ...policy, routes);
+  expect(created && revision === 1, "the first revision");
+}
+
+async function allowedCall({ checkout, inventory, say }: Demo): Promise<void> {
+  const order = await callOne<Order>(checkout, Checkout, "PlaceOrder", { item: "anvil", quantity: 2 });
+  say(`  storefront placed ${order.order_id}: ${order.state}, goods from inventory ${order.inventory_version}`);
+  expect(order.state === "paid" && order.inventory_version === "v1", "an order that is paid");
+  const watched = await call<{ state: string }>(checkout, Checkout, "WatchOrder", { order_id: order.order_id });
+  say(`  watched it as a stream: ${watched.responses.map(({ state }) => state).join(" → ")}`);
+  expect(watched.code === status.OK && watched.responses.length === 3, "a stream of three states");
+  const stock = await call<{ item: string }>(inventory, Inventory, "ListStock", {});
+  expect(stock.code === status.OK && stock.responses.length >= 3, "a list of what is in stock");
+}
+
+async function deniedCall({ mesh, payments, say }: Demo): Promise<void> {
+  const { code, message, trailers } = await call<Payment>(payments, Payments, "Charge", { order_id: "x", cents: 1 });
+  const [decision = ""] = trailers.get("ashlar-decision").map(String);
+  const [revision = ""] = trailers.get("ashlar-revision").map(String);
+  say(`  storefront called shop.Payments/Charge itself: ${status[code]}, "${message}"`);
+  expect(code === status.PERMISSION_DENIED && decision !== "" && revision === "1", "a denial with its decision");
+  const asked = ["can", "storefront", "payments/shop.Payments/Charge"] as const;
+  const { allowed, rule } = await mesh.ashlarJson<{ allowed: boolean; rule: string }>(0, ...asked);
+  say(`  by the proxy of payments, under revision ${revision}; decision ${decision}; rule: ${rule}`);
+  expect(!allowed && rule === "default-deny", "`ashlar can` says the same");
+}
+
+async function pushedRevision(demo: Demo): Promise<void> {
+  const { checkout, say } = demo;
+  const place = () => callOne<Order>(checkout, Checkout, "PlaceOrder", { item: "mallet", quantity: 1 });
+  const cancel = ({ order_id }: Order) => call<Order>(checkout, Checkout, "CancelOrder", { order_id });
+  const before = await cancel(await place());
+  say(`  before: cancelling an order refunds it: ${before.responses[0]?.state}`);
+  expect(before.responses[0]?.state === "cancelled", "a refund that is allowed");
+  const { revision } = await apply(demo, "no refunds today", ...policy, routes, noRefunds);
+  const after = await cancel(await place());
+  say(`  after: ${status[after.code]}, "${after.message}"; orders are still taken`);
+  expect(after.code === status.PERMISSION_DENIED, "a refund that is denied");
+  expect(after.message.includes(`revision ${revision}`), "the denial names the new revision");
+}
+
+async function countVersions({ inventory }: Demo): Promise<Readonly<Record<string, number>>> {
+  const counts: Record<string, number> = {};
+  for (let index = 0; index < callsCount; index += 1) {
+    const request = { item: "chisel", quantity: 1 };
+    const { version } = await callOne<Reservation>(inventory, Inventory, "Reserve", request);
+    counts[version] = (counts[version] ?? 0) + 1;
+  }
+  return counts;
+}
+
+const render = ({ v1 = 0, v2 = 0 }: Readonly<Record<string, number>>): string => `v1 ${v1}, v2 ${v2}`;
+
+async function shiftedTraffic(demo: Demo): Promise<void> {
+  const before = await countVersions(demo);
+  demo.say(`  before: of ${callsCount} calls to inventory: ${render(before)}`);
+  expect(before.v1 === callsCount, "every call to v1");
+  await apply(demo, "three of four to v2", ...policy, noRefunds, split);
+  const after = await countVersions(demo);
+  demo.say(`  after:  of ${callsCount} calls to inventory: ${render(after)}`);
+  const { v1 = 0, v2 = 0 } = after;
+  expect(v1 + v2 === callsCount && v2 >= 110 && v2 <= 190, "about 150 calls to v2"); // 6 standard deviations
+}
+
+async function refusedFile({ mesh, say }: Demo): Promise<void> {
+  const head = async () => (await mesh.ashlarJson<{ number: number }[]>(0, "log"))[0]?.number;
+  const before = await head();
+  say(`  $ ashlar apply -f ${policy.join(" ")} ${broken}`);
+  const done = await mesh.ashlar("apply", "-f", ...policy, broken);
+  for (const line of done.error.trim().split("\n")) say(`  ${line}`);
+  expect(done.code === 1, "exit code 1");
+  expect(/broken\.yaml:\d+:\d+: error: /.test(done.error), "errors with line and column");
+  expect((await head()) === before, "nothing is stored");
+}
+
+async function rolledBack(demo: Demo): Promise<void> {
+  const { mesh, say } = demo;
+  say('  $ ashlar rollback -m "v2 can wait" --wait');
+  const argv = ["rollback", "-m", "v2 can wait", "--wait"] as const;
+  const back = await mesh.ashlarJson<Applied & { rollbackOf: number }>(0, ...argv);
+  say(`  revision ${back.revision} is in force again at every proxy, as epoch ${back.epoch}, after ${back.tookMs} ms`);
+  expect(back.revision === 2 && back.rollbackOf === 3, "the revision before");
+  const counts = await countVersions(demo);
+  say(`  of ${callsCount} calls to inventory: ${render(counts)}`);
+  expect(counts.v1 === callsCount, "every call to v1 again");
+}
+
+/** In this order: later steps build on earlier ones. */
+export const steps: readonly { readonly title: string; readonly run: (demo: Demo) => Promise<void> }[] = [
+  { title: "The first policy", run: firstPolicy },
+  { title: "A call that is allowed", run: allowedCall },
+  { title: "A call that is denied: by whom, and why", run: deniedCall },
+  { title: "A policy revision, pushed and in force everywhere", run: pushedRevision },
+  { title: "Traffic shifts from v1 to v2", run: shiftedTraffic },
+  { title: "A bad policy file is refused", run: refusedFile },
+  { title: "A rollback", run: rolledBack },
+];
