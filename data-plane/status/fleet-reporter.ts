@@ -1,0 +1,265 @@
+/**
+ * What this proxy says about itself (I7): a heartbeat with its line of the fleet view, and where its
+ * instance takes calls. Heartbeats may be lost; the endpoint is stored, and said again until it is.
+ */
+import { messageOf } from "../../core/errors.js";
+import type { Endpoint, Heartbeat, Label } from "../../core/model.js";
+import { encodeEndpoint, encodeHeartbeat, parseEndpoint } from "../../core/wire/fleet.js";
+import { endpointStream, endpointSubject, heartbeatSubject } from "../../core/wire/subjects.js";
+import { Backoff } from "../../runtime/backoff.js";
+import type { Bus } from "../../runtime/bus.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { Logger } from "../../runtime/log.js";
+import type { AppView, IdentityView, PolicyView } from "../ports.js";
+
+export interface FleetReporterDeps {
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly random?: () => number;
+  readonly identity: IdentityView;
+  readonly policy: PolicyView;
+  readonly app: AppView;
+}
+
+export interface FleetReporterOptions {
+  /** Sorted by key. */
+  readonly labels: readonly Label[];
+  /** Ways around the proxy that its flags opened, for people. */
+  readonly bypassable: readonly string[];
+  /** False: it only carries a client's calls, so it has no endpoint. */
+  readonly serves: boolean;
+}
+
+export interface FleetReporter {
+  /** Begins to report. `address`: the "HOST:PORT" that other proxies dial, known once the proxy listens. */
+  start(address: string): void;
+  /** Something changed that the fleet view should learn at once; many calls make one heartbeat. */
+  poke(): void;
+  /**
+   * Says that this proxy takes no more calls: a tombstone, then a leaving heartbeat. Resolves once the
+   * tombstone is stored or 2 s have passed. Nothing is reported afterwards.
+   */
+  leave(): Promise<void>;
+  /** Ends without a word, like a crash. */
+  stop(): void;
+}
+
+const intervalMs = 3000;
+const coalesceMs = 20;
+const leaveMs = 2000;
+const retry = { msMin: 100, msMax: 5000 };
+const preparedMax = 16;
+const bypassableMax = 64;
+
+export function createFleetReporter(deps: FleetReporterDeps, options: FleetReporterOptions): FleetReporter {
+  return new Reporter(deps, options);
+}
+
+class Reporter implements FleetReporter {
+  readonly #deps: FleetReporterDeps;
+  readonly #options: FleetReporterOptions;
+  readonly #random: () => number;
+  readonly #stop = new AbortController();
+  readonly #off: (() => void)[] = [];
+  #wakeHeartbeat: AbortController = new AbortController();
+  #wakeEndpoint: AbortController = new AbortController();
+  #address = "";
+  #leaving = false;
+  #poked = false;
+  /** The last statement that was stored, and the latest time that was stated. */
+  #stated: string | undefined;
+  #lastMs = 0;
+  #stating: Promise<boolean> | undefined;
+
+  constructor(deps: FleetReporterDeps, options: FleetReporterOptions) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#random = deps.random ?? Math.random;
+  }
+
+  start(address: string): void {
+    this.#address = address;
+    const { app, identity, policy, bus } = this.#deps;
+    const restate = (): void => {
+      this.poke();
+      this.#wakeEndpoint.abort();
+    };
+    this.#off.push(
+      app.onChange(restate),
+      identity.onRotate(restate),
+      policy.onSwitch(() => this.poke()),
+      bus.onStatus(({ connected }) => {
+        if (connected) restate();
+      }),
+    );
+    void this.#beat();
+    if (this.#options.serves) void this.#state();
+  }
+
+  poke(): void {
+    this.#poked = true;
+    this.#wakeHeartbeat.abort();
+  }
+
+  async leave(): Promise<void> {
+    if (this.#stop.signal.aborted) return;
+    this.#leaving = true;
+    this.stop();
+    const { clock, bus } = this.#deps;
+    const bound = new AbortController();
+    const late = clock.sleep(leaveMs, bound.signal);
+    if (this.#options.serves && this.#address !== "") await Promise.race([this.#stateUntilStored(bound.signal), late]);
+    this.#publishHeartbeat();
+    await Promise.race([bus.flush().catch(() => {}), late]);
+    bound.abort();
+  }
+
+  stop(): void {
+    this.#stop.abort();
+    this.#wakeHeartbeat.abort();
+    this.#wakeEndpoint.abort();
+    for (const off of this.#off.splice(0)) off();
+  }
+
+  // === Heartbeats ===
+
+  async #beat(): Promise<void> {
+    const { clock } = this.#deps;
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      this.#poked = false;
+      this.#publishHeartbeat();
+      this.#wakeHeartbeat = new AbortController();
+      await clock.sleep(intervalMs * (0.8 + this.#random() * 0.4), this.#wakeHeartbeat.signal);
+      if (this.#poked) await clock.sleep(coalesceMs, signal);
+    }
+  }
+
+  #publishHeartbeat(): void {
+    const { bus, identity, log } = this.#deps;
+    const { service, proxyId } = identity.current;
+    try {
+      bus.publish(heartbeatSubject(service, proxyId), encodeHeartbeat(this.#heartbeat()));
+    } catch (error) {
+      log.error(`a heartbeat cannot be sent: ${messageOf(error)}`);
+    }
+  }
+
+  #heartbeat(): Heartbeat {
+    const { identity, policy, app, clock } = this.#deps;
+    const { proxyId, service, version, notAfterMs } = identity.current;
+    const evaluated = policy.current;
+    return {
+      proxyId,
+      service,
+      version,
+      timeMs: clock.nowMs(),
+      seenEpoch: policy.seenEpoch,
+      evaluatingEpoch: evaluated?.epoch ?? 0,
+      evaluatingRevision: evaluated?.revision ?? 0,
+      evaluatingDigest: evaluated?.revisionDigest,
+      prepared: policy.prepared.slice(0, preparedMax),
+      rejected: policy.rejected,
+      certificateExpiresMs: wholeMs(notAfterMs),
+      freshnessAgeMs: wholeMs(policy.freshnessAgeMs),
+      lagMs: wholeMs(policy.lagMs),
+      trustSequence: policy.trustSequence,
+      serving: app.current !== undefined && !this.#leaving,
+      bypassable: this.#options.bypassable.slice(0, bypassableMax),
+      seenActivation: policy.seenActivation,
+      leaving: this.#leaving,
+    };
+  }
+
+  // === The endpoint ===
+
+  /** States the endpoint whenever it changed, until stopped. */
+  async #state(): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      this.#wakeEndpoint = new AbortController();
+      const wake = this.#wakeEndpoint.signal;
+      await this.#stateUntilStored(signal);
+      if (!wake.aborted && !signal.aborted) await aborted(wake);
+    }
+  }
+
+  async #stateUntilStored(signal: AbortSignal): Promise<void> {
+    const { bus, clock } = this.#deps;
+    const backoff = new Backoff(retry, this.#random);
+    while (!signal.aborted) {
+      if (bus.connected && (await this.#stateOnce())) return;
+      await clock.sleep(backoff.nextMs(), signal);
+    }
+  }
+
+  /** One at a time, so that an older statement never arrives after a newer one. */
+  async #stateOnce(): Promise<boolean> {
+    while (this.#stating !== undefined) await this.#stating;
+    this.#stating = this.#store().finally(() => {
+      this.#stating = undefined;
+    });
+    return this.#stating;
+  }
+
+  async #store(): Promise<boolean> {
+    const { bus, log, identity } = this.#deps;
+    const { service, proxyId } = identity.current;
+    const subject = endpointSubject(service, proxyId);
+    try {
+      if (this.#lastMs === 0) this.#lastMs = await this.#statedBefore(subject);
+      const content = this.#endpoint(0);
+      const text = JSON.stringify(content);
+      if (text === this.#stated) return true;
+      const timeMs = Math.max(this.#deps.clock.nowMs(), this.#lastMs + 1);
+      await bus.append(subject, encodeEndpoint(this.#endpoint(timeMs)));
+      this.#lastMs = timeMs;
+      this.#stated = text;
+      return JSON.stringify(this.#endpoint(0)) === text; // it may have changed meanwhile
+    } catch (error) {
+      if (bus.connected) log.warn(`the endpoint cannot be stated: ${messageOf(error)}`);
+      return false;
+    }
+  }
+
+  /** The time of the last statement of an earlier life: ours has to be later, whatever the clock says. */
+  async #statedBefore(subject: string): Promise<number> {
+    const { service, proxyId } = this.#deps.identity.current;
+    const message = await this.#deps.bus.directGet(endpointStream, { lastOf: subject });
+    if (message === undefined) return 1;
+    try {
+      return parseEndpoint(message.data, { service, proxyId }).timeMs;
+    } catch {
+      return 1; // of a version that this one cannot read
+    }
+  }
+
+  #endpoint(timeMs: number): Endpoint {
+    const { proxyId, service, version } = this.#deps.identity.current;
+    const app = this.#deps.app.current;
+    const gone = app === undefined || this.#leaving;
+    return {
+      proxyId,
+      service,
+      instance: app?.instance ?? proxyId,
+      version,
+      address: this.#address,
+      labels: this.#options.labels,
+      gone,
+      timeMs,
+    };
+  }
+}
+
+/** A number that the wire takes: "never" is the largest. */
+function wholeMs(ms: number): number {
+  return Math.min(Math.max(0, Math.round(ms)), Number.MAX_SAFE_INTEGER);
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
