@@ -3,7 +3,7 @@ import { Client, Server } from "@grpc/grpc-js";
 import { expect, test } from "@jest/globals";
 import { callerOf, type ErrorCode, join, type Mesh, type RegistrationStatus } from "../../sdk/index.js";
 
-export async function compiles(): Promise<void> {
+async function compiles(): Promise<void> {
   const mesh: Mesh = await join({ service: "inventory" });
   await mesh.serve(new Server());
   await mesh.serve(new Server(), {
@@ -29,5 +29,5 @@ export async function compiles(): Promise<void> {
 }
 
 test("the SDK exports what the contract names", () => {
-  expect([typeof join, typeof callerOf]).toEqual(["function", "function"]);
+  expect([typeof join, typeof callerOf, typeof compiles]).toEqual(["function", "function", "function"]);
 });
