@@ -11,6 +11,7 @@ import type { HeldRevision } from "./held-revision.js";
 import { createPolicyView, listen } from "./policy-view.js";
 import { prepareRevision } from "./prepare.js";
 import { RecordJudge } from "./record-judge.js";
+import { findCompiled, yieldTurn } from "./revision-shelf.js";
 import { createRevisionSource } from "./revision-source.js";
 import type { StateFolder } from "./state-folder.js";
 import { SyncLoop } from "./sync-loop.js";
@@ -156,12 +157,8 @@ async function loadHeld(
         services: [...needed, ...disk.called.keys()],
         isOptional: (service) => service !== options.service && !service.startsWith("@"),
         findHeld: (digest) => held.get(digest),
-        findCompiled: (digest) => {
-          for (const one of held.values())
-            for (const unit of one.units.values()) if (unit.digest === digest) return unit.compiled;
-          return undefined;
-        },
-        yieldTurn: () => new Promise((resolve) => setImmediate(resolve)),
+        findCompiled: (digest) => findCompiled(held.values(), digest),
+        yieldTurn,
       });
       held.set(ref.digest, prepared.held);
       refs.push(ref);

@@ -3,7 +3,6 @@
  * one pointer, and keeps the last good state on disk. Nothing here is awaited by a call that is judged,
  * but `useService` (first use of a service) and `hearOfEpoch`, which are bounded.
  */
-import type { Digest } from "../../core/digest.js";
 import { AshlarError, messageOf } from "../../core/errors.js";
 import type { Activation, PreparedRevision, Revision, Signed, Trust } from "../../core/model.js";
 import type { LogName } from "../../core/wire/subjects.js";
@@ -13,13 +12,15 @@ import type { Logger } from "../../runtime/log.js";
 import { type CalledServices, calledWithin, noteCalled } from "./called-services.js";
 import type { DiskCache } from "./disk-cache.js";
 import { EpochHints } from "./epoch-hints.js";
-import { findUnitDigest, HeldPolicy, type HeldRevision } from "./held-revision.js";
-import { judgeFailure, prepareRevision, prepareUnit, type RevisionReader } from "./prepare.js";
+import { HeldPolicy, type HeldRevision } from "./held-revision.js";
+import { judgeFailure } from "./prepare.js";
 import type { RecordJudge } from "./record-judge.js";
+import { RevisionShelf } from "./revision-shelf.js";
 import type { RecordOrigin, RevisionSource } from "./revision-source.js";
 import { StateWriter } from "./state-writer.js";
 import type { ChainName, SyncEffect, SyncEvent, SyncStart, SyncState } from "./sync-model.js";
 import { seenEpochOf, startSync, step, syncProblems } from "./sync-state.js";
+import { UnitFetcher } from "./unit-fetcher.js";
 
 export interface SyncLoopDeps {
   readonly source: RevisionSource;
@@ -47,18 +48,14 @@ export interface SyncBegin {
   readonly lagMs: number;
 }
 
-const useServiceMs = 2000;
-const useAgainMs = 100;
 const lookAgainMs = 10_000;
 const retry = { msMin: 100, msMax: 10_000 };
-const recordsMax = 64;
 
 export class SyncLoop {
   readonly #deps: SyncLoopDeps;
   readonly #options: SyncLoopOptions;
-  readonly #held = new Map<Digest, HeldRevision>();
-  readonly #records = new Map<Digest, Signed<Revision>>();
-  readonly #unitFetches = new Map<Digest, Promise<void>>();
+  readonly #shelf: RevisionShelf;
+  readonly #units: UnitFetcher;
   readonly #reading = new Map<LogName, Promise<void>>();
   readonly #events: SyncEvent[] = [];
   readonly #backoff: Backoff;
@@ -83,8 +80,27 @@ export class SyncLoop {
     this.#deps = deps;
     this.#options = options;
     this.#backoff = new Backoff(retry, deps.random);
+    this.#shelf = new RevisionShelf(
+      {
+        source: deps.source,
+        judge: deps.judge,
+        services: () => [options.service, ...options.upstreams, ...calledWithin(this.#called, deps.clock.nowMs())],
+        unknownKey: () => void this.readHead("trust"),
+      },
+      options.mesh,
+    );
+    this.#units = new UnitFetcher({
+      shelf: this.#shelf,
+      clock: deps.clock,
+      policy: () => this.#policy,
+      connected: () => deps.source.connected,
+      fetched: (digest, bytes) => {
+        this.#writer.add([[digest, bytes]]);
+        void this.#writer.write();
+      },
+    });
     this.#writer = new StateWriter(deps.cache, {
-      held: () => this.#held.values(),
+      held: () => this.#shelf.all(),
       lastGood: () => this.#lastGood(),
       called: () => this.#called,
     });
@@ -93,14 +109,14 @@ export class SyncLoop {
       known: () => Math.min(this.seenEpoch, this.#state.saved.epoch),
       read: () => this.readHead("activations"),
     });
-    for (const held of begin.held) this.#held.set(held.revision.digest, held);
-    for (const record of begin.revisions) this.#keepRecord(record);
+    for (const held of begin.held) this.#shelf.hold(held);
+    for (const record of begin.revisions) this.#shelf.keepRecord(record);
     this.#called = begin.called;
     this.lagMs = begin.lagMs;
     const first = startSync(begin.start);
     this.#state = first.state;
     const evaluating = begin.start.evaluating;
-    const held = evaluating && this.#held.get(evaluating.body.revisionDigest);
+    const held = evaluating && this.#shelf.find(evaluating.body.revisionDigest);
     if (evaluating && held) this.#policy = new HeldPolicy(evaluating.body.epoch, held);
     for (const effect of first.effects) this.#perform(effect);
   }
@@ -167,7 +183,7 @@ export class SyncLoop {
     const event = this.#deps.judge.judge(origin, bytes);
     if (event === "unknown-key" && origin !== "trust") void this.readHead("trust");
     if (event === undefined || event === "unknown-key") return false;
-    if (event.kind === "revision") this.#keepRecord(event.record);
+    if (event.kind === "revision") this.#shelf.keepRecord(event.record);
     if (event.kind === "freshness") this.#freshMs = this.#deps.clock.monotonicMs();
     this.#send(event);
     return true;
@@ -208,52 +224,8 @@ export class SyncLoop {
     if (!policy.has(service)) return false;
     this.#note(service);
     if (policy.unit(service) !== undefined) return true;
-    const { clock } = this.#deps;
-    const bound = new AbortController();
-    const late = clock.sleep(useServiceMs, bound.signal).then(() => false);
-    try {
-      const inTime = await Promise.race([this.#obtain(service, bound.signal).then(() => true), late]);
-      if (!inTime)
-        throw new AshlarError("unavailable", `the policy of ${service} could not be had within ${useServiceMs} ms`);
-      return this.#policy?.has(service) ?? false;
-    } finally {
-      bound.abort();
-    }
-  }
-
-  /** Fetches until whatever is evaluated by then holds the unit. */
-  async #obtain(service: string, signal: AbortSignal): Promise<void> {
-    const { source, clock } = this.#deps;
-    for (;;) {
-      const policy = this.#policy;
-      if (policy === undefined || !policy.has(service) || policy.unit(service) !== undefined) return;
-      try {
-        await this.#fetchUnit(policy.held, service);
-      } catch (error) {
-        if (!source.connected || judgeFailure(error).kind === "unacceptable")
-          throw new AshlarError("unavailable", `the policy of ${service}: ${messageOf(error)}`, { cause: error });
-        await clock.sleep(useAgainMs, signal);
-      }
-      if (signal.aborted) return;
-    }
-  }
-
-  /** Adds a unit to a held revision; one fetch of a digest is shared. */
-  #fetchUnit(held: HeldRevision, service: string): Promise<void> {
-    const digest = findUnitDigest(held.list, service);
-    if (digest === undefined || held.units.has(service)) return Promise.resolve();
-    const running = this.#unitFetches.get(digest);
-    if (running !== undefined) return running.then(() => this.#fetchUnit(held, service));
-    const fetching = this.#prepareUnit(held, service, digest).finally(() => this.#unitFetches.delete(digest));
-    this.#unitFetches.set(digest, fetching);
-    return fetching;
-  }
-
-  async #prepareUnit(held: HeldRevision, service: string, digest: Digest): Promise<void> {
-    const { unit, bytes } = await prepareUnit(service, digest, this.#prepareDeps());
-    held.units.set(service, unit);
-    if (bytes !== undefined) this.#writer.add([[digest, bytes]]);
-    void this.#writer.write();
+    await this.#units.obtain(service);
+    return this.#policy?.has(service) ?? false;
   }
 
   #note(service: string): void {
@@ -264,8 +236,7 @@ export class SyncLoop {
     this.#writer.calledChanged();
     if (!isNew) return;
     void this.#writer.write();
-    // so that a rollback needs no fetch for this service either
-    for (const held of this.#held.values()) this.#fetchUnit(held, service).catch(() => {});
+    this.#units.spread(service);
   }
 
   // === The machine's effects ===
@@ -300,7 +271,7 @@ export class SyncLoop {
         void this.#prepare(effect.revision);
         return;
       case "drop":
-        this.#held.delete(effect.digest);
+        this.#shelf.drop(effect.digest);
         return;
       case "switch":
         this.#switch(effect.activation);
@@ -347,10 +318,10 @@ export class SyncLoop {
 
   async #prepare(ref: PreparedRevision): Promise<void> {
     try {
-      const { held, blobs } = await prepareRevision(ref, this.#prepareDeps());
+      const { held, blobs } = await this.#shelf.prepare(ref);
       this.#backoff.reset();
       this.#prepareTrouble = undefined;
-      this.#held.set(ref.digest, held);
+      this.#shelf.hold(held);
       this.#writer.add(blobs);
       this.#send({ kind: "prepared", revision: ref });
       void this.#writer.write();
@@ -368,7 +339,7 @@ export class SyncLoop {
   }
 
   #switch(activation: Signed<Activation>): void {
-    const held = this.#held.get(activation.body.revisionDigest);
+    const held = this.#shelf.find(activation.body.revisionDigest);
     if (held === undefined) throw new AshlarError("internal", "a switch to a revision that is not held");
     const policy = new HeldPolicy(activation.body.epoch, held);
     this.#policy = policy;
@@ -395,54 +366,10 @@ export class SyncLoop {
     }
   }
 
-  #prepareDeps(): Parameters<typeof prepareRevision>[1] {
-    const { service, upstreams, mesh } = this.#options;
-    const called = calledWithin(this.#called, this.#deps.clock.nowMs());
-    return {
-      reader: this.#reader(),
-      mesh,
-      services: [service, ...upstreams, ...called],
-      isOptional: () => false,
-      findHeld: (digest) => this.#held.get(digest),
-      findCompiled: (digest) => {
-        for (const held of this.#held.values())
-          for (const unit of held.units.values()) if (unit.digest === digest) return unit.compiled;
-        return undefined;
-      },
-      yieldTurn: () => new Promise((resolve) => setImmediate(resolve)),
-    };
-  }
-
-  #reader(): RevisionReader {
-    const { source, judge } = this.#deps;
-    return {
-      blob: (digest, bytesMax) => source.readBlob(digest, bytesMax),
-      revision: async ({ number, digest }) => {
-        if (!this.#records.has(digest)) {
-          for (const bytes of await source.readAt("revisions", number)) {
-            const event = judge.judge("revisions", bytes);
-            if (typeof event === "object" && event.kind === "revision") this.#keepRecord(event.record);
-            if (event === "unknown-key") void this.readHead("trust");
-          }
-        }
-        const record = this.#records.get(digest);
-        if (record === undefined) throw new AshlarError("not_found", `the log has no valid record ${digest}`);
-        return record;
-      },
-    };
-  }
-
-  #keepRecord(record: Signed<Revision>): void {
-    this.#records.delete(record.digest);
-    this.#records.set(record.digest, record);
-    const [oldest] = this.#records.keys();
-    if (this.#records.size > recordsMax && oldest !== undefined) this.#records.delete(oldest);
-  }
-
   #lastGood(): Parameters<DiskCache["saveLastGood"]>[0] | undefined {
     const { evaluating, history, prepared } = this.#state;
     if (evaluating === undefined) return undefined;
-    const active = history.filter((one) => this.#held.has(one.digest));
+    const active = history.filter((one) => this.#shelf.find(one.digest) !== undefined);
     const others = prepared.filter((one) => !active.some((other) => other.digest === one.digest));
     return { activation: evaluating, lagMs: this.lagMs, revisions: [...active, ...others] };
   }

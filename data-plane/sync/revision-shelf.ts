@@ -1,0 +1,111 @@
+/** The revisions that are held prepared, the records that were verified, and how to come by more of both. */
+import type { Digest } from "../../core/digest.js";
+import { AshlarError } from "../../core/errors.js";
+import type { PreparedRevision, Revision, Signed } from "../../core/model.js";
+import type { CompiledUnit } from "../../core/policy/compile.js";
+import type { HeldRevision, HeldUnit } from "./held-revision.js";
+import { type PrepareDeps, type Prepared, prepareRevision, prepareUnit, type RevisionReader } from "./prepare.js";
+import type { RecordJudge } from "./record-judge.js";
+import type { RevisionSource } from "./revision-source.js";
+
+export interface RevisionShelfDeps {
+  readonly source: RevisionSource;
+  readonly judge: RecordJudge;
+  /** The services whose units belong to the prepare set now. */
+  services(): readonly string[];
+  /** A record was signed by a key that is not known. */
+  unknownKey(): void;
+}
+
+const recordsMax = 64;
+
+export class RevisionShelf {
+  readonly #deps: RevisionShelfDeps;
+  readonly #mesh: string;
+  readonly #held = new Map<Digest, HeldRevision>();
+  readonly #records = new Map<Digest, Signed<Revision>>();
+
+  constructor(deps: RevisionShelfDeps, mesh: string) {
+    this.#deps = deps;
+    this.#mesh = mesh;
+  }
+
+  find(revision: Digest): HeldRevision | undefined {
+    return this.#held.get(revision);
+  }
+
+  all(): Iterable<HeldRevision> {
+    return this.#held.values();
+  }
+
+  hold(held: HeldRevision): void {
+    this.#held.set(held.revision.digest, held);
+  }
+
+  drop(revision: Digest): void {
+    this.#held.delete(revision);
+  }
+
+  /** Keeps a verified record for when its revision is prepared; the last 64. */
+  keepRecord(record: Signed<Revision>): void {
+    this.#records.delete(record.digest);
+    this.#records.set(record.digest, record);
+    const [oldest] = this.#records.keys();
+    if (this.#records.size > recordsMax && oldest !== undefined) this.#records.delete(oldest);
+  }
+
+  /** Fetches, verifies and compiles; does not hold it yet. Fails as `prepareRevision` does. */
+  prepare(ref: PreparedRevision): Promise<Prepared> {
+    return prepareRevision(ref, this.#prepareDeps());
+  }
+
+  /** A unit, compiled. Fails as `prepareUnit` does. */
+  prepareUnit(
+    name: string,
+    digest: Digest,
+  ): Promise<{ readonly unit: HeldUnit; readonly bytes: Uint8Array | undefined }> {
+    return prepareUnit(name, digest, this.#prepareDeps());
+  }
+
+  #prepareDeps(): PrepareDeps {
+    return {
+      reader: this.#reader(),
+      mesh: this.#mesh,
+      services: this.#deps.services(),
+      isOptional: () => false,
+      findHeld: (digest) => this.#held.get(digest),
+      findCompiled: (digest) => findCompiled(this.#held.values(), digest),
+      yieldTurn,
+    };
+  }
+
+  #reader(): RevisionReader {
+    const { source, judge, unknownKey } = this.#deps;
+    return {
+      blob: (digest, bytesMax) => source.readBlob(digest, bytesMax),
+      revision: async ({ number, digest }) => {
+        const known = this.#records.get(digest) ?? this.#held.get(digest)?.revision;
+        if (known !== undefined) return known;
+        for (const bytes of await source.readAt("revisions", number)) {
+          const event = judge.judge("revisions", bytes);
+          if (event === "unknown-key") unknownKey();
+          else if (event?.kind === "revision") this.keepRecord(event.record);
+        }
+        const record = this.#records.get(digest);
+        if (record === undefined) throw new AshlarError("not_found", `the log has no valid record ${digest}`);
+        return record;
+      },
+    };
+  }
+}
+
+/** The compiled unit with this digest, if a held revision has it: a unit that did not change is compiled once. */
+export function findCompiled(held: Iterable<HeldRevision>, digest: Digest): CompiledUnit | undefined {
+  for (const { units } of held) for (const unit of units.values()) if (unit.digest === digest) return unit.compiled;
+  return undefined;
+}
+
+/** Lets everything else that waits for the event loop go first. */
+export function yieldTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

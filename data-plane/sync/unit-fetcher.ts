@@ -1,0 +1,80 @@
+/** Units of services outside the prepare set, fetched at their first use and within a bound. */
+import type { Digest } from "../../core/digest.js";
+import { AshlarError, messageOf } from "../../core/errors.js";
+import type { Clock } from "../../runtime/clock.js";
+import { findUnitDigest, type HeldPolicy, type HeldRevision } from "./held-revision.js";
+import { judgeFailure } from "./prepare.js";
+import type { RevisionShelf } from "./revision-shelf.js";
+
+export interface UnitFetcherDeps {
+  readonly shelf: RevisionShelf;
+  readonly clock: Clock;
+  policy(): HeldPolicy | undefined;
+  connected(): boolean;
+  /** A unit came in. */
+  fetched(digest: Digest, bytes: Uint8Array): void;
+}
+
+const useServiceMs = 2000;
+const useAgainMs = 100;
+
+export class UnitFetcher {
+  readonly #deps: UnitFetcherDeps;
+  readonly #fetches = new Map<Digest, Promise<void>>();
+
+  constructor(deps: UnitFetcherDeps) {
+    this.#deps = deps;
+  }
+
+  /** Resolves when the evaluated policy holds the unit or has no such service; fails with `unavailable` after 2 s. */
+  async obtain(service: string): Promise<void> {
+    const { clock } = this.#deps;
+    const bound = new AbortController();
+    const late = clock.sleep(useServiceMs, bound.signal).then(() => false);
+    try {
+      const inTime = await Promise.race([this.#obtain(service, bound.signal).then(() => true), late]);
+      if (inTime) return;
+      throw new AshlarError("unavailable", `the policy of ${service} could not be had within ${useServiceMs} ms`);
+    } finally {
+      bound.abort();
+    }
+  }
+
+  /** Adds the unit to every held revision, so that a switch or rollback needs no fetch for it either. */
+  spread(service: string): void {
+    for (const held of this.#deps.shelf.all()) this.#fetch(held, service).catch(() => {}); // fetched at first use then
+  }
+
+  /** Fetches until whatever is evaluated by then holds the unit. */
+  async #obtain(service: string, signal: AbortSignal): Promise<void> {
+    const { clock, policy: current, connected } = this.#deps;
+    while (!signal.aborted) {
+      const policy = current();
+      if (policy === undefined || !policy.has(service) || policy.unit(service) !== undefined) return;
+      try {
+        await this.#fetch(policy.held, service);
+      } catch (error) {
+        if (!connected() || judgeFailure(error).kind === "unacceptable")
+          throw new AshlarError("unavailable", `the policy of ${service}: ${messageOf(error)}`, { cause: error });
+        await clock.sleep(useAgainMs, signal);
+      }
+    }
+  }
+
+  /** Adds a unit to a held revision; one fetch of a digest is shared. */
+  #fetch(held: HeldRevision, service: string): Promise<void> {
+    const digest = findUnitDigest(held.list, service);
+    if (digest === undefined || held.units.has(service)) return Promise.resolve();
+    const running = this.#fetches.get(digest);
+    if (running !== undefined) return running.then(() => this.#fetch(held, service));
+    const fetching = this.#fetchNow(held, service, digest).finally(() => this.#fetches.delete(digest));
+    this.#fetches.set(digest, fetching);
+    return fetching;
+  }
+
+  async #fetchNow(held: HeldRevision, service: string, digest: Digest): Promise<void> {
+    const { unit, bytes } = await this.#deps.shelf.prepareUnit(service, digest);
+    held.units.set(service, unit);
+    if (bytes !== undefined) this.#deps.fetched(digest, bytes);
+  }
+}
