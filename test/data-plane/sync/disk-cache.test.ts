@@ -1,0 +1,147 @@
+import { beforeAll, describe, expect, test } from "@jest/globals";
+import { buildSpiffeId } from "../../../core/identity.js";
+import { openSync, type Sync } from "../../../data-plane/sync/open-sync.js";
+import { encodeStateFile } from "../../../data-plane/sync/state-file.js";
+import { systemClock } from "../../../runtime/clock.js";
+import { MeshSigner, TestPublisher, unitFor } from "../../support/mesh-signer.js";
+import { until } from "../../support/nats.js";
+import { testMesh } from "../../support/records.js";
+import { LogBus } from "./log-bus.js";
+import { MemoryFolder } from "./memory-folder.js";
+import { RecordingLogger } from "./recording-logger.js";
+
+const mesh = new MeshSigner();
+const guest = buildSpiffeId(testMesh, "service", "guest");
+const empty = new Uint8Array();
+const whole = new MemoryFolder();
+
+async function open(folder: MemoryFolder, log = new RecordingLogger(), bus = new LogBus()): Promise<Sync> {
+  return openSync(
+    { bus, folder, clock: systemClock, log },
+    {
+      mesh: testMesh,
+      service: "payments",
+      upstreams: [],
+      rootPublicKey: mesh.root.publicKey,
+      issued: { trust: mesh.trust.bytes, activation: empty, revision: empty, freshness: empty },
+    },
+  );
+}
+
+const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1");
+
+beforeAll(async () => {
+  const bus = new LogBus();
+  bus.setConnected(true);
+  const publisher = new TestPublisher(bus);
+  const sync = await open(whole, new RecordingLogger(), bus);
+  sync.start();
+  await publisher.trust(mesh.trust);
+  for (const callers of [["guest"], []]) {
+    const revision = mesh.revision([unitFor("payments", callers), unitFor("inventory", ["payments"])]);
+    await publisher.publish(revision);
+    await publisher.activate(mesh.activation(revision));
+    await until(() => sync.policy.current?.revision === revision.record.body.number);
+  }
+  await sync.policy.useService("inventory");
+  await sync.stop();
+});
+
+describe("the state on disk", () => {
+  test("is enough to evaluate the last good revision, its units, and the one before", async () => {
+    const sync = await open(whole.copy());
+    expect(sync.policy.current?.revision).toBe(2);
+    expect(sync.policy.seenEpoch).toBe(2);
+    expect(sync.policy.prepared.map((one) => one.number)).toEqual([2, 1]);
+    expect(sync.policy.current?.unit("payments")?.evaluate(guest, "a.B/C").allow).toBe(false);
+    expect(sync.policy.current?.unit("inventory")?.name).toBe("inventory");
+    await sync.stop();
+  });
+
+  test("with nothing on disk nothing is evaluated", async () => {
+    const sync = await open(new MemoryFolder());
+    expect(sync.policy.current).toBeUndefined();
+    await expect(sync.policy.useService("payments")).rejects.toThrow("no revision is evaluated yet");
+    await sync.stop();
+  });
+
+  test("a flip of any byte is refused or harmless, says at most a line a file, and never adopts anything", async () => {
+    let refused = 0;
+    for (const [name, bytes] of whole.files) {
+      for (let at = 0; at < bytes.length; at += 1) {
+        const folder = whole.copy();
+        const flipped = bytes.slice();
+        flipped[at] = (flipped[at] ?? 0) ^ (1 << (at % 8));
+        folder.files.set(name, flipped);
+        const log = new RecordingLogger();
+        const sync = await open(folder, log);
+        const { current, seenEpoch } = sync.policy;
+        expect([undefined, 2]).toContain(current?.revision);
+        expect([0, 2]).toContain(seenEpoch);
+        if (current !== undefined) {
+          expect(current.revisionDigest).toBe(mesh.revisions[1]?.record.digest);
+          expect(current.unit("payments")?.evaluate(guest, "a.B/C").allow ?? false).toBe(false);
+        }
+        if (log.lines.length > 0) refused += 1;
+        expect(log.lines.every((line) => !line.includes("\n") && line.startsWith("state on disk: "))).toBe(true);
+        await sync.stop();
+      }
+    }
+    expect(refused).toBeGreaterThan(1000);
+  }, 240_000);
+
+  const stranger = new MeshSigner("other.mesh");
+  const forger = new MeshSigner();
+  const policy = [unitFor("payments", ["guest"])];
+  const [header = "", payload = ""] = textOf(mesh.trust.bytes).split(".");
+  for (const [name, line, activation] of [
+    ["of another mesh", "other.mesh", () => stranger.activation(stranger.revision(policy)).bytes],
+    ["of a key that is not trusted", "not trusted", () => forger.activation(forger.revision(policy)).bytes],
+    ["without a signature", "signature is missing", () => Buffer.from(`${header}.${payload}.`)],
+    ["that is not a record", "not a signed record", () => Buffer.from("x")],
+  ] as const) {
+    test(`an activation ${name} in a file with a good checksum is refused in one line`, async () => {
+      const folder = whole.copy();
+      const text = textOf(activation());
+      folder.files.set("floor", encodeStateFile({ activations: [text], trust: [textOf(mesh.trust.bytes)] }));
+      folder.files.set("last-good", encodeStateFile({ activation: text, lagMs: 0, revisions: [] }));
+      const log = new RecordingLogger();
+      const sync = await open(folder, log);
+      expect(sync.policy.current).toBeUndefined();
+      expect(sync.policy.seenEpoch).toBe(0);
+      expect(log.lines).toHaveLength(2);
+      expect(log.lines[0]).toContain(line);
+      await sync.stop();
+    });
+  }
+
+  test("I2: a floor that was put back is raised again by the last good activation", async () => {
+    const folder = whole.copy();
+    const [first] = mesh.activations;
+    const older = { activations: [textOf(first?.bytes ?? empty)], trust: [textOf(mesh.trust.bytes)] };
+    folder.files.set("floor", encodeStateFile(older));
+    const sync = await open(folder);
+    expect(sync.policy.seenEpoch).toBe(2);
+    expect(sync.policy.current?.epoch).toBe(2);
+    await sync.stop();
+  });
+
+  test("a full disk is an alarm: what is evaluated stays, and goes on once there is room", async () => {
+    const bus = new LogBus();
+    const folder = whole.copy();
+    bus.setConnected(true);
+    const sync = await open(folder, new RecordingLogger(), bus);
+    sync.start();
+    const fork = { reason: "next", previous: mesh.activations[1] } as Parameters<MeshSigner["activation"]>[1];
+    const [one] = mesh.revisions;
+    if (one === undefined) throw new Error("no revision");
+    folder.isFull = true;
+    await new TestPublisher(bus).activate(mesh.activation(one, fork));
+    await until(() => sync.problems().some((problem) => problem.includes("no space left")));
+    expect([sync.policy.current?.epoch, sync.policy.seenEpoch]).toEqual([2, 2]);
+    folder.isFull = false;
+    await until(() => sync.policy.current?.epoch === 3);
+    expect(sync.problems().some((problem) => problem.includes("no space left"))).toBe(false);
+    await sync.stop();
+  });
+});
