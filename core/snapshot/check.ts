@@ -20,9 +20,12 @@ interface Checking {
   readonly context: PolicyContext;
   readonly services: ReadonlyMap<string, ReadonlySet<string>>;
   readonly findings: Finding[];
+  /** What renderNearest says, as long as there is not much to say it about: a search costs a pass over the names. */
+  nearest(text: string, names: () => Iterable<string>): string;
 }
 
 const findingsMax = 1000;
+const searchesMax = 100;
 
 /**
  * Checks objects against each other and the fleet; returns all findings, throws none. Errors: policy about or
@@ -34,7 +37,12 @@ export function checkPolicy(objects: readonly SourcedObject[], context: PolicyCo
   for (const { object } of objects) {
     if (object.kind === "Service") services.set(object.name, new Set(object.methods));
   }
-  const checking: Checking = { context, services, findings: [] };
+  let searches = 0;
+  const nearest: Checking["nearest"] = (text, names) => {
+    searches += 1;
+    return searches > searchesMax ? "" : renderNearest(text, names());
+  };
+  const checking: Checking = { context, services, findings: [], nearest };
   for (const sourced of objects) checkObject(sourced, checking);
   warnUncallable(objects, checking);
   if (objects.every((sourced) => sourced.whole) && checking.findings.every(({ severity }) => severity !== "error"))
@@ -88,7 +96,7 @@ function add(sourced: SourcedObject, severity: Finding["severity"], key: string,
 function checkService(sourced: SourcedObject, service: string, checking: Checking): boolean {
   if (service === "") return false;
   if (checking.services.has(service)) return true;
-  const nearest = renderNearest(service, checking.services.keys());
+  const nearest = checking.nearest(service, () => checking.services.keys());
   add(sourced, "error", "service", `there is no service ${JSON.stringify(service)}${nearest}`, checking);
   return false;
 }
@@ -103,7 +111,7 @@ function checkAccessRule(
   for (const from of rule.from) {
     const name = isLabel(from) ? from : serviceOfId(from, checking.context.mesh);
     if (name === undefined || checking.services.has(name)) continue;
-    const nearest = renderNearest(name, checking.services.keys());
+    const nearest = checking.nearest(name, () => checking.services.keys());
     add(sourced, "error", `${place}.from=${from}`, `there is no service ${JSON.stringify(name)}${nearest}`, checking);
   }
   checkMethods(sourced, service, rule.methods, `${place}.methods`, checking);
@@ -124,12 +132,15 @@ function checkMethods(
 ): void {
   const stated = checking.services.get(service);
   if (stated === undefined || stated.size === 0) return;
+  if (methods.every((method) => method === "*" || stated.has(method))) return;
   const rpcServices = new Set([...stated].map(serviceOfMethod));
   for (const method of methods) {
     if (method === "*" || stated.has(method)) continue;
     if (method.endsWith("/*") && rpcServices.has(serviceOfMethod(method))) continue;
-    const candidates = method.endsWith("/*") ? [...rpcServices].map((name) => `${name}/*`) : stated;
-    const message = `service ${service} states its methods, and ${JSON.stringify(method)} is none of them${renderNearest(method, candidates)}`;
+    const candidates = (): Iterable<string> =>
+      method.endsWith("/*") ? [...rpcServices].map((name) => `${name}/*`) : stated;
+    const nearest = checking.nearest(method, candidates);
+    const message = `service ${service} states its methods, and ${JSON.stringify(method)} is none of them${nearest}`;
     add(sourced, "error", `${place}=${method}`, message, checking);
   }
 }
@@ -144,7 +155,7 @@ function checkRoute(sourced: SourcedObject, { service, rules }: Route, checking:
     checkMethods(sourced, service, match?.methods ?? [], `${place}.match.methods`, checking);
     for (const { version, weight } of versions === undefined ? [] : split) {
       if (version === "" || weight === 0 || known.has(version)) continue;
-      const nearest = renderNearest(version, known);
+      const nearest = checking.nearest(version, () => known);
       const message = `no endpoint of ${service} has version ${JSON.stringify(version)} now${nearest}`;
       add(sourced, "warning", `${place}.split=${version}`, message, checking);
     }
