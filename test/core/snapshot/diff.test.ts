@@ -1,0 +1,113 @@
+import { describe, expect, test } from "@jest/globals";
+import type { PolicyObject } from "../../../core/model.js";
+import { buildSnapshot, unitsOf } from "../../../core/snapshot/build.js";
+import { diffUnits } from "../../../core/snapshot/diff.js";
+import { diffAccess } from "../../../core/snapshot/matrix.js";
+import { renderYaml } from "../../../core/snapshot/render.js";
+import { policySchema } from "../../../core/snapshot/schema.js";
+import { diffLines } from "../../../core/snapshot/text-diff.js";
+
+const services: PolicyObject[] = [
+  { kind: "Service", name: "checkout", methods: [] },
+  { kind: "Service", name: "payments", methods: ["p.P/Charge", "p.P/Refund"] },
+];
+
+function policy(from: string, methods: string[]): PolicyObject[] {
+  const allow = [{ from: [from], methods }];
+  return [...services, { kind: "Authorization", name: "a", service: "payments", allow, deny: [] }];
+}
+
+describe("diffs", () => {
+  const before = unitsOf(policy("checkout", ["p.P/*"]));
+  const after = unitsOf(policy("checkout", ["p.P/Charge"]));
+
+  test("show an object that changed, line by line", () => {
+    expect(diffUnits(before, after).objects).toEqual([
+      {
+        change: "changed",
+        kind: "Authorization",
+        name: "a",
+        lines: [
+          " kind: Authorization",
+          " name: a",
+          " service: payments",
+          " allow:",
+          "   - from:",
+          "       - checkout",
+          "     methods:",
+          "-      - p.P/*",
+          "+      - p.P/Charge",
+        ],
+      },
+    ]);
+  });
+
+  test("show objects that come and go", () => {
+    const { objects } = diffUnits(before, unitsOf(services));
+    expect(objects.map(({ change, kind, name }) => [change, kind, name])).toEqual([["removed", "Authorization", "a"]]);
+    expect(objects[0]?.lines.every((line) => line.startsWith("-"))).toBe(true);
+    expect(diffUnits([], unitsOf(services)).objects.map(({ change }) => change)).toEqual(["added", "added"]);
+  });
+
+  test("name each caller and method that gains or loses access", () => {
+    expect(diffAccess(before, after, "demo")).toEqual({
+      complete: true,
+      pairs: [{ caller: "checkout", service: "payments", method: "p.P/Refund", change: "loses" }],
+    });
+    const everyone = diffAccess(after, unitsOf(policy("*", ["p.P/Charge"])), "demo").pairs;
+    expect(everyone.map(({ caller, change }) => `${caller} ${change}`)).toEqual(["payments gains", "* gains"]);
+  });
+
+  test("of lines keep what both have", () => {
+    expect(diffLines("a\nb\nc\n", "a\nc\nd\n")).toEqual([" a", "-b", " c", "+d"]);
+    expect(diffLines("", "a\n")).toEqual(["+a"]);
+    expect(diffLines("a\n", "a\n")).toEqual([" a"]);
+  });
+});
+
+describe("snapshots", () => {
+  test("of no policy hold the unit of the mesh and nothing else", () => {
+    const { list, units } = buildSnapshot([]);
+    expect(units.map(({ unit }) => unit.name)).toEqual(["@mesh"]);
+    expect(list.units).toHaveLength(1);
+  });
+
+  test("cannot be changed", () => {
+    const { list, units } = buildSnapshot(policy("checkout", []));
+    expect([list, list.units, list.units[0], units, units[0], units[0]?.unit].every(Object.isFrozen)).toBe(true);
+  });
+
+  test("are not built of policy about a service that does not exist, or of names that are there twice", () => {
+    expect(() => buildSnapshot(policy("checkout", []).slice(1, 3).slice(1))).toThrow(/missing/);
+    expect(() => buildSnapshot([...services, ...services])).toThrow(/twice/);
+  });
+
+  test("render texts so that they stay texts", () => {
+    const rules = [
+      {
+        match: { methods: [], headers: [{ name: "x", value: "1" }] },
+        split: [{ version: "1.0", weight: 1 }],
+        timeoutMs: 90_000,
+      },
+    ];
+    const yaml = renderYaml(unitsOf([...services, { kind: "Route", name: "r", service: "payments", rules }]));
+    expect(yaml).toContain('x: "1"');
+    expect(yaml).toContain('version: "1.0"');
+    expect(yaml).toContain("timeout: 90s");
+  });
+});
+
+describe("policySchema", () => {
+  test("describes each kind, and lets no other field be", () => {
+    const schema = policySchema() as {
+      oneOf: { additionalProperties: boolean; required: string[]; properties: object }[];
+    };
+    expect(schema.oneOf.map(({ required, additionalProperties }) => [required, additionalProperties])).toEqual([
+      [["kind", "name"], false],
+      [["kind", "name", "service"], false],
+      [["kind", "name", "service"], false],
+    ]);
+    expect(Object.keys(schema.oneOf[2]?.properties ?? {})).toEqual(["kind", "name", "service", "rules"]);
+    expect(JSON.parse(JSON.stringify(schema))).toEqual(schema);
+  });
+});
