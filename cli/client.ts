@@ -1,4 +1,5 @@
 /** The admin API as promises, over mutual TLS with the operator's certificate. */
+import { isIP } from "node:net";
 import { credentials } from "@grpc/grpc-js";
 import { AshlarError, isAshlarError, messageOf } from "../core/errors.js";
 import { nameIn } from "../core/identity.js";
@@ -27,6 +28,7 @@ import {
   type ServiceInfo,
   type ValidateRevisionResponse,
 } from "../proto/gen/ashlar/v1/admin.js";
+import { parseHostPort } from "../runtime/config.js";
 import { callUnary, connectGrpc, type MethodDescription } from "../runtime/grpc-client.js";
 import { parseSvid } from "../runtime/tls-identity.js";
 import type { AdminContext } from "./context.js";
@@ -72,9 +74,18 @@ const answerMs = 20_000;
 const publishMs = 60_000;
 const waitMsDefault = 30_000;
 
-/** Opens a client; it connects on the first call. Fails with `invalid_argument` if the context's PEM is no PEM. */
+/**
+ * Opens a client; it connects on the first call.
+ * Fails with `invalid_argument` if the context's PEM is no PEM. An IP address may not stand in SNI (RFC 6066 3),
+ * so there a name does; neither makes an identity.
+ */
 export function openAdminClient(context: AdminContext): AdminClient {
-  const client = connectGrpc({ address: context.admin, credentials: channelCredentials(context) });
+  const client = connectGrpc({
+    address: context.admin,
+    credentials: channelCredentials(context),
+    options:
+      isIP(parseHostPort(context.admin)?.host ?? "") === 0 ? {} : { "grpc.ssl_target_name_override": "localhost" },
+  });
   const call = async <Request, Response>(
     method: MethodDescription<Request, Response>,
     request: Request,
