@@ -1,0 +1,144 @@
+/** `ashlar.v1.AgentService`: how the application on this machine joins through its proxy. */
+import type { ServerDuplexStream } from "@grpc/grpc-js";
+import { AshlarError } from "../../core/errors.js";
+import {
+  AgentServiceService,
+  type DescribeResponse,
+  type RegisterRequest,
+  type RegisterResponse,
+  type Registration,
+} from "../../proto/gen/ashlar/v1/agent.js";
+import type { Clock } from "../../runtime/clock.js";
+import { parseSocketAddress } from "../../runtime/config.js";
+import { type BoundService, bidi, bindService, unary } from "../../runtime/grpc-handlers.js";
+import { toGrpcStatus } from "../../runtime/grpc-status.js";
+import type { AppRegistration } from "../ports.js";
+import type { AppRegistry } from "./app-registry.js";
+import { isLoopback } from "./is-loopback.js";
+import { probeApplication } from "./probe-application.js";
+import { RegistrationLoop } from "./registration-loop.js";
+
+export interface AgentDeps {
+  readonly registry: AppRegistry;
+  readonly clock: Clock;
+  /** What the proxy is, as of now. */
+  describe(): Omit<DescribeResponse, "_unknownFields">;
+  /** Resolves when peers have been told that the application left and no call to it is open, or a bound ended. */
+  drained(): Promise<void>;
+}
+
+export interface AgentOptions {
+  /** How long a silent application stays registered. */
+  readonly leaseMs: number;
+  /** Streams that may be open at once. */
+  readonly registrationsMax: number;
+}
+
+export const agentDefaults: AgentOptions = { leaseMs: 15_000, registrationsMax: 16 };
+
+type RegisterStream = ServerDuplexStream<RegisterRequest, RegisterResponse>;
+
+export function createAgentService(deps: AgentDeps, options: AgentOptions = agentDefaults): BoundService {
+  let open = 0;
+  return bindService(AgentServiceService, {
+    describe: unary<object, DescribeResponse>(() => deps.describe()),
+    register: bidi<RegisterRequest, RegisterResponse>((stream) => {
+      if (open >= options.registrationsMax) {
+        throw new AshlarError("limit", `at most ${options.registrationsMax} applications register at a proxy`);
+      }
+      open += 1;
+      serveRegistration(deps, options, stream, () => {
+        open -= 1;
+      });
+    }),
+  });
+}
+
+function serveRegistration(deps: AgentDeps, options: AgentOptions, stream: RegisterStream, closed: () => void): void {
+  let over = false;
+  const fail = (error: AshlarError): void => {
+    if (over) return;
+    const failure = toGrpcStatus(error);
+    stream.emit("error", Object.assign(new Error(failure.details), failure));
+  };
+  const loop = new RegistrationLoop(
+    {
+      register: (app, onRefused) => deps.registry.register(app, onRefused),
+      probe: probeApplication,
+      drained: () => deps.drained(),
+      say: (message) => {
+        if (!over) stream.write(render(message));
+      },
+      fail: (code, reason) => fail(new AshlarError(code, reason)),
+      nowMs: () => deps.clock.monotonicMs(),
+    },
+    options.leaseMs,
+  );
+  const gone = (): void => {
+    if (over) return;
+    over = true;
+    loop.handle({ kind: "gone" });
+    closed();
+  };
+  stream.on("data", (request: RegisterRequest) => {
+    try {
+      hear(deps, loop, request);
+    } catch (error) {
+      fail(error instanceof AshlarError ? error : new AshlarError("internal", "internal error", { cause: error }));
+      gone();
+    }
+  });
+  stream.on("end", () => {
+    gone();
+    stream.end();
+  });
+  stream.on("cancelled", gone);
+  stream.on("close", gone);
+  stream.on("error", gone);
+}
+
+function hear(deps: AgentDeps, loop: RegistrationLoop, { message }: RegisterRequest): void {
+  switch (message?.$case) {
+    case "registration":
+      loop.registration(parseRegistration(message.value, deps.describe()));
+      break;
+    case "leave":
+      loop.handle({ kind: "leave" });
+      break;
+    case "pong":
+      loop.handle({ kind: "pong", nowMs: deps.clock.monotonicMs() });
+      break;
+    default:
+      throw new AshlarError("invalid_argument", "a message that this version of Ashlar does not know");
+  }
+}
+
+function parseRegistration(
+  { service, address, instance }: Registration,
+  own: { readonly service: string; readonly proxyId: string },
+): AppRegistration {
+  if (service !== own.service) {
+    const says = JSON.stringify(service.slice(0, 80));
+    throw new AshlarError("stale", `this proxy serves ${own.service}, the application says it is ${says}`);
+  }
+  const target = parseSocketAddress(address);
+  if (target === undefined) {
+    throw new AshlarError("invalid_argument", `not unix:PATH or HOST:PORT: ${JSON.stringify(address.slice(0, 200))}`);
+  }
+  if ("host" in target && !isLoopback(target.host)) {
+    throw new AshlarError(
+      "invalid_argument",
+      `${target.host} is not a loopback address: others could go around the proxy`,
+    );
+  }
+  if (instance !== "" && !/^[A-Za-z0-9._-]{1,128}$/.test(instance)) {
+    throw new AshlarError("invalid_argument", "an instance has 1 to 128 of A-Z, a-z, 0-9, '.', '_' and '-'");
+  }
+  return { instance: instance === "" ? own.proxyId : instance, target };
+}
+
+function render(message: "ping" | "drained" | { readonly registeredLeaseMs: number }): RegisterResponse {
+  if (message === "ping") return { message: { $case: "ping", value: {} } };
+  if (message === "drained") return { message: { $case: "drained", value: {} } };
+  return { message: { $case: "registered", value: { leaseMs: message.registeredLeaseMs } } };
+}

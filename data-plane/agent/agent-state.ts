@@ -1,0 +1,117 @@
+/** What one registration at the agent goes through, as a pure machine: the loop performs the effects. */
+import { unreachable } from "../../core/errors.js";
+
+export type AgentState =
+  | { readonly kind: "new" }
+  /** The application's socket is being tried. */
+  | { readonly kind: "probing" }
+  | { readonly kind: "registered"; readonly heardMs: number; readonly pinged: boolean }
+  /** Out of routing; open calls finish. */
+  | { readonly kind: "leaving" }
+  | { readonly kind: "ended" };
+
+export type AgentEvent =
+  | { readonly kind: "registration" }
+  | { readonly kind: "reachable"; readonly nowMs: number }
+  | { readonly kind: "unreachable"; readonly reason: string }
+  | { readonly kind: "pong"; readonly nowMs: number }
+  | { readonly kind: "leave" }
+  | { readonly kind: "tick"; readonly nowMs: number }
+  | { readonly kind: "drained" }
+  /** The application's socket refused a call. */
+  | { readonly kind: "refused" }
+  /** The stream is over, whoever ended it. */
+  | { readonly kind: "gone" };
+
+export type AgentEffect =
+  | { readonly kind: "probe" }
+  | { readonly kind: "register" }
+  | { readonly kind: "ping" }
+  /** Take it out of routing, and say when no call is left. */
+  | { readonly kind: "drain" }
+  | { readonly kind: "unregister" }
+  | { readonly kind: "say-drained" }
+  | { readonly kind: "fail"; readonly code: "invalid_argument" | "unavailable" | "stale"; readonly reason: string };
+
+export interface AgentStep {
+  readonly state: AgentState;
+  readonly effects: readonly AgentEffect[];
+}
+
+export const newRegistration: AgentState = { kind: "new" };
+const ended: AgentState = { kind: "ended" };
+const to = (state: AgentState, ...effects: readonly AgentEffect[]): AgentStep => ({ state, effects });
+
+/** One step. An application silent for longer than `leaseMs` is taken out; it is pinged after a third of that. */
+export function step(state: AgentState, event: AgentEvent, leaseMs: number): AgentStep {
+  switch (state.kind) {
+    case "new":
+      if (event.kind === "registration") return to({ kind: "probing" }, { kind: "probe" });
+      if (event.kind === "gone") return to(ended);
+      if (event.kind === "tick") return to(state);
+      return to(ended, {
+        kind: "fail",
+        code: "invalid_argument",
+        reason: "the first message has to be a registration",
+      });
+    case "probing":
+      return stepProbing(state, event);
+    case "registered":
+      return stepRegistered(state, event, leaseMs);
+    case "leaving":
+      if (event.kind === "drained") return to(ended, { kind: "unregister" }, { kind: "say-drained" });
+      if (event.kind === "gone" || event.kind === "refused") return to(ended, { kind: "unregister" });
+      return to(state);
+    case "ended":
+      return to(state);
+    default:
+      return unreachable(state);
+  }
+}
+
+function stepProbing(state: AgentState, event: AgentEvent): AgentStep {
+  switch (event.kind) {
+    case "reachable":
+      return to({ kind: "registered", heardMs: event.nowMs, pinged: false }, { kind: "register" });
+    case "unreachable":
+      return to(ended, { kind: "fail", code: "unavailable", reason: event.reason });
+    case "leave":
+      return to(ended, { kind: "say-drained" });
+    case "gone":
+      return to(ended);
+    default:
+      return to(state);
+  }
+}
+
+function stepRegistered(
+  state: Extract<AgentState, { kind: "registered" }>,
+  event: AgentEvent,
+  leaseMs: number,
+): AgentStep {
+  switch (event.kind) {
+    case "pong":
+      return to({ kind: "registered", heardMs: event.nowMs, pinged: false });
+    case "leave":
+      return to({ kind: "leaving" }, { kind: "drain" });
+    case "tick": {
+      const silentMs = event.nowMs - state.heardMs;
+      const reason = `nothing was heard for ${leaseMs} ms`;
+      if (silentMs > leaseMs) return to(ended, { kind: "unregister" }, { kind: "fail", code: "unavailable", reason });
+      if (silentMs > leaseMs / 3 && !state.pinged) return to({ ...state, pinged: true }, { kind: "ping" });
+      return to(state);
+    }
+    case "registration": {
+      const reason = "this stream has registered already";
+      return to(ended, { kind: "unregister" }, { kind: "fail", code: "invalid_argument", reason });
+    }
+    case "refused": {
+      const reason = "the application's socket refused a connection";
+      return to(ended, { kind: "unregister" }, { kind: "fail", code: "unavailable", reason });
+    }
+    case "gone":
+      return to(ended, { kind: "unregister" });
+    default:
+      return to(state);
+  }
+}

@@ -1,0 +1,86 @@
+/** Drives one registration stream of the agent. */
+import { messageOf } from "../../core/errors.js";
+import type { AppRegistration } from "../ports.js";
+import type { AgentEffect, AgentEvent, AgentState } from "./agent-state.js";
+import { newRegistration, step } from "./agent-state.js";
+import type { RegistryEntry } from "./app-registry.js";
+
+export interface RegistrationPorts {
+  register(app: AppRegistration, onRefused: () => void): RegistryEntry;
+  /** undefined: it accepts connections. */
+  probe(target: AppRegistration["target"]): Promise<string | undefined>;
+  /** Resolves when peers have been told and no call is open, or the bound ended. */
+  drained(): Promise<void>;
+  say(message: "ping" | "drained" | { readonly registeredLeaseMs: number }): void;
+  /** Ends the stream with an error. */
+  fail(code: "invalid_argument" | "unavailable" | "stale", reason: string): void;
+  nowMs(): number;
+}
+
+export class RegistrationLoop {
+  readonly #ports: RegistrationPorts;
+  readonly #leaseMs: number;
+  readonly #ticker: NodeJS.Timeout;
+  #state: AgentState = newRegistration;
+  #app: AppRegistration | undefined;
+  #entry: RegistryEntry | undefined;
+
+  constructor(ports: RegistrationPorts, leaseMs: number) {
+    this.#ports = ports;
+    this.#leaseMs = leaseMs;
+    this.#ticker = setInterval(() => this.handle({ kind: "tick", nowMs: ports.nowMs() }), leaseMs / 10).unref();
+  }
+
+  registration(app: AppRegistration): void {
+    this.#app ??= app;
+    this.handle({ kind: "registration" });
+  }
+
+  handle(event: AgentEvent): void {
+    const { state, effects } = step(this.#state, event, this.#leaseMs);
+    this.#state = state;
+    if (state.kind === "ended") clearInterval(this.#ticker);
+    for (const effect of effects) this.#perform(effect);
+  }
+
+  #perform(effect: AgentEffect): void {
+    const app = this.#app;
+    switch (effect.kind) {
+      case "probe":
+        if (app !== undefined) void this.#probe(app);
+        break;
+      case "register":
+        if (app === undefined) break;
+        this.#entry = this.#ports.register(app, () => this.handle({ kind: "refused" }));
+        this.#ports.say({ registeredLeaseMs: this.#leaseMs });
+        break;
+      case "ping":
+        this.#ports.say("ping");
+        break;
+      case "drain":
+        this.#entry?.withdraw();
+        void this.#ports.drained().then(() => this.handle({ kind: "drained" }));
+        break;
+      case "unregister":
+        this.#entry?.remove();
+        break;
+      case "say-drained":
+        this.#ports.say("drained");
+        break;
+      case "fail":
+        this.#ports.fail(effect.code, effect.reason);
+        break;
+    }
+  }
+
+  async #probe(app: AppRegistration): Promise<void> {
+    let why: string | undefined;
+    try {
+      why = await this.#ports.probe(app.target);
+    } catch (error) {
+      why = messageOf(error);
+    }
+    if (why === undefined) this.handle({ kind: "reachable", nowMs: this.#ports.nowMs() });
+    else this.handle({ kind: "unreachable", reason: `the application's socket cannot be reached: ${why}` });
+  }
+}

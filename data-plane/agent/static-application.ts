@@ -1,0 +1,44 @@
+import type { Clock } from "../../runtime/clock.js";
+import type { Logger } from "../../runtime/log.js";
+import type { AppRegistration } from "../ports.js";
+import type { AppRegistry, RegistryEntry } from "./app-registry.js";
+import { probeApplication } from "./probe-application.js";
+
+export interface StaticApplicationDeps {
+  readonly registry: AppRegistry;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly probe?: typeof probeApplication;
+}
+
+const probeEveryMs = 1000;
+
+/**
+ * Keeps the application of `--app` registered while its socket accepts connections: tried every second,
+ * taken out at once when it refuses, back when it accepts. Resolves when `signal` aborts.
+ */
+export async function runStaticApplication(
+  deps: StaticApplicationDeps,
+  app: AppRegistration,
+  signal: AbortSignal,
+): Promise<void> {
+  const { registry, clock, log, probe = probeApplication } = deps;
+  let entry: RegistryEntry | undefined;
+  while (!signal.aborted) {
+    const why = await probe(app.target);
+    if (signal.aborted) break;
+    if (why === undefined && entry === undefined) {
+      log.info("the application is there", { ...app.target });
+      entry = registry.register(app, () => {
+        entry = undefined;
+        log.warn("the application's socket refused a call: it is out of routing", { ...app.target });
+      });
+    } else if (why !== undefined && entry !== undefined) {
+      log.warn("the application is gone: it is out of routing", { ...app.target, why });
+      entry.remove();
+      entry = undefined;
+    }
+    await clock.sleep(probeEveryMs, signal);
+  }
+  entry?.withdraw(); // what is under way is served until the proxy has drained
+}

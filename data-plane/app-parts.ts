@@ -1,0 +1,145 @@
+/** What is below a proxy's listeners: who it is, what it knows of the mesh, and its connections. `app.ts` opens it. */
+import { join } from "node:path";
+import { AshlarError, isAshlarError } from "../core/errors.js";
+import { proxyInbox } from "../core/wire/subjects.js";
+import type { Bus } from "../runtime/bus.js";
+import { type Clock, systemClock } from "../runtime/clock.js";
+import type { Logger } from "../runtime/log.js";
+import { connectNats } from "../runtime/nats.js";
+import { AppRegistry } from "./agent/app-registry.js";
+import type { ProxyConfig } from "./config.js";
+import { type OpenedIdentity, openIdentity, type TrustBootstrap } from "./identity/proxy-identity.js";
+import { readJoinFile, readToken } from "./join-file.js";
+import type { AppView } from "./ports.js";
+import { upstreamSessionDefaults } from "./proxy/forward/upstream-session.js";
+import { TlsState } from "./proxy/tls-state.js";
+import { UpstreamPool } from "./proxy/upstream-pool.js";
+import { type EndpointRegistry, openEndpointRegistry } from "./registry/endpoint-view.js";
+import { createFleetReporter, type FleetReporter } from "./status/fleet-reporter.js";
+import { type IssuedHeads, openSync, type Sync } from "./sync/open-sync.js";
+import { openStateFolder } from "./sync/state-folder.js";
+
+/** From the process that the proxy runs in. */
+export interface ProxySurroundings {
+  readonly log: Logger;
+  readStdin(): Promise<string>;
+}
+
+/** The proxy's identity: stored, or joined for with the token. */
+export async function joinOrLoad(
+  config: ProxyConfig,
+  { log, readStdin }: ProxySurroundings,
+  signal: AbortSignal,
+  life: AbortSignal,
+): Promise<OpenedIdentity> {
+  const joining = AbortSignal.any([signal, life]);
+  const file = await readJoinFile(config.join);
+  const token = await readToken(config.token, readStdin);
+  try {
+    const options = { dir: config.dataDir, join: file, token, service: config.service };
+    return await openIdentity({ clock: systemClock, log, random: Math.random }, options, joining);
+  } catch (error) {
+    if (config.token !== undefined && token === undefined && isAshlarError(error, "unauthenticated")) {
+      const message = `--token ${config.token}: there is no token, and no identity is stored in ${config.dataDir}`;
+      throw new AshlarError("unauthenticated", message, { cause: error });
+    }
+    throw error;
+  }
+}
+
+/** Everything below the listeners. */
+export interface Parts {
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly identity: OpenedIdentity;
+  readonly bus: Bus;
+  readonly sync: Sync;
+  readonly endpoints: EndpointRegistry;
+  readonly registry: AppRegistry;
+  readonly reporter: FleetReporter;
+  readonly tls: TlsState;
+  readonly peers: UpstreamPool;
+  readonly applications: UpstreamPool;
+}
+
+/** Constructs them; following the logs begins with `sync.start()`. */
+export async function openParts(
+  config: ProxyConfig,
+  identity: OpenedIdentity,
+  log: Logger,
+  signal: AbortSignal,
+): Promise<Parts> {
+  const clock = systemClock;
+  const { mesh, proxyId, natsServers, natsCaPem } = identity.current;
+  const bus = connectNats({
+    servers: natsServers,
+    jwt: () => identity.current.natsJwt,
+    seed: () => identity.current.natsSeed,
+    inboxPrefix: proxyInbox(proxyId),
+    name: `proxy ${config.service} ${proxyId}`,
+    caPem: natsCaPem === "" ? undefined : natsCaPem,
+    log,
+    signal,
+  });
+  const folder = await openStateFolder(join(config.dataDir, "state"));
+  const { service } = config;
+  const upstreams = config.upstreams.map((upstream) => upstream.service);
+  const { bootstrap } = identity;
+  const options = { mesh, service, upstreams, rootPublicKey: bootstrap.rootPublicKey, issued: headsOf(bootstrap) };
+  const sync = await openSync({ bus, folder, clock, log }, options);
+  identity.onBootstrap((renewed) => sync.receive(headsOf(renewed)));
+  const { policy, trust } = sync;
+  identity.reportSeen(() => ({
+    epoch: policy.seenEpoch,
+    activation: policy.seenActivation,
+    trustSequence: policy.trustSequence,
+  }));
+  const registry = new AppRegistry();
+  const reporter = createFleetReporter(
+    { bus, clock, log, identity, policy, app: advertisedView(registry) },
+    { labels: config.labels, bypassable: config.bypassable, serves: config.inbound !== undefined },
+  );
+  sync.onChange(() => reporter.poke());
+  const pool = (): UpstreamPool => new UpstreamPool({ clock, random: Math.random }, poolOptions);
+  return {
+    ...{ log, clock, identity, bus, sync, registry, reporter },
+    endpoints: await openEndpointRegistry({ bus, folder, clock, log }, service),
+    tls: new TlsState({ identity, trust, clock }),
+    peers: pool(),
+    applications: pool(),
+  };
+}
+
+const poolOptions = {
+  connectionsMaxPerTarget: 16,
+  waitingMaxPerTarget: 1024,
+  redialMsMin: 100,
+  redialMsMax: 5000,
+  session: upstreamSessionDefaults,
+};
+
+function headsOf({ trust, activation, revision, freshness }: TrustBootstrap): IssuedHeads {
+  const none = new Uint8Array();
+  return { trust, activation: activation ?? none, revision: revision ?? none, freshness };
+}
+
+/** What peers are told: an application that is leaving is gone for them while its open calls finish. */
+function advertisedView(registry: AppRegistry): AppView {
+  return {
+    get current() {
+      return registry.advertised;
+    },
+    onChange: (listener) => registry.onAdvertise(listener),
+    reportRefused: (app) => registry.reportRefused(app),
+  };
+}
+
+/** Ends them; what is not on disk yet is written. */
+export async function closeParts({ peers, applications, reporter, endpoints, sync, bus }: Parts): Promise<void> {
+  peers.close();
+  applications.close();
+  reporter.stop();
+  await endpoints.stop();
+  await sync.stop();
+  await bus.close();
+}

@@ -1,0 +1,192 @@
+/** The settings of `ashlar proxy`, from flags, `ASHLAR_*` variables and a file. Pure. */
+import { isAbsolute, join, resolve } from "node:path";
+import { AshlarError } from "../core/errors.js";
+import { isLabel } from "../core/identity.js";
+import type { Label } from "../core/model.js";
+import {
+  ConfigReader,
+  type ConfigSources,
+  type HostPort,
+  parseSocketAddress,
+  type SocketAddress,
+} from "../runtime/config.js";
+import { type LogLevel, logLevels } from "../runtime/log.js";
+import { isLoopback } from "./agent/is-loopback.js";
+
+export interface UpstreamConfig {
+  readonly service: string;
+  readonly address: SocketAddress;
+}
+
+export interface ProxyConfig {
+  readonly service: string;
+  /** A file, or "-" for stdin; undefined: an identity is stored already. */
+  readonly token: string | undefined;
+  /** The join file. */
+  readonly join: string;
+  /** The application without an SDK; undefined: the SDK registers it, or there is none. */
+  readonly app: SocketAddress | undefined;
+  /** Path of the agent socket; undefined: there is none. */
+  readonly agent: string | undefined;
+  /** undefined: no calls from other proxies are taken. */
+  readonly inbound: HostPort | undefined;
+  /** What other proxies dial; undefined: where it listens. */
+  readonly advertise: HostPort | undefined;
+  readonly outbound: SocketAddress;
+  readonly upstreams: readonly UpstreamConfig[];
+  /** Sorted by key. */
+  readonly labels: readonly Label[];
+  readonly status: HostPort | undefined;
+  /** Absolute. */
+  readonly dataDir: string;
+  /** How long open calls may take when the proxy stops. */
+  readonly graceMs: number;
+  readonly logLevel: LogLevel;
+  /** Ways around the proxy that these settings open, for people. */
+  readonly bypassable: readonly string[];
+}
+
+const socketPathBytesMax = 107; // sun_path
+const graceMsDefault = 10_000;
+const workersMax = 64;
+const labelsMax = 32;
+
+/** Reads the settings; fails with `invalid_argument`, one line for each bad value, or `not_supported`. */
+export function parseProxyConfig(sources: ConfigSources, cwd: string): ProxyConfig {
+  const read = new ConfigReader(sources);
+  const service = read.required("service");
+  if (service !== "" && !isLabel(service)) {
+    read.problem(`--service: expected 1 to 63 of a-z, 0-9 and "-", got ${JSON.stringify(service)}`);
+  }
+  const data = read.text("data") ?? join(stateDir(sources.env), "proxy", service === "" ? "unknown" : service);
+  const dataDir = isAbsolute(data) ? data : resolve(cwd, data);
+  const app = readLocal(read, "app");
+  const agent = readAgent(read, dataDir);
+  const inbound = read.hostPort("inbound");
+  const advertise = read.hostPort("advertise");
+  checkReachable(read, { serves: app !== undefined || agent !== undefined, inbound, advertise });
+  const outbound = readLocal(read, "outbound") ?? { path: defaultSocket(read, "outbound", dataDir) };
+  const upstreams = readUpstreams(read);
+  const config: ProxyConfig = {
+    service,
+    token: read.text("token"),
+    join: read.required("join"),
+    app,
+    agent,
+    inbound,
+    advertise,
+    outbound,
+    upstreams,
+    labels: readLabels(read),
+    status: read.hostPort("status"),
+    dataDir,
+    graceMs: read.durationMs("grace") ?? graceMsDefault,
+    logLevel: read.oneOf("log-level", logLevels) ?? "info",
+    bypassable: [
+      ...bypass("app", app),
+      ...bypass("outbound", outbound),
+      ...upstreams.flatMap((one) => bypass(`upstream ${one.service}`, one.address)),
+    ],
+  };
+  const workers = read.integer("workers", { min: 1, max: workersMax }) ?? 1;
+  read.throwIfInvalid();
+  if (workers > 1) {
+    throw new AshlarError("not_supported", `--workers ${workers} is not supported yet: this version runs one worker`);
+  }
+  return config;
+}
+
+/** A TCP port for the application is open to everybody on this machine, so it has to be loopback at least. */
+function readLocal(read: ConfigReader, name: "app" | "outbound"): SocketAddress | undefined {
+  const address = read.socketAddress(name);
+  if (address !== undefined && "host" in address && !isLoopback(address.host)) {
+    read.problem(`--${name}: ${address.host} is not a loopback address: others could go around the proxy`);
+  }
+  return address;
+}
+
+/** `--agent` alone means the default socket. */
+function readAgent(read: ConfigReader, dataDir: string): string | undefined {
+  const text = read.text("agent");
+  if (text === undefined) return undefined;
+  if (text === "true") return defaultSocket(read, "agent", dataDir);
+  const address = parseSocketAddress(text);
+  if (address !== undefined && "path" in address) return address.path;
+  read.problem(`--agent: expected unix:PATH (at most ${socketPathBytesMax} bytes), got ${JSON.stringify(text)}`);
+  return undefined;
+}
+
+function defaultSocket(read: ConfigReader, name: "agent" | "outbound", dataDir: string): string {
+  const path = join(dataDir, "run", `${name}.sock`);
+  if (Buffer.byteLength(path) > socketPathBytesMax) {
+    read.problem(
+      `--${name}: the default ${path} is longer than ${socketPathBytesMax} bytes: give unix:PATH or a shorter --data`,
+    );
+  }
+  return path;
+}
+
+function checkReachable(
+  read: ConfigReader,
+  given: {
+    readonly serves: boolean;
+    readonly inbound?: HostPort | undefined;
+    readonly advertise?: HostPort | undefined;
+  },
+): void {
+  const { serves, inbound, advertise } = given;
+  if (serves && inbound === undefined) read.required("inbound");
+  const isAny = inbound !== undefined && (inbound.host === "0.0.0.0" || inbound.host === "::");
+  if (isAny && advertise === undefined) {
+    read.problem(`--advertise is missing: other proxies cannot dial ${inbound.host}`);
+  }
+  if (advertise?.port === 0) read.problem("--advertise: port 0 cannot be dialled");
+}
+
+function readUpstreams(read: ConfigReader): readonly UpstreamConfig[] {
+  const upstreams: UpstreamConfig[] = [];
+  for (const text of read.list("upstream")) {
+    const [service = "", rest = ""] = splitOnce(text);
+    const address = parseSocketAddress(rest);
+    if (!isLabel(service) || address === undefined) {
+      read.problem(`--upstream: expected NAME=unix:PATH or NAME=HOST:PORT, got ${JSON.stringify(text)}`);
+    } else if ("host" in address && !isLoopback(address.host)) {
+      read.problem(
+        `--upstream ${service}: ${address.host} is not a loopback address: others could go around the proxy`,
+      );
+    } else {
+      upstreams.push({ service, address });
+    }
+  }
+  return upstreams;
+}
+
+function readLabels(read: ConfigReader): readonly Label[] {
+  const labels = new Map<string, string>();
+  for (const text of read.list("label")) {
+    const [key = "", value = ""] = splitOnce(text);
+    const isGood = /^[A-Za-z0-9._/-]{1,63}$/.test(key) && /^[A-Za-z0-9._-]{0,63}$/.test(value) && text.includes("=");
+    if (!isGood)
+      read.problem(`--label: expected KEY=VALUE of letters, digits, ".", "_" and "-", got ${JSON.stringify(text)}`);
+    else if (labels.has(key)) read.problem(`--label ${key} is given twice`);
+    labels.set(key, value);
+  }
+  if (labels.size > labelsMax) read.problem(`--label: at most ${labelsMax}, got ${labels.size}`);
+  return [...labels].map(([key, value]) => ({ key, value })).sort((a, b) => (a.key < b.key ? -1 : 1));
+}
+
+function splitOnce(text: string): [string, string] {
+  const at = text.indexOf("=");
+  return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + 1)];
+}
+
+function bypass(what: string, address: SocketAddress | undefined): string[] {
+  return address !== undefined && "host" in address ? [`${what} tcp ${address.host}:${address.port}`] : [];
+}
+
+/** $XDG_STATE_HOME/ashlar, or ~/.local/state/ashlar. */
+function stateDir(env: ConfigSources["env"]): string {
+  const state = env.XDG_STATE_HOME;
+  if (state !== undefined && isAbsolute(state)) return join(state, "ashlar");
+  return join(env.HOME ?? ".", ".local", "state", "ashlar");
+}

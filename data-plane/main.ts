@@ -1,0 +1,111 @@
+/** `ashlar proxy`: stands beside a service, proves who it is, and judges every call. */
+import { realpathSync } from "node:fs";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
+import { Command, CommanderError } from "commander";
+import { isAshlarError, messageOf } from "../core/errors.js";
+import type { ConfigSources } from "../runtime/config.js";
+import { readConfigFile } from "../runtime/config-file.js";
+import { createLogger } from "../runtime/log.js";
+import { startProxy } from "./app.js";
+import { parseProxyConfig } from "./config.js";
+
+const examples = `
+Without --app and --agent the proxy only carries a client's outbound calls.
+
+Examples:
+  ashlar proxy --service payments --token payments.token --join mesh/join.json --inbound 127.0.0.1:7500 --app unix:/run/payments/app.sock
+  ashlar proxy --service checkout --token - --join mesh/join.json --inbound 127.0.0.1:7501 --agent unix:/run/checkout/agent.sock
+  ashlar proxy --service cron --token cron.token --join mesh/join.json --upstream payments=127.0.0.1:9001`;
+
+const gather = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
+
+function createCommand(act: (flags: Record<string, unknown>) => void): Command {
+  return new Command("proxy")
+    .description("Runs a proxy beside a service. Prints `ready` when it has joined and listens.")
+    .option("--service <NAME>", "the service it stands for")
+    .option("--token <FILE>", "a join token, - for stdin; not needed once an identity is stored")
+    .option("--join <FILE>", "the control plane's join.json")
+    .option("--app <ADDRESS>", "the application, gRPC over plain HTTP/2: unix:PATH or HOST:PORT (loopback)")
+    .option("--agent [ADDRESS]", "where the SDK registers the application: unix:PATH (default: in --data)")
+    .option("--inbound <HOST:PORT>", "where other proxies call, over mutual TLS")
+    .option("--advertise <HOST:PORT>", "what other proxies dial (default: the inbound address)")
+    .option("--outbound <ADDRESS>", "where the application calls: unix:PATH or HOST:PORT (default: a socket in --data)")
+    .option("--upstream <NAME=ADDRESS>", "whatever arrives there goes to NAME; may be repeated", gather)
+    .option("--label <KEY=VALUE>", "a label of this instance; may be repeated", gather)
+    .option("--status <HOST:PORT>", "serves /healthz, /readyz and /metrics")
+    .option("--data <DIR>", "its folder: identity and last good state (default: the user's state folder)")
+    .option("--grace <DURATION>", "how long open calls may take when it stops (default: 10s)")
+    .option("--workers <N>", "worker processes (default: 1)")
+    .option("--log-level <LEVEL>", "debug, info, warn, error or silent (default: info)")
+    .option("--config <FILE>", "YAML or JSON with any of these settings")
+    .addHelpText("after", examples)
+    .exitOverride()
+    .configureOutput({ outputError: (message, write) => write(message) })
+    .action((flags: Record<string, unknown>) => act(flags));
+}
+
+/** Runs until SIGTERM or SIGINT. `argv` without node and script. Returns the exit code. */
+export async function main(argv: readonly string[], env: ConfigSources["env"]): Promise<number> {
+  let flags: Record<string, unknown> | undefined;
+  try {
+    await createCommand((given) => {
+      flags = given;
+    }).parseAsync([...argv], { from: "user" });
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    throw error;
+  }
+  if (flags === undefined) return 0;
+  try {
+    return await run(flags, env);
+  } catch (error) {
+    printError(isAshlarError(error) ? error.message : messageOf(error));
+    return isAshlarError(error, "invalid_argument") || isAshlarError(error, "not_supported") ? 2 : 1;
+  }
+}
+
+async function run(flags: Record<string, unknown>, env: ConfigSources["env"]): Promise<number> {
+  const file = typeof flags.config === "string" ? readConfigFile(flags.config) : {};
+  const config = parseProxyConfig({ flags, env, file }, process.cwd());
+  const log = createLogger({ level: config.logLevel, name: `proxy ${config.service}` });
+  const stop = new AbortController();
+  const onSignal = (): void => {
+    if (stop.signal.aborted) process.exit(1); // asked twice: do not wait for a clean end
+    stop.abort();
+  };
+  let failed = false;
+  const onFault = (error: unknown): void => {
+    log.error("internal fault, stopping", {
+      error: messageOf(error),
+      stack: error instanceof Error ? error.stack : "",
+    });
+    failed = true;
+    stop.abort();
+  };
+  process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
+  process.on("uncaughtException", onFault).on("unhandledRejection", onFault);
+  try {
+    const proxy = await startProxy(config, { log, readStdin: () => text(process.stdin) }, stop.signal);
+    if (proxy === undefined) return 0; // asked to stop before it had joined
+    process.stdout.write(`ready ${proxy.listening}\n`);
+    await proxy.stopped;
+    return failed ? 1 : 0;
+  } finally {
+    process.off("SIGTERM", onSignal).off("SIGINT", onSignal);
+    process.off("uncaughtException", onFault).off("unhandledRejection", onFault);
+  }
+}
+
+function printError(message: string): void {
+  for (const line of message.split("\n")) process.stderr.write(`error: ${line}\n`);
+}
+
+function isMain(): boolean {
+  const script = process.argv[1];
+  return script !== undefined && realpathSync(script) === fileURLToPath(import.meta.url);
+}
+
+if (isMain()) {
+  process.exit(await main(process.argv.slice(2), process.env));
+}

@@ -1,0 +1,75 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { AshlarError, messageOf } from "../../core/errors.js";
+import type { HostPort } from "../../runtime/config.js";
+
+export interface StatusSources {
+  /** Empty: ready. */
+  reasonsNotReady(): readonly string[];
+  /** What is wrong though the proxy serves, one line each. */
+  problems(): readonly string[];
+  metrics(): Promise<string>;
+  readonly metricsContentType: string;
+}
+
+export interface StatusServer {
+  readonly address: HostPort;
+  close(): void;
+}
+
+/** Serves /healthz, /readyz and /metrics. Fails with `unavailable` if the port is taken. */
+export function openStatusServer(sources: StatusSources, address: HostPort): Promise<StatusServer> {
+  const server = createServer({ requestTimeout: 5000, headersTimeout: 5000 }, (request, response) => {
+    answer(sources, request, response).catch((error: unknown) => send(response, 500, `${messageOf(error)}\n`));
+  });
+  server.maxConnections = 64;
+  return listen(server, address);
+}
+
+function listen(server: Server, { host, port }: HostPort): Promise<StatusServer> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (cause: NodeJS.ErrnoException) => {
+      const why = cause.code === "EADDRINUSE" ? "the port is taken by another process" : messageOf(cause);
+      reject(new AshlarError("unavailable", `--status ${host}:${port}: ${why}`, { cause }));
+    });
+    server.listen(port, host, () => {
+      const bound = server.address();
+      const real = bound === null || typeof bound === "string" ? port : bound.port;
+      resolve({
+        address: { host, port: real },
+        close: () => {
+          server.close();
+          server.closeAllConnections();
+        },
+      });
+    });
+  });
+}
+
+async function answer(sources: StatusSources, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  if (request.method !== "GET" && request.method !== "HEAD") {
+    send(response, 405, "GET only\n");
+    return;
+  }
+  switch (request.url?.split("?", 1)[0]) {
+    case "/healthz":
+      send(response, 200, lines(["ok", ...sources.problems()]));
+      break;
+    case "/readyz": {
+      const reasons = sources.reasonsNotReady();
+      send(response, reasons.length === 0 ? 200 : 503, reasons.length === 0 ? "ready\n" : lines(reasons));
+      break;
+    }
+    case "/metrics":
+      send(response, 200, await sources.metrics(), sources.metricsContentType);
+      break;
+    default:
+      send(response, 404, "/healthz, /readyz or /metrics\n");
+  }
+}
+
+const lines = (all: readonly string[]): string => all.map((line) => `${line}\n`).join("");
+
+function send(response: ServerResponse, code: number, body: string, type = "text/plain; charset=utf-8"): void {
+  if (response.headersSent) return;
+  response.writeHead(code, { "content-type": type, "cache-control": "no-store" }).end(body);
+}

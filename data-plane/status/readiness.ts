@@ -1,0 +1,19 @@
+/** Whether a proxy should be sent calls, and if not, why. Pure. */
+export interface ReadinessFacts {
+  readonly draining: boolean;
+  readonly hasRevision: boolean;
+  readonly certificateExpiresMs: number;
+  /** undefined: the proxy has no application of its own, it only serves outbound calls. */
+  readonly hasApplication: boolean | undefined;
+  readonly nowMs: number;
+}
+
+/** One line for each reason not to be ready; empty: ready. */
+export function reasonsNotReady(facts: ReadinessFacts): readonly string[] {
+  const reasons: string[] = [];
+  if (facts.draining) reasons.push("the proxy is stopping");
+  if (!facts.hasRevision) reasons.push("no revision is active here: calls are answered with UNAVAILABLE");
+  if (facts.nowMs >= facts.certificateExpiresMs) reasons.push("the certificate has expired and was not renewed");
+  if (facts.hasApplication === false) reasons.push("no application is registered");
+  return reasons;
+}
