@@ -40,6 +40,11 @@ export async function openFileLog(file: string): Promise<FileLog> {
   return { records, damage, append: createAppender(handle), close: () => handle.close() };
 }
 
+/** What is in `file` now, up to the first damage. */
+export async function readFileLog(file: string): Promise<readonly Uint8Array[]> {
+  return parseFileLog(await readFile(file)).records;
+}
+
 function createAppender(handle: FileHandle): (bytes: Uint8Array) => Promise<void> {
   let last: Promise<void> = Promise.resolve();
   return (bytes) => {

@@ -4,7 +4,7 @@ import { auditStream, auditSubject, blobStream, endpointStream, logNames, stream
 import type { Bus, StreamSpec } from "../../runtime/bus.js";
 
 const endpointBytesMax = 256 * 1024 * 1024;
-const auditBytesMax = 1024 * 1024 * 1024;
+const auditBytesMax = 256 * 1024 * 1024;
 
 const base = {
   discard: "new",

@@ -1,0 +1,273 @@
+/** NATS and JetStream in memory, for tests and simulations: streams, republish, compare-and-set, subscriptions. */
+import { AshlarError } from "../core/errors.js";
+import { BoundedQueue } from "./bounded-queue.js";
+import type {
+  AppendOptions,
+  Bus,
+  BusMessage,
+  BusStatus,
+  BusSubscription,
+  StoredMessage,
+  StoredQuery,
+  StreamInfo,
+  StreamSpec,
+} from "./bus.js";
+import type { NatsPermissions } from "./nats-permissions.js";
+
+interface MemoryStream {
+  readonly spec: StreamSpec;
+  readonly created: string;
+  messages: StoredMessage[];
+  lastSequence: number;
+}
+
+interface Listener {
+  readonly pattern: string;
+  readonly queue: BoundedQueue<BusMessage>;
+}
+
+/** Whether `subject` matches a NATS pattern with "*" and ">". */
+export function matchesSubject(pattern: string, subject: string): boolean {
+  const [want, have] = [pattern.split("."), subject.split(".")];
+  for (const [index, token] of want.entries()) {
+    if (token === ">") return have.length > index;
+    if (have[index] === undefined || (token !== "*" && token !== have[index])) return false;
+  }
+  return want.length === have.length;
+}
+
+/** What the buses of several processes share. */
+export class MemoryBroker {
+  readonly #streams = new Map<string, MemoryStream>();
+  readonly #listeners = new Set<Listener>();
+  readonly #buses = new Set<MemoryBus>();
+  #made = 0;
+  #up = true;
+
+  /** A connection; with `permissions`, it may do only what they say. */
+  connect(permissions?: NatsPermissions): Bus {
+    const bus = new MemoryBus(this, permissions);
+    this.#buses.add(bus);
+    return bus;
+  }
+
+  get up(): boolean {
+    return this.#up;
+  }
+
+  /** Takes NATS away from everybody, or gives it back. */
+  setUp(up: boolean): void {
+    this.#up = up;
+    for (const bus of this.#buses) bus.changed();
+  }
+
+  /** Loses a stream with everything in it. */
+  deleteStream(name: string): void {
+    this.#streams.delete(name);
+  }
+
+  listen(pattern: string, queue: BoundedQueue<BusMessage>): () => void {
+    const listener = { pattern, queue };
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  deliver(message: BusMessage): void {
+    for (const { pattern, queue } of this.#listeners) if (matchesSubject(pattern, message.subject)) queue.push(message);
+  }
+
+  create(spec: StreamSpec): void {
+    const found = this.#streams.get(spec.name);
+    if (found !== undefined && JSON.stringify(found.spec) !== JSON.stringify(spec)) {
+      throw new AshlarError("exists", `create stream ${spec.name}: stream name already in use`);
+    }
+    if (found !== undefined) return;
+    this.#made += 1;
+    this.#streams.set(spec.name, { spec, created: `stream ${this.#made}`, messages: [], lastSequence: 0 });
+  }
+
+  info(name: string): StreamInfo | undefined {
+    const stream = this.#streams.get(name);
+    if (stream === undefined) return undefined;
+    const { spec, created, lastSequence, messages } = stream;
+    const firstSequence = messages[0]?.sequence ?? lastSequence + 1;
+    return { spec, dangers: [], created, firstSequence, lastSequence, messages: messages.length };
+  }
+
+  store(subject: string, data: Uint8Array, { expectLastSequence, headers = {} }: AppendOptions): number {
+    const stream = [...this.#streams.values()].find(({ spec }) =>
+      spec.subjects.some((pattern) => matchesSubject(pattern, subject)),
+    );
+    const what = `append to ${subject}`;
+    if (stream === undefined) throw new AshlarError("unavailable", `${what}: no stream or no JetStream answers`);
+    if (expectLastSequence !== undefined && expectLastSequence !== stream.lastSequence) {
+      throw new AshlarError("conflict", `${what}: wrong last sequence: ${stream.lastSequence}`);
+    }
+    this.#makeRoom(stream, subject, data.length, what);
+    stream.lastSequence += 1;
+    const sequence = stream.lastSequence;
+    const copy = data.slice();
+    const header = (name: string): string | undefined => headers[name];
+    stream.messages.push({ subject, data: copy, header, relayed: false, sequence });
+    this.deliver({ subject, data: copy, header, relayed: false });
+    const { republish, name } = stream.spec;
+    if (republish !== undefined) {
+      const added: Readonly<Record<string, string>> = {
+        ...headers,
+        "Nats-Stream": name,
+        "Nats-Sequence": `${sequence}`,
+      };
+      const to = republish.to.replace("{{wildcard(1)}}", wildcardOf(republish.from, subject));
+      this.deliver({ subject: to, data: copy, header: (key) => added[key], relayed: true });
+    }
+    return sequence;
+  }
+
+  #makeRoom(stream: MemoryStream, subject: string, bytes: number, what: string): void {
+    const { maxMessagesPerSubject, maxBytes, discard, discardNewPerSubject } = stream.spec;
+    const same = stream.messages.filter((message) => message.subject === subject);
+    if (maxMessagesPerSubject !== undefined && same.length >= maxMessagesPerSubject) {
+      if (discard === "new" && discardNewPerSubject) {
+        throw new AshlarError("exists", `${what}: maximum messages per subject exceeded`);
+      }
+      stream.messages = stream.messages.filter((message) => message !== same[0]);
+    }
+    if (maxBytes === undefined) return;
+    const used = (): number => stream.messages.reduce((sum, message) => sum + message.data.length, 0);
+    while (stream.messages.length > 0 && used() + bytes > maxBytes) {
+      if (discard === "new") throw new AshlarError("limit", `${what}: maximum bytes exceeded`);
+      stream.messages.shift();
+    }
+  }
+
+  read(name: string, query: StoredQuery): StoredMessage | undefined {
+    const stream = this.#streams.get(name);
+    if (stream === undefined) throw new AshlarError("unavailable", `read ${name}: no stream or no JetStream answers`);
+    const { messages } = stream;
+    if ("sequence" in query) return messages.find((message) => message.sequence === query.sequence);
+    if ("lastOf" in query) return messages.findLast((message) => matchesSubject(query.lastOf, message.subject));
+    return messages.find(({ sequence, subject }) => sequence >= query.from && matchesSubject(query.nextOf, subject));
+  }
+}
+
+/** What the first "*" of `pattern` stands for in `subject`. */
+function wildcardOf(pattern: string, subject: string): string {
+  return subject.split(".")[pattern.split(".").indexOf("*")] ?? "";
+}
+
+class MemoryBus implements Bus {
+  readonly #broker: MemoryBroker;
+  readonly #permissions: NatsPermissions | undefined;
+  readonly #listeners = new Set<(status: BusStatus) => void>();
+  readonly #subscriptions = new Set<BusSubscription>();
+  #closed = false;
+  #was = true;
+
+  constructor(broker: MemoryBroker, permissions: NatsPermissions | undefined) {
+    this.#broker = broker;
+    this.#permissions = permissions;
+    this.#was = broker.up;
+  }
+
+  get connected(): boolean {
+    return this.#broker.up && !this.#closed;
+  }
+
+  changed(): void {
+    if (this.#was === this.connected) return;
+    this.#was = this.connected;
+    for (const listener of [...this.#listeners]) listener({ connected: this.connected });
+  }
+
+  whenConnected(signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const finish = (): void => {
+        const gone = this.#closed || signal?.aborted === true;
+        if (!this.connected && !gone) return;
+        off();
+        signal?.removeEventListener("abort", finish);
+        if (this.connected) resolve();
+        else reject(new AshlarError("unavailable", "stopped waiting for NATS"));
+      };
+      const off = this.onStatus(finish);
+      signal?.addEventListener("abort", finish);
+      finish();
+    });
+  }
+
+  onStatus(listener: (status: BusStatus) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Lets what comes next be asynchronous, as on a network, and checks that it may happen. */
+  async #may(subject: string, what: string): Promise<void> {
+    await Promise.resolve();
+    if (!this.connected) throw new AshlarError("unavailable", `${what}: NATS is not there`);
+    const allowed = this.#permissions?.publish.some((pattern) => matchesSubject(pattern, subject)) ?? true;
+    if (!allowed) throw new AshlarError("denied", `${what}: NATS does not permit it`);
+  }
+
+  publish(subject: string, data: Uint8Array): boolean {
+    if (!this.connected) return false;
+    const allowed = this.#permissions?.publish.some((pattern) => matchesSubject(pattern, subject)) ?? true;
+    if (allowed) this.#broker.deliver({ subject, data: data.slice(), header: () => undefined, relayed: false });
+    return true;
+  }
+
+  subscribe(subject: string, options?: { readonly queueMax?: number }): BusSubscription {
+    const queue = new BoundedQueue<BusMessage>(options?.queueMax ?? 1024);
+    const allowed = this.#permissions?.subscribe.includes(subject) ?? true;
+    const within = this.#permissions?.subscribe.some((pattern) => matchesSubject(pattern, subject)) ?? true;
+    const off = allowed || within ? this.#broker.listen(subject, queue) : () => {};
+    const subscription: BusSubscription = {
+      get dropped() {
+        return queue.dropped;
+      },
+      close: () => {
+        off();
+        queue.close();
+        this.#subscriptions.delete(subscription);
+      },
+      [Symbol.asyncIterator]: () => queue[Symbol.asyncIterator](),
+    };
+    this.#subscriptions.add(subscription);
+    return subscription;
+  }
+
+  async flush(): Promise<void> {
+    await Promise.resolve();
+    if (!this.connected) throw new AshlarError("unavailable", "flush: NATS is not there");
+  }
+
+  async append(subject: string, data: Uint8Array, options: AppendOptions = {}): Promise<number> {
+    await this.#may(subject, `append to ${subject}`);
+    return this.#broker.store(subject, data, options);
+  }
+
+  async directGet(stream: string, query: StoredQuery): Promise<StoredMessage | undefined> {
+    await this.#may(`$JS.API.DIRECT.GET.${stream}`, `read ${stream}`);
+    return this.#broker.read(stream, query);
+  }
+
+  async leaderGet(stream: string, query: StoredQuery): Promise<StoredMessage | undefined> {
+    await this.#may(`$JS.API.STREAM.MSG.GET.${stream}`, `read ${stream}`);
+    return this.#broker.info(stream) === undefined ? undefined : this.#broker.read(stream, query);
+  }
+
+  async streamInfo(name: string): Promise<StreamInfo | undefined> {
+    await this.#may(`$JS.API.STREAM.INFO.${name}`, `look at stream ${name}`);
+    return this.#broker.info(name);
+  }
+
+  async createStream(spec: StreamSpec): Promise<void> {
+    await this.#may(`$JS.API.STREAM.CREATE.${spec.name}`, `create stream ${spec.name}`);
+    this.#broker.create(spec);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const subscription of [...this.#subscriptions]) subscription.close();
+    this.changed();
+  }
+}

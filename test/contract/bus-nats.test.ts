@@ -1,0 +1,17 @@
+import { startTestNats } from "../support/nats.js";
+import { describeBus } from "./bus.contract.js";
+
+describeBus("a bus on a real server", async () => {
+  const nats = await startTestNats({ streams: false });
+  const pid = (): number => nats.servers[0]?.pid ?? 0;
+  return {
+    bootstrap: await nats.connect(await nats.bootstrapUser()),
+    plane: await nats.connect(await nats.controlPlaneUser()),
+    proxy: await nats.connect(await nats.proxyUser("payments", "p1")),
+    lose: async () => {
+      process.kill(pid(), "SIGKILL"); // the supervisor brings it back
+    },
+    restore: async () => {},
+    close: () => nats.stop(),
+  };
+});

@@ -1,0 +1,103 @@
+import { mkdtemp } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, describe, expect, test } from "@jest/globals";
+import type { AuditDraft } from "../../../control-plane/audit/audit-trail.js";
+import { type AuditLog, openAuditLog } from "../../../control-plane/store/audit-log.js";
+import { bootstrapStreams } from "../../../control-plane/store/streams.js";
+import { encodeAuditEntry } from "../../../core/wire/audit.js";
+import { silentLogger } from "../../../runtime/log.js";
+import { startTestNats, type TestNats, until } from "../../support/nats.js";
+
+let nats: TestNats;
+const logs: AuditLog[] = [];
+let opened = 0;
+const everything = { sinceMs: 0, limit: 10_000 };
+const draft = (detail: string): AuditDraft => ({
+  actor: "spiffe://test.mesh/operator/alice",
+  source: "127.0.0.1",
+  action: "publish",
+  target: "revision 1",
+  outcome: "ok",
+  detail,
+});
+
+async function open(dir?: string): Promise<AuditLog> {
+  opened += 1;
+  const bus = await nats.connect(await nats.controlPlaneUser(`audit${opened}`));
+  const own = dir ?? (await mkdtemp(join(nats.dir, "audit-")));
+  const log = await openAuditLog({ bus, dir: own, log: silentLogger });
+  logs.push(log);
+  return log;
+}
+async function details(log: AuditLog): Promise<string[]> {
+  return (await log.list(everything)).entries.map((entry) => entry.detail);
+}
+async function remakeStream(): Promise<void> {
+  const subject = "$JS.API.STREAM.DELETE.ASHLAR_AUDIT";
+  const god = await nats.connect(await nats.user({ publish: [subject], subscribe: ["_INBOX_g.>"] }, "_INBOX_g"));
+  await god.append(subject, new Uint8Array()).catch(() => {});
+  const bus = await nats.connect(await nats.bootstrapUser());
+  await bootstrapStreams(bus, { replicas: 1 });
+}
+afterEach(async () => {
+  for (const log of logs.splice(0)) await log.close();
+  await nats.stop();
+});
+
+describe("the audit log", () => {
+  test("entries of several control planes form one chain, whoever writes at the same time", async () => {
+    nats = await startTestNats();
+    const [one, two] = [await open(), await open()];
+    await Promise.all(Array.from({ length: 20 }, (_, i) => (i % 2 === 0 ? one : two).record(draft(`entry ${i}`))));
+    const list = await one.list(everything);
+    expect(list.entries.map((entry) => entry.sequence)).toEqual(Array.from({ length: 20 }, (_, i) => i + 1));
+    expect(list.chainHolds).toBe(true);
+    expect(new Set(list.entries.map((entry) => entry.detail)).size).toBe(20);
+    expect((await one.list({ sinceMs: 0, limit: 3 })).entries.map((entry) => entry.sequence)).toEqual([18, 19, 20]);
+    expect((await one.list({ sinceMs: Date.now() + 60_000, limit: 3 })).entries).toEqual([]);
+    expect(one.problems()).toEqual([]);
+  });
+
+  test("it survives restarts, and a lost stream is filled again from the own copy", async () => {
+    nats = await startTestNats();
+    const dir = await mkdtemp(join(nats.dir, "audit-"));
+    const first = await open(dir);
+    for (const detail of ["a", "b", "c"]) await first.record(draft(detail));
+    await first.close();
+    logs.length = 0;
+    const second = await open(dir);
+    expect(await details(second)).toEqual(["a", "b", "c"]);
+    await second.close();
+    logs.length = 0;
+    await remakeStream();
+    const third = await open(dir);
+    await third.record(draft("d"));
+    const other = await open();
+    expect(await details(other)).toEqual(["a", "b", "c", "d"]);
+    expect((await other.list(everything)).chainHolds).toBe(true);
+    expect(await details(third)).toEqual(["a", "b", "c", "d"]);
+  });
+
+  test("an entry that does not follow shows", async () => {
+    nats = await startTestNats();
+    const log = await open();
+    await log.record(draft("a"));
+    const bus = await nats.connect(await nats.controlPlaneUser("forger"));
+    await bus.append(
+      "ashlar.audit",
+      encodeAuditEntry({ ...draft("forged"), sequence: 1, previous: undefined, timeMs: 5 }),
+    );
+    expect((await log.list(everything)).chainHolds).toBe(false);
+  });
+
+  test("recording while NATS is away neither fails nor loses", async () => {
+    nats = await startTestNats();
+    const log = await open();
+    await log.record(draft("before"));
+    process.kill(nats.servers[0]?.pid ?? 0, "SIGKILL");
+    await Promise.all(["x", "y"].map((detail) => log.record(draft(detail))));
+    await until(async () => (await details(log)).length === 3);
+    expect(await details(log)).toEqual(["before", "x", "y"]);
+    await until(() => log.problems().length === 0);
+  });
+});
