@@ -17,6 +17,7 @@ import type { Clock } from "../../runtime/clock.js";
 import type { BoundService } from "../../runtime/grpc-handlers.js";
 import { type GrpcServer, startGrpcServer } from "../../runtime/grpc-server.js";
 import { silentLogger } from "../../runtime/log.js";
+import { buildCsr, generatePrivateKeyPem, parseCsr } from "../../runtime/tls-identity-issue.js";
 import { PlainLedger } from "./plain-ledger.js";
 
 export interface JoinMesh {
@@ -41,6 +42,7 @@ export async function startJoinMesh(
     readonly mesh?: string;
     readonly bind?: string;
     readonly certificateOf?: Authority;
+    readonly asService?: boolean;
   } = {},
 ): Promise<JoinMesh> {
   const authority = openAuthority({ dir, mesh: more.mesh ?? "test-mesh", clock, random });
@@ -66,7 +68,8 @@ export async function startJoinMesh(
     },
     more,
   );
-  const own = (more.certificateOf ?? authority).issueControlPlane({ name: "main", hosts: ["127.0.0.1"] });
+  const issuer = more.certificateOf ?? authority;
+  const own = more.asService ? issueImpostor(issuer) : issuer.issueControlPlane({ name: "main", hosts: ["127.0.0.1"] });
   const server = await startGrpcServer({
     bind: more.bind ?? "127.0.0.1:0",
     credentials: ServerCredentials.createSsl(null, [
@@ -87,4 +90,12 @@ export async function startJoinMesh(
       await ledger.trust.append(signTrust(body, mesh, authority.rootSigner));
     },
   };
+}
+
+/** A proxy of the mesh that listens as if it were a control plane. */
+function issueImpostor(authority: Authority): { readonly privateKeyPem: string; readonly chainPem: string } {
+  const privateKeyPem = generatePrivateKeyPem();
+  const { publicKey } = parseCsr(buildCsr(privateKeyPem));
+  const proxy = { service: "payments", version: "v1", proxyId: "payments-impostor" };
+  return { privateKeyPem, chainPem: authority.issueService({ ...proxy, publicKey }).chainPem };
 }
