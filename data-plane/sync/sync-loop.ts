@@ -84,7 +84,7 @@ export class SyncLoop {
       {
         source: deps.source,
         judge: deps.judge,
-        services: () => [options.service, ...options.upstreams, ...calledWithin(this.#called, deps.clock.nowMs())],
+        services: () => this.#services(),
         unknownKey: () => void this.readHead("trust"),
       },
       options.mesh,
@@ -228,6 +228,12 @@ export class SyncLoop {
     return this.#policy?.has(service) ?? false;
   }
 
+  /** The prepare set, without the mesh's own unit. */
+  #services(): readonly string[] {
+    const { service, upstreams } = this.#options;
+    return [service, ...upstreams, ...calledWithin(this.#called, this.#deps.clock.nowMs())];
+  }
+
   #note(service: string): void {
     const called = noteCalled(this.#called, service, this.#deps.clock.nowMs());
     if (called === this.#called) return;
@@ -319,6 +325,7 @@ export class SyncLoop {
   async #prepare(ref: PreparedRevision): Promise<void> {
     try {
       const { held, blobs } = await this.#shelf.prepare(ref);
+      await this.#units.complete(held, this.#services());
       this.#backoff.reset();
       this.#prepareTrouble = undefined;
       this.#shelf.hold(held);

@@ -45,6 +45,11 @@ export class UnitFetcher {
     for (const held of this.#deps.shelf.all()) this.#fetch(held, service).catch(() => {}); // fetched at first use then
   }
 
+  /** Adds the units of `services` that came into use while `held` was prepared. Never rejects. */
+  async complete(held: HeldRevision, services: readonly string[]): Promise<void> {
+    await Promise.allSettled(services.map((service) => this.#fetch(held, service)));
+  }
+
   /** Fetches until whatever is evaluated by then holds the unit. */
   async #obtain(service: string, signal: AbortSignal): Promise<void> {
     const { clock, policy: current, connected } = this.#deps;

@@ -6,8 +6,8 @@ import { systemClock } from "../../../runtime/clock.js";
 import { MeshSigner, TestPublisher, unitFor } from "../../support/mesh-signer.js";
 import { until } from "../../support/nats.js";
 import { testMesh } from "../../support/records.js";
-import { LogBus } from "./log-bus.js";
 import { MemoryFolder } from "./memory-folder.js";
+import { createMemoryNats, createOfflineBus } from "./memory-nats.js";
 import { RecordingLogger } from "./recording-logger.js";
 
 const mesh = new MeshSigner();
@@ -15,7 +15,7 @@ const guest = buildSpiffeId(testMesh, "service", "guest");
 const empty = new Uint8Array();
 const whole = new MemoryFolder();
 
-async function open(folder: MemoryFolder, log = new RecordingLogger(), bus = new LogBus()): Promise<Sync> {
+async function open(folder: MemoryFolder, log = new RecordingLogger(), bus = createOfflineBus()): Promise<Sync> {
   return openSync(
     { bus, folder, clock: systemClock, log },
     {
@@ -31,8 +31,7 @@ async function open(folder: MemoryFolder, log = new RecordingLogger(), bus = new
 const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1");
 
 beforeAll(async () => {
-  const bus = new LogBus();
-  bus.setConnected(true);
+  const bus = createMemoryNats().connect();
   const publisher = new TestPublisher(bus);
   const sync = await open(whole, new RecordingLogger(), bus);
   sync.start();
@@ -127,9 +126,8 @@ describe("the state on disk", () => {
   });
 
   test("a full disk is an alarm: what is evaluated stays, and goes on once there is room", async () => {
-    const bus = new LogBus();
+    const bus = createMemoryNats().connect();
     const folder = whole.copy();
-    bus.setConnected(true);
     const sync = await open(folder, new RecordingLogger(), bus);
     sync.start();
     const fork = { reason: "next", previous: mesh.activations[1] } as Parameters<MeshSigner["activation"]>[1];

@@ -1,0 +1,174 @@
+import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { openSync, type Sync } from "../../../data-plane/sync/open-sync.js";
+import { systemClock } from "../../../runtime/clock.js";
+import type { MemoryBroker } from "../../../runtime/memory-bus.js";
+import { MeshSigner, TestPublisher, type TestRevision, unitFor } from "../../support/mesh-signer.js";
+import { until } from "../../support/nats.js";
+import { testMesh } from "../../support/records.js";
+import { MemoryFolder } from "./memory-folder.js";
+import { createMemoryNats, LossyBus } from "./memory-nats.js";
+import { RecordingLogger } from "./recording-logger.js";
+
+const empty = new Uint8Array();
+let mesh: MeshSigner;
+let broker: MemoryBroker;
+let bus: LossyBus;
+let publisher: TestPublisher;
+let sync: Sync;
+let first: TestRevision;
+let second: TestRevision;
+
+async function open(folder = new MemoryFolder(), activation: Uint8Array = empty): Promise<Sync> {
+  return openSync(
+    { bus, folder, clock: systemClock, log: new RecordingLogger() },
+    {
+      mesh: testMesh,
+      service: "payments",
+      upstreams: [],
+      rootPublicKey: mesh.root.publicKey,
+      issued: { trust: mesh.trust.bytes, activation, revision: empty, freshness: empty },
+    },
+  );
+}
+
+const evaluates = (epoch: number): Promise<void> => until(() => sync.policy.current?.epoch === epoch, 5000);
+const timed = async (work: Promise<unknown>): Promise<number> => {
+  const fromMs = performance.now();
+  await work;
+  return performance.now() - fromMs;
+};
+
+beforeEach(async () => {
+  mesh = new MeshSigner();
+  broker = createMemoryNats();
+  bus = new LossyBus(broker.connect());
+  publisher = new TestPublisher(broker.connect());
+  await publisher.trust(mesh.trust);
+  sync = await open();
+  sync.start();
+  first = mesh.revision([unitFor("payments", ["guest"]), unitFor("inventory", [])]);
+  second = mesh.revision([unitFor("payments", []), unitFor("inventory", [])]);
+  for (const revision of [first, second]) await publisher.publish(revision);
+  await publisher.activate(mesh.activation(first));
+  await evaluates(1);
+});
+
+afterEach(() => sync.stop());
+
+describe("what was missed", () => {
+  test("shows against a freshness statement", async () => {
+    bus.loses = true;
+    for (const revision of [second, first, second]) await publisher.activate(mesh.activation(revision));
+    bus.loses = false;
+    publisher.freshness(mesh.freshness());
+    await evaluates(4);
+    expect(sync.policy.current?.revision).toBe(2);
+  });
+
+  test("a statement that is played again proves nothing", async () => {
+    const statement = mesh.freshness({ issuedMs: Date.now() - 1000 });
+    publisher.freshness(mesh.freshness());
+    await until(() => sync.policy.freshnessAgeMs < 1000);
+    publisher.freshness(statement);
+    await until(() => sync.policy.freshnessAgeMs > 30);
+  });
+
+  test("is read after every reconnect, however many links there are", async () => {
+    broker.setUp(false);
+    const records = Array.from({ length: 70 }, (_, i) => mesh.activation(i % 2 === 0 ? second : first));
+    await expect(sync.policy.useService("inventory")).rejects.toThrow("the policy of inventory");
+    expect(sync.policy.current?.epoch).toBe(1);
+    broker.setUp(true);
+    bus.loses = true;
+    for (const record of records) await publisher.activate(record);
+    broker.setUp(false);
+    broker.setUp(true);
+    await evaluates(71);
+  });
+
+  test("a head given at join is the base: the links before it are not walked", async () => {
+    for (const revision of [second, first]) await publisher.activate(mesh.activation(revision));
+    await sync.stop();
+    sync = await open(new MemoryFolder(), mesh.activations[2]?.bytes);
+    expect(sync.policy.seenEpoch).toBe(3);
+    sync.start();
+    await evaluates(3);
+    await publisher.activate(mesh.activation(second));
+    await evaluates(4);
+  });
+});
+
+describe("using a service", () => {
+  test("fetches its unit once for all who ask, for every revision that is held", async () => {
+    const before = bus.reads;
+    const asked = Array.from({ length: 50 }, () => sync.policy.useService("inventory"));
+    expect(new Set(await Promise.all(asked))).toEqual(new Set([true]));
+    expect(bus.reads - before).toBeLessThanOrEqual(3);
+    await publisher.activate(mesh.activation(second));
+    await evaluates(2);
+    expect(sync.policy.current?.unit("inventory")).toBeDefined();
+    expect(sync.policy.current?.has("@mesh")).toBe(false);
+  });
+
+  test("whose unit nobody has is unavailable after its bound", async () => {
+    const third = mesh.revision([unitFor("payments", []), unitFor("orders", ["payments"])]);
+    const own = third.units.filter(({ unit }) => unit.name === "payments");
+    for (const { bytes } of [...own, third.list]) await publisher.blob(bytes);
+    await publisher.append("revisions", 3, third.record.bytes);
+    await publisher.activate(mesh.activation(third));
+    await evaluates(2);
+    const ms = await timed(expect(sync.policy.useService("orders")).rejects.toThrow("could not be had"));
+    expect(ms).toBeGreaterThan(1900);
+    expect(ms).toBeLessThan(3000);
+  });
+});
+
+describe("a peer's hint of a higher epoch", () => {
+  test("makes it read the log before the call is judged", async () => {
+    bus.loses = true;
+    await publisher.activate(mesh.activation(second));
+    expect(await timed(sync.policy.hearOfEpoch(2, "checkout"))).toBeLessThan(250);
+    expect(sync.policy.current?.epoch).toBe(2);
+  });
+
+  test("is one read for all calls, and a lie is waited for once", async () => {
+    const before = bus.reads;
+    const ms = await timed(Promise.all(Array.from({ length: 200 }, () => sync.policy.hearOfEpoch(9, "liar"))));
+    expect(ms).toBeGreaterThan(200);
+    expect(ms).toBeLessThan(500);
+    expect(bus.reads - before).toBeLessThan(30);
+    expect(await timed(sync.policy.hearOfEpoch(10, "liar"))).toBeLessThan(50);
+    await publisher.activate(mesh.activation(second));
+    await evaluates(2);
+    expect(await timed(sync.policy.hearOfEpoch(10, "liar"))).toBeGreaterThan(200);
+  });
+
+  test("with the log out of reach costs one bounded wait", async () => {
+    broker.setUp(false);
+    expect(await timed(sync.policy.hearOfEpoch(2, "checkout"))).toBeLessThan(500);
+    expect(await timed(sync.policy.hearOfEpoch(2, "checkout"))).toBeLessThan(50);
+    expect(sync.policy.current?.epoch).toBe(1);
+  });
+
+  test("that is old or no number changes nothing", async () => {
+    const before = bus.reads;
+    for (const epoch of [0, 1, -1, Number.NaN, 1.5, Number.POSITIVE_INFINITY])
+      await sync.policy.hearOfEpoch(epoch, "x");
+    expect(bus.reads).toBe(before);
+  });
+});
+
+test("a revision whose change list was too large to sign is prepared from its list, in chunks", async () => {
+  const units = Array.from({ length: 12_000 }, (_, i) => unitFor(`service-${String(i).padStart(5, "0")}`, []));
+  const large = mesh.revision([unitFor("payments", ["guest"]), ...units]);
+  expect(large.record.body.changes).toEqual([]);
+  expect(large.list.bytes.length).toBeGreaterThan(512 * 1024);
+  const own = large.units.filter(({ unit }) => unit.name === "payments");
+  for (const { bytes } of [...own, large.list]) await publisher.blob(bytes);
+  await publisher.append("revisions", 3, large.record.bytes);
+  await until(() => sync.policy.prepared.some((one) => one.number === 3));
+  await publisher.activate(mesh.activation(large));
+  await evaluates(2);
+  expect(sync.policy.current?.has("service-11999")).toBe(true);
+  expect(sync.policy.current?.has("service-12000")).toBe(false);
+});
