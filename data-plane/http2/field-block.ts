@@ -1,5 +1,5 @@
 import { findName, nameBytes, nameText } from "./field-names.js";
-import type { HpackTable } from "./hpack-table.js";
+import { entriesMax, type HpackTable, tableColumns } from "./hpack-table.js";
 import { staticName, staticValueLength, staticValueStart, staticValues } from "./static-table.js";
 
 /** Where the numbers of a field are within its row. */
@@ -95,9 +95,10 @@ export class FieldBlock {
   writeAt: number;
   readonly scratchStart: number;
 
+  /** `fieldsMax` fields, and some more for those who add to what was decoded. */
   constructor(fieldsMax = 128, scratchStart = staticValues.length, capacity = scratchStart + 1024) {
-    this.fieldsMax = fieldsMax;
-    this.rows = new Int32Array(fieldsMax * cells);
+    this.fieldsMax = fieldsMax + 16;
+    this.rows = new Int32Array(this.fieldsMax * cells);
     this.bytes = Buffer.alloc(capacity);
     this.bytes.set(staticValues);
     this.scratchStart = scratchStart;
@@ -149,6 +150,17 @@ export class FieldBlock {
     const row = field * cells;
     const id = this.rows[row] as number;
     return id > 0 ? nameText(id) : this.#text(row + cell.nameStart);
+  }
+
+  /** Whether the name of a field begins with `prefix`, which must be ASCII. */
+  nameStartsWith(field: number, prefix: string): boolean {
+    const row = field * cells;
+    const id = this.rows[row] as number;
+    if (id > 0) return nameText(id).startsWith(prefix);
+    if ((this.rows[row + cell.nameLength] as number) < prefix.length) return false;
+    const start = this.rows[row + cell.nameStart] as number;
+    for (let i = 0; i < prefix.length; i++) if (this.bytes[start + i] !== prefix.charCodeAt(i)) return false;
+    return true;
   }
 
   valueText(field: number): string {
@@ -223,10 +235,46 @@ export class FieldBlock {
     this.listBytes += nameLength + valueLength + 32;
   }
 
+  /** Adds a live entry of the dynamic table; its bytes stay where they are. */
+  pushEntry(table: HpackTable, entry: number): void {
+    const from = table.rows;
+    const place = (entry & (entriesMax - 1)) * tableColumns;
+    const rows = this.rows;
+    const row = this.count++ * cells;
+    const nameLength = from[place + 2] as number;
+    const valueLength = from[place + 4] as number;
+    rows[row] = from[place] as number;
+    rows[row + 1] = from[place + 1] as number;
+    rows[row + 2] = nameLength;
+    rows[row + 3] = from[place + 3] as number;
+    rows[row + 4] = valueLength;
+    rows[row + 5] = from[place + 5] as number;
+    rows[row + 6] = from[place + 6] as number;
+    rows[row + 7] = entry;
+    rows[row + 9] = 0;
+    this.listBytes += nameLength + valueLength + 32;
+  }
+
   pushStatic(index: number): void {
     const id = staticName[index] as number;
     const length = staticValueLength[index] as number;
     this.push(id, 0, nameBytes(id).length, staticValueStart[index] as number, length, 0, 0, -index, 0, 0);
+  }
+
+  /** Gives a field another value, which is taken as Latin-1. */
+  replaceValue(field: number, value: string): void {
+    this.reserve(value.length);
+    const row = field * cells;
+    const start = this.writeAt;
+    for (let i = 0; i < value.length; i++) this.bytes[start + i] = value.charCodeAt(i);
+    this.writeAt = start + value.length;
+    const rows = this.rows;
+    this.listBytes += value.length - (rows[row + cell.valueLength] as number);
+    rows[row + cell.valueStart] = start;
+    rows[row + cell.valueLength] = value.length;
+    rows[row + cell.hash] = 0;
+    rows[row + cell.entry] = 0;
+    rows[row + cell.wireLength] = 0;
   }
 
   /** Makes room for `length` more bytes. */

@@ -128,23 +128,8 @@ export class HpackDecoder {
     const back = index - staticEntries;
     if (back > table.count) return false;
     const entry = table.inserted - back + 1;
-    const nameLength = table.nameLength(entry);
-    const valueLength = table.valueLength(entry);
-    if (!this.#count(nameLength + valueLength)) return true;
-    const id = table.nameId(entry);
-    const hash = table.hash(entry);
-    fields.push(
-      id,
-      table.nameStart(entry),
-      nameLength,
-      table.valueStart(entry),
-      valueLength,
-      hash,
-      table.flags(entry),
-      entry,
-      0,
-      0,
-    );
+    if (!this.#count(table.nameLength(entry) + table.valueLength(entry))) return true;
+    fields.pushEntry(table, entry);
     if (this.#insertedBytes > tableBytesMax) this.#moveOut(fields.count - 1);
     return true;
   }

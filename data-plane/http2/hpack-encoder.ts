@@ -58,7 +58,7 @@ export class HpackEncoder {
   readonly #newest = new Int32Array(buckets);
   readonly #before = new Int32Array(tableBytesMax / 32);
   /** Hashes of fields that went out as literals lately: one that comes again is worth an entry. */
-  readonly #lately = new Int32Array(buckets);
+  readonly #lately = new Int32Array(2 * buckets);
   /** For each known name: the newest entry that has it. */
   readonly #nameEntry = new Int32Array(256);
   #updateLow = -1;
@@ -203,9 +203,12 @@ export class HpackEncoder {
     }
   }
 
+  /** Says whether a field with this hash was written lately, and remembers it; sets of two, the older one goes. */
   #worthEntry(hash: number): boolean {
-    const place = hash & (buckets - 1);
-    if (this.#lately[place] === hash) return true;
+    const place = (hash & (buckets - 1)) * 2;
+    const newer = this.#lately[place] as number;
+    if (newer === hash || this.#lately[place + 1] === hash) return true;
+    this.#lately[place + 1] = newer;
     this.#lately[place] = hash;
     return false;
   }

@@ -2,7 +2,7 @@
 const entryOverhead = 32;
 /** The largest dynamic table that either side of this engine uses. */
 export const tableBytesMax = 4096;
-const entriesMax = tableBytesMax / entryOverhead;
+export const entriesMax = tableBytesMax / entryOverhead;
 
 /**
  * Room for the live entries, one that is being added, and what a wrap leaves unused, so that bytes of an
@@ -10,7 +10,7 @@ const entriesMax = tableBytesMax / entryOverhead;
  */
 export const ringBytes = 3 * tableBytesMax;
 
-const columns = 7;
+export const tableColumns = 7;
 const column = { nameId: 0, nameStart: 1, nameLength: 2, valueStart: 3, valueLength: 4, hash: 5, flags: 6 } as const;
 
 /**
@@ -20,7 +20,8 @@ const column = { nameId: 0, nameStart: 1, nameLength: 2, valueStart: 3, valueLen
 export class HpackTable {
   bytes: Uint8Array;
   readonly #base: number;
-  readonly #rows = new Int32Array(entriesMax * columns);
+  /** Seven numbers for each slot, in the order of a field's row. */
+  readonly rows = new Int32Array(entriesMax * tableColumns);
   readonly #texts: Array<string | undefined> = new Array<string | undefined>(entriesMax).fill(undefined);
   /** For each slot: an encoder that has the same field in its own table, and as which entry. */
   readonly #linkOwner: Array<object | null> = new Array<object | null>(entriesMax).fill(null);
@@ -71,7 +72,7 @@ export class HpackTable {
   }
 
   #cell(entry: number, which: number): number {
-    return this.#rows[(entry & (entriesMax - 1)) * columns + which] as number;
+    return this.rows[(entry & (entriesMax - 1)) * tableColumns + which] as number;
   }
 
   text(entry: number): string | undefined {
@@ -141,8 +142,8 @@ export class HpackTable {
     this.count++;
     this.size += size;
     const slot = entry & (entriesMax - 1);
-    const row = slot * columns;
-    const rows = this.#rows;
+    const row = slot * tableColumns;
+    const rows = this.rows;
     rows[row] = nameId;
     rows[row + 1] = ownName;
     rows[row + 2] = nameLength;

@@ -67,49 +67,60 @@ for (let bits = 0; bits < 1 << peekBits; bits++) {
  * `target` must have room for 8/5 of the source's length.
  */
 export function decodeHuffman(source: Uint8Array, start: number, end: number, target: Uint8Array, at: number): number {
-  let held = 0; // the low `count` bits are not decoded yet
-  let count = 0;
-  let from = start;
+  // A position in bits, and 12 bits read from it each time: no branch depends on the data in the usual case.
+  const bitsEnd = (end - start) * 8;
+  let bit = 0;
   let to = at;
-  for (;;) {
-    while (count <= 16 && from < end) {
-      held = ((held << 8) | (source[from++] as number)) & 0xffffff;
-      count += 8;
-    }
-    if (count < peekBits) break;
-    const entry = pairs[(held >>> (count - peekBits)) & 0xfff] as number;
+  while (bit + peekBits <= bitsEnd) {
+    const from = start + (bit >>> 3);
+    // The third byte may lie behind the end; it is shifted out then.
+    const held =
+      ((source[from] as number) << 16) |
+      ((source[from + 1] as number) << 8) |
+      (from + 2 < end ? (source[from + 2] as number) : 0);
+    const entry = pairs[(held >>> (peekBits - (bit & 7))) & 0xfff] as number;
     if (entry !== 0) {
       target[to] = entry & 0xff;
       target[to + 1] = (entry >>> 8) & 0xff;
       to += entry >>> 24;
-      count -= (entry >>> 20) & 0xf;
+      bit += (entry >>> 20) & 0xf;
       continue;
     }
-    // A code of more than 12 bits: bit by bit, since only rare symbols have one.
-    let value = (held >>> (count - peekBits)) & 0xfff;
-    count -= peekBits;
-    let length = peekBits;
-    let found = -1;
-    while (found < 0) {
-      if (count === 0) {
-        if (from === end) break;
-        held = source[from++] as number;
-        count = 8;
-      }
-      count--;
-      value = (value << 1) | ((held >>> count) & 1);
-      length++;
-      if (length > 30) return -1;
-      const offset = value - (firstCode[length] as number);
-      if (offset >= 0 && offset < (codeCount[length] as number)) {
-        found = bySize[(firstPlace[length] as number) + offset] as number;
-      }
-    }
-    if (found < 0 || found === 256) return -1; // 13 bits or more left over, or EOS
-    target[to++] = found;
+    const length = longCodeLength(source, start, bit, bitsEnd);
+    if (length === 0) return -1;
+    target[to++] = longSymbol;
+    bit += length;
   }
+  const count = bitsEnd - bit;
+  let rest = 0;
+  for (let i = bit; i < bitsEnd; i++) rest = (rest << 1) | bitAt(source, start, i);
+  return decodeRest(rest, count, target, to);
+}
+
+function bitAt(source: Uint8Array, start: number, bit: number): number {
+  return ((source[start + (bit >>> 3)] as number) >>> (7 - (bit & 7))) & 1;
+}
+
+let longSymbol = 0;
+/** The length of the code of more than 12 bits that starts at `bit`, its symbol in `longSymbol`; 0: none, or EOS. */
+function longCodeLength(source: Uint8Array, start: number, bit: number, bitsEnd: number): number {
+  let value = 0;
+  for (let length = 1; length <= 30 && bit + length <= bitsEnd; length++) {
+    value = (value << 1) | bitAt(source, start, bit + length - 1);
+    const offset = value - (firstCode[length] as number);
+    if (offset < 0 || offset >= (codeCount[length] as number)) continue;
+    longSymbol = bySize[(firstPlace[length] as number) + offset] as number;
+    return longSymbol === 256 ? 0 : length;
+  }
+  return 0;
+}
+
+/** Decodes the last bits, fewer than 12, which end in padding. */
+function decodeRest(held: number, bits: number, target: Uint8Array, at: number): number {
+  let count = bits;
+  let to = at;
   for (;;) {
-    // Fewer than 12 bits are left: fill up with ones, as the padding is.
+    // Filled up with ones, as the padding is.
     const filled = ((held << (peekBits - count)) | ((1 << (peekBits - count)) - 1)) & 0xfff;
     const entry = pairs[filled] as number;
     const length = (entry >>> 16) & 0xf;

@@ -1,0 +1,146 @@
+import type { Socket } from "node:net";
+import { Connection, type ConnectionHandler } from "../http2/connection.js";
+import type { FieldBlock } from "../http2/field-block.js";
+import type { EngineLimits } from "../http2/limits.js";
+import type { BlockPool } from "../http2/output.js";
+import type { EngineCounters } from "../http2/refusals.js";
+import type { Stream } from "../http2/stream.js";
+import type { EngineLoop } from "./engine-loop.js";
+
+/** After an error of the connection the peer gets this long to read our GOAWAY. */
+const lingerMs = 1000;
+
+/** Who a connection works for. */
+export interface ConnectionOwner {
+  /** Servers: must set `stream.sink`. */
+  onRequest(stream: Stream, fields: FieldBlock, endStream: boolean): void;
+  /** Clients: the peer takes more streams than before, or no new ones (`connection.canOpen` tells). */
+  onCapacity(connection: Connection): void;
+  /** The socket is closed; every stream has been told. */
+  onClosed(connection: SocketConnection): void;
+}
+
+export interface SocketConnectionDeps {
+  readonly loop: EngineLoop;
+  readonly counters: EngineCounters;
+  readonly pool: BlockPool;
+}
+
+/** Puts a connected socket (TCP, Unix or TLS after its handshake) to a connection of the engine. */
+export class SocketConnection implements ConnectionHandler {
+  readonly connection: Connection;
+  readonly socket: Socket;
+  readonly #owner: ConnectionOwner;
+  readonly #loop: EngineLoop;
+  #queued = false;
+  #writing = 0;
+  #paused = false;
+  #deadSinceMs = 0;
+  #closed = false;
+
+  constructor(
+    socket: Socket,
+    isServer: boolean,
+    limits: EngineLimits,
+    owner: ConnectionOwner,
+    deps: SocketConnectionDeps,
+  ) {
+    this.socket = socket;
+    this.#owner = owner;
+    this.#loop = deps.loop;
+    socket.setNoDelay(true);
+    this.connection = new Connection(
+      isServer,
+      limits,
+      { handler: this, counters: deps.counters, pool: deps.pool },
+      deps.loop.time(),
+    );
+    deps.loop.add(this);
+    socket.on("data", (chunk: Buffer) => this.#onData(chunk));
+    // Without a listener an error of one peer would end the process; "close" follows.
+    socket.on("error", () => {});
+    socket.on("end", () => this.destroy());
+    socket.on("close", () => this.#onClose());
+  }
+
+  onRequest(stream: Stream, fields: FieldBlock, endStream: boolean): void {
+    this.#owner.onRequest(stream, fields, endStream);
+  }
+
+  onCapacity(connection: Connection): void {
+    this.#owner.onCapacity(connection);
+  }
+
+  onWork(): void {
+    if (this.#queued) return;
+    this.#queued = true;
+    this.#loop.flushLater(this);
+  }
+
+  #onData(chunk: Buffer): void {
+    if (this.connection.dead) return;
+    this.connection.receive(chunk, this.#loop.time());
+    if (!this.#paused && this.connection.output.size >= this.connection.limits.outputBytesMax) {
+      this.#paused = true;
+      this.socket.pause();
+    }
+  }
+
+  /** Writes what waits, unless the last write is still under way. */
+  flush(): void {
+    this.#queued = false;
+    if (this.#closed || this.#writing > 0) return;
+    const chunks = this.connection.takeOutput();
+    if (chunks.length === 0) {
+      if (this.connection.dead) this.#endSocket();
+      return;
+    }
+    const { socket } = this;
+    this.#writing = chunks.length;
+    if (chunks.length > 1) socket.cork();
+    for (let i = 0; i < chunks.length; i++) socket.write(chunks[i] as Buffer, this.#onWritten);
+    if (chunks.length > 1) socket.uncork();
+  }
+
+  readonly #onWritten = (): void => {
+    if (--this.#writing > 0 || this.#closed) return;
+    const { connection } = this;
+    connection.output.recycle();
+    if (connection.output.size > 0 || connection.sender.waitingBytes > 0 || connection.dead) this.onWork();
+    if (this.#paused && connection.output.size < connection.limits.outputBytesMax) {
+      this.#paused = false;
+      this.socket.resume();
+    }
+  };
+
+  #endSocket(): void {
+    if (this.#deadSinceMs > 0) return;
+    this.#deadSinceMs = this.#loop.time();
+    // What still comes in is read and thrown away: unread bytes would turn our end into a reset.
+    this.socket.resume();
+    this.socket.end();
+  }
+
+  tick(nowMs: number): void {
+    this.connection.tick(nowMs);
+    if (this.#deadSinceMs > 0 && nowMs - this.#deadSinceMs > lingerMs) this.destroy();
+  }
+
+  /** Ends in order: streams that are open finish. */
+  shutdown(): void {
+    this.connection.shutdown(this.#loop.time());
+  }
+
+  destroy(): void {
+    this.connection.lost();
+    this.socket.destroy();
+  }
+
+  #onClose(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#loop.remove(this);
+    this.connection.lost();
+    this.#owner.onClosed(this);
+  }
+}

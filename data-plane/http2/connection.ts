@@ -1,0 +1,304 @@
+import { AbuseMeter } from "./abuse-meter.js";
+import { ControlReceiver } from "./control-receiver.js";
+import { DataReceiver } from "./data-receiver.js";
+import type { FieldBlock } from "./field-block.js";
+import { FrameReader, type FrameReceiver } from "./frame-reader.js";
+import { HeaderReceiver } from "./header-receiver.js";
+import type { EngineLimits } from "./limits.js";
+import { type BlockPool, Output } from "./output.js";
+import { clientPreface, errorCode, frameType, initialWindow, settingId, streamIdMax } from "./protocol.js";
+import { type EngineCounters, refusal, refusalReasons } from "./refusals.js";
+import { Sender } from "./sender.js";
+import { PeerSettings } from "./settings.js";
+import { Stream, type StreamSink, sendState } from "./stream.js";
+import { closedHow, StreamTable } from "./stream-table.js";
+
+/** The owner of a connection: opens the calls and knows the socket. */
+export interface ConnectionHandler {
+  /** Servers: a request that passed every check. Must set `stream.sink`; fields are valid during the call only. */
+  onRequest(stream: Stream, fields: FieldBlock, endStream: boolean): void;
+  /** There is output, or the connection ended: call `takeOutput` soon. Once until then. */
+  onWork(connection: Connection): void;
+  /** The peer takes no new streams, or may take more of them than before. */
+  onCapacity(connection: Connection): void;
+}
+
+export interface ConnectionDeps {
+  readonly handler: ConnectionHandler;
+  readonly counters: EngineCounters;
+  readonly pool: BlockPool;
+}
+
+/**
+ * One HTTP/2 connection of either role (RFC 9113), without socket and clock: bytes go in by `receive`,
+ * come out by `takeOutput`, and time is told. What it keeps is bounded by its limits.
+ */
+export class Connection implements FrameReceiver {
+  readonly isServer: boolean;
+  readonly limits: EngineLimits;
+  readonly handler: ConnectionHandler;
+  readonly counters: EngineCounters;
+  readonly output: Output;
+  readonly peer = new PeerSettings();
+  readonly streams = new StreamTable();
+  readonly abuse: AbuseMeter;
+  readonly sender: Sender;
+  readonly data: DataReceiver;
+  readonly headers: HeaderReceiver;
+  readonly control: ControlReceiver;
+  readonly #reader: FrameReader;
+  /** What events go to while nobody has taken the stream. */
+  readonly noSink: StreamSink = nobody;
+  nowMs: number;
+  /** Nothing more is read; what waits in the output is still to be sent, then the socket is to be closed. */
+  dead = false;
+  /** Why, for logs: place in `refusalReasons`. */
+  deadReason = 0;
+  /** The highest stream of the peer's that was opened. */
+  lastPeerId = 0;
+  #nextId = 1;
+  #woken = false;
+
+  constructor(isServer: boolean, limits: EngineLimits, deps: ConnectionDeps, nowMs: number) {
+    this.isServer = isServer;
+    this.limits = limits;
+    this.handler = deps.handler;
+    this.counters = deps.counters;
+    this.nowMs = nowMs;
+    this.output = new Output(deps.pool);
+    this.abuse = new AbuseMeter(limits, nowMs);
+    this.sender = new Sender(this, this.output);
+    this.data = new DataReceiver(this);
+    this.headers = new HeaderReceiver(this);
+    this.control = new ControlReceiver(this, nowMs);
+    this.#reader = new FrameReader(this, isServer);
+    this.#start();
+  }
+
+  #start(): void {
+    const { limits, output } = this;
+    if (!this.isServer) output.raw(Buffer.from(clientPreface, "latin1"));
+    const settings = this.isServer
+      ? [settingId.maxConcurrentStreams, limits.concurrentStreamsMax]
+      : [settingId.enablePush, 0, settingId.maxConcurrentStreams, 0];
+    settings.push(settingId.initialWindowSize, limits.streamWindowBytes);
+    settings.push(settingId.maxHeaderListSize, limits.headerListBytesMax);
+    output.settings(settings);
+    if (limits.connectionWindowBytes > initialWindow)
+      output.windowUpdate(0, limits.connectionWindowBytes - initialWindow);
+    this.wake();
+  }
+
+  /** Takes bytes from the socket. Not while a call of this method is under way. */
+  receive(chunk: Uint8Array, nowMs: number): void {
+    this.nowMs = nowMs;
+    this.control.lastReceivedMs = nowMs;
+    this.#reader.read(chunk);
+    this.sender.pump();
+  }
+
+  /** Tells the time: call about once a second. */
+  tick(nowMs: number): void {
+    this.nowMs = nowMs;
+    if (!this.dead) this.control.tick(nowMs);
+  }
+
+  /** What is to be written, once the last of it has been; `recycle` it after writing. */
+  takeOutput(): Buffer[] {
+    this.sender.pump();
+    this.#woken = false;
+    return this.output.take();
+  }
+
+  /** Clients: whether `open` will succeed. */
+  get canOpen(): boolean {
+    return (
+      !this.dead &&
+      !this.isServer &&
+      !this.control.draining &&
+      this.streams.slots < this.peer.maxConcurrentStreams &&
+      this.#nextId <= streamIdMax
+    );
+  }
+
+  /** Clients: a new stream, on which `sendFields` comes first; null if the peer takes no more (`canOpen`). */
+  open(sink: StreamSink): Stream | null {
+    if (!this.canOpen) return null;
+    const stream = new Stream(this, this.#nextId, sink, this.newStreamWindow, this.peer.initialWindowSize, this.nowMs);
+    this.#nextId += 2;
+    this.streams.add(stream);
+    this.counters.streams++;
+    return stream;
+  }
+
+  /** What a new stream of the peer may use at once: the default until it has acknowledged ours. */
+  get newStreamWindow(): number {
+    const { streamWindowBytes } = this.limits;
+    return this.control.settingsAcknowledged ? streamWindowBytes : Math.max(streamWindowBytes, initialWindow);
+  }
+
+  /** Ends the connection in order: no new streams, those that are open finish (two GOAWAYs for servers). */
+  shutdown(nowMs: number): void {
+    this.nowMs = nowMs;
+    if (!this.dead) this.control.startDrain();
+  }
+
+  /** The socket is gone, or is to go at once. */
+  lost(): void {
+    if (this.dead) return;
+    this.dead = true;
+    this.#endStreams(errorCode.cancel);
+    this.wake();
+  }
+
+  wake(): void {
+    if (this.#woken) return;
+    this.#woken = true;
+    this.handler.onWork(this);
+  }
+
+  /** A connection error (RFC 9113, 5.4.1). */
+  fail(code: number, reason: number): void {
+    if (this.dead) return;
+    this.dead = true;
+    this.deadReason = reason;
+    this.counters.refuse(reason);
+    this.output.goaway(this.lastPeerId, code, refusalReasons[reason] ?? "");
+    this.#endStreams(code);
+    this.wake();
+  }
+
+  #endStreams(code: number): void {
+    for (const stream of this.streams.all()) this.#remove(stream, closedHow.resetByUs, code, true, false);
+  }
+
+  /** False: that was one too many. */
+  glitch(): boolean {
+    const reason = this.abuse.glitch(this.nowMs);
+    if (reason !== 0) this.fail(errorCode.enhanceYourCalm, reason);
+    return reason === 0;
+  }
+
+  /** Whether nobody has opened this stream yet. */
+  isIdle(streamId: number): boolean {
+    const ours = ((streamId & 1) === 1) !== this.isServer;
+    return ours ? streamId >= this.#nextId : streamId > this.lastPeerId;
+  }
+
+  peerOpened(streamId: number): void {
+    this.lastPeerId = streamId;
+  }
+
+  /** Whether a stream came after our last GOAWAY and is to be ignored. */
+  ignores(streamId: number): boolean {
+    return this.isServer && streamId > this.control.lastTakenId;
+  }
+
+  /** Refuses what concerns a stream that is not open: a reset for a fault of the peer. */
+  refuseFrame(streamId: number, code: number, reason: number): void {
+    this.counters.refuse(reason);
+    this.streams.remember(streamId, closedHow.resetByUs);
+    this.#countOwnReset(streamId, code);
+  }
+
+  /** Resets an open stream for a fault of the peer. */
+  faultStream(stream: Stream, code: number, reason: number): void {
+    this.counters.refuse(reason);
+    this.#countOwnReset(stream.id, code);
+    this.#remove(stream, closedHow.resetByUs, code, true, false);
+  }
+
+  #countOwnReset(streamId: number, code: number): void {
+    this.counters.ownResets++;
+    this.output.resetStream(streamId, code);
+    const reason = this.abuse.ownReset(this.nowMs);
+    if (reason !== 0) this.fail(errorCode.enhanceYourCalm, reason);
+    this.wake();
+  }
+
+  /** See `Stream.reset`. A stream on which nothing was sent goes without a word. */
+  resetStream(stream: Stream, code: number): void {
+    if (stream.closed) return;
+    if (this.isServer || stream.sending !== sendState.idle) this.output.resetStream(stream.id, code);
+    this.#remove(stream, closedHow.resetByUs, code, false, false);
+    this.wake();
+  }
+
+  /** The peer reset a stream, or will not process it. */
+  peerReset(stream: Stream, code: number, unprocessed: boolean): void {
+    const sink = stream.sink;
+    this.#remove(stream, closedHow.resetByPeer, code, false, unprocessed);
+    sink.onReset(stream, code, true, unprocessed);
+    this.streams.freeSlot(stream);
+  }
+
+  #remove(stream: Stream, how: number, code: number, tell: boolean, unprocessed: boolean): void {
+    if (stream.closed) return;
+    this.streams.remove(stream, how);
+    this.data.drop(stream);
+    this.sender.drop(stream);
+    if (tell) stream.sink.onReset(stream, code, false, unprocessed);
+    if (tell || how === closedHow.resetByUs || how === closedHow.ended) this.streams.freeSlot(stream);
+    if (!this.dead) this.control.streamEnded();
+  }
+
+  endedReceiving(stream: Stream): void {
+    if (stream.sending === sendState.ended) this.#remove(stream, closedHow.ended, errorCode.noError, false, false);
+  }
+
+  endedSending(stream: Stream): void {
+    if (stream.receiveEnded) this.#remove(stream, closedHow.ended, errorCode.noError, false, false);
+    else if (this.isServer) {
+      // An early answer: the rest of the request is of no use (RFC 9113, 8.1).
+      this.output.resetStream(stream.id, errorCode.noError);
+      this.#remove(stream, closedHow.resetByUs, errorCode.noError, false, false);
+    }
+  }
+
+  onPreface(): void {}
+
+  onPrefaceWrong(): void {
+    this.fail(errorCode.protocolError, refusal.preface);
+  }
+
+  onFrameTooLong(): void {
+    this.fail(errorCode.frameSizeError, refusal.frame_size);
+  }
+
+  onPaddingTooLong(): void {
+    this.fail(errorCode.protocolError, refusal.protocol);
+  }
+
+  onFrameHeader(type: number, _flags: number, streamId: number, _length: number): boolean {
+    const open = this.headers.openStreamId;
+    const continues = type === frameType.continuation && streamId === open;
+    if (open !== 0 ? !continues : type === frameType.continuation) this.fail(errorCode.protocolError, refusal.protocol);
+    else if (!this.control.settingsReceived && type !== frameType.settings)
+      this.fail(errorCode.protocolError, refusal.preface);
+    return !this.dead;
+  }
+
+  onFrame(type: number, flags: number, streamId: number, bytes: Uint8Array, start: number, end: number): void {
+    if (type === frameType.headers) this.headers.onHeaders(flags, streamId, bytes, start, end);
+    else if (type === frameType.continuation) this.headers.onContinuation(flags, bytes, start, end);
+    else this.control.onFrame(type, flags, streamId, bytes, start, end);
+  }
+
+  onDataFrame(flags: number, streamId: number, length: number, padding: number): void {
+    this.data.onFrame(flags, streamId, length, padding);
+  }
+
+  onDataBytes(bytes: Uint8Array, start: number, end: number, last: boolean): void {
+    this.data.onBytes(bytes, start, end, last);
+  }
+}
+
+const nobody: StreamSink = {
+  onResponse() {},
+  onData(stream, _bytes, start, end) {
+    stream.consumed(end - start);
+  },
+  onTrailers() {},
+  onReset() {},
+  onTaken() {},
+};

@@ -1,0 +1,322 @@
+import type { Connection } from "./connection.js";
+import { readWord } from "./header-receiver.js";
+import { errorCode, frameFlag, frameType, settingId } from "./protocol.js";
+import { refusal } from "./refusals.js";
+import { closedHow } from "./stream-table.js";
+
+const draining = { no: 0, announced: 1, final: 2 } as const;
+const drainPing = Uint8Array.of(0x64, 0x72, 0x61, 0x69, 0x6e, 0, 0, 0);
+const keepalivePing = Uint8Array.of(0x61, 0x6c, 0x69, 0x76, 0x65, 0, 0, 0);
+const highestId = 0x7fff_ffff;
+
+/** Every frame that is neither HEADERS nor DATA, and what goes by the clock. */
+export class ControlReceiver {
+  readonly #connection: Connection;
+  readonly #startedMs: number;
+  settingsReceived = false;
+  settingsAcknowledged = false;
+  #settingsSentMs: number;
+  #drain: number = draining.no;
+  #drainSinceMs = 0;
+  #peerDrains = false;
+  /** Streams above this one come after our last GOAWAY. */
+  lastTakenId = highestId;
+  lastReceivedMs: number;
+  #pingSentMs = 0;
+
+  constructor(connection: Connection, nowMs: number) {
+    this.#connection = connection;
+    this.#startedMs = nowMs;
+    this.#settingsSentMs = nowMs;
+    this.lastReceivedMs = nowMs;
+  }
+
+  /** No new streams, by our wish or the peer's. */
+  get draining(): boolean {
+    return this.#drain !== draining.no || this.#peerDrains;
+  }
+
+  onFrame(type: number, flags: number, streamId: number, bytes: Uint8Array, start: number, end: number): void {
+    const connection = this.#connection;
+    switch (type) {
+      case frameType.windowUpdate:
+        this.#onWindowUpdate(streamId, bytes, start, end);
+        break;
+      case frameType.ping:
+        this.#onPing(flags, streamId, bytes, start, end);
+        break;
+      case frameType.settings:
+        this.#onSettings(flags, streamId, bytes, start, end);
+        break;
+      case frameType.resetStream:
+        this.#onReset(streamId, bytes, start, end);
+        break;
+      case frameType.priority:
+        this.#onPriority(streamId, bytes, start, end);
+        break;
+      case frameType.goaway:
+        this.#onGoaway(streamId, bytes, start, end);
+        break;
+      case frameType.pushPromise:
+        connection.fail(errorCode.protocolError, refusal.push_promise);
+        break;
+      default:
+        connection.counters.unknownFrames++;
+        connection.glitch();
+    }
+    if (connection.output.controlFrames > connection.limits.controlFramesMax) {
+      connection.fail(errorCode.enhanceYourCalm, refusal.control_queue);
+    }
+  }
+
+  #onWindowUpdate(streamId: number, bytes: Uint8Array, start: number, end: number): void {
+    const connection = this.#connection;
+    if (end - start !== 4) {
+      connection.fail(errorCode.frameSizeError, refusal.frame_size);
+      return;
+    }
+    const increment = readWord(bytes, start) % 0x8000_0000;
+    const reason = connection.abuse.windowUpdate();
+    if (streamId === 0) {
+      if (increment === 0) connection.fail(errorCode.protocolError, refusal.flow_control);
+      else if (!connection.sender.widenAll(increment))
+        connection.fail(errorCode.flowControlError, refusal.flow_control);
+    } else {
+      const stream = connection.streams.find(streamId);
+      if (stream === null) {
+        if (connection.isIdle(streamId)) connection.fail(errorCode.protocolError, refusal.protocol);
+      } else if (increment === 0) connection.faultStream(stream, errorCode.protocolError, refusal.stream_window);
+      else if (!connection.sender.widen(stream, increment)) {
+        connection.faultStream(stream, errorCode.flowControlError, refusal.stream_window);
+      }
+    }
+    if (reason !== 0) connection.fail(errorCode.enhanceYourCalm, reason);
+  }
+
+  #onPing(flags: number, streamId: number, bytes: Uint8Array, start: number, end: number): void {
+    const connection = this.#connection;
+    if (streamId !== 0) {
+      connection.fail(errorCode.protocolError, refusal.protocol);
+      return;
+    }
+    if (end - start !== 8) {
+      connection.fail(errorCode.frameSizeError, refusal.frame_size);
+      return;
+    }
+    if ((flags & frameFlag.ack) !== 0) {
+      this.#onPingAnswer(bytes[start] as number);
+      return;
+    }
+    const reason = connection.abuse.ping(connection.nowMs, connection.isServer);
+    if (reason !== 0) {
+      connection.fail(errorCode.enhanceYourCalm, reason);
+      return;
+    }
+    connection.output.ping(frameFlag.ack, bytes, start);
+    connection.wake();
+  }
+
+  #onPingAnswer(first: number): void {
+    if (first === drainPing[0] && this.#drain === draining.announced) this.#finalGoaway();
+    else if (first === keepalivePing[0] && this.#pingSentMs > 0) this.#pingSentMs = 0;
+    else this.#connection.glitch();
+  }
+
+  #onSettings(flags: number, streamId: number, bytes: Uint8Array, start: number, end: number): void {
+    const connection = this.#connection;
+    if (streamId !== 0) {
+      connection.fail(errorCode.protocolError, refusal.protocol);
+      return;
+    }
+    const length = end - start;
+    if ((flags & frameFlag.ack) !== 0) {
+      if (length !== 0) connection.fail(errorCode.frameSizeError, refusal.frame_size);
+      else if (!this.settingsReceived) connection.fail(errorCode.protocolError, refusal.preface);
+      else if (this.settingsAcknowledged) connection.glitch();
+      this.settingsAcknowledged = true;
+      return;
+    }
+    if (length % 6 !== 0) {
+      connection.fail(errorCode.frameSizeError, refusal.frame_size);
+      return;
+    }
+    if (length / 6 > connection.limits.settingsEntriesMax) {
+      connection.fail(errorCode.enhanceYourCalm, refusal.settings_entries);
+      return;
+    }
+    const reason = connection.abuse.settings(connection.nowMs);
+    if (reason !== 0) {
+      connection.fail(errorCode.enhanceYourCalm, reason);
+      return;
+    }
+    this.settingsReceived = true;
+    for (let at = start; at < end; at += 6) {
+      const id = ((bytes[at] as number) << 8) | (bytes[at + 1] as number);
+      if (!this.#applySetting(id, readWord(bytes, at + 2))) return;
+    }
+    connection.output.settingsAck();
+    connection.wake();
+    if (!connection.isServer) connection.handler.onCapacity(connection);
+  }
+
+  /** False: the connection failed. */
+  #applySetting(id: number, value: number): boolean {
+    const connection = this.#connection;
+    const before = connection.peer.initialWindowSize;
+    const code = connection.peer.apply(id, value, !connection.isServer);
+    if (code !== 0) {
+      connection.fail(code, refusal.settings_value);
+      return false;
+    }
+    if (id === settingId.headerTableSize) connection.sender.encoder.setTableMax(value);
+    else if (id === settingId.initialWindowSize && value !== before) {
+      // Open streams follow, and may go below zero (RFC 9113, 6.9.2).
+      for (const stream of connection.streams.all()) {
+        if (connection.sender.widen(stream, value - before)) continue;
+        connection.fail(errorCode.flowControlError, refusal.flow_control);
+        return false;
+      }
+    }
+    return true;
+  }
+
+  #onReset(streamId: number, bytes: Uint8Array, start: number, end: number): void {
+    const connection = this.#connection;
+    if (streamId === 0 || connection.isIdle(streamId)) {
+      connection.fail(errorCode.protocolError, refusal.protocol);
+      return;
+    }
+    if (end - start !== 4) {
+      connection.fail(errorCode.frameSizeError, refusal.frame_size);
+      return;
+    }
+    const stream = connection.streams.find(streamId);
+    connection.counters.peerResets++;
+    const reason = connection.isServer ? connection.abuse.peerReset(stream, connection.nowMs) : 0;
+    if (stream !== null) {
+      const code = readWord(bytes, start);
+      connection.peerReset(stream, code, code === errorCode.refusedStream);
+    } else if (connection.streams.howClosed(streamId) === closedHow.resetByPeer) connection.glitch();
+    if (reason !== 0) connection.fail(errorCode.enhanceYourCalm, reason);
+  }
+
+  #onPriority(streamId: number, bytes: Uint8Array, start: number, end: number): void {
+    const connection = this.#connection;
+    if (streamId === 0) {
+      connection.fail(errorCode.protocolError, refusal.protocol);
+      return;
+    }
+    const reason = connection.abuse.priority(connection.nowMs);
+    if (reason !== 0) {
+      connection.fail(errorCode.enhanceYourCalm, reason);
+      return;
+    }
+    let code: number = errorCode.noError;
+    if (end - start !== 5) code = errorCode.frameSizeError;
+    else if (readWord(bytes, start) % 0x8000_0000 === streamId) code = errorCode.protocolError;
+    if (code === errorCode.noError) return;
+    const stream = connection.streams.find(streamId);
+    if (stream !== null) connection.faultStream(stream, code, refusal.priority);
+    // RST_STREAM must not name an idle stream (RFC 9113, 6.4).
+    else if (connection.isIdle(streamId)) connection.fail(code, refusal.priority);
+    else connection.refuseFrame(streamId, code, refusal.priority);
+  }
+
+  #onGoaway(streamId: number, bytes: Uint8Array, start: number, end: number): void {
+    const connection = this.#connection;
+    if (streamId !== 0) {
+      connection.fail(errorCode.protocolError, refusal.protocol);
+      return;
+    }
+    if (end - start < 8) {
+      connection.fail(errorCode.frameSizeError, refusal.frame_size);
+      return;
+    }
+    if (this.#peerDrains && !connection.glitch()) return;
+    this.#peerDrains = true;
+    const last = readWord(bytes, start) % 0x8000_0000;
+    if (!connection.isServer) {
+      for (const stream of connection.streams.all()) {
+        if (stream.id > last) connection.peerReset(stream, errorCode.refusedStream, true);
+      }
+    }
+    connection.handler.onCapacity(connection);
+    this.streamEnded();
+  }
+
+  /** Servers: says that the end is near, and waits for the PING's answer, so that no stream is lost on the way. */
+  startDrain(): void {
+    const connection = this.#connection;
+    if (this.#drain !== draining.no) return;
+    if (!connection.isServer) {
+      this.#drain = draining.final;
+      connection.output.goaway(0, errorCode.noError, "");
+    } else {
+      this.#drain = draining.announced;
+      this.#drainSinceMs = connection.nowMs;
+      connection.output.goaway(highestId, errorCode.noError, "");
+      connection.output.ping(0, drainPing, 0);
+    }
+    connection.wake();
+    this.streamEnded();
+  }
+
+  #finalGoaway(): void {
+    const connection = this.#connection;
+    this.#drain = draining.final;
+    this.lastTakenId = connection.lastPeerId;
+    connection.output.goaway(this.lastTakenId, errorCode.noError, "");
+    connection.wake();
+    this.streamEnded();
+  }
+
+  /** A drained connection ends with its last stream. */
+  streamEnded(): void {
+    const connection = this.#connection;
+    if (connection.streams.count === 0 && (this.#drain === draining.final || this.#peerDrains)) connection.lost();
+  }
+
+  tick(nowMs: number): void {
+    const connection = this.#connection;
+    const { limits } = connection;
+    if (!this.settingsReceived && nowMs - this.#startedMs > limits.prefaceTimeoutMs) {
+      connection.fail(errorCode.protocolError, refusal.timeout_preface);
+      return;
+    }
+    if (!this.settingsAcknowledged && nowMs - this.#settingsSentMs > limits.settingsAckTimeoutMs) {
+      connection.fail(errorCode.settingsTimeout, refusal.timeout_settings);
+      return;
+    }
+    if (connection.headers.openStreamId !== 0 && nowMs - connection.headers.openSinceMs > limits.headerBlockTimeoutMs) {
+      connection.fail(errorCode.enhanceYourCalm, refusal.timeout_headers);
+      return;
+    }
+    if (this.#drain === draining.announced && nowMs - this.#drainSinceMs > limits.drainPingTimeoutMs)
+      this.#finalGoaway();
+    this.#keepAlive(nowMs);
+    if (connection.sender.waitingBytes > 0) this.#endStalled(nowMs);
+  }
+
+  #keepAlive(nowMs: number): void {
+    const connection = this.#connection;
+    const { keepaliveMs, keepaliveTimeoutMs } = connection.limits;
+    if (keepaliveMs === 0 || connection.dead) return;
+    if (this.#pingSentMs > 0) {
+      if (this.lastReceivedMs >= this.#pingSentMs) this.#pingSentMs = 0;
+      else if (nowMs - this.#pingSentMs > keepaliveTimeoutMs)
+        connection.fail(errorCode.noError, refusal.timeout_keepalive);
+    } else if (nowMs - this.lastReceivedMs > keepaliveMs) {
+      this.#pingSentMs = nowMs;
+      connection.output.ping(0, keepalivePing, 0);
+      connection.wake();
+    }
+  }
+
+  #endStalled(nowMs: number): void {
+    const connection = this.#connection;
+    for (const stream of connection.streams.all()) {
+      if (stream.waitingBytes === 0 || nowMs - stream.stalledSinceMs <= connection.limits.stallTimeoutMs) continue;
+      connection.faultStream(stream, errorCode.cancel, refusal.stalled);
+    }
+  }
+}

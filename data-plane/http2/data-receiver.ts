@@ -1,0 +1,140 @@
+import { countMessages } from "./abuse-meter.js";
+import type { Connection } from "./connection.js";
+import { errorCode, frameFlag, windowMax } from "./protocol.js";
+import { refusal } from "./refusals.js";
+import type { Stream } from "./stream.js";
+import { closedHow } from "./stream-table.js";
+
+/** DATA as it comes in: windows, lengths, and what of it is given back. */
+export class DataReceiver {
+  readonly #connection: Connection;
+  /** What the peer may still send on the connection. */
+  window: number;
+  /** Out of the way, and not announced yet. */
+  #credit = 0;
+  readonly #announceAt: number;
+  readonly #streamAnnounceAt: number;
+  /** The stream of the frame being read; null: its bytes are thrown away. */
+  #stream: Stream | null = null;
+  #endStream = false;
+  #length = 0;
+  #messages = 0;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+    this.window = connection.limits.connectionWindowBytes;
+    this.#announceAt = connection.limits.connectionWindowBytes >>> 1;
+    this.#streamAnnounceAt = connection.limits.streamWindowBytes >>> 1;
+  }
+
+  onFrame(flags: number, streamId: number, length: number, padding: number): void {
+    const connection = this.#connection;
+    this.#stream = null;
+    if (streamId === 0) {
+      connection.fail(errorCode.protocolError, refusal.protocol);
+      return;
+    }
+    this.window -= length;
+    if (this.window < 0) {
+      connection.fail(errorCode.flowControlError, refusal.flow_control);
+      return;
+    }
+    const stream = connection.streams.find(streamId);
+    if (stream === null) {
+      this.#creditConnection(length);
+      if (connection.isIdle(streamId)) connection.fail(errorCode.protocolError, refusal.protocol);
+      else if (connection.streams.howClosed(streamId) !== closedHow.resetByUs && !connection.ignores(streamId)) {
+        connection.refuseFrame(streamId, errorCode.streamClosed, refusal.stream_closed);
+      }
+      return;
+    }
+    stream.receiveWindow -= length;
+    let code: number = errorCode.noError;
+    let reason = 0;
+    if (stream.receiveEnded) {
+      code = errorCode.streamClosed;
+      reason = refusal.stream_closed;
+    } else if (stream.receiveWindow < 0) {
+      code = errorCode.flowControlError;
+      reason = refusal.stream_window;
+    } else if (!stream.headersReceived) {
+      code = errorCode.protocolError;
+      reason = refusal.protocol;
+    }
+    if (reason !== 0) {
+      this.#creditConnection(length);
+      connection.faultStream(stream, code, reason);
+      return;
+    }
+    if (padding > 0) {
+      // Padding is out of the way as soon as it is read.
+      stream.unconsumed += padding;
+      this.consumed(stream, padding);
+    }
+    stream.unconsumed += length - padding;
+    this.#stream = stream;
+    this.#endStream = (flags & frameFlag.endStream) !== 0;
+    this.#length = length - padding;
+    this.#messages = 0;
+    if (stream.lengthLeft >= 0 && !this.#lengthHolds(stream)) {
+      this.#stream = null;
+      connection.faultStream(stream, errorCode.protocolError, refusal.content_length);
+    }
+  }
+
+  #lengthHolds(stream: Stream): boolean {
+    stream.lengthLeft -= this.#length;
+    return stream.lengthLeft >= 0 && (!this.#endStream || stream.lengthLeft === 0);
+  }
+
+  onBytes(bytes: Uint8Array, start: number, end: number, last: boolean): void {
+    const stream = this.#stream;
+    if (stream === null || stream.closed) return; // its bytes were given back when it closed
+    const connection = this.#connection;
+    if (stream.framed) this.#messages += countMessages(stream, bytes, start, end);
+    if (last) {
+      this.#stream = null;
+      const reason = connection.abuse.data(stream, this.#length, this.#messages, this.#endStream, connection.nowMs);
+      if (reason !== 0) {
+        connection.fail(errorCode.enhanceYourCalm, reason);
+        return;
+      }
+    }
+    const ends = last && this.#endStream;
+    if (ends) stream.receiveEnded = true;
+    if (end > start || ends) stream.sink.onData(stream, bytes, start, end, ends);
+    if (ends && !stream.closed) connection.endedReceiving(stream);
+  }
+
+  /** See `Stream.consumed`. */
+  consumed(stream: Stream, bytes: number): void {
+    const count = Math.min(bytes, stream.unconsumed);
+    if (count <= 0) return;
+    stream.unconsumed -= count;
+    this.#creditConnection(count);
+    if (stream.closed || stream.receiveEnded) return;
+    stream.credit += count;
+    if (stream.credit < this.#streamAnnounceAt) return;
+    this.#connection.output.windowUpdate(stream.id, stream.credit);
+    stream.receiveWindow += stream.credit;
+    stream.credit = 0;
+    this.#connection.wake();
+  }
+
+  /** The stream is gone: nobody will consume what it had. */
+  drop(stream: Stream): void {
+    if (stream.unconsumed === 0) return;
+    this.#creditConnection(stream.unconsumed);
+    stream.unconsumed = 0;
+  }
+
+  #creditConnection(bytes: number): void {
+    this.#credit += bytes;
+    if (this.#credit < this.#announceAt || this.#connection.dead) return;
+    const increment = Math.min(this.#credit, windowMax);
+    this.#connection.output.windowUpdate(0, increment);
+    this.window += increment;
+    this.#credit -= increment;
+    this.#connection.wake();
+  }
+}

@@ -1,0 +1,180 @@
+import { clientPreface, frameBytesMax, frameFlag, frameHeaderBytes, frameType } from "./protocol.js";
+
+/** Who takes the frames. Slices are valid during the call only. */
+export interface FrameReceiver {
+  /** True once nothing more is to be read. */
+  readonly dead: boolean;
+  onPrefaceWrong(): void;
+  onPreface(): void;
+  /** A frame is longer than we allow. */
+  onFrameTooLong(type: number): void;
+  /** Each frame header as soon as it is there; false: the connection failed. */
+  onFrameHeader(type: number, flags: number, streamId: number, length: number): boolean;
+  /** A whole frame other than DATA; the payload is `bytes[start, end)`, padding included. */
+  onFrame(type: number, flags: number, streamId: number, bytes: Uint8Array, start: number, end: number): void;
+  /** The start of a DATA frame: `length` counts for flow control, `padding` of it is the padding and its length byte. */
+  onDataFrame(flags: number, streamId: number, length: number, padding: number): void;
+  /** A part of a DATA frame's bytes; `last`: the frame has no more. Once at least for each frame. */
+  onDataBytes(bytes: Uint8Array, start: number, end: number, last: boolean): void;
+  onPaddingTooLong(): void;
+}
+
+const reading = { preface: 0, header: 1, payload: 2, padLength: 3, data: 4, padding: 5 } as const;
+
+/**
+ * Cuts bytes into frames, whatever the pieces they come in. DATA is passed on as it comes; of other frames
+ * only those that a piece does not hold whole are copied.
+ */
+export class FrameReader {
+  readonly #receiver: FrameReceiver;
+  #state: number;
+  /** What is read of a preface, header or payload so far. */
+  #held: Uint8Array;
+  #heldLength = 0;
+  #length = 0;
+  #type = 0;
+  #flags = 0;
+  #streamId = 0;
+  #dataLeft = 0;
+  #paddingLeft = 0;
+
+  constructor(receiver: FrameReceiver, expectPreface: boolean) {
+    this.#receiver = receiver;
+    this.#state = expectPreface ? reading.preface : reading.header;
+    this.#held = new Uint8Array(64);
+  }
+
+  read(chunk: Uint8Array): void {
+    const receiver = this.#receiver;
+    const end = chunk.length;
+    let at = 0;
+    while (!receiver.dead) {
+      switch (this.#state) {
+        case reading.header: {
+          if (this.#heldLength === 0 && end - at >= frameHeaderBytes) {
+            this.#parseHeader(chunk, at);
+            at += frameHeaderBytes;
+            break;
+          }
+          if (at === end) return;
+          at = this.#hold(chunk, at, end, frameHeaderBytes);
+          if (this.#heldLength < frameHeaderBytes) return;
+          this.#heldLength = 0;
+          this.#parseHeader(this.#held, 0);
+          break;
+        }
+        case reading.payload: {
+          const length = this.#length;
+          let bytes = chunk;
+          let start = at;
+          if (this.#heldLength === 0 && end - at >= length) at += length;
+          else {
+            if (at === end) return;
+            at = this.#hold(chunk, at, end, length);
+            if (this.#heldLength < length) return;
+            bytes = this.#held;
+            start = 0;
+          }
+          this.#heldLength = 0;
+          this.#state = reading.header;
+          receiver.onFrame(this.#type, this.#flags, this.#streamId, bytes, start, start + length);
+          break;
+        }
+        case reading.data: {
+          if (at === end && this.#dataLeft > 0) return;
+          const take = Math.min(this.#dataLeft, end - at);
+          this.#dataLeft -= take;
+          const last = this.#dataLeft === 0;
+          if (last) this.#state = this.#paddingLeft > 0 ? reading.padding : reading.header;
+          at += take;
+          receiver.onDataBytes(chunk, at - take, at, last);
+          break;
+        }
+        case reading.padLength: {
+          if (at === end) return;
+          const padding = chunk[at++] as number;
+          if (padding >= this.#length) {
+            receiver.onPaddingTooLong();
+            return;
+          }
+          this.#startData(padding + 1);
+          this.#paddingLeft = padding;
+          break;
+        }
+        case reading.padding: {
+          if (at === end) return;
+          const take = Math.min(this.#paddingLeft, end - at);
+          at += take;
+          this.#paddingLeft -= take;
+          if (this.#paddingLeft === 0) this.#state = reading.header;
+          break;
+        }
+        default: {
+          if (at === end) return;
+          const from = this.#heldLength;
+          at = this.#hold(chunk, at, end, clientPreface.length);
+          for (let i = from; i < this.#heldLength; i++) {
+            if (this.#held[i] !== clientPreface.charCodeAt(i)) {
+              receiver.onPrefaceWrong();
+              return;
+            }
+          }
+          if (this.#heldLength < clientPreface.length) return;
+          this.#heldLength = 0;
+          this.#state = reading.header;
+          receiver.onPreface();
+        }
+      }
+    }
+  }
+
+  /** Adds to what is held, up to `wanted` bytes, and returns where it stopped reading. */
+  #hold(chunk: Uint8Array, at: number, end: number, wanted: number): number {
+    const take = Math.min(wanted - this.#heldLength, end - at);
+    const needed = this.#heldLength + take;
+    if (needed > this.#held.length) {
+      const larger = new Uint8Array(Math.min(frameBytesMax, Math.max(needed, this.#held.length * 2)));
+      larger.set(this.#held.subarray(0, this.#heldLength));
+      this.#held = larger;
+    }
+    this.#held.set(chunk.subarray(at, at + take), this.#heldLength);
+    this.#heldLength = needed;
+    return at + take;
+  }
+
+  #parseHeader(bytes: Uint8Array, at: number): void {
+    const length = ((bytes[at] as number) << 16) | ((bytes[at + 1] as number) << 8) | (bytes[at + 2] as number);
+    const type = bytes[at + 3] as number;
+    const flags = bytes[at + 4] as number;
+    const high = (bytes[at + 5] as number) & 0x7f;
+    const streamId =
+      ((high << 24) |
+        ((bytes[at + 6] as number) << 16) |
+        ((bytes[at + 7] as number) << 8) |
+        (bytes[at + 8] as number)) >>>
+      0;
+    if (length > frameBytesMax) {
+      this.#receiver.onFrameTooLong(type);
+      return;
+    }
+    if (!this.#receiver.onFrameHeader(type, flags, streamId, length)) return;
+    this.#length = length;
+    this.#type = type;
+    this.#flags = flags;
+    this.#streamId = streamId;
+    if (type !== frameType.data) {
+      this.#state = reading.payload;
+      return;
+    }
+    this.#paddingLeft = 0;
+    if ((flags & frameFlag.padded) === 0) this.#startData(0);
+    else if (length === 0) this.#receiver.onPaddingTooLong();
+    else this.#state = reading.padLength;
+  }
+
+  #startData(padding: number): void {
+    this.#dataLeft = this.#length - padding;
+    this.#state = reading.data;
+    this.#receiver.onDataFrame(this.#flags, this.#streamId, this.#length, padding);
+  }
+}

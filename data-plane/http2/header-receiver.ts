@@ -1,0 +1,220 @@
+import type { Connection } from "./connection.js";
+import { decoded, HpackDecoder } from "./hpack-decoder.js";
+import { PreparedField } from "./hpack-encoder.js";
+import { errorCode, frameBytesMax, frameFlag } from "./protocol.js";
+import { refusal } from "./refusals.js";
+import { Stream } from "./stream.js";
+import { closedHow } from "./stream-table.js";
+import { FieldCheck } from "./validate-fields.js";
+
+const unsupportedMediaType = [new PreparedField(":status", "415")];
+
+/** Header blocks as they come in: put together, always decoded, checked, and given to who waits for them. */
+export class HeaderReceiver {
+  readonly #connection: Connection;
+  readonly #decoder: HpackDecoder;
+  readonly check = new FieldCheck();
+  /** The stream whose block is not complete yet; 0: none. */
+  openStreamId = 0;
+  openSinceMs = 0;
+  #flags = 0;
+  #selfDependent = false;
+  #continuations = 0;
+  #held: Uint8Array | null = null;
+  #heldLength = 0;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+    this.#decoder = new HpackDecoder(connection.limits);
+  }
+
+  onHeaders(flags: number, streamId: number, bytes: Uint8Array, start: number, end: number): void {
+    const connection = this.#connection;
+    if (streamId === 0) {
+      connection.fail(errorCode.protocolError, refusal.protocol);
+      return;
+    }
+    let from = start;
+    let to = end;
+    if ((flags & frameFlag.padded) !== 0) {
+      const padding = bytes[from++] as number;
+      if (start === end || padding >= end - start) {
+        connection.fail(errorCode.protocolError, refusal.protocol);
+        return;
+      }
+      to -= padding;
+    }
+    this.#selfDependent = false;
+    if ((flags & frameFlag.priority) !== 0) {
+      if (to - from < 5) {
+        connection.fail(errorCode.frameSizeError, refusal.frame_size);
+        return;
+      }
+      this.#selfDependent = readWord(bytes, from) % 0x8000_0000 === streamId;
+      from += 5;
+    }
+    this.#flags = flags;
+    if ((flags & frameFlag.endHeaders) !== 0) {
+      this.#decode(streamId, bytes, from, to);
+      return;
+    }
+    this.openStreamId = streamId;
+    this.openSinceMs = connection.nowMs;
+    this.#continuations = 0;
+    this.#heldLength = 0;
+    this.#hold(bytes, from, to);
+  }
+
+  onContinuation(flags: number, bytes: Uint8Array, start: number, end: number): void {
+    const connection = this.#connection;
+    if (++this.#continuations > connection.limits.continuationFramesMax) {
+      connection.fail(errorCode.enhanceYourCalm, refusal.continuation_flood);
+      return;
+    }
+    if (start === end && (flags & frameFlag.endHeaders) === 0 && !connection.glitch()) return;
+    this.#hold(bytes, start, end);
+    if (this.#heldLength > 4 * connection.limits.headerListBytesMax) {
+      connection.fail(errorCode.enhanceYourCalm, refusal.header_flood);
+      return;
+    }
+    if ((flags & frameFlag.endHeaders) === 0) return;
+    const streamId = this.openStreamId;
+    const held = this.#held as Uint8Array;
+    this.openStreamId = 0;
+    this.#held = null;
+    this.#decode(streamId, held, 0, this.#heldLength);
+  }
+
+  #hold(bytes: Uint8Array, start: number, end: number): void {
+    const needed = this.#heldLength + end - start;
+    if (this.#held === null || needed > this.#held.length) {
+      const larger = new Uint8Array(Math.max(needed, Math.min(2 * needed, frameBytesMax)));
+      if (this.#held !== null) larger.set(this.#held.subarray(0, this.#heldLength));
+      this.#held = larger;
+    }
+    this.#held.set(bytes.subarray(start, end), this.#heldLength);
+    this.#heldLength = needed;
+  }
+
+  /** Blocks of refused and reset streams go through here too: the table must not miss one. */
+  #decode(streamId: number, bytes: Uint8Array, start: number, end: number): void {
+    const connection = this.#connection;
+    const what = this.#decoder.decode(bytes, start, end);
+    if (what === decoded.error) connection.fail(errorCode.compressionError, refusal.compression);
+    else if (what === decoded.flood) connection.fail(errorCode.enhanceYourCalm, refusal.header_flood);
+    else {
+      const stream = connection.streams.find(streamId);
+      if (stream !== null) this.#onKnown(stream, what);
+      else if (connection.isServer) this.#onNew(streamId, what);
+      else if (connection.isIdle(streamId)) connection.fail(errorCode.protocolError, refusal.protocol);
+    }
+  }
+
+  #onNew(streamId: number, what: number): void {
+    const connection = this.#connection;
+    if ((streamId & 1) === 0) {
+      connection.fail(errorCode.protocolError, refusal.protocol);
+      return;
+    }
+    if (!connection.isIdle(streamId)) {
+      const how = connection.streams.howClosed(streamId);
+      if (how === closedHow.resetByUs || connection.ignores(streamId)) return;
+      if (how === closedHow.unknown) {
+        connection.fail(errorCode.protocolError, refusal.protocol);
+        return;
+      }
+      connection.refuseFrame(streamId, errorCode.streamClosed, refusal.stream_closed);
+      return;
+    }
+    connection.peerOpened(streamId);
+    if (connection.ignores(streamId)) return; // opened after our last GOAWAY
+    const { fields } = this.#decoder;
+    const { limits } = connection;
+    const endStream = (this.#flags & frameFlag.endStream) !== 0;
+    connection.abuse.request(connection.nowMs);
+    let code: number = errorCode.protocolError;
+    let reason = 0;
+    if (what === decoded.tooLarge) reason = refusal.header_list;
+    else if (this.#selfDependent) reason = refusal.priority;
+    else if (connection.streams.slots >= limits.concurrentStreamsMax) {
+      code = errorCode.refusedStream;
+      reason = refusal.streams_max;
+    } else reason = this.check.request(fields, limits.requestRules);
+    connection.counters.obsTextFields += this.check.obsText;
+    if (reason === refusal.connect_method) {
+      connection.fail(errorCode.protocolError, reason);
+      return;
+    }
+    const { contentLength } = this.check;
+    if (reason === 0 && endStream && contentLength > 0) reason = refusal.content_length;
+    if (reason !== 0 && reason !== refusal.content_type) {
+      connection.refuseFrame(streamId, code, reason);
+      return;
+    }
+    const stream = new Stream(
+      connection,
+      streamId,
+      connection.noSink,
+      connection.newStreamWindow,
+      connection.peer.initialWindowSize,
+      connection.nowMs,
+    );
+    stream.headersReceived = true;
+    stream.receiveEnded = endStream;
+    stream.lengthLeft = contentLength;
+    stream.framed = this.check.grpc;
+    connection.streams.add(stream);
+    connection.counters.streams++;
+    if (reason !== 0) {
+      connection.counters.refuse(reason);
+      stream.sendFields(unsupportedMediaType, null, null, true);
+      return;
+    }
+    connection.handler.onRequest(stream, fields, endStream);
+  }
+
+  #onKnown(stream: Stream, what: number): void {
+    const connection = this.#connection;
+    const { fields } = this.#decoder;
+    const endStream = (this.#flags & frameFlag.endStream) !== 0;
+    if (stream.receiveEnded) {
+      connection.faultStream(stream, errorCode.streamClosed, refusal.stream_closed);
+      return;
+    }
+    let reason = 0;
+    if (what === decoded.tooLarge) reason = refusal.header_list;
+    else if (this.#selfDependent) reason = refusal.priority;
+    else if (stream.headersReceived) {
+      reason = endStream ? this.check.trailers(fields) : refusal.trailers;
+      if (reason === 0 && stream.lengthLeft > 0) reason = refusal.content_length;
+    } else {
+      reason = this.check.response(fields);
+      if (reason === 0 && this.check.status < 200) {
+        if (endStream) reason = refusal.status;
+        else {
+          connection.glitch();
+          return; // interim responses mean nothing to gRPC
+        }
+      }
+    }
+    connection.counters.obsTextFields += this.check.obsText;
+    if (reason !== 0) {
+      connection.faultStream(stream, errorCode.protocolError, reason);
+      return;
+    }
+    if (endStream) stream.receiveEnded = true;
+    if (stream.headersReceived) stream.sink.onTrailers(stream, fields);
+    else {
+      stream.headersReceived = true;
+      stream.framed = this.check.grpc;
+      if (!endStream) stream.lengthLeft = this.check.contentLength;
+      stream.sink.onResponse(stream, fields, endStream);
+    }
+    if (endStream && !stream.closed) connection.endedReceiving(stream);
+  }
+}
+
+export function readWord(bytes: Uint8Array, at: number): number {
+  const high = (bytes[at] as number) * 0x100_0000;
+  return high + (((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number));
+}

@@ -1,0 +1,120 @@
+/** A budget that refills: `burst` at once, `perSecond` in the long run. */
+export interface Rate {
+  readonly burst: number;
+  readonly perSecond: number;
+}
+
+/** Which of the rules for requests hold (validate-request.ts). */
+export interface RequestRules {
+  /** Only POST to a gRPC path with a gRPC content type; off for servers that are not gRPC's. */
+  readonly grpcOnly: boolean;
+  /** The scheme a request must have; undefined: either. */
+  readonly scheme: "http" | "https" | undefined;
+  /** Refuse names with an underscore, for upstreams that fold it to a hyphen. */
+  readonly refuseUnderscore: boolean;
+}
+
+/** What one connection may cost. Every default is safe on an open port. */
+export interface EngineLimits {
+  readonly concurrentStreamsMax: number;
+  readonly headerListBytesMax: number;
+  /** Cookie crumbs and fields that are dropped count too. */
+  readonly headerFieldsMax: number;
+  readonly continuationFramesMax: number;
+  readonly streamWindowBytes: number;
+  readonly connectionWindowBytes: number;
+  /** Output that waits for the socket; beyond it no DATA is written and reading should stop. */
+  readonly outputBytesMax: number;
+  /** Frames other than HEADERS and DATA that wait for the socket. */
+  readonly controlFramesMax: number;
+  readonly settingsEntriesMax: number;
+  readonly peerResets: Rate;
+  /** Streams that we reset for a fault of the peer. */
+  readonly ownResets: Rate;
+  readonly glitches: Rate;
+  readonly settings: Rate;
+  readonly pings: Rate;
+  readonly priorities: Rate;
+  readonly emptyData: Rate;
+  readonly emptyDataConsecutiveMax: number;
+  /** In bytes: a DATA frame below 256 bytes that completes no message costs what it lacks of them. */
+  readonly smallData: Rate;
+  /** Within one second: this many requests of which more than half were reset at once. */
+  readonly resetRatioRequests: number;
+  /** Servers only: pings closer together than this are strikes unless data was sent; 0: no strikes. */
+  readonly pingIntervalMinMs: number;
+  readonly pingStrikesMax: number;
+  readonly prefaceTimeoutMs: number;
+  readonly headerBlockTimeoutMs: number;
+  readonly settingsAckTimeoutMs: number;
+  /** A stream whose output has waited this long for the peer's window is cancelled. */
+  readonly stallTimeoutMs: number;
+  /** 0: no keepalive pings of our own. */
+  readonly keepaliveMs: number;
+  readonly keepaliveTimeoutMs: number;
+  /** Between the two GOAWAYs of a shutdown, if the peer does not answer the PING. */
+  readonly drainPingTimeoutMs: number;
+  readonly requestRules: RequestRules;
+}
+
+export const defaultLimits: EngineLimits = {
+  concurrentStreamsMax: 100,
+  headerListBytesMax: 16_384,
+  headerFieldsMax: 128,
+  continuationFramesMax: 8,
+  streamWindowBytes: 65_535,
+  connectionWindowBytes: 1_048_576,
+  outputBytesMax: 131_072,
+  controlFramesMax: 1000,
+  settingsEntriesMax: 32,
+  peerResets: { burst: 500, perSecond: 33 },
+  ownResets: { burst: 500, perSecond: 10 },
+  glitches: { burst: 1000, perSecond: 100 },
+  settings: { burst: 50, perSecond: 50 },
+  pings: { burst: 100, perSecond: 100 },
+  priorities: { burst: 100, perSecond: 100 },
+  emptyData: { burst: 100, perSecond: 100 },
+  emptyDataConsecutiveMax: 10,
+  smallData: { burst: 25_600, perSecond: 25_600 },
+  resetRatioRequests: 500,
+  pingIntervalMinMs: 10_000,
+  pingStrikesMax: 2,
+  prefaceTimeoutMs: 5_000,
+  headerBlockTimeoutMs: 10_000,
+  settingsAckTimeoutMs: 10_000,
+  stallTimeoutMs: 300_000,
+  keepaliveMs: 0,
+  keepaliveTimeoutMs: 20_000,
+  drainPingTimeoutMs: 1_000,
+  requestRules: { grpcOnly: true, scheme: undefined, refuseUnderscore: false },
+};
+
+/** A budget that is spent and refills with time; starts full. */
+export class TokenBucket {
+  readonly #burst: number;
+  readonly #perMs: number;
+  #tokens: number;
+  #atMs: number;
+
+  constructor(rate: Rate, nowMs: number) {
+    this.#burst = rate.burst;
+    this.#perMs = rate.perSecond / 1000;
+    this.#tokens = rate.burst;
+    this.#atMs = nowMs;
+  }
+
+  /** Takes `cost`; false: there is not enough, and nothing is taken. */
+  take(cost: number, nowMs: number): boolean {
+    if (nowMs > this.#atMs) {
+      this.#tokens = Math.min(this.#burst, this.#tokens + (nowMs - this.#atMs) * this.#perMs);
+      this.#atMs = nowMs;
+    }
+    if (this.#tokens < cost) return false;
+    this.#tokens -= cost;
+    return true;
+  }
+
+  giveBack(tokens: number): void {
+    this.#tokens = Math.min(this.#burst, this.#tokens + tokens);
+  }
+}

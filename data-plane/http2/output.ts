@@ -1,0 +1,174 @@
+import { frameFlag, frameHeaderBytes, frameType } from "./protocol.js";
+
+const blockBytes = 32_768;
+const blocksKept = 64;
+
+/** Blocks for output, shared by the connections of a process and bounded. */
+export class BlockPool {
+  readonly #free: Buffer[] = [];
+
+  take(): Buffer {
+    return this.#free.pop() ?? Buffer.allocUnsafeSlow(blockBytes);
+  }
+
+  give(block: Buffer): void {
+    if (block.length === blockBytes && this.#free.length < blocksKept) this.#free.push(block);
+  }
+}
+
+/** Frames that wait for the socket, gathered into few large blocks. */
+export class Output {
+  readonly #pool: BlockPool;
+  readonly #full: Buffer[] = [];
+  readonly #fullLength: number[] = [];
+  readonly #lent: Buffer[] = [];
+  block: Buffer;
+  /** Where the next byte goes in `block`. */
+  at = 0;
+  /** Bytes that wait, those in `#full` included. */
+  #fullBytes = 0;
+  /** Frames that wait and are neither HEADERS nor DATA. */
+  controlFrames = 0;
+  #holdsBlock = false;
+
+  constructor(pool: BlockPool) {
+    this.#pool = pool;
+    this.block = noBlock;
+  }
+
+  get size(): number {
+    return this.#fullBytes + this.at;
+  }
+
+  /** Makes sure that `length` bytes follow `at` in `block`. */
+  reserve(length: number): void {
+    if (this.at + length <= this.block.length) return;
+    this.#closeBlock();
+    this.block = length <= blockBytes ? this.#pool.take() : Buffer.allocUnsafeSlow(length);
+    this.#holdsBlock = true;
+    this.at = 0;
+  }
+
+  #closeBlock(): void {
+    if (!this.#holdsBlock) return;
+    if (this.at > 0) {
+      this.#full.push(this.block);
+      this.#fullLength.push(this.at);
+      this.#fullBytes += this.at;
+    } else this.#pool.give(this.block);
+    this.block = noBlock;
+    this.#holdsBlock = false;
+    this.at = 0;
+  }
+
+  /** Writes a frame header at `place` of the current block. */
+  frameHeader(place: number, length: number, type: number, flags: number, streamId: number): void {
+    const block = this.block;
+    block[place] = length >>> 16;
+    block[place + 1] = length >>> 8;
+    block[place + 2] = length;
+    block[place + 3] = type;
+    block[place + 4] = flags;
+    block[place + 5] = streamId >>> 24;
+    block[place + 6] = streamId >>> 16;
+    block[place + 7] = streamId >>> 8;
+    block[place + 8] = streamId;
+  }
+
+  #control(length: number, type: number, flags: number, streamId: number): void {
+    this.controlFrames++;
+    this.reserve(frameHeaderBytes + length);
+    this.frameHeader(this.at, length, type, flags, streamId);
+    this.at += frameHeaderBytes;
+  }
+
+  #word(value: number): void {
+    const { block, at } = this;
+    block[at] = value >>> 24;
+    block[at + 1] = value >>> 16;
+    block[at + 2] = value >>> 8;
+    block[at + 3] = value;
+    this.at = at + 4;
+  }
+
+  data(streamId: number, bytes: Uint8Array, start: number, end: number, endStream: boolean): void {
+    const length = end - start;
+    this.reserve(frameHeaderBytes + length);
+    this.frameHeader(this.at, length, frameType.data, endStream ? frameFlag.endStream : 0, streamId);
+    const at = this.at + frameHeaderBytes;
+    if (length <= 64) {
+      // A call into native code costs more than a short copy.
+      const block = this.block;
+      for (let i = 0; i < length; i++) block[at + i] = bytes[start + i] as number;
+    } else if (start === 0 && end === bytes.length) this.block.set(bytes, at);
+    else this.block.set(bytes.subarray(start, end), at);
+    this.at = at + length;
+  }
+
+  /** `entries`: identifier and value in turn. */
+  settings(entries: readonly number[]): void {
+    this.#control(entries.length * 3, frameType.settings, 0, 0);
+    for (let i = 0; i < entries.length; i += 2) {
+      this.block[this.at] = 0;
+      this.block[this.at + 1] = entries[i] as number;
+      this.at += 2;
+      this.#word(entries[i + 1] as number);
+    }
+  }
+
+  settingsAck(): void {
+    this.#control(0, frameType.settings, frameFlag.ack, 0);
+  }
+
+  ping(flags: number, bytes: Uint8Array, start: number): void {
+    this.#control(8, frameType.ping, flags, 0);
+    for (let i = 0; i < 8; i++) this.block[this.at++] = bytes[start + i] as number;
+  }
+
+  windowUpdate(streamId: number, increment: number): void {
+    this.#control(4, frameType.windowUpdate, 0, streamId);
+    this.#word(increment);
+  }
+
+  resetStream(streamId: number, code: number): void {
+    this.#control(4, frameType.resetStream, 0, streamId);
+    this.#word(code);
+  }
+
+  goaway(lastStreamId: number, code: number, reason: string): void {
+    this.#control(8 + reason.length, frameType.goaway, 0, 0);
+    this.#word(lastStreamId);
+    this.#word(code);
+    for (let i = 0; i < reason.length; i++) this.block[this.at++] = reason.charCodeAt(i);
+  }
+
+  raw(bytes: Uint8Array): void {
+    this.reserve(bytes.length);
+    this.block.set(bytes, this.at);
+    this.at += bytes.length;
+  }
+
+  /** Hands over what waits; the chunks stay untouched until `recycle`. */
+  take(): Buffer[] {
+    this.#closeBlock();
+    const chunks: Buffer[] = [];
+    for (let i = 0; i < this.#full.length; i++) {
+      const block = this.#full[i] as Buffer;
+      this.#lent.push(block);
+      chunks.push(block.subarray(0, this.#fullLength[i] as number));
+    }
+    this.#full.length = 0;
+    this.#fullLength.length = 0;
+    this.#fullBytes = 0;
+    this.controlFrames = 0;
+    return chunks;
+  }
+
+  /** Everything that was taken has been written: its blocks may be used again. */
+  recycle(): void {
+    for (const block of this.#lent) this.#pool.give(block);
+    this.#lent.length = 0;
+  }
+}
+
+const noBlock = Buffer.alloc(0);

@@ -1,0 +1,79 @@
+/** Why the engine refused something; each is counted under its own name. */
+export const refusalReasons = [
+  "none",
+  // Of a connection.
+  "preface",
+  "frame_size",
+  "protocol",
+  "settings_value",
+  "settings_entries",
+  "settings_rate",
+  "ping_rate",
+  "ping_strikes",
+  "priority_rate",
+  "glitches",
+  "empty_data",
+  "small_data",
+  "window_updates",
+  "flow_control",
+  "compression",
+  "header_flood",
+  "continuation_flood",
+  "peer_resets",
+  "reset_ratio",
+  "own_resets",
+  "control_queue",
+  "timeout_preface",
+  "timeout_headers",
+  "timeout_settings",
+  "timeout_keepalive",
+  "push_promise",
+  "connect_method",
+  // Of a stream.
+  "streams_max",
+  "draining",
+  "header_list",
+  "stream_closed",
+  "stream_window",
+  "priority",
+  "stalled",
+  "pseudo_field",
+  "method",
+  "scheme",
+  "path",
+  "authority",
+  "field_name",
+  "field_value",
+  "connection_field",
+  "te",
+  "content_length",
+  "content_type",
+  "grpc_timeout",
+  "trailers",
+  "status",
+] as const;
+
+export type RefusalReason = (typeof refusalReasons)[number];
+
+/** The place of each reason in the list. */
+export const refusal = Object.freeze(
+  Object.fromEntries(refusalReasons.map((reason, place) => [reason, place])),
+) as Readonly<Record<RefusalReason, number>>;
+
+/** Counts of one or many connections; only ever grow. */
+export class EngineCounters {
+  readonly #refused = new Float64Array(refusalReasons.length);
+  unknownFrames = 0;
+  obsTextFields = 0;
+  streams = 0;
+  peerResets = 0;
+  ownResets = 0;
+
+  refuse(reason: number): void {
+    this.#refused[reason] = (this.#refused[reason] as number) + 1;
+  }
+
+  refused(reason: RefusalReason): number {
+    return this.#refused[refusal[reason]] as number;
+  }
+}

@@ -1,0 +1,228 @@
+import type { Connection } from "./connection.js";
+import { FieldBlock } from "./field-block.js";
+import { HpackEncoder, type PreparedField } from "./hpack-encoder.js";
+import type { Output } from "./output.js";
+import { frameBytesMax, frameFlag, frameHeaderBytes, frameType, windowMax } from "./protocol.js";
+import { type Stream, sendState } from "./stream.js";
+
+/** What a connection sends on its streams: header blocks at once, DATA as far as windows and the socket allow. */
+export class Sender {
+  readonly encoder = new HpackEncoder();
+  readonly #connection: Connection;
+  readonly #output: Output;
+  /** What the peer lets us send on the connection. */
+  window = 65_535;
+  /** Streams that have output and window, in turn. */
+  #first: Stream | null = null;
+  #last: Stream | null = null;
+  /** Bytes that wait on all streams. */
+  waitingBytes = 0;
+
+  constructor(connection: Connection, output: Output) {
+    this.#connection = connection;
+    this.#output = output;
+  }
+
+  fields(
+    stream: Stream,
+    first: readonly PreparedField[] | null,
+    fields: FieldBlock | null,
+    last: readonly PreparedField[] | null,
+    endStream: boolean,
+  ): void {
+    if (stream.closed || stream.sending === sendState.ended || this.#connection.dead) return;
+    if (stream.waitingBytes > 0) {
+      // Trailers wait until the data before them has gone.
+      if (endStream) stream.waitingTrailers = gather(first, fields, last);
+      return;
+    }
+    const output = this.#output;
+    let room = frameHeaderBytes + 64 + (fields === null ? 0 : fields.listBytes);
+    if (first !== null) for (let i = 0; i < first.length; i++) room += (first[i] as PreparedField).size;
+    if (last !== null) for (let i = 0; i < last.length; i++) room += (last[i] as PreparedField).size;
+    output.reserve(room);
+    const { encoder } = this;
+    const place = output.at;
+    encoder.begin(output.block, place + frameHeaderBytes);
+    if (first !== null) for (let i = 0; i < first.length; i++) encoder.prepared(first[i] as PreparedField);
+    if (fields !== null) encoder.block(fields);
+    if (last !== null) for (let i = 0; i < last.length; i++) encoder.prepared(last[i] as PreparedField);
+    const end = encoder.end();
+    const flags = endStream ? frameFlag.endStream : 0;
+    if (end - place - frameHeaderBytes <= frameBytesMax) {
+      output.frameHeader(
+        place,
+        end - place - frameHeaderBytes,
+        frameType.headers,
+        flags | frameFlag.endHeaders,
+        stream.id,
+      );
+      output.at = end;
+    } else this.#split(stream.id, place, end, flags);
+    if (endStream) this.#ended(stream);
+    else stream.sending = sendState.open;
+    this.#connection.wake();
+  }
+
+  /** A block that fills more than one frame. */
+  #split(streamId: number, place: number, end: number, flags: number): void {
+    const output = this.#output;
+    const copy = Uint8Array.from(output.block.subarray(place + frameHeaderBytes, end));
+    for (let at = 0; at < copy.length; at += frameBytesMax) {
+      const stop = Math.min(copy.length, at + frameBytesMax);
+      output.reserve(frameHeaderBytes + stop - at);
+      const type = at === 0 ? frameType.headers : frameType.continuation;
+      const endHeaders = stop === copy.length ? frameFlag.endHeaders : 0;
+      output.frameHeader(output.at, stop - at, type, (at === 0 ? flags : 0) | endHeaders, streamId);
+      output.block.set(copy.subarray(at, stop), output.at + frameHeaderBytes);
+      output.at += frameHeaderBytes + stop - at;
+    }
+  }
+
+  /** See `Stream.sendData`. */
+  data(stream: Stream, bytes: Uint8Array, start: number, end: number, endStream: boolean): number {
+    const length = end - start;
+    if (stream.closed || stream.sending !== sendState.open || this.#connection.dead) return length;
+    let at = start;
+    if (stream.waitingBytes === 0) {
+      at = this.#write(stream, bytes, start, end, endStream);
+      if (at === end) return length;
+    }
+    const copy = new Uint8Array(end - at);
+    copy.set(bytes.subarray(at, end));
+    stream.waiting ??= [];
+    stream.waiting.push(copy);
+    stream.waitingBytes += copy.length;
+    stream.waitingEnd = endStream;
+    this.waitingBytes += copy.length;
+    this.#enqueue(stream);
+    return at - start;
+  }
+
+  /** Writes what may be written now and returns where it stopped. */
+  #write(stream: Stream, bytes: Uint8Array, start: number, end: number, endStream: boolean): number {
+    const output = this.#output;
+    const connection = this.#connection;
+    if (start === end) {
+      if (endStream) {
+        output.data(stream.id, bytes, start, end, true);
+        this.#ended(stream);
+        connection.wake();
+      }
+      return end;
+    }
+    let at = start;
+    while (at < end && output.size < connection.limits.outputBytesMax) {
+      const length = Math.min(end - at, stream.sendWindow, this.window, frameBytesMax);
+      if (length <= 0) break;
+      const last = endStream && at + length === end;
+      output.data(stream.id, bytes, at, at + length, last);
+      at += length;
+      stream.sendWindow -= length;
+      this.window -= length;
+      connection.abuse.dataSent();
+      if (last) this.#ended(stream);
+    }
+    if (at > start) connection.wake();
+    return at;
+  }
+
+  #ended(stream: Stream): void {
+    stream.sending = sendState.ended;
+    this.#connection.endedSending(stream);
+  }
+
+  #enqueue(stream: Stream): void {
+    if (stream.stalledSinceMs === 0) stream.stalledSinceMs = this.#connection.nowMs;
+    if (stream.queued || stream.sendWindow <= 0) return;
+    stream.queued = true;
+    stream.nextQueued = null;
+    if (this.#last === null) this.#first = stream;
+    else this.#last.nextQueued = stream;
+    this.#last = stream;
+  }
+
+  /** Sends what waits, a frame of each stream in turn, as far as windows and the socket allow. */
+  pump(): void {
+    const { limits } = this.#connection;
+    while (this.#first !== null && this.window > 0 && this.#output.size < limits.outputBytesMax) {
+      const stream: Stream = this.#first;
+      this.#first = stream.nextQueued;
+      if (this.#first === null) this.#last = null;
+      stream.queued = false;
+      stream.nextQueued = null;
+      if (!stream.closed) this.#sendSome(stream);
+    }
+  }
+
+  #sendSome(stream: Stream): void {
+    const waiting = stream.waiting as Uint8Array[];
+    const head = waiting[0] as Uint8Array;
+    const from = stream.waitingAt;
+    const to = Math.min(head.length, from + frameBytesMax);
+    const ends = stream.waitingEnd && waiting.length === 1 && to === head.length;
+    const at = this.#write(stream, head, from, to, ends);
+    const taken = at - from;
+    stream.waitingAt = at;
+    stream.waitingBytes -= taken;
+    this.waitingBytes -= taken;
+    if (at === head.length) {
+      waiting.shift();
+      stream.waitingAt = 0;
+    }
+    stream.stalledSinceMs = 0;
+    if (stream.waitingBytes > 0) this.#enqueue(stream);
+    else if (stream.waitingTrailers !== null) {
+      const trailers = stream.waitingTrailers;
+      stream.waitingTrailers = null;
+      this.fields(stream, null, trailers, null, true);
+    }
+    if (taken > 0) stream.sink.onTaken(stream, taken);
+  }
+
+  /** Forgets what waits on a stream that is gone. */
+  drop(stream: Stream): void {
+    this.waitingBytes -= stream.waitingBytes;
+    stream.waitingBytes = 0;
+    stream.waiting = null;
+    stream.waitingTrailers = null;
+  }
+
+  /** The peer allows more on a stream. False: more than there can be. */
+  widen(stream: Stream, increment: number): boolean {
+    if (stream.sendWindow + increment > windowMax) return false;
+    stream.sendWindow += increment;
+    if (stream.waitingBytes > 0) this.#enqueue(stream);
+    return true;
+  }
+
+  widenAll(increment: number): boolean {
+    if (this.window + increment > windowMax) return false;
+    this.window += increment;
+    return true;
+  }
+}
+
+function gather(
+  first: readonly PreparedField[] | null,
+  fields: FieldBlock | null,
+  last: readonly PreparedField[] | null,
+): FieldBlock {
+  const block = fieldsOf(first);
+  if (fields !== null) {
+    for (let i = 0; i < fields.count && block.count < block.fieldsMax; i++)
+      if (!fields.isDropped(i)) block.addFrom(fields, i);
+  }
+  for (const field of last ?? []) addPrepared(block, field);
+  return block;
+}
+
+function fieldsOf(prepared: readonly PreparedField[] | null): FieldBlock {
+  const block = new FieldBlock();
+  for (const field of prepared ?? []) addPrepared(block, field);
+  return block;
+}
+
+function addPrepared(block: FieldBlock, field: PreparedField): void {
+  block.add(Buffer.from(field.name).toString("latin1"), Buffer.from(field.value).toString("latin1"));
+}

@@ -1,0 +1,40 @@
+import { errorCode, frameBytesMax, initialWindow, settingId, windowMax } from "./protocol.js";
+
+/** What the peer has announced; the defaults of RFC 9113, 6.5.2, until then. */
+export class PeerSettings {
+  headerTableSize = 4096;
+  enablePush = 1;
+  /** Until the peer says: what nearly every peer allows. */
+  maxConcurrentStreams = 100;
+  initialWindowSize = initialWindow;
+  maxFrameSize = frameBytesMax;
+
+  /**
+   * Takes one setting. Returns the error code that an invalid value is answered with, or 0; unknown
+   * settings and the advisory list size have no effect.
+   */
+  apply(id: number, value: number, fromServer: boolean): number {
+    switch (id) {
+      case settingId.headerTableSize:
+        this.headerTableSize = value;
+        return 0;
+      case settingId.enablePush:
+        if (value > 1 || (fromServer && value !== 0)) return errorCode.protocolError;
+        this.enablePush = value;
+        return 0;
+      case settingId.maxConcurrentStreams:
+        this.maxConcurrentStreams = value;
+        return 0;
+      case settingId.initialWindowSize:
+        if (value > windowMax) return errorCode.flowControlError;
+        this.initialWindowSize = value;
+        return 0;
+      case settingId.maxFrameSize:
+        if (value < frameBytesMax || value > 0xff_ffff) return errorCode.protocolError;
+        this.maxFrameSize = value;
+        return 0;
+      default:
+        return 0;
+    }
+  }
+}

@@ -1,0 +1,120 @@
+import type { Connection } from "./connection.js";
+import type { FieldBlock } from "./field-block.js";
+import type { PreparedField } from "./hpack-encoder.js";
+
+/** Who a stream's events go to: one object a call. Slices and blocks are valid during the call only. */
+export interface StreamSink {
+  /** Clients: the final response's fields. */
+  onResponse(stream: Stream, fields: FieldBlock, endStream: boolean): void;
+  /** The bytes count against the windows until `stream.consumed` is told of them. */
+  onData(stream: Stream, bytes: Uint8Array, start: number, end: number, endStream: boolean): void;
+  onTrailers(stream: Stream, fields: FieldBlock): void;
+  /** The stream is gone before its regular end; nothing follows. `unprocessed`: it may be tried again elsewhere. */
+  onReset(stream: Stream, code: number, byPeer: boolean, unprocessed: boolean): void;
+  /** So many bytes that `sendData` did not take at once have now been taken. */
+  onTaken(stream: Stream, bytes: number): void;
+}
+
+export const sendState = { idle: 0, open: 1, ended: 2 } as const;
+
+/** One stream of one connection. Plain fields: the classes of the connection work on them. */
+export class Stream {
+  readonly connection: Connection;
+  readonly id: number;
+  sink: StreamSink;
+  readonly openedAtMs: number;
+  /** In the connection's table. */
+  next: Stream | null = null;
+
+  receiveEnded = false;
+  /** Clients: the final response's fields came. Servers: always. */
+  headersReceived = false;
+  sending: number = sendState.idle;
+  /** No longer on the connection. */
+  closed = false;
+  /** Counts against the stream limit until freed, which is at its end, or later if the owner asked for it. */
+  holdsSlot = true;
+  /** Set by the owner in `onReset`: the slot stays taken until `release`. */
+  keepSlot = false;
+
+  receiveWindow: number;
+  sendWindow: number;
+  /** Delivered and not consumed yet. */
+  unconsumed = 0;
+  /** Consumed and not announced to the peer yet. */
+  credit = 0;
+
+  /** Output that waits for windows or for the socket. */
+  waiting: Uint8Array[] | null = null;
+  waitingAt = 0;
+  waitingBytes = 0;
+  waitingEnd = false;
+  waitingTrailers: FieldBlock | null = null;
+  /** In the queue of streams that may send. */
+  queued = false;
+  nextQueued: Stream | null = null;
+  stalledSinceMs = 0;
+
+  /** From content-length; -1: none. */
+  lengthLeft = -1;
+  /** Whether message boundaries are followed (gRPC). */
+  framed = false;
+  messageLeft = 0;
+  prefixSeen = 0;
+  prefixValue = 0;
+  messageCharge = 0;
+  emptyData = 0;
+
+  constructor(
+    connection: Connection,
+    id: number,
+    sink: StreamSink,
+    receiveWindow: number,
+    sendWindow: number,
+    nowMs: number,
+  ) {
+    this.connection = connection;
+    this.id = id;
+    this.sink = sink;
+    this.receiveWindow = receiveWindow;
+    this.sendWindow = sendWindow;
+    this.openedAtMs = nowMs;
+  }
+
+  /**
+   * Sends a header block: `first`, then the fields of `fields` that are not dropped, then `last`. Pseudo-header
+   * fields must come first. The first block of a stream, or its trailers if `endStream`.
+   */
+  sendFields(
+    first: readonly PreparedField[] | null,
+    fields: FieldBlock | null,
+    last: readonly PreparedField[] | null,
+    endStream: boolean,
+  ): void {
+    this.connection.sender.fields(this, first, fields, last, endStream);
+  }
+
+  /**
+   * Sends bytes and returns how many were taken at once; `onTaken` tells of the others, which are copied
+   * and wait for the peer's windows. The caller keeps their number within what it lets its own peer send.
+   */
+  sendData(bytes: Uint8Array, start: number, end: number, endStream: boolean): number {
+    return this.connection.sender.data(this, bytes, start, end, endStream);
+  }
+
+  /** Says that so many received bytes are out of the way: the peer may send as many again. */
+  consumed(bytes: number): void {
+    this.connection.data.consumed(this, bytes);
+  }
+
+  /** Ends the stream early. No event follows. */
+  reset(code: number): void {
+    this.connection.resetStream(this, code);
+  }
+
+  /** Gives the slot back that `keepSlot` kept. */
+  release(): void {
+    this.keepSlot = false;
+    if (this.closed) this.connection.streams.freeSlot(this);
+  }
+}
