@@ -12,6 +12,7 @@ import type {
   StreamInfo,
   StreamSpec,
 } from "./bus.js";
+import { ConnectionStatus } from "./connection-status.js";
 import type { NatsPermissions } from "./nats-permissions.js";
 
 interface MemoryStream {
@@ -158,46 +159,31 @@ function wildcardOf(pattern: string, subject: string): string {
 class MemoryBus implements Bus {
   readonly #broker: MemoryBroker;
   readonly #permissions: NatsPermissions | undefined;
-  readonly #listeners = new Set<(status: BusStatus) => void>();
   readonly #subscriptions = new Set<BusSubscription>();
-  #closed = false;
-  #was = true;
+  readonly #closed = new AbortController();
+  readonly #status: ConnectionStatus;
 
   constructor(broker: MemoryBroker, permissions: NatsPermissions | undefined) {
     this.#broker = broker;
     this.#permissions = permissions;
-    this.#was = broker.up;
+    this.#status = new ConnectionStatus(this.#closed.signal, broker.up);
   }
 
   get connected(): boolean {
-    return this.#broker.up && !this.#closed;
+    return this.#status.connected;
   }
 
+  /** The broker came or went. */
   changed(): void {
-    if (this.#was === this.connected) return;
-    this.#was = this.connected;
-    for (const listener of [...this.#listeners]) listener({ connected: this.connected });
+    this.#status.set(this.#broker.up && !this.#closed.signal.aborted);
   }
 
   whenConnected(signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const finish = (): void => {
-        const gone = this.#closed || signal?.aborted === true;
-        if (!this.connected && !gone) return;
-        off();
-        signal?.removeEventListener("abort", finish);
-        if (this.connected) resolve();
-        else reject(new AshlarError("unavailable", "stopped waiting for NATS"));
-      };
-      const off = this.onStatus(finish);
-      signal?.addEventListener("abort", finish);
-      finish();
-    });
+    return this.#status.whenConnected(signal);
   }
 
   onStatus(listener: (status: BusStatus) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#status.onChange(listener);
   }
 
   /** Lets what comes next be asynchronous, as on a network, and checks that it may happen. */
@@ -266,7 +252,7 @@ class MemoryBus implements Bus {
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#closed.abort();
     for (const subscription of [...this.#subscriptions]) subscription.close();
     this.changed();
   }

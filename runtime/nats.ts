@@ -23,6 +23,7 @@ import type {
   StreamSpec,
 } from "./bus.js";
 import { type Clock, systemClock } from "./clock.js";
+import { ConnectionStatus } from "./connection-status.js";
 import type { Logger } from "./log.js";
 import { absent, messageFrom, parseAnswer, parseDirect, parseStored, renderQuery } from "./nats-messages.js";
 import { parseStreamInfo, renderStreamConfig } from "./nats-streams.js";
@@ -70,10 +71,9 @@ class NatsBus implements Bus {
   readonly #clock: Clock;
   readonly #timeoutMs: number;
   readonly #subscriptions = new Set<Live>();
-  readonly #listeners = new Set<(status: BusStatus) => void>();
   readonly #stop = new AbortController();
+  readonly #status = new ConnectionStatus(this.#stop.signal);
   #connection: NatsConnection | undefined;
-  #connected = false;
 
   constructor(options: NatsOptions) {
     this.#options = options;
@@ -129,30 +129,24 @@ class NatsBus implements Bus {
     const { log } = this.#options;
     this.#connection = connection;
     for (const live of this.#subscriptions) this.#start(live, connection);
-    this.#setConnected(true);
+    this.#status.set(true);
     const ended = connection.closed().then((error) => {
-      this.#setConnected(false);
+      this.#status.set(false);
       this.#connection = undefined;
       if (error) log.warn("the connection to NATS ended", { error: messageOf(error) });
     });
     for await (const status of connection.status()) {
       if (status.type === Events.Disconnect) {
         log.warn("NATS is gone: reconnecting", { server: String(status.data) });
-        this.#setConnected(false);
+        this.#status.set(false);
       } else if (status.type === Events.Reconnect) {
         log.info("NATS is back", { server: String(status.data) });
-        this.#setConnected(true);
+        this.#status.set(true);
       } else if (status.type === Events.Error) {
         log.warn("NATS reported an error", { error: String(status.data), about: status.permissionContext });
       }
     }
     await ended;
-  }
-
-  #setConnected(connected: boolean): void {
-    if (this.#connected === connected) return;
-    this.#connected = connected;
-    for (const listener of [...this.#listeners]) listener({ connected });
   }
 
   #start(live: Live, connection: NatsConnection): void {
@@ -165,35 +159,19 @@ class NatsBus implements Bus {
   }
 
   get connected(): boolean {
-    return this.#connected;
+    return this.#status.connected;
   }
 
   whenConnected(signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const stopped = this.#stop.signal;
-      const finish = (): void => {
-        const gone = stopped.aborted || signal?.aborted === true;
-        if (!this.#connected && !gone) return;
-        off();
-        stopped.removeEventListener("abort", finish);
-        signal?.removeEventListener("abort", finish);
-        if (this.#connected) resolve();
-        else reject(new AshlarError("unavailable", "stopped waiting for NATS"));
-      };
-      const off = this.onStatus(finish);
-      stopped.addEventListener("abort", finish);
-      signal?.addEventListener("abort", finish);
-      finish();
-    });
+    return this.#status.whenConnected(signal);
   }
 
   onStatus(listener: (status: BusStatus) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#status.onChange(listener);
   }
 
   publish(subject: string, data: Uint8Array): boolean {
-    if (!this.#connected || this.#connection === undefined) return false; // the client would keep it without a bound
+    if (!this.#status.connected || this.#connection === undefined) return false; // the client would keep it without a bound
     this.#connection.publish(subject, data);
     return true;
   }
@@ -235,7 +213,7 @@ class NatsBus implements Bus {
 
   /** Runs `work` on the connection and gives every failure one of our codes. */
   async #ask<Result>(what: string, work: (connection: NatsConnection) => Promise<Result>): Promise<Result> {
-    if (!this.#connected || this.#connection === undefined) {
+    if (!this.#status.connected || this.#connection === undefined) {
       throw new AshlarError("unavailable", `${what}: NATS is not there`);
     }
     try {
@@ -306,6 +284,6 @@ class NatsBus implements Bus {
     for (const live of this.#subscriptions) live.queue.close();
     this.#subscriptions.clear();
     await this.#connection?.close().catch(() => {});
-    this.#setConnected(false);
+    this.#status.set(false);
   }
 }

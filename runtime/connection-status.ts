@@ -1,0 +1,48 @@
+import { AshlarError } from "../core/errors.js";
+
+/** Whether there is a connection, for those who ask, listen or wait. */
+export class ConnectionStatus {
+  readonly #listeners = new Set<(status: { readonly connected: boolean }) => void>();
+  readonly #closed: AbortSignal;
+  #connected: boolean;
+
+  /** When `closed` aborts, everybody who waits is told. */
+  constructor(closed: AbortSignal, connected = false) {
+    this.#closed = closed;
+    this.#connected = connected;
+  }
+
+  get connected(): boolean {
+    return this.#connected;
+  }
+
+  set(connected: boolean): void {
+    if (this.#connected === connected) return;
+    this.#connected = connected;
+    for (const listener of [...this.#listeners]) listener({ connected });
+  }
+
+  onChange(listener: (status: { readonly connected: boolean }) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Resolves as soon as there is a connection; fails with `unavailable` when `signal` aborts or it is closed. */
+  whenConnected(signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const finish = (): void => {
+        const gone = this.#closed.aborted || signal?.aborted === true;
+        if (!this.#connected && !gone) return;
+        off();
+        this.#closed.removeEventListener("abort", finish);
+        signal?.removeEventListener("abort", finish);
+        if (this.#connected && !this.#closed.aborted) resolve();
+        else reject(new AshlarError("unavailable", "stopped waiting for NATS"));
+      };
+      const off = this.onChange(finish);
+      this.#closed.addEventListener("abort", finish);
+      signal?.addEventListener("abort", finish);
+      finish();
+    });
+  }
+}
