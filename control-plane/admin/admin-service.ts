@@ -1,6 +1,7 @@
 /** The admin API's handlers: each authorizes, parses, calls and renders. */
 import { AshlarError } from "../../core/errors.js";
 import { nameIn } from "../../core/identity.js";
+import type { AuditEntry } from "../../core/wire/audit.js";
 import {
   AdminServiceService,
   type CreateJoinTokenRequest,
@@ -20,7 +21,7 @@ import {
 } from "../../runtime/grpc-handlers.js";
 import type { Activator, OperatorCaller } from "../activate/activator.js";
 import type { Rollback } from "../activate/rollback.js";
-import { type AuditEntry, type AuditList, type AuditQuery, type AuditTrail, audited } from "../audit/audit-trail.js";
+import { type AuditList, type AuditQuery, type AuditTrail, audited } from "../audit/audit-trail.js";
 import type { FleetView } from "../fleet/fleet-loop.js";
 import type { FleetHead } from "../fleet/fleet-state.js";
 import { buildFleetStatus } from "../fleet/fleet-status.js";

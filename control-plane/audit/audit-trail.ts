@@ -2,8 +2,8 @@
  * The audit log: who did what, when, from where, with what outcome; refusals included. Each entry names the
  * digest of the one before it, so that a missing or altered entry shows.
  */
-import type { Digest } from "../../core/digest.js";
 import { AshlarError, isAshlarError, messageOf } from "../../core/errors.js";
+import type { AuditEntry } from "../../core/wire/audit.js";
 
 /** Who calls, as the listener saw it. */
 export interface Caller {
@@ -27,13 +27,6 @@ export interface AuditDraft {
   readonly outcome: string;
   /** One line more. */
   readonly detail: string;
-}
-
-export interface AuditEntry extends AuditDraft {
-  readonly sequence: number;
-  /** undefined for the first entry. */
-  readonly previous: Digest | undefined;
-  readonly timeMs: number;
 }
 
 export interface AuditTrail {

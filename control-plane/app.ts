@@ -1,0 +1,333 @@
+/** Puts a control plane together and takes it apart again: the one place where adapters meet logic. */
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { AshlarError, isAshlarError, messageOf } from "../core/errors.js";
+import { signTrust } from "../core/wire/records.js";
+import { type Clock, systemClock } from "../runtime/clock.js";
+import type { GrpcServer } from "../runtime/grpc-server.js";
+import type { Logger } from "../runtime/log.js";
+import { createActivator } from "./activate/activator.js";
+import { createRollback } from "./activate/rollback.js";
+import { createAdminService } from "./admin/admin-service.js";
+import { LimitedAuditTrail } from "./audit/refusal-limit.js";
+import { meshDefault, type UpConfig } from "./config.js";
+import { DataFolder } from "./data-folder.js";
+import { runFleetLoop } from "./fleet/fleet-loop.js";
+import { FleetState } from "./fleet/fleet-state.js";
+import { readRoster, runRosterSaver } from "./fleet/roster-file.js";
+import { buildFreshness, runFreshness } from "./freshness/freshness-loop.js";
+import { type Authority, openAuthority } from "./identity/authority.js";
+import { openIssuedCertificates } from "./identity/issued-certificates.js";
+import { createJoinService } from "./identity/join-service.js";
+import { openJoinTokens } from "./identity/join-tokens.js";
+import {
+  createOperatorJudge,
+  dialAddress,
+  listenOnFirst,
+  RenewableCredentials,
+  startAdminListener,
+  startJoinListener,
+} from "./listeners.js";
+import { type NatsAccount, readNatsAccount } from "./nats/nats-account.js";
+import { startNatsServer } from "./nats/nats-server.js";
+import { openNatsAccess } from "./nats-access.js";
+import { createPolicyReader } from "./publish/policy-reader.js";
+import { createPublisher } from "./publish/publisher.js";
+import { SnapshotStore } from "./publish/snapshot-store.js";
+import { runRegistryLoop } from "./registry/registry-loop.js";
+import { RegistryState } from "./registry/registry-state.js";
+import { openAuditLog } from "./store/audit-log.js";
+import { openLedger } from "./store/jetstream-ledger.js";
+import type { Ledger } from "./store/ledger.js";
+
+export interface ControlPlane {
+  /** Resolves when everything has been stopped, after `signal` aborted. */
+  readonly stopped: Promise<void>;
+}
+
+const random = (count: number): Uint8Array => new Uint8Array(randomBytes(count));
+const stopGraceMs = 2000;
+const natsPatienceMs = 2000;
+
+/** Things to undo, last first. */
+class Cleanup {
+  readonly #steps: (() => Promise<void> | void)[] = [];
+
+  add(step: () => Promise<void> | void): void {
+    this.#steps.push(step);
+  }
+
+  /** Every step is tried, whatever becomes of the others. */
+  async run(log: Logger): Promise<void> {
+    for (const step of this.#steps.splice(0).reverse()) {
+      try {
+        await step();
+      } catch (error) {
+        log.warn("not stopped cleanly", { why: messageOf(error) });
+      }
+    }
+  }
+}
+
+interface Base {
+  readonly config: UpConfig;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly cleanup: Cleanup;
+  readonly folder: DataFolder;
+  readonly authority: Authority;
+}
+
+/**
+ * Starts a control plane and resolves when it serves and its ready files are written; undefined if `signal`
+ * aborted before that. Fails with one clear line; what was started until then is stopped again.
+ */
+export async function startControlPlane(
+  config: UpConfig,
+  log: Logger,
+  signal: AbortSignal,
+): Promise<ControlPlane | undefined> {
+  const cleanup = new Cleanup();
+  try {
+    await start(config, log, signal, cleanup);
+  } catch (error) {
+    await cleanup.run(log);
+    if (signal.aborted) return undefined;
+    throw error;
+  }
+  const stopped = new Promise<void>((resolve) => {
+    const stop = () => void cleanup.run(log).then(resolve);
+    if (signal.aborted) stop();
+    else signal.addEventListener("abort", stop, { once: true });
+  });
+  return { stopped };
+}
+
+async function start(config: UpConfig, log: Logger, signal: AbortSignal, cleanup: Cleanup): Promise<void> {
+  const clock = systemClock;
+  const folder = await DataFolder.open(config.dataDir);
+  cleanup.add(() => folder.close());
+  folder.removeReadyFiles();
+  const mesh = folder.claim(config.mesh, meshDefault);
+  const authority = openAuthority({ dir: folder.path, mesh, clock, random });
+  const base: Base = { config, log, clock, signal, cleanup, folder, authority };
+
+  const nats = await openNats(base);
+  const ledger = await openLedger({
+    bus: nats.bus,
+    dir: join(folder.path, "ledger"),
+    mesh,
+    trustRoot: authority.rootPublicKey,
+    log,
+    clock,
+    recreateStreams: () => nats.bootstrap(signal),
+    signal,
+  });
+  cleanup.add(() => ledger.close());
+  await appendFirstTrust(ledger, authority);
+
+  const parts = await startParts(base, nats, ledger);
+  await serve(base, nats, parts);
+}
+
+interface Nats {
+  readonly bus: Awaited<ReturnType<typeof openNatsAccess>>["bus"];
+  readonly bootstrap: (signal: AbortSignal) => Promise<void>;
+  readonly mintProxyUser: Awaited<ReturnType<typeof openNatsAccess>>["mintProxyUser"];
+  readonly servers: readonly string[];
+}
+
+/** Our own server, or somebody's cluster, with its streams; waits for a cluster that is away and says so. */
+async function openNats({ config, log, clock, signal, cleanup, folder }: Base): Promise<Nats> {
+  let account: NatsAccount;
+  let servers: readonly string[];
+  if (config.nats.kind === "own") {
+    const server = await startNatsServer({ dir: join(folder.path, "nats"), log, clock });
+    cleanup.add(() => server.stop());
+    account = server.account;
+    servers = [server.url];
+  } else {
+    account = await readNatsAccount(config.nats.accountFile);
+    servers = config.nats.url.split(",");
+  }
+  const isCluster = config.nats.kind === "cluster";
+  const access = await openNatsAccess({ servers, account, isCluster, clock, log, random });
+  cleanup.add(() => access.close());
+  const arrived = new AbortController();
+  void clock.sleep(natsPatienceMs, AbortSignal.any([arrived.signal, signal])).then(() => {
+    if (!arrived.signal.aborted && !signal.aborted) log.warn(`waiting for NATS at ${servers.join(", ")}`);
+  });
+  try {
+    await access.bootstrap(signal);
+    await access.bus.whenConnected(signal);
+  } finally {
+    arrived.abort();
+  }
+  return { ...access, servers };
+}
+
+async function appendFirstTrust(ledger: Ledger, authority: Authority): Promise<void> {
+  const head = ledger.trust.head();
+  if (head === undefined) {
+    try {
+      await ledger.trust.append(signTrust(authority.firstTrust(), authority.mesh, authority.rootSigner));
+    } catch (error) {
+      if (!isAshlarError(error, "conflict")) throw error;
+    }
+    return;
+  }
+  if (head.body.signingKeys.some(({ kid }) => kid === authority.signer.kid)) return;
+  throw new AshlarError(
+    "conflict",
+    `the trust log of mesh ${authority.mesh} does not name this data folder's signing key: the streams belong to another control plane`,
+  );
+}
+
+interface Parts {
+  readonly adminService: ReturnType<typeof createAdminService>;
+  readonly joinService: ReturnType<typeof createJoinService>;
+  readonly judge: ReturnType<typeof createOperatorJudge>;
+}
+
+async function startParts(base: Base, nats: Nats, ledger: Ledger): Promise<Parts> {
+  const { log, clock, cleanup, folder, authority } = base;
+  const { mesh, signer } = authority;
+  const { bus } = nats;
+  const auditLog = await openAuditLog({ bus, dir: join(folder.path, "audit"), clock, log });
+  cleanup.add(() => auditLog.close());
+  const audit = new LimitedAuditTrail(auditLog, clock);
+  cleanup.add(() => audit.flush());
+
+  const state = new FleetState();
+  state.restore(readRoster(folder.path, log), clock.nowMs());
+  const fleet = runFleetLoop({ state, bus, clock, log });
+  cleanup.add(() => fleet.close());
+  const registry = new RegistryState();
+  const freshness = {
+    mesh,
+    ledger,
+    signer,
+    clock,
+    log,
+    publish: (subject: string, bytes: Uint8Array) => void bus.publish(subject, bytes),
+  };
+  const stop = new AbortController();
+  const loops = [
+    runRosterSaver({ dir: folder.path, state, clock, log }, stop.signal),
+    runRegistryLoop({ state: registry, bus, clock, log }, stop.signal),
+    runFreshness(freshness, stop.signal),
+  ];
+  cleanup.add(async () => {
+    stop.abort();
+    await Promise.all(loops);
+  });
+
+  const snapshots = new SnapshotStore(ledger.blobs);
+  const knownVersions = () => registry.versions(fleet.list());
+  const publisher = createPublisher({
+    mesh,
+    revisions: ledger.revisions,
+    snapshots,
+    knownVersions,
+    signer,
+    audit,
+    clock,
+  });
+  const activation = { mesh, ledger, fleet, signer, audit, clock };
+  const tokens = openJoinTokens({ dir: folder.path, mesh, rootHash: authority.rootHash, clock, random });
+  const adminService = createAdminService({
+    mesh,
+    ledger,
+    publisher,
+    policy: createPolicyReader({ mesh, ledger, snapshots, publisher }),
+    activator: createActivator(activation),
+    rollback: createRollback(activation),
+    fleet,
+    registry,
+    tokens,
+    audit,
+    listAudit: (query) => auditLog.list(query),
+    problems: () => [...auditLog.problems(), ...natsProblems(bus), ...fleetProblems(state)],
+    clock,
+  });
+  const joinService = createJoinService({
+    authority,
+    issued: openIssuedCertificates({ dir: folder.path, clock }),
+    ledger,
+    tokens,
+    freshness: () => buildFreshness(freshness).bytes,
+    natsUserJwt: nats.mintProxyUser,
+    natsServers: () => nats.servers,
+    natsCaPem: "",
+    audit,
+    clock,
+    random,
+    log,
+  });
+  const judge = createOperatorJudge(authority, () => ledger.trust.head()?.body.revocations ?? []);
+  return { adminService, joinService, judge };
+}
+
+function natsProblems({ connected }: { readonly connected: boolean }): readonly string[] {
+  return connected ? [] : ["NATS is away: nothing can be published or activated, and heartbeats do not arrive"];
+}
+
+function fleetProblems({ turnedAway }: FleetState): readonly string[] {
+  return turnedAway === 0 ? [] : [`the roster is full: ${turnedAway} heartbeats of further proxies found no room`];
+}
+
+/** Opens the listeners and tells where they are; the ready files are written last. */
+async function serve(base: Base, nats: Nats, { adminService, joinService, judge }: Parts): Promise<void> {
+  const { config, log, clock, cleanup, folder, authority } = base;
+  const hosts = [config.admin.host, config.join.host];
+  const issueOwn = () => authority.issueControlPlane({ name: "main", hosts });
+  const first = issueOwn();
+  const adminCredentials = new RenewableCredentials(authority.caPem, first, true);
+  const joinCredentials = new RenewableCredentials(authority.caPem, first, false);
+  const saved = folder.savedPorts();
+  const stopServer = (server: GrpcServer) => cleanup.add(() => server.stop(stopGraceMs));
+  const admin = await listenOnFirst(config.admin, saved?.admin, (bind) =>
+    startAdminListener({ clock, log }, bind, adminCredentials, adminService, judge),
+  );
+  stopServer(admin);
+  const joining = await listenOnFirst(config.join, saved?.join, (bind) =>
+    startJoinListener({ clock, log }, bind, joinCredentials, joinService),
+  );
+  stopServer(joining);
+  folder.savePorts({ admin: admin.port, join: joining.port });
+  const addresses = {
+    admin: dialAddress(admin.address, config.admin.host),
+    join: dialAddress(joining.address, config.join.host),
+  };
+  writeOperatorContext(base, addresses.admin);
+  folder.writeJson("join.json", { mesh: authority.mesh, join: addresses.join, rootHash: authority.rootHash });
+  const ready = { mesh: authority.mesh, ...addresses, console: "", nats: nats.servers.join(","), pid: process.pid };
+  folder.writeJson("ready.json", ready);
+  log.info("serving", ready);
+  void renewOwn(base, () => {
+    const next = issueOwn();
+    adminCredentials.renew(next);
+    joinCredentials.renew(next);
+    writeOperatorContext(base, addresses.admin);
+  });
+}
+
+function writeOperatorContext({ folder, authority }: Base, admin: string): void {
+  const { chainPem, privateKeyPem } = authority.issueOperator({ name: "admin" });
+  const context = { mesh: authority.mesh, admin, ca: authority.caPem, certificate: chainPem, key: privateKeyPem };
+  folder.writeJson("admin.json", context);
+}
+
+/** Certificates of our own live 90 days; a process that runs for longer replaces them in good time. */
+async function renewOwn({ clock, signal, log }: Base, renew: () => void): Promise<void> {
+  for (let days = 1; !signal.aborted; days += 1) {
+    await clock.sleep(24 * 3_600_000, signal);
+    if (signal.aborted || days % 30 !== 0) continue;
+    try {
+      renew();
+    } catch (error) {
+      log.error("own certificates not renewed", { why: messageOf(error) });
+    }
+  }
+}

@@ -1,0 +1,126 @@
+/** The two listeners: admin (a client certificate is required) and join (server TLS only). */
+import { ServerCredentials } from "@grpc/grpc-js";
+import { AshlarError, isAshlarError } from "../core/errors.js";
+import type { Revocation } from "../core/model.js";
+import type { Clock } from "../runtime/clock.js";
+import type { BoundService } from "../runtime/grpc-handlers.js";
+import { type GrpcServer, startGrpcServer } from "../runtime/grpc-server.js";
+import type { Logger } from "../runtime/log.js";
+import { checkRevocation, type Svid } from "../runtime/tls-identity.js";
+import { adminMessageBytesMax } from "./admin/admin-service.js";
+import type { ListenConfig } from "./config.js";
+import type { Authority, IssuedIdentity } from "./identity/authority.js";
+import { joinMessageBytesMax } from "./identity/join-service.js";
+
+/** Server TLS whose certificate is replaced while it listens; connections that are open keep theirs. */
+export class RenewableCredentials extends ServerCredentials {
+  readonly #caPem: string;
+
+  /** With `requireClient`, only clients with a certificate of this CA get through the handshake. */
+  constructor(caPem: string, identity: IssuedIdentity, requireClient: boolean) {
+    super({ requestCert: requireClient, rejectUnauthorized: requireClient }, contextOf(caPem, identity));
+    this.#caPem = caPem;
+  }
+
+  renew(identity: IssuedIdentity): void {
+    this.updateSecureContextOptions(contextOf(this.#caPem, identity));
+  }
+
+  override _equals(other: ServerCredentials): boolean {
+    return this === other;
+  }
+}
+
+function contextOf(caPem: string, { chainPem, privateKeyPem }: IssuedIdentity) {
+  return { ca: caPem, cert: chainPem, key: privateKeyPem, minVersion: "TLSv1.2" as const };
+}
+
+/** Judges a client of the admin listener on its certificate's DER: issued here, in its time, not revoked. */
+export function createOperatorJudge(
+  authority: Authority,
+  revocations: () => readonly Revocation[],
+): (certificate: Uint8Array, nowMs: number) => Svid {
+  return (certificate, nowMs) => {
+    const isRevoked = (serial: string) => revocations().some((revocation) => revocation.serial === serial);
+    return checkRevocation(authority.verifyIssued(certificate, nowMs), { isRevoked });
+  };
+}
+
+export interface ListenerDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export function startAdminListener(
+  deps: ListenerDeps,
+  bind: string,
+  credentials: ServerCredentials,
+  service: BoundService,
+  verifyPeer: (certificate: Uint8Array, nowMs: number) => Svid,
+): Promise<GrpcServer> {
+  return startGrpcServer({
+    ...deps,
+    bind,
+    credentials,
+    services: [service],
+    health: ["ashlar.v1.AdminService"],
+    reflection: ["ashlar/v1/admin.proto"],
+    verifyPeer,
+    messageBytesMax: adminMessageBytesMax,
+    sessionMegabytesMax: 64,
+  });
+}
+
+export function startJoinListener(
+  deps: ListenerDeps,
+  bind: string,
+  credentials: ServerCredentials,
+  service: BoundService,
+): Promise<GrpcServer> {
+  return startGrpcServer({
+    ...deps,
+    bind,
+    credentials,
+    services: [service],
+    health: ["ashlar.v1.JoinService"],
+    reflection: ["ashlar/v1/join.proto"],
+    messageBytesMax: joinMessageBytesMax,
+  });
+}
+
+/**
+ * Listens on the port of last time where that may be, so that whoever has it in a file finds it again; else on
+ * the one asked for, else (by default only) on a free one. Fails with `unavailable` if a port that was given is taken.
+ */
+export async function listenOnFirst(
+  config: ListenConfig,
+  saved: number | undefined,
+  listen: (bind: string) => Promise<GrpcServer>,
+): Promise<GrpcServer> {
+  const ports = candidatePorts(config, saved);
+  for (const [index, port] of ports.entries()) {
+    try {
+      return await listen(`${renderHost(config.host)}:${port}`);
+    } catch (error) {
+      if (index === ports.length - 1 || !isAshlarError(error, "unavailable")) throw error;
+    }
+  }
+  throw new AshlarError("internal", "no port to listen on");
+}
+
+function candidatePorts({ port, isGiven }: ListenConfig, saved: number | undefined): readonly number[] {
+  const last = saved === undefined ? [] : [saved];
+  if (!isGiven) return [...last, port, 0];
+  return port === 0 ? [...last, 0] : [port];
+}
+
+function renderHost(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
+}
+
+/** The address that others dial: one that means "every interface" is no address to dial. */
+export function dialAddress(address: string, host: string): string {
+  const port = address.slice(address.lastIndexOf(":") + 1);
+  if (host === "0.0.0.0") return `127.0.0.1:${port}`;
+  return host === "::" ? `[::1]:${port}` : `${renderHost(host)}:${port}`;
+}

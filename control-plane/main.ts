@@ -1,0 +1,104 @@
+/** `ashlar up`: starts a control plane and, unless told of a cluster, its NATS. */
+import { realpathSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { logVerbosity, setLogVerbosity } from "@grpc/grpc-js";
+import { Command, CommanderError } from "commander";
+import { isAshlarError, messageOf } from "../core/errors.js";
+import type { ConfigSources } from "../runtime/config.js";
+import { readConfigFile } from "../runtime/config-file.js";
+import { createLogger } from "../runtime/log.js";
+import { startControlPlane } from "./app.js";
+import { parseUpConfig } from "./config.js";
+
+const examples = `
+Examples:
+  ashlar up                                              a mesh on this machine, data in the user's state folder
+  ashlar up --data ./mesh --mesh shop --listen 127.0.0.1:7420
+  ashlar up --nats nats://nats.internal:4222 --nats-account account.json`;
+
+function createCommand(act: (flags: Record<string, unknown>) => void): Command {
+  return new Command("up")
+    .description("Starts a control plane, and NATS beside it unless --nats is given. Prints `ready` when it serves.")
+    .option("--data <DIR>", "its folder: keys, logs, addresses (default: the user's state folder)")
+    .option("--listen <HOST:PORT>", "the admin API (default: 127.0.0.1:7420, or a free port if that is taken)")
+    .option("--join-listen <HOST:PORT>", "joining and renewal (default: beside the admin API)")
+    .option("--console <HOST:PORT>", "the console (not supported yet)")
+    .option("--mesh <NAME>", "the mesh's name and trust domain (default: the folder's, or \"mesh\")")
+    .option("--nats <URL>", "a NATS cluster of yours")
+    .option("--nats-account <FILE>", "its account id and signing seed")
+    .option("--join <FILE>", "join an existing mesh as one more control plane (not supported yet)")
+    .option("--token <FILE>", "the token for --join (not supported yet)")
+    .option("--log-level <LEVEL>", "debug, info, warn, error or silent (default: info)")
+    .option("--config <FILE>", "YAML or JSON with any of these settings")
+    .addHelpText("after", examples)
+    .exitOverride()
+    .configureOutput({ outputError: (text, write) => write(text) })
+    .action((flags: Record<string, unknown>) => act(flags));
+}
+
+/** Runs until SIGTERM or SIGINT. `argv` without node and script. Returns the exit code. */
+export async function main(argv: readonly string[], env: ConfigSources["env"]): Promise<number> {
+  let flags: Record<string, unknown> = {};
+  try {
+    await createCommand((given) => {
+      flags = given;
+    }).parseAsync([...argv], { from: "user" });
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    throw error;
+  }
+  if (argv.some((word) => word === "--help" || word === "-h")) return 0;
+  try {
+    return await run(flags, env);
+  } catch (error) {
+    printError(isAshlarError(error) ? error.message : messageOf(error));
+    return isAshlarError(error, "invalid_argument") ? 2 : 1;
+  }
+}
+
+async function run(flags: Record<string, unknown>, env: ConfigSources["env"]): Promise<number> {
+  const file = typeof flags.config === "string" ? readConfigFile(flags.config) : {};
+  const config = parseUpConfig({ flags, env, file }, process.cwd());
+  const log = createLogger({ level: config.logLevel, name: "control-plane" });
+  setLogVerbosity(logVerbosity.NONE); // what it would say about a taken port is said by the listeners
+  const stop = new AbortController();
+  const onSignal = () => {
+    if (stop.signal.aborted) process.exit(1); // asked twice: do not wait for a clean end
+    stop.abort();
+  };
+  process.on("SIGTERM", onSignal);
+  process.on("SIGINT", onSignal);
+  let failed = false;
+  const onFault = (error: unknown) => {
+    printError(`internal fault, stopping: ${messageOf(error)}`);
+    failed = true;
+    stop.abort();
+  };
+  process.on("uncaughtException", onFault);
+  process.on("unhandledRejection", onFault);
+  try {
+    const controlPlane = await startControlPlane(config, log, stop.signal);
+    if (controlPlane === undefined) return 0; // asked to stop while it was waiting for NATS
+    process.stdout.write("ready\n");
+    await controlPlane.stopped;
+    return failed ? 1 : 0;
+  } finally {
+    process.off("SIGTERM", onSignal);
+    process.off("SIGINT", onSignal);
+    process.off("uncaughtException", onFault);
+    process.off("unhandledRejection", onFault);
+  }
+}
+
+function printError(message: string): void {
+  for (const line of message.split("\n")) process.stderr.write(`error: ${line}\n`);
+}
+
+function isMain(): boolean {
+  const script = process.argv[1];
+  return script !== undefined && realpathSync(script) === fileURLToPath(import.meta.url);
+}
+
+if (isMain()) {
+  process.exit(await main(process.argv.slice(2), process.env));
+}

@@ -1,0 +1,108 @@
+/** This control plane's connections to NATS, and the users that it mints for itself and for proxies. */
+import { AshlarError } from "../core/errors.js";
+import type { Bus } from "../runtime/bus.js";
+import type { Clock } from "../runtime/clock.js";
+import type { Logger } from "../runtime/log.js";
+import { connectNats } from "../runtime/nats.js";
+import {
+  bootstrapPermissions,
+  controlPlanePermissions,
+  type NatsPermissions,
+  proxyPermissions,
+} from "../runtime/nats-permissions.js";
+import { createNatsUserKey, mintUser } from "../runtime/nats-users.js";
+import type { NatsAccount } from "./nats/nats-account.js";
+import { bootstrapStreams } from "./store/streams.js";
+
+export interface NatsAccessOptions {
+  readonly servers: readonly string[];
+  readonly account: NatsAccount;
+  /** True: a cluster of somebody's, where streams get three replicas if it has the servers for them. */
+  readonly isCluster: boolean;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly random: (count: number) => Uint8Array;
+}
+
+export interface NatsAccess {
+  /** With the daily credential: appends and reads, changes no stream. */
+  readonly bus: Bus;
+  /** Creates and checks the streams with a credential that is good for a quarter of an hour and used for nothing else. */
+  bootstrap(signal: AbortSignal): Promise<void>;
+  /** The JWT of a proxy's user. */
+  mintProxyUser(user: string, service: string, proxyId: string, expiresMs: number): Promise<string>;
+  close(): Promise<void>;
+}
+
+const dailyMs = 24 * 3_600_000;
+const remintMs = 3_600_000;
+const bootstrapMs = 15 * 60_000;
+const replicasMax = 3;
+
+/** Connects in the background and goes on trying until `close`. */
+export async function openNatsAccess(options: NatsAccessOptions): Promise<NatsAccess> {
+  const { account, clock, log } = options;
+  const inboxPrefix = `_INBOX_cp${Buffer.from(options.random(9)).toString("hex")}`;
+  const mint = (name: string, userPublicKey: string, expiresMs: number, permissions: NatsPermissions) =>
+    mintUser({
+      accountSeed: account.seed,
+      accountPublicKey: account.publicKey,
+      userPublicKey,
+      name,
+      expiresMs,
+      permissions,
+    });
+  const key = createNatsUserKey();
+  const mintDaily = () =>
+    mint("control-plane", key.publicKey, clock.nowMs() + dailyMs, controlPlanePermissions(inboxPrefix));
+  let jwt = await mintDaily();
+  const stop = new AbortController();
+  const reminting = (async () => {
+    for (;;) {
+      await clock.sleep(remintMs, stop.signal);
+      if (stop.signal.aborted) return;
+      jwt = await mintDaily(); // taken at the reconnection when the server ends the old one
+    }
+  })();
+  const connection = { servers: options.servers, inboxPrefix, log, clock };
+  const bus = connectNats({ ...connection, jwt: () => jwt, seed: () => key.seed, name: "control-plane" });
+  return {
+    bus,
+    mintProxyUser: (user, service, proxyId, expiresMs) =>
+      mint(proxyId, user, expiresMs, proxyPermissions(service, proxyId)),
+    async bootstrap(signal) {
+      const own = createNatsUserKey();
+      const expiresMs = clock.nowMs() + bootstrapMs;
+      const once = await mint("bootstrap", own.publicKey, expiresMs, bootstrapPermissions(inboxPrefix));
+      const name = "control-plane-bootstrap";
+      const bootstrapBus = connectNats({ ...connection, jwt: () => once, seed: () => own.seed, name });
+      try {
+        await bootstrapBus.whenConnected(AbortSignal.any([signal, stop.signal]));
+        await createStreams(bootstrapBus, options);
+      } finally {
+        await bootstrapBus.close();
+      }
+    },
+    async close() {
+      stop.abort();
+      await bus.close();
+      await reminting;
+    },
+  };
+}
+
+/** Three replicas where the cluster can hold them; a single server of somebody's gets one, and the log says so. */
+async function createStreams(bus: Bus, { isCluster, log }: NatsAccessOptions): Promise<void> {
+  if (!isCluster) return bootstrapStreams(bus, { replicas: 1 });
+  try {
+    await bootstrapStreams(bus, { replicas: replicasMax });
+  } catch (error) {
+    if (!(error instanceof AshlarError) || !bus.connected) throw error;
+    try {
+      await bootstrapStreams(bus, { replicas: 1 });
+    } catch {
+      throw error;
+    }
+    log.warn("NATS cannot hold three replicas: the streams have one", { why: error.message });
+  }
+}
