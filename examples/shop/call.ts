@@ -28,7 +28,7 @@ async function main(): Promise<number> {
   for (const response of outcome.responses) console.log(JSON.stringify(response));
   const [revision = "-"] = outcome.trailers.get("ashlar-revision");
   console.error(
-    `${status[outcome.code]}${outcome.message === "" ? "" : `: ${outcome.message}`} (revision ${revision})`,
+    `${status[outcome.code]}${outcome.code === status.OK ? "" : `: ${outcome.message}`} (revision ${revision})`,
   );
   client.close();
   await mesh.leave();
