@@ -1,7 +1,13 @@
 /** A gRPC server with the rules of this project: bounded, stoppable, and no stack trace leaves it. */
 import { rm } from "node:fs/promises";
 import { connect } from "node:net";
-import { Server, type ServerCredentials, type UntypedServiceImplementation } from "@grpc/grpc-js";
+import {
+  logVerbosity,
+  Server,
+  type ServerCredentials,
+  setLogVerbosity,
+  type UntypedServiceImplementation,
+} from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
 import { AshlarError, messageOf } from "../core/errors.js";
 import type { Clock } from "./clock.js";
@@ -51,6 +57,7 @@ export interface GrpcServer {
  * stop cuts none of them. Fails with `unavailable` when the port is taken or the address cannot be bound. */
 export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
   const { bind, services, log } = options;
+  setLogVerbosity(logVerbosity.NONE); // what goes wrong is thrown; grpc-js would print it to stderr as well
   const server = new Server({
     "grpc.max_receive_message_length": options.messageBytesMax ?? 4 * 1024 * 1024,
     "grpc.max_concurrent_streams": options.streamsMax ?? 100,
