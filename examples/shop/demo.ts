@@ -82,7 +82,9 @@ async function main(argv: readonly string[]): Promise<number> {
   let failed = false;
   try {
     const outcome = await Promise.race([show(), asked]);
-    if (outcome === "shown" && !argv.includes("--exit")) {
+    if (argv.includes("--exit")) {
+      failed = outcome !== "shown"; // whoever asked for the steps and stopped them has not seen them hold
+    } else if (outcome === "shown") {
       suggest(mesh);
       await asked;
     }
