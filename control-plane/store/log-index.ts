@@ -245,6 +245,12 @@ export class LogIndex<Body> {
     if (this.#unknown.size > 0) {
       problems.push(`${name}: ${this.#unknown.size} record(s) are skipped, signed by keys that are not trusted`);
     }
+    const former = [...this.#candidates.values()].filter(
+      ({ signed, current }) => !current && this.#keyOf(signed) > this.#history.length,
+    ).length;
+    if (former > 0) {
+      problems.push(`${name}: ${former} record(s) are skipped, signed by keys that are trusted no more`);
+    }
     if (this.#loose.size > 0) {
       problems.push(`${name}: ${this.#loose.size} record(s) do not follow from what came before and are skipped`);
     }

@@ -65,27 +65,34 @@ function verifyWith<Body>(codec: RecordCodec<Body>, bytes: Uint8Array, mesh: str
   return { body: codec.parse(payload), bytes: own, digest: digestOf(own), kid };
 }
 
-const toBuffer = (digest: Digest | undefined): Buffer => Buffer.from(digest === undefined ? [] : digestToBytes(digest));
-const optionalDigest = (bytes: Uint8Array): Digest | undefined =>
-  bytes.length === 0 ? undefined : digestFromBytes(bytes);
+function toBuffer(digest: Digest | undefined): Buffer {
+  return Buffer.from(digest === undefined ? [] : digestToBytes(digest));
+}
+
+function optionalDigest(bytes: Uint8Array): Digest | undefined {
+  return bytes.length === 0 ? undefined : digestFromBytes(bytes);
+}
 
 // === Revision ===
+
+function encodeRevision(revision: Revision, changes: readonly UnitChange[]): Uint8Array {
+  return RevisionMessage.encode({
+    number: revision.number,
+    parent: toBuffer(revision.parent),
+    snapshot: toBuffer(revision.snapshot),
+    changes: changes.map((change) => ({ name: change.name, digest: toBuffer(change.digest) })),
+    author: revision.author,
+    message: revision.message,
+    timeMs: revision.timeMs,
+  }).finish();
+}
 
 const revisionCodec: RecordCodec<Revision> = {
   type: "ashlar-revision",
   encode(revision) {
-    const encoded = (changes: readonly UnitChange[]): Uint8Array =>
-      RevisionMessage.encode({
-        number: revision.number,
-        parent: toBuffer(revision.parent),
-        snapshot: toBuffer(revision.snapshot),
-        changes: changes.map((change) => ({ name: change.name, digest: toBuffer(change.digest) })),
-        author: revision.author,
-        message: revision.message,
-        timeMs: revision.timeMs,
-      }).finish();
-    const full = encoded(revision.changes);
-    return full.length - encoded([]).length > changesBytesMax ? encoded([]) : full;
+    const full = encodeRevision(revision, revision.changes);
+    const bare = encodeRevision(revision, []);
+    return full.length - bare.length > changesBytesMax ? bare : full;
   },
   parse(payload) {
     const message = decodeStrict(RevisionMessage, payload, "ashlar-revision", payloadBytesMax);

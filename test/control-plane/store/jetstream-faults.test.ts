@@ -5,12 +5,12 @@ import { join } from "node:path";
 import { afterEach, describe, expect, test } from "@jest/globals";
 import type { Ledger } from "../../../control-plane/store/ledger.js";
 import { bootstrapStreams } from "../../../control-plane/store/streams.js";
-import { signRevision, signTrust } from "../../../core/wire/records.js";
+import { signActivation, signRevision, signTrust } from "../../../core/wire/records.js";
 import { ingestSubject } from "../../../core/wire/subjects.js";
 import { allStreams } from "../../../runtime/nats-permissions.js";
 import { openTestLedger } from "../../support/jetstream-ledger.js";
 import { startTestNats, type TestNats, until } from "../../support/nats.js";
-import { buildRevision, buildTrust, createTestKey, testMesh } from "../../support/records.js";
+import { buildActivation, buildRevision, buildTrust, createTestKey, testMesh } from "../../support/records.js";
 
 let nats: TestNats | undefined;
 const ledgers: Ledger[] = [];
@@ -182,6 +182,24 @@ describe("I3: what is in the stream counts only if it holds", () => {
     await ledger.trust.append(signTrust(trust, testMesh, root.signer));
     expect(ledger.revisions.head()).toEqual(early);
     expect(ledger.problems()).toEqual([]);
+  });
+
+  test("what a dropped key signs is skipped and told, until an activation under a trusted key names it", async () => {
+    const { nats, ledger } = await start();
+    const one = await publish(ledger, "one");
+    const successor = createTestKey();
+    await ledger.trust.append(signTrust(buildTrust([successor], ledger.trust.head()), testMesh, root.signer));
+    const bus = await nats.connect(await nats.controlPlaneUser("dropped"));
+    const late = signRevision(buildRevision(one, "late"), testMesh, key.signer);
+    await bus.append(ingestSubject("revisions", 2), late.bytes);
+    await until(() => ledger.problems().some((line) => /trusted no more/.test(line)));
+    expect(ledger.revisions.list()).toEqual([one]);
+    const activation = signActivation(buildActivation(undefined, late), testMesh, successor.signer);
+    await ledger.activations.append(activation);
+    expect(ledger.revisions.list()).toEqual([one, late]);
+    expect(ledger.problems()).toEqual([]);
+    const other = await open(nats); // has no copy that says it was verified before
+    expect(other.revisions.list()).toEqual([one, late]);
   });
 
   test("a stream with a dangerous configuration is refused by name", async () => {
