@@ -2,14 +2,18 @@ import { X509Certificate } from "node:crypto";
 import type { SecureContextOptions, TLSSocket } from "node:tls";
 import { AshlarError } from "../../core/errors.js";
 import type { Clock } from "../../runtime/clock.js";
-import { peerSvid, type Svid } from "../../runtime/tls-identity.js";
+import { checkRevocation, type Svid, verifySvidChain } from "../../runtime/tls-identity.js";
 import type { IdentityView, TrustView } from "../ports.js";
+
+const chainMax = 4;
 
 /** The proxy's own credentials and what it thinks of others', as of now. */
 export class TlsState {
   readonly #identity: IdentityView;
   readonly #trust: TrustView;
   readonly #clock: Clock;
+  /** What each peer presented. Node gives a chain away when it is read: a second look finds no intermediates. */
+  readonly #chains = new WeakMap<TLSSocket, readonly Uint8Array[]>();
   #rootsFrom: readonly string[] | undefined;
   #rootsDer: readonly Uint8Array[] = [];
 
@@ -25,18 +29,34 @@ export class TlsState {
     return { cert: certificateChainPem, key: privateKeyPem, ca: [...this.#trust.rootsPem] };
   }
 
-  /** Who is at the other end, by the roots of this mesh and no others. Fails with `invalid_identity` or `unauthenticated`. */
+  /**
+   * Who is at the other end, by the roots of this mesh and no others, as of now: may be asked again while
+   * the connection is open. Fails with `invalid_identity` or `unauthenticated`.
+   */
   verify(socket: TLSSocket): Svid {
     const { mesh } = this.#identity.current;
     if (socket.destroyed) throw new AshlarError("unauthenticated", "the connection is closed");
-    return peerSvid(
-      socket,
-      {
-        rootsOf: (domain) => (domain === mesh ? this.#roots() : []),
-        isRevoked: (serial) => this.#trust.isRevoked(serial),
-      },
+    const svid = verifySvidChain(
+      this.#chainOf(socket),
+      (domain) => (domain === mesh ? this.#roots() : []),
       this.#clock.nowMs(),
     );
+    return checkRevocation(svid, this.#trust);
+  }
+
+  #chainOf(socket: TLSSocket): readonly Uint8Array[] {
+    const known = this.#chains.get(socket);
+    if (known !== undefined) return known;
+    const chain: Uint8Array[] = [];
+    for (let one = socket.getPeerX509Certificate(); one !== undefined && chain.length <= chainMax; ) {
+      const previous = chain.at(-1);
+      if (previous !== undefined && one.raw.equals(previous)) break; // a root names itself
+      chain.push(one.raw);
+      one = one.issuerCertificate;
+    }
+    if (chain.length === 0) throw new AshlarError("unauthenticated", "the peer sent no certificate");
+    this.#chains.set(socket, chain);
+    return chain;
   }
 
   #roots(): readonly Uint8Array[] {

@@ -1,6 +1,6 @@
 /** A small certificate authority for tests: X.509-SVIDs for whoever is asked for. */
 import { parseSvid } from "../../runtime/tls-identity.js";
-import { leafExtensions, makeCertificate, makeRoot, type TestCertificate } from "./certificates.js";
+import { leafExtensions, makeCertificate, makeIntermediate, makeRoot, type TestCertificate } from "./certificates.js";
 
 export interface TestSvid {
   readonly certificateChainPem: string;
@@ -11,21 +11,23 @@ export interface TestSvid {
 
 export class TestPki {
   readonly rootPem: string;
-  readonly #root: TestCertificate;
+  /** Leaves are signed by an intermediate, as those of a real mesh are. */
+  readonly #issuer: TestCertificate;
 
   constructor(mesh: string) {
-    this.#root = makeRoot(mesh);
-    this.rootPem = pemOf(this.#root.der);
+    const root = makeRoot(mesh);
+    this.#issuer = makeIntermediate(root, mesh);
+    this.rootPem = pemOf(root.der);
   }
 
   issue(spiffeId: string, ttlMs = 3_600_000): TestSvid {
     const { der, keyPem } = makeCertificate({
-      issuer: this.#root,
+      issuer: this.#issuer,
       extensions: leafExtensions(spiffeId),
       notAfterMs: Date.now() + ttlMs,
     });
     const { serial, notAfterMs } = parseSvid(der);
-    return { certificateChainPem: pemOf(der), privateKeyPem: keyPem, serial, notAfterMs };
+    return { certificateChainPem: pemOf(der) + pemOf(this.#issuer.der), privateKeyPem: keyPem, serial, notAfterMs };
   }
 }
 

@@ -1,6 +1,7 @@
 /** What is refused, and how the client is told. */
 import { createServer } from "node:http2";
 import { join } from "node:path";
+import type { TLSSocket } from "node:tls";
 import { Metadata, status } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { startByteServer } from "../../support/byte-service.js";
@@ -203,6 +204,26 @@ describe("enforcing", () => {
     await eventually("the connection is closed", () => raw.session.destroyed);
     expect(await isRefused(RawClient.mtls(pair.address, identity, pair.pki.rootPem))).toBe(true);
     expect(seen).toHaveLength(1);
+  });
+
+  test("open connections that are still trusted survive being judged again, in both roles", async () => {
+    const call = pair.client().bidi();
+    const answer = (): Promise<unknown> => new Promise((resolve) => call.once("data", resolve));
+    for (let round = 0; round < 3; round++) {
+      const next = answer();
+      call.write(hello);
+      await next;
+      pair.inbound.admitAgain();
+      pair.inbound.refreshTls();
+      pair.caller.pool.closeWhere((socket) => {
+        pair.caller.tls.verify(socket as TLSSocket);
+        return false;
+      });
+    }
+    expect(pair.callee.metrics.failures).toEqual([]);
+    expect(pair.callee.metrics.connections).toBe(1);
+    call.cancel();
+    call.on("error", () => {});
   });
 
   test("a certificate that expires on a long connection makes calls fail with 16", async () => {
