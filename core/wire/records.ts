@@ -89,12 +89,12 @@ function encodeRevision(revision: Revision, changes: readonly UnitChange[]): Uin
 
 const revisionCodec: RecordCodec<Revision> = {
   type: "ashlar-revision",
-  encode(revision) {
+  encode: (revision) => {
     const full = encodeRevision(revision, revision.changes);
     const bare = encodeRevision(revision, []);
     return full.length - bare.length > changesBytesMax ? bare : full;
   },
-  parse(payload) {
+  parse: (payload) => {
     const message = decodeStrict(RevisionMessage, payload, "ashlar-revision", payloadBytesMax);
     return reading("ashlar-revision", () => ({
       number: integer("number", message.number, 1),
@@ -139,7 +139,7 @@ const activationCodec: RecordCodec<Activation> = {
       forced: activation.forced,
       thresholdPercent: activation.thresholdPercent,
     }).finish(),
-  parse(payload) {
+  parse: (payload) => {
     const message = decodeStrict(ActivationMessage, payload, "ashlar-activation", payloadBytesMax);
     return reading("ashlar-activation", () => ({
       epoch: integer("epoch", message.epoch, 1),
@@ -213,7 +213,7 @@ const trustCodec: RecordCodec<Trust> = {
       revocations: trust.revocations.map((revocation) => ({ ...revocation })),
       timeMs: trust.timeMs,
     }).finish(),
-  parse(payload) {
+  parse: (payload) => {
     const message = decodeStrict(TrustMessage, payload, "ashlar-trust", payloadBytesMax);
     return reading("ashlar-trust", () => {
       const bundles = boundedList("bundles", message.bundles, bundlesCountMax);
@@ -260,7 +260,7 @@ export function rootKeySet(publicKey: Uint8Array): KeySet {
 const freshnessCodec: RecordCodec<Freshness> = {
   type: "ashlar-freshness",
   encode: (freshness) => FreshnessMessage.encode({ ...freshness, activation: toBuffer(freshness.activation) }).finish(),
-  parse(payload) {
+  parse: (payload) => {
     const message = decodeStrict(FreshnessMessage, payload, "ashlar-freshness", payloadBytesMax);
     return reading("ashlar-freshness", () => {
       const activation = optionalDigest(message.activation);
