@@ -17,7 +17,7 @@ Examples:
   ashlar up --nats nats://nats.internal:4222 --nats-account account.json`;
 
 function createCommand(act: (flags: Record<string, unknown>) => void): Command {
-  return new Command("up")
+  return new Command("ashlar up")
     .description("Starts a control plane, and NATS beside it unless --nats is given. Prints `ready` when it serves.")
     .option("--data <DIR>", "its folder: keys, logs, addresses (default: the user's state folder)")
     .option("--listen <HOST:PORT>", "the admin API (default: 127.0.0.1:7420, or a free port if that is taken)")
