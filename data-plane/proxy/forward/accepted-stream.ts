@@ -40,9 +40,9 @@ export class AcceptedStream {
     return this.#ended;
   }
 
-  /** Response headers have been sent. */
-  get responding(): boolean {
-    return this.#responding;
+  /** It is over or has been answered: nothing may be sent upstream for it any more. */
+  get settled(): boolean {
+    return this.#closed();
   }
 
   /** The status it ended with; CANCELLED if the caller went away first; undefined while it is open. */

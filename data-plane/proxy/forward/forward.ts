@@ -57,7 +57,7 @@ export class Forwarding {
 
   /** Sends the call to `slot` and resolves when it is over, or may be sent elsewhere. Gives the slot back. */
   send(slot: UpstreamSlot): Promise<ForwardResult> {
-    if (this.#accepted.ended) {
+    if (this.#accepted.settled) {
       slot.release();
       return Promise.resolve("done");
     }
@@ -71,7 +71,7 @@ export class Forwarding {
     this.#upstream = upstream;
     return new Promise((resolve) => {
       new Attempt(this.#accepted, this.#plan, upstream, {
-        mayRetry: () => this.#replay !== undefined && !this.#accepted.ended,
+        mayRetry: () => this.#replay !== undefined && !this.#accepted.settled,
         responded: () => this.#forgetReplay(),
         closed: (result) => {
           slot.release();
@@ -153,6 +153,8 @@ class Attempt {
   readonly #accepted: AcceptedStream;
   readonly #plan: ForwardPlan;
   readonly #upstream: ClientHttp2Stream;
+  /** Kept from the start: a stream that is closed knows its session no more. */
+  readonly #session: ClientHttp2Stream["session"];
   readonly #hooks: AttemptHooks;
   #trailers: Field[] | undefined;
   #settled = false;
@@ -162,6 +164,7 @@ class Attempt {
     this.#accepted = accepted;
     this.#plan = plan;
     this.#upstream = upstream;
+    this.#session = upstream.session;
     this.#hooks = hooks;
     upstream.on("response", (headers, flags, raw?: string[]) => {
       this.#onResponse(Number(headers[":status"]), raw ?? [], (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0);
@@ -244,7 +247,7 @@ class Attempt {
   #lostAnswer(errorCode: number, refused: boolean): Answer {
     const { revision } = this.#plan;
     if (refused) return unavailableAnswer("overload", "the upstream refused the call", revision);
-    if (this.#upstream.session === undefined || this.#upstream.session.destroyed) {
+    if (this.#session === undefined || this.#session.destroyed) {
       return unavailableAnswer("reset", "the connection to the upstream was lost", revision);
     }
     const message = `the upstream reset the call (HTTP/2 error ${errorCode})`;

@@ -1,0 +1,195 @@
+/** The agent socket, with the real SDK as its client. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { credentials, Server, ServerCredentials, status } from "@grpc/grpc-js";
+import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { createAgentService } from "../../../data-plane/agent/agent-service.js";
+import { AppRegistry } from "../../../data-plane/agent/app-registry.js";
+import { probeApplication } from "../../../data-plane/agent/probe-application.js";
+import { runStaticApplication } from "../../../data-plane/agent/static-application.js";
+import { AgentServiceClient, type RegisterResponse } from "../../../proto/gen/ashlar/v1/agent.js";
+import { systemClock } from "../../../runtime/clock.js";
+import { type GrpcServer, startGrpcServer } from "../../../runtime/grpc-server.js";
+import { silentLogger } from "../../../runtime/log.js";
+import { enterMesh } from "../../../sdk/mesh.js";
+import { startByteServer } from "../../support/byte-service.js";
+import { eventually } from "../../support/proxy-pair.js";
+
+describe("agent", () => {
+  let dir: string;
+  let registry: AppRegistry;
+  let agent: GrpcServer;
+  let finishDrain: () => void;
+  let draining = 0;
+  const clients: AgentServiceClient[] = [];
+  const path = (name: string): string => join(dir, name);
+  const settings = () => ({ service: "bytes", agent: `unix:${path("agent.sock")}`, timeoutMs: 5000 });
+
+  const startAgent = (leaseMs: number): Promise<GrpcServer> =>
+    startGrpcServer({
+      bind: `unix:${path("agent.sock")}`,
+      credentials: ServerCredentials.createInsecure(),
+      services: [
+        createAgentService(
+          {
+            registry,
+            clock: systemClock,
+            describe: () => ({
+              mesh: "test",
+              service: "bytes",
+              version: "v1",
+              proxyId: "proxy-1",
+              outbound: `unix:${path("out.sock")}`,
+              socketDir: dir,
+              spiffeId: "spiffe://test/service/bytes",
+              ready: true,
+            }),
+            drained: () => {
+              draining += 1;
+              return new Promise((resolve) => {
+                finishDrain = resolve;
+              });
+            },
+          },
+          { leaseMs, registrationsMax: 2 },
+        ),
+      ],
+      log: silentLogger,
+      clock: systemClock,
+    });
+
+  /** A registration by hand: what was answered, and how it ended. */
+  const register = (address: string, service = "bytes") => {
+    const client = new AgentServiceClient(`unix:${path("agent.sock")}`, credentials.createInsecure());
+    clients.push(client);
+    const stream = client.register();
+    const said: string[] = [];
+    const ended: { code: number; details: string }[] = [];
+    stream.on("data", ({ message }: RegisterResponse) => said.push(message?.$case ?? ""));
+    stream.on("error", () => {});
+    stream.on("status", (result) => ended.push(result));
+    stream.write({ message: { $case: "registration", value: { service, address, instance: "one" } } });
+    return { stream, said, ended };
+  };
+
+  beforeEach(async () => {
+    dir = mkdtempSync(join(tmpdir(), "agent-"));
+    registry = new AppRegistry();
+    draining = 0;
+    agent = await startAgent(15_000);
+  });
+  afterEach(async () => {
+    for (const client of clients.splice(0)) client.close();
+    await agent.stop(0);
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  test("an application registers through the SDK, and leaves only when no call is left", async () => {
+    const mesh = await enterMesh(systemClock, settings());
+    await mesh.serve(new Server());
+    expect(registry.current?.instance).toBe("proxy-1");
+    expect(registry.advertised).toBe(registry.current);
+    const left = mesh.leave({ timeoutMs: 5000 });
+    await eventually("it drains", () => draining === 1);
+    expect(registry.advertised).toBeUndefined();
+    expect(registry.current).toBeDefined();
+    finishDrain();
+    expect(await left).toBe(true);
+    expect(registry.current).toBeUndefined();
+  });
+
+  test("an application whose stream ends is out at once", async () => {
+    const { server } = await startByteServer(`unix:${path("app.sock")}`, {});
+    const { stream, said } = register(`unix:${path("app.sock")}`);
+    await eventually("it is registered", () => said.includes("registered"));
+    stream.cancel();
+    await eventually("it is out", () => registry.current === undefined);
+    server.forceShutdown();
+  });
+
+  test("an application that answers no ping is out when its lease ends", async () => {
+    await agent.stop(0);
+    agent = await startAgent(300);
+    const { server } = await startByteServer(`unix:${path("app.sock")}`, {});
+    const silent = register(`unix:${path("app.sock")}`);
+    await eventually("it is registered", () => registry.current !== undefined);
+    await eventually("it is out", () => registry.current === undefined);
+    await eventually("it is told", () => silent.ended.length === 1);
+    expect(silent.said).toEqual(["registered", "ping"]);
+    expect(silent.ended[0]?.code).toBe(status.UNAVAILABLE);
+    server.forceShutdown();
+  });
+
+  test("a socket that refuses a call takes the application out and tells it", async () => {
+    const { server } = await startByteServer(`unix:${path("app.sock")}`, {});
+    const { ended } = register(`unix:${path("app.sock")}`);
+    await eventually("it is registered", () => registry.current !== undefined);
+    if (registry.current !== undefined) registry.reportRefused(registry.current);
+    expect(registry.current).toBeUndefined();
+    await eventually("it is told", () => ended.length === 1);
+    expect(ended[0]?.code).toBe(status.UNAVAILABLE);
+    server.forceShutdown();
+  });
+
+  test("a socket that cannot be reached is not registered, and trying again may help", async () => {
+    const { ended } = register(`unix:${path("nothing.sock")}`);
+    await eventually("it is refused", () => ended.length === 1);
+    expect(ended[0]?.code).toBe(status.UNAVAILABLE);
+    expect(registry.current).toBeUndefined();
+  });
+
+  for (const [name, service, address, code] of [
+    ["another service", "other", "unix:/x", status.FAILED_PRECONDITION],
+    ["an address that others can reach", "bytes", "10.0.0.1:80", status.INVALID_ARGUMENT],
+    ["an address that is none", "bytes", "nonsense", status.INVALID_ARGUMENT],
+  ] as const) {
+    test(`a registration with ${name} is refused for good`, async () => {
+      const { ended } = register(address, service);
+      await eventually("it is refused", () => ended.length === 1);
+      expect(ended[0]?.code).toBe(code);
+    });
+  }
+
+  test("I8: more registrations than there may be are refused, and ended ones count no more", async () => {
+    const { server } = await startByteServer(`unix:${path("app.sock")}`, {});
+    const address = `unix:${path("app.sock")}`;
+    const [first, second] = [register(address), register(address)];
+    await eventually("both are in", () => first.said.length + second.said.length === 2);
+    const third = register(address);
+    await eventually("it is refused", () => third.ended.length === 1);
+    expect(third.ended[0]?.code).toBe(status.RESOURCE_EXHAUSTED);
+    first.stream.cancel();
+    second.stream.cancel();
+    await eventually("they are out", () => registry.current === undefined);
+    const fourth = register(address);
+    await eventually("it is in", () => fourth.said.length === 1);
+    server.forceShutdown();
+  });
+
+  test("the application of --app is out when its socket is gone, and comes back with it", async () => {
+    const stop = new AbortController();
+    const waits: (() => void)[] = [];
+    const clock = { ...systemClock, sleep: () => new Promise<void>((resolve) => waits.push(resolve)) };
+    const next = (): void => waits.shift()?.();
+    const app = { instance: "static", target: { path: path("app.sock") } };
+    const running = runStaticApplication({ registry, clock, log: silentLogger }, app, stop.signal);
+    await eventually("it was tried", () => waits.length === 1);
+    expect(registry.current).toBeUndefined();
+    const first = await startByteServer(`unix:${path("app.sock")}`, {});
+    next();
+    await eventually("it is in", () => registry.current === app);
+    registry.reportRefused(app);
+    expect(registry.current).toBeUndefined();
+    next();
+    await eventually("it is in again", () => registry.current === app);
+    first.server.forceShutdown();
+    await eventually("nobody listens", () => waits.length === 1);
+    expect(await probeApplication(app.target)).toBeDefined();
+    next();
+    await eventually("it is out", () => registry.current === undefined);
+    stop.abort();
+    next();
+    await running;
+  });
+});

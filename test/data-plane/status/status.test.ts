@@ -1,0 +1,87 @@
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { openStatusServer, type StatusServer } from "../../../data-plane/status/http.js";
+import { createMetrics } from "../../../data-plane/status/metrics.js";
+import { reasonsNotReady } from "../../../data-plane/status/readiness.js";
+
+const ready = { draining: false, hasRevision: true, certificateExpiresMs: 10, hasApplication: true, nowMs: 0 };
+
+describe("status", () => {
+  let server: StatusServer;
+  let reasons: readonly string[] = [];
+  const metrics = createMetrics();
+  const get = (path: string): Promise<Response> => fetch(`http://127.0.0.1:${server.address.port}${path}`);
+
+  beforeAll(async () => {
+    metrics.watch({
+      seenEpoch: () => 3,
+      evaluatingEpoch: () => 2,
+      evaluatingRevision: () => 7,
+      freshnessAgeMs: () => 1500,
+      certificateExpiresMs: () => 1_000_000,
+      refusedRecords: () => 0,
+      isReady: () => reasons.length === 0,
+    });
+    const sources = {
+      reasonsNotReady: () => reasons,
+      problems: () => ["a rejected revision"],
+      metrics: metrics.render,
+      metricsContentType: metrics.contentType,
+    };
+    server = await openStatusServer(sources, { host: "127.0.0.1", port: 0 });
+  });
+  afterAll(() => server.close());
+
+  test("healthz names problems, readyz says 503 and why", async () => {
+    expect(await (await get("/healthz")).text()).toBe("ok\na rejected revision\n");
+    expect((await get("/readyz")).status).toBe(200);
+    reasons = ["the proxy is stopping"];
+    const response = await get("/readyz");
+    expect([response.status, await response.text()]).toEqual([503, "the proxy is stopping\n"]);
+    reasons = [];
+    expect((await get("/other")).status).toBe(404);
+  });
+
+  test("a port that is taken is one clear line", async () => {
+    const again = openStatusServer(
+      { reasonsNotReady: () => [], problems: () => [], metrics: async () => "", metricsContentType: "" },
+      server.address,
+    );
+    await expect(again).rejects.toThrow(/--status 127\.0\.0\.1:\d+: the port is taken/);
+  });
+
+  test("calls are counted by service, method and status; I8: what callers make up does not grow the metrics", async () => {
+    const { proxy } = metrics;
+    const call = { direction: "inbound", service: "bytes", tookMs: 2 } as const;
+    for (let index = 0; index < 1000; index++) {
+      proxy.callStarted("inbound");
+      proxy.callEnded({ ...call, method: `made.Up/M${index}`, code: 7, reason: "denied" });
+    }
+    for (let index = 0; index < 1000; index++) {
+      proxy.callStarted("inbound");
+      proxy.callEnded({ ...call, method: `real.Service/M${index}`, code: 0, reason: undefined });
+    }
+    const text = await (await get("/metrics")).text();
+    expect(text).toContain(
+      'ashlar_calls_total{direction="inbound",service="other",method="other",code="PERMISSION_DENIED"} 1000',
+    );
+    expect(text).toContain('method="real.Service/M0",code="OK"} 1');
+    expect(text.match(/^ashlar_calls_total\{/gm)?.length).toBeLessThanOrEqual(502);
+    expect(text).toContain('ashlar_refusals_total{direction="inbound",reason="denied"} 1000');
+    expect(text).toContain('ashlar_open_streams{direction="inbound"} 0');
+    for (const line of ["ashlar_epoch_seen 3", "ashlar_epoch_evaluating 2", "ashlar_freshness_age_seconds 1.5"]) {
+      expect(text).toContain(line);
+    }
+  });
+
+  for (const [name, facts, count] of [
+    ["ready", {}, 0],
+    ["without a revision", { hasRevision: false }, 1],
+    ["with an expired certificate", { nowMs: 10 }, 1],
+    ["without its application", { hasApplication: false }, 1],
+    ["outbound only", { hasApplication: undefined }, 0],
+    ["stopping, without anything", { draining: true, hasRevision: false, hasApplication: false }, 3],
+  ] as const) {
+    test(`a proxy ${name} gives ${count} reasons`, () =>
+      expect(reasonsNotReady({ ...ready, ...facts })).toHaveLength(count));
+  }
+});
