@@ -163,11 +163,17 @@ export class Sender {
     const ends = stream.waitingEnd && waiting.length === 1 && to === head.length;
     const at = this.#write(stream, head, from, to, ends);
     const taken = at - from;
+    // The last frame of an early answer closes the stream, and what waited on it is forgotten already.
+    if (!stream.closed) this.#advance(stream, head, at, taken);
+    if (taken > 0) stream.sink.onTaken(stream, taken);
+  }
+
+  #advance(stream: Stream, head: Uint8Array, at: number, taken: number): void {
     stream.waitingAt = at;
     stream.waitingBytes -= taken;
     this.waitingBytes -= taken;
     if (at === head.length) {
-      waiting.shift();
+      stream.waiting?.shift();
       stream.waitingAt = 0;
     }
     stream.stalledSinceMs = 0;
@@ -177,7 +183,6 @@ export class Sender {
       stream.waitingTrailers = null;
       this.fields(stream, null, trailers, null, true);
     }
-    if (taken > 0) stream.sink.onTaken(stream, taken);
   }
 
   /** Forgets what waits on a stream that is gone. */

@@ -1,0 +1,490 @@
+import { describe, expect, test } from "@jest/globals";
+import fc from "fast-check";
+import { clientPreface, errorCode, frameFlag, frameType } from "../../../data-plane/http2/protocol.js";
+import { blockOf, type Frame, frame, goodRequest, Heard, RawPeer, settings, word } from "./raw-peer.js";
+
+const ok = blockOf([
+  [":status", "200"],
+  ["content-type", "application/grpc"],
+]);
+const end = blockOf([["grpc-status", "0"]]);
+
+function dataOf(frames: readonly Frame[], streamId: number): Buffer {
+  return Buffer.concat(
+    frames.filter((each) => each.type === 0 && each.streamId === streamId).map(({ payload }) => payload),
+  );
+}
+
+describe("what breaks RFC 9113 ends the connection with the right code", () => {
+  const cases: ReadonlyArray<readonly [string, number, (peer: RawPeer) => Buffer]> = [
+    ["DATA on stream 0", errorCode.protocolError, () => frame(0, 0, 0, Buffer.of(1))],
+    ["DATA on an idle stream", errorCode.protocolError, () => frame(0, 0, 5, Buffer.of(1))],
+    [
+      "DATA with more padding than bytes",
+      errorCode.protocolError,
+      (p) => Buffer.concat([p.headers(1), frame(0, 8, 1, Buffer.of(2, 0))]),
+    ],
+    ["DATA without its padding length", errorCode.protocolError, (p) => Buffer.concat([p.headers(1), frame(0, 8, 1)])],
+    ["HEADERS on stream 0", errorCode.protocolError, (p) => p.headers(0)],
+    ["HEADERS on an even stream", errorCode.protocolError, (p) => p.headers(2)],
+    ["HEADERS with more padding than bytes", errorCode.protocolError, () => frame(1, 12, 1, Buffer.of(9, 0x82))],
+    [
+      "HEADERS on a stream that was skipped",
+      errorCode.protocolError,
+      (p) => Buffer.concat([p.headers(5), p.headers(3)]),
+    ],
+    ["HEADERS too short for its priority", errorCode.frameSizeError, () => frame(1, 0x24, 1, Buffer.alloc(4))],
+    ["PRIORITY on stream 0", errorCode.protocolError, () => frame(2, 0, 0, Buffer.alloc(5))],
+    ["RST_STREAM on stream 0", errorCode.protocolError, () => frame(3, 0, 0, word(8))],
+    ["RST_STREAM on an idle stream", errorCode.protocolError, () => frame(3, 0, 1, word(8))],
+    [
+      "RST_STREAM of three bytes",
+      errorCode.frameSizeError,
+      (p) => Buffer.concat([p.headers(1), frame(3, 0, 1, Buffer.alloc(3))]),
+    ],
+    ["SETTINGS on a stream", errorCode.protocolError, () => frame(4, 0, 1)],
+    ["SETTINGS of five bytes", errorCode.frameSizeError, () => frame(4, 0, 0, Buffer.alloc(5))],
+    ["a SETTINGS answer with bytes", errorCode.frameSizeError, () => frame(4, 1, 0, Buffer.alloc(6))],
+    ["PUSH_PROMISE", errorCode.protocolError, () => frame(5, 4, 1, word(2))],
+    ["PING on a stream", errorCode.protocolError, () => frame(6, 0, 1, Buffer.alloc(8))],
+    ["PING of six bytes", errorCode.frameSizeError, () => frame(6, 0, 0, Buffer.alloc(6))],
+    ["GOAWAY on a stream", errorCode.protocolError, () => frame(7, 0, 1, Buffer.alloc(8))],
+    ["GOAWAY of seven bytes", errorCode.frameSizeError, () => frame(7, 0, 0, Buffer.alloc(7))],
+    ["WINDOW_UPDATE of 0 on the connection", errorCode.protocolError, () => frame(8, 0, 0, word(0))],
+    ["WINDOW_UPDATE of three bytes", errorCode.frameSizeError, () => frame(8, 0, 0, Buffer.alloc(3))],
+    ["WINDOW_UPDATE on an idle stream", errorCode.protocolError, () => frame(8, 0, 7, word(1))],
+    ["a connection window beyond 2^31-1", errorCode.flowControlError, () => frame(8, 0, 0, word(0x7fff_ffff))],
+    ["CONTINUATION without HEADERS", errorCode.protocolError, () => frame(9, 4, 1)],
+    ["CONTINUATION of another stream", errorCode.protocolError, () => Buffer.concat([frame(1, 0, 1), frame(9, 4, 3)])],
+    [
+      "another frame within a header block",
+      errorCode.protocolError,
+      () => Buffer.concat([frame(1, 0, 1), frame(6, 0, 0, Buffer.alloc(8))]),
+    ],
+    [
+      "a frame of 16,385 bytes",
+      errorCode.frameSizeError,
+      (p) => Buffer.concat([p.headers(1), frame(0, 0, 1, Buffer.alloc(16_385))]),
+    ],
+    [
+      "CONNECT",
+      errorCode.protocolError,
+      (p) =>
+        p.headers(1, [
+          [":method", "CONNECT"],
+          [":authority", "a:1"],
+        ]),
+    ],
+  ];
+  test.each(cases)("%s", (_name, code, bytes) => {
+    const peer = new RawPeer().hello();
+    peer.send(bytes(peer));
+    expect(peer.goawayCode()).toBe(code);
+    expect(peer.connection.dead).toBe(true);
+  });
+
+  test("a wrong preface, and a preface that SETTINGS do not follow", () => {
+    const wrong = new RawPeer().send(Buffer.from("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+    expect(wrong.goawayCode()).toBe(errorCode.protocolError);
+    const early = new RawPeer().send(Buffer.from(clientPreface));
+    expect(early.send(early.headers(1)).goawayCode()).toBe(errorCode.protocolError);
+  });
+
+  test("a window that is overrun: the stream's, then the connection's", () => {
+    const peer = new RawPeer(true, { connectionWindowBytes: 100_000 }).hello();
+    peer.send(peer.headers(1), peer.headers(3), peer.headers(5));
+    for (const heard of peer.heard.values()) heard.consume = false;
+    for (let i = 0; i < 4; i++) peer.send(peer.data(1, Buffer.alloc(16_384)));
+    expect(peer.resetCode(1)).toBe(errorCode.flowControlError);
+    for (let i = 0; i < 7; i++) peer.send(peer.data(i < 3 ? 3 : 5, Buffer.alloc(16_384)));
+    expect(peer.goawayCode()).toBe(errorCode.flowControlError);
+  });
+});
+
+describe("flow control", () => {
+  test("nothing is announced before the owner took the bytes", () => {
+    const peer = new RawPeer().hello();
+    peer.send(peer.headers(1));
+    const heard = peer.heard.get(1) as Heard;
+    heard.consume = false;
+    for (let i = 0; i < 3; i++) peer.send(peer.data(1, Buffer.alloc(16_384)));
+    expect(peer.frames()).toEqual([]);
+    heard.stream?.consumed(40_000);
+    expect(peer.frames().map(({ type, streamId, payload }) => [type, streamId, payload.readUInt32BE(0)])).toEqual([
+      [8, 1, 40_000],
+    ]);
+  });
+
+  test("padding and DATA of dead streams are credited to the connection: 10,000 cancelled uploads cost nothing", () => {
+    const peer = new RawPeer(true, { peerResets: { burst: 1e6, perSecond: 1e6 }, resetRatioRequests: 1e6 }).hello();
+    let window = 1_048_576;
+    const body = Buffer.concat([Buffer.of(200), Buffer.alloc(16_383)]);
+    for (let i = 0; i < 10_000; i++) {
+      const id = 2 * i + 1;
+      peer.nowMs += 10;
+      peer.send(peer.headers(id));
+      (peer.heard.get(id) as Heard).consume = false;
+      peer.send(frame(0, frameFlag.padded, id, body), frame(3, 0, id, word(8)));
+      peer.heard.delete(id);
+      window -= body.length;
+      for (const { type, streamId, payload } of peer.frames())
+        if (type === 8 && streamId === 0) window += payload.readUInt32BE(0);
+    }
+    expect(peer.connection.dead).toBe(false);
+    expect(window).toBeGreaterThan(1_048_576 / 2 - 16_384);
+    peer.send(peer.headers(20_001), peer.data(20_001, Buffer.alloc(300), true));
+    expect(peer.heard.get(20_001)?.bytes.length).toBe(300);
+  });
+
+  test("DATA after our own reset is thrown away without a word", () => {
+    const peer = new RawPeer().hello();
+    peer.send(peer.headers(1));
+    peer.heard.get(1)?.stream?.reset(errorCode.cancel);
+    expect(peer.resetCode(1)).toBe(errorCode.cancel);
+    peer.send(peer.data(1, Buffer.alloc(1000)), peer.headers(1, [["late", "1"]], true));
+    expect(peer.frames()).toEqual([]);
+    expect(peer.connection.dead).toBe(false);
+  });
+
+  test("output waits for the stream's window, then the connection's, and trailers wait for the data", () => {
+    const peer = new RawPeer().hello([[4, 10]]);
+    peer.send(peer.headers(1, goodRequest, true));
+    const { stream } = peer.heard.get(1) as Heard;
+    stream?.sendFields(null, ok, null, false);
+    const body = Buffer.from("0123456789abcdefghij");
+    expect(stream?.sendData(body, 0, 20, false)).toBe(10);
+    stream?.sendFields(null, end, null, true);
+    let frames = peer.frames();
+    expect(dataOf(frames, 1).toString()).toBe("0123456789");
+    expect(frames.at(-1)?.type).toBe(frameType.data);
+    peer.send(frame(8, 0, 1, word(7)));
+    expect(peer.heard.get(1)?.taken).toBe(7);
+    peer.send(settings([[4, 13]]));
+    frames = peer.frames();
+    expect(dataOf(frames, 1).toString()).toBe("abcdefghij");
+    expect(frames.at(-1)).toMatchObject({ type: 1, flags: frameFlag.endStream | frameFlag.endHeaders });
+    expect(peer.connection.streams.count).toBe(0);
+    expect(peer.connection.streams.slots).toBe(0);
+  });
+
+  test("a stream that waits too long for its window is cancelled; +1 every few seconds keeps a slow reader", () => {
+    const peer = new RawPeer(true, { stallTimeoutMs: 60_000 }).hello([[4, 0]]);
+    for (const id of [1, 3]) {
+      peer.send(peer.headers(id, goodRequest, true));
+      peer.heard.get(id)?.stream?.sendFields(null, ok, null, false);
+      expect(peer.heard.get(id)?.stream?.sendData(Buffer.alloc(1000), 0, 1000, true)).toBe(0);
+    }
+    peer.frames();
+    for (let second = 0; second < 100; second += 5) {
+      peer.nowMs += 5000;
+      peer.send(frame(8, 0, 3, word(1)));
+      peer.connection.tick(peer.nowMs);
+    }
+    const frames = peer.frames();
+    expect(peer.resetCode(1, frames)).toBe(errorCode.cancel);
+    expect(peer.resetCode(3, frames)).toBeUndefined();
+    expect(peer.heard.get(1)?.reset?.code).toBe(errorCode.cancel);
+    expect(peer.counters.refused("stalled")).toBe(1);
+  });
+});
+
+describe("the end of a connection", () => {
+  test("check 39: two GOAWAYs, streams between them are served, then it ends with the last stream", () => {
+    const peer = new RawPeer().hello();
+    peer.send(peer.headers(1, goodRequest, true));
+    peer.connection.shutdown(peer.nowMs);
+    let frames = peer.frames();
+    expect(frames.map(({ type }) => type)).toEqual([frameType.goaway, frameType.ping]);
+    expect(frames[0]?.payload.readUInt32BE(0)).toBe(0x7fff_ffff);
+    peer.send(peer.headers(3, goodRequest, true));
+    expect(peer.starts).toBe(2);
+    peer.send(frame(6, 1, 0, frames[1]?.payload));
+    frames = peer.frames();
+    expect(frames.map(({ type, payload }) => [type, payload.readUInt32BE(0), payload.readUInt32BE(4)])).toEqual([
+      [7, 3, 0],
+    ]);
+    peer.send(peer.headers(5, goodRequest, true));
+    expect(peer.starts).toBe(2);
+    for (const id of [1, 3]) {
+      expect(peer.connection.dead).toBe(false);
+      peer.heard.get(id)?.stream?.sendFields(null, ok, null, true);
+    }
+    expect(peer.connection.dead).toBe(true);
+    expect(peer.goawayCode()).toBeUndefined();
+  });
+
+  test("without an answer to the PING the second GOAWAY follows after a while", () => {
+    const peer = new RawPeer().hello();
+    peer.send(peer.headers(1));
+    peer.connection.shutdown(peer.nowMs);
+    peer.frames();
+    peer.connection.tick(peer.nowMs + 1001);
+    expect(peer.frames().map(({ payload }) => payload.readUInt32BE(0))).toEqual([1]);
+  });
+
+  test("a client learns from GOAWAY which calls may be tried elsewhere", () => {
+    const peer = new RawPeer(false).hello();
+    const calls = [new Heard(), new Heard()];
+    for (const call of calls) peer.connection.open(call)?.sendFields(null, blockOf(goodRequest), null, true);
+    peer.send(frame(7, 0, 0, Buffer.concat([word(1), word(0)])));
+    expect(calls[0]?.reset).toBeUndefined();
+    expect(calls[1]?.reset).toEqual({ code: errorCode.refusedStream, byPeer: true, unprocessed: true });
+    expect(peer.connection.canOpen).toBe(false);
+    peer.send(peer.headers(1, [[":status", "200"]], true));
+    expect(calls[0]?.ended).toBe(true);
+    expect(peer.connection.dead).toBe(true);
+  });
+
+  test("an early answer ends the request with NO_ERROR", () => {
+    const peer = new RawPeer().hello();
+    peer.send(peer.headers(1));
+    peer.heard.get(1)?.stream?.sendFields(null, ok, null, true);
+    expect(peer.resetCode(1)).toBe(errorCode.noError);
+    peer.send(peer.data(1, Buffer.alloc(100)));
+    expect(peer.frames()).toEqual([]);
+  });
+
+  test("preface, header block and SETTINGS answer have their time", () => {
+    expect(codeAfter(5_001, new RawPeer())).toBe(errorCode.protocolError);
+    const silent = new RawPeer();
+    silent.send(Buffer.from(clientPreface), settings([]));
+    expect(codeAfter(10_001, silent)).toBe(errorCode.settingsTimeout);
+    const slow = new RawPeer().hello().send(frame(1, 0, 1));
+    expect(codeAfter(10_001, slow)).toBe(errorCode.enhanceYourCalm);
+  });
+
+  function codeAfter(ms: number, peer: RawPeer): number | undefined {
+    peer.connection.tick(peer.nowMs + ms);
+    return peer.goawayCode();
+  }
+});
+
+describe("clients", () => {
+  test("open no more streams than the server allows, and go on when it allows more", () => {
+    const peer = new RawPeer(false).hello([[3, 1]]);
+    const call = new Heard();
+    expect(peer.connection.open(call)).not.toBeNull();
+    expect(peer.connection.open(call)).toBeNull();
+    peer.send(settings([[3, 2]]));
+    expect(peer.connection.open(call)).not.toBeNull();
+  });
+
+  test("pass over interim responses and take the final one, its data and trailers", () => {
+    const peer = new RawPeer(false).hello();
+    const call = new Heard();
+    peer.connection.open(call)?.sendFields(null, blockOf(goodRequest), null, true);
+    const request = peer.frames().find(({ type }) => type === frameType.headers) as Frame;
+    expect(peer.fieldsOf(request)).toEqual(goodRequest);
+    peer.send(
+      peer.headers(1, [[":status", "103"]]),
+      peer.headers(1, [
+        [":status", "200"],
+        ["content-type", "application/grpc"],
+      ]),
+    );
+    peer.send(peer.data(1, Buffer.from("hello")), peer.headers(1, [["grpc-status", "0"]], true));
+    expect(call.response[0]).toEqual([":status", "200"]);
+    expect(call.bytes.toString()).toBe("hello");
+    expect(call.trailers).toEqual([["grpc-status", "0"]]);
+  });
+
+  test.each<[string, Array<[string, string]>]>([
+    ["no status", [["a", "b"]]],
+    [
+      "a request's field",
+      [
+        [":status", "200"],
+        [":path", "/"],
+      ],
+    ],
+    ["a status of letters", [[":status", "2xx"]]],
+    ["101", [[":status", "101"]]],
+    [
+      "a connection field",
+      [
+        [":status", "200"],
+        ["connection", "close"],
+      ],
+    ],
+  ])("reset a stream whose response has %s", (_name, fields) => {
+    const peer = new RawPeer(false).hello();
+    const call = new Heard();
+    peer.connection.open(call)?.sendFields(null, blockOf(goodRequest), null, true);
+    peer.send(peer.headers(1, fields));
+    expect(peer.resetCode(1)).toBe(errorCode.protocolError);
+    expect(call.reset).toEqual({ code: errorCode.protocolError, byPeer: false, unprocessed: false });
+  });
+});
+
+/** A conversation as bytes; everything that can be cut anywhere. */
+function conversation(peer: RawPeer): Buffer {
+  const big = Buffer.from(Array.from({ length: 20_000 }, (_, i) => i & 0xff));
+  const block = peer.block([...goodRequest, ["x-long", "y".repeat(2000)]]);
+  return Buffer.concat([
+    Buffer.from(clientPreface),
+    settings([
+      [4, 1000],
+      [1, 100],
+    ]),
+    frame(4, 1, 0),
+    peer.headers(1),
+    frame(0, frameFlag.padded, 1, Buffer.concat([Buffer.of(7), big.subarray(0, 500), Buffer.alloc(7)])),
+    frame(6, 0, 0, Buffer.from("pingpong")),
+    frame(
+      1,
+      0x20 | frameFlag.padded,
+      3,
+      Buffer.concat([Buffer.of(3), word(1), Buffer.of(9), block.subarray(0, 90), Buffer.alloc(3)]),
+    ),
+    frame(9, 0, 3, block.subarray(90, 1000)),
+    frame(9, 4, 3, block.subarray(1000)),
+    frame(0, 0, 3, big.subarray(0, 16_384)),
+    frame(0, 1, 1, big.subarray(500, 900)),
+    frame(0xee, 3, 3, Buffer.alloc(50)),
+    peer.headers(3, [["x-trailer", "z"]], true),
+    frame(8, 0, 0, word(100)),
+  ]);
+}
+
+describe("properties", () => {
+  test("any chunking of the same bytes gives the same result", () => {
+    const run = (cuts: readonly number[]) => {
+      const peer = new RawPeer();
+      peer.answer = (stream) => {
+        stream.sendFields(null, ok, null, false);
+        stream.sendData(Buffer.alloc(1500, 0x41), 0, 1500, false);
+      };
+      const bytes = conversation(peer);
+      const places = [0, ...[...cuts].map((cut) => cut % bytes.length).sort((a, b) => a - b), bytes.length];
+      for (let i = 1; i < places.length; i++) peer.send(bytes.subarray(places[i - 1], places[i]));
+      const heard = [...peer.heard].map(([id, { request, bytes: data, trailers, ended }]) => [
+        id,
+        request,
+        data.toString("hex"),
+        trailers,
+        ended,
+      ]);
+      return {
+        heard,
+        dead: peer.connection.dead,
+        out: peer
+          .frames()
+          .filter(({ type }) => type !== 0)
+          .map(({ type, streamId }) => [type, streamId]),
+      };
+    };
+    const whole = run([]);
+    expect(whole.dead).toBe(false);
+    expect(whole.heard.length).toBe(2);
+    fc.assert(
+      fc.property(fc.array(fc.nat(25_000), { maxLength: 40 }), (cuts) => {
+        const cut = run(cuts);
+        expect(cut.heard).toEqual(whole.heard);
+        expect(cut.dead).toBe(false);
+        // How output interleaves depends on the cuts; what is said does not.
+        expect([...cut.out].sort()).toEqual([...whole.out].sort());
+      }),
+      { numRuns: 60 },
+    );
+    expect(run(Array.from({ length: 25_000 }, (_, i) => i))).toMatchObject({ heard: whole.heard, dead: false });
+  });
+
+  const anyFrame = fc.tuple(
+    fc.oneof(fc.integer({ min: 0, max: 10 }), fc.nat(255)),
+    fc.nat(255),
+    fc.oneof(fc.integer({ min: 0, max: 9 }), fc.nat(0x7fff_ffff)),
+    fc.oneof(
+      fc.uint8Array({ maxLength: 40 }),
+      fc.nat(300).map((length) => new Uint8Array(length)),
+    ),
+  );
+  const step = fc.oneof(
+    { weight: 3, arbitrary: fc.record({ kind: fc.constant("request" as const), end: fc.boolean() }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        kind: fc.constant("data" as const),
+        back: fc.nat(5),
+        size: fc.nat(3000),
+        end: fc.boolean(),
+      }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        kind: fc.constant("reply" as const),
+        back: fc.nat(5),
+        size: fc.nat(9000),
+        end: fc.boolean(),
+      }),
+    },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant("reset" as const), back: fc.nat(5), ours: fc.boolean() }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        kind: fc.constant("window" as const),
+        back: fc.nat(5),
+        size: fc.integer({ min: 1, max: 5000 }),
+      }),
+    },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant("raw" as const), what: anyFrame }) },
+  );
+
+  test("no sequence of frames breaks an invariant: windows, slots, waiting bytes", () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
+        const peer = new RawPeer(true, { connectionWindowBytes: 70_000 }).hello([[4, 3000]]);
+        let next = 1;
+        for (const each of steps) {
+          const id = Math.max(1, next - 2 - 2 * ("back" in each ? each.back : 0));
+          const stream = peer.heard.get(id)?.stream;
+          if (each.kind === "request") {
+            peer.send(peer.headers(next, goodRequest, each.end));
+            next += 2;
+          } else if (each.kind === "data") peer.send(peer.data(id, Buffer.alloc(each.size), each.end));
+          else if (each.kind === "reply" && stream) {
+            if (stream.sending === 0) stream.sendFields(null, ok, null, false);
+            stream.sendData(Buffer.alloc(each.size), 0, each.size, each.end);
+          } else if (each.kind === "reset") {
+            if (each.ours) stream?.reset(errorCode.cancel);
+            else if (next > id) peer.send(frame(3, 0, id, word(8)));
+          } else if (each.kind === "window") peer.send(frame(8, 0, id, word(each.size)));
+          else if (each.kind === "raw") {
+            const [type, flags, streamId, payload] = each.what;
+            peer.send(frame(type, flags, streamId, payload));
+          }
+          check(peer);
+        }
+        peer.connection.lost();
+        expect(peer.connection.streams.count).toBe(0);
+        expect(peer.connection.streams.slots).toBe(0);
+        expect(peer.connection.sender.waitingBytes).toBe(0);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  function check({ connection }: RawPeer): void {
+    if (!connection.dead) {
+      expect(connection.data.window).toBeGreaterThanOrEqual(0);
+      expect(connection.data.window).toBeLessThanOrEqual(70_000);
+    }
+    expect(connection.sender.window).toBeGreaterThanOrEqual(0);
+    const streams = connection.streams.all();
+    expect(streams.length).toBe(connection.streams.count);
+    expect(connection.streams.slots).toBe(streams.length);
+    expect(streams.reduce((sum, stream) => sum + stream.waitingBytes, 0)).toBe(connection.sender.waitingBytes);
+    for (const stream of streams) expect(stream.receiveWindow).toBeGreaterThanOrEqual(0);
+  }
+
+  test("random bytes after the preface never throw", () => {
+    fc.assert(
+      fc.property(fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 10 }), (chunks) => {
+        const peer = new RawPeer().hello();
+        for (const chunk of chunks) peer.send(chunk);
+        peer.frames();
+      }),
+      { numRuns: 500 },
+    );
+  });
+});

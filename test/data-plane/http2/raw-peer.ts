@@ -1,0 +1,209 @@
+import { Connection, type ConnectionHandler } from "../../../data-plane/http2/connection.js";
+import { FieldBlock } from "../../../data-plane/http2/field-block.js";
+import { HpackDecoder } from "../../../data-plane/http2/hpack-decoder.js";
+import { HpackEncoder } from "../../../data-plane/http2/hpack-encoder.js";
+import { defaultLimits, type EngineLimits } from "../../../data-plane/http2/limits.js";
+import { BlockPool } from "../../../data-plane/http2/output.js";
+import { clientPreface, frameFlag, frameType } from "../../../data-plane/http2/protocol.js";
+import { EngineCounters } from "../../../data-plane/http2/refusals.js";
+import type { Stream, StreamSink } from "../../../data-plane/http2/stream.js";
+
+export type Field = readonly [name: string, value: string];
+
+export interface Frame {
+  readonly type: number;
+  readonly flags: number;
+  readonly streamId: number;
+  readonly payload: Buffer;
+}
+
+export const goodRequest: readonly Field[] = [
+  [":method", "POST"],
+  [":scheme", "http"],
+  [":path", "/shop.Payments/Charge"],
+  [":authority", "payments"],
+  ["te", "trailers"],
+  ["content-type", "application/grpc"],
+];
+
+export function frame(type: number, flags: number, streamId: number, payload: Uint8Array = Buffer.alloc(0)): Buffer {
+  const head = Buffer.alloc(9);
+  head.writeUIntBE(payload.length, 0, 3);
+  head[3] = type;
+  head[4] = flags;
+  head.writeUInt32BE(streamId, 5);
+  return Buffer.concat([head, payload]);
+}
+
+export function word(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value);
+  return bytes;
+}
+
+export function settings(entries: ReadonlyArray<readonly [number, number]>): Buffer {
+  const payload = entries.map(([id, value]) => Buffer.concat([Buffer.from([id >> 8, id & 0xff]), word(value)]));
+  return frame(frameType.settings, 0, 0, Buffer.concat(payload));
+}
+
+export function parseFrames(bytes: Buffer): Frame[] {
+  const frames: Frame[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const length = bytes.readUIntBE(at, 3);
+    const payload = bytes.subarray(at + 9, at + 9 + length);
+    frames.push({
+      type: bytes[at + 3] as number,
+      flags: bytes[at + 4] as number,
+      streamId: bytes.readUInt32BE(at + 5),
+      payload,
+    });
+    at += 9 + length;
+  }
+  return frames;
+}
+
+export function listOf(fields: FieldBlock): Field[] {
+  const list: Field[] = [];
+  for (let i = 0; i < fields.count; i++) {
+    if (!fields.isDropped(i)) list.push([fields.nameText(i), fields.valueText(i)]);
+  }
+  return list;
+}
+
+export function blockOf(fields: readonly Field[]): FieldBlock {
+  const block = new FieldBlock();
+  for (const [name, value] of fields) block.add(name, value);
+  return block;
+}
+
+/** What a sink heard, for one stream. */
+export class Heard implements StreamSink {
+  stream: Stream | undefined;
+  request: Field[] = [];
+  response: Field[] = [];
+  trailers: Field[] = [];
+  readonly data: Buffer[] = [];
+  ended = false;
+  reset: { code: number; byPeer: boolean; unprocessed: boolean } | undefined;
+  taken = 0;
+  /** Consume at once. */
+  consume = true;
+
+  get bytes(): Buffer {
+    return Buffer.concat(this.data);
+  }
+
+  onResponse(_stream: Stream, fields: FieldBlock, endStream: boolean): void {
+    this.response = listOf(fields);
+    this.ended ||= endStream;
+  }
+
+  onData(stream: Stream, bytes: Uint8Array, start: number, end: number, endStream: boolean): void {
+    this.data.push(Buffer.from(bytes.subarray(start, end)));
+    this.ended ||= endStream;
+    if (this.consume) stream.consumed(end - start);
+  }
+
+  onTrailers(_stream: Stream, fields: FieldBlock): void {
+    this.trailers = listOf(fields);
+    this.ended = true;
+  }
+
+  onReset(_stream: Stream, code: number, byPeer: boolean, unprocessed: boolean): void {
+    this.reset = { code, byPeer, unprocessed };
+  }
+
+  onTaken(_stream: Stream, bytes: number): void {
+    this.taken += bytes;
+  }
+}
+
+/** A connection of the engine with a peer that writes raw frames; time stands still unless told. */
+export class RawPeer implements ConnectionHandler {
+  readonly connection: Connection;
+  readonly counters = new EngineCounters();
+  readonly heard = new Map<number, Heard>();
+  readonly encoder = new HpackEncoder();
+  readonly decoder = new HpackDecoder({ headerFieldsMax: 1000, headerListBytesMax: 1 << 20 });
+  nowMs = 1000;
+  /** Called for each request the application is given. */
+  answer: ((stream: Stream, heard: Heard) => void) | undefined;
+  starts = 0;
+  mostOpen = 0;
+
+  constructor(isServer = true, limits: Partial<EngineLimits> = {}) {
+    const deps = { handler: this, counters: this.counters, pool: new BlockPool() };
+    this.connection = new Connection(isServer, { ...defaultLimits, ...limits }, deps, this.nowMs);
+  }
+
+  onRequest(stream: Stream, fields: FieldBlock, endStream: boolean): void {
+    const heard = new Heard();
+    heard.stream = stream;
+    heard.request = listOf(fields);
+    heard.ended = endStream;
+    stream.sink = heard;
+    this.heard.set(stream.id, heard);
+    this.starts++;
+    this.mostOpen = Math.max(this.mostOpen, this.connection.streams.count);
+    this.answer?.(stream, heard);
+  }
+
+  onWork(): void {}
+  onCapacity(): void {}
+
+  /** Preface and settings both ways; what the engine says at the start is thrown away. */
+  hello(entries: ReadonlyArray<readonly [number, number]> = []): this {
+    if (this.connection.isServer) this.send(Buffer.from(clientPreface, "latin1"));
+    this.send(settings(entries), frame(frameType.settings, frameFlag.ack, 0));
+    this.frames();
+    return this;
+  }
+
+  send(...bytes: Uint8Array[]): this {
+    for (const piece of bytes) this.connection.receive(piece, this.nowMs);
+    return this;
+  }
+
+  block(fields: readonly Field[]): Buffer {
+    const block = blockOf(fields);
+    const out = Buffer.alloc(block.listBytes + 64);
+    this.encoder.begin(out, 0);
+    this.encoder.block(block);
+    return out.subarray(0, this.encoder.end());
+  }
+
+  headers(streamId: number, fields: readonly Field[] = goodRequest, endStream = false): Buffer {
+    const flags = frameFlag.endHeaders | (endStream ? frameFlag.endStream : 0);
+    return frame(frameType.headers, flags, streamId, this.block(fields));
+  }
+
+  data(streamId: number, payload: Uint8Array, endStream = false): Buffer {
+    return frame(frameType.data, endStream ? frameFlag.endStream : 0, streamId, payload);
+  }
+
+  /** What the engine has to say. */
+  frames(): Frame[] {
+    const bytes = Buffer.concat(this.connection.takeOutput());
+    this.connection.output.recycle();
+    const preface = Buffer.from(clientPreface, "latin1");
+    const isPreface = bytes.subarray(0, preface.length).equals(preface);
+    return parseFrames(isPreface ? bytes.subarray(preface.length) : bytes);
+  }
+
+  fieldsOf(headers: Frame): Field[] {
+    this.decoder.decode(headers.payload, 0, headers.payload.length);
+    return listOf(this.decoder.fields);
+  }
+
+  /** The code of the GOAWAY among `frames`, or undefined. */
+  goawayCode(frames = this.frames()): number | undefined {
+    return frames.find(({ type }) => type === frameType.goaway)?.payload.readUInt32BE(4);
+  }
+
+  /** The code of the reset of `streamId` among `frames`, or undefined. */
+  resetCode(streamId: number, frames = this.frames()): number | undefined {
+    return frames
+      .find((each) => each.type === frameType.resetStream && each.streamId === streamId)
+      ?.payload.readUInt32BE(0);
+  }
+}
