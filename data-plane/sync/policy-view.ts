@@ -1,7 +1,7 @@
 /** The policy that is evaluated, and what is known of the logs. */
 import type { PolicyView } from "../ports.js";
 import type { SyncLoop } from "./sync-loop.js";
-import { currentRejection } from "./sync-state.js";
+import { currentRejection } from "./sync-problems.js";
 
 /** The running loop as the rest of the proxy asks it. */
 export function createPolicyView(loop: SyncLoop): PolicyView {
@@ -33,7 +33,7 @@ export function createPolicyView(loop: SyncLoop): PolicyView {
       return activations.heads.find((head) => saved.digests.includes(head.digest))?.digest;
     },
     onSwitch: (listener) => listen(loop.switchListeners, listener),
-    useService: (service) => loop.useService(service),
+    useService: (service) => loop.units.use(service),
     hearOfEpoch: (epoch, peer) => loop.hints.hear(epoch, peer),
   };
 }

@@ -4,6 +4,7 @@ import { messageOf } from "../../core/errors.js";
 import type { CalledServices } from "./called-services.js";
 import type { DiskCache, LastGood } from "./disk-cache.js";
 import type { HeldRevision } from "./held-revision.js";
+import type { SyncState } from "./sync-model.js";
 
 /** What there is to write, asked for when it is written. */
 export interface StateToWrite {
@@ -97,4 +98,13 @@ export class StateWriter {
     await this.#cache.saveLastGood(lastGood);
     await this.#cache.removeUnused(this.#state.held());
   }
+}
+
+/** What to start from next time: what is evaluated, and the revisions that are held, those active last first. */
+export function lastGoodOf(state: SyncState, lagMs: number, isHeld: (digest: Digest) => boolean): LastGood | undefined {
+  const { evaluating, history, prepared } = state;
+  if (evaluating === undefined) return undefined;
+  const active = history.filter((one) => isHeld(one.digest));
+  const others = prepared.filter((one) => !active.some((other) => other.digest === one.digest));
+  return { activation: evaluating, lagMs, revisions: [...active, ...others] };
 }

@@ -4,61 +4,31 @@
  * but `useService` (first use of a service) and `hearOfEpoch`, which are bounded.
  */
 import { AshlarError, messageOf } from "../../core/errors.js";
-import type { Activation, PreparedRevision, Revision, Signed, Trust } from "../../core/model.js";
-import type { LogName } from "../../core/wire/subjects.js";
-import { Backoff } from "../../runtime/backoff.js";
-import type { Clock } from "../../runtime/clock.js";
-import type { Logger } from "../../runtime/log.js";
-import { type CalledServices, calledWithin, noteCalled } from "./called-services.js";
-import type { DiskCache } from "./disk-cache.js";
+import type { Activation, PreparedRevision, Signed, Trust } from "../../core/model.js";
+import type { KeyRange } from "./chain-state.js";
 import { EpochHints } from "./epoch-hints.js";
-import { HeldPolicy, type HeldRevision } from "./held-revision.js";
+import { followLogs, lookAgainMs } from "./follow-logs.js";
+import { HeldPolicy } from "./held-revision.js";
+import { LogReader } from "./log-reader.js";
 import { judgeFailure } from "./prepare.js";
-import type { RecordJudge } from "./record-judge.js";
+import { RetryTimer } from "./retry-timer.js";
 import { RevisionShelf } from "./revision-shelf.js";
-import type { RecordOrigin, RevisionSource } from "./revision-source.js";
-import { StateWriter } from "./state-writer.js";
-import type { ChainName, SyncEffect, SyncEvent, SyncStart, SyncState } from "./sync-model.js";
-import { seenEpochOf, startSync, step, syncProblems } from "./sync-state.js";
+import type { RecordOrigin } from "./revision-source.js";
+import { lastGoodOf, StateWriter } from "./state-writer.js";
+import type { SyncBegin, SyncLoopDeps, SyncLoopOptions } from "./sync-deps.js";
+import type { ChainName, SyncEffect, SyncEvent, SyncState } from "./sync-model.js";
+import { syncProblems } from "./sync-problems.js";
+import { seenEpochOf, startSync, step } from "./sync-state.js";
 import { UnitFetcher } from "./unit-fetcher.js";
-
-export interface SyncLoopDeps {
-  readonly source: RevisionSource;
-  readonly cache: DiskCache;
-  readonly judge: RecordJudge;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly random: () => number;
-}
-
-export interface SyncLoopOptions {
-  readonly mesh: string;
-  readonly service: string;
-  readonly upstreams: readonly string[];
-  /** A freshness statement is expected this often. */
-  readonly freshnessIntervalMs: number;
-}
-
-/** What the loop begins with: verified, from disk or from joining. */
-export interface SyncBegin {
-  readonly start: SyncStart;
-  readonly held: readonly HeldRevision[];
-  readonly revisions: readonly Signed<Revision>[];
-  readonly called: CalledServices;
-  readonly lagMs: number;
-}
-
-const lookAgainMs = 10_000;
-const retry = { msMin: 100, msMax: 10_000 };
 
 export class SyncLoop {
   readonly #deps: SyncLoopDeps;
   readonly #options: SyncLoopOptions;
   readonly #shelf: RevisionShelf;
-  readonly #units: UnitFetcher;
-  readonly #reading = new Map<LogName, Promise<void>>();
+  readonly units: UnitFetcher;
+  readonly #reader: LogReader;
   readonly #events: SyncEvent[] = [];
-  readonly #backoff: Backoff;
+  readonly #retries: RetryTimer;
   readonly #writer: StateWriter;
   readonly #stop = new AbortController();
   readonly hints: EpochHints;
@@ -67,11 +37,9 @@ export class SyncLoop {
   readonly changeListeners = new Set<() => void>();
   #state: SyncState;
   #policy: HeldPolicy | undefined;
-  #called: CalledServices;
   #freshMs: number | undefined;
   #saving: Promise<void> = Promise.resolve();
   #draining = false;
-  #retrying = false;
   #floorTrouble: string | undefined;
   #prepareTrouble: string | undefined;
   lagMs: number;
@@ -79,39 +47,51 @@ export class SyncLoop {
   constructor(deps: SyncLoopDeps, options: SyncLoopOptions, begin: SyncBegin) {
     this.#deps = deps;
     this.#options = options;
-    this.#backoff = new Backoff(retry, deps.random);
+    this.#retries = new RetryTimer(deps, () => this.#send({ kind: "retry" }), this.#stop.signal);
+    this.#reader = new LogReader({
+      ...deps,
+      receive: (origin, bytes) => this.receive(origin, bytes),
+      signal: this.#stop.signal,
+    });
     this.#shelf = new RevisionShelf(
       {
         source: deps.source,
         judge: deps.judge,
-        services: () => this.#services(),
-        unknownKey: () => void this.readHead("trust"),
+        services: () => this.units.prepareSet(),
+        unknownKey: () => this.#reader.unknownKey(),
       },
       options.mesh,
     );
-    this.#units = new UnitFetcher({
-      shelf: this.#shelf,
-      clock: deps.clock,
-      policy: () => this.#policy,
-      connected: () => deps.source.connected,
-      fetched: (digest, bytes) => {
-        this.#writer.add([[digest, bytes]]);
-        void this.#writer.write();
+    this.units = new UnitFetcher(
+      {
+        shelf: this.#shelf,
+        clock: deps.clock,
+        policy: () => this.#policy,
+        connected: () => deps.source.connected,
+        fetched: (digest, bytes) => {
+          this.#writer.add([[digest, bytes]]);
+          void this.#writer.write();
+        },
+        calledChanged: (isNew) => {
+          this.#writer.calledChanged();
+          if (isNew) void this.#writer.write();
+        },
       },
-    });
+      [options.service, ...options.upstreams],
+      begin.called,
+    );
     this.#writer = new StateWriter(deps.cache, {
       held: () => this.#shelf.all(),
-      lastGood: () => this.#lastGood(),
-      called: () => this.#called,
+      lastGood: () => lastGoodOf(this.#state, this.lagMs, (digest) => this.#shelf.find(digest) !== undefined),
+      called: () => this.units.called,
     });
     this.hints = new EpochHints({
       clock: deps.clock,
       known: () => Math.min(this.seenEpoch, this.#state.saved.epoch),
-      read: () => this.readHead("activations"),
+      read: () => this.#reader.readHead("activations"),
     });
     for (const held of begin.held) this.#shelf.hold(held);
     for (const record of begin.revisions) this.#shelf.keepRecord(record);
-    this.#called = begin.called;
     this.lagMs = begin.lagMs;
     const first = startSync(begin.start);
     this.#state = first.state;
@@ -156,20 +136,11 @@ export class SyncLoop {
 
   /** Begins to follow the logs. */
   start(): void {
-    const { source, log } = this.#deps;
-    const { signal } = this.#stop;
-    const stopStatus = source.onStatus((connected) => {
-      if (connected) void this.catchUp();
-    });
-    signal.addEventListener("abort", stopStatus, { once: true });
     const receive = (origin: RecordOrigin, bytes: Uint8Array): void => {
       if (this.receive(origin, bytes)) this.hints.heard();
     };
-    source
-      .follow(receive, () => void this.catchUp(), signal)
-      .catch((error: unknown) => log.error(`following the logs ended: ${messageOf(error)}`));
-    if (source.connected) void this.catchUp();
-    void this.#lookAgain();
+    const [catchUp, lookAgain] = [() => this.catchUp(), () => this.#lookAgain()];
+    followLogs({ ...this.#deps, receive, catchUp, lookAgain }, this.#stop.signal);
   }
 
   /** Stops, and puts on disk what is not there yet. */
@@ -181,7 +152,7 @@ export class SyncLoop {
   /** Judges a record wherever it came from; says whether it is valid. */
   receive(origin: RecordOrigin, bytes: Uint8Array): boolean {
     const event = this.#deps.judge.judge(origin, bytes);
-    if (event === "unknown-key" && origin !== "trust") void this.readHead("trust");
+    if (event === "unknown-key" && origin !== "trust") this.#reader.unknownKey();
     if (event === undefined || event === "unknown-key") return false;
     if (event.kind === "revision") this.#shelf.keepRecord(event.record);
     if (event.kind === "freshness") this.#freshMs = this.#deps.clock.monotonicMs();
@@ -192,57 +163,8 @@ export class SyncLoop {
   /** Reads the heads of all logs, trust first, and tries again what failed. */
   async catchUp(): Promise<void> {
     this.hints.heard();
-    await this.readHead("trust");
-    await Promise.all([this.readHead("activations"), this.readHead("revisions")]);
+    await this.#reader.readHeads();
     this.#send({ kind: "retry" });
-  }
-
-  /** Reads the head of one log; one read is shared by all who ask meanwhile. Never rejects. */
-  readHead(name: LogName): Promise<void> {
-    const running = this.#reading.get(name);
-    if (running !== undefined) return running;
-    const reading = this.#readHead(name).finally(() => this.#reading.delete(name));
-    this.#reading.set(name, reading);
-    return reading;
-  }
-
-  async #readHead(name: LogName): Promise<void> {
-    const { source, judge } = this.#deps;
-    try {
-      const accept = (bytes: Uint8Array): boolean => typeof judge.judge(name, bytes) === "object";
-      const bytes = await source.readHead(name, accept);
-      if (bytes !== undefined) this.receive(name, bytes);
-    } catch (error) {
-      if (source.connected) judge.say("warn", `the ${name} log cannot be read: ${messageOf(error)}`);
-    }
-  }
-
-  /** Makes sure that the evaluated policy holds the unit of `service`; see PolicyView. */
-  async useService(service: string): Promise<boolean> {
-    const policy = this.#policy;
-    if (policy === undefined) throw new AshlarError("unavailable", "no revision is evaluated yet");
-    if (!policy.has(service)) return false;
-    this.#note(service);
-    if (policy.unit(service) !== undefined) return true;
-    await this.#units.obtain(service);
-    return this.#policy?.has(service) ?? false;
-  }
-
-  /** The prepare set, without the mesh's own unit. */
-  #services(): readonly string[] {
-    const { service, upstreams } = this.#options;
-    return [service, ...upstreams, ...calledWithin(this.#called, this.#deps.clock.nowMs())];
-  }
-
-  #note(service: string): void {
-    const called = noteCalled(this.#called, service, this.#deps.clock.nowMs());
-    if (called === this.#called) return;
-    const isNew = !this.#called.has(service);
-    this.#called = called;
-    this.#writer.calledChanged();
-    if (!isNew) return;
-    void this.#writer.write();
-    this.#units.spread(service);
   }
 
   // === The machine's effects ===
@@ -268,10 +190,10 @@ export class SyncLoop {
         this.#saving = this.#saveFloor(effect);
         return;
       case "read-head":
-        void this.readHead(effect.log);
+        void this.#reader.readHead(effect.log);
         return;
       case "read-range":
-        void this.#readRange(effect.log, effect.range.from, effect.range.to);
+        void this.#readRange(effect.log, effect.range);
         return;
       case "prepare":
         void this.#prepare(effect.revision);
@@ -303,30 +225,20 @@ export class SyncLoop {
       this.#floorTrouble = `${messageOf(error)}; nothing newer is evaluated until epoch ${effect.floor.epoch} is on disk`;
       this.#deps.judge.say("error", `state on disk: ${this.#floorTrouble}`);
       this.#send({ kind: "floor-failed" });
-      this.#retryLater();
+      this.#retries.later();
     }
   }
 
-  async #readRange(name: ChainName, from: number, to: number): Promise<void> {
-    const { source, judge } = this.#deps;
-    try {
-      for (let key = Math.max(from, 1); key <= to && !this.#stop.signal.aborted; key += 1) {
-        const records = await source.readAt(name, key);
-        const valid = records.filter((bytes) => this.receive(name, bytes)).length;
-        if (valid === 0) break;
-      }
-    } catch (error) {
-      judge.say("warn", `the ${name} log cannot be read: ${messageOf(error)}`);
-      return this.#retryLater(); // not read at all: nothing may be concluded
-    }
-    this.#send({ kind: "range-read", log: name, range: { from, to } });
+  async #readRange(log: ChainName, range: KeyRange): Promise<void> {
+    if (await this.#reader.readRange(log, range)) this.#send({ kind: "range-read", log, range });
+    else this.#retries.later();
   }
 
   async #prepare(ref: PreparedRevision): Promise<void> {
     try {
       const { held, blobs } = await this.#shelf.prepare(ref);
-      await this.#units.complete(held, this.#services());
-      this.#backoff.reset();
+      await this.units.complete(held);
+      this.#retries.reset();
       this.#prepareTrouble = undefined;
       this.#shelf.hold(held);
       this.#writer.add(blobs);
@@ -341,7 +253,7 @@ export class SyncLoop {
       } else {
         this.#send({ kind: "rejected", rejection: { ...ref, reason }, final: kind === "unacceptable" });
       }
-      if (kind !== "unacceptable") this.#retryLater();
+      if (kind !== "unacceptable") this.#retries.later();
     }
   }
 
@@ -373,41 +285,15 @@ export class SyncLoop {
     }
   }
 
-  #lastGood(): Parameters<DiskCache["saveLastGood"]>[0] | undefined {
-    const { evaluating, history, prepared } = this.#state;
-    if (evaluating === undefined) return undefined;
-    const active = history.filter((one) => this.#shelf.find(one.digest) !== undefined);
-    const others = prepared.filter((one) => !active.some((other) => other.digest === one.digest));
-    return { activation: evaluating, lagMs: this.lagMs, revisions: [...active, ...others] };
-  }
-
   // === Trying again ===
-
-  #retryLater(): void {
-    if (this.#retrying) return;
-    this.#retrying = true;
-    void this.#deps.clock.sleep(this.#backoff.nextMs(), this.#stop.signal).then(() => {
-      this.#retrying = false;
-      if (!this.#stop.signal.aborted) this.#send({ kind: "retry" });
-    });
-  }
 
   /** Anti-entropy: what was missed shows against the last freshness statement, or by reading the heads. */
   async #lookAgain(): Promise<void> {
-    const { clock, source, random } = this.#deps;
-    const { signal } = this.#stop;
-    while (!signal.aborted) {
-      await clock.sleep(lookAgainMs * (0.9 + random() / 5), signal);
-      if (signal.aborted) return;
-      void this.#writer.write();
-      const { freshness } = this.#state;
-      if (!source.connected) continue;
-      if (freshness === undefined || this.freshnessAgeMs > lookAgainMs) {
-        await this.catchUp();
-      } else {
-        this.#send({ kind: "freshness", freshness });
-        this.#send({ kind: "retry" });
-      }
-    }
+    void this.#writer.write();
+    const { freshness } = this.#state;
+    if (!this.#deps.source.connected) return;
+    if (freshness === undefined || this.freshnessAgeMs > lookAgainMs) return this.catchUp();
+    this.#send({ kind: "freshness", freshness });
+    this.#send({ kind: "retry" });
   }
 }

@@ -4,14 +4,12 @@
  * are on disk before they are acted on and never go back (I2); what is evaluated is always a prepared
  * revision, and status speaks of what is evaluated (I7).
  */
-import { mayActivate } from "../../core/activation.js";
 import type { Digest } from "../../core/digest.js";
 import { unreachable } from "../../core/errors.js";
 import type { Activation, Freshness, PreparedRevision, Revision, Signed, Trust } from "../../core/model.js";
-import { mayTrust } from "../../core/trust.js";
+import { activationLaw, trustLaw } from "./chain-laws.js";
 import {
   type Chain,
-  type ChainLaw,
   emptyChain,
   headDigests,
   headOf,
@@ -24,15 +22,7 @@ import {
 } from "./chain-state.js";
 import type { ChainName, Floor, Refusal, SyncEffect, SyncEvent, SyncStart, SyncState, SyncStep } from "./sync-model.js";
 import { noteActive, notePublished, preparedMax, wantedRevisions } from "./sync-plan.js";
-
-export const activationLaw: ChainLaw<Activation> = {
-  keyOf: (activation) => activation.epoch,
-  mayFollow: (head, next) => mayActivate(head, next.body),
-};
-export const trustLaw: ChainLaw<Trust> = {
-  keyOf: (trust) => trust.sequence,
-  mayFollow: (head, next) => mayTrust(head, next.body),
-};
+import { equivocationMessage } from "./sync-problems.js";
 
 const nothingSaved: Floor = { epoch: 0, sequence: 0, digests: [] };
 
@@ -66,29 +56,6 @@ export function seenEpochOf(state: SyncState): number {
 
 export function trustSequenceOf(state: SyncState): number {
   return keyOfChain(state.trust, trustLaw);
-}
-
-/** What is out of order in the logs or with this proxy's place in them, one line each. */
-export function syncProblems(state: SyncState): readonly string[] {
-  const problems: string[] = [];
-  const epoch = seenEpochOf(state);
-  if (state.activations.heads.length > 1) problems.push(equivocationMessage("activation", "epoch", epoch));
-  if (state.trust.heads.length > 1) problems.push(equivocationMessage("trust", "sequence", trustSequenceOf(state)));
-  const [ahead] = state.activations.waiting;
-  if (ahead !== undefined) problems.push(`epoch ${ahead.body.epoch} is known, but not its chain from epoch ${epoch}`);
-  const rejection = currentRejection(state);
-  if (rejection !== undefined) problems.push(`revision ${rejection.number} is rejected: ${rejection.reason}`);
-  return problems;
-}
-
-/** The rejection to report: of the revision that should be evaluated, or of one newer than all that are prepared. */
-export function currentRejection(state: SyncState): Refusal | undefined {
-  const target = headOf(state.activations)?.body.revisionDigest;
-  const newest = state.rejected.reduce<Refusal | undefined>((a, b) => (a && a.number > b.number ? a : b), undefined);
-  const highest = Math.max(0, ...state.prepared.map((one) => one.number));
-  return (
-    state.rejected.find((one) => one.digest === target) ?? (newest && newest.number > highest ? newest : undefined)
-  );
 }
 
 /** What the heads are now, as it goes to disk. */
@@ -306,8 +273,4 @@ function revisionOf(activation: Activation): PreparedRevision {
 
 function rivalAlarm<Body>(before: Chain<Body>, after: Chain<Body>, message: string): SyncEffect[] {
   return after.heads.length > 1 && after.heads.length > before.heads.length ? [{ kind: "alarm", message }] : [];
-}
-
-function equivocationMessage(what: string, key: string, value: number): string {
-  return `two ${what} records of ${key} ${value} (equivocation): neither is followed, a higher ${key} cures it`;
 }

@@ -2,6 +2,7 @@
 import type { Digest } from "../../core/digest.js";
 import { AshlarError, messageOf } from "../../core/errors.js";
 import type { Clock } from "../../runtime/clock.js";
+import { type CalledServices, calledWithin, noteCalled } from "./called-services.js";
 import { findUnitDigest, type HeldPolicy, type HeldRevision } from "./held-revision.js";
 import { judgeFailure } from "./prepare.js";
 import type { RevisionShelf } from "./revision-shelf.js";
@@ -13,6 +14,8 @@ export interface UnitFetcherDeps {
   connected(): boolean;
   /** A unit came in. */
   fetched(digest: Digest, bytes: Uint8Array): void;
+  /** A call was noted; `isNew`: of a service that was not in the prepare set by its calls. */
+  calledChanged(isNew: boolean): void;
 }
 
 const useServiceMs = 2000;
@@ -22,12 +25,46 @@ export class UnitFetcher {
   readonly #deps: UnitFetcherDeps;
   readonly #fetches = new Map<Digest, Promise<void>>();
 
-  constructor(deps: UnitFetcherDeps) {
+  readonly #always: readonly string[];
+  #called: CalledServices;
+
+  /** `always`: the services whose units are held in any case. */
+  constructor(deps: UnitFetcherDeps, always: readonly string[], called: CalledServices) {
     this.#deps = deps;
+    this.#always = always;
+    this.#called = called;
   }
 
-  /** Resolves when the evaluated policy holds the unit or has no such service; fails with `unavailable` after 2 s. */
-  async obtain(service: string): Promise<void> {
+  get called(): CalledServices {
+    return this.#called;
+  }
+
+  /** The prepare set, without the mesh's own unit. */
+  prepareSet(): readonly string[] {
+    return [...this.#always, ...calledWithin(this.#called, this.#deps.clock.nowMs())];
+  }
+
+  /** Notes a call, and makes sure that the evaluated policy holds the unit; see PolicyView.useService. */
+  async use(service: string): Promise<boolean> {
+    const policy = this.#deps.policy();
+    if (policy === undefined) throw new AshlarError("unavailable", "no revision is evaluated yet");
+    if (!policy.has(service)) return false;
+    this.#note(service);
+    if (policy.unit(service) !== undefined) return true;
+    await this.#obtainInTime(service);
+    return this.#deps.policy()?.has(service) ?? false;
+  }
+
+  #note(service: string): void {
+    const called = noteCalled(this.#called, service, this.#deps.clock.nowMs());
+    if (called === this.#called) return;
+    const isNew = !this.#called.has(service);
+    this.#called = called;
+    this.#deps.calledChanged(isNew);
+    if (isNew) this.#spread(service);
+  }
+
+  async #obtainInTime(service: string): Promise<void> {
     const { clock } = this.#deps;
     const bound = new AbortController();
     const late = clock.sleep(useServiceMs, bound.signal).then(() => false);
@@ -41,13 +78,13 @@ export class UnitFetcher {
   }
 
   /** Adds the unit to every held revision, so that a switch or rollback needs no fetch for it either. */
-  spread(service: string): void {
+  #spread(service: string): void {
     for (const held of this.#deps.shelf.all()) this.#fetch(held, service).catch(() => {}); // fetched at first use then
   }
 
-  /** Adds the units of `services` that came into use while `held` was prepared. Never rejects. */
-  async complete(held: HeldRevision, services: readonly string[]): Promise<void> {
-    await Promise.allSettled(services.map((service) => this.#fetch(held, service)));
+  /** Adds the units of services that came into use while `held` was prepared. Never rejects. */
+  async complete(held: HeldRevision): Promise<void> {
+    await Promise.allSettled(this.prepareSet().map((service) => this.#fetch(held, service)));
   }
 
   /** Fetches until whatever is evaluated by then holds the unit. */

@@ -1,15 +1,8 @@
 import { describe, expect, test } from "@jest/globals";
 import type { Activation, PreparedRevision, Signed } from "../../../core/model.js";
 import type { SyncEffect, SyncEvent, SyncStart, SyncState } from "../../../data-plane/sync/sync-model.js";
-import {
-  currentRejection,
-  floorOf,
-  seenEpochOf,
-  startSync,
-  step,
-  syncProblems,
-  trustSequenceOf,
-} from "../../../data-plane/sync/sync-state.js";
+import { currentRejection, syncProblems } from "../../../data-plane/sync/sync-problems.js";
+import { floorOf, seenEpochOf, startSync, step, trustSequenceOf } from "../../../data-plane/sync/sync-state.js";
 import { activation, activationChain, digest, revision, trust } from "./records.js";
 
 const nothing: SyncStart = {

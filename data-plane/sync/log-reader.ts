@@ -1,0 +1,95 @@
+/** Reads of the logs that are shared, bounded and never fail: heads, ranges, and trust when a key is not known. */
+import { messageOf } from "../../core/errors.js";
+import type { LogName } from "../../core/wire/subjects.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { KeyRange } from "./chain-state.js";
+import type { RecordJudge } from "./record-judge.js";
+import type { RecordOrigin, RevisionSource } from "./revision-source.js";
+import type { ChainName } from "./sync-model.js";
+
+export interface LogReaderDeps {
+  readonly source: RevisionSource;
+  readonly judge: RecordJudge;
+  readonly clock: Clock;
+  /** Takes a record; says whether it is valid. */
+  receive(origin: RecordOrigin, bytes: Uint8Array): boolean;
+  readonly signal: AbortSignal;
+}
+
+const trustReadsEveryMs = 1000;
+
+export class LogReader {
+  readonly #deps: LogReaderDeps;
+  readonly #reading = new Map<LogName, Promise<void>>();
+  #trustReadMs = Number.NEGATIVE_INFINITY;
+  #trustPending = false;
+
+  constructor(deps: LogReaderDeps) {
+    this.#deps = deps;
+  }
+
+  /** Reads the head of one log; one read is shared by all who ask meanwhile. Never rejects. */
+  readHead(name: LogName): Promise<void> {
+    const running = this.#reading.get(name);
+    if (running !== undefined) return running;
+    const reading = this.#readHead(name).finally(() => this.#reading.delete(name));
+    this.#reading.set(name, reading);
+    return reading;
+  }
+
+  /** Reads all heads, trust first. Never rejects. */
+  async readHeads(): Promise<void> {
+    await this.readHead("trust");
+    await Promise.all([this.readHead("activations"), this.readHead("revisions")]);
+  }
+
+  /** Somebody signed with a key that is not known: the trust log may know it. At most one read a second. */
+  unknownKey(): void {
+    if (this.#trustPending) return;
+    this.#trustPending = true;
+    const { clock, signal } = this.#deps;
+    const waitMs = this.#trustReadMs + trustReadsEveryMs - clock.monotonicMs();
+    const wait = waitMs > 0 ? clock.sleep(waitMs, signal) : Promise.resolve();
+    void wait.then(() => {
+      this.#trustPending = false;
+      this.#trustReadMs = clock.monotonicMs();
+      if (!signal.aborted) void this.readHead("trust");
+    });
+  }
+
+  /** Reads every record of a range, until a key has none that is valid. False: the log is out of reach, and nothing follows. */
+  async readRange(name: ChainName, { from, to }: KeyRange): Promise<boolean> {
+    const { source, receive, signal } = this.#deps;
+    try {
+      for (let key = Math.max(from, 1); key <= to && !signal.aborted; key += 1) {
+        const records = await source.readAt(name, key);
+        const valid = records.filter((bytes) => receive(name, bytes)).length;
+        if (valid === 0) break;
+      }
+      return true;
+    } catch (error) {
+      this.#say(name, error);
+      return false;
+    }
+  }
+
+  async #readHead(name: LogName): Promise<void> {
+    const { source, judge, receive } = this.#deps;
+    try {
+      const accept = (bytes: Uint8Array): boolean => {
+        const event = judge.judge(name, bytes);
+        if (event === "unknown-key" && name !== "trust") this.unknownKey();
+        return typeof event === "object";
+      };
+      const bytes = await source.readHead(name, accept);
+      if (bytes !== undefined) receive(name, bytes);
+    } catch (error) {
+      this.#say(name, error);
+    }
+  }
+
+  #say(name: LogName, error: unknown): void {
+    const { source, judge } = this.#deps;
+    if (source.connected) judge.say("warn", `the ${name} log cannot be read: ${messageOf(error)}`);
+  }
+}

@@ -1,0 +1,36 @@
+/** What the sync loop is given. */
+import type { Revision, Signed } from "../../core/model.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { Logger } from "../../runtime/log.js";
+import type { CalledServices } from "./called-services.js";
+import type { DiskCache } from "./disk-cache.js";
+import type { HeldRevision } from "./held-revision.js";
+import type { RecordJudge } from "./record-judge.js";
+import type { RevisionSource } from "./revision-source.js";
+import type { SyncStart } from "./sync-model.js";
+
+export interface SyncLoopDeps {
+  readonly source: RevisionSource;
+  readonly cache: DiskCache;
+  readonly judge: RecordJudge;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly random: () => number;
+}
+
+/** What the loop begins with: verified, from disk or from joining. */
+export interface SyncBegin {
+  readonly start: SyncStart;
+  readonly held: readonly HeldRevision[];
+  readonly revisions: readonly Signed<Revision>[];
+  readonly called: CalledServices;
+  readonly lagMs: number;
+}
+
+export interface SyncLoopOptions {
+  readonly mesh: string;
+  readonly service: string;
+  readonly upstreams: readonly string[];
+  /** A freshness statement is expected this often. */
+  readonly freshnessIntervalMs: number;
+}

@@ -1,0 +1,34 @@
+/** What the sync machine's state means for people and for the fleet view: pure. */
+
+import { activationLaw, trustLaw } from "./chain-laws.js";
+import { headOf, keyOfChain } from "./chain-state.js";
+import type { Refusal, SyncState } from "./sync-model.js";
+
+/** What is out of order in the logs or with this proxy's place in them, one line each. */
+export function syncProblems(state: SyncState): readonly string[] {
+  const problems: string[] = [];
+  const epoch = keyOfChain(state.activations, activationLaw);
+  if (state.activations.heads.length > 1) problems.push(equivocationMessage("activation", "epoch", epoch));
+  if (state.trust.heads.length > 1)
+    problems.push(equivocationMessage("trust", "sequence", keyOfChain(state.trust, trustLaw)));
+  const [ahead] = state.activations.waiting;
+  if (ahead !== undefined) problems.push(`epoch ${ahead.body.epoch} is known, but not its chain from epoch ${epoch}`);
+  const rejection = currentRejection(state);
+  if (rejection !== undefined) problems.push(`revision ${rejection.number} is rejected: ${rejection.reason}`);
+  return problems;
+}
+
+/** The rejection to report: of the revision that should be evaluated, or of one newer than all that are prepared. */
+export function currentRejection(state: SyncState): Refusal | undefined {
+  const target = headOf(state.activations)?.body.revisionDigest;
+  const newest = state.rejected.reduce<Refusal | undefined>((a, b) => (a && a.number > b.number ? a : b), undefined);
+  const highest = Math.max(0, ...state.prepared.map((one) => one.number));
+  return (
+    state.rejected.find((one) => one.digest === target) ?? (newest && newest.number > highest ? newest : undefined)
+  );
+}
+
+/** One line about two records of one key. */
+export function equivocationMessage(what: string, key: string, value: number): string {
+  return `two ${what} records of ${key} ${value} (equivocation): neither is followed, a higher ${key} cures it`;
+}
