@@ -27,6 +27,7 @@ import { ConnectionStatus } from "./connection-status.js";
 import type { Logger } from "./log.js";
 import { absent, messageFrom, parseAnswer, parseDirect, parseStored, renderQuery } from "./nats-messages.js";
 import { parseStreamInfo, renderStreamConfig } from "./nats-streams.js";
+import { renderTls } from "./nats-tls.js";
 
 export interface NatsOptions {
   /** "nats://HOST:PORT" or "tls://HOST:PORT"; tried in random order. */
@@ -121,7 +122,9 @@ class NatsBus implements Bus {
       pingInterval: 10_000,
       maxPingOut: 2,
       timeout: this.#timeoutMs,
-      ...(caPem === undefined ? {} : { tls: { ca: caPem } }),
+      ...(caPem === undefined && !servers.some((server) => server.startsWith("tls:"))
+        ? {}
+        : { tls: renderTls(servers, caPem) }),
     });
   }
 

@@ -1,0 +1,19 @@
+import { checkServerIdentity, type PeerCertificate } from "node:tls";
+
+/**
+ * The client's TLS options. Its own check of the server's name is of no use where a server is given by IP
+ * address: it then asks for "localhost". So a certificate must be for one of the servers that were configured,
+ * or for the name that the client asks for.
+ */
+export function renderTls(servers: readonly string[], caPem: string | undefined): { readonly ca?: string } {
+  const hosts = servers.map((server) => new URL(server).hostname.replace(/^\[|\]$/g, ""));
+  const options = {
+    ...(caPem === undefined ? {} : { ca: caPem }),
+    checkServerIdentity: (asked: string, certificate: PeerCertificate): Error | undefined => {
+      const names = asked === "localhost" ? hosts : [...hosts, asked];
+      const failures = names.map((host) => checkServerIdentity(host, certificate));
+      return failures.includes(undefined) ? undefined : failures[0];
+    },
+  };
+  return options;
+}

@@ -1,0 +1,49 @@
+import { execFileSync } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "@jest/globals";
+import { startNatsServer } from "../../../control-plane/nats/nats-server.js";
+import { silentLogger } from "../../../runtime/log.js";
+import { connectNats } from "../../../runtime/nats.js";
+import { createNatsUserKey, mintUser } from "../../../runtime/nats-users.js";
+import { until } from "../../support/nats.js";
+
+test("with TLS a client that knows the root connects, and one that does not is refused", async () => {
+  const dir = await mkdtemp(join(tmpdir(), "ashlar-tls-"));
+  const tls = { certificateFile: join(dir, "cert.pem"), keyFile: join(dir, "key.pem") };
+  const made = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=nats";
+  const name = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", tls.keyFile, "-out", tls.certificateFile];
+  execFileSync("openssl", [...made.split(" "), ...name], { stdio: "ignore" });
+  const certificate = await readFile(tls.certificateFile, "utf8");
+  const server = await startNatsServer({ dir: join(dir, "nats"), tls, log: silentLogger });
+  const user = createNatsUserKey();
+  const jwt = await mintUser({
+    accountSeed: server.account.seed,
+    accountPublicKey: server.account.publicKey,
+    userPublicKey: user.publicKey,
+    name: "u",
+    expiresMs: Date.now() + 60_000,
+    permissions: { publish: ["x"], subscribe: ["_INBOX_u.>"] },
+  });
+  const options = { servers: [server.url], jwt: () => jwt, seed: () => user.seed, inboxPrefix: "_INBOX_u", name: "u" };
+  const warnings: string[] = [];
+  const log = {
+    ...silentLogger,
+    warn: (message: string, fields?: object) => void warnings.push(`${message} ${JSON.stringify(fields)}`),
+  };
+  const knows = connectNats({ ...options, caPem: certificate, log });
+  const stranger = connectNats({ ...options, log });
+  try {
+    expect(server.url).toMatch(/^tls:/);
+    await knows.whenConnected(AbortSignal.timeout(10_000));
+    await knows.flush();
+    await until(() => warnings.some((line) => /NATS is not there/.test(line)));
+    expect(stranger.connected).toBe(false);
+  } finally {
+    await knows.close();
+    await stranger.close();
+    await server.stop();
+    await rm(dir, { recursive: true, force: true });
+  }
+});
