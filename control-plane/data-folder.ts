@@ -94,8 +94,9 @@ export class DataFolder {
     renameSync(`${path}.tmp`, path);
   }
 
+  /** Contexts and join files stay: commands then say that nobody serves, and proxies can be started meanwhile. */
   close(): void {
-    this.removeReadyFiles();
+    rmSync(join(this.path, "ready.json"), { force: true });
     rmSync(join(this.path, lockName), { force: true });
   }
 }

@@ -33,7 +33,7 @@ export async function joinOrLoad(
   life: AbortSignal,
 ): Promise<OpenedIdentity> {
   const joining = AbortSignal.any([signal, life]);
-  const file = await readJoinFile(config.join);
+  const file = await readJoinFile(config.join, config.dataDir);
   const token = await readToken(config.token, readStdin);
   try {
     const options = { dir: config.dataDir, join: file, token, service: config.service };

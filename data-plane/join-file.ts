@@ -1,5 +1,7 @@
 import { readFile } from "node:fs/promises";
+import { join as joinPath } from "node:path";
 import { AshlarError, messageOf } from "../core/errors.js";
+import { makePrivateFolder, writeDurably } from "../runtime/durable-file.js";
 
 /** What join.json says: where to join, and the pin of the mesh's root key. It holds no secret. */
 export interface JoinFile {
@@ -10,21 +12,41 @@ export interface JoinFile {
 
 const bytesMax = 64 * 1024;
 
-/** Reads join.json; fails with `invalid_argument`. */
-export async function readJoinFile(path: string): Promise<JoinFile> {
+/**
+ * Reads join.json and keeps a copy in `dataDir`; while the file is not there (the control plane is being
+ * started or moved) the copy of the last run serves. Fails with `invalid_argument`.
+ */
+export async function readJoinFile(path: string, dataDir: string): Promise<JoinFile> {
+  const copy = joinPath(dataDir, "join.json");
   try {
-    const text = await readFile(path, "utf8");
-    if (text.length > bytesMax) throw new Error("it is too long");
-    const value: unknown = JSON.parse(text);
-    if (typeof value !== "object" || value === null) throw new Error("it is no object");
-    const { join, rootHash } = value as Record<string, unknown>;
-    if (typeof join !== "string" || typeof rootHash !== "string" || !/^[0-9a-f]{64}$/.test(rootHash)) {
-      throw new Error("join and rootHash are wanted");
-    }
-    return { join, rootHash };
+    const file = parseJoinFile(await readFile(path, "utf8"));
+    makePrivateFolder(dataDir);
+    writeDurably(copy, JSON.stringify(file));
+    return file;
   } catch (cause) {
+    const kept = (cause as NodeJS.ErrnoException).code === "ENOENT" ? await readCopy(copy) : undefined;
+    if (kept !== undefined) return kept;
     throw new AshlarError("invalid_argument", `--join ${path}: ${messageOf(cause)}`, { cause });
   }
+}
+
+async function readCopy(path: string): Promise<JoinFile | undefined> {
+  try {
+    return parseJoinFile(await readFile(path, "utf8"));
+  } catch {
+    return undefined; // then the file that was named is what to complain about
+  }
+}
+
+function parseJoinFile(text: string): JoinFile {
+  if (text.length > bytesMax) throw new Error("it is too long");
+  const value: unknown = JSON.parse(text);
+  if (typeof value !== "object" || value === null) throw new Error("it is no object");
+  const { join, rootHash } = value as Record<string, unknown>;
+  if (typeof join !== "string" || typeof rootHash !== "string" || !/^[0-9a-f]{64}$/.test(rootHash)) {
+    throw new Error("join and rootHash are wanted");
+  }
+  return { join, rootHash };
 }
 
 /** The token in a file, or on stdin for "-"; undefined: there is no such file (an identity may be stored). */

@@ -67,7 +67,7 @@ async function readStream(deps: RegistryLoopDeps, signal: AbortSignal): Promise<
   for (let from = 1; !signal.aborted; ) {
     const message = await deps.bus.leaderGet(endpointStream, { nextOf: everything, from });
     if (message === undefined) return;
-    take(deps, { ...message, subject: message.subject, data: message.data, relayed: false }); // stored under the subject that its writer published to
+    take(deps, message);
     from = message.sequence + 1;
   }
 }

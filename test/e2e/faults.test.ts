@@ -98,7 +98,7 @@ test("wrong use is told all at once and ends with 2", async () => {
   expectClear(done.stderr, /--service/);
 });
 
-test("a second `up` on the same folder, a folder of another mesh and a taken port are refused", async () => {
+test("a second `up` on the same folder and a taken port are refused", async () => {
   const second = await run(process.execPath, [cliPath, "up", "--data", mesh.data, "--mesh", "test"]);
   expect(second.code).toBe(1);
   expectClear(second.stderr, new RegExp(`${mesh.up.pid}|already`));
@@ -165,6 +165,18 @@ test("a killed `up` leaves calls alone; started again it adopts or stops its NAT
   });
 }, 120_000);
 
+test("a killed NATS is started again by `up`; calls go on meanwhile, and policy does afterwards", async () => {
+  const { pid } = JSON.parse(readFileSync(join(mesh.data, "nats", "process.json"), "utf8"));
+  process.kill(pid, "SIGKILL");
+  await answered("NATS killed", status.OK);
+  await until(
+    "NATS is back",
+    async () => (await mesh.cli("apply", "-f", mesh.policy("after.yaml", frontMayCall), "--wait")).code === 0,
+    40_000,
+  );
+  expect(await mesh.json(0, "status")).toMatchObject({ epoch: 3, revision: 3, proxies: { active: 2, behind: 0 } });
+}, 90_000);
+
 test("with control plane and NATS gone a restarted proxy serves from its last good state", async () => {
   expect(await mesh.up.stop()).toBe(0); // a clean stop takes NATS with it
   await answered("everything gone", status.OK);
@@ -176,8 +188,15 @@ test("with control plane and NATS gone a restarted proxy serves from its last go
   front.start();
   await front.process.said("ready");
   await answered("caller restarted offline", status.OK, 40_000);
+  const other = await run(process.execPath, [cliPath, "up", "--data", mesh.data, "--mesh", "other"]);
+  expect(other.code).toBe(1);
+  expectClear(other.stderr, /mesh "?test"?/);
   await mesh.startUp().said("ready", 60_000);
-  expect(await mesh.apply(frontMayCall, "--timeout", "60s")).toMatchObject({ created: true, revision: 3, epoch: 3 });
+  expect(await mesh.apply(split({ v1: 100 }), "--timeout", "60s")).toMatchObject({
+    created: true,
+    revision: 4,
+    epoch: 4,
+  });
 }, 180_000);
 
 test("an application that leaves loses no call", async () => {
