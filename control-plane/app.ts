@@ -1,7 +1,7 @@
 /** Puts a control plane together and takes it apart again: the one place where adapters meet logic. */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { AshlarError, isAshlarError, messageOf } from "../core/errors.js";
+import { AshlarError, isAshlarError } from "../core/errors.js";
 import { signTrust } from "../core/wire/records.js";
 import { type Clock, systemClock } from "../runtime/clock.js";
 import type { GrpcServer } from "../runtime/grpc-server.js";
@@ -10,12 +10,13 @@ import { createActivator } from "./activate/activator.js";
 import { createRollback } from "./activate/rollback.js";
 import { createAdminService } from "./admin/admin-service.js";
 import { LimitedAuditTrail } from "./audit/refusal-limit.js";
+import { Cleanup } from "./cleanup.js";
 import { meshDefault, type UpConfig } from "./config.js";
 import { DataFolder } from "./data-folder.js";
 import { runFleetLoop } from "./fleet/fleet-loop.js";
 import { FleetState } from "./fleet/fleet-state.js";
 import { readRoster, runRosterSaver } from "./fleet/roster-file.js";
-import { buildFreshness, runFreshness } from "./freshness/freshness-loop.js";
+import { buildFreshness, type FreshnessDeps, runFreshness } from "./freshness/freshness-loop.js";
 import { type Authority, openAuthority } from "./identity/authority.js";
 import { openIssuedCertificates } from "./identity/issued-certificates.js";
 import { createJoinService } from "./identity/join-service.js";
@@ -25,12 +26,13 @@ import {
   dialAddress,
   listenOnFirst,
   RenewableCredentials,
+  renewOwn,
   startAdminListener,
   startJoinListener,
 } from "./listeners.js";
 import { type NatsAccount, readNatsAccount } from "./nats/nats-account.js";
 import { startNatsServer } from "./nats/nats-server.js";
-import { openNatsAccess } from "./nats-access.js";
+import { bootstrapPatiently, type NatsAccess, openNatsAccess } from "./nats-access.js";
 import { createPolicyReader } from "./publish/policy-reader.js";
 import { createPublisher } from "./publish/publisher.js";
 import { SnapshotStore } from "./publish/snapshot-store.js";
@@ -47,27 +49,6 @@ export interface ControlPlane {
 
 const random = (count: number): Uint8Array => new Uint8Array(randomBytes(count));
 const stopGraceMs = 2000;
-const natsPatienceMs = 2000;
-
-/** Things to undo, last first. */
-class Cleanup {
-  readonly #steps: (() => Promise<void> | void)[] = [];
-
-  add(step: () => Promise<void> | void): void {
-    this.#steps.push(step);
-  }
-
-  /** Every step is tried, whatever becomes of the others. */
-  async run(log: Logger): Promise<void> {
-    for (const step of this.#steps.splice(0).reverse()) {
-      try {
-        await step();
-      } catch (error) {
-        log.warn("not stopped cleanly", { why: messageOf(error) });
-      }
-    }
-  }
-}
 
 interface Base {
   readonly config: UpConfig;
@@ -131,15 +112,8 @@ async function start(config: UpConfig, log: Logger, signal: AbortSignal, cleanup
   await serve(base, nats, parts);
 }
 
-interface Nats {
-  readonly bus: Awaited<ReturnType<typeof openNatsAccess>>["bus"];
-  readonly bootstrap: (signal: AbortSignal) => Promise<void>;
-  readonly mintProxyUser: Awaited<ReturnType<typeof openNatsAccess>>["mintProxyUser"];
-  readonly servers: readonly string[];
-}
-
 /** Our own server, or somebody's cluster, with its streams; waits for a cluster that is away and says so. */
-async function openNats({ config, log, clock, signal, cleanup, folder }: Base): Promise<Nats> {
+async function openNats({ config, log, clock, signal, cleanup, folder }: Base): Promise<NatsAccess> {
   let account: NatsAccount;
   let servers: readonly string[];
   if (config.nats.kind === "own") {
@@ -154,17 +128,8 @@ async function openNats({ config, log, clock, signal, cleanup, folder }: Base): 
   const isCluster = config.nats.kind === "cluster";
   const access = await openNatsAccess({ servers, account, isCluster, clock, log, random });
   cleanup.add(() => access.close());
-  const arrived = new AbortController();
-  void clock.sleep(natsPatienceMs, AbortSignal.any([arrived.signal, signal])).then(() => {
-    if (!arrived.signal.aborted && !signal.aborted) log.warn(`waiting for NATS at ${servers.join(", ")}`);
-  });
-  try {
-    await access.bootstrap(signal);
-    await access.bus.whenConnected(signal);
-  } finally {
-    arrived.abort();
-  }
-  return { ...access, servers };
+  await bootstrapPatiently(access, { servers, clock, log, signal });
+  return access;
 }
 
 async function appendFirstTrust(ledger: Ledger, authority: Authority): Promise<void> {
@@ -190,7 +155,7 @@ interface Parts {
   readonly judge: ReturnType<typeof createOperatorJudge>;
 }
 
-async function startParts(base: Base, nats: Nats, ledger: Ledger): Promise<Parts> {
+async function startParts(base: Base, nats: NatsAccess, ledger: Ledger): Promise<Parts> {
   const { log, clock, cleanup, folder, authority } = base;
   const { mesh, signer } = authority;
   const { bus } = nats;
@@ -199,30 +164,15 @@ async function startParts(base: Base, nats: Nats, ledger: Ledger): Promise<Parts
   const audit = new LimitedAuditTrail(auditLog, clock);
   cleanup.add(() => audit.flush());
 
-  const state = new FleetState();
-  state.restore(readRoster(folder.path, log), clock.nowMs());
-  const fleet = runFleetLoop({ state, bus, clock, log });
-  cleanup.add(() => fleet.close());
-  const registry = new RegistryState();
   const freshness = {
     mesh,
     ledger,
     signer,
     clock,
     log,
-    publish: (subject: string, bytes: Uint8Array) => void bus.publish(subject, bytes),
+    publish: (to: string, bytes: Uint8Array) => void bus.publish(to, bytes),
   };
-  const stop = new AbortController();
-  const loops = [
-    runRosterSaver({ dir: folder.path, state, clock, log }, stop.signal),
-    runRegistryLoop({ state: registry, bus, clock, log }, stop.signal),
-    runFreshness(freshness, stop.signal),
-  ];
-  cleanup.add(async () => {
-    stop.abort();
-    await Promise.all(loops);
-  });
-
+  const { state, fleet, registry } = startFollowing(base, nats, freshness);
   const snapshots = new SnapshotStore(ledger.blobs);
   const knownVersions = () => registry.versions(fleet.list());
   const publisher = createPublisher({
@@ -269,6 +219,26 @@ async function startParts(base: Base, nats: Nats, ledger: Ledger): Promise<Parts
   return { adminService, joinService, judge };
 }
 
+/** Starts what follows the fleet and what tells it the heads of the logs. */
+function startFollowing({ log, clock, cleanup, folder }: Base, { bus }: NatsAccess, freshness: FreshnessDeps) {
+  const state = new FleetState();
+  state.restore(readRoster(folder.path, log), clock.nowMs());
+  const fleet = runFleetLoop({ state, bus, clock, log });
+  cleanup.add(() => fleet.close());
+  const registry = new RegistryState();
+  const stop = new AbortController();
+  const loops = [
+    runRosterSaver({ dir: folder.path, state, clock, log }, stop.signal),
+    runRegistryLoop({ state: registry, bus, clock, log }, stop.signal),
+    runFreshness(freshness, stop.signal),
+  ];
+  cleanup.add(async () => {
+    stop.abort();
+    await Promise.all(loops);
+  });
+  return { state, fleet, registry };
+}
+
 function natsProblems({ connected }: { readonly connected: boolean }): readonly string[] {
   return connected ? [] : ["NATS is away: nothing can be published or activated, and heartbeats do not arrive"];
 }
@@ -278,7 +248,7 @@ function fleetProblems({ turnedAway }: FleetState): readonly string[] {
 }
 
 /** Opens the listeners and tells where they are; the ready files are written last. */
-async function serve(base: Base, nats: Nats, { adminService, joinService, judge }: Parts): Promise<void> {
+async function serve(base: Base, nats: NatsAccess, { adminService, joinService, judge }: Parts): Promise<void> {
   const { config, log, clock, cleanup, folder, authority } = base;
   const hosts = [config.admin.host, config.join.host];
   const issueOwn = () => authority.issueControlPlane({ name: "main", hosts });
@@ -305,7 +275,7 @@ async function serve(base: Base, nats: Nats, { adminService, joinService, judge 
   const ready = { mesh: authority.mesh, ...addresses, console: "", nats: nats.servers.join(","), pid: process.pid };
   folder.writeJson("ready.json", ready);
   log.info("serving", ready);
-  void renewOwn(base, () => {
+  void renewOwn({ clock, log, signal: base.signal }, () => {
     const next = issueOwn();
     adminCredentials.renew(next);
     joinCredentials.renew(next);
@@ -317,17 +287,4 @@ function writeOperatorContext({ folder, authority }: Base, admin: string): void 
   const { chainPem, privateKeyPem } = authority.issueOperator({ name: "admin" });
   const context = { mesh: authority.mesh, admin, ca: authority.caPem, certificate: chainPem, key: privateKeyPem };
   folder.writeJson("admin.json", context);
-}
-
-/** Certificates of our own live 90 days; a process that runs for longer replaces them in good time. */
-async function renewOwn({ clock, signal, log }: Base, renew: () => void): Promise<void> {
-  for (let days = 1; !signal.aborted; days += 1) {
-    await clock.sleep(24 * 3_600_000, signal);
-    if (signal.aborted || days % 30 !== 0) continue;
-    try {
-      renew();
-    } catch (error) {
-      log.error("own certificates not renewed", { why: messageOf(error) });
-    }
-  }
 }

@@ -1,6 +1,6 @@
 /** The two listeners: admin (a client certificate is required) and join (server TLS only). */
 import { ServerCredentials } from "@grpc/grpc-js";
-import { AshlarError, isAshlarError } from "../core/errors.js";
+import { AshlarError, isAshlarError, messageOf } from "../core/errors.js";
 import type { Revocation } from "../core/model.js";
 import type { Clock } from "../runtime/clock.js";
 import type { BoundService } from "../runtime/grpc-handlers.js";
@@ -123,4 +123,20 @@ export function dialAddress(address: string, host: string): string {
   const port = address.slice(address.lastIndexOf(":") + 1);
   if (host === "0.0.0.0") return `127.0.0.1:${port}`;
   return host === "::" ? `[::1]:${port}` : `${renderHost(host)}:${port}`;
+}
+
+/** Certificates of our own live 90 days; a process that runs for longer replaces them in good time. */
+export async function renewOwn(
+  { clock, log, signal }: ListenerDeps & { readonly signal: AbortSignal },
+  renew: () => void,
+): Promise<void> {
+  for (let days = 1; !signal.aborted; days += 1) {
+    await clock.sleep(24 * 3_600_000, signal);
+    if (signal.aborted || days % 30 !== 0) continue;
+    try {
+      renew();
+    } catch (error) {
+      log.error("own certificates not renewed", { why: messageOf(error) });
+    }
+  }
 }

@@ -15,6 +15,7 @@ import {
   type BoundService,
   bindService,
   type CallContext,
+  type Implementation,
   requireCaller,
   serverStreaming,
   unary,
@@ -60,16 +61,8 @@ const tokenTtlMsMax = 24 * 3_600_000;
 
 /** Binds AdminService. Serve it with `messageBytesMax: adminMessageBytesMax` to clients with certificates only. */
 export function createAdminService(deps: AdminServiceDeps): BoundService {
-  const { ledger, policy, fleet, clock } = deps;
-  const head = (): FleetHead => headOf(ledger);
-  /** A unary handler that only operators of this mesh reach. */
-  const operated = <Request, Response>(
-    handle: (request: Request, caller: OperatorCaller, signal: AbortSignal) => Promise<Response>,
-  ) =>
-    unary(async (request: Request, context: CallContext) =>
-      handle(request, await authorize(deps, context), context.signal),
-    );
-
+  const { ledger, policy } = deps;
+  const operated = operatedBy(deps);
   return bindService(AdminServiceService, {
     validateRevision: operated(async ({ files }) => {
       const { findings, snapshotDigest, wouldCreate, objects, access } = await policy.validate(files);
@@ -127,6 +120,32 @@ export function createAdminService(deps: AdminServiceDeps): BoundService {
         yield { activation: renderActivation(activation) };
       }
     }),
+    ...lookingMethods(deps),
+  });
+}
+
+/** A unary handler that only operators of this mesh reach. */
+const operatedBy =
+  (deps: AdminServiceDeps) =>
+  <Request, Response>(
+    handle: (request: Request, caller: OperatorCaller, signal: AbortSignal) => Promise<Response> | Response,
+  ) =>
+    unary(async (request: Request, context: CallContext) =>
+      handle(request, await authorize(deps, context), context.signal),
+    );
+
+type AdminMethods = Implementation<typeof AdminServiceService>;
+type LookingMethods = Pick<
+  AdminMethods,
+  "listProxies" | "listServices" | "checkAccess" | "listAudit" | "createJoinToken" | "getStatus"
+>;
+
+/** What is asked about the fleet, access and the past, and tokens. */
+function lookingMethods(deps: AdminServiceDeps): LookingMethods {
+  const { ledger, policy, fleet, clock } = deps;
+  const head = (): FleetHead => headOf(ledger);
+  const operated = operatedBy(deps);
+  return {
     listProxies: operated(async () => ({ proxies: fleet.list().map((entry) => renderProxy(entry, head())) })),
     listServices: operated(async () => {
       const services = deps.registry.list(fleet.list(), await policy.activeServices());
@@ -144,7 +163,7 @@ export function createAdminService(deps: AdminServiceDeps): BoundService {
     }),
     createJoinToken: operated((request, caller) => createJoinToken(deps, request, caller)),
     getStatus: operated(async () => renderStatus(deps, head(), clock.nowMs())),
-  });
+  };
 }
 
 /** The operator who calls; anybody else is denied, and that is noted. */

@@ -1,0 +1,188 @@
+import { beforeEach, describe, expect, test } from "@jest/globals";
+import type { AuditDraft } from "../../../control-plane/audit/audit-trail.js";
+import { createPolicyReader } from "../../../control-plane/publish/policy-reader.js";
+import { createPublisher } from "../../../control-plane/publish/publisher.js";
+import { SnapshotStore } from "../../../control-plane/publish/snapshot-store.js";
+import { zeroDigest } from "../../../core/digest.js";
+import { signActivation, verifyRevision } from "../../../core/wire/records.js";
+import { applyChanges, encodeSnapshotList } from "../../../core/wire/units.js";
+import { ManualClock } from "../../support/manual-clock.js";
+import { PlainLedger } from "../../support/plain-ledger.js";
+import { buildActivation, createTestKey, testAuthor, testMesh } from "../../support/records.js";
+
+const { signer, publicKey } = createTestKey();
+const caller = { id: testAuthor, source: "127.0.0.1:5000" };
+const service = (name: string) => `kind: Service\nname: ${name}\n`;
+const allow = (from: string) =>
+  `kind: Authorization\nname: callers\nservice: payments\nallow: [{from: [${from}], methods: ["*"]}]\n`;
+const shop = (...callers: string[]) =>
+  [service("payments"), service("checkout"), service("cart"), allow(callers.join(", "))].join("---\n");
+
+class World {
+  readonly ledger = new PlainLedger();
+  readonly entries: AuditDraft[] = [];
+  readonly snapshots = new SnapshotStore(this.ledger.blobs);
+  readonly publisher = createPublisher({
+    mesh: testMesh,
+    revisions: this.ledger.revisions,
+    snapshots: this.snapshots,
+    knownVersions: () => new Map(),
+    signer,
+    audit: { record: async (draft) => void this.entries.push(draft) },
+    clock: new ManualClock(),
+  });
+  readonly policy = createPolicyReader({ mesh: testMesh, ...this });
+
+  publish(content: string, parts: { message?: string; parent?: number } = {}) {
+    const files = [{ name: "shop.yaml", content }];
+    return this.publisher.publish({ files, message: "why", parent: undefined, ...parts }, caller);
+  }
+
+  async activate(number: number): Promise<void> {
+    const { activations, revisions } = this.ledger;
+    const revision = revisions.find(number);
+    if (revision === undefined) throw new Error(`no revision ${number}`);
+    await activations.append(signActivation(buildActivation(activations.head(), revision), testMesh, signer));
+  }
+}
+
+let world: World;
+beforeEach(() => {
+  world = new World();
+});
+
+describe("publishing", () => {
+  test("the first revision names the zero digest, its author and every unit, and holds under the signing key (I1)", async () => {
+    const { created, revision } = await world.publish(shop("checkout"));
+    expect(created).toBe(true);
+    expect(revision?.body).toMatchObject({ number: 1, parent: zeroDigest, author: testAuthor, message: "why" });
+    expect(revision?.body.changes.map(({ name }) => name)).toEqual(["@mesh", "cart", "checkout", "payments"]);
+    const { createPublicKey } = await import("node:crypto");
+    const spki = Buffer.concat([Buffer.from("302a300506032b6570032100", "hex"), publicKey]);
+    const key = createPublicKey({ key: spki, format: "der", type: "spki" });
+    const verified = verifyRevision(revision?.bytes ?? new Uint8Array(), testMesh, new Map([[signer.kid, key]]));
+    expect(verified.body).toEqual(revision?.body);
+  });
+
+  test("a change of one service changes one unit, and the changes lead from the parent's list to the new one", async () => {
+    await world.publish(shop("checkout"));
+    const before = world.ledger.revisions.head();
+    const blobs = world.ledger.stored.size;
+    const { revision } = await world.publish(shop("checkout", "cart"));
+    expect(revision?.body.changes.map(({ name }) => name)).toEqual(["payments"]);
+    expect(world.ledger.stored.size).toBe(blobs + 2); // the unit and the list
+    const from = await world.snapshots.loadList(before?.body.snapshot ?? encodeSnapshotList([]).digest);
+    expect(applyChanges(from, revision?.body.changes ?? []).digest).toBe(revision?.body.snapshot);
+  });
+
+  test("the same snapshot as the head creates nothing, however it is written", async () => {
+    await world.publish(shop("checkout", "cart"));
+    const { created, revision } = await world.publish(shop("cart", "checkout"));
+    expect([created, revision?.body.number, world.ledger.revisions.list().length]).toEqual([false, 1, 1]);
+  });
+
+  test("with errors nothing is stored, and all findings come at once", async () => {
+    const { created, revision, findings } = await world.publish(`${allow("nobody")}---\nkind: Nonsense\nname: x\n`);
+    expect([created, revision, world.ledger.stored.size, world.ledger.revisions.head()]).toEqual([
+      false,
+      undefined,
+      0,
+      undefined,
+    ]);
+    expect(findings.filter(({ severity }) => severity === "error").length).toBeGreaterThanOrEqual(2);
+    expect(world.entries).toMatchObject([{ action: "publish", outcome: "invalid_policy" }]);
+  });
+
+  test("another head than the parent is a conflict that names the head", async () => {
+    await expect(world.publish(shop("checkout"), { parent: 3 })).rejects.toMatchObject({ code: "conflict" });
+    await world.publish(shop("checkout"), { parent: 0 });
+    await expect(world.publish(shop("cart"), { parent: 0 })).rejects.toMatchObject({
+      code: "conflict",
+      message: expect.stringContaining("it is revision 1 by spiffe://test.mesh/operator/alice: why"),
+    });
+  });
+
+  test("of two that race one wins and the other gets a conflict, at the append too (I1)", async () => {
+    await world.publish(shop("checkout"));
+    world.ledger.revisions.beforeAppend = async () => void (await world.publish(shop("checkout", "cart")));
+    await expect(world.publish(shop("cart"))).rejects.toMatchObject({ code: "conflict" });
+    expect(world.ledger.revisions.list().map(({ body }) => body.number)).toEqual([1, 2]);
+    expect(world.entries.map(({ outcome }) => outcome)).toEqual(["ok", "ok", "conflict"]);
+  });
+
+  for (const [name, content, parts, code] of [
+    ["a message above 4 KiB", shop("cart"), { message: "x".repeat(4097) }, "invalid_argument"],
+    ["files above 8 MiB", `# ${"x".repeat(8 * 1024 * 1024)}`, {}, "limit"],
+  ] as const) {
+    test(`${name} is refused with ${code}`, async () => {
+      await expect(world.publish(content, parts)).rejects.toMatchObject({ code });
+    });
+  }
+
+  test("no files at all are refused, an empty file is the empty policy (I4)", async () => {
+    const none = world.publisher.publish({ files: [], message: "", parent: undefined }, caller);
+    await expect(none).rejects.toMatchObject({ code: "invalid_argument" });
+    expect((await world.publish("")).revision?.body.number).toBe(1);
+  });
+});
+
+describe("reading policy", () => {
+  test("a dry run says what would change and stores nothing", async () => {
+    await world.publish(shop("checkout"));
+    const blobs = world.ledger.stored.size;
+    const dry = await world.policy.validate([{ name: "shop.yaml", content: shop("cart") }]);
+    expect(dry).toMatchObject({ wouldCreate: true, objects: [{ change: "changed", kind: "Authorization" }] });
+    expect(dry.access).toEqual([
+      { caller: "cart", service: "payments", method: "*", change: "gains" },
+      { caller: "checkout", service: "payments", method: "*", change: "loses" },
+    ]);
+    expect(world.ledger.stored.size).toBe(blobs);
+    const bad = await world.policy.validate([{ name: "shop.yaml", content: "kind: Service" }]);
+    expect(bad).toMatchObject({ wouldCreate: false, snapshotDigest: undefined, objects: [], access: [] });
+  });
+
+  test("a revision's YAML publishes as the same snapshot", async () => {
+    const { revision } = await world.publish(shop("checkout", "cart"));
+    const yaml = await world.policy.yaml(world.policy.find(1));
+    expect((await world.publish(yaml)).created).toBe(false);
+    expect(revision?.body.number).toBe(1);
+  });
+
+  for (const [name, caller_, asked, revision, expected] of [
+    ["the active revision decides", "checkout", "payments", 0, [true, "callers/allow[0]", 1, 1]],
+    ["another revision can be asked", "checkout", "payments", 2, [false, "default-deny", 2, 0]],
+    ["an unknown service is denied", "checkout", "nowhere", 0, [false, "default-deny", 1, 1]],
+    ["an unknown caller is denied", "ghost", "payments", 0, [false, "default-deny", 1, 1]],
+    ["what is no caller is denied", "not a name", "payments", 0, [false, "default-deny", 1, 1]],
+    ["a SPIFFE ID is a caller", "spiffe://test.mesh/service/checkout", "payments", 0, [true, "callers/allow[0]", 1, 1]],
+  ] as const) {
+    test(`access: ${name}`, async () => {
+      await world.publish(shop("checkout"));
+      await world.publish(shop("cart"));
+      await world.activate(1);
+      const verdict = await world.policy.checkAccess(caller_, asked, "shop.Payments/Charge", revision);
+      expect([verdict.allowed, verdict.rule, verdict.revision, verdict.epoch]).toEqual(expected);
+    });
+  }
+
+  test("access: while nothing is active everything is denied (I4), and an unknown revision is not found", async () => {
+    expect(await world.policy.checkAccess("checkout", "payments", "a.B/C", 0)).toMatchObject({
+      allowed: false,
+      rule: "default-deny",
+      revision: 0,
+    });
+    await expect(world.policy.checkAccess("checkout", "payments", "a.B/C", 4)).rejects.toMatchObject({
+      code: "not_found",
+    });
+  });
+
+  test("a diff of the active revision against files, with findings where the files are bad", async () => {
+    await world.publish(shop("checkout"));
+    await world.activate(1);
+    const files = [{ name: "shop.yaml", content: shop("checkout", "cart") }];
+    const diff = await world.policy.diff({ kind: "active" }, { kind: "files", files });
+    expect(diff.access).toEqual([{ caller: "cart", service: "payments", method: "*", change: "gains" }]);
+    const bad = [{ name: "shop.yaml", content: "kind: Nope" }];
+    expect((await world.policy.diff({ kind: "files", files: bad }, { kind: "newest" })).findings).toHaveLength(1);
+  });
+});

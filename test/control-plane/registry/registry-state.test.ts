@@ -1,0 +1,83 @@
+import { expect, test } from "@jest/globals";
+import { FleetState } from "../../../control-plane/fleet/fleet-state.js";
+import { RegistryState } from "../../../control-plane/registry/registry-state.js";
+import type { Endpoint } from "../../../core/model.js";
+import { encodeEndpoint } from "../../../core/wire/fleet.js";
+import { endpointSubject } from "../../../core/wire/subjects.js";
+import { buildHeartbeat } from "../../support/fake-fleet.js";
+
+const endpoint = (proxyId: string, parts: Partial<Endpoint> = {}): Endpoint => ({
+  proxyId,
+  service: "payments",
+  instance: proxyId,
+  version: "v1",
+  address: "127.0.0.1:9000",
+  labels: [],
+  gone: false,
+  timeMs: 10,
+  ...parts,
+});
+
+function hear(registry: RegistryState, one: Endpoint): void {
+  registry.hear(endpointSubject(one.service, one.proxyId), encodeEndpoint(one));
+}
+
+function fleetOf(...heartbeats: ReturnType<typeof buildHeartbeat>[]) {
+  const state = new FleetState();
+  for (const heartbeat of heartbeats) state.hear(heartbeat, 0);
+  return state;
+}
+
+test("an instance is healthy while its proxy is live and its application registered", () => {
+  const registry = new RegistryState();
+  for (const id of ["a", "b", "c"]) hear(registry, endpoint(id));
+  const fleet = fleetOf(buildHeartbeat("a"), buildHeartbeat("b", { serving: false }));
+  const healthyAt = (nowMs: number) =>
+    registry.list(fleet.list(nowMs), new Set())[0]?.endpoints.map(({ healthy }) => healthy);
+  expect(healthyAt(1)).toEqual([true, false, false]);
+  expect(healthyAt(20_000)).toEqual([false, false, false]);
+});
+
+test("services are those in policy, with endpoints or with proxies, sorted by name", () => {
+  const registry = new RegistryState();
+  hear(registry, endpoint("a"));
+  const fleet = fleetOf(buildHeartbeat("x", { service: "cart" }));
+  const services = registry.list(fleet.list(1), new Set(["payments", "audit"]));
+  expect(services.map(({ name, inPolicy, endpoints }) => [name, inPolicy, endpoints.length])).toEqual([
+    ["audit", true, 0],
+    ["cart", false, 0],
+    ["payments", true, 1],
+  ]);
+});
+
+test("of two statements the later counts, in whatever order they come, and a tombstone removes", () => {
+  const registry = new RegistryState();
+  hear(registry, endpoint("a", { timeMs: 20, gone: true, address: "" }));
+  hear(registry, endpoint("a", { timeMs: 10 }));
+  expect(registry.list([], new Set())).toEqual([]);
+  hear(registry, endpoint("a", { timeMs: 30 }));
+  expect(registry.list([], new Set())[0]?.endpoints).toHaveLength(1);
+});
+
+test("an endpoint that speaks for another proxy than its subject is refused", () => {
+  const registry = new RegistryState();
+  const bytes = encodeEndpoint(endpoint("a"));
+  expect(() => registry.hear(endpointSubject("payments", "b"), bytes)).toThrow(/subject/);
+  expect(registry.list([], new Set())).toEqual([]);
+});
+
+test("versions come from endpoints and from proxies that serve nothing yet", () => {
+  const registry = new RegistryState();
+  hear(registry, endpoint("a"));
+  const versions = registry.versions(fleetOf(buildHeartbeat("b", { version: "v2" })).list(1));
+  expect([...(versions.get("payments") ?? [])]).toEqual(["v1", "v2"]);
+});
+
+test("I8: endpoints are bounded, and tombstones make room first", () => {
+  const registry = new RegistryState(3);
+  hear(registry, endpoint("a"));
+  hear(registry, endpoint("b", { gone: true, address: "" }));
+  for (const id of ["c", "d"]) hear(registry, endpoint(id));
+  const ids = registry.list([], new Set())[0]?.endpoints.map(({ proxyId }) => proxyId);
+  expect(ids).toEqual(["a", "c", "d"]);
+});
