@@ -7,7 +7,7 @@ import { connect as connectTls } from "node:tls";
 import { PreparedField } from "../../data-plane/http2/hpack-encoder.js";
 import { defaultLimits, type EngineLimits } from "../../data-plane/http2/limits.js";
 import { BlockPool } from "../../data-plane/http2/output.js";
-import { EngineCounters } from "../../data-plane/http2/refusals.js";
+import { EngineCounters, refusalReasons } from "../../data-plane/http2/refusals.js";
 import { EngineLoop } from "../../data-plane/http2-sockets/engine-loop.js";
 import { type ConnectionOwner, SocketConnection } from "../../data-plane/http2-sockets/socket-connection.js";
 import { cpuSecondsOf } from "../cpu-time.js";
@@ -44,6 +44,8 @@ const body = bodyOf(numberFlag(flags, "bytes", 64));
 const tally = new Tally();
 const loop = new EngineLoop(() => performance.now());
 const deps = { loop, counters: new EngineCounters(), pool: new BlockPool() };
+const lanes: Lane[] = [];
+let finished = false;
 let started = 0;
 let running = 0;
 let stopping = false;
@@ -93,7 +95,10 @@ class Lane {
       },
       onCapacity: () => this.fill(),
       onClosed: () => {
-        if (!stopping) tally.fault("connection closed");
+        const { deadReason, control } = this.#io.connection;
+        if (!finished) tally.fault(`connection closed (${refusalReasons[deadReason]}, GOAWAY ${control.goawayCode})`);
+        lanes.splice(lanes.indexOf(this), 1);
+        if (lanes.length === 0) finish();
       },
     };
     this.#io = new SocketConnection(socket, false, limits, owner, deps);
@@ -132,11 +137,9 @@ class Lane {
   }
 }
 
-const lanes: Lane[] = [];
 const beginning = performance.now();
 const cpuBefore = pids.map(cpuSecondsOf);
 const ownBefore = process.cpuUsage();
-let finished = false;
 
 function finish(): void {
   if (finished) return;

@@ -19,6 +19,8 @@ export class ControlReceiver {
   #drain: number = draining.no;
   #drainSinceMs = 0;
   #peerDrains = false;
+  /** The code of the peer's last GOAWAY; -1: none came. */
+  goawayCode = -1;
   /** Streams above this one come after our last GOAWAY. */
   lastTakenId = highestId;
   lastReceivedMs: number;
@@ -234,6 +236,7 @@ export class ControlReceiver {
     }
     if (this.#peerDrains && !connection.glitch()) return;
     this.#peerDrains = true;
+    this.goawayCode = readWord(bytes, start + 4);
     const last = readWord(bytes, start) % 0x8000_0000;
     if (!connection.isServer) {
       for (const stream of connection.streams.all()) {

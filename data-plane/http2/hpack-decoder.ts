@@ -1,5 +1,5 @@
 import { cell, cells, classifyName, classifyValue, FieldBlock, fieldFlag, hashOf } from "./field-block.js";
-import { findName, nameBytes } from "./field-names.js";
+import { findName, isVolatile, nameBytes } from "./field-names.js";
 import { HpackTable, ringBytes, tableBytesMax } from "./hpack-table.js";
 import { decodeHuffman } from "./huffman.js";
 import { staticEntries, staticName, staticValueLength, staticValues } from "./static-table.js";
@@ -170,7 +170,8 @@ export class HpackDecoder {
     let entry = 0;
     let hash = 0;
     if (bits === 6) {
-      hash = hashOf(id, fields.bytes, valueStart, valueLength);
+      // Nobody looks for a volatile field in another table.
+      if (!isVolatile(id)) hash = hashOf(id, fields.bytes, valueStart, valueLength);
       if (id === 0) hash = hashOf(hash, fields.bytes, nameStart, nameLength);
       const before = this.#insertedBytes;
       this.#insertedBytes += nameLength + valueLength;

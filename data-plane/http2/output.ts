@@ -1,4 +1,4 @@
-import { frameFlag, frameHeaderBytes, frameType } from "./protocol.js";
+import { frameBytesMax, frameFlag, frameHeaderBytes, frameType } from "./protocol.js";
 
 const blockBytes = 32_768;
 const blocksKept = 64;
@@ -30,6 +30,10 @@ export class Output {
   /** Frames that wait and are neither HEADERS nor DATA. */
   controlFrames = 0;
   #holdsBlock = false;
+  /** The DATA frame that was written last: where it starts and ends in `block`, while nothing follows it. */
+  #dataAt = 0;
+  #dataEnd = -1;
+  #dataStreamId = 0;
 
   constructor(pool: BlockPool) {
     this.#pool = pool;
@@ -57,6 +61,7 @@ export class Output {
       this.#fullBytes += this.at;
     } else this.#pool.give(this.block);
     this.block = noBlock;
+    this.#dataEnd = -1;
     this.#holdsBlock = false;
     this.at = 0;
   }
@@ -91,18 +96,32 @@ export class Output {
     this.at = at + 4;
   }
 
+  /** Adds to the frame before if that is of the same stream: what came in pieces need not go out in pieces. */
   data(streamId: number, bytes: Uint8Array, start: number, end: number, endStream: boolean): void {
     const length = end - start;
-    this.reserve(frameHeaderBytes + length);
-    this.frameHeader(this.at, length, frameType.data, endStream ? frameFlag.endStream : 0, streamId);
-    const at = this.at + frameHeaderBytes;
+    const joined = this.at - this.#dataAt - frameHeaderBytes + length;
+    if (
+      this.#dataStreamId === streamId &&
+      this.#dataEnd === this.at &&
+      joined <= frameBytesMax &&
+      this.at + length <= this.block.length
+    ) {
+      this.frameHeader(this.#dataAt, joined, frameType.data, endStream ? frameFlag.endStream : 0, streamId);
+    } else {
+      this.reserve(frameHeaderBytes + length);
+      this.#dataAt = this.at;
+      this.#dataStreamId = streamId;
+      this.frameHeader(this.at, length, frameType.data, endStream ? frameFlag.endStream : 0, streamId);
+      this.at += frameHeaderBytes;
+    }
+    const { at, block } = this;
     if (length <= 64) {
       // A call into native code costs more than a short copy.
-      const block = this.block;
       for (let i = 0; i < length; i++) block[at + i] = bytes[start + i] as number;
-    } else if (start === 0 && end === bytes.length) this.block.set(bytes, at);
-    else this.block.set(bytes.subarray(start, end), at);
+    } else if (start === 0 && end === bytes.length) block.set(bytes, at);
+    else block.set(bytes.subarray(start, end), at);
     this.at = at + length;
+    this.#dataEnd = endStream ? -1 : this.at;
   }
 
   /** `entries`: identifier and value in turn. */

@@ -264,6 +264,18 @@ describe("checks 7 and 8, floods", () => {
     }
   });
 
+  test("a bulk stream whose frames were cut by proxies on the way is legal", () => {
+    const peer = new RawPeer().hello();
+    peer.send(peer.headers(1));
+    const length = 1_000_000;
+    peer.send(peer.data(1, Buffer.concat([Buffer.of(0), word(length), Buffer.alloc(100)])));
+    for (let left = length - 100; left > 1000; left -= 601) {
+      peer.send(peer.data(1, Buffer.alloc(1)), peer.data(1, Buffer.alloc(600)));
+      peer.frames();
+    }
+    expect(peer.connection.dead).toBe(false);
+  });
+
   test("pings closer than ten seconds are strikes, the fourth ends it; sending data forgives", () => {
     const peer = new RawPeer().hello();
     const ping = frame(frameType.ping, 0, 0, Buffer.from("12345678"));
