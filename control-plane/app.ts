@@ -32,7 +32,7 @@ import {
 } from "./listeners.js";
 import { type NatsAccount, readNatsAccount } from "./nats/nats-account.js";
 import { startNatsServer } from "./nats/nats-server.js";
-import { bootstrapPatiently, type NatsAccess, openNatsAccess } from "./nats-access.js";
+import { type NatsAccess, openNatsAccess } from "./nats-access.js";
 import { createPolicyReader } from "./publish/policy-reader.js";
 import { createPublisher } from "./publish/publisher.js";
 import { SnapshotStore } from "./publish/snapshot-store.js";
@@ -128,7 +128,8 @@ async function openNats({ config, log, clock, signal, cleanup, folder }: Base): 
   const isCluster = config.nats.kind === "cluster";
   const access = await openNatsAccess({ servers, account, isCluster, clock, log, random });
   cleanup.add(() => access.close());
-  await bootstrapPatiently(access, { servers, clock, log, signal });
+  await access.bootstrap(signal); // the connection itself says in the log what it waits for
+  await access.bus.whenConnected(signal);
   return access;
 }
 

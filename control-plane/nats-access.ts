@@ -39,7 +39,6 @@ const dailyMs = 24 * 3_600_000;
 const remintMs = 3_600_000;
 const bootstrapMs = 15 * 60_000;
 const replicasMax = 3;
-const patienceMs = 2000;
 
 /** Connects in the background and goes on trying until `close`. */
 export async function openNatsAccess(options: NatsAccessOptions): Promise<NatsAccess> {
@@ -92,32 +91,6 @@ export async function openNatsAccess(options: NatsAccessOptions): Promise<NatsAc
       await reminting;
     },
   };
-}
-
-/** Bootstraps and connects, however long NATS takes to be there; after two seconds the log says what is waited for. */
-export async function bootstrapPatiently(
-  access: NatsAccess,
-  deps: {
-    readonly servers: readonly string[];
-    readonly clock: Clock;
-    readonly log: Logger;
-    readonly signal: AbortSignal;
-  },
-): Promise<void> {
-  const { servers, clock, log, signal } = deps;
-  const arrived = new AbortController();
-  const giveUp = () => arrived.abort();
-  signal.addEventListener("abort", giveUp, { once: true });
-  void clock.sleep(patienceMs, arrived.signal).then(() => {
-    if (!arrived.signal.aborted) log.warn(`waiting for NATS at ${servers.join(", ")}`);
-  });
-  try {
-    await access.bootstrap(signal);
-    await access.bus.whenConnected(signal);
-  } finally {
-    arrived.abort();
-    signal.removeEventListener("abort", giveUp);
-  }
 }
 
 /** Three replicas where the cluster can hold them; a single server of somebody's gets one, and the log says so. */

@@ -1,13 +1,15 @@
-import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Client, credentials } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { openAuthority } from "../../control-plane/identity/authority.js";
+import { startNatsServer } from "../../control-plane/nats/nats-server.js";
 import { AshlarError } from "../../core/errors.js";
 import { AdminServiceService as admin } from "../../proto/gen/ashlar/v1/admin.js";
 import { systemClock } from "../../runtime/clock.js";
 import { callUnary, connectGrpc } from "../../runtime/grpc-client.js";
+import { silentLogger } from "../../runtime/log.js";
 import { generatePrivateKeyPem, publicKeyDer } from "../../runtime/tls-identity-issue.js";
 import {
   ensureBuilt,
@@ -16,7 +18,7 @@ import {
   readReady,
   startUp,
 } from "../support/control-plane-process.js";
-import type { TestProcess } from "../support/processes.js";
+import { type TestProcess, until } from "../support/processes.js";
 
 const limits = { timeoutMs: 10_000 };
 const policy = (method: string) => ({
@@ -161,4 +163,21 @@ describe("a control plane as a process", () => {
     expect(wrong.stderr).toContain('belongs to mesh "up.test", not "other.test"');
     expect(wrong.stderr.trim().split("\n")).toHaveLength(1);
   });
+
+  test("with a cluster that is not there yet it waits and says so, and serves when the cluster comes", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "ash-up-"));
+    const first = await startNatsServer({ dir: join(dir, "nats"), log: silentLogger });
+    const { port, url, account } = first;
+    await first.stop();
+    const accountFile = join(dir, "account.json");
+    writeFileSync(accountFile, JSON.stringify({ account: account.publicKey, signingSeed: account.seed }));
+    const waiting = startUp(join(dir, "up"), "--nats", url, "--nats-account", accountFile);
+    await until("it says that it waits", () => waiting.stderr.includes("waiting for it"));
+    const again = await startNatsServer({ dir: join(dir, "nats"), port, log: silentLogger });
+    await waiting.said("ready");
+    expect(readReady(join(dir, "up")).nats).toBe(url);
+    expect(await waiting.stop()).toBe(0);
+    await again.stop();
+    rmSync(dir, { recursive: true, force: true });
+  }, 60_000);
 });
