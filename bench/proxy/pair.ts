@@ -1,0 +1,105 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { connect, createServer } from "node:net";
+import { join, resolve } from "node:path";
+import type { BenchIdentities } from "./certificates.js";
+import type { PairPorts, Peer } from "./peers.js";
+
+const startBoundMs = 10_000;
+
+/** Processes that a bench started; stopped by their own ids. */
+export class Processes {
+  readonly #running: ChildProcess[] = [];
+
+  /** Starts a program whose output is only wanted if it fails. */
+  start(command: string, args: readonly string[]): ChildProcess {
+    const child = spawn(command, [...args], { stdio: ["ignore", "ignore", "pipe"] });
+    let complaint = "";
+    child.stderr?.on("data", (text) => {
+      complaint = (complaint + String(text)).slice(-2000);
+    });
+    child.on("exit", (code) => {
+      if (code !== 0 && code !== null) console.error(`${command} ended with ${code}: ${complaint.trim()}`);
+    });
+    this.#running.push(child);
+    return child;
+  }
+
+  stop(): void {
+    for (const child of this.#running.splice(0)) child.kill("SIGTERM");
+  }
+}
+
+/** What `command --version` says, or undefined if it is not installed. */
+export function versionOf(command: string, args: readonly string[]): string | undefined {
+  try {
+    return (
+      execFileSync("sh", ["-c", `${command} ${args.join(" ")} 2>&1 | head -n 1`], { encoding: "utf8" }).trim() ||
+      undefined
+    );
+  } catch {
+    return undefined;
+  }
+}
+
+/** A port that was free a moment ago. */
+export function freePort(): Promise<number> {
+  return new Promise((done, failed) => {
+    const server = createServer();
+    server.on("error", failed);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() =>
+        typeof address === "object" && address !== null ? done(address.port) : failed(new Error("no port")),
+      );
+    });
+  });
+}
+
+/** Waits until somebody listens on a port of this machine. */
+export async function untilListening(port: number): Promise<void> {
+  const end = performance.now() + startBoundMs;
+  for (;;) {
+    const open = await new Promise<boolean>((done) => {
+      const socket = connect(port, "127.0.0.1", () => {
+        socket.destroy();
+        done(true);
+      });
+      socket.on("error", () => done(false));
+    });
+    if (open) return;
+    if (performance.now() > end) throw new Error(`nothing listens on port ${port}`);
+    await new Promise((wait) => setTimeout(wait, 50));
+  }
+}
+
+/** Starts both halves of a peer's pair and returns their process ids. */
+export async function startPair(
+  processes: Processes,
+  peer: Peer,
+  ports: PairPorts,
+  identities: BenchIdentities,
+  folder: string,
+): Promise<readonly number[]> {
+  const pids: number[] = [];
+  for (const half of ["inbound", "outbound"] as const) {
+    const file = join(folder, `${peer.command}-${half}.conf`);
+    writeFileSync(file, peer[half](ports, identities, folder));
+    const child = processes.start(peer.command, peer.arguments(file, folder));
+    await untilListening(ports[half]);
+    if (child.pid !== undefined) pids.push(child.pid);
+  }
+  return pids;
+}
+
+/** The echo server of this bench on a free port, as a process of its own. */
+export async function startEcho(processes: Processes): Promise<{ readonly port: number; readonly pid: number }> {
+  const port = await freePort();
+  const child = processes.start(process.execPath, [
+    resolve(import.meta.dirname, "../echo-server/main.js"),
+    "--port",
+    String(port),
+  ]);
+  await untilListening(port);
+  return { port, pid: child.pid ?? 0 };
+}
