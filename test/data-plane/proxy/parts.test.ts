@@ -5,6 +5,9 @@ import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { codeOfHttpStatus, codeOfReset, percentEncode } from "../../../data-plane/proxy/answer.js";
 import { drain } from "../../../data-plane/proxy/drain.js";
+import type { AcceptedStream } from "../../../data-plane/proxy/forward/accepted-stream.js";
+import { Forwarding, type ForwardPlan } from "../../../data-plane/proxy/forward/forward.js";
+import type { UpstreamSlot } from "../../../data-plane/proxy/forward/upstream-session.js";
 import { parseGrpcTimeoutMs, renderGrpcTimeout } from "../../../data-plane/proxy/grpc-timeout.js";
 import { serviceOf } from "../../../data-plane/proxy/outbound.js";
 import { parseRequestHead } from "../../../data-plane/proxy/request-head.js";
@@ -82,6 +85,11 @@ describe("a request's head", () => {
     );
   });
 
+  test("a value outside ASCII is dropped, the others stay", () => {
+    const result = parse(...pseudo, ...rest, "x-odd", "caf\u00e9", "x-even", "cafe");
+    expect(result.kind === "head" && result.head.fields.map(([name]) => name)).toEqual(["content-type", "x-even"]);
+  });
+
   test("129 fields, or more than 16 KiB, are too large", () => {
     const many = Array.from({ length: 125 }, () => ["x", "1"]).flat();
     expect(parse(...pseudo, ...rest, ...many).kind).toBe("too-large");
@@ -148,6 +156,29 @@ describe("small grammars", () => {
       expect(isTraceparent(bad)).toBe(false);
     }
   });
+});
+
+test("I10: a call that was answered while it waited for an upstream is not sent, and gives its room back", async () => {
+  const accepted = { settled: true, ended: false, whenEnded: () => {}, onDrain: () => {} };
+  const plan: ForwardPlan = {
+    scheme: "http",
+    path: "/a.B/C",
+    authority: "payments",
+    fields: [],
+    remainingMs: () => undefined,
+    revision: 1,
+    peerProxy: false,
+  };
+  const seen: string[] = [];
+  const slot: UpstreamSlot = {
+    open: () => {
+      seen.push("open");
+      throw new Error("nothing may be sent");
+    },
+    release: () => void seen.push("release"),
+  };
+  expect(await new Forwarding(accepted as unknown as AcceptedStream, plan).send(slot)).toBe("done");
+  expect(seen).toEqual(["release"]);
 });
 
 describe("winding down", () => {
