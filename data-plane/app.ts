@@ -10,6 +10,7 @@ import { createAgentService } from "./agent/agent-service.js";
 import { runStaticApplication } from "./agent/static-application.js";
 import { closeParts, joinOrLoad, openParts, type Parts, type ProxySurroundings } from "./app-parts.js";
 import type { ProxyConfig } from "./config.js";
+import { listenAgain } from "./inbound-port.js";
 import { drain, drainDefaults } from "./proxy/drain.js";
 import { Inbound } from "./proxy/inbound.js";
 import { keyOf, Outbound, type OutboundDeps } from "./proxy/outbound.js";
@@ -77,7 +78,10 @@ async function serve(
     const common = { ...parts, policy: parts.sync.policy, metrics: metrics.proxy, random: randomBytes };
     const inbound = openInbound(config, common);
     if (inbound !== undefined) closers.push(() => inbound.close());
-    const bound = config.inbound === undefined ? undefined : await inbound?.listen(config.inbound);
+    const bound =
+      config.inbound === undefined || inbound === undefined
+        ? undefined
+        : await listenAgain((address) => inbound.listen(address), config.inbound, config.dataDir);
     const outbounds = await openOutbounds(config, { ...common, pool: parts.peers, draw: Math.random }, closers);
     const listening: Listening = {
       inbound,

@@ -1,0 +1,34 @@
+import { join } from "node:path";
+import { isAshlarError } from "../core/errors.js";
+import type { HostPort } from "../runtime/config.js";
+import { readIfThere, writeDurably } from "../runtime/durable-file.js";
+
+/**
+ * Listens on `address`. For port 0 that is the port of the last run if it is still free, so that peers which know
+ * no better (NATS is away) find a restarted proxy where it was; otherwise any free one.
+ */
+export async function listenAgain(
+  listen: (address: HostPort) => Promise<HostPort>,
+  address: HostPort,
+  dataDir: string,
+): Promise<HostPort> {
+  if (address.port !== 0) return listen(address);
+  const path = join(dataDir, "inbound-port");
+  const bound = await listenOn(listen, address, Number(readIfThere(path)?.toString("latin1").trim()));
+  writeDurably(path, `${bound.port}\n`);
+  return bound;
+}
+
+async function listenOn(
+  listen: (address: HostPort) => Promise<HostPort>,
+  address: HostPort,
+  last: number,
+): Promise<HostPort> {
+  if (!Number.isInteger(last) || last < 1 || last > 65535) return listen(address);
+  try {
+    return await listen({ ...address, port: last });
+  } catch (error) {
+    if (!isAshlarError(error, "unavailable")) throw error;
+    return listen(address); // somebody else has it now
+  }
+}
