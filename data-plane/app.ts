@@ -292,8 +292,7 @@ function render(address: SocketAddress): string {
 }
 
 function describeListening(config: ProxyConfig, bound: HostPort | undefined): string {
-  const words = [];
-  if (bound !== undefined) words.push(`inbound=${render(bound)}`);
+  const words = bound === undefined ? [] : [`inbound=${render(bound)}`];
   if (config.agent !== undefined) words.push(`agent=unix:${config.agent}`);
   words.push(`outbound=${render(config.outbound)}`);
   return words.join(" ");
