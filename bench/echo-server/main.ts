@@ -1,4 +1,4 @@
-// npm run bench:echo -- --port N [--host 127.0.0.1] [--socket PATH] [--tls CERT KEY [--ca FILE]]
+// npm run bench:echo -- --port N [--host 127.0.0.1] [--socket PATH] [--streams 100] [--tls CERT KEY [--ca FILE]]
 import { readFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
@@ -10,11 +10,12 @@ import { type ConnectionOwner, SocketConnection } from "../../data-plane/http2-s
 import { numberFlag, readFlags } from "../options.js";
 import { Echo } from "./echo.js";
 
+const flags = readFlags(process.argv.slice(2));
 const limits: EngineLimits = {
   ...defaultLimits,
+  concurrentStreamsMax: numberFlag(flags, "streams", defaultLimits.concurrentStreamsMax),
   requestRules: { ...defaultLimits.requestRules, grpcOnly: false },
 };
-const flags = readFlags(process.argv.slice(2));
 const loop = new EngineLoop(() => performance.now());
 const counters = new EngineCounters();
 const pool = new BlockPool();

@@ -6,7 +6,7 @@ import { cpus, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { numberFlag, readFlags } from "../options.js";
 import { writeIdentities } from "./certificates.js";
-import { freePort, Processes, startEcho, startPair, versionOf } from "./pair.js";
+import { freePort, Processes, startBarePair, startEcho, startPair, versionOf } from "./pair.js";
 import { peers } from "./peers.js";
 
 interface Contender {
@@ -114,6 +114,9 @@ async function run(): Promise<void> {
     const pids = await startPair(processes, peer, ports, identities, folder);
     contenders.push({ name: peer.name, port: ports.outbound, pids, figures: new Map() });
   }
+  const ports = { outbound: await freePort(), inbound: await freePort(), backend: echo.port };
+  const pids = await startBarePair(processes, ports, identities);
+  contenders.push({ name: "bare engine", port: ports.outbound, pids, figures: new Map() });
   for (const contender of contenders) load(contender, "8x8", 2); // warm
   for (const shape of shapes) {
     for (let round = 0; round < rounds; round++) {

@@ -92,6 +92,22 @@ export async function startPair(
   return pids;
 }
 
+/** The engine without any policy, as a pair: what frames alone cost. */
+export async function startBarePair(
+  processes: Processes,
+  ports: PairPorts,
+  { ca, client, server }: BenchIdentities,
+): Promise<readonly number[]> {
+  const program = resolve(import.meta.dirname, "../forwarder/main.js");
+  const inbound = ["--port", ports.inbound, "--to", ports.backend, "--tls", server.certificate, server.key, ca];
+  const outbound = ["--port", ports.outbound, "--to", ports.inbound, "--to-tls", client.certificate, client.key, ca];
+  const first = processes.start(process.execPath, [program, ...inbound.map(String)]);
+  await untilListening(ports.inbound);
+  const second = processes.start(process.execPath, [program, ...outbound.map(String)]);
+  await untilListening(ports.outbound);
+  return [first.pid ?? 0, second.pid ?? 0];
+}
+
 /** The echo server of this bench on a free port, as a process of its own. */
 export async function startEcho(processes: Processes): Promise<{ readonly port: number; readonly pid: number }> {
   const port = await freePort();
@@ -99,6 +115,8 @@ export async function startEcho(processes: Processes): Promise<{ readonly port: 
     resolve(import.meta.dirname, "../echo-server/main.js"),
     "--port",
     String(port),
+    "--streams",
+    "1000",
   ]);
   await untilListening(port);
   return { port, pid: child.pid ?? 0 };
