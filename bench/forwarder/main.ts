@@ -75,13 +75,10 @@ const upstreamOwner: ConnectionOwner = {
   },
 };
 
-/** The connection with the fewest calls that takes another one. */
+/** The first connection that takes another call: the fewer are in use, the more calls share a write. */
 function pick(): Connection | undefined {
-  let best: Connection | undefined;
-  for (const { connection } of upstreams) {
-    if (connection.canOpen && (best === undefined || connection.streams.slots < best.streams.slots)) best = connection;
-  }
-  return best;
+  for (const { connection } of upstreams) if (connection.canOpen) return connection;
+  return undefined;
 }
 
 function dial(): void {

@@ -10,6 +10,7 @@ const startBoundMs = 10_000;
 /** Processes that a bench started; stopped by their own ids. */
 export class Processes {
   readonly #running: ChildProcess[] = [];
+  #stopping = false;
 
   /** Starts a program whose output is only wanted if it fails. */
   start(command: string, args: readonly string[]): ChildProcess {
@@ -19,13 +20,15 @@ export class Processes {
       complaint = (complaint + String(text)).slice(-2000);
     });
     child.on("exit", (code) => {
-      if (code !== 0 && code !== null) console.error(`${command} ended with ${code}: ${complaint.trim()}`);
+      if (!this.#stopping && code !== 0 && code !== null)
+        console.error(`${command} ended with ${code}: ${complaint.trim()}`);
     });
     this.#running.push(child);
     return child;
   }
 
   stop(): void {
+    this.#stopping = true;
     for (const child of this.#running.splice(0)) child.kill("SIGTERM");
   }
 }
