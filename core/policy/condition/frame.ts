@@ -1,0 +1,66 @@
+/** One evaluation of a condition: what it may read, the variables of its macros, and how much work is left. */
+import type { SpiffeId } from "../../identity.js";
+import { Failure, type Value, type ValueMap } from "./values.js";
+
+/** What a pair of caller and method says by itself. */
+export interface Subject {
+  readonly caller: SpiffeId;
+  /** The caller's name if it is a service of this mesh, else "". */
+  readonly callerService: string;
+  readonly trustDomain: string;
+  /** "package.Service/Method". */
+  readonly method: string;
+  /** "package.Service". */
+  readonly rpcService: string;
+}
+
+/** What only the call itself says. Nothing of it is asked for before a condition reads it. */
+export interface CallInputs {
+  /**
+   * A request header by its lower-case name, repeated ones joined with ","; undefined: missing, or not text.
+   * It is never asked for a binary or reserved name.
+   */
+  header(name: string): string | undefined;
+  /** The caller's IP address without a port; undefined: not known. */
+  readonly sourceAddress: string | undefined;
+  /** Unix milliseconds. */
+  readonly nowMs: number;
+  /** The claims of the verified token; undefined: there is none. */
+  readonly claims: ValueMap | undefined;
+  /** The labels of the proxy that is called. */
+  readonly destinationLabels: ReadonlyMap<string, string>;
+}
+
+/** Steps of one evaluation: an element that a macro visits, or some 64 characters of text that are searched or built. */
+export const stepsMax = 2_000;
+/** Longer texts are neither read nor built. */
+export const textLengthMax = 16_384;
+
+export const tooMuchWork = new Failure(`it takes more than ${stepsMax} steps`);
+export const tooLongText = new Failure(`a text is longer than ${textLengthMax} characters`);
+
+/** A condition has one frame and uses it again at each evaluation: evaluation is synchronous and never nested. */
+export class Frame {
+  subject: Subject | undefined;
+  /** undefined: only what the pair says is known. */
+  inputs: CallInputs | undefined;
+  readonly slots: Value[] = [];
+  #steps = 0;
+
+  start(subject: Subject | undefined, inputs: CallInputs | undefined): void {
+    this.subject = subject;
+    this.inputs = inputs;
+    this.#steps = stepsMax;
+  }
+
+  /** Takes `steps` from what is left. False: there is not that much left. */
+  spend(steps: number): boolean {
+    this.#steps -= steps;
+    return this.#steps >= 0;
+  }
+
+  /** Takes the steps for going through `length` characters. */
+  spendText(length: number): boolean {
+    return this.spend(length >> 6);
+  }
+}

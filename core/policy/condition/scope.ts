@@ -1,0 +1,85 @@
+/** The variables of a condition, what each reads, and what may be asked of them. */
+import { whyNotMatchable } from "../../snapshot/grammar.js";
+import type { CallInputs, Frame, Subject } from "./frame.js";
+import { boundedText } from "./functions.js";
+import { timestampOfMs } from "./time.js";
+import { Failure, mapOf, type Outcome, type Type, types, type ValueMap } from "./values.js";
+
+/** What the verdict of a condition depends on; "header:x" is the header x. */
+export type ConditionRead = "caller" | "method" | "jwt" | "time" | "source" | "labels" | `header:${string}`;
+
+export type Declaration =
+  | {
+      readonly kind: "value";
+      readonly type: Type;
+      readonly read: ConditionRead | undefined;
+      evaluate(frame: Frame): Outcome;
+    }
+  /** Not a value itself: a name for its fields. */
+  | { readonly kind: "group"; readonly fields: ReadonlyMap<string, Declaration> }
+  /** Texts by names that have to stand in the expression, so that what is read is known beforehand. */
+  | { readonly kind: "headers" };
+
+export type Scope = ReadonlyMap<string, Declaration>;
+
+const noSubject = new Failure("there is no call");
+const noInputs = new Failure("only the caller and the method are known here");
+const noAddress = new Failure("the caller's address is not known");
+const noTime = new Failure("the time is not known");
+const noClaims: ValueMap = new Map();
+
+function ofSubject(read: ConditionRead, get: (subject: Subject) => string): Declaration {
+  const evaluate = ({ subject }: Frame): Outcome => (subject === undefined ? noSubject : get(subject));
+  return { kind: "value", type: types.string, read, evaluate };
+}
+
+function ofInputs(read: ConditionRead, type: Type, get: (inputs: CallInputs) => Outcome): Declaration {
+  const evaluate = ({ inputs }: Frame): Outcome => (inputs === undefined ? noInputs : get(inputs));
+  return { kind: "value", type, read, evaluate };
+}
+
+function group(fields: Readonly<Record<string, Declaration>>): Declaration {
+  return { kind: "group", fields: new Map(Object.entries(fields)) };
+}
+
+/** The variables of policy. */
+export const policyScope: Scope = new Map<string, Declaration>([
+  [
+    "caller",
+    group({
+      id: ofSubject("caller", ({ caller }) => caller),
+      service: ofSubject("caller", ({ callerService }) => callerService),
+      trust_domain: ofSubject("caller", ({ trustDomain }) => trustDomain),
+    }),
+  ],
+  [
+    "request",
+    group({
+      method: ofSubject("method", ({ method }) => method),
+      service: ofSubject("method", ({ rpcService }) => rpcService),
+      headers: { kind: "headers" },
+    }),
+  ],
+  ["jwt", group({ claims: ofInputs("jwt", mapOf(types.dyn), ({ claims }) => claims ?? noClaims) })],
+  ["source", group({ address: ofInputs("source", types.string, ({ sourceAddress }) => sourceAddress ?? noAddress) })],
+  ["destination", group({ labels: ofInputs("labels", mapOf(types.string), (inputs) => inputs.destinationLabels) })],
+  ["now", ofInputs("time", types.timestamp, ({ nowMs }) => timestampOfMs(nowMs) ?? noTime)],
+]);
+
+/** Why a condition may not read the header; undefined: it may. */
+export const whyNotReadable: (name: string) => string | undefined = whyNotMatchable;
+
+/** The header's value; a missing one is a failure, as a missing key of a map is. */
+export function readHeader(name: string): (frame: Frame) => Outcome {
+  const missing = new Failure(`there is no header ${JSON.stringify(name)}`);
+  return ({ inputs }) => {
+    if (inputs === undefined) return noInputs;
+    const value = inputs.header(name);
+    return value === undefined ? missing : boundedText(value);
+  };
+}
+
+/** Whether the header is there. */
+export function hasHeader(name: string): (frame: Frame) => Outcome {
+  return ({ inputs }) => (inputs === undefined ? noInputs : inputs.header(name) !== undefined);
+}
