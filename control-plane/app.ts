@@ -9,6 +9,7 @@ import type { Logger } from "../runtime/log.js";
 import { createActivator } from "./activate/activator.js";
 import { createRollback } from "./activate/rollback.js";
 import { createAdminService } from "./admin/admin-service.js";
+import { openAuditLog } from "./audit/audit-log.js";
 import { LimitedAuditTrail } from "./audit/refusal-limit.js";
 import { Cleanup } from "./cleanup.js";
 import { meshDefault, type UpConfig } from "./config.js";
@@ -38,7 +39,6 @@ import { createPublisher } from "./publish/publisher.js";
 import { SnapshotStore } from "./publish/snapshot-store.js";
 import { runRegistryLoop } from "./registry/registry-loop.js";
 import { RegistryState } from "./registry/registry-state.js";
-import { openAuditLog } from "./store/audit-log.js";
 import { openLedger } from "./store/jetstream-ledger.js";
 import type { Ledger } from "./store/ledger.js";
 
@@ -160,7 +160,7 @@ async function startParts(base: Base, nats: NatsAccess, ledger: Ledger): Promise
   const { log, clock, cleanup, folder, authority } = base;
   const { mesh, signer } = authority;
   const { bus } = nats;
-  const auditLog = await openAuditLog({ bus, dir: join(folder.path, "audit"), clock, log });
+  const auditLog = await openAuditLog({ bus, dir: join(folder.path, "audit"), clock, log, random });
   cleanup.add(() => auditLog.close());
   const audit = new LimitedAuditTrail(auditLog, clock);
   cleanup.add(() => audit.flush());

@@ -250,5 +250,5 @@ function renderStatus(deps: AdminServiceDeps, head: FleetHead, nowMs: number): G
 }
 
 function renderAuditEntry(entry: AuditEntry): AuditEntryMessage {
-  return { ...entry, previous: Buffer.from(entry.previous ?? "", "hex") };
+  return { ...entry, previous: Buffer.from(entry.previous ?? "", "hex"), id: Buffer.from(entry.id, "hex") };
 }

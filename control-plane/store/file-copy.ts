@@ -37,7 +37,7 @@ export async function openFileLog(file: string): Promise<FileLog> {
   if (torn) await handle.truncate(end);
   await handle.sync();
   await syncFolder(join(file, ".."));
-  return { records, damage, append: createAppender(handle), close: () => handle.close() };
+  return { records, damage, ...createAppender(handle) };
 }
 
 /** What is in `file` now, up to the first damage. */
@@ -45,18 +45,41 @@ export async function readFileLog(file: string): Promise<readonly Uint8Array[]> 
   return parseFileLog(await readFile(file)).records;
 }
 
-function createAppender(handle: FileHandle): (bytes: Uint8Array) => Promise<void> {
-  let last: Promise<void> = Promise.resolve();
-  return (bytes) => {
-    const head = Buffer.alloc(headBytes);
-    head.writeUInt32BE(bytes.length, 0);
-    checksum(bytes).copy(head, 4);
-    const next = last.then(async () => {
-      await handle.appendFile(Buffer.concat([head, bytes]));
-      await handle.datasync();
-    });
-    last = next.catch(() => {});
-    return next;
+/** The bytes of a file with these records. */
+export function encodeFileLog(records: readonly Uint8Array[]): Uint8Array {
+  return Buffer.concat(records.map(encodeRecord));
+}
+
+function encodeRecord(bytes: Uint8Array): Buffer {
+  const head = Buffer.alloc(headBytes);
+  head.writeUInt32BE(bytes.length, 0);
+  checksum(bytes).copy(head, 4);
+  return Buffer.concat([head, bytes]);
+}
+
+/** Appends that come while one is being written are written together, with one sync. */
+function createAppender(handle: FileHandle): Pick<FileLog, "append" | "close"> {
+  let waiting: Buffer[] = [];
+  let next: Promise<void> | undefined;
+  let last: Promise<unknown> = Promise.resolve();
+  const write = async (): Promise<void> => {
+    const batch = Buffer.concat(waiting);
+    waiting = [];
+    next = undefined;
+    await handle.appendFile(batch);
+    await handle.datasync();
+  };
+  return {
+    append: (bytes) => {
+      waiting.push(encodeRecord(bytes));
+      next ??= last.then(write);
+      last = next.catch(() => {});
+      return next;
+    },
+    close: async () => {
+      await last;
+      await handle.close();
+    },
   };
 }
 

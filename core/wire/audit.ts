@@ -1,6 +1,7 @@
 /** Entries of the audit log. They are not signed: each names the digest of the one before it. */
 import { AuditEntry as AuditMessage } from "../../proto/gen/ashlar/v1/audit.js";
 import { type Digest, digestFromBytes, digestToBytes } from "../digest.js";
+import { AshlarError } from "../errors.js";
 import { boundedText, integer, link } from "./bounds.js";
 import { decodeStrict, reading } from "./strict.js";
 
@@ -15,6 +16,8 @@ export interface AuditEntry {
   readonly target: string;
   readonly outcome: string;
   readonly detail: string;
+  /** 32 lower-case hexadecimal digits that name the entry wherever it stands; empty: it has none. */
+  readonly id: string;
 }
 
 const entryBytesMax = 64 * 1024;
@@ -30,6 +33,11 @@ function cut(field: TextField, text: string): string {
   return `${whole.replace(/\uFFFD+$/, "")}…`;
 }
 
+function identifier(id: Uint8Array): string {
+  if (id.length !== 0 && id.length !== 16) throw new AshlarError("invalid_record", `id has ${id.length} bytes, not 16`);
+  return Buffer.from(id).toString("hex");
+}
+
 /** The bytes of an entry, deterministic; texts that are too long are cut. */
 export function encodeAuditEntry(entry: AuditEntry): Uint8Array {
   return AuditMessage.encode({
@@ -42,6 +50,7 @@ export function encodeAuditEntry(entry: AuditEntry): Uint8Array {
     target: cut("target", entry.target),
     outcome: cut("outcome", entry.outcome),
     detail: cut("detail", entry.detail),
+    id: Buffer.from(entry.id, "hex"),
   }).finish();
 }
 
@@ -61,6 +70,7 @@ export function parseAuditEntry(bytes: Uint8Array): AuditEntry {
       target: text("target"),
       outcome: text("outcome"),
       detail: text("detail"),
+      id: identifier(message.id),
     };
   });
 }

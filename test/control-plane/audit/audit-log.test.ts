@@ -1,14 +1,18 @@
-import { mkdtemp } from "node:fs/promises";
+import { randomBytes } from "node:crypto";
+import { cp, mkdtemp } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "@jest/globals";
+import { type AuditLog, openAuditLog } from "../../../control-plane/audit/audit-log.js";
 import type { AuditDraft } from "../../../control-plane/audit/audit-trail.js";
-import { type AuditLog, openAuditLog } from "../../../control-plane/store/audit-log.js";
 import { bootstrapStreams } from "../../../control-plane/store/streams.js";
+import { AshlarError } from "../../../core/errors.js";
 import { encodeAuditEntry } from "../../../core/wire/audit.js";
+import type { Bus } from "../../../runtime/bus.js";
 import { silentLogger } from "../../../runtime/log.js";
 import { startTestNats, type TestNats, until } from "../../support/nats.js";
 
 let nats: TestNats;
+const random = (count: number): Uint8Array => randomBytes(count);
 const logs: AuditLog[] = [];
 let opened = 0;
 const everything = { sinceMs: 0, limit: 10_000 };
@@ -21,11 +25,33 @@ const draft = (detail: string): AuditDraft => ({
   detail,
 });
 
+/** A bus that is away when it is told to be. */
+class DepartingBus {
+  readonly bus: Bus;
+  #isAway = false;
+
+  constructor(bus: Bus) {
+    const gone = () => Promise.reject(new AshlarError("unavailable", "away"));
+    this.bus = new Proxy(bus, {
+      get: (target, name) => {
+        if (name === "connected") return target.connected && !this.#isAway;
+        const value: unknown = Reflect.get(target, name);
+        return typeof value !== "function" ? value : this.#isAway ? gone : value.bind(target);
+      },
+    });
+  }
+  leave(): void {
+    this.#isAway = true;
+  }
+  comeBack(): void {
+    this.#isAway = false;
+  }
+}
 async function open(dir?: string): Promise<AuditLog> {
   opened += 1;
   const bus = await nats.connect(await nats.controlPlaneUser(`audit${opened}`));
   const own = dir ?? (await mkdtemp(join(nats.dir, "audit-")));
-  const log = await openAuditLog({ bus, dir: own, log: silentLogger });
+  const log = await openAuditLog({ bus, dir: own, log: silentLogger, random });
   logs.push(log);
   return log;
 }
@@ -85,7 +111,7 @@ describe("the audit log", () => {
     const bus = await nats.connect(await nats.controlPlaneUser("forger"));
     await bus.append(
       "ashlar.audit",
-      encodeAuditEntry({ ...draft("forged"), sequence: 1, previous: undefined, timeMs: 5 }),
+      encodeAuditEntry({ ...draft("forged"), sequence: 1, previous: undefined, timeMs: 5, id: "" }),
     );
     expect((await log.list(everything)).chainHolds).toBe(false);
   });
@@ -99,5 +125,32 @@ describe("the audit log", () => {
     await until(async () => (await details(log)).length === 3);
     expect(await details(log)).toEqual(["before", "x", "y"]);
     await until(() => log.problems().length === 0);
+  });
+
+  test("an entry that was recorded while NATS was away has its place, once, after kill -9 and a start", async () => {
+    nats = await startTestNats();
+    const dir = await mkdtemp(join(nats.dir, "audit-"));
+    const away = new DepartingBus(await nats.connect(await nats.controlPlaneUser("away")));
+    const killed = await openAuditLog({ bus: away.bus, dir, log: silentLogger, random });
+    logs.push(killed);
+    await killed.record(draft("placed"));
+    expect(await details(killed)).toEqual(["placed"]);
+    away.leave();
+    await Promise.all(Array.from({ length: 50 }, (_, i) => killed.record(draft(`waits ${i}`))));
+    const copy = await mkdtemp(join(nats.dir, "audit-copy-"));
+    await cp(dir, copy, { recursive: true }); // what the disk has at kill -9
+    const other = await open();
+    await other.record(draft("of another"));
+    const restarted = await open(copy);
+    const all = Array.from({ length: 50 }, (_, i) => `waits ${i}`);
+    await until(async () => (await details(restarted)).length === 52);
+    expect(await details(restarted)).toEqual(["placed", "of another", ...all]);
+    away.comeBack(); // the first one had not been killed after all: the same entries are not placed again
+    await until(async () => (await details(killed)).length === 52);
+    await killed.record(draft("last"));
+    expect(await details(killed)).toHaveLength(53);
+    const list = await other.list(everything);
+    expect(list.entries.map((entry) => entry.detail)).toEqual(["placed", "of another", ...all, "last"]);
+    expect(list.chainHolds).toBe(true);
   });
 });

@@ -1,0 +1,139 @@
+/** A control plane's own file of the audit log: what waits for its place in the chain, and what has one. */
+import { link, rm, stat } from "node:fs/promises";
+import { type AuditEntry, encodeAuditEntry, parseAuditEntry } from "../../core/wire/audit.js";
+import { writeDurably } from "../store/durable-file.js";
+import { encodeFileLog, type FileLog, openFileLog, readFileLog } from "../store/file-copy.js";
+import { Mutex } from "../store/mutex.js";
+
+/** An entry that has no place in the chain yet. */
+export type UnplacedEntry = Omit<AuditEntry, "sequence" | "previous">;
+
+export interface AuditContents {
+  /** Entries with a place, as bytes, in the order they were copied; one may be there twice. */
+  readonly placed: readonly Uint8Array[];
+  /** Entries without one, oldest first. */
+  readonly unplaced: readonly UnplacedEntry[];
+  /** The stream that was read last (its time of creation), and how far. */
+  readonly position: { readonly created: string; readonly sequence: number };
+}
+
+export interface AuditFile {
+  /** What was there when it was opened. */
+  readonly contents: AuditContents;
+  readonly damage: string | undefined;
+  /** What is there now. */
+  read(): Promise<AuditContents>;
+  /** From here on another stream is read. */
+  beginStream(created: string): Promise<void>;
+  /** Once it resolves, `entry` survives kill -9 and power loss. */
+  addUnplaced(entry: UnplacedEntry): Promise<void>;
+  /** An entry as it stands at `sequence` of the stream. */
+  addPlaced(sequence: number, bytes: Uint8Array): Promise<void>;
+  /** Above `bytesMax` starts the file anew with what waits and the newest quarter; the former one stays as FILE.1. */
+  compact(): Promise<void>;
+  close(): Promise<void>;
+}
+
+const headBytes = 8; // the sequence in the stream, or one of the two marks
+const streamMark = 0n;
+const unplacedMark = 0xffff_ffff_ffff_ffffn;
+
+function frame(head: bigint, bytes: Uint8Array): Uint8Array {
+  const start = Buffer.alloc(headBytes);
+  start.writeBigUInt64BE(head);
+  return Buffer.concat([start, bytes]);
+}
+
+const frameStream = (created: string): Uint8Array => frame(streamMark, Buffer.from(created));
+
+/** An unplaced entry is written as the first of a chain: its sequence and link are not known yet. */
+const frameUnplaced = (entry: UnplacedEntry): Uint8Array =>
+  frame(unplacedMark, encodeAuditEntry({ ...entry, sequence: 1, previous: undefined }));
+
+interface Framed {
+  readonly created: string;
+  readonly sequence: number;
+  readonly bytes: Uint8Array;
+}
+
+function parse(records: readonly Uint8Array[]): AuditContents & { readonly framed: readonly Framed[] } {
+  const framed: Framed[] = [];
+  const unplaced = new Map<string, UnplacedEntry>();
+  let position = { created: "", sequence: 0 };
+  for (const record of records) {
+    if (record.length < headBytes) continue;
+    const head = Buffer.from(record.buffer, record.byteOffset, record.length).readBigUInt64BE();
+    const bytes = record.slice(headBytes);
+    if (head === streamMark) position = { created: Buffer.from(bytes).toString("utf8"), sequence: 0 };
+    else if (head === unplacedMark) {
+      const { sequence: _none, previous: _nothing, ...entry } = readEntry(bytes) ?? { id: "" };
+      if ("timeMs" in entry) unplaced.set(entry.id, entry);
+    } else {
+      position = { ...position, sequence: Number(head) };
+      framed.push({ ...position, bytes });
+      if (unplaced.size > 0) unplaced.delete(readEntry(bytes)?.id ?? "");
+    }
+  }
+  return { framed, placed: framed.map(({ bytes }) => bytes), unplaced: [...unplaced.values()], position };
+}
+
+function readEntry(bytes: Uint8Array): AuditEntry | undefined {
+  try {
+    return parseAuditEntry(bytes);
+  } catch {
+    return undefined; // the log tells of it when it is shown
+  }
+}
+
+/** The newest of `contents` that fit into `bytesMax`, and all that waits, as records of a file. */
+function shorten({ framed, unplaced, position }: ReturnType<typeof parse>, bytesMax: number): readonly Uint8Array[] {
+  let bytes = 0;
+  const kept = framed.filter((_, index) => {
+    bytes += framed[framed.length - 1 - index]?.bytes.length ?? 0;
+    return bytes <= bytesMax;
+  }).length;
+  const records: Uint8Array[] = [];
+  let created: string | undefined;
+  for (const one of [...framed.slice(framed.length - kept), undefined]) {
+    const next = one?.created ?? position.created;
+    if (next !== created) records.push(frameStream(next));
+    created = next;
+    if (one !== undefined) records.push(frame(BigInt(one.sequence), one.bytes));
+  }
+  return [...records, ...unplaced.map(frameUnplaced)];
+}
+
+/** Opens or creates `file`. */
+export async function openAuditFile(file: string, bytesMax: number): Promise<AuditFile> {
+  let log: FileLog = await openFileLog(file);
+  const former = `${file}.1`;
+  // appends are only begun under it, so that many share one fsync, and none gets in the way of `compact`
+  const mutex = new Mutex();
+  const append = async (record: Uint8Array): Promise<void> => {
+    const begun = await mutex.run(async () => ({ done: log.append(record) }));
+    await begun.done;
+  };
+  const read = async (): Promise<AuditContents> => {
+    const old = await readFileLog(former).catch(() => []);
+    return parse([...old, ...(await readFileLog(file))]);
+  };
+  const compact = async (): Promise<void> => {
+    if ((await stat(file)).size < bytesMax) return;
+    await log.close();
+    const records = shorten(parse(await readFileLog(file)), bytesMax / 4);
+    await rm(former, { force: true });
+    await link(file, former);
+    await writeDurably(file, encodeFileLog(records));
+    log = await openFileLog(file);
+  };
+  return {
+    contents: parse(log.records),
+    damage: log.damage,
+    read: () => mutex.run(read),
+    beginStream: (created) => append(frameStream(created)),
+    addUnplaced: (entry) => append(frameUnplaced(entry)),
+    addPlaced: (sequence, bytes) => append(frame(BigInt(sequence), bytes)),
+    compact: () => mutex.run(compact),
+    close: () => mutex.run(() => log.close()),
+  };
+}

@@ -1,0 +1,304 @@
+/**
+ * The audit log: one hash chain that all control planes of a mesh write to. An entry is in this control plane's own
+ * fsynced file before the action it notes is answered; it gets its place in the chain by compare-and-set on the
+ * stream, at once where NATS is there, else when it is back.
+ */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { type Digest, digestOf } from "../../core/digest.js";
+import { AshlarError, isAshlarError, messageOf } from "../../core/errors.js";
+import { type AuditEntry, encodeAuditEntry, parseAuditEntry } from "../../core/wire/audit.js";
+import { auditStream, auditSubject } from "../../core/wire/subjects.js";
+import { Backoff } from "../../runtime/backoff.js";
+import type { Bus } from "../../runtime/bus.js";
+import { type Clock, systemClock } from "../../runtime/clock.js";
+import type { Logger } from "../../runtime/log.js";
+import { Mutex } from "../store/mutex.js";
+import { type AuditFile, openAuditFile, type UnplacedEntry } from "./audit-file.js";
+import type { AuditDraft, AuditList, AuditQuery, AuditTrail } from "./audit-trail.js";
+
+export interface AuditLogOptions {
+  readonly bus: Bus;
+  /** The own file is DIR/audit.log. */
+  readonly dir: string;
+  readonly log: Logger;
+  readonly clock?: Clock;
+  readonly random: (count: number) => Uint8Array;
+}
+
+export interface AuditLog extends AuditTrail {
+  /** The newest entries, own and of other control planes; at most `shownMax` (10 000) are kept at hand. */
+  list(query: AuditQuery): Promise<AuditList>;
+  /** What is wrong now, for people. */
+  problems(): readonly string[];
+  /** Ends the work on the chain; what has no place yet gets one after the next start. */
+  close(): Promise<void>;
+}
+
+const shownMax = 10_000;
+const unplacedMax = 20_000; // in memory; further ones are on disk only until there is room
+const unplacedOnDiskMax = 200_000;
+const attemptsMax = 64;
+const readAhead = 16;
+const batchMax = 256;
+const fileBytesMax = 64 * 1024 * 1024;
+
+interface Known {
+  readonly entry: AuditEntry;
+  readonly digest: Digest;
+}
+
+/** Opens the audit log and reads it, where NATS is there; without NATS it begins with the own file. */
+export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> {
+  await mkdir(options.dir, { recursive: true, mode: 0o700 });
+  const opened = new ChainedAuditLog(options, await openAuditFile(join(options.dir, "audit.log"), fileBytesMax));
+  await opened.start();
+  return opened;
+}
+
+class ChainedAuditLog implements AuditLog {
+  readonly #bus: Bus;
+  readonly #log: Logger;
+  readonly #clock: Clock;
+  readonly #random: (count: number) => Uint8Array;
+  readonly #file: AuditFile;
+  readonly #mutex = new Mutex();
+  readonly #stop = new AbortController();
+  #shown: Known[] = [];
+  /** By id, oldest first. */
+  readonly #unplaced = new Map<string, UnplacedEntry>();
+  #onDiskOnly = 0;
+  #created: string;
+  #lastSequence: number;
+  #dropped = 0;
+  #unreadable = 0;
+  #foreign = 0;
+  #trouble: string | undefined;
+  #fileTrouble: string | undefined;
+  #placing: Promise<void> | undefined;
+
+  constructor(options: AuditLogOptions, file: AuditFile) {
+    this.#bus = options.bus;
+    this.#log = options.log;
+    this.#clock = options.clock ?? systemClock;
+    this.#random = options.random;
+    this.#file = file;
+    const { placed, position } = file.contents;
+    this.#created = position.created;
+    this.#lastSequence = position.sequence;
+    for (const bytes of placed.slice(-shownMax)) this.#show(bytes);
+    this.#takeUnplaced(file.contents.unplaced);
+  }
+
+  #takeUnplaced(entries: readonly UnplacedEntry[]): void {
+    for (const entry of entries.slice(0, unplacedMax)) this.#unplaced.set(entry.id, entry);
+    this.#onDiskOnly = Math.max(0, entries.length - unplacedMax);
+  }
+
+  async start(): Promise<void> {
+    if (this.#bus.connected) {
+      await this.#mutex.run(() => this.#sync()).catch((error: unknown) => this.#complain(error));
+    }
+    this.#place();
+  }
+
+  #complain(error: unknown): void {
+    this.#trouble = `audit: ${messageOf(error)}`;
+    this.#log.warn("the audit log cannot be reached", { error: messageOf(error) });
+  }
+
+  /** An entry that has its place, own or another control plane's. */
+  #show(bytes: Uint8Array): void {
+    try {
+      const entry = parseAuditEntry(bytes);
+      this.#shown.push({ entry, digest: digestOf(bytes) });
+      this.#unplaced.delete(entry.id);
+    } catch (error) {
+      this.#unreadable += 1;
+      this.#log.error("an audit entry cannot be read", { error: messageOf(error) });
+    }
+    if (this.#shown.length > shownMax * 1.25) this.#shown = this.#shown.slice(-shownMax);
+  }
+
+  /** Reads what is new; a stream that is another than before first gets back what the own file has and it lacks. */
+  async #sync(): Promise<void> {
+    const info = await this.#bus.streamInfo(auditStream);
+    if (info === undefined) throw new AshlarError("unavailable", `stream ${auditStream} is gone`);
+    if (info.created !== this.#created || info.lastSequence < this.#lastSequence) {
+      const lost = this.#created === "" ? [] : (await this.#file.read()).placed;
+      await this.#file.beginStream(info.created);
+      await this.#refill(lost);
+      this.#created = info.created;
+    } else await this.#read(info.lastSequence, new Set());
+    this.#trouble = undefined;
+  }
+
+  async #refill(entries: readonly Uint8Array[]): Promise<void> {
+    const own = new Map(entries.map((bytes) => [digestOf(bytes), bytes]));
+    const inStream = new Set<Digest>();
+    this.#lastSequence = 0;
+    for (const [digest, bytes] of [[undefined, undefined] as const, ...own]) {
+      for (;;) {
+        const info = await this.#bus.streamInfo(auditStream);
+        await this.#read(info?.lastSequence ?? 0, inStream, own);
+        if (digest === undefined || bytes === undefined || inStream.has(digest)) break;
+        try {
+          this.#lastSequence = await this.#bus.append(auditSubject, bytes, { expectLastSequence: this.#lastSequence });
+          inStream.add(digest);
+          await this.#copy(this.#lastSequence, bytes);
+        } catch (error) {
+          if (!isAshlarError(error, "conflict")) throw error;
+        }
+      }
+    }
+  }
+
+  async #read(last: number, inStream: Set<Digest>, known: ReadonlyMap<Digest, unknown> = new Map()): Promise<void> {
+    while (this.#lastSequence < last) {
+      const first = this.#lastSequence + 1;
+      const count = Math.min(readAhead, last - this.#lastSequence);
+      const messages = await Promise.all(
+        Array.from({ length: count }, (_, i) => this.#bus.leaderGet(auditStream, { sequence: first + i })),
+      );
+      const copied: Promise<void>[] = [];
+      for (const message of messages) {
+        if (message === undefined) continue;
+        if (message.relayed) {
+          this.#foreign += 1; // no control plane published it: somebody pointed an answer of the server at the log
+          continue;
+        }
+        const digest = digestOf(message.data);
+        inStream.add(digest);
+        copied.push(this.#copy(message.sequence, message.data));
+        if (!known.has(digest)) this.#show(message.data);
+      }
+      await Promise.all(copied);
+      this.#lastSequence += count;
+    }
+  }
+
+  /** A file that cannot be written is told of and ends nothing: the stream has the entry. */
+  async #copy(sequence: number, bytes: Uint8Array): Promise<void> {
+    try {
+      await this.#file.addPlaced(sequence, bytes);
+    } catch (error) {
+      this.#fileTrouble = `audit: the own file cannot be written: ${messageOf(error)}`;
+    }
+  }
+
+  async record(draft: AuditDraft): Promise<void> {
+    if (this.#unplaced.size + this.#onDiskOnly >= unplacedOnDiskMax) {
+      this.#dropped += 1;
+      this.#log.error("an audit entry is lost: too many wait for NATS", { ...draft });
+      return;
+    }
+    const id = Buffer.from(this.#random(16)).toString("hex");
+    const entry = { ...draft, timeMs: this.#clock.nowMs(), id };
+    // in the order of the file: what is only there comes after what is in memory
+    if (this.#onDiskOnly > 0 || this.#unplaced.size >= unplacedMax) this.#onDiskOnly += 1;
+    else this.#unplaced.set(id, entry);
+    try {
+      await this.#file.addUnplaced(entry);
+      this.#fileTrouble = undefined;
+    } catch (error) {
+      this.#fileTrouble = `audit: the own file cannot be written: ${messageOf(error)}`;
+      this.#log.error("an audit entry is in memory only", { error: messageOf(error), ...draft });
+    }
+    this.#place();
+  }
+
+  /** Gives places in the background until everything has one. */
+  #place(): void {
+    if (this.#unplaced.size === 0 || this.#stop.signal.aborted) return;
+    this.#placing ??= this.#placeAll().finally(() => {
+      this.#placing = undefined;
+      this.#place(); // for what came while the last one ended
+    });
+  }
+
+  async #placeAll(): Promise<void> {
+    const backoff = new Backoff({ msMin: 200, msMax: 10_000 });
+    const { signal } = this.#stop;
+    while (this.#unplaced.size > 0 && !signal.aborted) {
+      try {
+        if (!this.#bus.connected) throw new AshlarError("unavailable", "NATS is away");
+        await this.#mutex.run(() => this.#placeSome());
+        backoff.reset();
+      } catch (error) {
+        if (this.#trouble === undefined) this.#complain(error);
+        await this.#clock.sleep(backoff.nextMs(), signal);
+      }
+    }
+  }
+
+  /** One batch, oldest first; then what is on disk only, if there is room again. */
+  async #placeSome(): Promise<void> {
+    const copied: Promise<void>[] = [];
+    await this.#sync(); // may find that some have their place already: their append was never answered
+    for (const entry of [...this.#unplaced.values()].slice(0, batchMax)) {
+      if (this.#unplaced.has(entry.id)) copied.push(...(await this.#placeOne(entry)));
+    }
+    await Promise.all(copied);
+    this.#trouble = undefined;
+    await this.#file.compact();
+    if (this.#unplaced.size === 0 && this.#onDiskOnly > 0) this.#takeUnplaced((await this.#file.read()).unplaced);
+  }
+
+  async #placeOne(unplaced: UnplacedEntry): Promise<Promise<void>[]> {
+    for (let attempt = 1; ; attempt += 1) {
+      const head = this.#shown.at(-1);
+      const sequence = (head?.entry.sequence ?? 0) + 1;
+      const bytes = encodeAuditEntry({ ...unplaced, sequence, previous: head?.digest });
+      try {
+        const at = await this.#bus.append(auditSubject, bytes, { expectLastSequence: this.#lastSequence });
+        this.#lastSequence = at;
+        this.#show(bytes);
+        return [this.#copy(at, bytes)];
+      } catch (error) {
+        if (!isAshlarError(error, "conflict") || attempt >= attemptsMax) throw error;
+        await this.#sync();
+        if (!this.#unplaced.has(unplaced.id)) return [];
+      }
+    }
+  }
+
+  async list({ sinceMs, limit }: AuditQuery): Promise<AuditList> {
+    if (this.#bus.connected) {
+      const place = () => (this.#unplaced.size > 0 ? this.#placeSome() : this.#sync());
+      await this.#mutex.run(place).catch((error: unknown) => this.#complain(error));
+    }
+    const listed = this.#shown.filter(({ entry }) => entry.timeMs >= sinceMs).slice(-Math.min(limit, shownMax));
+    const from = listed[0] === undefined ? 0 : this.#shown.indexOf(listed[0]);
+    const until = listed.length === 0 ? 0 : this.#shown.indexOf(listed.at(-1) as Known) + 1;
+    const chainHolds = this.#unreadable === 0 && holds(this.#shown.slice(Math.max(0, from - 1), until));
+    return { entries: listed.map(({ entry }) => entry), chainHolds };
+  }
+
+  problems(): readonly string[] {
+    const problems = [this.#trouble, this.#fileTrouble, this.#file.damage].filter((line) => line !== undefined);
+    const waiting = this.#unplaced.size + this.#onDiskOnly;
+    if (waiting > 0 && this.#trouble !== undefined) problems.push(`audit: ${waiting} entries wait for NATS`);
+    if (this.#dropped > 0) problems.push(`audit: ${this.#dropped} entries were lost`);
+    if (this.#unreadable > 0) problems.push(`audit: ${this.#unreadable} entries cannot be read`);
+    if (this.#foreign > 0) problems.push(`audit: ${this.#foreign} entries that no control plane wrote are skipped`);
+    return problems;
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort();
+    await this.#placing;
+    if (this.#bus.connected && this.#unplaced.size > 0) {
+      await this.#mutex.run(() => this.#placeSome()).catch(() => {}); // it is on disk: the next start goes on
+    }
+    await this.#mutex.run(() => this.#file.close());
+  }
+}
+
+/** Each entry follows the one before it. */
+function holds(known: readonly Known[]): boolean {
+  return known.every(({ entry }, index) => {
+    const before = known[index - 1];
+    if (before === undefined) return entry.sequence > 1 || entry.previous === undefined;
+    return entry.sequence === before.entry.sequence + 1 && entry.previous === before.digest;
+  });
+}
