@@ -4,7 +4,8 @@ import { outputOption, parseDuration, parseLabel, parseNumber, withExample } fro
 import { type OutputFormat, renderTime } from "../output.js";
 
 interface Flags {
-  readonly service: string;
+  readonly service?: string;
+  readonly controlPlane?: string;
   readonly version: string;
   readonly ttl?: number;
   readonly uses: number;
@@ -15,17 +16,20 @@ interface Flags {
 export function addTokenCommand(program: Command, cli: Cli): void {
   const command = program
     .command("token")
-    .description("Make a token that lets a proxy join as a service. The service and version are law.")
-    .requiredOption("--service <name>", "the service the proxy will be", parseLabel)
+    .description("Make a token that lets a proxy join as a service, or one more control plane. What it names is law.")
+    .option("--service <name>", "the service the proxy will be", parseLabel)
+    .option("--control-plane <name>", "one more control plane, instead of a proxy: its name", parseLabel)
     .option("--version <version>", "its version", parseLabel, "v1")
     .option("--ttl <duration>", "how long the token is good for (default: 10m)", parseDuration)
     .option("--uses <number>", "how many proxies may use it", parseNumber, 1)
     .addOption(outputOption())
-    .action(async ({ service, version, ttl = 600_000, uses, output }: Flags, self: Command) => {
+    .action(async ({ service = "", controlPlane = "", version, ttl = 600_000, uses, output }: Flags, self: Command) => {
+      if ((service === "") === (controlPlane === "")) self.error("error: give either --service or --control-plane");
       const { token, expiresMs } = await cli.withAdmin(self, (admin) =>
-        admin.createJoinToken({ service, version, ttlMs: ttl, uses }),
+        admin.createJoinToken({ service, version, ttlMs: ttl, uses, controlPlane }),
       );
-      show(cli, output, { token, service, version, expires: renderTime(expiresMs) }, token);
+      const what = controlPlane === "" ? { service, version } : { controlPlane };
+      show(cli, output, { token, ...what, expires: renderTime(expiresMs) }, token);
     });
   withExample(command, "ashlar token --service payments --version v1 > payments.token");
 }

@@ -71,10 +71,10 @@ export async function joinMesh(
   });
 }
 
-/** Renews `certificate`, expired or not. The trust that comes back is never older than `known`. */
+/** Renews the certificate of `chain` (leaf first), expired or not. The trust that comes back is never older than `known`. */
 export async function renewIdentity(
   deps: JoinClientDeps,
-  present: { readonly certificate: Uint8Array; readonly known: KnownTrust; readonly seen: SeenByProxy },
+  present: { readonly chain: readonly Uint8Array[]; readonly known: KnownTrust; readonly seen: SeenByProxy },
   signal: AbortSignal,
 ): Promise<IdentityParts> {
   const learnt = await learnTrust(deps, present.known, signal);
@@ -84,8 +84,10 @@ export async function renewIdentity(
     const csr = Buffer.from(buildCsr(keys.privateKeyPem));
     const hash = createHash("sha256").update(csr).digest();
     const signature = signEcdsa(Buffer.concat([Buffer.from("ashlar-renew-v1"), nonce, hash]), keys.privateKeyPem);
+    const [certificate = new Uint8Array(), ...chain] = present.chain;
     const message = {
-      certificate: Buffer.from(present.certificate),
+      certificate: Buffer.from(certificate),
+      chain: chain.map((der) => Buffer.from(der)),
       csr,
       nonce,
       signature: Buffer.from(signature),

@@ -225,10 +225,10 @@ class RenewingIdentity implements OpenedIdentity {
 
   async #renew(): Promise<void> {
     const { parts, trust } = this.#checked;
-    const [certificate = new Uint8Array()] = parts.certificateChain;
     const known = { mesh: parts.mesh, trust };
+    const chain = parts.certificateChain;
     try {
-      const renewed = await renewIdentity(this.#client, { certificate, known, seen: this.#seen() }, this.#signal);
+      const renewed = await renewIdentity(this.#client, { chain, known, seen: this.#seen() }, this.#signal);
       const checked = this.#check(renewed);
       this.#store.save(renewed);
       this.#checked = checked;

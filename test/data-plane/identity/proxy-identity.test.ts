@@ -328,6 +328,7 @@ describe("Renew against raw requests", () => {
       const signed = Buffer.concat([Buffer.from("ashlar-renew-v1"), nonce, createHash("sha256").update(csr).digest()]);
       return {
         certificate: Buffer.from(leaf),
+        chain: [],
         csr,
         nonce,
         signature: Buffer.from(signEcdsa(signed, signWith)),
