@@ -1,6 +1,6 @@
 import type { FieldBlock } from "../../data-plane/http2/field-block.js";
 import { fieldName } from "../../data-plane/http2/field-names.js";
-import { PreparedField } from "../../data-plane/http2/hpack-encoder.js";
+import { PreparedField } from "../../data-plane/http2/prepared-field.js";
 import { errorCode } from "../../data-plane/http2/protocol.js";
 import type { Stream, StreamSink } from "../../data-plane/http2/stream.js";
 

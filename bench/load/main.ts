@@ -4,9 +4,9 @@
 import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
-import { PreparedField } from "../../data-plane/http2/hpack-encoder.js";
 import { defaultLimits, type EngineLimits } from "../../data-plane/http2/limits.js";
 import { BlockPool } from "../../data-plane/http2/output.js";
+import { PreparedField } from "../../data-plane/http2/prepared-field.js";
 import { EngineCounters, refusalReasons } from "../../data-plane/http2/refusals.js";
 import { EngineLoop } from "../../data-plane/http2-sockets/engine-loop.js";
 import { type ConnectionOwner, SocketConnection } from "../../data-plane/http2-sockets/socket-connection.js";

@@ -35,7 +35,8 @@ export class SocketConnection implements ConnectionHandler {
   #queued = false;
   #writing = 0;
   #paused = false;
-  #deadSinceMs = 0;
+  #deadSinceMs = -1;
+  #ended = false;
   #closed = false;
 
   constructor(
@@ -114,8 +115,8 @@ export class SocketConnection implements ConnectionHandler {
   };
 
   #endSocket(): void {
-    if (this.#deadSinceMs > 0) return;
-    this.#deadSinceMs = this.#loop.time();
+    if (this.#ended) return;
+    this.#ended = true;
     // What still comes in is read and thrown away: unread bytes would turn our end into a reset.
     this.socket.resume();
     this.socket.end();
@@ -123,7 +124,10 @@ export class SocketConnection implements ConnectionHandler {
 
   tick(nowMs: number): void {
     this.connection.tick(nowMs);
-    if (this.#deadSinceMs > 0 && nowMs - this.#deadSinceMs > lingerMs) this.destroy();
+    if (!this.connection.dead) return;
+    // A peer that reads nothing must not keep the socket of a dead connection.
+    if (this.#deadSinceMs < 0) this.#deadSinceMs = nowMs;
+    else if (nowMs - this.#deadSinceMs >= lingerMs) this.destroy();
   }
 
   /** Ends in order: streams that are open finish. */

@@ -1,4 +1,5 @@
 import { AbuseMeter } from "./abuse-meter.js";
+import { ConnectionClock } from "./connection-clock.js";
 import { ControlReceiver } from "./control-receiver.js";
 import { DataReceiver } from "./data-receiver.js";
 import type { FieldBlock } from "./field-block.js";
@@ -10,7 +11,7 @@ import { clientPreface, errorCode, frameType, initialWindow, settingId, streamId
 import { type EngineCounters, refusal, refusalReasons } from "./refusals.js";
 import { Sender } from "./sender.js";
 import { PeerSettings } from "./settings.js";
-import { Stream, type StreamSink, sendState } from "./stream.js";
+import { nobody, Stream, type StreamSink, sendState } from "./stream.js";
 import { closedHow, StreamTable } from "./stream-table.js";
 
 /** The owner of a connection: opens the calls and knows the socket. */
@@ -46,6 +47,7 @@ export class Connection implements FrameReceiver {
   readonly data: DataReceiver;
   readonly headers: HeaderReceiver;
   readonly control: ControlReceiver;
+  readonly clock: ConnectionClock;
   readonly #reader: FrameReader;
   /** What events go to while nobody has taken the stream. */
   readonly noSink: StreamSink = nobody;
@@ -70,7 +72,8 @@ export class Connection implements FrameReceiver {
     this.sender = new Sender(this, this.output);
     this.data = new DataReceiver(this);
     this.headers = new HeaderReceiver(this);
-    this.control = new ControlReceiver(this, nowMs);
+    this.control = new ControlReceiver(this);
+    this.clock = new ConnectionClock(this, nowMs);
     this.#reader = new FrameReader(this, isServer);
     this.#start();
   }
@@ -92,7 +95,7 @@ export class Connection implements FrameReceiver {
   /** Takes bytes from the socket. Not while a call of this method is under way. */
   receive(chunk: Uint8Array, nowMs: number): void {
     this.nowMs = nowMs;
-    this.control.lastReceivedMs = nowMs;
+    this.clock.lastReceivedMs = nowMs;
     this.#reader.read(chunk);
     this.sender.pump();
   }
@@ -100,7 +103,7 @@ export class Connection implements FrameReceiver {
   /** Tells the time: call about once a second. */
   tick(nowMs: number): void {
     this.nowMs = nowMs;
-    if (!this.dead) this.control.tick(nowMs);
+    if (!this.dead) this.clock.tick(nowMs);
   }
 
   /** What is to be written, once the last of it has been; `recycle` it after writing. */
@@ -292,13 +295,3 @@ export class Connection implements FrameReceiver {
     this.data.onBytes(bytes, start, end, last);
   }
 }
-
-const nobody: StreamSink = {
-  onResponse() {},
-  onData(stream, _bytes, start, end) {
-    stream.consumed(end - start);
-  },
-  onTrailers() {},
-  onReset() {},
-  onTaken() {},
-};

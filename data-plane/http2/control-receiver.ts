@@ -1,4 +1,5 @@
 import type { Connection } from "./connection.js";
+import { keepalivePing } from "./connection-clock.js";
 import { readWord } from "./header-receiver.js";
 import { errorCode, frameFlag, frameType, settingId } from "./protocol.js";
 import { refusal } from "./refusals.js";
@@ -6,16 +7,13 @@ import { closedHow } from "./stream-table.js";
 
 const draining = { no: 0, announced: 1, final: 2 } as const;
 const drainPing = Uint8Array.of(0x64, 0x72, 0x61, 0x69, 0x6e, 0, 0, 0);
-const keepalivePing = Uint8Array.of(0x61, 0x6c, 0x69, 0x76, 0x65, 0, 0, 0);
 const highestId = 0x7fff_ffff;
 
-/** Every frame that is neither HEADERS nor DATA, and what goes by the clock. */
+/** Every frame that is neither HEADERS nor DATA, and the end in order. */
 export class ControlReceiver {
   readonly #connection: Connection;
-  readonly #startedMs: number;
   settingsReceived = false;
   settingsAcknowledged = false;
-  #settingsSentMs: number;
   #drain: number = draining.no;
   #drainSinceMs = 0;
   #peerDrains = false;
@@ -23,14 +21,9 @@ export class ControlReceiver {
   goawayCode = -1;
   /** Streams above this one come after our last GOAWAY. */
   lastTakenId = highestId;
-  lastReceivedMs: number;
-  #pingSentMs = 0;
 
-  constructor(connection: Connection, nowMs: number) {
+  constructor(connection: Connection) {
     this.#connection = connection;
-    this.#startedMs = nowMs;
-    this.#settingsSentMs = nowMs;
-    this.lastReceivedMs = nowMs;
   }
 
   /** No new streams, by our wish or the peer's. */
@@ -120,7 +113,7 @@ export class ControlReceiver {
 
   #onPingAnswer(first: number): void {
     if (first === drainPing[0] && this.#drain === draining.announced) this.#finalGoaway();
-    else if (first === keepalivePing[0] && this.#pingSentMs > 0) this.#pingSentMs = 0;
+    else if (first === keepalivePing[0] && this.#connection.clock.pingSentMs > 0) this.#connection.clock.pingSentMs = 0;
     else this.#connection.glitch();
   }
 
@@ -264,6 +257,12 @@ export class ControlReceiver {
     this.streamEnded();
   }
 
+  /** The PING of `startDrain` has its time too. */
+  checkDrain(nowMs: number): void {
+    const waited = nowMs - this.#drainSinceMs;
+    if (this.#drain === draining.announced && waited > this.#connection.limits.drainPingTimeoutMs) this.#finalGoaway();
+  }
+
   #finalGoaway(): void {
     const connection = this.#connection;
     this.#drain = draining.final;
@@ -277,49 +276,5 @@ export class ControlReceiver {
   streamEnded(): void {
     const connection = this.#connection;
     if (connection.streams.count === 0 && (this.#drain === draining.final || this.#peerDrains)) connection.lost();
-  }
-
-  tick(nowMs: number): void {
-    const connection = this.#connection;
-    const { limits } = connection;
-    if (!this.settingsReceived && nowMs - this.#startedMs > limits.prefaceTimeoutMs) {
-      connection.fail(errorCode.protocolError, refusal.timeout_preface);
-      return;
-    }
-    if (!this.settingsAcknowledged && nowMs - this.#settingsSentMs > limits.settingsAckTimeoutMs) {
-      connection.fail(errorCode.settingsTimeout, refusal.timeout_settings);
-      return;
-    }
-    if (connection.headers.openStreamId !== 0 && nowMs - connection.headers.openSinceMs > limits.headerBlockTimeoutMs) {
-      connection.fail(errorCode.enhanceYourCalm, refusal.timeout_headers);
-      return;
-    }
-    if (this.#drain === draining.announced && nowMs - this.#drainSinceMs > limits.drainPingTimeoutMs)
-      this.#finalGoaway();
-    this.#keepAlive(nowMs);
-    if (connection.sender.waitingBytes > 0) this.#endStalled(nowMs);
-  }
-
-  #keepAlive(nowMs: number): void {
-    const connection = this.#connection;
-    const { keepaliveMs, keepaliveTimeoutMs } = connection.limits;
-    if (keepaliveMs === 0 || connection.dead) return;
-    if (this.#pingSentMs > 0) {
-      if (this.lastReceivedMs >= this.#pingSentMs) this.#pingSentMs = 0;
-      else if (nowMs - this.#pingSentMs > keepaliveTimeoutMs)
-        connection.fail(errorCode.noError, refusal.timeout_keepalive);
-    } else if (nowMs - this.lastReceivedMs > keepaliveMs) {
-      this.#pingSentMs = nowMs;
-      connection.output.ping(0, keepalivePing, 0);
-      connection.wake();
-    }
-  }
-
-  #endStalled(nowMs: number): void {
-    const connection = this.#connection;
-    for (const stream of connection.streams.all()) {
-      if (stream.waitingBytes === 0 || nowMs - stream.stalledSinceMs <= connection.limits.stallTimeoutMs) continue;
-      connection.faultStream(stream, errorCode.cancel, refusal.stalled);
-    }
   }
 }

@@ -1,3 +1,4 @@
+import { classifyName, classifyValue, fieldFlag } from "./field-classes.js";
 import { findName, nameBytes, nameText } from "./field-names.js";
 import { entriesMax, type HpackTable, tableColumns } from "./hpack-table.js";
 import { staticName, staticValueLength, staticValueStart, staticValues } from "./static-table.js";
@@ -19,60 +20,6 @@ export const cell = {
   wireLength: 9,
 } as const;
 export const cells = 10;
-
-export const fieldFlag = {
-  /** Must not be indexed by anyone on the way (RFC 7541, 6.2.3). */
-  neverIndexed: 1,
-  /** The wire form of the value is Huffman-coded. */
-  wireHuffman: 2,
-  /** Taken out: not to be seen by policy and not to be sent on. */
-  dropped: 4,
-  /** The value has bytes of 0x80 and above. */
-  obsText: 8,
-  /** The value has a control character, or a space or tab at an end. */
-  badValue: 16,
-  /** The name is empty or has a byte that is not allowed in names. */
-  badName: 32,
-  /** The name has an underscore. */
-  underscore: 64,
-} as const;
-
-/** Bytes of classes: what they make of a name or value that has them. */
-const valueClass = new Uint8Array(256);
-const nameClass = new Uint8Array(256).fill(fieldFlag.badName);
-for (let byte = 0; byte < 256; byte++) {
-  if (byte >= 0x80) valueClass[byte] = fieldFlag.obsText;
-  else if ((byte < 0x20 && byte !== 9) || byte === 0x7f) valueClass[byte] = fieldFlag.badValue;
-}
-for (const character of "0123456789abcdefghijklmnopqrstuvwxyz-._") nameClass[character.charCodeAt(0)] = 0;
-nameClass["_".charCodeAt(0)] = fieldFlag.underscore;
-
-export function classifyValue(bytes: Uint8Array, start: number, length: number): number {
-  if (length === 0) return 0;
-  const end = start + length;
-  let flags = 0;
-  for (let i = start; i < end; i++) flags |= valueClass[bytes[i] as number] as number;
-  const first = bytes[start] as number;
-  const last = bytes[end - 1] as number;
-  return first === 32 || first === 9 || last === 32 || last === 9 ? flags | fieldFlag.badValue : flags;
-}
-
-export function classifyName(bytes: Uint8Array, start: number, length: number): number {
-  const end = start + length;
-  let flags = length === 0 ? fieldFlag.badName : 0;
-  for (let i = start + (bytes[start] === 0x3a && length > 1 ? 1 : 0); i < end; i++) {
-    flags |= nameClass[bytes[i] as number] as number;
-  }
-  return flags;
-}
-
-export function hashOf(seed: number, bytes: Uint8Array, start: number, length: number): number {
-  let hash = seed ^ 0x811c9dc5;
-  const end = start + length;
-  for (let i = start; i < end; i++) hash = Math.imul(hash ^ (bytes[i] as number), 0x01000193);
-  hash ^= hash >>> 15;
-  return hash === 0 ? 1 : hash;
-}
 
 /**
  * The fields of one header block, as slices of one buffer. The decoder of a connection fills the same

@@ -1,6 +1,6 @@
 import type { Connection } from "./connection.js";
 import { decoded, HpackDecoder } from "./hpack-decoder.js";
-import { PreparedField } from "./hpack-encoder.js";
+import { PreparedField } from "./prepared-field.js";
 import { errorCode, frameBytesMax, frameFlag } from "./protocol.js";
 import { refusal } from "./refusals.js";
 import { Stream } from "./stream.js";

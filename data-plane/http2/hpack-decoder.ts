@@ -1,4 +1,5 @@
-import { cell, cells, classifyName, classifyValue, FieldBlock, fieldFlag, hashOf } from "./field-block.js";
+import { cell, cells, FieldBlock } from "./field-block.js";
+import { classifyName, classifyValue, fieldFlag, hashOf } from "./field-classes.js";
 import { findName, isVolatile, nameBytes } from "./field-names.js";
 import { HpackTable, ringBytes, tableBytesMax } from "./hpack-table.js";
 import { decodeHuffman } from "./huffman.js";

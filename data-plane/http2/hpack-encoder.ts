@@ -1,7 +1,9 @@
-import { cell, cells, type FieldBlock, fieldFlag, hashOf } from "./field-block.js";
-import { findName, isVolatile, nameBytes, staticNameMax } from "./field-names.js";
+import { cell, cells, type FieldBlock } from "./field-block.js";
+import { fieldFlag } from "./field-classes.js";
+import { isVolatile, nameBytes, staticNameMax } from "./field-names.js";
 import { HpackTable, ringBytes, tableBytesMax } from "./hpack-table.js";
 import { encodeHuffman, huffmanLength } from "./huffman.js";
+import { fieldHash, type PreparedField } from "./prepared-field.js";
 import { findStatic } from "./static-table.js";
 
 /** Fields larger than this are never put into the table: they would push everything else out. */
@@ -9,41 +11,6 @@ const indexedBytesMax = 1024;
 const buckets = 256;
 
 const empty = new Uint8Array(0);
-
-/** A field that is sent often and is known beforehand; remembers its entry in the table of one encoder. */
-export class PreparedField {
-  readonly nameId: number;
-  readonly name: Uint8Array;
-  readonly value: Uint8Array;
-  readonly hash: number;
-  readonly staticIndex: number;
-  readonly size: number;
-  linkOwner: HpackEncoder | null = null;
-  linkEntry = 0;
-
-  constructor(name: string, value: string) {
-    const bytes = new Uint8Array(Buffer.from(name, "latin1"));
-    this.nameId = findName(bytes, 0, bytes.length);
-    this.name = this.nameId === 0 ? bytes : nameBytes(this.nameId);
-    this.value = new Uint8Array(Buffer.from(value, "latin1"));
-    this.staticIndex = findStatic(this.nameId, this.value, 0, this.value.length);
-    this.hash = fieldHash(this.nameId, this.name, 0, this.name.length, this.value, 0, this.value.length);
-    this.size = this.name.length + this.value.length + 32;
-  }
-}
-
-function fieldHash(
-  id: number,
-  name: Uint8Array,
-  nameStart: number,
-  nameLength: number,
-  value: Uint8Array,
-  valueStart: number,
-  valueLength: number,
-): number {
-  const hash = hashOf(id, value, valueStart, valueLength);
-  return id === 0 ? hashOf(hash, name, nameStart, nameLength) : hash;
-}
 
 /**
  * Encodes header blocks of one direction of one connection (RFC 7541). What repeats is indexed when it is

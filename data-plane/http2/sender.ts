@@ -1,7 +1,8 @@
 import type { Connection } from "./connection.js";
 import { FieldBlock } from "./field-block.js";
-import { HpackEncoder, type PreparedField } from "./hpack-encoder.js";
+import { HpackEncoder } from "./hpack-encoder.js";
 import type { Output } from "./output.js";
+import type { PreparedField } from "./prepared-field.js";
 import { frameBytesMax, frameFlag, frameHeaderBytes, frameType, windowMax } from "./protocol.js";
 import { type Stream, sendState } from "./stream.js";
 

@@ -1,6 +1,6 @@
 import type { Connection } from "./connection.js";
 import type { FieldBlock } from "./field-block.js";
-import type { PreparedField } from "./hpack-encoder.js";
+import type { PreparedField } from "./prepared-field.js";
 
 /** Who a stream's events go to: one object a call. Slices and blocks are valid during the call only. */
 export interface StreamSink {
@@ -118,3 +118,14 @@ export class Stream {
     if (this.closed) this.connection.streams.freeSlot(this);
   }
 }
+
+/** Takes the events of a stream that has no owner yet. */
+export const nobody: StreamSink = {
+  onResponse() {},
+  onData(stream, _bytes, start, end) {
+    stream.consumed(end - start);
+  },
+  onTrailers() {},
+  onReset() {},
+  onTaken() {},
+};

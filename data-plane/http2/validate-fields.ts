@@ -1,4 +1,5 @@
-import { type FieldBlock, fieldFlag } from "./field-block.js";
+import type { FieldBlock } from "./field-block.js";
+import { fieldFlag } from "./field-classes.js";
 import { fieldName } from "./field-names.js";
 import type { RequestRules } from "./limits.js";
 import { refusal } from "./refusals.js";

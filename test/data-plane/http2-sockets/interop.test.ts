@@ -208,6 +208,19 @@ describe("the engine as a server", () => {
     expect(connections.length).toBe(2);
   });
 
+  test("a peer that breaks the rules and then neither reads nor closes loses its socket all the same", async () => {
+    const { port, connections, counters } = await echoServer();
+    const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+    stops.push(() => {
+      socket.destroy();
+    });
+    socket.pause();
+    socket.on("error", () => {});
+    socket.write("GET / HTTP/1.1\r\nHost: here\r\n\r\n");
+    await until(() => counters.refused("preface") === 1);
+    await until(() => connections[0]?.socket.destroyed === true);
+  });
+
   test("a client that does not read its answer cannot go on sending, and gets all of it once it reads", async () => {
     let received = 0;
     const { port, connections } = await echoServer((stream, fields, end) => {

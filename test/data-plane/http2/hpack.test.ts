@@ -1,8 +1,10 @@
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
-import { FieldBlock, fieldFlag } from "../../../data-plane/http2/field-block.js";
+import { FieldBlock } from "../../../data-plane/http2/field-block.js";
+import { fieldFlag } from "../../../data-plane/http2/field-classes.js";
 import { decoded, HpackDecoder } from "../../../data-plane/http2/hpack-decoder.js";
-import { HpackEncoder, PreparedField } from "../../../data-plane/http2/hpack-encoder.js";
+import { HpackEncoder } from "../../../data-plane/http2/hpack-encoder.js";
+import { PreparedField } from "../../../data-plane/http2/prepared-field.js";
 
 type Field = readonly [name: string, value: string];
 const limits = { headerFieldsMax: 128, headerListBytesMax: 16_384 };
@@ -196,7 +198,9 @@ describe("decoding undoes encoding", () => {
             const bytes = encode(encoder, blockOf(fields, never ? fieldFlag.neverIndexed : 0));
             expect(decoder.decode(bytes, 0, bytes.length)).toBe(decoded.ok);
             expect(listOf(decoder.fields)).toEqual(fields);
-            if (never) expect(decoder.fields.count === 0 || decoder.fields.flags(0) !== -1).toBe(true);
+            for (let i = 0; i < decoder.fields.count; i++) {
+              expect((decoder.fields.flags(i) & fieldFlag.neverIndexed) !== 0).toBe(never);
+            }
           }
           expect(decoder.table.size).toBe(encoder.table.size);
         },
@@ -246,6 +250,24 @@ describe("decoding undoes encoding", () => {
     expect(list[0]).toEqual(["a", "0123456789"]);
     expect(list.slice(1).every(([name, value]) => name === "c" && value === big.toString("latin1"))).toBe(true);
     expect(list.length).toBe(14);
+  });
+
+  test("a field that must not be indexed is not, on the next hop either, however often it comes", () => {
+    const [one, hop, two, last] = [
+      new HpackEncoder(),
+      new HpackDecoder(limits),
+      new HpackEncoder(),
+      new HpackDecoder(limits),
+    ];
+    for (let i = 0; i < 4; i++) {
+      const first = encode(one, blockOf([["x-secret", "s3cret"]], fieldFlag.neverIndexed));
+      expect(hop.decode(first, 0, first.length)).toBe(decoded.ok);
+      const second = encode(two, hop.fields);
+      expect((second[0] as number) >> 4).toBe(1);
+      expect(last.decode(second, 0, second.length)).toBe(decoded.ok);
+      expect(listOf(last.fields)).toEqual([["x-secret", "s3cret"]]);
+    }
+    expect([one.table.inserted, hop.table.inserted, two.table.inserted, last.table.inserted]).toEqual([0, 0, 0, 0]);
   });
 
   test("what repeats takes a byte, what changes leaves the table alone", () => {

@@ -1,0 +1,63 @@
+import type { Connection } from "./connection.js";
+import { errorCode } from "./protocol.js";
+import { refusal } from "./refusals.js";
+
+export const keepalivePing = Uint8Array.of(0x61, 0x6c, 0x69, 0x76, 0x65, 0, 0, 0);
+
+/** What a connection ends, or asks, when time passes. */
+export class ConnectionClock {
+  readonly #connection: Connection;
+  readonly #startedMs: number;
+  lastReceivedMs: number;
+  /** When our keepalive PING went out; 0: none is under way. */
+  pingSentMs = 0;
+
+  constructor(connection: Connection, nowMs: number) {
+    this.#connection = connection;
+    this.#startedMs = nowMs;
+    this.lastReceivedMs = nowMs;
+  }
+
+  tick(nowMs: number): void {
+    const connection = this.#connection;
+    const { limits } = connection;
+    if (!connection.control.settingsReceived && nowMs - this.#startedMs > limits.prefaceTimeoutMs) {
+      connection.fail(errorCode.protocolError, refusal.timeout_preface);
+      return;
+    }
+    if (!connection.control.settingsAcknowledged && nowMs - this.#startedMs > limits.settingsAckTimeoutMs) {
+      connection.fail(errorCode.settingsTimeout, refusal.timeout_settings);
+      return;
+    }
+    if (connection.headers.openStreamId !== 0 && nowMs - connection.headers.openSinceMs > limits.headerBlockTimeoutMs) {
+      connection.fail(errorCode.enhanceYourCalm, refusal.timeout_headers);
+      return;
+    }
+    connection.control.checkDrain(nowMs);
+    this.#keepAlive(nowMs);
+    if (connection.sender.waitingBytes > 0) this.#endStalled(nowMs);
+  }
+
+  #keepAlive(nowMs: number): void {
+    const connection = this.#connection;
+    const { keepaliveMs, keepaliveTimeoutMs } = connection.limits;
+    if (keepaliveMs === 0 || connection.dead) return;
+    if (this.pingSentMs > 0) {
+      if (this.lastReceivedMs >= this.pingSentMs) this.pingSentMs = 0;
+      else if (nowMs - this.pingSentMs > keepaliveTimeoutMs)
+        connection.fail(errorCode.noError, refusal.timeout_keepalive);
+    } else if (nowMs - this.lastReceivedMs > keepaliveMs) {
+      this.pingSentMs = nowMs;
+      connection.output.ping(0, keepalivePing, 0);
+      connection.wake();
+    }
+  }
+
+  #endStalled(nowMs: number): void {
+    const connection = this.#connection;
+    for (const stream of connection.streams.all()) {
+      if (stream.waitingBytes === 0 || nowMs - stream.stalledSinceMs <= connection.limits.stallTimeoutMs) continue;
+      connection.faultStream(stream, errorCode.cancel, refusal.stalled);
+    }
+  }
+}
