@@ -146,6 +146,33 @@ describe("flow control", () => {
     expect(peer.connection.dead).toBe(false);
   });
 
+  test("pieces of one stream become one frame until something else is written or the frame is full", () => {
+    const peer = new RawPeer().hello();
+    peer.send(peer.headers(1), peer.headers(3));
+    const [one, three] = [peer.heard.get(1)?.stream, peer.heard.get(3)?.stream];
+    for (const stream of [one, three]) stream?.sendFields(null, ok, null, false);
+    peer.frames();
+    const body = Buffer.from("abcdefghij");
+    one?.sendData(body, 0, 3, false);
+    one?.sendData(body, 3, 5, false);
+    three?.sendData(body, 0, 1, false);
+    one?.sendData(body, 5, 8, false);
+    one?.sendData(body, 8, 10, true);
+    const said = peer.frames().filter(({ type }) => type === frameType.data);
+    expect(said.map(({ streamId, flags, payload }) => [streamId, flags, payload.toString()])).toEqual([
+      [1, 0, "abcde"],
+      [3, 0, "a"],
+      [1, 1, "fghij"],
+    ]);
+    three?.sendData(Buffer.alloc(10_000), 0, 10_000, false);
+    three?.sendData(Buffer.alloc(10_000), 0, 10_000, false);
+    const sizes = peer
+      .frames()
+      .filter(({ type }) => type === frameType.data)
+      .map(({ payload }) => payload.length);
+    expect(sizes).toEqual([10_000, 10_000]);
+  });
+
   test("output waits for the stream's window, then the connection's, and trailers wait for the data", () => {
     const peer = new RawPeer().hello([[4, 10]]);
     peer.send(peer.headers(1, goodRequest, true));
