@@ -5,8 +5,10 @@ import { makePrivateFolder, writeDurably } from "../runtime/durable-file.js";
 
 /** What join.json says: where to join, and the pin of the mesh's root key. It holds no secret. */
 export interface JoinFile {
-  /** "HOST:PORT". */
+  /** "HOST:PORT", or several joined by commas. */
   readonly join: string;
+  /** Further control planes of the mesh, "HOST:PORT" each. */
+  readonly joins?: readonly string[];
   readonly rootHash: string;
 }
 
@@ -42,11 +44,13 @@ function parseJoinFile(text: string): JoinFile {
   if (text.length > bytesMax) throw new Error("it is too long");
   const value: unknown = JSON.parse(text);
   if (typeof value !== "object" || value === null) throw new Error("it is no object");
-  const { join, rootHash } = value as Record<string, unknown>;
+  const { join, joins = [], rootHash } = value as Record<string, unknown>;
   if (typeof join !== "string" || typeof rootHash !== "string" || !/^[0-9a-f]{64}$/.test(rootHash)) {
     throw new Error("join and rootHash are wanted");
   }
-  return { join, rootHash };
+  if (!Array.isArray(joins) || !joins.every((one) => typeof one === "string"))
+    throw new Error("joins: a list is wanted");
+  return joins.length === 0 ? { join, rootHash } : { join, rootHash, joins };
 }
 
 /** The token in a file, or on stdin for "-"; undefined: there is no such file (an identity may be stored). */

@@ -4,6 +4,7 @@ import { AshlarError } from "../../core/errors.js";
 import { buildSpiffeId, isLabel } from "../../core/identity.js";
 import type { Signed, Trust } from "../../core/model.js";
 import { keySetOf, rootKeySet, verifyActivation, verifyFreshness, verifyTrust } from "../../core/wire/records.js";
+import { rootHashOf, rootsIn } from "../../runtime/mesh-contact.js";
 import { parseSvid, verifySvidChain } from "../../runtime/tls-identity.js";
 import { readCertificate } from "../../runtime/tls-identity-der.js";
 import { publicKeyDer, toPem } from "../../runtime/tls-identity-issue.js";
@@ -43,14 +44,6 @@ export interface CheckedIdentity {
 }
 
 const serversMax = 64;
-
-/** The SHA-256 of the root's key, as tokens and join.json pin it. */
-export const rootHashOf = (rootPublicKey: Uint8Array): string => digestOf(rootPublicKey);
-
-/** Roots of a trust domain in a trust record. */
-export function rootsIn(trust: Trust, trustDomain: string): readonly Uint8Array[] {
-  return trust.bundles.find((bundle) => bundle.trustDomain === trustDomain)?.x509Roots ?? [];
-}
 
 /**
  * Checks pin, trust record, certificate chain, names, key, and the heads that came with it. An expired

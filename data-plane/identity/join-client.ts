@@ -1,30 +1,21 @@
-/**
- * A proxy's side of the join listener. Each contact first reads the trust log over a connection that
- * proves nothing and checks it against the pinned root; only over a second connection, to a server whose
- * certificate that trust vouches for, does a token or a renewal go out.
- */
+/** A proxy's side of the join listener: what it offers and what it gets. */
 import { createHash } from "node:crypto";
-import type { DetailedPeerCertificate } from "node:tls";
-import { type Client, credentials } from "@grpc/grpc-js";
 import type { Digest } from "../../core/digest.js";
 import { digestToBytes } from "../../core/digest.js";
-import { AshlarError, messageOf } from "../../core/errors.js";
-import { nameIn } from "../../core/identity.js";
-import type { Signed, Trust } from "../../core/model.js";
-import { mayTrust } from "../../core/trust.js";
+import { AshlarError } from "../../core/errors.js";
 import { rootKeySet, verifyTrust } from "../../core/wire/records.js";
-import { GetTrustRequest, type Identity, JoinServiceService } from "../../proto/gen/ashlar/v1/join.js";
-import type { Clock } from "../../runtime/clock.js";
-import { callUnary, connectGrpc } from "../../runtime/grpc-client.js";
-import { checkRevocation, verifySvidChain } from "../../runtime/tls-identity.js";
-import { buildCsr, signEcdsa, toPem } from "../../runtime/tls-identity-issue.js";
-import { type IdentityParts, type ProxyKeys, rootHashOf, rootsIn } from "./identity-check.js";
-
-/** What is known of the mesh before a contact. */
-export interface KnownTrust {
-  readonly mesh: string;
-  readonly trust: Signed<Trust>;
-}
+import { type Identity, JoinServiceService } from "../../proto/gen/ashlar/v1/join.js";
+import { callUnary } from "../../runtime/grpc-client.js";
+import {
+  type ContactDeps,
+  contactTimeoutMs,
+  type KnownTrust,
+  type LearntTrust,
+  learnTrust,
+  withVerified,
+} from "../../runtime/mesh-contact.js";
+import { buildCsr, signEcdsa } from "../../runtime/tls-identity-issue.js";
+import type { IdentityParts, ProxyKeys } from "./identity-check.js";
 
 /** What the proxy has seen of the logs; told at each renewal. */
 export interface SeenByProxy {
@@ -33,21 +24,11 @@ export interface SeenByProxy {
   readonly trustSequence: number;
 }
 
-export interface JoinClientDeps {
-  /** "HOST:PORT" of the join listener. */
-  readonly address: string;
-  /** SHA-256 of the mesh's root key: the pin. */
-  readonly rootHash: string;
+export interface JoinClientDeps extends ContactDeps {
   readonly keys: ProxyKeys;
-  readonly clock: Clock;
 }
 
-const timeoutMs = 10_000;
-const pagesMax = 1000;
-
-interface LearntTrust extends KnownTrust {
-  readonly rootPublicKey: Uint8Array;
-}
+const timeoutMs = contactTimeoutMs;
 
 /** Joins with a token. Fails with what the server says, `unauthenticated` on a wrong pin, `unavailable`. */
 export async function joinMesh(
@@ -99,85 +80,6 @@ export async function renewIdentity(
     const { identity } = await callUnary(client, JoinServiceService.renew, message, { timeoutMs, signal });
     return toParts(identity, learnt);
   });
-}
-
-/** Reads the trust log on from what is known, link by link from the pinned root. */
-async function learnTrust(
-  deps: JoinClientDeps,
-  known: KnownTrust | undefined,
-  signal: AbortSignal,
-): Promise<LearntTrust> {
-  const anyone = credentials.createSsl(null, null, null, { rejectUnauthorized: false });
-  const client = connectGrpc({ address: deps.address, credentials: anyone });
-  try {
-    let [trust, mesh, rootPublicKey] = [known?.trust, known?.mesh, undefined as Uint8Array | undefined];
-    for (let page = 0; page < pagesMax; page++) {
-      const request = GetTrustRequest.fromPartial({ afterSequence: trust?.body.sequence ?? 0 });
-      const answer = await callUnary(client, JoinServiceService.getTrust, request, { timeoutMs, signal });
-      mesh ??= answer.mesh;
-      if (rootHashOf(answer.rootPublicKey) !== deps.rootHash || answer.mesh !== mesh) {
-        throw new AshlarError(
-          "unauthenticated",
-          `the control plane at ${deps.address} is not the mesh that was pinned: check --join and --token`,
-        );
-      }
-      rootPublicKey = new Uint8Array(answer.rootPublicKey);
-      for (const bytes of answer.records) {
-        const next = verifyTrust(bytes, mesh, rootKeySet(rootPublicKey));
-        if (!mayTrust(trust, next.body)) throw new AshlarError("invalid_record", "the trust log has a gap or a fork");
-        trust = next;
-      }
-      if (answer.records.length === 0 && trust !== undefined) return { mesh, trust, rootPublicKey };
-      if (answer.records.length === 0) throw new AshlarError("unavailable", "the mesh's trust log is empty");
-    }
-    throw new AshlarError("limit", "the trust log does not end");
-  } finally {
-    client.close();
-  }
-}
-
-/** Connects to a server that proves to be a control plane of the mesh, and runs `act` with it. */
-async function withVerified<Result>(
-  deps: JoinClientDeps,
-  { mesh, trust }: KnownTrust,
-  act: (client: Client) => Promise<Result>,
-): Promise<Result> {
-  let problem: AshlarError | undefined;
-  const checkServerIdentity = (_host: string, peer: unknown): Error | undefined => {
-    try {
-      verifyControlPlane(peer as DetailedPeerCertificate, mesh, trust.body, deps.clock.nowMs());
-      return undefined;
-    } catch (cause) {
-      problem = new AshlarError("unavailable", `the control plane at ${deps.address}: ${messageOf(cause)}`, { cause });
-      return problem;
-    }
-  };
-  const roots = Buffer.from(toPem(rootsIn(trust.body, mesh)));
-  const client = connectGrpc({
-    address: deps.address,
-    credentials: credentials.createSsl(roots, null, null, { checkServerIdentity }),
-  });
-  try {
-    return await act(client);
-  } catch (error) {
-    throw problem ?? error;
-  } finally {
-    client.close();
-  }
-}
-
-/** The SPIFFE ID decides, never a host name. */
-function verifyControlPlane(peer: DetailedPeerCertificate, mesh: string, trust: Trust, nowMs: number): void {
-  const chain: Uint8Array[] = [];
-  for (let one: DetailedPeerCertificate | undefined = peer; one?.raw !== undefined && chain.length < 5; ) {
-    chain.push(one.raw);
-    one = one.issuerCertificate === one ? undefined : one.issuerCertificate;
-  }
-  const svid = verifySvidChain(chain, (domain) => rootsIn(trust, domain), nowMs);
-  checkRevocation(svid, { isRevoked: (serial) => trust.revocations.some((one) => one.serial === serial) });
-  if (nameIn(svid.spiffeId, mesh, "control-plane") === undefined) {
-    throw new AshlarError("invalid_identity", `${svid.spiffeId} is no control plane`);
-  }
 }
 
 function toParts(identity: Identity | undefined, learnt: LearntTrust): IdentityParts {

@@ -1,11 +1,12 @@
 /** Who this proxy is: read from disk or joined with a token, verified either way, and renewed for as long as it runs. */
-import { AshlarError, type ErrorCode, isAshlarError, messageOf } from "../../core/errors.js";
+import { AshlarError, messageOf } from "../../core/errors.js";
 import { Backoff } from "../../runtime/backoff.js";
 import type { Clock } from "../../runtime/clock.js";
 import { parseJoinToken } from "../../runtime/join-token.js";
 import type { Logger } from "../../runtime/log.js";
+import { contactAny, joinAddresses, mayHeal, rootHashOf } from "../../runtime/mesh-contact.js";
 import type { IdentityView, ProxyIdentity } from "../ports.js";
-import { type CheckedIdentity, checkIdentity, type IdentityParts, rootHashOf } from "./identity-check.js";
+import { type CheckedIdentity, checkIdentity, type IdentityParts } from "./identity-check.js";
 import { type IdentityStore, openIdentityStore } from "./identity-store.js";
 import { type JoinClientDeps, joinMesh, renewIdentity, type SeenByProxy } from "./join-client.js";
 
@@ -32,8 +33,8 @@ export interface OpenIdentityDeps {
 export interface OpenIdentityOptions {
   /** The proxy's data folder. */
   readonly dir: string;
-  /** What join.json says. */
-  readonly join: { readonly join: string; readonly rootHash: string };
+  /** What join.json says; any of the control planes it names will do. */
+  readonly join: { readonly join: string; readonly rootHash: string; readonly joins?: readonly string[] | undefined };
   /** Used only while there is no stored identity. */
   readonly token?: string | undefined;
   readonly service: string;
@@ -57,8 +58,6 @@ export interface OpenedIdentity extends IdentityView {
   readonly stopped: Promise<void>;
 }
 
-/** Trying again may help with these; with any other, joining ends. */
-const mayHeal: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["unavailable", "deadline", "limit", "internal"]);
 const hourMs = 3_600_000;
 
 /**
@@ -74,8 +73,9 @@ export async function openIdentity(
   signal: AbortSignal,
 ): Promise<OpenedIdentity> {
   const store = openIdentityStore(options.dir);
-  const { join: address, rootHash } = options.join;
-  const client: JoinClientDeps = { address, rootHash, keys: store.keys, clock: deps.clock };
+  const { join: listed, joins, rootHash } = options.join;
+  const addresses = joinAddresses(listed, joins);
+  const client: Contact = { addresses, rootHash, keys: store.keys, clock: deps.clock };
   const check = (parts: IdentityParts): CheckedIdentity =>
     checkIdentity(parts, store.keys, { rootHash, service: options.service }, deps.clock.nowMs());
   const stored = store.load();
@@ -89,6 +89,14 @@ export async function openIdentity(
   deps.log.info("joined the mesh", { mesh: parts.mesh, proxy: parts.proxyId, service: parts.service });
   return new RenewingIdentity(deps, options, store, client, check, joined, signal);
 }
+
+/** How to reach the mesh: at any of the addresses. */
+interface Contact extends Omit<JoinClientDeps, "address"> {
+  readonly addresses: readonly string[];
+}
+
+/** Goes on trying as long as one of several control planes may still say yes. */
+const chooseHealing = (failures: readonly unknown[]): unknown => failures.find(mayHeal) ?? failures[0];
 
 function checkFolder(stored: IdentityParts, { dir, join, token, service }: OpenIdentityOptions): void {
   const refuse = (why: string): never => {
@@ -132,7 +140,7 @@ function readStored(
 async function join(
   { clock, log, random }: OpenIdentityDeps,
   options: OpenIdentityOptions,
-  client: JoinClientDeps,
+  client: Contact,
   signal: AbortSignal,
 ): Promise<IdentityParts> {
   if (options.token === undefined) {
@@ -144,13 +152,15 @@ async function join(
     throw new AshlarError("unauthenticated", "the token and the --join file are of different meshes");
   }
   const backoff = new Backoff({ msMin: 200, msMax: 10_000 }, random);
+  const request = { token: text, mesh: token.mesh, service: options.service };
+  const joinAt = (address: string) => joinMesh({ ...client, address }, request, signal);
   for (;;) {
     try {
-      return await joinMesh(client, { token: text, mesh: token.mesh, service: options.service }, signal);
+      return await contactAny(client.addresses, joinAt, chooseHealing);
     } catch (error) {
       if (signal.aborted) throw new AshlarError("unavailable", "stopped before it could join");
-      if (!isAshlarError(error) || !mayHeal.has(error.code)) throw error;
-      log.warn(`cannot join at ${client.address}: trying again`, { why: messageOf(error) });
+      if (!mayHeal(error)) throw error;
+      log.warn(`cannot join at ${client.addresses.join(", ")}: trying again`, { why: messageOf(error) });
     }
     await clock.sleep(backoff.nextMs(), signal);
   }
@@ -160,7 +170,7 @@ class RenewingIdentity implements OpenedIdentity {
   readonly #deps: OpenIdentityDeps;
   readonly #renewEveryMs: number;
   readonly #store: IdentityStore;
-  readonly #client: JoinClientDeps;
+  readonly #client: Contact;
   readonly #check: (parts: IdentityParts) => CheckedIdentity;
   readonly #signal: AbortSignal;
   readonly #rotateListeners = new Set<(identity: ProxyIdentity) => void>();
@@ -175,7 +185,7 @@ class RenewingIdentity implements OpenedIdentity {
     deps: OpenIdentityDeps,
     options: OpenIdentityOptions,
     store: IdentityStore,
-    client: JoinClientDeps,
+    client: Contact,
     check: (parts: IdentityParts) => CheckedIdentity,
     checked: CheckedIdentity,
     signal: AbortSignal,
@@ -228,7 +238,9 @@ class RenewingIdentity implements OpenedIdentity {
     const known = { mesh: parts.mesh, trust };
     const chain = parts.certificateChain;
     try {
-      const renewed = await renewIdentity(this.#client, { chain, known, seen: this.#seen() }, this.#signal);
+      const present = { chain, known, seen: this.#seen() };
+      const renewAt = (address: string) => renewIdentity({ ...this.#client, address }, present, this.#signal);
+      const renewed = await contactAny(this.#client.addresses, renewAt, chooseHealing);
       const checked = this.#check(renewed);
       this.#store.save(renewed);
       this.#checked = checked;
