@@ -14,7 +14,9 @@ const { values } = parseArgs({
   },
 });
 const version = values.version ?? "v1";
-const proto = grpc.loadPackageDefinition(loadSync(joinPath(import.meta.dirname, "echo.proto"), { keepCase: true, defaults: true }));
+const proto = grpc.loadPackageDefinition(
+  loadSync(joinPath(import.meta.dirname, "echo.proto"), { keepCase: true, defaults: true }),
+);
 
 const answer = (call, request, count = 1) => ({
   text: request.text,
