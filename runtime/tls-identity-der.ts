@@ -35,7 +35,11 @@ export interface CertificateFields {
 
 const certificateBytesMax = 16 * 1024;
 const extensionsMax = 32;
+const oidBytesMax = 64;
+const namedBitsMax = 32;
 const tags = { boolean: 0x01, integer: 0x02, bits: 0x03, octets: 0x04, oid: 0x06, sequence: 0x30 } as const;
+
+const optionalTags: readonly number[] = [0x81, 0x82, 0xa3];
 
 function refused(why: string): AshlarError {
   return new AshlarError("invalid_identity", `certificate: ${why}`);
@@ -87,6 +91,7 @@ function expectNode(node: DerNode | undefined, tag: number, what: string): DerNo
 
 /** An object identifier in dotted form. */
 export function readOid(content: Uint8Array): string {
+  if (content.length > oidBytesMax) throw refused("an object identifier that is too long");
   const parts: number[] = [];
   let value = 0;
   let fresh = true;
@@ -105,32 +110,41 @@ export function readOid(content: Uint8Array): string {
   return parts.join(".");
 }
 
-/** DER's BOOLEAN: 00 or FF and nothing else. */
-export function readBoolean(node: DerNode): boolean {
-  const [byte] = node.content;
-  if (node.tag !== tags.boolean || node.content.length !== 1 || (byte !== 0 && byte !== 0xff)) {
+/** A BOOLEAN whose default is FALSE: DER writes it only as FF (X.690 11.1, 11.5). */
+export function readTrue(node: DerNode): true {
+  if (node.tag !== tags.boolean || node.content.length !== 1 || node.content[0] !== 0xff) {
     throw refused("a boolean that is not DER");
   }
-  return byte === 0xff;
+  return true;
+}
+
+/** An INTEGER's content: not negative and not longer than it has to be (X.690 8.3.2). */
+function checkInteger({ tag, content }: DerNode, bytesMax: number): Uint8Array {
+  const [first = 0x80, second = 0x80] = content;
+  if (tag !== tags.integer || content.length > bytesMax || first >= 0x80) {
+    throw refused("a number that is negative or too large");
+  }
+  if (content.length > 1 && first === 0 && second < 0x80) throw refused("a number that is not minimal");
+  return content;
 }
 
 /** A non-negative INTEGER that fits in 31 bits. */
 export function readSmallInteger(node: DerNode): number {
-  const { content } = node;
-  if (node.tag !== tags.integer || content.length === 0 || content.length > 4 || (content[0] ?? 0x80) >= 0x80) {
-    throw refused("a number that is negative or too large");
-  }
-  return content.reduce((value, byte) => value * 256 + byte, 0);
+  return checkInteger(node, 4).reduce((value, byte) => value * 256 + byte, 0);
 }
 
-/** The bits that are set, by number; bit 0 is the first. */
+/** The bits of a named bit list that are set, by number; bit 0 is the first. DER ends with one that is (X.690 11.2). */
 export function readBits(node: DerNode): ReadonlySet<number> {
-  const [unused = 8, ...bytes] = node.content;
-  if (node.tag !== tags.bits || unused > 7 || (bytes.length === 0 && unused > 0)) throw refused("a broken bit string");
+  const { tag, content } = node;
+  const unused = content[0] ?? 8;
+  const count = (content.length - 1) * 8 - unused;
+  if (tag !== tags.bits || unused > 7 || count < 0 || count > namedBitsMax) throw refused("a broken bit string");
   const set = new Set<number>();
-  for (let bit = 0; bit < bytes.length * 8 - unused; bit++) {
-    if (((bytes[bit >> 3] ?? 0) >> (7 - (bit & 7))) & 1) set.add(bit);
+  for (let bit = 0; bit < count + unused; bit++) {
+    if (((content[1 + (bit >> 3)] ?? 0) >> (7 - (bit & 7))) & 1) set.add(bit);
   }
+  const last = Math.max(-1, ...set);
+  if (last !== count - 1) throw refused("a bit string that is not DER");
   return set;
 }
 
@@ -150,10 +164,7 @@ function readTime(node: DerNode): number {
 }
 
 function readSerial(node: DerNode): string {
-  const { content } = node;
-  if (content.length === 0 || content.length > 21 || (content[0] ?? 0x80) >= 0x80) {
-    throw refused("a serial number that is negative or too long");
-  }
+  const content = checkInteger(node, 21);
   const hex = Buffer.from(content).toString("hex");
   return content.length > 1 && content[0] === 0 ? hex.slice(2) : hex;
 }
@@ -170,7 +181,7 @@ function readExtensions(content: Uint8Array): ReadonlyMap<string, CertificateExt
     const value = expectNode(hasCritical ? third : second, tags.octets, "extension value").content;
     if (parts.length !== (hasCritical ? 3 : 2)) throw refused("an extension with too many parts");
     if (extensions.has(oid)) throw refused(`extension ${oid} twice`);
-    extensions.set(oid, { oid, critical: hasCritical && readBoolean(second), value });
+    extensions.set(oid, { oid, critical: hasCritical && readTrue(second), value });
   }
   return extensions;
 }
@@ -178,10 +189,9 @@ function readExtensions(content: Uint8Array): ReadonlyMap<string, CertificateExt
 /** Reads a certificate in DER; fails with `invalid_identity`. */
 export function readCertificate(der: Uint8Array): CertificateFields {
   if (der.length > certificateBytesMax) throw refused(`${der.length} bytes, at most ${certificateBytesMax} are read`);
-  const [body, outerAlgorithm, , ...more] = readDerList(readDer(der, tags.sequence).content);
+  const [body, outerAlgorithm, signature, ...more] = readDerList(readDer(der, tags.sequence).content);
   if (more.length > 0) throw refused("too many parts");
   const nodes = readDerList(expectNode(body, tags.sequence, "body").content);
-  if (nodes.length > 10) throw refused("too many fields");
   const version = nodes[0];
   if (version?.tag !== 0xa0 || readSmallInteger(readDer(version.content, tags.integer)) !== 2) {
     throw refused("not X.509 version 3");
@@ -190,9 +200,14 @@ export function readCertificate(der: Uint8Array): CertificateFields {
   const inner = expectNode(algorithm, tags.sequence, "signature algorithm");
   const outer = expectNode(outerAlgorithm, tags.sequence, "signature algorithm");
   if (Buffer.compare(inner.bytes, outer.bytes) !== 0) throw refused("two signature algorithms that differ");
+  expectNode(signature, tags.bits, "signature");
   const times = readDerList(expectNode(validity, tags.sequence, "validity").content);
   const [notBefore, notAfter] = times;
   if (notBefore === undefined || notAfter === undefined || times.length !== 2) throw refused("no validity");
+  // issuerUniqueID, subjectUniqueID, extensions: each at most once and in this order
+  if (rest.some(({ tag }, index) => !optionalTags.includes(tag) || tag <= (rest[index - 1]?.tag ?? 0))) {
+    throw refused("fields that do not belong there");
+  }
   const extensions = rest.find((node) => node.tag === 0xa3);
   return {
     serial: readSerial(expectNode(serial, tags.integer, "serial number")),

@@ -1,71 +1,15 @@
-/** Writes DER (X.690): only what certificates and certificate requests need. */
-import { AshlarError } from "../core/errors.js";
+/** What certificates and certificate requests share when they are written (RFC 5280, RFC 2986). */
+import { AsnParser, AsnSerializer } from "@peculiar/asn1-schema";
+import { AlgorithmIdentifier, SubjectPublicKeyInfo } from "@peculiar/asn1-x509";
 
-type Part = Uint8Array | readonly Uint8Array[];
+/** A value of the schema as DER. */
+export const encodeDer = (value: object): Buffer => Buffer.from(AsnSerializer.serialize(value));
 
-function header(tag: number, length: number): Buffer {
-  if (length < 0x80) return Buffer.of(tag, length);
-  const bytes: number[] = [];
-  for (let rest = length; rest > 0; rest = Math.floor(rest / 256)) bytes.unshift(rest % 256);
-  return Buffer.of(tag, 0x80 | bytes.length, ...bytes);
-}
+/** ECDSA with SHA-256 (RFC 5758 3.2). */
+export const ecdsaSha256 = (): AlgorithmIdentifier => new AlgorithmIdentifier({ algorithm: "1.2.840.10045.4.3.2" });
 
-/** One node: `tag`, the length, and the parts one after the other. */
-export function derNode(tag: number, ...parts: readonly Part[]): Buffer {
-  const content = Buffer.concat(parts.flatMap((part) => (part instanceof Uint8Array ? [part] : [...part])));
-  return Buffer.concat([header(tag, content.length), content]);
-}
+/** A public key of our own making or already checked: the parser is no judge of strangers' bytes. */
+export const parsePublicKey = (der: Uint8Array): SubjectPublicKeyInfo => AsnParser.parse(der, SubjectPublicKeyInfo);
 
-export const derSequence = (...parts: readonly Part[]): Buffer => derNode(0x30, ...parts);
-export const derOctets = (bytes: Uint8Array): Buffer => derNode(0x04, bytes);
-export const derTrue = Buffer.of(0x01, 0x01, 0xff);
-
-/** A non-negative integer from its bytes, big end first. */
-export function derInteger(bytes: Uint8Array): Buffer {
-  let start = 0;
-  while (start < bytes.length - 1 && bytes[start] === 0) start++;
-  const trimmed = bytes.subarray(start);
-  return derNode(0x02, (trimmed[0] ?? 0) >= 0x80 || trimmed.length === 0 ? [Buffer.of(0), trimmed] : trimmed);
-}
-
-/** Bits by number, without trailing zeros (a named bit list). */
-export function derNamedBits(bits: readonly number[]): Buffer {
-  const last = Math.max(...bits, -1);
-  const bytes = Buffer.alloc(Math.ceil((last + 1) / 8));
-  for (const bit of bits) bytes[bit >> 3] = (bytes[bit >> 3] ?? 0) | (0x80 >> (bit & 7));
-  return derNode(0x03, Buffer.of(bytes.length * 8 - (last + 1)), bytes);
-}
-
-/** Whole bytes as a bit string. */
-export const derBitString = (bytes: Uint8Array): Buffer => derNode(0x03, Buffer.of(0), bytes);
-
-/** An object identifier from its dotted form. */
-export function derOid(dotted: string): Buffer {
-  const [first = 0, second = 0, ...rest] = dotted.split(".").map(Number);
-  const bytes = [first * 40 + second, ...rest].flatMap((value) => {
-    const groups = [value & 0x7f];
-    for (let left = Math.floor(value / 128); left > 0; left = Math.floor(left / 128))
-      groups.unshift(0x80 | (left & 0x7f));
-    return groups;
-  });
-  return derNode(0x06, Buffer.from(bytes));
-}
-
-/** UTCTime until 2049, GeneralizedTime after (RFC 5280 4.1.2.5); to the second, rounded down. */
-export function derTime(timeMs: number): Buffer {
-  const text = new Date(timeMs)
-    .toISOString()
-    .replace(/\.\d+Z$/, "Z")
-    .replace(/[-:T]/g, "");
-  const isShort = text < "2050";
-  return derNode(isShort ? 0x17 : 0x18, Buffer.from(isShort ? text.slice(2) : text, "latin1"));
-}
-
-/** A distinguished name of organization and common name; an empty part is left out. */
-export function derName(organization: string, commonName: string): Buffer {
-  const attribute = (oid: string, text: string) => {
-    if (Buffer.byteLength(text) > 64) throw new AshlarError("invalid_identity", `longer than 64 bytes: ${text}`);
-    return text === "" ? [] : [derNode(0x31, derSequence(derOid(oid), derNode(0x0c, Buffer.from(text))))];
-  };
-  return derSequence(attribute("2.5.4.10", organization), attribute("2.5.4.3", commonName));
-}
+/** A copy in the form that the schema's fields have. */
+export const toArrayBuffer = (bytes: Uint8Array): ArrayBuffer => new Uint8Array(bytes).buffer;

@@ -10,12 +10,12 @@ import { parseSpiffeId, type SpiffeId, trustDomainOf } from "../core/identity.js
 import {
   type CertificateFields,
   readBits,
-  readBoolean,
   readCertificate,
   readDer,
   readDerList,
   readOid,
   readSmallInteger,
+  readTrue,
 } from "./tls-identity-der.js";
 
 /** A leaf certificate that obeys the rules for leaves. Nothing is said about who signed it. */
@@ -64,6 +64,9 @@ const signatureAlgorithms: ReadonlySet<string> = new Set([
   "1.2.840.113549.1.1.13",
 ]);
 
+/** GeneralName's choices in DER (RFC 5280 4.2.1.6), strings primitive. */
+const nameTags: ReadonlySet<number> = new Set([0xa0, 0x81, 0x82, 0xa3, 0xa4, 0xa5, 0x86, 0x87, 0x88]);
+
 const usageBits = { digitalSignature: 0, keyCertSign: 5, crlSign: 6 } as const;
 const chainMax = 4;
 
@@ -77,6 +80,7 @@ function readUris(fields: CertificateFields): readonly string[] {
   if (extension === undefined) return [];
   const uris: string[] = [];
   for (const name of readDerList(readDer(extension.value, 0x30).content)) {
+    if (!nameTags.has(name.tag)) throw refused("a subject alternative name of no known kind");
     const isText = name.tag === 0x81 || name.tag === 0x82 || name.tag === 0x86; // rfc822Name, dNSName, URI: IA5String
     if (isText && name.content.some((byte) => byte < 0x20 || byte > 0x7e)) {
       throw refused("a control byte or a byte outside ASCII in a subject alternative name");
@@ -91,7 +95,7 @@ function readBasicConstraints(fields: CertificateFields): { readonly isCa: boole
   if (extension === undefined) return { isCa: false, pathLength: 0 };
   const nodes = readDerList(readDer(extension.value, 0x30).content);
   const flag = nodes[0]?.tag === 0x01 ? nodes.shift() : undefined;
-  const isCa = flag !== undefined && readBoolean(flag);
+  const isCa = flag !== undefined && readTrue(flag);
   const length = nodes.shift();
   if (nodes.length > 0) throw refused("basic constraints with too many parts");
   return { isCa, pathLength: length === undefined ? Number.POSITIVE_INFINITY : readSmallInteger(length) };

@@ -1,21 +1,23 @@
 import { execFileSync } from "node:child_process";
-import { generateKeyPairSync } from "node:crypto";
+import { createPrivateKey, createPublicKey, generateKeyPairSync, X509Certificate } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { formatJoinToken, parseJoinToken } from "../../runtime/join-token.js";
-import { readOid } from "../../runtime/tls-identity-der.js";
+import { parseSvid } from "../../runtime/tls-identity.js";
+import { readCertificate, readName, readOid } from "../../runtime/tls-identity-der.js";
 import {
   buildCsr,
   fromPem,
   generatePrivateKeyPem,
+  issueCertificate,
   parseCsr,
   publicKeyDer,
   toPem,
 } from "../../runtime/tls-identity-issue.js";
-import { derOid } from "../../runtime/tls-identity-write.js";
+import { derOid } from "../support/der.js";
 
 describe("certificate requests", () => {
   const key = generatePrivateKeyPem();
@@ -64,6 +66,67 @@ describe("certificate requests", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => expect(() => parseCsr(bytes)).toThrow(invalid)),
     );
+  });
+});
+
+describe("issued certificates", () => {
+  const key = createPrivateKey(generatePrivateKeyPem());
+  const leafKey = publicKeyDer(generatePrivateKeyPem());
+  const second = (timeMs: number) => Math.floor(timeMs / 1000) * 1000;
+
+  test("say what they were asked to say, to our reader and to Node", () => {
+    const times = fc.integer({ min: Date.UTC(1971, 0, 1), max: Date.UTC(2099, 0, 1) });
+    const text = fc.string({ unit: "grapheme", maxLength: 12 });
+    const serials = fc.uint8Array({ minLength: 1, maxLength: 20 }).filter((bytes) => bytes.some((byte) => byte > 0));
+    fc.assert(
+      fc.property(
+        serials,
+        text,
+        text,
+        times,
+        times,
+        fc.ipV4(),
+        (serial, organization, commonName, from, to, address) => {
+          const contents = { serial, organization, commonName, notBeforeMs: from, notAfterMs: to };
+          const root = issueCertificate(
+            { ...contents, publicKey: publicKeyDer(key), uri: "spiffe://mesh-a", pathLength: 0 },
+            { selfKey: key },
+          );
+          const names = { uri: "spiffe://mesh-a/service/x", dnsNames: ["a.b"], ipAddresses: [address, "fe80::1"] };
+          const der = issueCertificate(
+            { ...contents, publicKey: leafKey, ...names },
+            { certificate: root, privateKey: key },
+          );
+          const fields = readCertificate(der);
+          const hex = Buffer.from(serial)
+            .toString("hex")
+            .replace(/^(00)+/, "");
+          expect(fields).toMatchObject({ serial: hex, notBeforeMs: second(from), notAfterMs: second(to) });
+          expect(readName(fields.subject)).toEqual({ organization, commonName });
+          expect(fields.issuer).toEqual(readCertificate(root).subject);
+          expect(parseSvid(der).spiffeId).toBe(names.uri);
+          const seen = new X509Certificate(der);
+          expect(seen.subjectAltName).toBe(
+            `URI:${names.uri}, DNS:a.b, IP Address:${address}, IP Address:FE80:0:0:0:0:0:0:1`,
+          );
+          expect(seen.checkIssued(new X509Certificate(root)) && seen.verify(createPublicKey(key))).toBe(true);
+        },
+      ),
+      { numRuns: 50 },
+    );
+  });
+
+  test("are not made for an address that is none or a name that is too long", () => {
+    const contents = {
+      ...{ serial: Uint8Array.of(1), organization: "", commonName: "x", notBeforeMs: 0, notAfterMs: 1000 },
+      ...{ publicKey: leafKey, uri: "spiffe://mesh-a/service/x" },
+    };
+    for (const address of ["localhost", "1.2.3", "1.2.3.4/8", "::ffff:1.2.3.4", "fe80::1%eth0"]) {
+      expect(() => issueCertificate({ ...contents, ipAddresses: [address] }, { selfKey: key })).toThrow(
+        `not an IP address: ${address}`,
+      );
+    }
+    expect(() => issueCertificate({ ...contents, commonName: "ä".repeat(33) }, { selfKey: key })).toThrow("64 bytes");
   });
 });
 

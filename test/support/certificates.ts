@@ -12,7 +12,7 @@ import {
   derSequence,
   derTime,
   derTrue,
-} from "../../runtime/tls-identity-write.js";
+} from "./der.js";
 
 export const usage = { digitalSignature: 0, keyEncipherment: 2, keyCertSign: 5, crlSign: 6 } as const;
 export const extendedUsage = { server: "1.3.6.1.5.5.7.3.1", client: "1.3.6.1.5.5.7.3.2" } as const;
