@@ -1,7 +1,9 @@
-/** DIR/identity/authority.json: the secret keys of a mesh, read strictly and written as a whole. */
+/** DIR/identity/authority.json: the secret keys of a control plane, read strictly and written as a whole. */
 import { createPrivateKey, type KeyObject } from "node:crypto";
 import { join } from "node:path";
 import { AshlarError, messageOf } from "../../core/errors.js";
+import { isLabel } from "../../core/identity.js";
+import { publicKeyFromBytes, publicKeyToBytes } from "../../core/signature.js";
 import { makePrivateFolder, readJsonIfThere, writeDurably } from "../../runtime/durable-file.js";
 import { readCertificate } from "../../runtime/tls-identity-der.js";
 
@@ -11,14 +13,27 @@ export interface CertificateAuthority {
   readonly notAfterMs: number;
 }
 
-export interface AuthorityKeys {
+/** What only the control plane that began the mesh holds. */
+export interface RootKeys {
   /** Ed25519: signs trust records. */
-  readonly rootKey: KeyObject;
+  readonly trustKey: KeyObject;
+  /** Signs intermediate CAs. */
+  readonly caKey: KeyObject;
+}
+
+export interface AuthorityKeys {
+  /** The control plane's name. */
+  readonly name: string;
+  /** Ed25519, 32 bytes: verifies trust records. */
+  readonly rootPublicKey: Uint8Array;
   /** Ed25519: signs the other records. */
   readonly signingKey: KeyObject;
-  readonly ca: CertificateAuthority;
+  /** The X.509 root, DER. */
+  readonly caCertificate: Uint8Array;
   /** Newest first. */
   readonly intermediates: readonly CertificateAuthority[];
+  /** undefined: another control plane began the mesh. */
+  readonly root: RootKeys | undefined;
 }
 
 export interface AuthorityFile {
@@ -27,11 +42,18 @@ export interface AuthorityFile {
   replace(keys: AuthorityKeys): void;
 }
 
+const authorityPath = (dir: string): string => join(dir, "identity", "authority.json");
+
+/** The mesh that a data folder has keys of; undefined: it has none yet. */
+export function readMeshOf(dir: string): string | undefined {
+  const mesh = readJsonIfThere(authorityPath(dir))?.mesh;
+  return typeof mesh === "string" ? mesh : undefined;
+}
+
 /** Reads the keys of `dir`, or stores those that `create` makes. */
 export function openAuthorityFile(dir: string, mesh: string, create: () => AuthorityKeys): AuthorityFile {
-  const folder = join(dir, "identity");
-  makePrivateFolder(folder);
-  const path = join(folder, "authority.json");
+  const path = authorityPath(dir);
+  makePrivateFolder(join(dir, "identity"));
   const stored = readJsonIfThere(path);
   if (stored !== undefined && stored.mesh !== mesh) {
     throw new AshlarError(
@@ -53,37 +75,48 @@ export function openAuthorityFile(dir: string, mesh: string, create: () => Autho
   };
 }
 
-/** The mesh that a data folder belongs to; undefined: none yet. */
-export function readMeshOf(dir: string): string | undefined {
-  const mesh = readJsonIfThere(join(dir, "identity", "authority.json"))?.mesh;
-  return typeof mesh === "string" ? mesh : undefined;
-}
-
 const toText = (key: KeyObject): string => key.export({ format: "pem", type: "pkcs8" }).toString();
 
 const toCaJson = (ca: CertificateAuthority) => ({
-  certificate: Buffer.from(ca.certificate).toString("base64"),
+  certificate: toBase64(ca.certificate),
   privateKey: toText(ca.privateKey),
 });
 
-function toJson(keys: AuthorityKeys) {
+const toBase64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64");
+const fromBase64 = (text: unknown): Uint8Array => new Uint8Array(Buffer.from(String(text), "base64"));
+
+function toJson({ name, rootPublicKey, signingKey, caCertificate, intermediates, root }: AuthorityKeys) {
+  const certificate = toBase64(caCertificate);
   return {
-    rootKey: toText(keys.rootKey),
-    signingKey: toText(keys.signingKey),
-    ca: toCaJson(keys.ca),
-    intermediates: keys.intermediates.map(toCaJson),
+    name,
+    ...(root === undefined ? { rootPublicKey: toBase64(rootPublicKey) } : { rootKey: toText(root.trustKey) }),
+    signingKey: toText(signingKey),
+    ca: root === undefined ? { certificate } : { certificate, privateKey: toText(root.caKey) },
+    intermediates: intermediates.map(toCaJson),
   };
 }
 
 function readKeys(stored: Readonly<Record<string, unknown>>, path: string): AuthorityKeys {
   try {
-    const { intermediates } = stored;
+    const { name = "main", intermediates, rootKey } = stored;
     if (!Array.isArray(intermediates) || intermediates.length === 0) throw new Error("no intermediate CA");
+    if (!isLabel(String(name))) throw new Error("no name");
+    const ca = (stored.ca ?? {}) as Record<string, unknown>;
+    const root =
+      rootKey === undefined
+        ? undefined
+        : { trustKey: readKey(rootKey, "ed25519"), caKey: readKey(ca.privateKey, "ec") };
+    const caCertificate = fromBase64(ca.certificate);
+    readCertificate(caCertificate);
+    const rootPublicKey = root === undefined ? fromBase64(stored.rootPublicKey) : publicKeyToBytes(root.trustKey);
+    publicKeyFromBytes(rootPublicKey);
     return {
-      rootKey: readKey(stored.rootKey, "ed25519"),
+      name: String(name),
+      rootPublicKey,
       signingKey: readKey(stored.signingKey, "ed25519"),
-      ca: readCa(stored.ca),
+      caCertificate,
       intermediates: intermediates.map(readCa),
+      root,
     };
   } catch (cause) {
     throw new AshlarError(
@@ -102,6 +135,10 @@ function readKey(text: unknown, type: "ed25519" | "ec"): KeyObject {
 
 function readCa(value: unknown): CertificateAuthority {
   const { certificate, privateKey } = (value ?? {}) as Record<string, unknown>;
-  const der = new Uint8Array(Buffer.from(String(certificate), "base64"));
-  return { certificate: der, privateKey: readKey(privateKey, "ec"), notAfterMs: readCertificate(der).notAfterMs };
+  return authorityOf(fromBase64(certificate), readKey(privateKey, "ec"));
+}
+
+/** A certificate that signs, with its key and its end. */
+export function authorityOf(certificate: Uint8Array, privateKey: KeyObject): CertificateAuthority {
+  return { certificate, privateKey, notAfterMs: readCertificate(certificate).notAfterMs };
 }

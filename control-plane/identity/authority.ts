@@ -1,6 +1,7 @@
 /**
- * The mesh's keys and what is issued under them. One file, DIR/identity/authority.json (mode 0600),
- * written as a whole, holds the Ed25519 root and signing keys and the X.509 root and intermediate CAs.
+ * A control plane's keys and what is issued under them. One file, DIR/identity/authority.json (mode 0600),
+ * written as a whole, holds its Ed25519 signing key and its intermediate CA; on the control plane that began
+ * the mesh also the Ed25519 root key and the key of the X.509 root.
  */
 import { createHash, createPrivateKey, generateKeyPairSync, type KeyObject } from "node:crypto";
 import { isIP } from "node:net";
@@ -11,17 +12,23 @@ import { createSigner, publicKeyToBytes, type Signer } from "../../core/signatur
 import type { Clock } from "../../runtime/clock.js";
 import { type Svid, verifySvidChain } from "../../runtime/tls-identity.js";
 import { generatePrivateKeyPem, issueCertificate, publicKeyDer, toPem } from "../../runtime/tls-identity-issue.js";
-import { type AuthorityKeys, type CertificateAuthority, openAuthorityFile } from "./authority-file.js";
+import {
+  type AuthorityFile,
+  type AuthorityKeys,
+  authorityOf,
+  type CertificateAuthority,
+  openAuthorityFile,
+  type RootKeys,
+} from "./authority-file.js";
+import { createRoot, dayMs, issueIntermediate, type KeyedCertificate, serialFrom, skewMs } from "./ca-certificates.js";
 
-export const dayMs = 86_400_000;
 /** Certificates of proxies live a day and are renewed every hour. */
 export const serviceTtlMs = dayMs;
 /** Operators and control planes get a new certificate at each start of `ashlar up`. */
 export const operatorTtlMs = 90 * dayMs;
-const rootTtlMs = 3650 * dayMs;
-const intermediateTtlMs = 365 * dayMs;
 const intermediateRenewMs = 120 * dayMs; // more than any leaf lives, so no leaf is cut short
-const skewMs = 60_000; // clocks of proxies may be behind by a minute
+
+export { dayMs };
 
 export interface IssuedCertificate {
   readonly spiffeId: SpiffeId;
@@ -39,14 +46,24 @@ export interface IssuedIdentity extends IssuedCertificate {
 
 export interface Authority {
   readonly mesh: string;
+  /** This control plane's name. */
+  readonly name: string;
+  /** True: this control plane began the mesh; only it changes trust and lets further ones join. */
+  readonly holdsRoot: boolean;
   /** Ed25519, 32 bytes. */
   readonly rootPublicKey: Uint8Array;
   /** SHA-256 of `rootPublicKey`, lower-case hexadecimal: what tokens and join.json pin. */
   readonly rootHash: string;
   /** Signs revisions, activations and freshness statements. */
   readonly signer: Signer;
-  /** Signs trust records. */
+  /** Signs trust records; fails with `unavailable` where the root key is not held. */
   readonly rootSigner: Signer;
+  /** An intermediate CA for another control plane's key (DER); fails with `unavailable` where the root key is not held. */
+  issueIntermediate(publicKey: Uint8Array): Uint8Array;
+  /** When the intermediate CA in use ends; it is replaced in good time where the root key is held. */
+  readonly intermediateEndsMs: number;
+  /** Uses an intermediate CA that the control plane with the root key issued. */
+  useIntermediate(certificate: Uint8Array, privateKey: KeyObject): void;
   /** The X.509 root, PEM. */
   readonly caPem: string;
   /** The X.509 root, DER. */
@@ -63,8 +80,11 @@ export interface Authority {
     readonly hosts: readonly string[];
     readonly ttlMs?: number;
   }): IssuedIdentity;
-  /** Verifies a certificate that this authority issued, as of `atMs`; fails with `invalid_identity`. */
-  verifyIssued(certificate: Uint8Array, atMs: number): Svid;
+  /**
+   * Verifies a certificate of this mesh as of `atMs`; fails with `invalid_identity`. `chain` is what stands between
+   * it and the root (DER); without it the certificate must be one that this control plane issued.
+   */
+  verifyIssued(certificate: Uint8Array, atMs: number, chain?: readonly Uint8Array[]): Svid;
 }
 
 export interface ServiceRequest {
@@ -80,7 +100,7 @@ export interface AuthorityOptions {
   /** The data folder; keys are in its `identity`. */
   readonly dir: string;
   readonly mesh: string;
-  /** This control plane's name, a label. */
+  /** This control plane's name in a new folder, a label; "main" unless stated. */
   readonly name?: string;
   readonly clock: Clock;
   /** That many random bytes, fit for secrets. */
@@ -93,20 +113,24 @@ export interface AuthorityOptions {
  */
 export function openAuthority(options: AuthorityOptions): Authority {
   const { mesh, clock, random } = options;
-  const name = options.name ?? "main";
-  const file = openAuthorityFile(options.dir, mesh, () => createKeys(mesh, clock.nowMs(), random));
-  const { rootKey, signingKey, ca } = file.keys;
-  const rootPublicKey = publicKeyToBytes(rootKey);
+  const file = openAuthorityFile(options.dir, mesh, () =>
+    createKeys(mesh, options.name ?? "main", clock.nowMs(), random),
+  );
+  const { name, signingKey, caCertificate, rootPublicKey, root } = file.keys;
   const signer = createSigner(signingKey);
+
+  const useIntermediate = (next: CertificateAuthority): void => {
+    const kept = file.keys.intermediates.filter((one) => one.notAfterMs > clock.nowMs() - 30 * dayMs);
+    file.replace({ ...file.keys, intermediates: [next, ...kept].slice(0, intermediatesMax) });
+  };
 
   /** The intermediate that signs now; replaced in good time, kept while certificates under it live. */
   const signingCa = (): CertificateAuthority => {
     const nowMs = clock.nowMs();
-    const [newest] = file.keys.intermediates;
-    if (newest !== undefined && newest.notAfterMs - nowMs > intermediateRenewMs) return newest;
-    const next = createIntermediate(mesh, ca, nowMs, random);
-    const kept = file.keys.intermediates.filter((one) => one.notAfterMs > nowMs - 30 * dayMs);
-    file.replace({ ...file.keys, intermediates: [next, ...kept] });
+    const newest = newestOf(file);
+    if (newest.notAfterMs - nowMs > intermediateRenewMs || root === undefined) return newest;
+    const next = createIntermediate(mesh, { certificate: caCertificate, privateKey: root.caKey }, nowMs, random);
+    useIntermediate(next);
     return next;
   };
 
@@ -134,16 +158,29 @@ export function openAuthority(options: AuthorityOptions): Authority {
 
   return {
     mesh,
+    name,
+    holdsRoot: root !== undefined,
     rootPublicKey,
     rootHash: createHash("sha256").update(rootPublicKey).digest("hex"),
     signer,
-    rootSigner: createSigner(rootKey),
-    caPem: toPem([ca.certificate]),
-    caDer: ca.certificate,
+    get rootSigner() {
+      return createSigner(required(root).trustKey);
+    },
+    issueIntermediate: (publicKey) => {
+      const issuer = { certificate: caCertificate, privateKey: required(root).caKey };
+      const notAfterMsMax = authorityOf(caCertificate, issuer.privateKey).notAfterMs;
+      return issueIntermediate({ mesh, publicKey, notAfterMsMax }, issuer, clock.nowMs(), random);
+    },
+    get intermediateEndsMs() {
+      return newestOf(file).notAfterMs;
+    },
+    useIntermediate: (certificate, privateKey) => useIntermediate(authorityOf(certificate, privateKey)),
+    caPem: toPem([caCertificate]),
+    caDer: caCertificate,
     firstTrust: () => ({
       sequence: 1,
       previous: undefined,
-      bundles: [{ trustDomain: mesh, x509Roots: [ca.certificate] }],
+      bundles: [{ trustDomain: mesh, x509Roots: [caCertificate] }],
       signingKeys: [{ kid: signer.kid, publicKey: publicKeyToBytes(signingKey), holder: name }],
       revocations: [],
       timeMs: clock.nowMs(),
@@ -154,7 +191,8 @@ export function openAuthority(options: AuthorityOptions): Authority {
       issueWithKey({ role: "operator", name: operator, ttlMs }),
     issueControlPlane: ({ name: own, hosts, ttlMs = operatorTtlMs }) =>
       issueWithKey({ role: "control-plane", name: own, ttlMs, ...namesOf(hosts) }),
-    verifyIssued: (certificate, atMs) => verifyAny(certificate, file.keys, mesh, atMs),
+    verifyIssued: (certificate, atMs, chain = []) =>
+      verifyAny(certificate, chain.length > 0 ? [chain] : ownChains(file), { mesh, root: caCertificate, atMs }),
   };
 }
 
@@ -169,11 +207,20 @@ interface Subject {
   readonly ipAddresses?: readonly string[];
 }
 
-/** 126 random bits in 16 bytes; the first is neither 0 nor above 7f, so the number is positive and of one length. */
-function serialFrom(random: (count: number) => Uint8Array): Uint8Array {
-  const serial = Uint8Array.from(random(16));
-  serial[0] = ((serial[0] ?? 0) & 0x3f) | 0x40;
-  return serial;
+const intermediatesMax = 16;
+
+function newestOf({ keys }: AuthorityFile): CertificateAuthority {
+  const [newest] = keys.intermediates;
+  if (newest === undefined) throw new AshlarError("internal", "no intermediate CA");
+  return newest;
+}
+
+function required(root: RootKeys | undefined): RootKeys {
+  if (root !== undefined) return root;
+  throw new AshlarError(
+    "unavailable",
+    "this control plane does not hold the mesh's root key: ask the one that began the mesh",
+  );
 }
 
 function namesOf(hosts: readonly string[]): Pick<Subject, "dnsNames" | "ipAddresses"> {
@@ -185,11 +232,18 @@ function namesOf(hosts: readonly string[]): Pick<Subject, "dnsNames" | "ipAddres
   };
 }
 
-function verifyAny(certificate: Uint8Array, keys: AuthorityKeys, mesh: string, atMs: number): Svid {
+const ownChains = ({ keys }: AuthorityFile): readonly (readonly Uint8Array[])[] =>
+  keys.intermediates.map(({ certificate }) => [certificate]);
+
+function verifyAny(
+  certificate: Uint8Array,
+  chains: readonly (readonly Uint8Array[])[],
+  { mesh, root, atMs }: { readonly mesh: string; readonly root: Uint8Array; readonly atMs: number },
+): Svid {
   let problem: unknown = new AshlarError("invalid_identity", "certificate: not issued by this mesh");
-  for (const { certificate: signing } of keys.intermediates) {
+  for (const chain of chains) {
     try {
-      return verifySvidChain([certificate, signing], (domain) => (domain === mesh ? [keys.ca.certificate] : []), atMs);
+      return verifySvidChain([certificate, ...chain], (domain) => (domain === mesh ? [root] : []), atMs);
     } catch (error) {
       problem = error;
     }
@@ -197,7 +251,7 @@ function verifyAny(certificate: Uint8Array, keys: AuthorityKeys, mesh: string, a
   throw problem;
 }
 
-function createKeys(mesh: string, nowMs: number, random: (count: number) => Uint8Array): AuthorityKeys {
+function createKeys(mesh: string, name: string, nowMs: number, random: (count: number) => Uint8Array): AuthorityKeys {
   if (!/^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/.test(mesh) || !mesh.split(".").every(isLabel)) {
     throw new AshlarError(
       "invalid_argument",
@@ -205,49 +259,25 @@ function createKeys(mesh: string, nowMs: number, random: (count: number) => Uint
     );
   }
   const ca = createRoot(mesh, nowMs, random);
-  const ed25519 = (): KeyObject => generateKeyPairSync("ed25519").privateKey;
+  const [trustKey, signingKey] = [generateKeyPairSync("ed25519"), generateKeyPairSync("ed25519")];
   return {
-    rootKey: ed25519(),
-    signingKey: ed25519(),
-    ca,
+    name,
+    rootPublicKey: publicKeyToBytes(trustKey.privateKey),
+    signingKey: signingKey.privateKey,
+    caCertificate: ca.certificate,
     intermediates: [createIntermediate(mesh, ca, nowMs, random)],
+    root: { trustKey: trustKey.privateKey, caKey: ca.privateKey },
   };
-}
-
-function createRoot(mesh: string, nowMs: number, random: (count: number) => Uint8Array): CertificateAuthority {
-  const privateKey = createPrivateKey(generatePrivateKeyPem());
-  const notAfterMs = nowMs + rootTtlMs;
-  const contents = {
-    serial: serialFrom(random),
-    organization: mesh,
-    commonName: "Ashlar root CA",
-    notBeforeMs: nowMs - skewMs,
-    notAfterMs,
-    publicKey: publicKeyDer(privateKey),
-    uri: `spiffe://${mesh}`,
-    pathLength: 1,
-  };
-  return { certificate: issueCertificate(contents, { selfKey: privateKey }), privateKey, notAfterMs };
 }
 
 function createIntermediate(
   mesh: string,
-  root: CertificateAuthority,
+  root: KeyedCertificate,
   nowMs: number,
   random: (count: number) => Uint8Array,
 ): CertificateAuthority {
   const privateKey = createPrivateKey(generatePrivateKeyPem());
-  const serial = serialFrom(random);
-  const notAfterMs = Math.min(nowMs + intermediateTtlMs, root.notAfterMs);
-  const contents = {
-    serial,
-    organization: mesh,
-    commonName: `Ashlar intermediate CA ${Buffer.from(serial).toString("hex").slice(0, 8)}`,
-    notBeforeMs: nowMs - skewMs,
-    notAfterMs,
-    publicKey: publicKeyDer(privateKey),
-    uri: `spiffe://${mesh}`,
-    pathLength: 0,
-  };
-  return { certificate: issueCertificate(contents, root), privateKey, notAfterMs };
+  const notAfterMsMax = authorityOf(root.certificate, root.privateKey).notAfterMs;
+  const request = { mesh, publicKey: publicKeyDer(privateKey), notAfterMsMax };
+  return authorityOf(issueIntermediate(request, root, nowMs, random), privateKey);
 }

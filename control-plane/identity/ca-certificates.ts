@@ -1,0 +1,61 @@
+/** The certificates that sign others: the X.509 root of a mesh, and an intermediate CA of each control plane. */
+import { createPrivateKey, type KeyObject } from "node:crypto";
+import { generatePrivateKeyPem, issueCertificate, publicKeyDer } from "../../runtime/tls-identity-issue.js";
+
+export const dayMs = 86_400_000;
+/** Clocks of proxies may be behind by a minute. */
+export const skewMs = 60_000;
+const rootTtlMs = 3650 * dayMs;
+const intermediateTtlMs = 365 * dayMs;
+
+type Random = (count: number) => Uint8Array;
+
+/** A certificate and its key. */
+export interface KeyedCertificate {
+  readonly certificate: Uint8Array;
+  readonly privateKey: KeyObject;
+}
+
+/** 126 random bits in 16 bytes; the first is neither 0 nor above 7f, so the number is positive and of one length. */
+export function serialFrom(random: Random): Uint8Array {
+  const serial = Uint8Array.from(random(16));
+  serial[0] = ((serial[0] ?? 0) & 0x3f) | 0x40;
+  return serial;
+}
+
+/** A new self-signed root for `mesh`, for ten years. */
+export function createRoot(mesh: string, nowMs: number, random: Random): KeyedCertificate {
+  const privateKey = createPrivateKey(generatePrivateKeyPem());
+  const contents = {
+    serial: serialFrom(random),
+    organization: mesh,
+    commonName: "Ashlar root CA",
+    notBeforeMs: nowMs - skewMs,
+    notAfterMs: nowMs + rootTtlMs,
+    publicKey: publicKeyDer(privateKey),
+    uri: `spiffe://${mesh}`,
+    pathLength: 1,
+  };
+  return { certificate: issueCertificate(contents, { selfKey: privateKey }), privateKey };
+}
+
+/** An intermediate CA for the key `publicKey` (DER), for a year: it signs leaves only (path length 0), of this mesh only. */
+export function issueIntermediate(
+  { mesh, publicKey, notAfterMsMax }: { mesh: string; publicKey: Uint8Array; notAfterMsMax: number },
+  root: KeyedCertificate,
+  nowMs: number,
+  random: Random,
+): Uint8Array {
+  const serial = serialFrom(random);
+  const contents = {
+    serial,
+    organization: mesh,
+    commonName: `Ashlar intermediate CA ${Buffer.from(serial).toString("hex").slice(0, 8)}`,
+    notBeforeMs: nowMs - skewMs,
+    notAfterMs: Math.min(nowMs + intermediateTtlMs, notAfterMsMax),
+    publicKey,
+    uri: `spiffe://${mesh}`,
+    pathLength: 0,
+  };
+  return issueCertificate(contents, root);
+}
