@@ -11,6 +11,7 @@ import type { ProxyConfig } from "./config.js";
 import { type OpenedIdentity, openIdentity, type TrustBootstrap } from "./identity/proxy-identity.js";
 import { readJoinFile, readToken } from "./join-file.js";
 import type { AppView } from "./ports.js";
+import { createProxyEngine, type ProxyEngine } from "./proxy/forward/proxy-engine.js";
 import { upstreamSessionDefaults } from "./proxy/forward/upstream-session.js";
 import { TlsState } from "./proxy/tls-state.js";
 import { UpstreamPool } from "./proxy/upstream-pool.js";
@@ -58,6 +59,7 @@ export interface Parts {
   readonly registry: AppRegistry;
   readonly reporter: FleetReporter;
   readonly tls: TlsState;
+  readonly engine: ProxyEngine;
   readonly peers: UpstreamPool;
   readonly applications: UpstreamPool;
 }
@@ -100,13 +102,15 @@ export async function openParts(
     { labels: config.labels, bypassable: config.bypassable, serves: config.inbound !== undefined },
   );
   sync.onChange(() => reporter.poke());
-  const pool = (): UpstreamPool => new UpstreamPool({ clock, random: Math.random }, poolOptions);
+  const engine = createProxyEngine(() => clock.monotonicMs());
+  const pooled = { clock, random: Math.random, engine };
   return {
     ...{ log, clock, identity, bus, sync, registry, reporter },
     endpoints: await openEndpointRegistry({ bus, folder, clock, log }, service),
     tls: new TlsState({ identity, trust, clock }),
-    peers: pool(),
-    applications: pool(),
+    engine,
+    peers: new UpstreamPool(pooled, poolOptions),
+    applications: new UpstreamPool(pooled, { ...poolOptions, session: { ...upstreamSessionDefaults, keepaliveMs: 0 } }),
   };
 }
 
@@ -135,9 +139,18 @@ function advertisedView(registry: AppRegistry): AppView {
 }
 
 /** Ends them; what is not on disk yet is written. */
-export async function closeParts({ peers, applications, reporter, endpoints, sync, bus }: Parts): Promise<void> {
+export async function closeParts({
+  engine,
+  peers,
+  applications,
+  reporter,
+  endpoints,
+  sync,
+  bus,
+}: Parts): Promise<void> {
   peers.close();
   applications.close();
+  engine.loop.stop();
   reporter.stop();
   await endpoints.stop();
   await sync.stop();

@@ -12,8 +12,9 @@ import { closeParts, joinOrLoad, openParts, type Parts, type ProxySurroundings }
 import type { ProxyConfig } from "./config.js";
 import { listenAgain } from "./inbound-port.js";
 import { drain, drainDefaults } from "./proxy/drain.js";
+import { keyOf } from "./proxy/endpoint-choice.js";
 import { Inbound } from "./proxy/inbound.js";
-import { keyOf, Outbound, type OutboundDeps } from "./proxy/outbound.js";
+import { Outbound, type OutboundDeps } from "./proxy/outbound.js";
 import { prepareSocketPath } from "./proxy/socket-path.js";
 import type { TlsState } from "./proxy/tls-state.js";
 import { openStatusServer } from "./status/http.js";
@@ -74,7 +75,7 @@ async function serve(
 ): Promise<RunningProxy> {
   const closers: (() => void)[] = [];
   try {
-    const metrics = createMetrics();
+    const metrics = createMetrics(parts.engine.counters);
     const common = { ...parts, policy: parts.sync.policy, metrics: metrics.proxy, random: randomBytes };
     const inbound = openInbound(config, common);
     if (inbound !== undefined) closers.push(() => inbound.close());

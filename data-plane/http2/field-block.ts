@@ -67,6 +67,10 @@ export class FieldBlock {
     return this.rows[field * cells + cell.flags] as number;
   }
 
+  nameStart(field: number): number {
+    return this.rows[field * cells + cell.nameStart] as number;
+  }
+
   valueStart(field: number): number {
     return this.rows[field * cells + cell.valueStart] as number;
   }

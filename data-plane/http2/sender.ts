@@ -88,6 +88,9 @@ export class Sender {
     if (stream.waitingBytes === 0) {
       at = this.#write(stream, bytes, start, end, endStream);
       if (at === end) return length;
+    } else if (length === 0) {
+      stream.waitingEnd ||= endStream; // goes with the last of what waits
+      return 0;
     }
     const copy = new Uint8Array(end - at);
     copy.set(bytes.subarray(at, end));

@@ -1,7 +1,6 @@
 /** What a proxy answers itself: always HTTP 200 with a gRPC status in the only header block (trailers-only). */
 import { status } from "@grpc/grpc-js";
-import { headerNames } from "../../core/wire/headers.js";
-import type { Field } from "./request-head.js";
+import { isAshlarError, messageOf } from "../../core/errors.js";
 
 export interface Answer {
   readonly code: status;
@@ -46,15 +45,15 @@ export function deadlineAnswer(revision: number | undefined): Answer {
   return { code: status.DEADLINE_EXCEEDED, message, revision, decision: undefined, reason: "deadline" };
 }
 
-/** The fields of an answer that stand in trailers, or in the only header block. */
-export function answerFields(answer: Answer): Field[] {
-  const fields: Field[] = [
-    ["grpc-status", String(answer.code)],
-    ["grpc-message", percentEncode(answer.message)],
-  ];
-  if (answer.revision !== undefined) fields.push([headerNames.revision, String(answer.revision)]);
-  if (answer.decision !== undefined) fields.push([headerNames.decision, answer.decision]);
-  return fields;
+export function internalAnswer(revision: number | undefined): Answer {
+  const message = "internal error of the proxy";
+  return { code: status.INTERNAL, message, revision, decision: undefined, reason: "internal" };
+}
+
+/** What the caller is told when an upstream could not be had. */
+export function answerFor(error: unknown, what: string, revision: number | undefined): Answer {
+  const full = isAshlarError(error, "limit");
+  return unavailableAnswer(full ? "overload" : "unreachable", `${what}: ${messageOf(error)}`, revision);
 }
 
 /** gRPC over HTTP/2, "Status-Message": everything but printable ASCII, and "%", is percent-encoded. */

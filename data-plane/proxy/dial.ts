@@ -1,6 +1,5 @@
 /** Connecting to what is upstream: the application, or the proxy of a service. */
-import { connect as connectNet } from "node:net";
-import type { Duplex } from "node:stream";
+import { connect as connectNet, type Socket } from "node:net";
 import { connect as connectTls, type SecureContextOptions, type TLSSocket } from "node:tls";
 import { AshlarError, messageOf } from "../../core/errors.js";
 import type { SpiffeId } from "../../core/identity.js";
@@ -10,7 +9,7 @@ import type { Svid } from "../../runtime/tls-identity.js";
 const connectTimeoutMs = 5000;
 
 /** Connects to the application's private socket. Fails with `unavailable`. */
-export function dialApplication(address: SocketAddress): Promise<Duplex> {
+export function dialApplication(address: SocketAddress): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connectNet({ ...address, noDelay: true });
     const timer = setTimeout(() => socket.destroy(new Error("no answer within 5 s")), connectTimeoutMs);
@@ -20,7 +19,7 @@ export function dialApplication(address: SocketAddress): Promise<Duplex> {
     });
     socket.once("connect", () => {
       clearTimeout(timer);
-      socket.on("error", () => {}); // told by the session's end
+      socket.on("error", () => {}); // told by its end
       resolve(socket);
     });
   });
@@ -40,7 +39,7 @@ export interface PeerDial {
  * Connects to a peer proxy over mutual TLS and proves that it is `expected` before a byte of a call is
  * sent. Fails with `unavailable` if it is not reached, with `invalid_identity` if it is somebody else.
  */
-export function dialPeer({ address, expected, context, verify }: PeerDial): Promise<Duplex> {
+export function dialPeer({ address, expected, context, verify }: PeerDial): Promise<Socket> {
   const where = `${address.host}:${address.port}`;
   return new Promise((resolve, reject) => {
     const socket = connectTls({
@@ -79,7 +78,7 @@ export function dialPeer({ address, expected, context, verify }: PeerDial): Prom
       socket.off("error", fail);
       socket.off("close", closed);
       socket.setNoDelay(true);
-      socket.on("error", () => {}); // told by the session's end
+      socket.on("error", () => {}); // told by its end
       return resolve(socket);
     });
   });

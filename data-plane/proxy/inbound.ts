@@ -5,20 +5,26 @@ import { headerNames } from "../../core/wire/headers.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { HostPort } from "../../runtime/config.js";
 import type { Logger } from "../../runtime/log.js";
+import type { FieldBlock } from "../http2/field-block.js";
+import { PreparedField } from "../http2/prepared-field.js";
+import { errorCode } from "../http2/protocol.js";
+import type { Stream } from "../http2/stream.js";
 import type { AppRegistration, AppView, EvaluatedPolicy, PolicyView } from "../ports.js";
-import { type Answer, deniedAnswer, unavailableAnswer } from "./answer.js";
-import { answerFor, CarriedCall, Deadline, requestFields } from "./carry.js";
+import { type Answer, answerFor, deniedAnswer, internalAnswer, unavailableAnswer } from "./answer.js";
 import { dialApplication } from "./dial.js";
-import type { AcceptedStream, Peer } from "./forward/accepted-stream.js";
-import { inboundLimits, Listener, type ListenerLimits } from "./forward/listener.js";
-import type { UpstreamSlot } from "./forward/upstream-session.js";
+import { Call, type CallOwner, type ForwardPlan } from "./forward/call.js";
+import { inboundLimits, Listener, type ListenerLimits, type Peer } from "./forward/listener.js";
+import { MethodNames } from "./forward/method-names.js";
+import type { ProxyEngine } from "./forward/proxy-engine.js";
 import { OpenCalls } from "./open-calls.js";
 import type { ProxyMetrics } from "./proxy-metrics.js";
-import { findField } from "./request-head.js";
+import { RequestHead } from "./request-head.js";
 import type { TlsState } from "./tls-state.js";
+import { TraceSource } from "./traceparent.js";
 import type { UpstreamPool } from "./upstream-pool.js";
 
 export interface InboundDeps {
+  readonly engine: ProxyEngine;
   readonly tls: TlsState;
   readonly policy: PolicyView;
   readonly app: AppView;
@@ -35,24 +41,43 @@ export interface InboundOptions {
   readonly limits?: ListenerLimits;
 }
 
-export class Inbound {
+/** The first try and the retries that are surely safe. */
+const attemptsMax = 3;
+const callersKept = 1000;
+const scheme = new PreparedField(":scheme", "http");
+const schemeAlone = [scheme];
+const te = new PreparedField("te", "trailers");
+
+export class Inbound implements CallOwner {
+  readonly direction = "inbound";
+  readonly fromPeer = false;
   readonly open = new OpenCalls();
   readonly #deps: InboundDeps;
   readonly #service: string;
   readonly #listener: Listener;
   readonly #stopFollowing: () => void;
+  readonly #head = new RequestHead();
+  readonly #methods = new MethodNames();
+  readonly #traces: TraceSource;
+  /** Plans for requests that need nothing unusual, by caller; of one revision. */
+  readonly #plans = new Map<string, ForwardPlan>();
+  #plansOf: number | undefined;
+  #app: AppRegistration | undefined;
+  #appKey = "";
 
   constructor(deps: InboundDeps, options: InboundOptions) {
     this.#deps = deps;
     this.#service = options.service;
+    this.#traces = new TraceSource(deps.random);
     this.#listener = new Listener(
       {
-        onCall: (call) => void this.#onCall(call),
+        onRequest: (stream, fields, endStream, peer) => this.#onRequest(stream, fields, endStream, peer),
         onHandshakeFailure: (reason, message) => {
           deps.metrics.handshakeFailed("inbound", reason);
           deps.log.info("a connection was refused", { reason, message });
         },
         onConnection: (change) => deps.metrics.connection("inbound", change),
+        engine: deps.engine,
         log: deps.log,
       },
       options.limits ?? inboundLimits,
@@ -87,61 +112,111 @@ export class Inbound {
     this.#listener.close();
   }
 
-  async #onCall(accepted: AcceptedStream): Promise<void> {
-    const { metrics, clock } = this.#deps;
-    const startedMs = clock.monotonicMs();
-    metrics.callStarted("inbound");
-    accepted.whenEnded(() =>
-      metrics.callEnded({
-        direction: "inbound",
-        service: this.#service,
-        method: accepted.head.method,
-        code: accepted.code ?? status.UNKNOWN,
-        reason: accepted.reason,
-        tookMs: clock.monotonicMs() - startedMs,
-      }),
-    );
+  // === CallOwner ===
+
+  nowMs(): number {
+    return this.#deps.engine.loop.time();
+  }
+
+  watch(call: Call, dueMs: number): void {
+    this.#deps.engine.deadlines.add(call, dueMs);
+  }
+
+  unwatch(call: Call): void {
+    this.#deps.engine.deadlines.remove(call);
+  }
+
+  sendAgain(call: Call): void {
+    if (call.attempts < attemptsMax) void this.#carry(call);
+    else call.answer(unavailableAnswer("overload", "the upstream refused the call", call.plan?.revision));
+  }
+
+  ended(call: Call): void {
+    this.open.remove(call);
+    this.#deps.metrics.callEnded(call);
+  }
+
+  // === A call ===
+
+  #onRequest(stream: Stream, fields: FieldBlock, endStream: boolean, peer: Peer | undefined): void {
+    if (peer === undefined) throw new Error("an inbound call without a peer"); // the listener gives none without
+    const head = this.#head;
+    if (!head.read(fields)) {
+      stream.reset(errorCode.protocolError);
+      return;
+    }
+    const method = this.#methods.of(fields.valueText(head.path));
+    const call = new Call(this, stream, this.#service, method, peer.spiffeId, endStream, this.nowMs());
+    stream.sink = call;
+    this.#deps.metrics.callStarted("inbound");
+    if (head.timeoutMs >= 0) call.setTimeout(head.timeoutMs);
     try {
-      await this.#serve(accepted, new Deadline(clock, accepted.head.timeoutMs));
+      const plan = this.#planFor(call.caller, fields);
+      if (head.epoch > this.#deps.policy.seenEpoch) {
+        call.keep(fields);
+        void this.#hear(call, head.epoch, peer, plan);
+      } else this.#serve(call, peer, plan, fields);
     } catch (error) {
-      this.#deps.log.error("a call failed", { error: messageOf(error), method: accepted.head.method });
-      accepted.answer(internalAnswer(this.#deps.policy.current?.revision));
+      this.#failed(call, error);
     }
   }
 
-  async #serve(accepted: AcceptedStream, deadline: Deadline): Promise<void> {
-    const { policy } = this.#deps;
-    const { peer, head } = accepted;
-    if (peer === undefined) throw new Error("an inbound call without a peer"); // the listener gives none without
-    await this.#hear(head.fields, peer);
-    if (accepted.ended) return;
-    const current = policy.current;
-    const refusal = this.#judge(current, peer, head.method);
-    if (refusal !== undefined) return accepted.answer(refusal);
-    const call = new CarriedCall(accepted, {
-      scheme: "http",
-      path: head.path,
-      authority: head.authority,
-      fields: requestFields(head.fields, [[headerNames.caller, peer.spiffeId]], this.#deps.random),
-      remainingMs: () => deadline.remainingMs(),
-      revision: current?.revision,
-      peerProxy: false,
-    });
-    const remove = this.open.add({
-      caller: peer.spiffeId,
-      method: head.method,
-      end: (answer) => call.end(answer),
-    });
-    accepted.whenEnded(remove);
-    await call.carry(() => this.#pick(current?.revision));
+  /** News travels with the calls: a peer that has seen a higher epoch makes us look before we decide. */
+  async #hear(call: Call, epoch: number, peer: Peer, plan: ForwardPlan): Promise<void> {
+    try {
+      await this.#deps.policy.hearOfEpoch(epoch, peer.spiffeId);
+      if (!call.settled) this.#serve(call, peer, plan, null);
+    } catch (error) {
+      this.#failed(call, error);
+    }
   }
 
-  /** News travels with the calls: a peer that has seen a higher epoch makes us look before we decide. */
-  async #hear(fields: AcceptedStream["head"]["fields"], peer: Peer): Promise<void> {
-    const text = findField(fields, headerNames.epoch);
-    if (text === undefined || !/^\d{1,15}$/.test(text)) return;
-    const { policy } = this.#deps;
-    if (Number(text) > policy.seenEpoch) await policy.hearOfEpoch(Number(text), peer.spiffeId);
+  /** What is added to the request's own fields; some are moved into it. */
+  #planFor(caller: string, fields: FieldBlock): ForwardPlan {
+    const head = this.#head;
+    if (head.traceparent < 0) fields.add("traceparent", this.#traces.next());
+    const revision = this.#deps.policy.current?.revision;
+    if (revision !== this.#plansOf || this.#plans.size >= callersKept) {
+      this.#plans.clear();
+      this.#plansOf = revision;
+    }
+    let plan = this.#plans.get(caller);
+    if (plan === undefined) {
+      plan = { first: schemeAlone, last: [new PreparedField(headerNames.caller, caller)], revision: revision ?? 0 };
+      this.#plans.set(caller, plan);
+    }
+    if (head.te < 0) plan = { ...plan, last: [...plan.last, te] };
+    if (head.authority >= 0 && !hasTrailingDot(fields, head.authority)) return plan;
+    const authority = new PreparedField(":authority", head.authorityText(fields));
+    if (head.authority >= 0) fields.drop(head.authority);
+    return { ...plan, first: [scheme, authority] };
+  }
+
+  /** `fields`: null for those that the call keeps. */
+  #serve(call: Call, peer: Peer, plan: ForwardPlan, fields: FieldBlock | null): void {
+    const { policy, app, pool } = this.#deps;
+    const { current } = policy;
+    const refusal = this.#judge(current, peer, call.method);
+    if (refusal !== undefined) {
+      call.answer(refusal);
+      return;
+    }
+    const revision = current?.revision ?? 0;
+    call.plan = plan.revision === revision ? plan : { ...plan, revision };
+    this.open.add(call);
+    const registered = app.current;
+    if (registered !== undefined) {
+      if (registered !== this.#app) this.#noteApp(registered);
+      const session = pool.find(this.#appKey);
+      if (session?.hasRoom && call.send(session, fields)) return;
+    }
+    if (fields !== null) call.keep(fields);
+    void this.#carry(call);
+  }
+
+  #noteApp(registered: AppRegistration): void {
+    this.#app = registered;
+    this.#appKey = keyOf(registered);
   }
 
   /** undefined: the call is allowed. */
@@ -171,17 +246,20 @@ export class Inbound {
     }
   }
 
-  async #pick(revision: number | undefined): Promise<UpstreamSlot | Answer> {
+  /** Sends a call whose fields are kept, dialling the application if need be. */
+  async #carry(call: Call): Promise<void> {
     const { app, pool } = this.#deps;
     const registered = app.current;
+    const revision = call.plan?.revision;
     if (registered === undefined) {
-      return unavailableAnswer("no-application", `no application of ${this.#service} is registered here`, revision);
+      const message = `no application of ${this.#service} is registered here`;
+      return call.answer(unavailableAnswer("no-application", message, revision));
     }
-    const key = keyOf(registered);
     try {
-      return await pool.acquire({ key, dial: () => this.#dial(registered) });
+      const target = { key: keyOf(registered), dial: () => this.#dial(registered) };
+      await pool.acquire(target, (session) => call.send(session, null));
     } catch (error) {
-      return answerFor(error, "the application is not reached", revision);
+      call.answer(answerFor(error, "the application is not reached", revision));
     }
   }
 
@@ -194,6 +272,11 @@ export class Inbound {
     }
   }
 
+  #failed(call: Call, error: unknown): void {
+    this.#deps.log.error("a call failed", { error: messageOf(error), method: call.method });
+    call.answer(internalAnswer(this.#deps.policy.current?.revision));
+  }
+
   #onSwitch(policy: EvaluatedPolicy): void {
     const ended = this.open.judgeAgain(policy, this.#service, () => this.#newDecisionId());
     if (ended > 0) this.#deps.log.info("open calls were ended by a revision", { ended, revision: policy.revision });
@@ -204,11 +287,17 @@ export class Inbound {
   }
 }
 
-function keyOf({ instance, target }: AppRegistration): string {
-  return "path" in target ? `${instance} unix:${target.path}` : `${instance} ${target.host}:${target.port}`;
+/** A name that ends with a dot, or with a dot before the port. */
+function hasTrailingDot(fields: FieldBlock, field: number): boolean {
+  const { bytes } = fields;
+  const start = fields.valueStart(field);
+  let at = start + fields.valueLength(field) - 1;
+  const isDigit = (byte: number | undefined): boolean => byte !== undefined && byte >= 0x30 && byte <= 0x39;
+  if (bytes[at] === 0x2e) return true;
+  while (at > start && isDigit(bytes[at])) at--;
+  return bytes[at] === 0x3a && bytes[at - 1] === 0x2e;
 }
 
-export function internalAnswer(revision: number | undefined): Answer {
-  const message = "internal error of the proxy";
-  return { code: status.INTERNAL, message, revision, decision: undefined, reason: "internal" };
+function keyOf({ instance, target }: AppRegistration): string {
+  return "path" in target ? `${instance} unix:${target.path}` : `${instance} ${target.host}:${target.port}`;
 }

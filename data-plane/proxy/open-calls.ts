@@ -2,39 +2,58 @@ import type { SpiffeId } from "../../core/identity.js";
 import type { EvaluatedPolicy } from "../ports.js";
 import { type Answer, deniedAnswer } from "./answer.js";
 
-/** A call that was allowed and is not over. */
+/** A call that was allowed and is not over. Links and `isOpen` are for `OpenCalls` alone. */
 export interface OpenCall {
   readonly caller: SpiffeId;
   readonly method: string;
+  nextOpen: OpenCall | null;
+  beforeOpen: OpenCall | null;
+  isOpen: boolean;
   /** Ends it with an answer of the proxy's own. */
-  end(answer: Answer): void;
+  answer(answer: Answer): void;
 }
 
 /** The calls that are open at the application. */
 export class OpenCalls {
-  readonly #calls = new Set<OpenCall>();
+  #first: OpenCall | null = null;
+  #size = 0;
   readonly #waiting: (() => void)[] = [];
 
   get size(): number {
-    return this.#calls.size;
+    return this.#size;
   }
 
-  /** Returns the way to take it out again. */
-  add(call: OpenCall): () => void {
-    this.#calls.add(call);
-    return () => {
-      if (!this.#calls.delete(call) || this.#calls.size > 0) return;
-      for (const resolve of this.#waiting.splice(0)) resolve();
-    };
+  add(call: OpenCall): void {
+    call.isOpen = true;
+    call.beforeOpen = null;
+    call.nextOpen = this.#first;
+    if (this.#first !== null) this.#first.beforeOpen = call;
+    this.#first = call;
+    this.#size++;
+  }
+
+  /** Takes it out again, if it is in. */
+  remove(call: OpenCall): void {
+    if (!call.isOpen) return;
+    call.isOpen = false;
+    if (call.beforeOpen === null) this.#first = call.nextOpen;
+    else call.beforeOpen.nextOpen = call.nextOpen;
+    if (call.nextOpen !== null) call.nextOpen.beforeOpen = call.beforeOpen;
+    call.nextOpen = null;
+    call.beforeOpen = null;
+    this.#size--;
+    if (this.#size === 0) for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
   /** I10: judges every open call by `policy` and ends those that it refuses; the others go on untouched. */
   judgeAgain(policy: EvaluatedPolicy, service: string, newDecisionId: () => string): number {
     const unit = policy.unit(service);
+    const calls: OpenCall[] = [];
+    for (let call = this.#first; call !== null; call = call.nextOpen) calls.push(call);
     let ended = 0;
-    for (const call of [...this.#calls]) {
+    for (const call of calls) {
       if (isAllowed(() => unit?.evaluate(call.caller, call.method).allow)) continue;
-      call.end(deniedAnswer(newDecisionId(), policy.revision));
+      call.answer(deniedAnswer(newDecisionId(), policy.revision));
       ended += 1;
     }
     return ended;
@@ -42,7 +61,7 @@ export class OpenCalls {
 
   /** Resolves when no call is open, or when `signal` aborts. */
   whenNone(signal: AbortSignal): Promise<void> {
-    if (this.#calls.size === 0 || signal.aborted) return Promise.resolve();
+    if (this.#size === 0 || signal.aborted) return Promise.resolve();
     return new Promise((resolve) => {
       this.#waiting.push(resolve);
       signal.addEventListener("abort", () => resolve(), { once: true });

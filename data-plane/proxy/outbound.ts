@@ -1,29 +1,31 @@
 /** Calls of the own application: which service is meant, which version, which endpoint, and is it really that service. */
-import { status } from "@grpc/grpc-js";
-import { isAshlarError, messageOf } from "../../core/errors.js";
-import { buildSpiffeId, isLabel } from "../../core/identity.js";
-import type { Endpoint } from "../../core/model.js";
-import type { CompiledRouteRule } from "../../core/policy/compile.js";
-import { chooseVersion } from "../../core/route/choose-version.js";
-import { pickEndpoint } from "../../core/route/pick-endpoint.js";
+import { messageOf } from "../../core/errors.js";
+import { buildSpiffeId, isLabel, type SpiffeId } from "../../core/identity.js";
 import { headerNames } from "../../core/wire/headers.js";
 import type { Clock } from "../../runtime/clock.js";
-import { parseHostPort, type SocketAddress } from "../../runtime/config.js";
+import type { SocketAddress } from "../../runtime/config.js";
 import type { Logger } from "../../runtime/log.js";
+import type { FieldBlock } from "../http2/field-block.js";
+import { fieldName } from "../http2/field-names.js";
+import { PreparedField } from "../http2/prepared-field.js";
+import { errorCode } from "../http2/protocol.js";
+import type { Stream } from "../http2/stream.js";
 import type { EndpointView, EvaluatedPolicy, PolicyView } from "../ports.js";
-import { type Answer, unavailableAnswer } from "./answer.js";
-import { answerFor, CarriedCall, Deadline, requestFields } from "./carry.js";
-import { dialPeer } from "./dial.js";
-import type { AcceptedStream } from "./forward/accepted-stream.js";
+import { type Answer, answerFor, internalAnswer, unavailableAnswer } from "./answer.js";
+import { EndpointChoice } from "./endpoint-choice.js";
+import { Call, type CallOwner, type ForwardPlan } from "./forward/call.js";
 import { Listener, localLimits } from "./forward/listener.js";
-import type { UpstreamSlot } from "./forward/upstream-session.js";
-import { internalAnswer } from "./inbound.js";
+import { MethodNames } from "./forward/method-names.js";
+import type { ProxyEngine } from "./forward/proxy-engine.js";
+import { renderGrpcTimeout } from "./grpc-timeout.js";
 import type { ProxyMetrics } from "./proxy-metrics.js";
-import type { RequestHead } from "./request-head.js";
+import { RequestHead } from "./request-head.js";
 import type { TlsState } from "./tls-state.js";
+import { TraceSource } from "./traceparent.js";
 import type { UpstreamPool } from "./upstream-pool.js";
 
 export interface OutboundDeps {
+  readonly engine: ProxyEngine;
   readonly tls: TlsState;
   readonly policy: PolicyView;
   readonly endpoints: EndpointView;
@@ -43,25 +45,55 @@ export interface OutboundOptions {
   readonly service: string | undefined;
 }
 
+/** A service as this proxy's application calls it. */
+interface CalledService {
+  readonly name: string;
+  readonly first: readonly PreparedField[];
+  /** The first list of its endpoints has been read. */
+  ready: boolean;
+  /** When it was last noted as used. */
+  usedMs: number;
+}
+
 const usedAgainAfterMs = 60_000;
+/** The first try and the retries that are surely safe. */
+const attemptsMax = 3;
 const dialsMax = 3;
+const authoritiesMax = 1000;
+const scheme = new PreparedField(":scheme", "https");
+const te = new PreparedField("te", "trailers");
 
 /** One listener for the application's calls. */
-export class Outbound {
+export class Outbound implements CallOwner {
+  readonly direction = "outbound";
+  readonly fromPeer = true;
   readonly #deps: OutboundDeps;
   readonly #options: OutboundOptions;
+  readonly #self: SpiffeId;
   readonly #listener: Listener;
-  /** When each service was last noted as used. */
-  readonly #usedMs = new Map<string, number>();
+  readonly #head = new RequestHead();
+  readonly #methods = new MethodNames();
+  readonly #traces: TraceSource;
+  readonly #choice: EndpointChoice;
+  /** By what callers write in `:authority`; undefined where it names no service. */
+  readonly #called = new Map<string, CalledService | undefined>();
+  /** For requests that need nothing unusual: of one epoch, by service. */
+  readonly #plans = new Map<CalledService, ForwardPlan>();
+  #plansEpoch = -1;
+  #plansRevision = -1;
 
   constructor(deps: OutboundDeps, options: OutboundOptions) {
     this.#deps = deps;
     this.#options = options;
+    this.#self = buildSpiffeId(options.mesh, "service", options.service ?? "application");
+    this.#traces = new TraceSource(deps.random);
+    this.#choice = new EndpointChoice(deps, options.mesh);
     this.#listener = new Listener(
       {
-        onCall: (call) => void this.#onCall(call),
+        onRequest: (stream, fields, endStream) => this.#onRequest(stream, fields, endStream),
         onHandshakeFailure: (reason) => deps.metrics.handshakeFailed("outbound", reason),
         onConnection: (change) => deps.metrics.connection("outbound", change),
+        engine: deps.engine,
         log: deps.log,
       },
       localLimits,
@@ -80,153 +112,190 @@ export class Outbound {
     this.#listener.close();
   }
 
-  async #onCall(accepted: AcceptedStream): Promise<void> {
-    const { metrics, clock } = this.#deps;
-    const startedMs = clock.monotonicMs();
-    const service = this.#options.service ?? serviceOf(accepted.head.authority, this.#options.mesh);
-    metrics.callStarted("outbound");
-    accepted.whenEnded(() =>
-      metrics.callEnded({
-        direction: "outbound",
-        service: service ?? "",
-        method: accepted.head.method,
-        code: accepted.code ?? status.UNKNOWN,
-        reason: accepted.reason,
-        tookMs: clock.monotonicMs() - startedMs,
-      }),
-    );
+  // === CallOwner ===
+
+  nowMs(): number {
+    return this.#deps.engine.loop.time();
+  }
+
+  watch(call: Call, dueMs: number): void {
+    this.#deps.engine.deadlines.add(call, dueMs);
+  }
+
+  unwatch(call: Call): void {
+    this.#deps.engine.deadlines.remove(call);
+  }
+
+  sendAgain(call: Call): void {
+    if (call.attempts < attemptsMax) void this.#carry(call);
+    else call.answer(unavailableAnswer("overload", "the upstream refused the call", call.plan?.revision));
+  }
+
+  ended(call: Call): void {
+    this.#deps.metrics.callEnded(call);
+  }
+
+  // === A call ===
+
+  #onRequest(stream: Stream, fields: FieldBlock, endStream: boolean): void {
+    const head = this.#head;
+    if (!head.read(fields)) {
+      stream.reset(errorCode.protocolError);
+      return;
+    }
+    const authority = this.#options.service ?? head.authorityText(fields);
+    const called = this.#calledBy(authority);
+    const method = this.#methods.of(fields.valueText(head.path));
+    const call = new Call(this, stream, called?.name ?? "", method, this.#self, endStream, this.nowMs());
+    stream.sink = call;
+    this.#deps.metrics.callStarted("outbound");
+    if (head.timeoutMs >= 0) call.setTimeout(head.timeoutMs);
+    if (head.authority >= 0) fields.drop(head.authority);
+    if (head.traceparent < 0) fields.add("traceparent", this.#traces.next());
     try {
-      await this.#serve(accepted, service, startedMs);
+      this.#serve(call, called, authority, fields);
     } catch (error) {
-      this.#deps.log.error("a call failed", { error: messageOf(error), method: accepted.head.method });
-      accepted.answer(internalAnswer(this.#deps.policy.current?.revision));
+      this.#failed(call, error);
     }
   }
 
-  async #serve(accepted: AcceptedStream, service: string | undefined, startedMs: number): Promise<void> {
-    const { head } = accepted;
-    const found = await this.#findPolicy(service, head.authority);
-    if ("code" in found) return accepted.answer(found);
-    if (accepted.ended) return;
-    const { policy, name } = found;
-    const rule = policy.unit(name)?.findRoute(head.method, (header) => headerValue(head, header));
-    const spentMs = this.#deps.clock.monotonicMs() - startedMs;
-    const timeoutMs = shorter(head.timeoutMs, rule === undefined || rule.timeoutMs === 0 ? undefined : rule.timeoutMs);
-    const deadline = new Deadline(
-      this.#deps.clock,
-      timeoutMs === undefined ? undefined : Math.max(0, timeoutMs - spentMs),
-    );
-    const call = new CarriedCall(accepted, {
-      scheme: "https",
-      path: head.path,
-      authority: name,
-      fields: requestFields(head.fields, [[headerNames.epoch, String(this.#deps.policy.seenEpoch)]], this.#deps.random),
-      remainingMs: () => deadline.remainingMs(),
-      revision: policy.revision,
-      peerProxy: true,
-    });
-    const tried = new Set<string>();
-    await call.carry(() => this.#pick(name, rule, policy.revision, tried));
-  }
-
-  /** The policy that this call is routed by, with the service's unit held. */
-  async #findPolicy(
-    name: string | undefined,
-    authority: string,
-  ): Promise<Answer | { readonly policy: EvaluatedPolicy; readonly name: string }> {
+  #serve(call: Call, called: CalledService | undefined, authority: string, fields: FieldBlock): void {
     const { policy } = this.#deps;
-    const revision = policy.current?.revision;
-    if (policy.current === undefined) {
-      return unavailableAnswer("no-revision", "this proxy has no revision to route by", undefined);
+    const { current } = policy;
+    if (current === undefined) {
+      call.answer(unavailableAnswer("no-revision", "this proxy has no revision to route by", undefined));
+    } else if (called === undefined) {
+      const message = `${authority} names no service of this mesh`;
+      call.answer(unavailableAnswer("unknown-service", message, current.revision));
+    } else if (called.ready && current.unit(called.name) !== undefined) {
+      this.#noteUse(called);
+      this.#route(call, called, current, fields);
+    } else {
+      const hasTe = this.#head.te >= 0;
+      call.keep(fields);
+      void this.#prepare(call, called, hasTe);
     }
-    if (name === undefined) {
-      return unavailableAnswer("unknown-service", `${authority} names no service of this mesh`, revision);
-    }
+  }
+
+  /** Makes sure that the service's policy and endpoints are there, and routes by the fields that were kept. */
+  async #prepare(call: Call, called: CalledService, hasTe: boolean): Promise<void> {
     try {
-      if (policy.current.unit(name) !== undefined) this.#noteUse(name);
-      else if (!(await policy.useService(name))) {
-        return unavailableAnswer("unknown-service", `this mesh has no service ${name}`, revision);
-      }
-      await this.#deps.endpoints.ready(name);
+      const found = await this.#findPolicy(called);
+      if ("code" in found) call.answer(found);
+      else if (!call.settled) this.#plan(call, called, found, call.restore(), hasTe) && (await this.#carry(call));
     } catch (error) {
-      return unavailableAnswer("no-revision", `${name}: ${messageOf(error)}`, revision);
+      this.#failed(call, error);
     }
-    const current = policy.current; // it may have switched meanwhile
-    if (current === undefined || !current.has(name)) {
-      return unavailableAnswer("unknown-service", `this mesh has no service ${name}`, current?.revision);
+  }
+
+  /** The policy that a call is routed by, with the service's unit held. */
+  async #findPolicy(called: CalledService): Promise<Answer | EvaluatedPolicy> {
+    const { policy, endpoints } = this.#deps;
+    const { name } = called;
+    const unknown = (revision: number | undefined): Answer =>
+      unavailableAnswer("unknown-service", `this mesh has no service ${name}`, revision);
+    try {
+      if (policy.current?.unit(name) !== undefined) this.#noteUse(called);
+      else if (!(await policy.useService(name))) return unknown(policy.current?.revision);
+      await endpoints.ready(name);
+      called.ready = true;
+    } catch (error) {
+      return unavailableAnswer("no-revision", `${name}: ${messageOf(error)}`, policy.current?.revision);
     }
-    return { policy: current, name };
+    const { current } = policy; // it may have switched meanwhile
+    return current === undefined || !current.has(name) ? unknown(current?.revision) : current;
   }
 
   /** Keeps the service in the prepare set, without a wait and not at every call. */
-  #noteUse(name: string): void {
-    const nowMs = this.#deps.clock.monotonicMs();
-    if (nowMs - (this.#usedMs.get(name) ?? Number.NEGATIVE_INFINITY) < usedAgainAfterMs) return;
-    this.#usedMs.set(name, nowMs); // bounded by the services of the mesh
-    this.#deps.policy.useService(name).catch((error: unknown) => {
-      this.#deps.log.debug("a service in use was not noted", { service: name, error: messageOf(error) });
+  #noteUse(called: CalledService): void {
+    const nowMs = this.nowMs();
+    if (nowMs - called.usedMs < usedAgainAfterMs) return;
+    called.usedMs = nowMs;
+    this.#deps.policy.useService(called.name).catch((error: unknown) => {
+      this.#deps.log.debug("a service in use was not noted", { service: called.name, error: messageOf(error) });
     });
   }
 
-  async #pick(
-    service: string,
-    rule: CompiledRouteRule | undefined,
-    revision: number,
-    tried: Set<string>,
-  ): Promise<UpstreamSlot | Answer> {
+  /** Sends the call in this very turn if a connection has room, else keeps it and sees to one. */
+  #route(call: Call, called: CalledService, policy: EvaluatedPolicy, fields: FieldBlock): void {
+    if (!this.#plan(call, called, policy, fields, this.#head.te >= 0)) return;
+    const session = this.#choice.find(called.name, call.rule);
+    if (session !== undefined && call.send(session, fields)) return;
+    call.keep(fields);
+    void this.#carry(call);
+  }
+
+  /** Decides what is sent along; false: the call is over already. */
+  #plan(call: Call, called: CalledService, policy: EvaluatedPolicy, fields: FieldBlock, hasTe: boolean): boolean {
+    const rule = policy.unit(called.name)?.findRoute(call.method, (name) => headerValue(fields, name));
+    call.rule = rule;
+    if (rule !== undefined && rule.timeoutMs > 0) this.#limit(call, rule.timeoutMs, fields);
+    let plan = this.#planFor(called, policy);
+    if (!hasTe) plan = { ...plan, last: [...plan.last, te] };
+    call.plan = plan;
+    return !call.settled;
+  }
+
+  /** A route's timeout that ends before the caller's is the one that is sent on. */
+  #limit(call: Call, timeoutMs: number, fields: FieldBlock): void {
+    if (call.dueAtMs >= 0 && call.dueAtMs <= call.startedMs + timeoutMs) return;
+    call.setTimeout(timeoutMs);
+    const field = fields.find(fieldName.grpcTimeout);
+    if (field >= 0) fields.drop(field);
+    fields.add("grpc-timeout", renderGrpcTimeout(call.dueAtMs - this.nowMs()));
+  }
+
+  #planFor(called: CalledService, { revision }: EvaluatedPolicy): ForwardPlan {
+    const epoch = this.#deps.policy.seenEpoch;
+    if (epoch !== this.#plansEpoch || revision !== this.#plansRevision) {
+      this.#plans.clear();
+      this.#plansEpoch = epoch;
+      this.#plansRevision = revision;
+    }
+    let plan = this.#plans.get(called);
+    if (plan === undefined) {
+      plan = { first: called.first, last: [new PreparedField(headerNames.epoch, String(epoch))], revision };
+      this.#plans.set(called, plan);
+    }
+    return plan;
+  }
+
+  /** Sends a call whose fields are kept, dialling endpoints that were not tried yet. */
+  async #carry(call: Call): Promise<void> {
+    const { service } = call;
+    const revision = call.plan?.revision;
     let failure: unknown;
+    call.tried ??= new Set();
     for (let dial = 0; dial < dialsMax; dial++) {
-      const endpoint = this.#choose(service, rule, tried);
+      const endpoint = this.#choice.choose(service, call.rule, call.tried);
       if (endpoint === undefined) break;
-      tried.add(endpoint.proxyId);
+      call.tried.add(endpoint.proxyId);
       try {
-        return await this.#deps.pool.acquire({
-          key: keyOf(service, endpoint),
-          dial: () => this.#dial(service, endpoint),
-        });
+        await this.#deps.pool.acquire(this.#choice.targetOf(service, endpoint), (session) => call.send(session, null));
+        return;
       } catch (error) {
         failure = error;
       }
     }
-    if (failure !== undefined) return answerFor(failure, `no endpoint of ${service} is reached`, revision);
-    return unavailableAnswer("no-endpoint", `${service} has no healthy endpoint`, revision);
+    if (failure !== undefined) call.answer(answerFor(failure, `no endpoint of ${service} is reached`, revision));
+    else call.answer(unavailableAnswer("no-endpoint", `${service} has no healthy endpoint`, revision));
   }
 
-  #choose(service: string, rule: CompiledRouteRule | undefined, tried: ReadonlySet<string>): Endpoint | undefined {
-    const { pool, endpoints, draw } = this.#deps;
-    const untried = endpoints.endpoints(service).filter(({ proxyId }) => !tried.has(proxyId));
-    const rested = untried.filter((endpoint) => !pool.isBackedOff(keyOf(service, endpoint)));
-    const usable = rested.length > 0 ? rested : untried; // the pool itself refuses those that are backed off
-    const choice = chooseVersion(rule?.split ?? [], draw(), (version) => usable.some((one) => one.version === version));
-    if (choice.kind === "none") return undefined;
-    const fitting = choice.kind === "any" ? usable : usable.filter(({ version }) => version === choice.version);
-    return pickEndpoint(fitting, (endpoint) => pool.loadOf(keyOf(service, endpoint)), draw());
+  #calledBy(authority: string): CalledService | undefined {
+    const known = this.#called.get(authority);
+    if (known !== undefined || this.#called.has(authority)) return known;
+    if (this.#called.size >= authoritiesMax) this.#called.clear();
+    const name = this.#options.service ?? serviceOf(authority, this.#options.mesh);
+    const first = [scheme, new PreparedField(":authority", name ?? "")];
+    const called = name === undefined ? undefined : { name, first, ready: false, usedMs: Number.NEGATIVE_INFINITY };
+    this.#called.set(authority, called);
+    return called;
   }
 
-  async #dial(service: string, { address }: Endpoint) {
-    const { tls, metrics, log } = this.#deps;
-    const hostPort = parseHostPort(address);
-    if (hostPort === undefined) throw new Error(`${address} is not HOST:PORT`);
-    const expected = buildSpiffeId(this.#options.mesh, "service", service);
-    try {
-      return await dialPeer({
-        address: hostPort,
-        expected,
-        context: tls.context(),
-        verify: (socket) => tls.verify(socket),
-      });
-    } catch (error) {
-      const isWrong = isAshlarError(error, "invalid_identity");
-      if (isWrong) metrics.handshakeFailed("outbound", "identity");
-      log[isWrong ? "warn" : "info"]("an endpoint was not reached", { service, address, error: messageOf(error) });
-      throw error;
-    }
+  #failed(call: Call, error: unknown): void {
+    this.#deps.log.error("a call failed", { error: messageOf(error), method: call.method });
+    call.answer(internalAnswer(this.#deps.policy.current?.revision));
   }
-}
-
-/** How an endpoint's connections are named in the pool: they were proved to be this service's. */
-export function keyOf(service: string, endpoint: Pick<Endpoint, "address">): string {
-  return `${service} ${endpoint.address}`;
 }
 
 /** "payments" of "payments", "payments:80", "payments.MESH" and "payments.MESH:80"; undefined: none of this mesh. */
@@ -236,12 +305,13 @@ export function serviceOf(authority: string, mesh: string): string | undefined {
   return isLabel(name) ? name : undefined;
 }
 
-function headerValue(head: RequestHead, name: string): string | undefined {
-  const values = head.fields.filter((field) => field[0] === name).map((field) => field[1]);
-  return values.length === 0 ? undefined : values.join(",");
-}
-
-function shorter(one: number | undefined, other: number | undefined): number | undefined {
-  if (one === undefined || other === undefined) return one ?? other;
-  return Math.min(one, other);
+/** A header as routes see it: repeated ones joined by a comma; undefined where it is missing. */
+function headerValue(fields: FieldBlock, name: string): string | undefined {
+  let value: string | undefined;
+  for (let field = 0; field < fields.count; field++) {
+    if (fields.isDropped(field) || fields.nameText(field) !== name) continue;
+    const text = fields.valueText(field);
+    value = value === undefined ? text : `${value},${text}`;
+  }
+  return value;
 }

@@ -4,18 +4,21 @@ import type { HandshakeFailure } from "./forward/listener.js";
 
 export type Direction = "inbound" | "outbound";
 
+/** A call that is over; read at once and not kept. */
+export interface EndedCall {
+  readonly direction: Direction;
+  readonly service: string;
+  readonly method: string;
+  readonly code: status;
+  /** Why the proxy answered itself; undefined where the upstream answered. */
+  readonly reason: AnswerReason | undefined;
+  readonly tookMs: number;
+}
+
 /** What the proxy counts. Called on the hot path: cheap, and never fails. */
 export interface ProxyMetrics {
   callStarted(direction: Direction): void;
-  callEnded(call: {
-    readonly direction: Direction;
-    readonly service: string;
-    readonly method: string;
-    readonly code: status;
-    /** Why the proxy answered itself; undefined where the upstream answered. */
-    readonly reason: AnswerReason | undefined;
-    readonly tookMs: number;
-  }): void;
+  callEnded(call: EndedCall): void;
   connection(direction: Direction, change: 1 | -1): void;
   handshakeFailed(direction: Direction, reason: HandshakeFailure): void;
 }

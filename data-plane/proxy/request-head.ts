@@ -1,161 +1,147 @@
 /**
- * What a call begins with, checked before anything is decided on it: no field is
- * repaired, a malformed head is refused as a whole (RFC 9113, 8.1.1).
+ * What a proxy reads and changes of a request's fields, in one walk over a block that the engine has checked
+ * (RFC 9113, 8.1.1): no field is repaired, a malformed head is refused as a whole.
  */
-import { parseGrpcTimeoutMs } from "./grpc-timeout.js";
+import type { FieldBlock } from "../http2/field-block.js";
+import { fieldFlag } from "../http2/field-classes.js";
+import { fieldName } from "../http2/field-names.js";
+import { isTraceparentAt } from "./traceparent.js";
 
-/** A field as it came: lower-case name and value. */
-export type Field = readonly [name: string, value: string];
+const unitMs: Readonly<Record<number, number>> = { 72: 3_600_000, 77: 60_000, 83: 1000, 109: 1, 117: 1e-3, 110: 1e-6 };
 
-export interface RequestHead {
-  /** "/package.Service/Method": the string that is authorized and routed (I5). */
-  readonly path: string;
-  /** "package.Service/Method". */
-  readonly method: string;
-  /** Lower case, without a trailing dot; may have a port. */
-  readonly authority: string;
-  /** undefined: the caller set no deadline. */
-  readonly timeoutMs: number | undefined;
-  /** In order, pseudo-headers and `te`, `host`, `grpc-timeout` left out. */
-  readonly fields: readonly Field[];
-}
+/** One for many requests: what it says is of the last block that was read. */
+export class RequestHead {
+  /** Places of fields in the block; -1: it is not there. */
+  path = -1;
+  authority = -1;
+  host = -1;
+  te = -1;
+  /** -1: the caller set no deadline. */
+  timeoutMs = -1;
+  timeout = -1;
+  traceparent = -1;
+  /** What a peer says it has seen; -1: nothing. */
+  epoch = -1;
 
-export type HeadResult =
-  | { readonly kind: "head"; readonly head: RequestHead }
-  /** RST_STREAM(PROTOCOL_ERROR). */
-  | { readonly kind: "malformed"; readonly why: string }
-  /** HTTP 415. */
-  | { readonly kind: "not-grpc" }
-  /** HTTP 431. */
-  | { readonly kind: "too-large" };
-
-export const headBytesMax = 16 * 1024;
-export const fieldsMax = 128;
-const fieldOverheadBytes = 32; // RFC 9113, 6.5.2
-
-const pathGrammar = /^\/[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\/[A-Za-z_]\w*$/;
-const nameGrammar = /^[0-9a-z_.-]+$/; // gRPC over HTTP/2, "Header-Name"
-const valueRefused = /[\0\r\n]|^[ \t]|[ \t]$/;
-const obsText = /[^\0-\x7f]/;
-const authorityGrammar = /^(\[[0-9a-f:.]+\]|[a-z0-9._~%!$&'()*+,;=-]+)(:\d{1,5})?$/;
-const connectionHeaders = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-connection",
-  "transfer-encoding",
-  "upgrade",
-  "http2-settings",
-]);
-/** Twice the same of these would leave open which one counts. */
-const atMostOnce = new Set(["content-type", "content-length", "te", "host", "grpc-timeout", "grpc-encoding"]);
-const grpcContentType = /^application\/grpc(\+[^;]*)?(;.*)?$/i;
-
-interface Pseudo {
-  method: string | undefined;
-  scheme: string | undefined;
-  path: string | undefined;
-  authority: string | undefined;
-}
-
-/** What is gathered while the fields are walked once. */
-interface Gathered {
-  readonly pseudo: Pseudo;
-  readonly once: Map<string, string>;
-  readonly fields: Field[];
-}
-
-const malformed = (why: string): HeadResult => ({ kind: "malformed", why });
-
-/**
- * Reads a request's header block, given as name, value, name, value, … in the order received.
- * `schemes` are those that fit the listener.
- */
-export function parseRequestHead(raw: readonly string[], schemes: readonly string[]): HeadResult {
-  if (raw.length / 2 > fieldsMax || bytesOf(raw) > headBytesMax) return { kind: "too-large" };
-  const gathered: Gathered = {
-    pseudo: { method: undefined, scheme: undefined, path: undefined, authority: undefined },
-    once: new Map(),
-    fields: [],
-  };
-  for (let index = 0; index + 1 < raw.length; index += 2) {
-    const why = gather(gathered, raw[index] ?? "", raw[index + 1] ?? "");
-    if (why !== undefined) return malformed(why);
-  }
-  return build(gathered, schemes);
-}
-
-function bytesOf(raw: readonly string[]): number {
-  let bytes = (raw.length / 2) * fieldOverheadBytes;
-  for (const text of raw) bytes += text.length;
-  return bytes;
-}
-
-/** Takes one field in; says why if the whole head is to be refused. */
-function gather(into: Gathered, name: string, value: string): string | undefined {
-  if (name.startsWith(":")) return gatherPseudo(into, name, value);
-  if (!nameGrammar.test(name)) return `field name ${JSON.stringify(name.slice(0, 80))}`;
-  if (valueRefused.test(value)) return `value of ${name}`;
-  if (connectionHeaders.has(name)) return `connection-specific field ${name}`;
-  if (atMostOnce.has(name)) {
-    if (into.once.has(name)) return `${name} is repeated`;
-    into.once.set(name, value);
-    if (name === "te" || name === "host" || name === "grpc-timeout") return undefined;
-  }
-  // Legal in HTTP, of no meaning in gRPC: dropped here, so neither policy nor the application sees it.
-  if (!obsText.test(value)) into.fields.push([name, value]);
-  return undefined;
-}
-
-function gatherPseudo({ pseudo, fields, once }: Gathered, name: string, value: string): string | undefined {
-  if (fields.length > 0 || once.size > 0) return `${name} after a regular field`;
-  switch (name) {
-    case ":method":
-    case ":scheme":
-    case ":path":
-    case ":authority": {
-      const key = name.slice(1) as keyof Pseudo;
-      if (pseudo[key] !== undefined) return `${name} is repeated`;
-      pseudo[key] = value;
-      return undefined;
+  /**
+   * Reads the block and drops from it what only proxies may say, `:scheme`, `host` and a trace that is not valid.
+   * False: the request is malformed.
+   */
+  read(fields: FieldBlock): boolean {
+    this.path = this.authority = this.host = this.te = this.timeout = this.traceparent = this.epoch = -1;
+    this.timeoutMs = -1;
+    let traces = 0;
+    let encodings = 0;
+    let state = -1;
+    for (let field = 0; field < fields.count; field++) {
+      if (fields.isDropped(field)) continue;
+      switch (fields.nameId(field)) {
+        case 0:
+          if (isReserved(fields, field)) fields.drop(field);
+          break;
+        case fieldName.path:
+          this.path = field;
+          break;
+        case fieldName.scheme:
+          if (!fields.valueIs(field, "https") && !fields.valueIs(field, "http")) return false;
+          fields.drop(field);
+          break;
+        case fieldName.authority:
+          this.authority = field;
+          break;
+        case fieldName.host:
+          this.host = field;
+          fields.drop(field);
+          break;
+        case fieldName.te:
+          if (this.te >= 0) return false;
+          this.te = field;
+          break;
+        case fieldName.grpcEncoding:
+          if (++encodings > 1) return false;
+          break;
+        case fieldName.grpcTimeout:
+          if (this.timeout >= 0) return false;
+          this.timeout = field;
+          this.timeoutMs = timeoutMsOf(fields, field);
+          break;
+        case fieldName.traceparent:
+          traces++;
+          this.traceparent = field;
+          break;
+        case fieldName.tracestate:
+          state = field;
+          break;
+        case fieldName.ashlarEpoch:
+          this.epoch = numberOf(fields, field);
+          fields.drop(field);
+          break;
+        case fieldName.ashlarCaller:
+        case fieldName.ashlarRevision:
+        case fieldName.ashlarDecision:
+          fields.drop(field);
+          break;
+      }
     }
-    default:
-      return `pseudo-header ${JSON.stringify(name.slice(0, 80))}`;
+    if (
+      traces !== 1 ||
+      !isTraceparentAt(fields.bytes, fields.valueStart(this.traceparent), fields.valueLength(this.traceparent))
+    ) {
+      if (traces > 0 || state >= 0) dropTrace(fields);
+      this.traceparent = -1;
+    }
+    return this.authority >= 0 || this.host >= 0;
+  }
+
+  /** The name the caller meant, in lower case and without a trailing dot; may have a port. */
+  authorityText(fields: FieldBlock): string {
+    const text = fields.valueText(this.authority >= 0 ? this.authority : this.host);
+    return text.includes(".") ? text.replace(/\.(?=:\d+$|$)/, "") : text;
   }
 }
 
-function build({ pseudo, once, fields }: Gathered, schemes: readonly string[]): HeadResult {
-  const { method, scheme, path } = pseudo;
-  if (method !== "POST") return malformed(":method is not POST");
-  if (scheme === undefined || !schemes.includes(scheme)) return malformed(":scheme does not fit the listener");
-  if (path === undefined || !pathGrammar.test(path)) return malformed(":path is not /package.Service/Method");
-  const te = once.get("te");
-  if (te !== undefined && te !== "trailers") return malformed("te is not trailers");
-  const length = once.get("content-length");
-  if (length !== undefined && !/^\d{1,15}$/.test(length)) return malformed("content-length is not a number");
-  const authority = findAuthority(pseudo.authority, once.get("host"));
-  if (authority === undefined) return malformed(":authority and host");
-  const timeout = once.get("grpc-timeout");
-  const timeoutMs = timeout === undefined ? undefined : parseGrpcTimeoutMs(timeout);
-  if (timeout !== undefined && timeoutMs === undefined) return malformed("grpc-timeout");
-  if (!grpcContentType.test(once.get("content-type") ?? "")) return { kind: "not-grpc" };
-  return { kind: "head", head: { path, method: path.slice(1), authority, timeoutMs, fields } };
+/** Drops from a response or trailers what only proxies may say; `fromPeer`: revision and decision pass. */
+export function dropReservedFields(fields: FieldBlock, fromPeer: boolean): void {
+  for (let field = 0; field < fields.count; field++) {
+    const id = fields.nameId(field);
+    if (id === 0) {
+      if (isReserved(fields, field)) fields.drop(field);
+    } else if (id === fieldName.ashlarCaller || id === fieldName.ashlarEpoch) fields.drop(field);
+    else if ((id === fieldName.ashlarRevision || id === fieldName.ashlarDecision) && !fromPeer) fields.drop(field);
+  }
 }
 
-/** The one name that is meant; undefined if there is none, or if two disagree. */
-function findAuthority(authority: string | undefined, host: string | undefined): string | undefined {
-  const name = authority === undefined ? undefined : normalise(authority);
-  if (host === undefined) return name;
-  const other = normalise(host);
-  return authority === undefined || name === other ? other : undefined;
+/** Of a name without an id: see `isReservedHeader`. */
+function isReserved(fields: FieldBlock, field: number): boolean {
+  const first = fields.bytes[fields.nameStart(field)];
+  if (first === 0x61) return fields.nameStartsWith(field, "ashlar-");
+  return first === 0x78 && fields.nameStartsWith(field, "x-forwarded-");
 }
 
-function normalise(text: string): string | undefined {
-  const lower = text.toLowerCase();
-  if (!authorityGrammar.test(lower)) return undefined;
-  return lower.replace(/\.(?=:\d+$|$)/, "");
+function dropTrace(fields: FieldBlock): void {
+  for (let field = 0; field < fields.count; field++) {
+    const id = fields.nameId(field);
+    if (id === fieldName.traceparent || id === fieldName.tracestate) fields.drop(field);
+  }
 }
 
-/** The first value of `name`. */
-export function findField(fields: readonly Field[], name: string): string | undefined {
-  return fields.find((field) => field[0] === name)?.[1];
+/** Milliseconds, with fractions; the engine has checked the form. */
+function timeoutMsOf(fields: FieldBlock, field: number): number {
+  const end = fields.valueStart(field) + fields.valueLength(field) - 1;
+  let value = 0;
+  for (let i = fields.valueStart(field); i < end; i++) value = value * 10 + (fields.bytes[i] as number) - 48;
+  return value * (unitMs[fields.bytes[end] as number] ?? 0);
+}
+
+/** 1 to 15 digits; -1: something else. */
+function numberOf(fields: FieldBlock, field: number): number {
+  const length = fields.valueLength(field);
+  if (length === 0 || length > 15 || (fields.flags(field) & fieldFlag.obsText) !== 0) return -1;
+  let value = 0;
+  for (let i = fields.valueStart(field), end = i + length; i < end; i++) {
+    const digit = (fields.bytes[i] as number) - 48;
+    if (digit < 0 || digit > 9) return -1;
+    value = value * 10 + digit;
+  }
+  return value;
 }

@@ -1,11 +1,57 @@
 /** W3C Trace Context, "traceparent": https://www.w3.org/TR/trace-context/. */
-const form = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
+const textLength = 55;
+const dash = 0x2d;
+const randomBytesKept = 4800; // 200 traces
 
-export function isTraceparent(text: string): boolean {
-  return form.test(text);
+const isHex = new Uint8Array(256);
+for (const character of "0123456789abcdef") isHex[character.charCodeAt(0)] = 1;
+
+/** Whether the bytes are a parent of any version but ff, with an id of trace and span. */
+export function isTraceparentAt(bytes: Uint8Array, start: number, length: number): boolean {
+  if (length !== textLength) return false;
+  if (bytes[start + 2] !== dash || bytes[start + 35] !== dash || bytes[start + 52] !== dash) return false;
+  if (bytes[start] === 0x66 && bytes[start + 1] === 0x66) return false;
+  return (
+    isHexAt(bytes, start, 2, true) &&
+    isHexAt(bytes, start + 3, 32, false) &&
+    isHexAt(bytes, start + 36, 16, false) &&
+    isHexAt(bytes, start + 53, 2, true)
+  );
 }
 
-/** A new trace's parent, from 24 random bytes; not sampled, since nobody asked for it. */
-export function buildTraceparent(random: Buffer): string {
-  return `00-${random.toString("hex", 0, 16)}-${random.toString("hex", 16, 24)}-00`;
+export function isTraceparent(text: string): boolean {
+  return isTraceparentAt(Buffer.from(text, "latin1"), 0, text.length);
+}
+
+/** Whether they are digits, lower case; `zeros`: all of them may be 0. */
+function isHexAt(bytes: Uint8Array, start: number, length: number, zeros: boolean): boolean {
+  let some = zeros;
+  for (let i = start; i < start + length; i++) {
+    const byte = bytes[i] as number;
+    if (isHex[byte] === 0) return false;
+    if (byte !== 0x30) some = true;
+  }
+  return some;
+}
+
+/** Begins traces for calls that came without one; asks for random bytes once for many. */
+export class TraceSource {
+  readonly #random: (bytes: number) => Buffer;
+  #bytes: Buffer = Buffer.alloc(0);
+  #at = 0;
+
+  constructor(random: (bytes: number) => Buffer) {
+    this.#random = random;
+  }
+
+  /** A new trace's parent; not sampled, since nobody asked for it. */
+  next(): string {
+    if (this.#at + 24 > this.#bytes.length) {
+      this.#bytes = this.#random(randomBytesKept);
+      this.#at = 0;
+    }
+    const text = this.#bytes.toString("hex", this.#at, this.#at + 24);
+    this.#at += 24;
+    return `00-${text.slice(0, 32)}-${text.slice(32)}-00`;
+  }
 }

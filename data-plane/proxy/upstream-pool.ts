@@ -1,15 +1,16 @@
-import type { Duplex } from "node:stream";
+import type { Socket } from "node:net";
 import { AshlarError, messageOf } from "../../core/errors.js";
 import { Backoff } from "../../runtime/backoff.js";
 import type { Clock } from "../../runtime/clock.js";
-import { UpstreamSession, type UpstreamSessionOptions, type UpstreamSlot } from "./forward/upstream-session.js";
+import type { ProxyEngine } from "./forward/proxy-engine.js";
+import { UpstreamSession, type UpstreamSessionOptions } from "./forward/upstream-session.js";
 
 /** Where calls can be sent. */
 export interface UpstreamTarget {
   /** Two targets with the same key share connections. */
   readonly key: string;
   /** Connects, and proves that the other side is who it should be. Fails with an AshlarError. */
-  dial(): Promise<Duplex>;
+  dial(): Promise<Socket>;
 }
 
 export interface UpstreamPoolOptions {
@@ -20,31 +21,41 @@ export interface UpstreamPoolOptions {
   readonly session: UpstreamSessionOptions;
 }
 
+export interface UpstreamPoolDeps {
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly engine: ProxyEngine;
+}
+
 /** Connections to upstreams, shared by all calls; dialled on demand. */
 export class UpstreamPool {
-  readonly #clock: Clock;
-  readonly #random: () => number;
+  readonly #deps: UpstreamPoolDeps;
   readonly #options: UpstreamPoolOptions;
   readonly #targets = new Map<string, TargetConnections>();
 
-  constructor(deps: { readonly clock: Clock; readonly random: () => number }, options: UpstreamPoolOptions) {
-    this.#clock = deps.clock;
-    this.#random = deps.random;
+  constructor(deps: UpstreamPoolDeps, options: UpstreamPoolOptions) {
+    this.#deps = deps;
     this.#options = options;
   }
 
+  /** A session with room for a call, or undefined: then `acquire` it. `key`: of a target. */
+  find(key: string): UpstreamSession | undefined {
+    const connections = this.#targets.get(key);
+    return connections === undefined ? undefined : connections.findFresh();
+  }
+
   /**
-   * Room for one call. Dials if there is none, within the target's limits. Fails with `unavailable` when
-   * it cannot be reached (at once while it is backed off after a failure), with `limit` when it is full,
-   * and with what the dial failed with otherwise.
+   * Gives `open` a session with room for one call; it takes the room at once, or says false. Dials if there is
+   * none, within the target's limits. Fails with `unavailable` when it cannot be reached (at once while it is
+   * backed off after a failure), with `limit` when it is full, and with what the dial failed with otherwise.
    */
-  acquire(target: UpstreamTarget): Promise<UpstreamSlot> {
+  acquire(target: UpstreamTarget, open: (session: UpstreamSession) => boolean): Promise<void> {
     let connections = this.#targets.get(target.key);
     if (connections === undefined) {
-      connections = new TargetConnections(this.#clock, this.#random, this.#options);
+      connections = new TargetConnections(this.#deps, this.#options);
       this.#targets.set(target.key, connections);
     }
-    return connections.acquire(target);
+    return connections.acquire(target, open);
   }
 
   /** Calls that are open at a target or wait for it. */
@@ -72,7 +83,7 @@ export class UpstreamPool {
   }
 
   /** Closes at once the connections that `isRefused` names; their calls end. */
-  closeWhere(isRefused: (socket: Duplex) => boolean): void {
+  closeWhere(isRefused: (socket: Socket) => boolean): void {
     for (const connections of this.#targets.values()) connections.closeWhere(isRefused);
   }
 
@@ -86,6 +97,7 @@ export class UpstreamPool {
 /** The connections to one target. */
 class TargetConnections {
   readonly #clock: Clock;
+  readonly #engine: ProxyEngine;
   readonly #options: UpstreamPoolOptions;
   readonly #backoff: Backoff;
   readonly #sessions = new Set<UpstreamSession>();
@@ -96,8 +108,9 @@ class TargetConnections {
   #closed = false;
   #evicted = false;
 
-  constructor(clock: Clock, random: () => number, options: UpstreamPoolOptions) {
+  constructor({ clock, random, engine }: UpstreamPoolDeps, options: UpstreamPoolOptions) {
     this.#clock = clock;
+    this.#engine = engine;
     this.#options = options;
     this.#backoff = new Backoff({ msMin: options.redialMsMin, msMax: options.redialMsMax }, random);
   }
@@ -112,12 +125,12 @@ class TargetConnections {
     return this.#clock.monotonicMs() < this.#notBeforeMs && this.#findRoom() === undefined;
   }
 
-  async acquire(target: UpstreamTarget): Promise<UpstreamSlot> {
+  async acquire(target: UpstreamTarget, open: (session: UpstreamSession) => boolean): Promise<void> {
     for (;;) {
       const session = this.#findRoom();
       if (session !== undefined) {
         if (session.retiring) this.#redialInBackground(target);
-        return session.take();
+        if (open(session)) return;
       }
       if (this.#waiting >= this.#options.waitingMaxPerTarget) {
         throw new AshlarError("limit", `too many calls wait for ${target.key}`);
@@ -131,6 +144,12 @@ class TargetConnections {
     }
   }
 
+  /** A session with room that is to stay. */
+  findFresh(): UpstreamSession | undefined {
+    const session = this.#findRoom();
+    return session === undefined || session.retiring ? undefined : session;
+  }
+
   /** Retiring connections serve on until a new one can. */
   retire(): void {
     for (const session of this.#sessions) session.retire();
@@ -142,7 +161,7 @@ class TargetConnections {
     this.retire();
   }
 
-  closeWhere(isRefused: (socket: Duplex) => boolean): void {
+  closeWhere(isRefused: (socket: Socket) => boolean): void {
     for (const session of this.#sessions) if (isRefused(session.socket)) session.destroy();
   }
 
@@ -151,11 +170,13 @@ class TargetConnections {
     for (const session of this.#sessions) session.destroy();
   }
 
+  /** The first with room, in the order they were made: the fewer are in use, the more calls share a write. */
   #findRoom(): UpstreamSession | undefined {
     let found: UpstreamSession | undefined;
     for (const session of this.#sessions) {
-      if (session.closed || session.full) continue;
-      if (found === undefined || isBetter(session, found)) found = session;
+      if (!session.hasRoom) continue;
+      if (!session.retiring) return session;
+      found ??= session;
     }
     return found;
   }
@@ -177,11 +198,12 @@ class TargetConnections {
       throw new AshlarError("limit", `every connection to ${target.key} is full`);
     }
     try {
-      const session = await UpstreamSession.open(await target.dial(), this.#options.session);
+      const session = await UpstreamSession.open(await target.dial(), this.#options.session, this.#engine);
       if (this.#closed) session.destroy();
       if (this.#evicted) setImmediate(() => session.retire());
       this.#sessions.add(session);
       session.onClose(() => this.#sessions.delete(session));
+      for (const older of this.#sessions) if (older.retiring) older.shutdown();
       this.#backoff.reset();
     } catch (error) {
       this.#lastFailure = messageOf(error);
@@ -194,10 +216,4 @@ class TargetConnections {
     if (this.#clock.monotonicMs() < this.#notBeforeMs) return;
     this.#dial(target).catch(() => {}); // the retiring connection serves on; the next call tries again
   }
-}
-
-/** New ones before retiring ones, then the less loaded. */
-function isBetter(one: UpstreamSession, than: UpstreamSession): boolean {
-  if (one.retiring !== than.retiring) return than.retiring;
-  return one.outstanding < than.outstanding;
 }

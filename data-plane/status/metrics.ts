@@ -1,7 +1,8 @@
 /** What a proxy counts, as Prometheus text. */
-import { status } from "@grpc/grpc-js";
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { Counter, Gauge, Registry } from "prom-client";
+import { EngineCounters, refusalReasons } from "../http2/refusals.js";
 import type { ProxyMetrics } from "../proxy/proxy-metrics.js";
+import { CallCounts } from "./call-counts.js";
 
 /** What is read when the metrics are asked for. */
 export interface MetricSources {
@@ -23,65 +24,56 @@ export interface Metrics {
   readonly contentType: string;
 }
 
-/** Methods come from callers: past this many, and for calls that were refused, the label is "other". */
-const methodsMax = 500;
-
-export function createMetrics(): Metrics {
+/** `counters`: of the HTTP/2 engine; what it refused is reported by reason. */
+export function createMetrics(counters = new EngineCounters()): Metrics {
   const registry = new Registry();
   const registers = [registry];
   return {
-    proxy: createProxyMetrics(registers),
+    proxy: createProxyMetrics(registers, counters),
     watch: (sources) => watch(registers, sources),
     render: () => registry.metrics(),
     contentType: registry.contentType,
   };
 }
 
-function createProxyMetrics(registers: Registry[]): ProxyMetrics {
-  const calls = new Counter({
-    name: "ashlar_calls_total",
-    help: "Calls that ended, by gRPC status.",
-    labelNames: ["direction", "service", "method", "code"],
+function createProxyMetrics(registers: Registry[], counters: EngineCounters): ProxyMetrics {
+  const failures = new Counter({
+    name: "ashlar_handshake_failures_total",
+    help: "Connections refused.",
+    labelNames: ["direction", "reason"],
     registers,
   });
-  const took = new Histogram({
-    name: "ashlar_call_seconds",
-    help: "How long calls took, streams included.",
+  const connections = new Gauge({
+    name: "ashlar_connections",
+    help: "Connections from clients that are open.",
     labelNames: ["direction"],
-    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60],
     registers,
   });
-  const labelled = (name: string, help: string, labelNames: string[]) =>
-    new Counter({ name, help, labelNames, registers });
-  const refusals = labelled("ashlar_refusals_total", "Calls that the proxy itself answered.", ["direction", "reason"]);
-  const failures = labelled("ashlar_handshake_failures_total", "Connections refused.", ["direction", "reason"]);
-  const gauge = (name: string, help: string) => new Gauge({ name, help, labelNames: ["direction"], registers });
-  const open = gauge("ashlar_open_streams", "Calls that are open.");
-  const connections = gauge("ashlar_connections", "Connections from clients that are open.");
-  const methods = new Set<string>();
-  const labelOf = (service: string, method: string, isKnown: boolean): string => {
-    const key = `${service}/${method}`;
-    if (methods.has(key)) return method;
-    if (!isKnown || methods.size >= methodsMax) return "other";
-    methods.add(key);
-    return method;
-  };
-  const services = new Set<string>();
+  const calls = new CallCounts(registers);
+  reportRefusals(registers, counters);
   return {
-    callStarted: (direction) => open.inc({ direction }),
-    callEnded: ({ direction, service, method, code, reason, tookMs }) => {
-      const answered = reason === undefined && code !== status.UNIMPLEMENTED && code !== status.CANCELLED;
-      if (answered) services.add(service); // only names that policy knows get here
-      const known = services.has(service) ? service : "other";
-      const name = labelOf(service, method, answered);
-      open.dec({ direction });
-      calls.inc({ direction, service: known, method: name, code: status[code] ?? String(code) });
-      took.observe({ direction }, tookMs / 1000);
-      if (reason !== undefined) refusals.inc({ direction, reason });
-    },
+    callStarted: (direction) => calls.started(direction),
+    callEnded: (call) => calls.ended(call),
     connection: (direction, change) => connections.inc({ direction }, change),
     handshakeFailed: (direction, reason) => failures.inc({ direction, reason }),
   };
+}
+
+/** What the engine refused, read when the metrics are asked for. */
+function reportRefusals(registers: Registry[], counters: EngineCounters): void {
+  new Counter({
+    name: "ashlar_http2_refusals_total",
+    help: "Connections, streams and requests that were refused, by reason.",
+    labelNames: ["reason"],
+    registers,
+    collect() {
+      this.reset();
+      for (const reason of refusalReasons) {
+        const count = counters.refused(reason);
+        if (count > 0) this.inc({ reason }, count);
+      }
+    },
+  });
 }
 
 function watch(registers: Registry[], sources: MetricSources): void {

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Server } from "@grpc/grpc-js";
 import type { ProxyIdentity } from "../../data-plane/ports.js";
+import { createProxyEngine } from "../../data-plane/proxy/forward/proxy-engine.js";
 import { upstreamSessionDefaults } from "../../data-plane/proxy/forward/upstream-session.js";
 import { Inbound } from "../../data-plane/proxy/inbound.js";
 import { Outbound } from "../../data-plane/proxy/outbound.js";
@@ -67,7 +68,8 @@ export class TestSide {
   readonly endpoints = new FakeEndpoints();
   readonly app = new FakeApp();
   readonly metrics = new RecordedMetrics();
-  readonly pool = new UpstreamPool({ clock: systemClock, random: Math.random }, poolOptions);
+  readonly engine = createProxyEngine(() => systemClock.monotonicMs());
+  readonly pool = new UpstreamPool({ clock: systemClock, random: Math.random, engine: this.engine }, poolOptions);
   readonly tls: TlsState;
   readonly #closers: (() => void)[] = [];
 
@@ -78,9 +80,9 @@ export class TestSide {
   }
 
   deps() {
-    const { tls, policy, app, endpoints, pool, metrics } = this;
+    const { engine, tls, policy, app, endpoints, pool, metrics } = this;
     const common = { clock: systemClock, random: randomBytes, draw: Math.random, log: silentLogger };
-    return { tls, policy, app, endpoints, pool, metrics, ...common };
+    return { engine, tls, policy, app, endpoints, pool, metrics, ...common };
   }
 
   async inbound(): Promise<{ inbound: Inbound; address: string }> {
@@ -100,6 +102,7 @@ export class TestSide {
   close(): void {
     for (const close of this.#closers) close();
     this.pool.close();
+    this.engine.loop.stop();
   }
 }
 

@@ -1,5 +1,4 @@
-/** Accepts connections and turns their HTTP/2 streams into calls. */
-import { constants, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+/** Accepts connections and hands out the requests that come on them. */
 import { createServer as createNetServer, type Server as NetServer, type Socket } from "node:net";
 import {
   createServer as createTlsServer,
@@ -7,40 +6,58 @@ import {
   TLSSocket,
   type Server as TlsServer,
 } from "node:tls";
-import { AshlarError, messageOf, unreachable } from "../../../core/errors.js";
+import { AshlarError, messageOf } from "../../../core/errors.js";
+import type { SpiffeId } from "../../../core/identity.js";
 import type { SocketAddress } from "../../../runtime/config.js";
 import type { Logger } from "../../../runtime/log.js";
-import { parseRequestHead } from "../request-head.js";
-import { AcceptedStream, type Peer } from "./accepted-stream.js";
-import { fieldsToHeaders, withoutBody } from "./fields.js";
+import type { FieldBlock } from "../../http2/field-block.js";
+import { defaultLimits, type EngineLimits } from "../../http2/limits.js";
+import { errorCode } from "../../http2/protocol.js";
+import { refusal, refusalReasons } from "../../http2/refusals.js";
+import type { Stream } from "../../http2/stream.js";
+import { type ConnectionOwner, SocketConnection } from "../../http2-sockets/socket-connection.js";
+import type { ProxyEngine } from "./proxy-engine.js";
 
 export interface ListenerLimits {
   readonly connectionsMax: number;
-  /** Calls at once on one connection, advertised and enforced. */
-  readonly streamsMax: number;
   readonly handshakeTimeoutMs: number;
-  /** From the handshake to the peer's SETTINGS. */
-  readonly prefaceTimeoutMs: number;
+  /** Of each connection. */
+  readonly engine: EngineLimits;
 }
 
 /** For peers: 100 calls a connection. */
 export const inboundLimits: ListenerLimits = {
   connectionsMax: 4096,
-  streamsMax: 100,
   handshakeTimeoutMs: 10_000,
-  prefaceTimeoutMs: 5000,
+  engine: {
+    ...defaultLimits,
+    concurrentStreamsMax: 100,
+    requestRules: { grpcOnly: true, scheme: "https", refuseUnderscore: false },
+  },
 };
 /** For the own application: common clients hang without a word at the limit, so it is high. */
-export const localLimits: ListenerLimits = { ...inboundLimits, connectionsMax: 1024, streamsMax: 1000 };
+export const localLimits: ListenerLimits = {
+  ...inboundLimits,
+  connectionsMax: 1024,
+  engine: { ...defaultLimits, concurrentStreamsMax: 1000 },
+};
+
+/** Who is at the other end of a connection, as its certificate proved. */
+export interface Peer {
+  readonly spiffeId: SpiffeId;
+  readonly notAfterMs: number;
+}
 
 /** What keeps a connection from being taken: a word for metrics. */
 export type HandshakeFailure = "tls" | "alpn" | "identity" | "preface";
 
 export interface ListenerDeps {
-  onCall(call: AcceptedStream): void;
+  /** A request that passed every check; must set `stream.sink` or reset it. `peer`: undefined on plain listeners. */
+  onRequest(stream: Stream, fields: FieldBlock, endStream: boolean, peer: Peer | undefined): void;
   onHandshakeFailure(reason: HandshakeFailure, message: string): void;
   /** The number of open connections changed by `change`. */
   onConnection(change: 1 | -1): void;
+  readonly engine: ProxyEngine;
   readonly log: Logger;
 }
 
@@ -51,15 +68,53 @@ export interface ListenerTls {
   admit(socket: TLSSocket): Peer;
 }
 
-const windowBytes = 65_535;
-const connectionWindowBytes = 1024 * 1024;
-const goawayAllStreams = 2 ** 31 - 1;
-const sessionMemoryMegabytes = { tls: 32, plain: 128 } as const;
-
-interface Connection {
-  readonly session: ServerHttp2Session;
+/** One connection that was taken. */
+class Accepted implements ConnectionOwner {
   readonly socket: Socket;
-  readonly peer: Peer | undefined;
+  readonly wire: SocketConnection;
+  readonly #peer: Peer | undefined;
+  readonly #deps: ListenerDeps;
+  readonly #closeListeners: (() => void)[] = [];
+  #closed = false;
+
+  constructor(socket: Socket, peer: Peer | undefined, limits: EngineLimits, deps: ListenerDeps, closed: () => void) {
+    this.socket = socket;
+    this.#peer = peer;
+    this.#deps = deps;
+    this.#closeListeners.push(closed);
+    this.wire = new SocketConnection(socket, true, limits, this, deps.engine);
+    deps.onConnection(1);
+  }
+
+  onRequest(stream: Stream, fields: FieldBlock, endStream: boolean): void {
+    try {
+      this.#deps.onRequest(stream, fields, endStream, this.#peer);
+    } catch (error) {
+      this.#deps.log.error("a call failed", { error: messageOf(error) });
+      stream.reset(errorCode.internalError);
+    }
+  }
+
+  onCapacity(): void {}
+
+  onClosed(): void {
+    this.#closed = true;
+    const { deadReason } = this.wire.connection;
+    const { onHandshakeFailure, onConnection, log } = this.#deps;
+    if (deadReason === refusal.timeout_preface) onHandshakeFailure("preface", "no HTTP/2 settings within the bound");
+    else if (deadReason !== 0) log.debug("a connection was closed", { reason: refusalReasons[deadReason] ?? "" });
+    onConnection(-1);
+    for (const listener of this.#closeListeners.splice(0)) listener();
+  }
+
+  /** Two GOAWAYs (RFC 9113 6.8); resolves when the last call has ended and the connection is closed. */
+  drain(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#closed) return resolve();
+      this.#closeListeners.push(resolve);
+      this.wire.shutdown();
+    });
+  }
 }
 
 export class Listener {
@@ -67,7 +122,7 @@ export class Listener {
   readonly #limits: ListenerLimits;
   readonly #tls: ListenerTls | undefined;
   readonly #server: NetServer | TlsServer;
-  readonly #connections = new Set<Connection>();
+  readonly #connections = new Set<Accepted>();
   #draining = false;
 
   constructor(deps: ListenerDeps, limits: ListenerLimits, tls?: ListenerTls) {
@@ -111,7 +166,7 @@ export class Listener {
         this.#tls.admit(socket);
       } catch (error) {
         this.#deps.onHandshakeFailure("identity", messageOf(error));
-        connection.session.destroy();
+        connection.wire.destroy();
       }
     }
   }
@@ -120,14 +175,14 @@ export class Listener {
   async drain(): Promise<void> {
     this.#draining = true;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    await Promise.all([closed, ...[...this.#connections].map(({ session }) => closeGracefully(session))]);
+    await Promise.all([closed, ...[...this.#connections].map((connection) => connection.drain())]);
   }
 
   /** Closes everything at once. */
   close(): void {
     this.#draining = true;
     this.#server.close();
-    for (const { session } of this.#connections) session.destroy();
+    for (const { wire } of this.#connections) wire.destroy();
   }
 
   #createPlain(): NetServer {
@@ -151,7 +206,7 @@ export class Listener {
   }
 
   #acceptTls(socket: TLSSocket, tls: ListenerTls): void {
-    socket.on("error", () => {}); // the connection's end is told by its session
+    socket.on("error", () => {}); // its end is told by "close"
     const peer = this.#admit(socket, tls);
     if (peer === undefined) socket.destroy();
     else this.#accept(socket, peer);
@@ -177,67 +232,10 @@ export class Listener {
       socket.destroy();
       return;
     }
-    const session = performServerHandshake(socket, {
-      maxHeaderListPairs: 128 + 4,
-      maxSessionMemory: sessionMemoryMegabytes[peer === undefined ? "plain" : "tls"],
-      settings: {
-        enablePush: false,
-        initialWindowSize: windowBytes,
-        maxConcurrentStreams: this.#limits.streamsMax,
-        maxHeaderListSize: 16 * 1024,
-      },
-    });
-    const connection: Connection = { session, socket, peer };
-    this.#connections.add(connection);
-    this.#deps.onConnection(1);
-    const prefaceTimer = setTimeout(() => {
-      this.#deps.onHandshakeFailure("preface", "no HTTP/2 settings within the bound");
-      session.destroy();
-    }, this.#limits.prefaceTimeoutMs);
-    session.once("remoteSettings", () => {
-      clearTimeout(prefaceTimer);
-      if (!session.destroyed) session.setLocalWindowSize(connectionWindowBytes);
-    });
-    session.on("error", (error) => this.#deps.log.debug("connection", { error: messageOf(error) }));
-    session.on("close", () => {
-      clearTimeout(prefaceTimer);
+    const connection: Accepted = new Accepted(socket, peer, this.#limits.engine, this.#deps, () => {
       this.#connections.delete(connection);
-      this.#deps.onConnection(-1);
     });
-    session.on("stream", (stream, headers, _flags, raw?: string[]) => {
-      this.#onStream(stream, headers[":method"], raw ?? [], peer);
-    });
-  }
-
-  #onStream(
-    stream: ServerHttp2Stream,
-    method: string | undefined,
-    raw: readonly string[],
-    peer: Peer | undefined,
-  ): void {
-    stream.on("error", () => {}); // told by "close"
-    if (method !== "POST") {
-      stream.close(constants.NGHTTP2_PROTOCOL_ERROR);
-      return;
-    }
-    const result = parseRequestHead(raw, peer === undefined ? ["http", "https"] : ["https"]);
-    switch (result.kind) {
-      case "head":
-        this.#deps.onCall(new AcceptedStream(stream, result.head, peer));
-        break;
-      case "malformed":
-        this.#deps.log.debug("malformed request", { why: result.why });
-        stream.close(constants.NGHTTP2_PROTOCOL_ERROR);
-        break;
-      case "not-grpc":
-        respondAndClose(stream, 415);
-        break;
-      case "too-large":
-        respondAndClose(stream, 431);
-        break;
-      default:
-        unreachable(result);
-    }
+    this.#connections.add(connection);
   }
 }
 
@@ -247,27 +245,3 @@ function secureContext(context: SecureContextOptions): SecureContextOptions {
 
 /** SSL_OP_NO_TICKET, and there is no session store: no connection is ever resumed. */
 const constantsNoTicket = 0x4000;
-
-function respondAndClose(stream: ServerHttp2Stream, httpStatus: number): void {
-  stream.once("finish", () => setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR)));
-  stream.respond(fieldsToHeaders([], { ":status": httpStatus }), withoutBody);
-  stream.resume();
-}
-
-/** RFC 9113 6.8: first GOAWAY for all streams, then, after a round trip, GOAWAY with the last one taken. */
-function closeGracefully(session: ServerHttp2Session): Promise<void> {
-  return new Promise((resolve) => {
-    if (session.destroyed) return resolve();
-    session.once("close", () => resolve());
-    const close = () => {
-      if (!session.closed) session.close();
-    };
-    try {
-      session.goaway(constants.NGHTTP2_NO_ERROR, goawayAllStreams);
-      session.ping(close);
-      setTimeout(close, 1000).unref(); // a peer that answers no ping
-    } catch {
-      session.destroy();
-    }
-  });
-}

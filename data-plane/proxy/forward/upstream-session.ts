@@ -1,21 +1,17 @@
-import {
-  type ClientHttp2Session,
-  type ClientHttp2Stream,
-  connect as connectHttp2,
-  type OutgoingHttpHeaders,
-} from "node:http2";
-import type { Duplex } from "node:stream";
+import type { Socket } from "node:net";
 import { AshlarError } from "../../../core/errors.js";
-
-/** Room for one call on a connection. Give it back exactly once. */
-export interface UpstreamSlot {
-  open(headers: OutgoingHttpHeaders): ClientHttp2Stream;
-  release(): void;
-}
+import type { Connection } from "../../http2/connection.js";
+import { defaultLimits, type EngineLimits } from "../../http2/limits.js";
+import { errorCode } from "../../http2/protocol.js";
+import { refusalReasons } from "../../http2/refusals.js";
+import type { Stream } from "../../http2/stream.js";
+import { type ConnectionOwner, SocketConnection } from "../../http2-sockets/socket-connection.js";
+import type { ProxyEngine } from "./proxy-engine.js";
 
 export interface UpstreamSessionOptions {
   readonly streamsMax: number;
   readonly prefaceTimeoutMs: number;
+  /** 0: no pings; the other side is on this machine, and its end is told by the socket. */
   readonly keepaliveMs: number;
   readonly keepaliveTimeoutMs: number;
 }
@@ -27,60 +23,60 @@ export const upstreamSessionDefaults: UpstreamSessionOptions = {
   keepaliveTimeoutMs: 10_000,
 };
 
-const connectionWindowBytes = 1024 * 1024;
-const sessionMemoryMegabytes = 128;
-
 /** An HTTP/2 connection to an upstream that knows how many calls it may carry. */
-export class UpstreamSession {
-  readonly socket: Duplex;
-  readonly #session: ClientHttp2Session;
-  readonly #options: UpstreamSessionOptions;
-  readonly #keepalive: NodeJS.Timeout;
-  #outstanding = 0;
+export class UpstreamSession implements ConnectionOwner {
+  readonly connection: Connection;
+  readonly socket: Socket;
+  readonly #wire: SocketConnection;
+  readonly #streamsMax: number;
+  readonly #closeListeners: (() => void)[] = [];
+  #onOpen: ((failure: string | undefined) => void) | undefined;
   #retiring = false;
+  #closed = false;
 
-  private constructor(socket: Duplex, session: ClientHttp2Session, options: UpstreamSessionOptions) {
+  private constructor(socket: Socket, options: UpstreamSessionOptions, engine: ProxyEngine) {
+    const limits: EngineLimits = {
+      ...defaultLimits,
+      prefaceTimeoutMs: options.prefaceTimeoutMs,
+      keepaliveMs: options.keepaliveMs,
+      keepaliveTimeoutMs: options.keepaliveTimeoutMs,
+    };
     this.socket = socket;
-    this.#session = session;
-    this.#options = options;
-    this.#keepalive = setInterval(() => this.#ping(), options.keepaliveMs).unref();
-    session.on("close", () => clearInterval(this.#keepalive));
+    this.#streamsMax = options.streamsMax;
+    this.#wire = new SocketConnection(socket, false, limits, this, engine);
+    this.connection = this.#wire.connection;
   }
 
   /**
    * Speaks HTTP/2 on a connected socket and waits for the other side's SETTINGS, so that its stream limit
    * is known before the first call. Fails with `unavailable`; the socket is closed then.
    */
-  static open(socket: Duplex, options: UpstreamSessionOptions): Promise<UpstreamSession> {
+  static open(socket: Socket, options: UpstreamSessionOptions, engine: ProxyEngine): Promise<UpstreamSession> {
     return new Promise((resolve, reject) => {
-      const session = connectHttp2("http://upstream", {
-        createConnection: () => socket,
-        settings: { enablePush: false, initialWindowSize: 65_535, maxHeaderListSize: 16 * 1024 },
-        maxSessionMemory: sessionMemoryMegabytes,
-        peerMaxConcurrentStreams: 0x7fffffff, // the slots count; nghttp2 must not queue beside them
-      });
-      const fail = (why: string) => {
+      if (socket.destroyed) return reject(new AshlarError("unavailable", "the connection was closed"));
+      const session = new UpstreamSession(socket, options, engine);
+      const settle = (failure: string | undefined): void => {
         clearTimeout(timer);
-        reject(new AshlarError("unavailable", why));
-        session.destroy();
+        session.#onOpen = undefined;
+        if (failure === undefined) resolve(session);
+        else {
+          reject(new AshlarError("unavailable", failure));
+          session.destroy();
+        }
       };
-      const timer = setTimeout(() => fail("no HTTP/2 settings within the bound"), options.prefaceTimeoutMs);
-      session.on("error", (error) => fail(error.message));
-      session.once("close", () => fail("the connection was closed"));
-      session.once("remoteSettings", () => {
-        clearTimeout(timer);
-        session.setLocalWindowSize(connectionWindowBytes);
-        resolve(new UpstreamSession(socket, session, options));
-      });
+      const timer = setTimeout(() => settle("no HTTP/2 settings within the bound"), options.prefaceTimeoutMs);
+      session.#onOpen = settle;
     });
   }
 
+  /** Calls that are open here. */
   get outstanding(): number {
-    return this.#outstanding;
+    return this.connection.streams.slots;
   }
 
+  /** It takes no new calls any more. */
   get closed(): boolean {
-    return this.#session.closed || this.#session.destroyed;
+    return this.#closed || this.connection.dead || this.connection.control.draining;
   }
 
   /** It was dialled with an identity or trust that has been replaced. */
@@ -88,49 +84,52 @@ export class UpstreamSession {
     return this.#retiring;
   }
 
-  get full(): boolean {
-    const remote = this.#session.remoteSettings?.maxConcurrentStreams ?? this.#options.streamsMax;
-    return this.#outstanding >= Math.min(remote, this.#options.streamsMax);
+  /** Whether a call can be opened now. */
+  get hasRoom(): boolean {
+    return this.connection.canOpen && this.connection.streams.slots < this.#streamsMax;
   }
 
   onClose(listener: () => void): void {
-    this.#session.once("close", listener);
+    if (this.#closed) listener();
+    else this.#closeListeners.push(listener);
   }
 
-  /** Reserves room for a call. The caller has checked `closed` and `full`. */
-  take(): UpstreamSlot {
-    this.#outstanding += 1;
-    let held = true;
-    return {
-      open: (headers) => this.#session.request(headers, { endStream: false }),
-      release: () => {
-        if (!held) return;
-        held = false;
-        this.#outstanding -= 1;
-        if (this.#retiring && this.#outstanding === 0) this.#session.close();
-      },
-    };
+  /** A call that was sent here is over, or nearly. */
+  released(): void {
+    if (!this.#retiring) return;
+    setImmediate(() => {
+      if (this.outstanding === 0) this.#wire.shutdown();
+    });
   }
 
   /** No new calls are to go here once there is another connection; it closes when its last call has ended. */
   retire(): void {
     this.#retiring = true;
-    if (this.#outstanding === 0) this.#session.close();
+    if (this.outstanding === 0) this.#wire.shutdown();
+  }
+
+  /** Takes no new calls; open ones end by themselves. */
+  shutdown(): void {
+    this.#wire.shutdown();
   }
 
   /** Closes at once; open calls end. */
   destroy(): void {
-    this.#session.destroy();
+    this.#wire.destroy();
   }
 
-  /** Finds a peer that is gone without a word while calls wait for it. */
-  #ping(): void {
-    if (this.#outstanding === 0 || this.closed) return;
-    const timer = setTimeout(() => this.#session.destroy(), this.#options.keepaliveTimeoutMs).unref();
-    try {
-      if (!this.#session.ping(() => clearTimeout(timer))) clearTimeout(timer);
-    } catch {
-      clearTimeout(timer); // it closed meanwhile
-    }
+  onRequest(stream: Stream): void {
+    stream.reset(errorCode.protocolError);
+  }
+
+  onCapacity(connection: Connection): void {
+    if (!connection.dead && connection.control.settingsReceived) this.#onOpen?.(undefined);
+  }
+
+  onClosed(): void {
+    this.#closed = true;
+    const reason = refusalReasons[this.connection.deadReason] ?? "none";
+    this.#onOpen?.(reason === "none" ? "the connection was closed" : `the other side broke HTTP/2 (${reason})`);
+    for (const listener of this.#closeListeners.splice(0)) listener();
   }
 }

@@ -1,0 +1,101 @@
+import { isAshlarError, messageOf } from "../../core/errors.js";
+import { buildSpiffeId } from "../../core/identity.js";
+import type { Endpoint } from "../../core/model.js";
+import type { CompiledRouteRule } from "../../core/policy/compile.js";
+import { chooseVersion } from "../../core/route/choose-version.js";
+import { pickEndpoint } from "../../core/route/pick-endpoint.js";
+import { parseHostPort } from "../../runtime/config.js";
+import type { Logger } from "../../runtime/log.js";
+import type { EndpointView } from "../ports.js";
+import { dialPeer } from "./dial.js";
+import type { UpstreamSession } from "./forward/upstream-session.js";
+import type { ProxyMetrics } from "./proxy-metrics.js";
+import type { TlsState } from "./tls-state.js";
+import type { UpstreamPool, UpstreamTarget } from "./upstream-pool.js";
+
+export interface EndpointChoiceDeps {
+  readonly tls: TlsState;
+  readonly endpoints: EndpointView;
+  readonly pool: UpstreamPool;
+  readonly metrics: ProxyMetrics;
+  /** Uniform in [0, 1). */
+  readonly draw: () => number;
+  readonly log: Logger;
+}
+
+const nothing: ReadonlySet<string> = new Set();
+
+/** Which endpoint of a service gets a call, and how it is reached. */
+export class EndpointChoice {
+  readonly #deps: EndpointChoiceDeps;
+  readonly #mesh: string;
+  /** An endpoint is of one service; a statement that changes it is another object. */
+  readonly #targets = new WeakMap<Endpoint, UpstreamTarget>();
+  readonly #loadOf = (endpoint: Endpoint): number => this.#deps.pool.loadOf(this.#keyOf(endpoint));
+
+  constructor(deps: EndpointChoiceDeps, mesh: string) {
+    this.#deps = deps;
+    this.#mesh = mesh;
+  }
+
+  /** A session with room at the endpoint that was drawn; undefined: take the longer way. */
+  find(service: string, rule: CompiledRouteRule | undefined): UpstreamSession | undefined {
+    const { endpoints, pool, draw } = this.#deps;
+    if (rule !== undefined && rule.split.length > 0) {
+      const endpoint = this.choose(service, rule, nothing);
+      return endpoint === undefined ? undefined : pool.find(this.#keyOf(endpoint));
+    }
+    const all = endpoints.endpoints(service);
+    const endpoint = all.length > 1 ? pickEndpoint(all, this.#loadOf, draw()) : all[0];
+    return endpoint === undefined ? undefined : pool.find(this.#keyOf(endpoint));
+  }
+
+  /** Chooses among those that were not tried, and rather among those that are not backed off. */
+  choose(service: string, rule: CompiledRouteRule | undefined, tried: ReadonlySet<string>): Endpoint | undefined {
+    const { pool, endpoints, draw } = this.#deps;
+    const untried = endpoints.endpoints(service).filter(({ proxyId }) => !tried.has(proxyId));
+    const rested = untried.filter((endpoint) => !pool.isBackedOff(this.#keyOf(endpoint)));
+    const usable = rested.length > 0 ? rested : untried; // the pool itself refuses those that are backed off
+    const choice = chooseVersion(rule?.split ?? [], draw(), (version) => usable.some((one) => one.version === version));
+    if (choice.kind === "none") return undefined;
+    const fitting = choice.kind === "any" ? usable : usable.filter(({ version }) => version === choice.version);
+    return pickEndpoint(fitting, this.#loadOf, draw());
+  }
+
+  targetOf(service: string, endpoint: Endpoint): UpstreamTarget {
+    const known = this.#targets.get(endpoint);
+    if (known !== undefined) return known;
+    const target = { key: keyOf(service, endpoint), dial: () => this.#dial(service, endpoint) };
+    this.#targets.set(endpoint, target);
+    return target;
+  }
+
+  #keyOf(endpoint: Endpoint): string {
+    return this.targetOf(endpoint.service, endpoint).key;
+  }
+
+  async #dial(service: string, { address }: Endpoint) {
+    const { tls, metrics, log } = this.#deps;
+    const hostPort = parseHostPort(address);
+    if (hostPort === undefined) throw new Error(`${address} is not HOST:PORT`);
+    const expected = buildSpiffeId(this.#mesh, "service", service);
+    try {
+      return await dialPeer({
+        address: hostPort,
+        expected,
+        context: tls.context(),
+        verify: (socket) => tls.verify(socket),
+      });
+    } catch (error) {
+      const isWrong = isAshlarError(error, "invalid_identity");
+      if (isWrong) metrics.handshakeFailed("outbound", "identity");
+      log[isWrong ? "warn" : "info"]("an endpoint was not reached", { service, address, error: messageOf(error) });
+      throw error;
+    }
+  }
+}
+
+/** How an endpoint's connections are named in the pool: they were proved to be this service's. */
+export function keyOf(service: string, endpoint: Pick<Endpoint, "address">): string {
+  return `${service} ${endpoint.address}`;
+}

@@ -1,0 +1,364 @@
+/**
+ * The seam between what the proxy decides and how bytes move. A call is one object: the sink of the caller's
+ * stream and of the upstream's. Below this line nothing is decided any more.
+ */
+import { status } from "@grpc/grpc-js";
+import type { SpiffeId } from "../../../core/identity.js";
+import type { CompiledRouteRule } from "../../../core/policy/compile.js";
+import type { FieldBlock } from "../../http2/field-block.js";
+import { fieldName } from "../../http2/field-names.js";
+import type { PreparedField } from "../../http2/prepared-field.js";
+import { errorCode } from "../../http2/protocol.js";
+import { type Stream, type StreamSink, sendState } from "../../http2/stream.js";
+import {
+  type Answer,
+  type AnswerReason,
+  codeOfHttpStatus,
+  codeOfReset,
+  deadlineAnswer,
+  unavailableAnswer,
+} from "../answer.js";
+import { renderGrpcTimeout } from "../grpc-timeout.js";
+import type { OpenCall } from "../open-calls.js";
+import type { Direction, EndedCall } from "../proxy-metrics.js";
+import { dropReservedFields } from "../request-head.js";
+import type { Timed } from "./deadline-wheel.js";
+import { keepFields, restoreFields } from "./kept-request.js";
+import { grpcStatusOf, revisionField, sendAnswer, unknownStatus } from "./response-fields.js";
+import type { UpstreamSession } from "./upstream-session.js";
+
+/** Who decides about a call. */
+export interface CallOwner {
+  readonly direction: Direction;
+  /** The upstream is a peer proxy: what it says about revision and decision passes. */
+  readonly fromPeer: boolean;
+  /** Monotonic; as exact as a turn of the event loop. */
+  nowMs(): number;
+  /** Has `call.onDue` called then. */
+  watch(call: Timed, dueMs: number): void;
+  unwatch(call: Timed): void;
+  /** The upstream surely processed nothing: the call waits to be sent elsewhere. */
+  sendAgain(call: Call): void;
+  /** It is over. */
+  ended(call: Call): void;
+}
+
+/** What was decided about a call; arrays are shared by calls. */
+export interface ForwardPlan {
+  /** Before and after the request's own fields. */
+  readonly first: readonly PreparedField[];
+  readonly last: readonly PreparedField[];
+  /** The revision that judged the call here. */
+  readonly revision: number;
+}
+
+/** Kept for a retry; a request longer than this is sent once. */
+const replayBytesMax = 64 * 1024;
+/** A client that does not take the end of its call gets a reset after this long. */
+const endGraceMs = 5000;
+
+export class Call implements StreamSink, OpenCall, Timed, EndedCall {
+  readonly #owner: CallOwner;
+  readonly #inbound: Stream;
+  #upstream: Stream | null = null;
+  #session: UpstreamSession | null = null;
+  readonly service: string;
+  /** "package.Service/Method". */
+  readonly method: string;
+  readonly caller: SpiffeId;
+  /** By the owner's clock; -1: none. */
+  dueAtMs = -1;
+  readonly startedMs: number;
+  plan: ForwardPlan | null = null;
+  /** The route's rule that fits, for choosing a version. */
+  rule: CompiledRouteRule | undefined;
+  attempts = 0;
+  /** Endpoints that were tried, where one failed. */
+  tried: Set<string> | undefined;
+  /** The request, while it may have to be sent (again). */
+  #kept: Uint8Array | null = null;
+  #keptData: Uint8Array[] | null = [];
+  #keptBytes = 0;
+  /** Bytes that are sent for the second time: the caller has been told already that they were taken. */
+  #resent = 0;
+  #requestEnded: boolean;
+  #finished = false;
+  #over = false;
+  code: status = status.CANCELLED;
+  reason: AnswerReason | undefined;
+  tookMs = 0;
+
+  nextOpen: OpenCall | null = null;
+  beforeOpen: OpenCall | null = null;
+  isOpen = false;
+  wheelSlot = -1;
+  wheelNext: Timed | null = null;
+  wheelBefore: Timed | null = null;
+  dueMs = 0;
+
+  constructor(
+    owner: CallOwner,
+    inbound: Stream,
+    service: string,
+    method: string,
+    caller: SpiffeId,
+    requestEnded: boolean,
+    nowMs: number,
+  ) {
+    this.#owner = owner;
+    this.#inbound = inbound;
+    this.service = service;
+    this.method = method;
+    this.caller = caller;
+    this.#requestEnded = requestEnded;
+    this.startedMs = nowMs;
+  }
+
+  get direction(): Direction {
+    return this.#owner.direction;
+  }
+
+  /** It is over or has been answered: nothing may be sent upstream for it any more. */
+  get settled(): boolean {
+    return this.#finished || this.#over;
+  }
+
+  /** Sets when it must be over; `timeoutMs` counts from its start. */
+  setTimeout(timeoutMs: number): void {
+    this.dueAtMs = this.startedMs + timeoutMs;
+    this.#owner.watch(this, this.dueAtMs);
+  }
+
+  /** Keeps the request's fields, which are valid now only, for sending them later. */
+  keep(fields: FieldBlock): void {
+    this.#kept = keepFields(fields);
+  }
+
+  /**
+   * Sends the call to a session with room; `fields`: the request's as they were received this very turn, or null
+   * for those that were kept. False: the session has no room after all.
+   */
+  send(session: UpstreamSession, fields: FieldBlock | null): boolean {
+    const { plan } = this;
+    if (plan === null || this.settled) return true;
+    const upstream = session.connection.open(this);
+    if (upstream === null) return false;
+    if (fields !== null) this.keep(fields);
+    this.attempts++;
+    this.#upstream = upstream;
+    this.#session = session;
+    const all = fields ?? this.restore();
+    const ends = this.#requestEnded && this.#keptBytes === 0;
+    upstream.sendFields(plan.first, all, plan.last, ends);
+    if (this.#keptBytes > 0) this.#sendKept(upstream);
+    return true;
+  }
+
+  /** The fields that were kept, with the time that is left; valid until the next are restored. */
+  restore(): FieldBlock {
+    const fields = restoreFields(this.#kept as Uint8Array);
+    if (this.dueAtMs >= 0) fields.add("grpc-timeout", renderGrpcTimeout(this.dueAtMs - this.#owner.nowMs()));
+    return fields;
+  }
+
+  #sendKept(upstream: Stream): void {
+    const chunks = this.#keptData as Uint8Array[];
+    this.#resent = Math.max(0, this.#keptBytes - this.#inbound.unconsumed);
+    for (let i = 0; i < chunks.length && this.#upstream === upstream; i++) {
+      const chunk = chunks[i] as Uint8Array;
+      const ends = this.#requestEnded && i === chunks.length - 1;
+      this.#tookRequest(upstream.sendData(chunk, 0, chunk.length, ends));
+    }
+  }
+
+  /** The upstream has taken so much of the request: the caller may send as much. */
+  #tookRequest(bytes: number): void {
+    const again = Math.min(this.#resent, bytes);
+    this.#resent -= again;
+    this.#inbound.consumed(bytes - again);
+  }
+
+  // === From the caller ===
+
+  onData(stream: Stream, bytes: Uint8Array, start: number, end: number, endStream: boolean): void {
+    if (stream !== this.#inbound) {
+      stream.consumed(this.#inbound.sendData(bytes, start, end, false));
+      if (endStream && !this.#finished) this.#broken("the upstream ended the call without trailers");
+      return;
+    }
+    if (endStream) this.#requestEnded = true;
+    if (this.settled) {
+      stream.consumed(end - start);
+      return;
+    }
+    const upstream = this.#upstream;
+    if (this.#keptData !== null) this.#keepData(bytes, start, end, upstream === null);
+    if (upstream !== null) this.#tookRequest(upstream.sendData(bytes, start, end, endStream));
+  }
+
+  #keepData(bytes: Uint8Array, start: number, end: number, waits: boolean): void {
+    const length = end - start;
+    // Between attempts the caller's window bounds it.
+    if (!waits && this.#keptBytes + length > replayBytesMax) {
+      this.#forget();
+      return;
+    }
+    if (length === 0) return;
+    const copy = Buffer.allocUnsafe(length);
+    if (length <= 64) for (let i = 0; i < length; i++) copy[i] = bytes[start + i] as number;
+    else copy.set(bytes.subarray(start, end));
+    this.#keptBytes += length;
+    (this.#keptData as Uint8Array[]).push(copy);
+  }
+
+  #forget(): void {
+    this.#kept = null;
+    this.#keptData = null;
+    this.#keptBytes = 0;
+  }
+
+  onTrailers(stream: Stream, fields: FieldBlock): void {
+    // Trailers of a request say nothing in gRPC: they end it.
+    if (stream === this.#inbound) this.onData(stream, noBytes, 0, 0, true);
+    else this.#finish(fields);
+  }
+
+  // === From the upstream ===
+
+  onResponse(stream: Stream, fields: FieldBlock, endStream: boolean): void {
+    this.#forget();
+    if (endStream && fields.find(fieldName.grpcStatus) >= 0) {
+      this.#finish(fields);
+      return;
+    }
+    const httpStatus = stream.connection.headers.check.status;
+    if (httpStatus !== 200) {
+      const answer = this.#failure(codeOfHttpStatus(httpStatus), `the upstream answered with HTTP ${httpStatus}`);
+      this.answer(answer);
+    } else if (endStream) this.#broken("the upstream answered without a grpc-status");
+    else if (!stream.framed) this.#broken("the upstream did not answer in gRPC");
+    else {
+      dropReservedFields(fields, false);
+      this.#inbound.sendFields(null, fields, null, false);
+    }
+  }
+
+  onTaken(stream: Stream, bytes: number): void {
+    if (stream === this.#inbound) {
+      this.#upstream?.consumed(bytes);
+      if (this.#finished) this.#endIfSent();
+    } else if (stream === this.#upstream) this.#tookRequest(bytes);
+  }
+
+  onReset(stream: Stream, code: number, _byPeer: boolean, unprocessed: boolean): void {
+    if (stream === this.#inbound) {
+      this.#cancelUpstream();
+      this.#end();
+      return;
+    }
+    if (stream !== this.#upstream) return;
+    this.#upstream = null;
+    this.#session?.released();
+    if (this.settled) return;
+    if (unprocessed && this.#kept !== null) this.#owner.sendAgain(this);
+    else this.answer(this.#lostAnswer(stream, code, unprocessed));
+  }
+
+  #lostAnswer(stream: Stream, code: number, unprocessed: boolean): Answer {
+    const revision = this.plan?.revision;
+    if (unprocessed) return unavailableAnswer("overload", "the upstream refused the call", revision);
+    if (stream.connection.dead) return unavailableAnswer("reset", "the connection to the upstream was lost", revision);
+    const message = `the upstream reset the call (HTTP/2 error ${code})`;
+    return { code: codeOfReset(code), message, revision, decision: undefined, reason: "reset" };
+  }
+
+  /** The upstream's status is here: `fields` end the call. */
+  #finish(fields: FieldBlock): void {
+    if (this.settled) return;
+    this.#finished = true;
+    const { fromPeer } = this.#owner;
+    dropReservedFields(fields, fromPeer);
+    const own = this.plan?.revision;
+    const last: readonly PreparedField[] | null =
+      own === undefined || (fromPeer && fields.find(fieldName.ashlarRevision) >= 0) ? null : revisionField(own);
+    const code = grpcStatusOf(fields);
+    this.code = code < 0 ? status.UNKNOWN : code;
+    const missing = fields.find(fieldName.grpcStatus) < 0;
+    this.#inbound.sendFields(null, fields, missing ? unknownStatus.concat(last ?? []) : last, true);
+    this.#leaveUpstream();
+    this.#endIfSent();
+  }
+
+  /** A server that answered early does not want the rest of the request. */
+  #leaveUpstream(): void {
+    const upstream = this.#upstream;
+    if (upstream === null) return;
+    this.#upstream = null;
+    if (upstream.sending !== sendState.ended && !upstream.closed) upstream.reset(errorCode.noError);
+    this.#session?.released();
+  }
+
+  #broken(message: string): void {
+    this.answer(this.#failure(status.INTERNAL, message));
+  }
+
+  #failure(code: status, message: string): Answer {
+    return { code, message, revision: this.plan?.revision, decision: undefined, reason: "broken" };
+  }
+
+  // === From the proxy ===
+
+  /** Ends the call with an answer of the proxy's own and cancels what is upstream. */
+  answer(answer: Answer): void {
+    if (this.settled) return;
+    this.#finished = true;
+    this.code = answer.code;
+    this.reason = answer.reason;
+    this.#cancelUpstream();
+    sendAnswer(this.#inbound, answer);
+    if (this.#endIfSent()) return;
+    this.#owner.watch(this, this.#owner.nowMs() + endGraceMs);
+  }
+
+  /** The deadline, or the time that a caller has to take the end. */
+  onDue(): void {
+    if (this.#over) return;
+    if (this.#finished) {
+      this.#cut();
+      return;
+    }
+    this.answer(deadlineAnswer(this.plan?.revision));
+  }
+
+  #cut(): void {
+    this.#inbound.reset(errorCode.cancel);
+    this.#cancelUpstream();
+    this.#end();
+  }
+
+  #cancelUpstream(): void {
+    const upstream = this.#upstream;
+    if (upstream === null) return;
+    this.#upstream = null;
+    upstream.reset(errorCode.cancel);
+    this.#session?.released();
+  }
+
+  #endIfSent(): boolean {
+    if (this.#inbound.sending !== sendState.ended && !this.#inbound.closed) return false;
+    this.#end();
+    return true;
+  }
+
+  #end(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#forget();
+    const owner = this.#owner;
+    if (this.wheelSlot >= 0) owner.unwatch(this);
+    this.tookMs = owner.nowMs() - this.startedMs;
+    owner.ended(this);
+  }
+}
+
+const noBytes = new Uint8Array(0);

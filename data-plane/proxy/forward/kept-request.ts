@@ -1,0 +1,77 @@
+import { cell, cells, FieldBlock } from "../../http2/field-block.js";
+import { fieldFlag } from "../../http2/field-classes.js";
+import { fieldName, nameText } from "../../http2/field-names.js";
+
+/** As a name's id: the field is an entry of the static table, whose index follows. */
+const staticMark = 255;
+const restored = new FieldBlock();
+
+/**
+ * The fields of a request that are not dropped, in a few bytes of their own: the block they came in is used
+ * again for the next one. For each: id of the name, flags, [length and bytes of a name without id,] length and
+ * bytes of the value.
+ */
+export function keepFields(fields: FieldBlock): Uint8Array {
+  const { rows, bytes, count } = fields;
+  const kept = Buffer.allocUnsafe(sizeOf(rows, count));
+  let at = 0;
+  for (let field = 0, row = 0; field < count; field++, row += cells) {
+    const flags = rows[row + cell.flags] as number;
+    if ((flags & fieldFlag.dropped) !== 0) continue;
+    const entry = rows[row + cell.entry] as number;
+    if (entry < 0) {
+      kept[at++] = staticMark;
+      kept[at++] = -entry;
+      continue;
+    }
+    const id = rows[row] as number;
+    kept[at++] = id;
+    kept[at++] = flags & fieldFlag.neverIndexed;
+    if (id === 0) at = put(kept, at, bytes, rows[row + 1] as number, rows[row + 2] as number);
+    at = put(kept, at, bytes, rows[row + 3] as number, rows[row + 4] as number);
+  }
+  return kept;
+}
+
+function sizeOf(rows: Int32Array, count: number): number {
+  let size = 0;
+  for (let field = 0, row = 0; field < count; field++, row += cells) {
+    if (((rows[row + cell.flags] as number) & fieldFlag.dropped) !== 0) continue;
+    if ((rows[row + cell.entry] as number) < 0) size += 2;
+    else size += (rows[row] === 0 ? 6 + (rows[row + 2] as number) : 4) + (rows[row + 4] as number);
+  }
+  return size;
+}
+
+function put(kept: Uint8Array, at: number, bytes: Uint8Array, start: number, length: number): number {
+  kept[at] = length >>> 8;
+  kept[at + 1] = length;
+  for (let i = 0; i < length; i++) kept[at + 2 + i] = bytes[start + i] as number;
+  return at + 2 + length;
+}
+
+/** The fields again, without `grpc-timeout`: less time is left. The block is the same one each time. */
+export function restoreFields(kept: Uint8Array): FieldBlock {
+  restored.clear();
+  const text = Buffer.from(kept.buffer, kept.byteOffset, kept.length);
+  for (let at = 0; at < kept.length; ) {
+    const id = kept[at] as number;
+    if (id === staticMark) {
+      restored.pushStatic(kept[at + 1] as number);
+      at += 2;
+      continue;
+    }
+    const flags = kept[at + 1] as number;
+    at += 2;
+    let name = nameText(id);
+    if (id === 0) {
+      const length = text.readUInt16BE(at);
+      name = text.toString("latin1", at + 2, at + 2 + length);
+      at += 2 + length;
+    }
+    const length = text.readUInt16BE(at);
+    if (id !== fieldName.grpcTimeout) restored.add(name, text.toString("latin1", at + 2, at + 2 + length), flags);
+    at += 2 + length;
+  }
+  return restored;
+}

@@ -1,0 +1,53 @@
+import { headerNames } from "../../../core/wire/headers.js";
+import { FieldBlock } from "../../http2/field-block.js";
+import { fieldName } from "../../http2/field-names.js";
+import { PreparedField } from "../../http2/prepared-field.js";
+import { type Stream, sendState } from "../../http2/stream.js";
+import { type Answer, percentEncode } from "../answer.js";
+
+const head = [new PreparedField(":status", "200"), new PreparedField("content-type", "application/grpc")];
+const statuses = Array.from({ length: 17 }, (_, code) => new PreparedField("grpc-status", String(code)));
+const answersAtOnce = statuses.map((field) => [...head, field]);
+const answersLate = statuses.map((field) => [field]);
+/** For an upstream that ended a call without saying how. */
+export const unknownStatus: readonly PreparedField[] = answersLate[2] ?? [];
+
+const scratch = new FieldBlock();
+const revisionsKept = 16;
+const revisions = new Map<number, readonly PreparedField[]>();
+
+/** `ashlar-revision`, prepared once for each of the last revisions. */
+export function revisionField(revision: number): readonly PreparedField[] {
+  let prepared = revisions.get(revision);
+  if (prepared === undefined) {
+    if (revisions.size >= revisionsKept) revisions.clear();
+    prepared = [new PreparedField(headerNames.revision, String(revision))];
+    revisions.set(revision, prepared);
+  }
+  return prepared;
+}
+
+/** Sends a proxy's own answer: trailers, or the only header block if nothing was sent before (trailers-only). */
+export function sendAnswer(stream: Stream, answer: Answer): void {
+  scratch.clear();
+  scratch.add("grpc-message", percentEncode(answer.message));
+  if (answer.decision !== undefined) scratch.add(headerNames.decision, answer.decision);
+  const first = (stream.sending === sendState.idle ? answersAtOnce : answersLate)[answer.code];
+  const last = answer.revision === undefined ? null : revisionField(answer.revision);
+  stream.sendFields(first ?? null, scratch, last, true);
+}
+
+/** The status in trailers; -1: none, or none that gRPC knows the form of. */
+export function grpcStatusOf(fields: FieldBlock): number {
+  const field = fields.find(fieldName.grpcStatus);
+  if (field < 0) return -1;
+  const length = fields.valueLength(field);
+  if (length === 0 || length > 2) return -1;
+  let value = 0;
+  for (let i = fields.valueStart(field), end = i + length; i < end; i++) {
+    const digit = (fields.bytes[i] as number) - 48;
+    if (digit < 0 || digit > 9) return -1;
+    value = value * 10 + digit;
+  }
+  return value;
+}
