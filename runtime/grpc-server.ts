@@ -100,7 +100,8 @@ function createJudge(options: GrpcServerOptions): CallJudge {
   };
 }
 
-function verifyLeaf(certificate: Uint8Array, nowMs: number): Svid {
+/** Checks the rules for leaves and the time of a certificate (DER) whose signatures the handshake has verified. */
+export function verifyLeaf(certificate: Uint8Array, nowMs: number): Svid {
   const svid = parseSvid(certificate);
   if (nowMs < svid.notBeforeMs || nowMs >= svid.notAfterMs + 1000) {
     throw new AshlarError("invalid_identity", "certificate: expired or not valid yet");

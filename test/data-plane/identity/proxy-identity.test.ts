@@ -130,7 +130,7 @@ describe("joining", () => {
     parts[1] = "A".repeat(32);
     await expect(open(at, { token: parts.join(".") })).rejects.toMatchObject({
       code: "unauthenticated",
-      message: "unknown token",
+      message: "unknown token: only the control plane that made a token knows it",
     });
     await expect(open(at, { token: "hello" })).rejects.toMatchObject({ code: "unauthenticated" });
     await expect(open(at, {})).rejects.toMatchObject({ message: expect.stringContaining("give --token") });
