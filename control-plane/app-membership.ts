@@ -9,7 +9,7 @@ import type { Clock } from "../runtime/clock.js";
 import { parseJoinToken } from "../runtime/join-token.js";
 import type { Logger } from "../runtime/log.js";
 import { contactAny, joinAddresses, mayHeal } from "../runtime/mesh-contact.js";
-import { generatePrivateKeyPem } from "../runtime/tls-identity-issue.js";
+import { generatePrivateKeyPem } from "../runtime/tls-identity-keys.js";
 import type { AuditTrail } from "./audit/audit-trail.js";
 import type { MembershipConfig, UpConfig } from "./config.js";
 import type { Authority } from "./identity/authority.js";

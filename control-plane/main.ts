@@ -58,7 +58,7 @@ export async function main(argv: readonly string[], env: ConfigSources["env"]): 
 }
 
 async function run(flags: Record<string, unknown>, env: ConfigSources["env"]): Promise<number> {
-  const file = typeof flags.config === "string" ? readConfigFile(flags.config) : {};
+  const file = typeof flags.config === "string" ? await readConfigFile(flags.config) : {};
   const config = parseUpConfig({ flags, env, file }, process.cwd());
   const log = createLogger({ level: config.logLevel, name: "control-plane" });
   setLogVerbosity(logVerbosity.NONE); // what it would say about a taken port is said by the listeners

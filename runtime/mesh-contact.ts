@@ -16,7 +16,7 @@ import { GetTrustRequest, JoinServiceService } from "../proto/gen/ashlar/v1/join
 import type { Clock } from "./clock.js";
 import { callUnary, connectGrpc } from "./grpc-client.js";
 import { checkRevocation, verifySvidChain } from "./tls-identity.js";
-import { toPem } from "./tls-identity-issue.js";
+import { toPem } from "./tls-identity-keys.js";
 
 /** What is known of the mesh before a contact. */
 export interface KnownTrust {

@@ -15,9 +15,10 @@ import {
 } from "../../proto/gen/ashlar/v1/join.js";
 import type { Clock } from "../../runtime/clock.js";
 import { type BoundService, bindService, type CallContext, unary } from "../../runtime/grpc-handlers.js";
-import { isNatsUserKey } from "../../runtime/nats-users.js";
+import { isNatsUserKey } from "../../runtime/nats-user-keys.js";
 import { readCertificate, readName } from "../../runtime/tls-identity-der.js";
-import { parseCsr, verifyEcdsa } from "../../runtime/tls-identity-issue.js";
+import { verifyEcdsa } from "../../runtime/tls-identity-keys.js";
+import { parseCsr } from "../../runtime/tls-identity-request.js";
 import type { AuditTrail } from "../audit/audit-trail.js";
 import { audited } from "../audit/audit-trail.js";
 import { dayMs } from "./authority.js";

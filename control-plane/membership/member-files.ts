@@ -4,7 +4,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { AshlarError, messageOf } from "../../core/errors.js";
 import { makePrivateFolder, readJsonIfThere, writeDurably } from "../../runtime/durable-file.js";
-import { generatePrivateKeyPem } from "../../runtime/tls-identity-issue.js";
+import { generatePrivateKeyPem } from "../../runtime/tls-identity-keys.js";
 import { authorityOf, openAuthorityFile } from "../identity/authority-file.js";
 import { type NatsAccount, parseNatsAccount } from "../nats/nats-account.js";
 import type { MemberKeys, MemberPlace } from "./membership-client.js";

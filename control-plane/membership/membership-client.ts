@@ -16,7 +16,8 @@ import {
   withVerified,
 } from "../../runtime/mesh-contact.js";
 import { readCertificate } from "../../runtime/tls-identity-der.js";
-import { buildCsr, publicKeyDer } from "../../runtime/tls-identity-issue.js";
+import { publicKeyDer } from "../../runtime/tls-identity-keys.js";
+import { buildCsr } from "../../runtime/tls-identity-request.js";
 import { type NatsAccount, parseNatsAccount } from "../nats/nats-account.js";
 import { delegationBytes, renewalBytes } from "./membership-proof.js";
 

@@ -15,7 +15,7 @@ import {
 } from "../../proto/gen/ashlar/v1/membership.js";
 import type { Clock } from "../../runtime/clock.js";
 import { type BoundService, bindService, type CallContext, unary } from "../../runtime/grpc-handlers.js";
-import { parseCsr } from "../../runtime/tls-identity-issue.js";
+import { parseCsr } from "../../runtime/tls-identity-request.js";
 import { type AuditTrail, audited } from "../audit/audit-trail.js";
 import type { Authority } from "../identity/authority.js";
 import type { JoinTokens } from "../identity/join-tokens.js";

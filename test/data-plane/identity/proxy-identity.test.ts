@@ -12,7 +12,8 @@ import { type Clock, systemClock } from "../../../runtime/clock.js";
 import { callUnary, connectGrpc } from "../../../runtime/grpc-client.js";
 import { type Logger, silentLogger } from "../../../runtime/log.js";
 import { readCertificate, readName } from "../../../runtime/tls-identity-der.js";
-import { buildCsr, fromPem, signEcdsa } from "../../../runtime/tls-identity-issue.js";
+import { fromPem, signEcdsa } from "../../../runtime/tls-identity-keys.js";
+import { buildCsr } from "../../../runtime/tls-identity-request.js";
 import { type JoinMesh, random, startJoinMesh } from "../../support/join-mesh.js";
 
 const cleanups: (() => Promise<void> | void)[] = [];
