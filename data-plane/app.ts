@@ -117,7 +117,7 @@ function openInbound(
 ): Inbound | undefined {
   if (config.inbound === undefined) return undefined;
   const deps = { ...common, app: common.registry, pool: common.applications };
-  return new Inbound(deps, { service: config.service });
+  return new Inbound(deps, { service: config.service, labels: config.labels });
 }
 
 async function openOutbounds(

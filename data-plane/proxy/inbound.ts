@@ -1,12 +1,15 @@
 /** Calls from other proxies: who calls is proved by TLS, what they may is judged here, and the application gets the rest. */
 import { status } from "@grpc/grpc-js";
 import { messageOf } from "../../core/errors.js";
+import type { Label } from "../../core/model.js";
+import type { CallInputs } from "../../core/policy/condition/frame.js";
 import { headerNames } from "../../core/wire/headers.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { HostPort } from "../../runtime/config.js";
 import type { Logger } from "../../runtime/log.js";
 import type { AppRegistration, AppView, EvaluatedPolicy, PolicyView } from "../ports.js";
 import { type Answer, deniedAnswer, unavailableAnswer } from "./answer.js";
+import { CallStart, labelMap, plainAddress } from "./call-inputs.js";
 import { answerFor, CarriedCall, Deadline, requestFields } from "./carry.js";
 import { dialApplication } from "./dial.js";
 import type { AcceptedStream, Peer } from "./forward/accepted-stream.js";
@@ -32,6 +35,8 @@ export interface InboundDeps {
 
 export interface InboundOptions {
   readonly service: string;
+  /** This proxy's own labels, for conditions. */
+  readonly labels?: readonly Label[];
   readonly limits?: ListenerLimits;
 }
 
@@ -39,12 +44,14 @@ export class Inbound {
   readonly open = new OpenCalls();
   readonly #deps: InboundDeps;
   readonly #service: string;
+  readonly #labels: ReadonlyMap<string, string>;
   readonly #listener: Listener;
   readonly #stopFollowing: () => void;
 
   constructor(deps: InboundDeps, options: InboundOptions) {
     this.#deps = deps;
     this.#service = options.service;
+    this.#labels = labelMap(options.labels ?? []);
     this.#listener = new Listener(
       {
         onCall: (call) => void this.#onCall(call),
@@ -56,7 +63,10 @@ export class Inbound {
         log: deps.log,
       },
       options.limits ?? inboundLimits,
-      { context: deps.tls.context(), admit: (socket) => deps.tls.verify(socket) },
+      {
+        context: deps.tls.context(),
+        admit: (socket) => ({ ...deps.tls.verify(socket), sourceAddress: plainAddress(socket.remoteAddress) }),
+      },
     );
     this.#stopFollowing = deps.policy.onSwitch((policy) => this.#onSwitch(policy));
   }
@@ -116,7 +126,8 @@ export class Inbound {
     await this.#hear(head.fields, peer);
     if (accepted.ended) return;
     const current = policy.current;
-    const refusal = this.#judge(current, peer, head.method);
+    const inputs = new CallStart(head.fields, peer.sourceAddress, this.#deps.clock.nowMs(), this.#labels);
+    const refusal = this.#judge(current, peer, head.method, inputs);
     if (refusal !== undefined) return accepted.answer(refusal);
     const call = new CarriedCall(accepted, {
       scheme: "http",
@@ -130,6 +141,7 @@ export class Inbound {
     const remove = this.open.add({
       caller: peer.spiffeId,
       method: head.method,
+      inputs,
       end: (answer) => call.end(answer),
     });
     accepted.whenEnded(remove);
@@ -145,16 +157,16 @@ export class Inbound {
   }
 
   /** undefined: the call is allowed. */
-  #judge(current: EvaluatedPolicy | undefined, peer: Peer, method: string): Answer | undefined {
+  #judge(current: EvaluatedPolicy | undefined, peer: Peer, method: string, inputs: CallInputs): Answer | undefined {
     if (current === undefined) {
       return unavailableAnswer("no-revision", "this proxy has no revision to judge by", undefined);
     }
     const { revision } = current;
-    if (this.#deps.clock.nowMs() >= peer.notAfterMs + 1000) {
+    if (inputs.nowMs >= peer.notAfterMs + 1000) {
       const message = "the client certificate has expired";
       return { code: status.UNAUTHENTICATED, message, revision, decision: undefined, reason: "certificate" };
     }
-    const decision = this.#evaluate(current, peer, method);
+    const decision = this.#evaluate(current, peer, method, inputs);
     if (decision?.allow === true) return undefined;
     const id = this.#newDecisionId();
     const rule = decision?.rule ?? "default-deny";
@@ -162,9 +174,9 @@ export class Inbound {
     return deniedAnswer(id, revision);
   }
 
-  #evaluate(current: EvaluatedPolicy, peer: Peer, method: string) {
+  #evaluate(current: EvaluatedPolicy, peer: Peer, method: string, inputs: CallInputs) {
     try {
-      return current.unit(this.#service)?.evaluate(peer.spiffeId, method);
+      return current.unit(this.#service)?.evaluateCall(peer.spiffeId, method, inputs);
     } catch (error) {
       this.#deps.log.error("a decision failed", { error: messageOf(error), method });
       return undefined; // I4: an evaluation that fails denies

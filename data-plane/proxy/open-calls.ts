@@ -1,4 +1,5 @@
 import type { SpiffeId } from "../../core/identity.js";
+import type { CallInputs } from "../../core/policy/condition/frame.js";
 import type { EvaluatedPolicy } from "../ports.js";
 import { type Answer, deniedAnswer } from "./answer.js";
 
@@ -6,6 +7,8 @@ import { type Answer, deniedAnswer } from "./answer.js";
 export interface OpenCall {
   readonly caller: SpiffeId;
   readonly method: string;
+  /** What conditions may ask about it: the same at every judgement. */
+  readonly inputs: CallInputs;
   /** Ends it with an answer of the proxy's own. */
   end(answer: Answer): void;
 }
@@ -33,7 +36,7 @@ export class OpenCalls {
     const unit = policy.unit(service);
     let ended = 0;
     for (const call of [...this.#calls]) {
-      if (isAllowed(() => unit?.evaluate(call.caller, call.method).allow)) continue;
+      if (isAllowed(() => unit?.evaluateCall(call.caller, call.method, call.inputs).allow)) continue;
       call.end(deniedAnswer(newDecisionId(), policy.revision));
       ended += 1;
     }

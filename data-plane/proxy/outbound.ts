@@ -19,7 +19,7 @@ import { Listener, localLimits } from "./forward/listener.js";
 import type { UpstreamSlot } from "./forward/upstream-session.js";
 import { internalAnswer } from "./inbound.js";
 import type { ProxyMetrics } from "./proxy-metrics.js";
-import type { RequestHead } from "./request-head.js";
+import { joinFields } from "./request-head.js";
 import type { TlsState } from "./tls-state.js";
 import type { UpstreamPool } from "./upstream-pool.js";
 
@@ -109,7 +109,7 @@ export class Outbound {
     if ("code" in found) return accepted.answer(found);
     if (accepted.ended) return;
     const { policy, name } = found;
-    const rule = policy.unit(name)?.findRoute(head.method, (header) => headerValue(head, header));
+    const rule = policy.unit(name)?.findRoute(head.method, (header) => joinFields(head.fields, header));
     const spentMs = this.#deps.clock.monotonicMs() - startedMs;
     const timeoutMs = shorter(head.timeoutMs, rule === undefined || rule.timeoutMs === 0 ? undefined : rule.timeoutMs);
     const deadline = new Deadline(
@@ -234,11 +234,6 @@ export function serviceOf(authority: string, mesh: string): string | undefined {
   const host = authority.replace(/:\d{1,5}$/, "");
   const name = host.endsWith(`.${mesh}`) ? host.slice(0, -mesh.length - 1) : host;
   return isLabel(name) ? name : undefined;
-}
-
-function headerValue(head: RequestHead, name: string): string | undefined {
-  const values = head.fields.filter((field) => field[0] === name).map((field) => field[1]);
-  return values.length === 0 ? undefined : values.join(",");
 }
 
 function shorter(one: number | undefined, other: number | undefined): number | undefined {

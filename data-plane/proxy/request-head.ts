@@ -155,6 +155,15 @@ function normalise(text: string): string | undefined {
   return lower.replace(/\.(?=:\d+$|$)/, "");
 }
 
+/** All values of `name`, joined with ","; undefined: there is none. */
+export function joinFields(fields: readonly Field[], name: string): string | undefined {
+  let joined: string | undefined;
+  for (const field of fields) {
+    if (field[0] === name) joined = joined === undefined ? field[1] : `${joined},${field[1]}`;
+  }
+  return joined;
+}
+
 /** The first value of `name`. */
 export function findField(fields: readonly Field[], name: string): string | undefined {
   return fields.find((field) => field[0] === name)?.[1];

@@ -12,6 +12,8 @@ const endGraceMs = 5000;
 export interface Peer {
   readonly spiffeId: SpiffeId;
   readonly notAfterMs: number;
+  /** Its IP address; undefined: the connection is closed already. */
+  readonly sourceAddress: string | undefined;
 }
 
 /** The caller's half of a call: read the request, write the response, once. */
