@@ -299,6 +299,7 @@ describe("looking", () => {
       target: "t",
       outcome: "ok",
       detail: "",
+      id: Buffer.alloc(0),
     };
     admin.answers = { listAudit: { entries: [{ previous: Buffer.alloc(0), ...entry }], chainHolds: true } };
     expect(json((await admin.run("audit", "--since", "1h", "-o", "json")).out)).toMatchObject([{ action: "join" }]);

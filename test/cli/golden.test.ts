@@ -115,6 +115,7 @@ test("tables read well", async () => {
         {
           sequence: 1,
           previous: Buffer.alloc(0),
+          id: Buffer.alloc(0),
           timeMs,
           actor: "spiffe://test/operator/admin",
           source: "127.0.0.1:5",
