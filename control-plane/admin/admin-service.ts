@@ -32,6 +32,7 @@ import type { Publisher } from "../publish/publisher.js";
 import type { RegistryState } from "../registry/registry-state.js";
 import type { Ledger } from "../store/ledger.js";
 import { renderActivation, renderFinding, renderProxy, renderRevision, renderService } from "./admin-messages.js";
+import { inputsAsAsked } from "./asked-inputs.js";
 import { watchActivations } from "./watch-activations.js";
 
 export interface AdminServiceDeps {
@@ -153,9 +154,10 @@ function lookingMethods(deps: AdminServiceDeps): LookingMethods {
       const services = deps.registry.list(fleet.list(), await policy.activeServices());
       return { services: services.map(renderService) };
     }),
-    checkAccess: operated(({ caller, service, method, revision }) =>
-      policy.checkAccess(caller, service, method, revision),
-    ),
+    checkAccess: operated(({ caller, service, method, revision, headers }) => {
+      const inputs = inputsAsAsked(headers, clock.nowMs());
+      return policy.checkAccess(caller, service, method, revision, inputs);
+    }),
     listAudit: operated(async ({ sinceMs, limit }) => {
       const { entries, chainHolds } = await deps.listAudit({
         sinceMs,
