@@ -13,7 +13,7 @@ import { readJoinFile, readToken } from "./join-file.js";
 import type { AppView } from "./ports.js";
 import { upstreamSessionDefaults } from "./proxy/forward/upstream-session.js";
 import { TlsState } from "./proxy/tls-state.js";
-import { UpstreamPool } from "./proxy/upstream-pool.js";
+import { UpstreamPool, type UpstreamPoolOptions } from "./proxy/upstream-pool.js";
 import { type EndpointRegistry, openEndpointRegistry } from "./registry/endpoint-view.js";
 import { createFleetReporter, type FleetReporter } from "./status/fleet-reporter.js";
 import { type IssuedHeads, openSync, type Sync } from "./sync/open-sync.js";
@@ -100,23 +100,26 @@ export async function openParts(
     { labels: config.labels, bypassable: config.bypassable, serves: config.inbound !== undefined },
   );
   sync.onChange(() => reporter.poke());
-  const pool = (): UpstreamPool => new UpstreamPool({ clock, random: Math.random }, poolOptions);
+  const pool = (keepalivesAtPaceMax: number): UpstreamPool =>
+    new UpstreamPool({ clock, random: Math.random }, poolOptions(keepalivesAtPaceMax));
   return {
     ...{ log, clock, identity, bus, sync, registry, reporter },
     endpoints: await openEndpointRegistry({ bus, folder, clock, log }, service),
     tls: new TlsState({ identity, trust, clock }),
-    peers: pool(),
-    applications: pool(),
+    peers: pool(Number.POSITIVE_INFINITY), // a proxy takes them
+    applications: pool(upstreamSessionDefaults.keepalivesAtPaceMax),
   };
 }
 
-const poolOptions = {
-  connectionsMaxPerTarget: 16,
-  waitingMaxPerTarget: 1024,
-  redialMsMin: 100,
-  redialMsMax: 5000,
-  session: upstreamSessionDefaults,
-};
+function poolOptions(keepalivesAtPaceMax: number): UpstreamPoolOptions {
+  return {
+    connectionsMaxPerTarget: 16,
+    waitingMaxPerTarget: 1024,
+    redialMsMin: 100,
+    redialMsMax: 5000,
+    session: { ...upstreamSessionDefaults, keepalivesAtPaceMax },
+  };
+}
 
 function headsOf({ trust, activation, revision, freshness }: TrustBootstrap): IssuedHeads {
   const none = new Uint8Array();

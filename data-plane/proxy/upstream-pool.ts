@@ -26,6 +26,8 @@ export class UpstreamPool {
   readonly #random: () => number;
   readonly #options: UpstreamPoolOptions;
   readonly #targets = new Map<string, TargetConnections>();
+  /** Let go of, with calls still open: trust is asked about them like about the others. */
+  readonly #evicted = new Set<TargetConnections>();
 
   constructor(deps: { readonly clock: Clock; readonly random: () => number }, options: UpstreamPoolOptions) {
     this.#clock = deps.clock;
@@ -61,8 +63,9 @@ export class UpstreamPool {
   evict(keep: (key: string) => boolean): void {
     for (const [key, connections] of this.#targets) {
       if (keep(key)) continue;
-      connections.evict();
       this.#targets.delete(key);
+      this.#evicted.add(connections);
+      connections.evict(() => this.#evicted.delete(connections));
     }
   }
 
@@ -73,13 +76,18 @@ export class UpstreamPool {
 
   /** Closes at once the connections that `isRefused` names; their calls end. */
   closeWhere(isRefused: (socket: Duplex) => boolean): void {
-    for (const connections of this.#targets.values()) connections.closeWhere(isRefused);
+    for (const connections of this.#all()) connections.closeWhere(isRefused);
   }
 
   /** Closes everything; open calls end. */
   close(): void {
-    for (const connections of this.#targets.values()) connections.destroy();
+    for (const connections of this.#all()) connections.destroy();
     this.#targets.clear();
+    this.#evicted.clear();
+  }
+
+  #all(): readonly TargetConnections[] {
+    return [...this.#targets.values(), ...this.#evicted];
   }
 }
 
@@ -94,7 +102,8 @@ class TargetConnections {
   #waiting = 0;
   #lastFailure = "";
   #closed = false;
-  #evicted = false;
+  /** Set once evicted; called when the last connection has closed. */
+  #whenEmpty: (() => void) | undefined;
 
   constructor(clock: Clock, random: () => number, options: UpstreamPoolOptions) {
     this.#clock = clock;
@@ -137,9 +146,10 @@ class TargetConnections {
   }
 
   /** As `retire`, and a connection that is still being made serves only those who wait for it. */
-  evict(): void {
-    this.#evicted = true;
+  evict(whenEmpty: () => void): void {
+    this.#whenEmpty = whenEmpty;
     this.retire();
+    this.#tellIfEmpty();
   }
 
   closeWhere(isRefused: (socket: Duplex) => boolean): void {
@@ -164,6 +174,7 @@ class TargetConnections {
   #dial(target: UpstreamTarget): Promise<void> {
     this.#dialing ??= this.#open(target).finally(() => {
       this.#dialing = undefined;
+      this.#tellIfEmpty();
     });
     return this.#dialing;
   }
@@ -179,15 +190,22 @@ class TargetConnections {
     try {
       const session = await UpstreamSession.open(await target.dial(), this.#options.session);
       if (this.#closed) session.destroy();
-      if (this.#evicted) setImmediate(() => session.retire());
+      if (this.#whenEmpty !== undefined) setImmediate(() => session.retire());
       this.#sessions.add(session);
-      session.onClose(() => this.#sessions.delete(session));
+      session.onClose(() => {
+        this.#sessions.delete(session);
+        this.#tellIfEmpty();
+      });
       this.#backoff.reset();
     } catch (error) {
       this.#lastFailure = messageOf(error);
       this.#notBeforeMs = this.#clock.monotonicMs() + this.#backoff.nextMs();
       throw error;
     }
+  }
+
+  #tellIfEmpty(): void {
+    if (this.#sessions.size === 0 && this.#dialing === undefined) this.#whenEmpty?.();
   }
 
   #redialInBackground(target: UpstreamTarget): void {

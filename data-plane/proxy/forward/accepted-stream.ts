@@ -85,7 +85,7 @@ export class AcceptedStream {
   respond(fields: readonly Field[]): void {
     if (this.#closed()) return;
     this.#responding = true;
-    this.#stream.respond(fieldsToHeaders(fields, { ":status": 200 }), withTrailers);
+    this.#orReset(() => this.#stream.respond(fieldsToHeaders(fields, { ":status": 200 }), withTrailers));
   }
 
   /** Sends part of the response; false: wait for the drain listener. */
@@ -106,11 +106,19 @@ export class AcceptedStream {
 
   /** Ends the call with an answer of the proxy's own; a caller that does not take it is reset. */
   answer(answer: Answer): void {
+    if (this.#finished) this.#giveUpUntaken();
     if (this.#closed()) return;
     this.#reason = answer.reason;
     this.finish(answer.code, [...(this.#responding ? [] : contentType), ...answerFields(answer)]);
     const timer = setTimeout(() => this.reset(constants.NGHTTP2_CANCEL), endGraceMs).unref();
     this.whenEnded(() => clearTimeout(timer));
+  }
+
+  /** The upstream's answer is whole but the caller does not take it, and now it is too late or refused. */
+  #giveUpUntaken(): void {
+    if (!this.#ended && this.#reason === undefined && !this.#stream.writableFinished) {
+      this.reset(constants.NGHTTP2_CANCEL);
+    }
   }
 
   /** Resets the stream; the caller sees no status. */
@@ -124,15 +132,25 @@ export class AcceptedStream {
 
   #finishAtOnce(fields: readonly Field[]): void {
     this.#stream.once("finish", () => this.#closeBothHalves());
-    this.#stream.respond(fieldsToHeaders(fields, { ":status": 200 }), withoutBody);
+    this.#orReset(() => this.#stream.respond(fieldsToHeaders(fields, { ":status": 200 }), withoutBody));
   }
 
   #finishWithTrailers(fields: readonly Field[]): void {
     this.#stream.once("wantTrailers", () => {
-      this.#stream.sendTrailers(fieldsToHeaders(fields, {}));
+      this.#orReset(() => this.#stream.sendTrailers(fieldsToHeaders(fields, {})));
       this.#closeBothHalves();
     });
     this.#stream.end();
+  }
+
+  /** What an upstream says may be more than node:http2 is willing to send: that ends one call and nothing else. */
+  #orReset(send: () => void): void {
+    try {
+      send();
+    } catch {
+      this.#code = status.INTERNAL;
+      this.reset(constants.NGHTTP2_INTERNAL_ERROR);
+    }
   }
 
   /** The response is whole before the request is: RST_STREAM(NO_ERROR), RFC 9113 8.1. Later, so trailers go first. */

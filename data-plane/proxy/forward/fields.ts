@@ -45,4 +45,13 @@ export function responseFields(fields: readonly Field[], keep: ReadonlySet<strin
   return fields.filter(([name]) => !hopByHop.has(name) && (!isReservedHeader(name) || keep.has(name)));
 }
 
-const hopByHop = new Set(["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"]);
+/** With what node:http2 takes from an upstream but refuses to send. */
+const hopByHop = new Set([
+  "connection",
+  "http2-settings",
+  "keep-alive",
+  "proxy-connection",
+  "te",
+  "transfer-encoding",
+  "upgrade",
+]);

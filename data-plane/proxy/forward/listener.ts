@@ -13,6 +13,7 @@ import type { Logger } from "../../../runtime/log.js";
 import { parseRequestHead } from "../request-head.js";
 import { AcceptedStream, type Peer } from "./accepted-stream.js";
 import { fieldsToHeaders, withoutBody } from "./fields.js";
+import { keepAlive } from "./keep-alive.js";
 
 export interface ListenerLimits {
   readonly connectionsMax: number;
@@ -21,6 +22,9 @@ export interface ListenerLimits {
   readonly handshakeTimeoutMs: number;
   /** From the handshake to the peer's SETTINGS. */
   readonly prefaceTimeoutMs: number;
+  /** How often every client is asked for a sign of life, and how long it may take to give it. */
+  readonly keepaliveMs: number;
+  readonly keepaliveTimeoutMs: number;
 }
 
 /** For peers: 100 calls a connection. */
@@ -29,6 +33,8 @@ export const inboundLimits: ListenerLimits = {
   streamsMax: 100,
   handshakeTimeoutMs: 10_000,
   prefaceTimeoutMs: 5000,
+  keepaliveMs: 30_000,
+  keepaliveTimeoutMs: 15_000,
 };
 /** For the own application: common clients hang without a word at the limit, so it is high. */
 export const localLimits: ListenerLimits = { ...inboundLimits, connectionsMax: 1024, streamsMax: 1000 };
@@ -199,8 +205,10 @@ export class Listener {
       if (!session.destroyed) session.setLocalWindowSize(connectionWindowBytes);
     });
     session.on("error", (error) => this.#deps.log.debug("connection", { error: messageOf(error) }));
+    const stopKeepalive = keepAlive(session, this.#limits);
     session.on("close", () => {
       clearTimeout(prefaceTimer);
+      stopKeepalive();
       this.#connections.delete(connection);
       this.#deps.onConnection(-1);
     });

@@ -16,8 +16,15 @@ export interface UpstreamSlot {
 export interface UpstreamSessionOptions {
   readonly streamsMax: number;
   readonly prefaceTimeoutMs: number;
+  /** How often the other side is asked for a sign of life while calls are open. */
   readonly keepaliveMs: number;
   readonly keepaliveTimeoutMs: number;
+  /**
+   * How many times it is asked at that pace after a call was opened; later only every `patientKeepaliveMs`. gRPC
+   * servers end the connection of a client that asks more than twice within five minutes in which they sent nothing.
+   */
+  readonly keepalivesAtPaceMax: number;
+  readonly patientKeepaliveMs: number;
 }
 
 export const upstreamSessionDefaults: UpstreamSessionOptions = {
@@ -25,6 +32,8 @@ export const upstreamSessionDefaults: UpstreamSessionOptions = {
   prefaceTimeoutMs: 5000,
   keepaliveMs: 20_000,
   keepaliveTimeoutMs: 10_000,
+  keepalivesAtPaceMax: 2,
+  patientKeepaliveMs: 330_000,
 };
 
 const connectionWindowBytes = 1024 * 1024;
@@ -38,6 +47,9 @@ export class UpstreamSession {
   readonly #keepalive: NodeJS.Timeout;
   #outstanding = 0;
   #retiring = false;
+  /** Since a call was opened: the intervals that passed, and whether an answer is awaited. */
+  #intervals = 0;
+  #awaitingPong = false;
 
   private constructor(socket: Duplex, session: ClientHttp2Session, options: UpstreamSessionOptions) {
     this.socket = socket;
@@ -102,7 +114,10 @@ export class UpstreamSession {
     this.#outstanding += 1;
     let held = true;
     return {
-      open: (headers) => this.#session.request(headers, { endStream: false }),
+      open: (headers) => {
+        this.#intervals = 0;
+        return this.#session.request(headers, { endStream: false });
+      },
       release: () => {
         if (!held) return;
         held = false;
@@ -123,14 +138,26 @@ export class UpstreamSession {
     this.#session.destroy();
   }
 
-  /** Finds a peer that is gone without a word while calls wait for it. */
+  /** Finds another side that is gone without a word, or whose framing broke, while calls wait for it. */
   #ping(): void {
-    if (this.#outstanding === 0 || this.closed) return;
+    if (this.#outstanding === 0 || this.closed || this.#awaitingPong || !this.#isPingDue()) return;
     const timer = setTimeout(() => this.#session.destroy(), this.#options.keepaliveTimeoutMs).unref();
+    const heard = (): void => {
+      clearTimeout(timer);
+      this.#awaitingPong = false;
+    };
+    this.#awaitingPong = true;
     try {
-      if (!this.#session.ping(() => clearTimeout(timer))) clearTimeout(timer);
+      if (!this.#session.ping(heard)) heard();
     } catch {
-      clearTimeout(timer); // it closed meanwhile
+      heard(); // it closed meanwhile
     }
+  }
+
+  #isPingDue(): boolean {
+    const { keepaliveMs, keepalivesAtPaceMax, patientKeepaliveMs } = this.#options;
+    this.#intervals += 1;
+    if (this.#intervals <= keepalivesAtPaceMax) return true;
+    return (this.#intervals - keepalivesAtPaceMax) % Math.ceil(patientKeepaliveMs / keepaliveMs) === 0;
   }
 }
