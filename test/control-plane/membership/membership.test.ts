@@ -7,6 +7,7 @@ import { ServerCredentials } from "@grpc/grpc-js";
 import { afterEach, describe, expect, test } from "@jest/globals";
 import { createAccount } from "@nats-io/nkeys";
 import type { AuditDraft } from "../../../control-plane/audit/audit-trail.js";
+import { buildFreshness } from "../../../control-plane/freshness/freshness-loop.js";
 import { openAuthority } from "../../../control-plane/identity/authority.js";
 import { createJoinLimiter, createJoinService } from "../../../control-plane/identity/join-service.js";
 import { openJoinTokens } from "../../../control-plane/identity/join-tokens.js";
@@ -16,11 +17,12 @@ import { openMembers } from "../../../control-plane/membership/members.js";
 import { joinAsControlPlane, renewMembership } from "../../../control-plane/membership/membership-client.js";
 import { createMembershipService } from "../../../control-plane/membership/membership-service.js";
 import { signTrust } from "../../../core/wire/records.js";
+import { openIdentity } from "../../../data-plane/identity/proxy-identity.js";
 import { systemClock } from "../../../runtime/clock.js";
 import { startGrpcServer } from "../../../runtime/grpc-server.js";
 import { silentLogger } from "../../../runtime/log.js";
 import { parseSvid } from "../../../runtime/tls-identity.js";
-import { buildCsr, generatePrivateKeyPem, parseCsr } from "../../../runtime/tls-identity-issue.js";
+import { buildCsr, fromPem, generatePrivateKeyPem, parseCsr } from "../../../runtime/tls-identity-issue.js";
 import { random } from "../../support/join-mesh.js";
 import { PlainLedger } from "../../support/plain-ledger.js";
 
@@ -54,7 +56,7 @@ async function startListener(dir = folder(), ledger = new PlainLedger()) {
   const joining = createJoinService({
     ...base,
     issued: { add: () => {}, find: () => undefined, serialsOf: () => [] },
-    freshness: () => new Uint8Array(),
+    freshness: () => buildFreshness({ mesh, ledger, signer: authority.signer, clock }).bytes,
     natsUserJwt: async () => "jwt",
     natsServers: () => nats.servers,
     natsCaPem: "",
@@ -73,9 +75,10 @@ async function startListener(dir = folder(), ledger = new PlainLedger()) {
   });
   members.setOwn(server.address);
   cleanups.push(() => server.stop(0));
+  const stop = () => server.stop(0);
   const contact = { address: server.address, rootHash, clock };
   const tokenFor = (name: string) => tokens.createToken({ controlPlane: name }).token;
-  return { authority, ledger, tokens, tokenFor, contact, account, members, seen };
+  return { authority, ledger, tokens, tokenFor, contact, account, members, seen, stop };
 }
 
 type First = Awaited<ReturnType<typeof startListener>>;
@@ -180,5 +183,33 @@ describe("a further control plane", () => {
     const asFirst = renewMembership(first.contact, { prover: stranger, joinAddress: "x:1" }, signal);
     await expect(asFirst).rejects.toMatchObject({ code: "unauthenticated" });
     expect(first.members.addresses()).toHaveLength(2);
+  });
+
+  test("renews the certificates of proxies that joined at the first one, when that is gone", async () => {
+    const first = await startListener();
+    const { dir, authority } = await joinSecond(first);
+    const second = await startListener(dir, first.ledger);
+    const { rootHash } = first.contact;
+    const life = new AbortController();
+    const identity = await openIdentity(
+      { clock, log: silentLogger, random: Math.random },
+      {
+        dir: folder(),
+        join: { join: `${first.contact.address},${second.contact.address}`, rootHash },
+        token: first.tokens.createToken({ service: "payments" }).token,
+        service: "payments",
+      },
+      life.signal,
+    );
+    cleanups.push(() => life.abort());
+    await first.stop();
+    const before = identity.current;
+    await identity.renew();
+    expect(identity.current.proxyId).toBe(before.proxyId);
+    expect(identity.current.serial).not.toBe(before.serial);
+    const [leaf = new Uint8Array()] = fromPem(identity.current.certificateChainPem);
+    expect(authority.verifyIssued(leaf, Date.now()).serial).toBe(identity.current.serial);
+    await identity.renew();
+    expect(second.seen.filter(({ action, outcome }) => action === "renew" && outcome === "ok")).toHaveLength(2);
   });
 });
