@@ -13,6 +13,15 @@ export function renderObjects(objects: readonly ObjectChange[]): readonly string
 /** Who gains and who loses access, method by method. */
 export function renderAccess(access: readonly AccessChange[]): readonly string[] {
   if (access.length === 0) return [];
-  const rows = access.map(({ caller, change, service, method }) => [caller, change, `${service}/${method}`]);
-  return ["", ...renderTable(["CALLER", "ACCESS", "METHOD"], rows).split("\n")];
+  const isConditional = access.some(({ before, after }) => !isPlain(before) || !isPlain(after));
+  const rows = access.map(({ caller, change, service, method, before, after }) => {
+    return [caller, change, `${service}/${method}`, ...(isConditional ? [plain(before), plain(after)] : [])];
+  });
+  const columns = ["CALLER", "ACCESS", "METHOD", ...(isConditional ? ["BEFORE", "AFTER"] : [])];
+  return ["", ...renderTable(columns, rows).split("\n")];
+}
+
+/** No condition. */
+function isPlain(access: string): boolean {
+  return ["", "allowed", "denied"].includes(access);
 }

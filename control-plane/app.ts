@@ -1,15 +1,17 @@
 /** Puts a control plane together and takes it apart again: the one place where adapters meet logic. */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { AshlarError, isAshlarError } from "../core/errors.js";
-import { signTrust } from "../core/wire/records.js";
 import { type Clock, systemClock } from "../runtime/clock.js";
+import type { BoundService } from "../runtime/grpc-handlers.js";
 import type { GrpcServer } from "../runtime/grpc-server.js";
 import type { Logger } from "../runtime/log.js";
 import { createActivator } from "./activate/activator.js";
 import { createRollback } from "./activate/rollback.js";
 import { createAdminService } from "./admin/admin-service.js";
+import { noteJoined, openPlace, startKeeping } from "./app-membership.js";
+import { appendFirstTrust, type OpenedNats, openNats } from "./app-nats.js";
 import { openAuditLog } from "./audit/audit-log.js";
+import type { AuditTrail } from "./audit/audit-trail.js";
 import { LimitedAuditTrail } from "./audit/refusal-limit.js";
 import { Cleanup } from "./cleanup.js";
 import { meshDefault, type UpConfig } from "./config.js";
@@ -19,9 +21,11 @@ import { FleetState } from "./fleet/fleet-state.js";
 import { readRoster, runRosterSaver } from "./fleet/roster-file.js";
 import { buildFreshness, type FreshnessDeps, runFreshness } from "./freshness/freshness-loop.js";
 import { type Authority, openAuthority } from "./identity/authority.js";
+import { readMeshOf } from "./identity/authority-file.js";
 import { openIssuedCertificates } from "./identity/issued-certificates.js";
-import { createJoinService } from "./identity/join-service.js";
+import { createJoinLimiter, createJoinService } from "./identity/join-service.js";
 import { openJoinTokens } from "./identity/join-tokens.js";
+import { Nonces } from "./identity/nonces.js";
 import {
   createOperatorJudge,
   dialAddress,
@@ -31,9 +35,9 @@ import {
   startAdminListener,
   startJoinListener,
 } from "./listeners.js";
-import { type NatsAccount, readNatsAccount } from "./nats/nats-account.js";
-import { startNatsServer } from "./nats/nats-server.js";
-import { type NatsAccess, openNatsAccess } from "./nats-access.js";
+import type { StoredPlace } from "./membership/member-files.js";
+import { type Members, openMembers } from "./membership/members.js";
+import { createMembershipService } from "./membership/membership-service.js";
 import { createPolicyReader } from "./publish/policy-reader.js";
 import { createPublisher } from "./publish/publisher.js";
 import { SnapshotStore } from "./publish/snapshot-store.js";
@@ -58,6 +62,9 @@ interface Base {
   readonly cleanup: Cleanup;
   readonly folder: DataFolder;
   readonly authority: Authority;
+  /** In a mesh that another control plane began. */
+  readonly place: StoredPlace | undefined;
+  readonly members: Members;
 }
 
 /**
@@ -90,76 +97,44 @@ async function start(config: UpConfig, log: Logger, signal: AbortSignal, cleanup
   const folder = await DataFolder.open(config.dataDir);
   cleanup.add(() => folder.close());
   folder.removeReadyFiles();
-  const mesh = folder.claim(config.mesh, meshDefault);
+  const isNew = readMeshOf(folder.path) === undefined;
+  const place = await openPlace(config, { dir: folder.path, clock, log }, signal);
+  const mesh = folder.claim(config.mesh, readMeshOf(folder.path) ?? meshDefault);
   const authority = openAuthority({ dir: folder.path, mesh, clock, random });
-  const base: Base = { config, log, clock, signal, cleanup, folder, authority };
+  const members = openMembers(folder.path, (joins) => writeJoinFile(folder, authority, joins));
+  const base: Base = { config, log, clock, signal, cleanup, folder, authority, place, members };
 
-  const nats = await openNats(base);
+  const nats = await openNats({ ...base, nats: config.nats, dataDir: folder.path });
   const ledger = await openLedger({
-    bus: nats.bus,
+    bus: nats.access.bus,
     dir: join(folder.path, "ledger"),
     mesh,
     trustRoot: authority.rootPublicKey,
     log,
     clock,
-    recreateStreams: () => nats.bootstrap(signal),
+    recreateStreams: () => nats.access.bootstrap(signal),
     signal,
   });
   cleanup.add(() => ledger.close());
   await appendFirstTrust(ledger, authority);
 
   const parts = await startParts(base, nats, ledger);
+  if (isNew && place !== undefined) await noteJoined(parts.audit, authority);
   await serve(base, nats, parts);
 }
 
-/** Our own server, or somebody's cluster, with its streams; waits for a cluster that is away and says so. */
-async function openNats({ config, log, clock, signal, cleanup, folder }: Base): Promise<NatsAccess> {
-  let account: NatsAccount;
-  let servers: readonly string[];
-  if (config.nats.kind === "own") {
-    const server = await startNatsServer({ dir: join(folder.path, "nats"), log, clock });
-    cleanup.add(() => server.stop());
-    account = server.account;
-    servers = [server.url];
-  } else {
-    account = await readNatsAccount(config.nats.accountFile);
-    servers = config.nats.url.split(",");
-  }
-  const isCluster = config.nats.kind === "cluster";
-  const access = await openNatsAccess({ servers, account, isCluster, clock, log, random });
-  cleanup.add(() => access.close());
-  await access.bootstrap(signal); // the connection itself says in the log what it waits for
-  await access.bus.whenConnected(signal);
-  return access;
-}
-
-async function appendFirstTrust(ledger: Ledger, authority: Authority): Promise<void> {
-  const head = ledger.trust.head();
-  if (head === undefined) {
-    try {
-      await ledger.trust.append(signTrust(authority.firstTrust(), authority.mesh, authority.rootSigner));
-    } catch (error) {
-      if (!isAshlarError(error, "conflict")) throw error;
-    }
-    return;
-  }
-  if (head.body.signingKeys.some(({ kid }) => kid === authority.signer.kid)) return;
-  throw new AshlarError(
-    "conflict",
-    `the trust log of mesh ${authority.mesh} does not name this data folder's signing key: the streams belong to another control plane`,
-  );
-}
-
 interface Parts {
+  readonly audit: AuditTrail;
   readonly adminService: ReturnType<typeof createAdminService>;
-  readonly joinService: ReturnType<typeof createJoinService>;
+  /** Of the join listener. */
+  readonly joinServices: readonly BoundService[];
   readonly judge: ReturnType<typeof createOperatorJudge>;
 }
 
-async function startParts(base: Base, nats: NatsAccess, ledger: Ledger): Promise<Parts> {
+async function startParts(base: Base, nats: OpenedNats, ledger: Ledger): Promise<Parts> {
   const { log, clock, cleanup, folder, authority } = base;
   const { mesh, signer } = authority;
-  const { bus } = nats;
+  const { bus } = nats.access;
   const auditLog = await openAuditLog({ bus, dir: join(folder.path, "audit"), clock, log, random });
   cleanup.add(() => auditLog.close());
   const audit = new LimitedAuditTrail(auditLog, clock);
@@ -173,7 +148,7 @@ async function startParts(base: Base, nats: NatsAccess, ledger: Ledger): Promise
     log,
     publish: (to: string, bytes: Uint8Array) => void bus.publish(to, bytes),
   };
-  const { state, fleet, registry } = startFollowing(base, nats, freshness);
+  const { state, fleet, registry } = startFollowing(base, nats.access, freshness);
   const snapshots = new SnapshotStore(ledger.blobs);
   const knownVersions = () => registry.versions(fleet.list());
   const publisher = createPublisher({
@@ -198,30 +173,42 @@ async function startParts(base: Base, nats: NatsAccess, ledger: Ledger): Promise
     registry,
     tokens,
     audit,
+    holdsRoot: authority.holdsRoot,
     listAudit: (query) => auditLog.list(query),
     problems: () => [...auditLog.problems(), ...natsProblems(bus), ...fleetProblems(state)],
     clock,
   });
+  const shared = { nonces: new Nonces(clock, random), limiter: createJoinLimiter(clock) };
   const joinService = createJoinService({
     authority,
     issued: openIssuedCertificates({ dir: folder.path, clock }),
     ledger,
     tokens,
     freshness: () => buildFreshness(freshness).bytes,
-    natsUserJwt: nats.mintProxyUser,
-    natsServers: () => nats.servers,
+    natsUserJwt: nats.access.mintProxyUser,
+    natsServers: () => nats.access.servers,
     natsCaPem: "",
     audit,
     clock,
     random,
     log,
+    ...shared,
   });
-  const judge = createOperatorJudge(authority, () => ledger.trust.head()?.body.revocations ?? []);
-  return { adminService, joinService, judge };
+  const membershipService = createMembershipService({
+    ...{ authority, tokens, ledger, audit, clock, members: base.members },
+    nats: { servers: nats.access.servers, account: nats.account },
+    ...shared,
+  });
+  const judge = createOperatorJudge(mesh, () => ledger.trust.head()?.body.revocations ?? []);
+  return { audit, adminService, joinServices: [joinService, membershipService], judge };
 }
 
 /** Starts what follows the fleet and what tells it the heads of the logs. */
-function startFollowing({ log, clock, cleanup, folder }: Base, { bus }: NatsAccess, freshness: FreshnessDeps) {
+function startFollowing(
+  { log, clock, cleanup, folder }: Base,
+  { bus }: OpenedNats["access"],
+  freshness: FreshnessDeps,
+) {
   const state = new FleetState();
   state.restore(readRoster(folder.path, log), clock.nowMs());
   const fleet = runFleetLoop({ state, bus, clock, log });
@@ -249,10 +236,14 @@ function fleetProblems({ turnedAway }: FleetState): readonly string[] {
 }
 
 /** Opens the listeners and tells where they are; the ready files are written last. */
-async function serve(base: Base, nats: NatsAccess, { adminService, joinService, judge }: Parts): Promise<void> {
+async function serve(
+  base: Base,
+  { access: nats }: OpenedNats,
+  { adminService, joinServices, judge }: Parts,
+): Promise<void> {
   const { config, log, clock, cleanup, folder, authority } = base;
   const hosts = [config.admin.host, config.join.host];
-  const issueOwn = () => authority.issueControlPlane({ name: "main", hosts });
+  const issueOwn = () => authority.issueControlPlane({ name: authority.name, hosts });
   const first = issueOwn();
   const adminCredentials = new RenewableCredentials(authority.caPem, first, true);
   const joinCredentials = new RenewableCredentials(authority.caPem, first, false);
@@ -263,7 +254,7 @@ async function serve(base: Base, nats: NatsAccess, { adminService, joinService, 
   );
   stopServer(admin);
   const joining = await listenOnFirst(config.join, saved?.join, (bind) =>
-    startJoinListener({ clock, log }, bind, joinCredentials, joinService),
+    startJoinListener({ clock, log }, bind, joinCredentials, joinServices),
   );
   stopServer(joining);
   folder.savePorts({ admin: admin.port, join: joining.port });
@@ -272,16 +263,28 @@ async function serve(base: Base, nats: NatsAccess, { adminService, joinService, 
     join: dialAddress(joining.address, config.join.host),
   };
   writeOperatorContext(base, addresses.admin);
-  folder.writeJson("join.json", { mesh: authority.mesh, join: addresses.join, rootHash: authority.rootHash });
+  base.members.setOwn(addresses.join);
+  writeJoinFile(folder, authority, base.members.addresses());
   const ready = { mesh: authority.mesh, ...addresses, console: "", nats: nats.servers.join(","), pid: process.pid };
   folder.writeJson("ready.json", ready);
   log.info("serving", ready);
+  if (base.place !== undefined) {
+    const deps = { ...base, dir: folder.path, joinAddress: addresses.join, natsServers: nats.servers };
+    cleanup.add(startKeeping(base.place, deps));
+  }
   void renewOwn({ clock, log, signal: base.signal }, () => {
     const next = issueOwn();
     adminCredentials.renew(next);
     joinCredentials.renew(next);
     writeOperatorContext(base, addresses.admin);
   });
+}
+
+/** `join` is the own listener; where there are further control planes, `joins` names all. */
+function writeJoinFile(folder: DataFolder, { mesh, rootHash }: Authority, addresses: readonly string[]): void {
+  const [own] = addresses;
+  const joins = addresses.length > 1 ? { joins: addresses } : {};
+  folder.writeJson("join.json", { mesh, join: own, rootHash, ...joins });
 }
 
 function writeOperatorContext({ folder, authority }: Base, admin: string): void {

@@ -16,6 +16,14 @@ export type NatsConfig =
   | { readonly kind: "own" }
   | { readonly kind: "cluster"; readonly url: string; readonly accountFile: string };
 
+/** Files as absolute paths. */
+export interface MembershipConfig {
+  /** join.json of the control plane that began the mesh. */
+  readonly joinFile: string;
+  /** undefined: the data folder has its place already. */
+  readonly tokenFile: string | undefined;
+}
+
 export interface UpConfig {
   /** Absolute. */
   readonly dataDir: string;
@@ -24,6 +32,8 @@ export interface UpConfig {
   readonly admin: ListenConfig;
   readonly join: ListenConfig;
   readonly nats: NatsConfig;
+  /** As one more control plane of an existing mesh; undefined: the mesh is our own, or the data folder knows. */
+  readonly membership: MembershipConfig | undefined;
   readonly logLevel: LogLevel;
 }
 
@@ -35,14 +45,8 @@ const hostDefault = "127.0.0.1";
 /** Reads the settings; fails with `invalid_argument`, one line for each bad value, or `not_supported`. */
 export function parseUpConfig(sources: ConfigSources, cwd: string): UpConfig {
   const read = new ConfigReader(sources);
-  for (const [flag, why] of [
-    ["console", "this version has no console"],
-    ["join", "this version runs one control plane a mesh"],
-    ["token", "this version runs one control plane a mesh"],
-  ] as const) {
-    // ASHLAR_JOIN and ASHLAR_TOKEN may be meant for proxies that are started beside it
-    if ((sources.flags[flag] ?? sources.file[flag]) !== undefined)
-      throw new AshlarError("not_supported", `--${flag} is not supported yet: ${why}`);
+  if ((sources.flags.console ?? sources.file.console) !== undefined) {
+    throw new AshlarError("not_supported", "--console is not supported yet: this version has no console");
   }
   const mesh = read.text("mesh");
   if (mesh !== undefined && !isMeshName(mesh)) {
@@ -59,10 +63,25 @@ export function parseUpConfig(sources: ConfigSources, cwd: string): UpConfig {
       ? { ...joinListen, isGiven: true }
       : { host: listen?.host ?? hostDefault, port: joinPortDefault, isGiven: false },
     nats: parseNats(read),
+    membership: parseMembership(read, { ...sources, env: {} }, cwd),
     logLevel: read.oneOf("log-level", logLevels) ?? "info",
   };
   read.throwIfInvalid();
   return config;
+}
+
+/** From flags and file only: ASHLAR_JOIN and ASHLAR_TOKEN may be meant for proxies that are started beside it. */
+function parseMembership(read: ConfigReader, sources: ConfigSources, cwd: string): MembershipConfig | undefined {
+  const given = new ConfigReader(sources);
+  const [joinFile, tokenFile] = [given.text("join"), given.text("token")];
+  if (joinFile === undefined) {
+    if (tokenFile !== undefined) read.problem("--token is given without --join FILE");
+    return undefined;
+  }
+  return {
+    joinFile: resolve(cwd, joinFile),
+    tokenFile: tokenFile === undefined ? undefined : resolve(cwd, tokenFile),
+  };
 }
 
 function parseNats(read: ConfigReader): NatsConfig {

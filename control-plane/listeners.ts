@@ -4,12 +4,12 @@ import { AshlarError, isAshlarError, messageOf } from "../core/errors.js";
 import type { Revocation } from "../core/model.js";
 import type { Clock } from "../runtime/clock.js";
 import type { BoundService } from "../runtime/grpc-handlers.js";
-import { type GrpcServer, startGrpcServer } from "../runtime/grpc-server.js";
+import { type GrpcServer, startGrpcServer, verifyLeaf } from "../runtime/grpc-server.js";
 import type { Logger } from "../runtime/log.js";
 import { checkRevocation, type Svid } from "../runtime/tls-identity.js";
 import { adminMessageBytesMax } from "./admin/admin-service.js";
 import type { ListenConfig } from "./config.js";
-import type { Authority, IssuedIdentity } from "./identity/authority.js";
+import type { IssuedIdentity } from "./identity/authority.js";
 import { joinMessageBytesMax } from "./identity/join-service.js";
 
 /** Server TLS whose certificate is replaced while it listens; connections that are open keep theirs. */
@@ -35,14 +35,19 @@ function contextOf(caPem: string, { chainPem, privateKeyPem }: IssuedIdentity) {
   return { ca: caPem, cert: chainPem, key: privateKeyPem, minVersion: "TLSv1.2" as const };
 }
 
-/** Judges a client of the admin listener on its certificate's DER: issued here, in its time, not revoked. */
+/**
+ * Judges a client of the admin listener on its certificate's DER: of this mesh, in its time, not revoked. Which CA
+ * signed it the handshake has verified against the mesh's root; it may be any control plane's.
+ */
 export function createOperatorJudge(
-  authority: Authority,
+  mesh: string,
   revocations: () => readonly Revocation[],
 ): (certificate: Uint8Array, nowMs: number) => Svid {
   return (certificate, nowMs) => {
-    const isRevoked = (serial: string) => revocations().some((revocation) => revocation.serial === serial);
-    return checkRevocation(authority.verifyIssued(certificate, nowMs), { isRevoked });
+    const svid = verifyLeaf(certificate, nowMs);
+    if (svid.trustDomain !== mesh)
+      throw new AshlarError("invalid_identity", `certificate: of mesh ${svid.trustDomain}`);
+    return checkRevocation(svid, { isRevoked: (serial) => revocations().some((one) => one.serial === serial) });
   };
 }
 
@@ -75,15 +80,15 @@ export function startJoinListener(
   deps: ListenerDeps,
   bind: string,
   credentials: ServerCredentials,
-  service: BoundService,
+  services: readonly BoundService[],
 ): Promise<GrpcServer> {
   return startGrpcServer({
     ...deps,
     bind,
     credentials,
-    services: [service],
+    services,
     health: ["ashlar.v1.JoinService"],
-    reflection: ["ashlar/v1/join.proto"],
+    reflection: ["ashlar/v1/join.proto", "ashlar/v1/membership.proto"],
     messageBytesMax: joinMessageBytesMax,
   });
 }

@@ -14,7 +14,8 @@ const examples = `
 Examples:
   ashlar up                                              a mesh on this machine, data in the user's state folder
   ashlar up --data ./mesh --mesh shop --listen 127.0.0.1:7420
-  ashlar up --nats nats://nats.internal:4222 --nats-account account.json`;
+  ashlar up --nats nats://nats.internal:4222 --nats-account account.json
+  ashlar up --data ./second --join mesh/join.json --token second.token`;
 
 function createCommand(act: (flags: Record<string, unknown>) => void): Command {
   return new Command("ashlar up")
@@ -26,8 +27,8 @@ function createCommand(act: (flags: Record<string, unknown>) => void): Command {
     .option("--mesh <NAME>", "the mesh's name and trust domain (default: the folder's, or \"mesh\")")
     .option("--nats <URL>", "a NATS cluster of yours")
     .option("--nats-account <FILE>", "its account id and signing seed")
-    .option("--join <FILE>", "join an existing mesh as one more control plane (not supported yet)")
-    .option("--token <FILE>", "the token for --join (not supported yet)")
+    .option("--join <FILE>", "join an existing mesh as one more control plane: join.json of the one that began it")
+    .option("--token <FILE>", "the token for it, from `ashlar token --control-plane NAME`")
     .option("--log-level <LEVEL>", "debug, info, warn, error or silent (default: info)")
     .option("--config <FILE>", "YAML or JSON with any of these settings")
     .addHelpText("after", examples)
@@ -57,7 +58,7 @@ export async function main(argv: readonly string[], env: ConfigSources["env"]): 
 }
 
 async function run(flags: Record<string, unknown>, env: ConfigSources["env"]): Promise<number> {
-  const file = typeof flags.config === "string" ? readConfigFile(flags.config) : {};
+  const file = typeof flags.config === "string" ? await readConfigFile(flags.config) : {};
   const config = parseUpConfig({ flags, env, file }, process.cwd());
   const log = createLogger({ level: config.logLevel, name: "control-plane" });
   setLogVerbosity(logVerbosity.NONE); // what it would say about a taken port is said by the listeners

@@ -10,7 +10,8 @@ import {
   type NatsPermissions,
   proxyPermissions,
 } from "../runtime/nats-permissions.js";
-import { createNatsUserKey, mintUser } from "../runtime/nats-users.js";
+import { createNatsUserKey } from "../runtime/nats-user-keys.js";
+import { mintUser } from "../runtime/nats-users.js";
 import type { NatsAccount } from "./nats/nats-account.js";
 import { bootstrapStreams } from "./store/streams.js";
 

@@ -22,6 +22,8 @@ export interface AuthorizationRule {
   readonly from: readonly string[];
   /** "package.Service/Method", "package.Service/*" or "*"; sorted. Empty: any. */
   readonly methods: readonly string[];
+  /** A condition in CEL that has to hold too; left out: none. */
+  readonly when?: string | undefined;
 }
 
 export interface Authorization {

@@ -14,7 +14,7 @@ import type { AppView } from "./ports.js";
 import { createProxyEngine, type ProxyEngine } from "./proxy/forward/proxy-engine.js";
 import { upstreamSessionDefaults } from "./proxy/forward/upstream-session.js";
 import { TlsState } from "./proxy/tls-state.js";
-import { UpstreamPool } from "./proxy/upstream-pool.js";
+import { UpstreamPool, type UpstreamPoolOptions } from "./proxy/upstream-pool.js";
 import { type EndpointRegistry, openEndpointRegistry } from "./registry/endpoint-view.js";
 import { createFleetReporter, type FleetReporter } from "./status/fleet-reporter.js";
 import { type IssuedHeads, openSync, type Sync } from "./sync/open-sync.js";
@@ -109,18 +109,20 @@ export async function openParts(
     endpoints: await openEndpointRegistry({ bus, folder, clock, log }, service),
     tls: new TlsState({ identity, trust, clock }),
     engine,
-    peers: new UpstreamPool(pooled, poolOptions),
-    applications: new UpstreamPool(pooled, { ...poolOptions, session: { ...upstreamSessionDefaults, keepaliveMs: 0 } }),
+    peers: new UpstreamPool(pooled, poolOptions(Number.POSITIVE_INFINITY)), // a proxy takes them
+    applications: new UpstreamPool(pooled, poolOptions(upstreamSessionDefaults.keepalivesAtPaceMax)),
   };
 }
 
-const poolOptions = {
-  connectionsMaxPerTarget: 16,
-  waitingMaxPerTarget: 1024,
-  redialMsMin: 100,
-  redialMsMax: 5000,
-  session: upstreamSessionDefaults,
-};
+function poolOptions(keepalivesAtPaceMax: number): UpstreamPoolOptions {
+  return {
+    connectionsMaxPerTarget: 16,
+    waitingMaxPerTarget: 1024,
+    redialMsMin: 100,
+    redialMsMax: 5000,
+    session: { ...upstreamSessionDefaults, keepalivesAtPaceMax },
+  };
+}
 
 function headsOf({ trust, activation, revision, freshness }: TrustBootstrap): IssuedHeads {
   const none = new Uint8Array();

@@ -1,7 +1,6 @@
 /** Puts a proxy together. Nothing else constructs its parts. */
 import { randomBytes } from "node:crypto";
 import { dirname } from "node:path";
-import { TLSSocket } from "node:tls";
 import { ServerCredentials } from "@grpc/grpc-js";
 import type { Clock } from "../runtime/clock.js";
 import type { HostPort, SocketAddress } from "../runtime/config.js";
@@ -16,7 +15,6 @@ import { keyOf } from "./proxy/endpoint-choice.js";
 import { Inbound } from "./proxy/inbound.js";
 import { Outbound, type OutboundDeps } from "./proxy/outbound.js";
 import { prepareSocketPath } from "./proxy/socket-path.js";
-import type { TlsState } from "./proxy/tls-state.js";
 import { openStatusServer } from "./status/http.js";
 import { createMetrics } from "./status/metrics.js";
 import { reasonsNotReady } from "./status/readiness.js";
@@ -118,7 +116,7 @@ function openInbound(
 ): Inbound | undefined {
   if (config.inbound === undefined) return undefined;
   const deps = { ...common, app: common.registry, pool: common.applications };
-  return new Inbound(deps, { service: config.service });
+  return new Inbound(deps, { service: config.service, labels: config.labels });
 }
 
 async function openOutbounds(
@@ -228,7 +226,11 @@ async function openStatus(
 /** Acts on renewals, trust, and endpoints and applications that come and go. */
 function follow({ identity, sync, tls, peers, applications, registry, endpoints }: Parts, listening: Listening): void {
   const { inbound, closers } = listening;
-  const admitAgain = setInterval(() => inbound?.admitAgain(), admitAgainEveryMs).unref();
+  const closeUntrusted = (): void => peers.closeWhere((socket) => !tls.isVerified(socket));
+  const admitAgain = setInterval(() => {
+    inbound?.admitAgain();
+    closeUntrusted(); // certificates expire on open connections, in both roles
+  }, admitAgainEveryMs).unref();
   closers.push(
     () => clearInterval(admitAgain),
     identity.onRotate(() => {
@@ -237,7 +239,7 @@ function follow({ identity, sync, tls, peers, applications, registry, endpoints 
     }),
     sync.trust.onChange(() => {
       inbound?.refreshTls();
-      peers.closeWhere((socket) => socket instanceof TLSSocket && !isVerified(tls, socket));
+      closeUntrusted();
       peers.retireAll();
     }),
     endpoints.onChange((service) => {
@@ -246,15 +248,6 @@ function follow({ identity, sync, tls, peers, applications, registry, endpoints 
     }),
     registry.onChange(() => applications.evict(() => false)),
   );
-}
-
-function isVerified(tls: TlsState, socket: TLSSocket): boolean {
-  try {
-    tls.verify(socket);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 async function stop(config: ProxyConfig, parts: Parts, listening: Listening, life: AbortController): Promise<void> {

@@ -66,7 +66,7 @@ export async function main(argv: readonly string[], env: ConfigSources["env"]): 
 }
 
 async function run(flags: Record<string, unknown>, env: ConfigSources["env"]): Promise<number> {
-  const file = typeof flags.config === "string" ? readConfigFile(flags.config) : {};
+  const file = typeof flags.config === "string" ? await readConfigFile(flags.config) : {};
   const config = parseProxyConfig({ flags, env, file }, process.cwd());
   const log = createLogger({ level: config.logLevel, name: `proxy ${config.service}` });
   const stop = new AbortController();

@@ -1,13 +1,13 @@
 import { readFileSync, statSync } from "node:fs";
-import { parse } from "yaml";
 import { AshlarError, messageOf } from "../core/errors.js";
 
 const bytesMax = 1024 * 1024;
 
 /** The settings in the YAML or JSON file of `--config FILE`. Fails with `invalid_argument` if it cannot be read or is no mapping. */
-export function readConfigFile(path: string): Readonly<Record<string, unknown>> {
+export async function readConfigFile(path: string): Promise<Readonly<Record<string, unknown>>> {
   try {
     if (statSync(path).size > bytesMax) throw new AshlarError("limit", `more than ${bytesMax} bytes`);
+    const { parse } = await import("yaml"); // 6 MB that a proxy without a settings file need not hold
     const value: unknown = parse(readFileSync(path, "utf8"), { maxAliasCount: 0 });
     if (value === null) return {};
     if (typeof value !== "object" || Array.isArray(value)) throw new Error("expected a mapping of settings");

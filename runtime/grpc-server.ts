@@ -8,11 +8,10 @@ import {
   setLogVerbosity,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { HealthImplementation } from "grpc-health-check";
+import type { HealthImplementation } from "grpc-health-check";
 import { AshlarError, messageOf } from "../core/errors.js";
 import type { Clock } from "./clock.js";
 import { type BoundService, type CallJudge, toGrpcImplementation } from "./grpc-handlers.js";
-import { addReflection } from "./grpc-reflection.js";
 import type { Logger } from "./log.js";
 import { parseSvid, type Svid } from "./tls-identity.js";
 
@@ -67,8 +66,8 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   for (const { definition, implementation } of services) {
     server.addService(definition, toGrpcImplementation(implementation, judge) as UntypedServiceImplementation);
   }
-  const health = addHealth(server, options.health);
-  if (options.reflection !== undefined) addReflection(server, options.reflection);
+  const health = await addHealth(server, options.health);
+  if (options.reflection !== undefined) await describe(server, options.reflection);
   await removeStaleSocket(bind);
   const port = await listen(server, bind, options.credentials);
   const isUnix = bind.startsWith("unix:");
@@ -100,7 +99,8 @@ function createJudge(options: GrpcServerOptions): CallJudge {
   };
 }
 
-function verifyLeaf(certificate: Uint8Array, nowMs: number): Svid {
+/** Checks the rules for leaves and the time of a certificate (DER) whose signatures the handshake has verified. */
+export function verifyLeaf(certificate: Uint8Array, nowMs: number): Svid {
   const svid = parseSvid(certificate);
   if (nowMs < svid.notBeforeMs || nowMs >= svid.notAfterMs + 1000) {
     throw new AshlarError("invalid_identity", "certificate: expired or not valid yet");
@@ -108,8 +108,18 @@ function verifyLeaf(certificate: Uint8Array, nowMs: number): Svid {
   return svid;
 }
 
-function addHealth(server: Server, services: readonly string[] | undefined): HealthImplementation | undefined {
+// Health and reflection bring protobufjs; a proxy, whose agent has neither, should not hold it.
+async function describe(server: Server, files: readonly string[]): Promise<void> {
+  const { addReflection } = await import("./grpc-reflection.js");
+  addReflection(server, files);
+}
+
+async function addHealth(
+  server: Server,
+  services: readonly string[] | undefined,
+): Promise<HealthImplementation | undefined> {
   if (services === undefined) return undefined;
+  const { HealthImplementation } = await import("grpc-health-check");
   const health = new HealthImplementation(
     Object.fromEntries(["", ...services].map((service) => [service, "SERVING" as const])),
   );

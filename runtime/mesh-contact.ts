@@ -3,6 +3,7 @@
  * reads the trust log over a connection that proves nothing and checks it against the pin; only over a second
  * connection, to a server whose certificate that trust vouches for, does a secret or a request go out.
  */
+import { isIP } from "node:net";
 import type { DetailedPeerCertificate } from "node:tls";
 import { type Client, credentials } from "@grpc/grpc-js";
 import { digestOf } from "../core/digest.js";
@@ -15,7 +16,7 @@ import { GetTrustRequest, JoinServiceService } from "../proto/gen/ashlar/v1/join
 import type { Clock } from "./clock.js";
 import { callUnary, connectGrpc } from "./grpc-client.js";
 import { checkRevocation, verifySvidChain } from "./tls-identity.js";
-import { toPem } from "./tls-identity-issue.js";
+import { toPem } from "./tls-identity-keys.js";
 
 /** What is known of the mesh before a contact. */
 export interface KnownTrust {
@@ -93,7 +94,7 @@ export async function learnTrust(
   signal: AbortSignal,
 ): Promise<LearntTrust> {
   const anyone = credentials.createSsl(null, null, null, { rejectUnauthorized: false });
-  const client = connectGrpc({ address: deps.address, credentials: anyone });
+  const client = connectGrpc({ address: deps.address, credentials: anyone, options: sniOf(deps.address) });
   try {
     let [trust, mesh, rootPublicKey] = [known?.trust, known?.mesh, undefined as Uint8Array | undefined];
     for (let page = 0; page < pagesMax; page++) {
@@ -121,6 +122,12 @@ export async function learnTrust(
   }
 }
 
+/** RFC 6066 has no SNI for IP addresses; the name that stands in for one is not checked, the SPIFFE ID is. */
+function sniOf(address: string): { readonly "grpc.ssl_target_name_override"?: string } {
+  const host = address.slice(0, Math.max(0, address.lastIndexOf(":"))).replace(/^\[|\]$/g, "");
+  return isIP(host) === 0 ? {} : { "grpc.ssl_target_name_override": "localhost" };
+}
+
 /** Connects to a server that proves to be a control plane of the mesh, and runs `act` with it. */
 export async function withVerified<Result>(
   deps: ContactDeps,
@@ -141,6 +148,7 @@ export async function withVerified<Result>(
   const client = connectGrpc({
     address: deps.address,
     credentials: credentials.createSsl(roots, null, null, { checkServerIdentity }),
+    options: sniOf(deps.address),
   });
   try {
     return await act(client);

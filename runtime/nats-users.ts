@@ -1,33 +1,8 @@
-/** NATS users of operator mode: an nkey pair and a JWT that an account's key signs, with permissions inside. */
+/** NATS users of operator mode: a JWT that an account's key signs for an nkey, with permissions inside. */
 import { encodeUser } from "@nats-io/jwt";
-import { createUser, fromPublic, fromSeed } from "@nats-io/nkeys";
+import { fromPublic, fromSeed } from "@nats-io/nkeys";
 import { AshlarError, messageOf } from "../core/errors.js";
 import type { NatsPermissions } from "./nats-permissions.js";
-
-/** A user's key pair in NATS's own text form. */
-export interface NatsUserKey {
-  /** "U…": goes into the JWT. */
-  readonly publicKey: string;
-  /** "SU…": never leaves its holder. */
-  readonly seed: string;
-}
-
-/** A fresh key pair for a user. */
-export function createNatsUserKey(): NatsUserKey {
-  const pair = createUser();
-  return { publicKey: pair.getPublicKey(), seed: Buffer.from(pair.getSeed()).toString("ascii") };
-}
-
-/** Says whether `text` is the public key of a NATS user. */
-export function isNatsUserKey(text: string): boolean {
-  if (!/^U[A-Z2-7]{55}$/.test(text)) return false;
-  try {
-    fromPublic(text);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 export interface MintUserOptions {
   /** The seed of the account's own key or of one of its signing keys ("SA…"). */

@@ -1,11 +1,13 @@
 // npm run bench:proxy -- [--shapes 8x32,64x1] [--rounds 3] [--seconds 5] [--bytes 64] [--same-headers]
+//   [--only NAME...] [--profile FOLDER]
 // CPU per call of pairs of proxies (plain in, mutual TLS between, plain out), each peer in turn in every round.
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { numberFlag, readFlags } from "../options.js";
 import { writeIdentities } from "./certificates.js";
+import { startMeshPair } from "./mesh.js";
 import { freePort, Processes, startBarePair, startEcho, startPair, versionOf } from "./pair.js";
 import { peers } from "./peers.js";
 
@@ -64,6 +66,12 @@ function load(contender: Contender, shape: string, lasting: number): Figure {
   }
 }
 
+/** RSS, from /proc. */
+function residentMegabytes(pid: number): number {
+  const match = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"));
+  return Math.round(Number(match?.[1]) / 1024);
+}
+
 function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[sorted.length >> 1] ?? 0;
@@ -117,6 +125,14 @@ async function run(): Promise<void> {
   const ports = { outbound: await freePort(), inbound: await freePort(), backend: echo.port };
   const pids = await startBarePair(processes, ports, identities);
   contenders.push({ name: "bare engine", port: ports.outbound, pids, figures: new Map() });
+  const mesh = await startMeshPair(processes, folder, echo.port, flags.get("profile")?.[0]);
+  contenders.push({ name: "mesh", ...mesh, figures: new Map() });
+  console.log(
+    `mesh: at rest ${mesh.pids.map((pid) => `${residentMegabytes(pid)} MB`).join(" (inbound) and ")} (outbound)`,
+  );
+  const wanted = flags.get("only");
+  if (wanted !== undefined)
+    contenders.splice(0, contenders.length, ...contenders.filter(({ name }) => wanted.includes(name)));
   for (const contender of contenders) load(contender, "8x8", 2); // warm
   for (const shape of shapes) {
     for (let round = 0; round < rounds; round++) {

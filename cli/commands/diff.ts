@@ -69,7 +69,14 @@ function printDiff(cli: Cli, { findings: found, objects, access }: DiffRevisions
   const lines = [...renderObjects(objects), ...renderAccess(access)];
   const isWrong = findings.some(({ severity }) => severity === "error");
   const text = lines.length > 0 ? lines.join("\n") : isWrong ? "Not compared." : "No difference.";
-  const accessChanges = access.map(({ caller, service, method, change }) => ({ caller, service, method, change }));
+  const accessChanges = access.map(({ caller, service, method, change, before, after }) => ({
+    caller,
+    service,
+    method,
+    change,
+    before,
+    after,
+  }));
   const objectChanges = objects.map(({ change, kind, name, lines: changed }) => ({
     change,
     kind,

@@ -32,6 +32,7 @@ import type { Publisher } from "../publish/publisher.js";
 import type { RegistryState } from "../registry/registry-state.js";
 import type { Ledger } from "../store/ledger.js";
 import { renderActivation, renderFinding, renderProxy, renderRevision, renderService } from "./admin-messages.js";
+import { inputsAsAsked } from "./asked-inputs.js";
 import { watchActivations } from "./watch-activations.js";
 
 export interface AdminServiceDeps {
@@ -45,6 +46,8 @@ export interface AdminServiceDeps {
   readonly registry: RegistryState;
   readonly tokens: Pick<JoinTokens, "createToken">;
   readonly audit: AuditTrail;
+  /** This control plane began the mesh: it lets further ones join. */
+  readonly holdsRoot: boolean;
   readonly listAudit: (query: AuditQuery) => Promise<AuditList>;
   /** What is wrong with this control plane itself, one line each. */
   readonly problems: () => readonly string[];
@@ -151,9 +154,10 @@ function lookingMethods(deps: AdminServiceDeps): LookingMethods {
       const services = deps.registry.list(fleet.list(), await policy.activeServices());
       return { services: services.map(renderService) };
     }),
-    checkAccess: operated(({ caller, service, method, revision }) =>
-      policy.checkAccess(caller, service, method, revision),
-    ),
+    checkAccess: operated(({ caller, service, method, revision, headers }) => {
+      const inputs = inputsAsAsked(headers, clock.nowMs());
+      return policy.checkAccess(caller, service, method, revision, inputs);
+    }),
     listAudit: operated(async ({ sinceMs, limit }) => {
       const { entries, chainHolds } = await deps.listAudit({
         sinceMs,
@@ -209,23 +213,30 @@ function bounded(field: string, value: number, otherwise: number, max: number): 
 }
 
 async function createJoinToken(deps: AdminServiceDeps, request: CreateJoinTokenRequest, caller: OperatorCaller) {
-  const { service, version, ttlMs, uses } = request;
-  const what = { action: "token" as const, target: `service ${service.slice(0, 64)}`, caller, detail: "" };
+  const { service, version, ttlMs, uses, controlPlane } = request;
+  const named = controlPlane === "" ? `service ${service.slice(0, 64)}` : `control plane ${controlPlane.slice(0, 64)}`;
+  const what = { action: "token" as const, target: named, caller, detail: "" };
   const { token, expiresMs } = await audited(
     deps.audit,
     what,
     async () => {
       if (ttlMs > tokenTtlMsMax)
         throw new AshlarError("invalid_argument", `ttl_ms: at most ${tokenTtlMsMax}, got ${ttlMs}`);
+      if (controlPlane !== "" && !deps.holdsRoot)
+        throw new AshlarError(
+          "denied",
+          "only the control plane that began the mesh lets further ones join: ask that one",
+        );
       return deps.tokens.createToken({
         service,
+        controlPlane: controlPlane === "" ? undefined : controlPlane,
         version: version === "" ? undefined : version,
         ttlMs: ttlMs === 0 ? undefined : ttlMs,
         uses: uses === 0 ? undefined : uses,
       });
     },
     (minted) => ({
-      detail: `version ${minted.version}, ${minted.uses} uses, until ${new Date(minted.expiresMs).toISOString()}`,
+      detail: `${minted.service === "" ? "" : `version ${minted.version}, `}${minted.uses} uses, until ${new Date(minted.expiresMs).toISOString()}`,
     }),
   );
   return { token, expiresMs };

@@ -23,8 +23,8 @@ export interface AuditFile {
   readonly damage: string | undefined;
   /** What is there now. */
   read(): Promise<AuditContents>;
-  /** From here on another stream is read. */
-  beginStream(created: string): Promise<void>;
+  /** From here on another stream is read; it has been read up to `sequence`. */
+  beginStream(created: string, sequence: number): Promise<void>;
   /** Once it resolves, `entry` survives kill -9 and power loss. */
   addUnplaced(entry: UnplacedEntry): Promise<void>;
   /** An entry as it stands at `sequence` of the stream. */
@@ -44,7 +44,14 @@ function frame(head: bigint, bytes: Uint8Array): Uint8Array {
   return Buffer.concat([start, bytes]);
 }
 
-const frameStream = (created: string): Uint8Array => frame(streamMark, Buffer.from(created));
+const frameStream = (created: string, sequence: number): Uint8Array =>
+  frame(streamMark, Buffer.from(`${created} ${sequence}`));
+
+function parseStream(bytes: Uint8Array): { readonly created: string; readonly sequence: number } {
+  const text = Buffer.from(bytes).toString("utf8");
+  const [, created = text, sequence = "0"] = /^(.*) (\d+)$/.exec(text) ?? [];
+  return { created, sequence: Number(sequence) };
+}
 
 /** An unplaced entry is written as the first of a chain: its sequence and link are not known yet. */
 const frameUnplaced = (entry: UnplacedEntry): Uint8Array =>
@@ -64,7 +71,7 @@ function parse(records: readonly Uint8Array[]): AuditContents & { readonly frame
     if (record.length < headBytes) continue;
     const head = Buffer.from(record.buffer, record.byteOffset, record.length).readBigUInt64BE();
     const bytes = record.slice(headBytes);
-    if (head === streamMark) position = { created: Buffer.from(bytes).toString("utf8"), sequence: 0 };
+    if (head === streamMark) position = parseStream(bytes);
     else if (head === unplacedMark) {
       const { sequence: _none, previous: _nothing, ...entry } = readEntry(bytes) ?? { id: "" };
       if ("timeMs" in entry) unplaced.set(entry.id, entry);
@@ -96,7 +103,7 @@ function shorten({ framed, unplaced, position }: ReturnType<typeof parse>, bytes
   let created: string | undefined;
   for (const one of [...framed.slice(framed.length - kept), undefined]) {
     const next = one?.created ?? position.created;
-    if (next !== created) records.push(frameStream(next));
+    if (next !== created) records.push(frameStream(next, one?.sequence ?? position.sequence));
     created = next;
     if (one !== undefined) records.push(frame(BigInt(one.sequence), one.bytes));
   }
@@ -130,7 +137,7 @@ export async function openAuditFile(file: string, bytesMax: number): Promise<Aud
     contents: parse(log.records),
     damage: log.damage,
     read: () => mutex.run(read),
-    beginStream: (created) => append(frameStream(created)),
+    beginStream: (created, sequence) => append(frameStream(created, sequence)),
     addUnplaced: (entry) => append(frameUnplaced(entry)),
     addPlaced: (sequence, bytes) => append(frame(BigInt(sequence), bytes)),
     compact: () => mutex.run(compact),

@@ -65,6 +65,8 @@ class ChainedAuditLog implements AuditLog {
   readonly #mutex = new Mutex();
   readonly #stop = new AbortController();
   #shown: Known[] = [];
+  /** Of `#shown`: a stream that was lost has its entries in the own file twice. */
+  #shownDigests = new Set<Digest>();
   /** By id, oldest first. */
   readonly #unplaced = new Map<string, UnplacedEntry>();
   #onDiskOnly = 0;
@@ -109,15 +111,21 @@ class ChainedAuditLog implements AuditLog {
 
   /** An entry that has its place, own or another control plane's. */
   #show(bytes: Uint8Array): void {
+    const digest = digestOf(bytes);
+    if (this.#shownDigests.has(digest)) return;
     try {
       const entry = parseAuditEntry(bytes);
-      this.#shown.push({ entry, digest: digestOf(bytes) });
+      this.#shown.push({ entry, digest });
+      this.#shownDigests.add(digest);
       this.#unplaced.delete(entry.id);
     } catch (error) {
       this.#unreadable += 1;
       this.#log.error("an audit entry cannot be read", { error: messageOf(error) });
     }
-    if (this.#shown.length > shownMax * 1.25) this.#shown = this.#shown.slice(-shownMax);
+    if (this.#shown.length > shownMax * 1.25) {
+      this.#shown = this.#shown.slice(-shownMax);
+      this.#shownDigests = new Set(this.#shown.map((known) => known.digest));
+    }
   }
 
   /** Reads what is new; a stream that is another than before first gets back what the own file has and it lacks. */
@@ -126,8 +134,9 @@ class ChainedAuditLog implements AuditLog {
     if (info === undefined) throw new AshlarError("unavailable", `stream ${auditStream} is gone`);
     if (info.created !== this.#created || info.lastSequence < this.#lastSequence) {
       const lost = this.#created === "" ? [] : (await this.#file.read()).placed;
-      await this.#file.beginStream(info.created);
       await this.#refill(lost);
+      // only now: killed before, the next start finds the stream to be another one still, and fills it to the end
+      await this.#file.beginStream(info.created, this.#lastSequence);
       this.#created = info.created;
     } else await this.#read(info.lastSequence, new Set());
     this.#trouble = undefined;
@@ -140,7 +149,7 @@ class ChainedAuditLog implements AuditLog {
     for (const [digest, bytes] of [[undefined, undefined] as const, ...own]) {
       for (;;) {
         const info = await this.#bus.streamInfo(auditStream);
-        await this.#read(info?.lastSequence ?? 0, inStream, own);
+        await this.#read(info?.lastSequence ?? 0, inStream);
         if (digest === undefined || bytes === undefined || inStream.has(digest)) break;
         try {
           this.#lastSequence = await this.#bus.append(auditSubject, bytes, { expectLastSequence: this.#lastSequence });
@@ -153,7 +162,7 @@ class ChainedAuditLog implements AuditLog {
     }
   }
 
-  async #read(last: number, inStream: Set<Digest>, known: ReadonlyMap<Digest, unknown> = new Map()): Promise<void> {
+  async #read(last: number, inStream: Set<Digest>): Promise<void> {
     while (this.#lastSequence < last) {
       const first = this.#lastSequence + 1;
       const count = Math.min(readAhead, last - this.#lastSequence);
@@ -170,7 +179,7 @@ class ChainedAuditLog implements AuditLog {
         const digest = digestOf(message.data);
         inStream.add(digest);
         copied.push(this.#copy(message.sequence, message.data));
-        if (!known.has(digest)) this.#show(message.data);
+        this.#show(message.data);
       }
       await Promise.all(copied);
       this.#lastSequence += count;

@@ -11,7 +11,8 @@ import type { Trust } from "../../core/model.js";
 import { createSigner, publicKeyToBytes, type Signer } from "../../core/signature.js";
 import type { Clock } from "../../runtime/clock.js";
 import { type Svid, verifySvidChain } from "../../runtime/tls-identity.js";
-import { generatePrivateKeyPem, issueCertificate, publicKeyDer, toPem } from "../../runtime/tls-identity-issue.js";
+import { issueCertificate } from "../../runtime/tls-identity-issue.js";
+import { generatePrivateKeyPem, publicKeyDer, toPem } from "../../runtime/tls-identity-keys.js";
 import {
   type AuthorityFile,
   type AuthorityKeys,

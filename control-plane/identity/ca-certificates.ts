@@ -1,6 +1,7 @@
 /** The certificates that sign others: the X.509 root of a mesh, and an intermediate CA of each control plane. */
 import { createPrivateKey, type KeyObject } from "node:crypto";
-import { generatePrivateKeyPem, issueCertificate, publicKeyDer } from "../../runtime/tls-identity-issue.js";
+import { issueCertificate } from "../../runtime/tls-identity-issue.js";
+import { generatePrivateKeyPem, publicKeyDer } from "../../runtime/tls-identity-keys.js";
 
 export const dayMs = 86_400_000;
 /** Clocks of proxies may be behind by a minute. */

@@ -15,9 +15,10 @@ import {
 } from "../../proto/gen/ashlar/v1/join.js";
 import type { Clock } from "../../runtime/clock.js";
 import { type BoundService, bindService, type CallContext, unary } from "../../runtime/grpc-handlers.js";
-import { isNatsUserKey } from "../../runtime/nats-users.js";
+import { isNatsUserKey } from "../../runtime/nats-user-keys.js";
 import { readCertificate, readName } from "../../runtime/tls-identity-der.js";
-import { parseCsr, verifyEcdsa } from "../../runtime/tls-identity-issue.js";
+import { verifyEcdsa } from "../../runtime/tls-identity-keys.js";
+import { parseCsr } from "../../runtime/tls-identity-request.js";
 import type { AuditTrail } from "../audit/audit-trail.js";
 import { audited } from "../audit/audit-trail.js";
 import { dayMs } from "./authority.js";
@@ -31,6 +32,9 @@ export interface JoinServiceDeps extends IdentityIssuerDeps {
   readonly audit: AuditTrail;
   readonly clock: Clock;
   readonly random: (count: number) => Uint8Array;
+  /** Shared with whatever else asks for proofs on this listener; their own unless given. */
+  readonly nonces?: Nonces;
+  readonly limiter?: SourceLimiter;
   /** Hears what each renewing proxy has seen of the logs; it may be ahead of this control plane. */
   readonly onSeen?: (proxyId: string, seen: SeenHeads) => void;
 }
@@ -52,18 +56,29 @@ function renewalBytes(nonce: Uint8Array, csr: Uint8Array): Uint8Array {
   return Buffer.concat([renewPrefix, nonce, createHash("sha256").update(csr).digest()]);
 }
 
+/** How often one source may ask on the join listener. */
+export function createJoinLimiter(clock: Clock): SourceLimiter {
+  return new SourceLimiter(clock, { burst: 500, perSecond: 100, sourcesMax: 10_000 });
+}
+
 /** Binds JoinService. Serve it with `messageBytesMax: joinMessageBytesMax`. */
 export function createJoinService(deps: JoinServiceDeps, options: JoinServiceOptions = {}): BoundService {
   const { authority, clock, random } = deps;
   const issue = createIdentityIssuer(deps);
-  const nonces = new Nonces(clock, random);
-  const limiter = new SourceLimiter(clock, { burst: 500, perSecond: 100, sourcesMax: 10_000 });
+  const nonces = deps.nonces ?? new Nonces(clock, random);
+  const limiter = deps.limiter ?? createJoinLimiter(clock);
   const ttl = options.serviceTtlMs === undefined ? {} : { ttlMs: options.serviceTtlMs };
 
   async function join(request: JoinRequest): Promise<JoinResponse> {
     const { publicKey, thumbprint } = parseCsr(request.csr);
     checkNatsUser(request.natsUser);
-    const { service } = deps.tokens.check(request.token, thumbprint);
+    const { service, controlPlane } = deps.tokens.check(request.token, thumbprint);
+    if (controlPlane !== undefined) {
+      throw new AshlarError(
+        "denied",
+        `the token is for control plane ${controlPlane}: give it to \`ashlar up --join\``,
+      );
+    }
     if (request.service !== service) {
       throw new AshlarError("denied", `the token is for service ${service}, not ${JSON.stringify(request.service)}`);
     }
@@ -146,7 +161,9 @@ function readHolder(request: RenewRequest, deps: JoinServiceDeps, graceMs: numbe
     const at = new Date(fields.notAfterMs).toISOString();
     throw new AshlarError("unauthenticated", `the certificate expired at ${at}, too long ago: join again with a token`);
   }
-  const svid = asUnauthenticated(() => authority.verifyIssued(request.certificate, Math.min(nowMs, fields.notAfterMs)));
+  const svid = asUnauthenticated(() =>
+    authority.verifyIssued(request.certificate, Math.min(nowMs, fields.notAfterMs), request.chain),
+  );
   const service = nameIn(svid.spiffeId, authority.mesh, "service");
   if (service === undefined) throw new AshlarError("unauthenticated", "only a service's certificate is renewed here");
   if (ledger.trust.head()?.body.revocations.some(({ serial }) => serial === svid.serial)) {

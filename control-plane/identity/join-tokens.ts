@@ -1,5 +1,5 @@
 /**
- * Join tokens: minted for a service and version, kept as a hash of their secret only, on disk before
+ * Join tokens: minted for a service and version or for one more control plane, kept as a hash of their secret only, on disk before
  * they are given out or honoured, bounded in number and time.
  */
 import { join } from "node:path";
@@ -10,7 +10,10 @@ import { makePrivateFolder, readJsonIfThere, writeDurably } from "../../runtime/
 import { formatJoinToken, hashOfSecret, parseJoinToken, tokenSecretBytes } from "../../runtime/join-token.js";
 
 export interface TokenRequest {
-  readonly service: string;
+  /** The service of the proxies that may join by it; or `controlPlane` is given. */
+  readonly service?: string | undefined;
+  /** The name of one more control plane. */
+  readonly controlPlane?: string | undefined;
   /** "v1" unless stated. */
   readonly version?: string | undefined;
   /** 10 minutes unless stated, 30 days at most. */
@@ -21,6 +24,7 @@ export interface TokenRequest {
 
 export interface MintedToken {
   readonly token: string;
+  readonly controlPlane: string | undefined;
   readonly service: string;
   readonly version: string;
   readonly expiresMs: number;
@@ -29,9 +33,12 @@ export interface MintedToken {
 
 /** What a redeemed token says its holder is. */
 export interface TokenGrant {
+  /** A proxy of this service; empty: a control plane. */
   readonly service: string;
+  /** The control plane's name; undefined: a proxy. */
+  readonly controlPlane: string | undefined;
   readonly version: string;
-  /** What was noted when this key joined first by this token; undefined: this is the first time. */
+  /** What was noted (a proxy's id, a control plane's name) when this key joined first by this token; undefined: this is the first time. */
   readonly proxyId: string | undefined;
 }
 
@@ -57,7 +64,9 @@ export interface JoinTokensOptions {
 }
 
 interface StoredToken {
+  /** Empty for a control plane. */
   readonly service: string;
+  readonly controlPlane?: string;
   readonly version: string;
   readonly expiresMs: number;
   readonly uses: number;
@@ -93,7 +102,9 @@ export function openJoinTokens({ dir, mesh, rootHash, clock, random }: JoinToken
     }
     const hash = hashOfSecret(parsed.secret);
     const token = tokens.get(hash);
-    if (token === undefined) throw new AshlarError("unauthenticated", "unknown token");
+    if (token === undefined) {
+      throw new AshlarError("unauthenticated", "unknown token: only the control plane that made a token knows it");
+    }
     if (clock.nowMs() >= token.expiresMs) {
       throw new AshlarError("unauthenticated", `the token expired at ${new Date(token.expiresMs).toISOString()}`);
     }
@@ -101,12 +112,12 @@ export function openJoinTokens({ dir, mesh, rootHash, clock, random }: JoinToken
   };
 
   const grant = ({ token }: { token: StoredToken }, thumbprint: string): TokenGrant => {
-    const { service, version, uses, redeemed } = token;
+    const { service, version, uses, redeemed, controlPlane } = token;
     const proxyId = Object.hasOwn(redeemed, thumbprint) ? redeemed[thumbprint] : undefined;
     if (proxyId === undefined && Object.keys(redeemed).length >= uses) {
       throw new AshlarError("unauthenticated", "the token was used already: `ashlar token` prints a new one");
     }
-    return { service, version, proxyId };
+    return { service, version, proxyId, controlPlane };
   };
 
   return {
@@ -116,9 +127,11 @@ export function openJoinTokens({ dir, mesh, rootHash, clock, random }: JoinToken
       if (live.length >= tokensMax) throw new AshlarError("limit", `${tokensMax} tokens are outstanding`);
       const secret = random(tokenSecretBytes);
       const expiresMs = clock.nowMs() + checked.ttlMs;
-      const { service, version, uses } = checked;
-      store(hashOfSecret(secret), { service, version, uses, expiresMs, redeemed: {} });
-      return { token: formatJoinToken({ mesh, rootHash, secret }), service, version, uses, expiresMs };
+      const { service, version, uses, controlPlane } = checked;
+      const named = controlPlane === undefined ? {} : { controlPlane };
+      store(hashOfSecret(secret), { service, version, uses, expiresMs, redeemed: {}, ...named });
+      const token = formatJoinToken({ mesh, rootHash, secret });
+      return { token, service, version, uses, expiresMs, controlPlane };
     },
     redeem: (text, thumbprint, nameProxy) => {
       const found = find(text);
@@ -133,22 +146,27 @@ export function openJoinTokens({ dir, mesh, rootHash, clock, random }: JoinToken
   };
 }
 
-function checkRequest({ service, version = "v1", ttlMs = ttlDefaultMs, uses = 1 }: TokenRequest) {
+function checkRequest(request: TokenRequest) {
+  const { service = "", controlPlane, version = "v1", ttlMs = ttlDefaultMs, uses = 1 } = request;
   const refuse = (why: string): never => {
     throw new AshlarError("invalid_argument", `token: ${why}`);
   };
-  if (!isLabel(service)) refuse(`service ${JSON.stringify(service)} is not an RFC 1123 label`);
+  if (controlPlane !== undefined) {
+    if (service !== "") refuse("it is for a service or for a control plane, not for both");
+    if (!isLabel(controlPlane)) refuse(`control plane ${JSON.stringify(controlPlane)} is not an RFC 1123 label`);
+    if (uses !== 1) refuse("one of a control plane is good for one");
+  } else if (!isLabel(service)) refuse(`service ${JSON.stringify(service)} is not an RFC 1123 label`);
   if (!/^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/.test(version)) refuse(`version ${JSON.stringify(version)}`);
   if (!Number.isSafeInteger(ttlMs) || ttlMs < 1 || ttlMs > ttlMaxMs) refuse("it may live for up to 30 days");
   if (!Number.isSafeInteger(uses) || uses < 1 || uses > usesMax) refuse(`uses must be 1 to ${usesMax}`);
-  return { service, version, ttlMs, uses };
+  return { service, version, ttlMs, uses, controlPlane };
 }
 
 function readTokens(path: string): ReadonlyMap<string, StoredToken> {
   const stored = readJsonIfThere(path)?.tokens ?? {};
   const tokens = new Map<string, StoredToken>();
   for (const [hash, value] of Object.entries(stored as Record<string, Partial<StoredToken>>)) {
-    const { service, version, expiresMs, uses, redeemed } = value;
+    const { service, version, expiresMs, uses, redeemed, controlPlane } = value;
     if (
       typeof service !== "string" ||
       typeof version !== "string" ||
@@ -158,7 +176,8 @@ function readTokens(path: string): ReadonlyMap<string, StoredToken> {
     ) {
       throw new AshlarError("invalid_record", `${path} is damaged: remove it, its tokens become unknown`);
     }
-    tokens.set(hash, { service, version, expiresMs, uses, redeemed });
+    const named = typeof controlPlane === "string" ? { controlPlane } : {};
+    tokens.set(hash, { service, version, expiresMs, uses, redeemed, ...named });
   }
   return tokens;
 }

@@ -3,6 +3,7 @@ import { AshlarError } from "../../core/errors.js";
 import { buildSpiffeId, isLabel, parseSpiffeId, type SpiffeId } from "../../core/identity.js";
 import type { Finding, PolicyFile, Revision, Signed, Unit } from "../../core/model.js";
 import { compileUnit } from "../../core/policy/compile.js";
+import type { CallInputs } from "../../core/policy/condition/frame.js";
 import { diffUnits, type ObjectChange } from "../../core/snapshot/diff.js";
 import { type AccessChange, diffAccess } from "../../core/snapshot/matrix.js";
 import { renderYaml } from "../../core/snapshot/render.js";
@@ -53,8 +54,17 @@ export interface PolicyReader {
   yaml(revision: Signed<Revision>): Promise<string>;
   validate(files: readonly PolicyFile[]): Promise<Validated>;
   diff(from: PolicySide, to: PolicySide): Promise<PolicyDiff>;
-  /** Unknown callers, services and methods are answered by `default-deny`; only an unknown revision fails. */
-  checkAccess(caller: string, service: string, method: string, revision: number): Promise<AccessVerdict>;
+  /**
+   * Unknown callers, services and methods are answered by `default-deny`; only an unknown revision fails. Without
+   * `inputs`, conditions on more than the caller and the method cannot be told.
+   */
+  checkAccess(
+    caller: string,
+    service: string,
+    method: string,
+    revision: number,
+    inputs?: CallInputs,
+  ): Promise<AccessVerdict>;
   /** The services that the active revision has. */
   activeServices(): Promise<ReadonlySet<string>>;
 }
@@ -83,7 +93,8 @@ export function createPolicyReader(deps: PolicyReaderDeps): PolicyReader {
       const { objects, access, findings: more } = compare(before, after, deps.mesh);
       return { findings: [...findings, ...more], objects, access };
     },
-    checkAccess: (caller, service, method, revision) => checkAccess(deps, { caller, service, method }, revision),
+    checkAccess: (caller, service, method, revision, inputs) =>
+      checkAccess(deps, { caller, service, method, inputs }, revision),
     async activeServices() {
       const revision = findActive(ledger);
       if (revision === undefined) return new Set();
@@ -143,6 +154,7 @@ interface AccessQuestion {
   readonly caller: string;
   readonly service: string;
   readonly method: string;
+  readonly inputs: CallInputs | undefined;
 }
 
 async function checkAccess(deps: PolicyReaderDeps, asked: AccessQuestion, number: number): Promise<AccessVerdict> {
@@ -159,7 +171,11 @@ async function checkAccess(deps: PolicyReaderDeps, asked: AccessQuestion, number
   if (caller === undefined) return deny(`${JSON.stringify(asked.caller)} is neither a service's name nor a SPIFFE ID`);
   const unit = isLabel(asked.service) ? await snapshots.loadUnit(revision.body.snapshot, asked.service) : undefined;
   if (unit === undefined) return deny(`revision ${about.revision} has no service ${JSON.stringify(asked.service)}`);
-  const { allow, rule, reason } = compileUnit(unit, mesh).evaluate(caller, asked.method.replace(/^\//, ""));
+  const compiled = compileUnit(unit, mesh);
+  const method = asked.method.replace(/^\//, "");
+  const { inputs } = asked;
+  const { allow, rule, reason } =
+    inputs === undefined ? compiled.evaluate(caller, method) : compiled.evaluateCall(caller, method, inputs);
   return { ...about, allowed: allow, rule, reason };
 }
 

@@ -1,24 +1,27 @@
 /** Who may call what, as look-ups: callers with the same rules share one table of methods. */
 import { AshlarError } from "../errors.js";
-import { buildSpiffeId, type SpiffeId } from "../identity.js";
-import type { AuthorizationRule, Unit } from "../model.js";
+import type { SpiffeId } from "../identity.js";
+import type { Unit } from "../model.js";
 import { isMethod, serviceOfMethod } from "../snapshot/grammar.js";
-import type { Decision } from "./compile.js";
+import { type AccessPlan, buildPlan, buildSubject, conditionOf, decide, type SubjectKnowledge } from "./access-plan.js";
+import type { CompiledUnit, Decision } from "./compile.js";
+import {
+  type CallerGroups,
+  groupCallers,
+  type IndexedRule,
+  indexRules,
+  whyGroupsTooLarge,
+  whyTooManyConditions,
+} from "./indexed-rules.js";
 
-type Effect = "allow" | "deny";
-
-interface IndexedRule {
-  readonly order: number;
-  readonly effect: Effect;
-  readonly rule: AuthorizationRule;
-  readonly decision: Decision;
-}
-
-/** The first rule of one effect for a method, a service's methods, or all methods. */
+/**
+ * The rules of one effect for a method, a service's methods, or all methods: in order, up to the first without a
+ * condition, because nothing gets past that one.
+ */
 interface MethodTable {
-  any: IndexedRule | undefined;
-  readonly exact: Map<string, IndexedRule>;
-  readonly service: Map<string, IndexedRule>;
+  readonly any: IndexedRule[];
+  readonly exact: Map<string, IndexedRule[]>;
+  readonly service: Map<string, IndexedRule[]>;
 }
 
 interface CallerTable {
@@ -26,92 +29,71 @@ interface CallerTable {
   readonly allow: MethodTable;
 }
 
-const decisionsCachedMax = 10_000;
-/** Entries of all tables of a unit; above it the unit is refused (I8). */
-const entriesMax = 1_000_000;
+type Access = Pick<CompiledUnit, "evaluate" | "evaluateCall" | "conditionFor" | "hasConditions">;
+type PlanOf = (caller: SpiffeId, method: string, knows?: SubjectKnowledge) => AccessPlan;
+
+const plansCachedMax = 10_000;
+const none: readonly IndexedRule[] = [];
 
 /** Why the unit cannot be compiled; undefined: it can. */
 export function whyTooLarge(unit: Unit, mesh: string): string | undefined {
-  return whyGroupsTooLarge(unit.name, groupCallers(indexRules(unit), mesh));
+  const rules = indexRules(unit);
+  return whyTooManyConditions(unit.name, rules) ?? whyGroupsTooLarge(unit.name, groupCallers(rules, mesh));
 }
 
-/** The unit's `evaluate`. Fails with `limit` as `compileUnit` does. */
-export function buildAccessIndex(unit: Unit, mesh: string): (caller: SpiffeId, method: string) => Decision {
-  const groups = groupCallers(indexRules(unit), mesh);
-  const why = whyGroupsTooLarge(unit.name, groups);
+/** What decides about calls of the unit. Fails with `limit` as `compileUnit` does. */
+export function buildAccessIndex(unit: Unit, mesh: string): Access {
+  const rules = indexRules(unit);
+  const groups = groupCallers(rules, mesh);
+  const why = whyTooManyConditions(unit.name, rules) ?? whyGroupsTooLarge(unit.name, groups);
   if (why !== undefined) throw new AshlarError("limit", why);
+  const makePlan = planner(unit, groups, mesh);
+  const hasConditions = rules.some(({ condition }) => condition !== undefined);
+  const planOf = rememberPlans(makePlan);
+  return {
+    hasConditions,
+    evaluate: (caller, method) => planOf(caller, method).decision,
+    evaluateCall(caller, method, inputs) {
+      const { open, decision } = planOf(caller, method);
+      return open === undefined ? decision : decide(open, inputs);
+    },
+    conditionFor: (caller, method, knows) => conditionOf(makePlan(caller, method, knows)),
+  };
+}
+
+function planner(unit: Unit, groups: CallerGroups, mesh: string): PlanOf {
   const tableOf = buildCallerTables(groups);
   const everyone = buildCallerTable(groups.everyone);
   const stated =
     unit.service !== undefined && unit.service.methods.length > 0 ? new Set(unit.service.methods) : undefined;
   const denied = defaultDecisions(unit.name);
-  return rememberDecisions((caller, method) => {
-    if (!isMethod(method)) return denied.malformed;
-    if (stated !== undefined && !stated.has(method)) return denied.unstated;
+  return (caller, method, knows) => {
+    if (!isMethod(method)) return settled(denied.malformed);
+    if (stated !== undefined && !stated.has(method)) return settled(denied.unstated);
     const table = tableOf.get(caller);
     const service = serviceOfMethod(method);
-    const deny = firstOf(table?.deny, everyone.deny, method, service);
-    if (deny !== undefined) return deny.decision;
-    return firstOf(table?.allow, everyone.allow, method, service)?.decision ?? denied.unmatched;
-  });
-}
-
-interface CallerGroups {
-  /** The rules that name a caller, by SPIFFE ID; callers with the same rules share the very same list. */
-  readonly byCaller: ReadonlyMap<string, readonly IndexedRule[]>;
-  /** The rules about any caller. */
-  readonly everyone: readonly IndexedRule[];
-}
-
-function indexRules(unit: Unit): readonly IndexedRule[] {
-  const indexed: IndexedRule[] = [];
-  for (const { name, allow, deny } of unit.authorizations) {
-    for (const [effect, rules] of [["deny", deny] as const, ["allow", allow] as const]) {
-      for (const [index, rule] of rules.entries()) {
-        const id = `${name}/${effect}[${index}]`;
-        const reason = effect === "allow" ? `allowed by ${id}` : `denied by ${id}`;
-        const decision = Object.freeze({ allow: effect === "allow", rule: id, reason });
-        indexed.push({ order: indexed.length, effect, rule, decision });
-      }
+    const denies = rulesFor(table?.deny, everyone.deny, method, service);
+    const allows = rulesFor(table?.allow, everyone.allow, method, service);
+    const [firstDeny] = denies;
+    if (firstDeny !== undefined && firstDeny.condition === undefined) return settled(firstDeny.decision);
+    if (firstDeny === undefined) {
+      const [firstAllow] = allows;
+      if (firstAllow === undefined) return settled(denied.unmatched);
+      if (firstAllow.condition === undefined) return settled(firstAllow.decision);
     }
-  }
-  return indexed;
+    return buildPlan(buildSubject(caller, method, mesh), denies, allows, denied.unmatched, knows);
+  };
 }
 
-function groupCallers(rules: readonly IndexedRule[], mesh: string): CallerGroups {
-  const everyone: IndexedRule[] = [];
-  const lists = new Map<string, IndexedRule[]>();
-  for (const indexed of rules) {
-    const { from } = indexed.rule;
-    if (from.length === 0 || from.includes("*")) {
-      everyone.push(indexed);
-      continue;
-    }
-    for (const name of from) {
-      const id = name.startsWith("spiffe://") ? name : buildSpiffeId(mesh, "service", name);
-      const list = lists.get(id);
-      if (list === undefined) lists.set(id, [indexed]);
-      else if (list.at(-1) !== indexed) list.push(indexed);
-    }
-  }
-  const shared = new Map<string, readonly IndexedRule[]>();
-  const byCaller = new Map<string, readonly IndexedRule[]>();
-  for (const [id, list] of lists) {
-    const key = list.map((indexed) => indexed.order).join();
-    const first = shared.get(key) ?? list;
-    shared.set(key, first);
-    byCaller.set(id, first);
-  }
-  return { byCaller, everyone };
-}
+/** Decisions are few and made with the unit, so plans that are settled by them are shared. */
+const settledPlans = new WeakMap<Decision, AccessPlan>();
 
-function whyGroupsTooLarge(name: string, { byCaller, everyone }: CallerGroups): string | undefined {
-  let entries = 0;
-  for (const rules of [everyone, ...new Set(byCaller.values())]) {
-    for (const { rule } of rules) entries += Math.max(1, rule.methods.length);
-  }
-  if (entries <= entriesMax) return undefined;
-  return `the authorizations of ${name} name ${entries} pairs of callers and methods, at most ${entriesMax}; use patterns such as "package.Service/*"`;
+function settled(decision: Decision): AccessPlan {
+  const known = settledPlans.get(decision);
+  if (known !== undefined) return known;
+  const plan: AccessPlan = Object.freeze({ decision, open: undefined });
+  settledPlans.set(decision, plan);
+  return plan;
 }
 
 function buildCallerTables({ byCaller }: CallerGroups): ReadonlyMap<string, CallerTable> {
@@ -129,39 +111,51 @@ function buildCallerTable(rules: readonly IndexedRule[]): CallerTable {
   return { deny: buildMethodTable(rules, "deny"), allow: buildMethodTable(rules, "allow") };
 }
 
-/** Rules come in order, so what is there already stays: the first rule that matches is the one that is named. */
-function buildMethodTable(rules: readonly IndexedRule[], effect: Effect): MethodTable {
-  const table: MethodTable = { any: undefined, exact: new Map(), service: new Map() };
+function buildMethodTable(rules: readonly IndexedRule[], effect: IndexedRule["effect"]): MethodTable {
+  const table: MethodTable = { any: [], exact: new Map(), service: new Map() };
   for (const indexed of rules) {
     if (indexed.effect !== effect) continue;
     const { methods } = indexed.rule;
-    if (methods.length === 0 || methods.includes("*")) table.any ??= indexed;
+    if (methods.length === 0 || methods.includes("*")) addRule(table.any, indexed);
     for (const method of methods) {
+      if (method === "*") continue;
       const key = method.endsWith("/*") ? serviceOfMethod(method) : method;
       const map = method.endsWith("/*") ? table.service : table.exact;
-      if (method !== "*" && !map.has(key)) map.set(key, indexed);
+      const list = map.get(key);
+      if (list === undefined) map.set(key, [indexed]);
+      else addRule(list, indexed);
     }
   }
   return table;
 }
 
-function firstOf(
+/** Rules come in order, so what is there already comes first. */
+function addRule(list: IndexedRule[], indexed: IndexedRule): void {
+  const last = list.at(-1);
+  if (last === undefined || (last.condition !== undefined && last !== indexed)) list.push(indexed);
+}
+
+/** The rules about a pair, in order, each once. */
+function rulesFor(
   own: MethodTable | undefined,
   everyone: MethodTable,
   method: string,
   service: string,
-): IndexedRule | undefined {
-  const ofOwn = own === undefined ? undefined : firstInTable(own, method, service);
-  return earlier(ofOwn, firstInTable(everyone, method, service));
+): readonly IndexedRule[] {
+  const general = merge(everyone.any, merge(everyone.service.get(service), everyone.exact.get(method)));
+  if (own === undefined) return general;
+  return merge(general, merge(own.any, merge(own.service.get(service), own.exact.get(method))));
 }
 
-function firstInTable(table: MethodTable, method: string, service: string): IndexedRule | undefined {
-  return earlier(earlier(table.exact.get(method), table.service.get(service)), table.any);
-}
-
-function earlier(a: IndexedRule | undefined, b: IndexedRule | undefined): IndexedRule | undefined {
-  if (a === undefined || b === undefined) return a ?? b;
-  return a.order < b.order ? a : b;
+function merge(a: readonly IndexedRule[] = none, b: readonly IndexedRule[] = none): readonly IndexedRule[] {
+  const [firstOfA] = a;
+  const [firstOfB] = b;
+  if (firstOfA === undefined) return b;
+  if (firstOfB === undefined) return a;
+  const [first, other] = firstOfA.order <= firstOfB.order ? [a, b] : [b, a];
+  // Nothing gets past a rule without a condition, so most merges are a choice.
+  if (first[0]?.condition === undefined) return first;
+  return [...new Set([...first, ...other])].sort((left, right) => left.order - right.order);
 }
 
 function defaultDecisions(service: string) {
@@ -173,23 +167,21 @@ function defaultDecisions(service: string) {
   };
 }
 
-/** Keeps decisions by caller and method; forgets all of them when there are too many (I8). */
-function rememberDecisions(
-  decide: (caller: SpiffeId, method: string) => Decision,
-): (caller: SpiffeId, method: string) => Decision {
-  const byCaller = new Map<string, Map<string, Decision>>();
+/** Keeps plans by caller and method; forgets all of them when there are too many (I8). */
+function rememberPlans(makePlan: PlanOf): (caller: SpiffeId, method: string) => AccessPlan {
+  const byCaller = new Map<string, Map<string, AccessPlan>>();
   let count = 0;
   return (caller, method) => {
     const known = byCaller.get(caller)?.get(method);
     if (known !== undefined) return known;
-    if (count >= decisionsCachedMax) {
+    if (count >= plansCachedMax) {
       byCaller.clear();
       count = 0;
     }
-    const decision = decide(caller, method);
-    const ofCaller = byCaller.get(caller) ?? new Map<string, Decision>();
-    byCaller.set(caller, ofCaller.set(method, decision));
+    const plan = makePlan(caller, method);
+    const ofCaller = byCaller.get(caller) ?? new Map<string, AccessPlan>();
+    byCaller.set(caller, ofCaller.set(method, plan));
     count += 1;
-    return decision;
+    return plan;
   };
 }

@@ -2,6 +2,8 @@
 import type { SpiffeId } from "../identity.js";
 import type { Unit, WeightedVersion } from "../model.js";
 import { buildAccessIndex } from "./access-index.js";
+import type { SubjectKnowledge } from "./access-plan.js";
+import type { CallInputs } from "./condition/frame.js";
 import { buildRouteIndex } from "./route-index.js";
 
 /** What policy says about one call. Every decision names its rule. */
@@ -30,9 +32,20 @@ export interface CompiledUnit {
   /**
    * Whether `caller` may call `method` ("package.Service/Method", no slash in front). Deny wins over
    * allow; what nothing matches is denied (I4), and so is a method that the service does not state
-   * where it states its methods. The same pair gives the same object.
+   * where it states its methods. The same pair gives the same object. Conditions on more than the pair
+   * cannot be told here: they match in a deny and not in an allow.
    */
   evaluate(caller: SpiffeId, method: string): Decision;
+  /** As `evaluate`, about one call: `inputs` is asked only for what a condition of a rule in question reads. */
+  evaluateCall(caller: SpiffeId, method: string, inputs: CallInputs): Decision;
+  /** There are rules with conditions, so that `evaluateCall` may say otherwise than `evaluate`. */
+  readonly hasConditions: boolean;
+  /**
+   * The condition in CEL under which `caller` may call `method`: true exactly where `evaluateCall` allows it.
+   * "true": always; "false": never. `knows` says which of the two stands for itself only (both, by default);
+   * conditions on what stands for others too are left in.
+   */
+  conditionFor(caller: SpiffeId, method: string, knows?: SubjectKnowledge): string;
   /**
    * The first rule of the route that matches; undefined: as without a route. `header` gives a request
    * header's value (repeated ones joined with ","), or undefined where it is missing.
@@ -42,10 +55,10 @@ export interface CompiledUnit {
 
 /**
  * Compiles a unit of the mesh (its trust domain is `mesh`) as `parseUnit` or `encodeUnit` gave it.
- * Fails with `limit` if its rules name more pairs of callers and methods than can be indexed.
+ * Fails with `limit` if its rules name more pairs of callers and methods than can be indexed, or have too many conditions.
  */
 export function compileUnit(unit: Unit, mesh: string): CompiledUnit {
-  const evaluate = buildAccessIndex(unit, mesh);
+  const access = buildAccessIndex(unit, mesh);
   const { findRoute, hasHeaderMatches } = buildRouteIndex(unit);
-  return Object.freeze({ name: unit.name, hasHeaderMatches, evaluate, findRoute });
+  return Object.freeze({ name: unit.name, hasHeaderMatches, findRoute, ...access });
 }

@@ -13,6 +13,7 @@ import {
   type Unit,
   type WeightedVersion,
 } from "../model.js";
+import { checkCondition } from "../policy/condition/condition.js";
 import {
   isCaller,
   isHeaderValue,
@@ -112,6 +113,7 @@ function canonicalAuthorization(authorization: Authorization): Authorization {
     Object.freeze({
       from: textList(service, `${what}.from`, each.from, isCaller),
       methods: textList(service, `${what}.methods`, each.methods, isMethodPattern),
+      ...canonicalWhen(service, what, each.when),
     });
   if (allow.some((each) => each.from.length === 0)) throw refused(service, `${name}: an allow rule names no callers`);
   return Object.freeze({
@@ -121,6 +123,16 @@ function canonicalAuthorization(authorization: Authorization): Authorization {
     allow: Object.freeze(allow.map((each, index) => rule(`${name}/allow[${index}]`, each))),
     deny: Object.freeze(deny.map((each, index) => rule(`${name}/deny[${index}]`, each))),
   });
+}
+
+/** As it was written; only that nothing but an expression stands in it. */
+function canonicalWhen(unit: string, place: string, when: string | undefined): Pick<AuthorizationRule, "when"> {
+  if (when === undefined) return {};
+  if (when !== when.trim() || when === "") throw refused(unit, `${place}.when: blanks around it, or nothing in it`);
+  const [problem] = checkCondition(when);
+  if (problem !== undefined)
+    throw refused(unit, `${place}.when: at character ${problem.offset + 1}: ${problem.message}`);
+  return { when };
 }
 
 function canonicalRoute(route: Route): Route {

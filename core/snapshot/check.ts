@@ -2,6 +2,7 @@ import { AshlarError } from "../errors.js";
 import { isLabel, nameIn, trustDomainOf } from "../identity.js";
 import type { Authorization, AuthorizationRule, Finding, Route } from "../model.js";
 import { whyTooLarge } from "../policy/access-index.js";
+import { parseCondition } from "../policy/condition/condition.js";
 import { encodeUnit } from "../wire/units.js";
 import { unitsOf } from "./build.js";
 import { findSpiffeId, serviceOfMethod } from "./grammar.js";
@@ -115,6 +116,8 @@ function checkAccessRule(
     add(sourced, "error", `${place}.from=${from}`, `there is no service ${JSON.stringify(name)}${nearest}`, checking);
   }
   checkMethods(sourced, service, rule.methods, `${place}.methods`, checking);
+  if (rule.when !== undefined && parseCondition(rule.when).reads.has("jwt"))
+    add(sourced, "warning", `${place}.when`, "no token is verified yet, so jwt.claims is always empty", checking);
 }
 
 /** The service that a SPIFFE ID of this mesh names; IDs of other meshes are for others to know. */

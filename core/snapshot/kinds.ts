@@ -1,6 +1,7 @@
 /** The kinds of policy files and their fields. The parser and the editors' schema both come from here. */
 import { isLabel } from "../identity.js";
 import type { AuthorizationRule, HeaderMatch, PolicyObject, RouteMatch, WeightedVersion } from "../model.js";
+import { condition } from "./condition-shape.js";
 import { durationPattern, parseDurationMs } from "./duration.js";
 import {
   isCaller,
@@ -53,22 +54,18 @@ const timeout = converted(
 const methodPatterns = list(methodPattern, { whenEmpty: "leave it out for all methods", keyOf: itself });
 const callers = list(caller, { whenEmpty: 'name callers, or "*" for any authenticated identity', keyOf: itself });
 
-const denyRule = record<AuthorizationRule>(
-  "a rule",
-  {
-    from: optional(callers, [], "Callers; left out: any."),
-    methods: optional(methodPatterns, [], "Methods; left out: all."),
-  },
-  ["when"],
-);
-const allowRule = record<AuthorizationRule>(
-  "a rule",
-  {
-    from: required(callers, [], "Callers."),
-    methods: optional(methodPatterns, [], "Methods; left out: all."),
-  },
-  ["when"],
-);
+const methods = optional(methodPatterns, [], "Methods; left out: all.");
+const when = optional(condition, undefined, "A condition in CEL on the call; left out: none.");
+const denyRule = record<Required<AuthorizationRule>>("a rule", {
+  from: optional(callers, [], "Callers; left out: any."),
+  methods,
+  when,
+});
+const allowRule = record<Required<AuthorizationRule>>("a rule", {
+  from: required(callers, [], "Callers."),
+  methods,
+  when,
+});
 
 const match = record<{ methods: readonly string[]; headers: readonly (readonly [string, string])[] }>("a match", {
   methods: optional(methodPatterns, [], "One of them has to match; left out: all."),

@@ -15,8 +15,18 @@ export interface AccessPair {
   readonly method: string;
 }
 
+/** A pair that may call, always or under a condition. */
+export interface AccessRow extends AccessPair {
+  /** The condition in CEL; "": none. */
+  readonly when: string;
+}
+
 export interface AccessChange extends AccessPair {
-  readonly change: "gains" | "loses";
+  /** "changes": it may call under another condition than before. */
+  readonly change: "gains" | "loses" | "changes";
+  /** "allowed", "denied", or the condition in CEL under which it may call. */
+  readonly before: string;
+  readonly after: string;
 }
 
 /** Pairs up to a bound; `complete` is false if there are more. */
@@ -29,6 +39,8 @@ export interface AccessList<Pair extends AccessPair> {
 interface Probe<Asked> {
   readonly label: string;
   readonly asked: Asked;
+  /** It stands for itself and not for others too. */
+  readonly exact: boolean;
 }
 
 const pairsMax = 100_000;
@@ -36,15 +48,20 @@ const pairsMax = 100_000;
 const questionsMax = 5_000_000;
 
 /** Every pair that may call, sorted by service, caller and method; `units` are canonical, of the mesh `mesh`. */
-export function accessMatrix(units: readonly Unit[], mesh: string): AccessList<AccessPair> {
+export function accessMatrix(units: readonly Unit[], mesh: string): AccessList<AccessRow> {
   const { pairs, complete } = compareAccess([], units, mesh);
-  return { complete, pairs: pairs.map(({ caller, service, method }) => ({ caller, service, method })) };
+  return {
+    complete,
+    pairs: pairs.map(({ caller, service, method, after }) => {
+      return { caller, service, method, when: after === "allowed" ? "" : after };
+    }),
+  };
 }
 
 /**
  * Every pair that gains or loses access from one policy to another, sorted by service, caller and method. A pair
- * is judged as `evaluate` judges it, so the list is exact: callers are the services of both policies, every
- * SPIFFE ID that is named, and everyone else.
+ * is judged as `evaluateCall` judges it, so the list is exact: callers are the services of both policies, every
+ * SPIFFE ID that is named, and everyone else; conditions on what only a call says are part of the answer.
  */
 export function diffAccess(from: readonly Unit[], to: readonly Unit[], mesh: string): AccessList<AccessChange> {
   return compareAccess(from, to, mesh);
@@ -68,15 +85,29 @@ function compareAccess(from: readonly Unit[], to: readonly Unit[], mesh: string)
       questions += methods.length;
       if (questions > questionsMax) return { pairs, complete: false };
       for (const method of methods) {
-        const was = old?.evaluate(caller.asked, method.asked).allow ?? false;
-        const is = young?.evaluate(caller.asked, method.asked).allow ?? false;
+        const was = accessOf(old, caller, method);
+        const is = accessOf(young, caller, method);
         if (was === is) continue;
         if (pairs.length >= pairsMax) return { pairs, complete: false };
-        pairs.push({ caller: caller.label, service, method: method.label, change: is ? "gains" : "loses" });
+        const change = changeBetween(was, is);
+        pairs.push({ caller: caller.label, service, method: method.label, change, before: was, after: is });
       }
     }
   }
   return { pairs, complete: true };
+}
+
+/** "allowed", "denied", or a condition. */
+function accessOf(unit: CompiledUnit | undefined, caller: Probe<SpiffeId>, method: Probe<string>): string {
+  if (unit === undefined) return "denied";
+  if (!unit.hasConditions) return unit.evaluate(caller.asked, method.asked).allow ? "allowed" : "denied";
+  const condition = unit.conditionFor(caller.asked, method.asked, { caller: caller.exact, method: method.exact });
+  return condition === "true" ? "allowed" : condition === "false" ? "denied" : condition;
+}
+
+function changeBetween(was: string, is: string): AccessChange["change"] {
+  if (was === "denied" || is === "allowed") return "gains";
+  return is === "denied" || was === "allowed" ? "loses" : "changes";
 }
 
 function compiled(unit: Unit | undefined, mesh: string): CompiledUnit | undefined {
@@ -102,9 +133,9 @@ function callerProbes(units: readonly Unit[], mesh: string): readonly Probe<Spif
   }
   let other = 0;
   while (labels.has(everyoneElse(other))) other += 1;
-  const probes = [...labels].map(([asked, label]) => ({ asked, label }));
+  const probes = [...labels].map(([asked, label]) => ({ asked, label, exact: true }));
   probes.sort((a, b) => compareNames(a.label, b.label));
-  return [...probes, { asked: everyoneElse(other), label: "*" }];
+  return [...probes, { asked: everyoneElse(other), label: "*", exact: false }];
 }
 
 /** Top-level domain "invalid" (RFC 2606): nobody's trust domain, unless a rule names it to spite us. */
@@ -125,12 +156,18 @@ function methodProbes(units: readonly Unit[]): readonly Probe<string>[] {
       }
     }
   }
-  const probes = [...exact].sort(compareNames).map((method) => ({ label: method, asked: method }));
+  const probes: Probe<string>[] = [...exact]
+    .sort(compareNames)
+    .map((method) => ({ label: method, asked: method, exact: true }));
   if (units.every(({ service }) => (service?.methods.length ?? 0) > 0)) return probes;
   for (const rpcService of [...rpcServices].sort(compareNames))
-    probes.push({ label: `${rpcService}/*`, asked: unusedName((name) => `${rpcService}/${name}`, exact) });
+    probes.push({
+      label: `${rpcService}/*`,
+      asked: unusedName((name) => `${rpcService}/${name}`, exact),
+      exact: false,
+    });
   const mentioned = new Set([...rpcServices, ...[...exact].map(serviceOfMethod)]);
-  probes.push({ label: "*", asked: `${unusedName((name) => name, mentioned)}/Other` });
+  probes.push({ label: "*", asked: `${unusedName((name) => name, mentioned)}/Other`, exact: false });
   return probes;
 }
 

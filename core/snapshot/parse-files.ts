@@ -46,20 +46,21 @@ export function parsePolicyFiles(files: readonly PolicyFile[]): ParsedFiles {
     else if (totalBytes > totalBytesMax) {
       refuse(`the files have more than ${totalBytesMax} bytes together; from here on they are not read`);
       break;
-    } else parseFile(name, content, objects, findings);
+    } else parseFile({ name, content }, objects, findings);
   }
   refuseRepeated(objects, findings);
   return { objects, findings: findings.list() };
 }
 
-function parseFile(file: string, content: string, objects: SourcedObject[], findings: FindingList): void {
+function parseFile(policyFile: PolicyFile, objects: SourcedObject[], findings: FindingList): void {
+  const { name: file, content } = policyFile;
   const { documents, lines, problem } = readYaml(content, objectsMax - objects.length);
   if (problem !== undefined) {
     const { line, col } = lines.linePos(problem.offset);
     findings.add({ severity: "error", file, line, column: col, field: "", message: problem.message });
   }
   for (const document of documents) {
-    const reading = new Reading(file, document, lines, findings);
+    const reading = new Reading(policyFile, document, lines, findings);
     const before = findings.count;
     for (const { pos, message } of [...document.errors, ...document.warnings])
       reading.report(reading.placeAt(pos[0], ""), `not YAML as it should be: ${message}`);

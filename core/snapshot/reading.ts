@@ -1,7 +1,8 @@
 /** What reading one policy file keeps at hand: where things stand, what was found, how much more may be read. */
 import { isAlias, type LineCounter, type Node } from "yaml";
-import type { Finding } from "../model.js";
+import type { Finding, PolicyFile } from "../model.js";
 import type { YamlDocument } from "./read-yaml.js";
+import { scalarOffset } from "./scalar-offset.js";
 
 /** Where something stands in a policy file. */
 export interface Place {
@@ -42,13 +43,15 @@ export class Reading {
   /** Where the texts of the object stand: by field, and by list and text ("allow[0].from=checkout"). */
   readonly places = new Map<string, Place>();
   readonly #file: string;
+  readonly #content: string;
   readonly #document: YamlDocument;
   readonly #lines: LineCounter;
   readonly #findings: FindingList;
   #aliases = 0;
 
-  constructor(file: string, document: YamlDocument, lines: LineCounter, findings: FindingList) {
-    this.#file = file;
+  constructor({ name, content }: PolicyFile, document: YamlDocument, lines: LineCounter, findings: FindingList) {
+    this.#file = name;
+    this.#content = content;
     this.#document = document;
     this.#lines = lines;
     this.#findings = findings;
@@ -61,6 +64,11 @@ export class Reading {
 
   place(node: Node | null | undefined, field: string): Place {
     return this.placeAt(node?.range?.[0] ?? this.#document.range[0], field);
+  }
+
+  /** Where the character at `offset` of a text stands. */
+  placeWithin(node: Node, text: string, offset: number, field: string): Place {
+    return this.placeAt(scalarOffset(this.#content, node.range?.[0] ?? 0, text, offset), field);
   }
 
   report(place: Place, message: string): undefined {

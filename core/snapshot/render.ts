@@ -36,8 +36,8 @@ function plainObject(object: PolicyObject): Record<string, unknown> {
   }
 }
 
-function plainAccessRule({ from, methods }: AuthorizationRule): Record<string, unknown> {
-  return { ...listed("from", from), ...listed("methods", methods) };
+function plainAccessRule({ from, methods, when }: AuthorizationRule): Record<string, unknown> {
+  return { ...listed("from", from), ...listed("methods", methods), ...(when === undefined ? {} : { when }) };
 }
 
 function plainRouteRule({ match, split, timeoutMs }: RouteRule): Record<string, unknown> {

@@ -1,11 +1,12 @@
 /** Units and snapshot lists: model to deterministic bytes and back, checked by digest before they are parsed (I3). */
 
-import { Unit as UnitMessage } from "../../proto/gen/ashlar/v1/policy.js";
+import { type AuthorizationRule as RuleMessage, Unit as UnitMessage } from "../../proto/gen/ashlar/v1/policy.js";
 import { SnapshotList as SnapshotListMessage } from "../../proto/gen/ashlar/v1/records.js";
 import { type Digest, digestFromBytes, digestOf, digestToBytes } from "../digest.js";
 import { AshlarError } from "../errors.js";
 import { isLabel } from "../identity.js";
 import {
+  type AuthorizationRule,
   type EncodedUnit,
   meshUnitName,
   type Route,
@@ -131,8 +132,8 @@ function encodeCanonical(unit: Unit): Uint8Array {
     authorizations: unit.authorizations.map((each) => ({
       name: each.name,
       service: each.service,
-      allow: each.allow.map(({ from, methods }) => ({ from: [...from], methods: [...methods] })),
-      deny: each.deny.map(({ from, methods }) => ({ from: [...from], methods: [...methods] })),
+      allow: each.allow.map(messageOfRule),
+      deny: each.deny.map(messageOfRule),
     })),
     routes: unit.routes.map((route) => ({
       name: route.name,
@@ -149,6 +150,14 @@ function encodeCanonical(unit: Unit): Uint8Array {
   }).finish();
 }
 
+function messageOfRule({ from, methods, when }: AuthorizationRule) {
+  return { from: [...from], methods: [...methods], when: when ?? "" };
+}
+
+function ruleOfMessage({ from, methods, when }: RuleMessage): AuthorizationRule {
+  return { from, methods, when: when === "" ? undefined : when };
+}
+
 function unitOfMessage(message: UnitMessage): Unit {
   return {
     name: message.name,
@@ -157,8 +166,8 @@ function unitOfMessage(message: UnitMessage): Unit {
       kind: "Authorization",
       name,
       service,
-      allow: allow.map(({ from, methods }) => ({ from, methods })),
-      deny: deny.map(({ from, methods }) => ({ from, methods })),
+      allow: allow.map(ruleOfMessage),
+      deny: deny.map(ruleOfMessage),
     })),
     routes: message.routes.map(
       (route): Route => ({

@@ -11,6 +11,8 @@ export class ConnectionClock {
   lastReceivedMs: number;
   /** When our keepalive PING went out; 0: none is under way. */
   pingSentMs = 0;
+  /** Keepalive PINGs since a stream was opened. */
+  pings = 0;
 
   constructor(connection: Connection, nowMs: number) {
     this.#connection = connection;
@@ -40,14 +42,19 @@ export class ConnectionClock {
 
   #keepAlive(nowMs: number): void {
     const connection = this.#connection;
-    const { keepaliveMs, keepaliveTimeoutMs } = connection.limits;
+    const { keepaliveMs, keepaliveTimeoutMs, keepalivesAtPaceMax, patientKeepaliveMs } = connection.limits;
     if (keepaliveMs === 0 || connection.dead) return;
     if (this.pingSentMs > 0) {
       if (this.lastReceivedMs >= this.pingSentMs) this.pingSentMs = 0;
       else if (nowMs - this.pingSentMs > keepaliveTimeoutMs)
         connection.fail(errorCode.noError, refusal.timeout_keepalive);
-    } else if (nowMs - this.lastReceivedMs > keepaliveMs) {
+      return;
+    }
+    if (!connection.limits.keepaliveIdle && connection.streams.count === 0) return;
+    const paceMs = this.pings < keepalivesAtPaceMax ? keepaliveMs : patientKeepaliveMs;
+    if (nowMs - this.lastReceivedMs > paceMs) {
       this.pingSentMs = nowMs;
+      this.pings++;
       connection.output.ping(0, keepalivePing, 0);
       connection.wake();
     }

@@ -131,6 +131,7 @@ export class Connection implements FrameReceiver {
     this.#nextId += 2;
     this.streams.add(stream);
     this.counters.streams++;
+    this.clock.pings = 0;
     return stream;
   }
 

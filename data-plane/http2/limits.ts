@@ -52,6 +52,11 @@ export interface EngineLimits {
   /** 0: no keepalive pings of our own. */
   readonly keepaliveMs: number;
   readonly keepaliveTimeoutMs: number;
+  /** Clients: after a stream was opened only so many are sent at that pace, then one every `patientKeepaliveMs`. */
+  readonly keepalivesAtPaceMax: number;
+  readonly patientKeepaliveMs: number;
+  /** Pings are sent while no stream is open, too. */
+  readonly keepaliveIdle: boolean;
   /** Between the two GOAWAYs of a shutdown, if the peer does not answer the PING. */
   readonly drainPingTimeoutMs: number;
   readonly requestRules: RequestRules;
@@ -85,6 +90,9 @@ export const defaultLimits: EngineLimits = {
   stallTimeoutMs: 300_000,
   keepaliveMs: 0,
   keepaliveTimeoutMs: 20_000,
+  keepalivesAtPaceMax: Number.POSITIVE_INFINITY,
+  patientKeepaliveMs: 330_000,
+  keepaliveIdle: true,
   drainPingTimeoutMs: 1_000,
   requestRules: { grpcOnly: true, scheme: undefined, refuseUnderscore: false },
 };

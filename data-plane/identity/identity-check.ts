@@ -7,7 +7,7 @@ import { keySetOf, rootKeySet, verifyActivation, verifyFreshness, verifyTrust } 
 import { rootHashOf, rootsIn } from "../../runtime/mesh-contact.js";
 import { parseSvid, verifySvidChain } from "../../runtime/tls-identity.js";
 import { readCertificate } from "../../runtime/tls-identity-der.js";
-import { publicKeyDer, toPem } from "../../runtime/tls-identity-issue.js";
+import { publicKeyDer, toPem } from "../../runtime/tls-identity-keys.js";
 import type { ProxyIdentity } from "../ports.js";
 
 /** An identity as bytes; what travels and what is stored. */

@@ -3,8 +3,8 @@ import { createPrivateKey } from "node:crypto";
 import { join } from "node:path";
 import { AshlarError } from "../../core/errors.js";
 import { makePrivateFolder, readJsonIfThere, writeDurably } from "../../runtime/durable-file.js";
-import { createNatsUserKey, isNatsUserKey } from "../../runtime/nats-users.js";
-import { generatePrivateKeyPem } from "../../runtime/tls-identity-issue.js";
+import { createNatsUserKey, isNatsUserKey } from "../../runtime/nats-user-keys.js";
+import { generatePrivateKeyPem } from "../../runtime/tls-identity-keys.js";
 import type { IdentityParts, ProxyKeys } from "./identity-check.js";
 
 export interface IdentityStore {

@@ -14,7 +14,7 @@ import {
   learnTrust,
   withVerified,
 } from "../../runtime/mesh-contact.js";
-import { buildCsr, signEcdsa } from "../../runtime/tls-identity-issue.js";
+import { signEcdsa } from "../../runtime/tls-identity-keys.js";
 import type { IdentityParts, ProxyKeys } from "./identity-check.js";
 
 /** What the proxy has seen of the logs; told at each renewal. */
@@ -45,7 +45,7 @@ export async function joinMesh(
   }
   return withVerified(deps, learnt, async (client) => {
     const { token, service } = request;
-    const csr = Buffer.from(buildCsr(deps.keys.privateKeyPem));
+    const csr = Buffer.from(await csrFor(deps.keys.privateKeyPem));
     const message = { token, csr, natsUser: deps.keys.natsUser, service };
     const { identity } = await callUnary(client, JoinServiceService.join, message, { timeoutMs, signal });
     return toParts(identity, learnt);
@@ -62,7 +62,7 @@ export async function renewIdentity(
   return withVerified(deps, learnt, async (client) => {
     const { keys } = deps;
     const { nonce } = await callUnary(client, JoinServiceService.getNonce, {}, { timeoutMs, signal });
-    const csr = Buffer.from(buildCsr(keys.privateKeyPem));
+    const csr = Buffer.from(await csrFor(keys.privateKeyPem));
     const hash = createHash("sha256").update(csr).digest();
     const signature = signEcdsa(Buffer.concat([Buffer.from("ashlar-renew-v1"), nonce, hash]), keys.privateKeyPem);
     const [certificate = new Uint8Array(), ...chain] = present.chain;
@@ -101,4 +101,10 @@ function toParts(identity: Identity | undefined, learnt: LearntTrust): IdentityP
     revision: identity.revision,
     freshness: identity.freshness,
   };
+}
+
+/** The ASN.1 library is needed once an hour; loaded for that, it does not add to a start from disk. */
+async function csrFor(privateKeyPem: string): Promise<Uint8Array> {
+  const { buildCsr } = await import("../../runtime/tls-identity-request.js");
+  return buildCsr(privateKeyPem);
 }

@@ -1,6 +1,7 @@
 /** Calls from other proxies: who calls is proved by TLS, what they may is judged here, and the application gets the rest. */
 import { status } from "@grpc/grpc-js";
 import { messageOf } from "../../core/errors.js";
+import type { Label } from "../../core/model.js";
 import { headerNames } from "../../core/wire/headers.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { HostPort } from "../../runtime/config.js";
@@ -11,6 +12,7 @@ import { errorCode } from "../http2/protocol.js";
 import type { Stream } from "../http2/stream.js";
 import type { AppRegistration, AppView, EvaluatedPolicy, PolicyView } from "../ports.js";
 import { type Answer, answerFor, deniedAnswer, internalAnswer, unavailableAnswer } from "./answer.js";
+import { labelMap, plainAddress } from "./call-inputs.js";
 import { dialApplication } from "./dial.js";
 import { Call, type CallOwner, type ForwardPlan } from "./forward/call.js";
 import { inboundLimits, Listener, type ListenerLimits, type Peer } from "./forward/listener.js";
@@ -38,6 +40,8 @@ export interface InboundDeps {
 
 export interface InboundOptions {
   readonly service: string;
+  /** This proxy's own labels, for conditions. */
+  readonly labels?: readonly Label[];
   readonly limits?: ListenerLimits;
 }
 
@@ -52,6 +56,7 @@ export class Inbound implements CallOwner {
   readonly direction = "inbound";
   readonly fromPeer = false;
   readonly open = new OpenCalls();
+  readonly labels: ReadonlyMap<string, string>;
   readonly #deps: InboundDeps;
   readonly #service: string;
   readonly #listener: Listener;
@@ -68,6 +73,7 @@ export class Inbound implements CallOwner {
   constructor(deps: InboundDeps, options: InboundOptions) {
     this.#deps = deps;
     this.#service = options.service;
+    this.labels = labelMap(options.labels ?? []);
     this.#traces = new TraceSource(deps.random);
     this.#listener = new Listener(
       {
@@ -81,7 +87,10 @@ export class Inbound implements CallOwner {
         log: deps.log,
       },
       options.limits ?? inboundLimits,
-      { context: deps.tls.context(), admit: (socket) => deps.tls.verify(socket) },
+      {
+        context: deps.tls.context(),
+        admit: (socket) => ({ ...deps.tls.verify(socket), sourceAddress: plainAddress(socket.remoteAddress) }),
+      },
     );
     this.#stopFollowing = deps.policy.onSwitch((policy) => this.#onSwitch(policy));
   }
@@ -146,14 +155,16 @@ export class Inbound implements CallOwner {
       return;
     }
     const method = this.#methods.of(fields.valueText(head.path));
-    const call = new Call(this, stream, this.#service, method, peer.spiffeId, endStream, this.nowMs());
+    const { spiffeId, sourceAddress } = peer;
+    const call = new Call(this, stream, this.#service, method, spiffeId, sourceAddress, endStream, this.nowMs());
     stream.sink = call;
+    call.nowMs = this.#deps.clock.nowMs();
     this.#deps.metrics.callStarted("inbound");
     if (head.timeoutMs >= 0) call.setTimeout(head.timeoutMs);
     try {
       const plan = this.#planFor(call.caller, fields);
+      call.keep(fields);
       if (head.epoch > this.#deps.policy.seenEpoch) {
-        call.keep(fields);
         void this.#hear(call, head.epoch, peer, plan);
       } else this.#serve(call, peer, plan, fields);
     } catch (error) {
@@ -196,7 +207,7 @@ export class Inbound implements CallOwner {
   #serve(call: Call, peer: Peer, plan: ForwardPlan, fields: FieldBlock | null): void {
     const { policy, app, pool } = this.#deps;
     const { current } = policy;
-    const refusal = this.#judge(current, peer, call.method);
+    const refusal = this.#judge(current, peer, call);
     if (refusal !== undefined) {
       call.answer(refusal);
       return;
@@ -210,7 +221,6 @@ export class Inbound implements CallOwner {
       const session = pool.find(this.#appKey);
       if (session?.hasRoom && call.send(session, fields)) return;
     }
-    if (fields !== null) call.keep(fields);
     void this.#carry(call);
   }
 
@@ -220,28 +230,28 @@ export class Inbound implements CallOwner {
   }
 
   /** undefined: the call is allowed. */
-  #judge(current: EvaluatedPolicy | undefined, peer: Peer, method: string): Answer | undefined {
+  #judge(current: EvaluatedPolicy | undefined, peer: Peer, call: Call): Answer | undefined {
     if (current === undefined) {
       return unavailableAnswer("no-revision", "this proxy has no revision to judge by", undefined);
     }
     const { revision } = current;
-    if (this.#deps.clock.nowMs() >= peer.notAfterMs + 1000) {
+    if (call.nowMs >= peer.notAfterMs + 1000) {
       const message = "the client certificate has expired";
       return { code: status.UNAUTHENTICATED, message, revision, decision: undefined, reason: "certificate" };
     }
-    const decision = this.#evaluate(current, peer, method);
+    const decision = this.#evaluate(current, call);
     if (decision?.allow === true) return undefined;
     const id = this.#newDecisionId();
     const rule = decision?.rule ?? "default-deny";
-    this.#deps.log.info("denied", { decision: id, caller: peer.spiffeId, method, rule, revision });
+    this.#deps.log.info("denied", { decision: id, caller: call.caller, method: call.method, rule, revision });
     return deniedAnswer(id, revision);
   }
 
-  #evaluate(current: EvaluatedPolicy, peer: Peer, method: string) {
+  #evaluate(current: EvaluatedPolicy, call: Call) {
     try {
-      return current.unit(this.#service)?.evaluate(peer.spiffeId, method);
+      return current.unit(this.#service)?.evaluateCall(call.caller, call.method, call);
     } catch (error) {
-      this.#deps.log.error("a decision failed", { error: messageOf(error), method });
+      this.#deps.log.error("a decision failed", { error: messageOf(error), method: call.method });
       return undefined; // I4: an evaluation that fails denies
     }
   }

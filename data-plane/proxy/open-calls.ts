@@ -1,4 +1,5 @@
 import type { SpiffeId } from "../../core/identity.js";
+import type { CallInputs } from "../../core/policy/condition/frame.js";
 import type { EvaluatedPolicy } from "../ports.js";
 import { type Answer, deniedAnswer } from "./answer.js";
 
@@ -6,6 +7,8 @@ import { type Answer, deniedAnswer } from "./answer.js";
 export interface OpenCall {
   readonly caller: SpiffeId;
   readonly method: string;
+  /** What conditions may ask about it: the same at every judgement. */
+  readonly inputs: CallInputs;
   nextOpen: OpenCall | null;
   beforeOpen: OpenCall | null;
   isOpen: boolean;
@@ -52,7 +55,7 @@ export class OpenCalls {
     for (let call = this.#first; call !== null; call = call.nextOpen) calls.push(call);
     let ended = 0;
     for (const call of calls) {
-      if (isAllowed(() => unit?.evaluate(call.caller, call.method).allow)) continue;
+      if (isAllowed(() => unit?.evaluateCall(call.caller, call.method, call.inputs).allow)) continue;
       call.answer(deniedAnswer(newDecisionId(), policy.revision));
       ended += 1;
     }

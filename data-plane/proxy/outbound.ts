@@ -67,6 +67,7 @@ const te = new PreparedField("te", "trailers");
 export class Outbound implements CallOwner {
   readonly direction = "outbound";
   readonly fromPeer = true;
+  readonly labels: ReadonlyMap<string, string> = new Map();
   readonly #deps: OutboundDeps;
   readonly #options: OutboundOptions;
   readonly #self: SpiffeId;
@@ -146,13 +147,14 @@ export class Outbound implements CallOwner {
     const authority = this.#options.service ?? head.authorityText(fields);
     const called = this.#calledBy(authority);
     const method = this.#methods.of(fields.valueText(head.path));
-    const call = new Call(this, stream, called?.name ?? "", method, this.#self, endStream, this.nowMs());
+    const call = new Call(this, stream, called?.name ?? "", method, this.#self, undefined, endStream, this.nowMs());
     stream.sink = call;
     this.#deps.metrics.callStarted("outbound");
     if (head.timeoutMs >= 0) call.setTimeout(head.timeoutMs);
     if (head.authority >= 0) fields.drop(head.authority);
     if (head.traceparent < 0) fields.add("traceparent", this.#traces.next());
     try {
+      call.keep(fields);
       this.#serve(call, called, authority, fields);
     } catch (error) {
       this.#failed(call, error);
@@ -172,7 +174,6 @@ export class Outbound implements CallOwner {
       this.#route(call, called, current, fields);
     } else {
       const hasTe = this.#head.te >= 0;
-      call.keep(fields);
       void this.#prepare(call, called, hasTe);
     }
   }
@@ -221,7 +222,6 @@ export class Outbound implements CallOwner {
     if (!this.#plan(call, called, policy, fields, this.#head.te >= 0)) return;
     const session = this.#choice.find(called.name, call.rule);
     if (session !== undefined && call.send(session, fields)) return;
-    call.keep(fields);
     void this.#carry(call);
   }
 

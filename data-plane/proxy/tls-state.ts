@@ -1,5 +1,6 @@
 import { X509Certificate } from "node:crypto";
-import type { SecureContextOptions, TLSSocket } from "node:tls";
+import type { Duplex } from "node:stream";
+import { type SecureContextOptions, TLSSocket } from "node:tls";
 import { AshlarError } from "../../core/errors.js";
 import type { Clock } from "../../runtime/clock.js";
 import { checkRevocation, type Svid, verifySvidChain } from "../../runtime/tls-identity.js";
@@ -42,6 +43,17 @@ export class TlsState {
       this.#clock.nowMs(),
     );
     return checkRevocation(svid, this.#trust);
+  }
+
+  /** Whether `verify` still holds for an open connection to a peer. */
+  isVerified(socket: Duplex): boolean {
+    if (!(socket instanceof TLSSocket)) return false;
+    try {
+      this.verify(socket);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   #chainOf(socket: TLSSocket): readonly Uint8Array[] {

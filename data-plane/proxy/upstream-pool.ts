@@ -32,6 +32,8 @@ export class UpstreamPool {
   readonly #deps: UpstreamPoolDeps;
   readonly #options: UpstreamPoolOptions;
   readonly #targets = new Map<string, TargetConnections>();
+  /** Let go of, with calls still open: trust is asked about them like about the others. */
+  readonly #evicted = new Set<TargetConnections>();
 
   constructor(deps: UpstreamPoolDeps, options: UpstreamPoolOptions) {
     this.#deps = deps;
@@ -72,8 +74,9 @@ export class UpstreamPool {
   evict(keep: (key: string) => boolean): void {
     for (const [key, connections] of this.#targets) {
       if (keep(key)) continue;
-      connections.evict();
       this.#targets.delete(key);
+      this.#evicted.add(connections);
+      connections.evict(() => this.#evicted.delete(connections));
     }
   }
 
@@ -84,13 +87,18 @@ export class UpstreamPool {
 
   /** Closes at once the connections that `isRefused` names; their calls end. */
   closeWhere(isRefused: (socket: Socket) => boolean): void {
-    for (const connections of this.#targets.values()) connections.closeWhere(isRefused);
+    for (const connections of this.#all()) connections.closeWhere(isRefused);
   }
 
   /** Closes everything; open calls end. */
   close(): void {
-    for (const connections of this.#targets.values()) connections.destroy();
+    for (const connections of this.#all()) connections.destroy();
     this.#targets.clear();
+    this.#evicted.clear();
+  }
+
+  #all(): readonly TargetConnections[] {
+    return [...this.#targets.values(), ...this.#evicted];
   }
 }
 
@@ -106,7 +114,8 @@ class TargetConnections {
   #waiting = 0;
   #lastFailure = "";
   #closed = false;
-  #evicted = false;
+  /** Set once evicted; called when the last connection has closed. */
+  #whenEmpty: (() => void) | undefined;
 
   constructor({ clock, random, engine }: UpstreamPoolDeps, options: UpstreamPoolOptions) {
     this.#clock = clock;
@@ -126,11 +135,14 @@ class TargetConnections {
   }
 
   async acquire(target: UpstreamTarget, open: (session: UpstreamSession) => boolean): Promise<void> {
-    for (;;) {
+    for (let dials = 0; ; dials++) {
       const session = this.#findRoom();
       if (session !== undefined) {
         if (session.retiring) this.#redialInBackground(target);
         if (open(session)) return;
+      }
+      if (dials > this.#options.connectionsMaxPerTarget) {
+        throw new AshlarError("unavailable", `connections to ${target.key} end as soon as they are made`);
       }
       if (this.#waiting >= this.#options.waitingMaxPerTarget) {
         throw new AshlarError("limit", `too many calls wait for ${target.key}`);
@@ -156,9 +168,10 @@ class TargetConnections {
   }
 
   /** As `retire`, and a connection that is still being made serves only those who wait for it. */
-  evict(): void {
-    this.#evicted = true;
+  evict(whenEmpty: () => void): void {
+    this.#whenEmpty = whenEmpty;
     this.retire();
+    this.#tellIfEmpty();
   }
 
   closeWhere(isRefused: (socket: Socket) => boolean): void {
@@ -185,6 +198,7 @@ class TargetConnections {
   #dial(target: UpstreamTarget): Promise<void> {
     this.#dialing ??= this.#open(target).finally(() => {
       this.#dialing = undefined;
+      this.#tellIfEmpty();
     });
     return this.#dialing;
   }
@@ -200,9 +214,16 @@ class TargetConnections {
     try {
       const session = await UpstreamSession.open(await target.dial(), this.#options.session, this.#engine);
       if (this.#closed) session.destroy();
-      if (this.#evicted) setImmediate(() => session.retire());
+      else if (!session.hasRoom) {
+        session.destroy();
+        throw new AshlarError("unavailable", `${target.key} takes no calls`);
+      }
+      if (this.#whenEmpty !== undefined) setImmediate(() => session.retire());
       this.#sessions.add(session);
-      session.onClose(() => this.#sessions.delete(session));
+      session.onClose(() => {
+        this.#sessions.delete(session);
+        this.#tellIfEmpty();
+      });
       for (const older of this.#sessions) if (older.retiring) older.shutdown();
       this.#backoff.reset();
     } catch (error) {
@@ -210,6 +231,10 @@ class TargetConnections {
       this.#notBeforeMs = this.#clock.monotonicMs() + this.#backoff.nextMs();
       throw error;
     }
+  }
+
+  #tellIfEmpty(): void {
+    if (this.#sessions.size === 0 && this.#dialing === undefined) this.#whenEmpty?.();
   }
 
   #redialInBackground(target: UpstreamTarget): void {

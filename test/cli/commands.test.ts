@@ -113,7 +113,16 @@ describe("apply", () => {
   });
 
   test("only validates with --dry-run", async () => {
-    const access = [{ caller: "checkout", service: "payments", method: "shop.Payments/Refund", change: "gains" }];
+    const access = [
+      {
+        caller: "checkout",
+        service: "payments",
+        method: "shop.Payments/Refund",
+        change: "gains",
+        before: "denied",
+        after: "allowed",
+      },
+    ];
     admin.answers = { ...admin.answers, validateRevision: { wouldCreate: true, access, snapshot: digestOf("b") } };
     const done = await admin.run("apply", "-f", policy, "--dry-run", "-o", "json");
     expect(done.code).toBe(0);
@@ -264,6 +273,35 @@ describe("looking", () => {
     expect(asked("checkAccess")).toMatchObject(request);
   });
 
+  test("can asks with the headers that are given, and knows what is no header", async () => {
+    admin.answers = { checkAccess: { allowed: true, rule: "a/allow[0]", revision: 3, epoch: 4 } };
+    const target = "payments/shop.Payments/Charge";
+    const done = await admin.run("can", "shop", target, "--header", "X-Region=eu", "--header", "x-list=a=b,c");
+    expect(done.code).toBe(0);
+    const headers = [
+      { name: "x-region", value: "eu" },
+      { name: "x-list", value: "a=b,c" },
+    ];
+    expect(asked("checkAccess")).toMatchObject({ headers });
+    for (const wrong of ["x-region", "=eu", "x region=eu"])
+      expect([wrong, (await admin.run("can", "shop", target, "--header", wrong)).code]).toEqual([wrong, 2]);
+    const claims = await admin.run("can", "shop", target, "--claim", "scope=pay");
+    expect([claims.code, claims.error]).toEqual([1, expect.stringMatching(/no tokens are verified yet/)]);
+  });
+
+  test("diff names the conditions under which access is gained and lost", async () => {
+    const access = { caller: "shop", service: "payments", method: "a.B/C", change: "gains" };
+    const when = 'request.headers.region == "eu" &&\n  true';
+    admin.answers = { diffRevisions: { access: [{ ...access, before: "denied", after: when }] } };
+    const { out } = await admin.run("diff", "2", "3");
+    expect(out.trim().split("\n")).toEqual([
+      "CALLER  ACCESS  METHOD          BEFORE  AFTER",
+      'shop    gains   payments/a.B/C  denied  request.headers.region == "eu" &&   true',
+    ]);
+    const printed = await admin.run("diff", "2", "3", "-o", "json");
+    expect(json(printed.out)).toMatchObject({ access: [{ before: "denied", after: when }] });
+  });
+
   test("diff compares in the order of the command line", async () => {
     admin.answers = { diffRevisions: {} };
     const revision = (value: number) => ({ side: { $case: "revision", value } });
@@ -299,6 +337,7 @@ describe("looking", () => {
       target: "t",
       outcome: "ok",
       detail: "",
+      id: Buffer.alloc(0),
     };
     admin.answers = { listAudit: { entries: [{ previous: Buffer.alloc(0), ...entry }], chainHolds: true } };
     expect(json((await admin.run("audit", "--since", "1h", "-o", "json")).out)).toMatchObject([{ action: "join" }]);

@@ -28,6 +28,8 @@ function expectGolden(name: string, text: string): void {
   expect(text).toBe(readFileSync(path, "utf8"));
 }
 
+const lost = { before: "allowed", after: "denied" };
+const gained = { before: "denied", after: "allowed" };
 const commands = [
   [],
   ["token"],
@@ -106,8 +108,8 @@ test("tables read well", async () => {
         { change: "changed", kind: "Route", name: "payments", lines: [" rules:", "-  - split: v1", "+  - split: v2"] },
       ],
       access: [
-        { caller: "checkout", service: "payments", method: "shop.Payments/Refund", change: "loses" },
-        { caller: "carts", service: "payments", method: "*", change: "gains" },
+        { caller: "checkout", service: "payments", method: "shop.Payments/Refund", change: "loses", ...lost },
+        { caller: "carts", service: "payments", method: "*", change: "gains", ...gained },
       ],
     },
     listAudit: {
@@ -115,6 +117,7 @@ test("tables read well", async () => {
         {
           sequence: 1,
           previous: Buffer.alloc(0),
+          id: Buffer.alloc(0),
           timeMs,
           actor: "spiffe://test/operator/admin",
           source: "127.0.0.1:5",

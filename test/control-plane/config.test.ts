@@ -24,14 +24,19 @@ describe("the settings of up", () => {
     expect(read).toThrow(/--mesh.*\n.*--listen.*\n.*--nats/s);
   });
 
-  for (const flag of ["console", "join", "token"]) {
-    test(`--${flag} is refused as not supported yet`, () => {
-      expect(() => parse({ [flag]: "x" })).toThrow(`--${flag} is not supported yet`);
-    });
-  }
+  test("--console is refused as not supported yet", () => {
+    expect(() => parse({ console: "x" })).toThrow("--console is not supported yet");
+  });
+
+  test("--join names the mesh to be one more control plane of, and --token alone makes no sense", () => {
+    const { membership } = parse({ join: "first/join.json", token: "/t" });
+    expect(membership).toEqual({ joinFile: "/work-here/first/join.json", tokenFile: "/t" });
+    expect(parse({ join: "j" }).membership?.tokenFile).toBeUndefined();
+    expect(() => parse({ token: "t" })).toThrow("--token is given without --join");
+  });
 
   test("ASHLAR_TOKEN and ASHLAR_JOIN may be meant for proxies started from the same environment", () => {
-    expect(parse({ data: "d" }, { ASHLAR_TOKEN: "t", ASHLAR_JOIN: "j" }).dataDir).toBe("/work-here/d");
+    expect(parse({ data: "d" }, { ASHLAR_TOKEN: "t", ASHLAR_JOIN: "j" }).membership).toBeUndefined();
   });
 });
 

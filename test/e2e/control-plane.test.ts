@@ -10,7 +10,7 @@ import { AdminServiceService as admin } from "../../proto/gen/ashlar/v1/admin.js
 import { systemClock } from "../../runtime/clock.js";
 import { callUnary, connectGrpc } from "../../runtime/grpc-client.js";
 import { silentLogger } from "../../runtime/log.js";
-import { generatePrivateKeyPem, publicKeyDer } from "../../runtime/tls-identity-issue.js";
+import { generatePrivateKeyPem, publicKeyDer } from "../../runtime/tls-identity-keys.js";
 import {
   ensureBuilt,
   type OperatorContext,

@@ -1,8 +1,11 @@
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { parseSpiffeId } from "../../core/identity.js";
-import type { Unit } from "../../core/model.js";
+import type { PolicyObject, Unit } from "../../core/model.js";
+import { buildSubject } from "../../core/policy/access-plan.js";
 import { compileUnit } from "../../core/policy/compile.js";
+import { compileExpression } from "../../core/policy/condition/condition.js";
+import { policyScope } from "../../core/policy/condition/scope.js";
 import { buildSnapshot, unitsOf } from "../../core/snapshot/build.js";
 import { diffUnits } from "../../core/snapshot/diff.js";
 import { isMethod } from "../../core/snapshot/grammar.js";
@@ -10,7 +13,17 @@ import { accessMatrix, diffAccess } from "../../core/snapshot/matrix.js";
 import { parsePolicyFiles } from "../../core/snapshot/parse-files.js";
 import { renderYaml } from "../../core/snapshot/render.js";
 import { applyChanges, changesBetween, parseSnapshotList, parseUnit } from "../../core/wire/units.js";
-import { accessRule, callerIds, mesh, methodNames, policy } from "../support/policy-arbitrary.js";
+import {
+  accessRule,
+  type ConditionedCall,
+  callerIds,
+  conditions,
+  headerSets,
+  inputsWith,
+  mesh,
+  methodNames,
+  policy,
+} from "../support/policy-arbitrary.js";
 import { evaluateByWalking } from "../support/reference-evaluator.js";
 
 const methods = [...methodNames, "a.A/Three", "z.Z/Z", "a.A/", "*"];
@@ -18,43 +31,57 @@ const methods = [...methodNames, "a.A/Three", "z.Z/Z", "a.A/", "*"];
 describe("compiled policy", () => {
   test("decides as walking the rules does, and names the same rule", () => {
     fc.assert(
-      fc.property(policy, (objects) => {
+      fc.property(policy, headerSets, headerSets, (objects, ...sets) => {
         for (const unit of unitsOf(objects)) {
           const compiled = compileUnit(unit, mesh);
-          const pairs = callerIds.flatMap((caller) => methods.map((method) => ({ caller, method })));
-          const decided = pairs.map(({ caller, method }) => compiled.evaluate(parseSpiffeId(caller), method));
-          const walked = pairs.map(({ caller, method }) => evaluateByWalking(unit, mesh, caller, method));
-          expect(decided.map(({ allow, rule }) => ({ allow, rule }))).toEqual(walked);
+          const calls = callerIds.flatMap((caller) =>
+            methods.flatMap((method) => sets.map((headers) => ({ caller, method, headers }))),
+          );
+          const decided = calls.map(({ caller, method, headers }) =>
+            compiled.evaluateCall(parseSpiffeId(caller), method, inputsWith(headers)),
+          );
+          expect(decided.map(({ allow, rule }) => ({ allow, rule }))).toEqual(calls.map((call) => walk(unit, call)));
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 250 },
+    );
+  });
+
+  test("counts a condition that cannot be told against the call, where only the pair is known", () => {
+    fc.assert(
+      fc.property(policy, headerSets, (objects, headers) => {
+        for (const unit of unitsOf(objects)) {
+          const compiled = compileUnit(unit, mesh);
+          const tooMany = callerIds.map(parseSpiffeId).flatMap((caller) =>
+            methods.filter((method) => {
+              const { allow } = compiled.evaluate(caller, method);
+              return allow && !compiled.evaluateCall(caller, method, inputsWith(headers)).allow;
+            }),
+          );
+          expect(tooMany).toEqual([]);
+        }
+      }),
     );
   });
 
   test("never allows more for a deny that is added", () => {
     fc.assert(
-      fc.property(policy, accessRule(0), (objects, deny) => {
+      fc.property(policy, accessRule(0), headerSets, (objects, deny, headers) => {
         const stricter = objects.map((each) =>
           each.kind === "Authorization" ? { ...each, deny: [...each.deny, deny] } : each,
         );
-        const gained = diffAccess(unitsOf(objects), unitsOf(stricter), mesh).pairs.filter(
-          ({ change }) => change === "gains",
-        );
-        expect(gained).toEqual([]);
+        expect(gained(objects, stricter, headers)).toEqual([]);
       }),
     );
   });
 
   test("never allows more for an allow that is removed (I10)", () => {
     fc.assert(
-      fc.property(policy, (objects) => {
+      fc.property(policy, headerSets, (objects, headers) => {
         const stricter = objects.map((each) =>
           each.kind === "Authorization" ? { ...each, allow: each.allow.slice(1) } : each,
         );
-        const gained = diffAccess(unitsOf(objects), unitsOf(stricter), mesh).pairs.filter(
-          ({ change }) => change === "gains",
-        );
-        expect(gained).toEqual([]);
+        expect(gained(objects, stricter, headers)).toEqual([]);
       }),
     );
   });
@@ -138,23 +165,23 @@ describe("snapshots", () => {
 });
 
 describe("the access matrix", () => {
-  test("says of every pair what evaluate says, everyone else and every other method included", () => {
+  test("says of every pair what evaluateCall says, everyone else and every other method included", () => {
     fc.assert(
-      fc.property(policy, (objects) => {
+      fc.property(policy, headerSets, (objects, headers) => {
         const units = unitsOf(objects);
-        const rows = new Set(
-          accessMatrix(units, mesh).pairs.map(({ caller, service, method }) => `${caller} ${service} ${method}`),
+        const rows = new Map(
+          accessMatrix(units, mesh).pairs.map((row) => [`${row.caller} ${row.service} ${row.method}`, row.when]),
         );
         for (const unit of units.filter(({ service }) => service !== undefined)) {
           const compiled = compileUnit(unit, mesh);
           const pairs = callerIds.flatMap((caller) => methods.filter(isMethod).map((method) => ({ caller, method })));
           const said = pairs.map((pair) => ({
             ...pair,
-            allow: rows.has(rowOf(units, unit, pair.caller, pair.method)),
+            allow: holds(rows.get(rowOf(units, unit, pair.caller, pair.method)), { ...pair, headers }),
           }));
           expect(said).toEqual(
             pairs.map(({ caller, method }) => {
-              const { allow } = compiled.evaluate(parseSpiffeId(caller), method);
+              const { allow } = compiled.evaluateCall(parseSpiffeId(caller), method, inputsWith(headers));
               return { caller, method, allow };
             }),
           );
@@ -164,6 +191,34 @@ describe("the access matrix", () => {
     );
   });
 });
+
+/** Whether a row of the matrix allows a call: it is there, and its condition, if any, comes to true. */
+function holds(when: string | undefined, { caller, method, headers }: ConditionedCall): boolean {
+  if (when === undefined || when === "") return when === "";
+  const compiled = compileExpression(when, policyScope, true);
+  if (!("reads" in compiled)) throw new Error(`${when}: ${compiled[0]?.message}`);
+  return compiled.evaluate(buildSubject(parseSpiffeId(caller), method, mesh), inputsWith(headers)) === true;
+}
+
+function walk(unit: Unit, call: ConditionedCall) {
+  const ask = (text: string) => conditions.get(text)?.(call) ?? "untold";
+  return evaluateByWalking(unit, mesh, call.caller, call.method, ask);
+}
+
+/** Calls that are allowed afterwards and were not before. */
+function gained(before: readonly PolicyObject[], after: readonly PolicyObject[], headers: ConditionedCall["headers"]) {
+  const inputs = inputsWith(headers);
+  const old = new Map(unitsOf(before).map((unit) => [unit.name, compileUnit(unit, mesh)]));
+  return unitsOf(after).flatMap((unit) => {
+    const young = compileUnit(unit, mesh);
+    return callerIds.map(parseSpiffeId).flatMap((caller) =>
+      methods.filter((method) => {
+        const was = old.get(unit.name)?.evaluateCall(caller, method, inputs).allow;
+        return young.evaluateCall(caller, method, inputs).allow && was !== true;
+      }),
+    );
+  });
+}
 
 /** The row that a pair belongs to: its own, or that of the rest it is part of. */
 function rowOf(units: readonly Unit[], unit: Unit, caller: string, method: string): string {

@@ -2,7 +2,8 @@ import { describe, expect, test } from "@jest/globals";
 import { decode, type User } from "@nats-io/jwt";
 import { createAccount } from "@nats-io/nkeys";
 import { bootstrapPermissions, controlPlanePermissions, proxyPermissions } from "../../runtime/nats-permissions.js";
-import { createNatsUserKey, isNatsUserKey, mintUser } from "../../runtime/nats-users.js";
+import { createNatsUserKey, isNatsUserKey } from "../../runtime/nats-user-keys.js";
+import { mintUser } from "../../runtime/nats-users.js";
 
 const account = createAccount();
 const signer = createAccount();

@@ -2,7 +2,8 @@ import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { parseSvid, verifySvidChain } from "../../runtime/tls-identity.js";
 import { readCertificate, readDerList } from "../../runtime/tls-identity-der.js";
-import { buildCsr, generatePrivateKeyPem, parseCsr } from "../../runtime/tls-identity-issue.js";
+import { generatePrivateKeyPem } from "../../runtime/tls-identity-keys.js";
+import { buildCsr, parseCsr } from "../../runtime/tls-identity-request.js";
 import {
   basic,
   type Extension,

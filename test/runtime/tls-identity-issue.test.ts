@@ -8,15 +8,9 @@ import fc from "fast-check";
 import { formatJoinToken, parseJoinToken } from "../../runtime/join-token.js";
 import { parseSvid } from "../../runtime/tls-identity.js";
 import { readCertificate, readName, readOid } from "../../runtime/tls-identity-der.js";
-import {
-  buildCsr,
-  fromPem,
-  generatePrivateKeyPem,
-  issueCertificate,
-  parseCsr,
-  publicKeyDer,
-  toPem,
-} from "../../runtime/tls-identity-issue.js";
+import { issueCertificate } from "../../runtime/tls-identity-issue.js";
+import { fromPem, generatePrivateKeyPem, publicKeyDer, toPem } from "../../runtime/tls-identity-keys.js";
+import { buildCsr, parseCsr } from "../../runtime/tls-identity-request.js";
 import { derOid } from "../support/der.js";
 
 describe("certificate requests", () => {

@@ -2,7 +2,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { connect, createServer, type TLSSocket } from "node:tls";
 import { describe, expect, test } from "@jest/globals";
 import { parseSvid, peerSvid, type SvidTrust, verifySvidChain } from "../../runtime/tls-identity.js";
-import { toPem } from "../../runtime/tls-identity-issue.js";
+import { toPem } from "../../runtime/tls-identity-keys.js";
 import {
   basic,
   dnsName,

@@ -1,6 +1,6 @@
 /** Certificates of every kind, good and bad, for tests. */
 import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
-import { publicKeyDer } from "../../runtime/tls-identity-issue.js";
+import { publicKeyDer } from "../../runtime/tls-identity-keys.js";
 import {
   derBitString,
   derInteger,

@@ -17,7 +17,8 @@ import type { Clock } from "../../runtime/clock.js";
 import type { BoundService } from "../../runtime/grpc-handlers.js";
 import { type GrpcServer, startGrpcServer } from "../../runtime/grpc-server.js";
 import { silentLogger } from "../../runtime/log.js";
-import { buildCsr, generatePrivateKeyPem, parseCsr } from "../../runtime/tls-identity-issue.js";
+import { generatePrivateKeyPem } from "../../runtime/tls-identity-keys.js";
+import { buildCsr, parseCsr } from "../../runtime/tls-identity-request.js";
 import { PlainLedger } from "./plain-ledger.js";
 
 export interface JoinMesh {

@@ -42,18 +42,21 @@ export class TestProxy {
 export class TestMesh {
   readonly dir: string;
   readonly name: string;
+  readonly #flags: readonly string[];
   up: TestProcess;
   readonly #children: TestProcess[] = [];
   readonly #proxies: TestProxy[] = [];
 
-  private constructor(dir: string, name: string) {
+  private constructor(dir: string, name: string, flags: readonly string[]) {
     this.dir = dir;
     this.name = name;
+    this.#flags = flags;
     this.up = this.startUp();
   }
 
-  static async start(name = "test"): Promise<TestMesh> {
-    const mesh = new TestMesh(mkdtempSync(join(tmpdir(), "ash-")), name);
+  /** Starts `ashlar up` with further flags, for example those of one more control plane. */
+  static async start(name = "test", flags: readonly string[] = []): Promise<TestMesh> {
+    const mesh = new TestMesh(mkdtempSync(join(tmpdir(), "ash-")), name, flags);
     await mesh.up.said("ready");
     return mesh;
   }
@@ -72,6 +75,7 @@ export class TestMesh {
       this.name,
       "--listen",
       "127.0.0.1:0",
+      ...this.#flags,
     ]);
     return this.up;
   }

@@ -16,7 +16,8 @@ import {
   type NatsPermissions,
   proxyPermissions,
 } from "../../runtime/nats-permissions.js";
-import { createNatsUserKey, mintUser } from "../../runtime/nats-users.js";
+import { createNatsUserKey } from "../../runtime/nats-user-keys.js";
+import { mintUser } from "../../runtime/nats-users.js";
 
 export interface TestUser {
   readonly jwt: string;

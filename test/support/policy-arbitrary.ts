@@ -1,6 +1,7 @@
 /** Random policy that is valid: small name spaces, so that rules meet each other. */
 import fc from "fast-check";
 import type { Authorization, AuthorizationRule, PolicyObject, Route, RouteRule, Service } from "../../core/model.js";
+import type { CallInputs } from "../../core/policy/condition/frame.js";
 
 export const mesh = "demo";
 export const serviceNames = ["cart", "checkout", "inventory", "payments"] as const;
@@ -17,8 +18,59 @@ export const callerIds = [
 const some = <Item>(items: readonly Item[], minLength: number) =>
   fc.uniqueArray(fc.constantFrom(...items), { minLength, maxLength: 3 });
 
+/** What a condition may look at, for conditions whose meaning is plain. */
+export interface ConditionedCall {
+  readonly caller: string;
+  readonly method: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** Conditions with what they mean. */
+export const conditions: ReadonlyMap<string, (call: ConditionedCall) => boolean | "untold"> = new Map<
+  string,
+  (call: ConditionedCall) => boolean | "untold"
+>([
+  ["true", () => true],
+  ["1 > 2", () => false],
+  ["1 / (1 - 1) == 1", () => "untold"],
+  ['request.headers["x-a"] == "1"', ({ headers }) => ("x-a" in headers ? headers["x-a"] === "1" : "untold")],
+  ['"x-b" in request.headers', ({ headers }) => "x-b" in headers],
+  [
+    'caller.service == "cart" || request.headers["x-a"] != "2"',
+    ({ caller, headers }) =>
+      caller === "spiffe://demo/service/cart" || ("x-a" in headers ? headers["x-a"] !== "2" : "untold"),
+  ],
+  ['caller.trust_domain == "demo"', ({ caller }) => caller.startsWith("spiffe://demo/")],
+  ['request.method.endsWith("/One")', ({ method }) => method.endsWith("/One")],
+  [
+    'request.service == "a.A" && !has(request.headers.b)',
+    ({ method, headers }) => method.startsWith("a.A/") && !("b" in headers),
+  ],
+  ['now > timestamp("2026-01-01T00:00:00Z") && source.address == "10.0.0.1"', () => true],
+]);
+
+export const headerSets: fc.Arbitrary<Readonly<Record<string, string>>> = fc
+  .record(
+    { "x-a": fc.constantFrom("1", "2", "1,2"), "x-b": fc.constantFrom("", "1"), b: fc.constant("1") },
+    { requiredKeys: [] },
+  )
+  .map((headers) => ({ ...headers }));
+
+/** The inputs of a call with these headers. */
+export function inputsWith(headers: Readonly<Record<string, string>>): CallInputs {
+  return {
+    header: (name) => headers[name],
+    sourceAddress: "10.0.0.1",
+    nowMs: Date.UTC(2026, 5, 1),
+    claims: undefined,
+    destinationLabels: new Map(),
+  };
+}
+
+const when = fc.oneof({ weight: 3, arbitrary: fc.constant(undefined) }, fc.constantFrom(...conditions.keys()));
+
 const rule = (fromMin: number): fc.Arbitrary<AuthorizationRule> =>
-  fc.record({ from: some([...serviceNames, ...outsiders, "*"], fromMin), methods: some(patterns, 0) });
+  fc.record({ from: some([...serviceNames, ...outsiders, "*"], fromMin), methods: some(patterns, 0), when });
 
 const authorization: fc.Arbitrary<Authorization> = fc.record({
   kind: fc.constant("Authorization" as const),

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Server } from "@grpc/grpc-js";
 import type { ProxyIdentity } from "../../data-plane/ports.js";
+import { inboundLimits } from "../../data-plane/proxy/forward/listener.js";
 import { createProxyEngine } from "../../data-plane/proxy/forward/proxy-engine.js";
 import { upstreamSessionDefaults } from "../../data-plane/proxy/forward/upstream-session.js";
 import { Inbound } from "../../data-plane/proxy/inbound.js";
@@ -33,7 +34,7 @@ export const poolOptions: UpstreamPoolOptions = {
   waitingMaxPerTarget: 1024,
   redialMsMin: 50,
   redialMsMax: 1000,
-  session: upstreamSessionDefaults,
+  session: { ...upstreamSessionDefaults, keepaliveMs: 1000, keepaliveTimeoutMs: 1000 },
 };
 
 export class RecordedMetrics implements ProxyMetrics {
@@ -85,8 +86,8 @@ export class TestSide {
     return { engine, tls, policy, app, endpoints, pool, metrics, ...common };
   }
 
-  async inbound(): Promise<{ inbound: Inbound; address: string }> {
-    const inbound = new Inbound(this.deps(), { service: this.identity.current.service });
+  async inbound(limits = inboundLimits): Promise<{ inbound: Inbound; address: string }> {
+    const inbound = new Inbound(this.deps(), { service: this.identity.current.service, limits });
     this.#closers.push(() => inbound.close());
     const { host, port } = await inbound.listen({ host: "127.0.0.1", port: 0 });
     return { inbound, address: `${host}:${port}` };

@@ -6,19 +6,34 @@ export interface ReferenceDecision {
   readonly rule: string;
 }
 
-export function evaluateByWalking(unit: Unit, mesh: string, caller: string, method: string): ReferenceDecision {
+/** Whether a condition holds; "untold": it cannot be told. */
+export type AskCondition = (when: string) => boolean | "untold";
+
+export function evaluateByWalking(
+  unit: Unit,
+  mesh: string,
+  caller: string,
+  method: string,
+  ask: AskCondition = () => "untold",
+): ReferenceDecision {
   const stated = unit.service?.methods ?? [];
   if (!/^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\/[A-Za-z_]\w*$/.test(method)) return { allow: false, rule: "default-deny" };
   if (stated.length > 0 && !stated.includes(method)) return { allow: false, rule: "default-deny" };
   for (const effect of ["deny", "allow"] as const) {
     for (const authorization of unit.authorizations) {
       for (const [index, rule] of authorization[effect].entries()) {
-        if (names(rule, mesh, caller) && covers(rule, method))
+        if (names(rule, mesh, caller) && covers(rule, method) && holds(rule, effect, ask))
           return { allow: effect === "allow", rule: `${authorization.name}/${effect}[${index}]` };
       }
     }
   }
   return { allow: false, rule: "default-deny" };
+}
+
+/** What cannot be told counts against the call. */
+function holds({ when }: AuthorizationRule, effect: "allow" | "deny", ask: AskCondition): boolean {
+  const found = when === undefined || ask(when);
+  return found === "untold" ? effect === "deny" : found;
 }
 
 function names(rule: AuthorizationRule, mesh: string, caller: string): boolean {

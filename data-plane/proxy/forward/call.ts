@@ -5,6 +5,7 @@
 import { status } from "@grpc/grpc-js";
 import type { SpiffeId } from "../../../core/identity.js";
 import type { CompiledRouteRule } from "../../../core/policy/compile.js";
+import type { CallInputs } from "../../../core/policy/condition/frame.js";
 import type { FieldBlock } from "../../http2/field-block.js";
 import { fieldName } from "../../http2/field-names.js";
 import type { PreparedField } from "../../http2/prepared-field.js";
@@ -23,13 +24,15 @@ import type { OpenCall } from "../open-calls.js";
 import type { Direction, EndedCall } from "../proxy-metrics.js";
 import { dropReservedFields } from "../request-head.js";
 import type { Timed } from "./deadline-wheel.js";
-import { keepFields, restoreFields } from "./kept-request.js";
+import { keepFields, keptHeader, restoreFields } from "./kept-request.js";
 import { grpcStatusOf, revisionField, sendAnswer, unknownStatus } from "./response-fields.js";
 import type { UpstreamSession } from "./upstream-session.js";
 
 /** Who decides about a call. */
 export interface CallOwner {
   readonly direction: Direction;
+  /** Of the proxy that is called. */
+  readonly labels: ReadonlyMap<string, string>;
   /** The upstream is a peer proxy: what it says about revision and decision passes. */
   readonly fromPeer: boolean;
   /** Monotonic; as exact as a turn of the event loop. */
@@ -56,8 +59,9 @@ export interface ForwardPlan {
 const replayBytesMax = 64 * 1024;
 /** A client that does not take the end of its call gets a reset after this long. */
 const endGraceMs = 5000;
+const noBytes = new Uint8Array(0);
 
-export class Call implements StreamSink, OpenCall, Timed, EndedCall {
+export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall {
   readonly #owner: CallOwner;
   readonly #inbound: Stream;
   #upstream: Stream | null = null;
@@ -66,6 +70,11 @@ export class Call implements StreamSink, OpenCall, Timed, EndedCall {
   /** "package.Service/Method". */
   readonly method: string;
   readonly caller: SpiffeId;
+  readonly sourceAddress: string | undefined;
+  /** When it began, by the calendar: for conditions. */
+  nowMs = 0;
+  /** Tokens are not verified yet. */
+  readonly claims = undefined;
   /** By the owner's clock; -1: none. */
   dueAtMs = -1;
   readonly startedMs: number;
@@ -75,8 +84,9 @@ export class Call implements StreamSink, OpenCall, Timed, EndedCall {
   attempts = 0;
   /** Endpoints that were tried, where one failed. */
   tried: Set<string> | undefined;
-  /** The request, while it may have to be sent (again). */
-  #kept: Uint8Array | null = null;
+  /** The request's fields. */
+  #kept: Uint8Array = noBytes;
+  /** Its messages, while they may have to be sent (again); null: they were too long, or are answered. */
   #keptData: Uint8Array[] | null = [];
   #keptBytes = 0;
   /** Bytes that are sent for the second time: the caller has been told already that they were taken. */
@@ -102,6 +112,7 @@ export class Call implements StreamSink, OpenCall, Timed, EndedCall {
     service: string,
     method: string,
     caller: SpiffeId,
+    sourceAddress: string | undefined,
     requestEnded: boolean,
     nowMs: number,
   ) {
@@ -110,8 +121,22 @@ export class Call implements StreamSink, OpenCall, Timed, EndedCall {
     this.service = service;
     this.method = method;
     this.caller = caller;
+    this.sourceAddress = sourceAddress;
     this.#requestEnded = requestEnded;
     this.startedMs = nowMs;
+  }
+
+  /** What conditions ask about the call, as it began: the same when it is judged again. */
+  get inputs(): CallInputs {
+    return this;
+  }
+
+  get destinationLabels(): ReadonlyMap<string, string> {
+    return this.#owner.labels;
+  }
+
+  header(name: string): string | undefined {
+    return keptHeader(this.#kept, name);
   }
 
   get direction(): Direction {
@@ -129,21 +154,20 @@ export class Call implements StreamSink, OpenCall, Timed, EndedCall {
     this.#owner.watch(this, this.dueAtMs);
   }
 
-  /** Keeps the request's fields, which are valid now only, for sending them later. */
+  /** Keeps the request's fields, which are valid now only: for conditions, and for sending them later. */
   keep(fields: FieldBlock): void {
     this.#kept = keepFields(fields);
   }
 
   /**
-   * Sends the call to a session with room; `fields`: the request's as they were received this very turn, or null
-   * for those that were kept. False: the session has no room after all.
+   * Sends the call to a session with room; `fields`: the request's, if they are as received this very turn, or null:
+   * those that were kept are sent. False: the session has no room after all.
    */
   send(session: UpstreamSession, fields: FieldBlock | null): boolean {
     const { plan } = this;
     if (plan === null || this.settled) return true;
     const upstream = session.connection.open(this);
     if (upstream === null) return false;
-    if (fields !== null) this.keep(fields);
     this.attempts++;
     this.#upstream = upstream;
     this.#session = session;
@@ -156,7 +180,7 @@ export class Call implements StreamSink, OpenCall, Timed, EndedCall {
 
   /** The fields that were kept, with the time that is left; valid until the next are restored. */
   restore(): FieldBlock {
-    const fields = restoreFields(this.#kept as Uint8Array);
+    const fields = restoreFields(this.#kept);
     if (this.dueAtMs >= 0) fields.add("grpc-timeout", renderGrpcTimeout(this.dueAtMs - this.#owner.nowMs()));
     return fields;
   }
@@ -212,7 +236,6 @@ export class Call implements StreamSink, OpenCall, Timed, EndedCall {
   }
 
   #forget(): void {
-    this.#kept = null;
     this.#keptData = null;
     this.#keptBytes = 0;
   }
@@ -260,7 +283,7 @@ export class Call implements StreamSink, OpenCall, Timed, EndedCall {
     this.#upstream = null;
     this.#session?.released();
     if (this.settled) return;
-    if (unprocessed && this.#kept !== null) this.#owner.sendAgain(this);
+    if (unprocessed && this.#keptData !== null) this.#owner.sendAgain(this);
     else this.answer(this.#lostAnswer(stream, code, unprocessed));
   }
 
@@ -310,6 +333,8 @@ export class Call implements StreamSink, OpenCall, Timed, EndedCall {
 
   /** Ends the call with an answer of the proxy's own and cancels what is upstream. */
   answer(answer: Answer): void {
+    // The upstream's answer is whole but the caller does not take it, and now it is too late or refused.
+    if (this.#finished && !this.#over && this.reason === undefined) this.#cut();
     if (this.settled) return;
     this.#finished = true;
     this.code = answer.code;
@@ -360,5 +385,3 @@ export class Call implements StreamSink, OpenCall, Timed, EndedCall {
     owner.ended(this);
   }
 }
-
-const noBytes = new Uint8Array(0);

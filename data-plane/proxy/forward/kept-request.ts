@@ -1,6 +1,7 @@
 import { cell, cells, FieldBlock } from "../../http2/field-block.js";
 import { fieldFlag } from "../../http2/field-classes.js";
-import { fieldName, nameText } from "../../http2/field-names.js";
+import { nameText } from "../../http2/field-names.js";
+import { staticName, staticValueLength, staticValueStart, staticValues } from "../../http2/static-table.js";
 
 /** As a name's id: the field is an entry of the static table, whose index follows. */
 const staticMark = 255;
@@ -50,14 +51,31 @@ function put(kept: Uint8Array, at: number, bytes: Uint8Array, start: number, len
   return at + 2 + length;
 }
 
+/** All values of one of the fields, joined with ","; undefined: there is none. */
+export function keptHeader(kept: Uint8Array, name: string): string | undefined {
+  let joined: string | undefined;
+  forEachKept(kept, (one, value) => {
+    if (one === name) joined = joined === undefined ? value : `${joined},${value}`;
+  });
+  return joined;
+}
+
 /** The fields again, without `grpc-timeout`: less time is left. The block is the same one each time. */
 export function restoreFields(kept: Uint8Array): FieldBlock {
   restored.clear();
+  forEachKept(kept, (name, value, flags) => {
+    if (name !== "grpc-timeout") restored.add(name, value, flags);
+  });
+  return restored;
+}
+
+function forEachKept(kept: Uint8Array, take: (name: string, value: string, flags: number) => void): void {
   const text = Buffer.from(kept.buffer, kept.byteOffset, kept.length);
   for (let at = 0; at < kept.length; ) {
     const id = kept[at] as number;
     if (id === staticMark) {
-      restored.pushStatic(kept[at + 1] as number);
+      const index = kept[at + 1] as number;
+      take(nameText(staticName[index] as number), staticText(index), 0);
       at += 2;
       continue;
     }
@@ -70,8 +88,12 @@ export function restoreFields(kept: Uint8Array): FieldBlock {
       at += 2 + length;
     }
     const length = text.readUInt16BE(at);
-    if (id !== fieldName.grpcTimeout) restored.add(name, text.toString("latin1", at + 2, at + 2 + length), flags);
+    take(name, text.toString("latin1", at + 2, at + 2 + length), flags);
     at += 2 + length;
   }
-  return restored;
+}
+
+function staticText(index: number): string {
+  const start = staticValueStart[index] as number;
+  return Buffer.from(staticValues).toString("latin1", start, start + (staticValueLength[index] as number));
 }

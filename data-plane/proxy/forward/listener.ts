@@ -25,6 +25,9 @@ export interface ListenerLimits {
   readonly engine: EngineLimits;
 }
 
+/** Clients that are gone without a word are found. */
+const keepalive = { keepaliveMs: 30_000, keepaliveTimeoutMs: 15_000 };
+
 /** For peers: 100 calls a connection. */
 export const inboundLimits: ListenerLimits = {
   connectionsMax: 4096,
@@ -32,6 +35,7 @@ export const inboundLimits: ListenerLimits = {
   engine: {
     ...defaultLimits,
     concurrentStreamsMax: 100,
+    ...keepalive,
     requestRules: { grpcOnly: true, scheme: "https", refuseUnderscore: false },
   },
 };
@@ -39,13 +43,15 @@ export const inboundLimits: ListenerLimits = {
 export const localLimits: ListenerLimits = {
   ...inboundLimits,
   connectionsMax: 1024,
-  engine: { ...defaultLimits, concurrentStreamsMax: 1000 },
+  engine: { ...defaultLimits, concurrentStreamsMax: 1000, ...keepalive },
 };
 
 /** Who is at the other end of a connection, as its certificate proved. */
 export interface Peer {
   readonly spiffeId: SpiffeId;
   readonly notAfterMs: number;
+  /** Its IP address; undefined: the connection is closed already. */
+  readonly sourceAddress: string | undefined;
 }
 
 /** What keeps a connection from being taken: a word for metrics. */

@@ -11,9 +11,15 @@ import type { ProxyEngine } from "./proxy-engine.js";
 export interface UpstreamSessionOptions {
   readonly streamsMax: number;
   readonly prefaceTimeoutMs: number;
-  /** 0: no pings; the other side is on this machine, and its end is told by the socket. */
+  /** How often the other side is asked for a sign of life while calls are open. */
   readonly keepaliveMs: number;
   readonly keepaliveTimeoutMs: number;
+  /**
+   * How many times it is asked at that pace after a call was opened; later only every `patientKeepaliveMs`. gRPC
+   * servers end the connection of a client that asks more than twice within five minutes in which they sent nothing.
+   */
+  readonly keepalivesAtPaceMax: number;
+  readonly patientKeepaliveMs: number;
 }
 
 export const upstreamSessionDefaults: UpstreamSessionOptions = {
@@ -21,6 +27,8 @@ export const upstreamSessionDefaults: UpstreamSessionOptions = {
   prefaceTimeoutMs: 5000,
   keepaliveMs: 20_000,
   keepaliveTimeoutMs: 10_000,
+  keepalivesAtPaceMax: 2,
+  patientKeepaliveMs: 330_000,
 };
 
 /** An HTTP/2 connection to an upstream that knows how many calls it may carry. */
@@ -40,6 +48,9 @@ export class UpstreamSession implements ConnectionOwner {
       prefaceTimeoutMs: options.prefaceTimeoutMs,
       keepaliveMs: options.keepaliveMs,
       keepaliveTimeoutMs: options.keepaliveTimeoutMs,
+      keepalivesAtPaceMax: options.keepalivesAtPaceMax,
+      patientKeepaliveMs: options.patientKeepaliveMs,
+      keepaliveIdle: false,
     };
     this.socket = socket;
     this.#streamsMax = options.streamsMax;

@@ -29,7 +29,7 @@ describe("the own file of the audit log", () => {
   test("an entry waits until it has its place, over a restart", async () => {
     const file = await open();
     await Promise.all([1, 2, 3].map((n) => file.addUnplaced(entry(n))));
-    await file.beginStream("monday");
+    await file.beginStream("monday", 0);
     await file.addPlaced(7, placed(2));
     await file.close();
     const again = await open();
@@ -41,10 +41,10 @@ describe("the own file of the audit log", () => {
 
   test("made shorter, it keeps what waits, its position and the newest; the former file is read too", async () => {
     const file = await open();
-    await file.beginStream("monday");
+    await file.beginStream("monday", 0);
     await file.addUnplaced(entry(1000));
     for (let n = 1; n <= 400; n += 1) await file.addPlaced(n, placed(n));
-    await file.beginStream("tuesday");
+    await file.beginStream("tuesday", 0);
     await Promise.all([file.addPlaced(1, placed(401)), file.compact(), file.addPlaced(2, placed(402))]);
     await file.compact();
     expect((await stat(join(dir, "audit.log"))).size).toBeLessThan(bytesMax);

@@ -19,7 +19,8 @@ import { bindService, type CallContext, requireCaller, unary } from "../../../ru
 import { startGrpcServer } from "../../../runtime/grpc-server.js";
 import { silentLogger } from "../../../runtime/log.js";
 import { checkRevocation, parseSvid, verifySvidChain } from "../../../runtime/tls-identity.js";
-import { buildCsr, generatePrivateKeyPem, parseCsr } from "../../../runtime/tls-identity-issue.js";
+import { generatePrivateKeyPem } from "../../../runtime/tls-identity-keys.js";
+import { buildCsr, parseCsr } from "../../../runtime/tls-identity-request.js";
 import { random } from "../../support/join-mesh.js";
 import { ManualClock } from "../../support/manual-clock.js";
 

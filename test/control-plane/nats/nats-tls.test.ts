@@ -6,7 +6,8 @@ import { expect, test } from "@jest/globals";
 import { startNatsServer } from "../../../control-plane/nats/nats-server.js";
 import { silentLogger } from "../../../runtime/log.js";
 import { connectNats } from "../../../runtime/nats.js";
-import { createNatsUserKey, mintUser } from "../../../runtime/nats-users.js";
+import { createNatsUserKey } from "../../../runtime/nats-user-keys.js";
+import { mintUser } from "../../../runtime/nats-users.js";
 import { until } from "../../support/nats.js";
 
 test("with TLS a client that knows the root connects, and one that does not is refused", async () => {

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from "@jest/globals";
+import { inputsAsAsked } from "../../../control-plane/admin/asked-inputs.js";
 import type { AuditDraft } from "../../../control-plane/audit/audit-trail.js";
 import { createPolicyReader } from "../../../control-plane/publish/policy-reader.js";
 import { createPublisher } from "../../../control-plane/publish/publisher.js";
@@ -133,8 +134,8 @@ describe("reading policy", () => {
     const dry = await world.policy.validate([{ name: "shop.yaml", content: shop("cart") }]);
     expect(dry).toMatchObject({ wouldCreate: true, objects: [{ change: "changed", kind: "Authorization" }] });
     expect(dry.access).toEqual([
-      { caller: "cart", service: "payments", method: "*", change: "gains" },
-      { caller: "checkout", service: "payments", method: "*", change: "loses" },
+      { caller: "cart", service: "payments", method: "*", change: "gains", before: "denied", after: "allowed" },
+      { caller: "checkout", service: "payments", method: "*", change: "loses", before: "allowed", after: "denied" },
     ]);
     expect(world.ledger.stored.size).toBe(blobs);
     const bad = await world.policy.validate([{ name: "shop.yaml", content: "kind: Service" }]);
@@ -165,6 +166,20 @@ describe("reading policy", () => {
     });
   }
 
+  test("access: a condition is asked with the headers that are given, and named where it is not met", async () => {
+    const when = 'request.headers.region == "eu"';
+    const rule = allow("checkout").replace(/methods: .*\]}/, `when: '${when}'}`);
+    await world.publish([service("payments"), service("checkout"), rule].join("---\n"));
+    const ask = (region?: string) => {
+      const headers = region === undefined ? [] : [{ name: "region", value: region }];
+      return world.policy.checkAccess("checkout", "payments", "a.B/C", 1, inputsAsAsked(headers, 0));
+    };
+    expect(await ask("eu")).toMatchObject({ allowed: true, rule: "callers/allow[0]" });
+    const denied = { allowed: false, rule: "default-deny", reason: expect.stringContaining(when) };
+    expect(await ask("us")).toMatchObject(denied);
+    expect(await ask()).toMatchObject(denied);
+  });
+
   test("access: while nothing is active everything is denied (I4), and an unknown revision is not found", async () => {
     expect(await world.policy.checkAccess("checkout", "payments", "a.B/C", 0)).toMatchObject({
       allowed: false,
@@ -181,7 +196,7 @@ describe("reading policy", () => {
     await world.activate(1);
     const files = [{ name: "shop.yaml", content: shop("checkout", "cart") }];
     const diff = await world.policy.diff({ kind: "active" }, { kind: "files", files });
-    expect(diff.access).toEqual([{ caller: "cart", service: "payments", method: "*", change: "gains" }]);
+    expect(diff.access).toMatchObject([{ caller: "cart", service: "payments", method: "*", change: "gains" }]);
     const bad = [{ name: "shop.yaml", content: "kind: Nope" }];
     expect((await world.policy.diff({ kind: "files", files: bad }, { kind: "newest" })).findings).toHaveLength(1);
   });

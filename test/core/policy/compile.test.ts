@@ -2,6 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import { buildSpiffeId, parseSpiffeId } from "../../../core/identity.js";
 import type { Authorization, Route, Unit } from "../../../core/model.js";
 import { compileUnit } from "../../../core/policy/compile.js";
+import type { CallInputs } from "../../../core/policy/condition/frame.js";
 
 const mesh = "demo";
 const checkout = buildSpiffeId(mesh, "service", "checkout");
@@ -84,6 +85,92 @@ describe("evaluate", () => {
       methods: Array.from({ length: 25 }, (_, method) => `a.B/M${method}`),
     }));
     expect(() => compileUnit(unitWith({ allow }), mesh)).toThrow(/at most 1000000/);
+  });
+});
+
+describe("evaluateCall", () => {
+  const eu = 'request.headers["x-region"] == "eu"';
+  const call = (headers: Readonly<Record<string, string>>): CallInputs & { readonly asked: string[] } => {
+    const asked: string[] = [];
+    const header = (name: string) => {
+      asked.push(name);
+      return headers[name];
+    };
+    const nothing = { sourceAddress: undefined, nowMs: 0, claims: undefined, destinationLabels: new Map() };
+    return { asked, header, ...nothing };
+  };
+
+  test("never answers a condition on a header from what another call of the pair got", () => {
+    const unit = compileUnit(unitWith({ allow: [{ from: ["checkout"], methods: [], when: eu }] }), mesh);
+    const allowed = ["eu", "us", "eu", "", "eu"].map(
+      (region) => unit.evaluateCall(checkout, charge, call({ "x-region": region })).allow,
+    );
+    expect(allowed).toEqual([true, false, true, false, true]);
+    expect(unit.evaluate(checkout, charge).allow).toBe(false);
+    expect(unit.evaluateCall(checkout, charge, call({ "x-region": "eu" })).allow).toBe(true);
+  });
+
+  test("asks a call for nothing where no rule in question reads it", () => {
+    const rules = [
+      { from: ["checkout"], methods: [charge] },
+      { from: ["checkout"], methods: [refund], when: eu },
+    ];
+    const unit = compileUnit(unitWith({ allow: rules }), mesh);
+    const [charging, refunding] = [call({}), call({})];
+    expect(unit.evaluateCall(checkout, charge, charging).allow).toBe(true);
+    expect(unit.evaluateCall(checkout, refund, refunding).allow).toBe(false);
+    expect([charging.asked, refunding.asked]).toEqual([[], ["x-region"]]);
+  });
+
+  test("lets a deny match and an allow not match that cannot be told (I4)", () => {
+    const allow = [{ from: ["*"], methods: [] }];
+    const deny = [{ from: [], methods: [], when: 'request.headers["x-region"] != "eu"' }];
+    const unit = compileUnit(unitWith({ allow, deny }), mesh);
+    expect(unit.evaluateCall(checkout, charge, call({ "x-region": "eu" })).allow).toBe(true);
+    expect(unit.evaluateCall(checkout, charge, call({ "x-region": "us" })).allow).toBe(false);
+    expect(unit.evaluateCall(checkout, charge, call({}))).toEqual({
+      allow: false,
+      rule: "charges/deny[0]",
+      reason: `denied by charges/deny[0], because there is no header "x-region": ${deny[0]?.when}`,
+    });
+  });
+
+  test("sees repeated headers as one value, so a second one cannot hide from a deny", () => {
+    const deny = [{ from: [], methods: [], when: 'request.headers["x-role"].matches("(^|,)guest(,|$)")' }];
+    const unit = compileUnit(unitWith({ allow: [{ from: ["*"], methods: [] }], deny }), mesh);
+    const allowed = ["clerk", "guest", "clerk,guest", "guest,clerk"].map(
+      (role) => unit.evaluateCall(checkout, charge, call({ "x-role": role })).allow,
+    );
+    expect(allowed).toEqual([true, false, false, false]);
+  });
+
+  test("names the first rule that matches, and says which condition was missing", () => {
+    const allow = [
+      { from: ["checkout"], methods: [], when: eu },
+      { from: ["checkout"], methods: [], when: '"x-vip" in request.headers' },
+    ];
+    const unit = compileUnit(unitWith({ allow }), mesh);
+    expect(unit.evaluateCall(checkout, charge, call({ "x-region": "eu", "x-vip": "" })).rule).toBe("charges/allow[0]");
+    expect(unit.evaluateCall(checkout, charge, call({ "x-vip": "" })).rule).toBe("charges/allow[1]");
+    expect(unit.evaluateCall(checkout, charge, call({})).reason).toBe(
+      `no authorization of payments allows it; charges/allow[0] would where ${eu}; charges/allow[1] would where "x-vip" in request.headers`,
+    );
+  });
+
+  test("keeps the verdict of a condition that only reads the pair", () => {
+    const allow = [
+      { from: ["*"], methods: [], when: 'caller.service in ["checkout"] && request.service == "shop.Payments"' },
+    ];
+    const unit = compileUnit(unitWith({ allow }), mesh);
+    expect(unit.evaluate(checkout, charge).allow).toBe(true);
+    expect(unit.evaluate(checkout, charge)).toBe(unit.evaluateCall(checkout, charge, call({})));
+    expect(unit.evaluate(guest, charge).allow).toBe(false);
+    expect(unit.evaluate(parseSpiffeId("spiffe://other/service/checkout"), charge).allow).toBe(false);
+  });
+
+  test("is refused for a unit with more than 256 conditions (I8)", () => {
+    const allow = Array.from({ length: 257 }, () => ({ from: ["*"], methods: [], when: eu }));
+    expect(() => compileUnit(unitWith({ allow }), mesh)).toThrow(/257 conditions, at most 256/);
   });
 });
 

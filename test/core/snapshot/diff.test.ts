@@ -1,8 +1,8 @@
 import { describe, expect, test } from "@jest/globals";
-import type { PolicyObject } from "../../../core/model.js";
+import type { PolicyObject, Unit } from "../../../core/model.js";
 import { buildSnapshot, unitsOf } from "../../../core/snapshot/build.js";
 import { diffUnits } from "../../../core/snapshot/diff.js";
-import { diffAccess } from "../../../core/snapshot/matrix.js";
+import { accessMatrix, diffAccess } from "../../../core/snapshot/matrix.js";
 import { renderYaml } from "../../../core/snapshot/render.js";
 import { policySchema } from "../../../core/snapshot/schema.js";
 import { diffLines } from "../../../core/snapshot/text-diff.js";
@@ -52,10 +52,57 @@ describe("diffs", () => {
   test("name each caller and method that gains or loses access", () => {
     expect(diffAccess(before, after, "demo")).toEqual({
       complete: true,
-      pairs: [{ caller: "checkout", service: "payments", method: "p.P/Refund", change: "loses" }],
+      pairs: [
+        {
+          caller: "checkout",
+          service: "payments",
+          method: "p.P/Refund",
+          change: "loses",
+          before: "allowed",
+          after: "denied",
+        },
+      ],
     });
     const everyone = diffAccess(after, unitsOf(policy("*", ["p.P/Charge"])), "demo").pairs;
     expect(everyone.map(({ caller, change }) => `${caller} ${change}`)).toEqual(["payments gains", "* gains"]);
+  });
+
+  test("name the condition under which access is gained, lost or changed", () => {
+    const under = (
+      when: string | undefined,
+      extra: readonly { from: string[]; methods: string[]; when: string }[] = [],
+    ) =>
+      unitsOf([
+        ...services,
+        {
+          kind: "Authorization",
+          name: "a",
+          service: "payments",
+          allow: [{ from: ["checkout"], methods: ["p.P/Charge"], when }],
+          deny: extra,
+        },
+      ]);
+    const changes = (from: readonly Unit[], to: readonly Unit[]) =>
+      diffAccess(from, to, "demo").pairs.map(({ caller, change, before, after }) => [caller, change, before, after]);
+    const [eu, us] = ['request.headers.region == "eu"', 'request.headers.region == "us"'];
+    const deny = [{ from: [], methods: [], when: '"x-debug" in request.headers' }];
+    expect(changes(unitsOf(services), under(eu))).toEqual([["checkout", "gains", "denied", eu]]);
+    expect(changes(under(eu), under(us))).toEqual([["checkout", "changes", eu, us]]);
+    expect(changes(under(eu), under(undefined))).toEqual([["checkout", "gains", eu, "allowed"]]);
+    expect(changes(under(undefined), under(eu))).toEqual([["checkout", "loses", "allowed", eu]]);
+    expect(changes(under(eu), unitsOf(services))).toEqual([["checkout", "loses", eu, "denied"]]);
+    expect(changes(under(eu), under(eu, deny))).toEqual([
+      ["checkout", "changes", eu, `(${eu}) && !("x-debug" in request.headers)`],
+    ]);
+  });
+
+  test("leave a condition on the caller open where a row stands for every other caller", () => {
+    const when = 'caller.trust_domain == "partner"';
+    const allow = [{ from: ["*"], methods: ["p.P/Charge"], when }];
+    const after = unitsOf([...services, { kind: "Authorization", name: "a", service: "payments", allow, deny: [] }]);
+    expect(accessMatrix(after, "demo").pairs).toEqual([
+      { caller: "*", service: "payments", method: "p.P/Charge", when },
+    ]);
   });
 
   test("of lines keep what both have", () => {

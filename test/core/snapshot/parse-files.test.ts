@@ -47,9 +47,17 @@ describe("parsePolicyFiles", () => {
     });
   });
 
+  test("takes a condition as it was written, without the blanks around it", () => {
+    const { objects, findings } = parse(
+      "kind: Authorization\nname: a\nservice: s\ndeny:\n  - when: |\n      caller.service == ''\n      || true\n",
+    );
+    expect(findings).toEqual([]);
+    expect(objects[0]?.object).toMatchObject({ deny: [{ from: [], when: "caller.service == ''\n|| true" }] });
+  });
+
   test("refuses fields and kinds that come later, naming them", () => {
-    const rule = "kind: Authorization\nname: a\nservice: s\nallow: [{ from: [b], when: 'true' }]\n";
-    expect(messages(rule)).toEqual(['4:22 allow[0].when "when" is not supported yet']);
+    const rule = "kind: Route\nname: a\nservice: s\nrules: [{ retry: { attempts: 2 } }]\n";
+    expect(messages(rule)).toEqual(['4:11 rules[0].retry "retry" is not supported yet']);
     expect(messages("kind: RateLimit\nname: a\n")).toEqual(["1:7 kind kind RateLimit is not supported yet"]);
   });
 

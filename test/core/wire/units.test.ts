@@ -58,6 +58,8 @@ function forged(change: (message: Message) => void): () => Unit {
   return () => parseBytes(UnitMessage.encode(message).finish());
 }
 
+const ruleOf = (message: Message) => message.authorizations[0]?.allow[0] ?? {};
+
 function parseBytes(bytes: Uint8Array, name = "payments"): Unit {
   return parseUnit(bytes, { name, digest: digestOf(bytes) });
 }
@@ -98,6 +100,16 @@ describe("parseUnit", () => {
     expect(parseBytes(bytes)).toEqual(canonical);
   });
 
+  test("gives back conditions as they were written, and none where there is none", () => {
+    const allow = [
+      { from: ["cart"], methods: [], when: 'request.headers["x-a"] == "1"' },
+      { from: ["cart"], methods: [] },
+    ];
+    const authorizations = [{ kind: "Authorization" as const, name: "a", service: "payments", allow, deny: [] }];
+    const { bytes } = encodeUnit({ ...unit, authorizations });
+    expect(parseBytes(bytes).authorizations[0]?.allow).toStrictEqual(allow);
+  });
+
   test("refuses bytes with another digest before it reads them (I3)", () => {
     const bytes = new Uint8Array([255, 255]);
     expect(() => parseUnit(bytes, { name: "payments", digest: zeroDigest })).toThrow(/do not have the digest/);
@@ -122,6 +134,10 @@ describe("parseUnit", () => {
     ["unsorted callers", (message) => message.authorizations[0]?.allow[0]?.from.reverse()],
     ["an allow rule for nobody in particular", (message) => message.authorizations[0]?.allow[0]?.from.splice(0)],
     ["a caller that is no name", (message) => message.authorizations[0]?.allow[0]?.from.splice(0, 1, "Cart!")],
+    ["a condition of another type", (message) => Object.assign(ruleOf(message), { when: "caller.id" })],
+    ["a condition that does not parse", (message) => Object.assign(ruleOf(message), { when: "caller.id ==" })],
+    ["a condition on what nobody knows", (message) => Object.assign(ruleOf(message), { when: "moon.full" })],
+    ["a condition with blanks around it", (message) => Object.assign(ruleOf(message), { when: " true" })],
     ["a method that is none", (message) => message.service?.methods.splice(0, 1, "p.P")],
     ["a pattern of another form", (message) => message.authorizations[0]?.deny[0]?.methods.splice(0, 1, "p.*/Refund")],
     [

@@ -12,7 +12,8 @@ import { type Clock, systemClock } from "../../../runtime/clock.js";
 import { callUnary, connectGrpc } from "../../../runtime/grpc-client.js";
 import { type Logger, silentLogger } from "../../../runtime/log.js";
 import { readCertificate, readName } from "../../../runtime/tls-identity-der.js";
-import { buildCsr, fromPem, signEcdsa } from "../../../runtime/tls-identity-issue.js";
+import { fromPem, signEcdsa } from "../../../runtime/tls-identity-keys.js";
+import { buildCsr } from "../../../runtime/tls-identity-request.js";
 import { type JoinMesh, random, startJoinMesh } from "../../support/join-mesh.js";
 
 const cleanups: (() => Promise<void> | void)[] = [];
@@ -130,7 +131,7 @@ describe("joining", () => {
     parts[1] = "A".repeat(32);
     await expect(open(at, { token: parts.join(".") })).rejects.toMatchObject({
       code: "unauthenticated",
-      message: "unknown token",
+      message: "unknown token: only the control plane that made a token knows it",
     });
     await expect(open(at, { token: "hello" })).rejects.toMatchObject({ code: "unauthenticated" });
     await expect(open(at, {})).rejects.toMatchObject({ message: expect.stringContaining("give --token") });

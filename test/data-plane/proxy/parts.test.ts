@@ -191,7 +191,7 @@ test("I10: a call that was answered while it waited for an upstream is not sent"
   const sent: string[] = [];
   const inbound = { sending: 0, closed: false, sendFields: () => void sent.push("answer"), reset: () => {} };
   const owner: CallOwner = {
-    ...{ direction: "inbound", fromPeer: false, nowMs: () => 0 },
+    ...{ direction: "inbound", fromPeer: false, labels: new Map(), nowMs: () => 0 },
     ...{ watch: () => {}, unwatch: () => {}, sendAgain: () => {}, ended: () => {} },
   };
   const call = new Call(
@@ -200,6 +200,7 @@ test("I10: a call that was answered while it waited for an upstream is not sent"
     "a",
     "a.B/C",
     buildSpiffeId("test", "service", "a"),
+    undefined,
     true,
     0,
   );

@@ -1,0 +1,73 @@
+import { type ChildProcess, execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { freePort, type Processes, untilListening } from "./pair.js";
+
+const cli = resolve(import.meta.dirname, "../../cli/main.js");
+const boundMs = 30_000;
+
+/** Everybody named may call, method by method, and the calls are routed by a rule: what an operator would have on. */
+const policy = `kind: Service
+name: echo
+methods: [bench.Echo/Call]
+---
+kind: Authorization
+name: front-calls
+service: echo
+allow:
+  - from: [front]
+    methods: [bench.Echo/Call]
+deny:
+  - from: [guest]
+---
+kind: Route
+name: echo
+service: echo
+rules:
+  - match: { methods: ["bench.Echo/*"] }
+    timeout: 60s
+`;
+
+/** A mesh of two proxies before the echo server on `backend`: control plane, authorization, routing, metrics on. */
+export async function startMeshPair(
+  processes: Processes,
+  folder: string,
+  backend: number,
+  profile: string | undefined,
+): Promise<{ readonly port: number; readonly pids: readonly number[] }> {
+  const data = join(folder, "up");
+  processes.start(process.execPath, [cli, "up", "--data", data, "--mesh", "bench", "--listen", "127.0.0.1:0"]);
+  await until(() => existsSync(join(data, "ready.json")));
+  const run = (...args: readonly string[]): string =>
+    execFileSync(process.execPath, [cli, ...args], {
+      encoding: "utf8",
+      env: { ...process.env, ASHLAR_CONTEXT: join(data, "admin.json") },
+    });
+  const start = async (service: string, ...flags: readonly string[]): Promise<ChildProcess> => {
+    const own = join(folder, service);
+    mkdirSync(own, { mode: 0o700 });
+    writeFileSync(join(own, "token"), run("token", "--service", service, "--version", "v1"));
+    const profiling = profile === undefined ? [] : ["--cpu-prof", "--cpu-prof-dir", profile];
+    const args = [cli, "proxy", "--service", service, "--token", join(own, "token")];
+    args.push("--join", join(data, "join.json"), "--data", join(own, "data"), "--inbound", "127.0.0.1:0");
+    args.push("--outbound", `unix:${own}/out.sock`, ...flags);
+    return processes.start(process.execPath, [...profiling, ...args]);
+  };
+  const inbound = await start("echo", "--app", `127.0.0.1:${backend}`);
+  const port = await freePort();
+  const outbound = await start("front", "--upstream", `echo=127.0.0.1:${port}`);
+  await untilListening(port);
+  const file = join(folder, "policy.yaml");
+  writeFileSync(file, policy);
+  run("apply", "-f", file, "--wait");
+  await until(() => /"healthy": *true/.test(run("services", "-o", "json")));
+  return { port, pids: [inbound.pid ?? 0, outbound.pid ?? 0] };
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  const end = performance.now() + boundMs;
+  while (!holds()) {
+    if (performance.now() > end) throw new Error("the mesh is not ready in time");
+    await new Promise((wait) => setTimeout(wait, 200));
+  }
+}

@@ -1,0 +1,219 @@
+/** Part of app.ts: how `up --join` gets its place in an existing mesh, and how it keeps it. */
+
+import { createPrivateKey } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { AshlarError, messageOf } from "../core/errors.js";
+import { buildSpiffeId } from "../core/identity.js";
+import { Backoff } from "../runtime/backoff.js";
+import type { Clock } from "../runtime/clock.js";
+import { parseJoinToken } from "../runtime/join-token.js";
+import type { Logger } from "../runtime/log.js";
+import { contactAny, joinAddresses, mayHeal } from "../runtime/mesh-contact.js";
+import { generatePrivateKeyPem } from "../runtime/tls-identity-keys.js";
+import type { AuditTrail } from "./audit/audit-trail.js";
+import type { MembershipConfig, UpConfig } from "./config.js";
+import type { Authority } from "./identity/authority.js";
+import { readMeshOf } from "./identity/authority-file.js";
+import { dayMs } from "./identity/ca-certificates.js";
+import {
+  hasBegunToJoin,
+  openMemberKeys,
+  readPlace,
+  type StoredPlace,
+  savePlace,
+  storePlace,
+} from "./membership/member-files.js";
+import type { Members } from "./membership/members.js";
+import { joinAsControlPlane, renewMembership } from "./membership/membership-client.js";
+
+interface JoinDeps {
+  readonly dir: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+interface JoinFile {
+  readonly addresses: readonly string[];
+  readonly rootHash: string;
+}
+
+/** A wrong token is said at once, whoever else is out of reach. */
+const chooseFinal = (failures: readonly unknown[]): unknown =>
+  failures.find((failure) => !mayHeal(failure)) ?? failures[0];
+
+const joinFileBytesMax = 64 * 1024;
+const replaceIntermediateMs = 180 * dayMs;
+
+/**
+ * The place of this data folder's control plane in a mesh that another one began; undefined: the mesh is its own,
+ * or will be. A place that is stored wins over the token. Joining waits for a control plane that is away; it fails
+ * with one clear line on a wrong, used or expired token, and on a folder that has another part already.
+ */
+export async function openPlace(
+  config: UpConfig,
+  deps: JoinDeps,
+  signal: AbortSignal,
+): Promise<StoredPlace | undefined> {
+  const { membership } = config;
+  const mesh = readMeshOf(deps.dir);
+  if (mesh === undefined) {
+    if (membership !== undefined) return join(membership, config.mesh, deps, signal);
+    if (!hasBegunToJoin(deps.dir)) return undefined;
+    throw new AshlarError(
+      "invalid_argument",
+      `the data folder ${deps.dir} began to join a mesh: give --join and --token`,
+    );
+  }
+  const place = readPlace(deps.dir);
+  if (membership !== undefined && place === undefined) {
+    throw new AshlarError(
+      "conflict",
+      `the data folder ${deps.dir} holds the root key of mesh ${mesh}: give another --data to join a mesh`,
+    );
+  }
+  const file = membership === undefined ? undefined : await readJoinFile(membership.joinFile).catch(() => undefined);
+  if (file !== undefined && file.rootHash !== place?.rootHash) {
+    throw new AshlarError(
+      "conflict",
+      `the data folder ${deps.dir} belongs to another mesh than --join ${membership?.joinFile}`,
+    );
+  }
+  return place;
+}
+
+async function readJoinFile(path: string): Promise<JoinFile> {
+  try {
+    const text = await readFile(path, "utf8");
+    if (text.length > joinFileBytesMax) throw new Error("it is too long");
+    const { join: listed, joins = [], rootHash } = JSON.parse(text) as Record<string, unknown>;
+    if (typeof listed !== "string" || typeof rootHash !== "string" || !/^[0-9a-f]{64}$/.test(rootHash)) {
+      throw new Error("join and rootHash are wanted");
+    }
+    const more = Array.isArray(joins) ? joins.filter((one) => typeof one === "string") : [];
+    return { addresses: joinAddresses(listed, more), rootHash };
+  } catch (cause) {
+    throw new AshlarError("invalid_argument", `--join ${path}: ${messageOf(cause)}`, { cause });
+  }
+}
+
+async function readToken(path: string | undefined): Promise<string> {
+  if (path === undefined) throw new AshlarError("unauthenticated", "--join needs --token FILE the first time");
+  try {
+    return (await readFile(path, "utf8")).trim();
+  } catch (cause) {
+    throw new AshlarError("invalid_argument", `--token ${path}: ${messageOf(cause)}`, { cause });
+  }
+}
+
+async function join(
+  { joinFile, tokenFile }: MembershipConfig,
+  asked: string | undefined,
+  { dir, clock, log }: JoinDeps,
+  signal: AbortSignal,
+): Promise<StoredPlace> {
+  const { addresses, rootHash } = await readJoinFile(joinFile);
+  const token = await readToken(tokenFile);
+  const { mesh, rootHash: pinned } = parseJoinToken(token);
+  if (pinned !== rootHash) {
+    throw new AshlarError("unauthenticated", "the token and the --join file are of different meshes");
+  }
+  if (asked !== undefined && asked !== mesh) {
+    throw new AshlarError("invalid_argument", `--mesh ${asked}: the token is of mesh ${mesh}`);
+  }
+  const keys = openMemberKeys(dir);
+  const joinAt = (address: string) => joinAsControlPlane({ address, rootHash, clock }, { token, keys, mesh }, signal);
+  const backoff = new Backoff({ msMin: 200, msMax: 10_000 });
+  for (;;) {
+    try {
+      const place = await contactAny(addresses, joinAt, chooseFinal);
+      log.info("joined the mesh", { mesh, name: place.name });
+      return storePlace(
+        dir,
+        { ...place, joinAddresses: [...new Set([...place.joinAddresses, ...addresses])] },
+        keys,
+        rootHash,
+      );
+    } catch (error) {
+      if (signal.aborted) throw new AshlarError("unavailable", "stopped before it could join");
+      if (!mayHeal(error)) throw error;
+      log.warn(`cannot join at ${addresses.join(", ")}: trying again`, { why: messageOf(error) });
+    }
+    await clock.sleep(backoff.nextMs(), signal);
+  }
+}
+
+export interface KeepDeps extends JoinDeps {
+  readonly authority: Authority;
+  readonly members: Members;
+  /** The own join listener. */
+  readonly joinAddress: string;
+  /** The NATS servers in use. */
+  readonly natsServers: readonly string[];
+}
+
+/** Notes in the audit log that this control plane is part of the mesh from now on. */
+export function noteJoined(audit: AuditTrail, { mesh, name, signer }: Authority): Promise<void> {
+  const actor = buildSpiffeId(mesh, "control-plane", name);
+  const target = `control plane ${name}`;
+  return audit.record({
+    actor,
+    source: "",
+    action: "join",
+    target,
+    outcome: "ok",
+    detail: `signing key ${signer.kid}`,
+  });
+}
+
+/**
+ * Tells the control plane that began the mesh where this one listens, and takes what it says about the others, at
+ * start and once a day; replaces the intermediate CA half a year before it ends. While that control plane is away
+ * everything else goes on. Returns the way to stop it.
+ */
+export function startKeeping(place: StoredPlace, deps: KeepDeps): () => Promise<void> {
+  const stop = new AbortController();
+  const keeping = keep(place, deps, stop.signal);
+  return async () => {
+    stop.abort();
+    await keeping;
+  };
+}
+
+async function keep(place: StoredPlace, deps: KeepDeps, signal: AbortSignal): Promise<void> {
+  const { clock, log } = deps;
+  const backoff = new Backoff({ msMin: 1000, msMax: 300_000 });
+  let known = place;
+  while (!signal.aborted) {
+    try {
+      known = await renew(known, deps, signal);
+      backoff.reset();
+      await clock.sleep(dayMs, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      log[mayHeal(error) ? "debug" : "error"]("this control plane's place is not renewed", { why: messageOf(error) });
+      await clock.sleep(backoff.nextMs(), signal);
+    }
+  }
+}
+
+async function renew(place: StoredPlace, deps: KeepDeps, signal: AbortSignal): Promise<StoredPlace> {
+  const { dir, clock, log, authority, members, joinAddress, natsServers } = deps;
+  const { rootHash } = place;
+  const caKeyPem = generatePrivateKeyPem();
+  const prover = { signer: authority.signer, caKeyPem };
+  const others = [...new Set([...members.addresses(), ...place.joinAddresses])].filter((at) => at !== joinAddress);
+  const renewAt = (address: string) => renewMembership({ address, rootHash, clock }, { prover, joinAddress }, signal);
+  const next = await contactAny(others, renewAt, chooseFinal);
+  if (authority.intermediateEndsMs - clock.nowMs() < replaceIntermediateMs) {
+    authority.useIntermediate(next.intermediate, createPrivateKey(caKeyPem));
+    log.info("the intermediate CA is replaced", { ends: new Date(authority.intermediateEndsMs).toISOString() });
+  }
+  members.replace(next.joinAddresses);
+  if (
+    next.natsServers.join() !== place.natsServers.join() &&
+    !next.natsServers.some((one) => natsServers.includes(one))
+  ) {
+    log.warn("NATS has moved: it is used from the next start on", { servers: next.natsServers });
+  }
+  return savePlace(dir, { ...next, rootHash });
+}

@@ -1,0 +1,86 @@
+/** Parts of app.ts: the NATS that a control plane works on, and the first record of trust. */
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { AshlarError, isAshlarError } from "../core/errors.js";
+import { signTrust } from "../core/wire/records.js";
+import type { Clock } from "../runtime/clock.js";
+import type { Logger } from "../runtime/log.js";
+import type { Cleanup } from "./cleanup.js";
+import type { NatsConfig } from "./config.js";
+import type { Authority } from "./identity/authority.js";
+import type { StoredPlace } from "./membership/member-files.js";
+import { type NatsAccount, readNatsAccount } from "./nats/nats-account.js";
+import { startNatsServer } from "./nats/nats-server.js";
+import { type NatsAccess, openNatsAccess } from "./nats-access.js";
+import type { Ledger } from "./store/ledger.js";
+
+export interface OpenNatsDeps {
+  readonly nats: NatsConfig;
+  /** This control plane's place in somebody else's mesh; undefined: the mesh is its own. */
+  readonly place: StoredPlace | undefined;
+  readonly dataDir: string;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly cleanup: Cleanup;
+}
+
+interface NatsSource {
+  readonly account: NatsAccount;
+  readonly servers: readonly string[];
+  /** True: a cluster of somebody's. */
+  readonly isCluster: boolean;
+}
+
+/** The access with the account that its users are minted from. */
+export interface OpenedNats {
+  readonly access: NatsAccess;
+  readonly account: NatsAccount;
+}
+
+/** Our own server, or somebody's, with its streams; waits for one that is away and says so. */
+export async function openNats(deps: OpenNatsDeps): Promise<OpenedNats> {
+  const { log, clock, signal, cleanup } = deps;
+  const source = await findNats(deps);
+  const random = (count: number): Uint8Array => new Uint8Array(randomBytes(count));
+  const access = await openNatsAccess({ ...source, clock, log, random });
+  cleanup.add(() => access.close());
+  await access.bootstrap(signal); // the connection itself says in the log what it waits for
+  await access.bus.whenConnected(signal);
+  return { access, account: source.account };
+}
+
+async function findNats({ nats, place, dataDir, log, clock, cleanup }: OpenNatsDeps): Promise<NatsSource> {
+  if (nats.kind === "cluster") {
+    const account = await readNatsAccount(nats.accountFile);
+    if (place !== undefined && place.natsAccount.publicKey !== account.publicKey) {
+      throw new AshlarError(
+        "invalid_argument",
+        `${nats.accountFile}: account ${account.publicKey} is not the mesh's, ${place.natsAccount.publicKey}`,
+      );
+    }
+    return { account, servers: nats.url.split(","), isCluster: true };
+  }
+  if (place !== undefined) return { account: place.natsAccount, servers: place.natsServers, isCluster: true };
+  const server = await startNatsServer({ dir: join(dataDir, "nats"), log, clock });
+  cleanup.add(() => server.stop());
+  return { account: server.account, servers: [server.url], isCluster: false };
+}
+
+/** Begins the trust log of a new mesh; fails with `conflict` if the log is there and does not name this signing key. */
+export async function appendFirstTrust(ledger: Ledger, authority: Authority): Promise<void> {
+  if (ledger.trust.head() === undefined && authority.holdsRoot) {
+    try {
+      await ledger.trust.append(signTrust(authority.firstTrust(), authority.mesh, authority.rootSigner));
+    } catch (error) {
+      if (!isAshlarError(error, "conflict")) throw error;
+    }
+  }
+  const head = ledger.trust.head();
+  if (head?.body.signingKeys.some(({ kid }) => kid === authority.signer.kid)) return;
+  throw new AshlarError(
+    "conflict",
+    `the trust log of mesh ${authority.mesh} does not name this data folder's signing key: the streams belong to ` +
+      "another control plane (--join makes this one a further control plane of its mesh)",
+  );
+}

@@ -1,0 +1,83 @@
+/** What a control plane that joined keeps beside its authority.json: keys before it joined, its place after. */
+import { createPrivateKey, generateKeyPairSync } from "node:crypto";
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { AshlarError, messageOf } from "../../core/errors.js";
+import { makePrivateFolder, readJsonIfThere, writeDurably } from "../../runtime/durable-file.js";
+import { generatePrivateKeyPem } from "../../runtime/tls-identity-keys.js";
+import { authorityOf, openAuthorityFile } from "../identity/authority-file.js";
+import { type NatsAccount, parseNatsAccount } from "../nats/nats-account.js";
+import type { MemberKeys, MemberPlace } from "./membership-client.js";
+
+/** What `up` needs to start again without the control plane that let it join. */
+export interface StoredPlace {
+  readonly rootHash: string;
+  readonly natsServers: readonly string[];
+  readonly natsAccount: NatsAccount;
+  /** Join listeners of the mesh; one of them is of the control plane that began it. */
+  readonly joinAddresses: readonly string[];
+}
+
+const joiningPath = (dir: string): string => join(dir, "identity", "joining.json");
+const placePath = (dir: string): string => join(dir, "identity", "membership.json");
+
+/** Says whether a join was begun here and not finished. */
+export function hasBegunToJoin(dir: string): boolean {
+  return readJsonIfThere(joiningPath(dir)) !== undefined;
+}
+
+/** The keys to join with: those of an earlier try, so that its token is honoured again, or new ones, on disk first. */
+export function openMemberKeys(dir: string): MemberKeys {
+  makePrivateFolder(join(dir, "identity"));
+  const stored = readJsonIfThere(joiningPath(dir));
+  if (stored !== undefined) {
+    return { signingKey: createPrivateKey(String(stored.signingKey)), caKeyPem: String(stored.caKey) };
+  }
+  const signingKey = generateKeyPairSync("ed25519").privateKey;
+  const caKeyPem = generatePrivateKeyPem();
+  const signingPem = signingKey.export({ format: "pem", type: "pkcs8" });
+  writeDurably(joiningPath(dir), JSON.stringify({ signingKey: signingPem, caKey: caKeyPem }));
+  return { signingKey, caKeyPem };
+}
+
+/** Stores a place: authority.json comes last, and with it the folder is a control plane's. */
+export function storePlace(dir: string, place: MemberPlace, keys: MemberKeys, rootHash: string): StoredPlace {
+  const { mesh, name, rootPublicKey, caCertificate, intermediate } = place;
+  const stored = savePlace(dir, { ...place, rootHash });
+  openAuthorityFile(dir, mesh, () => ({
+    ...{ name, rootPublicKey, caCertificate, signingKey: keys.signingKey, root: undefined },
+    intermediates: [authorityOf(intermediate, createPrivateKey(keys.caKeyPem))],
+  }));
+  rmSync(joiningPath(dir), { force: true });
+  return stored;
+}
+
+/** Replaces what changes: NATS and the addresses. Holds the seed of the NATS account; mode 0600. */
+export function savePlace(dir: string, place: StoredPlace): StoredPlace {
+  const { rootHash, natsServers, natsAccount, joinAddresses } = place;
+  const account = { account: natsAccount.publicKey, signingSeed: natsAccount.seed };
+  writeDurably(placePath(dir), JSON.stringify({ rootHash, natsServers, natsAccount: account, joinAddresses }));
+  return { rootHash, natsServers, natsAccount, joinAddresses };
+}
+
+/** undefined: this folder's control plane did not join another. Fails with `invalid_record` if the file is damaged. */
+export function readPlace(dir: string): StoredPlace | undefined {
+  const stored = readJsonIfThere(placePath(dir));
+  if (stored === undefined) return undefined;
+  try {
+    const { rootHash, natsServers, natsAccount, joinAddresses } = stored;
+    if (typeof rootHash !== "string") throw new Error("no root hash");
+    const account = parseNatsAccount(JSON.stringify(natsAccount), "natsAccount");
+    return { rootHash, natsServers: texts(natsServers), natsAccount: account, joinAddresses: texts(joinAddresses) };
+  } catch (cause) {
+    const why = messageOf(cause);
+    throw new AshlarError("invalid_record", `${placePath(dir)} is damaged (${why}): restore it from a backup`, {
+      cause,
+    });
+  }
+}
+
+function texts(value: unknown): readonly string[] {
+  if (!Array.isArray(value) || !value.every((one) => typeof one === "string")) throw new Error("a list is wanted");
+  return value;
+}

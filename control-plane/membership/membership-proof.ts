@@ -1,0 +1,24 @@
+/** What a joining or renewing control plane signs to show that it holds the key it names. */
+import { createHash } from "node:crypto";
+
+const sha256 = (bytes: Uint8Array | string): Buffer => createHash("sha256").update(bytes).digest();
+
+/** Signed by the record-signing key at join: its holder asks for this intermediate CA. */
+export function delegationBytes(csr: Uint8Array): Uint8Array {
+  return Buffer.concat([Buffer.from("ashlar-delegate-v1"), sha256(csr)]);
+}
+
+/** Signed by the record-signing key at renewal; the nonce makes it good once. */
+export function renewalBytes(request: {
+  readonly nonce: Uint8Array;
+  readonly csr: Uint8Array;
+  readonly joinAddress: string;
+}): Uint8Array {
+  const { nonce, csr, joinAddress } = request;
+  return Buffer.concat([Buffer.from("ashlar-membership-v1"), nonce, sha256(csr), sha256(joinAddress)]);
+}
+
+/** Binds a token to both keys of the control plane that used it: another key with either is another joiner. */
+export function memberThumbprint(caThumbprint: string, signingKey: Uint8Array): string {
+  return createHash("sha256").update(caThumbprint).update(signingKey).digest("hex");
+}

@@ -1,0 +1,136 @@
+/** What is left to decide about a caller and a method once all is done that the two alone can tell. */
+import { nameIn, type SpiffeId, trustDomainOf } from "../identity.js";
+import { serviceOfMethod } from "../snapshot/grammar.js";
+import type { Decision } from "./compile.js";
+import type { CallInputs, Subject } from "./condition/frame.js";
+import { Failure } from "./condition/values.js";
+import { denyUntold, type IndexedRule } from "./indexed-rules.js";
+
+interface Step {
+  readonly indexed: IndexedRule;
+  /** It matches whatever the call; undefined: its condition has to be asked. */
+  readonly decision: Decision | undefined;
+}
+
+/** The rules that can still match, in order, up to the first that always does. */
+interface OpenPlan {
+  readonly subject: Subject;
+  readonly denies: readonly Step[];
+  readonly allows: readonly Step[];
+  readonly unmatched: Decision;
+}
+
+export interface AccessPlan {
+  /** The decision where only the pair is known: a condition that reads more cannot be told. */
+  readonly decision: Decision;
+  /** What a call has to be asked; undefined: that decision is the decision, whatever the call. */
+  readonly open: OpenPlan | undefined;
+}
+
+/** What of a subject stands for itself; where it stands for others too, conditions on it are left open. */
+export interface SubjectKnowledge {
+  readonly caller: boolean;
+  readonly method: boolean;
+}
+
+export const knowsAll: SubjectKnowledge = { caller: true, method: true };
+const rulesNamedMax = 3;
+
+export function buildSubject(caller: SpiffeId, method: string, mesh: string): Subject {
+  return {
+    caller,
+    callerService: nameIn(caller, mesh, "service") ?? "",
+    trustDomain: trustDomainOf(caller),
+    method,
+    rpcService: serviceOfMethod(method),
+  };
+}
+
+/** `denies` and `allows` are the rules about the pair, in order. */
+export function buildPlan(
+  subject: Subject,
+  denies: readonly IndexedRule[],
+  allows: readonly IndexedRule[],
+  unmatched: Decision,
+  knows: SubjectKnowledge = knowsAll,
+): AccessPlan {
+  const denySteps = stepsOf(denies, subject, knows);
+  const [firstDeny] = denySteps;
+  if (firstDeny?.decision !== undefined) return { decision: firstDeny.decision, open: undefined };
+  const allowSteps = stepsOf(allows, subject, knows);
+  if (firstDeny === undefined) {
+    const [firstAllow] = allowSteps;
+    if (firstAllow === undefined) return { decision: unmatched, open: undefined };
+    if (firstAllow.decision !== undefined) return { decision: firstAllow.decision, open: undefined };
+  }
+  const open = { subject, denies: denySteps, allows: allowSteps, unmatched: explain(unmatched, allowSteps) };
+  return { decision: decide(open, undefined), open };
+}
+
+/** The decision about one call. The first rule that matches is the one that is named. */
+export function decide({ subject, denies, allows, unmatched }: OpenPlan, inputs: CallInputs | undefined): Decision {
+  for (const { indexed, decision } of denies) {
+    if (decision !== undefined) return decision;
+    const matched = indexed.condition?.evaluate(subject, inputs);
+    if (matched !== false) return matched instanceof Failure ? denyUntold(indexed, matched) : indexed.decision;
+  }
+  for (const { indexed, decision } of allows) {
+    if (decision !== undefined) return decision;
+    if (indexed.condition?.evaluate(subject, inputs) === true) return indexed.decision;
+  }
+  return unmatched;
+}
+
+/**
+ * The condition in CEL under which the call is allowed: it comes to true exactly where `decide` allows, false or
+ * untold where it denies. "true" and "false" where nothing is open.
+ */
+export function conditionOf({ open, decision }: AccessPlan): string {
+  if (open === undefined) return String(decision.allow);
+  const { denies, allows } = open;
+  if (allows.length === 0 || denies.some((step) => step.decision !== undefined)) return "false";
+  const allowed = allows.some((step) => step.decision !== undefined) ? [] : textsOf(allows);
+  const denied = textsOf(denies).map((text) => `!(${text})`);
+  if (denied.length === 0 && allowed.length === 1) return allowed.join();
+  const either = allowed.map((text) => `(${text})`).join(" || ");
+  if (denied.length === 0) return either;
+  return [...(allowed.length > 1 ? [`(${either})`] : allowed.length === 1 ? [either] : []), ...denied].join(" && ");
+}
+
+function textsOf(steps: readonly Step[]): readonly string[] {
+  return [...new Set(steps.map(({ indexed }) => indexed.condition?.text ?? "true"))];
+}
+
+function stepsOf(rules: readonly IndexedRule[], subject: Subject, knows: SubjectKnowledge): readonly Step[] {
+  const steps: Step[] = [];
+  for (const indexed of rules) {
+    const { condition, effect } = indexed;
+    const isOpen = condition !== undefined && !isKnown(condition.reads, knows);
+    if (isOpen) {
+      steps.push({ indexed, decision: undefined });
+      continue;
+    }
+    const matched = condition === undefined ? true : condition.evaluate(subject, undefined);
+    if (matched === true) return [...steps, { indexed, decision: indexed.decision }];
+    if (matched instanceof Failure && effect === "deny")
+      return [...steps, { indexed, decision: Object.freeze(denyUntold(indexed, matched)) }];
+  }
+  return steps;
+}
+
+function isKnown(reads: ReadonlySet<string>, knows: SubjectKnowledge): boolean {
+  for (const read of reads) {
+    if (!(read === "caller" && knows.caller) && !(read === "method" && knows.method)) return false;
+  }
+  return true;
+}
+
+/** Names the rules that would have allowed the call. */
+function explain(unmatched: Decision, allows: readonly Step[]): Decision {
+  if (allows.length === 0) return unmatched;
+  const named = allows
+    .slice(0, rulesNamedMax)
+    .map(({ indexed }) => `${indexed.id} would where ${indexed.condition?.text}`);
+  const more = allows.length > rulesNamedMax ? ["…"] : [];
+  return Object.freeze({ ...unmatched, reason: [unmatched.reason, ...named, ...more].join("; ") });
+}

@@ -1,0 +1,95 @@
+/** A unit's authorization rules in their order, grouped by whom they are about. */
+import { buildSpiffeId } from "../identity.js";
+import type { AuthorizationRule, Unit } from "../model.js";
+import type { Decision } from "./compile.js";
+import { type Condition, parseCondition } from "./condition/condition.js";
+import type { Failure } from "./condition/values.js";
+
+export interface IndexedRule {
+  readonly order: number;
+  readonly effect: "allow" | "deny";
+  /** For example "checkout-charges/allow[0]". */
+  readonly id: string;
+  readonly rule: AuthorizationRule;
+  readonly condition: Condition | undefined;
+  /** What it decides where it matches. */
+  readonly decision: Decision;
+}
+
+export interface CallerGroups {
+  /** The rules that name a caller, by SPIFFE ID; callers with the same rules share the very same list. */
+  readonly byCaller: ReadonlyMap<string, readonly IndexedRule[]>;
+  /** The rules about any caller. */
+  readonly everyone: readonly IndexedRule[];
+}
+
+/** Entries of all tables of a unit; above it the unit is refused (I8). */
+const entriesMax = 1_000_000;
+const conditionsMax = 256;
+
+/** Fails with `invalid_policy` on a condition that is none. */
+export function indexRules(unit: Unit): readonly IndexedRule[] {
+  const indexed: IndexedRule[] = [];
+  for (const { name, allow, deny } of unit.authorizations) {
+    for (const [effect, rules] of [["deny", deny] as const, ["allow", allow] as const]) {
+      for (const [index, rule] of rules.entries()) {
+        const id = `${name}/${effect}[${index}]`;
+        const condition = rule.when === undefined ? undefined : parseCondition(rule.when);
+        const where = condition === undefined ? "" : `, where ${condition.text}`;
+        const reason = `${effect === "allow" ? "allowed" : "denied"} by ${id}${where}`;
+        const decision = Object.freeze({ allow: effect === "allow", rule: id, reason });
+        indexed.push({ order: indexed.length, effect, id, rule, condition, decision });
+      }
+    }
+  }
+  return indexed;
+}
+
+/** What a deny decides whose condition cannot be told. */
+export function denyUntold({ id, condition }: IndexedRule, { reason }: Failure): Decision {
+  return { allow: false, rule: id, reason: `denied by ${id}, because ${reason}: ${condition?.text}` };
+}
+
+export function groupCallers(rules: readonly IndexedRule[], mesh: string): CallerGroups {
+  const everyone: IndexedRule[] = [];
+  const lists = new Map<string, IndexedRule[]>();
+  for (const indexed of rules) {
+    const { from } = indexed.rule;
+    if (from.length === 0 || from.includes("*")) {
+      everyone.push(indexed);
+      continue;
+    }
+    for (const name of from) {
+      const id = name.startsWith("spiffe://") ? name : buildSpiffeId(mesh, "service", name);
+      const list = lists.get(id);
+      if (list === undefined) lists.set(id, [indexed]);
+      else if (list.at(-1) !== indexed) list.push(indexed);
+    }
+  }
+  const shared = new Map<string, readonly IndexedRule[]>();
+  const byCaller = new Map<string, readonly IndexedRule[]>();
+  for (const [id, list] of lists) {
+    const key = list.map((indexed) => indexed.order).join();
+    const first = shared.get(key) ?? list;
+    shared.set(key, first);
+    byCaller.set(id, first);
+  }
+  return { byCaller, everyone };
+}
+
+/** Why the rules of the unit `name` cannot be indexed; undefined: they can. */
+export function whyGroupsTooLarge(name: string, { byCaller, everyone }: CallerGroups): string | undefined {
+  let entries = 0;
+  for (const rules of [everyone, ...new Set(byCaller.values())]) {
+    for (const { rule } of rules) entries += Math.max(1, rule.methods.length);
+  }
+  if (entries <= entriesMax) return undefined;
+  return `the authorizations of ${name} name ${entries} pairs of callers and methods, at most ${entriesMax}; use patterns such as "package.Service/*"`;
+}
+
+/** Why a unit has too many conditions for one call to be judged by; undefined: it has not. */
+export function whyTooManyConditions(name: string, rules: readonly IndexedRule[]): string | undefined {
+  const count = rules.filter(({ condition }) => condition !== undefined).length;
+  if (count <= conditionsMax) return undefined;
+  return `the authorizations of ${name} have ${count} conditions, at most ${conditionsMax}; join some with ||`;
+}

@@ -1,0 +1,27 @@
+/** The nkey pairs by which NATS users prove themselves. */
+import { createUser, fromPublic } from "@nats-io/nkeys";
+
+/** A user's key pair in NATS's own text form. */
+export interface NatsUserKey {
+  /** "U…": goes into the JWT. */
+  readonly publicKey: string;
+  /** "SU…": never leaves its holder. */
+  readonly seed: string;
+}
+
+/** A fresh key pair for a user. */
+export function createNatsUserKey(): NatsUserKey {
+  const pair = createUser();
+  return { publicKey: pair.getPublicKey(), seed: Buffer.from(pair.getSeed()).toString("ascii") };
+}
+
+/** Says whether `text` is the public key of a NATS user. */
+export function isNatsUserKey(text: string): boolean {
+  if (!/^U[A-Z2-7]{55}$/.test(text)) return false;
+  try {
+    fromPublic(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
