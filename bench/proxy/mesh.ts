@@ -11,6 +11,12 @@ const policy = `kind: Service
 name: echo
 methods: [bench.Echo/Call]
 ---
+kind: Service
+name: front
+---
+kind: Service
+name: guest
+---
 kind: Authorization
 name: front-calls
 service: echo

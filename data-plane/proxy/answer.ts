@@ -45,6 +45,19 @@ export function deadlineAnswer(revision: number | undefined): Answer {
   return { code: status.DEADLINE_EXCEEDED, message, revision, decision: undefined, reason: "deadline" };
 }
 
+/** The upstream did not keep to HTTP/2 or gRPC. */
+export function brokenAnswer(code: status, message: string, revision: number | undefined): Answer {
+  return { code, message, revision, decision: undefined, reason: "broken" };
+}
+
+/** The upstream's stream ended without a status; `dead`: with its connection. */
+export function lostAnswer(code: number, unprocessed: boolean, dead: boolean, revision: number | undefined): Answer {
+  if (unprocessed) return unavailableAnswer("overload", "the upstream refused the call", revision);
+  if (dead) return unavailableAnswer("reset", "the connection to the upstream was lost", revision);
+  const message = `the upstream reset the call (HTTP/2 error ${code})`;
+  return { code: codeOfReset(code), message, revision, decision: undefined, reason: "reset" };
+}
+
 export function internalAnswer(revision: number | undefined): Answer {
   const message = "internal error of the proxy";
   return { code: status.INTERNAL, message, revision, decision: undefined, reason: "internal" };

@@ -14,13 +14,14 @@ import type { AppRegistration, AppView, EvaluatedPolicy, PolicyView } from "../p
 import { type Answer, answerFor, deniedAnswer, internalAnswer, unavailableAnswer } from "./answer.js";
 import { labelMap, plainAddress } from "./call-inputs.js";
 import { dialApplication } from "./dial.js";
-import { Call, type CallOwner, type ForwardPlan } from "./forward/call.js";
+import { Call } from "./forward/call.js";
+import type { CallOwner, ForwardPlan } from "./forward/call-owner.js";
 import { inboundLimits, Listener, type ListenerLimits, type Peer } from "./forward/listener.js";
 import { MethodNames } from "./forward/method-names.js";
 import type { ProxyEngine } from "./forward/proxy-engine.js";
 import { OpenCalls } from "./open-calls.js";
 import type { ProxyMetrics } from "./proxy-metrics.js";
-import { RequestHead } from "./request-head.js";
+import { endsWithDot, RequestHead } from "./request-head.js";
 import type { TlsState } from "./tls-state.js";
 import { TraceSource } from "./traceparent.js";
 import type { UpstreamPool } from "./upstream-pool.js";
@@ -197,7 +198,7 @@ export class Inbound implements CallOwner {
       this.#plans.set(caller, plan);
     }
     if (head.te < 0) plan = { ...plan, last: [...plan.last, te] };
-    if (head.authority >= 0 && !hasTrailingDot(fields, head.authority)) return plan;
+    if (head.authority >= 0 && !endsWithDot(fields, head.authority)) return plan;
     const authority = new PreparedField(":authority", head.authorityText(fields));
     if (head.authority >= 0) fields.drop(head.authority);
     return { ...plan, first: [scheme, authority] };
@@ -295,17 +296,6 @@ export class Inbound implements CallOwner {
   #newDecisionId(): string {
     return this.#deps.random(12).toString("hex");
   }
-}
-
-/** A name that ends with a dot, or with a dot before the port. */
-function hasTrailingDot(fields: FieldBlock, field: number): boolean {
-  const { bytes } = fields;
-  const start = fields.valueStart(field);
-  let at = start + fields.valueLength(field) - 1;
-  const isDigit = (byte: number | undefined): boolean => byte !== undefined && byte >= 0x30 && byte <= 0x39;
-  if (bytes[at] === 0x2e) return true;
-  while (at > start && isDigit(bytes[at])) at--;
-  return bytes[at] === 0x3a && bytes[at - 1] === 0x2e;
 }
 
 function keyOf({ instance, target }: AppRegistration): string {

@@ -13,13 +13,14 @@ import type { Stream } from "../http2/stream.js";
 import type { EndpointView, EvaluatedPolicy, PolicyView } from "../ports.js";
 import { type Answer, answerFor, internalAnswer, unavailableAnswer } from "./answer.js";
 import { EndpointChoice } from "./endpoint-choice.js";
-import { Call, type CallOwner, type ForwardPlan } from "./forward/call.js";
+import { Call } from "./forward/call.js";
+import type { CallOwner, ForwardPlan } from "./forward/call-owner.js";
 import { Listener, localLimits } from "./forward/listener.js";
 import { MethodNames } from "./forward/method-names.js";
 import type { ProxyEngine } from "./forward/proxy-engine.js";
 import { renderGrpcTimeout } from "./grpc-timeout.js";
 import type { ProxyMetrics } from "./proxy-metrics.js";
-import { RequestHead } from "./request-head.js";
+import { joinHeader, RequestHead } from "./request-head.js";
 import type { TlsState } from "./tls-state.js";
 import { TraceSource } from "./traceparent.js";
 import type { UpstreamPool } from "./upstream-pool.js";
@@ -227,7 +228,7 @@ export class Outbound implements CallOwner {
 
   /** Decides what is sent along; false: the call is over already. */
   #plan(call: Call, called: CalledService, policy: EvaluatedPolicy, fields: FieldBlock, hasTe: boolean): boolean {
-    const rule = policy.unit(called.name)?.findRoute(call.method, (name) => headerValue(fields, name));
+    const rule = policy.unit(called.name)?.findRoute(call.method, (name) => joinHeader(fields, name));
     call.rule = rule;
     if (rule !== undefined && rule.timeoutMs > 0) this.#limit(call, rule.timeoutMs, fields);
     let plan = this.#planFor(called, policy);
@@ -303,15 +304,4 @@ export function serviceOf(authority: string, mesh: string): string | undefined {
   const host = authority.replace(/:\d{1,5}$/, "");
   const name = host.endsWith(`.${mesh}`) ? host.slice(0, -mesh.length - 1) : host;
   return isLabel(name) ? name : undefined;
-}
-
-/** A header as routes see it: repeated ones joined by a comma; undefined where it is missing. */
-function headerValue(fields: FieldBlock, name: string): string | undefined {
-  let value: string | undefined;
-  for (let field = 0; field < fields.count; field++) {
-    if (fields.isDropped(field) || fields.nameText(field) !== name) continue;
-    const text = fields.valueText(field);
-    value = value === undefined ? text : `${value},${text}`;
-  }
-  return value;
 }

@@ -145,3 +145,24 @@ function numberOf(fields: FieldBlock, field: number): number {
   }
   return value;
 }
+
+/** Whether a name ends with a dot, or has one before the port. */
+export function endsWithDot(fields: FieldBlock, field: number): boolean {
+  const { bytes } = fields;
+  const start = fields.valueStart(field);
+  let at = start + fields.valueLength(field) - 1;
+  if (bytes[at] === 0x2e) return true;
+  while (at > start && (bytes[at] as number) >= 0x30 && (bytes[at] as number) <= 0x39) at--;
+  return bytes[at] === 0x3a && bytes[at - 1] === 0x2e;
+}
+
+/** A header as routes see it: repeated ones joined by a comma; undefined where it is missing. */
+export function joinHeader(fields: FieldBlock, name: string): string | undefined {
+  let value: string | undefined;
+  for (let field = 0; field < fields.count; field++) {
+    if (fields.isDropped(field) || fields.nameText(field) !== name) continue;
+    const text = fields.valueText(field);
+    value = value === undefined ? text : `${value},${text}`;
+  }
+  return value;
+}

@@ -1,7 +1,3 @@
-/**
- * The seam between what the proxy decides and how bytes move. A call is one object: the sink of the caller's
- * stream and of the upstream's. Below this line nothing is decided any more.
- */
 import { status } from "@grpc/grpc-js";
 import type { SpiffeId } from "../../../core/identity.js";
 import type { CompiledRouteRule } from "../../../core/policy/compile.js";
@@ -14,46 +10,20 @@ import { type Stream, type StreamSink, sendState } from "../../http2/stream.js";
 import {
   type Answer,
   type AnswerReason,
+  brokenAnswer,
   codeOfHttpStatus,
-  codeOfReset,
   deadlineAnswer,
-  unavailableAnswer,
+  lostAnswer,
 } from "../answer.js";
 import { renderGrpcTimeout } from "../grpc-timeout.js";
 import type { OpenCall } from "../open-calls.js";
 import type { Direction, EndedCall } from "../proxy-metrics.js";
 import { dropReservedFields } from "../request-head.js";
+import type { CallOwner, ForwardPlan } from "./call-owner.js";
 import type { Timed } from "./deadline-wheel.js";
 import { keepFields, keptHeader, restoreFields } from "./kept-request.js";
 import { grpcStatusOf, revisionField, sendAnswer, unknownStatus } from "./response-fields.js";
 import type { UpstreamSession } from "./upstream-session.js";
-
-/** Who decides about a call. */
-export interface CallOwner {
-  readonly direction: Direction;
-  /** Of the proxy that is called. */
-  readonly labels: ReadonlyMap<string, string>;
-  /** The upstream is a peer proxy: what it says about revision and decision passes. */
-  readonly fromPeer: boolean;
-  /** Monotonic; as exact as a turn of the event loop. */
-  nowMs(): number;
-  /** Has `call.onDue` called then. */
-  watch(call: Timed, dueMs: number): void;
-  unwatch(call: Timed): void;
-  /** The upstream surely processed nothing: the call waits to be sent elsewhere. */
-  sendAgain(call: Call): void;
-  /** It is over. */
-  ended(call: Call): void;
-}
-
-/** What was decided about a call; arrays are shared by calls. */
-export interface ForwardPlan {
-  /** Before and after the request's own fields. */
-  readonly first: readonly PreparedField[];
-  readonly last: readonly PreparedField[];
-  /** The revision that judged the call here. */
-  readonly revision: number;
-}
 
 /** Kept for a retry; a request longer than this is sent once. */
 const replayBytesMax = 64 * 1024;
@@ -61,6 +31,7 @@ const replayBytesMax = 64 * 1024;
 const endGraceMs = 5000;
 const noBytes = new Uint8Array(0);
 
+/** One call: the sink of the caller's stream and of the upstream's. */
 export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall {
   readonly #owner: CallOwner;
   readonly #inbound: Stream;
@@ -256,8 +227,8 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
     }
     const httpStatus = stream.connection.headers.check.status;
     if (httpStatus !== 200) {
-      const answer = this.#failure(codeOfHttpStatus(httpStatus), `the upstream answered with HTTP ${httpStatus}`);
-      this.answer(answer);
+      const message = `the upstream answered with HTTP ${httpStatus}`;
+      this.answer(brokenAnswer(codeOfHttpStatus(httpStatus), message, this.plan?.revision));
     } else if (endStream) this.#broken("the upstream answered without a grpc-status");
     else if (!stream.framed) this.#broken("the upstream did not answer in gRPC");
     else {
@@ -284,15 +255,7 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
     this.#session?.released();
     if (this.settled) return;
     if (unprocessed && this.#keptData !== null) this.#owner.sendAgain(this);
-    else this.answer(this.#lostAnswer(stream, code, unprocessed));
-  }
-
-  #lostAnswer(stream: Stream, code: number, unprocessed: boolean): Answer {
-    const revision = this.plan?.revision;
-    if (unprocessed) return unavailableAnswer("overload", "the upstream refused the call", revision);
-    if (stream.connection.dead) return unavailableAnswer("reset", "the connection to the upstream was lost", revision);
-    const message = `the upstream reset the call (HTTP/2 error ${code})`;
-    return { code: codeOfReset(code), message, revision, decision: undefined, reason: "reset" };
+    else this.answer(lostAnswer(code, unprocessed, stream.connection.dead, this.plan?.revision));
   }
 
   /** The upstream's status is here: `fields` end the call. */
@@ -322,11 +285,7 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
   }
 
   #broken(message: string): void {
-    this.answer(this.#failure(status.INTERNAL, message));
-  }
-
-  #failure(code: status, message: string): Answer {
-    return { code, message, revision: this.plan?.revision, decision: undefined, reason: "broken" };
+    this.answer(brokenAnswer(status.INTERNAL, message, this.plan?.revision));
   }
 
   // === From the proxy ===
