@@ -42,6 +42,7 @@ export type {
   DiffSide,
   Finding,
   GetStatusResponse,
+  ListAccessResponse,
   ObjectChange,
   PolicyFile,
   ProxyInfo,
