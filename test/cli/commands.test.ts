@@ -130,6 +130,13 @@ describe("apply", () => {
     expect(asked("publishRevision")).toBeUndefined();
   });
 
+  test("--dry-run says too that --parent is not the newest revision", async () => {
+    admin.answers = { ...admin.answers, validateRevision: { wouldCreate: true, snapshot: digestOf("b") } };
+    expect((await admin.run("apply", "-f", policy, "--dry-run", "--parent", "3")).code).toBe(0);
+    const done = await admin.run("apply", "-f", policy, "--dry-run", "--parent", "2");
+    expect(done).toEqual({ code: 1, out: "", error: "ashlar: the newest revision is 3, not 2\n" });
+  });
+
   test("ends with 1 when somebody else was first", async () => {
     const conflict = () => {
       throw new AshlarError("conflict", "the head is revision 7, not 2");

@@ -92,6 +92,8 @@ describe("publishing", () => {
       undefined,
     ]);
     expect(findings.filter(({ severity }) => severity === "error").length).toBeGreaterThanOrEqual(2);
+    const places = findings.map(({ line, column }) => line * 1000 + column);
+    expect(places).toEqual([...places].sort((a, b) => a - b)); // whatever kind of check found them
     expect(world.entries).toMatchObject([{ action: "publish", outcome: "invalid_policy" }]);
   });
 
