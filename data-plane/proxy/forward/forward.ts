@@ -156,6 +156,8 @@ class Attempt {
   /** Kept from the start: a stream that is closed knows its session no more. */
   readonly #session: ClientHttp2Stream["session"];
   readonly #hooks: AttemptHooks;
+  /** What node:http2 handed over before the response's headers: over TLS that happens. */
+  #early: Buffer[] | undefined = [];
   #trailers: Field[] | undefined;
   #settled = false;
   #result: ForwardResult = "done";
@@ -172,9 +174,7 @@ class Attempt {
     upstream.on("trailers", (_headers, _flags, raw?: string[]) => {
       this.#trailers = fieldsFromRaw(raw ?? []);
     });
-    upstream.on("data", (chunk: Buffer) => {
-      if (!this.#settled && !this.#accepted.write(chunk)) upstream.pause();
-    });
+    upstream.on("data", (chunk: Buffer) => this.#onData(chunk));
     upstream.on("end", () => setImmediate(() => this.#onEnd()));
     upstream.on("error", () => {}); // told by "close"
     upstream.on("close", () => this.#onClose());
@@ -190,6 +190,20 @@ class Attempt {
     else if (!/^application\/grpc/i.test(findField(fields, "content-type") ?? ""))
       this.#fail(status.INTERNAL, "the upstream did not answer in gRPC");
     else this.#accepted.respond(responseFields(fields, passFromApplication));
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    if (early.length > 0) this.#upstream.resume();
+    for (const chunk of early) this.#onData(chunk);
+  }
+
+  #onData(chunk: Buffer): void {
+    if (this.#settled) return;
+    if (this.#early !== undefined) {
+      this.#early.push(chunk);
+      this.#upstream.pause(); // until the headers are there
+    } else if (!this.#accepted.write(chunk)) {
+      this.#upstream.pause();
+    }
   }
 
   /** All data was read. Trailers, if there are any, have been announced by now. */
