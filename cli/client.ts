@@ -15,6 +15,8 @@ import {
   type DiffRevisionsResponse,
   type GetRevisionResponse,
   type GetStatusResponse,
+  type ListAccessRequest,
+  type ListAccessResponse,
   type ListAuditRequest,
   type ListAuditResponse,
   type ListRevisionsRequest,
@@ -40,6 +42,7 @@ export type {
   DiffSide,
   Finding,
   GetStatusResponse,
+  ListAccessResponse,
   ObjectChange,
   PolicyFile,
   ProxyInfo,
@@ -64,6 +67,7 @@ export interface AdminClient {
   proxies(): Promise<readonly ProxyInfo[]>;
   services(): Promise<readonly ServiceInfo[]>;
   checkAccess(request: CheckAccessRequest): Promise<CheckAccessResponse>;
+  listAccess(request: ListAccessRequest): Promise<ListAccessResponse>;
   audit(request: ListAuditRequest): Promise<ListAuditResponse>;
   createJoinToken(request: CreateJoinTokenRequest): Promise<CreateJoinTokenResponse>;
   status(): Promise<GetStatusResponse>;
@@ -109,6 +113,7 @@ export function openAdminClient(context: AdminContext): AdminClient {
     proxies: async () => (await call(admin.listProxies, {})).proxies,
     services: async () => (await call(admin.listServices, {})).services,
     checkAccess: (request) => call(admin.checkAccess, request),
+    listAccess: (request) => call(admin.listAccess, request, publishMs),
     audit: (request) => call(admin.listAudit, request, publishMs),
     createJoinToken: (request) => call(admin.createJoinToken, request),
     status: () => call(admin.getStatus, {}),
@@ -145,9 +150,8 @@ function withAddress(error: unknown, address: string, timeoutMs: number): unknow
     return new AshlarError("unavailable", message, { cause: error });
   }
   if (error.code !== "unavailable") return error;
-  return new AshlarError("unavailable", `could not reach the control plane at ${address}: ${error.message}`, {
-    cause: error,
-  });
+  const message = `could not reach the control plane at ${address}: ${error.message}; is \`ashlar up\` running?`;
+  return new AshlarError("unavailable", message, { cause: error });
 }
 
 /** Only a control plane that was reached says more than a status. */

@@ -18,6 +18,7 @@ import { addShowCommand } from "./commands/show.js";
 import { addStatusCommand } from "./commands/status.js";
 import { addTokenCommand } from "./commands/token.js";
 import { addWaitCommand } from "./commands/wait.js";
+import { addWhoCanCommand } from "./commands/who-can.js";
 import { type AdminContext, readContext } from "./context.js";
 import { withExample } from "./options.js";
 
@@ -111,6 +112,7 @@ const adders: readonly ((program: Command, cli: Cli) => void)[] = [
   addServicesCommand,
   addProxiesCommand,
   addCanCommand,
+  addWhoCanCommand,
   addAuditCommand,
   addSchemaCommand,
 ];

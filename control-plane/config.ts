@@ -3,7 +3,7 @@ import { isAbsolute, join, resolve } from "node:path";
 import { AshlarError } from "../core/errors.js";
 import { isLabel } from "../core/identity.js";
 import { ConfigReader, type ConfigSources, type HostPort } from "../runtime/config.js";
-import { type LogLevel, logLevels } from "../runtime/log.js";
+import { type LogFormat, type LogLevel, logFormats, logLevels } from "../runtime/log.js";
 
 /** Where to listen. */
 export interface ListenConfig extends HostPort {
@@ -35,6 +35,8 @@ export interface UpConfig {
   /** As one more control plane of an existing mesh; undefined: the mesh is our own, or the data folder knows. */
   readonly membership: MembershipConfig | undefined;
   readonly logLevel: LogLevel;
+  /** undefined: whatever suits where the log goes. */
+  readonly logFormat: LogFormat | undefined;
 }
 
 export const meshDefault = "mesh";
@@ -65,6 +67,7 @@ export function parseUpConfig(sources: ConfigSources, cwd: string): UpConfig {
     nats: parseNats(read),
     membership: parseMembership(read, { ...sources, env: {} }, cwd),
     logLevel: read.oneOf("log-level", logLevels) ?? "info",
+    logFormat: read.oneOf("log-format", logFormats),
   };
   read.throwIfInvalid();
   return config;
@@ -73,6 +76,7 @@ export function parseUpConfig(sources: ConfigSources, cwd: string): UpConfig {
 /** From flags and file only: ASHLAR_JOIN and ASHLAR_TOKEN may be meant for proxies that are started beside it. */
 function parseMembership(read: ConfigReader, sources: ConfigSources, cwd: string): MembershipConfig | undefined {
   const given = new ConfigReader(sources);
+  read.knows("join", "token");
   const [joinFile, tokenFile] = [given.text("join"), given.text("token")];
   if (joinFile === undefined) {
     if (tokenFile !== undefined) read.problem("--token is given without --join FILE");

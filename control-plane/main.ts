@@ -30,6 +30,7 @@ function createCommand(act: (flags: Record<string, unknown>) => void): Command {
     .option("--join <FILE>", "join an existing mesh as one more control plane: join.json of the one that began it")
     .option("--token <FILE>", "the token for it, from `ashlar token --control-plane NAME`")
     .option("--log-level <LEVEL>", "debug, info, warn, error or silent (default: info)")
+    .option("--log-format <FORMAT>", "text or json (default: text on a terminal, else json)")
     .option("--config <FILE>", "YAML or JSON with any of these settings")
     .addHelpText("after", examples)
     .exitOverride()
@@ -58,9 +59,10 @@ export async function main(argv: readonly string[], env: ConfigSources["env"]): 
 }
 
 async function run(flags: Record<string, unknown>, env: ConfigSources["env"]): Promise<number> {
-  const file = typeof flags.config === "string" ? await readConfigFile(flags.config) : {};
+  const file = await readConfigFile({ flags, env });
   const config = parseUpConfig({ flags, env, file }, process.cwd());
-  const log = createLogger({ level: config.logLevel, name: "control-plane" });
+  const format = config.logFormat ?? (process.stderr.isTTY ? "text" : "json");
+  const log = createLogger({ level: config.logLevel, name: "control-plane", format });
   setLogVerbosity(logVerbosity.NONE); // what it would say about a taken port is said by the listeners
   const stop = new AbortController();
   const onSignal = () => {

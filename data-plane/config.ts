@@ -10,7 +10,7 @@ import {
   parseSocketAddress,
   type SocketAddress,
 } from "../runtime/config.js";
-import { type LogLevel, logLevels } from "../runtime/log.js";
+import { type LogFormat, type LogLevel, logFormats, logLevels } from "../runtime/log.js";
 import { isLoopback } from "./agent/is-loopback.js";
 
 export interface UpstreamConfig {
@@ -42,6 +42,8 @@ export interface ProxyConfig {
   /** How long open calls may take when the proxy stops. */
   readonly graceMs: number;
   readonly logLevel: LogLevel;
+  /** undefined: whatever suits where the log goes. */
+  readonly logFormat: LogFormat | undefined;
   /** Ways around the proxy that these settings open, for people. */
   readonly bypassable: readonly string[];
 }
@@ -82,6 +84,7 @@ export function parseProxyConfig(sources: ConfigSources, cwd: string): ProxyConf
     dataDir,
     graceMs: read.durationMs("grace") ?? graceMsDefault,
     logLevel: read.oneOf("log-level", logLevels) ?? "info",
+    logFormat: read.oneOf("log-format", logFormats),
     bypassable: [
       ...bypass("app", app),
       ...bypass("outbound", outbound),

@@ -21,7 +21,7 @@ Examples:
 const gather = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
 
 function createCommand(act: (flags: Record<string, unknown>) => void): Command {
-  return new Command("proxy")
+  return new Command("ashlar proxy")
     .description("Runs a proxy beside a service. Prints `ready` when it has joined and listens.")
     .option("--service <NAME>", "the service it stands for")
     .option("--token <FILE>", "a join token, - for stdin; not needed once an identity is stored")
@@ -38,6 +38,7 @@ function createCommand(act: (flags: Record<string, unknown>) => void): Command {
     .option("--grace <DURATION>", "how long open calls may take when it stops (default: 10s)")
     .option("--workers <N>", "worker processes (default: 1)")
     .option("--log-level <LEVEL>", "debug, info, warn, error or silent (default: info)")
+    .option("--log-format <FORMAT>", "text or json (default: text on a terminal, else json)")
     .option("--config <FILE>", "YAML or JSON with any of these settings")
     .addHelpText("after", examples)
     .exitOverride()
@@ -66,9 +67,10 @@ export async function main(argv: readonly string[], env: ConfigSources["env"]): 
 }
 
 async function run(flags: Record<string, unknown>, env: ConfigSources["env"]): Promise<number> {
-  const file = typeof flags.config === "string" ? await readConfigFile(flags.config) : {};
+  const file = await readConfigFile({ flags, env });
   const config = parseProxyConfig({ flags, env, file }, process.cwd());
-  const log = createLogger({ level: config.logLevel, name: `proxy ${config.service}` });
+  const format = config.logFormat ?? (process.stderr.isTTY ? "text" : "json");
+  const log = createLogger({ level: config.logLevel, name: `proxy ${config.service}`, format });
   const stop = new AbortController();
   const onSignal = (): void => {
     if (stop.signal.aborted) process.exit(1); // asked twice: do not wait for a clean end

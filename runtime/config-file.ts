@@ -1,12 +1,20 @@
 import { readFileSync, statSync } from "node:fs";
 import { AshlarError, messageOf } from "../core/errors.js";
+import type { ConfigSources } from "./config.js";
 
 const bytesMax = 1024 * 1024;
 
-/** The settings in the YAML or JSON file of `--config FILE`. Fails with `invalid_argument` if it cannot be read or is no mapping. */
-export async function readConfigFile(path: string): Promise<Readonly<Record<string, unknown>>> {
+/**
+ * The settings in the YAML or JSON file of `--config FILE`, or of ASHLAR_CONFIG; none without either.
+ * Fails with `invalid_argument` if it cannot be read or is no mapping.
+ */
+export async function readConfigFile({ flags, env }: Omit<ConfigSources, "file">): Promise<ConfigSources["file"]> {
+  const path = typeof flags.config === "string" ? flags.config : env.ASHLAR_CONFIG;
+  if (path === undefined || path === "") return {};
   try {
-    if (statSync(path).size > bytesMax) throw new AshlarError("limit", `more than ${bytesMax} bytes`);
+    const file = statSync(path, { throwIfNoEntry: false });
+    if (file === undefined) throw new AshlarError("not_found", "there is no such file");
+    if (file.size > bytesMax) throw new AshlarError("limit", `more than ${bytesMax} bytes`);
     const { parse } = await import("yaml"); // 6 MB that a proxy without a settings file need not hold
     const value: unknown = parse(readFileSync(path, "utf8"), { maxAliasCount: 0 });
     if (value === null) return {};

@@ -3,6 +3,7 @@
  * the first that has a value wins. Every bad value is reported at once.
  */
 import { AshlarError } from "../core/errors.js";
+import { renderNearest } from "../core/snapshot/nearest.js";
 
 /** `--inbound HOST:PORT` is `inbound`, ASHLAR_INBOUND and `inbound:` in the file. */
 export interface ConfigSources {
@@ -45,6 +46,9 @@ export function parseDurationMs(text: string): number | undefined {
 export class ConfigReader {
   readonly #sources: ConfigSources;
   readonly #problems: string[] = [];
+  /** Every setting that was asked for; anything else in the file is a mistake. */
+  readonly #known = new Set<string>(["config"]);
+  readonly #lists = new Set<string>();
 
   constructor(sources: ConfigSources) {
     this.#sources = sources;
@@ -53,6 +57,7 @@ export class ConfigReader {
   /** The raw value of a setting, flags first. */
   #raw(name: string): unknown {
     const { flags, env, file } = this.#sources;
+    this.#known.add(name);
     const camel = name.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
     return flags[camel] ?? env[`ASHLAR_${name.replaceAll("-", "_").toUpperCase()}`] ?? file[name];
   }
@@ -60,10 +65,15 @@ export class ConfigReader {
   /** Reads with `parse`; a value it cannot read is a problem that says what was `expected`. */
   #read<Value>(name: string, expected: string, parse: (text: string) => Value | undefined): Value | undefined {
     const raw = this.#raw(name);
-    if (raw === undefined || raw === null) return undefined;
+    if (raw === undefined || raw === null || typeof raw === "object") return undefined; // the file's objects are told of once
     const value = parse(String(raw));
     if (value === undefined) this.problem(`--${name}: expected ${expected}, got ${JSON.stringify(raw)}`);
     return value;
+  }
+
+  /** Settings that are read elsewhere; the file may have them. */
+  knows(...names: readonly string[]): void {
+    for (const name of names) this.#known.add(name);
   }
 
   problem(message: string): void {
@@ -83,8 +93,10 @@ export class ConfigReader {
   /** A flag that may be given several times; a variable or file entry separates by commas or is a list. */
   list(name: string): readonly string[] {
     const raw = this.#raw(name);
+    this.#lists.add(name);
     if (raw === undefined || raw === null) return [];
     if (Array.isArray(raw)) return raw.map(String);
+    if (typeof raw === "object") return [];
     return String(raw)
       .split(",")
       .map((part) => part.trim())
@@ -122,8 +134,20 @@ export class ConfigReader {
     return this.#read(name, `one of ${choices.join(", ")}`, (text) => choices.find((choice) => choice === text));
   }
 
-  /** Fails with `invalid_argument` and one line for each problem. */
+  /** Fails with `invalid_argument` and one line for each problem. Call it when every setting has been read. */
   throwIfInvalid(): void {
+    for (const [name, value] of Object.entries(this.#sources.file)) {
+      if (!this.#known.has(name)) {
+        this.problem(`--config: unknown setting ${JSON.stringify(name)}${renderNearest(name, this.#known)}`);
+      } else if (!isScalar(value) && !(this.#lists.has(name) && Array.isArray(value) && value.every(isScalar))) {
+        const expected = this.#lists.has(name) ? "a value or a list of values" : "one value";
+        this.problem(`--config: ${name}: expected ${expected}, got ${JSON.stringify(value)}`);
+      }
+    }
     if (this.#problems.length > 0) throw new AshlarError("invalid_argument", this.#problems.join("\n"));
   }
+}
+
+function isScalar(value: unknown): boolean {
+  return value === null || typeof value !== "object";
 }

@@ -70,6 +70,39 @@ export interface BoundService {
   readonly implementation: Readonly<Record<string, AnyMethod>>;
 }
 
+/** Bytes that are no request of the method; the answer says so with details, where grpc-js would say INTERNAL without. */
+class MalformedRequest {
+  readonly why: string;
+
+  constructor(error: unknown) {
+    this.why = messageOf(error);
+  }
+}
+
+/** `definition` as the server takes it: what cannot be read reaches the handler's wrapper. Streams of requests stay as they are. */
+export function readingTolerantly(definition: ServiceDefinition): ServiceDefinition {
+  return Object.fromEntries(
+    Object.entries(definition).map(([name, method]) => {
+      if (method.requestStream) return [name, method];
+      const requestDeserialize = (bytes: Buffer): unknown => {
+        try {
+          return method.requestDeserialize(bytes);
+        } catch (error) {
+          return new MalformedRequest(error);
+        }
+      };
+      return [name, { ...method, requestDeserialize }];
+    }),
+  );
+}
+
+/** The request of a call; fails with `invalid_argument` if its bytes are none. */
+function requestOf<Request>(call: { readonly request: Request; getPath(): string }): Request {
+  if (!(call.request instanceof MalformedRequest)) return call.request;
+  const { why } = call.request;
+  throw new AshlarError("invalid_argument", `the bytes sent are no request of ${call.getPath()}: ${why}`);
+}
+
 /** Binds an implementation to its definition; a missing or wrong method does not compile. */
 export function bindService<Definition extends object>(
   definition: Definition,
@@ -156,7 +189,7 @@ async function runUnary(
   judge: CallJudge,
 ): Promise<void> {
   try {
-    const response = await method.handle(call.request, createContext(call, judge));
+    const response = await method.handle(requestOf(call), createContext(call, judge));
     callback(null, response);
   } catch (error) {
     callback(statusFor(error, call, judge));
@@ -170,7 +203,7 @@ async function runServerStreaming(
 ): Promise<void> {
   try {
     const context = createContext(call, judge);
-    const responses = method.handle(call.request, context)[Symbol.asyncIterator]();
+    const responses = method.handle(requestOf(call), context)[Symbol.asyncIterator]();
     // a handler that waits without looking at the signal is ended here
     const gone = new Promise<undefined>((resolve) => onAbort(context.signal, () => resolve(undefined)));
     for (;;) {

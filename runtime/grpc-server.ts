@@ -11,7 +11,7 @@ import {
 import type { HealthImplementation } from "grpc-health-check";
 import { AshlarError, messageOf } from "../core/errors.js";
 import type { Clock } from "./clock.js";
-import { type BoundService, type CallJudge, toGrpcImplementation } from "./grpc-handlers.js";
+import { type BoundService, type CallJudge, readingTolerantly, toGrpcImplementation } from "./grpc-handlers.js";
 import type { Logger } from "./log.js";
 import { parseSvid, type Svid } from "./tls-identity.js";
 
@@ -64,7 +64,10 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   });
   const judge = createJudge(options);
   for (const { definition, implementation } of services) {
-    server.addService(definition, toGrpcImplementation(implementation, judge) as UntypedServiceImplementation);
+    server.addService(
+      readingTolerantly(definition),
+      toGrpcImplementation(implementation, judge) as UntypedServiceImplementation,
+    );
   }
   const health = await addHealth(server, options.health);
   if (options.reflection !== undefined) await describe(server, options.reflection);

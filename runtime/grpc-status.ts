@@ -101,9 +101,16 @@ export function fromServiceError(error: ServiceError): AshlarError {
   const details = detailsOf(error);
   const reason = details?.domain === errorDomain ? details.reason.toLowerCase() : "";
   const code = errorCodes.find((one) => one === reason) ?? codeOf[error.code] ?? "internal";
-  const message = error.details === "" ? `the call failed: ${status[error.code] ?? error.code}` : error.details;
+  const message =
+    error.details === "" ? `the call failed: ${status[error.code] ?? error.code}` : plainly(error.details);
   const named = details?.violations.filter((violation) => violation.field !== "") ?? [];
   return new AshlarError(code, message, { cause: named.length > 0 ? new FieldViolations(named) : error });
+}
+
+/** grpc-js wraps why it has no connection in words that say nothing more. */
+function plainly(details: string): string {
+  const [, why] = /^No connection established\. Last error: (?:Error: )?(.*)\. Resolution note: /s.exec(details) ?? [];
+  return why === undefined ? details : why;
 }
 
 function detailsOf(error: ServiceError): StatusDetails | undefined {

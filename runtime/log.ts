@@ -1,4 +1,6 @@
+import { writeSync } from "node:fs";
 import { type Logger as Pino, pino } from "pino";
+import { renderLogLine } from "./log-text.js";
 
 /** Structured logging to stderr: a message for people and fields for programs. */
 export interface Logger {
@@ -12,6 +14,18 @@ export interface Logger {
 export const logLevels = ["debug", "info", "warn", "error", "silent"] as const;
 export type LogLevel = (typeof logLevels)[number];
 
+/** "json": one object a line, for programs; "text": for people at a terminal. */
+export const logFormats = ["text", "json"] as const;
+export type LogFormat = (typeof logFormats)[number];
+
+export interface LoggerOptions {
+  readonly level: LogLevel;
+  readonly name: string;
+  readonly format: LogFormat;
+}
+
+const stderr = 2;
+
 function wrap(to: Pino): Logger {
   return {
     debug: (message, fields) => to.debug(fields ?? {}, message),
@@ -22,9 +36,18 @@ function wrap(to: Pino): Logger {
   };
 }
 
-/** JSON lines on stderr, so that stdout stays for what a command prints. */
-export function createLogger(options: { readonly level: LogLevel; readonly name: string }): Logger {
-  return wrap(pino({ level: options.level, base: { name: options.name } }, pino.destination({ dest: 2, sync: true })));
+/** Lines on stderr, so that stdout stays for what a command prints. */
+export function createLogger({ level, name, format }: LoggerOptions): Logger {
+  const json = pino.destination({ dest: stderr, sync: true });
+  return wrap(pino({ level, base: { name } }, format === "json" ? json : { write: writeText }));
+}
+
+function writeText(line: string): void {
+  try {
+    writeSync(stderr, renderLogLine(line));
+  } catch {
+    // a terminal that is gone or full loses a line and ends nothing
+  }
 }
 
 const nothing = (): void => {};

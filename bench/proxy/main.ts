@@ -133,7 +133,7 @@ async function run(): Promise<void> {
   const wanted = flags.get("only");
   if (wanted !== undefined)
     contenders.splice(0, contenders.length, ...contenders.filter(({ name }) => wanted.includes(name)));
-  for (const contender of contenders) load(contender, "8x8", 2); // warm
+  for (const contender of contenders) load(contender, "8x8", 5); // warm
   for (const shape of shapes) {
     for (let round = 0; round < rounds; round++) {
       for (const contender of contenders) {

@@ -83,6 +83,9 @@ async function dryRun(cli: Cli, admin: AdminClient, files: readonly PolicyFile[]
   const { snapshot, wouldCreate, objects, access, findings: found } = await admin.validate(files);
   const findings = noteFindings(cli, found.map(findingToJson));
   const { epoch, headRevision } = await admin.status();
+  if (flags.parent !== undefined && flags.parent !== headRevision) {
+    throw new AshlarError("conflict", `the newest revision is ${headRevision}, not ${flags.parent}`);
+  }
   const json = { created: false, wouldCreate, revision: headRevision, epoch, findings, snapshot };
   const isWrong = hasError(findings);
   const verdict = wouldCreate

@@ -3,6 +3,7 @@ import { AshlarError } from "../../core/errors.js";
 import { type Cli, show } from "../cli.js";
 import { collect, outputOption, parseNumber, withExample } from "../options.js";
 import { type OutputFormat, plain } from "../output.js";
+import { parseServiceMethod } from "../service-method.js";
 
 interface Flags {
   readonly header?: readonly string[];
@@ -26,7 +27,7 @@ export function addCanCommand(program: Command, cli: Cli): void {
       if (flags.claim !== undefined)
         throw new AshlarError("not_supported", "--claim is not supported yet: no tokens are verified yet");
       const headers = (flags.header ?? []).map(parseHeader);
-      const { service, method } = splitTarget(target);
+      const { service, method } = parseServiceMethod(target);
       const { allowed, rule, revision, epoch, reason } = await cli.withAdmin(self, (admin) =>
         admin.checkAccess({ caller, service, method, revision: flags.revision ?? 0, headers }),
       );
@@ -43,14 +44,4 @@ function parseHeader(text: string): { readonly name: string; readonly value: str
   if (/^[a-z0-9_.-]+$/.test(name)) return { name, value: text.slice(equals + 1).trim() };
   const example = "for example --header x-region=eu";
   throw new AshlarError("invalid_argument", `expected NAME=VALUE, ${example}, got ${JSON.stringify(text)}`);
-}
-
-function splitTarget(target: string): { readonly service: string; readonly method: string } {
-  const slash = target.indexOf("/");
-  const [service, method] = [target.slice(0, Math.max(0, slash)), target.slice(slash + 1)];
-  if (service === "" || method === "") {
-    const example = "for example payments/shop.Payments/Charge";
-    throw new AshlarError("invalid_argument", `expected SERVICE/METHOD, ${example}, got ${JSON.stringify(target)}`);
-  }
-  return { service, method };
 }

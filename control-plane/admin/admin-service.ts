@@ -140,7 +140,7 @@ const operatedBy =
 type AdminMethods = Implementation<typeof AdminServiceService>;
 type LookingMethods = Pick<
   AdminMethods,
-  "listProxies" | "listServices" | "checkAccess" | "listAudit" | "createJoinToken" | "getStatus"
+  "listProxies" | "listServices" | "checkAccess" | "listAccess" | "listAudit" | "createJoinToken" | "getStatus"
 >;
 
 /** What is asked about the fleet, access and the past, and tokens. */
@@ -157,6 +157,10 @@ function lookingMethods(deps: AdminServiceDeps): LookingMethods {
     checkAccess: operated(({ caller, service, method, revision, headers }) => {
       const inputs = inputsAsAsked(headers, clock.nowMs());
       return policy.checkAccess(caller, service, method, revision, inputs);
+    }),
+    listAccess: operated(async (request) => {
+      const { callers, ...about } = await policy.listAccess(request);
+      return { ...about, callers: [...callers] };
     }),
     listAudit: operated(async ({ sinceMs, limit }) => {
       const { entries, chainHolds } = await deps.listAudit({

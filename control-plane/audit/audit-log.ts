@@ -7,7 +7,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type Digest, digestOf } from "../../core/digest.js";
 import { AshlarError, isAshlarError, messageOf } from "../../core/errors.js";
-import { type AuditEntry, encodeAuditEntry, parseAuditEntry } from "../../core/wire/audit.js";
+import { encodeAuditEntry } from "../../core/wire/audit.js";
 import { auditStream, auditSubject } from "../../core/wire/subjects.js";
 import { Backoff } from "../../runtime/backoff.js";
 import type { Bus } from "../../runtime/bus.js";
@@ -16,6 +16,7 @@ import type { Logger } from "../../runtime/log.js";
 import { Mutex } from "../store/mutex.js";
 import { type AuditFile, openAuditFile, type UnplacedEntry } from "./audit-file.js";
 import type { AuditDraft, AuditList, AuditQuery, AuditTrail } from "./audit-trail.js";
+import { ShownEntries, shownMax } from "./shown-entries.js";
 
 export interface AuditLogOptions {
   readonly bus: Bus;
@@ -35,18 +36,12 @@ export interface AuditLog extends AuditTrail {
   close(): Promise<void>;
 }
 
-const shownMax = 10_000;
 const unplacedMax = 20_000; // in memory; further ones are on disk only until there is room
 const unplacedOnDiskMax = 200_000;
 const attemptsMax = 64;
 const readAhead = 16;
 const batchMax = 256;
 const fileBytesMax = 64 * 1024 * 1024;
-
-interface Known {
-  readonly entry: AuditEntry;
-  readonly digest: Digest;
-}
 
 /** Opens the audit log and reads it, where NATS is there; without NATS it begins with the own file. */
 export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> {
@@ -64,16 +59,13 @@ class ChainedAuditLog implements AuditLog {
   readonly #file: AuditFile;
   readonly #mutex = new Mutex();
   readonly #stop = new AbortController();
-  #shown: Known[] = [];
-  /** Of `#shown`: a stream that was lost has its entries in the own file twice. */
-  #shownDigests = new Set<Digest>();
+  readonly #shown = new ShownEntries();
   /** By id, oldest first. */
   readonly #unplaced = new Map<string, UnplacedEntry>();
   #onDiskOnly = 0;
   #created: string;
   #lastSequence: number;
   #dropped = 0;
-  #unreadable = 0;
   #foreign = 0;
   #trouble: string | undefined;
   #fileTrouble: string | undefined;
@@ -111,20 +103,10 @@ class ChainedAuditLog implements AuditLog {
 
   /** An entry that has its place, own or another control plane's. */
   #show(bytes: Uint8Array): void {
-    const digest = digestOf(bytes);
-    if (this.#shownDigests.has(digest)) return;
     try {
-      const entry = parseAuditEntry(bytes);
-      this.#shown.push({ entry, digest });
-      this.#shownDigests.add(digest);
-      this.#unplaced.delete(entry.id);
+      this.#unplaced.delete(this.#shown.add(bytes).id);
     } catch (error) {
-      this.#unreadable += 1;
       this.#log.error("an audit entry cannot be read", { error: messageOf(error) });
-    }
-    if (this.#shown.length > shownMax * 1.25) {
-      this.#shown = this.#shown.slice(-shownMax);
-      this.#shownDigests = new Set(this.#shown.map((known) => known.digest));
     }
   }
 
@@ -255,7 +237,7 @@ class ChainedAuditLog implements AuditLog {
 
   async #placeOne(unplaced: UnplacedEntry): Promise<Promise<void>[]> {
     for (let attempt = 1; ; attempt += 1) {
-      const head = this.#shown.at(-1);
+      const { head } = this.#shown;
       const sequence = (head?.entry.sequence ?? 0) + 1;
       const bytes = encodeAuditEntry({ ...unplaced, sequence, previous: head?.digest });
       try {
@@ -271,16 +253,12 @@ class ChainedAuditLog implements AuditLog {
     }
   }
 
-  async list({ sinceMs, limit }: AuditQuery): Promise<AuditList> {
+  async list(query: AuditQuery): Promise<AuditList> {
     if (this.#bus.connected) {
       const place = () => (this.#unplaced.size > 0 ? this.#placeSome() : this.#sync());
       await this.#mutex.run(place).catch((error: unknown) => this.#complain(error));
     }
-    const listed = this.#shown.filter(({ entry }) => entry.timeMs >= sinceMs).slice(-Math.min(limit, shownMax));
-    const from = listed[0] === undefined ? 0 : this.#shown.indexOf(listed[0]);
-    const until = listed.length === 0 ? 0 : this.#shown.indexOf(listed.at(-1) as Known) + 1;
-    const chainHolds = this.#unreadable === 0 && holds(this.#shown.slice(Math.max(0, from - 1), until));
-    return { entries: listed.map(({ entry }) => entry), chainHolds };
+    return this.#shown.list(query);
   }
 
   problems(): readonly string[] {
@@ -288,7 +266,8 @@ class ChainedAuditLog implements AuditLog {
     const waiting = this.#unplaced.size + this.#onDiskOnly;
     if (waiting > 0 && this.#trouble !== undefined) problems.push(`audit: ${waiting} entries wait for NATS`);
     if (this.#dropped > 0) problems.push(`audit: ${this.#dropped} entries were lost`);
-    if (this.#unreadable > 0) problems.push(`audit: ${this.#unreadable} entries cannot be read`);
+    const { unreadable } = this.#shown;
+    if (unreadable > 0) problems.push(`audit: ${unreadable} entries cannot be read`);
     if (this.#foreign > 0) problems.push(`audit: ${this.#foreign} entries that no control plane wrote are skipped`);
     return problems;
   }
@@ -301,13 +280,4 @@ class ChainedAuditLog implements AuditLog {
     }
     await this.#mutex.run(() => this.#file.close());
   }
-}
-
-/** Each entry follows the one before it. */
-function holds(known: readonly Known[]): boolean {
-  return known.every(({ entry }, index) => {
-    const before = known[index - 1];
-    if (before === undefined) return entry.sequence > 1 || entry.previous === undefined;
-    return entry.sequence === before.entry.sequence + 1 && entry.previous === before.digest;
-  });
 }

@@ -135,21 +135,7 @@ export function openAuthority(options: AuthorityOptions): Authority {
     return next;
   };
 
-  const issue = (subject: Subject): IssuedCertificate => {
-    const signing = signingCa();
-    const nowMs = clock.nowMs();
-    const serial = serialFrom(random);
-    const notAfterMs = Math.min(nowMs + subject.ttlMs, signing.notAfterMs);
-    const spiffeId = buildSpiffeId(mesh, subject.role, subject.name);
-    const leaf = issueCertificate(
-      { ...subject, serial, uri: spiffeId, notBeforeMs: nowMs - Math.min(skewMs, subject.ttlMs / 2), notAfterMs },
-      signing,
-    );
-    const chainDer = [leaf, signing.certificate];
-    const hex = Buffer.from(serial).toString("hex");
-    const lived = Math.floor(notAfterMs / 1000) * 1000; // what the certificate says: whole seconds
-    return { spiffeId, chainDer, chainPem: toPem(chainDer), serial: hex, notAfterMs: lived };
-  };
+  const issue = (subject: Subject): IssuedCertificate => issueLeaf(subject, signingCa(), mesh, clock.nowMs(), random);
 
   const issueWithKey = (subject: Omit<Subject, "publicKey" | "organization" | "commonName">): IssuedIdentity => {
     const privateKeyPem = generatePrivateKeyPem();
@@ -167,11 +153,7 @@ export function openAuthority(options: AuthorityOptions): Authority {
     get rootSigner() {
       return createSigner(required(root).trustKey);
     },
-    issueIntermediate: (publicKey) => {
-      const issuer = { certificate: caCertificate, privateKey: required(root).caKey };
-      const notAfterMsMax = authorityOf(caCertificate, issuer.privateKey).notAfterMs;
-      return issueIntermediate({ mesh, publicKey, notAfterMsMax }, issuer, clock.nowMs(), random);
-    },
+    issueIntermediate: (publicKey) => issueUnder(file, mesh, publicKey, clock.nowMs(), random),
     get intermediateEndsMs() {
       return newestOf(file).notAfterMs;
     },
@@ -208,6 +190,26 @@ interface Subject {
   readonly ipAddresses?: readonly string[];
 }
 
+function issueLeaf(
+  subject: Subject,
+  signing: CertificateAuthority,
+  mesh: string,
+  nowMs: number,
+  random: (count: number) => Uint8Array,
+): IssuedCertificate {
+  const serial = serialFrom(random);
+  const notAfterMs = Math.min(nowMs + subject.ttlMs, signing.notAfterMs);
+  const spiffeId = buildSpiffeId(mesh, subject.role, subject.name);
+  const leaf = issueCertificate(
+    { ...subject, serial, uri: spiffeId, notBeforeMs: nowMs - Math.min(skewMs, subject.ttlMs / 2), notAfterMs },
+    signing,
+  );
+  const chainDer = [leaf, signing.certificate];
+  const hex = Buffer.from(serial).toString("hex");
+  const lived = Math.floor(notAfterMs / 1000) * 1000; // what the certificate says: whole seconds
+  return { spiffeId, chainDer, chainPem: toPem(chainDer), serial: hex, notAfterMs: lived };
+}
+
 const intermediatesMax = 16;
 
 function newestOf({ keys }: AuthorityFile): CertificateAuthority {
@@ -231,6 +233,17 @@ function namesOf(hosts: readonly string[]): Pick<Subject, "dnsNames" | "ipAddres
     dnsNames: [...all].filter((host) => isIP(host) === 0),
     ipAddresses: [...all].filter((host) => isIP(host) !== 0),
   };
+}
+
+function issueUnder(
+  { keys }: AuthorityFile,
+  mesh: string,
+  publicKey: Uint8Array,
+  nowMs: number,
+  random: (count: number) => Uint8Array,
+): Uint8Array {
+  const root = authorityOf(keys.caCertificate, required(keys.root).caKey);
+  return issueIntermediate({ mesh, publicKey, notAfterMsMax: root.notAfterMs }, root, nowMs, random);
 }
 
 const ownChains = ({ keys }: AuthorityFile): readonly (readonly Uint8Array[])[] =>

@@ -9,6 +9,7 @@ import { type AccessChange, diffAccess } from "../../core/snapshot/matrix.js";
 import { renderYaml } from "../../core/snapshot/render.js";
 import { findRevision } from "../activate/activator.js";
 import type { Ledger } from "../store/ledger.js";
+import { type AccessAnswer, type AccessQuery, listAccess } from "./list-access.js";
 import type { Publisher } from "./publisher.js";
 import type { SnapshotStore } from "./snapshot-store.js";
 
@@ -65,6 +66,8 @@ export interface PolicyReader {
     revision: number,
     inputs?: CallInputs,
   ): Promise<AccessVerdict>;
+  /** Every caller of a method. An unknown service is nobody's to call; fails as `listAccess` does. */
+  listAccess(query: AccessQuery): Promise<AccessAnswer>;
   /** The services that the active revision has. */
   activeServices(): Promise<ReadonlySet<string>>;
 }
@@ -95,6 +98,7 @@ export function createPolicyReader(deps: PolicyReaderDeps): PolicyReader {
     },
     checkAccess: (caller, service, method, revision, inputs) =>
       checkAccess(deps, { caller, service, method, inputs }, revision),
+    listAccess: (query) => listAccess(deps, query),
     async activeServices() {
       const revision = findActive(ledger);
       if (revision === undefined) return new Set();

@@ -83,9 +83,16 @@ function checkFiles(deps: PublisherDeps, files: readonly PolicyFile[]): CheckedF
   checkBounds(files);
   const parsed = parsePolicyFiles(files);
   const context = { mesh: deps.mesh, knownVersions: deps.knownVersions() };
-  const findings = [...parsed.findings, ...checkPolicy(parsed.objects, context)];
+  const findings = inReadingOrder(files, [...parsed.findings, ...checkPolicy(parsed.objects, context)]);
   if (findings.some(({ severity }) => severity === "error")) return { findings, snapshot: undefined };
   return { findings, snapshot: buildSnapshot(parsed.objects.map(({ object }) => object)) };
+}
+
+/** By file as given, line and column; what has no file (that there are more, for example) comes last. */
+function inReadingOrder(files: readonly PolicyFile[], findings: readonly Finding[]): readonly Finding[] {
+  const place = new Map(files.map(({ name }, index) => [name, index]));
+  const at = ({ file }: Finding) => place.get(file) ?? files.length;
+  return [...findings].sort((a, b) => at(a) - at(b) || a.line - b.line || a.column - b.column);
 }
 
 async function publish(deps: PublisherDeps, options: PublishOptions, caller: OperatorCaller): Promise<Published> {

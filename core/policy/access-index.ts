@@ -3,7 +3,15 @@ import { AshlarError } from "../errors.js";
 import type { SpiffeId } from "../identity.js";
 import type { Unit } from "../model.js";
 import { isMethod, serviceOfMethod } from "../snapshot/grammar.js";
-import { type AccessPlan, buildPlan, buildSubject, conditionOf, decide, type SubjectKnowledge } from "./access-plan.js";
+import {
+  type AccessPlan,
+  accessOf,
+  buildPlan,
+  buildSubject,
+  conditionOf,
+  decide,
+  type SubjectKnowledge,
+} from "./access-plan.js";
 import type { CompiledUnit, Decision } from "./compile.js";
 import {
   type CallerGroups,
@@ -29,7 +37,7 @@ interface CallerTable {
   readonly allow: MethodTable;
 }
 
-type Access = Pick<CompiledUnit, "evaluate" | "evaluateCall" | "conditionFor" | "hasConditions">;
+type AccessIndex = Pick<CompiledUnit, "evaluate" | "evaluateCall" | "conditionFor" | "accessFor" | "hasConditions">;
 type PlanOf = (caller: SpiffeId, method: string, knows?: SubjectKnowledge) => AccessPlan;
 
 const plansCachedMax = 10_000;
@@ -42,7 +50,7 @@ export function whyTooLarge(unit: Unit, mesh: string): string | undefined {
 }
 
 /** What decides about calls of the unit. Fails with `limit` as `compileUnit` does. */
-export function buildAccessIndex(unit: Unit, mesh: string): Access {
+export function buildAccessIndex(unit: Unit, mesh: string): AccessIndex {
   const rules = indexRules(unit);
   const groups = groupCallers(rules, mesh);
   const why = whyTooManyConditions(unit.name, rules) ?? whyGroupsTooLarge(unit.name, groups);
@@ -58,6 +66,7 @@ export function buildAccessIndex(unit: Unit, mesh: string): Access {
       return open === undefined ? decision : decide(open, inputs);
     },
     conditionFor: (caller, method, knows) => conditionOf(makePlan(caller, method, knows)),
+    accessFor: (caller, method, knows) => accessOf(makePlan(caller, method, knows)),
   };
 }
 

@@ -27,6 +27,15 @@ export interface AccessPlan {
   readonly open: OpenPlan | undefined;
 }
 
+/** Whether a caller may call a method, as far as the two alone say. */
+export interface Access {
+  readonly kind: "allowed" | "conditional" | "denied";
+  /** What allows or denies it; of a conditional one, the first rule that may allow it. */
+  readonly rule: string;
+  /** In CEL, true exactly where a call is allowed; "" if it is not conditional. */
+  readonly condition: string;
+}
+
 /** What of a subject stands for itself; where it stands for others too, conditions on it are left open. */
 export interface SubjectKnowledge {
   readonly caller: boolean;
@@ -91,10 +100,25 @@ export function conditionOf({ open, decision }: AccessPlan): string {
   if (allows.length === 0 || denies.some((step) => step.decision !== undefined)) return "false";
   const allowed = allows.some((step) => step.decision !== undefined) ? [] : textsOf(allows);
   const denied = textsOf(denies).map((text) => `!(${text})`);
+  if (allowed.length === 0 && denied.length === 0) return "true";
   if (denied.length === 0 && allowed.length === 1) return allowed.join();
   const either = allowed.map((text) => `(${text})`).join(" || ");
   if (denied.length === 0) return either;
   return [...(allowed.length > 1 ? [`(${either})`] : allowed.length === 1 ? [either] : []), ...denied].join(" && ");
+}
+
+/** What the caller and the method alone say of a call. */
+export function accessOf(plan: AccessPlan): Access {
+  const condition = conditionOf(plan);
+  const { open, decision } = plan;
+  if (open === undefined) return { kind: decision.allow ? "allowed" : "denied", rule: decision.rule, condition: "" };
+  if (condition === "false") {
+    const denying = open.denies.find((step) => step.decision !== undefined)?.decision ?? open.unmatched;
+    return { kind: "denied", rule: denying.rule, condition: "" };
+  }
+  const sure = open.allows.find((step) => step.decision !== undefined)?.decision;
+  if (condition === "true") return { kind: "allowed", rule: sure?.rule ?? decision.rule, condition: "" };
+  return { kind: "conditional", rule: open.allows[0]?.indexed.id ?? decision.rule, condition };
 }
 
 function textsOf(steps: readonly Step[]): readonly string[] {

@@ -2,7 +2,7 @@
 import type { SpiffeId } from "../identity.js";
 import type { Unit, WeightedVersion } from "../model.js";
 import { buildAccessIndex } from "./access-index.js";
-import type { SubjectKnowledge } from "./access-plan.js";
+import type { Access, SubjectKnowledge } from "./access-plan.js";
 import type { CallInputs } from "./condition/frame.js";
 import { buildRouteIndex } from "./route-index.js";
 
@@ -46,6 +46,8 @@ export interface CompiledUnit {
    * conditions on what stands for others too are left in.
    */
   conditionFor(caller: SpiffeId, method: string, knows?: SubjectKnowledge): string;
+  /** The same with the rule: allowed, denied, or conditional by that condition. */
+  accessFor(caller: SpiffeId, method: string, knows?: SubjectKnowledge): Access;
   /**
    * The first rule of the route that matches; undefined: as without a route. `header` gives a request
    * header's value (repeated ones joined with ","), or undefined where it is missing.

@@ -1,10 +1,10 @@
 /** Who may call what, pair by pair, and what a change of policy does to it. */
-import { buildSpiffeId, parseSpiffeId, type SpiffeId } from "../identity.js";
+import type { SpiffeId } from "../identity.js";
 import type { Unit } from "../model.js";
 import { type CompiledUnit, compileUnit } from "../policy/compile.js";
+import { callerProbes, methodProbes, type Probe } from "./access-probes.js";
 import { compareNames } from "./canonical-unit.js";
 import { contentByName } from "./diff.js";
-import { serviceOfMethod } from "./grammar.js";
 
 /** A caller and a method of a service. */
 export interface AccessPair {
@@ -33,14 +33,6 @@ export interface AccessChange extends AccessPair {
 export interface AccessList<Pair extends AccessPair> {
   readonly pairs: readonly Pair[];
   readonly complete: boolean;
-}
-
-/** Something to ask a compiled unit about, and what it stands for. */
-interface Probe<Asked> {
-  readonly label: string;
-  readonly asked: Asked;
-  /** It stands for itself and not for others too. */
-  readonly exact: boolean;
 }
 
 const pairsMax = 100_000;
@@ -112,67 +104,4 @@ function changeBetween(was: string, is: string): AccessChange["change"] {
 
 function compiled(unit: Unit | undefined, mesh: string): CompiledUnit | undefined {
   return unit === undefined ? undefined : compileUnit(unit, mesh);
-}
-
-/** The services, the SPIFFE IDs that rules name, and one identity that stands for everyone else. */
-function callerProbes(units: readonly Unit[], mesh: string): readonly Probe<SpiffeId>[] {
-  const labels = new Map<SpiffeId, string>();
-  const addId = (text: string): void => {
-    const id = parseSpiffeId(text);
-    if (!labels.has(id)) labels.set(id, id);
-  };
-  const addName = (name: string): unknown => labels.set(buildSpiffeId(mesh, "service", name), name);
-  for (const unit of units) {
-    for (const { allow, deny } of unit.authorizations) {
-      for (const caller of [...allow, ...deny].flatMap((rule) => rule.from)) {
-        if (caller.startsWith("spiffe://")) addId(caller);
-        else if (caller !== "*") addName(caller);
-      }
-    }
-    if (unit.service !== undefined) addName(unit.service.name);
-  }
-  let other = 0;
-  while (labels.has(everyoneElse(other))) other += 1;
-  const probes = [...labels].map(([asked, label]) => ({ asked, label, exact: true }));
-  probes.sort((a, b) => compareNames(a.label, b.label));
-  return [...probes, { asked: everyoneElse(other), label: "*", exact: false }];
-}
-
-/** Top-level domain "invalid" (RFC 2606): nobody's trust domain, unless a rule names it to spite us. */
-function everyoneElse(attempt: number): SpiffeId {
-  return parseSpiffeId(`spiffe://everyone-else.invalid/${attempt}`);
-}
-
-/** Methods that are stated or named; where a side does not state them, also one for the rest of each pattern. */
-function methodProbes(units: readonly Unit[]): readonly Probe<string>[] {
-  const exact = new Set<string>();
-  const rpcServices = new Set<string>();
-  for (const { service, authorizations } of units) {
-    for (const method of service?.methods ?? []) exact.add(method);
-    for (const rule of authorizations.flatMap(({ allow, deny }) => [...allow, ...deny])) {
-      for (const method of rule.methods) {
-        if (method.endsWith("/*")) rpcServices.add(serviceOfMethod(method));
-        else if (method !== "*") exact.add(method);
-      }
-    }
-  }
-  const probes: Probe<string>[] = [...exact]
-    .sort(compareNames)
-    .map((method) => ({ label: method, asked: method, exact: true }));
-  if (units.every(({ service }) => (service?.methods.length ?? 0) > 0)) return probes;
-  for (const rpcService of [...rpcServices].sort(compareNames))
-    probes.push({
-      label: `${rpcService}/*`,
-      asked: unusedName((name) => `${rpcService}/${name}`, exact),
-      exact: false,
-    });
-  const mentioned = new Set([...rpcServices, ...[...exact].map(serviceOfMethod)]);
-  probes.push({ label: "*", asked: `${unusedName((name) => name, mentioned)}/Other`, exact: false });
-  return probes;
-}
-
-function unusedName(build: (name: string) => string, used: ReadonlySet<string>): string {
-  let name = "Other";
-  while (used.has(build(name))) name += "_";
-  return build(name);
 }

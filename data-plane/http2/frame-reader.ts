@@ -111,21 +111,28 @@ export class FrameReader {
         }
         default: {
           if (at === end) return;
-          const from = this.#heldLength;
-          at = this.#hold(chunk, at, end, clientPreface.length);
-          for (let i = from; i < this.#heldLength; i++) {
-            if (this.#held[i] !== clientPreface.charCodeAt(i)) {
-              receiver.onPrefaceWrong();
-              return;
-            }
-          }
-          if (this.#heldLength < clientPreface.length) return;
-          this.#heldLength = 0;
-          this.#state = reading.header;
-          receiver.onPreface();
+          at = this.#readPreface(chunk, at, end);
+          if (this.#state === reading.preface) return;
         }
       }
     }
+  }
+
+  /** Leaves the state `preface` only once all of it has come and is right. */
+  #readPreface(chunk: Uint8Array, at: number, end: number): number {
+    const from = this.#heldLength;
+    const stop = this.#hold(chunk, at, end, clientPreface.length);
+    for (let i = from; i < this.#heldLength; i++) {
+      if (this.#held[i] !== clientPreface.charCodeAt(i)) {
+        this.#receiver.onPrefaceWrong();
+        return stop;
+      }
+    }
+    if (this.#heldLength < clientPreface.length) return stop;
+    this.#heldLength = 0;
+    this.#state = reading.header;
+    this.#receiver.onPreface();
+    return stop;
   }
 
   /** Adds to what is held, up to `wanted` bytes, and returns where it stopped reading. */

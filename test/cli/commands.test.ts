@@ -130,6 +130,13 @@ describe("apply", () => {
     expect(asked("publishRevision")).toBeUndefined();
   });
 
+  test("--dry-run says too that --parent is not the newest revision", async () => {
+    admin.answers = { ...admin.answers, validateRevision: { wouldCreate: true, snapshot: digestOf("b") } };
+    expect((await admin.run("apply", "-f", policy, "--dry-run", "--parent", "3")).code).toBe(0);
+    const done = await admin.run("apply", "-f", policy, "--dry-run", "--parent", "2");
+    expect(done).toEqual({ code: 1, out: "", error: "ashlar: the newest revision is 3, not 2\n" });
+  });
+
   test("ends with 1 when somebody else was first", async () => {
     const conflict = () => {
       throw new AshlarError("conflict", "the head is revision 7, not 2");
@@ -287,6 +294,51 @@ describe("looking", () => {
       expect([wrong, (await admin.run("can", "shop", target, "--header", wrong)).code]).toEqual([wrong, 2]);
     const claims = await admin.run("can", "shop", target, "--claim", "scope=pay");
     expect([claims.code, claims.error]).toEqual([1, expect.stringMatching(/no tokens are verified yet/)]);
+  });
+
+  test("who-can has the shape that scripts read, and ends with 0 whoever may", async () => {
+    const callers = [
+      { caller: "shop", access: "conditional", rule: "a/allow[0]", condition: "true == false" },
+      { caller: "*", access: "denied", rule: "default-deny", condition: "" },
+    ];
+    admin.answers = { listAccess: { revision: 3, epoch: 4, callers } };
+    const done = await admin.run("who-can", "payments/shop.Payments/Charge", "--revision", "3", "-o", "json");
+    expect(done.code).toBe(0);
+    expect(json(done.out)).toEqual({
+      service: "payments",
+      method: "shop.Payments/Charge",
+      revision: 3,
+      epoch: 4,
+      callers: [callers[0], { caller: "*", access: "denied", rule: "default-deny" }],
+    });
+    const request = { service: "payments", method: "shop.Payments/Charge", revision: 3, atMs: 0 };
+    expect(asked("listAccess")).toMatchObject(request);
+  });
+
+  test("who-can --at takes RFC 3339 times and durations, and nothing that is still to come", async () => {
+    admin.answers = { listAccess: { reason: "nothing was active" } };
+    for (const [at, atMs] of [
+      ["2026-01-02T01:00:00Z", Date.UTC(2026, 0, 2, 1)],
+      ["2026-01-02T03:00:00.5+02:00", Date.UTC(2026, 0, 2, 1, 0, 0, 500)],
+      ["2h ago", Date.UTC(2026, 0, 2, 1, 4, 5)],
+      ["2h", Date.UTC(2026, 0, 2, 1, 4, 5)],
+    ] as const) {
+      admin.requests.length = 0;
+      const done = await admin.run("who-can", "payments/a.B/C", "--at", at);
+      expect([at, done.code, done.out]).toEqual([at, 0, "nothing was active\n"]);
+      expect(asked("listAccess")).toMatchObject({ atMs, revision: 0 });
+    }
+    for (const wrong of [
+      "yesterday",
+      "2026",
+      "2026-01-02",
+      "2026-01-02T01:00:00",
+      "2026-13-02T01:00:00Z",
+      "2027-01-01T00:00:00Z",
+    ])
+      expect([wrong, (await admin.run("who-can", "payments/a.B/C", "--at", wrong)).code]).toEqual([wrong, 2]);
+    expect((await admin.run("who-can", "payments/a.B/C", "--at", "1h", "--revision", "2")).code).toBe(2);
+    expect((await admin.run("who-can", "payments")).code).toBe(2);
   });
 
   test("diff names the conditions under which access is gained and lost", async () => {

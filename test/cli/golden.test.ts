@@ -44,6 +44,7 @@ const commands = [
   ["services"],
   ["proxies"],
   ["can"],
+  ["who-can"],
   ["audit"],
   ["audit", "verify"],
   ["schema"],
@@ -102,6 +103,23 @@ test("tables read well", async () => {
       caller === "checkout"
         ? { allowed: true, rule: "checkout-charges/allow[0]", revision: 3, epoch: 4, reason: "checkout may call it." }
         : { allowed: false, rule: "default-deny", revision: 2, epoch: 0, reason: "No rule allows it." },
+    listAccess: ({ atMs, service }: { atMs: number; service: string }) =>
+      atMs > 0 || service === "paymnets"
+        ? { reason: "nothing was active at 2026-01-02T02:04:05.000Z: nobody could call anything" }
+        : {
+            revision: 3,
+            epoch: 4,
+            callers: [
+              { caller: "checkout", access: "allowed", rule: "checkout-charges/allow[0]", condition: "" },
+              {
+                caller: "storefront",
+                access: "conditional",
+                rule: "checkout-charges/allow[1]",
+                condition: '"x-vip" in request.headers',
+              },
+              { caller: "*", access: "denied", rule: "default-deny", condition: "" },
+            ],
+          },
     diffRevisions: {
       objects: [
         { change: "added", kind: "Service", name: "carts", lines: ["+kind: Service", "+name: carts"] },
@@ -139,6 +157,8 @@ test("tables read well", async () => {
     "log",
     "can checkout payments/shop.Payments/Charge",
     "can stranger payments/shop.Payments/Charge",
+    "who-can payments/shop.Payments/Charge",
+    "who-can payments/shop.Payments/Charge --at 1h",
     "diff 2 3",
     "audit",
     "audit verify",

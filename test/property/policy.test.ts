@@ -12,6 +12,7 @@ import { isMethod } from "../../core/snapshot/grammar.js";
 import { accessMatrix, diffAccess } from "../../core/snapshot/matrix.js";
 import { parsePolicyFiles } from "../../core/snapshot/parse-files.js";
 import { renderYaml } from "../../core/snapshot/render.js";
+import { whoCan } from "../../core/snapshot/who-can.js";
 import { applyChanges, changesBetween, parseSnapshotList, parseUnit } from "../../core/wire/units.js";
 import {
   accessRule,
@@ -165,6 +166,30 @@ describe("snapshots", () => {
 });
 
 describe("the access matrix", () => {
+  test("lists the callers of a method with the rule that decides, as evaluateCall and the reference do", () => {
+    fc.assert(
+      fc.property(policy, headerSets, (objects, headers) => {
+        const units = unitsOf(objects);
+        for (const unit of units.filter(({ service }) => service !== undefined)) {
+          const compiled = compileUnit(unit, mesh);
+          for (const method of methodNames) {
+            const callers = new Map(whoCan(units, unit.name, method, mesh)?.map((row) => [row.caller, row]));
+            for (const caller of callerIds) {
+              const row = callers.get(rowOf(units, unit, caller, method).split(" ")[0] ?? "");
+              const decided = compiled.evaluateCall(parseSpiffeId(caller), method, inputsWith(headers));
+              const call = { caller, method, headers };
+              const when = row?.access === "conditional" ? row.condition : row?.access === "allowed" ? "" : undefined;
+              expect([call, holds(when, call)]).toEqual([call, decided.allow]);
+              if (row?.access === "allowed") expect(row.condition).toBe("");
+              if (row?.access === "denied") expect(walk(unit, call).allow).toBe(false);
+            }
+          }
+        }
+      }),
+      { numRuns: 150 },
+    );
+  });
+
   test("says of every pair what evaluateCall says, everyone else and every other method included", () => {
     fc.assert(
       fc.property(policy, headerSets, (objects, headers) => {

@@ -211,6 +211,21 @@ describe("the gRPC server", () => {
     });
   });
 
+  test("bytes that are no request are the caller's mistake, with details, for unary calls and streams", async () => {
+    const { address } = await start([
+      joinService(async () => Buffer.alloc(0)),
+      bindService({ watch: AdminServiceService.watchActivations }, { watch: serverStreaming(refuse) }),
+    ]);
+    const garbage = { requestSerialize: () => Buffer.alloc(40, 0xff), responseDeserialize: (bytes: Buffer) => bytes };
+    const client = connect(address);
+    const expected = { code: "invalid_argument", message: expect.stringContaining("are no request of /ashlar.v1.") };
+    const joining = callUnary(client, { ...garbage, path: JoinServiceService.join.path }, {}, { timeoutMs: 5000 });
+    await expect(joining).rejects.toMatchObject(expected);
+    const path = AdminServiceService.watchActivations.path;
+    const watching = callServerStream(client, { ...garbage, path }, {}, { timeoutMs: 5000 });
+    await expect(watching.next()).rejects.toMatchObject(expected);
+  });
+
   test("health and reflection answer", async () => {
     const server = await start([joinService(async () => Buffer.alloc(1))], {
       health: ["ashlar.v1.JoinService"],

@@ -117,3 +117,12 @@ describe("errors as gRPC statuses", () => {
     );
   });
 });
+
+test("why there is no connection is said in few words", () => {
+  const details = "No connection established. Last error: Error: connect ECONNREFUSED 127.0.0.1:1. Resolution note: ";
+  const error = Object.assign(new Error(details), { code: status.UNAVAILABLE, details, metadata: new Metadata() });
+  expect(fromServiceError(error)).toMatchObject({
+    code: "unavailable",
+    message: "connect ECONNREFUSED 127.0.0.1:1",
+  });
+});

@@ -39,11 +39,12 @@ class World {
     return this.publisher.publish({ files, message: "why", parent: undefined, ...parts }, caller);
   }
 
-  async activate(number: number): Promise<void> {
+  async activate(number: number, timeMs = 1_700_000_000_000): Promise<void> {
     const { activations, revisions } = this.ledger;
     const revision = revisions.find(number);
     if (revision === undefined) throw new Error(`no revision ${number}`);
-    await activations.append(signActivation(buildActivation(activations.head(), revision), testMesh, signer));
+    const activation = { ...buildActivation(activations.head(), revision), timeMs };
+    await activations.append(signActivation(activation, testMesh, signer));
   }
 }
 
@@ -91,6 +92,8 @@ describe("publishing", () => {
       undefined,
     ]);
     expect(findings.filter(({ severity }) => severity === "error").length).toBeGreaterThanOrEqual(2);
+    const places = findings.map(({ line, column }) => line * 1000 + column);
+    expect(places).toEqual([...places].sort((a, b) => a - b)); // whatever kind of check found them
     expect(world.entries).toMatchObject([{ action: "publish", outcome: "invalid_policy" }]);
   });
 
@@ -189,6 +192,29 @@ describe("reading policy", () => {
     await expect(world.policy.checkAccess("checkout", "payments", "a.B/C", 4)).rejects.toMatchObject({
       code: "not_found",
     });
+  });
+
+  test("who can: of now, of a revision, and of what was active at a time", async () => {
+    const startMs = Date.UTC(2026, 0, 1);
+    const ask = async (revision: number, atMs: number, asked = "payments") => {
+      const query = { service: asked, method: "shop.Payments/Charge", revision, atMs };
+      const { callers, ...about } = await world.policy.listAccess(query);
+      const may = callers.filter(({ access }) => access !== "denied").map(({ caller: name }) => name);
+      return [about.revision, about.epoch, may.join(), about.reason];
+    };
+    expect(await ask(0, 0)).toEqual([0, 0, "", expect.stringMatching(/no revision is active yet/)]);
+    await world.publish(shop("checkout"));
+    await world.publish(shop("cart"));
+    for (const [index, number] of [1, 2, 1].entries()) await world.activate(number, startMs + index * 1000);
+    expect(await ask(0, 0)).toEqual([1, 3, "checkout", ""]);
+    expect(await ask(2, 0)).toEqual([2, 0, "cart", ""]);
+    expect(await ask(0, startMs + 1999)).toEqual([2, 2, "cart", ""]);
+    expect(await ask(0, startMs)).toEqual([1, 1, "checkout", ""]);
+    const before = [0, 0, "", expect.stringMatching(/nothing was active at 2025-12-31T23:59:59.999Z/)];
+    expect(await ask(0, startMs - 1)).toEqual(before);
+    expect(await ask(0, 0, "paymnets")).toEqual([1, 3, "", expect.stringMatching(/did you mean "payments"\?$/)]);
+    await expect(ask(1, 5)).rejects.toMatchObject({ code: "invalid_argument" });
+    await expect(ask(9, 0)).rejects.toMatchObject({ code: "not_found" });
   });
 
   test("a diff of the active revision against files, with findings where the files are bad", async () => {

@@ -105,6 +105,16 @@ describe("diffs", () => {
     ]);
   });
 
+  test("take a pair for allowed where a rule without a condition stands behind one with a condition", () => {
+    const allow = [
+      { from: ["checkout"], methods: ["p.P/Charge"], when: "now > now" },
+      { from: ["checkout"], methods: ["p.P/Charge"] },
+    ];
+    const both = unitsOf([...services, { kind: "Authorization", name: "a", service: "payments", allow, deny: [] }]);
+    expect(diffAccess(after, both, "demo").pairs).toEqual([]);
+    expect(diffAccess(unitsOf(services), both, "demo").pairs).toMatchObject([{ change: "gains", after: "allowed" }]);
+  });
+
   test("of lines keep what both have", () => {
     expect(diffLines("a\nb\nc\n", "a\nc\nd\n")).toEqual([" a", "-b", " c", "+d"]);
     expect(diffLines("", "a\n")).toEqual(["+a"]);

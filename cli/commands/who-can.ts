@@ -1,0 +1,63 @@
+import { type Command, Option } from "commander";
+import { type Cli, show } from "../cli.js";
+import type { ListAccessResponse } from "../client.js";
+import { outputOption, parseNumber, withExample } from "../options.js";
+import { type OutputFormat, plain, renderTable } from "../output.js";
+import { parsePointInTime } from "../point-in-time.js";
+import { parseServiceMethod } from "../service-method.js";
+
+interface Flags {
+  readonly revision?: number;
+  readonly at?: string;
+  readonly output: OutputFormat;
+}
+
+/** `ashlar who-can SERVICE/METHOD`: exit 0 whoever may. */
+export function addWhoCanCommand(program: Command, cli: Cli): void {
+  const command = program
+    .command("who-can")
+    .summary("List who may call a method, who may under a condition, and who may not.")
+    .description(
+      "List who may call a method, who may under a condition, and who may not.\n" +
+        'Callers are the services, the SPIFFE IDs that rules name, and "*" for everyone else.',
+    )
+    .argument("<service/method>", "for example payments/shop.Payments/Charge; the service ends at the first slash")
+    .option("--revision <number>", "under this revision; default: the active one", parseNumber)
+    .addOption(
+      new Option("--at <time>", "under what was active then: 2026-01-31T09:30:00Z, or how long ago: 2h").conflicts(
+        "revision",
+      ),
+    )
+    .addOption(outputOption())
+    .action(async (target: string, flags: Flags, self: Command) => {
+      const { service, method } = parseServiceMethod(target);
+      const atMs = flags.at === undefined ? 0 : parsePointInTime(flags.at, cli.clock.nowMs());
+      const answer = await cli.withAdmin(self, (admin) =>
+        admin.listAccess({ service, method, revision: flags.revision ?? 0, atMs }),
+      );
+      const { revision, epoch, callers, reason } = answer;
+      const listed = callers.map(({ caller, access, rule, condition }) => ({
+        caller,
+        access,
+        rule,
+        ...(condition === "" ? {} : { condition }),
+      }));
+      const value = { service, method, revision, epoch, callers: listed, ...(reason === "" ? {} : { reason }) };
+      show(cli, flags.output, value, renderAnswer(answer));
+    });
+  withExample(
+    command,
+    "ashlar who-can payments/shop.Payments/Charge",
+    "ashlar who-can payments/shop.Payments/Charge --at 2h",
+  );
+}
+
+function renderAnswer({ revision, epoch, callers, reason }: ListAccessResponse): string {
+  if (callers.length === 0) return plain(reason);
+  const isConditional = callers.some(({ condition }) => condition !== "");
+  const rows = callers.map(({ caller, access, rule, condition }) => {
+    return [plain(caller), access, rule, ...(isConditional ? [plain(condition)] : [])];
+  });
+  const columns = ["CALLER", "ACCESS", "RULE", ...(isConditional ? ["CONDITION"] : [])];
+  return `${renderTable(columns, rows)}\n\nRevision ${revision}${epoch === 0 ? "" : `, epoch ${epoch}`}.`;
+}

@@ -1,0 +1,23 @@
+import { AshlarError } from "../core/errors.js";
+import { parseDurationMs } from "../runtime/config.js";
+
+// RFC 3339 5.6: the offset is not optional, so no time means something else on another machine
+const rfc3339 = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$/;
+
+/**
+ * The time that `text` means, in Unix milliseconds: RFC 3339, or a duration before `nowMs` ("2h ago", "2h").
+ * Fails with `invalid_argument` on anything else and on times to come.
+ */
+export function parsePointInTime(text: string, nowMs: number): number {
+  const trimmed = text.trim();
+  const ago = trimmed.replace(/\s+ago$/, "");
+  const agoMs = /[a-z]$/.test(ago) ? parseDurationMs(ago) : undefined; // a bare number is too easily a year
+  if (agoMs !== undefined) return Math.max(1, nowMs - agoMs);
+  const timeMs = rfc3339.test(trimmed) ? Date.parse(trimmed.replace(" ", "T").toUpperCase()) : Number.NaN;
+  if (Number.isNaN(timeMs) || timeMs < 1) {
+    const expected = "expected a time such as 2026-01-31T09:30:00Z, or how long ago, such as 2h";
+    throw new AshlarError("invalid_argument", `${expected}, got ${JSON.stringify(text)}`);
+  }
+  if (timeMs > nowMs) throw new AshlarError("invalid_argument", `${trimmed} is still to come`);
+  return timeMs;
+}

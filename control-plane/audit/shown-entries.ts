@@ -1,0 +1,65 @@
+/** The newest entries of the audit log, at hand for whoever lists them. Pure. */
+import { type Digest, digestOf } from "../../core/digest.js";
+import { type AuditEntry, parseAuditEntry } from "../../core/wire/audit.js";
+import type { AuditList, AuditQuery } from "./audit-trail.js";
+
+/** So many are kept. */
+export const shownMax = 10_000;
+
+interface Known {
+  readonly entry: AuditEntry;
+  readonly digest: Digest;
+}
+
+export class ShownEntries {
+  #known: Known[] = [];
+  /** Of `#known`: a stream that was lost and filled again has its entries in the own file twice. */
+  #digests = new Set<Digest>();
+  /** How many could not be read so far; the chain does not hold then. */
+  unreadable = 0;
+
+  /** The newest entry. */
+  get head(): Known | undefined {
+    return this.#known.at(-1);
+  }
+
+  /** Takes the next entry of the chain; one that is there already stays where it is. Fails with `invalid_record` if it cannot be read. */
+  add(bytes: Uint8Array): AuditEntry {
+    try {
+      const entry = parseAuditEntry(bytes);
+      const digest = digestOf(bytes);
+      if (!this.#digests.has(digest)) this.#push({ entry, digest });
+      return entry;
+    } catch (error) {
+      this.unreadable += 1;
+      throw error;
+    }
+  }
+
+  #push(next: Known): void {
+    this.#known.push(next);
+    this.#digests.add(next.digest);
+    if (this.#known.length <= shownMax * 1.25) return;
+    this.#known = this.#known.slice(-shownMax);
+    this.#digests = new Set(this.#known.map(({ digest }) => digest));
+  }
+
+  /** What `query` asks for, and whether its chain holds, its link to the entry before included. */
+  list({ sinceMs, limit }: AuditQuery): AuditList {
+    const listed = this.#known.filter(({ entry }) => entry.timeMs >= sinceMs).slice(-Math.min(limit, shownMax));
+    const [first, last] = [listed[0], listed.at(-1)];
+    const from = first === undefined ? 0 : this.#known.indexOf(first);
+    const until = last === undefined ? 0 : this.#known.indexOf(last) + 1;
+    const chainHolds = this.unreadable === 0 && holds(this.#known.slice(Math.max(0, from - 1), until));
+    return { entries: listed.map(({ entry }) => entry), chainHolds };
+  }
+}
+
+/** Each entry follows the one before it. */
+function holds(known: readonly Known[]): boolean {
+  return known.every(({ entry }, index) => {
+    const before = known[index - 1];
+    if (before === undefined) return entry.sequence > 1 || entry.previous === undefined;
+    return entry.sequence === before.entry.sequence + 1 && entry.previous === before.digest;
+  });
+}

@@ -1,0 +1,85 @@
+/** Who may call a method, now, under any revision, or under the one that was active at some time. */
+import { AshlarError } from "../../core/errors.js";
+import type { Activation, Revision, Signed } from "../../core/model.js";
+import { renderNearest } from "../../core/snapshot/nearest.js";
+import { type CallerAccess, whoCan } from "../../core/snapshot/who-can.js";
+import { findRevision } from "../activate/activator.js";
+import type { Ledger } from "../store/ledger.js";
+import type { SnapshotStore } from "./snapshot-store.js";
+
+export interface AccessQuery {
+  readonly service: string;
+  /** "package.Service/Method". */
+  readonly method: string;
+  /** 0: the active one, or the one that was active at `atMs`. */
+  readonly revision: number;
+  /** Unix milliseconds; 0: now. */
+  readonly atMs: number;
+}
+
+export interface AccessAnswer {
+  /** 0: none was active. */
+  readonly revision: number;
+  /** The epoch that runs the revision, or ran it at that time; 0: none. */
+  readonly epoch: number;
+  /** Those that may call first. Empty: nobody may, and `reason` says why. */
+  readonly callers: readonly CallerAccess[];
+  readonly reason: string;
+}
+
+export interface AccessListDeps {
+  readonly mesh: string;
+  readonly ledger: Pick<Ledger, "revisions" | "activations">;
+  readonly snapshots: Pick<SnapshotStore, "load">;
+}
+
+/** What `AccessQuery` asks. Fails with `invalid_argument` if it names two revisions, `not_found` for one that was never published. */
+export async function listAccess(deps: AccessListDeps, query: AccessQuery): Promise<AccessAnswer> {
+  const { mesh, ledger, snapshots } = deps;
+  if (query.revision !== 0 && query.atMs !== 0)
+    throw new AshlarError("invalid_argument", "revision and at_ms: give one of them");
+  const asked = query.revision === 0 ? findActiveAt(ledger, query.atMs) : findPublished(ledger, query.revision);
+  if ("reason" in asked) return { revision: 0, epoch: 0, callers: [], reason: asked.reason };
+  const about = { revision: asked.revision.body.number, epoch: asked.epoch };
+  const units = (await snapshots.load(asked.revision.body.snapshot)).units.map(({ unit }) => unit);
+  const callers = whoCan(units, query.service, query.method.replace(/^\//, ""), mesh);
+  if (callers !== undefined) return { ...about, callers, reason: "" };
+  const nearest = renderNearest(
+    query.service,
+    units.filter(({ service }) => service !== undefined).map(({ name }) => name),
+  );
+  const reason = `revision ${about.revision} has no service ${JSON.stringify(query.service.slice(0, 64))}, so nobody may call it${nearest}`;
+  return { ...about, callers: [], reason };
+}
+
+interface Asked {
+  readonly revision: Signed<Revision>;
+  /** 0: no epoch runs it. */
+  readonly epoch: number;
+}
+
+function findPublished(ledger: AccessListDeps["ledger"], number: number): Asked {
+  const revision = findRevision(ledger, number);
+  const head = ledger.activations.head();
+  return { revision, epoch: head?.body.revisionDigest === revision.digest ? head.body.epoch : 0 };
+}
+
+function findActiveAt(ledger: AccessListDeps["ledger"], atMs: number): Asked | { readonly reason: string } {
+  const { activations } = ledger;
+  const activation = atMs === 0 ? activations.head() : lastUntil(activations.list(), atMs);
+  if (activation !== undefined) {
+    const { revisionNumber, epoch } = activation.body;
+    return { revision: findRevision(ledger, revisionNumber), epoch };
+  }
+  const [first] = activations.list();
+  if (first === undefined) return { reason: "no revision is active yet, so nobody may call anything" };
+  const [asked, began] = [atMs, first.body.timeMs].map((timeMs) => new Date(timeMs).toISOString());
+  return {
+    reason: `nothing was active at ${asked}, before the first activation at ${began}: nobody could call anything`,
+  };
+}
+
+/** The log's order decides and not the clocks of its writers, which may differ a little. */
+function lastUntil(activations: readonly Signed<Activation>[], atMs: number): Signed<Activation> | undefined {
+  return activations.findLast(({ body }) => body.timeMs <= atMs);
+}

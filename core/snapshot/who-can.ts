@@ -1,0 +1,39 @@
+/** Who may call one method: every caller there is, with what policy says of it. */
+import type { Unit } from "../model.js";
+import type { Access } from "../policy/access-plan.js";
+import { compileUnit } from "../policy/compile.js";
+import { callerProbes } from "./access-probes.js";
+
+/** A caller and whether it may call. */
+export interface CallerAccess {
+  /** A service's name, a SPIFFE ID in full, or "*": everyone else. */
+  readonly caller: string;
+  readonly access: Access["kind"];
+  /** As decisions name it; of a conditional one, the first rule that may allow it. */
+  readonly rule: string;
+  /** In CEL, true exactly where a call is allowed; "" if it is not conditional. */
+  readonly condition: string;
+}
+
+const order: Readonly<Record<Access["kind"], number>> = { allowed: 0, conditional: 1, denied: 2 };
+
+/**
+ * All callers of `method` of `service`, those that may call first, then by name with everyone else last; undefined:
+ * there is no such service. Callers are the services of `units`, the SPIFFE IDs that their rules name, and everyone
+ * else; each is judged as calls are, so the list is exact. `units` are canonical, of the mesh `mesh`.
+ */
+export function whoCan(
+  units: readonly Unit[],
+  service: string,
+  method: string,
+  mesh: string,
+): readonly CallerAccess[] | undefined {
+  const unit = units.find(({ name }) => name === service);
+  if (unit?.service === undefined) return undefined;
+  const compiled = compileUnit(unit, mesh);
+  const found = callerProbes(units, mesh).map(({ asked, label, exact }): CallerAccess => {
+    const { kind, rule, condition } = compiled.accessFor(asked, method, { caller: exact, method: true });
+    return { caller: label, access: kind, rule, condition };
+  });
+  return found.sort((a, b) => order[a.access] - order[b.access]); // stable
+}
