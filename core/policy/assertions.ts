@@ -17,8 +17,8 @@ export interface CounterExample {
   readonly access: Access;
 }
 
-/** Pairs that the assertions of one service may ask about, all together: some tenths of a second (I8). */
-const questionsMax = 200_000;
+/** Pairs that the assertions of one service may ask about, all together: a tenth of a second or two (I8). */
+const questionsMax = 50_000;
 
 /**
  * The first counter-example of each assertion of `unit` that does not hold; empty: all hold. `compiled` is that

@@ -234,6 +234,10 @@ describe("reading policy", () => {
     const before = [0, 0, "", expect.stringMatching(/nothing was active at 2025-12-31T23:59:59.999Z/)];
     expect(await ask(0, startMs - 1)).toEqual(before);
     expect(await ask(0, 0, "paymnets")).toEqual([1, 3, "", expect.stringMatching(/did you mean "payments"\?$/)]);
+    await world.publish(
+      shop("checkout").replace("name: payments\n", "name: payments\nmethods: [shop.Payments/Charges]\n"),
+    );
+    expect(await ask(3, 0)).toEqual([3, 0, "", expect.stringMatching(/did you mean "shop.Payments\/Charges"\?$/)]);
     await expect(ask(1, 5)).rejects.toMatchObject({ code: "invalid_argument" });
     await expect(ask(9, 0)).rejects.toMatchObject({ code: "not_found" });
   });

@@ -91,7 +91,7 @@ describe("checkPolicy", () => {
     const methods = Array.from({ length: 500 }, (_, index) => `p.L/M${index}`).join(", ");
     const large = `kind: Service\nname: large\nmethods: [${methods}]\n---\nkind: Assertion\nname: s\nnever: { from: [${ids}], to: large }\n`;
     expect(check(large).filter((line) => line.startsWith("error"))).toEqual([
-      "error 9:7 name: the assertions about large speak of 250000 pairs of callers and methods, at most 200000",
+      "error 9:7 name: the assertions about large speak of 250000 pairs of callers and methods, at most 50000",
     ]);
   });
 
