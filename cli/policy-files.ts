@@ -7,10 +7,13 @@ import type { PolicyFile } from "./client.js";
 const filesMax = 10_000;
 const bytesMax = 12 * 1024 * 1024;
 
+/** Tests of policy stand beside it and are no policy. */
+const testName = /\.test\.(ya?ml|json)$/;
+
 /**
  * Reads every policy file that `paths` mean: a file whatever its name, a folder's *.yaml, *.yml and
- * *.json with its folders' (hidden ones left out), "-" stdin. A file that is named twice is read once.
- * Fails with `invalid_argument` if there is none.
+ * *.json with its folders' (hidden ones left out), "-" stdin; but no tests (*.test.yaml). A file that is named
+ * twice is read once. Fails with `invalid_argument` if there is none.
  */
 export async function readPolicyFiles(
   paths: readonly string[],
@@ -18,12 +21,30 @@ export async function readPolicyFiles(
 ): Promise<readonly PolicyFile[]> {
   const names = new Map<string, string>();
   for (const path of paths) {
-    for (const name of await listFiles(path)) names.set(name === "-" ? name : resolve(name), name);
+    const found = await listFiles(path);
+    for (const name of found.filter((each) => !testName.test(each)))
+      names.set(name === "-" ? name : resolve(name), name);
   }
+  if (names.size === 0 && paths.length > 0)
+    throw new AshlarError("invalid_argument", `no policy but only tests in ${paths.join(", ")}`);
   if (names.size > filesMax) throw tooMuch(`${names.size} files, at most ${filesMax} are read`);
+  return readFiles([...names.values()], readStdin);
+}
+
+/** Reads the tests that `paths` mean, by the same rules. Fails with `invalid_argument` if there is none. */
+export async function readTestFiles(paths: readonly string[]): Promise<readonly PolicyFile[]> {
+  const names = new Map<string, string>();
+  for (const path of paths) {
+    for (const name of await listFiles(path)) if (testName.test(name)) names.set(resolve(name), name);
+  }
+  if (names.size === 0) throw new AshlarError("invalid_argument", `no tests (*.test.yaml) in ${paths.join(", ")}`);
+  return readFiles([...names.values()], async () => "");
+}
+
+async function readFiles(names: readonly string[], readStdin: () => Promise<string>): Promise<readonly PolicyFile[]> {
   const files: PolicyFile[] = [];
   let bytes = 0;
-  for (const name of names.values()) {
+  for (const name of names) {
     const content = name === "-" ? await readStdin() : await readText(name);
     bytes += Buffer.byteLength(content);
     if (bytes > bytesMax) throw tooMuch(`more than ${bytesMax} bytes`);

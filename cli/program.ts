@@ -16,6 +16,7 @@ import { addSchemaCommand } from "./commands/schema.js";
 import { addServicesCommand } from "./commands/services.js";
 import { addShowCommand } from "./commands/show.js";
 import { addStatusCommand } from "./commands/status.js";
+import { addTestCommand } from "./commands/test.js";
 import { addTokenCommand } from "./commands/token.js";
 import { addWaitCommand } from "./commands/wait.js";
 import { addWhoCanCommand } from "./commands/who-can.js";
@@ -115,6 +116,7 @@ const adders: readonly ((program: Command, cli: Cli) => void)[] = [
   addWhoCanCommand,
   addAuditCommand,
   addSchemaCommand,
+  addTestCommand,
 ];
 
 /** Listed for the help; `up` and `proxy` are taken before commander sees them. */

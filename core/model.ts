@@ -34,6 +34,20 @@ export interface Authorization {
   readonly deny: readonly AuthorizationRule[];
 }
 
+/** What has to hold of the access to a service, or the revision is refused. */
+export interface Assertion {
+  readonly kind: "Assertion";
+  readonly name: string;
+  /** The service that is called. */
+  readonly service: string;
+  /** "never": none of the pairs may call, not under a condition either. "always": all may, without a condition. */
+  readonly claim: "never" | "always";
+  /** Service names of this mesh, SPIFFE IDs in full, or "*" for each and every caller; sorted, not empty. */
+  readonly from: readonly string[];
+  /** "package.Service/Method", "package.Service/*" or "*"; sorted. Empty: all. */
+  readonly methods: readonly string[];
+}
+
 export interface HeaderMatch {
   readonly name: string;
   readonly value: string;
@@ -65,7 +79,7 @@ export interface Route {
 }
 
 /** An object of a policy file. */
-export type PolicyObject = Service | Authorization | Route;
+export type PolicyObject = Service | Authorization | Route | Assertion;
 
 /** All policy about one service (or, by the name "@mesh", about the mesh). */
 export interface Unit {
@@ -73,6 +87,7 @@ export interface Unit {
   readonly service: Service | undefined;
   readonly authorizations: readonly Authorization[];
   readonly routes: readonly Route[];
+  readonly assertions: readonly Assertion[];
 }
 
 /** A unit with the bytes that its digest is of. */

@@ -59,5 +59,6 @@ function renderAnswer({ revision, epoch, callers, reason }: ListAccessResponse):
     return [plain(caller), access, rule, ...(isConditional ? [plain(condition)] : [])];
   });
   const columns = ["CALLER", "ACCESS", "RULE", ...(isConditional ? ["CONDITION"] : [])];
-  return `${renderTable(columns, rows)}\n\nRevision ${revision}${epoch === 0 ? "" : `, epoch ${epoch}`}.`;
+  const why = reason === "" ? "" : `${plain(reason)}\n`;
+  return `${renderTable(columns, rows)}\n\n${why}Revision ${revision}${epoch === 0 ? "" : `, epoch ${epoch}`}.`;
 }

@@ -1,6 +1,6 @@
 /** Who may call a method, now, under any revision, or under the one that was active at some time. */
 import { AshlarError } from "../../core/errors.js";
-import type { Activation, Revision, Signed } from "../../core/model.js";
+import type { Activation, Revision, Signed, Unit } from "../../core/model.js";
 import { renderNearest } from "../../core/snapshot/nearest.js";
 import { type CallerAccess, whoCan } from "../../core/snapshot/who-can.js";
 import { findRevision } from "../activate/activator.js";
@@ -22,8 +22,9 @@ export interface AccessAnswer {
   readonly revision: number;
   /** The epoch that runs the revision, or ran it at that time; 0: none. */
   readonly epoch: number;
-  /** Those that may call first. Empty: nobody may, and `reason` says why. */
+  /** Those that may call first. Empty: nobody may. */
   readonly callers: readonly CallerAccess[];
+  /** One sentence where there is nobody or no such method; else "". */
   readonly reason: string;
 }
 
@@ -42,14 +43,23 @@ export async function listAccess(deps: AccessListDeps, query: AccessQuery): Prom
   if ("reason" in asked) return { revision: 0, epoch: 0, callers: [], reason: asked.reason };
   const about = { revision: asked.revision.body.number, epoch: asked.epoch };
   const units = (await snapshots.load(asked.revision.body.snapshot)).units.map(({ unit }) => unit);
-  const callers = whoCan(units, query.service, query.method.replace(/^\//, ""), mesh);
-  if (callers !== undefined) return { ...about, callers, reason: "" };
+  const method = query.method.replace(/^\//, "");
+  const callers = whoCan(units, query.service, method, mesh);
+  if (callers !== undefined) return { ...about, callers, reason: whyUnstated(units, query.service, method) };
   const nearest = renderNearest(
     query.service,
     units.filter(({ service }) => service !== undefined).map(({ name }) => name),
   );
   const reason = `revision ${about.revision} has no service ${JSON.stringify(query.service.slice(0, 64))}, so nobody may call it${nearest}`;
   return { ...about, callers: [], reason };
+}
+
+/** A slip in a method's name would otherwise look like one that nobody may call. */
+function whyUnstated(units: readonly Unit[], service: string, method: string): string {
+  const stated = units.find(({ name }) => name === service)?.service?.methods ?? [];
+  if (stated.length === 0 || stated.includes(method)) return "";
+  const named = JSON.stringify(method.slice(0, 128));
+  return `${service} states its methods, and ${named} is none of them${renderNearest(method, stated)}`;
 }
 
 interface Asked {

@@ -12,20 +12,26 @@ export interface Probe<Asked> {
   readonly exact: boolean;
 }
 
-/** The services, the SPIFFE IDs that rules name, and one identity that stands for everyone else. */
-export function callerProbes(units: readonly Unit[], mesh: string): readonly Probe<SpiffeId>[] {
+/** The services, the callers that rules or `named` name, and one identity that stands for everyone else. */
+export function callerProbes(
+  units: readonly Unit[],
+  mesh: string,
+  named: readonly string[] = [],
+): readonly Probe<SpiffeId>[] {
   const labels = new Map<SpiffeId, string>();
   const addId = (text: string): void => {
     const id = parseSpiffeId(text);
     if (!labels.has(id)) labels.set(id, id);
   };
   const addName = (name: string): unknown => labels.set(buildSpiffeId(mesh, "service", name), name);
+  const addCaller = (caller: string): void => {
+    if (caller.startsWith("spiffe://")) addId(caller);
+    else if (caller !== "*") addName(caller);
+  };
+  named.forEach(addCaller);
   for (const unit of units) {
     for (const { allow, deny } of unit.authorizations) {
-      for (const caller of [...allow, ...deny].flatMap((rule) => rule.from)) {
-        if (caller.startsWith("spiffe://")) addId(caller);
-        else if (caller !== "*") addName(caller);
-      }
+      for (const rule of [...allow, ...deny]) rule.from.forEach(addCaller);
     }
     if (unit.service !== undefined) addName(unit.service.name);
   }
@@ -41,17 +47,22 @@ function everyoneElse(attempt: number): SpiffeId {
   return parseSpiffeId(`spiffe://everyone-else.invalid/${attempt}`);
 }
 
-/** Methods that are stated or named; where a side does not state them, also one for the rest of each pattern. */
-export function methodProbes(units: readonly Unit[]): readonly Probe<string>[] {
+/**
+ * Methods that are stated, or named by rules or `named`; where a side does not state them, also one for the rest of
+ * each pattern.
+ */
+export function methodProbes(units: readonly Unit[], named: readonly string[] = []): readonly Probe<string>[] {
   const exact = new Set<string>();
   const rpcServices = new Set<string>();
+  const addPattern = (method: string): void => {
+    if (method.endsWith("/*")) rpcServices.add(serviceOfMethod(method));
+    else if (method !== "*") exact.add(method);
+  };
+  named.forEach(addPattern);
   for (const { service, authorizations } of units) {
     for (const method of service?.methods ?? []) exact.add(method);
-    for (const rule of authorizations.flatMap(({ allow, deny }) => [...allow, ...deny])) {
-      for (const method of rule.methods) {
-        if (method.endsWith("/*")) rpcServices.add(serviceOfMethod(method));
-        else if (method !== "*") exact.add(method);
-      }
+    for (const { allow, deny } of authorizations) {
+      for (const rule of [...allow, ...deny]) rule.methods.forEach(addPattern);
     }
   }
   const probes: Probe<string>[] = [...exact]

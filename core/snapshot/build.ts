@@ -1,5 +1,5 @@
 import { AshlarError } from "../errors.js";
-import type { Authorization, Route, Service } from "../model.js";
+import type { Assertion, Authorization, Route, Service } from "../model.js";
 import { type EncodedUnit, meshUnitName, type PolicyObject, type SnapshotList, type Unit } from "../model.js";
 import { encodeSnapshotList, encodeUnit } from "../wire/units.js";
 import { canonicalUnit, compareNames } from "./canonical-unit.js";
@@ -14,6 +14,7 @@ interface Draft {
   service: Service | undefined;
   readonly authorizations: Authorization[];
   readonly routes: Route[];
+  readonly assertions: Assertion[];
 }
 
 /**
@@ -24,7 +25,7 @@ interface Draft {
 export function unitsOf(objects: readonly PolicyObject[]): Unit[] {
   const drafts = new Map<string, Draft>();
   const draftOf = (service: string): Draft => {
-    const draft = drafts.get(service) ?? { service: undefined, authorizations: [], routes: [] };
+    const draft = drafts.get(service) ?? { service: undefined, authorizations: [], routes: [], assertions: [] };
     drafts.set(service, draft);
     return draft;
   };
@@ -43,11 +44,14 @@ export function unitsOf(objects: readonly PolicyObject[]): Unit[] {
       case "Route":
         draftOf(object.service).routes.push(object);
         break;
+      case "Assertion":
+        draftOf(object.service).assertions.push(object);
+        break;
     }
   }
   refuseRepeatedNames(objects);
   const units = [...drafts].map(([name, draft]) => canonicalUnit({ name, ...draft }));
-  units.push(canonicalUnit({ name: meshUnitName, service: undefined, authorizations: [], routes: [] }));
+  units.push(canonicalUnit({ name: meshUnitName, service: undefined, authorizations: [], routes: [], assertions: [] }));
   return units.sort((a, b) => compareNames(a.name, b.name));
 }
 

@@ -2,6 +2,7 @@
 import { AshlarError } from "../errors.js";
 import { isLabel } from "../identity.js";
 import {
+  type Assertion,
   type Authorization,
   type AuthorizationRule,
   type HeaderMatch,
@@ -48,9 +49,11 @@ const made = new WeakSet<Unit>();
 function makeCanonical(unit: Unit): Unit {
   const { name } = unit;
   if (name === meshUnitName) {
-    const parts = (unit.service === undefined ? 0 : 1) + unit.authorizations.length + unit.routes.length;
+    const { authorizations, routes, assertions } = unit;
+    const parts = (unit.service === undefined ? 0 : 1) + authorizations.length + routes.length + assertions.length;
     if (parts > 0) throw refused(name, "the unit of the mesh holds policy about a service");
-    return Object.freeze({ name, service: undefined, authorizations: Object.freeze([]), routes: Object.freeze([]) });
+    const none = Object.freeze([]);
+    return Object.freeze({ name, service: undefined, authorizations: none, routes: none, assertions: none });
   }
   if (!isLabel(name)) throw refused(name, "a unit is named like its service, by an RFC 1123 label");
   if (unit.service?.name !== name) throw refused(name, "the service it is about is missing or has another name");
@@ -60,6 +63,7 @@ function makeCanonical(unit: Unit): Unit {
     service: canonicalService(unit.service),
     authorizations: namedList(name, "authorization", unit.authorizations, canonicalAuthorization),
     routes: namedList(name, "route", unit.routes, canonicalRoute),
+    assertions: namedList(name, "assertion", unit.assertions, canonicalAssertion),
   });
 }
 
@@ -133,6 +137,18 @@ function canonicalWhen(unit: string, place: string, when: string | undefined): P
   if (problem !== undefined)
     throw refused(unit, `${place}.when: at character ${problem.offset + 1}: ${problem.message}`);
   return { when };
+}
+
+function canonicalAssertion({ name, service, claim, from, methods }: Assertion): Assertion {
+  if (from.length === 0) throw refused(service, `${name}: an assertion names no callers`);
+  return Object.freeze({
+    kind: "Assertion",
+    name,
+    service,
+    claim,
+    from: textList(service, `${name}.from`, from, isCaller),
+    methods: textList(service, `${name}.methods`, methods, isMethodPattern),
+  });
 }
 
 function canonicalRoute(route: Route): Route {

@@ -1,10 +1,7 @@
-import { AshlarError } from "../errors.js";
 import { isLabel, nameIn, trustDomainOf } from "../identity.js";
 import type { Authorization, AuthorizationRule, Finding, Route } from "../model.js";
-import { whyTooLarge } from "../policy/access-index.js";
 import { parseCondition } from "../policy/condition/condition.js";
-import { encodeUnit } from "../wire/units.js";
-import { unitsOf } from "./build.js";
+import { checkUnits } from "./check-units.js";
 import { findSpiffeId, serviceOfMethod } from "./grammar.js";
 import { renderNearest } from "./nearest.js";
 import type { SourcedObject } from "./parse-files.js";
@@ -31,7 +28,7 @@ const searchesMax = 100;
 /**
  * Checks objects against each other and the fleet; returns all findings, throws none. Errors: policy about or
  * from a service that does not exist, methods that a service does not state, policy of a service that is too
- * large. Warnings: versions that nobody has, rules that nothing reaches, services that nobody may call.
+ * large, assertions that do not hold. Warnings: versions that nobody has, rules that nothing reaches, services that nobody may call.
  */
 export function checkPolicy(objects: readonly SourcedObject[], context: PolicyContext): Finding[] {
   const services = new Map<string, ReadonlySet<string>>();
@@ -47,7 +44,7 @@ export function checkPolicy(objects: readonly SourcedObject[], context: PolicyCo
   for (const sourced of objects) checkObject(sourced, checking);
   warnUncallable(objects, checking);
   if (objects.every((sourced) => sourced.whole) && checking.findings.every(({ severity }) => severity !== "error"))
-    checkSizes(objects, checking);
+    checkUnits(objects, context.mesh, (sourced, key, message) => add(sourced, "error", key, message, checking));
   return limitFindings(checking.findings);
 }
 
@@ -85,6 +82,11 @@ function checkObject(sourced: SourcedObject, checking: Checking): void {
       if (!checkService(sourced, object.service, checking)) return;
       checkRoute(sourced, object, checking);
       return;
+    case "Assertion":
+      if (!checkService(sourced, object.service, checking, `${object.claim}.to`)) return;
+      checkCallers(sourced, object.from, object.claim, checking);
+      checkMethods(sourced, object.service, object.methods, `${object.claim}.methods`, checking);
+      return;
   }
 }
 
@@ -94,11 +96,11 @@ function add(sourced: SourcedObject, severity: Finding["severity"], key: string,
 }
 
 /** Whether the service of a policy exists; the field was reported already if it is no name at all. */
-function checkService(sourced: SourcedObject, service: string, checking: Checking): boolean {
+function checkService(sourced: SourcedObject, service: string, checking: Checking, field = "service"): boolean {
   if (service === "") return false;
   if (checking.services.has(service)) return true;
   const nearest = checking.nearest(service, () => checking.services.keys());
-  add(sourced, "error", "service", `there is no service ${JSON.stringify(service)}${nearest}`, checking);
+  add(sourced, "error", field, `there is no service ${JSON.stringify(service)}${nearest}`, checking);
   return false;
 }
 
@@ -109,15 +111,19 @@ function checkAccessRule(
   place: string,
   checking: Checking,
 ): void {
-  for (const from of rule.from) {
+  checkCallers(sourced, rule.from, place, checking);
+  checkMethods(sourced, service, rule.methods, `${place}.methods`, checking);
+  if (rule.when !== undefined && parseCondition(rule.when).reads.has("jwt"))
+    add(sourced, "warning", `${place}.when`, "no token is verified yet, so jwt.claims is always empty", checking);
+}
+
+function checkCallers(sourced: SourcedObject, callers: readonly string[], place: string, checking: Checking): void {
+  for (const from of callers) {
     const name = isLabel(from) ? from : serviceOfId(from, checking.context.mesh);
     if (name === undefined || checking.services.has(name)) continue;
     const nearest = checking.nearest(name, () => checking.services.keys());
     add(sourced, "error", `${place}.from=${from}`, `there is no service ${JSON.stringify(name)}${nearest}`, checking);
   }
-  checkMethods(sourced, service, rule.methods, `${place}.methods`, checking);
-  if (rule.when !== undefined && parseCondition(rule.when).reads.has("jwt"))
-    add(sourced, "warning", `${place}.when`, "no token is verified yet, so jwt.claims is always empty", checking);
 }
 
 /** The service that a SPIFFE ID of this mesh names; IDs of other meshes are for others to know. */
@@ -183,6 +189,7 @@ function warnUncallable(objects: readonly SourcedObject[], checking: Checking): 
       if (object.methods.length > 0) spokenAbout.add(object.name);
       continue;
     }
+    if (object.kind === "Assertion") continue; // that nobody may call it can be the very thing asserted
     spokenAbout.add(object.service);
     if (object.kind === "Authorization" && (object.allow.length > 0 || !whole)) allowed.add(object.service);
   }
@@ -190,33 +197,5 @@ function warnUncallable(objects: readonly SourcedObject[], checking: Checking): 
     const { kind, name } = sourced.object;
     if (kind !== "Service" || allowed.has(name) || !spokenAbout.has(name)) continue;
     add(sourced, "warning", "name", `nobody may call ${name}: no Authorization allows it`, checking);
-  }
-}
-
-/** What only shows when policy is cut into units: each has to fit one message and one index. */
-function checkSizes(objects: readonly SourcedObject[], checking: Checking): void {
-  const services = new Map(
-    objects.filter(({ object }) => object.kind === "Service").map((each) => [each.object.name, each]),
-  );
-  let units: ReturnType<typeof unitsOf>;
-  try {
-    units = unitsOf(objects.map(({ object }) => object));
-  } catch {
-    return; // a name that is there twice: the parser has reported it with both places
-  }
-  for (const unit of units) {
-    const sourced = services.get(unit.name);
-    const why = sourced === undefined ? undefined : (whyTooLarge(unit, checking.context.mesh) ?? whyNotEncodable(unit));
-    if (sourced !== undefined && why !== undefined) add(sourced, "error", "name", why, checking);
-  }
-}
-
-function whyNotEncodable(unit: Parameters<typeof encodeUnit>[0]): string | undefined {
-  try {
-    encodeUnit(unit);
-    return undefined;
-  } catch (error) {
-    if (error instanceof AshlarError && error.code === "limit") return error.message;
-    throw error;
   }
 }

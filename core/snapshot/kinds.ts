@@ -1,45 +1,12 @@
 /** The kinds of policy files and their fields. The parser and the editors' schema both come from here. */
-import { isLabel } from "../identity.js";
 import type { AuthorizationRule, HeaderMatch, PolicyObject, RouteMatch, WeightedVersion } from "../model.js";
+import { assertion } from "./assertion-shape.js";
 import { condition } from "./condition-shape.js";
 import { durationPattern, parseDurationMs } from "./duration.js";
-import {
-  isCaller,
-  isHeaderValue,
-  isMethod,
-  isMethodPattern,
-  isVersion,
-  timeoutMsMax,
-  weightMax,
-  whyNotMatchable,
-} from "./grammar.js";
+import { isHeaderValue, isVersion, timeoutMsMax, weightMax, whyNotMatchable } from "./grammar.js";
+import { callers, fine, itself, kindOf, label, method, methodPatterns } from "./name-shapes.js";
 import { converted, entries, list, optional, record, required, type Shape, text, wholeNumber } from "./shapes.js";
 
-const labelPattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
-const identifierPath = "[A-Za-z_]\\w*(\\.[A-Za-z_]\\w*)*";
-const fine = (valid: (value: string) => boolean, hint: (value: string) => string = () => "") => {
-  return (value: string): string | undefined => (valid(value) ? undefined : hint(value));
-};
-const itself = (value: string): string => value;
-
-/** A slash in front is how HTTP writes the path, and a common slip. */
-const slashHint = (value: string): string =>
-  value.startsWith("/") && isMethodPattern(value.slice(1)) ? `write it as ${JSON.stringify(value.slice(1))}` : "";
-
-const caseHint = (value: string): string => (isLabel(value.toLowerCase()) ? "names are lower case" : "");
-
-const label = text("a name of 1 to 63 of a-z, 0-9 and -", labelPattern, fine(isLabel, caseHint));
-const method = text("a method: package.Service/Method", `^${identifierPath}/[A-Za-z_]\\w*$`, fine(isMethod, slashHint));
-const methodPattern = text(
-  'a method, "package.Service/*" or "*"',
-  `^(\\*|${identifierPath}/(\\*|[A-Za-z_]\\w*))$`,
-  fine(isMethodPattern, slashHint),
-);
-const caller = text(
-  'a service\'s name, a SPIFFE ID in full, or "*"',
-  `^(\\*|${labelPattern.slice(1, -1)}|spiffe://.+)$`,
-  fine(isCaller),
-);
 const version = text("a version: 1 to 63 of A-Z, a-z, 0-9, dot, _ and -", "^[A-Za-z0-9._-]{1,63}$", fine(isVersion));
 const headerValue = text("a header's value", "^([!-~]([ -~]*[!-~])?)?$", fine(isHeaderValue));
 const timeout = converted(
@@ -50,9 +17,6 @@ const timeout = converted(
   }),
   (value) => parseDurationMs(value) ?? 0,
 );
-
-const methodPatterns = list(methodPattern, { whenEmpty: "leave it out for all methods", keyOf: itself });
-const callers = list(caller, { whenEmpty: 'name callers, or "*" for any authenticated identity', keyOf: itself });
 
 const methods = optional(methodPatterns, [], "Methods; left out: all.");
 const when = optional(condition, undefined, "A condition in CEL on the call; left out: none.");
@@ -107,13 +71,6 @@ const routeRule = record<{
   ["retry", "mirror"],
 );
 
-const kindOf = (kind: string) =>
-  required(
-    text(kind, `^${kind}$`, (value) => (value === kind ? undefined : "")),
-    kind,
-    "The kind of object.",
-  );
-
 const service = record("a Service", {
   kind: kindOf("Service"),
   name: required(label, "", "Unique in the mesh."),
@@ -161,15 +118,8 @@ export const kinds: Readonly<Record<PolicyObject["kind"], Shape<PolicyObject>>> 
     service,
     rules: rules.map((rule) => ({ match: rule.match, split: rule.split, timeoutMs: rule.timeout })),
   })),
+  Assertion: assertion,
 };
 
 /** Kinds that are planned: refused, so that nobody believes they were in force. */
-export const laterKinds = [
-  "RateLimit",
-  "Resilience",
-  "JwtIssuer",
-  "Gateway",
-  "Egress",
-  "Journal",
-  "Assertion",
-] as const;
+export const laterKinds = ["RateLimit", "Resilience", "JwtIssuer", "Gateway", "Egress", "Journal"] as const;

@@ -3,9 +3,10 @@ import { stringify } from "yaml";
 import type { AuthorizationRule, PolicyObject, RouteMatch, RouteRule, Unit } from "../model.js";
 import { renderDuration } from "./duration.js";
 
-/** The objects of a unit: the service, its authorizations, its routes. */
+/** The objects of a unit: the service, its authorizations, its routes, the assertions about it. */
 export function objectsOf(unit: Unit): readonly PolicyObject[] {
-  return [...(unit.service === undefined ? [] : [unit.service]), ...unit.authorizations, ...unit.routes];
+  const { service, authorizations, routes, assertions } = unit;
+  return [...(service === undefined ? [] : [service]), ...authorizations, ...routes, ...assertions];
 }
 
 /** One policy file with every object of `units`, service by service. */
@@ -33,6 +34,10 @@ function plainObject(object: PolicyObject): Record<string, unknown> {
       };
     case "Route":
       return { kind, name, service: object.service, ...listed("rules", object.rules.map(plainRouteRule)) };
+    case "Assertion": {
+      const { claim, from, service, methods } = object;
+      return { kind, name, [claim]: { from, to: service, ...listed("methods", methods) } };
+    }
   }
 }
 

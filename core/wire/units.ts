@@ -1,11 +1,17 @@
 /** Units and snapshot lists: model to deterministic bytes and back, checked by digest before they are parsed (I3). */
 
-import { type AuthorizationRule as RuleMessage, Unit as UnitMessage } from "../../proto/gen/ashlar/v1/policy.js";
+import {
+  Assertion_Claim,
+  type Assertion as AssertionMessage,
+  type AuthorizationRule as RuleMessage,
+  Unit as UnitMessage,
+} from "../../proto/gen/ashlar/v1/policy.js";
 import { SnapshotList as SnapshotListMessage } from "../../proto/gen/ashlar/v1/records.js";
 import { type Digest, digestFromBytes, digestOf, digestToBytes } from "../digest.js";
 import { AshlarError } from "../errors.js";
 import { isLabel } from "../identity.js";
 import {
+  type Assertion,
   type AuthorizationRule,
   type EncodedUnit,
   meshUnitName,
@@ -147,6 +153,13 @@ function encodeCanonical(unit: Unit): Uint8Array {
         timeoutMs: rule.timeoutMs,
       })),
     })),
+    assertions: unit.assertions.map(({ name, service, claim, from, methods }) => ({
+      name,
+      service,
+      claim: claim === "never" ? Assertion_Claim.CLAIM_NEVER : Assertion_Claim.CLAIM_ALWAYS,
+      from: [...from],
+      methods: [...methods],
+    })),
   }).finish();
 }
 
@@ -156,6 +169,17 @@ function messageOfRule({ from, methods, when }: AuthorizationRule) {
 
 function ruleOfMessage({ from, methods, when }: RuleMessage): AuthorizationRule {
   return { from, methods, when: when === "" ? undefined : when };
+}
+
+function assertionOfMessage({ name, service, claim, from, methods }: AssertionMessage): Assertion {
+  return { kind: "Assertion", name, service, claim: claimOfMessage(name, claim), from, methods };
+}
+
+function claimOfMessage(name: string, claim: Assertion_Claim): Assertion["claim"] {
+  if (claim === Assertion_Claim.CLAIM_NEVER) return "never";
+  if (claim === Assertion_Claim.CLAIM_ALWAYS) return "always";
+  const which = JSON.stringify(name.slice(0, 64));
+  throw new AshlarError("invalid_record", `assertion ${which}: unknown claim ${claim}; a newer version may know it`);
 }
 
 function unitOfMessage(message: UnitMessage): Unit {
@@ -181,5 +205,6 @@ function unitOfMessage(message: UnitMessage): Unit {
         })),
       }),
     ),
+    assertions: message.assertions.map(assertionOfMessage),
   };
 }

@@ -11,6 +11,7 @@ import {
   type Signed,
   type SnapshotList,
 } from "../../core/model.js";
+import { requireAssertions } from "../../core/policy/assertions.js";
 import { type CompiledUnit, compileUnit } from "../../core/policy/compile.js";
 import { unitBytesMax } from "../../core/snapshot/grammar.js";
 import { applyChanges, encodeSnapshotList, parseSnapshotList, parseUnit } from "../../core/wire/units.js";
@@ -75,7 +76,7 @@ export async function prepareRevision(ref: PreparedRevision, deps: PrepareDeps):
   return { held, blobs };
 }
 
-/** A unit, compiled; with its bytes if it had to be fetched. Fails as `prepareRevision` does. */
+/** A unit, compiled, that keeps what is asserted of it; with its bytes if it had to be fetched. Fails as `prepareRevision` does. */
 export async function prepareUnit(
   name: string,
   digest: Digest,
@@ -84,7 +85,10 @@ export async function prepareUnit(
   const known = deps.findCompiled(digest);
   if (known?.name === name) return { unit: { digest, compiled: known }, bytes: undefined };
   const bytes = await readBlob(deps.reader, digest, unitBytesMax, `unit ${name}`);
-  return { unit: { digest, compiled: compileUnit(parseUnit(bytes, { name, digest }), deps.mesh) }, bytes };
+  const parsed = parseUnit(bytes, { name, digest });
+  const compiled = compileUnit(parsed, deps.mesh);
+  requireAssertions(parsed, compiled, deps.mesh); // the writer has checked them, and a reader believes no writer
+  return { unit: { digest, compiled }, bytes };
 }
 
 async function findList(revision: Signed<Revision>, deps: PrepareDeps): Promise<SnapshotList> {

@@ -48,6 +48,7 @@ const commands = [
   ["audit"],
   ["audit", "verify"],
   ["schema"],
+  ["test"],
   ["gateway"],
 ];
 

@@ -16,6 +16,7 @@ import { whoCan } from "../../core/snapshot/who-can.js";
 import { applyChanges, changesBetween, parseSnapshotList, parseUnit } from "../../core/wire/units.js";
 import {
   accessRule,
+  assertions,
   type ConditionedCall,
   callerIds,
   conditions,
@@ -27,6 +28,7 @@ import {
 } from "../support/policy-arbitrary.js";
 import { evaluateByWalking } from "../support/reference-evaluator.js";
 
+const policyWithAssertions = fc.tuple(policy, assertions).map(([objects, claims]) => [...objects, ...claims]);
 const methods = [...methodNames, "a.A/Three", "z.Z/Z", "a.A/", "*"];
 
 describe("compiled policy", () => {
@@ -105,7 +107,7 @@ describe("snapshots", () => {
 
   test("come back whole from their bytes", () => {
     fc.assert(
-      fc.property(policy, (objects) => {
+      fc.property(policyWithAssertions, (objects) => {
         const { list, units } = buildSnapshot(objects);
         expect(parseSnapshotList(list.bytes, list.digest)).toEqual(list);
         for (const { unit, bytes, digest } of units)
@@ -130,7 +132,7 @@ describe("snapshots", () => {
 
   test("are built again, digest for digest, from the files they render to", () => {
     fc.assert(
-      fc.property(policy, (objects) => {
+      fc.property(policyWithAssertions, (objects) => {
         const content = renderYaml(unitsOf(objects));
         const parsed = parsePolicyFiles([{ name: "rendered.yaml", content }]);
         expect(parsed.findings).toEqual([]);

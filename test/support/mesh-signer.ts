@@ -45,6 +45,7 @@ export function unitFor(service: string, callers: readonly string[]): Unit {
       },
     ],
     routes: [],
+    assertions: [],
   };
 }
 

@@ -1,6 +1,14 @@
 /** Random policy that is valid: small name spaces, so that rules meet each other. */
 import fc from "fast-check";
-import type { Authorization, AuthorizationRule, PolicyObject, Route, RouteRule, Service } from "../../core/model.js";
+import type {
+  Assertion,
+  Authorization,
+  AuthorizationRule,
+  PolicyObject,
+  Route,
+  RouteRule,
+  Service,
+} from "../../core/model.js";
 import type { CallInputs } from "../../core/policy/condition/frame.js";
 
 export const mesh = "demo";
@@ -118,5 +126,18 @@ export const policy: fc.Arbitrary<readonly PolicyObject[]> = fc
     fc.subarray([...serviceNames]).chain((names) => fc.tuple(...names.map(route))),
   )
   .map(([services, authorizations, routes]) => [...services, ...authorizations, ...routes]);
+
+/** Assertions about those services; most of them do not hold. */
+export const assertions: fc.Arbitrary<readonly Assertion[]> = fc.uniqueArray(
+  fc.record({
+    kind: fc.constant("Assertion" as const),
+    name: fc.stringMatching(/^[a-z]{1,3}$/),
+    service: fc.constantFrom(...serviceNames),
+    claim: fc.constantFrom("never" as const, "always" as const),
+    from: some([...serviceNames, ...outsiders, "spiffe://x/y", "*"], 1),
+    methods: some(patterns, 0),
+  }),
+  { selector: ({ name }) => name, maxLength: 4 },
+);
 
 export const accessRule = rule;

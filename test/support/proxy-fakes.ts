@@ -104,6 +104,7 @@ function compileTestUnit({ service, allow = [], deny = [], rules }: TestUnit): C
       name: service,
       service: { kind: "Service", name: service, methods: [] },
       authorizations: [{ kind: "Authorization", name: "rules", service, allow, deny }],
+      assertions: [],
       routes: rules === undefined ? [] : [{ kind: "Route", name: service, service, rules }],
     },
     mesh,

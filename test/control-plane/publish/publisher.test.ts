@@ -97,6 +97,27 @@ describe("publishing", () => {
     expect(world.entries).toMatchObject([{ action: "publish", outcome: "invalid_policy" }]);
   });
 
+  const never = (from: string) => `---\nkind: Assertion\nname: s\nnever: { from: ${from}, to: payments }\n`;
+
+  test("an assertion alone makes a revision, which renders and publishes as the same", async () => {
+    await world.publish(shop("checkout"));
+    const { created, revision } = await world.publish(shop("checkout") + never("cart"));
+    expect([created, revision?.body.number]).toEqual([true, 2]);
+    expect(revision?.body.changes.map(({ name }) => name)).toEqual(["payments"]);
+    const yaml = await world.policy.yaml(world.policy.find(2));
+    expect(yaml).toContain("never:");
+    expect((await world.publish(yaml)).created).toBe(false);
+    const diff = await world.policy.diff({ kind: "revision", number: 1 }, { kind: "newest" });
+    expect(diff).toMatchObject({ objects: [{ change: "added", kind: "Assertion", name: "s" }], access: [] });
+  });
+
+  test("an assertion that does not hold refuses the revision with a counter-example", async () => {
+    const { created, findings } = await world.publish(shop("checkout", "cart") + never("cart"));
+    expect([created, world.ledger.revisions.head()]).toEqual([false, undefined]);
+    const message = '"never" does not hold: cart may call payments/*, by callers/allow[0]';
+    expect(findings.filter(({ severity }) => severity === "error")).toMatchObject([{ field: "never", message }]);
+  });
+
   test("another head than the parent is a conflict that names the head", async () => {
     await expect(world.publish(shop("checkout"), { parent: 3 })).rejects.toMatchObject({ code: "conflict" });
     await world.publish(shop("checkout"), { parent: 0 });
@@ -213,6 +234,10 @@ describe("reading policy", () => {
     const before = [0, 0, "", expect.stringMatching(/nothing was active at 2025-12-31T23:59:59.999Z/)];
     expect(await ask(0, startMs - 1)).toEqual(before);
     expect(await ask(0, 0, "paymnets")).toEqual([1, 3, "", expect.stringMatching(/did you mean "payments"\?$/)]);
+    await world.publish(
+      shop("checkout").replace("name: payments\n", "name: payments\nmethods: [shop.Payments/Charges]\n"),
+    );
+    expect(await ask(3, 0)).toEqual([3, 0, "", expect.stringMatching(/did you mean "shop.Payments\/Charges"\?$/)]);
     await expect(ask(1, 5)).rejects.toMatchObject({ code: "invalid_argument" });
     await expect(ask(9, 0)).rejects.toMatchObject({ code: "not_found" });
   });

@@ -22,6 +22,7 @@ function unitWith(parts: {
     authorizations: [
       { kind: "Authorization", name: "charges", service: "payments", allow: parts.allow ?? [], deny: parts.deny ?? [] },
     ],
+    assertions: [],
     routes: parts.rules ? [{ kind: "Route", name: "payments", service: "payments", rules: parts.rules }] : [],
   };
 }

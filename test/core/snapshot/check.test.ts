@@ -51,6 +51,50 @@ describe("checkPolicy", () => {
     expect(check("")).toEqual(["warning 5:7 name: nobody may call payments: no Authorization allows it"]);
   });
 
+  const assertion = (claim: string) => `${allow("{ from: [checkout] }")}---\nkind: Assertion\nname: s\n${claim}\n`;
+
+  test("refuses an assertion that does not hold, at its place, with a pair of which it is not true", () => {
+    expect(check(assertion("never: { from: payments, to: payments }"))).toEqual([]);
+    expect(check(assertion("always: { from: [checkout], to: payments, methods: [p.P/*] }"))).toEqual([]);
+    expect(check(assertion('never: { from: "*", to: payments }'))).toEqual([
+      'error 15:8 never: "never" does not hold: checkout may call payments/p.P/Charge, by a/allow[0]',
+    ]);
+    expect(check(assertion("always: { from: [checkout, payments], to: payments }"))).toEqual([
+      'error 15:9 always: "always" does not hold: payments may not call payments/p.P/Charge, by default-deny',
+    ]);
+  });
+
+  test("counts a condition as one that may hold or not", () => {
+    const when = "{ from: [checkout], when: '\"x\" in request.headers' }";
+    for (const claim of ["never", "always"]) {
+      const content = `${allow(when)}---\nkind: Assertion\nname: s\n${claim}: { from: checkout, to: payments }\n`;
+      expect(check(content)).toEqual([
+        `error 15:${claim.length + 3} ${claim}: "${claim}" does not hold: checkout may call payments/p.P/Charge where "x" in request.headers, by a/allow[0]`,
+      ]);
+    }
+  });
+
+  test("refuses assertions about what does not exist, with the nearest name", () => {
+    expect(check(assertion("never: { from: chekout, to: payments }"))).toEqual([
+      'error 15:16 never.from: there is no service "chekout"; did you mean "checkout"?',
+    ]);
+    expect(check(assertion("never: { from: [chekout], to: payment }"))).toEqual([
+      'error 15:31 never.to: there is no service "payment"; did you mean "payments"?',
+    ]);
+    expect(check(assertion("never: { from: checkout, to: payments, methods: [p.P/Refund] }"))).toEqual([
+      expect.stringMatching(/^error 15:50 never.methods\[0\]: service payments states its methods/),
+    ]);
+  });
+
+  test("refuses assertions about more pairs than can be asked about (I8)", () => {
+    const ids = Array.from({ length: 500 }, (_, index) => `spiffe://other/s${index}`).join(", ");
+    const methods = Array.from({ length: 500 }, (_, index) => `p.L/M${index}`).join(", ");
+    const large = `kind: Service\nname: large\nmethods: [${methods}]\n---\nkind: Assertion\nname: s\nnever: { from: [${ids}], to: large }\n`;
+    expect(check(large).filter((line) => line.startsWith("error"))).toEqual([
+      "error 9:7 name: the assertions about large speak of 250000 pairs of callers and methods, at most 50000",
+    ]);
+  });
+
   test("refuses policy of a service that no unit can hold (I8)", () => {
     const methods = Array.from({ length: 30_000 }, (_, index) => `p.P/M${index}x12345678`);
     const large = `kind: Service\nname: large\nmethods: [${methods.join(", ")}]\n---\n${allow("{ from: [checkout] }")}`;

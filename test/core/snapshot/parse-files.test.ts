@@ -55,6 +55,28 @@ describe("parsePolicyFiles", () => {
     expect(objects[0]?.object).toMatchObject({ deny: [{ from: [], when: "caller.service == ''\n|| true" }] });
   });
 
+  test("takes an assertion with one caller or several, and with exactly one claim", () => {
+    const of = (claim: string) => `kind: Assertion\nname: a\n${claim}\n`;
+    expect(parse(of("never: { from: b, to: s }")).objects[0]?.object).toEqual({
+      kind: "Assertion",
+      name: "a",
+      service: "s",
+      claim: "never",
+      from: ["b"],
+      methods: [],
+    });
+    const always = parse(of('always: { from: ["*", b], to: s, methods: [p.S/*] }'));
+    expect(always.objects[0]?.object).toMatchObject({ claim: "always", from: ["*", "b"], methods: ["p.S/*"] });
+    expect(messages(of(""))).toEqual(['1:1  an Assertion has either "never" or "always": it has neither']);
+    expect(messages(of("never: { from: b, to: s }\nalways: { from: b, to: s }"))).toEqual([
+      '1:1  an Assertion has either "never" or "always": it has both; write two Assertions',
+    ]);
+    expect(messages(of("never: { from: B, to: s }"))).toEqual([
+      '3:16 never.from expected a service\'s name, a SPIFFE ID in full, or "*", found "B"',
+    ]);
+    expect(messages(of("never: x"))).toEqual(['3:8 never expected callers, a service and methods, found "x"']);
+  });
+
   test("refuses fields and kinds that come later, naming them", () => {
     const rule = "kind: Route\nname: a\nservice: s\nrules: [{ retry: { attempts: 2 } }]\n";
     expect(messages(rule)).toEqual(['4:11 rules[0].retry "retry" is not supported yet']);

@@ -24,6 +24,7 @@ const unit: Unit = {
       deny: [{ from: [], methods: ["p.P/Refund"] }],
     },
   ],
+  assertions: [],
   routes: [
     {
       kind: "Route",
@@ -87,7 +88,7 @@ describe("encodeUnit", () => {
   });
 
   test("takes the unit of the mesh without a service, and no other", () => {
-    const empty = { service: undefined, authorizations: [], routes: [] };
+    const empty = { service: undefined, authorizations: [], routes: [], assertions: [] };
     const { bytes, digest } = encodeUnit({ name: meshUnitName, ...empty });
     expect(parseUnit(bytes, { name: meshUnitName, digest })).toEqual({ name: meshUnitName, ...empty });
     expect(() => encodeUnit({ name: "payments", ...empty })).toThrow(/missing/);
@@ -108,6 +109,24 @@ describe("parseUnit", () => {
     const authorizations = [{ kind: "Authorization" as const, name: "a", service: "payments", allow, deny: [] }];
     const { bytes } = encodeUnit({ ...unit, authorizations });
     expect(parseBytes(bytes).authorizations[0]?.allow).toStrictEqual(allow);
+  });
+
+  test("gives back assertions, and refuses a claim that it does not know (I6)", () => {
+    const assertions = [
+      { kind: "Assertion", name: "b", service: "payments", claim: "always", from: ["cart"], methods: ["p.P/Charge"] },
+      { kind: "Assertion", name: "a", service: "payments", claim: "never", from: ["*"], methods: [] },
+    ] as const;
+    const { bytes, digest } = encodeUnit({ ...unit, assertions });
+    expect(digest).not.toBe(encodeUnit(unit).digest);
+    expect(parseBytes(bytes).assertions).toStrictEqual([assertions[1], assertions[0]]);
+    for (const claim of [0, 3] as (0 | 1 | 2)[]) {
+      const forge = forged(({ assertions: list }) => {
+        list.push({ name: "a", service: "payments", claim, from: ["cart"], methods: [] });
+      });
+      expect(forge).toThrow(/unit payments: assertion "a": unknown claim/);
+    }
+    for (const from of [[], ["cart", "cart"], ["Cart"]])
+      expect(() => encodeUnit({ ...unit, assertions: [{ ...assertions[0], from }] })).toThrow(/unit "payments"/);
   });
 
   test("refuses bytes with another digest before it reads them (I3)", () => {

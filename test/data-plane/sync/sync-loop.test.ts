@@ -98,6 +98,37 @@ describe("what was missed", () => {
   });
 });
 
+describe("an assertion that does not hold", () => {
+  const never = (from: string) =>
+    ({ kind: "Assertion", name: "s", service: "payments", claim: "never", from: [from], methods: [] }) as const;
+
+  test("rejects the whole revision with a counter-example, also if the publisher let it pass (I6)", async () => {
+    const unit = { ...unitFor("payments", ["guest", "other"]), assertions: [never("guest")] };
+    const bad = mesh.revision([unit, unitFor("inventory", [])]);
+    await publisher.publish(bad);
+    await until(() => sync.policy.rejected !== undefined);
+    expect(sync.policy.rejected).toMatchObject({
+      number: 3,
+      reason: 'assertion s: "never" does not hold: guest may call payments/*, by payments-callers/allow[0]',
+    });
+    await publisher.activate(mesh.activation(bad));
+    await until(() => sync.policy.seenEpoch === 2);
+    expect(sync.policy.current).toMatchObject({ epoch: 1, revision: 1 });
+  });
+
+  test("of another service is not run, and one that holds is evaluated with", async () => {
+    const holds = { ...unitFor("payments", ["other"]), assertions: [never("guest")] };
+    await publisher.publish(mesh.revision([holds, unitFor("inventory", [])]));
+    const elsewhere = { ...unitFor("inventory", ["guest"]), assertions: [{ ...never("guest"), service: "inventory" }] };
+    const last = mesh.revision([holds, elsewhere]);
+    await publisher.publish(last);
+    await publisher.activate(mesh.activation(last));
+    await evaluates(2);
+    expect(sync.policy.current?.revision).toBe(4);
+    await expect(sync.policy.useService("inventory")).rejects.toThrow(/the policy of inventory: assertion s: "never"/);
+  });
+});
+
 describe("using a service", () => {
   test("fetches its unit once for all who ask, for every revision that is held", async () => {
     const before = bus.reads;

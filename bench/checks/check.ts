@@ -1,0 +1,153 @@
+/** What a check is, and what it is given. */
+
+import type { Credentials, Mesh, MeshProxy } from "./mesh.js";
+import { connectMutual, connectSocket } from "./mesh.js";
+import type { Probe } from "./probe.js";
+import { RawPeer, type RawPeerOptions } from "./raw-peer.js";
+import type { RawStream } from "./raw-stream.js";
+import type { HostileUpstream, RecordingUpstream } from "./upstream.js";
+import { codeName, data, type Field, headers, message, request } from "./wire.js";
+
+export interface Verdict {
+  readonly pass: boolean;
+  readonly seen: string;
+}
+
+export interface Check {
+  /** Of the table of checks. */
+  readonly row: number;
+  readonly name: string;
+  /** The recording upstream must see nothing. */
+  readonly untouched?: boolean;
+  /** A metric must count it; default true. */
+  readonly counted?: boolean;
+  /** The check stops or overloads what the parallel good calls need; default false. */
+  readonly disturbing?: boolean;
+  /** Skipped by --quick. */
+  readonly long?: boolean;
+  run(arena: Arena): Promise<Verdict>;
+}
+
+export const verdict = (pass: boolean, seen: string): Verdict => ({ pass, seen });
+
+/** All of several parts must pass; those that do not are told first. */
+export function together(parts: readonly (readonly [name: string, verdict: Verdict])[]): Verdict {
+  const failed = parts.filter(([, { pass }]) => !pass);
+  const told = failed.length > 0 ? failed : parts;
+  const distinct = new Map<string, string[]>();
+  for (const [name, { seen }] of told) distinct.set(seen, [...(distinct.get(seen) ?? []), name]);
+  const seen = [...distinct].map(([what, names]) => `${names.join(", ")}: ${what}`).join("; ");
+  return { pass: failed.length === 0, seen: failed.length > 0 ? `${failed.length} of ${parts.length}: ${seen}` : seen };
+}
+
+export class Arena {
+  readonly mesh: Mesh;
+  readonly quick: boolean;
+  readonly upstream: RecordingUpstream;
+  readonly hostile: HostileUpstream;
+  readonly probe: Probe;
+  /** Beside the recording upstream. */
+  readonly echo: MeshProxy;
+  /** Beside the hostile upstream. */
+  readonly wild: MeshProxy;
+  /** Beside a client that policy allows. */
+  readonly front: MeshProxy;
+  readonly frontCredentials: Credentials;
+  readonly strangerCredentials: Credentials;
+  readonly #opened: RawPeer[] = [];
+
+  constructor(parts: {
+    readonly mesh: Mesh;
+    readonly quick: boolean;
+    readonly upstream: RecordingUpstream;
+    readonly hostile: HostileUpstream;
+    readonly probe: Probe;
+    readonly echo: MeshProxy;
+    readonly wild: MeshProxy;
+    readonly front: MeshProxy;
+    readonly stranger: MeshProxy;
+  }) {
+    this.mesh = parts.mesh;
+    this.quick = parts.quick;
+    this.upstream = parts.upstream;
+    this.hostile = parts.hostile;
+    this.probe = parts.probe;
+    this.echo = parts.echo;
+    this.wild = parts.wild;
+    this.front = parts.front;
+    this.frontCredentials = parts.front.credentials;
+    this.strangerCredentials = parts.stranger.credentials;
+  }
+
+  /** A raw client of `proxy`'s inbound port, as the allowed service; the connection is greeted both ways. */
+  async connect(
+    options: RawPeerOptions = {},
+    proxy = this.echo,
+    credentials = this.frontCredentials,
+  ): Promise<RawPeer> {
+    const socket = await connectMutual(this.mesh, proxy, credentials);
+    return this.#keep(new RawPeer(socket, false, options), options);
+  }
+
+  /** A raw client of the front proxy's outbound socket: the application of that proxy. */
+  connectOutbound(options: RawPeerOptions = {}): Promise<RawPeer> {
+    return this.#keep(new RawPeer(connectSocket(this.front.outbound), false, options), options);
+  }
+
+  async #keep(peer: RawPeer, { silent }: RawPeerOptions): Promise<RawPeer> {
+    this.#opened.push(peer);
+    if (!silent) await peer.until(() => peer.peerSettings.size > 0 && peer.settingsAcks > 0, 5000);
+    return peer;
+  }
+
+  closeAll(): void {
+    for (const peer of this.#opened.splice(0)) peer.close();
+  }
+
+  seconds(full: number, quick: number): number {
+    return this.quick ? quick : full;
+  }
+}
+
+let nextId = 1;
+
+/** Ids of one peer only grow; one sequence for all peers keeps that. */
+export function newId(): number {
+  nextId += 2;
+  return nextId;
+}
+
+/** Sends one unary call and waits for its end, or the connection's. */
+export async function call(
+  peer: RawPeer,
+  fields: readonly Field[] | Buffer = request("/checks.Echo/Unary"),
+  { body = message("x"), ms = 5000, id = newId() }: { body?: Buffer; ms?: number; id?: number } = {},
+): Promise<RawStream> {
+  const stream = peer.stream(id);
+  peer.send(headers(id, fields), data(id, body, true));
+  await finished(peer, stream, ms);
+  return stream;
+}
+
+export const finished = (peer: RawPeer, stream: RawStream, ms = 5000): Promise<boolean> =>
+  peer.until(() => stream.isOver || peer.goaways.some(({ code }) => code !== 0), ms);
+
+/** What a client saw of a call, in the words of the tables. */
+export function outcome(peer: RawPeer, stream: RawStream): string {
+  const status = stream.value("grpc-status");
+  if (status !== undefined) return `grpc-status ${status}`;
+  const http = stream.value(":status");
+  if (http !== undefined && http !== "200" && stream.ended) return `HTTP ${http}`;
+  if (stream.resetCode !== undefined) return `RST_STREAM(${codeName(stream.resetCode)})`;
+  return connectionOutcome(peer);
+}
+
+export function connectionOutcome(peer: RawPeer): string {
+  if (peer.fatal !== undefined) return `GOAWAY(${codeName(peer.fatal)})`;
+  if (peer.goaways.length > 0) return "GOAWAY(NO_ERROR)";
+  if (peer.closed) return peer.error === "" ? "closed" : `closed (${peer.error})`;
+  return "nothing";
+}
+
+/** Passes if what was seen is one of `wanted`. */
+export const oneOf = (seen: string, ...wanted: readonly string[]): Verdict => verdict(wanted.includes(seen), seen);

@@ -1,0 +1,127 @@
+// npm run checks -- [--quick] [--only N,N] [--root DIR]
+// Attacks a real mesh from outside and prints what was seen. Exit 1 if a check fails.
+import { join, resolve } from "node:path";
+import { numberFlag, readFlags } from "../options.js";
+import { Arena, type Check } from "./check.js";
+import { until } from "./child.js";
+import { Mesh } from "./mesh.js";
+import { countersOf, grown } from "./observe.js";
+import { basePolicy } from "./policy.js";
+import { Probe, type ProbeResult } from "./probe.js";
+import { checks } from "./rows/index.js";
+import { HostileUpstream, RecordingUpstream } from "./upstream.js";
+
+interface Row {
+  readonly check: Check;
+  readonly faults: readonly string[];
+  readonly seen: string;
+  readonly tookMs: number;
+}
+
+const flags = readFlags(process.argv.slice(2));
+const quick = flags.has("quick");
+const only = new Set((flags.get("only") ?? []).flatMap((text) => text.split(",")).map(Number));
+const latencyMsMax = numberFlag(flags, "latency-max", 2000);
+const root = resolve(flags.get("root")?.[0] ?? join(import.meta.dirname, "../../.."));
+
+const mesh = new Mesh(root);
+const upstream = new RecordingUpstream();
+const hostile = new HostileUpstream();
+let arena: Arena | undefined;
+
+async function setUp(): Promise<Arena> {
+  await mesh.start();
+  await upstream.listen(join(mesh.dir, "app.sock"));
+  await hostile.listen(join(mesh.dir, "wild.sock"));
+  const [echo, wild, front, stranger] = await Promise.all([
+    mesh.proxy({ name: "echo", service: "echo", app: join(mesh.dir, "app.sock") }),
+    mesh.proxy({ name: "wild", service: "wild", app: join(mesh.dir, "wild.sock") }),
+    mesh.proxy({ name: "front", service: "front" }),
+    mesh.proxy({ name: "stranger", service: "stranger" }),
+  ]);
+  await mesh.apply(basePolicy);
+  await mesh.healthy("echo");
+  await mesh.healthy("wild");
+  const probe = new Probe(mesh, front);
+  await until("the good client is served", () => probe.result().calls > 5);
+  return new Arena({ mesh, quick, upstream, hostile, probe, echo, wild, front, stranger });
+}
+
+function faultsOf(check: Check, probe: ProbeResult, grownCounters: readonly string[]): string[] {
+  const faults: string[] = [];
+  const gone = mesh.proxies.filter(({ child }) => !child.isRunning).map(({ name }) => name);
+  if (gone.length > 0) faults.push(`gone: ${gone.join(", ")}`);
+  if (!check.disturbing) {
+    if (probe.failed > 0)
+      faults.push(`${probe.failed} of ${probe.calls + probe.failed} good calls failed (${probe.firstFailure})`);
+    if (probe.mostMs > latencyMsMax) faults.push(`a good call took ${Math.round(probe.mostMs)} ms`);
+  }
+  if (check.untouched && upstream.seen.length > 0) {
+    faults.push(`the upstream saw ${upstream.seen.length}, first ${JSON.stringify(upstream.seen[0]?.path)}`);
+  }
+  if (check.counted !== false && grownCounters.length === 0) faults.push("no metric counted it");
+  return faults;
+}
+
+async function perform(arena: Arena, check: Check): Promise<Row> {
+  upstream.forget();
+  const before = await countersOf(mesh.proxies);
+  arena.probe.start();
+  const startedMs = performance.now();
+  let seen: string;
+  const faults: string[] = [];
+  try {
+    const verdict = await check.run(arena);
+    seen = verdict.seen;
+    if (!verdict.pass) faults.push("another answer");
+  } catch (error) {
+    seen = error instanceof Error ? error.message : String(error);
+    faults.push("could not be carried out");
+  }
+  arena.closeAll();
+  const tookMs = performance.now() - startedMs;
+  await new Promise((done) => setTimeout(done, 120));
+  const counters = await countersOf(mesh.proxies.filter(({ child }) => child.isRunning));
+  faults.push(...faultsOf(check, arena.probe.result(), grown(before, counters)));
+  return { check, faults, seen, tookMs };
+}
+
+function print({ check, faults, seen, tookMs }: Row): void {
+  const result = faults.length === 0 ? "PASS" : "FAIL";
+  const why = faults.length === 0 ? "" : ` [${faults.join("; ")}]`;
+  const row = String(check.row).padStart(3);
+  console.log(`${row} | ${check.name} | ${seen.slice(0, 900)}${why} | ${result} | ${(tookMs / 1000).toFixed(1)} s`);
+}
+
+async function main(): Promise<number> {
+  const chosen = checks.filter((check) => (only.size === 0 || only.has(check.row)) && !(quick && check.long));
+  arena = await setUp();
+  console.log("row | check | seen | result | took");
+  const failed: Row[] = [];
+  for (const check of chosen) {
+    const row = await perform(arena, check);
+    print(row);
+    if (row.faults.length > 0) failed.push(row);
+  }
+  console.log(`${chosen.length - failed.length} of ${chosen.length} checks passed`);
+  return failed.length === 0 ? 0 : 1;
+}
+
+async function stop(): Promise<void> {
+  await arena?.probe.stop();
+  await mesh.stop();
+  upstream.close();
+  hostile.close();
+}
+
+for (const signal of ["SIGINT", "SIGTERM"] as const)
+  process.once(signal, () => void stop().finally(() => process.exit(1)));
+let code = 1;
+try {
+  code = await main();
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+} finally {
+  await stop();
+}
+process.exit(code);

@@ -1,0 +1,48 @@
+/** What the mesh under test allows: front may call everything of checks.Echo and the probe; stranger nothing. */
+export const services = `
+kind: Service
+name: echo
+---
+kind: Service
+name: wild
+---
+kind: Service
+name: front
+---
+kind: Service
+name: stranger
+`;
+
+const wildRule = `---
+kind: Authorization
+name: anybody-calls-wild
+service: wild
+allow:
+  - from: ["*"]
+    methods: ["*"]
+`;
+
+const probeRule = `---
+kind: Authorization
+name: front-probes-echo
+service: echo
+allow:
+  - from: [front]
+    methods: [checks.Probe/Unary]
+`;
+
+export const probeOnlyPolicy = `${services}${wildRule}${probeRule}`;
+
+/** Serial numbers make policies differ that allow the same. */
+export function policyNumber(serial: number): string {
+  return `${probeOnlyPolicy}---
+kind: Authorization
+name: front-calls-echo
+service: echo
+allow:
+  - from: [front]
+    methods: [checks.Echo/Unary, checks.Echo/Wait, checks.Echo/Big${serial === 0 ? "" : `, checks.Echo/Serial${serial}`}]
+`;
+}
+
+export const basePolicy = policyNumber(0);

@@ -1,0 +1,217 @@
+/** RFC 9113, 6 to 8, and RFC 7541: each kind of frame, and header compression. */
+import { frameType } from "../../../data-plane/http2/protocol.js";
+import { block, data, frame, headers, integer, literal, message, priority, reset, settings, word } from "../wire.js";
+import {
+  connection,
+  either,
+  finish,
+  good,
+  isServed,
+  on,
+  onConnection,
+  openThen,
+  padded,
+  protocol,
+  type Rule,
+  send,
+  size,
+  unindexed,
+  waiting,
+} from "./server-rule.js";
+
+export const frameRules: readonly Rule[] = [
+  {
+    section: "6.1",
+    name: "DATA on stream 0",
+    act: send(frame(frameType.data, 0, 0, Buffer.alloc(4))),
+    wanted: connection(protocol),
+  },
+  {
+    section: "6.1",
+    name: "padding as long as the frame",
+    act: onConnection(openThen((id) => [frame(frameType.data, 8, id, Buffer.of(5, 1, 2, 3, 4))])),
+    wanted: connection(protocol),
+  },
+  {
+    section: "6.1",
+    name: "padded DATA is served",
+    act: openThen((id) => [padded(id, message("x"), 200, 1)], good),
+    wanted: isServed,
+  },
+  {
+    section: "6.1",
+    name: "DATA with PADDED and no byte",
+    act: onConnection(openThen((id) => [frame(frameType.data, 8, id)])),
+    wanted: /^GOAWAY\((FRAME_SIZE_ERROR|PROTOCOL_ERROR)\)$/,
+  },
+  { section: "6.2", name: "HEADERS on stream 0", act: send(headers(0, good)), wanted: connection(protocol) },
+  {
+    section: "6.2",
+    name: "HEADERS padded too far",
+    act: onConnection(
+      on((id) => [frame(frameType.headers, 0xc, id, Buffer.concat([Buffer.of(255), block(good).subarray(0, 50)]))]),
+    ),
+    wanted: connection(protocol),
+  },
+  {
+    section: "6.2",
+    name: "padded HEADERS are served",
+    act: on((id) => [
+      frame(frameType.headers, 0xc, id, Buffer.concat([Buffer.of(10), block(good), Buffer.alloc(10)])),
+      finish(id),
+    ]),
+    wanted: isServed,
+  },
+  { section: "6.3", name: "PRIORITY on stream 0", act: send(priority(0)), wanted: connection(protocol) },
+  {
+    section: "6.3",
+    name: "PRIORITY of 6 bytes",
+    act: openThen((id) => [frame(frameType.priority, 0, id, Buffer.alloc(6))]),
+    wanted: either(size),
+  },
+  { section: "6.4", name: "RST_STREAM on stream 0", act: send(reset(0, 8)), wanted: connection(protocol) },
+  {
+    section: "6.4",
+    name: "RST_STREAM of 3 bytes",
+    act: onConnection(openThen((id) => [frame(frameType.resetStream, 0, id, Buffer.alloc(3))])),
+    wanted: connection(size),
+  },
+  {
+    section: "6.5",
+    name: "SETTINGS ack with a payload",
+    act: send(frame(frameType.settings, 1, 0, Buffer.alloc(6))),
+    wanted: connection(size),
+  },
+  {
+    section: "6.5",
+    name: "SETTINGS on a stream",
+    act: onConnection(openThen((id) => [frame(frameType.settings, 0, id)])),
+    wanted: connection(protocol),
+  },
+  {
+    section: "6.5",
+    name: "SETTINGS of 5 bytes",
+    act: send(frame(frameType.settings, 0, 0, Buffer.alloc(5))),
+    wanted: connection(size),
+  },
+  { section: "6.5.2", name: "ENABLE_PUSH 2", act: send(settings([[2, 2]])), wanted: connection(protocol) },
+  {
+    section: "6.5.2",
+    name: "unknown settings are ignored",
+    act: on((id) => [settings([[0xff, 0xffff_ffff]]), headers(id, good), finish(id)]),
+    wanted: isServed,
+  },
+  {
+    section: "6.6",
+    name: "PUSH_PROMISE of a client",
+    act: onConnection(openThen((id) => [frame(frameType.pushPromise, 4, id, Buffer.concat([word(2), block(good)]))])),
+    wanted: connection(protocol),
+  },
+  {
+    section: "6.7",
+    name: "PING on a stream",
+    act: onConnection(openThen((id) => [frame(frameType.ping, 0, id, Buffer.alloc(8))])),
+    wanted: connection(protocol),
+  },
+  {
+    section: "6.7",
+    name: "PING of 6 bytes",
+    act: send(frame(frameType.ping, 0, 0, Buffer.alloc(6))),
+    wanted: connection(size),
+  },
+  {
+    section: "6.7",
+    name: "PING answers are not answered",
+    act: on((id) => [frame(frameType.ping, 1, 0, Buffer.alloc(8)), headers(id, good), finish(id)]),
+    wanted: isServed,
+  },
+  {
+    section: "6.8",
+    name: "GOAWAY on a stream",
+    act: onConnection(openThen((id) => [frame(frameType.goaway, 0, id, Buffer.alloc(8))])),
+    wanted: connection(protocol),
+  },
+  {
+    section: "6.9",
+    name: "WINDOW_UPDATE of 3 bytes",
+    act: onConnection(openThen((id) => [frame(frameType.windowUpdate, 0, id, Buffer.alloc(3))])),
+    wanted: connection(size),
+  },
+  {
+    section: "6.10",
+    name: "CONTINUATIONs are served",
+    act: on((id) => [
+      headers(id, block(good).subarray(0, 9), { endHeaders: false }),
+      frame(9, 0, id, block(good).subarray(9, 20)),
+      frame(9, 4, id, block(good).subarray(20)),
+      finish(id),
+    ]),
+    wanted: isServed,
+  },
+  {
+    section: "6.10",
+    name: "CONTINUATION after END_HEADERS",
+    act: onConnection(openThen((id) => [frame(9, 4, id, block([["a", "b"]]))])),
+    wanted: connection(protocol),
+  },
+  {
+    section: "6.10",
+    name: "CONTINUATION of stream 0",
+    act: onConnection(on((id) => [headers(id, good, { endHeaders: false }), frame(9, 4, 0)])),
+    wanted: connection(protocol),
+  },
+  {
+    section: "6.10",
+    name: "DATA before CONTINUATION",
+    act: onConnection(on((id) => [headers(id, good, { endHeaders: false }), data(id, Buffer.of(1)), frame(9, 4, id)])),
+    wanted: connection(protocol),
+  },
+  {
+    section: "7",
+    name: "unknown error codes are taken",
+    act: on((id) =>
+      [headers(id, waiting), reset(id, 0xff), headers(id + 2, waiting), reset(id + 2, 0xffff_ffff)].concat([]),
+    ),
+    wanted: /^nothing$/,
+  },
+  {
+    section: "8.1",
+    name: "second HEADERS without END_STREAM",
+    act: openThen((id) => [headers(id, [["a", "b"]])]),
+    wanted: either(protocol),
+  },
+  {
+    section: "7541 2.3.3",
+    name: "index past both tables",
+    act: onConnection(on((id) => [headers(id, Buffer.concat([block(good), Buffer.of(0xff, 0x7f)]))])),
+    wanted: connection("COMPRESSION_ERROR"),
+  },
+  {
+    section: "7541 4.2",
+    name: "size update at the end of a block",
+    act: onConnection(on((id) => [headers(id, Buffer.concat([block(good), Buffer.of(0x20)]))])),
+    wanted: connection("COMPRESSION_ERROR"),
+  },
+  {
+    section: "7541 4.2",
+    name: "size updates at the start are taken",
+    act: on((id) => [headers(id, Buffer.concat([Buffer.of(0x20), integer(0x20, 5, 4096), block(good)])), finish(id)]),
+    wanted: isServed,
+  },
+  {
+    section: "7541 4.4",
+    name: "an entry larger than the table empties it",
+    act: on((id) => [
+      headers(id, Buffer.concat([literal(["x-a", "1"], true), block(good)]).subarray(0, 0), { endHeaders: false }),
+      frame(9, 4, id, Buffer.concat([block(good), literal(["x-large", "v".repeat(5000)], true)])),
+      finish(id),
+    ]),
+    wanted: isServed,
+  },
+  {
+    section: "7541 6.2.3",
+    name: "never indexed literals are served",
+    act: on((id) => [headers(id, unindexed), finish(id)]),
+    wanted: isServed,
+  },
+];

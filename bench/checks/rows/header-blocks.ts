@@ -1,0 +1,197 @@
+/** Rows 3 to 6: header blocks that cost more than they say, or that mean nothing. */
+import { errorCode, frameType } from "../../../data-plane/http2/protocol.js";
+import {
+  type Arena,
+  type Check,
+  connectionOutcome,
+  newId,
+  oneOf,
+  outcome,
+  together,
+  type Verdict,
+  verdict,
+} from "../check.js";
+import { pause } from "../child.js";
+import type { RawPeer } from "../raw-peer.js";
+import { block, codeName, data, type Field, frame, headers, literal, message, request } from "../wire.js";
+
+const mebibyte = 1 << 20;
+const signed = (bytes: number): string => `${bytes < 0 ? "" : "+"}${(bytes / mebibyte).toFixed(1)}`;
+const good = request("/checks.Echo/Unary");
+
+/** Runs an attack and tells how much the attacked process grew. */
+async function growth(arena: Arena, attack: () => Promise<void>): Promise<number> {
+  const before = arena.echo.child.rssBytes;
+  await attack();
+  await pause(300);
+  return arena.echo.child.rssBytes - before;
+}
+
+const continuationFlood = (size: number): Check => ({
+  row: 3,
+  name: `CONTINUATION flood, ${size} bytes each`,
+  untouched: true,
+  run: async (arena) => {
+    const peer = await arena.connect();
+    const content = Buffer.alloc(size, 0x82);
+    const total = arena.seconds(100_000, 20_000);
+    const id = newId();
+    let sent = 0;
+    const grew = await growth(arena, async () => {
+      peer.send(headers(id, block(good).subarray(0, 20), { endHeaders: false }));
+      for (; sent < total && peer.goaways.length === 0 && !peer.closed; sent++) {
+        peer.send(frame(frameType.continuation, 0, id, content));
+        if (sent < 12) await pause(5);
+      }
+      await peer.until(() => peer.closed, 2000);
+    });
+    const seen = `${connectionOutcome(peer)} after ${sent} frames, RSS ${signed(grew)} MiB`;
+    const isRight = peer.fatal === errorCode.enhanceYourCalm || peer.fatal === errorCode.protocolError;
+    return verdict(isRight && sent <= 12 && peer.closed && grew < 2 * mebibyte, seen);
+  },
+});
+
+/** A block that is refused alone; sent again and again it ends the connection. */
+const bomb = (name: string, make: (id: number, peer: RawPeer) => Buffer, grewMax = 4 * mebibyte): Check => ({
+  row: 4,
+  name: `header bomb: ${name}`,
+  untouched: true,
+  run: async (arena) => {
+    const peer = await arena.connect();
+    let single = "";
+    let sent = 1;
+    const grew = await growth(arena, async () => {
+      const id = newId();
+      peer.send(make(id, peer));
+      const stream = peer.stream(id);
+      await peer.until(() => stream.isOver || peer.fatal !== undefined, 2000);
+      single = outcome(peer, stream);
+      for (; sent < 1000 && peer.fatal === undefined && !peer.closed; sent++) {
+        peer.send(make(newId(), peer));
+        await pause(1);
+      }
+      await peer.until(() => peer.fatal !== undefined, 2000);
+    });
+    const seen = `${single}; again: ${connectionOutcome(peer)} after ${sent}; RSS ${signed(grew)} MiB`;
+    const isSingle = ["RST_STREAM(PROTOCOL_ERROR)", "HTTP 431", "GOAWAY(ENHANCE_YOUR_CALM)"].includes(single);
+    return verdict(isSingle && peer.fatal === errorCode.enhanceYourCalm && sent <= 700 && grew < grewMax, seen);
+  },
+});
+
+const many = (field: Field, count: number) => (id: number) =>
+  headers(id, block([...good, ...Array.from({ length: count }, () => field)]), { endStream: true });
+
+/** An entry of nearly the whole table, put there once and then named by one byte each time. */
+const bigEntry = (id: number, peer: RawPeer) => {
+  const first = peer.streams.size <= 1;
+  const insert = first ? literal(["x-big", "y".repeat(4000)], true) : Buffer.alloc(0);
+  return headers(id, Buffer.concat([block(good), insert, Buffer.alloc(16_000, 0xbe)]), { endStream: true });
+};
+
+const listOf = (bytes: number, fields: number): Field[] =>
+  Array.from({ length: fields }, (_, at) => [`x-${at}`, "v".repeat(Math.floor(bytes / fields) - 36)]);
+
+const headerList = (bytes: number, wanted: readonly string[]): Check => ({
+  row: 5,
+  name: `header list of ${Math.round(bytes / 1024)} KiB`,
+  untouched: true,
+  run: async (arena) => {
+    const peer = await arena.connect();
+    const id = newId();
+    peer.send(headers(id, [...good, ...listOf(bytes, 20)]), data(id, message("x"), true));
+    const stream = peer.stream(id);
+    await peer.until(() => stream.isOver || peer.fatal !== undefined || peer.closed, 3000);
+    return oneOf(outcome(peer, stream), ...wanted);
+  },
+});
+
+const badBlocks: readonly (readonly [string, string])[] = [
+  ["index 0", "80"],
+  ["index 70 of an empty table", "c6"],
+  ["index far away", "ffffff03"],
+  ["integer of 10 bytes", "ffffffffffffffffffff01"],
+  ["name index 70", "4f0761"],
+  ["string past the end", "000161"],
+  ["value missing", "000161ff"],
+  ["Huffman with EOS", "000161" + "84ffffffff"],
+  ["Huffman padding of zeros", "000161" + "8100"],
+  ["Huffman padding of 8 bits", "000161" + "821fff"],
+  ["table of 4097", "3fe21f"],
+  ["size update after a field", "8220"],
+  ["three size updates", "202020"],
+];
+
+async function badHpack(arena: Arena): Promise<Verdict> {
+  const parts: (readonly [string, Verdict])[] = [];
+  for (const [name, hex] of badBlocks) {
+    const peer = await arena.connect();
+    peer.send(headers(newId(), Buffer.from(hex, "hex"), { endStream: true }));
+    await peer.until(() => peer.goaways.length > 0 || peer.closed, 2000);
+    parts.push([name, oneOf(connectionOutcome(peer), `GOAWAY(${codeName(errorCode.compressionError)})`)]);
+    peer.close();
+  }
+  return together(parts);
+}
+
+/** Random bytes as header blocks, from a seed: each ends its connection or its stream, never the process. */
+async function fuzzHpack(arena: Arena): Promise<Verdict> {
+  let seed = 0x2545f491;
+  const next = () => {
+    seed ^= seed << 13;
+    seed ^= seed >>> 17;
+    seed ^= seed << 5;
+    return seed >>> 0;
+  };
+  const outcomes = new Map<string, number>();
+  for (let round = 0; round < arena.seconds(2000, 150); round++) {
+    const peer = await arena.connect();
+    const bytes = Buffer.from(Array.from({ length: 1 + (next() % 200) }, () => next() & 0xff));
+    const id = newId();
+    peer.send(headers(id, bytes, { endStream: true }));
+    const stream = peer.stream(id);
+    await peer.until(() => stream.isOver || peer.fatal !== undefined || peer.closed, 2000);
+    const seen = outcome(peer, stream);
+    outcomes.set(seen, (outcomes.get(seen) ?? 0) + 1);
+    peer.close();
+  }
+  const told = [...outcomes].map(([seen, count]) => `${count} x ${seen}`).join(", ");
+  const wanted = /^(GOAWAY\((COMPRESSION_ERROR|PROTOCOL_ERROR|ENHANCE_YOUR_CALM)\)|RST_STREAM\(PROTOCOL_ERROR\))/;
+  return verdict(
+    [...outcomes.keys()].every((seen) => wanted.test(seen)),
+    told,
+  );
+}
+
+/** Blocks of refused streams still feed the table: an indexed field after them means what it should. */
+async function refusedStillDecoded(arena: Arena): Promise<Verdict> {
+  const peer = await arena.connect();
+  const malformed = request("//no/path");
+  for (let at = 0; at < 50; at++) {
+    const inserts = literal(["x-sent", `value-${at}`], true);
+    peer.send(headers(newId(), Buffer.concat([block(malformed), inserts]), { endStream: true }));
+    await pause(1);
+  }
+  const id = newId();
+  const newest = Buffer.of(0x80 | 62);
+  peer.send(headers(id, Buffer.concat([block(good), newest])), data(id, message("x"), true));
+  const stream = peer.stream(id);
+  await peer.until(() => stream.isOver || peer.fatal !== undefined, 3000);
+  const seen = `${outcome(peer, stream)}, the upstream saw x-sent ${stream.value("x-sent")}`;
+  return verdict(stream.value("x-sent") === "value-49", seen);
+}
+
+export const headerBlocks: readonly Check[] = [
+  ...[0, 1, 16_384].map(continuationFlood),
+  bomb("an entry of 4 KB named 16,000 times", bigEntry),
+  bomb("65,000 references of one byte", (id) => headers(id, Buffer.alloc(65_000, 0x82), { endStream: true })),
+  bomb("4000 cookie crumbs", many(["cookie", "a=b"], 4000)),
+  bomb("4000 copies of host", many(["host", "echo"], 4000)),
+  bomb("200 cookie crumbs", many(["cookie", "a=b"], 200)),
+  bomb("200 copies of host", many(["host", "echo"], 200)),
+  bomb("200 empty fields that would be dropped", many(["x-\xff", ""], 200)),
+  headerList(20 * 1024, ["HTTP 431", "RST_STREAM(PROTOCOL_ERROR)"]),
+  headerList(80 * 1024, ["GOAWAY(ENHANCE_YOUR_CALM)"]),
+  { row: 6, name: "bad HPACK", untouched: true, run: badHpack },
+  { row: 6, name: "random bytes as header blocks", untouched: true, run: fuzzHpack },
+  { row: 6, name: "refused streams still feed HPACK", run: refusedStillDecoded },
+];

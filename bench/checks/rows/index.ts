@@ -1,0 +1,29 @@
+import type { Check } from "../check.js";
+import { drainChecks } from "./drain.js";
+import { floods } from "./floods.js";
+import { headerBlocks } from "./header-blocks.js";
+import { identities } from "./identity.js";
+import { messages } from "./messages.js";
+import { policies } from "./policy.js";
+import { protocols } from "./protocols.js";
+import { resets } from "./resets.js";
+import { serverConformance } from "./server-conformance.js";
+import { upstreamFaults } from "./upstream-faults.js";
+import { windows } from "./windows.js";
+
+/** In the order of the table; those that stop a process come last. */
+export const checks: readonly Check[] = [
+  ...[
+    ...resets,
+    ...headerBlocks,
+    ...floods,
+    ...windows,
+    ...serverConformance,
+    ...messages,
+    ...protocols,
+    ...identities,
+    ...policies,
+    ...upstreamFaults,
+  ].sort((a, b) => a.row - b.row),
+  ...drainChecks,
+];

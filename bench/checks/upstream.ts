@@ -1,0 +1,114 @@
+/** The applications behind the proxies under test: one that records what it sees, and one that misbehaves as told. */
+import { createServer, type Server } from "node:net";
+import { RawPeer, type RawPeerOptions } from "./raw-peer.js";
+import type { RawStream } from "./raw-stream.js";
+import { type Field, headers, message } from "./wire.js";
+
+export const responseHead: readonly Field[] = [
+  [":status", "200"],
+  ["content-type", "application/grpc"],
+];
+export const okTrailers: readonly Field[] = [["grpc-status", "0"]];
+export const probePath = "/checks.Probe/Unary";
+
+export interface Seen {
+  readonly path: string;
+  readonly stream: RawStream;
+}
+
+const seenMax = 300_000;
+
+/** Serves by method: Unary echoes, Wait never answers, Big sends 4 MiB, Slow answers a call's first bytes only. */
+export class RecordingUpstream {
+  /** Everything but the probe's calls. */
+  seen: Seen[] = [];
+  openCalls = 0;
+  mostOpen = 0;
+  readonly peers = new Set<RawPeer>();
+  readonly #server: Server;
+
+  constructor() {
+    this.#server = createServer((socket) => {
+      const peer = new RawPeer(socket, true, { settings: [[3, 10_000]] });
+      this.peers.add(peer);
+      socket.on("close", () => this.peers.delete(peer));
+      peer.onHeaders = (stream) => this.#start(peer, stream);
+      peer.onEnd = (stream) => this.#finish(peer, stream);
+      peer.onReset = (stream) => this.#over(stream);
+    });
+  }
+
+  listen(path: string): Promise<void> {
+    return new Promise((resolve) => this.#server.listen(path, resolve));
+  }
+
+  close(): void {
+    this.#server.close();
+    for (const peer of this.peers) peer.close();
+  }
+
+  forget(): void {
+    this.seen = [];
+    this.mostOpen = this.openCalls;
+  }
+
+  #start(peer: RawPeer, stream: RawStream): void {
+    const path = stream.value(":path") ?? "";
+    if (path === probePath) return;
+    this.openCalls++;
+    this.mostOpen = Math.max(this.mostOpen, this.openCalls);
+    if (this.seen.length < seenMax) this.seen.push({ path, stream });
+    if (!path.endsWith("/Big")) return;
+    peer.send(headers(stream.id, responseHead));
+    peer.sendData(stream, message(Buffer.alloc(4 << 20)), okTrailers);
+  }
+
+  #finish(peer: RawPeer, stream: RawStream): void {
+    const path = stream.value(":path") ?? "";
+    if (path.endsWith("/Wait") || path.endsWith("/Big")) return;
+    peer.send(headers(stream.id, responseHead));
+    const echoed = stream.value("x-sent");
+    const trailers = echoed === undefined ? okTrailers : [...okTrailers, ["x-sent", echoed] as const];
+    peer.sendData(stream, Buffer.concat(stream.body), trailers);
+    this.#over(stream);
+    peer.streams.delete(stream.id);
+  }
+
+  #over(stream: RawStream): void {
+    if (stream.value(":path") !== probePath) this.openCalls--;
+  }
+}
+
+export type Behaviour = (peer: RawPeer, stream: RawStream) => void;
+
+/** Answers each call as `behave` says; with `greet`, whatever a connection begins with. */
+export class HostileUpstream {
+  behave: Behaviour = () => {};
+  options: RawPeerOptions = {};
+  readonly peers: RawPeer[] = [];
+  readonly #server: Server;
+
+  constructor() {
+    this.#server = createServer((socket) => {
+      const peer = new RawPeer(socket, true, this.options);
+      this.peers.push(peer);
+      peer.onHeaders = (stream) => this.behave(peer, stream);
+    });
+  }
+
+  listen(path: string): Promise<void> {
+    return new Promise((resolve) => this.#server.listen(path, resolve));
+  }
+
+  /** Connections so far are cut; the next ones behave so. */
+  become(behave: Behaviour, options: RawPeerOptions = {}): void {
+    for (const peer of this.peers.splice(0)) peer.close();
+    this.behave = behave;
+    this.options = options;
+  }
+
+  close(): void {
+    this.#server.close();
+    for (const peer of this.peers) peer.close();
+  }
+}
