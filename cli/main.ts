@@ -16,9 +16,21 @@ async function runProcess(name: ProcessName, argv: readonly string[]): Promise<n
   // it has its own way to end after a fault: an orderly one
   process.off("uncaughtException", end);
   process.off("unhandledRejection", end);
+  stopWithNpx();
   const address = new URL(`../${folderOf[name]}/main.js`, import.meta.url).href;
   const { main }: { main: Main } = await import(address);
   return main(argv, process.env);
+}
+
+/** npx runs a command in a shell, which does not pass signals on: once that is gone, npx was told to stop. */
+function stopWithNpx(): void {
+  if (process.env.npm_lifecycle_event !== "npx" || !process.env.npm_lifecycle_script?.includes("ashlar")) return;
+  const parent = process.ppid;
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(watch);
+    process.kill(process.pid, "SIGTERM");
+  }, 200).unref();
 }
 
 function readVersion(): string {

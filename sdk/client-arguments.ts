@@ -1,6 +1,7 @@
-import { type ChannelCredentials, type ClientOptions, credentials } from "@grpc/grpc-js";
+import type { ChannelCredentials, ClientOptions } from "@grpc/grpc-js";
 import { AshlarError } from "../core/errors.js";
 import { isLabel } from "../core/identity.js";
+import type { ApplicationGrpc } from "./application-grpc.js";
 
 /** What a generated or grpc-js client is constructed with. */
 export type ClientArguments = [address: string, credentials: ChannelCredentials, options: ClientOptions];
@@ -11,13 +12,13 @@ export type ClientArguments = [address: string, credentials: ChannelCredentials,
  * to the other side. Fails with `invalid_argument` if `service` cannot be a service's name
  * (`payments`, or `payments.NAME-OF-MESH`).
  */
-export function clientArguments(outbound: string, service: string): ClientArguments {
+export function clientArguments(grpc: ApplicationGrpc, outbound: string, service: string): ClientArguments {
   if (!service.split(".").every(isLabel)) {
     throw new AshlarError("invalid_argument", `not the name of a service: ${JSON.stringify(service)}`);
   }
   return [
     outbound,
-    credentials.createInsecure(),
+    grpc.credentials.createInsecure(),
     {
       "grpc.default_authority": service,
       // the socket is local: a proxy that is gone shows at once, a hung one by these pings

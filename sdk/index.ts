@@ -10,10 +10,12 @@
  */
 import { AshlarError } from "../core/errors.js";
 import { systemClock } from "../runtime/clock.js";
+import { type ApplicationGrpc, findApplicationGrpc } from "./application-grpc.js";
 import { enterMesh, type Mesh } from "./mesh.js";
 
 export { AshlarError, type ErrorCode, isAshlarError } from "../core/errors.js";
 export type { MeshDescription } from "./agent-client.js";
+export type { ApplicationGrpc } from "./application-grpc.js";
 export { callerOf } from "./caller.js";
 export type { ClientArguments } from "./client-arguments.js";
 export type { LeaveOptions, Mesh, ServeOptions } from "./mesh.js";
@@ -28,6 +30,11 @@ export interface JoinOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** How long to wait for the agent socket, in milliseconds. Default 10 000. */
   readonly timeoutMs?: number;
+  /**
+   * The application's @grpc/grpc-js, whose servers and clients take credentials of no other copy. Default: the one that
+   * the application's main file finds; give it where that cannot be known, in a bundle for example.
+   */
+  readonly grpc?: ApplicationGrpc;
 }
 
 const joinTimeoutMs = 10_000;
@@ -45,5 +52,6 @@ export async function join(options: JoinOptions): Promise<Mesh> {
     const remedy = "set ASHLAR_AGENT=unix:PATH to the --agent of its proxy, or pass { agent }";
     throw new AshlarError("invalid_argument", `service ${service} does not know its proxy: ${remedy}`);
   }
-  return enterMesh(systemClock, { service, agent, timeoutMs });
+  const grpc = options.grpc ?? findApplicationGrpc(process.argv[1]);
+  return enterMesh(systemClock, { service, agent, timeoutMs, grpc });
 }

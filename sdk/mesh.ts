@@ -4,6 +4,7 @@ import { AshlarError } from "../core/errors.js";
 import { Backoff } from "../runtime/backoff.js";
 import type { Clock } from "../runtime/clock.js";
 import { type AgentClient, type MeshDescription, openAgentClient } from "./agent-client.js";
+import type { ApplicationGrpc } from "./application-grpc.js";
 import { type ClientArguments, clientArguments } from "./client-arguments.js";
 import { openRegistration, type RegistrationHandle, type RegistrationStatus } from "./registration-loop.js";
 import { type BoundServer, bindPrivately } from "./serve.js";
@@ -47,6 +48,7 @@ export interface MeshSettings {
   readonly service: string;
   readonly agent: string;
   readonly timeoutMs: number;
+  readonly grpc: ApplicationGrpc;
 }
 
 const serveTimeoutMs = 10_000;
@@ -64,7 +66,7 @@ export async function enterMesh(clock: Clock, settings: MeshSettings): Promise<M
       const remedy = "is ASHLAR_AGENT the socket of another service's proxy?";
       throw new AshlarError("invalid_argument", `${other}, not ${JSON.stringify(settings.service)}: ${remedy}`);
     }
-    return new JoinedMesh(agent, clock, description);
+    return new JoinedMesh(agent, clock, description, settings.grpc);
   } catch (error) {
     agent.close();
     throw error;
@@ -75,12 +77,14 @@ class JoinedMesh implements Mesh {
   readonly description: MeshDescription;
   readonly #agent: AgentClient;
   readonly #clock: Clock;
+  readonly #grpc: ApplicationGrpc;
   #serving = false;
   #bound: BoundServer | undefined;
   #registration: RegistrationHandle | undefined;
   #leaving: Promise<boolean> | undefined;
 
-  constructor(agent: AgentClient, clock: Clock, description: MeshDescription) {
+  constructor(agent: AgentClient, clock: Clock, description: MeshDescription, grpc: ApplicationGrpc) {
+    this.#grpc = grpc;
     this.#agent = agent;
     this.#clock = clock;
     this.description = description;
@@ -92,7 +96,7 @@ class JoinedMesh implements Mesh {
       throw new AshlarError("exists", "this application serves already: add all services to one server");
     this.#serving = true;
     try {
-      const bound = await bindPrivately(server, this.description.socketDir);
+      const bound = await bindPrivately(this.#grpc, server, this.description.socketDir);
       this.#bound = bound;
       const deps = {
         agent: this.#agent,
@@ -115,7 +119,7 @@ class JoinedMesh implements Mesh {
 
   client(service: string): ClientArguments {
     this.#mustBeIn();
-    return clientArguments(this.description.outbound, service);
+    return clientArguments(this.#grpc, this.description.outbound, service);
   }
 
   describe(): Promise<MeshDescription> {

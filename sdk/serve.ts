@@ -2,8 +2,9 @@
 import { randomBytes } from "node:crypto";
 import { chmod, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { type Server, ServerCredentials } from "@grpc/grpc-js";
+import type { Server } from "@grpc/grpc-js";
 import { AshlarError, messageOf } from "../core/errors.js";
+import type { ApplicationGrpc } from "./application-grpc.js";
 
 const socketPathBytesMax = 107; // sun_path, without the final NUL
 
@@ -26,15 +27,9 @@ export function privateSocketPath(folder: string): string {
 }
 
 /** Binds `server` to a fresh socket (mode 0600) in `folder`: gRPC over plain HTTP/2, no TCP port. */
-export async function bindPrivately(server: Server, folder: string): Promise<BoundServer> {
+export async function bindPrivately(grpc: ApplicationGrpc, server: Server, folder: string): Promise<BoundServer> {
   const path = privateSocketPath(folder);
-  await new Promise<void>((resolve, reject) => {
-    server.bindAsync(`unix:${path}`, ServerCredentials.createInsecure(), (error) => {
-      if (error === null) return resolve();
-      const message = `cannot listen on ${path}: ${messageOf(error)}`;
-      reject(new AshlarError("unavailable", message, { cause: error }));
-    });
-  });
+  await bind(grpc, server, path);
   await chmod(path, 0o600);
   return {
     address: `unix:${path}`,
@@ -44,6 +39,22 @@ export async function bindPrivately(server: Server, folder: string): Promise<Bou
       return clean;
     },
   };
+}
+
+function bind(grpc: ApplicationGrpc, server: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    try {
+      server.bindAsync(`unix:${path}`, grpc.ServerCredentials.createInsecure(), (error) => {
+        if (error === null) return resolve();
+        const message = `cannot listen on ${path}: ${messageOf(error)}`;
+        reject(new AshlarError("unavailable", message, { cause: error }));
+      });
+    } catch (cause) {
+      // a server that is bound already, or one of another copy of @grpc/grpc-js
+      const remedy = "if @grpc/grpc-js is installed twice, pass yours: join({ service, grpc })";
+      reject(new AshlarError("invalid_argument", `cannot serve: ${messageOf(cause)}; ${remedy}`, { cause }));
+    }
+  });
 }
 
 function shutdown(server: Server, timeoutMs: number): Promise<boolean> {

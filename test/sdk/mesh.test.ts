@@ -214,6 +214,20 @@ describe("joining", () => {
     await agent.remove();
   });
 
+  test("a server of another copy of grpc-js is refused with what to do", async () => {
+    const agent = await createFakeAgent("inventory");
+    await agent.start();
+    const foreign = { createInsecure: () => ({}) as never };
+    const grpc = { ServerCredentials: foreign, credentials: foreign };
+    const mesh = await join({ service: "inventory", agent: agent.target, grpc });
+    await expect(mesh.serve(echoServer())).rejects.toMatchObject({
+      code: "invalid_argument",
+      message: expect.stringContaining("pass yours: join({ service, grpc })"),
+    });
+    await mesh.leave();
+    await agent.remove();
+  });
+
   test("the proxy of another service is refused by name", async () => {
     const agent = await createFakeAgent("payments");
     await agent.start();

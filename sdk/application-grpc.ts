@@ -1,0 +1,31 @@
+/** The copy of @grpc/grpc-js that the application has: its servers and clients take credentials of no other. */
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import * as own from "@grpc/grpc-js";
+
+/** What the SDK makes for the application's servers and clients. */
+export interface ApplicationGrpc {
+  readonly ServerCredentials: { createInsecure(): own.ServerCredentials };
+  readonly credentials: { createInsecure(): own.ChannelCredentials };
+}
+
+const packageName = "@grpc/grpc-js";
+
+/**
+ * The copy that `script` (the application's main file; undefined: something in the working folder) would import;
+ * the SDK's own if that is the same one, or if there is none.
+ */
+export function findApplicationGrpc(script: string | undefined): ApplicationGrpc {
+  try {
+    const load = createRequire(script ?? join(process.cwd(), "index.js"));
+    if (load.resolve(packageName) === createRequire(import.meta.url).resolve(packageName)) return own;
+    const found: unknown = load(packageName);
+    return isGrpc(found) ? found : own;
+  } catch {
+    return own; // bundled, or started from elsewhere: `join({ grpc })` says it
+  }
+}
+
+function isGrpc(found: unknown): found is ApplicationGrpc {
+  return typeof found === "object" && found !== null && "ServerCredentials" in found && "credentials" in found;
+}
