@@ -12,7 +12,8 @@ const mayImport = {
   sdk: ["sdk", "runtime", "core", "proto"],
   cli: ["cli", "runtime", "core", "proto"],
 };
-const linesMax = { source: 300, test: 450 };
+// In the proxy's calls a second object per call costs more than a longer file does.
+const linesMax = { source: 300, calls: 350, test: 450 };
 const functionLinesMax = 75;
 const problems = [];
 const say = (file, line, message) => problems.push(`${relative(root, file)}:${line}: ${message}`);
@@ -68,7 +69,8 @@ function withoutComments(line) {
 function checkLines(file, text) {
   const lines = text.split("\n");
   const isTest = partOf(file) === "test";
-  const max = isTest ? linesMax.test : linesMax.source;
+  const carriesCalls = relative(root, file).startsWith("data-plane/proxy/");
+  const max = isTest ? linesMax.test : carriesCalls ? linesMax.calls : linesMax.source;
   if (lines.length > max) say(file, max, `${lines.length} lines, at most ${max}: split it by what it is about`);
   lines.forEach((line, index) => {
     const code = withoutComments(line);

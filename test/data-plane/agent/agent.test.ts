@@ -24,7 +24,8 @@ describe("agent", () => {
   let draining = 0;
   const clients: AgentServiceClient[] = [];
   const path = (name: string): string => join(dir, name);
-  const settings = () => ({ service: "bytes", agent: `unix:${path("agent.sock")}`, timeoutMs: 5000 });
+  const grpc = { credentials, ServerCredentials };
+  const settings = () => ({ service: "bytes", agent: `unix:${path("agent.sock")}`, timeoutMs: 5000, grpc });
 
   const startAgent = (leaseMs: number): Promise<GrpcServer> =>
     startGrpcServer({
