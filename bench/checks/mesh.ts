@@ -1,6 +1,6 @@
 /** The mesh under test: `up` and proxies of the build at `root`, each a process of its own, and their identities. */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect as connectTls, type TLSSocket } from "node:tls";
@@ -197,12 +197,14 @@ export function connectMutual(
 
 export const connectSocket = (path: string) => connect({ path });
 
-async function freePort(): Promise<number> {
-  const { createServer } = await import("node:net");
+let lastPort = 20_000 + (process.pid % 9000);
+
+/** Below the ports that the system gives out by itself, so that no other listener of the mesh gets it first. */
+function freePort(): Promise<number> {
+  const port = ++lastPort;
   return new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
-    });
+    const server = createServer();
+    server.once("error", () => resolve(freePort()));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(port)));
   });
 }

@@ -71,7 +71,7 @@ async function apply(cli: Cli, admin: AdminClient, files: readonly PolicyFile[],
   try {
     const { failure, ...done } = await activateRevision({ admin, clock: cli.clock }, number, message, flags);
     const json = { created, ...done, findings, digest: revision.digest };
-    show(cli, output, json, `${what}. ${renderActivated(done, flags)}`);
+    show(cli, output, json, `${what}. ${renderActivated(done, flags.wait && failure === undefined)}`);
     if (failure !== undefined) throw failure;
   } catch (error) {
     if (created) cli.note(`ashlar: revision ${number} was published, see \`ashlar log\``);
@@ -112,10 +112,10 @@ function refused(findings: readonly FindingJson[], outcome: string): AshlarError
 
 function renderActivated(
   { epoch, activated, tookMs }: { readonly epoch: number; readonly activated: boolean; readonly tookMs: number },
-  { wait }: ActivationFlags,
+  everywhere: boolean | undefined,
 ): string {
   if (!activated) return `It is active at epoch ${epoch}.`;
-  return wait
+  return everywhere
     ? `Epoch ${epoch}, in force everywhere after ${tookMs} ms.`
     : `Active at epoch ${epoch} after ${tookMs} ms.`;
 }

@@ -161,6 +161,8 @@ describe("apply", () => {
     const slow = proxyInfo("p-2", { epoch: 3, rejectedReason: "unknown field 9", rejectedRevision: 3 });
     const listProxies = { proxies: [proxyInfo("p-1"), slow, proxyInfo("p-3", { live: false, epoch: 1 })] };
     admin.answers = { ...admin.answers, publishRevision: published, activateRevision: activated, listProxies };
+    const told = await admin.run("apply", "-f", policy, "--wait", "--timeout", "50ms");
+    expect(told.out).not.toContain("everywhere"); // it is not
     const done = await admin.run("apply", "-f", policy, "--wait", "--timeout", "50ms", "-o", "json");
     expect(done.code).toBe(1);
     expect(json(done.out)).toMatchObject({ revision: 3, epoch: 4, behind: ["p-2"] });

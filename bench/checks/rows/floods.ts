@@ -17,7 +17,7 @@ function flood(row: number, name: string, one: (id: number) => Buffer, isOpen = 
     row,
     name: `flood: ${name}`,
     run: async (arena) => {
-      const end = Date.now() + arena.seconds(60, 1.5) * 1000;
+      const end = Date.now() + arena.seconds(60, 0.6) * 1000;
       const rssBefore = arena.echo.child.rssBytes;
       const endings = new Map<string, number>();
       let sent = 0;
@@ -91,7 +91,7 @@ async function smallMessages(arena: Arena): Promise<Verdict> {
   const id = newId();
   const stream = peer.stream(id);
   peer.send(headers(id, request("/checks.Echo/Unary")));
-  const end = Date.now() + arena.seconds(60, 3) * 1000;
+  const end = Date.now() + arena.seconds(60, 2) * 1000;
   let sent = 0;
   const startedMs = performance.now();
   while (Date.now() < end && !stream.isOver && !peer.closed) {

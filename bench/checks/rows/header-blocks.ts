@@ -143,7 +143,7 @@ async function fuzzHpack(arena: Arena): Promise<Verdict> {
     return seed >>> 0;
   };
   const outcomes = new Map<string, number>();
-  for (let round = 0; round < arena.seconds(2000, 150); round++) {
+  for (let round = 0; round < arena.seconds(2000, 40); round++) {
     const peer = await arena.connect();
     const bytes = Buffer.from(Array.from({ length: 1 + (next() % 200) }, () => next() & 0xff));
     const id = newId();

@@ -113,7 +113,7 @@ async function pushUnderLoad(arena: Arena): Promise<Verdict> {
     }
   });
   const behindMs: number[] = [];
-  const pushes = arena.seconds(100, 4);
+  const pushes = arena.seconds(100, 2);
   for (let push = 1; push <= pushes; push++) {
     await arena.mesh.apply(policyNumber(push));
     const startedMs = performance.now();

@@ -46,7 +46,7 @@ async function atOnce(arena: Arena): Promise<Verdict> {
 
 async function honest(arena: Arena): Promise<Verdict> {
   const peer = await arena.connect();
-  const end = Date.now() + arena.seconds(600, 12) * 1000;
+  const end = Date.now() + arena.seconds(600, 5) * 1000;
   let cancelled = 0;
   while (Date.now() < end && peer.goaways.length === 0 && !peer.closed) {
     const id = newId();
@@ -170,7 +170,7 @@ async function uploadsCancelled(arena: Arena): Promise<Verdict> {
   };
   const peer = await arena.connect();
   const before = await rate(peer);
-  const total = arena.seconds(10_000, 400);
+  const total = arena.seconds(10_000, 250);
   let cancelled = 0;
   for (; cancelled < total && peer.fatal === undefined && !peer.closed; cancelled++) {
     const id = newId();
