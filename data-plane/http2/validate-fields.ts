@@ -273,6 +273,7 @@ function isAuthority(fields: FieldBlock, field: number): boolean {
     const byte = fields.bytes[i] as number;
     if (byte >= 65 && byte <= 90) upper = true;
     else if (byte === 0x3a) colons++;
+    else if (byte === 0x2e && fields.bytes[i + 1] === 0x2e && i + 1 < start + length) return false;
     else if (byte === 0x2d || byte === 0x2e || byte === 0x25 || byte === 0x7e) continue;
     else if (byte === 0x5b || byte === 0x5d) {
       if (!bracketed) return false;

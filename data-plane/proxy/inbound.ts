@@ -117,8 +117,10 @@ export class Inbound implements CallOwner {
     return this.#listener.drain();
   }
 
+  /** Calls that outlived the grace are told why they end. */
   close(): void {
     this.#stopFollowing();
+    this.open.answerAll(unavailableAnswer("draining", "the proxy is stopping", this.#deps.policy.current?.revision));
     this.#listener.close();
   }
 

@@ -51,15 +51,25 @@ export class OpenCalls {
   /** I10: judges every open call by `policy` and ends those that it refuses; the others go on untouched. */
   judgeAgain(policy: EvaluatedPolicy, service: string, newDecisionId: () => string): number {
     const unit = policy.unit(service);
-    const calls: OpenCall[] = [];
-    for (let call = this.#first; call !== null; call = call.nextOpen) calls.push(call);
     let ended = 0;
-    for (const call of calls) {
+    for (const call of this.#list()) {
       if (isAllowed(() => unit?.evaluateCall(call.caller, call.method, call.inputs).allow)) continue;
       call.answer(deniedAnswer(newDecisionId(), policy.revision));
       ended += 1;
     }
     return ended;
+  }
+
+  /** Ends every open call with `answer`. */
+  answerAll(answer: Answer): void {
+    for (const call of this.#list()) call.answer(answer);
+  }
+
+  /** A copy: an answer takes its call out of the links. */
+  #list(): OpenCall[] {
+    const calls: OpenCall[] = [];
+    for (let call = this.#first; call !== null; call = call.nextOpen) calls.push(call);
+    return calls;
   }
 
   /** Resolves when no call is open, or when `signal` aborts. */

@@ -184,11 +184,14 @@ export class Listener {
     await Promise.all([closed, ...[...this.#connections].map((connection) => connection.drain())]);
   }
 
-  /** Closes everything at once. */
+  /** Closes everything at once, once what was said last is written. */
   close(): void {
     this.#draining = true;
     this.#server.close();
-    for (const { wire } of this.#connections) wire.destroy();
+    for (const { wire } of this.#connections) {
+      wire.flush();
+      wire.destroy();
+    }
   }
 
   #createPlain(): NetServer {
@@ -207,7 +210,10 @@ export class Listener {
       },
       (socket) => this.#acceptTls(socket, tls),
     );
-    server.on("tlsClientError", (error) => this.#deps.onHandshakeFailure("tls", messageOf(error)));
+    server.on("tlsClientError", (error, socket) => {
+      this.#deps.onHandshakeFailure("tls", messageOf(error));
+      socket.destroy(); // Node leaves one that never began its handshake open for good
+    });
     return server;
   }
 

@@ -45,6 +45,8 @@ export class UpstreamSession implements ConnectionOwner {
   private constructor(socket: Socket, options: UpstreamSessionOptions, engine: ProxyEngine) {
     const limits: EngineLimits = {
       ...defaultLimits,
+      // Room for every stream's window: a caller that takes nothing must not hold up the answers to others.
+      connectionWindowBytes: options.streamsMax * defaultLimits.streamWindowBytes,
       prefaceTimeoutMs: options.prefaceTimeoutMs,
       keepaliveMs: options.keepaliveMs,
       keepaliveTimeoutMs: options.keepaliveTimeoutMs,
