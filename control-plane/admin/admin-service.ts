@@ -2,6 +2,7 @@
 import { AshlarError } from "../../core/errors.js";
 import { nameIn } from "../../core/identity.js";
 import type { AuditEntry } from "../../core/wire/audit.js";
+import { refuseUnknownFields } from "../../core/wire/strict.js";
 import {
   AdminServiceService,
   type CreateJoinTokenRequest,
@@ -127,15 +128,20 @@ export function createAdminService(deps: AdminServiceDeps): BoundService {
   });
 }
 
-/** A unary handler that only operators of this mesh reach. */
+/**
+ * A unary handler that only operators of this mesh reach. A field that this version does not know is refused: it may
+ * be what keeps a newer client's rollback from doing more than was meant.
+ */
 const operatedBy =
   (deps: AdminServiceDeps) =>
-  <Request, Response>(
+  <Request extends object, Response>(
     handle: (request: Request, caller: OperatorCaller, signal: AbortSignal) => Promise<Response> | Response,
   ) =>
-    unary(async (request: Request, context: CallContext) =>
-      handle(request, await authorize(deps, context), context.signal),
-    );
+    unary(async (request: Request, context: CallContext) => {
+      const caller = await authorize(deps, context);
+      refuseUnknownFields(request, "the request");
+      return handle(request, caller, context.signal);
+    });
 
 type AdminMethods = Implementation<typeof AdminServiceService>;
 type LookingMethods = Pick<

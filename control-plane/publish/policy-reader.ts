@@ -172,9 +172,9 @@ async function checkAccess(deps: PolicyReaderDeps, asked: AccessQuestion, number
   const deny = (reason: string) => ({ ...about, allowed: false, rule: "default-deny", reason });
   if (revision === undefined) return deny("no revision is active yet, so everything is denied");
   const caller = parseCaller(asked.caller, mesh);
-  if (caller === undefined) return deny(`${JSON.stringify(asked.caller)} is neither a service's name nor a SPIFFE ID`);
+  if (caller === undefined) return deny(`${quote(asked.caller)} is neither a service's name nor a SPIFFE ID`);
   const unit = isLabel(asked.service) ? await snapshots.loadUnit(revision.body.snapshot, asked.service) : undefined;
-  if (unit === undefined) return deny(`revision ${about.revision} has no service ${JSON.stringify(asked.service)}`);
+  if (unit === undefined) return deny(`revision ${about.revision} has no service ${quote(asked.service)}`);
   const compiled = compileUnit(unit, mesh);
   const method = asked.method.replace(/^\//, "");
   const { inputs } = asked;
@@ -182,6 +182,9 @@ async function checkAccess(deps: PolicyReaderDeps, asked: AccessQuestion, number
     inputs === undefined ? compiled.evaluate(caller, method) : compiled.evaluateCall(caller, method, inputs);
   return { ...about, allowed: allow, rule, reason };
 }
+
+/** What was asked, shortened: an answer must not be as long as somebody likes. */
+const quote = (text: string): string => JSON.stringify(text.slice(0, 200));
 
 function parseCaller(text: string, mesh: string): SpiffeId | undefined {
   try {

@@ -26,8 +26,13 @@ export function decodeStrict<Message extends object>(
   } catch (cause) {
     throw new AshlarError("invalid_record", `${what}: does not parse: ${messageOf(cause)}`, { cause });
   }
-  refuseUnknown(message, what, "", 0);
+  refuseUnknownFields(message, what);
   return message;
+}
+
+/** Fails with `invalid_record` if a decoded message has a field that this version does not know, at any depth. */
+export function refuseUnknownFields(message: object, what: string): void {
+  refuseUnknown(message, what, "", 0);
 }
 
 /** Refuses unknown fields at any depth of a decoded message. */

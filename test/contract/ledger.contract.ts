@@ -54,7 +54,7 @@ export function describeLedger(
       await one.revisions.append(first);
       expect(one.revisions.head()).toEqual(first);
       expect(one.revisions.find(1)).toEqual(first);
-      await until(() => two.revisions.head()?.digest === first.digest);
+      await until(() => two.revisions.head()?.digest === first.digest && heard.length > 0);
       expect(heard).toEqual([1]);
       off();
     });

@@ -76,6 +76,17 @@ describe("a control plane as a process", () => {
     });
   });
 
+  test("a request with a field that this version does not know is refused, and nothing is done", async () => {
+    await asOperator(async (client) => {
+      const unknown = Buffer.from([0x9a, 0x06, 0x01, 0x78]); // field 99, one byte
+      const rollback = { ...admin.rollback, requestSerialize: () => unknown };
+      expect(
+        await codeOf(callUnary(client, rollback, { to: undefined, reason: "", wait: false, waitTimeoutMs: 0 }, limits)),
+      ).toBe("invalid_record");
+      expect((await callUnary(client, admin.getStatus, {}, limits)).epoch).toBe(0);
+    });
+  });
+
   test("the context is the operator's alone, and the join file holds no secret", () => {
     expect(statSync(join(dataDir, "admin.json")).mode & 0o777).toBe(0o600);
     const joinFile = JSON.parse(readFileSync(join(dataDir, "join.json"), "utf8")) as Record<string, unknown>;
