@@ -1,5 +1,4 @@
 /** Calls from other proxies: who calls is proved by TLS, what they may is judged here, and the application gets the rest. */
-import { status } from "@grpc/grpc-js";
 import { messageOf } from "../../core/errors.js";
 import type { Label } from "../../core/model.js";
 import { headerNames } from "../../core/wire/headers.js";
@@ -11,7 +10,7 @@ import { PreparedField } from "../http2/prepared-field.js";
 import { errorCode } from "../http2/protocol.js";
 import type { Stream } from "../http2/stream.js";
 import type { AppRegistration, AppView, EvaluatedPolicy, PolicyView } from "../ports.js";
-import { type Answer, answerFor, deniedAnswer, internalAnswer, unavailableAnswer } from "./answer.js";
+import { answerFor, internalAnswer, unavailableAnswer } from "./answer.js";
 import { labelMap, plainAddress } from "./call-inputs.js";
 import { dialApplication } from "./dial.js";
 import { Call } from "./forward/call.js";
@@ -19,6 +18,7 @@ import type { CallOwner, ForwardPlan } from "./forward/call-owner.js";
 import { inboundLimits, Listener, type ListenerLimits, type Peer } from "./forward/listener.js";
 import { MethodNames } from "./forward/method-names.js";
 import type { ProxyEngine } from "./forward/proxy-engine.js";
+import { InboundJudge } from "./inbound-judge.js";
 import { OpenCalls } from "./open-calls.js";
 import type { ProxyMetrics } from "./proxy-metrics.js";
 import { endsWithDot, RequestHead } from "./request-head.js";
@@ -61,6 +61,7 @@ export class Inbound implements CallOwner {
   readonly #deps: InboundDeps;
   readonly #service: string;
   readonly #listener: Listener;
+  readonly #judge: InboundJudge;
   readonly #stopFollowing: () => void;
   readonly #head = new RequestHead();
   readonly #methods = new MethodNames();
@@ -76,6 +77,7 @@ export class Inbound implements CallOwner {
     this.#service = options.service;
     this.labels = labelMap(options.labels ?? []);
     this.#traces = new TraceSource(deps.random);
+    this.#judge = new InboundJudge(deps, options.service);
     this.#listener = new Listener(
       {
         onRequest: (stream, fields, endStream, peer) => this.#onRequest(stream, fields, endStream, peer),
@@ -209,13 +211,12 @@ export class Inbound implements CallOwner {
   /** `fields`: null for those that the call keeps. */
   #serve(call: Call, peer: Peer, plan: ForwardPlan, fields: FieldBlock | null): void {
     const { policy, app, pool } = this.#deps;
-    const { current } = policy;
-    const refusal = this.#judge(current, peer, call);
+    const refusal = this.#judge.judge(call, peer);
     if (refusal !== undefined) {
       call.answer(refusal);
       return;
     }
-    const revision = current?.revision ?? 0;
+    const revision = policy.current?.revision ?? 0;
     call.plan = plan.revision === revision ? plan : { ...plan, revision };
     this.open.add(call);
     const registered = app.current;
@@ -230,33 +231,6 @@ export class Inbound implements CallOwner {
   #noteApp(registered: AppRegistration): void {
     this.#app = registered;
     this.#appKey = keyOf(registered);
-  }
-
-  /** undefined: the call is allowed. */
-  #judge(current: EvaluatedPolicy | undefined, peer: Peer, call: Call): Answer | undefined {
-    if (current === undefined) {
-      return unavailableAnswer("no-revision", "this proxy has no revision to judge by", undefined);
-    }
-    const { revision } = current;
-    if (call.nowMs >= peer.notAfterMs + 1000) {
-      const message = "the client certificate has expired";
-      return { code: status.UNAUTHENTICATED, message, revision, decision: undefined, reason: "certificate" };
-    }
-    const decision = this.#evaluate(current, call);
-    if (decision?.allow === true) return undefined;
-    const id = this.#newDecisionId();
-    const rule = decision?.rule ?? "default-deny";
-    this.#deps.log.info("denied", { decision: id, caller: call.caller, method: call.method, rule, revision });
-    return deniedAnswer(id, revision);
-  }
-
-  #evaluate(current: EvaluatedPolicy, call: Call) {
-    try {
-      return current.unit(this.#service)?.evaluateCall(call.caller, call.method, call);
-    } catch (error) {
-      this.#deps.log.error("a decision failed", { error: messageOf(error), method: call.method });
-      return undefined; // I4: an evaluation that fails denies
-    }
   }
 
   /** Sends a call whose fields are kept, dialling the application if need be. */
@@ -291,12 +265,8 @@ export class Inbound implements CallOwner {
   }
 
   #onSwitch(policy: EvaluatedPolicy): void {
-    const ended = this.open.judgeAgain(policy, this.#service, () => this.#newDecisionId());
+    const ended = this.open.judgeAgain(policy, this.#service, () => this.#judge.newDecisionId());
     if (ended > 0) this.#deps.log.info("open calls were ended by a revision", { ended, revision: policy.revision });
-  }
-
-  #newDecisionId(): string {
-    return this.#deps.random(12).toString("hex");
   }
 }
 

@@ -1,0 +1,69 @@
+/**
+ * What is asked of an inbound call before the application sees it, one step after the other: a revision to judge by,
+ * a certificate that is still good, the authorization of policy. The first step that refuses answers the call.
+ */
+import { status } from "@grpc/grpc-js";
+import { messageOf } from "../../core/errors.js";
+import type { Decision } from "../../core/policy/compile.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { Logger } from "../../runtime/log.js";
+import type { EvaluatedPolicy, PolicyView } from "../ports.js";
+import { type Answer, deniedAnswer, unavailableAnswer } from "./answer.js";
+import type { Call } from "./forward/call.js";
+import type { Peer } from "./forward/listener.js";
+
+export interface InboundJudgeDeps {
+  readonly policy: PolicyView;
+  readonly clock: Clock;
+  readonly random: (bytes: number) => Buffer;
+  readonly log: Logger;
+}
+
+export class InboundJudge {
+  readonly #deps: InboundJudgeDeps;
+  readonly #service: string;
+
+  /** `service`: the one whose policy judges. */
+  constructor(deps: InboundJudgeDeps, service: string) {
+    this.#deps = deps;
+    this.#service = service;
+  }
+
+  /** The answer that refuses the call; undefined: it is allowed. */
+  judge(call: Call, peer: Peer): Answer | undefined {
+    const { current } = this.#deps.policy;
+    if (current === undefined) {
+      return unavailableAnswer("no-revision", "this proxy has no revision to judge by", undefined);
+    }
+    return this.#judgeCertificate(call, peer, current) ?? this.#judgeAccess(call, current);
+  }
+
+  newDecisionId(): string {
+    return this.#deps.random(12).toString("hex");
+  }
+
+  #judgeCertificate(call: Call, peer: Peer, { revision }: EvaluatedPolicy): Answer | undefined {
+    if (call.nowMs < peer.notAfterMs + 1000) return undefined;
+    const message = "the client certificate has expired";
+    return { code: status.UNAUTHENTICATED, message, revision, decision: undefined, reason: "certificate" };
+  }
+
+  #judgeAccess(call: Call, current: EvaluatedPolicy): Answer | undefined {
+    const decision = this.#evaluate(call, current);
+    if (decision?.allow === true) return undefined;
+    const { revision } = current;
+    const id = this.newDecisionId();
+    const rule = decision?.rule ?? "default-deny";
+    this.#deps.log.info("denied", { decision: id, caller: call.caller, method: call.method, rule, revision });
+    return deniedAnswer(id, revision);
+  }
+
+  #evaluate(call: Call, current: EvaluatedPolicy): Decision | undefined {
+    try {
+      return current.unit(this.#service)?.evaluateCall(call.caller, call.method, call);
+    } catch (error) {
+      this.#deps.log.error("a decision failed", { error: messageOf(error), method: call.method });
+      return undefined; // I4: an evaluation that fails denies
+    }
+  }
+}
