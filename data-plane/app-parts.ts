@@ -1,4 +1,4 @@
-/** What is below a proxy's listeners: who it is, what it knows of the mesh, and its connections. `app.ts` opens it. */
+/** What is below the calls of a proxy: who it is and what it knows of the mesh. `app.ts` opens it. */
 import { join } from "node:path";
 import { AshlarError, isAshlarError } from "../core/errors.js";
 import { proxyInbox } from "../core/wire/subjects.js";
@@ -11,10 +11,6 @@ import type { ProxyConfig } from "./config.js";
 import { type OpenedIdentity, openIdentity, type TrustBootstrap } from "./identity/proxy-identity.js";
 import { readJoinFile, readToken } from "./join-file.js";
 import type { AppView } from "./ports.js";
-import { createProxyEngine, type ProxyEngine } from "./proxy/forward/proxy-engine.js";
-import { upstreamSessionDefaults } from "./proxy/forward/upstream-session.js";
-import { TlsState } from "./proxy/tls-state.js";
-import { UpstreamPool, type UpstreamPoolOptions } from "./proxy/upstream-pool.js";
 import { type EndpointRegistry, openEndpointRegistry } from "./registry/endpoint-view.js";
 import { createFleetReporter, type FleetReporter } from "./status/fleet-reporter.js";
 import { type IssuedHeads, openSync, type Sync } from "./sync/open-sync.js";
@@ -58,10 +54,6 @@ export interface Parts {
   readonly endpoints: EndpointRegistry;
   readonly registry: AppRegistry;
   readonly reporter: FleetReporter;
-  readonly tls: TlsState;
-  readonly engine: ProxyEngine;
-  readonly peers: UpstreamPool;
-  readonly applications: UpstreamPool;
 }
 
 /** Constructs them; following the logs begins with `sync.start()`. */
@@ -90,7 +82,7 @@ export async function openParts(
   const options = { mesh, service, upstreams, rootPublicKey: bootstrap.rootPublicKey, issued: headsOf(bootstrap) };
   const sync = await openSync({ bus, folder, clock, log }, options);
   identity.onBootstrap((renewed) => sync.receive(headsOf(renewed)));
-  const { policy, trust } = sync;
+  const { policy } = sync;
   identity.reportSeen(() => ({
     epoch: policy.seenEpoch,
     activation: policy.seenActivation,
@@ -102,26 +94,8 @@ export async function openParts(
     { labels: config.labels, bypassable: config.bypassable, serves: config.inbound !== undefined },
   );
   sync.onChange(() => reporter.poke());
-  const engine = createProxyEngine(() => clock.monotonicMs());
-  const pooled = { clock, random: Math.random, engine };
-  return {
-    ...{ log, clock, identity, bus, sync, registry, reporter },
-    endpoints: await openEndpointRegistry({ bus, folder, clock, log }, service),
-    tls: new TlsState({ identity, trust, clock }),
-    engine,
-    peers: new UpstreamPool(pooled, poolOptions(Number.POSITIVE_INFINITY)), // a proxy takes them
-    applications: new UpstreamPool(pooled, poolOptions(upstreamSessionDefaults.keepalivesAtPaceMax)),
-  };
-}
-
-function poolOptions(keepalivesAtPaceMax: number): UpstreamPoolOptions {
-  return {
-    connectionsMaxPerTarget: 16,
-    waitingMaxPerTarget: 1024,
-    redialMsMin: 100,
-    redialMsMax: 5000,
-    session: { ...upstreamSessionDefaults, keepalivesAtPaceMax },
-  };
+  const endpoints = await openEndpointRegistry({ bus, folder, clock, log }, service);
+  return { log, clock, identity, bus, sync, registry, reporter, endpoints };
 }
 
 function headsOf({ trust, activation, revision, freshness }: TrustBootstrap): IssuedHeads {
@@ -141,18 +115,7 @@ function advertisedView(registry: AppRegistry): AppView {
 }
 
 /** Ends them; what is not on disk yet is written. */
-export async function closeParts({
-  engine,
-  peers,
-  applications,
-  reporter,
-  endpoints,
-  sync,
-  bus,
-}: Parts): Promise<void> {
-  peers.close();
-  applications.close();
-  engine.loop.stop();
+export async function closeParts({ reporter, endpoints, sync, bus }: Parts): Promise<void> {
   reporter.stop();
   await endpoints.stop();
   await sync.stop();

@@ -5,15 +5,15 @@ import { ServerCredentials } from "@grpc/grpc-js";
 import type { Clock } from "../runtime/clock.js";
 import type { HostPort, SocketAddress } from "../runtime/config.js";
 import { type GrpcServer, startGrpcServer } from "../runtime/grpc-server.js";
+import type { Logger } from "../runtime/log.js";
 import { createAgentService } from "./agent/agent-service.js";
 import { runStaticApplication } from "./agent/static-application.js";
 import { closeParts, joinOrLoad, openParts, type Parts, type ProxySurroundings } from "./app-parts.js";
 import type { ProxyConfig } from "./config.js";
 import { listenAgain } from "./inbound-port.js";
+import { Carrier, type CarrierOptions } from "./proxy/carrier.js";
 import { drain, drainDefaults } from "./proxy/drain.js";
-import { keyOf } from "./proxy/endpoint-choice.js";
-import { Inbound } from "./proxy/inbound.js";
-import { Outbound, type OutboundDeps } from "./proxy/outbound.js";
+import { createProxyEngine } from "./proxy/forward/proxy-engine.js";
 import { prepareSocketPath } from "./proxy/socket-path.js";
 import { openStatusServer } from "./status/http.js";
 import { createMetrics } from "./status/metrics.js";
@@ -26,7 +26,6 @@ export interface RunningProxy {
   readonly stopped: Promise<void>;
 }
 
-const admitAgainEveryMs = 30_000;
 const leaveMsMax = 60_000;
 
 /**
@@ -56,10 +55,9 @@ export async function startProxy(
   }
 }
 
-/** What the listeners made, to be wound down together. */
-interface Listening {
-  readonly inbound: Inbound | undefined;
-  readonly outbounds: readonly Outbound[];
+/** What was opened above the parts, to be wound down together. */
+interface Serving {
+  readonly carrier: Carrier;
   readonly agent: GrpcServer | undefined;
   readonly closers: (() => void)[];
   draining: boolean;
@@ -73,25 +71,18 @@ async function serve(
 ): Promise<RunningProxy> {
   const closers: (() => void)[] = [];
   try {
-    const metrics = createMetrics(parts.engine.counters);
-    const common = { ...parts, policy: parts.sync.policy, metrics: metrics.proxy, random: randomBytes };
-    const inbound = openInbound(config, common);
-    if (inbound !== undefined) closers.push(() => inbound.close());
-    const bound =
-      config.inbound === undefined || inbound === undefined
-        ? undefined
-        : await listenAgain((address) => inbound.listen(address), config.inbound, config.dataDir);
-    const outbounds = await openOutbounds(config, { ...common, pool: parts.peers, draw: Math.random }, closers);
-    const listening: Listening = {
-      inbound,
-      outbounds,
-      agent: await openAgent(config, parts, inbound, bound),
-      closers,
-      draining: false,
-    };
-    if (listening.agent !== undefined) closers.push(() => void listening.agent?.stop(0));
-    await openStatus(config, parts, listening, metrics);
-    follow(parts, listening);
+    const engine = createProxyEngine(() => parts.clock.monotonicMs());
+    const metrics = createMetrics(engine.counters);
+    const { policy, trust } = parts.sync;
+    const known = { ...parts, policy, trust, app: parts.registry };
+    const carried = { metrics: metrics.proxy, engine, draw: Math.random, random: randomBytes };
+    const carrier = new Carrier({ ...known, ...carried }, carrierOptions(config, parts.identity.current.mesh));
+    closers.push(() => carrier.close());
+    const bound = await listen(config, carrier, parts.log);
+    const agent = await openAgent(config, parts, carrier, bound);
+    const serving: Serving = { carrier, agent, closers, draining: false };
+    closers.push(() => void agent?.stop(0));
+    await openStatus(config, parts, serving, metrics);
     const startStatic = new AbortController();
     closers.push(() => startStatic.abort());
     if (config.app !== undefined) {
@@ -102,7 +93,7 @@ async function serve(
     parts.reporter.start(render(config.advertise ?? bound ?? { host: "127.0.0.1", port: 0 }));
     return {
       listening: describeListening(config, bound),
-      stopped: waitForAbort(signal).then(() => stop(config, parts, listening, life)),
+      stopped: waitForAbort(signal).then(() => stop(config, parts, serving, life)),
     };
   } catch (error) {
     for (const close of closers) close();
@@ -110,40 +101,29 @@ async function serve(
   }
 }
 
-function openInbound(
-  config: ProxyConfig,
-  common: Parts & Pick<OutboundDeps, "policy" | "metrics" | "random">,
-): Inbound | undefined {
-  if (config.inbound === undefined) return undefined;
-  const deps = { ...common, app: common.registry, pool: common.applications };
-  return new Inbound(deps, { service: config.service, labels: config.labels });
+function carrierOptions({ service, labels, inbound, upstreams }: ProxyConfig, mesh: string): CarrierOptions {
+  const outbounds = [undefined, ...upstreams.map((upstream) => upstream.service)];
+  return { mesh, service, labels, inbound: inbound !== undefined, outbounds };
 }
 
-async function openOutbounds(
-  config: ProxyConfig,
-  deps: OutboundDeps & Pick<Parts, "identity">,
-  closers: (() => void)[],
-): Promise<readonly Outbound[]> {
-  const { mesh } = deps.identity.current;
-  const outbounds: Outbound[] = [];
-  const wanted: readonly { service: string | undefined; address: SocketAddress }[] = [
-    { service: undefined, address: config.outbound },
-    ...config.upstreams,
-  ];
-  for (const { service, address } of wanted) {
-    await prepareSocketPath(address, deps.log);
-    const outbound = new Outbound(deps, { mesh, service });
-    closers.push(() => outbound.close());
-    await outbound.listen(address);
-    outbounds.push(outbound);
+/** Opens every listener for calls; gives where other proxies reach this one. */
+async function listen(config: ProxyConfig, carrier: Carrier, log: Logger): Promise<HostPort | undefined> {
+  const bound =
+    config.inbound === undefined
+      ? undefined
+      : await listenAgain((address) => carrier.listenInbound(address), config.inbound, config.dataDir);
+  const outbounds = [config.outbound, ...config.upstreams.map(({ address }) => address)];
+  for (const [index, address] of outbounds.entries()) {
+    await prepareSocketPath(address, log);
+    await carrier.listenOutbound(index, address);
   }
-  return outbounds;
+  return bound;
 }
 
 async function openAgent(
   config: ProxyConfig,
   parts: Parts,
-  inbound: Inbound | undefined,
+  carrier: Carrier,
   bound: HostPort | undefined,
 ): Promise<GrpcServer | undefined> {
   if (config.agent === undefined) return undefined;
@@ -167,7 +147,7 @@ async function openAgent(
         socketDir: dirname(config.agent ?? ""),
       };
     },
-    drained: () => drainApplication(clock, inbound),
+    drained: () => drainApplication(clock, carrier),
   });
   return startGrpcServer({
     bind: `unix:${config.agent}`,
@@ -179,21 +159,21 @@ async function openAgent(
 }
 
 /** Peers hear of the tombstone while late calls are still served; then the open ones finish. */
-async function drainApplication(clock: Clock, inbound: Inbound | undefined): Promise<void> {
+async function drainApplication(clock: Clock, carrier: Carrier): Promise<void> {
   await clock.sleep(drainDefaults.discourageMs);
-  await inbound?.open.whenNone(AbortSignal.timeout(leaveMsMax));
+  await carrier.whenIdle(AbortSignal.timeout(leaveMsMax));
 }
 
 async function openStatus(
   config: ProxyConfig,
   { sync, identity, registry, clock }: Parts,
-  listening: Listening,
+  serving: Serving,
   metrics: ReturnType<typeof createMetrics>,
 ): Promise<void> {
   const serves = config.app !== undefined || config.agent !== undefined;
   const reasons = (): readonly string[] =>
     reasonsNotReady({
-      draining: listening.draining,
+      draining: serving.draining,
       hasRevision: sync.policy.current !== undefined,
       certificateExpiresMs: identity.current.notAfterMs,
       hasApplication: serves ? registry.advertised !== undefined : undefined,
@@ -220,45 +200,18 @@ async function openStatus(
     metricsContentType: metrics.contentType,
   };
   const server = await openStatusServer(sources, config.status);
-  listening.closers.push(() => server.close());
+  serving.closers.push(() => server.close());
 }
 
-/** Acts on renewals, trust, and endpoints and applications that come and go. */
-function follow({ identity, sync, tls, peers, applications, registry, endpoints }: Parts, listening: Listening): void {
-  const { inbound, closers } = listening;
-  const closeUntrusted = (): void => peers.closeWhere((socket) => !tls.isVerified(socket));
-  const admitAgain = setInterval(() => {
-    inbound?.admitAgain();
-    closeUntrusted(); // certificates expire on open connections, in both roles
-  }, admitAgainEveryMs).unref();
-  closers.push(
-    () => clearInterval(admitAgain),
-    identity.onRotate(() => {
-      inbound?.refreshTls();
-      peers.retireAll();
-    }),
-    sync.trust.onChange(() => {
-      inbound?.refreshTls();
-      closeUntrusted();
-      peers.retireAll();
-    }),
-    endpoints.onChange((service) => {
-      const live = new Set(endpoints.endpoints(service).map((endpoint) => keyOf(service, endpoint)));
-      peers.evict((key) => !key.startsWith(`${service} `) || live.has(key));
-    }),
-    registry.onChange(() => applications.evict(() => false)),
-  );
-}
-
-async function stop(config: ProxyConfig, parts: Parts, listening: Listening, life: AbortController): Promise<void> {
-  const { inbound, outbounds, closers } = listening;
+async function stop(config: ProxyConfig, parts: Parts, serving: Serving, life: AbortController): Promise<void> {
+  const { carrier, closers } = serving;
   const whole = await drain(
     {
       unready: () => {
-        listening.draining = true;
+        serving.draining = true;
       },
       withdraw: () => parts.reporter.leave(),
-      finish: () => Promise.all([inbound?.drain(), ...outbounds.map((outbound) => outbound.drain())]).then(() => {}),
+      finish: () => carrier.drain(),
       close: () => {
         for (const close of closers) close();
       },

@@ -4,8 +4,8 @@ import type { SpiffeId } from "../core/identity.js";
 import type { Endpoint, PreparedRevision, Rejection } from "../core/model.js";
 import type { CompiledUnit } from "../core/policy/compile.js";
 
-/** Who this proxy is, with what it needs for TLS. Replaced as a whole at each renewal. */
-export interface ProxyIdentity {
+/** Who this proxy is, with what calls need for TLS. Replaced as a whole at each renewal. */
+export interface CallIdentity {
   readonly mesh: string;
   readonly proxyId: string;
   readonly service: string;
@@ -17,6 +17,16 @@ export interface ProxyIdentity {
   /** Lower-case hexadecimal. */
   readonly serial: string;
   readonly notAfterMs: number;
+}
+
+export interface CallIdentityView {
+  readonly current: CallIdentity;
+  /** Calls `listener` after each renewal. Returns the way to stop it. */
+  onRotate(listener: () => void): () => void;
+}
+
+/** With what it needs to talk to NATS, which no call needs. */
+export interface ProxyIdentity extends CallIdentity {
   readonly natsServers: readonly string[];
   readonly natsJwt: string;
   readonly natsSeed: string;
@@ -25,7 +35,7 @@ export interface ProxyIdentity {
 
 export interface IdentityView {
   readonly current: ProxyIdentity;
-  /** Calls `listener` after each renewal. Returns the way to stop it. */
+  /** As of `CallIdentityView`. */
   onRotate(listener: (identity: ProxyIdentity) => void): () => void;
 }
 
@@ -49,19 +59,12 @@ export interface EvaluatedPolicy {
   has(service: string): boolean;
 }
 
-export interface PolicyView {
+/** What calls need of policy. */
+export interface CallPolicy {
   /** undefined: no revision is active, or none could be prepared; calls are answered 14. */
   readonly current: EvaluatedPolicy | undefined;
   /** The highest epoch that was verified (I2); sent to peers as a hint. */
   readonly seenEpoch: number;
-  readonly prepared: readonly PreparedRevision[];
-  readonly rejected: Rejection | undefined;
-  /** Milliseconds from the activation's time to this proxy's switch. */
-  readonly lagMs: number;
-  /** Milliseconds since the last valid freshness statement; Infinity before the first. */
-  readonly freshnessAgeMs: number;
-  readonly trustSequence: number;
-  readonly seenActivation: Digest | undefined;
   /** Calls `listener` after each switch, with the policy that is evaluated from now on. */
   onSwitch(listener: (policy: EvaluatedPolicy) => void): () => void;
   /**
@@ -77,12 +80,29 @@ export interface PolicyView {
   hearOfEpoch(epoch: number, peer: string): Promise<void>;
 }
 
+/** With what the fleet view is told (I7). */
+export interface PolicyView extends CallPolicy {
+  readonly prepared: readonly PreparedRevision[];
+  readonly rejected: Rejection | undefined;
+  /** Milliseconds from the activation's time to this proxy's switch. */
+  readonly lagMs: number;
+  /** Milliseconds since the last valid freshness statement; Infinity before the first. */
+  readonly freshnessAgeMs: number;
+  readonly trustSequence: number;
+  readonly seenActivation: Digest | undefined;
+}
+
 /** Where services are. Losing NATS empties nothing. */
 export interface EndpointView {
   /** Live instances of `service`, this proxy's own service included. Starts to follow the service on first use. */
   endpoints(service: string): readonly Endpoint[];
   /** Resolves when the first list of `service` has been read (or NATS is away). */
   ready(service: string): Promise<void>;
+}
+
+export interface FollowedEndpoints extends EndpointView {
+  /** Calls `listener` with a service's name when its live instances changed. */
+  onChange(listener: (service: string) => void): () => void;
 }
 
 /** The application behind this proxy, as the agent or `--app` registered it. */

@@ -7,13 +7,13 @@ import { messageOf } from "../../core/errors.js";
 import type { Decision } from "../../core/policy/compile.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
-import type { EvaluatedPolicy, PolicyView } from "../ports.js";
+import type { CallPolicy, EvaluatedPolicy } from "../ports.js";
 import { type Answer, deniedAnswer, unavailableAnswer } from "./answer.js";
 import type { Call } from "./forward/call.js";
 import type { Peer } from "./forward/listener.js";
 
 export interface InboundJudgeDeps {
-  readonly policy: PolicyView;
+  readonly policy: CallPolicy;
   readonly clock: Clock;
   readonly random: (bytes: number) => Buffer;
   readonly log: Logger;

@@ -1,4 +1,5 @@
 /** Calls from other proxies: who calls is proved by TLS, what they may is judged here, and the application gets the rest. */
+import type { Socket } from "node:net";
 import { messageOf } from "../../core/errors.js";
 import type { Label } from "../../core/model.js";
 import { headerNames } from "../../core/wire/headers.js";
@@ -9,7 +10,7 @@ import type { FieldBlock } from "../http2/field-block.js";
 import { PreparedField } from "../http2/prepared-field.js";
 import { errorCode } from "../http2/protocol.js";
 import type { Stream } from "../http2/stream.js";
-import type { AppRegistration, AppView, EvaluatedPolicy, PolicyView } from "../ports.js";
+import type { AppRegistration, AppView, CallPolicy, EvaluatedPolicy } from "../ports.js";
 import { answerFor, internalAnswer, unavailableAnswer } from "./answer.js";
 import { labelMap, plainAddress } from "./call-inputs.js";
 import { dialApplication } from "./dial.js";
@@ -29,7 +30,7 @@ import type { UpstreamPool } from "./upstream-pool.js";
 export interface InboundDeps {
   readonly engine: ProxyEngine;
   readonly tls: TlsState;
-  readonly policy: PolicyView;
+  readonly policy: CallPolicy;
   readonly app: AppView;
   /** Connections to the application. */
   readonly pool: UpstreamPool;
@@ -113,6 +114,11 @@ export class Inbound implements CallOwner {
   /** Closes connections whose certificate has expired meanwhile. */
   admitAgain(): void {
     this.#listener.admitAgain();
+  }
+
+  /** Takes a connection that another process accepted. */
+  take(socket: Socket): void {
+    this.#listener.take(socket);
   }
 
   drain(): Promise<void> {

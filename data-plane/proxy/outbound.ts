@@ -1,4 +1,5 @@
 /** Calls of the own application: which service is meant, which version, which endpoint, and is it really that service. */
+import type { Socket } from "node:net";
 import { messageOf } from "../../core/errors.js";
 import { buildSpiffeId, isLabel, type SpiffeId } from "../../core/identity.js";
 import { headerNames } from "../../core/wire/headers.js";
@@ -10,7 +11,7 @@ import { fieldName } from "../http2/field-names.js";
 import { PreparedField } from "../http2/prepared-field.js";
 import { errorCode } from "../http2/protocol.js";
 import type { Stream } from "../http2/stream.js";
-import type { EndpointView, EvaluatedPolicy, PolicyView } from "../ports.js";
+import type { CallPolicy, EndpointView, EvaluatedPolicy } from "../ports.js";
 import { type Answer, answerFor, internalAnswer, unavailableAnswer } from "./answer.js";
 import { EndpointChoice } from "./endpoint-choice.js";
 import { Call } from "./forward/call.js";
@@ -28,7 +29,7 @@ import type { UpstreamPool } from "./upstream-pool.js";
 export interface OutboundDeps {
   readonly engine: ProxyEngine;
   readonly tls: TlsState;
-  readonly policy: PolicyView;
+  readonly policy: CallPolicy;
   readonly endpoints: EndpointView;
   /** Connections to peer proxies. */
   readonly pool: UpstreamPool;
@@ -104,6 +105,11 @@ export class Outbound implements CallOwner {
 
   listen(address: SocketAddress): Promise<SocketAddress> {
     return this.#listener.listen(address);
+  }
+
+  /** Takes a connection that another process accepted. */
+  take(socket: Socket): void {
+    this.#listener.take(socket);
   }
 
   drain(): Promise<void> {

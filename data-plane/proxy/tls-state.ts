@@ -4,13 +4,13 @@ import { type SecureContextOptions, TLSSocket } from "node:tls";
 import { AshlarError } from "../../core/errors.js";
 import type { Clock } from "../../runtime/clock.js";
 import { checkRevocation, type Svid, verifySvidChain } from "../../runtime/tls-identity.js";
-import type { IdentityView, TrustView } from "../ports.js";
+import type { CallIdentityView, TrustView } from "../ports.js";
 
 const chainMax = 4;
 
 /** The proxy's own credentials and what it thinks of others', as of now. */
 export class TlsState {
-  readonly #identity: IdentityView;
+  readonly #identity: CallIdentityView;
   readonly #trust: TrustView;
   readonly #clock: Clock;
   /** What each peer presented. Node gives a chain away when it is read: a second look finds no intermediates. */
@@ -18,7 +18,7 @@ export class TlsState {
   #rootsFrom: readonly string[] | undefined;
   #rootsDer: readonly Uint8Array[] = [];
 
-  constructor(deps: { readonly identity: IdentityView; readonly trust: TrustView; readonly clock: Clock }) {
+  constructor(deps: { readonly identity: CallIdentityView; readonly trust: TrustView; readonly clock: Clock }) {
     this.#identity = deps.identity;
     this.#trust = deps.trust;
     this.#clock = deps.clock;

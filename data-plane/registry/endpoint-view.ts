@@ -10,7 +10,7 @@ import { endpointStream, endpointSubject, heartbeatSubject, parseFleetSubject } 
 import type { Bus, BusMessage, BusSubscription } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
-import type { EndpointView } from "../ports.js";
+import type { FollowedEndpoints } from "../ports.js";
 import { encodeStateFile, parseStateFile } from "../sync/state-file.js";
 import type { StateFolder } from "../sync/state-folder.js";
 import { instancesMax, RegistryState } from "./registry-state.js";
@@ -23,9 +23,7 @@ export interface EndpointRegistryDeps {
   readonly log: Logger;
 }
 
-export interface EndpointRegistry extends EndpointView {
-  /** Calls `listener` with a service's name when its live instances changed. */
-  onChange(listener: (service: string) => void): () => void;
+export interface EndpointRegistry extends FollowedEndpoints {
   stop(): Promise<void>;
 }
 

@@ -158,6 +158,16 @@ export class Listener {
     });
   }
 
+  /** Takes a connection that another process accepted, as if it had come here. */
+  take(socket: Socket): void {
+    if (this.#draining) {
+      socket.destroy();
+      return;
+    }
+    socket.setNoDelay(true);
+    this.#server.emit("connection", socket);
+  }
+
   /** New handshakes use `context`; open connections go on. */
   setSecureContext(context: SecureContextOptions): void {
     if ("setSecureContext" in this.#server) this.#server.setSecureContext(secureContext(context));

@@ -1,0 +1,145 @@
+/** Carries a proxy's calls: its listeners and connections, over ports that say what is known of the mesh. */
+import type { Socket } from "node:net";
+import { AshlarError } from "../../core/errors.js";
+import type { Label } from "../../core/model.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { HostPort, SocketAddress } from "../../runtime/config.js";
+import type { Logger } from "../../runtime/log.js";
+import type { AppView, CallIdentityView, CallPolicy, FollowedEndpoints, TrustView } from "../ports.js";
+import { keyOf } from "./endpoint-choice.js";
+import type { ProxyEngine } from "./forward/proxy-engine.js";
+import { upstreamSessionDefaults } from "./forward/upstream-session.js";
+import { Inbound } from "./inbound.js";
+import { Outbound } from "./outbound.js";
+import type { ProxyMetrics } from "./proxy-metrics.js";
+import { TlsState } from "./tls-state.js";
+import { UpstreamPool, type UpstreamPoolOptions } from "./upstream-pool.js";
+
+export interface CarrierDeps {
+  readonly identity: CallIdentityView;
+  readonly trust: TrustView;
+  readonly policy: CallPolicy;
+  readonly endpoints: FollowedEndpoints;
+  readonly app: AppView;
+  readonly metrics: ProxyMetrics;
+  readonly engine: ProxyEngine;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Uniform in [0, 1). */
+  readonly draw: () => number;
+  readonly random: (bytes: number) => Buffer;
+}
+
+/** Plain data: a worker process is given it in a message. */
+export interface CarrierOptions {
+  readonly mesh: string;
+  readonly service: string;
+  readonly labels: readonly Label[];
+  /** Whether calls of other proxies are taken. */
+  readonly inbound: boolean;
+  /** A listener of the application each: whatever arrives goes to this service; undefined: `:authority` says which. */
+  readonly outbounds: readonly (string | undefined)[];
+}
+
+const admitAgainEveryMs = 30_000;
+
+export class Carrier {
+  readonly #inbound: Inbound | undefined;
+  readonly #outbounds: readonly Outbound[];
+  readonly #peers: UpstreamPool;
+  readonly #applications: UpstreamPool;
+  readonly #engine: ProxyEngine;
+  readonly #stops: (() => void)[] = [];
+
+  constructor(deps: CarrierDeps, options: CarrierOptions) {
+    const { clock, draw, engine, app } = deps;
+    const { mesh, service, labels } = options;
+    const tls = new TlsState(deps);
+    const pooled = { clock, random: draw, engine };
+    this.#engine = engine;
+    this.#peers = new UpstreamPool(pooled, poolOptions(Number.POSITIVE_INFINITY)); // a proxy takes them
+    this.#applications = new UpstreamPool(pooled, poolOptions(upstreamSessionDefaults.keepalivesAtPaceMax));
+    this.#inbound = options.inbound
+      ? new Inbound({ ...deps, tls, app, pool: this.#applications }, { service, labels })
+      : undefined;
+    this.#outbounds = options.outbounds.map(
+      (upstream) => new Outbound({ ...deps, tls, pool: this.#peers }, { mesh, service: upstream }),
+    );
+    this.#follow(deps, tls);
+  }
+
+  /** Takes calls of other proxies there; gives the address with its real port. */
+  listenInbound(address: HostPort): Promise<HostPort> {
+    if (this.#inbound === undefined) throw new AshlarError("internal", "this proxy takes no calls of other proxies");
+    return this.#inbound.listen(address);
+  }
+
+  /** Takes calls of the own application there; `index`: in the options' `outbounds`. */
+  async listenOutbound(index: number, address: SocketAddress): Promise<void> {
+    await this.#outbounds[index]?.listen(address);
+  }
+
+  /** Takes a connection that another process accepted; `listener`: "inbound", or an index of `outbounds`. */
+  take(listener: "inbound" | number, socket: Socket): void {
+    const taker = listener === "inbound" ? this.#inbound : this.#outbounds[listener];
+    if (taker === undefined) socket.destroy();
+    else taker.take(socket);
+  }
+
+  /** Resolves when no call is open at the application, or when `signal` aborts. */
+  async whenIdle(signal: AbortSignal): Promise<void> {
+    await this.#inbound?.open.whenNone(signal);
+  }
+
+  /** Takes no new connection and asks clients to go elsewhere; resolves when the last call has ended. */
+  async drain(): Promise<void> {
+    await Promise.all([this.#inbound?.drain(), ...this.#outbounds.map((outbound) => outbound.drain())]);
+  }
+
+  /** Closes everything at once; calls that are open are told why they end. */
+  close(): void {
+    for (const stop of this.#stops.splice(0)) stop();
+    this.#inbound?.close();
+    for (const outbound of this.#outbounds) outbound.close();
+    this.#peers.close();
+    this.#applications.close();
+    this.#engine.loop.stop();
+  }
+
+  /** Acts on renewals, trust, and endpoints and applications that come and go. */
+  #follow({ identity, trust, endpoints, app }: CarrierDeps, tls: TlsState): void {
+    const [inbound, peers] = [this.#inbound, this.#peers];
+    const closeUntrusted = (): void => peers.closeWhere((socket) => !tls.isVerified(socket));
+    const admitAgain = setInterval(() => {
+      inbound?.admitAgain();
+      closeUntrusted(); // certificates expire on open connections, in both roles
+    }, admitAgainEveryMs).unref();
+    this.#stops.push(
+      () => clearInterval(admitAgain),
+      identity.onRotate(() => {
+        inbound?.refreshTls();
+        peers.retireAll();
+      }),
+      trust.onChange(() => {
+        inbound?.refreshTls();
+        closeUntrusted();
+        peers.retireAll();
+      }),
+      endpoints.onChange((service) => {
+        const live = new Set(endpoints.endpoints(service).map((endpoint) => keyOf(service, endpoint)));
+        peers.evict((key) => !key.startsWith(`${service} `) || live.has(key));
+      }),
+      app.onChange(() => this.#applications.evict(() => false)),
+    );
+  }
+}
+
+function poolOptions(keepalivesAtPaceMax: number): UpstreamPoolOptions {
+  return {
+    connectionsMaxPerTarget: 16,
+    waitingMaxPerTarget: 1024,
+    redialMsMin: 100,
+    redialMsMax: 5000,
+    session: { ...upstreamSessionDefaults, keepalivesAtPaceMax },
+  };
+}
