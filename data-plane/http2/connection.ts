@@ -4,10 +4,11 @@ import { ControlReceiver } from "./control-receiver.js";
 import { DataReceiver } from "./data-receiver.js";
 import type { FieldBlock } from "./field-block.js";
 import { FrameReader, type FrameReceiver } from "./frame-reader.js";
+import { greet } from "./greet.js";
 import { HeaderReceiver } from "./header-receiver.js";
 import type { EngineLimits } from "./limits.js";
 import { type BlockPool, Output } from "./output.js";
-import { clientPreface, errorCode, frameType, initialWindow, settingId, streamIdMax } from "./protocol.js";
+import { errorCode, frameType, initialWindow, streamIdMax } from "./protocol.js";
 import { type EngineCounters, refusal, refusalReasons } from "./refusals.js";
 import { Sender } from "./sender.js";
 import { PeerSettings } from "./settings.js";
@@ -22,6 +23,8 @@ export interface ConnectionHandler {
   onWork(connection: Connection): void;
   /** The peer takes no new streams, or may take more of them than before. */
   onCapacity(connection: Connection): void;
+  /** A sink threw while the end of its stream was told. */
+  onFault(error: unknown): void;
 }
 
 export interface ConnectionDeps {
@@ -75,21 +78,7 @@ export class Connection implements FrameReceiver {
     this.control = new ControlReceiver(this);
     this.clock = new ConnectionClock(this, nowMs);
     this.#reader = new FrameReader(this, isServer);
-    this.#start();
-  }
-
-  #start(): void {
-    const { limits, output } = this;
-    if (!this.isServer) output.raw(Buffer.from(clientPreface, "latin1"));
-    const settings = this.isServer
-      ? [settingId.maxConcurrentStreams, limits.concurrentStreamsMax]
-      : [settingId.enablePush, 0, settingId.maxConcurrentStreams, 0];
-    settings.push(settingId.initialWindowSize, limits.streamWindowBytes);
-    settings.push(settingId.maxHeaderListSize, limits.headerListBytesMax);
-    output.settings(settings);
-    if (limits.connectionWindowBytes > initialWindow)
-      output.windowUpdate(0, limits.connectionWindowBytes - initialWindow);
-    this.wake();
+    greet(this);
   }
 
   /** Takes bytes from the socket. Not while a call of this method is under way. */
@@ -172,6 +161,12 @@ export class Connection implements FrameReceiver {
     this.wake();
   }
 
+  /** Something threw in `receive`, `tick` or `takeOutput`: any of the streams may be half done, so none goes on. */
+  crash(): void {
+    if (this.dead) this.counters.refuse(refusal.internal);
+    else this.fail(errorCode.internalError, refusal.internal);
+  }
+
   #endStreams(code: number): void {
     for (const stream of this.streams.all()) this.#remove(stream, closedHow.resetByUs, code, true, false);
   }
@@ -241,9 +236,19 @@ export class Connection implements FrameReceiver {
     this.streams.remove(stream, how);
     this.data.drop(stream);
     this.sender.drop(stream);
-    if (tell) stream.sink.onReset(stream, code, false, unprocessed);
+    if (tell) this.#tellReset(stream, code, unprocessed);
     if (tell || how === closedHow.resetByUs || how === closedHow.ended) this.streams.freeSlot(stream);
     if (!this.dead) this.control.streamEnded();
+  }
+
+  /** Every stream of a connection that ends is told, whatever the owner of one of them does. */
+  #tellReset(stream: Stream, code: number, unprocessed: boolean): void {
+    try {
+      stream.sink.onReset(stream, code, false, unprocessed);
+    } catch (error) {
+      this.handler.onFault(error);
+      this.crash();
+    }
   }
 
   endedReceiving(stream: Stream): void {
