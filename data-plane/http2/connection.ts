@@ -3,12 +3,13 @@ import { ConnectionClock } from "./connection-clock.js";
 import { ControlReceiver } from "./control-receiver.js";
 import { DataReceiver } from "./data-receiver.js";
 import type { FieldBlock } from "./field-block.js";
-import { FrameReader, type FrameReceiver } from "./frame-reader.js";
+import { FrameReader } from "./frame-reader.js";
+import { FrameRouter } from "./frame-router.js";
 import { greet } from "./greet.js";
 import { HeaderReceiver } from "./header-receiver.js";
 import type { EngineLimits } from "./limits.js";
 import { type BlockPool, Output } from "./output.js";
-import { errorCode, frameType, initialWindow, streamIdMax } from "./protocol.js";
+import { errorCode, initialWindow, streamIdMax } from "./protocol.js";
 import { type EngineCounters, refusal, refusalReasons } from "./refusals.js";
 import { Sender } from "./sender.js";
 import { PeerSettings } from "./settings.js";
@@ -37,7 +38,7 @@ export interface ConnectionDeps {
  * One HTTP/2 connection of either role (RFC 9113), without socket and clock: bytes go in by `receive`,
  * come out by `takeOutput`, and time is told. What it keeps is bounded by its limits.
  */
-export class Connection implements FrameReceiver {
+export class Connection {
   readonly isServer: boolean;
   readonly limits: EngineLimits;
   readonly handler: ConnectionHandler;
@@ -77,7 +78,7 @@ export class Connection implements FrameReceiver {
     this.headers = new HeaderReceiver(this);
     this.control = new ControlReceiver(this);
     this.clock = new ConnectionClock(this, nowMs);
-    this.#reader = new FrameReader(this, isServer);
+    this.#reader = new FrameReader(new FrameRouter(this), isServer);
     greet(this);
   }
 
@@ -262,42 +263,5 @@ export class Connection implements FrameReceiver {
       this.output.resetStream(stream.id, errorCode.noError);
       this.#remove(stream, closedHow.resetByUs, errorCode.noError, false, false);
     }
-  }
-
-  onPreface(): void {}
-
-  onPrefaceWrong(): void {
-    this.fail(errorCode.protocolError, refusal.preface);
-  }
-
-  onFrameTooLong(): void {
-    this.fail(errorCode.frameSizeError, refusal.frame_size);
-  }
-
-  onPaddingTooLong(): void {
-    this.fail(errorCode.protocolError, refusal.protocol);
-  }
-
-  onFrameHeader(type: number, _flags: number, streamId: number, _length: number): boolean {
-    const open = this.headers.openStreamId;
-    const continues = type === frameType.continuation && streamId === open;
-    if (open !== 0 ? !continues : type === frameType.continuation) this.fail(errorCode.protocolError, refusal.protocol);
-    else if (!this.control.settingsReceived && type !== frameType.settings)
-      this.fail(errorCode.protocolError, refusal.preface);
-    return !this.dead;
-  }
-
-  onFrame(type: number, flags: number, streamId: number, bytes: Uint8Array, start: number, end: number): void {
-    if (type === frameType.headers) this.headers.onHeaders(flags, streamId, bytes, start, end);
-    else if (type === frameType.continuation) this.headers.onContinuation(flags, bytes, start, end);
-    else this.control.onFrame(type, flags, streamId, bytes, start, end);
-  }
-
-  onDataFrame(flags: number, streamId: number, length: number, padding: number): void {
-    this.data.onFrame(flags, streamId, length, padding);
-  }
-
-  onDataBytes(bytes: Uint8Array, start: number, end: number, last: boolean): void {
-    this.data.onBytes(bytes, start, end, last);
   }
 }
