@@ -166,10 +166,7 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger): Promise
     mesh,
     ledger,
     publisher,
-    policy: createPolicyReader({
-      ...{ mesh, rootPublicKey: authority.rootPublicKey, ledger, snapshots, publisher },
-      heartbeatOf: (id) => state.find(id, clock.nowMs())?.heartbeat,
-    }),
+    policy: createPolicyReader({ mesh, ledger, snapshots, publisher }),
     activator: createActivator(activation),
     rollback: createRollback(activation),
     fleet,

@@ -1,7 +1,8 @@
 import type { Activation, Signed } from "./model.js";
+import { isUnderway } from "./rollout/cohort.js";
 
 /** What the history of activations is made of. */
-export type HistoryEntry = Pick<Activation, "revisionNumber" | "rollbackOf">;
+export type HistoryEntry = Pick<Activation, "revisionNumber" | "rollbackOf"> & Partial<Pick<Activation, "rollout">>;
 
 /** Where a rollback goes, or why there is nowhere to go. */
 export type RollbackTarget =
@@ -24,12 +25,14 @@ export function supersedes(seen: Activation | undefined, next: Activation): bool
 /**
  * The revisions that rollbacks lead back through, oldest first; the last is active. An activation
  * pushes; a rollback pops down to its revision, or pushes it where the stack has it no more. Activating
- * again what is active (under a new signing key, say) changes nothing.
+ * again what is active (under a new signing key, say) changes nothing, and so does a stage of a rollout
+ * before the last: its candidate is not the mesh's revision yet.
  */
 export function historyStack(activations: readonly HistoryEntry[]): number[] {
   const stack: number[] = [];
-  for (const { revisionNumber, rollbackOf } of activations) {
-    if (revisionNumber === stack.at(-1)) continue;
+  for (const entry of activations) {
+    const { revisionNumber, rollbackOf } = entry;
+    if (revisionNumber === stack.at(-1) || isUnderway(entry)) continue;
     const at = rollbackOf === undefined ? -1 : stack.lastIndexOf(revisionNumber);
     if (at >= 0) stack.length = at + 1;
     else stack.push(revisionNumber);
@@ -38,8 +41,9 @@ export function historyStack(activations: readonly HistoryEntry[]): number[] {
 }
 
 /**
- * Where a rollback leads: to the revision below the active one, or to `to`, be it in the stack or not.
- * `published` is the highest number of the revision log, above which nothing is known.
+ * Where a rollback leads: to the revision below the active one, or to `to`, be it in the stack or not. While a
+ * rollout runs it leads from its candidate to its base, which everyone had before. `published` is the highest
+ * number of the revision log, above which nothing is known.
  */
 export function rollbackTarget(
   activations: readonly HistoryEntry[],
@@ -47,6 +51,8 @@ export function rollbackTarget(
   published: number = Number.MAX_SAFE_INTEGER,
 ): RollbackTarget {
   const stack = historyStack(activations);
+  const head = activations.at(-1);
+  if (head !== undefined && isUnderway(head)) stack.push(head.revisionNumber);
   const active = stack.at(-1);
   if (active === undefined) return { kind: "refused", why: "nothing_active" };
   const revision = to ?? stack.at(-2);

@@ -4,6 +4,7 @@
  */
 import type { Digest } from "./digest.js";
 import type { SpiffeId } from "./identity.js";
+import type { StageOfRollout } from "./rollout/rollout-model.js";
 
 /** The name of the unit that is about the mesh and not about one service. */
 export const meshUnitName = "@mesh";
@@ -168,6 +169,8 @@ export interface Activation {
   readonly timeMs: number;
   readonly forced: boolean;
   readonly thresholdPercent: number;
+  /** Set: this epoch is a stage of a rollout, and the revision above its candidate. */
+  readonly rollout: StageOfRollout | undefined;
 }
 
 export interface TrustBundle {
@@ -256,4 +259,23 @@ export interface Heartbeat {
   readonly bypassable: readonly string[];
   readonly seenActivation: Digest | undefined;
   readonly leaving: boolean;
+  /** Since the switch to the epoch that is evaluated; undefined: not counted. */
+  readonly calls: CallCounts | undefined;
+  /** Of the last epoch under another revision; undefined: there was none. */
+  readonly callsBefore: CallCounts | undefined;
+  /** Sorted by key. */
+  readonly labels: readonly Label[];
 }
+
+/** Calls that a proxy has judged and that have ended. */
+export interface CallCounts {
+  readonly calls: number;
+  /** Refused by policy. */
+  readonly refused: number;
+  readonly failed: number;
+  /** Calls that were not refused, by the first of `tookBoundsMs` that they did not exceed; the last: longer. Or empty. */
+  readonly took: readonly number[];
+}
+
+/** Bounds of the classes by which calls are counted. */
+export const tookBoundsMs = [1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000] as const;

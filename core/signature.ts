@@ -7,7 +7,13 @@
 import { createHash, createPublicKey, type KeyObject, sign, verify } from "node:crypto";
 import { AshlarError } from "./errors.js";
 
-export const recordTypes = ["ashlar-revision", "ashlar-activation", "ashlar-trust", "ashlar-freshness"] as const;
+export const recordTypes = [
+  "ashlar-revision",
+  "ashlar-activation",
+  "ashlar-rollout",
+  "ashlar-trust",
+  "ashlar-freshness",
+] as const;
 export type RecordType = (typeof recordTypes)[number];
 
 /** Signs with one Ed25519 key. */
@@ -27,6 +33,7 @@ export interface VerifiedRecord {
 
 const spkiPrefix = Buffer.from("302a300506032b6570032100", "hex"); // RFC 8410: Ed25519 SubjectPublicKeyInfo
 const recordBytesMax = 1024 * 1024;
+const headerBytesMax = 4096;
 
 /** An Ed25519 public key from its 32 bytes; fails with `invalid_record`. */
 export function publicKeyFromBytes(bytes: Uint8Array): KeyObject {
@@ -81,6 +88,24 @@ export function verifyRecord(bytes: Uint8Array, type: RecordType, mesh: string, 
   if (!verify(null, signed, key, decodePart(signature, type)))
     throw refused(type, "the signature does not hold (bad_signature)");
   return { payload: new Uint8Array(decodePart(payload, type)), kid };
+}
+
+/**
+ * The type that a record claims to be, from its header alone: a hint for a reader of a stream with several types,
+ * who verifies as that type next. undefined: no known type, or not a record at all.
+ */
+export function claimedType(bytes: Uint8Array): RecordType | undefined {
+  const end = bytes.indexOf(0x2e);
+  if (end < 0 || end > headerBytesMax) return undefined;
+  try {
+    const header: unknown = JSON.parse(
+      Buffer.from(Buffer.from(bytes.subarray(0, end)).toString("latin1"), "base64url").toString(),
+    );
+    const typ = typeof header === "object" && header !== null && "typ" in header ? header.typ : undefined;
+    return recordTypes.find((type) => type === typ);
+  } catch {
+    return undefined;
+  }
 }
 
 function refused(type: RecordType, why: string): AshlarError {

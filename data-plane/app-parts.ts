@@ -12,6 +12,7 @@ import { type OpenedIdentity, openIdentity, type TrustBootstrap } from "./identi
 import { readJoinFile, readToken } from "./join-file.js";
 import type { AppView } from "./ports.js";
 import { type EndpointRegistry, openEndpointRegistry } from "./registry/endpoint-view.js";
+import { CallWindow } from "./status/call-window.js";
 import { createFleetReporter, type FleetReporter } from "./status/fleet-reporter.js";
 import { type IssuedHeads, openSync, type Sync } from "./sync/open-sync.js";
 import { openStateFolder } from "./sync/state-folder.js";
@@ -54,6 +55,7 @@ export interface Parts {
   readonly endpoints: EndpointRegistry;
   readonly registry: AppRegistry;
   readonly reporter: FleetReporter;
+  readonly window: CallWindow;
 }
 
 /** Constructs them; following the logs begins with `sync.start()`. */
@@ -79,7 +81,14 @@ export async function openParts(
   const { service } = config;
   const upstreams = config.upstreams.map((upstream) => upstream.service);
   const { bootstrap } = identity;
-  const options = { mesh, service, upstreams, rootPublicKey: bootstrap.rootPublicKey, issued: headsOf(bootstrap) };
+  const options = {
+    mesh,
+    proxyId,
+    service,
+    upstreams,
+    rootPublicKey: bootstrap.rootPublicKey,
+    issued: headsOf(bootstrap),
+  };
   const sync = await openSync({ bus, folder, clock, log }, options);
   identity.onBootstrap((renewed) => sync.receive(headsOf(renewed)));
   const { policy } = sync;
@@ -89,13 +98,15 @@ export async function openParts(
     trustSequence: policy.trustSequence,
   }));
   const registry = new AppRegistry();
+  const window = new CallWindow(policy.current?.revisionDigest);
+  policy.onSwitch(({ revisionDigest }) => window.switched(revisionDigest)); // first: calls that a switch ends are its own
   const reporter = createFleetReporter(
-    { bus, clock, log, identity, policy, app: advertisedView(registry) },
+    { bus, clock, log, identity, policy, app: advertisedView(registry), window },
     { labels: config.labels, bypassable: config.bypassable, serves: config.inbound !== undefined },
   );
   sync.onChange(() => reporter.poke());
   const endpoints = await openEndpointRegistry({ bus, folder, clock, log }, service);
-  return { log, clock, identity, bus, sync, registry, reporter, endpoints };
+  return { log, clock, identity, bus, sync, registry, reporter, window, endpoints };
 }
 
 function headsOf({ trust, activation, revision, freshness }: TrustBootstrap): IssuedHeads {

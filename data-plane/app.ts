@@ -13,8 +13,10 @@ import type { ProxyConfig } from "./config.js";
 import { listenAgain } from "./inbound-port.js";
 import { Carrier, type CarrierOptions } from "./proxy/carrier.js";
 import { drain, drainDefaults } from "./proxy/drain.js";
-import { createProxyEngine, logFault } from "./proxy/forward/proxy-engine.js";
+import { createProxyEngine } from "./proxy/forward/proxy-engine.js";
+import type { ProxyMetrics } from "./proxy/proxy-metrics.js";
 import { prepareSocketPath } from "./proxy/socket-path.js";
+import type { CallWindow } from "./status/call-window.js";
 import { openStatusServer } from "./status/http.js";
 import { createMetrics } from "./status/metrics.js";
 import { reasonsNotReady } from "./status/readiness.js";
@@ -71,14 +73,16 @@ async function serve(
 ): Promise<RunningProxy> {
   const closers: (() => void)[] = [];
   try {
-    const engine = createProxyEngine(
-      () => parts.clock.monotonicMs(),
-      (error) => logFault(parts.log, error),
-    );
+    const engine = createProxyEngine(() => parts.clock.monotonicMs());
     const metrics = createMetrics(engine.counters);
     const { policy, trust } = parts.sync;
     const known = { ...parts, policy, trust, app: parts.registry };
-    const carried = { metrics: metrics.proxy, engine, draw: Math.random, random: randomBytes };
+    const carried = {
+      metrics: countedTwice(metrics.proxy, parts.window),
+      engine,
+      draw: Math.random,
+      random: randomBytes,
+    };
     const carrier = new Carrier({ ...known, ...carried }, carrierOptions(config, parts.identity.current.mesh));
     closers.push(() => carrier.close());
     const bound = await listen(config, carrier, parts.log);
@@ -102,6 +106,17 @@ async function serve(
     for (const close of closers) close();
     throw error;
   }
+}
+
+/** Every call counts for the metrics, and for the epoch in which it ended. */
+function countedTwice(metrics: ProxyMetrics, window: CallWindow): ProxyMetrics {
+  return {
+    ...metrics,
+    callEnded: (call) => {
+      metrics.callEnded(call);
+      window.ended(call);
+    },
+  };
 }
 
 function carrierOptions({ service, labels, inbound, upstreams }: ProxyConfig, mesh: string): CarrierOptions {

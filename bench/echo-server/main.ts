@@ -28,12 +28,7 @@ const owner: ConnectionOwner = {
 };
 
 function accept(socket: Socket): void {
-  new SocketConnection(socket, true, limits, owner, {
-    loop,
-    counters,
-    pool,
-    onFault: (error: unknown) => console.error(error),
-  });
+  new SocketConnection(socket, true, limits, owner, { loop, counters, pool });
 }
 
 const tls = flags.get("tls");

@@ -95,6 +95,7 @@ async function activate(
     rollbackOf: undefined,
     forced: options.force,
     thresholdPercent: options.thresholdPercent,
+    rollout: undefined,
   });
   return { activation, created: true, tookMs: sinceMs(deps.clock, startMs) };
 }

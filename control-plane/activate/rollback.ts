@@ -95,6 +95,7 @@ async function commitRollback(
     rollbackOf: target.rollbackOf,
     forced: false,
     thresholdPercent: 0,
+    rollout: undefined,
   });
 }
 

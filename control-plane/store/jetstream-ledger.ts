@@ -2,6 +2,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { AshlarError, messageOf } from "../../core/errors.js";
+import { revisionsOf } from "../../core/rollout/cohort.js";
 import { keySetOf, rootKeySet } from "../../core/wire/records.js";
 import { blobStream } from "../../core/wire/subjects.js";
 import type { Bus } from "../../runtime/bus.js";
@@ -11,7 +12,8 @@ import { openBlobFolder } from "./file-copy.js";
 import { JetStreamBlobs } from "./jetstream-blobs.js";
 import { JetStreamLog, type JetStreamLogDeps } from "./jetstream-log.js";
 import type { Ledger } from "./ledger.js";
-import { activationLaw, type LogKeys, revisionLaw, trustLaw } from "./log-index.js";
+import type { LogKeys } from "./log-index.js";
+import { activationLaw, revisionLaw, rolloutLaw, trustLaw } from "./log-laws.js";
 
 export interface LedgerOptions {
   /** With the daily credential of a control plane; the streams are there (`bootstrapStreams`). */
@@ -43,20 +45,25 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   const blobs = new JetStreamBlobs(bus, await openBlobFolder(join(dir, "blobs")));
   const trust = await JetStreamLog.open(deps, trustLaw);
   const revisions = await JetStreamLog.open(deps, revisionLaw);
+  const rollouts = await JetStreamLog.open(deps, rolloutLaw);
   const activations = await JetStreamLog.open(deps, activationLaw);
-  const logs = [trust, revisions, activations];
+  const logs = [trust, revisions, rollouts, activations];
 
   const useTrust = (): void => {
     const former = new Map(trust.list().flatMap((record) => [...keySetOf(record.body)]));
     const head = trust.head();
     const keys: LogKeys = { current: head === undefined ? new Map() : keySetOf(head.body), former };
     revisions.useKeys(keys);
+    rollouts.useKeys(keys);
     activations.useKeys(keys);
   };
   trust.useKeys({ current: rootKeySet(options.trustRoot), former: new Map() });
   useTrust();
   trust.onRecord(useTrust);
-  activations.onRecord((record) => revisions.endorse(record.body.revisionDigest));
+  activations.onRecord(({ body }) => {
+    for (const { digest } of revisionsOf(body)) revisions.endorse(digest);
+    if (body.rollout !== undefined) rollouts.endorse(body.rollout.digest);
+  });
   const stop = new AbortController();
   const close = async (): Promise<void> => {
     stop.abort();
@@ -78,6 +85,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   return {
     revisions,
     activations,
+    rollouts,
     trust,
     blobs,
     problems: () => [...logs.flatMap((item) => item.problems()), ...(blobTrouble === undefined ? [] : [blobTrouble])],

@@ -4,14 +4,15 @@ import { join } from "node:path";
 import { type Digest, digestOf } from "../../core/digest.js";
 import { AshlarError, isAshlarError, messageOf } from "../../core/errors.js";
 import type { Signed } from "../../core/model.js";
-import { ingestSubject, readSubject, streamOf } from "../../core/wire/subjects.js";
+import { readSubject, streamOf } from "../../core/wire/subjects.js";
 import type { Bus, BusSubscription, StreamInfo } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
 import { writeDurably } from "./durable-file.js";
 import { type FileLog, openFileLog } from "./file-copy.js";
 import type { RecordLog } from "./ledger.js";
-import { LogIndex, type LogKeys, type LogLaw } from "./log-index.js";
+import { LogIndex, type LogKeys } from "./log-index.js";
+import { isOfOtherLog, type LogLaw } from "./log-laws.js";
 import { Mutex } from "./mutex.js";
 
 export interface JetStreamLogDeps {
@@ -34,6 +35,7 @@ export class JetStreamLog<Body> implements RecordLog<Body> {
   readonly #index: LogIndex<Body>;
   readonly #copy: FileLog;
   readonly #copied: Set<Digest>;
+  readonly #intentFile: string;
   readonly #mutex = new Mutex();
   readonly #listeners = new Set<(record: Signed<Body>) => void>();
   readonly #stop = new AbortController();
@@ -51,9 +53,10 @@ export class JetStreamLog<Body> implements RecordLog<Body> {
     this.#deps = deps;
     this.#law = law;
     this.#copy = copy;
+    this.#intentFile = join(deps.dir, `${law.name}.intent`);
     this.#index = new LogIndex(law, deps.mesh);
     this.#copied = new Set(copy.records.map(digestOf));
-    this.#updates = deps.bus.subscribe(readSubject(law.name, "*"), { queueMax: 16 });
+    this.#updates = deps.bus.subscribe(readSubject(law.stream, "*"), { queueMax: 16 });
   }
 
   /** Reads the own copy; nothing is known before `useKeys`, and nothing of the stream before `sync`. */
@@ -154,7 +157,7 @@ export class JetStreamLog<Body> implements RecordLog<Body> {
   }
 
   async #sync(): Promise<void> {
-    const stream = streamOf[this.#law.name];
+    const stream = streamOf[this.#law.stream];
     const info = (await this.#deps.bus.streamInfo(stream)) ?? (await this.#recreated(stream));
     if (info.created !== this.#created || info.lastSequence < this.#lastSequence) {
       if (this.#created !== undefined) {
@@ -182,7 +185,7 @@ export class JetStreamLog<Body> implements RecordLog<Body> {
   /** Reads up to `last` from the leader, a few at a time, in order. */
   async #read(last: number): Promise<void> {
     const { bus } = this.#deps;
-    const stream = streamOf[this.#law.name];
+    const stream = streamOf[this.#law.stream];
     while (this.#lastSequence < last) {
       const count = Math.min(readAhead, last - this.#lastSequence);
       const first = this.#lastSequence + 1;
@@ -196,6 +199,7 @@ export class JetStreamLog<Body> implements RecordLog<Body> {
 
   /** A record that the stream holds: judged, copied to disk, then told. */
   async #take(bytes: Uint8Array): Promise<void> {
+    if (isOfOtherLog(this.#law, bytes)) return;
     const digest = digestOf(bytes);
     this.#inStream.add(digest);
     const offered = this.#index.offer(bytes);
@@ -231,10 +235,6 @@ export class JetStreamLog<Body> implements RecordLog<Body> {
       await this.#commit(this.#law.keyOf(next.body), bytes, () => this.#law.follows(this.head(), next.body));
     }
     await rm(this.#intentFile, { force: true });
-  }
-
-  get #intentFile(): string {
-    return join(this.#deps.dir, `${this.#law.name}.intent`);
   }
 
   append(next: Signed<Body>): Promise<void> {
@@ -274,13 +274,13 @@ export class JetStreamLog<Body> implements RecordLog<Body> {
     for (let attempt = 1; ; attempt += 1) {
       try {
         const expectLastSequence = this.#lastSequence;
-        const sequence = await bus.append(ingestSubject(this.#law.name, key), bytes, { expectLastSequence });
+        const sequence = await bus.append(this.#law.subjectOf(key), bytes, { expectLastSequence });
         await this.#take(bytes);
         this.#lastSequence = Math.max(this.#lastSequence, sequence);
         return;
       } catch (error) {
         if (!isAshlarError(error, "conflict") && !isAshlarError(error, "unavailable")) throw error;
-        const info = await bus.streamInfo(streamOf[this.#law.name]);
+        const info = await bus.streamInfo(streamOf[this.#law.stream]);
         if (info !== undefined) await this.#read(info.lastSequence);
         if (this.#inStream.has(digest)) return;
         if (!isAshlarError(error, "conflict")) throw error;

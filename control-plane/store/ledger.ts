@@ -1,5 +1,6 @@
 import type { Digest } from "../../core/digest.js";
 import type { Activation, Revision, Signed, Trust } from "../../core/model.js";
+import type { Rollout } from "../../core/rollout/rollout-model.js";
 
 /**
  * One append-only log of signed records, as this control plane knows it: every record
@@ -36,6 +37,8 @@ export interface BlobStore {
 export interface Ledger {
   readonly revisions: RecordLog<Revision>;
   readonly activations: RecordLog<Activation>;
+  /** The plans of rollouts; what becomes of them is said by activations that name them. */
+  readonly rollouts: RecordLog<Rollout>;
   readonly trust: RecordLog<Trust>;
   readonly blobs: BlobStore;
   /** What is wrong with the logs now, for people: skipped records, equivocation, a lost stream. */

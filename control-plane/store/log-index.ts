@@ -1,47 +1,9 @@
 /** The pure part of a log: which of the records that were found make up its history. */
-import { mayActivate } from "../../core/activation.js";
-import { type Digest, digestOf, zeroDigest } from "../../core/digest.js";
+import { type Digest, digestOf } from "../../core/digest.js";
 import { isAshlarError, messageOf } from "../../core/errors.js";
-import type { Activation, Revision, Signed, Trust } from "../../core/model.js";
-import { mayPublish } from "../../core/revision.js";
+import type { Signed } from "../../core/model.js";
 import type { KeySet } from "../../core/signature.js";
-import { mayTrust } from "../../core/trust.js";
-import { verifyActivation, verifyRevision, verifyTrust } from "../../core/wire/records.js";
-import type { LogName } from "../../core/wire/subjects.js";
-
-/** What is particular to one log. */
-export interface LogLaw<Body> {
-  readonly name: LogName;
-  verify(bytes: Uint8Array, mesh: string, keys: KeySet): Signed<Body>;
-  keyOf(body: Body): number;
-  /** Digest of the record before, undefined for the first. */
-  linkOf(body: Body): Digest | undefined;
-  follows(head: Signed<Body> | undefined, next: Body): boolean;
-}
-
-export const revisionLaw: LogLaw<Revision> = {
-  name: "revisions",
-  verify: verifyRevision,
-  keyOf: (body) => body.number,
-  linkOf: (body) => (body.parent === zeroDigest ? undefined : body.parent),
-  follows: mayPublish,
-};
-
-export const activationLaw: LogLaw<Activation> = {
-  name: "activations",
-  verify: verifyActivation,
-  keyOf: (body) => body.epoch,
-  linkOf: (body) => body.previous,
-  follows: mayActivate,
-};
-
-export const trustLaw: LogLaw<Trust> = {
-  name: "trust",
-  verify: verifyTrust,
-  keyOf: (body) => body.sequence,
-  linkOf: (body) => body.previous,
-  follows: mayTrust,
-};
+import type { LogLaw } from "./log-laws.js";
 
 /** Keys that sign now, and keys that did: what the latter signed counts only as an ancestor of what the former signed. */
 export interface LogKeys {

@@ -2,10 +2,12 @@
 import { type Digest, digestOf } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
 import type { Signed } from "../../core/model.js";
+import { revisionsOf } from "../../core/rollout/cohort.js";
 import { keySetOf, rootKeySet } from "../../core/wire/records.js";
 import type { LogName } from "../../core/wire/subjects.js";
 import type { Ledger, RecordLog } from "./ledger.js";
-import { activationLaw, LogIndex, type LogKeys, type LogLaw, revisionLaw, trustLaw } from "./log-index.js";
+import { LogIndex, type LogKeys } from "./log-index.js";
+import { activationLaw, isOfOtherLog, type LogLaw, revisionLaw, rolloutLaw, trustLaw } from "./log-laws.js";
 
 /** What several memory ledgers share, as several control planes share NATS. */
 export interface MemoryStore {
@@ -60,6 +62,7 @@ class MemoryLog<Body> implements RecordLog<Body> {
   }
 
   take(bytes: Uint8Array): void {
+    if (isOfOtherLog(this.#law, bytes)) return;
     const offered = this.#index.offer(bytes);
     if (offered.kind === "adopted") this.#tell(offered.records);
   }
@@ -69,15 +72,15 @@ class MemoryLog<Body> implements RecordLog<Body> {
   }
 
   async append(next: Signed<Body>): Promise<void> {
-    const { name, follows, keyOf } = this.#law;
+    const { name, stream, follows, keyOf } = this.#law;
     if (!follows(this.head(), next.body)) {
       throw new AshlarError("conflict", `${name}: somebody else was first: not the place for ${keyOf(next.body)}`);
     }
     if (this.#index.preview(next.bytes) === undefined) {
       throw new AshlarError("denied", `${name}: signed by a key that this mesh does not trust now`);
     }
-    this.#store.logs[name].push(next.bytes.slice());
-    for (const listener of [...this.#store.listeners]) listener(name, next.bytes);
+    this.#store.logs[stream].push(next.bytes.slice());
+    for (const listener of [...this.#store.listeners]) listener(stream, next.bytes);
   }
 }
 
@@ -90,23 +93,32 @@ export function openMemoryLedger(options: {
   const { mesh, trustRoot, store = createMemoryStore() } = options;
   const trust = new MemoryLog(store, trustLaw, mesh);
   const revisions = new MemoryLog(store, revisionLaw, mesh);
+  const rollouts = new MemoryLog(store, rolloutLaw, mesh);
   const activations = new MemoryLog(store, activationLaw, mesh);
+  const take = (name: LogName, bytes: Uint8Array): void => {
+    if (name === "activations") rollouts.take(bytes);
+    logs[name].take(bytes);
+  };
   const logs = { trust, revisions, activations };
   trust.onRecord(({ body }) => {
     const former = new Map(trust.list().flatMap((record) => [...keySetOf(record.body)]));
     revisions.useKeys({ current: keySetOf(body), former });
+    rollouts.useKeys({ current: keySetOf(body), former });
     activations.useKeys({ current: keySetOf(body), former });
   });
-  activations.onRecord((record) => revisions.endorse(record.body.revisionDigest));
+  activations.onRecord(({ body }) => {
+    for (const { digest } of revisionsOf(body)) revisions.endorse(digest);
+    if (body.rollout !== undefined) rollouts.endorse(body.rollout.digest);
+  });
   trust.useKeys({ current: rootKeySet(trustRoot), former: new Map() });
   for (const name of ["trust", "revisions", "activations"] as const) {
-    for (const bytes of store.logs[name]) logs[name].take(bytes);
+    for (const bytes of store.logs[name]) take(name, bytes);
   }
-  const listener = (name: LogName, bytes: Uint8Array): void => logs[name].take(bytes);
-  store.listeners.add(listener);
+  store.listeners.add(take);
   return {
     revisions,
     activations,
+    rollouts,
     trust,
     blobs: {
       async put(bytes) {
@@ -118,9 +130,9 @@ export function openMemoryLedger(options: {
         return store.blobs.get(digest)?.slice();
       },
     },
-    problems: () => [trust, revisions, activations].flatMap((log) => log.problems()),
+    problems: () => [trust, revisions, rollouts, activations].flatMap((log) => log.problems()),
     async close() {
-      store.listeners.delete(listener);
+      store.listeners.delete(take);
     },
   };
 }

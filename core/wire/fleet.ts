@@ -5,7 +5,7 @@
 import { Endpoint as EndpointMessage, Heartbeat as HeartbeatMessage } from "../../proto/gen/ashlar/v1/fleet.js";
 import { type Digest, digestFromBytes, digestToBytes } from "../digest.js";
 import { AshlarError } from "../errors.js";
-import type { Endpoint, Heartbeat, Rejection } from "../model.js";
+import { type CallCounts, type Endpoint, type Heartbeat, type Label, type Rejection, tookBoundsMs } from "../model.js";
 import { ascending, boundedList, boundedText, integer, label, messageBytesMax, token } from "./bounds.js";
 import { decodeStrict, reading } from "./strict.js";
 
@@ -58,17 +58,13 @@ export function parseEndpoint(bytes: Uint8Array, writer: FleetWriter): Endpoint 
   const message = decodeStrict(EndpointMessage, bytes, "endpoint", fleetBytesMax);
   return reading("endpoint", () => {
     checkWriter(message, writer);
-    const labels = ascending("labels", boundedList("labels", message.labels, labelsCountMax), (item) => item.key);
     return {
       proxyId: message.proxyId,
       service: message.service,
       instance: token("instance", message.instance, 253),
       version: boundedText("version", message.version, 63),
       address: message.gone && message.address === "" ? "" : parseAddress("address", message.address),
-      labels: labels.map((item) => ({
-        key: token("labels.key", item.key, 63),
-        value: boundedText("labels.value", item.value, 253),
-      })),
+      labels: parseLabels(message.labels),
       gone: message.gone,
       timeMs: integer("time_ms", message.timeMs, 0),
     };
@@ -91,7 +87,30 @@ export function encodeHeartbeat(heartbeat: Heartbeat): Uint8Array {
     seenActivation: toBuffer(heartbeat.seenActivation),
     freshnessAgeMs: wholeMs(heartbeat.freshnessAgeMs),
     lagMs: wholeMs(heartbeat.lagMs),
+    calls: heartbeat.calls && { ...heartbeat.calls, took: [...heartbeat.calls.took] },
+    callsBefore: heartbeat.callsBefore && { ...heartbeat.callsBefore, took: [...heartbeat.callsBefore.took] },
+    labels: heartbeat.labels.map((item) => ({ ...item })),
   }).finish();
+}
+
+function parseCounts(field: string, message: CallCounts): CallCounts {
+  const classes = tookBoundsMs.length + 1;
+  if (message.took.length !== 0 && message.took.length !== classes)
+    throw new AshlarError("invalid_record", `${field}.took has ${message.took.length} classes, not ${classes}`);
+  const calls = integer(`${field}.calls`, message.calls, 0);
+  return {
+    calls,
+    refused: integer(`${field}.refused`, message.refused, 0, calls),
+    failed: integer(`${field}.failed`, message.failed, 0, calls),
+    took: message.took.map((count) => integer(`${field}.took`, count, 0, calls)),
+  };
+}
+
+function parseLabels(labels: readonly { key: string; value: string }[]): readonly Label[] {
+  return ascending("labels", boundedList("labels", labels, labelsCountMax), (item) => item.key).map((item) => ({
+    key: token("labels.key", item.key, 63),
+    value: boundedText("labels.value", item.value, 253),
+  }));
 }
 
 function parseRejection(message: { number: number; digest: Uint8Array; reason: string }): Rejection {
@@ -131,6 +150,9 @@ export function parseHeartbeat(bytes: Uint8Array, writer: FleetWriter): Heartbea
       ),
       seenActivation: optionalDigest(message.seenActivation),
       leaving: message.leaving,
+      calls: message.calls && parseCounts("calls", message.calls),
+      callsBefore: message.callsBefore && parseCounts("calls_before", message.callsBefore),
+      labels: parseLabels(message.labels),
     };
   });
 }

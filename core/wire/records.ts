@@ -13,28 +13,26 @@ import {
   Revision as RevisionMessage,
   Trust as TrustMessage,
 } from "../../proto/gen/ashlar/v1/records.js";
-import { type Digest, digestFromBytes, digestOf, digestToBytes } from "../digest.js";
+import { digestFromBytes } from "../digest.js";
 import { AshlarError } from "../errors.js";
 import { parseSpiffeId } from "../identity.js";
 import type { Activation, Freshness, Revision, Signed, SigningKey, Trust, TrustBundle, UnitChange } from "../model.js";
-import {
-  type KeySet,
-  keyIdOf,
-  publicKeyFromBytes,
-  type RecordType,
-  type Signer,
-  signRecord,
-  verifyRecord,
-} from "../signature.js";
+import { type KeySet, keyIdOf, publicKeyFromBytes, type Signer } from "../signature.js";
 import { ascending, boundedList, boundedText, integer, link, messageBytesMax, unitName } from "./bounds.js";
+import {
+  digestToBuffer,
+  optionalDigest,
+  payloadBytesMax,
+  type RecordCodec,
+  signWith,
+  verifyWith,
+} from "./record-codec.js";
+import { encodeStageOfRollout, parseStageOfRollout } from "./rollouts.js";
 import { decodeStrict, reading } from "./strict.js";
 
 /** A revision's change list is left out above this many encoded bytes. */
 export const changesBytesMax = 512 * 1024;
-/** What a writer may sign: room is left in a NATS message for its headers. */
-export const signedBytesMax = 1024 * 1024 - 16 * 1024;
 
-const payloadBytesMax = 1024 * 1024;
 const changesCountMax = 100_000;
 const revocationsCountMax = 10_000;
 const signingKeysCountMax = 256;
@@ -42,45 +40,14 @@ const bundlesCountMax = 256;
 const rootsCountMax = 16;
 const rootBytesMax = 16 * 1024;
 
-/** How one kind of record is written and read. */
-interface RecordCodec<Body> {
-  readonly type: RecordType;
-  encode(body: Body): Uint8Array;
-  parse(payload: Uint8Array): Body;
-}
-
-function signWith<Body>(codec: RecordCodec<Body>, body: Body, mesh: string, signer: Signer): Signed<Body> {
-  const payload = codec.encode(body);
-  const checked = codec.parse(payload); // a writer never signs what a reader would refuse
-  const bytes = signRecord(codec.type, mesh, payload, signer);
-  if (bytes.length > signedBytesMax) {
-    throw new AshlarError("limit", `${codec.type}: ${bytes.length} bytes signed, at most ${signedBytesMax} fit`);
-  }
-  return { body: checked, bytes, digest: digestOf(bytes), kid: signer.kid };
-}
-
-function verifyWith<Body>(codec: RecordCodec<Body>, bytes: Uint8Array, mesh: string, keys: KeySet): Signed<Body> {
-  const own = bytes.slice(); // the digest must stay that of the bytes, whatever happens to the caller's buffer
-  const { payload, kid } = verifyRecord(own, codec.type, mesh, keys);
-  return { body: codec.parse(payload), bytes: own, digest: digestOf(own), kid };
-}
-
-function toBuffer(digest: Digest | undefined): Buffer {
-  return Buffer.from(digest === undefined ? [] : digestToBytes(digest));
-}
-
-function optionalDigest(bytes: Uint8Array): Digest | undefined {
-  return bytes.length === 0 ? undefined : digestFromBytes(bytes);
-}
-
 // === Revision ===
 
 function encodeRevision(revision: Revision, changes: readonly UnitChange[]): Uint8Array {
   return RevisionMessage.encode({
     number: revision.number,
-    parent: toBuffer(revision.parent),
-    snapshot: toBuffer(revision.snapshot),
-    changes: changes.map((change) => ({ name: change.name, digest: toBuffer(change.digest) })),
+    parent: digestToBuffer(revision.parent),
+    snapshot: digestToBuffer(revision.snapshot),
+    changes: changes.map((change) => ({ name: change.name, digest: digestToBuffer(change.digest) })),
     author: revision.author,
     message: revision.message,
     timeMs: revision.timeMs,
@@ -129,15 +96,16 @@ const activationCodec: RecordCodec<Activation> = {
   encode: (activation) =>
     ActivationMessage.encode({
       epoch: activation.epoch,
-      previous: toBuffer(activation.previous),
+      previous: digestToBuffer(activation.previous),
       revisionNumber: activation.revisionNumber,
-      revisionDigest: toBuffer(activation.revisionDigest),
+      revisionDigest: digestToBuffer(activation.revisionDigest),
       author: activation.author,
       reason: activation.reason,
       rollbackOf: activation.rollbackOf ?? 0,
       timeMs: activation.timeMs,
       forced: activation.forced,
       thresholdPercent: activation.thresholdPercent,
+      rollout: activation.rollout && encodeStageOfRollout(activation.rollout),
     }).finish(),
   parse: (payload) => {
     const message = decodeStrict(ActivationMessage, payload, "ashlar-activation", payloadBytesMax);
@@ -152,6 +120,7 @@ const activationCodec: RecordCodec<Activation> = {
       timeMs: integer("time_ms", message.timeMs, 0),
       forced: message.forced,
       thresholdPercent: integer("threshold_percent", message.thresholdPercent, 0, 100),
+      rollout: message.rollout && parseStageOfRollout(message.rollout),
     }));
   },
 };
@@ -204,7 +173,7 @@ const trustCodec: RecordCodec<Trust> = {
   encode: (trust) =>
     TrustMessage.encode({
       sequence: trust.sequence,
-      previous: toBuffer(trust.previous),
+      previous: digestToBuffer(trust.previous),
       bundles: trust.bundles.map((bundle) => ({
         trustDomain: bundle.trustDomain,
         x509Roots: bundle.x509Roots.map((root) => Buffer.from(root)),
@@ -259,7 +228,8 @@ export function rootKeySet(publicKey: Uint8Array): KeySet {
 
 const freshnessCodec: RecordCodec<Freshness> = {
   type: "ashlar-freshness",
-  encode: (freshness) => FreshnessMessage.encode({ ...freshness, activation: toBuffer(freshness.activation) }).finish(),
+  encode: (freshness) =>
+    FreshnessMessage.encode({ ...freshness, activation: digestToBuffer(freshness.activation) }).finish(),
   parse: (payload) => {
     const message = decodeStrict(FreshnessMessage, payload, "ashlar-freshness", payloadBytesMax);
     return reading("ashlar-freshness", () => {

@@ -24,6 +24,8 @@ export const auditSubject = "ashlar.audit";
 
 /** Where a record is appended; `key` is its number, epoch or sequence. */
 export const ingestSubject = (log: LogName, key: number): string => `ashlar.log.${log}.${key}`;
+/** Where the plan of a rollout is appended: in the stream of activations, beside the epochs. */
+export const rolloutSubject = (number: number): string => `ashlar.log.activations.rollout-${number}`;
 /** Where the committed record is republished. */
 export const readSubject = (log: LogName, key: number | "*"): string => `ashlar.read.${log}.${key}`;
 

@@ -24,8 +24,6 @@ export interface SocketConnectionDeps {
   readonly loop: EngineLoop;
   readonly counters: EngineCounters;
   readonly pool: BlockPool;
-  /** An owner's code threw: a connection ended for it with INTERNAL_ERROR, and nothing else. */
-  onFault(error: unknown): void;
 }
 
 /** Puts a connected socket (TCP, Unix or TLS after its handshake) to a connection of the engine. */
@@ -34,7 +32,6 @@ export class SocketConnection implements ConnectionHandler {
   readonly socket: Socket;
   readonly #owner: ConnectionOwner;
   readonly #loop: EngineLoop;
-  readonly #onFault: (error: unknown) => void;
   #queued = false;
   #writing = 0;
   #paused = false;
@@ -52,7 +49,6 @@ export class SocketConnection implements ConnectionHandler {
     this.socket = socket;
     this.#owner = owner;
     this.#loop = deps.loop;
-    this.#onFault = (error) => deps.onFault(error);
     socket.setNoDelay(true);
     this.connection = new Connection(
       isServer,
@@ -76,16 +72,6 @@ export class SocketConnection implements ConnectionHandler {
     this.#owner.onCapacity(connection);
   }
 
-  onFault(error: unknown): void {
-    this.#onFault(error);
-  }
-
-  /** What an owner throws ends its connection, never the process. */
-  #crash(error: unknown): void {
-    this.#onFault(error);
-    this.connection.crash();
-  }
-
   onWork(): void {
     if (this.#queued) return;
     this.#queued = true;
@@ -94,11 +80,7 @@ export class SocketConnection implements ConnectionHandler {
 
   #onData(chunk: Buffer): void {
     if (this.connection.dead) return;
-    try {
-      this.connection.receive(chunk, this.#loop.time());
-    } catch (error) {
-      this.#crash(error);
-    }
+    this.connection.receive(chunk, this.#loop.time());
     if (!this.#paused && this.connection.output.size >= this.connection.limits.outputBytesMax) {
       this.#paused = true;
       this.socket.pause();
@@ -109,7 +91,7 @@ export class SocketConnection implements ConnectionHandler {
   flush(): void {
     this.#queued = false;
     if (this.#closed || this.#writing > 0) return;
-    const chunks = this.#takeOutput();
+    const chunks = this.connection.takeOutput();
     if (chunks.length === 0) {
       if (this.connection.dead) this.#endSocket();
       return;
@@ -119,15 +101,6 @@ export class SocketConnection implements ConnectionHandler {
     if (chunks.length > 1) socket.cork();
     for (let i = 0; i < chunks.length; i++) socket.write(chunks[i] as Buffer, this.#onWritten);
     if (chunks.length > 1) socket.uncork();
-  }
-
-  #takeOutput(): Buffer[] {
-    try {
-      return this.connection.takeOutput();
-    } catch (error) {
-      this.#crash(error);
-      return this.connection.takeOutput(); // the GOAWAY; a dead connection has no streams left to throw
-    }
   }
 
   readonly #onWritten = (): void => {
@@ -150,11 +123,7 @@ export class SocketConnection implements ConnectionHandler {
   }
 
   tick(nowMs: number): void {
-    try {
-      this.connection.tick(nowMs);
-    } catch (error) {
-      this.#crash(error);
-    }
+    this.connection.tick(nowMs);
     if (!this.connection.dead) return;
     // A peer that reads nothing must not keep the socket of a dead connection.
     if (this.#deadSinceMs < 0) this.#deadSinceMs = nowMs;
@@ -176,10 +145,6 @@ export class SocketConnection implements ConnectionHandler {
     this.#closed = true;
     this.#loop.remove(this);
     this.connection.lost();
-    try {
-      this.#owner.onClosed(this);
-    } catch (error) {
-      this.#onFault(error);
-    }
+    this.#owner.onClosed(this);
   }
 }

@@ -29,7 +29,6 @@ export const refusalReasons = [
   "timeout_keepalive",
   "push_promise",
   "connect_method",
-  "internal",
   // Of a stream.
   "streams_max",
   "draining",

@@ -11,6 +11,7 @@ import type { Bus } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
 import type { AppView, IdentityView, PolicyView } from "../ports.js";
+import type { CallWindow } from "./call-window.js";
 
 export interface FleetReporterDeps {
   readonly bus: Bus;
@@ -20,6 +21,7 @@ export interface FleetReporterDeps {
   readonly identity: IdentityView;
   readonly policy: PolicyView;
   readonly app: AppView;
+  readonly window: Pick<CallWindow, "calls" | "before">;
 }
 
 export interface FleetReporterOptions {
@@ -169,6 +171,9 @@ class Reporter implements FleetReporter {
       bypassable: this.#options.bypassable.slice(0, bypassableMax),
       seenActivation: policy.seenActivation,
       leaving: this.#leaving,
+      calls: this.#deps.window.calls,
+      callsBefore: this.#deps.window.before,
+      labels: this.#options.labels,
     };
   }
 

@@ -28,6 +28,7 @@ export interface IssuedHeads {
 
 export interface SyncOptions {
   readonly mesh: string;
+  readonly proxyId: string;
   /** This proxy's own service. */
   readonly service: string;
   /** The services of `--upstream`. */
@@ -102,6 +103,7 @@ export async function openSync(deps: SyncDeps, options: SyncOptions): Promise<Sy
     },
     {
       start: {
+        proxyId: options.proxyId,
         activations: disk.activations.length > 0 ? disk.activations : head ? [head] : [],
         trust: trusting,
         onDisk: disk.floorWhole,

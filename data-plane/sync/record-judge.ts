@@ -1,11 +1,14 @@
 /**
  * Turns received bytes into events of the sync machine: verification first (I3), with the keys of the
  * trust record in force. Records of a key that is not known are kept and judged again when trust changes.
+ * The plans of rollouts share the stream of activations; what a proxy does is said by the activations alone,
+ * so a plan that holds is no event.
  */
 import { isAshlarError, messageOf } from "../../core/errors.js";
 import type { Freshness, Signed, Trust } from "../../core/model.js";
-import type { KeySet } from "../../core/signature.js";
+import { claimedType, type KeySet } from "../../core/signature.js";
 import { keySetOf, verifyActivation, verifyFreshness, verifyRevision, verifyTrust } from "../../core/wire/records.js";
+import { verifyRollout } from "../../core/wire/rollouts.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
 import type { RecordOrigin } from "./revision-source.js";
@@ -56,7 +59,7 @@ export class RecordJudge {
     return again;
   }
 
-  /** The event for the machine; "unknown-key": kept until trust changes; undefined: refused, and said so. */
+  /** The event for the machine; "unknown-key": kept until trust changes; undefined: no news, or refused, and said so. */
   judge(origin: RecordOrigin, bytes: Uint8Array): SyncEvent | "unknown-key" | undefined {
     try {
       return this.#verify(origin, bytes);
@@ -85,7 +88,10 @@ export class RecordJudge {
       case "revisions":
         return { kind: "revision", record: verifyRevision(bytes, this.#mesh, this.#keys) };
       case "activations":
-        return { kind: "activation", record: verifyActivation(bytes, this.#mesh, this.#keys) };
+        if (claimedType(bytes) !== "ashlar-rollout")
+          return { kind: "activation", record: verifyActivation(bytes, this.#mesh, this.#keys) };
+        verifyRollout(bytes, this.#mesh, this.#keys);
+        return undefined;
       case "trust":
         return { kind: "trust", record: verifyTrust(bytes, this.#mesh, this.#rootKeys) };
       case "freshness":

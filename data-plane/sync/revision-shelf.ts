@@ -1,8 +1,9 @@
 /** The revisions that are held prepared, the records that were verified, and how to come by more of both. */
 import type { Digest } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
-import type { PreparedRevision, Revision, Signed } from "../../core/model.js";
+import type { Activation, PreparedRevision, Revision, Signed } from "../../core/model.js";
 import type { CompiledUnit } from "../../core/policy/compile.js";
+import { revisionFor } from "../../core/rollout/cohort.js";
 import type { HeldRevision, HeldUnit } from "./held-revision.js";
 import { type PrepareDeps, type Prepared, prepareRevision, prepareUnit, type RevisionReader } from "./prepare.js";
 import type { RecordJudge } from "./record-judge.js";
@@ -32,6 +33,11 @@ export class RevisionShelf {
 
   find(revision: Digest): HeldRevision | undefined {
     return this.#held.get(revision);
+  }
+
+  /** What an activation says that this proxy evaluates. */
+  findFor(activation: Activation, proxyId: string): HeldRevision | undefined {
+    return this.#held.get(revisionFor(activation, proxyId).digest);
   }
 
   all(): Iterable<HeldRevision> {

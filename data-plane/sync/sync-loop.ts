@@ -96,7 +96,7 @@ export class SyncLoop {
     const first = startSync(begin.start);
     this.#state = first.state;
     const evaluating = begin.start.evaluating;
-    const held = evaluating && this.#shelf.find(evaluating.body.revisionDigest);
+    const held = evaluating && this.#shelf.findFor(evaluating.body, first.state.proxyId);
     if (evaluating && held) this.#policy = new HeldPolicy(evaluating.body.epoch, held);
     for (const effect of first.effects) this.#perform(effect);
   }
@@ -258,7 +258,7 @@ export class SyncLoop {
   }
 
   #switch(activation: Signed<Activation>): void {
-    const held = this.#shelf.find(activation.body.revisionDigest);
+    const held = this.#shelf.findFor(activation.body, this.#state.proxyId);
     if (held === undefined) throw new AshlarError("internal", "a switch to a revision that is not held");
     const policy = new HeldPolicy(activation.body.epoch, held);
     this.#policy = policy;

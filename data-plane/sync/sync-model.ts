@@ -8,6 +8,8 @@ import type { Chain, KeyRange } from "./chain-state.js";
 export type ChainName = Exclude<LogName, "revisions">;
 
 export interface SyncState {
+  /** This proxy: while a rollout runs, what it evaluates goes by its id. */
+  readonly proxyId: string;
   readonly activations: Chain<Activation>;
   readonly trust: Chain<Trust>;
   /** What the floor on disk says; nothing above it is acted on. */
@@ -86,6 +88,7 @@ export interface SyncStep {
 
 /** What is known at start: from disk, or (first contact) given at join. All of it verified. */
 export interface SyncStart {
+  readonly proxyId: string;
   readonly activations: readonly Signed<Activation>[];
   readonly trust: readonly Signed<Trust>[];
   /** Whether these heads are already on disk. */

@@ -1,15 +1,18 @@
 /** Which revisions a proxy keeps prepared, and which it prepares next: pure. */
 import type { Digest } from "../../core/digest.js";
-import type { PreparedRevision } from "../../core/model.js";
+import type { Activation, PreparedRevision } from "../../core/model.js";
+import { revisionsOf } from "../../core/rollout/cohort.js";
 
 /** Revisions that were active last, so that a rollback to one of them needs no fetch. */
 export const historyMax = 8;
 /** All that are kept prepared: those, and the newest published ones. */
 export const preparedMax = 16;
 
-/** Puts a revision that was activated first; each revision stands once. */
-export function noteActive(history: readonly PreparedRevision[], active: PreparedRevision): PreparedRevision[] {
-  return [active, ...history.filter((one) => one.digest !== active.digest)].slice(0, historyMax);
+/** Puts what was activated first (base and candidate of a rollout both); each revision stands once. */
+export function noteActive(history: readonly PreparedRevision[], activation: Activation): PreparedRevision[] {
+  const active = revisionsOf(activation);
+  const others = history.filter((one) => !active.some((other) => other.digest === one.digest));
+  return [...active, ...others].slice(0, historyMax);
 }
 
 /** Puts a published revision into the list, newest first. */
@@ -22,18 +25,20 @@ export function notePublished(
 }
 
 /**
- * The revisions to hold, most urgent first: what is to be evaluated, what is evaluated, the newest
- * published one, the last that were active, then older published ones; at most `preparedMax`.
+ * The revisions to hold, most urgent first: what is to be evaluated, what is evaluated, what others evaluate
+ * while a rollout runs, the newest published one, the last that were active, then older published ones; at
+ * most `preparedMax`.
  */
 export function wantedRevisions(parts: {
   readonly target: PreparedRevision | undefined;
+  readonly active: readonly PreparedRevision[];
   readonly evaluating: PreparedRevision | undefined;
   readonly history: readonly PreparedRevision[];
   readonly published: readonly PreparedRevision[];
 }): readonly PreparedRevision[] {
   const [newest, ...older] = parts.published;
   const wanted = new Map<Digest, PreparedRevision>();
-  for (const one of [parts.target, parts.evaluating, newest, ...parts.history, ...older]) {
+  for (const one of [parts.target, parts.evaluating, ...parts.active, newest, ...parts.history, ...older]) {
     if (one !== undefined && wanted.size < preparedMax) wanted.set(one.digest, one);
   }
   return [...wanted.values()];

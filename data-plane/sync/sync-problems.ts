@@ -1,5 +1,5 @@
 /** What the sync machine's state means for people and for the fleet view: pure. */
-
+import { revisionFor } from "../../core/rollout/cohort.js";
 import { activationLaw, trustLaw } from "./chain-laws.js";
 import { headOf, keyOfChain } from "./chain-state.js";
 import type { Refusal, SyncState } from "./sync-model.js";
@@ -20,7 +20,8 @@ export function syncProblems(state: SyncState): readonly string[] {
 
 /** The rejection to report: of the revision that should be evaluated, or of one newer than all that are prepared. */
 export function currentRejection(state: SyncState): Refusal | undefined {
-  const target = headOf(state.activations)?.body.revisionDigest;
+  const head = headOf(state.activations);
+  const target = head && revisionFor(head.body, state.proxyId).digest;
   const newest = state.rejected.reduce<Refusal | undefined>((a, b) => (a && a.number > b.number ? a : b), undefined);
   const highest = Math.max(0, ...state.prepared.map((one) => one.number));
   return (

@@ -7,6 +7,7 @@
 import type { Digest } from "../../core/digest.js";
 import { unreachable } from "../../core/errors.js";
 import type { Activation, Freshness, PreparedRevision, Revision, Signed, Trust } from "../../core/model.js";
+import { revisionFor, revisionsOf } from "../../core/rollout/cohort.js";
 import { activationLaw, trustLaw } from "./chain-laws.js";
 import {
   type Chain,
@@ -28,20 +29,21 @@ const nothingSaved: Floor = { epoch: 0, sequence: 0, digests: [] };
 
 /** The first step: takes what is known at start, evaluating the last good revision until the head's is prepared. */
 export function startSync(start: SyncStart): SyncStep {
+  const { proxyId } = start;
   const state: SyncState = {
+    proxyId,
     activations: start.activations.length > 0 ? startChain(start.activations) : emptyChain,
     trust: start.trust.length > 0 ? startChain(start.trust) : emptyChain,
     saved: nothingSaved,
     saving: false,
     trusting: start.trusting,
-    evaluating: start.prepared.some((one) => one.digest === start.evaluating?.body.revisionDigest)
-      ? start.evaluating
-      : undefined,
+    evaluating:
+      start.evaluating && isHeld(start, revisionFor(start.evaluating.body, proxyId)) ? start.evaluating : undefined,
     prepared: start.prepared,
     preparing: [],
     failed: [],
     rejected: [],
-    history: start.activations.reduce((history, { body }) => noteActive(history, revisionOf(body)), [...start.history]),
+    history: start.activations.reduce((history, { body }) => noteActive(history, body), [...start.history]),
     published: start.prepared.reduce(notePublished, []),
     reading: {},
     freshness: undefined,
@@ -116,7 +118,7 @@ function takeRevision(state: SyncState, record: Signed<Revision>): SyncStep {
 
 function takeActivation(state: SyncState, record: Signed<Activation>): SyncStep {
   const { chain, adopted } = offer(state.activations, record, activationLaw);
-  const history = adopted.reduce((list, { body }) => noteActive(list, revisionOf(body)), [...state.history]);
+  const history = adopted.reduce((list, { body }) => noteActive(list, body), [...state.history]);
   const alarms = rivalAlarm(state.activations, chain, equivocationMessage("activation", "epoch", record.body.epoch));
   return settle({ ...state, activations: chain, history }, alarms);
 }
@@ -214,11 +216,11 @@ function settleTrust(state: SyncState, effects: SyncEffect[]): SyncState {
   return { ...state, trusting: head };
 }
 
-/** Switches if the head is on disk and its revision prepared; else what is evaluated stays. */
+/** Switches if the head is on disk and the revision it has for this proxy prepared; else what is evaluated stays. */
 function settleSwitch(state: SyncState, effects: SyncEffect[]): SyncState {
   const head = headOf(state.activations);
   if (head === undefined || head.digest === state.evaluating?.digest || !isSaved(state, head.digest)) return state;
-  if (!state.prepared.some((one) => one.digest === head.body.revisionDigest)) return state;
+  if (!isHeld(state, revisionFor(head.body, state.proxyId))) return state;
   effects.push({ kind: "switch", activation: head }, { kind: "report" });
   return { ...state, evaluating: head };
 }
@@ -236,10 +238,12 @@ function settleReading(state: SyncState, effects: SyncEffect[]): SyncState {
 }
 
 function settlePrepared(state: SyncState, effects: SyncEffect[]): SyncState {
-  const target = headOf(state.activations);
+  const head = headOf(state.activations);
+  const target = head && revisionFor(head.body, state.proxyId);
   const wanted = wantedRevisions({
-    target: target && revisionOf(target.body),
-    evaluating: state.evaluating && revisionOf(state.evaluating.body),
+    target,
+    active: head === undefined ? [] : revisionsOf(head.body),
+    evaluating: state.evaluating && revisionFor(state.evaluating.body, state.proxyId),
     history: state.history,
     published: state.published,
   });
@@ -253,7 +257,7 @@ function settlePrepared(state: SyncState, effects: SyncEffect[]): SyncState {
   );
   const preparing = [...state.preparing];
   for (const revision of open) {
-    const urgent = revision.digest === target?.body.revisionDigest;
+    const urgent = revision.digest === target?.digest;
     if (preparing.includes(revision.digest)) continue;
     if (preparing.length >= (urgent ? 2 : 1)) continue; // what is urgent does not queue behind what is not
     preparing.push(revision.digest);
@@ -267,8 +271,8 @@ function isSaved(state: SyncState, digest: Digest): boolean {
   return state.saved.digests.includes(digest);
 }
 
-function revisionOf(activation: Activation): PreparedRevision {
-  return { number: activation.revisionNumber, digest: activation.revisionDigest };
+function isHeld({ prepared }: Pick<SyncState, "prepared">, { digest }: PreparedRevision): boolean {
+  return prepared.some((one) => one.digest === digest);
 }
 
 function rivalAlarm<Body>(before: Chain<Body>, after: Chain<Body>, message: string): SyncEffect[] {

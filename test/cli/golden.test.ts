@@ -50,9 +50,6 @@ const commands = [
   ["schema"],
   ["test"],
   ["gateway"],
-  ["export"],
-  ["import"],
-  ["drift"],
 ];
 
 for (const command of commands) {

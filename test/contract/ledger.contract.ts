@@ -3,7 +3,11 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import type { Ledger } from "../../control-plane/store/ledger.js";
 import { digestOf, parseDigest } from "../../core/digest.js";
 import type { Revision, Signed } from "../../core/model.js";
+import { gatesDefault } from "../../core/rollout/gates.js";
+import type { Rollout } from "../../core/rollout/rollout-model.js";
+import { parseStages } from "../../core/rollout/stages.js";
 import { signActivation, signRevision, signTrust } from "../../core/wire/records.js";
+import { signRollout } from "../../core/wire/rollouts.js";
 import { until } from "../support/nats.js";
 import {
   buildActivation,
@@ -11,6 +15,7 @@ import {
   buildTrust,
   createTestKey,
   type TestKey,
+  testAuthor,
   testMesh,
 } from "../support/records.js";
 
@@ -76,6 +81,38 @@ export function describeLedger(
       await expect(one.revisions.append(wrong)).rejects.toMatchObject({ code: "denied" });
     });
 
+    test("plans of rollouts are a log of their own in the stream of activations, and neither disturbs the other", async () => {
+      const { rollouts, activations } = one;
+      const head = one.revisions.head() as Signed<Revision>;
+      const candidate = { number: head.body.number, digest: head.digest };
+      const plan = (previous: Signed<Rollout> | undefined, reason: string): Signed<Rollout> => {
+        const base = { number: 1, digest: digestOf(Buffer.from("base")) };
+        const body = { number: (previous?.body.number ?? 0) + 1, previous: previous?.digest, candidate, base };
+        const rest = { holdMs: 1, gates: gatesDefault, author: testAuthor, reason, timeMs: 1 };
+        return signRollout({ ...body, ...rest, stages: parseStages("1,100%") }, testMesh, key.signer);
+      };
+      const first = plan(undefined, "first");
+      await rollouts.append(first);
+      const activation = signActivation(buildActivation(activations.head(), head), testMesh, key.signer);
+      await activations.append(activation);
+      await until(() => two.rollouts.head()?.digest === first.digest && two.activations.head() !== undefined);
+      expect(two.activations.list().map((each) => each.digest)).toEqual(activations.list().map((each) => each.digest));
+      const outcomes = await Promise.allSettled([
+        one.rollouts.append(plan(first, "one")),
+        two.rollouts.append(plan(first, "two")),
+        two.activations.append(signActivation(buildActivation(activation, head), testMesh, key.signer)),
+      ]);
+      expect(outcomes.slice(0, 2).filter((each) => each.status === "fulfilled")).toHaveLength(1);
+      expect(outcomes[2]?.status).toBe("fulfilled");
+      await until(() => one.rollouts.list().length === 2 && two.rollouts.list().length === 2);
+      await until(() => one.activations.head()?.digest === two.activations.head()?.digest);
+      const again = await fixture.open();
+      expect(again.rollouts.list()).toEqual(one.rollouts.list());
+      expect(again.activations.list()).toEqual(one.activations.list());
+      expect(again.problems()).toEqual([]);
+      await again.close();
+    });
+
     test("of many writers at one head exactly one wins, in every round", async () => {
       for (let round = 0; round < options.rounds; round += 1) {
         const head = one.revisions.head();
@@ -96,7 +133,7 @@ export function describeLedger(
     test("activations have a log of their own", async () => {
       const revision = one.revisions.head();
       if (revision === undefined) throw new Error("no revision");
-      const first = signActivation(buildActivation(undefined, revision), testMesh, key.signer);
+      const first = signActivation(buildActivation(one.activations.head(), revision), testMesh, key.signer);
       await one.activations.append(first);
       await until(() => two.activations.head()?.digest === first.digest);
       const next = signActivation(buildActivation(first, revision), testMesh, key.signer);

@@ -29,6 +29,9 @@ export function buildHeartbeat(proxyId: string, parts: Partial<Heartbeat> = {}):
     bypassable: [],
     seenActivation: undefined,
     leaving: false,
+    calls: undefined,
+    callsBefore: undefined,
+    labels: [],
     ...parts,
   };
 }

@@ -105,6 +105,7 @@ export class MeshSigner {
         timeMs: Date.now(),
         forced: false,
         thresholdPercent: 0,
+        rollout: undefined,
       },
       this.mesh,
       this.key.signer,

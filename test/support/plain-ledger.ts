@@ -6,6 +6,8 @@ import { type Digest, digestOf } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
 import type { Activation, Revision, Signed, Trust } from "../../core/model.js";
 import { mayPublish } from "../../core/revision.js";
+import { mayPlan } from "../../core/rollout/cohort.js";
+import type { Rollout } from "../../core/rollout/rollout-model.js";
 import { mayTrust } from "../../core/trust.js";
 
 export class PlainLog<Body> implements RecordLog<Body> {
@@ -49,6 +51,7 @@ export class PlainLog<Body> implements RecordLog<Body> {
 export class PlainLedger implements Ledger {
   readonly revisions = new PlainLog<Revision>(mayPublish);
   readonly activations = new PlainLog<Activation>(mayActivate);
+  readonly rollouts = new PlainLog<Rollout>(mayPlan);
   readonly trust = new PlainLog<Trust>(mayTrust);
   readonly stored = new Map<Digest, Uint8Array>();
   readonly blobs = {

@@ -69,11 +69,7 @@ export class TestSide {
   readonly endpoints = new FakeEndpoints();
   readonly app = new FakeApp();
   readonly metrics = new RecordedMetrics();
-  readonly faults: unknown[] = [];
-  readonly engine = createProxyEngine(
-    () => systemClock.monotonicMs(),
-    (error) => this.faults.push(error),
-  );
+  readonly engine = createProxyEngine(() => systemClock.monotonicMs());
   readonly pool = new UpstreamPool({ clock: systemClock, random: Math.random, engine: this.engine }, poolOptions);
   readonly tls: TlsState;
   readonly #closers: (() => void)[] = [];

@@ -60,6 +60,7 @@ export function buildActivation(
     timeMs: 1_700_000_000_000,
     forced: false,
     thresholdPercent: 0,
+    rollout: undefined,
   };
 }
 

@@ -17,17 +17,15 @@ const slots = 512; // a power of two
  */
 export class DeadlineWheel {
   readonly #nowMs: () => number;
-  readonly #onFault: (error: unknown) => void;
   readonly #heads: (Timed | null)[] = new Array<Timed | null>(slots).fill(null);
   #count = 0;
   /** The last tick that was looked at. */
   #tick = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  /** `nowMs` must be monotonic; `onFault` hears what an `onDue` threw: the others still get their turn. */
-  constructor(nowMs: () => number, onFault: (error: unknown) => void) {
+  /** `nowMs` must be monotonic. */
+  constructor(nowMs: () => number) {
     this.#nowMs = nowMs;
-    this.#onFault = onFault;
   }
 
   get size(): number {
@@ -89,11 +87,7 @@ export class DeadlineWheel {
         continue;
       }
       this.remove(timed);
-      try {
-        timed.onDue();
-      } catch (error) {
-        this.#onFault(error);
-      }
+      timed.onDue();
       timed = this.#heads[slot] as Timed | null; // `onDue` may have removed the next one
     }
   }

@@ -33,6 +33,9 @@ const heartbeat: Heartbeat = {
   bypassable: ["app tcp 127.0.0.1:8080"],
   seenActivation: digestOf(Buffer.from("a")),
   leaving: false,
+  calls: undefined,
+  callsBefore: undefined,
+  labels: [],
 };
 
 describe("endpoints and heartbeats", () => {

@@ -9,6 +9,7 @@ import { encodeEndpoint, parseHeartbeat } from "../../../core/wire/fleet.js";
 import { endpointSubject, heartbeatSubject, parseFleetSubject } from "../../../core/wire/subjects.js";
 import type { AppRegistration, AppView, IdentityView, PolicyView } from "../../../data-plane/ports.js";
 import { type EndpointRegistry, openEndpointRegistry } from "../../../data-plane/registry/endpoint-view.js";
+import { CallWindow } from "../../../data-plane/status/call-window.js";
 import { createFleetReporter, type FleetReporter } from "../../../data-plane/status/fleet-reporter.js";
 import { openStateFolder } from "../../../data-plane/sync/state-folder.js";
 import type { Bus } from "../../../runtime/bus.js";
@@ -80,9 +81,11 @@ const open = async (bus: Bus): Promise<EndpointRegistry> =>
   openEndpointRegistry({ bus, folder: await openStateFolder(dir), clock: systemClock, log }, "checkout");
 const addresses = (): string[] => view.endpoints("payments").map((one) => one.address);
 
+const window = new CallWindow(undefined);
+
 function createReporter(): FleetReporter {
   return createFleetReporter(
-    { bus: writer, clock: systemClock, log: silentLogger, identity: identity("p1"), policy, app },
+    { bus: writer, clock: systemClock, log: silentLogger, identity: identity("p1"), policy, app, window },
     { labels: [], bypassable: ["app tcp 127.0.0.1:8080"], serves: true },
   );
 }
@@ -189,6 +192,7 @@ test("a proxy that leaves says so, and one that comes again is believed whatever
       identity: identity("p1"),
       policy,
       app,
+      window,
     },
     { labels: [], bypassable: [], serves: true },
   );

@@ -20,6 +20,7 @@ async function open(folder: MemoryFolder, log = new RecordingLogger(), bus = cre
     { bus, folder, clock: systemClock, log },
     {
       mesh: testMesh,
+      proxyId: "payments-1",
       service: "payments",
       upstreams: [],
       rootPublicKey: mesh.root.publicKey,

@@ -22,6 +22,7 @@ export function activation(
     timeMs: 1000,
     forced: false,
     thresholdPercent: 0,
+    rollout: undefined,
   };
   const bytes = Buffer.from(`activation ${epoch} ${previous?.digest} ${revision} ${note}`);
   return { body, bytes, digest: digestOf(bytes), kid: "key" };

@@ -23,6 +23,7 @@ async function open(folder = new MemoryFolder(), activation: Uint8Array = empty)
     { bus, folder, clock: systemClock, log: new RecordingLogger() },
     {
       mesh: testMesh,
+      proxyId: "payments-1",
       service: "payments",
       upstreams: [],
       rootPublicKey: mesh.root.publicKey,

@@ -28,6 +28,7 @@ async function open(onBus: Bus): Promise<Sync> {
     { bus: onBus, folder: await openStateFolder(join(dir, "state")), clock: systemClock, log },
     {
       mesh: testMesh,
+      proxyId: "payments-1",
       service: "payments",
       upstreams: [],
       rootPublicKey: mesh.root.publicKey,

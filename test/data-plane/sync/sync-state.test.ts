@@ -6,6 +6,7 @@ import { floorOf, seenEpochOf, startSync, step, trustSequenceOf } from "../../..
 import { activation, activationChain, digest, revision, trust } from "./records.js";
 
 const nothing: SyncStart = {
+  proxyId: "payments-1",
   activations: [],
   trust: [],
   onDisk: false,

@@ -1,0 +1,64 @@
+/** Who evaluates what while a rollout runs: pure, and the same at every proxy and control plane. */
+import { createHash } from "node:crypto";
+import type { Digest } from "../digest.js";
+import type { Activation, PreparedRevision, Signed } from "../model.js";
+import { type Cohort, everyoneBasisPoints, type Rollout } from "./rollout-model.js";
+
+/** The log of plans: no gap, no fork; the first is number 1 and names none before it. */
+export function mayPlan(head: Signed<Rollout> | undefined, next: Rollout): boolean {
+  return next.number === (head?.body.number ?? 0) + 1 && next.previous === head?.digest;
+}
+
+/** A proxy's place in a rollout: 0 to 2^32 - 1, even over proxies, and another one in each rollout. */
+export function placeOf(rollout: Digest, proxyId: string): number {
+  return createHash("sha256").update(`${rollout}\n${proxyId}`).digest().readUInt32BE(0);
+}
+
+/** Says whether the cohort has this proxy. Grows with `basisPoints` and `proxyIds`, and never loses anyone by it. */
+export function isInCohort(cohort: Cohort, rollout: Digest, proxyId: string): boolean {
+  if (cohort.basisPoints >= everyoneBasisPoints || includes(cohort.proxyIds, proxyId)) return true;
+  return placeOf(rollout, proxyId) * everyoneBasisPoints < cohort.basisPoints * 2 ** 32;
+}
+
+/** The list is sorted and may be long. */
+function includes(sorted: readonly string[], wanted: string): boolean {
+  let [low, high] = [0, sorted.length - 1];
+  while (low <= high) {
+    const middle = (low + high) >>> 1;
+    const found = sorted[middle];
+    if (found === undefined || found === wanted) return found === wanted;
+    if (found < wanted) low = middle + 1;
+    else high = middle - 1;
+  }
+  return false;
+}
+
+/** What an activation says that this proxy evaluates. */
+export function revisionFor(activation: Activation, proxyId: string): PreparedRevision {
+  const { rollout } = activation;
+  if (rollout === undefined || isInCohort(rollout.cohort, rollout.digest, proxyId)) return candidateOf(activation);
+  return rollout.base;
+}
+
+/** The revisions that proxies evaluate under this activation: one, or while a rollout runs base and candidate. */
+export function revisionsOf(activation: Activation): readonly PreparedRevision[] {
+  const candidate = candidateOf(activation);
+  return activation.rollout !== undefined && isUnderway(activation)
+    ? [activation.rollout.base, candidate]
+    : [candidate];
+}
+
+/** The revision of the mesh: while a rollout runs that is its base, which everyone outside the cohort evaluates. */
+export function revisionInForce(activation: Activation): PreparedRevision {
+  const { rollout } = activation;
+  return rollout !== undefined && isUnderway(activation) ? rollout.base : candidateOf(activation);
+}
+
+/** A rollout runs, or is paused: this activation is a stage of it and not the last, which is for everyone. */
+export function isUnderway({ rollout }: Partial<Pick<Activation, "rollout">>): boolean {
+  return rollout !== undefined && rollout.cohort.basisPoints < everyoneBasisPoints;
+}
+
+function candidateOf({ revisionNumber, revisionDigest }: Activation): PreparedRevision {
+  return { number: revisionNumber, digest: revisionDigest };
+}

@@ -1,0 +1,81 @@
+/** Staged activation as readonly data: the plan, and what an epoch that is a stage of it says. */
+import type { Digest } from "../digest.js";
+import type { SpiffeId } from "../identity.js";
+import type { PreparedRevision } from "../model.js";
+
+/** 100 %, in hundredths of a percent. */
+export const everyoneBasisPoints = 10_000;
+/** A cohort names at most so many proxies one by one. */
+export const cohortIdsMax = 1000;
+
+/** Whom a stage adds to the cohort: so many live proxies, a share of all, or the live ones with a label. */
+export type RolloutStage =
+  | { readonly kind: "count"; readonly count: number }
+  | { readonly kind: "percent"; readonly basisPoints: number }
+  | { readonly kind: "label"; readonly key: string; readonly value: string };
+
+/** A share of calls may be `timesPercent` of what it is compared with, and `moreBasisPoints` on top. */
+export interface ShareGate {
+  readonly timesPercent: number;
+  readonly moreBasisPoints: number;
+}
+
+/** The 99th percentile may be `timesPercent` of what it is compared with, and `moreMs` on top. */
+export interface LatencyGate {
+  readonly timesPercent: number;
+  readonly moreMs: number;
+}
+
+/** What a stage has to show before the next one begins; undefined (and 0 ms of lag): that gate is off. */
+export interface RolloutGates {
+  /** Live members that evaluate the candidate, at least. */
+  readonly members: number;
+  /** Calls that members have judged in the stage, at least; as many are needed to compare them with. */
+  readonly samples: number;
+  readonly refused: ShareGate | undefined;
+  readonly failed: ShareGate | undefined;
+  readonly latency: LatencyGate | undefined;
+  /** How long a member may take to evaluate the candidate; 0: no bound. */
+  readonly lagMs: number;
+  /** No proxy may reject the candidate. */
+  readonly rejections: boolean;
+}
+
+/** The plan of a staged activation. It changes nothing by itself: what runs is said by activations that name it. */
+export interface Rollout {
+  readonly number: number;
+  /** undefined for number 1. */
+  readonly previous: Digest | undefined;
+  readonly candidate: PreparedRevision;
+  readonly base: PreparedRevision;
+  readonly stages: readonly RolloutStage[];
+  /** Of each stage but the last, which ends the rollout. */
+  readonly holdMs: number;
+  readonly gates: RolloutGates;
+  readonly author: SpiffeId;
+  readonly reason: string;
+  readonly timeMs: number;
+}
+
+/** Proxies by share of the hash, and by name; the two together. */
+export interface Cohort {
+  /** Hundredths of a percent; `everyoneBasisPoints`: everyone. */
+  readonly basisPoints: number;
+  /** Sorted. */
+  readonly proxyIds: readonly string[];
+}
+
+/** What an activation says of the rollout whose stage it is. */
+export interface StageOfRollout {
+  /** Of the rollout's record. */
+  readonly number: number;
+  /** Of the rollout's record: it authenticates the plan. */
+  readonly digest: Digest;
+  /** From 1. */
+  readonly stage: number;
+  /** What proxies outside the cohort evaluate. */
+  readonly base: PreparedRevision;
+  readonly cohort: Cohort;
+  /** The rollout does not go on from here until somebody resumes it. */
+  readonly paused: boolean;
+}

@@ -1,0 +1,45 @@
+/** How every kind of signed record is written and read: deterministic protobuf in a JWS; verified first, parsed after. */
+import { type Digest, digestFromBytes, digestOf, digestToBytes } from "../digest.js";
+import { AshlarError } from "../errors.js";
+import type { Signed } from "../model.js";
+import { type KeySet, type RecordType, type Signer, signRecord, verifyRecord } from "../signature.js";
+
+/** What a writer may sign: room is left in a NATS message for its headers. */
+export const signedBytesMax = 1024 * 1024 - 16 * 1024;
+export const payloadBytesMax = 1024 * 1024;
+
+/** How one kind of record is written and read. */
+export interface RecordCodec<Body> {
+  readonly type: RecordType;
+  encode(body: Body): Uint8Array;
+  parse(payload: Uint8Array): Body;
+}
+
+export function signWith<Body>(codec: RecordCodec<Body>, body: Body, mesh: string, signer: Signer): Signed<Body> {
+  const payload = codec.encode(body);
+  const checked = codec.parse(payload); // a writer never signs what a reader would refuse
+  const bytes = signRecord(codec.type, mesh, payload, signer);
+  if (bytes.length > signedBytesMax) {
+    throw new AshlarError("limit", `${codec.type}: ${bytes.length} bytes signed, at most ${signedBytesMax} fit`);
+  }
+  return { body: checked, bytes, digest: digestOf(bytes), kid: signer.kid };
+}
+
+export function verifyWith<Body>(
+  codec: RecordCodec<Body>,
+  bytes: Uint8Array,
+  mesh: string,
+  keys: KeySet,
+): Signed<Body> {
+  const own = bytes.slice(); // the digest must stay that of the bytes, whatever happens to the caller's buffer
+  const { payload, kid } = verifyRecord(own, codec.type, mesh, keys);
+  return { body: codec.parse(payload), bytes: own, digest: digestOf(own), kid };
+}
+
+export function digestToBuffer(digest: Digest | undefined): Buffer {
+  return Buffer.from(digest === undefined ? [] : digestToBytes(digest));
+}
+
+export function optionalDigest(bytes: Uint8Array): Digest | undefined {
+  return bytes.length === 0 ? undefined : digestFromBytes(bytes);
+}
