@@ -13,8 +13,11 @@ import {
   type CreateJoinTokenResponse,
   type DiffRevisionsRequest,
   type DiffRevisionsResponse,
+  type ExportRevisionResponse,
   type GetRevisionResponse,
   type GetStatusResponse,
+  type ImportRevisionRequest,
+  type ImportRevisionResponse,
   type ListAccessRequest,
   type ListAccessResponse,
   type ListAuditRequest,
@@ -71,6 +74,9 @@ export interface AdminClient {
   audit(request: ListAuditRequest): Promise<ListAuditResponse>;
   createJoinToken(request: CreateJoinTokenRequest): Promise<CreateJoinTokenResponse>;
   status(): Promise<GetStatusResponse>;
+  /** 0: the active revision. */
+  exportRevision(number: number): Promise<ExportRevisionResponse>;
+  importRevision(request: ImportRevisionRequest): Promise<ImportRevisionResponse>;
   close(): void;
 }
 
@@ -117,6 +123,8 @@ export function openAdminClient(context: AdminContext): AdminClient {
     audit: (request) => call(admin.listAudit, request, publishMs),
     createJoinToken: (request) => call(admin.createJoinToken, request),
     status: () => call(admin.getStatus, {}),
+    exportRevision: (number) => call(admin.exportRevision, { number }, publishMs),
+    importRevision: (request) => call(admin.importRevision, request, publishMs),
     close: () => client.close(),
   };
 }

@@ -2,6 +2,15 @@
 import type { AccessChange, ObjectChange } from "./client.js";
 import { plain, renderTable } from "./output.js";
 
+/** As programs get it: the field names of the contract and nothing that the wire adds. */
+export function objectToJson({ change, kind, name, lines }: ObjectChange) {
+  return { change, kind, name, lines };
+}
+
+export function accessToJson({ caller, service, method, change, before, after }: AccessChange) {
+  return { caller, service, method, change, before, after };
+}
+
 /** Objects with their changed lines. */
 export function renderObjects(objects: readonly ObjectChange[]): readonly string[] {
   return objects.flatMap(({ change, kind, name, lines }) => [

@@ -41,6 +41,13 @@ export async function readTestFiles(paths: readonly string[]): Promise<readonly 
   return readFiles([...names.values()], async () => "");
 }
 
+/** The policy files below `folder` that `readPolicyFiles` would read; none is fine. */
+export async function listPolicyFiles(folder: string): Promise<readonly string[]> {
+  const found: string[] = [];
+  await listFolder(folder, found);
+  return found.filter((path) => !testName.test(path));
+}
+
 async function readFiles(names: readonly string[], readStdin: () => Promise<string>): Promise<readonly PolicyFile[]> {
   const files: PolicyFile[] = [];
   let bytes = 0;

@@ -9,6 +9,9 @@ import { addApplyCommand } from "./commands/apply.js";
 import { addAuditCommand } from "./commands/audit.js";
 import { addCanCommand } from "./commands/can.js";
 import { addDiffCommand } from "./commands/diff.js";
+import { addDriftCommand } from "./commands/drift.js";
+import { addExportCommand } from "./commands/export.js";
+import { addImportCommand } from "./commands/import.js";
 import { addLogCommand } from "./commands/log.js";
 import { addProxiesCommand } from "./commands/proxies.js";
 import { addRollbackCommand } from "./commands/rollback.js";
@@ -117,6 +120,9 @@ const adders: readonly ((program: Command, cli: Cli) => void)[] = [
   addAuditCommand,
   addSchemaCommand,
   addTestCommand,
+  addExportCommand,
+  addImportCommand,
+  addDriftCommand,
 ];
 
 /** Listed for the help; `up` and `proxy` are taken before commander sees them. */

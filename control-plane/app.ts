@@ -166,7 +166,10 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger): Promise
     mesh,
     ledger,
     publisher,
-    policy: createPolicyReader({ mesh, ledger, snapshots, publisher }),
+    policy: createPolicyReader({
+      ...{ mesh, rootPublicKey: authority.rootPublicKey, ledger, snapshots, publisher },
+      heartbeatOf: (id) => state.find(id, clock.nowMs())?.heartbeat,
+    }),
     activator: createActivator(activation),
     rollback: createRollback(activation),
     fleet,

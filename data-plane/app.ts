@@ -13,7 +13,7 @@ import type { ProxyConfig } from "./config.js";
 import { listenAgain } from "./inbound-port.js";
 import { Carrier, type CarrierOptions } from "./proxy/carrier.js";
 import { drain, drainDefaults } from "./proxy/drain.js";
-import { createProxyEngine } from "./proxy/forward/proxy-engine.js";
+import { createProxyEngine, logFault } from "./proxy/forward/proxy-engine.js";
 import type { ProxyMetrics } from "./proxy/proxy-metrics.js";
 import { prepareSocketPath } from "./proxy/socket-path.js";
 import type { CallWindow } from "./status/call-window.js";
@@ -73,7 +73,10 @@ async function serve(
 ): Promise<RunningProxy> {
   const closers: (() => void)[] = [];
   try {
-    const engine = createProxyEngine(() => parts.clock.monotonicMs());
+    const engine = createProxyEngine(
+      () => parts.clock.monotonicMs(),
+      (error) => logFault(parts.log, error),
+    );
     const metrics = createMetrics(engine.counters);
     const { policy, trust } = parts.sync;
     const known = { ...parts, policy, trust, app: parts.registry };

@@ -28,7 +28,12 @@ const owner: ConnectionOwner = {
 };
 
 function accept(socket: Socket): void {
-  new SocketConnection(socket, true, limits, owner, { loop, counters, pool });
+  new SocketConnection(socket, true, limits, owner, {
+    loop,
+    counters,
+    pool,
+    onFault: (error: unknown) => console.error(error),
+  });
 }
 
 const tls = flags.get("tls");

@@ -16,7 +16,12 @@ import { numberFlag, readFlags } from "../options.js";
 
 const flags = readFlags(process.argv.slice(2));
 const limits: EngineLimits = { ...defaultLimits, concurrentStreamsMax: 1000 };
-const deps = { loop: new EngineLoop(() => performance.now()), counters: new EngineCounters(), pool: new BlockPool() };
+const deps = {
+  loop: new EngineLoop(() => performance.now()),
+  counters: new EngineCounters(),
+  pool: new BlockPool(),
+  onFault: (error: unknown) => console.error(error),
+};
 const upstreams: SocketConnection[] = [];
 const wanted = numberFlag(flags, "upstreams", 4);
 let listening = false;

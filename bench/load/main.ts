@@ -43,7 +43,12 @@ const head = [
 const body = bodyOf(numberFlag(flags, "bytes", 64));
 const tally = new Tally();
 const loop = new EngineLoop(() => performance.now());
-const deps = { loop, counters: new EngineCounters(), pool: new BlockPool() };
+const deps = {
+  loop,
+  counters: new EngineCounters(),
+  pool: new BlockPool(),
+  onFault: (error: unknown) => console.error(error),
+};
 const lanes: Lane[] = [];
 let finished = false;
 let started = 0;

@@ -3,7 +3,7 @@ import { AshlarError } from "../../core/errors.js";
 import { type ActivationFlags, activateRevision } from "../activate-revision.js";
 import { type Cli, show } from "../cli.js";
 import type { AdminClient, PolicyFile } from "../client.js";
-import { renderAccess, renderObjects } from "../differences.js";
+import { accessToJson, objectToJson, renderAccess, renderObjects } from "../differences.js";
 import { type FindingJson, findingToJson, renderFinding } from "../findings.js";
 import { outputOption, parseParent, parsePercent, timeoutOption, withExample } from "../options.js";
 import { counted, type OutputFormat } from "../output.js";
@@ -82,17 +82,19 @@ async function apply(cli: Cli, admin: AdminClient, files: readonly PolicyFile[],
 async function dryRun(cli: Cli, admin: AdminClient, files: readonly PolicyFile[], flags: Flags): Promise<void> {
   const { snapshot, wouldCreate, objects, access, findings: found } = await admin.validate(files);
   const findings = noteFindings(cli, found.map(findingToJson));
-  const { epoch, headRevision } = await admin.status();
+  const { epoch, revision: active, headRevision } = await admin.status();
   if (flags.parent !== undefined && flags.parent !== headRevision) {
     throw new AshlarError("conflict", `the newest revision is ${headRevision}, not ${flags.parent}`);
   }
-  const json = { created: false, wouldCreate, revision: headRevision, epoch, findings, snapshot };
   const isWrong = hasError(findings);
+  const wouldActivate = flags.activate && !isWrong && (wouldCreate || active !== headRevision);
+  const about = { created: false, wouldCreate, wouldActivate, parent: headRevision, revision: headRevision, epoch };
+  const json = { ...about, findings, snapshot, objects: objects.map(objectToJson), access: access.map(accessToJson) };
   const verdict = wouldCreate
     ? `It would make revision ${headRevision + 1}. Nothing was stored.`
     : `It says what revision ${headRevision} says already. Nothing was stored.`;
   const text = [...renderObjects(objects), ...renderAccess(access), isWrong ? "Nothing was stored." : verdict];
-  show(cli, flags.output, { ...json, objects, access }, text.join("\n"));
+  show(cli, flags.output, json, text.join("\n"));
   if (isWrong) throw refused(findings, "it would be refused");
 }
 

@@ -1,8 +1,6 @@
 /** The admin API's handlers: each authorizes, parses, calls and renders. */
 import { AshlarError } from "../../core/errors.js";
-import { nameIn } from "../../core/identity.js";
 import type { AuditEntry } from "../../core/wire/audit.js";
-import { refuseUnknownFields } from "../../core/wire/strict.js";
 import {
   AdminServiceService,
   type CreateJoinTokenRequest,
@@ -12,15 +10,7 @@ import {
 } from "../../proto/gen/ashlar/v1/admin.js";
 import type { AuditEntry as AuditEntryMessage } from "../../proto/gen/ashlar/v1/audit.js";
 import type { Clock } from "../../runtime/clock.js";
-import {
-  type BoundService,
-  bindService,
-  type CallContext,
-  type Implementation,
-  requireCaller,
-  serverStreaming,
-  unary,
-} from "../../runtime/grpc-handlers.js";
+import { type BoundService, bindService, type Implementation, serverStreaming } from "../../runtime/grpc-handlers.js";
 import type { Activator, OperatorCaller } from "../activate/activator.js";
 import type { Rollback } from "../activate/rollback.js";
 import { type AuditList, type AuditQuery, type AuditTrail, audited } from "../audit/audit-trail.js";
@@ -34,6 +24,8 @@ import type { RegistryState } from "../registry/registry-state.js";
 import type { Ledger } from "../store/ledger.js";
 import { renderActivation, renderFinding, renderProxy, renderRevision, renderService } from "./admin-messages.js";
 import { inputsAsAsked } from "./asked-inputs.js";
+import { authorize, operatedBy } from "./operated.js";
+import { promotionMethods } from "./promotion-methods.js";
 import { watchActivations } from "./watch-activations.js";
 
 export interface AdminServiceDeps {
@@ -108,7 +100,7 @@ export function createAdminService(deps: AdminServiceDeps): BoundService {
     }),
     listRevisions: operated(async (request) => listRevisions(ledger, request)),
     diffRevisions: operated(async ({ from, to }) => {
-      const { findings, objects, access } = await policy.diff(
+      const { findings, objects, access, fromSnapshot, toSnapshot } = await policy.diff(
         parseSide(from, { kind: "active" }),
         parseSide(to, { kind: "newest" }),
       );
@@ -116,6 +108,8 @@ export function createAdminService(deps: AdminServiceDeps): BoundService {
         findings: findings.map(renderFinding),
         objects: objects.map((change) => ({ ...change, lines: [...change.lines] })),
         access: [...access],
+        fromSnapshot: fromSnapshot ?? "",
+        toSnapshot: toSnapshot ?? "",
       };
     }),
     watchActivations: serverStreaming(async function* (request, context) {
@@ -124,24 +118,10 @@ export function createAdminService(deps: AdminServiceDeps): BoundService {
         yield { activation: renderActivation(activation) };
       }
     }),
+    ...promotionMethods(deps),
     ...lookingMethods(deps),
   });
 }
-
-/**
- * A unary handler that only operators of this mesh reach. A field that this version does not know is refused: it may
- * be what keeps a newer client's rollback from doing more than was meant.
- */
-const operatedBy =
-  (deps: AdminServiceDeps) =>
-  <Request extends object, Response>(
-    handle: (request: Request, caller: OperatorCaller, signal: AbortSignal) => Promise<Response> | Response,
-  ) =>
-    unary(async (request: Request, context: CallContext) => {
-      const caller = await authorize(deps, context);
-      refuseUnknownFields(request, "the request");
-      return handle(request, caller, context.signal);
-    });
 
 type AdminMethods = Implementation<typeof AdminServiceService>;
 type LookingMethods = Pick<
@@ -180,17 +160,6 @@ function lookingMethods(deps: AdminServiceDeps): LookingMethods {
   };
 }
 
-/** The operator who calls; anybody else is denied, and that is noted. */
-async function authorize(deps: AdminServiceDeps, context: CallContext): Promise<OperatorCaller> {
-  const id = requireCaller(context);
-  if (nameIn(id, deps.mesh, "operator") !== undefined) return { id, source: context.source };
-  const method = context.method.slice(context.method.lastIndexOf("/") + 1);
-  const caller = { id, source: context.source };
-  return audited(deps.audit, { action: "refuse", target: method, caller, detail: "" }, async () => {
-    throw new AshlarError("denied", `${id} is not an operator of mesh ${deps.mesh}`);
-  });
-}
-
 function headOf(ledger: Ledger): FleetHead {
   const activation = ledger.activations.head();
   return { epoch: activation?.body.epoch ?? 0, revisionDigest: activation?.body.revisionDigest };
@@ -211,8 +180,16 @@ function listRevisions(ledger: Ledger, { limit, before }: ListRevisionsRequest) 
 function parseSide(given: DiffSide | undefined, otherwise: PolicySide): PolicySide {
   const side = given?.side;
   if (side === undefined) return otherwise;
-  if (side.$case === "files") return { kind: "files", files: side.value.files };
-  return side.value === 0 ? { kind: "active" } : { kind: "revision", number: side.value };
+  switch (side.$case) {
+    case "files":
+      return { kind: "files", files: side.value.files };
+    case "proxy":
+      return { kind: "proxy", id: side.value };
+    case "bundle":
+      return { kind: "bundle", bytes: side.value };
+    case "revision":
+      return side.value === 0 ? { kind: "active" } : { kind: "revision", number: side.value };
+  }
 }
 
 /** A limit of a request; 0: the default. */

@@ -1,23 +1,30 @@
 /** What a revision says: its policy as text, what differs from another, who may call what. */
+import type { Digest } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
 import { buildSpiffeId, isLabel, parseSpiffeId, type SpiffeId } from "../../core/identity.js";
-import type { Finding, PolicyFile, Revision, Signed, Unit } from "../../core/model.js";
+import type { Finding, Heartbeat, PolicyFile, Revision, Signed, Unit } from "../../core/model.js";
 import { compileUnit } from "../../core/policy/compile.js";
 import type { CallInputs } from "../../core/policy/condition/frame.js";
+import type { Snapshot } from "../../core/snapshot/build.js";
 import { diffUnits, type ObjectChange } from "../../core/snapshot/diff.js";
 import { type AccessChange, diffAccess } from "../../core/snapshot/matrix.js";
 import { renderYaml } from "../../core/snapshot/render.js";
+import { encodeBundle, parseBundle } from "../../core/wire/bundle.js";
 import { findRevision } from "../activate/activator.js";
 import type { Ledger } from "../store/ledger.js";
 import { type AccessAnswer, type AccessQuery, listAccess } from "./list-access.js";
-import type { Publisher } from "./publisher.js";
+import type { CheckedFiles, Publisher } from "./publisher.js";
 import type { SnapshotStore } from "./snapshot-store.js";
 
 export interface PolicyReaderDeps {
   readonly mesh: string;
-  readonly ledger: Pick<Ledger, "revisions" | "activations">;
+  /** The mesh's root key, Ed25519, 32 bytes. */
+  readonly rootPublicKey: Uint8Array;
+  readonly ledger: Pick<Ledger, "revisions" | "activations" | "trust">;
   readonly snapshots: SnapshotStore;
-  readonly publisher: Pick<Publisher, "check">;
+  readonly publisher: Pick<Publisher, "check" | "checkBundle">;
+  /** The last heartbeat of a proxy. */
+  readonly heartbeatOf: (proxyId: string) => Heartbeat | undefined;
 }
 
 /** One side of a diff. */
@@ -25,12 +32,20 @@ export type PolicySide =
   | { readonly kind: "active" }
   | { readonly kind: "newest" }
   | { readonly kind: "revision"; readonly number: number }
-  | { readonly kind: "files"; readonly files: readonly PolicyFile[] };
+  | { readonly kind: "files"; readonly files: readonly PolicyFile[] }
+  | { readonly kind: "proxy"; readonly id: string }
+  | { readonly kind: "bundle"; readonly bytes: Uint8Array };
 
 export interface PolicyDiff {
   readonly findings: readonly Finding[];
   readonly objects: readonly ObjectChange[];
   readonly access: readonly AccessChange[];
+}
+
+/** A diff with the digests of the two snapshots; undefined: there are errors. */
+export interface SidesDiff extends PolicyDiff {
+  readonly fromSnapshot: Digest | undefined;
+  readonly toSnapshot: Digest | undefined;
 }
 
 export interface Validated extends PolicyDiff {
@@ -54,7 +69,10 @@ export interface PolicyReader {
   find(number: number): Signed<Revision>;
   yaml(revision: Signed<Revision>): Promise<string>;
   validate(files: readonly PolicyFile[]): Promise<Validated>;
-  diff(from: PolicySide, to: PolicySide): Promise<PolicyDiff>;
+  /** Fails with `not_found` for a revision or proxy that is not known, `stale` for a proxy that evaluates nothing. */
+  diff(from: PolicySide, to: PolicySide): Promise<SidesDiff>;
+  /** The revision as a bundle for other meshes. Fails with `limit` above 8 MiB. */
+  bundle(revision: Signed<Revision>): Promise<Uint8Array>;
   /**
    * Unknown callers, services and methods are answered by `default-deny`; only an unknown revision fails. Without
    * `inputs`, conditions on more than the caller and the method cannot be told.
@@ -90,12 +108,15 @@ export function createPolicyReader(deps: PolicyReaderDeps): PolicyReader {
     },
     async diff(from, to) {
       const findings: Finding[] = [];
-      const before = await readSide(deps, from, findings, unitsOf);
-      const after = await readSide(deps, to, findings, unitsOf);
-      if (before === undefined || after === undefined) return { ...nothing, findings };
-      const { objects, access, findings: more } = compare(before, after, deps.mesh);
-      return { findings: [...findings, ...more], objects, access };
+      const before = await readSide(deps, from, findings);
+      const after = await readSide(deps, to, findings);
+      if (before === undefined || after === undefined)
+        return { ...nothing, findings, fromSnapshot: undefined, toSnapshot: undefined };
+      const { objects, access, findings: more } = compare(unitsIn(before), unitsIn(after), deps.mesh);
+      const digests = { fromSnapshot: before.list.digest, toSnapshot: after.list.digest };
+      return { findings: [...findings, ...more], objects, access, ...digests };
     },
+    bundle: (revision) => bundleOf(deps, revision),
     checkAccess: (caller, service, method, revision, inputs) =>
       checkAccess(deps, { caller, service, method, inputs }, revision),
     listAccess: (query) => listAccess(deps, query),
@@ -122,26 +143,53 @@ function find(ledger: PolicyReaderDeps["ledger"], number: number): Signed<Revisi
   return active;
 }
 
+const unitsIn = (snapshot: Snapshot): readonly Unit[] => snapshot.units.map(({ unit }) => unit);
+
 /** undefined: files with errors, which are among the findings then. */
-async function readSide(
-  { ledger, publisher }: PolicyReaderDeps,
-  side: PolicySide,
-  findings: Finding[],
-  unitsOf: (revision: Signed<Revision> | undefined) => Promise<readonly Unit[]>,
-): Promise<readonly Unit[] | undefined> {
+async function readSide(deps: PolicyReaderDeps, side: PolicySide, findings: Finding[]): Promise<Snapshot | undefined> {
+  const { ledger, publisher, snapshots } = deps;
+  const checked = (found: CheckedFiles): Snapshot | undefined => {
+    findings.push(...found.findings);
+    return found.snapshot;
+  };
   switch (side.kind) {
     case "active":
-      return unitsOf(findActive(ledger));
+      return snapshots.load(findActive(ledger)?.body.snapshot);
     case "newest":
-      return unitsOf(ledger.revisions.head());
+      return snapshots.load(ledger.revisions.head()?.body.snapshot);
     case "revision":
-      return unitsOf(find(ledger, side.number));
-    case "files": {
-      const checked = publisher.check(side.files);
-      findings.push(...checked.findings);
-      return checked.snapshot?.units.map(({ unit }) => unit);
-    }
+      return snapshots.load(find(ledger, side.number).body.snapshot);
+    case "proxy":
+      return snapshots.load(findEvaluated(deps, side.id).body.snapshot);
+    case "files":
+      return checked(publisher.check(side.files));
+    case "bundle":
+      return checked(publisher.checkBundle(parseBundle(side.bytes)));
   }
+}
+
+/** What a proxy says it evaluates (I7). */
+function findEvaluated({ heartbeatOf, ledger }: PolicyReaderDeps, proxyId: string): Signed<Revision> {
+  const named = JSON.stringify(proxyId.slice(0, 64));
+  const heartbeat = heartbeatOf(proxyId);
+  if (heartbeat === undefined) throw new AshlarError("not_found", `there is no proxy ${named}; see \`ashlar proxies\``);
+  const { evaluatingRevision: number, evaluatingDigest: digest } = heartbeat;
+  if (digest === undefined) throw new AshlarError("stale", `proxy ${named} evaluates no revision yet`);
+  const revision = ledger.revisions.find(number);
+  if (revision?.digest === digest) return revision;
+  throw new AshlarError(
+    "not_found",
+    `proxy ${named} evaluates revision ${number} (${digest}), which is not in the log`,
+  );
+}
+
+async function bundleOf(deps: PolicyReaderDeps, revision: Signed<Revision>): Promise<Uint8Array> {
+  const { mesh, rootPublicKey, ledger, snapshots } = deps;
+  // the first that names the key, so that the same revision gives the same bytes for ever
+  const trust = ledger.trust.list().find(({ body }) => body.signingKeys.some(({ kid }) => kid === revision.kid));
+  if (trust === undefined)
+    throw new AshlarError("unavailable", "the trust record with the key of this revision is not there: try again");
+  return encodeBundle({ mesh, rootPublicKey, trust, revision, snapshot: await snapshots.load(revision.body.snapshot) });
 }
 
 function compare(before: readonly Unit[], after: readonly Unit[], mesh: string): PolicyDiff {

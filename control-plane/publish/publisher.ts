@@ -5,8 +5,10 @@ import { mayPublish, parentAfter } from "../../core/revision.js";
 import type { Signer } from "../../core/signature.js";
 import { buildSnapshot, type Snapshot } from "../../core/snapshot/build.js";
 import { checkPolicy } from "../../core/snapshot/check.js";
-import { parsePolicyFiles } from "../../core/snapshot/parse-files.js";
+import { parsePolicyFiles, type SourcedObject } from "../../core/snapshot/parse-files.js";
+import { objectsOf } from "../../core/snapshot/render.js";
 import { messageBytesMax } from "../../core/wire/bounds.js";
+import { type Bundle, parseBundle } from "../../core/wire/bundle.js";
 import { signRevision } from "../../core/wire/records.js";
 import { changesBetween, encodeSnapshotList } from "../../core/wire/units.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -36,6 +38,13 @@ export interface PublishOptions {
   readonly parent: number | undefined;
 }
 
+export interface ImportOptions extends Omit<PublishOptions, "files"> {
+  /** As `encodeBundle` made it. */
+  readonly bundle: Uint8Array;
+  /** Root hash of the mesh that it has to come from; "": whichever. */
+  readonly rootHash: string;
+}
+
 export interface Published {
   readonly findings: readonly Finding[];
   /** True: a new revision; false: the head says the same already, or there are errors. */
@@ -54,11 +63,19 @@ export interface CheckedFiles {
 export interface Publisher {
   /** All findings at once. Fails with `invalid_argument` or `limit` on a request out of bounds. */
   check(files: readonly PolicyFile[]): CheckedFiles;
+  /** The same for a bundle. */
+  checkBundle(bundle: Bundle): CheckedFiles;
   /**
    * Publishes `files` as the next revision if they say anything new. With errors among the findings nothing is
    * stored. Fails with `conflict`, naming the head, if it is not `parent` or somebody else was first.
    */
   publish(options: PublishOptions, caller: OperatorCaller): Promise<Published>;
+  /**
+   * Publishes the policy of a bundle likewise: the same bytes with the same digest, by this mesh's author, number and
+   * signature. Fails with `invalid_record` or `limit` on a bundle that does not hold, with `denied` if it is another
+   * mesh's than asked for, and with `conflict` as `publish` does.
+   */
+  importBundle(options: ImportOptions, caller: OperatorCaller): Promise<Published>;
 }
 
 export const filesBytesMax = 8 * 1024 * 1024;
@@ -69,14 +86,48 @@ export function createPublisher(deps: PublisherDeps): Publisher {
   const check = (files: readonly PolicyFile[]) => checkFiles(deps, files);
   return {
     check,
+    checkBundle: (bundle) => checkBundle(deps, bundle),
     publish: (options, caller) =>
       audited(
         deps.audit,
         { action: "publish", target: "a revision", caller, detail: options.message },
-        () => publish(deps, options, caller),
+        () => publish(deps, checkFiles(deps, options.files), options, caller),
+        renderAudit,
+      ),
+    importBundle: (options, caller) =>
+      audited(
+        deps.audit,
+        { action: "publish", target: "a revision", caller, detail: `import: ${options.message}` },
+        () => importBundle(deps, options, caller),
         renderAudit,
       ),
   };
+}
+
+/** Of a bundle that was verified as a whole; what is published is what is checked, since both have one digest. */
+function checkBundle(deps: Pick<PublisherDeps, "mesh" | "knownVersions">, { snapshot }: Bundle): CheckedFiles {
+  const objects = snapshot.units.flatMap(({ unit }) => objectsOf(unit));
+  const place = { file: "bundle", line: 0, column: 0, whole: true, places: new Map() };
+  const sourced = objects.map((object): SourcedObject => ({ object, ...place }));
+  const findings = checkPolicy(sourced, { mesh: deps.mesh, knownVersions: deps.knownVersions() });
+  if (findings.some(({ severity }) => severity === "error")) return { findings, snapshot: undefined };
+  const built = buildSnapshot(objects);
+  if (built.list.digest === snapshot.list.digest) return { findings, snapshot: built };
+  throw new AshlarError("invalid_record", "bundle: its units are not what this version of Ashlar would make of them");
+}
+
+async function importBundle(deps: PublisherDeps, options: ImportOptions, caller: OperatorCaller): Promise<Published> {
+  const bundle = parseBundle(options.bundle);
+  const { mesh, rootHash, revision } = bundle;
+  if (options.rootHash !== "" && options.rootHash !== rootHash) {
+    throw new AshlarError(
+      "denied",
+      `bundle: it comes from a mesh ${mesh} with root hash ${rootHash}, not from the one asked for`,
+    );
+  }
+  const from = `imported from mesh ${mesh}, revision ${revision.body.number}`;
+  const message = options.message === "" ? from : options.message;
+  return publish(deps, checkBundle(deps, bundle), { ...options, message }, caller);
 }
 
 function checkFiles(deps: PublisherDeps, files: readonly PolicyFile[]): CheckedFiles {
@@ -95,11 +146,15 @@ function inReadingOrder(files: readonly PolicyFile[], findings: readonly Finding
   return [...findings].sort((a, b) => at(a) - at(b) || a.line - b.line || a.column - b.column);
 }
 
-async function publish(deps: PublisherDeps, options: PublishOptions, caller: OperatorCaller): Promise<Published> {
+async function publish(
+  deps: PublisherDeps,
+  { findings, snapshot }: CheckedFiles,
+  options: Pick<PublishOptions, "message" | "parent">,
+  caller: OperatorCaller,
+): Promise<Published> {
   const { revisions, snapshots } = deps;
   checkMessage(options.message);
   const head = revisions.head();
-  const { findings, snapshot } = checkFiles(deps, options.files);
   if (snapshot === undefined) return { findings, created: false, revision: undefined };
   if (options.parent !== undefined && options.parent !== (head?.body.number ?? 0)) {
     throw new AshlarError("conflict", `the head of the log is not revision ${options.parent}: ${renderHead(head)}`);

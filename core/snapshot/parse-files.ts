@@ -23,7 +23,8 @@ export interface ParsedFiles {
   readonly findings: readonly Finding[];
 }
 
-const fileBytesMax = 1024 * 1024;
+/** No file that is longer is read. */
+export const fileBytesMax = 1024 * 1024;
 const totalBytesMax = 8 * 1024 * 1024;
 const objectsMax = 50_000;
 const kindNames = Object.keys(kinds) as PolicyObject["kind"][];

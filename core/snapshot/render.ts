@@ -19,6 +19,12 @@ export function renderObject(object: PolicyObject): string {
   return stringify(plainObject(object), { lineWidth: 0, aliasDuplicateObjects: false });
 }
 
+/** The same on one line: shorter, for objects that are too long for a file otherwise. */
+export function renderObjectShort(object: PolicyObject): string {
+  const style = { collectionStyle: "flow", flowCollectionPadding: false } as const;
+  return stringify(plainObject(object), { ...style, lineWidth: 0, aliasDuplicateObjects: false });
+}
+
 function plainObject(object: PolicyObject): Record<string, unknown> {
   const { kind, name } = object;
   switch (object.kind) {

@@ -56,6 +56,7 @@ export function createAgentService(deps: AgentDeps, options: AgentOptions = agen
 
 function serveRegistration(deps: AgentDeps, options: AgentOptions, stream: RegisterStream, closed: () => void): void {
   let over = false;
+  let halfClosed = false;
   const fail = (error: AshlarError): void => {
     if (over) return;
     const failure = toGrpcStatus(error);
@@ -67,7 +68,9 @@ function serveRegistration(deps: AgentDeps, options: AgentOptions, stream: Regis
       probe: probeApplication,
       drained: () => deps.drained(),
       say: (message) => {
-        if (!over) stream.write(render(message));
+        if (over) return;
+        stream.write(render(message));
+        if (message === "drained" && halfClosed) finish();
       },
       fail: (code, reason) => fail(new AshlarError(code, reason)),
       nowMs: () => deps.clock.monotonicMs(),
@@ -88,9 +91,14 @@ function serveRegistration(deps: AgentDeps, options: AgentOptions, stream: Regis
       gone();
     }
   });
-  stream.on("end", () => {
+  const finish = (): void => {
     gone();
     stream.end();
+  };
+  stream.on("end", () => {
+    halfClosed = true;
+    loop.handle({ kind: "half-closed" });
+    if (loop.ended) finish();
   });
   stream.on("cancelled", gone);
   stream.on("close", gone);

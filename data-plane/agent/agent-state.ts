@@ -20,6 +20,8 @@ export type AgentEvent =
   | { readonly kind: "drained" }
   /** The application's socket refused a call. */
   | { readonly kind: "refused" }
+  /** The application says no more, and may still listen. */
+  | { readonly kind: "half-closed" }
   /** The stream is over, whoever ended it. */
   | { readonly kind: "gone" };
 
@@ -44,6 +46,8 @@ const to = (state: AgentState, ...effects: readonly AgentEffect[]): AgentStep =>
 
 /** One step. An application silent for longer than `leaseMs` is taken out; it is pinged after a third of that. */
 export function step(state: AgentState, event: AgentEvent, leaseMs: number): AgentStep {
+  // Who said that it leaves has nothing more to say: its open calls finish all the same.
+  if (event.kind === "half-closed" && state.kind !== "leaving") return step(state, { kind: "gone" }, leaseMs);
   switch (state.kind) {
     case "new":
       if (event.kind === "registration") return to({ kind: "probing" }, { kind: "probe" });

@@ -31,6 +31,10 @@ export class RegistrationLoop {
     this.#ticker = setInterval(() => this.handle({ kind: "tick", nowMs: ports.nowMs() }), leaseMs / 10).unref();
   }
 
+  get ended(): boolean {
+    return this.#state.kind === "ended";
+  }
+
   registration(app: AppRegistration): void {
     this.#app ??= app;
     this.handle({ kind: "registration" });

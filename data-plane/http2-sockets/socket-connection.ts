@@ -24,6 +24,8 @@ export interface SocketConnectionDeps {
   readonly loop: EngineLoop;
   readonly counters: EngineCounters;
   readonly pool: BlockPool;
+  /** An owner's code threw: a connection ended for it with INTERNAL_ERROR, and nothing else. */
+  onFault(error: unknown): void;
 }
 
 /** Puts a connected socket (TCP, Unix or TLS after its handshake) to a connection of the engine. */
@@ -32,6 +34,7 @@ export class SocketConnection implements ConnectionHandler {
   readonly socket: Socket;
   readonly #owner: ConnectionOwner;
   readonly #loop: EngineLoop;
+  readonly #onFault: (error: unknown) => void;
   #queued = false;
   #writing = 0;
   #paused = false;
@@ -49,6 +52,7 @@ export class SocketConnection implements ConnectionHandler {
     this.socket = socket;
     this.#owner = owner;
     this.#loop = deps.loop;
+    this.#onFault = (error) => deps.onFault(error);
     socket.setNoDelay(true);
     this.connection = new Connection(
       isServer,
@@ -72,6 +76,16 @@ export class SocketConnection implements ConnectionHandler {
     this.#owner.onCapacity(connection);
   }
 
+  onFault(error: unknown): void {
+    this.#onFault(error);
+  }
+
+  /** What an owner throws ends its connection, never the process. */
+  #crash(error: unknown): void {
+    this.#onFault(error);
+    this.connection.crash();
+  }
+
   onWork(): void {
     if (this.#queued) return;
     this.#queued = true;
@@ -80,7 +94,11 @@ export class SocketConnection implements ConnectionHandler {
 
   #onData(chunk: Buffer): void {
     if (this.connection.dead) return;
-    this.connection.receive(chunk, this.#loop.time());
+    try {
+      this.connection.receive(chunk, this.#loop.time());
+    } catch (error) {
+      this.#crash(error);
+    }
     if (!this.#paused && this.connection.output.size >= this.connection.limits.outputBytesMax) {
       this.#paused = true;
       this.socket.pause();
@@ -91,7 +109,7 @@ export class SocketConnection implements ConnectionHandler {
   flush(): void {
     this.#queued = false;
     if (this.#closed || this.#writing > 0) return;
-    const chunks = this.connection.takeOutput();
+    const chunks = this.#takeOutput();
     if (chunks.length === 0) {
       if (this.connection.dead) this.#endSocket();
       return;
@@ -101,6 +119,15 @@ export class SocketConnection implements ConnectionHandler {
     if (chunks.length > 1) socket.cork();
     for (let i = 0; i < chunks.length; i++) socket.write(chunks[i] as Buffer, this.#onWritten);
     if (chunks.length > 1) socket.uncork();
+  }
+
+  #takeOutput(): Buffer[] {
+    try {
+      return this.connection.takeOutput();
+    } catch (error) {
+      this.#crash(error);
+      return this.connection.takeOutput(); // the GOAWAY; a dead connection has no streams left to throw
+    }
   }
 
   readonly #onWritten = (): void => {
@@ -123,7 +150,11 @@ export class SocketConnection implements ConnectionHandler {
   }
 
   tick(nowMs: number): void {
-    this.connection.tick(nowMs);
+    try {
+      this.connection.tick(nowMs);
+    } catch (error) {
+      this.#crash(error);
+    }
     if (!this.connection.dead) return;
     // A peer that reads nothing must not keep the socket of a dead connection.
     if (this.#deadSinceMs < 0) this.#deadSinceMs = nowMs;
@@ -145,6 +176,10 @@ export class SocketConnection implements ConnectionHandler {
     this.#closed = true;
     this.#loop.remove(this);
     this.connection.lost();
-    this.#owner.onClosed(this);
+    try {
+      this.#owner.onClosed(this);
+    } catch (error) {
+      this.#onFault(error);
+    }
   }
 }

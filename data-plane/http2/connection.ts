@@ -3,11 +3,13 @@ import { ConnectionClock } from "./connection-clock.js";
 import { ControlReceiver } from "./control-receiver.js";
 import { DataReceiver } from "./data-receiver.js";
 import type { FieldBlock } from "./field-block.js";
-import { FrameReader, type FrameReceiver } from "./frame-reader.js";
+import { FrameReader } from "./frame-reader.js";
+import { FrameRouter } from "./frame-router.js";
+import { greet } from "./greet.js";
 import { HeaderReceiver } from "./header-receiver.js";
 import type { EngineLimits } from "./limits.js";
 import { type BlockPool, Output } from "./output.js";
-import { clientPreface, errorCode, frameType, initialWindow, settingId, streamIdMax } from "./protocol.js";
+import { errorCode, initialWindow, streamIdMax } from "./protocol.js";
 import { type EngineCounters, refusal, refusalReasons } from "./refusals.js";
 import { Sender } from "./sender.js";
 import { PeerSettings } from "./settings.js";
@@ -22,6 +24,8 @@ export interface ConnectionHandler {
   onWork(connection: Connection): void;
   /** The peer takes no new streams, or may take more of them than before. */
   onCapacity(connection: Connection): void;
+  /** A sink threw while the end of its stream was told. */
+  onFault(error: unknown): void;
 }
 
 export interface ConnectionDeps {
@@ -34,7 +38,7 @@ export interface ConnectionDeps {
  * One HTTP/2 connection of either role (RFC 9113), without socket and clock: bytes go in by `receive`,
  * come out by `takeOutput`, and time is told. What it keeps is bounded by its limits.
  */
-export class Connection implements FrameReceiver {
+export class Connection {
   readonly isServer: boolean;
   readonly limits: EngineLimits;
   readonly handler: ConnectionHandler;
@@ -74,22 +78,8 @@ export class Connection implements FrameReceiver {
     this.headers = new HeaderReceiver(this);
     this.control = new ControlReceiver(this);
     this.clock = new ConnectionClock(this, nowMs);
-    this.#reader = new FrameReader(this, isServer);
-    this.#start();
-  }
-
-  #start(): void {
-    const { limits, output } = this;
-    if (!this.isServer) output.raw(Buffer.from(clientPreface, "latin1"));
-    const settings = this.isServer
-      ? [settingId.maxConcurrentStreams, limits.concurrentStreamsMax]
-      : [settingId.enablePush, 0, settingId.maxConcurrentStreams, 0];
-    settings.push(settingId.initialWindowSize, limits.streamWindowBytes);
-    settings.push(settingId.maxHeaderListSize, limits.headerListBytesMax);
-    output.settings(settings);
-    if (limits.connectionWindowBytes > initialWindow)
-      output.windowUpdate(0, limits.connectionWindowBytes - initialWindow);
-    this.wake();
+    this.#reader = new FrameReader(new FrameRouter(this), isServer);
+    greet(this);
   }
 
   /** Takes bytes from the socket. Not while a call of this method is under way. */
@@ -172,6 +162,12 @@ export class Connection implements FrameReceiver {
     this.wake();
   }
 
+  /** Something threw in `receive`, `tick` or `takeOutput`: any of the streams may be half done, so none goes on. */
+  crash(): void {
+    if (this.dead) this.counters.refuse(refusal.internal);
+    else this.fail(errorCode.internalError, refusal.internal);
+  }
+
   #endStreams(code: number): void {
     for (const stream of this.streams.all()) this.#remove(stream, closedHow.resetByUs, code, true, false);
   }
@@ -241,9 +237,19 @@ export class Connection implements FrameReceiver {
     this.streams.remove(stream, how);
     this.data.drop(stream);
     this.sender.drop(stream);
-    if (tell) stream.sink.onReset(stream, code, false, unprocessed);
+    if (tell) this.#tellReset(stream, code, unprocessed);
     if (tell || how === closedHow.resetByUs || how === closedHow.ended) this.streams.freeSlot(stream);
     if (!this.dead) this.control.streamEnded();
+  }
+
+  /** Every stream of a connection that ends is told, whatever the owner of one of them does. */
+  #tellReset(stream: Stream, code: number, unprocessed: boolean): void {
+    try {
+      stream.sink.onReset(stream, code, false, unprocessed);
+    } catch (error) {
+      this.handler.onFault(error);
+      this.crash();
+    }
   }
 
   endedReceiving(stream: Stream): void {
@@ -257,42 +263,5 @@ export class Connection implements FrameReceiver {
       this.output.resetStream(stream.id, errorCode.noError);
       this.#remove(stream, closedHow.resetByUs, errorCode.noError, false, false);
     }
-  }
-
-  onPreface(): void {}
-
-  onPrefaceWrong(): void {
-    this.fail(errorCode.protocolError, refusal.preface);
-  }
-
-  onFrameTooLong(): void {
-    this.fail(errorCode.frameSizeError, refusal.frame_size);
-  }
-
-  onPaddingTooLong(): void {
-    this.fail(errorCode.protocolError, refusal.protocol);
-  }
-
-  onFrameHeader(type: number, _flags: number, streamId: number, _length: number): boolean {
-    const open = this.headers.openStreamId;
-    const continues = type === frameType.continuation && streamId === open;
-    if (open !== 0 ? !continues : type === frameType.continuation) this.fail(errorCode.protocolError, refusal.protocol);
-    else if (!this.control.settingsReceived && type !== frameType.settings)
-      this.fail(errorCode.protocolError, refusal.preface);
-    return !this.dead;
-  }
-
-  onFrame(type: number, flags: number, streamId: number, bytes: Uint8Array, start: number, end: number): void {
-    if (type === frameType.headers) this.headers.onHeaders(flags, streamId, bytes, start, end);
-    else if (type === frameType.continuation) this.headers.onContinuation(flags, bytes, start, end);
-    else this.control.onFrame(type, flags, streamId, bytes, start, end);
-  }
-
-  onDataFrame(flags: number, streamId: number, length: number, padding: number): void {
-    this.data.onFrame(flags, streamId, length, padding);
-  }
-
-  onDataBytes(bytes: Uint8Array, start: number, end: number, last: boolean): void {
-    this.data.onBytes(bytes, start, end, last);
   }
 }

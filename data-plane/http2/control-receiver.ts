@@ -212,9 +212,9 @@ export class ControlReceiver {
     if (code === errorCode.noError) return;
     const stream = connection.streams.find(streamId);
     if (stream !== null) connection.faultStream(stream, code, refusal.priority);
-    // RST_STREAM must not name an idle stream (RFC 9113, 6.4).
-    else if (connection.isIdle(streamId)) connection.fail(code, refusal.priority);
-    else connection.refuseFrame(streamId, code, refusal.priority);
+    else if (connection.isIdle(streamId) && !(connection.isServer && (streamId & 1) === 1)) {
+      connection.fail(code, refusal.priority); // of a stream that the peer can never open
+    } else connection.refuseFrame(streamId, code, refusal.priority);
   }
 
   #onGoaway(streamId: number, bytes: Uint8Array, start: number, end: number): void {

@@ -29,6 +29,7 @@ export const refusalReasons = [
   "timeout_keepalive",
   "push_promise",
   "connect_method",
+  "internal",
   // Of a stream.
   "streams_max",
   "draining",

@@ -50,6 +50,9 @@ const commands = [
   ["schema"],
   ["test"],
   ["gateway"],
+  ["export"],
+  ["import"],
+  ["drift"],
 ];
 
 for (const command of commands) {

@@ -69,7 +69,11 @@ export class TestSide {
   readonly endpoints = new FakeEndpoints();
   readonly app = new FakeApp();
   readonly metrics = new RecordedMetrics();
-  readonly engine = createProxyEngine(() => systemClock.monotonicMs());
+  readonly faults: unknown[] = [];
+  readonly engine = createProxyEngine(
+    () => systemClock.monotonicMs(),
+    (error) => this.faults.push(error),
+  );
   readonly pool = new UpstreamPool({ clock: systemClock, random: Math.random, engine: this.engine }, poolOptions);
   readonly tls: TlsState;
   readonly #closers: (() => void)[] = [];

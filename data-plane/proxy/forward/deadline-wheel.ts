@@ -17,15 +17,17 @@ const slots = 512; // a power of two
  */
 export class DeadlineWheel {
   readonly #nowMs: () => number;
+  readonly #onFault: (error: unknown) => void;
   readonly #heads: (Timed | null)[] = new Array<Timed | null>(slots).fill(null);
   #count = 0;
   /** The last tick that was looked at. */
   #tick = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  /** `nowMs` must be monotonic. */
-  constructor(nowMs: () => number) {
+  /** `nowMs` must be monotonic; `onFault` hears what an `onDue` threw: the others still get their turn. */
+  constructor(nowMs: () => number, onFault: (error: unknown) => void) {
     this.#nowMs = nowMs;
+    this.#onFault = onFault;
   }
 
   get size(): number {
@@ -87,7 +89,11 @@ export class DeadlineWheel {
         continue;
       }
       this.remove(timed);
-      timed.onDue();
+      try {
+        timed.onDue();
+      } catch (error) {
+        this.#onFault(error);
+      }
       timed = this.#heads[slot] as Timed | null; // `onDue` may have removed the next one
     }
   }

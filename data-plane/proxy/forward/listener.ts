@@ -97,6 +97,7 @@ class Accepted implements ConnectionOwner {
       this.#deps.onRequest(stream, fields, endStream, this.#peer);
     } catch (error) {
       this.#deps.log.error("a call failed", { error: messageOf(error) });
+      this.#deps.engine.counters.refuse(refusal.internal);
       stream.reset(errorCode.internalError);
     }
   }

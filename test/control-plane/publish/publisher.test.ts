@@ -5,6 +5,7 @@ import { createPolicyReader } from "../../../control-plane/publish/policy-reader
 import { createPublisher } from "../../../control-plane/publish/publisher.js";
 import { SnapshotStore } from "../../../control-plane/publish/snapshot-store.js";
 import { zeroDigest } from "../../../core/digest.js";
+import type { Heartbeat } from "../../../core/model.js";
 import { signActivation, verifyRevision } from "../../../core/wire/records.js";
 import { applyChanges, encodeSnapshotList } from "../../../core/wire/units.js";
 import { ManualClock } from "../../support/manual-clock.js";
@@ -12,6 +13,7 @@ import { PlainLedger } from "../../support/plain-ledger.js";
 import { buildActivation, createTestKey, testAuthor, testMesh } from "../../support/records.js";
 
 const { signer, publicKey } = createTestKey();
+const root = createTestKey();
 const caller = { id: testAuthor, source: "127.0.0.1:5000" };
 const service = (name: string) => `kind: Service\nname: ${name}\n`;
 const allow = (from: string) =>
@@ -32,7 +34,13 @@ class World {
     audit: { record: async (draft) => void this.entries.push(draft) },
     clock: new ManualClock(),
   });
-  readonly policy = createPolicyReader({ mesh: testMesh, ...this });
+  readonly heartbeats = new Map<string, Heartbeat>();
+  readonly policy = createPolicyReader({
+    ...this,
+    mesh: testMesh,
+    rootPublicKey: root.publicKey,
+    heartbeatOf: (id) => this.heartbeats.get(id),
+  });
 
   publish(content: string, parts: { message?: string; parent?: number } = {}) {
     const files = [{ name: "shop.yaml", content }];

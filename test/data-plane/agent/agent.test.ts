@@ -109,6 +109,24 @@ describe("agent", () => {
     server.forceShutdown();
   });
 
+  test("who says that it leaves and then closes its half is told when its last call has ended", async () => {
+    const { server } = await startByteServer(`unix:${path("app.sock")}`, {});
+    const { stream, said, ended } = register(`unix:${path("app.sock")}`);
+    await eventually("it is registered", () => said.includes("registered"));
+    stream.write({ message: { $case: "leave", value: {} } });
+    stream.end();
+    await eventually("it drains", () => draining === 1);
+    await new Promise((resolve) => setTimeout(resolve, 50)); // the half-close has come by then
+    expect(registry.current).toBeDefined();
+    expect(registry.advertised).toBeUndefined();
+    finishDrain();
+    await eventually("it is over", () => ended.length === 1);
+    expect(said).toEqual(["registered", "drained"]);
+    expect(ended[0]?.code).toBe(status.OK);
+    expect(registry.current).toBeUndefined();
+    server.forceShutdown();
+  });
+
   test("an application that answers no ping is out when its lease ends", async () => {
     await agent.stop(0);
     agent = await startAgent(300);

@@ -16,10 +16,14 @@ afterEach(async () => {
   for (const stop of stops.splice(0).reverse()) await stop();
 });
 
+const rethrow = (error: unknown): void => {
+  throw error;
+};
+
 function newDeps() {
   const loop = new EngineLoop(() => performance.now());
   stops.push(() => loop.stop());
-  return { loop, counters: new EngineCounters(), pool: new BlockPool() };
+  return { loop, counters: new EngineCounters(), pool: new BlockPool(), onFault: rethrow };
 }
 
 const identity = (bytes: Buffer) => bytes;

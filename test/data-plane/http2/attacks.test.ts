@@ -107,6 +107,28 @@ describe("check 2, streams that we are made to reset", () => {
     expect(peer.connection.streams.count).toBe(0);
   });
 
+  test("check 2: a malformed PRIORITY on an idle stream is a stream error, counted, and the stream may still be opened", () => {
+    const peer = new RawPeer().hello();
+    for (const [id, payload, code] of [
+      [7, Buffer.alloc(4), errorCode.frameSizeError],
+      [9, Buffer.concat([word(9), Buffer.of(0)]), errorCode.protocolError],
+    ] as const) {
+      peer.send(frame(frameType.priority, 0, id, payload));
+      const frames = peer.frames();
+      expect(peer.resetCode(id, frames)).toBe(code);
+      expect(peer.goawayCode(frames)).toBeUndefined();
+    }
+    expect(peer.counters.ownResets).toBe(2);
+    expect(peer.counters.refused("priority")).toBe(2);
+    peer.send(peer.headers(7, goodRequest, true));
+    expect(peer.heard.has(7)).toBe(true);
+    for (let i = 0; i < 800 && !peer.connection.dead; i++) {
+      peer.nowMs += 20;
+      peer.send(frame(frameType.priority, 0, 11, Buffer.alloc(4)));
+    }
+    expect(peer.goawayCode()).toBe(errorCode.enhanceYourCalm);
+  });
+
   test("1000 at once end at the 501st", () => {
     const peer = new RawPeer().hello();
     let count = 0;

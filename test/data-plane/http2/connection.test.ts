@@ -193,6 +193,25 @@ describe("flow control", () => {
     expect(peer.connection.streams.slots).toBe(0);
   });
 
+  test("an end that is said after the data it waits behind goes with the last of it", () => {
+    for (const pieces of [1, 3]) {
+      const peer = new RawPeer().hello([[4, 10]]);
+      peer.send(peer.headers(1, goodRequest, true));
+      const { stream } = peer.heard.get(1) as Heard;
+      stream?.sendFields(null, ok, null, false);
+      for (let piece = 0; piece < pieces; piece++) stream?.sendData(Buffer.alloc(20, piece), 0, 20, false);
+      expect(stream?.sendData(Buffer.alloc(0), 0, 0, true)).toBe(0);
+      expect(peer.frames().some(({ type, flags }) => type === 0 && flags === frameFlag.endStream)).toBe(false);
+      peer.send(frame(8, 0, 1, word(100)));
+      const frames = peer.frames();
+      expect(dataOf(frames, 1).length).toBe(20 * pieces - 10);
+      expect(frames.at(-1)).toMatchObject({ type: 0, flags: frameFlag.endStream });
+      expect(frames.filter(({ flags, type }) => type === 0 && flags === frameFlag.endStream).length).toBe(1);
+      expect(peer.connection.streams.count).toBe(0);
+      expect(peer.connection.sender.waitingBytes).toBe(0);
+    }
+  });
+
   test("a stream that waits too long for its window is cancelled; +1 every few seconds keeps a slow reader", () => {
     const peer = new RawPeer(true, { stallTimeoutMs: 60_000 }).hello([[4, 0]]);
     for (const id of [1, 3]) {

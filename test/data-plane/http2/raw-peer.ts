@@ -129,6 +129,7 @@ export class RawPeer implements ConnectionHandler {
   /** Called for each request the application is given. */
   answer: ((stream: Stream, heard: Heard) => void) | undefined;
   starts = 0;
+  readonly faults: unknown[] = [];
   mostOpen = 0;
 
   constructor(isServer = true, limits: Partial<EngineLimits> = {}) {
@@ -150,6 +151,10 @@ export class RawPeer implements ConnectionHandler {
 
   onWork(): void {}
   onCapacity(): void {}
+
+  onFault(error: unknown): void {
+    this.faults.push(error);
+  }
 
   /** Preface and settings both ways; what the engine says at the start is thrown away. */
   hello(entries: ReadonlyArray<readonly [number, number]> = []): this {

@@ -22,6 +22,10 @@ import { isTraceparent } from "../../../data-plane/proxy/traceparent.js";
 import { systemClock } from "../../../runtime/clock.js";
 import { eventually } from "../../support/proxy-pair.js";
 
+const rethrow = (error: unknown): void => {
+  throw error;
+};
+
 const pseudo = [":method", "POST", ":scheme", "https", ":path", "/a.B/C", ":authority", "payments"];
 const rest = ["content-type", "application/grpc+proto", "te", "trailers"];
 
@@ -225,7 +229,7 @@ describe("the wheel of deadlines", () => {
   }
 
   test("what waits is called once, never early, far more than a turn of it included; what is removed is not", async () => {
-    const wheel = new DeadlineWheel(() => performance.now());
+    const wheel = new DeadlineWheel(() => performance.now(), rethrow);
     const startMs = performance.now();
     const all = [0, 1, 15, 40, 41, 90, 120].map((delayMs) => ({ due: new Due(), atMs: startMs + delayMs }));
     const removed = new Due();

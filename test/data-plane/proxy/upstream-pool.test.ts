@@ -12,13 +12,17 @@ import { UpstreamPool } from "../../../data-plane/proxy/upstream-pool.js";
 import { systemClock } from "../../../runtime/clock.js";
 import { eventually, poolOptions } from "../../support/proxy-pair.js";
 
+const rethrow = (error: unknown): void => {
+  throw error;
+};
+
 describe("connections to upstreams", () => {
   let dir: string;
   let server: Http2Server;
   let sessions: ServerHttp2Session[];
 
   const dial = async () => connect({ path: join(dir, "up.sock") });
-  const engine = createProxyEngine(() => systemClock.monotonicMs());
+  const engine = createProxyEngine(() => systemClock.monotonicMs(), rethrow);
   const newPool = () => new UpstreamPool({ clock: systemClock, random: Math.random, engine }, poolOptions);
   const request = [":method POST", ":scheme http", ":path /a.B/C", ":authority a"].map((text) => {
     const [name = "", value = ""] = text.split(" ");

@@ -1,0 +1,38 @@
+/** What every method of the admin API asks first: is the caller an operator of this mesh? */
+import { AshlarError } from "../../core/errors.js";
+import { nameIn } from "../../core/identity.js";
+import { refuseUnknownFields } from "../../core/wire/strict.js";
+import { type CallContext, requireCaller, unary } from "../../runtime/grpc-handlers.js";
+import type { OperatorCaller } from "../activate/activator.js";
+import { type AuditTrail, audited } from "../audit/audit-trail.js";
+
+export interface OperatedDeps {
+  readonly mesh: string;
+  readonly audit: AuditTrail;
+}
+
+/**
+ * A unary handler that only operators of this mesh reach. A field that this version does not know is refused: it may
+ * be what keeps a newer client's rollback from doing more than was meant.
+ */
+export const operatedBy =
+  (deps: OperatedDeps) =>
+  <Request extends object, Response>(
+    handle: (request: Request, caller: OperatorCaller, signal: AbortSignal) => Promise<Response> | Response,
+  ) =>
+    unary(async (request: Request, context: CallContext) => {
+      const caller = await authorize(deps, context);
+      refuseUnknownFields(request, "the request");
+      return handle(request, caller, context.signal);
+    });
+
+/** The operator who calls; anybody else is denied, and that is noted. */
+export async function authorize(deps: OperatedDeps, context: CallContext): Promise<OperatorCaller> {
+  const id = requireCaller(context);
+  if (nameIn(id, deps.mesh, "operator") !== undefined) return { id, source: context.source };
+  const method = context.method.slice(context.method.lastIndexOf("/") + 1);
+  const caller = { id, source: context.source };
+  return audited(deps.audit, { action: "refuse", target: method, caller, detail: "" }, async () => {
+    throw new AshlarError("denied", `${id} is not an operator of mesh ${deps.mesh}`);
+  });
+}

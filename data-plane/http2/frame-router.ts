@@ -1,0 +1,55 @@
+import type { Connection } from "./connection.js";
+import type { FrameReceiver } from "./frame-reader.js";
+import { errorCode, frameType } from "./protocol.js";
+import { refusal } from "./refusals.js";
+
+/** Gives each frame to the part of the connection that knows it, in the order that RFC 9113 wants. */
+export class FrameRouter implements FrameReceiver {
+  readonly #connection: Connection;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  get dead(): boolean {
+    return this.#connection.dead;
+  }
+
+  onPreface(): void {}
+
+  onPrefaceWrong(): void {
+    this.#connection.fail(errorCode.protocolError, refusal.preface);
+  }
+
+  onFrameTooLong(): void {
+    this.#connection.fail(errorCode.frameSizeError, refusal.frame_size);
+  }
+
+  onPaddingTooLong(): void {
+    this.#connection.fail(errorCode.protocolError, refusal.protocol);
+  }
+
+  onFrameHeader(type: number, _flags: number, streamId: number, _length: number): boolean {
+    const open = this.#connection.headers.openStreamId;
+    const continues = type === frameType.continuation && streamId === open;
+    if (open !== 0 ? !continues : type === frameType.continuation)
+      this.#connection.fail(errorCode.protocolError, refusal.protocol);
+    else if (!this.#connection.control.settingsReceived && type !== frameType.settings)
+      this.#connection.fail(errorCode.protocolError, refusal.preface);
+    return !this.#connection.dead;
+  }
+
+  onFrame(type: number, flags: number, streamId: number, bytes: Uint8Array, start: number, end: number): void {
+    if (type === frameType.headers) this.#connection.headers.onHeaders(flags, streamId, bytes, start, end);
+    else if (type === frameType.continuation) this.#connection.headers.onContinuation(flags, bytes, start, end);
+    else this.#connection.control.onFrame(type, flags, streamId, bytes, start, end);
+  }
+
+  onDataFrame(flags: number, streamId: number, length: number, padding: number): void {
+    this.#connection.data.onFrame(flags, streamId, length, padding);
+  }
+
+  onDataBytes(bytes: Uint8Array, start: number, end: number, last: boolean): void {
+    this.#connection.data.onBytes(bytes, start, end, last);
+  }
+}

@@ -1,0 +1,17 @@
+import type { Connection } from "./connection.js";
+import { clientPreface, initialWindow, settingId } from "./protocol.js";
+
+/** What a connection says first (RFC 9113, 3.4). */
+export function greet(connection: Connection): void {
+  const { limits, output, isServer } = connection;
+  if (!isServer) output.raw(Buffer.from(clientPreface, "latin1"));
+  const settings = isServer
+    ? [settingId.maxConcurrentStreams, limits.concurrentStreamsMax]
+    : [settingId.enablePush, 0, settingId.maxConcurrentStreams, 0];
+  settings.push(settingId.initialWindowSize, limits.streamWindowBytes);
+  settings.push(settingId.maxHeaderListSize, limits.headerListBytesMax);
+  output.settings(settings);
+  if (limits.connectionWindowBytes > initialWindow)
+    output.windowUpdate(0, limits.connectionWindowBytes - initialWindow);
+  connection.wake();
+}
