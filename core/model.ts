@@ -4,6 +4,7 @@
  */
 import type { Digest } from "./digest.js";
 import type { SpiffeId } from "./identity.js";
+import type { RateLimit } from "./limit/limit-model.js";
 import type { StageOfRollout } from "./rollout/rollout-model.js";
 
 /** The name of the unit that is about the mesh and not about one service. */
@@ -80,7 +81,7 @@ export interface Route {
 }
 
 /** An object of a policy file. */
-export type PolicyObject = Service | Authorization | Route | Assertion;
+export type PolicyObject = Service | Authorization | Route | Assertion | RateLimit;
 
 /** All policy about one service (or, by the name "@mesh", about the mesh). */
 export interface Unit {
@@ -89,6 +90,7 @@ export interface Unit {
   readonly authorizations: readonly Authorization[];
   readonly routes: readonly Route[];
   readonly assertions: readonly Assertion[];
+  readonly rateLimits: readonly RateLimit[];
 }
 
 /** A unit with the bytes that its digest is of. */

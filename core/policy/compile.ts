@@ -1,5 +1,6 @@
 /** A unit as the data plane asks it: compiled once per revision, decided by index, never by walking rules. */
 import type { SpiffeId } from "../identity.js";
+import type { RateLimit } from "../limit/limit-model.js";
 import type { Unit, WeightedVersion } from "../model.js";
 import { buildAccessIndex } from "./access-index.js";
 import type { Access, SubjectKnowledge } from "./access-plan.js";
@@ -53,6 +54,8 @@ export interface CompiledUnit {
    * header's value (repeated ones joined with ","), or undefined where it is missing.
    */
   findRoute(method: string, header: (name: string) => string | undefined): CompiledRouteRule | undefined;
+  /** How often it may be called, for a `Limiter`: the budgets outlive the unit. */
+  readonly rateLimits: readonly RateLimit[];
 }
 
 /**
@@ -62,5 +65,5 @@ export interface CompiledUnit {
 export function compileUnit(unit: Unit, mesh: string): CompiledUnit {
   const access = buildAccessIndex(unit, mesh);
   const { findRoute, hasHeaderMatches } = buildRouteIndex(unit);
-  return Object.freeze({ name: unit.name, hasHeaderMatches, findRoute, ...access });
+  return Object.freeze({ name: unit.name, hasHeaderMatches, findRoute, ...access, rateLimits: unit.rateLimits });
 }

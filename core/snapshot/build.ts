@@ -1,8 +1,10 @@
 import { AshlarError } from "../errors.js";
+import type { RateLimit } from "../limit/limit-model.js";
 import type { Assertion, Authorization, Route, Service } from "../model.js";
 import { type EncodedUnit, meshUnitName, type PolicyObject, type SnapshotList, type Unit } from "../model.js";
 import { encodeSnapshotList, encodeUnit } from "../wire/units.js";
-import { canonicalUnit, compareNames } from "./canonical-unit.js";
+import { compareNames } from "./canonical-list.js";
+import { canonicalUnit } from "./canonical-unit.js";
 
 /** A whole mesh's policy: the list that its digest names, and every unit of it, sorted by name. */
 export interface Snapshot {
@@ -15,6 +17,7 @@ interface Draft {
   readonly authorizations: Authorization[];
   readonly routes: Route[];
   readonly assertions: Assertion[];
+  readonly rateLimits: RateLimit[];
 }
 
 /**
@@ -25,7 +28,7 @@ interface Draft {
 export function unitsOf(objects: readonly PolicyObject[]): Unit[] {
   const drafts = new Map<string, Draft>();
   const draftOf = (service: string): Draft => {
-    const draft = drafts.get(service) ?? { service: undefined, authorizations: [], routes: [], assertions: [] };
+    const draft = drafts.get(service) ?? emptyDraft();
     drafts.set(service, draft);
     return draft;
   };
@@ -47,12 +50,19 @@ export function unitsOf(objects: readonly PolicyObject[]): Unit[] {
       case "Assertion":
         draftOf(object.service).assertions.push(object);
         break;
+      case "RateLimit":
+        draftOf(object.service).rateLimits.push(object);
+        break;
     }
   }
   refuseRepeatedNames(objects);
   const units = [...drafts].map(([name, draft]) => canonicalUnit({ name, ...draft }));
-  units.push(canonicalUnit({ name: meshUnitName, service: undefined, authorizations: [], routes: [], assertions: [] }));
+  units.push(canonicalUnit({ name: meshUnitName, ...emptyDraft() }));
   return units.sort((a, b) => compareNames(a.name, b.name));
+}
+
+function emptyDraft(): Draft {
+  return { service: undefined, authorizations: [], routes: [], assertions: [], rateLimits: [] };
 }
 
 /** Names are unique in the mesh, which no unit can see by itself. */

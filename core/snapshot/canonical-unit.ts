@@ -1,5 +1,4 @@
 /** The one form in which a unit has a digest: lists sorted, nothing twice, everything frozen. */
-import { AshlarError } from "../errors.js";
 import { isLabel } from "../identity.js";
 import {
   type Assertion,
@@ -15,6 +14,8 @@ import {
   type WeightedVersion,
 } from "../model.js";
 import { checkCondition } from "../policy/condition/condition.js";
+import { compareNames, refused, refuseRepeated, textList } from "./canonical-list.js";
+import { canonicalRateLimit, whyTooManyLimits } from "./canonical-rate-limit.js";
 import {
   isCaller,
   isHeaderValue,
@@ -25,11 +26,6 @@ import {
   weightMax,
   whyNotMatchable,
 } from "./grammar.js";
-
-/** Orders names by their code units, the same on every machine. */
-export function compareNames(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
-}
 
 /**
  * A frozen copy in canonical form. Authorization and route rules keep their order (decisions
@@ -49,26 +45,32 @@ const made = new WeakSet<Unit>();
 function makeCanonical(unit: Unit): Unit {
   const { name } = unit;
   if (name === meshUnitName) {
-    const { authorizations, routes, assertions } = unit;
-    const parts = (unit.service === undefined ? 0 : 1) + authorizations.length + routes.length + assertions.length;
-    if (parts > 0) throw refused(name, "the unit of the mesh holds policy about a service");
+    const { service, authorizations, routes, assertions, rateLimits } = unit;
+    if (service !== undefined || [authorizations, routes, assertions, rateLimits].some((part) => part.length > 0))
+      throw refused(name, "the unit of the mesh holds policy about a service");
     const none = Object.freeze([]);
-    return Object.freeze({ name, service: undefined, authorizations: none, routes: none, assertions: none });
+    return Object.freeze({
+      name,
+      service: undefined,
+      authorizations: none,
+      routes: none,
+      assertions: none,
+      rateLimits: none,
+    });
   }
   if (!isLabel(name)) throw refused(name, "a unit is named like its service, by an RFC 1123 label");
   if (unit.service?.name !== name) throw refused(name, "the service it is about is missing or has another name");
   if (unit.routes.length > 1) throw refused(name, "a service has at most one route");
+  const tooMany = whyTooManyLimits(name, unit.rateLimits);
+  if (tooMany !== undefined) throw refused(name, tooMany);
   return Object.freeze({
     name,
     service: canonicalService(unit.service),
     authorizations: namedList(name, "authorization", unit.authorizations, canonicalAuthorization),
     routes: namedList(name, "route", unit.routes, canonicalRoute),
     assertions: namedList(name, "assertion", unit.assertions, canonicalAssertion),
+    rateLimits: namedList(name, "rate limit", unit.rateLimits, canonicalRateLimit),
   });
-}
-
-function refused(unit: string, why: string): AshlarError {
-  return new AshlarError("invalid_policy", `unit ${JSON.stringify(unit.slice(0, 64))}: ${why}`);
 }
 
 function namedList<Item extends { readonly name: string; readonly service: string }>(
@@ -87,22 +89,6 @@ function namedList<Item extends { readonly name: string; readonly service: strin
     `${what}s`,
     sorted.map((item) => item.name),
   );
-  return Object.freeze(sorted);
-}
-
-function refuseRepeated(unit: string, what: string, sorted: readonly string[]): void {
-  for (let index = 1; index < sorted.length; index++) {
-    const name = sorted[index] ?? "";
-    if (name === sorted[index - 1]) throw refused(unit, `${what}: ${JSON.stringify(name.slice(0, 64))} is there twice`);
-  }
-}
-
-function textList(unit: string, what: string, texts: readonly string[], valid: (text: string) => boolean) {
-  for (const text of texts) {
-    if (!valid(text)) throw refused(unit, `${what}: ${JSON.stringify(text.slice(0, 64))} is not valid`);
-  }
-  const sorted = [...texts].sort(compareNames);
-  refuseRepeated(unit, what, sorted);
   return Object.freeze(sorted);
 }
 

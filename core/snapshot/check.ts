@@ -1,8 +1,10 @@
 import { isLabel, nameIn, trustDomainOf } from "../identity.js";
+import type { RateLimit } from "../limit/limit-model.js";
 import type { Authorization, AuthorizationRule, Finding, Route } from "../model.js";
 import { parseCondition } from "../policy/condition/condition.js";
 import { checkUnits } from "./check-units.js";
 import { findSpiffeId, serviceOfMethod } from "./grammar.js";
+import { limitsMax } from "./limit-grammar.js";
 import { renderNearest } from "./nearest.js";
 import type { SourcedObject } from "./parse-files.js";
 
@@ -42,6 +44,7 @@ export function checkPolicy(objects: readonly SourcedObject[], context: PolicyCo
   };
   const checking: Checking = { context, services, findings: [], nearest };
   for (const sourced of objects) checkObject(sourced, checking);
+  countLimits(objects, checking);
   warnUncallable(objects, checking);
   if (objects.every((sourced) => sourced.whole) && checking.findings.every(({ severity }) => severity !== "error"))
     checkUnits(objects, context.mesh, (sourced, key, message) => add(sourced, "error", key, message, checking));
@@ -86,6 +89,10 @@ function checkObject(sourced: SourcedObject, checking: Checking): void {
       if (!checkService(sourced, object.service, checking, `${object.claim}.to`)) return;
       checkCallers(sourced, object.from, object.claim, checking);
       checkMethods(sourced, object.service, object.methods, `${object.claim}.methods`, checking);
+      return;
+    case "RateLimit":
+      if (!checkService(sourced, object.service, checking)) return;
+      checkRateLimit(sourced, object, checking);
       return;
   }
 }
@@ -174,6 +181,33 @@ function checkRoute(sourced: SourcedObject, { service, rules }: Route, checking:
     }
     const all = match === undefined || (match.headers.length === 0 && match.methods.includes("*"));
     if (all) catchAll ??= index;
+  }
+}
+
+function checkRateLimit(sourced: SourcedObject, { service, limits }: RateLimit, checking: Checking): void {
+  for (const [index, { methods, costs }] of limits.entries()) {
+    const place = `limits[${index}]`;
+    checkMethods(sourced, service, methods, `${place}.methods`, checking);
+    for (const { method } of costs) {
+      const items = costs.map((_, item) => `${place}.cost[${item}].methods`);
+      const at = items.find((each) => sourced.places.has(`${each}=${method}`)) ?? `${place}.cost`;
+      checkMethods(sourced, service, [method], at, checking);
+    }
+  }
+}
+
+/** Limits of one service in several objects: each call is held against all of them. */
+function countLimits(objects: readonly SourcedObject[], checking: Checking): void {
+  const counts = new Map<string, number>();
+  for (const sourced of objects) {
+    const { object } = sourced;
+    if (object.kind !== "RateLimit") continue;
+    const before = counts.get(object.service) ?? 0;
+    const count = before + object.limits.length;
+    counts.set(object.service, count);
+    if (before > limitsMax || count <= limitsMax || object.limits.length > limitsMax) continue;
+    const message = `${object.service} has ${count} limits with these, at most ${limitsMax} over all its RateLimits`;
+    add(sourced, "error", "limits", message, checking);
   }
 }
 

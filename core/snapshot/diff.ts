@@ -1,5 +1,5 @@
 import type { PolicyObject, Unit } from "../model.js";
-import { compareNames } from "./canonical-unit.js";
+import { compareNames } from "./canonical-list.js";
 import { objectsOf, renderObject } from "./render.js";
 import { diffLines } from "./text-diff.js";
 

@@ -5,6 +5,7 @@ import { condition } from "./condition-shape.js";
 import { durationPattern, parseDurationMs } from "./duration.js";
 import { isHeaderValue, isVersion, timeoutMsMax, weightMax, whyNotMatchable } from "./grammar.js";
 import { callers, fine, itself, kindOf, label, method, methodPatterns } from "./name-shapes.js";
+import { rateLimit } from "./rate-limit-shape.js";
 import { converted, entries, list, optional, record, required, type Shape, text, wholeNumber } from "./shapes.js";
 
 const version = text("a version: 1 to 63 of A-Z, a-z, 0-9, dot, _ and -", "^[A-Za-z0-9._-]{1,63}$", fine(isVersion));
@@ -119,7 +120,8 @@ export const kinds: Readonly<Record<PolicyObject["kind"], Shape<PolicyObject>>> 
     rules: rules.map((rule) => ({ match: rule.match, split: rule.split, timeoutMs: rule.timeout })),
   })),
   Assertion: assertion,
+  RateLimit: rateLimit,
 };
 
 /** Kinds that are planned: refused, so that nobody believes they were in force. */
-export const laterKinds = ["RateLimit", "Resilience", "JwtIssuer", "Gateway", "Egress", "Journal"] as const;
+export const laterKinds = ["Resilience", "JwtIssuer", "Gateway", "Egress", "Journal"] as const;

@@ -3,7 +3,7 @@ import type { SpiffeId } from "../identity.js";
 import type { Unit } from "../model.js";
 import { type CompiledUnit, compileUnit } from "../policy/compile.js";
 import { callerProbes, methodProbes, type Probe } from "./access-probes.js";
-import { compareNames } from "./canonical-unit.js";
+import { compareNames } from "./canonical-list.js";
 import { contentByName } from "./diff.js";
 
 /** A caller and a method of a service. */

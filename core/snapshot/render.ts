@@ -1,12 +1,14 @@
 /** Units to policy files in canonical form: parsing them builds the same snapshot. */
 import { stringify } from "yaml";
+import type { Limit } from "../limit/limit-model.js";
 import type { AuthorizationRule, PolicyObject, RouteMatch, RouteRule, Unit } from "../model.js";
 import { renderDuration } from "./duration.js";
+import { renderRate } from "./limit-grammar.js";
 
-/** The objects of a unit: the service, its authorizations, its routes, the assertions about it. */
+/** The objects of a unit: the service, its authorizations, its routes, the assertions about it, its rate limits. */
 export function objectsOf(unit: Unit): readonly PolicyObject[] {
-  const { service, authorizations, routes, assertions } = unit;
-  return [...(service === undefined ? [] : [service]), ...authorizations, ...routes, ...assertions];
+  const { service, authorizations, routes, assertions, rateLimits } = unit;
+  return [...(service === undefined ? [] : [service]), ...authorizations, ...routes, ...assertions, ...rateLimits];
 }
 
 /** One policy file with every object of `units`, service by service. */
@@ -44,11 +46,35 @@ function plainObject(object: PolicyObject): Record<string, unknown> {
       const { claim, from, service, methods } = object;
       return { kind, name, [claim]: { from, to: service, ...listed("methods", methods) } };
     }
+    case "RateLimit":
+      return { kind, name, service: object.service, ...listed("limits", object.limits.map(plainLimit)) };
   }
 }
 
 function plainAccessRule({ from, methods, when }: AuthorizationRule): Record<string, unknown> {
   return { ...listed("from", from), ...listed("methods", methods), ...(when === undefined ? {} : { when }) };
+}
+
+function plainLimit(limit: Limit): Record<string, unknown> {
+  const { per, methods, burst, costs, scope, disconnected } = limit;
+  return {
+    ...listed("per", per),
+    ...listed("methods", methods),
+    rate: renderRate(limit),
+    burst,
+    ...plainCosts(costs),
+    ...(scope === "proxy" ? {} : { scope, disconnected }),
+  };
+}
+
+function plainCosts(costs: Limit["costs"]): Record<string, unknown> {
+  const [first] = costs;
+  if (costs.length === 1 && first?.method === "*") return { cost: first.cost };
+  const different = [...new Set(costs.map(({ cost }) => cost))];
+  const items = different.map((cost) => {
+    return { methods: costs.filter((each) => each.cost === cost).map(({ method }) => method), cost };
+  });
+  return listed("cost", items);
 }
 
 function plainRouteRule({ match, split, timeoutMs }: RouteRule): Record<string, unknown> {

@@ -21,8 +21,10 @@ import {
   type UnitChange,
   type UnitRef,
 } from "../model.js";
-import { canonicalUnit, compareNames } from "../snapshot/canonical-unit.js";
+import { compareNames } from "../snapshot/canonical-list.js";
+import { canonicalUnit } from "../snapshot/canonical-unit.js";
 import { unitBytesMax } from "../snapshot/grammar.js";
+import { messageOfRateLimit, rateLimitOfMessage } from "./rate-limits.js";
 import { decodeStrict, reading } from "./strict.js";
 
 const listBytesMax = 8 * 1024 * 1024;
@@ -160,6 +162,7 @@ function encodeCanonical(unit: Unit): Uint8Array {
       from: [...from],
       methods: [...methods],
     })),
+    rateLimits: unit.rateLimits.map(messageOfRateLimit),
   }).finish();
 }
 
@@ -206,5 +209,6 @@ function unitOfMessage(message: UnitMessage): Unit {
       }),
     ),
     assertions: message.assertions.map(assertionOfMessage),
+    rateLimits: message.rateLimits.map(rateLimitOfMessage),
   };
 }

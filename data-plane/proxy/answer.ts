@@ -11,10 +11,13 @@ export interface Answer {
   readonly decision: string | undefined;
   /** For metrics: a short word from a closed list. */
   readonly reason: AnswerReason;
+  /** `grpc-retry-pushback-ms`: how long to wait before trying again, whole milliseconds; undefined: nothing is said. */
+  readonly pushbackMs?: number;
 }
 
 export const answerReasons = [
   "denied",
+  "rate-limit",
   "no-revision",
   "unknown-service",
   "no-endpoint",
@@ -34,6 +37,12 @@ export type AnswerReason = (typeof answerReasons)[number];
 export function deniedAnswer(decision: string, revision: number): Answer {
   const message = `denied (decision ${decision}, revision ${revision})`;
   return { code: status.PERMISSION_DENIED, message, revision, decision, reason: "denied" };
+}
+
+/** Over a rate limit: names the decision and the revision, never a limit. */
+export function limitedAnswer(decision: string, revision: number, pushbackMs: number): Answer {
+  const message = `over a rate limit (decision ${decision}, revision ${revision})`;
+  return { code: status.RESOURCE_EXHAUSTED, message, revision, decision, reason: "rate-limit", pushbackMs };
 }
 
 export function unavailableAnswer(reason: AnswerReason, message: string, revision: number | undefined): Answer {

@@ -1,14 +1,15 @@
 /**
  * What is asked of an inbound call before the application sees it, one step after the other: a revision to judge by,
- * a certificate that is still good, the authorization of policy. The first step that refuses answers the call.
+ * a certificate that is still good, the authorization of policy, its rate limits. The first step that refuses answers the call.
  */
 import { status } from "@grpc/grpc-js";
 import { messageOf } from "../../core/errors.js";
+import { Limiter, type OpenBudgets } from "../../core/limit/limiter.js";
 import type { Decision } from "../../core/policy/compile.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
 import type { CallPolicy, EvaluatedPolicy } from "../ports.js";
-import { type Answer, deniedAnswer, unavailableAnswer } from "./answer.js";
+import { type Answer, deniedAnswer, limitedAnswer, unavailableAnswer } from "./answer.js";
 import type { Call } from "./forward/call.js";
 import type { Peer } from "./forward/listener.js";
 
@@ -17,16 +18,20 @@ export interface InboundJudgeDeps {
   readonly clock: Clock;
   readonly random: (bytes: number) => Buffer;
   readonly log: Logger;
+  /** Undefined: every limit is this proxy's own. */
+  readonly openBudgets?: OpenBudgets | undefined;
 }
 
 export class InboundJudge {
   readonly #deps: InboundJudgeDeps;
   readonly #service: string;
+  readonly #limiter: Limiter;
 
   /** `service`: the one whose policy judges. */
   constructor(deps: InboundJudgeDeps, service: string) {
     this.#deps = deps;
     this.#service = service;
+    this.#limiter = new Limiter(deps.openBudgets);
   }
 
   /** The answer that refuses the call; undefined: it is allowed. */
@@ -35,7 +40,9 @@ export class InboundJudge {
     if (current === undefined) {
       return unavailableAnswer("no-revision", "this proxy has no revision to judge by", undefined);
     }
-    return this.#judgeCertificate(call, peer, current) ?? this.#judgeAccess(call, current);
+    return (
+      this.#judgeCertificate(call, peer, current) ?? this.#judgeAccess(call, current) ?? this.#judgeRate(call, current)
+    );
   }
 
   newDecisionId(): string {
@@ -56,6 +63,21 @@ export class InboundJudge {
     const rule = decision?.rule ?? "default-deny";
     this.#deps.log.info("denied", { decision: id, caller: call.caller, method: call.method, rule, revision });
     return deniedAnswer(id, revision);
+  }
+
+  /** Last, so that a call that is refused anyway costs nothing. */
+  #judgeRate(call: Call, current: EvaluatedPolicy): Answer | undefined {
+    const unit = current.unit(this.#service);
+    if (unit === undefined) return undefined; // nothing without a unit is allowed
+    this.#limiter.adopt(unit.rateLimits);
+    const refusal = this.#limiter.check(call, call.startedMs);
+    if (refusal === undefined) return undefined;
+    const { revision } = current;
+    const { limit, waitMs } = refusal;
+    const id = this.newDecisionId();
+    const { caller, method } = call;
+    this.#deps.log.info("over a rate limit", { decision: id, caller, method, limit, revision, waitMs });
+    return limitedAnswer(id, revision, waitMs);
   }
 
   #evaluate(call: Call, current: EvaluatedPolicy): Decision | undefined {

@@ -46,6 +46,7 @@ export function unitFor(service: string, callers: readonly string[]): Unit {
     ],
     routes: [],
     assertions: [],
+    rateLimits: [],
   };
 }
 

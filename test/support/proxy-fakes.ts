@@ -1,6 +1,7 @@
 /** Small real implementations of the data plane's ports, set by hand. */
 import { digestOf } from "../../core/digest.js";
 import { buildSpiffeId } from "../../core/identity.js";
+import type { Limit } from "../../core/limit/limit-model.js";
 import type { AuthorizationRule, Endpoint, RouteRule } from "../../core/model.js";
 import { type CompiledUnit, compileUnit } from "../../core/policy/compile.js";
 import type {
@@ -94,17 +95,19 @@ export interface TestUnit {
   readonly allow?: readonly AuthorizationRule[];
   readonly deny?: readonly AuthorizationRule[];
   readonly rules?: readonly RouteRule[];
+  readonly limits?: readonly Limit[];
 }
 
 export const everyone: AuthorizationRule = { from: ["*"], methods: ["*"] };
 
-function compileTestUnit({ service, allow = [], deny = [], rules }: TestUnit): CompiledUnit {
+function compileTestUnit({ service, allow = [], deny = [], rules, limits = [] }: TestUnit): CompiledUnit {
   return compileUnit(
     {
       name: service,
       service: { kind: "Service", name: service, methods: [] },
       authorizations: [{ kind: "Authorization", name: "rules", service, allow, deny }],
       assertions: [],
+      rateLimits: limits.length === 0 ? [] : [{ kind: "RateLimit", name: "limits", service, limits }],
       routes: rules === undefined ? [] : [{ kind: "Route", name: service, service, rules }],
     },
     mesh,

@@ -32,6 +32,7 @@ export function sendAnswer(stream: Stream, answer: Answer): void {
   scratch.clear();
   scratch.add("grpc-message", percentEncode(answer.message));
   if (answer.decision !== undefined) scratch.add(headerNames.decision, answer.decision);
+  if (answer.pushbackMs !== undefined) scratch.add("grpc-retry-pushback-ms", String(answer.pushbackMs));
   const first = (stream.sending === sendState.idle ? answersAtOnce : answersLate)[answer.code];
   const last = answer.revision === undefined ? null : revisionField(answer.revision);
   stream.sendFields(first ?? null, scratch, last, true);

@@ -23,6 +23,7 @@ function unitWith(parts: {
       { kind: "Authorization", name: "charges", service: "payments", allow: parts.allow ?? [], deny: parts.deny ?? [] },
     ],
     assertions: [],
+    rateLimits: [],
     routes: parts.rules ? [{ kind: "Route", name: "payments", service: "payments", rules: parts.rules }] : [],
   };
 }

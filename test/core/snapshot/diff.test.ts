@@ -164,6 +164,7 @@ describe("policySchema", () => {
       [["kind", "name", "service"], false],
       [["kind", "name", "service"], false],
       [["kind", "name"], false],
+      [["kind", "name", "service", "limits"], false],
     ]);
     expect(Object.keys(schema.oneOf[2]?.properties ?? {})).toEqual(["kind", "name", "service", "rules"]);
     expect(JSON.parse(JSON.stringify(schema))).toEqual(schema);

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import { type Digest, digestOf, zeroDigest } from "../../../core/digest.js";
+import type { Limit } from "../../../core/limit/limit-model.js";
 import { meshUnitName, type Unit } from "../../../core/model.js";
 import {
   applyChanges,
@@ -25,6 +26,7 @@ const unit: Unit = {
     },
   ],
   assertions: [],
+  rateLimits: [],
   routes: [
     {
       kind: "Route",
@@ -88,7 +90,7 @@ describe("encodeUnit", () => {
   });
 
   test("takes the unit of the mesh without a service, and no other", () => {
-    const empty = { service: undefined, authorizations: [], routes: [], assertions: [] };
+    const empty = { service: undefined, authorizations: [], routes: [], assertions: [], rateLimits: [] };
     const { bytes, digest } = encodeUnit({ name: meshUnitName, ...empty });
     expect(parseUnit(bytes, { name: meshUnitName, digest })).toEqual({ name: meshUnitName, ...empty });
     expect(() => encodeUnit({ name: "payments", ...empty })).toThrow(/missing/);
@@ -253,5 +255,92 @@ describe("snapshot lists", () => {
     const list = encodeSnapshotList([ref("a", "1")]);
     expect(() => applyChanges(list, [{ name: "b", digest: undefined }])).toThrow(/was not there/);
     expect(() => applyChanges(list, [ref("b", "1"), ref("b", "2")])).toThrow(/twice/);
+  });
+});
+
+describe("rate limits", () => {
+  const mesh: Limit = {
+    per: ["header:x-b", "caller"],
+    methods: ["p.P/*", "*"],
+    tokens: 100,
+    periodMs: 60_000,
+    burst: 20,
+    costs: [
+      { method: "p.P/Refund", cost: 0 },
+      { method: "*", cost: 1 },
+      { method: "p.P/Charge", cost: 20 },
+    ],
+    scope: "mesh",
+    disconnected: "closed",
+  };
+  const proxy: Limit = {
+    per: [],
+    methods: [],
+    tokens: 1,
+    periodMs: 1000,
+    burst: 1,
+    costs: [],
+    scope: "proxy",
+    disconnected: undefined,
+  };
+  const limited = (...limits: Limit[]): Unit => ({
+    ...unit,
+    rateLimits: [{ kind: "RateLimit", name: "limits", service: "payments", limits }],
+  });
+
+  test("come back as they were, sorted, in their order, without what says nothing", () => {
+    const { bytes, digest } = encodeUnit(limited(mesh, proxy));
+    const read = parseUnit(bytes, { name: "payments", digest });
+    expect(read.rateLimits[0]?.limits).toEqual([
+      {
+        ...mesh,
+        per: ["caller", "header:x-b"],
+        methods: ["*", "p.P/*"],
+        costs: [
+          { method: "p.P/Charge", cost: 20 },
+          { method: "p.P/Refund", cost: 0 },
+        ],
+      },
+      proxy,
+    ]);
+  });
+
+  test("a unit without them has the bytes that it had before they existed", () => {
+    const { bytes } = encodeUnit(unit);
+    expect(UnitMessage.decode(bytes).rateLimits).toEqual([]);
+    const { rateLimits: _none, ...before } = UnitMessage.decode(bytes);
+    expect(Buffer.from(UnitMessage.encode({ ...before, rateLimits: [] }).finish()).equals(bytes)).toBe(true);
+  });
+
+  test.each<[string, Partial<Limit>]>([
+    ["a cost above the burst", { costs: [{ method: "*", cost: 21 }] }],
+    ["no rate", { tokens: 0 }],
+    ["a rate that is too high", { tokens: 10_000_001 }],
+    ["a period of its own", { periodMs: 2000 }],
+    ["no burst", { burst: 0 }],
+    ["a header that is not read", { per: ["header:grpc-timeout"] }],
+    ["a key that is there twice", { per: ["caller", "caller"] }],
+    ["too many parts", { per: ["caller", "method", "claim:a", "claim:b", "claim:c"] }],
+    ["a mode where nothing is shared", { scope: "proxy" }],
+    ["no mode where something is", { disconnected: undefined }],
+  ])("%s is refused", (_what, wrong) => {
+    expect(() => encodeUnit(limited({ ...mesh, ...wrong }))).toThrow(/payments/);
+  });
+
+  test("at most 32 a service", () => {
+    expect(() => encodeUnit(limited(...Array.from({ length: 33 }, () => proxy)))).toThrow("33 limits, at most 32");
+  });
+
+  test("I6: a key, scope or mode of a newer version refuses the unit", () => {
+    const message = UnitMessage.decode(encodeUnit(limited(mesh)).bytes);
+    for (const newer of [{ per: ["caller", "planet"] }, { scope: 3 }, { scope: 0 }, { disconnected: 9 }]) {
+      const [first] = message.rateLimits;
+      const limits = first?.limits.map((limit) => ({ ...limit, ...newer })) ?? [];
+      const bytes = UnitMessage.encode({
+        ...message,
+        rateLimits: [{ name: "limits", service: "payments", limits: limits as never[] }],
+      }).finish();
+      expect(() => parseUnit(bytes, { name: "payments", digest: digestOf(bytes) })).toThrow(/rate limit|unit payments/);
+    }
   });
 });

@@ -3,6 +3,7 @@ import { createServer } from "node:http2";
 import { join } from "node:path";
 import { Metadata, status } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import type { Limit } from "../../../core/limit/limit-model.js";
 import { startByteServer } from "../../support/byte-service.js";
 import { buildPolicy, everyone, issueIdentity, mesh } from "../../support/proxy-fakes.js";
 import { eventually, ProxyPair, TestSide } from "../../support/proxy-pair.js";
@@ -64,6 +65,35 @@ describe("enforcing", () => {
     pair.callee.policy.switchTo(buildPolicy(2, []));
     const { error } = await pair.client().unary(hello);
     expect(error?.details).toMatch(denied);
+  });
+
+  test("over a rate limit: 8 with a pushback, the decision and the revision; a denied call costs nothing", async () => {
+    const limits: Limit[] = [
+      {
+        ...{ per: ["caller", "header:x-tenant"], methods: ["*"], tokens: 1, periodMs: 60_000, burst: 3, costs: [] },
+        ...{ scope: "proxy", disconnected: undefined },
+      },
+    ];
+    const closed = { service: "bytes", allow: [{ from: ["other"], methods: ["*"] }], limits };
+    const open = { service: "bytes", allow: [everyone], limits };
+    pair.callee.policy.switchTo(buildPolicy(2, [closed]));
+    for (let i = 0; i < 5; i += 1) expect((await pair.client().unary(hello)).error?.code).toBe(7);
+    pair.callee.policy.switchTo(buildPolicy(3, [open]));
+    for (let i = 0; i < 3; i += 1) expect((await pair.client().unary(hello)).error).toBeUndefined();
+    const { error, trailers } = await pair.client().unary(hello);
+    expect(error).toMatchObject({
+      code: status.RESOURCE_EXHAUSTED,
+      details: expect.stringMatching(/^over a rate limit \(decision [0-9a-f]{24}, revision 3\)$/),
+    });
+    expect(error?.details).toContain(String(trailers.get("ashlar-decision")[0]));
+    expect(trailers.get("ashlar-revision")).toEqual(["3"]);
+    const pushbackMs = Number(trailers.get("grpc-retry-pushback-ms")[0]);
+    expect(pushbackMs).toBeGreaterThan(50_000);
+    expect(pushbackMs).toBeLessThanOrEqual(60_000);
+    expect(pair.callee.metrics.ended.at(-1)).toMatchObject({ code: 8, reason: "rate-limit" });
+    pair.callee.policy.switchTo(buildPolicy(4, [open]));
+    expect((await pair.client().unary(hello)).error?.code).toBe(status.RESOURCE_EXHAUSTED); // a switch refills nobody
+    expect(seen).toHaveLength(3);
   });
 
   test("without a revision either proxy answers 14 with a reason", async () => {

@@ -1,0 +1,62 @@
+/** The key that a call has in a limit: which of its budgets it draws on. */
+import { createHash } from "node:crypto";
+import type { CallInputs } from "../policy/condition/frame.js";
+import { isList, type Value } from "../policy/condition/values.js";
+import type { LimitKeyPart } from "./limit-model.js";
+
+/** What of a call can make a key. */
+export interface LimitedCall {
+  readonly caller: string;
+  /** "package.Service/Method". */
+  readonly method: string;
+  /** As conditions read it. */
+  readonly inputs: Pick<CallInputs, "header" | "claims">;
+}
+
+/** A missing header or claim is a key of its own; no text that is there can be taken for it. */
+const absent = "\0";
+/** Longer values stand in a key by their digest, so that a table of keys has a bound in bytes too. */
+const valueLengthMax = 128;
+
+/** Gives a call's key. Calls of the same key give equal texts, others different ones. */
+export type KeyOf = (call: LimitedCall) => string;
+
+export function compileKey(per: readonly LimitKeyPart[]): KeyOf {
+  const parts = per.map(compilePart);
+  const [first, second] = parts;
+  if (first === undefined) return () => "";
+  if (second === undefined) return first;
+  return (call) => {
+    let key = "";
+    for (const part of parts) {
+      const value = part(call);
+      key += `${value.length}:${value}`;
+    }
+    return key;
+  };
+}
+
+function compilePart(part: LimitKeyPart): KeyOf {
+  if (part === "caller") return (call) => call.caller;
+  if (part === "method") return (call) => call.method;
+  const name = part.slice(part.indexOf(":") + 1);
+  if (part.startsWith("header:")) return ({ inputs }) => valueText(inputs.header(name));
+  return ({ inputs }) => valueText(claimText(inputs.claims?.get(name)));
+}
+
+function valueText(value: string | undefined): string {
+  if (value === undefined) return absent;
+  if (value.length > valueLengthMax) return `\0#${createHash("sha256").update(value).digest("base64url")}`;
+  return value.startsWith(absent) ? `${absent}${value}` : value;
+}
+
+/** Several values are joined with ","; a map, null or nothing counts as absent. */
+function claimText(value: Value | undefined): string | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (isList(value)) {
+    const texts = value.map(claimText);
+    return texts.some((text) => text === undefined) ? undefined : texts.join();
+  }
+  if (typeof value === "string") return value;
+  return typeof value === "object" ? undefined : String(value);
+}

@@ -1,0 +1,143 @@
+/** The rate limits of one service over one proxy: all limits about a call have to let it pass, or none is charged. */
+
+import { serviceOfMethod } from "../snapshot/grammar.js";
+import { BucketTable } from "./bucket-table.js";
+import { compileKey, type KeyOf, type LimitedCall } from "./limit-key.js";
+import type { Limit, RateLimit } from "./limit-model.js";
+
+/** Budgets by key, as a limiter draws on them. */
+export interface Budgets {
+  /** The slot of `key`, filled up to now, of which `tokens` are asked. Valid until the next key is asked for. */
+  touch(key: string, nowMs: number, tokens: number): number;
+  levelOf(slot: number): number;
+  take(slot: number, tokens: number): void;
+  waitMs(slot: number, tokens: number): number;
+  setKeysMax(keysMax: number): void;
+}
+
+/** Why a call may not pass now. */
+export interface LimitRefusal {
+  /** For operators, as "payments-per-caller/limits[0]". */
+  readonly limit: string;
+  /** Whole milliseconds until the call would pass if no other came before it; from 1 to `waitMsMax`. */
+  readonly waitMs: number;
+}
+
+/** Nobody is told to wait longer. */
+export const waitMsMax = 60_000;
+/** Keys of one limit, and of all limits of a service together. */
+export const keysMaxOfLimit = 100_000;
+export const keysMaxOfService = 200_000;
+const plansCachedMax = 10_000;
+/** Sums of fractions: a token less so little is there. */
+const roundingTokens = 1e-6;
+
+interface ActiveLimit {
+  readonly name: string;
+  /** Equal where the budgets go on when policy changes. */
+  readonly identity: string;
+  readonly limit: Limit;
+  readonly keyOf: KeyOf;
+  readonly budgets: Budgets;
+}
+
+/** A limit as it meets one method. */
+interface Step {
+  readonly active: ActiveLimit;
+  readonly cost: number;
+}
+
+/** Makes the budgets of a limit. */
+export type OpenBudgets = (limit: Limit, identity: string, keysMax: number) => Budgets;
+
+const openOwnBudgets: OpenBudgets = ({ tokens, periodMs, burst }, _identity, keysMax) =>
+  new BucketTable(tokens / periodMs, burst, keysMax);
+
+export class Limiter {
+  readonly #openBudgets: OpenBudgets;
+  #rateLimits: readonly RateLimit[] = [];
+  #active: readonly ActiveLimit[] = [];
+  readonly #plans = new Map<string, readonly Step[]>();
+  /** The slot of each step of the plan in hand. */
+  readonly #slots: number[] = [];
+
+  constructor(openBudgets: OpenBudgets = openOwnBudgets) {
+    this.#openBudgets = openBudgets;
+  }
+
+  /** Limits by these from now on. A limit that is the same in an object of the same name keeps its budgets. */
+  adopt(rateLimits: readonly RateLimit[]): void {
+    if (rateLimits === this.#rateLimits) return;
+    this.#rateLimits = rateLimits;
+    this.#plans.clear();
+    const before = new Map(this.#active.map((active) => [active.identity, active]));
+    const keyed = rateLimits.flatMap(({ limits }) => limits).filter(({ per }) => per.length > 0).length;
+    const keysMax = Math.min(keysMaxOfLimit, Math.floor(keysMaxOfService / Math.max(1, keyed)));
+    const identities = new Map<string, number>();
+    this.#active = rateLimits.flatMap((rateLimit) =>
+      rateLimit.limits.map((limit, index) => {
+        const definition = `${rateLimit.name}\n${JSON.stringify(limit)}`;
+        const sameBefore = identities.get(definition) ?? 0;
+        identities.set(definition, sameBefore + 1);
+        const identity = `${definition}\n${sameBefore}`;
+        const name = `${rateLimit.name}/limits[${index}]`;
+        const known = before.get(identity);
+        known?.budgets.setKeysMax(keysMax);
+        const budgets = known?.budgets ?? this.#openBudgets(limit, identity, keysMax);
+        return { name, identity, limit, keyOf: compileKey(limit.per), budgets };
+      }),
+    );
+  }
+
+  /** Takes what the call costs, at `nowMs` of a clock that never goes back; undefined: it may pass. */
+  check(call: LimitedCall, nowMs: number): LimitRefusal | undefined {
+    if (this.#active.length === 0) return undefined;
+    const steps = this.#plans.get(call.method) ?? this.#plan(call.method);
+    const slots = this.#slots;
+    let refusing: ActiveLimit | undefined;
+    let waitMs = 0;
+    for (let i = 0; i < steps.length; i++) {
+      const { active, cost } = steps[i] as Step;
+      const { budgets } = active;
+      const slot = budgets.touch(active.keyOf(call), nowMs, cost);
+      slots[i] = slot;
+      if (budgets.levelOf(slot) + roundingTokens >= cost) continue;
+      const wait = budgets.waitMs(slot, cost);
+      if (refusing === undefined || wait > waitMs) {
+        refusing = active;
+        waitMs = wait;
+      }
+    }
+    if (refusing !== undefined)
+      return { limit: refusing.name, waitMs: Math.min(waitMsMax, Math.max(1, Math.ceil(waitMs))) };
+    for (let i = 0; i < steps.length; i++) {
+      const { active, cost } = steps[i] as Step;
+      active.budgets.take(slots[i] as number, cost);
+    }
+    return undefined;
+  }
+
+  #plan(method: string): readonly Step[] {
+    if (this.#plans.size >= plansCachedMax) this.#plans.clear();
+    const steps: Step[] = [];
+    for (const active of this.#active) {
+      if (!isAbout(active.limit, method)) continue;
+      const cost = costOf(active.limit, method);
+      if (cost > 0) steps.push({ active, cost });
+    }
+    this.#plans.set(method, steps);
+    return steps;
+  }
+}
+
+/** Whether the limit is about calls of `method`. */
+export function isAbout({ methods }: Limit, method: string): boolean {
+  if (methods.length === 0 || methods.includes("*")) return true;
+  return methods.includes(method) || methods.includes(`${serviceOfMethod(method)}/*`);
+}
+
+/** What a call of `method` takes. */
+export function costOf({ costs }: Limit, method: string): number {
+  const cost = (pattern: string) => costs.find((each) => each.method === pattern)?.cost;
+  return cost(method) ?? cost(`${serviceOfMethod(method)}/*`) ?? cost("*") ?? 1;
+}

@@ -1,0 +1,62 @@
+/** How the parts of a rate limit are written, shared by whoever reads files and whoever reads bytes. */
+import type { Limit } from "../limit/limit-model.js";
+import { whyNotMatchable } from "./grammar.js";
+
+/** Limits about one service, over all its RateLimits. */
+export const limitsMax = 32;
+/** Parts of one key. */
+export const keyPartsMax = 4;
+/** Methods with a cost of their own in one limit. */
+export const costsMax = 256;
+/** The largest rate, burst and cost. */
+export const tokensMax = 10_000_000;
+
+const periods = { s: 1000, m: 60_000, h: 3_600_000 } as const;
+const claimNameGrammar = /^[A-Za-z0-9_.:/-]{1,128}$/;
+
+/** Tokens in a period. */
+export interface Rate {
+  readonly tokens: number;
+  readonly periodMs: number;
+}
+
+/** What a rate looks like, for editors. */
+export const ratePattern = "^[1-9][0-9]{0,7}/[smh]$";
+
+/** The rate of "100/s", "600/m" or "10000/h"; undefined if it is none or above `tokensMax`. */
+export function parseRate(text: string): Rate | undefined {
+  const match = /^([1-9][0-9]{0,7})\/([smh])$/.exec(text);
+  if (match === null) return undefined;
+  const tokens = Number(match[1]);
+  const periodMs = periods[match[2] as keyof typeof periods];
+  return tokens > tokensMax ? undefined : { tokens, periodMs };
+}
+
+/** The text that `parseRate` reads as this. */
+export function renderRate({ tokens, periodMs }: Rate): string {
+  return `${tokens}/${periodMs === periods.s ? "s" : periodMs === periods.m ? "m" : "h"}`;
+}
+
+/** Says whether a rate can be told in this period. */
+export function isPeriod(periodMs: number): boolean {
+  return Object.values<number>(periods).includes(periodMs);
+}
+
+/** The burst of a limit that states none: what comes back in a second, and the dearest call at least. */
+export function defaultBurst({ tokens, periodMs }: Rate, costs: Limit["costs"]): number {
+  return Math.max(1, Math.ceil((tokens * 1000) / periodMs), ...costs.map(({ cost }) => cost));
+}
+
+/** Why `text` is no part of a key; undefined: it is one. */
+export function whyNotKeyPart(text: string): string | undefined {
+  if (text === "caller" || text === "method") return undefined;
+  if (text.startsWith("header:")) {
+    const name = text.slice("header:".length);
+    const why = whyNotMatchable(name);
+    return why === undefined ? undefined : `header ${JSON.stringify(name.slice(0, 80))} cannot be read: ${why}`;
+  }
+  if (!text.startsWith("claim:")) return "";
+  return claimNameGrammar.test(text.slice("claim:".length))
+    ? undefined
+    : "the name of a claim has 1 to 128 of A-Z, a-z, 0-9 and _ . : / -";
+}
