@@ -1,13 +1,28 @@
 import type { SocketConnection } from "./socket-connection.js";
 
 const tickMs = 1000;
+/** After so many turns in which one socket was read, output is written without waiting for a turn's end. */
+const lonelyTurns = 8;
+/** Then one turn in so many is waited for, to see whether others are read in it. */
+const turnsAlone = 16;
 
-/** Writes once a turn of the event loop what that turn produced, for all connections; and tells them the time. */
+/**
+ * Writes once a turn of the event loop what that turn produced, for all connections; and tells them the time. While
+ * turns bring one read each, there is nothing to gather: what a read produced is written at its end.
+ */
 export class EngineLoop {
   readonly #connections = new Set<SocketConnection>();
   #dirty: SocketConnection[] = [];
   #spare: SocketConnection[] = [];
   #scheduled = false;
+  /** A socket's bytes are being taken. */
+  #reading = false;
+  /** Reads of this turn that led to output. */
+  #reads = 0;
+  /** Turns in a row with one such read. */
+  #lonely = 0;
+  /** Turns that need not be waited for; 0: wait for this one. */
+  #ahead = 0;
   readonly #timer: NodeJS.Timeout;
   readonly #nowMs: () => number;
   /** The time at the start of this turn's work; exact enough for limits. */
@@ -35,26 +50,54 @@ export class EngineLoop {
 
   /** Reads the clock, once a turn. */
   time(): number {
-    if (!this.#scheduled) this.nowMs = this.#nowMs();
+    if (!this.#scheduled && !this.#reading) this.nowMs = this.#nowMs();
     return this.nowMs;
   }
 
-  /** Has `connection.flush` called at the end of this turn. */
+  /** A socket's bytes are about to be taken: `endRead` must follow. Gives the time. */
+  beginRead(): number {
+    const nowMs = this.time();
+    this.#reading = true;
+    return nowMs;
+  }
+
+  endRead(): void {
+    this.#reading = false;
+    if (this.#dirty.length === 0) return;
+    this.#reads++;
+    if (this.#scheduled) return;
+    if (this.#ahead > 0) {
+      this.#ahead--;
+      this.#write();
+    } else this.#schedule();
+  }
+
+  /** Has `connection.flush` called at the end of this read or turn. */
   flushLater(connection: SocketConnection): void {
     this.#dirty.push(connection);
-    if (this.#scheduled) return;
+    if (!this.#scheduled && !this.#reading) this.#schedule();
+  }
+
+  #schedule(): void {
     this.#scheduled = true;
     setImmediate(this.#flush);
   }
 
   readonly #flush = (): void => {
     this.#scheduled = false;
+    if (this.#reads > 1) this.#lonely = this.#ahead = 0;
+    else if (this.#reads === 1 && ++this.#lonely >= lonelyTurns) this.#ahead = turnsAlone;
+    this.#write();
+  };
+
+  #write(): void {
+    this.#reads = 0;
     const dirty = this.#dirty;
     this.#dirty = this.#spare;
     for (let i = 0; i < dirty.length; i++) (dirty[i] as SocketConnection).flush();
     dirty.length = 0;
     this.#spare = dirty;
-  };
+  }
 
   #tick(): void {
     this.nowMs = this.#nowMs();

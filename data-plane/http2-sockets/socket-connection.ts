@@ -6,6 +6,8 @@ import type { BlockPool } from "../http2/output.js";
 import type { EngineCounters } from "../http2/refusals.js";
 import type { Stream } from "../http2/stream.js";
 import type { EngineLoop } from "./engine-loop.js";
+import { readSocket } from "./socket-reader.js";
+import { writeSocket } from "./socket-writer.js";
 
 /** After an error of the connection the peer gets this long to read our GOAWAY. */
 const lingerMs = 1000;
@@ -36,7 +38,7 @@ export class SocketConnection implements ConnectionHandler {
   readonly #loop: EngineLoop;
   readonly #onFault: (error: unknown) => void;
   #queued = false;
-  #writing = 0;
+  #writing = false;
   #paused = false;
   #deadSinceMs = -1;
   #ended = false;
@@ -61,11 +63,11 @@ export class SocketConnection implements ConnectionHandler {
       deps.loop.time(),
     );
     deps.loop.add(this);
-    socket.on("data", (chunk: Buffer) => this.#onData(chunk));
     // Without a listener an error of one peer would end the process; "close" follows.
     socket.on("error", () => {});
     socket.on("end", () => this.destroy());
     socket.on("close", () => this.#onClose());
+    readSocket(socket, (bytes, length) => this.#onBytes(bytes, length));
   }
 
   onRequest(stream: Stream, fields: FieldBlock, endStream: boolean): void {
@@ -92,12 +94,15 @@ export class SocketConnection implements ConnectionHandler {
     this.#loop.flushLater(this);
   }
 
-  #onData(chunk: Buffer): void {
+  #onBytes(bytes: Uint8Array, length: number): void {
     if (this.connection.dead) return;
+    const nowMs = this.#loop.beginRead();
     try {
-      this.connection.receive(chunk, this.#loop.time());
+      this.connection.receive(bytes, nowMs, length);
     } catch (error) {
       this.#crash(error);
+    } finally {
+      this.#loop.endRead();
     }
     if (!this.#paused && this.connection.output.size >= this.connection.limits.outputBytesMax) {
       this.#paused = true;
@@ -108,17 +113,14 @@ export class SocketConnection implements ConnectionHandler {
   /** Writes what waits, unless the last write is still under way. */
   flush(): void {
     this.#queued = false;
-    if (this.#closed || this.#writing > 0) return;
+    if (this.#closed || this.#writing) return;
     const chunks = this.#takeOutput();
     if (chunks.length === 0) {
       if (this.connection.dead) this.#endSocket();
       return;
     }
-    const { socket } = this;
-    this.#writing = chunks.length;
-    if (chunks.length > 1) socket.cork();
-    for (let i = 0; i < chunks.length; i++) socket.write(chunks[i] as Buffer, this.#onWritten);
-    if (chunks.length > 1) socket.uncork();
+    this.#writing = true;
+    writeSocket(this.socket, chunks, this.#onWritten);
   }
 
   #takeOutput(): Buffer[] {
@@ -130,8 +132,13 @@ export class SocketConnection implements ConnectionHandler {
     }
   }
 
-  readonly #onWritten = (): void => {
-    if (--this.#writing > 0 || this.#closed) return;
+  readonly #onWritten = (error?: Error | null): void => {
+    this.#writing = false;
+    if (this.#closed) return;
+    if (error) {
+      this.destroy();
+      return;
+    }
     const { connection } = this;
     connection.output.recycle();
     if (connection.output.size > 0 || connection.sender.waitingBytes > 0 || connection.dead) this.onWork();

@@ -82,11 +82,11 @@ export class Connection {
     greet(this);
   }
 
-  /** Takes bytes from the socket. Not while a call of this method is under way. */
-  receive(chunk: Uint8Array, nowMs: number): void {
+  /** Takes `chunk[0, length)` from the socket. Not while a call of this method is under way. */
+  receive(chunk: Uint8Array, nowMs: number, length = chunk.length): void {
     this.nowMs = nowMs;
     this.clock.lastReceivedMs = nowMs;
-    this.#reader.read(chunk);
+    this.#reader.read(chunk, length);
     this.sender.pump();
   }
 

@@ -44,9 +44,9 @@ export class FrameReader {
     this.#held = new Uint8Array(64);
   }
 
-  read(chunk: Uint8Array): void {
+  /** Reads `chunk[0, end)`. */
+  read(chunk: Uint8Array, end = chunk.length): void {
     const receiver = this.#receiver;
-    const end = chunk.length;
     let at = 0;
     while (!receiver.dead) {
       switch (this.#state) {
