@@ -115,7 +115,7 @@ describe("an exception in an owner's callback ends that connection with INTERNAL
     expect(goawayOf(heard)).toBe(errorCode.internalError);
     expect(String(faults[0])).toContain("a fault of our own");
     expect(counters.refused("internal")).toBeGreaterThan(0);
-    expect(loop.connections.size).toBe(1);
+    await eventually("the server has let go of it", () => loop.connections.size === 1);
     expect(other.closed()).toBe(false);
   });
 
