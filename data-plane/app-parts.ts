@@ -1,4 +1,5 @@
 /** What is below the calls of a proxy: who it is and what it knows of the mesh. `app.ts` opens it. */
+import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { AshlarError, isAshlarError } from "../core/errors.js";
 import { proxyInbox } from "../core/wire/subjects.js";
@@ -13,6 +14,7 @@ import { readJoinFile, readToken } from "./join-file.js";
 import type { AppView } from "./ports.js";
 import { type EndpointRegistry, openEndpointRegistry } from "./registry/endpoint-view.js";
 import { CallWindow } from "./status/call-window.js";
+import { DecisionRecorder } from "./status/decision-recorder.js";
 import { createFleetReporter, type FleetReporter } from "./status/fleet-reporter.js";
 import { type IssuedHeads, openSync, type Sync } from "./sync/open-sync.js";
 import { openStateFolder } from "./sync/state-folder.js";
@@ -56,6 +58,7 @@ export interface Parts {
   readonly registry: AppRegistry;
   readonly reporter: FleetReporter;
   readonly window: CallWindow;
+  readonly decisions: DecisionRecorder;
 }
 
 /** Constructs them; following the logs begins with `sync.start()`. */
@@ -105,8 +108,9 @@ export async function openParts(
     { labels: config.labels, bypassable: config.bypassable, serves: config.inbound !== undefined },
   );
   sync.onChange(() => reporter.poke());
+  const decisions = new DecisionRecorder({ bus, identity, clock, random: randomBytes, log }, config.recordShare);
   const endpoints = await openEndpointRegistry({ bus, folder, clock, log }, service);
-  return { log, clock, identity, bus, sync, registry, reporter, window, endpoints };
+  return { log, clock, identity, bus, sync, registry, reporter, window, decisions, endpoints };
 }
 
 function headsOf({ trust, activation, revision, freshness }: TrustBootstrap): IssuedHeads {
@@ -126,8 +130,9 @@ function advertisedView(registry: AppRegistry): AppView {
 }
 
 /** Ends them; what is not on disk yet is written. */
-export async function closeParts({ reporter, endpoints, sync, bus }: Parts): Promise<void> {
+export async function closeParts({ reporter, decisions, endpoints, sync, bus }: Parts): Promise<void> {
   reporter.stop();
+  await decisions.close();
   await endpoints.stop();
   await sync.stop();
   await bus.close();

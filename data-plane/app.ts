@@ -122,9 +122,10 @@ function countedTwice(metrics: ProxyMetrics, window: CallWindow): ProxyMetrics {
   };
 }
 
-function carrierOptions({ service, labels, inbound, upstreams }: ProxyConfig, mesh: string): CarrierOptions {
+function carrierOptions(config: ProxyConfig, mesh: string): CarrierOptions {
+  const { service, labels, inbound, upstreams, recordShare } = config;
   const outbounds = [undefined, ...upstreams.map((upstream) => upstream.service)];
-  return { mesh, service, labels, inbound: inbound !== undefined, outbounds };
+  return { mesh, service, labels, inbound: inbound !== undefined, outbounds, recordShare };
 }
 
 /** Opens every listener for calls; gives where other proxies reach this one. */
@@ -187,7 +188,7 @@ async function drainApplication(clock: Clock, carrier: Carrier): Promise<void> {
 
 async function openStatus(
   config: ProxyConfig,
-  { sync, identity, registry, clock }: Parts,
+  { sync, identity, registry, decisions, clock }: Parts,
   serving: Serving,
   metrics: ReturnType<typeof createMetrics>,
 ): Promise<void> {
@@ -207,6 +208,7 @@ async function openStatus(
     freshnessAgeMs: () => sync.policy.freshnessAgeMs,
     certificateExpiresMs: () => identity.current.notAfterMs,
     refusedRecords: () => sync.refusedRecords,
+    decisions: () => decisions.totals,
     isReady: () => reasons().length === 0,
   });
   if (config.status === undefined) return;

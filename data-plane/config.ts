@@ -41,6 +41,8 @@ export interface ProxyConfig {
   readonly dataDir: string;
   /** How long open calls may take when the proxy stops. */
   readonly graceMs: number;
+  /** Of decisions other than refusals, the share that is recorded; from 0 to 1. */
+  readonly recordShare: number;
   readonly logLevel: LogLevel;
   /** undefined: whatever suits where the log goes. */
   readonly logFormat: LogFormat | undefined;
@@ -50,6 +52,7 @@ export interface ProxyConfig {
 
 const socketPathBytesMax = 107; // sun_path
 const graceMsDefault = 10_000;
+const recordShareDefault = 0.01;
 const workersMax = 64;
 const labelsMax = 32;
 
@@ -83,6 +86,7 @@ export function parseProxyConfig(sources: ConfigSources, cwd: string): ProxyConf
     status: read.hostPort("status"),
     dataDir,
     graceMs: read.durationMs("grace") ?? graceMsDefault,
+    recordShare: read.share("record-share") ?? recordShareDefault,
     logLevel: read.oneOf("log-level", logLevels) ?? "info",
     logFormat: read.oneOf("log-format", logFormats),
     bypassable: [

@@ -37,6 +37,7 @@ function createCommand(act: (flags: Record<string, unknown>) => void): Command {
     .option("--data <DIR>", "its folder: identity and last good state (default: the user's state folder)")
     .option("--grace <DURATION>", "how long open calls may take when it stops (default: 10s)")
     .option("--workers <N>", "worker processes (default: 1)")
+    .option("--record-share <SHARE>", "of decisions other than refusals, what is recorded: 0 to 1 (default: 0.01)")
     .option("--log-level <LEVEL>", "debug, info, warn, error or silent (default: info)")
     .option("--log-format <FORMAT>", "text or json (default: text on a terminal, else json)")
     .option("--config <FILE>", "YAML or JSON with any of these settings")

@@ -20,6 +20,8 @@ export interface BusMessage {
 /** A message of a stream. */
 export interface StoredMessage extends BusMessage {
   readonly sequence: number;
+  /** When the server stored it, Unix milliseconds by the server's clock. */
+  readonly storedMs: number;
 }
 
 /** Which message of a stream: at a sequence, the last of a subject, or the next of a subject (wildcards allowed) from `from` on. */
@@ -45,6 +47,8 @@ export interface StreamSpec {
   readonly discardNewPerSubject: boolean;
   readonly maxMessagesPerSubject: number | undefined;
   readonly maxBytes: number | undefined;
+  /** Messages go when they are older. */
+  readonly maxAgeMs?: number | undefined;
   readonly denyDelete: boolean;
   readonly denyPurge: boolean;
   readonly allowDirect: boolean;
@@ -54,7 +58,7 @@ export interface StreamSpec {
 /** A stream as the server has it. */
 export interface StreamInfo {
   readonly spec: StreamSpec;
-  /** What else its configuration has that loses or rewrites messages, for people: "max_age 1h" … Empty for a stream as `createStream` makes it. */
+  /** What else its configuration has that loses or rewrites messages, for people: "max_msgs 1" … Empty for a stream as `createStream` makes it. */
   readonly dangers: readonly string[];
   /** When it was created: another time means another stream, whatever its sequence says. */
   readonly created: string;

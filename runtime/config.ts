@@ -118,6 +118,15 @@ export class ConfigReader {
     });
   }
 
+  /** A share from 0 to 1, or from 0% to 100%. */
+  share(name: string): number | undefined {
+    return this.#read(name, "a share such as 0.01 or 1%", (text) => {
+      const match = /^(\d{1,3}(?:\.\d{1,9})?)(%?)$/.exec(text);
+      const value = match === null ? Number.NaN : Number(match[1]) / (match[2] === "%" ? 100 : 1);
+      return value <= 1 ? value : undefined;
+    });
+  }
+
   durationMs(name: string): number | undefined {
     return this.#read(name, "a duration such as 500ms, 10s or 5m", parseDurationMs);
   }

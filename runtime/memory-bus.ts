@@ -12,6 +12,7 @@ import type {
   StreamInfo,
   StreamSpec,
 } from "./bus.js";
+import { type Clock, systemClock } from "./clock.js";
 import { ConnectionStatus } from "./connection-status.js";
 import type { NatsPermissions } from "./nats-permissions.js";
 
@@ -42,8 +43,13 @@ export class MemoryBroker {
   readonly #streams = new Map<string, MemoryStream>();
   readonly #listeners = new Set<Listener>();
   readonly #buses = new Set<MemoryBus>();
+  readonly #clock: Pick<Clock, "nowMs">;
   #made = 0;
   #up = true;
+
+  constructor(clock: Pick<Clock, "nowMs"> = systemClock) {
+    this.#clock = clock;
+  }
 
   /** A connection; with `permissions`, it may do only what they say. */
   connect(permissions?: NatsPermissions): Bus {
@@ -109,7 +115,7 @@ export class MemoryBroker {
     const sequence = stream.lastSequence;
     const copy = data.slice();
     const header = (name: string): string | undefined => headers[name];
-    stream.messages.push({ subject, data: copy, header, relayed: false, sequence });
+    stream.messages.push({ subject, data: copy, header, relayed: false, sequence, storedMs: this.#clock.nowMs() });
     this.deliver({ subject, data: copy, header, relayed: false });
     const { republish, name } = stream.spec;
     if (republish !== undefined) {

@@ -65,12 +65,15 @@ export function parseDirect(message: Msg, what: string): StoredMessage | undefin
   }
   // The server adds its headers behind those of the stored message: one more than its own was stored with it.
   const relayed = (headers?.values("Nats-Stream").length ?? 0) > 1;
-  return { ...messageFrom(subject, message.data, headers), relayed, sequence };
+  const storedMs = timeOf(headers?.last("Nats-Time-Stamp"));
+  return { ...messageFrom(subject, message.data, headers), relayed, sequence, storedMs };
 }
 
 /** The message in the answer of a stream's leader. */
 export function parseStored(answer: Readonly<Record<string, unknown>> | undefined): StoredMessage | undefined {
-  const stored = answer?.message as { subject: string; seq: number; data?: string; hdrs?: string } | undefined;
+  const stored = answer?.message as
+    | { subject: string; seq: number; data?: string; hdrs?: string; time?: string }
+    | undefined;
   if (stored === undefined) return undefined;
   const lines = Buffer.from(stored.hdrs ?? "", "base64")
     .toString("utf8")
@@ -83,8 +86,15 @@ export function parseStored(answer: Readonly<Record<string, unknown>> | undefine
   return {
     subject: stored.subject,
     sequence: stored.seq,
+    storedMs: timeOf(stored.time),
     data: new Uint8Array(Buffer.from(stored.data ?? "", "base64")),
     header,
     relayed: header("Nats-Stream") !== undefined,
   };
+}
+
+/** RFC 3339 with nanoseconds, as the server writes it; 0 if it says none. */
+function timeOf(text: string | undefined): number {
+  const ms = Date.parse(text?.replace(/(\.\d{3})\d+/, "$1") ?? "");
+  return Number.isNaN(ms) ? 0 : ms;
 }

@@ -7,6 +7,8 @@ import {
   auditStream,
   auditSubject,
   blobStream,
+  decisionStream,
+  decisionSubject,
   endpointStream,
   endpointSubject,
   freshnessSubject,
@@ -24,8 +26,8 @@ export interface NatsPermissions {
 const logStreams = Object.values(streamOf);
 /** The streams that proxies read. */
 export const readStreams: readonly string[] = [...logStreams, blobStream, endpointStream];
-/** Every stream of a mesh. */
-export const allStreams: readonly string[] = [...readStreams, auditStream];
+/** Every stream of a mesh. Proxies do not read decisions: what others were asked is not theirs to know. */
+export const allStreams: readonly string[] = [...readStreams, auditStream, decisionStream];
 
 const directGets = (streams: readonly string[]): string[] =>
   streams.flatMap((name) => [`$JS.API.DIRECT.GET.${name}`, `$JS.API.DIRECT.GET.${name}.>`]);
@@ -58,10 +60,15 @@ export function controlPlanePermissions(inboxPrefix: string): NatsPermissions {
   };
 }
 
-/** A proxy: reads what was committed, writes its own endpoint and heartbeat. Its inbox prefix is `proxyInbox(proxyId)`. */
+/** A proxy: reads what was committed, writes its own endpoint, heartbeat and decisions. Its inbox prefix is `proxyInbox(proxyId)`. */
 export function proxyPermissions(service: string, proxyId: string): NatsPermissions {
   return {
-    publish: [endpointSubject(service, proxyId), heartbeatSubject(service, proxyId), ...directGets(readStreams)],
+    publish: [
+      endpointSubject(service, proxyId),
+      heartbeatSubject(service, proxyId),
+      decisionSubject(service, proxyId),
+      ...directGets(readStreams),
+    ],
     subscribe: [...fleetReads, `${proxyInbox(proxyId)}.>`],
   };
 }

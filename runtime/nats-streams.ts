@@ -2,7 +2,7 @@
 import { AshlarError } from "../core/errors.js";
 import type { StreamInfo, StreamSpec } from "./bus.js";
 
-/** The JSON of a stream as Ashlar wants it: in files, by limits, nothing expires. */
+/** The JSON of a stream as Ashlar wants it: in files, by limits; nothing expires unless it has an age. */
 export function renderStreamConfig(spec: StreamSpec): Record<string, unknown> {
   return {
     name: spec.name,
@@ -12,7 +12,7 @@ export function renderStreamConfig(spec: StreamSpec): Record<string, unknown> {
     num_replicas: spec.replicas,
     max_consumers: -1,
     max_msgs: -1,
-    max_age: 0,
+    max_age: (spec.maxAgeMs ?? 0) * nanosecondsPerMs,
     max_msg_size: -1,
     max_msgs_per_subject: spec.maxMessagesPerSubject ?? -1,
     max_bytes: spec.maxBytes ?? -1,
@@ -26,6 +26,7 @@ export function renderStreamConfig(spec: StreamSpec): Record<string, unknown> {
   };
 }
 
+const nanosecondsPerMs = 1_000_000;
 type Json = Readonly<Record<string, unknown>>;
 
 const object = (value: unknown): Json => (typeof value === "object" && value !== null ? (value as Json) : {});
@@ -47,6 +48,7 @@ export function parseStreamInfo(answer: Json): StreamInfo {
       discardNewPerSubject: config.discard_new_per_subject === true,
       maxMessagesPerSubject: limit(config.max_msgs_per_subject),
       maxBytes: limit(config.max_bytes),
+      ...maxAgeOf(config),
       denyDelete: config.deny_delete === true,
       denyPurge: config.deny_purge === true,
       allowDirect: config.allow_direct === true,
@@ -60,10 +62,14 @@ export function parseStreamInfo(answer: Json): StreamInfo {
   };
 }
 
+function maxAgeOf(config: Json): Pick<StreamSpec, "maxAgeMs"> {
+  const nanoseconds = limit(config.max_age);
+  return nanoseconds === undefined ? {} : { maxAgeMs: Math.round(nanoseconds / nanosecondsPerMs) };
+}
+
 function dangersOf(config: Json): string[] {
   const dangers: string[] = [];
   if (limit(config.max_msgs) !== undefined) dangers.push(`max_msgs ${config.max_msgs}`);
-  if (limit(config.max_age) !== undefined) dangers.push(`max_age ${config.max_age} ns`);
   if (limit(config.max_msg_size) !== undefined) dangers.push(`max_msg_size ${config.max_msg_size}`);
   if (config.retention !== "limits") dangers.push(`retention ${config.retention}`);
   if (config.storage !== "file") dangers.push(`storage ${config.storage}`);

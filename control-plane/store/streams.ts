@@ -1,16 +1,35 @@
 /** The streams of a mesh: created once by the bootstrap credential, and checked at each start. */
 import { AshlarError, isAshlarError } from "../../core/errors.js";
-import { auditStream, auditSubject, blobStream, endpointStream, logNames, streamOf } from "../../core/wire/subjects.js";
+import {
+  auditStream,
+  auditSubject,
+  blobStream,
+  decisionStream,
+  endpointStream,
+  logNames,
+  streamOf,
+} from "../../core/wire/subjects.js";
 import type { Bus, StreamSpec } from "../../runtime/bus.js";
 
 const endpointBytesMax = 256 * 1024 * 1024;
 const auditBytesMax = 256 * 1024 * 1024;
+/** Of decisions, unless it is said otherwise. */
+export const decisionBytesDefault = 512 * 1024 * 1024;
+export const decisionAgeMsDefault = 24 * 3_600_000;
+
+/** How much the streams keep; it counts where they are created. */
+export interface StreamOptions {
+  readonly replicas: number;
+  readonly decisionBytes?: number | undefined;
+  readonly decisionAgeMs?: number | undefined;
+}
 
 const base = {
   discard: "new",
   discardNewPerSubject: false,
   maxMessagesPerSubject: undefined,
   maxBytes: undefined,
+  maxAgeMs: undefined,
   denyDelete: true,
   denyPurge: true,
   allowDirect: true,
@@ -18,7 +37,7 @@ const base = {
 } as const;
 
 /** What the streams must be. Logs have no limits: a limit is a way to lose history. */
-export function streamSpecs(replicas: number): readonly StreamSpec[] {
+export function streamSpecs({ replicas, decisionBytes, decisionAgeMs }: StreamOptions): readonly StreamSpec[] {
   const logs = logNames.map((log) => ({
     ...base,
     name: streamOf[log],
@@ -44,7 +63,16 @@ export function streamSpecs(replicas: number): readonly StreamSpec[] {
     replicas,
   };
   const audit = { ...base, name: auditStream, subjects: [auditSubject], maxBytes: auditBytesMax, replicas };
-  return [...logs, blobs, endpoints, audit];
+  const decisions = {
+    ...base,
+    name: decisionStream,
+    subjects: ["ashlar.decision.*.*"],
+    discard: "old" as const,
+    maxBytes: decisionBytes ?? decisionBytesDefault,
+    maxAgeMs: decisionAgeMs ?? decisionAgeMsDefault,
+    replicas,
+  };
+  return [...logs, blobs, endpoints, audit, decisions];
 }
 
 /** How `actual` differs from `wanted`, for people; the number of replicas is the operator's affair. */
@@ -52,7 +80,7 @@ function differences(wanted: StreamSpec, actual: StreamSpec): string[] {
   const fields = Object.keys(base) as (keyof typeof base)[];
   return [...fields, "subjects" as const]
     .filter((field) => JSON.stringify(wanted[field]) !== JSON.stringify(actual[field]))
-    .filter((field) => field !== "maxBytes" || wanted.maxBytes === undefined) // a bound of another size is a bound
+    .filter((field) => (field !== "maxBytes" && field !== "maxAgeMs") || wanted[field] === undefined) // a bound of another size is a bound
     .map((field) => `${field} is ${JSON.stringify(actual[field])}, not ${JSON.stringify(wanted[field])}`);
 }
 
@@ -61,8 +89,8 @@ function differences(wanted: StreamSpec, actual: StreamSpec): string[] {
  * same time from several control planes. Fails with `unavailable` when NATS does not answer, and with
  * `invalid_argument` if a stream is there with a configuration that could lose or rewrite what is in it.
  */
-export async function bootstrapStreams(bus: Bus, options: { readonly replicas: number }): Promise<void> {
-  for (const spec of streamSpecs(options.replicas)) {
+export async function bootstrapStreams(bus: Bus, options: StreamOptions): Promise<void> {
+  for (const spec of streamSpecs(options)) {
     if ((await bus.streamInfo(spec.name)) === undefined) {
       await bus.createStream(spec).catch((error: unknown) => {
         if (!isAshlarError(error, "exists")) throw error; // somebody else has just made it: it is checked below

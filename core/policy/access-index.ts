@@ -10,6 +10,7 @@ import {
   buildSubject,
   conditionOf,
   decide,
+  readsOf,
   type SubjectKnowledge,
 } from "./access-plan.js";
 import type { CompiledUnit, Decision } from "./compile.js";
@@ -37,7 +38,10 @@ interface CallerTable {
   readonly allow: MethodTable;
 }
 
-type AccessIndex = Pick<CompiledUnit, "evaluate" | "evaluateCall" | "conditionFor" | "accessFor" | "hasConditions">;
+type AccessIndex = Pick<
+  CompiledUnit,
+  "evaluate" | "evaluateCall" | "readsOf" | "conditionFor" | "accessFor" | "hasConditions"
+>;
 type PlanOf = (caller: SpiffeId, method: string, knows?: SubjectKnowledge) => AccessPlan;
 
 const plansCachedMax = 10_000;
@@ -65,6 +69,7 @@ export function buildAccessIndex(unit: Unit, mesh: string): AccessIndex {
       const { open, decision } = planOf(caller, method);
       return open === undefined ? decision : decide(open, inputs);
     },
+    readsOf: (caller, method) => readsOf(planOf(caller, method)),
     conditionFor: (caller, method, knows) => conditionOf(makePlan(caller, method, knows)),
     accessFor: (caller, method, knows) => accessOf(makePlan(caller, method, knows)),
   };

@@ -3,6 +3,7 @@ import { nameIn, type SpiffeId, trustDomainOf } from "../identity.js";
 import { serviceOfMethod } from "../snapshot/grammar.js";
 import type { Decision } from "./compile.js";
 import type { CallInputs, Subject } from "./condition/frame.js";
+import type { ConditionRead } from "./condition/scope.js";
 import { Failure } from "./condition/values.js";
 import { denyUntold, type IndexedRule } from "./indexed-rules.js";
 
@@ -44,6 +45,7 @@ export interface SubjectKnowledge {
 
 export const knowsAll: SubjectKnowledge = { caller: true, method: true };
 const rulesNamedMax = 3;
+const nothing: ReadonlySet<ConditionRead> = new Set();
 
 export function buildSubject(caller: SpiffeId, method: string, mesh: string): Subject {
   return {
@@ -105,6 +107,16 @@ export function conditionOf({ open, decision }: AccessPlan): string {
   const either = allowed.map((text) => `(${text})`).join(" || ");
   if (denied.length === 0) return either;
   return [...(allowed.length > 1 ? [`(${either})`] : allowed.length === 1 ? [either] : []), ...denied].join(" && ");
+}
+
+/** What the conditions that are still to be asked read. */
+export function readsOf({ open }: AccessPlan): ReadonlySet<ConditionRead> {
+  if (open === undefined) return nothing;
+  const reads = new Set<ConditionRead>();
+  for (const { indexed, decision } of [...open.denies, ...open.allows]) {
+    if (decision === undefined) for (const read of indexed.condition?.reads ?? nothing) reads.add(read);
+  }
+  return reads;
 }
 
 /** What the caller and the method alone say of a call. */

@@ -5,6 +5,7 @@ import type { Unit, WeightedVersion } from "../model.js";
 import { buildAccessIndex } from "./access-index.js";
 import type { Access, SubjectKnowledge } from "./access-plan.js";
 import type { CallInputs } from "./condition/frame.js";
+import type { ConditionRead } from "./condition/scope.js";
 import { buildRouteIndex } from "./route-index.js";
 
 /** What policy says about one call. Every decision names its rule. */
@@ -39,6 +40,8 @@ export interface CompiledUnit {
   evaluate(caller: SpiffeId, method: string): Decision;
   /** As `evaluate`, about one call: `inputs` is asked only for what a condition of a rule in question reads. */
   evaluateCall(caller: SpiffeId, method: string, inputs: CallInputs): Decision;
+  /** What the conditions of the rules in question read of such a call; empty: none reads anything but the pair. */
+  readsOf(caller: SpiffeId, method: string): ReadonlySet<ConditionRead>;
   /** There are rules with conditions, so that `evaluateCall` may say otherwise than `evaluate`. */
   readonly hasConditions: boolean;
   /**
@@ -56,6 +59,8 @@ export interface CompiledUnit {
   findRoute(method: string, header: (name: string) => string | undefined): CompiledRouteRule | undefined;
   /** How often it may be called, for a `Limiter`: the budgets outlive the unit. */
   readonly rateLimits: readonly RateLimit[];
+  /** The headers that the route's rules in question for `method` read, sorted. */
+  routeHeaders(method: string): readonly string[];
 }
 
 /**
@@ -64,6 +69,5 @@ export interface CompiledUnit {
  */
 export function compileUnit(unit: Unit, mesh: string): CompiledUnit {
   const access = buildAccessIndex(unit, mesh);
-  const { findRoute, hasHeaderMatches } = buildRouteIndex(unit);
-  return Object.freeze({ name: unit.name, hasHeaderMatches, findRoute, ...access, rateLimits: unit.rateLimits });
+  return Object.freeze({ name: unit.name, ...buildRouteIndex(unit), ...access, rateLimits: unit.rateLimits });
 }

@@ -12,7 +12,7 @@ const methodsCachedMax = 10_000;
 const none: readonly Candidate[] = [];
 
 /** Which rules can apply is found once a method; only their header conditions are looked at call by call. */
-export function buildRouteIndex(unit: Unit): Pick<CompiledUnit, "findRoute" | "hasHeaderMatches"> {
+export function buildRouteIndex(unit: Unit): Pick<CompiledUnit, "findRoute" | "hasHeaderMatches" | "routeHeaders"> {
   const candidates = unit.routes.flatMap((route) =>
     route.rules.map(
       (rule, index): Candidate => ({
@@ -39,6 +39,8 @@ export function buildRouteIndex(unit: Unit): Pick<CompiledUnit, "findRoute" | "h
       }
       return undefined;
     },
+    routeHeaders: (method) =>
+      [...new Set(candidatesFor(method).flatMap(({ headers }) => headers.map(({ name }) => name)))].sort(),
   };
 }
 

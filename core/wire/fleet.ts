@@ -29,7 +29,8 @@ export function isProxyId(text: string): boolean {
   return /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(text);
 }
 
-function checkWriter(message: FleetWriter, writer: FleetWriter): void {
+/** Fails with `invalid_record` if a message says to be of somebody else. */
+export function checkWriter(message: FleetWriter, writer: FleetWriter): void {
   label("service", message.service);
   if (!isProxyId(message.proxyId)) throw new AshlarError("invalid_record", "proxy_id is not a proxy's id");
   if (message.service !== writer.service || message.proxyId !== writer.proxyId) {

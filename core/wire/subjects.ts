@@ -22,6 +22,11 @@ export const endpointStream = "ASHLAR_ENDPOINTS";
 export const auditStream = "ASHLAR_AUDIT";
 export const auditSubject = "ashlar.audit";
 
+/** What proxies decided about calls; old ones make room for new ones. */
+export const decisionStream = "ASHLAR_DECISIONS";
+/** A proxy's decisions; only that proxy may write it. */
+export const decisionSubject = (service: string, proxyId: string): string => `ashlar.decision.${service}.${proxyId}`;
+
 /** Where a record is appended; `key` is its number, epoch or sequence. */
 export const ingestSubject = (log: LogName, key: number): string => `ashlar.log.${log}.${key}`;
 /** Where the plan of a rollout is appended: in the stream of activations, beside the epochs. */
@@ -46,10 +51,10 @@ export const heartbeatSubject = (service: string, proxyId: string): string => `a
 /** A proxy's private inbox prefix. */
 export const proxyInbox = (proxyId: string): string => `_INBOX_${proxyId}`;
 
-/** The service and proxy id of an endpoint or heartbeat subject. */
+/** The service and proxy id of an endpoint, heartbeat or decision subject. */
 export function parseFleetSubject(subject: string): { readonly service: string; readonly proxyId: string } | undefined {
   const [root, kind, service, proxyId, ...rest] = subject.split(".");
-  if (root !== "ashlar" || (kind !== "endpoint" && kind !== "heartbeat")) return undefined;
+  if (root !== "ashlar" || (kind !== "endpoint" && kind !== "heartbeat" && kind !== "decision")) return undefined;
   if (service === undefined || proxyId === undefined || rest.length > 0) return undefined;
   return { service, proxyId };
 }

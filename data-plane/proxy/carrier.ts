@@ -1,11 +1,14 @@
 /** Carries a proxy's calls: its listeners and connections, over ports that say what is known of the mesh. */
 import type { Socket } from "node:net";
 import { AshlarError } from "../../core/errors.js";
+import { buildSpiffeId } from "../../core/identity.js";
 import type { Label } from "../../core/model.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { HostPort, SocketAddress } from "../../runtime/config.js";
 import type { Logger } from "../../runtime/log.js";
 import type { AppView, CallIdentityView, CallPolicy, FollowedEndpoints, TrustView } from "../ports.js";
+import { CallRecorder } from "./call-recorder.js";
+import type { DecisionSink } from "./decision-sink.js";
 import { keyOf } from "./endpoint-choice.js";
 import type { ProxyEngine } from "./forward/proxy-engine.js";
 import { upstreamSessionDefaults } from "./forward/upstream-session.js";
@@ -28,6 +31,8 @@ export interface CarrierDeps {
   /** Uniform in [0, 1). */
   readonly draw: () => number;
   readonly random: (bytes: number) => Buffer;
+  /** Where recorded decisions go. */
+  readonly decisions: DecisionSink;
 }
 
 /** Plain data: a worker process is given it in a message. */
@@ -39,6 +44,8 @@ export interface CarrierOptions {
   readonly inbound: boolean;
   /** A listener of the application each: whatever arrives goes to this service; undefined: `:authority` says which. */
   readonly outbounds: readonly (string | undefined)[];
+  /** Of decisions other than refusals, the share that is recorded; from 0 to 1. */
+  readonly recordShare: number;
 }
 
 const admitAgainEveryMs = 30_000;
@@ -49,21 +56,25 @@ export class Carrier {
   readonly #peers: UpstreamPool;
   readonly #applications: UpstreamPool;
   readonly #engine: ProxyEngine;
+  readonly #recorder: CallRecorder;
   readonly #stops: (() => void)[] = [];
 
   constructor(deps: CarrierDeps, options: CarrierOptions) {
     const { clock, draw, engine, app } = deps;
-    const { mesh, service, labels } = options;
+    const { mesh, service, labels, recordShare } = options;
+    const self = buildSpiffeId(mesh, "service", service);
+    const recorder = new CallRecorder({ ...deps, sink: deps.decisions }, self, recordShare);
+    this.#recorder = recorder;
     const tls = new TlsState(deps);
     const pooled = { clock, random: draw, engine };
     this.#engine = engine;
     this.#peers = new UpstreamPool(pooled, poolOptions(Number.POSITIVE_INFINITY)); // a proxy takes them
     this.#applications = new UpstreamPool(pooled, poolOptions(upstreamSessionDefaults.keepalivesAtPaceMax));
     this.#inbound = options.inbound
-      ? new Inbound({ ...deps, tls, app, pool: this.#applications }, { service, labels })
+      ? new Inbound({ ...deps, recorder, tls, app, pool: this.#applications }, { service, labels })
       : undefined;
     this.#outbounds = options.outbounds.map(
-      (upstream) => new Outbound({ ...deps, tls, pool: this.#peers }, { mesh, service: upstream }),
+      (upstream) => new Outbound({ ...deps, recorder, tls, pool: this.#peers }, { mesh, service: upstream }),
     );
     this.#follow(deps, tls);
   }
@@ -104,6 +115,7 @@ export class Carrier {
     this.#peers.close();
     this.#applications.close();
     this.#engine.loop.stop();
+    this.#recorder.close();
   }
 
   /** Acts on renewals, trust, and endpoints and applications that come and go. */

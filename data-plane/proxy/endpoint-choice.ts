@@ -38,11 +38,11 @@ export class EndpointChoice {
     this.#mesh = mesh;
   }
 
-  /** A session with room at the endpoint that was drawn; undefined: take the longer way. */
-  find(service: string, rule: CompiledRouteRule | undefined): UpstreamSession | undefined {
+  /** A session with room at the endpoint that was drawn; undefined: take the longer way. `versionDraw`: for the split. */
+  find(service: string, rule: CompiledRouteRule | undefined, versionDraw: number): UpstreamSession | undefined {
     const { endpoints, pool, draw } = this.#deps;
     if (rule !== undefined && rule.split.length > 0) {
-      const endpoint = this.choose(service, rule, nothing);
+      const endpoint = this.choose(service, rule, nothing, versionDraw);
       return endpoint === undefined ? undefined : pool.find(this.#keyOf(endpoint));
     }
     const all = endpoints.endpoints(service);
@@ -51,15 +51,30 @@ export class EndpointChoice {
   }
 
   /** Chooses among those that were not tried, and rather among those that are not backed off. */
-  choose(service: string, rule: CompiledRouteRule | undefined, tried: ReadonlySet<string>): Endpoint | undefined {
-    const { pool, endpoints, draw } = this.#deps;
-    const untried = endpoints.endpoints(service).filter(({ proxyId }) => !tried.has(proxyId));
-    const rested = untried.filter((endpoint) => !pool.isBackedOff(this.#keyOf(endpoint)));
-    const usable = rested.length > 0 ? rested : untried; // the pool itself refuses those that are backed off
-    const choice = chooseVersion(rule?.split ?? [], draw(), (version) => usable.some((one) => one.version === version));
+  choose(
+    service: string,
+    rule: CompiledRouteRule | undefined,
+    tried: ReadonlySet<string>,
+    versionDraw: number,
+  ): Endpoint | undefined {
+    const usable = this.#usable(service, tried);
+    const has = (version: string): boolean => usable.some((one) => one.version === version);
+    const choice = chooseVersion(rule?.split ?? [], versionDraw, has);
     if (choice.kind === "none") return undefined;
     const fitting = choice.kind === "any" ? usable : usable.filter(({ version }) => version === choice.version);
-    return pickEndpoint(fitting, this.#loadOf, draw());
+    return pickEndpoint(fitting, this.#loadOf, this.#deps.draw());
+  }
+
+  /** The versions that a call can be sent to now. */
+  availableVersions(service: string): ReadonlySet<string> {
+    return new Set(this.#usable(service, nothing).map(({ version }) => version));
+  }
+
+  #usable(service: string, tried: ReadonlySet<string>): readonly Endpoint[] {
+    const { pool, endpoints } = this.#deps;
+    const untried = endpoints.endpoints(service).filter(({ proxyId }) => !tried.has(proxyId));
+    const rested = untried.filter((endpoint) => !pool.isBackedOff(this.#keyOf(endpoint)));
+    return rested.length > 0 ? rested : untried; // the pool itself refuses those that are backed off
   }
 
   targetOf(service: string, endpoint: Endpoint): UpstreamTarget {

@@ -4,19 +4,23 @@
  */
 import { status } from "@grpc/grpc-js";
 import { messageOf } from "../../core/errors.js";
+import type { SpiffeId } from "../../core/identity.js";
 import { Limiter, type OpenBudgets } from "../../core/limit/limiter.js";
 import type { Decision } from "../../core/policy/compile.js";
+import type { CallInputs } from "../../core/policy/condition/frame.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
 import type { CallPolicy, EvaluatedPolicy } from "../ports.js";
 import { type Answer, deniedAnswer, limitedAnswer, unavailableAnswer } from "./answer.js";
+import type { CallRecorder } from "./call-recorder.js";
 import type { Call } from "./forward/call.js";
 import type { Peer } from "./forward/listener.js";
+import type { OpenCall } from "./open-calls.js";
 
 export interface InboundJudgeDeps {
   readonly policy: CallPolicy;
   readonly clock: Clock;
-  readonly random: (bytes: number) => Buffer;
+  readonly recorder: CallRecorder;
   readonly log: Logger;
   /** Undefined: every limit is this proxy's own. */
   readonly openBudgets?: OpenBudgets | undefined;
@@ -40,13 +44,17 @@ export class InboundJudge {
     if (current === undefined) {
       return unavailableAnswer("no-revision", "this proxy has no revision to judge by", undefined);
     }
-    return (
-      this.#judgeCertificate(call, peer, current) ?? this.#judgeAccess(call, current) ?? this.#judgeRate(call, current)
-    );
+    const refusal =
+      this.#judgeCertificate(call, peer, current) ?? this.#judgeAccess(call, current) ?? this.#judgeRate(call, current);
+    if (refusal === undefined) this.#deps.recorder.allowed(call, this.#service, current);
+    return refusal;
   }
 
-  newDecisionId(): string {
-    return this.#deps.random(12).toString("hex");
+  /** The answer to an open call that `policy` refuses; undefined: it goes on. I10. */
+  judgeOpen(call: OpenCall, policy: EvaluatedPolicy): Answer | undefined {
+    const { caller, method, inputs } = call;
+    const decision = this.#evaluate(caller, method, inputs, policy);
+    return decision?.allow === true ? undefined : this.#deny(call, policy, decision, true);
   }
 
   #judgeCertificate(call: Call, peer: Peer, { revision }: EvaluatedPolicy): Answer | undefined {
@@ -56,12 +64,17 @@ export class InboundJudge {
   }
 
   #judgeAccess(call: Call, current: EvaluatedPolicy): Answer | undefined {
-    const decision = this.#evaluate(call, current);
-    if (decision?.allow === true) return undefined;
-    const { revision } = current;
-    const id = this.newDecisionId();
+    const decision = this.#evaluate(call.caller, call.method, call, current);
+    return decision?.allow === true ? undefined : this.#deny(call, current, decision, false);
+  }
+
+  #deny(call: OpenCall, policy: EvaluatedPolicy, decision: Decision | undefined, closed: boolean): Answer {
+    const { caller, method } = call;
+    const { revision } = policy;
     const rule = decision?.rule ?? "default-deny";
-    this.#deps.log.info("denied", { decision: id, caller: call.caller, method: call.method, rule, revision });
+    const judgement = { verdict: "denied", rule, policy, closed } as const;
+    const { id, isRecorded } = this.#deps.recorder.refused(call, this.#service, judgement);
+    if (isRecorded) this.#deps.log.info("denied", { decision: id, caller, method, rule, revision });
     return deniedAnswer(id, revision);
   }
 
@@ -74,17 +87,19 @@ export class InboundJudge {
     if (refusal === undefined) return undefined;
     const { revision } = current;
     const { limit, waitMs } = refusal;
-    const id = this.newDecisionId();
+    const limits = [{ name: limit, passed: false, pushbackMs: waitMs }];
+    const judgement = { verdict: "limited", rule: limit, policy: current, limits } as const;
+    const { id, isRecorded } = this.#deps.recorder.refused(call, this.#service, judgement);
     const { caller, method } = call;
-    this.#deps.log.info("over a rate limit", { decision: id, caller, method, limit, revision, waitMs });
+    if (isRecorded) this.#deps.log.info("over a rate limit", { decision: id, caller, method, limit, revision, waitMs });
     return limitedAnswer(id, revision, waitMs);
   }
 
-  #evaluate(call: Call, current: EvaluatedPolicy): Decision | undefined {
+  #evaluate(caller: SpiffeId, method: string, inputs: CallInputs, policy: EvaluatedPolicy): Decision | undefined {
     try {
-      return current.unit(this.#service)?.evaluateCall(call.caller, call.method, call);
+      return policy.unit(this.#service)?.evaluateCall(caller, method, inputs);
     } catch (error) {
-      this.#deps.log.error("a decision failed", { error: messageOf(error), method: call.method });
+      this.#deps.log.error("a decision failed", { error: messageOf(error), method });
       return undefined; // I4: an evaluation that fails denies
     }
   }

@@ -13,6 +13,7 @@ import type { Stream } from "../http2/stream.js";
 import type { AppRegistration, AppView, CallPolicy, EvaluatedPolicy } from "../ports.js";
 import { answerFor, internalAnswer, unavailableAnswer } from "./answer.js";
 import { labelMap, plainAddress } from "./call-inputs.js";
+import type { CallRecorder } from "./call-recorder.js";
 import { dialApplication } from "./dial.js";
 import { Call } from "./forward/call.js";
 import type { CallOwner, ForwardPlan } from "./forward/call-owner.js";
@@ -37,6 +38,7 @@ export interface InboundDeps {
   readonly metrics: ProxyMetrics;
   readonly clock: Clock;
   readonly random: (bytes: number) => Buffer;
+  readonly recorder: CallRecorder;
   readonly log: Logger;
 }
 
@@ -271,8 +273,14 @@ export class Inbound implements CallOwner {
   }
 
   #onSwitch(policy: EvaluatedPolicy): void {
-    const ended = this.open.judgeAgain(policy, this.#service, () => this.#judge.newDecisionId());
-    if (ended > 0) this.#deps.log.info("open calls were ended by a revision", { ended, revision: policy.revision });
+    const startedMs = this.#deps.clock.monotonicMs();
+    const { size } = this.open;
+    const ended = this.open.judgeAgain((call) => this.#judge.judgeOpen(call, policy));
+    if (size === 0) return;
+    const tookMs = this.#deps.clock.monotonicMs() - startedMs;
+    this.#deps.metrics.judgedAgain(size, ended, tookMs);
+    if (ended > 0)
+      this.#deps.log.info("open calls were ended by a revision", { ended, revision: policy.revision, tookMs });
   }
 }
 

@@ -1,7 +1,6 @@
 import type { SpiffeId } from "../../core/identity.js";
 import type { CallInputs } from "../../core/policy/condition/frame.js";
-import type { EvaluatedPolicy } from "../ports.js";
-import { type Answer, deniedAnswer } from "./answer.js";
+import type { Answer } from "./answer.js";
 
 /** A call that was allowed and is not over. Links and `isOpen` are for `OpenCalls` alone. */
 export interface OpenCall {
@@ -48,13 +47,13 @@ export class OpenCalls {
     if (this.#size === 0) for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
-  /** I10: judges every open call by `policy` and ends those that it refuses; the others go on untouched. */
-  judgeAgain(policy: EvaluatedPolicy, service: string, newDecisionId: () => string): number {
-    const unit = policy.unit(service);
+  /** I10: judges every open call again and ends those that get an answer; the others go on untouched. How many ended. */
+  judgeAgain(judge: (call: OpenCall) => Answer | undefined): number {
     let ended = 0;
     for (const call of this.#list()) {
-      if (isAllowed(() => unit?.evaluateCall(call.caller, call.method, call.inputs).allow)) continue;
-      call.answer(deniedAnswer(newDecisionId(), policy.revision));
+      const refusal = judge(call);
+      if (refusal === undefined) continue;
+      call.answer(refusal);
       ended += 1;
     }
     return ended;
@@ -79,14 +78,5 @@ export class OpenCalls {
       this.#waiting.push(resolve);
       signal.addEventListener("abort", () => resolve(), { once: true });
     });
-  }
-}
-
-/** I4: an evaluation that fails denies. */
-function isAllowed(evaluate: () => boolean | undefined): boolean {
-  try {
-    return evaluate() === true;
-  } catch {
-    return false;
   }
 }

@@ -13,6 +13,7 @@ import { errorCode } from "../http2/protocol.js";
 import type { Stream } from "../http2/stream.js";
 import type { CallPolicy, EndpointView, EvaluatedPolicy } from "../ports.js";
 import { type Answer, answerFor, internalAnswer, unavailableAnswer } from "./answer.js";
+import type { CallRecorder } from "./call-recorder.js";
 import { EndpointChoice } from "./endpoint-choice.js";
 import { Call } from "./forward/call.js";
 import type { CallOwner, ForwardPlan } from "./forward/call-owner.js";
@@ -38,6 +39,7 @@ export interface OutboundDeps {
   /** Uniform in [0, 1). */
   readonly draw: () => number;
   readonly random: (bytes: number) => Buffer;
+  readonly recorder: CallRecorder;
   readonly log: Logger;
 }
 
@@ -227,15 +229,29 @@ export class Outbound implements CallOwner {
   /** Sends the call in this very turn if a connection has room, else keeps it and sees to one. */
   #route(call: Call, called: CalledService, policy: EvaluatedPolicy, fields: FieldBlock): void {
     if (!this.#plan(call, called, policy, fields, this.#head.te >= 0)) return;
-    const session = this.#choice.find(called.name, call.rule);
+    const session = this.#choice.find(called.name, call.rule, call.versionDraw);
+    this.#record(call, policy, fields, session !== undefined);
     if (session !== undefined && call.send(session, fields)) return;
     void this.#carry(call);
+  }
+
+  /** Before anything is done to the call's fields for sending it. */
+  #record(call: Call, policy: EvaluatedPolicy, fields: FieldBlock, hasSession: boolean): void {
+    const { recorder } = this.#deps;
+    const bits = recorder.draw();
+    if (hasSession && !recorder.isWanted(bits)) return;
+    const { service, method, versionDraw } = call;
+    const unit = policy.unit(service);
+    const header = (name: string): string | undefined => joinHeader(fields, name);
+    const available = this.#choice.availableVersions(service);
+    recorder.routed({ service, method, policy, unit, header, draw: versionDraw, available }, bits);
   }
 
   /** Decides what is sent along; false: the call is over already. */
   #plan(call: Call, called: CalledService, policy: EvaluatedPolicy, fields: FieldBlock, hasTe: boolean): boolean {
     const rule = policy.unit(called.name)?.findRoute(call.method, (name) => joinHeader(fields, name));
     call.rule = rule;
+    if (rule !== undefined && rule.split.length > 0) call.versionDraw = this.#deps.draw();
     if (rule !== undefined && rule.timeoutMs > 0) this.#limit(call, rule.timeoutMs, fields);
     let plan = this.#planFor(called, policy);
     if (!hasTe) plan = { ...plan, last: [...plan.last, te] };
@@ -274,7 +290,7 @@ export class Outbound implements CallOwner {
     let failure: unknown;
     call.tried ??= new Set();
     for (let dial = 0; dial < dialsMax; dial++) {
-      const endpoint = this.#choice.choose(service, call.rule, call.tried);
+      const endpoint = this.#choice.choose(service, call.rule, call.tried, call.versionDraw);
       if (endpoint === undefined) break;
       call.tried.add(endpoint.proxyId);
       try {

@@ -20,5 +20,7 @@ export interface ProxyMetrics {
   callStarted(direction: Direction): void;
   callEnded(call: EndedCall): void;
   connection(direction: Direction, change: 1 | -1): void;
+  /** A switch judged `open` calls again and ended `closed` of them; `tookMs`: until the last was ended. */
+  judgedAgain(open: number, closed: number, tookMs: number): void;
   handshakeFailed(direction: Direction, reason: HandshakeFailure): void;
 }

@@ -1,8 +1,9 @@
 /** What a proxy counts, as Prometheus text. */
-import { Counter, Gauge, Registry } from "prom-client";
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { EngineCounters, refusalReasons } from "../http2/refusals.js";
 import type { ProxyMetrics } from "../proxy/proxy-metrics.js";
 import { CallCounts } from "./call-counts.js";
+import type { DecisionTotals } from "./decision-recorder.js";
 
 /** What is read when the metrics are asked for. */
 export interface MetricSources {
@@ -13,6 +14,7 @@ export interface MetricSources {
   freshnessAgeMs(): number;
   certificateExpiresMs(): number;
   refusedRecords(): number;
+  decisions(): DecisionTotals;
   isReady(): boolean;
 }
 
@@ -49,12 +51,29 @@ function createProxyMetrics(registers: Registry[], counters: EngineCounters): Pr
     labelNames: ["direction"],
     registers,
   });
+  const judged = new Histogram({
+    name: "ashlar_judged_again_seconds",
+    help: "From a switch to the end of the last open call that it refuses.",
+    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1],
+    registers,
+  });
+  const judgedCalls = new Counter({
+    name: "ashlar_judged_again_total",
+    help: "Open calls that a switch judged again, by what became of them.",
+    labelNames: ["outcome"],
+    registers,
+  });
   const calls = new CallCounts(registers);
   reportRefusals(registers, counters);
   return {
     callStarted: (direction) => calls.started(direction),
     callEnded: (call) => calls.ended(call),
     connection: (direction, change) => connections.inc({ direction }, change),
+    judgedAgain: (open, closed, tookMs) => {
+      judged.observe(tookMs / 1000);
+      judgedCalls.inc({ outcome: "closed" }, closed);
+      judgedCalls.inc({ outcome: "kept" }, open - closed);
+    },
     handshakeFailed: (direction, reason) => failures.inc({ direction, reason }),
   };
 }
@@ -97,9 +116,23 @@ function watch(registers: Registry[], sources: MetricSources): void {
   );
   read("ashlar_refused_records", "Records of the logs that did not verify.", () => sources.refusedRecords());
   read("ashlar_ready", "1 if the proxy is ready.", () => (sources.isReady() ? 1 : 0));
+  reportDecisions(registers, sources);
   read("process_resident_memory_bytes", "Resident memory.", () => process.memoryUsage.rss());
   read("process_cpu_seconds", "User and system CPU time.", () => {
     const { user, system } = process.cpuUsage();
     return (user + system) / 1e6;
+  });
+}
+
+function reportDecisions(registers: Registry[], sources: MetricSources): void {
+  new Counter({
+    name: "ashlar_decisions_total",
+    help: "Decisions about calls: recorded in the stream, refusals that were only counted, and those that were dropped.",
+    labelNames: ["outcome"],
+    registers,
+    collect() {
+      this.reset();
+      for (const [outcome, count] of Object.entries(sources.decisions())) this.inc({ outcome }, count);
+    },
   });
 }

@@ -4,6 +4,8 @@ import { connect, jwtAuthenticator, type NatsConnection } from "nats";
 import { bootstrapStreams } from "../../control-plane/store/streams.js";
 import {
   blobSubject,
+  decisionStream,
+  decisionSubject,
   endpointSubject,
   freshnessSubject,
   heartbeatSubject,
@@ -99,6 +101,8 @@ describe("a proxy's credential", () => {
     ["another proxy's endpoint", endpointSubject("payments", "p2")],
     ["its own id under another service", endpointSubject("orders", "p1")],
     ["another proxy's heartbeat", heartbeatSubject("payments", "p2")],
+    ["another proxy's decisions", decisionSubject("payments", "p2")],
+    ["its decisions under another service", decisionSubject("billing", "p1")],
     ["freshness", freshnessSubject],
     ["a republished record", readSubject("activations", 1)],
   ] as const) {
@@ -133,6 +137,12 @@ describe("a proxy's credential", () => {
     expect((await proxy.directGet("ASHLAR_ENDPOINTS", { lastOf: own }))?.data).toEqual(bytes("endpoint"));
     expect(await proxy.directGet("ASHLAR_REVISIONS", { sequence: 99 })).toBeUndefined();
   });
+  test("may store its own decisions, and read nobody's", async () => {
+    await proxy.append(decisionSubject("payments", "p1"), bytes("batch"));
+    expect((await plane.directGet(decisionStream, { sequence: 1 }))?.storedMs).toBeGreaterThan(0);
+    await refusedApi(proxyUser, `$JS.API.DIRECT.GET.${decisionStream}`, { seq: 1 });
+  });
+
   test("hears what was committed, and not what lost the race", async () => {
     const heard = proxy.subscribe(readSubject("activations", "*"));
     await proxy.flush();

@@ -4,7 +4,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Server } from "@grpc/grpc-js";
+import type { DecisionRecord, RefusalCount } from "../../core/decision/decision-record.js";
+import { parseDecisionBytes } from "../../core/wire/decisions.js";
 import type { ProxyIdentity } from "../../data-plane/ports.js";
+import { CallRecorder } from "../../data-plane/proxy/call-recorder.js";
+import type { DecisionSink } from "../../data-plane/proxy/decision-sink.js";
 import { inboundLimits } from "../../data-plane/proxy/forward/listener.js";
 import { createProxyEngine } from "../../data-plane/proxy/forward/proxy-engine.js";
 import { upstreamSessionDefaults } from "../../data-plane/proxy/forward/upstream-session.js";
@@ -40,6 +44,7 @@ export const poolOptions: UpstreamPoolOptions = {
 export class RecordedMetrics implements ProxyMetrics {
   readonly ended: Parameters<ProxyMetrics["callEnded"]>[0][] = [];
   readonly failures: string[] = [];
+  readonly judged: { readonly open: number; readonly closed: number; readonly tookMs: number }[] = [];
   open = 0;
   connections = 0;
 
@@ -56,8 +61,26 @@ export class RecordedMetrics implements ProxyMetrics {
     this.connections += change;
   }
 
+  judgedAgain(open: number, closed: number, tookMs: number): void {
+    this.judged.push({ open, closed, tookMs });
+  }
+
   handshakeFailed(direction: string, reason: string): void {
     this.failures.push(`${direction} ${reason}`);
+  }
+}
+
+export class KeptDecisions implements DecisionSink {
+  readonly decisions: DecisionRecord[] = [];
+  readonly counts: RefusalCount[] = [];
+
+  offer(decision: Uint8Array): boolean {
+    this.decisions.push(parseDecisionBytes(decision));
+    return true;
+  }
+
+  offerCounts(counts: readonly RefusalCount[]): void {
+    this.counts.push(...counts);
   }
 }
 
@@ -76,17 +99,26 @@ export class TestSide {
   );
   readonly pool = new UpstreamPool({ clock: systemClock, random: Math.random, engine: this.engine }, poolOptions);
   readonly tls: TlsState;
+  readonly decisions = new KeptDecisions();
+  /** Of everything. */
+  readonly recorder: CallRecorder;
   readonly #closers: (() => void)[] = [];
 
   constructor(identity: ProxyIdentity, rootPem: string) {
     this.identity = new FakeIdentity(identity);
     this.trust = new FakeTrust([rootPem]);
+    this.recorder = new CallRecorder(
+      { sink: this.decisions, random: randomBytes, clock: systemClock },
+      identity.spiffeId,
+      1,
+    );
     this.tls = new TlsState({ identity: this.identity, trust: this.trust, clock: systemClock });
   }
 
   deps() {
     const { engine, tls, policy, app, endpoints, pool, metrics } = this;
-    const common = { clock: systemClock, random: randomBytes, draw: Math.random, log: silentLogger };
+    const { recorder } = this;
+    const common = { recorder, clock: systemClock, random: randomBytes, draw: Math.random, log: silentLogger };
     return { engine, tls, policy, app, endpoints, pool, metrics, ...common };
   }
 
@@ -106,6 +138,7 @@ export class TestSide {
 
   close(): void {
     for (const close of this.#closers) close();
+    this.recorder.close();
     this.pool.close();
     this.engine.loop.stop();
   }

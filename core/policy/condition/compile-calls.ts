@@ -107,8 +107,8 @@ function compileIndex(compiler: ExpressionCompiler, expr: Expr, operandExpr: Exp
     if (name !== undefined) return compileHeader(compiler, indexExpr, name, false);
     return compiler.wrong(indexExpr, "the name of a header has to stand here as a text");
   }
-  const operand = asNode(compiler, operandExpr, named);
   const index = compiler.compile(indexExpr);
+  const operand = asNode(compiler, operandExpr, named, index.literal);
   const type = elementTypeOf(operand.type, index.type);
   if (type === undefined)
     return compiler.wrong(

@@ -10,7 +10,8 @@ import { renderType, types } from "./values.js";
 /** A node, or a name that is only good for its fields. */
 export type Named = { readonly node: Node } | { readonly declaration: Declaration; readonly name: string };
 
-export function asNode(compiler: ExpressionCompiler, expr: Expr, named: Named): Node {
+/** `field`: the only one of its fields that is asked for, if that is known. */
+export function asNode(compiler: ExpressionCompiler, expr: Expr, named: Named, field?: string): Node {
   if ("node" in named) return named.node;
   const { declaration, name } = named;
   if (declaration.kind === "group")
@@ -18,6 +19,7 @@ export function asNode(compiler: ExpressionCompiler, expr: Expr, named: Named): 
   if (declaration.kind === "headers")
     return compiler.wrong(expr, `name the header that is read, as in ${name}["x-region"]`);
   if (declaration.read !== undefined) compiler.reads.add(declaration.read);
+  if (declaration.read === "jwt") compiler.reads.add(`claim:${field ?? "*"}`);
   return { type: declaration.type, evaluate: declaration.evaluate };
 }
 
@@ -33,7 +35,7 @@ export function resolve(compiler: ExpressionCompiler, expr: Expr): Named {
     case "headers":
       return { node: compileHeader(compiler, expr, field, testOnly) };
     case "value":
-      return { node: compileField(compiler, expr, asNode(compiler, operand, of), field, testOnly) };
+      return { node: compileField(compiler, expr, asNode(compiler, operand, of, field), field, testOnly) };
     case "group": {
       const found = declaration.fields.get(field);
       if (found !== undefined && !testOnly) return { declaration: found, name: `${name}.${field}` };

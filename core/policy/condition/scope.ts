@@ -5,8 +5,19 @@ import { boundedText } from "./functions.js";
 import { timestampOfMs } from "./time.js";
 import { Failure, mapOf, type Outcome, type Type, types, type ValueMap } from "./values.js";
 
-/** What the verdict of a condition depends on; "header:x" is the header x. */
-export type ConditionRead = "caller" | "method" | "jwt" | "time" | "source" | "labels" | `header:${string}`;
+/**
+ * What the verdict of a condition depends on; "header:x" is the header x. With "jwt" there is "claim:x" for each claim
+ * that the condition names, or "claim:*" where it may read any.
+ */
+export type ConditionRead =
+  | "caller"
+  | "method"
+  | "jwt"
+  | "time"
+  | "source"
+  | "labels"
+  | `header:${string}`
+  | `claim:${string}`;
 
 export type Declaration =
   | {

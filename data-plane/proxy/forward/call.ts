@@ -52,6 +52,8 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
   plan: ForwardPlan | null = null;
   /** The route's rule that fits, for choosing a version. */
   rule: CompiledRouteRule | undefined;
+  /** Uniform in [0, 1): which version of the rule's split it gets. */
+  versionDraw = 0;
   attempts = 0;
   /** Endpoints that were tried, where one failed. */
   tried: Set<string> | undefined;

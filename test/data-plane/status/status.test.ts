@@ -19,6 +19,7 @@ describe("status", () => {
       freshnessAgeMs: () => 1500,
       certificateExpiresMs: () => 1_000_000,
       refusedRecords: () => 0,
+      decisions: () => ({ recorded: 7, counted: 8, dropped: 9 }),
       isReady: () => reasons.length === 0,
     });
     const sources = {

@@ -5,7 +5,7 @@ import { MemoryBroker } from "../../../runtime/memory-bus.js";
 
 export function createMemoryNats(): MemoryBroker {
   const broker = new MemoryBroker();
-  for (const spec of streamSpecs(1)) broker.create(spec);
+  for (const spec of streamSpecs({ replicas: 1 })) broker.create(spec);
   return broker;
 }
 

@@ -1,0 +1,93 @@
+/** What is recorded of a call: only what rules in question read, and never a credential. */
+import { digestOf } from "../digest.js";
+import type { CallInputs } from "../policy/condition/frame.js";
+import type { ConditionRead } from "../policy/condition/scope.js";
+import { isList, isMap, type Value } from "../policy/condition/values.js";
+import {
+  type DecisionInputs,
+  noInputs,
+  type Recorded,
+  type RecordedClaim,
+  type RecordedHeader,
+} from "./decision-record.js";
+
+/** A longer value is recorded by its digest only. */
+export const valueBytesMax = 1024;
+/** Of all values of a record; what comes after is recorded as too long. */
+export const inputsBytesMax = 8 * 1024;
+const claimsMax = 64;
+const depthMax = 8;
+const credentials: ReadonlySet<string> = new Set(["authorization", "proxy-authorization", "cookie"]);
+const missing: Recorded<never> = Object.freeze({ state: "missing" });
+const tooLong: Recorded<never> = Object.freeze({ state: "digest" });
+const withheld: Recorded<never> = Object.freeze({ state: "withheld" });
+
+/** The inputs that `reads` name. */
+export function recordInputs(reads: ReadonlySet<ConditionRead>, inputs: CallInputs): DecisionInputs {
+  if (reads.size === 0) return noInputs;
+  const budget = { left: inputsBytesMax };
+  const headers = namesOf(reads, "header:").map((name) => recordHeader(name, inputs.header(name), budget));
+  const labels = reads.has("labels")
+    ? [...inputs.destinationLabels].map(([key, value]) => ({ key, value })).sort((a, b) => (a.key < b.key ? -1 : 1))
+    : undefined;
+  const all = reads.has("claim:*");
+  const claims = inputs.claims;
+  const names = all ? [...(claims?.keys() ?? [])].sort() : namesOf(reads, "claim:");
+  return {
+    headers,
+    source: reads.has("source") ? { address: inputs.sourceAddress } : undefined,
+    labels,
+    claims: names.slice(0, claimsMax).map((name) => recordClaim(name, claims?.get(name), budget)),
+    claimsComplete: all && names.length <= claimsMax,
+  };
+}
+
+/** The headers that a route's rules read, as records have them. */
+export function recordHeaders(names: readonly string[], header: (name: string) => string | undefined): DecisionInputs {
+  if (names.length === 0) return noInputs;
+  const budget = { left: inputsBytesMax };
+  return { ...noInputs, headers: [...names].sort().map((name) => recordHeader(name, header(name), budget)) };
+}
+
+interface Budget {
+  left: number;
+}
+
+function namesOf(reads: ReadonlySet<ConditionRead>, prefix: "header:" | "claim:"): string[] {
+  const names: string[] = [];
+  for (const read of reads) if (read.startsWith(prefix)) names.push(read.slice(prefix.length));
+  return names.sort();
+}
+
+function recordHeader(name: string, value: string | undefined, budget: Budget): RecordedHeader {
+  if (value === undefined) return { name, content: missing, digest: "" };
+  if (credentials.has(name)) return { name, content: withheld, digest: "" };
+  const bytes = Buffer.byteLength(value);
+  if (bytes > valueBytesMax || bytes > budget.left)
+    return { name, content: tooLong, digest: digestOf(Buffer.from(value)) };
+  budget.left -= bytes;
+  return { name, content: { state: "whole", value }, digest: "" };
+}
+
+function recordClaim(name: string, value: Value | undefined, budget: Budget): RecordedClaim {
+  if (value === undefined) return { name, content: missing };
+  const bytes = sizeOf(value, 0);
+  if (bytes > valueBytesMax || bytes > budget.left) return { name, content: tooLong };
+  budget.left -= bytes;
+  return { name, content: { state: "whole", value } };
+}
+
+/** About how many bytes a value takes; Infinity for what is not recorded at all. */
+function sizeOf(value: Value, depth: number): number {
+  if (depth > depthMax) return Number.POSITIVE_INFINITY;
+  if (typeof value === "string") return Buffer.byteLength(value) + 2;
+  if (value === null || typeof value !== "object") return 8;
+  let size = 2;
+  if (isList(value)) {
+    for (const item of value) size += 2 + sizeOf(item, depth + 1);
+    return size;
+  }
+  if (!isMap(value)) return Number.POSITIVE_INFINITY;
+  for (const [key, item] of value) size += 4 + Buffer.byteLength(key) + sizeOf(item, depth + 1);
+  return size;
+}

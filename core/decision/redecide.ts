@@ -1,0 +1,101 @@
+/** Decides a recorded call again, by any policy. */
+import type { CompiledUnit } from "../policy/compile.js";
+import { chooseVersion } from "../route/choose-version.js";
+import type { DecisionRecord, RefusalCount, Verdict } from "./decision-record.js";
+import { RecordedInputs } from "./recorded-inputs.js";
+
+export interface Redecided {
+  readonly kind: "decided";
+  readonly verdict: Verdict;
+  readonly rule: string;
+  /** One line for operators. */
+  readonly reason: string;
+  /** Of an outbound call that was routed: the version; empty: any. */
+  readonly version: string;
+}
+
+/** The policy reads something of the call that was not recorded. */
+export interface Undecidable {
+  readonly kind: "undecidable";
+  /** For people, for example "header x-region". */
+  readonly unknown: readonly string[];
+}
+
+/**
+ * What `unit` (undefined: the policy has no such service) says about the call. Tokens and rate limits are not asked
+ * again: what they said stands, as long as the policy has the limit that refused.
+ */
+export function redecide(record: DecisionRecord, unit: CompiledUnit | undefined): Redecided | Undecidable {
+  return record.direction === "inbound" ? redecideAccess(record, unit) : redecideRoute(record, unit);
+}
+
+/** What `unit` says about calls of which only caller and method are known; undefined: not even those are. */
+export function redecideCounted(
+  { caller, method, verdict, rule }: RefusalCount,
+  unit: CompiledUnit | undefined,
+  asCaller: (text: string) => DecisionRecord["caller"],
+): Redecided | Undecidable {
+  if (verdict !== "denied") return decided(verdict, rule, "what it said stands");
+  if (caller === "" || method === "") return { kind: "undecidable", unknown: ["who called which method"] };
+  if (unit === undefined) return noService;
+  const id = asCaller(caller);
+  const reads = [...unit.readsOf(id, method)].filter((read) => !read.startsWith("claim:"));
+  if (reads.length > 0) return { kind: "undecidable", unknown: reads };
+  const { allow, rule: by, reason } = unit.evaluate(id, method);
+  return decided(allow ? "allowed" : "denied", by, reason);
+}
+
+const noService: Redecided = {
+  kind: "decided",
+  verdict: "denied",
+  rule: "default-deny",
+  reason: "the policy has no such service",
+  version: "",
+};
+
+function redecideAccess(record: DecisionRecord, unit: CompiledUnit | undefined): Redecided | Undecidable {
+  const { caller, method, timeMs, limits } = record;
+  if (record.verdict === "unauthenticated") return decided(record.verdict, record.rule, "what was said of it stands");
+  if (unit === undefined) return noService;
+  const inputs = new RecordedInputs(record.inputs, timeMs);
+  const { allow, rule, reason } = unit.evaluateCall(caller, method, inputs);
+  const { unknown } = inputs;
+  if (unknown.length > 0) return { kind: "undecidable", unknown };
+  if (!allow) return decided("denied", rule, reason);
+  const limit = limits.find(({ passed }) => !passed);
+  if (limit !== undefined) {
+    if (!hasLimit(unit, limit.name))
+      return { kind: "undecidable", unknown: [`what is left of the budgets of limits but ${limit.name}`] };
+    return decided("limited", limit.name, `limited by ${limit.name}, as it was then`);
+  }
+  return decided("allowed", rule, reason);
+}
+
+function hasLimit({ rateLimits }: CompiledUnit, name: string): boolean {
+  return rateLimits.some((one) => one.limits.some((_, index) => `${one.name}/limits[${index}]` === name));
+}
+
+function redecideRoute(record: DecisionRecord, unit: CompiledUnit | undefined): Redecided | Undecidable {
+  const { routing, method, timeMs } = record;
+  if (unit === undefined) return decided("unrouted", "", "the policy has no such service");
+  const { draw, available } = routing ?? { draw: 0, available: [] };
+  const inputs = new RecordedInputs(record.inputs, timeMs);
+  const found = unit.findRoute(method, (name) => inputs.header(name));
+  const { unknown } = inputs;
+  if (unknown.length > 0) return { kind: "undecidable", unknown };
+  const rule = found?.name ?? "";
+  const choice = chooseVersion(found?.split ?? [], draw, (version) => available.includes(version));
+  if (choice.kind === "none" || available.length === 0)
+    return decided("unrouted", rule, "no version that it may go to had an endpoint");
+  const version = choice.kind === "version" ? choice.version : "";
+  return decided("routed", rule, rule === "" ? "no route is about it" : `by ${rule}`, version);
+}
+
+function decided(verdict: Verdict, rule: string, reason: string, version = ""): Redecided {
+  return { kind: "decided", verdict, rule, reason, version };
+}
+
+/** Whether deciding again came to what was recorded, rule and version included. */
+export function isSame(record: DecisionRecord, again: Redecided): boolean {
+  return record.verdict === again.verdict && record.rule === again.rule && record.version === again.version;
+}

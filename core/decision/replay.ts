@@ -1,0 +1,241 @@
+/** Recorded decisions against a candidate: what would have come out, and whether the past is reproduced exactly. */
+import { parseSpiffeId } from "../identity.js";
+import type { CompiledUnit } from "../policy/compile.js";
+import { type DecisionBatch, type DecisionRecord, isRefusal, type RefusalCount } from "./decision-record.js";
+import { isSame, type Redecided, redecide, redecideCounted, type Undecidable } from "./redecide.js";
+
+/** The compiled units of one policy; undefined: it has no such service. */
+export type UnitOf = (service: string) => CompiledUnit | undefined;
+
+export interface ReplaySides {
+  readonly candidate: UnitOf;
+  /** The policy of a revision; undefined: it is not there, and its decisions are not checked. */
+  own(revision: number): UnitOf | undefined;
+}
+
+/** Calls that would come out otherwise. */
+export interface Flip {
+  readonly caller: string;
+  readonly service: string;
+  readonly method: string;
+  /** The verdict then, with the version in brackets where a route chose it. */
+  readonly before: string;
+  readonly after: string;
+  /** The rule that decides under the candidate. */
+  readonly rule: string;
+  readonly count: number;
+  /** How many calls they stand for: a decision of a share stands for others. */
+  readonly estimate: number;
+  readonly samples: readonly string[];
+}
+
+export interface Mismatch {
+  readonly id: string;
+  readonly revision: number;
+  readonly recorded: string;
+  readonly again: string;
+}
+
+export interface ReplayResult {
+  /** Records that were read, with how many refusals were only counted, and how many decisions found no room. */
+  readonly decisions: number;
+  readonly counted: number;
+  readonly dropped: number;
+  /** How many calls the decisions stand for. */
+  readonly estimate: number;
+  /** Under the candidate: came out the same, otherwise, or cannot be told. */
+  readonly same: number;
+  readonly flipped: number;
+  readonly undecidable: number;
+  /** Most frequent first. */
+  readonly flips: readonly Flip[];
+  /** Flips of groups that found no room in the list. */
+  readonly flipsUnlisted: number;
+  /** What the candidate reads and was not recorded, most frequent first. */
+  readonly unknown: readonly { readonly what: string; readonly count: number }[];
+  /** Under each decision's own revision: reproduced, not reproduced, and not checked. */
+  readonly reproduced: number;
+  readonly mismatched: number;
+  readonly unchecked: number;
+  readonly mismatches: readonly Mismatch[];
+  /** Estimated share of inbound calls that are refused, as it was and under the candidate; undefined: there were none. */
+  readonly refusedShare: number | undefined;
+  readonly predictedRefusedShare: number | undefined;
+}
+
+/** What one record, or refusals that were counted, come to. */
+interface Compared {
+  readonly before: string;
+  readonly again: Redecided;
+  readonly count: number;
+  readonly weight: number;
+  readonly id: string | undefined;
+}
+
+const flipsMax = 10_000;
+const unknownMax = 100;
+const mismatchesMax = 20;
+
+/** Takes batches one by one and keeps a bounded result of them. */
+export class Replay {
+  readonly #sides: ReplaySides;
+  readonly #samplesMax: number;
+  readonly #flips = new Map<string, { -readonly [Field in keyof Flip]: Flip[Field] } & { samples: string[] }>();
+  readonly #unknown = new Map<string, number>();
+  readonly #mismatches: Mismatch[] = [];
+  #decisions = 0;
+  #counted = 0;
+  #dropped = 0;
+  #estimate = 0;
+  #same = 0;
+  #flipped = 0;
+  #undecidable = 0;
+  #flipsUnlisted = 0;
+  #reproduced = 0;
+  #mismatched = 0;
+  #unchecked = 0;
+  #inbound = 0;
+  #refused = 0;
+  #told = 0;
+  #predicted = 0;
+
+  constructor(sides: ReplaySides, samplesMax = 3) {
+    this.#sides = sides;
+    this.#samplesMax = samplesMax;
+  }
+
+  add(batch: DecisionBatch): void {
+    this.#dropped += batch.dropped;
+    for (const record of batch.decisions) if (!record.shadow) this.#addRecord(record, batch.share);
+    for (const count of batch.counted) this.#addCount(batch.service, count);
+  }
+
+  #addRecord(record: DecisionRecord, share: number): void {
+    const weight = weightOf(record, share);
+    this.#decisions += 1;
+    this.#estimate += weight;
+    const own = this.#sides.own(record.revision);
+    this.#check(record, own === undefined ? undefined : redecide(record, own(record.service)));
+    const again = redecide(record, this.#sides.candidate(record.service));
+    if (record.direction === "inbound") this.#predict(isRefusal(record.verdict), again, weight);
+    const before = renderVerdict(record.verdict, record.version);
+    if (again.kind === "undecidable") this.#cannotTell(again, 1);
+    else this.#compare(record, { before, again, count: 1, weight, id: record.id });
+  }
+
+  #addCount(service: string, counted: RefusalCount): void {
+    const { count, verdict } = counted;
+    this.#counted += count;
+    this.#estimate += count;
+    const again = redecideCounted(counted, this.#sides.candidate(service), (text) => parseSpiffeId(text));
+    this.#predict(true, again, count);
+    if (again.kind === "undecidable") this.#cannotTell(again, count);
+    else this.#compare({ ...counted, service }, { before: verdict, again, count, weight: count, id: undefined });
+  }
+
+  #check(record: DecisionRecord, again: Redecided | Undecidable | undefined): void {
+    if (again === undefined || again.kind === "undecidable") {
+      this.#unchecked += 1;
+    } else if (isSame(record, again)) {
+      this.#reproduced += 1;
+    } else {
+      this.#mismatched += 1;
+      if (this.#mismatches.length >= mismatchesMax) return;
+      const { id, revision, verdict, version, rule } = record;
+      const recorded = `${renderVerdict(verdict, version)} by ${rule || "no route"}`;
+      const now = `${renderVerdict(again.verdict, again.version)} by ${again.rule || "no route"}`;
+      this.#mismatches.push({ id, revision, recorded, again: now });
+    }
+  }
+
+  #predict(wasRefused: boolean, again: Redecided | Undecidable, weight: number): void {
+    this.#inbound += weight;
+    if (wasRefused) this.#refused += weight;
+    if (again.kind === "undecidable") return;
+    this.#told += weight;
+    if (isRefusal(again.verdict)) this.#predicted += weight;
+  }
+
+  #cannotTell({ unknown }: Undecidable, count: number): void {
+    this.#undecidable += count;
+    for (const what of unknown) {
+      const before = this.#unknown.get(what);
+      if (before !== undefined || this.#unknown.size < unknownMax) this.#unknown.set(what, (before ?? 0) + count);
+    }
+  }
+
+  #compare(
+    { caller, service, method }: Pick<Flip, "caller" | "service" | "method">,
+    { before, again, count, weight, id }: Compared,
+  ): void {
+    const after = renderVerdict(again.verdict, again.version);
+    if (before === after) {
+      this.#same += count;
+      return;
+    }
+    this.#flipped += count;
+    const key = `${caller} ${service} ${method} ${before} ${after}`;
+    const known = this.#flips.get(key);
+    if (known !== undefined) {
+      known.count += count;
+      known.estimate += weight;
+      if (id !== undefined && known.samples.length < this.#samplesMax) known.samples.push(id);
+    } else if (this.#flips.size < flipsMax) {
+      const samples = id === undefined ? [] : [id];
+      const { rule } = again;
+      this.#flips.set(key, { caller, service, method, before, after, rule, count, estimate: weight, samples });
+    } else this.#flipsUnlisted += count;
+  }
+
+  result(): ReplayResult {
+    const unknown = [...this.#unknown].map(([what, count]) => ({ what, count })).sort((a, b) => b.count - a.count);
+    return {
+      decisions: this.#decisions,
+      counted: this.#counted,
+      dropped: this.#dropped,
+      estimate: Math.round(this.#estimate),
+      same: this.#same,
+      flipped: this.#flipped,
+      undecidable: this.#undecidable,
+      flips: [...this.#flips.values()]
+        .sort((a, b) => b.count - a.count)
+        .map((flip) => ({ ...flip, estimate: Math.round(flip.estimate) })),
+      flipsUnlisted: this.#flipsUnlisted,
+      unknown,
+      reproduced: this.#reproduced,
+      mismatched: this.#mismatched,
+      unchecked: this.#unchecked,
+      mismatches: this.#mismatches,
+      refusedShare: this.#inbound === 0 ? undefined : this.#refused / this.#inbound,
+      predictedRefusedShare: this.#told === 0 ? undefined : this.#predicted / this.#told,
+    };
+  }
+}
+
+/** The share of inbound calls that a candidate would refuse, and how much of the calls that is told from. */
+export interface PredictedRefusals {
+  /** undefined: nothing that was recorded tells it. */
+  readonly share: number | undefined;
+  /** Recorded decisions and counted refusals that it was told from. */
+  readonly samples: number;
+  /** Those that read what was not recorded. */
+  readonly undecidable: number;
+}
+
+/** Predicts refusals under `candidate` from what was recorded. */
+export function predictRefusals(batches: Iterable<DecisionBatch>, candidate: UnitOf): PredictedRefusals {
+  const replay = new Replay({ candidate, own: () => undefined }, 0);
+  for (const { decisions, ...batch } of batches)
+    replay.add({ ...batch, decisions: decisions.filter(({ direction }) => direction === "inbound") });
+  const { predictedRefusedShare, decisions, counted, undecidable } = replay.result();
+  return { share: predictedRefusedShare, samples: decisions + counted - undecidable, undecidable };
+}
+
+/** How many calls a decision stands for. */
+function weightOf({ verdict }: DecisionRecord, share: number): number {
+  return isRefusal(verdict) || share <= 0 ? 1 : 1 / share;
+}
+
+function renderVerdict(verdict: string, version: string): string {
+  return version === "" ? verdict : `${verdict} (${version})`;
+}

@@ -1,0 +1,268 @@
+/**
+ * Decision records. They are not signed: NATS permissions bind a subject to the proxy that may write it, so a batch
+ * that disagrees with its subject's service and proxy id is refused.
+ */
+import {
+  DecisionBatch as BatchMessage,
+  Decision as DecisionMessage,
+  Decision_Direction as direction,
+  RecordedState as state,
+  Decision_Verdict as verdict,
+} from "../../proto/gen/ashlar/v1/decision.js";
+import {
+  type DecisionBatch,
+  type DecisionInputs,
+  type DecisionRecord,
+  noInputs,
+  type Recorded,
+  type RefusalCount,
+  type Verdict,
+} from "../decision/decision-record.js";
+import { AshlarError } from "../errors.js";
+import { parseSpiffeId, type SpiffeId } from "../identity.js";
+import { boundedList, boundedText, integer } from "./bounds.js";
+import { checkWriter, type FleetWriter } from "./fleet.js";
+import { parseValue, renderValue } from "./recorded-values.js";
+import { decodeStrict, reading, refuseUnknownFields } from "./strict.js";
+
+/** A batch is at most so long: what NATS takes by default, with room for its headers. */
+export const batchBytesMax = 512 * 1024;
+const decisionsMax = 10_000;
+const countsMax = 1_000;
+const ruleBytesMax = 512;
+const methodBytesMax = 8 * 1024;
+const itemsMax = 256;
+
+const verdictOf: Readonly<Record<Verdict, verdict>> = {
+  allowed: verdict.VERDICT_ALLOWED,
+  denied: verdict.VERDICT_DENIED,
+  unauthenticated: verdict.VERDICT_UNAUTHENTICATED,
+  limited: verdict.VERDICT_LIMITED,
+  routed: verdict.VERDICT_ROUTED,
+  unrouted: verdict.VERDICT_UNROUTED,
+};
+const verdictNames = new Map<number, Verdict>(
+  Object.entries(verdictOf).map(([name, number]) => [number, name as Verdict]),
+);
+const stateOf = {
+  missing: state.RECORDED_STATE_MISSING,
+  whole: state.RECORDED_STATE_WHOLE,
+  digest: state.RECORDED_STATE_DIGEST,
+  withheld: state.RECORDED_STATE_WITHHELD,
+} as const satisfies Record<Recorded<unknown>["state"], state>;
+
+/** The bytes of one decision. */
+export function encodeDecision(record: DecisionRecord): Uint8Array {
+  return DecisionMessage.encode(renderDecision(record)).finish();
+}
+
+/** The bytes of a batch of decisions that are encoded already. */
+export function encodeBatch(about: Omit<DecisionBatch, "decisions">, decisions: readonly Uint8Array[]): Uint8Array {
+  const head = BatchMessage.encode({ ...about, counted: about.counted.map(renderCount), decisions: [] }).finish();
+  const parts: Uint8Array[] = [head];
+  for (const bytes of decisions) parts.push(lengthPrefix(bytes.length), bytes);
+  return Buffer.concat(parts);
+}
+
+/** The message of a batch, as the admin API sends it. */
+export function renderBatch(batch: DecisionBatch): BatchMessage {
+  return { ...batch, counted: batch.counted.map(renderCount), decisions: batch.decisions.map(renderDecision) };
+}
+
+/** Reads a batch that came by `writer`'s subject; fails with `invalid_record` or `limit`. */
+export function parseBatch(bytes: Uint8Array, writer: FleetWriter): DecisionBatch {
+  const what = "decision batch";
+  if (bytes.length > batchBytesMax)
+    throw new AshlarError("limit", `${what}: ${bytes.length} bytes, at most ${batchBytesMax} are read`);
+  const message = reading(what, () => BatchMessage.decode(bytes));
+  return batchOf(message, writer);
+}
+
+/** The same of a message that the admin API sent. */
+export function batchOf(message: BatchMessage, writer: FleetWriter): DecisionBatch {
+  const what = "decision batch";
+  return reading(what, () => {
+    checkWriter(message, writer);
+    refuseUnknown(message, what);
+    const { share } = message;
+    if (!(share >= 0 && share <= 1)) throw new AshlarError("invalid_record", `share is ${share}, not within 0..1`);
+    return {
+      service: message.service,
+      proxyId: message.proxyId,
+      share,
+      dropped: integer("dropped", message.dropped, 0),
+      counted: boundedList("counted", message.counted, countsMax).map(parseCount),
+      decisions: boundedList("decisions", message.decisions, decisionsMax).map(parseDecision),
+    };
+  });
+}
+
+/** Reads one decision; fails with `invalid_record` or `limit`. */
+export function parseDecisionBytes(bytes: Uint8Array): DecisionRecord {
+  const message = decodeStrict(DecisionMessage, bytes, "decision", batchBytesMax);
+  return reading("decision", () => parseDecision(message));
+}
+
+/** Most decisions have no parts: they are looked at without going through every field. */
+function refuseUnknown(message: BatchMessage, what: string): void {
+  const { decisions, ...rest } = message;
+  refuseUnknownFields(rest, what);
+  for (const decision of decisions) {
+    const { headers, labels, claims, limits } = decision;
+    const isPlain = headers.length + labels.length + claims.length + limits.length === 0;
+    if (!isPlain || "_unknownFields" in decision) refuseUnknownFields(decision, what);
+  }
+}
+
+function renderDecision(record: DecisionRecord): DecisionMessage {
+  const { inputs, routing } = record;
+  const { source, labels } = inputs;
+  return {
+    id: Buffer.from(record.id, "hex"),
+    direction: record.direction === "inbound" ? direction.DIRECTION_INBOUND : direction.DIRECTION_OUTBOUND,
+    service: record.service,
+    caller: record.caller,
+    method: record.method,
+    verdict: verdictOf[record.verdict],
+    rule: record.rule,
+    revision: record.revision,
+    epoch: record.epoch,
+    timeMs: record.timeMs,
+    headers: inputs.headers.map(({ name, content, digest }) => ({
+      name,
+      state: stateOf[content.state],
+      value: content.state === "whole" ? content.value : "",
+      digest: Buffer.from(digest, "hex"),
+    })),
+    sourceRecorded: source !== undefined,
+    sourceAddress: source?.address ?? "",
+    labelsRecorded: labels !== undefined,
+    labels: (labels ?? []).map((label) => ({ ...label })),
+    claimsComplete: inputs.claimsComplete,
+    claims: inputs.claims.map(({ name, content }) => ({
+      name,
+      state: stateOf[content.state],
+      value: content.state === "whole" ? renderValue(content.value) : undefined,
+    })),
+    draw: routing?.draw ?? 0,
+    version: record.version,
+    available: [...(routing?.available ?? [])],
+    limits: record.limits.map((limit) => ({ ...limit })),
+    closed: record.closed,
+    shadow: record.shadow,
+  };
+}
+
+function parseDecision(message: DecisionMessage): DecisionRecord {
+  if (message.id.length !== 12) throw new AshlarError("invalid_record", `id has ${message.id.length} bytes, not 12`);
+  const isOutbound = message.direction === direction.DIRECTION_OUTBOUND;
+  if (!isOutbound && message.direction !== direction.DIRECTION_INBOUND)
+    throw new AshlarError("invalid_record", `direction is ${message.direction}`);
+  if (!(message.draw >= 0 && message.draw < 1)) throw new AshlarError("invalid_record", `draw is ${message.draw}`);
+  return {
+    id: message.id.toString("hex"),
+    direction: isOutbound ? "outbound" : "inbound",
+    service: boundedText("service", message.service, 63),
+    caller: parseCaller(message.caller),
+    method: boundedText("method", message.method, methodBytesMax),
+    verdict: parseVerdict(message.verdict),
+    rule: boundedText("rule", message.rule, ruleBytesMax),
+    revision: integer("revision", message.revision, 0),
+    epoch: integer("epoch", message.epoch, 0),
+    timeMs: integer("time_ms", message.timeMs, 0),
+    inputs: parseInputs(message),
+    routing: isOutbound
+      ? { draw: message.draw, available: boundedList("available", message.available, itemsMax) }
+      : undefined,
+    version: boundedText("version", message.version, 63),
+    limits: boundedList("limits", message.limits, itemsMax).map(({ name, passed, pushbackMs }) => ({
+      name: boundedText("limits.name", name, ruleBytesMax),
+      passed,
+      pushbackMs: integer("limits.pushback_ms", pushbackMs, 0),
+    })),
+    closed: message.closed,
+    shadow: message.shadow,
+  };
+}
+
+function parseInputs(message: DecisionMessage): DecisionInputs {
+  const { headers, claims, labels, sourceRecorded, labelsRecorded, claimsComplete } = message;
+  const isNothing = headers.length === 0 && claims.length === 0;
+  if (isNothing && !sourceRecorded && !labelsRecorded && !claimsComplete) return noInputs;
+  return {
+    headers: boundedList("headers", headers, itemsMax).map((header) => ({
+      name: header.name,
+      content: parseContent(header.state, () => header.value),
+      digest: header.digest.toString("hex"),
+    })),
+    source: sourceRecorded ? { address: message.sourceAddress === "" ? undefined : message.sourceAddress } : undefined,
+    labels: labelsRecorded
+      ? boundedList("labels", labels, itemsMax).map(({ key, value }) => ({ key, value }))
+      : undefined,
+    claims: boundedList("claims", claims, itemsMax).map((claim) => ({
+      name: claim.name,
+      content: parseContent(claim.state, () => parseValue(claim.value)),
+    })),
+    claimsComplete,
+  };
+}
+
+function parseContent<Content>(found: state, value: () => Content): Recorded<Content> {
+  switch (found) {
+    case state.RECORDED_STATE_WHOLE:
+      return { state: "whole", value: value() };
+    case state.RECORDED_STATE_MISSING:
+      return { state: "missing" };
+    case state.RECORDED_STATE_DIGEST:
+      return { state: "digest" };
+    case state.RECORDED_STATE_WITHHELD:
+      return { state: "withheld" };
+    default:
+      throw new AshlarError("invalid_record", `what is recorded of an input is ${found}`);
+  }
+}
+
+function parseVerdict(found: verdict): Verdict {
+  const name = verdictNames.get(found);
+  if (name === undefined) throw new AshlarError("invalid_record", `verdict is ${found}`);
+  return name;
+}
+
+/** Callers come again and again. */
+const callersKnown = new Map<string, SpiffeId>();
+const callersKnownMax = 1000;
+
+function parseCaller(text: string): SpiffeId {
+  const known = callersKnown.get(text);
+  if (known !== undefined) return known;
+  const parsed = parseSpiffeId(text);
+  if (callersKnown.size >= callersKnownMax) callersKnown.clear();
+  callersKnown.set(text, parsed);
+  return parsed;
+}
+
+function renderCount(count: RefusalCount): BatchMessage["counted"][number] {
+  return { ...count, verdict: verdictOf[count.verdict] };
+}
+
+function parseCount(message: BatchMessage["counted"][number]): RefusalCount {
+  return {
+    caller: message.caller === "" ? "" : parseCaller(message.caller),
+    method: boundedText("counted.method", message.method, methodBytesMax),
+    rule: boundedText("counted.rule", message.rule, ruleBytesMax),
+    verdict: parseVerdict(message.verdict),
+    revision: integer("counted.revision", message.revision, 0),
+    count: integer("counted.count", message.count, 1),
+    fromMs: integer("counted.from_ms", message.fromMs, 0),
+    untilMs: integer("counted.until_ms", message.untilMs, 0),
+  };
+}
+
+/** Field 6 of a batch, length-delimited, and how long it is. */
+function lengthPrefix(length: number): Uint8Array {
+  const bytes = [(6 << 3) | 2];
+  let left = length;
+  for (; left > 0x7f; left >>>= 7) bytes.push((left & 0x7f) | 0x80);
+  bytes.push(left);
+  return Uint8Array.from(bytes);
+}

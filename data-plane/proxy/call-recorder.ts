@@ -1,0 +1,216 @@
+/** Records decisions about calls: every refusal, within the meter, and a share of the rest. */
+import {
+  type DecisionRecord,
+  isInShare,
+  type LimitOutcome,
+  renderDecisionId,
+  type Verdict,
+} from "../../core/decision/decision-record.js";
+import { recordHeaders, recordInputs } from "../../core/decision/record-inputs.js";
+import type { SpiffeId } from "../../core/identity.js";
+import type { CompiledUnit } from "../../core/policy/compile.js";
+import type { CallInputs } from "../../core/policy/condition/frame.js";
+import type { ConditionRead } from "../../core/policy/condition/scope.js";
+import { chooseVersion } from "../../core/route/choose-version.js";
+import { encodeDecision } from "../../core/wire/decisions.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { EvaluatedPolicy } from "../ports.js";
+import type { DecisionSink } from "./decision-sink.js";
+import { RefusalMeter } from "./refusal-meter.js";
+
+export interface CallRecorderDeps {
+  readonly sink: DecisionSink;
+  readonly random: (bytes: number) => Buffer;
+  readonly clock: Pick<Clock, "nowMs" | "sleep">;
+}
+
+/** A call as it is judged. */
+export interface JudgedCall {
+  readonly caller: SpiffeId;
+  readonly method: string;
+  readonly inputs: CallInputs;
+}
+
+export interface Judgement {
+  readonly verdict: Verdict;
+  readonly rule: string;
+  readonly policy: EvaluatedPolicy;
+  readonly limits?: readonly LimitOutcome[];
+  /** It was an open stream. */
+  readonly closed?: boolean;
+}
+
+/** A refusal has an id even where it is only counted. */
+export interface RecordedRefusal {
+  readonly id: string;
+  readonly isRecorded: boolean;
+}
+
+/** How an outbound call found its way. */
+export interface RoutedCall {
+  readonly service: string;
+  readonly method: string;
+  readonly policy: EvaluatedPolicy;
+  readonly unit: CompiledUnit | undefined;
+  readonly header: (name: string) => string | undefined;
+  readonly draw: number;
+  /** Versions with endpoints that may be used. */
+  readonly available: ReadonlySet<string>;
+}
+
+const bitsPerRefill = 1024;
+const countsEveryMs = 10_000;
+/** A method that is longer is counted but not recorded. */
+const methodLengthMax = 2048;
+const noReads: ReadonlySet<ConditionRead> = new Set();
+const noLimits: readonly LimitOutcome[] = Object.freeze([]);
+
+export class CallRecorder {
+  readonly #deps: CallRecorderDeps;
+  readonly #self: SpiffeId;
+  readonly #share: number;
+  readonly #meter = new RefusalMeter();
+  #bits = new Uint32Array(0);
+  #nextBits = 0;
+  #countsDue = false;
+  readonly #stop = new AbortController();
+
+  /** `self`: who calls, of outbound calls; `share`: of decisions other than refusals, from 0 to 1. */
+  constructor(deps: CallRecorderDeps, self: SpiffeId, share: number) {
+    this.#deps = deps;
+    this.#self = self;
+    this.#share = share;
+  }
+
+  /** Notes that a call is allowed, if it belongs to the share. */
+  allowed(
+    call: JudgedCall,
+    service: string,
+    policy: EvaluatedPolicy,
+    limits: readonly LimitOutcome[] = noLimits,
+  ): void {
+    const bits = this.draw();
+    if (!this.isWanted(bits)) return;
+    const rule = policy.unit(service)?.evaluateCall(call.caller, call.method, call.inputs).rule ?? "";
+    this.#offer(this.#judged(call, service, { verdict: "allowed", rule, policy, limits }, this.#newId(bits)));
+  }
+
+  /** Notes a refusal and gives its id. */
+  refused(call: JudgedCall, service: string, judgement: Judgement): RecordedRefusal {
+    const { caller, method } = call;
+    const { verdict, rule, policy } = judgement;
+    const nowMs = this.#deps.clock.nowMs();
+    const id = this.#newId(this.draw(), nowMs);
+    const refusal = { caller, method, rule, verdict, revision: policy.revision };
+    const isRecorded = this.#admit(refusal, nowMs);
+    if (isRecorded) this.#offer(this.#judged(call, service, judgement, id));
+    return { id, isRecorded };
+  }
+
+  /** Whether a call with these random bits is recorded though nothing refuses it. */
+  isWanted(bits: number): boolean {
+    return isInShare(bits, this.#share);
+  }
+
+  /** Notes where an outbound call goes, if it goes nowhere or its bits are wanted. */
+  routed(call: RoutedCall, bits: number): void {
+    const { service, method, policy, unit, available } = call;
+    const found = unit?.findRoute(method, call.header);
+    const choice = chooseVersion(found?.split ?? [], call.draw, (version) => available.has(version));
+    const isRouted = choice.kind !== "none" && available.size > 0;
+    const rule = found?.name ?? "";
+    const verdict = isRouted ? "routed" : "unrouted";
+    if (isRouted) {
+      if (!this.isWanted(bits)) return;
+    } else {
+      const refusal = { caller: this.#self, method, rule, verdict, revision: policy.revision } as const;
+      if (!this.#admit(refusal, this.#deps.clock.nowMs())) return;
+    }
+    const nowMs = this.#deps.clock.nowMs();
+    this.#offer({
+      id: this.#newId(bits, nowMs),
+      direction: "outbound",
+      service,
+      caller: this.#self,
+      method,
+      verdict,
+      rule,
+      revision: policy.revision,
+      epoch: policy.epoch,
+      timeMs: nowMs,
+      inputs: recordHeaders(unit?.routeHeaders(method) ?? [], call.header),
+      routing: { draw: call.draw, available: [...available].sort() },
+      version: isRouted && choice.kind === "version" ? choice.version : "",
+      limits: noLimits,
+      closed: false,
+      shadow: false,
+    });
+  }
+
+  #judged(call: JudgedCall, service: string, judgement: Judgement, id: string): DecisionRecord {
+    const { caller, method, inputs } = call;
+    const { verdict, rule, policy, limits = noLimits, closed = false } = judgement;
+    const reads = policy.unit(service)?.readsOf(caller, method) ?? noReads;
+    return {
+      id,
+      direction: "inbound",
+      service,
+      caller,
+      method,
+      verdict,
+      rule,
+      revision: policy.revision,
+      epoch: policy.epoch,
+      timeMs: Math.floor(inputs.nowMs),
+      inputs: recordInputs(reads, inputs),
+      routing: undefined,
+      version: "",
+      limits,
+      closed,
+      shadow: false,
+    };
+  }
+
+  #admit(refusal: Parameters<RefusalMeter["admit"]>[0], nowMs: number): boolean {
+    const meter = this.#meter;
+    const isLong = refusal.method.length > methodLengthMax;
+    if (isLong) meter.count({ ...refusal, caller: "", method: "" }, nowMs);
+    else if (meter.admit(refusal, nowMs)) return true;
+    if (!this.#countsDue) void this.#offerCountsLater();
+    return false;
+  }
+
+  async #offerCountsLater(): Promise<void> {
+    this.#countsDue = true;
+    await this.#deps.clock.sleep(countsEveryMs, this.#stop.signal);
+    this.#countsDue = false;
+    this.#offerCounts();
+  }
+
+  /** Hands over what was only counted so far. */
+  close(): void {
+    this.#stop.abort();
+    this.#offerCounts();
+  }
+
+  #offerCounts(): void {
+    if (this.#meter.hasCounts) this.#deps.sink.offerCounts(this.#meter.takeCounts());
+  }
+
+  #offer(record: DecisionRecord): void {
+    if (record.method.length <= methodLengthMax) this.#deps.sink.offer(encodeDecision(record));
+  }
+
+  #newId(bits: number, nowMs = this.#deps.clock.nowMs()): string {
+    return renderDecisionId(nowMs, this.draw(), bits);
+  }
+
+  /** 32 random bits. */
+  draw(): number {
+    if (this.#nextBits >= this.#bits.length) {
+      this.#bits = new Uint32Array(new Uint8Array(this.#deps.random(bitsPerRefill * 4)).buffer);
+      this.#nextBits = 0;
+    }
+    return this.#bits[this.#nextBits++] as number;
+  }
+}

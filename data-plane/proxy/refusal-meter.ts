@@ -1,0 +1,94 @@
+/** Which refusals are recorded one by one and which are only counted, so that a flood of them fills nothing. */
+import type { RefusalCount } from "../../core/decision/decision-record.js";
+
+export interface Refusal {
+  readonly caller: string;
+  readonly method: string;
+  readonly rule: string;
+  readonly verdict: RefusalCount["verdict"];
+  readonly revision: number;
+}
+
+export interface RefusalLimits {
+  readonly windowMs: number;
+  /** In a window: of one caller, method and rule; of one caller; of all. */
+  readonly alikeMax: number;
+  readonly callerMax: number;
+  readonly allMax: number;
+  /** Groups that are told apart in the counts. */
+  readonly groupsMax: number;
+}
+
+export const refusalLimits: RefusalLimits = {
+  windowMs: 10_000,
+  alikeMax: 20,
+  callerMax: 100,
+  allMax: 200,
+  groupsMax: 64,
+};
+
+type Group = { -readonly [Field in keyof RefusalCount]: RefusalCount[Field] };
+
+export class RefusalMeter {
+  readonly #limits: RefusalLimits;
+  readonly #alike = new Map<string, number>();
+  readonly #callers = new Map<string, number>();
+  #all = 0;
+  #windowEndsMs = Number.NEGATIVE_INFINITY;
+  readonly #groups = new Map<string, Group>();
+
+  constructor(limits: RefusalLimits = refusalLimits) {
+    this.#limits = limits;
+  }
+
+  /** Whether this one is recorded by itself. If not, it is counted. */
+  admit(refusal: Refusal, nowMs: number): boolean {
+    const { windowMs, alikeMax, callerMax, allMax } = this.#limits;
+    if (nowMs >= this.#windowEndsMs || nowMs < this.#windowEndsMs - windowMs) this.#beginWindow(nowMs + windowMs);
+    const { caller, method, rule } = refusal;
+    const key = `${caller} ${method} ${rule}`;
+    const alike = this.#alike.get(key) ?? 0;
+    const ofCaller = this.#callers.get(caller) ?? 0;
+    if (this.#all >= allMax || ofCaller >= callerMax || alike >= alikeMax) {
+      this.count(refusal, nowMs);
+      return false;
+    }
+    this.#all++;
+    this.#alike.set(key, alike + 1);
+    this.#callers.set(caller, ofCaller + 1);
+    return true;
+  }
+
+  /** Counts it, with all others that find no group if there are too many. */
+  count({ caller, method, rule, verdict, revision }: Refusal, nowMs: number): void {
+    const own = `${caller} ${method} ${rule} ${verdict} ${revision}`;
+    const isTold = this.#groups.has(own) || this.#groups.size < this.#limits.groupsMax;
+    const key = isTold ? own : `${verdict} ${revision}`;
+    const group = this.#groups.get(key);
+    if (group === undefined) {
+      const about = isTold ? { caller, method, rule } : { caller: "", method: "", rule: "" };
+      this.#groups.set(key, { ...about, verdict, revision, count: 1, fromMs: nowMs, untilMs: nowMs });
+    } else {
+      group.count++;
+      group.untilMs = Math.max(group.untilMs, nowMs);
+    }
+  }
+
+  get hasCounts(): boolean {
+    return this.#groups.size > 0;
+  }
+
+  /** The counts since the last time they were taken. */
+  takeCounts(): readonly RefusalCount[] {
+    const counts = [...this.#groups.values()];
+    this.#groups.clear();
+    return counts;
+  }
+
+  #beginWindow(endsMs: number): void {
+    this.#alike.clear();
+    this.#callers.clear();
+    this.#all = 0;
+    this.#windowEndsMs = endsMs;
+  }
+}

@@ -1,0 +1,170 @@
+/** Sends recorded decisions to the stream, many at once, and never keeps a call waiting: what finds no room is dropped and counted. */
+import type { RefusalCount } from "../../core/decision/decision-record.js";
+import { isAshlarError, messageOf } from "../../core/errors.js";
+import { encodeBatch } from "../../core/wire/decisions.js";
+import { decisionSubject } from "../../core/wire/subjects.js";
+import { Backoff } from "../../runtime/backoff.js";
+import type { Bus } from "../../runtime/bus.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { Logger } from "../../runtime/log.js";
+import type { IdentityView } from "../ports.js";
+import type { DecisionSink } from "../proxy/decision-sink.js";
+
+export interface DecisionRecorderDeps {
+  readonly bus: Pick<Bus, "append" | "connected">;
+  readonly identity: IdentityView;
+  readonly clock: Clock;
+  readonly random: (bytes: number) => Buffer;
+  readonly log: Logger;
+}
+
+/** What became of decisions so far. */
+export interface DecisionTotals {
+  /** Stored in the stream. */
+  readonly recorded: number;
+  /** Refusals that were only counted. */
+  readonly counted: number;
+  /** To be recorded, and dropped. */
+  readonly dropped: number;
+}
+
+const pendingMax = 8192;
+const pendingBytesMax = 2 * 1024 * 1024;
+const countsMax = 256;
+const batchMax = 2000;
+const batchBytes = 256 * 1024;
+const everyMs = 1000;
+const closeMs = 1000;
+const retry = { msMin: 200, msMax: 5000 };
+
+/** Decisions that are on their way. */
+interface Batch {
+  readonly bytes: Uint8Array;
+  /** Lets the stream tell a second try from a second batch. */
+  readonly id: string;
+  readonly decisions: number;
+  readonly counted: number;
+}
+
+export class DecisionRecorder implements DecisionSink {
+  readonly #deps: DecisionRecorderDeps;
+  readonly #share: number;
+  readonly #stop = new AbortController();
+  #pending: Uint8Array[] = [];
+  #pendingBytes = 0;
+  #counts: RefusalCount[] = [];
+  #droppedUntold = 0;
+  #recorded = 0;
+  #counted = 0;
+  #dropped = 0;
+  #wake = new AbortController();
+  #running: Promise<void> | undefined;
+  #saidWhy = false;
+
+  /** `share`: of decisions other than refusals, what is recorded; the batches say so. */
+  constructor(deps: DecisionRecorderDeps, share: number) {
+    this.#deps = deps;
+    this.#share = share;
+  }
+
+  get totals(): DecisionTotals {
+    return { recorded: this.#recorded, counted: this.#counted, dropped: this.#dropped };
+  }
+
+  offer(decision: Uint8Array): boolean {
+    const isFull = this.#pending.length >= pendingMax || this.#pendingBytes + decision.length > pendingBytesMax;
+    if (isFull || decision.length > batchBytes || this.#stop.signal.aborted) {
+      this.#drop(1);
+      return false;
+    }
+    this.#pending.push(decision);
+    this.#pendingBytes += decision.length;
+    this.#begin();
+    if (this.#pendingBytes >= batchBytes) this.#wake.abort();
+    return true;
+  }
+
+  offerCounts(counts: readonly RefusalCount[]): void {
+    const room = countsMax - this.#counts.length;
+    for (const { count } of counts.slice(0, room)) this.#counted += count;
+    for (const { count } of counts.slice(room)) this.#drop(count);
+    this.#counts.push(...counts.slice(0, room));
+    this.#begin();
+  }
+
+  /** Sends what is there, as far as that goes within a second. */
+  async close(): Promise<void> {
+    this.#stop.abort();
+    this.#wake.abort();
+    const bound = new AbortController();
+    await Promise.race([this.#running, this.#deps.clock.sleep(closeMs, bound.signal)]);
+    bound.abort();
+  }
+
+  #drop(count: number): void {
+    this.#dropped += count;
+    this.#droppedUntold += count;
+  }
+
+  #begin(): void {
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined;
+    });
+  }
+
+  /** Runs while there is something to send. */
+  async #run(): Promise<void> {
+    const { clock } = this.#deps;
+    const { signal } = this.#stop;
+    while (this.#pending.length > 0 || this.#counts.length > 0) {
+      this.#wake = new AbortController();
+      if (this.#pendingBytes < batchBytes && !signal.aborted) await clock.sleep(everyMs, this.#wake.signal);
+      await this.#send(this.#take());
+    }
+  }
+
+  #take(): Batch {
+    let bytes = 0;
+    let count = 0;
+    for (const decision of this.#pending) {
+      if (count >= batchMax || bytes + decision.length > batchBytes) break;
+      bytes += decision.length;
+      count++;
+    }
+    const decisions = this.#pending.slice(0, count);
+    this.#pending = this.#pending.slice(count);
+    this.#pendingBytes -= bytes;
+    const counted = this.#counts.splice(0);
+    const { service, proxyId } = this.#deps.identity.current;
+    const about = { service, proxyId, share: this.#share, dropped: this.#droppedUntold, counted };
+    this.#droppedUntold = 0;
+    return {
+      bytes: encodeBatch(about, decisions),
+      id: this.#deps.random(12).toString("hex"),
+      decisions: count,
+      counted: counted.length,
+    };
+  }
+
+  /** Until it is stored, or the proxy stops. */
+  async #send(batch: Batch): Promise<void> {
+    const { bus, clock, identity, random, log } = this.#deps;
+    const { signal } = this.#stop;
+    const backoff = new Backoff(retry, () => random(4).readUInt32LE() / 2 ** 32);
+    const { service, proxyId } = identity.current;
+    for (;;) {
+      try {
+        await bus.append(decisionSubject(service, proxyId), batch.bytes, { headers: { "Nats-Msg-Id": batch.id } });
+        this.#recorded += batch.decisions;
+        this.#saidWhy = false;
+        return;
+      } catch (error) {
+        if (bus.connected && !this.#saidWhy) log.warn(`decisions cannot be recorded: ${messageOf(error)}`);
+        this.#saidWhy ||= bus.connected;
+        if (signal.aborted || (isAshlarError(error) && error.code !== "unavailable"))
+          return this.#drop(batch.decisions);
+        await clock.sleep(backoff.nextMs(), signal);
+      }
+    }
+  }
+}
