@@ -192,7 +192,12 @@ export class Outbound implements CallOwner {
     try {
       const found = await this.#findPolicy(called);
       if ("code" in found) call.answer(found);
-      else if (!call.settled) this.#plan(call, called, found, call.restore(), hasTe) && (await this.#carry(call));
+      else if (!call.settled) {
+        const fields = call.restore();
+        if (!this.#plan(call, called, found, fields, hasTe)) return;
+        this.#record(call, found, fields, false);
+        await this.#carry(call);
+      }
     } catch (error) {
       this.#failed(call, error);
     }
