@@ -1,0 +1,59 @@
+/** What is recorded of calls through two real proxies. */
+import { Metadata } from "@grpc/grpc-js";
+import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { buildPolicy } from "../../support/proxy-fakes.js";
+import { eventually, ProxyPair } from "../../support/proxy-pair.js";
+
+const hello = Buffer.from("hello");
+
+describe("recording", () => {
+  let pair: ProxyPair;
+
+  beforeEach(async () => {
+    pair = await ProxyPair.start({
+      Unary: (call, callback) => callback(null, call.request),
+      Bidi: (call) => {
+        call.on("data", (chunk: Buffer) => call.write(chunk));
+        call.on("end", () => call.end());
+      },
+    });
+  });
+  afterEach(() => pair.stop());
+
+  test("what is allowed is recorded with what its rules read and nothing else; where it went, too", async () => {
+    const when = `request.headers["x-region"] == "eu" && request.headers["authorization"] != "" && now.getFullYear() > 1`;
+    const policy = buildPolicy(2, [{ service: "bytes", allow: [{ from: ["shop"], methods: ["*"], when }] }]);
+    for (const side of [pair.caller, pair.callee]) side.policy.switchTo(policy);
+    const metadata = new Metadata();
+    for (const [name, value] of Object.entries({ "x-region": "eu", authorization: "secret", "x-other": "other" }))
+      metadata.set(name, value);
+    expect((await pair.client().unary(hello, metadata)).error).toBeUndefined();
+    const [record] = pair.callee.decisions.decisions;
+    expect(record).toMatchObject({ verdict: "allowed", revision: 2, caller: "spiffe://test/service/shop" });
+    expect(record?.inputs).toEqual({
+      headers: [
+        { name: "authorization", content: { state: "withheld" }, digest: "" },
+        { name: "x-region", content: { state: "whole", value: "eu" }, digest: "" },
+      ],
+      source: undefined,
+      labels: undefined,
+      claims: [],
+      claimsComplete: false,
+    });
+    expect(pair.caller.decisions.decisions).toMatchObject([
+      { direction: "outbound", verdict: "routed", version: "", routing: { available: ["v1"] } },
+    ]);
+  });
+
+  test("I10: a switch that ends open streams records each closing, and how long it took", async () => {
+    const streams = Array.from({ length: 3 }, () => pair.client().bidi());
+    for (const stream of streams) stream.on("error", () => {}).write(hello);
+    await eventually("the streams are open", () => pair.inbound.open.size === 3);
+    pair.callee.policy.switchTo(buildPolicy(2, []));
+    await eventually("they are closed", () => pair.inbound.open.size === 0);
+    const closed = pair.callee.decisions.decisions.filter((decision) => decision.closed);
+    expect(closed).toHaveLength(3);
+    expect(closed[0]).toMatchObject({ verdict: "denied", rule: "default-deny", revision: 2, epoch: 2 });
+    expect(pair.callee.metrics.judged).toEqual([{ open: 3, closed: 3, tookMs: expect.any(Number) }]);
+  });
+});
