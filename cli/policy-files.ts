@@ -3,6 +3,7 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { AshlarError, messageOf } from "../core/errors.js";
 import type { PolicyFile } from "./client.js";
+import { isDescriptorFile, readDescriptorFile } from "./descriptor-file.js";
 
 const filesMax = 10_000;
 const bytesMax = 12 * 1024 * 1024;
@@ -12,8 +13,9 @@ const testName = /\.test\.(ya?ml|json)$/;
 
 /**
  * Reads every policy file that `paths` mean: a file whatever its name, a folder's *.yaml, *.yml and
- * *.json with its folders' (hidden ones left out), "-" stdin; but no tests (*.test.yaml). A file that is named
- * twice is read once. Fails with `invalid_argument` if there is none.
+ * *.json with its folders' (hidden ones left out), "-" stdin; but no tests (*.test.yaml). *.proto and *.binpb are
+ * read as the Descriptors of their services. A file that is named twice is read once. Fails with
+ * `invalid_argument` if there is none.
  */
 export async function readPolicyFiles(
   paths: readonly string[],
@@ -52,12 +54,17 @@ async function readFiles(names: readonly string[], readStdin: () => Promise<stri
   const files: PolicyFile[] = [];
   let bytes = 0;
   for (const name of names) {
-    const content = name === "-" ? await readStdin() : await readText(name);
+    const content = await readContent(name, readStdin);
     bytes += Buffer.byteLength(content);
     if (bytes > bytesMax) throw tooMuch(`more than ${bytesMax} bytes`);
     files.push({ name: name === "-" ? "stdin" : name, content });
   }
   return files;
+}
+
+async function readContent(name: string, readStdin: () => Promise<string>): Promise<string> {
+  if (name === "-") return readStdin();
+  return isDescriptorFile(name) ? readDescriptorFile(name) : readText(name);
 }
 
 async function listFiles(path: string): Promise<readonly string[]> {
@@ -71,7 +78,8 @@ async function listFiles(path: string): Promise<readonly string[]> {
   if (!isFolder) return [path];
   const found: string[] = [];
   await listFolder(path, found);
-  if (found.length === 0) throw new AshlarError("invalid_argument", `no *.yaml, *.yml or *.json below ${path}`);
+  if (found.length === 0)
+    throw new AshlarError("invalid_argument", `no *.yaml, *.yml, *.json, *.proto or *.binpb below ${path}`);
   return found;
 }
 
@@ -83,7 +91,7 @@ async function listFolder(folder: string, found: string[]): Promise<void> {
     if (entry.name.startsWith(".")) continue;
     const path = join(folder, entry.name);
     if (entry.isDirectory()) await listFolder(path, found);
-    else if (/\.(ya?ml|json)$/.test(entry.name)) found.push(path);
+    else if (/\.(ya?ml|json)$/.test(entry.name) || isDescriptorFile(path)) found.push(path);
     if (found.length > filesMax) throw tooMuch(`more than ${filesMax} files below ${folder}`);
   }
 }

@@ -24,7 +24,7 @@ export function addDriftCommand(program: Command, cli: Cli): void {
       "Say whether the active revision is what policy files, or another mesh's bundle, say: exit 0 if it is, byte for\n" +
         "byte, 1 if not, with what differs from what was given to what is active. Stores nothing.",
     )
-    .option("-f, --file <path...>", 'files or folders of *.yaml, *.yml and *.json; "-" is stdin')
+    .option("-f, --file <path...>", 'files or folders of *.yaml, *.yml, *.json, *.proto and *.binpb; "-" is stdin')
     .option("--against <file>", "a bundle that `ashlar export --bundle` wrote, in this mesh or another")
     .addOption(outputOption())
     .action(async ({ file, against, output }: Flags, self: Command) => {

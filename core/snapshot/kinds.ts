@@ -4,7 +4,7 @@ import { assertion } from "./assertion-shape.js";
 import { condition } from "./condition-shape.js";
 import { durationPattern, parseDurationMs } from "./duration.js";
 import { isHeaderValue, isVersion, timeoutMsMax, weightMax, whyNotMatchable } from "./grammar.js";
-import { callers, fine, itself, kindOf, label, method, methodPatterns } from "./name-shapes.js";
+import { callers, fine, itself, kindOf, label, methodPatterns, statedMethod } from "./name-shapes.js";
 import { rateLimit } from "./rate-limit-shape.js";
 import { converted, entries, list, optional, record, required, type Shape, text, wholeNumber } from "./shapes.js";
 
@@ -76,9 +76,9 @@ const service = record("a Service", {
   kind: kindOf("Service"),
   name: required(label, "", "Unique in the mesh."),
   methods: optional(
-    list(method, { whenEmpty: "leave it out if the methods are not stated", keyOf: itself }),
+    list(statedMethod, { whenEmpty: "leave it out if the methods are not stated", keyOf: itself }),
     [],
-    "All methods of the service. Calls of others are denied; left out: not stated.",
+    'All methods of the service; "package.Service/*": those of its descriptor. Calls of others are denied; left out: not stated.',
   ),
 });
 const authorization = record("an Authorization", {

@@ -1,6 +1,6 @@
 /** How names are written in policy files: of objects, methods and callers. */
 import { isLabel } from "../identity.js";
-import { isCaller, isMethod, isMethodPattern } from "./grammar.js";
+import { isCaller, isMethodPattern } from "./grammar.js";
 import { list, required, text } from "./shapes.js";
 
 const labelPattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
@@ -19,11 +19,11 @@ const caseHint = (value: string): string => (isLabel(value.toLowerCase()) ? "nam
 
 /** The name of an object. */
 export const label = text("a name of 1 to 63 of a-z, 0-9 and -", labelPattern, fine(isLabel, caseHint));
-/** A method in full. */
-export const method = text(
-  "a method: package.Service/Method",
-  `^${identifierPath}/[A-Za-z_]\\w*$`,
-  fine(isMethod, slashHint),
+/** A method in full, or all that a descriptor says of a gRPC service. */
+export const statedMethod = text(
+  'a method: package.Service/Method, or "package.Service/*" where a descriptor says which',
+  `^${identifierPath}/(\\*|[A-Za-z_]\\w*)$`,
+  fine((value) => value !== "*" && isMethodPattern(value), slashHint),
 );
 const methodPattern = text(
   'a method, "package.Service/*" or "*"',

@@ -1,10 +1,12 @@
 import { isMap, isScalar } from "yaml";
 import type { Finding, PolicyFile, PolicyObject } from "../model.js";
+import { type Descriptor, descriptor } from "./descriptor-shape.js";
 import { kinds, laterKinds } from "./kinds.js";
 import { renderNearest } from "./nearest.js";
 import { readYaml, type YamlDocument } from "./read-yaml.js";
 import { FindingList, type Place, Reading } from "./reading.js";
 import { describe, pairsOf, quote } from "./shapes.js";
+import { stateMethods } from "./stated-methods.js";
 
 /** An object with the place where an operator wrote it. */
 export interface SourcedObject {
@@ -28,6 +30,12 @@ export const fileBytesMax = 1024 * 1024;
 const totalBytesMax = 8 * 1024 * 1024;
 const objectsMax = 50_000;
 const kindNames = Object.keys(kinds) as PolicyObject["kind"][];
+const allKindNames = [...kindNames, "Descriptor"];
+
+interface Read {
+  readonly objects: SourcedObject[];
+  readonly descriptors: Descriptor[];
+}
 
 /**
  * Parses policy files: YAML or JSON, several documents a file. Never throws on what is in them: everything that
@@ -36,7 +44,7 @@ const kindNames = Object.keys(kinds) as PolicyObject["kind"][];
  */
 export function parsePolicyFiles(files: readonly PolicyFile[]): ParsedFiles {
   const findings = new FindingList();
-  const objects: SourcedObject[] = [];
+  const read: Read = { objects: [], descriptors: [] };
   let totalBytes = 0;
   for (const { name, content } of files) {
     const bytes = Buffer.byteLength(content);
@@ -47,15 +55,16 @@ export function parsePolicyFiles(files: readonly PolicyFile[]): ParsedFiles {
     else if (totalBytes > totalBytesMax) {
       refuse(`the files have more than ${totalBytesMax} bytes together; from here on they are not read`);
       break;
-    } else parseFile({ name, content }, objects, findings);
+    } else parseFile({ name, content }, read, findings);
   }
-  refuseRepeated(objects, findings);
+  refuseRepeated(read.objects, findings);
+  const objects = stateMethods(read.objects, read.descriptors, (finding) => findings.add(finding));
   return { objects, findings: findings.list() };
 }
 
-function parseFile(policyFile: PolicyFile, objects: SourcedObject[], findings: FindingList): void {
+function parseFile(policyFile: PolicyFile, { objects, descriptors }: Read, findings: FindingList): void {
   const { name: file, content } = policyFile;
-  const { documents, lines, problem } = readYaml(content, objectsMax - objects.length);
+  const { documents, lines, problem } = readYaml(content, objectsMax - objects.length - descriptors.length);
   if (problem !== undefined) {
     const { line, col } = lines.linePos(problem.offset);
     findings.add({ severity: "error", file, line, column: col, field: "", message: problem.message });
@@ -69,29 +78,34 @@ function parseFile(policyFile: PolicyFile, objects: SourcedObject[], findings: F
     if (findings.count > before) continue;
     const object = parseDocument(document, reading);
     if (object === undefined || object.name === "") continue;
+    if (object.kind === "Descriptor") {
+      descriptors.push(object);
+      continue;
+    }
     const { line, column } = reading.place(document.contents, "");
     objects.push({ object, file, line, column, whole: findings.count === before, places: reading.places });
   }
 }
 
 /** The object of a document; undefined: the document is empty, or it was reported. */
-function parseDocument(document: YamlDocument, reading: Reading): PolicyObject | undefined {
+function parseDocument(document: YamlDocument, reading: Reading): PolicyObject | Descriptor | undefined {
   const { contents } = document;
   if (contents === null || (isScalar(contents) && contents.value === null && contents.source === "")) return undefined;
   const start = reading.place(contents, "");
   if (!isMap(contents))
     return reading.report(start, `expected an object with kind and name, found ${describe(contents)}`);
   const kindPair = contents.items.find((pair) => isScalar(pair.key) && pair.key.value === "kind");
-  const expected = `expected ${kindNames.join(", ")}`;
+  const expected = `expected ${allKindNames.join(", ")}`;
   if (kindPair === undefined) return reading.report({ ...start, field: "kind" }, `"kind" is missing: ${expected}`);
   const value = isScalar(kindPair.value) ? kindPair.value.value : undefined;
   const kind = kindNames.find((name) => name === value);
   if (kind !== undefined) return kinds[kind].read(contents, "", reading);
+  if (value === "Descriptor") return descriptor.read(contents, "", reading);
   const place = reading.place(kindPair.value ?? kindPair.key, "kind");
   pairsOf(contents, "", reading); // fields that are there twice are worth knowing whatever the kind
   if (typeof value !== "string") return reading.report(place, `${expected}, found ${describe(kindPair.value)}`);
   if (laterKinds.some((name) => name === value)) return reading.report(place, `kind ${value} is not supported yet`);
-  return reading.report(place, `unknown kind ${quote(value)}: ${expected}${renderNearest(value, kindNames)}`);
+  return reading.report(place, `unknown kind ${quote(value)}: ${expected}${renderNearest(value, allKindNames)}`);
 }
 
 /** Names are unique a kind, and a service has one route. */

@@ -1,3 +1,4 @@
+import { descriptor } from "./descriptor-shape.js";
 import { kinds } from "./kinds.js";
 import type { JsonSchema } from "./shapes.js";
 
@@ -11,7 +12,7 @@ export function policySchema(): JsonSchema {
     title: "Ashlar policy",
     type: "object",
     required: ["kind", "name"],
-    properties: { kind: { enum: Object.keys(kinds) } },
-    oneOf: Object.values(kinds).map((shape) => shape.schema),
+    properties: { kind: { enum: [...Object.keys(kinds), "Descriptor"] } },
+    oneOf: [...Object.values(kinds), descriptor].map((shape) => shape.schema),
   };
 }

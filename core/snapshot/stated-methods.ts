@@ -1,0 +1,49 @@
+/** What services state as "package.Service/*" is all methods that the descriptors among the files say. */
+import type { Finding, Service } from "../model.js";
+import type { Descriptor } from "./descriptor-shape.js";
+import { serviceOfMethod } from "./grammar.js";
+import { renderNearest } from "./nearest.js";
+import type { SourcedObject } from "./parse-files.js";
+
+/** The objects with every such pattern replaced; what cannot be is reported. */
+export function stateMethods(
+  objects: readonly SourcedObject[],
+  descriptors: readonly Descriptor[],
+  report: (finding: Finding) => void,
+): readonly SourcedObject[] {
+  const methodsOf = new Map<string, string[]>();
+  for (const { name, methods } of descriptors) {
+    const full = methods.map((method) => `${name}/${method}`);
+    methodsOf.set(name, [...new Set([...(methodsOf.get(name) ?? []), ...full])]);
+  }
+  return objects.map((sourced) => {
+    const { object } = sourced;
+    if (object.kind !== "Service" || !object.methods.some(isPattern)) return sourced;
+    let methods: string[] | undefined = [];
+    for (const method of object.methods) {
+      const stated = isPattern(method) ? methodsOf.get(serviceOfMethod(method)) : [method];
+      if (stated !== undefined) {
+        methods?.push(...stated);
+        continue;
+      }
+      const { line, column } = sourced.places.get(`methods=${method}`) ?? sourced;
+      const message = whyNotStated(method, [...methodsOf.keys()]);
+      report({ severity: "error", file: sourced.file, line, column, field: "methods", message });
+      methods = undefined;
+    }
+    // What is not known is not stated: rules that name a method of it are not wrong because of that.
+    const service: Service = { ...object, methods: [...new Set(methods)] };
+    return { ...sourced, object: service };
+  });
+}
+
+function isPattern(method: string): boolean {
+  return method.endsWith("/*");
+}
+
+function whyNotStated(method: string, known: readonly string[]): string {
+  const service = serviceOfMethod(method);
+  const given = known.length === 0 ? "apply its .proto or descriptor set (.binpb) too, or name the methods" : "";
+  const nearest = renderNearest(service, known);
+  return `there is no descriptor of ${service}${given === "" ? nearest : `; ${given}`}`;
+}
