@@ -25,7 +25,10 @@ export function addApplyCommand(program: Command, cli: Cli): void {
   const command = program
     .command("apply")
     .description("Publish policy files as the next revision and activate it. The files are the whole desired state.")
-    .requiredOption("-f, --file <path...>", 'files or folders of *.yaml, *.yml, *.json, *.proto and *.binpb; "-" is stdin')
+    .requiredOption(
+      "-f, --file <path...>",
+      'files or folders of *.yaml, *.yml, *.json, *.proto and *.binpb; "-" is stdin',
+    )
     .option("-m, --message <text>", "why, for the log")
     .option("--parent <revision>", "fail unless this is the newest revision", parseParent)
     .option("--dry-run", "only say what it would do; store nothing")
