@@ -14,6 +14,7 @@ import {
   type DiffRevisionsRequest,
   type DiffRevisionsResponse,
   type ExportRevisionResponse,
+  type GetConvergenceResponse,
   type GetRevisionResponse,
   type GetStatusResponse,
   type ImportRevisionRequest,
@@ -44,10 +45,12 @@ export type {
   DiffRevisionsResponse,
   DiffSide,
   Finding,
+  GetConvergenceResponse,
   GetStatusResponse,
   ListAccessResponse,
   ObjectChange,
   PolicyFile,
+  ProxyConvergence,
   ProxyInfo,
   RevisionInfo,
   ServiceInfo,
@@ -77,6 +80,8 @@ export interface AdminClient {
   /** 0: the active revision. */
   exportRevision(number: number): Promise<ExportRevisionResponse>;
   importRevision(request: ImportRevisionRequest): Promise<ImportRevisionResponse>;
+  /** 0: with the active revision. Fails with `not_found` if nothing is active. */
+  convergence(revision: number): Promise<GetConvergenceResponse>;
   close(): void;
 }
 
@@ -124,6 +129,7 @@ export function openAdminClient(context: AdminContext): AdminClient {
     createJoinToken: (request) => call(admin.createJoinToken, request),
     status: () => call(admin.getStatus, {}),
     exportRevision: (number) => call(admin.exportRevision, { number }, publishMs),
+    convergence: (revision) => call(admin.getConvergence, { revision }),
     importRevision: (request) => call(admin.importRevision, request, publishMs),
     close: () => client.close(),
   };

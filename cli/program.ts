@@ -7,6 +7,7 @@ import { type AdminClient, openAdminClient } from "./client.js";
 import { addActivateCommand } from "./commands/activate.js";
 import { addApplyCommand } from "./commands/apply.js";
 import { addAuditCommand } from "./commands/audit.js";
+import { addBlameCommand } from "./commands/blame.js";
 import { addCanCommand } from "./commands/can.js";
 import { addDiffCommand } from "./commands/diff.js";
 import { addDriftCommand } from "./commands/drift.js";
@@ -115,6 +116,7 @@ const adders: readonly ((program: Command, cli: Cli) => void)[] = [
   addStatusCommand,
   addServicesCommand,
   addProxiesCommand,
+  addBlameCommand,
   addCanCommand,
   addWhoCanCommand,
   addAuditCommand,

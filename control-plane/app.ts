@@ -8,6 +8,7 @@ import type { Logger } from "../runtime/log.js";
 import { createActivator } from "./activate/activator.js";
 import { createRollback } from "./activate/rollback.js";
 import { createAdminService } from "./admin/admin-service.js";
+import { fleetProblems, natsProblems, startFollowing } from "./app-following.js";
 import { noteJoined, openPlace, startKeeping } from "./app-membership.js";
 import { appendFirstTrust, type OpenedNats, openNats } from "./app-nats.js";
 import { openAuditLog } from "./audit/audit-log.js";
@@ -16,10 +17,7 @@ import { LimitedAuditTrail } from "./audit/refusal-limit.js";
 import { Cleanup } from "./cleanup.js";
 import { meshDefault, type UpConfig } from "./config.js";
 import { DataFolder } from "./data-folder.js";
-import { runFleetLoop } from "./fleet/fleet-loop.js";
-import { FleetState } from "./fleet/fleet-state.js";
-import { readRoster, runRosterSaver } from "./fleet/roster-file.js";
-import { buildFreshness, type FreshnessDeps, runFreshness } from "./freshness/freshness-loop.js";
+import { buildFreshness } from "./freshness/freshness-loop.js";
 import { type Authority, openAuthority } from "./identity/authority.js";
 import { readMeshOf } from "./identity/authority-file.js";
 import { openIssuedCertificates } from "./identity/issued-certificates.js";
@@ -41,8 +39,6 @@ import { createMembershipService } from "./membership/membership-service.js";
 import { createPolicyReader } from "./publish/policy-reader.js";
 import { createPublisher } from "./publish/publisher.js";
 import { SnapshotStore } from "./publish/snapshot-store.js";
-import { runRegistryLoop } from "./registry/registry-loop.js";
-import { RegistryState } from "./registry/registry-state.js";
 import { openLedger } from "./store/jetstream-ledger.js";
 import type { Ledger } from "./store/ledger.js";
 
@@ -148,7 +144,7 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger): Promise
     log,
     publish: (to: string, bytes: Uint8Array) => void bus.publish(to, bytes),
   };
-  const { state, fleet, registry } = startFollowing(base, nats.access, freshness);
+  const { state, fleet, expected, registry } = startFollowing(base, nats.access, freshness);
   const snapshots = new SnapshotStore(ledger.blobs);
   const knownVersions = () => registry.versions(fleet.list());
   const publisher = createPublisher({
@@ -173,6 +169,7 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger): Promise
     activator: createActivator(activation),
     rollback: createRollback(activation),
     fleet,
+    expected,
     registry,
     tokens,
     audit,
@@ -191,6 +188,10 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger): Promise
     natsUserJwt: nats.access.mintProxyUser,
     natsServers: () => nats.access.servers,
     natsCaPem: "",
+    onIssued: ({ proxyId, service, version }) => {
+      const sinceMs = clock.nowMs();
+      if (state.find(proxyId, sinceMs) === undefined) expected.expect({ proxyId, service, version, sinceMs });
+    },
     audit,
     clock,
     random,
@@ -204,38 +205,6 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger): Promise
   });
   const judge = createOperatorJudge(mesh, () => ledger.trust.head()?.body.revocations ?? []);
   return { audit, adminService, joinServices: [joinService, membershipService], judge };
-}
-
-/** Starts what follows the fleet and what tells it the heads of the logs. */
-function startFollowing(
-  { log, clock, cleanup, folder }: Base,
-  { bus }: OpenedNats["access"],
-  freshness: FreshnessDeps,
-) {
-  const state = new FleetState();
-  state.restore(readRoster(folder.path, log), clock.nowMs());
-  const fleet = runFleetLoop({ state, bus, clock, log });
-  cleanup.add(() => fleet.close());
-  const registry = new RegistryState();
-  const stop = new AbortController();
-  const loops = [
-    runRosterSaver({ dir: folder.path, state, clock, log }, stop.signal),
-    runRegistryLoop({ state: registry, bus, clock, log }, stop.signal),
-    runFreshness(freshness, stop.signal),
-  ];
-  cleanup.add(async () => {
-    stop.abort();
-    await Promise.all(loops);
-  });
-  return { state, fleet, registry };
-}
-
-function natsProblems({ connected }: { readonly connected: boolean }): readonly string[] {
-  return connected ? [] : ["NATS is away: nothing can be published or activated, and heartbeats do not arrive"];
-}
-
-function fleetProblems({ turnedAway }: FleetState): readonly string[] {
-  return turnedAway === 0 ? [] : [`the roster is full: ${turnedAway} heartbeats of further proxies found no room`];
 }
 
 /** Opens the listeners and tells where they are; the ready files are written last. */

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { type Cli, show } from "../cli.js";
-import type { ProxyInfo } from "../client.js";
+import type { ProxyConvergence, ProxyInfo } from "../client.js";
+import { convergenceToJson, readConvergence } from "../convergence.js";
 import { outputOption, withExample } from "../options.js";
 import { type OutputFormat, renderTable, renderTime, shortDigest, yesOrNo } from "../output.js";
 
@@ -11,13 +12,18 @@ export function addProxiesCommand(program: Command, cli: Cli): void {
     .description("List proxies: what each evaluates, how fast it switched, when its certificate expires.")
     .addOption(outputOption())
     .action(async ({ output }: { output: OutputFormat }, self: Command) => {
-      const proxies = await cli.withAdmin(self, (admin) => admin.proxies());
-      show(cli, output, proxies.map(proxyToJson), renderProxies(proxies));
+      await cli.withAdmin(self, async (admin) => {
+        const proxies = await admin.proxies();
+        const ledger = output === "json" ? await readConvergence(admin) : [];
+        const lines = new Map(ledger.map((line) => [line.id, line]));
+        const json = proxies.map((proxy) => proxyToJson(proxy, lines.get(proxy.id)));
+        show(cli, output, json, renderProxies(proxies));
+      });
     });
   withExample(command, "ashlar proxies");
 }
 
-function proxyToJson(proxy: ProxyInfo) {
+function proxyToJson(proxy: ProxyInfo, convergence: ProxyConvergence | undefined) {
   const { id, service, version, epoch, revision, digest, lagMs, seenEpoch, live, active, serving } = proxy;
   return {
     id,
@@ -39,7 +45,13 @@ function proxyToJson(proxy: ProxyInfo) {
     bypassable: proxy.bypassable,
     lastSeen: renderTime(proxy.lastSeenMs),
     freshnessAgeMs: proxy.freshnessAgeMs,
+    ...(convergence === undefined ? {} : ledgerOf(convergenceToJson(convergence))),
   };
+}
+
+/** `prepared` of the list has all that a proxy holds; this is whether it holds what it should run. */
+function ledgerOf({ state, reason, desired, received, prepared, evaluating }: ReturnType<typeof convergenceToJson>) {
+  return { state, reason, desired, received, isPrepared: prepared, evaluating };
 }
 
 function renderProxies(proxies: readonly ProxyInfo[]): string {

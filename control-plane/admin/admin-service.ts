@@ -14,6 +14,7 @@ import { type BoundService, bindService, type Implementation, serverStreaming } 
 import type { Activator, OperatorCaller } from "../activate/activator.js";
 import type { Rollback } from "../activate/rollback.js";
 import { type AuditList, type AuditQuery, type AuditTrail, audited } from "../audit/audit-trail.js";
+import type { ExpectedProxies } from "../fleet/expected-proxies.js";
 import type { FleetView } from "../fleet/fleet-loop.js";
 import type { FleetHead } from "../fleet/fleet-state.js";
 import { buildFleetStatus } from "../fleet/fleet-status.js";
@@ -24,6 +25,7 @@ import type { RegistryState } from "../registry/registry-state.js";
 import type { Ledger } from "../store/ledger.js";
 import { renderActivation, renderFinding, renderProxy, renderRevision, renderService } from "./admin-messages.js";
 import { inputsAsAsked } from "./asked-inputs.js";
+import { convergenceMethods } from "./convergence-methods.js";
 import { authorize, operatedBy } from "./operated.js";
 import { promotionMethods } from "./promotion-methods.js";
 import { watchActivations } from "./watch-activations.js";
@@ -36,6 +38,8 @@ export interface AdminServiceDeps {
   readonly activator: Activator;
   readonly rollback: Rollback;
   readonly fleet: FleetView;
+  /** Proxies with an identity that were never heard of. */
+  readonly expected: ExpectedProxies;
   readonly registry: RegistryState;
   readonly tokens: Pick<JoinTokens, "createToken">;
   readonly audit: AuditTrail;
@@ -119,6 +123,7 @@ export function createAdminService(deps: AdminServiceDeps): BoundService {
       }
     }),
     ...promotionMethods(deps),
+    ...convergenceMethods(deps),
     ...lookingMethods(deps),
   });
 }
@@ -232,7 +237,12 @@ async function createJoinToken(deps: AdminServiceDeps, request: CreateJoinTokenR
 function renderStatus(deps: AdminServiceDeps, head: FleetHead, nowMs: number): GetStatusResponse {
   const { ledger } = deps;
   const newest = ledger.revisions.head();
-  const { problems, bypassable, ...counts } = buildFleetStatus(deps.fleet.list(), head, newest?.digest, nowMs);
+  const { problems, bypassable, ...counts } = buildFleetStatus(
+    { entries: deps.fleet.list(), missing: deps.expected.missing(nowMs) },
+    head,
+    newest?.digest,
+    nowMs,
+  );
   const all = [...ledger.problems(), ...deps.problems(), ...problems];
   return {
     mesh: deps.mesh,

@@ -1,5 +1,6 @@
 /** The mesh in numbers and sentences, from the fleet and the heads of the logs. Pure. */
 import type { Digest } from "../../core/digest.js";
+import type { ExpectedProxy } from "./expected-proxies.js";
 import { type FleetEntry, type FleetHead, isActive, isPrepared, rejectionOf } from "./fleet-state.js";
 
 export interface FleetStatus {
@@ -9,7 +10,7 @@ export interface FleetStatus {
   readonly prepared: number;
   /** Live proxies that evaluate the head. */
   readonly active: number;
-  /** Live proxies that do not, and proxies that went silent without leaving. */
+  /** Live proxies that do not, proxies that went silent without leaving, and those that were never heard of. */
   readonly behind: number;
   /** Live proxies that refused the newest revision. */
   readonly rejected: number;
@@ -25,7 +26,7 @@ const namedMax = 20;
 
 /** `newest`: the digest of the head of the revision log. */
 export function buildFleetStatus(
-  entries: readonly FleetEntry[],
+  { entries, missing }: { readonly entries: readonly FleetEntry[]; readonly missing: readonly ExpectedProxy[] },
   head: FleetHead,
   newest: Digest | undefined,
   nowMs: number,
@@ -54,6 +55,11 @@ export function buildFleetStatus(
         `proxy ${nameOf(heartbeat)} went silent ${renderAgo(nowMs - lastSeenMs)} ago without leaving`,
     ),
     ...named(
+      missing,
+      ({ proxyId, service, sinceMs }) =>
+        `proxy ${proxyId} (${service}) got an identity ${renderAgo(nowMs - sinceMs)} ago and was never heard of`,
+    ),
+    ...named(
       expiring,
       ({ heartbeat }) => `proxy ${nameOf(heartbeat)}: ${renderExpiry(heartbeat.certificateExpiresMs - nowMs)}`,
     ),
@@ -62,7 +68,7 @@ export function buildFleetStatus(
     total: live.length,
     prepared: active === undefined ? live.length : live.filter(({ heartbeat }) => isPrepared(heartbeat, active)).length,
     active: live.length - late.length,
-    behind: late.length + silent.length,
+    behind: late.length + silent.length + missing.length,
     rejected: rejecting.length,
     problems,
     bypassable: live.flatMap(({ heartbeat }) => heartbeat.bypassable.map((way) => `${nameOf(heartbeat)}: ${way}`)),
@@ -74,7 +80,7 @@ function nameOf(heartbeat: { readonly proxyId: string; readonly service: string 
 }
 
 /** One line an entry, the first few in full and the rest as a number. */
-function named(entries: readonly FleetEntry[], render: (entry: FleetEntry) => string): readonly string[] {
+function named<Entry>(entries: readonly Entry[], render: (entry: Entry) => string): readonly string[] {
   const lines = entries.slice(0, namedMax).map(render);
   return entries.length > namedMax
     ? [...lines, `… and ${entries.length - namedMax} proxies more like the last`]

@@ -35,6 +35,8 @@ export interface JoinServiceDeps extends IdentityIssuerDeps {
   /** Shared with whatever else asks for proofs on this listener; their own unless given. */
   readonly nonces?: Nonces;
   readonly limiter?: SourceLimiter;
+  /** Hears of each identity that is given out, at join and renewal. */
+  readonly onIssued?: (proxy: { readonly proxyId: string; readonly service: string; readonly version: string }) => void;
   /** Hears what each renewing proxy has seen of the logs; it may be ahead of this control plane. */
   readonly onSeen?: (proxyId: string, seen: SeenHeads) => void;
 }
@@ -86,6 +88,7 @@ export function createJoinService(deps: JoinServiceDeps, options: JoinServiceOpt
       throw new AshlarError("unavailable", "the mesh is not ready: try again");
     const grant = deps.tokens.redeem(request.token, thumbprint, (name) => createProxyId(name, random));
     const { identity } = await issue({ ...grant, ...ttl, publicKey, natsUser: request.natsUser });
+    deps.onIssued?.(grant);
     return JoinResponse.fromPartial({ identity });
   }
 
@@ -97,6 +100,7 @@ export function createJoinService(deps: JoinServiceDeps, options: JoinServiceOpt
     const { publicKey } = parseCsr(request.csr);
     checkNatsUser(request.natsUser);
     const { identity } = await issue({ ...holder, ...ttl, publicKey, natsUser: request.natsUser });
+    deps.onIssued?.(holder);
     deps.onSeen?.(holder.proxyId, readSeen(request));
     return RenewResponse.fromPartial({ identity });
   }

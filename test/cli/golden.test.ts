@@ -53,6 +53,7 @@ const commands = [
   ["export"],
   ["import"],
   ["drift"],
+  ["blame"],
 ];
 
 for (const command of commands) {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
+import type { ExpectedProxy } from "../../../control-plane/fleet/expected-proxies.js";
 import { FleetState, isActive, isPrepared, rejectionOf } from "../../../control-plane/fleet/fleet-state.js";
 import { buildFleetStatus } from "../../../control-plane/fleet/fleet-status.js";
 import { digestOf } from "../../../core/digest.js";
@@ -98,10 +99,11 @@ describe("where a proxy stands", () => {
 describe("the status of the mesh", () => {
   const head = { epoch: 2, revisionDigest: digest };
   const good = { seenEpoch: 2, evaluatingEpoch: 2, evaluatingRevision: 1, evaluatingDigest: digest };
+  let missing: readonly ExpectedProxy[] = [];
   const statusAt = (nowMs: number, ...heartbeats: ReturnType<typeof buildHeartbeat>[]) => {
     const fleet = new FleetState();
     for (const heartbeat of heartbeats) fleet.hear(heartbeat, 1_700_000_000_000);
-    return buildFleetStatus(fleet.list(nowMs), head, digest, nowMs);
+    return buildFleetStatus({ entries: fleet.list(nowMs), missing }, head, digest, nowMs);
   };
   const nowMs = 1_700_000_000_000;
 
@@ -129,6 +131,14 @@ describe("the status of the mesh", () => {
     const status = statusAt(nowMs + 15_000, buildHeartbeat("a", good));
     expect([status.total, status.behind]).toEqual([0, 1]);
     expect(status.problems).toEqual(["proxy a (payments) went silent 15 s ago without leaving"]);
+  });
+
+  test("a proxy that got an identity and was never heard of counts as behind", () => {
+    missing = [{ proxyId: "z", service: "cart", version: "v1", sinceMs: nowMs - 60_000 }];
+    const status = statusAt(nowMs, buildHeartbeat("a", good));
+    missing = [];
+    expect([status.total, status.behind]).toEqual([1, 1]);
+    expect(status.problems).toEqual(["proxy z (cart) got an identity 1 min ago and was never heard of"]);
   });
 
   test("ways around a proxy are listed apart and are no problem", () => {

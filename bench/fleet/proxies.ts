@@ -1,0 +1,74 @@
+/**
+ * Simulated proxies, in a process of their own: each has a connection, says its heartbeat every three seconds and
+ * verifies every freshness statement, as a real one does. Prints one line of JSON when told to stop.
+ */
+import { createPublicKey } from "node:crypto";
+import { connect, jwtAuthenticator, type NatsConnection } from "nats";
+import { digestOf } from "../../core/digest.js";
+import type { Heartbeat } from "../../core/model.js";
+import { encodeHeartbeat } from "../../core/wire/fleet.js";
+import { verifyFreshness } from "../../core/wire/records.js";
+import { freshnessSubject, heartbeatSubject } from "../../core/wire/subjects.js";
+
+/** What the parent says on stdin, one line. */
+export interface ProxiesOrder {
+  readonly url: string;
+  readonly jwt: string;
+  readonly seed: string;
+  readonly count: number;
+  readonly mesh: string;
+  /** PEM of the freshness statements' key. */
+  readonly keyPem: string;
+  readonly kid: string;
+}
+
+const everyMs = 3000;
+const digest = digestOf(Buffer.from("a revision"));
+
+function heartbeatOf(index: number): Heartbeat {
+  const held = Array.from({ length: 8 }, (_, back) => ({ number: 100 - back, digest }));
+  return {
+    ...{ proxyId: proxyIdOf(index), service: serviceOf(index), version: "v1", timeMs: Date.now() },
+    ...{ seenEpoch: 120, evaluatingEpoch: 120, evaluatingRevision: 100, evaluatingDigest: digest, prepared: held },
+    ...{ rejected: undefined, certificateExpiresMs: Date.now() + 86_400_000, freshnessAgeMs: 900, lagMs: 12 },
+    ...{ trustSequence: 3, serving: true, bypassable: [], seenActivation: digest, leaving: false },
+  };
+}
+
+const serviceOf = (index: number): string => `service-${index % 200}`;
+const proxyIdOf = (index: number): string => `service-${index % 200}-p${index}`;
+
+async function main(): Promise<void> {
+  const text = await new Promise<string>((resolve) => process.stdin.once("data", (data) => resolve(String(data))));
+  const order = JSON.parse(text) as ProxiesOrder;
+  const keys = new Map([[order.kid, createPublicKey(order.keyPem)]]);
+  const connections: NatsConnection[] = [];
+  const counts = { heartbeats: 0, heartbeatBytes: 0, statements: 0, statementBytes: 0 };
+  const open = async (index: number): Promise<void> => {
+    const authenticator = jwtAuthenticator(order.jwt, Buffer.from(order.seed));
+    const connection = await connect({ servers: order.url, authenticator, timeout: 60_000, maxReconnectAttempts: 0 });
+    connections.push(connection);
+    connection.subscribe(freshnessSubject, {
+      callback: (_error, { data }) => {
+        verifyFreshness(data, order.mesh, keys);
+        counts.statements += 1;
+        counts.statementBytes += data.length;
+      },
+    });
+    const beat = (): void => {
+      const data = encodeHeartbeat(heartbeatOf(index));
+      connection.publish(heartbeatSubject(serviceOf(index), proxyIdOf(index)), data);
+      counts.heartbeats += 1;
+      counts.heartbeatBytes += data.length;
+      setTimeout(beat, everyMs * (0.8 + Math.random() * 0.4)).unref();
+    };
+    setTimeout(beat, Math.random() * everyMs).unref();
+  };
+  for (let first = 0; first < order.count; first += 25)
+    await Promise.all(Array.from({ length: Math.min(25, order.count - first) }, (_, i) => open(first + i)));
+  process.stdout.write("ready\n");
+  process.stdin.on("data", () => process.stdout.write(`${JSON.stringify(counts)}\n`));
+  process.stdin.on("end", () => process.exit(0));
+}
+
+await main();

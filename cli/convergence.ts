@@ -1,0 +1,32 @@
+/** The convergence ledger as commands read and print it. */
+import { isAshlarError } from "../core/errors.js";
+import type { AdminClient, ProxyConvergence } from "./client.js";
+import { renderTime } from "./output.js";
+
+/** How far each proxy is with the active revision; empty while nothing is active: there is nothing to run then. */
+export async function readConvergence(admin: Pick<AdminClient, "convergence">): Promise<readonly ProxyConvergence[]> {
+  try {
+    return (await admin.convergence(0)).proxies;
+  } catch (error) {
+    if (isAshlarError(error, "not_found")) return [];
+    throw error;
+  }
+}
+
+/** What a proxy should run, what it has, and how far it is. */
+export function convergenceToJson(proxy: ProxyConvergence) {
+  const { id, service, version, state, reason, prepared, active, live, lagMs } = proxy;
+  return {
+    ...{ id, service, version, state, reason },
+    desired: { epoch: proxy.desiredEpoch, revision: proxy.desiredRevision, digest: proxy.desiredDigest },
+    received: { epoch: proxy.receivedEpoch, activation: proxy.receivedActivation },
+    ...{ prepared, active },
+    evaluating: { epoch: proxy.evaluatingEpoch, revision: proxy.evaluatingRevision, digest: proxy.evaluatingDigest },
+    ...{ lagMs, lastSeen: renderTime(proxy.lastSeenMs), live },
+  };
+}
+
+/** Says whether there is nothing left to do for a proxy. */
+export function isConverged({ state }: Pick<ProxyConvergence, "state">): boolean {
+  return state === "converged" || state === "prepared";
+}

@@ -1,0 +1,55 @@
+/** The admin API's method about how far the fleet is. */
+import type { AdminServiceService, ProxyConvergence as ConvergenceMessage } from "../../proto/gen/ashlar/v1/admin.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { Implementation } from "../../runtime/grpc-handlers.js";
+import { type ConvergenceTarget, hasConverged, judgeConvergence, type ProxyConvergence } from "../fleet/convergence.js";
+import type { ExpectedProxies } from "../fleet/expected-proxies.js";
+import type { FleetView } from "../fleet/fleet-loop.js";
+import type { PolicyReader } from "../publish/policy-reader.js";
+import type { Ledger } from "../store/ledger.js";
+import { type OperatedDeps, operatedBy } from "./operated.js";
+
+export interface ConvergenceDeps extends OperatedDeps {
+  readonly ledger: Pick<Ledger, "activations">;
+  readonly policy: Pick<PolicyReader, "find">;
+  readonly fleet: Pick<FleetView, "list">;
+  readonly expected: Pick<ExpectedProxies, "missing">;
+  readonly clock: Clock;
+}
+
+type ConvergenceMethods = Pick<Implementation<typeof AdminServiceService>, "getConvergence">;
+
+export function convergenceMethods(deps: ConvergenceDeps): ConvergenceMethods {
+  const { ledger, policy, fleet, expected, clock } = deps;
+  return {
+    getConvergence: operatedBy(deps)(({ revision }) => {
+      const { body, digest } = policy.find(revision);
+      const head = ledger.activations.head()?.body;
+      const nowMs = clock.nowMs();
+      const target = { number: body.number, digest, head };
+      const proxies = judgeConvergence(fleet.list(), expected.missing(nowMs), target, nowMs);
+      return {
+        revision: body.number,
+        digest,
+        epoch: head?.revisionDigest === digest ? head.epoch : 0,
+        converged: proxies.every(hasConverged),
+        proxies: proxies.map((proxy) => renderConvergence(proxy, target)),
+      };
+    }),
+  };
+}
+
+function renderConvergence({ heartbeat, ...proxy }: ProxyConvergence, { head }: ConvergenceTarget): ConvergenceMessage {
+  return {
+    ...proxy,
+    desiredEpoch: head?.epoch ?? 0,
+    desiredRevision: head?.revisionNumber ?? 0,
+    desiredDigest: head?.revisionDigest ?? "",
+    receivedEpoch: heartbeat?.seenEpoch ?? 0,
+    receivedActivation: heartbeat?.seenActivation ?? "",
+    evaluatingEpoch: heartbeat?.evaluatingEpoch ?? 0,
+    evaluatingRevision: heartbeat?.evaluatingRevision ?? 0,
+    evaluatingDigest: heartbeat?.evaluatingDigest ?? "",
+    lagMs: heartbeat?.lagMs ?? 0,
+  };
+}

@@ -1,0 +1,56 @@
+/** Part of app.ts: what follows the fleet, and what tells it the heads of the logs. */
+import type { Clock } from "../runtime/clock.js";
+import type { Logger } from "../runtime/log.js";
+import type { OpenedNats } from "./app-nats.js";
+import type { Cleanup } from "./cleanup.js";
+import type { DataFolder } from "./data-folder.js";
+import { ExpectedProxies } from "./fleet/expected-proxies.js";
+import { runFleetLoop } from "./fleet/fleet-loop.js";
+import { FleetState } from "./fleet/fleet-state.js";
+import { readRoster, runRosterSaver } from "./fleet/roster-file.js";
+import { type FreshnessDeps, runFreshness } from "./freshness/freshness-loop.js";
+import { runRegistryLoop } from "./registry/registry-loop.js";
+import { RegistryState } from "./registry/registry-state.js";
+
+export interface FollowingBase {
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly cleanup: Cleanup;
+  readonly folder: Pick<DataFolder, "path">;
+}
+
+/** Starts what follows the fleet and what tells it the heads of the logs. */
+export function startFollowing(
+  { log, clock, cleanup, folder }: FollowingBase,
+  { bus }: OpenedNats["access"],
+  freshness: FreshnessDeps,
+) {
+  const state = new FleetState();
+  state.restore(readRoster(folder.path, log), clock.nowMs());
+  const fleet = runFleetLoop({ state, bus, clock, log });
+  cleanup.add(() => fleet.close());
+  const expected = new ExpectedProxies();
+  fleet.onChange((entry) => {
+    if (entry !== undefined) expected.heard(entry.heartbeat.proxyId);
+  });
+  const registry = new RegistryState();
+  const stop = new AbortController();
+  const loops = [
+    runRosterSaver({ dir: folder.path, state, clock, log }, stop.signal),
+    runRegistryLoop({ state: registry, bus, clock, log }, stop.signal),
+    runFreshness(freshness, stop.signal),
+  ];
+  cleanup.add(async () => {
+    stop.abort();
+    await Promise.all(loops);
+  });
+  return { state, fleet, expected, registry };
+}
+
+export function natsProblems({ connected }: { readonly connected: boolean }): readonly string[] {
+  return connected ? [] : ["NATS is away: nothing can be published or activated, and heartbeats do not arrive"];
+}
+
+export function fleetProblems({ turnedAway }: FleetState): readonly string[] {
+  return turnedAway === 0 ? [] : [`the roster is full: ${turnedAway} heartbeats of further proxies found no room`];
+}

@@ -1,0 +1,124 @@
+/** The convergence ledger: how far each proxy of the roster is with a revision, and why no further. Pure. */
+import type { Digest } from "../../core/digest.js";
+import type { Heartbeat } from "../../core/model.js";
+import type { ExpectedProxy } from "./expected-proxies.js";
+import { type FleetEntry, isActive, isPrepared, rejectionOf } from "./fleet-state.js";
+import { renderAgo } from "./fleet-status.js";
+
+export type ConvergenceState =
+  | "converged" // it is live and evaluates the revision
+  | "prepared" // the revision is not active; it holds it compiled
+  | "not-evaluating" // it has seen the epoch and holds the revision, and still decides with another
+  | "not-seen" // it holds the revision and has not heard of the epoch
+  | "not-prepared"
+  | "rejected"
+  | "silent" // its heartbeats stopped and it did not leave
+  | "unknown"; // it got an identity and was never heard of
+
+/** What proxies are compared with. */
+export interface ConvergenceTarget {
+  readonly number: number;
+  readonly digest: Digest;
+  /** The head of the activation log. */
+  readonly head:
+    | { readonly epoch: number; readonly revisionNumber: number; readonly revisionDigest: Digest }
+    | undefined;
+}
+
+export interface ProxyConvergence {
+  readonly id: string;
+  readonly service: string;
+  readonly version: string;
+  readonly state: ConvergenceState;
+  /** One sentence; "" where there is nothing to say. */
+  readonly reason: string;
+  /** undefined: it was never heard of. */
+  readonly heartbeat: Heartbeat | undefined;
+  readonly prepared: boolean;
+  /** It is live and evaluates the head. */
+  readonly active: boolean;
+  readonly lastSeenMs: number;
+  readonly live: boolean;
+}
+
+/** Every proxy that is known or expected, sorted by service, then id. */
+export function judgeConvergence(
+  entries: readonly FleetEntry[],
+  missing: readonly ExpectedProxy[],
+  target: ConvergenceTarget,
+  nowMs: number,
+): readonly ProxyConvergence[] {
+  const known = new Set(entries.map(({ heartbeat }) => heartbeat.proxyId));
+  const unknown = missing.filter(({ proxyId }) => !known.has(proxyId));
+  return [
+    ...entries.map((entry) => judge(entry, target, nowMs)),
+    ...unknown.map((proxy) => neverHeard(proxy, nowMs)),
+  ].sort((a, b) => compareText(a.service, b.service) || compareText(a.id, b.id));
+}
+
+/** Whether nothing is left to do for this proxy. */
+export function hasConverged({ state }: ProxyConvergence): boolean {
+  return state === "converged" || state === "prepared";
+}
+
+function judge(
+  { heartbeat, lastSeenMs, live }: FleetEntry,
+  target: ConvergenceTarget,
+  nowMs: number,
+): ProxyConvergence {
+  const { proxyId: id, service, version } = heartbeat;
+  const { head } = target;
+  const active = live && isActive(heartbeat, { epoch: head?.epoch ?? 0, revisionDigest: head?.revisionDigest });
+  const prepared = isPrepared(heartbeat, target.digest);
+  const about = { id, service, version, heartbeat, prepared, active, lastSeenMs, live };
+  if (live) return { ...about, ...judgeLive(heartbeat, target, prepared) };
+  const evaluated = heartbeat.evaluatingRevision === 0 ? "no revision" : `revision ${heartbeat.evaluatingRevision}`;
+  const ago = renderAgo(nowMs - lastSeenMs);
+  return { ...about, state: "silent", reason: `last heard of ${ago} ago, evaluating ${evaluated}; it did not leave` };
+}
+
+function judgeLive(
+  heartbeat: Heartbeat,
+  { number, digest, head }: ConvergenceTarget,
+  prepared: boolean,
+): Pick<ProxyConvergence, "state" | "reason"> {
+  const isHead = head?.revisionDigest === digest;
+  if (isHead && isActive(heartbeat, head) && heartbeat.evaluatingDigest === digest)
+    return { state: "converged", reason: "" };
+  const rejection = rejectionOf(heartbeat, digest);
+  if (rejection !== undefined) return { state: "rejected", reason: rejection };
+  if (!prepared) {
+    const held = heartbeat.prepared.map((one) => one.number).join(", ");
+    return {
+      state: "not-prepared",
+      reason: `does not hold revision ${number} yet (holds ${held === "" ? "none" : held}); ${renderNews(heartbeat)}`,
+    };
+  }
+  if (!isHead) return { state: "prepared", reason: "" };
+  if (heartbeat.seenEpoch < head.epoch) {
+    return {
+      state: "not-seen",
+      reason: `has seen epoch ${heartbeat.seenEpoch}, not ${head.epoch}; ${renderNews(heartbeat)}`,
+    };
+  }
+  return {
+    state: "not-evaluating",
+    reason: `has seen epoch ${heartbeat.seenEpoch} and still evaluates epoch ${heartbeat.evaluatingEpoch}`,
+  };
+}
+
+/** How old its knowledge of the heads is: a proxy that hears nothing is behind for another reason than a slow one. */
+function renderNews({ freshnessAgeMs }: Heartbeat): string {
+  if (freshnessAgeMs >= Number.MAX_SAFE_INTEGER) return "it has heard no statement about the heads of the logs";
+  return `last news of the logs ${renderAgo(freshnessAgeMs)} ago`;
+}
+
+function neverHeard({ proxyId: id, service, version, sinceMs }: ExpectedProxy, nowMs: number): ProxyConvergence {
+  const reason = `got an identity ${renderAgo(nowMs - sinceMs)} ago and was never heard of`;
+  const about = { id, service, version, state: "unknown" as const, reason, heartbeat: undefined };
+  return { ...about, prepared: false, active: false, lastSeenMs: sinceMs, live: false };
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
