@@ -17,11 +17,11 @@ import { LimitedAuditTrail } from "./audit/refusal-limit.js";
 import { Cleanup } from "./cleanup.js";
 import { meshDefault, type UpConfig } from "./config.js";
 import { DataFolder } from "./data-folder.js";
-import { buildFreshness } from "./freshness/freshness-loop.js";
+import { buildFreshness, type FreshnessDeps } from "./freshness/freshness-loop.js";
 import { type Authority, openAuthority } from "./identity/authority.js";
 import { readMeshOf } from "./identity/authority-file.js";
 import { openIssuedCertificates } from "./identity/issued-certificates.js";
-import { createJoinLimiter, createJoinService } from "./identity/join-service.js";
+import { createJoinLimiter, createJoinService, type JoinServiceDeps } from "./identity/join-service.js";
 import { openJoinTokens } from "./identity/join-tokens.js";
 import { Nonces } from "./identity/nonces.js";
 import {
@@ -178,20 +178,35 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger): Promise
     problems: () => [...auditLog.problems(), ...natsProblems(bus), ...fleetProblems(state)],
     clock,
   });
+  const onIssued = ({ proxyId, service, version }: { proxyId: string; service: string; version: string }): void => {
+    const sinceMs = clock.nowMs();
+    if (state.find(proxyId, sinceMs) === undefined) expected.expect({ proxyId, service, version, sinceMs });
+  };
+  const joinServices = openJoinServices(base, nats, { ledger, audit, tokens, onIssued, freshness });
+  const judge = createOperatorJudge(mesh, () => ledger.trust.head()?.body.revocations ?? []);
+  return { audit, adminService, joinServices, judge };
+}
+
+interface JoiningDeps extends Pick<JoinServiceDeps, "audit" | "tokens" | "onIssued"> {
+  readonly ledger: Ledger;
+  readonly freshness: FreshnessDeps;
+}
+
+/** What the join listener serves: proxies, and further control planes. */
+function openJoinServices(base: Base, nats: OpenedNats, deps: JoiningDeps): readonly BoundService[] {
+  const { log, clock, folder, authority } = base;
+  const { ledger, audit, tokens } = deps;
   const shared = { nonces: new Nonces(clock, random), limiter: createJoinLimiter(clock) };
   const joinService = createJoinService({
     authority,
     issued: openIssuedCertificates({ dir: folder.path, clock }),
     ledger,
     tokens,
-    freshness: () => buildFreshness(freshness).bytes,
+    freshness: () => buildFreshness(deps.freshness).bytes,
     natsUserJwt: nats.access.mintProxyUser,
     natsServers: () => nats.access.servers,
     natsCaPem: "",
-    onIssued: ({ proxyId, service, version }) => {
-      const sinceMs = clock.nowMs();
-      if (state.find(proxyId, sinceMs) === undefined) expected.expect({ proxyId, service, version, sinceMs });
-    },
+    ...(deps.onIssued && { onIssued: deps.onIssued }),
     audit,
     clock,
     random,
@@ -203,8 +218,7 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger): Promise
     nats: { servers: nats.access.servers, account: nats.account },
     ...shared,
   });
-  const judge = createOperatorJudge(mesh, () => ledger.trust.head()?.body.revocations ?? []);
-  return { audit, adminService, joinServices: [joinService, membershipService], judge };
+  return [joinService, membershipService];
 }
 
 /** Opens the listeners and tells where they are; the ready files are written last. */

@@ -32,6 +32,7 @@ function heartbeatOf(index: number): Heartbeat {
     ...{ seenEpoch: 120, evaluatingEpoch: 120, evaluatingRevision: 100, evaluatingDigest: digest, prepared: held },
     ...{ rejected: undefined, certificateExpiresMs: Date.now() + 86_400_000, freshnessAgeMs: 900, lagMs: 12 },
     ...{ trustSequence: 3, serving: true, bypassable: [], seenActivation: digest, leaving: false },
+    ...{ calls: undefined, callsBefore: undefined, labels: [] },
   };
 }
 
@@ -64,8 +65,8 @@ async function main(): Promise<void> {
     };
     setTimeout(beat, Math.random() * everyMs).unref();
   };
-  for (let first = 0; first < order.count; first += 25)
-    await Promise.all(Array.from({ length: Math.min(25, order.count - first) }, (_, i) => open(first + i)));
+  for (let first = 0; first < order.count; first += 10)
+    await Promise.all(Array.from({ length: Math.min(10, order.count - first) }, (_, i) => open(first + i)));
   process.stdout.write("ready\n");
   process.stdin.on("data", () => process.stdout.write(`${JSON.stringify(counts)}\n`));
   process.stdin.on("end", () => process.exit(0));

@@ -2,7 +2,6 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
 import { AshlarError } from "../../core/errors.js";
-import { ProxyConvergence } from "../../proto/gen/ashlar/v1/admin.js";
 import {
   activationInfo,
   digestOf,
@@ -35,7 +34,6 @@ beforeEach(() => {
   admin.requests.length = 0;
 });
 
-const line = (fields: Partial<ProxyConvergence>): ProxyConvergence => ProxyConvergence.fromPartial(fields);
 const json = (out: string): unknown => JSON.parse(out);
 const asked = (method: string): unknown => admin.requests.find((one) => one.method === method)?.request;
 const error = { severity: 1, file: "b.yaml", line: 3, column: 7, field: "allow[0].frm", message: "unknown field" };
@@ -234,17 +232,6 @@ describe("wait", () => {
     expect(done.error).toContain("active is revision 3 at epoch 4");
   });
 
-  test("names proxies that nobody hears of, and waits for them too with --all", async () => {
-    const silent = { id: "p-9", state: "silent", reason: "last heard of 30 s ago", live: false };
-    admin.answers.getConvergence = { proxies: [silent, { id: "p-1", state: "converged", live: true }].map(line) };
-    const done = await admin.run("wait", "-o", "json");
-    expect(done.code).toBe(0);
-    expect(json(done.out)).toMatchObject({ reached: true, converged: false, notHeard: ["p-9"] });
-    const late = await admin.run("wait", "--all", "--timeout", "30ms");
-    expect(late.code).toBe(1);
-    expect(late.error).toContain("p-9 (last heard of 30 s ago)");
-  });
-
   test("takes --epoch or --revision", async () => {
     expect((await admin.run("wait", "--revision", "2", "--epoch", "1")).code).toBe(2);
   });
@@ -288,27 +275,6 @@ describe("looking", () => {
     expect(proxy).toMatchObject({ ...state, digest: digestOf("3"), certificateExpires: "2026-01-03T03:04:05.000Z" });
     const services = json((await admin.run("services", "-o", "json")).out);
     expect(services).toEqual([{ name: "payments", endpoints: [endpoint], inPolicy: true }]);
-  });
-
-  test("blame names who is behind and why; proxies -o json has the same ledger", async () => {
-    const about = { id: "p-2", service: "payments", version: "v1", state: "rejected", reason: "unknown field 9" };
-    const ledger = { desiredEpoch: 4, desiredRevision: 3, desiredDigest: digestOf("3"), receivedEpoch: 4 };
-    const evaluating = { evaluatingEpoch: 3, evaluatingRevision: 2, evaluatingDigest: digestOf("2"), live: true };
-    const proxies = [line({ ...about, ...ledger, ...evaluating, receivedActivation: digestOf("c"), lagMs: 7 })];
-    admin.answers.getConvergence = { revision: 3, epoch: 4, proxies };
-    const done = await admin.run("blame", "3");
-    expect(done.code).toBe(0);
-    expect(done.out).toMatch(
-      /p-2 +payments +v1 +rejected .*unknown field 9\n\n1 of 1 proxy behind with revision 3, epoch 4/,
-    );
-    const wanted = {
-      desired: { epoch: 4, revision: 3, digest: digestOf("3") },
-      received: { epoch: 4, activation: digestOf("c") },
-      evaluating: { epoch: 3, revision: 2, digest: digestOf("2") },
-    };
-    expect(json((await admin.run("blame", "-o", "json")).out)).toMatchObject({ converged: false, proxies: [wanted] });
-    const [, second] = json((await admin.run("proxies", "-o", "json")).out) as object[];
-    expect(second).toMatchObject({ id: "p-2", state: "rejected", ...wanted });
   });
 
   test("can ends the service at the first slash, and ends with 0 whatever the verdict", async () => {
