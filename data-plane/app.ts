@@ -76,8 +76,9 @@ async function serve(
     const engine = createProxyEngine(
       () => parts.clock.monotonicMs(),
       (error) => logFault(parts.log, error),
+      config,
     );
-    const metrics = createMetrics(engine.counters);
+    const metrics = createMetrics(engine.counters, engine);
     const { policy, trust } = parts.sync;
     const known = { ...parts, policy, trust, app: parts.registry };
     const carried = {

@@ -12,6 +12,7 @@ import {
 } from "../runtime/config.js";
 import { type LogFormat, type LogLevel, logFormats, logLevels } from "../runtime/log.js";
 import { isLoopback } from "./agent/is-loopback.js";
+import { proxyEngineDefaults } from "./proxy/forward/proxy-engine.js";
 
 export interface UpstreamConfig {
   readonly service: string;
@@ -43,6 +44,10 @@ export interface ProxyConfig {
   readonly graceMs: number;
   /** Of decisions other than refusals, the share that is recorded; from 0 to 1. */
   readonly recordShare: number;
+  /** Of what is held for peers that do not take it, by all connections together. */
+  readonly bufferBytesMax: number;
+  /** Of one gRPC message. */
+  readonly messageBytesMax: number;
   readonly logLevel: LogLevel;
   /** undefined: whatever suits where the log goes. */
   readonly logFormat: LogFormat | undefined;
@@ -55,6 +60,7 @@ const graceMsDefault = 10_000;
 const recordShareDefault = 0.01;
 const workersMax = 64;
 const labelsMax = 32;
+const mebibytesMax = 65_536;
 
 /** Reads the settings; fails with `invalid_argument`, one line for each bad value, or `not_supported`. */
 export function parseProxyConfig(sources: ConfigSources, cwd: string): ProxyConfig {
@@ -85,6 +91,8 @@ export function parseProxyConfig(sources: ConfigSources, cwd: string): ProxyConf
     labels: readLabels(read),
     status: read.hostPort("status"),
     dataDir,
+    bufferBytesMax: readMebibytes(read, "buffer-mib") ?? proxyEngineDefaults.bufferBytesMax,
+    messageBytesMax: readMebibytes(read, "message-mib") ?? proxyEngineDefaults.messageBytesMax,
     graceMs: read.durationMs("grace") ?? graceMsDefault,
     recordShare: read.share("record-share") ?? recordShareDefault,
     logLevel: read.oneOf("log-level", logLevels) ?? "info",
@@ -110,6 +118,11 @@ function readLocal(read: ConfigReader, name: "app" | "outbound"): SocketAddress 
     read.problem(`--${name}: ${address.host} is not a loopback address: others could go around the proxy`);
   }
   return address;
+}
+
+function readMebibytes(read: ConfigReader, name: "buffer-mib" | "message-mib"): number | undefined {
+  const mebibytes = read.integer(name, { min: 1, max: mebibytesMax });
+  return mebibytes === undefined ? undefined : mebibytes * 1_048_576;
 }
 
 /** `--agent` alone means the default socket. */

@@ -36,6 +36,8 @@ function createCommand(act: (flags: Record<string, unknown>) => void): Command {
     .option("--status <HOST:PORT>", "serves /healthz, /readyz and /metrics")
     .option("--data <DIR>", "its folder: identity and last good state (default: the user's state folder)")
     .option("--grace <DURATION>", "how long open calls may take when it stops (default: 10s)")
+    .option("--buffer-mib <N>", "memory for what peers have not taken yet, all connections together (default: 256)")
+    .option("--message-mib <N>", "the longest gRPC message that passes (default: 64)")
     .option("--workers <N>", "worker processes (default: 1)")
     .option("--record-share <SHARE>", "of decisions other than refusals, what is recorded: 0 to 1 (default: 0.01)")
     .option("--log-level <LEVEL>", "debug, info, warn, error or silent (default: info)")

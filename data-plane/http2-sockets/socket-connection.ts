@@ -37,6 +37,8 @@ export class SocketConnection implements ConnectionHandler {
   readonly #owner: ConnectionOwner;
   readonly #loop: EngineLoop;
   readonly #onFault: (error: unknown) => void;
+  /** Since when the socket has not taken what it was given; -1: it has. */
+  writingSinceMs = -1;
   #queued = false;
   #writing = false;
   #paused = false;
@@ -120,6 +122,7 @@ export class SocketConnection implements ConnectionHandler {
       return;
     }
     this.#writing = true;
+    this.writingSinceMs = this.#loop.nowMs;
     writeSocket(this.socket, chunks, this.#onWritten);
   }
 
@@ -141,6 +144,7 @@ export class SocketConnection implements ConnectionHandler {
     }
     const { connection } = this;
     connection.output.recycle();
+    this.writingSinceMs = -1;
     if (connection.output.size > 0 || connection.sender.waitingBytes > 0 || connection.dead) this.onWork();
     if (this.#paused && connection.output.size < connection.limits.outputBytesMax) {
       this.#paused = false;
@@ -183,6 +187,7 @@ export class SocketConnection implements ConnectionHandler {
     this.#closed = true;
     this.#loop.remove(this);
     this.connection.lost();
+    this.connection.output.abandon();
     try {
       this.#owner.onClosed(this);
     } catch (error) {

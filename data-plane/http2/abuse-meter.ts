@@ -121,8 +121,11 @@ export class AbuseMeter {
   }
 }
 
-/** Follows gRPC's length-prefixed messages through `bytes` and returns how many end in it. */
-export function countMessages(stream: Stream, bytes: Uint8Array, start: number, end: number): number {
+/**
+ * Follows gRPC's length-prefixed messages through `bytes` and returns how many end in it. Says in `stream.oversized`
+ * that one is longer than `bytesMax`.
+ */
+export function countMessages(stream: Stream, bytes: Uint8Array, start: number, end: number, bytesMax: number): number {
   let messages = 0;
   let at = start;
   while (at < end) {
@@ -139,6 +142,7 @@ export function countMessages(stream: Stream, bytes: Uint8Array, start: number, 
     }
     if (stream.prefixSeen < 5) break;
     stream.messageLeft = stream.prefixValue;
+    if (stream.messageLeft > bytesMax) stream.oversized = true;
     stream.prefixSeen = 0;
     stream.prefixValue = 0;
     if (stream.messageLeft === 0) messages++;

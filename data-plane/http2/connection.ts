@@ -8,6 +8,7 @@ import { FrameRouter } from "./frame-router.js";
 import { greet } from "./greet.js";
 import { HeaderReceiver } from "./header-receiver.js";
 import type { EngineLimits } from "./limits.js";
+import type { MemoryBudget } from "./memory-budget.js";
 import { type BlockPool, Output } from "./output.js";
 import { errorCode, initialWindow, streamIdMax } from "./protocol.js";
 import { type EngineCounters, refusal, refusalReasons } from "./refusals.js";
@@ -52,6 +53,8 @@ export class Connection {
   readonly headers: HeaderReceiver;
   readonly control: ControlReceiver;
   readonly clock: ConnectionClock;
+  /** Of all connections of the process. */
+  readonly budget: MemoryBudget;
   readonly #reader: FrameReader;
   /** What events go to while nobody has taken the stream. */
   readonly noSink: StreamSink = nobody;
@@ -71,6 +74,7 @@ export class Connection {
     this.handler = deps.handler;
     this.counters = deps.counters;
     this.nowMs = nowMs;
+    this.budget = deps.pool.budget;
     this.output = new Output(deps.pool);
     this.abuse = new AbuseMeter(limits, nowMs);
     this.sender = new Sender(this, this.output);
@@ -169,6 +173,7 @@ export class Connection {
   }
 
   #endStreams(code: number): void {
+    this.headers.drop();
     for (const stream of this.streams.all()) this.#remove(stream, closedHow.resetByUs, code, true, false);
   }
 
@@ -213,6 +218,15 @@ export class Connection {
     this.output.resetStream(streamId, code);
     const reason = this.abuse.ownReset(this.nowMs);
     if (reason !== 0) this.fail(errorCode.enhanceYourCalm, reason);
+    this.wake();
+  }
+
+  /** Resets an open stream for what it costs; that is no fault of the peer's. */
+  reap(stream: Stream, code: number, reason: number): void {
+    if (stream.closed) return;
+    this.counters.refuse(reason);
+    this.output.resetStream(stream.id, code);
+    this.#remove(stream, closedHow.resetByUs, code, true, false);
     this.wake();
   }
 

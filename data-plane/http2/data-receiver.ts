@@ -91,7 +91,7 @@ export class DataReceiver {
     const stream = this.#stream;
     if (stream === null || stream.closed) return; // its bytes were given back when it closed
     const connection = this.#connection;
-    if (stream.framed) this.#messages += countMessages(stream, bytes, start, end);
+    if (stream.framed) this.#messages += countMessages(stream, bytes, start, end, connection.limits.messageBytesMax);
     if (last) {
       this.#stream = null;
       const reason = connection.abuse.data(stream, this.#length, this.#messages, this.#endStream, connection.nowMs);

@@ -52,6 +52,11 @@ export class FieldBlock {
     this.writeAt = scratchStart;
   }
 
+  /** What it takes in memory. */
+  get heldBytes(): number {
+    return this.bytes.length + this.rows.byteLength;
+  }
+
   clear(): void {
     this.count = 0;
     this.listBytes = 0;

@@ -81,8 +81,14 @@ export class HeaderReceiver {
     const streamId = this.openStreamId;
     const held = this.#held as Uint8Array;
     this.openStreamId = 0;
-    this.#held = null;
+    this.drop();
     this.#decode(streamId, held, 0, this.#heldLength);
+  }
+
+  /** Forgets a block that is not complete. */
+  drop(): void {
+    this.#connection.budget.give(this.#held?.length ?? 0);
+    this.#held = null;
   }
 
   #hold(bytes: Uint8Array, start: number, end: number): void {
@@ -90,6 +96,7 @@ export class HeaderReceiver {
     if (this.#held === null || needed > this.#held.length) {
       const larger = new Uint8Array(Math.max(needed, Math.min(2 * needed, frameBytesMax)));
       if (this.#held !== null) larger.set(this.#held.subarray(0, this.#heldLength));
+      this.#connection.budget.take(larger.length - (this.#held?.length ?? 0));
       this.#held = larger;
     }
     this.#held.set(bytes.subarray(start, end), this.#heldLength);

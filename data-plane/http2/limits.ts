@@ -23,6 +23,8 @@ export interface EngineLimits {
   readonly continuationFramesMax: number;
   readonly streamWindowBytes: number;
   readonly connectionWindowBytes: number;
+  /** Of one gRPC message, as its prefix says. */
+  readonly messageBytesMax: number;
   /** Output that waits for the socket; beyond it no DATA is written and reading should stop. */
   readonly outputBytesMax: number;
   /** Frames other than HEADERS and DATA that wait for the socket. */
@@ -69,6 +71,7 @@ export const defaultLimits: EngineLimits = {
   continuationFramesMax: 8,
   streamWindowBytes: 65_535,
   connectionWindowBytes: 1_048_576,
+  messageBytesMax: 67_108_864,
   outputBytesMax: 131_072,
   controlFramesMax: 1000,
   settingsEntriesMax: 32,

@@ -1,17 +1,28 @@
+import { MemoryBudget } from "./memory-budget.js";
 import { frameBytesMax, frameFlag, frameHeaderBytes, frameType } from "./protocol.js";
 
 const blockBytes = 32_768;
 const blocksKept = 64;
 
-/** Blocks for output, shared by the connections of a process and bounded. */
+/** Blocks for output, shared by the connections of a process and bounded; those in use count in the budget. */
 export class BlockPool {
+  readonly budget: MemoryBudget;
   readonly #free: Buffer[] = [];
 
-  take(): Buffer {
-    return this.#free.pop() ?? Buffer.allocUnsafeSlow(blockBytes);
+  constructor(budget = new MemoryBudget()) {
+    this.budget = budget;
+  }
+
+  /** A block of `length` bytes at least. */
+  take(length: number): Buffer {
+    const block =
+      length > blockBytes ? Buffer.allocUnsafeSlow(length) : (this.#free.pop() ?? Buffer.allocUnsafeSlow(blockBytes));
+    this.budget.take(block.length);
+    return block;
   }
 
   give(block: Buffer): void {
+    this.budget.give(block.length);
     if (block.length === blockBytes && this.#free.length < blocksKept) this.#free.push(block);
   }
 }
@@ -48,7 +59,7 @@ export class Output {
   reserve(length: number): void {
     if (this.at + length <= this.block.length) return;
     this.#closeBlock();
-    this.block = length <= blockBytes ? this.#pool.take() : Buffer.allocUnsafeSlow(length);
+    this.block = this.#pool.take(length);
     this.#holdsBlock = true;
     this.at = 0;
   }
@@ -187,6 +198,19 @@ export class Output {
   recycle(): void {
     for (const block of this.#lent) this.#pool.give(block);
     this.#lent.length = 0;
+  }
+
+  /** The socket is closed: nothing will be written, and what was is not touched again. */
+  abandon(): void {
+    let bytes = this.#holdsBlock ? this.block.length : 0;
+    for (const block of this.#full) bytes += block.length;
+    for (const block of this.#lent) bytes += block.length;
+    this.#pool.budget.give(bytes);
+    this.#full.length = this.#fullLength.length = this.#lent.length = 0;
+    this.#fullBytes = this.at = 0;
+    this.block = noBlock;
+    this.#holdsBlock = false;
+    this.#dataEnd = -1;
   }
 }
 

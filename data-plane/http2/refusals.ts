@@ -38,6 +38,8 @@ export const refusalReasons = [
   "stream_window",
   "priority",
   "stalled",
+  "memory",
+  "message_length",
   "pseudo_field",
   "method",
   "scheme",

@@ -1,16 +1,21 @@
 import type { Connection } from "./connection.js";
 import { FieldBlock } from "./field-block.js";
 import { HpackEncoder } from "./hpack-encoder.js";
+import type { MemoryBudget } from "./memory-budget.js";
 import type { Output } from "./output.js";
 import type { PreparedField } from "./prepared-field.js";
 import { frameBytesMax, frameFlag, frameHeaderBytes, frameType, windowMax } from "./protocol.js";
 import { type Stream, sendState } from "./stream.js";
+
+/** Who takes less than this while output waits is stalled all the same: a byte now and then is no sign of life. */
+const stallFloorBytes = 16_384;
 
 /** What a connection sends on its streams: header blocks at once, DATA as far as windows and the socket allow. */
 export class Sender {
   readonly encoder = new HpackEncoder();
   readonly #connection: Connection;
   readonly #output: Output;
+  readonly #budget: MemoryBudget;
   /** What the peer lets us send on the connection. */
   window = 65_535;
   /** Streams that have output and window, in turn. */
@@ -22,6 +27,7 @@ export class Sender {
   constructor(connection: Connection, output: Output) {
     this.#connection = connection;
     this.#output = output;
+    this.#budget = connection.budget;
   }
 
   fields(
@@ -34,7 +40,10 @@ export class Sender {
     if (stream.closed || stream.sending === sendState.ended || this.#connection.dead) return;
     if (stream.waitingBytes > 0) {
       // Trailers wait until the data before them has gone.
-      if (endStream) stream.waitingTrailers = gather(first, fields, last);
+      if (!endStream) return;
+      if (stream.waitingTrailers !== null) this.#budget.give(stream.waitingTrailers.heldBytes);
+      stream.waitingTrailers = gather(first, fields, last);
+      this.#budget.take(stream.waitingTrailers.heldBytes);
       return;
     }
     const output = this.#output;
@@ -99,6 +108,7 @@ export class Sender {
     stream.waitingBytes += copy.length;
     stream.waitingEnd = endStream;
     this.waitingBytes += copy.length;
+    this.#budget.take(copy.length);
     this.#enqueue(stream);
     return at - start;
   }
@@ -176,15 +186,21 @@ export class Sender {
     stream.waitingAt = at;
     stream.waitingBytes -= taken;
     this.waitingBytes -= taken;
+    this.#budget.give(taken);
     if (at === head.length) {
       stream.waiting?.shift();
       stream.waitingAt = 0;
     }
-    stream.stalledSinceMs = 0;
+    stream.takenSinceStall += taken;
+    if (stream.waitingBytes === 0 || stream.takenSinceStall >= stallFloorBytes) {
+      stream.stalledSinceMs = 0;
+      stream.takenSinceStall = 0;
+    }
     if (stream.waitingBytes > 0) this.#enqueue(stream);
     else if (stream.waitingTrailers !== null) {
       const trailers = stream.waitingTrailers;
       stream.waitingTrailers = null;
+      this.#budget.give(trailers.heldBytes);
       this.fields(stream, null, trailers, null, true);
     }
   }
@@ -192,6 +208,7 @@ export class Sender {
   /** Forgets what waits on a stream that is gone. */
   drop(stream: Stream): void {
     this.waitingBytes -= stream.waitingBytes;
+    this.#budget.give(stream.waitingBytes + (stream.waitingTrailers?.heldBytes ?? 0));
     stream.waitingBytes = 0;
     stream.waiting = null;
     stream.waitingTrailers = null;

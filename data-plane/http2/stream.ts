@@ -53,7 +53,9 @@ export class Stream {
   /** In the queue of streams that may send. */
   queued = false;
   nextQueued: Stream | null = null;
+  /** Since when output waits of which the peer took next to nothing; 0: none does. */
   stalledSinceMs = 0;
+  takenSinceStall = 0;
 
   /** From content-length; -1: none. */
   lengthLeft = -1;
@@ -62,6 +64,8 @@ export class Stream {
   messageLeft = 0;
   prefixSeen = 0;
   prefixValue = 0;
+  /** A message that began is longer than the limit: what comes from now on is not to be passed on. */
+  oversized = false;
   messageCharge = 0;
   emptyData = 0;
 

@@ -1,6 +1,7 @@
 /** What a proxy answers itself: always HTTP 200 with a gRPC status in the only header block (trailers-only). */
 import { status } from "@grpc/grpc-js";
 import { isAshlarError, messageOf } from "../../core/errors.js";
+import type { OverloadCause } from "./overload.js";
 
 export interface Answer {
   readonly code: status;
@@ -30,6 +31,8 @@ export const answerReasons = [
   "certificate",
   "draining",
   "internal",
+  "message-limit",
+  "memory",
 ] as const;
 export type AnswerReason = (typeof answerReasons)[number];
 
@@ -47,6 +50,24 @@ export function limitedAnswer(decision: string, revision: number, pushbackMs: nu
 
 export function unavailableAnswer(reason: AnswerReason, message: string, revision: number | undefined): Answer {
   return { code: status.UNAVAILABLE, message, revision, decision: undefined, reason };
+}
+
+/** This process has no room for the call now: elsewhere, or a little later, there may be. */
+export function overloadAnswer(cause: OverloadCause, pushbackMs: number, revision: number | undefined): Answer {
+  const message = `the proxy is overloaded (${cause})`;
+  return { ...unavailableAnswer("overload", message, revision), pushbackMs };
+}
+
+export function tooLongAnswer(bytesMax: number, revision: number | undefined): Answer {
+  return exhausted("message-limit", `a message is longer than ${bytesMax} bytes`, revision);
+}
+
+export function noRoomAnswer(revision: number | undefined): Answer {
+  return exhausted("memory", "the proxy has no room for the request", revision);
+}
+
+function exhausted(reason: AnswerReason, message: string, revision: number | undefined): Answer {
+  return { code: status.RESOURCE_EXHAUSTED, message, revision, decision: undefined, reason };
 }
 
 export function deadlineAnswer(revision: number | undefined): Answer {

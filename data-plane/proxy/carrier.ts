@@ -77,6 +77,10 @@ export class Carrier {
       (upstream) => new Outbound({ ...deps, recorder, tls, pool: this.#peers }, { mesh, service: upstream }),
     );
     this.#follow(deps, tls);
+    engine.overload.onDrain(() => {
+      deps.log.warn("the heap is nearly full: callers are asked to go elsewhere", { share: engine.overload.heapShare });
+      this.#inbound?.shed();
+    });
   }
 
   /** Takes calls of other proxies there; gives the address with its real port. */
@@ -114,7 +118,7 @@ export class Carrier {
     for (const outbound of this.#outbounds) outbound.close();
     this.#peers.close();
     this.#applications.close();
-    this.#engine.loop.stop();
+    this.#engine.stop();
     this.#recorder.close();
   }
 

@@ -25,6 +25,12 @@ export function dialApplication(address: SocketAddress): Promise<Socket> {
   });
 }
 
+/** Whether nobody listens there: a proxy without file descriptors, or a full backlog, says nothing about the application. */
+export function isApplicationGone(error: unknown): boolean {
+  const cause = error instanceof AshlarError ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
+  return cause?.code === "ECONNREFUSED" || cause?.code === "ENOENT";
+}
+
 export interface PeerDial {
   readonly address: HostPort;
   /** Who must answer. */

@@ -14,7 +14,7 @@ import type { AppRegistration, AppView, CallPolicy, EvaluatedPolicy } from "../p
 import { answerFor, internalAnswer, unavailableAnswer } from "./answer.js";
 import { labelMap, plainAddress } from "./call-inputs.js";
 import type { CallRecorder } from "./call-recorder.js";
-import { dialApplication } from "./dial.js";
+import { dialApplication, isApplicationGone } from "./dial.js";
 import { Call } from "./forward/call.js";
 import type { CallOwner, ForwardPlan } from "./forward/call-owner.js";
 import { inboundLimits, Listener, type ListenerLimits, type Peer } from "./forward/listener.js";
@@ -23,6 +23,7 @@ import type { ProxyEngine } from "./forward/proxy-engine.js";
 import { InboundJudge } from "./inbound-judge.js";
 import { OpenCalls } from "./open-calls.js";
 import type { ProxyMetrics } from "./proxy-metrics.js";
+import { refusalBefore } from "./refusal-before.js";
 import { endsWithDot, RequestHead } from "./request-head.js";
 import type { TlsState } from "./tls-state.js";
 import { TraceSource } from "./traceparent.js";
@@ -123,6 +124,11 @@ export class Inbound implements CallOwner {
     this.#listener.take(socket);
   }
 
+  /** Asks callers to take their connections elsewhere, or to come again. */
+  shed(): void {
+    this.#listener.shed();
+  }
+
   drain(): Promise<void> {
     return this.#listener.drain();
   }
@@ -149,7 +155,8 @@ export class Inbound implements CallOwner {
   }
 
   sendAgain(call: Call): void {
-    if (call.attempts < attemptsMax) void this.#carry(call);
+    const { engine } = this.#deps;
+    if (call.attempts < attemptsMax && engine.retries.take(this.nowMs())) void this.#carry(call);
     else call.answer(unavailableAnswer("overload", "the upstream refused the call", call.plan?.revision));
   }
 
@@ -173,7 +180,11 @@ export class Inbound implements CallOwner {
     stream.sink = call;
     call.nowMs = this.#deps.clock.nowMs();
     this.#deps.metrics.callStarted("inbound");
-    if (head.timeoutMs >= 0) call.setTimeout(head.timeoutMs);
+    const refused = refusalBefore(call, this.#deps.engine, head.timeoutMs, this.#deps.policy.current?.revision);
+    if (refused !== undefined) {
+      call.answer(refused);
+      return;
+    }
     try {
       const plan = this.#planFor(call.caller, fields);
       call.keep(fields);
@@ -243,6 +254,7 @@ export class Inbound implements CallOwner {
 
   /** Sends a call whose fields are kept, dialling the application if need be. */
   async #carry(call: Call): Promise<void> {
+    if (call.isLate) return call.onDue();
     const { app, pool } = this.#deps;
     const registered = app.current;
     const revision = call.plan?.revision;
@@ -262,7 +274,7 @@ export class Inbound implements CallOwner {
     try {
       return await dialApplication(registered.target);
     } catch (error) {
-      this.#deps.app.reportRefused(registered);
+      if (isApplicationGone(error)) this.#deps.app.reportRefused(registered);
       throw error;
     }
   }

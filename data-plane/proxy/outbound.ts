@@ -22,6 +22,7 @@ import { MethodNames } from "./forward/method-names.js";
 import type { ProxyEngine } from "./forward/proxy-engine.js";
 import { renderGrpcTimeout } from "./grpc-timeout.js";
 import type { ProxyMetrics } from "./proxy-metrics.js";
+import { refusalBefore } from "./refusal-before.js";
 import { joinHeader, RequestHead } from "./request-head.js";
 import type { TlsState } from "./tls-state.js";
 import { TraceSource } from "./traceparent.js";
@@ -65,6 +66,7 @@ const attemptsMax = 3;
 const dialsMax = 3;
 const authoritiesMax = 1000;
 const scheme = new PreparedField(":scheme", "https");
+const nothingTried: ReadonlySet<string> = new Set();
 const te = new PreparedField("te", "trailers");
 
 /** One listener for the application's calls. */
@@ -137,7 +139,8 @@ export class Outbound implements CallOwner {
   }
 
   sendAgain(call: Call): void {
-    if (call.attempts < attemptsMax) void this.#carry(call);
+    const { engine } = this.#deps;
+    if (call.attempts < attemptsMax && engine.retries.take(this.nowMs())) void this.#carry(call);
     else call.answer(unavailableAnswer("overload", "the upstream refused the call", call.plan?.revision));
   }
 
@@ -159,7 +162,11 @@ export class Outbound implements CallOwner {
     const call = new Call(this, stream, called?.name ?? "", method, this.#self, undefined, endStream, this.nowMs());
     stream.sink = call;
     this.#deps.metrics.callStarted("outbound");
-    if (head.timeoutMs >= 0) call.setTimeout(head.timeoutMs);
+    const refused = refusalBefore(call, this.#deps.engine, head.timeoutMs, this.#deps.policy.current?.revision);
+    if (refused !== undefined) {
+      call.answer(refused);
+      return;
+    }
     if (head.authority >= 0) fields.drop(head.authority);
     if (head.traceparent < 0) fields.add("traceparent", this.#traces.next());
     try {
@@ -290,12 +297,16 @@ export class Outbound implements CallOwner {
 
   /** Sends a call whose fields are kept, dialling endpoints that were not tried yet. */
   async #carry(call: Call): Promise<void> {
+    if (call.isLate) return call.onDue();
     const { service } = call;
     const revision = call.plan?.revision;
     let failure: unknown;
     call.tried ??= new Set();
-    for (let dial = 0; dial < dialsMax; dial++) {
-      const endpoint = this.#choice.choose(service, call.rule, call.tried, call.versionDraw);
+    for (let dial = 0; dial < dialsMax && !call.settled; dial++) {
+      let endpoint = this.#choice.choose(service, call.rule, call.tried, call.versionDraw);
+      // Every endpoint refused the call: one that did is asked again before that is said.
+      if (endpoint === undefined && failure === undefined && call.attempts > 0)
+        endpoint = this.#choice.choose(service, call.rule, nothingTried, call.versionDraw);
       if (endpoint === undefined) break;
       call.tried.add(endpoint.proxyId);
       try {

@@ -4,6 +4,7 @@ import { EngineCounters, refusalReasons } from "../http2/refusals.js";
 import type { ProxyMetrics } from "../proxy/proxy-metrics.js";
 import { CallCounts } from "./call-counts.js";
 import type { DecisionTotals } from "./decision-recorder.js";
+import { type LoadSources, reportLoad } from "./load-metrics.js";
 
 /** What is read when the metrics are asked for. */
 export interface MetricSources {
@@ -26,10 +27,11 @@ export interface Metrics {
   readonly contentType: string;
 }
 
-/** `counters`: of the HTTP/2 engine; what it refused is reported by reason. */
-export function createMetrics(counters = new EngineCounters()): Metrics {
+/** `counters`: of the HTTP/2 engine; what it refused is reported by reason. `load`: of what carries calls. */
+export function createMetrics(counters = new EngineCounters(), load?: LoadSources): Metrics {
   const registry = new Registry();
   const registers = [registry];
+  if (load !== undefined) reportLoad(registers, load);
   return {
     proxy: createProxyMetrics(registers, counters),
     watch: (sources) => watch(registers, sources),

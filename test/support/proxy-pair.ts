@@ -10,7 +10,12 @@ import type { ProxyIdentity } from "../../data-plane/ports.js";
 import { CallRecorder } from "../../data-plane/proxy/call-recorder.js";
 import type { DecisionSink } from "../../data-plane/proxy/decision-sink.js";
 import { inboundLimits } from "../../data-plane/proxy/forward/listener.js";
-import { createProxyEngine } from "../../data-plane/proxy/forward/proxy-engine.js";
+import {
+  createProxyEngine,
+  type ProxyEngine,
+  type ProxyEngineOptions,
+  proxyEngineDefaults,
+} from "../../data-plane/proxy/forward/proxy-engine.js";
 import { upstreamSessionDefaults } from "../../data-plane/proxy/forward/upstream-session.js";
 import { Inbound } from "../../data-plane/proxy/inbound.js";
 import { Outbound } from "../../data-plane/proxy/outbound.js";
@@ -93,18 +98,23 @@ export class TestSide {
   readonly app = new FakeApp();
   readonly metrics = new RecordedMetrics();
   readonly faults: unknown[] = [];
-  readonly engine = createProxyEngine(
-    () => systemClock.monotonicMs(),
-    (error) => this.faults.push(error),
-  );
-  readonly pool = new UpstreamPool({ clock: systemClock, random: Math.random, engine: this.engine }, poolOptions);
+  readonly heap = { usedBytes: 1, limitBytes: 100 };
+  readonly engine: ProxyEngine;
+  readonly pool: UpstreamPool;
   readonly tls: TlsState;
   readonly decisions = new KeptDecisions();
   /** Of everything. */
   readonly recorder: CallRecorder;
   readonly #closers: (() => void)[] = [];
 
-  constructor(identity: ProxyIdentity, rootPem: string) {
+  constructor(identity: ProxyIdentity, rootPem: string, options: Partial<ProxyEngineOptions> = {}) {
+    this.engine = createProxyEngine(
+      () => systemClock.monotonicMs(),
+      (error) => this.faults.push(error),
+      { ...proxyEngineDefaults, ...options },
+      () => this.heap,
+    );
+    this.pool = new UpstreamPool({ clock: systemClock, random: Math.random, engine: this.engine }, poolOptions);
     this.identity = new FakeIdentity(identity);
     this.trust = new FakeTrust([rootPem]);
     this.recorder = new CallRecorder(
@@ -140,7 +150,7 @@ export class TestSide {
     for (const close of this.#closers) close();
     this.recorder.close();
     this.pool.close();
-    this.engine.loop.stop();
+    this.engine.stop();
   }
 }
 
@@ -163,12 +173,12 @@ export class ProxyPair {
   }
 
   /** "shop" calls "bytes"; everybody may, until the policy is switched. */
-  static async start(handlers: ByteHandlers): Promise<ProxyPair> {
+  static async start(handlers: ByteHandlers, options: Partial<ProxyEngineOptions> = {}): Promise<ProxyPair> {
     const pki = new TestPki(mesh);
     const pair = new ProxyPair(
       pki,
-      new TestSide(issueIdentity(pki, "shop"), pki.rootPem),
-      new TestSide(issueIdentity(pki, "bytes"), pki.rootPem),
+      new TestSide(issueIdentity(pki, "shop"), pki.rootPem, options),
+      new TestSide(issueIdentity(pki, "bytes"), pki.rootPem, options),
     );
     const { inbound, address } = await pair.callee.inbound();
     pair.inbound = inbound;

@@ -14,6 +14,8 @@ import {
   codeOfHttpStatus,
   deadlineAnswer,
   lostAnswer,
+  noRoomAnswer,
+  tooLongAnswer,
 } from "../answer.js";
 import { renderGrpcTimeout } from "../grpc-timeout.js";
 import type { OpenCall } from "../open-calls.js";
@@ -21,12 +23,10 @@ import type { Direction, EndedCall } from "../proxy-metrics.js";
 import { dropReservedFields } from "../request-head.js";
 import type { CallOwner, ForwardPlan } from "./call-owner.js";
 import type { Timed } from "./deadline-wheel.js";
-import { keepFields, keptHeader, restoreFields } from "./kept-request.js";
+import { KeptMessages, keepFields, keptHeader, restoreFields } from "./kept-request.js";
 import { grpcStatusOf, revisionField, sendAnswer, unknownStatus } from "./response-fields.js";
 import type { UpstreamSession } from "./upstream-session.js";
 
-/** Kept for a retry; a request longer than this is sent once. */
-const replayBytesMax = 64 * 1024;
 /** A client that does not take the end of its call gets a reset after this long. */
 const endGraceMs = 5000;
 const noBytes = new Uint8Array(0);
@@ -60,8 +60,7 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
   /** The request's fields. */
   #kept: Uint8Array = noBytes;
   /** Its messages, while they may have to be sent (again); null: they were too long, or are answered. */
-  #keptData: Uint8Array[] | null = [];
-  #keptBytes = 0;
+  #messages: KeptMessages | null;
   /** Bytes that are sent for the second time: the caller has been told already that they were taken. */
   #resent = 0;
   #requestEnded: boolean;
@@ -91,6 +90,7 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
   ) {
     this.#owner = owner;
     this.#inbound = inbound;
+    this.#messages = new KeptMessages(inbound.connection.budget);
     this.service = service;
     this.method = method;
     this.caller = caller;
@@ -121,6 +121,11 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
     return this.#finished || this.#over;
   }
 
+  /** Its time is over. */
+  get isLate(): boolean {
+    return this.dueAtMs >= 0 && this.#owner.nowMs() >= this.dueAtMs;
+  }
+
   /** Sets when it must be over; `timeoutMs` counts from its start. */
   setTimeout(timeoutMs: number): void {
     this.dueAtMs = this.startedMs + timeoutMs;
@@ -130,6 +135,7 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
   /** Keeps the request's fields, which are valid now only: for conditions, and for sending them later. */
   keep(fields: FieldBlock): void {
     this.#kept = keepFields(fields);
+    this.#inbound.connection.budget.take(this.#kept.length);
   }
 
   /**
@@ -138,6 +144,7 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
    */
   send(session: UpstreamSession, fields: FieldBlock | null): boolean {
     const { plan } = this;
+    if (fields === null && this.isLate) this.onDue();
     if (plan === null || this.settled) return true;
     const upstream = session.connection.open(this);
     if (upstream === null) return false;
@@ -145,9 +152,10 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
     this.#upstream = upstream;
     this.#session = session;
     const all = fields ?? this.restore();
-    const ends = this.#requestEnded && this.#keptBytes === 0;
+    const messages = this.#messages;
+    const ends = this.#requestEnded && (messages === null || messages.bytes === 0);
     upstream.sendFields(plan.first, all, plan.last, ends);
-    if (this.#keptBytes > 0) this.#sendKept(upstream);
+    if (messages !== null && messages.bytes > 0) this.#sendKept(upstream, messages);
     return true;
   }
 
@@ -158,9 +166,8 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
     return fields;
   }
 
-  #sendKept(upstream: Stream): void {
-    const chunks = this.#keptData as Uint8Array[];
-    this.#resent = Math.max(0, this.#keptBytes - this.#inbound.unconsumed);
+  #sendKept(upstream: Stream, { chunks, bytes }: KeptMessages): void {
+    this.#resent = Math.max(0, bytes - this.#inbound.unconsumed);
     for (let i = 0; i < chunks.length && this.#upstream === upstream; i++) {
       const chunk = chunks[i] as Uint8Array;
       const ends = this.#requestEnded && i === chunks.length - 1;
@@ -178,6 +185,11 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
   // === From the caller ===
 
   onData(stream: Stream, bytes: Uint8Array, start: number, end: number, endStream: boolean): void {
+    if (stream.oversized) {
+      stream.consumed(end - start);
+      this.answer(tooLongAnswer(stream.connection.limits.messageBytesMax, this.plan?.revision));
+      return;
+    }
     if (stream !== this.#inbound) {
       stream.consumed(this.#inbound.sendData(bytes, start, end, false));
       if (endStream && !this.#finished) this.#broken("the upstream ended the call without trailers");
@@ -189,28 +201,19 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
       return;
     }
     const upstream = this.#upstream;
-    if (this.#keptData !== null) this.#keepData(bytes, start, end, upstream === null);
-    if (upstream !== null) this.#tookRequest(upstream.sendData(bytes, start, end, endStream));
-  }
-
-  #keepData(bytes: Uint8Array, start: number, end: number, waits: boolean): void {
-    const length = end - start;
-    // Between attempts the caller's window bounds it.
-    if (!waits && this.#keptBytes + length > replayBytesMax) {
-      this.#forget();
+    const messages = this.#messages;
+    if (upstream === null) {
+      // Between attempts the caller's window bounds it.
+      if (messages?.addWaiting(bytes, start, end) === false) this.answer(noRoomAnswer(this.plan?.revision));
       return;
     }
-    if (length === 0) return;
-    const copy = Buffer.allocUnsafe(length);
-    if (length <= 64) for (let i = 0; i < length; i++) copy[i] = bytes[start + i] as number;
-    else copy.set(bytes.subarray(start, end));
-    this.#keptBytes += length;
-    (this.#keptData as Uint8Array[]).push(copy);
+    if (messages?.addSent(bytes, start, end) === false) this.#forget();
+    this.#tookRequest(upstream.sendData(bytes, start, end, endStream));
   }
 
   #forget(): void {
-    this.#keptData = null;
-    this.#keptBytes = 0;
+    this.#messages?.release();
+    this.#messages = null;
   }
 
   onTrailers(stream: Stream, fields: FieldBlock): void {
@@ -256,7 +259,7 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
     this.#upstream = null;
     this.#session?.released();
     if (this.settled) return;
-    if (unprocessed && this.#keptData !== null) this.#owner.sendAgain(this);
+    if (unprocessed && this.#messages !== null) this.#owner.sendAgain(this);
     else this.answer(lostAnswer(code, unprocessed, stream.connection.dead, this.plan?.revision));
   }
 
@@ -309,11 +312,8 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
   /** The deadline, or the time that a caller has to take the end. */
   onDue(): void {
     if (this.#over) return;
-    if (this.#finished) {
-      this.#cut();
-      return;
-    }
-    this.answer(deadlineAnswer(this.plan?.revision));
+    if (this.#finished) this.#cut();
+    else this.answer(deadlineAnswer(this.plan?.revision));
   }
 
   #cut(): void {
@@ -340,6 +340,7 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
     if (this.#over) return;
     this.#over = true;
     this.#forget();
+    this.#inbound.connection.budget.give(this.#kept.length);
     const owner = this.#owner;
     if (this.wheelSlot >= 0) owner.unwatch(this);
     this.tookMs = owner.nowMs() - this.startedMs;

@@ -1,7 +1,56 @@
 import { cell, cells, FieldBlock } from "../../http2/field-block.js";
 import { fieldFlag } from "../../http2/field-classes.js";
 import { nameText } from "../../http2/field-names.js";
+import type { MemoryBudget } from "../../http2/memory-budget.js";
 import { staticName, staticValueLength, staticValueStart, staticValues } from "../../http2/static-table.js";
+
+/** Kept for a retry; a request longer than this is sent once. */
+const replayBytesMax = 64 * 1024;
+
+/** The messages of a request, while they may have to be sent (again). They count in the budget until released. */
+export class KeptMessages {
+  readonly chunks: Uint8Array[] = [];
+  readonly #budget: MemoryBudget;
+  bytes = 0;
+  /** Of `bytes`: copies of what has been sent already. */
+  #replayBytes = 0;
+
+  constructor(budget: MemoryBudget) {
+    this.#budget = budget;
+  }
+
+  /** Keeps what waits to be sent for the first time. False: there is no room for it. */
+  addWaiting(bytes: Uint8Array, start: number, end: number): boolean {
+    if (this.#budget.isFull) return false;
+    this.#budget.take(end - start);
+    this.#copy(bytes, start, end);
+    return true;
+  }
+
+  /** Keeps a copy of what is sent now. False: it is too long, or can be done without: keep nothing any more. */
+  addSent(bytes: Uint8Array, start: number, end: number): boolean {
+    const length = end - start;
+    if (this.bytes + length > replayBytesMax || !this.#budget.takeReplay(length)) return false;
+    this.#replayBytes += length;
+    this.#copy(bytes, start, end);
+    return true;
+  }
+
+  #copy(bytes: Uint8Array, start: number, end: number): void {
+    const length = end - start;
+    if (length === 0) return;
+    const copy = Buffer.allocUnsafe(length);
+    if (length <= 64) for (let i = 0; i < length; i++) copy[i] = bytes[start + i] as number;
+    else copy.set(bytes.subarray(start, end));
+    this.bytes += length;
+    this.chunks.push(copy);
+  }
+
+  release(): void {
+    this.#budget.giveReplay(this.#replayBytes);
+    this.#budget.give(this.bytes - this.#replayBytes);
+  }
+}
 
 /** As a name's id: the field is an entry of the static table, whose index follows. */
 const staticMark = 255;

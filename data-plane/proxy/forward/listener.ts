@@ -88,7 +88,8 @@ class Accepted implements ConnectionOwner {
     this.#peer = peer;
     this.#deps = deps;
     this.#closeListeners.push(closed);
-    this.wire = new SocketConnection(socket, true, limits, this, deps.engine);
+    const engineLimits = { ...limits, messageBytesMax: deps.engine.messageBytesMax };
+    this.wire = new SocketConnection(socket, true, engineLimits, this, deps.engine);
     deps.onConnection(1);
   }
 
@@ -130,6 +131,8 @@ export class Listener {
   readonly #tls: ListenerTls | undefined;
   readonly #server: NetServer | TlsServer;
   readonly #connections = new Set<Accepted>();
+  /** TLS: sockets from the moment they come; those that are closed are gone. */
+  readonly #sockets = new Set<Socket>();
   #draining = false;
 
   constructor(deps: ListenerDeps, limits: ListenerLimits, tls?: ListenerTls) {
@@ -191,8 +194,14 @@ export class Listener {
   /** Takes no new connection and asks clients to go elsewhere; resolves when the last call has ended. */
   async drain(): Promise<void> {
     this.#draining = true;
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    await Promise.all([closed, ...[...this.#connections].map((connection) => connection.drain())]);
+    // Not waited for: a handshake that does not go on holds up nobody, and one that ends now is turned away.
+    this.#server.close();
+    await Promise.all([...this.#connections].map((connection) => connection.drain()));
+  }
+
+  /** Asks clients to take their connections elsewhere, or to come again; open calls go on and new connections are taken. */
+  shed(): void {
+    for (const connection of this.#connections) connection.wire.shutdown();
   }
 
   /** Closes everything at once, once what was said last is written. */
@@ -203,6 +212,7 @@ export class Listener {
       wire.flush();
       wire.destroy();
     }
+    for (const socket of this.#sockets) socket.destroy();
   }
 
   #createPlain(): NetServer {
@@ -221,6 +231,10 @@ export class Listener {
       },
       (socket) => this.#acceptTls(socket, tls),
     );
+    server.on("connection", (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.once("close", () => this.#sockets.delete(socket));
+    });
     server.on("tlsClientError", (error, socket) => {
       this.#deps.onHandshakeFailure("tls", messageOf(error));
       socket.destroy(); // Node leaves one that never began its handshake open for good
@@ -251,7 +265,8 @@ export class Listener {
   }
 
   #accept(socket: Socket, peer: Peer | undefined): void {
-    if (this.#draining) {
+    // What a connection costs comes before its first call.
+    if (this.#draining || this.#deps.engine.overload.refuses() === "heap") {
       socket.destroy();
       return;
     }

@@ -1,8 +1,14 @@
+import { getHeapStatistics } from "node:v8";
 import type { Logger } from "../../../runtime/log.js";
+import { defaultLimits } from "../../http2/limits.js";
+import { MemoryBudget } from "../../http2/memory-budget.js";
 import { BlockPool } from "../../http2/output.js";
 import { EngineCounters } from "../../http2/refusals.js";
 import { EngineLoop } from "../../http2-sockets/engine-loop.js";
+import { MemoryReaper } from "../../http2-sockets/memory-reaper.js";
 import type { SocketConnectionDeps } from "../../http2-sockets/socket-connection.js";
+import { type HeapUse, Overload } from "../overload.js";
+import { RetryBudget } from "../retry-budget.js";
 import { DeadlineWheel } from "./deadline-wheel.js";
 
 /** What all connections of a proxy share. */
@@ -11,17 +17,59 @@ export interface ProxyEngine extends SocketConnectionDeps {
   readonly counters: EngineCounters;
   readonly pool: BlockPool;
   readonly deadlines: DeadlineWheel;
+  readonly budget: MemoryBudget;
+  readonly overload: Overload;
+  readonly retries: RetryBudget;
+  /** Of one gRPC message. */
+  readonly messageBytesMax: number;
+  /** Ends its timers and connections. */
+  stop(): void;
 }
 
+/** Plain data: a worker process is given it in a message. */
+export interface ProxyEngineOptions {
+  /** Of what is held for peers that do not take it, by all connections together. */
+  readonly bufferBytesMax: number;
+  readonly messageBytesMax: number;
+}
+
+export const proxyEngineDefaults: ProxyEngineOptions = {
+  bufferBytesMax: 268_435_456,
+  messageBytesMax: defaultLimits.messageBytesMax,
+};
+
 /** `nowMs` must be monotonic; `onFault` hears of faults of our own that ended a connection. */
-export function createProxyEngine(nowMs: () => number, onFault: (error: unknown) => void): ProxyEngine {
+export function createProxyEngine(
+  nowMs: () => number,
+  onFault: (error: unknown) => void,
+  options: ProxyEngineOptions = proxyEngineDefaults,
+  heap: () => HeapUse = heapUse,
+): ProxyEngine {
+  const budget = new MemoryBudget(options.bufferBytesMax);
+  const loop = new EngineLoop(nowMs);
+  new MemoryReaper(loop, budget);
+  const overload = new Overload(budget, heap, nowMs());
+  const timer = setInterval(() => overload.poll(nowMs()), overload.limits.pollMs).unref();
   return {
-    loop: new EngineLoop(nowMs),
+    loop,
     counters: new EngineCounters(),
-    pool: new BlockPool(),
+    pool: new BlockPool(budget),
     deadlines: new DeadlineWheel(nowMs, onFault),
+    budget,
+    overload,
+    retries: new RetryBudget(nowMs()),
+    messageBytesMax: options.messageBytesMax,
     onFault,
+    stop: () => {
+      clearInterval(timer);
+      loop.stop();
+    },
   };
+}
+
+function heapUse(): HeapUse {
+  const { used_heap_size: usedBytes, heap_size_limit: limitBytes } = getHeapStatistics();
+  return { usedBytes, limitBytes };
 }
 
 /** For whoever mends it: what was thrown, and where. */

@@ -46,7 +46,11 @@ export class UpstreamSession implements ConnectionOwner {
     const limits: EngineLimits = {
       ...defaultLimits,
       // Room for every stream's window: a caller that takes nothing must not hold up the answers to others.
-      connectionWindowBytes: options.streamsMax * defaultLimits.streamWindowBytes,
+      connectionWindowBytes: Math.min(
+        options.streamsMax * defaultLimits.streamWindowBytes,
+        Math.max(engine.budget.maxBytes, defaultLimits.connectionWindowBytes),
+      ),
+      messageBytesMax: engine.messageBytesMax,
       prefaceTimeoutMs: options.prefaceTimeoutMs,
       keepaliveMs: options.keepaliveMs,
       keepaliveTimeoutMs: options.keepaliveTimeoutMs,

@@ -153,6 +153,8 @@ describe("properties", () => {
         expect(peer.connection.streams.count).toBe(0);
         expect(peer.connection.streams.slots).toBe(0);
         expect(peer.connection.sender.waitingBytes).toBe(0);
+        peer.connection.output.abandon();
+        expect(peer.connection.budget.usedBytes).toBe(0);
       }),
       { numRuns: 300 },
     );
@@ -168,6 +170,7 @@ describe("properties", () => {
     expect(streams.length).toBe(connection.streams.count);
     expect(connection.streams.slots).toBe(streams.length);
     expect(streams.reduce((sum, stream) => sum + stream.waitingBytes, 0)).toBe(connection.sender.waitingBytes);
+    expect(connection.budget.usedBytes).toBeGreaterThanOrEqual(connection.sender.waitingBytes);
     for (const stream of streams) expect(stream.receiveWindow).toBeGreaterThanOrEqual(0);
   }
 

@@ -212,24 +212,30 @@ describe("flow control", () => {
     }
   });
 
-  test("a stream that waits too long for its window is cancelled; +1 every few seconds keeps a slow reader", () => {
-    const peer = new RawPeer(true, { stallTimeoutMs: 60_000 }).hello([[4, 0]]);
-    for (const id of [1, 3]) {
+  test("check 9: after five minutes a stream whose peer took nothing, or a byte now and then, is cancelled; a slow reader is not", () => {
+    const peer = new RawPeer().hello([[4, 0]]);
+    const perMinute = [0, 12, 4096];
+    for (let id = 1; id <= 5; id += 2) {
       peer.send(peer.headers(id, goodRequest, true));
       peer.heard.get(id)?.stream?.sendFields(null, ok, null, false);
-      expect(peer.heard.get(id)?.stream?.sendData(Buffer.alloc(1000), 0, 1000, true)).toBe(0);
+      expect(peer.heard.get(id)?.stream?.sendData(Buffer.alloc(65_000), 0, 65_000, true)).toBe(0);
     }
     peer.frames();
-    for (let second = 0; second < 100; second += 5) {
-      peer.nowMs += 5000;
-      peer.send(frame(8, 0, 3, word(1)));
+    const frames: Frame[] = [];
+    for (let minute = 1; minute <= 9; minute++) {
+      perMinute.forEach((bytes, place) => {
+        if (bytes > 0) peer.send(frame(8, 0, 2 * place + 1, word(bytes)));
+      });
+      frames.push(...peer.frames());
+      peer.nowMs += 60_000;
       peer.connection.tick(peer.nowMs);
+      frames.push(...peer.frames());
+      expect(frames.some(({ type }) => type === frameType.resetStream)).toBe(minute > 5);
     }
-    const frames = peer.frames();
-    expect(peer.resetCode(1, frames)).toBe(errorCode.cancel);
-    expect(peer.resetCode(3, frames)).toBeUndefined();
+    expect([1, 3, 5].map((id) => peer.resetCode(id, frames))).toEqual([errorCode.cancel, errorCode.cancel, undefined]);
     expect(peer.heard.get(1)?.reset?.code).toBe(errorCode.cancel);
-    expect(peer.counters.refused("stalled")).toBe(1);
+    expect(peer.counters.refused("stalled")).toBe(2);
+    expect(dataOf(frames, 5).length).toBe(9 * 4096);
   });
 });
 

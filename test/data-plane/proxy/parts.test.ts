@@ -5,6 +5,7 @@ import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { buildSpiffeId } from "../../../core/identity.js";
 import { FieldBlock } from "../../../data-plane/http2/field-block.js";
+import { MemoryBudget } from "../../../data-plane/http2/memory-budget.js";
 import type { Stream } from "../../../data-plane/http2/stream.js";
 import { FieldCheck } from "../../../data-plane/http2/validate-fields.js";
 import { codeOfHttpStatus, codeOfReset, percentEncode } from "../../../data-plane/proxy/answer.js";
@@ -195,6 +196,7 @@ describe("small grammars", () => {
 test("I10: a call that was answered while it waited for an upstream is not sent", () => {
   const sent: string[] = [];
   const inbound = { sending: 0, closed: false, sendFields: () => void sent.push("answer"), reset: () => {} };
+  Object.assign(inbound, { connection: { budget: new MemoryBudget() } });
   const owner: CallOwner = {
     ...{ direction: "inbound", fromPeer: false, labels: new Map(), nowMs: () => 0 },
     ...{ watch: () => {}, unwatch: () => {}, sendAgain: () => {}, ended: () => {} },

@@ -1,0 +1,76 @@
+import type { MemoryBudget } from "../http2/memory-budget.js";
+import { errorCode } from "../http2/protocol.js";
+import { refusal } from "../http2/refusals.js";
+import type { Stream } from "../http2/stream.js";
+import type { EngineLoop } from "./engine-loop.js";
+import type { SocketConnection } from "./socket-connection.js";
+
+/** Down to this share of the budget at a time, so that the next byte is not one too many again. */
+const targetShare = 0.875;
+/** A socket that has taken nothing for this long counts as stuck. */
+const stuckMs = 5000;
+/** When there was nothing to gain it is not tried again for this long. */
+const restMs = 50;
+
+/**
+ * Keeps what connections hold for their peers within the process' budget: ends the streams whose peers have taken next
+ * to nothing for longest, then closes the connections whose sockets are stuck.
+ */
+export class MemoryReaper {
+  readonly #loop: EngineLoop;
+  readonly #budget: MemoryBudget;
+  #scheduled = false;
+  #notBeforeMs = Number.NEGATIVE_INFINITY;
+
+  constructor(loop: EngineLoop, budget: MemoryBudget) {
+    this.#loop = loop;
+    this.#budget = budget;
+    budget.onFull = () => this.#soon();
+  }
+
+  /** Not at once: whoever took the bytes is in the middle of its work. */
+  #soon(): void {
+    if (this.#scheduled || this.#loop.time() < this.#notBeforeMs) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.reap();
+    });
+  }
+
+  reap(): void {
+    const budget = this.#budget;
+    if (!budget.isFull) return;
+    const before = budget.usedBytes;
+    const target = budget.maxBytes * targetShare;
+    for (const stream of this.#slowest()) {
+      if (budget.usedBytes <= target) return;
+      // gRPC's clients read this code as status 8, RESOURCE_EXHAUSTED.
+      stream.connection.reap(stream, errorCode.enhanceYourCalm, refusal.memory);
+    }
+    for (const connection of this.#stuck()) {
+      if (budget.usedBytes <= target) return;
+      connection.connection.counters.refuse(refusal.memory);
+      connection.destroy();
+    }
+    if (budget.usedBytes === before) this.#notBeforeMs = this.#loop.time() + restMs;
+  }
+
+  /** Streams with output that waits, the one that stalls for longest first. */
+  #slowest(): Stream[] {
+    const streams: Stream[] = [];
+    for (const { connection } of this.#loop.connections) {
+      if (connection.sender.waitingBytes === 0) continue;
+      for (const stream of connection.streams.all()) if (stream.waitingBytes > 0) streams.push(stream);
+    }
+    return streams.sort((a, b) => a.stalledSinceMs - b.stalledSinceMs || b.waitingBytes - a.waitingBytes);
+  }
+
+  #stuck(): SocketConnection[] {
+    const nowMs = this.#loop.time();
+    const stuck = [...this.#loop.connections].filter(
+      ({ writingSinceMs }) => writingSinceMs >= 0 && nowMs - writingSinceMs >= stuckMs,
+    );
+    return stuck.sort((a, b) => a.writingSinceMs - b.writingSinceMs);
+  }
+}
