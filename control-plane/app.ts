@@ -152,6 +152,7 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger): Promise
     revisions: ledger.revisions,
     snapshots,
     knownVersions,
+    knownIssuers: () => new Set(ledger.trust.head()?.body.issuers.map(({ name }) => name)),
     signer,
     audit,
     clock,

@@ -6,6 +6,7 @@ import type { Digest } from "./digest.js";
 import type { SpiffeId } from "./identity.js";
 import type { RateLimit } from "./limit/limit-model.js";
 import type { StageOfRollout } from "./rollout/rollout-model.js";
+import type { JwtIssuer, TrustedIssuer } from "./token/token-model.js";
 
 /** The name of the unit that is about the mesh and not about one service. */
 export const meshUnitName = "@mesh";
@@ -81,7 +82,7 @@ export interface Route {
 }
 
 /** An object of a policy file. */
-export type PolicyObject = Service | Authorization | Route | Assertion | RateLimit;
+export type PolicyObject = Service | Authorization | Route | Assertion | RateLimit | JwtIssuer;
 
 /** All policy about one service (or, by the name "@mesh", about the mesh). */
 export interface Unit {
@@ -91,6 +92,8 @@ export interface Unit {
   readonly routes: readonly Route[];
   readonly assertions: readonly Assertion[];
   readonly rateLimits: readonly RateLimit[];
+  /** In the unit of the mesh only. */
+  readonly issuers: readonly JwtIssuer[];
 }
 
 /** A unit with the bytes that its digest is of. */
@@ -201,6 +204,8 @@ export interface Trust {
   readonly signingKeys: readonly SigningKey[];
   readonly revocations: readonly Revocation[];
   readonly timeMs: number;
+  /** Sorted by name. */
+  readonly issuers: readonly TrustedIssuer[];
 }
 
 export interface Freshness {

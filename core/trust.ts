@@ -1,5 +1,10 @@
 import { AshlarError } from "./errors.js";
 import type { Signed, SigningKey, Trust } from "./model.js";
+import { renderNearest } from "./snapshot/nearest.js";
+import type { TrustedIssuer } from "./token/token-model.js";
+
+/** Issuers of tokens that a mesh knows. */
+export const issuersMax = 32;
 
 /** I2 for trust: one link after the other, never back; the first has sequence 1 and no previous. */
 export function mayTrust(seen: Signed<Trust> | undefined, next: Trust): boolean {
@@ -28,4 +33,35 @@ export function delegateSigning(head: Signed<Trust>, key: SigningKey, timeMs: nu
   }
   const sorted = [...signingKeys, key].sort((one, other) => (one.kid < other.kid ? -1 : 1));
   return { ...head.body, sequence: head.body.sequence + 1, previous: head.digest, signingKeys: sorted, timeMs };
+}
+
+/**
+ * The trust record after `head` that has `issuer`, in the place of one of that name; undefined if it says the same
+ * already, whenever its keys were read. Fails with `exists` if another name has its "iss", with `limit` if there are too many.
+ */
+export function setIssuer(head: Signed<Trust>, issuer: TrustedIssuer, timeMs: number): Trust | undefined {
+  const others = head.body.issuers.filter(({ name }) => name !== issuer.name);
+  const known = head.body.issuers.find(({ name }) => name === issuer.name);
+  if (known !== undefined && JSON.stringify({ ...known, fetchedMs: 0 }) === JSON.stringify({ ...issuer, fetchedMs: 0 }))
+    return undefined;
+  const twin = others.find((other) => other.issuer === issuer.issuer);
+  if (twin !== undefined)
+    throw new AshlarError("exists", `${issuer.issuer} is the issuer ${twin.name} already: one issuer has one name`);
+  if (others.length >= issuersMax)
+    throw new AshlarError("limit", `there are ${issuersMax} issuers, and more are not kept`);
+  const issuers = [...others, issuer].sort((one, other) => (one.name < other.name ? -1 : 1));
+  return { ...head.body, sequence: head.body.sequence + 1, previous: head.digest, issuers, timeMs };
+}
+
+/** The trust record after `head` without the issuer `name`. Fails with `not_found` if there is none. */
+export function removeIssuer(head: Signed<Trust>, name: string, timeMs: number): Trust {
+  const issuers = head.body.issuers.filter((issuer) => issuer.name !== name);
+  if (issuers.length === head.body.issuers.length) {
+    const nearest = renderNearest(
+      name,
+      issuers.map((issuer) => issuer.name),
+    );
+    throw new AshlarError("not_found", `there is no issuer ${JSON.stringify(name.slice(0, 64))}${nearest}`);
+  }
+  return { ...head.body, sequence: head.body.sequence + 1, previous: head.digest, issuers, timeMs };
 }

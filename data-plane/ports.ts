@@ -1,8 +1,10 @@
 /** What the parts of a proxy promise each other. Only `app.ts` puts implementations behind them. */
+
 import type { Digest } from "../core/digest.js";
 import type { SpiffeId } from "../core/identity.js";
 import type { Endpoint, PreparedRevision, Rejection } from "../core/model.js";
 import type { CompiledUnit } from "../core/policy/compile.js";
+import type { JwtIssuer, TrustedIssuer } from "../core/token/token-model.js";
 
 /** Who this proxy is, with what calls need for TLS. Replaced as a whole at each renewal. */
 export interface CallIdentity {
@@ -45,6 +47,8 @@ export interface TrustView {
   /** PEM roots of this mesh's trust domain. */
   readonly rootsPem: readonly string[];
   isRevoked(serial: string): boolean;
+  /** Issuers of tokens with their keys: the same list as long as nothing about it has changed. */
+  readonly issuers: readonly TrustedIssuer[];
   onChange(listener: () => void): () => void;
 }
 
@@ -57,6 +61,8 @@ export interface EvaluatedPolicy {
   unit(service: string): CompiledUnit | undefined;
   /** Whether the revision has the service at all. */
   has(service: string): boolean;
+  /** Whose tokens are taken: the same list as long as nothing about it has changed. */
+  readonly issuers: readonly JwtIssuer[];
 }
 
 /** What calls need of policy. */

@@ -167,6 +167,7 @@ export function openAuthority(options: AuthorityOptions): Authority {
       signingKeys: [{ kid: signer.kid, publicKey: publicKeyToBytes(signingKey), holder: name }],
       revocations: [],
       timeMs: clock.nowMs(),
+      issuers: [],
     }),
     issueService: ({ service, version, proxyId, publicKey, ttlMs = serviceTtlMs }) =>
       issue({ role: "service", name: service, organization: version, commonName: proxyId, publicKey, ttlMs }),

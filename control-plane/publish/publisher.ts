@@ -24,6 +24,8 @@ export interface PublisherDeps {
   readonly snapshots: SnapshotStore;
   /** Versions that the fleet has, by service. */
   readonly knownVersions: () => ReadonlyMap<string, ReadonlySet<string>>;
+  /** Issuers of tokens that the trust log has keys of. */
+  readonly knownIssuers: () => ReadonlySet<string>;
   readonly signer: Signer;
   readonly audit: AuditTrail;
   readonly clock: Clock;
@@ -133,7 +135,7 @@ async function importBundle(deps: PublisherDeps, options: ImportOptions, caller:
 function checkFiles(deps: PublisherDeps, files: readonly PolicyFile[]): CheckedFiles {
   checkBounds(files);
   const parsed = parsePolicyFiles(files);
-  const context = { mesh: deps.mesh, knownVersions: deps.knownVersions() };
+  const context = { mesh: deps.mesh, knownVersions: deps.knownVersions(), knownIssuers: deps.knownIssuers() };
   const findings = inReadingOrder(files, [...parsed.findings, ...checkPolicy(parsed.objects, context)]);
   if (findings.some(({ severity }) => severity === "error")) return { findings, snapshot: undefined };
   return { findings, snapshot: buildSnapshot(parsed.objects.map(({ object }) => object)) };

@@ -38,6 +38,11 @@ export class RecordedInputs implements CallInputs {
     return labels === undefined ? noLabels : new Map(labels.map(({ key, value }) => [key, value]));
   }
 
+  get tokenIssuer(): string | undefined {
+    this.#lack("the token's issuer");
+    return undefined;
+  }
+
   get claims(): ValueMap {
     const { claims, claimsComplete } = this.#inputs;
     if (claimsComplete && claims.length === 0) return noClaims;

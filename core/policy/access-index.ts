@@ -12,6 +12,7 @@ import {
   decide,
   readsOf,
   type SubjectKnowledge,
+  tokenMayHelp,
 } from "./access-plan.js";
 import type { CompiledUnit, Decision } from "./compile.js";
 import {
@@ -40,7 +41,15 @@ interface CallerTable {
 
 type AccessIndex = Pick<
   CompiledUnit,
-  "evaluate" | "evaluateCall" | "readsOf" | "conditionFor" | "accessFor" | "hasConditions"
+  | "evaluate"
+  | "evaluateCall"
+  | "readsOf"
+  | "readsToken"
+  | "asksForToken"
+  | "conditionFor"
+  | "accessFor"
+  | "hasConditions"
+  | "hasTokenRules"
 >;
 type PlanOf = (caller: SpiffeId, method: string, knows?: SubjectKnowledge) => AccessPlan;
 
@@ -70,6 +79,12 @@ export function buildAccessIndex(unit: Unit, mesh: string): AccessIndex {
       return open === undefined ? decision : decide(open, inputs);
     },
     readsOf: (caller, method) => readsOf(planOf(caller, method)),
+    hasTokenRules: rules.some(({ condition }) => condition?.readsToken === true),
+    readsToken: (caller, method) => planOf(caller, method).open?.readsToken === true,
+    asksForToken(caller, method, inputs) {
+      const { open } = planOf(caller, method);
+      return open !== undefined && tokenMayHelp(open, inputs);
+    },
     conditionFor: (caller, method, knows) => conditionOf(makePlan(caller, method, knows)),
     accessFor: (caller, method, knows) => accessOf(makePlan(caller, method, knows)),
   };

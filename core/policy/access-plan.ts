@@ -16,6 +16,8 @@ interface Step {
 /** The rules that can still match, in order, up to the first that always does. */
 interface OpenPlan {
   readonly subject: Subject;
+  /** A rule that can still match reads the token. */
+  readonly readsToken: boolean;
   readonly denies: readonly Step[];
   readonly allows: readonly Step[];
   readonly unmatched: Decision;
@@ -74,7 +76,14 @@ export function buildPlan(
     if (firstAllow === undefined) return { decision: unmatched, open: undefined };
     if (firstAllow.decision !== undefined) return { decision: firstAllow.decision, open: undefined };
   }
-  const open = { subject, denies: denySteps, allows: allowSteps, unmatched: explain(unmatched, allowSteps) };
+  const readsToken = denySteps.some(stepReadsToken) || allowSteps.some(stepReadsToken);
+  const open = {
+    subject,
+    readsToken,
+    denies: denySteps,
+    allows: allowSteps,
+    unmatched: explain(unmatched, allowSteps),
+  };
   return { decision: decide(open, undefined), open };
 }
 
@@ -90,6 +99,21 @@ export function decide({ subject, denies, allows, unmatched }: OpenPlan, inputs:
     if (indexed.condition?.evaluate(subject, inputs) === true) return indexed.decision;
   }
   return unmatched;
+}
+
+function stepReadsToken({ indexed, decision }: Step): boolean {
+  return decision === undefined && indexed.condition?.readsToken === true;
+}
+
+/**
+ * Whether a token could have allowed a call that `decide` denied without one: no deny that reads none is in its way,
+ * and some allow matches or reads one.
+ */
+export function tokenMayHelp({ readsToken, subject, denies, allows }: OpenPlan, inputs: CallInputs): boolean {
+  const matches = ({ indexed, decision }: Step) =>
+    decision !== undefined || indexed.condition?.evaluate(subject, inputs);
+  if (!readsToken || denies.some((step) => !stepReadsToken(step) && matches(step) !== false)) return false;
+  return allows.some((step) => stepReadsToken(step) || matches(step) === true);
 }
 
 /**

@@ -1,7 +1,9 @@
 /** A unit as the data plane asks it: compiled once per revision, decided by index, never by walking rules. */
+
 import type { SpiffeId } from "../identity.js";
 import type { RateLimit } from "../limit/limit-model.js";
 import type { Unit, WeightedVersion } from "../model.js";
+import type { JwtIssuer } from "../token/token-model.js";
 import { buildAccessIndex } from "./access-index.js";
 import type { Access, SubjectKnowledge } from "./access-plan.js";
 import type { CallInputs } from "./condition/frame.js";
@@ -42,6 +44,19 @@ export interface CompiledUnit {
   evaluateCall(caller: SpiffeId, method: string, inputs: CallInputs): Decision;
   /** What the conditions of the rules in question read of such a call; empty: none reads anything but the pair. */
   readsOf(caller: SpiffeId, method: string): ReadonlySet<ConditionRead>;
+  /**
+   * A rule that can still match once the pair is known reads the token: a call with one that is not good must not be
+   * judged at all.
+   */
+  readsToken(caller: SpiffeId, method: string): boolean;
+  /** Whether a token may turn the denial of a call that has none: then one is asked for. */
+  asksForToken(caller: SpiffeId, method: string, inputs: CallInputs): boolean;
+  /** Some rule reads the token; false: `readsToken` is false of every pair. */
+  readonly hasTokenRules: boolean;
+  /** A rate limit reads the token: every call's token has to be good, if it has one. */
+  readonly hasTokenLimits: boolean;
+  /** Whose tokens are taken; of the mesh's unit alone. */
+  readonly issuers: readonly JwtIssuer[];
   /** There are rules with conditions, so that `evaluateCall` may say otherwise than `evaluate`. */
   readonly hasConditions: boolean;
   /**
@@ -69,5 +84,9 @@ export interface CompiledUnit {
  */
 export function compileUnit(unit: Unit, mesh: string): CompiledUnit {
   const access = buildAccessIndex(unit, mesh);
-  return Object.freeze({ name: unit.name, ...buildRouteIndex(unit), ...access, rateLimits: unit.rateLimits });
+  const { name, issuers, rateLimits } = unit;
+  const hasTokenLimits = rateLimits.some(({ limits }) =>
+    limits.some(({ per }) => per.some((part) => part.startsWith("claim:"))),
+  );
+  return Object.freeze({ name, issuers, ...buildRouteIndex(unit), ...access, rateLimits, hasTokenLimits });
 }

@@ -2,6 +2,7 @@ import { AshlarError } from "../errors.js";
 import type { RateLimit } from "../limit/limit-model.js";
 import type { Assertion, Authorization, Route, Service } from "../model.js";
 import { type EncodedUnit, meshUnitName, type PolicyObject, type SnapshotList, type Unit } from "../model.js";
+import type { JwtIssuer } from "../token/token-model.js";
 import { encodeSnapshotList, encodeUnit } from "../wire/units.js";
 import { compareNames } from "./canonical-list.js";
 import { canonicalUnit } from "./canonical-unit.js";
@@ -18,6 +19,7 @@ interface Draft {
   readonly routes: Route[];
   readonly assertions: Assertion[];
   readonly rateLimits: RateLimit[];
+  readonly issuers: JwtIssuer[];
 }
 
 /**
@@ -53,16 +55,19 @@ export function unitsOf(objects: readonly PolicyObject[]): Unit[] {
       case "RateLimit":
         draftOf(object.service).rateLimits.push(object);
         break;
+      case "JwtIssuer":
+        draftOf(meshUnitName).issuers.push(object);
+        break;
     }
   }
   refuseRepeatedNames(objects);
+  draftOf(meshUnitName);
   const units = [...drafts].map(([name, draft]) => canonicalUnit({ name, ...draft }));
-  units.push(canonicalUnit({ name: meshUnitName, ...emptyDraft() }));
   return units.sort((a, b) => compareNames(a.name, b.name));
 }
 
 function emptyDraft(): Draft {
-  return { service: undefined, authorizations: [], routes: [], assertions: [], rateLimits: [] };
+  return { service: undefined, authorizations: [], routes: [], assertions: [], rateLimits: [], issuers: [] };
 }
 
 /** Names are unique in the mesh, which no unit can see by itself. */

@@ -1,4 +1,5 @@
 /** The one form in which a unit has a digest: lists sorted, nothing twice, everything frozen. */
+
 import { isLabel } from "../identity.js";
 import {
   type Assertion,
@@ -14,13 +15,17 @@ import {
   type WeightedVersion,
 } from "../model.js";
 import { checkCondition } from "../policy/condition/condition.js";
+import type { JwtIssuer } from "../token/token-model.js";
 import { compareNames, refused, refuseRepeated, textList } from "./canonical-list.js";
 import { canonicalRateLimit, whyTooManyLimits } from "./canonical-rate-limit.js";
 import {
+  isAudience,
   isCaller,
+  isClaimName,
   isHeaderValue,
   isMethod,
   isMethodPattern,
+  issuerTextsMax,
   isVersion,
   timeoutMsMax,
   weightMax,
@@ -42,6 +47,8 @@ export function canonicalUnit(unit: Unit): Unit {
 /** Units that came out of here: frozen, so they are canonical for ever. */
 const made = new WeakSet<Unit>();
 
+const noIssuers: readonly JwtIssuer[] = Object.freeze([]);
+
 function makeCanonical(unit: Unit): Unit {
   const { name } = unit;
   if (name === meshUnitName) {
@@ -49,6 +56,7 @@ function makeCanonical(unit: Unit): Unit {
     if (service !== undefined || [authorizations, routes, assertions, rateLimits].some((part) => part.length > 0))
       throw refused(name, "the unit of the mesh holds policy about a service");
     const none = Object.freeze([]);
+    const issuers = canonicalIssuers(unit.issuers);
     return Object.freeze({
       name,
       service: undefined,
@@ -56,10 +64,12 @@ function makeCanonical(unit: Unit): Unit {
       routes: none,
       assertions: none,
       rateLimits: none,
+      issuers,
     });
   }
   if (!isLabel(name)) throw refused(name, "a unit is named like its service, by an RFC 1123 label");
   if (unit.service?.name !== name) throw refused(name, "the service it is about is missing or has another name");
+  if (unit.issuers.length > 0) throw refused(name, "issuers are in the unit of the mesh");
   if (unit.routes.length > 1) throw refused(name, "a service has at most one route");
   const tooMany = whyTooManyLimits(name, unit.rateLimits);
   if (tooMany !== undefined) throw refused(name, tooMany);
@@ -70,6 +80,7 @@ function makeCanonical(unit: Unit): Unit {
     routes: namedList(name, "route", unit.routes, canonicalRoute),
     assertions: namedList(name, "assertion", unit.assertions, canonicalAssertion),
     rateLimits: namedList(name, "rate limit", unit.rateLimits, canonicalRateLimit),
+    issuers: noIssuers,
   });
 }
 
@@ -134,6 +145,39 @@ function canonicalAssertion({ name, service, claim, from, methods }: Assertion):
     claim,
     from: textList(service, `${name}.from`, from, isCaller),
     methods: textList(service, `${name}.methods`, methods, isMethodPattern),
+  });
+}
+
+function canonicalIssuers(issuers: readonly JwtIssuer[]): readonly JwtIssuer[] {
+  const sorted = issuers.map(canonicalIssuer).sort((a, b) => compareNames(a.name, b.name));
+  refuseRepeated(
+    meshUnitName,
+    "issuers",
+    sorted.map(({ name }) => name),
+  );
+  return Object.freeze(sorted);
+}
+
+function canonicalIssuer({ name, audiences, requiredClaims, forwardClaims }: JwtIssuer): JwtIssuer {
+  if (!isLabel(name)) throw refused(meshUnitName, `issuer ${JSON.stringify(name.slice(0, 64))}: not a name`);
+  const texts = (what: string, items: readonly string[], valid: (text: string) => boolean, min: number) => {
+    if (items.length < min || items.length > issuerTextsMax)
+      throw refused(meshUnitName, `issuer ${name}: ${items.length} ${what}, not ${min} to ${issuerTextsMax}`);
+    return textList(meshUnitName, `issuer ${name}: ${what}`, items, valid);
+  };
+  return Object.freeze({
+    kind: "JwtIssuer",
+    name,
+    audiences: texts("audiences", audiences, isAudience, 1),
+    requiredClaims: texts("required claims", requiredClaims, isClaimName, 0),
+    ...(forwardClaims === undefined
+      ? {}
+      : {
+          forwardClaims: Object.freeze({
+            to: textList(meshUnitName, `issuer ${name}: services`, forwardClaims.to, isLabel),
+            claims: texts("forwarded claims", forwardClaims.claims, isClaimName, 1),
+          }),
+        }),
   });
 }
 

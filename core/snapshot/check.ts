@@ -2,6 +2,7 @@ import { isLabel, nameIn, trustDomainOf } from "../identity.js";
 import type { RateLimit } from "../limit/limit-model.js";
 import type { Authorization, AuthorizationRule, Finding, Route } from "../model.js";
 import { parseCondition } from "../policy/condition/condition.js";
+import type { JwtIssuer } from "../token/token-model.js";
 import { checkUnits } from "./check-units.js";
 import { findSpiffeId, serviceOfMethod } from "./grammar.js";
 import { limitsMax } from "./limit-grammar.js";
@@ -13,12 +14,15 @@ export interface PolicyContext {
   readonly mesh: string;
   /** Versions that the fleet has, by service; undefined: not known, so nothing is said about versions. */
   readonly knownVersions?: ReadonlyMap<string, ReadonlySet<string>> | undefined;
+  /** Issuers that the trust log has keys of; undefined: not known, so nothing is said about keys. */
+  readonly knownIssuers?: ReadonlySet<string> | undefined;
 }
 
 /** What the rules of one object are checked with. */
 interface Checking {
   readonly context: PolicyContext;
   readonly services: ReadonlyMap<string, ReadonlySet<string>>;
+  readonly hasIssuers: boolean;
   readonly findings: Finding[];
   /** What renderNearest says, as long as there is not much to say it about: a search costs a pass over the names. */
   nearest(text: string, names: () => Iterable<string>): string;
@@ -30,7 +34,8 @@ const searchesMax = 100;
 /**
  * Checks objects against each other and the fleet; returns all findings, throws none. Errors: policy about or
  * from a service that does not exist, methods that a service does not state, policy of a service that is too
- * large, assertions that do not hold. Warnings: versions that nobody has, rules that nothing reaches, services that nobody may call.
+ * large, assertions that do not hold. Warnings: versions that nobody has, issuers without keys, rules that read tokens
+ * where no issuer is, rules that nothing reaches, services that nobody may call.
  */
 export function checkPolicy(objects: readonly SourcedObject[], context: PolicyContext): Finding[] {
   const services = new Map<string, ReadonlySet<string>>();
@@ -42,7 +47,8 @@ export function checkPolicy(objects: readonly SourcedObject[], context: PolicyCo
     searches += 1;
     return searches > searchesMax ? "" : renderNearest(text, names());
   };
-  const checking: Checking = { context, services, findings: [], nearest };
+  const hasIssuers = objects.some(({ object }) => object.kind === "JwtIssuer");
+  const checking: Checking = { context, services, hasIssuers, findings: [], nearest };
   for (const sourced of objects) checkObject(sourced, checking);
   countLimits(objects, checking);
   warnUncallable(objects, checking);
@@ -94,6 +100,9 @@ function checkObject(sourced: SourcedObject, checking: Checking): void {
       if (!checkService(sourced, object.service, checking)) return;
       checkRateLimit(sourced, object, checking);
       return;
+    case "JwtIssuer":
+      checkIssuer(sourced, object, checking);
+      return;
   }
 }
 
@@ -120,8 +129,29 @@ function checkAccessRule(
 ): void {
   checkCallers(sourced, rule.from, place, checking);
   checkMethods(sourced, service, rule.methods, `${place}.methods`, checking);
-  if (rule.when !== undefined && parseCondition(rule.when).reads.has("jwt"))
-    add(sourced, "warning", `${place}.when`, "no token is verified yet, so jwt.claims is always empty", checking);
+  if (checking.hasIssuers || rule.when === undefined || !parseCondition(rule.when).readsToken) return;
+  const message = "it reads a token, and no JwtIssuer says whose tokens are taken, so none ever is; add one";
+  add(sourced, "warning", `${place}.when`, message, checking);
+}
+
+function checkIssuer(sourced: SourcedObject, { name, forwardClaims }: JwtIssuer, checking: Checking): void {
+  for (const service of forwardClaims?.to ?? []) {
+    if (service === "" || checking.services.has(service)) continue;
+    const nearest = checking.nearest(service, () => checking.services.keys());
+    const message = `there is no service ${JSON.stringify(service)}${nearest}`;
+    add(sourced, "error", `forwardClaims.to=${service}`, message, checking);
+  }
+  const known = checking.context.knownIssuers;
+  if (known === undefined || known.has(name)) return;
+  const remedy = `ashlar issuer set ${name} --issuer URL --jwks FILE|URL`;
+  const nearest = checking.nearest(name, () => known);
+  add(
+    sourced,
+    "warning",
+    "name",
+    `the mesh has no keys of ${name}, so its tokens are refused: ${remedy}${nearest}`,
+    checking,
+  );
 }
 
 function checkCallers(sourced: SourcedObject, callers: readonly string[], place: string, checking: Checking): void {
@@ -223,7 +253,7 @@ function warnUncallable(objects: readonly SourcedObject[], checking: Checking): 
       if (object.methods.length > 0) spokenAbout.add(object.name);
       continue;
     }
-    if (object.kind === "Assertion") continue; // that nobody may call it can be the very thing asserted
+    if (object.kind === "Assertion" || object.kind === "JwtIssuer") continue; // an assertion may say that nobody calls
     spokenAbout.add(object.service);
     if (object.kind === "Authorization" && (object.allow.length > 0 || !whole)) allowed.add(object.service);
   }

@@ -27,6 +27,21 @@ export const timeoutMsMax = 24 * 60 * 60 * 1000;
 /** The largest weight of a version. */
 export const weightMax = 1_000_000;
 
+/** Audiences, and claims that are required or handed on, of one issuer. */
+export const issuerTextsMax = 16;
+const audienceGrammar = /^[\x21-\x7e]{1,256}$/;
+const claimGrammar = /^[\x21-\x7e]{1,128}$/;
+
+/** Says whether `text` can be an audience of tokens: 1 to 256 printable ASCII characters without spaces. */
+export function isAudience(text: string): boolean {
+  return audienceGrammar.test(text);
+}
+
+/** Says whether `text` can be the name of a claim: 1 to 128 printable ASCII characters without spaces. */
+export function isClaimName(text: string): boolean {
+  return claimGrammar.test(text);
+}
+
 /** Says whether `text` is "package.Service/Method" as gRPC has it, without the slash in front. */
 export function isMethod(text: string): boolean {
   return text.length <= methodLengthMax && methodGrammar.test(text);

@@ -4,6 +4,7 @@ import { assertion } from "./assertion-shape.js";
 import { condition } from "./condition-shape.js";
 import { durationPattern, parseDurationMs } from "./duration.js";
 import { isHeaderValue, isVersion, timeoutMsMax, weightMax, whyNotMatchable } from "./grammar.js";
+import { jwtIssuer } from "./issuer-shape.js";
 import { callers, fine, itself, kindOf, label, methodPatterns, statedMethod } from "./name-shapes.js";
 import { rateLimit } from "./rate-limit-shape.js";
 import { converted, entries, list, optional, record, required, type Shape, text, wholeNumber } from "./shapes.js";
@@ -121,7 +122,8 @@ export const kinds: Readonly<Record<PolicyObject["kind"], Shape<PolicyObject>>> 
   })),
   Assertion: assertion,
   RateLimit: rateLimit,
+  JwtIssuer: jwtIssuer,
 };
 
 /** Kinds that are planned: refused, so that nobody believes they were in force. */
-export const laterKinds = ["Resilience", "JwtIssuer", "Gateway", "Egress", "Journal"] as const;
+export const laterKinds = ["Resilience", "Gateway", "Egress", "Journal"] as const;

@@ -5,10 +5,11 @@ import type { AuthorizationRule, PolicyObject, RouteMatch, RouteRule, Unit } fro
 import { renderDuration } from "./duration.js";
 import { renderRate } from "./limit-grammar.js";
 
-/** The objects of a unit: the service, its authorizations, its routes, the assertions about it, its rate limits. */
+/** The objects of a unit: the service, its authorizations, its routes, the assertions about it, its rate limits; issuers of tokens. */
 export function objectsOf(unit: Unit): readonly PolicyObject[] {
-  const { service, authorizations, routes, assertions, rateLimits } = unit;
-  return [...(service === undefined ? [] : [service]), ...authorizations, ...routes, ...assertions, ...rateLimits];
+  const { service, authorizations, routes, assertions, rateLimits, issuers } = unit;
+  const own = service === undefined ? [] : [service];
+  return [...own, ...authorizations, ...routes, ...assertions, ...rateLimits, ...issuers];
 }
 
 /** One policy file with every object of `units`, service by service. */
@@ -48,6 +49,11 @@ function plainObject(object: PolicyObject): Record<string, unknown> {
     }
     case "RateLimit":
       return { kind, name, service: object.service, ...listed("limits", object.limits.map(plainLimit)) };
+    case "JwtIssuer": {
+      const { audiences, requiredClaims, forwardClaims } = object;
+      const forwarding = forwardClaims === undefined ? {} : { forwardClaims };
+      return { kind, name, audiences, ...listed("requiredClaims", requiredClaims), ...forwarding };
+    }
   }
 }
 

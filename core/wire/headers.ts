@@ -2,6 +2,8 @@
 export const headerNames = {
   /** The SPIFFE ID of the caller; set by the inbound proxy for the application. */
   caller: "ashlar-caller",
+  /** Claims of a verified token, as base64url of JSON; for applications that policy names. */
+  claims: "ashlar-claims",
   /** In trailers: the revision that judged the call at the destination. */
   revision: "ashlar-revision",
   /** On refusals: the id of the decision. */

@@ -16,7 +16,7 @@ import {
 import { digestFromBytes } from "../digest.js";
 import { AshlarError } from "../errors.js";
 import { parseSpiffeId } from "../identity.js";
-import type { Activation, Freshness, Revision, Signed, SigningKey, Trust, TrustBundle, UnitChange } from "../model.js";
+import type { Activation, Freshness, Revision, Signed, Trust, UnitChange } from "../model.js";
 import { type KeySet, keyIdOf, publicKeyFromBytes, type Signer } from "../signature.js";
 import { ascending, boundedList, boundedText, integer, link, messageBytesMax, unitName } from "./bounds.js";
 import {
@@ -29,6 +29,7 @@ import {
 } from "./record-codec.js";
 import { encodeStageOfRollout, parseStageOfRollout } from "./rollouts.js";
 import { decodeStrict, reading } from "./strict.js";
+import { parseBundle, parseIssuers, parseSerial, parseSigningKey } from "./trust-fields.js";
 
 /** A revision's change list is left out above this many encoded bytes. */
 export const changesBytesMax = 512 * 1024;
@@ -37,8 +38,6 @@ const changesCountMax = 100_000;
 const revocationsCountMax = 10_000;
 const signingKeysCountMax = 256;
 const bundlesCountMax = 256;
-const rootsCountMax = 16;
-const rootBytesMax = 16 * 1024;
 
 // === Revision ===
 
@@ -137,37 +136,6 @@ export function verifyActivation(bytes: Uint8Array, mesh: string, keys: KeySet):
 
 // === Trust ===
 
-const domain = (field: string, text: string): string => {
-  if (!/^[a-z0-9._-]{1,255}$/.test(text)) throw new AshlarError("invalid_record", `${field} is not a trust domain`);
-  return text;
-};
-
-function parseSigningKey(key: SigningKey): SigningKey {
-  const publicKey = new Uint8Array(key.publicKey);
-  if (publicKey.length !== 32 || keyIdOf(publicKey) !== key.kid) {
-    throw new AshlarError("invalid_record", "signing_keys: a kid is not the thumbprint of its key");
-  }
-  return { kid: key.kid, publicKey, holder: boundedText("signing_keys.holder", key.holder, 256) };
-}
-
-function parseBundle(bundle: { trustDomain: string; x509Roots: readonly Uint8Array[] }): TrustBundle {
-  const roots = boundedList("bundles.x509_roots", bundle.x509Roots, rootsCountMax);
-  if (roots.some((root) => root.length === 0 || root.length > rootBytesMax)) {
-    throw new AshlarError("invalid_record", `bundles.x509_roots: a root is empty or larger than ${rootBytesMax} bytes`);
-  }
-  return {
-    trustDomain: domain("bundles.trust_domain", bundle.trustDomain),
-    x509Roots: roots.map((root) => new Uint8Array(root)),
-  };
-}
-
-function parseSerial(serial: string): string {
-  if (!/^[0-9a-f]{1,64}$/.test(serial)) {
-    throw new AshlarError("invalid_record", "revocations.serial is not lower-case hexadecimal");
-  }
-  return serial;
-}
-
 const trustCodec: RecordCodec<Trust> = {
   type: "ashlar-trust",
   encode: (trust) =>
@@ -181,6 +149,7 @@ const trustCodec: RecordCodec<Trust> = {
       signingKeys: trust.signingKeys.map((key) => ({ ...key, publicKey: Buffer.from(key.publicKey) })),
       revocations: trust.revocations.map((revocation) => ({ ...revocation })),
       timeMs: trust.timeMs,
+      issuers: trust.issuers.map((issuer) => ({ ...issuer })),
     }).finish(),
   parse: (payload) => {
     const message = decodeStrict(TrustMessage, payload, "ashlar-trust", payloadBytesMax);
@@ -199,6 +168,7 @@ const trustCodec: RecordCodec<Trust> = {
           timeMs: integer("revocations.time_ms", revocation.timeMs, 0),
         })),
         timeMs: integer("time_ms", message.timeMs, 0),
+        issuers: parseIssuers(message.issuers),
       };
     });
   },

@@ -3,6 +3,7 @@
 import {
   Assertion_Claim,
   type Assertion as AssertionMessage,
+  type JwtIssuer as IssuerMessage,
   type AuthorizationRule as RuleMessage,
   Unit as UnitMessage,
 } from "../../proto/gen/ashlar/v1/policy.js";
@@ -24,6 +25,7 @@ import {
 import { compareNames } from "../snapshot/canonical-list.js";
 import { canonicalUnit } from "../snapshot/canonical-unit.js";
 import { unitBytesMax } from "../snapshot/grammar.js";
+import type { JwtIssuer } from "../token/token-model.js";
 import { messageOfRateLimit, rateLimitOfMessage } from "./rate-limits.js";
 import { decodeStrict, reading } from "./strict.js";
 
@@ -163,6 +165,13 @@ function encodeCanonical(unit: Unit): Uint8Array {
       methods: [...methods],
     })),
     rateLimits: unit.rateLimits.map(messageOfRateLimit),
+    issuers: unit.issuers.map(({ name, audiences, requiredClaims, forwardClaims }) => ({
+      name,
+      audiences: [...audiences],
+      requiredClaims: [...requiredClaims],
+      forwardTo: [...(forwardClaims?.to ?? [])],
+      forwardClaims: [...(forwardClaims?.claims ?? [])],
+    })),
   }).finish();
 }
 
@@ -210,5 +219,13 @@ function unitOfMessage(message: UnitMessage): Unit {
     ),
     assertions: message.assertions.map(assertionOfMessage),
     rateLimits: message.rateLimits.map(rateLimitOfMessage),
+    issuers: message.issuers.map(issuerOfMessage),
   };
+}
+
+function issuerOfMessage({ name, audiences, requiredClaims, forwardTo, forwardClaims }: IssuerMessage): JwtIssuer {
+  if ((forwardTo.length === 0) !== (forwardClaims.length === 0))
+    throw new AshlarError("invalid_record", `issuer ${JSON.stringify(name.slice(0, 64))}: claims to nobody, or none`);
+  const forwarding = forwardTo.length === 0 ? {} : { forwardClaims: { to: forwardTo, claims: forwardClaims } };
+  return { kind: "JwtIssuer", name, audiences, requiredClaims, ...forwarding };
 }

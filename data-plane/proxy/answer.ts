@@ -19,6 +19,7 @@ export interface Answer {
 export const answerReasons = [
   "denied",
   "rate-limit",
+  "token",
   "no-revision",
   "unknown-service",
   "no-endpoint",
@@ -46,6 +47,13 @@ export function deniedAnswer(decision: string, revision: number): Answer {
 export function limitedAnswer(decision: string, revision: number, pushbackMs: number): Answer {
   const message = `over a rate limit (decision ${decision}, revision ${revision})`;
   return { code: status.RESOURCE_EXHAUSTED, message, revision, decision, reason: "rate-limit", pushbackMs };
+}
+
+/** No token, or none that is good, where one is asked for; says no more to the caller. */
+export function tokenAnswer(decision: string, revision: number, isMissing: boolean): Answer {
+  const what = isMissing ? "a token is asked for" : "the token is not accepted";
+  const message = `${what} (decision ${decision}, revision ${revision})`;
+  return { code: status.UNAUTHENTICATED, message, revision, decision, reason: "token" };
 }
 
 export function unavailableAnswer(reason: AnswerReason, message: string, revision: number | undefined): Answer {

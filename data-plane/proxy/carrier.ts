@@ -138,6 +138,7 @@ export class Carrier {
       }),
       trust.onChange(() => {
         inbound?.refreshTls();
+        inbound?.refreshTokens();
         closeUntrusted();
         peers.retireAll();
       }),

@@ -1,24 +1,27 @@
 /**
  * What is asked of an inbound call before the application sees it, one step after the other: a revision to judge by,
- * a certificate that is still good, the authorization of policy, its rate limits. The first step that refuses answers the call.
+ * a certificate that is still good, a token that is good where one is looked at, the authorization of policy, its
+ * rate limits. The first step that refuses answers the call.
  */
 import { status } from "@grpc/grpc-js";
 import { messageOf } from "../../core/errors.js";
-import type { SpiffeId } from "../../core/identity.js";
 import { Limiter, type OpenBudgets } from "../../core/limit/limiter.js";
 import type { Decision } from "../../core/policy/compile.js";
-import type { CallInputs } from "../../core/policy/condition/frame.js";
+import { TokenProblem, type VerifiedToken } from "../../core/token/verify-token.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
-import type { CallPolicy, EvaluatedPolicy } from "../ports.js";
-import { type Answer, deniedAnswer, limitedAnswer, unavailableAnswer } from "./answer.js";
+import type { PreparedField } from "../http2/prepared-field.js";
+import type { CallPolicy, EvaluatedPolicy, TrustView } from "../ports.js";
+import { type Answer, deniedAnswer, limitedAnswer, tokenAnswer, unavailableAnswer } from "./answer.js";
 import type { CallRecorder } from "./call-recorder.js";
 import type { Call } from "./forward/call.js";
 import type { Peer } from "./forward/listener.js";
 import type { OpenCall } from "./open-calls.js";
+import { TokenCheck } from "./token-check.js";
 
 export interface InboundJudgeDeps {
   readonly policy: CallPolicy;
+  readonly trust: Pick<TrustView, "issuers">;
   readonly clock: Clock;
   readonly recorder: CallRecorder;
   readonly log: Logger;
@@ -30,12 +33,14 @@ export class InboundJudge {
   readonly #deps: InboundJudgeDeps;
   readonly #service: string;
   readonly #limiter: Limiter;
+  readonly #tokens: TokenCheck;
 
   /** `service`: the one whose policy judges. */
   constructor(deps: InboundJudgeDeps, service: string) {
     this.#deps = deps;
     this.#service = service;
     this.#limiter = new Limiter(deps.openBudgets);
+    this.#tokens = new TokenCheck(deps.trust, service);
   }
 
   /** The answer that refuses the call; undefined: it is allowed. */
@@ -45,16 +50,21 @@ export class InboundJudge {
       return unavailableAnswer("no-revision", "this proxy has no revision to judge by", undefined);
     }
     const refusal =
-      this.#judgeCertificate(call, peer, current) ?? this.#judgeAccess(call, current) ?? this.#judgeRate(call, current);
+      this.#judgeCertificate(call, peer, current) ??
+      this.#judgeCall(call, current, false) ??
+      this.#judgeRate(call, current);
     if (refusal === undefined) this.#deps.recorder.allowed(call, this.#service, current);
     return refusal;
   }
 
-  /** The answer to an open call that `policy` refuses; undefined: it goes on. I10. */
+  /** The answer to an open call that `policy` and trust refuse now; undefined: it goes on. I10. */
   judgeOpen(call: OpenCall, policy: EvaluatedPolicy): Answer | undefined {
-    const { caller, method, inputs } = call;
-    const decision = this.#evaluate(caller, method, inputs, policy);
-    return decision?.allow === true ? undefined : this.#deny(call, policy, decision, true);
+    return this.#judgeCall(call, policy, true);
+  }
+
+  /** What the application is told of the call's token; undefined: nothing. */
+  claimsField({ claims }: OpenCall): PreparedField | undefined {
+    return claims === undefined ? undefined : this.#tokens.claimsField(claims);
   }
 
   #judgeCertificate(call: Call, peer: Peer, { revision }: EvaluatedPolicy): Answer | undefined {
@@ -63,9 +73,35 @@ export class InboundJudge {
     return { code: status.UNAUTHENTICATED, message, revision, decision: undefined, reason: "certificate" };
   }
 
-  #judgeAccess(call: Call, current: EvaluatedPolicy): Answer | undefined {
-    const decision = this.#evaluate(call.caller, call.method, call, current);
-    return decision?.allow === true ? undefined : this.#deny(call, current, decision, false);
+  #judgeCall(call: OpenCall, policy: EvaluatedPolicy, closed: boolean): Answer | undefined {
+    const problem = this.#readToken(call, policy);
+    if (problem !== undefined) return this.#refuseToken(call, policy, problem.reason, closed);
+    const decision = this.#evaluate(call, policy);
+    if (decision === "token") return this.#refuseToken(call, policy, undefined, closed);
+    return decision?.allow === true ? undefined : this.#deny(call, policy, decision, closed);
+  }
+
+  /** A token is judged as of the start of its call, and looked at only where something depends on it. */
+  #readToken(call: OpenCall, policy: EvaluatedPolicy): TokenProblem | undefined {
+    const unit = policy.unit(this.#service);
+    const isRead = unit?.hasTokenRules === true && unit.readsToken(call.caller, call.method);
+    setToken(call, undefined);
+    if (!isRead && unit?.hasTokenLimits !== true && !this.#tokens.isForwarding(policy)) return undefined;
+    const found = this.#tokens.check(call.inputs.header("authorization"), policy, call.inputs.nowMs);
+    if (found instanceof TokenProblem) return found;
+    setToken(call, found);
+    return undefined;
+  }
+
+  /** `reason`: why the token is not good; undefined: there is none. */
+  #refuseToken(call: OpenCall, policy: EvaluatedPolicy, reason: string | undefined, closed: boolean): Answer {
+    const { caller, method } = call;
+    const { revision } = policy;
+    const judgement = { verdict: "unauthenticated", rule: "token", policy, closed } as const;
+    const { id, isRecorded } = this.#deps.recorder.refused(call, this.#service, judgement);
+    const why = reason ?? "there is none";
+    if (isRecorded) this.#deps.log.info("refused a token", { decision: id, caller, method, reason: why, revision });
+    return tokenAnswer(id, revision, reason === undefined);
   }
 
   #deny(call: OpenCall, policy: EvaluatedPolicy, decision: Decision | undefined, closed: boolean): Answer {
@@ -95,12 +131,21 @@ export class InboundJudge {
     return limitedAnswer(id, revision, waitMs);
   }
 
-  #evaluate(caller: SpiffeId, method: string, inputs: CallInputs, policy: EvaluatedPolicy): Decision | undefined {
+  /** "token": it has none, and one might allow it. */
+  #evaluate({ caller, method, inputs, claims }: OpenCall, policy: EvaluatedPolicy): Decision | "token" | undefined {
     try {
-      return policy.unit(this.#service)?.evaluateCall(caller, method, inputs);
+      const unit = policy.unit(this.#service);
+      const decision = unit?.evaluateCall(caller, method, inputs);
+      if (decision?.allow !== false || claims !== undefined || unit?.hasTokenRules !== true) return decision;
+      return unit.asksForToken(caller, method, inputs) ? "token" : decision;
     } catch (error) {
       this.#deps.log.error("a decision failed", { error: messageOf(error), method });
       return undefined; // I4: an evaluation that fails denies
     }
   }
+}
+
+function setToken(call: OpenCall, token: VerifiedToken | undefined): void {
+  call.claims = token?.claims;
+  call.tokenIssuer = token?.issuer;
 }

@@ -10,7 +10,7 @@ import type { FieldBlock } from "../http2/field-block.js";
 import { PreparedField } from "../http2/prepared-field.js";
 import { errorCode } from "../http2/protocol.js";
 import type { Stream } from "../http2/stream.js";
-import type { AppRegistration, AppView, CallPolicy, EvaluatedPolicy } from "../ports.js";
+import type { AppRegistration, AppView, CallPolicy, EvaluatedPolicy, TrustView } from "../ports.js";
 import { answerFor, internalAnswer, unavailableAnswer } from "./answer.js";
 import { labelMap, plainAddress } from "./call-inputs.js";
 import type { CallRecorder } from "./call-recorder.js";
@@ -32,6 +32,7 @@ import type { UpstreamPool } from "./upstream-pool.js";
 export interface InboundDeps {
   readonly engine: ProxyEngine;
   readonly tls: TlsState;
+  readonly trust: Pick<TrustView, "issuers">;
   readonly policy: CallPolicy;
   readonly app: AppView;
   /** Connections to the application. */
@@ -99,7 +100,7 @@ export class Inbound implements CallOwner {
         admit: (socket) => ({ ...deps.tls.verify(socket), sourceAddress: plainAddress(socket.remoteAddress) }),
       },
     );
-    this.#stopFollowing = deps.policy.onSwitch((policy) => this.#onSwitch(policy));
+    this.#stopFollowing = deps.policy.onSwitch((policy) => this.#judgeOpen(policy));
   }
 
   /** Gives the address with its real port. */
@@ -112,6 +113,12 @@ export class Inbound implements CallOwner {
   refreshTls(): void {
     this.#listener.setSecureContext(this.#deps.tls.context());
     this.#listener.admitAgain();
+  }
+
+  /** Trust changed: tokens of open calls are judged by it. */
+  refreshTokens(): void {
+    const { current } = this.#deps.policy;
+    if (current !== undefined) this.#judgeOpen(current);
   }
 
   /** Closes connections whose certificate has expired meanwhile. */
@@ -237,6 +244,8 @@ export class Inbound implements CallOwner {
     }
     const revision = policy.current?.revision ?? 0;
     call.plan = plan.revision === revision ? plan : { ...plan, revision };
+    const claims = this.#judge.claimsField(call);
+    if (claims !== undefined) call.plan = { ...call.plan, last: [...call.plan.last, claims] };
     this.open.add(call);
     const registered = app.current;
     if (registered !== undefined) {
@@ -284,7 +293,7 @@ export class Inbound implements CallOwner {
     call.answer(internalAnswer(this.#deps.policy.current?.revision));
   }
 
-  #onSwitch(policy: EvaluatedPolicy): void {
+  #judgeOpen(policy: EvaluatedPolicy): void {
     const startedMs = this.#deps.clock.monotonicMs();
     const { size } = this.open;
     const ended = this.open.judgeAgain((call) => this.#judge.judgeOpen(call, policy));
@@ -292,7 +301,11 @@ export class Inbound implements CallOwner {
     const tookMs = this.#deps.clock.monotonicMs() - startedMs;
     this.#deps.metrics.judgedAgain(size, ended, tookMs);
     if (ended > 0)
-      this.#deps.log.info("open calls were ended by a revision", { ended, revision: policy.revision, tookMs });
+      this.#deps.log.info("open calls were ended by a revision, or by trust", {
+        ended,
+        revision: policy.revision,
+        tookMs,
+      });
   }
 }
 

@@ -8,6 +8,9 @@ export interface OpenCall {
   readonly method: string;
   /** What conditions may ask about it: the same at every judgement. */
   readonly inputs: CallInputs;
+  /** Of the token as it was verified last; undefined: none was looked at, or there is none. Part of `inputs`. */
+  claims: CallInputs["claims"];
+  tokenIssuer: CallInputs["tokenIssuer"];
   nextOpen: OpenCall | null;
   beforeOpen: OpenCall | null;
   isOpen: boolean;

@@ -1,7 +1,9 @@
 /** A revision that is ready to be evaluated: its list, and the compiled units that this proxy uses. */
+
 import type { Digest } from "../../core/digest.js";
 import { meshUnitName, type Revision, type Signed, type SnapshotList } from "../../core/model.js";
 import type { CompiledUnit } from "../../core/policy/compile.js";
+import type { JwtIssuer } from "../../core/token/token-model.js";
 import type { EvaluatedPolicy } from "../ports.js";
 
 export interface HeldUnit {
@@ -30,6 +32,8 @@ export function findUnitDigest(list: SnapshotList, name: string): Digest | undef
   return undefined;
 }
 
+const noIssuers: readonly JwtIssuer[] = [];
+
 /** What calls are judged by from a switch on. */
 export class HeldPolicy implements EvaluatedPolicy {
   readonly epoch: number;
@@ -46,6 +50,10 @@ export class HeldPolicy implements EvaluatedPolicy {
 
   unit(service: string): CompiledUnit | undefined {
     return service === meshUnitName ? undefined : this.held.units.get(service)?.compiled;
+  }
+
+  get issuers(): readonly JwtIssuer[] {
+    return this.held.units.get(meshUnitName)?.compiled.issuers ?? noIssuers;
   }
 
   has(service: string): boolean {

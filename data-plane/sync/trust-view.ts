@@ -1,5 +1,7 @@
 /** The trust record in force, as TLS asks for it. */
+
 import type { Signed, Trust } from "../../core/model.js";
+import type { TrustedIssuer } from "../../core/token/token-model.js";
 import type { TrustView } from "../ports.js";
 import type { SyncLoop } from "./sync-loop.js";
 
@@ -7,16 +9,17 @@ interface Compiled {
   readonly record: Signed<Trust> | undefined;
   readonly rootsPem: readonly string[];
   readonly revoked: ReadonlySet<string>;
+  readonly issuers: readonly TrustedIssuer[];
 }
 
-const nothing: Compiled = { record: undefined, rootsPem: [], revoked: new Set() };
+const nothing: Compiled = { record: undefined, rootsPem: [], revoked: new Set(), issuers: [] };
 
 /** Roots and revocations of `mesh`; without a trust record there are no roots, so nobody is trusted. */
 export function createTrustView(loop: SyncLoop, mesh: string): TrustView {
   let compiled = nothing;
   const now = (): Compiled => {
     const record = loop.state.trusting;
-    if (record !== undefined && record !== compiled.record) compiled = compile(record, mesh);
+    if (record !== undefined && record !== compiled.record) compiled = compile(record, mesh, compiled.issuers);
     return compiled;
   };
   return {
@@ -26,6 +29,9 @@ export function createTrustView(loop: SyncLoop, mesh: string): TrustView {
     get rootsPem() {
       return now().rootsPem;
     },
+    get issuers() {
+      return now().issuers;
+    },
     isRevoked: (serial) => now().revoked.has(serial),
     onChange: (listener) => {
       loop.trustListeners.add(listener);
@@ -34,11 +40,13 @@ export function createTrustView(loop: SyncLoop, mesh: string): TrustView {
   };
 }
 
-function compile(record: Signed<Trust>, mesh: string): Compiled {
+function compile(record: Signed<Trust>, mesh: string, before: readonly TrustedIssuer[]): Compiled {
+  const { issuers } = record.body;
   const bundle = record.body.bundles.find((one) => one.trustDomain === mesh);
   return {
     record,
     rootsPem: (bundle?.x509Roots ?? []).map(renderPem),
+    issuers: JSON.stringify(before) === JSON.stringify(issuers) ? before : issuers,
     revoked: new Set(record.body.revocations.map((revocation) => revocation.serial)),
   };
 }

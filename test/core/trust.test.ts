@@ -1,10 +1,12 @@
 import { describe, expect, test } from "@jest/globals";
 import { isAshlarError } from "../../core/errors.js";
-import type { SigningKey } from "../../core/model.js";
+import type { SigningKey, Trust } from "../../core/model.js";
 import { keyIdOf } from "../../core/signature.js";
-import { delegateSigning, mayTrust } from "../../core/trust.js";
+import type { TrustedIssuer } from "../../core/token/token-model.js";
+import { delegateSigning, mayTrust, removeIssuer, setIssuer } from "../../core/trust.js";
 import { rootKeySet, signTrust, verifyTrust } from "../../core/wire/records.js";
 import { buildTrust, createTestKey, testMesh } from "../support/records.js";
+import { TestTokenIssuer } from "../support/token-issuer.js";
 
 const root = createTestKey();
 const first = createTestKey();
@@ -45,5 +47,46 @@ describe("a further control plane's key is delegated in the trust log", () => {
     expect(codeOf(() => delegateSigning(signed, keyOf("second"), 8))).toBe("exists");
     expect(codeOf(() => delegateSigning(signed, { ...key, holder: "third" }, 8))).toBe("exists");
     expect(delegateSigning(signed, keyOf("third"), 8)?.signingKeys).toHaveLength(3);
+  });
+});
+
+describe("issuers of tokens in trust", () => {
+  const { trusted } = new TestTokenIssuer();
+  const other = new TestTokenIssuer("b-others").trusted;
+  const sign = (body: Trust) => signTrust(body, testMesh, root.signer);
+  const withIssuers = (...issuers: readonly TrustedIssuer[]): Trust => ({ ...head.body, issuers });
+  const required = (trust: Trust | undefined): Trust => {
+    if (trust === undefined) throw new Error("nothing was set");
+    return trust;
+  };
+
+  test("are set by name and survive the log; keys that are read again and are the same change nothing", () => {
+    const one = sign(required(setIssuer(head, other, 2)));
+    const two = sign(required(setIssuer(one, trusted, 3)));
+    const read = verifyTrust(two.bytes, testMesh, rootKeySet(root.publicKey));
+    expect(read.body.issuers).toEqual([trusted, other]);
+    expect(mayTrust(one, two.body)).toBe(true);
+    expect(setIssuer(two, { ...trusted, fetchedMs: 99 }, 4)).toBeUndefined();
+    expect(setIssuer(two, { ...trusted, jwks: "{}" }, 4)?.issuers).toHaveLength(2);
+    expect(removeIssuer(two, "accounts", 4).issuers).toEqual([other]);
+    expect(codeOf(() => removeIssuer(two, "acounts", 4))).toBe("not_found");
+  });
+
+  test("have an iss each of their own, and are at most 32", () => {
+    const set = sign(withIssuers(trusted));
+    expect(codeOf(() => setIssuer(set, { ...trusted, name: "twin" }, 2))).toBe("exists");
+    const many = Array.from({ length: 32 }, (_, index) => new TestTokenIssuer(`i${10 + index}`, []).trusted);
+    expect(codeOf(() => setIssuer(sign(withIssuers(...many)), trusted, 2))).toBe("limit");
+  });
+
+  test.each([
+    ["out of order", [other, trusted]],
+    ["of one iss", [trusted, { ...other, issuer: trusted.issuer }]],
+    ["with a URL that is not https", [{ ...trusted, jwksUrl: "http://a.example/jwks" }]],
+    ["with a name that is none", [{ ...trusted, name: "No Name" }]],
+    ["with an iss that has spaces", [{ ...trusted, issuer: "a b" }]],
+    ["with more than 64 KiB of keys", [{ ...trusted, jwks: "x".repeat(65_537) }]],
+  ])("%s are not signed", (_what, issuers) => {
+    expect(codeOf(() => sign(withIssuers(...issuers)))).toBe("invalid_record");
   });
 });

@@ -160,7 +160,7 @@ describe("a recorded decision", () => {
 
 test("a record without inputs is the same after the wire", () => {
   const unit = compileUnit(
-    { name: "a", service: undefined, authorizations: [], routes: [], assertions: [], rateLimits: [] },
+    { name: "a", service: undefined, authorizations: [], routes: [], assertions: [], rateLimits: [], issuers: [] },
     mesh,
   );
   const record = recordInbound(unit, callerIds[0] ?? "", "a.A/One", {}, 5);

@@ -47,6 +47,7 @@ export function unitFor(service: string, callers: readonly string[]): Unit {
     routes: [],
     assertions: [],
     rateLimits: [],
+    issuers: [],
   };
 }
 

@@ -1,9 +1,11 @@
 /** Small real implementations of the data plane's ports, set by hand. */
+
 import { digestOf } from "../../core/digest.js";
 import { buildSpiffeId } from "../../core/identity.js";
 import type { Limit } from "../../core/limit/limit-model.js";
 import type { AuthorizationRule, Endpoint, RouteRule } from "../../core/model.js";
 import { type CompiledUnit, compileUnit } from "../../core/policy/compile.js";
+import type { JwtIssuer, TrustedIssuer } from "../../core/token/token-model.js";
 import type {
   AppRegistration,
   AppView,
@@ -70,6 +72,7 @@ export class FakeTrust implements TrustView {
   sequence = 1;
   rootsPem: readonly string[];
   readonly revoked = new Set<string>();
+  issuers: readonly TrustedIssuer[] = [];
   readonly #listeners = new Listeners<void>();
 
   constructor(rootsPem: readonly string[]) {
@@ -108,13 +111,18 @@ function compileTestUnit({ service, allow = [], deny = [], rules, limits = [] }:
       authorizations: [{ kind: "Authorization", name: "rules", service, allow, deny }],
       assertions: [],
       rateLimits: limits.length === 0 ? [] : [{ kind: "RateLimit", name: "limits", service, limits }],
+      issuers: [],
       routes: rules === undefined ? [] : [{ kind: "Route", name: service, service, rules }],
     },
     mesh,
   );
 }
 
-export function buildPolicy(revision: number, units: readonly TestUnit[]): EvaluatedPolicy {
+export function buildPolicy(
+  revision: number,
+  units: readonly TestUnit[],
+  issuers: readonly JwtIssuer[] = [],
+): EvaluatedPolicy {
   const compiled = new Map(units.map((unit) => [unit.service, compileTestUnit(unit)]));
   return {
     epoch: revision,
@@ -122,6 +130,7 @@ export function buildPolicy(revision: number, units: readonly TestUnit[]): Evalu
     revisionDigest: digestOf(Buffer.from(String(revision))),
     unit: (service) => compiled.get(service),
     has: (service) => compiled.has(service),
+    issuers,
   };
 }
 

@@ -126,10 +126,10 @@ export class TestSide {
   }
 
   deps() {
-    const { engine, tls, policy, app, endpoints, pool, metrics } = this;
+    const { engine, tls, trust, policy, app, endpoints, pool, metrics } = this;
     const { recorder } = this;
     const common = { recorder, clock: systemClock, random: randomBytes, draw: Math.random, log: silentLogger };
-    return { engine, tls, policy, app, endpoints, pool, metrics, ...common };
+    return { engine, tls, trust, policy, app, endpoints, pool, metrics, ...common };
   }
 
   async inbound(limits = inboundLimits): Promise<{ inbound: Inbound; address: string }> {

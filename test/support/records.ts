@@ -29,6 +29,7 @@ export function buildTrust(keys: readonly TestKey[], previous?: Signed<Trust>): 
       .sort((a, b) => (a.kid < b.kid ? -1 : 1)),
     revocations: [],
     timeMs: 1_700_000_000_000,
+    issuers: [],
   };
 }
 

@@ -14,6 +14,8 @@ export interface Condition {
   readonly reads: ReadonlySet<ConditionRead>;
   /** It reads nothing but what the caller and the method say, so its verdict may be kept by them. */
   readonly isStatic: boolean;
+  /** It reads claims or the issuer of a token. */
+  readonly readsToken: boolean;
   /**
    * Whether it holds; a Failure says why that cannot be told, which counts against the call: as a match of a
    * deny, and as none of an allow. Without `inputs`, reading what only a call says is a Failure.
@@ -62,6 +64,7 @@ function buildCondition(text: string): Condition | readonly ConditionProblem[] {
   return Object.freeze({
     text,
     reads,
+    readsToken: reads.has("jwt") || reads.has("issuer"),
     isStatic: [...reads].every((read) => read === "caller" || read === "method"),
     evaluate(subject: Subject, inputs: CallInputs | undefined) {
       const outcome = evaluate(subject, inputs);

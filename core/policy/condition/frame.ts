@@ -27,6 +27,8 @@ export interface CallInputs {
   readonly nowMs: number;
   /** The claims of the verified token; undefined: there is none. */
   readonly claims: ValueMap | undefined;
+  /** The name of the JwtIssuer whose token it is; undefined: there is none. */
+  readonly tokenIssuer?: string | undefined;
   /** The labels of the proxy that is called. */
   readonly destinationLabels: ReadonlyMap<string, string>;
 }

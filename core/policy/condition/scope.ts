@@ -7,12 +7,13 @@ import { Failure, mapOf, type Outcome, type Type, types, type ValueMap } from ".
 
 /**
  * What the verdict of a condition depends on; "header:x" is the header x. With "jwt" there is "claim:x" for each claim
- * that the condition names, or "claim:*" where it may read any.
+ * that the condition names, or "claim:*" where it may read any. "issuer" is the name of the token's.
  */
 export type ConditionRead =
   | "caller"
   | "method"
   | "jwt"
+  | "issuer"
   | "time"
   | "source"
   | "labels"
@@ -71,7 +72,13 @@ export const policyScope: Scope = new Map<string, Declaration>([
       headers: { kind: "headers" },
     }),
   ],
-  ["jwt", group({ claims: ofInputs("jwt", mapOf(types.dyn), ({ claims }) => claims ?? noClaims) })],
+  [
+    "jwt",
+    group({
+      claims: ofInputs("jwt", mapOf(types.dyn), ({ claims }) => claims ?? noClaims),
+      issuer: ofInputs("issuer", types.string, ({ tokenIssuer }) => tokenIssuer ?? ""),
+    }),
+  ],
   ["source", group({ address: ofInputs("source", types.string, ({ sourceAddress }) => sourceAddress ?? noAddress) })],
   ["destination", group({ labels: ofInputs("labels", mapOf(types.string), (inputs) => inputs.destinationLabels) })],
   ["now", ofInputs("time", types.timestamp, ({ nowMs }) => timestampOfMs(nowMs) ?? noTime)],

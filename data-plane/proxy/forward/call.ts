@@ -44,8 +44,8 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
   readonly sourceAddress: string | undefined;
   /** When it began, by the calendar: for conditions. */
   nowMs = 0;
-  /** Tokens are not verified yet. */
-  readonly claims = undefined;
+  claims: CallInputs["claims"];
+  tokenIssuer: CallInputs["tokenIssuer"];
   /** By the owner's clock; -1: none. */
   dueAtMs = -1;
   readonly startedMs: number;

@@ -1,6 +1,6 @@
 import { cell, cells, FieldBlock } from "../../http2/field-block.js";
 import { fieldFlag } from "../../http2/field-classes.js";
-import { nameText } from "../../http2/field-names.js";
+import { findName, nameText } from "../../http2/field-names.js";
 import type { MemoryBudget } from "../../http2/memory-budget.js";
 import { staticName, staticValueLength, staticValueStart, staticValues } from "../../http2/static-table.js";
 
@@ -55,6 +55,9 @@ export class KeptMessages {
 /** As a name's id: the field is an entry of the static table, whose index follows. */
 const staticMark = 255;
 const restored = new FieldBlock();
+/** Ids of the names that were asked for; policy names them, so they are few. */
+const ids = new Map<string, number>();
+const namesMax = 1000;
 
 /**
  * The fields of a request that are not dropped, in a few bytes of their own: the block they came in is used
@@ -102,11 +105,52 @@ function put(kept: Uint8Array, at: number, bytes: Uint8Array, start: number, len
 
 /** All values of one of the fields, joined with ","; undefined: there is none. */
 export function keptHeader(kept: Uint8Array, name: string): string | undefined {
+  const wanted = idOf(name);
   let joined: string | undefined;
-  forEachKept(kept, (one, value) => {
-    if (one === name) joined = joined === undefined ? value : `${joined},${value}`;
-  });
+  for (let at = 0; at < kept.length; ) {
+    const id = kept[at] as number;
+    if (id === staticMark) {
+      const index = kept[at + 1] as number;
+      if (wanted > 0 && staticName[index] === wanted) joined = join(joined, staticText(index));
+      at += 2;
+      continue;
+    }
+    at += 2;
+    let isWanted = id === wanted;
+    if (id === 0) {
+      const length = lengthAt(kept, at);
+      isWanted &&= length === name.length && latin1(kept, at + 2, at + 2 + length) === name;
+      at += 2 + length;
+    }
+    const length = lengthAt(kept, at);
+    at += 2;
+    if (isWanted) joined = join(joined, latin1(kept, at, at + length));
+    at += length;
+  }
   return joined;
+}
+
+/** 0: a name without an id, which stands in the kept bytes itself. */
+function idOf(name: string): number {
+  const known = ids.get(name);
+  if (known !== undefined) return known;
+  const bytes = Buffer.from(name, "latin1");
+  const id = findName(bytes, 0, bytes.length);
+  if (ids.size >= namesMax) ids.clear();
+  ids.set(name, id);
+  return id;
+}
+
+function lengthAt(kept: Uint8Array, at: number): number {
+  return ((kept[at] as number) << 8) | (kept[at + 1] as number);
+}
+
+function latin1(kept: Uint8Array, start: number, end: number): string {
+  return Buffer.from(kept.buffer, kept.byteOffset + start, end - start).toString("latin1");
+}
+
+function join(before: string | undefined, value: string): string {
+  return before === undefined ? value : `${before},${value}`;
 }
 
 /** The fields again, without `grpc-timeout`: less time is left. The block is the same one each time. */

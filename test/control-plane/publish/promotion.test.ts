@@ -45,6 +45,7 @@ class Mesh {
       revisions: this.ledger.revisions,
       snapshots: this.snapshots,
       knownVersions: () => new Map(),
+      knownIssuers: () => new Set<string>(),
       signer: this.key.signer,
       audit: { record: async (draft) => void this.entries.push(draft) },
       clock: new ManualClock(),

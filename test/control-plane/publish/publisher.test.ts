@@ -30,6 +30,7 @@ class World {
     revisions: this.ledger.revisions,
     snapshots: this.snapshots,
     knownVersions: () => new Map(),
+    knownIssuers: () => new Set<string>(),
     signer,
     audit: { record: async (draft) => void this.entries.push(draft) },
     clock: new ManualClock(),

@@ -20,7 +20,11 @@ function call(over: {
   claims?: ValueMap;
 }): LimitedCall {
   const { caller = "spiffe://demo/service/a", method = "p.P/A", headers = {}, claims } = over;
-  return { caller, method, inputs: { header: (name) => headers[name], claims } };
+  return {
+    caller,
+    method,
+    inputs: { header: (name) => headers[name], claims },
+  };
 }
 
 /** How many of `count` calls pass. */

@@ -24,6 +24,7 @@ function unitWith(parts: {
     ],
     assertions: [],
     rateLimits: [],
+    issuers: [],
     routes: parts.rules ? [{ kind: "Route", name: "payments", service: "payments", rules: parts.rules }] : [],
   };
 }

@@ -2,6 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import { type Digest, digestOf, zeroDigest } from "../../../core/digest.js";
 import type { Limit } from "../../../core/limit/limit-model.js";
 import { meshUnitName, type Unit } from "../../../core/model.js";
+import type { JwtIssuer } from "../../../core/token/token-model.js";
 import {
   applyChanges,
   changesBetween,
@@ -27,6 +28,7 @@ const unit: Unit = {
   ],
   assertions: [],
   rateLimits: [],
+  issuers: [],
   routes: [
     {
       kind: "Route",
@@ -67,6 +69,49 @@ function parseBytes(bytes: Uint8Array, name = "payments"): Unit {
   return parseUnit(bytes, { name, digest: digestOf(bytes) });
 }
 
+const issuer = {
+  kind: "JwtIssuer",
+  name: "accounts",
+  audiences: ["shop", "till"],
+  requiredClaims: ["sub"],
+  forwardClaims: { to: ["payments"], claims: ["email", "sub"] },
+} as const;
+
+describe("issuers of tokens", () => {
+  const empty = { service: undefined, authorizations: [], routes: [], assertions: [], rateLimits: [] };
+  const encoded = (...issuers: readonly JwtIssuer[]) => encodeUnit({ name: meshUnitName, ...empty, issuers });
+
+  test("are in the unit of the mesh, in whatever order they came, and come out of its bytes again", () => {
+    const other = { ...issuer, name: "b", forwardClaims: undefined };
+    const mixed = {
+      ...issuer,
+      audiences: ["till", "shop"],
+      forwardClaims: { to: ["payments"], claims: ["sub", "email"] },
+    };
+    const { bytes, digest, unit: whole } = encoded(other, mixed);
+    expect(encoded(issuer, other).digest).toBe(digest);
+    expect(parseUnit(bytes, { name: meshUnitName, digest })).toEqual(whole);
+    expect(whole.issuers[0]).toEqual(issuer);
+    expect(encoded().bytes).toHaveLength(7); // the name alone: units without issuers are what they were
+  });
+
+  test("that the compile step could not rely on are refused", () => {
+    const bad: readonly Partial<JwtIssuer>[] = [
+      { name: "No Name" },
+      { audiences: [] },
+      { audiences: ["a b"] },
+      { audiences: ["a", "a"] },
+      { audiences: Array.from({ length: 17 }, (_, index) => `a${index}`) },
+      { requiredClaims: [""] },
+      { forwardClaims: { to: ["Bad Name"], claims: ["sub"] } },
+      { forwardClaims: { to: ["payments"], claims: [] } },
+    ];
+    for (const part of bad) expect(() => encoded({ ...issuer, ...part })).toThrow(/unit "@mesh"/);
+    expect(() => encoded(issuer, issuer)).toThrow(/twice/);
+    expect(() => encodeUnit({ ...unit, issuers: [issuer] })).toThrow(/unit of the mesh/);
+  });
+});
+
 describe("encodeUnit", () => {
   test("sorts lists, keeps the order of rules, and freezes", () => {
     const { unit: canonical } = encodeUnit(unit);
@@ -90,7 +135,7 @@ describe("encodeUnit", () => {
   });
 
   test("takes the unit of the mesh without a service, and no other", () => {
-    const empty = { service: undefined, authorizations: [], routes: [], assertions: [], rateLimits: [] };
+    const empty = { service: undefined, authorizations: [], routes: [], assertions: [], rateLimits: [], issuers: [] };
     const { bytes, digest } = encodeUnit({ name: meshUnitName, ...empty });
     expect(parseUnit(bytes, { name: meshUnitName, digest })).toEqual({ name: meshUnitName, ...empty });
     expect(() => encodeUnit({ name: "payments", ...empty })).toThrow(/missing/);

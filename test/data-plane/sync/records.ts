@@ -49,6 +49,7 @@ export function trust(
     signingKeys: [],
     revocations: revoked.map((serial) => ({ serial, reason: "lost", timeMs: 1 })),
     timeMs: 1000,
+    issuers: [],
   };
   const bytes = Buffer.from(`trust ${sequence} ${previous?.digest} ${note}`);
   return { body, bytes, digest: digestOf(bytes), kid: "root" };

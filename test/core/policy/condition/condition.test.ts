@@ -74,6 +74,7 @@ describe("a condition", () => {
       "header:x-a",
     ]);
     expect(reads('jwt.claims.a == 1 || now == now || source.address == "" || destination.labels.a == ""')).toEqual([
+      "claim:a",
       "jwt",
       "labels",
       "source",

@@ -1,0 +1,188 @@
+/**
+ * Tokens (JWT, RFC 7519, as JWS in compact form) against the issuers that policy names and the keys that the trust log
+ * has of them. Everything that RFC 8725 warns of is refused; nothing is fetched.
+ */
+
+import { constants, type KeyObject, verify } from "node:crypto";
+import type { ValueMap } from "../policy/condition/values.js";
+import { claimsOf } from "./claims.js";
+import { readJwks, type TokenKey } from "./jwks.js";
+import type { JwtIssuer, TrustedIssuer } from "./token-model.js";
+
+/** Longer tokens are not read. */
+export const tokenBytesMax = 8 * 1024;
+/** How far the clocks of an issuer and of a proxy may be apart. */
+export const clockToleranceMs = 30_000;
+/** Keys of one kid that are tried. */
+const keysTriedMax = 4;
+
+/** An issuer that tokens are taken from, ready to verify. */
+export interface TokenIssuer {
+  readonly policy: JwtIssuer;
+  readonly keys: readonly TokenKey[];
+}
+
+/** By the "iss" claim: one issuer has one set of keys, so that none can speak for another (RFC 8725 2.8). */
+export type TokenIssuers = ReadonlyMap<string, TokenIssuer>;
+
+export interface VerifiedToken {
+  /** The issuer's name in policy. */
+  readonly issuer: string;
+  readonly claims: ValueMap;
+  /** The claims as JSON. */
+  readonly json: Readonly<Record<string, unknown>>;
+  /** It is good from here to there by the calendar, tolerance included: from <= now < until. */
+  readonly fromMs: number;
+  readonly untilMs: number;
+}
+
+export class TokenProblem {
+  /** For operators: never holds anything of the token's secret part. */
+  readonly reason: string;
+  /** The signature was looked at and did not fit: it never will under these keys. */
+  readonly isForged: boolean;
+
+  constructor(reason: string, isForged = false) {
+    this.reason = reason;
+    this.isForged = isForged;
+  }
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+const tokenForm = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
+const headersRefused = ["crit", "jku", "jwk", "x5u", "x5c", "b64", "zip"];
+const typesTaken: ReadonlySet<string> = new Set(["jwt", "at+jwt", "application/jwt", "application/at+jwt"]);
+
+/**
+ * The issuers of `policy` that the mesh has keys of. A key set that cannot be read any more leaves its issuer with no
+ * keys: its tokens are refused.
+ */
+export function buildTokenIssuers(policy: readonly JwtIssuer[], trusted: readonly TrustedIssuer[]): TokenIssuers {
+  const byName = new Map(trusted.map((issuer) => [issuer.name, issuer]));
+  const issuers = new Map<string, TokenIssuer>();
+  for (const one of policy) {
+    const keys = byName.get(one.name);
+    if (keys !== undefined) issuers.set(keys.issuer, { policy: one, keys: keysOf(keys.jwks) });
+  }
+  return issuers;
+}
+
+function keysOf(jwks: string): readonly TokenKey[] {
+  try {
+    return readJwks(jwks).keys;
+  } catch {
+    return [];
+  }
+}
+
+/** Verifies a token as of `nowMs`, Unix milliseconds. Never throws. */
+export function verifyToken(token: string, issuers: TokenIssuers, nowMs: number): VerifiedToken | TokenProblem {
+  if (token.length > tokenBytesMax)
+    return new TokenProblem(`it has ${token.length} bytes, at most ${tokenBytesMax} are read`);
+  if (!tokenForm.test(token)) return new TokenProblem("it is no JWS in compact form");
+  const [header64 = "", payload64 = "", signature64 = ""] = token.split(".");
+  const header = parseJson(header64);
+  const json = parseJson(payload64);
+  if (header === undefined || json === undefined) return new TokenProblem("its header or payload is no JSON object");
+  const found = findIssuer(json, issuers);
+  if (found instanceof TokenProblem) return found;
+  const checked = checkClaims(json, found.policy, nowMs);
+  if (checked instanceof TokenProblem) return checked;
+  const problem = checkHeader(header) ?? checkSignature(header, found.keys, `${header64}.${payload64}`, signature64);
+  if (problem !== undefined) return problem;
+  const claims = claimsOf(json);
+  if (claims === undefined) return new TokenProblem("its claims are too deep or too many");
+  return { issuer: found.policy.name, claims, json, ...checked };
+}
+
+/** undefined: no object, or not written as base64url without slack. */
+function parseJson(text64: string): Json | undefined {
+  const bytes = Buffer.from(text64, "base64url");
+  if (bytes.toString("base64url") !== text64) return undefined;
+  try {
+    const value: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Json) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function findIssuer({ iss }: Json, issuers: TokenIssuers): TokenIssuer | TokenProblem {
+  if (typeof iss !== "string") return new TokenProblem("it names no issuer (iss)");
+  const issuer = issuers.get(iss);
+  return issuer ?? new TokenProblem(`its issuer ${JSON.stringify(iss.slice(0, 128))} is not one of the mesh's`);
+}
+
+/** The times between which it is good. */
+function checkClaims(
+  json: Json,
+  { name, audiences, requiredClaims }: JwtIssuer,
+  nowMs: number,
+): Pick<VerifiedToken, "fromMs" | "untilMs"> | TokenProblem {
+  const { aud, exp, nbf = 0, iat = 0 } = json;
+  const meant = typeof aud === "string" ? [aud] : Array.isArray(aud) ? aud : [];
+  if (!meant.some((one) => audiences.some((audience) => audience === one)))
+    return new TokenProblem(`it is meant for nobody that issuer ${name} states (aud)`);
+  if (!isTime(exp)) return new TokenProblem("it has no time of expiry (exp)");
+  if (!isTime(nbf) || !isTime(iat)) return new TokenProblem("nbf or iat is no time");
+  const missing = requiredClaims.find((claim) => !Object.hasOwn(json, claim) || json[claim] === null);
+  if (missing !== undefined) return new TokenProblem(`it has no ${missing}, which issuer ${name} requires`);
+  const times = { fromMs: nbf * 1000 - clockToleranceMs, untilMs: exp * 1000 + clockToleranceMs };
+  if (nowMs >= times.untilMs) return new TokenProblem("it has expired");
+  return nowMs < times.fromMs ? new TokenProblem("it is not good yet (nbf)") : times;
+}
+
+function isTime(value: unknown): value is number {
+  return typeof value === "number" && Number.isFinite(value) && Math.abs(value) < 1e12;
+}
+
+function checkHeader(header: Json): TokenProblem | undefined {
+  const bad = headersRefused.find((name) => Object.hasOwn(header, name));
+  if (bad !== undefined) return new TokenProblem(`its header has ${bad}, which is not taken`);
+  const { typ, kid } = header;
+  if (typ !== undefined && (typeof typ !== "string" || !typesTaken.has(typ.toLowerCase())))
+    return new TokenProblem("it is of another type (typ)");
+  if (kid !== undefined && typeof kid !== "string") return new TokenProblem("its kid is no text");
+  return undefined;
+}
+
+/** The key is chosen by what it is for, and never by what the token says it were. */
+function checkSignature(
+  { alg, kid }: Json,
+  keys: readonly TokenKey[],
+  signed: string,
+  signature64: string,
+): TokenProblem | undefined {
+  const fitting = keys.filter(({ algorithms }) => algorithms.some((each) => each === alg));
+  const named = kid === undefined ? fitting : fitting.filter((key) => key.kid === kid);
+  if (named.length === 0)
+    return new TokenProblem(
+      `its issuer has no key ${describeKid(kid)} for ${JSON.stringify(String(alg).slice(0, 16))}`,
+    );
+  if (kid === undefined && named.length > 1)
+    return new TokenProblem("it names no key (kid), and its issuer has several that fit");
+  const signature = Buffer.from(signature64, "base64url");
+  const data = Buffer.from(signed);
+  for (const { key } of named.slice(0, keysTriedMax)) if (isSigned(String(alg), data, key, signature)) return undefined;
+  return new TokenProblem("its signature is not by a key of its issuer", true);
+}
+
+function describeKid(kid: unknown): string {
+  return typeof kid === "string" ? JSON.stringify(kid.slice(0, 64)) : "without a name";
+}
+
+/** RFC 7518 3 and RFC 8037 3.1. Synchronous: a third of the CPU that WebCrypto takes, and nothing waits. */
+function isSigned(alg: string, data: Uint8Array, key: KeyObject, signature: Uint8Array): boolean {
+  try {
+    const family = alg.slice(0, 2);
+    if (family === "Ed") return verify(null, data, key, signature);
+    const hash = `sha${alg.slice(2)}`;
+    if (family === "ES") return verify(hash, data, { key, dsaEncoding: "ieee-p1363" }, signature);
+    if (family === "RS") return verify(hash, data, { key, padding: constants.RSA_PKCS1_PADDING }, signature);
+    const saltLength = constants.RSA_PSS_SALTLEN_DIGEST;
+    return verify(hash, data, { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength }, signature);
+  } catch {
+    return false;
+  }
+}
