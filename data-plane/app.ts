@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { dirname } from "node:path";
 import { ServerCredentials } from "@grpc/grpc-js";
+import type { OpenBudgets } from "../core/limit/limiter.js";
 import type { Clock } from "../runtime/clock.js";
 import type { HostPort, SocketAddress } from "../runtime/config.js";
 import { type GrpcServer, startGrpcServer } from "../runtime/grpc-server.js";
@@ -11,6 +12,8 @@ import { runStaticApplication } from "./agent/static-application.js";
 import { closeParts, joinOrLoad, openParts, type Parts, type ProxySurroundings } from "./app-parts.js";
 import type { ProxyConfig } from "./config.js";
 import { listenAgain } from "./inbound-port.js";
+import { NatsLimitExchange } from "./limits/nats-limit-exchange.js";
+import { ShareLoop } from "./limits/share-loop.js";
 import { Carrier, type CarrierOptions } from "./proxy/carrier.js";
 import { drain, drainDefaults } from "./proxy/drain.js";
 import { createProxyEngine, logFault } from "./proxy/forward/proxy-engine.js";
@@ -86,6 +89,7 @@ async function serve(
       engine,
       draw: Math.random,
       random: randomBytes,
+      openBudgets: openShares(parts, life.signal),
     };
     const carrier = new Carrier({ ...known, ...carried }, carrierOptions(config, parts.identity.current.mesh));
     closers.push(() => carrier.close());
@@ -110,6 +114,13 @@ async function serve(
     for (const close of closers) close();
     throw error;
   }
+}
+
+/** Budgets that are shared with the other proxies of the service. */
+function openShares(parts: Parts, signal: AbortSignal): OpenBudgets {
+  const loop = new ShareLoop(new NatsLimitExchange(parts, signal), parts.clock);
+  void loop.run(signal);
+  return loop.openBudgets;
 }
 
 /** Every call counts for the metrics, and for the epoch in which it ended. */

@@ -13,6 +13,7 @@ import {
   endpointSubject,
   freshnessSubject,
   heartbeatSubject,
+  limitsSubject,
   proxyInbox,
   streamOf,
 } from "../core/wire/subjects.js";
@@ -60,15 +61,16 @@ export function controlPlanePermissions(inboxPrefix: string): NatsPermissions {
   };
 }
 
-/** A proxy: reads what was committed, writes its own endpoint, heartbeat and decisions. Its inbox prefix is `proxyInbox(proxyId)`. */
+/** A proxy: reads what was committed, writes its own endpoint, heartbeat, decisions and limit reports. Its inbox prefix is `proxyInbox(proxyId)`. */
 export function proxyPermissions(service: string, proxyId: string): NatsPermissions {
   return {
     publish: [
       endpointSubject(service, proxyId),
       heartbeatSubject(service, proxyId),
       decisionSubject(service, proxyId),
+      limitsSubject(service, proxyId),
       ...directGets(readStreams),
     ],
-    subscribe: [...fleetReads, `${proxyInbox(proxyId)}.>`],
+    subscribe: [...fleetReads, limitsSubject(service, "*"), `${proxyInbox(proxyId)}.>`],
   };
 }

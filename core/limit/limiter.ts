@@ -13,6 +13,8 @@ export interface Budgets {
   take(slot: number, tokens: number): void;
   waitMs(slot: number, tokens: number): number;
   setKeysMax(keysMax: number): void;
+  /** Nobody draws on them any more. */
+  close?(): void;
 }
 
 /** Why a call may not pass now. */
@@ -50,7 +52,8 @@ interface Step {
 /** Makes the budgets of a limit. */
 export type OpenBudgets = (limit: Limit, identity: string, keysMax: number) => Budgets;
 
-const openOwnBudgets: OpenBudgets = ({ tokens, periodMs, burst }, _identity, keysMax) =>
+/** Those of this proxy alone. */
+export const openOwnBudgets: OpenBudgets = ({ tokens, periodMs, burst }, _identity, keysMax) =>
   new BucketTable(tokens / periodMs, burst, keysMax);
 
 export class Limiter {
@@ -84,9 +87,11 @@ export class Limiter {
         const known = before.get(identity);
         known?.budgets.setKeysMax(keysMax);
         const budgets = known?.budgets ?? this.#openBudgets(limit, identity, keysMax);
+        before.delete(identity);
         return { name, identity, limit, keyOf: compileKey(limit.per), budgets };
       }),
     );
+    for (const { budgets } of before.values()) budgets.close?.();
   }
 
   /** Takes what the call costs, at `nowMs` of a clock that never goes back; undefined: it may pass. */

@@ -122,7 +122,6 @@ const limit: Shape<Limit> = {
         reading.report(at, message);
       }
     }
-    if (scope === "mesh") reading.report(reading.places.get(`${field}.scope`) ?? place, '"mesh" is not supported yet');
     if (scope === "proxy" && disconnected !== undefined) {
       const message = '"disconnected" is for the scope "mesh": with the scope "proxy" nothing is shared';
       reading.report(reading.places.get(`${field}.disconnected`) ?? place, message);

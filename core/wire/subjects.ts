@@ -48,13 +48,18 @@ export const endpointSubject = (service: string, proxyId: string): string => `as
 /** A proxy's heartbeats; plain NATS, only that proxy may write it. */
 export const heartbeatSubject = (service: string, proxyId: string): string => `ashlar.heartbeat.${service}.${proxyId}`;
 
+/** A proxy's reports about limits that its service shares; plain NATS, only that proxy may write it, its service reads it. */
+export const limitsSubject = (service: string, proxyId: string): string => `ashlar.limits.${service}.${proxyId}`;
+
 /** A proxy's private inbox prefix. */
 export const proxyInbox = (proxyId: string): string => `_INBOX_${proxyId}`;
 
-/** The service and proxy id of an endpoint, heartbeat or decision subject. */
+const ofProxies: ReadonlySet<string> = new Set(["endpoint", "heartbeat", "decision", "limits"]);
+
+/** The service and proxy id of a subject that one proxy may write. */
 export function parseFleetSubject(subject: string): { readonly service: string; readonly proxyId: string } | undefined {
   const [root, kind, service, proxyId, ...rest] = subject.split(".");
-  if (root !== "ashlar" || (kind !== "endpoint" && kind !== "heartbeat" && kind !== "decision")) return undefined;
+  if (root !== "ashlar" || kind === undefined || !ofProxies.has(kind)) return undefined;
   if (service === undefined || proxyId === undefined || rest.length > 0) return undefined;
   return { service, proxyId };
 }

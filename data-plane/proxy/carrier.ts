@@ -2,6 +2,7 @@
 import type { Socket } from "node:net";
 import { AshlarError } from "../../core/errors.js";
 import { buildSpiffeId } from "../../core/identity.js";
+import type { OpenBudgets } from "../../core/limit/limiter.js";
 import type { Label } from "../../core/model.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { HostPort, SocketAddress } from "../../runtime/config.js";
@@ -33,6 +34,8 @@ export interface CarrierDeps {
   readonly random: (bytes: number) => Buffer;
   /** Where recorded decisions go. */
   readonly decisions: DecisionSink;
+  /** Budgets of rate limits; left out: each limit is this process's own. */
+  readonly openBudgets?: OpenBudgets;
 }
 
 /** Plain data: a worker process is given it in a message. */

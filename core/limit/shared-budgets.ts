@@ -1,0 +1,287 @@
+/**
+ * Token buckets that several proxies share, without a leader: each holds a share of the rate and of the burst of every
+ * key, tells the others what is asked of it, and all divide alike by the same demands (`fairShare`). A share that
+ * shrinks gives the tokens it has too many to those whose shares grow. Pure: `tick` and `hear` are called from outside.
+ */
+import { fairShare } from "./fair-share.js";
+import type { Limit } from "./limit-model.js";
+import { type KeyDemand, reportedKeysMax } from "./limit-report.js";
+import type { Budgets } from "./limiter.js";
+import { type PeerDemand, type SharedEntry, SharedTable } from "./shared-table.js";
+
+/** What is known of the others at a tick. */
+export interface ShareSurroundings {
+  /** Who shares, this one included. */
+  readonly members: number;
+  /** False: reports neither come nor go. */
+  readonly connected: boolean;
+  /** Between two reports. */
+  readonly intervalMs: number;
+}
+
+type ShareMode = "shared" | NonNullable<Limit["disconnected"]>;
+
+/** A proxy that hears nothing for so long does what the limit says for it. */
+export const disconnectedAfterMs = 3000;
+const averagedMs = 500;
+const hungryMs = 1000;
+const releasedKeptMs = 2000;
+const closedWaitMs = 1000;
+const peersMax = 1024;
+/** With more peers, each report would cost too much. */
+const dividedAtOnceMax = 16;
+const never = Number.NEGATIVE_INFINITY;
+
+export class SharedBudgets implements Budgets {
+  readonly #rate: number;
+  readonly #burst: number;
+  /** What a call can cost. */
+  readonly #dearest: number;
+  readonly #disconnected: NonNullable<Limit["disconnected"]>;
+  readonly #table: SharedTable;
+  /** Those with demand, here or elsewhere. */
+  readonly #active = new Set<SharedEntry>();
+  #members: number;
+  #intervalMs = 100;
+  #nowMs = 0;
+  #tickedMs: number;
+  #connectedMs: number;
+  #mode: ShareMode = "shared";
+
+  readonly #closed: () => void;
+
+  /** `closed` is called when nobody draws on them any more. */
+  constructor(limit: Limit, keysMax: number, members: number, nowMs: number, closed: () => void = () => {}) {
+    this.#closed = closed;
+    this.#rate = limit.tokens / limit.periodMs;
+    this.#burst = limit.burst;
+    this.#dearest = Math.max(1, ...limit.costs.map(({ cost }) => cost));
+    this.#disconnected = limit.disconnected ?? "share";
+    this.#table = new SharedTable(
+      keysMax,
+      (slot, digest, evicted) => this.#makeEntry(slot, digest, evicted),
+      (entry) => this.#active.delete(entry),
+    );
+    this.#members = Math.max(1, members);
+    this.#tickedMs = nowMs;
+    this.#connectedMs = nowMs;
+  }
+
+  get size(): number {
+    return this.#table.size;
+  }
+
+  setKeysMax(keysMax: number): void {
+    this.#table.setKeysMax(keysMax);
+  }
+
+  close(): void {
+    this.#closed();
+  }
+
+  touch(key: string, nowMs: number, tokens: number): number {
+    this.#nowMs = nowMs;
+    const entry = this.#table.use(key);
+    if (entry.asked === 0) this.#active.add(entry);
+    entry.asked += tokens;
+    this.#refill(entry, nowMs);
+    if (entry.level < tokens) {
+      entry.refusedMs = nowMs;
+      entry.wanted = tokens;
+    }
+    return entry.slot;
+  }
+
+  levelOf(slot: number): number {
+    return this.#mode === "closed" ? -1 : this.#table.at(slot).level;
+  }
+
+  take(slot: number, tokens: number): void {
+    const entry = this.#table.at(slot);
+    entry.level -= tokens;
+    entry.wanted = 0;
+  }
+
+  /** With no share now, the next one comes with the next reports. */
+  waitMs(slot: number, tokens: number): number {
+    if (this.#mode === "closed") return closedWaitMs;
+    const { share, level } = this.#table.at(slot);
+    const missing = Math.max(0, tokens - level);
+    return share > 0 ? missing / (share * this.#rate) : 2 * this.#intervalMs;
+  }
+
+  /** Closes an interval: what the others are to be told, by demand; empty: nothing. */
+  tick(nowMs: number, { members, connected, intervalMs }: ShareSurroundings): readonly KeyDemand[] {
+    const elapsedMs = Math.max(1, nowMs - this.#tickedMs);
+    this.#tickedMs = nowMs;
+    this.#intervalMs = intervalMs;
+    this.#setMembers(Math.max(1, members), nowMs);
+    if (connected) this.#connectedMs = nowMs;
+    this.#setMode(nowMs - this.#connectedMs > disconnectedAfterMs ? this.#disconnected : "shared", nowMs);
+    const isNew = 1 - Math.exp(-elapsedMs / averagedMs);
+    const reports: KeyDemand[] = [];
+    for (const entry of this.#active) {
+      const lately = entry.asked / elapsedMs;
+      entry.demand += (lately - entry.demand) * isNew;
+      entry.demand = Math.min(entry.demand, this.#likelyMost(entry.asked) / elapsedMs);
+      entry.asked = 0;
+      if (this.#mode !== "shared") continue;
+      if (connected) this.#forgetPeers(entry, nowMs);
+      const isHungry = nowMs - entry.refusedMs < hungryMs;
+      const isContested = entry.peers.size > 0;
+      if (nowMs - entry.releasedMs > releasedKeptMs) entry.released = 0;
+      const isTold = this.#isTold(entry, isHungry, isContested);
+      const told = isTold ? Math.min(this.#rate, isHungry ? Math.max(lately, entry.demand) : entry.demand) : 0;
+      // More counts when the others have had the time to say what they need: less does at once, everywhere.
+      entry.counted = Math.min(entry.told, told);
+      entry.told = told;
+      this.#divide(entry, nowMs);
+      if (isTold) reports.push({ key: entry.digest, perSecond: entry.told * 1000, released: entry.released });
+      else if (!isContested && entry.demand * this.#members * 100 < this.#rate) this.#rest(entry);
+    }
+    reports.sort((a, b) => b.perSecond - a.perSecond);
+    return reports.slice(0, reportedKeysMax);
+  }
+
+  /** A peer has told its demand. */
+  hear(peer: string, demands: readonly KeyDemand[], nowMs: number): void {
+    if (this.#mode !== "shared") return;
+    this.#nowMs = nowMs;
+    for (const { key: digest, perSecond, released } of demands) {
+      const entry = this.#table.hear(digest);
+      if (entry === undefined) continue;
+      this.#active.add(entry);
+      const before = entry.peers.get(peer);
+      if (before === undefined && entry.peers.size >= peersMax) continue;
+      const gone = before === undefined || released < before.released ? released : released - before.released;
+      if (gone > 0) this.#offer(entry, gone, nowMs);
+      entry.peers.set(peer, { demand: Math.min(this.#rate, perSecond / 1000), released, heardMs: nowMs });
+      if (entry.peers.size <= dividedAtOnceMax) this.#divide(entry, nowMs); // else at the next tick
+    }
+  }
+
+  // === Shares ===
+
+  #isTold({ demand, released }: SharedEntry, isHungry: boolean, isContested: boolean): boolean {
+    if (this.#members === 1 && !isContested) return false;
+    if (isHungry || demand * this.#members * 2 > this.#rate) return true;
+    return isContested && (demand * this.#members * 100 > this.#rate || released > 0);
+  }
+
+  #divide(entry: SharedEntry, nowMs: number): void {
+    const others = [...entry.peers.values()].map(({ demand }) => demand);
+    const isContested = others.length > 0;
+    const isDivided = isContested || entry.counted > 0;
+    // An even part is everyone's who needs it, before the others know.
+    const lately = Math.max(entry.demand, entry.asked / Math.max(1, nowMs - this.#tickedMs));
+    const own = Math.max(entry.counted, Math.min(lately, this.#rate / this.#members));
+    const share = isDivided ? fairShare(this.#rate, own, others, this.#members) : this.#even;
+    this.#setShare(entry, share, isContested, nowMs);
+    if (entry.offered > 0) this.#takeOver(entry, others, nowMs);
+  }
+
+  get #even(): number {
+    return this.#mode === "full" ? 1 : 1 / this.#members;
+  }
+
+  /** What a smaller share is too small for goes to the others if they ask for it. */
+  #setShare(entry: SharedEntry, share: number, isWanted: boolean, nowMs: number): void {
+    this.#refill(entry, nowMs);
+    const excess = entry.level - Math.max(share * this.#burst, entry.wanted);
+    if (share < entry.share && excess > 0) {
+      entry.level -= excess;
+      if (isWanted) {
+        entry.released += excess;
+        entry.releasedMs = nowMs;
+      }
+    }
+    entry.share = share;
+  }
+
+  /** What may well be asked in an interval in which so much was asked by chance. */
+  #likelyMost(asked: number): number {
+    return asked + 3 * Math.sqrt(asked * this.#dearest) + 3 * this.#dearest;
+  }
+
+  #offer(entry: SharedEntry, tokens: number, nowMs: number): void {
+    entry.offered += Math.min(tokens, this.#burst);
+    entry.offeredMs = nowMs;
+  }
+
+  /** This one's part of what others gave up. However they lie, no more comes by this way than by the rate. */
+  #takeOver(entry: SharedEntry, others: readonly number[], nowMs: number): void {
+    if (nowMs - entry.offeredMs > releasedKeptMs) {
+      entry.offered = 0;
+      entry.takenOver = 0;
+      return;
+    }
+    const isNeedy = (demand: number): boolean => demand * this.#members > this.#rate;
+    if (!isNeedy(entry.counted)) return;
+    const needed = others.filter(isNeedy).reduce((sum, demand) => sum + demand, entry.counted);
+    entry.credit = Math.min(this.#burst, entry.credit + (nowMs - entry.creditMs) * this.#rate);
+    entry.creditMs = nowMs;
+    const due = (entry.offered * entry.counted) / needed - entry.takenOver;
+    const room = entry.share * this.#burst - entry.level;
+    const gained = Math.max(0, Math.min(due, entry.credit, room));
+    entry.takenOver += gained;
+    entry.credit -= gained;
+    entry.level += gained;
+  }
+
+  #forgetPeers(entry: SharedEntry, nowMs: number): void {
+    const oldest = nowMs - Math.max(1000, 5 * this.#intervalMs);
+    for (const [peer, { heardMs }] of entry.peers) if (heardMs < oldest) entry.peers.delete(peer);
+  }
+
+  #setMembers(members: number, nowMs: number): void {
+    if (members === this.#members) return;
+    this.#members = members;
+    if (this.#mode === "shared") this.#evenOut(nowMs);
+  }
+
+  #setMode(mode: ShareMode, nowMs: number): void {
+    if (mode === this.#mode) return;
+    this.#mode = mode;
+    if (mode === "full") for (const entry of this.#table.all) this.#setShare(entry, 1, false, nowMs);
+    if (mode === "shared") this.#evenOut(nowMs);
+  }
+
+  /** Keys that nobody speaks of are divided evenly. */
+  #evenOut(nowMs: number): void {
+    for (const entry of this.#table.all) {
+      if (entry.counted === 0 && entry.peers.size === 0) this.#setShare(entry, this.#even, false, nowMs);
+    }
+  }
+
+  /** Nothing is asked any more, here and elsewhere. */
+  #rest(entry: SharedEntry): void {
+    this.#active.delete(entry);
+    entry.demand = 0;
+    entry.released = 0;
+    if (entry.key === undefined) this.#table.remove(entry);
+  }
+
+  // === Keys ===
+
+  #refill(entry: SharedEntry, nowMs: number): void {
+    const elapsedMs = nowMs - entry.stampMs;
+    if (elapsedMs <= 0) return;
+    entry.stampMs = nowMs;
+    const most = Math.max(entry.share * this.#burst, entry.wanted);
+    if (entry.level < most) entry.level = Math.min(most, entry.level + elapsedMs * entry.share * this.#rate);
+  }
+
+  /** In the place of another key it has no more than that one had left. */
+  #makeEntry(slot: number, digest: string, evicted: SharedEntry | undefined): SharedEntry {
+    const nowMs = this.#nowMs;
+    if (evicted !== undefined) this.#refill(evicted, nowMs);
+    const share = this.#even;
+    const level = Math.min(share * this.#burst, evicted?.level ?? Number.POSITIVE_INFINITY);
+    return {
+      ...{ slot, digest, key: undefined, level, stampMs: nowMs, share },
+      ...{ asked: 0, demand: 0, told: 0, counted: 0, refusedMs: never, wanted: 0, released: 0, releasedMs: never },
+      ...{ offered: 0, takenOver: 0, offeredMs: never },
+      ...{ credit: this.#burst, creditMs: nowMs, peers: new Map<string, PeerDemand>() },
+    };
+  }
+}

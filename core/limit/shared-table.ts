@@ -1,0 +1,147 @@
+/** The keys of a shared limit: a bounded table, by their text for calls and by their digest for what others tell. */
+import { createHash } from "node:crypto";
+
+export interface PeerDemand {
+  demand: number;
+  released: number;
+  heardMs: number;
+}
+
+/** One budget. Times are of a clock that never goes back. */
+export interface SharedEntry {
+  readonly slot: number;
+  readonly digest: string;
+  /** undefined: only others have spoken of it. */
+  key: string | undefined;
+  level: number;
+  stampMs: number;
+  /** Of rate and burst. */
+  share: number;
+  /** Tokens that were asked for since the last tick. */
+  asked: number;
+  /** Tokens a millisecond: averaged, what the others were told last, and what counts here. */
+  demand: number;
+  told: number;
+  counted: number;
+  refusedMs: number;
+  /** What a call that was refused costs: it may be saved up for. */
+  wanted: number;
+  released: number;
+  releasedMs: number;
+  /** What others released lately, and how much of it was taken over. */
+  offered: number;
+  takenOver: number;
+  offeredMs: number;
+  /** What may still be taken over from others; it comes back at the limit's rate. */
+  credit: number;
+  creditMs: number;
+  readonly peers: Map<string, PeerDemand>;
+}
+
+const heardKeysMax = 1024;
+
+/** The digest by which others know a key or a definition. */
+export function limitDigest(text: string): string {
+  return createHash("sha256").update(text).digest().subarray(0, 16).toString("base64url");
+}
+
+/** Makes the entry of a key; `evicted`: the one whose place it takes. */
+export type MakeEntry = (slot: number, digest: string, evicted: SharedEntry | undefined) => SharedEntry;
+
+export class SharedTable {
+  readonly #make: MakeEntry;
+  readonly #gone: (entry: SharedEntry) => void;
+  readonly #entries: SharedEntry[] = [];
+  readonly #free: number[] = [];
+  readonly #byKey = new Map<string, SharedEntry>();
+  /** From the one used longest ago to the one used last. */
+  readonly #byDigest = new Map<string, SharedEntry>();
+  #newest: SharedEntry | undefined;
+  #keysMax: number;
+  /** Entries that only others have spoken of. */
+  #heard = 0;
+
+  /** `gone`: is told of each entry that is no longer there. */
+  constructor(keysMax: number, make: MakeEntry, gone: (entry: SharedEntry) => void) {
+    this.#keysMax = Math.max(1, keysMax);
+    this.#make = make;
+    this.#gone = gone;
+  }
+
+  get size(): number {
+    return this.#byDigest.size;
+  }
+
+  get all(): Iterable<SharedEntry> {
+    return this.#byDigest.values();
+  }
+
+  setKeysMax(keysMax: number): void {
+    this.#keysMax = Math.max(1, keysMax);
+    while (this.#byDigest.size > this.#keysMax) this.#evict();
+  }
+
+  at(slot: number): SharedEntry {
+    return this.#entries[slot] as SharedEntry;
+  }
+
+  /** The entry of a key that is asked for here; it is the one used last. */
+  use(key: string): SharedEntry {
+    const entry = this.#byKey.get(key) ?? this.#begin(key);
+    if (entry !== this.#newest) this.#moveLast(entry);
+    return entry;
+  }
+
+  /** The entry of a key that others speak of; undefined: it is not here, and they have spoken of too many. */
+  hear(digest: string): SharedEntry | undefined {
+    const known = this.#byDigest.get(digest);
+    if (known !== undefined) {
+      this.#moveLast(known);
+      return known;
+    }
+    if (this.#heard >= Math.min(heardKeysMax, this.#keysMax / 2)) return undefined;
+    this.#heard++;
+    return this.#add(digest);
+  }
+
+  remove(entry: SharedEntry): void {
+    if (entry.key === undefined) this.#heard--;
+    else this.#byKey.delete(entry.key);
+    this.#byDigest.delete(entry.digest);
+    this.#free.push(entry.slot);
+    if (this.#newest === entry) this.#newest = undefined;
+    this.#gone(entry);
+  }
+
+  #begin(key: string): SharedEntry {
+    const digest = limitDigest(key);
+    const heard = this.#byDigest.get(digest);
+    if (heard !== undefined) this.#heard--;
+    const entry = heard ?? this.#add(digest);
+    entry.key = key;
+    this.#byKey.set(key, entry);
+    return entry;
+  }
+
+  #add(digest: string): SharedEntry {
+    const evicted = this.#byDigest.size >= this.#keysMax ? this.#evict() : undefined;
+    const slot = this.#free.pop() ?? this.#entries.length;
+    const entry = this.#make(slot, digest, evicted);
+    this.#entries[slot] = entry;
+    this.#byDigest.set(digest, entry);
+    this.#newest = entry;
+    return entry;
+  }
+
+  #evict(): SharedEntry | undefined {
+    const [oldest] = this.#byDigest.values();
+    if (oldest !== undefined) this.remove(oldest);
+    return oldest;
+  }
+
+  #moveLast(entry: SharedEntry): void {
+    this.#byDigest.delete(entry.digest);
+    this.#byDigest.set(entry.digest, entry);
+    this.#newest = entry;
+  }
+}

@@ -1,0 +1,72 @@
+import { expect, test } from "@jest/globals";
+import type { Endpoint } from "../../core/model.js";
+import { encodeLimitReport } from "../../core/wire/limit-report.js";
+import { limitsSubject } from "../../core/wire/subjects.js";
+import { NatsLimitExchange } from "../../data-plane/limits/nats-limit-exchange.js";
+import { silentLogger } from "../../runtime/log.js";
+import { startTestNats, type TestNats, until } from "../support/nats.js";
+import { FakeIdentity, issueIdentity, mesh } from "../support/proxy-fakes.js";
+import { TestPki } from "../support/test-pki.js";
+import { describeLimitExchange } from "./limit-exchange.contract.js";
+
+const ids = ["p1", "p2", "p3"];
+const pki = new TestPki(mesh);
+const instances = ids.map(
+  (proxyId): Endpoint => ({
+    ...{ proxyId, service: "payments", instance: proxyId, version: "v1", address: "127.0.0.1:1" },
+    ...{ labels: [], gone: false, timeMs: 1 },
+  }),
+);
+
+async function openExchange(nats: TestNats, proxyId: string, signal: AbortSignal) {
+  const bus = await nats.connect(await nats.proxyUser("payments", proxyId));
+  const identity = new FakeIdentity({ ...issueIdentity(pki, "payments"), proxyId });
+  const deps = { bus, identity, endpoints: { endpoints: () => instances }, log: silentLogger };
+  const exchange = new NatsLimitExchange(deps, signal);
+  await bus.flush();
+  return { bus, exchange };
+}
+
+describeLimitExchange("limit reports over a real NATS", async () => {
+  const nats = await startTestNats({ streams: false });
+  const life = new AbortController();
+  const opened = await Promise.all(ids.map((id) => openExchange(nats, id, life.signal)));
+  return {
+    members: opened.map(({ exchange }) => exchange),
+    lose: async () => {
+      await Promise.all(nats.servers.map((server) => server.stop()));
+    },
+    close: async () => {
+      life.abort();
+      await nats.stop();
+    },
+  };
+});
+
+test("a proxy cannot report as another, and what does not agree with its subject is not heard", async () => {
+  const nats = await startTestNats({ streams: false });
+  const life = new AbortController();
+  try {
+    const honest = await openExchange(nats, "p1", life.signal);
+    const liar = await openExchange(nats, "p2", life.signal);
+    const stranger = await nats.connect(await nats.proxyUser("checkout", "p9"));
+    const heard: string[] = [];
+    honest.exchange.onReport((peer) => heard.push(peer));
+    const asAnother = encodeLimitReport({ limits: [] }, { service: "payments", proxyId: "p3" });
+    liar.bus.publish(limitsSubject("payments", "p3"), asAnother); // NATS refuses it
+    liar.bus.publish(limitsSubject("payments", "p2"), asAnother); // the reader does
+    liar.bus.publish(limitsSubject("payments", "p2"), Buffer.from("rubbish"));
+    stranger.publish(
+      limitsSubject("payments", "p9"),
+      encodeLimitReport({ limits: [] }, { service: "payments", proxyId: "p9" }),
+    );
+    await until(() => {
+      liar.exchange.publish({ limits: [] });
+      return heard.length > 0;
+    });
+    expect(new Set(heard)).toEqual(new Set(["p2"]));
+  } finally {
+    life.abort();
+    await nats.stop();
+  }
+}, 30_000);
