@@ -5,7 +5,7 @@ import { mayPublish, parentAfter } from "../../core/revision.js";
 import type { Signer } from "../../core/signature.js";
 import { buildSnapshot, type Snapshot } from "../../core/snapshot/build.js";
 import { checkPolicy } from "../../core/snapshot/check.js";
-import { parsePolicyFiles, type SourcedObject } from "../../core/snapshot/parse-files.js";
+import { FileMemory, parsePolicyFiles, type SourcedObject } from "../../core/snapshot/parse-files.js";
 import { objectsOf } from "../../core/snapshot/render.js";
 import { messageBytesMax } from "../../core/wire/bounds.js";
 import { type Bundle, parseBundle } from "../../core/wire/bundle.js";
@@ -85,7 +85,8 @@ const filesMax = 10_000;
 const fileNameBytesMax = 1024;
 
 export function createPublisher(deps: PublisherDeps): Publisher {
-  const check = (files: readonly PolicyFile[]) => checkFiles(deps, files);
+  const memory = new FileMemory();
+  const check = (files: readonly PolicyFile[]) => checkFiles(deps, memory, files);
   return {
     check,
     checkBundle: (bundle) => checkBundle(deps, bundle),
@@ -93,7 +94,7 @@ export function createPublisher(deps: PublisherDeps): Publisher {
       audited(
         deps.audit,
         { action: "publish", target: "a revision", caller, detail: options.message },
-        () => publish(deps, checkFiles(deps, options.files), options, caller),
+        () => publish(deps, check(options.files), options, caller),
         renderAudit,
       ),
     importBundle: (options, caller) =>
@@ -132,9 +133,9 @@ async function importBundle(deps: PublisherDeps, options: ImportOptions, caller:
   return publish(deps, checkBundle(deps, bundle), { ...options, message }, caller);
 }
 
-function checkFiles(deps: PublisherDeps, files: readonly PolicyFile[]): CheckedFiles {
+function checkFiles(deps: PublisherDeps, memory: FileMemory, files: readonly PolicyFile[]): CheckedFiles {
   checkBounds(files);
-  const parsed = parsePolicyFiles(files);
+  const parsed = parsePolicyFiles(files, memory);
   const context = { mesh: deps.mesh, knownVersions: deps.knownVersions(), knownIssuers: deps.knownIssuers() };
   const findings = inReadingOrder(files, [...parsed.findings, ...checkPolicy(parsed.objects, context)]);
   if (findings.some(({ severity }) => severity === "error")) return { findings, snapshot: undefined };

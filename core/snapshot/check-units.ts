@@ -4,8 +4,7 @@ import type { Unit } from "../model.js";
 import { whyTooLarge } from "../policy/access-index.js";
 import { type CounterExample, renderCounterExample, runAssertions } from "../policy/assertions.js";
 import { compileUnit } from "../policy/compile.js";
-import { encodeUnit } from "../wire/units.js";
-import { unitsOf } from "./build.js";
+import { encodedUnit, unitsOf } from "./build.js";
 import type { SourcedObject } from "./parse-files.js";
 
 /** Reports errors about objects that have none by themselves. `key` is the place in the object. */
@@ -14,7 +13,8 @@ export function checkUnits(
   mesh: string,
   report: (sourced: SourcedObject, key: string, message: string) => void,
 ): void {
-  const sources = new Map(objects.map((each) => [`${each.object.kind} ${each.object.name}`, each]));
+  const sourceOf = (kind: string, name: string) =>
+    objects.find(({ object }) => object.kind === kind && object.name === name);
   let units: readonly Unit[];
   try {
     units = unitsOf(objects.map(({ object }) => object));
@@ -22,24 +22,43 @@ export function checkUnits(
     return; // a name that is there twice: the parser has reported it with both places
   }
   for (const unit of units) {
-    const service = sources.get(`Service ${unit.name}`);
-    if (service === undefined) continue;
-    const why = whyTooLarge(unit, mesh) ?? whyLimited(() => encodeUnit(unit));
-    if (why !== undefined) {
-      report(service, "name", why);
-      continue;
-    }
-    let examples: readonly CounterExample[] = [];
-    const tooMany = whyLimited(() => {
-      if (unit.assertions.length > 0) examples = runAssertions(unit, compileUnit(unit, mesh), mesh);
-    });
-    if (tooMany !== undefined) report(service, "name", tooMany);
+    if (unit.service === undefined) continue;
+    const { tooLarge, examples } = problemsOf(unit, mesh);
+    const service = tooLarge === undefined ? undefined : sourceOf("Service", unit.name);
+    if (tooLarge !== undefined && service !== undefined) report(service, "name", tooLarge);
     for (const example of examples) {
       const { name, claim } = example.assertion;
-      const sourced = sources.get(`Assertion ${name}`);
+      const sourced = sourceOf("Assertion", name);
       if (sourced !== undefined) report(sourced, claim, renderCounterExample(example));
     }
   }
+}
+
+interface Problems {
+  /** Why it cannot be a unit; undefined: it can. */
+  readonly tooLarge: string | undefined;
+  readonly examples: readonly CounterExample[];
+}
+
+/** What was found about a unit for one mesh; most units come again unchanged. */
+const known = new WeakMap<Unit, { readonly mesh: string; readonly problems: Problems }>();
+
+function problemsOf(unit: Unit, mesh: string): Problems {
+  const before = known.get(unit);
+  if (before?.mesh === mesh) return before.problems;
+  const problems = findProblems(unit, mesh);
+  known.set(unit, { mesh, problems });
+  return problems;
+}
+
+function findProblems(unit: Unit, mesh: string): Problems {
+  const why = whyTooLarge(unit, mesh) ?? whyLimited(() => encodedUnit(unit));
+  if (why !== undefined) return { tooLarge: why, examples: [] };
+  let examples: readonly CounterExample[] = [];
+  const tooMany = whyLimited(() => {
+    if (unit.assertions.length > 0) examples = runAssertions(unit, compileUnit(unit, mesh), mesh);
+  });
+  return { tooLarge: tooMany, examples };
 }
 
 /** The message if `act` fails with `limit`. */

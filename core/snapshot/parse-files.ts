@@ -37,14 +37,21 @@ interface Read {
   readonly descriptors: Descriptor[];
 }
 
+/** What the last files said that were read without a finding: of thousands of files one changes, and one is parsed. */
+export class FileMemory {
+  known: ReadonlyMap<string, { readonly content: string; readonly read: Read }> = new Map();
+}
+
 /**
  * Parses policy files: YAML or JSON, several documents a file. Never throws on what is in them: everything that
  * is wrong is a finding with its place, all at once. With an error among the findings the objects are good for
- * `checkPolicy` alone. At most 1 MiB a file, 8 MiB and 50,000 objects in all.
+ * `checkPolicy` alone. At most 1 MiB a file, 8 MiB and 50,000 objects in all. With a memory, files that came with
+ * the same name and content the last time give the very same objects.
  */
-export function parsePolicyFiles(files: readonly PolicyFile[]): ParsedFiles {
+export function parsePolicyFiles(files: readonly PolicyFile[], memory = new FileMemory()): ParsedFiles {
   const findings = new FindingList();
   const read: Read = { objects: [], descriptors: [] };
+  const known: Map<string, { content: string; read: Read }> = new Map();
   let totalBytes = 0;
   for (const { name, content } of files) {
     const bytes = Buffer.byteLength(content);
@@ -55,27 +62,47 @@ export function parsePolicyFiles(files: readonly PolicyFile[]): ParsedFiles {
     else if (totalBytes > totalBytesMax) {
       refuse(`the files have more than ${totalBytesMax} bytes together; from here on they are not read`);
       break;
-    } else parseFile({ name, content }, read, findings);
+    } else {
+      const found = findings.count;
+      const file = recall(memory, { name, content }, read) ?? parseFile({ name, content }, read, findings);
+      read.objects.push(...file.objects);
+      read.descriptors.push(...file.descriptors);
+      if (findings.count === found) known.set(name, { content, read: file });
+    }
   }
+  memory.known = known;
   refuseRepeated(read.objects, findings);
   const objects = stateMethods(read.objects, read.descriptors, (finding) => findings.add(finding));
   return { objects, findings: findings.list() };
 }
 
-function parseFile(policyFile: PolicyFile, { objects, descriptors }: Read, findings: FindingList): void {
+/** What the file said the last time, if all of it may be read after what was read `before`. */
+function recall(memory: FileMemory, { name, content }: PolicyFile, before: Read): Read | undefined {
+  const known = memory.known.get(name);
+  if (known?.content !== content) return undefined;
+  return countOf(before) + countOf(known.read) <= objectsMax ? known.read : undefined;
+}
+
+function countOf({ objects, descriptors }: Read): number {
+  return objects.length + descriptors.length;
+}
+
+/** `before`: what was read already, which counts towards what may be read. */
+function parseFile(policyFile: PolicyFile, before: Read, findings: FindingList): Read {
   const { name: file, content } = policyFile;
-  const { documents, lines, problem } = readYaml(content, objectsMax - objects.length - descriptors.length);
+  const [objects, descriptors]: [SourcedObject[], Descriptor[]] = [[], []];
+  const { documents, lines, problem } = readYaml(content, objectsMax - countOf(before));
   if (problem !== undefined) {
     const { line, col } = lines.linePos(problem.offset);
     findings.add({ severity: "error", file, line, column: col, field: "", message: problem.message });
   }
   for (const document of documents) {
     const reading = new Reading(policyFile, document, lines, findings);
-    const before = findings.count;
+    const found = findings.count;
     for (const { pos, message } of [...document.errors, ...document.warnings])
       reading.report(reading.placeAt(pos[0], ""), `not YAML as it should be: ${message}`);
     // What stands in a document that does not parse is guesswork; findings about it would mislead.
-    if (findings.count > before) continue;
+    if (findings.count > found) continue;
     const object = parseDocument(document, reading);
     if (object === undefined || object.name === "") continue;
     if (object.kind === "Descriptor") {
@@ -83,8 +110,9 @@ function parseFile(policyFile: PolicyFile, { objects, descriptors }: Read, findi
       continue;
     }
     const { line, column } = reading.place(document.contents, "");
-    objects.push({ object, file, line, column, whole: findings.count === before, places: reading.places });
+    objects.push({ object, file, line, column, whole: findings.count === found, places: reading.places });
   }
+  return { objects, descriptors };
 }
 
 /** The object of a document; undefined: the document is empty, or it was reported. */
@@ -110,21 +138,23 @@ function parseDocument(document: YamlDocument, reading: Reading): PolicyObject |
 
 /** Names are unique a kind, and a service has one route. */
 function refuseRepeated(objects: readonly SourcedObject[], findings: FindingList): void {
-  const first = new Map<string, SourcedObject>();
-  const refuse = (key: string, sourced: SourcedObject, field: string, what: string): void => {
-    const other = first.get(key);
+  const first = new Map<string, Map<string, SourcedObject>>();
+  const refuse = (what: string, name: string, sourced: SourcedObject, field: string): void => {
+    const ofKind = first.get(what) ?? new Map<string, SourcedObject>();
+    first.set(what, ofKind);
+    const other = ofKind.get(name);
     if (other === undefined) {
-      first.set(key, sourced);
+      ofKind.set(name, sourced);
       return;
     }
     const { line, column } = sourced.places.get(field) ?? sourced;
-    const message = `${what} is there already: ${other.file}:${other.line}:${other.column}`;
+    const message = `${what} ${name} is there already: ${other.file}:${other.line}:${other.column}`;
     findings.add({ severity: "error", file: sourced.file, line, column, field, message });
   };
   for (const sourced of objects) {
     const { object } = sourced;
-    refuse(`${object.kind} ${object.name}`, sourced, "name", `${object.kind} ${object.name}`);
+    refuse(object.kind, object.name, sourced, "name");
     if (object.kind === "Route" && object.service !== "")
-      refuse(`route of ${object.service}`, sourced, "service", `a Route for service ${object.service}`);
+      refuse("a Route for service", object.service, sourced, "service");
   }
 }
