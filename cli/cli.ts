@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import type { Clock } from "../runtime/clock.js";
 import type { AdminClient } from "./client.js";
+import type { AdminContext } from "./context.js";
 import { type OutputFormat, renderJson } from "./output.js";
 
 export interface Cli {
@@ -12,6 +13,8 @@ export interface Cli {
   print(text: string): void;
   /** Writes a line to stderr. */
   note(text: string): void;
+  /** The operator's context. Fails with `invalid_argument` if there is none. */
+  readContext(command: Command): AdminContext;
   /** A client for the context of `command`; `work` done, it is closed. */
   withAdmin<Result>(command: Command, work: (admin: AdminClient) => Promise<Result>): Promise<Result>;
 }

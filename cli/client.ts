@@ -13,6 +13,7 @@ import {
   type CreateJoinTokenResponse,
   type DiffRevisionsRequest,
   type DiffRevisionsResponse,
+  type ExportAuditResponse,
   type ExportRevisionResponse,
   type GetConvergenceResponse,
   type GetRevisionResponse,
@@ -44,6 +45,7 @@ export type {
   ActivationInfo,
   DiffRevisionsResponse,
   DiffSide,
+  ExportAuditResponse,
   Finding,
   GetConvergenceResponse,
   GetStatusResponse,
@@ -82,6 +84,8 @@ export interface AdminClient {
   importRevision(request: ImportRevisionRequest): Promise<ImportRevisionResponse>;
   /** 0: with the active revision. Fails with `not_found` if nothing is active. */
   convergence(revision: number): Promise<GetConvergenceResponse>;
+  /** A page of the audit log after `position`. */
+  exportAudit(position: number): Promise<ExportAuditResponse>;
   close(): void;
 }
 
@@ -129,6 +133,7 @@ export function openAdminClient(context: AdminContext): AdminClient {
     createJoinToken: (request) => call(admin.createJoinToken, request),
     status: () => call(admin.getStatus, {}),
     exportRevision: (number) => call(admin.exportRevision, { number }, publishMs),
+    exportAudit: (position) => call(admin.exportAudit, { position }, publishMs),
     convergence: (revision) => call(admin.getConvergence, { revision }),
     importRevision: (request) => call(admin.importRevision, request, publishMs),
     close: () => client.close(),

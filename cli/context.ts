@@ -7,6 +7,8 @@ import { parseHostPort } from "../runtime/config.js";
 export interface AdminContext {
   /** The file it was read from, for messages. */
   readonly path: string;
+  /** SHA-256 of the mesh's root key, hexadecimal; undefined: an older `ashlar up` wrote the context. */
+  readonly rootHash: string | undefined;
   /** "HOST:PORT" of the admin listener. */
   readonly admin: string;
   /** PEM. */
@@ -35,11 +37,14 @@ export function readContext(path: string): AdminContext {
   };
   const context = {
     path,
+    rootHash: typeof content.rootHash === "string" ? content.rootHash : undefined,
     admin: field("admin"),
     ca: field("ca"),
     certificate: field("certificate"),
     key: field("key"),
   };
+  if (context.rootHash !== undefined && !/^[0-9a-f]{64}$/.test(context.rootHash))
+    throw broken(path, '"rootHash" is not a SHA-256');
   if (parseHostPort(context.admin) === undefined) {
     throw broken(path, `"admin" has to be HOST:PORT, it is ${JSON.stringify(context.admin)}`);
   }

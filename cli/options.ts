@@ -35,6 +35,13 @@ export function parsePercent(text: string): number {
   return value;
 }
 
+/** A root hash: SHA-256 of a mesh's root key. */
+export function parseRootHash(text: string): string {
+  if (!/^[0-9a-f]{64}$/.test(text))
+    throw new InvalidArgumentError("Expected 64 digits of 0-9 and a-f, as in join.json.");
+  return text;
+}
+
 /** A service's or version's name. */
 export function parseLabel(text: string): string {
   if (!isLabel(text)) throw new InvalidArgumentError('Expected 1 to 63 of a-z, 0-9 and "-", not at either end.');

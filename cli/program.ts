@@ -147,14 +147,18 @@ function addProcessCommands(program: Command): void {
 
 function createCli(deps: CliDeps): Cli {
   const open = deps.openAdmin ?? openAdminClient;
+  const contextOf = (command: Command): AdminContext => {
+    const { context }: { context?: string } = command.optsWithGlobals();
+    return readContext(context ?? deps.contextPath);
+  };
   return {
     clock: deps.clock,
+    readContext: contextOf,
     readStdin: () => deps.readStdin(),
     print: (text) => deps.writeOut(`${text}\n`),
     note: (text) => deps.writeError(`${text}\n`),
     withAdmin: async (command, work) => {
-      const { context }: { context?: string } = command.optsWithGlobals();
-      const admin = open(readContext(context ?? deps.contextPath));
+      const admin = open(contextOf(command));
       try {
         return await work(admin);
       } finally {

@@ -1,6 +1,7 @@
 /** Puts a control plane together and takes it apart again: the one place where adapters meet logic. */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
+import { buildSpiffeId } from "../core/identity.js";
 import { type Clock, systemClock } from "../runtime/clock.js";
 import type { BoundService } from "../runtime/grpc-handlers.js";
 import type { GrpcServer } from "../runtime/grpc-server.js";
@@ -11,7 +12,9 @@ import { createAdminService } from "./admin/admin-service.js";
 import { fleetProblems, natsProblems, startFollowing } from "./app-following.js";
 import { noteJoined, openPlace, startKeeping } from "./app-membership.js";
 import { appendFirstTrust, type OpenedNats, openNats } from "./app-nats.js";
-import { openAuditLog } from "./audit/audit-log.js";
+import { runAuditHeads } from "./audit/audit-heads.js";
+import { type AuditLog, openAuditLog } from "./audit/audit-log.js";
+import { readAuditPage } from "./audit/audit-pages.js";
 import type { AuditTrail } from "./audit/audit-trail.js";
 import { LimitedAuditTrail } from "./audit/refusal-limit.js";
 import { Cleanup } from "./cleanup.js";
@@ -133,6 +136,7 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger): Promise
   const { bus } = nats.access;
   const auditLog = await openAuditLog({ bus, dir: join(folder.path, "audit"), clock, log, random });
   cleanup.add(() => auditLog.close());
+  cleanup.add(signHeads(base, auditLog));
   const audit = new LimitedAuditTrail(auditLog, clock);
   cleanup.add(() => audit.flush());
 
@@ -175,7 +179,8 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger): Promise
     tokens,
     audit,
     holdsRoot: authority.holdsRoot,
-    listAudit: (query) => auditLog.list(query),
+    ...{ auditLog, auditPage: (position) => readAuditPage(bus, position) },
+    ...{ rootPublicKey: authority.rootPublicKey, signer },
     problems: () => [...auditLog.problems(), ...natsProblems(bus), ...fleetProblems(state)],
     clock,
   });
@@ -186,6 +191,18 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger): Promise
   const joinServices = openJoinServices(base, nats, { ledger, audit, tokens, onIssued, freshness });
   const judge = createOperatorJudge(mesh, () => ledger.trust.head()?.body.revocations ?? []);
   return { audit, adminService, joinServices, judge };
+}
+
+/** Begins to sign how far the audit log goes; returns the way to end it, with one more head. */
+function signHeads({ authority, clock }: Base, log: AuditLog): () => Promise<void> {
+  const { mesh, name, signer } = authority;
+  const stop = new AbortController();
+  const actor = buildSpiffeId(mesh, "control-plane", name);
+  const signing = runAuditHeads({ mesh, actor, log, signer, clock }, stop.signal);
+  return () => {
+    stop.abort();
+    return signing;
+  };
 }
 
 interface JoiningDeps extends Pick<JoinServiceDeps, "audit" | "tokens" | "onIssued"> {
@@ -276,6 +293,7 @@ function writeJoinFile(folder: DataFolder, { mesh, rootHash }: Authority, addres
 
 function writeOperatorContext({ folder, authority }: Base, admin: string): void {
   const { chainPem, privateKeyPem } = authority.issueOperator({ name: "admin" });
-  const context = { mesh: authority.mesh, admin, ca: authority.caPem, certificate: chainPem, key: privateKeyPem };
+  const { mesh, rootHash } = authority;
+  const context = { mesh, rootHash, admin, ca: authority.caPem, certificate: chainPem, key: privateKeyPem };
   folder.writeJson("admin.json", context);
 }

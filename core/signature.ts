@@ -13,6 +13,7 @@ export const recordTypes = [
   "ashlar-rollout",
   "ashlar-trust",
   "ashlar-freshness",
+  "ashlar-audit-head",
 ] as const;
 export type RecordType = (typeof recordTypes)[number];
 

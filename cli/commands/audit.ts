@@ -1,17 +1,28 @@
 import type { Command } from "commander";
+import type { AuditVerdict } from "../../core/audit/audit-verifier.js";
+import { type Digest, parseDigest } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
+import { exportAudit, verifyFile, verifyLive } from "../audit-log.js";
 import { type Cli, show } from "../cli.js";
 import type { AuditEntry } from "../client.js";
-import { outputOption, parseDuration, parseNumber, withExample } from "../options.js";
+import { parseDuration, parseNumber, parseRootHash, withExample } from "../options.js";
 import { counted, type OutputFormat, plain, renderTable, renderTime } from "../output.js";
 
 interface Flags {
   readonly since?: number;
   readonly limit: number;
-  readonly output: OutputFormat;
+  readonly output?: string;
 }
 
 const entriesMax = 10_000;
+
+/** Commander gives the option of a command below this one to this one, and there it may be a file. */
+function formatOf(self: Command, given: string | undefined): OutputFormat {
+  if (given === undefined || given === "table" || given === "json") return given ?? "table";
+  return self.error(
+    `error: option '-o, --output <format>' argument '${given}' is invalid. Allowed choices are table, json.`,
+  );
+}
 
 /** `ashlar audit` and `ashlar audit verify`. */
 export function addAuditCommand(program: Command, cli: Cli): void {
@@ -20,8 +31,9 @@ export function addAuditCommand(program: Command, cli: Cli): void {
     .description("List what was done to the mesh, by whom, oldest first.")
     .option("--since <duration>", "only the last so much, for example 1h", parseDuration)
     .option("--limit <number>", "at most so many, the newest; at most 10000", parseNumber, 1000)
-    .addOption(outputOption())
-    .action(async ({ since, limit, output }: Flags, self: Command) => {
+    .option("-o, --output <format>", "what to print on stdout: table or json (default: table)")
+    .action(async ({ since, limit, output: given }: Flags, self: Command) => {
+      const output = formatOf(self, given);
       const sinceMs = since === undefined ? 0 : cli.clock.nowMs() - since;
       const request = { sinceMs, limit: Math.min(limit, entriesMax) };
       const { entries } = await cli.withAdmin(self, (admin) => admin.audit(request));
@@ -29,27 +41,65 @@ export function addAuditCommand(program: Command, cli: Cli): void {
     });
   withExample(command, "ashlar audit --since 1h", "ashlar audit verify");
   addVerifyCommand(command, cli);
+  addExportCommand(command, cli);
 }
 
 function addVerifyCommand(audit: Command, cli: Cli): void {
   const command = audit
     .command("verify")
-    .description("Check the hash chain of the audit log; exit 1 if it does not hold.")
-    .addOption(outputOption())
-    .action(async (_flags: unknown, self: Command) => {
-      // the parent has an option of this name too, and takes the value
-      const { output }: { output: OutputFormat } = self.optsWithGlobals();
-      const { entries, chainHolds } = await cli.withAdmin(self, (admin) =>
-        admin.audit({ sinceMs: 0, limit: entriesMax }),
-      );
-      const first = entries[0]?.sequence ?? 0;
-      const last = entries.at(-1)?.sequence ?? 0;
-      const range = entries.length === 0 ? "" : ` (${first} to ${last})`;
-      const text = `${counted(entries.length, "entry", "entries")}${range}: the chain ${chainHolds ? "holds" : "is broken"}.`;
-      show(cli, output, { chainHolds, entries: entries.length, first, last }, text);
-      if (!chainHolds) throw new AshlarError("invalid_record", "the audit log's hash chain does not hold");
+    .summary("Check the audit log, live or exported; exit 1 if it does not hold.")
+    .description(
+      "Check the audit log: the hash chain from its first entry on, and the signatures over it. Exit 1 if an entry was\n" +
+        "changed, removed, moved, inserted or cut off, which is named. With a file nobody is asked.",
+    )
+    .argument("[file]", "as `ashlar audit export` wrote it; default: the live log")
+    .option("--root-hash <hash>", "of the mesh that it has to be of (default: the context's)", parseRootHash)
+    .option("-o, --output <format>", "what to print on stdout: table or json (default: table)")
+    .action(async (file: string | undefined, flags: { rootHash?: string }, self: Command) => {
+      const output = formatOf(self, self.optsWithGlobals<{ output?: string }>().output);
+      const rootHash = pinOf(cli, self, flags.rootHash);
+      const verdict =
+        file === undefined
+          ? await cli.withAdmin(self, (admin) => verifyLive(admin, rootHash))
+          : await verifyFile(file, rootHash);
+      const { entries, first, last, heads, signedUntil, signedMs, problems } = verdict;
+      const chainHolds = problems.length === 0;
+      const json = { chainHolds, entries, first, last, heads, signedUntil, signed: renderTime(signedMs), problems };
+      show(cli, output, json, renderVerdict(verdict));
+      if (!chainHolds) throw new AshlarError("invalid_record", "the audit log does not hold");
     });
-  withExample(command, "ashlar audit verify");
+  withExample(command, "ashlar audit verify", "ashlar audit verify audit.jsonl");
+}
+
+/** Whose signatures count is never taken from what is verified. */
+function pinOf(cli: Cli, self: Command, given: string | undefined): Digest {
+  const rootHash = given ?? cli.readContext(self).rootHash;
+  if (rootHash !== undefined) return parseDigest(rootHash);
+  throw new AshlarError("invalid_argument", "the context has no root hash: give --root-hash, as in join.json");
+}
+
+function renderVerdict({ entries, first, last, heads, signedUntil, signedMs, problems }: AuditVerdict): string {
+  const range = entries === 0 ? "" : ` (${first} to ${last})`;
+  const chain = `${counted(entries, "entry", "entries")}${range}: the chain ${problems.length === 0 ? "holds" : "is broken"}.`;
+  const signed =
+    heads === 0
+      ? []
+      : [`Signed up to entry ${signedUntil} at ${renderTime(signedMs)}, ${counted(heads, "head")} in all.`];
+  return [chain, ...signed, ...problems.map(plain)].join("\n");
+}
+
+function addExportCommand(audit: Command, cli: Cli): void {
+  const command = audit
+    .command("export")
+    .description("Write the whole audit log to a file that `ashlar audit verify` checks without a control plane.")
+    .option("-o, --output <file>", "where to; has to be given")
+    .action(async (_flags: unknown, self: Command) => {
+      const { output: out } = self.optsWithGlobals<{ output?: string }>();
+      if (out === undefined) return self.error("error: give -o FILE");
+      const count = await cli.withAdmin(self, (admin) => exportAudit(admin, out));
+      cli.print(`${counted(count, "entry", "entries")} in ${out}.`);
+    });
+  withExample(command, "ashlar audit export -o audit.jsonl");
 }
 
 function entryToJson({ sequence, timeMs, actor, source, action, target, outcome, detail }: AuditEntry) {

@@ -1,9 +1,9 @@
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import { AshlarError } from "../../core/errors.js";
 import { type ActivationFlags, activateRevision } from "../activate-revision.js";
 import { type Cli, show } from "../cli.js";
 import { findingToJson, renderFinding } from "../findings.js";
-import { outputOption, parseParent, timeoutOption, withExample } from "../options.js";
+import { outputOption, parseParent, parseRootHash, timeoutOption, withExample } from "../options.js";
 import { counted, type OutputFormat } from "../output.js";
 import { readBundle } from "../read-bundle.js";
 
@@ -34,12 +34,6 @@ export function addImportCommand(program: Command, cli: Cli): void {
     .addOption(outputOption())
     .action((path: string, flags: Flags, self: Command) => importBundle(cli, path, flags, self));
   withExample(command, "ashlar import release.ashlar --wait", "ashlar import release.ashlar --no-activate -o json");
-}
-
-function parseRootHash(text: string): string {
-  if (!/^[0-9a-f]{64}$/.test(text))
-    throw new InvalidArgumentError("Expected 64 digits of 0-9 and a-f, as in join.json.");
-  return text;
 }
 
 async function importBundle(cli: Cli, path: string, flags: Flags, self: Command): Promise<void> {

@@ -1,5 +1,6 @@
 /** The admin API's handlers: each authorizes, parses, calls and renders. */
 import { AshlarError } from "../../core/errors.js";
+import type { Signer } from "../../core/signature.js";
 import type { AuditEntry } from "../../core/wire/audit.js";
 import {
   AdminServiceService,
@@ -13,7 +14,9 @@ import type { Clock } from "../../runtime/clock.js";
 import { type BoundService, bindService, type Implementation, serverStreaming } from "../../runtime/grpc-handlers.js";
 import type { Activator, OperatorCaller } from "../activate/activator.js";
 import type { Rollback } from "../activate/rollback.js";
-import { type AuditList, type AuditQuery, type AuditTrail, audited } from "../audit/audit-trail.js";
+import type { AuditLog } from "../audit/audit-log.js";
+import type { AuditPage } from "../audit/audit-pages.js";
+import { type AuditTrail, audited } from "../audit/audit-trail.js";
 import type { ExpectedProxies } from "../fleet/expected-proxies.js";
 import type { FleetView } from "../fleet/fleet-loop.js";
 import type { FleetHead } from "../fleet/fleet-state.js";
@@ -25,6 +28,7 @@ import type { RegistryState } from "../registry/registry-state.js";
 import type { Ledger } from "../store/ledger.js";
 import { renderActivation, renderFinding, renderProxy, renderRevision, renderService } from "./admin-messages.js";
 import { inputsAsAsked } from "./asked-inputs.js";
+import { auditMethods } from "./audit-methods.js";
 import { convergenceMethods } from "./convergence-methods.js";
 import { authorize, operatedBy } from "./operated.js";
 import { promotionMethods } from "./promotion-methods.js";
@@ -45,7 +49,12 @@ export interface AdminServiceDeps {
   readonly audit: AuditTrail;
   /** This control plane began the mesh: it lets further ones join. */
   readonly holdsRoot: boolean;
-  readonly listAudit: (query: AuditQuery) => Promise<AuditList>;
+  readonly auditLog: Pick<AuditLog, "list" | "head">;
+  readonly auditPage: (position: number) => Promise<AuditPage>;
+  /** The mesh's root key, Ed25519, 32 bytes. */
+  readonly rootPublicKey: Uint8Array;
+  /** Of this control plane's records. */
+  readonly signer: Signer;
   /** What is wrong with this control plane itself, one line each. */
   readonly problems: () => readonly string[];
   readonly clock: Clock;
@@ -124,6 +133,7 @@ export function createAdminService(deps: AdminServiceDeps): BoundService {
     }),
     ...promotionMethods(deps),
     ...convergenceMethods(deps),
+    ...auditMethods(deps),
     ...lookingMethods(deps),
   });
 }
@@ -154,7 +164,7 @@ function lookingMethods(deps: AdminServiceDeps): LookingMethods {
       return { ...about, callers: [...callers] };
     }),
     listAudit: operated(async ({ sinceMs, limit }) => {
-      const { entries, chainHolds } = await deps.listAudit({
+      const { entries, chainHolds } = await deps.auditLog.list({
         sinceMs,
         limit: bounded("limit", limit, auditDefault, auditMax),
       });

@@ -30,6 +30,8 @@ export interface AuditLogOptions {
 export interface AuditLog extends AuditTrail {
   /** The newest entries, own and of other control planes; at most `shownMax` (10 000) are kept at hand. */
   list(query: AuditQuery): Promise<AuditList>;
+  /** The newest entry that has its place; undefined: nothing was ever noted. */
+  head(): { readonly sequence: number; readonly digest: Digest; readonly action: string } | undefined;
   /** What is wrong now, for people. */
   problems(): readonly string[];
   /** Ends the work on the chain; what has no place yet gets one after the next start. */
@@ -259,6 +261,11 @@ class ChainedAuditLog implements AuditLog {
       await this.#mutex.run(place).catch((error: unknown) => this.#complain(error));
     }
     return this.#shown.list(query);
+  }
+
+  head(): ReturnType<AuditLog["head"]> {
+    const { head } = this.#shown;
+    return head && { sequence: head.entry.sequence, digest: head.digest, action: head.entry.action };
   }
 
   problems(): readonly string[] {

@@ -13,7 +13,17 @@ export interface Caller {
   readonly source: string;
 }
 
-export const auditActions = ["publish", "activate", "rollback", "token", "join", "renew", "refuse", "start"] as const;
+export const auditActions = [
+  "publish",
+  "activate",
+  "rollback",
+  "token",
+  "join",
+  "renew",
+  "refuse",
+  "start",
+  "head",
+] as const;
 export type AuditAction = (typeof auditActions)[number];
 
 /** What is to be noted; the trail adds sequence, time and the link to the entry before. */

@@ -385,7 +385,7 @@ describe("looking", () => {
     expect(json((await admin.run("show", "-o", "json")).out)).toMatchObject({ number: 3, yaml: expect.any(String) });
   });
 
-  test("audit asks for the time given, and verify ends with 1 when the chain is broken", async () => {
+  test("audit asks for the time given", async () => {
     const entry = {
       sequence: 1,
       timeMs: 0,
@@ -400,10 +400,6 @@ describe("looking", () => {
     admin.answers = { listAudit: { entries: [{ previous: Buffer.alloc(0), ...entry }], chainHolds: true } };
     expect(json((await admin.run("audit", "--since", "1h", "-o", "json")).out)).toMatchObject([{ action: "join" }]);
     expect(asked("listAudit")).toMatchObject({ sinceMs: Date.UTC(2026, 0, 2, 2, 4, 5) });
-    const verified = await admin.run("audit", "verify", "-o", "json");
-    expect([verified.code, json(verified.out)]).toMatchObject([0, { chainHolds: true, entries: 1 }]);
-    admin.answers = { listAudit: { chainHolds: false } };
-    expect((await admin.run("audit", "verify")).code).toBe(1);
   });
 
   test("token prints the token alone", async () => {

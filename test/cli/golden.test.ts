@@ -47,6 +47,7 @@ const commands = [
   ["who-can"],
   ["audit"],
   ["audit", "verify"],
+  ["audit", "export"],
   ["schema"],
   ["test"],
   ["gateway"],
@@ -166,7 +167,6 @@ test("tables read well", async () => {
     "who-can payments/shop.Payments/Charge --at 1h",
     "diff 2 3",
     "audit",
-    "audit verify",
     "rollback --wait",
     "wait --epoch 4 --timeout 20ms",
   ]) {

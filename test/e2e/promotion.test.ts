@@ -1,5 +1,5 @@
 /** Files out of a mesh and policy from one mesh to another, with the commands that people use. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
@@ -73,4 +73,23 @@ test("what a proxy runs is a side of a diff", async () => {
   expect((await staging.json(0, "diff", "--proxy", id)).objects).toEqual([]);
   expect((await staging.json(0, "diff", "--proxy", id, "2")).objects).toMatchObject([{ name: "callers" }]);
   await proxy.process.stop();
+});
+
+test("the audit log exported is verified with the mesh away, and a changed line is found", async () => {
+  const file = join(folder, "audit.jsonl");
+  expect(await staging.json(0, "audit", "verify")).toMatchObject({ chainHolds: true, problems: [] });
+  expect((await staging.cli("audit", "export", "-o", file)).code).toBe(0);
+  const { rootHash } = JSON.parse(readFileSync(join(staging.data, "admin.json"), "utf8")) as { rootHash: string };
+  await staging.up.stop();
+  const verify = (path: string) => production.cli("audit", "verify", path, "--root-hash", rootHash, "-o", "json");
+  const whole = await verify(file);
+  expect([whole.code, JSON.parse(whole.stdout)]).toMatchObject([0, { chainHolds: true, heads: 1 }]);
+  const lines = readFileSync(file, "utf8").trimEnd().split("\n");
+  writeFileSync(file, `${lines.filter((_, index) => index !== 2).join("\n")}\n`);
+  const cut = await verify(file);
+  expect([cut.code, JSON.parse(cut.stdout)]).toMatchObject([1, { problems: ["entry 2 is missing"] }]);
+  staging.startUp();
+  await staging.up.said("ready");
+  const { heads } = await staging.json(0, "audit", "verify");
+  expect(heads).toBe(2); // one was signed at the stop
 });

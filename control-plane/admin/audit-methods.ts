@@ -1,0 +1,50 @@
+/** The admin API's method that gives the audit log away, with what it takes to verify it. */
+import { digestOf } from "../../core/digest.js";
+import type { Signer } from "../../core/signature.js";
+import { signAuditHead } from "../../core/wire/audit-head.js";
+import type { AdminServiceService } from "../../proto/gen/ashlar/v1/admin.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { Implementation } from "../../runtime/grpc-handlers.js";
+import type { AuditLog } from "../audit/audit-log.js";
+import type { AuditPage } from "../audit/audit-pages.js";
+import type { Ledger } from "../store/ledger.js";
+import { type OperatedDeps, operatedBy } from "./operated.js";
+
+export interface AuditDeps extends OperatedDeps {
+  readonly rootPublicKey: Uint8Array;
+  readonly ledger: Pick<Ledger, "trust">;
+  readonly auditLog: Pick<AuditLog, "head" | "list">;
+  readonly auditPage: (position: number) => Promise<AuditPage>;
+  readonly signer: Signer;
+  readonly clock: Clock;
+}
+
+type AuditMethods = Pick<Implementation<typeof AdminServiceService>, "exportAudit">;
+
+export function auditMethods(deps: AuditDeps): AuditMethods {
+  const { mesh, ledger, auditLog, clock } = deps;
+  return {
+    exportAudit: operatedBy(deps)(async ({ position }) => {
+      if (position === 0) await auditLog.list({ sinceMs: 0, limit: 1 }); // what waits for its place gets it
+      const page = await deps.auditPage(position);
+      const head = auditLog.head();
+      const last = page.entries.at(-1);
+      // only what this control plane itself took for the chain is signed; else there is more to come
+      const complete = page.isLast && (last === undefined || digestOf(last) === head?.digest);
+      const signed =
+        complete && head !== undefined
+          ? signAuditHead({ sequence: head.sequence, entry: head.digest, timeMs: clock.nowMs() }, mesh, deps.signer)
+          : [];
+      if (page.isLast && !complete) await auditLog.list({ sinceMs: 0, limit: 1 });
+      return {
+        entries: page.entries.map((bytes) => Buffer.from(bytes)),
+        position: page.position,
+        complete,
+        head: Buffer.from(signed),
+        mesh,
+        rootPublicKey: Buffer.from(deps.rootPublicKey),
+        trust: complete ? ledger.trust.list().map(({ bytes }) => Buffer.from(bytes)) : [],
+      };
+    }),
+  };
+}

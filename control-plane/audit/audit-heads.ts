@@ -1,0 +1,50 @@
+/** Signs how far the audit log goes: at intervals, and at the end. The heads are entries of the log themselves. */
+import type { SpiffeId } from "../../core/identity.js";
+import type { Signer } from "../../core/signature.js";
+import { signAuditHead } from "../../core/wire/audit-head.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { AuditLog } from "./audit-log.js";
+
+export interface AuditHeadsDeps {
+  readonly mesh: string;
+  /** The control plane's own name, as entries have it. */
+  readonly actor: SpiffeId;
+  readonly log: Pick<AuditLog, "head" | "record">;
+  readonly signer: Signer;
+  readonly clock: Clock;
+}
+
+/** After so many entries a head is signed. */
+export const headEntries = 100;
+/** So long after the last head the next is signed, if anything was noted. */
+export const headEveryMs = 10 * 60_000;
+const lookEveryMs = 5000;
+
+/** Signs until `signal` aborts, and then once more; resolves when that is noted. */
+export async function runAuditHeads(deps: AuditHeadsDeps, signal: AbortSignal): Promise<void> {
+  const { log, clock } = deps;
+  let signed = log.head()?.sequence ?? 0;
+  let signedMs = clock.monotonicMs();
+  for (;;) {
+    await clock.sleep(lookEveryMs, signal);
+    const head = log.head();
+    const isNews = head !== undefined && head.action !== "head";
+    const isDue = clock.monotonicMs() - signedMs >= headEveryMs || (head?.sequence ?? 0) - signed >= headEntries;
+    if (head !== undefined && isNews && (isDue || signal.aborted)) {
+      await sign(deps, head);
+      signed = head.sequence;
+      signedMs = clock.monotonicMs();
+    }
+    if (signal.aborted) return;
+  }
+}
+
+async function sign(
+  { mesh, actor, log, signer, clock }: AuditHeadsDeps,
+  head: NonNullable<ReturnType<AuditLog["head"]>>,
+) {
+  const { sequence, digest: entry } = head;
+  const bytes = signAuditHead({ sequence, entry, timeMs: clock.nowMs() }, mesh, signer);
+  const detail = Buffer.from(bytes).toString("latin1");
+  await log.record({ actor, source: "", action: "head", target: `entry ${sequence}`, outcome: "ok", detail });
+}
