@@ -3,9 +3,8 @@ import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { text } from "node:stream/consumers";
 import { messageOf } from "../core/errors.js";
-import { systemClock } from "../runtime/clock.js";
-import { defaultContextPath } from "./context.js";
-import { type ProcessName, runCli } from "./program.js";
+import { holdYoungSpace } from "../runtime/young-space.js";
+import type { ProcessName } from "./program.js";
 
 type Main = (argv: readonly string[], env: NodeJS.ProcessEnv) => Promise<number>;
 
@@ -17,6 +16,7 @@ async function runProcess(name: ProcessName, argv: readonly string[]): Promise<n
   process.off("uncaughtException", end);
   process.off("unhandledRejection", end);
   stopWithNpx();
+  holdYoungSpace();
   const address = new URL(`../${folderOf[name]}/main.js`, import.meta.url).href;
   const { main }: { main: Main } = await import(address);
   return main(argv, process.env);
@@ -40,7 +40,7 @@ function readVersion(): string {
   return manifest.version;
 }
 
-function end(error: unknown): void {
+function end(error: unknown): never {
   process.stderr.write(`ashlar: unexpected: ${messageOf(error)}\n`);
   process.exit(1);
 }
@@ -49,14 +49,27 @@ process.on("uncaughtException", end);
 process.on("unhandledRejection", end);
 process.stdout.on("error", () => process.exit(0)); // the reader of a pipe has gone: nothing is left to say
 
-const code = await runCli(process.argv.slice(2), {
-  clock: systemClock,
-  version: readVersion(),
-  contextPath: process.env.ASHLAR_CONTEXT || defaultContextPath(process.env, homedir()),
-  writeOut: (chunk) => process.stdout.write(chunk),
-  writeError: (chunk) => process.stderr.write(chunk),
-  readStdin: () => text(process.stdin),
-  runProcess,
-});
+/** Everything but processes: loaded only when it is asked for, since a process would keep it in memory for good. */
+async function runCommand(argv: readonly string[]): Promise<number> {
+  const [{ runCli }, { defaultContextPath }, { systemClock }] = await Promise.all([
+    import("./program.js"),
+    import("./context.js"),
+    import("../runtime/clock.js"),
+  ]);
+  return runCli(argv, {
+    clock: systemClock,
+    version: readVersion(),
+    contextPath: process.env.ASHLAR_CONTEXT || defaultContextPath(process.env, homedir()),
+    writeOut: (chunk) => process.stdout.write(chunk),
+    writeError: (chunk) => process.stderr.write(chunk),
+    readStdin: () => text(process.stdin),
+    runProcess,
+  });
+}
+
+const argv = process.argv.slice(2);
+const [first] = argv;
+const running = first === "up" || first === "proxy" ? runProcess(first, argv.slice(1)) : runCommand(argv);
+const code = await running.catch(end);
 // what was written to a pipe has to be out before the process ends
 process.stdout.write("", () => process.stderr.write("", () => process.exit(code)));

@@ -7,6 +7,7 @@ import { isAshlarError, messageOf } from "../core/errors.js";
 import type { ConfigSources } from "../runtime/config.js";
 import { readConfigFile } from "../runtime/config-file.js";
 import { createLogger } from "../runtime/log.js";
+import { releaseYoungSpace } from "../runtime/young-space.js";
 import { startControlPlane } from "./app.js";
 import { parseUpConfig } from "./config.js";
 
@@ -82,6 +83,7 @@ async function run(flags: Record<string, unknown>, env: ConfigSources["env"]): P
   try {
     const controlPlane = await startControlPlane(config, log, stop.signal);
     if (controlPlane === undefined) return 0; // asked to stop while it was waiting for NATS
+    releaseYoungSpace();
     process.stdout.write("ready\n");
     await controlPlane.stopped;
     return failed ? 1 : 0;

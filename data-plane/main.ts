@@ -7,6 +7,7 @@ import { isAshlarError, messageOf } from "../core/errors.js";
 import type { ConfigSources } from "../runtime/config.js";
 import { readConfigFile } from "../runtime/config-file.js";
 import { createLogger } from "../runtime/log.js";
+import { releaseYoungSpace } from "../runtime/young-space.js";
 import { startProxy } from "./app.js";
 import { parseProxyConfig } from "./config.js";
 
@@ -93,6 +94,7 @@ async function run(flags: Record<string, unknown>, env: ConfigSources["env"]): P
   try {
     const proxy = await startProxy(config, { log, readStdin: () => text(process.stdin) }, stop.signal);
     if (proxy === undefined) return 0; // asked to stop before it had joined
+    releaseYoungSpace();
     process.stdout.write(`ready ${proxy.listening}\n`);
     await proxy.stopped;
     return failed ? 1 : 0;
