@@ -7,7 +7,7 @@ const cli = resolve(import.meta.dirname, "../../cli/main.js");
 const boundMs = 30_000;
 
 /** Everybody named may call, method by method, and the calls are routed by a rule: what an operator would have on. */
-const policy = `kind: Service
+export const meshPolicy = `kind: Service
 name: echo
 methods: [bench.Echo/Call]
 ---
@@ -34,13 +34,24 @@ rules:
     timeout: 60s
 `;
 
+export interface BenchMesh {
+  /** Whatever arrives here goes to the echo server. */
+  readonly port: number;
+  /** The inbound proxy's and the outbound's. */
+  readonly pids: readonly number[];
+  /** Where a call to any service may be made, by its authority. */
+  readonly outboundSocket: string;
+  /** Runs a command of the mesh's operator and gives its output. */
+  run(...args: readonly string[]): string;
+}
+
 /** A mesh of two proxies before the echo server on `backend`: control plane, authorization, routing, metrics on. */
-export async function startMeshPair(
+export async function startMesh(
   processes: Processes,
   folder: string,
   backend: number,
   profile: string | undefined,
-): Promise<{ readonly port: number; readonly pids: readonly number[] }> {
+): Promise<BenchMesh> {
   const data = join(folder, "up");
   processes.start(process.execPath, [cli, "up", "--data", data, "--mesh", "bench", "--listen", "127.0.0.1:0"]);
   await until(() => existsSync(join(data, "ready.json")));
@@ -64,10 +75,11 @@ export async function startMeshPair(
   const outbound = await start("front", "--upstream", `echo=127.0.0.1:${port}`);
   await untilListening(port);
   const file = join(folder, "policy.yaml");
-  writeFileSync(file, policy);
+  writeFileSync(file, meshPolicy);
   run("apply", "-f", file, "--wait");
   await until(() => /"healthy": *true/.test(run("services", "-o", "json")));
-  return { port, pids: [inbound.pid ?? 0, outbound.pid ?? 0] };
+  const outboundSocket = join(folder, "front", "out.sock");
+  return { port, pids: [inbound.pid ?? 0, outbound.pid ?? 0], outboundSocket, run };
 }
 
 async function until(holds: () => boolean): Promise<void> {

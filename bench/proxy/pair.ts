@@ -6,6 +6,7 @@ import type { BenchIdentities } from "./certificates.js";
 import type { PairPorts, Peer } from "./peers.js";
 
 const startBoundMs = 10_000;
+const stopBoundMs = 15_000;
 
 /** Processes that a bench started; stopped by their own ids. */
 export class Processes {
@@ -27,9 +28,19 @@ export class Processes {
     return child;
   }
 
-  stop(): void {
+  /** Stops all; those that do not end within the bound are killed. */
+  async stop(): Promise<void> {
     this.#stopping = true;
-    for (const child of this.#running.splice(0)) child.kill("SIGTERM");
+    const running = this.#running
+      .splice(0)
+      .filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null);
+    const ended = running.map((child) => new Promise<void>((resolve) => child.once("exit", () => resolve())));
+    for (const child of running) child.kill("SIGTERM");
+    const late = setTimeout(() => {
+      for (const child of running) child.kill("SIGKILL");
+    }, stopBoundMs);
+    await Promise.all(ended);
+    clearTimeout(late);
   }
 }
 

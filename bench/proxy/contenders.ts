@@ -1,0 +1,113 @@
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { resolve } from "node:path";
+import { writeIdentities } from "./certificates.js";
+import { startMesh } from "./mesh.js";
+import { freePort, type Processes, startBarePair, startEcho, startPair, versionOf } from "./pair.js";
+import { peers } from "./peers.js";
+
+/** Something that calls can be sent through: nothing, a peer's pair, or ours. */
+export interface Contender {
+  readonly name: string;
+  readonly port: number;
+  readonly pids: readonly number[];
+}
+
+/** What the load generator says (bench/load). */
+export interface LoadFigures {
+  readonly cpuUsPerCall: number;
+  readonly callsPerSecond: number;
+  readonly p50Us: number;
+  readonly p99Us: number;
+  readonly ok: number;
+  readonly failed: number;
+}
+
+export interface ContenderOptions {
+  /** Names of those that are wanted; undefined: all. "none" is the echo server without a proxy. */
+  readonly only?: readonly string[] | undefined;
+  /** A folder for CPU profiles of the mesh's proxies. */
+  readonly profile?: string | undefined;
+}
+
+/** Starts the echo server and every pair that is wanted and installed, and warms them; says what was left out. */
+export async function startContenders(
+  processes: Processes,
+  folder: string,
+  { only, profile }: ContenderOptions,
+): Promise<Contender[]> {
+  const isWanted = (name: string) => only === undefined || only.includes(name);
+  const identities = writeIdentities(folder);
+  const echo = await startEcho(processes);
+  const contenders: Contender[] = [];
+  const newPorts = async () => ({ outbound: await freePort(), inbound: await freePort(), backend: echo.port });
+  if (isWanted("none")) contenders.push({ name: "none", port: echo.port, pids: [echo.pid] });
+  for (const peer of peers) {
+    if (!isWanted(peer.name)) continue;
+    const version = versionOf(peer.command, peer.versionArguments);
+    if (version === undefined || /not found/.test(version)) {
+      console.log(`${peer.name}: not found, left out`);
+      continue;
+    }
+    console.log(`${peer.name}: ${version}`);
+    const ports = await newPorts();
+    const pids = await startPair(processes, peer, ports, identities, folder);
+    contenders.push({ name: peer.name, port: ports.outbound, pids });
+  }
+  if (isWanted("bare engine")) {
+    const ports = await newPorts();
+    const pids = await startBarePair(processes, ports, identities);
+    contenders.push({ name: "bare engine", port: ports.outbound, pids });
+  }
+  if (isWanted("mesh")) {
+    const { port, pids } = await startMesh(processes, folder, echo.port, profile);
+    contenders.push({ name: "mesh", port, pids });
+    console.log(`mesh: RSS ${pids.map(residentMegabytes).join(" and ")} MB at its start (inbound, outbound)`);
+  }
+  for (const contender of contenders) runLoad(contender, ["--connections", "8", "--streams", "8", "--seconds", "5"]);
+  return contenders;
+}
+
+/** Runs the load generator against a contender; `args`: its flags but for the target. */
+export function runLoad({ port, pids }: Contender, args: readonly string[]): LoadFigures {
+  const program = resolve(import.meta.dirname, "../load/main.js");
+  const all = ["--target", `127.0.0.1:${port}`, ...args, "--cpu-of", ...pids.map(String), "--json"];
+  try {
+    return JSON.parse(execFileSync(process.execPath, [program, ...all], { encoding: "utf8" }));
+  } catch (error) {
+    const { stdout } = error as { readonly stdout?: string };
+    if (stdout) return JSON.parse(stdout); // it ended with 1: some calls failed, and it says how many
+    throw error;
+  }
+}
+
+/** One round: each contender in turn. `figures`: a list for each, in their order. */
+export function runRound(
+  contenders: readonly Contender[],
+  figures: readonly LoadFigures[][],
+  args: readonly string[],
+): void {
+  for (const [place, contender] of contenders.entries()) figures[place]?.push(runLoad(contender, args));
+}
+
+/** RSS, from /proc. */
+export function residentMegabytes(pid: number): number {
+  const match = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"));
+  return Math.round(Number(match?.[1]) / 1024);
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[sorted.length >> 1] ?? Number.NaN;
+}
+
+export function machine(): string {
+  return `${cpus().length} × ${cpus()[0]?.model ?? "?"}, node ${process.version}`;
+}
+
+export function printTable(columns: readonly string[], rows: readonly (readonly string[])[]): void {
+  console.log(`| ${columns.join(" | ")} |`);
+  console.log(`|${"---|".repeat(columns.length)}`);
+  for (const row of rows) console.log(`| ${row.join(" | ")} |`);
+}
