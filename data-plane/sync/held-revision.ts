@@ -8,18 +8,27 @@ import type { EvaluatedPolicy } from "../ports.js";
 
 export interface HeldUnit {
   readonly digest: Digest;
+  /** What was compiled. */
+  readonly bytes: Uint8Array;
   readonly compiled: CompiledUnit;
 }
 
-export interface HeldRevision {
+/** What is needed of a revision to judge by it. */
+export interface EvaluableRevision {
+  readonly revision: { readonly digest: Digest; readonly body: Pick<Revision, "number"> };
+  readonly list: Pick<SnapshotList, "units">;
+  /** By name; grows when a service is called for the first time. */
+  readonly units: ReadonlyMap<string, Pick<HeldUnit, "compiled">>;
+}
+
+export interface HeldRevision extends EvaluableRevision {
   readonly revision: Signed<Revision>;
   readonly list: SnapshotList;
-  /** By name; grows when a service is called for the first time. */
   readonly units: Map<string, HeldUnit>;
 }
 
 /** The digest of a unit in the list, which is sorted by name; undefined: the revision has no such unit. */
-export function findUnitDigest(list: SnapshotList, name: string): Digest | undefined {
+export function findUnitDigest(list: Pick<SnapshotList, "units">, name: string): Digest | undefined {
   let [low, high] = [0, list.units.length - 1];
   while (low <= high) {
     const middle = (low + high) >>> 1;
@@ -35,13 +44,13 @@ export function findUnitDigest(list: SnapshotList, name: string): Digest | undef
 const noIssuers: readonly JwtIssuer[] = [];
 
 /** What calls are judged by from a switch on. */
-export class HeldPolicy implements EvaluatedPolicy {
+export class HeldPolicy<Held extends EvaluableRevision = HeldRevision> implements EvaluatedPolicy {
   readonly epoch: number;
   readonly revision: number;
   readonly revisionDigest: Digest;
-  readonly held: HeldRevision;
+  readonly held: Held;
 
-  constructor(epoch: number, held: HeldRevision) {
+  constructor(epoch: number, held: Held) {
     this.epoch = epoch;
     this.revision = held.revision.body.number;
     this.revisionDigest = held.revision.digest;

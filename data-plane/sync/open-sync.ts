@@ -1,6 +1,6 @@
 /** Opens what a proxy knows: from its disk if it was here before, else from what joining gave it. */
 import { isAshlarError, messageOf } from "../../core/errors.js";
-import type { PreparedRevision, Signed } from "../../core/model.js";
+import type { PreparedRevision, Signed, Trust } from "../../core/model.js";
 import { rootKeySet, verifyActivation, verifyRevision, verifyTrust } from "../../core/wire/records.js";
 import type { Bus } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -11,8 +11,9 @@ import type { HeldRevision } from "./held-revision.js";
 import { createPolicyView, listen } from "./policy-view.js";
 import { prepareRevision } from "./prepare.js";
 import { RecordJudge } from "./record-judge.js";
-import { findCompiled, yieldTurn } from "./revision-shelf.js";
+import { findUnit, yieldTurn } from "./revision-shelf.js";
 import { createRevisionSource } from "./revision-source.js";
+import type { RevisionSpread } from "./revision-spread.js";
 import type { StateFolder } from "./state-folder.js";
 import { SyncLoop } from "./sync-loop.js";
 import { historyMax } from "./sync-plan.js";
@@ -48,11 +49,17 @@ export interface SyncDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly random?: () => number;
+  /** Worker processes; undefined: this process alone judges. */
+  readonly spread?: RevisionSpread | undefined;
 }
 
 export interface Sync {
   readonly policy: PolicyView;
   readonly trust: TrustView;
+  /** The trust record in force, as it was signed. */
+  readonly trusting: Signed<Trust> | undefined;
+  /** The revisions that are held, whole. */
+  held(): Iterable<HeldRevision>;
   /** What is wrong now, one line each: equivocation, a rejected revision, staleness, trouble with the disk. */
   problems(): readonly string[];
   /** How many records were refused since the start. */
@@ -73,7 +80,7 @@ export interface Sync {
  * `invalid_record` if neither the disk nor the identity has a trust record that the root key signed.
  */
 export async function openSync(deps: SyncDeps, options: SyncOptions): Promise<Sync> {
-  const { clock, log } = deps;
+  const { clock, log, spread, random = Math.random } = deps;
   const rootKeys = rootKeySet(options.rootPublicKey);
   const judge = new RecordJudge({ log, clock }, options.mesh, rootKeys);
   const cache = new DiskCache({ folder: deps.folder, log }, options.mesh);
@@ -94,7 +101,7 @@ export async function openSync(deps: SyncDeps, options: SyncOptions): Promise<Sy
   );
   const { held, refs } = await loadHeld(cache, disk, judge, options, log);
   const loop = new SyncLoop(
-    { source: createRevisionSource(deps.bus), cache, judge, clock, log, random: deps.random ?? Math.random },
+    { source: createRevisionSource(deps.bus), cache, judge, clock, log, random, spread },
     {
       mesh: options.mesh,
       service: options.service,
@@ -128,7 +135,14 @@ export async function openSync(deps: SyncDeps, options: SyncOptions): Promise<Sy
   if (issued !== undefined && inForce !== undefined) receive(issued);
   return {
     policy: createPolicyView(loop),
-    trust: createTrustView(loop, options.mesh),
+    trust: createTrustView(
+      { trusting: () => loop.state.trusting, onChange: (listener) => listen(loop.trustListeners, listener) },
+      options.mesh,
+    ),
+    get trusting() {
+      return loop.state.trusting;
+    },
+    held: () => loop.shelf.all(),
     problems: () => loop.problems(),
     get refusedRecords() {
       return judge.refused;
@@ -159,7 +173,7 @@ async function loadHeld(
         services: [...needed, ...disk.called.keys()],
         isOptional: (service) => service !== options.service && !service.startsWith("@"),
         findHeld: (digest) => held.get(digest),
-        findCompiled: (digest) => findCompiled(held.values(), digest),
+        findUnit: (digest) => findUnit(held.values(), digest),
         yieldTurn,
       });
       held.set(ref.digest, prepared.held);

@@ -12,7 +12,7 @@ import {
   type SnapshotList,
 } from "../../core/model.js";
 import { requireAssertions } from "../../core/policy/assertions.js";
-import { type CompiledUnit, compileUnit } from "../../core/policy/compile.js";
+import { compileUnit } from "../../core/policy/compile.js";
 import { unitBytesMax } from "../../core/snapshot/grammar.js";
 import { applyChanges, encodeSnapshotList, parseSnapshotList, parseUnit } from "../../core/wire/units.js";
 import { findUnitDigest, type HeldRevision, type HeldUnit } from "./held-revision.js";
@@ -36,7 +36,7 @@ export interface PrepareDeps {
   /** Services of those without whose unit the revision is of use all the same. */
   isOptional(service: string): boolean;
   findHeld(revision: Digest): HeldRevision | undefined;
-  findCompiled(unit: Digest): CompiledUnit | undefined;
+  findUnit(digest: Digest): HeldUnit | undefined;
   /** Lets calls go on in between. */
   yieldTurn(): Promise<void>;
 }
@@ -80,15 +80,20 @@ export async function prepareRevision(ref: PreparedRevision, deps: PrepareDeps):
 export async function prepareUnit(
   name: string,
   digest: Digest,
-  deps: Pick<PrepareDeps, "reader" | "mesh" | "findCompiled">,
+  deps: Pick<PrepareDeps, "reader" | "mesh" | "findUnit">,
 ): Promise<{ readonly unit: HeldUnit; readonly bytes: Uint8Array | undefined }> {
-  const known = deps.findCompiled(digest);
-  if (known?.name === name) return { unit: { digest, compiled: known }, bytes: undefined };
+  const known = deps.findUnit(digest);
+  if (known?.compiled.name === name) return { unit: known, bytes: undefined };
   const bytes = await readBlob(deps.reader, digest, unitBytesMax, `unit ${name}`);
+  return { unit: compileHeld(name, digest, bytes, deps.mesh), bytes };
+}
+
+/** Parses, compiles and checks what is asserted of it. Fails if the unit is not acceptable. */
+export function compileHeld(name: string, digest: Digest, bytes: Uint8Array, mesh: string): HeldUnit {
   const parsed = parseUnit(bytes, { name, digest });
-  const compiled = compileUnit(parsed, deps.mesh);
-  requireAssertions(parsed, compiled, deps.mesh); // the writer has checked them, and a reader believes no writer
-  return { unit: { digest, compiled }, bytes };
+  const compiled = compileUnit(parsed, mesh);
+  requireAssertions(parsed, compiled, mesh); // the writer has checked them, and a reader believes no writer
+  return { digest, bytes, compiled };
 }
 
 async function findList(revision: Signed<Revision>, deps: PrepareDeps): Promise<SnapshotList> {

@@ -2,16 +2,18 @@
 import type { Digest } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
 import type { Activation, PreparedRevision, Revision, Signed } from "../../core/model.js";
-import type { CompiledUnit } from "../../core/policy/compile.js";
 import { revisionFor } from "../../core/rollout/cohort.js";
 import type { HeldRevision, HeldUnit } from "./held-revision.js";
 import { type PrepareDeps, type Prepared, prepareRevision, prepareUnit, type RevisionReader } from "./prepare.js";
 import type { RecordJudge } from "./record-judge.js";
 import type { RevisionSource } from "./revision-source.js";
+import type { RevisionSpread } from "./revision-spread.js";
 
 export interface RevisionShelfDeps {
   readonly source: RevisionSource;
   readonly judge: RecordJudge;
+  /** Worker processes; undefined: this process alone judges. */
+  readonly spread: RevisionSpread | undefined;
   /** The services whose units belong to the prepare set now. */
   services(): readonly string[];
   /** A record was signed by a key that is not known. */
@@ -50,6 +52,7 @@ export class RevisionShelf {
 
   drop(revision: Digest): void {
     this.#held.delete(revision);
+    this.#deps.spread?.dropped(revision);
   }
 
   /** Keeps a verified record for when its revision is prepared; the last 64. */
@@ -60,9 +63,17 @@ export class RevisionShelf {
     if (this.#records.size > recordsMax && oldest !== undefined) this.#records.delete(oldest);
   }
 
-  /** Fetches, verifies and compiles; does not hold it yet. Fails as `prepareRevision` does. */
-  prepare(ref: PreparedRevision): Promise<Prepared> {
-    return prepareRevision(ref, this.#prepareDeps());
+  /** Fetches, verifies and compiles, here and wherever else it is judged; does not hold it yet. Fails as `prepareRevision` does. */
+  async prepare(ref: PreparedRevision): Promise<Prepared> {
+    const prepared = await prepareRevision(ref, this.#prepareDeps());
+    await this.#deps.spread?.prepare(prepared.held);
+    return prepared;
+  }
+
+  /** Adds a unit to a held revision. */
+  addUnit({ units, revision }: HeldRevision, name: string, unit: HeldUnit): void {
+    units.set(name, unit);
+    this.#deps.spread?.added(revision.digest, name, unit);
   }
 
   /** A unit, compiled. Fails as `prepareUnit` does. */
@@ -80,7 +91,7 @@ export class RevisionShelf {
       services: this.#deps.services(),
       isOptional: () => false,
       findHeld: (digest) => this.#held.get(digest),
-      findCompiled: (digest) => findCompiled(this.#held.values(), digest),
+      findUnit: (digest) => findUnit(this.#held.values(), digest),
       yieldTurn,
     };
   }
@@ -105,9 +116,9 @@ export class RevisionShelf {
   }
 }
 
-/** The compiled unit with this digest, if a held revision has it: a unit that did not change is compiled once. */
-export function findCompiled(held: Iterable<HeldRevision>, digest: Digest): CompiledUnit | undefined {
-  for (const { units } of held) for (const unit of units.values()) if (unit.digest === digest) return unit.compiled;
+/** The unit with this digest, if a held revision has it: a unit that did not change is compiled once. */
+export function findUnit(held: Iterable<HeldRevision>, digest: Digest): HeldUnit | undefined {
+  for (const { units } of held) for (const unit of units.values()) if (unit.digest === digest) return unit;
   return undefined;
 }
 

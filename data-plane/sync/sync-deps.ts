@@ -7,6 +7,7 @@ import type { DiskCache } from "./disk-cache.js";
 import type { HeldRevision } from "./held-revision.js";
 import type { RecordJudge } from "./record-judge.js";
 import type { RevisionSource } from "./revision-source.js";
+import type { RevisionSpread } from "./revision-spread.js";
 import type { SyncStart } from "./sync-model.js";
 
 export interface SyncLoopDeps {
@@ -16,6 +17,7 @@ export interface SyncLoopDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly random: () => number;
+  readonly spread: RevisionSpread | undefined;
 }
 
 /** What the loop begins with: verified, from disk or from joining. */

@@ -24,7 +24,7 @@ import { UnitFetcher } from "./unit-fetcher.js";
 export class SyncLoop {
   readonly #deps: SyncLoopDeps;
   readonly #options: SyncLoopOptions;
-  readonly #shelf: RevisionShelf;
+  readonly shelf: RevisionShelf;
   readonly units: UnitFetcher;
   readonly #reader: LogReader;
   readonly #events: SyncEvent[] = [];
@@ -53,10 +53,9 @@ export class SyncLoop {
       receive: (origin, bytes) => this.receive(origin, bytes),
       signal: this.#stop.signal,
     });
-    this.#shelf = new RevisionShelf(
+    this.shelf = new RevisionShelf(
       {
-        source: deps.source,
-        judge: deps.judge,
+        ...deps,
         services: () => this.units.prepareSet(),
         unknownKey: () => this.#reader.unknownKey(),
       },
@@ -64,7 +63,7 @@ export class SyncLoop {
     );
     this.units = new UnitFetcher(
       {
-        shelf: this.#shelf,
+        shelf: this.shelf,
         clock: deps.clock,
         policy: () => this.#policy,
         connected: () => deps.source.connected,
@@ -81,8 +80,8 @@ export class SyncLoop {
       begin.called,
     );
     this.#writer = new StateWriter(deps.cache, {
-      held: () => this.#shelf.all(),
-      lastGood: () => lastGoodOf(this.#state, this.lagMs, (digest) => this.#shelf.find(digest) !== undefined),
+      held: () => this.shelf.all(),
+      lastGood: () => lastGoodOf(this.#state, this.lagMs, (digest) => this.shelf.find(digest) !== undefined),
       called: () => this.units.called,
     });
     this.hints = new EpochHints({
@@ -90,13 +89,13 @@ export class SyncLoop {
       known: () => Math.min(this.seenEpoch, this.#state.saved.epoch),
       read: () => this.#reader.readHead("activations"),
     });
-    for (const held of begin.held) this.#shelf.hold(held);
-    for (const record of begin.revisions) this.#shelf.keepRecord(record);
+    for (const held of begin.held) this.shelf.hold(held);
+    for (const record of begin.revisions) this.shelf.keepRecord(record);
     this.lagMs = begin.lagMs;
     const first = startSync(begin.start);
     this.#state = first.state;
     const evaluating = begin.start.evaluating;
-    const held = evaluating && this.#shelf.findFor(evaluating.body, first.state.proxyId);
+    const held = evaluating && this.shelf.findFor(evaluating.body, first.state.proxyId);
     if (evaluating && held) this.#policy = new HeldPolicy(evaluating.body.epoch, held);
     for (const effect of first.effects) this.#perform(effect);
   }
@@ -154,7 +153,7 @@ export class SyncLoop {
     const event = this.#deps.judge.judge(origin, bytes);
     if (event === "unknown-key" && origin !== "trust") this.#reader.unknownKey();
     if (event === undefined || event === "unknown-key") return false;
-    if (event.kind === "revision") this.#shelf.keepRecord(event.record);
+    if (event.kind === "revision") this.shelf.keepRecord(event.record);
     if (event.kind === "freshness") this.#freshMs = this.#deps.clock.monotonicMs();
     this.#send(event);
     return true;
@@ -199,7 +198,7 @@ export class SyncLoop {
         void this.#prepare(effect.revision);
         return;
       case "drop":
-        this.#shelf.drop(effect.digest);
+        this.shelf.drop(effect.digest);
         return;
       case "switch":
         this.#switch(effect.activation);
@@ -236,11 +235,11 @@ export class SyncLoop {
 
   async #prepare(ref: PreparedRevision): Promise<void> {
     try {
-      const { held, blobs } = await this.#shelf.prepare(ref);
+      const { held, blobs } = await this.shelf.prepare(ref);
       await this.units.complete(held);
       this.#retries.reset();
       this.#prepareTrouble = undefined;
-      this.#shelf.hold(held);
+      this.shelf.hold(held);
       this.#writer.add(blobs);
       this.#send({ kind: "prepared", revision: ref });
       void this.#writer.write();
@@ -258,7 +257,7 @@ export class SyncLoop {
   }
 
   #switch(activation: Signed<Activation>): void {
-    const held = this.#shelf.findFor(activation.body, this.#state.proxyId);
+    const held = this.shelf.findFor(activation.body, this.#state.proxyId);
     if (held === undefined) throw new AshlarError("internal", "a switch to a revision that is not held");
     const policy = new HeldPolicy(activation.body.epoch, held);
     this.#policy = policy;

@@ -1,9 +1,7 @@
 /** The trust record in force, as TLS asks for it. */
-
 import type { Signed, Trust } from "../../core/model.js";
 import type { TrustedIssuer } from "../../core/token/token-model.js";
 import type { TrustView } from "../ports.js";
-import type { SyncLoop } from "./sync-loop.js";
 
 interface Compiled {
   readonly record: Signed<Trust> | undefined;
@@ -14,11 +12,18 @@ interface Compiled {
 
 const nothing: Compiled = { record: undefined, rootsPem: [], revoked: new Set(), issuers: [] };
 
+/** Where the record comes from. */
+export interface TrustSource {
+  trusting(): Signed<Trust> | undefined;
+  /** Calls `listener` when there is another one. */
+  onChange(listener: () => void): () => void;
+}
+
 /** Roots and revocations of `mesh`; without a trust record there are no roots, so nobody is trusted. */
-export function createTrustView(loop: SyncLoop, mesh: string): TrustView {
+export function createTrustView(source: TrustSource, mesh: string): TrustView {
   let compiled = nothing;
   const now = (): Compiled => {
-    const record = loop.state.trusting;
+    const record = source.trusting();
     if (record !== undefined && record !== compiled.record) compiled = compile(record, mesh, compiled.issuers);
     return compiled;
   };
@@ -33,10 +38,7 @@ export function createTrustView(loop: SyncLoop, mesh: string): TrustView {
       return now().issuers;
     },
     isRevoked: (serial) => now().revoked.has(serial),
-    onChange: (listener) => {
-      loop.trustListeners.add(listener);
-      return () => loop.trustListeners.delete(listener);
-    },
+    onChange: (listener) => source.onChange(listener),
   };
 }
 

@@ -116,7 +116,7 @@ export class UnitFetcher {
 
   async #fetchNow(held: HeldRevision, service: string, digest: Digest): Promise<void> {
     const { unit, bytes } = await this.#deps.shelf.prepareUnit(service, digest);
-    held.units.set(service, unit);
+    this.#deps.shelf.addUnit(held, service, unit);
     if (bytes !== undefined) this.#deps.fetched(digest, bytes);
   }
 }
