@@ -5,23 +5,28 @@ import { AshlarError, isAshlarError } from "../core/errors.js";
 import { proxyInbox } from "../core/wire/subjects.js";
 import type { Bus } from "../runtime/bus.js";
 import { type Clock, systemClock } from "../runtime/clock.js";
-import type { Logger } from "../runtime/log.js";
+import type { LogFormat, Logger } from "../runtime/log.js";
 import { connectNats } from "../runtime/nats.js";
 import { AppRegistry } from "./agent/app-registry.js";
 import type { ProxyConfig } from "./config.js";
 import { type OpenedIdentity, openIdentity, type TrustBootstrap } from "./identity/proxy-identity.js";
 import { readJoinFile, readToken } from "./join-file.js";
-import type { AppView } from "./ports.js";
+import type { AppView, PolicyView } from "./ports.js";
 import { type EndpointRegistry, openEndpointRegistry } from "./registry/endpoint-view.js";
 import { CallWindow } from "./status/call-window.js";
 import { DecisionRecorder } from "./status/decision-recorder.js";
 import { createFleetReporter, type FleetReporter } from "./status/fleet-reporter.js";
 import { type IssuedHeads, openSync, type Sync } from "./sync/open-sync.js";
 import { openStateFolder } from "./sync/state-folder.js";
+import type { WorkerCarrier } from "./workers/worker-carrier.js";
+import type { SpawnWorker } from "./workers/worker-process.js";
 
 /** From the process that the proxy runs in. */
 export interface ProxySurroundings {
   readonly log: Logger;
+  readonly logFormat: LogFormat;
+  /** Starts a worker process. */
+  readonly spawnWorker: SpawnWorker;
   readStdin(): Promise<string>;
 }
 
@@ -54,6 +59,8 @@ export interface Parts {
   readonly identity: OpenedIdentity;
   readonly bus: Bus;
   readonly sync: Sync;
+  /** What calls are judged by in every process that judges (I7). */
+  readonly policy: PolicyView;
   readonly endpoints: EndpointRegistry;
   readonly registry: AppRegistry;
   readonly reporter: FleetReporter;
@@ -61,11 +68,12 @@ export interface Parts {
   readonly decisions: DecisionRecorder;
 }
 
-/** Constructs them; following the logs begins with `sync.start()`. */
+/** Constructs them, for `workers` to carry the calls, or this process; following the logs begins with `sync.start()`. */
 export async function openParts(
   config: ProxyConfig,
   identity: OpenedIdentity,
   log: Logger,
+  workers: WorkerCarrier | undefined,
   signal: AbortSignal,
 ): Promise<Parts> {
   const clock = systemClock;
@@ -92,9 +100,9 @@ export async function openParts(
     rootPublicKey: bootstrap.rootPublicKey,
     issued: headsOf(bootstrap),
   };
-  const sync = await openSync({ bus, folder, clock, log }, options);
+  const sync = await openSync({ bus, folder, clock, log, spread: workers?.spread }, options);
   identity.onBootstrap((renewed) => sync.receive(headsOf(renewed)));
-  const { policy } = sync;
+  const policy = workers?.evaluatedByAll(sync.policy) ?? sync.policy;
   identity.reportSeen(() => ({
     epoch: policy.seenEpoch,
     activation: policy.seenActivation,
@@ -104,13 +112,13 @@ export async function openParts(
   const window = new CallWindow(policy.current?.revisionDigest);
   policy.onSwitch(({ revisionDigest }) => window.switched(revisionDigest)); // first: calls that a switch ends are its own
   const reporter = createFleetReporter(
-    { bus, clock, log, identity, policy, app: advertisedView(registry), window },
+    { bus, clock, log, identity, policy, app: advertisedView(registry), window: workers?.window ?? window },
     { labels: config.labels, bypassable: config.bypassable, serves: config.inbound !== undefined },
   );
   sync.onChange(() => reporter.poke());
   const decisions = new DecisionRecorder({ bus, identity, clock, random: randomBytes, log }, config.recordShare);
   const endpoints = await openEndpointRegistry({ bus, folder, clock, log }, service);
-  return { log, clock, identity, bus, sync, registry, reporter, window, decisions, endpoints };
+  return { log, clock, identity, bus, sync, policy, registry, reporter, window, decisions, endpoints };
 }
 
 function headsOf({ trust, activation, revision, freshness }: TrustBootstrap): IssuedHeads {

@@ -1,27 +1,18 @@
 /** Puts a proxy together. Nothing else constructs its parts. */
-import { randomBytes } from "node:crypto";
 import { dirname } from "node:path";
 import { ServerCredentials } from "@grpc/grpc-js";
-import type { OpenBudgets } from "../core/limit/limiter.js";
 import type { Clock } from "../runtime/clock.js";
 import type { HostPort, SocketAddress } from "../runtime/config.js";
 import { type GrpcServer, startGrpcServer } from "../runtime/grpc-server.js";
-import type { Logger } from "../runtime/log.js";
 import { createAgentService } from "./agent/agent-service.js";
 import { runStaticApplication } from "./agent/static-application.js";
+import { carryHere, carryInWorkers, listenForCalls, prepareWorkers } from "./app-carrying.js";
 import { closeParts, joinOrLoad, openParts, type Parts, type ProxySurroundings } from "./app-parts.js";
 import type { ProxyConfig } from "./config.js";
-import { listenAgain } from "./inbound-port.js";
-import { NatsLimitExchange } from "./limits/nats-limit-exchange.js";
-import { ShareLoop } from "./limits/share-loop.js";
-import { Carrier, type CarrierOptions } from "./proxy/carrier.js";
+import type { Carrying } from "./proxy/carrying.js";
 import { drain, drainDefaults } from "./proxy/drain.js";
-import { createProxyEngine, logFault } from "./proxy/forward/proxy-engine.js";
-import type { ProxyMetrics } from "./proxy/proxy-metrics.js";
 import { prepareSocketPath } from "./proxy/socket-path.js";
-import type { CallWindow } from "./status/call-window.js";
 import { openStatusServer } from "./status/http.js";
-import { createMetrics } from "./status/metrics.js";
 import { reasonsNotReady } from "./status/readiness.js";
 
 export interface RunningProxy {
@@ -46,9 +37,14 @@ export async function startProxy(
   const life = new AbortController(); // ends after draining, not when asked to stop
   try {
     const identity = await joinOrLoad(config, surroundings, signal, life.signal);
-    const parts = await openParts(config, identity, log, life.signal);
+    const workers = prepareWorkers(config, surroundings);
+    const parts = await openParts(config, identity, log, workers, life.signal);
     try {
-      return await serve(config, parts, life, signal);
+      const carrying =
+        workers === undefined
+          ? carryHere(config, parts, life.signal)
+          : await carryInWorkers(config, parts, workers, surroundings, signal);
+      return await serve(config, parts, carrying, life, signal);
     } catch (error) {
       await closeParts(parts);
       throw error;
@@ -62,7 +58,7 @@ export async function startProxy(
 
 /** What was opened above the parts, to be wound down together. */
 interface Serving {
-  readonly carrier: Carrier;
+  readonly carrying: Carrying;
   readonly agent: GrpcServer | undefined;
   readonly closers: (() => void)[];
   draining: boolean;
@@ -71,33 +67,17 @@ interface Serving {
 async function serve(
   config: ProxyConfig,
   parts: Parts,
+  carrying: Carrying,
   life: AbortController,
   signal: AbortSignal,
 ): Promise<RunningProxy> {
   const closers: (() => void)[] = [];
   try {
-    const engine = createProxyEngine(
-      () => parts.clock.monotonicMs(),
-      (error) => logFault(parts.log, error),
-      config,
-    );
-    const metrics = createMetrics(engine.counters, engine);
-    const { policy, trust } = parts.sync;
-    const known = { ...parts, policy, trust, app: parts.registry };
-    const carried = {
-      metrics: countedTwice(metrics.proxy, parts.window),
-      engine,
-      draw: Math.random,
-      random: randomBytes,
-      openBudgets: openShares(parts, life.signal),
-    };
-    const carrier = new Carrier({ ...known, ...carried }, carrierOptions(config, parts.identity.current.mesh));
-    closers.push(() => carrier.close());
-    const bound = await listen(config, carrier, parts.log);
-    const agent = await openAgent(config, parts, carrier, bound);
-    const serving: Serving = { carrier, agent, closers, draining: false };
+    const bound = await listenForCalls(config, carrying, parts.log);
+    const agent = await openAgent(config, parts, carrying, bound);
+    const serving: Serving = { carrying, agent, closers, draining: false };
     closers.push(() => void agent?.stop(0));
-    await openStatus(config, parts, serving, metrics);
+    await openStatus(config, parts, serving);
     const startStatic = new AbortController();
     closers.push(() => startStatic.abort());
     if (config.app !== undefined) {
@@ -112,63 +92,26 @@ async function serve(
     };
   } catch (error) {
     for (const close of closers) close();
+    await carrying.close();
     throw error;
   }
-}
-
-/** Budgets that are shared with the other proxies of the service. */
-function openShares(parts: Parts, signal: AbortSignal): OpenBudgets {
-  const loop = new ShareLoop(new NatsLimitExchange(parts, signal), parts.clock);
-  void loop.run(signal);
-  return loop.openBudgets;
-}
-
-/** Every call counts for the metrics, and for the epoch in which it ended. */
-function countedTwice(metrics: ProxyMetrics, window: CallWindow): ProxyMetrics {
-  return {
-    ...metrics,
-    callEnded: (call) => {
-      metrics.callEnded(call);
-      window.ended(call);
-    },
-  };
-}
-
-function carrierOptions(config: ProxyConfig, mesh: string): CarrierOptions {
-  const { service, labels, inbound, upstreams, recordShare } = config;
-  const outbounds = [undefined, ...upstreams.map((upstream) => upstream.service)];
-  return { mesh, service, labels, inbound: inbound !== undefined, outbounds, recordShare };
-}
-
-/** Opens every listener for calls; gives where other proxies reach this one. */
-async function listen(config: ProxyConfig, carrier: Carrier, log: Logger): Promise<HostPort | undefined> {
-  const bound =
-    config.inbound === undefined
-      ? undefined
-      : await listenAgain((address) => carrier.listenInbound(address), config.inbound, config.dataDir);
-  const outbounds = [config.outbound, ...config.upstreams.map(({ address }) => address)];
-  for (const [index, address] of outbounds.entries()) {
-    await prepareSocketPath(address, log);
-    await carrier.listenOutbound(index, address);
-  }
-  return bound;
 }
 
 async function openAgent(
   config: ProxyConfig,
   parts: Parts,
-  carrier: Carrier,
+  carrying: Carrying,
   bound: HostPort | undefined,
 ): Promise<GrpcServer | undefined> {
   if (config.agent === undefined) return undefined;
-  const { registry, clock, log, identity, sync } = parts;
+  const { registry, clock, log, identity, policy } = parts;
   await prepareSocketPath({ path: config.agent }, log);
   const service = createAgentService({
     registry,
     clock,
     describe: () => {
       const { mesh, service: name, version, proxyId, spiffeId } = identity.current;
-      const ready = sync.policy.current !== undefined && bound !== undefined;
+      const ready = policy.current !== undefined && bound !== undefined;
       const outbound = render(config.outbound);
       return {
         mesh,
@@ -181,7 +124,7 @@ async function openAgent(
         socketDir: dirname(config.agent ?? ""),
       };
     },
-    drained: () => drainApplication(clock, carrier),
+    drained: () => drainApplication(clock, carrying),
   });
   return startGrpcServer({
     bind: `unix:${config.agent}`,
@@ -193,31 +136,32 @@ async function openAgent(
 }
 
 /** Peers hear of the tombstone while late calls are still served; then the open ones finish. */
-async function drainApplication(clock: Clock, carrier: Carrier): Promise<void> {
+async function drainApplication(clock: Clock, carrying: Carrying): Promise<void> {
   await clock.sleep(drainDefaults.discourageMs);
-  await carrier.whenIdle(AbortSignal.timeout(leaveMsMax));
+  await carrying.whenIdle(AbortSignal.timeout(leaveMsMax));
 }
 
 async function openStatus(
   config: ProxyConfig,
-  { sync, identity, registry, decisions, clock }: Parts,
+  { sync, policy, identity, registry, decisions, clock }: Parts,
   serving: Serving,
-  metrics: ReturnType<typeof createMetrics>,
 ): Promise<void> {
+  const { metrics } = serving.carrying;
   const serves = config.app !== undefined || config.agent !== undefined;
   const reasons = (): readonly string[] =>
     reasonsNotReady({
       draining: serving.draining,
-      hasRevision: sync.policy.current !== undefined,
+      hasRevision: policy.current !== undefined,
       certificateExpiresMs: identity.current.notAfterMs,
       hasApplication: serves ? registry.advertised !== undefined : undefined,
       nowMs: clock.nowMs(),
+      carrying: serving.carrying.reasonsNotReady(),
     });
   metrics.watch({
-    seenEpoch: () => sync.policy.seenEpoch,
-    evaluatingEpoch: () => sync.policy.current?.epoch ?? 0,
-    evaluatingRevision: () => sync.policy.current?.revision ?? 0,
-    freshnessAgeMs: () => sync.policy.freshnessAgeMs,
+    seenEpoch: () => policy.seenEpoch,
+    evaluatingEpoch: () => policy.current?.epoch ?? 0,
+    evaluatingRevision: () => policy.current?.revision ?? 0,
+    freshnessAgeMs: () => policy.freshnessAgeMs,
     certificateExpiresMs: () => identity.current.notAfterMs,
     refusedRecords: () => sync.refusedRecords,
     decisions: () => decisions.totals,
@@ -239,22 +183,24 @@ async function openStatus(
 }
 
 async function stop(config: ProxyConfig, parts: Parts, serving: Serving, life: AbortController): Promise<void> {
-  const { carrier, closers } = serving;
+  const { carrying, closers } = serving;
   const whole = await drain(
     {
       unready: () => {
         serving.draining = true;
       },
       withdraw: () => parts.reporter.leave(),
-      finish: () => carrier.drain(),
+      finish: () => carrying.drain(),
       close: () => {
         for (const close of closers) close();
+        void carrying.close();
       },
     },
     parts.clock,
     { ...drainDefaults, graceMs: config.graceMs },
   );
   if (!whole) parts.log.warn("calls were cut when the grace ended", { graceMs: config.graceMs });
+  await carrying.close();
   await closeParts(parts);
   life.abort();
   await parts.identity.stopped;

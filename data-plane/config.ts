@@ -1,6 +1,5 @@
 /** The settings of `ashlar proxy`, from flags, `ASHLAR_*` variables and a file. Pure. */
 import { isAbsolute, join, resolve } from "node:path";
-import { AshlarError } from "../core/errors.js";
 import { isLabel } from "../core/identity.js";
 import type { Label } from "../core/model.js";
 import {
@@ -40,6 +39,8 @@ export interface ProxyConfig {
   readonly status: HostPort | undefined;
   /** Absolute. */
   readonly dataDir: string;
+  /** Processes that carry calls; 1: the proxy's own. */
+  readonly workers: number;
   /** How long open calls may take when the proxy stops. */
   readonly graceMs: number;
   /** Of decisions other than refusals, the share that is recorded; from 0 to 1. */
@@ -62,7 +63,7 @@ const workersMax = 64;
 const labelsMax = 32;
 const mebibytesMax = 65_536;
 
-/** Reads the settings; fails with `invalid_argument`, one line for each bad value, or `not_supported`. */
+/** Reads the settings; fails with `invalid_argument`, one line for each bad value. */
 export function parseProxyConfig(sources: ConfigSources, cwd: string): ProxyConfig {
   const read = new ConfigReader(sources);
   const service = read.required("service");
@@ -93,6 +94,7 @@ export function parseProxyConfig(sources: ConfigSources, cwd: string): ProxyConf
     dataDir,
     bufferBytesMax: readMebibytes(read, "buffer-mib") ?? proxyEngineDefaults.bufferBytesMax,
     messageBytesMax: readMebibytes(read, "message-mib") ?? proxyEngineDefaults.messageBytesMax,
+    workers: read.integer("workers", { min: 1, max: workersMax }) ?? 1,
     graceMs: read.durationMs("grace") ?? graceMsDefault,
     recordShare: read.share("record-share") ?? recordShareDefault,
     logLevel: read.oneOf("log-level", logLevels) ?? "info",
@@ -103,11 +105,7 @@ export function parseProxyConfig(sources: ConfigSources, cwd: string): ProxyConf
       ...upstreams.flatMap((one) => bypass(`upstream ${one.service}`, one.address)),
     ],
   };
-  const workers = read.integer("workers", { min: 1, max: workersMax }) ?? 1;
   read.throwIfInvalid();
-  if (workers > 1) {
-    throw new AshlarError("not_supported", `--workers ${workers} is not supported yet: this version runs one worker`);
-  }
   return config;
 }
 

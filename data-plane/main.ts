@@ -10,6 +10,7 @@ import { createLogger } from "../runtime/log.js";
 import { releaseYoungSpace } from "../runtime/young-space.js";
 import { startProxy } from "./app.js";
 import { parseProxyConfig } from "./config.js";
+import { forkWorker } from "./workers/worker-process.js";
 
 const examples = `
 Without --app and --agent the proxy only carries a client's outbound calls.
@@ -39,7 +40,7 @@ function createCommand(act: (flags: Record<string, unknown>) => void): Command {
     .option("--grace <DURATION>", "how long open calls may take when it stops (default: 10s)")
     .option("--buffer-mib <N>", "memory for what peers have not taken yet, all connections together (default: 256)")
     .option("--message-mib <N>", "the longest gRPC message that passes (default: 64)")
-    .option("--workers <N>", "worker processes (default: 1)")
+    .option("--workers <N>", "processes that carry calls, 1 to 64 (default: 1)")
     .option("--record-share <SHARE>", "of decisions other than refusals, what is recorded: 0 to 1 (default: 0.01)")
     .option("--log-level <LEVEL>", "debug, info, warn, error or silent (default: info)")
     .option("--log-format <FORMAT>", "text or json (default: text on a terminal, else json)")
@@ -66,7 +67,7 @@ export async function main(argv: readonly string[], env: ConfigSources["env"]): 
     return await run(flags, env);
   } catch (error) {
     printError(isAshlarError(error) ? error.message : messageOf(error));
-    return isAshlarError(error, "invalid_argument") || isAshlarError(error, "not_supported") ? 2 : 1;
+    return isAshlarError(error, "invalid_argument") ? 2 : 1;
   }
 }
 
@@ -92,7 +93,9 @@ async function run(flags: Record<string, unknown>, env: ConfigSources["env"]): P
   process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
   process.on("uncaughtException", onFault).on("unhandledRejection", onFault);
   try {
-    const proxy = await startProxy(config, { log, readStdin: () => text(process.stdin) }, stop.signal);
+    const readStdin = (): Promise<string> => text(process.stdin);
+    const surroundings = { log, logFormat: format, spawnWorker: forkWorker, readStdin };
+    const proxy = await startProxy(config, surroundings, stop.signal);
     if (proxy === undefined) return 0; // asked to stop before it had joined
     releaseYoungSpace();
     process.stdout.write(`ready ${proxy.listening}\n`);

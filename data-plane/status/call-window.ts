@@ -2,7 +2,7 @@
 import { status } from "@grpc/grpc-js";
 import type { Digest } from "../../core/digest.js";
 import { type CallCounts, tookBoundsMs } from "../../core/model.js";
-import type { EndedCall } from "../proxy/proxy-metrics.js";
+import type { EndedCall, ProxyMetrics } from "../proxy/proxy-metrics.js";
 
 /** Plain numbers, since every call counts. */
 class Window {
@@ -57,6 +57,17 @@ export class CallWindow {
   get before(): CallCounts | undefined {
     return this.#before;
   }
+}
+
+/** Every call counts for the metrics, and for the epoch in which it ended. */
+export function countedTwice(metrics: ProxyMetrics, window: CallWindow): ProxyMetrics {
+  return {
+    ...metrics,
+    callEnded: (call) => {
+      metrics.callEnded(call);
+      window.ended(call);
+    },
+  };
 }
 
 function isRefusal(code: status): boolean {

@@ -92,6 +92,11 @@ export class DecisionRecorder implements DecisionSink {
     this.#begin();
   }
 
+  /** Somebody who would have offered them had no room for so many. */
+  noteDropped(count: number): void {
+    this.#drop(count);
+  }
+
   /** Sends what is there, as far as that goes within a second. */
   async close(): Promise<void> {
     this.#stop.abort();

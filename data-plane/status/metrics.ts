@@ -19,11 +19,15 @@ export interface MetricSources {
   isReady(): boolean;
 }
 
+export type MetricsSnapshot = Awaited<ReturnType<Registry["getMetricsAsJSON"]>>;
+
 export interface Metrics {
   readonly proxy: ProxyMetrics;
   /** Begins to report what `sources` say. Call it once. */
   watch(sources: MetricSources): void;
   render(): Promise<string>;
+  /** The same as data. */
+  snapshot(): Promise<MetricsSnapshot>;
   readonly contentType: string;
 }
 
@@ -32,10 +36,12 @@ export function createMetrics(counters = new EngineCounters(), load?: LoadSource
   const registry = new Registry();
   const registers = [registry];
   if (load !== undefined) reportLoad(registers, load);
+  watchProcess(registers);
   return {
     proxy: createProxyMetrics(registers, counters),
     watch: (sources) => watch(registers, sources),
     render: () => registry.metrics(),
+    snapshot: () => registry.getMetricsAsJSON(),
     contentType: registry.contentType,
   };
 }
@@ -97,8 +103,10 @@ function reportRefusals(registers: Registry[], counters: EngineCounters): void {
   });
 }
 
-function watch(registers: Registry[], sources: MetricSources): void {
-  const read = (name: string, help: string, value: () => number) =>
+type Read = (name: string, help: string, value: () => number) => void;
+
+function gauges(registers: Registry[]): Read {
+  return (name, help, value) => {
     new Gauge({
       name,
       help,
@@ -107,6 +115,20 @@ function watch(registers: Registry[], sources: MetricSources): void {
         this.set(value());
       },
     });
+  };
+}
+
+function watchProcess(registers: Registry[]): void {
+  const read = gauges(registers);
+  read("process_resident_memory_bytes", "Resident memory.", () => process.memoryUsage.rss());
+  read("process_cpu_seconds", "User and system CPU time.", () => {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1e6;
+  });
+}
+
+function watch(registers: Registry[], sources: MetricSources): void {
+  const read = gauges(registers);
   read("ashlar_epoch_seen", "The highest epoch that was verified.", () => sources.seenEpoch());
   read("ashlar_epoch_evaluating", "The epoch that calls are judged by; 0: none.", () => sources.evaluatingEpoch());
   read("ashlar_revision_evaluating", "The revision that calls are judged by.", () => sources.evaluatingRevision());
@@ -119,11 +141,6 @@ function watch(registers: Registry[], sources: MetricSources): void {
   read("ashlar_refused_records", "Records of the logs that did not verify.", () => sources.refusedRecords());
   read("ashlar_ready", "1 if the proxy is ready.", () => (sources.isReady() ? 1 : 0));
   reportDecisions(registers, sources);
-  read("process_resident_memory_bytes", "Resident memory.", () => process.memoryUsage.rss());
-  read("process_cpu_seconds", "User and system CPU time.", () => {
-    const { user, system } = process.cpuUsage();
-    return (user + system) / 1e6;
-  });
 }
 
 function reportDecisions(registers: Registry[], sources: MetricSources): void {

@@ -6,11 +6,13 @@ export interface ReadinessFacts {
   /** undefined: the proxy has no application of its own, it only serves outbound calls. */
   readonly hasApplication: boolean | undefined;
   readonly nowMs: number;
+  /** Why calls are not carried, one line each. */
+  readonly carrying: readonly string[];
 }
 
 /** One line for each reason not to be ready; empty: ready. */
 export function reasonsNotReady(facts: ReadinessFacts): readonly string[] {
-  const reasons: string[] = [];
+  const reasons: string[] = [...facts.carrying];
   if (facts.draining) reasons.push("the proxy is stopping");
   if (!facts.hasRevision) reasons.push("no revision is active here: calls are answered with UNAVAILABLE");
   if (facts.nowMs >= facts.certificateExpiresMs) reasons.push("the certificate has expired and was not renewed");

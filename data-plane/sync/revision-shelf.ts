@@ -117,7 +117,7 @@ export class RevisionShelf {
 }
 
 /** The unit with this digest, if a held revision has it: a unit that did not change is compiled once. */
-export function findUnit(held: Iterable<HeldRevision>, digest: Digest): HeldUnit | undefined {
+export function findUnit(held: Iterable<Pick<HeldRevision, "units">>, digest: Digest): HeldUnit | undefined {
   for (const { units } of held) for (const unit of units.values()) if (unit.digest === digest) return unit;
   return undefined;
 }

@@ -69,7 +69,8 @@ describe("settings of a proxy", () => {
   for (const [name, flags, expected] of [
     ["an application without an inbound address", { service: "a", join: "j", app: "unix:/a" }, "--inbound is missing"],
     ["an address nobody can dial", { ...good, inbound: "0.0.0.0:1" }, "--advertise is missing"],
-    ["more workers than one", { ...good, workers: "2" }, "not supported yet"],
+    ["more workers than 64", { ...good, workers: "65" }, "--workers"],
+    ["no worker", { ...good, workers: "0" }, "--workers"],
     ["a data folder too deep for a socket", { ...good, data: `/${"d".repeat(100)}` }, "--outbound: the default"],
   ] as const) {
     test(`${name} is refused`, () => expect(problemsOf(flags).join()).toContain(expected));

@@ -16,6 +16,7 @@ import { errorCode } from "../../http2/protocol.js";
 import { refusal, refusalReasons } from "../../http2/refusals.js";
 import type { Stream } from "../../http2/stream.js";
 import { type ConnectionOwner, SocketConnection } from "../../http2-sockets/socket-connection.js";
+import { listenOn } from "./listen-on.js";
 import type { ProxyEngine } from "./proxy-engine.js";
 
 export interface ListenerLimits {
@@ -145,21 +146,7 @@ export class Listener {
 
   /** Starts to listen; gives the address with its real port. Fails with `unavailable` when it is taken. */
   listen(address: SocketAddress): Promise<SocketAddress> {
-    return new Promise((resolve, reject) => {
-      const fail = (cause: NodeJS.ErrnoException) => {
-        const where = "path" in address ? address.path : `${address.host}:${address.port}`;
-        const why = cause.code === "EADDRINUSE" ? "it is taken by another process" : messageOf(cause);
-        reject(new AshlarError("unavailable", `cannot listen on ${where}: ${why}`, { cause }));
-      };
-      this.#server.once("error", fail);
-      this.#server.listen({ ...address }, () => {
-        this.#server.off("error", fail);
-        this.#server.on("error", (error) => this.#deps.log.warn("listener", { error: messageOf(error) }));
-        const bound = this.#server.address();
-        if ("path" in address || bound === null || typeof bound === "string") return resolve(address);
-        return resolve({ host: address.host, port: bound.port });
-      });
-    });
+    return listenOn(this.#server, address, this.#deps.log);
   }
 
   /** Takes a connection that another process accepted, as if it had come here. */

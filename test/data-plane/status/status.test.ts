@@ -3,7 +3,14 @@ import { openStatusServer, type StatusServer } from "../../../data-plane/status/
 import { createMetrics } from "../../../data-plane/status/metrics.js";
 import { reasonsNotReady } from "../../../data-plane/status/readiness.js";
 
-const ready = { draining: false, hasRevision: true, certificateExpiresMs: 10, hasApplication: true, nowMs: 0 };
+const ready = {
+  draining: false,
+  hasRevision: true,
+  certificateExpiresMs: 10,
+  hasApplication: true,
+  nowMs: 0,
+  carrying: [],
+};
 
 describe("status", () => {
   let server: StatusServer;
@@ -80,6 +87,7 @@ describe("status", () => {
     ["with an expired certificate", { nowMs: 10 }, 1],
     ["without its application", { hasApplication: false }, 1],
     ["outbound only", { hasApplication: undefined }, 0],
+    ["with a worker that does not carry calls", { carrying: ["worker 1 does not carry calls"] }, 1],
     ["stopping, without anything", { draining: true, hasRevision: false, hasApplication: false }, 3],
   ] as const) {
     test(`a proxy ${name} gives ${count} reasons`, () =>

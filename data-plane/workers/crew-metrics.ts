@@ -1,0 +1,151 @@
+/** What a proxy with workers counts: the sum over its processes, those that have ended included. */
+import { AggregatorRegistry, Counter, Gauge, Registry } from "prom-client";
+import { type CallCounts, tookBoundsMs } from "../../core/model.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { Metrics, MetricsSnapshot } from "../status/metrics.js";
+import type { Crew } from "./crew.js";
+import { CrewWindow, type WorkerWindow } from "./crew-window.js";
+import { openOf } from "./worker-slot.js";
+
+/** What a killed worker counted since its last measure is lost. */
+const measureEveryMs = 2000;
+/** A worker that is slower stands with what it said last. */
+const measureMsMax = 1000;
+const metricsMax = 1000;
+const seriesMax = 100_000;
+
+export class CrewMetrics {
+  readonly #crew: Crew;
+  readonly #clock: Clock;
+  readonly #own: Metrics;
+  readonly #aboutWorkers = new Registry();
+  readonly window = new CrewWindow();
+  readonly #last = new Map<number, MetricsSnapshot>();
+  #ended: Promise<MetricsSnapshot> = Promise.resolve([]);
+
+  /** `own`: of the first process. */
+  constructor(crew: Crew, clock: Clock, own: Metrics) {
+    this.#crew = crew;
+    this.#clock = clock;
+    this.#own = own;
+    this.#countWorkers();
+  }
+
+  /** A worker ended: what it counted stays counted. */
+  gone(worker: number): void {
+    this.window.gone(worker);
+    const last = this.#last.get(worker);
+    this.#last.delete(worker);
+    if (last === undefined) return;
+    const counted = last.filter(({ type }) => String(type) === "counter" || String(type) === "histogram");
+    this.#ended = this.#ended.then((ended) => AggregatorRegistry.aggregate([ended, counted]).getMetricsAsJSON());
+  }
+
+  /** Prometheus text. */
+  async render(): Promise<string> {
+    await this.#measure();
+    const all = [await this.#own.snapshot(), await this.#aboutWorkers.getMetricsAsJSON()];
+    return AggregatorRegistry.aggregate([...all, await this.#ended, ...this.#last.values()]).metrics();
+  }
+
+  async measureUntil(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#clock.sleep(measureEveryMs, signal);
+      if (!signal.aborted) await this.#measure();
+    }
+  }
+
+  async #measure(): Promise<void> {
+    const bound = new AbortController();
+    const late = this.#clock.sleep(measureMsMax, bound.signal);
+    await Promise.all(this.#crew.serving.map((worker) => Promise.race([this.#measureOne(worker), late])));
+    bound.abort();
+  }
+
+  async #measureOne(worker: number): Promise<void> {
+    const measured = await this.#crew.request(worker, { kind: "measure" });
+    if (!isMeasure(measured)) return;
+    this.#last.set(worker, measured.metrics);
+    this.window.take(worker, measured);
+  }
+
+  #countWorkers(): void {
+    const [crew, last] = [this.#crew, this.#last];
+    const registers = [this.#aboutWorkers];
+    new Gauge({
+      name: "ashlar_workers",
+      help: "Worker processes.",
+      labelNames: ["phase"],
+      registers,
+      collect() {
+        for (const phase of ["down", "starting", "serving"] as const)
+          this.set({ phase }, crew.state.workers.filter((worker) => worker.phase === phase).length);
+      },
+    });
+    new Counter({
+      name: "ashlar_worker_restarts_total",
+      help: "Worker processes that ended and were replaced.",
+      labelNames: ["worker"],
+      registers,
+      collect() {
+        this.reset();
+        for (const [worker, { restarts }] of crew.workers.entries()) this.inc({ worker }, restarts);
+      },
+    });
+    new Gauge({
+      name: "ashlar_worker_connections",
+      help: "Connections from clients that a worker has open.",
+      labelNames: ["worker"],
+      registers,
+      collect() {
+        for (const [worker, { connections }] of crew.workers.entries()) this.set({ worker }, openOf(connections));
+      },
+    });
+    new Counter({
+      name: "ashlar_worker_calls_total",
+      help: "Calls that a worker's process has carried since it started.",
+      labelNames: ["worker"],
+      registers,
+      collect() {
+        this.reset();
+        for (const worker of crew.workers.keys()) this.inc({ worker }, callsOf(last.get(worker) ?? []));
+      },
+    });
+  }
+}
+
+function callsOf(snapshot: MetricsSnapshot): number {
+  const calls = snapshot.find(({ name }) => name === "ashlar_calls_total");
+  return calls?.values.reduce((sum, { value }) => sum + value, 0) ?? 0;
+}
+
+/** What a worker answers to `measure`. */
+export interface Measure extends WorkerWindow {
+  readonly metrics: MetricsSnapshot;
+}
+
+function isMeasure(measured: unknown): measured is Measure {
+  if (typeof measured !== "object" || measured === null) return false;
+  const { metrics, epoch, calls, before } = measured as Partial<Measure>;
+  const isWhole = typeof epoch === "number" && isCounts(calls) && (before === undefined || isCounts(before));
+  return isWhole && isSnapshot(metrics);
+}
+
+function isCounts(value: unknown): value is CallCounts {
+  if (typeof value !== "object" || value === null) return false;
+  const { calls, refused, failed, took } = value as Partial<CallCounts>;
+  const isList = Array.isArray(took) && (took.length === 0 || took.length === tookBoundsMs.length + 1);
+  return (
+    isList && [calls, refused, failed, ...took].every((count) => Number.isSafeInteger(count) && Number(count) >= 0)
+  );
+}
+
+/** Whether it is what a worker may have measured: workers read what strangers send, and are not believed blindly. */
+function isSnapshot(measured: unknown): measured is MetricsSnapshot {
+  if (!Array.isArray(measured) || measured.length > metricsMax) return false;
+  return measured.every((metric: Partial<MetricsSnapshot[number]> | null) => {
+    const { name, help, values } = metric ?? {};
+    if (typeof name !== "string" || !/^[a-z_][a-z0-9_]{0,199}$/.test(name) || typeof help !== "string") return false;
+    return Array.isArray(values) && values.length <= seriesMax && values.every((one) => typeof one?.value === "number");
+  });
+}

@@ -1,0 +1,64 @@
+import type { CallCounts } from "../../core/model.js";
+
+/** What one worker counted since it last switched. */
+export interface WorkerWindow {
+  readonly epoch: number;
+  readonly calls: CallCounts;
+  readonly before: CallCounts | undefined;
+}
+
+const nothing: CallCounts = { calls: 0, refused: 0, failed: 0, took: [] };
+
+/** Calls since the last switch over all workers, those that have ended included, as of the last measures. */
+export class CrewWindow {
+  readonly #last = new Map<number, WorkerWindow>();
+  #ended: WorkerWindow | undefined;
+
+  take(worker: number, window: WorkerWindow): void {
+    this.#last.set(worker, window);
+  }
+
+  gone(worker: number): void {
+    const last = this.#last.get(worker);
+    this.#last.delete(worker);
+    if (last === undefined || (this.#ended !== undefined && this.#ended.epoch > last.epoch)) return;
+    this.#ended = sumOf(this.#ended?.epoch === last.epoch ? [this.#ended, last] : [last]);
+  }
+
+  get calls(): CallCounts {
+    return this.#sum()?.calls ?? nothing;
+  }
+
+  get before(): CallCounts | undefined {
+    return this.#sum()?.before;
+  }
+
+  /** Of the newest epoch: workers that are behind have counted nothing in it yet. */
+  #sum(): WorkerWindow | undefined {
+    const all = [...this.#last.values(), ...(this.#ended === undefined ? [] : [this.#ended])];
+    const epoch = Math.max(...all.map((one) => one.epoch));
+    return sumOf(all.filter((one) => one.epoch === epoch));
+  }
+}
+
+function sumOf(windows: readonly WorkerWindow[]): WorkerWindow | undefined {
+  return windows.reduce<WorkerWindow | undefined>((sum, { epoch, calls, before }) => {
+    return sum === undefined
+      ? { epoch, calls, before }
+      : {
+          epoch,
+          calls: add(sum.calls, calls),
+          before: sum.before && before ? add(sum.before, before) : (sum.before ?? before),
+        };
+  }, undefined);
+}
+
+function add(a: CallCounts, b: CallCounts): CallCounts {
+  const [longer, shorter] = a.took.length >= b.took.length ? [a.took, b.took] : [b.took, a.took];
+  return {
+    calls: a.calls + b.calls,
+    refused: a.refused + b.refused,
+    failed: a.failed + b.failed,
+    took: longer.map((count, place) => count + (shorter[place] ?? 0)),
+  };
+}

@@ -1,0 +1,320 @@
+/** Drives the workers' machine: starts, asks, replaces and stops the processes. What they are told comes from the feed. */
+import type { Socket } from "node:net";
+import type { Digest } from "../../core/digest.js";
+import { AshlarError, isAshlarError, messageOf, unreachable } from "../../core/errors.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { Logger } from "../../runtime/log.js";
+import {
+  type Answered,
+  type FromWorker,
+  type ListenerName,
+  type Question,
+  questionsMax,
+  readFromWorker,
+  type ToWorker,
+  type WorkerTask,
+} from "./messages.js";
+import type { SpawnWorker } from "./worker-process.js";
+import { fewest, newSlot, type Slot } from "./worker-slot.js";
+import {
+  type Duty,
+  isLate,
+  startWorkers,
+  step,
+  type WorkersEffect,
+  type WorkersEvent,
+  type WorkersState,
+} from "./workers-state.js";
+
+export interface CrewDeps {
+  readonly spawn: SpawnWorker;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly random: () => number;
+}
+
+/** Who tells workers what they have to know, and hears what they say. */
+export interface CrewVoice {
+  /** A worker runs and knows nothing. */
+  brief(worker: number): void;
+  asked(worker: number, what: Question): Promise<boolean>;
+  refused(worker: number, instance: string): void;
+  /** All who carry calls judge by this epoch; 0: nobody does. */
+  evaluating(epoch: number): void;
+  /** Nobody has to compile it any more. */
+  prepared(digest: Digest, problem: string | undefined): void;
+  gone(worker: number): void;
+  /** Every half second. */
+  tick(): void;
+}
+
+const tickMs = 500;
+const pingEveryMs = 1000;
+/** A worker that lived this long is restarted without delay. */
+const steadyMs = 30_000;
+/** Told since a worker last showed that it reads. */
+const unreadMax = 100_000;
+const stopMsMax = 2000;
+/** When the proxy starts; later it tries for ever. */
+const startsMax = 5;
+
+export class Crew {
+  readonly #deps: CrewDeps;
+  readonly #slots: readonly Slot[];
+  readonly #stop = new AbortController();
+  #started: { readonly resolve: () => void; readonly reject: (error: AshlarError) => void } | undefined;
+  #voice: CrewVoice | undefined;
+  #state: WorkersState;
+  #lastTask = 0;
+
+  constructor(deps: CrewDeps, count: number) {
+    this.#deps = deps;
+    this.#state = startWorkers(count);
+    this.#slots = Array.from({ length: count }, () => newSlot(deps.random));
+  }
+
+  get state(): WorkersState {
+    return this.#state;
+  }
+
+  /** For metrics and people. */
+  get workers(): readonly Pick<Slot, "restarts" | "lastEnd" | "connections">[] {
+    return this.#slots;
+  }
+
+  /** Starts them all; resolves when every one carries calls, or when it is stopped. Fails with `unavailable` if they end instead. */
+  start(voice: CrewVoice): Promise<void> {
+    this.#voice = voice;
+    const started = new Promise<void>((resolve, reject) => {
+      this.#started = { resolve, reject };
+    });
+    for (const worker of this.#slots.keys()) this.#spawn(worker);
+    void this.#tick();
+    return started;
+  }
+
+  /** Workers that carry calls. */
+  get serving(): readonly number[] {
+    return [...this.#slots.keys()].filter((worker) => this.#state.workers[worker]?.phase === "serving");
+  }
+
+  /** Workers that have been told what they have to know, and have to be told what is new. */
+  get briefed(): readonly number[] {
+    return [...this.#slots.keys()].filter((worker) => this.#state.workers[worker]?.briefed);
+  }
+
+  say(worker: number, message: ToWorker, socket?: Socket): void {
+    const slot = this.#slots[worker];
+    if (slot?.process === undefined) {
+      socket?.destroy();
+      return;
+    }
+    slot.unread += 1;
+    slot.process.send(message, socket);
+    if (slot.unread === unreadMax) this.#kill(worker, `it has not read ${unreadMax} messages`);
+  }
+
+  /** Tells a worker what to do and holds it to it. */
+  tell(worker: number, what: WorkerTask, duty: Duty): void {
+    this.#lastTask += 1;
+    const task = this.#lastTask;
+    this.say(worker, { kind: "task", task, what });
+    this.#take({ kind: "told", worker, task, duty, nowMs: this.#deps.clock.monotonicMs() });
+  }
+
+  /** Everybody who has to compile it has been told. */
+  expectPrepared(digest: Digest): void {
+    this.#take({ kind: "prepare", digest });
+  }
+
+  /** As `tell`, without a bound; resolves with what the task brought, or undefined if the worker ended first. */
+  request(worker: number, what: WorkerTask): Promise<unknown> {
+    const slot = this.#slots[worker];
+    if (slot?.process === undefined) return Promise.resolve(undefined);
+    return new Promise((resolve) => {
+      this.#lastTask += 1;
+      const task = this.#lastTask;
+      slot.requests.set(task, resolve);
+      this.say(worker, { kind: "task", task, what });
+    });
+  }
+
+  /** As `request`, of all who carry calls. */
+  requestAll(what: WorkerTask): Promise<readonly unknown[]> {
+    return Promise.all(this.serving.map((worker) => this.request(worker, what)));
+  }
+
+  /** Hands a connection to the worker with the fewest from that listener; false: nobody carries calls. */
+  hand(listener: ListenerName, socket: Socket, connectionsMax: number): boolean {
+    const nowMs = this.#deps.clock.monotonicMs();
+    const { serving } = this;
+    const prompt = serving.filter(
+      (worker) => !this.#state.workers.some((one, at) => at === worker && isLate(one, nowMs)),
+    );
+    const worker = fewest(this.#slots, prompt.length > 0 ? prompt : serving, listener);
+    const slot = worker === undefined ? undefined : this.#slots[worker];
+    const open = slot?.connections.get(listener) ?? 0;
+    if (worker === undefined || slot === undefined || open >= connectionsMax) return false;
+    slot.connections.set(listener, open + 1);
+    this.say(worker, { kind: "connection", listener }, socket);
+    return true;
+  }
+
+  /** Ends every worker at once: told to close, and killed if that takes long. Resolves when all have ended. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    this.#started?.resolve();
+    for (const worker of this.#slots.keys()) this.say(worker, { kind: "close" });
+    const running = () => this.#slots.some(({ process }) => process !== undefined);
+    const { clock } = this.#deps;
+    const endMs = clock.monotonicMs() + stopMsMax;
+    while (running() && clock.monotonicMs() < endMs) await clock.sleep(10);
+    for (const { process } of this.#slots) process?.kill();
+  }
+
+  // === Processes ===
+
+  #spawn(worker: number): void {
+    const slot = this.#slots[worker];
+    if (slot === undefined || this.#stop.signal.aborted) return;
+    const nowMs = this.#deps.clock.monotonicMs();
+    const child = this.#deps.spawn(`worker ${worker}`);
+    Object.assign(slot, { process: child, startedMs: nowMs, pingedMs: nowMs, unread: 0 });
+    child.onMessage((message) => {
+      if (slot.process === child) this.#hear(worker, slot, message);
+    });
+    child.onEnd((how) => {
+      if (slot.process === child) this.#ended(worker, slot, how);
+    });
+    this.#take({ kind: "spawned", worker, nowMs });
+  }
+
+  #ended(worker: number, slot: Slot, how: string): void {
+    const { clock, log } = this.#deps;
+    slot.process = undefined;
+    slot.lastEnd = how;
+    slot.connections.clear();
+    for (const resolve of slot.requests.values()) resolve(undefined);
+    slot.requests.clear();
+    this.#voice?.gone(worker);
+    this.#take({ kind: "exited", worker });
+    if (this.#stop.signal.aborted) return;
+    if (clock.monotonicMs() - slot.startedMs > steadyMs) slot.backoff.reset();
+    const inMs = Math.round(slot.backoff.nextMs());
+    slot.restarts += 1;
+    if (slot.restarts >= startsMax)
+      this.#started?.reject(new AshlarError("unavailable", `worker ${worker} does not start: ${how}`));
+    log.error("a worker ended: its calls are lost, another one is started", { worker, how, inMs });
+    void clock.sleep(inMs, this.#stop.signal).then(() => this.#spawn(worker));
+  }
+
+  #kill(worker: number, why: string): void {
+    this.#deps.log.error("a worker is killed", { worker, why });
+    this.#slots[worker]?.process?.kill();
+  }
+
+  async #tick(): Promise<void> {
+    const { clock } = this.#deps;
+    while (!this.#stop.signal.aborted) {
+      await clock.sleep(tickMs, this.#stop.signal);
+      const nowMs = clock.monotonicMs();
+      this.#voice?.tick();
+      for (const [worker, slot] of this.#slots.entries()) {
+        const state = this.#state.workers[worker];
+        if (nowMs - slot.pingedMs < pingEveryMs || state?.briefed !== true) continue;
+        if (state.waiting.some(({ duty }) => duty.kind === "ping")) continue;
+        slot.pingedMs = nowMs;
+        this.tell(worker, { kind: "ping" }, { kind: "ping" });
+      }
+      this.#take({ kind: "tick", nowMs });
+    }
+  }
+
+  // === What they say ===
+
+  #hear(worker: number, slot: Slot, value: unknown): void {
+    try {
+      this.#act(worker, slot, readFromWorker(value));
+    } catch (error) {
+      this.#kill(worker, messageOf(error));
+    }
+  }
+
+  #act(worker: number, slot: Slot, message: FromWorker): void {
+    switch (message.kind) {
+      case "hello":
+        if (this.#state.workers[worker]?.briefed === true) return;
+        this.#voice?.brief(worker);
+        this.#take({ kind: "briefed", worker });
+        return;
+      case "done": {
+        slot.unread = 0;
+        const resolve = slot.requests.get(message.task);
+        slot.requests.delete(message.task);
+        resolve?.(message.problem === undefined ? message.value : undefined);
+        this.#take({ kind: "done", worker, task: message.task, problem: message.problem });
+        return;
+      }
+      case "question":
+        void this.#answer(worker, slot, message.question, message.what);
+        return;
+      case "closed": {
+        const open = slot.connections.get(message.listener) ?? 0;
+        slot.connections.set(message.listener, Math.max(0, open - 1));
+        return;
+      }
+      case "refused":
+        this.#voice?.refused(worker, message.instance);
+        return;
+      default:
+        unreachable(message);
+    }
+  }
+
+  async #answer(worker: number, slot: Slot, question: number, what: Question): Promise<void> {
+    const child = slot.process;
+    if (slot.questions >= questionsMax)
+      return this.#kill(worker, `it asks more than ${questionsMax} questions at once`);
+    slot.questions += 1;
+    const answer = await this.#findAnswer(worker, what);
+    slot.questions -= 1;
+    if (slot.process === child) this.say(worker, { kind: "answer", question, answer });
+  }
+
+  async #findAnswer(worker: number, what: Question): Promise<Answered> {
+    try {
+      return { ok: true, value: (await this.#voice?.asked(worker, what)) ?? false };
+    } catch (error) {
+      const code = isAshlarError(error) ? error.code : "internal";
+      return { ok: false, code, message: messageOf(error) };
+    }
+  }
+
+  // === The machine ===
+
+  #take(event: WorkersEvent): void {
+    const { state, effects } = step(this.#state, event);
+    this.#state = state;
+    for (const effect of effects) this.#perform(effect);
+  }
+
+  #perform(effect: WorkersEffect): void {
+    switch (effect.kind) {
+      case "serving":
+        this.#deps.log.info("a worker carries calls", { worker: effect.worker });
+        if (this.serving.length === this.#slots.length) this.#started?.resolve();
+        return;
+      case "kill":
+        this.#kill(effect.worker, effect.why);
+        return;
+      case "prepared":
+        this.#voice?.prepared(effect.digest, effect.problem);
+        return;
+      case "evaluating":
+        this.#voice?.evaluating(effect.epoch);
+        return;
+      default:
+        unreachable(effect);
+    }
+  }
+}

@@ -1,0 +1,87 @@
+import type { Clock } from "../../runtime/clock.js";
+import type { EvaluatedPolicy, PolicyView } from "../ports.js";
+import { listen } from "../sync/policy-view.js";
+
+interface Switched {
+  readonly policy: EvaluatedPolicy;
+  readonly lagMs: number;
+  readonly atMs: number;
+}
+
+const switchesMax = 64;
+
+/**
+ * The policy that every worker judges by (I7): what the first process knows of the logs, but a switch counts when the
+ * last worker that carries calls has acknowledged it, and trust likewise. While none carries calls nothing is evaluated.
+ */
+export class EvaluatedByAll implements PolicyView {
+  readonly #base: PolicyView;
+  readonly #clock: Clock;
+  readonly #trust: () => number | undefined;
+  readonly #listeners = new Set<(policy: EvaluatedPolicy) => void>();
+  readonly #switched = new Map<number, Switched>();
+  current: EvaluatedPolicy | undefined;
+  lagMs: number;
+
+  /** `trust`: the record that all workers go by; undefined: there are none. */
+  constructor(base: PolicyView, clock: Clock, trust: () => number | undefined) {
+    this.#base = base;
+    this.#clock = clock;
+    this.#trust = trust;
+    this.lagMs = base.lagMs;
+  }
+
+  /** The first process switched; workers are being told. */
+  switched(policy: EvaluatedPolicy): void {
+    this.#switched.set(policy.epoch, { policy, lagMs: this.#base.lagMs, atMs: this.#clock.monotonicMs() });
+    const [oldest] = this.#switched.keys();
+    if (this.#switched.size > switchesMax && oldest !== undefined) this.#switched.delete(oldest);
+  }
+
+  /** All workers judge by `epoch`; 0: there are none. */
+  reached(epoch: number): void {
+    const reached = this.#switched.get(epoch);
+    const before = this.current;
+    this.current = reached?.policy;
+    if (reached === undefined || reached.policy === before) return;
+    for (const older of this.#switched.keys()) if (older < epoch) this.#switched.delete(older);
+    this.lagMs = reached.lagMs + Math.max(0, this.#clock.monotonicMs() - reached.atMs);
+    for (const listener of this.#listeners) listener(reached.policy);
+  }
+
+  onSwitch(listener: (policy: EvaluatedPolicy) => void): () => void {
+    return listen(this.#listeners, listener);
+  }
+
+  get trustSequence(): number {
+    return Math.min(this.#base.trustSequence, this.#trust() ?? this.#base.trustSequence);
+  }
+
+  get seenEpoch() {
+    return this.#base.seenEpoch;
+  }
+
+  get prepared() {
+    return this.#base.prepared;
+  }
+
+  get rejected() {
+    return this.#base.rejected;
+  }
+
+  get freshnessAgeMs() {
+    return this.#base.freshnessAgeMs;
+  }
+
+  get seenActivation() {
+    return this.#base.seenActivation;
+  }
+
+  useService(service: string): Promise<boolean> {
+    return this.#base.useService(service);
+  }
+
+  hearOfEpoch(epoch: number, peer: string): Promise<void> {
+    return this.#base.hearOfEpoch(epoch, peer);
+  }
+}

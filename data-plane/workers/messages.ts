@@ -1,0 +1,212 @@
+/**
+ * What a proxy's first process and its workers say to each other. State goes one way, to the workers; back come
+ * questions, and that something was done. To add a message: a member here, its reader below where it comes from a
+ * worker, and its case in `worker.ts` or `crew.ts`, which do not compile until they have one.
+ */
+import type { Socket } from "node:net";
+import type { RefusalCount, Verdict } from "../../core/decision/decision-record.js";
+import type { Digest } from "../../core/digest.js";
+import { AshlarError, type ErrorCode, errorCodes } from "../../core/errors.js";
+import { isLabel } from "../../core/identity.js";
+import type { Endpoint } from "../../core/model.js";
+import type { LogFormat, LogLevel } from "../../runtime/log.js";
+import type { AppRegistration, CallIdentity } from "../ports.js";
+import type { CarrierOptions } from "../proxy/carrier.js";
+import type { ProxyEngineOptions } from "../proxy/forward/proxy-engine.js";
+
+/** What never changes while a worker lives. */
+export interface WorkerSetup {
+  readonly options: CarrierOptions;
+  /** The mesh's root key: workers verify trust records themselves. */
+  readonly rootPublicKey: Uint8Array;
+  readonly engine: ProxyEngineOptions;
+  readonly log: { readonly level: LogLevel; readonly format: LogFormat; readonly name: string };
+}
+
+/** A unit of a revision; without `bytes` where the worker has them from another revision. */
+export interface SentUnit {
+  readonly name: string;
+  readonly digest: Digest;
+  readonly bytes: Uint8Array | undefined;
+}
+
+/** To do, and to be answered by `done` with the same `task`. */
+export type WorkerTask =
+  /** The trust record in force, as it was signed. */
+  | { readonly kind: "trust"; readonly record: Uint8Array }
+  /** A revision to hold compiled. */
+  | {
+      readonly kind: "prepare";
+      readonly number: number;
+      readonly digest: Digest;
+      readonly list: { readonly digest: Digest; readonly bytes: Uint8Array };
+      readonly units: readonly SentUnit[];
+    }
+  /** Calls are judged by it from now on. */
+  | { readonly kind: "switch"; readonly epoch: number; readonly revision: Digest }
+  | { readonly kind: "ping" }
+  /** Done when no call is open at the application. */
+  | { readonly kind: "idle" }
+  /** What was counted; the answer's `value`. */
+  | { readonly kind: "measure" }
+  /** No new calls; done when the last one has ended. */
+  | { readonly kind: "drain" };
+
+export type ToWorker =
+  | { readonly kind: "setup"; readonly setup: WorkerSetup }
+  | { readonly kind: "task"; readonly task: number; readonly what: WorkerTask }
+  | { readonly kind: "identity"; readonly identity: CallIdentity }
+  | { readonly kind: "seen"; readonly epoch: number }
+  /** A unit that came to a revision which is held. */
+  | { readonly kind: "unit"; readonly revision: Digest; readonly unit: SentUnit }
+  | { readonly kind: "drop"; readonly revision: Digest }
+  | { readonly kind: "app"; readonly app: AppRegistration | undefined }
+  | { readonly kind: "endpoints"; readonly service: string; readonly endpoints: readonly Endpoint[] }
+  /** Comes with a socket that was accepted. */
+  | { readonly kind: "connection"; readonly listener: ListenerName }
+  | { readonly kind: "answer"; readonly question: number; readonly answer: Answered }
+  /** Ends at once. */
+  | { readonly kind: "close" };
+
+/** "inbound", or the index of an outbound listener. */
+export type ListenerName = "inbound" | number;
+
+export type Question =
+  | { readonly kind: "use-service"; readonly service: string }
+  | { readonly kind: "hear-of-epoch"; readonly epoch: number; readonly peer: string }
+  /** Answered when the first list of endpoints was sent; later ones follow. */
+  | { readonly kind: "follow-service"; readonly service: string }
+  /** Decisions to be recorded, as they are encoded; refusals that were only counted; and how many found no room. */
+  | {
+      readonly kind: "record";
+      readonly decisions: readonly Uint8Array[];
+      readonly counts: readonly RefusalCount[];
+      readonly dropped: number;
+    };
+
+export type Answered =
+  | { readonly ok: true; readonly value: boolean }
+  | { readonly ok: false; readonly code: ErrorCode; readonly message: string };
+
+export type FromWorker =
+  /** Its program runs. */
+  | { readonly kind: "hello" }
+  /** `problem`: why it could not be done. */
+  | {
+      readonly kind: "done";
+      readonly task: number;
+      readonly problem: string | undefined;
+      readonly value: unknown;
+    }
+  | { readonly kind: "question"; readonly question: number; readonly what: Question }
+  /** A connection that was handed over is closed. */
+  | { readonly kind: "closed"; readonly listener: ListenerName }
+  /** The socket of the application with this name refused. */
+  | { readonly kind: "refused"; readonly instance: string };
+
+/** One end of the line between the first process and a worker; messages arrive in the order they were sent. */
+export interface Line<Sent, Received> {
+  /** Never fails: when the other end is gone, `onEnd` says so. A socket belongs to the other end from then on. */
+  send(message: Sent, socket?: Socket): void;
+  onMessage(listener: (message: Received, socket: Socket | undefined) => void): void;
+}
+
+/** Questions of one worker that may be open at once. */
+export const questionsMax = 4096;
+/** Decisions, and counts, that go at once. */
+export const recordsMax = 2000;
+const textMax = 4096;
+const verdicts: readonly Verdict[] = ["allowed", "denied", "unauthenticated", "limited", "routed", "unrouted"];
+
+/** What a worker said; fails with `invalid_record`: workers read what strangers send, and are not believed blindly. */
+export function readFromWorker(value: unknown): FromWorker {
+  const message = fieldsOf(value);
+  switch (message.kind) {
+    case "hello":
+      return { kind: "hello" };
+    case "done": {
+      const problem = message.problem === undefined ? undefined : text(message.problem);
+      return { kind: "done", task: integer(message.task), problem, value: message.value };
+    }
+    case "question":
+      return { kind: "question", question: integer(message.question), what: readQuestion(message.what) };
+    case "closed":
+      return { kind: "closed", listener: message.listener === "inbound" ? "inbound" : integer(message.listener) };
+    case "refused":
+      return { kind: "refused", instance: text(message.instance) };
+    default:
+      throw invalid("its kind");
+  }
+}
+
+function readQuestion(value: unknown): Question {
+  const question = fieldsOf(value);
+  switch (question.kind) {
+    case "use-service":
+      return { kind: "use-service", service: label(question.service) };
+    case "follow-service":
+      return { kind: "follow-service", service: label(question.service) };
+    case "hear-of-epoch":
+      return { kind: "hear-of-epoch", epoch: integer(question.epoch), peer: text(question.peer) };
+    case "record": {
+      const decisions = list(question.decisions).map(bytes);
+      const counts = list(question.counts).map(readCount);
+      return { kind: "record", decisions, counts, dropped: integer(question.dropped) };
+    }
+    default:
+      throw invalid("the question's kind");
+  }
+}
+
+function readCount(value: unknown): RefusalCount {
+  const { caller, method, rule, verdict, revision, count, fromMs, untilMs } = fieldsOf(value);
+  const known = verdicts.find((one) => one === verdict);
+  if (known === undefined) throw invalid("a verdict");
+  const numbers = {
+    revision: integer(revision),
+    count: integer(count),
+    fromMs: integer(fromMs),
+    untilMs: integer(untilMs),
+  };
+  return { caller: text(caller), method: text(method), rule: text(rule), verdict: known, ...numbers };
+}
+
+/** The error that a question was answered with, as it was thrown. */
+export function errorOf(answer: Answered & { readonly ok: false }): AshlarError {
+  return new AshlarError(errorCodes.includes(answer.code) ? answer.code : "internal", answer.message);
+}
+
+function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
+  if (typeof value !== "object" || value === null) throw invalid("its form");
+  return value as Readonly<Record<string, unknown>>;
+}
+
+function integer(value: unknown): number {
+  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) throw invalid("a number");
+  return value;
+}
+
+function list(value: unknown): readonly unknown[] {
+  if (!Array.isArray(value) || value.length > recordsMax) throw invalid("a list");
+  return value;
+}
+
+function bytes(value: unknown): Uint8Array {
+  if (!(value instanceof Uint8Array)) throw invalid("a list of bytes");
+  return value;
+}
+
+function text(value: unknown): string {
+  if (typeof value !== "string" || value.length > textMax) throw invalid("a text");
+  return value;
+}
+
+function label(value: unknown): string {
+  const name = text(value);
+  if (!isLabel(name)) throw invalid("the name of a service");
+  return name;
+}
+
+function invalid(what: string): AshlarError {
+  return new AshlarError("invalid_record", `a message of a worker: ${what} is not acceptable`);
+}

@@ -1,0 +1,115 @@
+import type { Clock } from "../../runtime/clock.js";
+import type { HostPort, SocketAddress } from "../../runtime/config.js";
+import type { Logger } from "../../runtime/log.js";
+import type { PolicyView } from "../ports.js";
+import type { Carrying } from "../proxy/carrying.js";
+import { inboundLimits, localLimits } from "../proxy/forward/listener.js";
+import { createMetrics } from "../status/metrics.js";
+import type { RevisionSpread } from "../sync/revision-spread.js";
+import { Acceptor } from "./acceptor.js";
+import { Crew } from "./crew.js";
+import { CrewMetrics } from "./crew-metrics.js";
+import type { CrewWindow } from "./crew-window.js";
+import type { ListenerName, WorkerSetup } from "./messages.js";
+import { WorkerFeed, type WorkerKnowledge } from "./worker-feed.js";
+import type { SpawnWorker } from "./worker-process.js";
+
+export interface WorkerCarrierDeps {
+  readonly spawn: SpawnWorker;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly random: () => number;
+}
+
+/** Carries calls in worker processes; this one accepts the connections, and knows and tells what holds. */
+export class WorkerCarrier implements Carrying {
+  readonly #deps: WorkerCarrierDeps;
+  readonly #crew: Crew;
+  readonly #feed: WorkerFeed;
+  readonly #acceptors: Acceptor[] = [];
+  readonly #measuring = new AbortController();
+  readonly #counted: CrewMetrics;
+  readonly metrics: Carrying["metrics"];
+  #closed: Promise<void> | undefined;
+
+  /** `count`: of workers, at least 1. None runs before `start`. */
+  constructor(deps: WorkerCarrierDeps, count: number) {
+    this.#deps = deps;
+    this.#crew = new Crew(deps, count);
+    this.#feed = new WorkerFeed(this.#crew);
+    const own = createMetrics();
+    this.#counted = new CrewMetrics(this.#crew, deps.clock, own);
+    this.metrics = { watch: own.watch, contentType: own.contentType, render: () => this.#counted.render() };
+  }
+
+  /** Calls since the last switch, for the fleet view. */
+  get window(): CrewWindow {
+    return this.#counted.window;
+  }
+
+  /** What is held has to be compiled by every worker. */
+  get spread(): RevisionSpread {
+    return this.#feed;
+  }
+
+  /** What all workers judge by, where `policy` is what this process knows. Call it once. */
+  evaluatedByAll(policy: PolicyView): PolicyView {
+    return this.#feed.evaluatedByAll(policy, this.#deps.clock);
+  }
+
+  /**
+   * Starts the workers. Resolves when all carry calls, or when `signal` aborts or it
+   * is closed first. Fails with `unavailable` if they end as soon as they are started.
+   */
+  async start(known: WorkerKnowledge, setup: WorkerSetup, signal: AbortSignal): Promise<void> {
+    void this.#counted.measureUntil(this.#measuring.signal);
+    const aborted = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+    await Promise.race([this.#feed.start(known, setup, (worker) => this.#counted.gone(worker)), aborted]);
+  }
+
+  async listenInbound(address: HostPort): Promise<HostPort> {
+    const bound = await this.#accept("inbound", inboundLimits.connectionsMax, address);
+    return "path" in bound ? address : bound;
+  }
+
+  async listenOutbound(index: number, address: SocketAddress): Promise<void> {
+    await this.#accept(index, localLimits.connectionsMax, address);
+  }
+
+  async whenIdle(signal: AbortSignal): Promise<void> {
+    const aborted = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+    await Promise.race([this.#crew.requestAll({ kind: "idle" }), aborted]);
+  }
+
+  async drain(): Promise<void> {
+    for (const acceptor of this.#acceptors) acceptor.close();
+    await this.#crew.requestAll({ kind: "drain" });
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  reasonsNotReady(): readonly string[] {
+    return this.#crew.state.workers.flatMap(({ phase }, worker) => {
+      if (phase === "serving") return [];
+      const end = this.#crew.workers[worker]?.lastEnd;
+      return [`worker ${worker} does not carry calls${end === undefined ? "" : `: the one before ended with ${end}`}`];
+    });
+  }
+
+  /** Each worker may have as many connections of a listener as a proxy without workers. */
+  #accept(listener: ListenerName, connectionsMax: number, address: SocketAddress): Promise<SocketAddress> {
+    const acceptor = new Acceptor((socket) => this.#crew.hand(listener, socket, connectionsMax), this.#deps.log);
+    this.#acceptors.push(acceptor);
+    return acceptor.listen(address);
+  }
+
+  async #close(): Promise<void> {
+    this.#measuring.abort();
+    this.#feed.stop();
+    for (const acceptor of this.#acceptors) acceptor.close();
+    await this.#crew.stop();
+  }
+}

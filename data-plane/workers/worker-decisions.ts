@@ -1,0 +1,71 @@
+/** Recorded decisions of a worker on their way to the first process: a batch at a time, and what finds no room is counted. */
+import type { RefusalCount } from "../../core/decision/decision-record.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { DecisionSink } from "../proxy/decision-sink.js";
+import { type Question, recordsMax } from "./messages.js";
+
+const pendingBytesMax = 512 * 1024;
+const everyMs = 100;
+
+export class WorkerDecisions implements DecisionSink {
+  readonly #ask: (question: Question) => Promise<boolean>;
+  readonly #clock: Clock;
+  #decisions: Uint8Array[] = [];
+  #bytes = 0;
+  #counts: RefusalCount[] = [];
+  #dropped = 0;
+  #running = false;
+
+  constructor(ask: (question: Question) => Promise<boolean>, clock: Clock) {
+    this.#ask = ask;
+    this.#clock = clock;
+  }
+
+  offer(decision: Uint8Array): boolean {
+    const isFull = this.#decisions.length >= recordsMax || this.#bytes + decision.length > pendingBytesMax;
+    if (isFull) this.#dropped += 1;
+    else {
+      this.#decisions.push(decision);
+      this.#bytes += decision.length;
+    }
+    this.#begin();
+    return !isFull;
+  }
+
+  offerCounts(counts: readonly RefusalCount[]): void {
+    const room = recordsMax - this.#counts.length;
+    this.#counts.push(...counts.slice(0, room));
+    for (const { count } of counts.slice(room)) this.#dropped += count;
+    this.#begin();
+  }
+
+  /** Sends what is there without waiting for a batch to fill: the process ends. */
+  flush(): void {
+    void this.#send();
+  }
+
+  #begin(): void {
+    if (!this.#running) void this.#run();
+  }
+
+  /** The next batch goes when the first process has taken the one before. */
+  async #run(): Promise<void> {
+    this.#running = true;
+    while (this.#decisions.length > 0 || this.#counts.length > 0 || this.#dropped > 0) {
+      await this.#clock.sleep(everyMs);
+      await this.#send();
+    }
+    this.#running = false;
+  }
+
+  async #send(): Promise<void> {
+    const [decisions, counts, dropped] = [this.#decisions, this.#counts, this.#dropped];
+    this.#decisions = [];
+    this.#bytes = 0;
+    this.#counts = [];
+    this.#dropped = 0;
+    await this.#ask({ kind: "record", decisions, counts, dropped }).catch(() => {
+      this.#dropped += decisions.length + dropped;
+    });
+  }
+}

@@ -1,0 +1,285 @@
+/** What workers have to know, told to each in the order in which it holds; and what they ask and find out. */
+import type { Digest } from "../../core/digest.js";
+import { AshlarError, unreachable } from "../../core/errors.js";
+import type { Signed, Trust } from "../../core/model.js";
+import type { Clock } from "../../runtime/clock.js";
+import type {
+  AppView,
+  CallIdentity,
+  CallIdentityView,
+  EvaluatedPolicy,
+  FollowedEndpoints,
+  PolicyView,
+} from "../ports.js";
+import type { DecisionSink } from "../proxy/decision-sink.js";
+import type { HeldRevision, HeldUnit } from "../sync/held-revision.js";
+import type { RevisionSpread } from "../sync/revision-spread.js";
+import type { Crew, CrewVoice } from "./crew.js";
+import { EvaluatedByAll } from "./evaluated-by-all.js";
+import type { Question, SentUnit, ToWorker, WorkerSetup } from "./messages.js";
+import { trustOf } from "./workers-state.js";
+
+/** What the first process knows. */
+export interface WorkerKnowledge {
+  readonly identity: CallIdentityView;
+  readonly policy: PolicyView;
+  readonly endpoints: FollowedEndpoints;
+  readonly app: AppView;
+  readonly decisions: DecisionSink & { noteDropped(count: number): void };
+  readonly sync: {
+    readonly trusting: Signed<Trust> | undefined;
+    readonly trust: { onChange(listener: () => void): () => void };
+    held(): Iterable<HeldRevision>;
+    onChange(listener: () => void): () => void;
+  };
+}
+
+/** What one worker was told. */
+interface Told {
+  /** The units of each revision, by digest. */
+  readonly revisions: Map<Digest, Set<Digest>>;
+  readonly following: Set<string>;
+  seenEpoch: number;
+}
+
+const followingMax = 1000;
+
+export class WorkerFeed implements RevisionSpread, CrewVoice {
+  readonly #crew: Crew;
+  #evaluated: EvaluatedByAll | undefined;
+  readonly #told = new Map<number, Told>();
+  readonly #preparing = new Map<Digest, { resolve(): void; reject(error: AshlarError): void }>();
+  /** Compiled by those who were there then, and about to be held. */
+  readonly #offered = new Map<Digest, HeldRevision>();
+  readonly #changed = new Set<string>();
+  readonly #stops: (() => void)[] = [];
+  #whenGone: ((worker: number) => void) | undefined;
+  #known: WorkerKnowledge | undefined;
+  #setup: WorkerSetup | undefined;
+
+  constructor(crew: Crew) {
+    this.#crew = crew;
+  }
+
+  /** What all workers judge by, where `policy` is what the first process knows. */
+  evaluatedByAll(policy: PolicyView, clock: Clock): PolicyView {
+    this.#evaluated = new EvaluatedByAll(policy, clock, () => trustOf(this.#crew.state));
+    return this.#evaluated;
+  }
+
+  /** Starts the workers with what is known, and tells them whatever comes; resolves when all carry calls. */
+  start(known: WorkerKnowledge, setup: WorkerSetup, whenGone: (worker: number) => void): Promise<void> {
+    this.#known = known;
+    this.#whenGone = whenGone;
+    this.#setup = setup;
+    const { policy, identity, endpoints, app, sync } = known;
+    if (policy.current !== undefined) this.#evaluated?.switched(policy.current);
+    this.#stops.push(
+      policy.onSwitch((next) => this.#switch(next)),
+      identity.onRotate(() => this.#tellAll({ kind: "identity", identity: forCalls(identity.current) })),
+      sync.trust.onChange(() => {
+        for (const worker of this.#crew.briefed) this.#tellTrust(worker);
+      }),
+      sync.onChange(() => this.#tellSeenToAll()),
+      app.onChange((current) => this.#tellAll({ kind: "app", app: current })),
+      endpoints.onChange((service) => this.#endpointsChanged(service)),
+    );
+    return this.#crew.start(this);
+  }
+
+  stop(): void {
+    for (const stop of this.#stops.splice(0)) stop();
+  }
+
+  // === RevisionSpread ===
+
+  prepare(held: HeldRevision): Promise<void> {
+    const { digest } = held.revision;
+    for (const one of this.#known?.sync.held() ?? []) this.#offered.delete(one.revision.digest);
+    this.#offered.set(digest, held);
+    return new Promise((resolve, reject) => {
+      this.#preparing.set(digest, { resolve, reject });
+      for (const worker of this.#crew.briefed) this.#tellRevision(worker, held);
+      this.#crew.expectPrepared(digest);
+    });
+  }
+
+  added(revision: Digest, name: string, { digest, bytes }: HeldUnit): void {
+    for (const worker of this.#crew.briefed) {
+      const units = this.#told.get(worker)?.revisions.get(revision);
+      if (units === undefined) continue; // it comes with the revision
+      units.add(digest);
+      this.#crew.say(worker, { kind: "unit", revision, unit: { name, digest, bytes } });
+    }
+  }
+
+  dropped(revision: Digest): void {
+    this.#offered.delete(revision);
+    for (const worker of this.#crew.briefed)
+      if (this.#told.get(worker)?.revisions.delete(revision)) this.#crew.say(worker, { kind: "drop", revision });
+  }
+
+  // === CrewVoice ===
+
+  brief(worker: number): void {
+    const [known, setup] = [this.#known, this.#setup];
+    if (known === undefined || setup === undefined) throw new AshlarError("internal", "a worker before its setup");
+    this.#told.set(worker, { revisions: new Map(), following: new Set(), seenEpoch: 0 });
+    const { name } = setup.log;
+    this.#crew.say(worker, {
+      kind: "setup",
+      setup: { ...setup, log: { ...setup.log, name: `${name} worker ${worker}` } },
+    });
+    this.#tellTrust(worker);
+    this.#crew.say(worker, { kind: "identity", identity: forCalls(known.identity.current) });
+    for (const held of [...known.sync.held(), ...this.#offered.values()]) this.#tellRevision(worker, held);
+    if (known.policy.current !== undefined) this.#tellSwitch(worker, known.policy.current);
+    this.#tellSeen(worker, known.policy.seenEpoch);
+    this.#crew.say(worker, { kind: "app", app: known.app.current });
+  }
+
+  async asked(worker: number, what: Question): Promise<boolean> {
+    const known = this.#known;
+    if (known === undefined) throw new AshlarError("internal", "a question before anything is known");
+    switch (what.kind) {
+      case "use-service":
+        return known.policy.useService(what.service);
+      case "hear-of-epoch":
+        await known.policy.hearOfEpoch(what.epoch, what.peer);
+        this.#tellSeenToAll(); // before the answer
+        return true;
+      case "follow-service":
+        await this.#follow(worker, what.service, known.endpoints);
+        return true;
+      case "record":
+        for (const decision of what.decisions) known.decisions.offer(decision);
+        if (what.counts.length > 0) known.decisions.offerCounts(what.counts);
+        if (what.dropped > 0) known.decisions.noteDropped(what.dropped);
+        return true;
+      default:
+        return unreachable(what);
+    }
+  }
+
+  refused(worker: number, instance: string): void {
+    const app = this.#known?.app;
+    if (app?.current?.instance === instance) app.reportRefused(app.current);
+    this.#crew.say(worker, { kind: "app", app: app?.current }); // it took the application out already
+  }
+
+  evaluating(epoch: number): void {
+    this.#evaluated?.reached(epoch);
+  }
+
+  prepared(digest: Digest, problem: string | undefined): void {
+    const preparing = this.#preparing.get(digest);
+    this.#preparing.delete(digest);
+    if (problem === undefined) {
+      preparing?.resolve();
+      return;
+    }
+    this.#offered.delete(digest);
+    for (const { revisions } of this.#told.values()) revisions.delete(digest); // told again in whole
+    preparing?.reject(new AshlarError("unavailable", `a worker cannot prepare it: ${problem}`));
+  }
+
+  gone(worker: number): void {
+    this.#told.delete(worker);
+    this.#whenGone?.(worker);
+  }
+
+  tick(): void {
+    this.#tellSeenToAll(); // it may rise without a switch
+  }
+
+  // === Telling ===
+
+  #tellAll(message: ToWorker): void {
+    for (const worker of this.#crew.briefed) this.#crew.say(worker, message);
+  }
+
+  #tellTrust(worker: number): void {
+    const record = this.#known?.sync.trusting;
+    if (record === undefined) return;
+    const duty = { kind: "trust", sequence: record.body.sequence } as const;
+    this.#crew.tell(worker, { kind: "trust", record: record.bytes }, duty);
+  }
+
+  /** A unit that it has of another revision goes without its bytes. */
+  #tellRevision(worker: number, { revision, list, units }: HeldRevision): void {
+    const told = this.#told.get(worker);
+    if (told === undefined || told.revisions.has(revision.digest)) return;
+    const has = (digest: Digest): boolean => [...told.revisions.values()].some((digests) => digests.has(digest));
+    const sent = [...units].map(([name, { digest, bytes }]): SentUnit => {
+      return { name, digest, bytes: has(digest) ? undefined : bytes };
+    });
+    told.revisions.set(revision.digest, new Set(sent.map(({ digest }) => digest)));
+    const { number } = revision.body;
+    const { digest } = revision;
+    const what = {
+      kind: "prepare",
+      number,
+      digest,
+      list: { digest: list.digest, bytes: list.bytes },
+      units: sent,
+    } as const;
+    this.#crew.tell(worker, what, { kind: "prepare", digest });
+  }
+
+  #switch(policy: EvaluatedPolicy): void {
+    this.#evaluated?.switched(policy);
+    for (const worker of this.#crew.briefed) this.#tellSwitch(worker, policy);
+    this.#tellSeenToAll();
+  }
+
+  #tellSwitch(worker: number, { epoch, revisionDigest }: EvaluatedPolicy): void {
+    this.#crew.tell(worker, { kind: "switch", epoch, revision: revisionDigest }, { kind: "switch", epoch });
+  }
+
+  #tellSeenToAll(): void {
+    const epoch = this.#known?.policy.seenEpoch ?? 0;
+    for (const worker of this.#crew.briefed) this.#tellSeen(worker, epoch);
+  }
+
+  #tellSeen(worker: number, epoch: number): void {
+    const told = this.#told.get(worker);
+    if (told === undefined || told.seenEpoch >= epoch) return;
+    told.seenEpoch = epoch;
+    this.#crew.say(worker, { kind: "seen", epoch });
+  }
+
+  // === Endpoints ===
+
+  async #follow(worker: number, service: string, endpoints: FollowedEndpoints): Promise<void> {
+    await endpoints.ready(service);
+    const told = this.#told.get(worker);
+    if (told === undefined) return;
+    if (told.following.size >= followingMax)
+      throw new AshlarError("limit", `a worker follows ${followingMax} services already`);
+    told.following.add(service);
+    this.#crew.say(worker, { kind: "endpoints", service, endpoints: endpoints.endpoints(service) });
+  }
+
+  /** Many changes of one turn are told once. */
+  #endpointsChanged(service: string): void {
+    if (this.#changed.size === 0) setImmediate(() => this.#tellEndpoints());
+    this.#changed.add(service);
+  }
+
+  #tellEndpoints(): void {
+    for (const service of this.#changed) {
+      const endpoints = this.#known?.endpoints.endpoints(service) ?? [];
+      for (const worker of this.#crew.briefed)
+        if (this.#told.get(worker)?.following.has(service))
+          this.#crew.say(worker, { kind: "endpoints", service, endpoints });
+    }
+    this.#changed.clear();
+  }
+}
+
+/** Nothing of NATS goes to a worker. */
+function forCalls(identity: CallIdentity): CallIdentity {
+  const { mesh, proxyId, service, version, spiffeId, certificateChainPem, privateKeyPem, serial, notAfterMs } =
+    identity;
+  return { mesh, proxyId, service, version, spiffeId, certificateChainPem, privateKeyPem, serial, notAfterMs };
+}

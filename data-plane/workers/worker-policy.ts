@@ -1,0 +1,113 @@
+/** The policy that a worker judges by: what the first process sent, parsed and compiled here. */
+import type { Digest } from "../../core/digest.js";
+import { AshlarError } from "../../core/errors.js";
+import { parseSnapshotList } from "../../core/wire/units.js";
+import type { CallPolicy, EvaluatedPolicy } from "../ports.js";
+import { type EvaluableRevision, HeldPolicy, type HeldUnit } from "../sync/held-revision.js";
+import { listen } from "../sync/policy-view.js";
+import { compileHeld } from "../sync/prepare.js";
+import { findUnit, yieldTurn } from "../sync/revision-shelf.js";
+import type { Question, SentUnit, WorkerTask } from "./messages.js";
+
+interface WorkerRevision extends EvaluableRevision {
+  readonly units: Map<string, HeldUnit>;
+  /** Resolves when all units that came with it are compiled; rejects if one is not acceptable. */
+  readonly ready: Promise<void>;
+}
+
+export interface WorkerPolicyDeps {
+  readonly mesh: string;
+  /** Asks the first process; fails as it did. */
+  ask(question: Question): Promise<boolean>;
+}
+
+export class WorkerPolicy implements CallPolicy {
+  readonly #deps: WorkerPolicyDeps;
+  readonly #revisions = new Map<Digest, WorkerRevision>();
+  readonly #listeners = new Set<(policy: EvaluatedPolicy) => void>();
+  readonly #heard = new Map<string, Promise<unknown>>();
+  /** One revision is compiled after the other, and dropped in turn: the next may need its units. */
+  #compiling: Promise<void> = Promise.resolve();
+  current: HeldPolicy<WorkerRevision> | undefined;
+  seenEpoch = 0;
+
+  constructor(deps: WorkerPolicyDeps) {
+    this.#deps = deps;
+  }
+
+  onSwitch(listener: (policy: EvaluatedPolicy) => void): () => void {
+    return listen(this.#listeners, listener);
+  }
+
+  async useService(service: string): Promise<boolean> {
+    if (this.current === undefined) throw new AshlarError("unavailable", "no revision is evaluated yet");
+    if (!(await this.#deps.ask({ kind: "use-service", service }))) return false;
+    const { current } = this;
+    if (current?.has(service) && current.unit(service) === undefined)
+      throw new AshlarError("unavailable", `the policy of ${service} did not reach this worker`);
+    return current?.has(service) ?? false;
+  }
+
+  /** One question of a peer's epoch is shared by all calls that bring it. */
+  async hearOfEpoch(epoch: number, peer: string): Promise<void> {
+    if (!Number.isSafeInteger(epoch) || epoch <= this.seenEpoch) return;
+    const key = `${peer} ${epoch}`;
+    let heard = this.#heard.get(key);
+    if (heard === undefined) {
+      heard = this.#deps
+        .ask({ kind: "hear-of-epoch", epoch, peer })
+        .catch(() => false) // too many are open: nobody waits then
+        .finally(() => this.#heard.delete(key));
+      this.#heard.set(key, heard);
+    }
+    await heard;
+  }
+
+  // === What the first process says ===
+
+  /** Resolves when the revision is held compiled; fails if a part of it is not acceptable. */
+  prepare(sent: WorkerTask & { readonly kind: "prepare" }): Promise<void> {
+    const known = this.#revisions.get(sent.digest);
+    if (known !== undefined) return known.ready;
+    const list = parseSnapshotList(sent.list.bytes, sent.list.digest);
+    const units = new Map<string, HeldUnit>();
+    const ready = this.#compiling.then(() => this.#compile(sent.units, units));
+    this.#compiling = ready.catch(() => void this.#revisions.delete(sent.digest)); // it may be sent again
+    const revision = { digest: sent.digest, body: { number: sent.number } };
+    this.#revisions.set(sent.digest, { revision, list, units, ready });
+    return ready;
+  }
+
+  addUnit(revision: Digest, unit: SentUnit): void {
+    this.#revisions.get(revision)?.units.set(unit.name, this.#compileOne(unit));
+  }
+
+  drop(revision: Digest): void {
+    this.#compiling = this.#compiling.then(() => void this.#revisions.delete(revision));
+  }
+
+  /** Resolves when calls are judged by it, or by a later epoch. Fails if it is not held. */
+  async switchTo(epoch: number, digest: Digest): Promise<void> {
+    const revision = this.#revisions.get(digest);
+    if (revision === undefined) throw new AshlarError("internal", `a switch to ${digest}, which is not held here`);
+    await revision.ready;
+    if (this.current !== undefined && this.current.epoch >= epoch) return;
+    const policy = new HeldPolicy(epoch, revision);
+    this.current = policy;
+    for (const listener of this.#listeners) listener(policy);
+  }
+
+  async #compile(sent: readonly SentUnit[], units: Map<string, HeldUnit>): Promise<void> {
+    for (const unit of sent) {
+      await yieldTurn();
+      if (!units.has(unit.name)) units.set(unit.name, this.#compileOne(unit));
+    }
+  }
+
+  #compileOne({ name, digest, bytes }: SentUnit): HeldUnit {
+    const known = findUnit(this.#revisions.values(), digest);
+    if (known?.compiled.name === name) return known;
+    if (bytes === undefined) throw new AshlarError("not_found", `unit ${name} did not come, and is not held here`);
+    return compileHeld(name, digest, bytes, this.#deps.mesh);
+  }
+}

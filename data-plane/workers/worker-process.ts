@@ -1,0 +1,45 @@
+import { fork, type Serializable } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { messageOf } from "../../core/errors.js";
+import type { Line, ToWorker } from "./messages.js";
+
+/** A worker as the first process has it. */
+export interface WorkerProcess extends Line<ToWorker, unknown> {
+  readonly pid: number;
+  /** Ends it at once. */
+  kill(): void;
+  /** Calls `listener` once, when it has ended or could not be started. */
+  onEnd(listener: (how: string) => void): void;
+}
+
+/** Starts a process; `title` is for people who look at the list of processes. */
+export type SpawnWorker = (title: string) => WorkerProcess;
+
+/** Structured clones over a socket pair: bytes stay bytes, and nothing secret stands on a command line. */
+export const forkWorker: SpawnWorker = (title) => {
+  const child = fork(fileURLToPath(new URL("./main.js", import.meta.url)), [title], {
+    serialization: "advanced",
+    stdio: ["ignore", "ignore", "inherit", "ipc"],
+  });
+  return {
+    pid: child.pid ?? 0,
+    send: (message, socket) => {
+      child.send(message as Serializable, socket, {}, (error) => {
+        if (error !== null) socket?.destroy();
+      });
+    },
+    kill: () => void child.kill("SIGKILL"),
+    onMessage: (listener) => void child.on("message", (message) => listener(message as unknown, undefined)),
+    onEnd: (listener) => {
+      let told = false;
+      const tell = (how: string): void => {
+        if (!told) listener(how);
+        told = true;
+      };
+      child.on("exit", (code, signal) => tell(signal ?? `exit code ${code}`));
+      child.on("error", (error) => {
+        if (child.exitCode === null && child.pid === undefined) tell(messageOf(error));
+      });
+    },
+  };
+};

@@ -1,0 +1,60 @@
+/** What the first process keeps of one worker beside the machine's state. */
+import { Backoff } from "../../runtime/backoff.js";
+import type { ListenerName } from "./messages.js";
+import type { WorkerProcess } from "./worker-process.js";
+
+export interface Slot {
+  /** undefined: it is being restarted. */
+  process: WorkerProcess | undefined;
+  readonly backoff: Backoff;
+  startedMs: number;
+  pingedMs: number;
+  restarts: number;
+  /** How the last process ended. */
+  lastEnd: string | undefined;
+  /** Messages since it last showed that it reads them. */
+  unread: number;
+  /** Its questions that wait for an answer. */
+  questions: number;
+  /** Called with what a task brought; undefined: the worker ended first. */
+  readonly requests: Map<number, (value: unknown) => void>;
+  /** That it has open, by listener. */
+  readonly connections: Map<ListenerName, number>;
+}
+
+const restart = { msMin: 100, msMax: 10_000 };
+
+export function newSlot(random: () => number): Slot {
+  return {
+    process: undefined,
+    backoff: new Backoff(restart, random),
+    startedMs: 0,
+    pingedMs: 0,
+    restarts: 0,
+    lastEnd: undefined,
+    unread: 0,
+    questions: 0,
+    requests: new Map(),
+    connections: new Map(),
+  };
+}
+
+/** Of `among`: who has the fewest connections of a listener, then the fewest of all. */
+export function fewest(slots: readonly Slot[], among: readonly number[], listener: ListenerName): number | undefined {
+  let [found, least, leastOfAll]: [number | undefined, number, number] = [undefined, 0, 0];
+  for (const worker of among) {
+    const connections = slots[worker]?.connections;
+    const own = connections?.get(listener) ?? 0;
+    const all = openOf(connections);
+    if (found !== undefined && (own > least || (own === least && all >= leastOfAll))) continue;
+    [found, least, leastOfAll] = [worker, own, all];
+  }
+  return found;
+}
+
+/** The connections that are open, of all listeners. */
+export function openOf(connections: ReadonlyMap<ListenerName, number> | undefined): number {
+  let open = 0;
+  for (const count of connections?.values() ?? []) open += count;
+  return open;
+}

@@ -1,0 +1,97 @@
+/** What a worker knows of identity, endpoints and application: what the first process last said. */
+import { AshlarError } from "../../core/errors.js";
+import type { Endpoint } from "../../core/model.js";
+import type { AppRegistration, AppView, CallIdentity, CallIdentityView, FollowedEndpoints } from "../ports.js";
+import { listen } from "../sync/policy-view.js";
+import type { Question } from "./messages.js";
+
+export class WorkerIdentity implements CallIdentityView {
+  readonly #listeners = new Set<() => void>();
+  #current: CallIdentity | undefined;
+
+  get current(): CallIdentity {
+    if (this.#current === undefined) throw new AshlarError("internal", "a worker without an identity");
+    return this.#current;
+  }
+
+  onRotate(listener: () => void): () => void {
+    return listen(this.#listeners, listener);
+  }
+
+  set(identity: CallIdentity): void {
+    this.#current = identity;
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+export class WorkerApp implements AppView {
+  readonly #refused: (app: AppRegistration) => void;
+  readonly #listeners = new Set<(app: AppRegistration | undefined) => void>();
+  current: AppRegistration | undefined;
+
+  /** `refused` tells the first process. */
+  constructor(refused: (app: AppRegistration) => void) {
+    this.#refused = refused;
+  }
+
+  onChange(listener: (app: AppRegistration | undefined) => void): () => void {
+    return listen(this.#listeners, listener);
+  }
+
+  /** Out of routing here at once; the first process decides for all. */
+  reportRefused(app: AppRegistration): void {
+    if (app !== this.current) return;
+    this.#refused(app);
+    this.set(undefined);
+  }
+
+  set(app: AppRegistration | undefined): void {
+    this.current = app;
+    for (const listener of this.#listeners) listener(app);
+  }
+}
+
+const servicesMax = 1000;
+const none: readonly Endpoint[] = [];
+
+export class WorkerEndpoints implements FollowedEndpoints {
+  readonly #ask: (question: Question) => Promise<boolean>;
+  readonly #lists = new Map<string, readonly Endpoint[]>();
+  readonly #following = new Map<string, Promise<void>>();
+  readonly #listeners = new Set<(service: string) => void>();
+
+  constructor(ask: (question: Question) => Promise<boolean>) {
+    this.#ask = ask;
+  }
+
+  endpoints(service: string): readonly Endpoint[] {
+    const list = this.#lists.get(service);
+    if (list === undefined) void this.#follow(service);
+    return list ?? none;
+  }
+
+  async ready(service: string): Promise<void> {
+    await this.#follow(service);
+  }
+
+  onChange(listener: (service: string) => void): () => void {
+    return listen(this.#listeners, listener);
+  }
+
+  set(service: string, endpoints: readonly Endpoint[]): void {
+    this.#lists.set(service, endpoints);
+    for (const listener of this.#listeners) listener(service);
+  }
+
+  /** Never rejects: without an answer there are no endpoints, and the next use asks again. */
+  #follow(service: string): Promise<void> {
+    let following = this.#following.get(service);
+    if (following !== undefined || this.#following.size >= servicesMax) return following ?? Promise.resolve();
+    following = this.#ask({ kind: "follow-service", service }).then(
+      () => {},
+      () => void this.#following.delete(service),
+    );
+    this.#following.set(service, following);
+    return following;
+  }
+}

@@ -1,0 +1,210 @@
+/**
+ * What the first process knows of its workers: which of them carry calls, what each still has to acknowledge, and by
+ * which policy all of them judge (I7: a switch counts when every worker has acknowledged it). Pure.
+ */
+import type { Digest } from "../../core/digest.js";
+import { unreachable } from "../../core/errors.js";
+
+/** What a worker was told and has to say is done. */
+export type Duty =
+  | { readonly kind: "prepare"; readonly digest: Digest }
+  | { readonly kind: "switch"; readonly epoch: number }
+  | { readonly kind: "trust"; readonly sequence: number }
+  | { readonly kind: "ping" };
+
+export interface Waiting {
+  readonly task: number;
+  readonly duty: Duty;
+  readonly sinceMs: number;
+}
+
+export interface WorkerState {
+  /** "down": there is no process. "starting": it has not acknowledged its first state and gets no calls. */
+  readonly phase: "down" | "starting" | "serving";
+  /** It was told everything that it has to know first. */
+  readonly briefed: boolean;
+  readonly waiting: readonly Waiting[];
+  /** The epoch it said it judges by; 0: none. */
+  readonly epoch: number;
+  /** The trust record it said it goes by. */
+  readonly trust: number;
+}
+
+export interface WorkersState {
+  readonly workers: readonly WorkerState[];
+  /** The epoch that all judge by who carry calls; 0: none, or nobody does. */
+  readonly epoch: number;
+  /** Revisions that some have still to compile, and what went wrong with it. */
+  readonly preparing: ReadonlyMap<Digest, string | undefined>;
+}
+
+export type WorkersEvent =
+  | { readonly kind: "spawned"; readonly worker: number; readonly nowMs: number }
+  | {
+      readonly kind: "told";
+      readonly worker: number;
+      readonly task: number;
+      readonly duty: Duty;
+      readonly nowMs: number;
+    }
+  /** It has been told its first state. */
+  | { readonly kind: "briefed"; readonly worker: number }
+  | {
+      readonly kind: "done";
+      readonly worker: number;
+      readonly task: number;
+      readonly problem: string | undefined;
+    }
+  /** Everybody who has to compile this revision has been told so. */
+  | { readonly kind: "prepare"; readonly digest: Digest }
+  | { readonly kind: "exited"; readonly worker: number }
+  | { readonly kind: "tick"; readonly nowMs: number };
+
+export type WorkersEffect =
+  /** From now on it gets calls. */
+  | { readonly kind: "serving"; readonly worker: number }
+  /** It does not answer, or cannot do what it must: to be replaced. */
+  | { readonly kind: "kill"; readonly worker: number; readonly why: string }
+  /** Nobody has to compile it any more. */
+  | { readonly kind: "prepared"; readonly digest: Digest; readonly problem: string | undefined }
+  /** All who carry calls judge by this epoch, or a later one; 0: nobody judges. */
+  | { readonly kind: "evaluating"; readonly epoch: number };
+
+export interface WorkersStep {
+  readonly state: WorkersState;
+  readonly effects: readonly WorkersEffect[];
+}
+
+/** How long a worker may take; then it is killed and replaced. */
+export const boundsMs: Readonly<Record<Duty["kind"], number>> = {
+  prepare: 30_000,
+  switch: 5000,
+  trust: 5000,
+  ping: 10_000,
+};
+const startMsMax = 60_000;
+/** A worker that has not answered for this long gets new connections only if all are like that. */
+export const lateMs = 1500;
+
+const down: WorkerState = { phase: "down", briefed: false, waiting: [], epoch: 0, trust: 0 };
+/** Stands for the greeting: a worker that never says a word is found too. */
+const greeting = -1;
+
+export function startWorkers(count: number): WorkersState {
+  return { workers: Array.from({ length: count }, () => down), epoch: 0, preparing: new Map() };
+}
+
+/** One step. Events about a process that is gone change nothing. */
+export function step(state: WorkersState, event: WorkersEvent): WorkersStep {
+  switch (event.kind) {
+    case "spawned": {
+      const waiting = [{ task: greeting, duty: { kind: "ping" } as const, sinceMs: event.nowMs }];
+      return settle(state, event.worker, { ...down, phase: "starting", waiting }, []);
+    }
+    case "told":
+      return change(state, event.worker, (worker) => {
+        const { task, duty, nowMs } = event;
+        return { ...worker, waiting: [...worker.waiting, { task, duty, sinceMs: nowMs }] };
+      });
+    case "briefed":
+      return change(state, event.worker, (worker) => ({
+        ...worker,
+        briefed: true,
+        waiting: worker.waiting.filter(({ task }) => task !== greeting),
+      }));
+    case "done":
+      return takeDone(state, event.worker, event.task, event.problem);
+    case "prepare":
+      return finishPreparing({ ...state, preparing: new Map(state.preparing).set(event.digest, undefined) }, []);
+    case "exited":
+      return settle(state, event.worker, down, []);
+    case "tick":
+      return { state, effects: overdue(state, event.nowMs) };
+    default:
+      return unreachable(event);
+  }
+}
+
+/** Whether a worker that carries calls has been silent for longer than is usual. */
+export function isLate(worker: WorkerState, nowMs: number): boolean {
+  return worker.waiting.some(({ duty, sinceMs }) => duty.kind !== "prepare" && nowMs - sinceMs > lateMs);
+}
+
+/** The trust record that all go by who carry calls; undefined: nobody does. */
+export function trustOf({ workers }: WorkersState): number | undefined {
+  const serving = workers.filter(({ phase }) => phase === "serving");
+  return serving.length === 0 ? undefined : Math.min(...serving.map(({ trust }) => trust));
+}
+
+function change(state: WorkersState, index: number, how: (worker: WorkerState) => WorkerState): WorkersStep {
+  const worker = state.workers[index];
+  if (worker === undefined || worker.phase === "down") return { state, effects: [] };
+  return settle(state, index, how(worker), []);
+}
+
+function takeDone(state: WorkersState, index: number, task: number, problem: string | undefined): WorkersStep {
+  const worker = state.workers[index];
+  const done = worker?.waiting.find((one) => one.task === task);
+  if (worker === undefined || done === undefined) return { state, effects: [] };
+  const waiting = worker.waiting.filter((one) => one !== done);
+  const { duty } = done;
+  if (problem === undefined) return settle(state, index, fulfilled({ ...worker, waiting }, duty), []);
+  // What it holds and serves by is as before; if it is starting it can never be whole.
+  if (duty.kind !== "prepare" || worker.phase === "starting")
+    return { state, effects: [{ kind: "kill", worker: index, why: problem }] };
+  const preparing = state.preparing.has(duty.digest)
+    ? new Map(state.preparing).set(duty.digest, problem)
+    : state.preparing;
+  return settle({ ...state, preparing }, index, { ...worker, waiting }, []);
+}
+
+function fulfilled(worker: WorkerState, duty: Duty): WorkerState {
+  switch (duty.kind) {
+    case "switch":
+      return { ...worker, epoch: Math.max(worker.epoch, duty.epoch) };
+    case "trust":
+      return { ...worker, trust: Math.max(worker.trust, duty.sequence) };
+    case "prepare":
+    case "ping":
+      return worker;
+    default:
+      return unreachable(duty);
+  }
+}
+
+/** Puts a worker's new state in place and draws the conclusions. */
+function settle(state: WorkersState, index: number, next: WorkerState, effects: readonly WorkersEffect[]): WorkersStep {
+  const isReady = next.phase === "starting" && next.briefed && next.waiting.length === 0;
+  const worker: WorkerState = isReady ? { ...next, phase: "serving" } : next;
+  const workers = state.workers.map((one, place) => (place === index ? worker : one));
+  const serving: readonly WorkersEffect[] = isReady ? [{ kind: "serving", worker: index }] : [];
+  return finishPreparing({ ...state, workers }, [...effects, ...serving]);
+}
+
+function finishPreparing(state: WorkersState, effects: readonly WorkersEffect[]): WorkersStep {
+  const all = [...effects];
+  const preparing = new Map(state.preparing);
+  for (const [digest, problem] of state.preparing) {
+    const isOpen = state.workers.some(({ waiting }) =>
+      waiting.some(({ duty }) => duty.kind === "prepare" && duty.digest === digest),
+    );
+    if (isOpen) continue;
+    preparing.delete(digest);
+    all.push({ kind: "prepared", digest, problem });
+  }
+  const serving = state.workers.filter(({ phase }) => phase === "serving");
+  const epoch = serving.length === 0 ? 0 : Math.min(...serving.map((worker) => worker.epoch));
+  if (epoch !== state.epoch) all.push({ kind: "evaluating", epoch });
+  return { state: { ...state, preparing, epoch }, effects: all };
+}
+
+function overdue({ workers }: WorkersState, nowMs: number): readonly WorkersEffect[] {
+  return workers.flatMap(({ waiting }, worker): readonly WorkersEffect[] => {
+    const late = waiting.find(({ task, duty, sinceMs }) => {
+      return nowMs - sinceMs > (task === greeting ? startMsMax : boundsMs[duty.kind]);
+    });
+    if (late === undefined) return [];
+    const what = late.task === greeting ? "start" : late.duty.kind;
+    return [{ kind: "kill", worker, why: `no answer to ${what} within ${Math.round(nowMs - late.sinceMs)} ms` }];
+  });
+}

@@ -1,0 +1,40 @@
+import { expect, test } from "@jest/globals";
+import { readFromWorker } from "../../../data-plane/workers/messages.js";
+
+test("what a worker may say is read as it was said", () => {
+  for (const message of [
+    { kind: "hello" },
+    { kind: "done", task: 3, problem: undefined, value: { any: 1 } },
+    { kind: "done", task: 3, problem: "why", value: undefined },
+    { kind: "question", question: 1, what: { kind: "use-service", service: "payments" } },
+    { kind: "question", question: 1, what: { kind: "follow-service", service: "payments" } },
+    { kind: "question", question: 1, what: { kind: "hear-of-epoch", epoch: 7, peer: "spiffe://test/service/shop" } },
+    { kind: "closed", listener: "inbound" },
+    { kind: "closed", listener: 2 },
+    { kind: "refused", instance: "one" },
+  ]) {
+    expect(readFromWorker({ ...message, extra: true })).toEqual(message);
+  }
+});
+
+test("anything else is refused: workers read what strangers send", () => {
+  for (const value of [
+    undefined,
+    null,
+    "hello",
+    {},
+    { kind: "setup" },
+    { kind: "done", task: -1 },
+    { kind: "done", task: 1.5 },
+    { kind: "done", task: 1, problem: "x".repeat(5000) },
+    { kind: "question", question: 1 },
+    { kind: "question", question: 1, what: { kind: "other" } },
+    { kind: "question", question: 1, what: { kind: "use-service", service: "@mesh" } },
+    { kind: "question", question: 1, what: { kind: "use-service", service: ["a"] } },
+    { kind: "question", question: 1, what: { kind: "hear-of-epoch", epoch: Number.NaN, peer: "a" } },
+    { kind: "closed", listener: "outbound" },
+    { kind: "refused", instance: 1 },
+  ]) {
+    expect(() => readFromWorker(value)).toThrow("a message of a worker");
+  }
+});
