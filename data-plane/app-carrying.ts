@@ -36,7 +36,10 @@ export function carryHere(config: ProxyConfig, parts: Parts, signal: AbortSignal
   const metrics = createMetrics(engine.counters, engine);
   const known = { ...parts, trust: parts.sync.trust, app: parts.registry };
   const own = { metrics: countedTwice(metrics.proxy, parts.window), engine, draw: Math.random, random: randomBytes };
-  const carrier = new Carrier({ ...known, ...own, openBudgets: openShares(parts, signal) }, carrierOptions(config, parts));
+  const carrier = new Carrier(
+    { ...known, ...own, openBudgets: openShares(parts, signal) },
+    carrierOptions(config, parts),
+  );
   return {
     listenInbound: (address) => carrier.listenInbound(address),
     listenOutbound: (index, address) => carrier.listenOutbound(index, address),

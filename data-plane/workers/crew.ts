@@ -1,11 +1,11 @@
 /** Drives the workers' machine: starts, asks, replaces and stops the processes. What they are told comes from the feed. */
 import type { Socket } from "node:net";
 import type { Digest } from "../../core/digest.js";
-import { AshlarError, isAshlarError, messageOf, unreachable } from "../../core/errors.js";
+import { AshlarError, messageOf, unreachable } from "../../core/errors.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
+import { answerTo, type CrewVoice } from "./crew-voice.js";
 import {
-  type Answered,
   type FromWorker,
   type ListenerName,
   type Question,
@@ -31,21 +31,6 @@ export interface CrewDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly random: () => number;
-}
-
-/** Who tells workers what they have to know, and hears what they say. */
-export interface CrewVoice {
-  /** A worker runs and knows nothing. */
-  brief(worker: number): void;
-  asked(worker: number, what: Question): Promise<boolean>;
-  refused(worker: number, instance: string): void;
-  /** All who carry calls judge by this epoch; 0: nobody does. */
-  evaluating(epoch: number): void;
-  /** Nobody has to compile it any more. */
-  prepared(digest: Digest, problem: string | undefined): void;
-  gone(worker: number): void;
-  /** Every half second. */
-  tick(): void;
 }
 
 const tickMs = 500;
@@ -276,18 +261,9 @@ export class Crew {
     if (slot.questions >= questionsMax)
       return this.#kill(worker, `it asks more than ${questionsMax} questions at once`);
     slot.questions += 1;
-    const answer = await this.#findAnswer(worker, what);
+    const answer = await answerTo(this.#voice, worker, what);
     slot.questions -= 1;
     if (slot.process === child) this.say(worker, { kind: "answer", question, answer });
-  }
-
-  async #findAnswer(worker: number, what: Question): Promise<Answered> {
-    try {
-      return { ok: true, value: (await this.#voice?.asked(worker, what)) ?? false };
-    } catch (error) {
-      const code = isAshlarError(error) ? error.code : "internal";
-      return { ok: false, code, message: messageOf(error) };
-    }
   }
 
   // === The machine ===

@@ -14,7 +14,8 @@ import type {
 import type { DecisionSink } from "../proxy/decision-sink.js";
 import type { HeldRevision, HeldUnit } from "../sync/held-revision.js";
 import type { RevisionSpread } from "../sync/revision-spread.js";
-import type { Crew, CrewVoice } from "./crew.js";
+import type { Crew } from "./crew.js";
+import type { CrewVoice } from "./crew-voice.js";
 import { EvaluatedByAll } from "./evaluated-by-all.js";
 import type { Question, SentUnit, ToWorker, WorkerSetup } from "./messages.js";
 import { trustOf } from "./workers-state.js";
