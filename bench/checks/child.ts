@@ -13,6 +13,8 @@ export async function until(what: string, holds: () => boolean | Promise<boolean
   }
 }
 
+/** A busy machine starts a process slowly. */
+const startMsMax = 60_000;
 const outputBytesKept = 200_000;
 
 export class Child {
@@ -45,10 +47,11 @@ export class Child {
   }
 
   async said(text: string): Promise<void> {
-    await until(`${this.name} says ${text}`, () => {
+    const said = (): boolean => {
       if (!this.isRunning) throw new Error(`${this.name} ended: ${this.errors.slice(-1500)}`);
       return this.out.includes(text);
-    });
+    };
+    await until(`${this.name} says ${text}`, said, startMsMax);
   }
 
   signal(name: NodeJS.Signals): void {

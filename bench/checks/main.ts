@@ -9,6 +9,7 @@ import { countersOf, grown } from "./observe.js";
 import { basePolicy } from "./policy.js";
 import { Probe, type ProbeResult } from "./probe.js";
 import { checks } from "./rows/index.js";
+import { stopInterop } from "./rows/interop.js";
 import { HostileUpstream, RecordingUpstream } from "./upstream.js";
 
 interface Row {
@@ -110,6 +111,7 @@ async function main(): Promise<number> {
 async function stop(): Promise<void> {
   await arena?.probe.stop();
   await mesh.stop();
+  stopInterop();
   upstream.close();
   hostile.close();
 }

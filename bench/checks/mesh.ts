@@ -72,16 +72,17 @@ export class Mesh {
   readonly dir = mkdtempSync(join(tmpdir(), "ashlar-checks-"));
   readonly proxies: MeshProxy[] = [];
   readonly #released: MeshProxy[] = [];
-  readonly #root: string;
+  /** Of the build. */
+  readonly root: string;
   #up: Child | undefined;
   #files = 0;
 
   constructor(root: string) {
-    this.#root = root;
+    this.root = root;
   }
 
   get cli(): string {
-    return join(this.#root, "dist/cli/main.js");
+    return join(this.root, "dist/cli/main.js");
   }
 
   get data(): string {

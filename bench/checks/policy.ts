@@ -11,16 +11,23 @@ name: front
 ---
 kind: Service
 name: stranger
+---
+kind: Service
+name: interop
+---
+kind: Service
+name: tight
 `;
 
-const wildRule = `---
+const open = (service: string): string => `---
 kind: Authorization
-name: anybody-calls-wild
-service: wild
+name: anybody-calls-${service}
+service: ${service}
 allow:
   - from: ["*"]
     methods: ["*"]
 `;
+const wildRule = ["wild", "interop", "tight"].map(open).join("");
 
 const probeRule = `---
 kind: Authorization

@@ -6,7 +6,7 @@ import type { EngineLoop } from "./engine-loop.js";
 import type { SocketConnection } from "./socket-connection.js";
 
 /** Down to this share of the budget at a time, so that the next byte is not one too many again. */
-const targetShare = 0.875;
+const targetShare = 0.75;
 /** A socket that has taken nothing for this long counts as stuck. */
 const stuckMs = 5000;
 /** When there was nothing to gain it is not tried again for this long. */
@@ -25,7 +25,7 @@ export class MemoryReaper {
   constructor(loop: EngineLoop, budget: MemoryBudget) {
     this.#loop = loop;
     this.#budget = budget;
-    budget.onFull = () => this.#soon();
+    budget.onTight = () => this.#soon();
   }
 
   /** Not at once: whoever took the bytes is in the middle of its work. */
@@ -40,7 +40,7 @@ export class MemoryReaper {
 
   reap(): void {
     const budget = this.#budget;
-    if (!budget.isFull) return;
+    if (!budget.isTight) return;
     const before = budget.usedBytes;
     const target = budget.maxBytes * targetShare;
     for (const stream of this.#slowest()) {

@@ -5,6 +5,9 @@ import { refusal } from "./refusals.js";
 import type { Stream } from "./stream.js";
 import { closedHow } from "./stream-table.js";
 
+/** What is given back of the connection's window at once while little of it is left. */
+const leastCredit = 4096;
+
 /** DATA as it comes in: windows, lengths, and what of it is given back. */
 export class DataReceiver {
   readonly #connection: Connection;
@@ -130,7 +133,9 @@ export class DataReceiver {
 
   #creditConnection(bytes: number): void {
     this.#credit += bytes;
-    if (this.#credit < this.#announceAt || this.#connection.dead) return;
+    // Where streams that nobody reads hold most of the window, what the others give back must not wait to be half of it.
+    const least = this.window < this.#announceAt >>> 1 ? Math.min(leastCredit, this.window + 1) : this.#announceAt;
+    if (this.#credit < least || this.#connection.dead) return;
     const increment = Math.min(this.#credit, windowMax);
     this.#connection.output.windowUpdate(0, increment);
     this.window += increment;

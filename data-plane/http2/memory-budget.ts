@@ -1,9 +1,11 @@
 /** Of `MemoryBudget.maxBytes`, this share at most is for copies that a retry could need. */
 const replayShare = 0.25;
+/** From this share on room is made. Less than the window of one connection may take, so that none stands still below it. */
+const tightShare = 0.875;
 
 /**
  * What all connections of a process hold for peers that do not take it yet: output, requests that wait, copies for a
- * retry. It only counts; who is told that it is full sees to it that it is not.
+ * retry. It only counts; who is told that it is tight makes room.
  */
 export class MemoryBudget {
   readonly maxBytes: number;
@@ -12,14 +14,22 @@ export class MemoryBudget {
   peakBytes = 0;
   /** Of `usedBytes`: copies for a retry. */
   replayBytes = 0;
-  /** Called each time that bytes are taken while it is full; must not change streams at once. */
-  onFull: (() => void) | undefined;
+  /** Called each time that bytes are taken while it is tight; must not change streams at once. */
+  onTight: (() => void) | undefined;
+  readonly #tightBytes: number;
 
   /** Infinity: it only counts. */
   constructor(maxBytes = Number.POSITIVE_INFINITY) {
     this.maxBytes = maxBytes;
+    this.#tightBytes = maxBytes * tightShare;
   }
 
+  /** Room is to be made. */
+  get isTight(): boolean {
+    return this.usedBytes >= this.#tightBytes;
+  }
+
+  /** Nothing new is to be begun. */
   get isFull(): boolean {
     return this.usedBytes >= this.maxBytes;
   }
@@ -27,7 +37,7 @@ export class MemoryBudget {
   take(bytes: number): void {
     this.usedBytes += bytes;
     if (this.usedBytes > this.peakBytes) this.peakBytes = this.usedBytes;
-    if (this.usedBytes >= this.maxBytes) this.onFull?.();
+    if (this.usedBytes >= this.#tightBytes) this.onTight?.();
   }
 
   give(bytes: number): void {
@@ -36,7 +46,7 @@ export class MemoryBudget {
 
   /** Takes bytes for a copy that can be done without. False: there is no room for such. */
   takeReplay(bytes: number): boolean {
-    if (this.isFull || this.replayBytes + bytes > this.maxBytes * replayShare) return false;
+    if (this.isTight || this.replayBytes + bytes > this.maxBytes * replayShare) return false;
     this.replayBytes += bytes;
     this.take(bytes);
     return true;

@@ -12,7 +12,7 @@ export function refusalBefore(
   if (timeoutMs === 0) return deadlineAnswer(revision);
   const cause = overload.refuses();
   if (cause !== undefined) return overloadAnswer(cause, overload.limits.pushbackMs, revision);
-  retries.earn();
+  retries.earn(call.startedMs);
   if (timeoutMs > 0) call.setTimeout(timeoutMs);
   return undefined;
 }

@@ -3,7 +3,9 @@ import { drainChecks } from "./drain.js";
 import { floods } from "./floods.js";
 import { headerBlocks } from "./header-blocks.js";
 import { identities } from "./identity.js";
+import { interops } from "./interop.js";
 import { messages } from "./messages.js";
+import { overloads } from "./overload.js";
 import { policies } from "./policy.js";
 import { protocols } from "./protocols.js";
 import { resets } from "./resets.js";
@@ -24,6 +26,8 @@ export const checks: readonly Check[] = [
     ...identities,
     ...policies,
     ...upstreamFaults,
+    ...interops,
+    ...overloads,
   ].sort((a, b) => a.row - b.row),
   ...drainChecks,
 ];

@@ -176,7 +176,9 @@ async function uploadsCancelled(arena: Arena): Promise<Verdict> {
     const id = newId();
     peer.send(headers(id, waiting), data(id, Buffer.alloc(16_000)), data(id, Buffer.alloc(8_000)));
     await pause(1);
-    peer.send(reset(id, errorCode.cancel), data(id, Buffer.alloc(4_000)));
+    peer.send(reset(id, errorCode.cancel));
+    // What follows a reset is a fault of its own; a client that makes it now and then is not cut.
+    if (cancelled % 10 === 0) peer.send(data(id, Buffer.alloc(4_000)));
     await pause(arena.quick ? 8 : 30);
   }
   await pause(1000);
@@ -191,5 +193,10 @@ export const resets: readonly Check[] = [
   { row: 1, name: "honest client, 20 cancels a second", counted: false, run: honest },
   ...primitives.map(madeYouReset),
   { row: 2, name: "SETTINGS_MAX_HEADER_LIST_SIZE 1, 1000 calls", counted: false, run: tinyHeaderList },
-  { row: 8, name: "uploads cancelled half-way; DATA after our reset", counted: false, run: uploadsCancelled },
+  {
+    row: 8,
+    name: "uploads cancelled half-way, a tenth with DATA after the reset",
+    counted: false,
+    run: uploadsCancelled,
+  },
 ];

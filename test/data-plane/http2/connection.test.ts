@@ -135,6 +135,30 @@ describe("flow control", () => {
     expect(peer.heard.get(20_001)?.bytes.length).toBe(300);
   });
 
+  test("streams that nobody reads and that hold most of the connection's window do not keep it from the others", () => {
+    const connectionWindowBytes = 10 * 65_535;
+    const peer = new RawPeer(true, { connectionWindowBytes }).hello();
+    peer.answer = (stream, heard) => {
+      heard.consume = stream.id > 17;
+    };
+    for (let id = 1; id <= 17; id += 2) {
+      peer.send(peer.headers(id));
+      for (let sent = 0; sent < 65_535; sent += 13_107) peer.send(peer.data(id, Buffer.alloc(13_107)));
+    }
+    let window = 65_535;
+    for (let id = 19; id < 60; id += 2) {
+      peer.send(peer.headers(id));
+      for (let part = 0; part < 4; part++) {
+        expect(window).toBeGreaterThanOrEqual(10_000);
+        peer.send(peer.data(id, Buffer.alloc(10_000), part === 3));
+        window -= 10_000;
+        for (const { type, streamId, payload } of peer.frames())
+          if (type === frameType.windowUpdate && streamId === 0) window += payload.readUInt32BE(0);
+      }
+    }
+    expect(peer.connection.dead).toBe(false);
+  });
+
   test("DATA after our own reset is thrown away without a word", () => {
     const peer = new RawPeer().hello();
     peer.send(peer.headers(1));

@@ -71,9 +71,9 @@ describe("the memory budget", () => {
     );
     // The first to stall are the first to go.
     expect(Math.min(...resets().map(({ streamId }) => streamId))).toBeLessThan(41);
-    await eventually("there is room", () => !engine.budget.isFull);
+    await eventually("there is room", () => !engine.budget.isTight);
     // What one turn of the event loop reads comes on top.
-    expect(engine.budget.peakBytes).toBeLessThan(bufferBytesMax + mebibyte);
+    expect(engine.budget.peakBytes).toBeLessThan(bufferBytesMax + mebibyte / 2);
     expect(engine.counters.refused("memory")).toBe(resets().length);
     for (const { connection } of engine.loop.connections)
       for (const stream of connection.streams.all()) expect(stream.waitingBytes).toBeLessThanOrEqual(65_535);
@@ -141,10 +141,10 @@ describe("an overloaded process", () => {
 
   test("the caller's own proxy says when to come again", async () => {
     pair = await ProxyPair.start(bytes);
-    pair.caller.heap.usedBytes = 99;
     const client = RawClient.unix(outSocket());
     closers.push(() => client.close());
     expect((await client.send({ ":scheme": "http" })).headers[":status"]).toBe(200);
+    pair.caller.heap.usedBytes = 99;
     await eventually("it is seen", () => pair.caller.engine.overload.cause === "heap");
     const { headers } = await client.send({ ":scheme": "http" });
     expect(headers["grpc-status"]).toBe("14");
@@ -208,12 +208,16 @@ describe("deadlines and retries", () => {
     const budget = new RetryBudget(0);
     let retries = 0;
     for (let call = 0; call < 1000; call++) {
-      budget.earn();
+      budget.earn(0);
       for (let again = 0; again < 2; again++) if (budget.take(0)) retries++;
     }
-    expect(retries).toBe(210);
-    expect(budget.refused).toBe(1790);
+    expect([210, 209]).toContain(retries); // a fifth is no exact number of the machine's
+    expect(budget.refused).toBe(2000 - retries);
     expect(budget.take(1000)).toBe(true);
+    const after = new RetryBudget(0);
+    for (let call = 0; call < 1000; call++) after.earn(0);
+    for (let again = 0; again < 1000; again++) after.take(3_600_000);
+    expect(after.refused).toBe(990);
   });
 
   test("the only endpoint is asked again when it refused a call, and it is not said that there is none", async () => {
