@@ -1,8 +1,10 @@
 /** The admin API as promises, over mutual TLS with the operator's certificate. */
 import { isIP } from "node:net";
 import { credentials } from "@grpc/grpc-js";
+import type { DecisionBatch, DecisionRecord } from "../core/decision/decision-record.js";
 import { AshlarError, isAshlarError, messageOf } from "../core/errors.js";
 import { nameIn } from "../core/identity.js";
+import { batchOf, decisionOf } from "../core/wire/decisions.js";
 import {
   type ActivateRevisionRequest,
   type ActivateRevisionResponse,
@@ -35,8 +37,9 @@ import {
   type ServiceInfo,
   type ValidateRevisionResponse,
 } from "../proto/gen/ashlar/v1/admin.js";
+import type { ListDecisionsRequest } from "../proto/gen/ashlar/v1/decision.js";
 import { parseHostPort } from "../runtime/config.js";
-import { callUnary, connectGrpc, type MethodDescription } from "../runtime/grpc-client.js";
+import { callServerStream, callUnary, connectGrpc, type MethodDescription } from "../runtime/grpc-client.js";
 import { parseSvid } from "../runtime/tls-identity.js";
 import type { AdminContext } from "./context.js";
 
@@ -59,6 +62,13 @@ export type {
 } from "../proto/gen/ashlar/v1/admin.js";
 export type { AuditEntry } from "../proto/gen/ashlar/v1/audit.js";
 
+/** A decision with the proxy that made it. */
+export interface DecisionOfProxy {
+  readonly service: string;
+  readonly proxyId: string;
+  readonly decision: DecisionRecord;
+}
+
 /**
  * What a command can ask the control plane. Everything fails with the AshlarError that the control plane
  * meant, or with `unavailable` and the address if it could not be reached.
@@ -78,6 +88,9 @@ export interface AdminClient {
   listAccess(request: ListAccessRequest): Promise<ListAccessResponse>;
   audit(request: ListAuditRequest): Promise<ListAuditResponse>;
   createJoinToken(request: CreateJoinTokenRequest): Promise<CreateJoinTokenResponse>;
+  /** Oldest first; ends with what is there. Leaving the loop ends the call. */
+  decisions(request: ListDecisionsRequest): AsyncGenerator<DecisionBatch, void, undefined>;
+  decision(id: string): Promise<DecisionOfProxy>;
   status(): Promise<GetStatusResponse>;
   /** 0: the active revision. */
   exportRevision(number: number): Promise<ExportRevisionResponse>;
@@ -131,6 +144,19 @@ export function openAdminClient(context: AdminContext): AdminClient {
     listAccess: (request) => call(admin.listAccess, request, publishMs),
     audit: (request) => call(admin.listAudit, request, publishMs),
     createJoinToken: (request) => call(admin.createJoinToken, request),
+    decisions: async function* (request) {
+      try {
+        for await (const { batch } of callServerStream(client, admin.listDecisions, request, {}))
+          if (batch !== undefined) yield batchOf(batch, batch); // the control plane has checked whose it is
+      } catch (error) {
+        throw withAddress(error, context.admin, answerMs);
+      }
+    },
+    decision: async (id) => {
+      const { service, proxyId, decision } = await call(admin.getDecision, { id });
+      if (decision === undefined) throw new AshlarError("internal", "the control plane answered without a decision");
+      return { service, proxyId, decision: decisionOf(decision) };
+    },
     status: () => call(admin.getStatus, {}),
     exportRevision: (number) => call(admin.exportRevision, { number }, publishMs),
     exportAudit: (position) => call(admin.exportAudit, { position }, publishMs),

@@ -9,12 +9,15 @@ import { addApplyCommand } from "./commands/apply.js";
 import { addAuditCommand } from "./commands/audit.js";
 import { addBlameCommand } from "./commands/blame.js";
 import { addCanCommand } from "./commands/can.js";
+import { addDecisionsCommand } from "./commands/decisions.js";
 import { addDiffCommand } from "./commands/diff.js";
 import { addDriftCommand } from "./commands/drift.js";
+import { addExplainCommand } from "./commands/explain.js";
 import { addExportCommand } from "./commands/export.js";
 import { addImportCommand } from "./commands/import.js";
 import { addLogCommand } from "./commands/log.js";
 import { addProxiesCommand } from "./commands/proxies.js";
+import { addReplayCommand } from "./commands/replay.js";
 import { addRollbackCommand } from "./commands/rollback.js";
 import { addSchemaCommand } from "./commands/schema.js";
 import { addServicesCommand } from "./commands/services.js";
@@ -125,6 +128,9 @@ const adders: readonly ((program: Command, cli: Cli) => void)[] = [
   addExportCommand,
   addImportCommand,
   addDriftCommand,
+  addDecisionsCommand,
+  addExplainCommand,
+  addReplayCommand,
 ];
 
 /** Listed for the help; `up` and `proxy` are taken before commander sees them. */

@@ -20,6 +20,7 @@ import { LimitedAuditTrail } from "./audit/refusal-limit.js";
 import { Cleanup } from "./cleanup.js";
 import { meshDefault, type UpConfig } from "./config.js";
 import { DataFolder } from "./data-folder.js";
+import { createDecisionReader } from "./decisions/decision-reader.js";
 import { buildFreshness, type FreshnessDeps } from "./freshness/freshness-loop.js";
 import { type Authority, openAuthority } from "./identity/authority.js";
 import { readMeshOf } from "./identity/authority-file.js";
@@ -181,6 +182,7 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger): Promise
     holdsRoot: authority.holdsRoot,
     ...{ auditLog, auditPage: (position) => readAuditPage(bus, position) },
     ...{ rootPublicKey: authority.rootPublicKey, signer },
+    decisions: createDecisionReader({ bus, log }),
     problems: () => [...auditLog.problems(), ...natsProblems(bus), ...fleetProblems(state)],
     clock,
   });

@@ -30,11 +30,12 @@ import { renderActivation, renderFinding, renderProxy, renderRevision, renderSer
 import { inputsAsAsked } from "./asked-inputs.js";
 import { auditMethods } from "./audit-methods.js";
 import { convergenceMethods } from "./convergence-methods.js";
+import { type DecisionDeps, decisionMethods } from "./decision-methods.js";
 import { authorize, operatedBy } from "./operated.js";
 import { promotionMethods } from "./promotion-methods.js";
 import { watchActivations } from "./watch-activations.js";
 
-export interface AdminServiceDeps {
+export interface AdminServiceDeps extends DecisionDeps {
   readonly mesh: string;
   readonly ledger: Ledger;
   readonly publisher: Publisher;
@@ -134,6 +135,7 @@ export function createAdminService(deps: AdminServiceDeps): BoundService {
     ...promotionMethods(deps),
     ...convergenceMethods(deps),
     ...auditMethods(deps),
+    ...decisionMethods(deps),
     ...lookingMethods(deps),
   });
 }

@@ -99,7 +99,12 @@ export function batchOf(message: BatchMessage, writer: FleetWriter): DecisionBat
 
 /** Reads one decision; fails with `invalid_record` or `limit`. */
 export function parseDecisionBytes(bytes: Uint8Array): DecisionRecord {
-  const message = decodeStrict(DecisionMessage, bytes, "decision", batchBytesMax);
+  return decisionOf(decodeStrict(DecisionMessage, bytes, "decision", batchBytesMax));
+}
+
+/** The same of a message that the admin API sent. */
+export function decisionOf(message: DecisionMessage): DecisionRecord {
+  refuseUnknownFields(message, "decision");
   return reading("decision", () => parseDecision(message));
 }
 
@@ -114,7 +119,8 @@ function refuseUnknown(message: BatchMessage, what: string): void {
   }
 }
 
-function renderDecision(record: DecisionRecord): DecisionMessage {
+/** The message of one decision, as the admin API sends it. */
+export function renderDecision(record: DecisionRecord): DecisionMessage {
   const { inputs, routing } = record;
   const { source, labels } = inputs;
   return {

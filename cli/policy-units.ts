@@ -1,0 +1,95 @@
+/** Policy compiled on the machine of whoever asks: that of a revision, or of files. */
+import { AshlarError } from "../core/errors.js";
+import type { Finding, PolicyFile, Unit } from "../core/model.js";
+import { type CompiledUnit, compileUnit } from "../core/policy/compile.js";
+import { unitsOf } from "../core/snapshot/build.js";
+import { checkPolicy } from "../core/snapshot/check.js";
+import { parsePolicyFiles } from "../core/snapshot/parse-files.js";
+import { parseBundle } from "../core/wire/bundle.js";
+import type { AdminClient } from "./client.js";
+
+export interface PolicyUnit {
+  readonly unit: Unit;
+  readonly compiled: CompiledUnit;
+}
+
+export interface PolicyUnits {
+  /** What it is of, for people: "revision 3", "the files". */
+  readonly name: string;
+  readonly mesh: string;
+  /** undefined: it has no such service. */
+  find(service: string): PolicyUnit | undefined;
+}
+
+/** The policy of a revision; 0: the active one. Every part of it is checked by digest. */
+export async function fetchPolicy(admin: Pick<AdminClient, "exportRevision">, number: number): Promise<PolicyUnits> {
+  const { bundle } = await admin.exportRevision(number);
+  const { mesh, revision, snapshot } = parseBundle(bundle);
+  const units = snapshot.units.map(({ unit }) => unit);
+  return unitsNamed(`revision ${revision.body.number}`, mesh, units);
+}
+
+/** The policy of files, with all that is wrong with them; undefined: there are errors. */
+export function readPolicy(
+  files: readonly PolicyFile[],
+  mesh: string,
+): { readonly findings: readonly Finding[]; readonly policy: PolicyUnits | undefined } {
+  const { objects, findings: parsing } = parsePolicyFiles(files);
+  const findings = [...parsing, ...checkPolicy(objects, { mesh })];
+  if (findings.some(({ severity }) => severity === "error")) return { findings, policy: undefined };
+  return { findings, policy: unitsNamed("the files", mesh, unitsOf(objects.map(({ object }) => object))) };
+}
+
+function unitsNamed(name: string, mesh: string, units: readonly Unit[]): PolicyUnits {
+  const byName = new Map(units.map((unit) => [unit.name, unit]));
+  const compiled = new Map<string, PolicyUnit>();
+  return {
+    name,
+    mesh,
+    find(service) {
+      const known = compiled.get(service);
+      if (known !== undefined) return known;
+      const unit = byName.get(service);
+      if (unit === undefined) return undefined;
+      const found = { unit, compiled: compileUnit(unit, mesh) };
+      compiled.set(service, found);
+      return found;
+    },
+  };
+}
+
+/** Policies of revisions as decisions name them: fetched once each, the last so many kept. */
+export class RevisionCache {
+  readonly #admin: Pick<AdminClient, "exportRevision">;
+  readonly #kept = new Map<number, PolicyUnits | undefined>();
+  readonly #max: number;
+
+  constructor(admin: Pick<AdminClient, "exportRevision">, max = 32) {
+    this.#admin = admin;
+    this.#max = max;
+  }
+
+  /** Makes sure that `find` knows these. One that is not there is not there: its decisions are not checked. */
+  async fetch(numbers: Iterable<number>): Promise<void> {
+    for (const number of new Set(numbers)) {
+      if (this.#kept.has(number)) continue;
+      const policy = number === 0 ? undefined : await this.#fetchOne(number);
+      const [oldest] = this.#kept.keys();
+      if (this.#kept.size >= this.#max && oldest !== undefined) this.#kept.delete(oldest);
+      this.#kept.set(number, policy);
+    }
+  }
+
+  find(number: number): PolicyUnits | undefined {
+    return this.#kept.get(number);
+  }
+
+  async #fetchOne(number: number): Promise<PolicyUnits | undefined> {
+    try {
+      return await fetchPolicy(this.#admin, number);
+    } catch (error) {
+      if (error instanceof AshlarError && (error.code === "not_found" || error.code === "limit")) return undefined;
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,108 @@
+/** Reads what proxies recorded, from the stream, whenever somebody asks: nothing of it is kept here. */
+import { type DecisionBatch, type DecisionRecord, timeOfDecisionId } from "../../core/decision/decision-record.js";
+import { AshlarError, messageOf } from "../../core/errors.js";
+import { parseBatch } from "../../core/wire/decisions.js";
+import { decisionStream, parseFleetSubject } from "../../core/wire/subjects.js";
+import type { Bus, StoredMessage } from "../../runtime/bus.js";
+import type { Logger } from "../../runtime/log.js";
+
+export interface DecisionReaderDeps {
+  readonly bus: Pick<Bus, "streamInfo" | "directGet">;
+  readonly log: Logger;
+}
+
+export interface FoundDecision {
+  /** Of the proxy that made it. */
+  readonly service: string;
+  readonly proxyId: string;
+  readonly decision: DecisionRecord;
+}
+
+export interface DecisionReader {
+  /**
+   * What was stored from `sinceMs` on (0: all), oldest first, up to what is there now. A batch that its proxy may
+   * not have written, or that is no batch, is left out. Fails with `unavailable`.
+   */
+  list(sinceMs: number, signal?: AbortSignal): AsyncGenerator<DecisionBatch, void, undefined>;
+  /** The decision with this id; undefined: there is none, or it is not kept any more. Fails with `unavailable`. */
+  find(id: string, signal?: AbortSignal): Promise<FoundDecision | undefined>;
+}
+
+/** Messages that are asked for at once. */
+const atOnceMax = 16;
+/** Clocks of proxies and of NATS differ by less. */
+const skewMs = 60_000;
+/** One search goes through at most so many batches: a proxy that NATS was away from stores late. */
+const searchedMax = 50_000;
+
+export function createDecisionReader({ bus, log }: DecisionReaderDeps): DecisionReader {
+  const read = (stored: StoredMessage): DecisionBatch | undefined => {
+    const writer = parseFleetSubject(stored.subject);
+    try {
+      if (writer !== undefined && !stored.relayed) return parseBatch(stored.data, writer);
+    } catch (error) {
+      log.warn("recorded decisions cannot be read", { subject: stored.subject, error: messageOf(error) });
+    }
+    return undefined;
+  };
+  return {
+    async *list(sinceMs, signal) {
+      const info = await bus.streamInfo(decisionStream);
+      if (info === undefined || info.messages === 0) return;
+      const first = sinceMs === 0 ? info.firstSequence : await firstFrom(bus, info, sinceMs);
+      for await (const stored of readOn(bus, first, info.lastSequence, signal)) {
+        const batch = read(stored);
+        if (batch !== undefined) yield batch;
+      }
+    },
+    async find(id, signal) {
+      const info = await bus.streamInfo(decisionStream);
+      if (info === undefined || info.messages === 0) return undefined;
+      const needle = Buffer.from(id, "hex");
+      const first = await firstFrom(bus, info, timeOfDecisionId(id) - skewMs);
+      const last = Math.min(info.lastSequence, first + searchedMax - 1);
+      for await (const stored of readOn(bus, first, last, signal)) {
+        if (Buffer.from(stored.data.buffer, stored.data.byteOffset, stored.data.length).indexOf(needle) < 0) continue;
+        const batch = read(stored);
+        const decision = batch?.decisions.find((one) => one.id === id);
+        if (batch !== undefined && decision !== undefined)
+          return { service: batch.service, proxyId: batch.proxyId, decision };
+      }
+      return undefined;
+    },
+  };
+}
+
+interface Range {
+  readonly firstSequence: number;
+  readonly lastSequence: number;
+}
+
+/** The first message that was stored at `timeMs` or later: the stream only loses messages at its beginning. */
+async function firstFrom(bus: Pick<Bus, "directGet">, range: Range, timeMs: number): Promise<number> {
+  let [low, high] = [range.firstSequence, range.lastSequence + 1];
+  while (low < high) {
+    const middle = low + Math.floor((high - low) / 2);
+    const stored = await bus.directGet(decisionStream, { sequence: middle });
+    if (stored === undefined || stored.storedMs < timeMs) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** The messages of a range, several asked for at once; those that are gone meanwhile are left out. */
+async function* readOn(
+  bus: Pick<Bus, "directGet">,
+  first: number,
+  last: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<StoredMessage, void, undefined> {
+  for (let from = first; from <= last; from += atOnceMax) {
+    if (signal?.aborted) throw new AshlarError("unavailable", "the call was cancelled");
+    const count = Math.min(atOnceMax, last - from + 1);
+    const asked = Array.from({ length: count }, (_, index) =>
+      bus.directGet(decisionStream, { sequence: from + index }),
+    );
+    for (const stored of await Promise.all(asked)) if (stored !== undefined) yield stored;
+  }
+}

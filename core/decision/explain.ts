@@ -1,0 +1,135 @@
+/** Why a call was decided as it was, and what the least change would be that allows it. */
+import { nameIn, type SpiffeId } from "../identity.js";
+import type { Unit } from "../model.js";
+import { buildSubject } from "../policy/access-plan.js";
+import type { CompiledUnit } from "../policy/compile.js";
+import { Failure } from "../policy/condition/values.js";
+import { type IndexedRule, indexRules } from "../policy/indexed-rules.js";
+import { isMethod, serviceOfMethod } from "../snapshot/grammar.js";
+import type { DecisionRecord } from "./decision-record.js";
+import { RecordedInputs } from "./recorded-inputs.js";
+import { type Redecided, redecide, type Undecidable } from "./redecide.js";
+
+/** What of a rule a call does not meet, or, of a deny, meets. */
+export type RuleTerm = "caller" | "method" | "condition";
+
+export interface NearestRule {
+  /** The rule that comes nearest to allowing the call, or the deny that keeps it from it; empty: there is no rule. */
+  readonly rule: string;
+  readonly failing: readonly { readonly term: RuleTerm; readonly why: string }[];
+  /** The smallest change to policy that would allow it, in words. */
+  readonly change: string;
+}
+
+export interface Explanation {
+  readonly again: Redecided | Undecidable;
+  /** Of what is denied by policy. */
+  readonly nearest: NearestRule | undefined;
+}
+
+/** Decides again by `policy` (undefined: it has no such service) of the mesh `mesh`, and explains a denial. */
+export function explainDecision(
+  record: DecisionRecord,
+  policy: { readonly unit: Unit; readonly compiled: CompiledUnit } | undefined,
+  mesh: string,
+): Explanation {
+  const again = redecide(record, policy?.compiled);
+  if (again.kind === "undecidable" || again.verdict !== "denied") return { again, nearest: undefined };
+  if (policy === undefined) {
+    const change = `add a Service ${record.service}, with an Authorization that allows ${callerName(record.caller, mesh)}`;
+    return { again, nearest: { rule: "", failing: [], change } };
+  }
+  return { again, nearest: findNearest(record, again, policy.unit, mesh) };
+}
+
+function findNearest(record: DecisionRecord, again: Redecided, unit: Unit, mesh: string): NearestRule {
+  const { caller, method, service } = record;
+  const rules = indexRules(unit);
+  const deny = rules.find(({ effect, id }) => effect === "deny" && id === again.rule);
+  if (deny !== undefined) return { rule: deny.id, failing: [], change: changeOfDeny(deny, caller, mesh) };
+  if (!isMethod(method))
+    return {
+      rule: "",
+      failing: [],
+      change: `none: ${JSON.stringify(method)} is not of the form package.Service/Method`,
+    };
+  const stated = unit.service?.methods ?? [];
+  if (stated.length > 0 && !stated.includes(method)) {
+    const failing = [
+      { term: "method", why: `Service ${service} states its methods, and this is none of them` },
+    ] as const;
+    return { rule: "", failing, change: `add ${method} to the methods of Service ${service}` };
+  }
+  const allows = rules.filter(({ effect }) => effect === "allow").map((rule) => missesOf(rule, record, mesh));
+  const [nearest] = allows.sort((a, b) => a.cost - b.cost);
+  if (nearest === undefined) {
+    const change = `add an Authorization of ${service} that allows ${callerName(caller, mesh)} to call ${method}`;
+    return { rule: "", failing: [], change };
+  }
+  const { rule, failing, changes } = nearest;
+  return { rule: rule.id, failing, change: changes.join(", and ") };
+}
+
+interface Misses {
+  readonly rule: IndexedRule;
+  readonly failing: NearestRule["failing"];
+  readonly changes: readonly string[];
+  /** How far the rule is from allowing: nearest is one that is about the call and lacks only its condition. */
+  readonly cost: number;
+}
+
+const costs = { condition: 10, caller: 11, method: 12 } as const satisfies Record<RuleTerm, number>;
+
+function missesOf(rule: IndexedRule, record: DecisionRecord, mesh: string): Misses {
+  const { caller, method } = record;
+  const failing: { term: RuleTerm; why: string }[] = [];
+  const changes: string[] = [];
+  const name = callerName(caller, mesh);
+  if (!isFrom(rule, caller, mesh)) {
+    failing.push({ term: "caller", why: `it is from ${rule.rule.from.join(", ")}` });
+    changes.push(`add ${name} to ${rule.id}.from`);
+  }
+  if (!isOfMethod(rule, method)) {
+    failing.push({ term: "method", why: `it is about ${rule.rule.methods.join(", ")}` });
+    changes.push(`add ${method} to ${rule.id}.methods`);
+  }
+  const why = whyNot(rule, record, mesh);
+  if (why !== undefined) {
+    failing.push({ term: "condition", why });
+    changes.push(`let the condition of ${rule.id} hold for it (${rule.condition?.text})`);
+  }
+  return { rule, failing, changes, cost: failing.reduce((sum, { term }) => sum + costs[term], 0) };
+}
+
+/** Why its condition does not hold for the call; undefined: it holds, or there is none. */
+function whyNot({ condition }: IndexedRule, record: DecisionRecord, mesh: string): string | undefined {
+  if (condition === undefined) return undefined;
+  const inputs = new RecordedInputs(record.inputs, record.timeMs);
+  const outcome = condition.evaluate(buildSubject(record.caller, record.method, mesh), inputs);
+  if (inputs.unknown.length > 0) return `it reads what was not recorded: ${inputs.unknown.join(", ")}`;
+  if (outcome === true) return undefined;
+  return outcome instanceof Failure ? outcome.reason : `it is false: ${condition.text}`;
+}
+
+function changeOfDeny({ id, rule, condition }: IndexedRule, caller: SpiffeId, mesh: string): string {
+  const name = callerName(caller, mesh);
+  const named = rule.from.find((from) => from === caller || from === nameIn(caller, mesh, "service"));
+  const unless = condition === undefined ? "" : `, or change its condition (${condition.text})`;
+  if (named !== undefined) return `take ${named} out of ${id}.from${unless}`;
+  return `${id} is about every caller: name those it is meant for, without ${name}${unless}`;
+}
+
+function isFrom({ rule }: IndexedRule, caller: SpiffeId, mesh: string): boolean {
+  const service = nameIn(caller, mesh, "service");
+  return rule.from.length === 0 || rule.from.some((from) => from === "*" || from === caller || from === service);
+}
+
+function isOfMethod({ rule }: IndexedRule, method: string): boolean {
+  const pattern = `${serviceOfMethod(method)}/*`;
+  return rule.methods.length === 0 || rule.methods.some((one) => one === "*" || one === method || one === pattern);
+}
+
+/** As policy names it. */
+function callerName(caller: SpiffeId, mesh: string): string {
+  return nameIn(caller, mesh, "service") ?? caller;
+}
