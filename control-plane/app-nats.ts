@@ -6,7 +6,7 @@ import { signTrust } from "../core/wire/records.js";
 import type { Clock } from "../runtime/clock.js";
 import type { Logger } from "../runtime/log.js";
 import type { Cleanup } from "./cleanup.js";
-import type { NatsConfig } from "./config.js";
+import type { DecisionsConfig, NatsConfig } from "./config.js";
 import type { Authority } from "./identity/authority.js";
 import type { StoredPlace } from "./membership/member-files.js";
 import { type NatsAccount, readNatsAccount } from "./nats/nats-account.js";
@@ -16,6 +16,7 @@ import type { Ledger } from "./store/ledger.js";
 
 export interface OpenNatsDeps {
   readonly nats: NatsConfig;
+  readonly decisions: DecisionsConfig;
   /** This control plane's place in somebody else's mesh; undefined: the mesh is its own. */
   readonly place: StoredPlace | undefined;
   readonly dataDir: string;
@@ -43,7 +44,7 @@ export async function openNats(deps: OpenNatsDeps): Promise<OpenedNats> {
   const { log, clock, signal, cleanup } = deps;
   const source = await findNats(deps);
   const random = (count: number): Uint8Array => new Uint8Array(randomBytes(count));
-  const access = await openNatsAccess({ ...source, clock, log, random });
+  const access = await openNatsAccess({ ...source, ...deps.decisions, clock, log, random });
   cleanup.add(() => access.close());
   await access.bootstrap(signal); // the connection itself says in the log what it waits for
   await access.bus.whenConnected(signal);

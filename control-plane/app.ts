@@ -104,7 +104,7 @@ async function start(config: UpConfig, log: Logger, signal: AbortSignal, cleanup
   const members = openMembers(folder.path, (joins) => writeJoinFile(folder, authority, joins));
   const base: Base = { config, log, clock, signal, cleanup, folder, authority, place, members };
 
-  const nats = await openNats({ ...base, nats: config.nats, dataDir: folder.path });
+  const nats = await openNats({ ...base, ...config, dataDir: folder.path });
   const ledger = await openLedger({
     bus: nats.access.bus,
     dir: join(folder.path, "ledger"),

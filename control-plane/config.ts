@@ -34,9 +34,16 @@ export interface UpConfig {
   readonly nats: NatsConfig;
   /** As one more control plane of an existing mesh; undefined: the mesh is our own, or the data folder knows. */
   readonly membership: MembershipConfig | undefined;
+  readonly decisions: DecisionsConfig;
   readonly logLevel: LogLevel;
   /** undefined: whatever suits where the log goes. */
   readonly logFormat: LogFormat | undefined;
+}
+
+/** How much of what proxies decided is kept; it counts where the stream is created. undefined: as by default. */
+export interface DecisionsConfig {
+  readonly decisionBytes: number | undefined;
+  readonly decisionAgeMs: number | undefined;
 }
 
 export const meshDefault = "mesh";
@@ -66,6 +73,10 @@ export function parseUpConfig(sources: ConfigSources, cwd: string): UpConfig {
       : { host: listen?.host ?? hostDefault, port: joinPortDefault, isGiven: false },
     nats: parseNats(read),
     membership: parseMembership(read, { ...sources, env: {} }, cwd),
+    decisions: {
+      decisionBytes: read.integer("decisions-bytes", { min: 1024 * 1024, max: Number.MAX_SAFE_INTEGER }),
+      decisionAgeMs: read.durationMs("decisions-age"),
+    },
     logLevel: read.oneOf("log-level", logLevels) ?? "info",
     logFormat: read.oneOf("log-format", logFormats),
   };

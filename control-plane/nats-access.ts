@@ -20,6 +20,9 @@ export interface NatsAccessOptions {
   readonly account: NatsAccount;
   /** True: a cluster of somebody's, where streams get three replicas if it has the servers for them. */
   readonly isCluster: boolean;
+  /** How much of decisions is kept, where the stream is created; undefined: as by default. */
+  readonly decisionBytes?: number | undefined;
+  readonly decisionAgeMs?: number | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   readonly random: (count: number) => Uint8Array;
@@ -95,14 +98,16 @@ export async function openNatsAccess(options: NatsAccessOptions): Promise<NatsAc
 }
 
 /** Three replicas where the cluster can hold them; a single server of somebody's gets one, and the log says so. */
-async function createStreams(bus: Bus, { isCluster, log }: NatsAccessOptions): Promise<void> {
-  if (!isCluster) return bootstrapStreams(bus, { replicas: 1 });
+async function createStreams(bus: Bus, options: NatsAccessOptions): Promise<void> {
+  const { isCluster, decisionBytes, decisionAgeMs, log } = options;
+  const bounds = { decisionBytes, decisionAgeMs };
+  if (!isCluster) return bootstrapStreams(bus, { ...bounds, replicas: 1 });
   try {
-    await bootstrapStreams(bus, { replicas: replicasMax });
+    await bootstrapStreams(bus, { ...bounds, replicas: replicasMax });
   } catch (error) {
     if (!(error instanceof AshlarError) || !bus.connected) throw error;
     try {
-      await bootstrapStreams(bus, { replicas: 1 });
+      await bootstrapStreams(bus, { ...bounds, replicas: 1 });
     } catch {
       throw error;
     }

@@ -1,0 +1,115 @@
+// npm run bench:replay -- [--decisions 1000000] [--services 50]
+// How long recorded decisions take to be read and decided again, under a candidate and under their own revision.
+import { cpus } from "node:os";
+import { type DecisionRecord, renderDecisionId } from "../../core/decision/decision-record.js";
+import { recordInputs } from "../../core/decision/record-inputs.js";
+import { Replay } from "../../core/decision/replay.js";
+import { buildSpiffeId } from "../../core/identity.js";
+import { type CompiledUnit, compileUnit } from "../../core/policy/compile.js";
+import { unitsOf } from "../../core/snapshot/build.js";
+import { parsePolicyFiles } from "../../core/snapshot/parse-files.js";
+import { encodeBatch, encodeDecision, parseBatch } from "../../core/wire/decisions.js";
+import { numberFlag, readFlags } from "../options.js";
+
+const flags = readFlags(process.argv.slice(2));
+const total = numberFlag(flags, "decisions", 1_000_000);
+const services = numberFlag(flags, "services", 50);
+const mesh = "bench";
+const perBatch = 1000;
+const methods = ["bench.Api/Get", "bench.Api/List", "bench.Api/Put", "bench.Api/Delete"];
+
+/** Each service may be called by the next three, one of them with a condition; each has a split. */
+function policy(regions: string, weight: number): string {
+  return Array.from({ length: services }, (_, index) => {
+    const caller = (step: number): string => `s${(index + step) % services}`;
+    return `kind: Service
+name: s${index}
+methods: [${methods.join(", ")}]
+---
+kind: Authorization
+name: a${index}
+service: s${index}
+allow:
+  - from: [${caller(1)}, ${caller(2)}]
+    methods: ["bench.Api/*"]
+  - from: [${caller(3)}]
+    methods: [bench.Api/Get]
+    when: request.headers["x-region"] in [${regions}]
+---
+kind: Route
+name: r${index}
+service: s${index}
+rules:
+  - split: [{ version: v1, weight: ${100 - weight} }, { version: v2, weight: ${weight} }]
+`;
+  }).join("---\n");
+}
+
+function compile(text: string): ReadonlyMap<string, CompiledUnit> {
+  const { objects, findings } = parsePolicyFiles([{ name: "policy.yaml", content: text }]);
+  if (findings.length > 0) throw new Error(JSON.stringify(findings[0]));
+  const units = unitsOf(objects.map(({ object }) => object));
+  return new Map(units.map((unit) => [unit.name, compileUnit(unit, mesh)]));
+}
+
+const own = compile(policy('"eu"', 10));
+const candidate = compile(policy('"eu", "us"', 20));
+
+function record(index: number): DecisionRecord {
+  const at = index % services;
+  const service = `s${at}`;
+  const unit = own.get(service) as CompiledUnit;
+  const method = methods[(index >> 3) % methods.length] as string;
+  const caller = buildSpiffeId(mesh, "service", `s${(at + 1 + (index % 4)) % services}`);
+  const timeMs = 1_700_000_000_000 + index;
+  const header = (name: string) => (name === "x-region" ? (index % 3 === 0 ? "us" : "eu") : undefined);
+  const inputs = { header, sourceAddress: undefined, nowMs: timeMs, claims: undefined, destinationLabels: new Map() };
+  const { allow, rule } = unit.evaluateCall(caller, method, inputs);
+  const isOutbound = index % 2 === 1;
+  const draw = (index % 997) / 997;
+  return {
+    id: renderDecisionId(timeMs, index, index),
+    direction: isOutbound ? "outbound" : "inbound",
+    service,
+    caller,
+    method,
+    verdict: isOutbound ? "routed" : allow ? "allowed" : "denied",
+    rule: isOutbound ? `r${at}/rules[0]` : rule,
+    revision: 1,
+    epoch: 1,
+    timeMs,
+    inputs: recordInputs(isOutbound ? new Set() : unit.readsOf(caller, method), inputs),
+    routing: isOutbound ? { draw, available: ["v1", "v2"] } : undefined,
+    version: isOutbound ? (draw * 100 < 90 ? "v1" : "v2") : "",
+    limits: [],
+    closed: false,
+    shadow: false,
+  };
+}
+
+const writer = { service: "s0", proxyId: "p0" };
+const batches: Uint8Array[] = [];
+let bytes = 0;
+for (let from = 0; from < total; from += perBatch) {
+  const records = Array.from({ length: Math.min(perBatch, total - from) }, (_, index) =>
+    encodeDecision(record(from + index)),
+  );
+  const batch = encodeBatch({ ...writer, share: 0.01, dropped: 0, counted: [] }, records);
+  bytes += batch.length;
+  batches.push(batch);
+}
+const unitOf = (units: ReadonlyMap<string, CompiledUnit>) => (service: string) => units.get(service);
+const replay = new Replay({ candidate: unitOf(candidate), own: () => unitOf(own) });
+const started = performance.now();
+const cpu = process.cpuUsage();
+for (const batch of batches) replay.add(parseBatch(batch, writer));
+const { user, system } = process.cpuUsage(cpu);
+const seconds = (performance.now() - started) / 1000;
+const result = replay.result();
+console.log(`${cpus().length} × ${cpus()[0]?.model ?? "?"}, node ${process.version}`);
+console.log(
+  `${total} decisions, ${Math.round(bytes / total)} bytes each: ${seconds.toFixed(1)} s, CPU ${((user + system) / 1e6).toFixed(1)} s`,
+);
+const { same, flipped, undecidable, reproduced, mismatched } = result;
+console.log(JSON.stringify({ same, flipped, undecidable, reproduced, mismatched }));
+if (mismatched > 0 || reproduced !== total || seconds > 30) process.exitCode = 1;
