@@ -108,15 +108,19 @@ export function decisionOf(message: DecisionMessage): DecisionRecord {
   return reading("decision", () => parseDecision(message));
 }
 
-/** Most decisions have no parts: they are looked at without going through every field. */
+/** There are many decisions with few parts: only one that has something unknown is gone through field by field. */
 function refuseUnknown(message: BatchMessage, what: string): void {
   const { decisions, ...rest } = message;
   refuseUnknownFields(rest, what);
   for (const decision of decisions) {
     const { headers, labels, claims, limits } = decision;
-    const isPlain = headers.length + labels.length + claims.length + limits.length === 0;
-    if (!isPlain || "_unknownFields" in decision) refuseUnknownFields(decision, what);
+    const isKnown = hasNoUnknown(decision) && [headers, labels, limits].every((parts) => parts.every(hasNoUnknown));
+    if (!isKnown || claims.length > 0) refuseUnknownFields(decision, what);
   }
+}
+
+function hasNoUnknown(message: object): boolean {
+  return !("_unknownFields" in message);
 }
 
 /** The message of one decision, as the admin API sends it. */

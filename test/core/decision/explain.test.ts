@@ -8,7 +8,7 @@ import { compileUnit } from "../../../core/policy/compile.js";
 import type { Value } from "../../../core/policy/condition/values.js";
 import { unitsOf } from "../../../core/snapshot/build.js";
 import { parsePolicyFiles } from "../../../core/snapshot/parse-files.js";
-import { encodeDecision, parseDecisionBytes } from "../../../core/wire/decisions.js";
+import { encodeBatch, encodeDecision, parseBatch, parseDecisionBytes } from "../../../core/wire/decisions.js";
 
 const mesh = "shop";
 const policy = `
@@ -172,4 +172,26 @@ test("what was not recorded, is too long or is a credential is named, not guesse
     "claim else",
     "the labels of the proxy that was called",
   ]);
+});
+
+test("I6: a field that this version does not know is refused, wherever it stands", () => {
+  const caller = buildSpiffeId(mesh, "service", "checkout");
+  const live = {
+    header: () => "1",
+    sourceAddress: "1.2.3.4",
+    nowMs: 5,
+    claims: undefined,
+    destinationLabels: new Map(),
+  };
+  const inputs = recordInputs(new Set(["header:x-a"] as const), live);
+  const writer = { service: "payments", proxyId: "p1" };
+  const about = { ...writer, share: 1, dropped: 0, counted: [] };
+  const known = encodeDecision(refused("checkout", "a.A/B", { inputs, caller }));
+  const unknownField = Buffer.from([0xf8, 0x07, 0x01]); // field 127
+  expect(parseBatch(encodeBatch(about, [known]), writer).decisions).toHaveLength(1);
+  for (const bytes of [
+    Buffer.concat([encodeBatch(about, [known]), unknownField]),
+    encodeBatch(about, [Buffer.concat([known, unknownField])]),
+  ])
+    expect(() => parseBatch(bytes, writer)).toThrow(/decision batch: unknown field 127/);
 });
