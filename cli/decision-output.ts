@@ -29,11 +29,12 @@ export function decisionToJson({ service, proxyId, decision }: DecisionOfProxy) 
 }
 
 export function inputsToJson({ inputs, routing, limits }: DecisionRecord) {
-  const { headers, source, labels, claims } = inputs;
+  const { headers, source, labels, claims, issuer } = inputs;
   return {
     headers: Object.fromEntries(headers.map(({ name, content }) => [name, recorded(content, (value) => value)])),
     ...(source === undefined ? {} : { source: source.address ?? null }),
     ...(labels === undefined ? {} : { labels: Object.fromEntries(labels.map(({ key, value }) => [key, value])) }),
+    ...(issuer === undefined ? {} : { issuer: issuer.name ?? null }),
     claims: Object.fromEntries(claims.map(({ name, content }) => [name, recorded(content, valueToJson)])),
     ...(routing === undefined ? {} : { draw: routing.draw, available: routing.available }),
     limits,
@@ -42,9 +43,10 @@ export function inputsToJson({ inputs, routing, limits }: DecisionRecord) {
 
 /** What was recorded of an input, one line for people. */
 export function describeInputs(decision: DecisionRecord): readonly string[] {
-  const { headers, claims, labels, ...others } = inputsToJson(decision);
+  const { headers, claims, labels, issuer, ...others } = inputsToJson(decision);
   const lines = Object.entries(headers).map(([name, value]) => `header ${name}: ${shown(value)}`);
   for (const [name, value] of Object.entries(claims)) lines.push(`claim ${name}: ${shown(value)}`);
+  if (issuer !== undefined) lines.push(`token of: ${issuer ?? "nobody"}`);
   if (labels !== undefined) lines.push(`labels: ${JSON.stringify(labels)}`);
   if (others.source !== undefined) lines.push(`source: ${others.source ?? "not known"}`);
   if (others.draw !== undefined)

@@ -165,9 +165,7 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger): Promise
   const activation = { mesh, ledger, fleet, signer, audit, clock };
   const tokens = openJoinTokens({ dir: folder.path, mesh, rootHash: authority.rootHash, clock, random });
   const adminService = createAdminService({
-    mesh,
-    ledger,
-    publisher,
+    ...{ mesh, ledger, publisher, decisions: createDecisionReader({ bus, log }) },
     policy: createPolicyReader({
       ...{ mesh, rootPublicKey: authority.rootPublicKey, ledger, snapshots, publisher },
       heartbeatOf: (id) => state.find(id, clock.nowMs())?.heartbeat,
@@ -182,7 +180,6 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger): Promise
     holdsRoot: authority.holdsRoot,
     ...{ auditLog, auditPage: (position) => readAuditPage(bus, position) },
     ...{ rootPublicKey: authority.rootPublicKey, signer },
-    decisions: createDecisionReader({ bus, log }),
     problems: () => [...auditLog.problems(), ...natsProblems(bus), ...fleetProblems(state)],
     clock,
   });

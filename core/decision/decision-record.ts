@@ -42,6 +42,8 @@ export interface DecisionInputs {
   readonly labels: readonly Label[] | undefined;
   /** Sorted by name. */
   readonly claims: readonly RecordedClaim[];
+  /** The token's issuer; undefined: not recorded. */
+  readonly issuer: { readonly name: string | undefined } | undefined;
   /** The claims are all that there are. */
   readonly claimsComplete: boolean;
 }
@@ -112,6 +114,7 @@ export const noInputs: DecisionInputs = Object.freeze({
   source: undefined,
   labels: undefined,
   claims: Object.freeze([]),
+  issuer: undefined,
   claimsComplete: false,
 });
 

@@ -38,6 +38,7 @@ export function recordInputs(reads: ReadonlySet<ConditionRead>, inputs: CallInpu
     source: reads.has("source") ? { address: inputs.sourceAddress } : undefined,
     labels,
     claims: names.slice(0, claimsMax).map((name) => recordClaim(name, claims?.get(name), budget)),
+    issuer: reads.has("issuer") ? { name: inputs.tokenIssuer } : undefined,
     claimsComplete: all && names.length <= claimsMax,
   };
 }

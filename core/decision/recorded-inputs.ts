@@ -39,8 +39,8 @@ export class RecordedInputs implements CallInputs {
   }
 
   get tokenIssuer(): string | undefined {
-    this.#lack("the token's issuer");
-    return undefined;
+    if (this.#inputs.issuer === undefined) this.#lack("the token's issuer");
+    return this.#inputs.issuer?.name;
   }
 
   get claims(): ValueMap {

@@ -55,8 +55,11 @@ const noService: Redecided = {
 
 function redecideAccess(record: DecisionRecord, unit: CompiledUnit | undefined): Redecided | Undecidable {
   const { caller, method, timeMs, limits } = record;
-  if (record.verdict === "unauthenticated") return decided(record.verdict, record.rule, "what was said of it stands");
   if (unit === undefined) return noService;
+  if (record.verdict === "unauthenticated") {
+    if (!unit.readsToken(caller, method)) return { kind: "undecidable", unknown: ["the call without its token"] };
+    return decided(record.verdict, record.rule, "what was said of its token stands");
+  }
   const inputs = new RecordedInputs(record.inputs, timeMs);
   const { allow, rule, reason } = unit.evaluateCall(caller, method, inputs);
   const { unknown } = inputs;

@@ -160,6 +160,8 @@ export function renderDecision(record: DecisionRecord): DecisionMessage {
     limits: record.limits.map((limit) => ({ ...limit })),
     closed: record.closed,
     shadow: record.shadow,
+    issuerRecorded: inputs.issuer !== undefined,
+    tokenIssuer: inputs.issuer?.name ?? "",
   };
 }
 
@@ -196,9 +198,9 @@ function parseDecision(message: DecisionMessage): DecisionRecord {
 }
 
 function parseInputs(message: DecisionMessage): DecisionInputs {
-  const { headers, claims, labels, sourceRecorded, labelsRecorded, claimsComplete } = message;
+  const { headers, claims, labels, sourceRecorded, labelsRecorded, claimsComplete, issuerRecorded } = message;
   const isNothing = headers.length === 0 && claims.length === 0;
-  if (isNothing && !sourceRecorded && !labelsRecorded && !claimsComplete) return noInputs;
+  if (isNothing && !sourceRecorded && !labelsRecorded && !claimsComplete && !issuerRecorded) return noInputs;
   return {
     headers: boundedList("headers", headers, itemsMax).map((header) => ({
       name: header.name,
@@ -213,6 +215,7 @@ function parseInputs(message: DecisionMessage): DecisionInputs {
       name: claim.name,
       content: parseContent(claim.state, () => parseValue(claim.value)),
     })),
+    issuer: issuerRecorded ? { name: message.tokenIssuer === "" ? undefined : message.tokenIssuer } : undefined,
     claimsComplete,
   };
 }

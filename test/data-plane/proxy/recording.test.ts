@@ -38,6 +38,7 @@ describe("recording", () => {
       source: undefined,
       labels: undefined,
       claims: [],
+      issuer: undefined,
       claimsComplete: false,
     });
     expect(pair.caller.decisions.decisions).toMatchObject([
