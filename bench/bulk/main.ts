@@ -1,5 +1,5 @@
 // npm run bench:bulk -- [--bytes 1048576] [--shape 4x4] [--rounds 3] [--seconds 5] [--stalled 200] [--only NAME...]
-// Large messages, echoed: how much a CPU second of a pair carries (P3); then what a stream holds whose caller takes nothing.
+// Large answers: how much a CPU second of a pair carries (P3); then what a stream holds whose caller takes nothing.
 import { numberFlag, readFlags } from "../options.js";
 import {
   type Contender,
@@ -21,11 +21,10 @@ const rounds = numberFlag(flags, "rounds", 3);
 const seconds = numberFlag(flags, "seconds", 5);
 const stalled = numberFlag(flags, "stalled", 200);
 
-/** Both directions of a call count. */
-const mebibytesPerCall = (2 * bytes) / (1 << 20);
+const mebibytesPerCall = bytes / (1 << 20);
 
 function printThroughput(contenders: readonly Contender[], figures: readonly (readonly LoadFigures[])[]): void {
-  console.log(`\n${machine()}, ${bytes} bytes both ways, ${connections}x${streams}, ${rounds} rounds of ${seconds} s`);
+  console.log(`\n${machine()}, answers of ${bytes} bytes, ${connections}x${streams}, ${rounds} rounds of ${seconds} s`);
   const perCpuSecond = ({ cpuUsPerCall }: LoadFigures) => (mebibytesPerCall * 1e6) / cpuUsPerCall;
   const base = contenders[1]?.name === undefined ? 0 : 1;
   const rows = contenders.map(({ name }, place) => {
@@ -60,8 +59,10 @@ async function printStalled({ port, pids }: Contender): Promise<void> {
 await runBench(async (processes, folder) => {
   const wanted = flags.get("only");
   const only = wanted === undefined ? ["none", "HAProxy", "nginx", "bare engine", "mesh"] : ["none", ...wanted];
-  const contenders = await startContenders(processes, folder, { only });
-  const args = ["--connections", connections, "--streams", streams, "--bytes", bytes, "--seconds", seconds].map(String);
+  const contenders = await startContenders(processes, folder, { only, answerBytes: bytes });
+  const args = ["--connections", connections, "--streams", streams, "--answer", bytes, "--seconds", seconds].map(
+    String,
+  );
   const figures: LoadFigures[][] = contenders.map(() => []);
   const mesh = contenders.find(({ name }) => name === "mesh");
   if (mesh !== undefined && stalled > 0) await printStalled(mesh);

@@ -26,8 +26,8 @@ export interface StalledStreams {
 }
 
 /**
- * Opens `count` streams at the outbound proxy on `port`, sends as much on each as the windows of the caller and of
- * both proxies hold together once it is echoed, and takes nothing of the answers. Resolves when all stands still.
+ * Opens `count` streams at the outbound proxy on `port`, whose answers are longer than the windows of the caller and of
+ * both proxies together, and takes nothing of them. Resolves when all stands still.
  */
 export async function stallStreams(port: number, count: number): Promise<StalledStreams> {
   const loop = new EngineLoop(() => performance.now());
@@ -37,8 +37,7 @@ export async function stallStreams(port: number, count: number): Promise<Stalled
   await new Promise<void>((resolve, reject) => socket.once("connect", resolve).once("error", reject));
   const owner: ConnectionOwner = { onRequest: (stream) => stream.reset(1), onCapacity() {}, onClosed() {} };
   const wire = new SocketConnection(socket, false, limits, owner, deps);
-  const message = Buffer.alloc(3 * windowBytes - 1024);
-  message.writeUInt32BE(message.length - 5, 1);
+  const message = Buffer.alloc(5);
   let received = 0;
   const sink: StreamSink = {
     ...nobody,

@@ -9,13 +9,15 @@ const grpcHead = [new PreparedField(":status", "200"), new PreparedField("conten
 const grpcTrailers = [new PreparedField("grpc-status", "0")];
 const answerToNothing = Buffer.alloc(64, "ashlar ");
 
-/** Answers one call with what it sends, as it comes in. */
+/** Answers one call with what it sends, as it comes in; or with `answer` when all of it is here, if that is given. */
 export class Echo implements StreamSink {
   readonly #grpc: boolean;
+  readonly #answer: Uint8Array | undefined;
   #bytes = 0;
   #answered = false;
 
-  constructor(stream: Stream, fields: FieldBlock, endStream: boolean) {
+  constructor(stream: Stream, fields: FieldBlock, endStream: boolean, answer?: Uint8Array) {
+    this.#answer = answer;
     const type = fields.find(fieldName.contentType);
     this.#grpc = type >= 0 && fields.valueText(type).startsWith("application/grpc");
     if (endStream) this.#end(stream);
@@ -29,7 +31,9 @@ export class Echo implements StreamSink {
 
   #end(stream: Stream): void {
     this.#head(stream);
+    if (this.#answer !== undefined) stream.sendData(this.#answer, 0, this.#answer.length, !this.#grpc);
     if (this.#grpc) stream.sendFields(grpcTrailers, null, null, true);
+    else if (this.#answer !== undefined) return;
     else if (this.#bytes === 0) stream.sendData(answerToNothing, 0, answerToNothing.length, true);
     else stream.sendData(answerToNothing, 0, 0, true);
   }
@@ -37,7 +41,8 @@ export class Echo implements StreamSink {
   onData(stream: Stream, bytes: Uint8Array, start: number, end: number, endStream: boolean): void {
     const length = end - start;
     this.#bytes += length;
-    if (length > 0) {
+    if (this.#answer !== undefined) stream.consumed(length);
+    else if (length > 0) {
       this.#head(stream);
       stream.consumed(stream.sendData(bytes, start, end, endStream && !this.#grpc));
       if (endStream && !this.#grpc) return;
@@ -46,7 +51,7 @@ export class Echo implements StreamSink {
   }
 
   onTaken(stream: Stream, bytes: number): void {
-    stream.consumed(bytes);
+    if (this.#answer === undefined) stream.consumed(bytes);
   }
 
   onTrailers(stream: Stream): void {

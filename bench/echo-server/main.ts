@@ -1,4 +1,4 @@
-// npm run bench:echo -- --port N [--host 127.0.0.1] [--socket PATH] [--streams 100] [--tls CERT KEY [--ca FILE]]
+// npm run bench:echo -- --port N [--host 127.0.0.1] [--socket PATH] [--streams 100] [--answer BYTES] [--tls CERT KEY [--ca FILE]]
 import { readFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
@@ -9,6 +9,7 @@ import { EngineLoop } from "../../data-plane/http2-sockets/engine-loop.js";
 import { type ConnectionOwner, SocketConnection } from "../../data-plane/http2-sockets/socket-connection.js";
 import { numberFlag, readFlags } from "../options.js";
 import { Echo } from "./echo.js";
+import { messageOf } from "./message.js";
 
 const flags = readFlags(process.argv.slice(2));
 const limits: EngineLimits = {
@@ -19,9 +20,12 @@ const limits: EngineLimits = {
 const loop = new EngineLoop(() => performance.now());
 const counters = new EngineCounters();
 const pool = new BlockPool();
+const answerBytes = numberFlag(flags, "answer", -1);
+/** For gRPC calls, instead of an echo. */
+const answer = answerBytes < 0 ? undefined : messageOf(answerBytes, true);
 const owner: ConnectionOwner = {
   onRequest(stream, fields, endStream) {
-    stream.sink = new Echo(stream, fields, endStream);
+    stream.sink = new Echo(stream, fields, endStream, answer);
   },
   onCapacity() {},
   onClosed() {},

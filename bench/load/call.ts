@@ -30,7 +30,7 @@ export class Tally {
   }
 }
 
-/** One call: sends a body, and checks that exactly that comes back with a good status. */
+/** One call: checks that exactly `body` comes with a good status. */
 export class Call implements StreamSink {
   readonly #tally: Tally;
   readonly #body: Uint8Array;

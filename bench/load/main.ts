@@ -1,5 +1,5 @@
 // npm run bench:load -- --target HOST:PORT|unix:PATH [--connections 8] [--streams 32] [--seconds 5 | --calls N]
-//   [--rate CALLS/S] [--bytes 64] [--path /bench.Echo/Call] [--authority bench] [--scheme http] [--plain] [--same-headers]
+//   [--rate CALLS/S] [--bytes 64 [--answer BYTES]] [--path /bench.Echo/Call] [--authority bench] [--scheme http] [--plain] [--same-headers]
 //   [--tls [--ca FILE] [--cert FILE --key FILE] [--server-name NAME]] [--cpu-of PID...] [--json]
 import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
@@ -11,6 +11,7 @@ import { EngineCounters, refusalReasons } from "../../data-plane/http2/refusals.
 import { EngineLoop } from "../../data-plane/http2-sockets/engine-loop.js";
 import { type ConnectionOwner, SocketConnection } from "../../data-plane/http2-sockets/socket-connection.js";
 import { cpuSecondsOf } from "../cpu-time.js";
+import { messageOf } from "../echo-server/message.js";
 import { numberFlag, readFlags } from "../options.js";
 import { Call, freshFields, Tally } from "./call.js";
 
@@ -40,7 +41,9 @@ const head = [
   new PreparedField("user-agent", "ashlar-bench/1"),
   new PreparedField("grpc-accept-encoding", "identity,deflate,gzip"),
 ];
-const body = bodyOf(numberFlag(flags, "bytes", 64));
+const body = messageOf(numberFlag(flags, "bytes", 64), grpc);
+const answerBytes = numberFlag(flags, "answer", -1);
+const answer = answerBytes < 0 ? body : messageOf(answerBytes, grpc);
 const tally = new Tally();
 const loop = new EngineLoop(() => performance.now());
 const deps = {
@@ -54,14 +57,6 @@ let finished = false;
 let started = 0;
 let running = 0;
 let stopping = false;
-
-function bodyOf(bytes: number): Uint8Array {
-  const prefix = grpc ? 5 : 0;
-  const all = Buffer.alloc(prefix + bytes);
-  for (let i = 0; i < bytes; i++) all[prefix + i] = (i * 31 + 7) & 0xff;
-  if (grpc) all.writeUInt32BE(bytes, 1);
-  return all;
-}
 
 function dial(): Socket {
   const [host, port] = splitTarget(target as string);
@@ -117,7 +112,7 @@ class Lane {
 
   fill(): void {
     while (!stopping && started < calls && this.#open < streamCount && (rate === 0 || this.#owed > 0)) {
-      const call = new Call(tally, body, grpc, performance.now(), this.#ended);
+      const call = new Call(tally, answer, grpc, performance.now(), this.#ended);
       const stream = this.#io.connection.open(call);
       if (stream === null) return;
       started++;

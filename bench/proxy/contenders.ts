@@ -27,6 +27,8 @@ export interface LoadFigures {
 export interface ContenderOptions {
   /** Names of those that are wanted; undefined: all. "none" is the echo server without a proxy. */
   readonly only?: readonly string[] | undefined;
+  /** What the server answers with; undefined: with what it is sent. */
+  readonly answerBytes?: number;
   /** A folder for CPU profiles of the mesh's proxies. */
   readonly profile?: string | undefined;
 }
@@ -35,11 +37,12 @@ export interface ContenderOptions {
 export async function startContenders(
   processes: Processes,
   folder: string,
-  { only, profile }: ContenderOptions,
+  { only, profile, answerBytes }: ContenderOptions,
 ): Promise<Contender[]> {
   const isWanted = (name: string) => only === undefined || only.includes(name);
   const identities = writeIdentities(folder);
-  const echo = await startEcho(processes);
+  const answer = answerBytes === undefined ? [] : ["--answer", String(answerBytes)];
+  const echo = await startEcho(processes, answer);
   const contenders: Contender[] = [];
   const newPorts = async () => ({ outbound: await freePort(), inbound: await freePort(), backend: echo.port });
   if (isWanted("none")) contenders.push({ name: "none", port: echo.port, pids: [echo.pid] });
@@ -65,7 +68,8 @@ export async function startContenders(
     contenders.push({ name: "mesh", port, pids });
     console.log(`mesh: RSS ${pids.map(residentMegabytes).join(" and ")} MB at its start (inbound, outbound)`);
   }
-  for (const contender of contenders) runLoad(contender, ["--connections", "8", "--streams", "8", "--seconds", "5"]);
+  const warm = ["--connections", "8", "--streams", "8", "--seconds", "5", ...answer];
+  for (const contender of contenders) runLoad(contender, warm);
   return contenders;
 }
 

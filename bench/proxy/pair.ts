@@ -122,8 +122,11 @@ export async function startBarePair(
   return [first.pid ?? 0, second.pid ?? 0];
 }
 
-/** The echo server of this bench on a free port, as a process of its own. */
-export async function startEcho(processes: Processes): Promise<{ readonly port: number; readonly pid: number }> {
+/** The echo server of this bench on a free port, as a process of its own; `args`: more of its flags. */
+export async function startEcho(
+  processes: Processes,
+  args: readonly string[] = [],
+): Promise<{ readonly port: number; readonly pid: number }> {
   const port = await freePort();
   const child = processes.start(process.execPath, [
     resolve(import.meta.dirname, "../echo-server/main.js"),
@@ -131,6 +134,7 @@ export async function startEcho(processes: Processes): Promise<{ readonly port: 
     String(port),
     "--streams",
     "1000",
+    ...args,
   ]);
   await untilListening(port);
   return { port, pid: child.pid ?? 0 };
