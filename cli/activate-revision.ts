@@ -1,15 +1,20 @@
 /** Activation as `apply` and `activate` do it: switch, then wait for the fleet if asked to. */
-import type { Clock } from "../runtime/clock.js";
+import { AshlarError } from "../core/errors.js";
 import { awaitFleet, behindError } from "./await-fleet.js";
+import type { Cli } from "./cli.js";
 import type { AdminClient } from "./client.js";
+import { failureOf, renderRollout, rolloutToJson, watchRollout } from "./rollout-progress.js";
+import { parsePlan, type StageFlags } from "./stages.js";
 
-export interface ActivationFlags {
+export interface ActivationFlags extends StageFlags {
   readonly wait?: boolean;
   readonly force?: boolean;
   /** Percent. */
   readonly threshold?: number;
   /** Milliseconds: for proxies to prepare, and again for them to switch. */
   readonly timeout: number;
+  /** False: that is the default, which is not meant for a rollout. */
+  readonly timeoutGiven?: boolean;
 }
 
 export interface Activated {
@@ -21,16 +26,23 @@ export interface Activated {
   readonly tookMs: number;
   /** Ids of live proxies that did not get there in time. */
   readonly behind: readonly string[];
+  /** The rollout that was begun, as it was seen last. */
+  readonly rollout?: ReturnType<typeof rolloutToJson>;
   /** Why the fleet is not there, if it was waited for and is not. */
   readonly failure: Error | undefined;
 }
 
+/** A rollout that is waited for may take long; it goes on by itself whether anybody waits or not. */
+const rolloutWaitMsMax = 24 * 3_600_000;
+
+/** `expectedEpoch`: fail with `conflict` unless this is the head; undefined: whatever it is. */
 export async function activateRevision(
-  { admin, clock }: { readonly admin: AdminClient; readonly clock: Clock },
-  revision: number,
-  reason: string,
-  { wait = false, force = false, threshold = 0, timeout }: ActivationFlags,
+  { admin, clock, progress }: Pick<Cli, "clock" | "progress"> & { readonly admin: AdminClient },
+  what: { readonly revision: number; readonly reason: string; readonly expectedEpoch?: number },
+  flags: ActivationFlags,
 ): Promise<Activated> {
+  const { revision, reason, expectedEpoch } = what;
+  const { wait = false, force = false, threshold = 0, timeout, timeoutGiven = false } = flags;
   const startMs = clock.monotonicMs();
   const response = await admin.activate({
     revision,
@@ -38,16 +50,41 @@ export async function activateRevision(
     force,
     thresholdPercent: threshold,
     prepareTimeoutMs: timeout,
+    expectedEpoch,
+    plan: parsePlan(flags),
+    endRollout: flags.endRollout ?? false,
   });
   const epoch = response.activation?.epoch ?? 0;
   const result = { revision, epoch, activated: response.created };
+  const begun = response.created ? (response.activation?.rollout ?? 0) : 0;
+  const took = (): number => Math.round(clock.monotonicMs() - startMs);
+  if (begun !== 0) {
+    const waitMs = !wait ? 0 : timeoutGiven ? timeout : rolloutWaitMsMax;
+    const seen = await watchRollout({ admin, clock }, begun, waitMs, (each) => wait && progress(renderRollout(each)));
+    const failure = wait ? failureOf(seen, waitMs) : undefined;
+    return { ...result, rollout: rolloutToJson(seen), tookMs: wait ? took() : response.tookMs, behind: [], failure };
+  }
   if (!wait) return { ...result, tookMs: response.tookMs, behind: [], failure: undefined };
   const target = { kind: "epoch", epoch } as const;
   const report = await awaitFleet({ admin, clock }, target, timeout);
   return {
     ...result,
-    tookMs: Math.round(clock.monotonicMs() - startMs),
+    tookMs: took(),
     behind: report.behind.map(({ id }) => id),
     failure: report.reached ? undefined : behindError(report, target, timeout),
   };
+}
+
+/**
+ * The head of the activation log, if it has nothing newer than `revision`: of two that apply at once, the older
+ * revision must not end up active because its activation came last.
+ */
+export async function findEpochBelow(admin: AdminClient, revision: number): Promise<number> {
+  const { epoch, revision: active, rollout } = await admin.status();
+  const newest = Math.max(active, rollout?.candidate ?? 0);
+  if (newest <= revision) return epoch;
+  throw new AshlarError(
+    "conflict",
+    `somebody else was first: revision ${newest} is active at epoch ${epoch}, and is newer`,
+  );
 }

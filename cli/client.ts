@@ -8,6 +8,7 @@ import { batchOf, decisionOf } from "../core/wire/decisions.js";
 import {
   type ActivateRevisionRequest,
   type ActivateRevisionResponse,
+  type ActivationInfo,
   AdminServiceService,
   type CheckAccessRequest,
   type CheckAccessResponse,
@@ -34,6 +35,7 @@ import {
   type PublishRevisionResponse,
   type RollbackRequest,
   type RollbackResponse,
+  type RolloutInfo,
   type ServiceInfo,
   type ValidateRevisionResponse,
 } from "../proto/gen/ashlar/v1/admin.js";
@@ -58,6 +60,8 @@ export type {
   ProxyConvergence,
   ProxyInfo,
   RevisionInfo,
+  RolloutInfo,
+  RolloutPlan,
   ServiceInfo,
 } from "../proto/gen/ashlar/v1/admin.js";
 export type { AuditEntry } from "../proto/gen/ashlar/v1/audit.js";
@@ -99,8 +103,15 @@ export interface AdminClient {
   convergence(revision: number): Promise<GetConvergenceResponse>;
   /** A page of the audit log after `position`. */
   exportAudit(position: number): Promise<ExportAuditResponse>;
+  /** 0: the one that runs, else the newest. */
+  rollout(number: number): Promise<RolloutInfo>;
+  rollouts(limit: number): Promise<readonly RolloutInfo[]>;
+  /** 0: the one that runs. Gives the new epoch. */
+  orderRollout(what: RolloutOrder, number: number, reason: string): Promise<ActivationInfo>;
   close(): void;
 }
+
+export type RolloutOrder = "pause" | "resume" | "abort";
 
 const answerMs = 20_000;
 const publishMs = 60_000;
@@ -162,8 +173,19 @@ export function openAdminClient(context: AdminContext): AdminClient {
     exportAudit: (position) => call(admin.exportAudit, { position }, publishMs),
     convergence: (revision) => call(admin.getConvergence, { revision }),
     importRevision: (request) => call(admin.importRevision, request, publishMs),
+    rollout: async (number) => present((await call(admin.getRollout, { number })).rollout),
+    rollouts: async (limit) => (await call(admin.listRollouts, { limit })).rollouts,
+    orderRollout: async (what, number, reason) => {
+      const methods = { pause: admin.pauseRollout, resume: admin.resumeRollout, abort: admin.abortRollout };
+      return present((await call(methods[what], { number, reason })).activation);
+    },
     close: () => client.close(),
   };
+}
+
+function present<Value>(value: Value | undefined): Value {
+  if (value === undefined) throw new AshlarError("internal", "the control plane left out what was asked for");
+  return value;
 }
 
 function channelCredentials({ path, ca, certificate, key }: AdminContext) {

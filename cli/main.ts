@@ -63,6 +63,7 @@ async function runCommand(argv: readonly string[]): Promise<number> {
     writeOut: (chunk) => process.stdout.write(chunk),
     writeError: (chunk) => process.stderr.write(chunk),
     readStdin: () => text(process.stdin),
+    terminalColumns: process.stderr.isTTY ? process.stderr.columns : undefined,
     runProcess,
   });
 }

@@ -19,6 +19,7 @@ import { addLogCommand } from "./commands/log.js";
 import { addProxiesCommand } from "./commands/proxies.js";
 import { addReplayCommand } from "./commands/replay.js";
 import { addRollbackCommand } from "./commands/rollback.js";
+import { addRolloutCommand } from "./commands/rollout.js";
 import { addSchemaCommand } from "./commands/schema.js";
 import { addServicesCommand } from "./commands/services.js";
 import { addShowCommand } from "./commands/show.js";
@@ -29,6 +30,7 @@ import { addWaitCommand } from "./commands/wait.js";
 import { addWhoCanCommand } from "./commands/who-can.js";
 import { type AdminContext, readContext } from "./context.js";
 import { withExample } from "./options.js";
+import { createProgress } from "./progress.js";
 
 /** 0 done · 1 refused or failed · 2 wrong use · 3 could not reach. */
 export type ExitCode = 0 | 1 | 2 | 3;
@@ -44,6 +46,8 @@ export interface CliDeps {
   writeOut(text: string): void;
   writeError(text: string): void;
   readStdin(): Promise<string>;
+  /** The width of the terminal that stderr is; undefined: it is none. */
+  readonly terminalColumns?: number | undefined;
   /** Runs a control plane or proxy to its end; resolves with its exit code. */
   runProcess(name: ProcessName, argv: readonly string[]): Promise<number>;
   /** Default: mutual TLS to the context's address. */
@@ -115,6 +119,7 @@ const adders: readonly ((program: Command, cli: Cli) => void)[] = [
   addShowCommand,
   addActivateCommand,
   addRollbackCommand,
+  addRolloutCommand,
   addWaitCommand,
   addStatusCommand,
   addServicesCommand,
@@ -163,6 +168,7 @@ function createCli(deps: CliDeps): Cli {
     readStdin: () => deps.readStdin(),
     print: (text) => deps.writeOut(`${text}\n`),
     note: (text) => deps.writeError(`${text}\n`),
+    progress: createProgress(deps),
     withAdmin: async (command, work) => {
       const admin = open(contextOf(command));
       try {

@@ -1,13 +1,40 @@
-import { Option } from "commander";
+/** The flags of a staged activation, as `apply` and `activate` take them. */
+import { type Command, Option } from "commander";
 import { AshlarError } from "../core/errors.js";
+import { gateNames, gatesDefault, setGate } from "../core/rollout/gates.js";
+import { holdMsDefault, parseStages } from "../core/rollout/stages.js";
+import { encodeGates, encodeStage } from "../core/wire/rollouts.js";
+import { parseDurationMs } from "../runtime/config.js";
+import type { RolloutPlan } from "./client.js";
+import { collect, parseDuration } from "./options.js";
 
-/** `--stages 1,10%,100%` is understood so that it can be refused by name. */
-export function stagesOption(): Option {
-  return new Option("--stages <stages>", "staged activation; not supported yet");
+export interface StageFlags {
+  readonly stages?: string;
+  /** Milliseconds. */
+  readonly hold?: number;
+  readonly gate?: readonly string[];
+  readonly endRollout?: boolean;
 }
 
-/** Fails with `not_supported` if stages are given: activating everywhere at once is not what was asked for. */
-export function refuseStages(stages: string | undefined): void {
-  if (stages === undefined) return;
-  throw new AshlarError("not_supported", "--stages is not supported yet: leave it out to activate everywhere at once");
+export function addStageOptions(command: Command): Command {
+  const stages =
+    'in stages, for example "1,10%,label:canary=true,100%": numbers of proxies, labels, shares; the last is 100%';
+  const gates = `what a stage has to show, for example samples=100, refused=2% or latency=off; one of ${gateNames.join(", ")}`;
+  return command
+    .option("--stages <list>", stages)
+    .addOption(
+      new Option("--hold <duration>", "how long each stage but the last holds (default: 30s)").argParser(parseDuration),
+    )
+    .option("--gate <name=value>", `${gates}; may be given again`, collect)
+    .option("--end-rollout", "end a rollout that runs, rather than be refused");
+}
+
+/** The plan that the flags say; undefined: everyone at once. Fails with `invalid_argument`. */
+export function parsePlan({ stages, hold, gate = [] }: StageFlags): RolloutPlan | undefined {
+  if (stages === undefined) {
+    if (hold === undefined && gate.length === 0) return undefined;
+    throw new AshlarError("invalid_argument", `${hold === undefined ? "--gate" : "--hold"} goes with --stages only`);
+  }
+  const gates = gate.reduce((before, text) => setGate(before, text, parseDurationMs), gatesDefault);
+  return { stages: parseStages(stages).map(encodeStage), holdMs: hold ?? holdMsDefault, gates: encodeGates(gates) };
 }

@@ -6,9 +6,8 @@ import { type Clock, systemClock } from "../runtime/clock.js";
 import type { BoundService } from "../runtime/grpc-handlers.js";
 import type { GrpcServer } from "../runtime/grpc-server.js";
 import type { Logger } from "../runtime/log.js";
-import { createActivator } from "./activate/activator.js";
-import { createRollback } from "./activate/rollback.js";
 import { createAdminService } from "./admin/admin-service.js";
+import { openActivating } from "./app-activating.js";
 import { fleetProblems, natsProblems, startFollowing } from "./app-following.js";
 import { noteJoined, openPlace, startKeeping } from "./app-membership.js";
 import { appendFirstTrust, type OpenedNats, openNats } from "./app-nats.js";
@@ -162,7 +161,8 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger): Promise
     audit,
     clock,
   });
-  const activation = { mesh, ledger, fleet, signer, audit, clock };
+  const activating = openActivating({ mesh, ledger, fleet, signer, audit, clock, name: authority.name, log });
+  cleanup.add(activating.stop);
   const tokens = openJoinTokens({ dir: folder.path, mesh, rootHash: authority.rootHash, clock, random });
   const adminService = createAdminService({
     ...{ mesh, ledger, publisher, decisions: createDecisionReader({ bus, log }) },
@@ -170,8 +170,7 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger): Promise
       ...{ mesh, rootPublicKey: authority.rootPublicKey, ledger, snapshots, publisher },
       heartbeatOf: (id) => state.find(id, clock.nowMs())?.heartbeat,
     }),
-    activator: createActivator(activation),
-    rollback: createRollback(activation),
+    ...activating,
     fleet,
     expected,
     registry,

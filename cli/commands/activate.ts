@@ -3,11 +3,11 @@ import { type ActivationFlags, activateRevision } from "../activate-revision.js"
 import { type Cli, show } from "../cli.js";
 import { outputOption, parseNumber, parsePercent, timeoutOption, withExample } from "../options.js";
 import type { OutputFormat } from "../output.js";
-import { refuseStages, stagesOption } from "../stages.js";
+import { renderBegun } from "../rollout-progress.js";
+import { addStageOptions, parsePlan } from "../stages.js";
 
 interface Flags extends ActivationFlags {
   readonly message?: string;
-  readonly stages?: string;
   readonly output: OutputFormat;
 }
 
@@ -21,26 +21,25 @@ export function addActivateCommand(program: Command, cli: Cli): void {
     .option("--wait", "wait until every live proxy evaluates it")
     .option("--force", "activate although proxies have not prepared it")
     .option("--threshold <percent>", "the share of live proxies that has to be prepared", parsePercent)
-    .addOption(stagesOption())
     .addOption(timeoutOption("how long to wait for proxies to prepare, and to switch"))
     .addOption(outputOption())
     .action(async (revision: number, flags: Flags, self: Command) => {
-      refuseStages(flags.stages);
+      parsePlan(flags); // said before anything else is done
       await cli.withAdmin(self, async (admin) => {
-        const { failure, ...done } = await activateRevision(
-          { admin, clock: cli.clock },
-          revision,
-          flags.message ?? "",
-          flags,
-        );
-        const { epoch, activated, tookMs } = done;
+        const what = { revision, reason: flags.message ?? "" };
+        const timeoutGiven = self.getOptionValueSource("timeout") === "cli";
+        const { failure, ...done } = await activateRevision({ ...cli, admin }, what, { ...flags, timeoutGiven });
+        const { epoch, activated, tookMs, rollout } = done;
         const where = flags.wait && failure === undefined ? "in force everywhere" : "active";
-        const text = activated
-          ? `Revision ${revision} is ${where} at epoch ${epoch} after ${tookMs} ms.`
-          : `Revision ${revision} is active already, at epoch ${epoch}.`;
+        const text = !activated
+          ? `Revision ${revision} is active already, at epoch ${epoch}.`
+          : rollout === undefined
+            ? `Revision ${revision} is ${where} at epoch ${epoch} after ${tookMs} ms.`
+            : renderBegun(rollout);
         show(cli, flags.output, done, text);
         if (failure !== undefined) throw failure;
       });
     });
-  withExample(command, "ashlar activate 4 --wait");
+  addStageOptions(command);
+  withExample(command, "ashlar activate 4 --wait", "ashlar activate 4 --stages 1,10%,50%,100% --hold 1m");
 }

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { AshlarError } from "../../core/errors.js";
-import { type ActivationFlags, activateRevision } from "../activate-revision.js";
+import { type ActivationFlags, activateRevision, findEpochBelow } from "../activate-revision.js";
 import { type Cli, show } from "../cli.js";
 import type { AdminClient, PolicyFile } from "../client.js";
 import { accessToJson, objectToJson, renderAccess, renderObjects } from "../differences.js";
@@ -8,7 +8,8 @@ import { type FindingJson, findingToJson, renderFinding } from "../findings.js";
 import { outputOption, parseParent, parsePercent, timeoutOption, withExample } from "../options.js";
 import { counted, type OutputFormat } from "../output.js";
 import { readPolicyFiles } from "../policy-files.js";
-import { refuseStages, stagesOption } from "../stages.js";
+import { renderBegun } from "../rollout-progress.js";
+import { addStageOptions, parsePlan } from "../stages.js";
 
 interface Flags extends ActivationFlags {
   readonly file: readonly string[];
@@ -16,7 +17,6 @@ interface Flags extends ActivationFlags {
   readonly parent?: number;
   readonly dryRun?: boolean;
   readonly activate: boolean;
-  readonly stages?: string;
   readonly output: OutputFormat;
 }
 
@@ -36,17 +36,24 @@ export function addApplyCommand(program: Command, cli: Cli): void {
     .option("--wait", "wait until every live proxy evaluates it")
     .option("--force", "activate although proxies have not prepared it")
     .option("--threshold <percent>", "the share of live proxies that has to be prepared", parsePercent)
-    .addOption(stagesOption())
     .addOption(timeoutOption("how long to wait for proxies to prepare, and to switch"))
     .addOption(outputOption())
     .action(async (flags: Flags, self: Command) => {
-      refuseStages(flags.stages);
+      parsePlan(flags); // said before anything else is done
       const files = await readPolicyFiles(flags.file, () => cli.readStdin());
       await cli.withAdmin(self, (admin) =>
-        flags.dryRun ? dryRun(cli, admin, files, flags) : apply(cli, admin, files, flags),
+        flags.dryRun
+          ? dryRun(cli, admin, files, flags)
+          : apply(cli, admin, files, { ...flags, timeoutGiven: self.getOptionValueSource("timeout") === "cli" }),
       );
     });
-  withExample(command, 'ashlar apply -f policy/ -m "checkout may refund" --wait', "ashlar apply -f policy/ --dry-run");
+  addStageOptions(command);
+  withExample(
+    command,
+    'ashlar apply -f policy/ -m "checkout may refund" --wait',
+    "ashlar apply -f policy/ --stages 1,10%,50%,100% --hold 1m --wait",
+    "ashlar apply -f policy/ --dry-run",
+  );
 }
 
 async function apply(cli: Cli, admin: AdminClient, files: readonly PolicyFile[], flags: Flags): Promise<void> {
@@ -72,9 +79,15 @@ async function apply(cli: Cli, admin: AdminClient, files: readonly PolicyFile[],
     return;
   }
   try {
-    const { failure, ...done } = await activateRevision({ admin, clock: cli.clock }, number, message, flags);
+    const expectedEpoch = await findEpochBelow(admin, number);
+    const wanted = { revision: number, reason: message, expectedEpoch };
+    const { failure, ...done } = await activateRevision({ ...cli, admin }, wanted, flags);
     const json = { created, ...done, findings, digest: revision.digest };
-    show(cli, output, json, `${what}. ${renderActivated(done, flags.wait && failure === undefined)}`);
+    const text =
+      done.rollout === undefined
+        ? renderActivated(done, flags.wait && failure === undefined)
+        : renderBegun(done.rollout);
+    show(cli, output, json, `${what}. ${text}`);
     if (failure !== undefined) throw failure;
   } catch (error) {
     if (created) cli.note(`ashlar: revision ${number} was published, see \`ashlar log\``);

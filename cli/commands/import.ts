@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { AshlarError } from "../../core/errors.js";
-import { type ActivationFlags, activateRevision } from "../activate-revision.js";
+import { type ActivationFlags, activateRevision, findEpochBelow } from "../activate-revision.js";
 import { type Cli, show } from "../cli.js";
 import { findingToJson, renderFinding } from "../findings.js";
 import { outputOption, parseParent, parseRootHash, timeoutOption, withExample } from "../options.js";
@@ -63,7 +63,11 @@ async function importBundle(cli: Cli, path: string, flags: Flags, self: Command)
       show(cli, output, { ...about, revision: number, epoch, digest: revision.digest }, `${origins} Not activated.`);
       return;
     }
-    const { failure, ...done } = await activateRevision({ admin, clock: cli.clock }, number, message, flags);
+    const { failure, ...done } = await activateRevision(
+      { ...cli, admin },
+      { revision: number, reason: message, expectedEpoch: await findEpochBelow(admin, number) },
+      flags,
+    );
     const text = `${origins} ${done.activated ? "Active" : "It is active"} at epoch ${done.epoch}.`;
     show(cli, output, { ...about, ...done, digest: revision.digest }, text);
     if (failure !== undefined) throw failure;

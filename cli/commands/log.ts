@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { type Cli, show } from "../cli.js";
-import type { AdminClient, RevisionInfo } from "../client.js";
+import type { ActivationInfo, AdminClient, RevisionInfo } from "../client.js";
 import { outputOption, parseNumber, withExample } from "../options.js";
 import { type OutputFormat, plain, renderTable, renderTime, shortDigest } from "../output.js";
 
@@ -11,26 +11,36 @@ const pageMax = 1000;
 export function addLogCommand(program: Command, cli: Cli): void {
   const command = program
     .command("log")
-    .description("List revisions, newest first; * marks the active one.")
+    .description("List revisions, newest first; * marks the active one, + one that a rollout brings.")
     .option("--limit <number>", "at most so many", parseNumber, limitDefault)
     .addOption(outputOption())
     .action(async ({ limit, output }: { limit: number; output: OutputFormat }, self: Command) => {
-      const revisions = await cli.withAdmin(self, (admin) => readRevisions(admin, limit));
-      show(cli, output, revisions.map(revisionToJson), renderLog(revisions));
+      const [revisions, active] = await cli.withAdmin(self, (admin) => readRevisions(admin, limit));
+      const isCandidate = ({ number }: RevisionInfo): boolean => active?.base !== 0 && number === active?.revision;
+      const entries = revisions.map((one) => ({
+        ...revisionToJson(one),
+        ...(isCandidate(one) ? { rollout: active?.rollout } : {}),
+      }));
+      show(cli, output, entries, renderLog(revisions, isCandidate));
     });
   withExample(command, "ashlar log --limit 10");
 }
 
-async function readRevisions(admin: AdminClient, limit: number): Promise<readonly RevisionInfo[]> {
+async function readRevisions(
+  admin: AdminClient,
+  limit: number,
+): Promise<readonly [readonly RevisionInfo[], ActivationInfo | undefined]> {
   const found: RevisionInfo[] = [];
+  let head: ActivationInfo | undefined;
   while (found.length < limit) {
     const before = found.at(-1)?.number ?? 0;
     const pageSize = Math.min(pageMax, limit - found.length);
-    const { revisions } = await admin.revisions({ limit: pageSize, before });
+    const { revisions, active } = await admin.revisions({ limit: pageSize, before });
+    head ??= active;
     found.push(...revisions);
     if (revisions.length < pageSize || found.at(-1)?.number === 1) break;
   }
-  return found.slice(0, limit);
+  return [found.slice(0, limit), head];
 }
 
 export function revisionToJson(revision: RevisionInfo) {
@@ -38,14 +48,14 @@ export function revisionToJson(revision: RevisionInfo) {
   return { number, digest, parent, author, message, time: renderTime(timeMs), active, snapshot, changedUnits };
 }
 
-function renderLog(revisions: readonly RevisionInfo[]): string {
+function renderLog(revisions: readonly RevisionInfo[], isCandidate: (revision: RevisionInfo) => boolean): string {
   if (revisions.length === 0) return "There is no revision yet.";
-  const rows = revisions.map(({ number, active, digest, timeMs, author, message }) => [
-    `${number}${active ? " *" : ""}`,
-    shortDigest(digest),
-    renderTime(timeMs),
-    author,
-    plain(message),
+  const rows = revisions.map((revision) => [
+    `${revision.number}${revision.active ? " *" : isCandidate(revision) ? " +" : ""}`,
+    shortDigest(revision.digest),
+    renderTime(revision.timeMs),
+    revision.author,
+    plain(revision.message),
   ]);
   return renderTable(["REVISION", "DIGEST", "TIME", "AUTHOR", "MESSAGE"], rows);
 }

@@ -1,8 +1,9 @@
 import type { Command } from "commander";
 import { type Cli, show } from "../cli.js";
-import type { GetStatusResponse, ProxyInfo } from "../client.js";
+import type { GetStatusResponse, ProxyInfo, RolloutInfo } from "../client.js";
 import { outputOption, withExample } from "../options.js";
 import { type OutputFormat, plain, renderPairs, renderTime, yesOrNo } from "../output.js";
+import { rolloutToJson, summarize } from "../rollout-progress.js";
 
 /** Certificates live a day and are renewed every hour: one with less left has not been renewed for long. */
 const expiringMs = 6 * 3_600_000;
@@ -47,7 +48,13 @@ function statusToJson(status: GetStatusResponse, expiring: readonly ProxyInfo[],
       expires: renderTime(certificateExpiresMs),
     })),
     trustSequence: status.trustSequence,
+    ...(status.rollout === undefined ? {} : { rollout: rolloutToJson(status.rollout) }),
   };
+}
+
+function renderRunning(rollout: RolloutInfo): string {
+  const waits = rollout.waitsFor.length === 0 ? "" : `; waits for ${rollout.waitsFor.join("; ")}`;
+  return plain(`${summarize(rollout).replace(/^rollout /, "")}${waits}`);
 }
 
 function renderStatus(
@@ -64,6 +71,7 @@ function renderStatus(
     ["epoch", status.epoch === 0 ? "none yet" : String(status.epoch)],
     ["revision", status.headRevision === 0 ? "none yet" : revision],
     ["proxies", `${total} live: ${prepared} prepared, ${active} active, ${behind} behind, ${rejected} rejecting`],
+    ...(status.rollout === undefined ? [] : [["rollout", renderRunning(status.rollout)] as const]),
     ["healthy", yesOrNo(status.healthy)],
     ...status.problems.map((problem) => ["problem", plain(problem)] as const),
     ...rejecting.map(

@@ -1,20 +1,21 @@
 /** Makes a revision the active one: waits for the fleet to prepare it, then commits. */
-import { mayActivate } from "../../core/activation.js";
 import { AshlarError } from "../../core/errors.js";
 import type { SpiffeId } from "../../core/identity.js";
 import type { Activation, Revision, Signed } from "../../core/model.js";
+import { isUnderway } from "../../core/rollout/cohort.js";
 import type { Signer } from "../../core/signature.js";
-import { signActivation } from "../../core/wire/records.js";
 import type { Clock } from "../../runtime/clock.js";
 import { type AuditTrail, audited } from "../audit/audit-trail.js";
 import type { FleetView } from "../fleet/fleet-loop.js";
 import { type FleetEntry, isPrepared, rejectionOf } from "../fleet/fleet-state.js";
 import { waitForFleet } from "../fleet/fleet-wait.js";
+import { beginRollout, checkMayBegin, type StagedOptions } from "../rollout/begin-rollout.js";
 import type { Ledger } from "../store/ledger.js";
+import { commitActivation } from "./commit.js";
 
 export interface ActivatorDeps {
   readonly mesh: string;
-  readonly ledger: Pick<Ledger, "revisions" | "activations">;
+  readonly ledger: Pick<Ledger, "revisions" | "activations" | "rollouts">;
   readonly fleet: FleetView;
   readonly signer: Signer;
   readonly audit: AuditTrail;
@@ -36,6 +37,12 @@ export interface ActivateOptions {
   readonly thresholdPercent: number;
   /** 0: 30 seconds. */
   readonly prepareTimeoutMs: number;
+  /** The epoch that has to be the head, 0 for an empty log; undefined: whatever it is. */
+  readonly expectedEpoch?: number | undefined;
+  /** In stages; undefined: for everyone at once. */
+  readonly staged?: StagedOptions | undefined;
+  /** End a rollout that runs, rather than be refused. */
+  readonly endRollout?: boolean;
 }
 
 export interface Activated {
@@ -52,8 +59,9 @@ export const waitTimeoutMsMax = 3_600_000;
 export interface Activator {
   /**
    * Activates a revision once the asked-for share of live proxies has prepared it. Fails with `not_found`,
-   * with `stale` naming the proxies that rejected it or did not prepare in time, with `conflict` if somebody
-   * else activated meanwhile, and with `invalid_argument`. Stops waiting when `signal` aborts.
+   * with `stale` naming the proxies that rejected it or did not prepare in time, or because a rollout runs; with
+   * `conflict` if somebody else activated meanwhile, and with `invalid_argument`. In stages, it resolves when the
+   * first one is committed. Stops waiting when `signal` aborts.
    */
   activate(options: ActivateOptions, caller: OperatorCaller, signal?: AbortSignal): Promise<Activated>;
 }
@@ -63,10 +71,13 @@ export function createActivator(deps: ActivatorDeps): Activator {
     activate: (options, caller, signal) =>
       audited(
         deps.audit,
-        { action: "activate", target: `revision ${options.revision}`, caller, detail: options.reason },
+        {
+          action: options.staged === undefined ? "activate" : "rollout",
+          ...{ target: `revision ${options.revision}`, caller, detail: options.reason },
+        },
         () => activate(deps, options, caller, signal),
         ({ activation, created }) => ({
-          detail: `${created ? `epoch ${activation.body.epoch}` : "already active"}${options.force ? ", forced" : ""}${renderReason(options.reason)}`,
+          detail: `${created ? `epoch ${activation.body.epoch}${renderRollout(activation)}` : "already active"}${options.force ? ", forced" : ""}${renderReason(options.reason)}`,
         }),
       ),
   };
@@ -83,10 +94,17 @@ async function activate(
   checkBounds(options, timeoutMs);
   const revision = findRevision(deps.ledger, options.revision);
   const head = deps.ledger.activations.head();
-  if (head?.body.revisionDigest === revision.digest) {
+  checkExpected(head, options.expectedEpoch);
+  checkMayBegin(head, options);
+  if (head?.body.revisionDigest === revision.digest && !isUnderway(head.body)) {
     return { activation: head, created: false, tookMs: sinceMs(deps.clock, startMs) };
   }
   if (!options.force) await waitUntilPrepared(deps, revision, options.thresholdPercent, timeoutMs, signal);
+  const { staged } = options;
+  if (staged !== undefined) {
+    const activation = await beginRollout(deps, head, revision, { ...options, staged }, caller);
+    return { activation, created: true, tookMs: sinceMs(deps.clock, startMs) };
+  }
   const activation = await commitActivation(deps, head, {
     revisionNumber: revision.body.number,
     revisionDigest: revision.digest,
@@ -100,30 +118,17 @@ async function activate(
   return { activation, created: true, tookMs: sinceMs(deps.clock, startMs) };
 }
 
-/** Signs and appends the link after `head`; fails with `conflict` if the log has gone on meanwhile. */
-export async function commitActivation(
-  deps: Pick<ActivatorDeps, "mesh" | "ledger" | "signer" | "clock">,
-  head: Signed<Activation> | undefined,
-  what: Omit<Activation, "epoch" | "previous" | "timeMs">,
-): Promise<Signed<Activation>> {
-  const { activations } = deps.ledger;
-  const body: Activation = {
-    ...what,
-    epoch: (head?.body.epoch ?? 0) + 1,
-    previous: head?.digest,
-    timeMs: deps.clock.nowMs(),
-  };
-  const present = activations.head();
-  if (!mayActivate(present, body)) {
-    const at =
-      present === undefined
-        ? "empty again"
-        : `at epoch ${present.body.epoch}, revision ${present.body.revisionNumber}, by ${present.body.author}`;
-    throw new AshlarError("conflict", `somebody else was first: the activation log is ${at}; look again and repeat`);
-  }
-  const next = signActivation(body, deps.mesh, deps.signer);
-  await activations.append(next);
-  return next;
+function checkExpected(head: Signed<Activation> | undefined, expected: number | undefined): void {
+  const epoch = head?.body.epoch ?? 0;
+  if (expected === undefined || expected === epoch) return;
+  throw new AshlarError(
+    "conflict",
+    `somebody else was first: the activation log is at epoch ${epoch}, not ${expected}; look again and repeat`,
+  );
+}
+
+function renderRollout({ body }: Signed<Activation>): string {
+  return body.rollout === undefined ? "" : `, rollout ${body.rollout.number}, stage ${body.rollout.stage}`;
 }
 
 /** The revision with this number; fails with `not_found` and says what there is. */

@@ -2,19 +2,20 @@
 import { rollbackTarget } from "../../core/activation.js";
 import { AshlarError, unreachable } from "../../core/errors.js";
 import type { Activation, Signed } from "../../core/model.js";
+import { isUnderway } from "../../core/rollout/cohort.js";
 import { audited } from "../audit/audit-trail.js";
 import { isActive } from "../fleet/fleet-state.js";
 import { waitForFleet } from "../fleet/fleet-wait.js";
 import {
   type ActivatorDeps,
   checkTimeout,
-  commitActivation,
   findRevision,
   type OperatorCaller,
   renderReason,
   sinceMs,
   waitTimeoutMsDefault,
 } from "./activator.js";
+import { commitActivation } from "./commit.js";
 
 export interface RollbackOptions {
   /** undefined: the revision that was active before. */
@@ -59,9 +60,8 @@ export function createRollback(deps: ActivatorDeps): Rollback {
         }),
       );
       if (!options.wait) return { activation, tookMs: sinceMs(deps.clock, startMs), behind: [] };
-      const head = { epoch: activation.body.epoch, revisionDigest: activation.body.revisionDigest };
       const { missing } = await waitForFleet(deps.fleet, deps.clock, {
-        isThere: ({ heartbeat }) => isActive(heartbeat, head),
+        isThere: ({ heartbeat }) => isActive(heartbeat, activation.body),
         percent: 100,
         timeoutMs,
         ...(signal && { signal }),
@@ -85,6 +85,11 @@ async function commitRollback(
     options.to,
     published,
   );
+  if (target.kind === "refused" && target.why === "already_active" && head !== undefined && isUnderway(head.body))
+    throw new AshlarError(
+      "stale",
+      `revision ${options.to} is what rollout ${head.body.rollout?.number} brings; \`ashlar rollback\` without --to ends it`,
+    );
   if (target.kind === "refused") throw refusal(target.why, head?.body.revisionNumber, options.to, published);
   const revision = findRevision(deps.ledger, target.revision);
   return commitActivation(deps, head, {

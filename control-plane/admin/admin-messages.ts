@@ -1,5 +1,6 @@
 /** The model as messages of the admin API. */
 import type { Activation, Finding, Revision, Signed } from "../../core/model.js";
+import { isUnderway, revisionInForce } from "../../core/rollout/cohort.js";
 import {
   type ActivationInfo,
   type EndpointInfo,
@@ -29,7 +30,7 @@ export function renderRevision(
     author: body.author,
     message: body.message,
     timeMs: body.timeMs,
-    active: active?.body.revisionDigest === digest,
+    active: active !== undefined && revisionInForce(active.body).digest === digest,
     changedUnits: body.changes.map(({ name }) => name),
   };
 }
@@ -45,6 +46,10 @@ export function renderActivation({ body, digest }: Signed<Activation>): Activati
     rollbackOf: body.rollbackOf ?? 0,
     timeMs: body.timeMs,
     forced: body.forced,
+    rollout: body.rollout?.number ?? 0,
+    stage: body.rollout?.stage ?? 0,
+    base: isUnderway(body) ? (body.rollout?.base.number ?? 0) : 0,
+    paused: body.rollout?.paused ?? false,
   };
 }
 

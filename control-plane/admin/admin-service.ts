@@ -1,5 +1,6 @@
 /** The admin API's handlers: each authorizes, parses, calls and renders. */
 import { AshlarError } from "../../core/errors.js";
+import { revisionInForce } from "../../core/rollout/cohort.js";
 import type { Signer } from "../../core/signature.js";
 import type { AuditEntry } from "../../core/wire/audit.js";
 import {
@@ -25,6 +26,7 @@ import type { JoinTokens } from "../identity/join-tokens.js";
 import type { PolicyReader, PolicySide } from "../publish/policy-reader.js";
 import type { Publisher } from "../publish/publisher.js";
 import type { RegistryState } from "../registry/registry-state.js";
+import type { Rollouts } from "../rollout/rollouts.js";
 import type { Ledger } from "../store/ledger.js";
 import { renderActivation, renderFinding, renderProxy, renderRevision, renderService } from "./admin-messages.js";
 import { inputsAsAsked } from "./asked-inputs.js";
@@ -33,6 +35,7 @@ import { convergenceMethods } from "./convergence-methods.js";
 import { type DecisionDeps, decisionMethods } from "./decision-methods.js";
 import { authorize, operatedBy } from "./operated.js";
 import { promotionMethods } from "./promotion-methods.js";
+import { parseActivateRequest, renderRollout, rolloutMethods } from "./rollout-methods.js";
 import { watchActivations } from "./watch-activations.js";
 
 export interface AdminServiceDeps extends DecisionDeps {
@@ -42,6 +45,7 @@ export interface AdminServiceDeps extends DecisionDeps {
   readonly policy: PolicyReader;
   readonly activator: Activator;
   readonly rollback: Rollback;
+  readonly rollouts: Rollouts;
   readonly fleet: FleetView;
   /** Proxies with an identity that were never heard of. */
   readonly expected: ExpectedProxies;
@@ -96,7 +100,11 @@ export function createAdminService(deps: AdminServiceDeps): BoundService {
       };
     }),
     activateRevision: operated(async (request, caller, signal) => {
-      const { activation, created, tookMs } = await deps.activator.activate(request, caller, signal);
+      const { activation, created, tookMs } = await deps.activator.activate(
+        parseActivateRequest(request),
+        caller,
+        signal,
+      );
       return { activation: renderActivation(activation), created, tookMs };
     }),
     rollback: operated(async (request, caller, signal) => {
@@ -136,6 +144,7 @@ export function createAdminService(deps: AdminServiceDeps): BoundService {
     ...convergenceMethods(deps),
     ...auditMethods(deps),
     ...decisionMethods(deps),
+    ...rolloutMethods(deps.rollouts, operated),
     ...lookingMethods(deps),
   });
 }
@@ -149,7 +158,7 @@ type LookingMethods = Pick<
 /** What is asked about the fleet, access and the past, and tokens. */
 function lookingMethods(deps: AdminServiceDeps): LookingMethods {
   const { ledger, policy, fleet, clock } = deps;
-  const head = (): FleetHead => headOf(ledger);
+  const head = (): FleetHead => ledger.activations.head()?.body;
   const operated = operatedBy(deps);
   return {
     listProxies: operated(async () => ({ proxies: fleet.list().map((entry) => renderProxy(entry, head())) })),
@@ -175,11 +184,6 @@ function lookingMethods(deps: AdminServiceDeps): LookingMethods {
     createJoinToken: operated((request, caller) => createJoinToken(deps, request, caller)),
     getStatus: operated(async () => renderStatus(deps, head(), clock.nowMs())),
   };
-}
-
-function headOf(ledger: Ledger): FleetHead {
-  const activation = ledger.activations.head();
-  return { epoch: activation?.body.epoch ?? 0, revisionDigest: activation?.body.revisionDigest };
 }
 
 function listRevisions(ledger: Ledger, { limit, before }: ListRevisionsRequest) {
@@ -249,6 +253,7 @@ async function createJoinToken(deps: AdminServiceDeps, request: CreateJoinTokenR
 function renderStatus(deps: AdminServiceDeps, head: FleetHead, nowMs: number): GetStatusResponse {
   const { ledger } = deps;
   const newest = ledger.revisions.head();
+  const running = deps.rollouts.running();
   const { problems, bypassable, ...counts } = buildFleetStatus(
     { entries: deps.fleet.list(), missing: deps.expected.missing(nowMs) },
     head,
@@ -258,14 +263,15 @@ function renderStatus(deps: AdminServiceDeps, head: FleetHead, nowMs: number): G
   const all = [...ledger.problems(), ...deps.problems(), ...problems];
   return {
     mesh: deps.mesh,
-    epoch: head.epoch,
-    revision: ledger.activations.head()?.body.revisionNumber ?? 0,
+    epoch: head?.epoch ?? 0,
+    revision: head === undefined ? 0 : revisionInForce(head).number,
     headRevision: newest?.body.number ?? 0,
     ...counts,
     healthy: all.length === 0,
     problems: all,
     bypassable: [...bypassable],
     trustSequence: ledger.trust.head()?.body.sequence ?? 0,
+    rollout: running && renderRollout(running),
   };
 }
 

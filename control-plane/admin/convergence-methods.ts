@@ -1,4 +1,5 @@
 /** The admin API's method about how far the fleet is. */
+import { epochThatRuns, revisionFor } from "../../core/rollout/cohort.js";
 import type { AdminServiceService, ProxyConvergence as ConvergenceMessage } from "../../proto/gen/ashlar/v1/admin.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Implementation } from "../../runtime/grpc-handlers.js";
@@ -31,7 +32,7 @@ export function convergenceMethods(deps: ConvergenceDeps): ConvergenceMethods {
       return {
         revision: body.number,
         digest,
-        epoch: head?.revisionDigest === digest ? head.epoch : 0,
+        epoch: epochThatRuns(head, digest),
         converged: proxies.every(hasConverged),
         proxies: proxies.map((proxy) => renderConvergence(proxy, target)),
       };
@@ -40,11 +41,12 @@ export function convergenceMethods(deps: ConvergenceDeps): ConvergenceMethods {
 }
 
 function renderConvergence({ heartbeat, ...proxy }: ProxyConvergence, { head }: ConvergenceTarget): ConvergenceMessage {
+  const desired = head && revisionFor(head, proxy.id);
   return {
     ...proxy,
     desiredEpoch: head?.epoch ?? 0,
-    desiredRevision: head?.revisionNumber ?? 0,
-    desiredDigest: head?.revisionDigest ?? "",
+    desiredRevision: desired?.number ?? 0,
+    desiredDigest: desired?.digest ?? "",
     receivedEpoch: heartbeat?.seenEpoch ?? 0,
     receivedActivation: heartbeat?.seenActivation ?? "",
     evaluatingEpoch: heartbeat?.evaluatingEpoch ?? 0,

@@ -16,6 +16,8 @@ export interface Caller {
 export const auditActions = [
   "publish",
   "activate",
+  "rollout",
+  "stage",
   "rollback",
   "token",
   "join",

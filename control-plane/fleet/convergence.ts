@@ -1,8 +1,9 @@
 /** The convergence ledger: how far each proxy of the roster is with a revision, and why no further. Pure. */
 import type { Digest } from "../../core/digest.js";
 import type { Heartbeat } from "../../core/model.js";
+import { epochThatRuns, revisionFor } from "../../core/rollout/cohort.js";
 import type { ExpectedProxy } from "./expected-proxies.js";
-import { type FleetEntry, isActive, isPrepared, rejectionOf } from "./fleet-state.js";
+import { type FleetEntry, type FleetHead, isActive, isPrepared, rejectionOf } from "./fleet-state.js";
 import { renderAgo } from "./fleet-status.js";
 
 export type ConvergenceState =
@@ -20,9 +21,7 @@ export interface ConvergenceTarget {
   readonly number: number;
   readonly digest: Digest;
   /** The head of the activation log. */
-  readonly head:
-    | { readonly epoch: number; readonly revisionNumber: number; readonly revisionDigest: Digest }
-    | undefined;
+  readonly head: FleetHead;
 }
 
 export interface ProxyConvergence {
@@ -68,7 +67,7 @@ function judge(
 ): ProxyConvergence {
   const { proxyId: id, service, version } = heartbeat;
   const { head } = target;
-  const active = live && isActive(heartbeat, { epoch: head?.epoch ?? 0, revisionDigest: head?.revisionDigest });
+  const active = live && isActive(heartbeat, head);
   const prepared = isPrepared(heartbeat, target.digest);
   const about = { id, service, version, heartbeat, prepared, active, lastSeenMs, live };
   if (live) return { ...about, ...judgeLive(heartbeat, target, prepared) };
@@ -82,9 +81,12 @@ function judgeLive(
   { number, digest, head }: ConvergenceTarget,
   prepared: boolean,
 ): Pick<ProxyConvergence, "state" | "reason"> {
-  const isHead = head?.revisionDigest === digest;
-  if (isHead && isActive(heartbeat, head) && heartbeat.evaluatingDigest === digest)
-    return { state: "converged", reason: "" };
+  const runs = epochThatRuns(head, digest) !== 0;
+  if (head !== undefined && runs && isActive(heartbeat, head)) {
+    const { number: own, digest: desired } = revisionFor(head, heartbeat.proxyId);
+    const reason = desired === digest ? "" : `evaluates revision ${own}, as the rollout that runs has it`;
+    return { state: "converged", reason };
+  }
   const rejection = rejectionOf(heartbeat, digest);
   if (rejection !== undefined) return { state: "rejected", reason: rejection };
   if (!prepared) {
@@ -94,7 +96,7 @@ function judgeLive(
       reason: `does not hold revision ${number} yet (holds ${held === "" ? "none" : held}); ${renderNews(heartbeat)}`,
     };
   }
-  if (!isHead) return { state: "prepared", reason: "" };
+  if (head === undefined || !runs) return { state: "prepared", reason: "" };
   if (heartbeat.seenEpoch < head.epoch) {
     return {
       state: "not-seen",

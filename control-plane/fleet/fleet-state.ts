@@ -3,7 +3,8 @@
  * Pure: time is handed in, and nothing here performs I/O.
  */
 import type { Digest } from "../../core/digest.js";
-import type { Heartbeat } from "../../core/model.js";
+import type { Activation, Heartbeat } from "../../core/model.js";
+import { type ActivatedRevisions, revisionFor } from "../../core/rollout/cohort.js";
 
 export interface FleetOptions {
   /** A proxy is live for this long after a heartbeat. */
@@ -24,13 +25,8 @@ export interface FleetEntry {
   readonly live: boolean;
 }
 
-/** The heads of the logs that proxies are compared with. */
-export interface FleetHead {
-  /** 0: nothing is active. */
-  readonly epoch: number;
-  /** The revision that the head names. */
-  readonly revisionDigest: Digest | undefined;
-}
+/** The head of the activation log, which proxies are compared with; undefined: nothing is active. */
+export type FleetHead = (ActivatedRevisions & Pick<Activation, "epoch">) | undefined;
 
 interface Known {
   readonly heartbeat: Heartbeat;
@@ -138,10 +134,13 @@ function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** I7: a proxy is active by what it evaluates with, not by what it has seen. */
+/** I7: a proxy is active by what it evaluates with, which has to be what the head says for it. */
 export function isActive(heartbeat: Heartbeat, head: FleetHead): boolean {
-  if (head.epoch === 0) return true;
-  return heartbeat.evaluatingEpoch >= head.epoch;
+  if (head === undefined || heartbeat.evaluatingEpoch > head.epoch) return true;
+  return (
+    heartbeat.evaluatingEpoch === head.epoch &&
+    heartbeat.evaluatingDigest === revisionFor(head, heartbeat.proxyId).digest
+  );
 }
 
 /** Says whether the proxy holds this revision compiled (evaluating it counts). */

@@ -1,12 +1,13 @@
 /** The mesh in numbers and sentences, from the fleet and the heads of the logs. Pure. */
 import type { Digest } from "../../core/digest.js";
+import { revisionFor } from "../../core/rollout/cohort.js";
 import type { ExpectedProxy } from "./expected-proxies.js";
 import { type FleetEntry, type FleetHead, isActive, isPrepared, rejectionOf } from "./fleet-state.js";
 
 export interface FleetStatus {
   /** Live proxies. */
   readonly total: number;
-  /** Live proxies that hold the active revision compiled. */
+  /** Live proxies that hold compiled what the head says that they evaluate. */
   readonly prepared: number;
   /** Live proxies that evaluate the head. */
   readonly active: number;
@@ -37,12 +38,13 @@ export function buildFleetStatus(
   const rejecting =
     newest === undefined ? [] : live.filter(({ heartbeat }) => rejectionOf(heartbeat, newest) !== undefined);
   const expiring = live.filter(({ heartbeat }) => heartbeat.certificateExpiresMs - nowMs < certificateWarningMs);
-  const active = head.revisionDigest;
+  const isReady = ({ heartbeat }: FleetEntry): boolean =>
+    head === undefined || isPrepared(heartbeat, revisionFor(head, heartbeat.proxyId).digest);
   const problems = [
     ...named(
       late,
       ({ heartbeat }) =>
-        `proxy ${nameOf(heartbeat)} evaluates epoch ${heartbeat.evaluatingEpoch}, the mesh is at ${head.epoch}`,
+        `proxy ${nameOf(heartbeat)} evaluates epoch ${heartbeat.evaluatingEpoch}, the mesh is at ${head?.epoch ?? 0}`,
     ),
     ...named(
       rejecting,
@@ -66,7 +68,7 @@ export function buildFleetStatus(
   ];
   return {
     total: live.length,
-    prepared: active === undefined ? live.length : live.filter(({ heartbeat }) => isPrepared(heartbeat, active)).length,
+    prepared: live.filter(isReady).length,
     active: live.length - late.length,
     behind: late.length + silent.length + missing.length,
     rejected: rejecting.length,

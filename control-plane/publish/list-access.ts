@@ -1,6 +1,7 @@
 /** Who may call a method, now, under any revision, or under the one that was active at some time. */
 import { AshlarError } from "../../core/errors.js";
 import type { Activation, Revision, Signed, Unit } from "../../core/model.js";
+import { epochThatRuns, revisionInForce } from "../../core/rollout/cohort.js";
 import { renderNearest } from "../../core/snapshot/nearest.js";
 import { type CallerAccess, whoCan } from "../../core/snapshot/who-can.js";
 import { findRevision } from "../activate/activator.js";
@@ -71,15 +72,15 @@ interface Asked {
 function findPublished(ledger: AccessListDeps["ledger"], number: number): Asked {
   const revision = findRevision(ledger, number);
   const head = ledger.activations.head();
-  return { revision, epoch: head?.body.revisionDigest === revision.digest ? head.body.epoch : 0 };
+  return { revision, epoch: epochThatRuns(head?.body, revision.digest) };
 }
 
 function findActiveAt(ledger: AccessListDeps["ledger"], atMs: number): Asked | { readonly reason: string } {
   const { activations } = ledger;
   const activation = atMs === 0 ? activations.head() : lastUntil(activations.list(), atMs);
   if (activation !== undefined) {
-    const { revisionNumber, epoch } = activation.body;
-    return { revision: findRevision(ledger, revisionNumber), epoch };
+    const { number } = revisionInForce(activation.body);
+    return { revision: findRevision(ledger, number), epoch: activation.body.epoch };
   }
   const [first] = activations.list();
   if (first === undefined) return { reason: "no revision is active yet, so nobody may call anything" };

@@ -5,12 +5,14 @@ import { buildSpiffeId, isLabel, parseSpiffeId, type SpiffeId } from "../../core
 import type { Finding, Heartbeat, PolicyFile, Revision, Signed, Unit } from "../../core/model.js";
 import { compileUnit } from "../../core/policy/compile.js";
 import type { CallInputs } from "../../core/policy/condition/frame.js";
+import { epochThatRuns, revisionInForce } from "../../core/rollout/cohort.js";
 import type { Snapshot } from "../../core/snapshot/build.js";
 import { diffUnits, type ObjectChange } from "../../core/snapshot/diff.js";
 import { type AccessChange, diffAccess } from "../../core/snapshot/matrix.js";
 import { renderYaml } from "../../core/snapshot/render.js";
 import { encodeBundle, parseBundle } from "../../core/wire/bundle.js";
 import { findRevision } from "../activate/activator.js";
+import { stageHeadOf } from "../rollout/rollout-course.js";
 import type { Ledger } from "../store/ledger.js";
 import { type AccessAnswer, type AccessQuery, listAccess } from "./list-access.js";
 import type { CheckedFiles, Publisher } from "./publisher.js";
@@ -133,7 +135,7 @@ const nothing = { objects: [], access: [] } as const;
 
 function findActive(ledger: PolicyReaderDeps["ledger"]): Signed<Revision> | undefined {
   const head = ledger.activations.head();
-  return head && ledger.revisions.find(head.body.revisionNumber);
+  return head && ledger.revisions.find(revisionInForce(head.body).number);
 }
 
 function find(ledger: PolicyReaderDeps["ledger"], number: number): Signed<Revision> {
@@ -209,13 +211,28 @@ interface AccessQuestion {
   readonly inputs: CallInputs | undefined;
 }
 
+/** While a rollout runs, the answer is that of its base, and says what its candidate's would be. */
 async function checkAccess(deps: PolicyReaderDeps, asked: AccessQuestion, number: number): Promise<AccessVerdict> {
+  const { ledger } = deps;
+  const verdict = await judge(deps, asked, number === 0 ? findActive(ledger) : findRevision(ledger, number));
+  const running = stageHeadOf(ledger.activations.head());
+  if (number !== 0 || running === undefined) return verdict;
+  const { revisionNumber, rollout } = running.body;
+  const { allowed, rule } = await judge(deps, asked, findRevision(ledger, revisionNumber));
+  const other = `rollout ${rollout.number} runs: under revision ${revisionNumber} it is ${allowed ? "allowed" : "denied"} by ${rule}`;
+  return { ...verdict, reason: verdict.reason === "" ? other : `${verdict.reason}; ${other}` };
+}
+
+async function judge(
+  deps: PolicyReaderDeps,
+  asked: AccessQuestion,
+  revision: Signed<Revision> | undefined,
+): Promise<AccessVerdict> {
   const { ledger, snapshots, mesh } = deps;
-  const revision = number === 0 ? findActive(ledger) : findRevision(ledger, number);
   const head = ledger.activations.head();
   const about = {
     revision: revision?.body.number ?? 0,
-    epoch: revision !== undefined && head?.body.revisionDigest === revision.digest ? head.body.epoch : 0,
+    epoch: revision === undefined ? 0 : epochThatRuns(head?.body, revision.digest),
   };
   const deny = (reason: string) => ({ ...about, allowed: false, rule: "default-deny", reason });
   if (revision === undefined) return deny("no revision is active yet, so everything is denied");

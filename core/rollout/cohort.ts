@@ -4,6 +4,10 @@ import type { Digest } from "../digest.js";
 import type { Activation, PreparedRevision, Signed } from "../model.js";
 import { type Cohort, everyoneBasisPoints, type Rollout } from "./rollout-model.js";
 
+/** What an activation says about who evaluates what. */
+export type ActivatedRevisions = Pick<Activation, "revisionNumber" | "revisionDigest"> &
+  Partial<Pick<Activation, "rollout">>;
+
 /** The log of plans: no gap, no fork; the first is number 1 and names none before it. */
 export function mayPlan(head: Signed<Rollout> | undefined, next: Rollout): boolean {
   return next.number === (head?.body.number ?? 0) + 1 && next.previous === head?.digest;
@@ -34,14 +38,14 @@ function includes(sorted: readonly string[], wanted: string): boolean {
 }
 
 /** What an activation says that this proxy evaluates. */
-export function revisionFor(activation: Activation, proxyId: string): PreparedRevision {
+export function revisionFor(activation: ActivatedRevisions, proxyId: string): PreparedRevision {
   const { rollout } = activation;
   if (rollout === undefined || isInCohort(rollout.cohort, rollout.digest, proxyId)) return candidateOf(activation);
   return rollout.base;
 }
 
 /** The revisions that proxies evaluate under this activation: one, or while a rollout runs base and candidate. */
-export function revisionsOf(activation: Activation): readonly PreparedRevision[] {
+export function revisionsOf(activation: ActivatedRevisions): readonly PreparedRevision[] {
   const candidate = candidateOf(activation);
   return activation.rollout !== undefined && isUnderway(activation)
     ? [activation.rollout.base, candidate]
@@ -49,9 +53,17 @@ export function revisionsOf(activation: Activation): readonly PreparedRevision[]
 }
 
 /** The revision of the mesh: while a rollout runs that is its base, which everyone outside the cohort evaluates. */
-export function revisionInForce(activation: Activation): PreparedRevision {
+export function revisionInForce(activation: ActivatedRevisions): PreparedRevision {
   const { rollout } = activation;
   return rollout !== undefined && isUnderway(activation) ? rollout.base : candidateOf(activation);
+}
+
+/** The epoch of `head` if anybody evaluates that revision by it, else 0. */
+export function epochThatRuns(
+  head: (ActivatedRevisions & Pick<Activation, "epoch">) | undefined,
+  revision: Digest,
+): number {
+  return head !== undefined && revisionsOf(head).some(({ digest }) => digest === revision) ? head.epoch : 0;
 }
 
 /** A rollout runs, or is paused: this activation is a stage of it and not the last, which is for everyone. */
@@ -59,6 +71,6 @@ export function isUnderway({ rollout }: Partial<Pick<Activation, "rollout">>): b
   return rollout !== undefined && rollout.cohort.basisPoints < everyoneBasisPoints;
 }
 
-function candidateOf({ revisionNumber, revisionDigest }: Activation): PreparedRevision {
+function candidateOf({ revisionNumber, revisionDigest }: ActivatedRevisions): PreparedRevision {
   return { number: revisionNumber, digest: revisionDigest };
 }

@@ -53,6 +53,11 @@ describe("exit code 2: wrong use", () => {
     ["a threshold above 100", "apply", "-f", "x", "--threshold", "101%"],
     ["a duration that is none", "wait", "--timeout", "soon"],
     ["revision zero", "activate", "0"],
+    ["stages that do not end at 100%", "apply", "-f", "x.yaml", "--stages", "1,10%"],
+    ["stages that shrink", "activate", "3", "--stages", "50%,10%,100%"],
+    ["a gate that is none", "activate", "3", "--stages", "1,100%", "--gate", "colour=red"],
+    ["a hold without stages", "activate", "3", "--hold", "5s"],
+    ["no word for what to do with a rollout", "rollout", "stop"],
     ["a method without a service", "can", "checkout", "Charge"],
     ["a service's name that is none", "token", "--service", "Not A Label"],
   ] as const) {
@@ -102,8 +107,6 @@ describe("exit code 2: wrong use", () => {
 describe("exit code 1: refused or failed", () => {
   test("what is not supported yet is refused by name", async () => {
     for (const argv of [
-      ["apply", "-f", "x.yaml", "--stages", "1,10%"],
-      ["activate", "3", "--stages", "1,10%"],
       ["gateway", "--listen", "x"],
       ["can", "a", "b/c.D/E", "--claim", "x=y"],
     ]) {

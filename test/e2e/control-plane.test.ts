@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { openAuthority } from "../../control-plane/identity/authority.js";
 import { startNatsServer } from "../../control-plane/nats/nats-server.js";
 import { AshlarError } from "../../core/errors.js";
-import { AdminServiceService as admin } from "../../proto/gen/ashlar/v1/admin.js";
+import { ActivateRevisionRequest, AdminServiceService as admin } from "../../proto/gen/ashlar/v1/admin.js";
 import { systemClock } from "../../runtime/clock.js";
 import { callUnary, connectGrpc } from "../../runtime/grpc-client.js";
 import { silentLogger } from "../../runtime/log.js";
@@ -143,12 +143,7 @@ describe("a control plane as a process", () => {
   test("killed with -9 and started again it goes on with everything, on the same ports, with one NATS", async () => {
     const before = readReady(dataDir);
     await asOperator((client) =>
-      callUnary(
-        client,
-        admin.activateRevision,
-        { revision: 1, reason: "", force: false, thresholdPercent: 0, prepareTimeoutMs: 0 },
-        limits,
-      ),
+      callUnary(client, admin.activateRevision, ActivateRevisionRequest.fromPartial({ revision: 1 }), limits),
     );
     await up.stop("SIGKILL");
     up = startUp(dataDir);

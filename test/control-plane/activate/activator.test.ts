@@ -260,11 +260,11 @@ describe("rolling back", () => {
     const rolling = world.rollback(undefined, true);
     expect(await outcomeOf(rolling)).toBe("waiting");
     await world.clock.advance(7);
-    world.fleet.say("a", { evaluatingEpoch: 3 });
+    world.fleet.say("a", { evaluatingEpoch: 3, evaluatingDigest: world.ledger.revisions.find(1)?.digest });
     world.fleet.say("b", { evaluatingEpoch: 2, seenEpoch: 3 }); // I7: having seen is not evaluating
     expect(await outcomeOf(rolling)).toBe("waiting");
     await world.clock.advance(5);
-    world.fleet.say("b", { evaluatingEpoch: 3 });
+    world.fleet.say("b", { evaluatingEpoch: 3, evaluatingDigest: world.ledger.revisions.find(1)?.digest });
     expect(await outcomeOf(rolling)).toBe("done");
     expect(await rolling).toMatchObject({ tookMs: 12, behind: [] });
   });
@@ -277,7 +277,7 @@ describe("rolling back", () => {
     const rolling = world.rollback(undefined, true);
     await settle();
     for (let second = 0; second < 30; second += 5) {
-      world.fleet.say("a", { evaluatingEpoch: 3 });
+      world.fleet.say("a", { evaluatingEpoch: 3, evaluatingDigest: world.ledger.revisions.find(1)?.digest });
       world.fleet.say("b", { evaluatingEpoch: 2 });
       await world.clock.advance(5000);
     }

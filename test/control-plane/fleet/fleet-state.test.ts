@@ -4,6 +4,7 @@ import type { ExpectedProxy } from "../../../control-plane/fleet/expected-proxie
 import { FleetState, isActive, isPrepared, rejectionOf } from "../../../control-plane/fleet/fleet-state.js";
 import { buildFleetStatus } from "../../../control-plane/fleet/fleet-status.js";
 import { digestOf } from "../../../core/digest.js";
+import { activation } from "../../data-plane/sync/records.js";
 import { buildHeartbeat } from "../../support/fake-fleet.js";
 
 const options = { liveMs: 10_000, forgetMs: 86_400_000, proxiesMax: 5 };
@@ -77,7 +78,7 @@ describe("the roster of proxies", () => {
 });
 
 describe("where a proxy stands", () => {
-  const head = { epoch: 4, revisionDigest: digest };
+  const head = { ...activation(4, activation(3, undefined, 1), 1).body, revisionDigest: digest };
 
   for (const [name, parts, active, prepared, rejection] of [
     ["I7: having seen the epoch is not evaluating it", { seenEpoch: 4, evaluatingEpoch: 3 }, false, false, undefined],
@@ -97,7 +98,7 @@ describe("where a proxy stands", () => {
 });
 
 describe("the status of the mesh", () => {
-  const head = { epoch: 2, revisionDigest: digest };
+  const head = { ...activation(2, activation(1, undefined, 1), 1).body, revisionDigest: digest };
   const good = { seenEpoch: 2, evaluatingEpoch: 2, evaluatingRevision: 1, evaluatingDigest: digest };
   let missing: readonly ExpectedProxy[] = [];
   const statusAt = (nowMs: number, ...heartbeats: ReturnType<typeof buildHeartbeat>[]) => {

@@ -1,0 +1,23 @@
+/** Something that goes on, shown on stderr. */
+
+/** On a terminal each text takes the place of the one before; elsewhere it is printed where it changed. */
+export function createProgress(deps: {
+  /** The width of the terminal; undefined: it is none. */
+  readonly terminalColumns?: number | undefined;
+  writeError(text: string): void;
+}): (text: string) => void {
+  let shown = "";
+  let lines = 0;
+  return (text) => {
+    if (text === shown) return;
+    shown = text;
+    const { terminalColumns } = deps;
+    // a line that the terminal breaks would be two to go back over
+    const now = text
+      .split("\n")
+      .map((line) => (terminalColumns === undefined ? line : line.slice(0, terminalColumns - 1)));
+    const back = terminalColumns !== undefined && lines > 0 ? `\x1b[${lines}A\x1b[J` : "";
+    lines = now.length;
+    deps.writeError(`${back}${now.join("\n")}\n`);
+  };
+}

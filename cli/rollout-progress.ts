@@ -1,0 +1,112 @@
+/** How far a rollout is: as text, as JSON, and watched to its end. */
+import { AshlarError } from "../core/errors.js";
+import { parseGates } from "../core/wire/rollouts.js";
+import type { Clock } from "../runtime/clock.js";
+import type { AdminClient, RolloutInfo } from "./client.js";
+import { plain, renderPairs, renderTime } from "./output.js";
+
+const pollMs = 500;
+
+/** Whether it goes on. */
+export function isUnderway({ state }: RolloutInfo): boolean {
+  return state === "running" || state === "paused";
+}
+
+/**
+ * Looks at a rollout until it has ended or `timeoutMs` is over, and shows it to `watcher` each time. Gives it as it
+ * was seen last.
+ */
+export async function watchRollout(
+  { admin, clock }: { readonly admin: Pick<AdminClient, "rollout">; readonly clock: Clock },
+  number: number,
+  timeoutMs: number,
+  watcher: (rollout: RolloutInfo) => void,
+): Promise<RolloutInfo> {
+  const endMs = clock.monotonicMs() + timeoutMs;
+  for (;;) {
+    const rollout = await admin.rollout(number);
+    watcher(rollout);
+    const leftMs = endMs - clock.monotonicMs();
+    if (!isUnderway(rollout) || leftMs <= 0) return rollout;
+    await clock.sleep(Math.min(pollMs, leftMs));
+  }
+}
+
+/** Why a rollout that was waited for is not done; undefined: it is. */
+export function failureOf(rollout: RolloutInfo, timeoutMs: number): AshlarError | undefined {
+  const { number, state, stage, stages } = rollout;
+  switch (state) {
+    case "done":
+      return undefined;
+    case "rolled-back":
+    case "replaced": {
+      const how = state === "replaced" ? "was replaced by another activation" : "was rolled back";
+      return new AshlarError(
+        "stale",
+        plain(`rollout ${number} ${how} at epoch ${rollout.endEpoch}: ${rollout.endReason}`),
+      );
+    }
+    default: {
+      const waits = rollout.waitsFor.length === 0 ? "" : `; it waits for ${rollout.waitsFor.join("; ")}`;
+      const at = `rollout ${number} is at stage ${stage} of ${stages.length} after ${timeoutMs / 1000} s and goes on by itself`;
+      return new AshlarError("deadline", plain(`${at}${waits}`));
+    }
+  }
+}
+
+export function rolloutToJson(rollout: RolloutInfo) {
+  const { number, digest, state, candidate, base, stages, stage, holdMs, members, author, reason, epochs } = rollout;
+  return {
+    number,
+    digest,
+    state,
+    candidate,
+    base,
+    stages,
+    stage,
+    stageSince: renderTime(rollout.stageSinceMs),
+    holdMs,
+    members,
+    gates: rollout.gates && parseGates(rollout.gates),
+    figures: rollout.figures.map(({ gate, outcome, text }) => ({ gate, outcome, text })),
+    waitsFor: rollout.waitsFor,
+    author,
+    reason,
+    time: renderTime(rollout.timeMs),
+    epochs,
+    ...(rollout.endEpoch === 0
+      ? {}
+      : { end: { epoch: rollout.endEpoch, author: rollout.endAuthor, reason: rollout.endReason } }),
+  };
+}
+
+/** One line. */
+export function summarize({ number, state, candidate, base, stages, stage }: RolloutInfo): string {
+  const at = stage === 0 ? "not begun" : `stage ${stage} of ${stages.length} (${stages[stage - 1]})`;
+  return plain(`rollout ${number}: revision ${candidate} over ${base}, ${state}, ${at}`);
+}
+
+/** What `apply` and `activate` say of a rollout that they began. */
+export function renderBegun({ number, candidate, state, stage, stages }: ReturnType<typeof rolloutToJson>): string {
+  const at = `stage ${stage} of ${stages.length} (${stages[stage - 1]})`;
+  if (state === "done") return `Revision ${candidate} is active: rollout ${number} is done.`;
+  return `Rollout ${number} of revision ${candidate}: ${state}, ${at}; see \`ashlar rollout status --watch\`.`;
+}
+
+export function renderRollout(rollout: RolloutInfo): string {
+  const { state, stage, stages } = rollout;
+  const shown = stages.map((text, index) => (index + 1 === stage ? `[${text}]` : text)).join("  ");
+  return renderPairs([
+    ["rollout", `${rollout.number}, ${state}`],
+    ["revision", `${rollout.candidate} over ${rollout.base}`],
+    ["stages", `${shown}  (each holds ${rollout.holdMs / 1000} s)`],
+    ["since", renderTime(rollout.stageSinceMs)],
+    ...(isUnderway(rollout) ? [["members", String(rollout.members)] as const] : []),
+    ...rollout.figures.map(({ gate, outcome, text }) => ["gates", plain(`${gate} ${outcome}: ${text}`)] as const),
+    ...rollout.waitsFor.map((what) => ["waits for", plain(what)] as const),
+    ["begun by", plain(`${rollout.author}${rollout.reason === "" ? "" : `: ${rollout.reason}`}`)],
+    ...(rollout.endEpoch === 0
+      ? []
+      : [["ended by", plain(`${rollout.endAuthor} at epoch ${rollout.endEpoch}: ${rollout.endReason}`)] as const]),
+  ]);
+}

@@ -1,0 +1,19 @@
+/** What makes revisions active: at an operator's word, and stage by stage. */
+import { type Activator, createActivator } from "./activate/activator.js";
+import { createRollback, type Rollback } from "./activate/rollback.js";
+import { type RolloutDriverDeps, startRolloutDriver } from "./rollout/rollout-driver.js";
+import { createRollouts, type Rollouts } from "./rollout/rollouts.js";
+
+export interface Activating {
+  readonly activator: Activator;
+  readonly rollback: Rollback;
+  readonly rollouts: Rollouts;
+  /** Ends the driving of rollouts. */
+  stop(): Promise<void>;
+}
+
+/** Goes on at once with a rollout that runs, whoever began it. */
+export function openActivating(deps: RolloutDriverDeps): Activating {
+  const stop = startRolloutDriver(deps);
+  return { activator: createActivator(deps), rollback: createRollback(deps), rollouts: createRollouts(deps), stop };
+}

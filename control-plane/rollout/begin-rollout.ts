@@ -1,0 +1,94 @@
+/** Begins a staged activation: the signed plan, then the first stage. */
+import { AshlarError } from "../../core/errors.js";
+import type { Activation, Revision, Signed } from "../../core/model.js";
+import { isInCohort, revisionInForce } from "../../core/rollout/cohort.js";
+import {
+  type Cohort,
+  everyoneBasisPoints,
+  type Rollout,
+  type RolloutGates,
+  type RolloutStage,
+} from "../../core/rollout/rollout-model.js";
+import { checkStages, holdMsMax, renderStage } from "../../core/rollout/stages.js";
+import { signRollout } from "../../core/wire/rollouts.js";
+import type { ActivateOptions, ActivatorDeps, OperatorCaller } from "../activate/activator.js";
+import { commitActivation } from "../activate/commit.js";
+import { growCohort, nobody } from "./next-cohort.js";
+import { stageHeadOf } from "./rollout-course.js";
+
+/** How a revision is to be activated in stages. */
+export interface StagedOptions {
+  readonly stages: readonly RolloutStage[];
+  readonly holdMs: number;
+  readonly gates: RolloutGates;
+}
+
+/**
+ * What is wrong with an activation whatever the fleet says: fails with `stale` if a rollout runs and is not to be
+ * ended, or if there is nothing that a staged one could go back to, with `invalid_argument` for stages without a law.
+ */
+export function checkMayBegin(head: Signed<Activation> | undefined, options: ActivateOptions): void {
+  const running = stageHeadOf(head);
+  if (running !== undefined && !options.endRollout) {
+    const { number, stage, paused } = running.body.rollout;
+    throw new AshlarError(
+      "stale",
+      `rollout ${number} of revision ${running.body.revisionNumber} ${paused ? "is paused" : "runs"} at stage ${stage}: wait for it, end it with \`ashlar rollout abort\` or \`ashlar rollback\`, or repeat with --end-rollout`,
+    );
+  }
+  if (options.staged === undefined) return;
+  checkStages(options.staged.stages);
+  const { holdMs } = options.staged;
+  if (!Number.isSafeInteger(holdMs) || holdMs < 0 || holdMs > holdMsMax)
+    throw new AshlarError("invalid_argument", `hold_ms: expected 0 to ${holdMsMax}, got ${holdMs}`);
+  if (head === undefined)
+    throw new AshlarError(
+      "stale",
+      "nothing is active yet, so stages have nothing to go back to: activate without --stages",
+    );
+}
+
+/** Appends the plan, then its first stage. Fails with `stale` if that would be a stage of nobody, `conflict` as `activate` does. */
+export async function beginRollout(
+  deps: ActivatorDeps,
+  head: Signed<Activation> | undefined,
+  revision: Signed<Revision>,
+  options: ActivateOptions & { readonly staged: StagedOptions },
+  caller: OperatorCaller,
+): Promise<Signed<Activation>> {
+  const { ledger, mesh, signer, clock } = deps;
+  if (head === undefined) throw new AshlarError("internal", "a rollout without a base");
+  const base = revisionInForce(head.body);
+  const candidate = { number: revision.body.number, digest: revision.digest };
+  const before = ledger.rollouts.head();
+  const body: Rollout = {
+    ...options.staged,
+    ...{ candidate, base, author: caller.id, reason: options.reason, timeMs: clock.nowMs() },
+    number: (before?.body.number ?? 0) + 1,
+    previous: before?.digest,
+  };
+  const plan = signRollout(body, mesh, signer);
+  const cohort = firstCohort(deps, plan);
+  if (ledger.activations.head()?.digest === head.digest) await ledger.rollouts.append(plan); // else the commit says who was first
+  return commitActivation(deps, head, {
+    revisionNumber: candidate.number,
+    revisionDigest: candidate.digest,
+    author: caller.id,
+    reason: options.reason,
+    rollbackOf: undefined,
+    forced: options.force,
+    thresholdPercent: options.thresholdPercent,
+    rollout: { number: body.number, digest: plan.digest, stage: 1, base, cohort, paused: false },
+  });
+}
+
+function firstCohort({ fleet }: ActivatorDeps, plan: Signed<Rollout>): Cohort {
+  const [first] = plan.body.stages;
+  if (first === undefined) throw new AshlarError("internal", "a rollout without a stage");
+  const live = fleet.live();
+  const cohort = growCohort(nobody, first, plan.digest, live);
+  if (cohort.basisPoints >= everyoneBasisPoints) return cohort;
+  if (live.some(({ heartbeat }) => isInCohort(cohort, plan.digest, heartbeat.proxyId))) return cohort;
+  const who = first.kind === "label" ? `no live proxy has the label ${first.key}=${first.value}` : "no proxy is live";
+  throw new AshlarError("stale", `stage 1 (${renderStage(first)}) would be one of nobody: ${who}`);
+}

@@ -1,0 +1,161 @@
+/**
+ * Whether a stage of a rollout has shown what its gates ask for. Pure. A gate fails on evidence and never on the
+ * lack of it; without enough evidence it holds. Shares are compared service by service, since services differ in
+ * what is normal for them, and by intervals: at least so much in the cohort against at most so much beside it.
+ */
+import { type CallCounts, tookBoundsMs } from "../../core/model.js";
+import type { Rollout, ShareGate } from "../../core/rollout/rollout-model.js";
+import { renderPercent } from "../../core/rollout/stages.js";
+import { type FleetEntry, rejectionOf } from "../fleet/fleet-state.js";
+import { lowerShare, upperShare } from "./share-bounds.js";
+import { gatherEvidence, type ServiceEvidence, type StageEvidence, type StageHead } from "./stage-evidence.js";
+
+export interface GateFigure {
+  readonly gate: "members" | "samples" | "refused" | "failed" | "latency" | "lag" | "rejections";
+  readonly outcome: "passes" | "holds" | "fails";
+  /** One line with the figures. */
+  readonly text: string;
+}
+
+export interface StageFacts {
+  readonly plan: Rollout;
+  /** The head of the activation log. */
+  readonly head: StageHead;
+  /** Everyone who is known, live or not. */
+  readonly entries: readonly FleetEntry[];
+  readonly nowMs: number;
+  /** Since when this control plane has heard the fleet. */
+  readonly hearingSinceMs: number;
+  /** The share of a service's calls that the candidate is expected to refuse, 0 to 1: a change that is meant. */
+  readonly predictedRefused?: (service: string) => number;
+}
+
+/** Fewer bad calls than these are nobody's evidence. */
+const badCallsMin = 5;
+/** A fleet that has only begun to be heard is not all there: heartbeats come every few seconds. */
+const hearMs = 10_000;
+
+/** Every gate that is on, with its figures. */
+export function judgeStage(facts: StageFacts): readonly GateFigure[] {
+  const { gates } = facts.plan;
+  const evidence = gatherEvidence(facts.entries, facts.head, gates.samples);
+  const figures: (GateFigure | undefined)[] = [
+    judgeMembers(facts, evidence),
+    gates.rejections ? judgeRejections(facts, evidence) : undefined,
+    gates.lagMs > 0 ? judgeLag(facts, evidence) : undefined,
+    judgeSamples(facts, evidence),
+    gates.refused && judgeShares("refused", gates.refused, facts, evidence),
+    gates.failed && judgeShares("failed", gates.failed, facts, evidence),
+    gates.latency && judgeLatency(facts, evidence),
+  ];
+  return figures.filter((figure) => figure !== undefined);
+}
+
+function judgeMembers({ plan, nowMs, hearingSinceMs }: StageFacts, evidence: StageEvidence): GateFigure {
+  const { members, active, silent } = evidence;
+  const heard = nowMs - hearingSinceMs >= hearMs;
+  const enough = active.length >= plan.gates.members && active.length === members.length && silent.length === 0;
+  const waits = [
+    active.length < members.length ? `${members.length - active.length} still switch` : "",
+    active.length < plan.gates.members ? `at least ${plan.gates.members} are asked for` : "",
+    silent.length > 0 ? `${silent.length} went silent: ${renderIds(silent)}` : "",
+    heard ? "" : "this control plane has only begun to hear the fleet",
+  ].filter((text) => text !== "");
+  const text = `${active.length} members evaluate revision ${plan.candidate.number}`;
+  return { gate: "members", outcome: enough && heard ? "passes" : "holds", text: [text, ...waits].join("; ") };
+}
+
+function judgeRejections({ plan }: StageFacts, { members }: StageEvidence): GateFigure {
+  const rejecting = members.filter(({ heartbeat }) => rejectionOf(heartbeat, plan.candidate.digest) !== undefined);
+  const [first] = rejecting;
+  if (first === undefined) return { gate: "rejections", outcome: "passes", text: "no member rejects it" };
+  const why = first.heartbeat.rejected?.reason.slice(0, 500);
+  return { gate: "rejections", outcome: "fails", text: `rejected by ${renderIds(rejecting)}: ${why}` };
+}
+
+/** Only by heartbeats from after the bound: one from before says nothing about what came of it. */
+function judgeLag({ plan, head }: StageFacts, { members, active }: StageEvidence): GateFigure {
+  const { lagMs } = plan.gates;
+  const late = members.filter((entry) => !active.includes(entry) && entry.lastSeenMs > head.body.timeMs + lagMs);
+  const longestMs = active.reduce((most, { heartbeat }) => Math.max(most, heartbeat.lagMs), 0);
+  if (late.length === 0) return { gate: "lag", outcome: "passes", text: `members switched within ${longestMs} ms` };
+  return { gate: "lag", outcome: "fails", text: `${renderIds(late)} did not switch within ${lagMs} ms` };
+}
+
+function judgeSamples({ plan }: StageFacts, { services }: StageEvidence): GateFigure {
+  const wanted = plan.gates.samples;
+  const judged = services.filter(({ cohort }) => cohort.calls > 0);
+  const cohort = judged.reduce((all, one) => all + one.cohort.calls, 0);
+  const compared = judged.reduce((all, one) => all + one.compared.calls, 0);
+  const text = `${cohort} calls judged by members, ${compared} to compare with, ${wanted} of each asked for`;
+  return { gate: "samples", outcome: cohort >= wanted && compared >= wanted ? "passes" : "holds", text };
+}
+
+function judgeShares(
+  gate: "refused" | "failed",
+  { timesPercent, moreBasisPoints }: ShareGate,
+  { predictedRefused }: StageFacts,
+  { services }: StageEvidence,
+): GateFigure {
+  for (const { service, cohort, compared } of services) {
+    const expected = gate === "refused" ? (predictedRefused?.(service) ?? 0) : 0;
+    const share = Math.max(upperShare(compared[gate], compared.calls), expected);
+    const limit = (share * timesPercent) / 100 + moreBasisPoints / 10_000;
+    if (cohort[gate] < badCallsMin || lowerShare(cohort[gate], cohort.calls) <= limit) continue;
+    return { gate, outcome: "fails", text: renderShares(service, gate, cohort, compared) };
+  }
+  const all = sumOf(services, gate);
+  return { gate, outcome: "passes", text: `${all.bad} of ${all.calls} calls ${gate} by members` };
+}
+
+function renderShares(service: string, gate: "refused" | "failed", cohort: CallCounts, compared: CallCounts): string {
+  const share = (counts: CallCounts): string =>
+    `${counts[gate]} of ${counts.calls} calls ${gate}${counts.calls === 0 ? "" : ` (${renderPercent(Math.round((counts[gate] / counts.calls) * 10_000))})`}`;
+  return `${service}: ${share(cohort)} under the candidate, against ${share(compared)} under the base`;
+}
+
+function sumOf(services: readonly ServiceEvidence[], gate: "refused" | "failed"): { bad: number; calls: number } {
+  return services.reduce((all, { cohort }) => ({ bad: all.bad + cohort[gate], calls: all.calls + cohort.calls }), {
+    bad: 0,
+    calls: 0,
+  });
+}
+
+/** More than one call in a hundred took longer than the base's slowest hundredth may, beyond chance. */
+function judgeLatency({ plan }: StageFacts, { services }: StageEvidence): GateFigure {
+  const { timesPercent, moreMs } = plan.gates.latency ?? { timesPercent: 0, moreMs: 0 };
+  const texts: string[] = [];
+  for (const { service, cohort, compared } of services) {
+    const usualMs = slowest(compared.took);
+    if (usualMs === undefined) continue;
+    const boundMs = tookBoundsMs.find((bound) => bound >= (usualMs * timesPercent) / 100 + moreMs);
+    if (boundMs === undefined) continue;
+    const answered = cohort.took.reduce((all, count) => all + count, 0);
+    const slow = cohort.took.reduce(
+      (all, count, place) => ((tookBoundsMs[place] ?? Infinity) > boundMs ? all + count : all),
+      0,
+    );
+    const text = `${service}: ${slow} of ${answered} calls took longer than ${boundMs} ms, the base's slowest hundredth ${usualMs} ms`;
+    if (slow >= badCallsMin && lowerShare(slow, answered) > 0.01) return { gate: "latency", outcome: "fails", text };
+    texts.push(text);
+  }
+  return { gate: "latency", outcome: "passes", text: texts.slice(0, 3).join("; ") || "nothing to compare yet" };
+}
+
+/** The bound of the class that the 99th percentile is in; undefined: there is none, or it is beyond all. */
+function slowest(took: readonly number[]): number | undefined {
+  const answered = took.reduce((all, count) => all + count, 0);
+  if (answered === 0) return undefined;
+  let seen = 0;
+  return tookBoundsMs.find((_, place) => {
+    seen += took[place] ?? 0;
+    return seen >= answered * 0.99;
+  });
+}
+
+const namedMax = 5;
+
+function renderIds(entries: readonly FleetEntry[]): string {
+  const named = entries.slice(0, namedMax).map(({ heartbeat }) => `${heartbeat.proxyId} (${heartbeat.service})`);
+  return entries.length > namedMax ? `${named.join(", ")} and ${entries.length - namedMax} more` : named.join(", ");
+}

@@ -1,0 +1,36 @@
+/**
+ * What a rollout needs next, from the log, the fleet and the time alone: whoever asks gets the same answer, so any
+ * control plane can go on where another one died, and two that drive at once only race for one append. Pure.
+ */
+import type { StageOfRollout } from "../../core/rollout/rollout-model.js";
+import { type GateFigure, judgeStage, type StageFacts } from "./judge-stage.js";
+import { growCohort } from "./next-cohort.js";
+
+export type RolloutStep =
+  | { readonly kind: "wait"; readonly waitsFor: readonly string[]; readonly figures: readonly GateFigure[] }
+  | { readonly kind: "advance"; readonly stage: StageOfRollout; readonly figures: readonly GateFigure[] }
+  | { readonly kind: "roll-back"; readonly reason: string; readonly figures: readonly GateFigure[] };
+
+/** A gate that fails rolls back at once, paused or not; the next stage begins when the hold is over and every gate passes. */
+export function nextStep(facts: StageFacts): RolloutStep {
+  const { plan, head, nowMs } = facts;
+  const { rollout, timeMs } = head.body;
+  const figures = judgeStage(facts);
+  const failed = figures.find(({ outcome }) => outcome === "fails");
+  if (failed !== undefined) return { kind: "roll-back", reason: renderFailure(facts, failed), figures };
+  const waitsFor = [
+    ...(rollout.paused ? ["somebody to resume it"] : []),
+    ...(nowMs < timeMs + plan.holdMs ? [`the hold of ${plan.holdMs / 1000} s to end`] : []),
+    ...figures.filter(({ outcome }) => outcome === "holds").map(({ gate, text }) => `${gate}: ${text}`),
+  ];
+  const next = plan.stages[rollout.stage];
+  if (waitsFor.length > 0 || next === undefined) return { kind: "wait", waitsFor, figures };
+  const live = facts.entries.filter((entry) => entry.live);
+  const cohort = growCohort(rollout.cohort, next, rollout.digest, live);
+  return { kind: "advance", stage: { ...rollout, stage: rollout.stage + 1, cohort, paused: false }, figures };
+}
+
+function renderFailure({ plan, head }: StageFacts, { gate, text }: GateFigure): string {
+  const { stage, number } = head.body.rollout;
+  return `rollout ${number} failed its gate "${gate}" at stage ${stage} of ${plan.stages.length}: ${text}`;
+}

@@ -1,0 +1,115 @@
+/**
+ * Takes a rollout from stage to stage, and back where a gate fails. Everything it goes by is in the log and the
+ * fleet, so any number of control planes may drive at once: each append names the head it follows, one wins, and
+ * the others look again.
+ */
+import { isAshlarError, messageOf } from "../../core/errors.js";
+import { buildSpiffeId, type SpiffeId } from "../../core/identity.js";
+import type { Activation, Signed } from "../../core/model.js";
+import { renderStage } from "../../core/rollout/stages.js";
+import type { Logger } from "../../runtime/log.js";
+import type { ActivatorDeps } from "../activate/activator.js";
+import { commitActivation } from "../activate/commit.js";
+import { nextStep, type RolloutStep } from "./next-step.js";
+import { stageHeadOf } from "./rollout-course.js";
+import type { StageHead } from "./stage-evidence.js";
+
+export interface RolloutDriverDeps extends ActivatorDeps {
+  /** Of this control plane, the author of what it appends. */
+  readonly name: string;
+  readonly log: Logger;
+}
+
+const lookEveryMs = 1000;
+
+/** Goes on with whatever rollout runs, whoever began it. Returns the way to stop. */
+export function startRolloutDriver(deps: RolloutDriverDeps): () => Promise<void> {
+  const stop = new AbortController();
+  const driving = runRolloutDriver(deps, stop.signal);
+  return () => {
+    stop.abort();
+    return driving;
+  };
+}
+
+/** Drives until `signal` aborts. */
+export async function runRolloutDriver(deps: RolloutDriverDeps, signal: AbortSignal): Promise<void> {
+  const { clock, log } = deps;
+  const hearingSinceMs = clock.nowMs();
+  let said = "";
+  while (!signal.aborted) {
+    try {
+      await driveOnce(deps, hearingSinceMs);
+      said = "";
+    } catch (error) {
+      const why = messageOf(error);
+      if (isAshlarError(error, "conflict")) log.info("the rollout went on elsewhere", { why });
+      else if (why !== said) log.warn("the rollout cannot go on", { why });
+      said = why;
+    }
+    await clock.sleep(lookEveryMs, signal);
+  }
+}
+
+/** What the running rollout needs now; undefined: none runs. */
+export function lookAtRollout(
+  { ledger, fleet, clock }: Pick<ActivatorDeps, "ledger" | "fleet" | "clock">,
+  hearingSinceMs: number,
+): { readonly head: StageHead; readonly step: RolloutStep } | undefined {
+  const head = stageHeadOf(ledger.activations.head());
+  const plan = head && ledger.rollouts.find(head.body.rollout.number);
+  if (head === undefined || plan?.digest !== head.body.rollout.digest) return undefined;
+  const facts = { plan: plan.body, head, entries: fleet.list(), nowMs: clock.nowMs(), hearingSinceMs };
+  return { head, step: nextStep(facts) };
+}
+
+/** Looks once, and appends what is needed. Fails as an append does: with `conflict` if somebody else was first. */
+export async function driveOnce(deps: RolloutDriverDeps, hearingSinceMs: number): Promise<void> {
+  const look = lookAtRollout(deps, hearingSinceMs);
+  if (look === undefined || look.step.kind === "wait") return;
+  const { head, step } = look;
+  const { body } = head;
+  const { number, base } = body.rollout;
+  const by = { author: authorOf(deps), forced: false, thresholdPercent: 0 };
+  if (step.kind === "roll-back") {
+    const reason = Buffer.from(step.reason).subarray(0, 3000).toString("utf8");
+    const done = await commitActivation(deps, head, {
+      ...by,
+      revisionNumber: base.number,
+      revisionDigest: base.digest,
+      reason,
+      rollbackOf: body.revisionNumber,
+      rollout: undefined,
+    });
+    deps.log.warn("a rollout was rolled back", { rollout: number, why: reason });
+    return note(deps, "rollback", done, `from revision ${body.revisionNumber}: ${reason}`);
+  }
+  const stages = deps.ledger.rollouts.find(number)?.body.stages ?? [];
+  const stage = stages[step.stage.stage - 1];
+  const what = `stage ${step.stage.stage} of ${stages.length}${stage === undefined ? "" : `: ${renderStage(stage)}`}`;
+  const done = await commitActivation(deps, head, {
+    ...by,
+    revisionNumber: body.revisionNumber,
+    revisionDigest: body.revisionDigest,
+    reason: `rollout ${number}, ${what}`,
+    rollbackOf: undefined,
+    rollout: step.stage,
+  });
+  deps.log.info("a stage of a rollout began", { rollout: number, stage: what, epoch: done.body.epoch });
+  return note(deps, "stage", done, `rollout ${number}, ${what}`);
+}
+
+function authorOf({ mesh, name }: RolloutDriverDeps): SpiffeId {
+  return buildSpiffeId(mesh, "control-plane", name);
+}
+
+function note(deps: RolloutDriverDeps, action: "stage" | "rollback", { body }: Signed<Activation>, detail: string) {
+  return deps.audit.record({
+    actor: authorOf(deps),
+    source: "rollout",
+    action,
+    target: `revision ${body.revisionNumber}`,
+    outcome: "ok",
+    detail: `epoch ${body.epoch}, ${detail}`,
+  });
+}

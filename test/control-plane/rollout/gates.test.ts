@@ -1,0 +1,237 @@
+import { describe, expect, test } from "@jest/globals";
+import fc from "fast-check";
+import type { FleetEntry } from "../../../control-plane/fleet/fleet-state.js";
+import type { StageFacts } from "../../../control-plane/rollout/judge-stage.js";
+import { growCohort, nobody } from "../../../control-plane/rollout/next-cohort.js";
+import { nextStep } from "../../../control-plane/rollout/next-step.js";
+import { lowerShare, upperShare } from "../../../control-plane/rollout/share-bounds.js";
+import type { StageHead } from "../../../control-plane/rollout/stage-evidence.js";
+import type { CallCounts, Heartbeat } from "../../../core/model.js";
+import { isInCohort } from "../../../core/rollout/cohort.js";
+import { gatesDefault } from "../../../core/rollout/gates.js";
+import type { Rollout, RolloutGates, StageOfRollout } from "../../../core/rollout/rollout-model.js";
+import { parseStages } from "../../../core/rollout/stages.js";
+import { activation, digest } from "../../data-plane/sync/records.js";
+import { buildHeartbeat } from "../../support/fake-fleet.js";
+import { testAuthor } from "../../support/records.js";
+
+const ref = (number: number) => ({ number, digest: digest(`revision ${number}`) });
+const plan: Rollout = {
+  ...{ number: 1, previous: undefined, candidate: ref(2), base: ref(1), stages: parseStages("1,50%,100%") },
+  ...{ holdMs: 30_000, gates: gatesDefault, author: testAuthor, reason: "", timeMs: 0 },
+};
+const stage: StageOfRollout = {
+  ...{ number: 1, digest: digest("plan"), stage: 1, base: ref(1), paused: false },
+  cohort: { basisPoints: 0, proxyIds: ["p1"] },
+};
+const began = 1000;
+
+function headAt(parts: Partial<StageOfRollout> = {}): StageHead {
+  const { body, ...signed } = activation(2, activation(1, undefined, 1), 2);
+  return { ...signed, body: { ...body, timeMs: began, rollout: { ...stage, ...parts } } };
+}
+
+function counts(calls: number, refused = 0, failed = 0, took: readonly number[] = []): CallCounts {
+  return { calls, refused, failed, took };
+}
+
+/** A live proxy that evaluates what epoch 2 says for it. */
+function proxy(id: string, calls: CallCounts, parts: Partial<Heartbeat> = {}, lastSeenMs = 60_000): FleetEntry {
+  const revision = isInCohort(stage.cohort, stage.digest, id) ? ref(2) : ref(1);
+  const state = { evaluatingEpoch: 2, evaluatingRevision: revision.number, evaluatingDigest: revision.digest };
+  return { heartbeat: buildHeartbeat(id, { ...state, calls, ...parts }), lastSeenMs, live: true };
+}
+
+function facts(entries: readonly FleetEntry[], parts: Partial<StageFacts> = {}): StageFacts {
+  return { plan, head: headAt(), entries, nowMs: began + 60_000, hearingSinceMs: 0, ...parts };
+}
+
+const withGates = (gates: Partial<RolloutGates>): Partial<StageFacts> => ({
+  plan: { ...plan, gates: { ...gatesDefault, ...gates } },
+});
+/** Three proxies beside the cohort, each with 100 calls of which `refused` were refused. */
+const others = (refused = 0, failed = 0): FleetEntry[] =>
+  ["p2", "p3", "p4"].map((id) => proxy(id, counts(100, refused, failed)));
+
+describe("a stage", () => {
+  test("goes on when its hold is over and its gates pass", () => {
+    const step = nextStep(facts([proxy("p1", counts(100)), ...others()]));
+    expect(step).toMatchObject({
+      kind: "advance",
+      stage: { stage: 2, cohort: { basisPoints: 5000, proxyIds: ["p1"] } },
+    });
+  });
+
+  test("waits for its hold to end", () => {
+    const step = nextStep(facts([proxy("p1", counts(100)), ...others()], { nowMs: began + 29_999 }));
+    expect(step).toMatchObject({ kind: "wait", waitsFor: ["the hold of 30 s to end"] });
+  });
+
+  test("waits while it is paused, whatever its gates say", () => {
+    const step = nextStep(facts([proxy("p1", counts(100)), ...others()], { head: headAt({ paused: true }) }));
+    expect(step).toMatchObject({ kind: "wait", waitsFor: ["somebody to resume it"] });
+  });
+
+  test.each([
+    ["too few calls in the cohort", [proxy("p1", counts(19)), ...others()], /samples: 19 calls/],
+    ["nothing to compare with", [proxy("p1", counts(100))], /samples: 100 calls judged by members, 0 to compare/],
+    ["nobody in the cohort", others(), /members: 0 members evaluate/],
+    [
+      "a member that switches yet",
+      [proxy("p1", counts(100), { evaluatingEpoch: 1 }, 20_000), ...others()],
+      /1 still switch/,
+    ],
+    [
+      "a member that went silent in this stage",
+      [{ ...proxy("p1", counts(100)), live: false, lastSeenMs: began + 5 }, ...others()],
+      /1 went silent: p1/,
+    ],
+    [
+      "counts of the epoch before",
+      [proxy("p1", counts(500), { evaluatingEpoch: 1 }, 20_000), ...others()],
+      /samples: 0 calls/,
+    ],
+  ])("holds for want of evidence: %s", (_name, entries, why) => {
+    const step = nextStep(facts(entries));
+    expect(step.kind).toBe("wait");
+    expect(step.kind === "wait" ? step.waitsFor.join(" | ") : "").toMatch(why);
+  });
+
+  test("holds while this control plane has only begun to hear the fleet", () => {
+    const step = nextStep(facts([proxy("p1", counts(100)), ...others()], { hearingSinceMs: began + 55_000 }));
+    expect(step).toMatchObject({ kind: "wait", waitsFor: [expect.stringContaining("begun to hear the fleet")] });
+  });
+
+  test("with samples=0 a quiet mesh goes on", () => {
+    expect(nextStep(facts([proxy("p1", counts(0)), ...others()], withGates({ samples: 0 }))).kind).toBe("advance");
+  });
+
+  test("that follows the last but one is for everyone, and names nobody", () => {
+    const step = nextStep(facts([proxy("p1", counts(100)), ...others()], { head: headAt({ stage: 2 }) }));
+    expect(step).toMatchObject({ kind: "advance", stage: { stage: 3, cohort: { basisPoints: 10_000, proxyIds: [] } } });
+  });
+});
+
+describe("a gate that fails rolls back at once, hold or no hold, and says why", () => {
+  const slow = [0, 0, 0, 90, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0];
+  const quick = [0, 0, 0, 300, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+  test.each([
+    [
+      "refused",
+      proxy("p1", counts(40, 40)),
+      others(),
+      /"refused" at stage 1 of 3: payments: 40 of 40 calls refused \(100%\)/,
+    ],
+    ["refused, few calls", proxy("p1", counts(6, 6)), others(), /6 of 6 calls refused/],
+    ["refused, a part", proxy("p1", counts(200, 40)), others(2), /40 of 200 calls refused \(20%\).*against 6 of 300/],
+    ["failed", proxy("p1", counts(100, 0, 30)), others(), /"failed".*30 of 100 calls failed/],
+    [
+      "latency",
+      proxy("p1", counts(100, 0, 0, slow)),
+      [proxy("p2", counts(300, 0, 0, quick))],
+      /"latency".*10 of 100 calls took longer than 50 ms, the base's slowest hundredth 10 ms/,
+    ],
+    [
+      "rejections",
+      proxy("p1", counts(0), { rejected: { ...ref(2), reason: "bad unit" }, evaluatingEpoch: 1 }),
+      others(),
+      /"rejections".*rejected by p1 \(payments\): bad unit/,
+    ],
+    [
+      "lag",
+      proxy("p1", counts(0), { evaluatingEpoch: 1 }),
+      others(),
+      /"lag".*p1 \(payments\) did not switch within 30000 ms/,
+    ],
+  ])("%s", (_name, member, beside, why) => {
+    for (const head of [headAt(), headAt({ paused: true })]) {
+      const step = nextStep(facts([member, ...beside], { head, nowMs: began + 1000 }));
+      expect(step.kind).toBe("roll-back");
+      expect(step.kind === "roll-back" ? step.reason : "").toMatch(why);
+    }
+  });
+
+  test.each([
+    ["what is refused everywhere alike", proxy("p1", counts(100, 30)), others(30)],
+    ["four refusals", proxy("p1", counts(4, 4)), others()],
+    ["a percent more", proxy("p1", counts(200, 4)), others(1)],
+    [
+      "another service's refusals",
+      proxy("p1", counts(100, 40), { service: "cart", callsBefore: counts(100, 42) }),
+      others(),
+    ],
+    ["refusals without anything to compare with", proxy("p1", counts(100, 50)), []],
+    ["a switch that only takes its time", proxy("p1", counts(0), { evaluatingEpoch: 1 }, began + 20_000), others()],
+  ])("does not fail for %s", (_name, member, beside) => {
+    expect(nextStep(facts([member, ...beside])).kind).not.toBe("roll-back");
+  });
+
+  test("gates that are off say nothing", () => {
+    const off = { refused: undefined, failed: undefined, latency: undefined, lagMs: 0, rejections: false };
+    const bad = proxy("p1", counts(100, 50, 50), { rejected: { ...ref(2), reason: "bad" } });
+    const step = nextStep(facts([bad, ...others()], withGates(off)));
+    expect(step.figures.map(({ gate }) => gate)).toEqual(["members", "samples"]);
+  });
+
+  test("refusals that are expected are no failure", () => {
+    const entries = [proxy("p1", counts(100, 50)), ...others()];
+    expect(nextStep(facts(entries)).kind).toBe("roll-back");
+    expect(nextStep(facts(entries, { predictedRefused: () => 0.5 })).kind).toBe("advance");
+  });
+});
+
+describe("the next cohort", () => {
+  const ids = fc.uniqueArray(fc.stringMatching(/^[a-z0-9]{1,8}$/), { maxLength: 30 });
+  const stages = fc.constantFrom(
+    "1,5,100%",
+    "10%,50%,100%",
+    "label:canary=true,2,10%,100%",
+    "3,label:canary=true,100%",
+  );
+
+  test("loses nobody, is whole where it can be, and is never one of nobody while somebody lives", () => {
+    fc.assert(
+      fc.property(stages, fc.array(ids, { minLength: 4, maxLength: 4 }), (text, fleets) => {
+        let cohort = nobody;
+        for (const [index, each] of parseStages(text).entries()) {
+          const names = fleets[index] ?? [];
+          const live = names.map((id, at) =>
+            proxy(id, counts(0), { labels: at % 3 === 0 ? [{ key: "canary", value: "true" }] : [] }),
+          );
+          const grown = growCohort(cohort, each, stage.digest, live);
+          const isIn = (id: string): boolean => isInCohort(grown, stage.digest, id);
+          for (const id of fleets.flat()) if (isInCohort(cohort, stage.digest, id)) expect(isIn(id)).toBe(true);
+          const members = names.filter(isIn).length;
+          if (each.kind === "count") expect(members).toBeGreaterThanOrEqual(Math.min(each.count, names.length));
+          if (each.kind === "percent" && names.length > 0) expect(members).toBeGreaterThan(0);
+          if (each.kind === "label")
+            for (const id of names.filter((_, at) => at % 3 === 0)) expect(isIn(id)).toBe(true);
+          cohort = grown;
+        }
+        expect(cohort).toEqual({ basisPoints: 10_000, proxyIds: [] });
+      }),
+    );
+  });
+
+  test("names a thousand at most", () => {
+    const live = Array.from({ length: 1500 }, (_, at) =>
+      proxy(`p${at}`, counts(0), { labels: [{ key: "a", value: "b" }] }),
+    );
+    const grown = growCohort(nobody, { kind: "label", key: "a", value: "b" }, stage.digest, live);
+    expect(grown.proxyIds).toHaveLength(1000);
+  });
+});
+
+test("the bounds of a share hold it, and close in on it with more samples", () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 10_000 }), fc.float({ min: 0, max: 1, noNaN: true }), (samples, share) => {
+      const hits = Math.round(samples * share);
+      expect(lowerShare(hits, samples)).toBeLessThanOrEqual(hits / samples + 1e-9);
+      expect(upperShare(hits, samples)).toBeGreaterThanOrEqual(hits / samples - 1e-9);
+      const width = (n: number): number => upperShare(hits * n, samples * n) - lowerShare(hits * n, samples * n);
+      expect(width(10)).toBeLessThan(width(1));
+    }),
+  );
+  expect([lowerShare(0, 0), upperShare(0, 0)]).toEqual([0, 1]);
+});

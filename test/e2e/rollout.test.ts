@@ -1,0 +1,236 @@
+/** A staged activation in a real mesh: a bad revision is caught in its first stage, a good one goes all the way. */
+import { status } from "@grpc/grpc-js";
+import { afterAll, afterEach, beforeAll, expect, test } from "@jest/globals";
+import { EchoClient } from "../support/echo-client.js";
+import { frontMayCall, services, split } from "../support/echo-policy.js";
+import { TestMesh } from "../support/mesh.js";
+import { until } from "../support/processes.js";
+
+const instances = 5;
+let mesh: TestMesh;
+let client: EchoClient;
+
+beforeAll(async () => {
+  mesh = await TestMesh.start();
+  const names = Array.from({ length: instances }, (_, index) => `echo${index + 1}`);
+  const [front, ...echoes] = await Promise.all([
+    mesh.proxy({ name: "front", service: "front" }),
+    ...names.map((name) =>
+      mesh.proxy({ name, service: "echo", flags: name === "echo2" ? ["--label", "canary=true"] : [] }),
+    ),
+  ]);
+  await Promise.all(echoes.map((echo) => mesh.app(echo, "echo")));
+  await mesh.apply(frontMayCall, "-m", "front may call");
+  await mesh.healthy("echo", instances);
+  client = new EchoClient(front.outbound, "echo");
+}, 180_000);
+
+afterEach(async () => {
+  await Promise.all(loads.splice(0).map((load) => load.end()));
+});
+
+afterAll(async () => {
+  client?.close();
+  await mesh?.stop();
+}, 60_000);
+
+interface Load {
+  readonly codes: number[];
+  /** Stops it and gives what came back. */
+  end(): Promise<readonly number[]>;
+}
+
+const loads: Load[] = [];
+
+/** Calls one after the other in a few lanes, until it is ended. */
+function startLoad(): Load {
+  const codes: number[] = [];
+  let going = true;
+  const lanes = Array.from({ length: 4 }, async () => {
+    while (going) {
+      codes.push((await client.unary({ text: "x" })).code);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  });
+  const load: Load = {
+    codes,
+    end: async () => {
+      going = false;
+      await Promise.all(lanes);
+      return codes;
+    },
+  };
+  loads.push(load);
+  return load;
+}
+
+const rollout = (number?: number) =>
+  mesh.json(0, "rollout", "status", ...(number === undefined ? [] : [String(number)]));
+
+/** What a watching operator sees last: the rollout has ended. */
+async function ended(
+  number: number,
+): Promise<{ state: string; epochs: number[]; end?: { author: string; reason: string } }> {
+  let last = { state: "?", epochs: [] as number[] };
+  await until(
+    `rollout ${number} has ended`,
+    async () => {
+      last = await rollout(number);
+      return last.state !== "running" && last.state !== "paused";
+    },
+    60_000,
+    () => JSON.stringify(last),
+  );
+  return last;
+}
+
+/** Nobody who calls may call. */
+const bad = `${services}---
+kind: Authorization
+name: strangers-call-echo
+service: echo
+allow:
+  - from: [stranger]
+`;
+
+test("stages that make no sense are refused with one line and change nothing", async () => {
+  const file = mesh.policy("any.yaml", split({ v1: 100 }));
+  for (const [stages, why] of [
+    ["1,10%", /the last stage has to be 100%/],
+    ["50%,10%,100%", /have to grow/],
+    ["half,100%", /expected a number of proxies/],
+  ] as const) {
+    const done = await mesh.cli("apply", "-f", file, "--stages", stages);
+    expect([done.code, done.stderr.trim().split("\n").length]).toEqual([2, 1]);
+    expect(done.stderr).toMatch(why);
+  }
+  const nobody = await mesh.cli("activate", "1", "--stages", "label:canary=no,100%");
+  expect(nobody.code).toBe(0); // it is active already, so there is nothing to do
+  expect(await mesh.json(0, "status")).toMatchObject({ epoch: 1, revision: 1, headRevision: 1 });
+  expect(await mesh.json(0, "rollout", "list")).toEqual([]);
+}, 60_000);
+
+test("a bad revision is caught by its gate at the first stage, and rolled back by itself with the reason", async () => {
+  const load = startLoad();
+  await until("calls flow", () => load.codes.length > 200);
+  expect(load.codes.every((code) => code === status.OK)).toBe(true);
+  const from = load.codes.length;
+  const file = mesh.policy("bad.yaml", bad);
+  const begun = await mesh.json(0, "apply", "-f", file, "--stages", "1,50%,100%", "--hold", "20s", "-m", "tighten");
+  expect(begun).toMatchObject({
+    revision: 2,
+    epoch: 2,
+    rollout: { number: 1, state: "running", stage: 1, candidate: 2, base: 1 },
+  });
+  const late = await mesh.json(0, "status");
+  expect(late.revision).toBe(1); // the mesh's revision is the base until the end
+
+  const done = await ended(1);
+  expect(done).toMatchObject({ state: "rolled-back", epochs: [2], end: { epoch: 3 } });
+  expect(done.end?.author).toMatch(/\/control-plane\//);
+  expect(done.end?.reason).toMatch(
+    /gate "refused" at stage 1 of 3: echo: \d+ of \d+ calls refused .* against 0 of \d+/,
+  );
+  await mesh.json(0, "wait", "--epoch", "3");
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  const after = load.codes.length;
+  await until("calls flow on", () => load.codes.length > after + 100);
+  const codes = await load.end();
+  expect(codes.slice(after).filter((code) => code !== status.OK)).toEqual([]); // the base is in force everywhere again
+
+  const during = codes.slice(from, after);
+  const refused = during.filter((code) => code === status.PERMISSION_DENIED).length;
+  console.info(`refused: ${refused} of ${during.length} calls between apply and rollback, one proxy of ${instances}`);
+  expect(during.filter((code) => code !== status.OK && code !== status.PERMISSION_DENIED)).toEqual([]);
+  expect(refused).toBeGreaterThan(0);
+  expect(refused / during.length).toBeLessThan(1.5 / instances); // one proxy of five, and some for the draw
+
+  const audit: { action: string; actor: string; detail: string }[] = await mesh.json(0, "audit");
+  expect(audit.map(({ action }) => action)).toEqual(expect.arrayContaining(["rollout", "rollback"]));
+  expect(audit.find(({ action }) => action === "rollback")).toMatchObject({
+    detail: expect.stringContaining('gate "refused"'),
+  });
+  expect(await mesh.json(0, "status")).toMatchObject({ epoch: 3, revision: 1, headRevision: 2 });
+}, 120_000);
+
+test("a good revision goes through its stages although the control plane is killed in between", async () => {
+  const load = startLoad();
+  const file = mesh.policy("good.yaml", split({ v1: 100 }));
+  const flags = ["--stages", "label:canary=true,3,100%", "--hold", "6s", "--gate", "samples=10"];
+  const begun = await mesh.json(0, "apply", "-f", file, ...flags);
+  expect(begun).toMatchObject({ revision: 3, epoch: 4, rollout: { number: 2, stage: 1 } });
+  expect(await mesh.json(0, "rollout", "pause")).toEqual({ epoch: 5, revision: 3 }); // to look around in peace
+
+  await mesh.json(0, "wait", "--epoch", "5");
+  const proxies: { revision: number; epoch: number; active: boolean }[] = await mesh.json(0, "proxies");
+  expect(proxies.filter((proxy) => proxy.revision === 3)).toHaveLength(1);
+  expect(proxies.every((proxy) => proxy.epoch === 5 && proxy.active)).toBe(true);
+  expect(await mesh.json(0, "can", "front", "echo/test.Echo/Unary")).toMatchObject({
+    ...{ allowed: true, revision: 1, epoch: 5 },
+    reason: expect.stringContaining("under revision 3 it is allowed"),
+  });
+  const log: { number: number; active: boolean; rollout?: number }[] = await mesh.json(0, "log");
+  expect(log.filter(({ active }) => active).map(({ number }) => number)).toEqual([1]);
+  expect(log.find(({ number }) => number === 3)).toMatchObject({ rollout: 2 });
+
+  const busy = await mesh.cli("activate", "2");
+  expect(busy.code).toBe(1);
+  expect(busy.stderr).toMatch(/rollout 2 of revision 3 is paused at stage 1/);
+  const late = await mesh.cli("activate", "3", "--stages", "1,100%");
+  expect(late.stderr).toMatch(/--end-rollout/);
+
+  expect(await mesh.json(0, "rollout", "resume")).toEqual({ epoch: 6, revision: 3 });
+  await mesh.up.stop("SIGKILL");
+  await mesh.startUp().said("ready", 60_000);
+  const done = await ended(2);
+  expect(done.state).toBe("done");
+  expect(done.epochs).toEqual([4, 5, 6, 7, 8]);
+  await mesh.json(0, "wait", "--epoch", "8", "--timeout", "30s");
+  expect(await mesh.json(0, "status")).toMatchObject({
+    epoch: 8,
+    revision: 3,
+    proxies: { active: instances + 1, behind: 0 },
+  });
+  const codes = await load.end();
+  expect(codes.filter((code) => code !== status.OK)).toEqual([]);
+  const audit: { action: string }[] = await mesh.json(0, "audit");
+  expect(audit.filter(({ action }) => action === "stage")).toHaveLength(2);
+}, 180_000);
+
+test("a rollout is paused, resumed and ended by an operator, each as an epoch; a rollback in the middle ends it at once", async () => {
+  const file = mesh.policy("other.yaml", frontMayCall);
+  const quiet = ["--stages", "2,100%", "--hold", "1s"]; // no calls: what is missing holds the stage
+  expect(await mesh.json(0, "apply", "-f", file, ...quiet)).toMatchObject({ revision: 4, epoch: 9 });
+  expect(await mesh.json(0, "rollout", "pause", "-m", "lunch")).toEqual({ epoch: 10, revision: 4 });
+  const twice = await mesh.cli("rollout", "pause");
+  expect([twice.code, twice.stderr]).toEqual([1, "ashlar: rollout 3 is paused already\n"]);
+  const paused = await rollout();
+  expect(paused).toMatchObject({ number: 3, state: "paused" });
+  expect(paused.waitsFor).toEqual(expect.arrayContaining(["somebody to resume it"]));
+  expect(await mesh.json(0, "rollout", "resume")).toEqual({ epoch: 11, revision: 4 });
+  const held = await rollout();
+  expect(held).toMatchObject({ state: "running", stage: 1 });
+  expect(JSON.stringify(held.waitsFor)).toMatch(/samples: \d+ calls judged by members/);
+  expect(await mesh.json(0, "rollout", "abort", "-m", "enough")).toEqual({ epoch: 12, revision: 3 });
+  expect(await rollout(3)).toMatchObject({
+    state: "rolled-back",
+    end: { epoch: 12, reason: "rollout 3: abort: enough" },
+  });
+  expect((await mesh.cli("rollout", "abort")).stderr).toBe("ashlar: no rollout runs, so there is nothing to abort\n");
+
+  expect(await mesh.json(0, "activate", "4", ...quiet)).toMatchObject({ epoch: 13 });
+  const same = await mesh.cli("rollback", "--to", "4");
+  expect([same.code, same.stderr]).toEqual([1, expect.stringMatching(/revision 4 is what rollout 4 brings/)]);
+  expect(await mesh.json(0, "rollback", "--wait")).toMatchObject({ revision: 3, epoch: 14, rollbackOf: 4, behind: [] });
+  expect(await rollout(4)).toMatchObject({ state: "rolled-back" });
+  expect(await mesh.json(0, "rollback", "--wait")).toMatchObject({ revision: 1, rollbackOf: 3 }); // what never was everyone's is no step
+}, 120_000);
+
+test("of two that apply at once, the newer revision is active in the end", async () => {
+  const files = [split({ v1: 1 }), split({ v1: 2 })].map((text, index) => mesh.policy(`race${index}.yaml`, text));
+  const outcomes = await Promise.all(files.map((file) => mesh.cli("apply", "-f", file, "-o", "json")));
+  const { revision, headRevision } = await mesh.json(0, "status");
+  expect(revision).toBe(headRevision);
+  for (const { code, stderr } of outcomes) if (code !== 0) expect(stderr).toMatch(/somebody else was first/);
+  expect(outcomes.some(({ code }) => code === 0)).toBe(true);
+}, 60_000);
