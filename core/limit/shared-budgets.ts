@@ -125,8 +125,8 @@ export class SharedBudgets implements Budgets {
       entry.demand += (lately - entry.demand) * isNew;
       entry.demand = Math.min(entry.demand, this.#likelyMost(entry.asked) / elapsedMs);
       entry.asked = 0;
-      if (this.#mode !== "shared") continue;
-      if (connected) this.#forgetPeers(entry, nowMs);
+      if (this.#mode !== "shared" || !connected) continue; // what the others do not hear, they cannot allow for
+      this.#forgetPeers(entry, nowMs);
       const isHungry = nowMs - entry.refusedMs < hungryMs;
       const isContested = entry.peers.size > 0;
       if (nowMs - entry.releasedMs > releasedKeptMs) entry.released = 0;

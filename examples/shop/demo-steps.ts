@@ -25,7 +25,7 @@ interface Applied {
 
 const callsCount = 200;
 const file = (...path: readonly string[]): string => relative(root, join(shopFolder, ...path));
-const policy = ["policy/services.yaml", "policy/access.yaml"].map((name) => file(name));
+const policy = ["policy/services.yaml", "policy/access.yaml", "policy/limits.yaml"].map((name) => file(name));
 const routes = file("policy/routes.yaml");
 const noRefunds = file("policies-demo/deny-refunds.yaml");
 const split = file("policies-demo/inventory-split.yaml");
@@ -87,6 +87,23 @@ async function deniedCall({ mesh, payments, say }: Demo): Promise<void> {
   const { allowed, rule } = await mesh.ashlarJson<{ allowed: boolean; rule: string }>(0, ...asked);
   say(`  by the proxy of payments, under revision ${revision}; decision ${decision}; rule: ${rule}`);
   expect(!allowed && rule === "default-deny", "`ashlar can` says the same");
+}
+
+async function limitedCalls({ inventory, say }: Demo): Promise<void> {
+  const answers = [];
+  for (let index = 0; index < 20; index += 1) answers.push(await call(inventory, Inventory, "ListStock", {}));
+  const refused = answers.filter(({ code }) => code === status.RESOURCE_EXHAUSTED);
+  const [first] = refused;
+  const [pushback] = first?.trailers.get("grpc-retry-pushback-ms") ?? [];
+  say(
+    `  of 20 calls of ListStock at once, ${20 - refused.length} pass; then: ${status[first?.code ?? 0]}, "${first?.message}"`,
+  );
+  say(`  grpc-retry-pushback-ms: ${pushback}, which clients with a retry policy wait for`);
+  expect(
+    answers.every(({ code }) => code === status.OK || code === status.RESOURCE_EXHAUSTED),
+    "calls or status 8",
+  );
+  expect(refused.length > 0 && refused.length < 20 && Number(pushback) > 0, "some pass, the others learn when to come");
 }
 
 async function pushedRevision(demo: Demo): Promise<void> {
@@ -154,6 +171,7 @@ export const steps: readonly { readonly title: string; readonly run: (demo: Demo
   { title: "The first policy", run: firstPolicy },
   { title: "A call that is allowed", run: allowedCall },
   { title: "A call that is denied: by whom, and why", run: deniedCall },
+  { title: "A rate limit", run: limitedCalls },
   { title: "A policy revision, pushed and in force everywhere", run: pushedRevision },
   { title: "Traffic shifts from v1 to v2", run: shiftedTraffic },
   { title: "A bad policy file is refused", run: refusedFile },

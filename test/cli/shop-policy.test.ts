@@ -17,7 +17,7 @@ async function findingsOf(...paths: readonly string[]) {
   return [...findings, ...checkPolicy(objects, { mesh: "shop", knownVersions: known })];
 }
 
-const base = ["policy/services.yaml", "policy/access.yaml"];
+const base = ["policy/services.yaml", "policy/access.yaml", "policy/limits.yaml"];
 
 for (const [name, paths] of [
   ["the shop's policy", ["policy"]],

@@ -117,6 +117,14 @@ describe("cut off from the others", () => {
   });
 });
 
+test("load that comes when the others are gone meets the shares that there were", () => {
+  const simulation = new ShareSimulation({ limit, members: 3 });
+  simulation.run(4000, [60, 60, 60]);
+  simulation.setConnected(false);
+  simulation.run(5000, evenly(3, 9000));
+  expectAbout(simulation.run(3000, evenly(3, 9000)), 3000);
+});
+
 describe("a peer that lies", () => {
   const key = limitDigest("");
 
