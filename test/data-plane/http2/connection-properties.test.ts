@@ -2,13 +2,14 @@
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { clientPreface, errorCode, frameFlag } from "../../../data-plane/http2/protocol.js";
-import { blockOf, frame, goodRequest, RawPeer, settings, word } from "./raw-peer.js";
+import { refusal } from "../../../data-plane/http2/refusals.js";
+import type { Stream } from "../../../data-plane/http2/stream.js";
+import { blockOf, frame, goodRequest, Heard, RawPeer, settings, word } from "./raw-peer.js";
 
 const ok = blockOf([
   [":status", "200"],
   ["content-type", "application/grpc"],
 ]);
-const _end = blockOf([["grpc-status", "0"]]);
 
 /** A conversation as bytes; everything that can be cut anywhere. */
 function conversation(peer: RawPeer): Buffer {
@@ -174,12 +175,77 @@ describe("properties", () => {
     for (const stream of streams) expect(stream.receiveWindow).toBeGreaterThanOrEqual(0);
   }
 
-  test("random bytes after the preface never throw", () => {
+  test("a client keeps its invariants whatever frames its server sends", () => {
+    const clientStep = fc.oneof(
+      {
+        weight: 3,
+        arbitrary: fc.record({ kind: fc.constant("open" as const), size: fc.nat(70_000), end: fc.boolean() }),
+      },
+      { weight: 2, arbitrary: fc.record({ kind: fc.constant("answer" as const), back: fc.nat(5), end: fc.boolean() }) },
+      { weight: 2, arbitrary: fc.record({ kind: fc.constant("data" as const), back: fc.nat(5), size: fc.nat(3000) }) },
+      {
+        weight: 1,
+        arbitrary: fc.record({
+          kind: fc.constant("settings" as const),
+          id: fc.integer({ min: 1, max: 7 }),
+          value: fc.nat(40_000),
+        }),
+      },
+      { weight: 1, arbitrary: fc.record({ kind: fc.constant("reap" as const), back: fc.nat(5) }) },
+      { weight: 1, arbitrary: fc.record({ kind: fc.constant("raw" as const), what: anyFrame }) },
+    );
+    fc.assert(
+      fc.property(fc.array(clientStep, { maxLength: 80 }), (steps) => {
+        const peer = new RawPeer(false, { connectionWindowBytes: 70_000 }).hello([[4, 3000]]);
+        const { connection } = peer;
+        const opened: { stream: Stream; heard: Heard }[] = [];
+        for (const each of steps) {
+          const one = opened.at(-1 - ("back" in each ? each.back : 0));
+          if (each.kind === "open") {
+            const heard = new Heard();
+            const stream = connection.open(heard);
+            if (stream !== null) {
+              opened.push({ stream, heard });
+              stream.sendFields(null, blockOf(goodRequest), null, false);
+              stream.sendData(Buffer.alloc(each.size), 0, each.size, each.end);
+            }
+          } else if (each.kind === "answer" && one) {
+            peer.send(
+              peer.headers(
+                one.stream.id,
+                [
+                  [":status", "200"],
+                  ["content-type", "application/grpc"],
+                ],
+                each.end,
+              ),
+            );
+          } else if (each.kind === "data" && one) peer.send(peer.data(one.stream.id, Buffer.alloc(each.size)));
+          else if (each.kind === "settings") peer.send(settings([[each.id, each.value]]));
+          else if (each.kind === "reap" && one) connection.reap(one.stream, errorCode.enhanceYourCalm, refusal.memory);
+          else if (each.kind === "raw") {
+            const [type, flags, streamId, payload] = each.what;
+            peer.send(frame(type, flags, streamId, payload));
+          }
+          check(peer);
+        }
+        connection.lost();
+        expect([connection.streams.count, connection.streams.slots, connection.sender.waitingBytes]).toEqual([0, 0, 0]);
+        connection.output.abandon();
+        expect(connection.budget.usedBytes).toBe(0);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test("random bytes after the preface never throw, in either role", () => {
     fc.assert(
       fc.property(fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 10 }), (chunks) => {
-        const peer = new RawPeer().hello();
-        for (const chunk of chunks) peer.send(chunk);
-        peer.frames();
+        for (const isServer of [true, false]) {
+          const peer = new RawPeer(isServer).hello();
+          for (const chunk of chunks) peer.send(chunk);
+          peer.frames();
+        }
       }),
       { numRuns: 500 },
     );
