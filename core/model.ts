@@ -72,6 +72,14 @@ export interface RouteRule {
   readonly split: readonly WeightedVersion[];
   /** 0: none. */
   readonly timeoutMs: number;
+  /** How old what the caller's proxy knows of the heads of the logs may be; left out: as old as may be. */
+  readonly staleness?: RouteStaleness | undefined;
+}
+
+export interface RouteStaleness {
+  readonly maxMs: number;
+  /** What becomes of calls when it is older: they go on, or are answered 14. */
+  readonly onStale: "keep" | "fail";
 }
 
 export interface Route {

@@ -71,6 +71,8 @@ export interface CallPolicy {
   readonly current: EvaluatedPolicy | undefined;
   /** The highest epoch that was verified (I2); sent to peers as a hint. */
   readonly seenEpoch: number;
+  /** Milliseconds since the last valid freshness statement; Infinity before the first. */
+  readonly freshnessAgeMs: number;
   /** Calls `listener` after each switch, with the policy that is evaluated from now on. */
   onSwitch(listener: (policy: EvaluatedPolicy) => void): () => void;
   /**
@@ -92,8 +94,6 @@ export interface PolicyView extends CallPolicy {
   readonly rejected: Rejection | undefined;
   /** Milliseconds from the activation's time to this proxy's switch. */
   readonly lagMs: number;
-  /** Milliseconds since the last valid freshness statement; Infinity before the first. */
-  readonly freshnessAgeMs: number;
   readonly trustSequence: number;
   readonly seenActivation: Digest | undefined;
 }

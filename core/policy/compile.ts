@@ -2,7 +2,7 @@
 
 import type { SpiffeId } from "../identity.js";
 import type { RateLimit } from "../limit/limit-model.js";
-import type { Unit, WeightedVersion } from "../model.js";
+import type { RouteStaleness, Unit, WeightedVersion } from "../model.js";
 import type { JwtIssuer } from "../token/token-model.js";
 import { buildAccessIndex } from "./access-index.js";
 import type { Access, SubjectKnowledge } from "./access-plan.js";
@@ -27,6 +27,7 @@ export interface CompiledRouteRule {
   readonly split: readonly WeightedVersion[];
   /** 0: none. */
   readonly timeoutMs: number;
+  readonly staleness: RouteStaleness | undefined;
 }
 
 export interface CompiledUnit {

@@ -18,7 +18,12 @@ export function buildRouteIndex(unit: Unit): Pick<CompiledUnit, "findRoute" | "h
       (rule, index): Candidate => ({
         methods: rule.match && rule.match.methods.length > 0 ? new Set(rule.match.methods) : undefined,
         headers: rule.match?.headers ?? [],
-        rule: Object.freeze({ name: `${route.name}/rules[${index}]`, split: rule.split, timeoutMs: rule.timeoutMs }),
+        rule: Object.freeze({
+          name: `${route.name}/rules[${index}]`,
+          split: rule.split,
+          timeoutMs: rule.timeoutMs,
+          staleness: rule.staleness,
+        }),
       }),
     ),
   );

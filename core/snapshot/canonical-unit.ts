@@ -10,6 +10,7 @@ import {
   type Route,
   type RouteMatch,
   type RouteRule,
+  type RouteStaleness,
   type Service,
   type Unit,
   type WeightedVersion,
@@ -27,6 +28,8 @@ import {
   isMethodPattern,
   issuerTextsMax,
   isVersion,
+  stalenessMsMax,
+  stalenessMsMin,
   timeoutMsMax,
   weightMax,
   whyNotMatchable,
@@ -195,7 +198,20 @@ function canonicalRouteRule(unit: string, place: string, rule: RouteRule): Route
     match: canonicalMatch(unit, place, rule.match),
     split: canonicalSplit(unit, place, rule.split),
     timeoutMs,
+    ...canonicalStaleness(unit, place, rule.staleness),
   });
+}
+
+function canonicalStaleness(
+  unit: string,
+  place: string,
+  staleness: RouteStaleness | undefined,
+): Pick<RouteRule, "staleness"> {
+  if (staleness === undefined) return {};
+  const { maxMs, onStale } = staleness;
+  if (!Number.isInteger(maxMs) || maxMs < stalenessMsMin || maxMs > stalenessMsMax)
+    throw refused(unit, `${place}.maxStaleness: ${maxMs} ms is not between ${stalenessMsMin} and ${stalenessMsMax}`);
+  return { staleness: Object.freeze({ maxMs, onStale }) };
 }
 
 /** A match without conditions matches all, and so is none. */

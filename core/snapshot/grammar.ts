@@ -24,6 +24,10 @@ const methodLengthMax = 512;
 export const unitBytesMax = 512 * 1024;
 /** The longest timeout of a route. */
 export const timeoutMsMax = 24 * 60 * 60 * 1000;
+/** Statements about the heads come every three seconds: less than three of them would be an accident. */
+export const stalenessMsMin = 10_000;
+/** The longest staleness of a route. */
+export const stalenessMsMax = 24 * 60 * 60 * 1000;
 /** The largest weight of a version. */
 export const weightMax = 1_000_000;
 

@@ -1,9 +1,17 @@
 /** The kinds of policy files and their fields. The parser and the editors' schema both come from here. */
-import type { AuthorizationRule, HeaderMatch, PolicyObject, RouteMatch, WeightedVersion } from "../model.js";
+import type { AuthorizationRule, HeaderMatch, PolicyObject, RouteMatch, RouteRule, WeightedVersion } from "../model.js";
 import { assertion } from "./assertion-shape.js";
 import { condition } from "./condition-shape.js";
 import { durationPattern, parseDurationMs } from "./duration.js";
-import { isHeaderValue, isVersion, timeoutMsMax, weightMax, whyNotMatchable } from "./grammar.js";
+import {
+  isHeaderValue,
+  isVersion,
+  stalenessMsMax,
+  stalenessMsMin,
+  timeoutMsMax,
+  weightMax,
+  whyNotMatchable,
+} from "./grammar.js";
 import { jwtIssuer } from "./issuer-shape.js";
 import { callers, fine, itself, kindOf, label, methodPatterns, statedMethod } from "./name-shapes.js";
 import { rateLimit } from "./rate-limit-shape.js";
@@ -59,19 +67,50 @@ const split = list(weightedVersion, {
   keyOf: (each) => each.version,
   why: (all) => (all.some((each) => each.weight > 0) ? undefined : "the weights have the sum 0; give a version some"),
 });
-const routeRule = record<{
+const maxStaleness = converted(
+  text("a duration from 10s to 24h, such as 30s", durationPattern, (value) => {
+    const durationMs = parseDurationMs(value);
+    if (durationMs === undefined) return "";
+    if (durationMs < stalenessMsMin) return "statements about the heads of the logs come every 3s, and one may be lost";
+    return durationMs > stalenessMsMax ? "" : undefined;
+  }),
+  (value) => parseDurationMs(value) ?? 0,
+);
+const onStale = text('"keep" or "fail"', "^(keep|fail)$", (value) => (/^(keep|fail)$/.test(value) ? undefined : ""));
+const plainRouteRule = record<{
   match: RouteMatch | undefined;
   split: readonly WeightedVersion[];
   timeout: number;
+  maxStaleness: number;
+  onStale: string;
 }>(
   "a rule",
   {
     match: optional(routeMatch, undefined, "Which calls it is for; left out: all."),
     split: optional(split, [], "Weighted versions; left out: every version alike."),
     timeout: optional(timeout, 0, "Upper bound for the whole call."),
+    maxStaleness: optional(
+      maxStaleness,
+      0,
+      "So long after the last statement about the heads of the logs the caller's proxy counts as stale.",
+    ),
+    onStale: optional(onStale, "", "What becomes of calls then: fail (the default) answers 14, keep lets them go on."),
   },
   ["retry", "mirror"],
 );
+const routeRule: Shape<RouteRule> = {
+  ...plainRouteRule,
+  read(node, field, reading) {
+    const found = plainRouteRule.read(node, field, reading);
+    if (found === undefined) return undefined;
+    const { match, split, timeout: timeoutMs, maxStaleness: maxMs } = found;
+    const place = reading.places.get(`${field}.onStale`);
+    if (place !== undefined && maxMs === 0 && !reading.places.has(`${field}.maxStaleness`))
+      reading.report(place, "onStale says what becomes of calls after maxStaleness, which is missing");
+    const staleness = { maxMs, onStale: found.onStale === "keep" ? ("keep" as const) : ("fail" as const) };
+    return { match, split, timeoutMs, ...(maxMs === 0 ? {} : { staleness }) };
+  },
+};
 
 const service = record("a Service", {
   kind: kindOf("Service"),
@@ -118,7 +157,7 @@ export const kinds: Readonly<Record<PolicyObject["kind"], Shape<PolicyObject>>> 
     kind: "Route",
     name,
     service,
-    rules: rules.map((rule) => ({ match: rule.match, split: rule.split, timeoutMs: rule.timeout })),
+    rules,
   })),
   Assertion: assertion,
   RateLimit: rateLimit,

@@ -83,7 +83,7 @@ function plainCosts(costs: Limit["costs"]): Record<string, unknown> {
   return listed("cost", items);
 }
 
-function plainRouteRule({ match, split, timeoutMs }: RouteRule): Record<string, unknown> {
+function plainRouteRule({ match, split, timeoutMs, staleness }: RouteRule): Record<string, unknown> {
   return {
     ...(match === undefined ? {} : { match: plainMatch(match) }),
     ...listed(
@@ -91,6 +91,7 @@ function plainRouteRule({ match, split, timeoutMs }: RouteRule): Record<string, 
       split.map(({ version, weight }) => ({ version, weight })),
     ),
     ...(timeoutMs === 0 ? {} : { timeout: renderDuration(timeoutMs) }),
+    ...(staleness && { maxStaleness: renderDuration(staleness.maxMs), onStale: staleness.onStale }),
   };
 }
 

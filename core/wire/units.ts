@@ -4,6 +4,8 @@ import {
   Assertion_Claim,
   type Assertion as AssertionMessage,
   type JwtIssuer as IssuerMessage,
+  RouteRule_OnStale,
+  type RouteRule as RouteRuleMessage,
   type AuthorizationRule as RuleMessage,
   Unit as UnitMessage,
 } from "../../proto/gen/ashlar/v1/policy.js";
@@ -17,6 +19,8 @@ import {
   type EncodedUnit,
   meshUnitName,
   type Route,
+  type RouteRule,
+  type RouteStaleness,
   type SnapshotList,
   type Unit,
   type UnitChange,
@@ -155,6 +159,8 @@ function encodeCanonical(unit: Unit): Uint8Array {
         },
         split: rule.split.map(({ version, weight }) => ({ version, weight })),
         timeoutMs: rule.timeoutMs,
+        maxStalenessMs: rule.staleness?.maxMs ?? 0,
+        onStale: onStaleOf(rule.staleness),
       })),
     })),
     assertions: unit.assertions.map(({ name, service, claim, from, methods }) => ({
@@ -187,6 +193,22 @@ function assertionOfMessage({ name, service, claim, from, methods }: AssertionMe
   return { kind: "Assertion", name, service, claim: claimOfMessage(name, claim), from, methods };
 }
 
+function onStaleOf(staleness: RouteStaleness | undefined): RouteRule_OnStale {
+  if (staleness === undefined) return RouteRule_OnStale.ON_STALE_UNSPECIFIED;
+  return staleness.onStale === "keep" ? RouteRule_OnStale.ON_STALE_KEEP : RouteRule_OnStale.ON_STALE_FAIL;
+}
+
+function stalenessOfMessage(
+  route: string,
+  { maxStalenessMs: maxMs, onStale }: RouteRuleMessage,
+): Pick<RouteRule, "staleness"> {
+  if (maxMs === 0 && onStale === RouteRule_OnStale.ON_STALE_UNSPECIFIED) return {};
+  if (onStale === RouteRule_OnStale.ON_STALE_KEEP) return { staleness: { maxMs, onStale: "keep" } };
+  if (onStale === RouteRule_OnStale.ON_STALE_FAIL) return { staleness: { maxMs, onStale: "fail" } };
+  const which = JSON.stringify(route.slice(0, 64));
+  throw new AshlarError("invalid_record", `route ${which}: unknown on_stale ${onStale}; a newer version may know it`);
+}
+
 function claimOfMessage(name: string, claim: Assertion_Claim): Assertion["claim"] {
   if (claim === Assertion_Claim.CLAIM_NEVER) return "never";
   if (claim === Assertion_Claim.CLAIM_ALWAYS) return "always";
@@ -214,6 +236,7 @@ function unitOfMessage(message: UnitMessage): Unit {
           match: rule.match && { methods: rule.match.methods, headers: rule.match.headers },
           split: rule.split,
           timeoutMs: rule.timeoutMs,
+          ...stalenessOfMessage(route.name, rule),
         })),
       }),
     ),

@@ -23,6 +23,7 @@ export const answerReasons = [
   "no-revision",
   "unknown-service",
   "no-endpoint",
+  "stale",
   "no-application",
   "overload",
   "unreachable",

@@ -24,6 +24,7 @@ import { renderGrpcTimeout } from "./grpc-timeout.js";
 import type { ProxyMetrics } from "./proxy-metrics.js";
 import { refusalBefore } from "./refusal-before.js";
 import { joinHeader, RequestHead } from "./request-head.js";
+import { refusalOfStale } from "./stale-route.js";
 import type { TlsState } from "./tls-state.js";
 import { TraceSource } from "./traceparent.js";
 import type { UpstreamPool } from "./upstream-pool.js";
@@ -268,6 +269,8 @@ export class Outbound implements CallOwner {
     let plan = this.#planFor(called, policy);
     if (!hasTe) plan = { ...plan, last: [...plan.last, te] };
     call.plan = plan;
+    const stale = refusalOfStale(rule, this.#deps.policy, policy.revision);
+    if (stale !== undefined) call.answer(stale);
     return !call.settled;
   }
 

@@ -1,0 +1,19 @@
+/** Routes that must not be used by a proxy that may have missed what is in force. */
+import type { CompiledRouteRule } from "../../core/policy/compile.js";
+import type { CallPolicy } from "../ports.js";
+import { type Answer, unavailableAnswer } from "./answer.js";
+
+/** What a call is answered because the heads of the logs were not heard of for too long; undefined: it may go on. */
+export function refusalOfStale(
+  rule: CompiledRouteRule | undefined,
+  policy: Pick<CallPolicy, "freshnessAgeMs">,
+  revision: number,
+): Answer | undefined {
+  const staleness = rule?.staleness;
+  if (staleness?.onStale !== "fail") return undefined;
+  const ageMs = policy.freshnessAgeMs;
+  if (ageMs <= staleness.maxMs) return undefined;
+  const since = Number.isFinite(ageMs) ? `for ${Math.round(ageMs / 1000)} s` : "yet";
+  const message = `policy may be out of date: nothing was heard of the mesh ${since}, this route allows ${staleness.maxMs / 1000} s`;
+  return unavailableAnswer("stale", message, revision);
+}
