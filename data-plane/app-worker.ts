@@ -65,7 +65,7 @@ class Worker {
     this.#questions = new WorkerQuestions((question, what) => line.send({ kind: "question", question, what }));
     const ask = this.#questions.ask.bind(this.#questions);
     this.#decisions = new WorkerDecisions(ask, systemClock);
-    this.#policy = new WorkerPolicy({ mesh: setup.options.mesh, ask });
+    this.#policy = new WorkerPolicy({ mesh: setup.options.mesh, ask, clock: systemClock });
     this.#policy.onSwitch(({ revisionDigest }) => this.#window.switched(revisionDigest)); // first: calls that a switch ends are its own
     this.#endpoints = new WorkerEndpoints(ask);
     this.#app = new WorkerApp(({ instance }) => line.send({ kind: "refused", instance }));
@@ -82,6 +82,9 @@ class Worker {
         return;
       case "seen":
         this.#policy.seenEpoch = message.epoch;
+        return;
+      case "fresh":
+        this.#policy.heardFresh(message.ageMs);
         return;
       case "unit":
         this.#addUnit(message);

@@ -57,6 +57,8 @@ export type ToWorker =
   | { readonly kind: "task"; readonly task: number; readonly what: WorkerTask }
   | { readonly kind: "identity"; readonly identity: CallIdentity }
   | { readonly kind: "seen"; readonly epoch: number }
+  /** How long ago the last statement about the heads of the logs was heard; not sent before the first. */
+  | { readonly kind: "fresh"; readonly ageMs: number }
   /** A unit that came to a revision which is held. */
   | { readonly kind: "unit"; readonly revision: Digest; readonly unit: SentUnit }
   | { readonly kind: "drop"; readonly revision: Digest }

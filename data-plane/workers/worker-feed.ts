@@ -136,6 +136,7 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
     for (const held of [...known.sync.held(), ...this.#offered.values()]) this.#tellRevision(worker, held);
     if (known.policy.current !== undefined) this.#tellSwitch(worker, known.policy.current);
     this.#tellSeen(worker, known.policy.seenEpoch);
+    this.#tellFresh(worker);
     this.#crew.say(worker, { kind: "app", app: known.app.current });
   }
 
@@ -191,6 +192,7 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
 
   tick(): void {
     this.#tellSeenToAll(); // it may rise without a switch
+    for (const worker of this.#crew.briefed) this.#tellFresh(worker);
   }
 
   // === Telling ===
@@ -247,6 +249,11 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
     if (told === undefined || told.seenEpoch >= epoch) return;
     told.seenEpoch = epoch;
     this.#crew.say(worker, { kind: "seen", epoch });
+  }
+
+  #tellFresh(worker: number): void {
+    const ageMs = this.#known?.policy.freshnessAgeMs ?? Number.POSITIVE_INFINITY;
+    if (Number.isFinite(ageMs)) this.#crew.say(worker, { kind: "fresh", ageMs });
   }
 
   // === Endpoints ===

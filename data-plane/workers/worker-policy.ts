@@ -2,6 +2,7 @@
 import type { Digest } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
 import { parseSnapshotList } from "../../core/wire/units.js";
+import type { Clock } from "../../runtime/clock.js";
 import type { CallPolicy, EvaluatedPolicy } from "../ports.js";
 import { type EvaluableRevision, HeldPolicy, type HeldUnit } from "../sync/held-revision.js";
 import { listen } from "../sync/policy-view.js";
@@ -17,6 +18,7 @@ interface WorkerRevision extends EvaluableRevision {
 
 export interface WorkerPolicyDeps {
   readonly mesh: string;
+  readonly clock: Pick<Clock, "monotonicMs">;
   /** Asks the first process; fails as it did. */
   ask(question: Question): Promise<boolean>;
 }
@@ -30,9 +32,15 @@ export class WorkerPolicy implements CallPolicy {
   #compiling: Promise<void> = Promise.resolve();
   current: HeldPolicy<WorkerRevision> | undefined;
   seenEpoch = 0;
+  #freshMs: number | undefined;
 
   constructor(deps: WorkerPolicyDeps) {
     this.#deps = deps;
+  }
+
+  /** Told every second or so; while nothing is told it grows. */
+  get freshnessAgeMs(): number {
+    return this.#freshMs === undefined ? Number.POSITIVE_INFINITY : this.#deps.clock.monotonicMs() - this.#freshMs;
   }
 
   onSwitch(listener: (policy: EvaluatedPolicy) => void): () => void {
@@ -64,6 +72,10 @@ export class WorkerPolicy implements CallPolicy {
   }
 
   // === What the first process says ===
+
+  heardFresh(ageMs: number): void {
+    this.#freshMs = this.#deps.clock.monotonicMs() - ageMs;
+  }
 
   /** Resolves when the revision is held compiled; fails if a part of it is not acceptable. */
   prepare(sent: WorkerTask & { readonly kind: "prepare" }): Promise<void> {

@@ -105,6 +105,13 @@ const routeRule: fc.Arbitrary<RouteRule> = fc.record({
     })
     .filter((split) => split.length === 0 || split.some(({ weight }) => weight > 0)),
   timeoutMs: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 24 * 60 * 60 * 1000 })),
+  staleness: fc.option(
+    fc.record({
+      maxMs: fc.integer({ min: 10_000, max: 24 * 60 * 60 * 1000 }),
+      onStale: fc.constantFrom("keep" as const, "fail" as const),
+    }),
+    { nil: undefined },
+  ),
 });
 
 const route = (service: string): fc.Arbitrary<Route> =>

@@ -140,7 +140,7 @@ export class FakePolicy implements PolicyView {
   readonly prepared = [];
   readonly rejected = undefined;
   readonly lagMs = 0;
-  readonly freshnessAgeMs = 0;
+  freshnessAgeMs = 0;
   readonly trustSequence = 1;
   readonly seenActivation = undefined;
   readonly heard: { readonly epoch: number; readonly peer: string }[] = [];

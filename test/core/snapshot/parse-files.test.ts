@@ -38,6 +38,16 @@ describe("parsePolicyFiles", () => {
     expect(objects[0]?.object).toMatchObject({ rules: [{ match: undefined }] });
   });
 
+  test("takes how stale a route's caller may be, and fails where nothing is said", () => {
+    const of = (rule: string) => parse(`kind: Route\nname: r\nservice: a\nrules: [{ ${rule} }]\n`);
+    const rules = (rule: string) => of(rule).objects[0]?.object;
+    expect(rules("maxStaleness: 30s")).toMatchObject({ rules: [{ staleness: { maxMs: 30_000, onStale: "fail" } }] });
+    expect(rules("maxStaleness: 1h, onStale: keep")).toMatchObject({ rules: [{ staleness: { onStale: "keep" } }] });
+    expect(of("maxStaleness: 3s").findings[0]?.message).toContain("a duration from 10s to 24h");
+    expect(of("maxStaleness: 30s, onStale: open").findings[0]?.message).toContain('expected "keep" or "fail"');
+    expect(of("onStale: fail").findings[0]).toMatchObject({ line: 4, column: 20 });
+  });
+
   test("knows where texts stand", () => {
     const { objects } = parse("kind: Authorization\nname: a\nservice: s\nallow:\n  - from: [b, checkout]\n");
     expect(objects[0]?.places.get("allow[0].from=checkout")).toEqual({
