@@ -23,6 +23,7 @@ import {
   type GetStatusResponse,
   type ImportRevisionRequest,
   type ImportRevisionResponse,
+  type IssuerInfo,
   type ListAccessRequest,
   type ListAccessResponse,
   type ListAuditRequest,
@@ -33,10 +34,13 @@ import {
   type ProxyInfo,
   type PublishRevisionRequest,
   type PublishRevisionResponse,
+  type RemoveTokenIssuerRequest,
   type RollbackRequest,
   type RollbackResponse,
   type RolloutInfo,
   type ServiceInfo,
+  type SetTokenIssuerRequest,
+  type SetTokenIssuerResponse,
   type ValidateRevisionResponse,
 } from "../proto/gen/ashlar/v1/admin.js";
 import type { ListDecisionsRequest } from "../proto/gen/ashlar/v1/decision.js";
@@ -54,6 +58,7 @@ export type {
   Finding,
   GetConvergenceResponse,
   GetStatusResponse,
+  IssuerInfo,
   ListAccessResponse,
   ObjectChange,
   PolicyFile,
@@ -108,6 +113,9 @@ export interface AdminClient {
   rollouts(limit: number): Promise<readonly RolloutInfo[]>;
   /** 0: the one that runs. Gives the new epoch. */
   orderRollout(what: RolloutOrder, number: number, reason: string): Promise<ActivationInfo>;
+  setTokenIssuer(request: SetTokenIssuerRequest): Promise<SetTokenIssuerResponse>;
+  tokenIssuers(): Promise<readonly IssuerInfo[]>;
+  removeTokenIssuer(request: RemoveTokenIssuerRequest): Promise<unknown>;
   close(): void;
 }
 
@@ -171,6 +179,9 @@ export function openAdminClient(context: AdminContext): AdminClient {
     status: () => call(admin.getStatus, {}),
     exportRevision: (number) => call(admin.exportRevision, { number }, publishMs),
     exportAudit: (position) => call(admin.exportAudit, { position }, publishMs),
+    setTokenIssuer: (request) => call(admin.setTokenIssuer, request),
+    tokenIssuers: async () => (await call(admin.listTokenIssuers, {})).issuers,
+    removeTokenIssuer: (request) => call(admin.removeTokenIssuer, request),
     convergence: (revision) => call(admin.getConvergence, { revision }),
     importRevision: (request) => call(admin.importRevision, request, publishMs),
     rollout: async (number) => present((await call(admin.getRollout, { number })).rollout),

@@ -15,6 +15,7 @@ import { addDriftCommand } from "./commands/drift.js";
 import { addExplainCommand } from "./commands/explain.js";
 import { addExportCommand } from "./commands/export.js";
 import { addImportCommand } from "./commands/import.js";
+import { addIssuerCommand } from "./commands/issuer.js";
 import { addLogCommand } from "./commands/log.js";
 import { addProxiesCommand } from "./commands/proxies.js";
 import { addReplayCommand } from "./commands/replay.js";
@@ -113,6 +114,7 @@ export function createProgram(deps: CliDeps): Command {
 
 const adders: readonly ((program: Command, cli: Cli) => void)[] = [
   addTokenCommand,
+  addIssuerCommand,
   addApplyCommand,
   addDiffCommand,
   addLogCommand,

@@ -9,6 +9,7 @@ import type { Logger } from "../runtime/log.js";
 import { createAdminService } from "./admin/admin-service.js";
 import { openActivating } from "./app-activating.js";
 import { fleetProblems, natsProblems, startFollowing } from "./app-following.js";
+import { openIssuers } from "./app-issuers.js";
 import { noteJoined, openPlace, startKeeping } from "./app-membership.js";
 import { appendFirstTrust, type OpenedNats, openNats } from "./app-nats.js";
 import { runAuditHeads } from "./audit/audit-heads.js";
@@ -161,6 +162,7 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger): Promise
     audit,
     clock,
   });
+  const issuers = openIssuers({ authority, ledger, audit, clock, log, cleanup });
   const activating = openActivating({ mesh, ledger, fleet, signer, audit, clock, name: authority.name, log });
   cleanup.add(activating.stop);
   const tokens = openJoinTokens({ dir: folder.path, mesh, rootHash: authority.rootHash, clock, random });
@@ -173,13 +175,12 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger): Promise
     ...activating,
     fleet,
     expected,
-    registry,
-    tokens,
+    ...{ registry, tokens, issuers },
     audit,
     holdsRoot: authority.holdsRoot,
     ...{ auditLog, auditPage: (position) => readAuditPage(bus, position) },
     ...{ rootPublicKey: authority.rootPublicKey, signer },
-    problems: () => [...auditLog.problems(), ...natsProblems(bus), ...fleetProblems(state)],
+    problems: () => [...auditLog.problems(), ...natsProblems(bus), ...fleetProblems(state), ...issuers.problems()],
     clock,
   });
   const onIssued = ({ proxyId, service, version }: { proxyId: string; service: string; version: string }): void => {

@@ -42,8 +42,7 @@ export function delegateSigning(head: Signed<Trust>, key: SigningKey, timeMs: nu
 export function setIssuer(head: Signed<Trust>, issuer: TrustedIssuer, timeMs: number): Trust | undefined {
   const others = head.body.issuers.filter(({ name }) => name !== issuer.name);
   const known = head.body.issuers.find(({ name }) => name === issuer.name);
-  if (known !== undefined && JSON.stringify({ ...known, fetchedMs: 0 }) === JSON.stringify({ ...issuer, fetchedMs: 0 }))
-    return undefined;
+  if (known !== undefined && saysTheSame(known, issuer)) return undefined;
   const twin = others.find((other) => other.issuer === issuer.issuer);
   if (twin !== undefined)
     throw new AshlarError("exists", `${issuer.issuer} is the issuer ${twin.name} already: one issuer has one name`);
@@ -64,4 +63,14 @@ export function removeIssuer(head: Signed<Trust>, name: string, timeMs: number):
     throw new AshlarError("not_found", `there is no issuer ${JSON.stringify(name.slice(0, 64))}${nearest}`);
   }
   return { ...head.body, sequence: head.body.sequence + 1, previous: head.digest, issuers, timeMs };
+}
+
+function saysTheSame(one: TrustedIssuer, other: TrustedIssuer): boolean {
+  return (
+    one.issuer === other.issuer &&
+    one.jwks === other.jwks &&
+    one.jwksUrl === other.jwksUrl &&
+    one.jwksCa === other.jwksCa &&
+    one.allowPrivateAddress === other.allowPrivateAddress
+  );
 }

@@ -1,13 +1,14 @@
 import type { Command } from "commander";
 import { AshlarError } from "../../core/errors.js";
 import { type Cli, show } from "../cli.js";
-import { collect, outputOption, parseNumber, withExample } from "../options.js";
+import { collect, outputOption, parseLabel, parseNumber, withExample } from "../options.js";
 import { type OutputFormat, plain } from "../output.js";
 import { parseServiceMethod } from "../service-method.js";
 
 interface Flags {
   readonly header?: readonly string[];
   readonly claim?: readonly string[];
+  readonly tokenIssuer?: string;
   readonly revision?: number;
   readonly output: OutputFormat;
 }
@@ -20,22 +21,29 @@ export function addCanCommand(program: Command, cli: Cli): void {
     .argument("<caller>", "a service's name or a SPIFFE ID")
     .argument("<service/method>", "for example payments/shop.Payments/Charge; the service ends at the first slash")
     .option("--header <k=v>", "a request header, for conditions; may be given again", collect)
-    .option("--claim <k=v>", "a claim of a token; not supported yet", collect)
+    .option("--claim <k=v>", "a claim of a token, its value in JSON or a text; may be given again", collect)
+    .option("--token-issuer <name>", "the token's JwtIssuer, for conditions that read jwt.issuer", parseLabel)
     .option("--revision <number>", "under this revision; default: the active one", parseNumber)
     .addOption(outputOption())
     .action(async (caller: string, target: string, flags: Flags, self: Command) => {
-      if (flags.claim !== undefined)
-        throw new AshlarError("not_supported", "--claim is not supported yet: no tokens are verified yet");
       const headers = (flags.header ?? []).map(parseHeader);
       const { service, method } = parseServiceMethod(target);
       const { allowed, rule, revision, epoch, reason } = await cli.withAdmin(self, (admin) =>
-        admin.checkAccess({ caller, service, method, revision: flags.revision ?? 0, headers }),
+        admin.checkAccess({
+          ...{ caller, service, method, revision: flags.revision ?? 0, headers },
+          claims: flags.claim === undefined ? "" : JSON.stringify(Object.fromEntries(flags.claim.map(parseClaim))),
+          tokenIssuer: flags.tokenIssuer ?? "",
+        }),
       );
       const text = `${allowed ? "allowed" : "denied"} by ${rule}, revision ${revision}${epoch === 0 ? "" : `, epoch ${epoch}`}`;
       const why = reason === "" ? "" : `\n${plain(reason)}`;
       show(cli, flags.output, { allowed, rule, revision, epoch, reason }, `${text}${why}`);
     });
-  withExample(command, "ashlar can checkout payments/shop.Payments/Charge --header x-region=eu");
+  withExample(
+    command,
+    "ashlar can checkout payments/shop.Payments/Charge --header x-region=eu",
+    "ashlar can checkout payments/shop.Payments/Charge --claim sub=ann --claim 'roles=[\"clerk\"]'",
+  );
 }
 
 function parseHeader(text: string): { readonly name: string; readonly value: string } {
@@ -44,4 +52,20 @@ function parseHeader(text: string): { readonly name: string; readonly value: str
   if (/^[a-z0-9_.-]+$/.test(name)) return { name, value: text.slice(equals + 1).trim() };
   const example = "for example --header x-region=eu";
   throw new AshlarError("invalid_argument", `expected NAME=VALUE, ${example}, got ${JSON.stringify(text)}`);
+}
+
+/** A value that is JSON is taken as such: level=3 is a number, name=ann a text. */
+function parseClaim(text: string): readonly [string, unknown] {
+  const equals = text.indexOf("=");
+  const name = text.slice(0, Math.max(0, equals));
+  if (name === "") {
+    const example = "for example --claim sub=ann";
+    throw new AshlarError("invalid_argument", `expected NAME=VALUE, ${example}, got ${JSON.stringify(text)}`);
+  }
+  const value = text.slice(equals + 1);
+  try {
+    return [name, JSON.parse(value) as unknown];
+  } catch {
+    return [name, value];
+  }
 }

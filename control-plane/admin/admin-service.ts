@@ -23,6 +23,7 @@ import type { FleetView } from "../fleet/fleet-loop.js";
 import type { FleetHead } from "../fleet/fleet-state.js";
 import { buildFleetStatus } from "../fleet/fleet-status.js";
 import type { JoinTokens } from "../identity/join-tokens.js";
+import type { Issuers } from "../issuers/issuers.js";
 import type { PolicyReader, PolicySide } from "../publish/policy-reader.js";
 import type { Publisher } from "../publish/publisher.js";
 import type { RegistryState } from "../registry/registry-state.js";
@@ -33,6 +34,7 @@ import { inputsAsAsked } from "./asked-inputs.js";
 import { auditMethods } from "./audit-methods.js";
 import { convergenceMethods } from "./convergence-methods.js";
 import { type DecisionDeps, decisionMethods } from "./decision-methods.js";
+import { issuerMethods } from "./issuer-methods.js";
 import { authorize, operatedBy } from "./operated.js";
 import { promotionMethods } from "./promotion-methods.js";
 import { parseActivateRequest, renderRollout, rolloutMethods } from "./rollout-methods.js";
@@ -51,6 +53,7 @@ export interface AdminServiceDeps extends DecisionDeps {
   readonly expected: ExpectedProxies;
   readonly registry: RegistryState;
   readonly tokens: Pick<JoinTokens, "createToken">;
+  readonly issuers: Issuers;
   readonly audit: AuditTrail;
   /** This control plane began the mesh: it lets further ones join. */
   readonly holdsRoot: boolean;
@@ -141,6 +144,7 @@ export function createAdminService(deps: AdminServiceDeps): BoundService {
       }
     }),
     ...promotionMethods(deps),
+    ...issuerMethods(deps),
     ...convergenceMethods(deps),
     ...auditMethods(deps),
     ...decisionMethods(deps),
@@ -166,8 +170,8 @@ function lookingMethods(deps: AdminServiceDeps): LookingMethods {
       const services = deps.registry.list(fleet.list(), await policy.activeServices());
       return { services: services.map(renderService) };
     }),
-    checkAccess: operated(({ caller, service, method, revision, headers }) => {
-      const inputs = inputsAsAsked(headers, clock.nowMs());
+    checkAccess: operated(({ caller, service, method, revision, headers, claims, tokenIssuer }) => {
+      const inputs = inputsAsAsked(headers, { claims, tokenIssuer }, clock.nowMs());
       return policy.checkAccess(caller, service, method, revision, inputs);
     }),
     listAccess: operated(async (request) => {

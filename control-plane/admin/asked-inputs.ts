@@ -1,13 +1,27 @@
 /** A call that is only asked about, as conditions see it. */
 import { AshlarError } from "../../core/errors.js";
 import type { CallInputs } from "../../core/policy/condition/frame.js";
+import type { ValueMap } from "../../core/policy/condition/values.js";
+import { claimsOf } from "../../core/token/claims.js";
 
 /** As many as a proxy takes of a call. */
 const headersMax = 128;
 
-/** These headers, now, from nowhere, without a token. Fails with `invalid_argument` on too many. */
+/** The token of a call that is asked about; `claims`: a JSON object, "" for no token. */
+export interface AskedToken {
+  readonly claims: string;
+  readonly tokenIssuer: string;
+}
+
+const claimsBytesMax = 8 * 1024;
+
+/**
+ * These headers and claims, now, from nowhere. Fails with `invalid_argument` on too many, or on claims that no token
+ * can have.
+ */
 export function inputsAsAsked(
   headers: readonly { readonly name: string; readonly value: string }[],
+  token: AskedToken,
   nowMs: number,
 ): CallInputs {
   if (headers.length > headersMax)
@@ -21,7 +35,27 @@ export function inputsAsAsked(
     header: (name) => values.get(name),
     sourceAddress: undefined,
     nowMs,
-    claims: undefined,
+    claims: token.claims === "" ? undefined : parseClaims(token.claims),
+    tokenIssuer: token.tokenIssuer === "" ? undefined : token.tokenIssuer,
     destinationLabels: new Map(),
   };
+}
+
+function parseClaims(text: string): ValueMap {
+  const bytes = Buffer.byteLength(text);
+  if (bytes > claimsBytesMax)
+    throw new AshlarError("invalid_argument", `claims: ${bytes} bytes, at most ${claimsBytesMax}`);
+  const claims = claimsOf(parseObject(text));
+  if (claims === undefined) throw new AshlarError("invalid_argument", "claims: nested too deeply, or too many values");
+  return claims;
+}
+
+function parseObject(text: string): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) return { ...value };
+  } catch {
+    // it is not JSON at all
+  }
+  throw new AshlarError("invalid_argument", "claims: expected a JSON object");
 }

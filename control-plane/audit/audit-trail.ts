@@ -25,6 +25,7 @@ export const auditActions = [
   "refuse",
   "start",
   "head",
+  "issuer",
 ] as const;
 export type AuditAction = (typeof auditActions)[number];
 

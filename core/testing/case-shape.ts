@@ -1,7 +1,8 @@
 /** How a case of a policy test is written. */
-import { isScalar } from "yaml";
+import { isMap, isScalar } from "yaml";
 import { isLabel } from "../identity.js";
 import { parseTimestamp } from "../policy/condition/time.js";
+import type { ValueMap } from "../policy/condition/values.js";
 import { findSpiffeId, isHeaderValue, isMethod, whyNotMatchable } from "../snapshot/grammar.js";
 import {
   converted,
@@ -14,6 +15,7 @@ import {
   type Shape,
   text,
 } from "../snapshot/shapes.js";
+import { claimsOf } from "../token/claims.js";
 
 /** A call, and what has to come of it. */
 export interface PolicyCase {
@@ -31,6 +33,10 @@ export interface PolicyCase {
   readonly sourceAddress: string | undefined;
   /** Labels of the proxy that is called. */
   readonly labels: ReadonlyMap<string, string>;
+  /** Of the call's token; undefined: it has none. */
+  readonly claims: ValueMap | undefined;
+  /** The name of the token's JwtIssuer. */
+  readonly issuer: string | undefined;
   readonly allowed: boolean;
   /** The rule that has to decide; undefined: whichever. */
   readonly rule: string | undefined;
@@ -69,33 +75,45 @@ const flag: Shape<boolean> = {
   },
 };
 
-const written = record<Written>(
-  "a case",
-  {
-    name: required(line, "", "What it shows."),
-    caller: required(caller, "", "Who calls."),
-    call: required(converted(callText, splitCall), { service: "", method: "" }, "What is called."),
-    headers: optional(
-      entries(headerValue, "headers with their values", "^[a-z0-9_.-]+$", whyNotMatchable),
-      [],
-      "Request headers.",
-    ),
-    time: optional(
-      converted(time, (value) => Number((parseTimestamp(value)?.nanos ?? 0n) / 1_000_000n)),
-      undefined,
-      "When the call starts; left out: now.",
-    ),
-    sourceAddress: optional(address, undefined, "Where the call comes from; left out: not known."),
-    labels: optional(
-      entries(label, "labels with their values", "^.+$", () => undefined),
-      [],
-      "Labels of the proxy that is called.",
-    ),
-    allowed: required(flag, false, "Whether it has to be allowed."),
-    rule: optional(line, undefined, "The rule that has to decide; left out: whichever."),
+const name = text("the name of a JwtIssuer", "^[a-z0-9-]+$", (value) => is(isLabel(value)));
+const claims: Shape<ValueMap> = {
+  expected: "claims with their values",
+  schema: { type: "object" },
+  read(node, field, reading) {
+    const found = reading.follow(node, field);
+    if (found === undefined) return undefined;
+    const place = reading.place(found ?? node, field);
+    if (!isMap(found)) return reading.report(place, `expected claims with their values, found ${describe(found)}`);
+    const value = claimsOf(found.toJSON() as Readonly<Record<string, unknown>>);
+    return value ?? reading.report(place, "the claims are nested too deeply, or too many, or no JSON");
   },
-  ["claims"],
-);
+};
+
+const written = record<Written>("a case", {
+  name: required(line, "", "What it shows."),
+  caller: required(caller, "", "Who calls."),
+  call: required(converted(callText, splitCall), { service: "", method: "" }, "What is called."),
+  headers: optional(
+    entries(headerValue, "headers with their values", "^[a-z0-9_.-]+$", whyNotMatchable),
+    [],
+    "Request headers.",
+  ),
+  time: optional(
+    converted(time, (value) => Number((parseTimestamp(value)?.nanos ?? 0n) / 1_000_000n)),
+    undefined,
+    "When the call starts; left out: now.",
+  ),
+  sourceAddress: optional(address, undefined, "Where the call comes from; left out: not known."),
+  labels: optional(
+    entries(label, "labels with their values", "^.+$", () => undefined),
+    [],
+    "Labels of the proxy that is called.",
+  ),
+  claims: optional(claims, undefined, "Claims of the call's token, as the issuer would sign them; left out: no token."),
+  issuer: optional(name, undefined, "The token's JwtIssuer, for conditions that read jwt.issuer."),
+  allowed: required(flag, false, "Whether it has to be allowed."),
+  rule: optional(line, undefined, "The rule that has to decide; left out: whichever."),
+});
 
 /** A case at its line; the file is not known here. */
 const placed: Shape<PolicyCase> = {

@@ -33,13 +33,26 @@ export function runCases(
     return fresh;
   };
   return cases.map((one) => {
-    const { caller, service, method, headers, timeMs = nowMs, sourceAddress, labels, allowed, rule } = one;
+    const {
+      caller,
+      service,
+      method,
+      headers,
+      timeMs = nowMs,
+      sourceAddress,
+      labels,
+      claims,
+      issuer,
+      allowed,
+      rule,
+    } = one;
     const id = caller.startsWith("spiffe://") ? parseSpiffeId(caller) : buildSpiffeId(mesh, "service", caller);
     const decision = compiledOf(service).evaluateCall(id, method, {
       header: (name) => headers.get(name),
       sourceAddress,
       nowMs: timeMs,
-      claims: undefined,
+      claims,
+      tokenIssuer: claims === undefined ? undefined : (issuer ?? ""),
       destinationLabels: labels,
     });
     const passed = decision.allow === allowed && (rule === undefined || decision.rule === rule);

@@ -26,11 +26,22 @@ export function call<Response>(
   method: string,
   ...requests: readonly object[]
 ): Promise<Outcome<Response>> {
+  return callWith(new Metadata(), client, service, method, ...requests);
+}
+
+/** As `call`, with metadata. */
+export function callWith<Response>(
+  metadata: Metadata,
+  client: Client,
+  service: ServiceClientConstructor,
+  method: string,
+  ...requests: readonly object[]
+): Promise<Outcome<Response>> {
   const definition = service.service[method] as MethodDefinition<object, Response> | undefined;
   if (definition === undefined)
     throw new Error(`no method ${method}: there are ${Object.keys(service.service).join(", ")}`);
   const { path, requestSerialize, responseDeserialize } = definition;
-  const stream = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, new Metadata(), {
+  const stream = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata, {
     deadline: Date.now() + deadlineMs,
   });
   return new Promise((resolve) => {

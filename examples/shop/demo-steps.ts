@@ -4,6 +4,7 @@ import { type Client, status } from "@grpc/grpc-js";
 import { join as joinMesh, type Mesh } from "../../sdk/index.js";
 import { call, callOne } from "./calls.js";
 import { type DemoMesh, root } from "./demo-mesh.js";
+import { clerksToken } from "./demo-token.js";
 import { Checkout, Inventory, type Order, type Payment, Payments, type Reservation, shopFolder } from "./shop.js";
 
 export interface Demo {
@@ -172,6 +173,7 @@ export const steps: readonly { readonly title: string; readonly run: (demo: Demo
   { title: "A call that is allowed", run: allowedCall },
   { title: "A call that is denied: by whom, and why", run: deniedCall },
   { title: "A rate limit", run: limitedCalls },
+  { title: "A clerk's token beside the storefront's identity", run: clerksToken },
   { title: "A policy revision, pushed and in force everywhere", run: pushedRevision },
   { title: "Traffic shifts from v1 to v2", run: shiftedTraffic },
   { title: "A bad policy file is refused", run: refusedFile },

@@ -108,7 +108,6 @@ describe("exit code 1: refused or failed", () => {
   test("what is not supported yet is refused by name", async () => {
     for (const argv of [
       ["gateway", "--listen", "x"],
-      ["can", "a", "b/c.D/E", "--claim", "x=y"],
     ]) {
       const done = await admin.run(...argv);
       expect(done.code).toBe(1);

@@ -205,7 +205,13 @@ describe("reading policy", () => {
     await world.publish([service("payments"), service("checkout"), rule].join("---\n"));
     const ask = (region?: string) => {
       const headers = region === undefined ? [] : [{ name: "region", value: region }];
-      return world.policy.checkAccess("checkout", "payments", "a.B/C", 1, inputsAsAsked(headers, 0));
+      return world.policy.checkAccess(
+        "checkout",
+        "payments",
+        "a.B/C",
+        1,
+        inputsAsAsked(headers, { claims: "", tokenIssuer: "" }, 0),
+      );
     };
     expect(await ask("eu")).toMatchObject({ allowed: true, rule: "callers/allow[0]" });
     const denied = { allowed: false, rule: "default-deny", reason: expect.stringContaining(when) };

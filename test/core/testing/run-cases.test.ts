@@ -60,15 +60,15 @@ describe("cases", () => {
   test("are refused at their place where something is wrong in them", () => {
     const content = `cases:
   - { name: a, caller: crat, call: payments/p.P/Charge, allowed: false }
-  - { name: a, caller: Cart, call: p.P/Charge, allowed: maybe, claims: {}, alowed: true }
+  - { name: a, caller: Cart, call: p.P/Charge, allowed: maybe, claims: 7, alowed: true }
   - { caller: cart, call: paymnts/p.P/Charge, time: noon, headers: { X: 1 } }
 `;
     expect(parse(content).findings).toEqual([
       '3:24 cases[1].caller expected a service\'s name or a SPIFFE ID in full, found "Cart"',
       '3:36 cases[1].call expected SERVICE/package.Service/Method, found "p.P/Charge"',
       '3:57 cases[1].allowed expected true or false, found "maybe"',
-      '3:64 cases[1].claims "claims" is not supported yet',
-      expect.stringMatching(/^3:76 cases\[1\].alowed unknown field .* did you mean "allowed"\?$/),
+      "3:72 cases[1].claims expected claims with their values, found number 7",
+      expect.stringMatching(/^3:75 cases\[1\].alowed unknown field .* did you mean "allowed"\?$/),
       '3:5 cases[1] "a" is in the list twice',
       '4:53 cases[2].time expected a time such as 2026-01-31T09:30:00Z, found "noon"',
       '4:70 cases[2].headers header "X" cannot be matched: header names are lower case: "x"',

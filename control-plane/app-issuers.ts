@@ -1,0 +1,20 @@
+/** Part of app.ts: issuers of tokens, and what reads their keys again where the root key is held. */
+import { lookup } from "node:dns/promises";
+import type { Cleanup } from "./cleanup.js";
+import { fetchJwks } from "./issuers/fetch-jwks.js";
+import { createIssuers, type Issuers, type IssuersDeps } from "./issuers/issuers.js";
+import { runRefresh } from "./issuers/refresh-loop.js";
+
+export function openIssuers(deps: Omit<IssuersDeps, "fetch"> & { readonly cleanup: Cleanup }): Issuers {
+  const { authority, clock, cleanup } = deps;
+  const resolve = (host: string) => lookup(host, { all: true });
+  const issuers = createIssuers({ ...deps, fetch: (source, signal) => fetchJwks(source, resolve, signal) });
+  if (!authority.holdsRoot) return issuers;
+  const stop = new AbortController();
+  const loop = runRefresh({ issuers, clock }, stop.signal);
+  cleanup.add(async () => {
+    stop.abort();
+    await loop;
+  });
+  return issuers;
+}
