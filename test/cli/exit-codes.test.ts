@@ -106,9 +106,7 @@ describe("exit code 2: wrong use", () => {
 
 describe("exit code 1: refused or failed", () => {
   test("what is not supported yet is refused by name", async () => {
-    for (const argv of [
-      ["gateway", "--listen", "x"],
-    ]) {
+    for (const argv of [["gateway", "--listen", "x"]]) {
       const done = await admin.run(...argv);
       expect(done.code).toBe(1);
       clear(done.error);
