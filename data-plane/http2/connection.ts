@@ -77,7 +77,7 @@ export class Connection {
     this.budget = deps.pool.budget;
     this.output = new Output(deps.pool);
     this.abuse = new AbuseMeter(limits, nowMs);
-    this.sender = new Sender(this, this.output);
+    this.sender = new Sender(this, this.output, deps.pool);
     this.data = new DataReceiver(this);
     this.headers = new HeaderReceiver(this);
     this.control = new ControlReceiver(this);

@@ -3,11 +3,18 @@ import { frameBytesMax, frameFlag, frameHeaderBytes, frameType } from "./protoco
 
 const blockBytes = 32_768;
 const blocksKept = 64;
+/** DATA that waits is kept in these: a stream's window is four of them. */
+const waitingBlockBytes = 16_384;
+const waitingBlocksKept = 256;
+/** Less than this is kept in about its own size. */
+const waitingBlockFrom = 4096;
+const waitingBytesMin = 256;
 
 /** Blocks for output, shared by the connections of a process and bounded; those in use count in the budget. */
 export class BlockPool {
   readonly budget: MemoryBudget;
   readonly #free: Buffer[] = [];
+  readonly #freeWaiting: Buffer[] = [];
 
   constructor(budget = new MemoryBudget()) {
     this.budget = budget;
@@ -24,6 +31,25 @@ export class BlockPool {
   give(block: Buffer): void {
     this.budget.give(block.length);
     if (block.length === blockBytes && this.#free.length < blocksKept) this.#free.push(block);
+  }
+
+  /**
+   * A block for DATA of which `length` bytes are to wait; it may hold fewer of them, or more. One that is made anew for each
+   * piece makes V8 collect all garbage again and again: it counts memory outside its heap.
+   */
+  takeWaiting(length: number): Buffer {
+    const block =
+      length < waitingBlockFrom
+        ? Buffer.allocUnsafe(Math.max(length, waitingBytesMin))
+        : (this.#freeWaiting.pop() ?? Buffer.allocUnsafeSlow(waitingBlockBytes));
+    this.budget.take(block.length);
+    return block;
+  }
+
+  giveWaiting(block: Buffer): void {
+    this.budget.give(block.length);
+    if (block.length === waitingBlockBytes && this.#freeWaiting.length < waitingBlocksKept)
+      this.#freeWaiting.push(block);
   }
 }
 

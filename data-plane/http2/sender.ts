@@ -2,7 +2,7 @@ import type { Connection } from "./connection.js";
 import { FieldBlock } from "./field-block.js";
 import { HpackEncoder } from "./hpack-encoder.js";
 import type { MemoryBudget } from "./memory-budget.js";
-import type { Output } from "./output.js";
+import type { BlockPool, Output } from "./output.js";
 import type { PreparedField } from "./prepared-field.js";
 import { frameBytesMax, frameFlag, frameHeaderBytes, frameType, windowMax } from "./protocol.js";
 import { type Stream, sendState } from "./stream.js";
@@ -15,6 +15,7 @@ export class Sender {
   readonly encoder = new HpackEncoder();
   readonly #connection: Connection;
   readonly #output: Output;
+  readonly #pool: BlockPool;
   readonly #budget: MemoryBudget;
   /** What the peer lets us send on the connection. */
   window = 65_535;
@@ -24,9 +25,10 @@ export class Sender {
   /** Bytes that wait on all streams. */
   waitingBytes = 0;
 
-  constructor(connection: Connection, output: Output) {
+  constructor(connection: Connection, output: Output, pool: BlockPool) {
     this.#connection = connection;
     this.#output = output;
+    this.#pool = pool;
     this.#budget = connection.budget;
   }
 
@@ -101,16 +103,29 @@ export class Sender {
       stream.waitingEnd ||= endStream; // goes with the last of what waits
       return 0;
     }
-    const copy = new Uint8Array(end - at);
-    copy.set(bytes.subarray(at, end));
-    stream.waiting ??= [];
-    stream.waiting.push(copy);
-    stream.waitingBytes += copy.length;
+    this.#keep(stream, bytes, at, end);
     stream.waitingEnd = endStream;
-    this.waitingBytes += copy.length;
-    this.#budget.take(copy.length);
     this.#enqueue(stream);
     return at - start;
+  }
+
+  #keep(stream: Stream, bytes: Uint8Array, start: number, end: number): void {
+    stream.waiting ??= [];
+    const { waiting } = stream;
+    let block = waiting[waiting.length - 1];
+    for (let at = start; at < end; ) {
+      if (block === undefined || stream.waitingFill === block.length) {
+        block = this.#pool.takeWaiting(end - at);
+        waiting.push(block);
+        stream.waitingFill = 0;
+      }
+      const length = Math.min(end - at, block.length - stream.waitingFill);
+      block.set(bytes.subarray(at, at + length), stream.waitingFill);
+      stream.waitingFill += length;
+      at += length;
+    }
+    stream.waitingBytes += end - start;
+    this.waitingBytes += end - start;
   }
 
   /** Writes what may be written now and returns where it stopped. */
@@ -170,25 +185,26 @@ export class Sender {
   }
 
   #sendSome(stream: Stream): void {
-    const waiting = stream.waiting as Uint8Array[];
-    const head = waiting[0] as Uint8Array;
+    const waiting = stream.waiting as Buffer[];
+    const head = waiting[0] as Buffer;
     const from = stream.waitingAt;
-    const to = Math.min(head.length, from + frameBytesMax);
-    const ends = stream.waitingEnd && waiting.length === 1 && to === head.length;
+    const filled = waiting.length === 1 ? stream.waitingFill : head.length;
+    const to = Math.min(filled, from + frameBytesMax);
+    const ends = stream.waitingEnd && waiting.length === 1 && to === filled;
     const at = this.#write(stream, head, from, to, ends);
     const taken = at - from;
     // The last frame of an early answer closes the stream, and what waited on it is forgotten already.
-    if (!stream.closed) this.#advance(stream, head, at, taken);
+    if (!stream.closed) this.#advance(stream, at, taken, at === filled);
     if (taken > 0) stream.sink.onTaken(stream, taken);
   }
 
-  #advance(stream: Stream, head: Uint8Array, at: number, taken: number): void {
+  #advance(stream: Stream, at: number, taken: number, emptied: boolean): void {
     stream.waitingAt = at;
     stream.waitingBytes -= taken;
     this.waitingBytes -= taken;
-    this.#budget.give(taken);
-    if (at === head.length) {
-      stream.waiting?.shift();
+    if (emptied) {
+      const block = stream.waiting?.shift();
+      if (block !== undefined) this.#pool.giveWaiting(block);
       stream.waitingAt = 0;
     }
     stream.takenSinceStall += taken;
@@ -208,7 +224,8 @@ export class Sender {
   /** Forgets what waits on a stream that is gone. */
   drop(stream: Stream): void {
     this.waitingBytes -= stream.waitingBytes;
-    this.#budget.give(stream.waitingBytes + (stream.waitingTrailers?.heldBytes ?? 0));
+    this.#budget.give(stream.waitingTrailers?.heldBytes ?? 0);
+    for (const block of stream.waiting ?? []) this.#pool.giveWaiting(block);
     stream.waitingBytes = 0;
     stream.waiting = null;
     stream.waitingTrailers = null;

@@ -44,9 +44,11 @@ export class Stream {
   /** Consumed and not announced to the peer yet. */
   credit = 0;
 
-  /** Output that waits for windows or for the socket. */
-  waiting: Uint8Array[] | null = null;
+  /** Output that waits for windows or for the socket: blocks, of which all but the last are full. */
+  waiting: Buffer[] | null = null;
+  /** Where it starts in the first block, and where it ends in the last. */
   waitingAt = 0;
+  waitingFill = 0;
   waitingBytes = 0;
   waitingEnd = false;
   waitingTrailers: FieldBlock | null = null;
