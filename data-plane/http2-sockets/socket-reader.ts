@@ -32,7 +32,7 @@ export function readSocket(socket: Socket, take: TakeBytes): void {
 /** What came before anybody listened: with TLS that happens. */
 function takeEarly(socket: Socket): Buffer[] {
   const early: Buffer[] = [];
-  for (let chunk: unknown = socket.read(); chunk instanceof Buffer; chunk = socket.read()) early.push(chunk);
+  for (let chunk: unknown = socket.read(); Buffer.isBuffer(chunk); chunk = socket.read()) early.push(chunk);
   return early;
 }
 
