@@ -1,5 +1,6 @@
 // npm run bench:replay -- [--decisions 1000000] [--services 50]
-// How long recorded decisions take to be read and decided again, under a candidate and under their own revision.
+// How long recorded decisions take to be read and decided again, under a candidate and under their own revision;
+// and what recording adds to a call.
 import { cpus } from "node:os";
 import { type DecisionRecord, renderDecisionId } from "../../core/decision/decision-record.js";
 import { recordInputs } from "../../core/decision/record-inputs.js";
@@ -10,6 +11,7 @@ import { unitsOf } from "../../core/snapshot/build.js";
 import { parsePolicyFiles } from "../../core/snapshot/parse-files.js";
 import { encodeBatch, encodeDecision, parseBatch } from "../../core/wire/decisions.js";
 import { numberFlag, readFlags } from "../options.js";
+import { recordingCost } from "./recording.js";
 
 const flags = readFlags(process.argv.slice(2));
 const total = numberFlag(flags, "decisions", 1_000_000);
@@ -112,4 +114,8 @@ console.log(
 );
 const { same, flipped, undecidable, reproduced, mismatched } = result;
 console.log(JSON.stringify({ same, flipped, undecidable, reproduced, mismatched }));
+for (const share of [0, 0.01, 1]) {
+  const nanoseconds = recordingCost(own.get("s0") as CompiledUnit, mesh, share, share === 1 ? 200_000 : 2_000_000);
+  console.log(`recording at share ${share}: ${nanoseconds.toFixed(0)} ns of CPU a call`);
+}
 if (mismatched > 0 || reproduced !== total || seconds > 30) process.exitCode = 1;

@@ -16,6 +16,8 @@ export const valueBytesMax = 1024;
 /** Of all values of a record; what comes after is recorded as too long. */
 export const inputsBytesMax = 8 * 1024;
 const claimsMax = 64;
+/** As many as a proxy takes of a call; what more a policy reads is as if it had not been recorded. */
+const headersMax = 128;
 const depthMax = 8;
 const credentials: ReadonlySet<string> = new Set(["authorization", "proxy-authorization", "cookie"]);
 const missing: Recorded<never> = Object.freeze({ state: "missing" });
@@ -26,7 +28,9 @@ const withheld: Recorded<never> = Object.freeze({ state: "withheld" });
 export function recordInputs(reads: ReadonlySet<ConditionRead>, inputs: CallInputs): DecisionInputs {
   if (reads.size === 0) return noInputs;
   const budget = { left: inputsBytesMax };
-  const headers = namesOf(reads, "header:").map((name) => recordHeader(name, inputs.header(name), budget));
+  const headers = namesOf(reads, "header:")
+    .slice(0, headersMax)
+    .map((name) => recordHeader(name, inputs.header(name), budget));
   const labels = reads.has("labels")
     ? [...inputs.destinationLabels].map(([key, value]) => ({ key, value })).sort((a, b) => (a.key < b.key ? -1 : 1))
     : undefined;
@@ -47,7 +51,13 @@ export function recordInputs(reads: ReadonlySet<ConditionRead>, inputs: CallInpu
 export function recordHeaders(names: readonly string[], header: (name: string) => string | undefined): DecisionInputs {
   if (names.length === 0) return noInputs;
   const budget = { left: inputsBytesMax };
-  return { ...noInputs, headers: [...names].sort().map((name) => recordHeader(name, header(name), budget)) };
+  return {
+    ...noInputs,
+    headers: [...names]
+      .sort()
+      .slice(0, headersMax)
+      .map((name) => recordHeader(name, header(name), budget)),
+  };
 }
 
 interface Budget {

@@ -62,6 +62,8 @@ const bitsPerRefill = 1024;
 const countsEveryMs = 10_000;
 /** A method that is longer is counted but not recorded. */
 const methodLengthMax = 2048;
+/** A record holds no more versions: a call with more to choose from is not recorded. */
+const versionsMax = 256;
 const noReads: ReadonlySet<ConditionRead> = new Set();
 const noLimits: readonly LimitOutcome[] = Object.freeze([]);
 
@@ -115,6 +117,7 @@ export class CallRecorder {
   /** Notes where an outbound call goes, if it goes nowhere or its bits are wanted. */
   routed(call: RoutedCall, bits: number): void {
     const { service, method, policy, unit, available } = call;
+    if (available.size > versionsMax) return;
     const found = unit?.findRoute(method, call.header);
     const choice = chooseVersion(found?.split ?? [], call.draw, (version) => available.has(version));
     const isRouted = choice.kind !== "none" && available.size > 0;

@@ -11,7 +11,7 @@ import { PreparedField } from "../http2/prepared-field.js";
 import { errorCode } from "../http2/protocol.js";
 import type { Stream } from "../http2/stream.js";
 import type { AppRegistration, AppView, CallPolicy, EvaluatedPolicy, TrustView } from "../ports.js";
-import { answerFor, internalAnswer, unavailableAnswer } from "./answer.js";
+import { type Answer, answerFor, internalAnswer, unavailableAnswer } from "./answer.js";
 import { labelMap, plainAddress } from "./call-inputs.js";
 import type { CallRecorder } from "./call-recorder.js";
 import { dialApplication, isApplicationGone } from "./dial.js";
@@ -21,7 +21,7 @@ import { inboundLimits, Listener, type ListenerLimits, type Peer } from "./forwa
 import { MethodNames } from "./forward/method-names.js";
 import type { ProxyEngine } from "./forward/proxy-engine.js";
 import { InboundJudge } from "./inbound-judge.js";
-import { OpenCalls } from "./open-calls.js";
+import { type OpenCall, OpenCalls } from "./open-calls.js";
 import type { ProxyMetrics } from "./proxy-metrics.js";
 import { refusalBefore } from "./refusal-before.js";
 import { endsWithDot, RequestHead } from "./request-head.js";
@@ -293,10 +293,20 @@ export class Inbound implements CallOwner {
     call.answer(internalAnswer(this.#deps.policy.current?.revision));
   }
 
+  /** One call's fault keeps no other one open. */
+  #judgeAgain(call: OpenCall, policy: EvaluatedPolicy): Answer | undefined {
+    try {
+      return this.#judge.judgeOpen(call, policy);
+    } catch (error) {
+      this.#deps.log.error("a call cannot be judged again", { error: messageOf(error), method: call.method });
+      return internalAnswer(policy.revision);
+    }
+  }
+
   #judgeOpen(policy: EvaluatedPolicy): void {
     const startedMs = this.#deps.clock.monotonicMs();
     const { size } = this.open;
-    const ended = this.open.judgeAgain((call) => this.#judge.judgeOpen(call, policy));
+    const ended = this.open.judgeAgain((call) => this.#judgeAgain(call, policy));
     if (size === 0) return;
     const tookMs = this.#deps.clock.monotonicMs() - startedMs;
     this.#deps.metrics.judgedAgain(size, ended, tookMs);

@@ -31,6 +31,9 @@ export interface DecisionTotals {
 const pendingMax = 8192;
 const pendingBytesMax = 2 * 1024 * 1024;
 const countsMax = 256;
+const countsBytesMax = 64 * 1024;
+/** A batch that NATS refuses so often while it is there is given up. */
+const triesMax = 20;
 const batchMax = 2000;
 const batchBytes = 256 * 1024;
 const everyMs = 1000;
@@ -53,6 +56,7 @@ export class DecisionRecorder implements DecisionSink {
   #pending: Uint8Array[] = [];
   #pendingBytes = 0;
   #counts: RefusalCount[] = [];
+  #countsBytes = 0;
   #droppedUntold = 0;
   #recorded = 0;
   #counted = 0;
@@ -85,10 +89,16 @@ export class DecisionRecorder implements DecisionSink {
   }
 
   offerCounts(counts: readonly RefusalCount[]): void {
-    const room = countsMax - this.#counts.length;
-    for (const { count } of counts.slice(0, room)) this.#counted += count;
-    for (const { count } of counts.slice(room)) this.#drop(count);
-    this.#counts.push(...counts.slice(0, room));
+    for (const count of counts) {
+      const bytes = count.caller.length + count.method.length + count.rule.length;
+      if (this.#counts.length >= countsMax || this.#countsBytes + bytes > countsBytesMax) {
+        this.#drop(count.count);
+        continue;
+      }
+      this.#counts.push(count);
+      this.#countsBytes += bytes;
+      this.#counted += count.count;
+    }
     this.#begin();
   }
 
@@ -140,6 +150,7 @@ export class DecisionRecorder implements DecisionSink {
     this.#pending = this.#pending.slice(count);
     this.#pendingBytes -= bytes;
     const counted = this.#counts.splice(0);
+    this.#countsBytes = 0;
     const { service, proxyId } = this.#deps.identity.current;
     const about = { service, proxyId, share: this.#share, dropped: this.#droppedUntold, counted };
     this.#droppedUntold = 0;
@@ -157,7 +168,7 @@ export class DecisionRecorder implements DecisionSink {
     const { signal } = this.#stop;
     const backoff = new Backoff(retry, () => random(4).readUInt32LE() / 2 ** 32);
     const { service, proxyId } = identity.current;
-    for (;;) {
+    for (let tries = 0; ; ) {
       try {
         await bus.append(decisionSubject(service, proxyId), batch.bytes, { headers: { "Nats-Msg-Id": batch.id } });
         this.#recorded += batch.decisions;
@@ -166,7 +177,8 @@ export class DecisionRecorder implements DecisionSink {
       } catch (error) {
         if (bus.connected && !this.#saidWhy) log.warn(`decisions cannot be recorded: ${messageOf(error)}`);
         this.#saidWhy ||= bus.connected;
-        if (signal.aborted || (isAshlarError(error) && error.code !== "unavailable"))
+        if (bus.connected) tries++;
+        if (signal.aborted || tries >= triesMax || (isAshlarError(error) && error.code !== "unavailable"))
           return this.#drop(batch.decisions);
         await clock.sleep(backoff.nextMs(), signal);
       }

@@ -61,6 +61,9 @@ const commands = [
   ["import"],
   ["drift"],
   ["blame"],
+  ["decisions"],
+  ["explain"],
+  ["replay"],
 ];
 
 for (const command of commands) {

@@ -1,6 +1,7 @@
 /** What is recorded of calls through two real proxies. */
 import { Metadata } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { inboundLimits } from "../../../data-plane/proxy/forward/listener.js";
 import { buildPolicy } from "../../support/proxy-fakes.js";
 import { eventually, ProxyPair } from "../../support/proxy-pair.js";
 
@@ -57,4 +58,35 @@ describe("recording", () => {
     expect(closed[0]).toMatchObject({ verdict: "denied", rule: "default-deny", revision: 2, epoch: 2 });
     expect(pair.callee.metrics.judged).toEqual([{ open: 3, closed: 3, tookMs: expect.any(Number) }]);
   });
+
+  test("I10: of 1000 open streams a switch ends those that it refuses, within a bound, and leaves the others alone", async () => {
+    const engine = { ...inboundLimits.engine, concurrentStreamsMax: 1000 };
+    const { inbound, address } = await pair.callee.inbound({ ...inboundLimits, engine });
+    pair.caller.endpoints.all.length = 0;
+    pair.caller.endpoints.add("bytes", address);
+    const codes: number[] = [];
+    const clients = Array.from({ length: 10 }, () => pair.client());
+    const streams = Array.from({ length: 1000 }, (_, index) => {
+      const metadata = new Metadata();
+      metadata.set("x-tenant", index % 4 === 0 ? "kept" : "gone");
+      const stream = clients[index % clients.length]?.bidi(metadata);
+      stream?.on("error", ({ code }: { code: number }) => codes.push(code)).on("data", () => {});
+      stream?.write(hello);
+      return stream;
+    });
+    await eventually("the streams are open", () => inbound.open.size === 1000, 30_000);
+    const when = 'request.headers["x-tenant"] == "kept"';
+    pair.callee.policy.switchTo(buildPolicy(2, [{ service: "bytes", allow: [{ from: ["*"], methods: ["*"], when }] }]));
+    expect(inbound.open.size).toBe(250); // when the switch is done, so are the refused
+    const judged = pair.callee.metrics.judged.find(({ open }) => open === 1000);
+    expect(judged).toMatchObject({ open: 1000, closed: 750 });
+    expect(judged?.tookMs).toBeLessThan(2000);
+    await eventually("their callers know", () => codes.length === 750, 30_000);
+    expect(new Set(codes)).toEqual(new Set([7]));
+    const recorded = pair.callee.decisions.decisions.filter(({ closed }) => closed).length;
+    expect(recorded).toBeGreaterThan(0);
+    expect(recorded).toBeLessThan(750); // closings are refusals: a flood of them is counted
+    for (const stream of streams) stream?.cancel();
+    await eventually("all are over", () => inbound.open.size === 0, 30_000);
+  }, 90_000);
 });
