@@ -39,7 +39,9 @@ export function addApplyCommand(program: Command, cli: Cli): void {
     .addOption(timeoutOption("how long to wait for proxies to prepare, and to switch"))
     .addOption(outputOption())
     .action(async (flags: Flags, self: Command) => {
-      parsePlan(flags); // said before anything else is done
+      const plan = parsePlan(flags); // said before anything else is done
+      if (plan !== undefined && !flags.activate)
+        throw new AshlarError("invalid_argument", "--stages and --no-activate do not go together");
       const files = await readPolicyFiles(flags.file, () => cli.readStdin());
       await cli.withAdmin(self, (admin) =>
         flags.dryRun

@@ -60,6 +60,11 @@ export async function beginRollout(
   if (head === undefined) throw new AshlarError("internal", "a rollout without a base");
   const base = revisionInForce(head.body);
   const candidate = { number: revision.body.number, digest: revision.digest };
+  if (candidate.digest === base.digest)
+    throw new AshlarError(
+      "stale",
+      `revision ${base.number} is what everyone outside the rollout evaluates: \`ashlar rollout abort\` goes back to it`,
+    );
   const before = ledger.rollouts.head();
   const body: Rollout = {
     ...options.staged,

@@ -57,7 +57,13 @@ export function createRollouts(deps: ActivatorDeps): Rollouts {
   };
   return {
     find,
-    running: () => (stageHeadOf(ledger.activations.head()) === undefined ? undefined : find(0)),
+    running: () => {
+      const rollout = stageHeadOf(ledger.activations.head())?.body.rollout;
+      const plan = rollout && ledger.rollouts.find(rollout.number); // it may be read a moment after its stage
+      return plan === undefined || plan.digest !== rollout?.digest
+        ? undefined
+        : report(courseOf(plan, ledger.activations.list()));
+    },
     list: (limit) => {
       const activations = ledger.activations.list();
       const newest = ledger.rollouts.list().slice(-limit).reverse();

@@ -156,7 +156,7 @@ test("a bad revision is caught by its gate at the first stage, and rolled back b
 test("a good revision goes through its stages although the control plane is killed in between", async () => {
   const load = startLoad();
   const file = mesh.policy("good.yaml", split({ v1: 100 }));
-  const flags = ["--stages", "label:canary=true,3,100%", "--hold", "6s", "--gate", "samples=10"];
+  const flags = ["--stages", "label:canary=true,3,100%", "--hold", "15s", "--gate", "samples=10"];
   const begun = await mesh.json(0, "apply", "-f", file, ...flags);
   expect(begun).toMatchObject({ revision: 3, epoch: 4, rollout: { number: 2, stage: 1 } });
   expect(await mesh.json(0, "rollout", "pause")).toEqual({ epoch: 5, revision: 3 }); // to look around in peace
@@ -172,6 +172,13 @@ test("a good revision goes through its stages although the control plane is kill
   const log: { number: number; active: boolean; rollout?: number }[] = await mesh.json(0, "log");
   expect(log.filter(({ active }) => active).map(({ number }) => number)).toEqual([1]);
   expect(log.find(({ number }) => number === 3)).toMatchObject({ rollout: 2 });
+
+  const joined = await mesh.proxy({ name: "echo6", service: "echo" }); // it evaluates what the head says for it
+  await until("the proxy that joined evaluates the base", async () => {
+    const all: typeof proxies = await mesh.json(0, "proxies");
+    return all.filter((each) => each.active && each.epoch === 5 && each.revision === 1).length === instances + 1;
+  });
+  await joined.process.stop();
 
   const busy = await mesh.cli("activate", "2");
   expect(busy.code).toBe(1);

@@ -8,7 +8,7 @@ import type { Activation, CallCounts, Revision, Signed } from "../../../core/mod
 import { revisionFor } from "../../../core/rollout/cohort.js";
 import { gatesDefault } from "../../../core/rollout/gates.js";
 import { parseStages } from "../../../core/rollout/stages.js";
-import { signRevision } from "../../../core/wire/records.js";
+import { signActivation, signRevision } from "../../../core/wire/records.js";
 import { silentLogger } from "../../../runtime/log.js";
 import { FakeFleet } from "../../support/fake-fleet.js";
 import { ManualClock } from "../../support/manual-clock.js";
@@ -235,6 +235,22 @@ describe("what is refused, each with its own code, changing nothing", () => {
     fresh.fleet.loop.close();
   });
 
+  test("a stage whose plan has not been read yet is told as none that runs, and not driven", async () => {
+    await world.begin();
+    const { rollout, ...rest } = world.head;
+    if (rollout === undefined) throw new Error("no rollout");
+    const body = {
+      ...rest,
+      epoch: 3,
+      previous: world.ledger.activations.head()?.digest,
+      rollout: { ...rollout, number: 2 },
+    };
+    await world.ledger.activations.append(signActivation(body, testMesh, signer));
+    await world.hold(refusing);
+    await world.drive();
+    expect([world.head.epoch, world.rollouts.running()]).toEqual([3, undefined]);
+  });
+
   test("a candidate that a proxy rejects: no plan is written", async () => {
     world.fleet.reject("p1", world.revisions[1] as Signed<Revision>, "unknown kind");
     await expect(world.begin()).rejects.toMatchObject({
@@ -242,6 +258,14 @@ describe("what is refused, each with its own code, changing nothing", () => {
       message: expect.stringMatching(/rejected by p1/),
     });
     expect(world.ledger.rollouts.list()).toEqual([]);
+  });
+
+  test("a rollout to what everyone outside the running one has", async () => {
+    await world.begin();
+    await expect(world.begin("1,100%", { revision: 1, endRollout: true })).rejects.toMatchObject({
+      ...{ code: "stale", message: expect.stringMatching(/rollout abort/) },
+    });
+    expect([world.head.epoch, world.ledger.rollouts.list().length]).toEqual([2, 1]);
   });
 
   test("--end-rollout lets an activation end it, for everyone or in stages of its own", async () => {
