@@ -1,0 +1,14 @@
+/** The value that this share of all is not above; NaN of none. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}
+
+export const median = (values: readonly number[]): number => quantile(values, 0.5);
+export const highest = (values: readonly number[]): number => quantile(values, 1);
+export const render = (value: number): string => (value >= 100 ? value.toFixed(0) : value.toFixed(1));
+
+/** Says whether an aim was met. */
+export function verdict(value: number, aim: number, unit: string): string {
+  return `${aim} ${unit}: ${value <= aim ? "met" : "missed"}`;
+}

@@ -1,0 +1,43 @@
+// npm run bench:convergence -- [--quick] [--only p5 simulated p6 p7 p8] [--subscribers 200] [--processes 4]
+//   [--sizes 20 10000] [--rounds 20] [--proxies 10000] [--fan-out-us 50]
+// How soon an activation or a rollback is in force everywhere, and what it costs: P5 to P8.
+import { loadavg } from "node:os";
+import { numberFlag, readFlags } from "../options.js";
+import { machine } from "../proxy/contenders.js";
+import { measureActivationLag } from "./activation-lag.js";
+import { simulateFleet } from "./simulated-fleet.js";
+
+const flags = readFlags(process.argv.slice(2));
+const quick = flags.has("quick");
+const only = flags.get("only");
+const number = (name: string, whole: number, small: number): number => numberFlag(flags, name, quick ? small : whole);
+const rounds = number("rounds", 20, 6);
+const listOf = (name: string, whole: readonly number[], small: readonly number[]): readonly number[] =>
+  flags.get(name)?.map(Number) ?? (quick ? small : whole);
+
+const parts: Readonly<Record<string, () => void | Promise<void>>> = {
+  p5: () =>
+    measureActivationLag({
+      subscribers: number("subscribers", 200, 20),
+      processes: number("processes", 4, 2),
+      sizes: listOf("sizes", [20, 10_000], [20, 1000]),
+      rounds,
+    }),
+  simulated: () =>
+    simulateFleet({
+      proxies: number("proxies", 10_000, 10_000),
+      activations: quick ? 2 : 10,
+      fanOutUs: numberFlag(flags, "fan-out-us", 50),
+    }),
+};
+
+console.log(`${machine()}, load average ${loadavg()[0]?.toFixed(1)}`);
+for (const [name, run] of Object.entries(parts)) {
+  if (only !== undefined && !only.includes(name)) continue;
+  try {
+    await run();
+  } catch (error) {
+    console.error(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+    process.exitCode = 1;
+  }
+}
