@@ -45,8 +45,10 @@ const prepareMs = 150_000;
 /** Activates a revision when every live proxy has prepared it. */
 export async function activate(admin: AdminClient, revision: number): Promise<Activated> {
   const startMs = performance.now();
-  const request = { revision, reason: "", force: false, thresholdPercent: 0, prepareTimeoutMs: prepareMs };
-  const { activation } = await admin.activate(request);
+  const { activation } = await admin.activate({
+    ...{ revision, reason: "", force: false, thresholdPercent: 0, prepareTimeoutMs: prepareMs },
+    ...{ expectedEpoch: undefined, plan: undefined, endRollout: false },
+  });
   if (activation === undefined) throw new Error("the answer says no activation");
   return { epoch: activation.epoch, timeMs: activation.timeMs, tookMs: performance.now() - startMs };
 }

@@ -1,10 +1,11 @@
 // npm run bench:convergence -- [--quick] [--only p5 simulated p6 p7 p8] [--subscribers 200] [--processes 4]
-//   [--sizes 20 10000] [--rounds 20] [--proxies 10000] [--fan-out-us 50]
+//   [--sizes 20 10000] [--rounds 20] [--changed-sizes 10 100 1000 10000] [--proxies 10000] [--fan-out-us 50]
 // How soon an activation or a rollback is in force everywhere, and what it costs: P5 to P8.
 import { loadavg } from "node:os";
 import { numberFlag, readFlags } from "../options.js";
 import { machine } from "../proxy/contenders.js";
 import { measureActivationLag } from "./activation-lag.js";
+import { measureChangedBytes } from "./changed-bytes.js";
 import { simulateFleet } from "./simulated-fleet.js";
 
 const flags = readFlags(process.argv.slice(2));
@@ -28,6 +29,11 @@ const parts: Readonly<Record<string, () => void | Promise<void>>> = {
       proxies: number("proxies", 10_000, 10_000),
       activations: quick ? 2 : 10,
       fanOutUs: numberFlag(flags, "fan-out-us", 50),
+    }),
+  p6: () =>
+    measureChangedBytes({
+      sizes: listOf("changed-sizes", [10, 100, 1000, 10_000], [10, 1000]),
+      rounds: quick ? 3 : 5,
     }),
 };
 

@@ -4,11 +4,9 @@
  * each of them switched. Ends when stdin does.
  */
 import { setMaxListeners } from "node:events";
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { closeParts, joinOrLoad, openParts, type Parts } from "../../data-plane/app-parts.js";
-import { parseProxyConfig } from "../../data-plane/config.js";
-import { silentLogger } from "../../runtime/log.js";
+import { closeParts, type Parts } from "../../data-plane/app-parts.js";
+import { follow, openSubscriber } from "./subscriber.js";
 
 /** What the parent says on stdin, one line. */
 export interface SubscribersOrder {
@@ -42,11 +40,11 @@ async function main(): Promise<void> {
   };
   const all: Parts[] = [];
   const open = async (index: number): Promise<void> => {
-    const parts = await openSubscriber(order, index, stop.signal);
+    const { service = "", token = "" } = order.members[index] ?? {};
+    const dir = join(order.folder, String(index));
+    const parts = await openSubscriber({ dir, join: order.join, service, token }, stop.signal);
     parts.policy.onSwitch(({ epoch }) => switched(epoch));
-    await parts.bus.whenConnected(stop.signal);
-    parts.sync.start();
-    parts.reporter.start("127.0.0.1:9");
+    await follow(parts, stop.signal);
     all.push(parts);
   };
   for (let first = 0; first < order.members.length; first += joiningAtOnce) {
@@ -58,24 +56,6 @@ async function main(): Promise<void> {
   await Promise.all(all.map(closeParts));
   stop.abort();
   process.exit(0);
-}
-
-async function openSubscriber(order: SubscribersOrder, index: number, signal: AbortSignal): Promise<Parts> {
-  const { service = "", token = "" } = order.members[index] ?? {};
-  const dir = join(order.folder, String(index));
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
-  const flags = { service, token: "-", join: order.join, data: dir, outbound: `unix:${dir}/out.sock` };
-  const config = parseProxyConfig({ flags, env: {}, file: {} }, dir);
-  const surroundings = {
-    log: silentLogger,
-    logFormat: "json" as const,
-    spawnWorker: () => {
-      throw new Error("a subscriber has no workers");
-    },
-    readStdin: async () => token,
-  };
-  const identity = await joinOrLoad(config, surroundings, signal, signal);
-  return openParts(config, identity, silentLogger, undefined, signal);
 }
 
 await main();
