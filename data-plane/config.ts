@@ -2,6 +2,7 @@
 import { isAbsolute, join, resolve } from "node:path";
 import { isLabel } from "../core/identity.js";
 import type { Label } from "../core/model.js";
+import { labelsMax } from "../core/wire/headers.js";
 import {
   ConfigReader,
   type ConfigSources,
@@ -60,7 +61,6 @@ const socketPathBytesMax = 107; // sun_path
 const graceMsDefault = 10_000;
 const recordShareDefault = 0.01;
 const workersMax = 64;
-const labelsMax = 32;
 const mebibytesMax = 65_536;
 
 /** Reads the settings; fails with `invalid_argument`, one line for each bad value. */

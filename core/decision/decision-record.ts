@@ -40,6 +40,8 @@ export interface DecisionInputs {
   readonly source: { readonly address: string | undefined } | undefined;
   /** Sorted by key; undefined: not recorded. */
   readonly labels: readonly Label[] | undefined;
+  /** Of the caller's proxy, likewise. */
+  readonly sourceLabels: readonly Label[] | undefined;
   /** Sorted by name. */
   readonly claims: readonly RecordedClaim[];
   /** The token's issuer; undefined: not recorded. */
@@ -113,6 +115,7 @@ export const noInputs: DecisionInputs = Object.freeze({
   headers: Object.freeze([]),
   source: undefined,
   labels: undefined,
+  sourceLabels: undefined,
   claims: Object.freeze([]),
   issuer: undefined,
   claimsComplete: false,

@@ -1,5 +1,6 @@
 /** What is recorded of a call: only what rules in question read, and never a credential. */
 import { digestOf } from "../digest.js";
+import type { Label } from "../model.js";
 import type { CallInputs } from "../policy/condition/frame.js";
 import type { ConditionRead } from "../policy/condition/scope.js";
 import { isList, isMap, type Value } from "../policy/condition/values.js";
@@ -31,9 +32,8 @@ export function recordInputs(reads: ReadonlySet<ConditionRead>, inputs: CallInpu
   const headers = namesOf(reads, "header:")
     .slice(0, headersMax)
     .map((name) => recordHeader(name, inputs.header(name), budget));
-  const labels = reads.has("labels")
-    ? [...inputs.destinationLabels].map(([key, value]) => ({ key, value })).sort((a, b) => (a.key < b.key ? -1 : 1))
-    : undefined;
+  const labels = reads.has("labels") ? sortedLabels(inputs.destinationLabels) : undefined;
+  const sourceLabels = reads.has("source-labels") ? sortedLabels(inputs.sourceLabels ?? new Map()) : undefined;
   const all = reads.has("claim:*");
   const claims = inputs.claims;
   const names = all ? [...(claims?.keys() ?? [])].sort() : namesOf(reads, "claim:");
@@ -41,6 +41,7 @@ export function recordInputs(reads: ReadonlySet<ConditionRead>, inputs: CallInpu
     headers,
     source: reads.has("source") ? { address: inputs.sourceAddress } : undefined,
     labels,
+    sourceLabels,
     claims: names.slice(0, claimsMax).map((name) => recordClaim(name, claims?.get(name), budget)),
     issuer: reads.has("issuer") ? { name: inputs.tokenIssuer } : undefined,
     claimsComplete: all && names.length <= claimsMax,
@@ -58,6 +59,10 @@ export function recordHeaders(names: readonly string[], header: (name: string) =
       .slice(0, headersMax)
       .map((name) => recordHeader(name, header(name), budget)),
   };
+}
+
+function sortedLabels(labels: ReadonlyMap<string, string>): readonly Label[] {
+  return [...labels].map(([key, value]) => ({ key, value })).sort((a, b) => (a.key < b.key ? -1 : 1));
 }
 
 interface Budget {

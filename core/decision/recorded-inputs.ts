@@ -1,4 +1,5 @@
 /** A recorded call as conditions see it; notes when they ask for something that was not recorded. */
+import type { Label } from "../model.js";
 import type { CallInputs } from "../policy/condition/frame.js";
 import type { Value, ValueMap } from "../policy/condition/values.js";
 import type { DecisionInputs, Recorded } from "./decision-record.js";
@@ -33,8 +34,15 @@ export class RecordedInputs implements CallInputs {
   }
 
   get destinationLabels(): ReadonlyMap<string, string> {
-    const { labels } = this.#inputs;
-    if (labels === undefined) this.#lack("the labels of the proxy that was called");
+    return this.#labelsOf(this.#inputs.labels, "the labels of the proxy that was called");
+  }
+
+  get sourceLabels(): ReadonlyMap<string, string> {
+    return this.#labelsOf(this.#inputs.sourceLabels, "the labels of the caller's proxy");
+  }
+
+  #labelsOf(labels: readonly Label[] | undefined, what: string): ReadonlyMap<string, string> {
+    if (labels === undefined) this.#lack(what);
     return labels === undefined ? noLabels : new Map(labels.map(({ key, value }) => [key, value]));
   }
 

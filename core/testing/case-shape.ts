@@ -37,15 +37,21 @@ export interface PolicyCase {
   readonly claims: ValueMap | undefined;
   /** The name of the token's JwtIssuer. */
   readonly issuer: string | undefined;
+  /** Labels of the caller's proxy. */
+  readonly sourceLabels: ReadonlyMap<string, string>;
   readonly allowed: boolean;
   /** The rule that has to decide; undefined: whichever. */
   readonly rule: string | undefined;
 }
 
-type Written = Omit<PolicyCase, "file" | "line" | "service" | "method" | "headers" | "labels" | "timeMs"> & {
+type Written = Omit<
+  PolicyCase,
+  "file" | "line" | "service" | "method" | "headers" | "labels" | "sourceLabels" | "timeMs"
+> & {
   readonly call: { readonly service: string; readonly method: string };
   readonly headers: readonly (readonly [string, string])[];
   readonly labels: readonly (readonly [string, string])[];
+  readonly sourceLabels: readonly (readonly [string, string])[];
   readonly time: number | undefined;
 };
 
@@ -109,6 +115,11 @@ const written = record<Written>("a case", {
     [],
     "Labels of the proxy that is called.",
   ),
+  sourceLabels: optional(
+    entries(label, "labels with their values", "^.+$", () => undefined),
+    [],
+    "Labels of the caller's proxy.",
+  ),
   claims: optional(claims, undefined, "Claims of the call's token, as the issuer would sign them; left out: no token."),
   issuer: optional(name, undefined, "The token's JwtIssuer, for conditions that read jwt.issuer."),
   allowed: required(flag, false, "Whether it has to be allowed."),
@@ -121,9 +132,10 @@ const placed: Shape<PolicyCase> = {
   read(node, field, reading) {
     const value = written.read(node, field, reading);
     if (value === undefined) return undefined;
-    const { call, headers, labels, time: timeMs, ...rest } = value;
+    const { call, headers, labels, sourceLabels, time: timeMs, ...rest } = value;
     const { line: at } = reading.place(node, field);
-    return { ...rest, ...call, file: "", line: at, headers: new Map(headers), labels: new Map(labels), timeMs };
+    const maps = { headers: new Map(headers), labels: new Map(labels), sourceLabels: new Map(sourceLabels) };
+    return { ...rest, ...call, ...maps, file: "", line: at, timeMs };
   },
 };
 

@@ -43,6 +43,7 @@ export function runCases(
       labels,
       claims,
       issuer,
+      sourceLabels,
       allowed,
       rule,
     } = one;
@@ -53,6 +54,7 @@ export function runCases(
       nowMs: timeMs,
       claims,
       tokenIssuer: claims === undefined ? undefined : (issuer ?? ""),
+      sourceLabels,
       destinationLabels: labels,
     });
     const passed = decision.allow === allowed && (rule === undefined || decision.rule === rule);

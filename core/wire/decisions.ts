@@ -20,6 +20,7 @@ import {
 } from "../decision/decision-record.js";
 import { AshlarError } from "../errors.js";
 import { parseSpiffeId, type SpiffeId } from "../identity.js";
+import type { Label } from "../model.js";
 import { boundedList, boundedText, integer } from "./bounds.js";
 import { checkWriter, type FleetWriter } from "./fleet.js";
 import { parseValue, renderValue } from "./recorded-values.js";
@@ -113,8 +114,9 @@ function refuseUnknown(message: BatchMessage, what: string): void {
   const { decisions, ...rest } = message;
   refuseUnknownFields(rest, what);
   for (const decision of decisions) {
-    const { headers, labels, claims, limits } = decision;
-    const isKnown = hasNoUnknown(decision) && [headers, labels, limits].every((parts) => parts.every(hasNoUnknown));
+    const { headers, labels, sourceLabels, claims, limits } = decision;
+    const parts = [headers, labels, sourceLabels, limits];
+    const isKnown = hasNoUnknown(decision) && parts.every((part) => part.every(hasNoUnknown));
     if (!isKnown || claims.length > 0) refuseUnknownFields(decision, what);
   }
 }
@@ -126,7 +128,7 @@ function hasNoUnknown(message: object): boolean {
 /** The message of one decision, as the admin API sends it. */
 export function renderDecision(record: DecisionRecord): DecisionMessage {
   const { inputs, routing } = record;
-  const { source, labels } = inputs;
+  const { source, labels, sourceLabels } = inputs;
   return {
     id: Buffer.from(record.id, "hex"),
     direction: record.direction === "inbound" ? direction.DIRECTION_INBOUND : direction.DIRECTION_OUTBOUND,
@@ -148,6 +150,8 @@ export function renderDecision(record: DecisionRecord): DecisionMessage {
     sourceAddress: source?.address ?? "",
     labelsRecorded: labels !== undefined,
     labels: (labels ?? []).map((label) => ({ ...label })),
+    sourceLabelsRecorded: sourceLabels !== undefined,
+    sourceLabels: (sourceLabels ?? []).map((label) => ({ ...label })),
     claimsComplete: inputs.claimsComplete,
     claims: inputs.claims.map(({ name, content }) => ({
       name,
@@ -198,9 +202,9 @@ function parseDecision(message: DecisionMessage): DecisionRecord {
 }
 
 function parseInputs(message: DecisionMessage): DecisionInputs {
-  const { headers, claims, labels, sourceRecorded, labelsRecorded, claimsComplete, issuerRecorded } = message;
-  const isNothing = headers.length === 0 && claims.length === 0;
-  if (isNothing && !sourceRecorded && !labelsRecorded && !claimsComplete && !issuerRecorded) return noInputs;
+  const { headers, claims, labels, sourceLabels, sourceRecorded, claimsComplete, issuerRecorded } = message;
+  const isNothing = headers.length === 0 && claims.length === 0 && !sourceRecorded && !claimsComplete;
+  if (isNothing && !message.labelsRecorded && !message.sourceLabelsRecorded && !issuerRecorded) return noInputs;
   return {
     headers: boundedList("headers", headers, itemsMax).map((header) => ({
       name: header.name,
@@ -208,9 +212,8 @@ function parseInputs(message: DecisionMessage): DecisionInputs {
       digest: header.digest.toString("hex"),
     })),
     source: sourceRecorded ? { address: message.sourceAddress === "" ? undefined : message.sourceAddress } : undefined,
-    labels: labelsRecorded
-      ? boundedList("labels", labels, itemsMax).map(({ key, value }) => ({ key, value }))
-      : undefined,
+    labels: message.labelsRecorded ? parseLabels("labels", labels) : undefined,
+    sourceLabels: message.sourceLabelsRecorded ? parseLabels("source_labels", sourceLabels) : undefined,
     claims: boundedList("claims", claims, itemsMax).map((claim) => ({
       name: claim.name,
       content: parseContent(claim.state, () => parseValue(claim.value)),
@@ -218,6 +221,10 @@ function parseInputs(message: DecisionMessage): DecisionInputs {
     issuer: issuerRecorded ? { name: message.tokenIssuer === "" ? undefined : message.tokenIssuer } : undefined,
     claimsComplete,
   };
+}
+
+function parseLabels(field: string, labels: readonly Label[]): readonly Label[] {
+  return boundedList(field, labels, itemsMax).map(({ key, value }) => ({ key, value }));
 }
 
 function parseContent<Content>(found: state, value: () => Content): Recorded<Content> {

@@ -1,3 +1,8 @@
+import type { Label } from "../model.js";
+
+/** No proxy has more labels. */
+export const labelsMax = 32;
+
 /** Headers and trailers of Ashlar's own (all lower case, as HTTP/2 wants them). */
 export const headerNames = {
   /** The SPIFFE ID of the caller; set by the inbound proxy for the application. */
@@ -10,7 +15,24 @@ export const headerNames = {
   decision: "ashlar-decision",
   /** Between proxies: the highest epoch that the sender has seen. A hint to look, never to choose. */
   epoch: "ashlar-epoch",
+  /** Between proxies: the sender's own labels, "key=value" joined by ",", for conditions. */
+  labels: "ashlar-labels",
 } as const;
+
+/** Labels as that header has them; keys and values hold neither "=" nor ",". */
+export function renderLabels(labels: readonly Label[]): string {
+  return labels.map(({ key, value }) => `${key}=${value}`).join(",");
+}
+
+/** What `renderLabels` made; what is not well formed is left out. At most 32 labels. */
+export function parseLabels(text: string): ReadonlyMap<string, string> {
+  const labels = new Map<string, string>();
+  for (const part of text.split(",", labelsMax)) {
+    const at = part.indexOf("=");
+    if (at > 0) labels.set(part.slice(0, at), part.slice(at + 1));
+  }
+  return labels;
+}
 
 /** Removed from whatever applications, outsiders and peers send. */
 export function isReservedHeader(name: string): boolean {

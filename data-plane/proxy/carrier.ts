@@ -77,7 +77,7 @@ export class Carrier {
       ? new Inbound({ ...deps, recorder, tls, app, pool: this.#applications }, { service, labels })
       : undefined;
     this.#outbounds = options.outbounds.map(
-      (upstream) => new Outbound({ ...deps, recorder, tls, pool: this.#peers }, { mesh, service: upstream }),
+      (upstream) => new Outbound({ ...deps, recorder, tls, pool: this.#peers }, { mesh, service: upstream, labels }),
     );
     this.#follow(deps, tls);
     engine.overload.onDrain(() => {

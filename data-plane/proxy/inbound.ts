@@ -12,7 +12,7 @@ import { errorCode } from "../http2/protocol.js";
 import type { Stream } from "../http2/stream.js";
 import type { AppRegistration, AppView, CallPolicy, EvaluatedPolicy, TrustView } from "../ports.js";
 import { type Answer, answerFor, internalAnswer, unavailableAnswer } from "./answer.js";
-import { labelMap, plainAddress } from "./call-inputs.js";
+import { labelMap, plainAddress, SourceLabels } from "./call-inputs.js";
 import type { CallRecorder } from "./call-recorder.js";
 import { dialApplication, isApplicationGone } from "./dial.js";
 import { Call } from "./forward/call.js";
@@ -70,6 +70,7 @@ export class Inbound implements CallOwner {
   readonly #stopFollowing: () => void;
   readonly #head = new RequestHead();
   readonly #methods = new MethodNames();
+  readonly #sourceLabels = new SourceLabels();
   readonly #traces: TraceSource;
   /** Plans for requests that need nothing unusual, by caller; of one revision. */
   readonly #plans = new Map<string, ForwardPlan>();
@@ -186,6 +187,7 @@ export class Inbound implements CallOwner {
     const call = new Call(this, stream, this.#service, method, spiffeId, sourceAddress, endStream, this.nowMs());
     stream.sink = call;
     call.nowMs = this.#deps.clock.nowMs();
+    if (head.labels >= 0) call.sourceLabels = this.#sourceLabels.of(fields.valueText(head.labels));
     this.#deps.metrics.callStarted("inbound");
     const refused = refusalBefore(call, this.#deps.engine, head.timeoutMs, this.#deps.policy.current?.revision);
     if (refused !== undefined) {

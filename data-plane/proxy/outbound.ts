@@ -2,7 +2,8 @@
 import type { Socket } from "node:net";
 import { messageOf } from "../../core/errors.js";
 import { buildSpiffeId, isLabel, type SpiffeId } from "../../core/identity.js";
-import { headerNames } from "../../core/wire/headers.js";
+import type { Label } from "../../core/model.js";
+import { headerNames, renderLabels } from "../../core/wire/headers.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { SocketAddress } from "../../runtime/config.js";
 import type { Logger } from "../../runtime/log.js";
@@ -46,6 +47,8 @@ export interface OutboundDeps {
 }
 
 export interface OutboundOptions {
+  /** This proxy's own. */
+  readonly labels?: readonly Label[];
   readonly mesh: string;
   /** Whatever arrives goes to this service; undefined: `:authority` says which. */
   readonly service: string | undefined;
@@ -75,6 +78,8 @@ export class Outbound implements CallOwner {
   readonly direction = "outbound";
   readonly fromPeer = true;
   readonly labels: ReadonlyMap<string, string> = new Map();
+  /** What peers are told of this proxy's labels. */
+  readonly #labels: readonly PreparedField[];
   readonly #deps: OutboundDeps;
   readonly #options: OutboundOptions;
   readonly #self: SpiffeId;
@@ -94,6 +99,8 @@ export class Outbound implements CallOwner {
     this.#deps = deps;
     this.#options = options;
     this.#self = buildSpiffeId(options.mesh, "service", options.service ?? "application");
+    const labels = renderLabels(options.labels ?? []);
+    this.#labels = labels === "" ? [] : [new PreparedField(headerNames.labels, labels)];
     this.#traces = new TraceSource(deps.random);
     this.#choice = new EndpointChoice(deps, options.mesh);
     this.#listener = new Listener(
@@ -292,7 +299,8 @@ export class Outbound implements CallOwner {
     }
     let plan = this.#plans.get(called);
     if (plan === undefined) {
-      plan = { first: called.first, last: [new PreparedField(headerNames.epoch, String(epoch))], revision };
+      const last = [new PreparedField(headerNames.epoch, String(epoch)), ...this.#labels];
+      plan = { first: called.first, last, revision };
       this.#plans.set(called, plan);
     }
     return plan;

@@ -2,6 +2,7 @@
  * What a proxy reads and changes of a request's fields, in one walk over a block that the engine has checked
  * (RFC 9113, 8.1.1): no field is repaired, a malformed head is refused as a whole.
  */
+import { headerNames } from "../../core/wire/headers.js";
 import type { FieldBlock } from "../http2/field-block.js";
 import { fieldFlag } from "../http2/field-classes.js";
 import { fieldName } from "../http2/field-names.js";
@@ -22,6 +23,8 @@ export class RequestHead {
   traceparent = -1;
   /** What a peer says it has seen; -1: nothing. */
   epoch = -1;
+  /** Where a peer says its labels. */
+  labels = -1;
 
   /**
    * Reads the block and drops from it what only proxies may say, `:scheme`, `host` and a trace that is not valid.
@@ -29,7 +32,7 @@ export class RequestHead {
    */
   read(fields: FieldBlock): boolean {
     this.path = this.authority = this.host = this.te = this.timeout = this.traceparent = this.epoch = -1;
-    this.timeoutMs = -1;
+    this.timeoutMs = this.labels = -1;
     let traces = 0;
     let encodings = 0;
     let state = -1;
@@ -37,7 +40,9 @@ export class RequestHead {
       if (fields.isDropped(field)) continue;
       switch (fields.nameId(field)) {
         case 0:
-          if (isReserved(fields, field)) fields.drop(field);
+          if (!isReserved(fields, field)) break;
+          if (fields.nameText(field) === headerNames.labels) this.labels = field;
+          fields.drop(field);
           break;
         case fieldName.path:
           this.path = field;

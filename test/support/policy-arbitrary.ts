@@ -54,6 +54,8 @@ export const conditions: ReadonlyMap<string, (call: ConditionedCall) => boolean 
     'request.service == "a.A" && !has(request.headers.b)',
     ({ method, headers }) => method.startsWith("a.A/") && !("b" in headers),
   ],
+  ['source.labels.zone == "a"', () => true],
+  ["has(destination.labels.zone)", () => false],
   ['now > timestamp("2026-01-01T00:00:00Z") && source.address == "10.0.0.1"', () => true],
 ]);
 
@@ -71,6 +73,7 @@ export function inputsWith(headers: Readonly<Record<string, string>>): CallInput
     sourceAddress: "10.0.0.1",
     nowMs: Date.UTC(2026, 5, 1),
     claims: undefined,
+    sourceLabels: new Map([["zone", "a"]]),
     destinationLabels: new Map(),
   };
 }

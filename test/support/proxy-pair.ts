@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Server } from "@grpc/grpc-js";
 import type { DecisionRecord, RefusalCount } from "../../core/decision/decision-record.js";
+import type { Label } from "../../core/model.js";
 import { parseDecisionBytes } from "../../core/wire/decisions.js";
 import type { ProxyIdentity } from "../../data-plane/ports.js";
 import { CallRecorder } from "../../data-plane/proxy/call-recorder.js";
@@ -139,8 +140,8 @@ export class TestSide {
     return { inbound, address: `${host}:${port}` };
   }
 
-  async outbound(path: string, service?: string): Promise<Outbound> {
-    const outbound = new Outbound(this.deps(), { mesh, service });
+  async outbound(path: string, service?: string, labels: readonly Label[] = []): Promise<Outbound> {
+    const outbound = new Outbound(this.deps(), { mesh, service, labels });
     this.#closers.push(() => outbound.close());
     await outbound.listen({ path });
     return outbound;

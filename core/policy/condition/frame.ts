@@ -29,6 +29,8 @@ export interface CallInputs {
   readonly claims: ValueMap | undefined;
   /** The name of the JwtIssuer whose token it is; undefined: there is none. */
   readonly tokenIssuer?: string | undefined;
+  /** The labels of the caller's proxy, as it says itself; left out: not known, as if it had none. */
+  readonly sourceLabels?: ReadonlyMap<string, string> | undefined;
   /** The labels of the proxy that is called. */
   readonly destinationLabels: ReadonlyMap<string, string>;
 }

@@ -17,6 +17,7 @@ export type ConditionRead =
   | "time"
   | "source"
   | "labels"
+  | "source-labels"
   | `header:${string}`
   | `claim:${string}`;
 
@@ -39,6 +40,7 @@ const noInputs = new Failure("only the caller and the method are known here");
 const noAddress = new Failure("the caller's address is not known");
 const noTime = new Failure("the time is not known");
 const noClaims: ValueMap = new Map();
+const noLabels: ReadonlyMap<string, string> = new Map();
 
 function ofSubject(read: ConditionRead, get: (subject: Subject) => string): Declaration {
   const evaluate = ({ subject }: Frame): Outcome => (subject === undefined ? noSubject : get(subject));
@@ -79,7 +81,13 @@ export const policyScope: Scope = new Map<string, Declaration>([
       issuer: ofInputs("issuer", types.string, ({ tokenIssuer }) => tokenIssuer ?? ""),
     }),
   ],
-  ["source", group({ address: ofInputs("source", types.string, ({ sourceAddress }) => sourceAddress ?? noAddress) })],
+  [
+    "source",
+    group({
+      address: ofInputs("source", types.string, ({ sourceAddress }) => sourceAddress ?? noAddress),
+      labels: ofInputs("source-labels", mapOf(types.string), ({ sourceLabels }) => sourceLabels ?? noLabels),
+    }),
+  ],
   ["destination", group({ labels: ofInputs("labels", mapOf(types.string), (inputs) => inputs.destinationLabels) })],
   ["now", ofInputs("time", types.timestamp, ({ nowMs }) => timestampOfMs(nowMs) ?? noTime)],
 ]);

@@ -9,6 +9,7 @@ const rules = `
   - { from: [cart], methods: [p.P/List], when: 'source.address == "10.0.0.1" && destination.labels.zone == "a"' }
   - { from: ["*"], methods: [p.P/Old], when: 'now < timestamp("2026-01-01T00:00:00Z")' }
   - { from: ["*"], methods: [p.P/Own], when: 'caller.trust_domain == "demo"' }
+  - { from: [cart], methods: [p.P/Near], when: 'source.labels.zone == destination.labels.zone' }
 `;
 const policy = `kind: Service\nname: cart\n---\nkind: Service\nname: payments\n---\nkind: Authorization\nname: a\nservice: payments\nallow:${rules}`;
 const units = unitsOf(parsePolicyFiles([{ name: "p.yaml", content: policy }]).objects.map(({ object }) => object));
@@ -38,6 +39,10 @@ describe("cases", () => {
     const from = "caller: cart, call: payments/p.P/List, sourceAddress: 10.0.0.1";
     expect(run(`${from}, labels: { zone: a }, allowed: true`)).toEqual([true, "a/allow[1]"]);
     expect(run(`${from}, allowed: false`)).toEqual([true, "default-deny"]);
+    const near = "caller: cart, call: payments/p.P/Near, labels: { zone: a }";
+    expect(run(`${near}, sourceLabels: { zone: a }, allowed: true`)?.[0]).toBe(true);
+    expect(run(`${near}, sourceLabels: { zone: b }, allowed: false`)?.[0]).toBe(true);
+    expect(run(`${near}, allowed: false`)?.[0]).toBe(true);
     const old = "caller: spiffe://x/y, call: payments/p.P/Old";
     expect(run(`${old}, time: 2025-12-31T23:59:59Z, allowed: true`)).toEqual([true, "a/allow[2]"]);
     expect(run(`${old}, time: 2026-01-01T00:00:00Z, allowed: false`)).toEqual([true, "default-deny"]);

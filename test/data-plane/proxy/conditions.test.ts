@@ -1,4 +1,5 @@
 /** Conditions on calls, through two proxies. */
+import { join } from "node:path";
 import { type ClientDuplexStream, Metadata, status } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import type { AuthorizationRule } from "../../../core/model.js";
@@ -86,6 +87,23 @@ describe("conditions", () => {
     expect(await call()).toBe(status.PERMISSION_DENIED);
     enforce([{ ...everyone, when: 'now < timestamp("2020-01-01T00:00:00Z")' }]);
     expect(await call()).toBe(status.PERMISSION_DENIED);
+  });
+
+  test("read the labels that the caller's proxy says of itself, and no application can say", async () => {
+    enforce([{ ...everyone, when: 'source.labels.zone == "a"' }]);
+    expect(await call()).toBe(status.PERMISSION_DENIED);
+    expect(await call({ "ashlar-labels": ["zone=a"] })).toBe(status.PERMISSION_DENIED);
+    const path = join(pair.dir, "labelled.sock");
+    const labels = [
+      { key: "team", value: "x" },
+      { key: "zone", value: "a" },
+    ];
+    await pair.caller.outbound(path, "bytes", labels);
+    const raw = RawClient.unix(path);
+    const { trailers } = await raw.send({ "ashlar-labels": "zone=b" });
+    expect(trailers["grpc-status"]).toBe("0");
+    raw.close();
+    expect(asked).toBe(1);
   });
 
   test("judge open streams again by what they began with (I10)", async () => {
