@@ -1,7 +1,7 @@
 /** Calls of the own application: which service is meant, which version, which endpoint, and is it really that service. */
 import type { Socket } from "node:net";
 import { messageOf } from "../../core/errors.js";
-import { buildSpiffeId, isLabel, type SpiffeId } from "../../core/identity.js";
+import { buildSpiffeId, type SpiffeId } from "../../core/identity.js";
 import type { Label } from "../../core/model.js";
 import { headerNames, renderLabels } from "../../core/wire/headers.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -15,6 +15,7 @@ import type { Stream } from "../http2/stream.js";
 import type { CallPolicy, EndpointView, EvaluatedPolicy } from "../ports.js";
 import { type Answer, answerFor, internalAnswer, unavailableAnswer } from "./answer.js";
 import type { CallRecorder } from "./call-recorder.js";
+import { type CalledService, CalledServices } from "./called-services.js";
 import { EndpointChoice } from "./endpoint-choice.js";
 import { Call } from "./forward/call.js";
 import type { CallOwner, ForwardPlan } from "./forward/call-owner.js";
@@ -54,22 +55,10 @@ export interface OutboundOptions {
   readonly service: string | undefined;
 }
 
-/** A service as this proxy's application calls it. */
-interface CalledService {
-  readonly name: string;
-  readonly first: readonly PreparedField[];
-  /** The first list of its endpoints has been read. */
-  ready: boolean;
-  /** When it was last noted as used. */
-  usedMs: number;
-}
-
 const usedAgainAfterMs = 60_000;
 /** The first try and the retries that are surely safe. */
 const attemptsMax = 3;
 const dialsMax = 3;
-const authoritiesMax = 1000;
-const scheme = new PreparedField(":scheme", "https");
 const nothingTried: ReadonlySet<string> = new Set();
 const te = new PreparedField("te", "trailers");
 
@@ -88,8 +77,7 @@ export class Outbound implements CallOwner {
   readonly #methods = new MethodNames();
   readonly #traces: TraceSource;
   readonly #choice: EndpointChoice;
-  /** By what callers write in `:authority`; undefined where it names no service. */
-  readonly #called = new Map<string, CalledService | undefined>();
+  readonly #called: CalledServices;
   /** For requests that need nothing unusual: of one epoch, by service. */
   readonly #plans = new Map<CalledService, ForwardPlan>();
   #plansEpoch = -1;
@@ -98,6 +86,7 @@ export class Outbound implements CallOwner {
   constructor(deps: OutboundDeps, options: OutboundOptions) {
     this.#deps = deps;
     this.#options = options;
+    this.#called = new CalledServices(options.mesh, options.service);
     this.#self = buildSpiffeId(options.mesh, "service", options.service ?? "application");
     const labels = renderLabels(options.labels ?? []);
     this.#labels = labels === "" ? [] : [new PreparedField(headerNames.labels, labels)];
@@ -165,7 +154,7 @@ export class Outbound implements CallOwner {
       return;
     }
     const authority = this.#options.service ?? head.authorityText(fields);
-    const called = this.#calledBy(authority);
+    const called = this.#called.by(authority);
     const method = this.#methods.of(fields.valueText(head.path));
     const call = new Call(this, stream, called?.name ?? "", method, this.#self, undefined, endStream, this.nowMs());
     stream.sink = call;
@@ -331,26 +320,8 @@ export class Outbound implements CallOwner {
     else call.answer(unavailableAnswer("no-endpoint", `${service} has no healthy endpoint`, revision));
   }
 
-  #calledBy(authority: string): CalledService | undefined {
-    const known = this.#called.get(authority);
-    if (known !== undefined || this.#called.has(authority)) return known;
-    if (this.#called.size >= authoritiesMax) this.#called.clear();
-    const name = this.#options.service ?? serviceOf(authority, this.#options.mesh);
-    const first = [scheme, new PreparedField(":authority", name ?? "")];
-    const called = name === undefined ? undefined : { name, first, ready: false, usedMs: Number.NEGATIVE_INFINITY };
-    this.#called.set(authority, called);
-    return called;
-  }
-
   #failed(call: Call, error: unknown): void {
     this.#deps.log.error("a call failed", { error: messageOf(error), method: call.method });
     call.answer(internalAnswer(this.#deps.policy.current?.revision));
   }
-}
-
-/** "payments" of "payments", "payments:80", "payments.MESH" and "payments.MESH:80"; undefined: none of this mesh. */
-export function serviceOf(authority: string, mesh: string): string | undefined {
-  const host = authority.replace(/:\d{1,5}$/, "");
-  const name = host.endsWith(`.${mesh}`) ? host.slice(0, -mesh.length - 1) : host;
-  return isLabel(name) ? name : undefined;
 }

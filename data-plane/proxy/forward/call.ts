@@ -46,8 +46,7 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
   nowMs = 0;
   claims: CallInputs["claims"];
   tokenIssuer: CallInputs["tokenIssuer"];
-  /** The labels of the caller's proxy, as it says itself. */
-  sourceLabels: ReadonlyMap<string, string> | undefined;
+  sourceLabels: CallInputs["sourceLabels"];
   /** By the owner's clock; -1: none. */
   dueAtMs = -1;
   readonly startedMs: number;

@@ -9,6 +9,7 @@ import { MemoryBudget } from "../../../data-plane/http2/memory-budget.js";
 import type { Stream } from "../../../data-plane/http2/stream.js";
 import { FieldCheck } from "../../../data-plane/http2/validate-fields.js";
 import { codeOfHttpStatus, codeOfReset, percentEncode } from "../../../data-plane/proxy/answer.js";
+import { serviceOf } from "../../../data-plane/proxy/called-services.js";
 import { drain } from "../../../data-plane/proxy/drain.js";
 import { Call } from "../../../data-plane/proxy/forward/call.js";
 import type { CallOwner } from "../../../data-plane/proxy/forward/call-owner.js";
@@ -17,7 +18,6 @@ import { keepFields, restoreFields } from "../../../data-plane/proxy/forward/kep
 import { inboundLimits } from "../../../data-plane/proxy/forward/listener.js";
 import type { UpstreamSession } from "../../../data-plane/proxy/forward/upstream-session.js";
 import { renderGrpcTimeout } from "../../../data-plane/proxy/grpc-timeout.js";
-import { serviceOf } from "../../../data-plane/proxy/outbound.js";
 import { RequestHead } from "../../../data-plane/proxy/request-head.js";
 import { isTraceparent } from "../../../data-plane/proxy/traceparent.js";
 import { systemClock } from "../../../runtime/clock.js";

@@ -1,0 +1,47 @@
+/** The services that this proxy's application calls, by what it writes in `:authority`. */
+import { isLabel } from "../../core/identity.js";
+import { PreparedField } from "../http2/prepared-field.js";
+
+export interface CalledService {
+  readonly name: string;
+  /** What a request to it begins with. */
+  readonly first: readonly PreparedField[];
+  /** The first list of its endpoints has been read. */
+  ready: boolean;
+  /** When it was last noted as used. */
+  usedMs: number;
+}
+
+const authoritiesMax = 1000;
+const scheme = new PreparedField(":scheme", "https");
+
+export class CalledServices {
+  readonly #mesh: string;
+  readonly #only: string | undefined;
+  readonly #known = new Map<string, CalledService | undefined>();
+
+  /** `only`: whatever is written means this service; undefined: it says which. */
+  constructor(mesh: string, only: string | undefined) {
+    this.#mesh = mesh;
+    this.#only = only;
+  }
+
+  /** undefined: it names no service of this mesh. */
+  by(authority: string): CalledService | undefined {
+    const known = this.#known.get(authority);
+    if (known !== undefined || this.#known.has(authority)) return known;
+    if (this.#known.size >= authoritiesMax) this.#known.clear();
+    const name = this.#only ?? serviceOf(authority, this.#mesh);
+    const first = [scheme, new PreparedField(":authority", name ?? "")];
+    const called = name === undefined ? undefined : { name, first, ready: false, usedMs: Number.NEGATIVE_INFINITY };
+    this.#known.set(authority, called);
+    return called;
+  }
+}
+
+/** "payments" of "payments", "payments:80", "payments.MESH" and "payments.MESH:80"; undefined: none of this mesh. */
+export function serviceOf(authority: string, mesh: string): string | undefined {
+  const host = authority.replace(/:\d{1,5}$/, "");
+  const name = host.endsWith(`.${mesh}`) ? host.slice(0, -mesh.length - 1) : host;
+  return isLabel(name) ? name : undefined;
+}
