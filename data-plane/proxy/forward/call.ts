@@ -23,13 +23,12 @@ import type { Direction, EndedCall } from "../proxy-metrics.js";
 import { dropReservedFields } from "../request-head.js";
 import type { CallOwner, ForwardPlan } from "./call-owner.js";
 import type { Timed } from "./deadline-wheel.js";
-import { KeptMessages, keepFields, keptHeader, restoreFields } from "./kept-request.js";
+import { KeptMessages, keepFields, keptHeader, noBytes, restoreFields } from "./kept-request.js";
 import { grpcStatusOf, revisionField, sendAnswer, unknownStatus } from "./response-fields.js";
 import type { UpstreamSession } from "./upstream-session.js";
 
 /** A client that does not take the end of its call gets a reset after this long. */
 const endGraceMs = 5000;
-const noBytes = new Uint8Array(0);
 
 /** One call: the sink of the caller's stream and of the upstream's. */
 export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall {

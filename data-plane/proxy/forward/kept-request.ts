@@ -7,6 +7,8 @@ import { staticName, staticValueLength, staticValueStart, staticValues } from ".
 /** Kept for a retry; a request longer than this is sent once. */
 const replayBytesMax = 64 * 1024;
 
+export const noBytes = new Uint8Array(0);
+
 /** The messages of a request, while they may have to be sent (again). They count in the budget until released. */
 export class KeptMessages {
   readonly chunks: Uint8Array[] = [];
