@@ -1,6 +1,7 @@
 /** Part of app.ts: what follows the fleet, and what tells it the heads of the logs. */
 import type { Clock } from "../runtime/clock.js";
 import type { Logger } from "../runtime/log.js";
+import { findFleetAhead, renderFleetAhead } from "./activate/fleet-ahead.js";
 import type { OpenedNats } from "./app-nats.js";
 import type { Cleanup } from "./cleanup.js";
 import type { DataFolder } from "./data-folder.js";
@@ -11,6 +12,7 @@ import { readRoster, runRosterSaver } from "./fleet/roster-file.js";
 import { type FreshnessDeps, runFreshness } from "./freshness/freshness-loop.js";
 import { runRegistryLoop } from "./registry/registry-loop.js";
 import { RegistryState } from "./registry/registry-state.js";
+import type { Ledger } from "./store/ledger.js";
 
 export interface FollowingBase {
   readonly log: Logger;
@@ -51,6 +53,16 @@ export function natsProblems({ connected }: { readonly connected: boolean }): re
   return connected ? [] : ["NATS is away: nothing can be published or activated, and heartbeats do not arrive"];
 }
 
-export function fleetProblems({ turnedAway }: FleetState): readonly string[] {
-  return turnedAway === 0 ? [] : [`the roster is full: ${turnedAway} heartbeats of further proxies found no room`];
+export function fleetProblems(
+  state: FleetState,
+  { activations }: Pick<Ledger, "activations">,
+  clock: Clock,
+): readonly string[] {
+  const { turnedAway } = state;
+  const epoch = activations.head()?.body.epoch ?? 0;
+  const ahead = findFleetAhead(state.live(clock.nowMs()), epoch);
+  return [
+    ...(turnedAway === 0 ? [] : [`the roster is full: ${turnedAway} heartbeats of further proxies found no room`]),
+    ...(ahead === undefined ? [] : [renderFleetAhead(ahead, epoch)]),
+  ];
 }

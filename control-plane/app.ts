@@ -180,7 +180,10 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger): Promise
     holdsRoot: authority.holdsRoot,
     ...{ auditLog, auditPage: (position) => readAuditPage(bus, position) },
     ...{ rootPublicKey: authority.rootPublicKey, signer },
-    problems: () => [...auditLog.problems(), ...natsProblems(bus), ...fleetProblems(state), ...issuers.problems()],
+    problems: () => [
+      ...[...auditLog.problems(), ...natsProblems(bus), ...fleetProblems(state, ledger, clock)],
+      ...issuers.problems(),
+    ],
     clock,
   });
   const onIssued = ({ proxyId, service, version }: { proxyId: string; service: string; version: string }): void => {

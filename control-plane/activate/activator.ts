@@ -12,6 +12,7 @@ import { waitForFleet } from "../fleet/fleet-wait.js";
 import { beginRollout, checkMayBegin, type StagedOptions } from "../rollout/begin-rollout.js";
 import type { Ledger } from "../store/ledger.js";
 import { commitActivation } from "./commit.js";
+import { checkFleetNotAhead } from "./fleet-ahead.js";
 
 export interface ActivatorDeps {
   readonly mesh: string;
@@ -99,6 +100,7 @@ async function activate(
   if (head?.body.revisionDigest === revision.digest && !isUnderway(head.body)) {
     return { activation: head, created: false, tookMs: sinceMs(deps.clock, startMs) };
   }
+  if (!options.force) await checkFleetNotAhead(deps, signal);
   if (!options.force) await waitUntilPrepared(deps, revision, options.thresholdPercent, timeoutMs, signal);
   const { staged } = options;
   if (staged !== undefined) {
