@@ -49,20 +49,19 @@ export function startFollowing(
   return { state, fleet, expected, registry };
 }
 
-export function natsProblems({ connected }: { readonly connected: boolean }): readonly string[] {
-  return connected ? [] : ["NATS is away: nothing can be published or activated, and heartbeats do not arrive"];
-}
-
-export function fleetProblems(
+/** What is wrong with what is followed, one line each. */
+export function followProblems(
   state: FleetState,
+  { connected }: { readonly connected: boolean },
   { activations }: Pick<Ledger, "activations">,
   clock: Clock,
 ): readonly string[] {
+  const problems: string[] = [];
+  if (!connected) problems.push("NATS is away: nothing can be published or activated, and heartbeats do not arrive");
   const { turnedAway } = state;
+  if (turnedAway > 0) problems.push(`the roster is full: ${turnedAway} heartbeats of further proxies found no room`);
   const epoch = activations.head()?.body.epoch ?? 0;
   const ahead = findFleetAhead(state.live(clock.nowMs()), epoch);
-  return [
-    ...(turnedAway === 0 ? [] : [`the roster is full: ${turnedAway} heartbeats of further proxies found no room`]),
-    ...(ahead === undefined ? [] : [renderFleetAhead(ahead, epoch)]),
-  ];
+  if (ahead !== undefined) problems.push(renderFleetAhead(ahead, epoch));
+  return problems;
 }

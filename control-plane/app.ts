@@ -8,7 +8,7 @@ import type { GrpcServer } from "../runtime/grpc-server.js";
 import type { Logger } from "../runtime/log.js";
 import { createAdminService } from "./admin/admin-service.js";
 import { openActivating } from "./app-activating.js";
-import { fleetProblems, natsProblems, startFollowing } from "./app-following.js";
+import { followProblems, startFollowing } from "./app-following.js";
 import { openIssuers } from "./app-issuers.js";
 import { noteJoined, openPlace, startKeeping } from "./app-membership.js";
 import { appendFirstTrust, type OpenedNats, openNats } from "./app-nats.js";
@@ -180,10 +180,7 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger): Promise
     holdsRoot: authority.holdsRoot,
     ...{ auditLog, auditPage: (position) => readAuditPage(bus, position) },
     ...{ rootPublicKey: authority.rootPublicKey, signer },
-    problems: () => [
-      ...[...auditLog.problems(), ...natsProblems(bus), ...fleetProblems(state, ledger, clock)],
-      ...issuers.problems(),
-    ],
+    problems: () => [...auditLog.problems(), ...followProblems(state, bus, ledger, clock), ...issuers.problems()],
     clock,
   });
   const onIssued = ({ proxyId, service, version }: { proxyId: string; service: string; version: string }): void => {
