@@ -23,7 +23,7 @@ beforeAll(async () => {
   await mesh.apply(frontMayCall, "-m", "front may call");
   await mesh.healthy("echo", instances);
   client = new EchoClient(front.outbound, "echo");
-}, 180_000);
+}, 240_000);
 
 afterEach(async () => {
   await Promise.all(loads.splice(0).map((load) => load.end()));
@@ -32,7 +32,7 @@ afterEach(async () => {
 afterAll(async () => {
   client?.close();
   await mesh?.stop();
-}, 60_000);
+}, 240_000);
 
 interface Load {
   readonly codes: number[];
@@ -108,7 +108,7 @@ test("stages that make no sense are refused with one line and change nothing", a
   expect(nobody.code).toBe(0); // it is active already, so there is nothing to do
   expect(await mesh.json(0, "status")).toMatchObject({ epoch: 1, revision: 1, headRevision: 1 });
   expect(await mesh.json(0, "rollout", "list")).toEqual([]);
-}, 60_000);
+}, 240_000);
 
 test("a bad revision is caught by its gate at the first stage, and rolled back by itself with the reason", async () => {
   const load = startLoad();
@@ -151,7 +151,7 @@ test("a bad revision is caught by its gate at the first stage, and rolled back b
     detail: expect.stringContaining('gate "refused"'),
   });
   expect(await mesh.json(0, "status")).toMatchObject({ epoch: 3, revision: 1, headRevision: 2 });
-}, 120_000);
+}, 240_000);
 
 test("a good revision goes through its stages although the control plane is killed in between", async () => {
   const load = startLoad();
@@ -202,7 +202,7 @@ test("a good revision goes through its stages although the control plane is kill
   expect(codes.filter((code) => code !== status.OK)).toEqual([]);
   const audit: { action: string }[] = await mesh.json(0, "audit");
   expect(audit.filter(({ action }) => action === "stage")).toHaveLength(2);
-}, 180_000);
+}, 240_000);
 
 test("a rollout is paused, resumed and ended by an operator, each as an epoch; a rollback in the middle ends it at once", async () => {
   const file = mesh.policy("other.yaml", frontMayCall);
@@ -231,7 +231,7 @@ test("a rollout is paused, resumed and ended by an operator, each as an epoch; a
   expect(await mesh.json(0, "rollback", "--wait")).toMatchObject({ revision: 3, epoch: 14, rollbackOf: 4, behind: [] });
   expect(await rollout(4)).toMatchObject({ state: "rolled-back" });
   expect(await mesh.json(0, "rollback", "--wait")).toMatchObject({ revision: 1, rollbackOf: 3 }); // what never was everyone's is no step
-}, 120_000);
+}, 240_000);
 
 test("of two that apply at once, the newer revision is active in the end", async () => {
   const files = [split({ v1: 1 }), split({ v1: 2 })].map((text, index) => mesh.policy(`race${index}.yaml`, text));
@@ -240,4 +240,4 @@ test("of two that apply at once, the newer revision is active in the end", async
   expect(revision).toBe(headRevision);
   for (const { code, stderr } of outcomes) if (code !== 0) expect(stderr).toMatch(/somebody else was first/);
   expect(outcomes.some(({ code }) => code === 0)).toBe(true);
-}, 60_000);
+}, 240_000);
