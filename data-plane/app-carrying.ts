@@ -58,22 +58,25 @@ function openShares(parts: Parts, signal: AbortSignal): OpenBudgets {
   return loop.openBudgets;
 }
 
-/** In workers, which are started. Fails with `unavailable` if they end as soon as they are started. */
+/** In workers, which are started; `life` ends what is shared with other proxies. Fails with `unavailable` if they end as soon as they are started. */
 export async function carryInWorkers(
   config: ProxyConfig,
   parts: Parts,
   workers: WorkerCarrier,
   { logFormat }: ProxySurroundings,
   signal: AbortSignal,
+  life: AbortSignal,
 ): Promise<Carrying> {
   const { identity, endpoints, registry, sync, decisions } = parts;
-  const known = { identity, policy: sync.policy, endpoints, app: registry, sync, decisions };
+  const limits = new NatsLimitExchange(parts, life);
+  const known = { identity, policy: sync.policy, endpoints, app: registry, sync, decisions, limits };
   const log = { level: config.logLevel, format: logFormat, name: `proxy ${config.service}` };
   const { rootPublicKey } = identity.bootstrap;
   const { messageBytesMax } = config;
   const engine = { bufferBytesMax: Math.ceil(config.bufferBytesMax / config.workers), messageBytesMax };
   try {
-    await workers.start(known, { options: carrierOptions(config, parts), engine, rootPublicKey, log }, signal);
+    const options = carrierOptions(config, parts);
+    await workers.start(known, { options, engine, rootPublicKey, log, workers: config.workers }, signal);
   } catch (error) {
     await workers.close();
     throw error;

@@ -6,6 +6,7 @@ import type { Signed, Trust } from "../core/model.js";
 import { rootKeySet, verifyTrust } from "../core/wire/records.js";
 import { systemClock } from "../runtime/clock.js";
 import { createLogger, type Logger } from "../runtime/log.js";
+import { ShareLoop } from "./limits/share-loop.js";
 import { Carrier } from "./proxy/carrier.js";
 import { createProxyEngine, logFault, type ProxyEngine } from "./proxy/forward/proxy-engine.js";
 import { CallWindow, countedTwice } from "./status/call-window.js";
@@ -15,6 +16,7 @@ import { createTrustView } from "./sync/trust-view.js";
 import type { Measure } from "./workers/crew-metrics.js";
 import type { FromWorker, Line, ListenerName, ToWorker, WorkerSetup, WorkerTask } from "./workers/messages.js";
 import { WorkerDecisions } from "./workers/worker-decisions.js";
+import { WorkerLimits } from "./workers/worker-limits.js";
 import { WorkerPolicy } from "./workers/worker-policy.js";
 import { WorkerQuestions } from "./workers/worker-questions.js";
 import { WorkerApp, WorkerEndpoints, WorkerIdentity } from "./workers/worker-views.js";
@@ -45,6 +47,7 @@ class Worker {
   readonly #policy: WorkerPolicy;
   readonly #endpoints: WorkerEndpoints;
   readonly #app: WorkerApp;
+  readonly #limits: WorkerLimits;
   readonly #trustListeners = new Set<() => void>();
   readonly #engine: ProxyEngine;
   readonly #decisions: WorkerDecisions;
@@ -68,6 +71,7 @@ class Worker {
     this.#policy = new WorkerPolicy({ mesh: setup.options.mesh, ask, clock: systemClock });
     this.#policy.onSwitch(({ revisionDigest }) => this.#window.switched(revisionDigest)); // first: calls that a switch ends are its own
     this.#endpoints = new WorkerEndpoints(ask);
+    this.#limits = new WorkerLimits((message) => line.send(message), setup.workers);
     this.#app = new WorkerApp(({ instance }) => line.send({ kind: "refused", instance }));
   }
 
@@ -97,6 +101,10 @@ class Worker {
         return;
       case "endpoints":
         this.#endpoints.set(message.service, message.endpoints);
+        return;
+      case "sharing":
+      case "limits":
+        this.#limits.take(message);
         return;
       case "connection":
         this.#connect(message.listener, socket);
@@ -164,7 +172,10 @@ class Worker {
       log: this.#log,
       decisions: this.#decisions,
     };
-    return new Carrier({ ...known, ...own, draw: Math.random, random: randomBytes }, this.#setup.options);
+    const shares = new ShareLoop(this.#limits, systemClock);
+    void shares.run(noLimit); // as long as the process
+    const { openBudgets } = shares;
+    return new Carrier({ ...known, ...own, openBudgets, draw: Math.random, random: randomBytes }, this.#setup.options);
   }
 
   #connect(listener: ListenerName, socket: Socket | undefined): void {

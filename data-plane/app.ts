@@ -43,7 +43,7 @@ export async function startProxy(
       const carrying =
         workers === undefined
           ? carryHere(config, parts, life.signal)
-          : await carryInWorkers(config, parts, workers, surroundings, signal);
+          : await carryInWorkers(config, parts, workers, surroundings, signal, life.signal);
       return await serve(config, parts, carrying, life, signal);
     } catch (error) {
       await closeParts(parts);

@@ -11,7 +11,8 @@ const base: Limit = {
 };
 const perCaller: Limit = { ...base, per: ["caller"] };
 const shared: Limit = { ...perCaller, scope: "mesh", disconnected: "share" };
-const openShared: OpenBudgets = (limit, _identity, keysMax) => new SharedBudgets(limit, keysMax, 3, 0);
+const openShared: OpenBudgets = (limit, _identity, keysMax) =>
+  new SharedBudgets(limit, keysMax, { members: 3, workers: 1 }, 0);
 
 function measure(what: string, limits: readonly Limit[], keys: number, openBudgets?: OpenBudgets): void {
   const limiter = new Limiter(openBudgets);

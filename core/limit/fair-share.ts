@@ -1,5 +1,21 @@
 /** How one budget is divided: everyone gets what he needs, and where that is too much, nobody more than anybody. */
 
+/** Who shares a budget. */
+export interface Sharers {
+  /** Proxies, this one included; at least 1. */
+  readonly members: number;
+  /** Processes of this proxy that carry calls, this one included; at least 1. */
+  readonly workers: number;
+}
+
+/** What is known of the others at a tick. */
+export interface ShareSurroundings extends Sharers {
+  /** False: reports of other proxies neither come nor go. */
+  readonly connected: boolean;
+  /** Between two reports. */
+  readonly intervalMs: number;
+}
+
 /** An unsaturated peer may go so far above what it last asked for: demand is not constant between two reports. */
 const headroom = 1.1;
 
@@ -16,6 +32,43 @@ export function fairShare(rate: number, own: number, others: readonly number[], 
   if (total <= rate) return (mine + (rate - total) / all) / rate;
   const level = waterLevel(rate, [...capped, mine]);
   return Math.min(level, mine < level ? mine * headroom : level) / rate;
+}
+
+/**
+ * As `fairShare`, for one of `workers` processes of a proxy: proxies divide among each other by what each asks in all,
+ * however many processes it has, and a proxy's workers divide what is its own. `siblings` are asked by the workers of
+ * this proxy, `others` by whole proxies; `members` counts proxies.
+ */
+export function fairShareOfWorker(
+  rate: number,
+  own: number,
+  siblings: readonly number[],
+  others: readonly number[],
+  { members, workers }: Sharers,
+): number {
+  const asked = siblings.reduce((sum, demand) => sum + demand, own);
+  const ofProxy = fairShare(rate, asked, others, members);
+  if ((workers <= 1 && siblings.length === 0) || ofProxy === 0) return ofProxy;
+  return ofProxy * fairShare(rate * ofProxy, own, siblings, workers);
+}
+
+/**
+ * The part of the tokens that others gave up that falls to one who asks `own`: those with more than an even part of the
+ * rate need them, each as it asks; 0: it does not need them.
+ */
+export function partOfReleased(
+  rate: number,
+  own: number,
+  siblings: readonly number[],
+  others: readonly number[],
+  { members, workers }: Sharers,
+): number {
+  const sumOf = (demands: readonly number[]): number => demands.reduce((sum, one) => sum + one, 0);
+  const isNeedy = (demand: number, sharers: number): boolean => demand * sharers > rate;
+  if (!isNeedy(own, members * workers)) return 0;
+  if (others.length > 0 && !isNeedy(own + sumOf(siblings), members)) return 0; // others see what a proxy asks in all
+  const neededHere = sumOf(siblings.filter((demand) => isNeedy(demand, members * workers)));
+  return own / (own + neededHere + sumOf(others.filter((demand) => isNeedy(demand, members))));
 }
 
 /** The level to which each may be filled so that the sum is `rate`; the sum of `demands` is above it. */

@@ -20,6 +20,9 @@ export interface LimitReport {
   readonly limits: readonly LimitDemand[];
 }
 
+/** Whether a report speaks for another proxy, or for a worker of this one. */
+export type ReportOrigin = "proxy" | "worker";
+
 /** Keys of one limit in one report: those with the most demand. */
 export const reportedKeysMax = 128;
 /** Limits in one report. */

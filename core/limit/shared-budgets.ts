@@ -1,23 +1,13 @@
 /**
- * Token buckets that several proxies share, without a leader: each holds a share of the rate and of the burst of every
+ * Token buckets that several proxies share, or the workers of one, without a leader: each holds a share of the rate and of the burst of every
  * key, tells the others what is asked of it, and all divide alike by the same demands (`fairShare`). A share that
  * shrinks gives the tokens it has too many to those whose shares grow. Pure: `tick` and `hear` are called from outside.
  */
-import { fairShare } from "./fair-share.js";
+import { fairShareOfWorker, partOfReleased, type Sharers, type ShareSurroundings } from "./fair-share.js";
 import type { Limit } from "./limit-model.js";
-import { type KeyDemand, reportedKeysMax } from "./limit-report.js";
+import { type KeyDemand, type ReportOrigin, reportedKeysMax } from "./limit-report.js";
 import type { Budgets } from "./limiter.js";
-import { type PeerDemand, type SharedEntry, SharedTable } from "./shared-table.js";
-
-/** What is known of the others at a tick. */
-export interface ShareSurroundings {
-  /** Who shares, this one included. */
-  readonly members: number;
-  /** False: reports neither come nor go. */
-  readonly connected: boolean;
-  /** Between two reports. */
-  readonly intervalMs: number;
-}
+import { demandsOf, type PeerDemand, type SharedEntry, SharedTable } from "./shared-table.js";
 
 type ShareMode = "shared" | NonNullable<Limit["disconnected"]>;
 
@@ -41,28 +31,31 @@ export class SharedBudgets implements Budgets {
   readonly #table: SharedTable;
   /** Those with demand, here or elsewhere. */
   readonly #active = new Set<SharedEntry>();
+  readonly #isOfProxy: boolean;
   #members: number;
+  #workers: number;
   #intervalMs = 100;
   #nowMs = 0;
   #tickedMs: number;
   #connectedMs: number;
   #mode: ShareMode = "shared";
-
   readonly #closed: () => void;
 
   /** `closed` is called when nobody draws on them any more. */
-  constructor(limit: Limit, keysMax: number, members: number, nowMs: number, closed: () => void = () => {}) {
+  constructor(limit: Limit, keysMax: number, sharers: Sharers, nowMs: number, closed: () => void = () => {}) {
     this.#closed = closed;
     this.#rate = limit.tokens / limit.periodMs;
     this.#burst = limit.burst;
     this.#dearest = Math.max(1, ...limit.costs.map(({ cost }) => cost));
     this.#disconnected = limit.disconnected ?? "share";
+    this.#isOfProxy = limit.scope === "proxy";
     this.#table = new SharedTable(
       keysMax,
       (slot, digest, evicted) => this.#makeEntry(slot, digest, evicted),
       (entry) => this.#active.delete(entry),
     );
-    this.#members = Math.max(1, members);
+    this.#members = this.#isOfProxy ? 1 : Math.max(1, sharers.members);
+    this.#workers = Math.max(1, sharers.workers);
     this.#tickedMs = nowMs;
     this.#connectedMs = nowMs;
   }
@@ -111,13 +104,16 @@ export class SharedBudgets implements Budgets {
   }
 
   /** Closes an interval: what the others are to be told, by demand; empty: nothing. */
-  tick(nowMs: number, { members, connected, intervalMs }: ShareSurroundings): readonly KeyDemand[] {
+  tick(nowMs: number, surroundings: ShareSurroundings): readonly KeyDemand[] {
+    const { members, workers, intervalMs } = surroundings;
+    const connected = surroundings.connected || this.#isOfProxy; // workers hear of each other without NATS
     const elapsedMs = Math.max(1, nowMs - this.#tickedMs);
     this.#tickedMs = nowMs;
     this.#intervalMs = intervalMs;
-    this.#setMembers(Math.max(1, members), nowMs);
+    this.#setSharers(this.#isOfProxy ? 1 : Math.max(1, members), Math.max(1, workers), nowMs);
     if (connected) this.#connectedMs = nowMs;
     this.#setMode(nowMs - this.#connectedMs > disconnectedAfterMs ? this.#disconnected : "shared", nowMs);
+    const isShared = this.#mode === "shared" ? connected : this.#mode === "full" && this.#workers > 1;
     const isNew = 1 - Math.exp(-elapsedMs / averagedMs);
     const reports: KeyDemand[] = [];
     for (const entry of this.#active) {
@@ -125,7 +121,7 @@ export class SharedBudgets implements Budgets {
       entry.demand += (lately - entry.demand) * isNew;
       entry.demand = Math.min(entry.demand, this.#likelyMost(entry.asked) / elapsedMs);
       entry.asked = 0;
-      if (this.#mode !== "shared" || !connected) continue; // what the others do not hear, they cannot allow for
+      if (!isShared) continue; // what the others do not hear, they cannot allow for
       this.#forgetPeers(entry, nowMs);
       const isHungry = nowMs - entry.refusedMs < hungryMs;
       const isContested = entry.peers.size > 0;
@@ -137,15 +133,16 @@ export class SharedBudgets implements Budgets {
       entry.told = told;
       this.#divide(entry, nowMs);
       if (isTold) reports.push({ key: entry.digest, perSecond: entry.told * 1000, released: entry.released });
-      else if (!isContested && entry.demand * this.#members * 100 < this.#rate) this.#rest(entry);
+      else if (!isContested && entry.demand * this.#sharers * 100 < this.#rate) this.#rest(entry);
     }
     reports.sort((a, b) => b.perSecond - a.perSecond);
     return reports.slice(0, reportedKeysMax);
   }
 
   /** A peer has told its demand. */
-  hear(peer: string, demands: readonly KeyDemand[], nowMs: number): void {
-    if (this.#mode !== "shared") return;
+  hear(peer: string, demands: readonly KeyDemand[], nowMs: number, origin: ReportOrigin = "proxy"): void {
+    const isWorker = origin === "worker";
+    if (this.#mode === "closed" || (!isWorker && (this.#isOfProxy || this.#mode !== "shared"))) return;
     this.#nowMs = nowMs;
     for (const { key: digest, perSecond, released } of demands) {
       const entry = this.#table.hear(digest);
@@ -154,8 +151,11 @@ export class SharedBudgets implements Budgets {
       const before = entry.peers.get(peer);
       if (before === undefined && entry.peers.size >= peersMax) continue;
       const gone = before === undefined || released < before.released ? released : released - before.released;
-      if (gone > 0) this.#offer(entry, gone, nowMs);
-      entry.peers.set(peer, { demand: Math.min(this.#rate, perSecond / 1000), released, heardMs: nowMs });
+      if (gone > 0) {
+        entry.offered += Math.min(gone, this.#burst);
+        entry.offeredMs = nowMs;
+      }
+      entry.peers.set(peer, { isWorker, demand: Math.min(this.#rate, perSecond / 1000), released, heardMs: nowMs });
       if (entry.peers.size <= dividedAtOnceMax) this.#divide(entry, nowMs); // else at the next tick
     }
   }
@@ -163,25 +163,36 @@ export class SharedBudgets implements Budgets {
   // === Shares ===
 
   #isTold({ demand, released }: SharedEntry, isHungry: boolean, isContested: boolean): boolean {
-    if (this.#members === 1 && !isContested) return false;
-    if (isHungry || demand * this.#members * 2 > this.#rate) return true;
-    return isContested && (demand * this.#members * 100 > this.#rate || released > 0);
+    if (this.#sharers === 1 && !isContested) return false;
+    if (isHungry || demand * this.#sharers * 2 > this.#rate) return true;
+    return isContested && (demand * this.#sharers * 100 > this.#rate || released > 0);
   }
 
   #divide(entry: SharedEntry, nowMs: number): void {
-    const others = [...entry.peers.values()].map(({ demand }) => demand);
-    const isContested = others.length > 0;
+    const { siblings, others } = demandsOf(entry);
+    const isContested = entry.peers.size > 0;
     const isDivided = isContested || entry.counted > 0;
     // An even part is everyone's who needs it, before the others know.
     const lately = Math.max(entry.demand, entry.asked / Math.max(1, nowMs - this.#tickedMs));
-    const own = Math.max(entry.counted, Math.min(lately, this.#rate / this.#members));
-    const share = isDivided ? fairShare(this.#rate, own, others, this.#members) : this.#even;
+    const own = Math.max(entry.counted, Math.min(lately, this.#rate * this.#even));
+    const sharers = { members: this.#proxies, workers: this.#workers };
+    const share = isDivided ? fairShareOfWorker(this.#rate, own, siblings, others, sharers) : this.#even;
     this.#setShare(entry, share, isContested, nowMs);
-    if (entry.offered > 0) this.#takeOver(entry, others, nowMs);
+    if (entry.offered > 0) this.#takeOver(entry, siblings, others, nowMs);
+  }
+
+  /** Proxies that divide. */
+  get #proxies(): number {
+    return this.#mode === "full" ? 1 : this.#members;
+  }
+
+  /** Processes, if every proxy has as many as this one. */
+  get #sharers(): number {
+    return this.#proxies * this.#workers;
   }
 
   get #even(): number {
-    return this.#mode === "full" ? 1 : 1 / this.#members;
+    return 1 / this.#sharers;
   }
 
   /** What a smaller share is too small for goes to the others if they ask for it. */
@@ -203,24 +214,19 @@ export class SharedBudgets implements Budgets {
     return asked + 3 * Math.sqrt(asked * this.#dearest) + 3 * this.#dearest;
   }
 
-  #offer(entry: SharedEntry, tokens: number, nowMs: number): void {
-    entry.offered += Math.min(tokens, this.#burst);
-    entry.offeredMs = nowMs;
-  }
-
   /** This one's part of what others gave up. However they lie, no more comes by this way than by the rate. */
-  #takeOver(entry: SharedEntry, others: readonly number[], nowMs: number): void {
+  #takeOver(entry: SharedEntry, siblings: readonly number[], others: readonly number[], nowMs: number): void {
     if (nowMs - entry.offeredMs > releasedKeptMs) {
       entry.offered = 0;
       entry.takenOver = 0;
       return;
     }
-    const isNeedy = (demand: number): boolean => demand * this.#members > this.#rate;
-    if (!isNeedy(entry.counted)) return;
-    const needed = others.filter(isNeedy).reduce((sum, demand) => sum + demand, entry.counted);
+    const sharers = { members: this.#proxies, workers: this.#workers };
+    const part = partOfReleased(this.#rate, entry.counted, siblings, others, sharers);
+    if (part === 0) return;
     entry.credit = Math.min(this.#burst, entry.credit + (nowMs - entry.creditMs) * this.#rate);
     entry.creditMs = nowMs;
-    const due = (entry.offered * entry.counted) / needed - entry.takenOver;
+    const due = entry.offered * part - entry.takenOver;
     const room = entry.share * this.#burst - entry.level;
     const gained = Math.max(0, Math.min(due, entry.credit, room));
     entry.takenOver += gained;
@@ -233,16 +239,22 @@ export class SharedBudgets implements Budgets {
     for (const [peer, { heardMs }] of entry.peers) if (heardMs < oldest) entry.peers.delete(peer);
   }
 
-  #setMembers(members: number, nowMs: number): void {
-    if (members === this.#members) return;
+  #setSharers(members: number, workers: number, nowMs: number): void {
+    if (members === this.#members && workers === this.#workers) return;
     this.#members = members;
+    this.#workers = workers;
     if (this.#mode === "shared") this.#evenOut(nowMs);
   }
 
   #setMode(mode: ShareMode, nowMs: number): void {
     if (mode === this.#mode) return;
     this.#mode = mode;
-    if (mode === "full") for (const entry of this.#table.all) this.#setShare(entry, 1, false, nowMs);
+    if (mode === "full") {
+      for (const entry of this.#table.all) {
+        for (const [peer, { isWorker }] of entry.peers) if (!isWorker) entry.peers.delete(peer);
+        this.#setShare(entry, this.#even, false, nowMs);
+      }
+    }
     if (mode === "shared") this.#evenOut(nowMs);
   }
 

@@ -2,6 +2,8 @@
 import { createHash } from "node:crypto";
 
 export interface PeerDemand {
+  /** A worker of the same proxy, not another proxy. */
+  readonly isWorker: boolean;
   demand: number;
   released: number;
   heardMs: number;
@@ -36,6 +38,13 @@ export interface SharedEntry {
   credit: number;
   creditMs: number;
   readonly peers: Map<string, PeerDemand>;
+}
+
+/** What the other workers of this proxy ask, and what other proxies do. */
+export function demandsOf({ peers }: SharedEntry): { readonly siblings: number[]; readonly others: number[] } {
+  const demands = { siblings: [] as number[], others: [] as number[] };
+  for (const { isWorker, demand } of peers.values()) (isWorker ? demands.siblings : demands.others).push(demand);
+  return demands;
 }
 
 const heardKeysMax = 1024;

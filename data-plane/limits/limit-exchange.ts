@@ -1,35 +1,42 @@
 /** How those that share budgets hear of each other. Reports may be lost, never changed; the writer is proved. */
-import type { LimitReport } from "../../core/limit/limit-report.js";
+import type { Limit } from "../../core/limit/limit-model.js";
+import type { LimitReport, ReportOrigin } from "../../core/limit/limit-report.js";
+
+export type ReportListener = (peer: string, report: LimitReport, origin: ReportOrigin) => void;
 
 export interface LimitExchange {
-  /** How many share, this one included; at least 1. */
+  /** How many proxies share, this one included; at least 1. */
   readonly members: number;
-  /** Whether reports come and go now. */
+  /** Processes of this proxy that carry calls and share what is the proxy's, this one included; at least 1. */
+  readonly workers: number;
+  /** Whether reports of other proxies come and go now. */
   readonly connected: boolean;
-  /** Tells the others; never waits. */
-  publish(report: LimitReport): void;
+  /** Tells the others about limits of this scope: "proxy", only the other workers. Never waits. */
+  publish(report: LimitReport, scope: Limit["scope"]): void;
   /** Calls `listener` with what others tell, never with what was published here. Returns the way to stop it. */
-  onReport(listener: (peer: string, report: LimitReport) => void): () => void;
+  onReport(listener: ReportListener): () => void;
 }
 
 /** Those of one process, for instance of several proxies in one: what one publishes, the others hear at once. */
 export class LocalExchangeHub {
-  readonly #listeners = new Map<string, Set<(peer: string, report: LimitReport) => void>>();
+  readonly #listeners = new Map<string, Set<ReportListener>>();
 
   /** A member with this name joins; it leaves when `signal` aborts. */
   join(name: string, signal: AbortSignal): LimitExchange {
     const all = this.#listeners;
-    const own = new Set<(peer: string, report: LimitReport) => void>();
+    const own = new Set<ReportListener>();
     all.set(name, own);
     signal.addEventListener("abort", () => all.delete(name), { once: true });
     return {
       get members() {
         return Math.max(1, all.size);
       },
+      workers: 1,
       connected: true,
-      publish(report) {
+      publish(report, scope) {
+        if (scope === "proxy") return;
         for (const [other, listeners] of all)
-          if (other !== name) for (const listener of listeners) listener(name, report);
+          if (other !== name) for (const listener of listeners) listener(name, report, "proxy");
       },
       onReport(listener) {
         own.add(listener);

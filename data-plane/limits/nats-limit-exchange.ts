@@ -1,12 +1,13 @@
 /** Reports between the proxies of one service over NATS, whose permissions bind each subject to its proxy. */
 import { messageOf } from "../../core/errors.js";
+import type { Limit } from "../../core/limit/limit-model.js";
 import type { LimitReport } from "../../core/limit/limit-report.js";
 import { encodeLimitReport, parseLimitReport } from "../../core/wire/limit-report.js";
 import { limitsSubject, parseFleetSubject } from "../../core/wire/subjects.js";
 import type { Bus, BusMessage } from "../../runtime/bus.js";
 import type { Logger } from "../../runtime/log.js";
 import type { EndpointView, IdentityView } from "../ports.js";
-import type { LimitExchange } from "./limit-exchange.js";
+import type { LimitExchange, ReportListener } from "./limit-exchange.js";
 
 export interface NatsLimitExchangeDeps {
   readonly bus: Bus;
@@ -20,7 +21,8 @@ const queuedMax = 2048;
 
 export class NatsLimitExchange implements LimitExchange {
   readonly #deps: NatsLimitExchangeDeps;
-  readonly #listeners = new Set<(peer: string, report: LimitReport) => void>();
+  readonly #listeners = new Set<ReportListener>();
+  readonly workers = 1;
   #warned = false;
 
   /** Listens until `signal` aborts. */
@@ -42,12 +44,13 @@ export class NatsLimitExchange implements LimitExchange {
     return this.#deps.bus.connected;
   }
 
-  publish(report: LimitReport): void {
+  publish(report: LimitReport, scope: Limit["scope"]): void {
+    if (scope === "proxy") return;
     const { service, proxyId } = this.#deps.identity.current;
     this.#deps.bus.publish(limitsSubject(service, proxyId), encodeLimitReport(report, { service, proxyId }));
   }
 
-  onReport(listener: (peer: string, report: LimitReport) => void): () => void {
+  onReport(listener: ReportListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -62,7 +65,7 @@ export class NatsLimitExchange implements LimitExchange {
     if (relayed || writer === undefined || writer.service !== service || writer.proxyId === proxyId) return;
     try {
       const report = parseLimitReport(data, writer);
-      for (const listener of this.#listeners) listener(writer.proxyId, report);
+      for (const listener of this.#listeners) listener(writer.proxyId, report, "proxy");
     } catch (error) {
       if (this.#warned) return;
       this.#warned = true; // a peer of another version says it several times a second

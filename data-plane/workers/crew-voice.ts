@@ -1,5 +1,7 @@
 import type { Digest } from "../../core/digest.js";
 import { isAshlarError, messageOf } from "../../core/errors.js";
+import type { Limit } from "../../core/limit/limit-model.js";
+import type { LimitReport } from "../../core/limit/limit-report.js";
 import type { Answered, Question } from "./messages.js";
 
 /** Who tells workers what they have to know, and hears what they say. */
@@ -8,6 +10,8 @@ export interface CrewVoice {
   brief(worker: number): void;
   asked(worker: number, what: Question): Promise<boolean>;
   refused(worker: number, instance: string): void;
+  /** A worker tells what is asked of limits that are shared. */
+  limits(worker: number, report: LimitReport, scope: Limit["scope"]): void;
   /** All who carry calls judge by this epoch; 0: nobody does. */
   evaluating(epoch: number): void;
   /** Nobody has to compile it any more. */

@@ -251,6 +251,9 @@ export class Crew {
       case "refused":
         this.#voice?.refused(worker, message.instance);
         return;
+      case "limits":
+        this.#voice?.limits(worker, message.report, message.scope);
+        return;
       default:
         unreachable(message);
     }

@@ -8,6 +8,14 @@ import type { RefusalCount, Verdict } from "../../core/decision/decision-record.
 import type { Digest } from "../../core/digest.js";
 import { AshlarError, type ErrorCode, errorCodes } from "../../core/errors.js";
 import { isLabel } from "../../core/identity.js";
+import type { Limit } from "../../core/limit/limit-model.js";
+import {
+  type KeyDemand,
+  type LimitReport,
+  type ReportOrigin,
+  reportedKeysMax,
+  reportedLimitsMax,
+} from "../../core/limit/limit-report.js";
 import type { Endpoint } from "../../core/model.js";
 import type { LogFormat, LogLevel } from "../../runtime/log.js";
 import type { AppRegistration, CallIdentity } from "../ports.js";
@@ -21,6 +29,8 @@ export interface WorkerSetup {
   readonly rootPublicKey: Uint8Array;
   readonly engine: ProxyEngineOptions;
   readonly log: { readonly level: LogLevel; readonly format: LogFormat; readonly name: string };
+  /** Of the proxy: they share its rate limits. */
+  readonly workers: number;
 }
 
 /** A unit of a revision; without `bytes` where the worker has them from another revision. */
@@ -64,6 +74,10 @@ export type ToWorker =
   | { readonly kind: "drop"; readonly revision: Digest }
   | { readonly kind: "app"; readonly app: AppRegistration | undefined }
   | { readonly kind: "endpoints"; readonly service: string; readonly endpoints: readonly Endpoint[] }
+  /** How many proxies share limits of the mesh, and whether they hear of each other. */
+  | { readonly kind: "sharing"; readonly members: number; readonly connected: boolean }
+  /** What another worker or another proxy is asked. */
+  | { readonly kind: "limits"; readonly peer: string; readonly origin: ReportOrigin; readonly report: LimitReport }
   /** Comes with a socket that was accepted. */
   | { readonly kind: "connection"; readonly listener: ListenerName }
   | { readonly kind: "answer"; readonly question: number; readonly answer: Answered }
@@ -104,7 +118,9 @@ export type FromWorker =
   /** A connection that was handed over is closed. */
   | { readonly kind: "closed"; readonly listener: ListenerName }
   /** The socket of the application with this name refused. */
-  | { readonly kind: "refused"; readonly instance: string };
+  | { readonly kind: "refused"; readonly instance: string }
+  /** What is asked of limits that are shared. */
+  | { readonly kind: "limits"; readonly scope: Limit["scope"]; readonly report: LimitReport };
 
 /** One end of the line between the first process and a worker; messages arrive in the order they were sent. */
 export interface Line<Sent, Received> {
@@ -136,6 +152,11 @@ export function readFromWorker(value: unknown): FromWorker {
       return { kind: "closed", listener: message.listener === "inbound" ? "inbound" : integer(message.listener) };
     case "refused":
       return { kind: "refused", instance: text(message.instance) };
+    case "limits": {
+      const { scope } = message;
+      if (scope !== "proxy" && scope !== "mesh") throw invalid("a scope");
+      return { kind: "limits", scope, report: readReport(message.report) };
+    }
     default:
       throw invalid("its kind");
   }
@@ -173,6 +194,19 @@ function readCount(value: unknown): RefusalCount {
   return { caller: text(caller), method: text(method), rule: text(rule), verdict: known, ...numbers };
 }
 
+function readReport(value: unknown): LimitReport {
+  const limits = list(fieldsOf(value).limits, reportedLimitsMax).map((one) => {
+    const { limit, keys } = fieldsOf(one);
+    return { limit: digest(limit), keys: list(keys, reportedKeysMax).map(readDemand) };
+  });
+  return { limits };
+}
+
+function readDemand(value: unknown): KeyDemand {
+  const { key, perSecond, released } = fieldsOf(value);
+  return { key: digest(key), perSecond: amount(perSecond), released: amount(released) };
+}
+
 /** The error that a question was answered with, as it was thrown. */
 export function errorOf(answer: Answered & { readonly ok: false }): AshlarError {
   return new AshlarError(errorCodes.includes(answer.code) ? answer.code : "internal", answer.message);
@@ -188,8 +222,18 @@ function integer(value: unknown): number {
   return value;
 }
 
-function list(value: unknown): readonly unknown[] {
-  if (!Array.isArray(value) || value.length > recordsMax) throw invalid("a list");
+function amount(value: unknown): number {
+  if (typeof value !== "number" || !(value >= 0 && value <= Number.MAX_SAFE_INTEGER)) throw invalid("an amount");
+  return value;
+}
+
+function digest(value: unknown): string {
+  if (typeof value !== "string" || !/^[\w-]{22}$/.test(value)) throw invalid("a digest");
+  return value;
+}
+
+function list(value: unknown, max = recordsMax): readonly unknown[] {
+  if (!Array.isArray(value) || value.length > max) throw invalid("a list");
   return value;
 }
 

@@ -1,6 +1,7 @@
 import type { Clock } from "../../runtime/clock.js";
 import type { HostPort, SocketAddress } from "../../runtime/config.js";
 import type { Logger } from "../../runtime/log.js";
+import type { LimitExchange } from "../limits/limit-exchange.js";
 import type { PolicyView } from "../ports.js";
 import type { Carrying } from "../proxy/carrying.js";
 import { inboundLimits, localLimits } from "../proxy/forward/listener.js";
@@ -8,6 +9,7 @@ import { createMetrics } from "../status/metrics.js";
 import type { RevisionSpread } from "../sync/revision-spread.js";
 import { Acceptor } from "./acceptor.js";
 import { Crew } from "./crew.js";
+import { CrewLimits } from "./crew-limits.js";
 import { CrewMetrics } from "./crew-metrics.js";
 import type { CrewWindow } from "./crew-window.js";
 import type { ListenerName, WorkerSetup } from "./messages.js";
@@ -21,13 +23,16 @@ export interface WorkerCarrierDeps {
   readonly random: () => number;
 }
 
+/** What the first process knows; `limits`: with other proxies. */
+export type CarrierKnowledge = Omit<WorkerKnowledge, "limits"> & { readonly limits: LimitExchange };
+
 /** Carries calls in worker processes; this one accepts the connections, and knows and tells what holds. */
 export class WorkerCarrier implements Carrying {
   readonly #deps: WorkerCarrierDeps;
   readonly #crew: Crew;
   readonly #feed: WorkerFeed;
   readonly #acceptors: Acceptor[] = [];
-  readonly #measuring = new AbortController();
+  readonly #life = new AbortController();
   readonly #counted: CrewMetrics;
   readonly metrics: Carrying["metrics"];
   #closed: Promise<void> | undefined;
@@ -61,10 +66,16 @@ export class WorkerCarrier implements Carrying {
    * Starts the workers. Resolves when all carry calls, or when `signal` aborts or it
    * is closed first. Fails with `unavailable` if they end as soon as they are started.
    */
-  async start(known: WorkerKnowledge, setup: WorkerSetup, signal: AbortSignal): Promise<void> {
-    void this.#counted.measureUntil(this.#measuring.signal);
+  async start(known: CarrierKnowledge, setup: WorkerSetup, signal: AbortSignal): Promise<void> {
+    void this.#counted.measureUntil(this.#life.signal);
+    const limits = new CrewLimits(this.#crew, known.limits, this.#deps.clock);
+    void limits.run(this.#life.signal);
+    const whenGone = (worker: number): void => {
+      limits.gone(worker);
+      this.#counted.gone(worker);
+    };
     const aborted = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
-    await Promise.race([this.#feed.start(known, setup, (worker) => this.#counted.gone(worker)), aborted]);
+    await Promise.race([this.#feed.start({ ...known, limits }, setup, whenGone), aborted]);
   }
 
   async listenInbound(address: HostPort): Promise<HostPort> {
@@ -107,7 +118,7 @@ export class WorkerCarrier implements Carrying {
   }
 
   async #close(): Promise<void> {
-    this.#measuring.abort();
+    this.#life.abort();
     this.#feed.stop();
     for (const acceptor of this.#acceptors) acceptor.close();
     await this.#crew.stop();

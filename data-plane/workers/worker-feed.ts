@@ -1,23 +1,20 @@
 /** What workers have to know, told to each in the order in which it holds; and what they ask and find out. */
 import type { Digest } from "../../core/digest.js";
 import { AshlarError, unreachable } from "../../core/errors.js";
+import type { Limit } from "../../core/limit/limit-model.js";
+import type { LimitReport } from "../../core/limit/limit-report.js";
 import type { Signed, Trust } from "../../core/model.js";
 import type { Clock } from "../../runtime/clock.js";
-import type {
-  AppView,
-  CallIdentity,
-  CallIdentityView,
-  EvaluatedPolicy,
-  FollowedEndpoints,
-  PolicyView,
-} from "../ports.js";
+import type { AppView, CallIdentityView, EvaluatedPolicy, FollowedEndpoints, PolicyView } from "../ports.js";
 import type { DecisionSink } from "../proxy/decision-sink.js";
 import type { HeldRevision, HeldUnit } from "../sync/held-revision.js";
 import type { RevisionSpread } from "../sync/revision-spread.js";
 import type { Crew } from "./crew.js";
+import type { CrewLimits } from "./crew-limits.js";
 import type { CrewVoice } from "./crew-voice.js";
 import { EvaluatedByAll } from "./evaluated-by-all.js";
 import type { Question, SentUnit, ToWorker, WorkerSetup } from "./messages.js";
+import { forCalls } from "./worker-views.js";
 import { trustOf } from "./workers-state.js";
 
 /** What the first process knows. */
@@ -27,6 +24,7 @@ export interface WorkerKnowledge {
   readonly endpoints: FollowedEndpoints;
   readonly app: AppView;
   readonly decisions: DecisionSink & { noteDropped(count: number): void };
+  readonly limits: CrewLimits;
   readonly sync: {
     readonly trusting: Signed<Trust> | undefined;
     readonly trust: { onChange(listener: () => void): () => void };
@@ -131,6 +129,7 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
       kind: "setup",
       setup: { ...setup, log: { ...setup.log, name: `${name} worker ${worker}` } },
     });
+    known.limits.brief(worker);
     this.#tellTrust(worker);
     this.#crew.say(worker, { kind: "identity", identity: forCalls(known.identity.current) });
     for (const held of [...known.sync.held(), ...this.#offered.values()]) this.#tellRevision(worker, held);
@@ -167,6 +166,10 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
     const app = this.#known?.app;
     if (app?.current?.instance === instance) app.reportRefused(app.current);
     this.#crew.say(worker, { kind: "app", app: app?.current }); // it took the application out already
+  }
+
+  limits(worker: number, report: LimitReport, scope: Limit["scope"]): void {
+    this.#known?.limits.hear(worker, report, scope);
   }
 
   evaluating(epoch: number): void {
@@ -283,11 +286,4 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
     }
     this.#changed.clear();
   }
-}
-
-/** Nothing of NATS goes to a worker. */
-function forCalls(identity: CallIdentity): CallIdentity {
-  const { mesh, proxyId, service, version, spiffeId, certificateChainPem, privateKeyPem, serial, notAfterMs } =
-    identity;
-  return { mesh, proxyId, service, version, spiffeId, certificateChainPem, privateKeyPem, serial, notAfterMs };
 }

@@ -5,6 +5,13 @@ import type { AppRegistration, AppView, CallIdentity, CallIdentityView, Followed
 import { listen } from "../sync/policy-view.js";
 import type { Question } from "./messages.js";
 
+/** Nothing of NATS goes to a worker. */
+export function forCalls(identity: CallIdentity): CallIdentity {
+  const { mesh, proxyId, service, version, spiffeId, certificateChainPem, privateKeyPem, serial, notAfterMs } =
+    identity;
+  return { mesh, proxyId, service, version, spiffeId, certificateChainPem, privateKeyPem, serial, notAfterMs };
+}
+
 export class WorkerIdentity implements CallIdentityView {
   readonly #listeners = new Set<() => void>();
   #current: CallIdentity | undefined;

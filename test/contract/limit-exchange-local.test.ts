@@ -6,6 +6,7 @@ describeLimitExchange("limit reports within a process", async () => {
   const life = new AbortController();
   return {
     members: ["a", "b", "c"].map((name) => hub.join(name, life.signal)),
+    proxies: 3,
     lose: undefined,
     close: async () => life.abort(),
   };

@@ -33,6 +33,7 @@ describeLimitExchange("limit reports over a real NATS", async () => {
   const opened = await Promise.all(ids.map((id) => openExchange(nats, id, life.signal)));
   return {
     members: opened.map(({ exchange }) => exchange),
+    proxies: 3,
     lose: async () => {
       await Promise.all(nats.servers.map((server) => server.stop()));
     },
@@ -61,7 +62,7 @@ test("a proxy cannot report as another, and what does not agree with its subject
       encodeLimitReport({ limits: [] }, { service: "payments", proxyId: "p9" }),
     );
     await until(() => {
-      liar.exchange.publish({ limits: [] });
+      liar.exchange.publish({ limits: [] }, "mesh");
       return heard.length > 0;
     });
     expect(new Set(heard)).toEqual(new Set(["p2"]));

@@ -11,6 +11,8 @@ import { until } from "../support/nats.js";
 export interface ExchangeWorld {
   /** Three that share. */
   readonly members: readonly LimitExchange[];
+  /** How many proxies they are of; the same number of each. */
+  readonly proxies: number;
   /** Takes the exchange away from all; undefined: it cannot go. */
   readonly lose: (() => Promise<void>) | undefined;
   close(): Promise<void>;
@@ -42,14 +44,15 @@ export function describeLimitExchange(name: string, open: () => Promise<Exchange
         member.onReport((peer, told) => void heard.push([index, peer, told])),
       );
       await until(() => {
-        world.members[0]?.publish(report);
+        world.members[0]?.publish(report, "mesh");
         return new Set(heard.map(([index]) => index)).size === 2;
       });
       for (const stopListening of stops) stopListening();
       expect(heard.every(([index]) => index !== 0)).toBe(true);
       expect(new Set(heard.map(([, peer]) => peer)).size).toBe(1);
       expect(heard[0]?.[2]).toEqual(report);
-      expect(world.members.map(({ members }) => members)).toEqual([3, 3, 3]);
+      const { proxies } = world;
+      for (const { members, workers } of world.members) expect([members, workers]).toEqual([proxies, 3 / proxies]);
     });
 
     test("three share one budget under ten times its load, ±5 %, evenly and skewed; cut off, each keeps its share", async () => {

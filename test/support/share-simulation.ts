@@ -1,11 +1,15 @@
 /** Proxies that share one limit, over a virtual clock and a network that delays and loses: seeded, so runs repeat. */
 import type { Limit } from "../../core/limit/limit-model.js";
 import type { KeyDemand } from "../../core/limit/limit-report.js";
+import { MergedDemands } from "../../core/limit/merged-demands.js";
 import { SharedBudgets } from "../../core/limit/shared-budgets.js";
 
 export interface SimulationOptions {
   readonly limit: Limit;
+  /** Proxies. */
   readonly members: number;
+  /** Of each proxy; with more than one, other proxies hear what they ask in all. */
+  readonly workers?: number;
   readonly intervalMs?: number;
   readonly delayMs?: number;
   /** Of messages, from 0 to 1. */
@@ -15,21 +19,32 @@ export interface SimulationOptions {
 
 interface Member {
   readonly id: string;
+  readonly proxy: Proxy;
   readonly budgets: SharedBudgets;
   nextTickMs: number;
   owed: number;
   connected: boolean;
 }
 
+interface Proxy {
+  readonly id: string;
+  readonly merged: MergedDemands;
+  nextTickMs: number;
+}
+
 interface Message {
   readonly atMs: number;
-  readonly from: string;
+  readonly proxy: Proxy;
+  /** undefined: it speaks for all workers of the proxy. */
+  readonly from: Member | undefined;
   readonly demands: readonly KeyDemand[];
 }
 
 export class ShareSimulation {
   readonly #options: Required<SimulationOptions>;
+  /** The processes that carry calls, those of a proxy one after the other. */
   readonly #members: Member[] = [];
+  readonly #proxies: Proxy[] = [];
   #messages: Message[] = [];
   #state: number;
   nowMs = 0;
@@ -37,7 +52,7 @@ export class ShareSimulation {
   admitted: number[] = [];
 
   constructor(options: SimulationOptions) {
-    this.#options = { intervalMs: 100, delayMs: 3, loss: 0, seed: 1, ...options };
+    this.#options = { workers: 1, intervalMs: 100, delayMs: 3, loss: 0, seed: 1, ...options };
     this.#state = this.#options.seed;
     for (let i = 0; i < options.members; i += 1) this.join();
   }
@@ -51,27 +66,35 @@ export class ShareSimulation {
   }
 
   join(): void {
-    const { limit, intervalMs } = this.#options;
-    const members = Math.max(this.#members.length + 1, this.nowMs === 0 ? this.#options.members : 0);
-    const budgets = new SharedBudgets(limit, 1000, members, this.nowMs);
-    const nextTickMs = this.nowMs + this.random() * intervalMs;
-    this.#members.push({ id: `p${this.#members.length}`, budgets, nextTickMs, owed: 0, connected: true });
+    const { limit, intervalMs, workers } = this.#options;
+    const members = Math.max(this.#proxies.length + 1, this.nowMs === 0 ? this.#options.members : 0);
+    const proxy = { id: `p${this.#proxies.length}`, merged: new MergedDemands(), nextTickMs: this.nowMs + intervalMs };
+    this.#proxies.push(proxy);
+    for (let worker = 0; worker < workers; worker += 1) {
+      const budgets = new SharedBudgets(limit, 1000, { members, workers }, this.nowMs);
+      const nextTickMs = this.nowMs + this.random() * intervalMs;
+      this.#members.push({ id: `${proxy.id} ${worker}`, proxy, budgets, nextTickMs, owed: 0, connected: true });
+    }
   }
 
+  /** A proxy without workers leaves. */
   leave(index: number): void {
     this.#members.splice(index, 1);
+    this.#proxies.splice(index, 1);
   }
 
   setConnected(connected: boolean): void {
     for (const member of this.#members) member.connected = connected;
   }
 
-  /** Lets `perSecond[i]` calls of one token come to member i, at random times, for so long; gives how many passed. */
+  /** Lets `perSecond[i]` calls of one token come to process i, at random times, for so long; gives how many passed. */
   run(forMs: number, perSecond: readonly number[], key = ""): number {
     this.admitted = this.#members.map(() => 0);
     const endMs = this.nowMs + forMs;
     for (; this.nowMs < endMs; this.nowMs += 1) {
       this.#deliver();
+      if (this.#options.workers > 1)
+        for (const proxy of this.#proxies) if (this.nowMs >= proxy.nextTickMs) this.#relay(proxy);
       for (const [index, member] of this.#members.entries()) {
         if (this.nowMs >= member.nextTickMs) this.#tick(member);
         member.owed += ((perSecond[index] ?? 0) / 1000) * 2 * this.random();
@@ -90,20 +113,41 @@ export class ShareSimulation {
   }
 
   #tick(member: Member): void {
-    const { intervalMs, delayMs } = this.#options;
-    const { connected } = member;
-    const demands = member.budgets.tick(this.nowMs, { members: this.#members.length, connected, intervalMs });
+    const { intervalMs, workers } = this.#options;
+    const { connected, proxy } = member;
+    const members = this.#proxies.length;
+    const demands = member.budgets.tick(this.nowMs, { members, workers, connected, intervalMs });
     member.nextTickMs += intervalMs;
-    if (connected && demands.length > 0) this.#messages.push({ atMs: this.nowMs + delayMs, from: member.id, demands });
+    if (demands.length === 0) return;
+    if (workers > 1) proxy.merged.hear(member.id, { limits: [{ limit: "l", keys: demands }] }, this.nowMs);
+    this.#send(proxy, member, demands);
+  }
+
+  /** The first process of a proxy with workers. */
+  #relay(proxy: Proxy): void {
+    proxy.nextTickMs += this.#options.intervalMs;
+    const [told] = proxy.merged.report(this.nowMs).limits;
+    if (told !== undefined) this.#send(proxy, undefined, told.keys);
+  }
+
+  #send(proxy: Proxy, from: Member | undefined, demands: readonly KeyDemand[]): void {
+    this.#messages.push({ atMs: this.nowMs + this.#options.delayMs, proxy, from, demands });
   }
 
   #deliver(): void {
+    const isLost = (): boolean => this.random() < this.#options.loss;
     const due = this.#messages.filter(({ atMs }) => atMs <= this.nowMs);
     if (due.length === 0) return;
     this.#messages = this.#messages.filter(({ atMs }) => atMs > this.nowMs);
-    for (const { from, demands } of due) {
-      for (const { id, connected, budgets } of this.#members)
-        if (id !== from && connected && this.random() >= this.#options.loss) budgets.hear(from, demands, this.nowMs);
+    for (const { proxy, from, demands } of due) {
+      for (const member of this.#members) {
+        const isWorker = member.proxy === proxy;
+        if (isWorker && from !== undefined && from !== member)
+          member.budgets.hear(from.id, demands, this.nowMs, "worker");
+        const speaksForProxy = from === undefined || this.#options.workers === 1;
+        if (!isWorker && speaksForProxy && member.connected && !isLost())
+          member.budgets.hear(proxy.id, demands, this.nowMs);
+      }
     }
   }
 }

@@ -10,7 +10,7 @@ const limit: Limit = {
   ...{ scope: "mesh", disconnected: "share" },
 };
 const evenly = (members: number, total: number) => Array.from({ length: members }, () => total / members);
-const surroundings = { members: 3, connected: true, intervalMs: 100 };
+const surroundings = { members: 3, workers: 1, connected: true, intervalMs: 100 };
 
 /** Within ±5 %. */
 function expectAbout(admitted: number, ideal: number): void {
@@ -98,6 +98,80 @@ describe("a budget over several proxies", () => {
   });
 });
 
+describe("a budget over the workers of a proxy", () => {
+  test.each([2, 4, 16])("ten times too much comes to %i of them at once: burst and rate pass, ±5 %%", (workers) => {
+    const simulation = new ShareSimulation({ limit: { ...limit, scope: "proxy" }, members: 1, workers });
+    simulation.setConnected(false); // NATS has no part in it
+    expectAbout(simulation.run(5000, evenly(workers, 10_000)), 2000 + 5 * 1000);
+  });
+
+  test.each<[string, number[]]>([
+    ["all of it at one", [10_000, 0, 0, 0]],
+    ["skewed", [6000, 3000, 100, 50]],
+  ])("%s: within ±5 %% from the start", (_what, loads) => {
+    const simulation = new ShareSimulation({ limit: { ...limit, scope: "proxy" }, members: 1, workers: 4 });
+    expectAbout(simulation.run(5000, loads), 2000 + 5 * 1000);
+  });
+
+  test("another proxy has no word in it", () => {
+    const own = { ...limit, scope: "proxy" } as const;
+    const simulation = new ShareSimulation({ limit: own, members: 2, workers: 2 });
+    simulation.run(1000, evenly(4, 20_000));
+    expectAbout(simulation.run(4000, evenly(4, 20_000)), 2 * 4000);
+  });
+});
+
+describe("a budget of the mesh over proxies with workers", () => {
+  test.each<[string, number[]]>([
+    ["even", evenly(6, 10_000)],
+    ["all at one worker", [10_000, 0, 0, 0, 0, 0]],
+    ["all at one proxy", [5000, 5000, 0, 0, 0, 0]],
+    ["skewed", [4000, 100, 2000, 2000, 200, 50]],
+  ])("%s: within ±5 %% when settled", (_what, loads) => {
+    const simulation = new ShareSimulation({ limit, members: 3, workers: 2 });
+    simulation.run(1500, loads);
+    expectAbout(simulation.run(5000, loads), 5000);
+  });
+
+  test("the burst is passed once", () => {
+    const simulation = new ShareSimulation({ limit, members: 3, workers: 2 });
+    expectAbout(simulation.run(5000, evenly(6, 10_000)), 2000 + 5 * 1000);
+  });
+
+  test("proxies divide evenly, however their calls are spread over workers", () => {
+    const simulation = new ShareSimulation({ limit, members: 2, workers: 4 });
+    simulation.run(2000, [9000, 0, 0, 0, 3000, 3000, 3000, 3000]);
+    expectAbout(simulation.run(5000, [9000, 0, 0, 0, 3000, 3000, 3000, 3000]), 5000);
+    const [first = 0, ...rest] = simulation.admitted;
+    expect(first / (first + rest.reduce((sum, one) => sum + one, 0))).toBeCloseTo(0.5, 1);
+  });
+
+  test("with messages lost, and load that moves", () => {
+    const simulation = new ShareSimulation({ limit, members: 3, workers: 2, loss: 0.05 });
+    for (const loads of [evenly(6, 10_000), [10_000, 0, 0, 0, 0, 0], [0, 0, 5000, 100, 3000, 0]]) {
+      simulation.run(1500, loads);
+      expectAbout(simulation.run(5000, loads), 5000);
+    }
+  });
+
+  test.each<[Limit["disconnected"], number]>([
+    ["share", 1],
+    ["full", 2],
+    ["closed", 0],
+  ])("cut off: %s", (disconnected, times) => {
+    const simulation = new ShareSimulation({ limit: { ...limit, disconnected }, members: 2, workers: 3 });
+    simulation.run(2000, evenly(6, 10_000));
+    simulation.setConnected(false);
+    simulation.run(7000, evenly(6, 10_000));
+    const admitted = simulation.run(3000, evenly(6, 10_000));
+    if (times === 0) expect(admitted).toBe(0);
+    else expectAbout(admitted, times * 3000);
+    simulation.setConnected(true);
+    simulation.run(1500, evenly(6, 10_000));
+    expectAbout(simulation.run(3000, evenly(6, 10_000)), 3000);
+  });
+});
+
 describe("cut off from the others", () => {
   test.each<[Limit["disconnected"], number]>([
     ["share", 1],
@@ -129,7 +203,7 @@ describe("a peer that lies", () => {
   const key = limitDigest("");
 
   function admittedAgainst(told: (step: number) => { perSecond: number; released: number }): number {
-    const budgets = new SharedBudgets(limit, 1000, 2, 0);
+    const budgets = new SharedBudgets(limit, 1000, { members: 2, workers: 1 }, 0);
     let admitted = 0;
     for (let nowMs = 0; nowMs < 10_000; nowMs += 1) {
       if (nowMs % 50 === 0) budgets.hear("liar", [{ key, ...told(nowMs / 50) }], nowMs);
@@ -154,7 +228,7 @@ describe("a peer that lies", () => {
   });
 
   test("I8: a flood of keys, its own or heard of, never grows the table", () => {
-    const budgets = new SharedBudgets({ ...limit, per: ["caller"] }, 5000, 3, 0);
+    const budgets = new SharedBudgets({ ...limit, per: ["caller"] }, 5000, { members: 3, workers: 1 }, 0);
     for (let i = 0; i < 20_000; i += 1) {
       budgets.hear("liar", [{ key: limitDigest(`heard ${i}`), perSecond: 5, released: 0 }], i / 100);
       budgets.touch(`own ${i}`, i / 100, 1);

@@ -1,6 +1,9 @@
 import { expect, test } from "@jest/globals";
 import { readFromWorker } from "../../../data-plane/workers/messages.js";
 
+const digest = Buffer.alloc(16, 9).toString("base64url");
+const reportOf = (keys: readonly unknown[]) => ({ limits: [{ limit: digest, keys }] });
+
 test("what a worker may say is read as it was said", () => {
   for (const message of [
     { kind: "hello" },
@@ -12,6 +15,8 @@ test("what a worker may say is read as it was said", () => {
     { kind: "closed", listener: "inbound" },
     { kind: "closed", listener: 2 },
     { kind: "refused", instance: "one" },
+    { kind: "limits", scope: "mesh", report: reportOf([{ key: digest, perSecond: 1.5, released: 0 }]) },
+    { kind: "limits", scope: "proxy", report: { limits: [] } },
   ]) {
     expect(readFromWorker({ ...message, extra: true })).toEqual(message);
   }
@@ -34,6 +39,14 @@ test("anything else is refused: workers read what strangers send", () => {
     { kind: "question", question: 1, what: { kind: "hear-of-epoch", epoch: Number.NaN, peer: "a" } },
     { kind: "closed", listener: "outbound" },
     { kind: "refused", instance: 1 },
+    { kind: "limits", scope: "all", report: { limits: [] } },
+    { kind: "limits", scope: "mesh", report: {} },
+    { kind: "limits", scope: "mesh", report: { limits: Array(33).fill({ limit: digest, keys: [] }) } },
+    { kind: "limits", scope: "mesh", report: { limits: [{ limit: `${digest} `, keys: [] }] } },
+    { kind: "limits", scope: "mesh", report: reportOf([{ key: "short", perSecond: 1, released: 1 }]) },
+    { kind: "limits", scope: "mesh", report: reportOf([{ key: digest, perSecond: Number.NaN, released: 1 }]) },
+    { kind: "limits", scope: "mesh", report: reportOf([{ key: digest, perSecond: 1, released: -1 }]) },
+    { kind: "limits", scope: "mesh", report: reportOf(Array(129).fill({ key: digest, perSecond: 1, released: 0 })) },
   ]) {
     expect(() => readFromWorker(value)).toThrow("a message of a worker");
   }

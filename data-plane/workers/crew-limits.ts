@@ -1,0 +1,83 @@
+/**
+ * What is asked of shared limits, between workers and with other proxies: each worker hears of each other one and of
+ * other proxies; these hear what the workers ask in all, and know nothing of workers.
+ */
+import type { Limit } from "../../core/limit/limit-model.js";
+import type { LimitReport } from "../../core/limit/limit-report.js";
+import { MergedDemands } from "../../core/limit/merged-demands.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { LimitExchange } from "../limits/limit-exchange.js";
+import { PeerPace } from "../limits/peer-pace.js";
+import { reportIntervalMs } from "../limits/share-loop.js";
+import type { ToWorker } from "./messages.js";
+
+/** The workers that are told. */
+export interface ToldWorkers {
+  readonly briefed: readonly number[];
+  say(worker: number, message: ToWorker): void;
+}
+
+export class CrewLimits {
+  readonly #workers: ToldWorkers;
+  readonly #exchange: LimitExchange;
+  readonly #clock: Clock;
+  readonly #demands = new MergedDemands();
+  readonly #pace = new PeerPace();
+  #members = 1;
+  #connected = false;
+
+  /** `exchange`: with other proxies. */
+  constructor(workers: ToldWorkers, exchange: LimitExchange, clock: Clock) {
+    this.#workers = workers;
+    this.#exchange = exchange;
+    this.#clock = clock;
+  }
+
+  /** Runs until `signal` aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    const stop = this.#exchange.onReport((peer, report) => {
+      if (!this.#pace.allows(peer, this.#clock.monotonicMs())) return;
+      for (const worker of this.#workers.briefed)
+        this.#workers.say(worker, { kind: "limits", peer, origin: "proxy", report });
+    });
+    while (!signal.aborted) {
+      this.#tick();
+      await this.#clock.sleep(reportIntervalMs(this.#members), signal);
+    }
+    stop();
+  }
+
+  /** Tells a worker that starts who shares. */
+  brief(worker: number): void {
+    const { members, connected } = this.#exchange;
+    this.#workers.say(worker, { kind: "sharing", members, connected });
+  }
+
+  /** A worker has told its demands. */
+  hear(worker: number, report: LimitReport, scope: Limit["scope"]): void {
+    const peer = nameOf(worker);
+    if (scope === "mesh") this.#demands.hear(peer, report, this.#clock.monotonicMs());
+    for (const other of this.#workers.briefed)
+      if (other !== worker) this.#workers.say(other, { kind: "limits", peer, origin: "worker", report });
+  }
+
+  gone(worker: number): void {
+    this.#demands.forget(nameOf(worker));
+  }
+
+  #tick(): void {
+    const { members, connected } = this.#exchange;
+    if (members !== this.#members || connected !== this.#connected) {
+      this.#members = members;
+      this.#connected = connected;
+      for (const worker of this.#workers.briefed) this.brief(worker);
+    }
+    const report = this.#demands.report(this.#clock.monotonicMs());
+    if (connected && report.limits.length > 0) this.#exchange.publish(report, "mesh");
+  }
+}
+
+/** Never the name of a proxy, which has no space. */
+function nameOf(worker: number): string {
+  return `worker ${worker}`;
+}
