@@ -198,8 +198,11 @@ if (rate > 0) {
     for (; due < wanted && lanes.length > 0; due++) (lanes[due % lanes.length] as Lane).due();
   }, 1);
 }
-setTimeout(() => {
+/** No new calls; those that run may end, within five seconds. */
+function wind(): void {
   stopping = true;
   if (running === 0) finish();
   setTimeout(finish, 5000).unref();
-}, seconds * 1000).unref();
+}
+setTimeout(wind, seconds * 1000).unref();
+process.once("SIGTERM", wind);

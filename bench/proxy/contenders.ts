@@ -22,6 +22,8 @@ export interface LoadFigures {
   readonly p99Us: number;
   readonly ok: number;
   readonly failed: number;
+  /** What failed, and how often. */
+  readonly faults: Readonly<Record<string, number>>;
 }
 
 export interface ContenderOptions {
