@@ -1,6 +1,7 @@
 /** What makes revisions active: at an operator's word, and stage by stage. */
 import { type Activator, createActivator } from "./activate/activator.js";
 import { createRollback, type Rollback } from "./activate/rollback.js";
+import { createRefusalPredictions, type RefusalPredictionsDeps } from "./rollout/refusal-predictions.js";
 import { type RolloutDriverDeps, startRolloutDriver } from "./rollout/rollout-driver.js";
 import { createRollouts, type Rollouts } from "./rollout/rollouts.js";
 
@@ -13,7 +14,8 @@ export interface Activating {
 }
 
 /** Goes on at once with a rollout that runs, whoever began it. */
-export function openActivating(deps: RolloutDriverDeps): Activating {
+export function openActivating(base: Omit<RolloutDriverDeps, "predictions"> & RefusalPredictionsDeps): Activating {
+  const deps = { ...base, predictions: createRefusalPredictions(base) };
   const stop = startRolloutDriver(deps);
   return { activator: createActivator(deps), rollback: createRollback(deps), rollouts: createRollouts(deps), stop };
 }

@@ -163,19 +163,19 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger): Promise
     clock,
   });
   const issuers = openIssuers({ authority, ledger, audit, clock, log, cleanup });
-  const activating = openActivating({ mesh, ledger, fleet, signer, audit, clock, name: authority.name, log });
+  const decisions = createDecisionReader({ bus, log });
+  const logs = { ledger, snapshots, decisions };
+  const activating = openActivating({ mesh, ...logs, fleet, signer, audit, clock, name: authority.name, log });
   cleanup.add(activating.stop);
   const tokens = openJoinTokens({ dir: folder.path, mesh, rootHash: authority.rootHash, clock, random });
   const adminService = createAdminService({
-    ...{ mesh, ledger, publisher, decisions: createDecisionReader({ bus, log }) },
+    ...{ mesh, ledger, publisher, decisions },
     policy: createPolicyReader({
       ...{ mesh, rootPublicKey: authority.rootPublicKey, ledger, snapshots, publisher },
       heartbeatOf: (id) => state.find(id, clock.nowMs())?.heartbeat,
     }),
     ...activating,
-    fleet,
-    expected,
-    ...{ registry, tokens, issuers },
+    ...{ fleet, expected, registry, tokens, issuers },
     audit,
     holdsRoot: authority.holdsRoot,
     ...{ auditLog, auditPage: (position) => readAuditPage(bus, position) },

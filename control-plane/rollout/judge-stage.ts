@@ -26,12 +26,13 @@ export interface StageFacts {
   readonly nowMs: number;
   /** Since when this control plane has heard the fleet. */
   readonly hearingSinceMs: number;
-  /** The share of a service's calls that the candidate is expected to refuse, 0 to 1: a change that is meant. */
-  readonly predictedRefused?: (service: string) => number;
+  /** The share of a service's calls that the candidate is expected to refuse, 0 to 1; undefined: nothing tells it. */
+  readonly predictedRefused?: ((service: string) => number | undefined) | undefined;
 }
 
 /** Fewer bad calls than these are nobody's evidence. */
 const badCallsMin = 5;
+const predictionsShownMax = 3;
 /** A fleet that has only begun to be heard is not all there: heartbeats come every few seconds. */
 const hearMs = 10_000;
 
@@ -94,24 +95,34 @@ function judgeSamples({ plan }: StageFacts, { services }: StageEvidence): GateFi
 function judgeShares(
   gate: "refused" | "failed",
   { timesPercent, moreBasisPoints }: ShareGate,
-  { predictedRefused }: StageFacts,
+  { plan, predictedRefused }: StageFacts,
   { services }: StageEvidence,
 ): GateFigure {
+  const isPredicted = gate === "refused" && plan.gates.predicted;
+  const predictions: string[] = [];
   for (const { service, cohort, compared } of services) {
-    const expected = gate === "refused" ? (predictedRefused?.(service) ?? 0) : 0;
-    const share = Math.max(upperShare(compared[gate], compared.calls), expected);
+    const expected = isPredicted ? predictedRefused?.(service) : undefined;
+    const predicted = expected === undefined ? "no prediction" : `${renderShare(expected)} predicted`;
+    if (isPredicted) predictions.push(`${service}: ${predicted}`);
+    const share = Math.max(upperShare(compared[gate], compared.calls), expected ?? 0);
     const limit = (share * timesPercent) / 100 + moreBasisPoints / 10_000;
     if (cohort[gate] < badCallsMin || lowerShare(cohort[gate], cohort.calls) <= limit) continue;
-    return { gate, outcome: "fails", text: renderShares(service, gate, cohort, compared) };
+    const text = renderShares(service, gate, cohort, compared);
+    return { gate, outcome: "fails", text: isPredicted ? `${text}, ${predicted}` : text };
   }
   const all = sumOf(services, gate);
-  return { gate, outcome: "passes", text: `${all.bad} of ${all.calls} calls ${gate} by members` };
+  const text = [`${all.bad} of ${all.calls} calls ${gate} by members`, ...predictions.slice(0, predictionsShownMax)];
+  return { gate, outcome: "passes", text: text.join("; ") };
 }
 
 function renderShares(service: string, gate: "refused" | "failed", cohort: CallCounts, compared: CallCounts): string {
   const share = (counts: CallCounts): string =>
-    `${counts[gate]} of ${counts.calls} calls ${gate}${counts.calls === 0 ? "" : ` (${renderPercent(Math.round((counts[gate] / counts.calls) * 10_000))})`}`;
+    `${counts[gate]} of ${counts.calls} calls ${gate}${counts.calls === 0 ? "" : ` (${renderShare(counts[gate] / counts.calls)})`}`;
   return `${service}: ${share(cohort)} under the candidate, against ${share(compared)} under the base`;
+}
+
+function renderShare(share: number): string {
+  return renderPercent(Math.round(share * 10_000));
 }
 
 function sumOf(services: readonly ServiceEvidence[], gate: "refused" | "failed"): { bad: number; calls: number } {

@@ -11,6 +11,7 @@ import type { Logger } from "../../runtime/log.js";
 import type { ActivatorDeps } from "../activate/activator.js";
 import { commitActivation } from "../activate/commit.js";
 import { nextStep, type RolloutStep } from "./next-step.js";
+import type { RefusalPredictions } from "./refusal-predictions.js";
 import { stageHeadOf } from "./rollout-course.js";
 import type { StageHead } from "./stage-evidence.js";
 
@@ -18,6 +19,8 @@ export interface RolloutDriverDeps extends ActivatorDeps {
   /** Of this control plane, the author of what it appends. */
   readonly name: string;
   readonly log: Logger;
+  /** undefined: none are made. */
+  readonly predictions?: RefusalPredictions;
 }
 
 const lookEveryMs = 1000;
@@ -39,7 +42,7 @@ export async function runRolloutDriver(deps: RolloutDriverDeps, signal: AbortSig
   let said = "";
   while (!signal.aborted) {
     try {
-      await driveOnce(deps, hearingSinceMs);
+      await driveOnce(deps, hearingSinceMs, signal);
       said = "";
     } catch (error) {
       const why = messageOf(error);
@@ -53,18 +56,33 @@ export async function runRolloutDriver(deps: RolloutDriverDeps, signal: AbortSig
 
 /** What the running rollout needs now; undefined: none runs. */
 export function lookAtRollout(
-  { ledger, fleet, clock }: Pick<ActivatorDeps, "ledger" | "fleet" | "clock">,
+  { ledger, fleet, clock, predictions }: Pick<RolloutDriverDeps, "ledger" | "fleet" | "clock" | "predictions">,
   hearingSinceMs: number,
 ): { readonly head: StageHead; readonly step: RolloutStep } | undefined {
   const head = stageHeadOf(ledger.activations.head());
   const plan = head && ledger.rollouts.find(head.body.rollout.number);
   if (head === undefined || plan?.digest !== head.body.rollout.digest) return undefined;
-  const facts = { plan: plan.body, head, entries: fleet.list(), nowMs: clock.nowMs(), hearingSinceMs };
+  const predictedRefused = predictions?.of(plan);
+  const facts = {
+    plan: plan.body,
+    head,
+    entries: fleet.list(),
+    nowMs: clock.nowMs(),
+    hearingSinceMs,
+    predictedRefused,
+  };
   return { head, step: nextStep(facts) };
 }
 
-/** Looks once, and appends what is needed. Fails as an append does: with `conflict` if somebody else was first. */
-export async function driveOnce(deps: RolloutDriverDeps, hearingSinceMs: number): Promise<void> {
+/**
+ * Looks once, and appends what is needed. Fails as an append does: with `conflict` if somebody else was first. The
+ * first look at a plan that asks for a prediction waits until it is made, a few seconds at most.
+ */
+export async function driveOnce(deps: RolloutDriverDeps, hearingSinceMs: number, signal?: AbortSignal): Promise<void> {
+  const running = stageHeadOf(deps.ledger.activations.head())?.body.rollout;
+  const plan = running && deps.ledger.rollouts.find(running.number);
+  if (plan?.body.gates.predicted === true && plan.digest === running?.digest)
+    await deps.predictions?.prepare(plan, signal);
   const look = lookAtRollout(deps, hearingSinceMs);
   if (look === undefined || look.step.kind === "wait") return;
   const { head, step } = look;

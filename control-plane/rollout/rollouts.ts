@@ -7,7 +7,7 @@ import { commitActivation } from "../activate/commit.js";
 import { audited } from "../audit/audit-trail.js";
 import type { RolloutStep } from "./next-step.js";
 import { courseOf, type RolloutCourse, stageHeadOf } from "./rollout-course.js";
-import { lookAtRollout } from "./rollout-driver.js";
+import { lookAtRollout, type RolloutDriverDeps } from "./rollout-driver.js";
 import type { StageHead } from "./stage-evidence.js";
 
 /** A rollout with what this control plane sees of it now. */
@@ -34,7 +34,7 @@ export interface Rollouts {
   abort(number: number, reason: string, caller: OperatorCaller): Promise<Signed<Activation>>;
 }
 
-export function createRollouts(deps: ActivatorDeps): Rollouts {
+export function createRollouts(deps: ActivatorDeps & Pick<RolloutDriverDeps, "predictions">): Rollouts {
   const { ledger, fleet } = deps;
   const hearingSinceMs = deps.clock.nowMs();
   const report = (course: RolloutCourse): RolloutReport => {

@@ -11,9 +11,19 @@ export const gatesDefault: RolloutGates = {
   latency: { timesPercent: 200, moreMs: 10 },
   lagMs: 30_000,
   rejections: true,
+  predicted: false,
 };
 
-export const gateNames = ["members", "samples", "refused", "failed", "latency", "lag", "rejections"] as const;
+export const gateNames = [
+  "members",
+  "samples",
+  "refused",
+  "failed",
+  "latency",
+  "lag",
+  "rejections",
+  "predicted",
+] as const;
 export const gatesMax = { members: 100_000, samples: 1_000_000_000, timesPercent: 10_000, moreMs: 600_000 } as const;
 
 /** How long a text such as "30s" is, in milliseconds; undefined: it is no duration. */
@@ -37,8 +47,9 @@ export function setGate(gates: RolloutGates, text: string, parseDuration: ParseD
     case "lag":
       return { ...gates, lagMs: off ? 0 : parseLag(value, parseDuration) };
     case "rejections":
+    case "predicted":
       if (!off && value !== "on") throw invalid(name, '"on" or "off"', value);
-      return { ...gates, rejections: !off };
+      return { ...gates, [name]: !off };
     default: {
       const known = `one of ${gateNames.map((each) => `${each}=…`).join(", ")}`;
       throw new AshlarError("invalid_argument", `gate: expected ${known}, got ${JSON.stringify(text.slice(0, 80))}`);

@@ -39,6 +39,8 @@ export interface RolloutGates {
   readonly lagMs: number;
   /** No proxy may reject the candidate. */
   readonly rejections: boolean;
+  /** Refusals that recorded decisions let expect of the candidate are meant, and `refused` allows them. */
+  readonly predicted: boolean;
 }
 
 /** The plan of a staged activation. It changes nothing by itself: what runs is said by activations that name it. */

@@ -189,6 +189,7 @@ export function parseGates(message: RolloutGatesMessage | undefined): RolloutGat
     },
     lagMs: integer("gates.lag_ms", message.lagMs, 0, holdMsMax),
     rejections: message.rejections,
+    predicted: message.predicted,
   };
 }
 

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { type ActivateOptions, createActivator } from "../../../control-plane/activate/activator.js";
 import { createRollback } from "../../../control-plane/activate/rollback.js";
 import type { AuditDraft } from "../../../control-plane/audit/audit-trail.js";
+import type { RefusalPredictions } from "../../../control-plane/rollout/refusal-predictions.js";
 import { driveOnce } from "../../../control-plane/rollout/rollout-driver.js";
 import { createRollouts } from "../../../control-plane/rollout/rollouts.js";
 import type { Activation, CallCounts, Revision, Signed } from "../../../core/model.js";
@@ -74,8 +75,8 @@ class World {
     return head.body;
   }
 
-  drive(name = "one"): Promise<void> {
-    return driveOnce({ ...this.deps, name, log: silentLogger }, 0);
+  drive(name = "one", predictions?: RefusalPredictions): Promise<void> {
+    return driveOnce({ ...this.deps, name, log: silentLogger, ...(predictions && { predictions }) }, 0);
   }
 
   /** The hold passes, heard every second. */
@@ -129,6 +130,22 @@ describe("a rollout", () => {
     expect(world.head.reason).toMatch(/^rollout 1 failed its gate "refused" at stage 1 of 3: payments: 60 of 100/);
     expect(world.entries.at(-1)).toMatchObject({ action: "rollback", actor: world.head.author, outcome: "ok" });
     expect(world.rollouts.find(0)).toMatchObject({ state: "rolled-back", end: { body: { epoch: 3 } } });
+  });
+
+  test("with a prediction that it asks for goes on with refusals that were expected, and is judged only once it is made", async () => {
+    const staged = { stages: parseStages("1,100%"), holdMs, gates: { ...gatesDefault, predicted: true } };
+    await world.activate({ staged });
+    const asked: number[] = [];
+    const predictions: RefusalPredictions = {
+      prepare: async ({ body }) => void asked.push(body.number),
+      of: () => (asked.length === 0 ? undefined : () => 0.6),
+    };
+    world.beat(refusing);
+    await world.drive("one", predictions);
+    expect([asked, world.head.epoch]).toEqual([[1], 2]);
+    await world.hold(refusing);
+    await world.drive("one", predictions);
+    expect(world.head).toMatchObject({ epoch: 3, rollout: { stage: 2 } });
   });
 
   test("goes on from the log alone: another driver, which never saw it begin, takes the next stage", async () => {

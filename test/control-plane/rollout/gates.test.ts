@@ -177,7 +177,24 @@ describe("a gate that fails rolls back at once, hold or no hold, and says why", 
   test("refusals that are expected are no failure", () => {
     const entries = [proxy("p1", counts(100, 50)), ...others()];
     expect(nextStep(facts(entries)).kind).toBe("roll-back");
-    expect(nextStep(facts(entries, { predictedRefused: () => 0.5 })).kind).toBe("advance");
+    const predicted = withGates({ predicted: true });
+    expect(nextStep(facts(entries, { ...predicted, predictedRefused: () => 0.5 })).kind).toBe("advance");
+  });
+
+  test("refusals beyond what is expected are one, and the reason says what was", () => {
+    const entries = [proxy("p1", counts(200, 100)), ...others()];
+    const step = nextStep(facts(entries, { ...withGates({ predicted: true }), predictedRefused: () => 0.2 }));
+    expect(step).toMatchObject({ kind: "roll-back", reason: expect.stringMatching(/100 of 200.*20% predicted/) });
+  });
+
+  test("a prediction that nobody asked for, or that nothing tells, changes nothing", () => {
+    const entries = [proxy("p1", counts(100, 50)), ...others()];
+    expect(nextStep(facts(entries, { predictedRefused: () => 0.5 })).kind).toBe("roll-back");
+    const asked = { ...withGates({ predicted: true }), predictedRefused: () => undefined };
+    expect(nextStep(facts(entries, asked)).kind).toBe("roll-back");
+    const quiet = nextStep(facts([proxy("p1", counts(100)), ...others()], asked));
+    expect(quiet).toMatchObject({ kind: "advance" });
+    expect(quiet.figures.find(({ gate }) => gate === "refused")?.text).toMatch(/payments: no prediction/);
   });
 });
 

@@ -54,6 +54,7 @@ describe("gates", () => {
     ["latency=3x", { latency: { timesPercent: 300, moreMs: 10 } }],
     ["lag=5s", { lagMs: 5000 }],
     ["rejections=off", { rejections: false }],
+    ["predicted=on", { predicted: true }],
   ])("%s sets one gate and leaves the others", (text, parts) => {
     expect(setGate(gatesDefault, text, seconds)).toEqual({ ...gatesDefault, ...parts });
   });

@@ -1,0 +1,119 @@
+/** What a rollout's candidate is expected to refuse, from decisions that were recorded before the rollout began. */
+import type { DecisionBatch } from "../../core/decision/decision-record.js";
+import { predictRefusals } from "../../core/decision/replay.js";
+import { messageOf } from "../../core/errors.js";
+import type { Signed } from "../../core/model.js";
+import { compileUnit } from "../../core/policy/compile.js";
+import type { Rollout } from "../../core/rollout/rollout-model.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { Logger } from "../../runtime/log.js";
+import type { DecisionReader } from "../decisions/decision-reader.js";
+import type { SnapshotStore } from "../publish/snapshot-store.js";
+import type { Ledger } from "../store/ledger.js";
+
+export interface RefusalPredictionsDeps {
+  readonly mesh: string;
+  readonly ledger: Pick<Ledger, "revisions">;
+  readonly snapshots: Pick<SnapshotStore, "loadUnit">;
+  readonly decisions: Pick<DecisionReader, "list">;
+  readonly clock: Pick<Clock, "monotonicMs">;
+  readonly log: Logger;
+}
+
+export interface RefusalPredictions {
+  /**
+   * Makes the prediction for a plan, once; resolves after a few seconds at most, whatever it found, and never
+   * fails: what could not be read is tried again when it is called again.
+   */
+  prepare(plan: Signed<Rollout>, signal?: AbortSignal): Promise<void>;
+  /**
+   * The expected share of refusals by service, 0 to 1; undefined, for a service or altogether: nothing tells it. One
+   * that was told from few decisions, or from fewer than could not be decided, is none.
+   */
+  of(plan: Signed<Rollout>): ((service: string) => number | undefined) | undefined;
+}
+
+/** Recent decisions tell more about what comes next; the longer time is read if they are few. */
+const windowsMs = [300_000, 3_600_000] as const;
+const decisionsEnough = 1000;
+/** Of all services, oldest first in a window. */
+const decisionsMax = 10_000;
+const readMsMax = 5000;
+/** Fewer decisions of a service predict nothing. */
+const samplesMin = 20;
+
+type Batches = Map<string, DecisionBatch[]>;
+type Shares = ReadonlyMap<string, number>;
+
+export function createRefusalPredictions(deps: RefusalPredictionsDeps): RefusalPredictions {
+  let made: { readonly digest: string; readonly shares: Shares } | undefined;
+  return {
+    async prepare(plan, signal) {
+      if (made?.digest === plan.digest) return;
+      try {
+        const shares = await predict(deps, plan.body, signal);
+        made = { digest: plan.digest, shares };
+        deps.log.info("predicted refusals", { rollout: plan.body.number, services: shares.size });
+      } catch (error) {
+        if (signal?.aborted) return;
+        deps.log.warn("refusals cannot be predicted", { rollout: plan.body.number, why: messageOf(error) });
+      }
+    },
+    of: (plan) => {
+      const shares = made?.digest === plan.digest ? made.shares : undefined;
+      return shares && ((service) => shares.get(service));
+    },
+  };
+}
+
+async function predict(
+  deps: RefusalPredictionsDeps,
+  { candidate, timeMs }: Rollout,
+  signal: AbortSignal | undefined,
+): Promise<Shares> {
+  const shares = new Map<string, number>();
+  const revision = deps.ledger.revisions.find(candidate.number);
+  if (revision?.digest !== candidate.digest) return shares;
+  for (const [service, batches] of await readBefore(deps, timeMs, signal)) {
+    const unit = await deps.snapshots.loadUnit(revision.body.snapshot, service);
+    const compiled = unit && compileUnit(unit, deps.mesh);
+    const { share, samples, undecidable } = predictRefusals(batches, () => compiled);
+    if (share !== undefined && samples >= samplesMin && samples >= undecidable) shares.set(service, share);
+  }
+  return shares;
+}
+
+/** What was decided before `untilMs`, by service: the candidate's own refusals predict nothing. */
+async function readBefore(
+  { decisions, clock }: RefusalPredictionsDeps,
+  untilMs: number,
+  signal: AbortSignal | undefined,
+): Promise<Batches> {
+  const endMs = clock.monotonicMs() + readMsMax;
+  let found: Batches = new Map();
+  for (const windowMs of windowsMs) {
+    found = new Map();
+    let read = 0;
+    for await (const batch of decisions.list(Math.max(1, untilMs - windowMs), signal)) {
+      const before = selectBefore(batch, untilMs, decisionsMax - read);
+      const size = before.decisions.length + before.counted.length;
+      if (size > 0) {
+        read += size;
+        const known = found.get(batch.service);
+        if (known === undefined) found.set(batch.service, [before]);
+        else known.push(before);
+      }
+      if (read >= decisionsMax || clock.monotonicMs() >= endMs) return found;
+    }
+    if (read >= decisionsEnough) return found;
+  }
+  return found;
+}
+
+function selectBefore(batch: DecisionBatch, untilMs: number, max: number): DecisionBatch {
+  const isInbound = ({ direction, timeMs }: DecisionBatch["decisions"][number]) =>
+    direction === "inbound" && timeMs < untilMs;
+  const decisions = batch.decisions.filter(isInbound).slice(0, max);
+  const counted = batch.counted.filter((count) => count.untilMs <= untilMs).slice(0, max - decisions.length);
+  return { ...batch, decisions, counted };
+}
