@@ -1,0 +1,83 @@
+/** Load above a limit on a machine that may be too busy to give it: measured only while it did. */
+import { status } from "@grpc/grpc-js";
+import { expect } from "@jest/globals";
+import type { EchoClient } from "./echo-client.js";
+
+export interface LimitLoad {
+  /** Calls a second that have to be made at least for a stretch to count: several times the limit. */
+  readonly perSecond: number;
+  /** Load before a stretch counts. */
+  readonly settleMs: number;
+  /** Of the stretch that is measured. */
+  readonly forMs: number;
+}
+
+export interface Measured {
+  readonly admitted: number;
+  readonly seconds: number;
+  readonly pushbacks: readonly number[];
+}
+
+const slotMs = 500;
+const atMostMs = 90_000;
+
+/**
+ * Calls as they come, over all clients, until there was enough load for `settleMs + forMs` without a gap; what was
+ * admitted in the last `forMs` of it. Fails if the machine never gives so much.
+ */
+export async function loadAbove(clients: readonly EchoClient[], load: LimitLoad): Promise<Measured> {
+  const { perSecond, settleMs, forMs } = load;
+  const stop = new AbortController();
+  const pushbacks: number[] = [];
+  const counted = { made: 0, admitted: 0 };
+  const callers = Array.from({ length: 32 }, async (_none, index) => {
+    while (!stop.signal.aborted) {
+      const answer = await clients[index % clients.length]?.unary({ text: "x" });
+      counted.made += 1;
+      if (answer?.code === status.OK) counted.admitted += 1;
+      else pushbacks.push(pushbackOf(answer));
+    }
+  });
+  try {
+    return await measure();
+  } finally {
+    stop.abort();
+    await Promise.allSettled(callers);
+  }
+
+  async function measure(): Promise<Measured> {
+    const startMs = performance.now();
+    let [settledMs, measuredMs, admittedBefore, made] = [startMs, 0, 0, 0];
+    while (performance.now() - startMs < atMostMs) {
+      const beforeMs = performance.now();
+      await Promise.race([new Promise((done) => setTimeout(done, slotMs)), ...callers]);
+      const nowMs = performance.now();
+      if (counted.made - made < (perSecond * (nowMs - beforeMs)) / 1000) {
+        settledMs = nowMs; // too little load in this slot: the stretch begins anew
+        measuredMs = 0;
+      } else if (measuredMs === 0 && nowMs - settledMs >= settleMs) {
+        measuredMs = nowMs;
+        admittedBefore = counted.admitted;
+      } else if (measuredMs > 0 && nowMs - measuredMs >= forMs) {
+        return { admitted: counted.admitted - admittedBefore, seconds: (nowMs - measuredMs) / 1000, pushbacks };
+      }
+      made = counted.made;
+    }
+    throw new Error(`the machine did not make ${perSecond} calls a second for ${settleMs + forMs} ms`);
+  }
+}
+
+/** Within ±5 %. */
+export function expectAbout(admitted: number, ideal: number): void {
+  expect(admitted / ideal).toBeGreaterThan(0.95);
+  expect(admitted / ideal).toBeLessThan(1.05);
+}
+
+function pushbackOf(answer: Awaited<ReturnType<EchoClient["unary"]>> | undefined): number {
+  expect({ code: answer?.code, details: answer?.details }).toEqual({
+    code: status.RESOURCE_EXHAUSTED,
+    details: expect.stringMatching(/^over a rate limit \(decision [0-9a-f]{24}, revision \d+\)$/),
+  });
+  expect(answer?.trailers.get("ashlar-decision")).toHaveLength(1);
+  return Number(answer?.trailers.get("grpc-retry-pushback-ms")[0]);
+}
