@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { cpus } from "node:os";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { writeIdentities } from "./certificates.js";
 import { startMesh } from "./mesh.js";
 import { freePort, type Processes, startBarePair, startEcho, startPair, versionOf } from "./pair.js";
@@ -31,6 +31,8 @@ export interface ContenderOptions {
   readonly only?: readonly string[] | undefined;
   /** What the server answers with; undefined: with what it is sent. */
   readonly answerBytes?: number;
+  /** A mesh for each of these numbers of workers; undefined: one without workers. */
+  readonly workers?: readonly number[] | undefined;
   /** A folder for CPU profiles of the mesh's proxies. */
   readonly profile?: string | undefined;
 }
@@ -39,7 +41,7 @@ export interface ContenderOptions {
 export async function startContenders(
   processes: Processes,
   folder: string,
-  { only, profile, answerBytes }: ContenderOptions,
+  { only, profile, answerBytes, workers: counts = [1] }: ContenderOptions,
 ): Promise<Contender[]> {
   const isWanted = (name: string) => only === undefined || only.includes(name);
   const identities = writeIdentities(folder);
@@ -66,9 +68,14 @@ export async function startContenders(
     contenders.push({ name: "bare engine", port: ports.outbound, pids });
   }
   if (isWanted("mesh")) {
-    const { port, pids } = await startMesh(processes, folder, echo.port, profile);
-    contenders.push({ name: "mesh", port, pids });
-    console.log(`mesh: RSS ${pids.map(residentMegabytes).join(" and ")} MB at its start (inbound, outbound)`);
+    for (const workers of counts) {
+      const name = workers === 1 ? "mesh" : `mesh, ${workers} workers`;
+      const own = join(folder, `mesh-${workers}`);
+      mkdirSync(own, { mode: 0o700 });
+      const { port, pids } = await startMesh(processes, own, echo.port, profile, workers);
+      contenders.push({ name, port, pids });
+      console.log(`${name}: RSS ${pids.map(residentMegabytes).join(" and ")} MB at its start (inbound, outbound)`);
+    }
   }
   // Until V8 has compiled what is used: by calls, since on a busy machine a time says nothing.
   const warm = ["--connections", "8", "--streams", "8", "--calls", "60000", "--seconds", "12", ...answer];

@@ -1,5 +1,5 @@
 // npm run bench:proxy -- [--shapes 8x32,64x1] [--rounds 3] [--seconds 5] [--bytes 64] [--same-headers]
-//   [--only NAME...] [--profile FOLDER]
+//   [--only NAME...] [--workers 1,2] [--profile FOLDER]
 // CPU per call of pairs of proxies (plain in, mutual TLS between, plain out), each peer in turn in every round.
 import { numberFlag, readFlags } from "../options.js";
 import {
@@ -18,6 +18,10 @@ const shapes = (flags.get("shapes")?.[0] ?? "8x32,64x1,1x1,100x10").split(",");
 const rounds = numberFlag(flags, "rounds", 3);
 const seconds = numberFlag(flags, "seconds", 5);
 const bytes = numberFlag(flags, "bytes", 64);
+/** Of each of the mesh's proxies. */
+const workers = (flags.get("workers")?.[0] ?? "1").split(",").map(Number);
+if (!workers.every((count) => Number.isInteger(count) && count >= 1 && count <= 64))
+  throw new Error("--workers: numbers from 1 to 64, with commas between them");
 
 /** By shape, then in the order of the contenders, a figure a round. */
 type Figures = ReadonlyMap<string, readonly (readonly LoadFigures[])[]>;
@@ -62,7 +66,7 @@ function print(contenders: readonly Contender[], all: Figures): void {
 
 await runBench(async (processes, folder) => {
   const only = flags.get("only");
-  const contenders = await startContenders(processes, folder, { only, profile: flags.get("profile")?.[0] });
+  const contenders = await startContenders(processes, folder, { only, workers, profile: flags.get("profile")?.[0] });
   const all = new Map<string, LoadFigures[][]>();
   for (const shape of shapes) {
     const figures: LoadFigures[][] = contenders.map(() => []);

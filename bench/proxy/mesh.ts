@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { freePort, type Processes, untilListening } from "./pair.js";
 
@@ -37,7 +37,7 @@ rules:
 export interface BenchMesh {
   /** Whatever arrives here goes to the echo server. */
   readonly port: number;
-  /** The inbound proxy's and the outbound's. */
+  /** The inbound proxy's with its workers, and the outbound's. */
   readonly pids: readonly number[];
   /** Where a call to any service may be made, by its authority. */
   readonly outboundSocket: string;
@@ -45,12 +45,13 @@ export interface BenchMesh {
   run(...args: readonly string[]): string;
 }
 
-/** A mesh of two proxies before the echo server on `backend`: control plane, authorization, routing, metrics on. */
+/** A mesh of two proxies, with so many workers each, before the echo server on `backend`: control plane, authorization, routing, metrics on. */
 export async function startMesh(
   processes: Processes,
   folder: string,
   backend: number,
   profile: string | undefined,
+  workers = 1,
 ): Promise<BenchMesh> {
   const data = join(folder, "up");
   processes.start(process.execPath, [cli, "up", "--data", data, "--mesh", "bench", "--listen", "127.0.0.1:0"]);
@@ -67,7 +68,7 @@ export async function startMesh(
     const profiling = profile === undefined ? [] : ["--cpu-prof", "--cpu-prof-dir", profile];
     const args = [cli, "proxy", "--service", service, "--token", join(own, "token")];
     args.push("--join", join(data, "join.json"), "--data", join(own, "data"), "--inbound", "127.0.0.1:0");
-    args.push("--outbound", `unix:${own}/out.sock`, ...flags);
+    args.push("--outbound", `unix:${own}/out.sock`, "--workers", String(workers), ...flags);
     return processes.start(process.execPath, [...profiling, ...args]);
   };
   const inbound = await start("echo", "--app", `127.0.0.1:${backend}`);
@@ -79,7 +80,14 @@ export async function startMesh(
   run("apply", "-f", file, "--wait");
   await until(() => /"healthy": *true/.test(run("services", "-o", "json")));
   const outboundSocket = join(folder, "front", "out.sock");
-  return { port, pids: [inbound.pid ?? 0, outbound.pid ?? 0], outboundSocket, run };
+  const pids = [inbound.pid ?? 0, outbound.pid ?? 0].flatMap((pid) => [pid, ...childrenOf(pid)]);
+  return { port, pids, outboundSocket, run };
+}
+
+/** Its worker processes. */
+function childrenOf(pid: number): readonly number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
+  return text === "" ? [] : text.split(" ").map(Number);
 }
 
 async function until(holds: () => boolean): Promise<void> {
