@@ -13,6 +13,7 @@ import { checkStages, holdMsMax, renderStage } from "../../core/rollout/stages.j
 import { signRollout } from "../../core/wire/rollouts.js";
 import type { ActivateOptions, ActivatorDeps, OperatorCaller } from "../activate/activator.js";
 import { commitActivation } from "../activate/commit.js";
+import { affectedServices } from "./affected-services.js";
 import { growCohort, nobody } from "./next-cohort.js";
 import { stageHeadOf } from "./rollout-course.js";
 
@@ -87,11 +88,18 @@ export async function beginRollout(
   });
 }
 
-function firstCohort({ fleet }: ActivatorDeps, plan: Signed<Rollout>): Cohort {
+function firstCohort({ fleet, ledger }: ActivatorDeps, plan: Signed<Rollout>): Cohort {
   const [first] = plan.body.stages;
   if (first === undefined) throw new AshlarError("internal", "a rollout without a stage");
   const live = fleet.live();
-  const cohort = growCohort(nobody, first, plan.digest, live);
+  const { base, candidate } = plan.body;
+  const cohort = growCohort(
+    nobody,
+    first,
+    plan.digest,
+    live,
+    affectedServices(ledger.revisions, base.number, candidate.number),
+  );
   if (cohort.basisPoints >= everyoneBasisPoints) return cohort;
   if (live.some(({ heartbeat }) => isInCohort(cohort, plan.digest, heartbeat.proxyId))) return cohort;
   const who = first.kind === "label" ? `no live proxy has the label ${first.key}=${first.value}` : "no proxy is live";

@@ -26,6 +26,8 @@ export interface StageFacts {
   readonly nowMs: number;
   /** Since when this control plane has heard the fleet. */
   readonly hearingSinceMs: number;
+  /** The services that the candidate's policy is another one for; undefined: all. */
+  readonly affected?: ReadonlySet<string> | undefined;
   /** The share of a service's calls that the candidate is expected to refuse, 0 to 1; undefined: nothing tells it. */
   readonly predictedRefused?: ((service: string) => number | undefined) | undefined;
 }

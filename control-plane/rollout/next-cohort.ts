@@ -8,13 +8,22 @@ export const nobody: Cohort = { basisPoints: 0, proxyIds: [] };
 
 /**
  * The cohort of `stage`: everyone who was in it before, and who the stage adds. A number and a label are made names
- * of proxies that live now, in the order of their places; a share that none of them is in takes in the first, so
- * that a stage of a small mesh is not one of nobody.
+ * of proxies that live now, those of `affected` services first (undefined: all alike), since the others would show
+ * nothing, and in the order of their places; a share that none of them is in takes in the first, so that a stage of a
+ * small mesh is not one of nobody.
  */
-export function growCohort(before: Cohort, stage: RolloutStage, rollout: Digest, live: readonly FleetEntry[]): Cohort {
-  const ids = live
-    .map(({ heartbeat }) => heartbeat.proxyId)
-    .sort((a, b) => placeOf(rollout, a) - placeOf(rollout, b) || (a < b ? -1 : 1));
+export function growCohort(
+  before: Cohort,
+  stage: RolloutStage,
+  rollout: Digest,
+  live: readonly FleetEntry[],
+  affected?: ReadonlySet<string>,
+): Cohort {
+  const rank = (entry: FleetEntry): number => (affected?.has(entry.heartbeat.service) === false ? 1 : 0);
+  const place = (entry: FleetEntry): number => placeOf(rollout, entry.heartbeat.proxyId);
+  const ids = [...live]
+    .sort((a, b) => rank(a) - rank(b) || place(a) - place(b) || (a.heartbeat.proxyId < b.heartbeat.proxyId ? -1 : 1))
+    .map(({ heartbeat }) => heartbeat.proxyId);
   const members = (cohort: Cohort): readonly string[] => ids.filter((id) => isInCohort(cohort, rollout, id));
   switch (stage.kind) {
     case "count": {

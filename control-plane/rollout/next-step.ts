@@ -26,7 +26,7 @@ export function nextStep(facts: StageFacts): RolloutStep {
   const next = plan.stages[rollout.stage];
   if (waitsFor.length > 0 || next === undefined) return { kind: "wait", waitsFor, figures };
   const live = facts.entries.filter((entry) => entry.live);
-  const cohort = growCohort(rollout.cohort, next, rollout.digest, live);
+  const cohort = growCohort(rollout.cohort, next, rollout.digest, live, facts.affected);
   return { kind: "advance", stage: { ...rollout, stage: rollout.stage + 1, cohort, paused: false }, figures };
 }
 

@@ -10,6 +10,7 @@ import { renderStage } from "../../core/rollout/stages.js";
 import type { Logger } from "../../runtime/log.js";
 import type { ActivatorDeps } from "../activate/activator.js";
 import { commitActivation } from "../activate/commit.js";
+import { affectedServices } from "./affected-services.js";
 import { nextStep, type RolloutStep } from "./next-step.js";
 import type { RefusalPredictions } from "./refusal-predictions.js";
 import { stageHeadOf } from "./rollout-course.js";
@@ -70,6 +71,7 @@ export function lookAtRollout(
     nowMs: clock.nowMs(),
     hearingSinceMs,
     predictedRefused,
+    affected: affectedServices(ledger.revisions, plan.body.base.number, plan.body.candidate.number),
   };
   return { head, step: nextStep(facts) };
 }

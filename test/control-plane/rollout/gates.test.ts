@@ -231,6 +231,18 @@ describe("the next cohort", () => {
     );
   });
 
+  test("a number takes proxies of services that the candidate changes first, then others", () => {
+    const live = Array.from({ length: 20 }, (_, at) =>
+      proxy(`p${at}`, counts(0), { service: at < 17 ? "front" : "echo" }),
+    );
+    const grow = (count: number, affected?: ReadonlySet<string>) =>
+      growCohort(nobody, { kind: "count", count }, stage.digest, live, affected).proxyIds;
+    expect(["p17", "p18", "p19"]).toContain(grow(1, new Set(["echo"]))[0]);
+    expect(grow(3, new Set(["echo"]))).toEqual(["p17", "p18", "p19"]);
+    expect(grow(5, new Set(["echo"]))).toHaveLength(5);
+    expect(grow(4)).toEqual(grow(4, new Set(["front", "echo"])));
+  });
+
   test("names a thousand at most", () => {
     const live = Array.from({ length: 1500 }, (_, at) =>
       proxy(`p${at}`, counts(0), { labels: [{ key: "a", value: "b" }] }),
