@@ -92,9 +92,12 @@ function startLoad(target: string, rate: number): { end(): Promise<LoadFigures> 
     said += String(text);
   });
   const closed = once(child, "close");
+  const stop = (): void => void child.kill("SIGTERM");
+  process.once("exit", stop); // whatever failed here
   return {
     async end() {
-      child.kill("SIGTERM");
+      process.off("exit", stop);
+      stop();
       await closed;
       return JSON.parse(said) as LoadFigures;
     },

@@ -47,7 +47,12 @@ export class SubscriberCrew {
       orders.push({ folder, join: join(mesh.data, "join.json"), members: members.slice(first, first + share) });
     }
     for (const order of orders) crew.#spawn(order);
-    await crew.#until("all subscribers have joined", () => crew.#ready === orders.length);
+    try {
+      await crew.#until("all subscribers have joined", () => crew.#ready === orders.length);
+    } catch (error) {
+      await crew.stop();
+      throw error;
+    }
     return crew;
   }
 
@@ -101,12 +106,15 @@ export class SubscriberCrew {
       this.#ended = `not within ${boundMs} ms: ${what}`;
       this.#news();
     }, boundMs);
-    while (!holds()) {
-      if (this.#ended !== undefined) throw new Error(this.#ended);
-      await new Promise<void>((resolve) => {
-        this.#news = resolve;
-      });
+    try {
+      while (!holds()) {
+        if (this.#ended !== undefined) throw new Error(this.#ended);
+        await new Promise<void>((resolve) => {
+          this.#news = resolve;
+        });
+      }
+    } finally {
+      clearTimeout(late);
     }
-    clearTimeout(late);
   }
 }
