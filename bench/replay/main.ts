@@ -5,7 +5,7 @@ import { cpus } from "node:os";
 import { type DecisionRecord, renderDecisionId } from "../../core/decision/decision-record.js";
 import { recordInputs } from "../../core/decision/record-inputs.js";
 import { Replay } from "../../core/decision/replay.js";
-import { buildSpiffeId } from "../../core/identity.js";
+import { buildSpiffeId, nameIn } from "../../core/identity.js";
 import { type CompiledUnit, compileUnit } from "../../core/policy/compile.js";
 import { unitsOf } from "../../core/snapshot/build.js";
 import { parsePolicyFiles } from "../../core/snapshot/parse-files.js";
@@ -89,22 +89,31 @@ function record(index: number): DecisionRecord {
   };
 }
 
-const writer = { service: "s0", proxyId: "p0" };
-const batches: Uint8Array[] = [];
-let bytes = 0;
-for (let from = 0; from < total; from += perBatch) {
-  const records = Array.from({ length: Math.min(perBatch, total - from) }, (_, index) =>
-    encodeDecision(record(from + index)),
-  );
-  const batch = encodeBatch({ ...writer, share: 0.01, dropped: 0, counted: [] }, records);
-  bytes += batch.length;
-  batches.push(batch);
+const batches: {
+  readonly bytes: Uint8Array;
+  readonly writer: { readonly service: string; readonly proxyId: string };
+}[] = [];
+/** By the service whose proxy records it. */
+const pending = new Map<string, Uint8Array[]>();
+function flush(service: string, records: readonly Uint8Array[]): void {
+  const writer = { service, proxyId: "p0" };
+  batches.push({ bytes: encodeBatch({ ...writer, share: 0.01, dropped: 0, counted: [] }, records), writer });
+  pending.delete(service);
 }
+for (let index = 0; index < total; index++) {
+  const decision = record(index);
+  const owner = decision.direction === "inbound" ? decision.service : (nameIn(decision.caller, mesh, "service") ?? "");
+  const records = pending.get(owner) ?? [];
+  pending.set(owner, records);
+  if (records.push(encodeDecision(decision)) === perBatch) flush(owner, records);
+}
+for (const [service, records] of pending) flush(service, records);
+const bytes = batches.reduce((sum, batch) => sum + batch.bytes.length, 0);
 const unitOf = (units: ReadonlyMap<string, CompiledUnit>) => (service: string) => units.get(service);
 const replay = new Replay({ candidate: unitOf(candidate), own: () => unitOf(own) });
 const started = performance.now();
 const cpu = process.cpuUsage();
-for (const batch of batches) replay.add(parseBatch(batch, writer));
+for (const { bytes, writer } of batches) replay.add(parseBatch(bytes, writer));
 const { user, system } = process.cpuUsage(cpu);
 const seconds = (performance.now() - started) / 1000;
 const result = replay.result();

@@ -1,6 +1,6 @@
 /**
  * Decision records. They are not signed: NATS permissions bind a subject to the proxy that may write it, so a batch
- * that disagrees with its subject's service and proxy id is refused.
+ * that disagrees with its subject's service and proxy id, or has decisions of another service's, is refused.
  */
 import {
   DecisionBatch as BatchMessage,
@@ -19,7 +19,7 @@ import {
   type Verdict,
 } from "../decision/decision-record.js";
 import { AshlarError } from "../errors.js";
-import { parseSpiffeId, type SpiffeId } from "../identity.js";
+import { nameIn, parseSpiffeId, type SpiffeId, trustDomainOf } from "../identity.js";
 import type { Label } from "../model.js";
 import { boundedList, boundedText, integer } from "./bounds.js";
 import { checkWriter, type FleetWriter } from "./fleet.js";
@@ -93,9 +93,19 @@ export function batchOf(message: BatchMessage, writer: FleetWriter): DecisionBat
       share,
       dropped: integer("dropped", message.dropped, 0),
       counted: boundedList("counted", message.counted, countsMax).map(parseCount),
-      decisions: boundedList("decisions", message.decisions, decisionsMax).map(parseDecision),
+      decisions: boundedList("decisions", message.decisions, decisionsMax).map((decision) =>
+        requireOwn(parseDecision(decision), writer),
+      ),
     };
   });
+}
+
+/** A proxy decides about calls to its own service, and about calls of it: nobody speaks for others. */
+function requireOwn(decision: DecisionRecord, { service }: FleetWriter): DecisionRecord {
+  const { direction: way, service: called, caller } = decision;
+  if (way === "inbound" ? called === service : nameIn(caller, trustDomainOf(caller), "service") === service)
+    return decision;
+  throw new AshlarError("invalid_record", `a decision is not one of ${service}'s`);
 }
 
 /** Reads one decision; fails with `invalid_record` or `limit`. */

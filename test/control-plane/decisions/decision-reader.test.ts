@@ -84,4 +84,17 @@ describe("decision reader", () => {
     await store([decision(startMs, 2)]);
     expect(await listed(0)).toEqual([decision(startMs, 2).id]);
   });
+
+  test("I3: nobody records what another service decided, not even under an id that it was told", async () => {
+    const refusal = decision(startMs, 1);
+    const outbound = { direction: "outbound", verdict: "routed", routing: { draw: 0, available: [] } } as const;
+    const other = { service: "front", proxyId: "p2" };
+    await store([{ ...refusal, verdict: "allowed" }], other, decisionSubject("front", "p2"));
+    await store([{ ...refusal, ...outbound }]); // echo says that front called
+    await store([refusal]);
+    expect(await reader().find(refusal.id)).toEqual({ ...writer, decision: refusal });
+    const own = { ...decision(startMs, 2), ...outbound }; // front called, says front
+    await store([own], other, decisionSubject("front", "p2"));
+    expect(await reader().find(own.id)).toEqual({ ...other, decision: own });
+  });
 });
