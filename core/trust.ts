@@ -65,7 +65,8 @@ export function removeIssuer(head: Signed<Trust>, name: string, timeMs: number):
   return { ...head.body, sequence: head.body.sequence + 1, previous: head.digest, issuers, timeMs };
 }
 
-function saysTheSame(one: TrustedIssuer, other: TrustedIssuer): boolean {
+/** Whether two say the same of an issuer, whenever its keys were read. */
+export function saysTheSame(one: TrustedIssuer, other: TrustedIssuer): boolean {
   return (
     one.issuer === other.issuer &&
     one.jwks === other.jwks &&

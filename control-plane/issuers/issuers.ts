@@ -4,7 +4,7 @@ import { isLabel } from "../../core/identity.js";
 import type { Signed, Trust } from "../../core/model.js";
 import { readJwks } from "../../core/token/jwks.js";
 import type { TrustedIssuer } from "../../core/token/token-model.js";
-import { removeIssuer, setIssuer } from "../../core/trust.js";
+import { removeIssuer, saysTheSame, setIssuer } from "../../core/trust.js";
 import { signTrust } from "../../core/wire/records.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
@@ -138,13 +138,15 @@ class LedgerIssuers implements Issuers {
     return readJwks(url === "" ? jwks : await this.#deps.fetch({ url, allowPrivateAddress, ca }, signal));
   }
 
-  async #replaceKeys({ name, jwksUrl }: TrustedIssuer, jwks: string): Promise<void> {
+  async #replaceKeys(known: TrustedIssuer, jwks: string): Promise<void> {
+    const { name, jwksUrl } = known;
     const { audit, clock, log } = this.#deps;
     const what = { target: `issuer ${name}`, caller: controlPlane, detail: `new keys from ${jwksUrl}` };
     await audited(audit, { action: "issuer", ...what }, () =>
       this.#append((head) => {
         const current = head.body.issuers.find((issuer) => issuer.name === name);
-        if (current?.jwksUrl !== jwksUrl) return undefined; // removed, or set anew, meanwhile
+        // Removed, or set anew, meanwhile: what was read before may have keys that were taken back since.
+        if (current === undefined || !saysTheSame(current, known)) return undefined;
         return setIssuer(head, { ...current, jwks, fetchedMs: clock.nowMs() }, clock.nowMs());
       }),
     );

@@ -212,6 +212,21 @@ describe("issuers", () => {
     await loop;
   });
 
+  test("set anew while their keys are read again stay as they were set: no key that was taken back returns", async () => {
+    const issuers = open();
+    const [leaked, fresh] = [makeTokenKey("ES256", "leaked"), makeTokenKey("ES256", "fresh")];
+    const jwksOf = (...keys: (typeof leaked)[]) => new TestTokenIssuer("accounts", [...issuer.keys, ...keys]).jwks();
+    served = () => jwksOf(leaked);
+    await issuers.set(fromUrl, operator, never);
+    served = () => jwksOf(leaked, fresh); // answered just before the leaked key is taken back
+    log.beforeAppend = async () => {
+      served = () => jwksOf();
+      await issuers.set(fromUrl, operator, never);
+    };
+    expect(await issuers.refresh("accounts", never)).toBe(true);
+    expect(issuers.list()[0]?.keyIds).toEqual(["k1"]);
+  });
+
   test("that are out of reach for half an hour keep their keys, are asked at most once in 30 s, and raise an alarm", async () => {
     const issuers = open();
     await issuers.set(fromUrl, operator, never);
