@@ -2,7 +2,7 @@
 import { AshlarError } from "../errors.js";
 import type { SpiffeId } from "../identity.js";
 import type { Unit } from "../model.js";
-import { isMethod, serviceOfMethod } from "../snapshot/grammar.js";
+import { isMethod, methodLengthMax, serviceOfMethod } from "../snapshot/grammar.js";
 import {
   type AccessPlan,
   accessOf,
@@ -208,6 +208,7 @@ function rememberPlans(makePlan: PlanOf): (caller: SpiffeId, method: string) => 
       count = 0;
     }
     const plan = makePlan(caller, method);
+    if (method.length > methodLengthMax) return plan; // denied, and as long as a caller likes
     const ofCaller = byCaller.get(caller) ?? new Map<string, AccessPlan>();
     byCaller.set(caller, ofCaller.set(method, plan));
     count += 1;

@@ -18,7 +18,8 @@ const hopByHop: ReadonlySet<string> = new Set([
   "transfer-encoding",
   "upgrade",
 ]);
-const methodLengthMax = 512;
+/** No method of policy is longer. */
+export const methodLengthMax = 512;
 
 /** No unit is larger when encoded. */
 export const unitBytesMax = 512 * 1024;

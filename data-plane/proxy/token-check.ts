@@ -9,6 +9,8 @@ import { PreparedField } from "../http2/prepared-field.js";
 import type { EvaluatedPolicy, TrustView } from "../ports.js";
 
 const bearer = /^bearer +/i;
+/** Of the scheme with its spaces: a token that is kept keeps the whole header in memory. */
+const schemeLengthMax = 64;
 const several = new TokenProblem("there are several authorization headers, or several parts in one");
 
 export class TokenCheck {
@@ -48,6 +50,7 @@ export class TokenCheck {
     if (authorization.includes(",")) return several;
     const scheme = bearer.exec(authorization)?.[0];
     if (scheme === undefined) return undefined;
+    if (scheme.length > schemeLengthMax) return new TokenProblem("too many spaces are before it");
     if (authorization.length - scheme.length > tokenBytesMax)
       return new TokenProblem(`it has more than ${tokenBytesMax} bytes`);
     this.#follow(issuers);
