@@ -13,9 +13,12 @@ const measureEveryMs = 2000;
 const measureMsMax = 1000;
 const metricsMax = 1000;
 const seriesMax = 100_000;
+const types: ReadonlySet<string> = new Set(["counter", "gauge", "histogram"]);
+
+type CountedCrew = Pick<Crew, "serving" | "request" | "state" | "workers">;
 
 export class CrewMetrics {
-  readonly #crew: Crew;
+  readonly #crew: CountedCrew;
   readonly #clock: Clock;
   readonly #own: Metrics;
   readonly #aboutWorkers = new Registry();
@@ -24,7 +27,7 @@ export class CrewMetrics {
   #ended: Promise<MetricsSnapshot> = Promise.resolve([]);
 
   /** `own`: of the first process. */
-  constructor(crew: Crew, clock: Clock, own: Metrics) {
+  constructor(crew: CountedCrew, clock: Clock, own: Metrics) {
     this.#crew = crew;
     this.#clock = clock;
     this.#own = own;
@@ -38,7 +41,13 @@ export class CrewMetrics {
     this.#last.delete(worker);
     if (last === undefined) return;
     const counted = last.filter(({ type }) => String(type) === "counter" || String(type) === "histogram");
-    this.#ended = this.#ended.then((ended) => AggregatorRegistry.aggregate([ended, counted]).getMetricsAsJSON());
+    this.#ended = this.#ended.then(async (ended) => {
+      try {
+        return await AggregatorRegistry.aggregate([ended, counted]).getMetricsAsJSON();
+      } catch {
+        return ended; // what it counted does not go with the rest
+      }
+    });
   }
 
   /** Prometheus text. */
@@ -144,8 +153,21 @@ function isCounts(value: unknown): value is CallCounts {
 function isSnapshot(measured: unknown): measured is MetricsSnapshot {
   if (!Array.isArray(measured) || measured.length > metricsMax) return false;
   return measured.every((metric: Partial<MetricsSnapshot[number]> | null) => {
-    const { name, help, values } = metric ?? {};
-    if (typeof name !== "string" || !/^[a-z_][a-z0-9_]{0,199}$/.test(name) || typeof help !== "string") return false;
-    return Array.isArray(values) && values.length <= seriesMax && values.every((one) => typeof one?.value === "number");
+    const { name, help, type, aggregator, values } = metric ?? {};
+    if (!isName(name) || typeof help !== "string" || !types.has(String(type)) || aggregator !== "sum") return false;
+    return Array.isArray(values) && values.length <= seriesMax && values.every(isSeries);
   });
+}
+
+function isName(name: unknown): boolean {
+  return typeof name === "string" && /^[a-z_][a-z0-9_]{0,199}$/.test(name);
+}
+
+/** What would be added up or written out: a fault in it would end the first process, or every scrape. */
+function isSeries(series: unknown): boolean {
+  if (typeof series !== "object" || series === null) return false;
+  const { value, labels, metricName } = series as Readonly<Record<string, unknown>>;
+  if (typeof value !== "number" || typeof labels !== "object" || labels === null) return false;
+  if (metricName !== undefined && !isName(metricName)) return false;
+  return Object.entries(labels).every(([name, label]) => isName(name) && ["string", "number"].includes(typeof label));
 }
