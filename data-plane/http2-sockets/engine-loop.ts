@@ -95,7 +95,7 @@ export class EngineLoop {
     const dirty = this.#dirty;
     this.#dirty = this.#spare;
     for (let i = 0; i < dirty.length; i++) (dirty[i] as SocketConnection).flush();
-    dirty.length = 0;
+    while (dirty.length > 0) dirty.pop(); // to set its length would make its elements anew
     this.#spare = dirty;
   }
 

@@ -206,6 +206,7 @@ export class Output {
 
   /** Hands over what waits; the chunks stay untouched until `recycle`. */
   take(): Buffer[] {
+    if (this.#full.length === 0 && this.at > 0) return [this.#takeBlock()];
     this.#closeBlock();
     const chunks: Buffer[] = [];
     for (let i = 0; i < this.#full.length; i++) {
@@ -220,10 +221,21 @@ export class Output {
     return chunks;
   }
 
+  /** The usual case: all that waits is in one block. */
+  #takeBlock(): Buffer {
+    const { block, at } = this;
+    this.#lent.push(block);
+    this.block = noBlock;
+    this.#dataEnd = -1;
+    this.#holdsBlock = false;
+    this.at = 0;
+    this.controlFrames = 0;
+    return block.subarray(0, at);
+  }
+
   /** Everything that was taken has been written: its blocks may be used again. */
   recycle(): void {
-    for (const block of this.#lent) this.#pool.give(block);
-    this.#lent.length = 0;
+    for (let block = this.#lent.pop(); block !== undefined; block = this.#lent.pop()) this.#pool.give(block);
   }
 
   /** The socket is closed: nothing will be written, and what was is not touched again. */

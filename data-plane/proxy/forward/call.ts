@@ -23,8 +23,9 @@ import type { Direction, EndedCall } from "../proxy-metrics.js";
 import { dropReservedFields } from "../request-head.js";
 import type { CallOwner, ForwardPlan } from "./call-owner.js";
 import type { Timed } from "./deadline-wheel.js";
-import { KeptMessages, keepFields, keptHeader, noBytes, restoreFields } from "./kept-request.js";
+import { KeptMessages, keepFields, keptHeader, noBytes, noFields, restoreFields } from "./kept-request.js";
 import { grpcStatusOf, revisionField, sendAnswer, unknownStatus } from "./response-fields.js";
+import { giveBlock } from "./small-blocks.js";
 import type { UpstreamSession } from "./upstream-session.js";
 
 /** A client that does not take the end of its call gets a reset after this long. */
@@ -58,7 +59,7 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
   /** Endpoints that were tried, where one failed. */
   tried: Set<string> | undefined;
   /** The request's fields. */
-  #kept: Uint8Array = noBytes;
+  #kept: Buffer = noFields;
   /** Its messages, while they may have to be sent (again); null: they were too long, or are answered. */
   #messages: KeptMessages | null;
   /** Bytes that are sent for the second time: the caller has been told already that they were taken. */
@@ -166,13 +167,9 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
     return fields;
   }
 
-  #sendKept(upstream: Stream, { chunks, bytes }: KeptMessages): void {
+  #sendKept(upstream: Stream, { block, bytes }: KeptMessages): void {
     this.#resent = Math.max(0, bytes - this.#inbound.unconsumed);
-    for (let i = 0; i < chunks.length && this.#upstream === upstream; i++) {
-      const chunk = chunks[i] as Uint8Array;
-      const ends = this.#requestEnded && i === chunks.length - 1;
-      this.#tookRequest(upstream.sendData(chunk, 0, chunk.length, ends));
-    }
+    this.#tookRequest(upstream.sendData(block, 0, bytes, this.#requestEnded));
   }
 
   /** The upstream has taken so much of the request: the caller may send as much. */
@@ -341,6 +338,8 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
     this.#over = true;
     this.#forget();
     this.#inbound.connection.budget.give(this.#kept.length);
+    giveBlock(this.#kept);
+    this.#kept = noFields;
     const owner = this.#owner;
     if (this.wheelSlot >= 0) owner.unwatch(this);
     this.tookMs = owner.nowMs() - this.startedMs;

@@ -3,16 +3,18 @@ import { fieldFlag } from "../../http2/field-classes.js";
 import { findName, nameText } from "../../http2/field-names.js";
 import type { MemoryBudget } from "../../http2/memory-budget.js";
 import { staticName, staticValueLength, staticValueStart, staticValues } from "../../http2/static-table.js";
+import { giveBlock, takeBlock } from "./small-blocks.js";
 
 /** Kept for a retry; a request longer than this is sent once. */
 const replayBytesMax = 64 * 1024;
 
-export const noBytes = new Uint8Array(0);
+export const noBytes = Buffer.alloc(0);
 
 /** The messages of a request, while they may have to be sent (again). They count in the budget until released. */
 export class KeptMessages {
-  readonly chunks: Uint8Array[] = [];
   readonly #budget: MemoryBudget;
+  /** They are `block[0, bytes)`. */
+  block: Buffer = noBytes;
   bytes = 0;
   /** Of `bytes`: copies of what has been sent already. */
   #replayBytes = 0;
@@ -41,34 +43,50 @@ export class KeptMessages {
   #copy(bytes: Uint8Array, start: number, end: number): void {
     const length = end - start;
     if (length === 0) return;
-    const copy = Buffer.allocUnsafe(length);
-    if (length <= 64) for (let i = 0; i < length; i++) copy[i] = bytes[start + i] as number;
-    else copy.set(bytes.subarray(start, end));
-    this.bytes += length;
-    this.chunks.push(copy);
+    const to = this.bytes + length;
+    if (to > this.block.length) this.#widen(to);
+    const { block, bytes: at } = this;
+    if (length <= 64) for (let i = 0; i < length; i++) block[at + i] = bytes[start + i] as number;
+    else block.set(bytes.subarray(start, end), at);
+    this.bytes = to;
   }
 
+  /** To twice its length at least: many short messages are not copied again and again. */
+  #widen(length: number): void {
+    const before = this.block;
+    this.block = takeBlock(Math.max(length, Math.min(2 * before.length, replayBytesMax)));
+    if (this.bytes > 0) this.block.set(before.subarray(0, this.bytes));
+    giveBlock(before);
+  }
+
+  /** Forgets them: nothing may be done with it any more. */
   release(): void {
     this.#budget.giveReplay(this.#replayBytes);
     this.#budget.give(this.bytes - this.#replayBytes);
+    giveBlock(this.block);
+    this.block = noBytes;
   }
 }
 
 /** As a name's id: the field is an entry of the static table, whose index follows. */
 const staticMark = 255;
+/** After the last field. */
+const endMark = 254;
+/** Of a call whose fields were not kept. */
+export const noFields = Buffer.of(endMark);
 const restored = new FieldBlock();
 /** Ids of the names that were asked for; policy names them, so they are few. */
 const ids = new Map<string, number>();
 const namesMax = 1000;
 
 /**
- * The fields of a request that are not dropped, in a few bytes of their own: the block they came in is used
- * again for the next one. For each: id of the name, flags, [length and bytes of a name without id,] length and
+ * The fields of a request that are not dropped, in a block of `takeBlock`: the one they came in is used
+ * again for the next request. For each: id of the name, flags, [length and bytes of a name without id,] length and
  * bytes of the value.
  */
-export function keepFields(fields: FieldBlock): Uint8Array {
+export function keepFields(fields: FieldBlock): Buffer {
   const { rows, bytes, count } = fields;
-  const kept = Buffer.allocUnsafe(sizeOf(rows, count));
+  const kept = takeBlock(sizeOf(rows, count));
   let at = 0;
   for (let field = 0, row = 0; field < count; field++, row += cells) {
     const flags = rows[row + cell.flags] as number;
@@ -85,11 +103,12 @@ export function keepFields(fields: FieldBlock): Uint8Array {
     if (id === 0) at = put(kept, at, bytes, rows[row + 1] as number, rows[row + 2] as number);
     at = put(kept, at, bytes, rows[row + 3] as number, rows[row + 4] as number);
   }
+  kept[at] = endMark;
   return kept;
 }
 
 function sizeOf(rows: Int32Array, count: number): number {
-  let size = 0;
+  let size = 1;
   for (let field = 0, row = 0; field < count; field++, row += cells) {
     if (((rows[row + cell.flags] as number) & fieldFlag.dropped) !== 0) continue;
     if ((rows[row + cell.entry] as number) < 0) size += 2;
@@ -98,7 +117,7 @@ function sizeOf(rows: Int32Array, count: number): number {
   return size;
 }
 
-function put(kept: Uint8Array, at: number, bytes: Uint8Array, start: number, length: number): number {
+function put(kept: Buffer, at: number, bytes: Uint8Array, start: number, length: number): number {
   kept[at] = length >>> 8;
   kept[at + 1] = length;
   for (let i = 0; i < length; i++) kept[at + 2 + i] = bytes[start + i] as number;
@@ -106,10 +125,10 @@ function put(kept: Uint8Array, at: number, bytes: Uint8Array, start: number, len
 }
 
 /** All values of one of the fields, joined with ","; undefined: there is none. */
-export function keptHeader(kept: Uint8Array, name: string): string | undefined {
+export function keptHeader(kept: Buffer, name: string): string | undefined {
   const wanted = idOf(name);
   let joined: string | undefined;
-  for (let at = 0; at < kept.length; ) {
+  for (let at = 0; kept[at] !== endMark; ) {
     const id = kept[at] as number;
     if (id === staticMark) {
       const index = kept[at + 1] as number;
@@ -143,12 +162,12 @@ function idOf(name: string): number {
   return id;
 }
 
-function lengthAt(kept: Uint8Array, at: number): number {
+function lengthAt(kept: Buffer, at: number): number {
   return ((kept[at] as number) << 8) | (kept[at + 1] as number);
 }
 
-function latin1(kept: Uint8Array, start: number, end: number): string {
-  return Buffer.from(kept.buffer, kept.byteOffset + start, end - start).toString("latin1");
+function latin1(kept: Buffer, start: number, end: number): string {
+  return kept.toString("latin1", start, end);
 }
 
 function join(before: string | undefined, value: string): string {
@@ -156,7 +175,7 @@ function join(before: string | undefined, value: string): string {
 }
 
 /** The fields again, without `grpc-timeout`: less time is left. The block is the same one each time. */
-export function restoreFields(kept: Uint8Array): FieldBlock {
+export function restoreFields(kept: Buffer): FieldBlock {
   restored.clear();
   forEachKept(kept, (name, value, flags) => {
     if (name !== "grpc-timeout") restored.add(name, value, flags);
@@ -164,9 +183,8 @@ export function restoreFields(kept: Uint8Array): FieldBlock {
   return restored;
 }
 
-function forEachKept(kept: Uint8Array, take: (name: string, value: string, flags: number) => void): void {
-  const text = Buffer.from(kept.buffer, kept.byteOffset, kept.length);
-  for (let at = 0; at < kept.length; ) {
+function forEachKept(kept: Buffer, take: (name: string, value: string, flags: number) => void): void {
+  for (let at = 0; kept[at] !== endMark; ) {
     const id = kept[at] as number;
     if (id === staticMark) {
       const index = kept[at + 1] as number;
@@ -178,12 +196,12 @@ function forEachKept(kept: Uint8Array, take: (name: string, value: string, flags
     at += 2;
     let name = nameText(id);
     if (id === 0) {
-      const length = text.readUInt16BE(at);
-      name = text.toString("latin1", at + 2, at + 2 + length);
+      const length = lengthAt(kept, at);
+      name = kept.toString("latin1", at + 2, at + 2 + length);
       at += 2 + length;
     }
-    const length = text.readUInt16BE(at);
-    take(name, text.toString("latin1", at + 2, at + 2 + length), flags);
+    const length = lengthAt(kept, at);
+    take(name, kept.toString("latin1", at + 2, at + 2 + length), flags);
     at += 2 + length;
   }
 }
