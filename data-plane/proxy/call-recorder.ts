@@ -13,6 +13,7 @@ import type { CallInputs } from "../../core/policy/condition/frame.js";
 import type { ConditionRead } from "../../core/policy/condition/scope.js";
 import { chooseVersion } from "../../core/route/choose-version.js";
 import { encodeDecision } from "../../core/wire/decisions.js";
+import { stampDecision } from "../../core/wire/stamp-decision.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { EvaluatedPolicy } from "../ports.js";
 import type { DecisionSink } from "./decision-sink.js";
@@ -64,6 +65,7 @@ const countsEveryMs = 10_000;
 const methodLengthMax = 2048;
 /** A record holds no more versions: a call with more to choose from is not recorded. */
 const versionsMax = 256;
+const restsMax = 256;
 const noReads: ReadonlySet<ConditionRead> = new Set();
 const noLimits: readonly LimitOutcome[] = Object.freeze([]);
 
@@ -75,6 +77,8 @@ export class CallRecorder {
   #bits = new Uint32Array(0);
   #nextBits = 0;
   #countsDue = false;
+  readonly #rests = new Map<string, Uint8Array>();
+  #restsPolicy: EvaluatedPolicy | undefined;
   readonly #stop = new AbortController();
 
   /** `self`: who calls, of outbound calls; `share`: of decisions other than refusals, from 0 to 1. */
@@ -93,8 +97,34 @@ export class CallRecorder {
   ): void {
     const bits = this.draw();
     if (!this.isWanted(bits)) return;
-    const rule = policy.unit(service)?.evaluateCall(call.caller, call.method, call.inputs).rule ?? "";
-    this.#offer(this.#judged(call, service, { verdict: "allowed", rule, policy, limits }, this.#newId(bits)));
+    const { caller, method, inputs } = call;
+    const unit = policy.unit(service);
+    const judgement = (): Judgement => {
+      const rule = unit?.evaluateCall(caller, method, inputs).rule ?? "";
+      return { verdict: "allowed", rule, policy, limits };
+    };
+    const isAlike = limits.length === 0 && (unit?.readsOf(caller, method) ?? noReads).size === 0;
+    if (!isAlike || method.length > methodLengthMax) {
+      this.#offer(this.#judged(call, service, judgement(), this.#newId(bits)));
+      return;
+    }
+    // Of calls that are judged by caller and method alone, records differ in id and time: the rest is encoded once.
+    const key = `${service} ${caller} ${method}`;
+    let rest = this.#restsOf(policy).get(key);
+    if (rest === undefined) {
+      rest = encodeDecision({ ...this.#judged(call, service, judgement(), ""), timeMs: 0 });
+      this.#rests.set(key, rest);
+    }
+    this.#deps.sink.offer(stampDecision(rest, this.#newId(bits), Math.floor(inputs.nowMs)));
+  }
+
+  /** Records of allowed calls under this policy, without id and time. */
+  #restsOf(policy: EvaluatedPolicy): Map<string, Uint8Array> {
+    if (policy !== this.#restsPolicy || this.#rests.size >= restsMax) {
+      this.#rests.clear();
+      this.#restsPolicy = policy;
+    }
+    return this.#rests;
   }
 
   /** Notes a refusal and gives its id. */

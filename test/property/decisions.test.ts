@@ -9,6 +9,7 @@ import { type CompiledUnit, compileUnit } from "../../core/policy/compile.js";
 import { chooseVersion } from "../../core/route/choose-version.js";
 import { unitsOf } from "../../core/snapshot/build.js";
 import { encodeBatch, encodeDecision, parseBatch, parseDecisionBytes } from "../../core/wire/decisions.js";
+import { stampDecision } from "../../core/wire/stamp-decision.js";
 import { callerIds, headerSets, inputsWith, mesh, methodNames, policy } from "../support/policy-arbitrary.js";
 
 const versions = ["v1", "v2", "1.0", "2", "null"];
@@ -167,4 +168,9 @@ test("a record without inputs is the same after the wire", () => {
   const record = recordInbound(unit, callerIds[0] ?? "", "a.A/One", {}, 5);
   expect(throughTheWire(record)).toEqual(record);
   expect(record.inputs).toBe(noInputs);
+  for (const timeMs of [0, 127, 128, 1_795_324_365_849, 253_402_300_800_000]) {
+    const rest = encodeDecision({ ...record, id: "", timeMs: 0 });
+    const stamped = parseDecisionBytes(stampDecision(rest, record.id, timeMs));
+    expect(stamped).toEqual({ ...record, timeMs });
+  }
 });
