@@ -41,6 +41,7 @@ import {
   type ServiceInfo,
   type SetTokenIssuerRequest,
   type SetTokenIssuerResponse,
+  type ShadowInfo,
   type ValidateRevisionResponse,
 } from "../proto/gen/ashlar/v1/admin.js";
 import type { ListDecisionsRequest } from "../proto/gen/ashlar/v1/decision.js";
@@ -68,6 +69,7 @@ export type {
   RolloutInfo,
   RolloutPlan,
   ServiceInfo,
+  ShadowInfo,
 } from "../proto/gen/ashlar/v1/admin.js";
 export type { AuditEntry } from "../proto/gen/ashlar/v1/audit.js";
 
@@ -113,6 +115,11 @@ export interface AdminClient {
   rollouts(limit: number): Promise<readonly RolloutInfo[]>;
   /** 0: the one that runs. Gives the new epoch. */
   orderRollout(what: RolloutOrder, number: number, reason: string): Promise<ActivationInfo>;
+  /** `share`: in hundredths of a percent. Gives the new epoch, as `stopShadow` does. */
+  startShadow(revision: number, shareBasisPoints: number, reason: string): Promise<ActivationInfo>;
+  stopShadow(reason: string): Promise<ActivationInfo>;
+  /** undefined: none runs. */
+  shadow(): Promise<ShadowInfo | undefined>;
   setTokenIssuer(request: SetTokenIssuerRequest): Promise<SetTokenIssuerResponse>;
   tokenIssuers(): Promise<readonly IssuerInfo[]>;
   removeTokenIssuer(request: RemoveTokenIssuerRequest): Promise<unknown>;
@@ -190,6 +197,10 @@ export function openAdminClient(context: AdminContext): AdminClient {
       const methods = { pause: admin.pauseRollout, resume: admin.resumeRollout, abort: admin.abortRollout };
       return present((await call(methods[what], { number, reason })).activation);
     },
+    startShadow: async (revision, shareBasisPoints, reason) =>
+      present((await call(admin.startShadow, { revision, shareBasisPoints, reason })).activation),
+    stopShadow: async (reason) => present((await call(admin.stopShadow, { reason })).activation),
+    shadow: async () => (await call(admin.getShadow, {})).shadow,
     close: () => client.close(),
   };
 }

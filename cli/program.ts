@@ -23,6 +23,7 @@ import { addRollbackCommand } from "./commands/rollback.js";
 import { addRolloutCommand } from "./commands/rollout.js";
 import { addSchemaCommand } from "./commands/schema.js";
 import { addServicesCommand } from "./commands/services.js";
+import { addShadowCommand } from "./commands/shadow.js";
 import { addShowCommand } from "./commands/show.js";
 import { addStatusCommand } from "./commands/status.js";
 import { addTestCommand } from "./commands/test.js";
@@ -122,6 +123,7 @@ const adders: readonly ((program: Command, cli: Cli) => void)[] = [
   addActivateCommand,
   addRollbackCommand,
   addRolloutCommand,
+  addShadowCommand,
   addWaitCommand,
   addStatusCommand,
   addServicesCommand,

@@ -4,11 +4,13 @@ import { createRollback, type Rollback } from "./activate/rollback.js";
 import { createRefusalPredictions, type RefusalPredictionsDeps } from "./rollout/refusal-predictions.js";
 import { type RolloutDriverDeps, startRolloutDriver } from "./rollout/rollout-driver.js";
 import { createRollouts, type Rollouts } from "./rollout/rollouts.js";
+import { createShadows, type Shadows } from "./shadow/shadows.js";
 
 export interface Activating {
   readonly activator: Activator;
   readonly rollback: Rollback;
   readonly rollouts: Rollouts;
+  readonly shadows: Shadows;
   /** Ends the driving of rollouts. */
   stop(): Promise<void>;
 }
@@ -17,5 +19,6 @@ export interface Activating {
 export function openActivating(base: Omit<RolloutDriverDeps, "predictions"> & RefusalPredictionsDeps): Activating {
   const deps = { ...base, predictions: createRefusalPredictions(base) };
   const stop = startRolloutDriver(deps);
-  return { activator: createActivator(deps), rollback: createRollback(deps), rollouts: createRollouts(deps), stop };
+  const [rollouts, shadows] = [createRollouts(deps), createShadows(deps)];
+  return { activator: createActivator(deps), rollback: createRollback(deps), rollouts, shadows, stop };
 }

@@ -6,6 +6,7 @@ import type { Digest } from "./digest.js";
 import type { SpiffeId } from "./identity.js";
 import type { RateLimit } from "./limit/limit-model.js";
 import type { StageOfRollout } from "./rollout/rollout-model.js";
+import type { ShadowCounts, ShadowOrder } from "./shadow/shadow-model.js";
 import type { JwtIssuer, TrustedIssuer } from "./token/token-model.js";
 
 /** The name of the unit that is about the mesh and not about one service. */
@@ -184,6 +185,7 @@ export interface Activation {
   readonly thresholdPercent: number;
   /** Set: this epoch is a stage of a rollout, and the revision above its candidate. */
   readonly rollout: StageOfRollout | undefined;
+  readonly shadow?: ShadowOrder | undefined;
 }
 
 export interface TrustBundle {
@@ -280,6 +282,7 @@ export interface Heartbeat {
   readonly callsBefore: CallCounts | undefined;
   /** Sorted by key. */
   readonly labels: readonly Label[];
+  readonly shadow?: ShadowCounts | undefined;
 }
 
 /** Calls that a proxy has judged and that have ended. */

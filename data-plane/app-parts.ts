@@ -12,6 +12,7 @@ import type { ProxyConfig } from "./config.js";
 import { type OpenedIdentity, openIdentity, type TrustBootstrap } from "./identity/proxy-identity.js";
 import { readJoinFile, readToken } from "./join-file.js";
 import type { AppView, PolicyView } from "./ports.js";
+import { ShadowTally } from "./proxy/shadow-tally.js";
 import { type EndpointRegistry, openEndpointRegistry } from "./registry/endpoint-view.js";
 import { CallWindow } from "./status/call-window.js";
 import { DecisionRecorder } from "./status/decision-recorder.js";
@@ -66,6 +67,7 @@ export interface Parts {
   readonly reporter: FleetReporter;
   readonly window: CallWindow;
   readonly decisions: DecisionRecorder;
+  readonly tally: ShadowTally;
 }
 
 /** Constructs them, for `workers` to carry the calls, or this process; following the logs begins with `sync.start()`. */
@@ -111,14 +113,16 @@ export async function openParts(
   const registry = new AppRegistry();
   const window = new CallWindow(policy.current?.revisionDigest);
   policy.onSwitch(({ revisionDigest }) => window.switched(revisionDigest)); // first: calls that a switch ends are its own
+  const tally = new ShadowTally();
+  const counted = { window: workers?.window ?? window, tally: workers === undefined ? tally : undefined };
   const reporter = createFleetReporter(
-    { bus, clock, log, identity, policy, app: advertisedView(registry), window: workers?.window ?? window },
+    { bus, clock, log, identity, policy, app: advertisedView(registry), ...counted },
     { labels: config.labels, bypassable: config.bypassable, serves: config.inbound !== undefined },
   );
   sync.onChange(() => reporter.poke());
   const decisions = new DecisionRecorder({ bus, identity, clock, random: randomBytes, log }, config.recordShare);
   const endpoints = await openEndpointRegistry({ bus, folder, clock, log }, service);
-  return { log, clock, identity, bus, sync, policy, registry, reporter, window, decisions, endpoints };
+  return { log, clock, identity, bus, sync, policy, registry, reporter, window, decisions, endpoints, tally };
 }
 
 function headsOf({ trust, activation, revision, freshness }: TrustBootstrap): IssuedHeads {

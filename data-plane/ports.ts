@@ -65,10 +65,20 @@ export interface EvaluatedPolicy {
   readonly issuers: readonly JwtIssuer[];
 }
 
+/** A candidate that is asked about calls too, without enforcing anything. */
+export interface ShadowPolicy {
+  /** Its epoch is that of the activation that ordered it. */
+  readonly policy: EvaluatedPolicy;
+  /** Of the calls, above 0 and up to 1. */
+  readonly share: number;
+}
+
 /** What calls need of policy. */
 export interface CallPolicy {
   /** undefined: no revision is active, or none could be prepared; calls are answered 14. */
   readonly current: EvaluatedPolicy | undefined;
+  /** undefined: none was ordered, or it is not held. */
+  readonly shadow?: ShadowPolicy | undefined;
   /** The highest epoch that was verified (I2); sent to peers as a hint. */
   readonly seenEpoch: number;
   /** Milliseconds since the last valid freshness statement; Infinity before the first. */

@@ -28,6 +28,7 @@ import type { PolicyReader, PolicySide } from "../publish/policy-reader.js";
 import type { Publisher } from "../publish/publisher.js";
 import type { RegistryState } from "../registry/registry-state.js";
 import type { Rollouts } from "../rollout/rollouts.js";
+import type { Shadows } from "../shadow/shadows.js";
 import type { Ledger } from "../store/ledger.js";
 import { renderActivation, renderFinding, renderProxy, renderRevision, renderService } from "./admin-messages.js";
 import { inputsAsAsked } from "./asked-inputs.js";
@@ -38,6 +39,7 @@ import { issuerMethods } from "./issuer-methods.js";
 import { authorize, operatedBy } from "./operated.js";
 import { promotionMethods } from "./promotion-methods.js";
 import { parseActivateRequest, renderRollout, rolloutMethods } from "./rollout-methods.js";
+import { shadowMethods } from "./shadow-methods.js";
 import { watchActivations } from "./watch-activations.js";
 
 export interface AdminServiceDeps extends DecisionDeps {
@@ -48,6 +50,7 @@ export interface AdminServiceDeps extends DecisionDeps {
   readonly activator: Activator;
   readonly rollback: Rollback;
   readonly rollouts: Rollouts;
+  readonly shadows: Shadows;
   readonly fleet: FleetView;
   /** Proxies with an identity that were never heard of. */
   readonly expected: ExpectedProxies;
@@ -148,9 +151,15 @@ export function createAdminService(deps: AdminServiceDeps): BoundService {
     ...convergenceMethods(deps),
     ...auditMethods(deps),
     ...decisionMethods(deps),
-    ...rolloutMethods(deps.rollouts, operated),
+    ...besideMethods(deps),
     ...lookingMethods(deps),
   });
+}
+
+/** About candidates that run beside the revision of the mesh. */
+function besideMethods(deps: AdminServiceDeps) {
+  const operated = operatedBy(deps);
+  return { ...rolloutMethods(deps.rollouts, operated), ...shadowMethods(deps.shadows, operated) };
 }
 
 type AdminMethods = Implementation<typeof AdminServiceService>;

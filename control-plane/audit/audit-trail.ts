@@ -26,6 +26,7 @@ export const auditActions = [
   "start",
   "head",
   "issuer",
+  "shadow",
 ] as const;
 export type AuditAction = (typeof auditActions)[number];
 

@@ -7,6 +7,7 @@ import { type Digest, digestFromBytes, digestToBytes } from "../digest.js";
 import { AshlarError } from "../errors.js";
 import { type CallCounts, type Endpoint, type Heartbeat, type Label, type Rejection, tookBoundsMs } from "../model.js";
 import { ascending, boundedList, boundedText, integer, label, messageBytesMax, token } from "./bounds.js";
+import { encodeShadowCounts, parseShadowCounts } from "./shadows.js";
 import { decodeStrict, reading } from "./strict.js";
 
 /** Who the subject says has written. */
@@ -91,6 +92,7 @@ export function encodeHeartbeat(heartbeat: Heartbeat): Uint8Array {
     calls: heartbeat.calls && { ...heartbeat.calls, took: [...heartbeat.calls.took] },
     callsBefore: heartbeat.callsBefore && { ...heartbeat.callsBefore, took: [...heartbeat.callsBefore.took] },
     labels: heartbeat.labels.map((item) => ({ ...item })),
+    shadow: heartbeat.shadow && encodeShadowCounts(heartbeat.shadow),
   }).finish();
 }
 
@@ -154,6 +156,7 @@ export function parseHeartbeat(bytes: Uint8Array, writer: FleetWriter): Heartbea
       calls: message.calls && parseCounts("calls", message.calls),
       callsBefore: message.callsBefore && parseCounts("calls_before", message.callsBefore),
       labels: parseLabels(message.labels),
+      ...(message.shadow && { shadow: parseShadowCounts(message.shadow) }),
     };
   });
 }

@@ -28,6 +28,7 @@ import {
   verifyWith,
 } from "./record-codec.js";
 import { encodeStageOfRollout, parseStageOfRollout } from "./rollouts.js";
+import { encodeShadowOrder, parseShadowOrder } from "./shadows.js";
 import { decodeStrict, reading } from "./strict.js";
 import { parseBundle, parseIssuers, parseSerial, parseSigningKey } from "./trust-fields.js";
 
@@ -105,6 +106,7 @@ const activationCodec: RecordCodec<Activation> = {
       forced: activation.forced,
       thresholdPercent: activation.thresholdPercent,
       rollout: activation.rollout && encodeStageOfRollout(activation.rollout),
+      shadow: activation.shadow && encodeShadowOrder(activation.shadow),
     }).finish(),
   parse: (payload) => {
     const message = decodeStrict(ActivationMessage, payload, "ashlar-activation", payloadBytesMax);
@@ -120,6 +122,7 @@ const activationCodec: RecordCodec<Activation> = {
       forced: message.forced,
       thresholdPercent: integer("threshold_percent", message.thresholdPercent, 0, 100),
       rollout: message.rollout && parseStageOfRollout(message.rollout),
+      ...(message.shadow && { shadow: parseShadowOrder(message.shadow) }),
     }));
   },
 };

@@ -61,6 +61,8 @@ export interface RoutedCall {
 
 const bitsPerRefill = 1024;
 const countsEveryMs = 10_000;
+/** Decisions of a candidate that are recorded in that time. */
+const shadowsMax = 50;
 /** A method that is longer is counted but not recorded. */
 const methodLengthMax = 2048;
 /** A record holds no more versions: a call with more to choose from is not recorded. */
@@ -79,6 +81,8 @@ export class CallRecorder {
   #countsDue = false;
   readonly #rests = new Map<string, Uint8Array>();
   #restsPolicy: EvaluatedPolicy | undefined;
+  #shadowUntilMs = 0;
+  #shadowLeft = 0;
   readonly #stop = new AbortController();
 
   /** `self`: who calls, of outbound calls; `share`: of decisions other than refusals, from 0 to 1. */
@@ -137,6 +141,18 @@ export class CallRecorder {
     const isRecorded = this.#admit(refusal, nowMs);
     if (isRecorded) this.#offer(this.#judged(call, service, judgement, id));
     return { id, isRecorded };
+  }
+
+  /** Notes what a candidate would have decided, if there is room: nothing was enforced. */
+  shadowed(call: JudgedCall, service: string, judgement: Judgement): void {
+    const nowMs = this.#deps.clock.nowMs();
+    if (nowMs >= this.#shadowUntilMs || nowMs < this.#shadowUntilMs - countsEveryMs) {
+      this.#shadowUntilMs = nowMs + countsEveryMs;
+      this.#shadowLeft = shadowsMax;
+    }
+    if (this.#shadowLeft <= 0) return;
+    this.#shadowLeft--;
+    this.#offer({ ...this.#judged(call, service, judgement, this.#newId(this.draw(), nowMs)), shadow: true });
   }
 
   /** Whether a call with these random bits is recorded though nothing refuses it. */

@@ -16,6 +16,7 @@ import { upstreamSessionDefaults } from "./forward/upstream-session.js";
 import { Inbound } from "./inbound.js";
 import { Outbound } from "./outbound.js";
 import type { ProxyMetrics } from "./proxy-metrics.js";
+import type { ShadowTally } from "./shadow-tally.js";
 import { TlsState } from "./tls-state.js";
 import { UpstreamPool, type UpstreamPoolOptions } from "./upstream-pool.js";
 
@@ -36,6 +37,8 @@ export interface CarrierDeps {
   readonly decisions: DecisionSink;
   /** Budgets of rate limits; left out: each limit is this process's own. */
   readonly openBudgets?: OpenBudgets;
+  /** What a candidate says is counted there; left out: none is asked. */
+  readonly tally?: ShadowTally;
 }
 
 /** Plain data: a worker process is given it in a message. */

@@ -17,6 +17,8 @@ import type { CallRecorder } from "./call-recorder.js";
 import type { Call } from "./forward/call.js";
 import type { Peer } from "./forward/listener.js";
 import type { OpenCall } from "./open-calls.js";
+import { ShadowJudge } from "./shadow-judge.js";
+import type { ShadowTally } from "./shadow-tally.js";
 import { TokenCheck } from "./token-check.js";
 
 export interface InboundJudgeDeps {
@@ -27,6 +29,8 @@ export interface InboundJudgeDeps {
   readonly log: Logger;
   /** Undefined: every limit is this proxy's own. */
   readonly openBudgets?: OpenBudgets | undefined;
+  /** What a candidate says is counted there; undefined: none is asked. */
+  readonly tally?: ShadowTally | undefined;
 }
 
 export class InboundJudge {
@@ -34,6 +38,7 @@ export class InboundJudge {
   readonly #service: string;
   readonly #limiter: Limiter;
   readonly #tokens: TokenCheck;
+  readonly #shadow: ShadowJudge | undefined;
 
   /** `service`: the one whose policy judges. */
   constructor(deps: InboundJudgeDeps, service: string) {
@@ -41,6 +46,8 @@ export class InboundJudge {
     this.#service = service;
     this.#limiter = new Limiter(deps.openBudgets);
     this.#tokens = new TokenCheck(deps.trust, service);
+    const { recorder, tally } = deps;
+    this.#shadow = tally && new ShadowJudge({ recorder, tally }, service);
   }
 
   /** The answer that refuses the call; undefined: it is allowed. */
@@ -50,11 +57,17 @@ export class InboundJudge {
       return unavailableAnswer("no-revision", "this proxy has no revision to judge by", undefined);
     }
     const refusal =
-      this.#judgeCertificate(call, peer, current) ??
-      this.#judgeCall(call, current, false) ??
-      this.#judgeRate(call, current);
+      this.#judgeCertificate(call, peer, current) ?? this.#judgeAccess(call, current) ?? this.#judgeRate(call, current);
     if (refusal === undefined) this.#deps.recorder.allowed(call, this.#service, current);
     return refusal;
+  }
+
+  /** Authorization, which a candidate may be asked about too. */
+  #judgeAccess(call: Call, current: EvaluatedPolicy): Answer | undefined {
+    const answer = this.#judgeCall(call, current, false);
+    const { shadow } = this.#deps.policy;
+    if (shadow !== undefined) this.#shadow?.judge(call, answer, shadow);
+    return answer;
   }
 
   /** The answer to an open call that `policy` and trust refuse now; undefined: it goes on. I10. */

@@ -25,6 +25,7 @@ import { type OpenCall, OpenCalls } from "./open-calls.js";
 import type { ProxyMetrics } from "./proxy-metrics.js";
 import { refusalBefore } from "./refusal-before.js";
 import { endsWithDot, RequestHead } from "./request-head.js";
+import type { ShadowTally } from "./shadow-tally.js";
 import type { TlsState } from "./tls-state.js";
 import { TraceSource } from "./traceparent.js";
 import type { UpstreamPool } from "./upstream-pool.js";
@@ -42,6 +43,7 @@ export interface InboundDeps {
   readonly random: (bytes: number) => Buffer;
   readonly recorder: CallRecorder;
   readonly log: Logger;
+  readonly tally?: ShadowTally | undefined;
 }
 
 export interface InboundOptions {

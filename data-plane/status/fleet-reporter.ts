@@ -11,6 +11,7 @@ import type { Bus } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
 import type { AppView, IdentityView, PolicyView } from "../ports.js";
+import type { ShadowTally } from "../proxy/shadow-tally.js";
 import type { CallWindow } from "./call-window.js";
 
 export interface FleetReporterDeps {
@@ -22,6 +23,8 @@ export interface FleetReporterDeps {
   readonly policy: PolicyView;
   readonly app: AppView;
   readonly window: Pick<CallWindow, "calls" | "before">;
+  /** undefined: no candidate is asked about calls here. */
+  readonly tally?: Pick<ShadowTally, "read"> | undefined;
 }
 
 export interface FleetReporterOptions {
@@ -149,7 +152,7 @@ class Reporter implements FleetReporter {
   }
 
   #heartbeat(): Heartbeat {
-    const { identity, policy, app, clock } = this.#deps;
+    const { identity, policy, app, clock, tally } = this.#deps;
     const { proxyId, service, version, notAfterMs } = identity.current;
     const evaluated = policy.current;
     return {
@@ -174,6 +177,7 @@ class Reporter implements FleetReporter {
       calls: this.#deps.window.calls,
       callsBefore: this.#deps.window.before,
       labels: this.#options.labels,
+      ...(policy.shadow && tally && { shadow: tally.read(policy.shadow.policy) }),
     };
   }
 

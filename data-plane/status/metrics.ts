@@ -2,6 +2,7 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { EngineCounters, refusalReasons } from "../http2/refusals.js";
 import type { ProxyMetrics } from "../proxy/proxy-metrics.js";
+import type { ShadowOutcome } from "../proxy/shadow-tally.js";
 import { CallCounts } from "./call-counts.js";
 import type { DecisionTotals } from "./decision-recorder.js";
 import { type LoadSources, reportLoad } from "./load-metrics.js";
@@ -16,6 +17,8 @@ export interface MetricSources {
   certificateExpiresMs(): number;
   refusedRecords(): number;
   decisions(): DecisionTotals;
+  /** Calls that a candidate was asked about too, by outcome. */
+  shadow(): Readonly<Record<ShadowOutcome, number>>;
   isReady(): boolean;
 }
 
@@ -140,18 +143,22 @@ function watch(registers: Registry[], sources: MetricSources): void {
   );
   read("ashlar_refused_records", "Records of the logs that did not verify.", () => sources.refusedRecords());
   read("ashlar_ready", "1 if the proxy is ready.", () => (sources.isReady() ? 1 : 0));
-  reportDecisions(registers, sources);
+  const decisions =
+    "Decisions about calls: recorded in the stream, refusals that were only counted, and those that were dropped.";
+  counters(registers, "ashlar_decisions_total", decisions, () => sources.decisions());
+  const shadow = "Calls that a candidate was asked about too, by what it would have made of them.";
+  counters(registers, "ashlar_shadow_calls_total", shadow, () => sources.shadow());
 }
 
-function reportDecisions(registers: Registry[], sources: MetricSources): void {
+function counters(registers: Registry[], name: string, help: string, read: () => object): void {
   new Counter({
-    name: "ashlar_decisions_total",
-    help: "Decisions about calls: recorded in the stream, refusals that were only counted, and those that were dropped.",
+    name,
+    help,
     labelNames: ["outcome"],
     registers,
     collect() {
       this.reset();
-      for (const [outcome, count] of Object.entries(sources.decisions())) this.inc({ outcome }, count);
+      for (const [outcome, count] of Object.entries(read())) this.inc({ outcome }, count);
     },
   });
 }

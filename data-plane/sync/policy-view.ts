@@ -1,11 +1,18 @@
 /** The policy that is evaluated, and what is known of the logs. */
-import type { PolicyView } from "../ports.js";
+import { everyCallBasisPoints, type ShadowOrder } from "../../core/shadow/shadow-model.js";
+import type { PolicyView, ShadowPolicy } from "../ports.js";
+import { HeldPolicy } from "./held-revision.js";
 import type { SyncLoop } from "./sync-loop.js";
 import { currentRejection } from "./sync-problems.js";
 
 /** The running loop as the rest of the proxy asks it. */
 export function createPolicyView(loop: SyncLoop): PolicyView {
+  const findShadow = shadowFinder(loop);
   return {
+    get shadow() {
+      const evaluating = loop.state.evaluating?.body;
+      return evaluating?.shadow && findShadow(evaluating.epoch, evaluating.shadow);
+    },
     get current() {
       return loop.policy;
     },
@@ -35,6 +42,18 @@ export function createPolicyView(loop: SyncLoop): PolicyView {
     onSwitch: (listener) => listen(loop.switchListeners, listener),
     useService: (service) => loop.units.use(service),
     hearOfEpoch: (epoch, peer) => loop.hints.hear(epoch, peer),
+  };
+}
+
+/** The same object as long as nothing about it has changed: calls ask for it. */
+function shadowFinder({ shelf }: Pick<SyncLoop, "shelf">) {
+  let last: { readonly policy: HeldPolicy; readonly share: number } | undefined;
+  return (epoch: number, { digest, shareBasisPoints }: ShadowOrder): ShadowPolicy | undefined => {
+    const held = shelf.find(digest);
+    if (held === undefined) return undefined;
+    if (last?.policy.held !== held || last.policy.epoch !== epoch)
+      last = { policy: new HeldPolicy(epoch, held), share: shareBasisPoints / everyCallBasisPoints };
+    return last;
   };
 }
 

@@ -242,7 +242,7 @@ function settlePrepared(state: SyncState, effects: SyncEffect[]): SyncState {
   const target = head && revisionFor(head.body, state.proxyId);
   const wanted = wantedRevisions({
     target,
-    active: head === undefined ? [] : revisionsOf(head.body),
+    active: head === undefined ? [] : [...revisionsOf(head.body), ...shadowsOf(head.body)],
     evaluating: state.evaluating && revisionFor(state.evaluating.body, state.proxyId),
     history: state.history,
     published: state.published,
@@ -265,6 +265,11 @@ function settlePrepared(state: SyncState, effects: SyncEffect[]): SyncState {
   }
   const failed = state.failed.filter((digest) => wanted.some((one) => one.digest === digest));
   return { ...state, prepared: kept, preparing, failed };
+}
+
+/** The candidate that is evaluated beside them, if there is one. */
+function shadowsOf({ shadow }: Activation): readonly PreparedRevision[] {
+  return shadow === undefined ? [] : [{ number: shadow.number, digest: shadow.digest }];
 }
 
 function isSaved(state: SyncState, digest: Digest): boolean {

@@ -14,6 +14,7 @@ import type {
   IdentityView,
   PolicyView,
   ProxyIdentity,
+  ShadowPolicy,
   TrustView,
 } from "../../data-plane/ports.js";
 import type { TestPki } from "./test-pki.js";
@@ -136,6 +137,7 @@ export function buildPolicy(
 
 export class FakePolicy implements PolicyView {
   current: EvaluatedPolicy | undefined;
+  shadow: ShadowPolicy | undefined;
   seenEpoch = 0;
   readonly prepared = [];
   readonly rejected = undefined;

@@ -21,6 +21,7 @@ import { upstreamSessionDefaults } from "../../data-plane/proxy/forward/upstream
 import { Inbound } from "../../data-plane/proxy/inbound.js";
 import { Outbound } from "../../data-plane/proxy/outbound.js";
 import type { ProxyMetrics } from "../../data-plane/proxy/proxy-metrics.js";
+import { ShadowTally } from "../../data-plane/proxy/shadow-tally.js";
 import { TlsState } from "../../data-plane/proxy/tls-state.js";
 import { UpstreamPool, type UpstreamPoolOptions } from "../../data-plane/proxy/upstream-pool.js";
 import { systemClock } from "../../runtime/clock.js";
@@ -104,6 +105,7 @@ export class TestSide {
   readonly pool: UpstreamPool;
   readonly tls: TlsState;
   readonly decisions = new KeptDecisions();
+  readonly tally = new ShadowTally();
   /** Of everything. */
   readonly recorder: CallRecorder;
   readonly #closers: (() => void)[] = [];
@@ -128,8 +130,8 @@ export class TestSide {
 
   deps() {
     const { engine, tls, trust, policy, app, endpoints, pool, metrics } = this;
-    const { recorder } = this;
-    const common = { recorder, clock: systemClock, random: randomBytes, draw: Math.random, log: silentLogger };
+    const { recorder, tally } = this;
+    const common = { recorder, tally, clock: systemClock, random: randomBytes, draw: Math.random, log: silentLogger };
     return { engine, tls, trust, policy, app, endpoints, pool, metrics, ...common };
   }
 

@@ -1,0 +1,50 @@
+/** Asks a candidate about calls that the active revision has judged. Nothing here changes what becomes of a call. */
+import { status } from "@grpc/grpc-js";
+import { isInShare } from "../../core/decision/decision-record.js";
+import type { EvaluatedPolicy, ShadowPolicy } from "../ports.js";
+import type { Answer } from "./answer.js";
+import type { CallRecorder } from "./call-recorder.js";
+import type { OpenCall } from "./open-calls.js";
+import type { ShadowOutcome, ShadowTally } from "./shadow-tally.js";
+
+export interface ShadowJudgeDeps {
+  readonly recorder: CallRecorder;
+  readonly tally: ShadowTally;
+}
+
+export class ShadowJudge {
+  readonly #deps: ShadowJudgeDeps;
+  readonly #service: string;
+
+  /** `service`: the one whose policy judges. */
+  constructor(deps: ShadowJudgeDeps, service: string) {
+    this.#deps = deps;
+    this.#service = service;
+  }
+
+  /** `answer`: what the active revision's authorization said; undefined: it allowed the call. Never fails. */
+  judge(call: OpenCall, answer: Answer | undefined, { policy, share }: ShadowPolicy): void {
+    const { recorder, tally } = this.#deps;
+    try {
+      if (share < 1 && !isInShare(recorder.draw(), share)) return;
+      tally.count(policy, this.#compare(call, answer, policy), call.caller, call.method);
+    } catch {
+      tally.count(policy, "error", call.caller, call.method);
+    }
+  }
+
+  #compare(call: OpenCall, answer: Answer | undefined, policy: EvaluatedPolicy): ShadowOutcome {
+    const { caller, method, inputs } = call;
+    const unit = policy.unit(this.#service);
+    if (unit?.readsToken(caller, method) === true && call.claims === undefined) {
+      if (answer?.code === status.UNAUTHENTICATED) return "same"; // the candidate looks at the same token
+      if (inputs.header("authorization") !== undefined) return "error"; // nobody verified it
+    }
+    const decision = unit?.evaluateCall(caller, method, inputs);
+    const allows = decision?.allow === true;
+    if (allows === (answer === undefined)) return "same";
+    const verdict = allows ? "allowed" : "denied";
+    this.#deps.recorder.shadowed(call, this.#service, { verdict, rule: decision?.rule ?? "default-deny", policy });
+    return allows ? "would_allow" : "would_deny";
+  }
+}

@@ -1,0 +1,63 @@
+/** What came of evaluating a candidate beside the active revision: plain counts, bounded, of one epoch. */
+import { type ShadowCounts, type ShadowFlips, shadowFlipsMax } from "../../core/shadow/shadow-model.js";
+import { isMethod } from "../../core/snapshot/grammar.js";
+import type { EvaluatedPolicy } from "../ports.js";
+
+export type ShadowOutcome = "same" | "would_deny" | "would_allow" | "error";
+
+/** Longer pairs, and what is no method, are counted and not named. */
+const pairLengthMax = 1024;
+
+type Pair = { -readonly [Field in keyof ShadowFlips]: ShadowFlips[Field] };
+
+export class ShadowTally {
+  /** Since the process began. */
+  readonly totals: Record<ShadowOutcome, number> = { same: 0, would_deny: 0, would_allow: 0, error: 0 };
+  #epoch = 0;
+  #digest = "";
+  #before = { ...this.totals };
+  readonly #pairs = new Map<string, Pair>();
+
+  /** Counts a call; counts of another epoch or candidate begin anew. */
+  count(policy: EvaluatedPolicy, outcome: ShadowOutcome, caller: string, method: string): void {
+    this.#begin(policy);
+    this.totals[outcome]++;
+    if (outcome !== "would_deny" && outcome !== "would_allow") return;
+    const key = `${caller} ${method}`;
+    let pair = this.#pairs.get(key);
+    if (pair === undefined) {
+      if (this.#pairs.size >= shadowFlipsMax || key.length > pairLengthMax || !isMethod(method)) return;
+      pair = { caller, method, wouldDeny: 0, wouldAllow: 0 };
+      this.#pairs.set(key, pair);
+    }
+    if (outcome === "would_deny") pair.wouldDeny++;
+    else pair.wouldAllow++;
+  }
+
+  /** Of this candidate since its epoch. */
+  read(policy: EvaluatedPolicy): ShadowCounts {
+    this.#begin(policy);
+    const since = (outcome: ShadowOutcome): number => this.totals[outcome] - this.#before[outcome];
+    return {
+      epoch: policy.epoch,
+      digest: policy.revisionDigest,
+      same: since("same"),
+      wouldDeny: since("would_deny"),
+      wouldAllow: since("would_allow"),
+      errors: since("error"),
+      flips: [...this.#pairs.values()].map((pair) => ({ ...pair })).sort((a, b) => sizeOf(b) - sizeOf(a)),
+    };
+  }
+
+  #begin({ epoch, revisionDigest }: EvaluatedPolicy): void {
+    if (epoch === this.#epoch && revisionDigest === this.#digest) return;
+    this.#epoch = epoch;
+    this.#digest = revisionDigest;
+    this.#before = { ...this.totals };
+    this.#pairs.clear();
+  }
+}
+
+function sizeOf({ wouldDeny, wouldAllow }: ShadowFlips): number {
+  return wouldDeny + wouldAllow;
+}
