@@ -5,6 +5,8 @@ import type { TrustedIssuer } from "./token/token-model.js";
 
 /** Issuers of tokens that a mesh knows. */
 export const issuersMax = 32;
+/** Of all their keys and certificates: the rest of a trust record is for revocations, which have to find room. */
+const issuersBytesMax = 384 * 1024;
 
 /** I2 for trust: one link after the other, never back; the first has sequence 1 and no previous. */
 export function mayTrust(seen: Signed<Trust> | undefined, next: Trust): boolean {
@@ -37,7 +39,8 @@ export function delegateSigning(head: Signed<Trust>, key: SigningKey, timeMs: nu
 
 /**
  * The trust record after `head` that has `issuer`, in the place of one of that name; undefined if it says the same
- * already, whenever its keys were read. Fails with `exists` if another name has its "iss", with `limit` if there are too many.
+ * already, whenever its keys were read. Fails with `exists` if another name has its "iss", with `limit` if there are too many,
+ * or they are too large together.
  */
 export function setIssuer(head: Signed<Trust>, issuer: TrustedIssuer, timeMs: number): Trust | undefined {
   const others = head.body.issuers.filter(({ name }) => name !== issuer.name);
@@ -48,6 +51,12 @@ export function setIssuer(head: Signed<Trust>, issuer: TrustedIssuer, timeMs: nu
     throw new AshlarError("exists", `${issuer.issuer} is the issuer ${twin.name} already: one issuer has one name`);
   if (others.length >= issuersMax)
     throw new AshlarError("limit", `there are ${issuersMax} issuers, and more are not kept`);
+  const bytes = [...others, issuer].reduce((sum, { jwks, jwksCa }) => sum + jwks.length + jwksCa.length, 0);
+  if (bytes > issuersBytesMax)
+    throw new AshlarError(
+      "limit",
+      `all issuers' keys and certificates have ${bytes} bytes with those of ${issuer.name}, at most ${issuersBytesMax} are kept`,
+    );
   const issuers = [...others, issuer].sort((one, other) => (one.name < other.name ? -1 : 1));
   return { ...head.body, sequence: head.body.sequence + 1, previous: head.digest, issuers, timeMs };
 }

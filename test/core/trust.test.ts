@@ -79,6 +79,22 @@ describe("issuers of tokens in trust", () => {
     expect(codeOf(() => setIssuer(sign(withIssuers(...many)), trusted, 2))).toBe("limit");
   });
 
+  test("leave room for revocations, however large their key sets grow (I8)", () => {
+    const large = (index: number): TrustedIssuer => ({
+      ...new TestTokenIssuer(`i${10 + index}`, []).trusted,
+      jwks: "x".repeat(65_536),
+    });
+    let full = head;
+    for (let index = 0; index < 6; index++) full = sign(required(setIssuer(full, large(index), 2)));
+    expect(codeOf(() => setIssuer(full, large(6), 2))).toBe("limit");
+    const revocations = Array.from({ length: 3000 }, (_, index) => ({
+      serial: index.toString(16).padStart(40, "0"),
+      timeMs: 1_700_000_000_000,
+      reason: "lost",
+    }));
+    expect(sign({ ...full.body, revocations }).body.revocations).toHaveLength(3000);
+  });
+
   test.each([
     ["out of order", [other, trusted]],
     ["of one iss", [trusted, { ...other, issuer: trusted.issuer }]],
