@@ -10,6 +10,7 @@ import {
 } from "../../core/shadow/shadow-model.js";
 import { type ActivatorDeps, findRevision, type OperatorCaller, renderReason } from "../activate/activator.js";
 import { commitActivation } from "../activate/commit.js";
+import { checkFleetNotAhead } from "../activate/fleet-ahead.js";
 import { audited } from "../audit/audit-trail.js";
 import { stageHeadOf } from "../rollout/rollout-course.js";
 
@@ -111,8 +112,8 @@ async function stop(deps: ActivatorDeps, reason: string, caller: OperatorCaller)
   return commit(deps, head, undefined, `shadow of revision ${head.body.shadow.number} ends`, reason, caller);
 }
 
-/** An epoch under the same revision. */
-function commit(
+/** An epoch under the same revision. None is used that the fleet has seen another record of. */
+async function commit(
   deps: ActivatorDeps,
   head: Signed<Activation>,
   shadow: ShadowOrder | undefined,
@@ -120,6 +121,7 @@ function commit(
   reason: string,
   { id }: OperatorCaller,
 ): Promise<Signed<Activation>> {
+  await checkFleetNotAhead(deps, undefined);
   const { revisionNumber, revisionDigest } = head.body;
   return commitActivation(deps, head, {
     ...{ revisionNumber, revisionDigest, author: id, reason: `${what}${renderReason(reason)}`, rollbackOf: undefined },

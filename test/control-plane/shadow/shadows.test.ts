@@ -91,6 +91,14 @@ describe("a shadow", () => {
     expect(world.ledger.activations.head()?.body.epoch).toBe(2);
   });
 
+  test("is refused where the fleet has seen epochs that the log lacks", async () => {
+    world.fleet.prepare("p1", world.revisions, { seenEpoch: 9 });
+    const refused = expect(world.shadows.start(3, 1000, "", caller)).rejects.toMatchObject({ code: "stale" });
+    for (let passed = 0; passed < 30; passed++) await world.clock.advance(1000);
+    await refused;
+    expect(world.ledger.activations.head()?.body.epoch).toBe(2);
+  });
+
   test("is refused while a rollout runs", async () => {
     await world.activate(3, "1,100%");
     await expect(world.shadows.start(1, 1000, "", caller)).rejects.toMatchObject({ code: "stale" });

@@ -118,3 +118,20 @@ test.each([
   expect(evaluated(after)).toEqual([2, revision]);
   expect(after.policy.prepared.map(({ number }) => number)).toEqual([2, 1]); // and can go either way without a fetch
 });
+
+test("a candidate that an epoch names beside its revision is held while it does, however old, and is not evaluated", async () => {
+  const { digest, body } = candidate.record;
+  for (let made = 0; made < 2; made++) await publisher.publish(mesh.revision([unitFor("payments", [`g${made}`])]));
+  const sync = await follow("p1");
+  await until(() => sync.policy.current?.epoch === 1 && sync.policy.prepared.length > 1, 5000);
+  expect([sync.policy.shadow, sync.policy.prepared.some((one) => one.digest === digest)]).toEqual([undefined, false]);
+  const next = mesh.activation(base, { reason: "shadow" });
+  const shadow = { number: body.number, digest, shareBasisPoints: 1000 };
+  const record = signActivation({ ...next.body, shadow }, testMesh, mesh.key.signer);
+  mesh.activations.push(record);
+  await publisher.activate(record);
+  await until(() => sync.policy.shadow !== undefined, 5000);
+  expect(sync.policy.shadow).toMatchObject({ share: 0.1, policy: { epoch: 2, revision: body.number } });
+  expect(sync.policy.shadow).toBe(sync.policy.shadow);
+  expect(evaluated(sync)).toEqual([2, base.record.body.number]);
+});
