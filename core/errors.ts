@@ -38,10 +38,10 @@ export function isAshlarError(error: unknown, code?: ErrorCode): error is Ashlar
   return error instanceof AshlarError && (code === undefined || error.code === code);
 }
 
-/** One line for people about whatever was thrown; never a stack trace. */
+/** One line for people about whatever was thrown; never a stack trace, and nothing that a terminal would act on. */
 export function messageOf(error: unknown): string {
-  if (error instanceof Error) return error.message.split("\n", 1)[0] ?? error.name;
-  return String(error);
+  const text = error instanceof Error ? (error.message.split("\n", 1)[0] ?? error.name) : String(error);
+  return text.replace(/\p{Cc}/gu, "?"); // JSON.parse, for one, quotes what it was given
 }
 
 /** Makes a switch exhaustive: does not compile while a case is missing. */

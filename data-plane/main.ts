@@ -1,11 +1,12 @@
 /** `ashlar proxy`: stands beside a service, proves who it is, and judges every call. */
-import { realpathSync } from "node:fs";
+import { mkdirSync, realpathSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { Command, CommanderError } from "commander";
-import { isAshlarError, messageOf } from "../core/errors.js";
+import { AshlarError, isAshlarError, messageOf } from "../core/errors.js";
 import type { ConfigSources } from "../runtime/config.js";
 import { readConfigFile } from "../runtime/config-file.js";
+import { releaseFolder, takeFolder } from "../runtime/folder-lock.js";
 import { createLogger } from "../runtime/log.js";
 import { releaseYoungSpace } from "../runtime/young-space.js";
 import { startProxy } from "./app.js";
@@ -90,6 +91,7 @@ async function run(flags: Record<string, unknown>, env: ConfigSources["env"]): P
     failed = true;
     stop.abort();
   };
+  await takeData(config.dataDir);
   process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
   process.on("uncaughtException", onFault).on("unhandledRejection", onFault);
   try {
@@ -102,8 +104,20 @@ async function run(flags: Record<string, unknown>, env: ConfigSources["env"]): P
     await proxy.stopped;
     return failed ? 1 : 0;
   } finally {
+    releaseFolder(config.dataDir);
     process.off("SIGTERM", onSignal).off("SIGINT", onSignal);
     process.off("uncaughtException", onFault).off("unhandledRejection", onFault);
+  }
+}
+
+/** Two proxies with one identity would take each other's endpoint away: the second is refused. */
+async function takeData(path: string): Promise<void> {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    await takeFolder(path, "a proxy");
+  } catch (error) {
+    if (isAshlarError(error)) throw error;
+    throw new AshlarError("unavailable", `cannot use the data folder ${path}: ${messageOf(error)}`, { cause: error });
   }
 }
 

@@ -80,9 +80,10 @@ function addRemoveCommand(parent: Command, cli: Cli): void {
     .command("remove")
     .description("Take an issuer out: its tokens are refused from now on, on open streams too.")
     .argument("<name>", "its name", parseLabel)
-    .action(async (name: string, _flags: unknown, self: Command) => {
+    .addOption(outputOption())
+    .action(async (name: string, { output }: { readonly output: OutputFormat }, self: Command) => {
       await cli.withAdmin(self, (admin) => admin.removeTokenIssuer({ name }));
-      cli.print(`Removed ${name}.`);
+      show(cli, output, { name, removed: true }, `Removed ${name}.`);
     });
   withExample(command, "ashlar issuer remove accounts");
 }

@@ -7,13 +7,13 @@ import { AshlarError, messageOf } from "../../core/errors.js";
 import { Backoff } from "../../runtime/backoff.js";
 import { type Clock, systemClock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
+import { findProcess } from "../../runtime/process-identity.js";
 import { writeDurably } from "../store/durable-file.js";
 import type { NatsAccount } from "./nats-account.js";
 import { type NatsConfig, renderNatsConfig } from "./nats-config.js";
 import { buildNatsTrust, type NatsKeys, openNatsKeys } from "./nats-keys.js";
 import { choosePort, readServerName } from "./nats-probe.js";
 import { type RecordedProcess, stopOrphans } from "./orphan.js";
-import { findProcess } from "./process-identity.js";
 
 export interface NatsServerOptions {
   /** Keys, configuration, log and JetStream's files are kept here (mode 0700). */

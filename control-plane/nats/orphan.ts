@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { AshlarError } from "../../core/errors.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
-import { findProcess } from "./process-identity.js";
+import { findProcess } from "../../runtime/process-identity.js";
 
 /** What DIR/process.json says about the server that was started last. */
 export interface RecordedProcess {

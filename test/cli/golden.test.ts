@@ -64,6 +64,10 @@ const commands = [
   ["decisions"],
   ["explain"],
   ["replay"],
+  ["issuer"],
+  ["issuer", "set"],
+  ["issuer", "list"],
+  ["issuer", "remove"],
 ];
 
 for (const command of commands) {

@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { afterEach, describe, expect, test } from "@jest/globals";
 import { parseNatsAccount } from "../../../control-plane/nats/nats-account.js";
 import { type NatsServer, startNatsServer } from "../../../control-plane/nats/nats-server.js";
-import { findProcess } from "../../../control-plane/nats/process-identity.js";
 import { silentLogger } from "../../../runtime/log.js";
+import { findProcess } from "../../../runtime/process-identity.js";
 import { until } from "../../support/nats.js";
 
 const dirs: string[] = [];

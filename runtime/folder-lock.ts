@@ -1,0 +1,90 @@
+/** A folder that one process at a time may work on: the data of a control plane, the identity of a proxy. */
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { AshlarError } from "../core/errors.js";
+import { findProcess } from "./process-identity.js";
+
+interface Owner {
+  readonly pid: number;
+  /** When the process started, in the system's own words: a pid may be given to another process later. */
+  readonly started: string;
+}
+
+const lockName = "lock.json";
+
+/**
+ * Takes `path`, which is there, for this process: writes its lock.json. The lock of a process that is gone is taken
+ * over. Fails with `exists` if a process that runs has it; `who` says what that is, for example "a proxy".
+ */
+export async function takeFolder(path: string, who: string): Promise<void> {
+  const lock = join(path, lockName);
+  const mine = join(path, `lock.${process.pid}.tmp`);
+  const owner: Owner = { pid: process.pid, started: (await findProcess(process.pid))?.started ?? "" };
+  writeFileSync(mine, JSON.stringify(owner), { mode: 0o600 });
+  try {
+    for (let attempt = 0; attempt < 5; attempt += 1) {
+      if (tryLink(mine, lock)) return;
+      const text = readText(lock);
+      if (text === undefined) continue; // it was released just now
+      const running = parseOwner(text);
+      if (running !== undefined && (await findProcess(running.pid))?.started === running.started)
+        throw busy(path, who, running.pid);
+      setAside(lock, text, `${mine}.stale`);
+    }
+    throw busy(path, who, undefined);
+  } finally {
+    rmSync(mine, { force: true });
+  }
+}
+
+/** Gives back a folder that this process has taken. */
+export function releaseFolder(path: string): void {
+  rmSync(join(path, lockName), { force: true });
+}
+
+/** Moves a stale lock away, but gives back one that somebody else has put there meanwhile. */
+function setAside(lock: string, stale: string, aside: string): void {
+  try {
+    renameSync(lock, aside);
+  } catch {
+    return; // somebody else moved it
+  }
+  if (readText(aside) !== stale) tryLink(aside, lock);
+  rmSync(aside, { force: true });
+}
+
+/** Links `from` to `to` unless `to` is there: the one step that only one process can win. */
+function tryLink(from: string, to: string): boolean {
+  try {
+    linkSync(from, to);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  }
+}
+
+function busy(path: string, who: string, pid: number | undefined): AshlarError {
+  const owner = pid === undefined ? "another process" : `process ${pid}`;
+  return new AshlarError(
+    "exists",
+    `${who} runs on the data folder ${path} already (${owner}); stop it, or give another --data`,
+  );
+}
+
+function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined;
+  }
+}
+
+function parseOwner(text: string): Owner | undefined {
+  try {
+    const { pid, started } = JSON.parse(text) as Partial<Owner>;
+    return Number.isInteger(pid) && pid !== undefined && typeof started === "string" ? { pid, started } : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,36 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { releaseFolder, takeFolder } from "../../runtime/folder-lock.js";
+import { cliPath, run } from "../support/processes.js";
+
+let path: string;
+beforeAll(() => {
+  path = mkdtempSync(join(tmpdir(), "ash-folder-"));
+  writeFileSync(join(path, "join.json"), JSON.stringify({ join: "127.0.0.1:1", rootHash: "0".repeat(64) }));
+});
+afterAll(() => rmSync(path, { recursive: true, force: true }));
+
+const startProxy = (data: string) =>
+  run(process.execPath, [cliPath, "proxy", "--service", "payments", "--join", join(path, "join.json"), "--data", data]);
+
+test("a second proxy on a data folder is refused: it would take the endpoint of the first away", async () => {
+  await takeFolder(path, "a proxy");
+  expect(await startProxy(path)).toMatchObject({
+    code: 1,
+    stdout: "",
+    stderr: `error: a proxy runs on the data folder ${path} already (process ${process.pid}); stop it, or give another --data\n`,
+  });
+  releaseFolder(path);
+  const alone = await startProxy(path);
+  expect([alone.code, alone.stderr]).toEqual([1, `error: no identity in ${path} and no token: give --token\n`]);
+  await takeFolder(path, "a proxy"); // it was given back
+  releaseFolder(path);
+});
+
+test("a file where the folder should be is said in one line", async () => {
+  const done = await startProxy(join(path, "join.json"));
+  expect(done.code).toBe(1);
+  expect(done.stderr).toMatch(/^error: cannot use the data folder .*\n$/);
+});
