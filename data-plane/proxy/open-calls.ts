@@ -54,6 +54,7 @@ export class OpenCalls {
   judgeAgain(judge: (call: OpenCall) => Answer | undefined): number {
     let ended = 0;
     for (const call of this.#list()) {
+      if (!call.isOpen) continue; // ended by the answer to another one: its inputs are gone
       const refusal = judge(call);
       if (refusal === undefined) continue;
       call.answer(refusal);

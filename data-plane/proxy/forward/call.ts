@@ -337,7 +337,7 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
     if (this.#over) return;
     this.#over = true;
     this.#forget();
-    this.#inbound.connection.budget.give(this.#kept.length);
+    if (this.#kept !== noFields) this.#inbound.connection.budget.give(this.#kept.length);
     giveBlock(this.#kept);
     this.#kept = noFields;
     const owner = this.#owner;
