@@ -13,7 +13,7 @@ function end(code: number): void {
 }
 
 function onFault(error: unknown): void {
-  process.stderr.write(`error: a worker ends: ${error instanceof Error ? (error.stack ?? "") : messageOf(error)}\n`);
+  process.stderr.write(`error: a worker ends: ${messageOf(error)}\n`);
   process.exit(1);
 }
 
