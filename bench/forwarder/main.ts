@@ -4,15 +4,14 @@ import { readFileSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import { connect as connectTls, createServer as createTlsServer } from "node:tls";
 import type { Connection } from "../../data-plane/http2/connection.js";
-import type { FieldBlock } from "../../data-plane/http2/field-block.js";
 import { defaultLimits, type EngineLimits } from "../../data-plane/http2/limits.js";
 import { BlockPool } from "../../data-plane/http2/output.js";
 import { errorCode } from "../../data-plane/http2/protocol.js";
 import { EngineCounters } from "../../data-plane/http2/refusals.js";
-import type { Stream, StreamSink } from "../../data-plane/http2/stream.js";
 import { EngineLoop } from "../../data-plane/http2-sockets/engine-loop.js";
 import { type ConnectionOwner, SocketConnection } from "../../data-plane/http2-sockets/socket-connection.js";
 import { numberFlag, readFlags } from "../options.js";
+import { Forward } from "./forward.js";
 
 const flags = readFlags(process.argv.slice(2));
 const limits: EngineLimits = { ...defaultLimits, concurrentStreamsMax: 1000 };
@@ -25,47 +24,6 @@ const deps = {
 const upstreams: SocketConnection[] = [];
 const wanted = numberFlag(flags, "upstreams", 4);
 let listening = false;
-
-/** One call: two streams, and what comes on one goes to the other. */
-class Forward implements StreamSink {
-  readonly #inbound: Stream;
-  #outbound: Stream | null = null;
-
-  constructor(inbound: Stream) {
-    this.#inbound = inbound;
-  }
-
-  start(upstream: Connection, fields: FieldBlock, endStream: boolean): void {
-    this.#outbound = upstream.open(this);
-    if (this.#outbound === null) this.#inbound.reset(errorCode.refusedStream);
-    else this.#outbound.sendFields(null, fields, null, endStream);
-  }
-
-  #other(stream: Stream): Stream | null {
-    return stream === this.#inbound ? this.#outbound : this.#inbound;
-  }
-
-  onResponse(_stream: Stream, fields: FieldBlock, endStream: boolean): void {
-    this.#inbound.sendFields(null, fields, null, endStream);
-  }
-
-  onData(stream: Stream, bytes: Uint8Array, start: number, end: number, endStream: boolean): void {
-    const other = this.#other(stream);
-    stream.consumed(other === null ? end - start : other.sendData(bytes, start, end, endStream));
-  }
-
-  onTaken(stream: Stream, bytes: number): void {
-    this.#other(stream)?.consumed(bytes);
-  }
-
-  onTrailers(stream: Stream, fields: FieldBlock): void {
-    this.#other(stream)?.sendFields(null, fields, null, true);
-  }
-
-  onReset(stream: Stream, code: number): void {
-    this.#other(stream)?.reset(stream === this.#inbound ? errorCode.cancel : code);
-  }
-}
 
 const upstreamOwner: ConnectionOwner = {
   onRequest(stream) {

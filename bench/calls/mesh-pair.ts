@@ -1,0 +1,130 @@
+import { randomBytes } from "node:crypto";
+import type { Socket } from "node:net";
+import { Server as TlsServer } from "node:tls";
+import type { Digest } from "../../core/digest.js";
+import { buildSpiffeId } from "../../core/identity.js";
+import type { Endpoint } from "../../core/model.js";
+import { compileUnit } from "../../core/policy/compile.js";
+import { unitsOf } from "../../core/snapshot/build.js";
+import { parsePolicyFiles } from "../../core/snapshot/parse-files.js";
+import type { AppRegistration, AppView, CallPolicy, EndpointView } from "../../data-plane/ports.js";
+import { CallRecorder } from "../../data-plane/proxy/call-recorder.js";
+import { createProxyEngine, type ProxyEngine } from "../../data-plane/proxy/forward/proxy-engine.js";
+import { upstreamSessionDefaults } from "../../data-plane/proxy/forward/upstream-session.js";
+import { Inbound } from "../../data-plane/proxy/inbound.js";
+import { Outbound } from "../../data-plane/proxy/outbound.js";
+import { ShadowTally } from "../../data-plane/proxy/shadow-tally.js";
+import type { TlsState } from "../../data-plane/proxy/tls-state.js";
+import { UpstreamPool, type UpstreamTarget } from "../../data-plane/proxy/upstream-pool.js";
+import { CallWindow, countedTwice } from "../../data-plane/status/call-window.js";
+import { createMetrics } from "../../data-plane/status/metrics.js";
+import { HeldPolicy } from "../../data-plane/sync/held-revision.js";
+import { systemClock } from "../../runtime/clock.js";
+import { silentLogger } from "../../runtime/log.js";
+import { meshPolicy } from "../proxy/mesh.js";
+import { MemorySocket } from "./memory-socket.js";
+
+const mesh = "bench";
+const revision = "0".repeat(64) as Digest;
+const never = () => () => {};
+
+/** Connections are dialled by whoever made the pool. */
+class MemoryPool extends UpstreamPool {
+  readonly #dial: () => Socket;
+
+  constructor(engine: ProxyEngine, dial: () => Socket) {
+    const options = { connectionsMaxPerTarget: 16, waitingMaxPerTarget: 1024, redialMsMin: 100, redialMsMax: 5000 };
+    super(
+      { clock: systemClock, random: Math.random, engine },
+      { ...options, session: { ...upstreamSessionDefaults, keepaliveMs: 0 } },
+    );
+    this.#dial = dial;
+  }
+
+  override acquire(target: UpstreamTarget, open: Parameters<UpstreamPool["acquire"]>[1]): Promise<void> {
+    return super.acquire({ key: target.key, dial: async () => this.#dial() }, open);
+  }
+}
+
+/** A socket in memory has no TLS: it is taken as one whose handshake is over. */
+function takeMemoryAsTls(): void {
+  const emit = TlsServer.prototype.emit as (this: TlsServer, event: string, about: unknown) => boolean;
+  TlsServer.prototype.emit = function (this: TlsServer, event: string, about: unknown): boolean {
+    const isPastHandshake = event === "connection" && about instanceof MemorySocket;
+    return emit.call(this, isPastHandshake ? "secureConnection" : event, about);
+  } as typeof TlsServer.prototype.emit;
+}
+
+function evaluatedPolicy(): HeldPolicy<{
+  readonly revision: { readonly digest: Digest; readonly body: { readonly number: number } };
+  readonly list: { readonly units: [] };
+  readonly units: Map<string, { readonly compiled: ReturnType<typeof compileUnit> }>;
+}> {
+  const { objects, findings } = parsePolicyFiles([{ name: "policy.yaml", content: meshPolicy }]);
+  if (findings.length > 0) throw new Error(JSON.stringify(findings[0]));
+  const units = unitsOf(objects.map(({ object }) => object)).map(
+    (unit) => [unit.name, { compiled: compileUnit(unit, mesh) }] as const,
+  );
+  return new HeldPolicy(1, {
+    revision: { digest: revision, body: { number: 1 } },
+    list: { units: [] },
+    units: new Map(units),
+  });
+}
+
+/** The parts of one proxy, wired as `app-carrying.ts` and `Carrier` do. */
+function partsOf(service: string, dial: () => Socket) {
+  const engine = createProxyEngine(() => performance.now(), fault);
+  const metrics = createMetrics(engine.counters, engine);
+  const decisions = { offer: () => true, offerCounts: () => {} };
+  const caller = buildSpiffeId(mesh, "service", "front");
+  const recorder = new CallRecorder(
+    { sink: decisions, random: randomBytes, clock: systemClock },
+    buildSpiffeId(mesh, "service", service),
+    0.01,
+  );
+  const policy: CallPolicy = {
+    current: evaluatedPolicy(),
+    seenEpoch: 1,
+    freshnessAgeMs: 0,
+    onSwitch: never,
+    useService: async () => true,
+    hearOfEpoch: async () => {},
+  };
+  const tls = {
+    context: () => ({}),
+    verify: () => ({ spiffeId: caller, notAfterMs: Number.POSITIVE_INFINITY }),
+  } as unknown as TlsState;
+  const pool = new MemoryPool(engine, dial);
+  const common = { recorder, tls, policy, pool, engine, clock: systemClock, random: randomBytes, log: silentLogger };
+  const counted = countedTwice(metrics.proxy, new CallWindow(revision));
+  return { ...common, metrics: counted, draw: Math.random, tally: new ShadowTally() };
+}
+
+function fault(error: unknown): void {
+  console.error(error);
+  process.exitCode = 1;
+}
+
+export interface Taker {
+  take(socket: Socket): void;
+}
+
+/** The proxy before the server; `dial` connects to the server. */
+export function startInbound(dial: () => Socket): Taker {
+  takeMemoryAsTls();
+  const registration: AppRegistration = { instance: "echo", target: { host: "127.0.0.1", port: 1 } };
+  const app: AppView = { current: registration, onChange: never, reportRefused: () => {} };
+  return new Inbound({ ...partsOf("echo", dial), app, trust: { issuers: [] } }, { service: "echo" });
+}
+
+/** The proxy of the caller; `dial` connects to the proxy before the server. */
+export function startOutbound(dial: () => Socket): Taker {
+  const endpoint: Endpoint = {
+    ...{ proxyId: "p1", service: "echo", instance: "echo", version: "v1", address: "127.0.0.1:1" },
+    ...{ labels: [], gone: false, timeMs: 0 },
+  };
+  const all = [endpoint];
+  const endpoints: EndpointView = { endpoints: () => all, ready: async () => {} };
+  return new Outbound({ ...partsOf("front", dial), endpoints }, { mesh, service: "echo" });
+}
