@@ -20,8 +20,8 @@ const mesh = "bench";
 const perBatch = 1000;
 const methods = ["bench.Api/Get", "bench.Api/List", "bench.Api/Put", "bench.Api/Delete"];
 
-/** Each service may be called by the next three, one of them with a condition; each has a split. */
-function policy(regions: string, weight: number): string {
+/** Each service may be called by the next three, one of them with a condition; each has a split and a rate limit. */
+function policy(regions: string, weight: number, rate: number): string {
   return Array.from({ length: services }, (_, index) => {
     const caller = (step: number): string => `s${(index + step) % services}`;
     return `kind: Service
@@ -43,6 +43,11 @@ name: r${index}
 service: s${index}
 rules:
   - split: [{ version: v1, weight: ${100 - weight} }, { version: v2, weight: ${weight} }]
+---
+kind: RateLimit
+name: l${index}
+service: s${index}
+limits: [{ per: [caller], rate: ${rate}/s }]
 `;
   }).join("---\n");
 }
@@ -54,8 +59,8 @@ function compile(text: string): ReadonlyMap<string, CompiledUnit> {
   return new Map(units.map((unit) => [unit.name, compileUnit(unit, mesh)]));
 }
 
-const own = compile(policy('"eu"', 10));
-const candidate = compile(policy('"eu", "us"', 20));
+const own = compile(policy('"eu"', 10, 100_000));
+const candidate = compile(policy('"eu", "us"', 20, 200));
 
 function record(index: number): DecisionRecord {
   const at = index % services;
@@ -114,9 +119,9 @@ const replay = new Replay({ candidate: unitOf(candidate), own: () => unitOf(own)
 const started = performance.now();
 const cpu = process.cpuUsage();
 for (const { bytes, writer } of batches) replay.add(parseBatch(bytes, writer));
+const result = replay.result();
 const { user, system } = process.cpuUsage(cpu);
 const seconds = (performance.now() - started) / 1000;
-const result = replay.result();
 console.log(`${cpus().length} × ${cpus()[0]?.model ?? "?"}, node ${process.version}`);
 console.log(
   `${total} decisions, ${Math.round(bytes / total)} bytes each: ${seconds.toFixed(1)} s, CPU ${((user + system) / 1e6).toFixed(1)} s`,

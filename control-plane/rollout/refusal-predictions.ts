@@ -1,6 +1,7 @@
 /** What a rollout's candidate is expected to refuse, from decisions that were recorded before the rollout began. */
 import type { DecisionBatch } from "../../core/decision/decision-record.js";
-import { predictRefusals } from "../../core/decision/replay.js";
+import { predictRefusals } from "../../core/decision/predict-refusals.js";
+import type { Digest } from "../../core/digest.js";
 import { messageOf } from "../../core/errors.js";
 import type { Signed } from "../../core/model.js";
 import { compileUnit } from "../../core/policy/compile.js";
@@ -68,16 +69,24 @@ export function createRefusalPredictions(deps: RefusalPredictionsDeps): RefusalP
 
 async function predict(
   deps: RefusalPredictionsDeps,
-  { candidate, timeMs }: Rollout,
+  { candidate, base, timeMs }: Rollout,
   signal: AbortSignal | undefined,
 ): Promise<Shares> {
   const shares = new Map<string, number>();
   const revision = deps.ledger.revisions.find(candidate.number);
   if (revision?.digest !== candidate.digest) return shares;
+  const before = deps.ledger.revisions.find(base.number);
   for (const [service, batches] of await readBefore(deps, timeMs, signal)) {
-    const unit = await deps.snapshots.loadUnit(revision.body.snapshot, service);
-    const compiled = unit && compileUnit(unit, deps.mesh);
-    const { share, samples, undecidable } = predictRefusals(batches, () => compiled);
+    const load = async (snapshot: Digest) => {
+      const unit = await deps.snapshots.loadUnit(snapshot, service);
+      return unit && compileUnit(unit, deps.mesh);
+    };
+    const compiled = await load(revision.body.snapshot);
+    const own = before && (await load(before.body.snapshot));
+    const { share, samples, undecidable } = predictRefusals(batches, {
+      candidate: () => compiled,
+      own: (number) => (number === before?.body.number ? () => own : undefined), // limits that stay as they were
+    });
     if (share !== undefined && samples >= samplesMin && samples >= undecidable) shares.set(service, share);
   }
   return shares;

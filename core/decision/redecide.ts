@@ -26,16 +26,31 @@ export interface Undecidable {
  * again: what they said stands, as long as the policy has the limit that refused.
  */
 export function redecide(record: DecisionRecord, unit: CompiledUnit | undefined): Redecided | Undecidable {
+  const again = redecideBeforeLimits(record, unit);
+  const limit = record.limits.find(({ passed }) => !passed);
+  if (limit === undefined || unit === undefined || again.kind === "undecidable" || again.verdict !== "allowed")
+    return again;
+  if (!hasLimit(unit, limit.name))
+    return { kind: "undecidable", unknown: [`what is left of the budgets of limits but ${limit.name}`] };
+  return asLimitedThen(limit.name);
+}
+
+/** The same without the limits, which come last. */
+export function redecideBeforeLimits(record: DecisionRecord, unit: CompiledUnit | undefined): Redecided | Undecidable {
   return record.direction === "inbound" ? redecideAccess(record, unit) : redecideRoute(record, unit);
 }
 
-/** What `unit` says about calls of which only caller and method are known; undefined: not even those are. */
+export function asLimitedThen(limit: string): Redecided {
+  return decided("limited", limit, `limited by ${limit}, as it was then`);
+}
+
+/** What `unit` says, limits apart, about calls of which only caller and method are known, at most. */
 export function redecideCounted(
   { caller, method, verdict, rule }: RefusalCount,
   unit: CompiledUnit | undefined,
   asCaller: (text: string) => DecisionRecord["caller"],
 ): Redecided | Undecidable {
-  if (verdict !== "denied") return decided(verdict, rule, "what it said stands");
+  if (verdict !== "denied" && verdict !== "limited") return decided(verdict, rule, "what it said stands");
   if (caller === "" || method === "") return { kind: "undecidable", unknown: ["who called which method"] };
   if (unit === undefined) return noService;
   const id = asCaller(caller);
@@ -54,7 +69,7 @@ const noService: Redecided = {
 };
 
 function redecideAccess(record: DecisionRecord, unit: CompiledUnit | undefined): Redecided | Undecidable {
-  const { caller, method, timeMs, limits } = record;
+  const { caller, method, timeMs } = record;
   if (unit === undefined) return noService;
   if (record.verdict === "unauthenticated") {
     if (!unit.readsToken(caller, method)) return { kind: "undecidable", unknown: ["the call without its token"] };
@@ -64,14 +79,7 @@ function redecideAccess(record: DecisionRecord, unit: CompiledUnit | undefined):
   const { allow, rule, reason } = unit.evaluateCall(caller, method, inputs);
   const { unknown } = inputs;
   if (unknown.length > 0) return { kind: "undecidable", unknown };
-  if (!allow) return decided("denied", rule, reason);
-  const limit = limits.find(({ passed }) => !passed);
-  if (limit !== undefined) {
-    if (!hasLimit(unit, limit.name))
-      return { kind: "undecidable", unknown: [`what is left of the budgets of limits but ${limit.name}`] };
-    return decided("limited", limit.name, `limited by ${limit.name}, as it was then`);
-  }
-  return decided("allowed", rule, reason);
+  return decided(allow ? "allowed" : "denied", rule, reason);
 }
 
 function hasLimit({ rateLimits }: CompiledUnit, name: string): boolean {

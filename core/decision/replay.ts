@@ -2,7 +2,15 @@
 import { parseSpiffeId } from "../identity.js";
 import type { CompiledUnit } from "../policy/compile.js";
 import { type DecisionBatch, type DecisionRecord, isRefusal, type RefusalCount } from "./decision-record.js";
-import { isSame, type Redecided, redecide, redecideCounted, type Undecidable } from "./redecide.js";
+import { LimitStage } from "./limit-stage.js";
+import {
+  isSame,
+  type Redecided,
+  redecide,
+  redecideBeforeLimits,
+  redecideCounted,
+  type Undecidable,
+} from "./redecide.js";
 
 /** The compiled units of one policy; undefined: it has no such service. */
 export type UnitOf = (service: string) => CompiledUnit | undefined;
@@ -80,6 +88,7 @@ const mismatchesMax = 20;
 export class Replay {
   readonly #sides: ReplaySides;
   readonly #samplesMax: number;
+  readonly #limits = new LimitStage();
   readonly #flips = new Map<string, { -readonly [Field in keyof Flip]: Flip[Field] } & { samples: string[] }>();
   readonly #unknown = new Map<string, number>();
   readonly #mismatches: Mismatch[] = [];
@@ -106,31 +115,50 @@ export class Replay {
 
   add(batch: DecisionBatch): void {
     this.#dropped += batch.dropped;
-    for (const record of batch.decisions) if (!record.shadow) this.#addRecord(record, batch.share);
-    for (const count of batch.counted) this.#addCount(batch.service, count);
+    this.#limits.unseen(batch, this.#sides.candidate);
+    for (const record of batch.decisions) if (!record.shadow) this.#addRecord(record, batch);
+    for (const count of batch.counted) this.#addCount(batch, count);
   }
 
-  #addRecord(record: DecisionRecord, share: number): void {
-    const weight = weightOf(record, share);
+  #addRecord(record: DecisionRecord, batch: DecisionBatch): void {
+    const weight = weightOf(record, batch.share);
     this.#decisions += 1;
     this.#estimate += weight;
-    const own = this.#sides.own(record.revision);
-    this.#check(record, own === undefined ? undefined : redecide(record, own(record.service)));
-    const again = redecide(record, this.#sides.candidate(record.service));
-    if (record.direction === "inbound") this.#predict(isRefusal(record.verdict), again, weight);
+    const policy = this.#sides.own(record.revision);
+    const own = policy?.(record.service);
+    this.#check(record, policy && redecide(record, own));
+    const unit = this.#sides.candidate(record.service);
+    const again = redecideBeforeLimits(record, unit);
+    if (record.direction === "outbound") this.#settle(record, again, weight);
+    else
+      this.#limits.record(batch, record, weight, { unit, own }, again, (told) => {
+        this.#predict(isRefusal(record.verdict), told, weight);
+        this.#settle(record, told, weight);
+      });
+  }
+
+  #settle(record: DecisionRecord, again: Redecided | Undecidable, weight: number): void {
     const before = renderVerdict(record.verdict, record.version);
     if (again.kind === "undecidable") this.#cannotTell(again, 1);
     else this.#compare(record, { before, again, count: 1, weight, id: record.id });
   }
 
-  #addCount(service: string, counted: RefusalCount): void {
-    const { count, verdict } = counted;
-    this.#counted += count;
-    this.#estimate += count;
-    const again = redecideCounted(counted, this.#sides.candidate(service), (text) => parseSpiffeId(text));
-    this.#predict(true, again, count);
-    if (again.kind === "undecidable") this.#cannotTell(again, count);
-    else this.#compare({ ...counted, service }, { before: verdict, again, count, weight: count, id: undefined });
+  #addCount(batch: DecisionBatch, counted: RefusalCount): void {
+    const { service } = batch;
+    this.#counted += counted.count;
+    this.#estimate += counted.count;
+    const unit = this.#sides.candidate(service);
+    const own = this.#sides.own(counted.revision)?.(service);
+    const again = redecideCounted(counted, unit, (text) => parseSpiffeId(text));
+    this.#limits.refusals(batch, counted, { unit, own }, again, (told, count) => {
+      this.#predict(true, told, count);
+      if (told.kind === "undecidable") this.#cannotTell(told, count);
+      else
+        this.#compare(
+          { ...counted, service },
+          { before: counted.verdict, again: told, count, weight: count, id: undefined },
+        );
+    });
   }
 
   #check(record: DecisionRecord, again: Redecided | Undecidable | undefined): void {
@@ -188,6 +216,7 @@ export class Replay {
   }
 
   result(): ReplayResult {
+    this.#limits.flush();
     const unknown = [...this.#unknown].map(([what, count]) => ({ what, count })).sort((a, b) => b.count - a.count);
     return {
       decisions: this.#decisions,
@@ -210,25 +239,6 @@ export class Replay {
       predictedRefusedShare: this.#told === 0 ? undefined : this.#predicted / this.#told,
     };
   }
-}
-
-/** The share of inbound calls that a candidate would refuse, and how much of the calls that is told from. */
-export interface PredictedRefusals {
-  /** undefined: nothing that was recorded tells it. */
-  readonly share: number | undefined;
-  /** Recorded decisions and counted refusals that it was told from. */
-  readonly samples: number;
-  /** Those that read what was not recorded. */
-  readonly undecidable: number;
-}
-
-/** Predicts refusals under `candidate` from what was recorded. */
-export function predictRefusals(batches: Iterable<DecisionBatch>, candidate: UnitOf): PredictedRefusals {
-  const replay = new Replay({ candidate, own: () => undefined }, 0);
-  for (const { decisions, ...batch } of batches)
-    replay.add({ ...batch, decisions: decisions.filter(({ direction }) => direction === "inbound") });
-  const { predictedRefusedShare, decisions, counted, undecidable } = replay.result();
-  return { share: predictedRefusedShare, samples: decisions + counted - undecidable, undecidable };
 }
 
 /** How many calls a decision stands for. */

@@ -32,7 +32,7 @@ export const keysMaxOfLimit = 100_000;
 export const keysMaxOfService = 200_000;
 const plansCachedMax = 10_000;
 /** Sums of fractions: a token less so little is there. */
-const roundingTokens = 1e-6;
+export const roundingTokens = 1e-6;
 
 interface ActiveLimit {
   readonly name: string;

@@ -1,0 +1,90 @@
+/**
+ * What is known of a token bucket when not every call that drew on it is known: the least and the most that can be
+ * left. With all calls known the two are one, and are what a proxy's own bucket would have.
+ */
+import type { Limit } from "../limit/limit-model.js";
+import { keysMaxOfLimit, roundingTokens } from "../limit/limiter.js";
+
+/** A bucket's level, between two bounds. */
+export interface LevelBounds {
+  least: number;
+  most: number;
+  /** When `least` was so much; later than the call in hand: until then nothing can be told. */
+  leastAtMs: number;
+  mostAtMs: number;
+}
+
+export class BudgetBounds {
+  readonly #tokensPerMs: number;
+  readonly #burst: number;
+  readonly #levels = new Map<string, LevelBounds>();
+  #blindUntilMs = Number.NEGATIVE_INFINITY;
+
+  constructor({ tokens, periodMs, burst }: Limit) {
+    this.#tokensPerMs = tokens / periodMs;
+    this.#burst = burst;
+  }
+
+  /** The bucket of `key`, filled up to now; undefined: time went back, or there is no room for more keys. */
+  touch(key: string, nowMs: number): LevelBounds | undefined {
+    const level = this.#levels.get(key) ?? this.#open(key, nowMs);
+    if (level === undefined || nowMs < level.mostAtMs) return undefined;
+    level.most = this.#filled(level.most, nowMs - level.mostAtMs);
+    level.mostAtMs = nowMs;
+    if (level.leastAtMs < this.#blindUntilMs) {
+      level.least = 0;
+      level.leastAtMs = this.#blindUntilMs;
+    }
+    if (level.leastAtMs < nowMs) {
+      level.least = this.#filled(level.least, nowMs - level.leastAtMs);
+      level.leastAtMs = nowMs;
+    }
+    return level;
+  }
+
+  /** Until then calls may have drawn on any key, nobody knows how many. */
+  blind(untilMs: number): void {
+    this.#blindUntilMs = Math.max(this.#blindUntilMs, untilMs);
+  }
+
+  /** Of so many calls in `elapsedMs` no more than this can have passed. */
+  passedMax(cost: number, elapsedMs: number): number {
+    return Math.floor((this.#burst + elapsedMs * this.#tokensPerMs) / cost + roundingTokens);
+  }
+
+  #open(key: string, nowMs: number): LevelBounds | undefined {
+    if (this.#levels.size >= keysMaxOfLimit) return undefined;
+    const level = { least: this.#burst, most: this.#burst, leastAtMs: nowMs, mostAtMs: nowMs };
+    this.#levels.set(key, level);
+    return level;
+  }
+
+  #filled(level: number, elapsedMs: number): number {
+    return Math.min(this.#burst, level + elapsedMs * this.#tokensPerMs);
+  }
+}
+
+export function surelyHas({ least }: LevelBounds, tokens: number): boolean {
+  return least + roundingTokens >= tokens;
+}
+
+export function surelyLacks({ most }: LevelBounds, tokens: number): boolean {
+  return most + roundingTokens < tokens;
+}
+
+/** So much was taken. */
+export function take(level: LevelBounds, tokens: number): void {
+  level.least = Math.max(0, level.least - tokens);
+  level.most = Math.max(0, level.most - tokens);
+}
+
+/** So much was taken, or not. */
+export function perhapsTake(level: LevelBounds, tokens: number): void {
+  level.least = Math.max(0, level.least - tokens);
+}
+
+/** So many calls took what was there, and nothing else kept them back: less than what one costs is left, or was there. */
+export function takeIfThere(level: LevelBounds, cost: number, calls: number): void {
+  perhapsTake(level, cost);
+  level.most = Math.max(level.most - cost * calls, Math.min(level.most, cost - 2 * roundingTokens));
+}

@@ -1,0 +1,150 @@
+/**
+ * The last step of deciding recorded calls again: the candidate's rate limits, over the calls that its authorization
+ * lets pass, in the order of their time. Where a service has the very limits that decided then, what they said stands.
+ */
+import type { RateLimit } from "../limit/limit-model.js";
+import type { CompiledUnit } from "../policy/compile.js";
+import { type DecisionBatch, type DecisionRecord, noInputs, type RefusalCount } from "./decision-record.js";
+import { LimitReplay, type LimitVerdict } from "./limit-replay.js";
+import { RecordedInputs } from "./recorded-inputs.js";
+import { asLimitedThen, type Redecided, type Undecidable } from "./redecide.js";
+import { TimeOrder } from "./time-order.js";
+
+/** A service under the candidate, and under the policy that decided; undefined: it is not known. */
+export interface LimitSides {
+  readonly unit: CompiledUnit | undefined;
+  readonly own: CompiledUnit | undefined;
+}
+
+/** What came out, at once or later; `count`: of refusals that were counted, of how many. */
+export type Told = (again: Redecided | Undecidable, count: number) => void;
+
+export class LimitStage {
+  readonly #order = new TimeOrder();
+  readonly #limits = new Map<string, LimitReplay>();
+  /** The last record of each proxy. */
+  readonly #lastMs = new Map<string, number>();
+
+  /** A recorded call on which `before` is what the candidate says without its limits. */
+  record(
+    { proxyId }: DecisionBatch,
+    record: DecisionRecord,
+    weight: number,
+    { unit, own }: LimitSides,
+    before: Redecided | Undecidable,
+    told: Told,
+  ): void {
+    const { service, caller, method, timeMs, verdict } = record;
+    const limits = this.#limitsOf(service, unit);
+    const reaches = before.kind === "undecidable" || before.verdict === "allowed";
+    if (limits === undefined || !reaches || record.closed || !limits.isAbout(method)) {
+      told(before, 1);
+      return;
+    }
+    const inputs = new RecordedInputs(record.inputs, timeMs);
+    const metered = { proxyId, call: { caller, method, inputs }, timeMs, weight };
+    const hadThem = (verdict === "allowed" || verdict === "limited") && hasSameLimits(unit, own);
+    this.#order.add(timeMs, () => {
+      if (before.kind === "undecidable") {
+        limits.perhapsCall(metered);
+        told(before, 1);
+      } else if (hadThem) {
+        limits.callAsItWas(metered, verdict === "allowed");
+        told(verdict === "allowed" ? before : asLimitedThen(record.rule), 1);
+      } else told(afterLimits(before, limits.call(metered)), 1);
+    });
+  }
+
+  /** Refusals of a proxy that were counted, likewise. */
+  refusals(
+    { proxyId, service }: DecisionBatch,
+    counted: RefusalCount,
+    { unit, own }: LimitSides,
+    before: Redecided | Undecidable,
+    told: Told,
+  ): void {
+    const { caller, method, count, fromMs, untilMs, verdict } = counted;
+    const limits = this.#limitsOf(service, unit);
+    const reaches = before.kind === "undecidable" || before.verdict === "allowed";
+    if (limits === undefined || !reaches || (method !== "" && !limits.isAbout(method))) {
+      told(before, count);
+      return;
+    }
+    if (verdict === "limited" && before.kind === "decided" && hasSameLimits(unit, own)) {
+      told(asLimitedThen(counted.rule), count);
+      return;
+    }
+    this.#order.add(fromMs, () => {
+      if (before.kind === "undecidable") {
+        limits.blind(proxyId, untilMs);
+        told(before, count);
+        return;
+      }
+      const inputs = new RecordedInputs(noInputs, fromMs);
+      const call = { caller, method, inputs };
+      const { limited, limit } = limits.refusals({ proxyId, call, count, fromMs, untilMs });
+      if (limited > 0) told(limitedBy(limit), limited);
+      if (limited < count) told(unknownOf(`when calls met ${limit}`), count - limited);
+    });
+  }
+
+  /** Decisions of a proxy that were not recorded and that no other decision stands for. */
+  unseen(batch: DecisionBatch, unitOf: (service: string) => CompiledUnit | undefined): void {
+    const { service, proxyId, share, dropped, decisions } = batch;
+    const proxy = `${service} ${proxyId}`;
+    const [first, last] = [decisions[0]?.timeMs, decisions.at(-1)?.timeMs];
+    const fromMs = this.#lastMs.get(proxy) ?? first ?? 0;
+    if (last !== undefined) this.#lastMs.set(proxy, last);
+    if (dropped === 0 && share > 0) return;
+    const limits = this.#limitsOf(service, unitOf(service));
+    const untilMs = share > 0 ? (last ?? fromMs) : Number.POSITIVE_INFINITY;
+    if (limits !== undefined) this.#order.add(fromMs, () => limits.blind(proxyId, untilMs));
+  }
+
+  /** Tells all that waits for its turn. */
+  flush(): void {
+    this.#order.flush();
+  }
+
+  /** undefined: nothing is limited. */
+  #limitsOf(service: string, unit: CompiledUnit | undefined): LimitReplay | undefined {
+    const known = this.#limits.get(service);
+    if (known !== undefined || unit === undefined || unit.rateLimits.length === 0) return known;
+    const made = new LimitReplay(unit.rateLimits);
+    this.#limits.set(service, made);
+    return made;
+  }
+}
+
+function afterLimits(before: Redecided, verdict: LimitVerdict): Redecided | Undecidable {
+  switch (verdict.kind) {
+    case "passed":
+      return before;
+    case "limited":
+      return limitedBy(verdict.limit);
+    case "unknown":
+      return unknownOf(verdict.what);
+  }
+}
+
+function limitedBy(limit: string): Redecided {
+  return { kind: "decided", verdict: "limited", rule: limit, reason: `over ${limit}`, version: "" };
+}
+
+function unknownOf(what: string): Undecidable {
+  return { kind: "undecidable", unknown: [what] };
+}
+
+const texts = new WeakMap<readonly RateLimit[], string>();
+
+function hasSameLimits(unit: CompiledUnit | undefined, own: CompiledUnit | undefined): boolean {
+  return unit !== undefined && own !== undefined && textOf(unit.rateLimits) === textOf(own.rateLimits);
+}
+
+function textOf(rateLimits: readonly RateLimit[]): string {
+  const known = texts.get(rateLimits);
+  if (known !== undefined) return known;
+  const text = JSON.stringify(rateLimits);
+  texts.set(rateLimits, text);
+  return text;
+}

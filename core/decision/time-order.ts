@@ -1,0 +1,41 @@
+/** Puts what comes from several proxies, each with its own delay, in the order of its time, within bounds. */
+
+/** Proxies store a decision within a few seconds, and count refusals for ten. */
+const lateMsMax = 20_000;
+const sortEvery = 20_000;
+const waitingMax = 200_000;
+
+interface Waiting {
+  readonly timeMs: number;
+  readonly run: () => void;
+}
+
+export class TimeOrder {
+  #waiting: Waiting[] = [];
+  #unsorted = 0;
+  #newestMs = Number.NEGATIVE_INFINITY;
+
+  /** Runs it after all that is earlier and is added in time; of equal times, what was added first is first. */
+  add(timeMs: number, run: () => void): void {
+    this.#waiting.push({ timeMs, run });
+    this.#newestMs = Math.max(this.#newestMs, timeMs);
+    if (++this.#unsorted < sortEvery) return;
+    this.#runUntil(this.#newestMs - lateMsMax, waitingMax / 2);
+  }
+
+  /** Runs all that waits. */
+  flush(): void {
+    this.#runUntil(Number.POSITIVE_INFINITY, 0);
+  }
+
+  /** Runs what is older; if more than `waitingMax` would be left, down to `keep`. */
+  #runUntil(untilMs: number, keep: number): void {
+    const waiting = this.#waiting.sort((a, b) => a.timeMs - b.timeMs);
+    this.#unsorted = 0;
+    let due = waiting.findIndex(({ timeMs }) => timeMs > untilMs);
+    if (due < 0) due = waiting.length;
+    if (waiting.length - due > waitingMax) due = waiting.length - keep;
+    this.#waiting = waiting.slice(due);
+    for (let index = 0; index < due; index++) waiting[index]?.run();
+  }
+}
