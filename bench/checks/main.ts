@@ -1,4 +1,4 @@
-// npm run checks -- [--quick] [--only N,N] [--root DIR]
+// npm run checks -- [--quick] [--only N,N] [--name TEXT] [--root DIR]
 // Attacks a real mesh from outside and prints what was seen. Exit 1 if a check fails.
 import { join, resolve } from "node:path";
 import { numberFlag, readFlags } from "../options.js";
@@ -22,6 +22,7 @@ interface Row {
 const flags = readFlags(process.argv.slice(2));
 const quick = flags.has("quick");
 const only = new Set((flags.get("only") ?? []).flatMap((text) => text.split(",")).map(Number));
+const named = flags.get("name")?.[0] ?? "";
 const latencyMsMax = numberFlag(flags, "latency-max", 2000);
 const root = resolve(flags.get("root")?.[0] ?? join(import.meta.dirname, "../../.."));
 
@@ -95,7 +96,9 @@ function print({ check, faults, seen, tookMs }: Row): void {
 }
 
 async function main(): Promise<number> {
-  const chosen = checks.filter((check) => (only.size === 0 || only.has(check.row)) && !(quick && check.long));
+  const chosen = checks.filter(
+    (check) => (only.size === 0 || only.has(check.row)) && check.name.includes(named) && !(quick && check.long),
+  );
   arena = await setUp();
   console.log("row | check | seen | result | took");
   const failed: Row[] = [];

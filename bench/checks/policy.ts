@@ -14,6 +14,9 @@ name: stranger
 ---
 kind: Service
 name: interop
+---
+kind: Service
+name: tight
 `;
 
 const open = (service: string): string => `---
@@ -24,7 +27,7 @@ allow:
   - from: ["*"]
     methods: ["*"]
 `;
-const wildRule = ["wild", "interop"].map(open).join("");
+const wildRule = ["wild", "interop", "tight"].map(open).join("");
 
 const probeRule = `---
 kind: Authorization

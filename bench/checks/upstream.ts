@@ -17,6 +17,8 @@ export interface Seen {
 }
 
 const seenMax = 300_000;
+/** One for all calls: to make 4 MiB for each takes the time in which clients of this process should be read. */
+const bigMessage = message(Buffer.alloc(4 << 20));
 
 /** Serves by method: Unary echoes, Wait never answers, Big sends 4 MiB, Slow answers a call's first bytes only. */
 export class RecordingUpstream {
@@ -60,7 +62,7 @@ export class RecordingUpstream {
     if (this.seen.length < seenMax) this.seen.push({ path, stream });
     if (!path.endsWith("/Big")) return;
     peer.send(headers(stream.id, responseHead));
-    peer.sendData(stream, message(Buffer.alloc(4 << 20)), okTrailers);
+    peer.sendData(stream, bigMessage, okTrailers);
   }
 
   #finish(peer: RawPeer, stream: RawStream): void {

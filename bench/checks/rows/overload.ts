@@ -1,4 +1,5 @@
 /** Row 40: too much of what a proxy is asked to hold, pass on or send again. */
+import { join } from "node:path";
 import { errorCode } from "../../../data-plane/http2/protocol.js";
 import { type Arena, type Check, call, finished, newId, outcome, type Verdict, verdict } from "../check.js";
 import { pause } from "../child.js";
@@ -46,6 +47,49 @@ async function retryBudget(arena: Arena): Promise<Verdict> {
   return verdict(right, `${told}; ${starts} starts for ${calls} calls in ${seconds.toFixed(1)} s`);
 }
 
+/** A proxy that may hold 4 MiB, and callers that take none of 4 MiB each. */
+async function memoryBudget(arena: Arena): Promise<Verdict> {
+  const app = join(arena.mesh.dir, "app.sock");
+  const flags = ["--buffer-mib", "4"];
+  const tight = await arena.mesh.proxy({ name: "tight", service: "tight", app, flags });
+  await arena.mesh.healthy("tight");
+  const resets = new Map<number, number>();
+  let refused = 0;
+  for (let round = 0; round < 3; round++) {
+    const peer = await arena.connect({ settings: [[4, 0]], opensWindows: false }, tight);
+    const ids = Array.from({ length: 90 }, () => newId());
+    const big = request("/checks.Echo/Big", { ":authority": "tight" });
+    for (const id of ids) {
+      peer.stream(id);
+      peer.send(headers(id, big), data(id, message("x"), true));
+    }
+    const isAnswered = (id: number) => peer.stream(id).isOver || peer.stream(id).fields.length > 0;
+    await peer.until(() => ids.every(isAnswered), 10_000);
+    await pause(300); // the last resets
+    for (const id of ids) {
+      const stream = peer.stream(id);
+      if (stream.resetCode !== undefined) resets.set(stream.resetCode, (resets.get(stream.resetCode) ?? 0) + 1);
+      if (stream.value("grpc-status") === "14") refused++;
+    }
+  }
+  const metrics = await tight.metrics();
+  const peak = metrics.get("ashlar_buffer_peak_bytes") ?? 0;
+  const counted = metrics.get('ashlar_http2_refusals_total{reason="memory"}') ?? 0;
+  arena.closeAll();
+  await pause(500);
+  const good = await arena.connect({}, tight);
+  const after = outcome(good, await call(good, request("/checks.Echo/Unary", { ":authority": "tight" })));
+  good.close();
+  arena.mesh.release(tight);
+  await tight.child.stop();
+  const calm = resets.get(errorCode.enhanceYourCalm) ?? 0;
+  const pass = calm > 0 && counted >= calm && resets.size === 1 && peak < 6 << 20 && after === "grpc-status 0";
+  return verdict(
+    pass,
+    `270 callers that take nothing: ${calm} x RST_STREAM(ENHANCE_YOUR_CALM), ${refused} x grpc-status 14; at most ${(peak / (1 << 20)).toFixed(1)} MiB held of 4; next call ${after}`,
+  );
+}
+
 /** The process stands still for three seconds with calls on the way. */
 async function standstill(arena: Arena): Promise<Verdict> {
   const peer = await arena.connect();
@@ -81,5 +125,6 @@ async function standstill(arena: Arena): Promise<Verdict> {
 export const overloads: readonly Check[] = [
   { row: 40, name: "a message of 4 GiB", run: messageLimit },
   { row: 40, name: "retries: a fifth of the calls", run: retryBudget },
+  { row: 40, name: "callers that take nothing, 4 MiB of budget", counted: false, run: memoryBudget },
   { row: 40, name: "the process stands still for 3 s", disturbing: true, run: standstill },
 ];

@@ -3,6 +3,12 @@ import { AshlarError, messageOf } from "../../../core/errors.js";
 import type { SocketAddress } from "../../../runtime/config.js";
 import type { Logger } from "../../../runtime/log.js";
 
+/**
+ * As many connections may wait to be accepted as may be open (the system may allow fewer). With Node's 511 a mesh that
+ * connects anew at once would overflow it: the system then drops what its clients take for a connection.
+ */
+const backlog = 4096;
+
 /** Has `server` listen; gives the address with its real port. Fails with `unavailable` when it is taken. */
 export function listenOn(server: Server, address: SocketAddress, log: Logger): Promise<SocketAddress> {
   return new Promise((resolve, reject) => {
@@ -12,7 +18,7 @@ export function listenOn(server: Server, address: SocketAddress, log: Logger): P
       reject(new AshlarError("unavailable", `cannot listen on ${where}: ${why}`, { cause }));
     };
     server.once("error", fail);
-    server.listen({ ...address }, () => {
+    server.listen({ ...address, backlog }, () => {
       server.off("error", fail);
       server.on("error", (error) => log.warn("listener", { error: messageOf(error) }));
       const bound = server.address();
