@@ -77,10 +77,31 @@ export async function startContenders(
       console.log(`${name}: RSS ${pids.map(residentMegabytes).join(" and ")} MB at its start (inbound, outbound)`);
     }
   }
-  // Until V8 has compiled what is used: by calls, since on a busy machine a time says nothing.
+  // The first calls, in which everything is loaded; what shape is to be measured is warmed by `settle`.
   const warm = ["--connections", "8", "--streams", "8", "--calls", "60000", "--seconds", "12", ...answer];
   for (const contender of contenders) runLoad(contender, warm);
   return contenders;
+}
+
+const settleBurstsMax = 12;
+/** Two bursts in a row that cost no more than this above the least so far: it is settled. */
+const settledWithin = 1.1;
+
+/**
+ * Loads a contender until its cost per call no longer falls, a dozen bursts at most; gives how many that took. V8
+ * compiles what is used while it runs, so the first seconds of a shape cost several times what every hour after them
+ * does; a peer written in C settles at once.
+ */
+export function settle(contender: Contender, args: readonly string[]): number {
+  let least = Number.POSITIVE_INFINITY;
+  let near = 0;
+  for (let burst = 1; burst <= settleBurstsMax; burst++) {
+    const { cpuUsPerCall } = runLoad(contender, args);
+    near = cpuUsPerCall <= least * settledWithin && cpuUsPerCall >= least / settledWithin ? near + 1 : 0;
+    least = Math.min(least, cpuUsPerCall);
+    if (near === 2) return burst;
+  }
+  return settleBurstsMax;
 }
 
 /** Runs the load generator against a contender; `args`: its flags but for the target. */

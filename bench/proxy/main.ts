@@ -9,6 +9,7 @@ import {
   median,
   printTable,
   runRound,
+  settle,
   startContenders,
 } from "./contenders.js";
 import { runBench } from "./run-bench.js";
@@ -26,7 +27,7 @@ if (!workers.every((count) => Number.isInteger(count) && count >= 1 && count <= 
 /** By shape, then in the order of the contenders, a figure a round. */
 type Figures = ReadonlyMap<string, readonly (readonly LoadFigures[])[]>;
 
-function argumentsFor(shape: string): readonly string[] {
+function argumentsFor(shape: string, seconds: number): readonly string[] {
   const [connections = "1", streams = "1"] = shape.split("x");
   const args = ["--connections", connections, "--streams", streams, "--seconds", String(seconds)];
   args.push("--bytes", String(bytes));
@@ -70,8 +71,12 @@ await runBench(async (processes, folder) => {
   const all = new Map<string, LoadFigures[][]>();
   for (const shape of shapes) {
     const figures: LoadFigures[][] = contenders.map(() => []);
+    const bursts = contenders.map((contender) => settle(contender, argumentsFor(shape, 1.5)));
+    console.log(
+      `${shape}: settled after ${contenders.map(({ name }, i) => `${bursts[i]} (${name})`).join(", ")} bursts`,
+    );
     for (let round = 0; round < rounds; round++) {
-      runRound(contenders, figures, argumentsFor(shape));
+      runRound(contenders, figures, argumentsFor(shape, seconds));
     }
     all.set(shape, figures);
   }
