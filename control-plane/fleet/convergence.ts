@@ -76,27 +76,32 @@ function judge(
   return { ...about, state: "silent", reason: `last heard of ${ago} ago, evaluating ${evaluated}; it did not leave` };
 }
 
+/** While a rollout runs a proxy is compared with what the head says for it, whichever of the two was asked about. */
 function judgeLive(
   heartbeat: Heartbeat,
   { number, digest, head }: ConvergenceTarget,
   prepared: boolean,
 ): Pick<ProxyConvergence, "state" | "reason"> {
-  const runs = epochThatRuns(head, digest) !== 0;
-  if (head !== undefined && runs && isActive(heartbeat, head)) {
-    const { number: own, digest: desired } = revisionFor(head, heartbeat.proxyId);
-    const reason = desired === digest ? "" : `evaluates revision ${own}, as the rollout that runs has it`;
+  const runs = head !== undefined && epochThatRuns(head, digest) !== 0;
+  const wanted = runs ? revisionFor(head, heartbeat.proxyId) : { number, digest };
+  if (runs && isActive(heartbeat, head)) {
+    if (wanted.digest === digest) return { state: "converged", reason: "" };
+    const refused = rejectionOf(heartbeat, digest);
+    const lacks = prepared ? "" : `; ${refused === undefined ? "does not hold" : "refused"} revision ${number}`;
+    const why = refused === undefined ? "" : `: ${refused}`;
+    const reason = `evaluates revision ${wanted.number}, as the rollout that runs has it${lacks}${why}`;
     return { state: "converged", reason };
   }
-  const rejection = rejectionOf(heartbeat, digest);
+  const rejection = rejectionOf(heartbeat, wanted.digest);
   if (rejection !== undefined) return { state: "rejected", reason: rejection };
-  if (!prepared) {
+  if (!isPrepared(heartbeat, wanted.digest)) {
     const held = heartbeat.prepared.map((one) => one.number).join(", ");
     return {
       state: "not-prepared",
-      reason: `does not hold revision ${number} yet (holds ${held === "" ? "none" : held}); ${renderNews(heartbeat)}`,
+      reason: `does not hold revision ${wanted.number} yet (holds ${held === "" ? "none" : held}); ${renderNews(heartbeat)}`,
     };
   }
-  if (head === undefined || !runs) return { state: "prepared", reason: "" };
+  if (!runs) return { state: "prepared", reason: "" };
   if (heartbeat.seenEpoch < head.epoch) {
     return {
       state: "not-seen",

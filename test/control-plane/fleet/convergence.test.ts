@@ -53,6 +53,63 @@ describe("the convergence ledger", () => {
   });
 });
 
+describe("while a rollout runs", () => {
+  const rollout = {
+    ...{ number: 1, digest: digestOf(Buffer.from("plan")), stage: 1, base: { number: 6, digest: before } },
+    ...{ cohort: { basisPoints: 0, proxyIds: ["in", "in-deaf", "in-late", "in-strict"] }, paused: false },
+  };
+  const running = { ...head, rollout };
+  const at = (digest: typeof before, revision: number) => ({
+    ...{ seenEpoch: 9, evaluatingEpoch: 9, evaluatingDigest: digest, evaluatingRevision: revision },
+  });
+  const found = (number: number, of: typeof digest) => {
+    const fleet = new FleetState();
+    fleet.hear(buildHeartbeat("in", at(digest, 7)), nowMs);
+    fleet.hear(buildHeartbeat("in-deaf", { ...old, prepared: holding }), nowMs);
+    fleet.hear(buildHeartbeat("in-late", { ...old, seenEpoch: 9, freshnessAgeMs: 2000 }), nowMs);
+    fleet.hear(
+      buildHeartbeat("in-strict", { ...old, seenEpoch: 9, rejected: { number: 7, digest, reason: "no" } }),
+      nowMs,
+    );
+    fleet.hear(buildHeartbeat("out", at(before, 6)), nowMs);
+    fleet.hear(
+      buildHeartbeat("out-strict", { ...at(before, 6), rejected: { number: 7, digest, reason: "no" } }),
+      nowMs,
+    );
+    fleet.hear(buildHeartbeat("out-wrong", { ...at(digest, 7), prepared: [{ number: 6, digest: before }] }), nowMs);
+    return judgeConvergence(fleet.list(nowMs), [], { number, digest: of, head: running }, nowMs).map(
+      ({ id, state, reason, active }) => [id, state, active, reason],
+    );
+  };
+  const behind = [
+    ["in-deaf", "not-seen", false, expect.stringMatching(/has seen epoch 8, not 9/)],
+    ["in-late", "not-prepared", false, expect.stringMatching(/does not hold revision 7 yet \(holds none\)/)],
+    ["in-strict", "rejected", false, "no"],
+  ];
+  const wrong = ["out-wrong", "not-evaluating", false, "has seen epoch 9 and still evaluates epoch 9"];
+  const own = (number: number) => `evaluates revision ${number}, as the rollout that runs has it`;
+
+  test("a proxy is compared with what the head says for it: those beside the cohort are not behind", () => {
+    expect(found(6, before)).toEqual([
+      ["in", "converged", true, `${own(7)}; does not hold revision 6`],
+      ...behind,
+      ["out", "converged", true, ""],
+      ["out-strict", "converged", true, ""],
+      wrong,
+    ]);
+  });
+
+  test("asked about the candidate, it says too who beside the cohort could not go on with it", () => {
+    expect(found(7, digest)).toEqual([
+      ["in", "converged", true, ""],
+      ...behind,
+      ["out", "converged", true, `${own(6)}; does not hold revision 7`],
+      ["out-strict", "converged", true, `${own(6)}; refused revision 7: no`],
+      wrong,
+    ]);
+  });
+});
+
 describe("proxies that were never heard of", () => {
   test("are missing after a grace, until they are heard of or their certificate has ended", () => {
     const expected = new ExpectedProxies({ graceMs: 10, forgetMs: 1000, proxiesMax: 3 });
