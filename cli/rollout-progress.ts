@@ -93,13 +93,21 @@ export function renderBegun({ number, candidate, state, stage, stages }: ReturnT
   return `Rollout ${number} of revision ${candidate}: ${state}, ${at}; see \`ashlar rollout status --watch\`.`;
 }
 
+/** "10%:5m", and not "label:canary=true". */
+function hasHold(stage: string): boolean {
+  return /:[\d.]+(ms|s|m|h|d)$/.test(stage);
+}
+
 export function renderRollout(rollout: RolloutInfo): string {
   const { state, stage, stages } = rollout;
   const shown = stages.map((text, index) => (index + 1 === stage ? `[${text}]` : text)).join("  ");
   return renderPairs([
     ["rollout", `${rollout.number}, ${state}`],
     ["revision", `${rollout.candidate} over ${rollout.base}`],
-    ["stages", `${shown}  (each holds ${rollout.holdMs / 1000} s)`],
+    [
+      "stages",
+      `${shown}  (each holds ${rollout.holdMs / 1000} s${stages.some(hasHold) ? " where it does not say" : ""})`,
+    ],
     ["since", renderTime(rollout.stageSinceMs)],
     ...(isUnderway(rollout) ? [["members", String(rollout.members)] as const] : []),
     ...rollout.figures.map(({ gate, outcome, text }) => ["gates", plain(`${gate} ${outcome}: ${text}`)] as const),

@@ -18,12 +18,14 @@ export interface StageFlags {
 
 export function addStageOptions(command: Command): Command {
   const stages =
-    'in stages, for example "1,10%,label:canary=true,100%": numbers of proxies, labels, shares; the last is 100%';
+    'in stages, for example "1,10%,label:canary=true,100%": numbers of proxies, labels, shares; the last is 100%; "10%:5m" holds for 5m';
   const gates = `what a stage has to show, for example samples=100, refused=2% or latency=off; one of ${gateNames.join(", ")}`;
   return command
     .option("--stages <list>", stages)
     .addOption(
-      new Option("--hold <duration>", "how long each stage but the last holds (default: 30s)").argParser(parseDuration),
+      new Option("--hold <duration>", "how long each stage holds that does not say it itself (default: 30s)").argParser(
+        parseDuration,
+      ),
     )
     .option("--gate <name=value>", `${gates}; may be given again`, collect)
     .option("--end-rollout", "end a rollout that runs, rather than be refused");

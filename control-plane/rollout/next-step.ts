@@ -3,6 +3,7 @@
  * control plane can go on where another one died, and two that drive at once only race for one append. Pure.
  */
 import type { StageOfRollout } from "../../core/rollout/rollout-model.js";
+import { holdOf } from "../../core/rollout/stages.js";
 import { type GateFigure, judgeStage, type StageFacts } from "./judge-stage.js";
 import { growCohort } from "./next-cohort.js";
 
@@ -15,12 +16,13 @@ export type RolloutStep =
 export function nextStep(facts: StageFacts): RolloutStep {
   const { plan, head, nowMs } = facts;
   const { rollout, timeMs } = head.body;
+  const holdMs = holdOf(plan, rollout.stage);
   const figures = judgeStage(facts);
   const failed = figures.find(({ outcome }) => outcome === "fails");
   if (failed !== undefined) return { kind: "roll-back", reason: renderFailure(facts, failed), figures };
   const waitsFor = [
     ...(rollout.paused ? ["somebody to resume it"] : []),
-    ...(nowMs < timeMs + plan.holdMs ? [`the hold of ${plan.holdMs / 1000} s to end`] : []),
+    ...(nowMs < timeMs + holdMs ? [`the hold of ${holdMs / 1000} s to end`] : []),
     ...figures.filter(({ outcome }) => outcome === "holds").map(({ gate, text }) => `${gate}: ${text}`),
   ];
   const next = plan.stages[rollout.stage];

@@ -9,10 +9,17 @@ export const everyoneBasisPoints = 10_000;
 export const cohortIdsMax = 1000;
 
 /** Whom a stage adds to the cohort: so many live proxies, a share of all, or the live ones with a label. */
-export type RolloutStage =
-  | { readonly kind: "count"; readonly count: number }
-  | { readonly kind: "percent"; readonly basisPoints: number }
-  | { readonly kind: "label"; readonly key: string; readonly value: string };
+export type RolloutStage = StageHold &
+  (
+    | { readonly kind: "count"; readonly count: number }
+    | { readonly kind: "percent"; readonly basisPoints: number }
+    | { readonly kind: "label"; readonly key: string; readonly value: string }
+  );
+
+export interface StageHold {
+  /** How long this stage holds; absent: as long as the plan says. The last has none. */
+  readonly holdMs?: number | undefined;
+}
 
 /** A share of calls may be `timesPercent` of what it is compared with, and `moreBasisPoints` on top. */
 export interface ShareGate {
@@ -51,7 +58,7 @@ export interface Rollout {
   readonly candidate: PreparedRevision;
   readonly base: PreparedRevision;
   readonly stages: readonly RolloutStage[];
-  /** Of each stage but the last, which ends the rollout. */
+  /** Of each stage that has none of its own, but the last, which ends the rollout. */
   readonly holdMs: number;
   readonly gates: RolloutGates;
   readonly author: SpiffeId;

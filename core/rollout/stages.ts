@@ -1,12 +1,15 @@
-/** The stages of a rollout as operators write them: "1,10%,label:canary=true,100%". */
+/** The stages of a rollout as operators write them: "1,10%:5m,label:canary=true,100%". */
 import { AshlarError } from "../errors.js";
-import { cohortIdsMax, everyoneBasisPoints, type RolloutStage } from "./rollout-model.js";
+import { renderDuration } from "../snapshot/duration.js";
+import { cohortIdsMax, everyoneBasisPoints, type Rollout, type RolloutStage } from "./rollout-model.js";
 
 export const stagesMax = 32;
 export const holdMsDefault = 30_000;
 export const holdMsMax = 7 * 86_400_000;
 
-const expected = 'a number of proxies ("1"), a share ("10%") or a label ("label:canary=true")';
+const expected =
+  'a number of proxies ("1"), a share ("10%") or a label ("label:canary=true"), and how long it holds (":5m") if not as the others';
+const unitsMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /** Reads a list of stages and checks its law. Fails with `invalid_argument`. */
 export function parseStages(text: string): readonly RolloutStage[] {
@@ -16,6 +19,12 @@ export function parseStages(text: string): readonly RolloutStage[] {
 }
 
 function parseStage(text: string): RolloutStage {
+  const [, whom, amount, unit] = /^(.+):(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d)$/.exec(text) ?? [];
+  if (whom === undefined) return parseWhom(text);
+  return { ...parseWhom(whom), holdMs: Math.round(Number(amount) * unitsMs[unit as keyof typeof unitsMs]) };
+}
+
+function parseWhom(text: string): RolloutStage {
   const percent = /^(\d{1,3}(?:\.\d{1,2})?)%$/.exec(text)?.[1];
   if (percent !== undefined) return { kind: "percent", basisPoints: Math.round(Number(percent) * 100) };
   if (/^\d{1,6}$/.test(text)) return { kind: "count", count: Number(text) };
@@ -26,13 +35,17 @@ function parseStage(text: string): RolloutStage {
 
 /**
  * The law of stages: the last is 100 % and no other; counts grow, shares grow, and no count comes after a share,
- * since nobody could say which is more. Fails with `invalid_argument`.
+ * since nobody could say which is more. A hold is at most a week, and the last stage has none, since it ends the
+ * rollout. Fails with `invalid_argument`.
  */
 export function checkStages(stages: readonly RolloutStage[]): void {
   if (stages.length === 0 || stages.length > stagesMax)
     throw invalid(`expected 1 to ${stagesMax} stages, got ${stages.length}`);
   let [count, basisPoints] = [0, 0];
   for (const stage of stages) {
+    const { holdMs } = stage;
+    if (holdMs !== undefined && (!Number.isSafeInteger(holdMs) || holdMs < 0 || holdMs > holdMsMax))
+      throw invalid(`${renderStage(stage)}: a stage holds for 7d at most`);
     if (stage.kind === "label") continue;
     if (stage.kind === "count") {
       if (!Number.isInteger(stage.count) || stage.count < 1 || stage.count > cohortIdsMax)
@@ -52,10 +65,21 @@ export function checkStages(stages: readonly RolloutStage[]): void {
   const last = stages.at(-1);
   if (last?.kind !== "percent" || last.basisPoints !== everyoneBasisPoints)
     throw invalid(`the last stage has to be 100%, not ${last === undefined ? "nothing" : renderStage(last)}`);
+  if (last.holdMs !== undefined) throw invalid(`the last stage ends the rollout and holds for no time: write 100%`);
+}
+
+/** How long a stage of a plan holds, by its number from 1. */
+export function holdOf({ stages, holdMs }: Pick<Rollout, "stages" | "holdMs">, stage: number): number {
+  return stages[stage - 1]?.holdMs ?? holdMs;
 }
 
 /** A stage as operators write it. */
 export function renderStage(stage: RolloutStage): string {
+  const whom = renderWhom(stage);
+  return stage.holdMs === undefined ? whom : `${whom}:${renderDuration(stage.holdMs)}`;
+}
+
+function renderWhom(stage: RolloutStage): string {
   switch (stage.kind) {
     case "count":
       return String(stage.count);

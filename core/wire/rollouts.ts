@@ -127,18 +127,24 @@ function parseRef(field: string, message: RevisionRef | undefined): PreparedRevi
 
 /** A stage as it travels, in records and in the admin API. */
 export function encodeStage(stage: RolloutStage): RolloutStageMessage {
+  const { holdMs } = stage;
   switch (stage.kind) {
     case "count":
-      return { kind: { $case: "count", value: stage.count } };
+      return { kind: { $case: "count", value: stage.count }, holdMs };
     case "percent":
-      return { kind: { $case: "basisPoints", value: stage.basisPoints } };
+      return { kind: { $case: "basisPoints", value: stage.basisPoints }, holdMs };
     case "label":
-      return { kind: { $case: "label", value: { key: stage.key, value: stage.value } } };
+      return { kind: { $case: "label", value: { key: stage.key, value: stage.value } }, holdMs };
   }
 }
 
 /** Fails with `invalid_record`. */
-export function parseStage({ kind }: RolloutStageMessage): RolloutStage {
+export function parseStage({ kind, holdMs }: RolloutStageMessage): RolloutStage {
+  const whom = parseWhom(kind);
+  return holdMs === undefined ? whom : { ...whom, holdMs: integer("stages.hold_ms", holdMs, 0, holdMsMax) };
+}
+
+function parseWhom(kind: RolloutStageMessage["kind"]): RolloutStage {
   switch (kind?.$case) {
     case "count":
       return { kind: "count", count: kind.value };

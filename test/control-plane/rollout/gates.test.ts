@@ -67,6 +67,18 @@ describe("a stage", () => {
     expect(step).toMatchObject({ kind: "wait", waitsFor: ["the hold of 30 s to end"] });
   });
 
+  test("holds as long as it says itself, and the others as the plan says", () => {
+    const own = { plan: { ...plan, stages: parseStages("1:5s,50%,100%") } };
+    const entries = [proxy("p1", counts(100)), ...others()];
+    expect(nextStep(facts(entries, { ...own, nowMs: began + 5000, hearingSinceMs: -60_000 })).kind).toBe("advance");
+    expect(nextStep(facts(entries, { ...own, nowMs: began + 4999, hearingSinceMs: -60_000 }))).toMatchObject({
+      kind: "wait",
+      waitsFor: ["the hold of 5 s to end"],
+    });
+    const second = { ...own, head: headAt({ stage: 2 }), nowMs: began + 29_999 };
+    expect(nextStep(facts(entries, second))).toMatchObject({ waitsFor: ["the hold of 30 s to end"] });
+  });
+
   test("waits while it is paused, whatever its gates say", () => {
     const step = nextStep(facts([proxy("p1", counts(100)), ...others()], { head: headAt({ paused: true }) }));
     expect(step).toMatchObject({ kind: "wait", waitsFor: ["somebody to resume it"] });
@@ -100,6 +112,14 @@ describe("a stage", () => {
   test("holds while this control plane has only begun to hear the fleet", () => {
     const step = nextStep(facts([proxy("p1", counts(100)), ...others()], { hearingSinceMs: began + 55_000 }));
     expect(step).toMatchObject({ kind: "wait", waitsFor: [expect.stringContaining("begun to hear the fleet")] });
+  });
+
+  test("holds until as many members evaluate it as are asked for", () => {
+    const step = nextStep(facts([proxy("p1", counts(100)), ...others()], withGates({ members: 2 })));
+    expect(step).toMatchObject({
+      kind: "wait",
+      waitsFor: [expect.stringMatching(/members: 1 .* at least 2 are asked/)],
+    });
   });
 
   test("with samples=0 a quiet mesh goes on", () => {

@@ -15,8 +15,14 @@ function refusal(read: () => unknown): string {
 
 describe("stages", () => {
   test("numbers, shares and labels are read and rendered as they were written", () => {
-    const text = "1,5,label:canary=true,0.5%,10%,100%";
+    const text = "1,5:30s,label:canary=true,label:slot=a:b:5m,0.5%:1500ms,10%:24h,100%";
     expect(parseStages(text).map(renderStage).join()).toBe(text);
+    expect(parseStages("1:0s,10%:2m,label:a=b:1d,100%")).toEqual([
+      { kind: "count", count: 1, holdMs: 0 },
+      { kind: "percent", basisPoints: 1000, holdMs: 120_000 },
+      { kind: "label", key: "a", value: "b", holdMs: 86_400_000 },
+      { kind: "percent", basisPoints: 10_000 },
+    ]);
     expect(parseStages("100%")).toEqual([{ kind: "percent", basisPoints: 10_000 }]);
   });
 
@@ -32,6 +38,10 @@ describe("stages", () => {
     ["1001,100%", /1 to 1000, got 1001/],
     ["0%,100%", /0.01% to 100%/],
     ["101%", /0.01% to 100%/],
+    ["1:8d,100%", /1:192h: a stage holds for 7d at most/],
+    ["1,100%:5m", /the last stage ends the rollout and holds for no time/],
+    ["1:5,100%", /got "1:5"/],
+    [":5m,100%", /got ":5m"/],
     ["half,100%", /got "half"/],
     ["label:canary,100%", /got "label:canary"/],
     [`${"label:a=b,".repeat(32)}100%`, /1 to 32 stages, got 33/],

@@ -76,6 +76,17 @@ test("a plan comes back as it was signed, and is not an activation; nor is an ac
   expect(codeOf(() => verifyRollout(activation.bytes, testMesh, keys))).toBe("invalid_record");
 });
 
+test("holds of stages are signed with the plan, and one without them has the bytes that it had before", () => {
+  const [first, ...rest] = plan.stages;
+  if (first === undefined) throw new Error("no stage");
+  const signed = signRollout({ ...plan, stages: [{ ...first, holdMs: 0 }, ...rest] }, testMesh, key.signer);
+  expect(verifyRollout(signed.bytes, testMesh, keys)).toEqual(signed);
+  expect(signed.body.stages[0]).toEqual({ ...first, holdMs: 0 });
+  const plainly = RolloutMessage.decode(payloadOf(signRollout(plan, testMesh, key.signer).bytes));
+  const bytes = Buffer.from(RolloutMessage.encode(plainly).finish()).toString("hex");
+  expect(bytes).toContain("2a020801"); // a stage is its count and nothing else
+});
+
 test("I3: one flipped bit anywhere in a plan is refused, whatever type it claims then", () => {
   const signed = signRollout(plan, testMesh, key.signer);
   fc.assert(
@@ -99,6 +110,11 @@ test.each([
   ["no stages", { stages: [] }],
   ["base and candidate alike", { base: plan.candidate }],
   ["a hold that never ends", { holdMs: 8 * 86_400_000 }],
+  [
+    "a stage's hold that never ends",
+    { stages: [{ kind: "count", count: 1, holdMs: 8 * 86_400_000 } as const, ...plan.stages.slice(1)] },
+  ],
+  ["a hold of the last stage", { stages: [{ kind: "percent", basisPoints: 10_000, holdMs: 1 } as const] }],
   ["a number without what came before", { number: 2 }],
   ["a share beyond 100%", { gates: { ...gatesDefault, refused: { timesPercent: 100, moreBasisPoints: 10_001 } } }],
 ])("a plan with %s is refused, and is not signed either", (_name, parts) => {
@@ -117,7 +133,10 @@ test("I6: a plan with a field, or a stage of a kind, that this version does not 
   );
   expect(codeOf(() => verifyRollout(more, testMesh, keys))).toBe("invalid_record");
   const message = RolloutMessage.decode(payload);
-  const strange = RolloutMessage.encode({ ...message, stages: [{ kind: undefined }, ...message.stages] }).finish();
+  const strange = RolloutMessage.encode({
+    ...message,
+    stages: [{ kind: undefined, holdMs: undefined }, ...message.stages],
+  }).finish();
   const signed = signRecord("ashlar-rollout", testMesh, strange, key.signer);
   expect(codeOf(() => verifyRollout(signed, testMesh, keys))).toBe("invalid_record");
 });
