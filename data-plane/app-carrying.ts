@@ -34,6 +34,7 @@ export function carryHere(config: ProxyConfig, parts: Parts, signal: AbortSignal
     config,
   );
   const metrics = createMetrics(engine.counters, engine);
+  metrics.reportShadow(() => parts.tally.totals);
   const known = { ...parts, trust: parts.sync.trust, app: parts.registry };
   const own = { metrics: countedTwice(metrics.proxy, parts.window), engine, draw: Math.random, random: randomBytes };
   const carrier = new Carrier(

@@ -114,7 +114,7 @@ export async function openParts(
   const window = new CallWindow(policy.current?.revisionDigest);
   policy.onSwitch(({ revisionDigest }) => window.switched(revisionDigest)); // first: calls that a switch ends are its own
   const tally = new ShadowTally();
-  const counted = { window: workers?.window ?? window, tally: workers === undefined ? tally : undefined };
+  const counted = { window: workers?.window ?? window, tally: workers?.tally ?? tally };
   const reporter = createFleetReporter(
     { bus, clock, log, identity, policy, app: advertisedView(registry), ...counted },
     { labels: config.labels, bypassable: config.bypassable, serves: config.inbound !== undefined },

@@ -143,7 +143,7 @@ async function drainApplication(clock: Clock, carrying: Carrying): Promise<void>
 
 async function openStatus(
   config: ProxyConfig,
-  { sync, policy, identity, registry, decisions, tally, clock }: Parts,
+  { sync, policy, identity, registry, decisions, clock }: Parts,
   serving: Serving,
 ): Promise<void> {
   const { metrics } = serving.carrying;
@@ -165,7 +165,6 @@ async function openStatus(
     certificateExpiresMs: () => identity.current.notAfterMs,
     refusedRecords: () => sync.refusedRecords,
     decisions: () => decisions.totals,
-    shadow: () => tally.totals,
     isReady: () => reasons().length === 0,
   });
   if (config.status === undefined) return;

@@ -4,14 +4,14 @@
  */
 import { messageOf } from "../../core/errors.js";
 import type { Endpoint, Heartbeat, Label } from "../../core/model.js";
+import type { ShadowCounts } from "../../core/shadow/shadow-model.js";
 import { encodeEndpoint, encodeHeartbeat, parseEndpoint } from "../../core/wire/fleet.js";
 import { endpointStream, endpointSubject, heartbeatSubject } from "../../core/wire/subjects.js";
 import { Backoff } from "../../runtime/backoff.js";
 import type { Bus } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
-import type { AppView, IdentityView, PolicyView } from "../ports.js";
-import type { ShadowTally } from "../proxy/shadow-tally.js";
+import type { AppView, EvaluatedPolicy, IdentityView, PolicyView } from "../ports.js";
 import type { CallWindow } from "./call-window.js";
 
 export interface FleetReporterDeps {
@@ -24,7 +24,7 @@ export interface FleetReporterDeps {
   readonly app: AppView;
   readonly window: Pick<CallWindow, "calls" | "before">;
   /** undefined: no candidate is asked about calls here. */
-  readonly tally?: Pick<ShadowTally, "read"> | undefined;
+  readonly tally?: { read(candidate: EvaluatedPolicy): ShadowCounts | undefined } | undefined;
 }
 
 export interface FleetReporterOptions {
@@ -155,6 +155,7 @@ class Reporter implements FleetReporter {
     const { identity, policy, app, clock, tally } = this.#deps;
     const { proxyId, service, version, notAfterMs } = identity.current;
     const evaluated = policy.current;
+    const shadow = policy.shadow && tally?.read(policy.shadow.policy);
     return {
       proxyId,
       service,
@@ -177,7 +178,7 @@ class Reporter implements FleetReporter {
       calls: this.#deps.window.calls,
       callsBefore: this.#deps.window.before,
       labels: this.#options.labels,
-      ...(policy.shadow && tally && { shadow: tally.read(policy.shadow.policy) }),
+      ...(shadow && { shadow }),
     };
   }
 

@@ -17,8 +17,6 @@ export interface MetricSources {
   certificateExpiresMs(): number;
   refusedRecords(): number;
   decisions(): DecisionTotals;
-  /** Calls that a candidate was asked about too, by outcome. */
-  shadow(): Readonly<Record<ShadowOutcome, number>>;
   isReady(): boolean;
 }
 
@@ -28,6 +26,8 @@ export interface Metrics {
   readonly proxy: ProxyMetrics;
   /** Begins to report what `sources` say. Call it once. */
   watch(sources: MetricSources): void;
+  /** Begins to report calls that a candidate was asked about too, by outcome. Call it once, where calls are judged. */
+  reportShadow(read: () => Readonly<Record<ShadowOutcome, number>>): void;
   render(): Promise<string>;
   /** The same as data. */
   snapshot(): Promise<MetricsSnapshot>;
@@ -43,6 +43,7 @@ export function createMetrics(counters = new EngineCounters(), load?: LoadSource
   return {
     proxy: createProxyMetrics(registers, counters),
     watch: (sources) => watch(registers, sources),
+    reportShadow: (read) => outcomes(registers, "ashlar_shadow_calls_total", shadowHelp, read),
     render: () => registry.metrics(),
     snapshot: () => registry.getMetricsAsJSON(),
     contentType: registry.contentType,
@@ -145,12 +146,12 @@ function watch(registers: Registry[], sources: MetricSources): void {
   read("ashlar_ready", "1 if the proxy is ready.", () => (sources.isReady() ? 1 : 0));
   const decisions =
     "Decisions about calls: recorded in the stream, refusals that were only counted, and those that were dropped.";
-  counters(registers, "ashlar_decisions_total", decisions, () => sources.decisions());
-  const shadow = "Calls that a candidate was asked about too, by what it would have made of them.";
-  counters(registers, "ashlar_shadow_calls_total", shadow, () => sources.shadow());
+  outcomes(registers, "ashlar_decisions_total", decisions, () => sources.decisions());
 }
 
-function counters(registers: Registry[], name: string, help: string, read: () => object): void {
+const shadowHelp = "Calls that a candidate was asked about too, by what it would have made of them.";
+
+function outcomes(registers: Registry[], name: string, help: string, read: () => object): void {
   new Counter({
     name,
     help,

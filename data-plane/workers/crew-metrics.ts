@@ -1,9 +1,11 @@
 /** What a proxy with workers counts: the sum over its processes, those that have ended included. */
 import { AggregatorRegistry, Counter, Gauge, Registry } from "prom-client";
 import { type CallCounts, tookBoundsMs } from "../../core/model.js";
+import type { ShadowCounts } from "../../core/shadow/shadow-model.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Metrics, MetricsSnapshot } from "../status/metrics.js";
 import type { Crew } from "./crew.js";
+import { CrewTally, isTally } from "./crew-tally.js";
 import { CrewWindow, type WorkerWindow } from "./crew-window.js";
 import { openOf } from "./worker-slot.js";
 
@@ -23,6 +25,7 @@ export class CrewMetrics {
   readonly #own: Metrics;
   readonly #aboutWorkers = new Registry();
   readonly window = new CrewWindow();
+  readonly tally: CrewTally;
   readonly #last = new Map<number, MetricsSnapshot>();
   #ended: Promise<MetricsSnapshot> = Promise.resolve([]);
 
@@ -31,12 +34,14 @@ export class CrewMetrics {
     this.#crew = crew;
     this.#clock = clock;
     this.#own = own;
+    this.tally = new CrewTally(() => crew.serving);
     this.#countWorkers();
   }
 
   /** A worker ended: what it counted stays counted. */
   gone(worker: number): void {
     this.window.gone(worker);
+    this.tally.gone(worker);
     const last = this.#last.get(worker);
     this.#last.delete(worker);
     if (last === undefined) return;
@@ -76,6 +81,7 @@ export class CrewMetrics {
     if (!isMeasure(measured)) return;
     this.#last.set(worker, measured.metrics);
     this.window.take(worker, measured);
+    this.tally.take(worker, measured.shadow);
   }
 
   #countWorkers(): void {
@@ -131,13 +137,15 @@ function callsOf(snapshot: MetricsSnapshot): number {
 /** What a worker answers to `measure`. */
 export interface Measure extends WorkerWindow {
   readonly metrics: MetricsSnapshot;
+  /** Of the candidate that it asks; undefined: none. */
+  readonly shadow: ShadowCounts | undefined;
 }
 
 function isMeasure(measured: unknown): measured is Measure {
   if (typeof measured !== "object" || measured === null) return false;
-  const { metrics, epoch, calls, before } = measured as Partial<Measure>;
+  const { metrics, epoch, calls, before, shadow } = measured as Partial<Measure>;
   const isWhole = typeof epoch === "number" && isCounts(calls) && (before === undefined || isCounts(before));
-  return isWhole && isSnapshot(metrics);
+  return isWhole && isSnapshot(metrics) && (shadow === undefined || isTally(shadow));
 }
 
 function isCounts(value: unknown): value is CallCounts {

@@ -1,5 +1,5 @@
 import type { Clock } from "../../runtime/clock.js";
-import type { EvaluatedPolicy, PolicyView } from "../ports.js";
+import type { EvaluatedPolicy, PolicyView, ShadowPolicy } from "../ports.js";
 import { listen } from "../sync/policy-view.js";
 
 interface Switched {
@@ -51,6 +51,12 @@ export class EvaluatedByAll implements PolicyView {
 
   onSwitch(listener: (policy: EvaluatedPolicy) => void): () => void {
     return listen(this.#listeners, listener);
+  }
+
+  /** Of the epoch that all judge by. That each asks it is said by what it counted. */
+  get shadow(): ShadowPolicy | undefined {
+    const { shadow } = this.#base;
+    return shadow?.policy.epoch === this.current?.epoch ? shadow : undefined;
   }
 
   get trustSequence(): number {

@@ -40,6 +40,14 @@ export interface SentUnit {
   readonly bytes: Uint8Array | undefined;
 }
 
+/** A candidate that is asked about calls while they are judged by `epoch`. */
+export interface SentShadow {
+  readonly epoch: number;
+  readonly revision: Digest;
+  /** Of the calls, above 0 and up to 1. */
+  readonly share: number;
+}
+
 /** To do, and to be answered by `done` with the same `task`. */
 export type WorkerTask =
   /** The trust record in force, as it was signed. */
@@ -72,6 +80,8 @@ export type ToWorker =
   /** A unit that came to a revision which is held. */
   | { readonly kind: "unit"; readonly revision: Digest; readonly unit: SentUnit }
   | { readonly kind: "drop"; readonly revision: Digest }
+  /** undefined: no candidate is to be asked. */
+  | { readonly kind: "shadow"; readonly shadow: SentShadow | undefined }
   | { readonly kind: "app"; readonly app: AppRegistration | undefined }
   | { readonly kind: "endpoints"; readonly service: string; readonly endpoints: readonly Endpoint[] }
   /** How many proxies share limits of the mesh, and whether they hear of each other. */

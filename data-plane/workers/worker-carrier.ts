@@ -11,6 +11,7 @@ import { Acceptor } from "./acceptor.js";
 import { Crew } from "./crew.js";
 import { CrewLimits } from "./crew-limits.js";
 import { CrewMetrics } from "./crew-metrics.js";
+import type { CrewTally } from "./crew-tally.js";
 import type { CrewWindow } from "./crew-window.js";
 import type { ListenerName, WorkerSetup } from "./messages.js";
 import { WorkerFeed, type WorkerKnowledge } from "./worker-feed.js";
@@ -50,6 +51,11 @@ export class WorkerCarrier implements Carrying {
   /** Calls since the last switch, for the fleet view. */
   get window(): CrewWindow {
     return this.#counted.window;
+  }
+
+  /** What the workers' candidate said, for the fleet view. */
+  get tally(): CrewTally {
+    return this.#counted.tally;
   }
 
   /** What is held has to be compiled by every worker. */

@@ -5,7 +5,14 @@ import type { Limit } from "../../core/limit/limit-model.js";
 import type { LimitReport } from "../../core/limit/limit-report.js";
 import type { Signed, Trust } from "../../core/model.js";
 import type { Clock } from "../../runtime/clock.js";
-import type { AppView, CallIdentityView, EvaluatedPolicy, FollowedEndpoints, PolicyView } from "../ports.js";
+import type {
+  AppView,
+  CallIdentityView,
+  EvaluatedPolicy,
+  FollowedEndpoints,
+  PolicyView,
+  ShadowPolicy,
+} from "../ports.js";
 import type { DecisionSink } from "../proxy/decision-sink.js";
 import type { HeldRevision, HeldUnit } from "../sync/held-revision.js";
 import type { RevisionSpread } from "../sync/revision-spread.js";
@@ -39,6 +46,7 @@ interface Told {
   readonly revisions: Map<Digest, Set<Digest>>;
   readonly following: Set<string>;
   seenEpoch: number;
+  shadow: ShadowPolicy | undefined;
 }
 
 const followingMax = 1000;
@@ -79,7 +87,7 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
       sync.trust.onChange(() => {
         for (const worker of this.#crew.briefed) this.#tellTrust(worker);
       }),
-      sync.onChange(() => this.#tellSeenToAll()),
+      sync.onChange(() => this.#tellNewsToAll()),
       app.onChange((current) => this.#tellAll({ kind: "app", app: current })),
       endpoints.onChange((service) => this.#endpointsChanged(service)),
     );
@@ -123,7 +131,7 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
   brief(worker: number): void {
     const [known, setup] = [this.#known, this.#setup];
     if (known === undefined || setup === undefined) throw new AshlarError("internal", "a worker before its setup");
-    this.#told.set(worker, { revisions: new Map(), following: new Set(), seenEpoch: 0 });
+    this.#told.set(worker, { revisions: new Map(), following: new Set(), seenEpoch: 0, shadow: undefined });
     const { name } = setup.log;
     this.#crew.say(worker, {
       kind: "setup",
@@ -134,7 +142,7 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
     this.#crew.say(worker, { kind: "identity", identity: forCalls(known.identity.current) });
     for (const held of [...known.sync.held(), ...this.#offered.values()]) this.#tellRevision(worker, held);
     if (known.policy.current !== undefined) this.#tellSwitch(worker, known.policy.current);
-    this.#tellSeen(worker, known.policy.seenEpoch);
+    this.#tellNews(worker, known.policy);
     this.#tellFresh(worker);
     this.#crew.say(worker, { kind: "app", app: known.app.current });
   }
@@ -147,7 +155,7 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
         return known.policy.useService(what.service);
       case "hear-of-epoch":
         await known.policy.hearOfEpoch(what.epoch, what.peer);
-        this.#tellSeenToAll(); // before the answer
+        this.#tellNewsToAll(); // before the answer
         return true;
       case "follow-service":
         await this.#follow(worker, what.service, known.endpoints);
@@ -194,7 +202,7 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
   }
 
   tick(): void {
-    this.#tellSeenToAll(); // it may rise without a switch
+    this.#tellNewsToAll(); // it may rise without a switch
     for (const worker of this.#crew.briefed) this.#tellFresh(worker);
   }
 
@@ -235,23 +243,33 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
   #switch(policy: EvaluatedPolicy): void {
     this.#evaluated?.switched(policy);
     for (const worker of this.#crew.briefed) this.#tellSwitch(worker, policy);
-    this.#tellSeenToAll();
+    this.#tellNewsToAll();
   }
 
   #tellSwitch(worker: number, { epoch, revisionDigest }: EvaluatedPolicy): void {
     this.#crew.tell(worker, { kind: "switch", epoch, revision: revisionDigest }, { kind: "switch", epoch });
   }
 
-  #tellSeenToAll(): void {
-    const epoch = this.#known?.policy.seenEpoch ?? 0;
-    for (const worker of this.#crew.briefed) this.#tellSeen(worker, epoch);
+  #tellNewsToAll(): void {
+    const policy = this.#known?.policy;
+    if (policy !== undefined) for (const worker of this.#crew.briefed) this.#tellNews(worker, policy);
   }
 
-  #tellSeen(worker: number, epoch: number): void {
+  /** What changes without a task: the epoch that was seen, and the candidate that is asked. */
+  #tellNews(worker: number, { seenEpoch, shadow }: PolicyView): void {
     const told = this.#told.get(worker);
-    if (told === undefined || told.seenEpoch >= epoch) return;
-    told.seenEpoch = epoch;
-    this.#crew.say(worker, { kind: "seen", epoch });
+    if (told === undefined) return;
+    if (told.seenEpoch < seenEpoch) {
+      told.seenEpoch = seenEpoch;
+      this.#crew.say(worker, { kind: "seen", epoch: seenEpoch });
+    }
+    // The same object as long as nothing about it has changed.
+    if (told.shadow === shadow || (shadow !== undefined && !told.revisions.has(shadow.policy.revisionDigest))) return;
+    told.shadow = shadow;
+    const sent = shadow && {
+      ...{ epoch: shadow.policy.epoch, revision: shadow.policy.revisionDigest, share: shadow.share },
+    };
+    this.#crew.say(worker, { kind: "shadow", shadow: sent });
   }
 
   #tellFresh(worker: number): void {

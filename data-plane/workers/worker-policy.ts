@@ -3,12 +3,12 @@ import type { Digest } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
 import { parseSnapshotList } from "../../core/wire/units.js";
 import type { Clock } from "../../runtime/clock.js";
-import type { CallPolicy, EvaluatedPolicy } from "../ports.js";
+import type { CallPolicy, EvaluatedPolicy, ShadowPolicy } from "../ports.js";
 import { type EvaluableRevision, HeldPolicy, type HeldUnit } from "../sync/held-revision.js";
 import { listen } from "../sync/policy-view.js";
 import { compileHeld } from "../sync/prepare.js";
 import { findUnit, yieldTurn } from "../sync/revision-shelf.js";
-import type { Question, SentUnit, WorkerTask } from "./messages.js";
+import type { Question, SentShadow, SentUnit, WorkerTask } from "./messages.js";
 
 interface WorkerRevision extends EvaluableRevision {
   readonly units: Map<string, HeldUnit>;
@@ -32,6 +32,8 @@ export class WorkerPolicy implements CallPolicy {
   #compiling: Promise<void> = Promise.resolve();
   current: HeldPolicy<WorkerRevision> | undefined;
   seenEpoch = 0;
+  #ordered: SentShadow | undefined;
+  #shadow: ShadowPolicy | undefined;
   #freshMs: number | undefined;
 
   constructor(deps: WorkerPolicyDeps) {
@@ -41,6 +43,11 @@ export class WorkerPolicy implements CallPolicy {
   /** Told every second or so; while nothing is told it grows. */
   get freshnessAgeMs(): number {
     return this.#freshMs === undefined ? Number.POSITIVE_INFINITY : this.#deps.clock.monotonicMs() - this.#freshMs;
+  }
+
+  /** Asked while calls are judged by the epoch that ordered it, and by no other. */
+  get shadow(): ShadowPolicy | undefined {
+    return this.#shadow?.policy.epoch === this.current?.epoch ? this.#shadow : undefined;
   }
 
   onSwitch(listener: (policy: EvaluatedPolicy) => void): () => void {
@@ -107,6 +114,20 @@ export class WorkerPolicy implements CallPolicy {
     const policy = new HeldPolicy(epoch, revision);
     this.current = policy;
     for (const listener of this.#listeners) listener(policy);
+  }
+
+  /** The candidate of the newest order is asked once it is held compiled; never fails. */
+  async orderShadow(order: SentShadow | undefined): Promise<void> {
+    this.#ordered = order;
+    this.#shadow = undefined;
+    const revision = order && this.#revisions.get(order.revision);
+    if (order === undefined || revision === undefined) return;
+    try {
+      await revision.ready;
+    } catch {
+      return; // the first process was told why
+    }
+    if (this.#ordered === order) this.#shadow = { policy: new HeldPolicy(order.epoch, revision), share: order.share };
   }
 
   async #compile(sent: readonly SentUnit[], units: Map<string, HeldUnit>): Promise<void> {

@@ -26,10 +26,10 @@ describe("status", () => {
       freshnessAgeMs: () => 1500,
       certificateExpiresMs: () => 1_000_000,
       refusedRecords: () => 0,
-      shadow: () => ({ same: 3, would_deny: 2, would_allow: 1, error: 0 }),
       decisions: () => ({ recorded: 7, counted: 8, dropped: 9 }),
       isReady: () => reasons.length === 0,
     });
+    metrics.reportShadow(() => ({ same: 3, would_deny: 2, would_allow: 1, error: 0 }));
     const sources = {
       reasonsNotReady: () => reasons,
       problems: () => ["a rejected revision"],

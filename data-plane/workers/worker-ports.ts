@@ -1,0 +1,128 @@
+/** What calls in a worker need to know: the ports that a proxy's calls ask, fed with what the first process says. */
+import { AshlarError, messageOf, unreachable } from "../../core/errors.js";
+import type { Signed, Trust } from "../../core/model.js";
+import { rootKeySet, verifyTrust } from "../../core/wire/records.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { Logger } from "../../runtime/log.js";
+import type { TrustView } from "../ports.js";
+import { listen } from "../sync/policy-view.js";
+import { createTrustView } from "../sync/trust-view.js";
+import type { FromWorker, ToWorker, WorkerTask } from "./messages.js";
+import { WorkerDecisions } from "./worker-decisions.js";
+import { WorkerLimits } from "./worker-limits.js";
+import { WorkerPolicy } from "./worker-policy.js";
+import { WorkerQuestions } from "./worker-questions.js";
+import { WorkerApp, WorkerEndpoints, WorkerIdentity } from "./worker-views.js";
+
+/** The messages that say what holds. */
+export type StateMessage = Exclude<ToWorker, { readonly kind: "setup" | "task" | "connection" | "close" }>;
+/** The tasks that change what holds. */
+export type StateTask = WorkerTask & { readonly kind: "trust" | "prepare" | "switch" };
+
+export interface WorkerPortsDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  send(message: FromWorker): void;
+}
+
+export interface WorkerPortsOptions {
+  readonly mesh: string;
+  /** The mesh's root key: trust records are verified here, too. */
+  readonly rootPublicKey: Uint8Array;
+  /** Of the proxy. */
+  readonly workers: number;
+}
+
+export class WorkerPorts {
+  readonly #log: Logger;
+  readonly #options: WorkerPortsOptions;
+  readonly #questions: WorkerQuestions;
+  readonly #trustListeners = new Set<() => void>();
+  #trusting: Signed<Trust> | undefined;
+  readonly identity = new WorkerIdentity();
+  readonly trust: TrustView;
+  readonly policy: WorkerPolicy;
+  readonly endpoints: WorkerEndpoints;
+  readonly app: WorkerApp;
+  readonly limits: WorkerLimits;
+  readonly decisions: WorkerDecisions;
+
+  constructor({ clock, log, send }: WorkerPortsDeps, options: WorkerPortsOptions) {
+    this.#log = log;
+    this.#options = options;
+    this.#questions = new WorkerQuestions((question, what) => send({ kind: "question", question, what }));
+    const ask = this.#questions.ask.bind(this.#questions);
+    const onChange = (listener: () => void) => listen(this.#trustListeners, listener);
+    this.trust = createTrustView({ trusting: () => this.#trusting, onChange }, options.mesh);
+    this.policy = new WorkerPolicy({ mesh: options.mesh, ask, clock });
+    this.endpoints = new WorkerEndpoints(ask);
+    this.app = new WorkerApp(({ instance }) => send({ kind: "refused", instance }));
+    this.limits = new WorkerLimits(send, options.workers);
+    this.decisions = new WorkerDecisions(ask, clock);
+  }
+
+  /** Takes what holds from now on; fails if it is no message. */
+  take(message: StateMessage): void {
+    switch (message.kind) {
+      case "identity":
+        this.identity.set(message.identity);
+        return;
+      case "seen":
+        this.policy.seenEpoch = message.epoch;
+        return;
+      case "fresh":
+        this.policy.heardFresh(message.ageMs);
+        return;
+      case "unit":
+        this.#addUnit(message);
+        return;
+      case "drop":
+        this.policy.drop(message.revision);
+        return;
+      case "shadow":
+        void this.policy.orderShadow(message.shadow);
+        return;
+      case "app":
+        this.app.set(message.app);
+        return;
+      case "endpoints":
+        this.endpoints.set(message.service, message.endpoints);
+        return;
+      case "sharing":
+      case "limits":
+        this.limits.take(message);
+        return;
+      case "answer":
+        this.#questions.answer(message.question, message.answer);
+        return;
+      default:
+        unreachable(message);
+    }
+  }
+
+  /** Does a task; resolves when it is in force, fails if it cannot be. */
+  async perform(what: StateTask): Promise<void> {
+    switch (what.kind) {
+      case "trust":
+        this.#trusting = verifyTrust(what.record, this.#options.mesh, rootKeySet(this.#options.rootPublicKey));
+        for (const listener of this.#trustListeners) listener();
+        return;
+      case "prepare":
+        return this.policy.prepare(what);
+      case "switch":
+        return this.policy.switchTo(what.epoch, what.revision);
+      default:
+        return unreachable(what);
+    }
+  }
+
+  /** A unit that is not acceptable was refused by the first process already: whoever uses the service is told. */
+  #addUnit({ revision, unit }: ToWorker & { readonly kind: "unit" }): void {
+    try {
+      this.policy.addUnit(revision, unit);
+    } catch (error) {
+      if (!(error instanceof AshlarError)) throw error;
+      this.#log.error(`unit ${unit.name} is not acceptable: ${messageOf(error)}`);
+    }
+  }
+}
