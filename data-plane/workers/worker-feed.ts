@@ -19,6 +19,7 @@ import type { RevisionSpread } from "../sync/revision-spread.js";
 import type { Crew } from "./crew.js";
 import type { CrewLimits } from "./crew-limits.js";
 import type { CrewVoice } from "./crew-voice.js";
+import { EndpointFeed } from "./endpoint-feed.js";
 import { EvaluatedByAll } from "./evaluated-by-all.js";
 import type { Question, SentUnit, ToWorker, WorkerSetup } from "./messages.js";
 import { forCalls } from "./worker-views.js";
@@ -44,21 +45,18 @@ export interface WorkerKnowledge {
 interface Told {
   /** The units of each revision, by digest. */
   readonly revisions: Map<Digest, Set<Digest>>;
-  readonly following: Set<string>;
   seenEpoch: number;
   shadow: ShadowPolicy | undefined;
 }
 
-const followingMax = 1000;
-
 export class WorkerFeed implements RevisionSpread, CrewVoice {
   readonly #crew: Crew;
+  readonly #endpoints: EndpointFeed;
   #evaluated: EvaluatedByAll | undefined;
   readonly #told = new Map<number, Told>();
   readonly #preparing = new Map<Digest, { resolve(): void; reject(error: AshlarError): void }>();
   /** Compiled by those who were there then, and about to be held. */
   readonly #offered = new Map<Digest, HeldRevision>();
-  readonly #changed = new Set<string>();
   readonly #stops: (() => void)[] = [];
   #whenGone: ((worker: number) => void) | undefined;
   #known: WorkerKnowledge | undefined;
@@ -66,6 +64,7 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
 
   constructor(crew: Crew) {
     this.#crew = crew;
+    this.#endpoints = new EndpointFeed(crew);
   }
 
   /** What all workers judge by, where `policy` is what the first process knows. */
@@ -89,7 +88,7 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
       }),
       sync.onChange(() => this.#tellNewsToAll()),
       app.onChange((current) => this.#tellAll({ kind: "app", app: current })),
-      endpoints.onChange((service) => this.#endpointsChanged(service)),
+      endpoints.onChange((service) => this.#endpoints.changed(service, endpoints)),
     );
     return this.#crew.start(this);
   }
@@ -131,7 +130,8 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
   brief(worker: number): void {
     const [known, setup] = [this.#known, this.#setup];
     if (known === undefined || setup === undefined) throw new AshlarError("internal", "a worker before its setup");
-    this.#told.set(worker, { revisions: new Map(), following: new Set(), seenEpoch: 0, shadow: undefined });
+    this.#told.set(worker, { revisions: new Map(), seenEpoch: 0, shadow: undefined });
+    this.#endpoints.brief(worker);
     const { name } = setup.log;
     this.#crew.say(worker, {
       kind: "setup",
@@ -158,7 +158,7 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
         this.#tellNewsToAll(); // before the answer
         return true;
       case "follow-service":
-        await this.#follow(worker, what.service, known.endpoints);
+        await this.#endpoints.follow(worker, what.service, known.endpoints);
         return true;
       case "record":
         for (const decision of what.decisions) known.decisions.offer(decision);
@@ -198,6 +198,7 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
 
   gone(worker: number): void {
     this.#told.delete(worker);
+    this.#endpoints.gone(worker);
     this.#whenGone?.(worker);
   }
 
@@ -275,33 +276,5 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
   #tellFresh(worker: number): void {
     const ageMs = this.#known?.policy.freshnessAgeMs ?? Number.POSITIVE_INFINITY;
     if (Number.isFinite(ageMs)) this.#crew.say(worker, { kind: "fresh", ageMs });
-  }
-
-  // === Endpoints ===
-
-  async #follow(worker: number, service: string, endpoints: FollowedEndpoints): Promise<void> {
-    await endpoints.ready(service);
-    const told = this.#told.get(worker);
-    if (told === undefined) return;
-    if (told.following.size >= followingMax)
-      throw new AshlarError("limit", `a worker follows ${followingMax} services already`);
-    told.following.add(service);
-    this.#crew.say(worker, { kind: "endpoints", service, endpoints: endpoints.endpoints(service) });
-  }
-
-  /** Many changes of one turn are told once. */
-  #endpointsChanged(service: string): void {
-    if (this.#changed.size === 0) setImmediate(() => this.#tellEndpoints());
-    this.#changed.add(service);
-  }
-
-  #tellEndpoints(): void {
-    for (const service of this.#changed) {
-      const endpoints = this.#known?.endpoints.endpoints(service) ?? [];
-      for (const worker of this.#crew.briefed)
-        if (this.#told.get(worker)?.following.has(service))
-          this.#crew.say(worker, { kind: "endpoints", service, endpoints });
-    }
-    this.#changed.clear();
   }
 }
