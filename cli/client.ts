@@ -45,6 +45,13 @@ import {
   type ValidateRevisionResponse,
 } from "../proto/gen/ashlar/v1/admin.js";
 import type { ListDecisionsRequest } from "../proto/gen/ashlar/v1/decision.js";
+import type {
+  DropSigningKeyRequest,
+  DropSigningKeyResponse,
+  ListSigningKeysResponse,
+  RotateSigningKeyRequest,
+  RotateSigningKeyResponse,
+} from "../proto/gen/ashlar/v1/trust.js";
 import { parseHostPort } from "../runtime/config.js";
 import { callServerStream, callUnary, connectGrpc, type MethodDescription } from "../runtime/grpc-client.js";
 import { parseSvid } from "../runtime/tls-identity.js";
@@ -72,6 +79,7 @@ export type {
   ShadowInfo,
 } from "../proto/gen/ashlar/v1/admin.js";
 export type { AuditEntry } from "../proto/gen/ashlar/v1/audit.js";
+export type { ListSigningKeysResponse, SigningKeyInfo } from "../proto/gen/ashlar/v1/trust.js";
 
 /** A decision with the proxy that made it. */
 export interface DecisionOfProxy {
@@ -123,6 +131,9 @@ export interface AdminClient {
   setTokenIssuer(request: SetTokenIssuerRequest): Promise<SetTokenIssuerResponse>;
   tokenIssuers(): Promise<readonly IssuerInfo[]>;
   removeTokenIssuer(request: RemoveTokenIssuerRequest): Promise<unknown>;
+  signingKeys(): Promise<ListSigningKeysResponse>;
+  rotateSigningKey(request: RotateSigningKeyRequest): Promise<RotateSigningKeyResponse>;
+  dropSigningKey(request: DropSigningKeyRequest): Promise<DropSigningKeyResponse>;
   close(): void;
 }
 
@@ -189,6 +200,9 @@ export function openAdminClient(context: AdminContext): AdminClient {
     setTokenIssuer: (request) => call(admin.setTokenIssuer, request),
     tokenIssuers: async () => (await call(admin.listTokenIssuers, {})).issuers,
     removeTokenIssuer: (request) => call(admin.removeTokenIssuer, request),
+    signingKeys: () => call(admin.listSigningKeys, {}),
+    rotateSigningKey: (request) => call(admin.rotateSigningKey, request),
+    dropSigningKey: (request) => call(admin.dropSigningKey, request),
     convergence: (revision) => call(admin.getConvergence, { revision }),
     importRevision: (request) => call(admin.importRevision, request, publishMs),
     rollout: async (number) => present((await call(admin.getRollout, { number })).rollout),

@@ -28,6 +28,7 @@ import { addShowCommand } from "./commands/show.js";
 import { addStatusCommand } from "./commands/status.js";
 import { addTestCommand } from "./commands/test.js";
 import { addTokenCommand } from "./commands/token.js";
+import { addTrustCommand } from "./commands/trust.js";
 import { addWaitCommand } from "./commands/wait.js";
 import { addWhoCanCommand } from "./commands/who-can.js";
 import { type AdminContext, readContext } from "./context.js";
@@ -116,6 +117,7 @@ export function createProgram(deps: CliDeps): Command {
 const adders: readonly ((program: Command, cli: Cli) => void)[] = [
   addTokenCommand,
   addIssuerCommand,
+  addTrustCommand,
   addApplyCommand,
   addDiffCommand,
   addLogCommand,

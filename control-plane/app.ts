@@ -9,9 +9,9 @@ import type { Logger } from "../runtime/log.js";
 import { createAdminService } from "./admin/admin-service.js";
 import { openActivating } from "./app-activating.js";
 import { followProblems, startFollowing } from "./app-following.js";
-import { openIssuers } from "./app-issuers.js";
 import { noteJoined, openPlace, startKeeping } from "./app-membership.js";
 import { appendFirstTrust, type OpenedNats, openNats } from "./app-nats.js";
+import { openTrust } from "./app-trust.js";
 import { runAuditHeads } from "./audit/audit-heads.js";
 import { type AuditLog, openAuditLog } from "./audit/audit-log.js";
 import { readAuditPage } from "./audit/audit-pages.js";
@@ -162,7 +162,7 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger): Promise
     audit,
     clock,
   });
-  const issuers = openIssuers({ authority, ledger, audit, clock, log, cleanup });
+  const { issuers, signingKeys } = openTrust({ authority, ledger, fleet, audit, clock, log, cleanup });
   const decisions = createDecisionReader({ bus, log });
   const logs = { ledger, snapshots, decisions };
   const activating = openActivating({ mesh, ...logs, fleet, signer, audit, clock, name: authority.name, log });
@@ -175,7 +175,7 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger): Promise
       heartbeatOf: (id) => state.find(id, clock.nowMs())?.heartbeat,
     }),
     ...activating,
-    ...{ fleet, expected, registry, tokens, issuers },
+    ...{ fleet, expected, registry, tokens, issuers, signingKeys },
     audit,
     holdsRoot: authority.holdsRoot,
     ...{ auditLog, auditPage: (position) => readAuditPage(bus, position) },

@@ -5,6 +5,7 @@
  * anything of the payload is parsed (I3).
  */
 import { createHash, createPublicKey, type KeyObject, sign, verify } from "node:crypto";
+import { type Digest, digestOf } from "./digest.js";
 import { AshlarError } from "./errors.js";
 
 export const recordTypes = [
@@ -25,6 +26,9 @@ export interface Signer {
 
 /** Keys that are trusted beforehand, by key id. */
 export type KeySet = ReadonlyMap<string, KeyObject>;
+
+/** Whether a record that holds names this digest: what it names is authentic, whoever signed it and whatever became of the key. */
+export type IsNamed = (digest: Digest) => boolean;
 
 /** A record whose signature held; the payload is not parsed yet. */
 export interface VerifiedRecord {
@@ -72,9 +76,16 @@ export function signRecord(type: RecordType, mesh: string, payload: Uint8Array, 
 /**
  * Checks envelope, type, mesh, key and signature, in this order, and returns the payload unparsed.
  * Fails with `invalid_record`; an unknown key id fails with `unauthenticated`, so that a reader can
- * look at the trust log first and try again.
+ * look at the trust log first and try again. Where the key is not known, a digest that `isNamed` stands
+ * for the signature: so is a record that a key signed which has been dropped since.
  */
-export function verifyRecord(bytes: Uint8Array, type: RecordType, mesh: string, keys: KeySet): VerifiedRecord {
+export function verifyRecord(
+  bytes: Uint8Array,
+  type: RecordType,
+  mesh: string,
+  keys: KeySet,
+  isNamed: IsNamed = () => false,
+): VerifiedRecord {
   if (bytes.length > recordBytesMax) throw refused(type, `${bytes.length} bytes, at most ${recordBytesMax} are read`);
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
   const parts = text.split(".", 4);
@@ -83,8 +94,10 @@ export function verifyRecord(bytes: Uint8Array, type: RecordType, mesh: string, 
   if (signature === "") throw refused(type, "the signature is missing");
   const { kid } = parseHeader(decodePart(header, type), type, mesh);
   const key = keys.get(kid);
-  if (key === undefined)
+  if (key === undefined) {
+    if (isNamed(digestOf(bytes))) return { payload: new Uint8Array(decodePart(payload, type)), kid };
     throw new AshlarError("unauthenticated", `${type}: signed by a key that is not trusted: ${kid.slice(0, 64)}`);
+  }
   const signed = Buffer.from(text.slice(0, header.length + 1 + payload.length), "latin1");
   if (!verify(null, signed, key, decodePart(signature, type)))
     throw refused(type, "the signature does not hold (bad_signature)");

@@ -37,6 +37,46 @@ export function delegateSigning(head: Signed<Trust>, key: SigningKey, timeMs: nu
   return { ...head.body, sequence: head.body.sequence + 1, previous: head.digest, signingKeys: sorted, timeMs };
 }
 
+/** Keys of one control plane that are trusted at a time: the one in use, and the one before or after it. */
+const keysOfHolderMax = 2;
+
+/**
+ * The trust record after `head` that lets `key` sign beside the key that its holder has; undefined if it may already.
+ * Fails with `stale` if the holder has two keys.
+ */
+export function succeedSigning(head: Signed<Trust>, key: SigningKey, timeMs: number): Trust | undefined {
+  const { signingKeys } = head.body;
+  if (signingKeys.some(({ kid }) => kid === key.kid)) return undefined;
+  const own = signingKeys.filter(({ holder }) => holder === key.holder);
+  if (own.length >= keysOfHolderMax)
+    throw new AshlarError(
+      "stale",
+      `control plane ${key.holder} has ${own.length} signing keys: drop the one that is not in use first`,
+    );
+  const sorted = [...signingKeys, key].sort((one, other) => (one.kid < other.kid ? -1 : 1));
+  return { ...head.body, sequence: head.body.sequence + 1, previous: head.digest, signingKeys: sorted, timeMs };
+}
+
+/** The trust record after `head` without the key `kid`. Fails with `not_found`, and with `stale` if its holder has no other. */
+export function dropSigning(head: Signed<Trust>, kid: string, timeMs: number): Trust {
+  const { signingKeys } = head.body;
+  const dropped = signingKeys.find((key) => key.kid === kid);
+  if (dropped === undefined) {
+    const known = signingKeys.map((key) => key.kid);
+    throw new AshlarError(
+      "not_found",
+      `there is no signing key ${JSON.stringify(kid.slice(0, 64))}${renderNearest(kid, known)}`,
+    );
+  }
+  const rest = signingKeys.filter((key) => key !== dropped);
+  if (!rest.some(({ holder }) => holder === dropped.holder))
+    throw new AshlarError(
+      "stale",
+      `${kid} is the only signing key of control plane ${dropped.holder}: rotate it there first`,
+    );
+  return { ...head.body, sequence: head.body.sequence + 1, previous: head.digest, signingKeys: rest, timeMs };
+}
+
 /**
  * The trust record after `head` that has `issuer`, in the place of one of that name; undefined if it says the same
  * already, whenever its keys were read. Fails with `exists` if another name has its "iss", with `limit` if there are too many,

@@ -30,6 +30,7 @@ import type { RegistryState } from "../registry/registry-state.js";
 import type { Rollouts } from "../rollout/rollouts.js";
 import type { Shadows } from "../shadow/shadows.js";
 import type { Ledger } from "../store/ledger.js";
+import type { SigningKeyRotation } from "../trust/signing-key-rotation.js";
 import { renderActivation, renderFinding, renderProxy, renderRevision, renderService } from "./admin-messages.js";
 import { inputsAsAsked } from "./asked-inputs.js";
 import { auditMethods } from "./audit-methods.js";
@@ -40,6 +41,7 @@ import { authorize, operatedBy } from "./operated.js";
 import { promotionMethods } from "./promotion-methods.js";
 import { parseActivateRequest, renderRollout, rolloutMethods } from "./rollout-methods.js";
 import { shadowMethods } from "./shadow-methods.js";
+import { trustMethods } from "./trust-methods.js";
 import { watchActivations } from "./watch-activations.js";
 
 export interface AdminServiceDeps extends DecisionDeps {
@@ -57,6 +59,7 @@ export interface AdminServiceDeps extends DecisionDeps {
   readonly registry: RegistryState;
   readonly tokens: Pick<JoinTokens, "createToken">;
   readonly issuers: Issuers;
+  readonly signingKeys: SigningKeyRotation;
   readonly audit: AuditTrail;
   /** This control plane began the mesh: it lets further ones join. */
   readonly holdsRoot: boolean;
@@ -147,7 +150,6 @@ export function createAdminService(deps: AdminServiceDeps): BoundService {
       }
     }),
     ...promotionMethods(deps),
-    ...issuerMethods(deps),
     ...convergenceMethods(deps),
     ...auditMethods(deps),
     ...decisionMethods(deps),
@@ -156,10 +158,11 @@ export function createAdminService(deps: AdminServiceDeps): BoundService {
   });
 }
 
-/** About candidates that run beside the revision of the mesh. */
+/** About candidates that run beside the revision of the mesh, and about the trust log beside policy. */
 function besideMethods(deps: AdminServiceDeps) {
   const operated = operatedBy(deps);
-  return { ...rolloutMethods(deps.rollouts, operated), ...shadowMethods(deps.shadows, operated) };
+  const candidates = { ...rolloutMethods(deps.rollouts, operated), ...shadowMethods(deps.shadows, operated) };
+  return { ...candidates, ...issuerMethods(deps), ...trustMethods(deps) };
 }
 
 type AdminMethods = Implementation<typeof AdminServiceService>;

@@ -27,6 +27,7 @@ export const auditActions = [
   "head",
   "issuer",
   "shadow",
+  "trust",
 ] as const;
 export type AuditAction = (typeof auditActions)[number];
 

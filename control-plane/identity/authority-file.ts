@@ -28,6 +28,8 @@ export interface AuthorityKeys {
   readonly rootPublicKey: Uint8Array;
   /** Ed25519: signs the other records. */
   readonly signingKey: KeyObject;
+  /** The key that takes its place once trust names it; absent: none is about to. */
+  readonly nextSigningKey?: KeyObject | undefined;
   /** The X.509 root, DER. */
   readonly caCertificate: Uint8Array;
   /** Newest first. */
@@ -85,12 +87,14 @@ const toCaJson = (ca: CertificateAuthority) => ({
 const toBase64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64");
 const fromBase64 = (text: unknown): Uint8Array => new Uint8Array(Buffer.from(String(text), "base64"));
 
-function toJson({ name, rootPublicKey, signingKey, caCertificate, intermediates, root }: AuthorityKeys) {
+function toJson(keys: AuthorityKeys) {
+  const { name, rootPublicKey, signingKey, nextSigningKey, caCertificate, intermediates, root } = keys;
   const certificate = toBase64(caCertificate);
   return {
     name,
     ...(root === undefined ? { rootPublicKey: toBase64(rootPublicKey) } : { rootKey: toText(root.trustKey) }),
     signingKey: toText(signingKey),
+    ...(nextSigningKey && { nextSigningKey: toText(nextSigningKey) }),
     ca: root === undefined ? { certificate } : { certificate, privateKey: toText(root.caKey) },
     intermediates: intermediates.map(toCaJson),
   };
@@ -114,6 +118,7 @@ function readKeys(stored: Readonly<Record<string, unknown>>, path: string): Auth
       name: String(name),
       rootPublicKey,
       signingKey: readKey(stored.signingKey, "ed25519"),
+      nextSigningKey: stored.nextSigningKey === undefined ? undefined : readKey(stored.nextSigningKey, "ed25519"),
       caCertificate,
       intermediates: intermediates.map(readCa),
       root,

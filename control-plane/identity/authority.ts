@@ -10,7 +10,7 @@ import { buildSpiffeId, type IdentityRole, isLabel, type SpiffeId } from "../../
 import type { Trust } from "../../core/model.js";
 import { createSigner, publicKeyToBytes, type Signer } from "../../core/signature.js";
 import type { Clock } from "../../runtime/clock.js";
-import { type Svid, verifySvidChain } from "../../runtime/tls-identity.js";
+import type { Svid } from "../../runtime/tls-identity.js";
 import { issueCertificate } from "../../runtime/tls-identity-issue.js";
 import { generatePrivateKeyPem, publicKeyDer, toPem } from "../../runtime/tls-identity-keys.js";
 import {
@@ -21,7 +21,16 @@ import {
   openAuthorityFile,
   type RootKeys,
 } from "./authority-file.js";
-import { createRoot, dayMs, issueIntermediate, type KeyedCertificate, serialFrom, skewMs } from "./ca-certificates.js";
+import {
+  createRoot,
+  dayMs,
+  issueIntermediate,
+  type KeyedCertificate,
+  serialFrom,
+  skewMs,
+  verifyAny,
+} from "./ca-certificates.js";
+import { openSigningKeys, type SigningKeys } from "./signing-keys.js";
 
 /** Certificates of proxies live a day and are renewed every hour. */
 export const serviceTtlMs = dayMs;
@@ -55,8 +64,10 @@ export interface Authority {
   readonly rootPublicKey: Uint8Array;
   /** SHA-256 of `rootPublicKey`, lower-case hexadecimal: what tokens and join.json pin. */
   readonly rootHash: string;
-  /** Signs revisions, activations and freshness statements. */
+  /** Signs revisions, activations and freshness statements, with the key in use. */
   readonly signer: Signer;
+  /** How that key is replaced. */
+  readonly signing: SigningKeys;
   /** Signs trust records; fails with `unavailable` where the root key is not held. */
   readonly rootSigner: Signer;
   /** An intermediate CA for another control plane's key (DER); fails with `unavailable` where the root key is not held. */
@@ -117,8 +128,8 @@ export function openAuthority(options: AuthorityOptions): Authority {
   const file = openAuthorityFile(options.dir, mesh, () =>
     createKeys(mesh, options.name ?? "main", clock.nowMs(), random),
   );
-  const { name, signingKey, caCertificate, rootPublicKey, root } = file.keys;
-  const signer = createSigner(signingKey);
+  const { name, caCertificate, rootPublicKey, root } = file.keys;
+  const signing = openSigningKeys(file);
 
   const useIntermediate = (next: CertificateAuthority): void => {
     const kept = file.keys.intermediates.filter((one) => one.notAfterMs > clock.nowMs() - 30 * dayMs);
@@ -149,7 +160,8 @@ export function openAuthority(options: AuthorityOptions): Authority {
     holdsRoot: root !== undefined,
     rootPublicKey,
     rootHash: createHash("sha256").update(rootPublicKey).digest("hex"),
-    signer,
+    signer: signing.signer,
+    signing,
     get rootSigner() {
       return createSigner(required(root).trustKey);
     },
@@ -164,7 +176,7 @@ export function openAuthority(options: AuthorityOptions): Authority {
       sequence: 1,
       previous: undefined,
       bundles: [{ trustDomain: mesh, x509Roots: [caCertificate] }],
-      signingKeys: [{ kid: signer.kid, publicKey: publicKeyToBytes(signingKey), holder: name }],
+      signingKeys: [signing.current()],
       revocations: [],
       timeMs: clock.nowMs(),
       issuers: [],
@@ -249,22 +261,6 @@ function issueUnder(
 
 const ownChains = ({ keys }: AuthorityFile): readonly (readonly Uint8Array[])[] =>
   keys.intermediates.map(({ certificate }) => [certificate]);
-
-function verifyAny(
-  certificate: Uint8Array,
-  chains: readonly (readonly Uint8Array[])[],
-  { mesh, root, atMs }: { readonly mesh: string; readonly root: Uint8Array; readonly atMs: number },
-): Svid {
-  let problem: unknown = new AshlarError("invalid_identity", "certificate: not issued by this mesh");
-  for (const chain of chains) {
-    try {
-      return verifySvidChain([certificate, ...chain], (domain) => (domain === mesh ? [root] : []), atMs);
-    } catch (error) {
-      problem = error;
-    }
-  }
-  throw problem;
-}
 
 function createKeys(mesh: string, name: string, nowMs: number, random: (count: number) => Uint8Array): AuthorityKeys {
   if (!/^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/.test(mesh) || !mesh.split(".").every(isLabel)) {

@@ -1,5 +1,7 @@
 /** The certificates that sign others: the X.509 root of a mesh, and an intermediate CA of each control plane. */
 import { createPrivateKey, type KeyObject } from "node:crypto";
+import { AshlarError } from "../../core/errors.js";
+import { type Svid, verifySvidChain } from "../../runtime/tls-identity.js";
 import { issueCertificate } from "../../runtime/tls-identity-issue.js";
 import { generatePrivateKeyPem, publicKeyDer } from "../../runtime/tls-identity-keys.js";
 
@@ -59,4 +61,21 @@ export function issueIntermediate(
     pathLength: 0,
   };
   return issueCertificate(contents, root);
+}
+
+/** Verifies a certificate by the first of `chains` under which it holds; fails with `invalid_identity` as the last did. */
+export function verifyAny(
+  certificate: Uint8Array,
+  chains: readonly (readonly Uint8Array[])[],
+  { mesh, root, atMs }: { readonly mesh: string; readonly root: Uint8Array; readonly atMs: number },
+): Svid {
+  let problem: unknown = new AshlarError("invalid_identity", "certificate: not issued by this mesh");
+  for (const chain of chains) {
+    try {
+      return verifySvidChain([certificate, ...chain], (domain) => (domain === mesh ? [root] : []), atMs);
+    } catch (error) {
+      problem = error;
+    }
+  }
+  throw problem;
 }

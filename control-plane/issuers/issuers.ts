@@ -1,16 +1,15 @@
 /** Issuers of tokens in the trust log: set and removed by operators, their keys read again in the background. */
-import { AshlarError, isAshlarError, messageOf } from "../../core/errors.js";
+import { AshlarError, messageOf } from "../../core/errors.js";
 import { isLabel } from "../../core/identity.js";
-import type { Signed, Trust } from "../../core/model.js";
 import { readJwks } from "../../core/token/jwks.js";
 import type { TrustedIssuer } from "../../core/token/token-model.js";
 import { removeIssuer, saysTheSame, setIssuer } from "../../core/trust.js";
-import { signTrust } from "../../core/wire/records.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
 import { type AuditTrail, audited, type Caller } from "../audit/audit-trail.js";
 import type { Authority } from "../identity/authority.js";
 import type { Ledger } from "../store/ledger.js";
+import { appendTrust } from "../trust/append-trust.js";
 import { type JwksSource, parseJwksUrl } from "./fetch-jwks.js";
 
 export interface IssuersDeps {
@@ -60,7 +59,6 @@ export interface Issuers {
   problems(): readonly string[];
 }
 
-const attemptsMax = 8;
 /** So many failures in a row are worth an alarm. */
 const failuresAlarm = 3;
 const controlPlane: Caller = { id: "control-plane", source: "background" };
@@ -85,9 +83,9 @@ class LedgerIssuers implements Issuers {
       checkDraft(draft);
       const { text, ignored } = await this.#readKeys(draft, signal);
       const issuer = { ...draft, jwks: text, fetchedMs: clock.nowMs() };
-      const appended = await this.#append((head) => setIssuer(head, issuer, clock.nowMs()));
+      const { appended } = await appendTrust(this.#deps, (head) => setIssuer(head, issuer, clock.nowMs()));
       this.#failures.delete(draft.name);
-      return { created: appended !== undefined, ignored };
+      return { created: appended, ignored };
     });
   }
 
@@ -96,7 +94,7 @@ class LedgerIssuers implements Issuers {
     const what = { target: `issuer ${name.slice(0, 64)}`, caller, detail: "removed" };
     return audited(audit, { action: "issuer", ...what }, async () => {
       requireRoot(authority);
-      await this.#append((head) => removeIssuer(head, name, clock.nowMs()));
+      await appendTrust(this.#deps, (head) => removeIssuer(head, name, clock.nowMs()));
       this.#failures.delete(name);
     });
   }
@@ -143,7 +141,7 @@ class LedgerIssuers implements Issuers {
     const { audit, clock, log } = this.#deps;
     const what = { target: `issuer ${name}`, caller: controlPlane, detail: `new keys from ${jwksUrl}` };
     await audited(audit, { action: "issuer", ...what }, () =>
-      this.#append((head) => {
+      appendTrust(this.#deps, (head) => {
         const current = head.body.issuers.find((issuer) => issuer.name === name);
         // Removed, or set anew, meanwhile: what was read before may have keys that were taken back since.
         if (current === undefined || !saysTheSame(current, known)) return undefined;
@@ -151,24 +149,6 @@ class LedgerIssuers implements Issuers {
       }),
     );
     log.info("an issuer has new keys", { issuer: name });
-  }
-
-  /** Appends what `change` makes of the head, again when somebody else was first. undefined: nothing had to change. */
-  async #append(change: (head: Signed<Trust>) => Trust | undefined): Promise<Signed<Trust> | undefined> {
-    const { ledger, authority } = this.#deps;
-    for (let attempt = 1; ; attempt += 1) {
-      const head = ledger.trust.head();
-      if (head === undefined) throw new AshlarError("unavailable", "the mesh is not ready: try again");
-      const next = change(head);
-      if (next === undefined) return undefined;
-      const signed = signTrust(next, authority.mesh, authority.rootSigner);
-      try {
-        await ledger.trust.append(signed);
-        return signed;
-      } catch (error) {
-        if (!isAshlarError(error, "conflict") || attempt >= attemptsMax) throw error;
-      }
-    }
   }
 }
 

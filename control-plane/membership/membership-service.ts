@@ -1,10 +1,9 @@
 /** How the control plane that began the mesh lets further ones join; the others refuse. */
 import { verify } from "node:crypto";
-import { AshlarError, isAshlarError } from "../../core/errors.js";
-import type { Signed, SigningKey, Trust } from "../../core/model.js";
+import { AshlarError } from "../../core/errors.js";
+import type { Signed, Trust } from "../../core/model.js";
 import { keyIdOf, publicKeyFromBytes } from "../../core/signature.js";
 import { delegateSigning } from "../../core/trust.js";
-import { signTrust } from "../../core/wire/records.js";
 import {
   type JoinControlPlaneRequest,
   JoinControlPlaneResponse,
@@ -23,6 +22,7 @@ import type { Nonces } from "../identity/nonces.js";
 import type { SourceLimiter } from "../identity/source-limiter.js";
 import type { NatsAccount } from "../nats/nats-account.js";
 import type { Ledger } from "../store/ledger.js";
+import { appendTrust, requireTrust } from "../trust/append-trust.js";
 import type { Members } from "./members.js";
 import { delegationBytes, memberThumbprint, renewalBytes } from "./membership-proof.js";
 
@@ -39,7 +39,6 @@ export interface MembershipServiceDeps {
   readonly clock: Clock;
 }
 
-const delegationAttemptsMax = 8;
 const addressForm = /^[^\s,]{1,255}:\d{1,5}$/;
 
 /** Binds MembershipService; serve it on the join listener. */
@@ -73,9 +72,10 @@ export function createMembershipService(deps: MembershipServiceDeps): BoundServi
       throw new AshlarError("denied", `the token is for a proxy of service ${service}, not for a control plane`);
     }
     const key = { kid: keyIdOf(signingKey), publicKey: signingKey, holder: controlPlane };
-    delegateSigning(requireHead(ledger), key, 0); // a name that is taken leaves the token good
+    delegateSigning(requireTrust(ledger), key, 0); // a name that is taken leaves the token good
     deps.tokens.redeem(request.token, both, () => controlPlane);
-    return place(controlPlane, publicKey, await delegate(deps, key));
+    const { trust } = await appendTrust(deps, (head) => delegateSigning(head, key, deps.clock.nowMs()));
+    return place(controlPlane, publicKey, trust);
   }
 
   async function renew(request: RenewControlPlaneRequest): Promise<Membership> {
@@ -83,9 +83,9 @@ export function createMembershipService(deps: MembershipServiceDeps): BoundServi
     if (!deps.nonces.take(request.nonce)) {
       throw new AshlarError("unauthenticated", "the nonce is unknown, was used already or is older than a minute");
     }
-    const head = requireHead(ledger);
+    const head = requireTrust(ledger);
     const key = head.body.signingKeys.find(({ kid }) => kid === request.kid);
-    if (key === undefined || key.kid === authority.signer.kid) {
+    if (key === undefined || key.holder === authority.name) {
       throw new AshlarError("unauthenticated", "the signing key is not one of a further control plane of this mesh");
     }
     if (!provesKey(renewalBytes(request), request.signature, key.publicKey)) {
@@ -126,32 +126,10 @@ function requireRoot({ holdsRoot }: Authority): void {
   );
 }
 
-function requireHead(ledger: Pick<Ledger, "trust">): Signed<Trust> {
-  const head = ledger.trust.head();
-  if (head === undefined) throw new AshlarError("unavailable", "the mesh is not ready: try again");
-  return head;
-}
-
 function provesKey(bytes: Uint8Array, signature: Uint8Array, publicKey: Uint8Array): boolean {
   try {
     return verify(null, bytes, publicKeyFromBytes(publicKey), signature);
   } catch {
     return false;
-  }
-}
-
-/** Appends the trust record that names `key`, unless the head names it already; reads again when somebody was first. */
-async function delegate({ authority, ledger, clock }: MembershipServiceDeps, key: SigningKey): Promise<Signed<Trust>> {
-  for (let attempt = 1; ; attempt += 1) {
-    const head = requireHead(ledger);
-    const next = delegateSigning(head, key, clock.nowMs());
-    if (next === undefined) return head;
-    const signed = signTrust(next, authority.mesh, authority.rootSigner);
-    try {
-      await ledger.trust.append(signed);
-      return signed;
-    } catch (error) {
-      if (!isAshlarError(error, "conflict") || attempt >= delegationAttemptsMax) throw error;
-    }
   }
 }

@@ -207,7 +207,8 @@ export class JetStreamLog<Body> implements RecordLog<Body> {
       this.#deps.log.error("a record does not hold and is skipped", { stream: this.#law.name, why: offered.why });
       return;
     }
-    if (offered.kind !== "unknown-key") await this.#copyOnce(digest, bytes);
+    // the own copy vouches for what it holds, so what only a dropped key signed must not get there
+    if (offered.kind === "adopted" || offered.kind === "kept") await this.#copyOnce(digest, bytes);
     if (offered.kind === "adopted") this.#tell(offered.records);
   }
 

@@ -18,6 +18,8 @@ export type Offered<Body> =
   | { readonly kind: "adopted"; readonly records: readonly Signed<Body>[] }
   /** Its signature holds, but it is not (or not yet) part of the history. */
   | { readonly kind: "kept" }
+  /** A key signed it that is trusted no more, and nothing that holds leads to it. */
+  | { readonly kind: "former" }
   | { readonly kind: "known" }
   /** No trusted key signed it: it is judged again when the keys change. */
   | { readonly kind: "unknown-key" }
@@ -83,8 +85,10 @@ export class LogIndex<Body> {
       if (this.#refused.size < unknownMax) this.#refused.set(digest, judged);
       return { kind: "refused", why: judged };
     }
-    const records = this.#accept({ ...judged, current: judged.current || options?.verifiedBefore === true });
-    return records.length > 0 ? { kind: "adopted", records } : { kind: "kept" };
+    const candidate = { ...judged, current: judged.current || options?.verifiedBefore === true };
+    const records = this.#accept(candidate);
+    if (records.length > 0) return { kind: "adopted", records };
+    return { kind: candidate.current ? "kept" : "former" };
   }
 
   /** Takes a record that a former key signed for authentic, because a record of another log that holds names its digest. */

@@ -2,7 +2,7 @@
 import { type Digest, digestFromBytes, digestOf, digestToBytes } from "../digest.js";
 import { AshlarError } from "../errors.js";
 import type { Signed } from "../model.js";
-import { type KeySet, type RecordType, type Signer, signRecord, verifyRecord } from "../signature.js";
+import { type IsNamed, type KeySet, type RecordType, type Signer, signRecord, verifyRecord } from "../signature.js";
 
 /** What a writer may sign: room is left in a NATS message for its headers. */
 export const signedBytesMax = 1024 * 1024 - 16 * 1024;
@@ -30,9 +30,10 @@ export function verifyWith<Body>(
   bytes: Uint8Array,
   mesh: string,
   keys: KeySet,
+  isNamed?: IsNamed,
 ): Signed<Body> {
   const own = bytes.slice(); // the digest must stay that of the bytes, whatever happens to the caller's buffer
-  const { payload, kid } = verifyRecord(own, codec.type, mesh, keys);
+  const { payload, kid } = verifyRecord(own, codec.type, mesh, keys, isNamed);
   return { body: codec.parse(payload), bytes: own, digest: digestOf(own), kid };
 }
 

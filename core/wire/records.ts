@@ -17,7 +17,7 @@ import { digestFromBytes } from "../digest.js";
 import { AshlarError } from "../errors.js";
 import { parseSpiffeId } from "../identity.js";
 import type { Activation, Freshness, Revision, Signed, Trust, UnitChange } from "../model.js";
-import { type KeySet, keyIdOf, publicKeyFromBytes, type Signer } from "../signature.js";
+import { type IsNamed, type KeySet, keyIdOf, publicKeyFromBytes, type Signer } from "../signature.js";
 import { ascending, boundedList, boundedText, integer, link, messageBytesMax, unitName } from "./bounds.js";
 import {
   digestToBuffer,
@@ -85,8 +85,8 @@ export function signRevision(revision: Revision, mesh: string, signer: Signer): 
 }
 
 /** Verifies, then parses. Fails with `invalid_record`, or with `unauthenticated` if the key is not known. */
-export function verifyRevision(bytes: Uint8Array, mesh: string, keys: KeySet): Signed<Revision> {
-  return verifyWith(revisionCodec, bytes, mesh, keys);
+export function verifyRevision(bytes: Uint8Array, mesh: string, keys: KeySet, isNamed?: IsNamed): Signed<Revision> {
+  return verifyWith(revisionCodec, bytes, mesh, keys, isNamed);
 }
 
 // === Activation ===
@@ -133,8 +133,8 @@ export function signActivation(activation: Activation, mesh: string, signer: Sig
 }
 
 /** Verifies, then parses. Fails with `invalid_record`, or with `unauthenticated` if the key is not known. */
-export function verifyActivation(bytes: Uint8Array, mesh: string, keys: KeySet): Signed<Activation> {
-  return verifyWith(activationCodec, bytes, mesh, keys);
+export function verifyActivation(bytes: Uint8Array, mesh: string, keys: KeySet, isNamed?: IsNamed): Signed<Activation> {
+  return verifyWith(activationCodec, bytes, mesh, keys, isNamed);
 }
 
 // === Trust ===

@@ -21,6 +21,8 @@ import type { StateFolder } from "./state-folder.js";
 export interface LoadedState {
   readonly activations: readonly Signed<Activation>[];
   readonly trust: readonly Signed<Trust>[];
+  /** The keys that verify what is on disk: those of the newest trust record, and those that were dropped lately. */
+  readonly keys: KeySet;
   /** Whether these are the floor as it was saved; else it has to be saved anew. */
   readonly floorWhole: boolean;
   readonly lastGood: Signed<Activation> | undefined;
@@ -39,12 +41,17 @@ export interface LastGood {
 const headsMax = 4;
 const revisionsMax = 16;
 const calledMax = 1000;
+/** Trust records that are kept because a later one dropped a key that they name. */
+const earlierMax = 4;
 const blobName = (digest: Digest): string => `blob-${digest}`;
 
 export class DiskCache {
   readonly #folder: StateFolder;
   readonly #mesh: string;
   readonly #log: Logger;
+  /** The newest trust record that is on disk. */
+  #trust: Signed<Trust> | undefined;
+  #earlier: readonly Signed<Trust>[] = [];
 
   constructor(deps: { readonly folder: StateFolder; readonly log: Logger }, mesh: string) {
     this.#folder = deps.folder;
@@ -54,8 +61,25 @@ export class DiskCache {
 
   /** Puts the heads on disk; they are safe when it resolves. Fails with `unavailable`. */
   async saveFloor(activations: readonly Signed<Activation>[], trust: readonly Signed<Trust>[]): Promise<void> {
+    await this.#keepDropped(trust);
     const content = { activations: activations.map(textOf), trust: trust.map(textOf) };
     await this.#folder.write("floor", encodeStateFile(content), true);
+  }
+
+  /**
+   * What is on disk may be signed by a key that the new trust record drops, until what its successor signed has come:
+   * the record that names that key is kept, so that a restart in between loses neither floor nor policy.
+   */
+  async #keepDropped([next, ...rivals]: readonly Signed<Trust>[]): Promise<void> {
+    if (next === undefined || rivals.length > 0 || next.digest === this.#trust?.digest) return;
+    const before = this.#trust;
+    const kept = new Set(next.body.signingKeys.map(({ kid }) => kid));
+    if (before?.body.signingKeys.some(({ kid }) => !kept.has(kid))) {
+      const earlier = [before, ...this.#earlier].slice(0, earlierMax);
+      await this.#folder.write("earlier-trust", encodeStateFile({ trust: earlier.map(textOf) }), true);
+      this.#earlier = earlier;
+    }
+    this.#trust = next;
   }
 
   /** Puts the parts of a held revision on disk. Fails with `unavailable`. */
@@ -96,7 +120,15 @@ export class DiskCache {
       verifyTrust(bytes, this.#mesh, rootKeys),
     );
     const newest = [...trust, ...(known ? [known] : [])].sort((a, b) => b.body.sequence - a.body.sequence)[0];
-    const keys: KeySet = newest === undefined ? new Map() : keySetOf(newest.body);
+    this.#trust = newest;
+    this.#earlier = this.#keepValid(
+      "earlier trust record",
+      stringsOf((await this.#read("earlier-trust")).trust, earlierMax),
+      (bytes) => verifyTrust(bytes, this.#mesh, rootKeys),
+    );
+    const keys: KeySet = new Map(
+      [...this.#earlier, ...(newest ? [newest] : [])].flatMap(({ body }) => [...keySetOf(body)]),
+    );
     const activation = (bytes: Uint8Array): Signed<Activation> => verifyActivation(bytes, this.#mesh, keys);
     const seen = this.#keepValid("activation", stringsOf(floor.activations, headsMax), activation);
 
@@ -107,6 +139,7 @@ export class DiskCache {
     return {
       activations: floorLost ? [lastGood] : sameKey(seen, (one) => one.body.epoch),
       trust: sameKey(trust, (one) => one.body.sequence),
+      keys,
       floorWhole: !floorLost && seen.length > 0 && trust.length > 0,
       lastGood,
       lagMs: typeof last.lagMs === "number" && last.lagMs >= 0 ? last.lagMs : 0,

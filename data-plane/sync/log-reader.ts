@@ -11,12 +11,15 @@ export interface LogReaderDeps {
   readonly source: RevisionSource;
   readonly judge: RecordJudge;
   readonly clock: Clock;
+  /** The lowest key of a valid record of this log that waits for those before it; undefined: none waits. */
+  waitingAt(log: ChainName): number | undefined;
   /** Takes a record; says whether it is valid. */
   receive(origin: RecordOrigin, bytes: Uint8Array): boolean;
   readonly signal: AbortSignal;
 }
 
 const trustReadsEveryMs = 1000;
+const walkBackMax = 4096;
 
 export class LogReader {
   readonly #deps: LogReaderDeps;
@@ -59,18 +62,38 @@ export class LogReader {
 
   /** Reads every record of a range, until a key has none that is valid. False: the log is out of reach, and nothing follows. */
   async readRange(name: ChainName, { from, to }: KeyRange): Promise<boolean> {
-    const { source, receive, signal } = this.#deps;
+    const { receive, signal } = this.#deps;
+    const take = (bytes: Uint8Array): boolean => receive(name, bytes);
     try {
       for (let key = Math.max(from, 1); key <= to && !signal.aborted; key += 1) {
-        const records = await source.readAt(name, key);
-        const valid = records.filter((bytes) => receive(name, bytes)).length;
-        if (valid === 0) break;
+        if (await this.#readAt(name, key, take)) continue;
+        if (!(await this.#walkBack(name, key)) || !(await this.#readAt(name, key, take))) break;
       }
       return true;
     } catch (error) {
       this.#say(name, error);
       return false;
     }
+  }
+
+  /**
+   * Links whose key was dropped while nobody listened are authentic all the same, each because the one after it
+   * names it: so they are judged from the record that waits for them down to `to`. Says whether that one holds.
+   */
+  async #walkBack(name: ChainName, to: number): Promise<boolean> {
+    const from = this.#deps.waitingAt(name) ?? 0;
+    if (name === "trust" || from <= to || from - to > walkBackMax) return false; // the root's key, of trust, is never dropped
+    const holds = (bytes: Uint8Array): boolean => typeof this.#deps.judge.judge(name, bytes) === "object";
+    for (let key = from - 1; key >= to && !this.#deps.signal.aborted; key -= 1) {
+      if (!(await this.#readAt(name, key, holds))) return false;
+    }
+    return true;
+  }
+
+  /** Whether any record of this key is valid. */
+  async #readAt(name: ChainName, key: number, take: (bytes: Uint8Array) => boolean): Promise<boolean> {
+    const records = await this.#deps.source.readAt(name, key);
+    return records.filter(take).length > 0;
   }
 
   async #readHead(name: LogName): Promise<void> {

@@ -1,7 +1,7 @@
 /** Opens what a proxy knows: from its disk if it was here before, else from what joining gave it. */
 import { isAshlarError, messageOf } from "../../core/errors.js";
 import type { PreparedRevision, Signed, Trust } from "../../core/model.js";
-import { rootKeySet, verifyActivation, verifyRevision, verifyTrust } from "../../core/wire/records.js";
+import { rootKeySet, verifyTrust } from "../../core/wire/records.js";
 import type { Bus } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
@@ -93,13 +93,9 @@ export async function openSync(deps: SyncDeps, options: SyncOptions): Promise<Sy
   const trusting = disk.trust.length > 0 ? disk.trust : issuedTrust ? [issuedTrust] : [];
   const [inForce] = trusting;
   if (inForce !== undefined) judge.trust(inForce);
-  const head = tryRecord(log, "activation", issued?.activation, (bytes) =>
-    verifyActivation(bytes, options.mesh, judge.keys),
-  );
-  const revision = tryRecord(log, "revision", issued?.revision, (bytes) =>
-    verifyRevision(bytes, options.mesh, judge.keys),
-  );
-  const { held, refs } = await loadHeld(cache, disk, judge, options, log);
+  const head = tryRecord(log, "activation", issued?.activation, (bytes) => judge.activation(bytes));
+  const revision = tryRecord(log, "revision", issued?.revision, (bytes) => judge.revision(bytes));
+  const { held, refs } = await loadHeld(cache, disk, options, log);
   const loop = new SyncLoop(
     { source: createRevisionSource(deps.bus), cache, judge, clock, log, random, spread },
     {
@@ -158,7 +154,6 @@ export async function openSync(deps: SyncDeps, options: SyncOptions): Promise<Sy
 async function loadHeld(
   cache: DiskCache,
   disk: LoadedState,
-  judge: RecordJudge,
   options: SyncOptions,
   log: Logger,
 ): Promise<{ readonly held: readonly HeldRevision[]; readonly refs: readonly PreparedRevision[] }> {
@@ -168,7 +163,7 @@ async function loadHeld(
   for (const ref of disk.revisions) {
     try {
       const prepared = await prepareRevision(ref, {
-        reader: cache.reader(judge.keys),
+        reader: cache.reader(disk.keys),
         mesh: options.mesh,
         services: [...needed, ...disk.called.keys()],
         isOptional: (service) => service !== options.service && !service.startsWith("@"),

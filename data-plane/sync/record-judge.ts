@@ -1,11 +1,14 @@
 /**
  * Turns received bytes into events of the sync machine: verification first (I3), with the keys of the
- * trust record in force. Records of a key that is not known are kept and judged again when trust changes.
+ * trust record in force. What a record that holds names by digest is authentic too: revisions and earlier links
+ * of a key that was dropped since. Records of a key that is not known are kept and judged again when trust changes.
  * The plans of rollouts share the stream of activations; what a proxy does is said by the activations alone,
  * so a plan that holds is no event.
  */
+import type { Digest } from "../../core/digest.js";
 import { isAshlarError, messageOf } from "../../core/errors.js";
-import type { Freshness, Signed, Trust } from "../../core/model.js";
+import type { Activation, Freshness, Revision, Signed, Trust } from "../../core/model.js";
+import { revisionsOf } from "../../core/rollout/cohort.js";
 import { claimedType, type KeySet } from "../../core/signature.js";
 import { keySetOf, verifyActivation, verifyFreshness, verifyRevision, verifyTrust } from "../../core/wire/records.js";
 import { verifyRollout } from "../../core/wire/rollouts.js";
@@ -20,6 +23,7 @@ export interface Skipped {
 }
 
 const skippedMax = 64;
+const namedMax = 16_384;
 const saidMax = 256;
 const sayAgainMs = 60_000;
 
@@ -30,6 +34,8 @@ export class RecordJudge {
   readonly #clock: Clock;
   #keys: KeySet = new Map();
   #skipped: Skipped[] = [];
+  /** Digests that records which hold have named, oldest first. */
+  readonly #named = new Set<Digest>();
   #freshness: Freshness | undefined;
   #said = new Map<string, number>();
   #refused = 0;
@@ -59,6 +65,31 @@ export class RecordJudge {
     return again;
   }
 
+  /** The activation, verified. Fails as `verifyActivation` does. */
+  activation(bytes: Uint8Array): Signed<Activation> {
+    const record = verifyActivation(bytes, this.#mesh, this.#keys, this.#isNamed);
+    const { previous, shadow } = record.body;
+    this.#name(previous, shadow?.digest, ...revisionsOf(record.body).map(({ digest }) => digest));
+    return record;
+  }
+
+  /** The revision, verified. Fails as `verifyRevision` does. */
+  revision(bytes: Uint8Array): Signed<Revision> {
+    const record = verifyRevision(bytes, this.#mesh, this.#keys, this.#isNamed);
+    this.#name(record.body.parent);
+    return record;
+  }
+
+  readonly #isNamed = (digest: Digest): boolean => this.#named.has(digest);
+
+  #name(...digests: readonly (Digest | undefined)[]): void {
+    for (const digest of digests) if (digest !== undefined) this.#named.add(digest);
+    for (const oldest of this.#named) {
+      if (this.#named.size <= namedMax) break;
+      this.#named.delete(oldest);
+    }
+  }
+
   /** The event for the machine; "unknown-key": kept until trust changes; undefined: no news, or refused, and said so. */
   judge(origin: RecordOrigin, bytes: Uint8Array): SyncEvent | "unknown-key" | undefined {
     try {
@@ -86,10 +117,9 @@ export class RecordJudge {
   #verify(origin: RecordOrigin, bytes: Uint8Array): SyncEvent | undefined {
     switch (origin) {
       case "revisions":
-        return { kind: "revision", record: verifyRevision(bytes, this.#mesh, this.#keys) };
+        return { kind: "revision", record: this.revision(bytes) };
       case "activations":
-        if (claimedType(bytes) !== "ashlar-rollout")
-          return { kind: "activation", record: verifyActivation(bytes, this.#mesh, this.#keys) };
+        if (claimedType(bytes) !== "ashlar-rollout") return { kind: "activation", record: this.activation(bytes) };
         verifyRollout(bytes, this.#mesh, this.#keys);
         return undefined;
       case "trust":

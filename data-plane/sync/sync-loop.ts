@@ -18,7 +18,7 @@ import { lastGoodOf, StateWriter } from "./state-writer.js";
 import type { SyncBegin, SyncLoopDeps, SyncLoopOptions } from "./sync-deps.js";
 import type { ChainName, SyncEffect, SyncEvent, SyncState } from "./sync-model.js";
 import { syncProblems } from "./sync-problems.js";
-import { seenEpochOf, startSync, step } from "./sync-state.js";
+import { seenEpochOf, startSync, step, waitingAt } from "./sync-state.js";
 import { UnitFetcher } from "./unit-fetcher.js";
 
 export class SyncLoop {
@@ -50,6 +50,7 @@ export class SyncLoop {
     this.#retries = new RetryTimer(deps, () => this.#send({ kind: "retry" }), this.#stop.signal);
     this.#reader = new LogReader({
       ...deps,
+      waitingAt: (log) => waitingAt(this.#state, log),
       receive: (origin, bytes) => this.receive(origin, bytes),
       signal: this.#stop.signal,
     });

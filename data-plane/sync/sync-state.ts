@@ -60,6 +60,11 @@ export function trustSequenceOf(state: SyncState): number {
   return keyOfChain(state.trust, trustLaw);
 }
 
+/** The lowest key of the records of a log that wait for those before them; undefined: none waits. */
+export function waitingAt(state: SyncState, log: ChainName): number | undefined {
+  return log === "trust" ? state.trust.waiting[0]?.body.sequence : state.activations.waiting[0]?.body.epoch;
+}
+
 /** What the heads are now, as it goes to disk. */
 export function floorOf(state: SyncState): Floor {
   return {

@@ -68,6 +68,10 @@ const commands = [
   ["issuer", "set"],
   ["issuer", "list"],
   ["issuer", "remove"],
+  ["trust"],
+  ["trust", "show"],
+  ["trust", "rotate"],
+  ["trust", "drop"],
 ];
 
 for (const command of commands) {

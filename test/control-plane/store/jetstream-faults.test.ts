@@ -202,6 +202,25 @@ describe("I3: what is in the stream counts only if it holds", () => {
     expect(other.revisions.list()).toEqual([one, late]);
   });
 
+  test("what a dropped key signed afterwards is no history after a restart either: the own copy does not vouch for it", async () => {
+    const { nats, dir, ledger } = await start();
+    const one = await publish(ledger, "one");
+    const successor = createTestKey();
+    await ledger.trust.append(signTrust(buildTrust([successor], ledger.trust.head()), testMesh, root.signer));
+    const bus = await nats.connect(await nats.controlPlaneUser("thief"));
+    const late = signRevision(buildRevision(one, "stolen"), testMesh, key.signer);
+    await bus.append(ingestSubject("revisions", 2), late.bytes);
+    await until(() => ledger.problems().some((line) => /trusted no more/.test(line)));
+    await ledger.close();
+    ledgers.length = 0;
+    const again = await open(nats, dir);
+    expect(again.revisions.list()).toEqual([one]);
+    expect(again.problems().join()).toMatch(/trusted no more/);
+    const next = signRevision(buildRevision(one, "under the successor"), testMesh, successor.signer);
+    await again.revisions.append(next);
+    expect(again.revisions.list()).toEqual([one, next]);
+  });
+
   test("a stream with a dangerous configuration is refused by name", async () => {
     const { nats } = await start();
     await loseStreams(nats);

@@ -1,0 +1,41 @@
+/** The admin API's methods about the keys that sign records. */
+import { createHash } from "node:crypto";
+import type { AdminServiceService } from "../../proto/gen/ashlar/v1/admin.js";
+import type { Implementation } from "../../runtime/grpc-handlers.js";
+import type { SigningKeyRotation } from "../trust/signing-key-rotation.js";
+import { type OperatedDeps, operatedBy } from "./operated.js";
+
+export interface TrustMethodsDeps extends OperatedDeps {
+  readonly signingKeys: SigningKeyRotation;
+  /** The mesh's root key, Ed25519, 32 bytes. */
+  readonly rootPublicKey: Uint8Array;
+}
+
+type TrustMethods = Pick<
+  Implementation<typeof AdminServiceService>,
+  "listSigningKeys" | "rotateSigningKey" | "dropSigningKey"
+>;
+
+export function trustMethods(deps: TrustMethodsDeps): TrustMethods {
+  const { signingKeys } = deps;
+  const operated = operatedBy(deps);
+  return {
+    listSigningKeys: operated(() => {
+      const { trust, keys } = signingKeys.show();
+      return {
+        sequence: trust.body.sequence,
+        signingKeys: keys.map(({ key, inUse, signedActive, keptBecause = "" }) => ({
+          ...{ kid: key.kid, holder: key.holder, inUse, signedActive, keptBecause },
+        })),
+        revocations: trust.body.revocations.length,
+        timeMs: trust.body.timeMs,
+        rootHash: createHash("sha256").update(deps.rootPublicKey).digest("hex"),
+      };
+    }),
+    rotateSigningKey: operated(({ reason }, caller) => signingKeys.rotate(reason, caller)),
+    dropSigningKey: operated(async ({ kid, reason }, caller) => {
+      const { body } = await signingKeys.drop(kid, reason, caller);
+      return { trustSequence: body.sequence };
+    }),
+  };
+}

@@ -1,0 +1,50 @@
+/** The key that a control plane signs records with, and the one that takes its place. */
+import { generateKeyPairSync, type KeyObject } from "node:crypto";
+import { AshlarError } from "../../core/errors.js";
+import type { SigningKey } from "../../core/model.js";
+import { createSigner, keyIdOf, publicKeyToBytes, type Signer } from "../../core/signature.js";
+import type { AuthorityFile } from "./authority-file.js";
+
+export interface SigningKeys {
+  /** Signs with the key that is in use then. */
+  readonly signer: Signer;
+  /** The public half of the key in use. */
+  current(): SigningKey;
+  /** A successor was made and is not in use yet: a rotation that was begun goes on with it. */
+  readonly hasSuccessor: boolean;
+  /** The public half of the successor, which is on disk when this returns; the same one until it is used. */
+  successor(): SigningKey;
+  /** Signs with the successor from now on, and forgets the key before it. Fails with `internal` if there is none. */
+  useSuccessor(): void;
+}
+
+export function openSigningKeys(file: AuthorityFile): SigningKeys {
+  const publicHalf = (key: KeyObject): SigningKey => {
+    const publicKey = publicKeyToBytes(key);
+    return { kid: keyIdOf(publicKey), publicKey, holder: file.keys.name };
+  };
+  let inUse = createSigner(file.keys.signingKey);
+  return {
+    signer: {
+      get kid() {
+        return inUse.kid;
+      },
+      sign: (bytes) => inUse.sign(bytes),
+    },
+    current: () => publicHalf(file.keys.signingKey),
+    get hasSuccessor() {
+      return file.keys.nextSigningKey !== undefined;
+    },
+    successor() {
+      const next = file.keys.nextSigningKey ?? generateKeyPairSync("ed25519").privateKey;
+      if (next !== file.keys.nextSigningKey) file.replace({ ...file.keys, nextSigningKey: next });
+      return publicHalf(next);
+    },
+    useSuccessor() {
+      const { nextSigningKey } = file.keys;
+      if (nextSigningKey === undefined) throw new AshlarError("internal", "no successor of the signing key was made");
+      file.replace({ ...file.keys, signingKey: nextSigningKey, nextSigningKey: undefined });
+      inUse = createSigner(nextSigningKey);
+    },
+  };
+}

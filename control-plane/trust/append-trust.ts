@@ -1,0 +1,42 @@
+/** The one way in which a trust record gets into the log. */
+import { AshlarError, isAshlarError } from "../../core/errors.js";
+import type { Signed, Trust } from "../../core/model.js";
+import { signTrust } from "../../core/wire/records.js";
+import type { Authority } from "../identity/authority.js";
+import type { Ledger } from "../store/ledger.js";
+
+export interface AppendTrustDeps {
+  readonly authority: Pick<Authority, "mesh" | "rootSigner">;
+  readonly ledger: Pick<Ledger, "trust">;
+}
+
+const attemptsMax = 8;
+
+/** The trust record in force. Fails with `unavailable` before there is one. */
+export function requireTrust({ trust }: Pick<Ledger, "trust">): Signed<Trust> {
+  const head = trust.head();
+  if (head === undefined) throw new AshlarError("unavailable", "the mesh is not ready: try again");
+  return head;
+}
+
+/**
+ * Signs and appends what `change` makes of the head, again when somebody was first; `change` says undefined where
+ * nothing has to change. Returns the record that is in force then, and whether it was appended here.
+ */
+export async function appendTrust(
+  { authority, ledger }: AppendTrustDeps,
+  change: (head: Signed<Trust>) => Trust | undefined,
+): Promise<{ readonly trust: Signed<Trust>; readonly appended: boolean }> {
+  for (let attempt = 1; ; attempt += 1) {
+    const head = requireTrust(ledger);
+    const next = change(head);
+    if (next === undefined) return { trust: head, appended: false };
+    const signed = signTrust(next, authority.mesh, authority.rootSigner);
+    try {
+      await ledger.trust.append(signed);
+      return { trust: signed, appended: true };
+    } catch (error) {
+      if (!isAshlarError(error, "conflict") || attempt >= attemptsMax) throw error;
+    }
+  }
+}

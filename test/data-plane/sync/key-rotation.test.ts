@@ -1,0 +1,154 @@
+/** The key that signs records is replaced: a proxy follows, whether it was there or not, and refuses the old key afterwards. */
+import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { signActivation } from "../../../core/wire/records.js";
+import { type IssuedHeads, openSync, type Sync } from "../../../data-plane/sync/open-sync.js";
+import { systemClock } from "../../../runtime/clock.js";
+import type { MemoryBroker } from "../../../runtime/memory-bus.js";
+import { MeshSigner, TestPublisher, type TestRevision, unitFor } from "../../support/mesh-signer.js";
+import { until } from "../../support/nats.js";
+import { createTestKey, type TestKey, testMesh } from "../../support/records.js";
+import { MemoryFolder } from "./memory-folder.js";
+import { createMemoryNats } from "./memory-nats.js";
+import { RecordingLogger } from "./recording-logger.js";
+
+const empty = new Uint8Array();
+let mesh: MeshSigner;
+let broker: MemoryBroker;
+let publisher: TestPublisher;
+let log: RecordingLogger;
+let folder: MemoryFolder;
+let sync: Sync;
+let first: TestRevision;
+let second: TestRevision;
+let oldKey: TestKey;
+
+async function open(issued?: IssuedHeads): Promise<Sync> {
+  const opened = await openSync(
+    { bus: broker.connect(), folder, clock: systemClock, log },
+    {
+      ...{ mesh: testMesh, proxyId: "payments-1", service: "payments", upstreams: [] },
+      ...{ rootPublicKey: mesh.root.publicKey, issued, freshnessIntervalMs: 200 },
+    },
+  );
+  opened.start();
+  return opened;
+}
+const evaluates = (epoch: number): Promise<void> => until(() => sync.policy.current?.epoch === epoch, 10_000);
+const trusts = (sequence: number): Promise<void> => until(() => sync.trust.sequence === sequence, 5000);
+
+/** Names a successor, activates what is active under it, and drops the old key; gives the successor. */
+async function rotate(revision: TestRevision): Promise<TestKey> {
+  const successor = createTestKey();
+  await publisher.trust(mesh.nextTrust([mesh.key, successor]));
+  mesh.key = successor;
+  await publisher.activate(mesh.activation(revision));
+  await publisher.trust(mesh.nextTrust([successor]));
+  return successor;
+}
+
+beforeEach(async () => {
+  mesh = new MeshSigner();
+  oldKey = mesh.key;
+  broker = createMemoryNats();
+  publisher = new TestPublisher(broker.connect());
+  log = new RecordingLogger();
+  folder = new MemoryFolder();
+  await publisher.trust(mesh.trust);
+  sync = await open({ trust: mesh.trust.bytes, activation: empty, revision: empty, freshness: empty });
+  first = mesh.revision([unitFor("payments", ["guest"])]);
+  second = mesh.revision([unitFor("payments", [])]);
+  for (const revision of [first, second]) await publisher.publish(revision);
+  await publisher.activate(mesh.activation(first));
+  await evaluates(1);
+});
+afterEach(() => sync.stop());
+
+describe("while a proxy follows", () => {
+  test("it goes on under the successor, refuses what the dropped key signs later, and says why", async () => {
+    await rotate(first);
+    await evaluates(2);
+    await trusts(3);
+    const { body } = mesh.activation(second, { reason: "stolen key" });
+    await publisher.activate(signActivation(body, testMesh, oldKey.signer));
+    await until(() => log.lines.some((line) => /not trusted/.test(line)));
+    expect(sync.policy.current?.epoch).toBe(2);
+    await publisher.activate(mesh.activation(second)); // an old revision, by the dropped key: the activation names it
+    await evaluates(3);
+  });
+
+  test("a record of a key that it does not know yet makes it read the trust log first", async () => {
+    broker.setUp(false);
+    const successor = createTestKey();
+    const trust = mesh.nextTrust([mesh.key, successor]);
+    mesh.key = successor;
+    broker.setUp(true);
+    await publisher.activate(mesh.activation(second));
+    await until(() => log.lines.some((line) => /not trusted/.test(line)));
+    await publisher.trust(trust);
+    await evaluates(2);
+  });
+});
+
+describe("while a proxy is away", () => {
+  test.each([3, 150])("it walks back over %i links of the dropped key, each named by the next one", async (missed) => {
+    await sync.stop();
+    for (let count = 0; count < missed; count += 1)
+      await publisher.activate(mesh.activation(count % 2 === 0 ? second : first));
+    await rotate(second);
+    sync = await open();
+    await evaluates(missed + 2);
+    expect(sync.policy.seenEpoch).toBe(missed + 2);
+  });
+
+  test("it is not led astray by a link that the dropped key forged beside them", async () => {
+    await sync.stop();
+    const forged = mesh.activation(second, { reason: "forged" });
+    await publisher.activate(forged);
+    await publisher.activate(mesh.activation(first));
+    await publisher.activate(mesh.activation(first, { reason: "forged", previous: forged }));
+    await rotate(first);
+    sync = await open();
+    await evaluates(3);
+    expect(sync.problems().filter((line) => /equivocation/.test(line))).toEqual([]);
+  });
+
+  test("one that joins afterwards takes an old revision, because the activation names it", async () => {
+    await rotate(first);
+    await sync.stop();
+    folder = new MemoryFolder();
+    sync = await open({
+      ...{ trust: mesh.trust.bytes, freshness: mesh.freshness().bytes, revision: first.record.bytes },
+      activation: mesh.activations.at(-1)?.bytes ?? empty,
+    });
+    await evaluates(2);
+    expect(log.lines.filter((line) => /ignored/.test(line))).toEqual([]);
+  });
+});
+
+describe("restarted", () => {
+  test("between the trust record without the key and what its successor signed, it keeps floor and policy (I2)", async () => {
+    const successor = createTestKey();
+    await publisher.trust(mesh.nextTrust([successor]));
+    await trusts(2);
+    await sync.stop();
+    broker.setUp(false);
+    sync = await open();
+    expect(sync.policy.current?.epoch).toBe(1);
+    expect(sync.policy.seenEpoch).toBe(1);
+    broker.setUp(true);
+    mesh.key = successor;
+    await publisher.activate(mesh.activation(second));
+    await evaluates(2);
+  });
+
+  test("without NATS after a rotation, it evaluates an old revision that only its disk has", async () => {
+    await rotate(first);
+    await evaluates(2);
+    await trusts(3);
+    await sync.stop();
+    broker.setUp(false);
+    sync = await open();
+    expect(sync.policy.current?.epoch).toBe(2);
+    expect(sync.policy.current?.revision).toBe(1);
+  });
+});
