@@ -1,7 +1,7 @@
 /** Waiting until every live proxy evaluates what it should. */
 import { AshlarError } from "../core/errors.js";
 import type { Clock } from "../runtime/clock.js";
-import type { AdminClient, ProxyInfo } from "./client.js";
+import type { AdminClient, ProxyInfo, RolloutInfo } from "./client.js";
 
 export type FleetTarget =
   | { readonly kind: "epoch"; readonly epoch: number }
@@ -16,6 +16,8 @@ export interface FleetReport {
   readonly revision: number;
   /** True: the head is what was waited for, and nobody is behind. */
   readonly reached: boolean;
+  /** The rollout that is underway, with which not every proxy is to evaluate one revision. */
+  readonly rollout: RolloutInfo | undefined;
 }
 
 const pollMs = 50;
@@ -31,10 +33,10 @@ export async function awaitFleet(
     const [status, proxies] = await Promise.all([deps.admin.status(), deps.admin.proxies()]);
     const live = proxies.filter((proxy) => proxy.live);
     const behind = live.filter((proxy) => !evaluates(proxy, target));
-    const { epoch, revision } = status;
+    const { epoch, revision, rollout } = status;
     const reached = behind.length === 0 && evaluates({ epoch, revision }, target);
     const leftMs = endMs - deps.clock.monotonicMs();
-    if (reached || leftMs <= 0) return { behind, live: live.length, epoch, revision, reached };
+    if (reached || leftMs <= 0) return { behind, live: live.length, epoch, revision, reached, rollout };
     await deps.clock.sleep(Math.min(pollMs, leftMs));
   }
 }
@@ -47,11 +49,17 @@ function evaluates(state: { readonly epoch: number; readonly revision: number },
 export function behindError(report: FleetReport, target: FleetTarget, timeoutMs: number): AshlarError {
   const wanted = target.kind === "epoch" ? `epoch ${target.epoch}` : `revision ${target.revision}`;
   const late = `not in force everywhere within ${timeoutMs / 1000} s`;
+  const { rollout } = report;
+  const beside =
+    rollout === undefined || target.kind === "epoch"
+      ? ""
+      : `; rollout ${rollout.number} brings revision ${rollout.candidate} to some proxies and leaves ${rollout.base} to the others: see \`ashlar rollout status\``;
   if (report.behind.length === 0) {
     const head = `active is revision ${report.revision} at epoch ${report.epoch}`;
-    return new AshlarError("deadline", `${wanted} ${late}: ${head}`);
+    return new AshlarError("deadline", `${wanted} ${late}: ${head}${beside}`);
   }
-  return new AshlarError("deadline", `${wanted} ${late}; behind: ${report.behind.map(renderBehind).join(", ")}`);
+  const behind = report.behind.map(renderBehind).join(", ");
+  return new AshlarError("deadline", `${wanted} ${late}; behind: ${behind}${beside}`);
 }
 
 function renderBehind(proxy: ProxyInfo): string {

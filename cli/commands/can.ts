@@ -1,8 +1,10 @@
 import type { Command } from "commander";
 import { AshlarError } from "../../core/errors.js";
 import { type Cli, show } from "../cli.js";
+import type { CheckAccessResponse, LimitMet } from "../client.js";
 import { collect, outputOption, parseLabel, parseNumber, withExample } from "../options.js";
 import { type OutputFormat, plain } from "../output.js";
+import { besideToJson, renderBeside } from "../rollout-beside.js";
 import { parseServiceMethod } from "../service-method.js";
 
 interface Flags {
@@ -28,22 +30,46 @@ export function addCanCommand(program: Command, cli: Cli): void {
     .action(async (caller: string, target: string, flags: Flags, self: Command) => {
       const headers = (flags.header ?? []).map(parseHeader);
       const { service, method } = parseServiceMethod(target);
-      const { allowed, rule, revision, epoch, reason } = await cli.withAdmin(self, (admin) =>
+      const answer = await cli.withAdmin(self, (admin) =>
         admin.checkAccess({
           ...{ caller, service, method, revision: flags.revision ?? 0, headers },
           claims: flags.claim === undefined ? "" : JSON.stringify(Object.fromEntries(flags.claim.map(parseClaim))),
           tokenIssuer: flags.tokenIssuer ?? "",
         }),
       );
-      const text = `${allowed ? "allowed" : "denied"} by ${rule}, revision ${revision}${epoch === 0 ? "" : `, epoch ${epoch}`}`;
-      const why = reason === "" ? "" : `\n${plain(reason)}`;
-      show(cli, flags.output, { allowed, rule, revision, epoch, reason }, `${text}${why}`);
+      const { allowed, rule, revision, epoch, reason, rollout } = answer;
+      const limits = answer.limits.map(limitToJson);
+      const json = { allowed, rule, revision, epoch, reason, limits, ...besideToJson(rollout) };
+      show(cli, flags.output, json, renderAnswer(answer));
     });
   withExample(
     command,
     "ashlar can checkout payments/shop.Payments/Charge --header x-region=eu",
     "ashlar can checkout payments/shop.Payments/Charge --claim sub=ann --claim 'roles=[\"clerk\"]'",
   );
+}
+
+function limitToJson({ name, rate, burst, cost, per, scope }: LimitMet) {
+  return { name, rate, burst, cost, per, scope };
+}
+
+function renderAnswer({ allowed, rule, revision, epoch, reason, limits, rollout }: CheckAccessResponse): string {
+  const verdict = `${allowed ? "allowed" : "denied"} by ${rule}`;
+  const more = reason.startsWith(verdict) ? reason.slice(verdict.length).replace(/^[,;]? */, "") : reason;
+  return [
+    `${verdict}, revision ${revision}${epoch === 0 ? "" : `, epoch ${epoch}`}`,
+    plain(more),
+    ...limits.map(renderLimit),
+    renderBeside(rollout),
+  ]
+    .filter((line) => line !== "")
+    .join("\n");
+}
+
+function renderLimit({ name, rate, burst, cost, per, scope }: LimitMet): string {
+  const key = per.length === 0 ? "for all calls together" : `for each ${per.join(" and ")}`;
+  const shared = scope === "mesh" ? ", shared by all proxies of the service" : "";
+  return plain(`limited by ${name}: ${rate}, burst ${burst}, ${key}${shared}${cost === 1 ? "" : `; it takes ${cost}`}`);
 }
 
 function parseHeader(text: string): { readonly name: string; readonly value: string } {

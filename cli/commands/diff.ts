@@ -8,6 +8,7 @@ import { outputOption, parseNumber, withExample } from "../options.js";
 import type { OutputFormat } from "../output.js";
 import { readPolicyFiles } from "../policy-files.js";
 import { readBundle } from "../read-bundle.js";
+import { besideToJson, renderBeside } from "../rollout-beside.js";
 
 /** A side that an option names. */
 interface GivenSide {
@@ -85,15 +86,24 @@ function isOptionFirst(self: Command): boolean {
   return option >= 0 && (revision < 0 || option < revision);
 }
 
+/** Which revisions were compared. */
+function renderSides({ fromRevision, toRevision }: DiffRevisionsResponse): string {
+  const [from, to] = [fromRevision, toRevision].map((number) => (number === 0 ? "" : `revision ${number}`));
+  if (from === "" && to === "") return "";
+  return `Compared: ${from || "what was given"} with ${to || "what was given"}. `;
+}
+
 function printDiff(cli: Cli, answer: DiffRevisionsResponse, output: OutputFormat): void {
-  const { findings: found, objects, access } = answer;
+  const { findings: found, objects, access, rollout } = answer;
   const findings = found.map(findingToJson);
   for (const finding of findings) cli.note(renderFinding(finding));
   const lines = [...renderObjects(objects), ...renderAccess(access)];
   const isWrong = findings.some(({ severity }) => severity === "error");
   const text = lines.length > 0 ? lines.join("\n") : isWrong ? "Not compared." : "No difference.";
-  const { fromSnapshot, toSnapshot } = answer;
+  const { fromSnapshot, toSnapshot, fromRevision, toRevision } = answer;
   const json = { findings, objects: objects.map(objectToJson), access: access.map(accessToJson) };
-  show(cli, output, isWrong ? json : { ...json, fromSnapshot, toSnapshot }, text);
+  const about = { fromSnapshot, toSnapshot, fromRevision, toRevision, ...besideToJson(rollout) };
+  const beside = rollout === undefined ? "" : `\n\n${renderSides(answer)}${renderBeside(rollout)}`;
+  show(cli, output, isWrong ? json : { ...json, ...about }, `${text}${beside}`);
   if (isWrong) throw new AshlarError("invalid_policy", "the policy files have errors");
 }

@@ -8,6 +8,7 @@ import { outputOption, withExample } from "../options.js";
 import { counted, type OutputFormat } from "../output.js";
 import { readPolicyFiles } from "../policy-files.js";
 import { readBundle } from "../read-bundle.js";
+import { besideToJson, renderBeside } from "../rollout-beside.js";
 
 interface Flags {
   readonly file?: readonly string[];
@@ -61,6 +62,7 @@ async function compare(cli: Cli, admin: AdminClient, wanted: string, side: DiffS
   const drift = fromSnapshot !== toSnapshot;
   const behind = proxies.filter(({ active }) => !active).map(({ id }) => id);
   const { epoch, revision } = status;
+  const { rollout } = answer;
   const json = {
     drift,
     revision,
@@ -70,8 +72,10 @@ async function compare(cli: Cli, admin: AdminClient, wanted: string, side: DiffS
     access: access.map(accessToJson),
     behind,
     findings,
+    ...besideToJson(rollout),
   };
-  show(cli, output, json, renderDrift(answer, drift, json));
+  const beside = rollout === undefined ? "" : `\n${renderBeside(rollout)}`;
+  show(cli, output, json, `${renderDrift(answer, drift, json)}${beside}`);
   if (!drift) return;
   const active = revision === 0 ? "nothing is active" : `active is revision ${revision}`;
   throw new AshlarError("stale", `the mesh does not run what ${wanted} says: ${active}`);

@@ -4,6 +4,7 @@ import type { ListAccessResponse } from "../client.js";
 import { outputOption, parseNumber, withExample } from "../options.js";
 import { type OutputFormat, plain, renderTable } from "../output.js";
 import { parsePointInTime } from "../point-in-time.js";
+import { besideToJson, renderBeside } from "../rollout-beside.js";
 import { parseServiceMethod } from "../service-method.js";
 
 interface Flags {
@@ -35,14 +36,15 @@ export function addWhoCanCommand(program: Command, cli: Cli): void {
       const answer = await cli.withAdmin(self, (admin) =>
         admin.listAccess({ service, method, revision: flags.revision ?? 0, atMs }),
       );
-      const { revision, epoch, callers, reason } = answer;
+      const { revision, epoch, callers, reason, rollout } = answer;
       const listed = callers.map(({ caller, access, rule, condition }) => ({
         caller,
         access,
         rule,
         ...(condition === "" ? {} : { condition }),
       }));
-      const value = { service, method, revision, epoch, callers: listed, ...(reason === "" ? {} : { reason }) };
+      const about = { ...(reason === "" ? {} : { reason }), ...besideToJson(rollout) };
+      const value = { service, method, revision, epoch, callers: listed, ...about };
       show(cli, flags.output, value, renderAnswer(answer));
     });
   withExample(
@@ -52,13 +54,14 @@ export function addWhoCanCommand(program: Command, cli: Cli): void {
   );
 }
 
-function renderAnswer({ revision, epoch, callers, reason }: ListAccessResponse): string {
-  if (callers.length === 0) return plain(reason);
+function renderAnswer({ revision, epoch, callers, reason, rollout }: ListAccessResponse): string {
+  const beside = rollout === undefined ? "" : `\n${renderBeside(rollout)}`;
+  if (callers.length === 0) return `${plain(reason)}${beside}`;
   const isConditional = callers.some(({ condition }) => condition !== "");
   const rows = callers.map(({ caller, access, rule, condition }) => {
     return [plain(caller), access, rule, ...(isConditional ? [plain(condition)] : [])];
   });
   const columns = ["CALLER", "ACCESS", "RULE", ...(isConditional ? ["CONDITION"] : [])];
   const why = reason === "" ? "" : `${plain(reason)}\n`;
-  return `${renderTable(columns, rows)}\n\n${why}Revision ${revision}${epoch === 0 ? "" : `, epoch ${epoch}`}.`;
+  return `${renderTable(columns, rows)}\n\n${why}Revision ${revision}${epoch === 0 ? "" : `, epoch ${epoch}`}.${beside}`;
 }

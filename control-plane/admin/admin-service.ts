@@ -131,7 +131,7 @@ export function createAdminService(deps: AdminServiceDeps): BoundService {
     }),
     listRevisions: operated(async (request) => listRevisions(ledger, request)),
     diffRevisions: operated(async ({ from, to }) => {
-      const { findings, objects, access, fromSnapshot, toSnapshot } = await policy.diff(
+      const { findings, objects, access, fromSnapshot, toSnapshot, ...about } = await policy.diff(
         parseSide(from, { kind: "active" }),
         parseSide(to, { kind: "newest" }),
       );
@@ -141,6 +141,7 @@ export function createAdminService(deps: AdminServiceDeps): BoundService {
         access: [...access],
         fromSnapshot: fromSnapshot ?? "",
         toSnapshot: toSnapshot ?? "",
+        ...about,
       };
     }),
     watchActivations: serverStreaming(async function* (request, context) {
@@ -182,9 +183,10 @@ function lookingMethods(deps: AdminServiceDeps): LookingMethods {
       const services = deps.registry.list(fleet.list(), await policy.activeServices());
       return { services: services.map(renderService) };
     }),
-    checkAccess: operated(({ caller, service, method, revision, headers, claims, tokenIssuer }) => {
+    checkAccess: operated(async ({ caller, service, method, revision, headers, claims, tokenIssuer }) => {
       const inputs = inputsAsAsked(headers, { claims, tokenIssuer }, clock.nowMs());
-      return policy.checkAccess(caller, service, method, revision, inputs);
+      const { limits, ...verdict } = await policy.checkAccess(caller, service, method, revision, inputs);
+      return { ...verdict, limits: limits.map((limit) => ({ ...limit, per: [...limit.per] })) };
     }),
     listAccess: operated(async (request) => {
       const { callers, ...about } = await policy.listAccess(request);

@@ -5,6 +5,7 @@ import { epochThatRuns, revisionInForce } from "../../core/rollout/cohort.js";
 import { renderNearest } from "../../core/snapshot/nearest.js";
 import { type CallerAccess, whoCan } from "../../core/snapshot/who-can.js";
 import { findRevision } from "../activate/activator.js";
+import { type RolloutBeside, rolloutBeside } from "../rollout/rollout-course.js";
 import type { Ledger } from "../store/ledger.js";
 import type { SnapshotStore } from "./snapshot-store.js";
 
@@ -27,6 +28,8 @@ export interface AccessAnswer {
   readonly callers: readonly CallerAccess[];
   /** One sentence where there is nobody or no such method; else "". */
   readonly reason: string;
+  /** That runs, or ran then: the answer is that of its base. */
+  readonly rollout: RolloutBeside | undefined;
 }
 
 export interface AccessListDeps {
@@ -41,8 +44,8 @@ export async function listAccess(deps: AccessListDeps, query: AccessQuery): Prom
   if (query.revision !== 0 && query.atMs !== 0)
     throw new AshlarError("invalid_argument", "revision and at_ms: give one of them");
   const asked = query.revision === 0 ? findActiveAt(ledger, query.atMs) : findPublished(ledger, query.revision);
-  if ("reason" in asked) return { revision: 0, epoch: 0, callers: [], reason: asked.reason };
-  const about = { revision: asked.revision.body.number, epoch: asked.epoch };
+  if ("reason" in asked) return { revision: 0, epoch: 0, callers: [], reason: asked.reason, rollout: undefined };
+  const about = { revision: asked.revision.body.number, epoch: asked.epoch, rollout: asked.rollout };
   const units = (await snapshots.load(asked.revision.body.snapshot)).units.map(({ unit }) => unit);
   const method = query.method.replace(/^\//, "");
   const callers = whoCan(units, query.service, method, mesh);
@@ -67,12 +70,13 @@ interface Asked {
   readonly revision: Signed<Revision>;
   /** 0: no epoch runs it. */
   readonly epoch: number;
+  readonly rollout: RolloutBeside | undefined;
 }
 
 function findPublished(ledger: AccessListDeps["ledger"], number: number): Asked {
   const revision = findRevision(ledger, number);
   const head = ledger.activations.head();
-  return { revision, epoch: epochThatRuns(head?.body, revision.digest) };
+  return { revision, epoch: epochThatRuns(head?.body, revision.digest), rollout: rolloutBeside(head) };
 }
 
 function findActiveAt(ledger: AccessListDeps["ledger"], atMs: number): Asked | { readonly reason: string } {
@@ -80,7 +84,8 @@ function findActiveAt(ledger: AccessListDeps["ledger"], atMs: number): Asked | {
   const activation = atMs === 0 ? activations.head() : lastUntil(activations.list(), atMs);
   if (activation !== undefined) {
     const { number } = revisionInForce(activation.body);
-    return { revision: findRevision(ledger, number), epoch: activation.body.epoch };
+    const { epoch } = activation.body;
+    return { revision: findRevision(ledger, number), epoch, rollout: rolloutBeside(activation) };
   }
   const [first] = activations.list();
   if (first === undefined) return { reason: "no revision is active yet, so nobody may call anything" };

@@ -1,19 +1,19 @@
 /** What a revision says: its policy as text, what differs from another, who may call what. */
 import type { Digest } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
-import { buildSpiffeId, isLabel, parseSpiffeId, type SpiffeId } from "../../core/identity.js";
+import { isLabel } from "../../core/identity.js";
 import type { Finding, Heartbeat, PolicyFile, Revision, Signed, Unit } from "../../core/model.js";
-import { compileUnit } from "../../core/policy/compile.js";
 import type { CallInputs } from "../../core/policy/condition/frame.js";
-import { epochThatRuns, revisionInForce } from "../../core/rollout/cohort.js";
+import { revisionInForce } from "../../core/rollout/cohort.js";
 import type { Snapshot } from "../../core/snapshot/build.js";
 import { diffUnits, type ObjectChange } from "../../core/snapshot/diff.js";
 import { type AccessChange, diffAccess } from "../../core/snapshot/matrix.js";
 import { renderYaml } from "../../core/snapshot/render.js";
 import { encodeBundle, parseBundle } from "../../core/wire/bundle.js";
 import { findRevision } from "../activate/activator.js";
-import { stageHeadOf } from "../rollout/rollout-course.js";
+import { type RolloutBeside, rolloutBeside } from "../rollout/rollout-course.js";
 import type { Ledger } from "../store/ledger.js";
+import { type AccessVerdict, checkAccess } from "./check-access.js";
 import { type AccessAnswer, type AccessQuery, listAccess } from "./list-access.js";
 import type { CheckedFiles, Publisher } from "./publisher.js";
 import type { SnapshotStore } from "./snapshot-store.js";
@@ -46,6 +46,10 @@ export interface PolicyDiff {
 
 /** A diff with the digests of the two snapshots; undefined: there are errors. */
 export interface SidesDiff extends PolicyDiff {
+  /** 0: files, a bundle, or nothing. */
+  readonly fromRevision: number;
+  readonly toRevision: number;
+  readonly rollout: RolloutBeside | undefined;
   readonly fromSnapshot: Digest | undefined;
   readonly toSnapshot: Digest | undefined;
 }
@@ -54,16 +58,6 @@ export interface Validated extends PolicyDiff {
   /** undefined: there are errors. */
   readonly snapshotDigest: string | undefined;
   readonly wouldCreate: boolean;
-}
-
-export interface AccessVerdict {
-  readonly allowed: boolean;
-  readonly rule: string;
-  readonly reason: string;
-  /** 0: nothing is active. */
-  readonly revision: number;
-  /** 0: that revision is not the active one. */
-  readonly epoch: number;
 }
 
 export interface PolicyReader {
@@ -110,13 +104,16 @@ export function createPolicyReader(deps: PolicyReaderDeps): PolicyReader {
     },
     async diff(from, to) {
       const findings: Finding[] = [];
-      const before = await readSide(deps, from, findings);
-      const after = await readSide(deps, to, findings);
+      const [fromRevision, toRevision] = [from, to].map((side) => revisionOf(deps, side));
+      const numbers = { fromRevision: fromRevision?.body.number ?? 0, toRevision: toRevision?.body.number ?? 0 };
+      const about = { ...numbers, rollout: rolloutBeside(ledger.activations.head()) };
+      const before = await readSide(deps, from, fromRevision, findings);
+      const after = await readSide(deps, to, toRevision, findings);
       if (before === undefined || after === undefined)
-        return { ...nothing, findings, fromSnapshot: undefined, toSnapshot: undefined };
+        return { ...nothing, ...about, findings, fromSnapshot: undefined, toSnapshot: undefined };
       const { objects, access, findings: more } = compare(unitsIn(before), unitsIn(after), deps.mesh);
       const digests = { fromSnapshot: before.list.digest, toSnapshot: after.list.digest };
-      return { findings: [...findings, ...more], objects, access, ...digests };
+      return { ...about, findings: [...findings, ...more], objects, access, ...digests };
     },
     bundle: (revision) => bundleOf(deps, revision),
     checkAccess: (caller, service, method, revision, inputs) =>
@@ -147,26 +144,40 @@ function find(ledger: PolicyReaderDeps["ledger"], number: number): Signed<Revisi
 
 const unitsIn = (snapshot: Snapshot): readonly Unit[] => snapshot.units.map(({ unit }) => unit);
 
+/** undefined: the side is no revision, or there is none. */
+function revisionOf(deps: PolicyReaderDeps, side: PolicySide): Signed<Revision> | undefined {
+  switch (side.kind) {
+    case "active":
+      return findActive(deps.ledger);
+    case "newest":
+      return deps.ledger.revisions.head();
+    case "revision":
+      return find(deps.ledger, side.number);
+    case "proxy":
+      return findEvaluated(deps, side.id);
+    default:
+      return undefined;
+  }
+}
+
 /** undefined: files with errors, which are among the findings then. */
-async function readSide(deps: PolicyReaderDeps, side: PolicySide, findings: Finding[]): Promise<Snapshot | undefined> {
-  const { ledger, publisher, snapshots } = deps;
+async function readSide(
+  { publisher, snapshots }: PolicyReaderDeps,
+  side: PolicySide,
+  revision: Signed<Revision> | undefined,
+  findings: Finding[],
+): Promise<Snapshot | undefined> {
   const checked = (found: CheckedFiles): Snapshot | undefined => {
     findings.push(...found.findings);
     return found.snapshot;
   };
   switch (side.kind) {
-    case "active":
-      return snapshots.load(findActive(ledger)?.body.snapshot);
-    case "newest":
-      return snapshots.load(ledger.revisions.head()?.body.snapshot);
-    case "revision":
-      return snapshots.load(find(ledger, side.number).body.snapshot);
-    case "proxy":
-      return snapshots.load(findEvaluated(deps, side.id).body.snapshot);
     case "files":
       return checked(publisher.check(side.files));
     case "bundle":
       return checked(publisher.checkBundle(parseBundle(side.bytes)));
+    default:
+      return snapshots.load(revision?.body.snapshot);
   }
 }
 
@@ -202,59 +213,4 @@ function compare(before: readonly Unit[], after: readonly Unit[], mesh: string):
     ? []
     : [{ severity: "warning", file: "", line: 0, column: 0, field: "", message }];
   return { findings, objects, access: pairs };
-}
-
-interface AccessQuestion {
-  readonly caller: string;
-  readonly service: string;
-  readonly method: string;
-  readonly inputs: CallInputs | undefined;
-}
-
-/** While a rollout runs, the answer is that of its base, and says what its candidate's would be. */
-async function checkAccess(deps: PolicyReaderDeps, asked: AccessQuestion, number: number): Promise<AccessVerdict> {
-  const { ledger } = deps;
-  const verdict = await judge(deps, asked, number === 0 ? findActive(ledger) : findRevision(ledger, number));
-  const running = stageHeadOf(ledger.activations.head());
-  if (number !== 0 || running === undefined) return verdict;
-  const { revisionNumber, rollout } = running.body;
-  const { allowed, rule } = await judge(deps, asked, findRevision(ledger, revisionNumber));
-  const other = `rollout ${rollout.number} runs: under revision ${revisionNumber} it is ${allowed ? "allowed" : "denied"} by ${rule}`;
-  return { ...verdict, reason: verdict.reason === "" ? other : `${verdict.reason}; ${other}` };
-}
-
-async function judge(
-  deps: PolicyReaderDeps,
-  asked: AccessQuestion,
-  revision: Signed<Revision> | undefined,
-): Promise<AccessVerdict> {
-  const { ledger, snapshots, mesh } = deps;
-  const head = ledger.activations.head();
-  const about = {
-    revision: revision?.body.number ?? 0,
-    epoch: revision === undefined ? 0 : epochThatRuns(head?.body, revision.digest),
-  };
-  const deny = (reason: string) => ({ ...about, allowed: false, rule: "default-deny", reason });
-  if (revision === undefined) return deny("no revision is active yet, so everything is denied");
-  const caller = parseCaller(asked.caller, mesh);
-  if (caller === undefined) return deny(`${quote(asked.caller)} is neither a service's name nor a SPIFFE ID`);
-  const unit = isLabel(asked.service) ? await snapshots.loadUnit(revision.body.snapshot, asked.service) : undefined;
-  if (unit === undefined) return deny(`revision ${about.revision} has no service ${quote(asked.service)}`);
-  const compiled = compileUnit(unit, mesh);
-  const method = asked.method.replace(/^\//, "");
-  const { inputs } = asked;
-  const { allow, rule, reason } =
-    inputs === undefined ? compiled.evaluate(caller, method) : compiled.evaluateCall(caller, method, inputs);
-  return { ...about, allowed: allow, rule, reason };
-}
-
-/** What was asked, shortened: an answer must not be as long as somebody likes. */
-const quote = (text: string): string => JSON.stringify(text.slice(0, 200));
-
-function parseCaller(text: string, mesh: string): SpiffeId | undefined {
-  try {
-    return isLabel(text) ? buildSpiffeId(mesh, "service", text) : parseSpiffeId(text);
-  } catch {
-    return undefined;
-  }
 }

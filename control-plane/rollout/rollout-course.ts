@@ -31,6 +31,22 @@ export function courseOf(plan: Signed<Rollout>, activations: readonly Signed<Act
   return { plan, state: back ? "rolled-back" : "replaced", epochs, last, end };
 }
 
+/** A rollout that is underway, for answers about the revision of the mesh, which is its base then. */
+export interface RolloutBeside {
+  readonly number: number;
+  readonly candidate: number;
+  readonly base: number;
+  readonly stage: number;
+}
+
+/** undefined: the activation is no stage of one, or its last, which is for everyone. */
+export function rolloutBeside(head: Signed<Activation> | undefined): RolloutBeside | undefined {
+  const running = stageHeadOf(head);
+  if (running === undefined) return undefined;
+  const { revisionNumber: candidate, rollout } = running.body;
+  return { number: rollout.number, candidate, base: rollout.base.number, stage: rollout.stage };
+}
+
 /** The head of the activation log if a rollout runs or is paused there. */
 export function stageHeadOf(head: Signed<Activation> | undefined): StageHead | undefined {
   const rollout: StageOfRollout | undefined = head?.body.rollout;

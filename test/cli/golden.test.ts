@@ -124,7 +124,16 @@ test("tables read well", async () => {
     },
     checkAccess: ({ caller }: { caller: string }) =>
       caller === "checkout"
-        ? { allowed: true, rule: "checkout-charges/allow[0]", revision: 3, epoch: 4, reason: "checkout may call it." }
+        ? {
+            ...{ allowed: true, rule: "checkout-charges/allow[0]", revision: 3, epoch: 4 },
+            reason:
+              "allowed by checkout-charges/allow[0]; rollout 2 runs: under revision 4 it is denied by default-deny",
+            limits: [
+              { name: "payments/limits[0]", rate: "100/s", burst: 200, cost: 1, per: ["caller"], scope: "proxy" },
+              { name: "payments/limits[1]", rate: "10/h", burst: 20, cost: 3, per: [], scope: "mesh" },
+            ],
+            rollout: { number: 2, candidate: 4, base: 3, stage: 1 },
+          }
         : { allowed: false, rule: "default-deny", revision: 2, epoch: 0, reason: "No rule allows it." },
     listAccess: ({ atMs, service }: { atMs: number; service: string }) =>
       atMs > 0 || service === "paymnets"

@@ -1,0 +1,119 @@
+/** Whether a caller may call a method, by which rule of which revision, and which rate limits the call meets. */
+import { buildSpiffeId, isLabel, parseSpiffeId, type SpiffeId } from "../../core/identity.js";
+import type { RateLimit } from "../../core/limit/limit-model.js";
+import { costOf, isAbout } from "../../core/limit/limiter.js";
+import type { Revision, Signed } from "../../core/model.js";
+import { compileUnit } from "../../core/policy/compile.js";
+import type { CallInputs } from "../../core/policy/condition/frame.js";
+import { epochThatRuns, revisionInForce } from "../../core/rollout/cohort.js";
+import { renderRate } from "../../core/snapshot/limit-grammar.js";
+import { findRevision } from "../activate/activator.js";
+import { type RolloutBeside, rolloutBeside } from "../rollout/rollout-course.js";
+import type { Ledger } from "../store/ledger.js";
+import type { SnapshotStore } from "./snapshot-store.js";
+
+export interface CheckAccessDeps {
+  readonly mesh: string;
+  readonly ledger: Pick<Ledger, "revisions" | "activations">;
+  readonly snapshots: Pick<SnapshotStore, "loadUnit">;
+}
+
+export interface AccessQuestion {
+  readonly caller: string;
+  readonly service: string;
+  readonly method: string;
+  /** undefined: conditions on more than the caller and the method cannot be told. */
+  readonly inputs: CallInputs | undefined;
+}
+
+/** A rate limit that a call meets. */
+export interface LimitMet {
+  readonly name: string;
+  /** As policy files have it. */
+  readonly rate: string;
+  readonly burst: number;
+  /** Tokens that it takes. */
+  readonly cost: number;
+  readonly per: readonly string[];
+  readonly scope: "proxy" | "mesh";
+}
+
+export interface AccessVerdict {
+  readonly allowed: boolean;
+  readonly rule: string;
+  readonly reason: string;
+  /** 0: nothing is active. */
+  readonly revision: number;
+  /** 0: no proxy is to evaluate it. */
+  readonly epoch: number;
+  /** Of a call that is allowed. */
+  readonly limits: readonly LimitMet[];
+  readonly rollout: RolloutBeside | undefined;
+}
+
+/**
+ * By the revision with this number; 0: the active one, which is the base of a rollout that runs: the answer says what
+ * its candidate's would be then. Fails with `not_found`.
+ */
+export async function checkAccess(
+  deps: CheckAccessDeps,
+  asked: AccessQuestion,
+  number: number,
+): Promise<AccessVerdict> {
+  const { ledger } = deps;
+  const head = ledger.activations.head();
+  const active = head && ledger.revisions.find(revisionInForce(head.body).number);
+  const rollout = rolloutBeside(head);
+  const verdict = await judge(deps, asked, number === 0 ? active : findRevision(ledger, number));
+  if (number !== 0 || rollout === undefined) return { ...verdict, rollout };
+  const { allowed, rule } = await judge(deps, asked, findRevision(ledger, rollout.candidate));
+  const other = `rollout ${rollout.number} runs: under revision ${rollout.candidate} it is ${allowed ? "allowed" : "denied"} by ${rule}`;
+  return { ...verdict, rollout, reason: verdict.reason === "" ? other : `${verdict.reason}; ${other}` };
+}
+
+async function judge(
+  { ledger, snapshots, mesh }: CheckAccessDeps,
+  asked: AccessQuestion,
+  revision: Signed<Revision> | undefined,
+): Promise<Omit<AccessVerdict, "rollout">> {
+  const head = ledger.activations.head();
+  const about = {
+    revision: revision?.body.number ?? 0,
+    epoch: revision === undefined ? 0 : epochThatRuns(head?.body, revision.digest),
+    limits: [],
+  };
+  const deny = (reason: string) => ({ ...about, allowed: false, rule: "default-deny", reason });
+  if (revision === undefined) return deny("no revision is active yet, so everything is denied");
+  const caller = parseCaller(asked.caller, mesh);
+  if (caller === undefined) return deny(`${quote(asked.caller)} is neither a service's name nor a SPIFFE ID`);
+  const unit = isLabel(asked.service) ? await snapshots.loadUnit(revision.body.snapshot, asked.service) : undefined;
+  if (unit === undefined) return deny(`revision ${about.revision} has no service ${quote(asked.service)}`);
+  const compiled = compileUnit(unit, mesh);
+  const method = asked.method.replace(/^\//, "");
+  const { inputs } = asked;
+  const { allow, rule, reason } =
+    inputs === undefined ? compiled.evaluate(caller, method) : compiled.evaluateCall(caller, method, inputs);
+  return { ...about, allowed: allow, rule, reason, limits: allow ? limitsMet(unit.rateLimits, method) : [] };
+}
+
+function limitsMet(rateLimits: readonly RateLimit[], method: string): readonly LimitMet[] {
+  return rateLimits.flatMap(({ name, limits }) =>
+    limits.flatMap((limit, index) => {
+      const cost = costOf(limit, method);
+      if (cost === 0 || !isAbout(limit, method)) return [];
+      const { burst, per, scope } = limit;
+      return [{ name: `${name}/limits[${index}]`, rate: renderRate(limit), burst, cost, per, scope }];
+    }),
+  );
+}
+
+/** What was asked, shortened: an answer must not be as long as somebody likes. */
+const quote = (text: string): string => JSON.stringify(text.slice(0, 200));
+
+function parseCaller(text: string, mesh: string): SpiffeId | undefined {
+  try {
+    return isLabel(text) ? buildSpiffeId(mesh, "service", text) : parseSpiffeId(text);
+  } catch {
+    return undefined;
+  }
+}
