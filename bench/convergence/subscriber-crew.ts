@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { AdminClient } from "../../cli/client.js";
 import type { Mesh } from "../checks/mesh.js";
-import { cpuSecondsOf } from "../cpu-time.js";
 import { nameOf } from "./policies.js";
 import type { SubscribersOrder, Switched } from "./subscribers.js";
 
@@ -62,9 +61,8 @@ export class SubscriberCrew {
     return this.#at(epoch);
   }
 
-  /** What the subscribers' processes have used until now. */
-  cpuSeconds(): number {
-    return this.#children.reduce((sum, { pid = 0 }) => sum + cpuSecondsOf(pid), 0);
+  get pids(): readonly number[] {
+    return this.#children.map(({ pid = 0 }) => pid);
   }
 
   async stop(): Promise<void> {

@@ -20,6 +20,11 @@ export interface FreshnessDeps {
 
 export const freshnessEveryMs = 3000;
 export const freshnessValidMs = 15_000;
+/**
+ * A statement follows a new record by this much: whoever got the record is switching to it just then, and checking a
+ * second signature would delay that; the statement is for those who missed it.
+ */
+export const freshnessAfterMs = 200;
 
 /** A statement about the heads as they are now. */
 export function buildFreshness(deps: Pick<FreshnessDeps, "mesh" | "ledger" | "signer" | "clock">): Signed<Freshness> {
@@ -37,7 +42,7 @@ export function buildFreshness(deps: Pick<FreshnessDeps, "mesh" | "ledger" | "si
   return signFreshness(body, deps.mesh, deps.signer);
 }
 
-/** Publishes a statement every three seconds, and one at once after each activation or trust record. */
+/** Publishes a statement every three seconds, and one soon after an activation or trust record; several may share it. */
 export async function runFreshness(deps: FreshnessDeps, signal: AbortSignal): Promise<void> {
   let wake = new AbortController();
   const news = () => wake.abort();
@@ -52,6 +57,7 @@ export async function runFreshness(deps: FreshnessDeps, signal: AbortSignal): Pr
         deps.log.warn("freshness not published", { why: messageOf(error) });
       }
       await deps.clock.sleep(freshnessEveryMs, wake.signal);
+      if (wake.signal.aborted) await deps.clock.sleep(freshnessAfterMs, signal);
     }
   } finally {
     signal.removeEventListener("abort", news);

@@ -14,7 +14,9 @@ import type { Logger } from "../../runtime/log.js";
 import type { CalledServices } from "./called-services.js";
 import type { HeldRevision } from "./held-revision.js";
 import type { RevisionReader } from "./prepare.js";
-import { encodeStateFile, parseStateFile, stringsOf } from "./state-file.js";
+import type { SlotFile } from "./slot-file.js";
+import { slotContentBytesMax } from "./slots.js";
+import { encodeStateFile, parseObject, parseStateFile, stringsOf } from "./state-file.js";
 import type { StateFolder } from "./state-folder.js";
 
 /** What was on disk and verified. */
@@ -52,6 +54,10 @@ export class DiskCache {
   /** The newest trust record that is on disk. */
   #trust: Signed<Trust> | undefined;
   #earlier: readonly Signed<Trust>[] = [];
+  /** The heads of the activations, newer than in the floor's file or as old; undefined: not to be had. */
+  #slots: SlotFile | undefined;
+  /** The trust records in the floor's file. */
+  #trustOnDisk = "";
 
   constructor(deps: { readonly folder: StateFolder; readonly log: Logger }, mesh: string) {
     this.#folder = deps.folder;
@@ -59,11 +65,29 @@ export class DiskCache {
     this.#mesh = mesh;
   }
 
-  /** Puts the heads on disk; they are safe when it resolves. Fails with `unavailable`. */
+  /**
+   * Puts the heads on disk; they are safe when it resolves. One at a time. Fails with `unavailable`. What changes with
+   * every activation has a file that is written in place, and the highest of both files counts (decision 0019).
+   */
   async saveFloor(activations: readonly Signed<Activation>[], trust: readonly Signed<Trust>[]): Promise<void> {
     await this.#keepDropped(trust);
-    const content = { activations: activations.map(textOf), trust: trust.map(textOf) };
-    await this.#folder.write("floor", encodeStateFile(content), true);
+    const content = { activations: activations.map(textOf) };
+    if (trust.length > 0 && namesOf(trust) === this.#trustOnDisk && (await this.#saveInPlace(content))) return;
+    await this.#folder.write("floor", encodeStateFile({ ...content, trust: trust.map(textOf) }), true);
+    this.#trustOnDisk = namesOf(trust);
+  }
+
+  /** False: it does not fit or cannot be written there. */
+  async #saveInPlace(content: object): Promise<boolean> {
+    const bytes = Buffer.from(JSON.stringify(content), "latin1");
+    if (this.#slots === undefined || bytes.length > slotContentBytesMax) return false;
+    try {
+      await this.#slots.write(bytes);
+      return true;
+    } catch (error) {
+      this.#log.warn(`state on disk: ${messageOf(error)}; the whole floor is written instead`);
+      return false;
+    }
   }
 
   /**
@@ -116,9 +140,8 @@ export class DiskCache {
   /** Reads and verifies what is there. `known`: trust that was given at join, in case there is none on disk. */
   async load(rootKeys: KeySet, known: Signed<Trust> | undefined): Promise<LoadedState> {
     const floor = await this.#read("floor");
-    const trust = this.#keepValid("trust record", stringsOf(floor.trust, headsMax), (bytes) =>
-      verifyTrust(bytes, this.#mesh, rootKeys),
-    );
+    const trustTexts = stringsOf(floor.trust, headsMax);
+    const trust = this.#keepValid("trust record", trustTexts, (bytes) => verifyTrust(bytes, this.#mesh, rootKeys));
     const newest = [...trust, ...(known ? [known] : [])].sort((a, b) => b.body.sequence - a.body.sequence)[0];
     this.#trust = newest;
     this.#earlier = this.#keepValid(
@@ -130,12 +153,15 @@ export class DiskCache {
       [...this.#earlier, ...(newest ? [newest] : [])].flatMap(({ body }) => [...keySetOf(body)]),
     );
     const activation = (bytes: Uint8Array): Signed<Activation> => verifyActivation(bytes, this.#mesh, keys);
-    const seen = this.#keepValid("activation", stringsOf(floor.activations, headsMax), activation);
+    const inPlace = await this.#readInPlace();
+    const texts = new Set([inPlace, floor].flatMap((part) => stringsOf(part.activations, headsMax)));
+    const seen = this.#keepValid("activation", [...texts], activation);
 
     const last = await this.#read("last-good");
     const [lastGood] = this.#keepValid("last good activation", stringsOf([last.activation], 1), activation);
     // a floor that was lost is at least as high as what was evaluated
     const floorLost = lastGood !== undefined && seen.every((one) => one.body.epoch < lastGood.body.epoch);
+    if (trust.length === trustTexts.length) this.#trustOnDisk = namesOf(sameKey(trust, (one) => one.body.sequence));
     return {
       activations: floorLost ? [lastGood] : sameKey(seen, (one) => one.body.epoch),
       trust: sameKey(trust, (one) => one.body.sequence),
@@ -167,6 +193,23 @@ export class DiskCache {
     };
   }
 
+  /** Opens the file that is written in place and reads it; a write that was torn leaves what was there before. */
+  async #readInPlace(): Promise<Readonly<Record<string, unknown>>> {
+    try {
+      this.#slots ??= await this.#folder.openSlots("floor-epoch");
+      const { newest } = this.#slots;
+      return newest === undefined ? {} : parseObject(newest);
+    } catch (error) {
+      this.#log.error(`state on disk: floor-epoch is ignored: ${messageOf(error)}`);
+      return {};
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#slots?.close();
+    this.#slots = undefined;
+  }
+
   async #read(name: string): Promise<Readonly<Record<string, unknown>>> {
     try {
       const bytes = await this.#folder.read(name);
@@ -194,6 +237,11 @@ export class DiskCache {
   }
 }
 
+const namesOf = (records: readonly Signed<unknown>[]): string =>
+  records
+    .map((record) => record.digest)
+    .sort()
+    .join();
 const textOf = (record: Signed<unknown>): string => Buffer.from(record.bytes).toString("latin1");
 
 /** Only the records of the highest key: more than one of them is equivocation that was seen. */

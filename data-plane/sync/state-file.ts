@@ -17,7 +17,12 @@ export function parseStateFile(bytes: Uint8Array): Readonly<Record<string, unkno
   const body = buffer.subarray(end + 1);
   if (end < 0 || buffer.toString("latin1", 0, end) !== `${magic} ${digestOf(body)}`)
     throw new AshlarError("invalid_record", "the file is damaged: its checksum does not hold");
-  const content: unknown = JSON.parse(body.toString("utf8"));
+  return parseObject(body);
+}
+
+/** The object that some JSON is; fails with `invalid_record`. */
+export function parseObject(bytes: Uint8Array): Readonly<Record<string, unknown>> {
+  const content: unknown = JSON.parse(Buffer.from(bytes).toString("utf8"));
   if (typeof content !== "object" || content === null)
     throw new AshlarError("invalid_record", "the file does not hold what it should");
   return content as Readonly<Record<string, unknown>>;

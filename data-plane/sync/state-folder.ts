@@ -1,7 +1,8 @@
-/** Files that a proxy finds again after a crash: each is replaced as a whole, and on disk when `write` resolves. */
+/** Files that a proxy finds again after a crash: each is replaced as a whole, or has two slots; on disk when `write` resolves. */
 import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { AshlarError, messageOf } from "../../core/errors.js";
+import { openSlotFile, type SlotFile } from "./slot-file.js";
 
 export interface StateFolder {
   /** The file's bytes, or undefined if there is none. Fails with `unavailable`, or `limit` above 16 MiB. */
@@ -11,6 +12,8 @@ export interface StateFolder {
    * `unavailable`. `urgent` writes may use the room that is held back for them when the disk is full.
    */
   write(name: string, bytes: Uint8Array, urgent?: boolean): Promise<void>;
+  /** Opens a file of two slots, made if it is not there. Fails with `unavailable`. */
+  openSlots(name: string): Promise<SlotFile>;
   list(): Promise<readonly string[]>;
   /** Removes a file; it is no failure if there is none. */
   remove(name: string): Promise<void>;
@@ -99,6 +102,10 @@ class DiskFolder implements StateFolder {
     } finally {
       await folder.close();
     }
+  }
+
+  openSlots(name: string): Promise<SlotFile> {
+    return openSlotFile(join(this.#path, name));
   }
 
   async list(): Promise<readonly string[]> {

@@ -1,31 +1,41 @@
 /** Brings the state on disk up to date behind the running proxy: one writer at a time, what fails is tried again later. */
 import type { Digest } from "../../core/digest.js";
 import { messageOf } from "../../core/errors.js";
+import type { Clock } from "../../runtime/clock.js";
 import type { CalledServices } from "./called-services.js";
 import type { DiskCache, LastGood } from "./disk-cache.js";
 import type { HeldRevision } from "./held-revision.js";
 import type { SyncState } from "./sync-model.js";
 
-/** What there is to write, asked for when it is written. */
-export interface StateToWrite {
+export interface StateWriterDeps {
+  readonly cache: DiskCache;
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** After this nothing is written unless it is asked for. */
+  readonly signal: AbortSignal;
+  // what there is to write, asked for when it is written
   held(): Iterable<HeldRevision>;
   lastGood(): LastGood | undefined;
   called(): CalledServices;
 }
 
+/** What is evaluated is written so long after a switch: the floor is on disk already, and a start from it catches up. */
+const afterSwitchMs = 500;
+
 export class StateWriter {
-  readonly #cache: DiskCache;
-  readonly #state: StateToWrite;
+  readonly #deps: StateWriterDeps;
   readonly #blobs = new Map<Digest, Uint8Array>();
-  #revisionsChanged = false;
+  #partsChanged = false;
+  #lastGoodChanged = false;
   #calledChanged = false;
+  #lastGoodWritten = false;
+  #soon = false;
   #running: Promise<void> | undefined;
   #again = false;
   #trouble: string | undefined;
 
-  constructor(cache: DiskCache, state: StateToWrite) {
-    this.#cache = cache;
-    this.#state = state;
+  constructor(deps: StateWriterDeps) {
+    this.#deps = deps;
   }
 
   /** Why the last attempt failed; undefined: it did not. */
@@ -36,15 +46,31 @@ export class StateWriter {
   /** Blobs of a revision that is held now. */
   add(blobs: Iterable<readonly [Digest, Uint8Array]>): void {
     for (const [digest, bytes] of blobs) this.#blobs.set(digest, bytes);
-    this.#revisionsChanged = true;
+    this.#partsChanged = true;
   }
 
+  /** A unit of a revision that is held; written at once. */
+  fetched(digest: Digest, bytes: Uint8Array): void {
+    this.add([[digest, bytes]]);
+    void this.write();
+  }
+
+  /** A revision is held no more. */
+  dropped(): void {
+    this.#partsChanged = true;
+  }
+
+  /** What is evaluated has changed: written soon, and at once if a start would find nothing to evaluate. */
   switched(): void {
-    this.#revisionsChanged = true;
+    this.#lastGoodChanged = true;
+    if (this.#lastGoodWritten) void this.#writeSoon();
+    else void this.write();
   }
 
-  calledChanged(): void {
+  /** The services that are called; a new one is written at once. */
+  calledChanged(isNew: boolean): void {
     this.#calledChanged = true;
+    if (isNew) void this.write();
   }
 
   /** Writes what changed; resolves when it was tried. Never rejects. */
@@ -59,19 +85,29 @@ export class StateWriter {
     return this.#running;
   }
 
+  /** Several switches make one write; proxies of one disk do not write at the same moment. */
+  async #writeSoon(): Promise<void> {
+    if (this.#soon) return;
+    this.#soon = true;
+    const { clock, random, signal } = this.#deps;
+    await clock.sleep(afterSwitchMs * (0.5 + random()), signal);
+    this.#soon = false;
+    if (!signal.aborted) await this.write();
+  }
+
   async #writeAll(): Promise<void> {
     do {
       this.#again = false;
       try {
-        if (this.#revisionsChanged) await this.#writeRevisions();
+        if (this.#partsChanged || this.#lastGoodChanged) await this.#writeRevisions();
         if (this.#calledChanged) {
           this.#calledChanged = false;
-          await this.#cache.saveCalled(this.#state.called());
+          await this.#deps.cache.saveCalled(this.#deps.called());
         }
         this.#trouble = undefined;
       } catch (error) {
         this.#trouble = messageOf(error);
-        this.#revisionsChanged = true;
+        this.#partsChanged = true;
         this.#calledChanged = true;
       }
     } while (this.#again && this.#trouble === undefined);
@@ -79,10 +115,20 @@ export class StateWriter {
 
   /** Parts before what names them, so that a crash in between leaves the old state whole. */
   async #writeRevisions(): Promise<void> {
-    this.#revisionsChanged = false;
-    const held = [...this.#state.held()];
+    const { cache } = this.#deps;
+    const partsChanged = this.#partsChanged;
+    this.#partsChanged = this.#lastGoodChanged = false;
+    if (partsChanged) await this.#writeParts();
+    const lastGood = this.#deps.lastGood();
+    if (lastGood === undefined) return;
+    await cache.saveLastGood(lastGood);
+    this.#lastGoodWritten = true;
+    if (partsChanged) await cache.removeUnused(this.#deps.held());
+  }
+
+  async #writeParts(): Promise<void> {
     const used = new Map<Digest, Uint8Array>();
-    for (const { revision, list, units } of held) {
+    for (const { revision, list, units } of this.#deps.held()) {
       used.set(revision.digest, revision.bytes);
       used.set(list.digest, list.bytes);
       for (const { digest } of units.values()) {
@@ -91,12 +137,8 @@ export class StateWriter {
       }
     }
     for (const digest of this.#blobs.keys()) if (!used.has(digest)) this.#blobs.delete(digest);
-    await this.#cache.saveBlobs(used);
+    await this.#deps.cache.saveBlobs(used);
     for (const digest of used.keys()) this.#blobs.delete(digest);
-    const lastGood = this.#state.lastGood();
-    if (lastGood === undefined) return;
-    await this.#cache.saveLastGood(lastGood);
-    await this.#cache.removeUnused(this.#state.held());
   }
 }
 

@@ -68,19 +68,15 @@ export class SyncLoop {
         clock: deps.clock,
         policy: () => this.#policy,
         connected: () => deps.source.connected,
-        fetched: (digest, bytes) => {
-          this.#writer.add([[digest, bytes]]);
-          void this.#writer.write();
-        },
-        calledChanged: (isNew) => {
-          this.#writer.calledChanged();
-          if (isNew) void this.#writer.write();
-        },
+        fetched: (digest, bytes) => this.#writer.fetched(digest, bytes),
+        calledChanged: (isNew) => this.#writer.calledChanged(isNew),
       },
       [options.service, ...options.upstreams],
       begin.called,
     );
-    this.#writer = new StateWriter(deps.cache, {
+    this.#writer = new StateWriter({
+      ...deps,
+      signal: this.#stop.signal,
       held: () => this.shelf.all(),
       lastGood: () => lastGoodOf(this.#state, this.lagMs, (digest) => this.shelf.find(digest) !== undefined),
       called: () => this.units.called,
@@ -147,6 +143,8 @@ export class SyncLoop {
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#writer.write();
+    await this.#saving;
+    await this.#deps.cache.close();
   }
 
   /** Judges a record wherever it came from; says whether it is valid. */
@@ -200,6 +198,7 @@ export class SyncLoop {
         return;
       case "drop":
         this.shelf.drop(effect.digest);
+        this.#writer.dropped();
         return;
       case "switch":
         this.#switch(effect.activation);
@@ -266,7 +265,6 @@ export class SyncLoop {
     for (const listener of this.switchListeners) this.#tell(() => listener(policy));
     this.#deps.log.info("switched", { epoch: policy.epoch, revision: policy.revision, lagMs: this.lagMs });
     this.#writer.switched();
-    void this.#writer.write();
   }
 
   #trust(trust: Signed<Trust>): void {

@@ -1,0 +1,96 @@
+/**
+ * A file of two slots on disk, kept open and written in place: one write and one fdatasync. Replacing a file costs an
+ * open, a write, an fsync, a rename and the fsync of the folder; this is for what stands between news and acting on it.
+ */
+import { constants, fstatSync } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import { dirname } from "node:path";
+import { AshlarError, messageOf } from "../../core/errors.js";
+import { encodeSlot, newestSlot, slotContentBytesMax, slotFileBytes, slotOffset } from "./slots.js";
+
+export interface SlotFile {
+  /** What was written last and is whole; undefined: nothing yet. */
+  readonly newest: Uint8Array | undefined;
+  /**
+   * Writes `content`: it is on disk when this resolves, and a crash before that leaves it or what was there before.
+   * One at a time. Fails with `limit` if it does not fit and with `unavailable`; what was there before then stays.
+   */
+  write(content: Uint8Array): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Opens the file, or makes it with room for both slots. Fails with `unavailable`. */
+export async function openSlotFile(path: string): Promise<SlotFile> {
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(path, constants.O_RDWR | constants.O_CREAT, 0o600);
+    const bytes = await readWhole(handle);
+    if (bytes.length < slotFileBytes) await makeRoom(handle, bytes.length, path);
+    return new DiskSlots(path, handle, bytes);
+  } catch (cause) {
+    await handle?.close().catch(() => {});
+    throw new AshlarError("unavailable", `cannot use ${path}: ${messageOf(cause)}`, { cause });
+  }
+}
+
+async function readWhole(handle: FileHandle): Promise<Uint8Array> {
+  const { buffer, bytesRead } = await handle.read(Buffer.alloc(slotFileBytes), 0, slotFileBytes, 0);
+  return new Uint8Array(buffer.subarray(0, bytesRead));
+}
+
+/** Zeros on disk, so that a later write changes nothing but content: its fdatasync has no metadata to write. */
+async function makeRoom(handle: FileHandle, from: number, path: string): Promise<void> {
+  await writeAll(handle, Buffer.alloc(slotFileBytes - from), from);
+  await handle.sync();
+  const folder = await open(dirname(path), "r");
+  try {
+    await folder.sync(); // the name has to survive
+  } finally {
+    await folder.close();
+  }
+}
+
+async function writeAll(handle: FileHandle, bytes: Uint8Array, at: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, at + done);
+    done += bytesWritten;
+  }
+}
+
+class DiskSlots implements SlotFile {
+  readonly #path: string;
+  readonly #handle: FileHandle;
+  #newest: Uint8Array | undefined;
+  #serial: number;
+
+  constructor(path: string, handle: FileHandle, bytes: Uint8Array) {
+    const slot = newestSlot(bytes);
+    this.#path = path;
+    this.#handle = handle;
+    this.#newest = slot?.content;
+    this.#serial = slot?.serial ?? 0;
+  }
+
+  get newest(): Uint8Array | undefined {
+    return this.#newest;
+  }
+
+  async write(content: Uint8Array): Promise<void> {
+    if (content.length > slotContentBytesMax)
+      throw new AshlarError("limit", `${this.#path}: ${content.length} bytes, at most ${slotContentBytesMax} fit`);
+    const serial = this.#serial + 1; // stays until this is on disk: the slot of the last whole content is not touched
+    try {
+      if (fstatSync(this.#handle.fd).nlink === 0) throw new Error("the file was removed");
+      await writeAll(this.#handle, encodeSlot({ serial, content }), slotOffset(serial));
+      await this.#handle.datasync();
+    } catch (cause) {
+      throw new AshlarError("unavailable", `cannot write ${this.#path}: ${messageOf(cause)}`, { cause });
+    }
+    this.#serial = serial;
+    this.#newest = content;
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close().catch(() => {});
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * The form of a file of two slots, for a small state that changes often: each new content goes into the slot that does
+ * not hold the last one, so a write that is torn leaves that one whole. A slot is a line with its serial, the length of
+ * its content and the checksum of both, then the content. Pure; `slot-file.ts` keeps it on disk.
+ */
+import { digestOf } from "../../core/digest.js";
+
+export interface Slot {
+  /** Grows by one with each content; its parity is the slot's place. */
+  readonly serial: number;
+  readonly content: Uint8Array;
+}
+
+/** Larger than the sector or page that a torn write may damage around itself. */
+export const slotBytes = 8192;
+const headBytesMax = 128;
+/** What fits a slot. */
+export const slotContentBytesMax = slotBytes - headBytesMax;
+export const slotFileBytes = 2 * slotBytes;
+
+const head = /^ashlar-slot-1 (\d{1,15}) (\d{1,4}) ([0-9a-f]{64})$/;
+
+/** Where the slot of a serial begins in its file. */
+export function slotOffset(serial: number): number {
+  return (serial % 2) * slotBytes;
+}
+
+/** The bytes of a slot; `content` is at most `slotContentBytesMax` long. */
+export function encodeSlot(slot: Slot): Uint8Array {
+  const { serial, content } = slot;
+  return Buffer.concat([
+    Buffer.from(`ashlar-slot-1 ${serial} ${content.length} ${checksum(slot)}\n`, "latin1"),
+    content,
+  ]);
+}
+
+/** Of the serial too: a new serial before the old content must not pass for a new content. */
+function checksum({ serial, content }: Slot): string {
+  return digestOf(Buffer.concat([Buffer.from(`${serial}\n`), content]));
+}
+
+/** The newest content of a file that is whole; undefined: it has none. */
+export function newestSlot(file: Uint8Array): Slot | undefined {
+  const [even, odd] = [parseSlot(file, 0), parseSlot(file, 1)];
+  if (even === undefined || odd === undefined) return even ?? odd;
+  return even.serial > odd.serial ? even : odd;
+}
+
+function parseSlot(file: Uint8Array, parity: number): Slot | undefined {
+  const bytes = Buffer.from(file.buffer, file.byteOffset, file.length)
+    .subarray(slotOffset(parity))
+    .subarray(0, slotBytes);
+  const end = bytes.subarray(0, headBytesMax).indexOf(0x0a);
+  const [, serialText, lengthText, digest] = head.exec(bytes.toString("latin1", 0, Math.max(end, 0))) ?? [];
+  const [serial, length] = [Number(serialText), Number(lengthText)];
+  const content = new Uint8Array(bytes.subarray(end + 1, end + 1 + length));
+  if (digest === undefined || serial % 2 !== parity || content.length !== length) return undefined;
+  return checksum({ serial, content }) === digest ? { serial, content } : undefined;
+}
