@@ -7,11 +7,6 @@ import { AshlarError, messageOf } from "../core/errors.js";
 
 const bytesMax = 8 * 1024 * 1024;
 
-/** A .proto file, or a descriptor set as compilers write it (.binpb). */
-export function isDescriptorFile(path: string): boolean {
-  return /\.(proto|binpb)$/.test(path);
-}
-
 /**
  * The Descriptors that a .proto or .binpb file says, as a policy file. Imports of a .proto are looked for beside it
  * and in the present folder; google/protobuf is known. Fails with `invalid_argument` and the file's name where it

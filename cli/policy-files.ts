@@ -3,7 +3,9 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { AshlarError, messageOf } from "../core/errors.js";
 import type { PolicyFile } from "./client.js";
-import { isDescriptorFile, readDescriptorFile } from "./descriptor-file.js";
+
+/** A .proto file, or a descriptor set as compilers write it (.binpb). */
+const descriptorName = /\.(proto|binpb)$/;
 
 const filesMax = 10_000;
 const bytesMax = 12 * 1024 * 1024;
@@ -64,7 +66,9 @@ async function readFiles(names: readonly string[], readStdin: () => Promise<stri
 
 async function readContent(name: string, readStdin: () => Promise<string>): Promise<string> {
   if (name === "-") return readStdin();
-  return isDescriptorFile(name) ? readDescriptorFile(name) : readText(name);
+  if (!descriptorName.test(name)) return readText(name);
+  const { readDescriptorFile } = await import("./descriptor-file.js"); // few need what it loads
+  return readDescriptorFile(name);
 }
 
 async function listFiles(path: string): Promise<readonly string[]> {
@@ -91,7 +95,7 @@ async function listFolder(folder: string, found: string[]): Promise<void> {
     if (entry.name.startsWith(".")) continue;
     const path = join(folder, entry.name);
     if (entry.isDirectory()) await listFolder(path, found);
-    else if (/\.(ya?ml|json)$/.test(entry.name) || isDescriptorFile(path)) found.push(path);
+    else if (/\.(ya?ml|json)$/.test(entry.name) || descriptorName.test(entry.name)) found.push(path);
     if (found.length > filesMax) throw tooMuch(`more than ${filesMax} files below ${folder}`);
   }
 }

@@ -4,33 +4,7 @@ import { AshlarError, isAshlarError, messageOf } from "../core/errors.js";
 import type { Clock } from "../runtime/clock.js";
 import type { Cli } from "./cli.js";
 import { type AdminClient, openAdminClient } from "./client.js";
-import { addActivateCommand } from "./commands/activate.js";
-import { addApplyCommand } from "./commands/apply.js";
-import { addAuditCommand } from "./commands/audit.js";
-import { addBlameCommand } from "./commands/blame.js";
-import { addCanCommand } from "./commands/can.js";
-import { addDecisionsCommand } from "./commands/decisions.js";
-import { addDiffCommand } from "./commands/diff.js";
-import { addDriftCommand } from "./commands/drift.js";
-import { addExplainCommand } from "./commands/explain.js";
-import { addExportCommand } from "./commands/export.js";
-import { addImportCommand } from "./commands/import.js";
-import { addIssuerCommand } from "./commands/issuer.js";
-import { addLogCommand } from "./commands/log.js";
-import { addProxiesCommand } from "./commands/proxies.js";
-import { addReplayCommand } from "./commands/replay.js";
-import { addRollbackCommand } from "./commands/rollback.js";
-import { addRolloutCommand } from "./commands/rollout.js";
-import { addSchemaCommand } from "./commands/schema.js";
-import { addServicesCommand } from "./commands/services.js";
-import { addShadowCommand } from "./commands/shadow.js";
-import { addShowCommand } from "./commands/show.js";
-import { addStatusCommand } from "./commands/status.js";
-import { addTestCommand } from "./commands/test.js";
-import { addTokenCommand } from "./commands/token.js";
-import { addTrustCommand } from "./commands/trust.js";
-import { addWaitCommand } from "./commands/wait.js";
-import { addWhoCanCommand } from "./commands/who-can.js";
+import { loadCommands } from "./commands.js";
 import { type AdminContext, readContext } from "./context.js";
 import { withExample } from "./options.js";
 import { createProgress } from "./progress.js";
@@ -74,7 +48,7 @@ export async function runCli(argv: readonly string[], deps: CliDeps): Promise<nu
     }
     const process = processes.get(first);
     if (process !== undefined) return await deps.runProcess(process, argv.slice(1));
-    await createProgram(deps).parseAsync([...argv], { from: "user" });
+    await (await createProgram(deps, argv)).parseAsync([...argv], { from: "user" });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // commander has said what is wrong
@@ -90,8 +64,8 @@ export function exitCodeOf(error: unknown): ExitCode {
   return error.code === "unavailable" ? 3 : 1;
 }
 
-/** The commander program with every command; parsing fails with CommanderError and never ends the process. */
-export function createProgram(deps: CliDeps): Command {
+/** The commander program for `argv`; parsing fails with CommanderError and never ends the process. */
+async function createProgram(deps: CliDeps, argv: readonly string[]): Promise<Command> {
   const program = new Command("ashlar")
     .description("Ashlar, an immutable service mesh for gRPC.")
     .option("--context <file>", "the operator's context (default: ASHLAR_CONTEXT, then the configuration folder)")
@@ -110,39 +84,9 @@ export function createProgram(deps: CliDeps): Command {
   withExample(program, "ashlar up --data ./mesh", "ashlar --context ./mesh/admin.json status");
   addProcessCommands(program);
   const cli = createCli(deps);
-  for (const add of adders) add(program, cli);
+  for (const add of await loadCommands(argv)) add(program, cli);
   return program;
 }
-
-const adders: readonly ((program: Command, cli: Cli) => void)[] = [
-  addTokenCommand,
-  addIssuerCommand,
-  addTrustCommand,
-  addApplyCommand,
-  addDiffCommand,
-  addLogCommand,
-  addShowCommand,
-  addActivateCommand,
-  addRollbackCommand,
-  addRolloutCommand,
-  addShadowCommand,
-  addWaitCommand,
-  addStatusCommand,
-  addServicesCommand,
-  addProxiesCommand,
-  addBlameCommand,
-  addCanCommand,
-  addWhoCanCommand,
-  addAuditCommand,
-  addSchemaCommand,
-  addTestCommand,
-  addExportCommand,
-  addImportCommand,
-  addDriftCommand,
-  addDecisionsCommand,
-  addExplainCommand,
-  addReplayCommand,
-];
 
 /** Listed for the help; `up` and `proxy` are taken before commander sees them. */
 function addProcessCommands(program: Command): void {

@@ -2,6 +2,8 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type AdminClient, openAdminClient } from "../../cli/client.js";
+import { readContext } from "../../cli/context.js";
 import { cliPath, type Finished, repository, run, TestProcess, until } from "./processes.js";
 
 export interface ProxyOptions {
@@ -94,6 +96,12 @@ export class TestMesh {
     return JSON.parse(done.stdout);
   }
 
+  /** Asks the control plane as the CLI does, from this process: for what is asked again and again. */
+  async ask<Answer>(question: (admin: AdminClient) => Promise<Answer>): Promise<Answer> {
+    const admin = openAdminClient(readContext(join(this.data, "admin.json")));
+    return question(admin).finally(() => admin.close());
+  }
+
   /** Writes a policy file and returns its path. */
   policy(name: string, content: string): string {
     const path = join(this.dir, name);
@@ -114,9 +122,12 @@ export class TestMesh {
   async proxy(options: ProxyOptions): Promise<TestProxy> {
     const dir = join(this.dir, options.name);
     mkdirSync(join(dir, "s"), { recursive: true, mode: 0o700 });
-    writeFileSync(join(dir, "token"), await this.token(options.service, "--version", options.version ?? "v1"));
+    const { service, version = "v1" } = options;
+    const asked = { service, version, ttlMs: 600_000, uses: 1, controlPlane: "" };
+    const { token } = await this.ask((admin) => admin.createJoinToken(asked));
+    writeFileSync(join(dir, "token"), token);
     const proxy = new TestProxy(options.name, dir, [
-      ...["--service", options.service, "--token", join(dir, "token"), "--join", join(this.data, "join.json")],
+      ...["--service", service, "--token", join(dir, "token"), "--join", join(this.data, "join.json")],
       ...["--inbound", "127.0.0.1:0", "--data", join(dir, "data"), "--agent", `unix:${dir}/s/agent.sock`],
       ...["--outbound", `unix:${dir}/s/out.sock`, ...(options.flags ?? [])],
     ]);
@@ -139,21 +150,25 @@ export class TestMesh {
     return child;
   }
 
-  /** Waits until `service` has exactly `count` healthy endpoints. */
-  async healthy(service: string, count: number, timeoutMs = 20_000): Promise<void> {
+  /** Waits until `service` has exactly `expected` healthy endpoints. */
+  async healthy(service: string, expected: number, timeoutMs = 20_000): Promise<void> {
     let last = "";
-    await until(
-      `${service} has ${count} healthy endpoints`,
-      async () => {
-        const done = await this.cli("services", "-o", "json");
-        last = done.stdout + done.stderr;
-        if (done.code !== 0) return false;
-        const services: { name: string; endpoints: { healthy: boolean }[] }[] = JSON.parse(done.stdout);
-        const endpoints = services.find((entry) => entry.name === service)?.endpoints ?? [];
-        return endpoints.filter((endpoint) => endpoint.healthy).length === count;
-      },
-      timeoutMs,
-      () => last,
+    const count = async (admin: AdminClient): Promise<number | undefined> => {
+      const services = await admin.services().catch((error) => {
+        last = String(error);
+      });
+      if (services === undefined) return undefined;
+      last = JSON.stringify(services);
+      const endpoints = services.find(({ name }) => name === service)?.endpoints ?? [];
+      return endpoints.filter((endpoint) => endpoint.healthy).length;
+    };
+    await this.ask((admin) =>
+      until(
+        `${service} has ${expected} healthy endpoints`,
+        async () => (await count(admin)) === expected,
+        timeoutMs,
+        () => last,
+      ),
     );
   }
 
