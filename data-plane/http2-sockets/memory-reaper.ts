@@ -3,10 +3,13 @@ import { errorCode } from "../http2/protocol.js";
 import { refusal } from "../http2/refusals.js";
 import type { Stream } from "../http2/stream.js";
 import type { EngineLoop } from "./engine-loop.js";
+import { greediestStreams } from "./greediest-streams.js";
 import type { SocketConnection } from "./socket-connection.js";
 
 /** Down to this share of the budget at a time, so that the next byte is not one too many again. */
 const targetShare = 0.75;
+/** What open calls keep is not waited for by anybody: they are ended only when it is full, down to this share. */
+const callsShare = 0.85;
 /** A socket that has taken nothing for this long counts as stuck. */
 const stuckMs = 5000;
 /** When there was nothing to gain it is not tried again for this long. */
@@ -14,13 +17,16 @@ const restMs = 50;
 
 /**
  * Keeps what connections hold for their peers within the process' budget: ends the streams whose peers have taken next
- * to nothing for longest, then closes the connections whose sockets are stuck.
+ * to nothing for longest, then closes the connections whose sockets are stuck. When it is full all the same it is what open calls
+ * keep: then ends those that keep the most.
  */
 export class MemoryReaper {
   readonly #loop: EngineLoop;
   readonly #budget: MemoryBudget;
   #scheduled = false;
   #notBeforeMs = Number.NEGATIVE_INFINITY;
+  /** It was full when there was nothing to gain. */
+  #wasFull = false;
 
   constructor(loop: EngineLoop, budget: MemoryBudget) {
     this.#loop = loop;
@@ -30,7 +36,8 @@ export class MemoryReaper {
 
   /** Not at once: whoever took the bytes is in the middle of its work. */
   #soon(): void {
-    if (this.#scheduled || this.#loop.time() < this.#notBeforeMs) return;
+    if (this.#scheduled) return;
+    if (this.#loop.time() < this.#notBeforeMs && (this.#wasFull || !this.#budget.isFull)) return;
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
@@ -45,15 +52,20 @@ export class MemoryReaper {
     const target = budget.maxBytes * targetShare;
     for (const stream of this.#slowest()) {
       if (budget.usedBytes <= target) return;
-      // gRPC's clients read this code as status 8, RESOURCE_EXHAUSTED.
-      stream.connection.reap(stream, errorCode.enhanceYourCalm, refusal.memory);
+      end(stream);
     }
     for (const connection of this.#stuck()) {
       if (budget.usedBytes <= target) return;
       connection.connection.counters.refuse(refusal.memory);
       connection.destroy();
     }
-    if (budget.usedBytes === before) this.#notBeforeMs = this.#loop.time() + restMs;
+    if (budget.isFull) {
+      const connections = [...this.#loop.connections].map(({ connection }) => connection);
+      for (const stream of greediestStreams(connections, budget.usedBytes - budget.maxBytes * callsShare)) end(stream);
+    }
+    if (budget.usedBytes !== before) return;
+    this.#notBeforeMs = this.#loop.time() + restMs;
+    this.#wasFull = budget.isFull;
   }
 
   /** Streams with output that waits, the one that stalls for longest first. */
@@ -73,4 +85,9 @@ export class MemoryReaper {
     );
     return stuck.sort((a, b) => a.writingSinceMs - b.writingSinceMs);
   }
+}
+
+/** gRPC's clients read this code as status 8, RESOURCE_EXHAUSTED. */
+function end(stream: Stream): void {
+  stream.connection.reap(stream, errorCode.enhanceYourCalm, refusal.memory);
 }

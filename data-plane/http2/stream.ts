@@ -39,6 +39,8 @@ export class Stream {
 
   receiveWindow: number;
   sendWindow: number;
+  /** Bytes of the budget that its owner keeps until it ends, beside its output: whoever makes room looks at them. */
+  keptBytes = 0;
   /** Delivered and not consumed yet. */
   unconsumed = 0;
   /** Consumed and not announced to the peer yet. */

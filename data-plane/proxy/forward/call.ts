@@ -136,6 +136,7 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
   /** Keeps the request's fields, which are valid now only: for conditions, and for sending them later. */
   keep(fields: FieldBlock): void {
     this.#kept = keepFields(fields);
+    this.#inbound.keptBytes = this.#kept.length;
     this.#inbound.connection.budget.take(this.#kept.length);
   }
 

@@ -84,6 +84,52 @@ describe("the memory budget", () => {
     expect(pair.caller.faults).toEqual([]);
   });
 
+  test("I8: who fills it with open calls and long headers loses calls of his own, and nobody else does", async () => {
+    pair = await ProxyPair.start(
+      { Unary: () => {}, Bidi: (call) => void call.on("data", (part) => call.write(part)) },
+      {
+        bufferBytesMax: 2 * mebibyte,
+      },
+    );
+    const honest = pair.client().bidi();
+    const echoes: Buffer[] = [];
+    let lost = false;
+    honest.on("data", (part: Buffer) => echoes.push(part));
+    honest.on("error", () => {
+      lost = true;
+    });
+    honest.write(Buffer.from("before"));
+    await eventually("the honest call is open", () => echoes.length === 1);
+    const socket = connect({ path: outSocket() });
+    closers.push(() => socket.destroy());
+    socket.on("error", () => {});
+    socket.resume();
+    socket.write(Buffer.concat([preface, frame(0x4, 0, 0, Buffer.alloc(0)), frame(0x4, 1, 0, Buffer.alloc(0))]));
+    const { caller, callee } = pair;
+    for (let call = 0; call < 500; call++) {
+      const fields = requestFields({ ":authority": "bytes", "x-long": "y".repeat(12_000) });
+      socket.write(headersFrame(2 * call + 1, fields, false));
+      if (call % 20 === 19) await new Promise((resolve) => setImmediate(resolve));
+    }
+    const reaped = () => caller.engine.counters.refused("memory") + callee.engine.counters.refused("memory");
+    await eventually("calls are ended", () => reaped() > 100, 10_000);
+    for (const { engine } of [caller, callee]) {
+      expect(engine.budget.peakBytes).toBeLessThan(3 * mebibyte);
+      await eventually("there is room", () => !engine.budget.isFull);
+    }
+    honest.write(Buffer.from("after"));
+    await eventually("the honest call goes on", () => echoes.length === 2);
+    expect(lost).toBe(false);
+    // 8 from the peer, or the reset that gRPC reads as 8; 14 while it was full.
+    const codes = new Set(caller.metrics.ended.map(({ code }) => code));
+    expect(
+      [...codes].filter((code) => ![status.RESOURCE_EXHAUSTED, status.UNAVAILABLE, status.CANCELLED].includes(code)),
+    ).toEqual([]);
+    honest.cancel();
+    socket.destroy();
+    await eventually("everything is given back", () => caller.engine.budget.usedBytes === 0);
+  });
+
   test("what calls hold while they are open is given back when they end", async () => {
     pair = await ProxyPair.start(bytes);
     const client = pair.client();
