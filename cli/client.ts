@@ -35,6 +35,7 @@ import {
   type PublishRevisionRequest,
   type PublishRevisionResponse,
   type RemoveTokenIssuerRequest,
+  type RevokeIdentityResponse,
   type RollbackRequest,
   type RollbackResponse,
   type RolloutInfo,
@@ -137,6 +138,8 @@ export interface AdminClient {
   signingKeys(): Promise<ListSigningKeysResponse>;
   rotateSigningKey(request: RotateSigningKeyRequest): Promise<RotateSigningKeyResponse>;
   dropSigningKey(request: DropSigningKeyRequest): Promise<DropSigningKeyResponse>;
+  /** A proxy's id, or a certificate's serial number. */
+  revoke(id: string, reason: string): Promise<RevokeIdentityResponse>;
   close(): void;
 }
 
@@ -206,6 +209,7 @@ export function openAdminClient(context: AdminContext): AdminClient {
     signingKeys: () => call(admin.listSigningKeys, {}),
     rotateSigningKey: (request) => call(admin.rotateSigningKey, request),
     dropSigningKey: (request) => call(admin.dropSigningKey, request),
+    revoke: (id, reason) => call(admin.revokeIdentity, { id, reason }),
     convergence: (revision) => call(admin.getConvergence, { revision }),
     importRevision: (request) => call(admin.importRevision, request, publishMs),
     rollout: async (number) => present((await call(admin.getRollout, { number })).rollout),

@@ -10,6 +10,7 @@ const loaders: Readonly<Record<string, () => Promise<AddCommand>>> = {
   token: async () => (await import("./commands/token.js")).addTokenCommand,
   issuer: async () => (await import("./commands/issuer.js")).addIssuerCommand,
   trust: async () => (await import("./commands/trust.js")).addTrustCommand,
+  revoke: async () => (await import("./commands/revoke.js")).addRevokeCommand,
   apply: async () => (await import("./commands/apply.js")).addApplyCommand,
   diff: async () => (await import("./commands/diff.js")).addDiffCommand,
   log: async () => (await import("./commands/log.js")).addLogCommand,

@@ -1,22 +1,38 @@
 /** Part of app.ts: what changes the trust log, and what reads the keys of issuers again where the root key is held. */
 import { lookup } from "node:dns/promises";
 import type { Cleanup } from "./cleanup.js";
+import { type IssuedCertificates, openIssuedCertificates } from "./identity/issued-certificates.js";
 import { fetchJwks } from "./issuers/fetch-jwks.js";
 import { createIssuers, type Issuers, type IssuersDeps } from "./issuers/issuers.js";
 import { runRefresh } from "./issuers/refresh-loop.js";
+import { createRevocations, type Revocations, type RevocationsDeps } from "./trust/revocations.js";
 import {
   createSigningKeyRotation,
   type SigningKeyRotation,
   type SigningKeyRotationDeps,
 } from "./trust/signing-key-rotation.js";
 
-interface TrustDeps extends Omit<IssuersDeps, "fetch" | "authority" | "ledger">, SigningKeyRotationDeps {
+interface TrustDeps
+  extends Omit<IssuersDeps, "fetch" | "authority" | "ledger">,
+    SigningKeyRotationDeps,
+    Pick<RevocationsDeps, "auditLog"> {
   readonly cleanup: Cleanup;
+  /** Of the data. */
+  readonly folder: { readonly path: string };
 }
 
-/** Issuers of tokens, and the keys that sign records. */
-export function openTrust(deps: TrustDeps): { readonly issuers: Issuers; readonly signingKeys: SigningKeyRotation } {
-  return { issuers: openIssuers(deps), signingKeys: createSigningKeyRotation(deps) };
+export interface OpenedTrust {
+  readonly issuers: Issuers;
+  readonly signingKeys: SigningKeyRotation;
+  readonly revocations: Revocations;
+  readonly issued: IssuedCertificates;
+}
+
+/** Issuers of tokens, the keys that sign records, and the certificates that were issued and revoked. */
+export function openTrust(deps: TrustDeps): OpenedTrust {
+  const issued = openIssuedCertificates({ ...deps, dir: deps.folder.path });
+  const revocations = createRevocations({ ...deps, issued });
+  return { issuers: openIssuers(deps), signingKeys: createSigningKeyRotation(deps), revocations, issued };
 }
 
 function openIssuers(deps: Omit<IssuersDeps, "fetch"> & { readonly cleanup: Cleanup }): Issuers {

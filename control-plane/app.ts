@@ -16,6 +16,7 @@ import { runAuditHeads } from "./audit/audit-heads.js";
 import { type AuditLog, openAuditLog } from "./audit/audit-log.js";
 import { readAuditPage } from "./audit/audit-pages.js";
 import type { AuditTrail } from "./audit/audit-trail.js";
+import { Logins } from "./audit/logins.js";
 import { LimitedAuditTrail } from "./audit/refusal-limit.js";
 import { Cleanup } from "./cleanup.js";
 import { meshDefault, type UpConfig } from "./config.js";
@@ -24,7 +25,6 @@ import { createDecisionReader } from "./decisions/decision-reader.js";
 import { buildFreshness, type FreshnessDeps } from "./freshness/freshness-loop.js";
 import { type Authority, openAuthority } from "./identity/authority.js";
 import { readMeshOf } from "./identity/authority-file.js";
-import { openIssuedCertificates } from "./identity/issued-certificates.js";
 import { createJoinLimiter, createJoinService, type JoinServiceDeps } from "./identity/join-service.js";
 import { openJoinTokens } from "./identity/join-tokens.js";
 import { Nonces } from "./identity/nonces.js";
@@ -142,11 +142,7 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger): Promise
   cleanup.add(() => audit.flush());
 
   const freshness = {
-    mesh,
-    ledger,
-    signer,
-    clock,
-    log,
+    ...{ mesh, ledger, signer, clock, log },
     publish: (to: string, bytes: Uint8Array) => void bus.publish(to, bytes),
   };
   const { state, fleet, expected, registry } = startFollowing(base, nats.access, freshness);
@@ -162,7 +158,7 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger): Promise
     audit,
     clock,
   });
-  const { issuers, signingKeys } = openTrust({ authority, ledger, fleet, audit, clock, log, cleanup });
+  const { issued, ...trusting } = openTrust({ ...base, ledger, fleet, audit, auditLog });
   const decisions = createDecisionReader({ bus, log });
   const logs = { ledger, snapshots, decisions };
   const activating = openActivating({ mesh, ...logs, fleet, signer, audit, clock, name: authority.name, log });
@@ -175,19 +171,23 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger): Promise
       heartbeatOf: (id) => state.find(id, clock.nowMs())?.heartbeat,
     }),
     ...activating,
-    ...{ fleet, expected, registry, tokens, issuers, signingKeys },
-    audit,
+    ...{ fleet, expected, registry, tokens, ...trusting },
+    ...{ audit, logins: new Logins({ audit, clock }) },
     holdsRoot: authority.holdsRoot,
     ...{ auditLog, auditPage: (position) => readAuditPage(bus, position) },
     ...{ rootPublicKey: authority.rootPublicKey, signer },
-    problems: () => [...auditLog.problems(), ...followProblems(state, bus, ledger, clock), ...issuers.problems()],
+    problems: () => [
+      ...auditLog.problems(),
+      ...followProblems(state, bus, ledger, clock),
+      ...trusting.issuers.problems(),
+    ],
     clock,
   });
   const onIssued = ({ proxyId, service, version }: { proxyId: string; service: string; version: string }): void => {
     const sinceMs = clock.nowMs();
     if (state.find(proxyId, sinceMs) === undefined) expected.expect({ proxyId, service, version, sinceMs });
   };
-  const joinServices = openJoinServices(base, nats, { ledger, audit, tokens, onIssued, freshness });
+  const joinServices = openJoinServices(base, nats, { ledger, audit, tokens, issued, onIssued, freshness });
   const judge = createOperatorJudge(mesh, () => ledger.trust.head()?.body.revocations ?? []);
   return { audit, adminService, joinServices, judge };
 }
@@ -204,19 +204,19 @@ function signHeads({ authority, clock }: Base, log: AuditLog): () => Promise<voi
   };
 }
 
-interface JoiningDeps extends Pick<JoinServiceDeps, "audit" | "tokens" | "onIssued"> {
+interface JoiningDeps extends Pick<JoinServiceDeps, "audit" | "tokens" | "issued" | "onIssued"> {
   readonly ledger: Ledger;
   readonly freshness: FreshnessDeps;
 }
 
 /** What the join listener serves: proxies, and further control planes. */
 function openJoinServices(base: Base, nats: OpenedNats, deps: JoiningDeps): readonly BoundService[] {
-  const { log, clock, folder, authority } = base;
+  const { log, clock, authority } = base;
   const { ledger, audit, tokens } = deps;
   const shared = { nonces: new Nonces(clock, random), limiter: createJoinLimiter(clock) };
   const joinService = createJoinService({
     authority,
-    issued: openIssuedCertificates({ dir: folder.path, clock }),
+    issued: deps.issued,
     ledger,
     tokens,
     freshness: () => buildFreshness(deps.freshness).bytes,

@@ -114,6 +114,30 @@ export function removeIssuer(head: Signed<Trust>, name: string, timeMs: number):
   return { ...head.body, sequence: head.body.sequence + 1, previous: head.digest, issuers, timeMs };
 }
 
+/** A trust record has no more, and what is in it stays. */
+export const revocationsMax = 10_000;
+
+/**
+ * The trust record after `head` that has these certificates revoked too; undefined if all of them are. Fails with
+ * `limit` if there are too many.
+ */
+export function revoke(
+  head: Signed<Trust>,
+  serials: readonly string[],
+  reason: string,
+  timeMs: number,
+): Trust | undefined {
+  const known = new Set(head.body.revocations.map(({ serial }) => serial));
+  const added = [...new Set(serials)].filter((serial) => !known.has(serial));
+  if (added.length === 0) return undefined;
+  const revocations = [...head.body.revocations, ...added.map((serial) => ({ serial, reason, timeMs }))].sort(
+    (one, other) => (one.serial < other.serial ? -1 : 1),
+  );
+  if (revocations.length > revocationsMax)
+    throw new AshlarError("limit", `${revocationsMax} certificates are revoked, and more are not kept`);
+  return { ...head.body, sequence: head.body.sequence + 1, previous: head.digest, revocations, timeMs };
+}
+
 /** Whether two say the same of an issuer, whenever its keys were read. */
 export function saysTheSame(one: TrustedIssuer, other: TrustedIssuer): boolean {
   return (

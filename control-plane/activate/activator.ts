@@ -27,6 +27,8 @@ export interface ActivatorDeps {
 export interface OperatorCaller {
   readonly id: SpiffeId;
   readonly source: string;
+  /** Of the certificate that it came with. */
+  readonly certificateSerial?: string;
 }
 
 export interface ActivateOptions {

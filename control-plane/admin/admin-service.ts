@@ -30,7 +30,6 @@ import type { RegistryState } from "../registry/registry-state.js";
 import type { Rollouts } from "../rollout/rollouts.js";
 import type { Shadows } from "../shadow/shadows.js";
 import type { Ledger } from "../store/ledger.js";
-import type { SigningKeyRotation } from "../trust/signing-key-rotation.js";
 import { renderActivation, renderFinding, renderProxy, renderRevision, renderService } from "./admin-messages.js";
 import { inputsAsAsked } from "./asked-inputs.js";
 import { auditMethods } from "./audit-methods.js";
@@ -41,10 +40,10 @@ import { authorize, operatedBy } from "./operated.js";
 import { promotionMethods } from "./promotion-methods.js";
 import { parseActivateRequest, renderRollout, rolloutMethods } from "./rollout-methods.js";
 import { shadowMethods } from "./shadow-methods.js";
-import { trustMethods } from "./trust-methods.js";
+import { type TrustMethodsDeps, trustMethods } from "./trust-methods.js";
 import { watchActivations } from "./watch-activations.js";
 
-export interface AdminServiceDeps extends DecisionDeps {
+export interface AdminServiceDeps extends DecisionDeps, TrustMethodsDeps {
   readonly mesh: string;
   readonly ledger: Ledger;
   readonly publisher: Publisher;
@@ -59,14 +58,11 @@ export interface AdminServiceDeps extends DecisionDeps {
   readonly registry: RegistryState;
   readonly tokens: Pick<JoinTokens, "createToken">;
   readonly issuers: Issuers;
-  readonly signingKeys: SigningKeyRotation;
   readonly audit: AuditTrail;
   /** This control plane began the mesh: it lets further ones join. */
   readonly holdsRoot: boolean;
   readonly auditLog: Pick<AuditLog, "list" | "head">;
   readonly auditPage: (position: number) => Promise<AuditPage>;
-  /** The mesh's root key, Ed25519, 32 bytes. */
-  readonly rootPublicKey: Uint8Array;
   /** Of this control plane's records. */
   readonly signer: Signer;
   /** What is wrong with this control plane itself, one line each. */

@@ -5,10 +5,12 @@ import { refuseUnknownFields } from "../../core/wire/strict.js";
 import { type CallContext, requireCaller, unary } from "../../runtime/grpc-handlers.js";
 import type { OperatorCaller } from "../activate/activator.js";
 import { type AuditTrail, audited } from "../audit/audit-trail.js";
+import type { Logins } from "../audit/logins.js";
 
 export interface OperatedDeps {
   readonly mesh: string;
   readonly audit: AuditTrail;
+  readonly logins: Pick<Logins, "note">;
 }
 
 /** What makes a handler of an operator's. */
@@ -29,10 +31,14 @@ export const operatedBy =
       return handle(request, caller, context.signal);
     });
 
-/** The operator who calls; anybody else is denied, and that is noted. */
+/** The operator who calls, which is noted now and then; anybody else is denied, and that is noted. */
 export async function authorize(deps: OperatedDeps, context: CallContext): Promise<OperatorCaller> {
   const id = requireCaller(context);
-  if (nameIn(id, deps.mesh, "operator") !== undefined) return { id, source: context.source };
+  if (nameIn(id, deps.mesh, "operator") !== undefined) {
+    const { source, certificateSerial = "" } = context;
+    await deps.logins.note({ id, source }, certificateSerial);
+    return { id, source, certificateSerial };
+  }
   const method = context.method.slice(context.method.lastIndexOf("/") + 1);
   const caller = { id, source: context.source };
   return audited(deps.audit, { action: "refuse", target: method, caller, detail: "" }, async () => {

@@ -1,19 +1,21 @@
-/** The admin API's methods about the keys that sign records. */
+/** The admin API's methods about the keys that sign records, and the identities that count for nothing any more. */
 import { createHash } from "node:crypto";
 import type { AdminServiceService } from "../../proto/gen/ashlar/v1/admin.js";
 import type { Implementation } from "../../runtime/grpc-handlers.js";
+import type { Revocations } from "../trust/revocations.js";
 import type { SigningKeyRotation } from "../trust/signing-key-rotation.js";
 import { type OperatedDeps, operatedBy } from "./operated.js";
 
 export interface TrustMethodsDeps extends OperatedDeps {
   readonly signingKeys: SigningKeyRotation;
+  readonly revocations: Revocations;
   /** The mesh's root key, Ed25519, 32 bytes. */
   readonly rootPublicKey: Uint8Array;
 }
 
 type TrustMethods = Pick<
   Implementation<typeof AdminServiceService>,
-  "listSigningKeys" | "rotateSigningKey" | "dropSigningKey"
+  "listSigningKeys" | "rotateSigningKey" | "dropSigningKey" | "revokeIdentity"
 >;
 
 export function trustMethods(deps: TrustMethodsDeps): TrustMethods {
@@ -33,6 +35,10 @@ export function trustMethods(deps: TrustMethodsDeps): TrustMethods {
       };
     }),
     rotateSigningKey: operated(({ reason }, caller) => signingKeys.rotate(reason, caller)),
+    revokeIdentity: operated(async ({ id, reason }, caller) => {
+      const { trust, serials, appended } = await deps.revocations.revoke(id, reason, caller);
+      return { trustSequence: trust.body.sequence, serials: [...serials], created: appended };
+    }),
     dropSigningKey: operated(async ({ kid, reason }, caller) => {
       const { body } = await signingKeys.drop(kid, reason, caller);
       return { trustSequence: body.sequence };

@@ -28,6 +28,8 @@ export const auditActions = [
   "issuer",
   "shadow",
   "trust",
+  "login",
+  "revoke",
 ] as const;
 export type AuditAction = (typeof auditActions)[number];
 

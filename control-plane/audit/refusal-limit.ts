@@ -79,6 +79,7 @@ export class LimitedAuditTrail implements AuditTrail {
   }
 }
 
-function hostOf(source: string): string {
+/** Without the port. */
+export function hostOf(source: string): string {
   return source.replace(/:\d+$/, "");
 }

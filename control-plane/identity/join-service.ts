@@ -87,6 +87,7 @@ export function createJoinService(deps: JoinServiceDeps, options: JoinServiceOpt
     if (deps.ledger.trust.head() === undefined)
       throw new AshlarError("unavailable", "the mesh is not ready: try again");
     const grant = deps.tokens.redeem(request.token, thumbprint, (name) => createProxyId(name, random));
+    refuseRevoked(deps, grant.proxyId);
     const { identity } = await issue({ ...grant, ...ttl, publicKey, natsUser: request.natsUser });
     deps.onIssued?.(grant);
     return JoinResponse.fromPartial({ identity });
@@ -97,6 +98,7 @@ export function createJoinService(deps: JoinServiceDeps, options: JoinServiceOpt
       throw new AshlarError("unauthenticated", "the nonce is unknown, was used already or is older than a minute");
     }
     const holder = readHolder(request, deps, options.graceMs ?? 7 * dayMs);
+    refuseRevoked(deps, holder.proxyId);
     const { publicKey } = parseCsr(request.csr);
     checkNatsUser(request.natsUser);
     const { identity } = await issue({ ...holder, ...ttl, publicKey, natsUser: request.natsUser });
@@ -116,7 +118,7 @@ export function createJoinService(deps: JoinServiceDeps, options: JoinServiceOpt
     const caller = { id: "anonymous", source: context.source };
     return audited(deps.audit, { action, target, caller, detail: "" }, act, ({ identity }) => ({
       target: `proxy ${identity?.proxyId ?? ""}`,
-      detail: `service ${identity?.service ?? ""} version ${identity?.version ?? ""}`,
+      detail: `service ${identity?.service ?? ""} version ${identity?.version ?? ""}, certificate ${serialOf(identity)}`,
     }));
   };
 
@@ -134,6 +136,19 @@ export function createJoinService(deps: JoinServiceDeps, options: JoinServiceOpt
     }),
     renew: unary((request, context) => noted("renew", `of mesh ${authority.mesh}`, context, () => renew(request))),
   });
+}
+
+/** "" where there is none. */
+function serialOf(identity: JoinResponse["identity"]): string {
+  const [leaf] = identity?.certificateChain ?? [];
+  return leaf === undefined ? "" : readCertificate(leaf).serial;
+}
+
+/** A proxy that was revoked stays out, whatever else it got before: with a new token it is another proxy. */
+function refuseRevoked({ ledger, issued }: JoinServiceDeps, proxyId: string): void {
+  const revoked = new Set(ledger.trust.head()?.body.revocations.map(({ serial }) => serial));
+  if (issued.serialsOf(proxyId).some((serial) => revoked.has(serial)))
+    throw new AshlarError("unauthenticated", `proxy ${proxyId} was revoked: join anew with another token`);
 }
 
 function checkNatsUser(user: string): void {

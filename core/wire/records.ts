@@ -18,6 +18,7 @@ import { AshlarError } from "../errors.js";
 import { parseSpiffeId } from "../identity.js";
 import type { Activation, Freshness, Revision, Signed, Trust, UnitChange } from "../model.js";
 import { type IsNamed, type KeySet, keyIdOf, publicKeyFromBytes, type Signer } from "../signature.js";
+import { revocationsMax } from "../trust.js";
 import { ascending, boundedList, boundedText, integer, link, messageBytesMax, unitName } from "./bounds.js";
 import {
   digestToBuffer,
@@ -36,7 +37,6 @@ import { parseBundle, parseIssuers, parseSerial, parseSigningKey } from "./trust
 export const changesBytesMax = 512 * 1024;
 
 const changesCountMax = 100_000;
-const revocationsCountMax = 10_000;
 const signingKeysCountMax = 256;
 const bundlesCountMax = 256;
 
@@ -159,7 +159,7 @@ const trustCodec: RecordCodec<Trust> = {
     return reading("ashlar-trust", () => {
       const bundles = boundedList("bundles", message.bundles, bundlesCountMax);
       const keys = boundedList("signing_keys", message.signingKeys, signingKeysCountMax);
-      const revocations = boundedList("revocations", message.revocations, revocationsCountMax);
+      const revocations = boundedList("revocations", message.revocations, revocationsMax);
       return {
         sequence: integer("sequence", message.sequence, 1),
         previous: link("previous", message.sequence, optionalDigest(message.previous)),

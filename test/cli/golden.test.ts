@@ -72,6 +72,7 @@ const commands = [
   ["trust", "show"],
   ["trust", "rotate"],
   ["trust", "drop"],
+  ["revoke"],
 ];
 
 for (const command of commands) {

@@ -3,7 +3,7 @@ import { isAshlarError } from "../../core/errors.js";
 import type { SigningKey, Trust } from "../../core/model.js";
 import { keyIdOf } from "../../core/signature.js";
 import type { TrustedIssuer } from "../../core/token/token-model.js";
-import { delegateSigning, mayTrust, removeIssuer, setIssuer } from "../../core/trust.js";
+import { delegateSigning, mayTrust, removeIssuer, revoke, setIssuer } from "../../core/trust.js";
 import { rootKeySet, signTrust, verifyTrust } from "../../core/wire/records.js";
 import { buildTrust, createTestKey, testMesh } from "../support/records.js";
 import { TestTokenIssuer } from "../support/token-issuer.js";
@@ -24,6 +24,20 @@ function codeOf(act: () => unknown): string | undefined {
     return isAshlarError(error) ? error.code : String(error);
   }
 }
+
+test("revocations are added, never twice and never lost, sorted, and at most so many", () => {
+  const one = revoke(head, ["cd", "ab", "cd"], "stolen", 5);
+  expect(one?.revocations).toEqual([
+    { serial: "ab", reason: "stolen", timeMs: 5 },
+    { serial: "cd", reason: "stolen", timeMs: 5 },
+  ]);
+  const signed = signTrust(one ?? head.body, testMesh, root.signer);
+  expect(mayTrust(head, signed.body)).toBe(true);
+  expect(revoke(signed, ["ab"], "again", 6)).toBeUndefined();
+  expect(revoke(signed, ["aa"], "", 7)?.revocations.map(({ serial }) => serial)).toEqual(["aa", "ab", "cd"]);
+  const many = Array.from({ length: 10_000 }, (_, at) => at.toString(16).padStart(8, "0"));
+  expect(() => revoke(signed, many, "", 8)).toThrow(/10000 certificates are revoked/);
+});
 
 describe("a further control plane's key is delegated in the trust log", () => {
   const key = keyOf("second");
