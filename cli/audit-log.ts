@@ -84,7 +84,7 @@ export async function verifyFile(path: string, rootHash: Digest | undefined): Pr
   const input = createReadStream(path, { encoding: "utf8" });
   try {
     for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
-      if (line.length > auditLineBytesMax) throw new AshlarError("limit", `${path}: a line is too long`);
+      if (line.length > auditLineBytesMax) throw new AshlarError("invalid_argument", "a line is too long");
       verifier.add(line);
     }
   } catch (cause) {

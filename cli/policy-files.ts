@@ -8,7 +8,8 @@ import type { PolicyFile } from "./client.js";
 const descriptorName = /\.(proto|binpb)$/;
 
 const filesMax = 10_000;
-const bytesMax = 12 * 1024 * 1024;
+/** What a control plane reads at once. */
+const bytesMax = 8 * 1024 * 1024;
 
 /** Tests of policy stand beside it and are no policy. */
 const testName = /\.test\.(ya?ml|json)$/;
@@ -58,7 +59,7 @@ async function readFiles(names: readonly string[], readStdin: () => Promise<stri
   for (const name of names) {
     const content = await readContent(name, readStdin);
     bytes += Buffer.byteLength(content);
-    if (bytes > bytesMax) throw tooMuch(`more than ${bytesMax} bytes`);
+    if (bytes > bytesMax) throw tooMuch(`more than ${bytesMax} bytes together; ${name} is the first that is too much`);
     files.push({ name: name === "-" ? "stdin" : name, content });
   }
   return files;

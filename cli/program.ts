@@ -2,6 +2,7 @@
 import { Command, CommanderError } from "commander";
 import { AshlarError, isAshlarError, messageOf } from "../core/errors.js";
 import type { Clock } from "../runtime/clock.js";
+import { renderError, renderUsageError } from "../runtime/say-error.js";
 import type { Cli } from "./cli.js";
 import { type AdminClient, openAdminClient } from "./client.js";
 import { loadCommands } from "./commands.js";
@@ -52,7 +53,7 @@ export async function runCli(argv: readonly string[], deps: CliDeps): Promise<nu
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // commander has said what is wrong
-    deps.writeError(`ashlar: ${isAshlarError(error) ? error.message : `unexpected: ${messageOf(error)}`}\n`);
+    deps.writeError(renderError(isAshlarError(error) ? error.message : `unexpected: ${messageOf(error)}`));
     return exitCodeOf(error);
   }
 }
@@ -75,7 +76,7 @@ async function createProgram(deps: CliDeps, argv: readonly string[]): Promise<Co
       writeErr: (text) => deps.writeError(text),
       getOutHelpWidth: () => 100,
       getErrHelpWidth: () => 100,
-      outputError: (text, write) => write(text.replace(/^error: /, "ashlar: ")),
+      outputError: (text, write) => write(renderUsageError(text)),
     })
     .showHelpAfterError("See --help for what can be given.")
     .exitOverride();

@@ -8,14 +8,19 @@ export interface BundleFile {
   readonly bundle: Bundle;
 }
 
-/** Reads and checks it. Fails with `invalid_argument` if it cannot be read, else as `parseBundle` does, naming the file. */
+/**
+ * Reads and checks it. Fails with `invalid_argument` if it cannot be read, is too long or no bundle, and with
+ * `invalid_record` if it does not hold; the message names the file.
+ */
 export async function readBundle(path: string): Promise<BundleFile> {
   const bytes = await readBounded(path);
   try {
     return { bytes, bundle: parseBundle(bytes) };
   } catch (cause) {
     if (!(cause instanceof AshlarError)) throw cause;
-    throw new AshlarError(cause.code, `${path}: ${cause.message}`, { cause });
+    throw new AshlarError(cause.code === "limit" ? "invalid_argument" : cause.code, `${path}: ${cause.message}`, {
+      cause,
+    });
   }
 }
 

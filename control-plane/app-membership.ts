@@ -97,7 +97,7 @@ async function readJoinFile(path: string): Promise<JoinFile> {
 }
 
 async function readToken(path: string | undefined): Promise<string> {
-  if (path === undefined) throw new AshlarError("unauthenticated", "--join needs --token FILE the first time");
+  if (path === undefined) throw new AshlarError("invalid_argument", "--join needs --token FILE the first time");
   try {
     return (await readFile(path, "utf8")).trim();
   } catch (cause) {

@@ -1,8 +1,8 @@
 /** The folder of one control plane: whose it is, who runs on it now, and the files that tell others where it serves. */
-import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { AshlarError, messageOf } from "../core/errors.js";
-import { releaseFolder, takeFolder } from "../runtime/folder-lock.js";
+import { makeFolder, releaseFolder, takeFolder } from "../runtime/folder-lock.js";
 
 /** What others read once the control plane serves. */
 export const readyFiles = ["ready.json", "admin.json", "join.json"] as const;
@@ -14,9 +14,11 @@ export interface SavedPorts {
 
 export class DataFolder {
   readonly path: string;
+  readonly #removeEmpty: () => void;
 
-  private constructor(path: string) {
+  private constructor(path: string, removeEmpty: () => void) {
     this.path = path;
+    this.#removeEmpty = removeEmpty;
   }
 
   /**
@@ -25,14 +27,14 @@ export class DataFolder {
    */
   static async open(path: string): Promise<DataFolder> {
     try {
-      mkdirSync(path, { recursive: true, mode: 0o700 });
+      const removeEmpty = makeFolder(path);
       chmodSync(path, 0o700);
       await takeFolder(path, "a control plane");
+      return new DataFolder(path, removeEmpty);
     } catch (error) {
       if (error instanceof AshlarError) throw error;
       throw new AshlarError("unavailable", `cannot use the data folder ${path}: ${messageOf(error)}`, { cause: error });
     }
-    return new DataFolder(path);
   }
 
   /**
@@ -86,10 +88,14 @@ export class DataFolder {
     renameSync(`${path}.tmp`, path);
   }
 
-  /** Contexts and join files stay: commands then say that nobody serves, and proxies can be started meanwhile. */
+  /**
+   * Contexts and join files stay: commands then say that nobody serves, and proxies can be started meanwhile. Of a
+   * start that failed before anything was kept, no folder stays.
+   */
   close(): void {
     rmSync(join(this.path, "ready.json"), { force: true });
     releaseFolder(this.path);
+    this.#removeEmpty();
   }
 }
 

@@ -7,6 +7,7 @@ import { isAshlarError, messageOf } from "../core/errors.js";
 import type { ConfigSources } from "../runtime/config.js";
 import { readConfigFile } from "../runtime/config-file.js";
 import { createLogger } from "../runtime/log.js";
+import { renderError, renderUsageError } from "../runtime/say-error.js";
 import { releaseYoungSpace } from "../runtime/young-space.js";
 import { startControlPlane } from "./app.js";
 import { parseUpConfig } from "./config.js";
@@ -37,7 +38,7 @@ function createCommand(act: (flags: Record<string, unknown>) => void): Command {
     .option("--config <FILE>", "YAML or JSON with any of these settings")
     .addHelpText("after", examples)
     .exitOverride()
-    .configureOutput({ outputError: (text, write) => write(text) })
+    .configureOutput({ outputError: (text, write) => write(renderUsageError(text)) })
     .action((flags: Record<string, unknown>) => act(flags));
 }
 
@@ -98,7 +99,7 @@ async function run(flags: Record<string, unknown>, env: ConfigSources["env"]): P
 }
 
 function printError(message: string): void {
-  for (const line of message.split("\n")) process.stderr.write(`error: ${line}\n`);
+  process.stderr.write(renderError(message));
 }
 
 function isMain(): boolean {

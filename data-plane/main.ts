@@ -1,13 +1,14 @@
 /** `ashlar proxy`: stands beside a service, proves who it is, and judges every call. */
-import { mkdirSync, realpathSync } from "node:fs";
+import { realpathSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { Command, CommanderError } from "commander";
 import { AshlarError, isAshlarError, messageOf } from "../core/errors.js";
 import type { ConfigSources } from "../runtime/config.js";
 import { readConfigFile } from "../runtime/config-file.js";
-import { releaseFolder, takeFolder } from "../runtime/folder-lock.js";
+import { makeFolder, releaseFolder, takeFolder } from "../runtime/folder-lock.js";
 import { createLogger } from "../runtime/log.js";
+import { renderError, renderUsageError } from "../runtime/say-error.js";
 import { releaseYoungSpace } from "../runtime/young-space.js";
 import { startProxy } from "./app.js";
 import { parseProxyConfig } from "./config.js";
@@ -48,7 +49,7 @@ function createCommand(act: (flags: Record<string, unknown>) => void): Command {
     .option("--config <FILE>", "YAML or JSON with any of these settings")
     .addHelpText("after", examples)
     .exitOverride()
-    .configureOutput({ outputError: (message, write) => write(message) })
+    .configureOutput({ outputError: (text, write) => write(renderUsageError(text)) })
     .action((flags: Record<string, unknown>) => act(flags));
 }
 
@@ -84,14 +85,11 @@ async function run(flags: Record<string, unknown>, env: ConfigSources["env"]): P
   };
   let failed = false;
   const onFault = (error: unknown): void => {
-    log.error("internal fault, stopping", {
-      error: messageOf(error),
-      stack: error instanceof Error ? error.stack : "",
-    });
+    printError(`internal fault, stopping: ${messageOf(error)}`);
     failed = true;
     stop.abort();
   };
-  await takeData(config.dataDir);
+  const removeEmpty = await takeData(config.dataDir);
   process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
   process.on("uncaughtException", onFault).on("unhandledRejection", onFault);
   try {
@@ -105,16 +103,18 @@ async function run(flags: Record<string, unknown>, env: ConfigSources["env"]): P
     return failed ? 1 : 0;
   } finally {
     releaseFolder(config.dataDir);
+    removeEmpty();
     process.off("SIGTERM", onSignal).off("SIGINT", onSignal);
     process.off("uncaughtException", onFault).off("unhandledRejection", onFault);
   }
 }
 
-/** Two proxies with one identity would take each other's endpoint away: the second is refused. */
-async function takeData(path: string): Promise<void> {
+/** Two proxies with one identity would take each other's endpoint away: the second is refused. Gives `makeFolder`'s. */
+async function takeData(path: string): Promise<() => void> {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    const removeEmpty = makeFolder(path);
     await takeFolder(path, "a proxy");
+    return removeEmpty;
   } catch (error) {
     if (isAshlarError(error)) throw error;
     throw new AshlarError("unavailable", `cannot use the data folder ${path}: ${messageOf(error)}`, { cause: error });
@@ -122,7 +122,7 @@ async function takeData(path: string): Promise<void> {
 }
 
 function printError(message: string): void {
-  for (const line of message.split("\n")) process.stderr.write(`error: ${line}\n`);
+  process.stderr.write(renderError(message));
 }
 
 function isMain(): boolean {

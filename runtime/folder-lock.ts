@@ -1,6 +1,6 @@
 /** A folder that one process at a time may work on: the data of a control plane, the identity of a proxy. */
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { linkSync, mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { AshlarError } from "../core/errors.js";
 import { findProcess } from "./process-identity.js";
 
@@ -11,6 +11,20 @@ interface Owner {
 }
 
 const lockName = "lock.json";
+
+/** Makes `path` (mode 0700) if need be; gives what removes the folders that it made, as far as they are empty by then. */
+export function makeFolder(path: string): () => void {
+  const first = mkdirSync(path, { recursive: true, mode: 0o700 });
+  return () => {
+    for (let made = resolve(path); first !== undefined && made.length >= resolve(first).length; made = dirname(made)) {
+      try {
+        rmdirSync(made);
+      } catch {
+        return; // something is kept there
+      }
+    }
+  };
+}
 
 /**
  * Takes `path`, which is there, for this process: writes its lock.json. The lock of a process that is gone is taken

@@ -91,7 +91,7 @@ function addRemoveCommand(parent: Command, cli: Cli): void {
 async function readText(flag: string, path: string): Promise<string> {
   try {
     const bytes = await readFile(path);
-    if (bytes.length <= fileBytesMax) return bytes.toString("utf8");
+    if (bytes.length <= fileBytesMax) return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (cause) {
     throw new AshlarError("invalid_argument", `${flag}: cannot read ${path}: ${messageOf(cause)}`, { cause });
   }

@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { policySchema } from "../../core/snapshot/schema.js";
 import type { Cli } from "../cli.js";
 import { withExample } from "../options.js";
@@ -9,6 +9,7 @@ export function addSchemaCommand(program: Command, cli: Cli): void {
   const command = program
     .command("schema")
     .description("Print the JSON Schema of policy files, for editors.")
+    .addOption(new Option("-o, --output <format>", "what to print on stdout").choices(["json"]).default("json"))
     .action(() => cli.print(renderJson(policySchema())));
   withExample(command, "ashlar schema > policy.schema.json");
 }

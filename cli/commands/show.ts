@@ -9,8 +9,12 @@ export function addShowCommand(program: Command, cli: Cli): void {
     .command("show")
     .description("Print a revision's policy; by default the active one's.")
     .argument("[revision]", "its number", parseNumber)
-    .addOption(new Option("-o, --output <format>", "what to print on stdout").choices(["yaml", "json"]).default("yaml"))
-    .action(async (number: number | undefined, { output }: { output: "yaml" | "json" }, self: Command) => {
+    .addOption(
+      new Option("-o, --output <format>", "what to print on stdout; table: as yaml")
+        .choices(["yaml", "json", "table"])
+        .default("yaml"),
+    )
+    .action(async (number: number | undefined, { output }: { output: "yaml" | "json" | "table" }, self: Command) => {
       const { revision, yaml } = await cli.withAdmin(self, (admin) => admin.revision(number ?? 0));
       const json = { ...(revision === undefined ? {} : revisionToJson(revision)), yaml };
       show(cli, output === "json" ? "json" : "table", json, yaml.trimEnd());

@@ -74,7 +74,7 @@ export class AuditFileVerifier {
     this.#rootHash = rootHash;
   }
 
-  /** Fails with `invalid_record` or `unauthenticated` if the first line is no beginning that can be trusted. */
+  /** Fails with `invalid_argument` if the first line is no beginning, and as `auditKeys` does if it cannot be trusted. */
   add(line: string): void {
     this.#lines += 1;
     if (this.#verifier === undefined) {
@@ -99,7 +99,7 @@ export class AuditFileVerifier {
   }
 
   finish(): AuditVerdict {
-    if (this.#verifier === undefined) throw new AshlarError("invalid_record", "the file is empty");
+    if (this.#verifier === undefined) throw new AshlarError("invalid_argument", "the file is empty");
     return this.#verifier.finish(this.#head);
   }
 }
@@ -111,6 +111,6 @@ function parseHeader(line: string): AuditTrust {
     if (header.format !== format || typeof mesh !== "string" || !Array.isArray(trust)) throw new Error("no header");
     return { mesh, rootPublicKey: fromBase64(header.rootPublicKey), trust: trust.map(fromBase64) };
   } catch (cause) {
-    throw new AshlarError("invalid_record", "not a file that `ashlar audit export` wrote", { cause });
+    throw new AshlarError("invalid_argument", "not a file that `ashlar audit export` wrote", { cause });
   }
 }

@@ -4,7 +4,7 @@
  */
 import { Bundle as BundleMessage } from "../../proto/gen/ashlar/v1/bundle.js";
 import { type Digest, digestOf } from "../digest.js";
-import { AshlarError, messageOf } from "../errors.js";
+import { AshlarError, isAshlarError, messageOf } from "../errors.js";
 import type { EncodedUnit, Revision, Signed, SnapshotList, Trust } from "../model.js";
 import type { Snapshot } from "../snapshot/build.js";
 import { boundedList } from "./bounds.js";
@@ -69,24 +69,24 @@ function encode({ mesh, rootPublicKey, trust, revision, snapshot }: EncodedParts
 }
 
 /**
- * Reads a bundle. Fails with `limit` if it is too large, and with `invalid_record` if it is no bundle, was cut
- * short, altered in any byte, or written by a version that knows more.
+ * Reads a bundle. Fails with `invalid_argument` if it is no bundle, with `limit` if it is too large, and with
+ * `invalid_record` if it was cut short, altered in any other byte, or written by a version that knows more.
  */
 export function parseBundle(bytes: Uint8Array): Bundle {
   try {
     return parse(bytes);
   } catch (cause) {
-    const code = cause instanceof AshlarError && cause.code === "limit" ? "limit" : "invalid_record";
-    throw new AshlarError(code, `bundle: ${messageOf(cause)}`, { cause });
+    const known = isAshlarError(cause, "limit") || isAshlarError(cause, "invalid_argument");
+    throw new AshlarError(known ? cause.code : "invalid_record", `bundle: ${messageOf(cause)}`, { cause });
   }
 }
 
 function parse(bytes: Uint8Array): Bundle {
-  if (bytes.length > bundleBytesMax)
-    throw new AshlarError("limit", `${bytes.length} bytes, at most ${bundleBytesMax} are read`);
   const prefix = Buffer.from([10, format.length, ...Buffer.from(format)]);
   if (!prefix.equals(bytes.subarray(0, prefix.length)))
-    throw new AshlarError("invalid_record", "not a file that `ashlar export --bundle` wrote");
+    throw new AshlarError("invalid_argument", "not a file that `ashlar export --bundle` wrote");
+  if (bytes.length > bundleBytesMax)
+    throw new AshlarError("limit", `${bytes.length} bytes, at most ${bundleBytesMax} are read`);
   const message = decodeStrict(BundleMessage, bytes, "the file", bundleBytesMax);
   const { mesh, rootPublicKey, trust: trustBytes, revision: revisionBytes } = message;
   const trust = verifyTrust(trustBytes, mesh, rootKeySet(new Uint8Array(rootPublicKey)));

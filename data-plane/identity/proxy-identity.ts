@@ -63,8 +63,8 @@ const hourMs = 3_600_000;
 /**
  * Opens the proxy's identity. A stored one wins over the token; without one it joins, trying again for as
  * long as the control plane is out of reach. Fails with one clear line when trying again cannot help:
- * `unauthenticated` (no, wrong, used or expired token, wrong pin), `denied` (the token is for another
- * service), `invalid_argument` (the folder belongs to another mesh or service), `invalid_record` (damaged),
+ * `unauthenticated` (wrong, used or expired token, wrong pin), `denied` (the token is for another
+ * service), `invalid_argument` (no token, or the folder belongs to another mesh or service), `invalid_record` (damaged),
  * and `unavailable` when `signal` aborts first.
  */
 export async function openIdentity(
@@ -144,7 +144,7 @@ async function join(
   signal: AbortSignal,
 ): Promise<IdentityParts> {
   if (options.token === undefined) {
-    throw new AshlarError("unauthenticated", `no identity in ${options.dir} and no token: give --token`);
+    throw new AshlarError("invalid_argument", `no identity in ${options.dir} and no token: give --token`);
   }
   const text = options.token.trim();
   const token = parseJoinToken(text);

@@ -2,6 +2,7 @@
 import type { Serializable } from "node:child_process";
 import { Socket } from "node:net";
 import { messageOf } from "../../core/errors.js";
+import { renderError } from "../../runtime/say-error.js";
 import { startWorker } from "../app-worker.js";
 import type { ToWorker } from "./messages.js";
 
@@ -13,7 +14,7 @@ function end(code: number): void {
 }
 
 function onFault(error: unknown): void {
-  process.stderr.write(`error: a worker ends: ${messageOf(error)}\n`);
+  process.stderr.write(renderError(`a worker ends: ${messageOf(error)}`));
   process.exit(1);
 }
 
@@ -22,7 +23,7 @@ function isSocket(handle: unknown): handle is Socket {
 }
 
 if (process.send === undefined) {
-  process.stderr.write("error: this program is a part of `ashlar proxy --workers N`: run that\n");
+  process.stderr.write(renderError("this program is a part of `ashlar proxy --workers N`: run that"));
   process.exit(2);
 }
 const send = process.send.bind(process);

@@ -118,7 +118,7 @@ describe("import", () => {
 
   test("of what is no bundle, cut short or not there asks nobody and is one clear line", async () => {
     const cases = [
-      [write(Buffer.from("hello")), 1, /not a file that `ashlar export --bundle` wrote/],
+      [write(Buffer.from("hello")), 2, /not a file that `ashlar export --bundle` wrote/],
       [write(bundle.subarray(0, 200)), 1, /bundle: /],
       [join(admin.folder, "nothing"), 2, /cannot read/],
     ] as const;

@@ -20,11 +20,11 @@ test("a second proxy on a data folder is refused: it would take the endpoint of 
   expect(await startProxy(path)).toMatchObject({
     code: 1,
     stdout: "",
-    stderr: `error: a proxy runs on the data folder ${path} already (process ${process.pid}); stop it, or give another --data\n`,
+    stderr: `ashlar: a proxy runs on the data folder ${path} already (process ${process.pid}); stop it, or give another --data\n`,
   });
   releaseFolder(path);
   const alone = await startProxy(path);
-  expect([alone.code, alone.stderr]).toEqual([1, `error: no identity in ${path} and no token: give --token\n`]);
+  expect([alone.code, alone.stderr]).toEqual([2, `ashlar: no identity in ${path} and no token: give --token\n`]);
   await takeFolder(path, "a proxy"); // it was given back
   releaseFolder(path);
 });
@@ -32,5 +32,5 @@ test("a second proxy on a data folder is refused: it would take the endpoint of 
 test("a file where the folder should be is said in one line", async () => {
   const done = await startProxy(join(path, "join.json"));
   expect(done.code).toBe(1);
-  expect(done.stderr).toMatch(/^error: cannot use the data folder .*\n$/);
+  expect(done.stderr).toMatch(/^ashlar: cannot use the data folder .*\n$/);
 });

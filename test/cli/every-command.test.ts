@@ -1,0 +1,214 @@
+/** What holds for every command: help with an example, codes for wrong use and for nobody there, JSON alone on stdout. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { Command } from "commander";
+import type { Cli } from "../../cli/cli.js";
+import { loadCommands } from "../../cli/commands.js";
+import {
+  activationInfo,
+  digestOf,
+  type FakeAdmin,
+  revisionInfo,
+  runWith,
+  startFakeAdmin,
+  statusInfo,
+} from "./fake-admin.js";
+
+const decisionId = "0".repeat(24);
+const policy = "policy.yaml";
+/** A line that each command takes: files are in the test's folder. */
+const lines: Readonly<Record<string, readonly string[]>> = {
+  token: ["--service", "payments"],
+  "issuer set": ["partner", "--issuer", "https://issuer.test", "--jwks", "keys.json"],
+  "issuer list": [],
+  "issuer remove": ["partner"],
+  "trust show": [],
+  "trust rotate": [],
+  "trust drop": ["k1"],
+  apply: ["-f", policy],
+  diff: ["1", "2"],
+  log: [],
+  show: ["3"],
+  activate: ["3"],
+  rollback: [],
+  "rollout status": [],
+  "rollout list": [],
+  "rollout pause": [],
+  "rollout resume": [],
+  "rollout abort": [],
+  "shadow start": ["3"],
+  "shadow stop": [],
+  "shadow status": [],
+  wait: ["--timeout", "1s"],
+  status: [],
+  services: [],
+  proxies: [],
+  blame: [],
+  can: ["checkout", "payments/shop.Payments/Charge"],
+  "who-can": ["payments/shop.Payments/Charge"],
+  audit: [],
+  "audit verify": ["--root-hash", digestOf("a")],
+  "audit export": ["-o", "audit.jsonl"],
+  schema: [],
+  test: ["-f", "tests"],
+  export: ["3", "-o", "out"],
+  import: ["bundle"],
+  drift: ["-f", policy],
+  decisions: [],
+  explain: [decisionId],
+  replay: ["--candidate", "3"],
+};
+const asksNobody = ["schema", "test"];
+const needsGoodFile = ["import", "issuer set"]; // the file is read before anybody is asked
+const printsNoJson = ["audit export"];
+
+let admin: FakeAdmin;
+beforeAll(async () => {
+  admin = await startFakeAdmin();
+  mkdirSync(join(admin.folder, "tests"));
+  writeFileSync(join(admin.folder, policy), "kind: Service\nname: payments\n");
+  writeFileSync(join(admin.folder, "tests", policy), "kind: Service\nname: payments\n");
+  writeFileSync(
+    join(admin.folder, "tests", "a.test.yaml"),
+    "cases:\n  - { name: n, caller: payments, call: payments/a.B/C, allowed: false }\n",
+  );
+  writeFileSync(
+    join(admin.folder, "garbage"),
+    Uint8Array.from({ length: 5000 }, (_, at) => (at * 197 + 131) % 256),
+  );
+});
+afterAll(() => admin.stop());
+
+const inFolder = (word: string): string =>
+  [policy, "tests", "bundle", "keys.json", "audit.jsonl", "out"].includes(word) ? join(admin.folder, word) : word;
+const wordsOf = (name: string): string[] => [...name.split(" "), ...(lines[name] ?? []).map(inFolder)];
+const isOneLine = (error: string): void => {
+  expect(error).toMatch(/^ashlar: .*\n$/);
+  expect(error).not.toMatch(/\n\s+at /);
+};
+
+test("the table has every command that asks or prints", async () => {
+  const program = new Command();
+  for (const add of await loadCommands([])) add(program, {} as Cli);
+  const runs = (command: Command): boolean => Reflect.get(command, "_actionHandler") !== null;
+  const list = (command: Command, above: string): string[] => {
+    const name = `${above} ${command.name()}`.trim();
+    return [...(runs(command) ? [name] : []), ...command.commands.flatMap((below) => list(below, name))];
+  };
+  expect(program.commands.flatMap((command) => list(command, "")).sort()).toEqual(Object.keys(lines).sort());
+});
+
+describe.each(Object.keys(lines))("ashlar %s", (name) => {
+  test("--help ends with 0 and an example", async () => {
+    const { code, out, error } = await admin.run(...name.split(" "), "--help");
+    expect([code, error]).toEqual([0, ""]);
+    expect(out).toMatch(/Examples?:\n {2}\$ ashlar/);
+  });
+
+  test("an unknown flag ends with 2 and names it", async () => {
+    const { code, out, error } = await admin.run(...wordsOf(name), "--no-such-flag");
+    expect([code, out]).toEqual([2, ""]);
+    expect(error).toMatch(/^ashlar: unknown option '--no-such-flag'/);
+  });
+
+  if (!asksNobody.includes(name) && !needsGoodFile.includes(name))
+    test("a control plane that is not there ends with 3 and its address", async () => {
+      const done = await runWith(admin.context("gone.json", { admin: "127.0.0.1:9" }), "", wordsOf(name));
+      expect([done.code, done.out]).toEqual([3, ""]);
+      isOneLine(done.error);
+      expect(done.error).toContain("127.0.0.1:9");
+    });
+});
+
+describe("-o json prints JSON alone", () => {
+  const access = { allowed: true, rule: "r", revision: 3, epoch: 4, reason: "so" };
+  const answers = {
+    getStatus: statusInfo(),
+    listProxies: {},
+    getConvergence: {},
+    listServices: {},
+    listRevisions: { revisions: [revisionInfo(3)] },
+    getRevision: { revision: revisionInfo(3), yaml: "kind: Service\nname: payments\n" },
+    activateRevision: { activation: activationInfo(5, 3) },
+    rollback: { activation: activationInfo(5, 2, 3) },
+    publishRevision: { revision: revisionInfo(3), created: true },
+    checkAccess: access,
+    listAccess: { revision: 3, epoch: 4, callers: [] },
+    listAudit: { entries: [], chainHolds: true },
+    diffRevisions: {},
+    listRollouts: { rollouts: [] },
+    listTokenIssuers: { issuers: [] },
+    removeTokenIssuer: {},
+    createJoinToken: { token: "abc.def" },
+    getShadow: {},
+  };
+  const shown = [
+    "token",
+    "issuer list",
+    "log",
+    "show",
+    "activate",
+    "rollback",
+    "rollout list",
+    "shadow status",
+    "status",
+  ];
+  const more = ["services", "proxies", "can", "who-can", "audit", "schema", "test", "diff", "apply"];
+  test.each([...shown, ...more])("ashlar %s", async (name) => {
+    admin.answers = answers;
+    const { code, out, error } = await admin.run(...wordsOf(name), "-o", "json");
+    expect([code, error]).toEqual([0, ""]);
+    expect(() => JSON.parse(out)).not.toThrow();
+  });
+
+  test.each(Object.keys(lines).filter((name) => !printsNoJson.includes(name) && !asksNobody.includes(name)))(
+    "or nothing, where it fails: ashlar %s",
+    async (name) => {
+      admin.answers = {};
+      const { code, out, error } = await admin.run(...wordsOf(name), ...(name === "export" ? [] : ["-o", "json"]));
+      expect([code > 0, out]).toEqual([true, ""]);
+      isOneLine(error);
+    },
+  );
+});
+
+test("`show -o table` prints the policy as `-o yaml` does", async () => {
+  admin.answers = { getRevision: { revision: revisionInfo(3), yaml: "kind: Service\n" } };
+  expect((await admin.run("show", "3", "-o", "table")).out).toBe((await admin.run("show", "3")).out);
+});
+
+describe("a file that is not what the command takes ends with 2 and one line", () => {
+  for (const line of [
+    "apply -f FILE",
+    "apply -f FILE.proto",
+    "apply -f FILE.binpb",
+    "diff -f FILE",
+    "diff --bundle FILE",
+    "drift -f FILE",
+    "drift --against FILE",
+    "import FILE",
+    "replay -f FILE",
+    "test -f FILE",
+    `audit verify --root-hash ${digestOf("a")} FILE`,
+    "issuer set partner --issuer https://issuer.test --jwks FILE",
+    "status --context FILE",
+  ])
+    test(line, async () => {
+      const words = line.replace("FILE", join(admin.folder, "garbage")).split(" ");
+      const { code, out, error } = await admin.run(...words);
+      expect([code, out]).toEqual([2, ""]);
+      isOneLine(error);
+      expect(error).toContain("garbage");
+    });
+
+  test("a policy of more than 8 MiB is refused before anybody is asked", async () => {
+    const large = join(admin.folder, "large.yaml");
+    writeFileSync(large, `# ${"x".repeat(8 * 1024 * 1024)}\n`);
+    const before = admin.requests.length;
+    const { code, error } = await admin.run("apply", "-f", large);
+    expect([code, admin.requests.length - before]).toEqual([2, 0]);
+    isOneLine(error);
+    expect(error).toMatch(/too much policy: more than 8388608 bytes/);
+  });
+});
