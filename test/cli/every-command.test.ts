@@ -23,6 +23,7 @@ const lines: Readonly<Record<string, readonly string[]>> = {
   "issuer set": ["partner", "--issuer", "https://issuer.test", "--jwks", "keys.json"],
   "issuer list": [],
   "issuer remove": ["partner"],
+  revoke: ["payments-a2b3c4d5"],
   "trust show": [],
   "trust rotate": [],
   "trust drop": ["k1"],
