@@ -25,6 +25,13 @@ export function greediestStreams(connections: Iterable<Connection>, excessBytes:
   });
 }
 
+/** What the owners of all streams keep. */
+export function keptBytesOf(connections: Iterable<Connection>): number {
+  let sum = 0;
+  for (const { streams } of connections) for (const { keptBytes } of streams.all()) sum += keptBytes;
+  return sum;
+}
+
 function holderOf(connection: Connection): Holder {
   const streams = [...connection.streams.all()].filter(({ keptBytes }) => keptBytes > 0);
   return { streams, bytes: streams.reduce((sum, { keptBytes }) => sum + keptBytes, 0) };

@@ -3,7 +3,7 @@ import { errorCode } from "../http2/protocol.js";
 import { refusal } from "../http2/refusals.js";
 import type { Stream } from "../http2/stream.js";
 import type { EngineLoop } from "./engine-loop.js";
-import { greediestStreams } from "./greediest-streams.js";
+import { greediestStreams, keptBytesOf } from "./greediest-streams.js";
 import type { SocketConnection } from "./socket-connection.js";
 
 /** Down to this share of the budget at a time, so that the next byte is not one too many again. */
@@ -17,8 +17,8 @@ const restMs = 50;
 
 /**
  * Keeps what connections hold for their peers within the process' budget: ends the streams whose peers have taken next
- * to nothing for longest, then closes the connections whose sockets are stuck. When it is full all the same it is what open calls
- * keep: then ends those that keep the most.
+ * to nothing for longest, then closes the connections whose sockets are stuck. Where most of it is what open calls keep,
+ * slow peers are not to blame: then those calls end that keep the most, and only once it is full.
  */
 export class MemoryReaper {
   readonly #loop: EngineLoop;
@@ -49,6 +49,24 @@ export class MemoryReaper {
     const budget = this.#budget;
     if (!budget.isTight) return;
     const before = budget.usedBytes;
+    if (!this.#endGreediest()) this.#endSlowest();
+    if (budget.usedBytes !== before) return;
+    this.#notBeforeMs = this.#loop.time() + restMs;
+    this.#wasFull = budget.isFull;
+  }
+
+  /** False: open calls keep less than half of it. */
+  #endGreediest(): boolean {
+    const budget = this.#budget;
+    const connections = [...this.#loop.connections].map(({ connection }) => connection);
+    if (keptBytesOf(connections) * 2 < budget.usedBytes) return false;
+    if (!budget.isFull) return true;
+    for (const stream of greediestStreams(connections, budget.usedBytes - budget.maxBytes * callsShare)) end(stream);
+    return true;
+  }
+
+  #endSlowest(): void {
+    const budget = this.#budget;
     const target = budget.maxBytes * targetShare;
     for (const stream of this.#slowest()) {
       if (budget.usedBytes <= target) return;
@@ -59,13 +77,6 @@ export class MemoryReaper {
       connection.connection.counters.refuse(refusal.memory);
       connection.destroy();
     }
-    if (budget.isFull) {
-      const connections = [...this.#loop.connections].map(({ connection }) => connection);
-      for (const stream of greediestStreams(connections, budget.usedBytes - budget.maxBytes * callsShare)) end(stream);
-    }
-    if (budget.usedBytes !== before) return;
-    this.#notBeforeMs = this.#loop.time() + restMs;
-    this.#wasFull = budget.isFull;
   }
 
   /** Streams with output that waits, the one that stalls for longest first. */

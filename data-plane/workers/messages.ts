@@ -1,7 +1,7 @@
 /**
  * What a proxy's first process and its workers say to each other. State goes one way, to the workers; back come
  * questions, and that something was done. To add a message: a member here, its reader below where it comes from a
- * worker, and its case in `worker.ts` or `crew.ts`, which do not compile until they have one.
+ * worker, and its case in `worker-ports.ts` or `crew.ts`, which do not compile until they have one.
  */
 import type { Socket } from "node:net";
 import type { RefusalCount, Verdict } from "../../core/decision/decision-record.js";

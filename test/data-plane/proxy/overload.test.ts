@@ -86,7 +86,11 @@ describe("the memory budget", () => {
 
   test("I8: who fills it with open calls and long headers loses calls of his own, and nobody else does", async () => {
     pair = await ProxyPair.start(
-      { Unary: () => {}, Bidi: (call) => void call.on("data", (part) => call.write(part)) },
+      {
+        Unary: () => {},
+        ServerStream: bytes.ServerStream as never,
+        Bidi: (call) => void call.on("data", (part) => call.write(part)),
+      },
       {
         bufferBytesMax: 2 * mebibyte,
       },
@@ -100,6 +104,21 @@ describe("the memory budget", () => {
     });
     honest.write(Buffer.from("before"));
     await eventually("the honest call is open", () => echoes.length === 1);
+    const slow = connect({ path: outSocket() });
+    closers.push(() => slow.destroy());
+    const heard: Buffer[] = [];
+    slow.on("data", (chunk) => heard.push(chunk));
+    slow.on("error", () => {});
+    const asks = Buffer.from("6,10000");
+    const message = Buffer.concat([Buffer.of(0, 0, 0, 0, asks.length), asks]);
+    slow.write(
+      Buffer.concat([preface, frame(0x4, 0, 0, Buffer.of(0, 4, 0, 0, 0, 0)), frame(0x4, 1, 0, Buffer.alloc(0))]),
+    );
+    const wanted = requestFields({ ":path": "/test.Bytes/ServerStream", ":authority": "bytes" });
+    slow.write(Buffer.concat([headersFrame(1, wanted, false), frame(0, 1, 1, message)]));
+    const waiting = () =>
+      [...pair.caller.engine.loop.connections].reduce((sum, { connection }) => sum + connection.sender.waitingBytes, 0);
+    await eventually("a slow call's answer waits", () => waiting() > 50_000);
     const socket = connect({ path: outSocket() });
     closers.push(() => socket.destroy());
     socket.on("error", () => {});
@@ -125,8 +144,11 @@ describe("the memory budget", () => {
     expect(
       [...codes].filter((code) => ![status.RESOURCE_EXHAUSTED, status.UNAVAILABLE, status.CANCELLED].includes(code)),
     ).toEqual([]);
+    expect(waiting()).toBeGreaterThan(50_000); // who only takes slowly is not to blame
+    expect(parseFrames(whole(heard)).filter(({ type }) => type === 0x3)).toEqual([]);
     honest.cancel();
     socket.destroy();
+    slow.destroy();
     await eventually("everything is given back", () => caller.engine.budget.usedBytes === 0);
   });
 
