@@ -1,7 +1,13 @@
-// npm run bench: every comparison of the proxies in turn, about ten minutes. Nothing else should run meanwhile.
 import { spawnSync } from "node:child_process";
 import { cpus, loadavg } from "node:os";
 import { resolve } from "node:path";
+import { readFlags } from "./options.js";
+
+readFlags(process.argv.slice(2), {
+  text: `npm run bench
+Every comparison of the proxies in turn, about ten minutes. Nothing else should run meanwhile.`,
+  example: "npm run bench",
+});
 
 const benches: readonly (readonly [string, readonly string[]])[] = [
   ["proxy", ["--shapes", "8x32,64x1,100x10,1x1", "--rounds", "3", "--seconds", "3"]],

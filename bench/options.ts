@@ -1,12 +1,37 @@
-/** Flags of a bench: `--name value`; a name without value is "true". */
-export function readFlags(args: readonly string[]): Map<string, string[]> {
+/** The command line of a bench. */
+
+/** What `--help` prints; every `--name` that it says is a flag, and no other is. */
+export interface Usage {
+  /** The command with its flags and what they are by default, then what it shows. */
+  readonly text: string;
+  readonly example: string;
+}
+
+/** Ends the process with 2 and one line. */
+function refuse(message: string): never {
+  console.error(`${message}; see --help`);
+  process.exit(2);
+}
+
+/**
+ * Flags of a bench: `--name value...`; one without a value is there, with none. `--help` prints the usage and ends the
+ * process with 0, an unknown flag or a value that belongs to none ends it with 2.
+ */
+export function readFlags(args: readonly string[], { text, example }: Usage): Map<string, string[]> {
+  if (args.includes("--help") || args.includes("-h")) {
+    console.log(`Usage: ${text}\n\nExample:\n  $ ${example}`);
+    process.exit(0);
+  }
+  const known = new Set([...text.matchAll(/--([a-z][a-z-]*)/g)].map(([, name]) => name));
   const flags = new Map<string, string[]>();
-  let values: string[] = [];
+  let values: string[] | undefined;
   for (const arg of args) {
     if (arg.startsWith("--")) {
+      if (!known.has(arg.slice(2))) refuse(`unknown flag ${arg}`);
       values = [];
       flags.set(arg.slice(2), values);
-    } else values.push(arg);
+    } else if (values === undefined) refuse(`${JSON.stringify(arg)} belongs to no flag`);
+    else values.push(arg);
   }
   return flags;
 }
@@ -14,6 +39,6 @@ export function readFlags(args: readonly string[]): Map<string, string[]> {
 export function numberFlag(flags: ReadonlyMap<string, readonly string[]>, name: string, fallback: number): number {
   const text = flags.get(name)?.[0];
   const value = text === undefined ? fallback : Number(text);
-  if (Number.isNaN(value)) throw new Error(`--${name} must be a number, not ${JSON.stringify(text)}`);
+  if (Number.isNaN(value)) refuse(`--${name} must be a number, not ${JSON.stringify(text)}`);
   return value;
 }

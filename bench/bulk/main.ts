@@ -1,5 +1,3 @@
-// npm run bench:bulk -- [--bytes 1048576] [--shape 4x4] [--rounds 3] [--seconds 5] [--stalled 200] [--only NAME...]
-// Large answers: how much a CPU second of a pair carries (P3); then what a stream holds whose caller takes nothing.
 import { numberFlag, readFlags } from "../options.js";
 import {
   type Contender,
@@ -14,7 +12,11 @@ import {
 import { runBench } from "../proxy/run-bench.js";
 import { stallStreams, windowBytes } from "./stalled-streams.js";
 
-const flags = readFlags(process.argv.slice(2));
+const flags = readFlags(process.argv.slice(2), {
+  text: `npm run bench:bulk -- [--bytes 1048576] [--shape 4x4] [--rounds 3] [--seconds 5] [--stalled 200] [--only NAME...]
+Large answers: how much a CPU second of a pair carries (P3); then what a stream holds whose caller takes nothing.`,
+  example: "npm run bench:bulk -- --rounds 1 --seconds 2 --only mesh",
+});
 const bytes = numberFlag(flags, "bytes", 1 << 20);
 const [connections = "4", streams = "4"] = (flags.get("shape")?.[0] ?? "4x4").split("x");
 const rounds = numberFlag(flags, "rounds", 3);

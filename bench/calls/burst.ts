@@ -1,5 +1,3 @@
-// One contender of bench:calls: says "ready", then makes as many calls as each line of its input says and prints figures.
-//   [--shape 8x32] [--through mesh|bare|none] [--same-headers] [--warm CALLS]
 import type { Socket } from "node:net";
 import { createInterface } from "node:readline";
 import { defaultLimits, type EngineLimits } from "../../data-plane/http2/limits.js";
@@ -16,7 +14,11 @@ import { startBare } from "./bare-pair.js";
 import { type End, MemorySocket, type Meter } from "./memory-socket.js";
 import { startInbound, startOutbound, type Taker } from "./mesh-pair.js";
 
-const flags = readFlags(process.argv.slice(2));
+const flags = readFlags(process.argv.slice(2), {
+  text: `node dist/bench/calls/burst.js [--shape 8x32] [--through mesh|bare|none] [--bytes 64] [--same-headers] [--warm 200000]
+One contender of bench:calls: says "ready", then makes as many calls as each line of its input says and prints figures.`,
+  example: "echo 20000 | node dist/bench/calls/burst.js --shape 8x32",
+});
 const [connectionCount = 8, streamCount = 32] = (flags.get("shape")?.[0] ?? "8x32").split("x").map(Number);
 const through = flags.get("through")?.[0] ?? "mesh";
 const vary = !flags.has("same-headers");

@@ -1,14 +1,16 @@
-// npm run bench:calls -- [--shapes 8x32,64x1] [--bursts 20] [--calls 20000] [--against DIST] [--mesh-only] [--same-headers]
-// What a call costs in our own code: a client, both proxies and a server in one process, on sockets that are memory, so
-// that neither kernel nor TLS nor another process has a part in it. With --against each burst is made in turn by this
-// build and by the one in that folder.
 import { type ChildProcess, spawn } from "node:child_process";
 import { join, resolve } from "node:path";
 import { createInterface, type Interface } from "node:readline";
 import { numberFlag, readFlags } from "../options.js";
 import { machine, median, printTable } from "../proxy/contenders.js";
 
-const flags = readFlags(process.argv.slice(2));
+const flags = readFlags(process.argv.slice(2), {
+  text: `npm run bench:calls -- [--shapes 8x32,64x1] [--bursts 20] [--calls 20000] [--against DIST] [--mesh-only] [--same-headers]
+What a call costs in our own code: a client, both proxies and a server in one process, on sockets that are memory, so
+that neither kernel nor TLS nor another process has a part in it. With --against each burst is made in turn by this
+build and by the one in that folder.`,
+  example: "npm run bench:calls -- --shapes 8x32 --bursts 5",
+});
 const shapes = (flags.get("shapes")?.[0] ?? "8x32,64x1").split(",");
 const bursts = numberFlag(flags, "bursts", 20);
 const calls = numberFlag(flags, "calls", 20_000);

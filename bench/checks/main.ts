@@ -1,5 +1,3 @@
-// npm run checks -- [--quick] [--only N,N] [--name TEXT] [--root DIR]
-// Attacks a real mesh from outside and prints what was seen. Exit 1 if a check fails.
 import { join, resolve } from "node:path";
 import { numberFlag, readFlags } from "../options.js";
 import { Arena, type Check } from "./check.js";
@@ -19,7 +17,11 @@ interface Row {
   readonly tookMs: number;
 }
 
-const flags = readFlags(process.argv.slice(2));
+const flags = readFlags(process.argv.slice(2), {
+  text: `npm run checks -- [--quick] [--only N,N] [--name TEXT] [--latency-max 2000] [--root DIR]
+Attacks a real mesh from outside and prints what was seen. Exit 1 if a check fails.`,
+  example: "npm run checks -- --quick --only 1,4",
+});
 const quick = flags.has("quick");
 const only = new Set((flags.get("only") ?? []).flatMap((text) => text.split(",")).map(Number));
 const named = flags.get("name")?.[0] ?? "";

@@ -1,6 +1,3 @@
-// npm run bench:convergence -- [--quick] [--only p5 simulated p6 p7 p8] [--subscribers 200] [--processes 4]
-//   [--sizes 20 10000] [--rounds 20] [--changed-sizes 10 100 1000 10000] [--proxies 10000] [--fan-out-us 50] [--activations 1000] [--rate 500]
-// How soon an activation or a rollback is in force everywhere, and what it costs: P5 to P8.
 import { loadavg } from "node:os";
 import { numberFlag, readFlags } from "../options.js";
 import { machine } from "../proxy/contenders.js";
@@ -10,7 +7,12 @@ import { measureChangedBytes } from "./changed-bytes.js";
 import { measureRollbackTime } from "./rollback-time.js";
 import { simulateFleet } from "./simulated-fleet.js";
 
-const flags = readFlags(process.argv.slice(2));
+const flags = readFlags(process.argv.slice(2), {
+  text: `npm run bench:convergence -- [--quick] [--only p5 simulated p6 p7 p8] [--subscribers 200] [--processes 4]
+  [--sizes 20 10000] [--rounds 20] [--changed-sizes 10 100 1000 10000] [--proxies 10000] [--fan-out-us 50] [--activations 1000] [--rate 500]
+How soon an activation or a rollback is in force everywhere, and what it costs: P5 to P8.`,
+  example: "npm run bench:convergence -- --quick --only p7",
+});
 const quick = flags.has("quick");
 const only = flags.get("only");
 const number = (name: string, whole: number, small: number): number => numberFlag(flags, name, quick ? small : whole);

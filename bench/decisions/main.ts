@@ -6,7 +6,11 @@ import { numberFlag, readFlags } from "../options.js";
 import { ashlar, casbin, cedarWasm, type Decide, type Engine } from "./engines.js";
 import { makeQuestions, makeRules, type Question } from "./rules.js";
 
-const flags = readFlags(process.argv.slice(2));
+const flags = readFlags(process.argv.slice(2), {
+  text: `npm run bench:decisions -- [--rounds 5] [--seconds 0.4]
+Decisions a second with rules of all kinds, beside Cedar (wasm) and casbin (P4).`,
+  example: "npm run bench:decisions -- --rounds 3",
+});
 const rounds = numberFlag(flags, "rounds", 5);
 const seconds = numberFlag(flags, "seconds", 0.4);
 /** As many pairs of caller and method as a proxy sees often; more than fit would measure the cache's refill. */

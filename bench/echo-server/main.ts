@@ -1,4 +1,3 @@
-// npm run bench:echo -- --port N [--host 127.0.0.1] [--socket PATH] [--streams 100] [--answer BYTES] [--tls CERT KEY [--ca FILE]]
 import { readFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
@@ -11,7 +10,10 @@ import { numberFlag, readFlags } from "../options.js";
 import { Echo } from "./echo.js";
 import { messageOf } from "./message.js";
 
-const flags = readFlags(process.argv.slice(2));
+const flags = readFlags(process.argv.slice(2), {
+  text: `npm run bench:echo -- --port N [--host 127.0.0.1] [--socket PATH] [--streams 100] [--answer BYTES] [--tls CERT KEY [--ca FILE]]`,
+  example: "npm run bench:echo -- --port 9000",
+});
 const limits: EngineLimits = {
   ...defaultLimits,
   concurrentStreamsMax: numberFlag(flags, "streams", defaultLimits.concurrentStreamsMax),

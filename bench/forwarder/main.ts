@@ -1,5 +1,3 @@
-// node dist/bench/forwarder/main.js --port N --to N [--upstreams 4] [--tls CERT KEY CA] [--to-tls CERT KEY CA]
-// The engine as a bare proxy: no identity, policy or routing. Shows what frames alone cost.
 import { readFileSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import { connect as connectTls, createServer as createTlsServer } from "node:tls";
@@ -13,7 +11,11 @@ import { type ConnectionOwner, SocketConnection } from "../../data-plane/http2-s
 import { numberFlag, readFlags } from "../options.js";
 import { Forward } from "./forward.js";
 
-const flags = readFlags(process.argv.slice(2));
+const flags = readFlags(process.argv.slice(2), {
+  text: `node dist/bench/forwarder/main.js --port N --to N [--upstreams 4] [--tls CERT KEY CA] [--to-tls CERT KEY CA]
+The engine as a bare proxy: no identity, policy or routing. Shows what frames alone cost.`,
+  example: "node dist/bench/forwarder/main.js --port 9001 --to 9000",
+});
 const limits: EngineLimits = { ...defaultLimits, concurrentStreamsMax: 1000 };
 const deps = {
   loop: new EngineLoop(() => performance.now()),

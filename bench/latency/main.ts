@@ -1,10 +1,12 @@
-// npm run bench:latency -- [--rate 1000] [--connections 16] [--bytes 1024] [--rounds 3] [--seconds 5] [--only NAME...]
-// What a pair of proxies adds to a call's latency at a steady rate (P2), each peer in turn in every round.
 import { numberFlag, readFlags } from "../options.js";
 import { type LoadFigures, machine, median, printTable, runRound, startContenders } from "../proxy/contenders.js";
 import { runBench } from "../proxy/run-bench.js";
 
-const flags = readFlags(process.argv.slice(2));
+const flags = readFlags(process.argv.slice(2), {
+  text: `npm run bench:latency -- [--rate 1000] [--connections 16] [--bytes 1024] [--rounds 3] [--seconds 5] [--only NAME...]
+What a pair of proxies adds to a call's latency at a steady rate (P2), each peer in turn in every round.`,
+  example: "npm run bench:latency -- --rate 500 --rounds 1 --only mesh",
+});
 const rate = numberFlag(flags, "rate", 1000);
 const connections = numberFlag(flags, "connections", 16);
 const bytes = numberFlag(flags, "bytes", 1024);

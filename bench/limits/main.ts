@@ -3,6 +3,13 @@ import { performance } from "node:perf_hooks";
 import type { Limit } from "../../core/limit/limit-model.js";
 import { Limiter, type OpenBudgets } from "../../core/limit/limiter.js";
 import { SharedBudgets } from "../../core/limit/shared-budgets.js";
+import { readFlags } from "../options.js";
+
+readFlags(process.argv.slice(2), {
+  text: `npm run bench:limits
+What a rate limit costs a call.`,
+  example: "npm run bench:limits",
+});
 
 const checks = 1_000_000;
 const base: Limit = {

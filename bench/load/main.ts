@@ -1,6 +1,3 @@
-// npm run bench:load -- --target HOST:PORT|unix:PATH [--connections 8] [--streams 32] [--seconds 5 | --calls N]
-//   [--rate CALLS/S] [--bytes 64 [--answer BYTES]] [--path /bench.Echo/Call] [--authority bench] [--scheme http] [--plain] [--same-headers]
-//   [--tls [--ca FILE] [--cert FILE --key FILE] [--server-name NAME]] [--cpu-of PID...] [--json]
 import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
@@ -15,7 +12,12 @@ import { messageOf } from "../echo-server/message.js";
 import { numberFlag, readFlags } from "../options.js";
 import { Call, freshFields, Tally } from "./call.js";
 
-const flags = readFlags(process.argv.slice(2));
+const flags = readFlags(process.argv.slice(2), {
+  text: `npm run bench:load -- --target HOST:PORT|unix:PATH [--connections 8] [--streams 32] [--seconds 5 | --calls N]
+  [--rate CALLS/S] [--bytes 64 [--answer BYTES]] [--path /bench.Echo/Call] [--authority bench] [--scheme http] [--plain] [--same-headers]
+  [--tls [--ca FILE] [--cert FILE --key FILE] [--server-name NAME]] [--cpu-of PID...] [--json]`,
+  example: "npm run bench:load -- --target 127.0.0.1:9000 --seconds 5",
+});
 const target = flags.get("target")?.[0];
 if (target === undefined) {
   console.error("say where to: --target HOST:PORT or --target unix:PATH");

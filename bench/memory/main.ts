@@ -1,5 +1,3 @@
-// npm run bench:memory -- [--services 10000] [--used 20] [--settle 15]
-// RSS of the proxies of a mesh (P9): at rest with three services, then with many that are known and some in use.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Client, credentials, status } from "@grpc/grpc-js";
@@ -9,7 +7,11 @@ import { type BenchMesh, meshPolicy, startMesh } from "../proxy/mesh.js";
 import { startEcho } from "../proxy/pair.js";
 import { runBench } from "../proxy/run-bench.js";
 
-const flags = readFlags(process.argv.slice(2));
+const flags = readFlags(process.argv.slice(2), {
+  text: `npm run bench:memory -- [--services 10000] [--used 20] [--settle 15]
+RSS of the proxies of a mesh (P9): at rest with three services, then with many that are known and some in use.`,
+  example: "npm run bench:memory -- --services 1000 --settle 5",
+});
 const services = numberFlag(flags, "services", 10_000);
 const used = numberFlag(flags, "used", 20);
 const settleSeconds = numberFlag(flags, "settle", 15);

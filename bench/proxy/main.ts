@@ -1,6 +1,3 @@
-// npm run bench:proxy -- [--shapes 8x32,64x1] [--rounds 3] [--seconds 5] [--bytes 64] [--same-headers]
-//   [--only NAME...] [--workers 1,2] [--profile FOLDER]
-// CPU per call of pairs of proxies (plain in, mutual TLS between, plain out), each peer in turn in every round.
 import { numberFlag, readFlags } from "../options.js";
 import {
   type Contender,
@@ -14,7 +11,12 @@ import {
 } from "./contenders.js";
 import { runBench } from "./run-bench.js";
 
-const flags = readFlags(process.argv.slice(2));
+const flags = readFlags(process.argv.slice(2), {
+  text: `npm run bench:proxy -- [--shapes 8x32,64x1] [--rounds 3] [--seconds 5] [--bytes 64] [--same-headers]
+  [--only NAME...] [--workers 1,2] [--profile FOLDER]
+CPU per call of pairs of proxies (plain in, mutual TLS between, plain out), each peer in turn in every round.`,
+  example: "npm run bench:proxy -- --shapes 8x32 --rounds 1 --only mesh",
+});
 const shapes = (flags.get("shapes")?.[0] ?? "8x32,64x1,1x1,100x10").split(",");
 const rounds = numberFlag(flags, "rounds", 3);
 const seconds = numberFlag(flags, "seconds", 5);

@@ -1,6 +1,3 @@
-// npm run bench:replay -- [--decisions 1000000] [--services 50]
-// How long recorded decisions take to be read and decided again, under a candidate and under their own revision;
-// and what recording adds to a call.
 import { cpus } from "node:os";
 import { type DecisionRecord, renderDecisionId } from "../../core/decision/decision-record.js";
 import { recordInputs } from "../../core/decision/record-inputs.js";
@@ -13,7 +10,12 @@ import { encodeBatch, encodeDecision, parseBatch } from "../../core/wire/decisio
 import { numberFlag, readFlags } from "../options.js";
 import { recordingCost } from "./recording.js";
 
-const flags = readFlags(process.argv.slice(2));
+const flags = readFlags(process.argv.slice(2), {
+  text: `npm run bench:replay -- [--decisions 1000000] [--services 50]
+How long recorded decisions take to be read and decided again, under a candidate and under their own revision;
+and what recording adds to a call.`,
+  example: "npm run bench:replay -- --decisions 100000",
+});
 const total = numberFlag(flags, "decisions", 1_000_000);
 const services = numberFlag(flags, "services", 50);
 const mesh = "bench";

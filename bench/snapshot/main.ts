@@ -15,7 +15,11 @@ import { signRevision } from "../../core/wire/records.js";
 import { changesBetween, encodeSnapshotList } from "../../core/wire/units.js";
 import { numberFlag, readFlags } from "../options.js";
 
-const flags = readFlags(process.argv.slice(2));
+const flags = readFlags(process.argv.slice(2), {
+  text: `npm run bench:snapshot -- [--services 10000] [--rounds 7]
+What it takes to build, sign and diff the snapshot of a large mesh.`,
+  example: "npm run bench:snapshot -- --services 1000",
+});
 const count = numberFlag(flags, "services", 10_000);
 const rounds = numberFlag(flags, "rounds", 7);
 const mesh = "bench";

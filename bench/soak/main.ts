@@ -1,6 +1,3 @@
-// npm run soak -- --minutes N [--rate CALLS_PER_SECOND] [--root DIR]
-// Steady mixed load through two real proxies. Prints memory, open streams and files each minute; exit 1 if a
-// call fails, memory grows more than 10 % after the warm-up, or streams or files are left over.
 import { join, resolve } from "node:path";
 import { pause, until } from "../checks/child.js";
 import { Mesh, type MeshProxy } from "../checks/mesh.js";
@@ -9,7 +6,12 @@ import { RecordingUpstream } from "../checks/upstream.js";
 import { numberFlag, readFlags } from "../options.js";
 import { MixedLoad } from "./mixed-load.js";
 
-const flags = readFlags(process.argv.slice(2));
+const flags = readFlags(process.argv.slice(2), {
+  text: `npm run soak -- --minutes N [--rate CALLS_PER_SECOND] [--growth 0.1] [--root DIR]
+Steady mixed load through two real proxies. Prints memory, open streams and files each minute; exit 1 if a
+call fails, memory grows more than 10 % after the warm-up, or streams or files are left over.`,
+  example: "npm run soak -- --minutes 1",
+});
 const minutes = numberFlag(flags, "minutes", 60);
 const rate = numberFlag(flags, "rate", 400);
 const growthMax = numberFlag(flags, "growth", 0.1);

@@ -2,6 +2,13 @@
 import { generateKeyPairSync, sign } from "node:crypto";
 import { TokenCache } from "../../core/token/token-cache.js";
 import { buildTokenIssuers, TokenProblem } from "../../core/token/verify-token.js";
+import { readFlags } from "../options.js";
+
+readFlags(process.argv.slice(2), {
+  text: `node dist/bench/token/main.js
+What it takes to verify a token.`,
+  example: "node dist/bench/token/main.js",
+});
 
 const tokensCount = 1000;
 const rounds = 200;
