@@ -10,6 +10,7 @@ import {
   type ActivateRevisionResponse,
   type ActivationInfo,
   AdminServiceService,
+  type ApproveRevisionResponse,
   type CheckAccessRequest,
   type CheckAccessResponse,
   type CreateJoinTokenRequest,
@@ -61,6 +62,7 @@ import type { AdminContext } from "./context.js";
 export type {
   AccessChange,
   ActivationInfo,
+  ApprovalInfo,
   CheckAccessResponse,
   DiffRevisionsResponse,
   DiffSide,
@@ -138,6 +140,7 @@ export interface AdminClient {
   signingKeys(): Promise<ListSigningKeysResponse>;
   rotateSigningKey(request: RotateSigningKeyRequest): Promise<RotateSigningKeyResponse>;
   dropSigningKey(request: DropSigningKeyRequest): Promise<DropSigningKeyResponse>;
+  approve(revision: number, reason: string): Promise<ApproveRevisionResponse>;
   /** A proxy's id, or a certificate's serial number. */
   revoke(id: string, reason: string): Promise<RevokeIdentityResponse>;
   close(): void;
@@ -209,6 +212,7 @@ export function openAdminClient(context: AdminContext): AdminClient {
     signingKeys: () => call(admin.listSigningKeys, {}),
     rotateSigningKey: (request) => call(admin.rotateSigningKey, request),
     dropSigningKey: (request) => call(admin.dropSigningKey, request),
+    approve: (revision, reason) => call(admin.approveRevision, { revision, reason }),
     revoke: (id, reason) => call(admin.revokeIdentity, { id, reason }),
     convergence: (revision) => call(admin.getConvergence, { revision }),
     importRevision: (request) => call(admin.importRevision, request, publishMs),

@@ -16,6 +16,7 @@ const loaders: Readonly<Record<string, () => Promise<AddCommand>>> = {
   log: async () => (await import("./commands/log.js")).addLogCommand,
   show: async () => (await import("./commands/show.js")).addShowCommand,
   activate: async () => (await import("./commands/activate.js")).addActivateCommand,
+  approve: async () => (await import("./commands/approve.js")).addApproveCommand,
   rollback: async () => (await import("./commands/rollback.js")).addRollbackCommand,
   rollout: async () => (await import("./commands/rollout.js")).addRolloutCommand,
   shadow: async () => (await import("./commands/shadow.js")).addShadowCommand,

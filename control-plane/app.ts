@@ -28,6 +28,7 @@ import { readMeshOf } from "./identity/authority-file.js";
 import { createJoinLimiter, createJoinService, type JoinServiceDeps } from "./identity/join-service.js";
 import { openJoinTokens } from "./identity/join-tokens.js";
 import { Nonces } from "./identity/nonces.js";
+import { writeOperatorContexts } from "./identity/operator-contexts.js";
 import {
   createOperatorJudge,
   dialAddress,
@@ -161,7 +162,8 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger): Promise
   const { issued, ...trusting } = openTrust({ ...base, ledger, fleet, audit, auditLog });
   const decisions = createDecisionReader({ bus, log });
   const logs = { ledger, snapshots, decisions };
-  const activating = openActivating({ mesh, ...logs, fleet, signer, audit, clock, name: authority.name, log });
+  const noting = { audit, auditLog, approvalsRequired: base.config.approvals };
+  const activating = openActivating({ mesh, ...logs, ...noting, fleet, signer, clock, name: authority.name, log });
   cleanup.add(activating.stop);
   const tokens = openJoinTokens({ dir: folder.path, mesh, rootHash: authority.rootHash, clock, random });
   const adminService = createAdminService({
@@ -265,7 +267,7 @@ async function serve(
     admin: dialAddress(admin.address, config.admin.host),
     join: dialAddress(joining.address, config.join.host),
   };
-  writeOperatorContext(base, addresses.admin);
+  writeOperatorContexts(base, addresses.admin, config.operators);
   base.members.setOwn(addresses.join);
   writeJoinFile(folder, authority, base.members.addresses());
   const ready = { mesh: authority.mesh, ...addresses, console: "", nats: nats.servers.join(","), pid: process.pid };
@@ -279,7 +281,7 @@ async function serve(
     const next = issueOwn();
     adminCredentials.renew(next);
     joinCredentials.renew(next);
-    writeOperatorContext(base, addresses.admin);
+    writeOperatorContexts(base, addresses.admin, config.operators);
   });
 }
 
@@ -288,11 +290,4 @@ function writeJoinFile(folder: DataFolder, { mesh, rootHash }: Authority, addres
   const [own] = addresses;
   const joins = addresses.length > 1 ? { joins: addresses } : {};
   folder.writeJson("join.json", { mesh, join: own, rootHash, ...joins });
-}
-
-function writeOperatorContext({ folder, authority }: Base, admin: string): void {
-  const { chainPem, privateKeyPem } = authority.issueOperator({ name: "admin" });
-  const { mesh, rootHash } = authority;
-  const context = { mesh, rootHash, admin, ca: authority.caPem, certificate: chainPem, key: privateKeyPem };
-  folder.writeJson("admin.json", context);
 }

@@ -35,6 +35,10 @@ export interface UpConfig {
   /** As one more control plane of an existing mesh; undefined: the mesh is our own, or the data folder knows. */
   readonly membership: MembershipConfig | undefined;
   readonly decisions: DecisionsConfig;
+  /** How many approvals by others than its author a revision needs to become active. */
+  readonly approvals: number;
+  /** Operators beside "admin" that get a context of their own. */
+  readonly operators: readonly string[];
   readonly logLevel: LogLevel;
   /** undefined: whatever suits where the log goes. */
   readonly logFormat: LogFormat | undefined;
@@ -49,6 +53,7 @@ export interface DecisionsConfig {
 export const meshDefault = "mesh";
 const adminPortDefault = 7420;
 const joinPortDefault = 7421;
+const approvalsMax = 16;
 const hostDefault = "127.0.0.1";
 
 /** Reads the settings; fails with `invalid_argument`, one line for each bad value, or `not_supported`. */
@@ -77,9 +82,14 @@ export function parseUpConfig(sources: ConfigSources, cwd: string): UpConfig {
       decisionBytes: read.integer("decisions-bytes", { min: 1024 * 1024, max: Number.MAX_SAFE_INTEGER }),
       decisionAgeMs: read.durationMs("decisions-age"),
     },
+    approvals: read.integer("approvals", { min: 0, max: approvalsMax }) ?? 0,
+    operators: read.list("operator"),
     logLevel: read.oneOf("log-level", logLevels) ?? "info",
     logFormat: read.oneOf("log-format", logFormats),
   };
+  const wrong = config.operators.find((name) => !isLabel(name));
+  if (wrong !== undefined)
+    read.problem(`--operator: expected 1 to 63 of a-z, 0-9 and "-", got ${JSON.stringify(wrong.slice(0, 80))}`);
   read.throwIfInvalid();
   return config;
 }

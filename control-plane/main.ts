@@ -31,6 +31,12 @@ function createCommand(act: (flags: Record<string, unknown>) => void): Command {
     .option("--nats-account <FILE>", "its account id and signing seed")
     .option("--join <FILE>", "join an existing mesh as one more control plane: join.json of the one that began it")
     .option("--token <FILE>", "the token for it, from `ashlar token --control-plane NAME`")
+    .option("--approvals <N>", "how many operators beside its author have to approve a revision (default: 0)")
+    .option(
+      "--operator <NAME>",
+      "a further operator: its context is DIR/operator-NAME.json; may be given again",
+      (name: string, before: string[] | undefined) => [...(before ?? []), name],
+    )
     .option("--decisions-age <DURATION>", "how long recorded decisions are kept, in a new mesh (default: 24h)")
     .option("--decisions-bytes <N>", "how many bytes of them are kept, in a new mesh (default: 536870912)")
     .option("--log-level <LEVEL>", "debug, info, warn, error or silent (default: info)")

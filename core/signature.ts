@@ -15,6 +15,7 @@ export const recordTypes = [
   "ashlar-trust",
   "ashlar-freshness",
   "ashlar-audit-head",
+  "ashlar-approval",
 ] as const;
 export type RecordType = (typeof recordTypes)[number];
 

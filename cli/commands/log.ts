@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { approvalToJson, renderApprovers } from "../approvals.js";
 import { type Cli, show } from "../cli.js";
 import type { ActivationInfo, AdminClient, RevisionInfo } from "../client.js";
 import { outputOption, parseNumber, withExample } from "../options.js";
@@ -45,17 +46,22 @@ async function readRevisions(
 
 export function revisionToJson(revision: RevisionInfo) {
   const { number, digest, parent, snapshot, author, message, timeMs, active, changedUnits } = revision;
-  return { number, digest, parent, author, message, time: renderTime(timeMs), active, snapshot, changedUnits };
+  const approvals = revision.approvals.map(approvalToJson);
+  const time = renderTime(timeMs);
+  return { number, digest, parent, author, message, time, active, snapshot, changedUnits, approvals };
 }
 
 function renderLog(revisions: readonly RevisionInfo[], isCandidate: (revision: RevisionInfo) => boolean): string {
   if (revisions.length === 0) return "There is no revision yet.";
+  const isApproved = revisions.some(({ approvals }) => approvals.length > 0);
   const rows = revisions.map((revision) => [
     `${revision.number}${revision.active ? " *" : isCandidate(revision) ? " +" : ""}`,
     shortDigest(revision.digest),
     renderTime(revision.timeMs),
     revision.author,
+    ...(isApproved ? [renderApprovers(revision.approvals)] : []),
     plain(revision.message),
   ]);
-  return renderTable(["REVISION", "DIGEST", "TIME", "AUTHOR", "MESSAGE"], rows);
+  const approved = isApproved ? ["APPROVED BY"] : [];
+  return renderTable(["REVISION", "DIGEST", "TIME", "AUTHOR", ...approved, "MESSAGE"], rows);
 }

@@ -11,6 +11,7 @@ import { type FleetEntry, isPrepared, rejectionOf } from "../fleet/fleet-state.j
 import { waitForFleet } from "../fleet/fleet-wait.js";
 import { beginRollout, checkMayBegin, type StagedOptions } from "../rollout/begin-rollout.js";
 import type { Ledger } from "../store/ledger.js";
+import type { Approvals } from "./approvals.js";
 import { commitActivation } from "./commit.js";
 import { checkFleetNotAhead } from "./fleet-ahead.js";
 
@@ -21,6 +22,8 @@ export interface ActivatorDeps {
   readonly signer: Signer;
   readonly audit: AuditTrail;
   readonly clock: Clock;
+  /** undefined: none are asked for. */
+  readonly approvals?: Pick<Approvals, "require">;
 }
 
 /** An operator, authorized. */
@@ -62,6 +65,7 @@ export const waitTimeoutMsMax = 3_600_000;
 export interface Activator {
   /**
    * Activates a revision once the asked-for share of live proxies has prepared it. Fails with `not_found`,
+   * with `denied` for want of approvals, forced or not,
    * with `stale` naming the proxies that rejected it or did not prepare in time, or because a rollout runs; with
    * `conflict` if somebody else activated meanwhile, and with `invalid_argument`. In stages, it resolves when the
    * first one is committed. Stops waiting when `signal` aborts.
@@ -102,6 +106,7 @@ async function activate(
   if (head?.body.revisionDigest === revision.digest && !isUnderway(head.body)) {
     return { activation: head, created: false, tookMs: sinceMs(deps.clock, startMs) };
   }
+  await deps.approvals?.require(revision);
   if (!options.force) await checkFleetNotAhead(deps, signal);
   if (!options.force) await waitUntilPrepared(deps, revision, options.thresholdPercent, timeoutMs, signal);
   const { staged } = options;

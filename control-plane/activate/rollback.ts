@@ -2,7 +2,7 @@
 import { rollbackTarget } from "../../core/activation.js";
 import { AshlarError, unreachable } from "../../core/errors.js";
 import type { Activation, Signed } from "../../core/model.js";
-import { isUnderway } from "../../core/rollout/cohort.js";
+import { isUnderway, revisionInForce } from "../../core/rollout/cohort.js";
 import { audited } from "../audit/audit-trail.js";
 import { isActive } from "../fleet/fleet-state.js";
 import { waitForFleet } from "../fleet/fleet-wait.js";
@@ -37,7 +37,7 @@ export interface RolledBack {
 
 export interface Rollback {
   /**
-   * Commits at once. Fails with `stale` if there is nothing to go back to or the target is active,
+   * Commits at once. To a revision that never was the mesh's it needs the approvals of an activation. Fails with `stale` if there is nothing to go back to or the target is active,
    * `not_found` for a revision that was never published, `conflict` if somebody else was first.
    */
   rollback(options: RollbackOptions, caller: OperatorCaller, signal?: AbortSignal): Promise<RolledBack>;
@@ -92,6 +92,8 @@ async function commitRollback(
     );
   if (target.kind === "refused") throw refusal(target.why, head?.body.revisionNumber, options.to, published);
   const revision = findRevision(deps.ledger, target.revision);
+  if (!activations.list().some(({ body }) => revisionInForce(body).digest === revision.digest))
+    await deps.approvals?.require(revision); // what ran before needs no approval; this would be its first time
   return commitActivation(deps, head, {
     revisionNumber: revision.body.number,
     revisionDigest: revision.digest,

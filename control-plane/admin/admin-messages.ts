@@ -32,6 +32,7 @@ export function renderRevision(
     timeMs: body.timeMs,
     active: active !== undefined && revisionInForce(active.body).digest === digest,
     changedUnits: body.changes.map(({ name }) => name),
+    approvals: [],
   };
 }
 

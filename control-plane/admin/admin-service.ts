@@ -8,7 +8,6 @@ import {
   type CreateJoinTokenRequest,
   type DiffSide,
   type GetStatusResponse,
-  type ListRevisionsRequest,
 } from "../../proto/gen/ashlar/v1/admin.js";
 import type { AuditEntry as AuditEntryMessage } from "../../proto/gen/ashlar/v1/audit.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -33,17 +32,19 @@ import type { Ledger } from "../store/ledger.js";
 import { renderActivation, renderFinding, renderProxy, renderRevision, renderService } from "./admin-messages.js";
 import { inputsAsAsked } from "./asked-inputs.js";
 import { auditMethods } from "./audit-methods.js";
+import { bounded } from "./bounded.js";
 import { convergenceMethods } from "./convergence-methods.js";
 import { type DecisionDeps, decisionMethods } from "./decision-methods.js";
 import { issuerMethods } from "./issuer-methods.js";
 import { authorize, operatedBy } from "./operated.js";
 import { promotionMethods } from "./promotion-methods.js";
+import { type RevisionMethodsDeps, revisionMethods } from "./revision-methods.js";
 import { parseActivateRequest, renderRollout, rolloutMethods } from "./rollout-methods.js";
 import { shadowMethods } from "./shadow-methods.js";
 import { type TrustMethodsDeps, trustMethods } from "./trust-methods.js";
 import { watchActivations } from "./watch-activations.js";
 
-export interface AdminServiceDeps extends DecisionDeps, TrustMethodsDeps {
+export interface AdminServiceDeps extends DecisionDeps, TrustMethodsDeps, RevisionMethodsDeps {
   readonly mesh: string;
   readonly ledger: Ledger;
   readonly publisher: Publisher;
@@ -72,8 +73,6 @@ export interface AdminServiceDeps extends DecisionDeps, TrustMethodsDeps {
 
 /** Files of 8 MiB with their names, and what frames them. */
 export const adminMessageBytesMax = 9 * 1024 * 1024;
-const revisionsDefault = 100;
-const revisionsMax = 1000;
 const auditDefault = 1000;
 const auditMax = 10_000;
 const tokenTtlMsMax = 24 * 3_600_000;
@@ -117,15 +116,6 @@ export function createAdminService(deps: AdminServiceDeps): BoundService {
       const { activation, tookMs, behind } = await deps.rollback.rollback(options, caller, signal);
       return { activation: renderActivation(activation), tookMs, behind: [...behind] };
     }),
-    getRevision: operated(async ({ number }) => {
-      const revision = policy.find(number);
-      return {
-        revision: renderRevision(revision, ledger.activations.head()),
-        yaml: await policy.yaml(revision),
-        record: Buffer.from(revision.bytes),
-      };
-    }),
-    listRevisions: operated(async (request) => listRevisions(ledger, request)),
     diffRevisions: operated(async ({ from, to }) => {
       const { findings, objects, access, fromSnapshot, toSnapshot, ...about } = await policy.diff(
         parseSide(from, { kind: "active" }),
@@ -146,6 +136,7 @@ export function createAdminService(deps: AdminServiceDeps): BoundService {
         yield { activation: renderActivation(activation) };
       }
     }),
+    ...revisionMethods(deps),
     ...promotionMethods(deps),
     ...convergenceMethods(deps),
     ...auditMethods(deps),
@@ -200,18 +191,6 @@ function lookingMethods(deps: AdminServiceDeps): LookingMethods {
   };
 }
 
-function listRevisions(ledger: Ledger, { limit, before }: ListRevisionsRequest) {
-  const count = bounded("limit", limit, revisionsDefault, revisionsMax);
-  const active = ledger.activations.head();
-  const all = ledger.revisions.list();
-  const end = before === 0 ? all.length : all.findIndex(({ body }) => body.number >= before);
-  const page = all.slice(0, end < 0 ? all.length : end).slice(-count);
-  return {
-    revisions: page.reverse().map((revision) => renderRevision(revision, active)),
-    active: active && renderActivation(active),
-  };
-}
-
 function parseSide(given: DiffSide | undefined, otherwise: PolicySide): PolicySide {
   const side = given?.side;
   if (side === undefined) return otherwise;
@@ -225,13 +204,6 @@ function parseSide(given: DiffSide | undefined, otherwise: PolicySide): PolicySi
     case "revision":
       return side.value === 0 ? { kind: "active" } : { kind: "revision", number: side.value };
   }
-}
-
-/** A limit of a request; 0: the default. */
-function bounded(field: string, value: number, otherwise: number, max: number): number {
-  if (value === 0) return otherwise;
-  if (value <= max) return value;
-  throw new AshlarError("invalid_argument", `${field}: at most ${max}, got ${value}`);
 }
 
 async function createJoinToken(deps: AdminServiceDeps, request: CreateJoinTokenRequest, caller: OperatorCaller) {

@@ -30,6 +30,7 @@ export const auditActions = [
   "trust",
   "login",
   "revoke",
+  "approve",
 ] as const;
 export type AuditAction = (typeof auditActions)[number];
 

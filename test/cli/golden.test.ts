@@ -73,6 +73,7 @@ const commands = [
   ["trust", "rotate"],
   ["trust", "drop"],
   ["revoke"],
+  ["approve"],
 ];
 
 for (const command of commands) {
