@@ -21,6 +21,8 @@ const aimMs = 50;
 /** After a switch until nothing of it is left to do: state on disk, heartbeats, a statement about the heads. */
 const settleMs = 1500;
 const idleMs = 6000;
+/** Activations that are not counted: a process that has just started runs code that is not compiled yet. */
+const warmUps = 8;
 
 /** Each size has two revisions, which differ in one service that subscribers run; activations go to and fro. */
 export async function measureActivationLag(options: ActivationLagOptions): Promise<void> {
@@ -43,7 +45,8 @@ export async function measureActivationLag(options: ActivationLagOptions): Promi
           await publish(admin, policyOf(size)),
           await publish(admin, policyOf(size, new Map([[3, 1]]))),
         ] as const;
-        for (const revision of pair) await crew.switchedTo((await activate(admin, revision)).epoch); // nothing is new to anybody after these
+        for (let round = 0; round < warmUps; round += 1)
+          await crew.switchedTo((await activate(admin, pair[round % 2] ?? 0)).epoch); // nothing is new to anybody after these
         await pause(settleMs);
         const idle = meter.read();
         await pause(idleMs);
@@ -77,7 +80,7 @@ export async function measureActivationLag(options: ActivationLagOptions): Promi
   });
   printTable(columns, rows);
   console.log(
-    `\n${processes} processes share ${availableParallelism()} cores with the control plane and NATS; the subscribers of one share its event loop. ${settleMs} ms pass between a switch and the next activation; what the subscribers use at rest is subtracted from their CPU in all.`,
+    `\n${processes} processes share ${availableParallelism()} cores with the control plane and NATS; the subscribers of one share its event loop. ${settleMs} ms pass between a switch and the next activation; ${warmUps} activations before are not counted; what the subscribers use at rest is subtracted from their CPU in all.`,
   );
   if (sizes.length < 2) return;
   const [small, large] = [lastMedians[0] ?? Number.NaN, lastMedians.at(-1) ?? Number.NaN];

@@ -84,7 +84,7 @@ function createAppender(handle: FileHandle): Pick<FileLog, "append" | "close"> {
 }
 
 /** The whole records of a file, where they end, and whether only an unfinished append follows. */
-function parseFileLog(content: Buffer): { records: Uint8Array[]; end: number; torn: boolean } {
+export function parseFileLog(content: Buffer): { records: Uint8Array[]; end: number; torn: boolean } {
   const records: Uint8Array[] = [];
   let at = 0;
   while (at + headBytes <= content.length) {

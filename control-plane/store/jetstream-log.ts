@@ -1,5 +1,4 @@
 /** One log of signed records: a stream, this control plane's own copy, and the index over both. */
-import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Digest, digestOf } from "../../core/digest.js";
 import { AshlarError, isAshlarError, messageOf } from "../../core/errors.js";
@@ -8,8 +7,8 @@ import { readSubject, streamOf } from "../../core/wire/subjects.js";
 import type { Bus, BusSubscription, StreamInfo } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
-import { writeDurably } from "./durable-file.js";
 import { type FileLog, openFileLog } from "./file-copy.js";
+import { type IntentFile, openIntentFile } from "./intent-file.js";
 import type { RecordLog } from "./ledger.js";
 import { LogIndex, type LogKeys } from "./log-index.js";
 import { isOfOtherLog, type LogLaw } from "./log-laws.js";
@@ -35,7 +34,7 @@ export class JetStreamLog<Body> implements RecordLog<Body> {
   readonly #index: LogIndex<Body>;
   readonly #copy: FileLog;
   readonly #copied: Set<Digest>;
-  readonly #intentFile: string;
+  readonly #intent: IntentFile;
   readonly #mutex = new Mutex();
   readonly #listeners = new Set<(record: Signed<Body>) => void>();
   readonly #stop = new AbortController();
@@ -49,11 +48,11 @@ export class JetStreamLog<Body> implements RecordLog<Body> {
   #started = false;
   #loops: Promise<unknown> = Promise.resolve();
 
-  private constructor(deps: JetStreamLogDeps, law: LogLaw<Body>, copy: FileLog) {
+  private constructor(deps: JetStreamLogDeps, law: LogLaw<Body>, copy: FileLog, intent: IntentFile) {
     this.#deps = deps;
     this.#law = law;
     this.#copy = copy;
-    this.#intentFile = join(deps.dir, `${law.name}.intent`);
+    this.#intent = intent;
     this.#index = new LogIndex(law, deps.mesh);
     this.#copied = new Set(copy.records.map(digestOf));
     this.#updates = deps.bus.subscribe(readSubject(law.stream, "*"), { queueMax: 16 });
@@ -61,7 +60,8 @@ export class JetStreamLog<Body> implements RecordLog<Body> {
 
   /** Reads the own copy; nothing is known before `useKeys`, and nothing of the stream before `sync`. */
   static async open<Body>(deps: JetStreamLogDeps, law: LogLaw<Body>): Promise<JetStreamLog<Body>> {
-    return new JetStreamLog(deps, law, await openFileLog(join(deps.dir, `${law.name}.log`)));
+    const file = join(deps.dir, law.name);
+    return new JetStreamLog(deps, law, await openFileLog(`${file}.log`), await openIntentFile(`${file}.intent`));
   }
 
   head(): Signed<Body> | undefined {
@@ -215,7 +215,7 @@ export class JetStreamLog<Body> implements RecordLog<Body> {
   /** Appends, byte for byte, the history that the stream lacks; and an own append whose outcome was never learnt. */
   async #restore(): Promise<void> {
     const lacking = this.#index.list().filter((record) => !this.#inStream.has(record.digest));
-    const intent = await readFile(this.#intentFile).catch(() => undefined);
+    const intent = this.#intent.pending;
     for (const record of lacking) {
       this.#deps.log.warn("the stream lacks a record: appending it again", {
         stream: this.#law.name,
@@ -223,7 +223,7 @@ export class JetStreamLog<Body> implements RecordLog<Body> {
       });
       await this.#commit(this.#law.keyOf(record.body), record.bytes);
     }
-    if (intent !== undefined) await this.#settle(new Uint8Array(intent));
+    if (intent !== undefined) await this.#settle(intent);
   }
 
   /**
@@ -235,7 +235,7 @@ export class JetStreamLog<Body> implements RecordLog<Body> {
     if (next !== undefined && this.#law.follows(this.head(), next.body)) {
       await this.#commit(this.#law.keyOf(next.body), bytes, () => this.#law.follows(this.head(), next.body));
     }
-    await rm(this.#intentFile, { force: true });
+    await this.#intent.clear();
   }
 
   append(next: Signed<Body>): Promise<void> {
@@ -245,16 +245,16 @@ export class JetStreamLog<Body> implements RecordLog<Body> {
       if (this.#index.preview(next.bytes) === undefined) {
         throw new AshlarError("denied", `${this.#law.name}: signed by a key that this mesh does not trust now`);
       }
-      await writeDurably(this.#intentFile, next.bytes);
+      await this.#intent.write(next.bytes);
       try {
         await this.#commit(key, next.bytes, () => this.#law.follows(this.head(), next.body));
       } catch (error) {
         if (this.find(key)?.digest !== next.digest) {
-          if (!isAshlarError(error, "unavailable")) await rm(this.#intentFile, { force: true });
+          if (!isAshlarError(error, "unavailable")) await this.#intent.clear();
           throw error;
         }
       }
-      await rm(this.#intentFile, { force: true });
+      await this.#intent.clear();
       if (this.find(key)?.digest !== next.digest) throw this.#conflict(key);
     });
   }
@@ -294,6 +294,6 @@ export class JetStreamLog<Body> implements RecordLog<Body> {
     this.#stop.abort();
     this.#updates.close();
     await this.#loops;
-    await this.#mutex.run(() => this.#copy.close());
+    await this.#mutex.run(() => Promise.all([this.#copy.close(), this.#intent.close()]));
   }
 }

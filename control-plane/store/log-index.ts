@@ -47,6 +47,8 @@ export class LogIndex<Body> {
   /** Current candidates above the history that do not lead to it yet. */
   readonly #loose = new Set<Digest>();
   #unknown = new Map<Digest, Uint8Array>();
+  /** What was previewed last: the same bytes under the same keys need no second check. */
+  #previewed: Signed<Body> | undefined;
   readonly #refused = new Map<Digest, string>();
   readonly #disputed = new Set<number>();
   #view: readonly Signed<Body>[] | undefined;
@@ -76,7 +78,8 @@ export class LogIndex<Body> {
   offer(bytes: Uint8Array, options?: { readonly verifiedBefore: boolean }): Offered<Body> {
     const digest = digestOf(bytes);
     if (this.#candidates.has(digest) || this.#refused.has(digest)) return { kind: "known" };
-    const judged = this.#judge(bytes);
+    const previewed = this.#previewed?.digest === digest ? this.#previewed : undefined;
+    const judged = previewed === undefined ? this.#judge(bytes) : { signed: previewed, current: true };
     if (judged === "unknown-key") {
       if (this.#unknown.size < unknownMax) this.#unknown.set(digest, bytes.slice());
       return { kind: "unknown-key" };
@@ -100,6 +103,7 @@ export class LogIndex<Body> {
   /** Judges again, under new keys, what no key was known for. History stays what it is. Returns what was adopted. */
   useKeys(keys: LogKeys): readonly Signed<Body>[] {
     this.#keys = keys;
+    this.#previewed = undefined;
     const unknown = [...this.#unknown.values()];
     this.#unknown.clear();
     return unknown.flatMap((bytes) => {
@@ -111,7 +115,8 @@ export class LogIndex<Body> {
   /** What `bytes` would be under the current keys; undefined if they do not verify. Takes nothing. */
   preview(bytes: Uint8Array): Signed<Body> | undefined {
     try {
-      return this.#law.verify(bytes, this.#mesh, this.#keys.current);
+      this.#previewed = this.#law.verify(bytes, this.#mesh, this.#keys.current);
+      return this.#previewed;
     } catch {
       return undefined;
     }

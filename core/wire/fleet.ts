@@ -2,6 +2,7 @@
  * What proxies say about themselves. These messages are not signed: NATS permissions bind a subject to the
  * proxy that may write it, so a body that disagrees with its subject's service and proxy id is refused.
  */
+import { BinaryReader } from "@bufbuild/protobuf/wire";
 import { Endpoint as EndpointMessage, Heartbeat as HeartbeatMessage } from "../../proto/gen/ashlar/v1/fleet.js";
 import { type Digest, digestFromBytes, digestToBytes } from "../digest.js";
 import { AshlarError } from "../errors.js";
@@ -158,5 +159,28 @@ export function parseHeartbeat(bytes: Uint8Array, writer: FleetWriter): Heartbea
       labels: parseLabels(message.labels),
       ...(message.shadow && { shadow: parseShadowCounts(message.shadow) }),
     };
+  });
+}
+
+const leavingField = 18;
+const varint = 0;
+
+/**
+ * The one thing that peers need of a heartbeat, whether its writer leaves, without reading the rest: each of them gets
+ * the heartbeats of all others of a service. Who wrote it is said by the subject that it came by. Fails with
+ * `invalid_record` or `limit`.
+ */
+export function readLeaving(bytes: Uint8Array): boolean {
+  if (bytes.length > fleetBytesMax)
+    throw new AshlarError("limit", `heartbeat: ${bytes.length} bytes, at most ${fleetBytesMax} are read`);
+  return reading("heartbeat", () => {
+    const reader = new BinaryReader(bytes);
+    let leaving = false;
+    while (reader.pos < reader.len) {
+      const [field, type] = reader.tag();
+      if (field === leavingField && type === varint) leaving = reader.bool();
+      else reader.skip(type);
+    }
+    return leaving;
   });
 }

@@ -5,7 +5,7 @@
  */
 import { messageOf } from "../../core/errors.js";
 import type { Endpoint } from "../../core/model.js";
-import { encodeEndpoint, parseEndpoint, parseHeartbeat } from "../../core/wire/fleet.js";
+import { encodeEndpoint, parseEndpoint, readLeaving } from "../../core/wire/fleet.js";
 import { endpointStream, endpointSubject, heartbeatSubject, parseFleetSubject } from "../../core/wire/subjects.js";
 import type { Bus, BusMessage, BusSubscription } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -168,9 +168,9 @@ class Registry implements EndpointRegistry {
     }
     try {
       if (message.subject.startsWith("ashlar.heartbeat.")) {
-        const { proxyId, leaving } = parseHeartbeat(message.data, writer);
+        const leaving = readLeaving(message.data);
         this.#lastHeardMs = atMs;
-        if (state.takeHeartbeat(proxyId, leaving, atMs)) this.#tell(service);
+        if (state.takeHeartbeat(writer.proxyId, leaving, atMs)) this.#tell(service);
       } else if (state.takeEndpoint(parseEndpoint(message.data, writer), atMs)) {
         this.#tell(service);
       }

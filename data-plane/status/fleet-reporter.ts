@@ -51,7 +51,12 @@ export interface FleetReporter {
 }
 
 const intervalMs = 3000;
-const coalesceMs = 20;
+/**
+ * How soon a change is said: late enough that proxies of the same machine have switched too and that several changes
+ * share a heartbeat, spread so that a fleet does not speak in one moment, and short beside the 100 ms of a rollback.
+ */
+const coalesce = { msMin: 30, msMax: 50 };
+const poked = "poked"; // a reason: an abort without one makes an exception with a stack each time
 const leaveMs = 2000;
 const retry = { msMin: 100, msMax: 5000 };
 const preparedMax = 16;
@@ -104,7 +109,7 @@ class Reporter implements FleetReporter {
 
   poke(): void {
     this.#poked = true;
-    this.#wakeHeartbeat.abort();
+    this.#wakeHeartbeat.abort(poked);
   }
 
   async leave(): Promise<void> {
@@ -137,7 +142,8 @@ class Reporter implements FleetReporter {
       this.#publishHeartbeat();
       this.#wakeHeartbeat = new AbortController();
       await clock.sleep(intervalMs * (0.8 + this.#random() * 0.4), this.#wakeHeartbeat.signal);
-      if (this.#poked) await clock.sleep(coalesceMs, signal);
+      const waitMs = coalesce.msMin + this.#random() * (coalesce.msMax - coalesce.msMin);
+      if (this.#poked) await clock.sleep(waitMs, signal);
     }
   }
 

@@ -3,7 +3,13 @@ import fc from "fast-check";
 import { digestOf } from "../../../core/digest.js";
 import { isAshlarError } from "../../../core/errors.js";
 import type { Endpoint, Heartbeat } from "../../../core/model.js";
-import { encodeEndpoint, encodeHeartbeat, parseEndpoint, parseHeartbeat } from "../../../core/wire/fleet.js";
+import {
+  encodeEndpoint,
+  encodeHeartbeat,
+  parseEndpoint,
+  parseHeartbeat,
+  readLeaving,
+} from "../../../core/wire/fleet.js";
 
 const writer = { service: "payments", proxyId: "p1" };
 const endpoint: Endpoint = {
@@ -39,6 +45,21 @@ const heartbeat: Heartbeat = {
 };
 
 describe("endpoints and heartbeats", () => {
+  test("whether a heartbeat's writer leaves is read without the rest, and damage is refused", () => {
+    for (const leaving of [true, false]) expect(readLeaving(encodeHeartbeat({ ...heartbeat, leaving }))).toBe(leaving);
+    const bytes = encodeHeartbeat({ ...heartbeat, leaving: true });
+    const codes = Array.from(bytes, (_, length) => {
+      try {
+        return readLeaving(bytes.subarray(0, length));
+      } catch (error) {
+        return isAshlarError(error, "invalid_record");
+      }
+    });
+    expect(codes.every((one) => typeof one === "boolean")).toBe(true);
+    expect(() => readLeaving(new Uint8Array(64 * 1024 + 1))).toThrow("at most");
+    expect(() => readLeaving(Buffer.from([0x07]))).toThrow("heartbeat");
+  });
+
   test("come back as they were written", () => {
     expect(parseEndpoint(encodeEndpoint(endpoint), writer)).toEqual(endpoint);
     expect(parseHeartbeat(encodeHeartbeat(heartbeat), writer)).toEqual(heartbeat);

@@ -1,0 +1,77 @@
+/**
+ * The record that a log is about to append, on disk before it is sent: a crash in between must not leave proxies with a
+ * record that nobody else has. The file is kept open and written in place, since whoever activates waits for it: one
+ * write and one fdatasync in place of a new file, its fsync, a rename and the folder's fsync.
+ */
+import { type FileHandle, open, readFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { syncFolder } from "./durable-file.js";
+import { encodeFileLog, parseFileLog } from "./file-copy.js";
+
+export interface IntentFile {
+  /** What was written and not cleared; undefined: nothing, or it was torn. */
+  readonly pending: Uint8Array | undefined;
+  /** On disk when it resolves; replaces what is pending. One at a time. */
+  write(bytes: Uint8Array): Promise<void>;
+  /** Nothing is pending any more. Power loss may bring it back; a record that was appended or overtaken is then refused. */
+  clear(): Promise<void>;
+  close(): Promise<void>;
+}
+
+const roomBytes = 16 * 1024;
+const headBytes = 8;
+/** Every record begins so: earlier versions wrote it alone into the file. */
+const recordStart = "eyJ";
+
+/** Opens the file or makes it. */
+export async function openIntentFile(file: string): Promise<IntentFile> {
+  const content = await readFile(file).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return undefined;
+    throw error;
+  });
+  const isBare = content?.toString("latin1", 0, recordStart.length) === recordStart;
+  const pending = isBare ? content : content && parseFileLog(content).records[0];
+  const handle = await open(file, content === undefined ? "wx+" : "r+", 0o600);
+  const size = content?.length ?? 0;
+  if (size < roomBytes && !isBare) await writeAll(handle, Buffer.alloc(roomBytes - size), size); // later only content changes
+  await handle.sync();
+  await syncFolder(dirname(file));
+  return new OpenIntent(handle, pending && new Uint8Array(pending));
+}
+
+class OpenIntent implements IntentFile {
+  readonly #handle: FileHandle;
+  #pending: Uint8Array | undefined;
+
+  constructor(handle: FileHandle, pending: Uint8Array | undefined) {
+    this.#handle = handle;
+    this.#pending = pending;
+  }
+
+  get pending(): Uint8Array | undefined {
+    return this.#pending;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    this.#pending = bytes;
+    await writeAll(this.#handle, encodeFileLog([bytes]), 0);
+    await this.#handle.datasync();
+  }
+
+  async clear(): Promise<void> {
+    if (this.#pending === undefined) return;
+    await writeAll(this.#handle, Buffer.alloc(headBytes), 0);
+    this.#pending = undefined;
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close();
+  }
+}
+
+async function writeAll(handle: FileHandle, bytes: Uint8Array, at: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, at + done);
+    done += bytesWritten;
+  }
+}
