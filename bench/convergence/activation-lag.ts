@@ -30,6 +30,7 @@ export async function measureActivationLag(options: ActivationLagOptions): Promi
   console.log(`\n### P5: activation to in force at ${subscribers} real subscribers in ${processes} processes\n`);
   const columns = ["services", "activations", "p50 ms", "p99 ms", "max ms", "first, last of each: medians ms"];
   columns.push("aim of the p99", "CPU ms a subscriber and activation: until the last switch, in all");
+  columns.push("CPU ms a subscriber and second at rest");
   columns.push("CPU ms an activation until the last switch: control plane, NATS");
   const rows: string[][] = [];
   const lastMedians: number[] = [];
@@ -51,6 +52,7 @@ export async function measureActivationLag(options: ActivationLagOptions): Promi
         const idle = meter.read();
         await pause(idleMs);
         const perMs = meter.since(idle).subscribersMs / idleMs;
+        const atRest = ((perMs * 1000) / subscribers).toFixed(2);
         const cpu = { switching: 0, controlPlane: 0, nats: 0, inAll: 0 };
         for (let round = 0; round < rounds; round += 1) {
           const [start, startMs] = [meter.read(), performance.now()];
@@ -71,7 +73,7 @@ export async function measureActivationLag(options: ActivationLagOptions): Promi
         const ends = `${render(median(first))}, ${render(median(last))}`;
         const each = [cpu.switching, cpu.inAll].map((ms) => (ms / rounds / subscribers).toFixed(2)).join(", ");
         const others = [cpu.controlPlane, cpu.nats].map((ms) => render(ms / rounds)).join(", ");
-        rows.push([String(size), String(rounds), ...figures, ends, verdict(p99, aimMs, "ms"), each, others]);
+        rows.push([String(size), String(rounds), ...figures, ends, verdict(p99, aimMs, "ms"), each, atRest, others]);
         lastMedians.push(median(last));
       }
     } finally {

@@ -3,6 +3,7 @@
  * a server that writes to one proxy after the other, a network, verification, a disk, and messages that are lost.
  */
 import { generateKeyPairSync } from "node:crypto";
+import { freshnessAfterMs, freshnessEveryMs } from "../../control-plane/freshness/freshness-loop.js";
 import { digestOf } from "../../core/digest.js";
 import { buildSpiffeId } from "../../core/identity.js";
 import type { Activation, Freshness, PreparedRevision, Signed } from "../../core/model.js";
@@ -27,15 +28,13 @@ interface Model {
   readonly networkMs: readonly [number, number];
   /** The floor's write and fsync. */
   readonly diskMs: readonly [number, number];
-  /** Two signatures and the step. */
+  /** A signature and the step. */
   readonly verifyMs: number;
   /** The share of messages that never come. */
   readonly lost: number;
 }
 
 const aimMs = 1000;
-/** As the control plane says them: at once after an activation, then in this interval. */
-const statementEveryMs = 3000;
 const mesh = "bench";
 const signer = createSigner(generateKeyPairSync("ed25519").privateKey);
 const revisions: readonly PreparedRevision[] = [1, 2].map((number) => ({
@@ -132,8 +131,8 @@ function simulate(model: Model, proxies: number, chain: readonly Signed<Activati
     fleet.forEach((proxy, index) => {
       const written = ((index + turn) % proxies) * model.fanOutMs;
       proxy.deliver(written, { kind: "activation", record });
-      proxy.deliver(fanOutMs + written, { kind: "freshness", freshness });
-      proxy.deliver(statementEveryMs + written, { kind: "freshness", freshness });
+      proxy.deliver(Math.max(fanOutMs, freshnessAfterMs) + written, { kind: "freshness", freshness });
+      proxy.deliver(freshnessAfterMs + freshnessEveryMs + written, { kind: "freshness", freshness });
       lags.push(proxy.run());
       if (proxy.epoch !== record.body.epoch && model.lost === 0) throw new Error("a proxy did not converge");
     });
