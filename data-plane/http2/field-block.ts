@@ -1,25 +1,9 @@
+import { cell, cells } from "./field-cells.js";
 import { classifyName, classifyValue, fieldFlag } from "./field-classes.js";
 import { findName, nameBytes, nameText } from "./field-names.js";
+import type { FieldProfile } from "./field-profile.js";
 import { entriesMax, type HpackTable, tableColumns } from "./hpack-table.js";
 import { staticName, staticValueLength, staticValueStart, staticValues } from "./static-table.js";
-
-/** Where the numbers of a field are within its row. */
-export const cell = {
-  nameId: 0,
-  nameStart: 1,
-  nameLength: 2,
-  valueStart: 3,
-  valueLength: 4,
-  /** Of name and value; 0: not computed yet. */
-  hash: 5,
-  flags: 6,
-  /** > 0: number of the entry in the dynamic table it came from; < 0: minus the static index. */
-  entry: 7,
-  /** The value as it came on the wire, for passing on: in `wire`, Huffman-coded if the flag says so. */
-  wireStart: 8,
-  wireLength: 9,
-} as const;
-export const cells = 10;
 
 /**
  * The fields of one header block, as slices of one buffer. The decoder of a connection fills the same
@@ -29,7 +13,9 @@ export const cells = 10;
 export class FieldBlock {
   /** Static values first, then (in a decoder's block) the dynamic table, then what this block holds. */
   bytes: Buffer;
-  readonly rows: Int32Array;
+  /** Of this block alone, or, while it has a profile, those of all blocks of its shape. */
+  rows: Int32Array;
+  readonly #ownRows: Int32Array;
   readonly fieldsMax: number;
   count = 0;
   /** The sum of name, value and 32 for each field (RFC 9113, 6.5.2), dropped ones included. */
@@ -38,6 +24,10 @@ export class FieldBlock {
   wire: Uint8Array | null = null;
   /** The dynamic table that `cell.entry` speaks of. */
   table: HpackTable | null = null;
+  /** What is known of blocks like this one; null: nothing, or a value of it has been replaced. */
+  profile: FieldProfile | null = null;
+  /** Of the first 32 fields: a bit for each that is dropped. */
+  dropped = 0;
   /** Where the next byte of this block's own goes. */
   writeAt: number;
   readonly scratchStart: number;
@@ -45,7 +35,8 @@ export class FieldBlock {
   /** `fieldsMax` fields, and some more for those who add to what was decoded. */
   constructor(fieldsMax = 128, scratchStart = staticValues.length, capacity = scratchStart + 1024) {
     this.fieldsMax = fieldsMax + 16;
-    this.rows = new Int32Array(this.fieldsMax * cells);
+    this.#ownRows = new Int32Array(this.fieldsMax * cells);
+    this.rows = this.#ownRows;
     this.bytes = Buffer.alloc(capacity);
     this.bytes.set(staticValues);
     this.scratchStart = scratchStart;
@@ -54,12 +45,15 @@ export class FieldBlock {
 
   /** What it takes in memory. */
   get heldBytes(): number {
-    return this.bytes.length + this.rows.byteLength;
+    return this.bytes.length + this.#ownRows.byteLength;
   }
 
   clear(): void {
+    if (this.rows !== this.#ownRows) this.#restoreShape();
     this.count = 0;
     this.listBytes = 0;
+    this.profile = null;
+    this.dropped = 0;
     this.wire = null;
     this.writeAt = this.scratchStart;
   }
@@ -89,6 +83,7 @@ export class FieldBlock {
   }
 
   drop(field: number): void {
+    if (field < 32) this.dropped |= 1 << field;
     const place = field * cells + cell.flags;
     this.rows[place] = (this.rows[place] as number) | fieldFlag.dropped;
   }
@@ -106,17 +101,6 @@ export class FieldBlock {
     const row = field * cells;
     const id = this.rows[row] as number;
     return id > 0 ? nameText(id) : this.#text(row + cell.nameStart);
-  }
-
-  /** Whether the name of a field begins with `prefix`, which must be ASCII. */
-  nameStartsWith(field: number, prefix: string): boolean {
-    const row = field * cells;
-    const id = this.rows[row] as number;
-    if (id > 0) return nameText(id).startsWith(prefix);
-    if ((this.rows[row + cell.nameLength] as number) < prefix.length) return false;
-    const start = this.rows[row + cell.nameStart] as number;
-    for (let i = 0; i < prefix.length; i++) if (this.bytes[start + i] !== prefix.charCodeAt(i)) return false;
-    return true;
   }
 
   valueText(field: number): string {
@@ -148,7 +132,7 @@ export class FieldBlock {
 
   /** Adds a field; both texts are taken as Latin-1. False: the block is full. */
   add(name: string, value: string, flags = 0): boolean {
-    if (this.count === this.fieldsMax) return false;
+    if (this.count * cells === this.rows.length) return false;
     const nameLength = name.length;
     this.reserve(nameLength + value.length);
     const nameStart = this.writeAt;
@@ -211,6 +195,39 @@ export class FieldBlock {
     this.listBytes += nameLength + valueLength + 32;
   }
 
+  /** Takes the row of a field from a shape; `bytes`: what it counts in the list. */
+  putRow(field: number, from: Int32Array, bytes: number): void {
+    const row = field * cells;
+    for (let at = row; at < row + cells; at++) this.rows[at] = from[at] as number;
+    this.listBytes += bytes;
+  }
+
+  /**
+   * Takes the rows of a shape, with those of fields that vary from this block; their bytes are in place. `bytes`: what
+   * the others count in the list.
+   */
+  takeShape(rows: Int32Array, profile: FieldProfile, bytes: number): void {
+    const own = this.rows;
+    const { varying } = profile;
+    for (let i = 0; i < varying.length; i++) {
+      const row = (varying[i] as number) * cells;
+      for (let at = row; at < row + cells; at++) rows[at] = own[at] as number;
+    }
+    this.rows = rows;
+    this.profile = profile;
+    this.listBytes += bytes;
+  }
+
+  /** Leaves the shape's rows as they were. */
+  #restoreShape(): void {
+    const { rows } = this;
+    for (let bits = this.dropped; bits !== 0; bits &= bits - 1) {
+      const place = (31 - Math.clz32(bits & -bits)) * cells + cell.flags;
+      rows[place] = (rows[place] as number) & ~fieldFlag.dropped;
+    }
+    this.rows = this.#ownRows;
+  }
+
   pushStatic(index: number): void {
     const id = staticName[index] as number;
     const length = staticValueLength[index] as number;
@@ -219,6 +236,11 @@ export class FieldBlock {
 
   /** Gives a field another value, which is taken as Latin-1. */
   replaceValue(field: number, value: string): void {
+    this.profile = null;
+    if (this.rows !== this.#ownRows) {
+      this.#ownRows.set(this.rows.subarray(0, this.count * cells));
+      this.#restoreShape();
+    }
     this.reserve(value.length);
     const row = field * cells;
     const start = this.writeAt;
@@ -241,15 +263,6 @@ export class FieldBlock {
     larger.set(this.bytes);
     this.bytes = larger;
     if (this.table !== null && this.scratchStart > staticValues.length) this.table.bytes = larger;
-  }
-
-  /** A block of its own with the fields that are not dropped. */
-  copy(): FieldBlock {
-    const copy = new FieldBlock(this.count, staticValues.length, staticValues.length + this.listBytes);
-    for (let field = 0; field < this.count; field++) {
-      if (!this.isDropped(field)) copy.addFrom(this, field);
-    }
-    return copy;
   }
 
   /** Adds a field of another block. The caller has looked that there is room for one more. */

@@ -25,6 +25,11 @@ for (let byte = 0; byte < 256; byte++) {
 for (const character of "0123456789abcdefghijklmnopqrstuvwxyz-._") nameClass[character.charCodeAt(0)] = 0;
 nameClass["_".charCodeAt(0)] = fieldFlag.underscore;
 
+/** As `classifyValue`, of a value that is known to have no byte but printable ASCII. */
+export function classifyEnds(bytes: Uint8Array, start: number, length: number): number {
+  return length > 0 && (bytes[start] === 32 || bytes[start + length - 1] === 32) ? fieldFlag.badValue : 0;
+}
+
 export function classifyValue(bytes: Uint8Array, start: number, length: number): number {
   if (length === 0) return 0;
   const end = start + length;

@@ -1,8 +1,10 @@
-import { cell, cells, FieldBlock } from "./field-block.js";
-import { classifyName, classifyValue, fieldFlag, hashOf } from "./field-classes.js";
+import { type BlockShape, BlockShapes } from "./block-shapes.js";
+import { FieldBlock } from "./field-block.js";
+import { cell, cells } from "./field-cells.js";
+import { classifyEnds, classifyName, classifyValue, fieldFlag, hashOf } from "./field-classes.js";
 import { findName, isVolatile, nameBytes } from "./field-names.js";
+import { HpackReader } from "./hpack-reader.js";
 import { HpackTable, ringBytes, tableBytesMax } from "./hpack-table.js";
-import { decodeHuffman } from "./huffman.js";
 import { staticEntries, staticName, staticValueLength, staticValues } from "./static-table.js";
 
 /** What came of a header block. */
@@ -23,25 +25,22 @@ export interface HpackDecoderLimits {
 
 /** Over the limit by this factor, a header block is an attack (hyper gives up at the same). */
 const floodFactor = 4;
-/** A Huffman string that may still fit the table decodes to no more than this. */
-const stringRoom = 6 * tableBytesMax;
+/** Entries are renumbered before their numbers need more bits than rows have. */
+const entryMax = 2 ** 30;
 
 /** Decodes header blocks of one direction of one connection (RFC 7541). Fields are counted before they are copied. */
 export class HpackDecoder {
   readonly fields: FieldBlock;
   readonly table: HpackTable;
+  readonly #reader = new HpackReader();
+  readonly #shapes: BlockShapes;
+  /** The shape that the fields so far have; null: none. Rows of those that do not vary are not in place then. */
+  #followed: BlockShape | null = null;
   readonly #fieldsMax: number;
   readonly #listBytesMax: number;
-  /** Read position, and the end of what may be read. */
-  #at = 0;
-  #end = 0;
-  /** Of the string read last: where it is, and its form on the wire. */
-  #stringStart = 0;
-  #stringLength = 0;
-  #wireStart = 0;
-  #wireLength = 0;
-  #wireHuffman = false;
   #tooLarge = false;
+  /** What was read last breaks the rules. */
+  #failed = false;
   /** Bytes that this block has put into the table; past `tableBytesMax` the ring may overwrite what the block refers to. */
   #insertedBytes = 0;
   #seenFields = 0;
@@ -54,11 +53,8 @@ export class HpackDecoder {
     this.fields = new FieldBlock(limits.headerFieldsMax, base + ringBytes, base + ringBytes + 2048);
     this.table = new HpackTable(this.fields.bytes, base);
     this.fields.table = this.table;
-  }
 
-  /** The size of the list that was decoded last, whether its fields were kept or not. */
-  get listBytes(): number {
-    return this.#seenBytes;
+    this.#shapes = new BlockShapes(this.table);
   }
 
   /**
@@ -69,44 +65,113 @@ export class HpackDecoder {
     const fields = this.fields;
     fields.clear();
     fields.wire = source;
-    this.#at = start;
-    this.#end = end;
-    this.#tooLarge = false;
+    const reader = this.#reader;
+    reader.begin(source, start, end);
+    this.#tooLarge = this.#failed = false;
     this.#insertedBytes = 0;
     this.#seenFields = 0;
     this.#seenBytes = 0;
+    if (this.table.inserted > entryMax) {
+      this.table.renumber();
+      this.#shapes.forget();
+    }
+    if (this.#follow(source)) return decoded.ok;
+    if (this.#failed) return decoded.error;
+    if (this.#seenBytes >= floodFactor * this.#listBytesMax) return decoded.flood;
     let updates = 0;
-    while (this.#at < end) {
-      const first = source[this.#at] as number;
+    while (reader.at < end) {
+      const first = source[reader.at] as number;
       if (first >= 0x80) {
-        if (!this.#indexed(this.#integer(source, 7))) return decoded.error;
+        if (!this.#indexed(reader.integer(7))) return decoded.error;
       } else if (first >= 0x40) {
-        if (!this.#literal(source, 6, 0)) return decoded.error;
+        if (!this.#literal(6, 0)) return decoded.error;
       } else if (first >= 0x20) {
-        const size = this.#integer(source, 5);
+        const size = reader.integer(5);
         // At the start of a block only, twice at most (4.2), and not beyond what we announced.
         if (size < 0 || size > tableBytesMax || this.#seenFields > 0 || ++updates > 2) return decoded.error;
         this.table.setMaxSize(size);
       } else {
-        if (!this.#literal(source, 4, first >= 0x10 ? fieldFlag.neverIndexed : 0)) return decoded.error;
+        if (!this.#unindexed(first)) return decoded.error;
       }
       if (this.#seenBytes >= floodFactor * this.#listBytesMax) return decoded.flood;
     }
-    return this.#tooLarge ? decoded.tooLarge : decoded.ok;
+    if (this.#tooLarge) return decoded.tooLarge;
+    // What more than fills the table may have pushed out its own beginning.
+    if (this.#insertedBytes <= tableBytesMax) fields.profile = this.#shapes.learn(fields);
+    return decoded.ok;
   }
 
-  /** An integer with a prefix of `bits` bits (RFC 7541, 5.1), or -1 if it is cut short or absurd. */
-  #integer(source: Uint8Array, bits: number): number {
-    const mask = (1 << bits) - 1;
-    let value = (source[this.#at++] as number) & mask;
-    if (value < mask) return value;
-    for (let shift = 0; shift <= 21; shift += 7) {
-      if (this.#at >= this.#end) return -1;
-      const byte = source[this.#at++] as number;
-      value += (byte & 0x7f) << shift;
-      if (byte < 0x80) return value;
+  /**
+   * Reads fields for as long as they are those of a block that came before. True: that is what the whole block is, and
+   * `fields` has its rows. Where they differ it is read on as any other. Size updates and errors in indexes are not for
+   * here.
+   */
+  #follow(source: Uint8Array): boolean {
+    const fields = this.fields;
+    const reader = this.#reader;
+    let shape = this.#shapes.expected;
+    this.#followed = shape;
+    while (shape !== null && reader.at < reader.end) {
+      const field = fields.count;
+      const first = source[reader.at] as number;
+      if (first >= 0x20 && first < 0x40) break;
+      const before = reader.at;
+      const key = first >= 0x80 ? this.#key() : 0;
+      if (shape.keys[field] !== key) {
+        shape = this.#shapes.find(shape, field, key);
+        if (shape === null) {
+          reader.at = before;
+          break;
+        }
+        this.#followed = shape;
+      }
+      if (key !== 0) {
+        fields.count++;
+        continue;
+      }
+      this.#failed = !(first >= 0x40 ? this.#literal(6, 0) : this.#unindexed(first));
+      if (this.#failed || this.#followed === null) return false;
+      if (fields.count === field || !shape.isNamed(fields, field)) return this.#unfollow(field);
     }
-    return -1;
+    return this.#isFollowed() || this.#unfollow(fields.count);
+  }
+
+  /** The whole block was as the shape that was followed. */
+  #isFollowed(): boolean {
+    const { fields } = this;
+    const shape = this.#followed;
+    if (shape === null || this.#reader.at < this.#reader.end || fields.count !== shape.count) return false;
+    if (this.#seenBytes + shape.steadyBytes > this.#listBytesMax) return false;
+    this.#seenBytes += shape.steadyBytes;
+    fields.takeShape(shape.rows, shape.profile, shape.steadyBytes);
+    this.#shapes.met(shape);
+    return true;
+  }
+
+  /** The block is no longer followed: the first `count` fields are put where they would be without. */
+  #unfollow(count: number): false {
+    const { fields } = this;
+    const shape = this.#followed;
+    this.#followed = null;
+    if (shape === null) return false;
+    for (let field = 0; field < count; field++) {
+      if (shape.keys[field] === 0) continue;
+      this.#count(shape.sizeOf(field) - 32);
+      fields.putRow(field, shape.rows, shape.sizeOf(field));
+    }
+    return false;
+  }
+
+  /** Reads an index; gives the number of its entry in the dynamic table, or minus an index of the static one; NaN: neither. */
+  #key(): number {
+    const index = this.#reader.integer(7);
+    const back = index - staticEntries;
+    if (index <= 0 || back > this.table.count) return Number.NaN;
+    return back > 0 ? this.table.inserted - back + 1 : -index;
+  }
+
+  #unindexed(first: number): boolean {
+    return this.#literal(4, first >= 0x10 ? fieldFlag.neverIndexed : 0);
   }
 
   /** Counts a field of this size and says whether it is to be kept. */
@@ -135,19 +200,20 @@ export class HpackDecoder {
     return true;
   }
 
-  #literal(source: Uint8Array, bits: number, never: number): boolean {
+  #literal(bits: number, never: number): boolean {
     const fields = this.fields;
+    const reader = this.#reader;
     const keptAt = fields.writeAt;
-    const index = this.#integer(source, bits);
+    const index = reader.integer(bits);
     if (index < 0) return false;
     let id = 0;
     let nameStart = 0;
     let nameLength: number;
     let flags = never;
     if (index === 0) {
-      if (!this.#string(source)) return false;
-      nameStart = this.#stringStart;
-      nameLength = this.#stringLength;
+      if (!reader.string(fields)) return false;
+      nameStart = reader.stringStart;
+      nameLength = reader.stringLength;
       id = findName(fields.bytes, nameStart, nameStart + nameLength);
       if (id === 0) flags |= classifyName(fields.bytes, nameStart, nameLength);
     } else if (index <= staticEntries) {
@@ -163,10 +229,13 @@ export class HpackDecoder {
       nameStart = this.table.nameStart(entry);
       if (id === 0) nameStart = this.#toScratch(nameStart, nameLength);
     }
-    if (!this.#string(source)) return false;
-    const valueStart = this.#stringStart;
-    const valueLength = this.#stringLength;
-    flags |= classifyValue(fields.bytes, valueStart, valueLength);
+    if (!reader.string(fields)) return false;
+    const valueStart = reader.stringStart;
+    const valueLength = reader.stringLength;
+    flags |= reader.isPrintable
+      ? classifyEnds(fields.bytes, valueStart, valueLength)
+      : classifyValue(fields.bytes, valueStart, valueLength);
+    if (reader.isTooLong) this.#tooLarge = true;
     const keep = this.#count(nameLength + valueLength);
     let entry = 0;
     let hash = 0;
@@ -177,6 +246,7 @@ export class HpackDecoder {
       const before = this.#insertedBytes;
       this.#insertedBytes += nameLength + valueLength;
       if (before <= tableBytesMax && this.#insertedBytes > tableBytesMax) {
+        this.#unfollow(fields.count);
         for (let field = 0; field < fields.count; field++) this.#moveOut(field);
       }
       const { bytes } = fields;
@@ -186,7 +256,7 @@ export class HpackDecoder {
       fields.writeAt = keptAt;
       return true;
     }
-    if (this.#wireHuffman) flags |= fieldFlag.wireHuffman;
+    if (reader.isHuffman) flags |= fieldFlag.wireHuffman;
     fields.push(
       id,
       nameStart,
@@ -196,46 +266,9 @@ export class HpackDecoder {
       hash,
       flags,
       entry,
-      this.#wireStart,
-      this.#wireLength,
+      reader.wireStart,
+      reader.wireLength,
     );
-    return true;
-  }
-
-  /** Reads a string (RFC 7541, 5.2) into the block's own bytes; false: it breaks the rules. */
-  #string(source: Uint8Array): boolean {
-    if (this.#at >= this.#end) return false;
-    const huffman = (source[this.#at] as number) >= 0x80;
-    const length = this.#integer(source, 7);
-    if (length < 0 || length > this.#end - this.#at) return false;
-    const fields = this.fields;
-    const start = fields.writeAt;
-    const from = this.#at;
-    this.#at += length;
-    this.#wireStart = from;
-    this.#wireLength = length;
-    this.#wireHuffman = huffman;
-    this.#stringStart = start;
-    const room = huffman ? ((length * 8) / 5 + 2) | 0 : length;
-    if (room > stringRoom) {
-      // Longer than the table and over the limit of a list: only that it was there matters.
-      this.#tooLarge = true;
-      this.#stringLength = length;
-      fields.reserve(length);
-      return true;
-    }
-    fields.reserve(room);
-    const bytes = fields.bytes;
-    if (huffman) {
-      const end = decodeHuffman(source, from, from + length, bytes, start);
-      if (end < 0) return false;
-      this.#stringLength = end - start;
-      fields.writeAt = end;
-      return true;
-    }
-    for (let i = 0; i < length; i++) bytes[start + i] = source[from + i] as number;
-    this.#stringLength = length;
-    fields.writeAt = start + length;
     return true;
   }
 

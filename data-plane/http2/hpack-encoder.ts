@@ -1,4 +1,7 @@
-import { cell, cells, type FieldBlock } from "./field-block.js";
+import { EncodedHeads } from "./encoded-heads.js";
+import { EncoderIndex } from "./encoder-index.js";
+import type { FieldBlock } from "./field-block.js";
+import { cell, cells } from "./field-cells.js";
 import { fieldFlag } from "./field-classes.js";
 import { isVolatile, nameBytes, staticNameMax } from "./field-names.js";
 import { HpackTable, ringBytes, tableBytesMax } from "./hpack-table.js";
@@ -8,8 +11,6 @@ import { findStatic } from "./static-table.js";
 
 /** Fields larger than this are never put into the table: they would push everything else out. */
 const indexedBytesMax = 1024;
-const buckets = 256;
-
 const empty = new Uint8Array(0);
 
 /**
@@ -18,16 +19,11 @@ const empty = new Uint8Array(0);
  */
 export class HpackEncoder {
   readonly table = new HpackTable(new Uint8Array(ringBytes), 0);
+  readonly #index = new EncoderIndex(this.table);
   /** Where the next byte goes in the block being written. */
   at = 0;
   #out: Uint8Array = empty;
-  /** By hash: the newest entry, and for each slot the one before it with the same bucket. Dead entries end a chain. */
-  readonly #newest = new Int32Array(buckets);
-  readonly #before = new Int32Array(tableBytesMax / 32);
-  /** Hashes of fields that went out as literals lately: one that comes again is worth an entry. */
-  readonly #lately = new Int32Array(2 * buckets);
-  /** For each known name: the newest entry that has it. */
-  readonly #nameEntry = new Int32Array(256);
+  #heads: EncodedHeads | undefined;
   #updateLow = -1;
   #updateFinal = -1;
 
@@ -55,6 +51,7 @@ export class HpackEncoder {
   }
 
   #resize(size: number): void {
+    this.#heads = undefined;
     this.table.setMaxSize(size);
     this.#integer(0x20, 5, size);
   }
@@ -65,9 +62,45 @@ export class HpackEncoder {
     return this.at;
   }
 
-  /** Writes every field of `block` that is not dropped. */
-  block(block: FieldBlock): void {
-    for (let field = 0; field < block.count; field++) this.field(block, field);
+  /** Writes `first`, the fields of `block` that are not dropped, and `last`; pseudo-header fields must come first. */
+  message(
+    first: readonly PreparedField[] | null,
+    block: FieldBlock | null,
+    last: readonly PreparedField[] | null,
+  ): void {
+    const profile = block?.profile;
+    if (block === null || !profile?.isPlain) {
+      this.#prepared(first);
+      if (block !== null) for (let field = 0; field < block.count; field++) this.field(block, field);
+      this.#prepared(last);
+      return;
+    }
+    // The order of fields with different names means nothing (RFC 9110, 5.3): those that vary come last.
+    const { inserted } = this.table;
+    const gone = block.dropped & profile.steadyMask;
+    const known = this.#heads?.find(profile, first, last, gone, inserted);
+    if (known !== undefined) {
+      this.#out.set(known, this.at);
+      this.at += known.length;
+    } else {
+      const start = this.at;
+      this.#prepared(first);
+      for (let field = 0; field < profile.count; field++)
+        if ((profile.steadyMask & (1 << field)) !== 0) this.field(block, field);
+      this.#prepared(last);
+      // What was put into the table just now is written in another way the next time.
+      if (this.table.inserted === inserted) {
+        this.#heads ??= new EncodedHeads();
+        this.#heads.keep(profile, first, last, gone, inserted, this.#out, start, this.at);
+      }
+    }
+    const { varying } = profile;
+    for (let i = 0; i < varying.length; i++) this.field(block, varying[i] as number);
+    for (let field = profile.count; field < block.count; field++) this.field(block, field);
+  }
+
+  #prepared(fields: readonly PreparedField[] | null): void {
+    if (fields !== null) for (let i = 0; i < fields.length; i++) this.prepared(fields[i] as PreparedField);
   }
 
   /** Writes one field of a block, unless it is dropped. */
@@ -104,18 +137,18 @@ export class HpackEncoder {
       }
       if (isVolatile(id)) {
         // Once, so that later ones can refer to the name.
-        insert = id > staticNameMax && !this.table.isLive(this.#nameEntry[id] as number);
+        insert = id > staticNameMax && this.#index.entryNamed(id) === 0;
         if (insert) hash = fieldHash(id, name, nameStart, nameLength, block.bytes, valueStart, valueLength);
       } else {
         hash = rows[row + cell.hash] as number;
         if (hash === 0) hash = fieldHash(id, name, nameStart, nameLength, block.bytes, valueStart, valueLength);
-        const entry = this.#find(id, name, nameStart, nameLength, block.bytes, valueStart, valueLength, hash);
+        const entry = this.#index.find(id, name, nameStart, nameLength, block.bytes, valueStart, valueLength, hash);
         if (entry > 0) {
           if (from > 0 && block.table?.isLive(from)) block.table.link(from, this, entry);
           this.#indexed(entry);
           return;
         }
-        insert = this.#worthEntry(hash);
+        insert = this.#index.isWorthEntry(hash);
       }
       insert &&= nameLength + valueLength <= indexedBytesMax;
     }
@@ -133,7 +166,7 @@ export class HpackEncoder {
       this.#integer(flags & fieldFlag.wireHuffman ? 0x80 : 0, 7, wireLength);
       this.#copy(block.wire, wireStart, wireLength);
     } else this.#string(block.bytes, valueStart, valueLength);
-    if (insert) this.#insert(id, name, nameStart, nameLength, block.bytes, valueStart, valueLength, hash);
+    if (insert) this.#index.insert(id, name, nameStart, nameLength, block.bytes, valueStart, valueLength, hash);
   }
 
   /** Writes a field that the caller keeps for sending it often; it is indexed from the first time on. */
@@ -147,83 +180,15 @@ export class HpackEncoder {
       return;
     }
     const { nameId, name, value } = field;
-    let entry = this.#find(nameId, name, 0, name.length, value, 0, value.length, field.hash);
+    let entry = this.#index.find(nameId, name, 0, name.length, value, 0, value.length, field.hash);
     if (entry > 0) this.#indexed(entry);
     else {
       this.#name(nameId, name, 0, name.length, 0x40, 6);
       this.#string(value, 0, value.length);
-      entry = this.#insert(nameId, name, 0, name.length, value, 0, value.length, field.hash);
+      entry = this.#index.insert(nameId, name, 0, name.length, value, 0, value.length, field.hash);
     }
     field.linkOwner = this;
     field.linkEntry = entry;
-  }
-
-  /** Writes a field under a known name with a value that will not come again. */
-  fresh(nameId: number, value: Uint8Array, start: number, length: number): void {
-    const name = nameBytes(nameId);
-    const insert = nameId > staticNameMax && !this.table.isLive(this.#nameEntry[nameId] as number);
-    this.#name(nameId, name, 0, name.length, insert ? 0x40 : 0, insert ? 6 : 4);
-    this.#string(value, start, length);
-    if (insert) {
-      const hash = fieldHash(nameId, name, 0, name.length, value, start, length);
-      this.#insert(nameId, name, 0, name.length, value, start, length, hash);
-    }
-  }
-
-  /** Says whether a field with this hash was written lately, and remembers it; sets of two, the older one goes. */
-  #worthEntry(hash: number): boolean {
-    const place = (hash & (buckets - 1)) * 2;
-    const newer = this.#lately[place] as number;
-    if (newer === hash || this.#lately[place + 1] === hash) return true;
-    this.#lately[place + 1] = newer;
-    this.#lately[place] = hash;
-    return false;
-  }
-
-  #find(
-    id: number,
-    name: Uint8Array,
-    nameStart: number,
-    nameLength: number,
-    value: Uint8Array,
-    valueStart: number,
-    valueLength: number,
-    hash: number,
-  ): number {
-    const table = this.table;
-    let entry = this.#newest[hash & (buckets - 1)] as number;
-    for (; table.isLive(entry); entry = this.#before[entry & (this.#before.length - 1)] as number) {
-      if (table.hash(entry) !== hash || table.nameId(entry) !== id || table.valueLength(entry) !== valueLength)
-        continue;
-      if (!same(table.bytes, table.valueStart(entry), value, valueStart, valueLength)) continue;
-      if (id !== 0) return entry;
-      if (
-        table.nameLength(entry) === nameLength &&
-        same(table.bytes, table.nameStart(entry), name, nameStart, nameLength)
-      ) {
-        return entry;
-      }
-    }
-    return 0;
-  }
-
-  #insert(
-    id: number,
-    name: Uint8Array,
-    nameStart: number,
-    nameLength: number,
-    value: Uint8Array,
-    valueStart: number,
-    valueLength: number,
-    hash: number,
-  ): number {
-    const entry = this.table.insert(id, name, nameStart, nameLength, value, valueStart, valueLength, hash, 0);
-    if (entry === 0) return 0;
-    const bucket = hash & (buckets - 1);
-    this.#before[entry & (this.#before.length - 1)] = this.#newest[bucket] as number;
-    this.#newest[bucket] = entry;
-    if (id !== 0) this.#nameEntry[id] = entry;
-    return entry;
   }
 
   #indexed(entry: number): void {
@@ -235,8 +200,8 @@ export class HpackEncoder {
       this.#integer(first, bits, id);
       return;
     }
-    const entry = id > 0 ? (this.#nameEntry[id] as number) : 0;
-    if (entry > 0 && this.table.isLive(entry)) {
+    const entry = id > 0 ? this.#index.entryNamed(id) : 0;
+    if (entry > 0) {
       this.#integer(first, bits, 61 + this.table.inserted - entry + 1);
       return;
     }
@@ -278,9 +243,4 @@ export class HpackEncoder {
     }
     out[this.at++] = rest;
   }
-}
-
-function same(a: Uint8Array, aStart: number, b: Uint8Array, bStart: number, length: number): boolean {
-  for (let i = 0; i < length; i++) if (a[aStart + i] !== b[bStart + i]) return false;
-  return true;
 }

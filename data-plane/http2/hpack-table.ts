@@ -10,6 +10,9 @@ export const entriesMax = tableBytesMax / entryOverhead;
  */
 export const ringBytes = 3 * tableBytesMax;
 
+/** From this length on a call into native code costs less than a loop, if it needs no view. */
+const nearCopyMin = 32;
+
 export const tableColumns = 7;
 const column = { nameId: 0, nameStart: 1, nameLength: 2, valueStart: 3, valueLength: 4, hash: 5, flags: 6 } as const;
 
@@ -95,6 +98,11 @@ export class HpackTable {
     this.#linkEntry[slot] = other;
   }
 
+  /** Gives entries low numbers again. Nobody may know of them by the old ones. */
+  renumber(): void {
+    this.inserted = entriesMax + (this.inserted & (entriesMax - 1));
+  }
+
   setMaxSize(bytes: number): void {
     this.maxSize = bytes;
     this.#evictTo(bytes);
@@ -137,7 +145,8 @@ export class HpackTable {
     const ownName = to;
     if (nameId === 0) for (let i = 0; i < nameLength; i++) bytes[to++] = nameSource[nameStart + i] as number;
     const ownValue = to;
-    for (let i = 0; i < valueLength; i++) bytes[to++] = valueSource[valueStart + i] as number;
+    if (valueSource === bytes && valueLength > nearCopyMin) bytes.copyWithin(to, valueStart, valueStart + valueLength);
+    else for (let i = 0; i < valueLength; i++) bytes[to++] = valueSource[valueStart + i] as number;
     const entry = ++this.inserted;
     this.count++;
     this.size += size;

@@ -62,6 +62,12 @@ for (let bits = 0; bits < 1 << peekBits; bits++) {
 }
 
 /**
+ * Whether the string decoded last has a symbol with a code of more than 12 bits. Those with shorter ones are all
+ * characters that are allowed in values.
+ */
+export let hasLongCode = false;
+
+/**
  * Decodes `source[start, end)` into `target` from `at` on and returns where it ended, or -1 if the bytes
  * are no valid encoding (EOS in it, or padding that is longer than 7 bits or not the start of EOS).
  * `target` must have room for 8/5 of the source's length.
@@ -71,6 +77,7 @@ export function decodeHuffman(source: Uint8Array, start: number, end: number, ta
   const bitsEnd = (end - start) * 8;
   let bit = 0;
   let to = at;
+  hasLongCode = false;
   while (bit + peekBits <= bitsEnd) {
     const from = start + (bit >>> 3);
     // The third byte may lie behind the end; it is shifted out then.
@@ -88,6 +95,7 @@ export function decodeHuffman(source: Uint8Array, start: number, end: number, ta
     }
     const length = longCodeLength(source, start, bit, bitsEnd);
     if (length === 0) return -1;
+    hasLongCode = true;
     target[to++] = longSymbol;
     bit += length;
   }

@@ -10,6 +10,9 @@ const waitingBlocksKept = 256;
 const waitingBlockFrom = 4096;
 const waitingBytesMin = 256;
 
+/** So much is copied byte by byte: a call into native code, and the view that it needs, cost more. */
+export const shortCopyMax = 64;
+
 /** Blocks for output, shared by the connections of a process and bounded; those in use count in the budget. */
 export class BlockPool {
   readonly budget: MemoryBudget;
@@ -152,8 +155,7 @@ export class Output {
       this.at += frameHeaderBytes;
     }
     const { at, block } = this;
-    if (length <= 64) {
-      // A call into native code costs more than a short copy.
+    if (length <= shortCopyMax) {
       for (let i = 0; i < length; i++) block[at + i] = bytes[start + i] as number;
     } else if (start === 0 && end === bytes.length) block.set(bytes, at);
     else block.set(bytes.subarray(start, end), at);

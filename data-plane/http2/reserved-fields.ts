@@ -1,4 +1,5 @@
 import type { FieldBlock } from "./field-block.js";
+import { nameStartsWith } from "./field-forms.js";
 
 /**
  * Drops the fields whose names begin with one of `prefixes`, except those with an id in `kept`; returns
@@ -9,7 +10,7 @@ export function dropReserved(fields: FieldBlock, prefixes: readonly string[], ke
   for (let field = 0; field < fields.count; field++) {
     if (fields.isDropped(field) || kept.includes(fields.nameId(field))) continue;
     for (let i = 0; i < prefixes.length; i++) {
-      if (!fields.nameStartsWith(field, prefixes[i] as string)) continue;
+      if (!nameStartsWith(fields, field, prefixes[i] as string)) continue;
       fields.drop(field);
       dropped++;
       break;

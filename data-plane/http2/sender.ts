@@ -56,9 +56,7 @@ export class Sender {
     const { encoder } = this;
     const place = output.at;
     encoder.begin(output.block, place + frameHeaderBytes);
-    if (first !== null) for (let i = 0; i < first.length; i++) encoder.prepared(first[i] as PreparedField);
-    if (fields !== null) encoder.block(fields);
-    if (last !== null) for (let i = 0; i < last.length; i++) encoder.prepared(last[i] as PreparedField);
+    encoder.message(first, fields, last);
     const end = encoder.end();
     const flags = endStream ? frameFlag.endStream : 0;
     if (end - place - frameHeaderBytes <= frameBytesMax) {

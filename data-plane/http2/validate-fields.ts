@@ -1,6 +1,18 @@
 import type { FieldBlock } from "./field-block.js";
 import { fieldFlag } from "./field-classes.js";
+import {
+  contentLengthOf,
+  isAuthority,
+  isGrpcPath,
+  isGrpcTimeout,
+  isGrpcType,
+  isPlainPath,
+  isPseudo,
+  isToken,
+  statusOf,
+} from "./field-forms.js";
 import { fieldName } from "./field-names.js";
+import type { FieldProfile } from "./field-profile.js";
 import type { RequestRules } from "./limits.js";
 import { refusal } from "./refusals.js";
 
@@ -20,8 +32,39 @@ export class FieldCheck {
   /** Of a response. */
   status = 0;
 
+  /** `rules`: the same for all blocks of a connection. */
   request(fields: FieldBlock, rules: RequestRules): number {
     this.#clear();
+    const { profile } = fields;
+    if (profile?.isRequest !== true) {
+      const bad = this.#request(fields, rules);
+      if (bad === 0 && isUntouched(fields)) {
+        fields.profile.isRequest = true;
+        fields.profile.grpc = this.grpc;
+      }
+      return bad;
+    }
+    this.grpc = profile.grpc;
+    const { varying } = profile;
+    for (let i = 0; i < varying.length; i++) {
+      const field = varying[i] as number;
+      const bad = this.#field(fields, field, rules.refuseUnderscore);
+      if (bad > 0) return bad;
+      if (fields.nameId(field) === fieldName.grpcTimeout && !isGrpcTimeout(fields, field)) return refusal.grpc_timeout;
+    }
+    return 0;
+  }
+
+  /** What may still be wrong with a block when others like it passed. */
+  #varying(fields: FieldBlock, { varying }: FieldProfile): number {
+    for (let i = 0; i < varying.length; i++) {
+      const bad = this.#field(fields, varying[i] as number, false);
+      if (bad > 0) return bad;
+    }
+    return 0;
+  }
+
+  #request(fields: FieldBlock, rules: RequestRules): number {
     let seen = 0;
     let regular = false;
     let host = -1;
@@ -79,6 +122,22 @@ export class FieldCheck {
 
   response(fields: FieldBlock): number {
     this.#clear();
+    const { profile } = fields;
+    if (profile?.isResponse !== true) {
+      const bad = this.#response(fields);
+      if (bad === 0 && isUntouched(fields)) {
+        fields.profile.isResponse = true;
+        fields.profile.grpc = this.grpc;
+        fields.profile.status = this.status;
+      }
+      return bad;
+    }
+    this.grpc = profile.grpc;
+    this.status = profile.status;
+    return this.#varying(fields, profile);
+  }
+
+  #response(fields: FieldBlock): number {
     let regular = false;
     let contentType = -1;
     for (let field = 0; field < fields.count; field++) {
@@ -101,6 +160,14 @@ export class FieldCheck {
 
   trailers(fields: FieldBlock): number {
     this.#clear();
+    const { profile } = fields;
+    if (profile?.isTrailers === true) return this.#varying(fields, profile);
+    const bad = this.#trailers(fields);
+    if (bad === 0 && isUntouched(fields)) fields.profile.isTrailers = true;
+    return bad;
+  }
+
+  #trailers(fields: FieldBlock): number {
     for (let field = 0; field < fields.count; field++) {
       if (isPseudo(fields, field)) return refusal.pseudo_field;
       const bad = this.#field(fields, field, false);
@@ -162,124 +229,7 @@ export class FieldCheck {
   }
 }
 
-function isPseudo(fields: FieldBlock, field: number): boolean {
-  const id = fields.nameId(field);
-  if (id > 0) return id <= fieldName.status || id === fieldName.protocol;
-  return fields.nameStartsWith(field, ":");
-}
-
-function statusOf(fields: FieldBlock, field: number): number {
-  if (fields.valueLength(field) !== 3) return 0;
-  const { bytes } = fields;
-  let value = 0;
-  for (let i = fields.valueStart(field), end = i + 3; i < end; i++) {
-    const digit = (bytes[i] as number) - 48;
-    if (digit < 0 || digit > 9) return 0;
-    value = value * 10 + digit;
-  }
-  return value >= 100 && value <= 599 ? value : 0;
-}
-
-function contentLengthOf(fields: FieldBlock, field: number): number {
-  const length = fields.valueLength(field);
-  if (length === 0 || length > 15) return -1;
-  let value = 0;
-  for (let i = fields.valueStart(field), end = i + length; i < end; i++) {
-    const digit = (fields.bytes[i] as number) - 48;
-    if (digit < 0 || digit > 9) return -1;
-    value = value * 10 + digit;
-  }
-  return value;
-}
-
-/** 1 to 8 digits and a unit. */
-function isGrpcTimeout(fields: FieldBlock, field: number): boolean {
-  const length = fields.valueLength(field);
-  if (length < 2 || length > 9) return false;
-  const start = fields.valueStart(field);
-  for (let i = 0; i < length - 1; i++) {
-    const digit = (fields.bytes[start + i] as number) - 48;
-    if (digit < 0 || digit > 9) return false;
-  }
-  return "HMSmun".includes(String.fromCharCode(fields.bytes[start + length - 1] as number));
-}
-
-const grpcType = "application/grpc";
-
-/** `application/grpc`, alone or followed by `+` or `;`. */
-function isGrpcType(fields: FieldBlock, field: number): boolean {
-  const start = fields.valueStart(field);
-  const length = fields.valueLength(field);
-  if (length < grpcType.length) return false;
-  for (let i = 0; i < grpcType.length; i++) if (fields.bytes[start + i] !== grpcType.charCodeAt(i)) return false;
-  if (length === grpcType.length) return true;
-  const next = fields.bytes[start + grpcType.length];
-  return next === 0x2b || next === 0x3b;
-}
-
-const letter = 1;
-const digit = 2;
-const other = 4;
-const kinds = new Uint8Array(256);
-for (let i = 0; i < 26; i++) kinds[65 + i] = kinds[97 + i] = letter;
-kinds[0x5f] = letter; // underscore
-for (let i = 0; i < 10; i++) kinds[48 + i] = digit;
-for (const character of "!#$%&'*+-.^`|~") kinds[character.charCodeAt(0)] = other;
-
-/** A slash, identifiers joined by dots, a slash, an identifier; byte for byte: what is routed is what is judged. */
-function isGrpcPath(fields: FieldBlock, field: number): boolean {
-  const { bytes } = fields;
-  const start = fields.valueStart(field);
-  const end = start + fields.valueLength(field);
-  if (bytes[start] !== 0x2f) return false;
-  let slashes = 0;
-  let atStart = true; // of a segment, where a letter must be
-  for (let i = start + 1; i < end; i++) {
-    const byte = bytes[i] as number;
-    const kind = kinds[byte] as number;
-    if (kind === letter) atStart = false;
-    else if (atStart) return false;
-    else if (kind === digit) continue;
-    else if (byte === 0x2f && slashes === 0) {
-      slashes++;
-      atStart = true;
-    } else if (byte === 0x2e && slashes === 0) atStart = true;
-    else return false;
-  }
-  return slashes === 1 && !atStart;
-}
-
-function isPlainPath(fields: FieldBlock, field: number): boolean {
-  const first = fields.bytes[fields.valueStart(field)];
-  return fields.valueLength(field) > 0 && (first === 0x2f || fields.valueIs(field, "*"));
-}
-
-function isToken(fields: FieldBlock, field: number): boolean {
-  const start = fields.valueStart(field);
-  const length = fields.valueLength(field);
-  for (let i = 0; i < length; i++) if (kinds[fields.bytes[start + i] as number] === 0) return false;
-  return length > 0;
-}
-
-/** A host and at most one port; makes upper case lower, once and for everybody. */
-function isAuthority(fields: FieldBlock, field: number): boolean {
-  const start = fields.valueStart(field);
-  const length = fields.valueLength(field);
-  if (length === 0 || length > 255) return false;
-  let upper = false;
-  let colons = 0;
-  const bracketed = fields.bytes[start] === 0x5b;
-  for (let i = start; i < start + length; i++) {
-    const byte = fields.bytes[i] as number;
-    if (byte >= 65 && byte <= 90) upper = true;
-    else if (byte === 0x3a) colons++;
-    else if (byte === 0x2e && fields.bytes[i + 1] === 0x2e && i + 1 < start + length) return false;
-    else if (byte === 0x2d || byte === 0x2e || byte === 0x25 || byte === 0x7e) continue;
-    else if (byte === 0x5b || byte === 0x5d) {
-      if (!bracketed) return false;
-    } else if ((kinds[byte] as number) !== letter && (kinds[byte] as number) !== digit) return false;
-  }
-  if (colons > 1 && !bracketed) return false;
-  if (upper) fields.replaceValue(field, fields.valueText(field).toLowerCase());
-  return true;
+/** What was found out about the block holds for all with its profile. */
+function isUntouched(fields: FieldBlock): fields is FieldBlock & { profile: FieldProfile } {
+  return fields.profile?.isPlain === true && fields.dropped === 0;
 }

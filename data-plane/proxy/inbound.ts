@@ -77,6 +77,8 @@ export class Inbound implements CallOwner {
   /** Plans for requests that need nothing unusual, by caller; of one revision. */
   readonly #plans = new Map<string, ForwardPlan>();
   #plansOf: number | undefined;
+  #turnMs = -1;
+  #dateMs = 0;
   #app: AppRegistration | undefined;
   #appKey = "";
 
@@ -184,11 +186,11 @@ export class Inbound implements CallOwner {
       stream.reset(errorCode.protocolError);
       return;
     }
-    const method = this.#methods.of(fields.valueText(head.path));
+    const method = head.method(fields, this.#methods);
     const { spiffeId, sourceAddress } = peer;
     const call = new Call(this, stream, this.#service, method, spiffeId, sourceAddress, endStream, this.nowMs());
     stream.sink = call;
-    call.nowMs = this.#deps.clock.nowMs();
+    call.nowMs = this.#calendarMs(call.startedMs);
     if (head.labels >= 0) call.sourceLabels = this.#sourceLabels.of(fields.valueText(head.labels));
     this.#deps.metrics.callStarted("inbound");
     const refused = refusalBefore(call, this.#deps.engine, head.timeoutMs, this.#deps.policy.current?.revision);
@@ -205,6 +207,15 @@ export class Inbound implements CallOwner {
     } catch (error) {
       this.#failed(call, error);
     }
+  }
+
+  /** The calendar's time, read once a turn of the event loop. */
+  #calendarMs(turnMs: number): number {
+    if (turnMs !== this.#turnMs) {
+      this.#turnMs = turnMs;
+      this.#dateMs = this.#deps.clock.nowMs();
+    }
+    return this.#dateMs;
   }
 
   /** News travels with the calls: a peer that has seen a higher epoch makes us look before we decide. */

@@ -155,7 +155,7 @@ export class Outbound implements CallOwner {
     }
     const authority = this.#options.service ?? head.authorityText(fields);
     const called = this.#called.by(authority);
-    const method = this.#methods.of(fields.valueText(head.path));
+    const method = head.method(fields, this.#methods);
     const call = new Call(this, stream, called?.name ?? "", method, this.#self, undefined, endStream, this.nowMs());
     stream.sink = call;
     this.#deps.metrics.callStarted("outbound");

@@ -5,10 +5,27 @@
 import { headerNames } from "../../core/wire/headers.js";
 import type { FieldBlock } from "../http2/field-block.js";
 import { fieldFlag } from "../http2/field-classes.js";
+import { nameStartsWith } from "../http2/field-forms.js";
 import { fieldName } from "../http2/field-names.js";
+import type { FieldProfile } from "../http2/field-profile.js";
+import type { MethodNames } from "./forward/method-names.js";
 import { isTraceparentAt } from "./traceparent.js";
 
 const unitMs: Readonly<Record<number, number>> = { 72: 3_600_000, 77: 60_000, 83: 1000, 109: 1, 117: 1e-3, 110: 1e-6 };
+
+/** What was read of a request holds for all whose blocks have the same profile, but for values that vary. */
+class KnownHead {
+  readonly head: RequestHead;
+  /** The fields that are dropped for their names, varying ones too. */
+  readonly dropped: number;
+  authority = "";
+  method = "";
+
+  constructor(head: RequestHead, dropped: number) {
+    this.head = head;
+    this.dropped = dropped;
+  }
+}
 
 /** One for many requests: what it says is of the last block that was read. */
 export class RequestHead {
@@ -25,17 +42,71 @@ export class RequestHead {
   epoch = -1;
   /** Where a peer says its labels. */
   labels = -1;
+  #epochAt = -1;
+  #traces = 0;
+  #traceAt = -1;
+  #state = -1;
+  /** Which fields were dropped for their names. */
+  #droppedByName = 0;
+  #known: KnownHead | undefined;
 
   /**
    * Reads the block and drops from it what only proxies may say, `:scheme`, `host` and a trace that is not valid.
    * False: the request is malformed.
    */
   read(fields: FieldBlock): boolean {
-    this.path = this.authority = this.host = this.te = this.timeout = this.traceparent = this.epoch = -1;
-    this.timeoutMs = this.labels = -1;
-    let traces = 0;
+    const { profile } = fields;
+    if (profile?.isRequest !== true || fields.dropped !== 0) {
+      this.#known = undefined;
+      return this.#read(fields);
+    }
+    if (profile.memo instanceof KnownHead) {
+      this.#recall(profile.memo, fields);
+      return true;
+    }
+    this.#known = undefined;
+    if (!this.#read(fields)) return false;
+    const copy = new RequestHead();
+    copy.#take(this);
+    this.#known = new KnownHead(copy, this.#droppedByName);
+    profile.memo = this.#known;
+    return true;
+  }
+
+  #take(from: RequestHead): void {
+    this.path = from.path;
+    this.authority = from.authority;
+    this.host = from.host;
+    this.te = from.te;
+    this.timeoutMs = from.timeoutMs;
+    this.timeout = from.timeout;
+    this.epoch = from.epoch;
+    this.labels = from.labels;
+    this.#epochAt = from.#epochAt;
+    this.#traces = from.#traces;
+    this.#traceAt = from.#traceAt;
+    this.#state = from.#state;
+  }
+
+  /** Reads the values that vary; all else is as it was. */
+  #recall(known: KnownHead, fields: FieldBlock): void {
+    this.#known = known;
+    this.#take(known.head);
+    dropAll(fields, known.dropped);
+    if (this.timeout >= 0) this.timeoutMs = timeoutMsOf(fields, this.timeout);
+    if (this.#epochAt >= 0) {
+      this.epoch = numberOf(fields, this.#epochAt);
+      fields.drop(this.#epochAt);
+    }
+    if (this.labels >= 0) fields.drop(this.labels);
+    this.#readTrace(fields);
+  }
+
+  #read(fields: FieldBlock): boolean {
+    this.path = this.authority = this.host = this.te = this.timeout = this.epoch = -1;
+    this.timeoutMs = this.labels = this.#epochAt = this.#traceAt = this.#state = -1;
+    this.#traces = 0;
     let encodings = 0;
-    let state = -1;
     for (let field = 0; field < fields.count; field++) {
       if (fields.isDropped(field)) continue;
       switch (fields.nameId(field)) {
@@ -71,13 +142,14 @@ export class RequestHead {
           this.timeoutMs = timeoutMsOf(fields, field);
           break;
         case fieldName.traceparent:
-          traces++;
-          this.traceparent = field;
+          this.#traces++;
+          this.#traceAt = field;
           break;
         case fieldName.tracestate:
-          state = field;
+          this.#state = field;
           break;
         case fieldName.ashlarEpoch:
+          this.#epochAt = field;
           this.epoch = numberOf(fields, field);
           fields.drop(field);
           break;
@@ -88,18 +160,39 @@ export class RequestHead {
           break;
       }
     }
-    if (
-      traces !== 1 ||
-      !isTraceparentAt(fields.bytes, fields.valueStart(this.traceparent), fields.valueLength(this.traceparent))
-    ) {
-      if (traces > 0 || state >= 0) dropTrace(fields);
-      this.traceparent = -1;
-    }
+    this.#droppedByName = fields.dropped;
+    this.#readTrace(fields);
     return this.authority >= 0 || this.host >= 0;
+  }
+
+  #readTrace(fields: FieldBlock): void {
+    this.traceparent = this.#traceAt;
+    if (
+      this.#traces === 1 &&
+      isTraceparentAt(fields.bytes, fields.valueStart(this.#traceAt), fields.valueLength(this.#traceAt))
+    )
+      return;
+    if (this.#traces > 0 || this.#state >= 0) dropTrace(fields);
+    this.traceparent = -1;
+  }
+
+  /** "package.Service/Method". */
+  method(fields: FieldBlock, names: MethodNames): string {
+    const known = this.#known;
+    if (known === undefined) return names.of(fields.valueText(this.path));
+    if (known.method === "") known.method = names.of(fields.valueText(this.path));
+    return known.method;
   }
 
   /** The name the caller meant, in lower case and without a trailing dot; may have a port. */
   authorityText(fields: FieldBlock): string {
+    const known = this.#known;
+    if (known === undefined) return this.#authorityText(fields);
+    if (known.authority === "") known.authority = this.#authorityText(fields);
+    return known.authority;
+  }
+
+  #authorityText(fields: FieldBlock): string {
     const text = fields.valueText(this.authority >= 0 ? this.authority : this.host);
     return text.includes(".") ? text.replace(/\.(?=:\d+$|$)/, "") : text;
   }
@@ -107,20 +200,49 @@ export class RequestHead {
 
 /** Drops from a response or trailers what only proxies may say; `fromPeer`: revision and decision pass. */
 export function dropReservedFields(fields: FieldBlock, fromPeer: boolean): void {
-  for (let field = 0; field < fields.count; field++) {
-    const id = fields.nameId(field);
-    if (id === 0) {
-      if (isReserved(fields, field)) fields.drop(field);
-    } else if (id === fieldName.ashlarCaller || id === fieldName.ashlarEpoch) fields.drop(field);
-    else if ((id === fieldName.ashlarRevision || id === fieldName.ashlarDecision) && !fromPeer) fields.drop(field);
+  const { profile } = fields;
+  if (profile !== null) {
+    if (profile.reserved === undefined) noteReserved(fields, profile);
+    dropAll(fields, fromPeer ? profile.reservedToPeers : (profile.reserved ?? 0));
   }
+  for (let field = profile?.count ?? 0; field < fields.count; field++)
+    if (isReservedField(fields, field) && !(fromPeer && isOfPeers(fields, field))) fields.drop(field);
+}
+
+/** Names are the same in all blocks with the profile. */
+function noteReserved(fields: FieldBlock, profile: FieldProfile): void {
+  let [all, toPeers] = [0, 0];
+  for (let field = 0; field < profile.count; field++) {
+    if (!isReservedField(fields, field)) continue;
+    all |= 1 << field;
+    if (!isOfPeers(fields, field)) toPeers |= 1 << field;
+  }
+  profile.reserved = all;
+  profile.reservedToPeers = toPeers;
+}
+
+function isReservedField(fields: FieldBlock, field: number): boolean {
+  const id = fields.nameId(field);
+  if (id === 0) return isReserved(fields, field);
+  return id === fieldName.ashlarCaller || id === fieldName.ashlarEpoch || isOfPeers(fields, field);
+}
+
+/** Peers say which revision and which decision. */
+function isOfPeers(fields: FieldBlock, field: number): boolean {
+  const id = fields.nameId(field);
+  return id === fieldName.ashlarRevision || id === fieldName.ashlarDecision;
 }
 
 /** Of a name without an id: see `isReservedHeader`. */
 function isReserved(fields: FieldBlock, field: number): boolean {
   const first = fields.bytes[fields.nameStart(field)];
-  if (first === 0x61) return fields.nameStartsWith(field, "ashlar-");
-  return first === 0x78 && fields.nameStartsWith(field, "x-forwarded-");
+  if (first === 0x61) return nameStartsWith(fields, field, "ashlar-");
+  return first === 0x78 && nameStartsWith(fields, field, "x-forwarded-");
+}
+
+/** Drops the first 32 fields whose bits are set. */
+function dropAll(fields: FieldBlock, mask: number): void {
+  for (let bits = mask; bits !== 0; bits &= bits - 1) fields.drop(31 - Math.clz32(bits & -bits));
 }
 
 function dropTrace(fields: FieldBlock): void {

@@ -3,8 +3,9 @@ const textLength = 55;
 const dash = 0x2d;
 const randomBytesKept = 4800; // 200 traces
 
-const isHex = new Uint8Array(256);
-for (const character of "0123456789abcdef") isHex[character.charCodeAt(0)] = 1;
+/** By byte: 0 for digits, lower case. */
+const notHex = new Uint8Array(256).fill(1);
+for (const character of "0123456789abcdef") notHex[character.charCodeAt(0)] = 0;
 
 /** Whether the bytes are a parent of any version but ff, with an id of trace and span. */
 export function isTraceparentAt(bytes: Uint8Array, start: number, length: number): boolean {
@@ -25,13 +26,14 @@ export function isTraceparent(text: string): boolean {
 
 /** Whether they are digits, lower case; `zeros`: all of them may be 0. */
 function isHexAt(bytes: Uint8Array, start: number, length: number, zeros: boolean): boolean {
-  let some = zeros;
+  let wrong = 0;
+  let some = zeros ? 1 : 0;
   for (let i = start; i < start + length; i++) {
     const byte = bytes[i] as number;
-    if (isHex[byte] === 0) return false;
-    if (byte !== 0x30) some = true;
+    wrong |= notHex[byte] as number;
+    some |= byte ^ 0x30;
   }
-  return some;
+  return wrong === 0 && some !== 0;
 }
 
 /** Begins traces for calls that came without one; asks for random bytes once for many. */

@@ -23,9 +23,9 @@ import type { Direction, EndedCall } from "../proxy-metrics.js";
 import { dropReservedFields } from "../request-head.js";
 import type { CallOwner, ForwardPlan } from "./call-owner.js";
 import type { Timed } from "./deadline-wheel.js";
-import { KeptMessages, keepFields, keptHeader, noBytes, noFields, restoreFields } from "./kept-request.js";
+import { KeptFields } from "./kept-fields.js";
+import { KeptMessages, noBytes } from "./kept-messages.js";
 import { grpcStatusOf, revisionField, sendAnswer, unknownStatus } from "./response-fields.js";
-import { giveBlock } from "./small-blocks.js";
 import type { UpstreamSession } from "./upstream-session.js";
 
 /** A client that does not take the end of its call gets a reset after this long. */
@@ -59,7 +59,7 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
   /** Endpoints that were tried, where one failed. */
   tried: Set<string> | undefined;
   /** The request's fields. */
-  #kept: Buffer = noFields;
+  #kept = KeptFields.none;
   /** Its messages, while they may have to be sent (again); null: they were too long, or are answered. */
   #messages: KeptMessages | null;
   /** Bytes that are sent for the second time: the caller has been told already that they were taken. */
@@ -110,7 +110,7 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
   }
 
   header(name: string): string | undefined {
-    return keptHeader(this.#kept, name);
+    return this.#kept.header(name);
   }
 
   get direction(): Direction {
@@ -135,9 +135,9 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
 
   /** Keeps the request's fields, which are valid now only: for conditions, and for sending them later. */
   keep(fields: FieldBlock): void {
-    this.#kept = keepFields(fields);
-    this.#inbound.keptBytes = this.#kept.length;
-    this.#inbound.connection.budget.take(this.#kept.length);
+    this.#kept = KeptFields.of(fields);
+    this.#inbound.keptBytes = this.#kept.bytes;
+    this.#inbound.connection.budget.take(this.#kept.bytes);
   }
 
   /**
@@ -163,7 +163,7 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
 
   /** The fields that were kept, with the time that is left; valid until the next are restored. */
   restore(): FieldBlock {
-    const fields = restoreFields(this.#kept);
+    const fields = this.#kept.restore();
     if (this.dueAtMs >= 0) fields.add("grpc-timeout", renderGrpcTimeout(this.dueAtMs - this.#owner.nowMs()));
     return fields;
   }
@@ -338,9 +338,9 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
     if (this.#over) return;
     this.#over = true;
     this.#forget();
-    if (this.#kept !== noFields) this.#inbound.connection.budget.give(this.#kept.length);
-    giveBlock(this.#kept);
-    this.#kept = noFields;
+    this.#inbound.connection.budget.give(this.#kept.bytes);
+    this.#kept.release();
+    this.#kept = KeptFields.none;
     const owner = this.#owner;
     if (this.wheelSlot >= 0) owner.unwatch(this);
     this.tookMs = owner.nowMs() - this.startedMs;

@@ -28,8 +28,13 @@ function blockOf(fields: readonly Field[], flags = 0): FieldBlock {
 function encode(encoder: HpackEncoder, block: FieldBlock): Uint8Array {
   const out = new Uint8Array(block.listBytes + 64);
   encoder.begin(out, 0);
-  encoder.block(block);
+  encoder.message(null, block, null);
   return out.slice(0, encoder.end());
+}
+
+/** Only the order of fields with the same name means something. */
+function byName(fields: readonly Field[]): readonly Field[] {
+  return [...fields].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
 }
 
 function result(hex: string, decoder = new HpackDecoder(limits)): number {
@@ -227,7 +232,7 @@ describe("decoding undoes encoding", () => {
             expect(hop.decode(first, 0, first.length)).toBe(decoded.ok);
             const second = encode(two, hop.fields);
             expect(last.decode(second, 0, second.length)).toBe(decoded.ok);
-            expect(listOf(last.fields)).toEqual(fields);
+            expect(byName(listOf(last.fields))).toEqual(byName(fields));
           }
         },
       ),

@@ -173,7 +173,7 @@ export class RawPeer implements ConnectionHandler {
     const block = blockOf(fields);
     const out = Buffer.alloc(block.listBytes + 64);
     this.encoder.begin(out, 0);
-    this.encoder.block(block);
+    this.encoder.message(null, block, null);
     return out.subarray(0, this.encoder.end());
   }
 

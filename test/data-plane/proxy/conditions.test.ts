@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import type { AuthorizationRule } from "../../../core/model.js";
 import { FieldBlock } from "../../../data-plane/http2/field-block.js";
 import { labelMap, plainAddress } from "../../../data-plane/proxy/call-inputs.js";
-import { keepFields, keptHeader } from "../../../data-plane/proxy/forward/kept-request.js";
+import { KeptFields } from "../../../data-plane/proxy/forward/kept-fields.js";
 import { buildPolicy, everyone, issueIdentity } from "../../support/proxy-fakes.js";
 import { eventually, ProxyPair } from "../../support/proxy-pair.js";
 import { RawClient } from "../../support/raw-http2.js";
@@ -140,8 +140,8 @@ describe("what a call says of itself", () => {
     ] as const;
     const block = new FieldBlock();
     for (const [name, value] of fields) block.add(name, value);
-    const kept = keepFields(block);
-    expect(["a", "b", "c"].map((name) => keptHeader(kept, name))).toEqual(["1,2", "", undefined]);
+    const kept = KeptFields.of(block);
+    expect(["a", "b", "c"].map((name) => kept.header(name))).toEqual(["1,2", "", undefined]);
     expect([...labelMap([{ key: "zone", value: "x" }])]).toEqual([["zone", "x"]]);
   });
 

@@ -14,7 +14,7 @@ import { drain } from "../../../data-plane/proxy/drain.js";
 import { Call } from "../../../data-plane/proxy/forward/call.js";
 import type { CallOwner } from "../../../data-plane/proxy/forward/call-owner.js";
 import { DeadlineWheel, type Timed } from "../../../data-plane/proxy/forward/deadline-wheel.js";
-import { keepFields, restoreFields } from "../../../data-plane/proxy/forward/kept-request.js";
+import { KeptFields } from "../../../data-plane/proxy/forward/kept-fields.js";
 import { inboundLimits } from "../../../data-plane/proxy/forward/listener.js";
 import type { UpstreamSession } from "../../../data-plane/proxy/forward/upstream-session.js";
 import { renderGrpcTimeout } from "../../../data-plane/proxy/grpc-timeout.js";
@@ -68,7 +68,7 @@ describe("a request's head", () => {
   test("what is kept for later is the same, but for the time", () => {
     const { fields } = parse(...pseudo, ...rest, "grpc-timeout", "5S", "x-b", "1", "ashlar-caller", "me");
     const before = listOf(fields);
-    expect(listOf(restoreFields(keepFields(fields)))).toEqual(before.filter(([name]) => name !== "grpc-timeout"));
+    expect(listOf(KeptFields.of(fields).restore())).toEqual(before.filter(([name]) => name !== "grpc-timeout"));
   });
 
   test("a peer's epoch is read and removed; only digits count", () => {

@@ -1,0 +1,150 @@
+import type { FieldBlock } from "./field-block.js";
+import { cell, cells } from "./field-cells.js";
+import { fieldFlag } from "./field-classes.js";
+import { type FieldProfile, FieldProfiles, profileFieldsMax, varyingFields } from "./field-profile.js";
+import type { HpackTable } from "./hpack-table.js";
+
+const shapesMax = 16;
+const profilesMax = 16;
+/** After so many blocks in a row that fit no shape, only one in so many is learnt. */
+const strangersMax = 32;
+/** Fields that a proxy adds to a block. */
+const addedMax = 8;
+const none = new Int32Array(0);
+
+/** How a block with a certain profile is written while the dynamic table holds certain entries. */
+export class BlockShape {
+  readonly profile: FieldProfile;
+  readonly count: number;
+  /** For each field: the entry of the dynamic table that it is, minus the index in the static one, or 0: it varies. */
+  readonly keys: Int32Array;
+  /** As they are in a block, with room for what is added to it; of fields that vary, only the names count. */
+  readonly rows: Int32Array;
+  /** What the fields that do not vary count in the list of a block. */
+  readonly steadyBytes: number;
+  /** The shape of the block that came after one of this shape. */
+  next: BlockShape | null = null;
+
+  constructor(profile: FieldProfile, fields: FieldBlock, varying: number, table: HpackTable) {
+    const { count } = fields;
+    this.profile = profile;
+    this.count = count;
+    this.rows = new Int32Array((count + addedMax) * cells);
+    this.rows.set(fields.rows.subarray(0, count * cells));
+    this.keys = new Int32Array(count);
+    let bytes = 0;
+    for (let field = 0, row = 0; field < count; field++, row += cells) {
+      if ((varying & (1 << field)) !== 0) continue;
+      bytes += this.sizeOf(field);
+      const entry = this.rows[row + cell.entry] as number;
+      this.keys[field] = entry;
+      if (entry > 0) this.#useEntry(row, entry, table);
+    }
+    this.steadyBytes = bytes;
+  }
+
+  /** What a field counts in the list. */
+  sizeOf(field: number): number {
+    const row = field * cells;
+    return (this.rows[row + cell.nameLength] as number) + (this.rows[row + cell.valueLength] as number) + 32;
+  }
+
+  /** A field that was put into the table by this block: the next one finds it there. */
+  #useEntry(row: number, entry: number, table: HpackTable): void {
+    const { rows } = this;
+    rows[row + cell.nameStart] = table.nameStart(entry);
+    rows[row + cell.valueStart] = table.valueStart(entry);
+    rows[row + cell.flags] = (rows[row + cell.flags] as number) & ~fieldFlag.wireHuffman;
+    rows[row + cell.wireStart] = 0;
+    rows[row + cell.wireLength] = 0;
+  }
+
+  /** Whether it begins with the same `count` fields as `other`. */
+  beginsAs(other: BlockShape, count: number): boolean {
+    if (this.count < count) return false;
+    for (let field = 0; field < count; field++) {
+      if (this.keys[field] !== other.keys[field]) return false;
+      if (this.keys[field] === 0 && !this.#isNamedAs(other, field)) return false;
+    }
+    return true;
+  }
+
+  #isNamedAs(other: BlockShape, field: number): boolean {
+    const id = this.rows[field * cells] as number;
+    if (id !== other.rows[field * cells]) return false;
+    if (id > 0) return true;
+    const [own, others] = [this.profile.names[field], other.profile.names[field]];
+    return own !== undefined && others !== undefined && Buffer.compare(own, others) === 0;
+  }
+
+  /** Whether the field of the block has the name of the one that varies here. */
+  isNamed(fields: FieldBlock, field: number): boolean {
+    const row = field * cells;
+    const id = this.rows[row] as number;
+    if (id !== fields.rows[row]) return false;
+    if (id > 0) return true;
+    const name = this.profile.names[field];
+    if (name === undefined || name.length !== fields.rows[row + cell.nameLength]) return false;
+    const start = fields.nameStart(field);
+    for (let i = 0; i < name.length; i++) if (fields.bytes[start + i] !== name[i]) return false;
+    return true;
+  }
+}
+
+/** The shapes of the blocks that a connection received lately. */
+export class BlockShapes {
+  readonly #table: HpackTable;
+  readonly #shapes: BlockShape[] = [];
+  readonly #profiles = new FieldProfiles(profilesMax);
+  #place = 0;
+  #last: BlockShape | null = null;
+  #strangers = 0;
+
+  constructor(table: HpackTable) {
+    this.#table = table;
+  }
+
+  /** What the next block is likely to be. */
+  get expected(): BlockShape | null {
+    const last = this.#last;
+    return last === null ? null : (last.next ?? last);
+  }
+
+  /** One that begins with the first `count` fields of `shape` and goes on with `key`. */
+  find(shape: BlockShape, count: number, key: number): BlockShape | null {
+    for (const other of this.#shapes)
+      if (other.keys[count] === key && other !== shape && other.beginsAs(shape, count)) return other;
+    return null;
+  }
+
+  /** Entries have other numbers from now on. */
+  forget(): void {
+    this.#shapes.length = 0;
+    this.#place = 0;
+    this.#last = null;
+  }
+
+  /** A block had this shape. */
+  met(shape: BlockShape): void {
+    this.#strangers = 0;
+    if (this.#last !== null) this.#last.next = shape;
+    this.#last = shape;
+  }
+
+  /** A block had none that is known: gives its profile; null: it is not worth one. */
+  learn(fields: FieldBlock): FieldProfile | null {
+    if (fields.count > profileFieldsMax || fields.count === 0) return null;
+    if (++this.#strangers > strangersMax && this.#strangers % strangersMax !== 0) return null;
+    const varying = varyingFields(fields, this.#last?.rows ?? none);
+    const profile = this.#profiles.of(fields, varying);
+    if (profile === undefined) return null;
+    const shape = new BlockShape(profile, fields, varying, this.#table);
+    const gone = this.#shapes[this.#place];
+    this.#shapes[this.#place] = shape;
+    this.#place = (this.#place + 1) % shapesMax;
+    for (const other of this.#shapes) if (other.next === gone) other.next = null;
+    if (this.#last !== null && this.#last !== gone) this.#last.next = shape;
+    this.#last = shape;
+    return profile;
+  }
+}

@@ -1,0 +1,86 @@
+import type { FieldBlock } from "./field-block.js";
+import { tableBytesMax } from "./hpack-table.js";
+import { decodeHuffman, hasLongCode } from "./huffman.js";
+
+/** A Huffman string that may still fit the table decodes to no more than this. */
+const stringRoom = 6 * tableBytesMax;
+const nothing = new Uint8Array(0);
+
+/** Reads integers and strings of one header block after the other. */
+export class HpackReader {
+  source: Uint8Array = nothing;
+  /** Read position, and the end of what may be read. */
+  at = 0;
+  end = 0;
+  /** Of the string read last: where it is, and its form on the wire. */
+  stringStart = 0;
+  stringLength = 0;
+  wireStart = 0;
+  wireLength = 0;
+  isHuffman = false;
+  /** It has only printable ASCII, as is known from how it came. */
+  isPrintable = false;
+  /** A string of this block was too long to be read. */
+  isTooLong = false;
+
+  begin(source: Uint8Array, start: number, end: number): void {
+    this.source = source;
+    this.at = start;
+    this.end = end;
+    this.isTooLong = false;
+  }
+
+  /** An integer with a prefix of `bits` bits (RFC 7541, 5.1), or -1 if it is cut short or absurd. */
+  integer(bits: number): number {
+    const { source } = this;
+    const mask = (1 << bits) - 1;
+    let value = (source[this.at++] as number) & mask;
+    if (value < mask) return value;
+    for (let shift = 0; shift <= 21; shift += 7) {
+      if (this.at >= this.end) return -1;
+      const byte = source[this.at++] as number;
+      value += (byte & 0x7f) << shift;
+      if (byte < 0x80) return value;
+    }
+    return -1;
+  }
+
+  /** Reads a string (RFC 7541, 5.2) into the block's own bytes; false: it breaks the rules. */
+  string(fields: FieldBlock): boolean {
+    if (this.at >= this.end) return false;
+    const { source } = this;
+    const huffman = (source[this.at] as number) >= 0x80;
+    const length = this.integer(7);
+    if (length < 0 || length > this.end - this.at) return false;
+    const start = fields.writeAt;
+    const from = this.at;
+    this.at += length;
+    this.wireStart = from;
+    this.wireLength = length;
+    this.isHuffman = huffman;
+    this.isPrintable = false;
+    this.stringStart = start;
+    const room = huffman ? ((length * 8) / 5 + 2) | 0 : length;
+    if (room > stringRoom) {
+      // Longer than the table and over the limit of a list: only that it was there matters.
+      this.isTooLong = true;
+      this.stringLength = length;
+      fields.reserve(length);
+      return true;
+    }
+    fields.reserve(room);
+    const bytes = fields.bytes;
+    if (huffman) {
+      const end = decodeHuffman(source, from, from + length, bytes, start);
+      if (end < 0) return false;
+      this.isPrintable = !hasLongCode;
+      this.stringLength = end - start;
+      fields.writeAt = end;
+      return true;
+    }
+    for (let i = 0; i < length; i++) bytes[start + i] = source[from + i] as number;
+    this.stringLength = length;
+    fields.writeAt = start + length;
+    return true;
+  }
+}
