@@ -1,7 +1,6 @@
 /** Part of app.ts: what follows the fleet, and what tells it the heads of the logs. */
 import type { Clock } from "../runtime/clock.js";
 import type { Logger } from "../runtime/log.js";
-import { findFleetAhead, renderFleetAhead } from "./activate/fleet-ahead.js";
 import type { OpenedNats } from "./app-nats.js";
 import type { Cleanup } from "./cleanup.js";
 import type { DataFolder } from "./data-folder.js";
@@ -12,7 +11,6 @@ import { readRoster, runRosterSaver } from "./fleet/roster-file.js";
 import { type FreshnessDeps, runFreshness } from "./freshness/freshness-loop.js";
 import { runRegistryLoop } from "./registry/registry-loop.js";
 import { RegistryState } from "./registry/registry-state.js";
-import type { Ledger } from "./store/ledger.js";
 
 export interface FollowingBase {
   readonly log: Logger;
@@ -50,18 +48,10 @@ export function startFollowing(
 }
 
 /** What is wrong with what is followed, one line each. */
-export function followProblems(
-  state: FleetState,
-  { connected }: { readonly connected: boolean },
-  { activations }: Pick<Ledger, "activations">,
-  clock: Clock,
-): readonly string[] {
+export function followProblems(state: FleetState, { connected }: { readonly connected: boolean }): readonly string[] {
   const problems: string[] = [];
   if (!connected) problems.push("NATS is away: nothing can be published or activated, and heartbeats do not arrive");
   const { turnedAway } = state;
   if (turnedAway > 0) problems.push(`the roster is full: ${turnedAway} heartbeats of further proxies found no room`);
-  const epoch = activations.head()?.body.epoch ?? 0;
-  const ahead = findFleetAhead(state.live(clock.nowMs()), epoch);
-  if (ahead !== undefined) problems.push(renderFleetAhead(ahead, epoch));
   return problems;
 }

@@ -1,7 +1,6 @@
 /** Puts a control plane together and takes it apart again: the one place where adapters meet logic. */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { buildSpiffeId } from "../core/identity.js";
 import { type Clock, systemClock } from "../runtime/clock.js";
 import type { BoundService } from "../runtime/grpc-handlers.js";
 import type { GrpcServer } from "../runtime/grpc-server.js";
@@ -9,11 +8,11 @@ import type { Logger } from "../runtime/log.js";
 import { createAdminService } from "./admin/admin-service.js";
 import { openActivating } from "./app-activating.js";
 import { followProblems, startFollowing } from "./app-following.js";
+import { openJoinServices, signHeads } from "./app-joining.js";
 import { noteJoined, openPlace, startKeeping } from "./app-membership.js";
 import { appendFirstTrust, type OpenedNats, openNats } from "./app-nats.js";
 import { openTrust } from "./app-trust.js";
-import { runAuditHeads } from "./audit/audit-heads.js";
-import { type AuditLog, openAuditLog } from "./audit/audit-log.js";
+import { openAuditLog } from "./audit/audit-log.js";
 import { readAuditPage } from "./audit/audit-pages.js";
 import type { AuditTrail } from "./audit/audit-trail.js";
 import { Logins } from "./audit/logins.js";
@@ -22,12 +21,9 @@ import { Cleanup } from "./cleanup.js";
 import { meshDefault, type UpConfig } from "./config.js";
 import { DataFolder } from "./data-folder.js";
 import { createDecisionReader } from "./decisions/decision-reader.js";
-import { buildFreshness, type FreshnessDeps } from "./freshness/freshness-loop.js";
 import { type Authority, openAuthority } from "./identity/authority.js";
 import { readMeshOf } from "./identity/authority-file.js";
-import { createJoinLimiter, createJoinService, type JoinServiceDeps } from "./identity/join-service.js";
 import { openJoinTokens } from "./identity/join-tokens.js";
-import { Nonces } from "./identity/nonces.js";
 import { writeOperatorContexts } from "./identity/operator-contexts.js";
 import {
   createOperatorJudge,
@@ -40,10 +36,11 @@ import {
 } from "./listeners.js";
 import type { StoredPlace } from "./membership/member-files.js";
 import { type Members, openMembers } from "./membership/members.js";
-import { createMembershipService } from "./membership/membership-service.js";
 import { createPolicyReader } from "./publish/policy-reader.js";
 import { createPublisher } from "./publish/publisher.js";
 import { SnapshotStore } from "./publish/snapshot-store.js";
+import { FloorGuard } from "./recover/floor-guard.js";
+import { openRecovery } from "./recover/recovery.js";
 import { openLedger } from "./store/jetstream-ledger.js";
 import type { Ledger } from "./store/ledger.js";
 
@@ -101,7 +98,9 @@ async function start(config: UpConfig, log: Logger, signal: AbortSignal, cleanup
   const isNew = readMeshOf(folder.path) === undefined;
   const place = await openPlace(config, { dir: folder.path, clock, log }, signal);
   const mesh = folder.claim(config.mesh, readMeshOf(folder.path) ?? meshDefault);
-  const authority = openAuthority({ dir: folder.path, mesh, clock, random });
+  const gate: SigningGate = {};
+  const beforeSigning = (bytes: Uint8Array) => gate.guard?.checkRecord(bytes);
+  const authority = openAuthority({ dir: folder.path, mesh, clock, random, beforeSigning });
   const members = openMembers(folder.path, (joins) => writeJoinFile(folder, authority, joins));
   const base: Base = { config, log, clock, signal, cleanup, folder, authority, place, members };
 
@@ -117,9 +116,12 @@ async function start(config: UpConfig, log: Logger, signal: AbortSignal, cleanup
     signal,
   });
   cleanup.add(() => ledger.close());
-  await appendFirstTrust(ledger, authority);
+  const lostAtStart = folder.savedPorts() !== undefined && ledger.trust.head() === undefined;
+  if (lostAtStart) log.error("the logs of this mesh are lost: waiting for proxies to give back what they hold");
+  else await appendFirstTrust(ledger, authority);
+  gate.guard = new FloorGuard({ ledger, clock, lostAtStart });
 
-  const parts = await startParts(base, nats, ledger);
+  const parts = await startParts(base, nats, ledger, gate.guard);
   if (isNew && place !== undefined) await noteJoined(parts.audit, authority);
   await serve(base, nats, parts);
 }
@@ -132,7 +134,12 @@ interface Parts {
   readonly judge: ReturnType<typeof createOperatorJudge>;
 }
 
-async function startParts(base: Base, nats: OpenedNats, ledger: Ledger): Promise<Parts> {
+/** What keeps records from being signed, once there is something to go by. */
+interface SigningGate {
+  guard?: FloorGuard;
+}
+
+async function startParts(base: Base, nats: OpenedNats, ledger: Ledger, guard: FloorGuard): Promise<Parts> {
   const { log, clock, cleanup, folder, authority } = base;
   const { mesh, signer } = authority;
   const { bus } = nats.access;
@@ -147,6 +154,7 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger): Promise
     publish: (to: string, bytes: Uint8Array) => void bus.publish(to, bytes),
   };
   const { state, fleet, expected, registry } = startFollowing(base, nats.access, freshness);
+  const recovery = openRecovery({ ledger, guard, fleet, audit, clock, log });
   const snapshots = new SnapshotStore(ledger.blobs);
   const knownVersions = () => registry.versions(fleet.list());
   const publisher = createPublisher({
@@ -155,15 +163,17 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger): Promise
     snapshots,
     knownVersions,
     knownIssuers: () => new Set(ledger.trust.head()?.body.issuers.map(({ name }) => name)),
-    signer,
-    audit,
-    clock,
+    ...{ signer, audit, clock },
+    beforeSigning: guard.settledFor("revisions"),
   });
-  const { issued, ...trusting } = openTrust({ ...base, ledger, fleet, audit, auditLog });
+  const activations = guard.settledFor("activations");
+  const trustDeps = { ...base, ledger, fleet, audit, auditLog, beforeSigning: activations };
+  const { issued, ...trusting } = openTrust(trustDeps);
   const decisions = createDecisionReader({ bus, log });
   const logs = { ledger, snapshots, decisions };
   const noting = { audit, auditLog, approvalsRequired: base.config.approvals };
-  const activating = openActivating({ mesh, ...logs, ...noting, fleet, signer, clock, name: authority.name, log });
+  const signing = { signer, name: authority.name, beforeSigning: activations };
+  const activating = openActivating({ mesh, ...logs, ...noting, fleet, ...signing, clock, log });
   cleanup.add(activating.stop);
   const tokens = openJoinTokens({ dir: folder.path, mesh, rootHash: authority.rootHash, clock, random });
   const adminService = createAdminService({
@@ -180,7 +190,8 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger): Promise
     ...{ rootPublicKey: authority.rootPublicKey, signer },
     problems: () => [
       ...auditLog.problems(),
-      ...followProblems(state, bus, ledger, clock),
+      ...followProblems(state, bus),
+      ...recovery.problems(),
       ...trusting.issuers.problems(),
     ],
     clock,
@@ -189,55 +200,10 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger): Promise
     const sinceMs = clock.nowMs();
     if (state.find(proxyId, sinceMs) === undefined) expected.expect({ proxyId, service, version, sinceMs });
   };
-  const joinServices = openJoinServices(base, nats, { ledger, audit, tokens, issued, onIssued, freshness });
+  const joining = { ledger, audit, tokens, issued, onIssued, freshness, recovery };
+  const joinServices = openJoinServices({ ...base, random }, nats, joining);
   const judge = createOperatorJudge(mesh, () => ledger.trust.head()?.body.revocations ?? []);
   return { audit, adminService, joinServices, judge };
-}
-
-/** Begins to sign how far the audit log goes; returns the way to end it, with one more head. */
-function signHeads({ authority, clock }: Base, log: AuditLog): () => Promise<void> {
-  const { mesh, name, signer } = authority;
-  const stop = new AbortController();
-  const actor = buildSpiffeId(mesh, "control-plane", name);
-  const signing = runAuditHeads({ mesh, actor, log, signer, clock }, stop.signal);
-  return () => {
-    stop.abort();
-    return signing;
-  };
-}
-
-interface JoiningDeps extends Pick<JoinServiceDeps, "audit" | "tokens" | "issued" | "onIssued"> {
-  readonly ledger: Ledger;
-  readonly freshness: FreshnessDeps;
-}
-
-/** What the join listener serves: proxies, and further control planes. */
-function openJoinServices(base: Base, nats: OpenedNats, deps: JoiningDeps): readonly BoundService[] {
-  const { log, clock, authority } = base;
-  const { ledger, audit, tokens } = deps;
-  const shared = { nonces: new Nonces(clock, random), limiter: createJoinLimiter(clock) };
-  const joinService = createJoinService({
-    authority,
-    issued: deps.issued,
-    ledger,
-    tokens,
-    freshness: () => buildFreshness(deps.freshness).bytes,
-    natsUserJwt: nats.access.mintProxyUser,
-    natsServers: () => nats.access.servers,
-    natsCaPem: "",
-    ...(deps.onIssued && { onIssued: deps.onIssued }),
-    audit,
-    clock,
-    random,
-    log,
-    ...shared,
-  });
-  const membershipService = createMembershipService({
-    ...{ authority, tokens, ledger, audit, clock, members: base.members },
-    nats: { servers: nats.access.servers, account: nats.account },
-    ...shared,
-  });
-  return [joinService, membershipService];
 }
 
 /** Opens the listeners and tells where they are; the ready files are written last. */

@@ -13,6 +13,7 @@ import { type OpenedIdentity, openIdentity, type TrustBootstrap } from "./identi
 import { readJoinFile, readToken } from "./join-file.js";
 import type { AppView, PolicyView } from "./ports.js";
 import { ShadowTally } from "./proxy/shadow-tally.js";
+import { startOfferer } from "./recover/start-offerer.js";
 import { type EndpointRegistry, openEndpointRegistry } from "./registry/endpoint-view.js";
 import { CallWindow } from "./status/call-window.js";
 import { DecisionRecorder } from "./status/decision-recorder.js";
@@ -103,7 +104,11 @@ export async function openParts(
     issued: headsOf(bootstrap),
   };
   const sync = await openSync({ bus, folder, clock, log, spread: workers?.spread }, options);
-  identity.onBootstrap((renewed) => sync.receive(headsOf(renewed)));
+  const offerer = startOfferer({ identity, sync, folder, clock, log, random: Math.random }, signal);
+  identity.onBootstrap((renewed) => {
+    sync.receive(headsOf(renewed));
+    offerer.later();
+  });
   const policy = workers?.evaluatedByAll(sync.policy) ?? sync.policy;
   identity.reportSeen(() => ({
     epoch: policy.seenEpoch,

@@ -54,6 +54,7 @@ function reachedAt(identity: OpenedIdentity, url: string): OpenedIdentity {
     get renewalProblem() {
       return identity.renewalProblem;
     },
+    contacts: identity.contacts,
     stopped: identity.stopped,
     onRotate: (listener) => identity.onRotate(listener),
     onBootstrap: (listener) => identity.onBootstrap(listener),

@@ -13,7 +13,6 @@ import { beginRollout, checkMayBegin, type StagedOptions } from "../rollout/begi
 import type { Ledger } from "../store/ledger.js";
 import type { Approvals } from "./approvals.js";
 import { commitActivation } from "./commit.js";
-import { checkFleetNotAhead } from "./fleet-ahead.js";
 
 export interface ActivatorDeps {
   readonly mesh: string;
@@ -24,6 +23,8 @@ export interface ActivatorDeps {
   readonly clock: Clock;
   /** undefined: none are asked for. */
   readonly approvals?: Pick<Approvals, "require">;
+  /** Fails with `stale` while the log is behind what was signed before. */
+  readonly beforeSigning?: (signal?: AbortSignal) => Promise<void>;
 }
 
 /** An operator, authorized. */
@@ -107,7 +108,7 @@ async function activate(
     return { activation: head, created: false, tookMs: sinceMs(deps.clock, startMs) };
   }
   await deps.approvals?.require(revision);
-  if (!options.force) await checkFleetNotAhead(deps, signal);
+  await deps.beforeSigning?.(signal);
   if (!options.force) await waitUntilPrepared(deps, revision, options.thresholdPercent, timeoutMs, signal);
   const { staged } = options;
   if (staged !== undefined) {

@@ -77,6 +77,7 @@ async function commitRollback(
   options: RollbackOptions,
   caller: OperatorCaller,
 ): Promise<Signed<Activation>> {
+  await deps.beforeSigning?.();
   const { activations, revisions } = deps.ledger;
   const head = activations.head();
   const published = revisions.head()?.body.number ?? 0;

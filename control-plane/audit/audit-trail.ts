@@ -31,6 +31,7 @@ export const auditActions = [
   "login",
   "revoke",
   "approve",
+  "recover",
 ] as const;
 export type AuditAction = (typeof auditActions)[number];
 

@@ -8,7 +8,7 @@ import { isIP } from "node:net";
 import { AshlarError } from "../../core/errors.js";
 import { buildSpiffeId, type IdentityRole, isLabel, type SpiffeId } from "../../core/identity.js";
 import type { Trust } from "../../core/model.js";
-import { createSigner, publicKeyToBytes, type Signer } from "../../core/signature.js";
+import { publicKeyToBytes, type Signer } from "../../core/signature.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Svid } from "../../runtime/tls-identity.js";
 import { issueCertificate } from "../../runtime/tls-identity-issue.js";
@@ -30,6 +30,7 @@ import {
   skewMs,
   verifyAny,
 } from "./ca-certificates.js";
+import { createGuardedSigner } from "./guarded-signer.js";
 import { openSigningKeys, type SigningKeys } from "./signing-keys.js";
 
 /** Certificates of proxies live a day and are renewed every hour. */
@@ -117,6 +118,8 @@ export interface AuthorityOptions {
   readonly clock: Clock;
   /** That many random bytes, fit for secrets. */
   readonly random: (count: number) => Uint8Array;
+  /** Hears what is about to be signed as a record or statement; what it throws keeps that from being signed. */
+  readonly beforeSigning?: (bytes: Uint8Array) => void;
 }
 
 /**
@@ -129,7 +132,8 @@ export function openAuthority(options: AuthorityOptions): Authority {
     createKeys(mesh, options.name ?? "main", clock.nowMs(), random),
   );
   const { name, caCertificate, rootPublicKey, root } = file.keys;
-  const signing = openSigningKeys(file);
+  const guarded = (key: KeyObject): Signer => createGuardedSigner(key, options.beforeSigning);
+  const signing = openSigningKeys(file, guarded);
 
   const useIntermediate = (next: CertificateAuthority): void => {
     const kept = file.keys.intermediates.filter((one) => one.notAfterMs > clock.nowMs() - 30 * dayMs);
@@ -163,15 +167,14 @@ export function openAuthority(options: AuthorityOptions): Authority {
     signer: signing.signer,
     signing,
     get rootSigner() {
-      return createSigner(required(root).trustKey);
+      return guarded(required(root).trustKey);
     },
     issueIntermediate: (publicKey) => issueUnder(file, mesh, publicKey, clock.nowMs(), random),
     get intermediateEndsMs() {
       return newestOf(file).notAfterMs;
     },
     useIntermediate: (certificate, privateKey) => useIntermediate(authorityOf(certificate, privateKey)),
-    caPem: toPem([caCertificate]),
-    caDer: caCertificate,
+    ...{ caPem: toPem([caCertificate]), caDer: caCertificate },
     firstTrust: () => ({
       sequence: 1,
       previous: undefined,
@@ -183,8 +186,7 @@ export function openAuthority(options: AuthorityOptions): Authority {
     }),
     issueService: ({ service, version, proxyId, publicKey, ttlMs = serviceTtlMs }) =>
       issue({ role: "service", name: service, organization: version, commonName: proxyId, publicKey, ttlMs }),
-    issueOperator: ({ name: operator, ttlMs = operatorTtlMs }) =>
-      issueWithKey({ role: "operator", name: operator, ttlMs }),
+    issueOperator: ({ name: by, ttlMs = operatorTtlMs }) => issueWithKey({ role: "operator", name: by, ttlMs }),
     issueControlPlane: ({ name: own, hosts, ttlMs = operatorTtlMs }) =>
       issueWithKey({ role: "control-plane", name: own, ttlMs, ...namesOf(hosts) }),
     verifyIssued: (certificate, atMs, chain = []) =>
@@ -259,8 +261,7 @@ function issueUnder(
   return issueIntermediate({ mesh, publicKey, notAfterMsMax: root.notAfterMs }, root, nowMs, random);
 }
 
-const ownChains = ({ keys }: AuthorityFile): readonly (readonly Uint8Array[])[] =>
-  keys.intermediates.map(({ certificate }) => [certificate]);
+const ownChains = ({ keys }: AuthorityFile) => keys.intermediates.map(({ certificate }) => [certificate]);
 
 function createKeys(mesh: string, name: string, nowMs: number, random: (count: number) => Uint8Array): AuthorityKeys {
   if (!/^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/.test(mesh) || !mesh.split(".").every(isLabel)) {

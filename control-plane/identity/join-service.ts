@@ -1,8 +1,8 @@
 /** The join listener: tokens and renewals in, identities out. The caller has no certificate here. */
 import { createHash } from "node:crypto";
-import { type Digest, digestFromBytes } from "../../core/digest.js";
-import { AshlarError, isAshlarError, messageOf } from "../../core/errors.js";
-import { isLabel, nameIn } from "../../core/identity.js";
+import { type Digest, digestFromBytes, digestToBytes } from "../../core/digest.js";
+import { AshlarError } from "../../core/errors.js";
+import { type OfferContent, offerSigningBytes, parseOfferContent } from "../../core/wire/offers.js";
 import {
   GetNonceResponse,
   type GetTrustRequest,
@@ -10,18 +10,20 @@ import {
   type JoinRequest,
   JoinResponse,
   JoinServiceService,
+  type OfferRequest,
+  OfferResponse,
   type RenewRequest,
   RenewResponse,
 } from "../../proto/gen/ashlar/v1/join.js";
 import type { Clock } from "../../runtime/clock.js";
 import { type BoundService, bindService, type CallContext, unary } from "../../runtime/grpc-handlers.js";
 import { isNatsUserKey } from "../../runtime/nats-user-keys.js";
-import { readCertificate, readName } from "../../runtime/tls-identity-der.js";
-import { verifyEcdsa } from "../../runtime/tls-identity-keys.js";
+import { readCertificate } from "../../runtime/tls-identity-der.js";
 import { parseCsr } from "../../runtime/tls-identity-request.js";
 import type { AuditTrail } from "../audit/audit-trail.js";
 import { audited } from "../audit/audit-trail.js";
 import { dayMs } from "./authority.js";
+import { readHolder, useNonce } from "./certificate-holder.js";
 import { createIdentityIssuer, createProxyId, type IdentityIssuerDeps, type SeenHeads } from "./identity-issuer.js";
 import type { JoinTokens } from "./join-tokens.js";
 import { Nonces } from "./nonces.js";
@@ -39,6 +41,11 @@ export interface JoinServiceDeps extends IdentityIssuerDeps {
   readonly onIssued?: (proxy: { readonly proxyId: string; readonly service: string; readonly version: string }) => void;
   /** Hears what each renewing proxy has seen of the logs; it may be ahead of this control plane. */
   readonly onSeen?: (proxyId: string, seen: SeenHeads) => void;
+  /** Takes a step of what a proxy gives back, and answers what is wanted of it next. */
+  readonly takeOffer: (
+    from: { readonly proxyId: string; readonly source: string },
+    content: OfferContent,
+  ) => Promise<readonly Digest[]>;
 }
 
 export interface JoinServiceOptions {
@@ -69,6 +76,7 @@ export function createJoinService(deps: JoinServiceDeps, options: JoinServiceOpt
   const issue = createIdentityIssuer(deps);
   const nonces = deps.nonces ?? new Nonces(clock, random);
   const limiter = deps.limiter ?? createJoinLimiter(clock);
+  const graceMs = options.graceMs ?? 7 * dayMs;
   const ttl = options.serviceTtlMs === undefined ? {} : { ttlMs: options.serviceTtlMs };
 
   async function join(request: JoinRequest): Promise<JoinResponse> {
@@ -76,10 +84,8 @@ export function createJoinService(deps: JoinServiceDeps, options: JoinServiceOpt
     checkNatsUser(request.natsUser);
     const { service, controlPlane } = deps.tokens.check(request.token, thumbprint);
     if (controlPlane !== undefined) {
-      throw new AshlarError(
-        "denied",
-        `the token is for control plane ${controlPlane}: give it to \`ashlar up --join\``,
-      );
+      const why = `the token is for control plane ${controlPlane}: give it to \`ashlar up --join\``;
+      throw new AshlarError("denied", why);
     }
     if (request.service !== service) {
       throw new AshlarError("denied", `the token is for service ${service}, not ${JSON.stringify(request.service)}`);
@@ -94,10 +100,8 @@ export function createJoinService(deps: JoinServiceDeps, options: JoinServiceOpt
   }
 
   async function renew(request: RenewRequest): Promise<RenewResponse> {
-    if (!nonces.take(request.nonce)) {
-      throw new AshlarError("unauthenticated", "the nonce is unknown, was used already or is older than a minute");
-    }
-    const holder = readHolder(request, deps, options.graceMs ?? 7 * dayMs);
+    useNonce(nonces, request.nonce);
+    const holder = readHolder(request, renewalBytes(request.nonce, request.csr), deps, graceMs);
     refuseRevoked(deps, holder.proxyId);
     const { publicKey } = parseCsr(request.csr);
     checkNatsUser(request.natsUser);
@@ -134,6 +138,10 @@ export function createJoinService(deps: JoinServiceDeps, options: JoinServiceOpt
       limiter.admit(context.source);
       return GetNonceResponse.fromPartial({ nonce: Buffer.from(nonces.create()) });
     }),
+    offer: unary((request, { source }) => {
+      limiter.admit(source);
+      return takeOffer(request, source, deps, nonces, graceMs);
+    }),
     renew: unary((request, context) => noted("renew", `of mesh ${authority.mesh}`, context, () => renew(request))),
   });
 }
@@ -149,6 +157,23 @@ function refuseRevoked({ ledger, issued }: JoinServiceDeps, proxyId: string): vo
   const revoked = new Set(ledger.trust.head()?.body.revocations.map(({ serial }) => serial));
   if (issued.serialsOf(proxyId).some((serial) => revoked.has(serial)))
     throw new AshlarError("unauthenticated", `proxy ${proxyId} was revoked: join anew with another token`);
+}
+
+async function takeOffer(
+  request: OfferRequest,
+  source: string,
+  deps: JoinServiceDeps,
+  nonces: Nonces,
+  graceMs: number,
+): Promise<OfferResponse> {
+  useNonce(nonces, request.nonce);
+  const { proxyId } = readHolder(request, offerSigningBytes(request.nonce, request.content), deps, graceMs);
+  refuseRevoked(deps, proxyId);
+  const wanted = await deps.takeOffer({ proxyId, source }, parseOfferContent(request.content));
+  return OfferResponse.fromPartial({
+    wanted: wanted.map((digest) => Buffer.from(digestToBytes(digest))),
+    nonce: Buffer.from(nonces.create()),
+  });
 }
 
 function checkNatsUser(user: string): void {
@@ -169,40 +194,6 @@ function readTrust(request: GetTrustRequest, { authority, ledger }: JoinServiceD
     rootPublicKey: Buffer.from(authority.rootPublicKey),
     records,
   });
-}
-
-/** Who holds the certificate of a renewal: issued here, not revoked, not too long expired, and its key signed. */
-function readHolder(request: RenewRequest, deps: JoinServiceDeps, graceMs: number) {
-  const { authority, ledger, clock } = deps;
-  const fields = asUnauthenticated(() => readCertificate(request.certificate));
-  const nowMs = clock.nowMs();
-  if (nowMs > fields.notAfterMs + graceMs) {
-    const at = new Date(fields.notAfterMs).toISOString();
-    throw new AshlarError("unauthenticated", `the certificate expired at ${at}, too long ago: join again with a token`);
-  }
-  const svid = asUnauthenticated(() =>
-    authority.verifyIssued(request.certificate, Math.min(nowMs, fields.notAfterMs), request.chain),
-  );
-  const service = nameIn(svid.spiffeId, authority.mesh, "service");
-  if (service === undefined) throw new AshlarError("unauthenticated", "only a service's certificate is renewed here");
-  if (ledger.trust.head()?.body.revocations.some(({ serial }) => serial === svid.serial)) {
-    throw new AshlarError("unauthenticated", "the certificate is revoked");
-  }
-  if (!verifyEcdsa(renewalBytes(request.nonce, request.csr), request.signature, fields.publicKey)) {
-    throw new AshlarError("unauthenticated", "the signature is not by the certificate's key");
-  }
-  const { organization: version, commonName: proxyId } = readName(fields.subject);
-  if (!isLabel(proxyId)) throw new AshlarError("unauthenticated", "the certificate names no proxy");
-  return { service, version, proxyId };
-}
-
-function asUnauthenticated<Result>(act: () => Result): Result {
-  try {
-    return act();
-  } catch (cause) {
-    if (isAshlarError(cause, "unauthenticated")) throw cause;
-    throw new AshlarError("unauthenticated", messageOf(cause), { cause });
-  }
 }
 
 function readSeen({ seenActivation, seenEpoch, trustSequence }: RenewRequest): SeenHeads {

@@ -18,12 +18,13 @@ export interface SigningKeys {
   useSuccessor(): void;
 }
 
-export function openSigningKeys(file: AuthorityFile): SigningKeys {
+/** `create` makes the signer of a key. */
+export function openSigningKeys(file: AuthorityFile, create: (key: KeyObject) => Signer = createSigner): SigningKeys {
   const publicHalf = (key: KeyObject): SigningKey => {
     const publicKey = publicKeyToBytes(key);
     return { kid: keyIdOf(publicKey), publicKey, holder: file.keys.name };
   };
-  let inUse = createSigner(file.keys.signingKey);
+  let inUse = create(file.keys.signingKey);
   return {
     signer: {
       get kid() {
@@ -44,7 +45,7 @@ export function openSigningKeys(file: AuthorityFile): SigningKeys {
       const { nextSigningKey } = file.keys;
       if (nextSigningKey === undefined) throw new AshlarError("internal", "no successor of the signing key was made");
       file.replace({ ...file.keys, signingKey: nextSigningKey, nextSigningKey: undefined });
-      inUse = createSigner(nextSigningKey);
+      inUse = create(nextSigningKey);
     },
   };
 }

@@ -1,5 +1,6 @@
 /** Turns policy files into the next revision: check, cut into units, store, sign, append. */
-import { AshlarError } from "../../core/errors.js";
+import type { Digest } from "../../core/digest.js";
+import { AshlarError, isAshlarError } from "../../core/errors.js";
 import type { Finding, PolicyFile, Revision, Signed, SnapshotList } from "../../core/model.js";
 import { mayPublish, parentAfter } from "../../core/revision.js";
 import type { Signer } from "../../core/signature.js";
@@ -29,6 +30,8 @@ export interface PublisherDeps {
   readonly signer: Signer;
   readonly audit: AuditTrail;
   readonly clock: Clock;
+  /** Fails with `stale` while the log is behind what was signed before. */
+  readonly beforeSigning?: () => Promise<void>;
 }
 
 export interface PublishOptions {
@@ -157,19 +160,20 @@ async function publish(
 ): Promise<Published> {
   const { revisions, snapshots } = deps;
   checkMessage(options.message);
+  if (snapshot !== undefined) await deps.beforeSigning?.();
   const head = revisions.head();
   if (snapshot === undefined) return { findings, created: false, revision: undefined };
   if (options.parent !== undefined && options.parent !== (head?.body.number ?? 0)) {
     throw new AshlarError("conflict", `the head of the log is not revision ${options.parent}: ${renderHead(head)}`);
   }
   if (head?.body.snapshot === snapshot.list.digest) return { findings, created: false, revision: head };
-  const before = head === undefined ? undefined : await snapshots.loadList(head.body.snapshot);
+  const before = head === undefined ? emptyList : await loadIfThere(snapshots, head.body.snapshot);
   await snapshots.store(snapshot, before);
   const body: Revision = {
     number: (head?.body.number ?? 0) + 1,
     parent: parentAfter(head),
     snapshot: snapshot.list.digest,
-    changes: changesBetween(before ?? emptyList, snapshot.list),
+    changes: before === undefined ? [] : changesBetween(before, snapshot.list), // empty: readers fetch the list
     author: caller.id,
     message: options.message,
     timeMs: deps.clock.nowMs(),
@@ -180,6 +184,16 @@ async function publish(
   const revision = signRevision(body, deps.mesh, deps.signer);
   await revisions.append(revision);
   return { findings, created: true, revision };
+}
+
+/** undefined: it is lost, and what is published next does not need it. */
+async function loadIfThere(snapshots: SnapshotStore, digest: Digest): Promise<SnapshotList | undefined> {
+  try {
+    return await snapshots.loadList(digest);
+  } catch (error) {
+    if (isAshlarError(error, "unavailable")) return undefined;
+    throw error;
+  }
 }
 
 const emptyList: SnapshotList = encodeSnapshotList([]);

@@ -46,10 +46,10 @@ export class SnapshotStore {
     return ref && (await this.#loadUnit(ref)).unit;
   }
 
-  /** Stores the units that `known` does not have, then the list, so that a list never names what is not there. */
+  /** Stores the units that `known` does not have or that were lost, then the list, so that a list never names what is not there. */
   async store(snapshot: Snapshot, known: SnapshotList | undefined): Promise<void> {
     const there = new Set(known?.units.map(({ digest }) => digest));
-    const missing = snapshot.units.filter(({ digest }) => !there.has(digest));
+    const missing = snapshot.units.filter(({ digest }) => !there.has(digest) || !this.#blobs.has(digest));
     await inParallel(missing, ({ bytes }) => this.#blobs.put(bytes));
     await this.#blobs.put(snapshot.list.bytes);
     this.#remember(snapshot);

@@ -88,7 +88,10 @@ function order(
   return audited(
     deps.audit,
     { action: "rollout", target, caller, detail: reason },
-    () => commitOrder(deps, what, findRunning(deps, what, number), reason, caller),
+    async () => {
+      await deps.beforeSigning?.();
+      return commitOrder(deps, what, findRunning(deps, what, number), reason, caller);
+    },
     ({ body }) => ({ detail: `${what}, epoch ${body.epoch}${renderReason(reason)}` }),
   );
 }

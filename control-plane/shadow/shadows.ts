@@ -10,7 +10,6 @@ import {
 } from "../../core/shadow/shadow-model.js";
 import { type ActivatorDeps, findRevision, type OperatorCaller, renderReason } from "../activate/activator.js";
 import { commitActivation } from "../activate/commit.js";
-import { checkFleetNotAhead } from "../activate/fleet-ahead.js";
 import { audited } from "../audit/audit-trail.js";
 import { stageHeadOf } from "../rollout/rollout-course.js";
 
@@ -112,7 +111,7 @@ async function stop(deps: ActivatorDeps, reason: string, caller: OperatorCaller)
   return commit(deps, head, undefined, `shadow of revision ${head.body.shadow.number} ends`, reason, caller);
 }
 
-/** An epoch under the same revision. None is used that the fleet has seen another record of. */
+/** An epoch under the same revision. */
 async function commit(
   deps: ActivatorDeps,
   head: Signed<Activation>,
@@ -121,7 +120,7 @@ async function commit(
   reason: string,
   { id }: OperatorCaller,
 ): Promise<Signed<Activation>> {
-  await checkFleetNotAhead(deps, undefined);
+  await deps.beforeSigning?.();
   const { revisionNumber, revisionDigest } = head.body;
   return commitActivation(deps, head, {
     ...{ revisionNumber, revisionDigest, author: id, reason: `${what}${renderReason(reason)}`, rollbackOf: undefined },

@@ -107,12 +107,16 @@ export interface BlobFolder {
   put(bytes: Uint8Array): Promise<Digest>;
   /** The bytes, checked; undefined if they are not there or damaged. */
   get(digest: Digest): Promise<Uint8Array | undefined>;
+  /** Whether it was put here, or found when the folder was opened. */
+  has(digest: Digest): boolean;
   list(): Promise<readonly Digest[]>;
 }
 
 /** Opens or creates a folder of blobs. */
 export async function openBlobFolder(dir: string): Promise<BlobFolder> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
+  const list = async () => (await readdir(dir)).filter((name) => /^[0-9a-f]{64}$/.test(name)).map(parseDigest);
+  const known = new Set(await list());
   const get = async (digest: Digest): Promise<Uint8Array | undefined> => {
     const bytes = await readFile(join(dir, digest)).catch(() => undefined);
     return bytes !== undefined && digestOf(bytes) === digest ? new Uint8Array(bytes) : undefined;
@@ -122,10 +126,10 @@ export async function openBlobFolder(dir: string): Promise<BlobFolder> {
     async put(bytes) {
       const digest = digestOf(bytes);
       if ((await get(digest)) === undefined) await writeDurably(join(dir, digest), bytes);
+      known.add(digest);
       return digest;
     },
-    async list() {
-      return (await readdir(dir)).filter((name) => /^[0-9a-f]{64}$/.test(name)).map(parseDigest);
-    },
+    has: (digest) => known.has(digest),
+    list,
   };
 }

@@ -49,6 +49,10 @@ export class JetStreamBlobs implements BlobStore {
     throw new AshlarError("invalid_record", `the stream holds something else under ${digest}, chunk ${chunk}`);
   }
 
+  has(digest: Digest): boolean {
+    return this.#copy.has(digest);
+  }
+
   async get(digest: Digest): Promise<Uint8Array | undefined> {
     const own = await this.#copy.get(digest);
     if (own !== undefined) return own;

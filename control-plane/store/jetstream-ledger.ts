@@ -12,7 +12,7 @@ import { openBlobFolder } from "./file-copy.js";
 import { JetStreamBlobs } from "./jetstream-blobs.js";
 import { JetStreamLog, type JetStreamLogDeps } from "./jetstream-log.js";
 import type { Ledger } from "./ledger.js";
-import type { LogKeys } from "./log-index.js";
+import type { LogKeys } from "./log-keys.js";
 import { activationLaw, revisionLaw, rolloutLaw, trustLaw } from "./log-laws.js";
 
 export interface LedgerOptions {

@@ -8,9 +8,12 @@ import type { Bus, BusSubscription, StreamInfo } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
 import { type FileLog, openFileLog } from "./file-copy.js";
+import { IndexedLog } from "./indexed-log.js";
 import { type IntentFile, openIntentFile } from "./intent-file.js";
 import type { RecordLog } from "./ledger.js";
-import { LogIndex, type LogKeys } from "./log-index.js";
+import { type LogBegins, openLogBegins } from "./log-begins.js";
+import { LogIndex } from "./log-index.js";
+import type { LogKeys } from "./log-keys.js";
 import { isOfOtherLog, type LogLaw } from "./log-laws.js";
 import { Mutex } from "./mutex.js";
 
@@ -28,15 +31,13 @@ const pollMs = 2000;
 const attemptsMax = 16;
 const readAhead = 16;
 
-export class JetStreamLog<Body> implements RecordLog<Body> {
+export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Body> {
   readonly #deps: JetStreamLogDeps;
-  readonly #law: LogLaw<Body>;
-  readonly #index: LogIndex<Body>;
   readonly #copy: FileLog;
   readonly #copied: Set<Digest>;
+  readonly #begins: LogBegins;
   readonly #intent: IntentFile;
   readonly #mutex = new Mutex();
-  readonly #listeners = new Set<(record: Signed<Body>) => void>();
   readonly #stop = new AbortController();
   readonly #updates: BusSubscription;
   /** Digests of what the stream holds, up to `lastSequence`. */
@@ -48,12 +49,14 @@ export class JetStreamLog<Body> implements RecordLog<Body> {
   #started = false;
   #loops: Promise<unknown> = Promise.resolve();
 
-  private constructor(deps: JetStreamLogDeps, law: LogLaw<Body>, copy: FileLog, intent: IntentFile) {
+  private constructor(deps: JetStreamLogDeps, law: LogLaw<Body>, copy: FileLog, begins: LogBegins, intent: IntentFile) {
+    super(law, new LogIndex(law, deps.mesh, begins.known), (error) =>
+      deps.log.error("a listener of the log failed", { stream: law.name, error: messageOf(error) }),
+    );
     this.#deps = deps;
-    this.#law = law;
     this.#copy = copy;
+    this.#begins = begins;
     this.#intent = intent;
-    this.#index = new LogIndex(law, deps.mesh);
     this.#copied = new Set(copy.records.map(digestOf));
     this.#updates = deps.bus.subscribe(readSubject(law.stream, "*"), { queueMax: 16 });
   }
@@ -61,57 +64,41 @@ export class JetStreamLog<Body> implements RecordLog<Body> {
   /** Reads the own copy; nothing is known before `useKeys`, and nothing of the stream before `sync`. */
   static async open<Body>(deps: JetStreamLogDeps, law: LogLaw<Body>): Promise<JetStreamLog<Body>> {
     const file = join(deps.dir, law.name);
-    return new JetStreamLog(deps, law, await openFileLog(`${file}.log`), await openIntentFile(`${file}.intent`));
-  }
-
-  head(): Signed<Body> | undefined {
-    return this.#index.head();
-  }
-
-  find(key: number): Signed<Body> | undefined {
-    return this.#index.find(key);
-  }
-
-  list(): readonly Signed<Body>[] {
-    return this.#index.list();
-  }
-
-  onRecord(listener: (record: Signed<Body>) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    const [copy, begins] = [await openFileLog(`${file}.log`), await openLogBegins(`${file}.begins`)];
+    return new JetStreamLog(deps, law, copy, begins, await openIntentFile(`${file}.intent`));
   }
 
   problems(): readonly string[] {
     const { damage } = this.#copy;
-    return [this.#trouble, damage].filter((line) => line !== undefined).concat(this.#index.problems());
+    return [this.#trouble, damage].filter((line) => line !== undefined).concat(this.index.problems());
   }
 
   /** Uses new keys, and judges again what was skipped for want of them. */
   useKeys(keys: LogKeys): void {
-    this.#tellLate(this.#index.useKeys(keys));
+    this.#tellLate(this.index.useKeys(keys));
     if (this.#copyRead) return;
     this.#copyRead = true;
-    for (const bytes of this.#copy.records) this.#index.offer(bytes, { verifiedBefore: true });
+    for (const bytes of this.#copy.records) this.index.offer(bytes, { verifiedBefore: true });
   }
 
   /** Takes a record that a former key signed for authentic: a record of another log names it. */
   endorse(digest: Digest): void {
-    this.#tellLate(this.#index.endorse(digest));
+    this.#tellLate(this.index.endorse(digest));
   }
 
   /** Tells records that were adopted after they were read, and copies them. */
   #tellLate(records: readonly Signed<Body>[]): void {
     if (records.length === 0) return;
-    this.#tell(records);
+    this.tell(records);
     this.#mutex
       .run(() => this.#copyHistory())
       .catch((error: unknown) => {
-        this.#trouble = `${this.#law.name}: cannot be copied: ${messageOf(error)}`;
+        this.#trouble = `${this.law.name}: cannot be copied: ${messageOf(error)}`;
       });
   }
 
   async #copyHistory(): Promise<void> {
-    for (const record of this.#index.list()) await this.#copyOnce(record.digest, record.bytes);
+    for (const record of this.index.list()) await this.#copyOnce(record.digest, record.bytes);
   }
 
   async #copyOnce(digest: Digest, bytes: Uint8Array): Promise<void> {
@@ -120,24 +107,12 @@ export class JetStreamLog<Body> implements RecordLog<Body> {
     this.#copied.add(digest);
   }
 
-  #tell(records: readonly Signed<Body>[]): void {
-    for (const record of records) {
-      for (const listener of [...this.#listeners]) {
-        try {
-          listener(record);
-        } catch (error) {
-          this.#deps.log.error("a listener of the log failed", { stream: this.#law.name, error: messageOf(error) });
-        }
-      }
-    }
-  }
-
   /** Starts to follow what other control planes append. */
   follow(): void {
     const { signal } = this.#stop;
     const sync = (): Promise<void> =>
       this.sync().catch((error: unknown) => {
-        this.#trouble = `${this.#law.name}: cannot be read: ${messageOf(error)}`;
+        this.#trouble = `${this.law.name}: cannot be read: ${messageOf(error)}`;
       });
     const listen = async (): Promise<void> => {
       for await (const _message of this.#updates) await sync();
@@ -157,7 +132,7 @@ export class JetStreamLog<Body> implements RecordLog<Body> {
   }
 
   async #sync(): Promise<void> {
-    const stream = streamOf[this.#law.stream];
+    const stream = streamOf[this.law.stream];
     const info = (await this.#deps.bus.streamInfo(stream)) ?? (await this.#recreated(stream));
     if (info.created !== this.#created || info.lastSequence < this.#lastSequence) {
       if (this.#created !== undefined) {
@@ -168,6 +143,7 @@ export class JetStreamLog<Body> implements RecordLog<Body> {
     }
     await this.#read(info.lastSequence);
     this.#created = info.created;
+    if (this.head() === undefined) this.tell(await this.#beginAhead()); // another control plane went on so
     await this.#copyHistory();
     await this.#restore();
     this.#started = true;
@@ -185,7 +161,7 @@ export class JetStreamLog<Body> implements RecordLog<Body> {
   /** Reads up to `last` from the leader, a few at a time, in order. */
   async #read(last: number): Promise<void> {
     const { bus } = this.#deps;
-    const stream = streamOf[this.#law.stream];
+    const stream = streamOf[this.law.stream];
     while (this.#lastSequence < last) {
       const count = Math.min(readAhead, last - this.#lastSequence);
       const first = this.#lastSequence + 1;
@@ -199,29 +175,27 @@ export class JetStreamLog<Body> implements RecordLog<Body> {
 
   /** A record that the stream holds: judged, copied to disk, then told. */
   async #take(bytes: Uint8Array): Promise<void> {
-    if (isOfOtherLog(this.#law, bytes)) return;
+    if (isOfOtherLog(this.law, bytes)) return;
     const digest = digestOf(bytes);
     this.#inStream.add(digest);
-    const offered = this.#index.offer(bytes);
+    const offered = this.index.offer(bytes);
     if (offered.kind === "refused") {
-      this.#deps.log.error("a record does not hold and is skipped", { stream: this.#law.name, why: offered.why });
+      this.#deps.log.error("a record does not hold and is skipped", { stream: this.law.name, why: offered.why });
       return;
     }
     // the own copy vouches for what it holds, so what only a dropped key signed must not get there
     if (offered.kind === "adopted" || offered.kind === "kept") await this.#copyOnce(digest, bytes);
-    if (offered.kind === "adopted") this.#tell(offered.records);
+    if (offered.kind === "adopted") this.tell(offered.records);
   }
 
   /** Appends, byte for byte, the history that the stream lacks; and an own append whose outcome was never learnt. */
   async #restore(): Promise<void> {
-    const lacking = this.#index.list().filter((record) => !this.#inStream.has(record.digest));
+    const lacking = this.index.list().filter((record) => !this.#inStream.has(record.digest));
     const intent = this.#intent.pending;
     for (const record of lacking) {
-      this.#deps.log.warn("the stream lacks a record: appending it again", {
-        stream: this.#law.name,
-        number: this.#law.keyOf(record.body),
-      });
-      await this.#commit(this.#law.keyOf(record.body), record.bytes);
+      const number = this.law.keyOf(record.body);
+      this.#deps.log.warn("the stream lacks a record: appending it again", { stream: this.law.name, number });
+      await this.#commit(number, record.bytes);
     }
     if (intent !== undefined) await this.#settle(intent);
   }
@@ -231,23 +205,49 @@ export class JetStreamLog<Body> implements RecordLog<Body> {
    * seen it before its stream was lost. One that failed while this runs is not: its caller was told so.
    */
   async #settle(bytes: Uint8Array): Promise<void> {
-    const next = this.#started ? undefined : this.#index.preview(bytes);
-    if (next !== undefined && this.#law.follows(this.head(), next.body)) {
-      await this.#commit(this.#law.keyOf(next.body), bytes, () => this.#law.follows(this.head(), next.body));
+    const next = this.#started ? undefined : this.index.preview(bytes);
+    if (next !== undefined && this.law.follows(this.head(), next.body)) {
+      await this.#commit(this.law.keyOf(next.body), bytes, () => this.law.follows(this.head(), next.body));
     }
     await this.#intent.clear();
   }
 
+  recover(records: readonly Uint8Array[], pastGaps: boolean): Promise<number> {
+    return this.#mutex.run(async () => {
+      const adopted = this.takeBack(records);
+      if (pastGaps) adopted.push(...(await this.#beginAhead()));
+      await this.#copyHistory();
+      await this.#restore();
+      await this.#repeatHead(adopted);
+      this.tell(adopted);
+      return adopted.length;
+    });
+  }
+
+  /** Goes on past what is lost, and has that on disk before anything is built on it. */
+  async #beginAhead(): Promise<readonly Signed<Body>[]> {
+    const begun = this.index.beginAhead();
+    if (begun.length > 0) await this.#begins.save(this.index.begins);
+    return begun;
+  }
+
+  /** Readers take the last record of a stream for the head: after older ones were put back it has to be that again. */
+  async #repeatHead(restored: readonly Signed<Body>[]): Promise<void> {
+    const head = this.head();
+    if (head === undefined || restored.length === 0 || restored.includes(head)) return;
+    await this.#commit(this.law.keyOf(head.body), head.bytes);
+  }
+
   append(next: Signed<Body>): Promise<void> {
     return this.#mutex.run(async () => {
-      const key = this.#law.keyOf(next.body);
-      if (!this.#law.follows(this.head(), next.body)) throw this.#conflict(key);
-      if (this.#index.preview(next.bytes) === undefined) {
-        throw new AshlarError("denied", `${this.#law.name}: signed by a key that this mesh does not trust now`);
+      const key = this.law.keyOf(next.body);
+      if (!this.law.follows(this.head(), next.body)) throw this.#conflict(key);
+      if (this.index.preview(next.bytes) === undefined) {
+        throw new AshlarError("denied", `${this.law.name}: signed by a key that this mesh does not trust now`);
       }
       await this.#intent.write(next.bytes);
       try {
-        await this.#commit(key, next.bytes, () => this.#law.follows(this.head(), next.body));
+        await this.#commit(key, next.bytes, () => this.law.follows(this.head(), next.body));
       } catch (error) {
         if (this.find(key)?.digest !== next.digest) {
           if (!isAshlarError(error, "unavailable")) await this.#intent.clear();
@@ -261,10 +261,10 @@ export class JetStreamLog<Body> implements RecordLog<Body> {
 
   #conflict(key: number): AshlarError {
     const head = this.head();
-    const at = head === undefined ? "empty" : `at ${this.#law.keyOf(head.body)}`;
+    const at = head === undefined ? "empty" : `at ${this.law.keyOf(head.body)}`;
     return new AshlarError(
       "conflict",
-      `${this.#law.name}: somebody else was first: the log is ${at}, not before ${key}`,
+      `${this.law.name}: somebody else was first: the log is ${at}, not before ${key}`,
     );
   }
 
@@ -275,13 +275,13 @@ export class JetStreamLog<Body> implements RecordLog<Body> {
     for (let attempt = 1; ; attempt += 1) {
       try {
         const expectLastSequence = this.#lastSequence;
-        const sequence = await bus.append(this.#law.subjectOf(key), bytes, { expectLastSequence });
+        const sequence = await bus.append(this.law.subjectOf(key), bytes, { expectLastSequence });
         await this.#take(bytes);
         this.#lastSequence = Math.max(this.#lastSequence, sequence);
         return;
       } catch (error) {
         if (!isAshlarError(error, "conflict") && !isAshlarError(error, "unavailable")) throw error;
-        const info = await bus.streamInfo(streamOf[this.#law.stream]);
+        const info = await bus.streamInfo(streamOf[this.law.stream]);
         if (info !== undefined) await this.#read(info.lastSequence);
         if (this.#inStream.has(digest)) return;
         if (!isAshlarError(error, "conflict")) throw error;

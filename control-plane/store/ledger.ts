@@ -1,6 +1,7 @@
 import type { Digest } from "../../core/digest.js";
 import type { Activation, Revision, Signed, Trust } from "../../core/model.js";
 import type { Rollout } from "../../core/rollout/rollout-model.js";
+import type { MissingRange } from "./log-history.js";
 
 /**
  * One append-only log of signed records, as this control plane knows it: every record
@@ -21,6 +22,18 @@ export interface RecordLog<Body> {
    * else was first (true with racing writers on a cluster), `unavailable` if NATS is away.
    */
   append(next: Signed<Body>): Promise<void>;
+  /**
+   * Takes back records that this log lost, in any order, byte for byte as they were signed; judged like everything
+   * that is read. With `pastGaps` the log goes on from the highest of them where records in between are lost; else
+   * such a record stays in `ahead`. Returns how many records came back. Fails with `unavailable` if NATS is away.
+   */
+  recover(records: readonly Uint8Array[], pastGaps: boolean): Promise<number>;
+  /** Whether a record with this digest is known, be it part of the log or not. */
+  has(digest: Digest): boolean;
+  /** The highest record whose signature holds and that does not lead back to this log: what lies between is lost. */
+  ahead(): Signed<Body> | undefined;
+  /** Numbers below the head that are lost. */
+  missing(): readonly MissingRange[];
   /** Calls `listener` for every record that becomes visible from now on, our own included. Returns the way to stop it. */
   onRecord(listener: (record: Signed<Body>) => void): () => void;
 }
@@ -29,6 +42,8 @@ export interface RecordLog<Body> {
 export interface BlobStore {
   /** Stores `bytes` durably (stream and own copy); storing them again is harmless. */
   put(bytes: Uint8Array): Promise<Digest>;
+  /** Whether this control plane's own copy has it. */
+  has(digest: Digest): boolean;
   /** The bytes with this digest, checked; undefined if nobody has them. */
   get(digest: Digest): Promise<Uint8Array | undefined>;
 }

@@ -2,16 +2,10 @@
 import { type Digest, digestOf } from "../../core/digest.js";
 import { isAshlarError, messageOf } from "../../core/errors.js";
 import type { Signed } from "../../core/model.js";
-import type { KeySet } from "../../core/signature.js";
+import { LogHistory, type MissingRange } from "./log-history.js";
+import { type LogKeys, noKeys } from "./log-keys.js";
 import type { LogLaw } from "./log-laws.js";
-
-/** Keys that sign now, and keys that did: what the latter signed counts only as an ancestor of what the former signed. */
-export interface LogKeys {
-  readonly current: KeySet;
-  readonly former: KeySet;
-}
-
-export const noKeys: LogKeys = { current: new Map(), former: new Map() };
+import { renderLogProblems } from "./log-problems.js";
 
 /** What came of offering a record. */
 export type Offered<Body> =
@@ -31,18 +25,21 @@ interface Candidate<Body> {
 }
 
 const unknownMax = 10_000; // of either kind: records that are not ours to keep must not fill memory
-const disputedShownMax = 10;
 
 /**
  * The history is the chain that leads to the highest record signed by a current key. Two records of one
  * number are a dispute: `head` stays the one that came first, as the link for whoever writes next, the
  * dispute is told in `problems`, and the next higher record settles which branch is history.
+ *
+ * A log that lost records has gaps: it goes on from a record that it was told to begin at (decision 0014), and
+ * what comes back of the records before is taken by the digest that the record after it names.
  */
 export class LogIndex<Body> {
   readonly #law: LogLaw<Body>;
   readonly #mesh: string;
   #keys: LogKeys = noKeys;
-  #history: Signed<Body>[] = [];
+  readonly #history: LogHistory<Body>;
+  readonly #begins: Set<Digest>; // records that history begins at, without the one before
   readonly #candidates = new Map<Digest, Candidate<Body>>();
   /** Current candidates above the history that do not lead to it yet. */
   readonly #loose = new Set<Digest>();
@@ -51,24 +48,64 @@ export class LogIndex<Body> {
   #previewed: Signed<Body> | undefined;
   readonly #refused = new Map<Digest, string>();
   readonly #disputed = new Set<number>();
-  #view: readonly Signed<Body>[] | undefined;
 
-  constructor(law: LogLaw<Body>, mesh: string) {
+  constructor(law: LogLaw<Body>, mesh: string, begins: readonly Digest[] = []) {
     this.#law = law;
     this.#mesh = mesh;
+    this.#begins = new Set(begins);
+    this.#history = new LogHistory(law.keyOf);
   }
 
   head(): Signed<Body> | undefined {
-    return this.#history.at(-1);
+    return this.#history.find(this.#history.headKey);
   }
 
   find(key: number): Signed<Body> | undefined {
-    return this.#history[key - 1];
+    return this.#history.find(key);
   }
 
   list(): readonly Signed<Body>[] {
-    this.#view ??= Object.freeze(this.#history.slice());
-    return this.#view;
+    return this.#history.list();
+  }
+
+  /** Whether a record was offered before, whatever became of it. */
+  has(digest: Digest): boolean {
+    return this.#candidates.has(digest) || this.#refused.has(digest) || this.#unknown.has(digest);
+  }
+
+  get begins(): readonly Digest[] {
+    return [...this.#begins];
+  }
+
+  /** The highest record whose signature holds and that does not lead back to the history. */
+  ahead(): Signed<Body> | undefined {
+    let highest: Signed<Body> | undefined;
+    for (const digest of this.#loose) {
+      const signed = this.#candidates.get(digest)?.signed;
+      if (signed !== undefined && (highest === undefined || this.#keyOf(signed) > this.#keyOf(highest)))
+        highest = signed;
+    }
+    return highest;
+  }
+
+  /** Numbers below the head that history has no record of. */
+  missing(): readonly MissingRange[] {
+    return this.#history.gaps();
+  }
+
+  /**
+   * Goes on from the chain that leads to `ahead`, as far back as it is known, past records that are lost. What is
+   * before the gap stays. Returns what was adopted; nothing if there is no record ahead.
+   */
+  beginAhead(): readonly Signed<Body>[] {
+    const last = this.ahead();
+    if (last === undefined) return [];
+    const chain = this.#knownChainTo(last);
+    const [first = last] = chain;
+    this.#begins.add(first.digest);
+    this.#take(chain);
+    this.#dropRival(first);
+    return [...chain, ...this.#settle()];
   }
 
   /**
@@ -140,8 +177,14 @@ export class LogIndex<Body> {
   #accept(candidate: Candidate<Body>): readonly Signed<Body>[] {
     this.#candidates.set(candidate.signed.digest, candidate);
     const adopted = [...this.#adopt(candidate)];
-    const above = this.#keyOf(candidate.signed) > this.#history.length;
+    const above = this.#keyOf(candidate.signed) > this.#history.headKey;
     if (candidate.current && above) this.#loose.add(candidate.signed.digest);
+    return [...adopted, ...this.#settle()];
+  }
+
+  /** Adopts what was waiting for what has come. */
+  #settle(): readonly Signed<Body>[] {
+    const adopted: Signed<Body>[] = [];
     for (let progress = true; progress; ) {
       progress = false;
       for (const digest of this.#loose) {
@@ -149,36 +192,75 @@ export class LogIndex<Body> {
         const more = waiting === undefined ? [] : this.#adopt(waiting);
         progress ||= more.length > 0;
         adopted.push(...more);
-        if (waiting === undefined || this.#keyOf(waiting.signed) <= this.#history.length) this.#loose.delete(digest);
+        if (waiting === undefined || this.#keyOf(waiting.signed) <= this.#history.headKey) this.#loose.delete(digest);
       }
     }
-    return adopted;
+    return [...adopted, ...this.#fillGaps()];
+  }
+
+  /** Takes what is known of the records before a gap's end: authentic by the digest that the record after them names. */
+  #fillGaps(): readonly Signed<Body>[] {
+    const filled: Signed<Body>[] = [];
+    for (const { from, to } of this.missing()) {
+      let after = this.find(to + 1);
+      for (let key = to; key >= from && after !== undefined; key -= 1) {
+        const link = this.#law.linkOf(after.body);
+        const before = link === undefined ? undefined : this.#candidates.get(link)?.signed;
+        if (before === undefined || !this.#law.follows(before, after.body)) break;
+        filled.push(before);
+        if (key === from) this.#dropRival(before);
+        after = before;
+      }
+    }
+    if (filled.length > 0) this.#history.fill(filled);
+    return filled.sort((a, b) => this.#keyOf(a) - this.#keyOf(b));
+  }
+
+  /** A record in the place before `first` that `first` does not name is of a branch that is not history. */
+  #dropRival(first: Signed<Body>): void {
+    const before = this.#keyOf(first) - 1;
+    const rival = this.find(before);
+    if (rival === undefined || rival.digest === this.#law.linkOf(first.body)) return;
+    this.#disputed.add(before);
+    this.#history.remove(before);
+  }
+
+  #take(chain: readonly Signed<Body>[]): readonly Signed<Body>[] {
+    for (const key of this.#history.extend(chain)) this.#disputed.add(key);
+    return chain;
   }
 
   #adopt({ signed, current }: Candidate<Body>): readonly Signed<Body>[] {
     const key = this.#keyOf(signed);
     const chain = current ? this.#chainTo(signed) : undefined;
-    if (key <= this.#history.length) {
-      if (chain !== undefined && this.find(key)?.digest !== signed.digest) this.#disputed.add(key);
+    if (key <= this.#history.headKey) {
+      const isRival = (this.find(key)?.digest ?? signed.digest) !== signed.digest;
+      if (chain !== undefined && isRival) this.#disputed.add(key);
       return [];
     }
-    if (chain === undefined) return [];
-    const from = this.#keyOf(chain[0] ?? signed);
-    for (let number = from; number <= this.#history.length; number += 1) this.#disputed.add(number);
-    this.#history = [...this.#history.slice(0, from - 1), ...chain];
-    this.#view = undefined;
-    return chain;
+    return chain === undefined ? [] : this.#take(chain);
   }
 
-  /** The lawful chain from history, exclusively, to `signed`; undefined if a link is missing or the law is broken. */
-  #chainTo(signed: Signed<Body>): Signed<Body>[] | undefined {
+  /** The lawful chain to `signed`, as far back as its records are known. */
+  #knownChainTo(signed: Signed<Body>): Signed<Body>[] {
     const chain = [signed];
     for (let first = signed; ; ) {
       const link = this.#law.linkOf(first.body);
+      const parent = link === undefined ? undefined : this.#candidates.get(link)?.signed;
+      if (parent === undefined || !this.#law.follows(parent, first.body)) return chain;
+      chain.unshift(parent);
+      first = parent;
+    }
+  }
+
+  /** The lawful chain from history, exclusively, or from where it may begin; undefined if a link is missing or the law is broken. */
+  #chainTo(signed: Signed<Body>): Signed<Body>[] | undefined {
+    const chain = [signed];
+    for (let first = signed; ; ) {
+      if (this.#begins.has(first.digest)) return this.#isLawful(undefined, chain, true) ? chain : undefined;
+      const link = this.#law.linkOf(first.body);
       const before = this.find(this.#keyOf(first) - 1);
-      if (link === before?.digest) {
-        return this.#isLawful(before, chain) ? chain : undefined;
-      }
+      if (link === before?.digest) return this.#isLawful(before, chain) ? chain : undefined;
       const parent = link === undefined ? undefined : this.#candidates.get(link)?.signed;
       if (parent === undefined || this.#keyOf(parent) !== this.#keyOf(first) - 1) return undefined;
       chain.unshift(parent);
@@ -186,10 +268,11 @@ export class LogIndex<Body> {
     }
   }
 
-  #isLawful(before: Signed<Body> | undefined, chain: readonly Signed<Body>[]): boolean {
+  /** `begins`: the first may be there whatever was before. */
+  #isLawful(before: Signed<Body> | undefined, chain: readonly Signed<Body>[], begins = false): boolean {
     let head = before;
     for (const next of chain) {
-      if (!this.#law.follows(head, next.body)) return false;
+      if (!(begins && head === undefined) && !this.#law.follows(head, next.body)) return false;
       head = next;
     }
     return true;
@@ -201,30 +284,16 @@ export class LogIndex<Body> {
 
   /** What is wrong now, for people. */
   problems(): string[] {
-    const { name } = this.#law;
-    const problems: string[] = [];
-    const disputed = [...this.#disputed].filter((key) => key >= this.#history.length);
-    for (const key of disputed.slice(0, disputedShownMax)) {
-      problems.push(
-        `${name}: two records of number ${key} were signed (equivocation); the next higher record settles it`,
-      );
-    }
-    const [why] = [...this.#refused.values()].slice(-1);
-    if (why !== undefined) {
-      problems.push(`${name}: ${this.#refused.size} record(s) do not hold and are skipped; the last: ${why}`);
-    }
-    if (this.#unknown.size > 0) {
-      problems.push(`${name}: ${this.#unknown.size} record(s) are skipped, signed by keys that are not trusted`);
-    }
-    const former = [...this.#candidates.values()].filter(
-      ({ signed, current }) => !current && this.#keyOf(signed) > this.#history.length,
-    ).length;
-    if (former > 0) {
-      problems.push(`${name}: ${former} record(s) are skipped, signed by keys that are trusted no more`);
-    }
-    if (this.#loose.size > 0) {
-      problems.push(`${name}: ${this.#loose.size} record(s) do not follow from what came before and are skipped`);
-    }
-    return problems;
+    const { headKey } = this.#history;
+    const former = [...this.#candidates.values()].filter((one) => !one.current && this.#keyOf(one.signed) > headKey);
+    return renderLogProblems({
+      name: this.#law.name,
+      disputed: [...this.#disputed].filter((key) => key >= headKey),
+      refused: [...this.#refused.values()],
+      unknown: this.#unknown.size,
+      former: former.length,
+      missing: this.missing(),
+      loose: this.#loose.size,
+    });
   }
 }

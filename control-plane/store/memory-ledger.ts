@@ -5,8 +5,10 @@ import type { Signed } from "../../core/model.js";
 import { revisionsOf } from "../../core/rollout/cohort.js";
 import { keySetOf, rootKeySet } from "../../core/wire/records.js";
 import type { LogName } from "../../core/wire/subjects.js";
+import { IndexedLog } from "./indexed-log.js";
 import type { Ledger, RecordLog } from "./ledger.js";
-import { LogIndex, type LogKeys } from "./log-index.js";
+import { LogIndex } from "./log-index.js";
+import type { LogKeys } from "./log-keys.js";
 import { activationLaw, isOfOtherLog, type LogLaw, revisionLaw, rolloutLaw, trustLaw } from "./log-laws.js";
 
 /** What several memory ledgers share, as several control planes share NATS. */
@@ -20,63 +22,52 @@ export function createMemoryStore(): MemoryStore {
   return { logs: { revisions: [], activations: [], trust: [] }, blobs: new Map(), listeners: new Set() };
 }
 
-class MemoryLog<Body> implements RecordLog<Body> {
+class MemoryLog<Body> extends IndexedLog<Body> implements RecordLog<Body> {
   readonly #store: MemoryStore;
-  readonly #law: LogLaw<Body>;
-  readonly #index: LogIndex<Body>;
-  readonly #listeners = new Set<(record: Signed<Body>) => void>();
 
   constructor(store: MemoryStore, law: LogLaw<Body>, mesh: string) {
+    super(law, new LogIndex(law, mesh), (error) => {
+      throw error;
+    });
     this.#store = store;
-    this.#law = law;
-    this.#index = new LogIndex(law, mesh);
   }
 
-  head(): Signed<Body> | undefined {
-    return this.#index.head();
-  }
-
-  find(key: number): Signed<Body> | undefined {
-    return this.#index.find(key);
-  }
-
-  list(): readonly Signed<Body>[] {
-    return this.#index.list();
+  async recover(records: readonly Uint8Array[], pastGaps: boolean): Promise<number> {
+    const { stream } = this.law;
+    const adopted = this.takeBack(records);
+    if (pastGaps) adopted.push(...this.index.beginAhead());
+    for (const { bytes } of adopted) {
+      this.#store.logs[stream].push(bytes.slice());
+      for (const listener of [...this.#store.listeners]) listener(stream, bytes);
+    }
+    this.tell(adopted);
+    return adopted.length;
   }
 
   problems(): readonly string[] {
-    return this.#index.problems();
-  }
-
-  onRecord(listener: (record: Signed<Body>) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.index.problems();
   }
 
   useKeys(keys: LogKeys): void {
-    this.#tell(this.#index.useKeys(keys));
+    this.tell(this.index.useKeys(keys));
   }
 
   endorse(digest: Digest): void {
-    this.#tell(this.#index.endorse(digest));
+    this.tell(this.index.endorse(digest));
   }
 
   take(bytes: Uint8Array): void {
-    if (isOfOtherLog(this.#law, bytes)) return;
-    const offered = this.#index.offer(bytes);
-    if (offered.kind === "adopted") this.#tell(offered.records);
-  }
-
-  #tell(records: readonly Signed<Body>[]): void {
-    for (const record of records) for (const listener of [...this.#listeners]) listener(record);
+    if (isOfOtherLog(this.law, bytes)) return;
+    const offered = this.index.offer(bytes);
+    if (offered.kind === "adopted") this.tell(offered.records);
   }
 
   async append(next: Signed<Body>): Promise<void> {
-    const { name, stream, follows, keyOf } = this.#law;
+    const { name, stream, follows, keyOf } = this.law;
     if (!follows(this.head(), next.body)) {
       throw new AshlarError("conflict", `${name}: somebody else was first: not the place for ${keyOf(next.body)}`);
     }
-    if (this.#index.preview(next.bytes) === undefined) {
+    if (this.index.preview(next.bytes) === undefined) {
       throw new AshlarError("denied", `${name}: signed by a key that this mesh does not trust now`);
     }
     this.#store.logs[stream].push(next.bytes.slice());
@@ -126,6 +117,7 @@ export function openMemoryLedger(options: {
         store.blobs.set(digest, bytes.slice());
         return digest;
       },
+      has: (digest) => store.blobs.has(digest),
       async get(digest) {
         return store.blobs.get(digest)?.slice();
       },

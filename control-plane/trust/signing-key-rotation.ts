@@ -10,9 +10,7 @@ import { dropSigning, succeedSigning } from "../../core/trust.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { OperatorCaller } from "../activate/activator.js";
 import { commitActivation } from "../activate/commit.js";
-import { checkFleetNotAhead } from "../activate/fleet-ahead.js";
 import { type AuditTrail, audited } from "../audit/audit-trail.js";
-import type { FleetView } from "../fleet/fleet-loop.js";
 import type { Authority } from "../identity/authority.js";
 import type { Ledger } from "../store/ledger.js";
 import { appendTrust, requireTrust } from "./append-trust.js";
@@ -20,7 +18,8 @@ import { appendTrust, requireTrust } from "./append-trust.js";
 export interface SigningKeyRotationDeps {
   readonly authority: Pick<Authority, "mesh" | "name" | "holdsRoot" | "rootSigner" | "signer" | "signing">;
   readonly ledger: Ledger;
-  readonly fleet: FleetView;
+  /** Fails with `stale` while the logs are behind what was signed before. */
+  readonly beforeSigning?: () => Promise<void>;
   readonly audit: AuditTrail;
   readonly clock: Clock;
 }
@@ -105,7 +104,7 @@ async function rotate(deps: SigningKeyRotationDeps, reason: string, caller: Oper
   const { signing, signer } = authority;
   requireRoot(deps);
   refuseDuringRollout(ledger.activations.head());
-  await checkFleetNotAhead(deps, undefined);
+  await deps.beforeSigning?.();
   const before = findPredecessor(requireTrust(ledger), deps);
   if (before !== undefined && !signing.hasSuccessor) {
     if (ledger.activations.head()?.kid !== before)

@@ -6,6 +6,7 @@ import { parseJoinToken } from "../../runtime/join-token.js";
 import type { Logger } from "../../runtime/log.js";
 import { contactAny, joinAddresses, mayHeal, rootHashOf } from "../../runtime/mesh-contact.js";
 import type { IdentityView, ProxyIdentity } from "../ports.js";
+import type { OfferContact } from "../recover/offer-client.js";
 import { type CheckedIdentity, checkIdentity, type IdentityParts } from "./identity-check.js";
 import { type IdentityStore, openIdentityStore } from "./identity-store.js";
 import { type JoinClientDeps, joinMesh, renewIdentity, type SeenByProxy } from "./join-client.js";
@@ -52,6 +53,8 @@ export interface OpenedIdentity extends IdentityView {
   onBootstrap(listener: (bootstrap: TrustBootstrap) => void): () => void;
   /** Says where renewals learn what this proxy has seen of the logs. */
   reportSeen(seen: () => SeenByProxy): void;
+  /** At each control plane: who this proxy is, and what it knows of the mesh. */
+  readonly contacts: readonly OfferContact[];
   /** Renews now; fails as the control plane answers. */
   renew(): Promise<void>;
   /** Resolves when the renewals have ended, after the signal aborted. */
@@ -209,6 +212,13 @@ class RenewingIdentity implements OpenedIdentity {
     const { mesh, rootPublicKey, trust, activation, revision, freshness } = this.#checked.parts;
     const some = (bytes: Uint8Array) => (bytes.length === 0 ? undefined : bytes);
     return { mesh, rootPublicKey, trust, activation: some(activation), revision: some(revision), freshness };
+  }
+
+  get contacts(): readonly OfferContact[] {
+    const { parts, trust } = this.#checked;
+    const [{ addresses, keys, ...contact }, known] = [this.#client, { mesh: parts.mesh, trust }];
+    const own = { ...contact, known, chain: parts.certificateChain, privateKeyPem: keys.privateKeyPem };
+    return addresses.map((address) => ({ ...own, address }));
   }
 
   onRotate(listener: (identity: ProxyIdentity) => void): () => void {

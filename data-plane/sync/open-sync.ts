@@ -1,16 +1,17 @@
 /** Opens what a proxy knows: from its disk if it was here before, else from what joining gave it. */
 import { isAshlarError, messageOf } from "../../core/errors.js";
-import type { PreparedRevision, Signed, Trust } from "../../core/model.js";
+import type { Activation, Freshness, PreparedRevision, Signed, Trust } from "../../core/model.js";
 import { rootKeySet, verifyTrust } from "../../core/wire/records.js";
 import type { Bus } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
 import type { PolicyView, TrustView } from "../ports.js";
+import { KeptRecords, type SeenHeads } from "../recover/kept-records.js";
 import { DiskCache, type LoadedState } from "./disk-cache.js";
 import type { HeldRevision } from "./held-revision.js";
 import { createPolicyView, listen } from "./policy-view.js";
 import { prepareRevision } from "./prepare.js";
-import { RecordJudge } from "./record-judge.js";
+import { RecordJudge, type Verified } from "./record-judge.js";
 import { findUnit, yieldTurn } from "./revision-shelf.js";
 import { createRevisionSource } from "./revision-source.js";
 import type { RevisionSpread } from "./revision-spread.js";
@@ -60,6 +61,12 @@ export interface Sync {
   readonly trusting: Signed<Trust> | undefined;
   /** The revisions that are held, whole. */
   held(): Iterable<HeldRevision>;
+  /** The signed records that were verified, for a control plane that lost them. */
+  readonly kept: KeptRecords;
+  /** What was seen of the logs, as it is on disk. */
+  readonly heads: SeenHeads;
+  /** Calls `listener` with every statement about the heads of the logs that verified. */
+  onFreshness(listener: (statement: Signed<Freshness>) => void): () => void;
   /** What is wrong now, one line each: equivocation, a rejected revision, staleness, trouble with the disk. */
   problems(): readonly string[];
   /** How many records were refused since the start. */
@@ -82,7 +89,10 @@ export interface Sync {
 export async function openSync(deps: SyncDeps, options: SyncOptions): Promise<Sync> {
   const { clock, log, spread, random = Math.random } = deps;
   const rootKeys = rootKeySet(options.rootPublicKey);
-  const judge = new RecordJudge({ log, clock }, options.mesh, rootKeys);
+  const kept = await KeptRecords.open(deps.folder, clock);
+  const freshnessListeners = new Set<(statement: Signed<Freshness>) => void>();
+  const hear = hearVerified(kept, freshnessListeners);
+  const judge = new RecordJudge({ log, clock, hear }, options.mesh, rootKeys);
   const cache = new DiskCache({ folder: deps.folder, log }, options.mesh);
   const issued = options.issued;
 
@@ -121,6 +131,7 @@ export async function openSync(deps: SyncDeps, options: SyncOptions): Promise<Sy
       lagMs: disk.lagMs,
     },
   );
+  noteLoaded(kept, held, disk.activations, trusting);
   const receive = (heads: IssuedHeads): void => {
     if (heads.trust.length > 0) loop.receive("trust", heads.trust);
     if (heads.revision.length > 0) loop.receive("revisions", heads.revision);
@@ -129,25 +140,68 @@ export async function openSync(deps: SyncDeps, options: SyncOptions): Promise<Sy
   };
   await loop.whenSaved();
   if (issued !== undefined && inForce !== undefined) receive(issued);
+  return createSync({ loop, judge, kept, freshnessListeners, receive }, options.mesh);
+}
+
+interface SyncParts {
+  readonly loop: SyncLoop;
+  readonly judge: RecordJudge;
+  readonly kept: KeptRecords;
+  readonly freshnessListeners: Set<(statement: Signed<Freshness>) => void>;
+  readonly receive: (heads: IssuedHeads) => void;
+}
+
+function createSync({ loop, judge, kept, freshnessListeners, receive }: SyncParts, mesh: string): Sync {
   return {
     policy: createPolicyView(loop),
     trust: createTrustView(
       { trusting: () => loop.state.trusting, onChange: (listener) => listen(loop.trustListeners, listener) },
-      options.mesh,
+      mesh,
     ),
     get trusting() {
       return loop.state.trusting;
     },
     held: () => loop.shelf.all(),
-    problems: () => loop.problems(),
+    problems: () => [
+      ...loop.problems(),
+      ...(kept.trouble === undefined ? [] : [`state on disk: records are not kept: ${kept.trouble}`]),
+    ],
+    kept,
+    get heads() {
+      const { saved, published } = loop.state;
+      return { epoch: saved.epoch, trustSequence: saved.sequence, revision: published[0]?.number ?? 0 };
+    },
+    onFreshness: (listener) => listen(freshnessListeners, listener),
     get refusedRecords() {
       return judge.refused;
     },
     onChange: (listener) => listen(loop.changeListeners, listener),
     receive,
     start: () => loop.start(),
-    stop: () => loop.stop(),
+    async stop() {
+      await loop.stop();
+      await kept.close();
+    },
   };
+}
+
+function hearVerified(kept: KeptRecords, listeners: ReadonlySet<(statement: Signed<Freshness>) => void>) {
+  return (verified: Verified): void => {
+    if (verified.log !== "freshness") kept.note(verified.log, verified.key, verified.record);
+    else for (const listener of listeners) listener(verified.record);
+  };
+}
+
+/** What an earlier version kept in other files only. */
+function noteLoaded(
+  kept: KeptRecords,
+  held: readonly HeldRevision[],
+  activations: readonly Signed<Activation>[],
+  trust: readonly Signed<Trust>[],
+): void {
+  for (const { revision } of held) kept.note("revisions", revision.body.number, revision);
+  for (const record of activations) kept.note("activations", record.body.epoch, record);
+  for (const record of trust) kept.note("trust", record.body.sequence, record);
 }
 
 /** The revisions that are whole on disk; one that is not is said and left out. */

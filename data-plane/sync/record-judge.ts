@@ -10,6 +10,7 @@ import { isAshlarError, messageOf } from "../../core/errors.js";
 import type { Activation, Freshness, Revision, Signed, Trust } from "../../core/model.js";
 import { revisionsOf } from "../../core/rollout/cohort.js";
 import { claimedType, type KeySet } from "../../core/signature.js";
+import type { OfferedLog } from "../../core/wire/offers.js";
 import { keySetOf, verifyActivation, verifyFreshness, verifyRevision, verifyTrust } from "../../core/wire/records.js";
 import { verifyRollout } from "../../core/wire/rollouts.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -22,6 +23,11 @@ export interface Skipped {
   readonly bytes: Uint8Array;
 }
 
+/** What verified. */
+export type Verified =
+  | { readonly log: OfferedLog; readonly key: number; readonly record: Signed<unknown> }
+  | { readonly log: "freshness"; readonly record: Signed<Freshness> };
+
 const skippedMax = 64;
 const namedMax = 16_384;
 const saidMax = 256;
@@ -32,6 +38,7 @@ export class RecordJudge {
   readonly #rootKeys: KeySet;
   readonly #log: Logger;
   readonly #clock: Clock;
+  readonly #hear: (verified: Verified) => void;
   #keys: KeySet = new Map();
   #skipped: Skipped[] = [];
   /** Digests that records which hold have named, oldest first. */
@@ -40,7 +47,13 @@ export class RecordJudge {
   #said = new Map<string, number>();
   #refused = 0;
 
-  constructor(deps: { readonly log: Logger; readonly clock: Clock }, mesh: string, rootKeys: KeySet) {
+  /** `hear` is told of everything whose signature holds. */
+  constructor(
+    deps: { readonly log: Logger; readonly clock: Clock; readonly hear?: (verified: Verified) => void },
+    mesh: string,
+    rootKeys: KeySet,
+  ) {
+    this.#hear = deps.hear ?? (() => {});
     this.#log = deps.log;
     this.#clock = deps.clock;
     this.#mesh = mesh;
@@ -116,25 +129,42 @@ export class RecordJudge {
 
   #verify(origin: RecordOrigin, bytes: Uint8Array): SyncEvent | undefined {
     switch (origin) {
-      case "revisions":
-        return { kind: "revision", record: this.revision(bytes) };
+      case "revisions": {
+        const record = this.revision(bytes);
+        this.#hear({ log: "revisions", key: record.body.number, record });
+        return { kind: "revision", record };
+      }
       case "activations":
-        if (claimedType(bytes) !== "ashlar-rollout") return { kind: "activation", record: this.activation(bytes) };
-        verifyRollout(bytes, this.#mesh, this.#keys);
-        return undefined;
-      case "trust":
-        return { kind: "trust", record: verifyTrust(bytes, this.#mesh, this.#rootKeys) };
+        return this.#verifyActivation(bytes);
+      case "trust": {
+        const record = verifyTrust(bytes, this.#mesh, this.#rootKeys);
+        this.#hear({ log: "trust", key: record.body.sequence, record });
+        return { kind: "trust", record };
+      }
       case "freshness":
         return this.#verifyFreshness(bytes);
     }
   }
 
+  #verifyActivation(bytes: Uint8Array): SyncEvent | undefined {
+    if (claimedType(bytes) === "ashlar-rollout") {
+      const plan = verifyRollout(bytes, this.#mesh, this.#keys);
+      this.#hear({ log: "rollouts", key: plan.body.number, record: plan });
+      return undefined;
+    }
+    const record = this.activation(bytes);
+    this.#hear({ log: "activations", key: record.body.epoch, record });
+    return { kind: "activation", record };
+  }
+
   /** A statement counts once, while it lasts: one that is played again proves nothing. */
   #verifyFreshness(bytes: Uint8Array): SyncEvent | undefined {
-    const { body } = verifyFreshness(bytes, this.#mesh, this.#keys);
+    const record = verifyFreshness(bytes, this.#mesh, this.#keys);
+    const { body } = record;
     if (body.expiresMs <= this.#clock.nowMs()) return undefined;
     if (this.#freshness !== undefined && body.issuedMs <= this.#freshness.issuedMs) return undefined;
     this.#freshness = body;
+    this.#hear({ log: "freshness", record });
     return { kind: "freshness", freshness: body };
   }
 }

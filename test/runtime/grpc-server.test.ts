@@ -35,6 +35,7 @@ function joinService(getNonce: (context: CallContext) => Promise<Buffer>): Bound
     getTrust: unary(refuse),
     join: unary(refuse),
     renew: unary(refuse),
+    offer: unary(refuse),
     getNonce: unary(async (_request, context) => GetNonceResponse.fromPartial({ nonce: await getNonce(context) })),
   });
 }

@@ -54,6 +54,7 @@ export async function startJoinMesh(
   const audit: AuditDraft[] = [];
   const service = createJoinService(
     {
+      takeOffer: async () => [],
       authority,
       tokens,
       ledger,

@@ -33,6 +33,23 @@ export class PlainLog<Body> implements RecordLog<Body> {
     return [...this.#records];
   }
 
+  has(digest: Digest): boolean {
+    return this.#records.some((record) => record.digest === digest);
+  }
+
+  /** It loses nothing, so nothing comes back. */
+  async recover(): Promise<number> {
+    return 0;
+  }
+
+  ahead(): undefined {
+    return undefined;
+  }
+
+  missing(): readonly [] {
+    return [];
+  }
+
   async append(next: Signed<Body>): Promise<void> {
     const hook = this.beforeAppend;
     this.beforeAppend = () => {};
@@ -60,6 +77,7 @@ export class PlainLedger implements Ledger {
       this.stored.set(digest, bytes);
       return digest;
     },
+    has: (digest: Digest) => this.stored.has(digest),
     get: async (digest: Digest) => this.stored.get(digest),
   };
   reported: string[] = [];

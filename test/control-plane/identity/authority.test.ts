@@ -252,7 +252,10 @@ describe("mutual TLS on the admin side", () => {
       throw new Error("unused");
     });
     const service = bindService(JoinServiceService, {
-      ...({ getTrust: refuse, join: refuse, renew: refuse } as unknown as Record<"getTrust" | "join" | "renew", never>),
+      ...({ getTrust: refuse, join: refuse, renew: refuse, offer: refuse } as unknown as Record<
+        "getTrust" | "join" | "renew" | "offer",
+        never
+      >),
       getNonce: unary((_request, context) => {
         contexts.push(context);
         return GetNonceResponse.fromPartial({ nonce: Buffer.from(requireCaller(context)) });

@@ -54,6 +54,7 @@ async function startListener(dir = folder(), ledger = new PlainLedger()) {
   const nats = { servers: ["nats://127.0.0.1:4222"], account };
   const base = { authority, tokens, ledger, audit, clock, ...shared };
   const joining = createJoinService({
+    takeOffer: async () => [],
     ...base,
     issued: { add: () => {}, find: () => undefined, serialsOf: () => [] },
     freshness: () => buildFreshness({ mesh, ledger, signer: authority.signer, clock }).bytes,

@@ -2,12 +2,13 @@ import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { createActivator } from "../../../control-plane/activate/activator.js";
 import { createRollback } from "../../../control-plane/activate/rollback.js";
 import type { AuditDraft } from "../../../control-plane/audit/audit-trail.js";
+import { FloorGuard } from "../../../control-plane/recover/floor-guard.js";
 import { createShadows } from "../../../control-plane/shadow/shadows.js";
 import type { Revision, Signed } from "../../../core/model.js";
 import { gatesDefault } from "../../../core/rollout/gates.js";
 import { parseStages } from "../../../core/rollout/stages.js";
 import { rootKeySet, signRevision, verifyActivation } from "../../../core/wire/records.js";
-import { FakeFleet } from "../../support/fake-fleet.js";
+import { buildHeartbeat, FakeFleet } from "../../support/fake-fleet.js";
 import { ManualClock } from "../../support/manual-clock.js";
 import { PlainLedger } from "../../support/plain-ledger.js";
 import { buildRevision, createTestKey, testAuthor, testMesh } from "../../support/records.js";
@@ -20,7 +21,9 @@ class World {
   readonly ledger = new PlainLedger();
   readonly fleet = new FakeFleet(this.clock);
   readonly entries: AuditDraft[] = [];
+  readonly guard = new FloorGuard({ ledger: this.ledger, clock: this.clock, lostAtStart: false });
   readonly deps = {
+    beforeSigning: this.guard.settledFor("activations"),
     ...{ mesh: testMesh, ledger: this.ledger, fleet: this.fleet.loop, signer, clock: this.clock },
     audit: { record: async (draft: AuditDraft) => void this.entries.push(draft) },
   };
@@ -92,9 +95,9 @@ describe("a shadow", () => {
   });
 
   test("is refused where the fleet has seen epochs that the log lacks", async () => {
-    world.fleet.prepare("p1", world.revisions, { seenEpoch: 9 });
+    world.guard.hear(buildHeartbeat("p1", { seenEpoch: 9 }));
     const refused = expect(world.shadows.start(3, 1000, "", caller)).rejects.toMatchObject({ code: "stale" });
-    for (let passed = 0; passed < 30; passed++) await world.clock.advance(1000);
+    for (let passed = 0; passed < 5; passed++) await world.clock.advance(1000);
     await refused;
     expect(world.ledger.activations.head()?.body.epoch).toBe(2);
   });

@@ -32,7 +32,6 @@ function open(): void {
   ledger = openMemoryLedger({ mesh, trustRoot: authority.rootPublicKey, store });
   rotation = createSigningKeyRotation({
     ...{ authority, ledger, clock: systemClock },
-    fleet: { list: () => [], live: () => [], onChange: () => () => {} },
     audit: {
       record: async (draft) => void noted.push(`${draft.action} ${draft.outcome} ${draft.target}: ${draft.detail}`),
     },

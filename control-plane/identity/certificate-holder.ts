@@ -1,0 +1,75 @@
+/** Who speaks on the join listener by the key of a certificate it was given, expired or not. */
+import { AshlarError, isAshlarError, messageOf } from "../../core/errors.js";
+import { isLabel, nameIn } from "../../core/identity.js";
+import type { Clock } from "../../runtime/clock.js";
+import { readCertificate, readName } from "../../runtime/tls-identity-der.js";
+import { verifyEcdsa } from "../../runtime/tls-identity-keys.js";
+import type { Ledger } from "../store/ledger.js";
+import type { Authority } from "./authority.js";
+import type { Nonces } from "./nonces.js";
+
+export interface HolderDeps {
+  readonly authority: Pick<Authority, "mesh" | "verifyIssued">;
+  readonly ledger: Pick<Ledger, "trust">;
+  readonly clock: Clock;
+}
+
+/** What shows that the caller holds the certificate's key. */
+export interface HolderProof {
+  readonly certificate: Uint8Array;
+  readonly chain: readonly Uint8Array[];
+  readonly signature: Uint8Array;
+}
+
+export interface CertificateHolder {
+  readonly service: string;
+  readonly version: string;
+  readonly proxyId: string;
+}
+
+/** Fails with `unauthenticated` if the nonce is not good. */
+export function useNonce(nonces: Nonces, nonce: Uint8Array): void {
+  if (nonces.take(nonce)) return;
+  throw new AshlarError("unauthenticated", "the nonce is unknown, was used already or is older than a minute");
+}
+
+/**
+ * Who holds the certificate: issued in this mesh, not revoked, expired for at most `graceMs`, and its key signed
+ * `signed`. Fails with `unauthenticated`.
+ */
+export function readHolder(
+  proof: HolderProof,
+  signed: Uint8Array,
+  { authority, ledger, clock }: HolderDeps,
+  graceMs: number,
+): CertificateHolder {
+  const fields = asUnauthenticated(() => readCertificate(proof.certificate));
+  const nowMs = clock.nowMs();
+  if (nowMs > fields.notAfterMs + graceMs) {
+    const at = new Date(fields.notAfterMs).toISOString();
+    throw new AshlarError("unauthenticated", `the certificate expired at ${at}, too long ago: join again with a token`);
+  }
+  const svid = asUnauthenticated(() =>
+    authority.verifyIssued(proof.certificate, Math.min(nowMs, fields.notAfterMs), proof.chain),
+  );
+  const service = nameIn(svid.spiffeId, authority.mesh, "service");
+  if (service === undefined) throw new AshlarError("unauthenticated", "only a service's certificate is taken here");
+  if (ledger.trust.head()?.body.revocations.some(({ serial }) => serial === svid.serial)) {
+    throw new AshlarError("unauthenticated", "the certificate is revoked");
+  }
+  if (!verifyEcdsa(signed, proof.signature, fields.publicKey)) {
+    throw new AshlarError("unauthenticated", "the signature is not by the certificate's key");
+  }
+  const { organization: version, commonName: proxyId } = readName(fields.subject);
+  if (!isLabel(proxyId)) throw new AshlarError("unauthenticated", "the certificate names no proxy");
+  return { service, version, proxyId };
+}
+
+function asUnauthenticated<Result>(act: () => Result): Result {
+  try {
+    return act();
+  } catch (cause) {
+    if (isAshlarError(cause, "unauthenticated")) throw cause;
+    throw new AshlarError("unauthenticated", messageOf(cause), { cause });
+  }
+}

@@ -1,0 +1,91 @@
+/** A control plane's way back to what its logs lost: what proxies say, what they give back, and what nobody had. */
+import type { Digest } from "../../core/digest.js";
+import { messageOf } from "../../core/errors.js";
+import { type OfferContent, type OfferedLog, offeredLogs } from "../../core/wire/offers.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { Logger } from "../../runtime/log.js";
+import type { AuditTrail } from "../audit/audit-trail.js";
+import type { FleetView } from "../fleet/fleet-loop.js";
+import type { SeenHeads } from "../identity/identity-issuer.js";
+import type { Ledger } from "../store/ledger.js";
+import type { FloorGuard } from "./floor-guard.js";
+import { findLostParts } from "./lost-parts.js";
+import { type GivenBack, OfferDesk } from "./offer-desk.js";
+
+export interface RecoveryDeps {
+  readonly ledger: Ledger;
+  readonly guard: FloorGuard;
+  /** With the roster of the last run. */
+  readonly fleet: FleetView;
+  readonly audit: AuditTrail;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export interface Recovery {
+  hearSeen(proxyId: string, seen: SeenHeads): void;
+  takeOffer(
+    from: { readonly proxyId: string; readonly source: string },
+    content: OfferContent,
+  ): Promise<readonly Digest[]>;
+  /** One line each. */
+  problems(): readonly string[];
+}
+
+export function openRecovery(deps: RecoveryDeps): Recovery {
+  const { ledger, guard, clock } = deps;
+  const mayGoPast = findEmptyLogs(ledger, clock.nowMs());
+  const desk = new OfferDesk({ ledger, clock, mayGoPast: (log) => mayGoPast.has(log) });
+  for (const { heartbeat } of deps.fleet.list()) guard.hear(heartbeat);
+  deps.fleet.onChange((entry) => {
+    if (entry !== undefined) guard.hear(entry.heartbeat);
+  });
+  let lostParts: readonly string[] = [];
+  const look = async (): Promise<void> => {
+    try {
+      lostParts = await findLostParts(ledger);
+    } catch (error) {
+      deps.log.warn("cannot tell what was lost", { why: messageOf(error) });
+    }
+  };
+  return {
+    hearSeen: (proxyId, seen) => guard.hearSeen(proxyId, seen),
+    async takeOffer(from, content) {
+      const { wanted, given } = await desk.take(from.proxyId, content);
+      const what = wanted.length === 0 ? renderGiven(given) : "";
+      if (what !== "") {
+        deps.log.warn("a proxy gave back what the logs had lost", { proxy: from.proxyId, what });
+        void deps.audit.record({
+          actor: from.proxyId,
+          source: from.source,
+          action: "recover",
+          target: "the logs",
+          outcome: "ok",
+          detail: `given back: ${what}`,
+        });
+        void look();
+      }
+      return wanted;
+    },
+    problems: () => [...guard.problems(), ...lostParts],
+  };
+}
+
+/** The logs that are empty now, until something new is signed for them: those may go on past what is lost. */
+function findEmptyLogs(ledger: Ledger, startMs: number): ReadonlySet<OfferedLog> {
+  const empty = new Set<OfferedLog>(offeredLogs.filter((log) => ledger[log].head() === undefined));
+  for (const log of offeredLogs) {
+    const off = ledger[log].onRecord(({ body }: { readonly body: { readonly timeMs: number } }) => {
+      if (body.timeMs < startMs) return;
+      empty.delete(log);
+      off();
+    });
+  }
+  return empty;
+}
+
+function renderGiven({ records, blobs }: GivenBack): string {
+  const counts = offeredLogs.filter((log) => records[log] > 0).map((log) => `${records[log]} of ${log}`);
+  if (blobs > 0) counts.push(`${blobs} units and lists`);
+  return counts.join(", ");
+}

@@ -1,0 +1,69 @@
+/** What a log's index knows, as its readers see it, and those who hear of what becomes visible. */
+import type { Digest } from "../../core/digest.js";
+import type { Signed } from "../../core/model.js";
+import type { MissingRange } from "./log-history.js";
+import type { LogIndex } from "./log-index.js";
+import { isOfOtherLog, type LogLaw } from "./log-laws.js";
+
+export class IndexedLog<Body> {
+  protected readonly law: LogLaw<Body>;
+  protected readonly index: LogIndex<Body>;
+  readonly #listeners = new Set<(record: Signed<Body>) => void>();
+  readonly #failed: (error: unknown) => void;
+
+  /** `failed` hears of listeners that threw: their fault is their own. */
+  constructor(law: LogLaw<Body>, index: LogIndex<Body>, failed: (error: unknown) => void) {
+    this.law = law;
+    this.index = index;
+    this.#failed = failed;
+  }
+
+  head(): Signed<Body> | undefined {
+    return this.index.head();
+  }
+
+  find(key: number): Signed<Body> | undefined {
+    return this.index.find(key);
+  }
+
+  list(): readonly Signed<Body>[] {
+    return this.index.list();
+  }
+
+  has(digest: Digest): boolean {
+    return this.index.has(digest);
+  }
+
+  ahead(): Signed<Body> | undefined {
+    return this.index.ahead();
+  }
+
+  missing(): readonly MissingRange[] {
+    return this.index.missing();
+  }
+
+  onRecord(listener: (record: Signed<Body>) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Judges records that came back; returns what became visible. */
+  protected takeBack(records: readonly Uint8Array[]): Signed<Body>[] {
+    return records.flatMap((bytes) => {
+      const offered = isOfOtherLog(this.law, bytes) ? undefined : this.index.offer(bytes);
+      return offered?.kind === "adopted" ? offered.records : [];
+    });
+  }
+
+  protected tell(records: readonly Signed<Body>[]): void {
+    for (const record of records) {
+      for (const listener of [...this.#listeners]) {
+        try {
+          listener(record);
+        } catch (error) {
+          this.#failed(error);
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,35 @@
+/** Where a log goes on after a gap, on disk: without it a restart would not know that it may. */
+import { readFile } from "node:fs/promises";
+import { type Digest, parseDigest } from "../../core/digest.js";
+import { AshlarError, messageOf } from "../../core/errors.js";
+import { writeDurably } from "./durable-file.js";
+
+export interface LogBegins {
+  /** Digests of the records that history begins at without the one before. */
+  readonly known: readonly Digest[];
+  /** On disk when it resolves. */
+  save(begins: readonly Digest[]): Promise<void>;
+}
+
+/** Opens `file`; fails with `invalid_record` if it is damaged. */
+export async function openLogBegins(file: string): Promise<LogBegins> {
+  const text = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return "";
+    throw error;
+  });
+  return {
+    known: parse(text, file),
+    save: (begins) => writeDurably(file, `${begins.join("\n")}\n`),
+  };
+}
+
+function parse(text: string, file: string): readonly Digest[] {
+  try {
+    return text
+      .split("\n")
+      .filter((line) => line !== "")
+      .map(parseDigest);
+  } catch (cause) {
+    throw new AshlarError("invalid_record", `${file} is damaged: ${messageOf(cause)}`, { cause });
+  }
+}

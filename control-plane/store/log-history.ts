@@ -1,0 +1,81 @@
+/** The records of a log by number, with gaps where it lost some. Pure. */
+import type { Signed } from "../../core/model.js";
+
+/** Numbers of records that are lost, both included. */
+export interface MissingRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+export class LogHistory<Body> {
+  readonly #keyOf: (body: Body) => number;
+  /** In ascending order of their numbers. */
+  #records = new Map<number, Signed<Body>>();
+  #headKey = 0;
+  #gaps: readonly MissingRange[] = [];
+  #view: readonly Signed<Body>[] | undefined;
+
+  constructor(keyOf: (body: Body) => number) {
+    this.#keyOf = keyOf;
+  }
+
+  /** The number of the last record; 0: there is none. */
+  get headKey(): number {
+    return this.#headKey;
+  }
+
+  find(key: number): Signed<Body> | undefined {
+    return this.#records.get(key);
+  }
+
+  /** Oldest first; not changed afterwards. */
+  list(): readonly Signed<Body>[] {
+    this.#view ??= Object.freeze([...this.#records.values()]);
+    return this.#view;
+  }
+
+  /** Numbers below the head that there is no record of, lowest first. */
+  gaps(): readonly MissingRange[] {
+    return this.#gaps;
+  }
+
+  /** Puts a chain of records behind everything below its first; returns the numbers that it replaced. */
+  extend(chain: readonly Signed<Body>[]): readonly number[] {
+    const [first, last] = [chain[0], chain.at(-1)];
+    if (first === undefined || last === undefined) return [];
+    const from = this.#keyOf(first.body);
+    const replaced = from > this.#headKey ? [] : [...this.#records.keys()].filter((key) => key >= from);
+    for (const key of replaced) this.#records.delete(key);
+    const leavesGap = this.#headKey + 1 < from || (from > 1 && !this.#records.has(from - 1));
+    for (const record of chain) this.#records.set(this.#keyOf(record.body), record);
+    this.#headKey = this.#keyOf(last.body);
+    this.#view = undefined;
+    if (leavesGap || replaced.length > 0) this.#findGaps();
+    return replaced;
+  }
+
+  /** Puts records into gaps. */
+  fill(records: readonly Signed<Body>[]): void {
+    for (const record of records) this.#records.set(this.#keyOf(record.body), record);
+    this.#records = new Map([...this.#records].sort(([a], [b]) => a - b));
+    this.#view = undefined;
+    this.#findGaps();
+  }
+
+  /** Takes a record below the head out: it is of a branch that is not history. */
+  remove(key: number): void {
+    if (key >= this.#headKey || !this.#records.delete(key)) return;
+    this.#view = undefined;
+    this.#findGaps();
+  }
+
+  #findGaps(): void {
+    const gaps: MissingRange[] = [];
+    let next = 1;
+    for (const key of this.#records.keys()) {
+      if (key > next) gaps.push({ from: next, to: key - 1 });
+      next = key + 1;
+    }
+    this.#gaps = gaps;
+  }
+}

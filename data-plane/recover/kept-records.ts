@@ -1,0 +1,129 @@
+/**
+ * The signed records that this proxy has verified, kept on disk: what a control plane that lost its logs gets back
+ * (decision 0014). Written behind, away from the path of an activation; what proxies act on is not read from here.
+ */
+import { type Digest, parseDigest } from "../../core/digest.js";
+import { messageOf } from "../../core/errors.js";
+import { type HeldRecord, heldMax, type OfferedLog, offeredLogs } from "../../core/wire/offers.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { StateFolder } from "../sync/state-folder.js";
+
+/** What this proxy has seen of the logs, on disk. */
+export interface SeenHeads {
+  readonly epoch: number;
+  readonly trustSequence: number;
+  /** The newest revision that it knows of. */
+  readonly revision: number;
+}
+
+interface Kept extends HeldRecord {
+  readonly log: OfferedLog;
+  readonly size: number;
+}
+
+const writeAfterMs = 1000;
+const retryMs = 30_000;
+/** Of one log; the newest record is kept whatever its size. */
+const bytesMax = 8 * 1024 * 1024;
+const nameOf = ({ log, key, size, digest }: Kept): string => `record-${log}-${key}-${size}-${digest}`;
+
+export class KeptRecords {
+  readonly #folder: StateFolder;
+  readonly #clock: Clock;
+  readonly #stop = new AbortController();
+  readonly #kept: Map<Digest, Kept>;
+  /** Not on disk yet. */
+  readonly #waiting = new Map<Digest, Uint8Array>();
+  #writing: Promise<void> | undefined;
+  #trouble: string | undefined;
+
+  private constructor(folder: StateFolder, clock: Clock, kept: readonly Kept[]) {
+    this.#folder = folder;
+    this.#clock = clock;
+    this.#kept = new Map(kept.map((one) => [one.digest, one]));
+  }
+
+  /** Fails with `unavailable`. */
+  static async open(folder: StateFolder, clock: Clock): Promise<KeptRecords> {
+    return new KeptRecords(folder, clock, (await folder.list()).flatMap(parseName));
+  }
+
+  /** Why records could not be written; undefined: they could. */
+  get trouble(): string | undefined {
+    return this.#trouble;
+  }
+
+  /** Keeps a record whose signature held. */
+  note(log: OfferedLog, key: number, { digest, bytes }: { readonly digest: Digest; readonly bytes: Uint8Array }): void {
+    if (this.#kept.has(digest)) return;
+    this.#kept.set(digest, { log, key, digest, size: bytes.length });
+    this.#waiting.set(digest, bytes);
+    this.#writing ??= this.#writeSoon();
+  }
+
+  /** What is kept of a log, newest first. Records of the chains above `seen` were never followed: they are left out. */
+  held(log: OfferedLog, seen: SeenHeads): readonly HeldRecord[] {
+    const chains: Partial<Record<OfferedLog, number>> = { activations: seen.epoch, trust: seen.trustSequence };
+    return this.#ofLog(log)
+      .filter(({ key }) => key <= (chains[log] ?? key))
+      .slice(0, heldMax[log])
+      .map(({ key, digest }) => ({ key, digest }));
+  }
+
+  /** The bytes of a record that is kept; undefined: it is not, or not any more. */
+  async read(digest: Digest): Promise<Uint8Array | undefined> {
+    const kept = this.#kept.get(digest);
+    if (kept === undefined) return undefined;
+    return this.#waiting.get(digest) ?? (await this.#folder.read(nameOf(kept)));
+  }
+
+  /** Writes what is not on disk yet, and ends. Never rejects. */
+  async close(): Promise<void> {
+    this.#stop.abort();
+    await this.#writing;
+    await this.#write();
+  }
+
+  async #writeSoon(): Promise<void> {
+    const { signal } = this.#stop;
+    await this.#clock.sleep(this.#trouble === undefined ? writeAfterMs : retryMs, signal);
+    if (!signal.aborted) await this.#write();
+    this.#writing = undefined;
+    if (this.#waiting.size > 0 && !signal.aborted) this.#writing = this.#writeSoon();
+  }
+
+  async #write(): Promise<void> {
+    try {
+      for (const log of offeredLogs) await this.#dropOld(log);
+      for (const [digest, bytes] of [...this.#waiting]) {
+        const kept = this.#kept.get(digest);
+        if (kept !== undefined) await this.#folder.write(nameOf(kept), bytes);
+        this.#waiting.delete(digest);
+      }
+      this.#trouble = undefined;
+    } catch (error) {
+      this.#trouble = messageOf(error);
+    }
+  }
+
+  async #dropOld(log: OfferedLog): Promise<void> {
+    let bytes = 0;
+    for (const [index, kept] of this.#ofLog(log).entries()) {
+      bytes += kept.size;
+      if (index === 0 || (index < heldMax[log] && bytes <= bytesMax)) continue;
+      this.#kept.delete(kept.digest);
+      if (!this.#waiting.delete(kept.digest)) await this.#folder.remove(nameOf(kept));
+    }
+  }
+
+  #ofLog(log: OfferedLog): Kept[] {
+    return [...this.#kept.values()].filter((one) => one.log === log).sort((a, b) => b.key - a.key);
+  }
+}
+
+function parseName(name: string): Kept[] {
+  const [, logName, key, size, digest] = /^record-([a-z]+)-([0-9]{1,15})-([0-9]{1,9})-([0-9a-f]{64})$/.exec(name) ?? [];
+  const log = offeredLogs.find((one) => one === logName);
+  if (log === undefined || digest === undefined) return [];
+  return [{ log, key: Number(key), size: Number(size), digest: parseDigest(digest) }];
+}

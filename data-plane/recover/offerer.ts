@@ -1,0 +1,106 @@
+/**
+ * Notices that a control plane knows less of the logs than this proxy has seen (its own signed statements say so),
+ * and offers it what this proxy holds. Many proxies notice at once, so each waits a random while; the later ones add
+ * what the first did not have.
+ */
+import { messageOf } from "../../core/errors.js";
+import type { Freshness, Signed } from "../../core/model.js";
+import { Backoff } from "../../runtime/backoff.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { Logger } from "../../runtime/log.js";
+import type { SeenHeads } from "./kept-records.js";
+
+export interface OffererDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly random: () => number;
+  heads(): SeenHeads;
+  /** Offers to every control plane; returns how much was given. */
+  offer(signal: AbortSignal): Promise<number>;
+}
+
+const firstMs = 2000;
+const laterMs = { min: 5000, max: 60_000 };
+const signersMax = 16;
+
+export class Offerer {
+  readonly #deps: OffererDeps;
+  readonly #signal: AbortSignal;
+  readonly #backoff: Backoff;
+  /** By signing key: whether its last statement is behind what was seen here. */
+  readonly #behind = new Map<string, boolean>();
+  #dueMs = Number.POSITIVE_INFINITY;
+  #wake = new AbortController();
+  #said = "";
+  readonly stopped: Promise<void>;
+
+  /** Runs until `signal` aborts. */
+  constructor(deps: OffererDeps, signal: AbortSignal) {
+    this.#deps = deps;
+    this.#signal = signal;
+    this.#backoff = new Backoff({ msMin: firstMs, msMax: laterMs.max }, deps.random);
+    signal.addEventListener("abort", () => this.#wake.abort(), { once: true });
+    this.stopped = this.#run();
+  }
+
+  /** Hears a statement about the heads of the logs that verified. */
+  hear({ kid, body }: Signed<Freshness>): void {
+    const before = this.#behind.get(kid) ?? false;
+    const behind = isBehind(body, this.#deps.heads());
+    if (this.#behind.size >= signersMax) this.#behind.clear();
+    this.#behind.set(kid, behind);
+    if (behind === before) return;
+    if (behind) this.#due(this.#deps.random() * firstMs);
+    else this.later(); // others gave it what it lacked
+  }
+
+  /** Offers once within a minute, instead of whatever was due: perhaps there are gaps to fill. */
+  later(): void {
+    if (this.#isAnyBehind()) return; // it comes sooner
+    this.#dueMs = Number.POSITIVE_INFINITY;
+    this.#due(laterMs.min + this.#deps.random() * (laterMs.max - laterMs.min));
+  }
+
+  #isAnyBehind(): boolean {
+    return [...this.#behind.values()].includes(true);
+  }
+
+  #due(inMs: number): void {
+    this.#dueMs = Math.min(this.#dueMs, this.#deps.clock.monotonicMs() + inMs);
+    this.#wake.abort();
+  }
+
+  async #run(): Promise<void> {
+    const { clock } = this.#deps;
+    while (!this.#signal.aborted) {
+      const waitMs = this.#dueMs - clock.monotonicMs();
+      if (waitMs > 0) {
+        this.#wake = new AbortController();
+        if (this.#signal.aborted) return;
+        await clock.sleep(Math.min(waitMs, laterMs.max), this.#wake.signal);
+        continue;
+      }
+      this.#dueMs = Number.POSITIVE_INFINITY;
+      await this.#offer();
+    }
+  }
+
+  async #offer(): Promise<void> {
+    const { log, offer } = this.#deps;
+    try {
+      const given = await offer(this.#signal);
+      if (given > 0) log.warn("a control plane had lost records and was given them", { given });
+      this.#said = "";
+    } catch (error) {
+      const why = messageOf(error);
+      if (!this.#signal.aborted && why !== this.#said) log.warn("what this proxy holds could not be offered", { why });
+      this.#said = why;
+    }
+    if (this.#isAnyBehind()) this.#due(this.#backoff.nextMs());
+    else this.#backoff.reset();
+  }
+}
+
+function isBehind(statement: Freshness, { epoch, trustSequence, revision }: SeenHeads): boolean {
+  return statement.epoch < epoch || statement.trustSequence < trustSequence || statement.revisionNumber < revision;
+}
