@@ -166,7 +166,10 @@ async function publish(
   if (options.parent !== undefined && options.parent !== (head?.body.number ?? 0)) {
     throw new AshlarError("conflict", `the head of the log is not revision ${options.parent}: ${renderHead(head)}`);
   }
-  if (head?.body.snapshot === snapshot.list.digest) return { findings, created: false, revision: head };
+  if (head?.body.snapshot === snapshot.list.digest) {
+    await snapshots.restore(snapshot);
+    return { findings, created: false, revision: head };
+  }
   const before = head === undefined ? emptyList : await loadIfThere(snapshots, head.body.snapshot);
   await snapshots.store(snapshot, before);
   const body: Revision = {

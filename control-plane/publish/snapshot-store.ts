@@ -55,6 +55,12 @@ export class SnapshotStore {
     this.#remember(snapshot);
   }
 
+  /** Stores what was lost of a snapshot that was published before. */
+  async restore({ units, list }: Snapshot): Promise<void> {
+    const lost = [...units, list].filter(({ digest }) => !this.#blobs.has(digest));
+    await inParallel(lost, ({ bytes }) => this.#blobs.put(bytes));
+  }
+
   async #loadUnit(ref: UnitRef): Promise<EncodedUnit> {
     const bytes = await this.#bytes(ref.digest, `the unit ${ref.name}`);
     return Object.freeze({ unit: parseUnit(bytes, ref), bytes, digest: ref.digest });

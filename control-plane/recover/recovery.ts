@@ -32,6 +32,9 @@ export interface Recovery {
   problems(): readonly string[];
 }
 
+/** What was lost may have come by other ways since. */
+const lookAgainMs = 10_000;
+
 export function openRecovery(deps: RecoveryDeps): Recovery {
   const { ledger, guard, clock } = deps;
   const mayGoPast = findEmptyLogs(ledger, clock.nowMs());
@@ -41,7 +44,9 @@ export function openRecovery(deps: RecoveryDeps): Recovery {
     if (entry !== undefined) guard.hear(entry.heartbeat);
   });
   let lostParts: readonly string[] = [];
+  let lookedMs = 0;
   const look = async (): Promise<void> => {
+    lookedMs = clock.monotonicMs();
     try {
       lostParts = await findLostParts(ledger);
     } catch (error) {
@@ -67,7 +72,10 @@ export function openRecovery(deps: RecoveryDeps): Recovery {
       }
       return wanted;
     },
-    problems: () => [...guard.problems(), ...lostParts],
+    problems() {
+      if (lostParts.length > 0 && clock.monotonicMs() - lookedMs > lookAgainMs) void look();
+      return [...guard.problems(), ...lostParts];
+    },
   };
 }
 

@@ -30,6 +30,7 @@ beforeAll(async () => {
   await mesh.apply(withMessage("fourth")); // 4, epoch 5
   await mesh.healthy("echo", 1);
   client = new EchoClient(front.outbound, "echo");
+  await until("calls pass", async () => (await client.unary({ text: "?" }, { deadlineMs: 3000 })).code === status.OK);
 }, 120_000);
 
 afterAll(async () => {

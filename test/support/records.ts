@@ -75,3 +75,9 @@ export function buildFreshness(epoch = 0): Freshness {
     expiresMs: 6000,
   };
 }
+
+/** What has to be there; fails if it is not. */
+export function present<Value>(value: Value | undefined): Value {
+  if (value === undefined) throw new Error("what the test needs is not there");
+  return value;
+}
