@@ -93,6 +93,8 @@ export function verifyRecord(
   const [header = "", payload = "", signature = ""] = parts;
   if (parts.length !== 3) throw refused(type, "not a signed record (JWS in compact form)");
   if (signature === "") throw refused(type, "the signature is missing");
+  if (header.length > headerBytesMax)
+    throw refused(type, `the protected header has ${header.length} bytes, at most ${headerBytesMax} are read`);
   const { kid } = parseHeader(decodePart(header, type), type, mesh);
   const key = keys.get(kid);
   if (key === undefined) {

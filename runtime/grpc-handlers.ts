@@ -9,6 +9,7 @@ import type {
 } from "@grpc/grpc-js";
 import { AshlarError, messageOf, unreachable } from "../core/errors.js";
 import type { SpiffeId } from "../core/identity.js";
+import { fieldsCountMax, hasMoreFields } from "../core/wire/strict.js";
 import { toGrpcStatus } from "./grpc-status.js";
 import type { Logger } from "./log.js";
 import type { Svid } from "./tls-identity.js";
@@ -86,6 +87,7 @@ export function readingTolerantly(definition: ServiceDefinition): ServiceDefinit
       if (method.requestStream) return [name, method];
       const requestDeserialize = (bytes: Buffer): unknown => {
         try {
+          if (hasMoreFields(bytes, fieldsCountMax)) throw new Error(`more than ${fieldsCountMax} fields`);
           return method.requestDeserialize(bytes);
         } catch (error) {
           return new MalformedRequest(error);

@@ -6,6 +6,8 @@ interface Decoder<Message> {
 }
 
 const depthMax = 32;
+/** A message of two bytes becomes an object of a hundred: bytes alone bound neither memory nor time. */
+export const fieldsCountMax = 262_144;
 
 /**
  * Decodes `bytes` and refuses fields that this version does not know, anywhere inside.
@@ -20,6 +22,8 @@ export function decodeStrict<Message extends object>(
   if (bytes.length > bytesMax) {
     throw new AshlarError("limit", `${what}: ${bytes.length} bytes, at most ${bytesMax} are read`);
   }
+  if (hasMoreFields(bytes, fieldsCountMax))
+    throw new AshlarError("limit", `${what}: more than ${fieldsCountMax} fields, at most so many are read`);
   let message: Message;
   try {
     message = decoder.decode(bytes);
@@ -28,6 +32,31 @@ export function decodeStrict<Message extends object>(
   }
   refuseUnknownFields(message, what);
   return message;
+}
+
+/** Says whether protobuf has more fields at its top than `max`, without decoding any; bytes that are none have as many as can be told. */
+export function hasMoreFields(bytes: Uint8Array, max: number): boolean {
+  let count = 0;
+  let at = 0;
+  const varint = (): number => {
+    let value = 0;
+    for (let scale = 1; at < bytes.length; scale *= 128) {
+      const byte = bytes[at++] ?? 0;
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80 || scale > 2 ** 63) break;
+    }
+    return value;
+  };
+  while (at < bytes.length) {
+    count += 1;
+    if (count > max) return true;
+    const wireType = varint() & 7;
+    const value = wireType === 0 || wireType === 2 ? varint() : 0;
+    if (wireType === 1) at += 8;
+    else if (wireType === 2) at += value;
+    else if (wireType === 5) at += 4;
+  }
+  return false;
 }
 
 /** Fails with `invalid_record` if a decoded message has a field that this version does not know, at any depth. */
