@@ -216,10 +216,8 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
     return this.#mutex.run(async () => {
       const adopted = this.takeBack(records);
       if (pastGaps) adopted.push(...(await this.#beginAhead()));
-      await this.#copyHistory();
-      await this.#restore();
-      await this.#repeatHead(adopted);
-      this.tell(adopted);
+      const storing = this.#copyHistory().then(() => this.#restore());
+      await storing.then(() => this.#repeatHead(adopted)).finally(() => this.tell(adopted)); // visible in any case
       return adopted.length;
     });
   }
