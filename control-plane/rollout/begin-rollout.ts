@@ -8,6 +8,7 @@ import {
   type Rollout,
   type RolloutGates,
   type RolloutStage,
+  type StageOfRollout,
 } from "../../core/rollout/rollout-model.js";
 import { checkStages, holdMsMax, renderStage } from "../../core/rollout/stages.js";
 import { signRollout } from "../../core/wire/rollouts.js";
@@ -66,16 +67,19 @@ export async function beginRollout(
       "stale",
       `revision ${base.number} is what everyone outside the rollout evaluates: \`ashlar rollout abort\` goes back to it`,
     );
-  const before = ledger.rollouts.head();
+  const { before, isLost } = findPlanBefore(ledger);
   const body: Rollout = {
     ...options.staged,
     ...{ candidate, base, author: caller.id, reason: options.reason, timeMs: clock.nowMs() },
-    number: (before?.body.number ?? 0) + 1,
+    number: (before?.number ?? 0) + 1,
     previous: before?.digest,
   };
   const plan = signRollout(body, mesh, signer);
   const cohort = firstCohort(deps, plan);
-  if (ledger.activations.head()?.digest === head.digest) await ledger.rollouts.append(plan); // else the commit says who was first
+  if (ledger.activations.head()?.digest === head.digest) {
+    if (isLost) await ledger.rollouts.recover([plan.bytes], true);
+    else await ledger.rollouts.append(plan);
+  } // else the commit says who was first
   return commitActivation(deps, head, {
     revisionNumber: candidate.number,
     revisionDigest: candidate.digest,
@@ -86,6 +90,18 @@ export async function beginRollout(
     thresholdPercent: options.thresholdPercent,
     rollout: { number: body.number, digest: plan.digest, stage: 1, base, cohort, paused: false },
   });
+}
+
+/** The plan that the next one follows; one that an activation names may be lost, and its number is not used again. */
+function findPlanBefore({ rollouts, activations }: ActivatorDeps["ledger"]): {
+  readonly before: Pick<StageOfRollout, "number" | "digest"> | undefined;
+  readonly isLost: boolean;
+} {
+  const head = rollouts.head();
+  const known = head && { number: head.body.number, digest: head.digest };
+  const named = activations.list().findLast(({ body }) => body.rollout !== undefined)?.body.rollout;
+  const isLost = named !== undefined && named.number > (known?.number ?? 0);
+  return { before: isLost ? named : known, isLost };
 }
 
 function firstCohort({ fleet, ledger }: ActivatorDeps, plan: Signed<Rollout>): Cohort {
