@@ -20,7 +20,7 @@ const servicesRun = 20;
 const aimMs = 50;
 /** After a switch until nothing of it is left to do: state on disk, heartbeats, a statement about the heads. */
 const settleMs = 1500;
-const idleMs = 6000;
+const idleMs = 4000;
 /** Activations that are not counted: a process that has just started runs code that is not compiled yet. */
 const warmUps = 8;
 

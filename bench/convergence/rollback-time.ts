@@ -43,6 +43,6 @@ export async function measureRollbackTime({ proxies, rounds }: RollbackTimeOptio
     outside = outside.slice(warmups);
   });
   const figures = [median(took), quantile(took, 0.99), highest(took), median(outside)].map(render);
-  const columns = ["rollbacks", "tookMs: median", "p99", "max", "seen by the caller: median ms", "aim of the p99"];
-  printTable(columns, [[String(rounds), ...figures, verdict(quantile(took, 0.99), aimMs, "ms")]]);
+  const columns = ["rollbacks", "tookMs: median", "p99", "max", "seen by the caller: median ms", "aim of all"];
+  printTable(columns, [[String(rounds), ...figures, verdict(highest(took), aimMs, "ms")]]);
 }

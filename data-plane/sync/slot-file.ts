@@ -1,5 +1,5 @@
 /**
- * A file of two slots on disk, kept open and written in place: one write and one fdatasync. Replacing a file costs an
+ * A file of two slots on disk, kept open and written in place: one write that reaches the disk. Replacing a file costs an
  * open, a write, an fsync, a rename and the fsync of the folder; this is for what stands between news and acting on it.
  */
 import { constants, fstatSync } from "node:fs";
@@ -37,8 +37,12 @@ export async function openSlotFile(path: string): Promise<SlotFile> {
 }
 
 async function readWhole(handle: FileHandle): Promise<Uint8Array> {
-  const { buffer, bytesRead } = await handle.read(Buffer.alloc(slotFileBytes), 0, slotFileBytes, 0);
-  return new Uint8Array(buffer.subarray(0, bytesRead));
+  const bytes = Buffer.alloc(slotFileBytes);
+  for (let done = 0; ; ) {
+    const { bytesRead } = await handle.read(bytes, done, bytes.length - done, done);
+    done += bytesRead;
+    if (bytesRead === 0 || done === bytes.length) return new Uint8Array(bytes.subarray(0, done));
+  }
 }
 
 /** Zeros on disk, so that a later write changes nothing but content: its fdatasync has no metadata to write. */

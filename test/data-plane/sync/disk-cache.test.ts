@@ -1,7 +1,13 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "@jest/globals";
 import { buildSpiffeId } from "../../../core/identity.js";
+import { rootKeySet } from "../../../core/wire/records.js";
+import { DiskCache } from "../../../data-plane/sync/disk-cache.js";
 import { openSync, type Sync } from "../../../data-plane/sync/open-sync.js";
 import { encodeStateFile } from "../../../data-plane/sync/state-file.js";
+import { openStateFolder } from "../../../data-plane/sync/state-folder.js";
 import { systemClock } from "../../../runtime/clock.js";
 import { MeshSigner, TestPublisher, unitFor } from "../../support/mesh-signer.js";
 import { until } from "../../support/nats.js";
@@ -180,6 +186,38 @@ describe("the state on disk", () => {
     expect(seen.slice(0, 40)).toEqual(Array.from({ length: 40 }, () => 1));
     expect(seen).toEqual(seen.toSorted()); // nothing until all of it is there
     expect(seen.at(-1)).toBe(2);
+  });
+
+  test("I2: the whole floor is written where its file was removed, or the heads do not fit", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "ashlar-floor-"));
+    const log = new RecordingLogger();
+    const cache = new DiskCache({ folder: await openStateFolder(dir), log }, testMesh);
+    const rootKeys = rootKeySet(mesh.root.publicKey);
+    await cache.load(rootKeys, undefined);
+    const [first, second] = mesh.activations;
+    if (first === undefined || second === undefined) throw new Error("no activations");
+    const epochOnDisk = async (): Promise<number | undefined> => {
+      const other = new DiskCache({ folder: await openStateFolder(dir), log }, testMesh);
+      const { activations } = await other.load(rootKeys, undefined);
+      await other.close();
+      return activations[0]?.body.epoch;
+    };
+    const instead = (): readonly string[] => log.lines.filter((line) => line.includes("written instead"));
+    await cache.saveFloor([first], [mesh.trust]);
+    await cache.saveFloor([second], [mesh.trust]);
+    expect([await epochOnDisk(), instead()]).toEqual([2, []]);
+    const [revision] = mesh.revisions;
+    const large = revision && mesh.activation(revision, { reason: "x".repeat(4000), previous: second });
+    if (large === undefined) throw new Error("no revision");
+    await cache.saveFloor([large, large], [mesh.trust]); // as many bytes as two heads of one epoch have
+    expect([await epochOnDisk(), instead()]).toEqual([3, []]);
+    rmSync(join(dir, "floor-epoch"));
+    rmSync(join(dir, "floor"));
+    await cache.saveFloor([second], [mesh.trust]);
+    expect(instead().join()).toContain("the file was removed; the whole floor is written instead");
+    expect(await epochOnDisk()).toBe(2);
+    await cache.close();
+    rmSync(dir, { recursive: true, force: true });
   });
 
   test("a full disk is an alarm: what is evaluated stays, and goes on once there is room", async () => {
