@@ -176,8 +176,10 @@ export class CallRecorder {
       if (!this.#admit(refusal, this.#deps.clock.nowMs())) return;
     }
     const nowMs = this.#deps.clock.nowMs();
-    this.#offer({
-      id: this.#newId(bits, nowMs),
+    const versions = [...available].sort();
+    const headers = unit?.routeHeaders(method) ?? [];
+    const judged: DecisionRecord = {
+      id: "",
       direction: "outbound",
       service,
       caller: this.#self,
@@ -186,14 +188,30 @@ export class CallRecorder {
       rule,
       revision: policy.revision,
       epoch: policy.epoch,
-      timeMs: nowMs,
-      inputs: recordHeaders(unit?.routeHeaders(method) ?? [], call.header),
-      routing: { draw: call.draw, available: [...available].sort() },
+      timeMs: 0,
+      inputs: recordHeaders(headers, call.header),
+      routing: { draw: call.draw, available: versions },
       version: isRouted && choice.kind === "version" ? choice.version : "",
       limits: noLimits,
       closed: false,
       shadow: false,
-    });
+    };
+    const id = this.#newId(bits, nowMs);
+    // A split's draw is another for each call; without one, and where no header is read, calls are alike.
+    const isAlike = isRouted && headers.length === 0 && call.draw === 0 && method.length <= methodLengthMax;
+    if (!isAlike) this.#offer({ ...judged, id, timeMs: nowMs });
+    else this.#offerAlike(`${service} ${method} to ${versions.join()}`, policy, judged, id, nowMs);
+  }
+
+  /** Of records that differ in id and time alone the rest is encoded once; `key`: what tells them from others under the policy. */
+  #offerAlike(key: string, policy: EvaluatedPolicy, record: DecisionRecord, id: string, timeMs: number): void {
+    const rests = this.#restsOf(policy);
+    let rest = rests.get(key);
+    if (rest === undefined) {
+      rest = encodeDecision(record);
+      rests.set(key, rest);
+    }
+    this.#deps.sink.offer(stampDecision(rest, id, Math.floor(timeMs)));
   }
 
   #judged(call: JudgedCall, service: string, judgement: Judgement, id: string): DecisionRecord {

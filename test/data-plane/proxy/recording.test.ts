@@ -2,7 +2,7 @@
 import { Metadata } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { inboundLimits } from "../../../data-plane/proxy/forward/listener.js";
-import { buildPolicy } from "../../support/proxy-fakes.js";
+import { buildPolicy, everyone } from "../../support/proxy-fakes.js";
 import { eventually, ProxyPair } from "../../support/proxy-pair.js";
 
 const hello = Buffer.from("hello");
@@ -45,6 +45,18 @@ describe("recording", () => {
     expect(pair.caller.decisions.decisions).toMatchObject([
       { direction: "outbound", verdict: "routed", version: "", routing: { available: ["v1"] } },
     ]);
+  });
+
+  test("outbound calls that are alike are recorded alike, each with its own id, and anew under another revision", async () => {
+    for (let call = 0; call < 3; call++) expect((await pair.client().unary(hello)).error).toBeUndefined();
+    const [first, ...others] = pair.caller.decisions.decisions;
+    expect(first).toMatchObject({ direction: "outbound", verdict: "routed", service: "bytes", revision: 1 });
+    expect(others).toHaveLength(2);
+    for (const other of others) expect({ ...other, id: "", timeMs: 0 }).toEqual({ ...first, id: "", timeMs: 0 });
+    expect(new Set(pair.caller.decisions.decisions.map(({ id }) => id)).size).toBe(3);
+    pair.caller.policy.switchTo(buildPolicy(2, [{ service: "bytes", allow: [everyone] }]));
+    await pair.client().unary(hello);
+    expect(pair.caller.decisions.decisions.at(-1)).toMatchObject({ revision: 2, epoch: 2 });
   });
 
   test("I10: a switch that ends open streams records each closing, and how long it took", async () => {
