@@ -1,9 +1,9 @@
 /** The pure part of a log: which of the records that were found make up its history. */
 import { type Digest, digestOf } from "../../core/digest.js";
-import { isAshlarError, messageOf } from "../../core/errors.js";
 import type { Signed } from "../../core/model.js";
+import type { KeySet } from "../../core/signature.js";
 import { LogHistory, type MissingRange } from "./log-history.js";
-import { type LogKeys, noKeys } from "./log-keys.js";
+import { type Judged, judgeUnder, type LogKeys, noKeys } from "./log-keys.js";
 import type { LogLaw } from "./log-laws.js";
 import { renderLogProblems } from "./log-problems.js";
 
@@ -18,11 +18,6 @@ export type Offered<Body> =
   /** No trusted key signed it: it is judged again when the keys change. */
   | { readonly kind: "unknown-key" }
   | { readonly kind: "refused"; readonly why: string };
-
-interface Candidate<Body> {
-  readonly signed: Signed<Body>;
-  readonly current: boolean;
-}
 
 const unknownMax = 10_000; // of either kind: records that are not ours to keep must not fill memory
 
@@ -40,7 +35,7 @@ export class LogIndex<Body> {
   #keys: LogKeys = noKeys;
   readonly #history: LogHistory<Body>;
   readonly #begins: Set<Digest>; // records that history begins at, without the one before
-  readonly #candidates = new Map<Digest, Candidate<Body>>();
+  readonly #candidates = new Map<Digest, Judged<Body>>();
   /** Current candidates above the history that do not lead to it yet. */
   readonly #loose = new Set<Digest>();
   #unknown = new Map<Digest, Uint8Array>();
@@ -116,7 +111,8 @@ export class LogIndex<Body> {
     const digest = digestOf(bytes);
     if (this.#candidates.has(digest) || this.#refused.has(digest)) return { kind: "known" };
     const previewed = this.#previewed?.digest === digest ? this.#previewed : undefined;
-    const judged = previewed === undefined ? this.#judge(bytes) : { signed: previewed, current: true };
+    const verify = (keys: KeySet) => this.#law.verify(bytes, this.#mesh, keys);
+    const judged = previewed === undefined ? judgeUnder(this.#keys, verify) : { signed: previewed, current: true };
     if (judged === "unknown-key") {
       if (this.#unknown.size < unknownMax) this.#unknown.set(digest, bytes.slice());
       return { kind: "unknown-key" };
@@ -134,19 +130,36 @@ export class LogIndex<Body> {
   /** Takes a record that a former key signed for authentic, because a record of another log that holds names its digest. */
   endorse(digest: Digest): readonly Signed<Body>[] {
     const candidate = this.#candidates.get(digest);
-    return candidate === undefined || candidate.current ? [] : this.#accept({ ...candidate, current: true });
+    return candidate === undefined || candidate.current
+      ? []
+      : this.#accept({ ...candidate, current: true, endorsed: true });
   }
 
   /** Judges again, under new keys, what no key was known for. History stays what it is. Returns what was adopted. */
   useKeys(keys: LogKeys): readonly Signed<Body>[] {
     this.#keys = keys;
     this.#previewed = undefined;
+    this.#forgetLoose();
     const unknown = [...this.#unknown.values()];
     this.#unknown.clear();
     return unknown.flatMap((bytes) => {
       const offered = this.offer(bytes);
       return offered.kind === "adopted" ? offered.records : [];
     });
+  }
+
+  /** Whoever has a key that was dropped may have signed a link to what comes later, and shown only that. */
+  #forgetLoose(): void {
+    for (const digest of this.#loose) {
+      const candidate = this.#candidates.get(digest);
+      if (candidate === undefined || this.#mayWait(candidate)) continue;
+      this.#loose.delete(digest);
+      this.#candidates.set(digest, { ...candidate, current: false });
+    }
+  }
+
+  #mayWait({ signed, endorsed = false }: Judged<Body>): boolean {
+    return endorsed || this.#keys.current.has(signed.kid);
   }
 
   /** What `bytes` would be under the current keys; undefined if they do not verify. Takes nothing. */
@@ -159,26 +172,12 @@ export class LogIndex<Body> {
     }
   }
 
-  #judge(bytes: Uint8Array): Candidate<Body> | string {
-    for (const [keys, current] of [
-      [this.#keys.current, true],
-      [this.#keys.former, false],
-    ] as const) {
-      try {
-        return { signed: this.#law.verify(bytes, this.#mesh, keys), current };
-      } catch (error) {
-        if (!isAshlarError(error, "unauthenticated")) return messageOf(error);
-      }
-    }
-    return "unknown-key";
-  }
-
   /** Adopts the candidate if it may, and then whatever was waiting for it. */
-  #accept(candidate: Candidate<Body>): readonly Signed<Body>[] {
+  #accept(candidate: Judged<Body>): readonly Signed<Body>[] {
     this.#candidates.set(candidate.signed.digest, candidate);
     const adopted = [...this.#adopt(candidate)];
     const above = this.#keyOf(candidate.signed) > this.#history.headKey;
-    if (candidate.current && above) this.#loose.add(candidate.signed.digest);
+    if (candidate.current && above && this.#mayWait(candidate)) this.#loose.add(candidate.signed.digest);
     return [...adopted, ...this.#settle()];
   }
 
@@ -230,7 +229,7 @@ export class LogIndex<Body> {
     return chain;
   }
 
-  #adopt({ signed, current }: Candidate<Body>): readonly Signed<Body>[] {
+  #adopt({ signed, current }: Judged<Body>): readonly Signed<Body>[] {
     const key = this.#keyOf(signed);
     const chain = current ? this.#chainTo(signed) : undefined;
     if (key <= this.#history.headKey) {
@@ -270,12 +269,9 @@ export class LogIndex<Body> {
 
   /** `begins`: the first may be there whatever was before. */
   #isLawful(before: Signed<Body> | undefined, chain: readonly Signed<Body>[], begins = false): boolean {
-    let head = before;
-    for (const next of chain) {
-      if (!(begins && head === undefined) && !this.#law.follows(head, next.body)) return false;
-      head = next;
-    }
-    return true;
+    return chain.every(
+      (next, place) => (begins && place === 0) || this.#law.follows(chain[place - 1] ?? before, next.body),
+    );
   }
 
   #keyOf(signed: Signed<Body>): number {

@@ -15,6 +15,7 @@ import { keySetOf, verifyActivation, verifyFreshness, verifyRevision, verifyTrus
 import { verifyRollout } from "../../core/wire/rollouts.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
+import { NamedDigests } from "./named-digests.js";
 import type { RecordOrigin } from "./revision-source.js";
 import type { SyncEvent } from "./sync-model.js";
 
@@ -29,7 +30,6 @@ export type Verified =
   | { readonly log: "freshness"; readonly record: Signed<Freshness> };
 
 const skippedMax = 64;
-const namedMax = 16_384;
 const saidMax = 256;
 const sayAgainMs = 60_000;
 
@@ -41,8 +41,7 @@ export class RecordJudge {
   readonly #hear: (verified: Verified) => void;
   #keys: KeySet = new Map();
   #skipped: Skipped[] = [];
-  /** Digests that records which hold have named, oldest first. */
-  readonly #named = new Set<Digest>();
+  readonly #named = new NamedDigests();
   #freshness: Freshness | undefined;
   #said = new Map<string, number>();
   #refused = 0;
@@ -73,6 +72,7 @@ export class RecordJudge {
   /** Trusts the keys of `trust` from now on; returns what was skipped before and has to be judged again. */
   trust(trust: Signed<Trust>): readonly Skipped[] {
     this.#keys = keySetOf(trust.body);
+    this.#named.keepUnder(this.#keys);
     const again = this.#skipped;
     this.#skipped = [];
     return again;
@@ -82,26 +82,18 @@ export class RecordJudge {
   activation(bytes: Uint8Array): Signed<Activation> {
     const record = verifyActivation(bytes, this.#mesh, this.#keys, this.#isNamed);
     const { previous, shadow } = record.body;
-    this.#name(previous, shadow?.digest, ...revisionsOf(record.body).map(({ digest }) => digest));
+    this.#named.add(record, [previous, shadow?.digest, ...revisionsOf(record.body).map(({ digest }) => digest)]);
     return record;
   }
 
   /** The revision, verified. Fails as `verifyRevision` does. */
   revision(bytes: Uint8Array): Signed<Revision> {
     const record = verifyRevision(bytes, this.#mesh, this.#keys, this.#isNamed);
-    this.#name(record.body.parent);
+    this.#named.add(record, [record.body.parent]);
     return record;
   }
 
   readonly #isNamed = (digest: Digest): boolean => this.#named.has(digest);
-
-  #name(...digests: readonly (Digest | undefined)[]): void {
-    for (const digest of digests) if (digest !== undefined) this.#named.add(digest);
-    for (const oldest of this.#named) {
-      if (this.#named.size <= namedMax) break;
-      this.#named.delete(oldest);
-    }
-  }
 
   /** The event for the machine; "unknown-key": kept until trust changes; undefined: no news, or refused, and said so. */
   judge(origin: RecordOrigin, bytes: Uint8Array): SyncEvent | "unknown-key" | undefined {

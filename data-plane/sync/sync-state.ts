@@ -218,7 +218,9 @@ function settleTrust(state: SyncState, effects: SyncEffect[]): SyncState {
   const head = headOf(state.trust);
   if (head === undefined || head.digest === state.trusting?.digest || !isSaved(state, head.digest)) return state;
   effects.push({ kind: "trust-changed", trust: head }, { kind: "report" });
-  return { ...state, trusting: head };
+  // what waits was signed by a key that may be dropped now; what leads on without it is read again
+  const waiting = state.activations.waiting.filter(({ kid }) => head.body.signingKeys.some((key) => key.kid === kid));
+  return { ...state, trusting: head, activations: { ...state.activations, waiting } };
 }
 
 /** Switches if the head is on disk and the revision it has for this proxy prepared; else what is evaluated stays. */

@@ -90,6 +90,25 @@ test("then the old key is dropped, what it signed stays history for whoever open
   expect(noted.at(-1)).toBe(`trust ok signing key ${old}: dropped: stolen`);
 });
 
+test("what the old key signed before and showed only in part brings nothing once it is dropped", async () => {
+  await activate("one");
+  const two = await publish("two");
+  await activate("three");
+  const stolen = stealKey();
+  const { previousKid } = await rotation.rotate("", operator);
+  const hidden = signActivation(buildActivation(ledger.activations.head(), two), mesh, stolen);
+  const show = (bytes: Uint8Array) => {
+    store.logs.activations.push(bytes);
+    for (const listener of store.listeners) listener("activations", bytes);
+  };
+  show(signActivation(buildActivation(hidden, two), mesh, stolen).bytes); // it waits for the one that it names
+  await rotation.drop(previousKid, "stolen", operator);
+  show(hidden.bytes);
+  expect(ledger.activations.head()?.body.epoch).toBe(3);
+  open();
+  expect(ledger.activations.head()?.body.epoch).toBe(3);
+});
+
 test("a control plane that starts again signs with the successor; a rotation that a crash cut short is completed", async () => {
   await activate("one");
   const old = authority.signer.kid;

@@ -1,6 +1,7 @@
 /** The key that signs records is replaced: a proxy follows, whether it was there or not, and refuses the old key afterwards. */
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
-import { signActivation } from "../../../core/wire/records.js";
+import type { Activation, Signed } from "../../../core/model.js";
+import { signActivation, signRevision } from "../../../core/wire/records.js";
 import { type IssuedHeads, openSync, type Sync } from "../../../data-plane/sync/open-sync.js";
 import { systemClock } from "../../../runtime/clock.js";
 import type { MemoryBroker } from "../../../runtime/memory-bus.js";
@@ -74,6 +75,34 @@ describe("while a proxy follows", () => {
     expect(sync.policy.current?.epoch).toBe(2);
     await publisher.activate(mesh.activation(second)); // an old revision, by the dropped key: the activation names it
     await evaluates(3);
+  });
+
+  test("a link that the dropped key signed before, and hid what leads to it, brings nothing and stops nobody", async () => {
+    const successor = createTestKey();
+    await publisher.trust(mesh.nextTrust([mesh.key, successor]));
+    mesh.key = successor;
+    await publisher.activate(mesh.activation(first));
+    await evaluates(2);
+    const forged = (previous: Signed<Activation>): Signed<Activation> => {
+      const { body } = mesh.activation(second, { reason: "forged", previous });
+      return signActivation(body, testMesh, oldKey.signer);
+    };
+    const [head] = mesh.activations.slice(-1);
+    if (head === undefined) throw new Error("nothing is active");
+    const hidden = forged(head);
+    await publisher.activate(forged(hidden)); // epoch 4: it waits for epoch 3, and names it
+    const parent = signRevision({ ...second.record.body, number: 3, parent: hidden.digest }, testMesh, oldKey.signer);
+    await publisher.append("revisions", 3, parent.bytes);
+    await publisher.trust(mesh.nextTrust([successor]));
+    await trusts(3);
+    await publisher.activate(hidden);
+    await until(() => log.lines.some((line) => /not trusted/.test(line)));
+    expect(sync.policy.seenEpoch).toBe(2);
+    await publisher.activate(mesh.activation(second));
+    await evaluates(3);
+    await publisher.activate(mesh.activation(first));
+    await evaluates(4); // and no rival of that epoch waits
+    expect(sync.problems().filter((line) => /equivocation/.test(line))).toEqual([]);
   });
 
   test("a record of a key that it does not know yet makes it read the trust log first", async () => {

@@ -1,0 +1,41 @@
+/** What records that hold name by digest: it is authentic as long as what names it is. Pure. */
+import type { Digest } from "../../core/digest.js";
+import type { Signed } from "../../core/model.js";
+import type { KeySet } from "../../core/signature.js";
+
+const namedMax = 16_384;
+
+export class NamedDigests {
+  /** Who named a digest last; those that were named first come first. */
+  readonly #namers = new Map<Digest, Pick<Signed<unknown>, "digest" | "kid">>();
+
+  has(digest: Digest): boolean {
+    return this.#namers.has(digest);
+  }
+
+  /** `by` holds, and names `digests`. */
+  add({ digest, kid }: Signed<unknown>, digests: readonly (Digest | undefined)[]): void {
+    for (const named of digests) if (named !== undefined) this.#namers.set(named, { digest, kid });
+    for (const oldest of this.#namers.keys()) {
+      if (this.#namers.size <= namedMax) break;
+      this.#namers.delete(oldest);
+    }
+  }
+
+  /** Forgets what no record of one of these keys leads to: who has a key that was dropped may have named anything. */
+  keepUnder(keys: KeySet): void {
+    const holds = new Map<Digest, boolean>();
+    for (const digest of this.#namers.keys()) {
+      const path: Digest[] = [];
+      let answer: boolean | undefined;
+      for (let at = digest; answer === undefined; ) {
+        path.push(at);
+        const namer = this.#namers.get(at);
+        answer = namer === undefined ? false : keys.has(namer.kid) || holds.get(namer.digest);
+        at = namer?.digest ?? at;
+      }
+      for (const one of path) holds.set(one, answer);
+    }
+    for (const [digest, kept] of holds) if (!kept) this.#namers.delete(digest);
+  }
+}
