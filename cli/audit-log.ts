@@ -94,5 +94,6 @@ export async function verifyFile(path: string, rootHash: Digest | undefined): Pr
   } finally {
     input.destroy();
   }
+  if (verifier.isEmpty) throw new AshlarError("invalid_record", `${path}: the file is empty`);
   return verifier.finish();
 }

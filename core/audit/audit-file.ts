@@ -74,6 +74,11 @@ export class AuditFileVerifier {
     this.#rootHash = rootHash;
   }
 
+  /** It was given no line. */
+  get isEmpty(): boolean {
+    return this.#lines === 0;
+  }
+
   /** Fails with `invalid_argument` if the first line is no beginning, and as `auditKeys` does if it cannot be trusted. */
   add(line: string): void {
     this.#lines += 1;

@@ -3,6 +3,7 @@ import { Connection, type ConnectionHandler } from "../http2/connection.js";
 import type { FieldBlock } from "../http2/field-block.js";
 import type { EngineLimits } from "../http2/limits.js";
 import type { BlockPool } from "../http2/output.js";
+import type { PreparedField } from "../http2/prepared-field.js";
 import type { EngineCounters } from "../http2/refusals.js";
 import type { Stream } from "../http2/stream.js";
 import type { EngineLoop } from "./engine-loop.js";
@@ -16,6 +17,8 @@ const lingerMs = 1000;
 export interface ConnectionOwner {
   /** Servers: must set `stream.sink`. */
   onRequest(stream: Stream, fields: FieldBlock, endStream: boolean): void;
+  /** Servers: what ends an answer that the engine gives itself. */
+  lastFields?(): readonly PreparedField[];
   /** Clients: the peer takes more streams than before, or no new ones (`connection.canOpen` tells). */
   onCapacity(connection: Connection): void;
   /** The socket is closed; every stream has been told. */
@@ -74,6 +77,10 @@ export class SocketConnection implements ConnectionHandler {
 
   onRequest(stream: Stream, fields: FieldBlock, endStream: boolean): void {
     this.#owner.onRequest(stream, fields, endStream);
+  }
+
+  lastFields(): readonly PreparedField[] | null {
+    return this.#owner.lastFields?.() ?? null;
   }
 
   onCapacity(connection: Connection): void {

@@ -10,6 +10,7 @@ import { HeaderReceiver } from "./header-receiver.js";
 import type { EngineLimits } from "./limits.js";
 import type { MemoryBudget } from "./memory-budget.js";
 import { type BlockPool, Output } from "./output.js";
+import type { PreparedField } from "./prepared-field.js";
 import { errorCode, initialWindow, streamIdMax } from "./protocol.js";
 import { type EngineCounters, refusal, refusalReasons } from "./refusals.js";
 import { Sender } from "./sender.js";
@@ -21,6 +22,8 @@ import { closedHow, StreamTable } from "./stream-table.js";
 export interface ConnectionHandler {
   /** Servers: a request that passed every check. Must set `stream.sink`; fields are valid during the call only. */
   onRequest(stream: Stream, fields: FieldBlock, endStream: boolean): void;
+  /** Servers: what ends an answer that the engine gives itself, 415; null: nothing. */
+  lastFields(): readonly PreparedField[] | null;
   /** There is output, or the connection ended: call `takeOutput` soon. Once until then. */
   onWork(connection: Connection): void;
   /** The peer takes no new streams, or may take more of them than before. */

@@ -174,7 +174,7 @@ export class HeaderReceiver {
     connection.counters.streams++;
     if (reason !== 0) {
       connection.counters.refuse(reason);
-      stream.sendFields(unsupportedMediaType, null, null, true);
+      stream.sendFields(unsupportedMediaType, null, connection.handler.lastFields(), true);
       return;
     }
     connection.handler.onRequest(stream, fields, endStream);

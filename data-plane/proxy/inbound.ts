@@ -91,6 +91,7 @@ export class Inbound implements CallOwner {
     this.#listener = new Listener(
       {
         onRequest: (stream, fields, endStream, peer) => this.#onRequest(stream, fields, endStream, peer),
+        revision: () => deps.policy.current?.revision ?? 0,
         onHandshakeFailure: (reason, message) => {
           deps.metrics.handshakeFailed("inbound", reason);
           deps.log.info("a connection was refused", { reason, message });

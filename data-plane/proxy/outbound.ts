@@ -95,6 +95,7 @@ export class Outbound implements CallOwner {
     this.#listener = new Listener(
       {
         onRequest: (stream, fields, endStream) => this.#onRequest(stream, fields, endStream),
+        revision: () => deps.policy.current?.revision ?? 0,
         onHandshakeFailure: (reason) => deps.metrics.handshakeFailed("outbound", reason),
         onConnection: (change) => deps.metrics.connection("outbound", change),
         engine: deps.engine,

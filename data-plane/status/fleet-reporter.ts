@@ -34,6 +34,8 @@ export interface FleetReporterOptions {
   readonly bypassable: readonly string[];
   /** False: it only carries a client's calls, so it has no endpoint. */
   readonly serves: boolean;
+  /** How often it looks whether its endpoint is as it stated it; about 30 s unless stated. */
+  readonly lookAgainMs?: number;
 }
 
 export interface FleetReporter {
@@ -57,6 +59,7 @@ const intervalMs = 3000;
  */
 const coalesce = { msMin: 30, msMax: 50 };
 const poked = "poked"; // a reason: an abort without one makes an exception with a stack each time
+const lookAgainMsDefault = 30_000;
 const leaveMs = 2000;
 const retry = { msMin: 100, msMax: 5000 };
 const preparedMax = 16;
@@ -79,6 +82,7 @@ class Reporter implements FleetReporter {
   #poked = false;
   /** The last statement that was stored, and the latest time that was stated. */
   #stated: string | undefined;
+  #stored: Uint8Array | undefined;
   #lastMs = 0;
   #stating: Promise<boolean> | undefined;
 
@@ -190,14 +194,33 @@ class Reporter implements FleetReporter {
 
   // === The endpoint ===
 
-  /** States the endpoint whenever it changed, until stopped. */
+  /** States the endpoint whenever it changed, here or there, until stopped. */
   async #state(): Promise<void> {
+    const { lookAgainMs = lookAgainMsDefault } = this.#options;
     const { signal } = this.#stop;
     while (!signal.aborted) {
       this.#wakeEndpoint = new AbortController();
       const wake = this.#wakeEndpoint.signal;
       await this.#stateUntilStored(signal);
-      if (!wake.aborted && !signal.aborted) await aborted(wake);
+      do await this.#deps.clock.sleep(lookAgainMs * (0.8 + this.#random() * 0.4), wake);
+      while (!wake.aborted && (await this.#isStated()));
+    }
+  }
+
+  /** Whether what was stored last is there still. Somebody may have taken it away, or the stream was lost. */
+  async #isStated(): Promise<boolean> {
+    const { bus, identity, log } = this.#deps;
+    const subject = endpointSubject(identity.current.service, identity.current.proxyId);
+    if (!bus.connected || this.#stored === undefined) return true; // it is looked at again when NATS is back
+    try {
+      const message = await bus.directGet(endpointStream, { lastOf: subject });
+      if (message !== undefined && Buffer.compare(message.data, this.#stored) === 0) return true;
+      log.warn("the endpoint is not as it was stated: stating it again");
+      this.#stated = undefined;
+      this.#lastMs = Math.max(this.#lastMs, await this.#statedBefore(subject));
+      return false;
+    } catch {
+      return true; // it could not be looked at
     }
   }
 
@@ -229,9 +252,11 @@ class Reporter implements FleetReporter {
       const text = JSON.stringify(content);
       if (text === this.#stated) return true;
       const timeMs = Math.max(this.#deps.clock.nowMs(), this.#lastMs + 1);
-      await bus.append(subject, encodeEndpoint(this.#endpoint(timeMs)));
+      const bytes = encodeEndpoint(this.#endpoint(timeMs));
+      await bus.append(subject, bytes);
       this.#lastMs = timeMs;
       this.#stated = text;
+      this.#stored = bytes;
       return JSON.stringify(this.#endpoint(0)) === text; // it may have changed meanwhile
     } catch (error) {
       if (bus.connected) log.warn(`the endpoint cannot be stated: ${messageOf(error)}`);
@@ -271,11 +296,4 @@ class Reporter implements FleetReporter {
 /** A number that the wire takes: "never" is the largest. */
 function wholeMs(ms: number): number {
   return Math.min(Math.max(0, Math.round(ms)), Number.MAX_SAFE_INTEGER);
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }

@@ -69,4 +69,8 @@ test("whose signatures count is said beforehand", async () => {
   expect(other.code).toBe(1);
   expect(other.error).toContain("root hash");
   expect((await admin.run("--context", pinned, "audit", "verify", join(admin.folder, "none"))).code).toBe(2);
+  const empty = join(admin.folder, "empty.jsonl");
+  writeFileSync(empty, "");
+  const nothing = await admin.run("--context", pinned, "audit", "verify", empty);
+  expect([nothing.code, nothing.error]).toEqual([1, `ashlar: ${empty}: the file is empty\n`]);
 });

@@ -1,4 +1,5 @@
 /** Accepts connections and hands out the requests that come on them. */
+
 import { createServer as createNetServer, type Server as NetServer, type Socket } from "node:net";
 import {
   createServer as createTlsServer,
@@ -12,12 +13,14 @@ import type { SocketAddress } from "../../../runtime/config.js";
 import type { Logger } from "../../../runtime/log.js";
 import type { FieldBlock } from "../../http2/field-block.js";
 import { defaultLimits, type EngineLimits } from "../../http2/limits.js";
+import type { PreparedField } from "../../http2/prepared-field.js";
 import { errorCode } from "../../http2/protocol.js";
 import { refusal, refusalReasons } from "../../http2/refusals.js";
 import type { Stream } from "../../http2/stream.js";
 import { type ConnectionOwner, SocketConnection } from "../../http2-sockets/socket-connection.js";
 import { listenOn } from "./listen-on.js";
 import type { ProxyEngine } from "./proxy-engine.js";
+import { revisionField } from "./response-fields.js";
 
 export interface ListenerLimits {
   readonly connectionsMax: number;
@@ -61,6 +64,8 @@ export type HandshakeFailure = "tls" | "alpn" | "identity" | "preface";
 export interface ListenerDeps {
   /** A request that passed every check; must set `stream.sink` or reset it. `peer`: undefined on plain listeners. */
   onRequest(stream: Stream, fields: FieldBlock, endStream: boolean, peer: Peer | undefined): void;
+  /** What judges calls at the moment; 0: nothing does. */
+  revision(): number;
   onHandshakeFailure(reason: HandshakeFailure, message: string): void;
   /** The number of open connections changed by `change`. */
   onConnection(change: 1 | -1): void;
@@ -102,6 +107,10 @@ class Accepted implements ConnectionOwner {
       this.#deps.engine.counters.refuse(refusal.internal);
       stream.reset(errorCode.internalError);
     }
+  }
+
+  lastFields(): readonly PreparedField[] {
+    return revisionField(this.#deps.revision());
   }
 
   onCapacity(): void {}

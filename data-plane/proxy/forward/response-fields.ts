@@ -14,6 +14,8 @@ export const unknownStatus: readonly PreparedField[] = answersLate[2] ?? [];
 
 const scratch = new FieldBlock();
 const revisionsKept = 16;
+/** No revision has number 0: the proxy has none to judge by. */
+const noRevision = 0;
 const revisions = new Map<number, readonly PreparedField[]>();
 
 /** `ashlar-revision`, prepared once for each of the last revisions. */
@@ -34,8 +36,7 @@ export function sendAnswer(stream: Stream, answer: Answer): void {
   if (answer.decision !== undefined) scratch.add(headerNames.decision, answer.decision);
   if (answer.pushbackMs !== undefined) scratch.add("grpc-retry-pushback-ms", String(answer.pushbackMs));
   const first = (stream.sending === sendState.idle ? answersAtOnce : answersLate)[answer.code];
-  const last = answer.revision === undefined ? null : revisionField(answer.revision);
-  stream.sendFields(first ?? null, scratch, last, true);
+  stream.sendFields(first ?? null, scratch, revisionField(answer.revision ?? noRevision), true);
 }
 
 /** The status in trailers; -1: none, or none that gRPC knows the form of. */

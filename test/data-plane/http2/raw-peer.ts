@@ -137,6 +137,10 @@ export class RawPeer implements ConnectionHandler {
     this.connection = new Connection(isServer, { ...defaultLimits, ...limits }, deps, this.nowMs);
   }
 
+  lastFields(): null {
+    return null;
+  }
+
   onRequest(stream: Stream, fields: FieldBlock, endStream: boolean): void {
     const heard = new Heard();
     heard.stream = stream;

@@ -99,13 +99,14 @@ describe("enforcing", () => {
     expect(seen).toHaveLength(3);
   });
 
-  test("without a revision either proxy answers 14 with a reason", async () => {
+  test("without a revision either proxy answers 14 with a reason, and says that revision 0, none, has judged", async () => {
     pair.callee.policy.current = undefined;
     const { error } = await pair.client().unary(hello);
     expect(error).toMatchObject({ code: status.UNAVAILABLE, details: expect.stringContaining("no revision") });
     pair.caller.policy.current = undefined;
     const second = await pair.client().unary(hello);
     expect(second.error).toMatchObject({ code: status.UNAVAILABLE, details: expect.stringContaining("no revision") });
+    expect(second.trailers.get("ashlar-revision")).toEqual(["0"]);
     expect(seen).toEqual([]);
   });
 
@@ -193,6 +194,9 @@ describe("enforcing", () => {
       for (const raw of [onOutbound(), await onInbound("shop")]) {
         const result = await raw.send(headers);
         expect([result.rstCode, result.headers[":status"]]).toEqual([rstCode, httpStatus]);
+        expect(result.headers["ashlar-revision"]).toEqual(
+          httpStatus === undefined ? undefined : expect.stringMatching(/^[12]$/),
+        );
       }
       expect(seen).toEqual([]);
     });

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { buildSpiffeId } from "../../../core/identity.js";
-import type { Heartbeat } from "../../../core/model.js";
+import type { Endpoint, Heartbeat } from "../../../core/model.js";
 import { encodeEndpoint, parseHeartbeat } from "../../../core/wire/fleet.js";
 import { endpointSubject, heartbeatSubject, parseFleetSubject } from "../../../core/wire/subjects.js";
 import type { AppRegistration, AppView, IdentityView, PolicyView } from "../../../data-plane/ports.js";
@@ -86,7 +86,7 @@ const window = new CallWindow(undefined);
 function createReporter(): FleetReporter {
   return createFleetReporter(
     { bus: writer, clock: systemClock, log: silentLogger, identity: identity("p1"), policy, app, window },
-    { labels: [], bypassable: ["app tcp 127.0.0.1:8080"], serves: true },
+    { labels: [], bypassable: ["app tcp 127.0.0.1:8080"], serves: true, lookAgainMs: 100 },
   );
 }
 
@@ -122,6 +122,14 @@ test("an instance shows once its application is registered, and goes by tombston
   app.set(undefined);
   await until(() => addresses().length === 0);
   app.set(registration);
+  await until(() => addresses().length === 1);
+});
+
+test("an endpoint that somebody else took away is stated again", async () => {
+  const subject = endpointSubject("payments", "p1");
+  const removed = { ...view.endpoints("payments")[0], gone: true, timeMs: Date.now() + 5000 } as Endpoint;
+  await writer.append(subject, encodeEndpoint(removed));
+  await until(() => addresses().length === 0);
   await until(() => addresses().length === 1);
 });
 
