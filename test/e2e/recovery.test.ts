@@ -1,5 +1,6 @@
 /** The logs are lost, in NATS and in the control plane's own copy: proxies give back what they hold. */
-import { existsSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
@@ -42,11 +43,23 @@ afterAll(async () => {
 async function loseLogs(): Promise<void> {
   await mesh.up.stop("SIGKILL");
   const nats = join(mesh.data, "nats");
+  // It outlives a killed `up`, and would go on with files that have no name any more.
+  const { pid, port } = JSON.parse(readFileSync(join(nats, "process.json"), "utf8"));
+  process.kill(pid, "SIGKILL");
+  await until("NATS is gone", async () => !(await listens(port)));
   const stores = readdirSync(nats).filter((name) => /jetstream|store/i.test(name));
   expect(stores).not.toEqual([]);
   for (const name of stores) rmSync(join(nats, name), { recursive: true });
   expect(existsSync(join(mesh.data, "ledger"))).toBe(true);
   rmSync(join(mesh.data, "ledger"), { recursive: true });
+}
+
+function listens(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1", () => resolve(true));
+    socket.once("connect", () => socket.destroy());
+    socket.once("error", () => resolve(false));
+  });
 }
 
 const heads = async (): Promise<{ epoch: number; revision: number }> => mesh.json(0, "status");
