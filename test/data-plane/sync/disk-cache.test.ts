@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -80,31 +81,35 @@ describe("the state on disk", () => {
     await sync.stop();
   });
 
+  // A run takes one byte of sixteen, another sixteenth each time: all of them would take twenty seconds of CPU.
   test("a flip of any byte is refused or harmless, says at most a line a file, and never adopts anything", async () => {
-    let refused = 0;
+    const stride = 16;
+    const seed = randomInt(8 * stride);
+    let [flips, refused] = [0, 0];
     for (const [name, bytes] of whole.files) {
-      for (let at = 0; at < bytes.length; at += 1) {
+      for (let at = seed % stride; at < bytes.length; at += stride) {
         if (name === "floor-epoch" && bytes[at] === 0) continue; // room behind the content of a slot
         const folder = whole.copy();
         const flipped = bytes.slice();
-        flipped[at] = (flipped[at] ?? 0) ^ (1 << (at % 8));
+        flipped[at] = (flipped[at] ?? 0) ^ (1 << ((at + (seed >> 4)) % 8));
         folder.files.set(name, flipped);
         const log = new RecordingLogger();
         const sync = await open(folder, log);
         const { current, seenEpoch } = sync.policy;
-        expect([undefined, 2]).toContain(current?.revision);
-        expect([0, 2]).toContain(seenEpoch);
-        if (current !== undefined) {
-          expect(current.revisionDigest).toBe(mesh.revisions[1]?.record.digest);
-          expect(current.unit("payments")?.evaluate(guest, "a.B/C").allow ?? false).toBe(false);
-        }
+        const adopted = current && [current.revisionDigest, current.unit("payments")?.evaluate(guest, "a.B/C").allow];
+        const isSaid = log.lines.every((line) => !line.includes("\n") && line.startsWith("state on disk: "));
+        expect({ seed, name, at, adopted, seenEpoch, isSaid }).toEqual({
+          ...{ seed, name, at, isSaid: true },
+          adopted: current && [mesh.revisions[1]?.record.digest, current.unit("payments") && false],
+          seenEpoch: seenEpoch === 0 ? 0 : 2,
+        });
+        flips += 1;
         if (log.lines.length > 0) refused += 1;
-        expect(log.lines.every((line) => !line.includes("\n") && line.startsWith("state on disk: "))).toBe(true);
         await sync.stop();
       }
     }
-    expect(refused).toBeGreaterThan(1000);
-  }, 240_000);
+    expect(refused).toBeGreaterThan(flips / 4);
+  }, 60_000);
 
   const stranger = new MeshSigner("other.mesh");
   const forger = new MeshSigner();
