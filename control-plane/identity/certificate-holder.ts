@@ -25,6 +25,8 @@ export interface CertificateHolder {
   readonly service: string;
   readonly version: string;
   readonly proxyId: string;
+  /** Of the certificate. */
+  readonly serial: string;
 }
 
 /** Fails with `unauthenticated` if the nonce is not good. */
@@ -62,7 +64,7 @@ export function readHolder(
   }
   const { organization: version, commonName: proxyId } = readName(fields.subject);
   if (!isLabel(proxyId)) throw new AshlarError("unauthenticated", "the certificate names no proxy");
-  return { service, version, proxyId };
+  return { service, version, proxyId, serial: svid.serial };
 }
 
 function asUnauthenticated<Result>(act: () => Result): Result {

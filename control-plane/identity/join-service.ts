@@ -7,6 +7,7 @@ import {
   GetNonceResponse,
   type GetTrustRequest,
   GetTrustResponse,
+  type Identity,
   type JoinRequest,
   JoinResponse,
   JoinServiceService,
@@ -24,7 +25,13 @@ import type { AuditTrail } from "../audit/audit-trail.js";
 import { audited } from "../audit/audit-trail.js";
 import { dayMs } from "./authority.js";
 import { readHolder, useNonce } from "./certificate-holder.js";
-import { createIdentityIssuer, createProxyId, type IdentityIssuerDeps, type SeenHeads } from "./identity-issuer.js";
+import {
+  createIdentityIssuer,
+  createProxyId,
+  type IdentityIssuerDeps,
+  type IssueRequest,
+  type SeenHeads,
+} from "./identity-issuer.js";
 import type { JoinTokens } from "./join-tokens.js";
 import { Nonces } from "./nonces.js";
 import { SourceLimiter } from "./source-limiter.js";
@@ -73,11 +80,10 @@ export function createJoinLimiter(clock: Clock): SourceLimiter {
 /** Binds JoinService. Serve it with `messageBytesMax: joinMessageBytesMax`. */
 export function createJoinService(deps: JoinServiceDeps, options: JoinServiceOptions = {}): BoundService {
   const { authority, clock, random } = deps;
-  const issue = createIdentityIssuer(deps);
   const nonces = deps.nonces ?? new Nonces(clock, random);
   const limiter = deps.limiter ?? createJoinLimiter(clock);
   const graceMs = options.graceMs ?? 7 * dayMs;
-  const ttl = options.serviceTtlMs === undefined ? {} : { ttlMs: options.serviceTtlMs };
+  const issue = issueUnlessRevoked(deps, options.serviceTtlMs === undefined ? {} : { ttlMs: options.serviceTtlMs });
 
   async function join(request: JoinRequest): Promise<JoinResponse> {
     const { publicKey, thumbprint } = parseCsr(request.csr);
@@ -93,8 +99,7 @@ export function createJoinService(deps: JoinServiceDeps, options: JoinServiceOpt
     if (deps.ledger.trust.head() === undefined)
       throw new AshlarError("unavailable", "the mesh is not ready: try again");
     const grant = deps.tokens.redeem(request.token, thumbprint, (name) => createProxyId(name, random));
-    refuseRevoked(deps, grant.proxyId);
-    const { identity } = await issue({ ...grant, ...ttl, publicKey, natsUser: request.natsUser });
+    const identity = await issue({ ...grant, publicKey, natsUser: request.natsUser });
     deps.onIssued?.(grant);
     return JoinResponse.fromPartial({ identity });
   }
@@ -102,10 +107,9 @@ export function createJoinService(deps: JoinServiceDeps, options: JoinServiceOpt
   async function renew(request: RenewRequest): Promise<RenewResponse> {
     useNonce(nonces, request.nonce);
     const holder = readHolder(request, renewalBytes(request.nonce, request.csr), deps, graceMs);
-    refuseRevoked(deps, holder.proxyId);
     const { publicKey } = parseCsr(request.csr);
     checkNatsUser(request.natsUser);
-    const { identity } = await issue({ ...holder, ...ttl, publicKey, natsUser: request.natsUser });
+    const identity = await issue({ ...holder, publicKey, natsUser: request.natsUser });
     deps.onIssued?.(holder);
     deps.onSeen?.(holder.proxyId, readSeen(request));
     return RenewResponse.fromPartial({ identity });
@@ -152,10 +156,27 @@ function serialOf(identity: JoinResponse["identity"]): string {
   return leaf === undefined ? "" : readCertificate(leaf).serial;
 }
 
-/** A proxy that was revoked stays out, whatever else it got before: with a new token it is another proxy. */
-function refuseRevoked({ ledger, issued }: JoinServiceDeps, proxyId: string): void {
-  const revoked = new Set(ledger.trust.head()?.body.revocations.map(({ serial }) => serial));
-  if (issued.serialsOf(proxyId).some((serial) => revoked.has(serial)))
+/** Who was revoked gets nothing; looked at again afterwards, because whoever revokes meanwhile does not know what was issued. */
+function issueUnlessRevoked(deps: JoinServiceDeps, ttl: Pick<IssueRequest, "ttlMs">) {
+  const issue = createIdentityIssuer(deps);
+  return async (holder: IssueRequest & { readonly serial?: string }): Promise<Identity> => {
+    refuseRevoked(deps, holder);
+    const { identity } = await issue({ ...holder, ...ttl });
+    refuseRevoked(deps, holder);
+    return identity;
+  };
+}
+
+/**
+ * A proxy that was revoked stays out, whatever else it got before, for as long as that may renew: with a new token it is
+ * another proxy. `serial`: of the certificate that it came with.
+ */
+function refuseRevoked(
+  { ledger, issued }: JoinServiceDeps,
+  { proxyId, serial }: { readonly proxyId: string; readonly serial?: string },
+): void {
+  const revoked = ledger.trust.head()?.body.revocations ?? [];
+  if (revoked.some((one) => one.serial === serial || issued.find(one.serial)?.proxyId === proxyId))
     throw new AshlarError("unauthenticated", `proxy ${proxyId} was revoked: join anew with another token`);
 }
 
@@ -167,8 +188,9 @@ async function takeOffer(
   graceMs: number,
 ): Promise<OfferResponse> {
   useNonce(nonces, request.nonce);
-  const { proxyId } = readHolder(request, offerSigningBytes(request.nonce, request.content), deps, graceMs);
-  refuseRevoked(deps, proxyId);
+  const holder = readHolder(request, offerSigningBytes(request.nonce, request.content), deps, graceMs);
+  refuseRevoked(deps, holder);
+  const { proxyId } = holder;
   const wanted = await deps.takeOffer({ proxyId, source }, parseOfferContent(request.content));
   return OfferResponse.fromPartial({
     wanted: wanted.map((digest) => Buffer.from(digestToBytes(digest))),

@@ -44,6 +44,8 @@ export async function startJoinMesh(
     readonly bind?: string;
     readonly certificateOf?: Authority;
     readonly asService?: boolean;
+    /** Runs while an identity is being issued. */
+    readonly whileIssuing?: () => Promise<void>;
   } = {},
 ): Promise<JoinMesh> {
   const authority = openAuthority({ dir, mesh: more.mesh ?? "test-mesh", clock, random });
@@ -62,7 +64,10 @@ export async function startJoinMesh(
       random,
       issued: openIssuedCertificates({ dir, clock }),
       freshness: () => buildFreshness({ mesh, ledger, signer: authority.signer, clock }).bytes,
-      natsUserJwt: async (user, name, proxyId, expiresMs) => `jwt:${user}:${name}:${proxyId}:${expiresMs}`,
+      natsUserJwt: async (user, name, proxyId, expiresMs) => {
+        await more.whileIssuing?.();
+        return `jwt:${user}:${name}:${proxyId}:${expiresMs}`;
+      },
       natsServers: () => ["nats://127.0.0.1:4222"],
       natsCaPem: "",
       log: silentLogger,

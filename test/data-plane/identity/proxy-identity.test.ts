@@ -1,5 +1,5 @@
 import { createHash, generateKeyPairSync } from "node:crypto";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { credentials } from "@grpc/grpc-js";
@@ -304,6 +304,34 @@ describe("renewal", () => {
       message: "the certificate is revoked",
     });
     expect(identity.renewalProblem).toBe("the certificate is revoked");
+  });
+
+  test("one that is revoked while it renews gets nothing", async () => {
+    let revoke = async (): Promise<void> => {};
+    const at = await mesh(systemClock, { whileIssuing: () => revoke() });
+    const identity = await open(at, { token: tokenFor(at) });
+    const { serial } = identity.current;
+    revoke = () => at.changeTrust(() => ({ revocations: [{ serial, reason: "lost", timeMs: 1 }] }));
+    await expect(identity.renew()).rejects.toMatchObject({ message: expect.stringContaining("was revoked") });
+    expect(identity.current.serial).toBe(serial);
+  });
+
+  test("an older certificate of a proxy that was revoked does not renew, when those that were revoked have expired", async () => {
+    const clock = shiftedClock();
+    clock.offsetMs = -5 * dayMs;
+    const at = await mesh(clock);
+    const [dir, stolen] = [folder(), folder()];
+    await open(at, { dir, token: tokenFor(at), clock });
+    cpSync(dir, stolen, { recursive: true });
+    clock.offsetMs = -3 * dayMs;
+    const renewed = await open(at, { dir, clock });
+    await until(() => renewed.current.notAfterMs > clock.nowMs());
+    const { serial } = renewed.current;
+    await at.changeTrust(() => ({ revocations: [{ serial, reason: "stolen", timeMs: 1 }] }));
+    clock.offsetMs = 0;
+    const thief = await open(at, { dir: stolen });
+    await until(() => thief.renewalProblem !== undefined);
+    expect(thief.renewalProblem).toContain("was revoked");
   });
 });
 
