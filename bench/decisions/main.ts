@@ -1,14 +1,11 @@
-/**
- * npm run bench:decisions [-- --rounds N --seconds S]: decisions a second of the compiled policy, and of Cedar (wasm)
- * and casbin on the same rules, in turn in the same process; medians of rounds. A wrong verdict ends it with 1.
- */
 import { numberFlag, readFlags } from "../options.js";
 import { ashlar, casbin, cedarWasm, type Decide, type Engine } from "./engines.js";
 import { makeQuestions, makeRules, type Question } from "./rules.js";
 
 const flags = readFlags(process.argv.slice(2), {
   text: `npm run bench:decisions -- [--rounds 5] [--seconds 0.4]
-Decisions a second with rules of all kinds, beside Cedar (wasm) and casbin (P4).`,
+Decisions a second with rules of all kinds: of the compiled policy, and of Cedar (wasm) and
+casbin on the same ones in turn in the same process (P4); medians of rounds. A wrong verdict ends it with 1.`,
   example: "npm run bench:decisions -- --rounds 3",
 });
 const rounds = numberFlag(flags, "rounds", 5);

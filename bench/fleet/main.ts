@@ -1,9 +1,3 @@
-/**
- * What the convergence ledger and anti-entropy cost: heartbeats in, freshness statements out, against a real
- * nats-server, with the control plane's own code on the one side and simulated proxies on the other.
- *
- *   node dist/bench/fleet/main.js [--proxies 1000] [--seconds 30]
- */
 import { spawn } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
@@ -34,7 +28,8 @@ const none = { head: () => undefined, onRecord: () => () => {} };
 async function main(): Promise<void> {
   const flags = readFlags(process.argv.slice(2), {
     text: `npm run bench:fleet -- [--proxies 1000] [--seconds 30]
-What the convergence ledger costs a control plane: bytes and CPU per 1000 proxies.`,
+What the convergence ledger and anti-entropy cost a control plane, against a real nats-server and simulated proxies:
+bytes and CPU per 1000 proxies.`,
     example: "npm run bench:fleet -- --proxies 100 --seconds 10",
   });
   const count = numberFlag(flags, "proxies", 1000);

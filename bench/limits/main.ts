@@ -1,4 +1,3 @@
-/** What one check of the rate limits costs: `node dist/bench/limits/main.js`. */
 import { performance } from "node:perf_hooks";
 import type { Limit } from "../../core/limit/limit-model.js";
 import { Limiter, type OpenBudgets } from "../../core/limit/limiter.js";
@@ -7,7 +6,7 @@ import { readFlags } from "../options.js";
 
 readFlags(process.argv.slice(2), {
   text: `npm run bench:limits
-What a rate limit costs a call.`,
+What one check of the rate limits costs.`,
   example: "npm run bench:limits",
 });
 

@@ -1,8 +1,3 @@
-/**
- * npm run bench:snapshot [-- --services N --rounds N]: what a control plane does with the files of N services after one
- * of them changed, up to the signed revision: parse, check, cut into units, encode, list, sign. In one process, as the
- * control plane does it, without storing anything.
- */
 import { generateKeyPairSync } from "node:crypto";
 import { digestOf } from "../../core/digest.js";
 import { buildSpiffeId } from "../../core/identity.js";
@@ -17,7 +12,8 @@ import { numberFlag, readFlags } from "../options.js";
 
 const flags = readFlags(process.argv.slice(2), {
   text: `npm run bench:snapshot -- [--services 10000] [--rounds 7]
-What it takes to build, sign and diff the snapshot of a large mesh.`,
+What a control plane does with the files of a large mesh after one of them changed, up to the signed revision: parse,
+check, cut into units, encode, list, sign; nothing is stored.`,
   example: "npm run bench:snapshot -- --services 1000",
 });
 const count = numberFlag(flags, "services", 10_000);

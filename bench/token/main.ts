@@ -1,4 +1,3 @@
-/** What a token adds to a decision: one that is known, one that is new, one that is forged. `node dist/bench/token/main.js` */
 import { generateKeyPairSync, sign } from "node:crypto";
 import { TokenCache } from "../../core/token/token-cache.js";
 import { buildTokenIssuers, TokenProblem } from "../../core/token/verify-token.js";
@@ -6,7 +5,7 @@ import { readFlags } from "../options.js";
 
 readFlags(process.argv.slice(2), {
   text: `node dist/bench/token/main.js
-What it takes to verify a token.`,
+What a token adds to a decision: one that is known, one that is new, one that is forged.`,
   example: "node dist/bench/token/main.js",
 });
 
