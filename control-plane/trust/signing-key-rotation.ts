@@ -13,6 +13,7 @@ import { commitActivation } from "../activate/commit.js";
 import { type AuditTrail, audited } from "../audit/audit-trail.js";
 import type { Authority } from "../identity/authority.js";
 import type { Ledger } from "../store/ledger.js";
+import { Mutex } from "../store/mutex.js";
 import { appendTrust, requireTrust } from "./append-trust.js";
 
 export interface SigningKeyRotationDeps {
@@ -61,12 +62,13 @@ const commitAttemptsMax = 8;
 
 export function createSigningKeyRotation(deps: SigningKeyRotationDeps): SigningKeyRotation {
   const { authority, ledger, audit, clock } = deps;
+  const mutex = new Mutex();
   return {
     rotate: (reason, caller) =>
       audited(
         audit,
         { action: "trust", target: `signing key of ${authority.name}`, caller, detail: reason },
-        () => rotate(deps, reason, caller),
+        () => mutex.run(() => rotate(deps, reason, caller)),
         ({ kid, previousKid }) => ({ detail: `${kid} after ${previousKid}${because(reason)}` }),
       ),
     drop: (kid, reason, caller) =>

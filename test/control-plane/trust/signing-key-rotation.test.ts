@@ -154,6 +154,14 @@ describe("refused", () => {
     await rotation.rotate("", operator);
   });
 
+  test("the second of two rotations at once", async () => {
+    await activate("one");
+    const [one, two] = [rotation.rotate("", operator), rotation.rotate("", operator)];
+    await expectStale(two, /still trusted: drop it first/);
+    expect((await one).epoch).toBe(2);
+    expect(keys()).toHaveLength(2);
+  });
+
   test("dropping the key in use, the only one, one that is not there", async () => {
     const { kid } = authority.signer;
     await expectStale(rotation.drop(kid, "", operator), /is the only signing key of control plane main/);
