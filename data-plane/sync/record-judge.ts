@@ -42,7 +42,7 @@ export class RecordJudge {
   #keys: KeySet = new Map();
   #skipped: Skipped[] = [];
   readonly #named = new NamedDigests();
-  #freshness: Freshness | undefined;
+  #freshness: Signed<Freshness> | undefined;
   #said = new Map<string, number>();
   #refused = 0;
 
@@ -73,6 +73,7 @@ export class RecordJudge {
   trust(trust: Signed<Trust>): readonly Skipped[] {
     this.#keys = keySetOf(trust.body);
     this.#named.keepUnder(this.#keys);
+    if (this.#freshness !== undefined && !this.#keys.has(this.#freshness.kid)) this.#freshness = undefined; // it may be of a far future
     const again = this.#skipped;
     this.#skipped = [];
     return again;
@@ -154,8 +155,8 @@ export class RecordJudge {
     const record = verifyFreshness(bytes, this.#mesh, this.#keys);
     const { body } = record;
     if (body.expiresMs <= this.#clock.nowMs()) return undefined;
-    if (this.#freshness !== undefined && body.issuedMs <= this.#freshness.issuedMs) return undefined;
-    this.#freshness = body;
+    if (this.#freshness !== undefined && body.issuedMs <= this.#freshness.body.issuedMs) return undefined;
+    this.#freshness = record;
     this.#hear({ log: "freshness", record });
     return { kind: "freshness", freshness: body };
   }

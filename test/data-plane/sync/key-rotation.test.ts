@@ -105,6 +105,19 @@ describe("while a proxy follows", () => {
     expect(sync.problems().filter((line) => /equivocation/.test(line))).toEqual([]);
   });
 
+  test("a statement about the heads that the dropped key dated into the future keeps none of the successor's out", async () => {
+    const heard: number[] = [];
+    sync.onFreshness(({ body }) => heard.push(body.issuedMs));
+    const late = Date.now() + 365 * 86_400_000;
+    publisher.freshness(mesh.freshness({ issuedMs: late, expiresMs: late + 15_000 }));
+    await until(() => heard.includes(late));
+    await rotate(first);
+    await trusts(3);
+    const statement = mesh.freshness();
+    publisher.freshness(statement);
+    await until(() => heard.includes(statement.body.issuedMs), 5000);
+  });
+
   test("a record of a key that it does not know yet makes it read the trust log first", async () => {
     broker.setUp(false);
     const successor = createTestKey();
