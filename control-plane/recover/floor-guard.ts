@@ -7,7 +7,7 @@ import type { Digest } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
 import type { Heartbeat } from "../../core/model.js";
 import { claimedType, type RecordType } from "../../core/signature.js";
-import type { OfferedLog } from "../../core/wire/offers.js";
+import { type OfferedLog, offeredLogs } from "../../core/wire/offers.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { SeenHeads } from "../identity/identity-issuer.js";
 import type { Ledger, RecordLog } from "../store/ledger.js";
@@ -83,7 +83,7 @@ export class FloorGuard {
 
   /** Fails with `stale`, saying what is missing, who has it and what to do, if nothing may be signed for this log now. */
   check(log: OfferedLog): void {
-    const why = this.#verifiedAhead() ?? this.#afterLoss() ?? this.#claimedAhead(log);
+    const why = this.#lack() ?? this.#verifiedAhead() ?? this.#afterLoss() ?? this.#claimedAhead(log);
     if (why !== undefined) throw new AshlarError("stale", why);
   }
 
@@ -141,6 +141,15 @@ export class FloorGuard {
         `${words[log]} ${ahead.key} was signed and the log ends at ${head}: what lies between is lost, and nothing is signed; ` +
         "start a proxy that has it, put the ledger folder or NATS's store back from a backup, or move both away and start again to go on from what proxies hold"
       );
+    }
+    return undefined;
+  }
+
+  /** A stream does not give what it stored. It counts for all: what is signed for one log rests on the others. */
+  #lack(): string | undefined {
+    for (const log of offeredLogs) {
+      const why = this.#deps.ledger[log].lack();
+      if (why !== undefined) return why;
     }
     return undefined;
   }

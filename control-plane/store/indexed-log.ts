@@ -42,6 +42,10 @@ export class IndexedLog<Body> {
     return this.index.missing();
   }
 
+  lack(): string | undefined {
+    return undefined;
+  }
+
   onRecord(listener: (record: Signed<Body>) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

@@ -4,28 +4,18 @@ import { type Digest, digestOf } from "../../core/digest.js";
 import { AshlarError, isAshlarError, messageOf } from "../../core/errors.js";
 import type { Signed } from "../../core/model.js";
 import { readSubject, streamOf } from "../../core/wire/subjects.js";
-import type { Bus, BusSubscription, StreamInfo } from "../../runtime/bus.js";
-import type { Clock } from "../../runtime/clock.js";
-import type { Logger } from "../../runtime/log.js";
+import type { BusSubscription, StreamInfo } from "../../runtime/bus.js";
 import { type FileLog, openFileLog } from "./file-copy.js";
 import { IndexedLog } from "./indexed-log.js";
 import { type IntentFile, openIntentFile } from "./intent-file.js";
+import type { JetStreamLogDeps } from "./jetstream-log-deps.js";
 import type { RecordLog } from "./ledger.js";
 import { type LogBegins, openLogBegins } from "./log-begins.js";
 import { LogIndex } from "./log-index.js";
 import type { LogKeys } from "./log-keys.js";
-import { isOfOtherLog, type LogLaw } from "./log-laws.js";
+import { conflictAt, isOfOtherLog, type LogLaw } from "./log-laws.js";
 import { Mutex } from "./mutex.js";
-
-export interface JetStreamLogDeps {
-  readonly bus: Bus;
-  readonly dir: string;
-  readonly mesh: string;
-  readonly clock: Clock;
-  readonly log: Logger;
-  /** Makes streams that are missing (with the bootstrap credential), if this control plane may. */
-  readonly recreateStreams: (() => Promise<void>) | undefined;
-}
+import { StreamView } from "./stream-view.js";
 
 const pollMs = 2000;
 const attemptsMax = 16;
@@ -40,10 +30,7 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
   readonly #mutex = new Mutex();
   readonly #stop = new AbortController();
   readonly #updates: BusSubscription;
-  /** Digests of what the stream holds, up to `lastSequence`. */
-  #inStream = new Set<Digest>();
-  #created: string | undefined;
-  #lastSequence = 0;
+  readonly #view: StreamView;
   #trouble: string | undefined;
   #copyRead = false;
   #started = false;
@@ -54,6 +41,7 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
       deps.log.error("a listener of the log failed", { stream: law.name, error: messageOf(error) }),
     );
     this.#deps = deps;
+    this.#view = new StreamView(streamOf[law.stream]);
     this.#copy = copy;
     this.#begins = begins;
     this.#intent = intent;
@@ -70,7 +58,12 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
 
   problems(): readonly string[] {
     const { damage } = this.#copy;
-    return [this.#trouble, damage].filter((line) => line !== undefined).concat(this.index.problems());
+    const lost = this.#view.problem(this.list());
+    return [this.#trouble, damage, lost].filter((line) => line !== undefined).concat(this.index.problems());
+  }
+
+  override lack(): string | undefined {
+    return this.#view.lack(this.list());
   }
 
   /** Uses new keys, and judges again what was skipped for want of them. */
@@ -132,22 +125,24 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
   }
 
   async #sync(): Promise<void> {
-    const stream = streamOf[this.law.stream];
+    const { stream } = this.#view;
     const info = (await this.#deps.bus.streamInfo(stream)) ?? (await this.#recreated(stream));
-    if (info.created !== this.#created || info.lastSequence < this.#lastSequence) {
-      if (this.#created !== undefined) {
-        this.#deps.log.error("a stream is not the one it was: reading it anew", { stream });
-      }
-      this.#inStream = new Set();
-      this.#lastSequence = 0;
+    if (this.#view.isOther(info) || (await this.#givesAgain())) {
+      if (this.#view.isKnown) this.#deps.log.error("a stream is not the one it was: reading it anew", { stream });
+      this.#view.begin(info);
     }
     await this.#read(info.lastSequence);
-    this.#created = info.created;
     if (this.head() === undefined) this.tell(await this.#beginAhead()); // another control plane went on so
     await this.#copyHistory();
     await this.#restore();
     this.#started = true;
     this.#trouble = undefined;
+  }
+
+  /** Whether the stream gives a record that it did not give: its store was put right, or its leader was behind. */
+  async #givesAgain(): Promise<boolean> {
+    const { firstMissing: sequence, stream } = this.#view;
+    return sequence !== undefined && (await this.#deps.bus.leaderGet(stream, { sequence })) !== undefined;
   }
 
   async #recreated(stream: string): Promise<StreamInfo> {
@@ -161,23 +156,31 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
   /** Reads up to `last` from the leader, a few at a time, in order. */
   async #read(last: number): Promise<void> {
     const { bus } = this.#deps;
-    const stream = streamOf[this.law.stream];
-    while (this.#lastSequence < last) {
-      const count = Math.min(readAhead, last - this.#lastSequence);
-      const first = this.#lastSequence + 1;
+    const { missing, stream } = this.#view;
+    while (this.#view.lastSequence < last) {
+      const count = Math.min(readAhead, last - this.#view.lastSequence);
+      const first = this.#view.lastSequence + 1;
       const messages = await Promise.all(
         Array.from({ length: count }, (_, i) => bus.leaderGet(stream, { sequence: first + i })),
       );
-      for (const message of messages) if (message !== undefined) await this.#take(message.data);
-      this.#lastSequence += count;
+      for (const [i, message] of messages.entries()) {
+        if (message === undefined) this.#view.gaveNothing(first + i);
+        else await this.#take(message.data, first + i);
+      }
+      this.#view.lastSequence += count;
     }
+    const why = this.#view.missing > missing ? this.#view.problem(this.list()) : undefined;
+    if (why !== undefined) this.#deps.log.error("a stream lost records", { why });
   }
 
-  /** A record that the stream holds: judged, copied to disk, then told. */
-  async #take(bytes: Uint8Array): Promise<void> {
-    if (isOfOtherLog(this.law, bytes)) return;
+  /** A record that the stream holds, at `sequence` if it gives it: judged, copied to disk, then told. */
+  async #take(bytes: Uint8Array, sequence: number | undefined): Promise<void> {
     const digest = digestOf(bytes);
-    this.#inStream.add(digest);
+    if (isOfOtherLog(this.law, bytes)) {
+      if (sequence !== undefined) this.#view.gaveOther(digest, sequence);
+      return;
+    }
+    if (sequence !== undefined) this.#view.gave(digest, sequence);
     const offered = this.index.offer(bytes);
     if (offered.kind === "refused") {
       this.#deps.log.error("a record does not hold and is skipped", { stream: this.law.name, why: offered.why });
@@ -190,14 +193,16 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
 
   /** Appends, byte for byte, the history that the stream lacks; and an own append whose outcome was never learnt. */
   async #restore(): Promise<void> {
-    const lacking = this.index.list().filter((record) => !this.#inStream.has(record.digest));
+    const lacking = this.index.list().filter((record) => !this.#view.has(record.digest));
     const intent = this.#intent.pending;
     for (const record of lacking) {
+      if (this.#view.keepsNothing) return; // it would only grow
       const number = this.law.keyOf(record.body);
       this.#deps.log.warn("the stream lacks a record: appending it again", { stream: this.law.name, number });
       await this.#commit(number, record.bytes);
     }
-    if (intent !== undefined) await this.#settle(intent);
+    if (this.#view.missing > 0) await this.#repeatHead(lacking);
+    if (intent !== undefined && this.lack() === undefined) await this.#settle(intent);
   }
 
   /**
@@ -232,14 +237,16 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
   /** Readers take the last record of a stream for the head: after older ones were put back it has to be that again. */
   async #repeatHead(restored: readonly Signed<Body>[]): Promise<void> {
     const head = this.head();
-    if (head === undefined || restored.length === 0 || restored.includes(head)) return;
+    if (head === undefined || restored.length === 0 || restored.includes(head) || this.#view.keepsNothing) return;
     await this.#commit(this.law.keyOf(head.body), head.bytes);
   }
 
   append(next: Signed<Body>): Promise<void> {
     return this.#mutex.run(async () => {
       const key = this.law.keyOf(next.body);
-      if (!this.law.follows(this.head(), next.body)) throw this.#conflict(key);
+      const lack = this.lack();
+      if (lack !== undefined) throw new AshlarError("stale", lack);
+      if (!this.law.follows(this.head(), next.body)) throw conflictAt(this.law, this.head(), key);
       if (this.index.preview(next.bytes) === undefined) {
         throw new AshlarError("denied", `${this.law.name}: signed by a key that this mesh does not trust now`);
       }
@@ -253,17 +260,8 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
         }
       }
       await this.#intent.clear();
-      if (this.find(key)?.digest !== next.digest) throw this.#conflict(key);
+      if (this.find(key)?.digest !== next.digest) throw conflictAt(this.law, this.head(), key);
     });
-  }
-
-  #conflict(key: number): AshlarError {
-    const head = this.head();
-    const at = head === undefined ? "empty" : `at ${this.law.keyOf(head.body)}`;
-    return new AshlarError(
-      "conflict",
-      `${this.law.name}: somebody else was first: the log is ${at}, not before ${key}`,
-    );
   }
 
   /** Compare-and-set on the stream's last sequence; reads what came in between and tries again while `stillWanted`. */
@@ -272,18 +270,21 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
     const digest = digestOf(bytes);
     for (let attempt = 1; ; attempt += 1) {
       try {
-        const expectLastSequence = this.#lastSequence;
+        const expectLastSequence = this.#view.lastSequence;
         const sequence = await bus.append(this.law.subjectOf(key), bytes, { expectLastSequence });
-        await this.#take(bytes);
-        this.#lastSequence = Math.max(this.#lastSequence, sequence);
+        // a store that lost records may lose this one too, which it has acknowledged
+        const given = this.#view.missing === 0 || (await bus.leaderGet(this.#view.stream, { sequence })) !== undefined;
+        if (!given) this.#view.lostAtOnce(digest, sequence);
+        await this.#take(bytes, given ? sequence : undefined);
+        this.#view.lastSequence = Math.max(this.#view.lastSequence, sequence);
         return;
       } catch (error) {
         if (!isAshlarError(error, "conflict") && !isAshlarError(error, "unavailable")) throw error;
-        const info = await bus.streamInfo(streamOf[this.law.stream]);
+        const info = await bus.streamInfo(this.#view.stream);
         if (info !== undefined) await this.#read(info.lastSequence);
-        if (this.#inStream.has(digest)) return;
+        if (this.#view.has(digest)) return;
         if (!isAshlarError(error, "conflict")) throw error;
-        if (!stillWanted() || attempt >= attemptsMax) throw this.#conflict(key);
+        if (!stillWanted() || attempt >= attemptsMax) throw conflictAt(this.law, this.head(), key);
       }
     }
   }

@@ -34,6 +34,8 @@ export interface RecordLog<Body> {
   ahead(): Signed<Body> | undefined;
   /** Numbers below the head that are lost. */
   missing(): readonly MissingRange[];
+  /** Why nothing can be signed for this log now: NATS does not give all that it stored, and this control plane cannot make up for it. */
+  lack(): string | undefined;
   /** Calls `listener` for every record that becomes visible from now on, our own included. Returns the way to stop it. */
   onRecord(listener: (record: Signed<Body>) => void): () => void;
 }

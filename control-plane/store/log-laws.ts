@@ -1,6 +1,7 @@
 /** The logs of a mesh: what each is made of, and the law that its records obey. */
 import { mayActivate } from "../../core/activation.js";
 import { type Digest, zeroDigest } from "../../core/digest.js";
+import { AshlarError } from "../../core/errors.js";
 import type { Activation, Revision, Signed, Trust } from "../../core/model.js";
 import { mayPublish } from "../../core/revision.js";
 import { mayPlan } from "../../core/rollout/cohort.js";
@@ -24,6 +25,12 @@ export interface LogLaw<Body> {
   /** Digest of the record before, undefined for the first. */
   linkOf(body: Body): Digest | undefined;
   follows(head: Signed<Body> | undefined, next: Body): boolean;
+}
+
+/** The failure of a record `key` that does not follow `head` any more. */
+export function conflictAt<Body>(law: LogLaw<Body>, head: Signed<Body> | undefined, key: number): AshlarError {
+  const at = head === undefined ? "empty" : `at ${law.keyOf(head.body)}`;
+  return new AshlarError("conflict", `${law.name}: somebody else was first: the log is ${at}, not before ${key}`);
 }
 
 export const revisionLaw: LogLaw<Revision> = {

@@ -33,6 +33,10 @@ export class PlainLog<Body> implements RecordLog<Body> {
     return [...this.#records];
   }
 
+  lack(): string | undefined {
+    return undefined;
+  }
+
   has(digest: Digest): boolean {
     return this.#records.some((record) => record.digest === digest);
   }

@@ -1,6 +1,6 @@
 /** What happens to the ledger when NATS, a stream or a record is lost, doubled or forged. */
 
-import { appendFile, mkdtemp, readFile, truncate, writeFile } from "node:fs/promises";
+import { appendFile, mkdtemp, readdir, readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "@jest/globals";
 import type { Ledger } from "../../../control-plane/store/ledger.js";
@@ -46,6 +46,22 @@ async function makeStreams(on: TestNats): Promise<void> {
   await bootstrapStreams(bus, { replicas: 1 });
   await bus.close();
 }
+/** Flips a bit of `record` in the server's first block of revisions while the server is stopped, and starts it again. */
+async function flipOnServer(on: TestNats, record: Uint8Array): Promise<void> {
+  const pid = on.servers[0]?.pid ?? 0;
+  process.kill(pid, "SIGSTOP");
+  const files = await readdir(on.dir, { recursive: true });
+  const block = join(on.dir, files.find((file) => /ASHLAR_REVISIONS\/msgs\/1\.blk$/.test(file)) ?? "");
+  const content = await readFile(block);
+  const at = content.indexOf(record) + record.length - 20;
+  expect(at).toBeGreaterThan(record.length);
+  content[at] = (content[at] ?? 0) ^ 1;
+  await writeFile(block, content);
+  process.kill(pid, "SIGKILL");
+  const bus = await on.connect(await on.controlPlaneUser("wait"));
+  await until(async () => on.servers[0]?.pid !== pid && (await bus.streamInfo("ASHLAR_REVISIONS")) !== undefined);
+  await bus.close();
+}
 afterEach(async () => {
   for (const ledger of ledgers.splice(0)) await ledger.close();
   await nats?.stop();
@@ -80,6 +96,63 @@ describe("losing things", () => {
     expect(await other.blobs.get(digest)).toHaveLength(700_000);
     await publish(again, "goes on");
   });
+
+  for (const runs of [true, false]) {
+    test(`a bit that flips in the server's last block: told, nothing signed, nothing lost to an own copy; it ${runs ? "runs" : "is down"} meanwhile`, async () => {
+      const { nats, dir, ledger } = await start();
+      for (let i = 0; i < 5; i += 1) await publish(ledger, `r${i}`);
+      const before = ledger.revisions.list();
+      if (!runs) await ledger.close();
+      await flipOnServer(nats, before[2]?.bytes ?? new Uint8Array());
+      const own = runs ? ledger : await open(nats, dir);
+      const said = /ASHLAR_REVISIONS does not give \d of its records.* nothing is signed/;
+      await until(() => said.test(own.problems().join()));
+      expect(own.revisions.list()).toEqual(before);
+      await until(() => /loses what is appended too: delete that stream/.test(own.revisions.lack() ?? ""));
+      await expect(publish(own, "over the gap")).rejects.toMatchObject({ code: "stale" });
+      const fresh = await open(nats); // has no copy: what the stream gives is not all
+      expect(fresh.problems().join()).toMatch(said);
+      await expect(publish(fresh, "three again")).rejects.toMatchObject({ code: "stale" });
+
+      await loseStreams(nats); // the remedy
+      await makeStreams(nats);
+      await until(() => own.problems().length === 0 && fresh.revisions.list().length === 5);
+      await until(() => fresh.problems().length === 0);
+      const six = await publish(own, "six");
+      await until(() => fresh.revisions.find(6)?.digest === six.digest);
+      expect(fresh.revisions.list()).toEqual([...before, six]);
+    }, 60_000);
+  }
+
+  test("a bit that flips in an older block: what it cost is appended again, the head last, and the log goes on", async () => {
+    const { nats, dir, ledger } = await start();
+    const bus = await nats.connect(await nats.controlPlaneUser("filler"));
+    const fill = (count: number) =>
+      Array.from({ length: count }).reduce<Promise<unknown>>(
+        (done) => done.then(() => bus.append(ingestSubject("revisions", 1), Buffer.alloc(800_000, count))),
+        Promise.resolve(),
+      );
+    await fill(10); // a block takes 8 MiB
+    for (let i = 0; i < 2; i += 1) await publish(ledger, `r${i}`);
+    await fill(1);
+    for (let i = 2; i < 4; i += 1) await publish(ledger, `r${i}`);
+    const before = ledger.revisions.list();
+    await ledger.close();
+    await flipOnServer(nats, before[1]?.bytes ?? new Uint8Array());
+    const fresh = await open(nats); // sees a head of 1
+    expect(fresh.revisions.lack()).toMatch(/start a control plane that has its ledger folder/);
+    await expect(publish(fresh, "two again")).rejects.toMatchObject({ code: "stale" });
+    const own = await open(nats, dir);
+    expect(own.revisions.list()).toEqual(before);
+    await until(() => fresh.revisions.list().length === 4 && fresh.revisions.lack() === undefined);
+    expect(own.problems().join()).toMatch(/they are in it again; look after that disk/);
+    await bus.whenConnected();
+    const last = await bus.leaderGet("ASHLAR_REVISIONS", { lastOf: "ashlar.log.revisions.*" });
+    expect(last?.data).toEqual(before[3]?.bytes);
+    const five = await publish(fresh, "five");
+    await until(() => own.revisions.head()?.digest === five.digest);
+    expect((await open(nats)).revisions.list()).toEqual([...before, five]);
+  }, 60_000);
 
   test("streams that are lost while it runs are noticed, told, and filled when they are back", async () => {
     const { nats, ledger } = await start();
