@@ -3,7 +3,7 @@ import type { Finding, PolicyFile, PolicyObject } from "../model.js";
 import { type Descriptor, descriptor } from "./descriptor-shape.js";
 import { kinds, laterKinds } from "./kinds.js";
 import { renderNearest } from "./nearest.js";
-import { readYaml, type YamlDocument } from "./read-yaml.js";
+import { fileTokensMax, readYaml, type YamlDocument } from "./read-yaml.js";
 import { FindingList, type Place, Reading } from "./reading.js";
 import { describe, pairsOf, quote } from "./shapes.js";
 import { stateMethods } from "./stated-methods.js";
@@ -29,12 +29,15 @@ export interface ParsedFiles {
 export const fileBytesMax = 1024 * 1024;
 const totalBytesMax = 8 * 1024 * 1024;
 const objectsMax = 50_000;
+/** 10,000 services with a rule each have 460,000. */
+const totalTokensMax = 700_000;
 const kindNames = Object.keys(kinds) as PolicyObject["kind"][];
 const allKindNames = [...kindNames, "Descriptor"];
 
 interface Read {
   readonly objects: SourcedObject[];
   readonly descriptors: Descriptor[];
+  tokens: number;
 }
 
 /** What the last files said that were read without a finding: of thousands of files one changes, and one is parsed. */
@@ -45,12 +48,13 @@ export class FileMemory {
 /**
  * Parses policy files: YAML or JSON, several documents a file. Never throws on what is in them: everything that
  * is wrong is a finding with its place, all at once. With an error among the findings the objects are good for
- * `checkPolicy` alone. At most 1 MiB a file, 8 MiB and 50,000 objects in all. With a memory, files that came with
+ * `checkPolicy` alone. At most 1 MiB and 250,000 tokens a file, 8 MiB, 50,000
+ * objects and 700,000 tokens in all. With a memory, files that came with
  * the same name and content the last time give the very same objects.
  */
 export function parsePolicyFiles(files: readonly PolicyFile[], memory = new FileMemory()): ParsedFiles {
   const findings = new FindingList();
-  const read: Read = { objects: [], descriptors: [] };
+  const read: Read = { objects: [], descriptors: [], tokens: 0 };
   const known: Map<string, { content: string; read: Read }> = new Map();
   let totalBytes = 0;
   for (const { name, content } of files) {
@@ -67,6 +71,7 @@ export function parsePolicyFiles(files: readonly PolicyFile[], memory = new File
       const file = recall(memory, { name, content }, read) ?? parseFile({ name, content }, read, findings);
       read.objects.push(...file.objects);
       read.descriptors.push(...file.descriptors);
+      read.tokens += file.tokens;
       if (findings.count === found) known.set(name, { content, read: file });
     }
   }
@@ -80,7 +85,8 @@ export function parsePolicyFiles(files: readonly PolicyFile[], memory = new File
 function recall(memory: FileMemory, { name, content }: PolicyFile, before: Read): Read | undefined {
   const known = memory.known.get(name);
   if (known?.content !== content) return undefined;
-  return countOf(before) + countOf(known.read) <= objectsMax ? known.read : undefined;
+  const fits = before.tokens + known.read.tokens <= totalTokensMax;
+  return fits && countOf(before) + countOf(known.read) <= objectsMax ? known.read : undefined;
 }
 
 function countOf({ objects, descriptors }: Read): number {
@@ -91,7 +97,12 @@ function countOf({ objects, descriptors }: Read): number {
 function parseFile(policyFile: PolicyFile, before: Read, findings: FindingList): Read {
   const { name: file, content } = policyFile;
   const [objects, descriptors]: [SourcedObject[], Descriptor[]] = [[], []];
-  const { documents, lines, problem } = readYaml(content, objectsMax - countOf(before));
+  const left = totalTokensMax - before.tokens;
+  const { documents, lines, tokens, problem } = readYaml(
+    content,
+    objectsMax - countOf(before),
+    Math.min(fileTokensMax, left),
+  );
   if (problem !== undefined) {
     const { line, col } = lines.linePos(problem.offset);
     findings.add({ severity: "error", file, line, column: col, field: "", message: problem.message });
@@ -112,7 +123,7 @@ function parseFile(policyFile: PolicyFile, before: Read, findings: FindingList):
     const { line, column } = reading.place(document.contents, "");
     objects.push({ object, file, line, column, whole: findings.count === found, places: reading.places });
   }
-  return { objects, descriptors };
+  return { objects, descriptors, tokens };
 }
 
 /** The object of a document; undefined: the document is empty, or it was reported. */

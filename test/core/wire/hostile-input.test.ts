@@ -160,6 +160,26 @@ describe("text", () => {
     bounded(() => parseCases(files, []));
   });
 
+  test.each([
+    ["a list", `a: [${"b,".repeat(mebibyte / 2 - 8)}]`, /more than 250000 words, texts and signs; split the file/],
+    ["a mapping", "a: b\n".repeat(mebibyte / 5), /more than 250000 words, texts and signs; split the file/],
+    ["nothing but commas", `[${",".repeat(mebibyte - 8)}]`, /a comma with nothing before it/],
+  ])("a policy file of a mebibyte of tiny values is read to a bound: %s", (_name, content, said) => {
+    const { findings } = parsePolicyFiles([{ name: "tiny.yaml", content }]);
+    expect(findings.length).toBeLessThan(200);
+    expect(findings).toContainEqual(
+      expect.objectContaining({ file: "tiny.yaml", severity: "error", message: expect.stringMatching(said) }),
+    );
+  });
+
+  test("several files share what may be read of one request", () => {
+    const file = (name: string) => ({ name, content: `[${"b,".repeat(120_000)}]` });
+    const { findings } = parsePolicyFiles([file("1"), file("2"), file("3")]);
+    expect(findings.filter(({ message }) => /words, texts and signs/.test(message)).map((one) => one.file)).toEqual([
+      "3",
+    ]);
+  });
+
   const conditions: Readonly<Record<string, string>> = {
     "a mebibyte": "a".repeat(mebibyte),
     "brackets, 100,000 deep": "(".repeat(100_000),
