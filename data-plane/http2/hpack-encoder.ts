@@ -4,7 +4,7 @@ import type { FieldBlock } from "./field-block.js";
 import { cell, cells } from "./field-cells.js";
 import { fieldFlag } from "./field-classes.js";
 import { isVolatile, nameBytes, staticNameMax } from "./field-names.js";
-import { HpackTable, ringBytes, tableBytesMax } from "./hpack-table.js";
+import { entryOverhead, HpackTable, ringBytes, tableBytesMax } from "./hpack-table.js";
 import { encodeHuffman, huffmanLength } from "./huffman.js";
 import { fieldHash, type PreparedField } from "./prepared-field.js";
 import { findStatic } from "./static-table.js";
@@ -24,6 +24,10 @@ export class HpackEncoder {
   at = 0;
   #out: Uint8Array = empty;
   #heads: EncodedHeads | undefined;
+  /** What is larger is not put into the table: the table would be empty then, and what refers to it wrong. */
+  #indexedMax = indexedBytesMax;
+  /** A field was written as a literal that gets an entry the next time. */
+  #isUndecided = false;
   #updateLow = -1;
   #updateFinal = -1;
 
@@ -53,6 +57,7 @@ export class HpackEncoder {
   #resize(size: number): void {
     this.#heads = undefined;
     this.table.setMaxSize(size);
+    this.#indexedMax = Math.min(indexedBytesMax, size - entryOverhead);
     this.#integer(0x20, 5, size);
   }
 
@@ -62,7 +67,10 @@ export class HpackEncoder {
     return this.at;
   }
 
-  /** Writes `first`, the fields of `block` that are not dropped, and `last`; pseudo-header fields must come first. */
+  /**
+   * Writes `first`, the fields of `block` that are not dropped, and `last`; pseudo-header fields must come first. `last`
+   * has no name that `block` has: which of the two comes first is not said.
+   */
   message(
     first: readonly PreparedField[] | null,
     block: FieldBlock | null,
@@ -84,12 +92,13 @@ export class HpackEncoder {
       this.at += known.length;
     } else {
       const start = this.at;
+      this.#isUndecided = false;
       this.#prepared(first);
       for (let field = 0; field < profile.count; field++)
         if ((profile.steadyMask & (1 << field)) !== 0) this.field(block, field);
       this.#prepared(last);
-      // What was put into the table just now is written in another way the next time.
-      if (this.table.inserted === inserted) {
+      // What was put into the table just now, or will be, is written in another way the next time.
+      if (this.table.inserted === inserted && !this.#isUndecided) {
         this.#heads ??= new EncodedHeads();
         this.#heads.keep(profile, first, last, gone, inserted, this.#out, start, this.at);
       }
@@ -149,8 +158,9 @@ export class HpackEncoder {
           return;
         }
         insert = this.#index.isWorthEntry(hash);
+        if (!insert) this.#isUndecided = true;
       }
-      insert &&= nameLength + valueLength <= indexedBytesMax;
+      insert &&= nameLength + valueLength <= this.#indexedMax;
     }
     this.#name(
       id,
@@ -161,7 +171,8 @@ export class HpackEncoder {
       insert ? 6 : 4,
     );
     const wireLength = rows[row + cell.wireLength] as number;
-    if (wireLength > 0 && block.wire !== null) {
+    // Huffman makes some strings longer: more than there is room for.
+    if (wireLength > 0 && wireLength <= valueLength && block.wire !== null) {
       const wireStart = rows[row + cell.wireStart] as number;
       this.#integer(flags & fieldFlag.wireHuffman ? 0x80 : 0, 7, wireLength);
       this.#copy(block.wire, wireStart, wireLength);
@@ -182,7 +193,10 @@ export class HpackEncoder {
     const { nameId, name, value } = field;
     let entry = this.#index.find(nameId, name, 0, name.length, value, 0, value.length, field.hash);
     if (entry > 0) this.#indexed(entry);
-    else {
+    else if (field.size > this.table.maxSize) {
+      this.#name(nameId, name, 0, name.length, 0, 4);
+      this.#string(value, 0, value.length);
+    } else {
       this.#name(nameId, name, 0, name.length, 0x40, 6);
       this.#string(value, 0, value.length);
       entry = this.#index.insert(nameId, name, 0, name.length, value, 0, value.length, field.hash);

@@ -1,5 +1,5 @@
 /** Bytes that an entry counts on top of its name and value (RFC 7541, 4.1). */
-const entryOverhead = 32;
+export const entryOverhead = 32;
 /** The largest dynamic table that either side of this engine uses. */
 export const tableBytesMax = 4096;
 export const entriesMax = tableBytesMax / entryOverhead;

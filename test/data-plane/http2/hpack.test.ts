@@ -4,6 +4,7 @@ import { FieldBlock } from "../../../data-plane/http2/field-block.js";
 import { fieldFlag } from "../../../data-plane/http2/field-classes.js";
 import { decoded, HpackDecoder } from "../../../data-plane/http2/hpack-decoder.js";
 import { HpackEncoder } from "../../../data-plane/http2/hpack-encoder.js";
+import { encodeHuffman } from "../../../data-plane/http2/huffman.js";
 import { PreparedField } from "../../../data-plane/http2/prepared-field.js";
 
 type Field = readonly [name: string, value: string];
@@ -30,6 +31,17 @@ function encode(encoder: HpackEncoder, block: FieldBlock): Uint8Array {
   encoder.begin(out, 0);
   encoder.message(null, block, null);
   return out.slice(0, encoder.end());
+}
+
+/** Of a Huffman-coded string of 254 bytes to 16 KiB (RFC 7541, 5.2). */
+function stringHead(length: number): Uint8Array {
+  const rest = length - 127;
+  return Uint8Array.of(
+    0xff,
+    (rest & 0x7f) | 0x80,
+    ((rest >>> 7) & 0x7f) | (rest >= 0x4000 ? 0x80 : 0),
+    ...(rest >= 0x4000 ? [rest >>> 14] : []),
+  );
 }
 
 /** Only the order of fields with the same name means something. */
@@ -295,6 +307,68 @@ describe("decoding undoes encoding", () => {
     encoder.prepared(ready);
     expect(encoder.end()).toBe(1);
     expect(long).toBeGreaterThan(10);
+  });
+
+  test("a field larger than the peer's table leaves what the table has, and what refers to it, alone", () => {
+    const [client, hop, encoder] = [new HpackEncoder(), new HpackDecoder(limits), new HpackEncoder()];
+    const server = new HpackDecoder(limits);
+    const caller = [new PreparedField("ashlar-caller", "spiffe://m/service/a")];
+    const large = [new PreparedField("ashlar-caller", "spiffe://m/service/".padEnd(300, "b"))];
+    const steady = [new PreparedField("user-agent", "me/1")];
+    encoder.setTableMax(200);
+    const send = (last: readonly PreparedField[], value: string): void => {
+      const [bytes, out] = [new Uint8Array(1000), new Uint8Array(2000)];
+      client.begin(bytes, 0);
+      client.message(steady, blockOf([["x-a", value]], fieldFlag.neverIndexed), null);
+      expect(hop.decode(bytes, 0, client.end())).toBe(decoded.ok);
+      encoder.begin(out, 0);
+      encoder.message(null, hop.fields, last);
+      expect(server.decode(out, 0, encoder.end())).toBe(decoded.ok);
+      const sent = Buffer.from(last[0]?.value ?? []).toString("latin1");
+      expect(byName(listOf(server.fields))).toEqual([
+        ["ashlar-caller", sent],
+        ["user-agent", "me/1"],
+        ["x-a", value],
+      ]);
+    };
+    for (let call = 0; call < 6; call++) send(caller, `${call}`);
+    const { count } = encoder.table;
+    expect(count).toBe(2);
+    for (let call = 0; call < 3; call++) send(large, `${call}`);
+    expect(encoder.table.count).toBe(count);
+    for (let call = 0; call < 3; call++) send(caller, `${call}`);
+  });
+
+  test("a value that Huffman makes longer takes no more room than it counts", () => {
+    const [hop, encoder, server] = [new HpackDecoder(limits), new HpackEncoder(), new HpackDecoder(limits)];
+    // 6,000 backslashes of 19 bits each.
+    const value = "\\".repeat(6000);
+    const coded = new Uint8Array(19_000);
+    const length = encodeHuffman(Buffer.from(value), 0, value.length, coded, 0);
+    const bytes = Buffer.concat([Buffer.from("000178", "hex"), stringHead(length), coded.subarray(0, length)]);
+    expect(hop.decode(bytes, 0, bytes.length)).toBe(decoded.ok);
+    const out = new Uint8Array(hop.fields.listBytes + 8);
+    encoder.begin(out, 0);
+    encoder.message(null, hop.fields, null);
+    expect(encoder.end()).toBeLessThanOrEqual(out.length);
+    expect(server.decode(out, 0, encoder.end())).toBe(decoded.ok);
+    expect(listOf(server.fields)).toEqual([["x", value]]);
+  });
+
+  test("a field that comes with each call gets its entry, though the first one went out as a literal", () => {
+    const [client, hop, encoder] = [new HpackEncoder(), new HpackDecoder(limits), new HpackEncoder()];
+    const steady = [new PreparedField("user-agent", "me/1")];
+    const lengths = [0, 1, 2, 3].map((call) => {
+      const [bytes, out] = [new Uint8Array(1000), new Uint8Array(2000)];
+      client.begin(bytes, 0);
+      client.message(steady, blockOf([["x-a", `${call}`]], fieldFlag.neverIndexed), null);
+      expect(hop.decode(bytes, 0, client.end())).toBe(decoded.ok);
+      encoder.begin(out, 0);
+      encoder.message(null, hop.fields, null);
+      return encoder.end();
+    });
+    expect(encoder.table.count).toBe(1);
+    expect(lengths[3]).toBeLessThan(lengths[0] ?? 0);
   });
 
   test("any bytes at all give a result and never throw", () => {
