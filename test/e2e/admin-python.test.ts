@@ -57,6 +57,7 @@ test("a client in Python publishes, activates, rolls back and reads errors with 
       ["checkout", "shop.Payments/Refund", "gains"],
     ],
     audit: [
+      ["login", "ok"],
       ["rollback", "stale"],
       ["publish", "invalid_policy"],
       ["publish", "ok"],

@@ -77,6 +77,9 @@ export class TestMesh {
       this.name,
       "--listen",
       "127.0.0.1:0",
+      // not the usual port, which another mesh may take while this one is down: proxies know this one by it
+      "--join-listen",
+      "127.0.0.1:0",
       ...this.#flags,
     ]);
     return this.up;
