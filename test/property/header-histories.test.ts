@@ -17,7 +17,7 @@ import { PlainDecoder, type PlainField } from "./plain-hpack.js";
 
 const seconds = Number(process.env.HISTORIES_SECONDS ?? 0);
 const firstSeed = Number(process.env.HISTORIES_SEED ?? 20_260_101);
-const historiesShort = 60;
+const historiesShort = 80;
 const wide = { headerFieldsMax: 128, headerListBytesMax: 16_384 };
 const narrow = { headerFieldsMax: 12, headerListBytesMax: 700 };
 const tableSizes = [0, 60, 100, 200, 350, 450, 4096, 65_536];
@@ -140,7 +140,7 @@ function run(seed: number): number {
   ];
   const firsts = [null, [new PreparedField(":scheme", "http")], [new PreparedField(":authority", "next")]];
   const head = new RequestHead();
-  let followed = 0;
+  let known = 0;
   for (let i = 20 + draws.below(100); i > 0 && downstreams.length > 0; i--) {
     const place = draws.below(downstreams.length);
     const from = downstreams[place] as Downstream;
@@ -158,12 +158,13 @@ function run(seed: number): number {
     }
     if (what === decoded.tooLarge) continue;
     const { fields } = from.decoder;
-    if (fields.profile !== null) followed++;
     const fresh = new FieldBlock(expected.fields.length);
     for (const { name, value, never } of expected.fields) fresh.add(name, value, never ? fieldFlag.neverIndexed : 0);
     same(listOf(fields), expected.fields);
     expect(fields.listBytes).toBe(fresh.listBytes);
     if (draws.rare(10)) continue; // of a stream that was refused or reset
+    const { profile } = fields;
+    if (profile !== null && (profile.isRequest || profile.isResponse || profile.isTrailers)) known++;
     const fromPeer = draws.rare(2);
     const seen = from.judge(fields, role, from.check, head, fromPeer);
     const right = from.judge(fresh, role, new FieldCheck(), new RequestHead(), fromPeer);
@@ -177,7 +178,7 @@ function run(seed: number): number {
     const got = upstream.send(first, fields, last);
     same(got, [...text(first), ...right.sent, ...text(last)]);
   }
-  return followed;
+  return known;
 }
 
 test(
@@ -192,9 +193,9 @@ test(
         throw new Error(`HISTORIES_SEED=${firstSeed + histories}`, { cause: error });
       }
     }
-    expect(blocks).toBeGreaterThan(10 * historiesShort);
+    expect(blocks).toBeGreaterThan(5 * historiesShort);
     if (seconds > 0)
-      process.stdout.write(`${histories} histories, ${blocks} blocks with a profile, seed ${firstSeed}\n`);
+      process.stdout.write(`${histories} histories, ${blocks} blocks of known profiles, seed ${firstSeed}\n`);
   },
   1000 * seconds + 60_000,
 );

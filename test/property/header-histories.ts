@@ -77,6 +77,20 @@ const pool: Readonly<Record<string, readonly string[]>> = {
   "content-type": ["application/grpc", "text/html"],
 };
 const names = Object.keys(pool);
+const broken = new Set([
+  "x_c",
+  "x-D",
+  "connection",
+  "transfer-encoding",
+  ":path",
+  ":authority",
+  ":x",
+  "",
+  "content-type",
+]);
+/** Their usual values are good. */
+const usual = names.filter((name) => !broken.has(name));
+const harmless = usual.filter((name) => name !== "host" && name !== "content-length" && name !== "x-big");
 const heads: Readonly<Record<Role, Readonly<Record<string, readonly string[]>>>> = {
   request: {
     ":method": ["POST", "GET"],
@@ -93,28 +107,32 @@ const heads: Readonly<Record<Role, Readonly<Record<string, readonly string[]>>>>
 export class HistoryWriter {
   readonly #draws: Draws;
   readonly #kinds: ReadonlyArray<readonly Kind[]>;
+  /** How seldom something is out of the ordinary: what is known of blocks matters where most are good. */
+  readonly #calm: number;
 
   constructor(draws: Draws, role: Role) {
     this.#draws = draws;
+    this.#calm = draws.of([1, 6, 20]);
     this.#kinds = Array.from({ length: 1 + draws.below(draws.rare(8) ? 24 : 3) }, () => this.#kind(role));
   }
 
   #kind(role: Role): readonly Kind[] {
     const draws = this.#draws;
     const one = (name: string, values: readonly string[]): Kind => {
-      const how = draws.of<How>(["indexed", "indexed", "indexed", "literal", "never"]);
+      const how = draws.of<How>(["indexed", "indexed", "indexed", "indexed", "literal", "never"]);
       return { name, values, how, isFree: draws.rare(4) };
     };
     const kinds = Object.entries(heads[role]).map(
       ([name, values]): Kind => ({
         ...one(name, values),
         isFree: false,
-        how: draws.rare(8) ? "literal" : "indexed",
+        how: draws.rare(10 * this.#calm) ? "literal" : "indexed",
       }),
     );
-    const more = draws.below(draws.rare(6) ? 34 : 7);
+    const more = draws.below(draws.rare(6) ? 34 : 6);
     for (let i = 0; i < more; i++) {
-      const name = draws.rare(3) ? `x-${i}` : draws.of(names.slice(0, draws.rare(3) ? names.length : 8));
+      const name = draws.rare(3) ? `x-${i}` : draws.of(draws.rare(60) ? names : this.#calm > 1 ? harmless : usual);
+      if (this.#calm > 1 && kinds.some((kind) => kind.name === name)) continue;
       kinds.push(one(name, pool[name] ?? [`${i}`, "other"]));
     }
     return kinds;
@@ -123,23 +141,30 @@ export class HistoryWriter {
   /** The next block, for a decoder whose table is as that of `peer`. */
   next(peer: PlainDecoder): Uint8Array {
     const draws = this.#draws;
+    const calm = this.#calm;
     const out: number[] = [];
     if (draws.rare(25)) for (let i = draws.below(3); i >= 0; i--) this.#sizeUpdate(out);
     const fields = draws.of(this.#kinds).map(({ name, values, how, isFree }) => {
-      const value = draws.rare(isFree ? 1 : 12) ? draws.of(values) : (values[0] ?? "");
-      return { name, value, how: draws.rare(30) ? draws.of<How>(["indexed", "literal", "never"]) : how };
+      const value =
+        isFree || draws.rare(10 * calm)
+          ? draws.of(isFree && !draws.rare(calm) ? values.slice(0, 2) : values)
+          : (values[0] ?? "");
+      return { name, value, how: draws.rare(10 * calm) ? draws.of<How>(["indexed", "literal", "never"]) : how };
     });
-    if (draws.rare(15)) fields.splice(draws.below(fields.length), 1);
-    if (draws.rare(15))
+    // A field that was harmless gets a name that matters, where all else is as it was.
+    const renamed = draws.rare(4 * calm) ? fields[draws.below(fields.length)] : undefined;
+    if (renamed !== undefined) renamed.name = draws.rare(2) ? draws.of(names) : `x-${draws.below(12)}`;
+    if (draws.rare(5 * calm)) fields.splice(draws.below(fields.length), 1);
+    if (draws.rare(5 * calm))
       fields.push(draws.of(fields.length > 0 ? fields : [{ name: "x-a", value: "1", how: "indexed" }]));
-    if (draws.rare(10)) {
+    if (draws.rare(5 * calm)) {
       const name = draws.of(names);
       const added = { name, value: draws.of(pool[name] ?? []), how: draws.of<How>(["indexed", "literal", "never"]) };
       fields.splice(draws.below(fields.length + 1), 0, added);
     }
-    if (draws.rare(60))
+    if (draws.rare(20 * calm))
       for (let i = draws.below(140); i > 0; i--) fields.push({ name: "cookie", value: `${i}`, how: "literal" });
-    if (draws.rare(60)) fields.push({ name: "x-huge", value: "h".repeat(draws.below(9000)), how: "literal" });
+    if (draws.rare(20 * calm)) fields.push({ name: "x-huge", value: "h".repeat(draws.below(9000)), how: "literal" });
     // Indices move with each field that is indexed, so they are taken from a table that moves along.
     const table = [...peer.table];
     let room = peer.maxSize;
@@ -164,8 +189,8 @@ export class HistoryWriter {
         }
       }
     }
-    if (draws.rare(300)) out[draws.below(out.length)] = draws.below(256);
-    if (draws.rare(1500)) out.length = draws.below(out.length + 1);
+    if (draws.rare(200 * calm)) out[draws.below(out.length)] = draws.below(256);
+    if (draws.rare(1000 * calm)) out.length = draws.below(out.length + 1);
     if (draws.rare(1000)) this.#sizeUpdate(out);
     return Uint8Array.from(out);
   }

@@ -174,4 +174,22 @@ describe("a connection's requests", () => {
       expect(names).toEqual([":status", "content-type", ...(fromPeer ? ["ashlar-revision"] : [])]);
     }
   });
+
+  test("a block that ends as one that is known and begins with another name is not taken for it", () => {
+    const decoder = new HpackDecoder({ headerFieldsMax: 128, headerListBytesMax: 16_384 });
+    const literal = (name: string) => Buffer.concat([Buffer.of(0, name.length), Buffer.from(`${name}\u00011`)]);
+    const seen = (name: string, index: number): readonly string[] => {
+      const bytes = Buffer.concat([literal(name), Buffer.of(0x80 | index)]);
+      expect(decoder.decode(bytes, 0, bytes.length)).toBe(decoded.ok);
+      dropReservedFields(decoder.fields, false);
+      return listOf(decoder.fields).map(([key]) => key);
+    };
+    for (let round = 0; round < 3; round++) {
+      expect(seen("x-harmless", 16)).toEqual(["x-harmless", "accept-encoding"]);
+      expect(seen("ashlar-new", 14)).toEqual([":status"]);
+      expect(seen("ashlar-new", 16)).toEqual(["accept-encoding"]);
+      expect(seen("x-harmless", 14)).toEqual(["x-harmless", ":status"]);
+      expect(seen("ashlar-new", 14)).toEqual([":status"]);
+    }
+  });
 });
