@@ -33,6 +33,8 @@ async function open(folder = new MemoryFolder(), activation: Uint8Array = empty,
 }
 
 const evaluates = (epoch: number): Promise<void> => until(() => sync.policy.current?.epoch === epoch, 5000);
+/** Only what is prepared is switched to at once. */
+const holdsSecond = (): Promise<void> => until(() => sync.policy.prepared.some(({ number }) => number === 2), 5000);
 const timed = async (work: Promise<unknown>): Promise<number> => {
   const fromMs = performance.now();
   await work;
@@ -52,6 +54,7 @@ beforeEach(async () => {
   for (const revision of [first, second]) await publisher.publish(revision);
   await publisher.activate(mesh.activation(first));
   await evaluates(1);
+  await holdsSecond();
 });
 
 afterEach(() => sync.stop());
@@ -162,6 +165,7 @@ describe("a peer's hint of a higher epoch", () => {
     sync = await open(undefined, undefined, { ...systemClock, monotonicMs: () => systemClock.monotonicMs() / 40 });
     sync.start();
     await evaluates(1);
+    await holdsSecond();
     bus.loses = true;
     await publisher.activate(mesh.activation(second));
     expect(sync.policy.current?.epoch).toBe(1);
