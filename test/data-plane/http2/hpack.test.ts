@@ -371,6 +371,23 @@ describe("decoding undoes encoding", () => {
     expect(lengths[3]).toBeLessThan(lengths[0] ?? 0);
   });
 
+  test("entries that are numbered anew are not taken for those that had the numbers", () => {
+    const decoder = new HpackDecoder(limits);
+    let values = 100;
+    const insertForty = (): void => {
+      const fields = Array.from({ length: 40 }, () => Buffer.from(`\u0040\u0001a\u0003${values++}`, "latin1"));
+      expect(decoder.decode(Buffer.concat(fields), 0, 280)).toBe(decoded.ok);
+    };
+    for (let block = 0; block < 8; block++) insertForty();
+    expect(decode(decoder, "be")).toEqual([["a", `${values - 1}`]]);
+    const { inserted } = decoder.table;
+    decoder.table.inserted += 2 ** 30;
+    for (let block = 0; block < 4; block++) insertForty();
+    const back = decoder.table.inserted - inserted;
+    expect(back).toBeGreaterThan(0);
+    expect(decode(decoder, (0x80 + 62 + back).toString(16))).toEqual([["a", `${values - 1 - back}`]]);
+  });
+
   test("any bytes at all give a result and never throw", () => {
     fc.assert(
       fc.property(fc.array(fc.uint8Array({ maxLength: 200 }), { maxLength: 10 }), (blocks) => {
