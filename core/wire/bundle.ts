@@ -16,6 +16,8 @@ import { parseSnapshotList, parseUnit } from "./units.js";
 export const bundleBytesMax = 8 * 1024 * 1024;
 
 const format = "ashlar-bundle-1";
+/** How every bundle begins: the first field of its message, whole. */
+const prefix = Buffer.from([10, format.length, ...Buffer.from(format)]);
 const unitsCountMax = 100_000;
 
 /** What a bundle is made of. */
@@ -73,20 +75,20 @@ function encode({ mesh, rootPublicKey, trust, revision, snapshot }: EncodedParts
  * `invalid_record` if it was cut short, altered in any other byte, or written by a version that knows more.
  */
 export function parseBundle(bytes: Uint8Array): Bundle {
+  if (bytes.length > bundleBytesMax)
+    throw new AshlarError("limit", `bundle: ${bytes.length} bytes, at most ${bundleBytesMax} are read`);
+  if (!prefix.equals(bytes.subarray(0, prefix.length)))
+    throw new AshlarError("invalid_argument", "bundle: not a file that `ashlar export --bundle` wrote");
   try {
     return parse(bytes);
   } catch (cause) {
-    const known = isAshlarError(cause, "limit") || isAshlarError(cause, "invalid_argument");
-    throw new AshlarError(known ? cause.code : "invalid_record", `bundle: ${messageOf(cause)}`, { cause });
+    throw new AshlarError(isAshlarError(cause, "limit") ? "limit" : "invalid_record", `bundle: ${messageOf(cause)}`, {
+      cause,
+    });
   }
 }
 
 function parse(bytes: Uint8Array): Bundle {
-  const prefix = Buffer.from([10, format.length, ...Buffer.from(format)]);
-  if (!prefix.equals(bytes.subarray(0, prefix.length)))
-    throw new AshlarError("invalid_argument", "not a file that `ashlar export --bundle` wrote");
-  if (bytes.length > bundleBytesMax)
-    throw new AshlarError("limit", `${bytes.length} bytes, at most ${bundleBytesMax} are read`);
   const message = decodeStrict(BundleMessage, bytes, "the file", bundleBytesMax);
   const { mesh, rootPublicKey, trust: trustBytes, revision: revisionBytes } = message;
   const trust = verifyTrust(trustBytes, mesh, rootKeySet(new Uint8Array(rootPublicKey)));

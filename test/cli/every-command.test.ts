@@ -31,6 +31,7 @@ const lines: Readonly<Record<string, readonly string[]>> = {
   diff: ["1", "2"],
   log: [],
   show: ["3"],
+  approve: ["3"],
   activate: ["3"],
   rollback: [],
   "rollout status": [],

@@ -71,6 +71,8 @@ describe("files that are exported", () => {
 });
 
 describe("a bundle", () => {
+  const prefixBytes = 2 + "ashlar-bundle-1".length;
+
   test("comes out as it went in, byte for byte, whatever the policy", () => {
     fc.assert(
       fc.property(whole, (objects) => {
@@ -91,8 +93,9 @@ describe("a bundle", () => {
         const bytes = bundleOf(objects);
         const place = at % bytes.length;
         const altered = Uint8Array.from(bytes, (byte, index) => (index === place ? byte ^ flip : byte));
-        expect(codeOf(altered)).toBe("invalid_record");
-        expect(codeOf(bytes.subarray(0, place))).toBe("invalid_record");
+        // without its first bytes it is no bundle at all
+        expect(codeOf(altered)).toBe(place < prefixBytes ? "invalid_argument" : "invalid_record");
+        expect(codeOf(bytes.subarray(0, place))).toBe(place < prefixBytes ? "invalid_argument" : "invalid_record");
         expect(codeOf(Buffer.concat([bytes, Uint8Array.of(0x9a, 0x06, 0x01, 0x78)]))).toBe("invalid_record"); // field 99
         expect(codeOf(Buffer.concat([bytes, bytes]))).toBe("invalid_record");
       }),
