@@ -1,5 +1,13 @@
 import { numberFlag, readFlags } from "../options.js";
-import { type LoadFigures, machine, median, printTable, runRound, startContenders } from "../proxy/contenders.js";
+import {
+  type LoadFigures,
+  machine,
+  median,
+  printTable,
+  runRound,
+  settle,
+  startContenders,
+} from "../proxy/contenders.js";
 import { runBench } from "../proxy/run-bench.js";
 
 const flags = readFlags(process.argv.slice(2), {
@@ -18,6 +26,9 @@ await runBench(async (processes, folder) => {
   const only = wanted === undefined ? undefined : ["none", ...wanted];
   const contenders = await startContenders(processes, folder, { only });
   const args = ["--rate", rate, "--connections", connections, "--streams", 100, "--bytes", bytes, "--seconds", seconds];
+  // as busy as they can be, so that what is compiled while it runs is compiled before
+  const busy = ["--connections", connections, "--streams", 4, "--bytes", bytes, "--seconds", 1.5].map(String);
+  for (const contender of contenders) settle(contender, busy);
   const figures: LoadFigures[][] = contenders.map(() => []);
   for (let round = 0; round < rounds; round++) {
     runRound(contenders, figures, args.map(String));
