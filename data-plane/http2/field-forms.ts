@@ -19,28 +19,29 @@ export function isPseudo(fields: FieldBlock, field: number): boolean {
   return nameStartsWith(fields, field, ":");
 }
 
-export function statusOf(fields: FieldBlock, field: number): number {
-  if (fields.valueLength(field) !== 3) return 0;
+/** The number that a value of 1 to `digitsMax` digits and nothing else is; -1: it is none. */
+export function decimalOf(fields: FieldBlock, field: number, digitsMax: number): number {
+  const length = fields.valueLength(field);
+  if (length === 0 || length > digitsMax) return -1;
   const { bytes } = fields;
   let value = 0;
-  for (let i = fields.valueStart(field), end = i + 3; i < end; i++) {
-    const digit = (bytes[i] as number) - 48;
-    if (digit < 0 || digit > 9) return 0;
-    value = value * 10 + digit;
-  }
-  return value >= 100 && value <= 599 ? value : 0;
-}
-
-export function contentLengthOf(fields: FieldBlock, field: number): number {
-  const length = fields.valueLength(field);
-  if (length === 0 || length > 15) return -1;
-  let value = 0;
   for (let i = fields.valueStart(field), end = i + length; i < end; i++) {
-    const digit = (fields.bytes[i] as number) - 48;
+    const digit = (bytes[i] as number) - 48;
     if (digit < 0 || digit > 9) return -1;
     value = value * 10 + digit;
   }
   return value;
+}
+
+/** 0: it is none. */
+export function statusOf(fields: FieldBlock, field: number): number {
+  const value = fields.valueLength(field) === 3 ? decimalOf(fields, field, 3) : -1;
+  return value >= 100 && value <= 599 ? value : 0;
+}
+
+/** Fifteen digits at most are exact; -1: it is none. */
+export function contentLengthOf(fields: FieldBlock, field: number): number {
+  return decimalOf(fields, field, 15);
 }
 
 /** 1 to 8 digits and a unit. */

@@ -1,5 +1,6 @@
 import { headerNames } from "../../../core/wire/headers.js";
 import { FieldBlock } from "../../http2/field-block.js";
+import { decimalOf } from "../../http2/field-forms.js";
 import { fieldName } from "../../http2/field-names.js";
 import { PreparedField } from "../../http2/prepared-field.js";
 import { type Stream, sendState } from "../../http2/stream.js";
@@ -42,14 +43,5 @@ export function sendAnswer(stream: Stream, answer: Answer): void {
 /** The status in trailers; -1: none, or none that gRPC knows the form of. */
 export function grpcStatusOf(fields: FieldBlock): number {
   const field = fields.find(fieldName.grpcStatus);
-  if (field < 0) return -1;
-  const length = fields.valueLength(field);
-  if (length === 0 || length > 2) return -1;
-  let value = 0;
-  for (let i = fields.valueStart(field), end = i + length; i < end; i++) {
-    const digit = (fields.bytes[i] as number) - 48;
-    if (digit < 0 || digit > 9) return -1;
-    value = value * 10 + digit;
-  }
-  return value;
+  return field < 0 ? -1 : decimalOf(fields, field, 2);
 }
