@@ -1,7 +1,7 @@
 // Sets up what is missing, once: packages, the build, nats-server. Plain Node, so that it runs before any of them.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { delimiter, join, resolve } from "node:path";
 
 export const root = resolve(import.meta.dirname, "..");
@@ -67,18 +67,25 @@ const sourceFolders = [
 ];
 
 function sourceFiles() {
-  const files = ["tsconfig.base.json", "tsconfig.build.json", "buf.gen.yaml", "package-lock.json"].map((name) =>
-    join(root, name),
-  );
+  const files = [
+    "tsconfig.base.json",
+    "tsconfig.build.json",
+    "buf.gen.yaml",
+    "package.json",
+    "package-lock.json",
+    "scripts/build.mjs",
+  ].map((name) => join(root, name));
   for (const folder of sourceFolders) {
     for (const entry of readdirSync(join(root, folder), { recursive: true, withFileTypes: true })) {
-      if (entry.isFile()) files.push(join(entry.parentPath, entry.name));
+      const file = join(entry.parentPath, entry.name);
+      if (entry.isFile() && !file.startsWith(join(root, "sdk/dist/"))) files.push(file);
     }
   }
   return files.sort();
 }
 
 function build() {
+  if (!existsSync(join(root, "sdk/dist"))) rmSync(join(root, "dist/.ashlar-built"), { force: true });
   once(join(root, "dist/.ashlar-built"), digestOfFiles(sourceFiles()), "building (npm run build)", () => {
     const npm = spawnSync("npm", ["run", "-s", "build"], { cwd: root, stdio: ["ignore", 2, 2] });
     if (npm.status !== 0) giveUp("the build failed: see above");

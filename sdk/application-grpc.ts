@@ -12,13 +12,13 @@ export interface ApplicationGrpc {
 const packageName = "@grpc/grpc-js";
 
 /**
- * The copy that `script` (the application's main file; undefined: something in the working folder) would import;
- * the SDK's own if that is the same one, or if there is none.
+ * Returns the copy that `script` (the application's main file; undefined: a file in the working folder) would import,
+ * and the SDK's own copy if the application has none. Both are one and the same where the packages are installed side
+ * by side; they differ where the SDK is linked from a folder with packages of its own.
  */
 export function findApplicationGrpc(script: string | undefined): ApplicationGrpc {
   try {
     const load = createRequire(script ?? join(process.cwd(), "index.js"));
-    if (load.resolve(packageName) === createRequire(import.meta.url).resolve(packageName)) return own;
     const found: unknown = load(packageName);
     return isGrpc(found) ? found : own;
   } catch {

@@ -2,7 +2,7 @@
  * The SDK: an application joins the mesh through its proxy's agent socket. It needs no key, no
  * certificate and no address of the control plane.
  *
- *     import { join } from "ashlar/sdk";
+ *     import { join } from "ashlar-sdk";
  *     const mesh = await join({ service: "inventory" });
  *     await mesh.serve(server);
  *     const payments = new PaymentsClient(...mesh.client("payments"));

@@ -1,0 +1,36 @@
+// Builds dist (the product) and sdk/dist: the package ashlar-sdk as ES modules and as CommonJS, each with its types and
+// with the few files of core, runtime and proto that the SDK imports.
+//   --sdk        sdk/dist only
+import { execFileSync } from "node:child_process";
+import { chmodSync, rmSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+
+const root = resolve(import.meta.dirname, "..");
+
+function run(script, ...words) {
+  execFileSync(process.execPath, [join(root, script), ...words], { cwd: root, stdio: "inherit" });
+}
+// by its path: the older compiler that tests of the SDK's types use has a command of the same name
+const compile = (project) => run("node_modules/typescript/bin/tsc", "-p", project);
+
+function buildProduct() {
+  compile("tsconfig.build.json");
+  chmodSync(join(root, "dist/cli/main.js"), 0o755);
+}
+
+function buildSdk() {
+  const dist = join(root, "sdk/dist");
+  rmSync(dist, { recursive: true, force: true });
+  compile("sdk/tsconfig.json");
+  compile("sdk/tsconfig.cjs.json");
+  // sdk/package.json says "module"; below this folder Node and compilers are told otherwise
+  writeFileSync(join(dist, "cjs/package.json"), `${JSON.stringify({ type: "commonjs" })}\n`);
+}
+
+try {
+  run("scripts/generate.mjs");
+  if (!process.argv.includes("--sdk")) buildProduct();
+  buildSdk();
+} catch (error) {
+  process.exit(error.status || 1); // the compiler has said why
+}
