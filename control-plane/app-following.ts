@@ -1,4 +1,5 @@
 /** Part of app.ts: what follows the fleet, and what tells it the heads of the logs. */
+import type { Bus } from "../runtime/bus.js";
 import type { Clock } from "../runtime/clock.js";
 import type { Logger } from "../runtime/log.js";
 import type { OpenedNats } from "./app-nats.js";
@@ -48,9 +49,13 @@ export function startFollowing(
 }
 
 /** What is wrong with what is followed, one line each. */
-export function followProblems(state: FleetState, { connected }: { readonly connected: boolean }): readonly string[] {
+export function followProblems(
+  state: FleetState,
+  { connected, refusal }: Pick<Bus, "connected" | "refusal">,
+): readonly string[] {
   const problems: string[] = [];
-  if (!connected) problems.push("NATS is away: nothing can be published or activated, and heartbeats do not arrive");
+  const why = refusal === undefined ? "NATS is away" : `NATS refuses our credentials (${refusal})`;
+  if (!connected) problems.push(`${why}: nothing can be published or activated, and heartbeats do not arrive`);
   const { turnedAway } = state;
   if (turnedAway > 0) problems.push(`the roster is full: ${turnedAway} heartbeats of further proxies found no room`);
   return problems;

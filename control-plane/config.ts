@@ -1,7 +1,7 @@
 /** The settings of `ashlar up`, from flags, `ASHLAR_*` variables and a file. Pure. */
 import { isAbsolute, join, resolve } from "node:path";
 import { AshlarError } from "../core/errors.js";
-import { isLabel } from "../core/identity.js";
+import { findMeshNameFault, isLabel } from "../core/identity.js";
 import { ConfigReader, type ConfigSources, type HostPort } from "../runtime/config.js";
 import { type LogFormat, type LogLevel, logFormats, logLevels } from "../runtime/log.js";
 
@@ -63,9 +63,8 @@ export function parseUpConfig(sources: ConfigSources, cwd: string): UpConfig {
     throw new AshlarError("not_supported", "--console is not supported yet: this version has no console");
   }
   const mesh = read.text("mesh");
-  if (mesh !== undefined && !isMeshName(mesh)) {
-    read.problem(`--mesh: expected labels of a-z, 0-9 and "-" joined by dots, got ${JSON.stringify(mesh)}`);
-  }
+  const fault = mesh === undefined ? undefined : findMeshNameFault(mesh);
+  if (fault !== undefined) read.problem(`--mesh: ${fault}`);
   const data = read.text("data") ?? defaultDataDir(sources.env);
   const listen = read.hostPort("listen");
   const joinListen = read.hostPort("join-listen");
@@ -119,11 +118,6 @@ function parseNats(read: ConfigReader): NatsConfig {
     read.problem(`--nats: expected nats://HOST:PORT, or several joined by commas, got ${JSON.stringify(url)}`);
   }
   return { kind: "cluster", url: url ?? "", accountFile: accountFile ?? "" };
-}
-
-/** A mesh is a SPIFFE trust domain; ours are DNS names, so that they work as an authority too. */
-export function isMeshName(text: string): boolean {
-  return text.length <= 253 && text.split(".").every(isLabel);
 }
 
 /** $XDG_STATE_HOME/ashlar, or ~/.local/state/ashlar. */

@@ -25,6 +25,17 @@ export function isLabel(text: string): boolean {
   return label.test(text);
 }
 
+/** So long may a mesh's name be: it is the common name of its CA, which X.509 lets have 64 characters. */
+export const meshNameMax = 63;
+
+/** Why `text` cannot name a mesh: labels joined by dots, so that it works as a trust domain and an authority; undefined: it can. */
+export function findMeshNameFault(text: string): string | undefined {
+  if (text.length > meshNameMax)
+    return `a mesh's name has at most ${meshNameMax} characters, this one has ${text.length}`;
+  if (text.split(".").every(isLabel)) return undefined;
+  return `expected labels of a-z, 0-9 and "-" joined by dots, got ${JSON.stringify(text)}`;
+}
+
 /** Builds the SPIFFE ID of a mesh's service, operator or control plane. Fails with `invalid_identity` on a name that is no label. */
 export function buildSpiffeId(mesh: string, role: IdentityRole, name: string): SpiffeId {
   if (!isLabel(name)) throw new AshlarError("invalid_identity", `not an RFC 1123 label: ${JSON.stringify(name)}`);

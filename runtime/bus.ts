@@ -80,6 +80,8 @@ export interface BusStatus {
 export interface Bus {
   /** Whether there is a connection now. */
   readonly connected: boolean;
+  /** What the server says against our credentials, while it refuses them; undefined: it does not, or is away. */
+  readonly refusal?: string | undefined;
   /** Resolves at the next moment there is a connection; fails with `unavailable` when `signal` aborts or the bus is closed. */
   whenConnected(signal?: AbortSignal): Promise<void>;
   /** Calls `listener` at every change. Returns the way to stop it. */

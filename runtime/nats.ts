@@ -1,13 +1,5 @@
 /** A Bus on a real server. Only this file and `nats-messages.ts` know the `nats` client. */
-import {
-  connect,
-  headers as createHeaders,
-  Events,
-  jwtAuthenticator,
-  type NatsConnection,
-  NatsError,
-  type Subscription,
-} from "nats";
+import { headers as createHeaders, Events, type NatsConnection, NatsError, type Subscription } from "nats";
 import { AshlarError, messageOf } from "../core/errors.js";
 import { Backoff } from "./backoff.js";
 import { BoundedQueue } from "./bounded-queue.js";
@@ -25,9 +17,9 @@ import type {
 import { type Clock, systemClock } from "./clock.js";
 import { ConnectionStatus } from "./connection-status.js";
 import type { Logger } from "./log.js";
+import { dialNats, reconnectDelay, refusalIn, refusalMessage } from "./nats-dial.js";
 import { absent, messageFrom, parseAnswer, parseDirect, parseStored, renderQuery } from "./nats-messages.js";
 import { parseStreamInfo, renderStreamConfig } from "./nats-streams.js";
-import { renderTls } from "./nats-tls.js";
 
 export interface NatsOptions {
   /** "nats://HOST:PORT" or "tls://HOST:PORT"; tried in random order. */
@@ -60,7 +52,6 @@ export function connectNats(options: NatsOptions): Bus {
   return bus;
 }
 
-const reconnectDelay = { msMin: 50, msMax: 2000 };
 interface Live {
   readonly subject: string;
   readonly queue: BoundedQueue<BusMessage>;
@@ -75,6 +66,7 @@ class NatsBus implements Bus {
   readonly #stop = new AbortController();
   readonly #status = new ConnectionStatus(this.#stop.signal);
   #connection: NatsConnection | undefined;
+  #refusal: string | undefined;
 
   constructor(options: NatsOptions) {
     this.#options = options;
@@ -91,41 +83,36 @@ class NatsBus implements Bus {
     let said = false;
     while (!this.#stop.signal.aborted) {
       try {
-        const connection = await this.#connect();
+        const connection = await dialNats(this.#options, this.#timeoutMs);
         if (this.#stop.signal.aborted) {
           await connection.close();
           return;
         }
         backoff.reset();
         said = false;
+        this.#refusal = undefined;
         await this.#live(connection);
       } catch (error) {
-        if (!said) log.warn("NATS is not there: waiting for it", { servers, error: messageOf(error) });
-        said = true;
+        const refused = this.#noteRefusal(error);
+        if (!said && !refused) log.warn("NATS is not there: waiting for it", { servers, error: messageOf(error) });
+        said = !refused; // what comes after a refusal is news
       }
       await this.#clock.sleep(backoff.nextMs(), this.#stop.signal);
     }
   }
 
-  #connect(): Promise<NatsConnection> {
-    const { servers, jwt, seed, inboxPrefix, name, caPem } = this.#options;
-    const backoff = new Backoff(reconnectDelay, this.#options.random);
-    return connect({
-      servers: [...servers],
-      authenticator: jwtAuthenticator(jwt, () => Buffer.from(seed(), "ascii")),
-      inboxPrefix,
-      name,
-      reconnect: true,
-      maxReconnectAttempts: -1,
-      ignoreAuthErrorAbort: true, // a JWT that expired is replaced by the next one
-      reconnectDelayHandler: () => backoff.nextMs(),
-      pingInterval: 10_000,
-      maxPingOut: 2,
-      timeout: this.#timeoutMs,
-      ...(caPem === undefined && !servers.some((server) => server.startsWith("tls:"))
-        ? {}
-        : { tls: renderTls(servers, caPem) }),
-    });
+  /** Whether the server answered and does not take our user; said once, as an error: waiting alone will not mend it. */
+  #noteRefusal(error: unknown): boolean {
+    const said = refusalIn(error);
+    if (said === undefined) return false;
+    const { log, servers } = this.#options;
+    if (this.#refusal === undefined) log.error(refusalMessage, { servers, answer: said });
+    this.#refusal = said;
+    return true;
+  }
+
+  get refusal(): string | undefined {
+    return this.#status.connected ? undefined : this.#refusal;
   }
 
   async #live(connection: NatsConnection): Promise<void> {
@@ -144,8 +131,10 @@ class NatsBus implements Bus {
         this.#status.set(false);
       } else if (status.type === Events.Reconnect) {
         log.info("NATS is back", { server: String(status.data) });
+        this.#refusal = undefined;
         this.#status.set(true);
       } else if (status.type === Events.Error) {
+        if (this.#noteRefusal(String(status.data))) continue;
         log.warn("NATS reported an error", { error: String(status.data), about: status.permissionContext });
       }
     }
@@ -217,7 +206,8 @@ class NatsBus implements Bus {
   /** Runs `work` on the connection and gives every failure one of our codes. */
   async #ask<Result>(what: string, work: (connection: NatsConnection) => Promise<Result>): Promise<Result> {
     if (!this.#status.connected || this.#connection === undefined) {
-      throw new AshlarError("unavailable", `${what}: NATS is not there`);
+      const why = this.#refusal === undefined ? "NATS is not there" : `NATS refuses our credentials (${this.#refusal})`;
+      throw new AshlarError("unavailable", `${what}: ${why}`);
     }
     try {
       return await work(this.#connection);

@@ -6,7 +6,7 @@
 import { createHash, createPrivateKey, generateKeyPairSync, type KeyObject } from "node:crypto";
 import { isIP } from "node:net";
 import { AshlarError } from "../../core/errors.js";
-import { buildSpiffeId, type IdentityRole, isLabel, type SpiffeId } from "../../core/identity.js";
+import { buildSpiffeId, findMeshNameFault, type IdentityRole, type SpiffeId } from "../../core/identity.js";
 import type { Trust } from "../../core/model.js";
 import { publicKeyToBytes, type Signer } from "../../core/signature.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -264,12 +264,8 @@ function issueUnder(
 const ownChains = ({ keys }: AuthorityFile) => keys.intermediates.map(({ certificate }) => [certificate]);
 
 function createKeys(mesh: string, name: string, nowMs: number, random: (count: number) => Uint8Array): AuthorityKeys {
-  if (!/^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/.test(mesh) || !mesh.split(".").every(isLabel)) {
-    throw new AshlarError(
-      "invalid_argument",
-      `not a name for a mesh (labels of a-z, 0-9 and "-"): ${JSON.stringify(mesh)}`,
-    );
-  }
+  const fault = findMeshNameFault(mesh);
+  if (fault !== undefined) throw new AshlarError("invalid_argument", `not a name for a mesh: ${fault}`);
   const ca = createRoot(mesh, nowMs, random);
   const [trustKey, signingKey] = [generateKeyPairSync("ed25519"), generateKeyPairSync("ed25519")];
   return {

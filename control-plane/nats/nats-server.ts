@@ -1,5 +1,5 @@
 /** A private nats-server as a child process of `ashlar up`. */
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { chmod, mkdir, readFile, rename, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
@@ -13,6 +13,7 @@ import type { NatsAccount } from "./nats-account.js";
 import { type NatsConfig, renderNatsConfig } from "./nats-config.js";
 import { buildNatsTrust, type NatsKeys, openNatsKeys } from "./nats-keys.js";
 import { choosePort, readServerName } from "./nats-probe.js";
+import { findNatsProgram, testConfig } from "./nats-program.js";
 import { type RecordedProcess, stopOrphans } from "./orphan.js";
 
 export interface NatsServerOptions {
@@ -42,7 +43,6 @@ export interface NatsServer {
   stop(): Promise<void>;
 }
 
-const program = "nats-server";
 const readyMsMax = 20_000;
 const stopMsMax = 10_000;
 
@@ -70,6 +70,9 @@ class SupervisedServer implements NatsServer {
   #config: NatsConfig | undefined;
   #account: NatsAccount | undefined;
   #child: ChildProcess | undefined;
+  #program = "";
+  /** A process that ends without `stop` (a second signal, a fault) takes its server along: it has no one to stop it. */
+  readonly #endAtExit = (): void => void this.#child?.kill("SIGKILL");
   #supervision: Promise<void> = Promise.resolve();
 
   constructor(options: NatsServerOptions, dir: string, keys: NatsKeys) {
@@ -103,7 +106,8 @@ class SupervisedServer implements NatsServer {
 
   async start(): Promise<void> {
     const { host = "127.0.0.1", port, tls, log, extraConfig = "" } = this.#options;
-    const version = await programVersion();
+    const { program, version } = await findNatsProgram();
+    this.#program = program;
     const last = await stopOrphans(this.#dir, this.#configFile, this.#clock, log);
     const trust = await buildNatsTrust(this.#keys);
     this.#account = { publicKey: trust.account, seed: this.#keys.accountSeed };
@@ -122,6 +126,7 @@ class SupervisedServer implements NatsServer {
       extra: extraConfig,
     };
     this.#config = await this.#writeConfig(config);
+    process.on("exit", this.#endAtExit);
     log.info("starting NATS", { version, url: this.url, syncAlways: this.#config.syncAlways });
     try {
       await this.#launch();
@@ -137,7 +142,7 @@ class SupervisedServer implements NatsServer {
     for (const syncAlways of [true, false]) {
       const tried = { ...config, syncAlways };
       await writeDurably(this.#configFile, renderNatsConfig(tried));
-      const refused = await testConfig(this.#configFile);
+      const refused = await testConfig(this.#program, this.#configFile);
       if (refused === undefined) return tried;
       if (!syncAlways) throw new AshlarError("unavailable", `nats-server refuses its configuration: ${refused}`);
     }
@@ -149,7 +154,7 @@ class SupervisedServer implements NatsServer {
     if (config === undefined) throw new AshlarError("internal", "no NATS configuration");
     // Its own process group: Ctrl-C is ours to handle, and NATS ends last. Its log goes to a file: a pipe would
     // break, and kill it, when `up` is killed.
-    const child = spawn(program, ["-c", this.#configFile], { stdio: "ignore", detached: true });
+    const child = spawn(this.#program, ["-c", this.#configFile], { stdio: "ignore", detached: true });
     this.#child = child;
     let ended: string | undefined;
     child.once("error", (error) => {
@@ -220,30 +225,9 @@ class SupervisedServer implements NatsServer {
     await this.#end();
     await this.#supervision;
     await this.#end(); // one that the supervisor was just starting
+    process.off("exit", this.#endAtExit);
     await rm(join(this.#dir, "nats.pid"), { force: true });
   }
-}
-
-async function programVersion(): Promise<string> {
-  return new Promise((done, fail) => {
-    execFile(program, ["--version"], { timeout: 10_000 }, (error, stdout) => {
-      if (error === null) return done(stdout.trim());
-      const missing = (error as NodeJS.ErrnoException).code === "ENOENT";
-      const remedy =
-        "install it (Debian, Ubuntu: apt-get install nats-server; macOS: brew install nats-server) or use --nats URL";
-      const what = missing ? "nats-server is not on the PATH" : `nats-server does not run (${messageOf(error)})`;
-      fail(new AshlarError("unavailable", `${what}: ${remedy}`, { cause: error }));
-    });
-  });
-}
-
-/** What the server says against a configuration; undefined: nothing. */
-async function testConfig(file: string): Promise<string | undefined> {
-  return new Promise((done) => {
-    execFile(program, ["-t", "-c", file], { timeout: 10_000 }, (error, _stdout, stderr) => {
-      done(error === null ? undefined : stderr.trim().split("\n").at(-1) || messageOf(error));
-    });
-  });
 }
 
 async function lastLogLine(file: string): Promise<string> {

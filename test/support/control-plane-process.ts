@@ -26,11 +26,15 @@ export interface ReadyFile {
   readonly pid: number;
 }
 
+/** What node is given to start one on free ports. */
+export function upArguments(dataDir: string, ...flags: readonly string[]): readonly string[] {
+  const listen = flags.includes("--listen") ? [] : ["--listen", "127.0.0.1:0"];
+  return [mainPath, "--data", dataDir, ...listen, "--join-listen", "127.0.0.1:0", ...flags];
+}
+
 /** Starts one on free ports; wait with `said("ready")`. */
 export function startUp(dataDir: string, ...flags: readonly string[]): TestProcess {
-  const listen = flags.includes("--listen") ? [] : ["--listen", "127.0.0.1:0"];
-  const args = [mainPath, "--data", dataDir, ...listen, "--join-listen", "127.0.0.1:0", ...flags];
-  return new TestProcess("up", process.execPath, args);
+  return new TestProcess("up", process.execPath, upArguments(dataDir, ...flags));
 }
 
 export function readReady(dataDir: string): ReadyFile {

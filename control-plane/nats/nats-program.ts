@@ -1,0 +1,57 @@
+/** The nats-server that is installed here: where it is, and what it says about a configuration. */
+import { execFile } from "node:child_process";
+import { AshlarError, messageOf } from "../../core/errors.js";
+
+export interface NatsProgram {
+  /** What to spawn: a name that is on the PATH, or an absolute path. */
+  readonly program: string;
+  /** "nats-server: v2.15.3" */
+  readonly version: string;
+}
+
+const name = "nats-server";
+/** Where packages put it; a plain user's PATH often lacks the sbin folders. */
+export const programFolders = [
+  "/usr/local/bin",
+  "/usr/local/sbin",
+  "/usr/bin",
+  "/usr/sbin",
+  "/opt/homebrew/bin",
+  "/opt/local/bin",
+];
+
+/** Looks on the PATH, then where packages put it. Fails with `unavailable` and what to install. */
+export async function findNatsProgram(places: readonly string[] = programFolders): Promise<NatsProgram> {
+  for (const program of [name, ...places.map((folder) => `${folder}/${name}`)]) {
+    const version = await versionOf(program);
+    if (version !== undefined) return { program, version };
+  }
+  throw notThere(`nats-server is neither on the PATH nor in ${places.join(", ")}`);
+}
+
+const notThere = (what: string, cause?: unknown): AshlarError =>
+  new AshlarError(
+    "unavailable",
+    `${what}: install it (Debian, Ubuntu: apt-get install nats-server; macOS: brew install nats-server) or use --nats URL`,
+    { cause },
+  );
+
+/** undefined: there is none. */
+function versionOf(program: string): Promise<string | undefined> {
+  return new Promise((done, fail) => {
+    execFile(program, ["--version"], { timeout: 10_000 }, (error, stdout) => {
+      if (error === null) return done(stdout.trim());
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return done(undefined);
+      fail(notThere(`${program} does not run (${messageOf(error)})`, error));
+    });
+  });
+}
+
+/** What the server says against a configuration; undefined: nothing. */
+export function testConfig(program: string, file: string): Promise<string | undefined> {
+  return new Promise((done) => {
+    execFile(program, ["-t", "-c", file], { timeout: 10_000 }, (error, _stdout, stderr) => {
+      done(error === null ? undefined : stderr.trim().split("\n").at(-1) || messageOf(error));
+    });
+  });
+}

@@ -1,0 +1,46 @@
+/** How the client connects to NATS, and what of its failures means that the server does not take our user. */
+import { connect, ErrorCode, jwtAuthenticator, type NatsConnection, NatsError } from "nats";
+import { messageOf } from "../core/errors.js";
+import { Backoff } from "./backoff.js";
+import type { NatsOptions } from "./nats.js";
+import { renderTls } from "./nats-tls.js";
+
+export const reconnectDelay = { msMin: 50, msMax: 2000 };
+
+/** One connection that reconnects by itself. */
+export function dialNats(options: NatsOptions, timeoutMs: number): Promise<NatsConnection> {
+  const { servers, jwt, seed, inboxPrefix, name, caPem } = options;
+  const backoff = new Backoff(reconnectDelay, options.random);
+  return connect({
+    servers: [...servers],
+    authenticator: jwtAuthenticator(jwt, () => Buffer.from(seed(), "ascii")),
+    inboxPrefix,
+    name,
+    reconnect: true,
+    maxReconnectAttempts: -1,
+    ignoreAuthErrorAbort: true, // a JWT that expired is replaced by the next one
+    reconnectDelayHandler: () => backoff.nextMs(),
+    pingInterval: 10_000,
+    maxPingOut: 2,
+    timeout: timeoutMs,
+    ...(caPem === undefined && !servers.some((server) => server.startsWith("tls:"))
+      ? {}
+      : { tls: renderTls(servers, caPem) }),
+  });
+}
+
+/** What a server answers that is there and does not take the user. */
+const refusals: ReadonlySet<string> = new Set([
+  ErrorCode.AuthorizationViolation,
+  ErrorCode.AuthenticationExpired,
+  ErrorCode.AccountExpired,
+]);
+
+export const refusalMessage =
+  "NATS refuses our credentials: is the account known there, is its key the right one, is the clock right?";
+
+/** What the server said against our user, in a failure of the client or the code of one; undefined: it is another failure. */
+export function refusalIn(failure: unknown): string | undefined {
+  if (typeof failure === "string") return refusals.has(failure) ? failure : undefined;
+  return failure instanceof NatsError && refusals.has(failure.code) ? messageOf(failure) : undefined;
+}

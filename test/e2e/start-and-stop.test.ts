@@ -1,0 +1,60 @@
+/** What `ashlar up` says when it cannot start, and what is left when it is stopped in a hurry. */
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, expect, test } from "@jest/globals";
+import { programFolders } from "../../control-plane/nats/nats-program.js";
+import { findProcess } from "../../runtime/process-identity.js";
+import { ensureBuilt, startUp, upArguments } from "../support/control-plane-process.js";
+import { TestProcess, until } from "../support/processes.js";
+
+const root = mkdtempSync(join(tmpdir(), "ash-start-"));
+const started: TestProcess[] = [];
+beforeAll(ensureBuilt, 120_000);
+afterEach(async () => {
+  for (const one of started.splice(0)) await one.stop();
+});
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+const up = (dir: string, ...flags: readonly string[]): TestProcess => {
+  const one = startUp(dir, ...flags);
+  started.push(one);
+  return one;
+};
+
+test("two signals in a row end `up` at once and leave no nats-server", async () => {
+  const dir = join(root, "twice");
+  const control = up(dir);
+  await control.said("ready");
+  const server = Number(await readFile(join(dir, "nats", "nats.pid"), "utf8"));
+  expect(await findProcess(server)).toBeDefined();
+  control.child.kill("SIGTERM");
+  control.child.kill("SIGINT");
+  expect(await control.exited).toBe(1);
+  await until("nats-server is gone", async () => (await findProcess(server)) === undefined);
+});
+
+for (const [what, mesh] of [
+  ["one label", "a".repeat(64)],
+  ["labels that are short enough", `${"a".repeat(40)}.${"b".repeat(30)}`],
+] as const) {
+  test(`a mesh name that is too long, ${what}, says so and leaves no folder`, async () => {
+    const dir = join(root, "long", "data");
+    const control = up(dir, "--mesh", mesh);
+    expect(await control.exited).toBe(2);
+    expect(control.stderr).toBe(
+      `ashlar: --mesh: a mesh's name has at most 63 characters, this one has ${mesh.length}\n`,
+    );
+    expect(existsSync(join(root, "long"))).toBe(false);
+  });
+}
+
+test("a nats-server that packages installed is found by a user without it on the PATH, or the places are named", async () => {
+  const installed = programFolders.some((folder) => existsSync(join(folder, "nats-server")));
+  const control = new TestProcess("up", process.execPath, upArguments(join(root, "path")), { PATH: "/nowhere" });
+  started.push(control);
+  if (installed) return control.said("ready");
+  expect(await control.exited).toBe(1);
+  expect(control.stderr).toMatch(/nats-server is neither on the PATH nor in .*\/usr\/sbin.*: install it/);
+});
