@@ -8,6 +8,7 @@ import type { DataFolder } from "./data-folder.js";
 import { ExpectedProxies } from "./fleet/expected-proxies.js";
 import { runFleetLoop } from "./fleet/fleet-loop.js";
 import { FleetState } from "./fleet/fleet-state.js";
+import { type Problem, problemsAbout } from "./fleet/problems.js";
 import { readRoster, runRosterSaver } from "./fleet/roster-file.js";
 import { type FreshnessDeps, runFreshness } from "./freshness/freshness-loop.js";
 import { runRegistryLoop } from "./registry/registry-loop.js";
@@ -48,15 +49,13 @@ export function startFollowing(
   return { state, fleet, expected, registry };
 }
 
-/** What is wrong with what is followed, one line each. */
-export function followProblems(
-  state: FleetState,
-  { connected, refusal }: Pick<Bus, "connected" | "refusal">,
-): readonly string[] {
-  const problems: string[] = [];
-  const why = refusal === undefined ? "NATS is away" : `NATS refuses our credentials (${refusal})`;
-  if (!connected) problems.push(`${why}: nothing can be published or activated, and heartbeats do not arrive`);
+/** What is wrong with what is followed. */
+export function followProblems(state: FleetState, { connected }: { readonly connected: boolean }): readonly Problem[] {
+  const away = "NATS is away: nothing can be published or activated, and heartbeats do not arrive";
   const { turnedAway } = state;
-  if (turnedAway > 0) problems.push(`the roster is full: ${turnedAway} heartbeats of further proxies found no room`);
-  return problems;
+  const full = `the roster is full: ${turnedAway} heartbeats of further proxies found no room`;
+  return [
+    ...problemsAbout("nats-away", connected ? [] : [away]),
+    ...problemsAbout("roster-full", turnedAway > 0 ? [full] : []),
+  ];
 }

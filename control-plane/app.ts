@@ -21,6 +21,7 @@ import { Cleanup } from "./cleanup.js";
 import { meshDefault, type UpConfig } from "./config.js";
 import { DataFolder } from "./data-folder.js";
 import { createDecisionReader } from "./decisions/decision-reader.js";
+import { problemsAbout } from "./fleet/problems.js";
 import { type Authority, openAuthority } from "./identity/authority.js";
 import { readMeshOf } from "./identity/authority-file.js";
 import { openJoinTokens } from "./identity/join-tokens.js";
@@ -189,10 +190,10 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger, guard: F
     ...{ auditLog, auditPage: (position) => readAuditPage(bus, position) },
     ...{ rootPublicKey: authority.rootPublicKey, signer },
     problems: () => [
-      ...auditLog.problems(),
+      ...problemsAbout("audit", auditLog.problems()),
       ...followProblems(state, bus),
-      ...recovery.problems(),
-      ...trusting.issuers.problems(),
+      ...problemsAbout("recovery", recovery.problems()),
+      ...problemsAbout("issuer", trusting.issuers.problems()),
     ],
     clock,
   });

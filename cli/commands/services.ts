@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { type Cli, show } from "../cli.js";
 import type { ServiceInfo } from "../client.js";
 import { outputOption, withExample } from "../options.js";
-import { type OutputFormat, renderTable, yesOrNo } from "../output.js";
+import { type OutputFormat, plain, renderTable, yesOrNo } from "../output.js";
 
 /** `ashlar services`: services with their instances. */
 export function addServicesCommand(program: Command, cli: Cli): void {
@@ -20,12 +20,9 @@ export function addServicesCommand(program: Command, cli: Cli): void {
 function serviceToJson({ name, endpoints, inPolicy }: ServiceInfo) {
   return {
     name,
-    endpoints: endpoints.map(({ instance, version, address, healthy, proxyId }) => ({
-      instance,
-      version,
-      address,
-      healthy,
-      proxyId,
+    endpoints: endpoints.map(({ instance, version, address, healthy, why, proxyId }) => ({
+      ...{ instance, version, address, healthy, proxyId },
+      ...(healthy || why === "" ? {} : { why }),
     })),
     inPolicy,
   };
@@ -36,14 +33,10 @@ function renderServices(services: readonly ServiceInfo[]): string {
   const rows = services.flatMap(({ name, endpoints, inPolicy }) =>
     endpoints.length === 0
       ? [[name, yesOrNo(inPolicy), "-", "-", "-", "-"]]
-      : endpoints.map(({ instance, version, address, healthy }) => [
-          name,
-          yesOrNo(inPolicy),
-          instance,
-          version,
-          address,
-          yesOrNo(healthy),
-        ]),
+      : endpoints.map(({ instance, version, address, healthy, why }) => {
+          const state = healthy || why === "" ? yesOrNo(healthy) : `no: ${plain(why)}`;
+          return [name, yesOrNo(inPolicy), instance, version, address, state];
+        }),
   );
   return renderTable(["SERVICE", "IN POLICY", "INSTANCE", "VERSION", "ADDRESS", "HEALTHY"], rows);
 }

@@ -34,7 +34,7 @@ function statusToJson(status: GetStatusResponse, expiring: readonly ProxyInfo[],
     headRevision,
     proxies: { total, prepared, active, behind, rejected },
     healthy: status.healthy,
-    problems: status.problems,
+    problems: problemsOf(status),
     bypassable: status.bypassable,
     rejecting: rejecting.map(({ id, service, rejectedRevision, rejectedReason }) => ({
       id,
@@ -50,6 +50,12 @@ function statusToJson(status: GetStatusResponse, expiring: readonly ProxyInfo[],
     trustSequence: status.trustSequence,
     ...(status.rollout === undefined ? {} : { rollout: rolloutToJson(status.rollout) }),
   };
+}
+
+/** A control plane of an earlier version gives lines only. */
+function problemsOf({ problems, problemDetails }: GetStatusResponse) {
+  if (problemDetails.length === 0) return problems.map((message) => ({ code: "other", message, subject: "" }));
+  return problemDetails.map(({ code, message, subject }) => ({ code, message, subject }));
 }
 
 function renderRunning(rollout: RolloutInfo): string {
@@ -73,7 +79,7 @@ function renderStatus(
     ["proxies", `${total} live: ${prepared} prepared, ${active} active, ${behind} behind, ${rejected} rejecting`],
     ...(status.rollout === undefined ? [] : [["rollout", renderRunning(status.rollout)] as const]),
     ["healthy", yesOrNo(status.healthy)],
-    ...status.problems.map((problem) => ["problem", plain(problem)] as const),
+    ...problemsOf(status).map(({ message }) => ["problem", plain(message)] as const),
     ...rejecting.map(
       (proxy) =>
         [

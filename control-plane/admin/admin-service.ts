@@ -17,10 +17,8 @@ import type { Rollback } from "../activate/rollback.js";
 import type { AuditLog } from "../audit/audit-log.js";
 import type { AuditPage } from "../audit/audit-pages.js";
 import { type AuditTrail, audited } from "../audit/audit-trail.js";
-import type { ExpectedProxies } from "../fleet/expected-proxies.js";
 import type { FleetView } from "../fleet/fleet-loop.js";
 import type { FleetHead } from "../fleet/fleet-state.js";
-import { buildFleetStatus } from "../fleet/fleet-status.js";
 import type { JoinTokens } from "../identity/join-tokens.js";
 import type { Issuers } from "../issuers/issuers.js";
 import type { PolicyReader, PolicySide } from "../publish/policy-reader.js";
@@ -36,6 +34,7 @@ import { bounded } from "./bounded.js";
 import { convergenceMethods } from "./convergence-methods.js";
 import { type DecisionDeps, decisionMethods } from "./decision-methods.js";
 import { issuerMethods } from "./issuer-methods.js";
+import { type MeshStatusDeps, meshStatus } from "./mesh-status.js";
 import { authorize, operatedBy } from "./operated.js";
 import { promotionMethods } from "./promotion-methods.js";
 import { type RevisionMethodsDeps, revisionMethods } from "./revision-methods.js";
@@ -44,7 +43,7 @@ import { shadowMethods } from "./shadow-methods.js";
 import { type TrustMethodsDeps, trustMethods } from "./trust-methods.js";
 import { watchActivations } from "./watch-activations.js";
 
-export interface AdminServiceDeps extends DecisionDeps, TrustMethodsDeps, RevisionMethodsDeps {
+export interface AdminServiceDeps extends DecisionDeps, TrustMethodsDeps, RevisionMethodsDeps, MeshStatusDeps {
   readonly mesh: string;
   readonly ledger: Ledger;
   readonly publisher: Publisher;
@@ -54,8 +53,6 @@ export interface AdminServiceDeps extends DecisionDeps, TrustMethodsDeps, Revisi
   readonly rollouts: Rollouts;
   readonly shadows: Shadows;
   readonly fleet: FleetView;
-  /** Proxies with an identity that were never heard of. */
-  readonly expected: ExpectedProxies;
   readonly registry: RegistryState;
   readonly tokens: Pick<JoinTokens, "createToken">;
   readonly issuers: Issuers;
@@ -66,8 +63,6 @@ export interface AdminServiceDeps extends DecisionDeps, TrustMethodsDeps, Revisi
   readonly auditPage: (position: number) => Promise<AuditPage>;
   /** Of this control plane's records. */
   readonly signer: Signer;
-  /** What is wrong with this control plane itself, one line each. */
-  readonly problems: () => readonly string[];
   readonly clock: Clock;
 }
 
@@ -187,7 +182,7 @@ function lookingMethods(deps: AdminServiceDeps): LookingMethods {
       return { entries: entries.map(renderAuditEntry), chainHolds };
     }),
     createJoinToken: operated((request, caller) => createJoinToken(deps, request, caller)),
-    getStatus: operated(async () => renderStatus(deps, head(), clock.nowMs())),
+    getStatus: operated(() => meshStatus(deps, clock.nowMs())),
   };
 }
 
@@ -234,31 +229,6 @@ async function createJoinToken(deps: AdminServiceDeps, request: CreateJoinTokenR
     }),
   );
   return { token, expiresMs };
-}
-
-function renderStatus(deps: AdminServiceDeps, head: FleetHead, nowMs: number): GetStatusResponse {
-  const { ledger } = deps;
-  const newest = ledger.revisions.head();
-  const running = deps.rollouts.running();
-  const { problems, bypassable, ...counts } = buildFleetStatus(
-    { entries: deps.fleet.list(), missing: deps.expected.missing(nowMs) },
-    head,
-    newest?.digest,
-    nowMs,
-  );
-  const all = [...ledger.problems(), ...deps.problems(), ...problems];
-  return {
-    mesh: deps.mesh,
-    epoch: head?.epoch ?? 0,
-    revision: head === undefined ? 0 : revisionInForce(head).number,
-    headRevision: newest?.body.number ?? 0,
-    ...counts,
-    healthy: all.length === 0,
-    problems: all,
-    bypassable: [...bypassable],
-    trustSequence: ledger.trust.head()?.body.sequence ?? 0,
-    rollout: running && renderRollout(running),
-  };
 }
 
 function renderAuditEntry(entry: AuditEntry): AuditEntryMessage {

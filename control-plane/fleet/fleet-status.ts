@@ -3,6 +3,7 @@ import type { Digest } from "../../core/digest.js";
 import { revisionFor } from "../../core/rollout/cohort.js";
 import type { ExpectedProxy } from "./expected-proxies.js";
 import { type FleetEntry, type FleetHead, isActive, isPrepared, rejectionOf } from "./fleet-state.js";
+import type { Problem, ProblemCode } from "./problems.js";
 
 export interface FleetStatus {
   /** Live proxies. */
@@ -15,8 +16,8 @@ export interface FleetStatus {
   readonly behind: number;
   /** Live proxies that refused the newest revision. */
   readonly rejected: number;
-  /** What is wrong, one line each. */
-  readonly problems: readonly string[];
+  /** What is wrong. */
+  readonly problems: readonly Problem[];
   /** Ways around proxies that their flags opened, one line each. */
   readonly bypassable: readonly string[];
 }
@@ -42,26 +43,31 @@ export function buildFleetStatus(
     head === undefined || isPrepared(heartbeat, revisionFor(head, heartbeat.proxyId).digest);
   const problems = [
     ...named(
+      "proxy-behind",
       late,
       ({ heartbeat }) =>
         `proxy ${nameOf(heartbeat)} evaluates epoch ${heartbeat.evaluatingEpoch}, the mesh is at ${head?.epoch ?? 0}`,
     ),
     ...named(
+      "proxy-rejecting",
       rejecting,
       ({ heartbeat }) =>
         `proxy ${nameOf(heartbeat)} refused revision ${heartbeat.rejected?.number}: ${heartbeat.rejected?.reason}`,
     ),
     ...named(
+      "proxy-silent",
       silent,
       ({ heartbeat, lastSeenMs }) =>
         `proxy ${nameOf(heartbeat)} went silent ${renderAgo(nowMs - lastSeenMs)} ago without leaving`,
     ),
     ...named(
+      "proxy-never-heard",
       missing,
       ({ proxyId, service, sinceMs }) =>
         `proxy ${proxyId} (${service}) got an identity ${renderAgo(nowMs - sinceMs)} ago and was never heard of`,
     ),
     ...named(
+      "certificate-expiring",
       expiring,
       ({ heartbeat }) => `proxy ${nameOf(heartbeat)}: ${renderExpiry(heartbeat.certificateExpiresMs - nowMs)}`,
     ),
@@ -81,12 +87,24 @@ function nameOf(heartbeat: { readonly proxyId: string; readonly service: string 
   return `${heartbeat.proxyId} (${heartbeat.service})`;
 }
 
-/** One line an entry, the first few in full and the rest as a number. */
-function named<Entry>(entries: readonly Entry[], render: (entry: Entry) => string): readonly string[] {
-  const lines = entries.slice(0, namedMax).map(render);
-  return entries.length > namedMax
-    ? [...lines, `… and ${entries.length - namedMax} proxies more like the last`]
-    : lines;
+type Named = FleetEntry | ExpectedProxy;
+
+/** One problem an entry, the first few in full and the rest as a number. */
+function named<Entry extends Named>(
+  code: ProblemCode,
+  entries: readonly Entry[],
+  render: (entry: Entry) => string,
+): readonly Problem[] {
+  const problems = entries
+    .slice(0, namedMax)
+    .map((entry): Problem => ({ code, message: render(entry), subject: proxyIdOf(entry) }));
+  if (entries.length <= namedMax) return problems;
+  const message = `… and ${entries.length - namedMax} proxies more like the last`;
+  return [...problems, { code, message, subject: "" }];
+}
+
+function proxyIdOf(entry: Named): string {
+  return "heartbeat" in entry ? entry.heartbeat.proxyId : entry.proxyId;
 }
 
 function renderExpiry(leftMs: number): string {

@@ -1,6 +1,6 @@
 /** What a revision says: its policy as text, what differs from another, who may call what. */
 import type { Digest } from "../../core/digest.js";
-import { AshlarError } from "../../core/errors.js";
+import { AshlarError, isAshlarError } from "../../core/errors.js";
 import { isLabel } from "../../core/identity.js";
 import type { Finding, Heartbeat, PolicyFile, Revision, Signed, Unit } from "../../core/model.js";
 import type { CallInputs } from "../../core/policy/condition/frame.js";
@@ -11,6 +11,7 @@ import { type AccessChange, diffAccess } from "../../core/snapshot/matrix.js";
 import { renderYaml } from "../../core/snapshot/render.js";
 import { encodeBundle, parseBundle } from "../../core/wire/bundle.js";
 import { findRevision } from "../activate/activator.js";
+import { type RoutedVersions, routedVersions } from "../fleet/empty-routes.js";
 import { type RolloutBeside, rolloutBeside } from "../rollout/rollout-course.js";
 import type { Ledger } from "../store/ledger.js";
 import { type AccessVerdict, checkAccess } from "./check-access.js";
@@ -84,6 +85,8 @@ export interface PolicyReader {
   listAccess(query: AccessQuery): Promise<AccessAnswer>;
   /** The services that the active revision has. */
   activeServices(): Promise<ReadonlySet<string>>;
+  /** The versions that its routes name; none where its policy is lost, which `problems` tell. Cheap while it stays active. */
+  activeRoutes(): Promise<readonly RoutedVersions[]>;
 }
 
 export function createPolicyReader(deps: PolicyReaderDeps): PolicyReader {
@@ -125,6 +128,25 @@ export function createPolicyReader(deps: PolicyReaderDeps): PolicyReader {
       const { units } = await snapshots.loadList(revision.body.snapshot);
       return new Set(units.map(({ name }) => name).filter(isLabel));
     },
+    activeRoutes: readActiveRoutes(deps),
+  };
+}
+
+/** Remembers what it read of the revision that it read last. */
+function readActiveRoutes({ ledger, snapshots }: PolicyReaderDeps): PolicyReader["activeRoutes"] {
+  let last: { readonly snapshot: Digest; readonly routed: readonly RoutedVersions[] } | undefined;
+  return async () => {
+    const snapshot = findActive(ledger)?.body.snapshot;
+    if (snapshot === undefined) return [];
+    if (last?.snapshot === snapshot) return last.routed;
+    try {
+      const routed = routedVersions(unitsIn(await snapshots.load(snapshot)));
+      last = { snapshot, routed };
+      return routed;
+    } catch (error) {
+      if (isAshlarError(error, "unavailable")) return [];
+      throw error;
+    }
   };
 }
 

@@ -1,5 +1,5 @@
 /** Where the instances of each service are: from endpoint messages, judged by their proxies' heartbeats. Pure. */
-import type { Endpoint } from "../../core/model.js";
+import type { Endpoint, Heartbeat } from "../../core/model.js";
 import { parseEndpoint } from "../../core/wire/fleet.js";
 import { parseFleetSubject } from "../../core/wire/subjects.js";
 import type { FleetEntry } from "../fleet/fleet-state.js";
@@ -12,6 +12,8 @@ export interface ServiceInstance {
   readonly address: string;
   /** Its proxy is live and its application registered. */
   readonly healthy: boolean;
+  /** Why it is not healthy; "" where it is. */
+  readonly why: string;
 }
 
 export interface ServiceView {
@@ -58,8 +60,8 @@ export class RegistryState {
     const instances = new Map<string, ServiceInstance[]>([...names].sort().map((name) => [name, []]));
     for (const { proxyId, service, instance, version, address, gone } of this.#endpoints.values()) {
       if (gone) continue;
-      const healthy = live.get(proxyId)?.serving ?? false;
-      instances.get(service)?.push({ proxyId, instance, version, address, healthy });
+      const why = whyUnhealthy(live.get(proxyId));
+      instances.get(service)?.push({ proxyId, instance, version, address, healthy: why === "", why });
     }
     return [...instances].map(([name, endpoints]) => ({
       name,
@@ -71,14 +73,20 @@ export class RegistryState {
   /** The versions of each service that endpoints and proxies of the fleet have; a route to others is worth a warning. */
   versions(fleet: readonly FleetEntry[]): ReadonlyMap<string, ReadonlySet<string>> {
     const versions = new Map<string, Set<string>>();
-    const add = (service: string, version: string) => {
-      const known = versions.get(service);
-      if (known === undefined) versions.set(service, new Set([version]));
-      else known.add(version);
-    };
-    for (const { service, version, gone } of this.#endpoints.values()) if (!gone) add(service, version);
-    for (const { heartbeat } of fleet) add(heartbeat.service, heartbeat.version);
+    for (const { service, version, gone } of this.#endpoints.values()) if (!gone) addTo(versions, service, version);
+    for (const { heartbeat } of fleet) addTo(versions, heartbeat.service, heartbeat.version);
     return versions;
+  }
+
+  /** The versions of each service that have an instance that takes calls. */
+  served(fleet: readonly FleetEntry[]): ReadonlyMap<string, ReadonlySet<string>> {
+    const served = new Map<string, Set<string>>();
+    for (const { heartbeat, live } of fleet) {
+      const endpoint = live && heartbeat.serving ? this.#endpoints.get(heartbeat.proxyId) : undefined;
+      if (endpoint === undefined || endpoint.gone) continue;
+      addTo(served, endpoint.service, endpoint.version);
+    }
+    return served;
   }
 
   /** A tombstone only has to outlive older statements of its proxy; the oldest makes room first. */
@@ -91,6 +99,17 @@ export class RegistryState {
     const [oldest] = this.#endpoints.keys();
     if (oldest !== undefined) this.#endpoints.delete(oldest);
   }
+}
+
+function whyUnhealthy(heartbeat: Pick<Heartbeat, "serving"> | undefined): string {
+  if (heartbeat === undefined) return "its proxy is not heard of";
+  return heartbeat.serving ? "" : "no application is registered at its proxy";
+}
+
+function addTo(versions: Map<string, Set<string>>, service: string, version: string): void {
+  const known = versions.get(service);
+  if (known === undefined) versions.set(service, new Set([version]));
+  else known.add(version);
 }
 
 function byInstance(a: ServiceInstance, b: ServiceInstance): number {

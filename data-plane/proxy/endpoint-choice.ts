@@ -114,3 +114,14 @@ export class EndpointChoice {
 export function keyOf(service: string, endpoint: Pick<Endpoint, "address">): string {
   return `${service} ${endpoint.address}`;
 }
+
+const versionsNamedMax = 5;
+
+/** What the caller is told; names the versions where the route asks for some. */
+export function renderNoEndpoint(service: string, rule: Pick<CompiledRouteRule, "split"> | undefined): string {
+  const versions = (rule?.split ?? []).filter(({ weight }) => weight > 0).map(({ version }) => version);
+  if (versions.length === 0) return `${service} has no healthy endpoint`;
+  const more = versions.length > versionsNamedMax ? " and more" : "";
+  const named = `version${versions.length === 1 ? "" : "s"} ${versions.slice(0, versionsNamedMax).join(", ")}${more}`;
+  return `${service} has no healthy endpoint of ${named}, which its route asks for`;
+}

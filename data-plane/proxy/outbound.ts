@@ -16,7 +16,7 @@ import type { CallPolicy, EndpointView, EvaluatedPolicy } from "../ports.js";
 import { type Answer, answerFor, internalAnswer, unavailableAnswer } from "./answer.js";
 import type { CallRecorder } from "./call-recorder.js";
 import { type CalledService, CalledServices } from "./called-services.js";
-import { EndpointChoice } from "./endpoint-choice.js";
+import { EndpointChoice, renderNoEndpoint } from "./endpoint-choice.js";
 import { Call } from "./forward/call.js";
 import type { CallOwner, ForwardPlan } from "./forward/call-owner.js";
 import { Listener, localLimits } from "./forward/listener.js";
@@ -318,7 +318,7 @@ export class Outbound implements CallOwner {
       }
     }
     if (failure !== undefined) call.answer(answerFor(failure, `no endpoint of ${service} is reached`, revision));
-    else call.answer(unavailableAnswer("no-endpoint", `${service} has no healthy endpoint`, revision));
+    else call.answer(unavailableAnswer("no-endpoint", renderNoEndpoint(service, call.rule), revision));
   }
 
   #failed(call: Call, error: unknown): void {

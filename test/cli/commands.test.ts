@@ -264,7 +264,25 @@ describe("looking", () => {
       revision: 3,
       proxies: { total: 2, prepared: 2, active: 2, behind: 0, rejected: 0 },
       healthy: true,
+      problems: [],
     });
+  });
+
+  test("status gives each problem a code, a message and a subject; an older control plane's lines have code other", async () => {
+    const problem = { code: "proxy-silent", message: "proxy p-1 (payments) went silent", subject: "p-1" };
+    const problems = [problem.message];
+    admin.answers.getStatus = statusInfo({ healthy: false, problems, problemDetails: [problem] });
+    expect(json((await admin.run("status", "-o", "json")).out)).toMatchObject({ problems: [problem] });
+    admin.answers.getStatus = statusInfo({ healthy: false, problems });
+    const old = { code: "other", message: problem.message, subject: "" };
+    expect(json((await admin.run("status", "-o", "json")).out)).toMatchObject({ problems: [old] });
+  });
+
+  test("services says why an instance takes no calls", async () => {
+    const endpoint = { instance: "one", version: "v1", address: "127.0.0.1:1", healthy: false, proxyId: "p-1" };
+    const endpoints = [{ ...endpoint, why: "its proxy is not heard of" }];
+    admin.answers.listServices = { services: [{ name: "payments", endpoints, inPolicy: true }] };
+    expect(json((await admin.run("services", "-o", "json")).out)).toMatchObject([{ endpoints }]);
   });
 
   test("proxies and services have the shapes that scripts read", async () => {

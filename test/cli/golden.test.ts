@@ -104,7 +104,7 @@ test("tables read well", async () => {
       behind: 1,
       rejected: 1,
       healthy: false,
-      problems: ["1 proxy is behind: p-0002", "1 proxy rejects revision 3"],
+      problems: ["proxy p-0002 (inventory) evaluates epoch 3, the mesh is at 4"],
       bypassable: ["payments p-0001: app tcp 127.0.0.1:8080"],
     }),
     listProxies: { proxies: [proxyInfo("p-0001"), rejecting, proxyInfo("p-0003", joining)] },
@@ -115,7 +115,10 @@ test("tables read well", async () => {
           inPolicy: true,
           endpoints: [
             { instance: "p-0002", version: "v2", address: "127.0.0.1:9102", healthy: true, proxyId: "p-0002" },
-            { instance: "second", version: "v1", address: "127.0.0.1:9103", healthy: false, proxyId: "p-0003" },
+            {
+              ...{ instance: "second", version: "v1", address: "127.0.0.1:9103", proxyId: "p-0003" },
+              ...{ healthy: false, why: "its proxy is not heard of" },
+            },
           ],
         },
         { name: "payments", inPolicy: false, endpoints: [] },

@@ -121,17 +121,18 @@ describe("the status of the mesh", () => {
       buildHeartbeat("c", { ...good, certificateExpiresMs: nowMs + 3_600_000 }),
     );
     expect([status.total, status.prepared, status.active, status.behind, status.rejected]).toEqual([3, 2, 2, 1, 1]);
-    expect(status.problems).toEqual([
-      "proxy b (payments) evaluates epoch 1, the mesh is at 2",
-      "proxy b (payments) refused revision 1: unknown field 9",
-      "proxy c (payments): its certificate expires in 1 h",
+    expect(status.problems.map(({ code, subject, message }) => [code, subject, message])).toEqual([
+      ["proxy-behind", "b", "proxy b (payments) evaluates epoch 1, the mesh is at 2"],
+      ["proxy-rejecting", "b", "proxy b (payments) refused revision 1: unknown field 9"],
+      ["certificate-expiring", "c", "proxy c (payments): its certificate expires in 1 h"],
     ]);
   });
 
   test("a proxy that went silent without leaving counts as behind", () => {
     const status = statusAt(nowMs + 15_000, buildHeartbeat("a", good));
     expect([status.total, status.behind]).toEqual([0, 1]);
-    expect(status.problems).toEqual(["proxy a (payments) went silent 15 s ago without leaving"]);
+    const message = "proxy a (payments) went silent 15 s ago without leaving";
+    expect(status.problems).toEqual([{ code: "proxy-silent", subject: "a", message }]);
   });
 
   test("a proxy that got an identity and was never heard of counts as behind", () => {
@@ -139,7 +140,8 @@ describe("the status of the mesh", () => {
     const status = statusAt(nowMs, buildHeartbeat("a", good));
     missing = [];
     expect([status.total, status.behind]).toEqual([1, 1]);
-    expect(status.problems).toEqual(["proxy z (cart) got an identity 1 min ago and was never heard of"]);
+    const message = "proxy z (cart) got an identity 1 min ago and was never heard of";
+    expect(status.problems).toEqual([{ code: "proxy-never-heard", subject: "z", message }]);
   });
 
   test("ways around a proxy are listed apart and are no problem", () => {

@@ -33,9 +33,10 @@ test("an instance is healthy while its proxy is live and its application registe
   for (const id of ["a", "b", "c"]) hear(registry, endpoint(id));
   const fleet = fleetOf(buildHeartbeat("a"), buildHeartbeat("b", { serving: false }));
   const healthyAt = (nowMs: number) =>
-    registry.list(fleet.list(nowMs), new Set())[0]?.endpoints.map(({ healthy }) => healthy);
-  expect(healthyAt(1)).toEqual([true, false, false]);
-  expect(healthyAt(20_000)).toEqual([false, false, false]);
+    registry.list(fleet.list(nowMs), new Set())[0]?.endpoints.map(({ healthy, why }) => healthy || why);
+  const [unheard, unregistered] = ["its proxy is not heard of", "no application is registered at its proxy"];
+  expect(healthyAt(1)).toEqual([true, unregistered, unheard]);
+  expect(healthyAt(20_000)).toEqual([unheard, unheard, unheard]);
 });
 
 test("services are those in policy, with endpoints or with proxies, sorted by name", () => {
@@ -80,4 +81,14 @@ test("I8: endpoints are bounded, and tombstones make room first", () => {
   for (const id of ["c", "d"]) hear(registry, endpoint(id));
   const ids = registry.list([], new Set())[0]?.endpoints.map(({ proxyId }) => proxyId);
   expect(ids).toEqual(["a", "c", "d"]);
+});
+
+test("a version is served while an instance of it is live and its application registered", () => {
+  const registry = new RegistryState();
+  hear(registry, endpoint("a", { version: "v1" }));
+  hear(registry, endpoint("b", { version: "v2" }));
+  hear(registry, endpoint("c", { version: "v3", gone: true }));
+  const fleet = fleetOf(buildHeartbeat("a"), buildHeartbeat("b", { serving: false }), buildHeartbeat("c"));
+  expect(registry.served(fleet.list(1))).toEqual(new Map([["payments", new Set(["v1"])]]));
+  expect(registry.served(fleet.list(20_000))).toEqual(new Map());
 });

@@ -374,6 +374,16 @@ describe("enforcing", () => {
     v2.close();
   });
 
+  test("a route whose only version has no instance is answered 14 with the version's name", async () => {
+    const rules = [{ match: undefined, split: [{ version: "v7", weight: 1 }], timeoutMs: 0 }];
+    pair.caller.policy.switchTo(buildPolicy(2, [{ service: "bytes", allow: [everyone], rules }]));
+    const { error } = await pair.client().unary(hello);
+    expect(error).toMatchObject({
+      code: status.UNAVAILABLE,
+      details: "bytes has no healthy endpoint of version v7, which its route asks for",
+    });
+  });
+
   test("a new certificate is used for new connections and loses no call", async () => {
     const client = pair.client();
     const failures: unknown[] = [];

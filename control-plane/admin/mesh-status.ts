@@ -1,0 +1,57 @@
+/** The state of the mesh as the admin API tells it. */
+import { revisionInForce } from "../../core/rollout/cohort.js";
+import type { GetStatusResponse } from "../../proto/gen/ashlar/v1/admin.js";
+import { emptyRoutes } from "../fleet/empty-routes.js";
+import type { ExpectedProxies } from "../fleet/expected-proxies.js";
+import type { FleetView } from "../fleet/fleet-loop.js";
+import { buildFleetStatus } from "../fleet/fleet-status.js";
+import { type Problem, problemsAbout } from "../fleet/problems.js";
+import type { PolicyReader } from "../publish/policy-reader.js";
+import type { RegistryState } from "../registry/registry-state.js";
+import type { Rollouts } from "../rollout/rollouts.js";
+import type { Ledger } from "../store/ledger.js";
+import { renderRollout } from "./rollout-methods.js";
+
+export interface MeshStatusDeps {
+  readonly mesh: string;
+  readonly ledger: Ledger;
+  readonly policy: Pick<PolicyReader, "activeRoutes">;
+  readonly rollouts: Pick<Rollouts, "running">;
+  readonly fleet: FleetView;
+  /** Proxies with an identity that were never heard of. */
+  readonly expected: ExpectedProxies;
+  readonly registry: Pick<RegistryState, "served">;
+  /** What is wrong with this control plane itself. */
+  readonly problems: () => readonly Problem[];
+}
+
+export async function meshStatus(deps: MeshStatusDeps, nowMs: number): Promise<GetStatusResponse> {
+  const { ledger } = deps;
+  const routed = await deps.policy.activeRoutes();
+  const head = ledger.activations.head()?.body;
+  const newest = ledger.revisions.head();
+  const running = deps.rollouts.running();
+  const entries = deps.fleet.list();
+  const { problems, bypassable, ...counts } = buildFleetStatus(
+    { entries, missing: deps.expected.missing(nowMs) },
+    head,
+    newest?.digest,
+    nowMs,
+  );
+  // before any proxy runs there is nobody whose calls could lead nowhere
+  const empty = routed.length === 0 || counts.total === 0 ? [] : emptyRoutes(routed, deps.registry.served(entries));
+  const all = [...problemsAbout("log", ledger.problems()), ...deps.problems(), ...problems, ...empty];
+  return {
+    mesh: deps.mesh,
+    epoch: head?.epoch ?? 0,
+    revision: head === undefined ? 0 : revisionInForce(head).number,
+    headRevision: newest?.body.number ?? 0,
+    ...counts,
+    healthy: all.length === 0,
+    problems: all.map(({ message }) => message),
+    problemDetails: all.map((problem) => ({ ...problem })),
+    bypassable: [...bypassable],
+    trustSequence: ledger.trust.head()?.body.sequence ?? 0,
+    rollout: running && renderRollout(running),
+  };
+}

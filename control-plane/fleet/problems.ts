@@ -1,0 +1,29 @@
+/** What is wrong with the mesh, as `status` tells it. */
+
+/** Stable names that scripts may branch on; a further kind of problem gets a further name. */
+export type ProblemCode =
+  | "proxy-behind"
+  | "proxy-rejecting"
+  | "proxy-silent"
+  | "proxy-never-heard"
+  | "certificate-expiring"
+  | "route-without-instance"
+  | "roster-full"
+  | "nats-away"
+  | "log"
+  | "audit"
+  | "recovery"
+  | "issuer";
+
+export interface Problem {
+  readonly code: ProblemCode;
+  /** One line for people. */
+  readonly message: string;
+  /** What it is about: a proxy's id, "SERVICE VERSION", or a part of the control plane; "" for none in particular. */
+  readonly subject: string;
+}
+
+/** Lines that one part of the control plane says, each as a problem. */
+export function problemsAbout(code: ProblemCode, lines: readonly string[], subject = ""): readonly Problem[] {
+  return lines.map((message) => ({ code, message, subject }));
+}

@@ -1,0 +1,45 @@
+import { expect, test } from "@jest/globals";
+import { emptyRoutes, routedVersions } from "../../../control-plane/fleet/empty-routes.js";
+import type { Route, RouteRule, Unit } from "../../../core/model.js";
+
+const rule = (...split: RouteRule["split"]): RouteRule => ({ match: undefined, split, timeoutMs: 0 });
+const unit = (name: string, ...rules: RouteRule[]): Unit => {
+  const route: Route = { kind: "Route", name: `${name}-route`, service: name, rules };
+  const nothing = { service: undefined, authorizations: [], assertions: [], rateLimits: [], issuers: [] };
+  return { name, ...nothing, routes: [route] };
+};
+const v1 = { version: "v1", weight: 1 };
+const v2 = { version: "v2", weight: 9 };
+const served = (...versions: string[]) => new Map([["payments", new Set(versions)]]);
+const problems = (routes: Unit, there: ReadonlyMap<string, ReadonlySet<string>>) =>
+  emptyRoutes(routedVersions([routes]), there);
+
+test("a rule whose only version has no instance is a problem that names the rule and the version", () => {
+  expect(problems(unit("payments", rule(v1), rule(v2)), served("v1"))).toEqual([
+    {
+      code: "route-without-instance",
+      subject: "payments v2",
+      message:
+        "route payments-route/rules[1]: payments has no healthy instance of version v2, so its calls are answered 14; healthy instances are of v1",
+    },
+  ]);
+});
+
+test("a rule of which one version is served leads somewhere, and so does one without a split", () => {
+  expect(problems(unit("payments", rule(v1, v2), rule()), served("v2"))).toEqual([]);
+});
+
+test("a version of weight 0 gets no calls, so that it is served does not help", () => {
+  const [problem] = problems(unit("payments", rule({ ...v1, weight: 0 }, v2)), served("v1"));
+  expect(problem?.subject).toBe("payments v2");
+});
+
+test("a service without any instance is said to have none", () => {
+  const [problem] = problems(unit("payments", rule(v1, v2)), new Map());
+  expect(problem?.message).toMatch(/instance of versions v1, v2, .*; it has no healthy instance at all$/);
+});
+
+test("many are counted behind the first twenty", () => {
+  const found = problems(unit("payments", ...Array.from({ length: 30 }, () => rule(v2))), new Map());
+  expect([found.length, found.at(-1)?.message]).toEqual([21, "… and 10 routes more like the last"]);
+});
