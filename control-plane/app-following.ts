@@ -38,7 +38,7 @@ export function startFollowing(
   const registry = new RegistryState();
   const stop = new AbortController();
   const loops = [
-    runRosterSaver({ dir: folder.path, state, clock, log }, stop.signal),
+    runRosterSaver({ dir: folder.path, roster: fleet.list, clock, log }, stop.signal),
     runRegistryLoop({ state: registry, bus, clock, log }, stop.signal),
     runFreshness(freshness, stop.signal),
   ];

@@ -9,7 +9,9 @@ import type { LogFormat, Logger } from "../runtime/log.js";
 import { connectNats } from "../runtime/nats.js";
 import { AppRegistry } from "./agent/app-registry.js";
 import type { ProxyConfig } from "./config.js";
-import { type OpenedIdentity, openIdentity, type TrustBootstrap } from "./identity/proxy-identity.js";
+import { askForTime } from "./identity/ask-for-time.js";
+import { type OpenedIdentity, openIdentity } from "./identity/proxy-identity.js";
+import type { TrustBootstrap } from "./identity/trust-bootstrap.js";
 import { readJoinFile, readToken } from "./join-file.js";
 import type { AppView, PolicyView } from "./ports.js";
 import { ShadowTally } from "./proxy/shadow-tally.js";
@@ -109,6 +111,7 @@ export async function openParts(
     sync.receive(headsOf(renewed));
     offerer.later();
   });
+  void askForTime({ sync, identity, clock, log, random: Math.random }, signal);
   const policy = workers?.evaluatedByAll(sync.policy) ?? sync.policy;
   identity.reportSeen(() => ({
     epoch: policy.seenEpoch,
@@ -130,9 +133,9 @@ export async function openParts(
   return { log, clock, identity, bus, sync, policy, registry, reporter, window, decisions, endpoints, tally };
 }
 
-function headsOf({ trust, activation, revision, freshness }: TrustBootstrap): IssuedHeads {
+function headsOf({ trust, activation, revision, freshness, answeredAtMs }: TrustBootstrap): IssuedHeads {
   const none = new Uint8Array();
-  return { trust, activation: activation ?? none, revision: revision ?? none, freshness };
+  return { trust, activation: activation ?? none, revision: revision ?? none, freshness, answeredAtMs };
 }
 
 /** What peers are told: an application that is leaving is gone for them while its open calls finish. */

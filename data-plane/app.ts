@@ -162,6 +162,7 @@ async function openStatus(
     evaluatingEpoch: () => policy.current?.epoch ?? 0,
     evaluatingRevision: () => policy.current?.revision ?? 0,
     freshnessAgeMs: () => policy.freshnessAgeMs,
+    clockAheadMs: () => sync.clockAheadMs,
     certificateExpiresMs: () => identity.current.notAfterMs,
     refusedRecords: () => sync.refusedRecords,
     decisions: () => decisions.totals,

@@ -59,7 +59,7 @@ bytes and CPU per 1000 proxies.`,
   const publish = (to: string, bytes: Uint8Array): void => void bus.publish(to, bytes);
   const loops = [
     runFreshness({ mesh, ledger, signer, publish, clock: systemClock, log: silentLogger }, stop.signal),
-    runRosterSaver({ dir, state, clock: systemClock, log: silentLogger }, stop.signal),
+    runRosterSaver({ dir, roster: fleet.list, clock: systemClock, log: silentLogger }, stop.signal),
   ];
   const child = spawn(process.execPath, [join(import.meta.dirname, "proxies.js")], {
     stdio: ["pipe", "pipe", "inherit"],

@@ -45,6 +45,7 @@ function proxyToJson(proxy: ProxyInfo, convergence: ProxyConvergence | undefined
     bypassable: proxy.bypassable,
     lastSeen: renderTime(proxy.lastSeenMs),
     freshnessAgeMs: proxy.freshnessAgeMs,
+    ...(proxy.clockAheadMs === undefined ? {} : { clockAheadMs: proxy.clockAheadMs }),
     ...(convergence === undefined ? {} : ledgerOf(convergenceToJson(convergence))),
   };
 }
@@ -66,8 +67,16 @@ function renderProxies(proxies: readonly ProxyInfo[]): string {
     String(proxy.revision),
     proxy.digest === "" ? "-" : shortDigest(proxy.digest),
     String(proxy.lagMs),
+    renderClock(proxy.clockAheadMs),
     renderTime(proxy.certificateExpiresMs),
   ]);
-  const headings = ["ID", "SERVICE", "VERSION", "LIVE", "SERVING", "EPOCH", "REVISION", "DIGEST", "LAG MS"];
+  const headings = ["ID", "SERVICE", "VERSION", "LIVE", "SERVING", "EPOCH", "REVISION", "DIGEST", "LAG MS", "CLOCK"];
   return renderTable([...headings, "CERTIFICATE EXPIRES"], rows);
+}
+
+/** Heartbeats travel some milliseconds, so less than half a second says nothing. */
+function renderClock(aheadMs: number | undefined): string {
+  if (aheadMs === undefined) return "-";
+  if (Math.abs(aheadMs) < 500) return "ok";
+  return `${aheadMs > 0 ? "+" : "-"}${(Math.abs(aheadMs) / 1000).toFixed(1)} s`;
 }

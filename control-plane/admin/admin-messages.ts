@@ -54,7 +54,7 @@ export function renderActivation({ body, digest }: Signed<Activation>): Activati
   };
 }
 
-export function renderProxy({ heartbeat, lastSeenMs, live }: FleetEntry, head: FleetHead): ProxyInfo {
+export function renderProxy({ heartbeat, lastSeenMs, live, clockAheadMs }: FleetEntry, head: FleetHead): ProxyInfo {
   return {
     id: heartbeat.proxyId,
     service: heartbeat.service,
@@ -74,6 +74,7 @@ export function renderProxy({ heartbeat, lastSeenMs, live }: FleetEntry, head: F
     lastSeenMs,
     serving: heartbeat.serving,
     freshnessAgeMs: heartbeat.freshnessAgeMs,
+    clockAheadMs: clockAheadMs,
   };
 }
 

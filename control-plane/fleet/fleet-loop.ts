@@ -7,6 +7,7 @@ import { heartbeatSubject, parseFleetSubject } from "../../core/wire/subjects.js
 import type { Bus, BusMessage } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
+import { steadyTime } from "../../runtime/steady-time.js";
 import type { FleetEntry, FleetState } from "./fleet-state.js";
 
 /** The fleet for those who only look at it and wait. */
@@ -42,6 +43,14 @@ export function runFleetLoop(deps: FleetLoopDeps): FleetLoop {
   const { state, clock, log } = deps;
   const listeners = new Set<(entry: FleetEntry | undefined) => void>();
   const stop = new AbortController();
+  const steadyMs = steadyTime(clock); // a clock that is set must make nobody silent, and keep nobody alive
+  /** For people and for whoever compares with the clock, moments are told by the clock as it is now. */
+  const toldByClock = (entries: readonly FleetEntry[]): readonly FleetEntry[] => {
+    const setMs = clock.nowMs() - steadyMs();
+    return Math.abs(setMs) < 1
+      ? entries
+      : entries.map((entry) => ({ ...entry, lastSeenMs: Math.max(0, entry.lastSeenMs + setMs) }));
+  };
   let warnedMs = Number.NEGATIVE_INFINITY;
   const changed = (entry: FleetEntry | undefined) => {
     for (const listener of [...listeners]) listener(entry);
@@ -56,10 +65,10 @@ export function runFleetLoop(deps: FleetLoopDeps): FleetLoop {
       const writer = parseFleetSubject(subject);
       if (writer === undefined || relayed) return refuse(subject, "not a message of a proxy's own");
       const heartbeat = parseHeartbeat(data, writer);
-      const before = state.find(heartbeat.proxyId, clock.nowMs());
-      state.hear(heartbeat, clock.nowMs());
+      const before = state.find(heartbeat.proxyId, steadyMs());
+      state.hear(heartbeat, steadyMs(), clock.nowMs());
       if (before === undefined || !before.live || differs(before.heartbeat, heartbeat)) {
-        changed(state.find(heartbeat.proxyId, clock.nowMs()));
+        changed(state.find(heartbeat.proxyId, steadyMs()));
       }
     } catch (error) {
       refuse(subject, messageOf(error));
@@ -69,11 +78,11 @@ export function runFleetLoop(deps: FleetLoopDeps): FleetLoop {
   void (async () => {
     for await (const message of subscription) hear(message);
   })();
-  void sweep(deps, changed, stop.signal);
+  void sweep(deps, steadyMs, changed, stop.signal);
   return {
     hear,
-    list: () => state.list(clock.nowMs()),
-    live: () => state.live(clock.nowMs()),
+    list: () => toldByClock(state.list(steadyMs())),
+    live: () => toldByClock(state.live(steadyMs())),
     onChange(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
@@ -87,11 +96,16 @@ export function runFleetLoop(deps: FleetLoopDeps): FleetLoop {
 }
 
 /** Silence is the one change that no message brings. */
-async function sweep(deps: FleetLoopDeps, changed: (entry: undefined) => void, signal: AbortSignal): Promise<void> {
+async function sweep(
+  deps: FleetLoopDeps,
+  steadyMs: () => number,
+  changed: (entry: undefined) => void,
+  signal: AbortSignal,
+): Promise<void> {
   while (!signal.aborted) {
-    const nextMs = deps.state.nextSilenceMs(deps.clock.nowMs());
+    const nextMs = deps.state.nextSilenceMs(steadyMs());
     await deps.clock.sleep(sweepMs, signal);
-    const nowMs = deps.clock.nowMs();
+    const nowMs = steadyMs();
     deps.state.forget(nowMs);
     if (nextMs !== undefined && nextMs <= nowMs) changed(undefined);
   }

@@ -23,6 +23,11 @@ export interface FleetEntry {
   /** When the heartbeat arrived, Unix time in milliseconds. */
   readonly lastSeenMs: number;
   readonly live: boolean;
+  /**
+   * How far the proxy's clock was ahead of this control plane's, in milliseconds, by the heartbeats that arrived;
+   * undefined: none arrived since this control plane began.
+   */
+  readonly clockAheadMs?: number | undefined;
 }
 
 /** The head of the activation log, which proxies are compared with; undefined: nothing is active. */
@@ -32,6 +37,8 @@ interface Known {
   readonly heartbeat: Heartbeat;
   readonly lastSeenMs: number;
   readonly liveUntilMs: number;
+  /** Of the last two heartbeats. One that was held up on its way seems to be of a clock that is behind. */
+  readonly aheadMs: readonly number[];
 }
 
 /** A roster as it is kept on disk. */
@@ -56,12 +63,18 @@ export class FleetState {
     return this.#turnedAway;
   }
 
-  /** Takes a heartbeat; the last one of a proxy that leaves removes it. */
-  hear(heartbeat: Heartbeat, nowMs: number): void {
-    const wasKnown = this.#known.delete(heartbeat.proxyId);
+  /**
+   * Takes a heartbeat; the last one of a proxy that leaves removes it. `nowMs` goes on evenly, and `wallMs` is what
+   * this machine's clock says, which the heartbeat's time is compared with.
+   */
+  hear(heartbeat: Heartbeat, nowMs: number, wallMs = nowMs): void {
+    const before = this.#known.get(heartbeat.proxyId);
+    this.#known.delete(heartbeat.proxyId);
     if (heartbeat.leaving) return;
-    if (!wasKnown && !this.#makeRoom(nowMs)) return;
-    this.#known.set(heartbeat.proxyId, { heartbeat, lastSeenMs: nowMs, liveUntilMs: nowMs + this.#options.liveMs });
+    if (before === undefined && !this.#makeRoom(nowMs)) return;
+    const aheadMs = [heartbeat.timeMs - wallMs, ...(before?.aheadMs ?? []).slice(0, 1)];
+    const liveUntilMs = nowMs + this.#options.liveMs;
+    this.#known.set(heartbeat.proxyId, { heartbeat, lastSeenMs: nowMs, liveUntilMs, aheadMs });
   }
 
   /** Forgets proxies that have been silent for `forgetMs`. */
@@ -75,7 +88,7 @@ export class FleetState {
   /** Every proxy that is known, sorted by service, then id. */
   list(nowMs: number): readonly FleetEntry[] {
     return [...this.#known.values()]
-      .map(({ heartbeat, lastSeenMs, liveUntilMs }) => ({ heartbeat, lastSeenMs, live: nowMs < liveUntilMs }))
+      .map((known) => entryOf(known, nowMs))
       .sort(
         (a, b) =>
           compareText(a.heartbeat.service, b.heartbeat.service) ||
@@ -90,7 +103,7 @@ export class FleetState {
 
   find(proxyId: string, nowMs: number): FleetEntry | undefined {
     const known = this.#known.get(proxyId);
-    return known && { heartbeat: known.heartbeat, lastSeenMs: known.lastSeenMs, live: nowMs < known.liveUntilMs };
+    return known && entryOf(known, nowMs);
   }
 
   /** Until when nothing becomes silent: the earliest end of a live proxy's time; undefined if none is live. */
@@ -114,7 +127,13 @@ export class FleetState {
     const byTime = [...roster].sort((a, b) => a.lastSeenMs - b.lastSeenMs);
     for (const { heartbeat, lastSeenMs, live } of byTime.slice(-this.#options.proxiesMax)) {
       const liveUntilMs = live ? nowMs + this.#options.liveMs : 0;
-      this.#known.set(heartbeat.proxyId, { heartbeat, lastSeenMs, liveUntilMs });
+      // a clock that was ahead then would keep the proxy in the future
+      this.#known.set(heartbeat.proxyId, {
+        heartbeat,
+        lastSeenMs: Math.min(lastSeenMs, nowMs),
+        liveUntilMs,
+        aheadMs: [],
+      });
     }
   }
 
@@ -128,6 +147,14 @@ export class FleetState {
     this.#turnedAway += 1;
     return false;
   }
+}
+
+function entryOf({ heartbeat, lastSeenMs, liveUntilMs, aheadMs }: Known, nowMs: number): FleetEntry {
+  const clockAheadMs = aheadMs.reduce<number | undefined>(
+    (least, ms) => (least === undefined || Math.abs(ms) < Math.abs(least) ? ms : least),
+    undefined,
+  );
+  return { heartbeat, lastSeenMs, live: nowMs < liveUntilMs, clockAheadMs };
 }
 
 function compareText(a: string, b: string): number {

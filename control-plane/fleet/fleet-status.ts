@@ -66,6 +66,7 @@ export function buildFleetStatus(
       ({ proxyId, service, sinceMs }) =>
         `proxy ${proxyId} (${service}) got an identity ${renderAgo(nowMs - sinceMs)} ago and was never heard of`,
     ),
+    ...judgeClocks(live),
     ...named(
       "certificate-expiring",
       expiring,
@@ -81,6 +82,27 @@ export function buildFleetStatus(
     problems,
     bypassable: live.flatMap(({ heartbeat }) => heartbeat.bypassable.map((way) => `${nameOf(heartbeat)}: ${way}`)),
   };
+}
+
+/** Clocks that are further apart are a problem, long before anything fails for it. */
+const clockSkewMsMax = 5000;
+
+/** If most of the fleet is off the same way, it is this machine's clock that is wrong. */
+function judgeClocks(live: readonly FleetEntry[]): readonly Problem[] {
+  const ahead = live.filter(({ clockAheadMs }) => (clockAheadMs ?? 0) > clockSkewMsMax);
+  const behind = live.filter(({ clockAheadMs }) => (clockAheadMs ?? 0) < -clockSkewMsMax);
+  const [off, way] = ahead.length > behind.length ? [ahead, "behind"] : [behind, "ahead of"];
+  if (off.length > 1 && off.length * 2 > live.length) {
+    const sorted = off.map(({ clockAheadMs }) => Math.abs(clockAheadMs ?? 0)).sort((a, b) => a - b);
+    const usual = renderAgo(sorted[sorted.length >> 1] ?? 0);
+    const figure = `${off.length} of ${live.length} live proxies by ${usual}`;
+    const message = `this control plane's clock is ${way} that of ${figure}: set it by NTP`;
+    return [{ code: "clock", message, subject: "" }];
+  }
+  return named("clock", [...ahead, ...behind], ({ heartbeat, clockAheadMs = 0 }) => {
+    const by = `${renderAgo(Math.abs(clockAheadMs))} ${clockAheadMs > 0 ? "ahead of" : "behind"}`;
+    return `the clock of proxy ${nameOf(heartbeat)} is ${by} this control plane's: set it by NTP`;
+  });
 }
 
 function nameOf(heartbeat: { readonly proxyId: string; readonly service: string }): string {

@@ -7,6 +7,7 @@ export type ProblemCode =
   | "proxy-silent"
   | "proxy-never-heard"
   | "certificate-expiring"
+  | "clock"
   | "route-without-instance"
   | "roster-full"
   | "nats-away"

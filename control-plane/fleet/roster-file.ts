@@ -5,7 +5,7 @@ import { encodeHeartbeat, parseHeartbeat } from "../../core/wire/fleet.js";
 import type { Clock } from "../../runtime/clock.js";
 import { readIfThere, writeDurably } from "../../runtime/durable-file.js";
 import type { Logger } from "../../runtime/log.js";
-import type { FleetState, SavedRoster } from "./fleet-state.js";
+import type { SavedRoster } from "./fleet-state.js";
 
 const fileName = "roster.json";
 const saveEveryMs = 5000;
@@ -48,14 +48,14 @@ export function saveRoster(dir: string, roster: SavedRoster): void {
 
 /** Saves every few seconds while somebody is known, and at the end. */
 export async function runRosterSaver(
-  deps: { readonly dir: string; readonly state: FleetState; readonly clock: Clock; readonly log: Logger },
+  deps: { readonly dir: string; readonly roster: () => SavedRoster; readonly clock: Clock; readonly log: Logger },
   signal: AbortSignal,
 ): Promise<void> {
-  const { dir, state, clock, log } = deps;
+  const { dir, clock, log } = deps;
   let wasEmpty = true;
   for (;;) {
     await clock.sleep(saveEveryMs, signal);
-    const roster = state.save(clock.nowMs());
+    const roster = deps.roster();
     try {
       if (roster.length > 0 || !wasEmpty) saveRoster(dir, roster);
       wasEmpty = roster.length === 0;

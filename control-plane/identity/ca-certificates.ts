@@ -6,8 +6,8 @@ import { issueCertificate } from "../../runtime/tls-identity-issue.js";
 import { generatePrivateKeyPem, publicKeyDer } from "../../runtime/tls-identity-keys.js";
 
 export const dayMs = 86_400_000;
-/** Clocks of proxies may be behind by a minute. */
-export const skewMs = 60_000;
+/** Certificates begin this long before they are issued: clocks of those who look at them may be behind by five minutes. */
+export const skewMs = 300_000;
 const rootTtlMs = 3650 * dayMs;
 const intermediateTtlMs = 365 * dayMs;
 

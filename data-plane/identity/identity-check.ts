@@ -41,6 +41,8 @@ export interface CheckedIdentity {
   readonly identity: ProxyIdentity;
   readonly notBeforeMs: number;
   readonly trust: Signed<Trust>;
+  /** When a control plane answered with it, by the monotonic clock; undefined: read from disk. */
+  readonly answeredAtMs?: number;
 }
 
 const serversMax = 64;

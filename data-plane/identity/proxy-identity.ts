@@ -10,20 +10,7 @@ import type { OfferContact } from "../recover/offer-client.js";
 import { type CheckedIdentity, checkIdentity, type IdentityParts } from "./identity-check.js";
 import { type IdentityStore, openIdentityStore } from "./identity-store.js";
 import { type JoinClientDeps, joinMesh, renewIdentity, type SeenByProxy } from "./join-client.js";
-
-/** What joining and the newest renewal said about the logs: signed bytes, verified when they came. */
-export interface TrustBootstrap {
-  readonly mesh: string;
-  /** Ed25519, 32 bytes; its hash is the pin. Trust records are verified with it. */
-  readonly rootPublicKey: Uint8Array;
-  /** The newest trust record. */
-  readonly trust: Uint8Array;
-  /** The head of the activation log; undefined: nothing was active. */
-  readonly activation: Uint8Array | undefined;
-  /** The revision that the head names. */
-  readonly revision: Uint8Array | undefined;
-  readonly freshness: Uint8Array;
-}
+import { bootstrapOf, type TrustBootstrap } from "./trust-bootstrap.js";
 
 export interface OpenIdentityDeps {
   readonly clock: Clock;
@@ -87,7 +74,7 @@ export async function openIdentity(
     return new RenewingIdentity(deps, options, store, client, check, readStored(check, stored, options.dir), signal);
   }
   const parts = await join(deps, options, client, signal);
-  const joined = check(parts);
+  const joined = { ...check(parts), answeredAtMs: deps.clock.monotonicMs() };
   store.save(parts);
   deps.log.info("joined the mesh", { mesh: parts.mesh, proxy: parts.proxyId, service: parts.service });
   return new RenewingIdentity(deps, options, store, client, check, joined, signal);
@@ -209,9 +196,7 @@ class RenewingIdentity implements OpenedIdentity {
   }
 
   get bootstrap(): TrustBootstrap {
-    const { mesh, rootPublicKey, trust, activation, revision, freshness } = this.#checked.parts;
-    const some = (bytes: Uint8Array) => (bytes.length === 0 ? undefined : bytes);
-    return { mesh, rootPublicKey, trust, activation: some(activation), revision: some(revision), freshness };
+    return bootstrapOf(this.#checked);
   }
 
   get contacts(): readonly OfferContact[] {
@@ -251,7 +236,7 @@ class RenewingIdentity implements OpenedIdentity {
       const present = { chain, known, seen: this.#seen() };
       const renewAt = (address: string) => renewIdentity({ ...this.#client, address }, present, this.#signal);
       const renewed = await contactAny(this.#client.addresses, renewAt, chooseHealing);
-      const checked = this.#check(renewed);
+      const checked = { ...this.#check(renewed), answeredAtMs: this.#deps.clock.monotonicMs() };
       this.#store.save(renewed);
       this.#checked = checked;
       this.renewalProblem = undefined;

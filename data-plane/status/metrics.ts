@@ -14,6 +14,8 @@ export interface MetricSources {
   evaluatingRevision(): number;
   /** Infinity: none was heard. */
   freshnessAgeMs(): number;
+  /** undefined: not known yet. */
+  clockAheadMs(): number | undefined;
   certificateExpiresMs(): number;
   refusedRecords(): number;
   decisions(): DecisionTotals;
@@ -137,6 +139,9 @@ function watch(registers: Registry[], sources: MetricSources): void {
   read("ashlar_epoch_evaluating", "The epoch that calls are judged by; 0: none.", () => sources.evaluatingEpoch());
   read("ashlar_revision_evaluating", "The revision that calls are judged by.", () => sources.evaluatingRevision());
   read("ashlar_freshness_age_seconds", "Since the last freshness statement.", () => sources.freshnessAgeMs() / 1000);
+  read("ashlar_clock_ahead_seconds", "This machine's clock against the control plane's; NaN: not known yet.", () => {
+    return (sources.clockAheadMs() ?? Number.NaN) / 1000;
+  });
   read(
     "ashlar_certificate_expires_seconds",
     "When the certificate expires, Unix time.",

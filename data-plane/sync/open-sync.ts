@@ -26,6 +26,8 @@ export interface IssuedHeads {
   readonly activation: Uint8Array;
   readonly revision: Uint8Array;
   readonly freshness: Uint8Array;
+  /** When a control plane answered with them, by the monotonic clock of this process; undefined: read from disk. */
+  readonly answeredAtMs?: number | undefined;
 }
 
 export interface SyncOptions {
@@ -39,7 +41,7 @@ export interface SyncOptions {
   readonly rootPublicKey: Uint8Array;
   /** What the stored identity came with: the base of the chains where the disk has none. */
   readonly issued: IssuedHeads | undefined;
-  /** How often freshness statements are expected; default 5000. */
+  /** How often a freshness statement is expected at the latest; three times that without one is a problem. Default 5000. */
   readonly freshnessIntervalMs?: number;
 }
 
@@ -69,6 +71,10 @@ export interface Sync {
   onFreshness(listener: (statement: Signed<Freshness>) => void): () => void;
   /** What is wrong now, one line each: equivocation, a rejected revision, staleness, trouble with the disk. */
   problems(): readonly string[];
+  /** How far this machine's clock is ahead of the control plane's; undefined: not known yet. */
+  readonly clockAheadMs: number | undefined;
+  /** Statements come and do not count, since a clock is wrong: a control plane has to be asked. */
+  readonly clocksDisagree: boolean;
   /** How many records were refused since the start. */
   readonly refusedRecords: number;
   /** Calls `listener` when the fleet view should learn something: prepared, rejected, switched, trust changed. */
@@ -136,12 +142,15 @@ export async function openSync(deps: SyncDeps, options: SyncOptions): Promise<Sy
     if (heads.trust.length > 0) loop.receive("trust", heads.trust);
     if (heads.revision.length > 0) loop.receive("revisions", heads.revision);
     if (heads.activation.length > 0) loop.receive("activations", heads.activation);
-    if (heads.freshness.length > 0) loop.receive("freshness", heads.freshness);
+    if (heads.freshness.length > 0) loop.receive("freshness", heads.freshness, heads.answeredAtMs);
   };
   await loop.whenSaved();
   if (issued !== undefined && inForce !== undefined) receive(issued);
   return createSync({ loop, judge, kept, freshnessListeners, receive }, options.mesh);
 }
+
+/** Two statements of the control planes were missed. */
+const statementsMissedMs = 6000;
 
 interface SyncParts {
   readonly loop: SyncLoop;
@@ -172,6 +181,12 @@ function createSync({ loop, judge, kept, freshnessListeners, receive }: SyncPart
       return { epoch: saved.epoch, trustSequence: saved.sequence, revision: published[0]?.number ?? 0 };
     },
     onFreshness: (listener) => listen(freshnessListeners, listener),
+    get clockAheadMs() {
+      return judge.clockAheadMs;
+    },
+    get clocksDisagree() {
+      return judge.clockProblem !== undefined && loop.freshnessAgeMs > statementsMissedMs;
+    },
     get refusedRecords() {
       return judge.refused;
     },

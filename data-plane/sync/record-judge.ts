@@ -17,6 +17,7 @@ import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
 import { NamedDigests } from "./named-digests.js";
 import type { RecordOrigin } from "./revision-source.js";
+import { type Arrival, SignerClocks } from "./signer-clocks.js";
 import type { SyncEvent } from "./sync-model.js";
 
 export interface Skipped {
@@ -42,7 +43,11 @@ export class RecordJudge {
   #keys: KeySet = new Map();
   #skipped: Skipped[] = [];
   readonly #named = new NamedDigests();
-  #freshness: Signed<Freshness> | undefined;
+  readonly #clocks = new SignerClocks();
+  readonly #openedMs: number;
+  /** When the newest statement that counts was signed, by the monotonic clock. */
+  #freshAtMs: number | undefined;
+  #clockProblem: string | undefined;
   #said = new Map<string, number>();
   #refused = 0;
 
@@ -55,6 +60,7 @@ export class RecordJudge {
     this.#hear = deps.hear ?? (() => {});
     this.#log = deps.log;
     this.#clock = deps.clock;
+    this.#openedMs = deps.clock.monotonicMs();
     this.#mesh = mesh;
     this.#rootKeys = rootKeys;
   }
@@ -62,6 +68,31 @@ export class RecordJudge {
   /** The keys that sign everything but trust. */
   get keys(): KeySet {
     return this.#keys;
+  }
+
+  /** Milliseconds since the newest statement that counts was signed; Infinity before the first. */
+  get freshnessAgeMs(): number {
+    return this.#freshAtMs === undefined ? Number.POSITIVE_INFINITY : this.#clock.monotonicMs() - this.#freshAtMs;
+  }
+
+  /** Why the last statement did not count; undefined: it did. */
+  get clockProblem(): string | undefined {
+    return this.#clockProblem;
+  }
+
+  /** How far this machine's clock is ahead of that of the control plane heard last; undefined: none was heard. */
+  get clockAheadMs(): number | undefined {
+    return this.#clocks.aheadMs(this.#clock.nowMs(), this.#clock.monotonicMs());
+  }
+
+  /**
+   * Milliseconds since an activation, by the control plane's clock. Not more than this proxy has run: one that joined an
+   * hour after an activation was not an hour late with it.
+   */
+  lagOf({ timeMs }: Pick<Activation, "timeMs">): number {
+    const monotonicMs = this.#clock.monotonicMs();
+    const meshMs = this.#clocks.meshMs(this.#clock.nowMs(), monotonicMs);
+    return Math.max(0, Math.round(Math.min(meshMs - timeMs, monotonicMs - this.#openedMs)));
   }
 
   /** How many records were refused so far. */
@@ -73,7 +104,7 @@ export class RecordJudge {
   trust(trust: Signed<Trust>): readonly Skipped[] {
     this.#keys = keySetOf(trust.body);
     this.#named.keepUnder(this.#keys);
-    if (this.#freshness !== undefined && !this.#keys.has(this.#freshness.kid)) this.#freshness = undefined; // it may be of a far future
+    this.#clocks.keepOnly((kid) => this.#keys.has(kid));
     const again = this.#skipped;
     this.#skipped = [];
     return again;
@@ -96,10 +127,13 @@ export class RecordJudge {
 
   readonly #isNamed = (digest: Digest): boolean => this.#named.has(digest);
 
-  /** The event for the machine; "unknown-key": kept until trust changes; undefined: no news, or refused, and said so. */
-  judge(origin: RecordOrigin, bytes: Uint8Array): SyncEvent | "unknown-key" | undefined {
+  /**
+   * The event for the machine; "unknown-key": kept until trust changes; undefined: no news, or refused, and said so.
+   * `answeredAtMs`: it came at this time of the monotonic clock, as the answer of a verified control plane.
+   */
+  judge(origin: RecordOrigin, bytes: Uint8Array, answeredAtMs?: number): SyncEvent | "unknown-key" | undefined {
     try {
-      return this.#verify(origin, bytes);
+      return this.#verify(origin, bytes, answeredAtMs);
     } catch (error) {
       this.#refused += 1;
       this.say("warn", `a record is refused: ${messageOf(error)}`);
@@ -120,7 +154,7 @@ export class RecordJudge {
     this.#log[level](message);
   }
 
-  #verify(origin: RecordOrigin, bytes: Uint8Array): SyncEvent | undefined {
+  #verify(origin: RecordOrigin, bytes: Uint8Array, answeredAtMs: number | undefined): SyncEvent | undefined {
     switch (origin) {
       case "revisions": {
         const record = this.revision(bytes);
@@ -135,7 +169,7 @@ export class RecordJudge {
         return { kind: "trust", record };
       }
       case "freshness":
-        return this.#verifyFreshness(bytes);
+        return this.#verifyFreshness(bytes, answeredAtMs);
     }
   }
 
@@ -150,14 +184,22 @@ export class RecordJudge {
     return { kind: "activation", record };
   }
 
-  /** A statement counts once, while it lasts: one that is played again proves nothing. */
-  #verifyFreshness(bytes: Uint8Array): SyncEvent | undefined {
+  /** A statement counts from when it was signed: one that is played again is no news, one that was kept back is old. */
+  #verifyFreshness(bytes: Uint8Array, answeredAtMs: number | undefined): SyncEvent | undefined {
     const record = verifyFreshness(bytes, this.#mesh, this.#keys);
-    const { body } = record;
-    if (body.expiresMs <= this.#clock.nowMs()) return undefined;
-    if (this.#freshness !== undefined && body.issuedMs <= this.#freshness.body.issuedMs) return undefined;
-    this.#freshness = record;
+    const monotonicMs = answeredAtMs ?? this.#clock.monotonicMs();
+    const arrival: Arrival = { wallMs: this.#clock.nowMs(), monotonicMs, isAnswer: answeredAtMs !== undefined };
+    const age = this.#clocks.judge({ kid: record.kid, ...record.body }, arrival);
+    if (age.kind !== "signed") {
+      const off = `${Math.round(age.byMs / 1000)} s ${age.kind === "ahead" ? "ahead of" : "behind"} what this proxy goes by`;
+      this.#clockProblem = `statements about the heads of the logs do not count: they are ${off}; a clock is wrong, here or at the control plane`;
+      this.say("warn", this.#clockProblem);
+      return undefined;
+    }
+    this.#clockProblem = undefined;
+    if (this.#freshAtMs !== undefined && age.atMs <= this.#freshAtMs) return undefined;
+    this.#freshAtMs = age.atMs;
     this.#hear({ log: "freshness", record });
-    return { kind: "freshness", freshness: body };
+    return { kind: "freshness", freshness: record.body };
   }
 }

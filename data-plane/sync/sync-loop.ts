@@ -17,7 +17,7 @@ import type { RecordOrigin } from "./revision-source.js";
 import { lastGoodOf, StateWriter } from "./state-writer.js";
 import type { SyncBegin, SyncLoopDeps, SyncLoopOptions } from "./sync-deps.js";
 import type { ChainName, SyncEffect, SyncEvent, SyncState } from "./sync-model.js";
-import { syncProblems } from "./sync-problems.js";
+import { clockProblems, syncProblems } from "./sync-problems.js";
 import { seenEpochOf, startSync, step, waitingAt } from "./sync-state.js";
 import { UnitFetcher } from "./unit-fetcher.js";
 
@@ -37,7 +37,6 @@ export class SyncLoop {
   readonly changeListeners = new Set<() => void>();
   #state: SyncState;
   #policy: HeldPolicy | undefined;
-  #freshMs: number | undefined;
   #saving: Promise<void> = Promise.resolve();
   #draining = false;
   #floorTrouble: string | undefined;
@@ -114,14 +113,14 @@ export class SyncLoop {
     return this.#saving;
   }
 
-  /** Milliseconds since the last valid freshness statement; Infinity before the first. */
+  /** Milliseconds since the newest freshness statement that counts was signed; Infinity before the first. */
   get freshnessAgeMs(): number {
-    return this.#freshMs === undefined ? Number.POSITIVE_INFINITY : this.#deps.clock.monotonicMs() - this.#freshMs;
+    return this.#deps.judge.freshnessAgeMs;
   }
 
   /** What is wrong now, one line each. */
   problems(): readonly string[] {
-    const problems = [...syncProblems(this.#state)];
+    const problems = [...syncProblems(this.#state), ...clockProblems(this.#deps.judge)];
     const trouble = this.#floorTrouble ?? this.#writer.trouble;
     if (trouble !== undefined) problems.push(`state on disk: ${trouble}`);
     if (this.#prepareTrouble !== undefined) problems.push(this.#prepareTrouble);
@@ -147,13 +146,12 @@ export class SyncLoop {
     await this.#deps.cache.close();
   }
 
-  /** Judges a record wherever it came from; says whether it is valid. */
-  receive(origin: RecordOrigin, bytes: Uint8Array): boolean {
-    const event = this.#deps.judge.judge(origin, bytes);
+  /** Judges a record wherever it came from (`answeredAtMs` as for `RecordJudge.judge`); says whether it is valid. */
+  receive(origin: RecordOrigin, bytes: Uint8Array, answeredAtMs?: number): boolean {
+    const event = this.#deps.judge.judge(origin, bytes, answeredAtMs);
     if (event === "unknown-key" && origin !== "trust") this.#reader.unknownKey();
     if (event === undefined || event === "unknown-key") return false;
     if (event.kind === "revision") this.shelf.keepRecord(event.record);
-    if (event.kind === "freshness") this.#freshMs = this.#deps.clock.monotonicMs();
     this.#send(event);
     return true;
   }
@@ -261,7 +259,7 @@ export class SyncLoop {
     if (held === undefined) throw new AshlarError("internal", "a switch to a revision that is not held");
     const policy = new HeldPolicy(activation.body.epoch, held);
     this.#policy = policy;
-    this.lagMs = Math.max(0, this.#deps.clock.nowMs() - activation.body.timeMs);
+    this.lagMs = this.#deps.judge.lagOf(activation.body);
     for (const listener of this.switchListeners) this.#tell(() => listener(policy));
     this.#deps.log.info("switched", { epoch: policy.epoch, revision: policy.revision, lagMs: this.lagMs });
     this.#writer.switched();

@@ -33,3 +33,18 @@ export function currentRejection(state: SyncState): Refusal | undefined {
 export function equivocationMessage(what: string, key: string, value: number): string {
   return `two ${what} records of ${key} ${value} (equivocation): neither is followed, a higher ${key} cures it`;
 }
+
+/** Beyond this a machine's clock is a problem to tell, long before anything fails for it. */
+const clockSkewMsMax = 5000;
+
+/** What is wrong with clocks: statements that do not count, and how far this machine's is off. */
+export function clockProblems(clocks: {
+  readonly clockProblem: string | undefined;
+  readonly clockAheadMs: number | undefined;
+}): readonly string[] {
+  const { clockProblem, clockAheadMs = 0 } = clocks;
+  const problems = clockProblem === undefined ? [] : [clockProblem];
+  if (Math.abs(clockAheadMs) <= clockSkewMsMax) return problems;
+  const off = `${Math.round(Math.abs(clockAheadMs) / 1000)} s ${clockAheadMs > 0 ? "ahead of" : "behind"}`;
+  return [...problems, `this machine's clock is ${off} the control plane's: set it by NTP`];
+}

@@ -10,6 +10,8 @@ export class ManualClock implements Clock {
   #nowMs: number;
   readonly #startMs: number;
   #sleepers: Sleeper[] = [];
+  /** What somebody set the wall clock wrong by, in milliseconds; time that passes and sleeps do not notice. */
+  offMs = 0;
 
   constructor(nowMs = 1_700_000_000_000) {
     this.#nowMs = nowMs;
@@ -17,7 +19,7 @@ export class ManualClock implements Clock {
   }
 
   nowMs(): number {
-    return this.#nowMs;
+    return this.#nowMs + this.offMs;
   }
 
   monotonicMs(): number {

@@ -12,23 +12,34 @@ export interface ProxyOptions {
   readonly version?: string;
   /** Further flags, for example ["--app", "unix:…"]; an agent socket is always there. */
   readonly flags?: readonly string[];
+  /** Its wall clock is off by what this file says, in milliseconds. */
+  readonly clockFile?: string;
+}
+
+/** The environment of a process whose wall clock follows a file. */
+function clockFrom(file: string | undefined): Record<string, string> {
+  if (file === undefined) return {};
+  const preload = join(repository, "test/support/set-clock.mjs");
+  return { NODE_OPTIONS: `--import ${preload}`, ASHLAR_TEST_CLOCK_FILE: file };
 }
 
 export class TestProxy {
   readonly name: string;
   readonly dir: string;
   readonly args: readonly string[];
+  readonly #env: Record<string, string>;
   process: TestProcess;
 
-  constructor(name: string, dir: string, args: readonly string[]) {
+  constructor(name: string, dir: string, args: readonly string[], env: Record<string, string> = {}) {
     this.name = name;
     this.dir = dir;
     this.args = args;
+    this.#env = env;
     this.process = this.start();
   }
 
   start(): TestProcess {
-    this.process = new TestProcess(`proxy ${this.name}`, process.execPath, [cliPath, "proxy", ...this.args]);
+    this.process = new TestProcess(`proxy ${this.name}`, process.execPath, [cliPath, "proxy", ...this.args], this.#env);
     return this.process;
   }
 
@@ -45,20 +56,22 @@ export class TestMesh {
   readonly dir: string;
   readonly name: string;
   readonly #flags: readonly string[];
+  readonly #env: Record<string, string>;
   up: TestProcess;
   readonly #children: TestProcess[] = [];
   readonly #proxies: TestProxy[] = [];
 
-  private constructor(dir: string, name: string, flags: readonly string[]) {
+  private constructor(dir: string, name: string, flags: readonly string[], env: Record<string, string>) {
     this.dir = dir;
     this.name = name;
     this.#flags = flags;
+    this.#env = env;
     this.up = this.startUp();
   }
 
   /** Starts `ashlar up` with further flags, for example those of one more control plane. */
-  static async start(name = "test", flags: readonly string[] = []): Promise<TestMesh> {
-    const mesh = new TestMesh(mkdtempSync(join(tmpdir(), "ash-")), name, flags);
+  static async start(name = "test", flags: readonly string[] = [], clockFile?: string): Promise<TestMesh> {
+    const mesh = new TestMesh(mkdtempSync(join(tmpdir(), "ash-")), name, flags, clockFrom(clockFile));
     await mesh.up.said("ready");
     return mesh;
   }
@@ -68,7 +81,7 @@ export class TestMesh {
   }
 
   startUp(): TestProcess {
-    this.up = new TestProcess("up", process.execPath, [
+    const args = [
       cliPath,
       "up",
       "--data",
@@ -81,7 +94,8 @@ export class TestMesh {
       "--join-listen",
       "127.0.0.1:0",
       ...this.#flags,
-    ]);
+    ];
+    this.up = new TestProcess("up", process.execPath, args, this.#env);
     return this.up;
   }
 
@@ -129,11 +143,12 @@ export class TestMesh {
     const asked = { service, version, ttlMs: 600_000, uses: 1, controlPlane: "" };
     const { token } = await this.ask((admin) => admin.createJoinToken(asked));
     writeFileSync(join(dir, "token"), token);
-    const proxy = new TestProxy(options.name, dir, [
+    const args = [
       ...["--service", service, "--token", join(dir, "token"), "--join", join(this.data, "join.json")],
       ...["--inbound", "127.0.0.1:0", "--data", join(dir, "data"), "--agent", `unix:${dir}/s/agent.sock`],
       ...["--outbound", `unix:${dir}/s/out.sock`, ...(options.flags ?? [])],
-    ]);
+    ];
+    const proxy = new TestProxy(options.name, dir, args, clockFrom(options.clockFile));
     this.#proxies.push(proxy);
     await proxy.process.said("ready");
     return proxy;

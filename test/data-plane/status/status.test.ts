@@ -24,6 +24,7 @@ describe("status", () => {
       evaluatingEpoch: () => 2,
       evaluatingRevision: () => 7,
       freshnessAgeMs: () => 1500,
+      clockAheadMs: () => -20_500,
       certificateExpiresMs: () => 1_000_000,
       refusedRecords: () => 0,
       decisions: () => ({ recorded: 7, counted: 8, dropped: 9 }),

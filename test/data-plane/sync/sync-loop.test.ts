@@ -102,6 +102,18 @@ describe("what was missed", () => {
   });
 });
 
+test("a proxy that joins long after an activation, or with a clock that is wrong, was not late with it by that", async () => {
+  const hourMs = 3_600_000;
+  for (const offMs of [hourMs, 0, -hourMs]) {
+    await sync.stop();
+    const clock = { ...systemClock, nowMs: () => Date.now() + hourMs + offMs };
+    sync = await open(new MemoryFolder(), mesh.activations[0]?.bytes, clock);
+    sync.start();
+    await evaluates(1);
+    expect(sync.policy.lagMs).toBeLessThan(60_000);
+  }
+});
+
 describe("an assertion that does not hold", () => {
   const never = (from: string) =>
     ({ kind: "Assertion", name: "s", service: "payments", claim: "never", from: [from], methods: [] }) as const;
