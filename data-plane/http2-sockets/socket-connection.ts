@@ -104,16 +104,19 @@ export class SocketConnection implements ConnectionHandler {
   }
 
   #onBytes(bytes: Uint8Array, length: number): void {
-    if (this.connection.dead) return;
+    const { connection } = this;
+    if (connection.dead) return;
     const nowMs = this.#loop.beginRead();
     try {
-      this.connection.receive(bytes, nowMs, length);
+      connection.receive(bytes, nowMs, length);
     } catch (error) {
       this.#crash(error);
     } finally {
       this.#loop.endRead();
     }
-    if (!this.#paused && this.connection.output.size >= this.connection.limits.outputBytesMax) {
+    // Clients read on: where both sides waited for each other to read, neither would ever. What they read leads to
+    // control frames only, which are bounded.
+    if (!this.#paused && connection.isServer && connection.output.size >= connection.limits.outputBytesMax) {
       this.#paused = true;
       this.socket.pause();
     }

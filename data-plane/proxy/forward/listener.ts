@@ -18,6 +18,7 @@ import { errorCode } from "../../http2/protocol.js";
 import { refusal, refusalReasons } from "../../http2/refusals.js";
 import type { Stream } from "../../http2/stream.js";
 import { type ConnectionOwner, SocketConnection } from "../../http2-sockets/socket-connection.js";
+import { connectionWindowBytes } from "./connection-window.js";
 import { listenOn } from "./listen-on.js";
 import type { ProxyEngine } from "./proxy-engine.js";
 import { revisionField } from "./response-fields.js";
@@ -94,7 +95,9 @@ class Accepted implements ConnectionOwner {
     this.#peer = peer;
     this.#deps = deps;
     this.#closeListeners.push(closed);
-    const engineLimits = { ...limits, messageBytesMax: deps.engine.messageBytesMax };
+    const { budget, messageBytesMax } = deps.engine;
+    const window = connectionWindowBytes(limits.concurrentStreamsMax, budget);
+    const engineLimits = { ...limits, messageBytesMax, connectionWindowBytes: window };
     this.wire = new SocketConnection(socket, true, engineLimits, this, deps.engine);
     deps.onConnection(1);
   }

@@ -6,6 +6,7 @@ import { errorCode } from "../../http2/protocol.js";
 import { refusalReasons } from "../../http2/refusals.js";
 import type { Stream } from "../../http2/stream.js";
 import { type ConnectionOwner, SocketConnection } from "../../http2-sockets/socket-connection.js";
+import { connectionWindowBytes } from "./connection-window.js";
 import type { ProxyEngine } from "./proxy-engine.js";
 
 export interface UpstreamSessionOptions {
@@ -45,11 +46,7 @@ export class UpstreamSession implements ConnectionOwner {
   private constructor(socket: Socket, options: UpstreamSessionOptions, engine: ProxyEngine) {
     const limits: EngineLimits = {
       ...defaultLimits,
-      // Room for every stream's window: a caller that takes nothing must not hold up the answers to others.
-      connectionWindowBytes: Math.min(
-        options.streamsMax * defaultLimits.streamWindowBytes,
-        Math.max(engine.budget.maxBytes, defaultLimits.connectionWindowBytes),
-      ),
+      connectionWindowBytes: connectionWindowBytes(options.streamsMax, engine.budget),
       messageBytesMax: engine.messageBytesMax,
       prefaceTimeoutMs: options.prefaceTimeoutMs,
       keepaliveMs: options.keepaliveMs,

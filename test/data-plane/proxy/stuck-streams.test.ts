@@ -1,0 +1,101 @@
+/** Streams whose bytes nobody takes hold up no other stream, however many they are. */
+import { afterEach, describe, expect, test } from "@jest/globals";
+import { connectionWindowBytes } from "../../../data-plane/proxy/forward/connection-window.js";
+import type { ByteClient, ByteHandlers } from "../../support/byte-service.js";
+import { eventually, ProxyPair, type TestSide } from "../../support/proxy-pair.js";
+
+const streamWindowBytes = 65_535;
+/** 4 MB of windows: four times what a connection had before. */
+const stuckCalls = 60;
+const mebibyte = 1 << 20;
+let pair: ProxyPair;
+let begun = 0;
+/** Uploads are never read; downloads never end. */
+const handlers: ByteHandlers = {
+  Unary: (call, respond) => respond(null, call.request),
+  ClientStream: (call) => {
+    begun += 1;
+    call.pause();
+  },
+  ServerStream: (call) => {
+    begun += 1;
+    const part = Buffer.alloc(16_000);
+    for (let sent = 0; sent < 40; sent++) call.write(part);
+  },
+};
+afterEach(() => {
+  pair?.stop();
+  begun = 0;
+});
+
+/** Bytes that wait in a proxy for whoever is to take them. */
+function waitingIn(side: TestSide): number {
+  let bytes = 0;
+  for (const { connection } of side.engine.loop.connections) bytes += connection.sender.waitingBytes;
+  return bytes;
+}
+
+function upload(client: ByteClient): void {
+  const call = client.clientStream(() => {});
+  call.on("error", () => {});
+  for (let sent = 0; sent < 40; sent++) call.write(Buffer.alloc(16_000));
+}
+
+function download(client: ByteClient): void {
+  const call = client.serverStream(Buffer.alloc(0));
+  call.on("error", () => {});
+  call.pause();
+}
+
+/** The codes of 100 calls of 1 kB on the same connections, in four turns; undefined: served. */
+async function bystanders(client: ByteClient): Promise<Set<number | undefined>> {
+  const codes = new Set<number | undefined>();
+  for (let turn = 0; turn < 4; turn++) {
+    const calls = Array.from({ length: 25 }, () =>
+      client.unary(Buffer.alloc(1000), undefined, { deadline: Date.now() + 20_000 }),
+    );
+    for (const { error } of await Promise.all(calls)) codes.add(error?.code);
+  }
+  return codes;
+}
+
+describe("calls of others on the same connections all succeed", () => {
+  for (const [what, begin] of [
+    ["uploads that the application does not read", upload],
+    ["answers that the caller does not read", download],
+  ] as const) {
+    test(`beside ${stuckCalls} ${what}`, async () => {
+      pair = await ProxyPair.start(handlers);
+      const stuck = pair.client();
+      for (let call = 0; call < stuckCalls; call++) begin(stuck);
+      await eventually("all are stuck", () => begun === stuckCalls && waitingIn(pair.callee) > 2 * mebibyte);
+      expect(await bystanders(begin === upload ? stuck : pair.client())).toEqual(new Set([undefined]));
+      for (const { engine } of [pair.caller, pair.callee]) {
+        // No more than both windows of each stream, and the blocks that they are kept in.
+        expect(engine.budget.peakBytes).toBeLessThan(stuckCalls * 3 * streamWindowBytes);
+        expect(engine.counters.refused("memory")).toBe(0);
+      }
+    }, 60_000);
+  }
+
+  test("and the process' budget bounds what the stuck ones hold: they end, the others go on", async () => {
+    const bufferBytesMax = 2 * mebibyte;
+    pair = await ProxyPair.start(handlers, { bufferBytesMax });
+    const stuck = pair.client();
+    for (let call = 0; call < stuckCalls; call++) upload(stuck);
+    const { engine } = pair.callee;
+    await eventually("some were ended", () => engine.counters.refused("memory") > 0);
+    await eventually("there is room", () => !engine.budget.isTight);
+    expect(await bystanders(pair.client())).toEqual(new Set([undefined]));
+    for (const side of [pair.caller, pair.callee])
+      expect(side.engine.budget.peakBytes).toBeLessThan(bufferBytesMax + mebibyte);
+  }, 60_000);
+});
+
+test("a connection's window holds those of its streams, within the budget and what HTTP/2 allows", () => {
+  const budget = (maxBytes: number) => ({ maxBytes }) as Parameters<typeof connectionWindowBytes>[1];
+  expect(connectionWindowBytes(100, budget(256 * mebibyte))).toBe(100 * streamWindowBytes);
+  expect(connectionWindowBytes(1000, budget(16 * mebibyte))).toBe(16 * mebibyte);
+  expect(connectionWindowBytes(1000, budget(1000))).toBe(mebibyte);
+  expect(connectionWindowBytes(1_000_000, budget(Number.POSITIVE_INFINITY))).toBe(2 ** 31 - 1);
+});
