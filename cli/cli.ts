@@ -15,6 +15,8 @@ export interface Cli {
   note(text: string): void;
   /** The operator's context. Fails with `invalid_argument` if there is none. */
   readContext(command: Command): AdminContext;
+  /** Asks whoever sits at the terminal; undefined: there is no terminal. */
+  confirm(question: string): Promise<boolean | undefined>;
   /** Shows how something goes on, on stderr: on a terminal in place of what was shown before, else where it changed. */
   progress(text: string): void;
   /** A client for the context of `command`; `work` done, it is closed. */

@@ -33,6 +33,12 @@ function stopWithNpx(): void {
   }, 200).unref();
 }
 
+/** Loaded when it is needed, which is seldom. */
+async function askHere(question: string): Promise<boolean> {
+  const { askAtTerminal } = await import("./confirm.js");
+  return askAtTerminal(question, { input: process.stdin, output: process.stderr });
+}
+
 function readVersion(): string {
   const manifest: { version: string } = JSON.parse(
     readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
@@ -63,6 +69,7 @@ async function runCommand(argv: readonly string[]): Promise<number> {
     writeOut: (chunk) => process.stdout.write(chunk),
     writeError: (chunk) => process.stderr.write(chunk),
     readStdin: () => text(process.stdin),
+    confirm: process.stdin.isTTY && process.stderr.isTTY ? askHere : undefined,
     terminalColumns: process.stderr.isTTY ? process.stderr.columns : undefined,
     runProcess,
   });

@@ -26,6 +26,8 @@ export interface CliDeps {
   readStdin(): Promise<string>;
   /** The width of the terminal that stderr is; undefined: it is none. */
   readonly terminalColumns?: number | undefined;
+  /** Asks whoever sits at the terminal; undefined: there is none. */
+  readonly confirm?: ((question: string) => Promise<boolean>) | undefined;
   /** Runs a control plane or proxy to its end; resolves with its exit code. */
   runProcess(name: ProcessName, argv: readonly string[]): Promise<number>;
   /** Default: mutual TLS to the context's address. */
@@ -120,6 +122,7 @@ function createCli(deps: CliDeps): Cli {
     print: (text) => deps.writeOut(`${text}\n`),
     note: (text) => deps.writeError(`${text}\n`),
     progress: createProgress(deps),
+    confirm: async (question) => deps.confirm?.(question),
     withAdmin: async (command, work) => {
       const admin = open(contextOf(command));
       try {

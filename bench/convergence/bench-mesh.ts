@@ -28,7 +28,12 @@ export async function withMesh(work: (mesh: BenchMesh) => Promise<void>): Promis
 
 /** Publishes files; gives the revision's number. */
 export async function publish(admin: AdminClient, files: readonly PolicyFile[]): Promise<number> {
-  const { revision, findings } = await admin.publish({ files: [...files], message: "", parent: undefined });
+  const { revision, findings } = await admin.publish({
+    files: [...files],
+    message: "",
+    parent: undefined,
+    allowEmpty: false,
+  });
   if (revision === undefined) throw new Error(`the policy of the bench is refused: ${findings[0]?.message}`);
   return revision.number;
 }

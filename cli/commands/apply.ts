@@ -8,6 +8,7 @@ import { type FindingJson, findingToJson, renderFinding } from "../findings.js";
 import { outputOption, parseParent, parsePercent, timeoutOption, withExample } from "../options.js";
 import { counted, type OutputFormat } from "../output.js";
 import { readPolicyFiles } from "../policy-files.js";
+import { confirmRemovals, emptyPolicy, findRemovals } from "../removals.js";
 import { renderBegun } from "../rollout-progress.js";
 import { addStageOptions, parsePlan } from "../stages.js";
 
@@ -17,6 +18,8 @@ interface Flags extends ActivationFlags {
   readonly parent?: number;
   readonly dryRun?: boolean;
   readonly activate: boolean;
+  readonly allowEmpty?: boolean;
+  readonly yes?: boolean;
   readonly output: OutputFormat;
 }
 
@@ -33,6 +36,8 @@ export function addApplyCommand(program: Command, cli: Cli): void {
     .option("--parent <revision>", "fail unless this is the newest revision", parseParent)
     .option("--dry-run", "only say what it would do; store nothing")
     .option("--no-activate", "publish only")
+    .option("--allow-empty", "files without any object: take the whole policy away, rather than be refused")
+    .option("--yes", "do not ask where it takes a service with live proxies, or more than half of all objects, away")
     .option("--wait", "wait until every live proxy evaluates it")
     .option("--force", "activate although proxies have not prepared it")
     .option("--threshold <percent>", "the share of live proxies that has to be prepared", parsePercent)
@@ -59,9 +64,10 @@ export function addApplyCommand(program: Command, cli: Cli): void {
 }
 
 async function apply(cli: Cli, admin: AdminClient, files: readonly PolicyFile[], flags: Flags): Promise<void> {
-  const { message = "", parent, output } = flags;
-  const published = await admin.publish({ files: [...files], message, parent });
-  const findings = noteFindings(cli, published.findings.map(findingToJson));
+  const { message = "", parent, output, allowEmpty = false } = flags;
+  const removals = await askAboutRemovals(cli, admin, files, flags);
+  const published = await admin.publish({ files: [...files], message, parent, allowEmpty });
+  const findings = [...removals, ...noteFindings(cli, published.findings.map(findingToJson))];
   const { revision, created } = published;
   if (revision === undefined) {
     const { epoch, headRevision } = await admin.status();
@@ -97,21 +103,44 @@ async function apply(cli: Cli, admin: AdminClient, files: readonly PolicyFile[],
   }
 }
 
+/** What it takes away, once whoever applies it has agreed to that. Publishing alone takes nothing away. */
+async function askAboutRemovals(cli: Cli, admin: AdminClient, files: readonly PolicyFile[], flags: Flags) {
+  if (!flags.activate) return [];
+  const { allowEmpty = false, yes = false } = flags;
+  const { isEmpty, warnings } = await findRemovals(admin, files);
+  if (isEmpty && !allowEmpty) throw emptyPolicy();
+  const isMeant = yes || isEmpty; // --allow-empty says it of everything
+  await confirmRemovals(cli, warnings, { isMeant, mayAsk: !flags.file.includes("-") });
+  return warnings;
+}
+
 async function dryRun(cli: Cli, admin: AdminClient, files: readonly PolicyFile[], flags: Flags): Promise<void> {
   const { snapshot, wouldCreate, objects, access, findings: found } = await admin.validate(files);
-  const findings = noteFindings(cli, found.map(findingToJson));
+  const { isEmpty, warnings } = await findRemovals(admin, files);
+  if (isEmpty && !flags.allowEmpty) throw emptyPolicy();
+  const findings = noteFindings(cli, [...found.map(findingToJson), ...(flags.activate ? warnings : [])]);
+  const wantsYes = flags.activate && warnings.length > 0 && !isEmpty;
   const { epoch, revision: active, headRevision } = await admin.status();
   if (flags.parent !== undefined && flags.parent !== headRevision) {
     throw new AshlarError("conflict", `the newest revision is ${headRevision}, not ${flags.parent}`);
   }
   const isWrong = hasError(findings);
   const wouldActivate = flags.activate && !isWrong && (wouldCreate || active !== headRevision);
-  const about = { created: false, wouldCreate, wouldActivate, parent: headRevision, revision: headRevision, epoch };
+  const about = {
+    created: false,
+    wouldCreate,
+    wouldActivate,
+    wantsYes,
+    parent: headRevision,
+    revision: headRevision,
+    epoch,
+  };
   const json = { ...about, findings, snapshot, objects: objects.map(objectToJson), access: access.map(accessToJson) };
   const verdict = wouldCreate
     ? `It would make revision ${headRevision + 1}. Nothing was stored.`
     : `It says what revision ${headRevision} says already. Nothing was stored.`;
-  const text = [...renderObjects(objects), ...renderAccess(access), isWrong ? "Nothing was stored." : verdict];
+  const ask = wantsYes ? ["To apply it, give --yes, or answer at a terminal."] : [];
+  const text = [...renderObjects(objects), ...renderAccess(access), isWrong ? "Nothing was stored." : verdict, ...ask];
   show(cli, flags.output, json, text.join("\n"));
   if (isWrong) throw refused(findings, "it would be refused");
 }

@@ -52,7 +52,7 @@ async function compare(cli: Cli, admin: AdminClient, wanted: string, side: DiffS
   const [status, proxies, answer] = await Promise.all([
     admin.status(),
     admin.proxies(),
-    admin.diff({ from: side, to: { side: { $case: "revision", value: 0 } } }),
+    admin.diff({ from: side, to: { side: { $case: "revision", value: 0 } }, namesOnly: false }),
   ]);
   const findings = answer.findings.map(findingToJson);
   for (const finding of findings) cli.note(renderFinding(finding));

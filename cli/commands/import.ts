@@ -6,14 +6,18 @@ import { findingToJson, renderFinding } from "../findings.js";
 import { outputOption, parseParent, parseRootHash, timeoutOption, withExample } from "../options.js";
 import { counted, type OutputFormat } from "../output.js";
 import { readBundle } from "../read-bundle.js";
+import { findRemovalsTo, type Removals } from "../removals.js";
 
 interface Flags extends ActivationFlags {
   readonly message?: string;
   readonly parent?: number;
   readonly rootHash?: string;
   readonly activate: boolean;
+  readonly allowEmpty?: boolean;
   readonly output: OutputFormat;
 }
+
+const noRemovals: Removals = { isEmpty: false, warnings: [] };
 
 /** `ashlar import FILE`: what another mesh exported, published here byte for byte. */
 export function addImportCommand(program: Command, cli: Cli): void {
@@ -29,6 +33,7 @@ export function addImportCommand(program: Command, cli: Cli): void {
     .option("--parent <revision>", "fail unless this is the newest revision", parseParent)
     .option("--root-hash <hash>", "fail unless it comes from the mesh with this root hash", parseRootHash)
     .option("--no-activate", "publish only")
+    .option("--allow-empty", "a bundle without any object: take the whole policy away, rather than be refused")
     .option("--wait", "wait until every live proxy evaluates it")
     .addOption(timeoutOption("how long to wait for proxies to prepare, and to switch"))
     .addOption(outputOption())
@@ -37,14 +42,16 @@ export function addImportCommand(program: Command, cli: Cli): void {
 }
 
 async function importBundle(cli: Cli, path: string, flags: Flags, self: Command): Promise<void> {
-  const { message = "", parent, rootHash = "", activate, output } = flags;
+  const { message = "", parent, rootHash = "", activate, allowEmpty = false, output } = flags;
   const { bytes, bundle } = await readBundle(path);
   const { mesh, revision: origin, snapshot } = bundle;
   const from = { mesh, rootHash: bundle.rootHash, revision: origin.body.number, author: origin.body.author };
   await cli.withAdmin(self, async (admin) => {
-    const request = { bundle: Buffer.from(bytes), message, parent, rootHash };
+    const value = Buffer.from(bytes);
+    const { warnings } = activate ? await findRemovalsTo(admin, { side: { $case: "bundle", value } }) : noRemovals;
+    const request = { bundle: value, message, parent, rootHash, allowEmpty };
     const { findings: found, created, revision } = await admin.importRevision(request);
-    const findings = found.map(findingToJson);
+    const findings = [...warnings, ...found.map(findingToJson)];
     for (const finding of findings) cli.note(renderFinding(finding));
     const about = { created, findings, snapshot: snapshot.list.digest, from };
     if (revision === undefined) {

@@ -111,10 +111,11 @@ export function createAdminService(deps: AdminServiceDeps): BoundService {
       const { activation, tookMs, behind } = await deps.rollback.rollback(options, caller, signal);
       return { activation: renderActivation(activation), tookMs, behind: [...behind] };
     }),
-    diffRevisions: operated(async ({ from, to }) => {
+    diffRevisions: operated(async ({ from, to, namesOnly }) => {
       const { findings, objects, access, fromSnapshot, toSnapshot, ...about } = await policy.diff(
         parseSide(from, { kind: "active" }),
         parseSide(to, { kind: "newest" }),
+        namesOnly,
       );
       return {
         findings: findings.map(renderFinding),

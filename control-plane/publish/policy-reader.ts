@@ -8,7 +8,7 @@ import { revisionInForce } from "../../core/rollout/cohort.js";
 import type { Snapshot } from "../../core/snapshot/build.js";
 import { diffUnits, type ObjectChange } from "../../core/snapshot/diff.js";
 import { type AccessChange, diffAccess } from "../../core/snapshot/matrix.js";
-import { renderYaml } from "../../core/snapshot/render.js";
+import { objectsOf, renderYaml } from "../../core/snapshot/render.js";
 import { encodeBundle, parseBundle } from "../../core/wire/bundle.js";
 import { findRevision } from "../activate/activator.js";
 import { type RoutedVersions, routedVersions } from "../fleet/empty-routes.js";
@@ -53,6 +53,8 @@ export interface SidesDiff extends PolicyDiff {
   readonly rollout: RolloutBeside | undefined;
   readonly fromSnapshot: Digest | undefined;
   readonly toSnapshot: Digest | undefined;
+  /** On the one side. */
+  readonly fromObjects: number;
 }
 
 export interface Validated extends PolicyDiff {
@@ -66,8 +68,8 @@ export interface PolicyReader {
   find(number: number): Signed<Revision>;
   yaml(revision: Signed<Revision>): Promise<string>;
   validate(files: readonly PolicyFile[]): Promise<Validated>;
-  /** Fails with `not_found` for a revision or proxy that is not known, `stale` for a proxy that evaluates nothing. */
-  diff(from: PolicySide, to: PolicySide): Promise<SidesDiff>;
+  /** `namesOnly`: without lines and access. Fails with `not_found` for a revision or proxy that is not known, `stale` for a proxy that evaluates nothing. */
+  diff(from: PolicySide, to: PolicySide, namesOnly?: boolean): Promise<SidesDiff>;
   /** The revision as a bundle for other meshes. Fails with `limit` above 8 MiB. */
   bundle(revision: Signed<Revision>): Promise<Uint8Array>;
   /**
@@ -105,7 +107,7 @@ export function createPolicyReader(deps: PolicyReaderDeps): PolicyReader {
       const wouldCreate = head?.body.snapshot !== snapshot.list.digest;
       return { findings: [...findings, ...more], objects, access, snapshotDigest: snapshot.list.digest, wouldCreate };
     },
-    async diff(from, to) {
+    async diff(from, to, namesOnly = false) {
       const findings: Finding[] = [];
       const [fromRevision, toRevision] = [from, to].map((side) => revisionOf(deps, side));
       const numbers = { fromRevision: fromRevision?.body.number ?? 0, toRevision: toRevision?.body.number ?? 0 };
@@ -113,10 +115,12 @@ export function createPolicyReader(deps: PolicyReaderDeps): PolicyReader {
       const before = await readSide(deps, from, fromRevision, findings);
       const after = await readSide(deps, to, toRevision, findings);
       if (before === undefined || after === undefined)
-        return { ...nothing, ...about, findings, fromSnapshot: undefined, toSnapshot: undefined };
-      const { objects, access, findings: more } = compare(unitsIn(before), unitsIn(after), deps.mesh);
+        return { ...nothing, ...about, findings, fromSnapshot: undefined, toSnapshot: undefined, fromObjects: 0 };
+      const [old, young] = [unitsIn(before), unitsIn(after)];
+      const { objects, access, findings: more } = namesOnly ? compareNames(old, young) : compare(old, young, deps.mesh);
       const digests = { fromSnapshot: before.list.digest, toSnapshot: after.list.digest };
-      return { ...about, findings: [...findings, ...more], objects, access, ...digests };
+      const fromObjects = old.reduce((sum, unit) => sum + objectsOf(unit).length, 0);
+      return { ...about, findings: [...findings, ...more], objects, access, ...digests, fromObjects };
     },
     bundle: (revision) => bundleOf(deps, revision),
     checkAccess: (caller, service, method, revision, inputs) =>
@@ -225,6 +229,11 @@ async function bundleOf(deps: PolicyReaderDeps, revision: Signed<Revision>): Pro
   if (trust === undefined)
     throw new AshlarError("unavailable", "the trust record with the key of this revision is not there: try again");
   return encodeBundle({ mesh, rootPublicKey, trust, revision, snapshot: await snapshots.load(revision.body.snapshot) });
+}
+
+function compareNames(before: readonly Unit[], after: readonly Unit[]): PolicyDiff {
+  const objects = diffUnits(before, after).objects.map((change) => ({ ...change, lines: [] }));
+  return { findings: [], objects, access: [] };
 }
 
 function compare(before: readonly Unit[], after: readonly Unit[], mesh: string): PolicyDiff {

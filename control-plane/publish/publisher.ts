@@ -41,6 +41,8 @@ export interface PublishOptions {
   readonly message: string;
   /** The number that has to be the head of the log; undefined: whatever it is; 0: the log has to be empty. */
   readonly parent: number | undefined;
+  /** Without it, policy without any object is refused: it would take everything away. */
+  readonly allowEmpty?: boolean;
 }
 
 export interface ImportOptions extends Omit<PublishOptions, "files"> {
@@ -72,7 +74,7 @@ export interface Publisher {
   checkBundle(bundle: Bundle): CheckedFiles;
   /**
    * Publishes `files` as the next revision if they say anything new. With errors among the findings nothing is
-   * stored. Fails with `conflict`, naming the head, if it is not `parent` or somebody else was first.
+   * stored. Fails with `invalid_argument` if they hold no object and that is not allowed. Fails with `conflict`, naming the head, if it is not `parent` or somebody else was first.
    */
   publish(options: PublishOptions, caller: OperatorCaller): Promise<Published>;
   /**
@@ -155,11 +157,12 @@ function inReadingOrder(files: readonly PolicyFile[], findings: readonly Finding
 async function publish(
   deps: PublisherDeps,
   { findings, snapshot }: CheckedFiles,
-  options: Pick<PublishOptions, "message" | "parent">,
+  options: Pick<PublishOptions, "message" | "parent" | "allowEmpty">,
   caller: OperatorCaller,
 ): Promise<Published> {
   const { revisions, snapshots } = deps;
   checkMessage(options.message);
+  if (snapshot !== undefined && hasNoObject(snapshot) && !options.allowEmpty) throw emptyPolicy();
   if (snapshot !== undefined) await deps.beforeSigning?.();
   const head = revisions.head();
   if (snapshot === undefined) return { findings, created: false, revision: undefined };
@@ -187,6 +190,18 @@ async function publish(
   const revision = signRevision(body, deps.mesh, deps.signer);
   await revisions.append(revision);
   return { findings, created: true, revision };
+}
+
+function hasNoObject({ units }: Snapshot): boolean {
+  return units.every(({ unit }) => objectsOf(unit).length === 0);
+}
+
+/** An empty file or pipe is given by accident more often than on purpose. */
+function emptyPolicy(): AshlarError {
+  const description = "without it, policy that has no object is refused";
+  const why = "the policy given has no object at all, and would take the whole policy of the mesh away";
+  const message = `${why}; if that is meant, say so (--allow-empty, allow_empty)`;
+  return invalidFields("invalid_argument", message, [{ field: "allow_empty", description }]);
 }
 
 /** undefined: it is lost, and what is published next does not need it. */

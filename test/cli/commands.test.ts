@@ -30,6 +30,7 @@ beforeEach(() => {
     getStatus: statusInfo(),
     listProxies: { proxies: [proxyInfo("p-1"), proxyInfo("p-2")] },
     getConvergence: {},
+    diffRevisions: {},
   };
   admin.requests.length = 0;
 });

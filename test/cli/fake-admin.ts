@@ -90,6 +90,8 @@ export interface FakeAdmin {
   run(...argv: string[]): Promise<Finished>;
   /** The same, with stdin. */
   runWith(stdin: string, ...argv: string[]): Promise<Finished>;
+  /** The same at a terminal, where whoever sits there answers questions so. */
+  runAtTerminal(answer: boolean, ...argv: string[]): Promise<Finished>;
   /** A context like the good one, with some of it replaced. */
   context(name: string, replaced: Record<string, unknown>): string;
   stop(): void;
@@ -142,6 +144,7 @@ export async function startFakeAdmin(serverId = "spiffe://test/control-plane/one
     requests,
     run: (...argv) => runWith(contextPath, "", argv),
     runWith: (stdin, ...argv) => runWith(contextPath, stdin, argv),
+    runAtTerminal: (answer, ...argv) => runWith(contextPath, "", argv, async () => answer),
     context: (name, replaced) => write(name, { ...good, ...replaced }),
     stop: () => {
       server.forceShutdown();
@@ -152,7 +155,12 @@ export async function startFakeAdmin(serverId = "spiffe://test/control-plane/one
 }
 
 /** Runs a command line as main.ts would, and keeps what it wrote. */
-export async function runWith(contextPath: string, stdin: string, argv: readonly string[]): Promise<Finished> {
+export async function runWith(
+  contextPath: string,
+  stdin: string,
+  argv: readonly string[],
+  confirm?: (question: string) => Promise<boolean>,
+): Promise<Finished> {
   let out = "";
   let error = "";
   const code = await runCli(argv, {
@@ -166,6 +174,7 @@ export async function runWith(contextPath: string, stdin: string, argv: readonly
       error += text;
     },
     readStdin: async () => stdin,
+    confirm,
     runProcess: async (name, rest) => {
       out += `${name} ${rest.join(" ")}\n`;
       return 0;

@@ -43,6 +43,7 @@ beforeEach(() => {
     importRevision: { created: true, revision: revisionInfo(7), findings: [] },
     activateRevision: { activation: activationInfo(9, 7), created: true, tookMs: 4 },
     getStatus: statusInfo(),
+    diffRevisions: {},
     listProxies: { proxies: [proxyInfo("p-1"), proxyInfo("p-2", { active: false })] },
   };
   admin.requests.length = 0;
@@ -196,10 +197,10 @@ test("apply --dry-run is a plan that programs read", async () => {
   admin.answers.validateRevision = answer;
   const done = await admin.run("apply", "-f", path, "--dry-run", "-o", "json");
   expect(JSON.parse(done.out)).toEqual({
-    ...{ created: false, wouldCreate: true, wouldActivate: true, parent: 3, revision: 3, epoch: 4 },
+    ...{ created: false, wouldCreate: true, wouldActivate: true, wantsYes: false, parent: 3, revision: 3, epoch: 4 },
     ...{ findings: [], snapshot: digestOf("b"), objects: [object], access: [access] },
   });
-  admin.answers = { validateRevision: { ...answer, wouldCreate: false }, getStatus: statusInfo() };
+  admin.answers = { validateRevision: { ...answer, wouldCreate: false }, getStatus: statusInfo(), diffRevisions: {} };
   expect(JSON.parse((await admin.run("apply", "-f", path, "--dry-run", "-o", "json")).out)).toMatchObject({
     wouldCreate: false,
     wouldActivate: false,

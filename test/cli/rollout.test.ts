@@ -25,7 +25,7 @@ beforeAll(async () => {
 });
 afterAll(() => admin.stop());
 beforeEach(() => {
-  admin.answers = { getStatus: statusInfo() };
+  admin.answers = { getStatus: statusInfo(), diffRevisions: {} };
   admin.requests.length = 0;
 });
 
@@ -133,7 +133,7 @@ describe("apply", () => {
     ["is active", statusInfo({ epoch: 9, revision: 5 })],
     ["is being rolled out", statusInfo({ epoch: 9, rollout: info({ candidate: 5 }) })],
   ])("activates nothing if a newer revision %s by then", async (_name, getStatus) => {
-    admin.answers = { getStatus, publishRevision: published };
+    admin.answers = { getStatus, publishRevision: published, diffRevisions: {} };
     const done = await admin.run("apply", "-f", policy);
     expect([done.code, done.out]).toEqual([1, ""]);
     expect(done.error).toMatch(/somebody else was first: revision 5 is active at epoch 9, and is newer/);

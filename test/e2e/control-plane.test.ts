@@ -44,7 +44,12 @@ async function asOperator<Result>(act: (client: Client) => Promise<Result>): Pro
 }
 
 const publish = (client: Client, method: string, parent?: number) =>
-  callUnary(client, admin.publishRevision, { files: [policy(method)], message: method, parent }, limits);
+  callUnary(
+    client,
+    admin.publishRevision,
+    { files: [policy(method)], message: method, parent, allowEmpty: false },
+    limits,
+  );
 
 const codeOf = (call: Promise<unknown>) =>
   call.then(

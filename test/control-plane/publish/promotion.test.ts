@@ -65,12 +65,15 @@ class Mesh {
     return this;
   }
 
-  publish(content: string) {
+  publish(content: string, allowEmpty = false) {
     const files = [{ name: "shop.yaml", content }];
-    return this.publisher.publish({ files, message: "why", parent: undefined }, this.caller);
+    return this.publisher.publish({ files, message: "why", parent: undefined, allowEmpty }, this.caller);
   }
 
-  import(bundle: Uint8Array, parts: { message?: string; parent?: number; rootHash?: string } = {}) {
+  import(
+    bundle: Uint8Array,
+    parts: { message?: string; parent?: number; rootHash?: string; allowEmpty?: boolean } = {},
+  ) {
     const options = { bundle, message: "", parent: undefined, rootHash: "", ...parts };
     return this.publisher.importBundle(options, this.caller);
   }
@@ -104,6 +107,15 @@ test("an import has the very bytes and digest, under the number, author and sign
     ["publish", "revision 1", "ok"],
     ["publish", "revision 1", "ok"],
   ]);
+});
+
+test("a bundle without any object is refused, unless that is allowed", async () => {
+  await staging.publish("", true);
+  const bundle = await staging.policy.bundle(staging.policy.find(1));
+  await production.publish(shop("cart").replace(/---\n.*Assertion.*\n/, ""));
+  await expect(production.import(bundle)).rejects.toMatchObject({ code: "invalid_argument" });
+  expect(production.ledger.revisions.head()?.body.number).toBe(1);
+  expect(await production.import(bundle, { allowEmpty: true })).toMatchObject({ created: true });
 });
 
 test("the same revision gives the same bundle, also after the trust log went on", async () => {

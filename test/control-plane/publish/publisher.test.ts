@@ -43,7 +43,7 @@ class World {
     heartbeatOf: (id) => this.heartbeats.get(id),
   });
 
-  publish(content: string, parts: { message?: string; parent?: number } = {}) {
+  publish(content: string, parts: { message?: string; parent?: number; allowEmpty?: boolean } = {}) {
     const files = [{ name: "shop.yaml", content }];
     return this.publisher.publish({ files, message: "why", parent: undefined, ...parts }, caller);
   }
@@ -153,10 +153,15 @@ describe("publishing", () => {
     });
   }
 
-  test("no files at all are refused, an empty file is the empty policy (I4)", async () => {
-    const none = world.publisher.publish({ files: [], message: "", parent: undefined }, caller);
+  test("no files at all are refused; policy without any object needs leave to be the empty policy (I4)", async () => {
+    const none = world.publisher.publish({ files: [], message: "", parent: undefined, allowEmpty: true }, caller);
     await expect(none).rejects.toMatchObject({ code: "invalid_argument" });
-    expect((await world.publish("")).revision?.body.number).toBe(1);
+    for (const content of ["", "\n", "# nothing\n---\n", "kind: Descriptor\nname: a.B\nmethods: [C]\n"]) {
+      const message = expect.stringMatching(/no object at all.*--allow-empty/);
+      await expect(world.publish(content)).rejects.toMatchObject({ code: "invalid_argument", message });
+    }
+    expect(world.ledger.revisions.head()).toBeUndefined();
+    expect((await world.publish("", { allowEmpty: true })).revision?.body.number).toBe(1);
   });
 });
 
@@ -173,6 +178,20 @@ describe("reading policy", () => {
     expect(world.ledger.stored.size).toBe(blobs);
     const bad = await world.policy.validate([{ name: "shop.yaml", content: "kind: Service" }]);
     expect(bad).toMatchObject({ wouldCreate: false, snapshotDigest: undefined, objects: [], access: [] });
+  });
+
+  test("a diff of names only has the objects of one side counted, and neither lines nor access", async () => {
+    await world.publish(shop("checkout"));
+    await world.activate(1);
+    const files = [{ name: "shop.yaml", content: service("cart") }];
+    const diff = await world.policy.diff({ kind: "active" }, { kind: "files", files }, true);
+    const removed = { change: "removed", lines: [] };
+    expect(diff).toMatchObject({ fromObjects: 4, access: [] });
+    expect(diff.objects).toEqual([
+      { ...removed, kind: "Authorization", name: "callers" },
+      { ...removed, kind: "Service", name: "checkout" },
+      { ...removed, kind: "Service", name: "payments" },
+    ]);
   });
 
   test("a revision's YAML publishes as the same snapshot", async () => {

@@ -1,0 +1,18 @@
+/** A question to whoever sits at the terminal. */
+import { createInterface } from "node:readline";
+
+/** True only for "y" or "yes"; Ctrl-C, Ctrl-D and everything else are no. */
+export function askAtTerminal(
+  question: string,
+  { input, output }: { readonly input: NodeJS.ReadableStream; readonly output: NodeJS.WritableStream },
+): Promise<boolean> {
+  return new Promise((resolve) => {
+    const lines = createInterface({ input, output, terminal: true });
+    lines.once("SIGINT", () => lines.close());
+    lines.once("close", () => resolve(false)); // the first answer counts
+    lines.question(question, (answer) => {
+      resolve(/^\s*y(es)?\s*$/i.test(answer));
+      lines.close();
+    });
+  });
+}

@@ -1,0 +1,84 @@
+/** What a plan takes away: asked about before it is done, since an empty pipe or a wrong folder is easily given. */
+import { AshlarError } from "../core/errors.js";
+import { buildSnapshot } from "../core/snapshot/build.js";
+import type { Cli } from "./cli.js";
+import type { AdminClient, DiffSide, ObjectChange, PolicyFile, ProxyInfo } from "./client.js";
+import { type FindingJson, renderFinding } from "./findings.js";
+import { counted } from "./output.js";
+
+const namedMax = 10;
+
+export interface Removals {
+  /** The files hold no object at all. */
+  readonly isEmpty: boolean;
+  /** Each service with live proxies that goes, and that more than half of all objects go. */
+  readonly warnings: readonly FindingJson[];
+}
+
+/** What `files` take away from the policy in force; nothing where there are errors in them, which publishing tells. */
+export async function findRemovals(
+  admin: Pick<AdminClient, "diff" | "proxies">,
+  files: readonly PolicyFile[],
+): Promise<Removals> {
+  return findRemovalsTo(admin, { side: { $case: "files", value: { files: [...files] } } });
+}
+
+/** The same of any other side. */
+export async function findRemovalsTo(admin: Pick<AdminClient, "diff" | "proxies">, to: DiffSide): Promise<Removals> {
+  const { objects, fromObjects, toSnapshot } = await admin.diff({ from: undefined, to, namesOnly: true });
+  const isEmpty = toSnapshot === buildSnapshot([]).list.digest;
+  const removed = objects.filter(({ change }) => change === "removed");
+  const services = removed.filter(({ kind }) => kind === "Service").map(({ name }) => name);
+  const live = services.length === 0 ? [] : (await admin.proxies()).filter((proxy) => proxy.live);
+  const warnings = removalsOf(removed, services, live, fromObjects).map((message): FindingJson => {
+    return { severity: "warning", file: "", line: 0, column: 0, field: "", message };
+  });
+  return { isEmpty, warnings };
+}
+
+/** An empty file or an empty pipe is given by accident more often than on purpose. */
+export function emptyPolicy(): AshlarError {
+  const why = "the files hold no object at all: that would take the whole policy of the mesh away";
+  return new AshlarError("invalid_argument", `nothing was published: ${why}; give --allow-empty if it is meant`);
+}
+
+function removalsOf(
+  removed: readonly ObjectChange[],
+  services: readonly string[],
+  live: readonly ProxyInfo[],
+  total: number,
+): readonly string[] {
+  const inUse = services.flatMap((service) => {
+    const ids = live.filter((proxy) => proxy.service === service).map(({ id }) => id);
+    if (ids.length === 0) return [];
+    const proxies = ids.length === 1 ? "1 live proxy" : `${ids.length} live proxies`;
+    return [`it takes away service ${service}, which has ${proxies}: ${listed(ids)}`];
+  });
+  if (total === 0 || removed.length * 2 <= total) return inUse; // 0: a control plane that does not count them
+  const names = listed(removed.map(({ kind, name }) => `${kind} ${name}`));
+  return [...inUse, `it takes away ${removed.length} of ${counted(total, "object")}: ${names}`];
+}
+
+function listed(names: readonly string[]): string {
+  const more = names.length > namedMax ? ` and ${names.length - namedMax} more` : "";
+  return `${names.slice(0, namedMax).join(", ")}${more}`;
+}
+
+/**
+ * Shows the warnings and asks, where there is a terminal. Fails with `denied`, and what to do, where there is none or
+ * the answer is no.
+ */
+export async function confirmRemovals(
+  cli: Cli,
+  warnings: readonly FindingJson[],
+  { isMeant, mayAsk }: { readonly isMeant: boolean; readonly mayAsk: boolean },
+): Promise<void> {
+  for (const finding of warnings) cli.note(renderFinding(finding));
+  if (warnings.length === 0 || isMeant) return;
+  const answer = mayAsk ? await cli.confirm("Apply it? [y/N] ") : undefined;
+  if (answer === true) return;
+  const remedy = "look at it with --dry-run, and give --yes if it is meant";
+  const why =
+    answer === false ? "the answer was no" : `it takes a lot away, and there is no terminal to ask: ${remedy}`;
+  throw new AshlarError("denied", `nothing was published: ${why}`);
+}
