@@ -1,5 +1,6 @@
 /** The grammars of what stands in policy, shared by whoever reads files and whoever reads bytes. */
 import { isLabel, parseSpiffeId, type SpiffeId } from "../identity.js";
+import { isForwardedHeader, isReservedHeader } from "../wire/headers.js";
 
 const methodGrammar = /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\/[A-Za-z_]\w*$/;
 const servicePatternGrammar = /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\/\*$/;
@@ -84,7 +85,8 @@ export function whyNotMatchable(name: string): string | undefined {
   if (!headerNameGrammar.test(name)) return "not a header name";
   if (name.startsWith("grpc-")) return "grpc- headers belong to gRPC itself";
   if (name.endsWith("-bin")) return "binary (-bin) headers cannot be compared";
-  if (name.startsWith("ashlar-") || name.startsWith("x-forwarded-")) return "it is removed from what applications send";
+  if (isReservedHeader(name)) return "it is removed from what applications send";
+  if (isForwardedHeader(name)) return "anybody may say it of anybody: who calls is proved by certificates";
   if (hopByHop.has(name)) return "it is about one connection and not about the call";
   return undefined;
 }

@@ -13,8 +13,8 @@ import type { JwtIssuer, TrustedIssuer } from "./token-model.js";
 export const tokenBytesMax = 8 * 1024;
 /** How far the clocks of an issuer and of a proxy may be apart. */
 export const clockToleranceMs = 30_000;
-/** Keys of one kid that are tried. */
-const keysTriedMax = 4;
+/** Keys that are tried: those of the token's kid or, where it names none, those that fit its algorithm. */
+export const keysTriedMax = 8;
 
 /** An issuer that tokens are taken from, ready to verify. */
 export interface TokenIssuer {
@@ -160,12 +160,16 @@ function checkSignature(
     return new TokenProblem(
       `its issuer has no key ${describeKid(kid)} for ${JSON.stringify(String(alg).slice(0, 16))}`,
     );
-  if (kid === undefined && named.length > 1)
-    return new TokenProblem("it names no key (kid), and its issuer has several that fit");
   const signature = Buffer.from(signature64, "base64url");
   const data = Buffer.from(signed);
   for (const { key } of named.slice(0, keysTriedMax)) if (isSigned(String(alg), data, key, signature)) return undefined;
-  return new TokenProblem("its signature is not by a key of its issuer", true);
+  const untried = named.length - keysTriedMax;
+  return untried > 0
+    ? new TokenProblem(
+        `its signature is not by the first ${keysTriedMax} keys that fit; ${untried} were not tried`,
+        true,
+      )
+    : new TokenProblem("its signature is not by a key of its issuer", true);
 }
 
 function describeKid(kid: unknown): string {

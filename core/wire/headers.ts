@@ -34,7 +34,19 @@ export function parseLabels(text: string): ReadonlyMap<string, string> {
   return labels;
 }
 
-/** Removed from whatever applications, outsiders and peers send. */
+/**
+ * Removed from whatever applications, outsiders and peers send, in headers and trailers. "_" and "." too: servers that
+ * hand headers on as variables make one name of them and "-".
+ */
 export function isReservedHeader(name: string): boolean {
-  return name.startsWith("ashlar-") || name.startsWith("x-forwarded-");
+  return /^ashlar[-_.]/.test(name);
+}
+
+/**
+ * What somebody says of whom a call was forwarded for. Services tell each other such things and a mesh is no judge of
+ * them, so these pass from proxy to proxy; where calls of outsiders come in, at a gateway, they are removed. Never an
+ * identity: no policy asks for them.
+ */
+export function isForwardedHeader(name: string): boolean {
+  return name.startsWith("x-forwarded-");
 }

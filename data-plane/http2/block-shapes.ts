@@ -135,6 +135,9 @@ export class BlockShapes {
   learn(fields: FieldBlock): FieldProfile | null {
     if (fields.count > profileFieldsMax || fields.count === 0) return null;
     if (++this.#strangers > strangersMax && this.#strangers % strangersMax !== 0) return null;
+    // What counts in the list is more than what is kept: shapes know only of the latter.
+    for (let field = 0; field < fields.count; field++)
+      if ((fields.flags(field) & fieldFlag.stripped) !== 0) return null;
     const varying = varyingFields(fields, this.#last?.rows ?? none);
     const profile = this.#profiles.of(fields, varying);
     if (profile === undefined) return null;

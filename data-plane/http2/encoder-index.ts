@@ -72,7 +72,7 @@ export class EncoderIndex {
     valueLength: number,
     hash: number,
   ): number {
-    const entry = this.#table.insert(id, name, nameStart, nameLength, value, valueStart, valueLength, hash, 0);
+    const entry = this.#table.insert(id, name, nameStart, nameLength, value, valueStart, valueLength, hash, 0, 0);
     if (entry === 0) return 0;
     const bucket = hash & (buckets - 1);
     this.#before[entry & (this.#before.length - 1)] = this.#newest[bucket] as number;

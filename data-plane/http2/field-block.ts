@@ -5,6 +5,11 @@ import type { FieldProfile } from "./field-profile.js";
 import { entriesMax, type HpackTable, tableColumns } from "./hpack-table.js";
 import { staticName, staticValueLength, staticValueStart, staticValues } from "./static-table.js";
 
+/** More than a shape has (block-shapes.ts), with what is added to one. */
+const rowsAtFirst = 48;
+/** A block may stay so much larger than it was made. */
+const spareBytes = 16_384;
+
 /**
  * The fields of one header block, as slices of one buffer. The decoder of a connection fills the same
  * block again and again: what is to outlive the call that hands it out must be copied (`copy`).
@@ -15,8 +20,7 @@ export class FieldBlock {
   bytes: Buffer;
   /** Of this block alone, or, while it has a profile, those of all blocks of its shape. */
   rows: Int32Array;
-  readonly #ownRows: Int32Array;
-  readonly fieldsMax: number;
+  #ownRows = new Int32Array(rowsAtFirst * cells);
   count = 0;
   /** The sum of name, value and 32 for each field (RFC 9113, 6.5.2), dropped ones included. */
   listBytes = 0;
@@ -31,11 +35,11 @@ export class FieldBlock {
   /** Where the next byte of this block's own goes. */
   writeAt: number;
   readonly scratchStart: number;
+  readonly #capacity: number;
 
-  /** `fieldsMax` fields, and some more for those who add to what was decoded. */
-  constructor(fieldsMax = 128, scratchStart = staticValues.length, capacity = scratchStart + 1024) {
-    this.fieldsMax = fieldsMax + 16;
-    this.#ownRows = new Int32Array(this.fieldsMax * cells);
+  /** Grows as it is filled; how far is for whoever fills it to bound. */
+  constructor(scratchStart = staticValues.length, capacity = scratchStart + 1024) {
+    this.#capacity = capacity;
     this.rows = this.#ownRows;
     this.bytes = Buffer.alloc(capacity);
     this.bytes.set(staticValues);
@@ -130,9 +134,9 @@ export class FieldBlock {
     return this.bytes.toString("latin1", start, start + (this.rows[place + 1] as number));
   }
 
-  /** Adds a field; both texts are taken as Latin-1. False: the block is full. */
+  /** Adds a field; both texts are taken as Latin-1. False: a shape has no room for it. */
   add(name: string, value: string, flags = 0): boolean {
-    if (this.count * cells === this.rows.length) return false;
+    if (this.count * cells === this.rows.length && this.rows !== this.#ownRows) return false;
     const nameLength = name.length;
     this.reserve(nameLength + value.length);
     const nameStart = this.writeAt;
@@ -160,8 +164,9 @@ export class FieldBlock {
     wireStart: number,
     wireLength: number,
   ): void {
-    const rows = this.rows;
     const row = this.count++ * cells;
+    if (row === this.rows.length) this.#growRows();
+    const rows = this.rows;
     rows[row] = nameId;
     rows[row + 1] = nameStart;
     rows[row + 2] = nameLength;
@@ -179,8 +184,9 @@ export class FieldBlock {
   pushEntry(table: HpackTable, entry: number): void {
     const from = table.rows;
     const place = (entry & (entriesMax - 1)) * tableColumns;
-    const rows = this.rows;
     const row = this.count++ * cells;
+    if (row === this.rows.length) this.#growRows();
+    const rows = this.rows;
     const nameLength = from[place + 2] as number;
     const valueLength = from[place + 4] as number;
     rows[row] = from[place] as number;
@@ -255,41 +261,31 @@ export class FieldBlock {
     rows[row + cell.wireLength] = 0;
   }
 
+  #growRows(): void {
+    const larger = new Int32Array(this.#ownRows.length * 2);
+    larger.set(this.#ownRows);
+    this.#ownRows = this.rows = larger;
+  }
+
+  /** Gives back what only a long block needed; the fields are gone. */
+  shrink(): void {
+    this.clear();
+    if (this.#ownRows.length > rowsAtFirst * cells) this.#ownRows = this.rows = new Int32Array(rowsAtFirst * cells);
+    if (this.bytes.length <= this.#capacity + spareBytes) return;
+    this.#replaceBytes(this.#capacity, this.scratchStart);
+  }
+
+  #replaceBytes(length: number, kept: number): void {
+    const bytes = Buffer.alloc(length);
+    bytes.set(this.bytes.subarray(0, kept));
+    this.bytes = bytes;
+    if (this.table !== null && this.scratchStart > staticValues.length) this.table.bytes = bytes;
+  }
+
   /** Makes room for `length` more bytes. */
   reserve(length: number): void {
     const needed = this.writeAt + length;
     if (needed <= this.bytes.length) return;
-    const larger = Buffer.alloc(Math.max(needed, this.bytes.length * 2));
-    larger.set(this.bytes);
-    this.bytes = larger;
-    if (this.table !== null && this.scratchStart > staticValues.length) this.table.bytes = larger;
-  }
-
-  /** Adds a field of another block. The caller has looked that there is room for one more. */
-  addFrom(from: FieldBlock, field: number): void {
-    const row = field * cells;
-    const id = from.rows[row] as number;
-    const nameLength = from.rows[row + cell.nameLength] as number;
-    const valueLength = from.rows[row + cell.valueLength] as number;
-    const entry = from.rows[row + cell.entry] as number;
-    if (entry < 0) {
-      this.pushStatic(-entry);
-      return;
-    }
-    this.reserve(nameLength + valueLength);
-    const nameStart = this.writeAt;
-    if (id === 0) this.#take(from.bytes, from.rows[row + cell.nameStart] as number, nameLength);
-    const valueStart = this.writeAt;
-    this.#take(from.bytes, from.rows[row + cell.valueStart] as number, valueLength);
-    const flags = (from.rows[row + cell.flags] as number) & ~fieldFlag.wireHuffman;
-    const hash = from.rows[row + cell.hash] as number;
-    this.push(id, nameStart, nameLength, valueStart, valueLength, hash, flags, 0, 0, 0);
-  }
-
-  #take(source: Uint8Array, start: number, length: number): void {
-    const target = this.bytes;
-    const at = this.writeAt;
-    for (let i = 0; i < length; i++) target[at + i] = source[start + i] as number;
-    this.writeAt = at + length;
+    this.#replaceBytes(Math.max(needed, this.bytes.length * 2), this.writeAt);
   }
 }

@@ -7,12 +7,14 @@ export const fieldFlag = {
   dropped: 4,
   /** The value has bytes of 0x80 and above. */
   obsText: 8,
-  /** The value has a control character, or a space or tab at an end. */
+  /** The value has a control character. */
   badValue: 16,
   /** The name is empty or has a byte that is not allowed in names. */
   badName: 32,
   /** The name has an underscore. */
   underscore: 64,
+  /** Spaces or tabs were around the value; they are no part of it. */
+  stripped: 128,
 } as const;
 
 /** Bytes of classes: what they make of a name or value that has them. */
@@ -27,7 +29,7 @@ nameClass["_".charCodeAt(0)] = fieldFlag.underscore;
 
 /** As `classifyValue`, of a value that is known to have no byte but printable ASCII. */
 export function classifyEnds(bytes: Uint8Array, start: number, length: number): number {
-  return length > 0 && (bytes[start] === 32 || bytes[start + length - 1] === 32) ? fieldFlag.badValue : 0;
+  return length > 0 && (bytes[start] === 32 || bytes[start + length - 1] === 32) ? fieldFlag.stripped : 0;
 }
 
 export function classifyValue(bytes: Uint8Array, start: number, length: number): number {
@@ -37,7 +39,21 @@ export function classifyValue(bytes: Uint8Array, start: number, length: number):
   for (let i = start; i < end; i++) flags |= valueClass[bytes[i] as number] as number;
   const first = bytes[start] as number;
   const last = bytes[end - 1] as number;
-  return first === 32 || first === 9 || last === 32 || last === 9 ? flags | fieldFlag.badValue : flags;
+  return first === 32 || first === 9 || last === 32 || last === 9 ? flags | fieldFlag.stripped : flags;
+}
+
+/** Where what is left of `bytes[start, end)` begins without the spaces and tabs before it. */
+export function skipSpaces(bytes: Uint8Array, start: number, end: number): number {
+  let at = start;
+  while (at < end && (bytes[at] === 32 || bytes[at] === 9)) at++;
+  return at;
+}
+
+/** Where `bytes[start, end)` ends without the spaces and tabs after it. */
+export function cutSpaces(bytes: Uint8Array, start: number, end: number): number {
+  let at = end;
+  while (at > start && (bytes[at - 1] === 32 || bytes[at - 1] === 9)) at--;
+  return at;
 }
 
 export function classifyName(bytes: Uint8Array, start: number, length: number): number {

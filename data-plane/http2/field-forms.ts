@@ -58,15 +58,16 @@ export function isGrpcTimeout(fields: FieldBlock, field: number): boolean {
 
 const grpcType = "application/grpc";
 
-/** `application/grpc`, alone or followed by `+` or `;`. */
+/** `application/grpc` in any case (RFC 9110, 8.3.1), alone or followed by `+`, `;` or a space. */
 export function isGrpcType(fields: FieldBlock, field: number): boolean {
   const start = fields.valueStart(field);
   const length = fields.valueLength(field);
   if (length < grpcType.length) return false;
-  for (let i = 0; i < grpcType.length; i++) if (fields.bytes[start + i] !== grpcType.charCodeAt(i)) return false;
+  for (let i = 0; i < grpcType.length; i++)
+    if (((fields.bytes[start + i] as number) | 0x20) !== grpcType.charCodeAt(i)) return false;
   if (length === grpcType.length) return true;
   const next = fields.bytes[start + grpcType.length];
-  return next === 0x2b || next === 0x3b;
+  return next === 0x2b || next === 0x3b || next === 0x20;
 }
 
 const letter = 1;

@@ -130,7 +130,9 @@ export class HeaderReceiver {
         connection.fail(errorCode.protocolError, refusal.protocol);
         return;
       }
-      connection.refuseFrame(streamId, errorCode.streamClosed, refusal.stream_closed);
+      // Both sides have ended it: no honest peer goes on (RFC 9113, 5.1). After a reset the peer's own is an error of the stream.
+      if (how === closedHow.ended) connection.fail(errorCode.streamClosed, refusal.stream_closed);
+      else connection.refuseFrame(streamId, errorCode.streamClosed, refusal.stream_closed);
       return;
     }
     connection.peerOpened(streamId);

@@ -4,7 +4,8 @@ import { cell, cells } from "./field-cells.js";
 import { classifyEnds, classifyName, classifyValue, fieldFlag, hashOf } from "./field-classes.js";
 import { findName, isVolatile, nameBytes } from "./field-names.js";
 import { HpackReader } from "./hpack-reader.js";
-import { HpackTable, ringBytes, tableBytesMax } from "./hpack-table.js";
+import { entryOverhead, HpackTable, ringBytes, tableBytesMax } from "./hpack-table.js";
+import { type HpackDecoderLimits, ListCount } from "./list-count.js";
 import { staticEntries, staticName, staticValueLength, staticValues } from "./static-table.js";
 
 /** What came of a header block. */
@@ -18,13 +19,6 @@ export const decoded = {
   error: 3,
 } as const;
 
-export interface HpackDecoderLimits {
-  readonly headerFieldsMax: number;
-  readonly headerListBytesMax: number;
-}
-
-/** Over the limit by this factor, a header block is an attack (hyper gives up at the same). */
-const floodFactor = 4;
 /** Entries are renumbered before their numbers need more bits than rows have. */
 const entryMax = 2 ** 30;
 
@@ -36,21 +30,16 @@ export class HpackDecoder {
   readonly #shapes: BlockShapes;
   /** The shape that the fields so far have; null: none. Rows of those that do not vary are not in place then. */
   #followed: BlockShape | null = null;
-  readonly #fieldsMax: number;
-  readonly #listBytesMax: number;
-  #tooLarge = false;
+  readonly #list: ListCount;
   /** What was read last breaks the rules. */
   #failed = false;
   /** Bytes that this block has put into the table; past `tableBytesMax` the ring may overwrite what the block refers to. */
   #insertedBytes = 0;
-  #seenFields = 0;
-  #seenBytes = 0;
 
   constructor(limits: HpackDecoderLimits) {
-    this.#fieldsMax = limits.headerFieldsMax;
-    this.#listBytesMax = limits.headerListBytesMax;
+    this.#list = new ListCount(limits);
     const base = staticValues.length;
-    this.fields = new FieldBlock(limits.headerFieldsMax, base + ringBytes, base + ringBytes + 2048);
+    this.fields = new FieldBlock(base + ringBytes, base + ringBytes + 2048);
     this.table = new HpackTable(this.fields.bytes, base);
     this.fields.table = this.table;
 
@@ -67,17 +56,17 @@ export class HpackDecoder {
     fields.wire = source;
     const reader = this.#reader;
     reader.begin(source, start, end);
-    this.#tooLarge = this.#failed = false;
+    this.#failed = false;
     this.#insertedBytes = 0;
-    this.#seenFields = 0;
-    this.#seenBytes = 0;
+    const list = this.#list;
+    list.begin();
     if (this.table.inserted > entryMax) {
       this.table.renumber();
       this.#shapes.forget();
     }
     if (this.#follow(source)) return decoded.ok;
     if (this.#failed) return decoded.error;
-    if (this.#seenBytes >= floodFactor * this.#listBytesMax) return decoded.flood;
+    if (list.isFlood) return decoded.flood;
     let updates = 0;
     while (reader.at < end) {
       const first = source[reader.at] as number;
@@ -88,14 +77,14 @@ export class HpackDecoder {
       } else if (first >= 0x20) {
         const size = reader.integer(5);
         // At the start of a block only, twice at most (4.2), and not beyond what we announced.
-        if (size < 0 || size > tableBytesMax || this.#seenFields > 0 || ++updates > 2) return decoded.error;
+        if (size < 0 || size > tableBytesMax || list.fields > 0 || ++updates > 2) return decoded.error;
         this.table.setMaxSize(size);
       } else {
         if (!this.#unindexed(first)) return decoded.error;
       }
-      if (this.#seenBytes >= floodFactor * this.#listBytesMax) return decoded.flood;
+      if (list.isFlood) return decoded.flood;
     }
-    if (this.#tooLarge) return decoded.tooLarge;
+    if (list.isTooLarge) return decoded.tooLarge;
     // What more than fills the table may have pushed out its own beginning.
     if (this.#insertedBytes <= tableBytesMax) fields.profile = this.#shapes.learn(fields);
     return decoded.ok;
@@ -141,8 +130,7 @@ export class HpackDecoder {
     const { fields } = this;
     const shape = this.#followed;
     if (shape === null || this.#reader.at < this.#reader.end || fields.count !== shape.count) return false;
-    if (this.#seenBytes + shape.steadyBytes > this.#listBytesMax) return false;
-    this.#seenBytes += shape.steadyBytes;
+    if (this.#list.bytes + shape.steadyBytes > this.#list.bytesMax) return false;
     fields.takeShape(shape.rows, shape.profile, shape.steadyBytes);
     this.#shapes.met(shape);
     return true;
@@ -156,7 +144,7 @@ export class HpackDecoder {
     if (shape === null) return false;
     for (let field = 0; field < count; field++) {
       if (shape.keys[field] === 0) continue;
-      this.#count(shape.sizeOf(field) - 32);
+      this.#list.add(shape.sizeOf(field) - 32);
       fields.putRow(field, shape.rows, shape.sizeOf(field));
     }
     return false;
@@ -174,27 +162,19 @@ export class HpackDecoder {
     return this.#literal(4, first >= 0x10 ? fieldFlag.neverIndexed : 0);
   }
 
-  /** Counts a field of this size and says whether it is to be kept. */
-  #count(bytes: number): boolean {
-    this.#seenFields++;
-    this.#seenBytes += bytes + 32;
-    if (this.#seenFields > this.#fieldsMax || this.#seenBytes > this.#listBytesMax) this.#tooLarge = true;
-    return !this.#tooLarge;
-  }
-
   #indexed(index: number): boolean {
     if (index <= 0) return false;
     const fields = this.fields;
     if (index <= staticEntries) {
       const length = nameBytes(staticName[index] as number).length + (staticValueLength[index] as number);
-      if (this.#count(length)) fields.pushStatic(index);
+      if (this.#list.add(length)) fields.pushStatic(index);
       return true;
     }
     const table = this.table;
     const back = index - staticEntries;
     if (back > table.count) return false;
     const entry = table.inserted - back + 1;
-    if (!this.#count(table.nameLength(entry) + table.valueLength(entry))) return true;
+    if (!this.#list.add(table.sizeOf(entry) - entryOverhead)) return true;
     fields.pushEntry(table, entry);
     if (this.#insertedBytes > tableBytesMax) this.#moveOut(fields.count - 1);
     return true;
@@ -230,27 +210,24 @@ export class HpackDecoder {
       if (id === 0) nameStart = this.#toScratch(nameStart, nameLength);
     }
     if (!reader.string(fields)) return false;
+    flags |= reader.isPrintable
+      ? classifyEnds(fields.bytes, reader.stringStart, reader.stringLength)
+      : classifyValue(fields.bytes, reader.stringStart, reader.stringLength);
+    if (reader.isTooLong) this.#list.isTooLarge = true;
+    const keep = this.#list.add(nameLength + reader.stringLength);
+    const stripped = (flags & fieldFlag.stripped) === 0 ? 0 : reader.strip(fields.bytes);
     const valueStart = reader.stringStart;
     const valueLength = reader.stringLength;
-    flags |= reader.isPrintable
-      ? classifyEnds(fields.bytes, valueStart, valueLength)
-      : classifyValue(fields.bytes, valueStart, valueLength);
-    if (reader.isTooLong) this.#tooLarge = true;
-    const keep = this.#count(nameLength + valueLength);
     let entry = 0;
     let hash = 0;
     if (bits === 6) {
       // Nobody looks for a volatile field in another table.
       if (!isVolatile(id)) hash = hashOf(id, fields.bytes, valueStart, valueLength);
       if (id === 0) hash = hashOf(hash, fields.bytes, nameStart, nameLength);
-      const before = this.#insertedBytes;
-      this.#insertedBytes += nameLength + valueLength;
-      if (before <= tableBytesMax && this.#insertedBytes > tableBytesMax) {
-        this.#unfollow(fields.count);
-        for (let field = 0; field < fields.count; field++) this.#moveOut(field);
-      }
+      this.#makeRoom(nameLength + valueLength + stripped);
+      const { table } = this;
       const { bytes } = fields;
-      entry = this.table.insert(id, bytes, nameStart, nameLength, bytes, valueStart, valueLength, hash, flags);
+      entry = table.insert(id, bytes, nameStart, nameLength, bytes, valueStart, valueLength, hash, flags, stripped);
     }
     if (!keep) {
       fields.writeAt = keptAt;
@@ -270,6 +247,15 @@ export class HpackDecoder {
       reader.wireLength,
     );
     return true;
+  }
+
+  /** Before so many bytes are put into the table. */
+  #makeRoom(bytes: number): void {
+    const before = this.#insertedBytes;
+    this.#insertedBytes += bytes;
+    if (before > tableBytesMax || this.#insertedBytes <= tableBytesMax) return;
+    this.#unfollow(this.fields.count);
+    for (let field = 0; field < this.fields.count; field++) this.#moveOut(field);
   }
 
   /** Moves what a field refers to in the table's ring to where nothing overwrites it during this block. */

@@ -1,4 +1,5 @@
 import type { FieldBlock } from "./field-block.js";
+import { cutSpaces, skipSpaces } from "./field-classes.js";
 import { tableBytesMax } from "./hpack-table.js";
 import { decodeHuffman, hasLongCode } from "./huffman.js";
 
@@ -82,5 +83,16 @@ export class HpackReader {
     this.stringLength = length;
     fields.writeAt = start + length;
     return true;
+  }
+
+  /** Takes the spaces around the string read last off it and says how many there were; it has no form on the wire then. */
+  strip(bytes: Uint8Array): number {
+    const before = this.stringLength;
+    const end = cutSpaces(bytes, this.stringStart, this.stringStart + before);
+    this.stringStart = skipSpaces(bytes, this.stringStart, end);
+    this.stringLength = end - this.stringStart;
+    this.wireLength = 0;
+    this.isHuffman = false;
+    return before - this.stringLength;
   }
 }

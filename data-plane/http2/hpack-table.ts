@@ -13,8 +13,18 @@ export const ringBytes = 3 * tableBytesMax;
 /** From this length on a call into native code costs less than a loop, if it needs no view. */
 const nearCopyMin = 32;
 
-export const tableColumns = 7;
-const column = { nameId: 0, nameStart: 1, nameLength: 2, valueStart: 3, valueLength: 4, hash: 5, flags: 6 } as const;
+export const tableColumns = 8;
+const column = {
+  nameId: 0,
+  nameStart: 1,
+  nameLength: 2,
+  valueStart: 3,
+  valueLength: 4,
+  hash: 5,
+  flags: 6,
+  /** What it counts in the table: of the value as it came, before spaces around it were taken off. */
+  size: 7,
+} as const;
 
 /**
  * The dynamic table of HPACK (RFC 7541, 2.3.2) as a ring: entries are numbered from 1 and never renumbered,
@@ -23,7 +33,7 @@ const column = { nameId: 0, nameStart: 1, nameLength: 2, valueStart: 3, valueLen
 export class HpackTable {
   bytes: Uint8Array;
   readonly #base: number;
-  /** Seven numbers for each slot, in the order of a field's row. */
+  /** Eight numbers for each slot, all but the last in the order of a field's row. */
   readonly rows = new Int32Array(entriesMax * tableColumns);
   readonly #texts: Array<string | undefined> = new Array<string | undefined>(entriesMax).fill(undefined);
   /** For each slot: an encoder that has the same field in its own table, and as which entry. */
@@ -74,6 +84,11 @@ export class HpackTable {
     return this.#cell(entry, column.flags);
   }
 
+  /** What the entry counts in the table, and in the list of a block that names it. */
+  sizeOf(entry: number): number {
+    return this.#cell(entry, column.size);
+  }
+
   #cell(entry: number, which: number): number {
     return this.rows[(entry & (entriesMax - 1)) * tableColumns + which] as number;
   }
@@ -111,14 +126,14 @@ export class HpackTable {
   #evictTo(size: number): void {
     while (this.size > size) {
       const oldest = this.inserted - this.count + 1;
-      this.size -= this.nameLength(oldest) + this.valueLength(oldest) + entryOverhead;
+      this.size -= this.#cell(oldest, column.size);
       this.count--;
     }
   }
 
   /**
    * Adds a field and returns its number, or 0 if it is larger than the table, which is empty then
-   * (RFC 7541, 4.4). A name with an id is not read.
+   * (RFC 7541, 4.4). A name with an id is not read. `stripped`: bytes that were around the value and count with it.
    */
   insert(
     nameId: number,
@@ -130,8 +145,9 @@ export class HpackTable {
     valueLength: number,
     hash: number,
     flags: number,
+    stripped: number,
   ): number {
-    const size = nameLength + valueLength + entryOverhead;
+    const size = nameLength + valueLength + stripped + entryOverhead;
     if (size > this.maxSize) {
       this.#evictTo(0);
       return 0;
@@ -160,6 +176,7 @@ export class HpackTable {
     rows[row + 4] = valueLength;
     rows[row + 5] = hash;
     rows[row + 6] = flags;
+    rows[row + 7] = size;
     this.#texts[slot] = undefined;
     this.#linkOwner[slot] = null;
     return entry;

@@ -1,5 +1,6 @@
 import type { Connection } from "./connection.js";
-import { FieldBlock } from "./field-block.js";
+import { copyFields } from "./copy-fields.js";
+import type { FieldBlock } from "./field-block.js";
 import { HpackEncoder } from "./hpack-encoder.js";
 import type { MemoryBudget } from "./memory-budget.js";
 import type { BlockPool, Output } from "./output.js";
@@ -44,7 +45,7 @@ export class Sender {
       // Trailers wait until the data before them has gone.
       if (!endStream) return;
       if (stream.waitingTrailers !== null) this.#budget.give(stream.waitingTrailers.heldBytes);
-      stream.waitingTrailers = gather(first, fields, last);
+      stream.waitingTrailers = copyFields(first, fields, last);
       this.#budget.take(stream.waitingTrailers.heldBytes);
       return;
     }
@@ -242,28 +243,4 @@ export class Sender {
     this.window += increment;
     return true;
   }
-}
-
-function gather(
-  first: readonly PreparedField[] | null,
-  fields: FieldBlock | null,
-  last: readonly PreparedField[] | null,
-): FieldBlock {
-  const block = fieldsOf(first);
-  if (fields !== null) {
-    for (let i = 0; i < fields.count && block.count < block.fieldsMax; i++)
-      if (!fields.isDropped(i)) block.addFrom(fields, i);
-  }
-  for (const field of last ?? []) addPrepared(block, field);
-  return block;
-}
-
-function fieldsOf(prepared: readonly PreparedField[] | null): FieldBlock {
-  const block = new FieldBlock();
-  for (const field of prepared ?? []) addPrepared(block, field);
-  return block;
-}
-
-function addPrepared(block: FieldBlock, field: PreparedField): void {
-  block.add(Buffer.from(field.name).toString("latin1"), Buffer.from(field.value).toString("latin1"));
 }

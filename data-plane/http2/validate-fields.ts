@@ -18,7 +18,7 @@ import { refusal } from "./refusals.js";
 
 /**
  * What a header block is refused for (RFC 9113, 8.1 to 8.3, and stricter); 0: nothing. Nothing is repaired:
- * a malformed message is refused whole. Fields with bytes of 0x80 and above, which gRPC wants tolerated, are
+ * a malformed message is refused whole. Spaces around values are gone already, as gRPC allows. Fields with bytes of 0x80 and above, which gRPC wants tolerated, are
  * dropped, and the name is in `obsTextNames` for rules that ask for it.
  */
 export class FieldCheck {
@@ -189,7 +189,8 @@ export class FieldCheck {
     const flags = fields.flags(field);
     if ((flags & fieldFlag.badName) !== 0) return refusal.field_name;
     if (refuseUnderscore && (flags & fieldFlag.underscore) !== 0) return refusal.field_name;
-    if ((flags & fieldFlag.badValue) !== 0) return refusal.field_value;
+    if ((flags & (fieldFlag.badValue | fieldFlag.stripped)) !== 0 && !isStrippable(fields, field))
+      return refusal.field_value;
     if ((flags & fieldFlag.obsText) !== 0 && !isPseudo(fields, field)) {
       this.obsText++;
       this.obsTextNames ??= [];
@@ -205,7 +206,7 @@ export class FieldCheck {
       case fieldName.http2Settings:
         return refusal.connection_field;
       case fieldName.te:
-        return fields.valueIs(field, "trailers") ? 0 : refusal.te;
+        return fields.valueIs(field, "trailers") || isTrailers(fields, field) ? 0 : refusal.te;
       case fieldName.contentLength: {
         const length = contentLengthOf(fields, field);
         if (length < 0 || this.contentLength >= 0) return refusal.content_length;
@@ -227,6 +228,16 @@ export class FieldCheck {
     fields.drop(host);
     return 0;
   }
+}
+
+/** Spaces around a value are no part of it (gRPC over HTTP/2, "Custom-Metadata"); those of a pseudo-header name nothing. */
+function isStrippable(fields: FieldBlock, field: number): boolean {
+  return (fields.flags(field) & fieldFlag.badValue) === 0 && !isPseudo(fields, field);
+}
+
+/** Names of codings have no case (RFC 9110, 10.1.4). */
+function isTrailers(fields: FieldBlock, field: number): boolean {
+  return fields.valueLength(field) === 8 && fields.valueText(field).toLowerCase() === "trailers";
 }
 
 /** What was found out about the block holds for all with its profile. */

@@ -235,9 +235,12 @@ function isOfPeers(fields: FieldBlock, field: number): boolean {
 
 /** Of a name without an id: see `isReservedHeader`. */
 function isReserved(fields: FieldBlock, field: number): boolean {
-  const first = fields.bytes[fields.nameStart(field)];
-  if (first === 0x61) return nameStartsWith(fields, field, "ashlar-");
-  return first === 0x78 && nameStartsWith(fields, field, "x-forwarded-");
+  return (
+    fields.bytes[fields.nameStart(field)] === 0x61 &&
+    (nameStartsWith(fields, field, "ashlar-") ||
+      nameStartsWith(fields, field, "ashlar_") ||
+      nameStartsWith(fields, field, "ashlar."))
+  );
 }
 
 /** Drops the first 32 fields whose bits are set. */

@@ -1,5 +1,7 @@
 /** W3C Trace Context, "traceparent": https://www.w3.org/TR/trace-context/. */
 const textLength = 55;
+/** A version that is not known yet may have more after a dash; nobody needs this much. */
+const laterLengthMax = 512;
 const dash = 0x2d;
 const randomBytesKept = 4800; // 200 traces
 
@@ -7,9 +9,12 @@ const randomBytesKept = 4800; // 200 traces
 const notHex = new Uint8Array(256).fill(1);
 for (const character of "0123456789abcdef") notHex[character.charCodeAt(0)] = 0;
 
-/** Whether the bytes are a parent of any version but ff, with an id of trace and span. */
+/**
+ * Whether the bytes are a parent of any version but ff, with an id of trace and span. Of versions after 00 the first four
+ * fields are read, and what follows passes as it is (W3C Trace Context, 3.2.4).
+ */
 export function isTraceparentAt(bytes: Uint8Array, start: number, length: number): boolean {
-  if (length !== textLength) return false;
+  if (length !== textLength && !isLater(bytes, start, length)) return false;
   if (bytes[start + 2] !== dash || bytes[start + 35] !== dash || bytes[start + 52] !== dash) return false;
   if (bytes[start] === 0x66 && bytes[start + 1] === 0x66) return false;
   return (
@@ -18,6 +23,12 @@ export function isTraceparentAt(bytes: Uint8Array, start: number, length: number
     isHexAt(bytes, start + 36, 16, false) &&
     isHexAt(bytes, start + 53, 2, true)
   );
+}
+
+/** Longer than version 00, of another version, and cut off after the flags. */
+function isLater(bytes: Uint8Array, start: number, length: number): boolean {
+  if (length < textLength || length > laterLengthMax) return false;
+  return bytes[start + textLength] === dash && (bytes[start] !== 0x30 || bytes[start + 1] !== 0x30);
 }
 
 export function isTraceparent(text: string): boolean {

@@ -1,8 +1,9 @@
 /** HPACK as RFC 7541 says it, one string at a time and with nothing remembered: what the engine's decoder is held to. */
 import { findName, nameText } from "../../data-plane/http2/field-names.js";
-import { decoded, type HpackDecoderLimits } from "../../data-plane/http2/hpack-decoder.js";
+import { decoded } from "../../data-plane/http2/hpack-decoder.js";
 import { tableBytesMax } from "../../data-plane/http2/hpack-table.js";
 import { decodeHuffman } from "../../data-plane/http2/huffman.js";
+import type { HpackDecoderLimits } from "../../data-plane/http2/list-count.js";
 import {
   staticEntries,
   staticName,

@@ -86,9 +86,6 @@ const smuggled: readonly Case[] = [
   { name: "CRLF in name", fields: withField("x-a: b\r\nx-b", "b") },
   { name: "NUL in name", fields: withField("x\0a", "b") },
   { name: "0x80 in name", fields: withField("x\x80a", "b") },
-  { name: "leading space", fields: withField("x-a", " b") },
-  { name: "trailing space", fields: withField("x-a", "b ") },
-  { name: "leading tab", fields: withField("x-a", "\tb") },
   { name: "LF in :path", fields: replaced({ ":path": `${path}\n` }) },
   { name: "LF in :authority", fields: replaced({ ":authority": "echo\nx" }) },
 ];
@@ -100,6 +97,21 @@ async function obsText(arena: Arena): Promise<Verdict> {
   const odd = seen?.value("x-odd");
   const told = `${outcome(peer, stream)}; upstream: x-odd ${odd ?? "absent"}, x-kept ${seen?.value("x-kept")}`;
   return verdict(outcome(peer, stream) === "grpc-status 0" && odd === undefined && seen?.value("x-kept") === "b", told);
+}
+
+/** Spaces around a value are no part of it; what is judged and what is sent on is the rest. */
+async function spaces(arena: Arena): Promise<Verdict> {
+  const parts: (readonly [string, Verdict])[] = [];
+  for (const odd of [" b", "b ", "\tb", " \tb c\t ", "   "]) {
+    arena.upstream.forget();
+    const peer = await arena.connect();
+    const stream = await call(peer, withField("x-a", odd));
+    const got = arena.upstream.seen[0]?.stream.value("x-a");
+    const seen = `${outcome(peer, stream)}, upstream got ${JSON.stringify(got)}`;
+    parts.push([JSON.stringify(odd), verdict(outcome(peer, stream) === "grpc-status 0" && got === odd.trim(), seen)]);
+    peer.close();
+  }
+  return together(parts);
 }
 
 const pseudo: readonly Case[] = [
@@ -192,7 +204,7 @@ async function lengthMismatch(arena: Arena): Promise<Verdict> {
   ]);
 }
 
-const timeouts = ["", "1", "S", "123456789S", "-1S", "1.5S", "1s", "1S ", "0x1S"];
+const timeouts = ["", "1", "S", "123456789S", "-1S", "1.5S", "1s", "1 S", "0x1S"];
 
 export const messages: readonly Check[] = [
   {
@@ -211,6 +223,7 @@ export const messages: readonly Check[] = [
     untouched: true,
     run: (arena) => refuseAll(arena, smuggled),
   },
+  { row: 16, name: "spaces around values are stripped", counted: false, run: spaces },
   { row: 16, name: "values beyond ASCII are dropped", counted: false, run: obsText },
   {
     row: 17,

@@ -68,6 +68,20 @@ async function greetings(arena: Arena): Promise<Verdict> {
   return together(parts);
 }
 
+/** Both sides have ended it: the one case that RFC 9113, 5.1, leaves no choice about. */
+async function headersAfterEnd(arena: Arena): Promise<Verdict> {
+  const peer = await arena.connect();
+  const id = newId();
+  const stream = peer.stream(id);
+  peer.send(headers(id, good), data(id, message("x"), true));
+  await peer.until(() => stream.ended, 2000);
+  const first = outcome(peer, stream);
+  peer.send(headers(id, good, { endStream: true }));
+  await peer.until(() => peer.goaways.length > 0 || peer.closed, 2000);
+  const then = connectionOutcome(peer);
+  return verdict(isServed.test(first) && then === "GOAWAY(STREAM_CLOSED)", `${first}, then ${then}`);
+}
+
 /** A window of one byte is kept to the byte; growing it by SETTINGS reaches open streams. */
 async function sendWindow(arena: Arena): Promise<Verdict> {
   const peer = await arena.connect({ settings: [[4, 3]], opensWindows: false });
@@ -96,5 +110,6 @@ export const serverConformance: readonly Check[] = [
     },
   },
   { row: 13, name: "greeting, PING, SETTINGS", run: greetings },
+  { row: 13, name: "5.1 closed: HEADERS", run: headersAfterEnd },
   { row: 13, name: "send windows are kept", counted: false, run: sendWindow },
 ];

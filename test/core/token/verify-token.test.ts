@@ -4,6 +4,7 @@ import { compactVerify, SignJWT } from "jose";
 import {
   buildTokenIssuers,
   clockToleranceMs,
+  keysTriedMax,
   TokenProblem,
   tokenBytesMax,
   verifyToken,
@@ -116,14 +117,25 @@ describe("a token", () => {
     expect(verdict(token, nowMs - clockToleranceMs)).toBe("good");
   });
 
-  test("is tried with each key of its kid, and without a kid only where one key fits", () => {
+  test("is tried with each key of its kid, and without a kid with those that fit, up to a number", () => {
     const [first, second] = [makeTokenKey("ES256", "same"), makeTokenKey("ES256", "same")];
     const twins = new TestTokenIssuer("accounts", [first, second]);
     const known = buildTokenIssuers([twins.policy()], [twins.trusted]);
     for (const one of [first, second]) expect(verdict(twins.token({}, {}, one), nowMs, known)).toBe("good");
     expect(verdict(twins.token({}, {}, makeTokenKey("ES256", "same")), nowMs, known)).toMatch(/signature/);
     const nameless = { ...first, kid: undefined };
-    expect(verdict(twins.token({}, {}, nameless), nowMs, known)).toMatch(/names no key/);
+    expect(verdict(twins.token({}, {}, nameless), nowMs, known)).toBe("good");
+    const stranger = { ...makeTokenKey("ES256", "same"), kid: undefined };
+    expect(verdict(twins.token({}, {}, stranger), nowMs, known)).toMatch(/not by a key of its issuer/);
+    const many = Array.from({ length: keysTriedMax + 1 }, (_, at) => makeTokenKey("ES256", `k${at}`));
+    const crowd = new TestTokenIssuer("accounts", many);
+    const crowded = buildTokenIssuers([crowd.policy()], [crowd.trusted]);
+    const order = [...(crowded.get(crowd.trusted.issuer)?.keys ?? [])].map(({ kid }) => kid);
+    const placed = (place: number) => many.find(({ kid }) => kid === order[place]) as (typeof many)[number];
+    const last = placed(keysTriedMax - 1);
+    expect(verdict(crowd.token({}, {}, { ...last, kid: undefined }), nowMs, crowded)).toBe("good");
+    const beyond = { ...placed(keysTriedMax), kid: undefined };
+    expect(verdict(crowd.token({}, {}, beyond), nowMs, crowded)).toMatch(/1 were not tried/);
     expect(verdict(accounts.token({}, {}, { ...key, kid: undefined }))).toBe("good");
   });
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
+import { PreparedField } from "../../../data-plane/http2/prepared-field.js";
 import { errorCode, frameFlag, frameType } from "../../../data-plane/http2/protocol.js";
 import { blockOf, frame, goodRequest, RawPeer, settings, word } from "./raw-peer.js";
 
@@ -105,6 +106,17 @@ describe("check 2, streams that we are made to reset", () => {
     expect(count).toBeGreaterThan(450);
     expect(count).toBeLessThan(700);
     expect(peer.connection.streams.count).toBe(0);
+  });
+
+  test("HEADERS on a stream that both sides have ended end the connection (RFC 9113, 5.1); on one that was reset they do not", () => {
+    const peer = new RawPeer().hello();
+    peer.answer = (stream) => stream.sendFields([new PreparedField(":status", "200")], null, null, true);
+    peer.send(peer.headers(1, goodRequest, true));
+    expect(peer.connection.streams.count).toBe(0);
+    peer.send(peer.headers(3), frame(frameType.resetStream, 0, 3, word(errorCode.cancel)), peer.headers(3));
+    expect(peer.connection.dead).toBe(false);
+    peer.send(peer.headers(1, goodRequest, true));
+    expect(peer.goawayCode()).toBe(errorCode.streamClosed);
   });
 
   test("check 2: a malformed PRIORITY on an idle stream is a stream error, counted, and the stream may still be opened", () => {

@@ -66,8 +66,9 @@ describe("checks 16 to 20, fields", () => {
     ["CR in a value", "field_value", [...goodRequest, ["a", "b\rc"]]],
     ["LF in a value", "field_value", [...goodRequest, ["a", "b\nc"]]],
     ["NUL in a value", "field_value", [...goodRequest, ["a", "b\0c"]]],
-    ["a space before a value", "field_value", [...goodRequest, ["a", " b"]]],
-    ["a tab after a value", "field_value", [...goodRequest, ["a", "b\t"]]],
+    ["a space before :path", "field_value", withField(":path", " /shop.Payments/Charge")],
+    ["a tab after :authority", "field_value", withField(":authority", "payments\t")],
+    ["a space after :method", "field_value", withField(":method", "POST ")],
     ["an upper-case name", "field_name", [...goodRequest, ["X-A", "b"]]],
     ["an empty name", "field_name", [...goodRequest, ["", "b"]]],
     ["a space in a name", "field_name", [...goodRequest, ["a b", "c"]]],
@@ -133,6 +134,38 @@ describe("checks 16 to 20, fields", () => {
     expect(check.obsTextNames).toEqual(["x-a"]);
     expect(listOf(block)).toEqual([...goodRequest, ["x-b", "plain"]]);
     expect(refusedFor(withField(":authority", "caf\u00e9"))).toBe("pseudo_field");
+  });
+
+  test("spaces and tabs around a value are no part of it; those within are", () => {
+    const spaced: Field[] = [...goodRequest, ["a", " b\t"], ["c", "\t d  e "], ["f", " "], ["grpc-timeout", " 1S "]];
+    const peer = new RawPeer().hello();
+    peer.send(peer.headers(1, spaced, true));
+    const bare = [...goodRequest, ["a", "b"], ["c", "d  e"], ["f", ""], ["grpc-timeout", "1S"]];
+    expect(peer.heard.get(1)?.request).toEqual(bare);
+  });
+
+  test.each([
+    ["content-type", "Application/GRPC"],
+    ["content-type", "application/grpc;charset=utf-8"],
+    ["content-type", "application/grpc ; charset=utf-8"],
+    ["content-type", "application/grpc+proto"],
+    ["te", "Trailers"],
+    [":authority", "Pay_Ments.Example:80"],
+  ])("%s: %s is what libraries send, and fine", (name, value) => {
+    expect(refusedFor(withField(name, value))).toBe("none");
+  });
+
+  test.each([
+    ["user-agent", ""],
+    ["user-agent", 'grpc-go/1.70 (linux; (odd) "agent") é~^'],
+    ["x-empty", ""],
+    ["grpc-timeout", "00000001S"],
+    ["x-data-bin", "AAEC"],
+    ["x-data-bin", "AAE="],
+    ["x-data-bin", "AAEC,AAE="],
+    ["under_score", "1"],
+  ])("%s: %j is what libraries send, and fine", (name, value) => {
+    expect(refusedFor([...goodRequest, [name, value]])).toBe("none");
   });
 
   test("an authority becomes lower case once; a host that is the same goes", () => {

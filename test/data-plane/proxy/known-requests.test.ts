@@ -163,7 +163,7 @@ describe("a connection's requests", () => {
         [":status", "200", "indexed"],
         ["content-type", "application/grpc", "indexed"],
         ["ashlar-epoch", String(call), "literal"],
-        ["x-forwarded-for", `1.2.3.${call}`, "never"],
+        ["ashlar_caller", `c${call}`, "never"],
         ["ashlar-revision", "5", "indexed"],
       ]);
       expect(decoder.decode(bytes, 0, bytes.length)).toBe(decoded.ok);

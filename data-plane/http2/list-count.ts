@@ -1,0 +1,41 @@
+/** Over the limit by this factor, a header block is an attack (hyper gives up at the same). */
+const floodFactor = 4;
+
+export interface HpackDecoderLimits {
+  readonly headerFieldsMax: number;
+  readonly headerListBytesMax: number;
+}
+
+/** What one header block counts: every field, whatever becomes of it, with 32 bytes on top (RFC 9113, 6.5.2). */
+export class ListCount {
+  readonly bytesMax: number;
+  readonly #fieldsMax: number;
+  fields = 0;
+  bytes = 0;
+  /** More than allowed: what comes from now on is not kept. */
+  isTooLarge = false;
+
+  constructor(limits: HpackDecoderLimits) {
+    this.bytesMax = limits.headerListBytesMax;
+    this.#fieldsMax = limits.headerFieldsMax;
+  }
+
+  begin(): void {
+    this.fields = 0;
+    this.bytes = 0;
+    this.isTooLarge = false;
+  }
+
+  /** So far over the limit that reading is given up. */
+  get isFlood(): boolean {
+    return this.bytes >= floodFactor * this.bytesMax;
+  }
+
+  /** Counts a field whose name and value have so many bytes, and says whether it is to be kept. */
+  add(bytes: number): boolean {
+    this.fields++;
+    this.bytes += bytes + 32;
+    if (this.fields > this.#fieldsMax || this.bytes > this.bytesMax) this.isTooLarge = true;
+    return !this.isTooLarge;
+  }
+}
