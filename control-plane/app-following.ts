@@ -2,6 +2,7 @@
 import type { Bus } from "../runtime/bus.js";
 import type { Clock } from "../runtime/clock.js";
 import type { Logger } from "../runtime/log.js";
+import type { StatementReader } from "../runtime/statement-reader.js";
 import type { OpenedNats } from "./app-nats.js";
 import type { Cleanup } from "./cleanup.js";
 import type { DataFolder } from "./data-folder.js";
@@ -26,11 +27,17 @@ export function startFollowing(
   { log, clock, cleanup, folder }: FollowingBase,
   { bus }: OpenedNats["access"],
   freshness: FreshnessDeps,
+  reader: StatementReader,
 ) {
   const state = new FleetState();
   state.restore(readRoster(folder.path, log), clock.nowMs());
-  const fleet = runFleetLoop({ state, bus, clock, log });
-  cleanup.add(() => fleet.close());
+  const fleet = runFleetLoop({ state, bus, clock, log, reader });
+  fleet.trustChanged();
+  const stopTrust = freshness.ledger.trust.onRecord(() => fleet.trustChanged());
+  cleanup.add(() => {
+    stopTrust();
+    fleet.close();
+  });
   const expected = new ExpectedProxies();
   fleet.onChange((entry) => {
     if (entry !== undefined) expected.heard(entry.heartbeat.proxyId);
@@ -39,7 +46,7 @@ export function startFollowing(
   const stop = new AbortController();
   const loops = [
     runRosterSaver({ dir: folder.path, roster: fleet.list, clock, log }, stop.signal),
-    runRegistryLoop({ state: registry, bus, clock, log }, stop.signal),
+    runRegistryLoop({ state: registry, bus, clock, log, reader }, stop.signal),
     runFreshness(freshness, stop.signal),
   ];
   cleanup.add(async () => {

@@ -27,6 +27,7 @@ export interface JoiningDeps extends Pick<JoinServiceDeps, "audit" | "tokens" | 
   readonly ledger: Ledger;
   readonly freshness: FreshnessDeps;
   readonly recovery: Recovery;
+  readonly unsignedUntilMs: () => number;
 }
 
 /** Begins to sign how far the audit log goes; returns the way to end it, with one more head. */
@@ -58,6 +59,7 @@ export function openJoinServices(base: JoiningBase, nats: OpenedNats, deps: Join
     natsUserJwt: nats.access.mintProxyUser,
     natsServers: () => nats.access.servers,
     natsCaPem: "",
+    unsignedUntilMs: deps.unsignedUntilMs,
     ...(deps.onIssued && { onIssued: deps.onIssued }),
     onSeen: recovery.hearSeen,
     takeOffer: recovery.takeOffer,

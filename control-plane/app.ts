@@ -5,6 +5,7 @@ import { type Clock, systemClock } from "../runtime/clock.js";
 import type { BoundService } from "../runtime/grpc-handlers.js";
 import type { GrpcServer } from "../runtime/grpc-server.js";
 import type { Logger } from "../runtime/log.js";
+import { StatementReader } from "../runtime/statement-reader.js";
 import { createAdminService } from "./admin/admin-service.js";
 import { openActivating } from "./app-activating.js";
 import { followProblems, startFollowing } from "./app-following.js";
@@ -26,6 +27,7 @@ import { type Authority, openAuthority } from "./identity/authority.js";
 import { readMeshOf } from "./identity/authority-file.js";
 import { openJoinTokens } from "./identity/join-tokens.js";
 import { writeOperatorContexts } from "./identity/operator-contexts.js";
+import { openUnsignedWindow } from "./identity/unsigned-window.js";
 import {
   createOperatorJudge,
   dialAddress,
@@ -122,7 +124,7 @@ async function start(config: UpConfig, log: Logger, signal: AbortSignal, cleanup
   else await appendFirstTrust(ledger, authority);
   gate.guard = new FloorGuard({ ledger, clock, lostAtStart });
 
-  const parts = await startParts(base, nats, ledger, gate.guard);
+  const parts = await startParts({ ...base, isNew }, nats, ledger, gate.guard);
   if (isNew && place !== undefined) await noteJoined(parts.audit, authority);
   await serve(base, nats, parts);
 }
@@ -140,7 +142,12 @@ interface SigningGate {
   guard?: FloorGuard;
 }
 
-async function startParts(base: Base, nats: OpenedNats, ledger: Ledger, guard: FloorGuard): Promise<Parts> {
+async function startParts(
+  base: Base & { readonly isNew: boolean },
+  nats: OpenedNats,
+  ledger: Ledger,
+  guard: FloorGuard,
+): Promise<Parts> {
   const { log, clock, cleanup, folder, authority } = base;
   const { mesh, signer } = authority;
   const { bus } = nats.access;
@@ -154,10 +161,12 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger, guard: F
     ...{ mesh, ledger, signer, clock, log },
     publish: (to: string, bytes: Uint8Array) => void bus.publish(to, bytes),
   };
-  const { state, fleet, expected, registry } = startFollowing(base, nats.access, freshness);
+  const unsigned = openUnsignedWindow(base);
+  const reader = new StatementReader({ mesh, trusting: () => ledger.trust.head(), clock, ...unsigned });
+  const { state, fleet, expected, registry } = startFollowing(base, nats.access, freshness, reader);
   const recovery = openRecovery({ ledger, guard, fleet, audit, clock, log });
   const snapshots = new SnapshotStore(ledger.blobs);
-  const knownVersions = () => registry.versions(fleet.list());
+  const knownVersions = () => registry.versions(fleet.list(), clock.nowMs());
   const publisher = createPublisher({
     mesh,
     revisions: ledger.revisions,
@@ -170,7 +179,7 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger, guard: F
   const activations = guard.settledFor("activations");
   const trustDeps = { ...base, ledger, fleet, audit, auditLog, beforeSigning: activations };
   const { issued, ...trusting } = openTrust(trustDeps);
-  const decisions = createDecisionReader({ bus, log });
+  const decisions = createDecisionReader({ bus, log, reader });
   const logs = { ledger, snapshots, decisions };
   const noting = { audit, auditLog, approvalsRequired: base.config.approvals };
   const signing = { signer, name: authority.name, beforeSigning: activations };
@@ -184,7 +193,7 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger, guard: F
       heartbeatOf: (id) => state.find(id, clock.nowMs())?.heartbeat,
     }),
     ...activating,
-    ...{ fleet, expected, registry, tokens, ...trusting },
+    ...{ fleet, expected, registry, reader, tokens, ...trusting },
     ...{ audit, logins: new Logins({ audit, clock }) },
     holdsRoot: authority.holdsRoot,
     ...{ auditLog, auditPage: (position) => readAuditPage(bus, position) },
@@ -192,6 +201,7 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger, guard: F
     problems: () => [
       ...problemsAbout("audit", auditLog.problems()),
       ...followProblems(state, bus),
+      ...problemsAbout("proxies-unsigned", unsigned.problems(fleet.live())),
       ...problemsAbout("recovery", recovery.problems()),
       ...problemsAbout("issuer", trusting.issuers.problems()),
     ],
@@ -201,7 +211,7 @@ async function startParts(base: Base, nats: OpenedNats, ledger: Ledger, guard: F
     const sinceMs = clock.nowMs();
     if (state.find(proxyId, sinceMs) === undefined) expected.expect({ proxyId, service, version, sinceMs });
   };
-  const joining = { ledger, audit, tokens, issued, onIssued, freshness, recovery };
+  const joining = { ledger, audit, tokens, issued, onIssued, freshness, recovery, ...unsigned };
   const joinServices = openJoinServices({ ...base, random }, nats, joining);
   const judge = createOperatorJudge(mesh, () => ledger.trust.head()?.body.revocations ?? []);
   return { audit, adminService, joinServices, judge };

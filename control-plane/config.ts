@@ -37,6 +37,8 @@ export interface UpConfig {
   readonly decisions: DecisionsConfig;
   /** How many approvals by others than its author a revision needs to become active. */
   readonly approvals: number;
+  /** How long proxies of the version before are believed without a signature, from the first start of this one. */
+  readonly unsignedForMs: number;
   /** Operators beside "admin" that get a context of their own. */
   readonly operators: readonly string[];
   readonly logLevel: LogLevel;
@@ -54,6 +56,7 @@ export const meshDefault = "mesh";
 const adminPortDefault = 7420;
 const joinPortDefault = 7421;
 const approvalsMax = 16;
+const unsignedForMsDefault = 7 * 86_400_000;
 const hostDefault = "127.0.0.1";
 
 /** Reads the settings; fails with `invalid_argument`, one line for each bad value, or `not_supported`. */
@@ -82,6 +85,7 @@ export function parseUpConfig(sources: ConfigSources, cwd: string): UpConfig {
       decisionAgeMs: read.durationMs("decisions-age"),
     },
     approvals: read.integer("approvals", { min: 0, max: approvalsMax }) ?? 0,
+    unsignedForMs: read.durationMs("unsigned-for") ?? unsignedForMsDefault,
     operators: read.list("operator"),
     logLevel: read.oneOf("log-level", logLevels) ?? "info",
     logFormat: read.oneOf("log-format", logFormats),

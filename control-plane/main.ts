@@ -39,6 +39,10 @@ function createCommand(act: (flags: Record<string, unknown>) => void): Command {
     )
     .option("--decisions-age <DURATION>", "how long recorded decisions are kept, in a new mesh (default: 24h)")
     .option("--decisions-bytes <N>", "how many bytes of them are kept, in a new mesh (default: 536870912)")
+    .option(
+      "--unsigned-for <DURATION>",
+      "after an update: how long proxies of the version before, which sign nothing, are believed (default: 7d)",
+    )
     .option("--log-level <LEVEL>", "debug, info, warn, error or silent (default: info)")
     .option("--log-format <FORMAT>", "text or json (default: text on a terminal, else json)")
     .option("--config <FILE>", "YAML or JSON with any of these settings")

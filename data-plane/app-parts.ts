@@ -10,7 +10,9 @@ import { connectNats } from "../runtime/nats.js";
 import { AppRegistry } from "./agent/app-registry.js";
 import type { ProxyConfig } from "./config.js";
 import { askForTime } from "./identity/ask-for-time.js";
+import { type OwnRevocation, watchOwnRevocation } from "./identity/own-revocation.js";
 import { type OpenedIdentity, openIdentity } from "./identity/proxy-identity.js";
+import { openStatements, type Statements } from "./identity/statements.js";
 import type { TrustBootstrap } from "./identity/trust-bootstrap.js";
 import { readJoinFile, readToken } from "./join-file.js";
 import type { AppView, PolicyView } from "./ports.js";
@@ -24,6 +26,8 @@ import { type IssuedHeads, openSync, type Sync } from "./sync/open-sync.js";
 import { openStateFolder } from "./sync/state-folder.js";
 import type { WorkerCarrier } from "./workers/worker-carrier.js";
 import type { SpawnWorker } from "./workers/worker-process.js";
+
+const none = new Uint8Array();
 
 /** From the process that the proxy runs in. */
 export interface ProxySurroundings {
@@ -57,10 +61,11 @@ export async function joinOrLoad(
 }
 
 /** Everything below the listeners. */
-export interface Parts {
+export interface Parts extends Statements {
   readonly log: Logger;
   readonly clock: Clock;
   readonly identity: OpenedIdentity;
+  readonly revocation: OwnRevocation;
   readonly bus: Bus;
   readonly sync: Sync;
   /** What calls are judged by in every process that judges (I7). */
@@ -118,23 +123,34 @@ export async function openParts(
     activation: policy.seenActivation,
     trustSequence: policy.trustSequence,
   }));
+  const signing = await openStatements({ identity, sync, folder, clock, log }, signal);
+  const { statements, reader } = signing;
+  const revocation = watchOwnRevocation(
+    {
+      ...{ identity, reader, bus, clock, log, trust: sync.trust, random: Math.random },
+      contacts: () => identity.contacts,
+      receive: (trust) => sync.receive({ trust, activation: none, revision: none, freshness: none }),
+    },
+    signal,
+  );
   const registry = new AppRegistry();
   const window = new CallWindow(policy.current?.revisionDigest);
   policy.onSwitch(({ revisionDigest }) => window.switched(revisionDigest)); // first: calls that a switch ends are its own
   const tally = new ShadowTally();
   const counted = { window: workers?.window ?? window, tally: workers?.tally ?? tally };
   const reporter = createFleetReporter(
-    { bus, clock, log, identity, policy, app: advertisedView(registry), ...counted },
+    { bus, clock, log, identity, statements, policy, app: advertisedView(registry), ...counted },
     { labels: config.labels, bypassable: config.bypassable, serves: config.inbound !== undefined },
   );
   sync.onChange(() => reporter.poke());
-  const decisions = new DecisionRecorder({ bus, identity, clock, random: randomBytes, log }, config.recordShare);
-  const endpoints = await openEndpointRegistry({ bus, folder, clock, log }, service);
-  return { log, clock, identity, bus, sync, policy, registry, reporter, window, decisions, endpoints, tally };
+  const recording = { bus, identity, statements, clock, random: randomBytes, log };
+  const decisions = new DecisionRecorder(recording, config.recordShare);
+  const endpoints = await openEndpointRegistry({ bus, folder, clock, log, reader, trust: sync.trust }, service);
+  const following = { log, clock, identity, bus, sync, policy, endpoints };
+  return { ...following, ...signing, revocation, registry, reporter, window, decisions, tally };
 }
 
 function headsOf({ trust, activation, revision, freshness, answeredAtMs }: TrustBootstrap): IssuedHeads {
-  const none = new Uint8Array();
   return { trust, activation: activation ?? none, revision: revision ?? none, freshness, answeredAtMs };
 }
 

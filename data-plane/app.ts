@@ -1,6 +1,7 @@
 /** Puts a proxy together. Nothing else constructs its parts. */
 import { dirname } from "node:path";
 import { ServerCredentials } from "@grpc/grpc-js";
+import { AshlarError } from "../core/errors.js";
 import type { Clock } from "../runtime/clock.js";
 import type { HostPort, SocketAddress } from "../runtime/config.js";
 import { type GrpcServer, startGrpcServer } from "../runtime/grpc-server.js";
@@ -40,6 +41,8 @@ export async function startProxy(
     const workers = prepareWorkers(config, surroundings);
     const parts = await openParts(config, identity, log, workers, life.signal);
     try {
+      const { why } = parts.revocation;
+      if (why !== undefined) throw new AshlarError("unauthenticated", why);
       const carrying =
         workers === undefined
           ? carryHere(config, parts, life.signal)
@@ -143,7 +146,7 @@ async function drainApplication(clock: Clock, carrying: Carrying): Promise<void>
 
 async function openStatus(
   config: ProxyConfig,
-  { sync, policy, identity, registry, decisions, clock }: Parts,
+  { sync, policy, identity, revocation, registry, decisions, clock }: Parts,
   serving: Serving,
 ): Promise<void> {
   const { metrics } = serving.carrying;
@@ -152,6 +155,7 @@ async function openStatus(
     reasonsNotReady({
       draining: serving.draining,
       hasRevision: policy.current !== undefined,
+      revoked: revocation.why,
       certificateExpiresMs: identity.current.notAfterMs,
       hasApplication: serves ? registry.advertised !== undefined : undefined,
       nowMs: clock.nowMs(),

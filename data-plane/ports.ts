@@ -33,6 +33,8 @@ export interface ProxyIdentity extends CallIdentity {
   readonly natsJwt: string;
   readonly natsSeed: string;
   readonly natsCaPem: string;
+  /** Until when what proxies of an older version say without a signature counts, Unix milliseconds; 0: never. */
+  readonly unsignedUntilMs: number;
 }
 
 export interface IdentityView {

@@ -11,8 +11,8 @@ export interface BusMessage {
   header(name: string): string | undefined;
   /**
    * True: the server sent this on behalf of a stream (a republished record, or the answer to a direct get
-   * that somebody pointed at this subject). Readers of endpoints and heartbeats refuse such messages: only
-   * a message that a client published itself is bound to its writer by that client's permissions.
+   * that somebody pointed at this subject). What is signed counts whichever way it came; of proxies of a version
+   * that does not sign only what they published themselves.
    */
   readonly relayed: boolean;
 }
@@ -88,7 +88,7 @@ export interface Bus {
   onStatus(listener: (status: BusStatus) => void): () => void;
 
   /** Sends a plain message, at most once. False: there is no connection, nothing was sent or kept. */
-  publish(subject: string, data: Uint8Array): boolean;
+  publish(subject: string, data: Uint8Array, headers?: Readonly<Record<string, string>>): boolean;
   /** Receives from now on, over reconnects too. Keeps at most `queueMax` (default 1024) messages that were not read yet. */
   subscribe(subject: string, options?: { readonly queueMax?: number }): BusSubscription;
   /** Resolves when the server has handled everything sent before; fails with `unavailable`. */

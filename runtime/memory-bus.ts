@@ -200,10 +200,11 @@ class MemoryBus implements Bus {
     if (!allowed) throw new AshlarError("denied", `${what}: NATS does not permit it`);
   }
 
-  publish(subject: string, data: Uint8Array): boolean {
+  publish(subject: string, data: Uint8Array, headers: Readonly<Record<string, string>> = {}): boolean {
     if (!this.connected) return false;
     const allowed = this.#permissions?.publish.some((pattern) => matchesSubject(pattern, subject)) ?? true;
-    if (allowed) this.#broker.deliver({ subject, data: data.slice(), header: () => undefined, relayed: false });
+    const header = (name: string): string | undefined => headers[name];
+    if (allowed) this.#broker.deliver({ subject, data: data.slice(), header, relayed: false });
     return true;
   }
 

@@ -1,5 +1,5 @@
 /** Messages and answers of the `nats` client, in our own words. */
-import type { Msg, MsgHdrs } from "nats";
+import { headers as createHeaders, type Msg, type MsgHdrs } from "nats";
 import { AshlarError } from "../core/errors.js";
 import type { BusMessage, StoredMessage, StoredQuery } from "./bus.js";
 
@@ -28,6 +28,13 @@ export function messageFrom(subject: string, data: Uint8Array, headers: MsgHdrs 
     header: (name) => (headers?.has(name) ? headers.get(name) : undefined),
     relayed: headers?.has("Nats-Stream") ?? false,
   };
+}
+
+/** Headers as the client wants them. */
+export function toHeaders(from: Readonly<Record<string, string>>): MsgHdrs {
+  const headers = createHeaders();
+  for (const [name, value] of Object.entries(from)) headers.set(name, value);
+  return headers;
 }
 
 /** The JSON of a query, the same for direct and leader reads. */

@@ -1,5 +1,5 @@
 /** A Bus on a real server. Only this file and `nats-messages.ts` know the `nats` client. */
-import { headers as createHeaders, Events, type NatsConnection, NatsError, type Subscription } from "nats";
+import { Events, type NatsConnection, NatsError, type Subscription } from "nats";
 import { AshlarError, messageOf } from "../core/errors.js";
 import { Backoff } from "./backoff.js";
 import { BoundedQueue } from "./bounded-queue.js";
@@ -18,7 +18,7 @@ import { type Clock, systemClock } from "./clock.js";
 import { ConnectionStatus } from "./connection-status.js";
 import type { Logger } from "./log.js";
 import { dialNats, reconnectDelay, refusalIn, refusalMessage } from "./nats-dial.js";
-import { absent, messageFrom, parseAnswer, parseDirect, parseStored, renderQuery } from "./nats-messages.js";
+import { absent, messageFrom, parseAnswer, parseDirect, parseStored, renderQuery, toHeaders } from "./nats-messages.js";
 import { parseStreamInfo, renderStreamConfig } from "./nats-streams.js";
 
 export interface NatsOptions {
@@ -162,9 +162,9 @@ class NatsBus implements Bus {
     return this.#status.onChange(listener);
   }
 
-  publish(subject: string, data: Uint8Array): boolean {
+  publish(subject: string, data: Uint8Array, headers?: Readonly<Record<string, string>>): boolean {
     if (!this.#status.connected || this.#connection === undefined) return false; // the client would keep it without a bound
-    this.#connection.publish(subject, data);
+    this.#connection.publish(subject, data, headers === undefined ? {} : { headers: toHeaders(headers) });
     return true;
   }
 
@@ -230,8 +230,7 @@ class NatsBus implements Bus {
   }
 
   async append(subject: string, data: Uint8Array, options: AppendOptions = {}): Promise<number> {
-    const headers = createHeaders();
-    for (const [name, value] of Object.entries(options.headers ?? {})) headers.set(name, value);
+    const headers = toHeaders(options.headers ?? {});
     if (options.expectLastSequence !== undefined) {
       headers.set("Nats-Expected-Last-Sequence", String(options.expectLastSequence));
     }

@@ -11,12 +11,15 @@ import { runRosterSaver } from "../../control-plane/fleet/roster-file.js";
 import { runFreshness } from "../../control-plane/freshness/freshness-loop.js";
 import { startNatsServer } from "../../control-plane/nats/nats-server.js";
 import type { Ledger } from "../../control-plane/store/ledger.js";
+import { digestOf } from "../../core/digest.js";
+import type { Signed, Trust } from "../../core/model.js";
 import { createSigner } from "../../core/signature.js";
 import { systemClock } from "../../runtime/clock.js";
 import { silentLogger } from "../../runtime/log.js";
 import { connectNats } from "../../runtime/nats.js";
 import { createNatsUserKey } from "../../runtime/nats-user-keys.js";
 import { mintUser } from "../../runtime/nats-users.js";
+import { StatementReader } from "../../runtime/statement-reader.js";
 import { cpuSecondsOf } from "../cpu-time.js";
 import { numberFlag, readFlags } from "../options.js";
 import type { ProxiesOrder } from "./proxies.js";
@@ -54,7 +57,9 @@ bytes and CPU per 1000 proxies.`,
   await bus.whenConnected();
   const stop = new AbortController();
   const state = new FleetState();
-  const fleet = runFleetLoop({ state, bus, clock: systemClock, log: silentLogger });
+  let trust: Signed<Trust> | undefined;
+  const reader = new StatementReader({ mesh, trusting: () => trust, clock: systemClock });
+  const fleet = runFleetLoop({ state, bus, clock: systemClock, log: silentLogger, reader });
   const ledger = { revisions: none, activations: none, trust: none } as unknown as Ledger;
   const publish = (to: string, bytes: Uint8Array): void => void bus.publish(to, bytes);
   const loops = [
@@ -73,7 +78,10 @@ bytes and CPU per 1000 proxies.`,
     return JSON.parse(String((await lines.next()).value)) as Record<string, number>;
   };
   try {
-    if ((await lines.next()).done) throw new Error("the proxies did not start");
+    const started = await lines.next();
+    if (started.done) throw new Error("the proxies did not start");
+    const { roots } = JSON.parse(String(started.value)) as { readonly roots: readonly string[] };
+    trust = trustIn(roots.map((der) => new Uint8Array(Buffer.from(der, "base64"))));
     await measureFleet({ count, seconds, state, natsPid: server.pid ?? 0, proxiesPid: child.pid ?? 0, ask });
   } finally {
     child.stdin.end();
@@ -85,6 +93,13 @@ bytes and CPU per 1000 proxies.`,
     await server.stop();
     rmSync(dir, { recursive: true, force: true });
   }
+}
+
+/** A trust record as far as statements need one. */
+function trustIn(x509Roots: readonly Uint8Array[]): Signed<Trust> {
+  const empty = { previous: undefined, signingKeys: [], revocations: [], issuers: [] };
+  const body = { ...empty, sequence: 1, bundles: [{ trustDomain: mesh, x509Roots }], timeMs: 0 };
+  return { body, bytes: new Uint8Array(), digest: digestOf(new Uint8Array()), kid: "" };
 }
 
 interface Measured {

@@ -9,6 +9,8 @@ import type { Heartbeat } from "../../core/model.js";
 import { encodeHeartbeat } from "../../core/wire/fleet.js";
 import { verifyFreshness } from "../../core/wire/records.js";
 import { freshnessSubject, heartbeatSubject } from "../../core/wire/subjects.js";
+import { toHeaders } from "../../runtime/nats-messages.js";
+import { StatementPki, writerOf } from "../../test/support/statements.js";
 
 /** What the parent says on stdin, one line. */
 export interface ProxiesOrder {
@@ -45,6 +47,7 @@ async function main(): Promise<void> {
   const keys = new Map([[order.kid, createPublicKey(order.keyPem)]]);
   const connections: NatsConnection[] = [];
   const counts = { heartbeats: 0, heartbeatBytes: 0, statements: 0, statementBytes: 0 };
+  const pki = new StatementPki(order.mesh);
   const open = async (index: number): Promise<void> => {
     const authenticator = jwtAuthenticator(order.jwt, Buffer.from(order.seed));
     const connection = await connect({ servers: order.url, authenticator, timeout: 60_000, maxReconnectAttempts: 0 });
@@ -56,18 +59,21 @@ async function main(): Promise<void> {
         counts.statementBytes += data.length;
       },
     });
+    const writer = writerOf(pki.issue(serviceOf(index), proxyIdOf(index)));
     const beat = (): void => {
       const data = encodeHeartbeat(heartbeatOf(index));
-      connection.publish(heartbeatSubject(serviceOf(index), proxyIdOf(index)), data);
+      const headers = writer.sign("heartbeat", data);
+      connection.publish(heartbeatSubject(serviceOf(index), proxyIdOf(index)), data, { headers: toHeaders(headers) });
       counts.heartbeats += 1;
-      counts.heartbeatBytes += data.length;
+      counts.heartbeatBytes += data.length + Object.values(headers).join("").length;
       setTimeout(beat, everyMs * (0.8 + Math.random() * 0.4)).unref();
     };
     setTimeout(beat, Math.random() * everyMs).unref();
   };
   for (let first = 0; first < order.count; first += 10)
     await Promise.all(Array.from({ length: Math.min(10, order.count - first) }, (_, i) => open(first + i)));
-  process.stdout.write("ready\n");
+  const roots = pki.trust.body.bundles.flatMap(({ x509Roots }) => x509Roots);
+  process.stdout.write(`${JSON.stringify({ roots: roots.map((der) => Buffer.from(der).toString("base64")) })}\n`);
   process.stdin.on("data", () => process.stdout.write(`${JSON.stringify(counts)}\n`));
   process.stdin.on("end", () => process.exit(0));
 }

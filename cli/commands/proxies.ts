@@ -3,7 +3,7 @@ import { type Cli, show } from "../cli.js";
 import type { ProxyConvergence, ProxyInfo } from "../client.js";
 import { convergenceToJson, readConvergence } from "../convergence.js";
 import { outputOption, withExample } from "../options.js";
-import { type OutputFormat, renderTable, renderTime, shortDigest, yesOrNo } from "../output.js";
+import { type OutputFormat, plain, renderTable, renderTime, shortDigest, yesOrNo } from "../output.js";
 
 /** `ashlar proxies`: each proxy with what it says of itself. */
 export function addProxiesCommand(program: Command, cli: Cli): void {
@@ -43,6 +43,7 @@ function proxyToJson(proxy: ProxyInfo, convergence: ProxyConvergence | undefined
       ? {}
       : { rejected: { revision: proxy.rejectedRevision, reason: proxy.rejectedReason } }),
     bypassable: proxy.bypassable,
+    ...(proxy.revokedMs === 0 ? {} : { revoked: { time: renderTime(proxy.revokedMs), reason: proxy.revokedReason } }),
     lastSeen: renderTime(proxy.lastSeenMs),
     freshnessAgeMs: proxy.freshnessAgeMs,
     ...(proxy.clockAheadMs === undefined ? {} : { clockAheadMs: proxy.clockAheadMs }),
@@ -55,13 +56,17 @@ function ledgerOf({ state, reason, desired, received, prepared, evaluating }: Re
   return { state, reason, desired, received, isPrepared: prepared, evaluating };
 }
 
+function renderRevoked({ revokedReason }: ProxyInfo): string {
+  return revokedReason === "" ? "no: revoked" : `no: revoked (${plain(revokedReason)})`;
+}
+
 function renderProxies(proxies: readonly ProxyInfo[]): string {
   if (proxies.length === 0) return "No proxy has joined yet.";
   const rows = proxies.map((proxy) => [
     proxy.id,
     proxy.service,
     proxy.version,
-    yesOrNo(proxy.live),
+    proxy.revokedMs === 0 ? yesOrNo(proxy.live) : renderRevoked(proxy),
     yesOrNo(proxy.serving),
     proxy.seenEpoch > proxy.epoch ? `${proxy.epoch} (seen ${proxy.seenEpoch})` : String(proxy.epoch),
     String(proxy.revision),

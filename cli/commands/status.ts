@@ -20,12 +20,20 @@ export function addStatusCommand(program: Command, cli: Cli): void {
       const nowMs = cli.clock.nowMs();
       const expiring = live.filter((proxy) => proxy.certificateExpiresMs - nowMs < expiringMs);
       const rejecting = live.filter((proxy) => proxy.rejectedReason !== "");
-      show(cli, output, statusToJson(status, expiring, rejecting), renderStatus(status, expiring, rejecting));
+      const noted = { expiring, rejecting, revoked: proxies.filter(({ revokedMs }) => revokedMs !== 0) };
+      show(cli, output, statusToJson(status, noted), renderStatus(status, noted));
     });
   withExample(command, "ashlar status -o json");
 }
 
-function statusToJson(status: GetStatusResponse, expiring: readonly ProxyInfo[], rejecting: readonly ProxyInfo[]) {
+/** Proxies that deserve a line of their own. */
+interface Noted {
+  readonly expiring: readonly ProxyInfo[];
+  readonly rejecting: readonly ProxyInfo[];
+  readonly revoked: readonly ProxyInfo[];
+}
+
+function statusToJson(status: GetStatusResponse, { expiring, rejecting, revoked }: Noted) {
   const { mesh, epoch, revision, headRevision, total, prepared, active, behind, rejected } = status;
   return {
     mesh,
@@ -47,6 +55,12 @@ function statusToJson(status: GetStatusResponse, expiring: readonly ProxyInfo[],
       service,
       expires: renderTime(certificateExpiresMs),
     })),
+    revoked: revoked.map(({ id, service, revokedMs, revokedReason }) => ({
+      id,
+      service,
+      time: renderTime(revokedMs),
+      reason: revokedReason,
+    })),
     trustSequence: status.trustSequence,
     ...(status.rollout === undefined ? {} : { rollout: rolloutToJson(status.rollout) }),
   };
@@ -63,11 +77,7 @@ function renderRunning(rollout: RolloutInfo): string {
   return plain(`${summarize(rollout).replace(/^rollout /, "")}${waits}`);
 }
 
-function renderStatus(
-  status: GetStatusResponse,
-  expiring: readonly ProxyInfo[],
-  rejecting: readonly ProxyInfo[],
-): string {
+function renderStatus(status: GetStatusResponse, { expiring, rejecting, revoked }: Noted): string {
   const { total, prepared, active, behind, rejected } = status;
   const newest = status.headRevision === status.revision ? "the newest" : `newest is ${status.headRevision}`;
   const revision =
@@ -92,6 +102,15 @@ function renderStatus(
         [
           "expiring",
           `${proxy.id} (${proxy.service}) certificate at ${renderTime(proxy.certificateExpiresMs)}`,
+        ] as const,
+    ),
+    ...revoked.map(
+      (proxy) =>
+        [
+          "revoked",
+          plain(
+            `${proxy.id} (${proxy.service}) at ${renderTime(proxy.revokedMs)}${proxy.revokedReason === "" ? "" : `: ${proxy.revokedReason}`}`,
+          ),
         ] as const,
     ),
     ...status.bypassable.map((way) => ["bypassable", plain(way)] as const),

@@ -54,7 +54,10 @@ export function renderActivation({ body, digest }: Signed<Activation>): Activati
   };
 }
 
-export function renderProxy({ heartbeat, lastSeenMs, live, clockAheadMs }: FleetEntry, head: FleetHead): ProxyInfo {
+export function renderProxy(
+  { heartbeat, lastSeenMs, live, revoked, clockAheadMs }: FleetEntry,
+  head: FleetHead,
+): ProxyInfo {
   return {
     id: heartbeat.proxyId,
     service: heartbeat.service,
@@ -72,9 +75,11 @@ export function renderProxy({ heartbeat, lastSeenMs, live, clockAheadMs }: Fleet
     rejectedRevision: heartbeat.rejected?.number ?? 0,
     bypassable: [...heartbeat.bypassable],
     lastSeenMs,
-    serving: heartbeat.serving,
+    serving: heartbeat.serving && revoked === undefined,
     freshnessAgeMs: heartbeat.freshnessAgeMs,
     clockAheadMs: clockAheadMs,
+    revokedMs: revoked?.timeMs ?? 0,
+    revokedReason: revoked?.reason ?? "",
   };
 }
 

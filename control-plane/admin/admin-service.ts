@@ -12,6 +12,7 @@ import {
 import type { AuditEntry as AuditEntryMessage } from "../../proto/gen/ashlar/v1/audit.js";
 import type { Clock } from "../../runtime/clock.js";
 import { type BoundService, bindService, type Implementation, serverStreaming } from "../../runtime/grpc-handlers.js";
+import type { StatementReader } from "../../runtime/statement-reader.js";
 import type { Activator, OperatorCaller } from "../activate/activator.js";
 import type { Rollback } from "../activate/rollback.js";
 import type { AuditLog } from "../audit/audit-log.js";
@@ -54,6 +55,7 @@ export interface AdminServiceDeps extends DecisionDeps, TrustMethodsDeps, Revisi
   readonly shadows: Shadows;
   readonly fleet: FleetView;
   readonly registry: RegistryState;
+  readonly reader: Pick<StatementReader, "revocationOf">;
   readonly tokens: Pick<JoinTokens, "createToken">;
   readonly issuers: Issuers;
   readonly audit: AuditTrail;
@@ -163,7 +165,10 @@ function lookingMethods(deps: AdminServiceDeps): LookingMethods {
   return {
     listProxies: operated(async () => ({ proxies: fleet.list().map((entry) => renderProxy(entry, head())) })),
     listServices: operated(async () => {
-      const services = deps.registry.list(fleet.list(), await policy.activeServices());
+      const services = deps.registry.list(fleet.list(), await policy.activeServices(), {
+        revocationOf: (serial) => deps.reader.revocationOf(serial),
+        nowMs: deps.clock.nowMs(),
+      });
       return { services: services.map(renderService) };
     }),
     checkAccess: operated(async ({ caller, service, method, revision, headers, claims, tokenIssuer }) => {

@@ -2,13 +2,15 @@
 import { type DecisionBatch, type DecisionRecord, timeOfDecisionId } from "../../core/decision/decision-record.js";
 import { AshlarError, messageOf } from "../../core/errors.js";
 import { parseBatch } from "../../core/wire/decisions.js";
-import { decisionStream, parseFleetSubject } from "../../core/wire/subjects.js";
+import { decisionStream } from "../../core/wire/subjects.js";
 import type { Bus, StoredMessage } from "../../runtime/bus.js";
 import type { Logger } from "../../runtime/log.js";
+import { type Stated, type StatementReader, statementSkewMs } from "../../runtime/statement-reader.js";
 
 export interface DecisionReaderDeps {
   readonly bus: Pick<Bus, "streamInfo" | "directGet">;
   readonly log: Logger;
+  readonly reader: Pick<StatementReader, "read">;
 }
 
 export interface FoundDecision {
@@ -20,8 +22,8 @@ export interface FoundDecision {
 
 export interface DecisionReader {
   /**
-   * What was stored from `sinceMs` on (0: all), oldest first, up to what is there now. A batch that its proxy may
-   * not have written, or that is no batch, is left out. Fails with `unavailable`.
+   * What was stored from `sinceMs` on (0: all), oldest first, up to what is there now. A batch that its proxy did
+   * not sign about when it was stored, that is there twice, or that is no batch, is left out. Fails with `unavailable`.
    */
   list(sinceMs: number, signal?: AbortSignal): AsyncGenerator<DecisionBatch, void, undefined>;
   /** The decision with this id; undefined: there is none, or it is not kept any more. Fails with `unavailable`. */
@@ -35,13 +37,15 @@ const skewMs = 60_000;
 /** One search goes through at most so many batches: a proxy that NATS was away from stores late. */
 const searchedMax = 50_000;
 
-export function createDecisionReader({ bus, log }: DecisionReaderDeps): DecisionReader {
-  const read = (stored: StoredMessage): DecisionBatch | undefined => {
-    const writer = parseFleetSubject(stored.subject);
+export function createDecisionReader({ bus, log, reader }: DecisionReaderDeps): DecisionReader {
+  const read = (stored: StoredMessage, seen: Set<string>): DecisionBatch | undefined => {
     try {
-      if (writer !== undefined && !stored.relayed) return parseBatch(stored.data, writer);
+      const stated = reader.read("decision", stored, stored.storedMs);
+      checkTime(stated, stored.storedMs);
+      const batch = parseBatch(stored.data, stated.writer);
+      return isAgain(stated, seen) ? undefined : batch;
     } catch (error) {
-      log.warn("recorded decisions cannot be read", { subject: stored.subject, error: messageOf(error) });
+      log.warn("recorded decisions are left out", { subject: stored.subject, error: messageOf(error) });
     }
     return undefined;
   };
@@ -50,8 +54,9 @@ export function createDecisionReader({ bus, log }: DecisionReaderDeps): Decision
       const info = await bus.streamInfo(decisionStream);
       if (info === undefined || info.messages === 0) return;
       const first = sinceMs === 0 ? info.firstSequence : await firstFrom(bus, info, sinceMs);
+      const seen = new Set<string>();
       for await (const stored of readOn(bus, first, info.lastSequence, signal)) {
-        const batch = read(stored);
+        const batch = read(stored, seen);
         if (batch !== undefined) yield batch;
       }
     },
@@ -63,7 +68,7 @@ export function createDecisionReader({ bus, log }: DecisionReaderDeps): Decision
       const last = Math.min(info.lastSequence, first + searchedMax - 1);
       for await (const stored of readOn(bus, first, last, signal)) {
         if (Buffer.from(stored.data.buffer, stored.data.byteOffset, stored.data.length).indexOf(needle) < 0) continue;
-        const batch = read(stored);
+        const batch = read(stored, new Set());
         const decision = batch?.decisions.find((one) => one.id === id);
         if (batch !== undefined && decision !== undefined)
           return { service: batch.service, proxyId: batch.proxyId, decision };
@@ -71,6 +76,26 @@ export function createDecisionReader({ bus, log }: DecisionReaderDeps): Decision
       return undefined;
     },
   };
+}
+
+/** Whoever kept a batch could store it again later: what was signed long before it was stored does not count. */
+function checkTime({ signed }: Stated, storedMs: number): void {
+  if (signed === undefined) return;
+  if (signed.revoked !== undefined) throw new AshlarError("unauthenticated", "its proxy was revoked before");
+  if (Math.abs(storedMs - signed.timeMs) > statementSkewMs)
+    throw new AshlarError("unauthenticated", "it was signed at another time than it was stored");
+}
+
+const seenMax = 100_000;
+
+/** Whether the same batch was there before: a second copy would count its calls twice. */
+function isAgain({ writer, signed }: Stated, seen: Set<string>): boolean {
+  if (signed === undefined) return false;
+  const id = `${writer.proxyId} ${signed.counter}`;
+  if (seen.has(id)) return true;
+  if (seen.size >= seenMax) seen.clear(); // copies come within the skew, so the last ones are what matters
+  seen.add(id);
+  return false;
 }
 
 interface Range {

@@ -4,7 +4,7 @@ import type { Heartbeat } from "../../core/model.js";
 import { epochThatRuns, revisionFor } from "../../core/rollout/cohort.js";
 import type { ExpectedProxy } from "./expected-proxies.js";
 import { type FleetEntry, type FleetHead, isActive, isPrepared, rejectionOf } from "./fleet-state.js";
-import { renderAgo } from "./fleet-status.js";
+import { renderAgo, renderRevoked } from "./fleet-status.js";
 
 export type ConvergenceState =
   | "converged" // it is live and evaluates the revision
@@ -14,7 +14,8 @@ export type ConvergenceState =
   | "not-prepared"
   | "rejected"
   | "silent" // its heartbeats stopped and it did not leave
-  | "unknown"; // it got an identity and was never heard of
+  | "unknown" // it got an identity and was never heard of
+  | "revoked"; // its certificate is revoked: nothing is expected of it
 
 /** What proxies are compared with. */
 export interface ConvergenceTarget {
@@ -57,11 +58,11 @@ export function judgeConvergence(
 
 /** Whether nothing is left to do for this proxy. */
 export function hasConverged({ state }: ProxyConvergence): boolean {
-  return state === "converged" || state === "prepared";
+  return state === "converged" || state === "prepared" || state === "revoked";
 }
 
 function judge(
-  { heartbeat, lastSeenMs, live }: FleetEntry,
+  { heartbeat, lastSeenMs, live, revoked }: FleetEntry,
   target: ConvergenceTarget,
   nowMs: number,
 ): ProxyConvergence {
@@ -70,6 +71,8 @@ function judge(
   const active = live && isActive(heartbeat, head);
   const prepared = isPrepared(heartbeat, target.digest);
   const about = { id, service, version, heartbeat, prepared, active, lastSeenMs, live };
+  if (revoked !== undefined)
+    return { ...about, state: "revoked", reason: `its certificate ${renderRevoked(revoked, nowMs)}` };
   if (live) return { ...about, ...judgeLive(heartbeat, target, prepared) };
   const evaluated = heartbeat.evaluatingRevision === 0 ? "no revision" : `revision ${heartbeat.evaluatingRevision}`;
   const ago = renderAgo(nowMs - lastSeenMs);

@@ -3,10 +3,11 @@
 import { messageOf } from "../../core/errors.js";
 import type { Heartbeat } from "../../core/model.js";
 import { parseHeartbeat } from "../../core/wire/fleet.js";
-import { heartbeatSubject, parseFleetSubject } from "../../core/wire/subjects.js";
+import { heartbeatSubject } from "../../core/wire/subjects.js";
 import type { Bus, BusMessage } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
+import type { StatementReader } from "../../runtime/statement-reader.js";
 import { steadyTime } from "../../runtime/steady-time.js";
 import type { FleetEntry, FleetState } from "./fleet-state.js";
 
@@ -22,8 +23,10 @@ export interface FleetView {
 }
 
 export interface FleetLoop extends FleetView {
-  /** Takes a heartbeat as it arrived on its subject, which NATS permissions bind to its writer. */
-  hear(message: Pick<BusMessage, "subject" | "data" | "relayed">): void;
+  /** Takes a heartbeat as it arrived: it counts if its proxy signed it. */
+  hear(message: BusMessage): void;
+  /** Looks again who is revoked. */
+  trustChanged(): void;
   close(): void;
 }
 
@@ -32,6 +35,7 @@ export interface FleetLoopDeps {
   readonly bus: Pick<Bus, "subscribe">;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly reader: Pick<StatementReader, "hear" | "revocationOf">;
 }
 
 const queuedMax = 40_000; // a burst of two heartbeats from every proxy there may be
@@ -40,7 +44,7 @@ const warnEveryMs = 10_000;
 
 /** Starts to listen; runs until `close`. */
 export function runFleetLoop(deps: FleetLoopDeps): FleetLoop {
-  const { state, clock, log } = deps;
+  const { state, clock, log, reader } = deps;
   const listeners = new Set<(entry: FleetEntry | undefined) => void>();
   const stop = new AbortController();
   const steadyMs = steadyTime(clock); // a clock that is set must make nobody silent, and keep nobody alive
@@ -60,19 +64,23 @@ export function runFleetLoop(deps: FleetLoopDeps): FleetLoop {
     warnedMs = clock.monotonicMs();
     log.warn("heartbeat refused", { subject: subject.slice(0, 200), why });
   };
-  const hear: FleetLoop["hear"] = ({ subject, data, relayed }) => {
+  const hear: FleetLoop["hear"] = (message) => {
     try {
-      const writer = parseFleetSubject(subject);
-      if (writer === undefined || relayed) return refuse(subject, "not a message of a proxy's own");
-      const heartbeat = parseHeartbeat(data, writer);
+      const { writer, signed } = reader.hear("heartbeat", message);
+      const heartbeat = parseHeartbeat(message.data, writer);
       const before = state.find(heartbeat.proxyId, steadyMs());
-      state.hear(heartbeat, steadyMs(), clock.nowMs());
-      if (before === undefined || !before.live || differs(before.heartbeat, heartbeat)) {
+      state.hear(heartbeat, steadyMs(), clock.nowMs(), signed);
+      if (signed?.revoked !== undefined) {
+        if (before?.live) changed(undefined);
+      } else if (before === undefined || !before.live || differs(before.heartbeat, heartbeat)) {
         changed(state.find(heartbeat.proxyId, steadyMs()));
       }
     } catch (error) {
-      refuse(subject, messageOf(error));
+      refuse(message.subject, messageOf(error));
     }
+  };
+  const trustChanged = (): void => {
+    if (state.revoke((serial) => reader.revocationOf(serial))) changed(undefined);
   };
   const subscription = deps.bus.subscribe(heartbeatSubject("*", "*"), { queueMax: queuedMax });
   void (async () => {
@@ -81,6 +89,7 @@ export function runFleetLoop(deps: FleetLoopDeps): FleetLoop {
   void sweep(deps, steadyMs, changed, stop.signal);
   return {
     hear,
+    trustChanged,
     list: () => toldByClock(state.list(steadyMs())),
     live: () => toldByClock(state.live(steadyMs())),
     onChange(listener) {

@@ -3,7 +3,7 @@
  * Pure: time is handed in, and nothing here performs I/O.
  */
 import type { Digest } from "../../core/digest.js";
-import type { Activation, Heartbeat } from "../../core/model.js";
+import type { Activation, Heartbeat, Revocation } from "../../core/model.js";
 import { type ActivatedRevisions, revisionFor } from "../../core/rollout/cohort.js";
 
 export interface FleetOptions {
@@ -22,20 +22,29 @@ export interface FleetEntry {
   readonly heartbeat: Heartbeat;
   /** When the heartbeat arrived, Unix time in milliseconds. */
   readonly lastSeenMs: number;
+  /** It is heard of, and its certificate is not revoked. */
   readonly live: boolean;
   /**
    * How far the proxy's clock was ahead of this control plane's, in milliseconds, by the heartbeats that arrived;
    * undefined: none arrived since this control plane began.
    */
   readonly clockAheadMs?: number | undefined;
+  /** Of the certificate that it signed with; undefined: it is of a version that does not sign. */
+  readonly serial: string | undefined;
+  /** Set: its certificate is revoked. It counts for nothing, and people see why. */
+  readonly revoked: Revocation | undefined;
+}
+
+/** Who a heartbeat is of, as its signature says. */
+export interface HeardBy {
+  readonly serial: string;
+  readonly revoked: Revocation | undefined;
 }
 
 /** The head of the activation log, which proxies are compared with; undefined: nothing is active. */
 export type FleetHead = (ActivatedRevisions & Pick<Activation, "epoch">) | undefined;
 
-interface Known {
-  readonly heartbeat: Heartbeat;
-  readonly lastSeenMs: number;
+interface Known extends Omit<FleetEntry, "live"> {
   readonly liveUntilMs: number;
   /** Of the last two heartbeats. One that was held up on its way seems to be of a clock that is behind. */
   readonly aheadMs: readonly number[];
@@ -46,6 +55,7 @@ export type SavedRoster = readonly {
   readonly heartbeat: Heartbeat;
   readonly lastSeenMs: number;
   readonly live: boolean;
+  readonly serial?: string | undefined;
 }[];
 
 export class FleetState {
@@ -67,14 +77,27 @@ export class FleetState {
    * Takes a heartbeat; the last one of a proxy that leaves removes it. `nowMs` goes on evenly, and `wallMs` is what
    * this machine's clock says, which the heartbeat's time is compared with.
    */
-  hear(heartbeat: Heartbeat, nowMs: number, wallMs = nowMs): void {
+  hear(heartbeat: Heartbeat, nowMs: number, wallMs = nowMs, by?: HeardBy): void {
     const before = this.#known.get(heartbeat.proxyId);
     this.#known.delete(heartbeat.proxyId);
     if (heartbeat.leaving) return;
     if (before === undefined && !this.#makeRoom(nowMs)) return;
+    const { serial, revoked } = by ?? { serial: undefined, revoked: undefined };
     const aheadMs = [heartbeat.timeMs - wallMs, ...(before?.aheadMs ?? []).slice(0, 1)];
-    const liveUntilMs = nowMs + this.#options.liveMs;
-    this.#known.set(heartbeat.proxyId, { heartbeat, lastSeenMs: nowMs, liveUntilMs, aheadMs });
+    const liveUntilMs = revoked === undefined ? nowMs + this.#options.liveMs : 0;
+    this.#known.set(heartbeat.proxyId, { heartbeat, lastSeenMs: nowMs, liveUntilMs, aheadMs, serial, revoked });
+  }
+
+  /** Looks up the certificate of each proxy; says whether one is revoked now that was not. */
+  revoke(revocationOf: (serial: string) => Revocation | undefined): boolean {
+    let changed = false;
+    for (const [id, known] of this.#known) {
+      const revoked = known.serial === undefined ? undefined : revocationOf(known.serial);
+      if (revoked === undefined || known.revoked !== undefined) continue;
+      this.#known.set(id, { ...known, revoked, liveUntilMs: 0 });
+      changed = true;
+    }
+    return changed;
   }
 
   /** Forgets proxies that have been silent for `forgetMs`. */
@@ -125,7 +148,7 @@ export class FleetState {
    */
   restore(roster: SavedRoster, nowMs: number): void {
     const byTime = [...roster].sort((a, b) => a.lastSeenMs - b.lastSeenMs);
-    for (const { heartbeat, lastSeenMs, live } of byTime.slice(-this.#options.proxiesMax)) {
+    for (const { heartbeat, lastSeenMs, live, serial } of byTime.slice(-this.#options.proxiesMax)) {
       const liveUntilMs = live ? nowMs + this.#options.liveMs : 0;
       // a clock that was ahead then would keep the proxy in the future
       this.#known.set(heartbeat.proxyId, {
@@ -133,6 +156,8 @@ export class FleetState {
         lastSeenMs: Math.min(lastSeenMs, nowMs),
         liveUntilMs,
         aheadMs: [],
+        serial,
+        revoked: undefined,
       });
     }
   }
@@ -149,12 +174,13 @@ export class FleetState {
   }
 }
 
-function entryOf({ heartbeat, lastSeenMs, liveUntilMs, aheadMs }: Known, nowMs: number): FleetEntry {
+function entryOf(known: Known, nowMs: number): FleetEntry {
+  const { heartbeat, lastSeenMs, liveUntilMs, aheadMs, serial, revoked } = known;
   const clockAheadMs = aheadMs.reduce<number | undefined>(
     (least, ms) => (least === undefined || Math.abs(ms) < Math.abs(least) ? ms : least),
     undefined,
   );
-  return { heartbeat, lastSeenMs, live: nowMs < liveUntilMs, clockAheadMs };
+  return { heartbeat, lastSeenMs, live: nowMs < liveUntilMs, clockAheadMs, serial, revoked };
 }
 
 function compareText(a: string, b: string): number {

@@ -1,5 +1,6 @@
 /** The mesh in numbers and sentences, from the fleet and the heads of the logs. Pure. */
 import type { Digest } from "../../core/digest.js";
+import type { Revocation } from "../../core/model.js";
 import { revisionFor } from "../../core/rollout/cohort.js";
 import type { ExpectedProxy } from "./expected-proxies.js";
 import { type FleetEntry, type FleetHead, isActive, isPrepared, rejectionOf } from "./fleet-state.js";
@@ -25,6 +26,8 @@ export interface FleetStatus {
 /** A certificate that lives 24 hours and is renewed hourly is in trouble when it has this little left. */
 const certificateWarningMs = 6 * 3_600_000;
 const namedMax = 20;
+/** A revoked proxy that was heard of within this still runs. */
+const heardMs = 15_000;
 
 /** `newest`: the digest of the head of the revision log. */
 export function buildFleetStatus(
@@ -34,7 +37,8 @@ export function buildFleetStatus(
   nowMs: number,
 ): FleetStatus {
   const live = entries.filter((entry) => entry.live);
-  const silent = entries.filter((entry) => !entry.live);
+  const silent = entries.filter((entry) => !entry.live && entry.revoked === undefined);
+  const intruding = entries.filter((entry) => entry.revoked && nowMs - entry.lastSeenMs < heardMs);
   const late = live.filter(({ heartbeat }) => !isActive(heartbeat, head));
   const rejecting =
     newest === undefined ? [] : live.filter(({ heartbeat }) => rejectionOf(heartbeat, newest) !== undefined);
@@ -59,6 +63,12 @@ export function buildFleetStatus(
       silent,
       ({ heartbeat, lastSeenMs }) =>
         `proxy ${nameOf(heartbeat)} went silent ${renderAgo(nowMs - lastSeenMs)} ago without leaving`,
+    ),
+    ...named(
+      "proxy-revoked",
+      intruding,
+      ({ heartbeat, revoked }) =>
+        `proxy ${nameOf(heartbeat)} still runs, and its certificate ${revoked === undefined ? "" : renderRevoked(revoked, nowMs)}: stop it, or let it join anew with another token and data folder`,
     ),
     ...named(
       "proxy-never-heard",
@@ -131,6 +141,11 @@ function proxyIdOf(entry: Named): string {
 
 function renderExpiry(leftMs: number): string {
   return leftMs <= 0 ? "its certificate has expired" : `its certificate expires in ${renderAgo(leftMs)}`;
+}
+
+/** Since when a certificate is revoked, and why. */
+export function renderRevoked({ reason, timeMs }: Revocation, nowMs: number): string {
+  return `was revoked ${renderAgo(Math.max(0, nowMs - timeMs))} ago${reason === "" ? "" : ` (${reason})`}`;
 }
 
 /** A duration for people: the largest unit only. */

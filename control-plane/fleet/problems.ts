@@ -6,6 +6,8 @@ export type ProblemCode =
   | "proxy-rejecting"
   | "proxy-silent"
   | "proxy-never-heard"
+  | "proxy-revoked"
+  | "proxies-unsigned"
   | "certificate-expiring"
   | "clock"
   | "route-without-instance"

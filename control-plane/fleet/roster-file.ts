@@ -16,6 +16,7 @@ interface SavedLine {
   readonly heartbeat: string;
   readonly lastSeenMs: number;
   readonly live: boolean;
+  readonly serial?: string | undefined;
 }
 
 /** The roster of the last run; what cannot be read of it is left out, since heartbeats bring it back. */
@@ -24,10 +25,11 @@ export function readRoster(dir: string, log: Logger): SavedRoster {
     const text = readIfThere(join(dir, fileName));
     if (text === undefined) return [];
     const lines = JSON.parse(text.toString("utf8")) as readonly SavedLine[];
-    return lines.map(({ service, proxyId, heartbeat, lastSeenMs, live }) => ({
+    return lines.map(({ service, proxyId, heartbeat, lastSeenMs, live, serial }) => ({
       heartbeat: parseHeartbeat(new Uint8Array(Buffer.from(heartbeat, "base64")), { service, proxyId }),
       lastSeenMs,
       live,
+      serial,
     }));
   } catch (error) {
     log.warn("the roster of the last run is not readable", { why: messageOf(error) });
@@ -36,12 +38,13 @@ export function readRoster(dir: string, log: Logger): SavedRoster {
 }
 
 export function saveRoster(dir: string, roster: SavedRoster): void {
-  const lines: SavedLine[] = roster.map(({ heartbeat, lastSeenMs, live }) => ({
+  const lines: SavedLine[] = roster.map(({ heartbeat, lastSeenMs, live, serial }) => ({
     service: heartbeat.service,
     proxyId: heartbeat.proxyId,
     heartbeat: Buffer.from(encodeHeartbeat(heartbeat)).toString("base64"),
     lastSeenMs,
     live,
+    serial,
   }));
   writeDurably(join(dir, fileName), JSON.stringify(lines));
 }

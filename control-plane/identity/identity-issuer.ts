@@ -19,6 +19,8 @@ export interface IdentityIssuerDeps {
   readonly natsServers: () => readonly string[];
   /** Empty: no TLS. */
   readonly natsCaPem: string;
+  /** Until when what is not signed counts, Unix milliseconds; never unless stated. */
+  readonly unsignedUntilMs?: () => number;
   readonly log: Logger;
 }
 
@@ -60,6 +62,7 @@ export function createIdentityIssuer(deps: IdentityIssuerDeps): IdentityIssuer {
       natsServers: [...deps.natsServers()],
       natsJwt,
       natsCaPem: deps.natsCaPem,
+      unsignedUntilMs: deps.unsignedUntilMs?.() ?? 0,
       trust: Buffer.from(trust.bytes),
       activation: Buffer.from(activation?.bytes ?? []),
       revision: Buffer.from(revision?.bytes ?? []),

@@ -39,7 +39,7 @@ export function openRecovery(deps: RecoveryDeps): Recovery {
   const { ledger, guard, clock } = deps;
   const mayGoPast = findEmptyLogs(ledger, clock.nowMs());
   const desk = new OfferDesk({ ledger, clock, mayGoPast: (log) => mayGoPast.has(log) });
-  for (const { heartbeat } of deps.fleet.list()) guard.hear(heartbeat);
+  for (const { heartbeat, revoked } of deps.fleet.list()) if (revoked === undefined) guard.hear(heartbeat);
   deps.fleet.onChange((entry) => {
     if (entry !== undefined) guard.hear(entry.heartbeat);
   });

@@ -1,10 +1,12 @@
 /** Keeps the registry up to date from the endpoint stream and what is published to it. */
 import { messageOf } from "../../core/errors.js";
+import { parseEndpoint } from "../../core/wire/fleet.js";
 import { endpointStream, endpointSubject } from "../../core/wire/subjects.js";
 import { Backoff } from "../../runtime/backoff.js";
 import type { Bus, BusMessage } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
+import { type StatementReader, statementSkewMs } from "../../runtime/statement-reader.js";
 import type { RegistryState } from "./registry-state.js";
 
 export interface RegistryLoopDeps {
@@ -12,6 +14,7 @@ export interface RegistryLoopDeps {
   readonly bus: Pick<Bus, "subscribe" | "leaderGet" | "whenConnected" | "onStatus">;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly reader: Pick<StatementReader, "read">;
 }
 
 const queuedMax = 20_000;
@@ -72,9 +75,12 @@ async function readStream(deps: RegistryLoopDeps, signal: AbortSignal): Promise<
   }
 }
 
-function take({ state, log }: RegistryLoopDeps, message: Pick<BusMessage, "subject" | "data" | "relayed">): void {
+function take({ state, log, reader }: RegistryLoopDeps, message: BusMessage): void {
   try {
-    if (!message.relayed) state.hear(message.subject, message.data);
+    const { writer, signed } = reader.read("endpoint", message);
+    const endpoint = parseEndpoint(message.data, writer);
+    const endsMs = signed === undefined ? Number.POSITIVE_INFINITY : signed.notAfterMs + statementSkewMs;
+    state.hear({ endpoint, serial: signed?.serial, endsMs });
   } catch (error) {
     log.debug("endpoint refused", { subject: message.subject.slice(0, 200), why: messageOf(error) });
   }

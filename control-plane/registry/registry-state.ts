@@ -1,8 +1,7 @@
 /** Where the instances of each service are: from endpoint messages, judged by their proxies' heartbeats. Pure. */
-import type { Endpoint, Heartbeat } from "../../core/model.js";
-import { parseEndpoint } from "../../core/wire/fleet.js";
-import { parseFleetSubject } from "../../core/wire/subjects.js";
+import type { Endpoint, Revocation } from "../../core/model.js";
 import type { FleetEntry } from "../fleet/fleet-state.js";
+import { renderRevoked } from "../fleet/fleet-status.js";
 
 export interface ServiceInstance {
   readonly proxyId: string;
@@ -12,8 +11,23 @@ export interface ServiceInstance {
   readonly address: string;
   /** Its proxy is live and its application registered. */
   readonly healthy: boolean;
-  /** Why it is not healthy; "" where it is. */
+  /** Why it is not, for people; "" where it is. */
   readonly why: string;
+}
+
+/** An endpoint, and what its statement was signed with. */
+export interface StatedEndpoint {
+  readonly endpoint: Endpoint;
+  /** Of the certificate; undefined: of a version that does not sign. */
+  readonly serial: string | undefined;
+  /** When it counts no longer, Unix milliseconds. */
+  readonly endsMs: number;
+}
+
+/** What an endpoint is judged by. */
+export interface RegistryJudge {
+  revocationOf(serial: string): Revocation | undefined;
+  readonly nowMs: number;
 }
 
 export interface ServiceView {
@@ -27,40 +41,34 @@ export interface ServiceView {
 const endpointsMax = 20_000;
 
 export class RegistryState {
-  readonly #endpoints = new Map<string, Endpoint>();
+  readonly #endpoints = new Map<string, StatedEndpoint>();
   readonly #endpointsMax: number;
 
   constructor(max: number = endpointsMax) {
     this.#endpointsMax = max;
   }
 
-  /**
-   * Takes an endpoint's bytes as they arrived on `subject`; of two statements the later counts. Fails with
-   * `invalid_record` if the body disagrees with the subject, which NATS permissions bind to its writer.
-   * At most 20 000 are kept.
-   */
-  hear(subject: string, bytes: Uint8Array): void {
-    const writer = parseFleetSubject(subject);
-    if (writer === undefined) return;
-    const endpoint = parseEndpoint(bytes, writer);
-    const known = this.#endpoints.get(endpoint.proxyId);
-    if (known !== undefined && known.timeMs > endpoint.timeMs) return;
+  /** Takes an endpoint whose statement held; of two statements the later counts. At most 20 000 are kept. */
+  hear(stated: StatedEndpoint): void {
+    const { proxyId, timeMs } = stated.endpoint;
+    const known = this.#endpoints.get(proxyId);
+    if (known !== undefined && known.endpoint.timeMs > timeMs) return;
     if (known === undefined && this.#endpoints.size >= this.#endpointsMax) this.#dropTombstone();
-    this.#endpoints.set(endpoint.proxyId, endpoint);
+    this.#endpoints.set(proxyId, stated);
   }
 
   /** Every service that is in policy, has an endpoint or has a proxy; sorted by name. */
-  list(fleet: readonly FleetEntry[], inPolicy: ReadonlySet<string>): readonly ServiceView[] {
-    const live = new Map(
-      fleet.filter((entry) => entry.live).map((entry) => [entry.heartbeat.proxyId, entry.heartbeat]),
-    );
+  list(fleet: readonly FleetEntry[], inPolicy: ReadonlySet<string>, judge: RegistryJudge): readonly ServiceView[] {
+    const known = new Map(fleet.map((entry) => [entry.heartbeat.proxyId, entry]));
     const names = new Set(inPolicy);
-    for (const { service, gone } of this.#endpoints.values()) if (!gone) names.add(service);
-    for (const { service } of live.values()) names.add(service);
+    const standing = this.#standing(judge.nowMs);
+    for (const { endpoint } of standing) names.add(endpoint.service);
+    for (const { live, heartbeat } of fleet) if (live) names.add(heartbeat.service);
     const instances = new Map<string, ServiceInstance[]>([...names].sort().map((name) => [name, []]));
-    for (const { proxyId, service, instance, version, address, gone } of this.#endpoints.values()) {
-      if (gone) continue;
-      const why = whyUnhealthy(live.get(proxyId));
+    for (const { endpoint, serial } of standing) {
+      const { proxyId, service, instance, version, address } = endpoint;
+      const revoked = serial === undefined ? undefined : judge.revocationOf(serial);
+      const why = whyUnhealthy(known.get(proxyId), revoked, judge.nowMs);
       instances.get(service)?.push({ proxyId, instance, version, address, healthy: why === "", why });
     }
     return [...instances].map(([name, endpoints]) => ({
@@ -71,10 +79,11 @@ export class RegistryState {
   }
 
   /** The versions of each service that endpoints and proxies of the fleet have; a route to others is worth a warning. */
-  versions(fleet: readonly FleetEntry[]): ReadonlyMap<string, ReadonlySet<string>> {
+  versions(fleet: readonly FleetEntry[], nowMs: number): ReadonlyMap<string, ReadonlySet<string>> {
     const versions = new Map<string, Set<string>>();
-    for (const { service, version, gone } of this.#endpoints.values()) if (!gone) addTo(versions, service, version);
-    for (const { heartbeat } of fleet) addTo(versions, heartbeat.service, heartbeat.version);
+    for (const { endpoint } of this.#standing(nowMs)) addTo(versions, endpoint.service, endpoint.version);
+    for (const { heartbeat, revoked } of fleet)
+      if (revoked === undefined) addTo(versions, heartbeat.service, heartbeat.version);
     return versions;
   }
 
@@ -82,17 +91,23 @@ export class RegistryState {
   served(fleet: readonly FleetEntry[]): ReadonlyMap<string, ReadonlySet<string>> {
     const served = new Map<string, Set<string>>();
     for (const { heartbeat, live } of fleet) {
-      const endpoint = live && heartbeat.serving ? this.#endpoints.get(heartbeat.proxyId) : undefined;
+      const endpoint = live && heartbeat.serving ? this.#endpoints.get(heartbeat.proxyId)?.endpoint : undefined;
       if (endpoint === undefined || endpoint.gone) continue;
       addTo(served, endpoint.service, endpoint.version);
     }
     return served;
   }
 
+  /** Those that are not gone; a lapsed identity's are retired. */
+  #standing(nowMs: number): readonly StatedEndpoint[] {
+    for (const [id, { endsMs }] of this.#endpoints) if (endsMs < nowMs) this.#endpoints.delete(id);
+    return [...this.#endpoints.values()].filter(({ endpoint }) => !endpoint.gone);
+  }
+
   /** A tombstone only has to outlive older statements of its proxy; the oldest makes room first. */
   #dropTombstone(): void {
-    for (const [id, { gone }] of this.#endpoints) {
-      if (!gone) continue;
+    for (const [id, { endpoint }] of this.#endpoints) {
+      if (!endpoint.gone) continue;
       this.#endpoints.delete(id);
       return;
     }
@@ -101,9 +116,11 @@ export class RegistryState {
   }
 }
 
-function whyUnhealthy(heartbeat: Pick<Heartbeat, "serving"> | undefined): string {
-  if (heartbeat === undefined) return "its proxy is not heard of";
-  return heartbeat.serving ? "" : "no application is registered at its proxy";
+function whyUnhealthy(entry: FleetEntry | undefined, revoked: Revocation | undefined, nowMs: number): string {
+  const revocation = revoked ?? entry?.revoked;
+  if (revocation !== undefined) return `its proxy's certificate ${renderRevoked(revocation, nowMs)}`;
+  if (entry === undefined || !entry.live) return "its proxy is not heard of";
+  return entry.heartbeat.serving ? "" : "no application is registered at its proxy";
 }
 
 function addTo(versions: Map<string, Set<string>>, service: string, version: string): void {

@@ -1,6 +1,6 @@
 /**
- * Decision records. They are not signed: NATS permissions bind a subject to the proxy that may write it, so a batch
- * that disagrees with its subject's service and proxy id, or has decisions of another service's, is refused.
+ * Decision records. The signed statement beside a batch (statement.ts) says whose it is: one that says another service
+ * or proxy id, or has decisions of another service's, is refused.
  */
 import {
   DecisionBatch as BatchMessage,

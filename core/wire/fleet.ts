@@ -1,6 +1,6 @@
 /**
- * What proxies say about themselves. These messages are not signed: NATS permissions bind a subject to the
- * proxy that may write it, so a body that disagrees with its subject's service and proxy id is refused.
+ * What proxies say about themselves. Who says it is told by the signed statement beside the message (statement.ts),
+ * which its readers judge first; a body that is of somebody else is refused.
  */
 import { BinaryReader } from "@bufbuild/protobuf/wire";
 import { Endpoint as EndpointMessage, Heartbeat as HeartbeatMessage } from "../../proto/gen/ashlar/v1/fleet.js";
@@ -11,7 +11,7 @@ import { ascending, boundedList, boundedText, integer, label, messageBytesMax, t
 import { encodeShadowCounts, parseShadowCounts } from "./shadows.js";
 import { decodeStrict, reading } from "./strict.js";
 
-/** Who the subject says has written. */
+/** Who has written, as the statement's certificate says. */
 export interface FleetWriter {
   readonly service: string;
   readonly proxyId: string;
@@ -36,7 +36,7 @@ export function checkWriter(message: FleetWriter, writer: FleetWriter): void {
   label("service", message.service);
   if (!isProxyId(message.proxyId)) throw new AshlarError("invalid_record", "proxy_id is not a proxy's id");
   if (message.service !== writer.service || message.proxyId !== writer.proxyId) {
-    throw new AshlarError("invalid_record", "service or proxy_id is not that of the subject it came by");
+    throw new AshlarError("invalid_record", "service or proxy_id is not that of the proxy that said it");
   }
 }
 

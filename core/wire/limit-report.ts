@@ -1,4 +1,4 @@
-/** Reports about shared limits; as with heartbeats, NATS binds a subject to the proxy that may write it. */
+/** Reports about shared limits; as with heartbeats, a statement says whose they are. */
 import { LimitReport as LimitReportMessage } from "../../proto/gen/ashlar/v1/fleet.js";
 import { AshlarError } from "../errors.js";
 import { type LimitReport, reportedKeysMax, reportedLimitsMax } from "../limit/limit-report.js";

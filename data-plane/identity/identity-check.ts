@@ -21,6 +21,8 @@ export interface IdentityParts {
   readonly natsServers: readonly string[];
   readonly natsJwt: string;
   readonly natsCaPem: string;
+  /** As the control plane said; undefined: it is of an older version, which says nothing. */
+  readonly unsignedUntilMs?: number | undefined;
   readonly rootPublicKey: Uint8Array;
   /** Signed records; activation and revision are empty while nothing is active. */
   readonly trust: Uint8Array;
@@ -90,6 +92,7 @@ export function checkIdentity(
       natsJwt,
       natsSeed: keys.natsSeed,
       natsCaPem,
+      unsignedUntilMs: parts.unsignedUntilMs ?? svid.notAfterMs, // by then the certificate was renewed, or it ended
     },
   };
 }

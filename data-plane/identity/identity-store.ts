@@ -58,7 +58,7 @@ function readKeys({ privateKeyPem, natsUser, natsSeed }: Readonly<Record<string,
 
 const toText = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64");
 
-function toJson(parts: IdentityParts): Record<keyof IdentityParts, unknown> {
+function toJson(parts: IdentityParts): Readonly<Record<string, unknown>> {
   return {
     ...parts,
     certificateChain: parts.certificateChain.map(toText),
@@ -91,6 +91,7 @@ function readParts(value: Readonly<Record<string, unknown>>, path: string): Iden
     natsServers: texts("natsServers"),
     natsJwt: text("natsJwt"),
     natsCaPem: text("natsCaPem"),
+    unsignedUntilMs: typeof value.unsignedUntilMs === "number" ? value.unsignedUntilMs : undefined,
     rootPublicKey: bytes(text("rootPublicKey")),
     trust: bytes(text("trust")),
     activation: bytes(text("activation")),

@@ -1,4 +1,4 @@
-/** Reports between the proxies of one service over NATS, whose permissions bind each subject to its proxy. */
+/** Reports between the proxies of one service over NATS, each signed by its proxy. */
 import { messageOf } from "../../core/errors.js";
 import type { Limit } from "../../core/limit/limit-model.js";
 import type { LimitReport } from "../../core/limit/limit-report.js";
@@ -6,12 +6,17 @@ import { encodeLimitReport, parseLimitReport } from "../../core/wire/limit-repor
 import { limitsSubject, parseFleetSubject } from "../../core/wire/subjects.js";
 import type { Bus, BusMessage } from "../../runtime/bus.js";
 import type { Logger } from "../../runtime/log.js";
+import type { StatementReader } from "../../runtime/statement-reader.js";
+import type { StatementWriter } from "../../runtime/statement-writer.js";
 import type { EndpointView, IdentityView } from "../ports.js";
 import type { LimitExchange, ReportListener } from "./limit-exchange.js";
 
 export interface NatsLimitExchangeDeps {
   readonly bus: Bus;
   readonly identity: IdentityView;
+  readonly statements: Pick<StatementWriter, "sign">;
+  /** Says who a report is of. */
+  readonly reader: Pick<StatementReader, "hear">;
   /** Who has an instance of the service: they share, whether they report or not. */
   readonly endpoints: Pick<EndpointView, "endpoints">;
   readonly log: Logger;
@@ -47,7 +52,10 @@ export class NatsLimitExchange implements LimitExchange {
   publish(report: LimitReport, scope: Limit["scope"]): void {
     if (scope === "proxy") return;
     const { service, proxyId } = this.#deps.identity.current;
-    this.#deps.bus.publish(limitsSubject(service, proxyId), encodeLimitReport(report, { service, proxyId }));
+    const { bus, statements } = this.#deps;
+    if (!bus.connected) return;
+    const bytes = encodeLimitReport(report, { service, proxyId });
+    bus.publish(limitsSubject(service, proxyId), bytes, statements.sign("limits", bytes));
   }
 
   onReport(listener: ReportListener): () => void {
@@ -59,17 +67,26 @@ export class NatsLimitExchange implements LimitExchange {
     for await (const message of messages) this.#hear(message);
   }
 
-  #hear({ subject, data, relayed }: BusMessage): void {
+  #hear(message: BusMessage): void {
     const { service, proxyId } = this.#deps.identity.current;
-    const writer = parseFleetSubject(subject);
-    if (relayed || writer === undefined || writer.service !== service || writer.proxyId === proxyId) return;
+    const named = parseFleetSubject(message.subject);
+    if (named === undefined || named.service !== service || named.proxyId === proxyId) return;
     try {
-      const report = parseLimitReport(data, writer);
+      if (!this.#shares(named.proxyId)) return; // before its signature is judged: it has no part in the budgets
+      const { writer, signed } = this.#deps.reader.hear("limits", message);
+      if (signed?.revoked !== undefined) return;
+      const report = parseLimitReport(message.data, writer);
       for (const listener of this.#listeners) listener(writer.proxyId, report, "proxy");
     } catch (error) {
       if (this.#warned) return;
       this.#warned = true; // a peer of another version says it several times a second
-      this.#deps.log.warn(`a limit report of ${writer.proxyId} is not read: ${messageOf(error)}`);
+      this.#deps.log.warn(`a limit report of ${named.proxyId} is not read: ${messageOf(error)}`);
     }
+  }
+
+  /** Whether it has an endpoint that counts: only those who share may take of the budgets. */
+  #shares(proxyId: string): boolean {
+    const { service } = this.#deps.identity.current;
+    return this.#deps.endpoints.endpoints(service).some((endpoint) => endpoint.proxyId === proxyId);
   }
 }

@@ -1,19 +1,21 @@
 /**
  * Follows the endpoints and heartbeats of the services that this proxy calls, and of its own. A statement
- * counts only if its writer published it himself by his own subject. What is known is kept on disk, so that
- * a restart without NATS still finds everybody.
+ * counts only if its proxy signed it (decision 0026). An endpoint is judged when it comes; a heartbeat only when
+ * its proxy's lease needs it, so that those of hundreds of proxies cost little. What is known is kept on disk, so
+ * that a restart without NATS still finds everybody.
  */
 import { messageOf } from "../../core/errors.js";
 import type { Endpoint } from "../../core/model.js";
-import { encodeEndpoint, parseEndpoint, readLeaving } from "../../core/wire/fleet.js";
+import { parseEndpoint, readLeaving } from "../../core/wire/fleet.js";
 import { endpointStream, endpointSubject, heartbeatSubject, parseFleetSubject } from "../../core/wire/subjects.js";
 import type { Bus, BusMessage, BusSubscription } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
-import type { FollowedEndpoints } from "../ports.js";
-import { encodeStateFile, parseStateFile } from "../sync/state-file.js";
+import { type StatementReader, statementSkewMs } from "../../runtime/statement-reader.js";
+import type { FollowedEndpoints, TrustView } from "../ports.js";
 import type { StateFolder } from "../sync/state-folder.js";
-import { instancesMax, RegistryState } from "./registry-state.js";
+import { loadEndpoints, saveEndpoints } from "./endpoint-file.js";
+import { instancesMax, leaseMs, RegistryState, type StatedEndpoint } from "./registry-state.js";
 
 export interface EndpointRegistryDeps {
   readonly bus: Bus;
@@ -21,6 +23,8 @@ export interface EndpointRegistryDeps {
   readonly folder: StateFolder;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly reader: StatementReader;
+  readonly trust: Pick<TrustView, "onChange">;
 }
 
 export interface EndpointRegistry extends FollowedEndpoints {
@@ -31,7 +35,14 @@ const servicesMax = 1000;
 const readyMs = 2000;
 const lookMs = 1000;
 const saveMs = 3000;
-const fileName = "endpoints";
+/** A statement that is older says nothing about whether its proxy is there now: a heartbeat has to. */
+const recentMs = 60_000;
+/** A heartbeat is judged when the lease is half over: the next one comes before it ends. */
+const judgeAfterMs = leaseMs / 2;
+/** One of a proxy that was silent until now is judged at once, if none was within this. */
+const judgeEveryMs = 1000;
+/** A longer one is not kept until it is needed. */
+const pendingBytesMax = 64 * 1024;
 
 /** Opens the view with what the disk has, following `service` (this proxy's own) from the start. Never fails. */
 export async function openEndpointRegistry(deps: EndpointRegistryDeps, service: string): Promise<EndpointRegistry> {
@@ -51,10 +62,12 @@ interface Followed {
 class Registry implements EndpointRegistry {
   readonly #deps: EndpointRegistryDeps;
   readonly #followed = new Map<string, Followed>();
-  readonly #known = new Map<string, Endpoint[]>();
+  /** From disk, of services that nobody has asked for yet. */
+  #known = new Map<string, readonly StatedEndpoint[]>();
   readonly #listeners = new Set<(service: string) => void>();
   readonly #stop = new AbortController();
   #lastHeardMs = Number.NEGATIVE_INFINITY;
+  #strangerMs = Number.NEGATIVE_INFINITY;
   #refused = 0;
   #changed = false;
 
@@ -82,8 +95,9 @@ class Registry implements EndpointRegistry {
 
   /** Ends leases and saves what changed, until stopped. */
   async run(): Promise<void> {
-    const { bus, clock } = this.#deps;
+    const { bus, clock, trust } = this.#deps;
     const { signal } = this.#stop;
+    const stopTrust = trust.onChange(() => this.#dropRevoked());
     const stopStatus = bus.onStatus(({ connected }) => {
       if (!connected) return;
       this.#lastHeardMs = Number.NEGATIVE_INFINITY;
@@ -97,14 +111,32 @@ class Registry implements EndpointRegistry {
       await clock.sleep(lookMs, signal);
       const nowMs = clock.monotonicMs();
       if (bus.connected) {
-        for (const [service, { state }] of this.#followed)
-          if (state.look(nowMs, this.#lastHeardMs)) this.#tell(service);
+        for (const [service, { state }] of this.#followed) this.#look(service, state, nowMs);
       }
       if (nowMs - savedMs < saveMs) continue;
       savedMs = nowMs;
       await this.#save();
     }
     stopStatus();
+    stopTrust();
+  }
+
+  #look(service: string, state: RegistryState, nowMs: number): void {
+    const { clock, reader } = this.#deps;
+    for (const instance of state.all()) {
+      if (instance.pending === undefined || nowMs - instance.heardMs < judgeAfterMs) continue;
+      const { message, atMs } = instance.pending;
+      instance.pending = undefined;
+      this.#judgeHeartbeat(service, state, message, atMs);
+    }
+    if (state.look(nowMs, this.#lastHeardMs, clock.nowMs(), (proxyId) => reader.isDoubtful(proxyId)))
+      this.#tell(service);
+  }
+
+  #dropRevoked(): void {
+    const { reader } = this.#deps;
+    for (const [service, { state }] of this.#followed)
+      if (state.drop((serial) => reader.revocationOf(serial) !== undefined)) this.#tell(service);
   }
 
   async stop(): Promise<void> {
@@ -117,9 +149,11 @@ class Registry implements EndpointRegistry {
     const known = this.#followed.get(service);
     if (known !== undefined || this.#stop.signal.aborted) return known;
     if (this.#followed.size >= servicesMax) return undefined;
-    const { bus, clock } = this.#deps;
+    const { bus, clock, reader } = this.#deps;
     const state = new RegistryState();
-    for (const endpoint of this.#known.get(service) ?? []) state.takeEndpoint(endpoint, clock.monotonicMs());
+    for (const stated of this.#known.get(service) ?? [])
+      if (stated.serial === undefined || reader.revocationOf(stated.serial) === undefined)
+        state.takeEndpoint(stated, clock.monotonicMs());
     this.#known.delete(service);
     const endpoints = bus.subscribe(endpointSubject(service, "*"));
     const heartbeats = bus.subscribe(heartbeatSubject(service, "*"));
@@ -162,18 +196,50 @@ class Registry implements EndpointRegistry {
   #take(service: string, state: RegistryState, message: BusMessage): void {
     const atMs = this.#deps.clock.monotonicMs();
     const writer = parseFleetSubject(message.subject);
-    if (writer?.service !== service || message.relayed) {
-      this.#refuse(message.subject, "it was not published by its writer");
-      return;
+    if (writer?.service !== service) this.#refuse(message.subject, "it is of another service");
+    else if (message.subject.startsWith("ashlar.heartbeat."))
+      this.#takeHeartbeat(service, state, message, writer.proxyId, atMs);
+    else this.#takeEndpoint(service, state, message, atMs);
+  }
+
+  #takeHeartbeat(service: string, state: RegistryState, message: BusMessage, proxyId: string, atMs: number): void {
+    const known = state.find(proxyId);
+    if (known === undefined || known.endpoint.gone) {
+      // it takes no calls, so it only shows that others are heard
+      if (atMs - Math.max(this.#lastHeardMs, this.#strangerMs) < judgeAfterMs) return;
+      this.#strangerMs = atMs - judgeAfterMs + judgeEveryMs;
+      this.#judgeHeartbeat(service, state, message, atMs);
+    } else if (!known.silent && known.recent && message.data.length <= pendingBytesMax) {
+      known.pending = { message, atMs };
+    } else if (atMs - known.judgedMs >= judgeEveryMs) {
+      this.#judgeHeartbeat(service, state, message, atMs);
     }
+  }
+
+  #judgeHeartbeat(service: string, state: RegistryState, message: BusMessage, atMs: number): void {
+    const { clock, reader } = this.#deps;
+    const known = state.find(parseFleetSubject(message.subject)?.proxyId ?? "");
+    if (known !== undefined) known.judgedMs = clock.monotonicMs();
     try {
-      if (message.subject.startsWith("ashlar.heartbeat.")) {
-        const leaving = readLeaving(message.data);
-        this.#lastHeardMs = atMs;
-        if (state.takeHeartbeat(writer.proxyId, leaving, atMs)) this.#tell(service);
-      } else if (state.takeEndpoint(parseEndpoint(message.data, writer), atMs)) {
-        this.#tell(service);
-      }
+      const { writer, signed } = reader.hear("heartbeat", message);
+      if (signed?.revoked !== undefined) return;
+      const leaving = readLeaving(message.data);
+      this.#lastHeardMs = Math.max(this.#lastHeardMs, atMs);
+      if (state.takeHeartbeat(writer.proxyId, leaving, atMs)) this.#tell(service);
+    } catch (error) {
+      this.#refuse(message.subject, messageOf(error));
+    }
+  }
+
+  #takeEndpoint(service: string, state: RegistryState, message: BusMessage, atMs: number): void {
+    const { clock, reader } = this.#deps;
+    try {
+      const { writer, signed } = reader.read("endpoint", message);
+      if (signed?.revoked !== undefined) return;
+      const endpoint = parseEndpoint(message.data, writer);
+      const recent = Math.abs(clock.nowMs() - endpoint.timeMs) < recentMs;
+      const endsMs = signed === undefined ? Number.MAX_SAFE_INTEGER : signed.notAfterMs + statementSkewMs;
+      if (state.takeEndpoint({ endpoint, serial: signed?.serial, endsMs, recent }, atMs)) this.#tell(service);
     } catch (error) {
       this.#refuse(message.subject, messageOf(error));
     }
@@ -194,36 +260,28 @@ class Registry implements EndpointRegistry {
 
   /** Reads the last known endpoints; damage is said and ignored. */
   async load(): Promise<void> {
+    const { folder, clock, log } = this.#deps;
     try {
-      const bytes = await this.#deps.folder.read(fileName);
-      const { endpoints } = bytes === undefined ? { endpoints: [] } : parseStateFile(bytes);
-      for (const item of Array.isArray(endpoints) ? (endpoints as unknown[]) : []) this.#loadOne(item);
+      this.#known = new Map(await loadEndpoints(folder, clock.nowMs()));
     } catch (error) {
-      this.#deps.log.error(`state on disk: ${fileName} is ignored: ${messageOf(error)}`);
+      log.error(`state on disk: endpoints is ignored: ${messageOf(error)}`);
     }
-  }
-
-  #loadOne(item: unknown): void {
-    const [service, proxyId, text]: unknown[] = Array.isArray(item) ? item : [];
-    if (typeof service !== "string" || typeof proxyId !== "string" || typeof text !== "string") return;
-    const endpoint = parseEndpoint(new Uint8Array(Buffer.from(text, "base64")), { service, proxyId });
-    const list = this.#known.get(service) ?? [];
-    list.push(endpoint);
-    this.#known.set(service, list);
   }
 
   async #save(): Promise<void> {
     if (!this.#changed) return;
     this.#changed = false;
-    const all = [...[...this.#followed.values()].map(({ state }) => state.live), ...this.#known.values()].flat();
-    const endpoints = all
-      .slice(0, instancesMax)
-      .map((one) => [one.service, one.proxyId, Buffer.from(encodeEndpoint(one)).toString("base64")]);
+    const { folder, clock } = this.#deps;
+    const sinceMs = clock.nowMs() - clock.monotonicMs();
+    const followed = [...this.#followed.values()].flatMap(({ state }) =>
+      state.kept.map((one) => ({ ...one, heardMs: one.recent ? one.heardMs + sinceMs : 0 })),
+    );
+    const others = [...this.#known.values()].flat().map((one) => ({ ...one, heardMs: 0 }));
     try {
-      await this.#deps.folder.write(fileName, encodeStateFile({ endpoints }));
+      await saveEndpoints(folder, [...followed, ...others]);
     } catch (error) {
       this.#changed = true;
-      this.#refuse(fileName, messageOf(error));
+      this.#refuse("the file of endpoints", messageOf(error));
     }
   }
 }

@@ -2,19 +2,41 @@
  * Where the instances of one service are, as their proxies say it: sans-I/O, time is given. Of two
  * statements of a proxy about itself the later counts, a tombstone like any other. A proxy whose
  * heartbeats stay away is gone once its lease has passed while other heartbeats arrive: silence of
- * everybody is our own loss of NATS and empties nothing. Mutable, because a heartbeat of one of
- * thousands must not cost a copy of them all.
+ * everybody is our own loss of NATS and empties nothing. One that was not heard of lately (its statement is
+ * old, and no heartbeat has come yet) counts only where its version has no better one. Mutable, because a
+ * heartbeat of one of thousands must not cost a copy of them all.
  */
 import type { Endpoint } from "../../core/model.js";
+import type { BusMessage } from "../../runtime/bus.js";
 
 export const leaseMs = 10_000;
 export const instancesMax = 10_000;
 
-interface Instance {
-  endpoint: Endpoint;
+/** An endpoint, and what its statement was signed with. */
+export interface StatedEndpoint {
+  readonly endpoint: Endpoint;
+  /** Of the certificate; undefined: of a version that does not sign. */
+  readonly serial: string | undefined;
+  /** When that certificate ends, with the skew that is allowed: the endpoint counts no longer. Unix milliseconds. */
+  readonly endsMs: number;
+  /** It was stated or heard of lately. */
+  readonly recent: boolean;
+}
+
+/** A heartbeat whose signature is judged when it is needed. */
+export interface PendingHeartbeat {
+  readonly message: BusMessage;
+  readonly atMs: number;
+}
+
+export interface Instance extends StatedEndpoint {
+  recent: boolean;
   heardMs: number;
   /** Its heartbeats lapsed, or it said that it leaves. */
   silent: boolean;
+  pending: PendingHeartbeat | undefined;
+  /** When one of its heartbeats was judged last. */
+  judgedMs: number;
 }
 
 export class RegistryState {
@@ -25,41 +47,78 @@ export class RegistryState {
   /** Live instances; the same array until something changes. */
   get live(): readonly Endpoint[] {
     if (this.#stale) {
-      this.#live = [...this.#instances.values()].filter(isLive).map(({ endpoint }) => endpoint);
+      const live = [...this.#instances.values()].filter(isLive);
+      const heard = new Set(live.filter(({ recent }) => recent).map(({ endpoint }) => endpoint.version));
+      this.#live = live
+        .filter(({ recent, endpoint }) => recent || !heard.has(endpoint.version))
+        .map(({ endpoint }) => endpoint);
       this.#stale = false;
     }
     return this.#live;
   }
 
-  /** Takes a statement that is later than what is known of its proxy. Says whether `live` changed. */
-  takeEndpoint(endpoint: Endpoint, atMs: number): boolean {
+  /** Those that are not gone and not silent, whether they are heard of or not. */
+  get kept(): readonly Instance[] {
+    return [...this.#instances.values()].filter(isLive);
+  }
+
+  all(): IterableIterator<Instance> {
+    return this.#instances.values();
+  }
+
+  find(proxyId: string): Instance | undefined {
+    return this.#instances.get(proxyId);
+  }
+
+  /** Takes a statement that is later than what is known of its proxy. Says whether `live` may have changed. */
+  takeEndpoint(stated: StatedEndpoint, atMs: number): boolean {
+    const { endpoint } = stated;
     const known = this.#instances.get(endpoint.proxyId);
     if (known !== undefined && known.endpoint.timeMs >= endpoint.timeMs) return false;
     if (known === undefined && this.#instances.size >= instancesMax && !this.#forgetOne()) return false;
-    this.#instances.set(endpoint.proxyId, { endpoint, heardMs: atMs, silent: false });
+    const heard = { heardMs: atMs, silent: false, pending: undefined, judgedMs: Number.NEGATIVE_INFINITY };
+    this.#instances.set(endpoint.proxyId, { ...stated, ...heard });
     return this.#changed(!endpoint.gone || (known !== undefined && isLive(known)));
   }
 
-  /** Takes a heartbeat: its proxy is there, or is leaving. Says whether `live` changed. */
+  /** Takes a heartbeat that its proxy said: it is there, or is leaving. Says whether `live` changed. */
   takeHeartbeat(proxyId: string, leaving: boolean, atMs: number): boolean {
     const known = this.#instances.get(proxyId);
     if (known === undefined) return false;
     known.heardMs = atMs;
-    if (known.silent === leaving) return false;
+    if (known.silent === leaving && known.recent) return false;
     known.silent = leaving;
+    known.recent = true;
     return this.#changed(!known.endpoint.gone);
   }
 
-  /** Ends the leases that have passed; `lastHeardMs`: when the last heartbeat of anybody arrived. Says whether `live` changed. */
-  look(atMs: number, lastHeardMs: number): boolean {
+  /**
+   * Ends the leases that have passed; `lastHeardMs`: when the last heartbeat of anybody arrived. `isDoubtful`: the
+   * silence of this proxy says nothing. Says whether `live` changed.
+   */
+  look(atMs: number, lastHeardMs: number, nowMs = 0, isDoubtful: (proxyId: string) => boolean = () => false): boolean {
     if (atMs - lastHeardMs > leaseMs) return false; // nobody is heard: that says nothing about anyone
     let lapsed = false;
     for (const instance of this.#instances.values()) {
-      if (instance.silent || atMs - instance.heardMs <= leaseMs || lastHeardMs <= instance.heardMs) continue;
+      if (instance.silent) continue;
+      const expired = instance.endsMs < nowMs;
+      const heard = atMs - instance.heardMs <= leaseMs || lastHeardMs <= instance.heardMs;
+      if (!expired && (heard || isDoubtful(instance.endpoint.proxyId))) continue;
       lapsed ||= isLive(instance);
       instance.silent = true;
     }
     return this.#changed(lapsed);
+  }
+
+  /** Forgets those whose certificate does not count any more. Says whether `live` changed. */
+  drop(isRevoked: (serial: string) => boolean): boolean {
+    let dropped = false;
+    for (const [id, instance] of this.#instances) {
+      if (instance.serial === undefined || !isRevoked(instance.serial)) continue;
+      dropped ||= isLive(instance);
+      this.#instances.delete(id);
+    }
+    return this.#changed(dropped);
   }
 
   /** NATS was away until now and nobody could be heard: every lease begins anew. */

@@ -7,12 +7,14 @@ import { Backoff } from "../../runtime/backoff.js";
 import type { Bus } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
+import type { StatementWriter } from "../../runtime/statement-writer.js";
 import type { IdentityView } from "../ports.js";
 import type { DecisionSink } from "../proxy/decision-sink.js";
 
 export interface DecisionRecorderDeps {
   readonly bus: Pick<Bus, "append" | "connected">;
   readonly identity: IdentityView;
+  readonly statements: Pick<StatementWriter, "sign">;
   readonly clock: Clock;
   readonly random: (bytes: number) => Buffer;
   readonly log: Logger;
@@ -164,13 +166,15 @@ export class DecisionRecorder implements DecisionSink {
 
   /** Until it is stored, or the proxy stops. */
   async #send(batch: Batch): Promise<void> {
-    const { bus, clock, identity, random, log } = this.#deps;
+    const { bus, clock, identity, statements, random, log } = this.#deps;
     const { signal } = this.#stop;
     const backoff = new Backoff(retry, () => random(4).readUInt32LE() / 2 ** 32);
     const { service, proxyId } = identity.current;
     for (let tries = 0; ; ) {
       try {
-        await bus.append(decisionSubject(service, proxyId), batch.bytes, { headers: { "Nats-Msg-Id": batch.id } });
+        const signed = statements.sign("decision", batch.bytes); // at each try: it is read by the time it is stored at
+        const headers = { "Nats-Msg-Id": batch.id, ...signed };
+        await bus.append(decisionSubject(service, proxyId), batch.bytes, { headers });
         this.#recorded += batch.decisions;
         this.#saidWhy = false;
         return;

@@ -3,7 +3,7 @@
  * instance takes calls. Heartbeats may be lost; the endpoint is stored, and said again until it is.
  */
 import { messageOf } from "../../core/errors.js";
-import type { Endpoint, Heartbeat, Label } from "../../core/model.js";
+import type { Endpoint, Label } from "../../core/model.js";
 import type { ShadowCounts } from "../../core/shadow/shadow-model.js";
 import { encodeEndpoint, encodeHeartbeat, parseEndpoint } from "../../core/wire/fleet.js";
 import { endpointStream, endpointSubject, heartbeatSubject } from "../../core/wire/subjects.js";
@@ -11,8 +11,10 @@ import { Backoff } from "../../runtime/backoff.js";
 import type { Bus } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
+import type { StatementWriter } from "../../runtime/statement-writer.js";
 import type { AppView, EvaluatedPolicy, IdentityView, PolicyView } from "../ports.js";
 import type { CallWindow } from "./call-window.js";
+import { buildHeartbeat } from "./heartbeat.js";
 
 export interface FleetReporterDeps {
   readonly bus: Bus;
@@ -20,6 +22,7 @@ export interface FleetReporterDeps {
   readonly log: Logger;
   readonly random?: () => number;
   readonly identity: IdentityView;
+  readonly statements: Pick<StatementWriter, "sign">;
   readonly policy: PolicyView;
   readonly app: AppView;
   readonly window: Pick<CallWindow, "calls" | "before">;
@@ -62,8 +65,6 @@ const poked = "poked"; // a reason: an abort without one makes an exception with
 const lookAgainMsDefault = 30_000;
 const leaveMs = 2000;
 const retry = { msMin: 100, msMax: 5000 };
-const preparedMax = 16;
-const bypassableMax = 64;
 
 export function createFleetReporter(deps: FleetReporterDeps, options: FleetReporterOptions): FleetReporter {
   return new Reporter(deps, options);
@@ -152,44 +153,15 @@ class Reporter implements FleetReporter {
   }
 
   #publishHeartbeat(): void {
-    const { bus, identity, log } = this.#deps;
+    const { bus, identity, log, statements } = this.#deps;
     const { service, proxyId } = identity.current;
+    if (!bus.connected) return;
     try {
-      bus.publish(heartbeatSubject(service, proxyId), encodeHeartbeat(this.#heartbeat()));
+      const bytes = encodeHeartbeat(buildHeartbeat(this.#deps, this.#options, this.#leaving));
+      bus.publish(heartbeatSubject(service, proxyId), bytes, statements.sign("heartbeat", bytes));
     } catch (error) {
       log.error(`a heartbeat cannot be sent: ${messageOf(error)}`);
     }
-  }
-
-  #heartbeat(): Heartbeat {
-    const { identity, policy, app, clock, tally } = this.#deps;
-    const { proxyId, service, version, notAfterMs } = identity.current;
-    const evaluated = policy.current;
-    const shadow = policy.shadow && tally?.read(policy.shadow.policy);
-    return {
-      proxyId,
-      service,
-      version,
-      timeMs: clock.nowMs(),
-      seenEpoch: policy.seenEpoch,
-      evaluatingEpoch: evaluated?.epoch ?? 0,
-      evaluatingRevision: evaluated?.revision ?? 0,
-      evaluatingDigest: evaluated?.revisionDigest,
-      prepared: policy.prepared.slice(0, preparedMax),
-      rejected: policy.rejected,
-      certificateExpiresMs: wholeMs(notAfterMs),
-      freshnessAgeMs: wholeMs(policy.freshnessAgeMs),
-      lagMs: wholeMs(policy.lagMs),
-      trustSequence: policy.trustSequence,
-      serving: app.current !== undefined && !this.#leaving,
-      bypassable: this.#options.bypassable.slice(0, bypassableMax),
-      seenActivation: policy.seenActivation,
-      leaving: this.#leaving,
-      calls: this.#deps.window.calls,
-      callsBefore: this.#deps.window.before,
-      labels: this.#options.labels,
-      ...(shadow && { shadow }),
-    };
   }
 
   // === The endpoint ===
@@ -243,21 +215,20 @@ class Reporter implements FleetReporter {
   }
 
   async #store(): Promise<boolean> {
-    const { bus, log, identity } = this.#deps;
+    const { bus, log, identity, statements } = this.#deps;
     const { service, proxyId } = identity.current;
     const subject = endpointSubject(service, proxyId);
     try {
       if (this.#lastMs === 0) this.#lastMs = await this.#statedBefore(subject);
-      const content = this.#endpoint(0);
-      const text = JSON.stringify(content);
+      const text = this.#content();
       if (text === this.#stated) return true;
       const timeMs = Math.max(this.#deps.clock.nowMs(), this.#lastMs + 1);
       const bytes = encodeEndpoint(this.#endpoint(timeMs));
-      await bus.append(subject, bytes);
+      await bus.append(subject, bytes, { headers: statements.sign("endpoint", bytes) });
       this.#lastMs = timeMs;
       this.#stated = text;
       this.#stored = bytes;
-      return JSON.stringify(this.#endpoint(0)) === text; // it may have changed meanwhile
+      return this.#content() === text; // it may have changed meanwhile
     } catch (error) {
       if (bus.connected) log.warn(`the endpoint cannot be stated: ${messageOf(error)}`);
       return false;
@@ -276,6 +247,11 @@ class Reporter implements FleetReporter {
     }
   }
 
+  /** What is stated, and by which certificate: it counts no longer than that one, so it is stated anew with the next. */
+  #content(): string {
+    return JSON.stringify([this.#endpoint(0), this.#deps.identity.current.serial]);
+  }
+
   #endpoint(timeMs: number): Endpoint {
     const { proxyId, service, version } = this.#deps.identity.current;
     const app = this.#deps.app.current;
@@ -291,9 +267,4 @@ class Reporter implements FleetReporter {
       timeMs,
     };
   }
-}
-
-/** A number that the wire takes: "never" is the largest. */
-function wholeMs(ms: number): number {
-  return Math.min(Math.max(0, Math.round(ms)), Number.MAX_SAFE_INTEGER);
 }

@@ -2,6 +2,8 @@
 export interface ReadinessFacts {
   readonly draining: boolean;
   readonly hasRevision: boolean;
+  /** Why its certificate does not count; undefined: it is not revoked. */
+  readonly revoked: string | undefined;
   readonly certificateExpiresMs: number;
   /** undefined: the proxy has no application of its own, it only serves outbound calls. */
   readonly hasApplication: boolean | undefined;
@@ -14,6 +16,7 @@ export interface ReadinessFacts {
 export function reasonsNotReady(facts: ReadinessFacts): readonly string[] {
   const reasons: string[] = [...facts.carrying];
   if (facts.draining) reasons.push("the proxy is stopping");
+  if (facts.revoked !== undefined) reasons.push(facts.revoked);
   if (!facts.hasRevision) reasons.push("no revision is active here: calls are answered with UNAVAILABLE");
   if (facts.nowMs >= facts.certificateExpiresMs) reasons.push("the certificate has expired and was not renewed");
   if (facts.hasApplication === false) reasons.push("no application is registered");

@@ -5,12 +5,12 @@ import { limitsSubject } from "../../core/wire/subjects.js";
 import { NatsLimitExchange } from "../../data-plane/limits/nats-limit-exchange.js";
 import { silentLogger } from "../../runtime/log.js";
 import { startTestNats, type TestNats, until } from "../support/nats.js";
-import { FakeIdentity, issueIdentity, mesh } from "../support/proxy-fakes.js";
-import { TestPki } from "../support/test-pki.js";
+import { FakeIdentity } from "../support/proxy-fakes.js";
+import { StatementPki, writerOf } from "../support/statements.js";
 import { describeLimitExchange } from "./limit-exchange.contract.js";
 
 const ids = ["p1", "p2", "p3"];
-const pki = new TestPki(mesh);
+const pki = new StatementPki();
 const instances = ids.map(
   (proxyId): Endpoint => ({
     ...{ proxyId, service: "payments", instance: proxyId, version: "v1", address: "127.0.0.1:1" },
@@ -20,8 +20,9 @@ const instances = ids.map(
 
 async function openExchange(nats: TestNats, proxyId: string, signal: AbortSignal) {
   const bus = await nats.connect(await nats.proxyUser("payments", proxyId));
-  const identity = new FakeIdentity({ ...issueIdentity(pki, "payments"), proxyId });
-  const deps = { bus, identity, endpoints: { endpoints: () => instances }, log: silentLogger };
+  const identity = new FakeIdentity(pki.issue("payments", proxyId));
+  const signing = { statements: writerOf(identity.current), reader: pki.reader() };
+  const deps = { bus, identity, ...signing, endpoints: { endpoints: () => instances }, log: silentLogger };
   const exchange = new NatsLimitExchange(deps, signal);
   await bus.flush();
   return { bus, exchange };

@@ -100,8 +100,28 @@ test("what is revoked, by whom and why, is in the audit log, and so are logins w
   expect((await mesh.cli("audit", "verify")).code).toBe(0);
 });
 
-test("started again it does not get in, with its old certificate or with its token", async () => {
+test("operators and the proxy itself say that it is revoked and why, nobody waits for it, and a restart refuses", async () => {
+  const id = await idOf(front);
+  const proxies: { id: string; live: boolean; serving: boolean; revoked?: { reason: string } }[] = await mesh.json(
+    0,
+    "proxies",
+  );
+  const entry = proxies.find((one) => one.id === id);
+  expect(entry).toMatchObject({ live: false, serving: false, revoked: { reason: "stolen" } });
+  const status = await mesh.json(0, "status");
+  expect(status.proxies).toMatchObject({ total: 2, behind: 0 });
+  expect(status.revoked).toEqual([expect.objectContaining({ id, service: "front", reason: "stolen" })]);
+  expect((await mesh.cli("proxies")).stdout).toMatch(/no: revoked \(stolen\)/);
+  expect(await mesh.apply(`${frontMayCall}\n---\nkind: Service\nname: another\n`)).toMatchObject({ created: true });
+  await until("its log says so", () => /certificate [0-9a-f]+ was revoked at .*\(stolen\)/.test(front.process.stderr));
   await front.process.stop();
+  const again = front.start();
+  expect(await again.exited).toBe(1);
+  expect(again.stdout).not.toContain("ready");
+  expect(again.stderr).toMatch(/was revoked at .*new join token and an empty --data folder/);
+}, 60_000);
+
+test("started again it does not get in, with its old certificate or with its token", async () => {
   front.start();
   await until("it calls and is refused", async () => {
     const { code } = await client.unary({ text: "?" });

@@ -8,6 +8,7 @@ import { heartbeatSubject } from "../../core/wire/subjects.js";
 import type { BusSubscription } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
 import { silentLogger } from "../../runtime/log.js";
+import { messageOf, unsignedReader } from "./statements.js";
 
 export function buildHeartbeat(proxyId: string, parts: Partial<Heartbeat> = {}): Heartbeat {
   return {
@@ -48,13 +49,13 @@ export class FakeFleet {
 
   constructor(clock: Clock) {
     const bus = { subscribe: () => nothing };
-    this.loop = runFleetLoop({ state: this.state, bus, clock, log: silentLogger });
+    this.loop = runFleetLoop({ state: this.state, bus, clock, log: silentLogger, reader: unsignedReader(clock) });
   }
 
   say(proxyId: string, parts: Partial<Heartbeat> = {}): void {
     const heartbeat = buildHeartbeat(proxyId, parts);
     const subject = heartbeatSubject(heartbeat.service, proxyId);
-    this.loop.hear({ subject, data: encodeHeartbeat(heartbeat), relayed: false });
+    this.loop.hear(messageOf(subject, encodeHeartbeat(heartbeat)));
   }
 
   /** The proxy says that it holds these revisions compiled. */

@@ -24,6 +24,7 @@ import { MemoryFolder } from "../data-plane/sync/memory-folder.js";
 import { createMemoryNats, LossyBus } from "../data-plane/sync/memory-nats.js";
 import { MeshSigner, TestPublisher, type TestRevision, unitFor } from "./mesh-signer.js";
 import { testMesh } from "./records.js";
+import { unsignedReader } from "./statements.js";
 
 const empty = new Uint8Array();
 
@@ -88,7 +89,13 @@ export class PortsWorld {
         issued: { trust: mesh.trust.bytes, activation: empty, revision: empty, freshness: empty },
       },
     );
-    const world = new PortsWorld(mesh, bus, writing, sync, await openEndpointRegistry(deps, "payments"));
+    const world = new PortsWorld(
+      mesh,
+      bus,
+      writing,
+      sync,
+      await openEndpointRegistry({ ...deps, reader: unsignedReader(), trust: sync.trust }, "payments"),
+    );
     await world.#publisher.trust(mesh.trust);
     sync.start();
     return world;

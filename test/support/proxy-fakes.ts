@@ -35,6 +35,7 @@ export function issueIdentity(pki: TestPki, service: string, ttlMs?: number): Pr
     natsJwt: "",
     natsSeed: "",
     natsCaPem: "",
+    unsignedUntilMs: 0,
   };
 }
 

@@ -9,6 +9,7 @@ import type { Bus } from "../../../runtime/bus.js";
 import { silentLogger } from "../../../runtime/log.js";
 import { MemoryBroker } from "../../../runtime/memory-bus.js";
 import { ManualClock } from "../../support/manual-clock.js";
+import { unsignedReader } from "../../support/statements.js";
 
 const writer = { service: "echo", proxyId: "p1" };
 const startMs = 1_700_000_000_000;
@@ -35,7 +36,7 @@ const decision = (timeMs: number, index: number): DecisionRecord => ({
 describe("decision reader", () => {
   let clock: ManualClock;
   let bus: Bus;
-  const reader = () => createDecisionReader({ bus, log: silentLogger });
+  const reader = () => createDecisionReader({ bus, log: silentLogger, reader: unsignedReader(clock) });
   const store = (records: readonly DecisionRecord[], of = writer, subject = decisionSubject("echo", "p1")) => {
     const about = { ...of, share: 0.01, dropped: 0, counted: [] };
     return bus.append(subject, encodeBatch(about, records.map(encodeDecision)));

@@ -2,8 +2,6 @@ import { expect, test } from "@jest/globals";
 import { FleetState } from "../../../control-plane/fleet/fleet-state.js";
 import { RegistryState } from "../../../control-plane/registry/registry-state.js";
 import type { Endpoint } from "../../../core/model.js";
-import { encodeEndpoint } from "../../../core/wire/fleet.js";
-import { endpointSubject } from "../../../core/wire/subjects.js";
 import { buildHeartbeat } from "../../support/fake-fleet.js";
 
 const endpoint = (proxyId: string, parts: Partial<Endpoint> = {}): Endpoint => ({
@@ -18,9 +16,11 @@ const endpoint = (proxyId: string, parts: Partial<Endpoint> = {}): Endpoint => (
   ...parts,
 });
 
-function hear(registry: RegistryState, one: Endpoint): void {
-  registry.hear(endpointSubject(one.service, one.proxyId), encodeEndpoint(one));
+function hear(registry: RegistryState, one: Endpoint, endsMs = Number.POSITIVE_INFINITY): void {
+  registry.hear({ endpoint: one, serial: `serial of ${one.proxyId}`, endsMs });
 }
+
+const judge = { revocationOf: (): undefined => undefined, nowMs: 1 };
 
 function fleetOf(...heartbeats: ReturnType<typeof buildHeartbeat>[]) {
   const state = new FleetState();
@@ -33,7 +33,7 @@ test("an instance is healthy while its proxy is live and its application registe
   for (const id of ["a", "b", "c"]) hear(registry, endpoint(id));
   const fleet = fleetOf(buildHeartbeat("a"), buildHeartbeat("b", { serving: false }));
   const healthyAt = (nowMs: number) =>
-    registry.list(fleet.list(nowMs), new Set())[0]?.endpoints.map(({ healthy, why }) => healthy || why);
+    registry.list(fleet.list(nowMs), new Set(), judge)[0]?.endpoints.map(({ healthy, why }) => healthy || why);
   const [unheard, unregistered] = ["its proxy is not heard of", "no application is registered at its proxy"];
   expect(healthyAt(1)).toEqual([true, unregistered, unheard]);
   expect(healthyAt(20_000)).toEqual([unheard, unheard, unheard]);
@@ -43,7 +43,7 @@ test("services are those in policy, with endpoints or with proxies, sorted by na
   const registry = new RegistryState();
   hear(registry, endpoint("a"));
   const fleet = fleetOf(buildHeartbeat("x", { service: "cart" }));
-  const services = registry.list(fleet.list(1), new Set(["payments", "audit"]));
+  const services = registry.list(fleet.list(1), new Set(["payments", "audit"]), judge);
   expect(services.map(({ name, inPolicy, endpoints }) => [name, inPolicy, endpoints.length])).toEqual([
     ["audit", true, 0],
     ["cart", false, 0],
@@ -55,22 +55,34 @@ test("of two statements the later counts, in whatever order they come, and a tom
   const registry = new RegistryState();
   hear(registry, endpoint("a", { timeMs: 20, gone: true, address: "" }));
   hear(registry, endpoint("a", { timeMs: 10 }));
-  expect(registry.list([], new Set())).toEqual([]);
+  expect(registry.list([], new Set(), judge)).toEqual([]);
   hear(registry, endpoint("a", { timeMs: 30 }));
-  expect(registry.list([], new Set())[0]?.endpoints).toHaveLength(1);
+  expect(registry.list([], new Set(), judge)[0]?.endpoints).toHaveLength(1);
 });
 
-test("an endpoint that speaks for another proxy than its subject is refused", () => {
+test("who is revoked is not healthy and is shown with the reason; a lapsed identity is retired", () => {
   const registry = new RegistryState();
-  const bytes = encodeEndpoint(endpoint("a"));
-  expect(() => registry.hear(endpointSubject("payments", "b"), bytes)).toThrow(/subject/);
-  expect(registry.list([], new Set())).toEqual([]);
+  for (const id of ["a", "b"]) hear(registry, endpoint(id));
+  hear(registry, endpoint("lapsed"), 5000);
+  const fleet = fleetOf(...["a", "b", "lapsed"].map((id) => buildHeartbeat(id)));
+  const revocation = { serial: "serial of a", reason: "laptop stolen", timeMs: 1000 };
+  const revocationOf = (serial: string) => (serial === revocation.serial ? revocation : undefined);
+  const at = (nowMs: number) =>
+    registry
+      .list(fleet.list(nowMs), new Set(), { revocationOf, nowMs })[0]
+      ?.endpoints.map(({ proxyId, healthy, why }) => [proxyId, healthy, why]);
+  expect(at(5000)).toEqual([
+    ["a", false, "its proxy's certificate was revoked 4 s ago (laptop stolen)"],
+    ["b", true, ""],
+    ["lapsed", true, ""],
+  ]);
+  expect(at(5001)?.map(([id]) => id)).toEqual(["a", "b"]);
 });
 
 test("versions come from endpoints and from proxies that serve nothing yet", () => {
   const registry = new RegistryState();
   hear(registry, endpoint("a"));
-  const versions = registry.versions(fleetOf(buildHeartbeat("b", { version: "v2" })).list(1));
+  const versions = registry.versions(fleetOf(buildHeartbeat("b", { version: "v2" })).list(1), 1);
   expect([...(versions.get("payments") ?? [])]).toEqual(["v1", "v2"]);
 });
 
@@ -79,7 +91,7 @@ test("I8: endpoints are bounded, and tombstones make room first", () => {
   hear(registry, endpoint("a"));
   hear(registry, endpoint("b", { gone: true, address: "" }));
   for (const id of ["c", "d"]) hear(registry, endpoint(id));
-  const ids = registry.list([], new Set())[0]?.endpoints.map(({ proxyId }) => proxyId);
+  const ids = registry.list([], new Set(), judge)[0]?.endpoints.map(({ proxyId }) => proxyId);
   expect(ids).toEqual(["a", "c", "d"]);
 });
 

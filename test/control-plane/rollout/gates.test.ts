@@ -39,7 +39,13 @@ function counts(calls: number, refused = 0, failed = 0, took: readonly number[] 
 function proxy(id: string, calls: CallCounts, parts: Partial<Heartbeat> = {}, lastSeenMs = 60_000): FleetEntry {
   const revision = isInCohort(stage.cohort, stage.digest, id) ? ref(2) : ref(1);
   const state = { evaluatingEpoch: 2, evaluatingRevision: revision.number, evaluatingDigest: revision.digest };
-  return { heartbeat: buildHeartbeat(id, { ...state, calls, ...parts }), lastSeenMs, live: true };
+  return {
+    heartbeat: buildHeartbeat(id, { ...state, calls, ...parts }),
+    lastSeenMs,
+    live: true,
+    serial: undefined,
+    revoked: undefined,
+  };
 }
 
 function facts(entries: readonly FleetEntry[], parts: Partial<StageFacts> = {}): StageFacts {

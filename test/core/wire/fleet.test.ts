@@ -77,8 +77,8 @@ describe("endpoints and heartbeats", () => {
       { ...writer, service: "orders" },
       { ...writer, proxyId: "p2" },
     ]) {
-      expect(() => parseEndpoint(encodeEndpoint(endpoint), other)).toThrow(/not that of the subject/);
-      expect(() => parseHeartbeat(encodeHeartbeat(heartbeat), other)).toThrow(/not that of the subject/);
+      expect(() => parseEndpoint(encodeEndpoint(endpoint), other)).toThrow(/not that of the proxy that said it/);
+      expect(() => parseHeartbeat(encodeHeartbeat(heartbeat), other)).toThrow(/not that of the proxy that said it/);
     }
   });
   for (const address of ["", "nohost", ":80", "h:0", "h:65536", "h:99999", "a b:1", "http://x:1", "h:1/..", "h:01"]) {

@@ -3,7 +3,6 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { buildSpiffeId } from "../../../core/identity.js";
 import type { Endpoint, Heartbeat } from "../../../core/model.js";
 import { encodeEndpoint, parseHeartbeat } from "../../../core/wire/fleet.js";
 import { endpointSubject, heartbeatSubject, parseFleetSubject } from "../../../core/wire/subjects.js";
@@ -16,7 +15,7 @@ import type { Bus } from "../../../runtime/bus.js";
 import { systemClock } from "../../../runtime/clock.js";
 import { silentLogger } from "../../../runtime/log.js";
 import { startTestNats, type TestNats, until } from "../../support/nats.js";
-import { testMesh } from "../../support/records.js";
+import { StatementPki, writerOf } from "../../support/statements.js";
 import { RecordingLogger } from "../sync/recording-logger.js";
 
 class TestApp implements AppView {
@@ -33,24 +32,10 @@ class TestApp implements AppView {
   }
 }
 
-const identity = (proxyId: string): IdentityView => ({
-  current: {
-    mesh: testMesh,
-    proxyId,
-    service: "payments",
-    version: "v2",
-    spiffeId: buildSpiffeId(testMesh, "service", "payments"),
-    certificateChainPem: "",
-    privateKeyPem: "",
-    serial: "ab",
-    notAfterMs: 2_000_000_000_000,
-    natsServers: [],
-    natsJwt: "",
-    natsSeed: "",
-    natsCaPem: "",
-  },
-  onRotate: () => () => {},
-});
+const pki = new StatementPki();
+const identity: IdentityView = { current: pki.issue("payments", "p1"), onRotate: () => () => {} };
+const statements = writerOf(identity.current);
+const judging = { reader: pki.reader(), trust: { onChange: () => () => {} } };
 
 const policy: PolicyView = {
   current: undefined,
@@ -78,14 +63,14 @@ const app = new TestApp();
 const heartbeats: Heartbeat[] = [];
 
 const open = async (bus: Bus): Promise<EndpointRegistry> =>
-  openEndpointRegistry({ bus, folder: await openStateFolder(dir), clock: systemClock, log }, "checkout");
+  openEndpointRegistry({ bus, folder: await openStateFolder(dir), clock: systemClock, log, ...judging }, "checkout");
 const addresses = (): string[] => view.endpoints("payments").map((one) => one.address);
 
 const window = new CallWindow(undefined);
 
 function createReporter(): FleetReporter {
   return createFleetReporter(
-    { bus: writer, clock: systemClock, log: silentLogger, identity: identity("p1"), policy, app, window },
+    { bus: writer, clock: systemClock, log: silentLogger, identity, statements, policy, app, window },
     { labels: [], bypassable: ["app tcp 127.0.0.1:8080"], serves: true, lookAgainMs: 100 },
   );
 }
@@ -118,7 +103,7 @@ test("an instance shows once its application is registered, and goes by tombston
   reporter.start("127.0.0.1:9001");
   app.set(registration);
   await until(() => addresses().length === 1);
-  expect(view.endpoints("payments")[0]).toMatchObject({ proxyId: "p1", instance: "one", version: "v2", gone: false });
+  expect(view.endpoints("payments")[0]).toMatchObject({ proxyId: "p1", instance: "one", version: "v1", gone: false });
   app.set(undefined);
   await until(() => addresses().length === 0);
   app.set(registration);
@@ -128,7 +113,8 @@ test("an instance shows once its application is registered, and goes by tombston
 test("an endpoint that somebody else took away is stated again", async () => {
   const subject = endpointSubject("payments", "p1");
   const removed = { ...view.endpoints("payments")[0], gone: true, timeMs: Date.now() + 5000 } as Endpoint;
-  await writer.append(subject, encodeEndpoint(removed));
+  const bytes = encodeEndpoint(removed);
+  await writer.append(subject, bytes, { headers: statements.sign("endpoint", bytes) });
   await until(() => addresses().length === 0);
   await until(() => addresses().length === 1);
 });
@@ -169,6 +155,7 @@ test("a view that comes later reads everybody's last word", async () => {
       folder: await openStateFolder(join(dir, "later")),
       clock: systemClock,
       log,
+      ...judging,
     },
     "checkout",
   );
@@ -197,7 +184,8 @@ test("a proxy that leaves says so, and one that comes again is believed whatever
       bus: writer,
       clock: { ...systemClock, nowMs: () => 1000 },
       log: silentLogger,
-      identity: identity("p1"),
+      identity,
+      statements: writerOf(identity.current, { nowMs: () => 1000 }),
       policy,
       app,
       window,

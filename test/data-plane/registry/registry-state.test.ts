@@ -1,17 +1,29 @@
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import type { Endpoint } from "../../../core/model.js";
-import { instancesMax, leaseMs, RegistryState } from "../../../data-plane/registry/registry-state.js";
+import {
+  instancesMax,
+  leaseMs,
+  RegistryState,
+  type StatedEndpoint,
+} from "../../../data-plane/registry/registry-state.js";
 
-const endpoint = (proxyId: string, timeMs: number, gone = false): Endpoint => ({
-  proxyId,
-  service: "payments",
-  instance: proxyId,
-  version: "v1",
-  address: "127.0.0.1:1",
-  labels: [],
-  gone,
-  timeMs,
+const endsMs = 1_800_000_000_000;
+const endpoint = (
+  proxyId: string,
+  timeMs: number,
+  gone = false,
+  parts: Partial<StatedEndpoint> = {},
+  version = "v1",
+): StatedEndpoint => ({
+  endpoint: {
+    ...{ proxyId, service: "payments", instance: proxyId, version, address: "127.0.0.1:1" },
+    ...{ labels: [], gone, timeMs },
+  } satisfies Endpoint,
+  serial: `serial of ${proxyId}`,
+  endsMs,
+  recent: true,
+  ...parts,
 });
 const ids = (state: RegistryState): string[] => state.live.map((one) => one.proxyId);
 
@@ -71,6 +83,40 @@ describe("registry state", () => {
     expect(state.takeEndpoint(endpoint("last", 1), 0)).toBe(true);
     expect(state.takeEndpoint(endpoint("too-many", 1), 0)).toBe(false);
     expect(state.live).toHaveLength(instancesMax);
+  });
+
+  test("who was not heard of lately counts only where its version has nobody better, and is gone when nobody hears it", () => {
+    const state = new RegistryState();
+    state.takeEndpoint(endpoint("old", 1, false, { recent: false }), 0);
+    expect(ids(state)).toEqual(["old"]);
+    state.takeEndpoint(endpoint("new", 1), 0);
+    state.takeEndpoint(endpoint("other", 1, false, { recent: false }, "v2"), 0);
+    expect(ids(state)).toEqual(["new", "other"]);
+    state.takeHeartbeat("old", false, 1);
+    expect(ids(state)).toEqual(["old", "new", "other"]);
+    state.takeHeartbeat("new", false, leaseMs + 2);
+    state.look(leaseMs + 2, leaseMs + 2);
+    expect(ids(state)).toEqual(["new"]);
+  });
+
+  test("an endpoint counts no longer than the certificate that stated it, and not when that is revoked", () => {
+    const state = new RegistryState();
+    for (const id of ["a", "b"]) state.takeEndpoint(endpoint(id, 1, false, id === "a" ? { endsMs: 500 } : {}), 0);
+    for (const id of ["a", "b"]) state.takeHeartbeat(id, false, 1);
+    expect(state.look(1, 1, 500)).toBe(false);
+    expect(state.look(1, 1, 501)).toBe(true);
+    expect(ids(state)).toEqual(["b"]);
+    expect(state.drop((serial) => serial === "serial of b")).toBe(true);
+    expect(ids(state)).toEqual([]);
+  });
+
+  test("silence says nothing of a proxy in whose name too much was forged", () => {
+    const state = new RegistryState();
+    for (const id of ["a", "b", "c"]) state.takeEndpoint(endpoint(id, 1), 0);
+    const nowMs = leaseMs + 1;
+    state.takeHeartbeat("c", false, nowMs);
+    state.look(nowMs, nowMs, 0, (proxyId) => proxyId === "a");
+    expect(ids(state)).toEqual(["a", "c"]);
   });
 
   test("any order of the same statements ends with the same instances", () => {

@@ -11,6 +11,7 @@ import { MemoryBroker } from "../../../runtime/memory-bus.js";
 import { proxyPermissions } from "../../../runtime/nats-permissions.js";
 import { ManualClock } from "../../support/manual-clock.js";
 import { FakeIdentity, issueIdentity, mesh } from "../../support/proxy-fakes.js";
+import { unsignedWriter } from "../../support/statements.js";
 import { TestPki } from "../../support/test-pki.js";
 
 const writer = { service: "bytes", proxyId: "proxy-bytes" };
@@ -46,7 +47,10 @@ describe("decision recorder", () => {
     for (const spec of streamSpecs({ replicas: 1 })) broker.create(spec);
     const bus = broker.connect(proxyPermissions(writer.service, writer.proxyId));
     const identity = new FakeIdentity(issueIdentity(new TestPki(mesh), "bytes"));
-    const recorder = new DecisionRecorder({ bus, identity, clock, random: randomBytes, log: silentLogger }, 0.25);
+    const recorder = new DecisionRecorder(
+      { bus, identity, statements: unsignedWriter, clock, random: randomBytes, log: silentLogger },
+      0.25,
+    );
     closers.push(() => recorder.close());
     const reader = broker.connect();
     const read = async (sequence: number) => {

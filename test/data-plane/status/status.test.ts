@@ -6,6 +6,7 @@ import { reasonsNotReady } from "../../../data-plane/status/readiness.js";
 const ready = {
   draining: false,
   hasRevision: true,
+  revoked: undefined,
   certificateExpiresMs: 10,
   hasApplication: true,
   nowMs: 0,
@@ -87,6 +88,7 @@ describe("status", () => {
     ["ready", {}, 0],
     ["without a revision", { hasRevision: false }, 1],
     ["with an expired certificate", { nowMs: 10 }, 1],
+    ["whose certificate is revoked", { revoked: "it was revoked" }, 1],
     ["without its application", { hasApplication: false }, 1],
     ["outbound only", { hasApplication: undefined }, 0],
     ["with a worker that does not carry calls", { carrying: ["worker 1 does not carry calls"] }, 1],

@@ -1,0 +1,92 @@
+/**
+ * The signed envelope of what a proxy says of itself (decision 0026): it stands in a header beside the message, so that
+ * a reader of an older version still reads the message. Nothing of the message is parsed before its signature holds
+ * (I3), and what the signature is over names kind, mesh and certificate.
+ */
+import { createHash, type KeyObject, sign, verify } from "node:crypto";
+import { Statement as StatementMessage } from "../../proto/gen/ashlar/v1/fleet.js";
+import { AshlarError } from "../errors.js";
+import { boundedList, integer } from "./bounds.js";
+import { decodeStrict, reading } from "./strict.js";
+
+/** The NATS header that has it. */
+export const statementHeader = "Ashlar-Statement";
+
+export const statementKinds = ["endpoint", "heartbeat", "limits", "decision"] as const;
+export type StatementKind = (typeof statementKinds)[number];
+
+/** The envelope alone: nothing in it is believed until the signature holds. */
+export interface Statement {
+  /** Only grows, over everything that a proxy says. */
+  readonly counter: number;
+  /** Unix time in milliseconds. */
+  readonly timeMs: number;
+  /** DER, leaf first, without the root. */
+  readonly chain: readonly Uint8Array[];
+  readonly signature: Uint8Array;
+}
+
+/** What a signature is over, beside the leaf certificate. */
+export interface Said {
+  readonly kind: StatementKind;
+  readonly mesh: string;
+  readonly counter: number;
+  readonly timeMs: number;
+  /** The message as it was received. */
+  readonly body: Uint8Array;
+}
+
+const domain = "ashlar-statement-v1";
+const signatureBytes = 64;
+const chainMax = 3;
+const certificateBytesMax = 4096;
+const headerLengthMax = 16 * 1024;
+
+const sha256 = (bytes: Uint8Array): Buffer => createHash("sha256").update(bytes).digest();
+
+/** SHA-256 of a leaf certificate. */
+export const leafDigest = sha256;
+
+function signedBytes({ kind, mesh, counter, timeMs, body }: Said, leaf: Uint8Array): Buffer {
+  const numbers = Buffer.alloc(16);
+  numbers.writeBigUInt64BE(BigInt(counter), 0);
+  numbers.writeBigUInt64BE(BigInt(timeMs), 8);
+  return Buffer.concat([Buffer.from(`${domain}\0${kind}\0${mesh}\0`), leaf, numbers, sha256(body)]);
+}
+
+/** The header's value. `leaf`: digest of the first certificate of `chain`, whose key is `key`. */
+export function signStatement(
+  said: Said,
+  { chain, leaf, key }: { readonly chain: readonly Uint8Array[]; readonly leaf: Uint8Array; readonly key: KeyObject },
+): string {
+  const signature = sign("sha256", signedBytes(said, leaf), { key, dsaEncoding: "ieee-p1363" });
+  const { counter, timeMs } = said;
+  const message = { counter, timeMs, chain: chain.map((der) => Buffer.from(der)), signature };
+  return Buffer.from(StatementMessage.encode(message).finish()).toString("base64url");
+}
+
+/** Reads the header's value; fails with `invalid_record` or `limit`. Says nothing about the signature. */
+export function parseStatement(header: string): Statement {
+  if (header.length > headerLengthMax)
+    throw new AshlarError("limit", `statement: ${header.length} bytes, at most ${headerLengthMax} are read`);
+  const bytes = Buffer.from(header, "base64url");
+  if (bytes.toString("base64url") !== header) throw new AshlarError("invalid_record", "statement: not base64url");
+  const message = decodeStrict(StatementMessage, bytes, "statement", headerLengthMax);
+  return reading("statement", () => {
+    const chain = boundedList("chain", message.chain, chainMax);
+    if (chain.length === 0) throw new AshlarError("invalid_record", "chain is empty");
+    for (const { length } of chain) integer("chain.length", length, 1, certificateBytesMax);
+    integer("signature.length", message.signature.length, signatureBytes, signatureBytes);
+    return {
+      counter: integer("counter", message.counter, 1),
+      timeMs: integer("time_ms", message.timeMs, 0),
+      chain,
+      signature: message.signature,
+    };
+  });
+}
+
+/** Whether the key of the certificate with digest `leaf` signed this. */
+export function holdsStatement(said: Said, signature: Uint8Array, leaf: Uint8Array, key: KeyObject): boolean {
+  return verify("sha256", signedBytes(said, leaf), { key, dsaEncoding: "ieee-p1363" }, signature);
+}

@@ -1,0 +1,45 @@
+/** What a heartbeat of this proxy says now (I7). */
+import type { Heartbeat } from "../../core/model.js";
+import type { FleetReporterDeps, FleetReporterOptions } from "./fleet-reporter.js";
+
+const preparedMax = 16;
+const bypassableMax = 64;
+
+export function buildHeartbeat(
+  { identity, policy, app, clock, tally, window }: FleetReporterDeps,
+  { bypassable, labels }: FleetReporterOptions,
+  leaving: boolean,
+): Heartbeat {
+  const { proxyId, service, version, notAfterMs } = identity.current;
+  const evaluated = policy.current;
+  const shadow = policy.shadow && tally?.read(policy.shadow.policy);
+  return {
+    proxyId,
+    service,
+    version,
+    timeMs: clock.nowMs(),
+    seenEpoch: policy.seenEpoch,
+    evaluatingEpoch: evaluated?.epoch ?? 0,
+    evaluatingRevision: evaluated?.revision ?? 0,
+    evaluatingDigest: evaluated?.revisionDigest,
+    prepared: policy.prepared.slice(0, preparedMax),
+    rejected: policy.rejected,
+    certificateExpiresMs: wholeMs(notAfterMs),
+    freshnessAgeMs: wholeMs(policy.freshnessAgeMs),
+    lagMs: wholeMs(policy.lagMs),
+    trustSequence: policy.trustSequence,
+    serving: app.current !== undefined && !leaving,
+    bypassable: bypassable.slice(0, bypassableMax),
+    seenActivation: policy.seenActivation,
+    leaving,
+    calls: window.calls,
+    callsBefore: window.before,
+    labels,
+    ...(shadow && { shadow }),
+  };
+}
+
+/** A number that the wire takes: "never" is the largest. */
+function wholeMs(ms: number): number {
+  return Math.min(Math.max(0, Math.round(ms)), Number.MAX_SAFE_INTEGER);
+}

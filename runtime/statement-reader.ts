@@ -1,0 +1,262 @@
+/**
+ * Whether a proxy said what is written in its name: judged offline by the certificate that comes with it and the trust
+ * record that is held here, never by how it came (decision 0026). What has no certificate of the mesh, an expired one
+ * or a revoked one does not exist.
+ */
+import { createPublicKey, type KeyObject } from "node:crypto";
+import { AshlarError, messageOf } from "../core/errors.js";
+import { nameIn } from "../core/identity.js";
+import type { Revocation, Signed, Trust } from "../core/model.js";
+import { type FleetWriter, isProxyId } from "../core/wire/fleet.js";
+import {
+  holdsStatement,
+  leafDigest,
+  parseStatement,
+  type Statement,
+  type StatementKind,
+  statementHeader,
+} from "../core/wire/statement.js";
+import { parseFleetSubject } from "../core/wire/subjects.js";
+import type { BusMessage } from "./bus.js";
+import type { Clock } from "./clock.js";
+import { rootsIn } from "./mesh-contact.js";
+import { parseSvid, verifySvidChain } from "./tls-identity.js";
+import { readCertificate, readName } from "./tls-identity-der.js";
+import { VerifyBudget } from "./verify-budget.js";
+
+/**
+ * How far clocks of the mesh may differ: what is older or younger by more was not said now, and a certificate counts
+ * for so long before and after its time. It bounds how long after a proxy's death its last words can be repeated to
+ * somebody who has just started.
+ */
+export const statementSkewMs = 5 * 60_000;
+
+export interface StatementReaderDeps {
+  readonly mesh: string;
+  /** The trust record in force; undefined: nobody is trusted. */
+  readonly trusting: () => Signed<Trust> | undefined;
+  readonly clock: Pick<Clock, "nowMs" | "monotonicMs">;
+  /** Until when what an older version says without a signature counts, Unix milliseconds; 0: never. */
+  readonly unsignedUntilMs?: () => number;
+}
+
+/** Who said a message. */
+export interface Stated {
+  readonly writer: FleetWriter;
+  /** undefined: a proxy of an older version, which does not sign. */
+  readonly signed: SignedBy | undefined;
+}
+
+export interface SignedBy {
+  readonly serial: string;
+  readonly notAfterMs: number;
+  readonly counter: number;
+  readonly timeMs: number;
+  /** Set: its certificate is revoked, so nothing of it counts; it is told for people. */
+  readonly revoked: Revocation | undefined;
+}
+
+interface Known {
+  readonly writer: FleetWriter;
+  readonly serial: string;
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+  readonly key: KeyObject;
+  readonly leaf: Uint8Array;
+}
+
+interface Compiled {
+  readonly record: Signed<Trust>;
+  readonly roots: readonly Uint8Array[];
+  readonly revoked: ReadonlyMap<string, Revocation>;
+}
+
+const certificatesMax = 20_000;
+const countersMax = 50_000;
+
+export class StatementReader {
+  readonly #deps: StatementReaderDeps;
+  readonly #budget = new VerifyBudget();
+  /** By the digest of the leaf: chains that held. */
+  readonly #known = new Map<string, Known>();
+  /** By kind and proxy: the last counter that was taken; the longest unused first. */
+  readonly #counters = new Map<string, number>();
+  /** Proxies that were heard signing: their unsigned words count no more. */
+  readonly #signing = new Set<string>();
+  #compiled: Compiled | undefined;
+
+  constructor(deps: StatementReaderDeps) {
+    this.#deps = deps;
+  }
+
+  /** What is said now and once: a heartbeat or limit report. Fails as `read` does, and on one that is old or came before. */
+  hear(kind: "heartbeat" | "limits", message: Pick<BusMessage, "subject" | "data" | "header" | "relayed">): Stated {
+    const nowMs = this.#deps.clock.nowMs();
+    const place = (writer: FleetWriter): string => `${kind} ${writer.proxyId}`;
+    const stated = this.#read(kind, message, nowMs, ({ counter, timeMs }, writer) => {
+      if (Math.abs(nowMs - timeMs) > statementSkewMs)
+        throw refused(
+          `it was said ${Math.round((nowMs - timeMs) / 1000)} s ago by its proxy's clock: old, or a clock is wrong`,
+        );
+      if (counter <= (this.#counters.get(place(writer)) ?? 0))
+        throw refused("it came before (its counter did not grow)");
+    });
+    if (stated.signed !== undefined) keep(this.#counters, place(stated.writer), stated.signed.counter, countersMax);
+    return stated;
+  }
+
+  /**
+   * What stands for as long as its certificate is good: an endpoint, as of now; or what was stored at `atMs`, as of
+   * then. Fails with `unauthenticated`, `invalid_identity`, `invalid_record` or `limit`: it does not exist.
+   */
+  read(
+    kind: "endpoint" | "decision",
+    message: Pick<BusMessage, "subject" | "data" | "header" | "relayed">,
+    atMs: number = this.#deps.clock.nowMs(),
+  ): Stated {
+    return this.#read(kind, message, atMs, () => {});
+  }
+
+  /** Whether what came in a proxy's name lately was not even looked at, because there was too much of it: its silence says nothing. */
+  isDoubtful(proxyId: string): boolean {
+    return this.#budget.isDoubtful(proxyId, this.#deps.clock.monotonicMs());
+  }
+
+  /** Why the certificate with this serial number does not count; undefined: it is not revoked. */
+  revocationOf(serial: string): Revocation | undefined {
+    return this.#trust()?.revoked.get(serial);
+  }
+
+  #read(
+    kind: StatementKind,
+    message: Pick<BusMessage, "subject" | "data" | "header" | "relayed">,
+    atMs: number,
+    check: (statement: Statement, writer: FleetWriter) => void,
+  ): Stated {
+    const writer = parseFleetSubject(message.subject);
+    if (writer === undefined) throw refused("no proxy writes there");
+    const header = message.header(statementHeader);
+    if (header === undefined) return this.#unsigned(writer, message.relayed);
+    const statement = parseStatement(header);
+    check(statement, writer);
+    const nowMs = this.#deps.clock.monotonicMs();
+    if (this.#budget.isSpent(writer.proxyId, nowMs))
+      throw new AshlarError("limit", "too much came in this proxy's name in the last second: not looked at");
+    try {
+      const signed = this.#verify(kind, statement, message.data, writer, atMs);
+      this.#budget.spend(writer.proxyId, nowMs, true);
+      remember(this.#signing, writer.proxyId, certificatesMax);
+      return { writer, signed };
+    } catch (error) {
+      this.#budget.spend(writer.proxyId, nowMs, false);
+      throw error;
+    }
+  }
+
+  #verify(kind: StatementKind, statement: Statement, body: Uint8Array, writer: FleetWriter, atMs: number): SignedBy {
+    const trust = this.#trust();
+    if (trust === undefined) throw refused("there is no trust record yet");
+    const known = this.#identify(statement.chain, trust, writer);
+    if (known.writer.service !== writer.service || known.writer.proxyId !== writer.proxyId)
+      throw refused(`it is of proxy ${known.writer.proxyId} of ${known.writer.service}`);
+    if (atMs < known.notBeforeMs - statementSkewMs || atMs > known.notAfterMs + statementSkewMs)
+      throw new AshlarError(
+        "invalid_identity",
+        `certificate ${known.serial} is not valid then: it has expired, or a clock is wrong`,
+      );
+    const { counter, timeMs } = statement;
+    const said = { kind, mesh: this.#deps.mesh, counter, timeMs, body };
+    if (!holdsStatement(said, statement.signature, known.leaf, known.key)) throw refused("the signature does not hold");
+    const revocation = trust.revoked.get(known.serial);
+    // what was stored before its certificate was revoked stands
+    const revoked = revocation !== undefined && revocation.timeMs <= atMs ? revocation : undefined;
+    return { serial: known.serial, notAfterMs: known.notAfterMs, counter, timeMs, revoked };
+  }
+
+  #identify(chain: readonly Uint8Array[], trust: Compiled, writer: FleetWriter): Known {
+    const [der = new Uint8Array()] = chain;
+    const leaf = leafDigest(der);
+    const id = leaf.toString("latin1");
+    const known = this.#known.get(id);
+    if (known !== undefined) return known;
+    const made = identify(chain, leaf, trust.roots, this.#deps.mesh, writer);
+    keep(this.#known, id, made, certificatesMax);
+    return made;
+  }
+
+  #unsigned(writer: FleetWriter, relayed: boolean): Stated {
+    const untilMs = this.#deps.unsignedUntilMs?.() ?? 0;
+    if (this.#signing.has(writer.proxyId)) throw refused("it is not signed, and this proxy signs");
+    if (this.#deps.clock.nowMs() >= untilMs) throw refused("it is not signed");
+    if (relayed) throw refused("it is not signed, and its writer did not publish it");
+    return { writer, signed: undefined };
+  }
+
+  /** Chains are judged anew when the roots are others; revocations are looked up each time. */
+  #trust(): Compiled | undefined {
+    const record = this.#deps.trusting();
+    if (record === undefined || record === this.#compiled?.record) return this.#compiled;
+    const roots = rootsIn(record.body, this.#deps.mesh);
+    const before = this.#compiled?.roots ?? [];
+    const same =
+      roots.length === before.length && roots.every((der, at) => Buffer.compare(der, before[at] ?? der) === 0);
+    if (!same) this.#known.clear();
+    const revoked = new Map(record.body.revocations.map((one) => [one.serial, one]));
+    this.#compiled = { record, roots, revoked };
+    return this.#compiled;
+  }
+}
+
+/** The proxy that a chain of the mesh is issued to, whatever the time. Fails with `invalid_identity` or `unauthenticated`. */
+function identify(
+  chain: readonly Uint8Array[],
+  leaf: Uint8Array,
+  roots: readonly Uint8Array[],
+  mesh: string,
+  writer: FleetWriter,
+): Known {
+  const [der = new Uint8Array()] = chain;
+  const claimed = parseSvid(der);
+  const { subject, publicKey } = readCertificate(der);
+  const proxyId = readName(subject).commonName;
+  const service = nameIn(claimed.spiffeId, mesh, "service");
+  // before the chain, which costs more: nobody makes a reader judge chains in another proxy's name with his own certificate
+  if (service !== writer.service || proxyId !== writer.proxyId || !isProxyId(proxyId))
+    throw refused(`its certificate is of proxy ${JSON.stringify(proxyId.slice(0, 64))}, ${claimed.spiffeId}`);
+  const { serial, notBeforeMs, notAfterMs } = verifySvidChain(
+    chain,
+    (domain) => (domain === mesh ? roots : []),
+    claimed.notBeforeMs,
+  );
+  const key = readKey(publicKey);
+  return { writer: { service, proxyId }, serial, notBeforeMs, notAfterMs, key, leaf };
+}
+
+function readKey(spki: Uint8Array): KeyObject {
+  try {
+    const key = createPublicKey({ key: Buffer.from(spki), format: "der", type: "spki" });
+    if (key.asymmetricKeyDetails?.namedCurve !== "prime256v1") throw refused("its key is not on the curve P-256");
+    return key;
+  } catch (cause) {
+    throw cause instanceof AshlarError ? cause : refused(`its key is not readable: ${messageOf(cause)}`);
+  }
+}
+
+function refused(why: string): AshlarError {
+  return new AshlarError("unauthenticated", `statement: ${why}`);
+}
+
+/** Makes it the youngest; of too many the oldest goes. */
+function keep<Value>(map: Map<string, Value>, id: string, value: Value, max: number): void {
+  map.delete(id);
+  map.set(id, value);
+  const [oldest] = map.keys();
+  if (map.size > max && oldest !== undefined) map.delete(oldest);
+}
+
+function remember(set: Set<string>, id: string, max: number): void {
+  if (set.has(id)) return;
+  set.add(id);
+  const [oldest] = set;
+  if (set.size > max && oldest !== undefined) set.delete(oldest);
+}

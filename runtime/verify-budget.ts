@@ -1,0 +1,61 @@
+/**
+ * Bounds what verifying costs: what is said in one proxy's name is verified up to 100 times a second, or ten times
+ * where it does not hold; in all names together 500 times a second in vain. Pure: time is handed in.
+ */
+const perNameMax = 100;
+const failureCost = 10;
+const allFailuresMax = 500;
+const windowMs = 1000;
+const namesMax = 20_000;
+/** So long after it was spent the silence of a name says nothing. */
+const doubtMs = 3000;
+
+interface Window {
+  startMs: number;
+  spent: number;
+  fullMs: number;
+}
+
+const begin = (startMs: number): Window => ({ startMs, spent: 0, fullMs: Number.NEGATIVE_INFINITY });
+
+export class VerifyBudget {
+  readonly #names = new Map<string, Window>();
+  readonly #all = begin(Number.NEGATIVE_INFINITY);
+
+  /** Whether nothing in this name is verified now. */
+  isSpent(name: string, nowMs: number): boolean {
+    const window = this.#names.get(name);
+    return isSpent(this.#all, allFailuresMax, nowMs) || (window !== undefined && isSpent(window, perNameMax, nowMs));
+  }
+
+  /** Whether something in this name may have gone unheard in the last seconds. */
+  isDoubtful(name: string, nowMs: number): boolean {
+    const fullMs = Math.max(this.#all.fullMs, this.#names.get(name)?.fullMs ?? Number.NEGATIVE_INFINITY);
+    return nowMs - fullMs < doubtMs;
+  }
+
+  /** Something in this name was verified. */
+  spend(name: string, nowMs: number, held: boolean): void {
+    let window = this.#names.get(name);
+    if (window === undefined) {
+      if (this.#names.size >= namesMax) this.#names.clear(); // all failures are bounded together
+      window = begin(nowMs);
+      this.#names.set(name, window);
+    }
+    add(window, held ? 1 : failureCost, perNameMax, nowMs);
+    if (!held) add(this.#all, 1, allFailuresMax, nowMs);
+  }
+}
+
+function add(window: Window, cost: number, max: number, nowMs: number): void {
+  if (nowMs - window.startMs >= windowMs) {
+    window.startMs = nowMs;
+    window.spent = 0;
+  }
+  window.spent += cost;
+  if (window.spent >= max) window.fullMs = nowMs;
+}
+
+function isSpent(window: Window, max: number, nowMs: number): boolean {
+  return window.spent >= max && nowMs - window.startMs < windowMs;
+}
