@@ -14,6 +14,7 @@ import { upstreamSessionDefaults } from "../../data-plane/proxy/forward/upstream
 import { Inbound } from "../../data-plane/proxy/inbound.js";
 import { Outbound } from "../../data-plane/proxy/outbound.js";
 import { ShadowTally } from "../../data-plane/proxy/shadow-tally.js";
+import type { StreamWaiter } from "../../data-plane/proxy/stream-queue.js";
 import type { TlsState } from "../../data-plane/proxy/tls-state.js";
 import { UpstreamPool, type UpstreamTarget } from "../../data-plane/proxy/upstream-pool.js";
 import { CallWindow, countedTwice } from "../../data-plane/status/call-window.js";
@@ -33,16 +34,14 @@ class MemoryPool extends UpstreamPool {
   readonly #dial: () => Socket;
 
   constructor(engine: ProxyEngine, dial: () => Socket) {
-    const options = { connectionsMaxPerTarget: 16, waitingMaxPerTarget: 1024, redialMsMin: 100, redialMsMax: 5000 };
-    super(
-      { clock: systemClock, random: Math.random, engine },
-      { ...options, session: { ...upstreamSessionDefaults, keepaliveMs: 0 } },
-    );
+    const bounds = { connectionsMaxPerTarget: 16, finishingMaxPerTarget: 16, waitingMaxPerTarget: 1024, dialsMax: 16 };
+    const session = { ...upstreamSessionDefaults, keepaliveMs: 0 };
+    super({ random: Math.random, engine }, { ...bounds, redialMsMin: 100, redialMsMax: 5000, session });
     this.#dial = dial;
   }
 
-  override acquire(target: UpstreamTarget, open: Parameters<UpstreamPool["acquire"]>[1]): Promise<void> {
-    return super.acquire({ key: target.key, dial: async () => this.#dial() }, open);
+  override acquire(target: UpstreamTarget, waiter: StreamWaiter): void {
+    super.acquire({ key: target.key, dial: async () => this.#dial() }, waiter);
   }
 }
 

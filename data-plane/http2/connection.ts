@@ -121,6 +121,11 @@ export class Connection {
     );
   }
 
+  /** Clients: whether there ever was a stream. */
+  get hasOpened(): boolean {
+    return this.#nextId > 1;
+  }
+
   /** Clients: a new stream, on which `sendFields` comes first; null if the peer takes no more (`canOpen`). */
   open(sink: StreamSink): Stream | null {
     if (!this.canOpen) return null;

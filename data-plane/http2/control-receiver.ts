@@ -3,6 +3,7 @@ import { keepalivePing } from "./connection-clock.js";
 import { readWord } from "./header-receiver.js";
 import { errorCode, frameFlag, frameType, settingId } from "./protocol.js";
 import { refusal } from "./refusals.js";
+import { narrowWindowBytes } from "./sender.js";
 import { closedHow } from "./stream-table.js";
 
 const draining = { no: 0, announced: 1, final: 2 } as const;
@@ -76,6 +77,8 @@ export class ControlReceiver {
       if (increment === 0) connection.fail(errorCode.protocolError, refusal.flow_control);
       else if (!connection.sender.widenAll(increment))
         connection.fail(errorCode.flowControlError, refusal.flow_control);
+      else if (!connection.isServer && connection.sender.window - increment < narrowWindowBytes)
+        connection.handler.onCapacity(connection);
     } else {
       const stream = connection.streams.find(streamId);
       if (stream === null) {

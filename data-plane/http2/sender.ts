@@ -11,6 +11,9 @@ import { type Stream, sendState } from "./stream.js";
 /** Who takes less than this while output waits is stalled all the same: a byte now and then is no sign of life. */
 const stallFloorBytes = 16_384;
 
+/** With less than this of the connection's window left, a new stream would wait for others. */
+export const narrowWindowBytes = 8192;
+
 /** What a connection sends on its streams: header blocks at once, DATA as far as windows and the socket allow. */
 export class Sender {
   readonly encoder = new HpackEncoder();

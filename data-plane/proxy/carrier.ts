@@ -66,13 +66,13 @@ export class Carrier {
   readonly #stops: (() => void)[] = [];
 
   constructor(deps: CarrierDeps, options: CarrierOptions) {
-    const { clock, draw, engine, app } = deps;
+    const { draw, engine, app } = deps;
     const { mesh, service, labels, recordShare } = options;
     const self = buildSpiffeId(mesh, "service", service);
     const recorder = new CallRecorder({ ...deps, sink: deps.decisions }, self, recordShare);
     this.#recorder = recorder;
     const tls = new TlsState(deps);
-    const pooled = { clock, random: draw, engine };
+    const pooled = { random: draw, engine };
     this.#engine = engine;
     this.#peers = new UpstreamPool(pooled, poolOptions(Number.POSITIVE_INFINITY)); // a proxy takes them
     this.#applications = new UpstreamPool(pooled, poolOptions(upstreamSessionDefaults.keepalivesAtPaceMax));
@@ -160,7 +160,9 @@ export class Carrier {
 function poolOptions(keepalivesAtPaceMax: number): UpstreamPoolOptions {
   return {
     connectionsMaxPerTarget: 16,
-    waitingMaxPerTarget: 1024,
+    finishingMaxPerTarget: 1024,
+    waitingMaxPerTarget: 4096,
+    dialsMax: 64,
     redialMsMin: 100,
     redialMsMax: 5000,
     session: { ...upstreamSessionDefaults, keepalivesAtPaceMax },

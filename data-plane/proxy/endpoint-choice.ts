@@ -10,6 +10,7 @@ import type { EndpointView } from "../ports.js";
 import { dialPeer } from "./dial.js";
 import type { UpstreamSession } from "./forward/upstream-session.js";
 import type { ProxyMetrics } from "./proxy-metrics.js";
+import { type Reach, reach } from "./target-connections.js";
 import type { TlsState } from "./tls-state.js";
 import type { UpstreamPool, UpstreamTarget } from "./upstream-pool.js";
 
@@ -38,31 +39,61 @@ export class EndpointChoice {
     this.#mesh = mesh;
   }
 
-  /** A session with room at the endpoint that was drawn; undefined: take the longer way. `versionDraw`: for the split. */
+  /**
+   * A session with room at the endpoint that was drawn, or else at one that is connected, while the one that was drawn is
+   * connected for calls to come; undefined: take the longer way. `versionDraw`: for the split.
+   */
   find(service: string, rule: CompiledRouteRule | undefined, versionDraw: number): UpstreamSession | undefined {
     const { endpoints, pool, draw } = this.#deps;
-    if (rule !== undefined && rule.split.length > 0) {
-      const endpoint = this.choose(service, rule, nothing, versionDraw);
-      return endpoint === undefined ? undefined : pool.find(this.#keyOf(endpoint));
-    }
-    const all = endpoints.endpoints(service);
-    const endpoint = all.length > 1 ? pickEndpoint(all, this.#loadOf, draw()) : all[0];
-    return endpoint === undefined ? undefined : pool.find(this.#keyOf(endpoint));
+    const isSplit = rule !== undefined && rule.split.length > 0;
+    const all = isSplit ? this.#fitting(service, rule, nothing, versionDraw) : endpoints.endpoints(service);
+    const drawn = all.length > 1 ? pickEndpoint(all, this.#loadOf, draw()) : all[0];
+    if (drawn === undefined) return undefined;
+    const key = this.#keyOf(drawn);
+    const session = pool.find(key);
+    if (session !== undefined || all.length < 2) return session;
+    if (pool.reachOf(key) === reach.afterDial) pool.warm(this.targetOf(service, drawn));
+    const best = this.#best(isSplit ? all : this.#fitting(service, rule, nothing, versionDraw));
+    return best === undefined ? undefined : pool.find(this.#keyOf(best));
   }
 
-  /** Chooses among those that were not tried, and rather among those that are not backed off. */
+  /** Chooses among those that were not tried, and rather among those where a call has a stream soonest. */
   choose(
     service: string,
     rule: CompiledRouteRule | undefined,
     tried: ReadonlySet<string>,
     versionDraw: number,
   ): Endpoint | undefined {
+    return this.#best(this.#fitting(service, rule, tried, versionDraw));
+  }
+
+  /** Of the version that was drawn, where there is a split. */
+  #fitting(
+    service: string,
+    rule: CompiledRouteRule | undefined,
+    tried: ReadonlySet<string>,
+    versionDraw: number,
+  ): readonly Endpoint[] {
     const usable = this.#usable(service, tried);
+    if (rule === undefined || rule.split.length === 0) return usable;
     const has = (version: string): boolean => usable.some((one) => one.version === version);
-    const choice = chooseVersion(rule?.split ?? [], versionDraw, has);
-    if (choice.kind === "none") return undefined;
-    const fitting = choice.kind === "any" ? usable : usable.filter(({ version }) => version === choice.version);
-    return pickEndpoint(fitting, this.#loadOf, this.#deps.draw());
+    const choice = chooseVersion(rule.split, versionDraw, has);
+    if (choice.kind === "none") return [];
+    return choice.kind === "any" ? usable : usable.filter(({ version }) => version === choice.version);
+  }
+
+  /** The less loaded of two of those that are nearest. */
+  #best(endpoints: readonly Endpoint[]): Endpoint | undefined {
+    let nearest: Reach = reach.backedOff;
+    let best: Endpoint[] = [];
+    for (const endpoint of endpoints) {
+      const its = this.#deps.pool.reachOf(this.#keyOf(endpoint));
+      if (its > nearest) continue;
+      if (its < nearest) best = [];
+      nearest = its;
+      best.push(endpoint);
+    }
+    return pickEndpoint(best, this.#loadOf, this.#deps.draw());
   }
 
   /** The versions that a call can be sent to now. */
@@ -73,7 +104,7 @@ export class EndpointChoice {
   #usable(service: string, tried: ReadonlySet<string>): readonly Endpoint[] {
     const { pool, endpoints } = this.#deps;
     const untried = endpoints.endpoints(service).filter(({ proxyId }) => !tried.has(proxyId));
-    const rested = untried.filter((endpoint) => !pool.isBackedOff(this.#keyOf(endpoint)));
+    const rested = untried.filter((endpoint) => pool.reachOf(this.#keyOf(endpoint)) < reach.backedOff);
     return rested.length > 0 ? rested : untried; // the pool itself refuses those that are backed off
   }
 

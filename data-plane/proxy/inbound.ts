@@ -20,12 +20,15 @@ import type { CallOwner, ForwardPlan } from "./forward/call-owner.js";
 import { inboundLimits, Listener, type ListenerLimits, type Peer } from "./forward/listener.js";
 import { MethodNames } from "./forward/method-names.js";
 import type { ProxyEngine } from "./forward/proxy-engine.js";
+import type { UpstreamSession } from "./forward/upstream-session.js";
 import { InboundJudge } from "./inbound-judge.js";
 import { type OpenCall, OpenCalls } from "./open-calls.js";
 import type { ProxyMetrics } from "./proxy-metrics.js";
 import { refusalBefore } from "./refusal-before.js";
 import { endsWithDot, RequestHead } from "./request-head.js";
+import { mayRetry } from "./retry-budget.js";
 import type { ShadowTally } from "./shadow-tally.js";
+import { StreamWaiter } from "./stream-queue.js";
 import type { TlsState } from "./tls-state.js";
 import { TraceSource } from "./traceparent.js";
 import type { UpstreamPool } from "./upstream-pool.js";
@@ -53,8 +56,6 @@ export interface InboundOptions {
   readonly limits?: ListenerLimits;
 }
 
-/** The first try and the retries that are surely safe. */
-const attemptsMax = 3;
 const callersKept = 1000;
 const scheme = new PreparedField(":scheme", "http");
 const schemeAlone = [scheme];
@@ -167,9 +168,8 @@ export class Inbound implements CallOwner {
     this.#deps.engine.deadlines.remove(call);
   }
 
-  sendAgain(call: Call): void {
-    const { engine } = this.#deps;
-    if (call.attempts < attemptsMax && engine.retries.take(this.nowMs())) void this.#carry(call);
+  sendAgain(call: Call, isLeaving: boolean): void {
+    if (mayRetry(call.attempts, isLeaving, this.#deps.engine)) this.#carry(call);
     else call.answer(unavailableAnswer("overload", "the upstream refused the call", call.plan?.revision));
   }
 
@@ -269,7 +269,7 @@ export class Inbound implements CallOwner {
       const session = pool.find(this.#appKey);
       if (session?.hasRoom && call.send(session, fields)) return;
     }
-    void this.#carry(call);
+    this.#carry(call);
   }
 
   #noteApp(registered: AppRegistration): void {
@@ -277,22 +277,29 @@ export class Inbound implements CallOwner {
     this.#appKey = keyOf(registered);
   }
 
-  /** Sends a call whose fields are kept, dialling the application if need be. */
-  async #carry(call: Call): Promise<void> {
-    if (call.isLate) return call.onDue();
+  /** Sends a call whose fields are kept, once the application has a stream for it. */
+  #carry(call: Call): void {
     const { app, pool } = this.#deps;
     const registered = app.current;
-    const revision = call.plan?.revision;
-    if (registered === undefined) {
+    if (call.isLate || registered === undefined) {
       const message = `no application of ${this.#service} is registered here`;
-      return call.answer(unavailableAnswer("no-application", message, revision));
+      if (call.isLate) call.onDue();
+      else call.answer(unavailableAnswer("no-application", message, call.plan?.revision));
+      return;
     }
-    try {
-      const target = { key: keyOf(registered), dial: () => this.#dial(registered) };
-      await pool.acquire(target, (session) => call.send(session, null));
-    } catch (error) {
-      call.answer(answerFor(error, "the application is not reached", revision));
-    }
+    const open = (session: UpstreamSession): boolean => call.send(session, null);
+    const waiter = new StreamWaiter(call.caller, open, (failure) => this.#carried(call, registered, failure));
+    call.waiting = waiter;
+    pool.acquire({ key: keyOf(registered), dial: () => this.#dial(registered) }, waiter);
+  }
+
+  #carried(call: Call, registered: AppRegistration, failure: unknown): void {
+    call.waiting = null;
+    if (failure === undefined || call.settled) return;
+    const { current } = this.#deps.app;
+    const isReplaced = current !== undefined && keyOf(current) !== keyOf(registered);
+    if (isReplaced) this.#carry(call);
+    else call.answer(answerFor(failure, "the application is not reached", call.plan?.revision));
   }
 
   async #dial(registered: AppRegistration) {

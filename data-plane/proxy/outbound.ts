@@ -17,6 +17,7 @@ import { type Answer, answerFor, internalAnswer, unavailableAnswer } from "./ans
 import type { CallRecorder } from "./call-recorder.js";
 import { type CalledService, CalledServices } from "./called-services.js";
 import { EndpointChoice, renderNoEndpoint } from "./endpoint-choice.js";
+import { EndpointRace, type EndpointRaceDeps } from "./endpoint-race.js";
 import { Call } from "./forward/call.js";
 import type { CallOwner, ForwardPlan } from "./forward/call-owner.js";
 import { Listener, localLimits } from "./forward/listener.js";
@@ -26,6 +27,7 @@ import { renderGrpcTimeout } from "./grpc-timeout.js";
 import type { ProxyMetrics } from "./proxy-metrics.js";
 import { refusalBefore } from "./refusal-before.js";
 import { joinHeader, RequestHead } from "./request-head.js";
+import { mayRetry } from "./retry-budget.js";
 import { refusalOfStale } from "./stale-route.js";
 import type { TlsState } from "./tls-state.js";
 import { TraceSource } from "./traceparent.js";
@@ -56,10 +58,6 @@ export interface OutboundOptions {
 }
 
 const usedAgainAfterMs = 60_000;
-/** The first try and the retries that are surely safe. */
-const attemptsMax = 3;
-const dialsMax = 3;
-const nothingTried: ReadonlySet<string> = new Set();
 const te = new PreparedField("te", "trailers");
 
 /** One listener for the application's calls. */
@@ -77,6 +75,7 @@ export class Outbound implements CallOwner {
   readonly #methods = new MethodNames();
   readonly #traces: TraceSource;
   readonly #choice: EndpointChoice;
+  readonly #race: EndpointRaceDeps;
   readonly #called: CalledServices;
   /** For requests that need nothing unusual: of one epoch, by service. */
   readonly #plans = new Map<CalledService, ForwardPlan>();
@@ -92,6 +91,8 @@ export class Outbound implements CallOwner {
     this.#labels = labels === "" ? [] : [new PreparedField(headerNames.labels, labels)];
     this.#traces = new TraceSource(deps.random);
     this.#choice = new EndpointChoice(deps, options.mesh);
+    const { pool, engine } = deps;
+    this.#race = { choice: this.#choice, pool, deadlines: engine.deadlines, nowMs: () => engine.loop.time() };
     this.#listener = new Listener(
       {
         onRequest: (stream, fields, endStream) => this.#onRequest(stream, fields, endStream),
@@ -136,9 +137,8 @@ export class Outbound implements CallOwner {
     this.#deps.engine.deadlines.remove(call);
   }
 
-  sendAgain(call: Call): void {
-    const { engine } = this.#deps;
-    if (call.attempts < attemptsMax && engine.retries.take(this.nowMs())) void this.#carry(call);
+  sendAgain(call: Call, isLeaving: boolean): void {
+    if (mayRetry(call.attempts, isLeaving, this.#deps.engine)) this.#carry(call);
     else call.answer(unavailableAnswer("overload", "the upstream refused the call", call.plan?.revision));
   }
 
@@ -201,7 +201,7 @@ export class Outbound implements CallOwner {
         const fields = call.restore();
         if (!this.#plan(call, called, found, fields, hasTe)) return;
         this.#record(call, found, fields, false);
-        await this.#carry(call);
+        this.#carry(call);
       }
     } catch (error) {
       this.#failed(call, error);
@@ -242,7 +242,7 @@ export class Outbound implements CallOwner {
     const session = this.#choice.find(called.name, call.rule, call.versionDraw);
     this.#record(call, policy, fields, session !== undefined);
     if (session !== undefined && call.send(session, fields)) return;
-    void this.#carry(call);
+    this.#carry(call);
   }
 
   /** Before anything is done to the call's fields for sending it. */
@@ -296,27 +296,15 @@ export class Outbound implements CallOwner {
     return plan;
   }
 
-  /** Sends a call whose fields are kept, dialling endpoints that were not tried yet. */
-  async #carry(call: Call): Promise<void> {
-    if (call.isLate) return call.onDue();
+  /** Sends a call whose fields are kept to the first endpoint that has a stream for it. */
+  #carry(call: Call): void {
+    if (call.isLate) call.onDue();
+    else new EndpointRace(this.#race, call, (failure) => this.#notReached(call, failure)).start();
+  }
+
+  #notReached(call: Call, failure: unknown): void {
     const { service } = call;
     const revision = call.plan?.revision;
-    let failure: unknown;
-    call.tried ??= new Set();
-    for (let dial = 0; dial < dialsMax && !call.settled; dial++) {
-      let endpoint = this.#choice.choose(service, call.rule, call.tried, call.versionDraw);
-      // Every endpoint refused the call: one that did is asked again before that is said.
-      if (endpoint === undefined && failure === undefined && call.attempts > 0)
-        endpoint = this.#choice.choose(service, call.rule, nothingTried, call.versionDraw);
-      if (endpoint === undefined) break;
-      call.tried.add(endpoint.proxyId);
-      try {
-        await this.#deps.pool.acquire(this.#choice.targetOf(service, endpoint), (session) => call.send(session, null));
-        return;
-      } catch (error) {
-        failure = error;
-      }
-    }
     if (failure !== undefined) call.answer(answerFor(failure, `no endpoint of ${service} is reached`, revision));
     else call.answer(unavailableAnswer("no-endpoint", renderNoEndpoint(service, call.rule), revision));
   }

@@ -7,6 +7,20 @@ const goodMs = 10_000;
 /** Beside what was earned, so that a proxy with few calls can retry at all. */
 const base = { burst: 10, perSecond: 10 };
 
+/** The first try and the retries that are surely safe. */
+const attemptsMax = 3;
+/** Where each was on a connection that the other side ended in order: it is the connection that is meant, not the call. */
+const attemptsMaxLeaving = 10;
+
+/** Whether a call that was surely not processed is sent again. `isLeaving`: its connection takes no calls any more. */
+export function mayRetry(
+  attempts: number,
+  isLeaving: boolean,
+  { retries, loop }: { readonly retries: RetryBudget; readonly loop: { time(): number } },
+): boolean {
+  return isLeaving ? attempts < attemptsMaxLeaving : attempts < attemptsMax && retries.take(loop.time());
+}
+
 /** Bounds how many calls a proxy sends again: a fifth of the calls and ten a second, so that retries make no overload worse. */
 export class RetryBudget {
   readonly #base: TokenBucket;

@@ -42,7 +42,9 @@ import { TestPki } from "./test-pki.js";
 
 export const poolOptions: UpstreamPoolOptions = {
   connectionsMaxPerTarget: 8,
+  finishingMaxPerTarget: 100,
   waitingMaxPerTarget: 1024,
+  dialsMax: 16,
   redialMsMin: 50,
   redialMsMax: 1000,
   session: { ...upstreamSessionDefaults, keepaliveMs: 1000, keepaliveTimeoutMs: 1000 },
@@ -117,7 +119,7 @@ export class TestSide {
       { ...proxyEngineDefaults, ...options },
       () => this.heap,
     );
-    this.pool = new UpstreamPool({ clock: systemClock, random: Math.random, engine: this.engine }, poolOptions);
+    this.pool = new UpstreamPool({ random: Math.random, engine: this.engine }, poolOptions);
     this.identity = new FakeIdentity(identity);
     this.trust = new FakeTrust([rootPem]);
     this.recorder = new CallRecorder(

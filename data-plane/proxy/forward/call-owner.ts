@@ -19,8 +19,8 @@ export interface CallOwner {
   /** Has `call.onDue` called then. */
   watch(call: Timed, dueMs: number): void;
   unwatch(call: Timed): void;
-  /** The upstream surely processed nothing: the call waits to be sent elsewhere. */
-  sendAgain(call: Call): void;
+  /** The upstream surely processed nothing: the call waits to be sent elsewhere. `isLeaving`: its connection ends. */
+  sendAgain(call: Call, isLeaving: boolean): void;
   /** It is over. */
   ended(call: Call): void;
 }

@@ -56,13 +56,15 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
   /** Uniform in [0, 1): which version of the rule's split it gets. */
   versionDraw = 0;
   attempts = 0;
+  /** What it waits for before it can be sent; null: nothing. */
+  waiting: { leave(): void } | null = null;
   /** Endpoints that were tried, where one failed. */
   tried: Set<string> | undefined;
   /** The request's fields. */
   #kept = KeptFields.none;
   /** Its messages, while they may have to be sent (again); null: they were too long, or are answered. */
   #messages: KeptMessages | null;
-  /** Bytes that are sent for the second time: the caller has been told already that they were taken. */
+  /** Bytes sent for the second time: the caller has been told already that they were taken. */
   #resent = 0;
   #requestEnded: boolean;
   #finished = false;
@@ -70,7 +72,6 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
   code: status = status.CANCELLED;
   reason: AnswerReason | undefined;
   tookMs = 0;
-
   nextOpen: OpenCall | null = null;
   beforeOpen: OpenCall | null = null;
   isOpen = false;
@@ -153,11 +154,13 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
     this.attempts++;
     this.#upstream = upstream;
     this.#session = session;
-    const all = fields ?? this.restore();
     const messages = this.#messages;
     const ends = this.#requestEnded && (messages === null || messages.bytes === 0);
-    upstream.sendFields(plan.first, all, plan.last, ends);
-    if (messages !== null && messages.bytes > 0) this.#sendKept(upstream, messages);
+    upstream.sendFields(plan.first, fields ?? this.restore(), plan.last, ends);
+    if (messages !== null && messages.bytes > 0) {
+      this.#resent = Math.max(0, messages.bytes - this.#inbound.unconsumed);
+      this.#tookRequest(upstream.sendData(messages.block, 0, messages.bytes, this.#requestEnded));
+    }
     return true;
   }
 
@@ -166,11 +169,6 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
     const fields = this.#kept.restore();
     if (this.dueAtMs >= 0) fields.add("grpc-timeout", renderGrpcTimeout(this.dueAtMs - this.#owner.nowMs()));
     return fields;
-  }
-
-  #sendKept(upstream: Stream, { block, bytes }: KeptMessages): void {
-    this.#resent = Math.max(0, bytes - this.#inbound.unconsumed);
-    this.#tookRequest(upstream.sendData(block, 0, bytes, this.#requestEnded));
   }
 
   /** The upstream has taken so much of the request: the caller may send as much. */
@@ -257,7 +255,7 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
     this.#upstream = null;
     this.#session?.released();
     if (this.settled) return;
-    if (unprocessed && this.#messages !== null) this.#owner.sendAgain(this);
+    if (unprocessed && this.#messages !== null) this.#owner.sendAgain(this, stream.connection.control.draining);
     else this.answer(lostAnswer(code, unprocessed, stream.connection.dead, this.plan?.revision));
   }
 
@@ -265,11 +263,12 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
   #finish(fields: FieldBlock): void {
     if (this.settled) return;
     this.#finished = true;
-    const { fromPeer } = this.#owner;
-    dropReservedFields(fields, fromPeer);
+    dropReservedFields(fields, this.#owner.fromPeer);
     const own = this.plan?.revision;
     const last: readonly PreparedField[] | null =
-      own === undefined || (fromPeer && fields.find(fieldName.ashlarRevision) >= 0) ? null : revisionField(own);
+      own === undefined || (this.#owner.fromPeer && fields.find(fieldName.ashlarRevision) >= 0)
+        ? null
+        : revisionField(own);
     const code = grpcStatusOf(fields);
     this.code = code < 0 ? status.UNKNOWN : code;
     const missing = fields.find(fieldName.grpcStatus) < 0;
@@ -287,10 +286,6 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
     this.#session?.released();
   }
 
-  #broken(message: string): void {
-    this.answer(brokenAnswer(status.INTERNAL, message, this.plan?.revision));
-  }
-
   // === From the proxy ===
 
   /** Ends the call with an answer of the proxy's own and cancels what is upstream. */
@@ -301,6 +296,7 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
     this.#finished = true;
     this.code = answer.code;
     this.reason = answer.reason;
+    this.waiting?.leave();
     this.#cancelUpstream();
     sendAnswer(this.#inbound, answer);
     if (this.#endIfSent()) return;
@@ -312,6 +308,10 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
     if (this.#over) return;
     if (this.#finished) this.#cut();
     else this.answer(deadlineAnswer(this.plan?.revision));
+  }
+
+  #broken(message: string): void {
+    this.answer(brokenAnswer(status.INTERNAL, message, this.plan?.revision));
   }
 
   #cut(): void {
@@ -337,13 +337,13 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
   #end(): void {
     if (this.#over) return;
     this.#over = true;
+    this.waiting?.leave();
     this.#forget();
     this.#inbound.connection.budget.give(this.#kept.bytes);
     this.#kept.release();
     this.#kept = KeptFields.none;
-    const owner = this.#owner;
-    if (this.wheelSlot >= 0) owner.unwatch(this);
-    this.tookMs = owner.nowMs() - this.startedMs;
-    owner.ended(this);
+    if (this.wheelSlot >= 0) this.#owner.unwatch(this);
+    this.tookMs = this.#owner.nowMs() - this.startedMs;
+    this.#owner.ended(this);
   }
 }

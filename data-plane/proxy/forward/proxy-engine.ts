@@ -9,6 +9,7 @@ import { MemoryReaper } from "../../http2-sockets/memory-reaper.js";
 import type { SocketConnectionDeps } from "../../http2-sockets/socket-connection.js";
 import { type HeapUse, Overload } from "../overload.js";
 import { RetryBudget } from "../retry-budget.js";
+import { WaitCounters } from "../stream-queue.js";
 import { DeadlineWheel } from "./deadline-wheel.js";
 
 /** What all connections of a proxy share. */
@@ -20,6 +21,7 @@ export interface ProxyEngine extends SocketConnectionDeps {
   readonly budget: MemoryBudget;
   readonly overload: Overload;
   readonly retries: RetryBudget;
+  readonly waits: WaitCounters;
   /** Of one gRPC message. */
   readonly messageBytesMax: number;
   /** Ends its timers and connections. */
@@ -58,6 +60,7 @@ export function createProxyEngine(
     budget,
     overload,
     retries: new RetryBudget(nowMs()),
+    waits: new WaitCounters(),
     messageBytesMax: options.messageBytesMax,
     onFault,
     stop: () => {

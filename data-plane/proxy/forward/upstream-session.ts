@@ -4,6 +4,7 @@ import type { Connection } from "../../http2/connection.js";
 import { defaultLimits, type EngineLimits } from "../../http2/limits.js";
 import { errorCode } from "../../http2/protocol.js";
 import { refusalReasons } from "../../http2/refusals.js";
+import { narrowWindowBytes } from "../../http2/sender.js";
 import type { Stream } from "../../http2/stream.js";
 import { type ConnectionOwner, SocketConnection } from "../../http2-sockets/socket-connection.js";
 import { connectionWindowBytes } from "./connection-window.js";
@@ -32,12 +33,24 @@ export const upstreamSessionDefaults: UpstreamSessionOptions = {
   patientKeepaliveMs: 330_000,
 };
 
+/** Who gives calls to a session. */
+export interface SessionWatcher {
+  /** A call ended, or is about to. */
+  roomMade(): void;
+  /** It takes more calls than before, or fewer, or none any more. */
+  changed(session: UpstreamSession): void;
+}
+
 /** An HTTP/2 connection to an upstream that knows how many calls it may carry. */
 export class UpstreamSession implements ConnectionOwner {
   readonly connection: Connection;
   readonly socket: Socket;
   readonly #wire: SocketConnection;
   readonly #streamsMax: number;
+  #watcher: SessionWatcher | null = null;
+  /** Since when calls were seen to wait for its window; -1: none do. For whoever gives calls to it. */
+  narrowSinceMs = -1;
+  readonly openedMs: number;
   readonly #closeListeners: (() => void)[] = [];
   #onOpen: ((failure: string | undefined) => void) | undefined;
   #retiring = false;
@@ -56,6 +69,7 @@ export class UpstreamSession implements ConnectionOwner {
       keepaliveIdle: false,
     };
     this.socket = socket;
+    this.openedMs = engine.loop.time();
     this.#streamsMax = options.streamsMax;
     this.#wire = new SocketConnection(socket, false, limits, this, engine);
     this.connection = this.#wire.connection;
@@ -98,9 +112,23 @@ export class UpstreamSession implements ConnectionOwner {
     return this.#retiring;
   }
 
-  /** Whether a call can be opened now. */
-  get hasRoom(): boolean {
+  /** Whether the other side takes one more stream. */
+  get hasSlot(): boolean {
     return this.connection.canOpen && this.connection.streams.slots < this.#streamsMax;
+  }
+
+  /** Whether a call can be opened now, and what it sends would go out: others may have used the connection's window up. */
+  get hasRoom(): boolean {
+    return this.connection.sender.window >= narrowWindowBytes && this.hasSlot;
+  }
+
+  /** Whether a call was ever opened here. */
+  get used(): boolean {
+    return this.connection.hasOpened;
+  }
+
+  watch(watcher: SessionWatcher): void {
+    this.#watcher = watcher;
   }
 
   onClose(listener: () => void): void {
@@ -110,6 +138,7 @@ export class UpstreamSession implements ConnectionOwner {
 
   /** A call that was sent here is over, or nearly. */
   released(): void {
+    this.#watcher?.roomMade();
     if (!this.#retiring) return;
     setImmediate(() => {
       if (this.outstanding === 0) this.#wire.shutdown();
@@ -138,6 +167,8 @@ export class UpstreamSession implements ConnectionOwner {
 
   onCapacity(connection: Connection): void {
     if (!connection.dead && connection.control.settingsReceived) this.#onOpen?.(undefined);
+    if (connection.sender.window >= narrowWindowBytes) this.narrowSinceMs = -1;
+    this.#watcher?.changed(this);
   }
 
   onClosed(): void {

@@ -68,7 +68,7 @@ describe("calls of others on the same connections all succeed", () => {
       pair = await ProxyPair.start(handlers);
       const stuck = pair.client();
       for (let call = 0; call < stuckCalls; call++) begin(stuck);
-      await eventually("all are stuck", () => begun === stuckCalls && waitingIn(pair.callee) > 2 * mebibyte);
+      await eventually("all are stuck", () => begun === stuckCalls && waitingIn(pair.callee) > 2 * mebibyte, 20_000);
       expect(await bystanders(begin === upload ? stuck : pair.client())).toEqual(new Set([undefined]));
       for (const { engine } of [pair.caller, pair.callee]) {
         // No more than both windows of each stream, and the blocks that they are kept in.
@@ -84,7 +84,7 @@ describe("calls of others on the same connections all succeed", () => {
     const stuck = pair.client();
     for (let call = 0; call < stuckCalls; call++) upload(stuck);
     const { engine } = pair.callee;
-    await eventually("some were ended", () => engine.counters.refused("memory") > 0);
+    await eventually("some were ended", () => engine.counters.refused("memory") > 0, 20_000);
     await eventually("there is room", () => !engine.budget.isTight);
     expect(await bystanders(pair.client())).toEqual(new Set([undefined]));
     for (const side of [pair.caller, pair.callee])

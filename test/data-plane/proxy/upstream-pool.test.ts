@@ -8,6 +8,7 @@ import { PreparedField } from "../../../data-plane/http2/prepared-field.js";
 import { nobody } from "../../../data-plane/http2/stream.js";
 import { createProxyEngine } from "../../../data-plane/proxy/forward/proxy-engine.js";
 import { UpstreamSession, upstreamSessionDefaults } from "../../../data-plane/proxy/forward/upstream-session.js";
+import { StreamWaiter } from "../../../data-plane/proxy/stream-queue.js";
 import { UpstreamPool } from "../../../data-plane/proxy/upstream-pool.js";
 import { systemClock } from "../../../runtime/clock.js";
 import { eventually, poolOptions } from "../../support/proxy-pair.js";
@@ -23,7 +24,7 @@ describe("connections to upstreams", () => {
 
   const dial = async () => connect({ path: join(dir, "up.sock") });
   const engine = createProxyEngine(() => systemClock.monotonicMs(), rethrow);
-  const newPool = () => new UpstreamPool({ clock: systemClock, random: Math.random, engine }, poolOptions);
+  const newPool = () => new UpstreamPool({ random: Math.random, engine }, poolOptions);
   const request = [":method POST", ":scheme http", ":path /a.B/C", ":authority a"].map((text) => {
     const [name = "", value = ""] = text.split(" ");
     return new PreparedField(name, value);
@@ -39,6 +40,16 @@ describe("connections to upstreams", () => {
     session.connection.open(sink)?.sendFields(request, null, null, false);
     return seen;
   };
+
+  const acquire = (pool: UpstreamPool, take: (session: UpstreamSession) => void): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const open = (session: UpstreamSession): boolean => {
+        take(session);
+        return true;
+      };
+      const done = (error: unknown): void => (error === undefined ? resolve() : reject(error));
+      pool.acquire({ key: "a", dial }, new StreamWaiter("caller", open, done));
+    });
 
   beforeEach(async () => {
     dir = mkdtempSync(join(tmpdir(), "pool-"));
@@ -60,9 +71,8 @@ describe("connections to upstreams", () => {
   test("a call that goes on at an endpoint that left ends when that endpoint's certificate is revoked", async () => {
     const pool = newPool();
     let call = { closed: false };
-    await pool.acquire({ key: "a", dial }, (session) => {
+    await acquire(pool, (session) => {
       call = open(session);
-      return true;
     });
     pool.evict(() => false);
     expect(call.closed).toBe(false);
@@ -74,9 +84,8 @@ describe("connections to upstreams", () => {
   test("a call that goes on at an endpoint that left ends when the pool is closed", async () => {
     const pool = newPool();
     let call = { closed: false };
-    await pool.acquire({ key: "a", dial }, (session) => {
+    await acquire(pool, (session) => {
       call = open(session);
-      return true;
     });
     pool.evict(() => false);
     expect(call.closed).toBe(false);

@@ -1,0 +1,335 @@
+import type { Socket } from "node:net";
+import { AshlarError, messageOf } from "../../core/errors.js";
+import { Backoff } from "../../runtime/backoff.js";
+import type { DialSlots } from "./dial-slots.js";
+import type { Timed } from "./forward/deadline-wheel.js";
+import { type SessionWatcher, UpstreamSession } from "./forward/upstream-session.js";
+import { StreamQueue, type StreamWaiter } from "./stream-queue.js";
+import type { UpstreamPoolDeps, UpstreamPoolOptions, UpstreamTarget } from "./upstream-pool.js";
+
+/** Where the peer's window for a connection is used up, it gets this long before another connection is made. */
+const narrowMs = 20;
+
+/** A connection that ends within this without having had a call is as good as none. */
+const tooSoonMs = 1000;
+
+/** How soon a call would get a stream. */
+export const reach = { now: 0, afterDial: 1, inQueue: 2, backedOff: 3 } as const;
+export type Reach = (typeof reach)[keyof typeof reach];
+
+/**
+ * The connections to one target, and the calls that wait for a stream there. Those that take calls are bounded; those
+ * that only finish what they have (the other side said GOAWAY) are counted apart, so that they keep no call out.
+ */
+export class TargetConnections implements SessionWatcher, Timed {
+  readonly #deps: UpstreamPoolDeps;
+  readonly #options: UpstreamPoolOptions;
+  readonly #slots: DialSlots;
+  readonly #backoff: Backoff;
+  readonly #queue: StreamQueue;
+  /** That take calls, or may again; in the order they were made. */
+  readonly #sessions = new Set<UpstreamSession>();
+  /** That take none any more; the oldest first. */
+  readonly #finishing = new Set<UpstreamSession>();
+  #target: UpstreamTarget;
+  #dialing = false;
+  #notBeforeMs = 0;
+  #lastFailure = "";
+  #closed = false;
+  #evicted = false;
+  #serving = false;
+  /** Set once evicted; called when the last connection has closed. */
+  #whenEmpty: (() => void) | undefined;
+  readonly #serve = (): void => {
+    this.#serving = false;
+    try {
+      this.#serveWaiting();
+    } catch (error) {
+      this.#deps.engine.onFault(error);
+    }
+  };
+  readonly #retryDial = (): void => this.#dialIfUseful();
+
+  dueMs = 0;
+  wheelSlot = -1;
+  wheelNext: Timed | null = null;
+  wheelBefore: Timed | null = null;
+
+  constructor(deps: UpstreamPoolDeps, options: UpstreamPoolOptions, slots: DialSlots, target: UpstreamTarget) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#slots = slots;
+    this.#target = target;
+    this.#backoff = new Backoff({ msMin: options.redialMsMin, msMax: options.redialMsMax }, deps.random);
+    this.#queue = new StreamQueue(options.waitingMaxPerTarget, deps.engine.waits);
+  }
+
+  /** Calls that are open on connections that take more, or wait. */
+  get load(): number {
+    let load = this.#queue.size;
+    for (const session of this.#sessions) load += session.outstanding;
+    return load;
+  }
+
+  get reach(): Reach {
+    if (this.#queue.size === 0 && this.#findRoom() !== undefined) return reach.now;
+    if (this.#nowMs() < this.#notBeforeMs) return this.#sessions.size > 0 ? reach.inQueue : reach.backedOff;
+    return this.#dialing || this.#isFull() ? reach.inQueue : reach.afterDial;
+  }
+
+  /** A session with room that is to stay, if no call waits for it. */
+  findFresh(): UpstreamSession | undefined {
+    if (this.#queue.size > 0) return undefined;
+    const session = this.#findRoom();
+    return session === undefined || session.retiring ? undefined : session;
+  }
+
+  /** See `UpstreamPool.acquire`. */
+  acquire(target: UpstreamTarget, waiter: StreamWaiter): void {
+    this.#target = target;
+    const session = this.#queue.size === 0 ? this.#findRoom() : undefined;
+    if (session !== undefined && this.#give(session, waiter)) return;
+    const refused = this.#queue.add(waiter);
+    refused?.end(this.#overflow());
+    this.#serveWaiting();
+  }
+
+  /** False: there is no room after all. */
+  #give(session: UpstreamSession, waiter: StreamWaiter): boolean {
+    if (session.retiring) this.#dialIfRested();
+    try {
+      if (!waiter.open(session)) return false;
+    } catch (error) {
+      waiter.end(error);
+      return true;
+    }
+    this.#backoff.reset(); // only progress earns it
+    waiter.end(undefined);
+    return true;
+  }
+
+  #overflow(): AshlarError {
+    const { waitingMaxPerTarget } = this.#options;
+    const { key } = this.#target;
+    return new AshlarError("limit", `${waitingMaxPerTarget} calls wait already for a stream to ${key}`);
+  }
+
+  /** Makes a first connection, for calls to come. */
+  warm(target: UpstreamTarget): void {
+    this.#target = target;
+    if (this.#sessions.size === 0 && this.#nowMs() >= this.#notBeforeMs) this.#dial();
+  }
+
+  // === Room ===
+
+  roomMade(): void {
+    if (this.#queue.size > 0) this.#serveSoon();
+  }
+
+  changed(session: UpstreamSession): void {
+    if (session.closed && this.#sessions.delete(session)) {
+      this.#finishing.add(session);
+      this.#noteUnused(session);
+      this.#boundFinishing();
+    }
+    this.roomMade();
+  }
+
+  /** Not at once: a stream's slot is free when whoever told has done its work. */
+  #serveSoon(): void {
+    if (this.#serving) return;
+    this.#serving = true;
+    queueMicrotask(this.#serve);
+  }
+
+  #serveWaiting(): void {
+    while (this.#queue.size > 0) {
+      const session = this.#findRoom();
+      if (session === undefined) break;
+      const waiter = this.#queue.next();
+      if (waiter === undefined) break;
+      if (this.#give(session, waiter)) continue;
+      this.#queue.putBack(waiter);
+      break;
+    }
+    if (this.#queue.size > 0) this.#dialIfUseful();
+  }
+
+  /** The first with room, in the order they were made: the fewer are in use, the more calls share a write. */
+  #findRoom(): UpstreamSession | undefined {
+    let found: UpstreamSession | undefined;
+    for (const session of this.#sessions) {
+      if (!session.hasRoom) continue;
+      if (!session.retiring) return session;
+      found ??= session;
+    }
+    return found;
+  }
+
+  #isFull(): boolean {
+    let fresh = 0;
+    for (const session of this.#sessions) if (!session.retiring) fresh++;
+    return fresh >= this.#options.connectionsMaxPerTarget;
+  }
+
+  // === Dialling ===
+
+  #nowMs(): number {
+    return this.#deps.engine.loop.time();
+  }
+
+  /** Calls wait: makes another connection where that helps, and ends them where nothing will. */
+  #dialIfUseful(): void {
+    if (this.#queue.size === 0) return;
+    const restMs = this.#notBeforeMs - this.#nowMs();
+    const hopeless = this.#hopeless(restMs);
+    if (hopeless !== undefined) this.#refuseAll(new AshlarError("unavailable", hopeless));
+    else if (this.#dialing || this.#isFull()) return;
+    else if (restMs > 0) this.#lookLater(restMs);
+    else if (this.#isOnlyNarrow()) this.#lookLater(narrowMs);
+    else this.#dial();
+  }
+
+  /** Why no call that waits now will get a stream; undefined: one may. */
+  #hopeless(restMs: number): string | undefined {
+    const { key } = this.#target;
+    if (this.#closed) return "the proxy is stopping";
+    if (this.#dialing) return undefined;
+    if (this.#evicted) return `${key} is not there any more`;
+    if (restMs <= 0 || this.#sessions.size > 0) return undefined;
+    return `${key} was not reached a moment ago: ${this.#lastFailure}`;
+  }
+
+  /** A window may open any moment, where a stream may be open for long. */
+  #isOnlyNarrow(): boolean {
+    const nowMs = this.#nowMs();
+    for (const session of this.#sessions) {
+      if (session.retiring || !session.hasSlot || session.hasRoom) continue;
+      if (session.narrowSinceMs < 0) session.narrowSinceMs = nowMs;
+      if (nowMs - session.narrowSinceMs < narrowMs) return true;
+    }
+    return false;
+  }
+
+  #lookLater(delayMs: number): void {
+    if (this.wheelSlot < 0) this.#deps.engine.deadlines.add(this, this.#nowMs() + delayMs);
+  }
+
+  onDue(): void {
+    this.#serveWaiting();
+  }
+
+  #dialIfRested(): void {
+    if (this.#nowMs() >= this.#notBeforeMs) this.#dial();
+  }
+
+  /** One dial at a time, for all who wait. */
+  #dial(): void {
+    if (this.#dialing || this.#closed || !this.#slots.take(this.#retryDial)) return;
+    this.#dialing = true;
+    void this.#open(this.#target).then((failure) => {
+      this.#dialing = false;
+      this.#slots.give();
+      if (failure !== undefined && this.#sessions.size === 0) this.#refuseAll(failure);
+      this.#serveWaiting();
+      this.#tellIfEmpty();
+    });
+  }
+
+  /** Gives what went wrong. */
+  async #open(target: UpstreamTarget): Promise<unknown> {
+    try {
+      this.#take(await UpstreamSession.open(await target.dial(), this.#options.session, this.#deps.engine));
+      return undefined;
+    } catch (error) {
+      this.#noteFailure(messageOf(error));
+      return error;
+    }
+  }
+
+  #take(session: UpstreamSession): void {
+    if (this.#closed) {
+      session.destroy();
+      return;
+    }
+    if (this.#evicted) setImmediate(() => session.retire()); // it serves only those who wait for it
+    session.watch(this);
+    this.#sessions.add(session);
+    session.onClose(() => this.#forget(session));
+    // One that takes no calls now may later; another one would not take any either.
+    if (!session.hasSlot) this.#noteFailure("it takes no calls");
+    for (const older of [...this.#sessions]) {
+      if (!older.retiring || older === session) continue;
+      older.shutdown();
+      this.changed(older);
+    }
+    if (session.closed) this.changed(session);
+  }
+
+  #forget(session: UpstreamSession): void {
+    this.#finishing.delete(session);
+    if (this.#sessions.delete(session)) this.#noteUnused(session);
+    this.roomMade();
+    this.#tellIfEmpty();
+  }
+
+  /** One that ended before a call came is a failure: else it would be made again and again. */
+  #noteUnused(session: UpstreamSession): void {
+    const { used, retiring, openedMs } = session;
+    if (!used && !retiring && this.#nowMs() - openedMs < tooSoonMs)
+      this.#noteFailure("its connections end as soon as they are made");
+  }
+
+  #noteFailure(why: string): void {
+    this.#lastFailure = why;
+    this.#notBeforeMs = this.#nowMs() + this.#backoff.nextMs();
+  }
+
+  /** What is told may make new ones wait: only those that are here now end. */
+  #refuseAll(error: unknown): void {
+    for (let left = this.#queue.size; left > 0; left--) this.#queue.next()?.end(error);
+  }
+
+  // === Ends ===
+
+  #boundFinishing(): void {
+    const [oldest] = this.#finishing;
+    if (this.#finishing.size > this.#options.finishingMaxPerTarget) oldest?.destroy();
+  }
+
+  /** Retiring connections serve on until a new one can. */
+  retire(): void {
+    for (const session of [...this.#sessions]) {
+      session.retire();
+      this.changed(session);
+    }
+  }
+
+  /** As `retire`, and a connection that is still being made serves only those who wait for it. */
+  evict(whenEmpty: () => void): void {
+    this.#evicted = true;
+    this.#whenEmpty = whenEmpty;
+    this.retire();
+    this.#dialIfUseful();
+    this.#tellIfEmpty();
+  }
+
+  closeWhere(isRefused: (socket: Socket) => boolean): void {
+    for (const session of this.#all()) if (isRefused(session.socket)) session.destroy();
+  }
+
+  destroy(): void {
+    this.#closed = true;
+    for (const session of this.#all()) session.destroy();
+    this.#deps.engine.deadlines.remove(this);
+    this.#dialIfUseful();
+  }
+
+  #all(): readonly UpstreamSession[] {
+    return [...this.#sessions, ...this.#finishing];
+  }
+
+  #tellIfEmpty(): void {
+    if (this.#sessions.size === 0 && this.#finishing.size === 0 && !this.#dialing) this.#whenEmpty?.();
+  }
+}
