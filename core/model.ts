@@ -4,106 +4,20 @@
  */
 import type { Digest } from "./digest.js";
 import type { SpiffeId } from "./identity.js";
-import type { RateLimit } from "./limit/limit-model.js";
+import type { Unit } from "./kinds/table.js";
 import type { StageOfRollout } from "./rollout/rollout-model.js";
 import type { ShadowCounts, ShadowOrder } from "./shadow/shadow-model.js";
-import type { JwtIssuer, TrustedIssuer } from "./token/token-model.js";
+import type { TrustedIssuer } from "./token/token-model.js";
 
-/** The name of the unit that is about the mesh and not about one service. */
-export const meshUnitName = "@mesh";
+// === Policy: the objects themselves are stated in core/kinds ===
 
-// === Policy ===
-
-export interface Service {
-  readonly kind: "Service";
-  readonly name: string;
-  /** "package.Service/Method", sorted; empty: not stated. */
-  readonly methods: readonly string[];
-}
-
-export interface AuthorizationRule {
-  /** Service names of this mesh, SPIFFE IDs in full, or "*"; sorted. Empty: any (deny only). */
-  readonly from: readonly string[];
-  /** "package.Service/Method", "package.Service/*" or "*"; sorted. Empty: any. */
-  readonly methods: readonly string[];
-  /** A condition in CEL that has to hold too; left out: none. */
-  readonly when?: string | undefined;
-}
-
-export interface Authorization {
-  readonly kind: "Authorization";
-  readonly name: string;
-  readonly service: string;
-  readonly allow: readonly AuthorizationRule[];
-  readonly deny: readonly AuthorizationRule[];
-}
-
-/** What has to hold of the access to a service, or the revision is refused. */
-export interface Assertion {
-  readonly kind: "Assertion";
-  readonly name: string;
-  /** The service that is called. */
-  readonly service: string;
-  /** "never": none of the pairs may call, not under a condition either. "always": all may, without a condition. */
-  readonly claim: "never" | "always";
-  /** Service names of this mesh, SPIFFE IDs in full, or "*" for each and every caller; sorted, not empty. */
-  readonly from: readonly string[];
-  /** "package.Service/Method", "package.Service/*" or "*"; sorted. Empty: all. */
-  readonly methods: readonly string[];
-}
-
-export interface HeaderMatch {
-  readonly name: string;
-  readonly value: string;
-}
-
-export interface RouteMatch {
-  readonly methods: readonly string[];
-  readonly headers: readonly HeaderMatch[];
-}
-
-export interface WeightedVersion {
-  readonly version: string;
-  readonly weight: number;
-}
-
-export interface RouteRule {
-  readonly match: RouteMatch | undefined;
-  /** Empty: every version alike. */
-  readonly split: readonly WeightedVersion[];
-  /** 0: none. */
-  readonly timeoutMs: number;
-  /** How old what the caller's proxy knows of the heads of the logs may be; left out: as old as may be. */
-  readonly staleness?: RouteStaleness | undefined;
-}
-
-export interface RouteStaleness {
-  readonly maxMs: number;
-  /** What becomes of calls when it is older: they go on, or are answered 14. */
-  readonly onStale: "keep" | "fail";
-}
-
-export interface Route {
-  readonly kind: "Route";
-  readonly name: string;
-  readonly service: string;
-  readonly rules: readonly RouteRule[];
-}
-
-/** An object of a policy file. */
-export type PolicyObject = Service | Authorization | Route | Assertion | RateLimit | JwtIssuer;
-
-/** All policy about one service (or, by the name "@mesh", about the mesh). */
-export interface Unit {
-  readonly name: string;
-  readonly service: Service | undefined;
-  readonly authorizations: readonly Authorization[];
-  readonly routes: readonly Route[];
-  readonly assertions: readonly Assertion[];
-  readonly rateLimits: readonly RateLimit[];
-  /** In the unit of the mesh only. */
-  readonly issuers: readonly JwtIssuer[];
-}
+export type { Assertion } from "./kinds/assertion/assertion.js";
+export type { Authorization, AuthorizationRule } from "./kinds/authorization/authorization.js";
+export type { HeaderMatch } from "./kinds/route/header-matches.js";
+export type { Route, RouteMatch, RouteRule, WeightedVersion } from "./kinds/route/route.js";
+export type { Service } from "./kinds/service/service.js";
+export type { PolicyObject, Unit } from "./kinds/table.js";
+export { meshUnitName } from "./kinds/unit.js";
 
 /** A unit with the bytes that its digest is of. */
 export interface EncodedUnit {

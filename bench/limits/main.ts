@@ -1,5 +1,5 @@
 import { performance } from "node:perf_hooks";
-import type { Limit } from "../../core/limit/limit-model.js";
+import type { Limit } from "../../core/kinds/rate-limit/rate-limit.js";
 import { Limiter, type OpenBudgets } from "../../core/limit/limiter.js";
 import { SharedBudgets } from "../../core/limit/shared-budgets.js";
 import { readFlags } from "../options.js";
@@ -12,7 +12,7 @@ What one check of the rate limits costs.`,
 
 const checks = 1_000_000;
 const base: Limit = {
-  ...{ per: [], methods: ["*"], tokens: 10_000_000, periodMs: 1000, burst: 10_000_000, costs: [] },
+  ...{ per: [], methods: ["*"], rate: { tokens: 10_000_000, periodMs: 1000 }, burst: 10_000_000, costs: [] },
   ...{ scope: "proxy", disconnected: undefined },
 };
 const perCaller: Limit = { ...base, per: ["caller"] };

@@ -1,12 +1,12 @@
 /** Whether a caller may call a method, by which rule of which revision, and which rate limits the call meets. */
 import { buildSpiffeId, isLabel, parseSpiffeId, type SpiffeId } from "../../core/identity.js";
-import type { RateLimit } from "../../core/limit/limit-model.js";
+import { renderRate } from "../../core/kinds/rate-limit/limit-grammar.js";
+import type { RateLimit } from "../../core/kinds/rate-limit/rate-limit.js";
 import { costOf, isAbout } from "../../core/limit/limiter.js";
 import type { Revision, Signed } from "../../core/model.js";
 import { compileUnit } from "../../core/policy/compile.js";
 import type { CallInputs } from "../../core/policy/condition/frame.js";
 import { epochThatRuns, revisionInForce } from "../../core/rollout/cohort.js";
-import { renderRate } from "../../core/snapshot/limit-grammar.js";
 import { findRevision } from "../activate/activator.js";
 import { type RolloutBeside, rolloutBeside } from "../rollout/rollout-course.js";
 import type { Ledger } from "../store/ledger.js";
@@ -102,7 +102,7 @@ function limitsMet(rateLimits: readonly RateLimit[], method: string): readonly L
       const cost = costOf(limit, method);
       if (cost === 0 || !isAbout(limit, method)) return [];
       const { burst, per, scope } = limit;
-      return [{ name: `${name}/limits[${index}]`, rate: renderRate(limit), burst, cost, per, scope }];
+      return [{ name: `${name}/limits[${index}]`, rate: renderRate(limit.rate), burst, cost, per, scope }];
     }),
   );
 }

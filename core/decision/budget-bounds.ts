@@ -2,7 +2,7 @@
  * What is known of a token bucket when not every call that drew on it is known: the least and the most that can be
  * left. With all calls known the two are one, and are what a proxy's own bucket would have.
  */
-import type { Limit } from "../limit/limit-model.js";
+import type { Limit } from "../kinds/rate-limit/rate-limit.js";
 import { keysMaxOfLimit, roundingTokens } from "../limit/limiter.js";
 
 /** A bucket's level, between two bounds. */
@@ -20,8 +20,8 @@ export class BudgetBounds {
   readonly #levels = new Map<string, LevelBounds>();
   #blindUntilMs = Number.NEGATIVE_INFINITY;
 
-  constructor({ tokens, periodMs, burst }: Limit) {
-    this.#tokensPerMs = tokens / periodMs;
+  constructor({ rate, burst }: Limit) {
+    this.#tokensPerMs = rate.tokens / rate.periodMs;
     this.#burst = burst;
   }
 

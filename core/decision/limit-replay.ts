@@ -2,8 +2,9 @@
  * Rate limits over recorded calls, in time order, as the proxies would have kept them had they begun with full budgets.
  * Where not every call was recorded a level is known between two bounds only: what comes out is told where both agree.
  */
+
+import type { Limit, RateLimit } from "../kinds/rate-limit/rate-limit.js";
 import { compileKey, type KeyOf, type LimitedCall } from "../limit/limit-key.js";
-import type { Limit, RateLimit } from "../limit/limit-model.js";
 import { costOf, isAbout } from "../limit/limiter.js";
 import {
   BudgetBounds,
@@ -65,7 +66,7 @@ function longestWait(met: readonly Met[], weight: number): Met | undefined {
   for (const one of met) {
     const { level, cost, of } = one;
     if (!surelyLacks(level, cost * Math.max(1, weight * strayShare))) continue;
-    const wait = ((cost - level.most) * of.limit.periodMs) / of.limit.tokens;
+    const wait = ((cost - level.most) * of.limit.rate.periodMs) / of.limit.rate.tokens;
     if (found === undefined || wait > waitMs) [found, waitMs] = [one, wait];
   }
   return found;

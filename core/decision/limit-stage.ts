@@ -2,7 +2,7 @@
  * The last step of deciding recorded calls again: the candidate's rate limits, over the calls that its authorization
  * lets pass, in the order of their time. Where a service has the very limits that decided then, what they said stands.
  */
-import type { RateLimit } from "../limit/limit-model.js";
+import type { RateLimit } from "../kinds/rate-limit/rate-limit.js";
 import type { CompiledUnit } from "../policy/compile.js";
 import { type DecisionBatch, type DecisionRecord, noInputs, type RefusalCount } from "./decision-record.js";
 import { LimitReplay, type LimitVerdict } from "./limit-replay.js";

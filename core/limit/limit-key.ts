@@ -1,8 +1,8 @@
 /** The key that a call has in a limit: which of its budgets it draws on. */
 import { createHash } from "node:crypto";
+import type { LimitKeyPart } from "../kinds/rate-limit/rate-limit.js";
 import type { CallInputs } from "../policy/condition/frame.js";
 import { isList, type Value } from "../policy/condition/values.js";
-import type { LimitKeyPart } from "./limit-model.js";
 
 /** What of a call can make a key. */
 export interface LimitedCall {

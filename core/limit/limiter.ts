@@ -1,9 +1,9 @@
 /** The rate limits of one service over one proxy: all limits about a call have to let it pass, or none is charged. */
 
+import type { Limit, RateLimit } from "../kinds/rate-limit/rate-limit.js";
 import { serviceOfMethod } from "../snapshot/grammar.js";
 import { BucketTable } from "./bucket-table.js";
 import { compileKey, type KeyOf, type LimitedCall } from "./limit-key.js";
-import type { Limit, RateLimit } from "./limit-model.js";
 
 /** Budgets by key, as a limiter draws on them. */
 export interface Budgets {
@@ -53,8 +53,8 @@ interface Step {
 export type OpenBudgets = (limit: Limit, identity: string, keysMax: number) => Budgets;
 
 /** Those of this proxy alone. */
-export const openOwnBudgets: OpenBudgets = ({ tokens, periodMs, burst }, _identity, keysMax) =>
-  new BucketTable(tokens / periodMs, burst, keysMax);
+export const openOwnBudgets: OpenBudgets = ({ rate, burst }, _identity, keysMax) =>
+  new BucketTable(rate.tokens / rate.periodMs, burst, keysMax);
 
 export class Limiter {
   readonly #openBudgets: OpenBudgets;

@@ -3,8 +3,8 @@
  * key, tells the others what is asked of it, and all divide alike by the same demands (`fairShare`). A share that
  * shrinks gives the tokens it has too many to those whose shares grow. Pure: `tick` and `hear` are called from outside.
  */
+import type { Limit } from "../kinds/rate-limit/rate-limit.js";
 import { fairShareOfWorker, partOfReleased, type Sharers, type ShareSurroundings } from "./fair-share.js";
-import type { Limit } from "./limit-model.js";
 import { type KeyDemand, type ReportOrigin, reportedKeysMax } from "./limit-report.js";
 import type { Budgets } from "./limiter.js";
 import { demandsOf, type PeerDemand, type SharedEntry, SharedTable } from "./shared-table.js";
@@ -44,7 +44,7 @@ export class SharedBudgets implements Budgets {
   /** `closed` is called when nobody draws on them any more. */
   constructor(limit: Limit, keysMax: number, sharers: Sharers, nowMs: number, closed: () => void = () => {}) {
     this.#closed = closed;
-    this.#rate = limit.tokens / limit.periodMs;
+    this.#rate = limit.rate.tokens / limit.rate.periodMs;
     this.#burst = limit.burst;
     this.#dearest = Math.max(1, ...limit.costs.map(({ cost }) => cost));
     this.#disconnected = limit.disconnected ?? "share";

@@ -1,8 +1,8 @@
 /** A unit as the data plane asks it: compiled once per revision, decided by index, never by walking rules. */
 
 import type { SpiffeId } from "../identity.js";
-import type { RateLimit } from "../limit/limit-model.js";
-import type { RouteStaleness, Unit, WeightedVersion } from "../model.js";
+import type { RateLimit } from "../kinds/rate-limit/rate-limit.js";
+import type { RouteRule, Unit, WeightedVersion } from "../model.js";
 import type { JwtIssuer } from "../token/token-model.js";
 import { buildAccessIndex } from "./access-index.js";
 import type { Access, SubjectKnowledge } from "./access-plan.js";
@@ -27,7 +27,7 @@ export interface CompiledRouteRule {
   readonly split: readonly WeightedVersion[];
   /** 0: none. */
   readonly timeoutMs: number;
-  readonly staleness: RouteStaleness | undefined;
+  readonly staleness: { readonly maxMs: number; readonly onStale: NonNullable<RouteRule["onStale"]> } | undefined;
 }
 
 export interface CompiledUnit {

@@ -1,4 +1,4 @@
-import type { HeaderMatch, Unit } from "../model.js";
+import type { HeaderMatch, RouteRule, Unit } from "../model.js";
 import { serviceOfMethod } from "../snapshot/grammar.js";
 import type { CompiledRouteRule, CompiledUnit } from "./compile.js";
 
@@ -22,7 +22,7 @@ export function buildRouteIndex(unit: Unit): Pick<CompiledUnit, "findRoute" | "h
           name: `${route.name}/rules[${index}]`,
           split: rule.split,
           timeoutMs: rule.timeoutMs,
-          staleness: rule.staleness,
+          staleness: stalenessOf(rule),
         }),
       }),
     ),
@@ -60,4 +60,8 @@ function selectCandidates(candidates: readonly Candidate[], method: string): rea
     if (candidate.headers.length === 0) break;
   }
   return found;
+}
+
+function stalenessOf({ maxStalenessMs: maxMs, onStale }: RouteRule): CompiledRouteRule["staleness"] {
+  return maxMs === undefined || onStale === undefined ? undefined : Object.freeze({ maxMs, onStale });
 }

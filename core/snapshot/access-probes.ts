@@ -1,7 +1,7 @@
 /** Callers and methods that stand for all there are: what policy names, and one each for the rest. */
 import { buildSpiffeId, parseSpiffeId, type SpiffeId } from "../identity.js";
+import { compareNames } from "../kinds/compare-names.js";
 import type { Unit } from "../model.js";
-import { compareNames } from "./canonical-list.js";
 import { serviceOfMethod } from "./grammar.js";
 
 /** Something to ask a compiled unit about, and what it stands for. */

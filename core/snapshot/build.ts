@@ -1,27 +1,13 @@
 import { AshlarError } from "../errors.js";
-import type { RateLimit } from "../limit/limit-model.js";
-import type { Assertion, Authorization, Route, Service } from "../model.js";
-import { type EncodedUnit, meshUnitName, type PolicyObject, type SnapshotList, type Unit } from "../model.js";
-import type { JwtIssuer } from "../token/token-model.js";
+import { compareNames } from "../kinds/compare-names.js";
+import { canonicalUnit, meshUnitName, unitNameOf, unitOfObjects } from "../kinds/unit.js";
+import type { EncodedUnit, PolicyObject, SnapshotList, Unit } from "../model.js";
 import { encodeSnapshotList, encodeUnit } from "../wire/units.js";
-import { compareNames } from "./canonical-list.js";
-import { canonicalUnit } from "./canonical-unit.js";
 
 /** A whole mesh's policy: the list that its digest names, and every unit of it, sorted by name. */
 export interface Snapshot {
   readonly list: SnapshotList;
   readonly units: readonly EncodedUnit[];
-}
-
-interface Draft {
-  /** All objects of the unit, in the order given. */
-  readonly parts: PolicyObject[];
-  service: Service | undefined;
-  readonly authorizations: Authorization[];
-  readonly routes: Route[];
-  readonly assertions: Assertion[];
-  readonly rateLimits: RateLimit[];
-  readonly issuers: JwtIssuer[];
 }
 
 /**
@@ -30,49 +16,16 @@ interface Draft {
  * not exist, a name that is there twice.
  */
 export function unitsOf(objects: readonly PolicyObject[]): Unit[] {
-  const drafts = new Map<string, Draft>();
-  const draftOf = (service: string): Draft => {
-    const draft = drafts.get(service) ?? emptyDraft();
-    drafts.set(service, draft);
-    return draft;
-  };
+  const parts = new Map<string, PolicyObject[]>([[meshUnitName, []]]);
   for (const object of objects) {
-    draftOf(unitNameOf(object)).parts.push(object);
-    switch (object.kind) {
-      case "Service": {
-        const draft = draftOf(object.name);
-        if (draft.service !== undefined)
-          throw new AshlarError("invalid_policy", `Service ${object.name} is there twice`);
-        draft.service = object;
-        break;
-      }
-      case "Authorization":
-        draftOf(object.service).authorizations.push(object);
-        break;
-      case "Route":
-        draftOf(object.service).routes.push(object);
-        break;
-      case "Assertion":
-        draftOf(object.service).assertions.push(object);
-        break;
-      case "RateLimit":
-        draftOf(object.service).rateLimits.push(object);
-        break;
-      case "JwtIssuer":
-        draftOf(meshUnitName).issuers.push(object);
-        break;
-    }
+    const name = unitNameOf(object);
+    const before = parts.get(name);
+    if (before === undefined) parts.set(name, [object]);
+    else before.push(object);
   }
   refuseRepeatedNames(objects);
-  draftOf(meshUnitName);
-  const units = [...drafts].map(([name, draft]) => unitOf(name, draft));
+  const units = [...parts].map(([name, own]) => unitOf(name, own));
   return units.sort((a, b) => compareNames(a.name, b.name));
-}
-
-/** The unit that an object is part of. */
-function unitNameOf(object: PolicyObject): string {
-  if (object.kind === "Service") return object.name;
-  return object.kind === "JwtIssuer" ? meshUnitName : object.service;
 }
 
 /**
@@ -82,13 +35,12 @@ function unitNameOf(object: PolicyObject): string {
 const known = new WeakMap<PolicyObject, { readonly parts: readonly PolicyObject[]; readonly unit: Unit }>();
 const encoded = new WeakMap<Unit, EncodedUnit>();
 
-function unitOf(name: string, draft: Draft): Unit {
-  const { parts, ...rest } = draft;
+function unitOf(name: string, parts: readonly PolicyObject[]): Unit {
   const [first] = parts;
   const before = first && known.get(first);
   if (before?.parts.length === parts.length && before.parts.every((part, index) => part === parts[index]))
     return before.unit;
-  const unit = canonicalUnit({ name, ...rest });
+  const unit = canonicalUnit(unitOfObjects(name, parts));
   if (first !== undefined) known.set(first, { parts, unit });
   return unit;
 }
@@ -100,10 +52,6 @@ export function encodedUnit(unit: Unit): EncodedUnit {
   const made = encodeUnit(unit);
   encoded.set(unit, made);
   return made;
-}
-
-function emptyDraft(): Draft {
-  return { parts: [], service: undefined, authorizations: [], routes: [], assertions: [], rateLimits: [], issuers: [] };
 }
 
 /** Names are unique in the mesh, which no unit can see by itself. */

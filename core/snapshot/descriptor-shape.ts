@@ -1,7 +1,8 @@
 /** A Descriptor in a policy file: the methods of one gRPC service, as its .proto says. It is no part of a snapshot. */
+
+import { constant, text } from "../kinds/types.js";
 import { serviceOfMethod } from "./grammar.js";
-import { fine, itself, kindOf } from "./name-shapes.js";
-import { list, record, required, type Shape, text } from "./shapes.js";
+import { list, record, required, type Shape } from "./shapes.js";
 
 export interface Descriptor {
   readonly kind: "Descriptor";
@@ -15,25 +16,23 @@ const serviceGrammar = /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/;
 const methodGrammar = /^[A-Za-z_]\w*$/;
 const nameLengthMax = 256;
 
-const serviceName = text(
-  "a gRPC service: package.Service",
-  serviceGrammar.source,
-  fine((value) => value.length <= nameLengthMax && serviceGrammar.test(value)),
-);
-const methodName = text(
-  "a method's name without its service",
-  methodGrammar.source,
-  fine(
-    (value) => value.length <= nameLengthMax && methodGrammar.test(value),
-    (value) => (value.includes("/") ? `leave out ${JSON.stringify(`${serviceOfMethod(value)}/`)}` : ""),
-  ),
-);
+const serviceName = text({
+  expected: "a gRPC service: package.Service",
+  pattern: serviceGrammar.source,
+  valid: (value) => value.length <= nameLengthMax && serviceGrammar.test(value),
+}).shape;
+const methodName = text({
+  expected: "a method's name without its service",
+  pattern: methodGrammar.source,
+  valid: (value) => value.length <= nameLengthMax && methodGrammar.test(value),
+  hint: (value) => (value.includes("/") ? `leave out ${JSON.stringify(`${serviceOfMethod(value)}/`)}` : ""),
+}).shape;
 
 const written = record("a Descriptor", {
-  kind: kindOf("Descriptor"),
+  kind: required(constant("Descriptor").shape, "Descriptor", "The kind of object."),
   name: required(serviceName, "", 'The gRPC service: "package.Service".'),
   methods: required(
-    list(methodName, { whenEmpty: "name the methods of the gRPC service", keyOf: itself }),
+    list(methodName, { whenEmpty: "name the methods of the gRPC service", keyOf: (name) => name }),
     [],
     "All its methods, without the service.",
   ),

@@ -1,5 +1,5 @@
+import { compareNames } from "../kinds/compare-names.js";
 import type { PolicyObject, Unit } from "../model.js";
-import { compareNames } from "./canonical-list.js";
 import { objectsOf, renderObject } from "./render.js";
 import { diffLines } from "./text-diff.js";
 

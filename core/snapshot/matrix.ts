@@ -1,9 +1,9 @@
 /** Who may call what, pair by pair, and what a change of policy does to it. */
 import type { SpiffeId } from "../identity.js";
+import { compareNames } from "../kinds/compare-names.js";
 import type { Unit } from "../model.js";
 import { type CompiledUnit, compileUnit } from "../policy/compile.js";
 import { callerProbes, methodProbes, type Probe } from "./access-probes.js";
-import { compareNames } from "./canonical-list.js";
 import { contentByName } from "./diff.js";
 
 /** A caller and a method of a service. */

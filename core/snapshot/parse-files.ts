@@ -1,7 +1,7 @@
 import { isMap, isScalar } from "yaml";
+import { findKind, kindOf, kinds } from "../kinds/table.js";
 import type { Finding, PolicyFile, PolicyObject } from "../model.js";
 import { type Descriptor, descriptor } from "./descriptor-shape.js";
-import { kinds, laterKinds } from "./kinds.js";
 import { renderNearest } from "./nearest.js";
 import { fileTokensMax, readYaml, type YamlDocument } from "./read-yaml.js";
 import { FindingList, type Place, Reading } from "./reading.js";
@@ -31,8 +31,9 @@ const totalBytesMax = 8 * 1024 * 1024;
 const objectsMax = 50_000;
 /** 10,000 services with a rule each have 460,000. */
 const totalTokensMax = 700_000;
-const kindNames = Object.keys(kinds) as PolicyObject["kind"][];
-const allKindNames = [...kindNames, "Descriptor"];
+const allKindNames = [...kinds.map(({ kind }) => kind), "Descriptor"];
+/** Kinds that are planned: refused, so that nobody believes they were in force. */
+const laterKinds: readonly string[] = ["Resilience", "Gateway", "Egress", "Journal"];
 
 interface Read {
   readonly objects: SourcedObject[];
@@ -137,17 +138,17 @@ function parseDocument(document: YamlDocument, reading: Reading): PolicyObject |
   const expected = `expected ${allKindNames.join(", ")}`;
   if (kindPair === undefined) return reading.report({ ...start, field: "kind" }, `"kind" is missing: ${expected}`);
   const value = isScalar(kindPair.value) ? kindPair.value.value : undefined;
-  const kind = kindNames.find((name) => name === value);
-  if (kind !== undefined) return kinds[kind].read(contents, "", reading);
+  const kind = findKind(value);
+  if (kind !== undefined) return kind.shape.read(contents, "", reading);
   if (value === "Descriptor") return descriptor.read(contents, "", reading);
   const place = reading.place(kindPair.value ?? kindPair.key, "kind");
   pairsOf(contents, "", reading); // fields that are there twice are worth knowing whatever the kind
   if (typeof value !== "string") return reading.report(place, `${expected}, found ${describe(kindPair.value)}`);
-  if (laterKinds.some((name) => name === value)) return reading.report(place, `kind ${value} is not supported yet`);
+  if (laterKinds.includes(value)) return reading.report(place, `kind ${value} is not supported yet`);
   return reading.report(place, `unknown kind ${quote(value)}: ${expected}${renderNearest(value, allKindNames)}`);
 }
 
-/** Names are unique a kind, and a service has one route. */
+/** Names are unique among the objects of a kind, and of some kinds a service has one object. */
 function refuseRepeated(objects: readonly SourcedObject[], findings: FindingList): void {
   const first = new Map<string, Map<string, SourcedObject>>();
   const refuse = (what: string, name: string, sourced: SourcedObject, field: string): void => {
@@ -165,7 +166,8 @@ function refuseRepeated(objects: readonly SourcedObject[], findings: FindingList
   for (const sourced of objects) {
     const { object } = sourced;
     refuse(object.kind, object.name, sourced, "name");
-    if (object.kind === "Route" && object.service !== "")
-      refuse("a Route for service", object.service, sourced, "service");
+    const service = "service" in object ? object.service : "";
+    if (kindOf(object).isOnePerService && service !== "")
+      refuse(`a ${object.kind} for service`, service, sourced, "service");
   }
 }

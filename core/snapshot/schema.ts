@@ -1,5 +1,5 @@
+import { kinds } from "../kinds/table.js";
 import { descriptor } from "./descriptor-shape.js";
-import { kinds } from "./kinds.js";
 import type { JsonSchema } from "./shapes.js";
 
 /**
@@ -12,7 +12,7 @@ export function policySchema(): JsonSchema {
     title: "Ashlar policy",
     type: "object",
     required: ["kind", "name"],
-    properties: { kind: { enum: [...Object.keys(kinds), "Descriptor"] } },
-    oneOf: [...Object.values(kinds), descriptor].map((shape) => shape.schema),
+    properties: { kind: { enum: [...kinds.map(({ kind }) => kind), "Descriptor"] } },
+    oneOf: [...kinds.map(({ shape }) => shape), descriptor].map((shape) => shape.schema),
   };
 }

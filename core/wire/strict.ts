@@ -22,8 +22,7 @@ export function decodeStrict<Message extends object>(
   if (bytes.length > bytesMax) {
     throw new AshlarError("limit", `${what}: ${bytes.length} bytes, at most ${bytesMax} are read`);
   }
-  if (hasMoreFields(bytes, fieldsCountMax))
-    throw new AshlarError("limit", `${what}: more than ${fieldsCountMax} fields, at most so many are read`);
+  boundFields(bytes, what);
   let message: Message;
   try {
     message = decoder.decode(bytes);
@@ -32,6 +31,12 @@ export function decodeStrict<Message extends object>(
   }
   refuseUnknownFields(message, what);
   return message;
+}
+
+/** Fails with `limit` if a message has more fields at its top than are read. */
+export function boundFields(bytes: Uint8Array, what: string): void {
+  if (hasMoreFields(bytes, fieldsCountMax))
+    throw new AshlarError("limit", `${what}: more than ${fieldsCountMax} fields, at most so many are read`);
 }
 
 /** Says whether protobuf has more fields at its top than `max`, without decoding any; bytes that are none have as many as can be told. */

@@ -1,37 +1,22 @@
 /** Units and snapshot lists: model to deterministic bytes and back, checked by digest before they are parsed (I3). */
 
-import {
-  Assertion_Claim,
-  type Assertion as AssertionMessage,
-  type JwtIssuer as IssuerMessage,
-  RouteRule_OnStale,
-  type RouteRule as RouteRuleMessage,
-  type AuthorizationRule as RuleMessage,
-  Unit as UnitMessage,
-} from "../../proto/gen/ashlar/v1/policy.js";
 import { SnapshotList as SnapshotListMessage } from "../../proto/gen/ashlar/v1/records.js";
 import { type Digest, digestFromBytes, digestOf, digestToBytes } from "../digest.js";
-import { AshlarError } from "../errors.js";
+import { AshlarError, messageOf } from "../errors.js";
 import { isLabel } from "../identity.js";
+import { compareNames } from "../kinds/compare-names.js";
+import { PolicyFault, renderFault } from "../kinds/fault.js";
+import { canonicalUnit, decodeUnit, encodeCanonical } from "../kinds/unit.js";
 import {
-  type Assertion,
-  type AuthorizationRule,
   type EncodedUnit,
   meshUnitName,
-  type Route,
-  type RouteRule,
-  type RouteStaleness,
   type SnapshotList,
   type Unit,
   type UnitChange,
   type UnitRef,
 } from "../model.js";
-import { compareNames } from "../snapshot/canonical-list.js";
-import { canonicalUnit } from "../snapshot/canonical-unit.js";
 import { unitBytesMax } from "../snapshot/grammar.js";
-import type { JwtIssuer } from "../token/token-model.js";
-import { messageOfRateLimit, rateLimitOfMessage } from "./rate-limits.js";
-import { decodeStrict, reading } from "./strict.js";
+import { boundFields, decodeStrict, reading } from "./strict.js";
 
 const listBytesMax = 8 * 1024 * 1024;
 
@@ -58,15 +43,25 @@ export function encodeUnit(unit: Unit): EncodedUnit {
 export function parseUnit(bytes: Uint8Array, expected: UnitRef): Unit {
   const what = `unit ${expected.name}`;
   requireDigest(bytes, expected.digest, what, unitBytesMax);
-  const message = decodeStrict(UnitMessage, bytes, what, unitBytesMax);
+  boundFields(bytes, what);
   return reading(what, () => {
-    if (message.name !== expected.name)
-      throw new AshlarError("invalid_record", `${what}: it is about ${JSON.stringify(message.name.slice(0, 64))}`);
-    const unit = canonicalUnit(unitOfMessage(message));
+    const decoded = decode(bytes, what);
+    if (decoded.name !== expected.name)
+      throw new AshlarError("invalid_record", `${what}: it is about ${JSON.stringify(decoded.name.slice(0, 64))}`);
+    const unit = canonicalUnit(decoded);
     if (!equalBytes(encodeCanonical(unit), bytes))
       throw new AshlarError("invalid_record", `${what}: not in canonical form (sorted, each thing once)`);
     return unit;
   });
+}
+
+function decode(bytes: Uint8Array, what: string): Unit {
+  try {
+    return decodeUnit(bytes);
+  } catch (cause) {
+    const why = cause instanceof PolicyFault ? renderFault(cause) : `does not parse: ${messageOf(cause)}`;
+    throw new AshlarError("invalid_record", `${what}: ${why}`, { cause });
+  }
 }
 
 /** The list with its bytes and digest, sorted by name. Fails with `invalid_policy` on a bad or repeated name. */
@@ -137,118 +132,4 @@ function requireDigest(bytes: Uint8Array, digest: Digest, what: string, bytesMax
 
 function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return Buffer.compare(a, b) === 0;
-}
-
-function encodeCanonical(unit: Unit): Uint8Array {
-  return UnitMessage.encode({
-    name: unit.name,
-    service: unit.service && { name: unit.service.name, methods: [...unit.service.methods] },
-    authorizations: unit.authorizations.map((each) => ({
-      name: each.name,
-      service: each.service,
-      allow: each.allow.map(messageOfRule),
-      deny: each.deny.map(messageOfRule),
-    })),
-    routes: unit.routes.map((route) => ({
-      name: route.name,
-      service: route.service,
-      rules: route.rules.map((rule) => ({
-        match: rule.match && {
-          methods: [...rule.match.methods],
-          headers: rule.match.headers.map(({ name, value }) => ({ name, value })),
-        },
-        split: rule.split.map(({ version, weight }) => ({ version, weight })),
-        timeoutMs: rule.timeoutMs,
-        maxStalenessMs: rule.staleness?.maxMs ?? 0,
-        onStale: onStaleOf(rule.staleness),
-      })),
-    })),
-    assertions: unit.assertions.map(({ name, service, claim, from, methods }) => ({
-      name,
-      service,
-      claim: claim === "never" ? Assertion_Claim.CLAIM_NEVER : Assertion_Claim.CLAIM_ALWAYS,
-      from: [...from],
-      methods: [...methods],
-    })),
-    rateLimits: unit.rateLimits.map(messageOfRateLimit),
-    issuers: unit.issuers.map(({ name, audiences, requiredClaims, forwardClaims }) => ({
-      name,
-      audiences: [...audiences],
-      requiredClaims: [...requiredClaims],
-      forwardTo: [...(forwardClaims?.to ?? [])],
-      forwardClaims: [...(forwardClaims?.claims ?? [])],
-    })),
-  }).finish();
-}
-
-function messageOfRule({ from, methods, when }: AuthorizationRule) {
-  return { from: [...from], methods: [...methods], when: when ?? "" };
-}
-
-function ruleOfMessage({ from, methods, when }: RuleMessage): AuthorizationRule {
-  return { from, methods, when: when === "" ? undefined : when };
-}
-
-function assertionOfMessage({ name, service, claim, from, methods }: AssertionMessage): Assertion {
-  return { kind: "Assertion", name, service, claim: claimOfMessage(name, claim), from, methods };
-}
-
-function onStaleOf(staleness: RouteStaleness | undefined): RouteRule_OnStale {
-  if (staleness === undefined) return RouteRule_OnStale.ON_STALE_UNSPECIFIED;
-  return staleness.onStale === "keep" ? RouteRule_OnStale.ON_STALE_KEEP : RouteRule_OnStale.ON_STALE_FAIL;
-}
-
-function stalenessOfMessage(
-  route: string,
-  { maxStalenessMs: maxMs, onStale }: RouteRuleMessage,
-): Pick<RouteRule, "staleness"> {
-  if (maxMs === 0 && onStale === RouteRule_OnStale.ON_STALE_UNSPECIFIED) return {};
-  if (onStale === RouteRule_OnStale.ON_STALE_KEEP) return { staleness: { maxMs, onStale: "keep" } };
-  if (onStale === RouteRule_OnStale.ON_STALE_FAIL) return { staleness: { maxMs, onStale: "fail" } };
-  const which = JSON.stringify(route.slice(0, 64));
-  throw new AshlarError("invalid_record", `route ${which}: unknown on_stale ${onStale}; a newer version may know it`);
-}
-
-function claimOfMessage(name: string, claim: Assertion_Claim): Assertion["claim"] {
-  if (claim === Assertion_Claim.CLAIM_NEVER) return "never";
-  if (claim === Assertion_Claim.CLAIM_ALWAYS) return "always";
-  const which = JSON.stringify(name.slice(0, 64));
-  throw new AshlarError("invalid_record", `assertion ${which}: unknown claim ${claim}; a newer version may know it`);
-}
-
-function unitOfMessage(message: UnitMessage): Unit {
-  return {
-    name: message.name,
-    service: message.service && { kind: "Service", name: message.service.name, methods: message.service.methods },
-    authorizations: message.authorizations.map(({ name, service, allow, deny }) => ({
-      kind: "Authorization",
-      name,
-      service,
-      allow: allow.map(ruleOfMessage),
-      deny: deny.map(ruleOfMessage),
-    })),
-    routes: message.routes.map(
-      (route): Route => ({
-        kind: "Route",
-        name: route.name,
-        service: route.service,
-        rules: route.rules.map((rule) => ({
-          match: rule.match && { methods: rule.match.methods, headers: rule.match.headers },
-          split: rule.split,
-          timeoutMs: rule.timeoutMs,
-          ...stalenessOfMessage(route.name, rule),
-        })),
-      }),
-    ),
-    assertions: message.assertions.map(assertionOfMessage),
-    rateLimits: message.rateLimits.map(rateLimitOfMessage),
-    issuers: message.issuers.map(issuerOfMessage),
-  };
-}
-
-function issuerOfMessage({ name, audiences, requiredClaims, forwardTo, forwardClaims }: IssuerMessage): JwtIssuer {
-  if ((forwardTo.length === 0) !== (forwardClaims.length === 0))
-    throw new AshlarError("invalid_record", `issuer ${JSON.stringify(name.slice(0, 64))}: claims to nobody, or none`);
-  const forwarding = forwardTo.length === 0 ? {} : { forwardClaims: { to: forwardTo, claims: forwardClaims } };
-  return { kind: "JwtIssuer", name, audiences, requiredClaims, ...forwarding };
 }

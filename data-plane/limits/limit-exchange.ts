@@ -1,5 +1,5 @@
 /** How those that share budgets hear of each other. Reports may be lost, never changed; the writer is proved. */
-import type { Limit } from "../../core/limit/limit-model.js";
+import type { Limit } from "../../core/kinds/rate-limit/rate-limit.js";
 import type { LimitReport, ReportOrigin } from "../../core/limit/limit-report.js";
 
 export type ReportListener = (peer: string, report: LimitReport, origin: ReportOrigin) => void;

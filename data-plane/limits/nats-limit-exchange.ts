@@ -1,6 +1,6 @@
 /** Reports between the proxies of one service over NATS, each signed by its proxy. */
 import { messageOf } from "../../core/errors.js";
-import type { Limit } from "../../core/limit/limit-model.js";
+import type { Limit } from "../../core/kinds/rate-limit/rate-limit.js";
 import type { LimitReport } from "../../core/limit/limit-report.js";
 import { encodeLimitReport, parseLimitReport } from "../../core/wire/limit-report.js";
 import { limitsSubject, parseFleetSubject } from "../../core/wire/subjects.js";

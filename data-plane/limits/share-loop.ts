@@ -1,6 +1,7 @@
 /** Keeps the budgets that are shared: tells the others what is asked here, and hears what is asked there. */
+
+import type { Limit } from "../../core/kinds/rate-limit/rate-limit.js";
 import { BucketTable } from "../../core/limit/bucket-table.js";
-import type { Limit } from "../../core/limit/limit-model.js";
 import { type LimitDemand, reportedLimitsMax } from "../../core/limit/limit-report.js";
 import type { Budgets } from "../../core/limit/limiter.js";
 import { SharedBudgets } from "../../core/limit/shared-budgets.js";
@@ -38,7 +39,7 @@ export class ShareLoop {
   /** Budgets of a limit: shared with other proxies, other workers or both, or of this process alone. */
   readonly openBudgets = (limit: Limit, identity: string, keysMax: number): Budgets => {
     if (limit.scope === "proxy" && this.#exchange.workers === 1)
-      return new BucketTable(limit.tokens / limit.periodMs, limit.burst, keysMax);
+      return new BucketTable(limit.rate.tokens / limit.rate.periodMs, limit.burst, keysMax);
     const id = limitDigest(identity);
     const { members, workers } = this.#exchange;
     const budgets = new SharedBudgets(limit, keysMax, { members, workers }, this.#clock.monotonicMs(), () => {

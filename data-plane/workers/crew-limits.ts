@@ -2,7 +2,7 @@
  * What is asked of shared limits, between workers and with other proxies: each worker hears of each other one and of
  * other proxies; these hear what the workers ask in all, and know nothing of workers.
  */
-import type { Limit } from "../../core/limit/limit-model.js";
+import type { Limit } from "../../core/kinds/rate-limit/rate-limit.js";
 import type { LimitReport } from "../../core/limit/limit-report.js";
 import { MergedDemands } from "../../core/limit/merged-demands.js";
 import type { Clock } from "../../runtime/clock.js";

@@ -1,6 +1,6 @@
 import type { Digest } from "../../core/digest.js";
 import { isAshlarError, messageOf } from "../../core/errors.js";
-import type { Limit } from "../../core/limit/limit-model.js";
+import type { Limit } from "../../core/kinds/rate-limit/rate-limit.js";
 import type { LimitReport } from "../../core/limit/limit-report.js";
 import type { Answered, Question } from "./messages.js";
 

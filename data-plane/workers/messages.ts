@@ -8,7 +8,7 @@ import type { RefusalCount, Verdict } from "../../core/decision/decision-record.
 import type { Digest } from "../../core/digest.js";
 import { AshlarError, type ErrorCode, errorCodes } from "../../core/errors.js";
 import { isLabel } from "../../core/identity.js";
-import type { Limit } from "../../core/limit/limit-model.js";
+import type { Limit } from "../../core/kinds/rate-limit/rate-limit.js";
 import {
   type KeyDemand,
   type LimitReport,

@@ -1,7 +1,7 @@
 /** What workers have to know, told to each in the order in which it holds; and what they ask and find out. */
 import type { Digest } from "../../core/digest.js";
 import { AshlarError, unreachable } from "../../core/errors.js";
-import type { Limit } from "../../core/limit/limit-model.js";
+import type { Limit } from "../../core/kinds/rate-limit/rate-limit.js";
 import type { LimitReport } from "../../core/limit/limit-report.js";
 import type { Signed, Trust } from "../../core/model.js";
 import type { Clock } from "../../runtime/clock.js";

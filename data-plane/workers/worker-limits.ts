@@ -1,5 +1,5 @@
 /** Shared limits of a worker: what other workers and other proxies ask comes by way of the first process. */
-import type { Limit } from "../../core/limit/limit-model.js";
+import type { Limit } from "../../core/kinds/rate-limit/rate-limit.js";
 import type { LimitReport } from "../../core/limit/limit-report.js";
 import type { LimitExchange, ReportListener } from "../limits/limit-exchange.js";
 import { listen } from "../sync/policy-view.js";

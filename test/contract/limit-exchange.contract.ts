@@ -1,6 +1,6 @@
 /** What every way of exchanging limit reports has to do, and what several proxies make of it: in real time. */
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import type { Limit } from "../../core/limit/limit-model.js";
+import type { Limit } from "../../core/kinds/rate-limit/rate-limit.js";
 import type { LimitReport } from "../../core/limit/limit-report.js";
 import { Limiter } from "../../core/limit/limiter.js";
 import type { LimitExchange } from "../../data-plane/limits/limit-exchange.js";
@@ -21,7 +21,7 @@ export interface ExchangeWorld {
 const key = Buffer.alloc(16, 7).toString("base64url");
 const report: LimitReport = { limits: [{ limit: key, keys: [{ key, perSecond: 12.5, released: 3 }] }] };
 const limit: Limit = {
-  ...{ per: [], methods: [], tokens: 500, periodMs: 1000, burst: 1000, costs: [] },
+  ...{ per: [], methods: [], rate: { tokens: 500, periodMs: 1000 }, burst: 1000, costs: [] },
   ...{ scope: "mesh", disconnected: "share" },
 };
 const call = { caller: "c", method: "p.P/A", inputs: { header: () => undefined, claims: undefined } };

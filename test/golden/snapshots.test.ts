@@ -55,6 +55,6 @@ describe("policy keeps its bytes and digests", () => {
   });
 
   test("and the schema for editors stays", () => {
-    expectGolden("schema.json", `${JSON.stringify(policySchema(), null, 1)}\n`);
+    expectGolden("schema.json.txt", `${JSON.stringify(policySchema(), null, 1)}\n`);
   });
 });

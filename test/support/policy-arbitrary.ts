@@ -99,23 +99,25 @@ const headers = fc.uniqueArray(
   { selector: ({ name }) => name, maxLength: 2 },
 );
 
-const routeRule: fc.Arbitrary<RouteRule> = fc.record({
-  match: fc.option(fc.record({ methods: some(patterns, 0), headers }), { nil: undefined }),
-  split: fc
-    .uniqueArray(fc.record({ version: fc.constantFrom("v1", "v2", "1.0", "2", "null"), weight: fc.nat(100) }), {
-      selector: ({ version }) => version,
-      maxLength: 3,
-    })
-    .filter((split) => split.length === 0 || split.some(({ weight }) => weight > 0)),
-  timeoutMs: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 24 * 60 * 60 * 1000 })),
-  staleness: fc.option(
-    fc.record({
-      maxMs: fc.integer({ min: 10_000, max: 24 * 60 * 60 * 1000 }),
-      onStale: fc.constantFrom("keep" as const, "fail" as const),
-    }),
-    { nil: undefined },
-  ),
-});
+const routeRule: fc.Arbitrary<RouteRule> = fc
+  .record({
+    match: fc.option(fc.record({ methods: some(patterns, 0), headers }), { nil: undefined }),
+    split: fc
+      .uniqueArray(fc.record({ version: fc.constantFrom("v1", "v2", "1.0", "2", "null"), weight: fc.nat(100) }), {
+        selector: ({ version }) => version,
+        maxLength: 3,
+      })
+      .filter((split) => split.length === 0 || split.some(({ weight }) => weight > 0)),
+    timeoutMs: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 24 * 60 * 60 * 1000 })),
+    stale: fc.option(
+      fc.record({
+        maxStalenessMs: fc.integer({ min: 10_000, max: 24 * 60 * 60 * 1000 }),
+        onStale: fc.constantFrom("keep" as const, "fail" as const),
+      }),
+      { nil: undefined },
+    ),
+  })
+  .map(({ stale, ...rest }) => ({ ...rest, ...stale }));
 
 const route = (service: string): fc.Arbitrary<Route> =>
   fc.record({

@@ -1,5 +1,5 @@
 /** Proxies that share one limit, over a virtual clock and a network that delays and loses: seeded, so runs repeat. */
-import type { Limit } from "../../core/limit/limit-model.js";
+import type { Limit } from "../../core/kinds/rate-limit/rate-limit.js";
 import type { KeyDemand } from "../../core/limit/limit-report.js";
 import { MergedDemands } from "../../core/limit/merged-demands.js";
 import { SharedBudgets } from "../../core/limit/shared-budgets.js";

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "@jest/globals";
+import type { Limit, LimitKeyPart, RateLimit } from "../../../core/kinds/rate-limit/rate-limit.js";
 import { compileKey, type LimitedCall } from "../../../core/limit/limit-key.js";
-import type { Limit, LimitKeyPart, RateLimit } from "../../../core/limit/limit-model.js";
 import { Limiter, waitMsMax } from "../../../core/limit/limiter.js";
 import type { ValueMap } from "../../../core/policy/condition/values.js";
 
 function limit(over: Partial<Limit>): Limit {
-  const base = { per: [], methods: [], tokens: 10, periodMs: 1000, burst: 10, costs: [] };
+  const base = { per: [], methods: [], rate: { tokens: 10, periodMs: 1000 }, burst: 10, costs: [] };
   return { ...base, scope: "proxy", disconnected: undefined, ...over };
 }
 
@@ -44,8 +44,8 @@ describe("limits", () => {
   test("of limits by caller and for the service all have to let a call pass, and one that does not charges none", () => {
     const limiter = new Limiter();
     limiter.adopt([
-      rateLimit("a", limit({ burst: 100, tokens: 1 })),
-      rateLimit("b", limit({ per: ["caller"], burst: 5, tokens: 1 })),
+      rateLimit("a", limit({ burst: 100, rate: { tokens: 1, periodMs: 1000 } })),
+      rateLimit("b", limit({ per: ["caller"], burst: 5, rate: { tokens: 1, periodMs: 1000 } })),
     ]);
     expect(passing(limiter, call({ caller: "x" }), 1000)).toBe(5);
     expect(passing(limiter, call({ caller: "y" }), 1000)).toBe(5); // the calls of x that were refused cost nothing
@@ -84,7 +84,10 @@ describe("limits", () => {
     const perCaller = limit({ per: ["caller"] });
     limiter.adopt([rateLimit("a", perCaller)]);
     expect(passing(limiter, call({}), 20)).toBe(10);
-    limiter.adopt([rateLimit("z", limit({ burst: 1000, tokens: 1000 })), rateLimit("a", { ...perCaller })]);
+    limiter.adopt([
+      rateLimit("z", limit({ burst: 1000, rate: { tokens: 1000, periodMs: 1000 } })),
+      rateLimit("a", { ...perCaller }),
+    ]);
     expect(passing(limiter, call({}), 20)).toBe(0);
     limiter.adopt([rateLimit("a", { ...perCaller, burst: 11 })]);
     expect(passing(limiter, call({}), 20)).toBe(11);
@@ -101,7 +104,7 @@ describe("limits", () => {
 
   test("nobody is told to wait longer than a minute, or no time at all", () => {
     const limiter = new Limiter();
-    limiter.adopt([rateLimit("a", limit({ tokens: 1, periodMs: 3_600_000, burst: 1 }))]);
+    limiter.adopt([rateLimit("a", limit({ rate: { tokens: 1, periodMs: 3_600_000 }, burst: 1 }))]);
     expect(passing(limiter, call({}), 1)).toBe(1);
     expect(limiter.check(call({}), 0)?.waitMs).toBe(waitMsMax);
     expect(limiter.check(call({}), 3_599_990)?.waitMs).toBeLessThan(20);

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "@jest/globals";
+import type { Limit } from "../../../core/kinds/rate-limit/rate-limit.js";
 import { fairShare } from "../../../core/limit/fair-share.js";
-import type { Limit } from "../../../core/limit/limit-model.js";
 import { SharedBudgets } from "../../../core/limit/shared-budgets.js";
 import { limitDigest } from "../../../core/limit/shared-table.js";
 import { ShareSimulation } from "../../support/share-simulation.js";
 
 const limit: Limit = {
-  ...{ per: [], methods: [], tokens: 1000, periodMs: 1000, burst: 2000, costs: [] },
+  ...{ per: [], methods: [], rate: { tokens: 1000, periodMs: 1000 }, burst: 2000, costs: [] },
   ...{ scope: "mesh", disconnected: "share" },
 };
 const evenly = (members: number, total: number) => Array.from({ length: members }, () => total / members);

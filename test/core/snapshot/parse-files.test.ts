@@ -35,14 +35,21 @@ describe("parsePolicyFiles", () => {
 
   test("takes a match without fields as none", () => {
     const { objects } = parse("kind: Route\nname: r\nservice: a\nrules: [{ match: {} }]\n");
-    expect(objects[0]?.object).toMatchObject({ rules: [{ match: undefined }] });
+    expect(objects[0]?.object).toEqual({
+      kind: "Route",
+      name: "r",
+      service: "a",
+      rules: [{ split: [], timeoutMs: 0 }],
+    });
   });
 
   test("takes how stale a route's caller may be, and fails where nothing is said", () => {
     const of = (rule: string) => parse(`kind: Route\nname: r\nservice: a\nrules: [{ ${rule} }]\n`);
     const rules = (rule: string) => of(rule).objects[0]?.object;
-    expect(rules("maxStaleness: 30s")).toMatchObject({ rules: [{ staleness: { maxMs: 30_000, onStale: "fail" } }] });
-    expect(rules("maxStaleness: 1h, onStale: keep")).toMatchObject({ rules: [{ staleness: { onStale: "keep" } }] });
+    expect(rules("maxStaleness: 30s")).toMatchObject({ rules: [{ maxStalenessMs: 30_000, onStale: "fail" }] });
+    expect(rules("maxStaleness: 1h, onStale: keep")).toMatchObject({
+      rules: [{ maxStalenessMs: 3_600_000, onStale: "keep" }],
+    });
     expect(of("maxStaleness: 3s").findings[0]?.message).toContain("a duration from 10s to 24h");
     expect(of("maxStaleness: 30s, onStale: open").findings[0]?.message).toContain('expected "keep" or "fail"');
     expect(of("onStale: fail").findings[0]).toMatchObject({ line: 4, column: 20 });

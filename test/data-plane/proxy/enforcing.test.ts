@@ -3,7 +3,7 @@ import { createServer } from "node:http2";
 import { join } from "node:path";
 import { Metadata, status } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
-import type { Limit } from "../../../core/limit/limit-model.js";
+import type { Limit } from "../../../core/kinds/rate-limit/rate-limit.js";
 import { startByteServer } from "../../support/byte-service.js";
 import { buildPolicy, everyone, issueIdentity, mesh } from "../../support/proxy-fakes.js";
 import { eventually, ProxyPair, TestSide } from "../../support/proxy-pair.js";
@@ -73,8 +73,8 @@ describe("enforcing", () => {
   test("over a rate limit: 8 with a pushback, the decision and the revision; a denied call costs nothing", async () => {
     const limits: Limit[] = [
       {
-        ...{ per: ["caller", "header:x-tenant"], methods: ["*"], tokens: 1, periodMs: 60_000, burst: 3, costs: [] },
-        ...{ scope: "proxy", disconnected: undefined },
+        ...{ per: ["caller", "header:x-tenant"], methods: ["*"], burst: 3, costs: [], scope: "proxy" },
+        rate: { tokens: 1, periodMs: 60_000 },
       },
     ];
     const closed = { service: "bytes", allow: [{ from: ["other"], methods: ["*"] }], limits };

@@ -1,7 +1,7 @@
 /** Routes that a proxy must not use when it may have missed what is in force. */
 import { status } from "@grpc/grpc-js";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
-import type { RouteRule, RouteStaleness } from "../../../core/model.js";
+import type { RouteRule } from "../../../core/model.js";
 import { buildPolicy, everyone } from "../../support/proxy-fakes.js";
 import { ProxyPair } from "../../support/proxy-pair.js";
 
@@ -13,13 +13,15 @@ beforeEach(async () => {
 });
 afterEach(() => pair.stop());
 
-function useRoute(staleness: RouteStaleness | undefined): void {
-  const rules: RouteRule[] = [{ match: undefined, split: [], timeoutMs: 0, staleness }];
+type Staleness = Pick<RouteRule, "maxStalenessMs" | "onStale">;
+
+function useRoute(staleness: Staleness = {}): void {
+  const rules: RouteRule[] = [{ match: undefined, split: [], timeoutMs: 0, ...staleness }];
   pair.caller.policy.switchTo(buildPolicy(2, [{ service: "bytes", allow: [everyone], rules }]));
 }
 
 test("calls are answered 14 with the age once nothing was heard of the mesh for too long, and go on when it is", async () => {
-  useRoute({ maxMs: 30_000, onStale: "fail" });
+  useRoute({ maxStalenessMs: 30_000, onStale: "fail" });
   expect((await pair.client().unary(hello)).error).toBeUndefined();
   pair.caller.policy.freshnessAgeMs = 45_000;
   const { error, trailers } = await pair.client().unary(hello);
@@ -35,11 +37,11 @@ test("calls are answered 14 with the age once nothing was heard of the mesh for 
 });
 
 test("it is the caller's proxy that judges, and only where the route says fail", async () => {
-  useRoute({ maxMs: 30_000, onStale: "fail" });
+  useRoute({ maxStalenessMs: 30_000, onStale: "fail" });
   pair.callee.policy.freshnessAgeMs = 45_000;
   expect((await pair.client().unary(hello)).error).toBeUndefined();
   pair.caller.policy.freshnessAgeMs = 45_000;
-  useRoute({ maxMs: 30_000, onStale: "keep" });
+  useRoute({ maxStalenessMs: 30_000, onStale: "keep" });
   expect((await pair.client().unary(hello)).error).toBeUndefined();
   useRoute(undefined);
   expect((await pair.client().unary(hello)).error).toBeUndefined();

@@ -1,6 +1,7 @@
 /** How the parts of a rate limit are written, shared by whoever reads files and whoever reads bytes. */
-import type { Limit } from "../limit/limit-model.js";
-import { whyNotMatchable } from "./grammar.js";
+import { whyNotMatchable } from "../../snapshot/grammar.js";
+import type { MethodCost } from "./costs.js";
+import type { Rate } from "./rate.js";
 
 /** Limits about one service, over all its RateLimits. */
 export const limitsMax = 32;
@@ -13,12 +14,6 @@ export const tokensMax = 10_000_000;
 
 const periods = { s: 1000, m: 60_000, h: 3_600_000 } as const;
 const claimNameGrammar = /^[A-Za-z0-9_.:/-]{1,128}$/;
-
-/** Tokens in a period. */
-export interface Rate {
-  readonly tokens: number;
-  readonly periodMs: number;
-}
 
 /** What a rate looks like, for editors. */
 export const ratePattern = "^[1-9][0-9]{0,7}/[smh]$";
@@ -43,7 +38,7 @@ export function isPeriod(periodMs: number): boolean {
 }
 
 /** The burst of a limit that states none: what comes back in a second, and the dearest call at least. */
-export function defaultBurst({ tokens, periodMs }: Rate, costs: Limit["costs"]): number {
+export function defaultBurst({ tokens, periodMs }: Rate, costs: readonly MethodCost[]): number {
   return Math.max(1, Math.ceil((tokens * 1000) / periodMs), ...costs.map(({ cost }) => cost));
 }
 

@@ -1,0 +1,66 @@
+/** Names in policy: of objects, versions, methods and callers. */
+import { isLabel } from "../identity.js";
+import { isCaller, isMethod, isMethodPattern, isVersion } from "../snapshot/grammar.js";
+import { textSet } from "./list.js";
+import { text } from "./types.js";
+
+const labelPattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
+const identifierPath = "[A-Za-z_]\\w*(\\.[A-Za-z_]\\w*)*";
+
+/** HTTP writes a path with a slash in front, and so do people by mistake. */
+const slashHint = (value: string): string =>
+  value.startsWith("/") && isMethodPattern(value.slice(1)) ? `write it as ${JSON.stringify(value.slice(1))}` : "";
+
+/** The name of an object: an RFC 1123 label. */
+export const label = text({
+  expected: "a name of 1 to 63 of a-z, 0-9 and -",
+  pattern: labelPattern,
+  valid: isLabel,
+  hint: (value) => (isLabel(value.toLowerCase()) ? "names are lower case" : ""),
+});
+
+/** A version as in a join token. */
+export const version = text({
+  expected: "a version: 1 to 63 of A-Z, a-z, 0-9, dot, _ and -",
+  pattern: "^[A-Za-z0-9._-]{1,63}$",
+  valid: isVersion,
+});
+
+/** "package.Service/Method". */
+export const method = text({
+  expected: "a method: package.Service/Method",
+  pattern: `^${identifierPath}/[A-Za-z_]\\w*$`,
+  valid: isMethod,
+  hint: slashHint,
+});
+
+/** In files: a method in full, or all that a descriptor says of a gRPC service. */
+export const statedMethod = text({
+  expected: 'a method: package.Service/Method, or "package.Service/*" where a descriptor says which',
+  pattern: `^${identifierPath}/(\\*|[A-Za-z_]\\w*)$`,
+  valid: (value) => value !== "*" && isMethodPattern(value),
+  hint: slashHint,
+});
+
+const methodPattern = text({
+  expected: 'a method, "package.Service/*" or "*"',
+  pattern: `^(\\*|${identifierPath}/(\\*|[A-Za-z_]\\w*))$`,
+  valid: isMethodPattern,
+  hint: slashHint,
+});
+
+/** Who calls: a service of the mesh, a SPIFFE ID in full, or "*". */
+export const caller = text({
+  expected: 'a service\'s name, a SPIFFE ID in full, or "*"',
+  pattern: `^(\\*|${labelPattern.slice(1, -1)}|spiffe://.+)$`,
+  valid: isCaller,
+});
+
+/** Methods that something is about; empty: all. */
+export const methodPatterns = textSet(methodPattern, { whenEmpty: "leave it out for all methods" });
+
+const whenNobody = 'name callers, or "*" for any authenticated identity';
+/** Callers, at least one. */
+export const callers = textSet(caller, { whenEmpty: whenNobody, neverEmpty: true });
+/** Callers; none: any. */
+export const callersOrAny = textSet(caller, { whenEmpty: whenNobody });

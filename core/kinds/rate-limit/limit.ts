@@ -1,0 +1,99 @@
+/** One budget for each key: a token bucket. */
+
+import { renderNearest } from "../../snapshot/nearest.js";
+import { text as textShape } from "../../snapshot/shapes.js";
+import { textSet } from "../list.js";
+import { methodPatterns } from "../names.js";
+import { maybe, optional, type RecordOf, record, required } from "../record.js";
+import { type Type, writtenAs } from "../type.js";
+import { oneOf, text, wholeNumber } from "../types.js";
+import { costs } from "./costs.js";
+import { defaultBurst, keyPartsMax, tokensMax, whyNotKeyPart } from "./limit-grammar.js";
+import { rate } from "./rate.js";
+
+/** What makes the key of a limit; "claim:" and "header:" are followed by a name. */
+export type LimitKeyPart = "caller" | "method" | `claim:${string}` | `header:${string}`;
+
+const keyNames = ["caller", "method", "service", "claim:NAME", "header:NAME"];
+const writtenPart = textShape(
+  '"caller", "method", "service", "claim:NAME" or "header:NAME"',
+  "^(caller|method|service|claim:[A-Za-z0-9_.:/-]{1,128}|header:[a-z0-9_.-]{1,128})$",
+  (value) => {
+    const why = value === "service" ? undefined : whyNotKeyPart(value);
+    return why === "" ? renderNearest(value, keyNames).replace(/^; /, "") : why;
+  },
+);
+const keyPart = text({
+  expected: "a part of a key",
+  pattern: "",
+  valid: (part) => whyNotKeyPart(part) === undefined,
+}) as Type<string> as Type<LimitKeyPart>;
+const per = textSet(writtenAs(keyPart, writtenPart as typeof keyPart.shape), {
+  whenEmpty: "leave it out for one budget for the whole service",
+  why: (parts) => (parts.length > keyPartsMax ? `at most ${keyPartsMax} parts make a key` : undefined),
+});
+
+const fields = {
+  /** Sorted; empty: one key for all calls. */
+  per: optional(1, per, [], "Each value of it has a budget of its own; left out: one for the whole service."),
+  /** Which calls it is about, as in an authorization. Empty: all. */
+  methods: optional(2, methodPatterns, [], "Which calls it is about; left out: all."),
+  rate: required(
+    undefined,
+    rate,
+    { tokens: 1, periodMs: 1000 },
+    "How many tokens come back, in a second, minute or hour.",
+  ),
+  /** The most tokens that a key can have. */
+  burst: optional(5, wholeNumber(1, tokensMax), 0, "The most tokens at a time; left out: what comes back in a second."),
+  /** What calls cost where that is not 1, sorted by method; of several that match the nearest counts. */
+  costs: optional(6, costs, [], "What a call takes; left out: 1.", { name: "cost" }),
+  /** "proxy": each has a budget of its own. "mesh": all proxies of the service share one. */
+  scope: optional(
+    7,
+    oneOf({ proxy: 1, mesh: 2 }),
+    "proxy",
+    "Whether each proxy has a budget, or all of the service share one.",
+  ),
+  /** What a proxy does that is cut off from its peers; not there where nothing is shared. */
+  disconnected: maybe(
+    8,
+    oneOf({ share: 1, full: 2, closed: 3 }),
+    "For the scope mesh: a proxy that is cut off keeps its share (default), takes the full budget, or refuses.",
+  ),
+};
+
+export interface Limit extends RecordOf<typeof fields> {}
+
+export const limit: Type<Limit> = record("a limit", fields, {
+  refine(found, field, reading) {
+    const { rate: stated, costs: dear, scope, disconnected, ...rest } = found;
+    const place = reading.places.get(field) ?? { line: 1, column: 1, field };
+    const burst = found.burst === 0 ? defaultBurst(stated, dear) : found.burst;
+    for (const one of dear) {
+      if (one.cost <= burst) continue;
+      const at = reading.places.get(`${field}.cost`) ?? place;
+      const message = `${JSON.stringify(one.method)} costs ${one.cost}, more than the burst of ${burst}: it would never pass`;
+      reading.report(at, message);
+    }
+    if (scope === "proxy" && disconnected !== undefined) {
+      const message = '"disconnected" is for the scope "mesh": with the scope "proxy" nothing is shared';
+      reading.report(reading.places.get(`${field}.disconnected`) ?? place, message);
+    }
+    return {
+      ...rest,
+      per: found.per.filter((part) => (part as string) !== "service"),
+      rate: stated,
+      burst,
+      costs: dear,
+      scope,
+      ...(scope === "mesh" ? { disconnected: disconnected ?? "share" } : {}),
+    };
+  },
+  why({ burst, costs: dear, scope, disconnected }) {
+    const never = dear.find(({ cost }) => cost > burst);
+    if (never !== undefined) return `${never.method} costs ${never.cost}, more than the burst of ${burst}`;
+    if ((scope === "mesh") === (disconnected !== undefined)) return undefined;
+    return "disconnected is for the scope mesh, and has to be told there";
+  },
+});

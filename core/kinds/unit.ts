@@ -1,0 +1,164 @@
+/** Units as a whole: which objects they hold, in which form they have a digest, and their bytes. */
+import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { AshlarError } from "../errors.js";
+import { isLabel } from "../identity.js";
+import { compareNames } from "./compare-names.js";
+import { PolicyFault, renderFault, within } from "./fault.js";
+import type { Kind } from "./kind.js";
+import { list, sortOnce } from "./list.js";
+import { readSlots, type Slot, writeSlots } from "./record.js";
+import { kindOf, kinds, type PolicyObject, type Unit } from "./table.js";
+import { orNone } from "./types.js";
+
+/** The name of the unit that is about the mesh and not about one service. */
+export const meshUnitName = "@mesh";
+
+type Parts = Record<string, unknown>;
+
+/** A unit with these objects and no others. */
+export function unitWith(name: string, parts: Partial<Omit<Unit, "name">> = {}): Unit {
+  const unit: Parts = { name };
+  for (const { key, isSingle } of kinds) unit[key] = isSingle ? undefined : [];
+  return { ...unit, ...parts } as Unit;
+}
+
+/** The unit that an object is part of. */
+export function unitNameOf(object: PolicyObject): string {
+  const { isSingle, unit } = kindOf(object);
+  if (unit === "mesh") return meshUnitName;
+  return isSingle ? object.name : (object as { readonly service: string }).service;
+}
+
+/** The objects of a unit, kind by kind. */
+export function objectsOf(unit: Unit): readonly PolicyObject[] {
+  return kinds.flatMap((kind) => objectsOfKind(unit, kind));
+}
+
+function objectsOfKind(unit: Unit, { key, isSingle }: Kind<PolicyObject>): readonly PolicyObject[] {
+  const part = (unit as unknown as Parts)[key];
+  if (!isSingle) return part as readonly PolicyObject[];
+  return part === undefined ? [] : [part as PolicyObject];
+}
+
+/** The unit of these objects. Fails with `invalid_policy` if a service is there twice. */
+export function unitOfObjects(name: string, objects: readonly PolicyObject[]): Unit {
+  const parts = unitWith(name) as unknown as Parts;
+  for (const object of objects) {
+    const { key, isSingle, kind } = kindOf(object);
+    if (!isSingle) (parts[key] as PolicyObject[]).push(object);
+    else if (parts[key] === undefined) parts[key] = object;
+    else throw new AshlarError("invalid_policy", `${kind} ${object.name} is there twice`);
+  }
+  return parts as unknown as Unit;
+}
+
+/** Units that came out of `canonicalUnit`: frozen, so they are canonical for ever. */
+const made = new WeakSet<Unit>();
+
+/**
+ * Returns a frozen copy in the one form that has a digest: lists without an order are sorted, nothing is there twice.
+ * Fails with `invalid_policy` on whatever the compile step could not rely on.
+ */
+export function canonicalUnit(unit: Unit): Unit {
+  if (made.has(unit)) return unit;
+  try {
+    const canonical = makeCanonical(unit);
+    made.add(canonical);
+    return canonical;
+  } catch (error) {
+    if (!(error instanceof PolicyFault)) throw error;
+    const which = JSON.stringify(unit.name.slice(0, 64));
+    throw new AshlarError("invalid_policy", `unit ${which}: ${renderFault(error)}`, { cause: error });
+  }
+}
+
+function makeCanonical(unit: Unit): Unit {
+  const isMesh = unit.name === meshUnitName;
+  if (!isMesh && !isLabel(unit.name)) throw new PolicyFault("a unit is named like its service, by an RFC 1123 label");
+  if (!isMesh && unit.service?.name !== unit.name)
+    throw new PolicyFault("the service it is about is missing or has another name");
+  const canonical: Parts = { name: unit.name };
+  for (const kind of kinds) {
+    const objects = objectsOfKind(unit, kind);
+    if (objects.length > 0 && (kind.unit === "mesh") !== isMesh) {
+      throw new PolicyFault(
+        isMesh ? "the unit of the mesh holds policy about a service" : `${kind.noun}s are in the unit of the mesh`,
+      );
+    }
+    const sorted = canonicalObjects(unit.name, kind, objects);
+    canonical[kind.key] = kind.isSingle ? sorted[0] : sorted;
+  }
+  return Object.freeze(canonical) as unknown as Unit;
+}
+
+function canonicalObjects(
+  unit: string,
+  kind: Kind<PolicyObject>,
+  objects: readonly PolicyObject[],
+): readonly PolicyObject[] {
+  const { noun, type, isSingle } = kind;
+  if (kind.isOnePerService && objects.length > 1) throw new PolicyFault(`a service has at most one ${noun}`);
+  const why = kind.whyNotTogether?.(unit, objects);
+  if (why !== undefined) throw new PolicyFault(why);
+  const sorted = objects.map((object) => {
+    if (!isLabel(object.name)) throw new PolicyFault(`${noun} ${JSON.stringify(object.name.slice(0, 64))}: not a name`);
+    if (!isSingle && kind.unit === "service" && unitNameOf(object) !== unit)
+      throw new PolicyFault(`${noun} ${object.name} is about another service`);
+    return within(`${noun} ${object.name}`, () => type.canonical(object));
+  });
+  return Object.freeze(within(`${noun}s`, () => sortOnce(sorted, ({ name }) => name)));
+}
+
+const nameSlot: Slot = {
+  number: 1,
+  label: "name",
+  wire: {
+    wireType: 2,
+    absent: () => "",
+    write: (writer, number, value) => writer.uint32((number << 3) | 2).string(value as string),
+    read: (reader) => reader.string(),
+  },
+  get: (unit) => unit?.name,
+  set(draft, value) {
+    draft.name = value;
+  },
+};
+
+/** The fields of a unit's message, in the order of their numbers. */
+const slots: readonly Slot[] = [
+  nameSlot,
+  ...kinds.map(({ key, number, isSingle, type }): Slot => {
+    const part = isSingle ? orNone(type) : list(type, { whenEmpty: "" });
+    return {
+      number,
+      label: key,
+      wire: part.wire as Slot["wire"],
+      get: (unit) => unit?.[key],
+      set(draft, value) {
+        draft[key] = value;
+      },
+    };
+  }),
+].sort((a, b) => a.number - b.number);
+
+/** The bytes of a canonical unit: `ashlar.v1.Unit`, fields in the order of their numbers. */
+export function encodeCanonical(unit: Unit): Uint8Array {
+  const writer = new BinaryWriter();
+  writeSlots(writer, slots, unit as unknown as Parts);
+  return writer.finish();
+}
+
+/**
+ * Reads the message of a unit as it is, canonical or not. Fails with a `PolicyFault` on a field or value that this
+ * version does not know, and with whatever the reader throws on bytes that are none.
+ */
+export function decodeUnit(bytes: Uint8Array): Unit {
+  const draft: Parts = {};
+  for (const slot of slots) slot.set(draft, slot.wire.absent());
+  return readSlots(new BinaryReader(bytes), bytes.length, slots, draft) as unknown as Unit;
+}
+
+/** Orders units, and whatever else has a name. */
+export function byName(a: { readonly name: string }, b: { readonly name: string }): number {
+  return compareNames(a.name, b.name);
+}

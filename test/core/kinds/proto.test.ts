@@ -1,0 +1,64 @@
+/** The table of kinds and proto/ashlar/v1/policy.proto say the same. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { loadSync } from "@grpc/proto-loader";
+import { expect, test } from "@jest/globals";
+import { kinds } from "../../../core/kinds/table.js";
+import { buildSnapshot } from "../../../core/snapshot/build.js";
+import { parsePolicyFiles } from "../../../core/snapshot/parse-files.js";
+import { refuseUnknownFields } from "../../../core/wire/strict.js";
+import { Unit } from "../../../proto/gen/ashlar/v1/policy.js";
+
+interface FieldDescriptor {
+  readonly name: string;
+  readonly number: number;
+  readonly type: string;
+  readonly typeName: string;
+}
+
+const definition = loadSync("ashlar/v1/policy.proto", { includeDirs: ["proto"] }) as Readonly<
+  Record<string, { readonly type?: { readonly name: string; readonly field?: readonly FieldDescriptor[] } }>
+>;
+const fieldsOf = (message: string): readonly FieldDescriptor[] => definition[`ashlar.v1.${message}`]?.type?.field ?? [];
+const camel = (name: string): string => name.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase());
+
+const file = join("test", "golden", "snapshots", "every-kind.yaml");
+const { objects } = parsePolicyFiles([{ name: file, content: readFileSync(file, "utf8") }]);
+const units = buildSnapshot(objects.map(({ object }) => object)).units;
+
+test("a unit's message has a field for each kind, by the name and number that the table says", () => {
+  const stated = kinds.map(({ key, number, kind }) => [key, number, kind]);
+  const described = fieldsOf("Unit").map(({ name, number, typeName }) => [camel(name), number, typeName]);
+  expect([["name", 1, ""], ...stated]).toEqual(described);
+});
+
+test("the generated code reads and writes the very bytes that the table says", () => {
+  for (const { bytes } of units) {
+    const message = Unit.decode(bytes);
+    refuseUnknownFields(message, "unit");
+    expect(Buffer.from(Unit.encode(message).finish()).toString("hex")).toBe(Buffer.from(bytes).toString("hex"));
+  }
+});
+
+test("every field of every message is used in the golden policy, so that its bytes are fixed", () => {
+  const seen = new Set<string>();
+  const look = (message: string, value: Readonly<Record<string, unknown>>): void => {
+    for (const { name, typeName, type } of fieldsOf(message)) {
+      const found = value[camel(name)];
+      if (found === undefined || found === 0 || found === "" || (Array.isArray(found) && found.length === 0)) continue;
+      seen.add(`${message}.${name}`);
+      if (type !== "TYPE_MESSAGE") continue;
+      for (const one of Array.isArray(found) ? found : [found]) look(typeName, one);
+    }
+  };
+  for (const { bytes } of units) look("Unit", Unit.decode(bytes) as unknown as Readonly<Record<string, unknown>>);
+  const messages = Object.values(definition).flatMap(({ type }) => (type?.field === undefined ? [] : [type.name]));
+  const all = messages.flatMap((message) => fieldsOf(message).map(({ name }) => `${message}.${name}`));
+  expect(all.filter((field) => !seen.has(field))).toEqual([]);
+});
+
+test("the golden policy has an object of every kind", () => {
+  expect(kinds.map(({ kind }) => kind).filter((kind) => !objects.some(({ object }) => object.kind === kind))).toEqual(
+    [],
+  );
+});
