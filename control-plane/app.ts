@@ -28,6 +28,7 @@ import { readMeshOf } from "./identity/authority-file.js";
 import { openJoinTokens } from "./identity/join-tokens.js";
 import { writeOperatorContexts } from "./identity/operator-contexts.js";
 import { openUnsignedWindow } from "./identity/unsigned-window.js";
+import { checkPlaceThere, checkWholeFolder } from "./identity/whole-folder.js";
 import {
   createOperatorJudge,
   dialAddress,
@@ -66,6 +67,8 @@ interface Base {
   /** In a mesh that another control plane began. */
   readonly place: StoredPlace | undefined;
   readonly members: Members;
+  /** What the data folder lost and can do without. */
+  readonly lostFiles: readonly string[];
 }
 
 /**
@@ -98,14 +101,17 @@ async function start(config: UpConfig, log: Logger, signal: AbortSignal, cleanup
   const folder = await DataFolder.open(config.dataDir);
   cleanup.add(() => folder.close());
   folder.removeReadyFiles();
+  const lostFiles = checkWholeFolder(folder.path);
+  for (const why of lostFiles) log.error("a file of the data folder is missing", { why });
   const isNew = readMeshOf(folder.path) === undefined;
   const place = await openPlace(config, { dir: folder.path, clock, log }, signal);
   const mesh = folder.claim(config.mesh, readMeshOf(folder.path) ?? meshDefault);
   const gate: SigningGate = {};
   const beforeSigning = (bytes: Uint8Array) => gate.guard?.checkRecord(bytes);
   const authority = openAuthority({ dir: folder.path, mesh, clock, random, beforeSigning });
+  checkPlaceThere(folder.path, authority.holdsRoot, place !== undefined);
   const members = openMembers(folder.path, (joins) => writeJoinFile(folder, authority, joins));
-  const base: Base = { config, log, clock, signal, cleanup, folder, authority, place, members };
+  const base: Base = { config, log, clock, signal, cleanup, folder, authority, place, members, lostFiles };
 
   const nats = await openNats({ ...base, ...config, dataDir: folder.path });
   const ledger = await openLedger({
@@ -204,6 +210,7 @@ async function startParts(
       ...problemsAbout("proxies-unsigned", unsigned.problems(fleet.live())),
       ...problemsAbout("recovery", recovery.problems()),
       ...problemsAbout("issuer", trusting.issuers.problems()),
+      ...problemsAbout("disk", base.lostFiles),
     ],
     clock,
   });

@@ -1,7 +1,9 @@
 /** The folder of one control plane: whose it is, who runs on it now, and the files that tell others where it serves. */
-import { chmodSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { AshlarError, messageOf } from "../core/errors.js";
+import { AshlarError } from "../core/errors.js";
+import { diskError } from "../runtime/disk-fault.js";
+import { writeDurably } from "../runtime/durable-file.js";
 import { makeFolder, releaseFolder, takeFolder } from "../runtime/folder-lock.js";
 
 /** What others read once the control plane serves. */
@@ -32,8 +34,7 @@ export class DataFolder {
       await takeFolder(path, "a control plane");
       return new DataFolder(path, removeEmpty);
     } catch (error) {
-      if (error instanceof AshlarError) throw error;
-      throw new AshlarError("unavailable", `cannot use the data folder ${path}: ${messageOf(error)}`, { cause: error });
+      throw diskError("use", `the data folder ${path}`, error);
     }
   }
 
@@ -81,11 +82,9 @@ export class DataFolder {
     }
   }
 
-  /** Writes by rename, so that a reader sees all of it or nothing. Mode 0600. */
+  /** Writes by rename, so that a reader sees all of it or nothing. Mode 0600. Fails with `unavailable`. */
   writeJson(name: string, value: unknown): void {
-    const path = join(this.path, name);
-    writeFileSync(`${path}.tmp`, `${JSON.stringify(value, undefined, 2)}\n`, { mode: 0o600 });
-    renameSync(`${path}.tmp`, path);
+    writeDurably(join(this.path, name), `${JSON.stringify(value, undefined, 2)}\n`);
   }
 
   /**

@@ -15,7 +15,9 @@ export async function listenAgain(
   if (address.port !== 0) return listen(address);
   const path = join(dataDir, "inbound-port");
   const bound = await listenOn(listen, address, Number(readIfThere(path)?.toString("latin1").trim()));
-  writeDurably(path, `${bound.port}\n`);
+  try {
+    writeDurably(path, `${bound.port}\n`);
+  } catch {} // a courtesy to peers after a restart: a full disk must not keep a proxy from serving
   return bound;
 }
 

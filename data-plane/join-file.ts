@@ -22,14 +22,21 @@ export async function readJoinFile(path: string, dataDir: string): Promise<JoinF
   const copy = joinPath(dataDir, "join.json");
   try {
     const file = parseJoinFile(await readFile(path, "utf8"));
-    makePrivateFolder(dataDir);
-    writeDurably(copy, JSON.stringify(file));
+    keepCopy(copy, dataDir, file);
     return file;
   } catch (cause) {
     const kept = (cause as NodeJS.ErrnoException).code === "ENOENT" ? await readCopy(copy) : undefined;
     if (kept !== undefined) return kept;
     throw new AshlarError("invalid_argument", `--join ${path}: ${messageOf(cause)}`, { cause });
   }
+}
+
+/** For the next start: a full disk must not keep a proxy from this one. */
+function keepCopy(path: string, dataDir: string, file: JoinFile): void {
+  try {
+    makePrivateFolder(dataDir);
+    writeDurably(path, JSON.stringify(file));
+  } catch {}
 }
 
 async function readCopy(path: string): Promise<JoinFile | undefined> {

@@ -1,7 +1,10 @@
 /** Small files that are either the old or the new content after a crash, never half of one. */
+import { randomUUID } from "node:crypto";
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
-import { dirname } from "node:path";
+import { open, rename, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { AshlarError, messageOf } from "../core/errors.js";
+import { diskError } from "./disk-fault.js";
 
 /** Makes `folder` (and what is above it), readable by its owner alone. */
 export function makePrivateFolder(folder: string): void {
@@ -11,24 +14,67 @@ export function makePrivateFolder(folder: string): void {
 /**
  * Replaces `path` by `content`: a new file beside it, fsync, rename, fsync of the folder. Once it
  * returns, the content survives power loss as far as the disk obeys fsync. Mode 0600 unless given.
+ * Fails with `unavailable`, saying what is wrong with the disk; what was there before then stays.
  */
 export function writeDurably(path: string, content: string | Uint8Array, mode = 0o600): void {
   const beside = `${path}.new`;
-  rmSync(beside, { force: true }); // a left-over might have another mode
-  const file = openSync(beside, "wx", mode);
   try {
-    const bytes = typeof content === "string" ? Buffer.from(content) : content;
+    rmSync(beside, { force: true }); // a left-over might have another mode
+    writeNew(beside, typeof content === "string" ? Buffer.from(content) : content, mode);
+    renameSync(beside, path);
+    const folder = openSync(dirname(path), "r");
+    try {
+      fsyncSync(folder);
+    } finally {
+      closeSync(folder);
+    }
+  } catch (cause) {
+    try {
+      rmSync(beside, { force: true }); // half a file must not keep the room that is lacking
+    } catch {} // the first failure is the one to tell
+    throw diskError("write", path, cause);
+  }
+}
+
+function writeNew(path: string, bytes: Uint8Array, mode: number): void {
+  const file = openSync(path, "wx", mode);
+  try {
     for (let written = 0; written < bytes.length; ) written += writeSync(file, bytes, written);
     fsyncSync(file);
   } finally {
     closeSync(file);
   }
-  renameSync(beside, path);
-  const folder = openSync(dirname(path), "r");
+}
+
+/** The same without holding up the event loop; several at once for one file do not get in each other's way. */
+export async function replaceDurably(path: string, content: string | Uint8Array, mode = 0o600): Promise<void> {
+  const beside = join(dirname(path), `.${basename(path)}.${randomUUID()}${temporarySuffix}`);
   try {
-    fsyncSync(folder);
+    const handle = await open(beside, "wx", mode);
+    try {
+      await handle.writeFile(content);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(beside, path);
+    await syncFolder(dirname(path));
+  } catch (cause) {
+    await rm(beside, { force: true }).catch(() => {}); // the first failure is the one to tell
+    throw diskError("write", path, cause);
+  }
+}
+
+/** How the names of files end that `replaceDurably` did not come to rename before a crash. */
+export const temporarySuffix = ".tmp";
+
+/** Syncs a folder, so that a file created or renamed in it is found after power loss. */
+export async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, "r");
+  try {
+    await handle.sync();
   } finally {
-    closeSync(folder);
+    await handle.close();
   }
 }
 

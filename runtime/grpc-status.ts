@@ -5,6 +5,7 @@
  */
 import { Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { AshlarError, type ErrorCode, errorCodes } from "../core/errors.js";
+import { diskFaultOf } from "./disk-fault.js";
 import { decodeStatusDetails, encodeStatusDetails, type FieldViolation, type StatusDetails } from "./grpc-details.js";
 
 /** A code without a status does not compile. */
@@ -76,9 +77,9 @@ export interface GrpcStatus {
   readonly metadata: Metadata;
 }
 
-/** The status for whatever was thrown. Faults of our own say "internal error" and nothing else. */
+/** The status for whatever was thrown. Faults of our own say "internal error" and nothing else; of a disk, what is wrong with it. */
 export function toGrpcStatus(error: unknown): GrpcStatus {
-  const known = error instanceof AshlarError && error.code !== "internal" ? error : undefined;
+  const known = asKnown(error);
   const ashlarCode = known?.code ?? "internal";
   const message = (known?.message ?? "internal error").slice(0, messageCharsMax);
   const isInput = ashlarCode === "invalid_argument" || ashlarCode === "invalid_policy";
@@ -94,6 +95,12 @@ export function toGrpcStatus(error: unknown): GrpcStatus {
   const metadata = new Metadata();
   metadata.set(detailsKey, Buffer.from(encodeStatusDetails(details)));
   return { code: details.code, details: message, metadata };
+}
+
+function asKnown(error: unknown): AshlarError | undefined {
+  if (error instanceof AshlarError) return error.code === "internal" ? undefined : error;
+  const fault = diskFaultOf(error);
+  return fault === undefined ? undefined : new AshlarError("unavailable", `the server cannot write: ${fault}`);
 }
 
 /** The AshlarError behind a failed call. Servers that are not Ashlar's are judged by their status alone. */

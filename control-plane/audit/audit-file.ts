@@ -1,7 +1,7 @@
 /** A control plane's own file of the audit log: what waits for its place in the chain, and what has one. */
-import { link, rm, stat } from "node:fs/promises";
+import { link, rename, rm, stat } from "node:fs/promises";
 import { type AuditEntry, encodeAuditEntry, parseAuditEntry } from "../../core/wire/audit.js";
-import { writeDurably } from "../store/durable-file.js";
+import { replaceDurably } from "../../runtime/durable-file.js";
 import { encodeFileLog, type FileLog, openFileLog, readFileLog } from "../store/file-copy.js";
 import { Mutex } from "../store/mutex.js";
 
@@ -126,12 +126,15 @@ export async function openAuditFile(file: string, bytesMax: number): Promise<Aud
   };
   const compact = async (): Promise<void> => {
     if ((await stat(file)).size < bytesMax) return;
-    await log.close();
     const records = shorten(parse(await readFileLog(file)), bytesMax / 4);
-    await rm(former, { force: true });
-    await link(file, former);
-    await writeDurably(file, encodeFileLog(records));
-    log = await openFileLog(file);
+    const beside = `${former}.new`;
+    await rm(beside, { force: true });
+    await link(file, beside);
+    await rename(beside, former); // the one before it stays until this one has its place
+    await replaceDurably(file, encodeFileLog(records));
+    const before = log;
+    log = await openFileLog(file); // what fails until here leaves the file open that was
+    await before.close();
   };
   return {
     contents: parse(log.records),

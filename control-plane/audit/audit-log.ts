@@ -175,8 +175,12 @@ class ChainedAuditLog implements AuditLog {
     try {
       await this.#file.addPlaced(sequence, bytes);
     } catch (error) {
-      this.#fileTrouble = `audit: the own file cannot be written: ${messageOf(error)}`;
+      this.#noteFile(error);
     }
+  }
+
+  #noteFile(error: unknown): void {
+    this.#fileTrouble = `audit: the own file cannot be written: ${messageOf(error)}`;
   }
 
   async record(draft: AuditDraft): Promise<void> {
@@ -194,7 +198,7 @@ class ChainedAuditLog implements AuditLog {
       await this.#file.addUnplaced(entry);
       this.#fileTrouble = undefined;
     } catch (error) {
-      this.#fileTrouble = `audit: the own file cannot be written: ${messageOf(error)}`;
+      this.#noteFile(error);
       this.#log.error("an audit entry is in memory only", { error: messageOf(error), ...draft });
     }
     this.#place();
@@ -233,7 +237,7 @@ class ChainedAuditLog implements AuditLog {
     }
     await Promise.all(copied);
     this.#trouble = undefined;
-    await this.#file.compact();
+    await this.#file.compact().catch((error: unknown) => this.#noteFile(error));
     if (this.#unplaced.size === 0 && this.#onDiskOnly > 0) this.#takeUnplaced((await this.#file.read()).unplaced);
   }
 

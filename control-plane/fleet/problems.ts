@@ -16,7 +16,8 @@ export type ProblemCode =
   | "log"
   | "audit"
   | "recovery"
-  | "issuer";
+  | "issuer"
+  | "disk";
 
 export interface Problem {
   readonly code: ProblemCode;

@@ -1,8 +1,10 @@
 /** Which proxy holds which certificate, by serial number: for revocation and for people. */
 import { appendFileSync } from "node:fs";
 import { join } from "node:path";
+import { isAshlarError } from "../../core/errors.js";
 import { isLabel } from "../../core/identity.js";
 import type { Clock } from "../../runtime/clock.js";
+import { diskError } from "../../runtime/disk-fault.js";
 import { makePrivateFolder, readIfThere, writeDurably } from "../../runtime/durable-file.js";
 
 export interface IssuedEntry {
@@ -13,7 +15,7 @@ export interface IssuedEntry {
 }
 
 export interface IssuedCertificates {
-  /** Notes a certificate; those that expired a week ago are forgotten. */
+  /** Notes a certificate, on disk when it returns; those that expired a week ago are forgotten. Fails with `unavailable`. */
   add(entry: IssuedEntry): void;
   find(serial: string): IssuedEntry | undefined;
   /** Serials of a proxy that have not expired. */
@@ -47,17 +49,40 @@ export function openIssuedCertificates({
     lines = live.length;
   };
 
-  for (const line of (readIfThere(path)?.toString("utf8") ?? "").split("\n")) {
+  const text = readIfThere(path)?.toString("utf8") ?? "";
+  /** A line that was cut off (a crash, a full disk) is ended, so that it does not take the next one along. */
+  let torn = !text.endsWith("\n") && text !== "";
+  const append = (entry: IssuedEntry): void => {
+    const begin = torn ? "\n" : "";
+    torn = true;
+    try {
+      appendFileSync(path, `${begin}${JSON.stringify(entry)}\n`, { mode: 0o600, flush: true });
+    } catch (cause) {
+      throw diskError("write", path, cause);
+    }
+    torn = false;
+  };
+  /** Where it cannot be written the longer file goes on. */
+  const tryCompact = (): void => {
+    try {
+      compact();
+      torn = false;
+    } catch (error) {
+      if (!isAshlarError(error, "unavailable")) throw error;
+    }
+  };
+
+  for (const line of text.split("\n")) {
     const entry = parseEntry(line);
     if (entry !== undefined) entries.set(entry.serial, entry);
   }
-  compact();
+  tryCompact();
   return {
     add: (entry) => {
+      append(entry);
       entries.set(entry.serial, entry);
-      appendFileSync(path, `${JSON.stringify(entry)}\n`, { mode: 0o600 });
       lines += 1;
-      if (lines > 2 * countMax || (lines > 10_000 && lines % 10_000 === 0)) compact();
+      if (lines > 2 * countMax || (lines > 10_000 && lines % 10_000 === 0)) tryCompact();
     },
     find: (serial) => entries.get(serial),
     serialsOf: (proxyId) =>

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { encodeAccount, encodeOperator } from "@nats-io/jwt";
 import { createAccount, createOperator, fromSeed, type KeyPair } from "@nats-io/nkeys";
 import { AshlarError, messageOf } from "../../core/errors.js";
-import { writeDurably } from "../store/durable-file.js";
+import { replaceDurably } from "../../runtime/durable-file.js";
 
 export interface NatsKeys {
   readonly operatorSeed: string;
@@ -40,7 +40,7 @@ export async function openNatsKeys(dir: string): Promise<NatsKeys> {
   });
   if (text !== undefined) return parseKeys(text, file);
   const keys = createNatsKeys();
-  await writeDurably(file, `${JSON.stringify(keys, undefined, 2)}\n`);
+  await replaceDurably(file, `${JSON.stringify(keys, undefined, 2)}\n`);
   return keys;
 }
 

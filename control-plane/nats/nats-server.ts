@@ -6,9 +6,9 @@ import { join, resolve } from "node:path";
 import { AshlarError, messageOf } from "../../core/errors.js";
 import { Backoff } from "../../runtime/backoff.js";
 import { type Clock, systemClock } from "../../runtime/clock.js";
+import { replaceDurably } from "../../runtime/durable-file.js";
 import type { Logger } from "../../runtime/log.js";
 import { findProcess } from "../../runtime/process-identity.js";
-import { writeDurably } from "../store/durable-file.js";
 import type { NatsAccount } from "./nats-account.js";
 import { type NatsConfig, renderNatsConfig } from "./nats-config.js";
 import { buildNatsTrust, type NatsKeys, openNatsKeys } from "./nats-keys.js";
@@ -141,7 +141,7 @@ class SupervisedServer implements NatsServer {
   async #writeConfig(config: NatsConfig): Promise<NatsConfig> {
     for (const syncAlways of [true, false]) {
       const tried = { ...config, syncAlways };
-      await writeDurably(this.#configFile, renderNatsConfig(tried));
+      await replaceDurably(this.#configFile, renderNatsConfig(tried));
       const refused = await testConfig(this.#program, this.#configFile);
       if (refused === undefined) return tried;
       if (!syncAlways) throw new AshlarError("unavailable", `nats-server refuses its configuration: ${refused}`);
@@ -178,7 +178,7 @@ class SupervisedServer implements NatsServer {
     if (pid === undefined) return;
     const started = (await findProcess(pid))?.started ?? "";
     const record: RecordedProcess = { pid, started, nonce: config.serverName, port: config.port };
-    await writeDurably(join(this.#dir, "process.json"), `${JSON.stringify(record)}\n`);
+    await replaceDurably(join(this.#dir, "process.json"), `${JSON.stringify(record)}\n`);
   }
 
   async #supervise(): Promise<void> {

@@ -1,16 +1,20 @@
 /** A control plane's own copy of what is committed: it outlives the loss of NATS. */
 import { createHash } from "node:crypto";
-import { type FileHandle, mkdir, open, readdir, readFile, rename } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Digest, digestOf, parseDigest } from "../../core/digest.js";
-import { syncFolder, writeDurably } from "./durable-file.js";
+import { diskError } from "../../runtime/disk-fault.js";
+import { replaceDurably, syncFolder, temporarySuffix } from "../../runtime/durable-file.js";
 
 const headBytes = 8; // length, then the first bytes of the SHA-256: tells a torn tail from a record
 const recordBytesMax = 2 * 1024 * 1024;
 
 const checksum = (bytes: Uint8Array): Buffer => createHash("sha256").update(bytes).digest().subarray(0, 4);
 
-/** An append-only file of records. Each append is on disk when it resolves. */
+/**
+ * An append-only file of records. Each append is on disk when it resolves. One that fails (`unavailable`) leaves nothing
+ * behind: what it wrote is cut off before the next one.
+ */
 export interface FileLog {
   /** What was in the file when it was opened, in order. */
   readonly records: readonly Uint8Array[];
@@ -31,13 +35,21 @@ export async function openFileLog(file: string): Promise<FileLog> {
     end === content.length || torn ? undefined : `${file} is damaged at byte ${end}; kept as ${file}.damaged`;
   if (damage !== undefined) {
     await rename(file, `${file}.damaged`);
-    await writeDurably(file, content.subarray(0, end));
+    await replaceDurably(file, content.subarray(0, end));
   }
-  const handle = await open(file, "a+", 0o600);
-  if (torn) await handle.truncate(end);
-  await handle.sync();
-  await syncFolder(join(file, ".."));
-  return { records, damage, ...createAppender(handle) };
+  const handle = await open(file, "a+", 0o600).catch((cause: unknown) => {
+    throw diskError("open", file, cause);
+  });
+  try {
+    if (torn) await handle.truncate(end);
+    await handle.sync();
+    await syncFolder(join(file, ".."));
+  } catch (cause) {
+    await handle.close().catch(() => {});
+    throw diskError("open", file, cause);
+  }
+  const appender = new Appender(file, handle, end);
+  return { records, damage, append: (bytes) => appender.append(bytes), close: () => appender.close() };
 }
 
 /** What is in `file` now, up to the first damage. */
@@ -58,29 +70,56 @@ function encodeRecord(bytes: Uint8Array): Buffer {
 }
 
 /** Appends that come while one is being written are written together, with one sync. */
-function createAppender(handle: FileHandle): Pick<FileLog, "append" | "close"> {
-  let waiting: Buffer[] = [];
-  let next: Promise<void> | undefined;
-  let last: Promise<unknown> = Promise.resolve();
-  const write = async (): Promise<void> => {
-    const batch = Buffer.concat(waiting);
-    waiting = [];
-    next = undefined;
-    await handle.appendFile(batch);
-    await handle.datasync();
-  };
-  return {
-    append: (bytes) => {
-      waiting.push(encodeRecord(bytes));
-      next ??= last.then(write);
-      last = next.catch(() => {});
-      return next;
-    },
-    close: async () => {
-      await last;
-      await handle.close();
-    },
-  };
+class Appender {
+  readonly #file: string;
+  readonly #handle: FileHandle;
+  /** Where the last append that is on disk ends. */
+  #end: number;
+  /** Whether an append that failed may have left something behind `#end`: what came after it would be lost with it. */
+  #torn = false;
+  #waiting: Buffer[] = [];
+  #next: Promise<void> | undefined;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(file: string, handle: FileHandle, end: number) {
+    this.#file = file;
+    this.#handle = handle;
+    this.#end = end;
+  }
+
+  append(bytes: Uint8Array): Promise<void> {
+    this.#waiting.push(encodeRecord(bytes));
+    this.#next ??= this.#last.then(() => this.#write());
+    this.#last = this.#next.catch(() => {});
+    return this.#next;
+  }
+
+  async close(): Promise<void> {
+    await this.#last;
+    await this.#handle.close();
+  }
+
+  async #write(): Promise<void> {
+    const batch = Buffer.concat(this.#waiting);
+    this.#waiting = [];
+    this.#next = undefined;
+    try {
+      if (this.#torn) await this.#cut();
+      this.#torn = true;
+      await this.#handle.appendFile(batch);
+      await this.#handle.datasync();
+      this.#torn = false;
+      this.#end += batch.length;
+    } catch (cause) {
+      await this.#cut().catch(() => {}); // gives the room back; what fails here is tried again before the next append
+      throw diskError("write", this.#file, cause);
+    }
+  }
+
+  async #cut(): Promise<void> {
+    await this.#handle.truncate(this.#end);
+    this.#torn = false;
+  }
 }
 
 /** The whole records of a file, where they end, and whether only an unfinished append follows. */
@@ -115,6 +154,7 @@ export interface BlobFolder {
 /** Opens or creates a folder of blobs. */
 export async function openBlobFolder(dir: string): Promise<BlobFolder> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
+  for (const name of await readdir(dir)) if (name.endsWith(temporarySuffix)) await rm(join(dir, name), { force: true });
   const list = async () => (await readdir(dir)).filter((name) => /^[0-9a-f]{64}$/.test(name)).map(parseDigest);
   const known = new Set(await list());
   const get = async (digest: Digest): Promise<Uint8Array | undefined> => {
@@ -125,7 +165,7 @@ export async function openBlobFolder(dir: string): Promise<BlobFolder> {
     get,
     async put(bytes) {
       const digest = digestOf(bytes);
-      if ((await get(digest)) === undefined) await writeDurably(join(dir, digest), bytes);
+      if ((await get(digest)) === undefined) await replaceDurably(join(dir, digest), bytes);
       known.add(digest);
       return digest;
     },

@@ -5,13 +5,14 @@
  */
 import { type FileHandle, open, readFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import { syncFolder } from "./durable-file.js";
+import { diskError } from "../../runtime/disk-fault.js";
+import { syncFolder } from "../../runtime/durable-file.js";
 import { encodeFileLog, parseFileLog } from "./file-copy.js";
 
 export interface IntentFile {
   /** What was written and not cleared; undefined: nothing, or it was torn. */
   readonly pending: Uint8Array | undefined;
-  /** On disk when it resolves; replaces what is pending. One at a time. */
+  /** On disk when it resolves; replaces what is pending. One at a time. Fails with `unavailable`. */
   write(bytes: Uint8Array): Promise<void>;
   /** Nothing is pending any more. Power loss may bring it back; a record that was appended or overtaken is then refused. */
   clear(): Promise<void>;
@@ -31,19 +32,27 @@ export async function openIntentFile(file: string): Promise<IntentFile> {
   });
   const isBare = content?.toString("latin1", 0, recordStart.length) === recordStart;
   const pending = isBare ? content : content && parseFileLog(content).records[0];
-  const handle = await open(file, content === undefined ? "wx+" : "r+", 0o600);
   const size = content?.length ?? 0;
-  if (size < roomBytes && !isBare) await writeAll(handle, Buffer.alloc(roomBytes - size), size); // later only content changes
-  await handle.sync();
-  await syncFolder(dirname(file));
-  return new OpenIntent(handle, pending && new Uint8Array(pending));
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(file, content === undefined ? "wx+" : "r+", 0o600);
+    if (size < roomBytes && !isBare) await writeAll(handle, Buffer.alloc(roomBytes - size), size); // later only content changes
+    await handle.sync();
+    await syncFolder(dirname(file));
+    return new OpenIntent(file, handle, pending && new Uint8Array(pending));
+  } catch (cause) {
+    await handle?.close().catch(() => {});
+    throw diskError("open", file, cause);
+  }
 }
 
 class OpenIntent implements IntentFile {
+  readonly #file: string;
   readonly #handle: FileHandle;
   #pending: Uint8Array | undefined;
 
-  constructor(handle: FileHandle, pending: Uint8Array | undefined) {
+  constructor(file: string, handle: FileHandle, pending: Uint8Array | undefined) {
+    this.#file = file;
     this.#handle = handle;
     this.#pending = pending;
   }
@@ -54,13 +63,21 @@ class OpenIntent implements IntentFile {
 
   async write(bytes: Uint8Array): Promise<void> {
     this.#pending = bytes;
-    await writeAll(this.#handle, encodeFileLog([bytes]), 0);
-    await this.#handle.datasync();
+    try {
+      await writeAll(this.#handle, encodeFileLog([bytes]), 0);
+      await this.#handle.datasync();
+    } catch (cause) {
+      throw diskError("write", this.#file, cause);
+    }
   }
 
   async clear(): Promise<void> {
     if (this.#pending === undefined) return;
-    await writeAll(this.#handle, Buffer.alloc(headBytes), 0);
+    try {
+      await writeAll(this.#handle, Buffer.alloc(headBytes), 0);
+    } catch (cause) {
+      throw diskError("write", this.#file, cause);
+    }
     this.#pending = undefined;
   }
 

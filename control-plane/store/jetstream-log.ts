@@ -15,6 +15,7 @@ import { LogIndex } from "./log-index.js";
 import type { LogKeys } from "./log-keys.js";
 import { conflictAt, isOfOtherLog, type LogLaw } from "./log-laws.js";
 import { Mutex } from "./mutex.js";
+import { OwnCopy } from "./own-copy.js";
 import { StreamView } from "./stream-view.js";
 
 const pollMs = 2000;
@@ -23,8 +24,7 @@ const readAhead = 16;
 
 export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Body> {
   readonly #deps: JetStreamLogDeps;
-  readonly #copy: FileLog;
-  readonly #copied: Set<Digest>;
+  readonly #copy: OwnCopy;
   readonly #begins: LogBegins;
   readonly #intent: IntentFile;
   readonly #mutex = new Mutex();
@@ -42,10 +42,9 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
     );
     this.#deps = deps;
     this.#view = new StreamView(streamOf[law.stream]);
-    this.#copy = copy;
+    this.#copy = new OwnCopy(law.name, copy, deps.log);
     this.#begins = begins;
     this.#intent = intent;
-    this.#copied = new Set(copy.records.map(digestOf));
     this.#updates = deps.bus.subscribe(readSubject(law.stream, "*"), { queueMax: 16 });
   }
 
@@ -57,9 +56,9 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
   }
 
   problems(): readonly string[] {
-    const { damage } = this.#copy;
     const lost = this.#view.problem(this.list());
-    return [this.#trouble, damage, lost].filter((line) => line !== undefined).concat(this.index.problems());
+    const lines = [this.#trouble, ...this.#copy.problems(), lost, ...this.index.problems()];
+    return lines.filter((line) => line !== undefined);
   }
 
   override lack(): string | undefined {
@@ -83,21 +82,18 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
   #tellLate(records: readonly Signed<Body>[]): void {
     if (records.length === 0) return;
     this.tell(records);
-    this.#mutex
-      .run(() => this.#copyHistory())
-      .catch((error: unknown) => {
-        this.#trouble = `${this.law.name}: cannot be copied: ${messageOf(error)}`;
-      });
+    void this.#mutex.run(() => this.#copyHistory());
   }
 
-  async #copyHistory(): Promise<void> {
-    for (const record of this.index.list()) await this.#copyOnce(record.digest, record.bytes);
+  #copyHistory(): Promise<void> {
+    return this.#copy.addAll(this.index.list());
   }
 
-  async #copyOnce(digest: Digest, bytes: Uint8Array): Promise<void> {
-    if (this.#copied.has(digest)) return;
-    await this.#copy.append(bytes);
-    this.#copied.add(digest);
+  /** What was acknowledged is on the own disk, in the copy or as the intent: no second one is appended before it is copied. */
+  async #requireCopy(): Promise<void> {
+    if (this.#copy.trouble !== undefined) await this.#copyHistory();
+    if (this.#copy.trouble !== undefined) throw this.#copy.trouble;
+    if (this.#intent.pending !== undefined) await this.#intent.clear();
   }
 
   /** Starts to follow what other control planes append. */
@@ -135,7 +131,7 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
     if (this.head() === undefined) this.tell(await this.#beginAhead()); // another control plane went on so
     await this.#copyHistory();
     await this.#restore();
-    this.#started = true;
+    this.#started ||= this.#copy.trouble === undefined; // until then the intent of the last run is not settled
     this.#trouble = undefined;
   }
 
@@ -187,7 +183,7 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
       return;
     }
     // the own copy vouches for what it holds, so what only a dropped key signed must not get there
-    if (offered.kind === "adopted" || offered.kind === "kept") await this.#copyOnce(digest, bytes);
+    if (offered.kind === "adopted" || offered.kind === "kept") await this.#copy.add({ digest, bytes });
     if (offered.kind === "adopted") this.tell(offered.records);
   }
 
@@ -202,7 +198,8 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
       await this.#commit(number, record.bytes);
     }
     if (this.#view.missing > 0) await this.#repeatHead(lacking);
-    if (intent !== undefined && this.lack() === undefined) await this.#settle(intent);
+    if (intent !== undefined && this.#copy.trouble === undefined && this.lack() === undefined)
+      await this.#settle(intent);
   }
 
   /**
@@ -250,6 +247,7 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
       if (this.index.preview(next.bytes) === undefined) {
         throw new AshlarError("denied", `${this.law.name}: signed by a key that this mesh does not trust now`);
       }
+      await this.#requireCopy();
       await this.#intent.write(next.bytes);
       try {
         await this.#commit(key, next.bytes, () => this.law.follows(this.head(), next.body));
@@ -259,7 +257,8 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
           throw error;
         }
       }
-      await this.#intent.clear();
+      // a record that the copy lacks stays there, so that it is on this disk; a disk that fails now fails the next append
+      if (this.#copy.trouble === undefined) await this.#intent.clear().catch(() => {});
       if (this.find(key)?.digest !== next.digest) throw conflictAt(this.law, this.head(), key);
     });
   }

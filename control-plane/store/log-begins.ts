@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { type Digest, parseDigest } from "../../core/digest.js";
 import { AshlarError, messageOf } from "../../core/errors.js";
-import { writeDurably } from "./durable-file.js";
+import { replaceDurably } from "../../runtime/durable-file.js";
 
 export interface LogBegins {
   /** Digests of the records that history begins at without the one before. */
@@ -19,7 +19,7 @@ export async function openLogBegins(file: string): Promise<LogBegins> {
   });
   return {
     known: parse(text, file),
-    save: (begins) => writeDurably(file, `${begins.join("\n")}\n`),
+    save: (begins) => replaceDurably(file, `${begins.join("\n")}\n`),
   };
 }
 

@@ -1,5 +1,6 @@
 /** DIR/identity: the proxy's keys (keys.json) and what it was given (identity.json), mode 0600. */
 import { createPrivateKey } from "node:crypto";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { AshlarError } from "../../core/errors.js";
 import { makePrivateFolder, readJsonIfThere, writeDurably } from "../../runtime/durable-file.js";
@@ -22,6 +23,11 @@ export function openIdentityStore(dir: string): IdentityStore {
   const keysPath = join(folder, "keys.json");
   const path = join(folder, "identity.json");
   const stored = readJsonIfThere(keysPath);
+  if (stored === undefined && existsSync(path))
+    throw new AshlarError(
+      "invalid_record",
+      `${keysPath} is missing beside identity.json, whose keys it holds: put it back, or remove ${folder} and join again with a new token`,
+    );
   const keys = stored === undefined ? createKeys() : readKeys(stored, keysPath);
   if (stored === undefined) writeDurably(keysPath, `${JSON.stringify(keys, undefined, 1)}\n`);
   return {

@@ -4,12 +4,13 @@ import { Backoff } from "../../runtime/backoff.js";
 import type { Clock } from "../../runtime/clock.js";
 import { parseJoinToken } from "../../runtime/join-token.js";
 import type { Logger } from "../../runtime/log.js";
-import { contactAny, joinAddresses, mayHeal, rootHashOf } from "../../runtime/mesh-contact.js";
+import { contactAny, joinAddresses, rootHashOf } from "../../runtime/mesh-contact.js";
 import type { IdentityView, ProxyIdentity } from "../ports.js";
 import type { OfferContact } from "../recover/offer-client.js";
+import { type Contact, chooseHealing, joinFirst } from "./first-join.js";
 import { type CheckedIdentity, checkIdentity, type IdentityParts } from "./identity-check.js";
 import { type IdentityStore, openIdentityStore } from "./identity-store.js";
-import { type JoinClientDeps, joinMesh, renewIdentity, type SeenByProxy } from "./join-client.js";
+import { renewIdentity, type SeenByProxy } from "./join-client.js";
 import { bootstrapOf, type TrustBootstrap } from "./trust-bootstrap.js";
 
 export interface OpenIdentityDeps {
@@ -34,7 +35,7 @@ export interface OpenIdentityOptions {
 export interface OpenedIdentity extends IdentityView {
   /** Replaced as a whole at each renewal. */
   readonly bootstrap: TrustBootstrap;
-  /** Why the last renewal failed; undefined: it did not. */
+  /** Why the last renewal failed or could not be put on disk; undefined: neither. */
   readonly renewalProblem: string | undefined;
   /** Calls `listener` with what each renewal brought. Returns the way to stop it. */
   onBootstrap(listener: (bootstrap: TrustBootstrap) => void): () => void;
@@ -49,6 +50,7 @@ export interface OpenedIdentity extends IdentityView {
 }
 
 const hourMs = 3_600_000;
+const saveAgainMs = 30_000;
 
 /**
  * Opens the proxy's identity. A stored one wins over the token; without one it joins, trying again for as
@@ -73,20 +75,12 @@ export async function openIdentity(
     checkFolder(stored, options);
     return new RenewingIdentity(deps, options, store, client, check, readStored(check, stored, options.dir), signal);
   }
-  const parts = await join(deps, options, client, signal);
+  const parts = await joinFirst(deps, options, client, signal);
   const joined = { ...check(parts), answeredAtMs: deps.clock.monotonicMs() };
   store.save(parts);
   deps.log.info("joined the mesh", { mesh: parts.mesh, proxy: parts.proxyId, service: parts.service });
   return new RenewingIdentity(deps, options, store, client, check, joined, signal);
 }
-
-/** How to reach the mesh: at any of the addresses. */
-interface Contact extends Omit<JoinClientDeps, "address"> {
-  readonly addresses: readonly string[];
-}
-
-/** Goes on trying as long as one of several control planes may still say yes. */
-const chooseHealing = (failures: readonly unknown[]): unknown => failures.find(mayHeal) ?? failures[0];
 
 function checkFolder(stored: IdentityParts, { dir, join, token, service }: OpenIdentityOptions): void {
   const refuse = (why: string): never => {
@@ -127,35 +121,6 @@ function readStored(
   }
 }
 
-async function join(
-  { clock, log, random }: OpenIdentityDeps,
-  options: OpenIdentityOptions,
-  client: Contact,
-  signal: AbortSignal,
-): Promise<IdentityParts> {
-  if (options.token === undefined) {
-    throw new AshlarError("invalid_argument", `no identity in ${options.dir} and no token: give --token`);
-  }
-  const text = options.token.trim();
-  const token = parseJoinToken(text);
-  if (token.rootHash !== client.rootHash) {
-    throw new AshlarError("unauthenticated", "the token and the --join file are of different meshes");
-  }
-  const backoff = new Backoff({ msMin: 200, msMax: 10_000 }, random);
-  const request = { token: text, mesh: token.mesh, service: options.service };
-  const joinAt = (address: string) => joinMesh({ ...client, address }, request, signal);
-  for (;;) {
-    try {
-      return await contactAny(client.addresses, joinAt, chooseHealing);
-    } catch (error) {
-      if (signal.aborted) throw new AshlarError("unavailable", "stopped before it could join");
-      if (!mayHeal(error)) throw error;
-      log.warn(`cannot join at ${client.addresses.join(", ")}: trying again`, { why: messageOf(error) });
-    }
-    await clock.sleep(backoff.nextMs(), signal);
-  }
-}
-
 class RenewingIdentity implements OpenedIdentity {
   readonly #deps: OpenIdentityDeps;
   readonly #renewEveryMs: number;
@@ -168,7 +133,9 @@ class RenewingIdentity implements OpenedIdentity {
   #checked: CheckedIdentity;
   #seen: () => SeenByProxy;
   #renewing: Promise<void> | undefined;
-  renewalProblem: string | undefined;
+  #renewFailure: string | undefined;
+  #saveProblem: string | undefined;
+  #savingLater: Promise<void> | undefined;
   readonly stopped: Promise<void>;
 
   constructor(
@@ -236,16 +203,38 @@ class RenewingIdentity implements OpenedIdentity {
       const present = { chain, known, seen: this.#seen() };
       const renewAt = (address: string) => renewIdentity({ ...this.#client, address }, present, this.#signal);
       const renewed = await contactAny(this.#client.addresses, renewAt, chooseHealing);
-      const checked = { ...this.#check(renewed), answeredAtMs: this.#deps.clock.monotonicMs() };
-      this.#store.save(renewed);
-      this.#checked = checked;
-      this.renewalProblem = undefined;
+      this.#checked = { ...this.#check(renewed), answeredAtMs: this.#deps.clock.monotonicMs() };
+      this.#renewFailure = undefined;
+      this.#save();
     } catch (error) {
-      this.renewalProblem = messageOf(error);
+      this.#renewFailure = messageOf(error);
       throw error;
     }
     for (const listener of [...this.#rotateListeners]) listener(this.current);
     for (const listener of [...this.#bootstrapListeners]) listener(this.bootstrap);
+  }
+
+  /** A certificate that cannot be put on disk is used all the same: a full disk must not end this proxy with its day. */
+  #save(): void {
+    try {
+      this.#store.save(this.#checked.parts);
+      this.#saveProblem = undefined;
+    } catch (error) {
+      if (this.#saveProblem === undefined)
+        this.#deps.log.error("the renewed identity is not on disk", { why: messageOf(error) });
+      this.#saveProblem = `the newest one is used and not on disk: ${messageOf(error)}`;
+      this.#savingLater ??= this.#saveLater();
+    }
+  }
+
+  async #saveLater(): Promise<void> {
+    await this.#deps.clock.sleep(saveAgainMs, this.#signal);
+    this.#savingLater = undefined;
+    if (!this.#signal.aborted && this.#saveProblem !== undefined) this.#save();
+  }
+
+  get renewalProblem(): string | undefined {
+    return this.#renewFailure ?? this.#saveProblem;
   }
 
   #everyMs(): number {

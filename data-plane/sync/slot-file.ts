@@ -5,7 +5,8 @@
 import { constants, fstatSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { dirname } from "node:path";
-import { AshlarError, messageOf } from "../../core/errors.js";
+import { AshlarError } from "../../core/errors.js";
+import { diskError } from "../../runtime/disk-fault.js";
 import { encodeSlot, newestSlot, slotContentBytesMax, slotFileBytes, slotOffset } from "./slots.js";
 
 export interface SlotFile {
@@ -32,7 +33,7 @@ export async function openSlotFile(path: string): Promise<SlotFile> {
     return new DiskSlots(path, handle, bytes);
   } catch (cause) {
     await handle?.close().catch(() => {});
-    throw new AshlarError("unavailable", `cannot use ${path}: ${messageOf(cause)}`, { cause });
+    throw diskError("use", path, cause);
   }
 }
 
@@ -91,7 +92,7 @@ class DiskSlots implements SlotFile {
       await writeAll(this.#handle, encodeSlot({ serial, content }), slotOffset(serial));
       if (writeThrough === 0) await this.#handle.datasync();
     } catch (cause) {
-      throw new AshlarError("unavailable", `cannot write ${this.#path}: ${messageOf(cause)}`, { cause });
+      throw diskError("write", this.#path, cause);
     }
     this.#serial = serial;
     this.#newest = content;

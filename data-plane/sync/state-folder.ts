@@ -2,6 +2,7 @@
 import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { AshlarError, messageOf } from "../../core/errors.js";
+import { diskError, isDiskFull } from "../../runtime/disk-fault.js";
 import { openSlotFile, type SlotFile } from "./slot-file.js";
 
 export interface StateFolder {
@@ -31,24 +32,32 @@ export async function openStateFolder(path: string): Promise<StateFolder> {
     throw new AshlarError("unavailable", `cannot use the folder ${path}: ${messageOf(cause)}`, { cause });
   }
   const folder = new DiskFolder(path);
-  await folder.keepReserve();
+  await folder.begin();
   return folder;
 }
 
 class DiskFolder implements StateFolder {
   readonly #path: string;
   #serial = 0;
+  #hasReserve = false;
 
   constructor(path: string) {
     this.#path = path;
   }
 
-  /** Room for a floor when the disk is full: I2 has to be on disk before it is acted on. */
-  async keepReserve(): Promise<void> {
+  async begin(): Promise<void> {
     const names = await this.list();
     for (const name of names) if (name.endsWith(".tmp")) await this.remove(name);
-    if (names.includes(reserveName)) return;
-    await this.write(reserveName, new Uint8Array(reserveBytes)).catch(() => {}); // without it, a full disk is an alarm
+    this.#hasReserve = names.includes(reserveName);
+    if (!this.#hasReserve) await this.#keepReserve();
+  }
+
+  /** Room for a floor when the disk is full: I2 has to be on disk before it is acted on. Without it, a full disk is an alarm. */
+  async #keepReserve(): Promise<void> {
+    try {
+      await this.#replace(reserveName, new Uint8Array(reserveBytes));
+      this.#hasReserve = true;
+    } catch {} // tried again after the next write for which there is room
   }
 
   async read(name: string): Promise<Uint8Array | undefined> {
@@ -71,12 +80,14 @@ class DiskFolder implements StateFolder {
   async write(name: string, bytes: Uint8Array, urgent = false): Promise<void> {
     try {
       await this.#replace(name, bytes);
+      if (!this.#hasReserve) await this.#keepReserve();
     } catch (cause) {
-      if (urgent && isFull(cause)) {
-        await this.remove(reserveName);
-        return this.write(name, bytes, false);
-      }
-      throw new AshlarError("unavailable", `cannot write ${join(this.#path, name)}: ${messageOf(cause)}`, { cause });
+      if (!urgent || !isDiskFull(cause) || !this.#hasReserve) throw diskError("write", join(this.#path, name), cause);
+      this.#hasReserve = false;
+      await this.remove(reserveName);
+      await this.#replace(name, bytes).catch((again: unknown) => {
+        throw diskError("write", join(this.#path, name), again);
+      });
     }
   }
 
@@ -123,4 +134,3 @@ class DiskFolder implements StateFolder {
 
 const codeOf = (error: unknown): unknown => (error instanceof Error && "code" in error ? error.code : undefined);
 const isMissing = (error: unknown): boolean => codeOf(error) === "ENOENT";
-const isFull = (error: unknown): boolean => codeOf(error) === "ENOSPC" || codeOf(error) === "EDQUOT";

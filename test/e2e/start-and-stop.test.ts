@@ -1,5 +1,5 @@
 /** What `ashlar up` says when it cannot start, and what is left when it is stopped in a hurry. */
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -57,4 +57,19 @@ test("a nats-server that packages installed is found by a user without it on the
   if (installed) return control.said("ready");
   expect(await control.exited).toBe(1);
   expect(control.stderr).toMatch(/nats-server is neither on the PATH nor in .*\/usr\/sbin.*: install it/);
+});
+
+test("`up` makes no new root beside what an old mesh left", async () => {
+  const dir = join(root, "rootless");
+  const first = up(dir);
+  await first.said("ready");
+  await first.stop();
+  const keys = join(dir, "identity", "authority.json");
+  renameSync(keys, join(root, "authority.json"));
+  const rootless = up(dir);
+  expect(await rootless.exited).toBe(1);
+  expect(rootless.stderr).toContain(`ashlar: ${keys} is missing beside identity/issued.jsonl, `);
+  expect(existsSync(keys)).toBe(false);
+  renameSync(join(root, "authority.json"), keys);
+  await up(dir).said("ready");
 });

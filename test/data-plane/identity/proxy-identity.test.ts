@@ -1,5 +1,5 @@
 import { createHash, generateKeyPairSync } from "node:crypto";
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { credentials } from "@grpc/grpc-js";
@@ -260,6 +260,23 @@ describe("renewal", () => {
     expect(identity.bootstrap.trust).toEqual(at.ledger.trust.head()?.bytes);
     expect((await open(at, { dir })).current).toEqual(identity.current);
     expect(at.audit.at(-1)).toMatchObject({ action: "renew", outcome: "ok" });
+  });
+
+  test("that cannot be put on disk is used, said, and on disk once there is room", async () => {
+    const at = await mesh();
+    const dir = folder();
+    const identity = await open(at, { dir, token: tokenFor(at) });
+    const { serial: before } = identity.current;
+    const inTheWay = join(dir, "identity", "identity.json.new");
+    mkdirSync(inTheWay);
+    await identity.renew();
+    expect(identity.current.serial).not.toBe(before);
+    expect(identity.renewalProblem).toContain("the newest one is used and not on disk: cannot write");
+    rmSync(inTheWay, { recursive: true });
+    await identity.renew();
+    expect(identity.renewalProblem).toBeUndefined();
+    const { serial } = identity.current;
+    expect((await open(at, { dir })).current.serial).toBe(serial);
   });
 
   test("runs by itself: certificates of two seconds stay valid for several lives", async () => {

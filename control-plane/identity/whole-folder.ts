@@ -1,0 +1,63 @@
+/** Whether the files of a data folder belong together. What is missing is never made anew beside what an old mesh left. */
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { AshlarError } from "../../core/errors.js";
+
+/** What a control plane leaves only after it had its keys: each tells of a mesh that was here. */
+const traces = [
+  "identity/tokens.json",
+  "identity/issued.jsonl",
+  "identity/members.json",
+  "ledger",
+  "audit",
+  "nats",
+  "ports.json",
+  "roster.json",
+  "admin.json",
+] as const;
+
+const remedy = "put it back from a backup (docs/recovery.md), or begin anew with another --data";
+
+/**
+ * Fails with `invalid_record` if keys are missing in `dir` that were there before, naming them, what was found beside
+ * them, and what to do. A start or a join that was cut short is none of that. Returns what is missing and can be lived
+ * without, for people.
+ */
+export function checkWholeFolder(dir: string): readonly string[] {
+  const has = (name: string): boolean => existsSync(join(dir, name));
+  const found = traces.filter((name) => (name.includes(".") ? has(name) : isFilled(join(dir, name))));
+  const joined = has("identity/membership.json") && !has("identity/joining.json");
+  if (!has("identity/authority.json") && (found.length > 0 || joined)) {
+    const beside = [...found, ...(joined ? ["identity/membership.json"] : [])].join(", ");
+    throw missing(dir, "identity/authority.json", `beside ${beside}: it holds the keys of the mesh that was here`);
+  }
+  if (has("identity/authority.json") && isFilled(join(dir, "nats/jetstream")) && !has("nats/keys.json"))
+    throw missing(
+      dir,
+      "nats/keys.json",
+      "beside nats/jetstream: it holds the keys of the account that owns those streams and that proxies connect with",
+    );
+  const lost = has("ports.json") && !has("identity/issued.jsonl");
+  return lost ? [`${join(dir, "identity/issued.jsonl")} was lost: ${issuedLost}`] : [];
+}
+
+const issuedLost =
+  "`ashlar revoke` of a proxy does not find certificates that were issued before this start until the proxy renews (an hour)";
+
+/** Fails with `invalid_record` if a control plane that joined a mesh (it has no root key) lost its place there. */
+export function checkPlaceThere(dir: string, holdsRoot: boolean, hasPlace: boolean): void {
+  if (holdsRoot || hasPlace) return;
+  throw missing(dir, "identity/membership.json", "beside identity/authority.json, which is of one that joined a mesh");
+}
+
+function missing(dir: string, name: string, beside: string): AshlarError {
+  return new AshlarError("invalid_record", `${join(dir, name)} is missing ${beside}: ${remedy}`);
+}
+
+function isFilled(folder: string): boolean {
+  try {
+    return readdirSync(folder).length > 0;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,31 @@
+/** What the system says about a disk, in words for people, said the same everywhere. */
+import { AshlarError, messageOf } from "../core/errors.js";
+
+const faults: Readonly<Record<string, string>> = {
+  ENOSPC: "the disk is full (or has no inodes left): make room there, and it goes on by itself",
+  EDQUOT: "the quota of the disk is used up: raise it or make room there, and it goes on by itself",
+  EROFS: "the file system is read-only: mount it for writing, and look at why it was not (dmesg)",
+  EIO: "the disk has a fault (input/output error): look at it (dmesg, smartctl) and have a copy of the folder elsewhere",
+};
+
+const codeOf = (error: unknown): string =>
+  error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
+
+/** What is wrong with a disk, and what helps; undefined: `error` says nothing about one. */
+export function diskFaultOf(error: unknown): string | undefined {
+  return faults[codeOf(error)];
+}
+
+/** Whether there is no room, as opposed to a disk that is broken. */
+export function isDiskFull(error: unknown): boolean {
+  const code = codeOf(error);
+  return code === "ENOSPC" || code === "EDQUOT";
+}
+
+/** The failure of `doing` ("write", "open") something with `path`, as `unavailable`. */
+export function diskError(doing: string, path: string, cause: unknown): AshlarError {
+  if (cause instanceof AshlarError) return cause;
+  return new AshlarError("unavailable", `cannot ${doing} ${path}: ${diskFaultOf(cause) ?? messageOf(cause)}`, {
+    cause,
+  });
+}

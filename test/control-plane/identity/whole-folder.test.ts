@@ -1,0 +1,67 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterEach, describe, expect, test } from "@jest/globals";
+import { checkPlaceThere, checkWholeFolder } from "../../../control-plane/identity/whole-folder.js";
+import { openIdentityStore } from "../../../data-plane/identity/identity-store.js";
+
+const dirs: string[] = [];
+afterEach(() => {
+  for (const dir of dirs.splice(0)) rmSync(dir, { recursive: true });
+});
+function folderWith(...names: readonly string[]): string {
+  const dir = mkdtempSync(join(tmpdir(), "ash-whole-"));
+  dirs.push(dir);
+  for (const name of names) {
+    mkdirSync(dirname(join(dir, name)), { recursive: true });
+    writeFileSync(join(dir, name), "{}");
+  }
+  return dir;
+}
+const keys = "identity/authority.json";
+
+describe("a data folder whose files do not belong together is refused", () => {
+  for (const [what, names, missing] of [
+    ["streams of an old mesh", ["nats/keys.json", "nats/jetstream/x"], keys],
+    ["a ledger", ["mesh.json", "ledger/trust.log"], keys],
+    ["certificates that were issued", ["identity/issued.jsonl"], keys],
+    ["a place in somebody's mesh", ["identity/membership.json"], keys],
+    ["streams without the keys of their account", [keys, "nats/jetstream/x"], "nats/keys.json"],
+  ] as const) {
+    test(what, () => {
+      const dir = folderWith(...names);
+      expect(() => checkWholeFolder(dir)).toThrow(`${join(dir, missing)} is missing beside `);
+      expect(() => checkWholeFolder(dir)).toThrow("put it back from a backup (docs/recovery.md), or begin anew");
+    });
+  }
+
+  test("a control plane that joined and lost its place", () => {
+    const dir = folderWith(keys);
+    expect(() => checkPlaceThere(dir, false, false)).toThrow(`${join(dir, "identity/membership.json")} is missing`);
+    checkPlaceThere(dir, true, false);
+    checkPlaceThere(dir, false, true);
+  });
+
+  test("a proxy's keys that are gone beside its identity: no new ones are made", () => {
+    const dir = folderWith("identity/identity.json");
+    expect(() => openIdentityStore(dir)).toThrow(/keys\.json is missing beside identity\.json/);
+    expect(() => openIdentityStore(dir)).toThrow(/keys\.json is missing beside identity\.json/);
+  });
+});
+
+describe("a folder is whole", () => {
+  for (const [what, names] of [
+    ["that is new", []],
+    ["of a first start that was cut short", ["mesh.json", "lock.json"]],
+    ["of a join that was cut short", ["identity/joining.json", "identity/membership.json"]],
+    ["whose streams are somebody's", [keys, "identity/tokens.json", "ledger/trust.log"]],
+    ["whose NATS store was moved away", [keys, "nats/keys.json", "ledger/trust.log"]],
+  ] as const) {
+    test(what, () => expect(checkWholeFolder(folderWith(...names))).toEqual([]));
+  }
+
+  test("without the list of certificates, which is told", () => {
+    const [line] = checkWholeFolder(folderWith(keys, "ports.json"));
+    expect(line).toContain("issued.jsonl was lost: `ashlar revoke` of a proxy does not find");
+  });
+});
