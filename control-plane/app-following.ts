@@ -57,8 +57,12 @@ export function startFollowing(
 }
 
 /** What is wrong with what is followed. */
-export function followProblems(state: FleetState, { connected }: { readonly connected: boolean }): readonly Problem[] {
-  const away = "NATS is away: nothing can be published or activated, and heartbeats do not arrive";
+export function followProblems(
+  state: FleetState,
+  { connected, refusal }: Pick<Bus, "connected" | "refusal">,
+): readonly Problem[] {
+  const why = refusal === undefined ? "NATS is away" : `NATS refuses our credentials (${refusal})`;
+  const away = `${why}: nothing can be published or activated, and heartbeats do not arrive`;
   const { turnedAway } = state;
   const full = `the roster is full: ${turnedAway} heartbeats of further proxies found no room`;
   return [

@@ -37,7 +37,7 @@ test("NATS that refuses our credentials is said as that, and forgotten once it t
     await until(() => bus.refusal !== undefined);
     expect(bus.connected).toBe(false);
     expect(said).toEqual([expect.stringMatching(/^error NATS refuses our credentials/)]);
-    expect(followProblems(new FleetState(), bus)).toEqual([
+    expect(followProblems(new FleetState(), bus).map(({ message }) => message)).toEqual([
       expect.stringMatching(/^NATS refuses our credentials \(.+\): nothing can be published/),
     ]);
     await expect(bus.streamInfo("X")).rejects.toThrow(/NATS refuses our credentials/);
