@@ -32,6 +32,8 @@ export function carryHere(config: ProxyConfig, parts: Parts, signal: AbortSignal
     () => parts.clock.monotonicMs(),
     (error) => logFault(parts.log, error),
     config,
+    undefined,
+    parts.log,
   );
   const metrics = createMetrics(engine.counters, engine);
   metrics.reportShadow(() => parts.tally.totals);

@@ -49,7 +49,8 @@ class Worker {
     this.#end = end;
     this.#log = createLogger(setup.log);
     const nowMs = (): number => systemClock.monotonicMs();
-    this.#engine = createProxyEngine(nowMs, (error) => logFault(this.#log, error), setup.engine);
+    const onFault = (error: unknown): void => logFault(this.#log, error);
+    this.#engine = createProxyEngine(nowMs, onFault, setup.engine, undefined, this.#log);
     this.#metrics = createMetrics(this.#engine.counters, this.#engine);
     this.#metrics.reportShadow(() => this.#tally.totals);
     const { rootPublicKey, workers } = setup;

@@ -1,10 +1,12 @@
 import type { Socket } from "node:net";
-import { Connection, type ConnectionHandler } from "../http2/connection.js";
+import { Connection } from "../http2/connection.js";
+import type { ConnectionHandler } from "../http2/connection-handler.js";
 import type { FieldBlock } from "../http2/field-block.js";
 import type { EngineLimits } from "../http2/limits.js";
 import type { BlockPool } from "../http2/output.js";
 import type { PreparedField } from "../http2/prepared-field.js";
-import type { EngineCounters } from "../http2/refusals.js";
+import { errorCode } from "../http2/protocol.js";
+import { type EngineCounters, refusal } from "../http2/refusals.js";
 import type { Stream } from "../http2/stream.js";
 import type { EngineLoop } from "./engine-loop.js";
 import { readSocket } from "./socket-reader.js";
@@ -12,6 +14,8 @@ import { writeSocket } from "./socket-writer.js";
 
 /** After an error of the connection the peer gets this long to read our GOAWAY. */
 const lingerMs = 1000;
+/** Who sends and takes nothing of what that leads to is given up after this long. */
+const stuckMs = 60_000;
 
 /** Who a connection works for. */
 export interface ConnectionOwner {
@@ -114,12 +118,19 @@ export class SocketConnection implements ConnectionHandler {
     } finally {
       this.#loop.endRead();
     }
-    // Clients read on: where both sides waited for each other to read, neither would ever. What they read leads to
-    // control frames only, which are bounded.
-    if (!this.#paused && connection.isServer && connection.output.size >= connection.limits.outputBytesMax) {
+    if (!this.#paused && this.#isFull) {
       this.#paused = true;
       this.socket.pause();
     }
+  }
+
+  /**
+   * The peer takes less than what it sends makes us answer. Clients read on as long as answers are few: where both sides
+   * waited for each other to read, neither would ever.
+   */
+  get #isFull(): boolean {
+    const { output, limits, isServer } = this.connection;
+    return output.controlFrames > limits.controlFramesMax || (isServer && output.size >= limits.outputBytesMax);
   }
 
   /** Writes what waits, unless the last write is still under way. */
@@ -156,7 +167,7 @@ export class SocketConnection implements ConnectionHandler {
     connection.output.recycle();
     this.writingSinceMs = -1;
     if (connection.output.size > 0 || connection.sender.waitingBytes > 0 || connection.dead) this.onWork();
-    if (this.#paused && connection.output.size < connection.limits.outputBytesMax) {
+    if (this.#paused && !this.#isFull) {
       this.#paused = false;
       this.socket.resume();
     }
@@ -176,6 +187,10 @@ export class SocketConnection implements ConnectionHandler {
     } catch (error) {
       this.#crash(error);
     }
+    const { output, limits } = this.connection;
+    const isStuck = this.writingSinceMs >= 0 && nowMs - this.writingSinceMs > stuckMs;
+    if (isStuck && output.controlFrames > limits.controlFramesMax)
+      this.connection.fail(errorCode.enhanceYourCalm, refusal.control_queue);
     if (!this.connection.dead) return;
     // A peer that reads nothing must not keep the socket of a dead connection.
     if (this.#deadSinceMs < 0) this.#deadSinceMs = nowMs;

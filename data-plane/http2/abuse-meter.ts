@@ -3,7 +3,13 @@ import { refusal } from "./refusals.js";
 import type { Stream } from "./stream.js";
 
 const smallFrame = 256;
-const ratioWindowMs = 1000;
+/** A stream that lived for so long has taken its place among those that may be open at once: its end is no flood. */
+const youngMs = 50;
+/** Frames that may be on their way to a stream when we reset it. */
+const lateFramesPerReset = 100;
+const lateFramesMax = 100_000;
+const earnedByRequest = 2;
+const earnedByData = 20;
 
 /**
  * What a peer may do too much of, each with its own budget. Every method returns 0, or the reason
@@ -19,12 +25,13 @@ export class AbuseMeter {
   readonly #priorities: TokenBucket;
   readonly #emptyData: TokenBucket;
   readonly #smallData: TokenBucket;
-  #windowUpdates = 0;
-  #windowUpdatesEarned = 5;
-  #ratioSinceMs: number;
-  #ratioRequests = 0;
-  #ratioResets = 0;
+  readonly #smallPerMs: number;
+  /** What traffic accounts for: WINDOW_UPDATEs and more. */
+  #earned = 0;
+  #windowUpdates: number;
+  #lateFrames = lateFramesPerReset;
   #lastPingMs = Number.NEGATIVE_INFINITY;
+  #earnedAtPing = 0;
   #pingStrikes = 0;
 
   constructor(limits: EngineLimits, nowMs: number) {
@@ -36,39 +43,44 @@ export class AbuseMeter {
     this.#pings = new TokenBucket(limits.pings, nowMs);
     this.#priorities = new TokenBucket(limits.priorities, nowMs);
     this.#emptyData = new TokenBucket(limits.emptyData, nowMs);
-    this.#smallData = new TokenBucket(limits.smallData, nowMs);
-    this.#ratioSinceMs = nowMs;
+    this.#smallData = new TokenBucket(limits.smallDataTogether, nowMs);
+    this.#smallPerMs = limits.smallData.perSecond / 1000;
+    this.#windowUpdates = -limits.windowUpdatesSpare;
   }
 
-  request(nowMs: number): void {
-    this.#windowUpdatesEarned += 2;
-    this.#rollRatio(nowMs);
-    this.#ratioRequests++;
+  request(): void {
+    this.#earned += earnedByRequest;
   }
 
   dataSent(): void {
-    this.#windowUpdatesEarned += 20;
-    this.#pingStrikes = 0;
-    this.#lastPingMs = Number.NEGATIVE_INFINITY;
+    this.#earned += earnedByData;
   }
 
-  #rollRatio(nowMs: number): void {
-    if (nowMs - this.#ratioSinceMs < ratioWindowMs) return;
-    this.#ratioSinceMs = nowMs;
-    this.#ratioRequests = 0;
-    this.#ratioResets = 0;
-  }
-
-  peerReset(stream: Stream | null, nowMs: number): number {
-    if (!this.#peerResets.take(1, nowMs)) return refusal.peer_resets;
-    this.#rollRatio(nowMs);
-    if (stream !== null && nowMs - stream.openedAtMs < ratioWindowMs) this.#ratioResets++;
-    const many = this.#ratioRequests >= this.#limits.resetRatioRequests && this.#ratioResets * 2 > this.#ratioRequests;
-    return many ? refusal.reset_ratio : 0;
+  /** A stream ends by a reset, whoever sends it. */
+  reset(stream: Stream, nowMs: number): number {
+    const cost = 1 - (nowMs - stream.openedAtMs) / youngMs;
+    return cost <= 0 || this.#peerResets.take(cost, nowMs) ? 0 : refusal.peer_resets;
   }
 
   ownReset(nowMs: number): number {
     return this.#ownResets.take(1, nowMs) ? 0 : refusal.own_resets;
+  }
+
+  /** We reset a stream: frames for it may be on their way. */
+  expectLate(): void {
+    this.#lateFrames = Math.min(this.#lateFrames + lateFramesPerReset, lateFramesMax);
+  }
+
+  /** A frame of a stream that we reset. */
+  late(nowMs: number): number {
+    if (this.#lateFrames === 0) return this.glitch(nowMs);
+    this.#lateFrames--;
+    return 0;
+  }
+
+  /** A reset of a stream that is over: they crossed. */
+  lateReset(nowMs: number): number {
+    return this.windowUpdate() === 0 ? 0 : this.glitch(nowMs);
   }
 
   glitch(nowMs: number): number {
@@ -80,11 +92,17 @@ export class AbuseMeter {
   }
 
   ping(nowMs: number, server: boolean): number {
+    const earned = this.#earned - this.#earnedAtPing;
+    this.#earnedAtPing = this.#earned;
+    if (earned > 0) {
+      this.#pings.giveBack(earned / earnedByData);
+      this.#pingStrikes = 0;
+    }
     if (!this.#pings.take(1, nowMs)) return refusal.ping_rate;
     if (!server || this.#limits.pingIntervalMinMs === 0) return 0;
     const tooSoon = nowMs - this.#lastPingMs < this.#limits.pingIntervalMinMs;
     this.#lastPingMs = nowMs;
-    return tooSoon && ++this.#pingStrikes > this.#limits.pingStrikesMax ? refusal.ping_strikes : 0;
+    return tooSoon && earned === 0 && ++this.#pingStrikes > this.#limits.pingStrikesMax ? refusal.ping_strikes : 0;
   }
 
   priority(nowMs: number): number {
@@ -92,10 +110,13 @@ export class AbuseMeter {
   }
 
   windowUpdate(): number {
-    return ++this.#windowUpdates > this.#windowUpdatesEarned ? refusal.window_updates : 0;
+    return ++this.#windowUpdates > this.#earned ? refusal.window_updates : 0;
   }
 
-  /** A DATA frame of `length` bytes came to its end; `messages` is how many messages it completed. */
+  /**
+   * A DATA frame of `length` bytes came to its end; `messages` is how many messages it completed. For small frames only
+   * the stream is to end.
+   */
   data(stream: Stream, length: number, messages: number, endStream: boolean, nowMs: number): number {
     if (length === 0) {
       if (endStream) return 0;
@@ -105,19 +126,28 @@ export class AbuseMeter {
     stream.emptyData = 0;
     if (messages > 0) {
       // A message in two frames is fair; one byte at a time is not, even when each fifth byte ends a message.
-      if (stream.messageCharge > 0) this.#smallData.giveBack(Math.min(stream.messageCharge, smallFrame));
+      if (stream.messageCharge > 0) this.#giveBack(stream, Math.min(stream.messageCharge, smallFrame));
       stream.messageCharge = 0;
       return 0;
     }
     if (length >= 2 * smallFrame) {
       // Proxies cut frames where their reads end: large frames make up for what is left over between them.
-      this.#smallData.giveBack(smallFrame);
+      if (stream.smallCharge > 0) this.#giveBack(stream, smallFrame);
       return 0;
     }
     if (length >= smallFrame || endStream) return 0;
     const cost = smallFrame - length;
     stream.messageCharge += cost;
-    return this.#smallData.take(cost, nowMs) ? 0 : refusal.small_data;
+    const paidOff = (nowMs - stream.smallChargedMs) * this.#smallPerMs;
+    stream.smallCharge = Math.max(0, stream.smallCharge - paidOff) + cost;
+    stream.smallChargedMs = nowMs;
+    const isFair = stream.smallCharge <= this.#limits.smallData.burst && this.#smallData.take(cost, nowMs);
+    return isFair ? 0 : refusal.small_data;
+  }
+
+  #giveBack(stream: Stream, bytes: number): void {
+    stream.smallCharge = Math.max(0, stream.smallCharge - bytes);
+    this.#smallData.giveBack(bytes);
   }
 }
 

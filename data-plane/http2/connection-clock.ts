@@ -64,7 +64,7 @@ export class ConnectionClock {
     const connection = this.#connection;
     for (const stream of connection.streams.all()) {
       if (stream.waitingBytes === 0 || nowMs - stream.stalledSinceMs <= connection.limits.stallTimeoutMs) continue;
-      connection.faultStream(stream, errorCode.cancel, refusal.stalled);
+      connection.reap(stream, errorCode.cancel, refusal.stalled);
     }
   }
 }

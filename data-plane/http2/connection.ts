@@ -1,42 +1,21 @@
 import { AbuseMeter } from "./abuse-meter.js";
 import { ConnectionClock } from "./connection-clock.js";
+import type { ConnectionDeps, ConnectionHandler } from "./connection-handler.js";
 import { ControlReceiver } from "./control-receiver.js";
 import { DataReceiver } from "./data-receiver.js";
-import type { FieldBlock } from "./field-block.js";
 import { FrameReader } from "./frame-reader.js";
 import { FrameRouter } from "./frame-router.js";
 import { greet } from "./greet.js";
 import { HeaderReceiver } from "./header-receiver.js";
 import type { EngineLimits } from "./limits.js";
 import type { MemoryBudget } from "./memory-budget.js";
-import { type BlockPool, Output } from "./output.js";
-import type { PreparedField } from "./prepared-field.js";
+import { Output } from "./output.js";
 import { errorCode, initialWindow, streamIdMax } from "./protocol.js";
-import { type EngineCounters, refusal, refusalReasons } from "./refusals.js";
+import { debugData, type EngineCounters, refusal } from "./refusals.js";
 import { Sender } from "./sender.js";
 import { PeerSettings } from "./settings.js";
 import { nobody, Stream, type StreamSink, sendState } from "./stream.js";
 import { closedHow, StreamTable } from "./stream-table.js";
-
-/** The owner of a connection: opens the calls and knows the socket. */
-export interface ConnectionHandler {
-  /** Servers: a request that passed every check. Must set `stream.sink`; fields are valid during the call only. */
-  onRequest(stream: Stream, fields: FieldBlock, endStream: boolean): void;
-  /** Servers: what ends an answer that the engine gives itself, 415; null: nothing. */
-  lastFields(): readonly PreparedField[] | null;
-  /** There is output, or the connection ended: call `takeOutput` soon. Once until then. */
-  onWork(connection: Connection): void;
-  /** The peer takes no new streams, or may take more of them than before. */
-  onCapacity(connection: Connection): void;
-  /** A sink threw while the end of its stream was told. */
-  onFault(error: unknown): void;
-}
-
-export interface ConnectionDeps {
-  readonly handler: ConnectionHandler;
-  readonly counters: EngineCounters;
-  readonly pool: BlockPool;
-}
 
 /**
  * One HTTP/2 connection of either role (RFC 9113), without socket and clock: bytes go in by `receive`,
@@ -49,7 +28,7 @@ export class Connection {
   readonly counters: EngineCounters;
   readonly output: Output;
   readonly peer = new PeerSettings();
-  readonly streams = new StreamTable();
+  readonly streams: StreamTable;
   readonly abuse: AbuseMeter;
   readonly sender: Sender;
   readonly data: DataReceiver;
@@ -79,6 +58,7 @@ export class Connection {
     this.nowMs = nowMs;
     this.budget = deps.pool.budget;
     this.output = new Output(deps.pool);
+    this.streams = new StreamTable(limits.concurrentStreamsMax);
     this.abuse = new AbuseMeter(limits, nowMs);
     this.sender = new Sender(this, this.output, deps.pool);
     this.data = new DataReceiver(this);
@@ -127,13 +107,14 @@ export class Connection {
   }
 
   /** Clients: a new stream, on which `sendFields` comes first; null if the peer takes no more (`canOpen`). */
-  open(sink: StreamSink): Stream | null {
+  open(sink: StreamSink, nowMs = this.nowMs): Stream | null {
     if (!this.canOpen) return null;
-    const stream = new Stream(this, this.#nextId, sink, this.newStreamWindow, this.peer.initialWindowSize, this.nowMs);
+    const stream = new Stream(this, this.#nextId, sink, this.newStreamWindow, this.peer.initialWindowSize, nowMs);
     this.#nextId += 2;
     this.streams.add(stream);
     this.counters.streams++;
     this.clock.pings = 0;
+    this.abuse.request();
     return stream;
   }
 
@@ -169,7 +150,8 @@ export class Connection {
     this.dead = true;
     this.deadReason = reason;
     this.counters.refuse(reason);
-    this.output.goaway(this.lastPeerId, code, refusalReasons[reason] ?? "");
+    this.counters.end(reason);
+    this.output.goaway(this.lastPeerId, code, debugData(reason));
     this.#endStreams(code);
     this.wake();
   }
@@ -185,21 +167,21 @@ export class Connection {
     for (const stream of this.streams.all()) this.#remove(stream, closedHow.resetByUs, code, true, false);
   }
 
-  /** False: that was one too many. */
-  glitch(): boolean {
-    const reason = this.abuse.glitch(this.nowMs);
+  /** Ends the connection for what the abuse meter says, if that is a reason. False: it ended. */
+  allow(reason: number): boolean {
     if (reason !== 0) this.fail(errorCode.enhanceYourCalm, reason);
     return reason === 0;
+  }
+
+  /** False: that was one too many. */
+  glitch(): boolean {
+    return this.allow(this.abuse.glitch(this.nowMs));
   }
 
   /** Whether nobody has opened this stream yet. */
   isIdle(streamId: number): boolean {
     const ours = ((streamId & 1) === 1) !== this.isServer;
     return ours ? streamId >= this.#nextId : streamId > this.lastPeerId;
-  }
-
-  peerOpened(streamId: number): void {
-    this.lastPeerId = streamId;
   }
 
   /** Whether a stream came after our last GOAWAY and is to be ignored. */
@@ -210,7 +192,9 @@ export class Connection {
   /** Refuses what concerns a stream that is not open: a reset for a fault of the peer. */
   refuseFrame(streamId: number, code: number, reason: number): void {
     this.counters.refuse(reason);
+    if (!this.isServer) this.glitch();
     this.streams.remember(streamId, closedHow.resetByUs);
+    this.abuse.expectLate();
     this.#countOwnReset(streamId, code);
   }
 
@@ -224,9 +208,16 @@ export class Connection {
   #countOwnReset(streamId: number, code: number): void {
     this.counters.ownResets++;
     this.output.resetStream(streamId, code);
-    const reason = this.abuse.ownReset(this.nowMs);
-    if (reason !== 0) this.fail(errorCode.enhanceYourCalm, reason);
+    // Clients opened each of them: what they have to reset is bounded by that.
+    if (this.isServer) this.allow(this.abuse.ownReset(this.nowMs));
     this.wake();
+  }
+
+  /** Resets an open stream that costs more than it carries; the others go on. */
+  calm(stream: Stream, reason: number): void {
+    const flood = this.isServer ? this.abuse.reset(stream, this.nowMs) : 0;
+    this.reap(stream, errorCode.enhanceYourCalm, reason);
+    this.allow(flood);
   }
 
   /** Resets an open stream for what it costs; that is no fault of the peer's. */
@@ -257,6 +248,7 @@ export class Connection {
   #remove(stream: Stream, how: number, code: number, tell: boolean, unprocessed: boolean): void {
     if (stream.closed) return;
     this.streams.remove(stream, how);
+    if (how === closedHow.resetByUs) this.abuse.expectLate();
     this.data.drop(stream);
     this.sender.drop(stream);
     if (tell) this.#tellReset(stream, code, unprocessed);

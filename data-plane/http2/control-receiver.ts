@@ -20,6 +20,8 @@ export class ControlReceiver {
   #peerDrains = false;
   /** The code of the peer's last GOAWAY; -1: none came. */
   goawayCode = -1;
+  /** What it said, for logs. */
+  goawayText = "";
   /** Streams above this one come after our last GOAWAY. */
   lastTakenId = highestId;
 
@@ -60,9 +62,6 @@ export class ControlReceiver {
         connection.counters.unknownFrames++;
         connection.glitch();
     }
-    if (connection.output.controlFrames > connection.limits.controlFramesMax) {
-      connection.fail(errorCode.enhanceYourCalm, refusal.control_queue);
-    }
   }
 
   #onWindowUpdate(streamId: number, bytes: Uint8Array, start: number, end: number): void {
@@ -88,7 +87,7 @@ export class ControlReceiver {
         connection.faultStream(stream, errorCode.flowControlError, refusal.stream_window);
       }
     }
-    if (reason !== 0) connection.fail(errorCode.enhanceYourCalm, reason);
+    connection.allow(reason);
   }
 
   #onPing(flags: number, streamId: number, bytes: Uint8Array, start: number, end: number): void {
@@ -105,11 +104,7 @@ export class ControlReceiver {
       this.#onPingAnswer(bytes[start] as number);
       return;
     }
-    const reason = connection.abuse.ping(connection.nowMs, connection.isServer);
-    if (reason !== 0) {
-      connection.fail(errorCode.enhanceYourCalm, reason);
-      return;
-    }
+    if (!connection.allow(connection.abuse.ping(connection.nowMs, connection.isServer))) return;
     connection.output.ping(frameFlag.ack, bytes, start);
     connection.wake();
   }
@@ -142,11 +137,7 @@ export class ControlReceiver {
       connection.fail(errorCode.enhanceYourCalm, refusal.settings_entries);
       return;
     }
-    const reason = connection.abuse.settings(connection.nowMs);
-    if (reason !== 0) {
-      connection.fail(errorCode.enhanceYourCalm, reason);
-      return;
-    }
+    if (!connection.allow(connection.abuse.settings(connection.nowMs))) return;
     this.settingsReceived = true;
     for (let at = start; at < end; at += 6) {
       const id = ((bytes[at] as number) << 8) | (bytes[at + 1] as number);
@@ -190,12 +181,14 @@ export class ControlReceiver {
     }
     const stream = connection.streams.find(streamId);
     connection.counters.peerResets++;
-    const reason = connection.isServer ? connection.abuse.peerReset(stream, connection.nowMs) : 0;
+    let reason = 0;
     if (stream !== null) {
+      if (connection.isServer) reason = connection.abuse.reset(stream, connection.nowMs);
       const code = readWord(bytes, start);
       connection.peerReset(stream, code, code === errorCode.refusedStream);
     } else if (connection.streams.howClosed(streamId) === closedHow.resetByPeer) connection.glitch();
-    if (reason !== 0) connection.fail(errorCode.enhanceYourCalm, reason);
+    else reason = connection.abuse.lateReset(connection.nowMs);
+    connection.allow(reason);
   }
 
   #onPriority(streamId: number, bytes: Uint8Array, start: number, end: number): void {
@@ -204,11 +197,7 @@ export class ControlReceiver {
       connection.fail(errorCode.protocolError, refusal.protocol);
       return;
     }
-    const reason = connection.abuse.priority(connection.nowMs);
-    if (reason !== 0) {
-      connection.fail(errorCode.enhanceYourCalm, reason);
-      return;
-    }
+    if (!connection.allow(connection.abuse.priority(connection.nowMs))) return;
     let code: number = errorCode.noError;
     if (end - start !== 5) code = errorCode.frameSizeError;
     else if (readWord(bytes, start) % 0x8000_0000 === streamId) code = errorCode.protocolError;
@@ -233,6 +222,7 @@ export class ControlReceiver {
     if (this.#peerDrains && !connection.glitch()) return;
     this.#peerDrains = true;
     this.goawayCode = readWord(bytes, start + 4);
+    this.goawayText = printable(bytes, start + 8, end);
     const last = readWord(bytes, start) % 0x8000_0000;
     if (!connection.isServer) {
       for (const stream of connection.streams.all()) {
@@ -280,4 +270,15 @@ export class ControlReceiver {
     const connection = this.#connection;
     if (connection.streams.count === 0 && (this.#drain === draining.final || this.#peerDrains)) connection.lost();
   }
+}
+
+const goawayTextMax = 64;
+
+function printable(bytes: Uint8Array, start: number, end: number): string {
+  let text = "";
+  for (let at = start; at < end && text.length < goawayTextMax; at++) {
+    const byte = bytes[at] as number;
+    text += byte > 0x20 && byte < 0x7f ? String.fromCharCode(byte) : "_";
+  }
+  return text;
 }

@@ -46,9 +46,9 @@ export class DataReceiver {
     if (stream === null) {
       this.#creditConnection(length);
       if (connection.isIdle(streamId)) connection.fail(errorCode.protocolError, refusal.protocol);
-      else if (connection.streams.howClosed(streamId) !== closedHow.resetByUs && !connection.ignores(streamId)) {
-        connection.refuseFrame(streamId, errorCode.streamClosed, refusal.stream_closed);
-      }
+      else if (connection.streams.howClosed(streamId) === closedHow.resetByUs || connection.ignores(streamId)) {
+        connection.allow(connection.abuse.late(connection.nowMs));
+      } else connection.refuseFrame(streamId, errorCode.streamClosed, refusal.stream_closed);
       return;
     }
     stream.receiveWindow -= length;
@@ -99,7 +99,8 @@ export class DataReceiver {
       this.#stream = null;
       const reason = connection.abuse.data(stream, this.#length, this.#messages, this.#endStream, connection.nowMs);
       if (reason !== 0) {
-        connection.fail(errorCode.enhanceYourCalm, reason);
+        if (reason === refusal.small_data) connection.calm(stream, reason);
+        else connection.allow(reason);
         return;
       }
     }

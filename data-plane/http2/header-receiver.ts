@@ -125,7 +125,10 @@ export class HeaderReceiver {
     }
     if (!connection.isIdle(streamId)) {
       const how = connection.streams.howClosed(streamId);
-      if (how === closedHow.resetByUs || connection.ignores(streamId)) return;
+      if (how === closedHow.resetByUs || connection.ignores(streamId)) {
+        connection.allow(connection.abuse.late(connection.nowMs));
+        return;
+      }
       if (how === closedHow.unknown) {
         connection.fail(errorCode.protocolError, refusal.protocol);
         return;
@@ -135,12 +138,15 @@ export class HeaderReceiver {
       else connection.refuseFrame(streamId, errorCode.streamClosed, refusal.stream_closed);
       return;
     }
-    connection.peerOpened(streamId);
-    if (connection.ignores(streamId)) return; // opened after our last GOAWAY
+    connection.lastPeerId = streamId;
+    if (connection.ignores(streamId)) {
+      connection.allow(connection.abuse.late(connection.nowMs)); // opened after our last GOAWAY
+      return;
+    }
     const { fields } = this.#decoder;
     const { limits } = connection;
     const endStream = (this.#flags & frameFlag.endStream) !== 0;
-    connection.abuse.request(connection.nowMs);
+    connection.abuse.request();
     let code: number = errorCode.protocolError;
     let reason = 0;
     if (what === decoded.tooLarge) reason = refusal.header_list;

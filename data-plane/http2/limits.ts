@@ -4,6 +4,9 @@ export interface Rate {
   readonly perSecond: number;
 }
 
+/** No budget at all. */
+const unlimited: Rate = { burst: Number.POSITIVE_INFINITY, perSecond: Number.POSITIVE_INFINITY };
+
 /** Which of the rules for requests hold (validate-request.ts). */
 export interface RequestRules {
   /** Only POST to a gRPC path with a gRPC content type; off for servers that are not gRPC's. */
@@ -27,23 +30,30 @@ export interface EngineLimits {
   readonly messageBytesMax: number;
   /** Output that waits for the socket; beyond it no DATA is written and reading should stop. */
   readonly outputBytesMax: number;
-  /** Frames other than HEADERS and DATA that wait for the socket. */
+  /** Frames other than HEADERS and DATA that wait for the socket; beyond it reading should stop. */
   readonly controlFramesMax: number;
   readonly settingsEntriesMax: number;
+  /**
+   * Servers: streams that were reset at once. One that lived for 50 ms costs nothing: so many calls a second as its limit
+   * of streams allows then are an honest load. A younger one costs what it lacks of them, at most 1.
+   */
   readonly peerResets: Rate;
-  /** Streams that we reset for a fault of the peer. */
+  /** Servers: streams that we reset for a fault that no honest peer commits. */
   readonly ownResets: Rate;
   readonly glitches: Rate;
   readonly settings: Rate;
+  /** Beside one for each DATA frame that was sent: gRPC libraries measure the bandwidth with them. */
   readonly pings: Rate;
   readonly priorities: Rate;
   readonly emptyData: Rate;
   readonly emptyDataConsecutiveMax: number;
-  /** In bytes: a DATA frame below 256 bytes that completes no message costs what it lacks of them. */
+  /** Of one stream, in bytes: a DATA frame below 256 bytes that completes no message costs what it lacks of them. */
   readonly smallData: Rate;
-  /** Within one second: this many requests of which more than half were reset at once. */
-  readonly resetRatioRequests: number;
-  /** Servers only: pings closer together than this are strikes unless data was sent; 0: no strikes. */
+  /** The same of all streams together. The stream whose frame is one too many ends, not the connection. */
+  readonly smallDataTogether: Rate;
+  /** WINDOW_UPDATEs, and resets of streams that are over: so many beside those that traffic accounts for. */
+  readonly windowUpdatesSpare: number;
+  /** Servers only: pings closer together than this are strikes unless there was traffic; 0: no strikes. */
   readonly pingIntervalMinMs: number;
   readonly pingStrikesMax: number;
   readonly prefaceTimeoutMs: number;
@@ -75,7 +85,7 @@ export const defaultLimits: EngineLimits = {
   outputBytesMax: 131_072,
   controlFramesMax: 1000,
   settingsEntriesMax: 32,
-  peerResets: { burst: 500, perSecond: 33 },
+  peerResets: { burst: 500, perSecond: 200 },
   ownResets: { burst: 500, perSecond: 10 },
   glitches: { burst: 1000, perSecond: 100 },
   settings: { burst: 50, perSecond: 50 },
@@ -83,8 +93,9 @@ export const defaultLimits: EngineLimits = {
   priorities: { burst: 100, perSecond: 100 },
   emptyData: { burst: 100, perSecond: 100 },
   emptyDataConsecutiveMax: 10,
-  smallData: { burst: 25_600, perSecond: 25_600 },
-  resetRatioRequests: 500,
+  smallData: { burst: 153_600, perSecond: 153_600 },
+  smallDataTogether: { burst: 1_536_000, perSecond: 1_536_000 },
+  windowUpdatesSpare: 5,
   pingIntervalMinMs: 10_000,
   pingStrikesMax: 2,
   prefaceTimeoutMs: 5_000,
@@ -98,6 +109,26 @@ export const defaultLimits: EngineLimits = {
   keepaliveIdle: true,
   drainPingTimeoutMs: 1_000,
   requestRules: { grpcOnly: true, scheme: undefined, refuseUnderscore: false },
+};
+
+/**
+ * For the own application, in either role: it hurts nobody but itself, and ending its connection ends calls of others. What
+ * it sends is answered as fast as it takes the answers. Streams that trickle end before they trouble the next proxy.
+ */
+export const applicationLimits: EngineLimits = {
+  ...defaultLimits,
+  peerResets: unlimited,
+  ownResets: unlimited,
+  glitches: unlimited,
+  settings: unlimited,
+  pings: unlimited,
+  priorities: unlimited,
+  emptyData: unlimited,
+  emptyDataConsecutiveMax: Number.POSITIVE_INFINITY,
+  smallData: { burst: 76_800, perSecond: 76_800 },
+  smallDataTogether: unlimited,
+  windowUpdatesSpare: Number.POSITIVE_INFINITY,
+  pingIntervalMinMs: 0,
 };
 
 /** A budget that is spent and refills with time; starts full. */

@@ -20,7 +20,6 @@ export const refusalReasons = [
   "header_flood",
   "continuation_flood",
   "peer_resets",
-  "reset_ratio",
   "own_resets",
   "control_queue",
   "timeout_preface",
@@ -30,6 +29,8 @@ export const refusalReasons = [
   "push_promise",
   "connect_method",
   "internal",
+  // The peer ended it with an error.
+  "by_peer",
   // Of a stream.
   "streams_max",
   "draining",
@@ -63,9 +64,19 @@ export const refusal = Object.freeze(
   Object.fromEntries(refusalReasons.map((reason, place) => [reason, place])),
 ) as Readonly<Record<RefusalReason, number>>;
 
+/** gRFC A8: clients that know these words ask less often from then on. */
+const tooManyPings = "too_many_pings";
+
+/** What the peer is told with the code of a GOAWAY. */
+export function debugData(reason: number): string {
+  const isPing = reason === refusal.ping_rate || reason === refusal.ping_strikes;
+  return isPing ? tooManyPings : (refusalReasons[reason] ?? "");
+}
+
 /** Counts of one or many connections; only ever grow. */
 export class EngineCounters {
   readonly #refused = new Float64Array(refusalReasons.length);
+  readonly #ended = new Float64Array(refusalReasons.length);
   unknownFrames = 0;
   obsTextFields = 0;
   streams = 0;
@@ -78,5 +89,14 @@ export class EngineCounters {
 
   refused(reason: RefusalReason): number {
     return this.#refused[refusal[reason]] as number;
+  }
+
+  /** A connection ended for it. */
+  end(reason: number): void {
+    this.#ended[reason] = (this.#ended[reason] as number) + 1;
+  }
+
+  ended(reason: RefusalReason): number {
+    return this.#ended[refusal[reason]] as number;
   }
 }

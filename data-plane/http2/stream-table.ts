@@ -1,7 +1,8 @@
 import type { Stream } from "./stream.js";
 
 const bucketCount = 256;
-const remembered = 256;
+/** How so many ids ended is remembered at least: frames for them may be on their way. */
+const rememberedMin = 1024;
 
 export const closedHow = { unknown: 0, ended: 1, resetByUs: 2, resetByPeer: 3 } as const;
 
@@ -12,9 +13,16 @@ export class StreamTable {
   count = 0;
   /** Streams that count against the limit. */
   slots = 0;
-  readonly #closedIds = new Int32Array(remembered);
-  readonly #closedHow = new Uint8Array(remembered);
-  #closedAt = 0;
+  /** By the low bits of the id: ids follow one another, so the last ones have a place each. */
+  #closedIds: Int32Array | null = null;
+  #closedHow: Uint8Array | null = null;
+  readonly #closedMask: number;
+
+  /** `streamsMax`: how many may be open at once; twice as many ends are remembered. */
+  constructor(streamsMax: number) {
+    const wanted = Math.max(rememberedMin, Math.min(2 * streamsMax, 8 * rememberedMin));
+    this.#closedMask = 2 ** Math.ceil(Math.log2(wanted)) - 1;
+  }
 
   find(id: number): Stream | null {
     let stream = this.#buckets[(id >>> 1) & (bucketCount - 1)] as Stream | null;
@@ -52,18 +60,18 @@ export class StreamTable {
   }
 
   remember(id: number, how: number): void {
-    this.#closedIds[this.#closedAt] = id;
-    this.#closedHow[this.#closedAt] = how;
-    this.#closedAt = (this.#closedAt + 1) & (remembered - 1);
+    const size = this.#closedMask + 1;
+    this.#closedIds ??= new Int32Array(size);
+    this.#closedHow ??= new Uint8Array(size);
+    const place = (id >>> 1) & this.#closedMask;
+    this.#closedIds[place] = id;
+    this.#closedHow[place] = how;
   }
 
-  /** How the stream ended, if it is among the last that did. One of `closedHow`. */
+  /** How the stream ended, if it is among the last. One of `closedHow`. */
   howClosed(id: number): number {
-    for (let back = 1; back <= remembered; back++) {
-      const place = (this.#closedAt - back) & (remembered - 1);
-      if (this.#closedIds[place] === id) return this.#closedHow[place] as number;
-    }
-    return closedHow.unknown;
+    const place = (id >>> 1) & this.#closedMask;
+    return this.#closedIds?.[place] === id ? (this.#closedHow?.[place] ?? closedHow.unknown) : closedHow.unknown;
   }
 
   /** The streams as they are now; for rare work. */

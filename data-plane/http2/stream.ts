@@ -70,7 +70,10 @@ export class Stream {
   prefixValue = 0;
   /** A message that began is longer than the limit: what comes from now on is not to be passed on. */
   oversized = false;
+  /** What small frames of the message under way cost, and what the stream still owes for such. */
   messageCharge = 0;
+  smallCharge = 0;
+  smallChargedMs = 0;
   emptyData = 0;
 
   constructor(

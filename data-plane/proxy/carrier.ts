@@ -74,8 +74,8 @@ export class Carrier {
     const tls = new TlsState(deps);
     const pooled = { random: draw, engine };
     this.#engine = engine;
-    this.#peers = new UpstreamPool(pooled, poolOptions(Number.POSITIVE_INFINITY)); // a proxy takes them
-    this.#applications = new UpstreamPool(pooled, poolOptions(upstreamSessionDefaults.keepalivesAtPaceMax));
+    this.#peers = new UpstreamPool(pooled, poolOptions(true));
+    this.#applications = new UpstreamPool(pooled, poolOptions(false));
     this.#inbound = options.inbound
       ? new Inbound({ ...deps, recorder, tls, app, pool: this.#applications }, { service, labels })
       : undefined;
@@ -157,7 +157,9 @@ export class Carrier {
   }
 }
 
-function poolOptions(keepalivesAtPaceMax: number): UpstreamPoolOptions {
+function poolOptions(toProxy: boolean): UpstreamPoolOptions {
+  // A proxy takes them all.
+  const keepalivesAtPaceMax = toProxy ? Number.POSITIVE_INFINITY : upstreamSessionDefaults.keepalivesAtPaceMax;
   return {
     connectionsMaxPerTarget: 16,
     finishingMaxPerTarget: 1024,
@@ -165,6 +167,6 @@ function poolOptions(keepalivesAtPaceMax: number): UpstreamPoolOptions {
     dialsMax: 64,
     redialMsMin: 100,
     redialMsMax: 5000,
-    session: { ...upstreamSessionDefaults, keepalivesAtPaceMax },
+    session: { ...upstreamSessionDefaults, keepalivesAtPaceMax, toProxy },
   };
 }

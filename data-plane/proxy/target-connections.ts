@@ -239,7 +239,8 @@ export class TargetConnections implements SessionWatcher, Timed {
   /** Gives what went wrong. */
   async #open(target: UpstreamTarget): Promise<unknown> {
     try {
-      this.#take(await UpstreamSession.open(await target.dial(), this.#options.session, this.#deps.engine));
+      const { session } = this.#options;
+      this.#take(await UpstreamSession.open(await target.dial(), session, this.#deps.engine, target.key));
       return undefined;
     } catch (error) {
       this.#noteFailure(messageOf(error));

@@ -107,6 +107,19 @@ function reportRefusals(registers: Registry[], counters: EngineCounters): void {
       }
     },
   });
+  new Counter({
+    name: "ashlar_connections_ended_total",
+    help: "Connections that ended for a fault or a flood, by reason; each peer's is in a warning of the log.",
+    labelNames: ["reason"],
+    registers,
+    collect() {
+      this.reset();
+      for (const reason of refusalReasons) {
+        const count = counters.ended(reason);
+        if (count > 0) this.inc({ reason }, count);
+      }
+    },
+  });
 }
 
 type Read = (name: string, help: string, value: () => number) => void;

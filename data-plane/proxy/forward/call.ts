@@ -149,7 +149,7 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
     const { plan } = this;
     if (fields === null && this.isLate) this.onDue();
     if (plan === null || this.settled) return true;
-    const upstream = session.connection.open(this);
+    const upstream = session.connection.open(this, fields === null ? this.#owner.nowMs() : this.startedMs);
     if (upstream === null) return false;
     this.attempts++;
     this.#upstream = upstream;
@@ -324,8 +324,7 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
     const upstream = this.#upstream;
     if (upstream === null) return;
     this.#upstream = null;
-    upstream.reset(errorCode.cancel);
-    this.#session?.released();
+    this.#session?.cancel(upstream);
   }
 
   #endIfSent(): boolean {

@@ -12,13 +12,14 @@ import type { SpiffeId } from "../../../core/identity.js";
 import type { SocketAddress } from "../../../runtime/config.js";
 import type { Logger } from "../../../runtime/log.js";
 import type { FieldBlock } from "../../http2/field-block.js";
-import { defaultLimits, type EngineLimits } from "../../http2/limits.js";
+import { applicationLimits, defaultLimits, type EngineLimits } from "../../http2/limits.js";
 import type { PreparedField } from "../../http2/prepared-field.js";
 import { errorCode } from "../../http2/protocol.js";
-import { refusal, refusalReasons } from "../../http2/refusals.js";
+import { refusal } from "../../http2/refusals.js";
 import type { Stream } from "../../http2/stream.js";
 import { type ConnectionOwner, SocketConnection } from "../../http2-sockets/socket-connection.js";
 import { connectionWindowBytes } from "./connection-window.js";
+import type { OtherEnd } from "./endings.js";
 import { listenOn } from "./listen-on.js";
 import type { ProxyEngine } from "./proxy-engine.js";
 import { revisionField } from "./response-fields.js";
@@ -48,7 +49,7 @@ export const inboundLimits: ListenerLimits = {
 export const localLimits: ListenerLimits = {
   ...inboundLimits,
   connectionsMax: 1024,
-  engine: { ...defaultLimits, concurrentStreamsMax: 1000, ...keepalive },
+  engine: { ...applicationLimits, concurrentStreamsMax: 1000, ...keepalive },
 };
 
 /** Who is at the other end of a connection, as its certificate proved. */
@@ -86,13 +87,23 @@ class Accepted implements ConnectionOwner {
   readonly socket: Socket;
   readonly wire: SocketConnection;
   readonly #peer: Peer | undefined;
+  /** Of the listener. */
+  readonly #address: string;
   readonly #deps: ListenerDeps;
   readonly #closeListeners: (() => void)[] = [];
   #closed = false;
 
-  constructor(socket: Socket, peer: Peer | undefined, limits: EngineLimits, deps: ListenerDeps, closed: () => void) {
+  constructor(
+    socket: Socket,
+    peer: Peer | undefined,
+    address: string,
+    limits: EngineLimits,
+    deps: ListenerDeps,
+    closed: () => void,
+  ) {
     this.socket = socket;
     this.#peer = peer;
+    this.#address = address;
     this.#deps = deps;
     this.#closeListeners.push(closed);
     const { budget, messageBytesMax } = deps.engine;
@@ -120,12 +131,19 @@ class Accepted implements ConnectionOwner {
 
   onClosed(): void {
     this.#closed = true;
-    const { deadReason } = this.wire.connection;
-    const { onHandshakeFailure, onConnection, log } = this.#deps;
-    if (deadReason === refusal.timeout_preface) onHandshakeFailure("preface", "no HTTP/2 settings within the bound");
-    else if (deadReason !== 0) log.debug("a connection was closed", { reason: refusalReasons[deadReason] ?? "" });
+    const { connection } = this.wire;
+    const { onHandshakeFailure, onConnection, engine } = this.#deps;
+    if (connection.deadReason === refusal.timeout_preface) {
+      onHandshakeFailure("preface", "no HTTP/2 settings within the bound");
+    }
+    engine.endings.note(connection, this.#other());
     onConnection(-1);
     for (const listener of this.#closeListeners.splice(0)) listener();
+  }
+
+  #other(): OtherEnd {
+    if (this.#peer === undefined) return { who: "the own application", name: this.#address };
+    return { who: "a peer proxy", name: this.#peer.spiffeId, address: this.#peer.sourceAddress };
   }
 
   /** Two GOAWAYs (RFC 9113 6.8); resolves when the last call has ended and the connection is closed. */
@@ -147,6 +165,7 @@ export class Listener {
   /** TLS: sockets from the moment they come; those that are closed are gone. */
   readonly #sockets = new Set<Socket>();
   #draining = false;
+  #address = "";
 
   constructor(deps: ListenerDeps, limits: ListenerLimits, tls?: ListenerTls) {
     this.#deps = deps;
@@ -158,6 +177,7 @@ export class Listener {
 
   /** Starts to listen; gives the address with its real port. Fails with `unavailable` when it is taken. */
   listen(address: SocketAddress): Promise<SocketAddress> {
+    this.#address = "path" in address ? address.path : `${address.host}:${address.port}`;
     return listenOn(this.#server, address, this.#deps.log);
   }
 
@@ -269,7 +289,7 @@ export class Listener {
       socket.destroy();
       return;
     }
-    const connection: Accepted = new Accepted(socket, peer, this.#limits.engine, this.#deps, () => {
+    const connection: Accepted = new Accepted(socket, peer, this.#address, this.#limits.engine, this.#deps, () => {
       this.#connections.delete(connection);
     });
     this.#connections.add(connection);

@@ -11,6 +11,7 @@ import { type HeapUse, Overload } from "../overload.js";
 import { RetryBudget } from "../retry-budget.js";
 import { WaitCounters } from "../stream-queue.js";
 import { DeadlineWheel } from "./deadline-wheel.js";
+import { Endings } from "./endings.js";
 
 /** What all connections of a proxy share. */
 export interface ProxyEngine extends SocketConnectionDeps {
@@ -22,6 +23,8 @@ export interface ProxyEngine extends SocketConnectionDeps {
   readonly overload: Overload;
   readonly retries: RetryBudget;
   readonly waits: WaitCounters;
+  /** Of connections, told to operators. */
+  readonly endings: Endings;
   /** Of one gRPC message. */
   readonly messageBytesMax: number;
   /** Ends its timers and connections. */
@@ -40,12 +43,13 @@ export const proxyEngineDefaults: ProxyEngineOptions = {
   messageBytesMax: defaultLimits.messageBytesMax,
 };
 
-/** `nowMs` must be monotonic; `onFault` hears of faults of our own that ended a connection. */
+/** `nowMs` must be monotonic; `onFault` hears of faults of our own that ended a connection, `log` why others ended. */
 export function createProxyEngine(
   nowMs: () => number,
   onFault: (error: unknown) => void,
   options: ProxyEngineOptions = proxyEngineDefaults,
   heap: () => HeapUse = heapUse,
+  log?: Logger,
 ): ProxyEngine {
   const budget = new MemoryBudget(options.bufferBytesMax);
   const loop = new EngineLoop(nowMs);
@@ -61,6 +65,7 @@ export function createProxyEngine(
     overload,
     retries: new RetryBudget(nowMs()),
     waits: new WaitCounters(),
+    endings: new Endings(nowMs, log),
     messageBytesMax: options.messageBytesMax,
     onFault,
     stop: () => {

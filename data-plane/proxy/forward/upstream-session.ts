@@ -1,14 +1,16 @@
 import type { Socket } from "node:net";
 import { AshlarError } from "../../../core/errors.js";
 import type { Connection } from "../../http2/connection.js";
-import { defaultLimits, type EngineLimits } from "../../http2/limits.js";
+import { applicationLimits, defaultLimits, type EngineLimits } from "../../http2/limits.js";
 import { errorCode } from "../../http2/protocol.js";
 import { refusalReasons } from "../../http2/refusals.js";
 import { narrowWindowBytes } from "../../http2/sender.js";
 import type { Stream } from "../../http2/stream.js";
 import { type ConnectionOwner, SocketConnection } from "../../http2-sockets/socket-connection.js";
 import { connectionWindowBytes } from "./connection-window.js";
+import type { OtherEnd } from "./endings.js";
 import type { ProxyEngine } from "./proxy-engine.js";
+import { SlowCancels } from "./slow-cancels.js";
 
 export interface UpstreamSessionOptions {
   readonly streamsMax: number;
@@ -22,6 +24,8 @@ export interface UpstreamSessionOptions {
    */
   readonly keepalivesAtPaceMax: number;
   readonly patientKeepaliveMs: number;
+  /** The other side is a proxy, which other callers use too; else the own application. */
+  readonly toProxy: boolean;
 }
 
 export const upstreamSessionDefaults: UpstreamSessionOptions = {
@@ -31,6 +35,7 @@ export const upstreamSessionDefaults: UpstreamSessionOptions = {
   keepaliveTimeoutMs: 10_000,
   keepalivesAtPaceMax: 2,
   patientKeepaliveMs: 330_000,
+  toProxy: true,
 };
 
 /** Who gives calls to a session. */
@@ -52,13 +57,16 @@ export class UpstreamSession implements ConnectionOwner {
   narrowSinceMs = -1;
   readonly openedMs: number;
   readonly #closeListeners: (() => void)[] = [];
+  readonly #engine: ProxyEngine;
+  readonly #other: OtherEnd;
+  readonly #cancels: SlowCancels | undefined;
   #onOpen: ((failure: string | undefined) => void) | undefined;
   #retiring = false;
   #closed = false;
 
-  private constructor(socket: Socket, options: UpstreamSessionOptions, engine: ProxyEngine) {
+  private constructor(socket: Socket, options: UpstreamSessionOptions, engine: ProxyEngine, name: string) {
     const limits: EngineLimits = {
-      ...defaultLimits,
+      ...(options.toProxy ? defaultLimits : applicationLimits),
       connectionWindowBytes: connectionWindowBytes(options.streamsMax, engine.budget),
       messageBytesMax: engine.messageBytesMax,
       prefaceTimeoutMs: options.prefaceTimeoutMs,
@@ -73,16 +81,25 @@ export class UpstreamSession implements ConnectionOwner {
     this.#streamsMax = options.streamsMax;
     this.#wire = new SocketConnection(socket, false, limits, this, engine);
     this.connection = this.#wire.connection;
+    this.#engine = engine;
+    this.#other = { who: options.toProxy ? "a peer proxy" : "the own application", name };
+    const nowMs = (): number => engine.loop.time();
+    this.#cancels = options.toProxy ? new SlowCancels(nowMs, () => this.released()) : undefined;
   }
 
   /**
    * Speaks HTTP/2 on a connected socket and waits for the other side's SETTINGS, so that its stream limit
-   * is known before the first call. Fails with `unavailable`; the socket is closed then.
+   * is known before the first call. `name`: for people. Fails with `unavailable`; the socket is closed then.
    */
-  static open(socket: Socket, options: UpstreamSessionOptions, engine: ProxyEngine): Promise<UpstreamSession> {
+  static open(
+    socket: Socket,
+    options: UpstreamSessionOptions,
+    engine: ProxyEngine,
+    name: string,
+  ): Promise<UpstreamSession> {
     return new Promise((resolve, reject) => {
       if (socket.destroyed) return reject(new AshlarError("unavailable", "the connection was closed"));
-      const session = new UpstreamSession(socket, options, engine);
+      const session = new UpstreamSession(socket, options, engine, name);
       const settle = (failure: string | undefined): void => {
         clearTimeout(timer);
         session.#onOpen = undefined;
@@ -136,6 +153,13 @@ export class UpstreamSession implements ConnectionOwner {
     else this.#closeListeners.push(listener);
   }
 
+  /** The caller does not want the call any more, or its time is over; it is `released` then. */
+  cancel(stream: Stream): void {
+    if (this.#cancels === undefined) stream.reset(errorCode.cancel);
+    else this.#cancels.cancel(stream);
+    this.released();
+  }
+
   /** A call that was sent here is over, or nearly. */
   released(): void {
     this.#watcher?.roomMade();
@@ -173,6 +197,8 @@ export class UpstreamSession implements ConnectionOwner {
 
   onClosed(): void {
     this.#closed = true;
+    this.#cancels?.stop();
+    this.#engine.endings.note(this.connection, this.#other);
     const reason = refusalReasons[this.connection.deadReason] ?? "none";
     this.#onOpen?.(reason === "none" ? "the connection was closed" : `the other side broke HTTP/2 (${reason})`);
     for (const listener of this.#closeListeners.splice(0)) listener();

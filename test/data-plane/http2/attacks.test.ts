@@ -18,7 +18,7 @@ describe("check 1, rapid reset", () => {
     expect(peer.goawayCode()).toBe(calm);
     expect(peer.starts).toBeLessThan(700);
     expect(peer.mostOpen).toBeLessThanOrEqual(100);
-    expect(peer.counters.refused("peer_resets") + peer.counters.refused("reset_ratio")).toBe(1);
+    expect(peer.counters.refused("peer_resets")).toBe(1);
   });
 
   test("an honest client that cancels 20 calls a second for ten minutes is not cut", () => {
@@ -271,7 +271,7 @@ describe("checks 7 and 8, floods", () => {
     }
     expect(peer.connection.output.controlFrames).toBeLessThanOrEqual(1001);
     expect(peer.goawayCode()).toBe(calm);
-    expect(count).toBeLessThan(2000);
+    expect(count).toBeLessThan(2500);
   });
 
   test("every unknown type is tolerated and counted", () => {

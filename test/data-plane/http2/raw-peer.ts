@@ -1,4 +1,5 @@
-import { Connection, type ConnectionHandler } from "../../../data-plane/http2/connection.js";
+import { Connection } from "../../../data-plane/http2/connection.js";
+import type { ConnectionHandler } from "../../../data-plane/http2/connection-handler.js";
 import { FieldBlock } from "../../../data-plane/http2/field-block.js";
 import { HpackDecoder } from "../../../data-plane/http2/hpack-decoder.js";
 import { HpackEncoder } from "../../../data-plane/http2/hpack-encoder.js";

@@ -95,7 +95,7 @@ describe("connections to upstreams", () => {
 
   test("after a call was opened an upstream is asked for a sign of life twice, then only at the patient pace", async () => {
     const options = { ...upstreamSessionDefaults, keepaliveMs: 20_000, patientKeepaliveMs: 330_000 };
-    const session = await UpstreamSession.open(await dial(), options, engine);
+    const session = await UpstreamSession.open(await dial(), options, engine, "app");
     let pings = 0;
     sessions[0]?.on("ping", () => {
       pings += 1;

@@ -1,0 +1,71 @@
+import type { Logger } from "../../../runtime/log.js";
+import type { Connection } from "../../http2/connection.js";
+import { errorCode } from "../../http2/protocol.js";
+import { refusal, refusalReasons } from "../../http2/refusals.js";
+
+const againAfterMs = 60_000;
+const keptMax = 1000;
+
+/** Who was at the other end. */
+export interface OtherEnd {
+  readonly who: "a peer proxy" | "the own application";
+  /** Of a proxy its SPIFFE ID or service, of the application its socket. */
+  readonly name: string;
+  readonly address?: string | undefined;
+}
+
+interface Told {
+  readonly againMs: number;
+  more: number;
+}
+
+/** Says why connections ended that did not end in order: each peer and reason in one warning a minute. */
+export class Endings {
+  readonly #log: Logger | undefined;
+  readonly #nowMs: () => number;
+  /** By peer and reason, the oldest first. */
+  readonly #told = new Map<string, Told>();
+
+  constructor(nowMs: () => number, log: Logger | undefined) {
+    this.#nowMs = nowMs;
+    this.#log = log;
+  }
+
+  /** `connection` is over. */
+  note(connection: Connection, other: OtherEnd): void {
+    const { deadReason, control, counters } = connection;
+    const isOurs = deadReason !== 0;
+    if (deadReason === refusal.timeout_preface) return; // it never was one: told as such
+    if (!isOurs && control.goawayCode <= errorCode.noError) return;
+    if (!isOurs) counters.end(refusal.by_peer);
+    const reason = isOurs ? (refusalReasons[deadReason] ?? "") : `${nameOf(control.goawayCode)} ${control.goawayText}`;
+    const more = this.#mayTell(`${other.name} ${reason}`);
+    if (more < 0) return;
+    const message = isOurs
+      ? `a connection of ${other.who} was ended, with the calls on it`
+      : `${other.who} ended a connection, with the calls on it`;
+    const address = other.address === undefined ? {} : { address: other.address };
+    const repeated = more === 0 ? {} : { moreSinceTheLastLine: more };
+    this.#log?.warn(message, { peer: other.name, ...address, reason: reason.trim(), ...repeated });
+  }
+
+  /** How many were not told since the last line; -1: not now. */
+  #mayTell(key: string): number {
+    const nowMs = this.#nowMs();
+    const told = this.#told.get(key);
+    if (told !== undefined && nowMs < told.againMs) {
+      told.more++;
+      return -1;
+    }
+    this.#told.delete(key);
+    const oldest = this.#told.keys().next();
+    if (this.#told.size >= keptMax && !oldest.done) this.#told.delete(oldest.value);
+    this.#told.set(key, { againMs: nowMs + againAfterMs, more: 0 });
+    return told?.more ?? 0;
+  }
+}
+
+function nameOf(code: number): string {
+  const name = Object.entries(errorCode).find(([, value]) => value === code)?.[0];
+  return name === undefined ? `error ${code}` : name.replace(/[A-Z]/g, "_$&").toUpperCase();
+}
