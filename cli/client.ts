@@ -146,7 +146,7 @@ export interface AdminClient {
   close(): void;
 }
 
-export type RolloutOrder = "pause" | "resume" | "abort";
+export type RolloutOrder = "pause" | "resume" | "abort" | "advance";
 
 const answerMs = 20_000;
 const publishMs = 60_000;
@@ -219,7 +219,8 @@ export function openAdminClient(context: AdminContext): AdminClient {
     rollout: async (number) => present((await call(admin.getRollout, { number })).rollout),
     rollouts: async (limit) => (await call(admin.listRollouts, { limit })).rollouts,
     orderRollout: async (what, number, reason) => {
-      const methods = { pause: admin.pauseRollout, resume: admin.resumeRollout, abort: admin.abortRollout };
+      const { pauseRollout: pause, resumeRollout: resume, abortRollout: abort, advanceRollout: advance } = admin;
+      const methods = { pause, resume, abort, advance };
       return present((await call(methods[what], { number, reason })).activation);
     },
     startShadow: async (revision, shareBasisPoints, reason) =>

@@ -2,12 +2,15 @@
 import { type Activator, createActivator } from "./activate/activator.js";
 import { type Approvals, type ApprovalsDeps, createApprovals } from "./activate/approvals.js";
 import { createRollback, type Rollback } from "./activate/rollback.js";
+import { type AffectedReaderDeps, createAffectedReader } from "./rollout/affected-reader.js";
 import { createRefusalPredictions, type RefusalPredictionsDeps } from "./rollout/refusal-predictions.js";
 import { type RolloutDriverDeps, startRolloutDriver } from "./rollout/rollout-driver.js";
 import { createRollouts, type Rollouts } from "./rollout/rollouts.js";
+import { StageTimes } from "./rollout/stage-times.js";
 import { createShadows, type Shadows } from "./shadow/shadows.js";
 
-export type ActivatingDeps = Omit<RolloutDriverDeps, "predictions" | "approvals"> &
+export type ActivatingDeps = Omit<RolloutDriverDeps, "predictions" | "approvals" | "affected" | "times"> &
+  AffectedReaderDeps &
   RefusalPredictionsDeps &
   ApprovalsDeps & {
     /** How many approvals an activation needs. */
@@ -27,7 +30,8 @@ export interface Activating {
 /** Goes on at once with a rollout that runs, whoever began it. */
 export function openActivating(base: ActivatingDeps): Activating {
   const approvals = createApprovals(base, base.approvalsRequired);
-  const deps = { ...base, approvals, predictions: createRefusalPredictions(base) };
+  const looking = { affected: createAffectedReader(base), times: new StageTimes(base.clock) };
+  const deps = { ...base, ...looking, approvals, predictions: createRefusalPredictions(base) };
   const stop = startRolloutDriver(deps);
   const [rollouts, shadows] = [createRollouts(deps), createShadows(deps)];
   return { activator: createActivator(deps), rollback: createRollback(deps), rollouts, shadows, approvals, stop };

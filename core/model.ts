@@ -207,7 +207,22 @@ export interface CallCounts {
   readonly failed: number;
   /** Calls that were not refused, by the first of `tookBoundsMs` that they did not exceed; the last: longer. Or empty. */
   readonly took: readonly number[];
+  /** Those with the most calls; undefined: the proxy does not tell them apart. */
+  readonly methods?: readonly MethodCounts[] | undefined;
 }
+
+/** Calls of one method. Of calls to others, what the other side refused and failed counts too. */
+export interface MethodCounts extends Omit<CallCounts, "methods"> {
+  readonly outbound: boolean;
+  /** The service that is called. */
+  readonly service: string;
+  /** "package.Service/Method". */
+  readonly method: string;
+}
+
+/** A heartbeat tells so many methods of a proxy apart, and none with a longer name (in characters). */
+export const methodsToldMax = 48;
+export const methodToldMax = 200;
 
 /** Bounds of the classes by which calls are counted. */
 export const tookBoundsMs = [1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000] as const;

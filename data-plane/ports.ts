@@ -107,6 +107,8 @@ export interface PolicyView extends CallPolicy {
   /** Milliseconds from the activation's time to this proxy's switch. */
   readonly lagMs: number;
   readonly trustSequence: number;
+  /** The epoch that is evaluated is a stage of a rollout: the gates ask for calls by method. */
+  readonly isStaged: boolean;
   readonly seenActivation: Digest | undefined;
 }
 

@@ -18,7 +18,7 @@ interface OrderFlags {
 
 const listMax = 1000;
 
-/** `ashlar rollout status|list|pause|resume|abort`. */
+/** `ashlar rollout status|list|pause|resume|advance|abort`. */
 export function addRolloutCommand(program: Command, cli: Cli): void {
   const rollout = program
     .command("rollout")
@@ -28,6 +28,7 @@ export function addRolloutCommand(program: Command, cli: Cli): void {
   addList(rollout, cli);
   addOrder(rollout, cli, "pause", "Keep the rollout at its stage. A gate that fails rolls it back all the same.");
   addOrder(rollout, cli, "resume", "Let a paused rollout go on; its stage holds anew.");
+  addOrder(rollout, cli, "advance", "Begin the next stage now, without waiting for what the present one lacks.");
   addOrder(rollout, cli, "abort", "End the rollout: every proxy evaluates the revision before it again.");
 }
 
@@ -85,7 +86,7 @@ function renderList(rollouts: readonly RolloutInfo[]): string {
   return renderTable(["ROLLOUT", "STATE", "REVISION", "BASE", "STAGE", "TIME", "WHY"], rows);
 }
 
-const done = { pause: "paused", resume: "resumed", abort: "ended" } as const;
+const done = { pause: "paused", resume: "resumed", advance: "at its next stage", abort: "ended" } as const;
 
 function addOrder(rollout: Command, cli: Cli, what: RolloutOrder, description: string): void {
   const command = rollout

@@ -9,6 +9,7 @@ import { type AuditTrail, audited } from "../audit/audit-trail.js";
 import type { FleetView } from "../fleet/fleet-loop.js";
 import { type FleetEntry, isPrepared, rejectionOf } from "../fleet/fleet-state.js";
 import { waitForFleet } from "../fleet/fleet-wait.js";
+import type { AffectedReader } from "../rollout/affected-reader.js";
 import { beginRollout, checkMayBegin, type StagedOptions } from "../rollout/begin-rollout.js";
 import type { Ledger } from "../store/ledger.js";
 import type { Approvals } from "./approvals.js";
@@ -21,6 +22,8 @@ export interface ActivatorDeps {
   readonly signer: Signer;
   readonly audit: AuditTrail;
   readonly clock: Clock;
+  /** What rollouts change. */
+  readonly affected: AffectedReader;
   /** undefined: none are asked for. */
   readonly approvals?: Pick<Approvals, "require">;
   /** Fails with `stale` while the log is behind what was signed before. */

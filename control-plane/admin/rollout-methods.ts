@@ -18,7 +18,7 @@ import type { Operated } from "./operated.js";
 
 type RolloutMethods = Pick<
   Implementation<typeof AdminServiceService>,
-  "getRollout" | "listRollouts" | "pauseRollout" | "resumeRollout" | "abortRollout"
+  "getRollout" | "listRollouts" | "pauseRollout" | "resumeRollout" | "abortRollout" | "advanceRollout"
 >;
 
 const listDefault = 100;
@@ -36,6 +36,9 @@ export function rolloutMethods(rollouts: Rollouts, operated: Operated): RolloutM
     })),
     resumeRollout: operated(async ({ number, reason }, caller) => ({
       activation: renderActivation(await rollouts.resume(number, reason, caller)),
+    })),
+    advanceRollout: operated(async ({ number, reason }, caller) => ({
+      activation: renderActivation(await rollouts.advance(number, reason, caller)),
     })),
     abortRollout: operated(async ({ number, reason }, caller) => ({
       activation: renderActivation(await rollouts.abort(number, reason, caller)),
@@ -61,7 +64,7 @@ function parsePlan({ stages, holdMs, gates }: RolloutPlan): StagedOptions {
   }
 }
 
-export function renderRollout({ plan, state, epochs, last, end, step, members }: RolloutReport): RolloutInfo {
+export function renderRollout({ plan, state, epochs, last, end, step, about, members }: RolloutReport): RolloutInfo {
   const { body, digest } = plan;
   return {
     number: body.number,
@@ -84,5 +87,6 @@ export function renderRollout({ plan, state, epochs, last, end, step, members }:
     figures: (step?.figures ?? []).map((figure) => ({ ...figure })),
     waitsFor: step?.kind === "wait" ? [...step.waitsFor] : [],
     members,
+    about: [...about],
   };
 }

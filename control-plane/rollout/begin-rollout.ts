@@ -1,6 +1,7 @@
 /** Begins a staged activation: the signed plan, then the first stage. */
 import { AshlarError } from "../../core/errors.js";
 import type { Activation, Revision, Signed } from "../../core/model.js";
+import type { AffectedCalls } from "../../core/rollout/affected-calls.js";
 import { isInCohort, revisionInForce } from "../../core/rollout/cohort.js";
 import {
   type Cohort,
@@ -14,7 +15,6 @@ import { checkStages, holdMsMax, renderStage } from "../../core/rollout/stages.j
 import { signRollout } from "../../core/wire/rollouts.js";
 import type { ActivateOptions, ActivatorDeps, OperatorCaller } from "../activate/activator.js";
 import { commitActivation } from "../activate/commit.js";
-import { affectedServices } from "./affected-services.js";
 import { growCohort, nobody } from "./next-cohort.js";
 import { stageHeadOf } from "./rollout-course.js";
 
@@ -67,6 +67,7 @@ export async function beginRollout(
       "stale",
       `revision ${base.number} is what everyone outside the rollout evaluates: \`ashlar rollout abort\` goes back to it`,
     );
+  const affected = await deps.affected.compare(base, candidate);
   const { before, isLost } = findPlanBefore(ledger);
   const body: Rollout = {
     ...options.staged,
@@ -75,7 +76,7 @@ export async function beginRollout(
     previous: before?.digest,
   };
   const plan = signRollout(body, mesh, signer);
-  const cohort = firstCohort(deps, plan);
+  const cohort = firstCohort(deps, plan, affected);
   if (ledger.activations.head()?.digest === head.digest) {
     if (isLost) await ledger.rollouts.recover([plan.bytes], true);
     else await ledger.rollouts.append(plan);
@@ -104,18 +105,11 @@ function findPlanBefore({ rollouts, activations }: ActivatorDeps["ledger"]): {
   return { before: isLost ? named : known, isLost };
 }
 
-function firstCohort({ fleet, ledger }: ActivatorDeps, plan: Signed<Rollout>): Cohort {
+function firstCohort({ fleet }: ActivatorDeps, plan: Signed<Rollout>, affected: readonly AffectedCalls[]): Cohort {
   const [first] = plan.body.stages;
   if (first === undefined) throw new AshlarError("internal", "a rollout without a stage");
   const live = fleet.live();
-  const { base, candidate } = plan.body;
-  const cohort = growCohort(
-    nobody,
-    first,
-    plan.digest,
-    live,
-    affectedServices(ledger.revisions, base.number, candidate.number),
-  );
+  const cohort = growCohort(nobody, first, plan.digest, live, affected);
   if (cohort.basisPoints >= everyoneBasisPoints) return cohort;
   if (live.some(({ heartbeat }) => isInCohort(cohort, plan.digest, heartbeat.proxyId))) return cohort;
   const who = first.kind === "label" ? `no live proxy has the label ${first.key}=${first.value}` : "no proxy is live";

@@ -4,9 +4,11 @@
  * what is normal for them, and by intervals: at least so much in the cohort against at most so much beside it.
  */
 import { type CallCounts, tookBoundsMs } from "../../core/model.js";
+import type { AffectedCalls } from "../../core/rollout/affected-calls.js";
 import type { Rollout, ShareGate } from "../../core/rollout/rollout-model.js";
 import { renderPercent } from "../../core/rollout/stages.js";
 import { type FleetEntry, rejectionOf } from "../fleet/fleet-state.js";
+import { judgeSamples } from "./judge-samples.js";
 import { lowerShare, upperShare } from "./share-bounds.js";
 import { gatherEvidence, type ServiceEvidence, type StageEvidence, type StageHead } from "./stage-evidence.js";
 
@@ -21,13 +23,15 @@ export interface StageFacts {
   readonly plan: Rollout;
   /** The head of the activation log. */
   readonly head: StageHead;
+  /** Since when it is that, by the clock of `nowMs` and of the entries. */
+  readonly sinceMs: number;
   /** Everyone who is known, live or not. */
   readonly entries: readonly FleetEntry[];
   readonly nowMs: number;
   /** Since when this control plane has heard the fleet. */
   readonly hearingSinceMs: number;
-  /** The services that the candidate's policy is another one for; undefined: all. */
-  readonly affected?: ReadonlySet<string> | undefined;
+  /** The calls that the candidate may decide otherwise than the base; undefined: not known yet. */
+  readonly affected: readonly AffectedCalls[] | undefined;
   /** The share of a service's calls that the candidate is expected to refuse, 0 to 1; undefined: nothing tells it. */
   readonly predictedRefused?: ((service: string) => number | undefined) | undefined;
 }
@@ -40,13 +44,19 @@ const hearMs = 10_000;
 
 /** Every gate that is on, with its figures. */
 export function judgeStage(facts: StageFacts): readonly GateFigure[] {
-  const { gates } = facts.plan;
-  const evidence = gatherEvidence(facts.entries, facts.head, gates.samples);
+  const { plan, head, entries, affected, sinceMs } = facts;
+  const { gates } = plan;
+  const evidence = gatherEvidence(entries, head, affected, { samples: gates.samples, sinceMs });
+  const wanted = {
+    wanted: gates.samples,
+    isLastLook: head.body.rollout.stage + 1 >= plan.stages.length,
+    candidate: plan.candidate.number,
+  };
   const figures: (GateFigure | undefined)[] = [
     judgeMembers(facts, evidence),
     gates.rejections ? judgeRejections(facts, evidence) : undefined,
     gates.lagMs > 0 ? judgeLag(facts, evidence) : undefined,
-    judgeSamples(facts, evidence),
+    judgeSamples(evidence, wanted),
     gates.refused && judgeShares("refused", gates.refused, facts, evidence),
     gates.failed && judgeShares("failed", gates.failed, facts, evidence),
     gates.latency && judgeLatency(facts, evidence),
@@ -77,44 +87,44 @@ function judgeRejections({ plan }: StageFacts, { members }: StageEvidence): Gate
 }
 
 /** Only by heartbeats from after the bound: one from before says nothing about what came of it. */
-function judgeLag({ plan, head }: StageFacts, { members, active }: StageEvidence): GateFigure {
+function judgeLag({ plan, sinceMs }: StageFacts, { members, active }: StageEvidence): GateFigure {
   const { lagMs } = plan.gates;
-  const late = members.filter((entry) => !active.includes(entry) && entry.lastSeenMs > head.body.timeMs + lagMs);
+  const late = members.filter((entry) => !active.includes(entry) && entry.lastSeenMs > sinceMs + lagMs);
   const longestMs = active.reduce((most, { heartbeat }) => Math.max(most, heartbeat.lagMs), 0);
   if (late.length === 0) return { gate: "lag", outcome: "passes", text: `members switched within ${longestMs} ms` };
   return { gate: "lag", outcome: "fails", text: `${renderIds(late)} did not switch within ${lagMs} ms` };
-}
-
-function judgeSamples({ plan }: StageFacts, { services }: StageEvidence): GateFigure {
-  const wanted = plan.gates.samples;
-  const judged = services.filter(({ cohort }) => cohort.calls > 0);
-  const cohort = judged.reduce((all, one) => all + one.cohort.calls, 0);
-  const compared = judged.reduce((all, one) => all + one.compared.calls, 0);
-  const text = `${cohort} calls judged by members, ${compared} to compare with, ${wanted} of each asked for`;
-  return { gate: "samples", outcome: cohort >= wanted && compared >= wanted ? "passes" : "holds", text };
 }
 
 function judgeShares(
   gate: "refused" | "failed",
   { timesPercent, moreBasisPoints }: ShareGate,
   { plan, predictedRefused }: StageFacts,
-  { services }: StageEvidence,
+  evidence: StageEvidence,
 ): GateFigure {
   const isPredicted = gate === "refused" && plan.gates.predicted;
   const predictions: string[] = [];
-  for (const { service, cohort, compared } of services) {
-    const expected = isPredicted ? predictedRefused?.(service) : undefined;
+  for (const { service, about, cohort, compared } of servicesOf(evidence)) {
+    const expected = isPredicted && about.side === "destination" ? predictedRefused?.(service) : undefined;
     const predicted = expected === undefined ? "no prediction" : `${renderShare(expected)} predicted`;
     if (isPredicted) predictions.push(`${service}: ${predicted}`);
     const share = Math.max(upperShare(compared[gate], compared.calls), expected ?? 0);
     const limit = (share * timesPercent) / 100 + moreBasisPoints / 10_000;
     if (cohort[gate] < badCallsMin || lowerShare(cohort[gate], cohort.calls) <= limit) continue;
-    const text = renderShares(service, gate, cohort, compared);
+    const text = renderShares(nameOf(service, about), gate, cohort, compared);
     return { gate, outcome: "fails", text: isPredicted ? `${text}, ${predicted}` : text };
   }
-  const all = sumOf(services, gate);
+  const all = sumOf(servicesOf(evidence), gate);
   const text = [`${all.bad} of ${all.calls} calls ${gate} by members`, ...predictions.slice(0, predictionsShownMax)];
   return { gate, outcome: "passes", text: text.join("; ") };
+}
+
+function servicesOf({ parts }: StageEvidence): readonly ServiceEvidence[] {
+  return (parts ?? []).flatMap((part) => part.services);
+}
+
+/** "echo" for calls that come in to it, "front to echo" for those that go out. */
+function nameOf(service: string, about: AffectedCalls): string {
+  return about.side === "destination" ? service : `${service} to ${about.service}`;
 }
 
 function renderShares(service: string, gate: "refused" | "failed", cohort: CallCounts, compared: CallCounts): string {
@@ -135,10 +145,10 @@ function sumOf(services: readonly ServiceEvidence[], gate: "refused" | "failed")
 }
 
 /** More than one call in a hundred took longer than the base's slowest hundredth may, beyond chance. */
-function judgeLatency({ plan }: StageFacts, { services }: StageEvidence): GateFigure {
+function judgeLatency({ plan }: StageFacts, evidence: StageEvidence): GateFigure {
   const { timesPercent, moreMs } = plan.gates.latency ?? { timesPercent: 0, moreMs: 0 };
   const texts: string[] = [];
-  for (const { service, cohort, compared } of services) {
+  for (const { service, about, cohort, compared } of servicesOf(evidence)) {
     const usualMs = slowest(compared.took);
     if (usualMs === undefined) continue;
     const boundMs = tookBoundsMs.find((bound) => bound >= (usualMs * timesPercent) / 100 + moreMs);
@@ -148,7 +158,7 @@ function judgeLatency({ plan }: StageFacts, { services }: StageEvidence): GateFi
       (all, count, place) => ((tookBoundsMs[place] ?? Infinity) > boundMs ? all + count : all),
       0,
     );
-    const text = `${service}: ${slow} of ${answered} calls took longer than ${boundMs} ms, the base's slowest hundredth ${usualMs} ms`;
+    const text = `${nameOf(service, about)}: ${slow} of ${answered} calls took longer than ${boundMs} ms, the base's slowest hundredth ${usualMs} ms`;
     if (slow >= badCallsMin && lowerShare(slow, answered) > 0.01) return { gate: "latency", outcome: "fails", text };
     texts.push(text);
   }

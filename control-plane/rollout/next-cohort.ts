@@ -1,5 +1,6 @@
 /** Who is added to the cohort of a rollout when a stage begins. Pure. */
 import type { Digest } from "../../core/digest.js";
+import { type AffectedCalls, isDecidedBy } from "../../core/rollout/affected-calls.js";
 import { isInCohort, placeOf } from "../../core/rollout/cohort.js";
 import { type Cohort, cohortIdsMax, everyoneBasisPoints, type RolloutStage } from "../../core/rollout/rollout-model.js";
 import type { FleetEntry } from "../fleet/fleet-state.js";
@@ -8,22 +9,18 @@ export const nobody: Cohort = { basisPoints: 0, proxyIds: [] };
 
 /**
  * The cohort of `stage`: everyone who was in it before, and who the stage adds. A number and a label are made names
- * of proxies that live now, those of `affected` services first (undefined: all alike), since the others would show
- * nothing, and in the order of their places; a share that none of them is in takes in the first, so that a stage of a
- * small mesh is not one of nobody.
+ * of proxies that live now: those first that decide about calls the change is about (undefined: all alike), since the
+ * others would show nothing, each such service in its turn, and else in the order of their places. A share takes in one
+ * proxy of each part of the change that it would leave out, so that a stage of a small mesh shows something.
  */
 export function growCohort(
   before: Cohort,
   stage: RolloutStage,
   rollout: Digest,
   live: readonly FleetEntry[],
-  affected?: ReadonlySet<string>,
+  affected?: readonly AffectedCalls[],
 ): Cohort {
-  const rank = (entry: FleetEntry): number => (affected?.has(entry.heartbeat.service) === false ? 1 : 0);
-  const place = (entry: FleetEntry): number => placeOf(rollout, entry.heartbeat.proxyId);
-  const ids = [...live]
-    .sort((a, b) => rank(a) - rank(b) || place(a) - place(b) || (a.heartbeat.proxyId < b.heartbeat.proxyId ? -1 : 1))
-    .map(({ heartbeat }) => heartbeat.proxyId);
+  const ids = orderedIds(rollout, live, affected);
   const members = (cohort: Cohort): readonly string[] => ids.filter((id) => isInCohort(cohort, rollout, id));
   switch (stage.kind) {
     case "count": {
@@ -44,9 +41,65 @@ export function growCohort(
     case "percent": {
       if (stage.basisPoints >= everyoneBasisPoints) return { basisPoints: everyoneBasisPoints, proxyIds: [] };
       const grown = { ...before, basisPoints: Math.max(before.basisPoints, stage.basisPoints) };
-      return members(grown).length > 0 ? grown : addIds(grown, ids.slice(0, 1));
+      const whole = addIds(grown, leftOut(grown, rollout, ids, live, affected ?? []));
+      return members(whole).length > 0 ? whole : addIds(whole, ids.slice(0, 1));
     }
   }
+}
+
+/** Whoever shows most comes first. */
+function orderedIds(
+  rollout: Digest,
+  live: readonly FleetEntry[],
+  affected: readonly AffectedCalls[] | undefined,
+): readonly string[] {
+  const placed = live
+    .map(({ heartbeat: { proxyId, service } }) => ({
+      proxyId,
+      service,
+      place: placeOf(rollout, proxyId),
+      rank: rankOf(service, affected),
+      turn: 0,
+    }))
+    .sort((a, b) => a.place - b.place || (a.proxyId < b.proxyId ? -1 : 1));
+  if (affected !== undefined) {
+    const turns = new Map<string, number>();
+    for (const one of placed) {
+      one.turn = turns.get(one.service) ?? 0;
+      turns.set(one.service, one.turn + 1);
+    }
+  }
+  // the sort is stable, so equals stay in the order of their places
+  const isAffected = (one: { readonly rank: number }): number => (one.rank < notAffected ? 0 : 1);
+  return placed
+    .sort((a, b) => isAffected(a) - isAffected(b) || a.turn - b.turn || a.rank - b.rank)
+    .map(({ proxyId }) => proxyId);
+}
+
+const notAffected = 2;
+
+/** 0: its own calls that come in are decided otherwise; 1: those that it makes. */
+function rankOf(service: string, affected: readonly AffectedCalls[] | undefined): number {
+  const own = (affected ?? []).filter((about) => isDecidedBy(about, service));
+  if (affected === undefined || own.some(({ side }) => side === "destination")) return 0;
+  return own.length > 0 ? 1 : notAffected;
+}
+
+function leftOut(
+  cohort: Cohort,
+  rollout: Digest,
+  ids: readonly string[],
+  live: readonly FleetEntry[],
+  affected: readonly AffectedCalls[],
+): readonly string[] {
+  const serviceOf = new Map(live.map(({ heartbeat }) => [heartbeat.proxyId, heartbeat.service]));
+  const added: string[] = [];
+  for (const about of affected) {
+    const deciding = ids.filter((id) => isDecidedBy(about, serviceOf.get(id) ?? ""));
+    if (deciding.some((id) => added.includes(id) || isInCohort(cohort, rollout, id))) continue;
+    added.push(...deciding.slice(0, 1));
+  }
+  return added;
 }
 
 function hasLabel({ heartbeat }: FleetEntry, { key, value }: RolloutStage & { readonly kind: "label" }): boolean {

@@ -14,22 +14,30 @@ export type RolloutStep =
 
 /** A gate that fails rolls back at once, paused or not; the next stage begins when the hold is over and every gate passes. */
 export function nextStep(facts: StageFacts): RolloutStep {
-  const { plan, head, nowMs } = facts;
-  const { rollout, timeMs } = head.body;
+  const { plan, head, nowMs, sinceMs } = facts;
+  const { rollout } = head.body;
   const holdMs = holdOf(plan, rollout.stage);
   const figures = judgeStage(facts);
   const failed = figures.find(({ outcome }) => outcome === "fails");
   if (failed !== undefined) return { kind: "roll-back", reason: renderFailure(facts, failed), figures };
   const waitsFor = [
     ...(rollout.paused ? ["somebody to resume it"] : []),
-    ...(nowMs < timeMs + holdMs ? [`the hold of ${holdMs / 1000} s to end`] : []),
+    ...(nowMs < sinceMs + holdMs ? [`the hold of ${holdMs / 1000} s to end`] : []),
     ...figures.filter(({ outcome }) => outcome === "holds").map(({ gate, text }) => `${gate}: ${text}`),
   ];
+  const stage = stageAfter(facts);
+  if (waitsFor.length > 0 || stage === undefined) return { kind: "wait", waitsFor, figures };
+  return { kind: "advance", stage, figures };
+}
+
+/** The stage that follows, whatever the gates say; undefined: there is none. */
+export function stageAfter({ plan, head, entries, affected }: StageFacts): StageOfRollout | undefined {
+  const { rollout } = head.body;
   const next = plan.stages[rollout.stage];
-  if (waitsFor.length > 0 || next === undefined) return { kind: "wait", waitsFor, figures };
-  const live = facts.entries.filter((entry) => entry.live);
-  const cohort = growCohort(rollout.cohort, next, rollout.digest, live, facts.affected);
-  return { kind: "advance", stage: { ...rollout, stage: rollout.stage + 1, cohort, paused: false }, figures };
+  if (next === undefined) return undefined;
+  const live = entries.filter((entry) => entry.live);
+  const cohort = growCohort(rollout.cohort, next, rollout.digest, live, affected);
+  return { ...rollout, stage: rollout.stage + 1, cohort, paused: false };
 }
 
 function renderFailure({ plan, head }: StageFacts, { gate, text }: GateFigure): string {

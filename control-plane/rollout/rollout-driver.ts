@@ -10,11 +10,12 @@ import { renderStage } from "../../core/rollout/stages.js";
 import type { Logger } from "../../runtime/log.js";
 import type { ActivatorDeps } from "../activate/activator.js";
 import { commitActivation } from "../activate/commit.js";
-import { affectedServices } from "./affected-services.js";
+import type { StageFacts } from "./judge-stage.js";
 import { nextStep, type RolloutStep } from "./next-step.js";
 import type { RefusalPredictions } from "./refusal-predictions.js";
 import { stageHeadOf } from "./rollout-course.js";
 import type { StageHead } from "./stage-evidence.js";
+import type { StageTimes } from "./stage-times.js";
 
 export interface RolloutDriverDeps extends ActivatorDeps {
   /** Of this control plane, the author of what it appends. */
@@ -22,6 +23,7 @@ export interface RolloutDriverDeps extends ActivatorDeps {
   readonly log: Logger;
   /** undefined: none are made. */
   readonly predictions?: RefusalPredictions;
+  readonly times: StageTimes;
 }
 
 const lookEveryMs = 1000;
@@ -39,11 +41,10 @@ export function startRolloutDriver(deps: RolloutDriverDeps): () => Promise<void>
 /** Drives until `signal` aborts. */
 export async function runRolloutDriver(deps: RolloutDriverDeps, signal: AbortSignal): Promise<void> {
   const { clock, log } = deps;
-  const hearingSinceMs = clock.nowMs();
   let said = "";
   while (!signal.aborted) {
     try {
-      await driveOnce(deps, hearingSinceMs, signal);
+      await driveOnce(deps, signal);
       said = "";
     } catch (error) {
       const why = messageOf(error);
@@ -55,37 +56,46 @@ export async function runRolloutDriver(deps: RolloutDriverDeps, signal: AbortSig
   }
 }
 
+export type LookDeps = Pick<RolloutDriverDeps, "ledger" | "fleet" | "clock" | "predictions" | "affected" | "times">;
+
 /** What the running rollout needs now; undefined: none runs. */
 export function lookAtRollout(
-  { ledger, fleet, clock, predictions }: Pick<RolloutDriverDeps, "ledger" | "fleet" | "clock" | "predictions">,
-  hearingSinceMs: number,
-): { readonly head: StageHead; readonly step: RolloutStep } | undefined {
-  const head = stageHeadOf(ledger.activations.head());
+  deps: LookDeps,
+): { readonly head: StageHead; readonly facts: StageFacts; readonly step: RolloutStep } | undefined {
+  const { ledger, fleet, clock, predictions, affected, times } = deps;
+  const any = ledger.activations.head();
+  const sinceMs = times.sinceMs(any);
+  const head = stageHeadOf(any);
   const plan = head && ledger.rollouts.find(head.body.rollout.number);
   if (head === undefined || plan?.digest !== head.body.rollout.digest) return undefined;
   const predictedRefused = predictions?.of(plan);
-  const facts = {
+  const facts: StageFacts = {
     plan: plan.body,
     head,
     entries: fleet.list(),
     nowMs: clock.nowMs(),
-    hearingSinceMs,
+    sinceMs,
+    hearingSinceMs: times.hearingSinceMs,
     predictedRefused,
-    affected: affectedServices(ledger.revisions, plan.body.base.number, plan.body.candidate.number),
+    affected: affected.find(plan.body.base, plan.body.candidate),
   };
-  return { head, step: nextStep(facts) };
+  return { head, facts, step: nextStep(facts) };
 }
 
 /**
  * Looks once, and appends what is needed. Fails as an append does: with `conflict` if somebody else was first. The
  * first look at a plan that asks for a prediction waits until it is made, a few seconds at most.
  */
-export async function driveOnce(deps: RolloutDriverDeps, hearingSinceMs: number, signal?: AbortSignal): Promise<void> {
+export async function driveOnce(deps: RolloutDriverDeps, signal?: AbortSignal): Promise<void> {
   const running = stageHeadOf(deps.ledger.activations.head())?.body.rollout;
   const plan = running && deps.ledger.rollouts.find(running.number);
-  if (plan?.body.gates.predicted === true && plan.digest === running?.digest)
-    await deps.predictions?.prepare(plan, signal);
-  const look = lookAtRollout(deps, hearingSinceMs);
+  if (plan !== undefined && plan.digest === running?.digest) {
+    if (plan.body.gates.predicted) await deps.predictions?.prepare(plan, signal);
+    await deps.affected.compare(plan.body.base, plan.body.candidate).catch((error: unknown) => {
+      deps.log.warn("what a rollout changes cannot be read: its stage holds", { why: messageOf(error) });
+    });
+  }
+  const look = lookAtRollout(deps);
   if (look === undefined || look.step.kind === "wait") return;
   const { head, step } = look;
   const { body } = head;

@@ -2,18 +2,22 @@
 import { AshlarError } from "../../core/errors.js";
 import type { Activation, Signed } from "../../core/model.js";
 import { isInCohort } from "../../core/rollout/cohort.js";
+import type { StageOfRollout } from "../../core/rollout/rollout-model.js";
 import { type ActivatorDeps, type OperatorCaller, renderReason } from "../activate/activator.js";
 import { commitActivation } from "../activate/commit.js";
 import { audited } from "../audit/audit-trail.js";
-import type { RolloutStep } from "./next-step.js";
+import { renderAbout } from "./judge-samples.js";
+import { type RolloutStep, stageAfter } from "./next-step.js";
 import { courseOf, type RolloutCourse, stageHeadOf } from "./rollout-course.js";
-import { lookAtRollout, type RolloutDriverDeps } from "./rollout-driver.js";
+import { type LookDeps, lookAtRollout } from "./rollout-driver.js";
 import type { StageHead } from "./stage-evidence.js";
 
 /** A rollout with what this control plane sees of it now. */
 export interface RolloutReport extends RolloutCourse {
   /** undefined unless it runs or is paused. */
   readonly step: RolloutStep | undefined;
+  /** The calls that its candidate may decide otherwise than its base, one line each; empty: none, or not known. */
+  readonly about: readonly string[];
   /** Live proxies of the cohort; 0 unless it runs or is paused. */
   readonly members: number;
 }
@@ -32,18 +36,22 @@ export interface Rollouts {
   pause(number: number, reason: string, caller: OperatorCaller): Promise<Signed<Activation>>;
   resume(number: number, reason: string, caller: OperatorCaller): Promise<Signed<Activation>>;
   abort(number: number, reason: string, caller: OperatorCaller): Promise<Signed<Activation>>;
+  /**
+   * Begins the next stage now, without what the present one waits for. Fails with `stale` too while a gate fails: then
+   * it is rolled back.
+   */
+  advance(number: number, reason: string, caller: OperatorCaller): Promise<Signed<Activation>>;
 }
 
-export function createRollouts(deps: ActivatorDeps & Pick<RolloutDriverDeps, "predictions">): Rollouts {
+export function createRollouts(deps: ActivatorDeps & LookDeps): Rollouts {
   const { ledger, fleet } = deps;
-  const hearingSinceMs = deps.clock.nowMs();
   const report = (course: RolloutCourse): RolloutReport => {
-    const look =
-      course.state === "running" || course.state === "paused" ? lookAtRollout(deps, hearingSinceMs) : undefined;
+    const look = course.state === "running" || course.state === "paused" ? lookAtRollout(deps) : undefined;
     const rollout = look?.head.body.rollout;
     const isMember = (proxyId: string) => rollout !== undefined && isInCohort(rollout.cohort, rollout.digest, proxyId);
     const members = fleet.live().filter(({ heartbeat }) => isMember(heartbeat.proxyId)).length;
-    return { ...course, step: look?.step, members: rollout === undefined ? 0 : members };
+    const about = (look?.facts.affected ?? []).map(renderAbout);
+    return { ...course, step: look?.step, about, members: rollout === undefined ? 0 : members };
   };
   const find = (number: number): RolloutReport => {
     const wanted = number === 0 ? (stageHeadOf(ledger.activations.head())?.body.rollout.number ?? 0) : number;
@@ -72,13 +80,14 @@ export function createRollouts(deps: ActivatorDeps & Pick<RolloutDriverDeps, "pr
     pause: (number, reason, caller) => order(deps, "pause", number, reason, caller),
     resume: (number, reason, caller) => order(deps, "resume", number, reason, caller),
     abort: (number, reason, caller) => order(deps, "abort", number, reason, caller),
+    advance: (number, reason, caller) => order(deps, "advance", number, reason, caller),
   };
 }
 
-type Order = "pause" | "resume" | "abort";
+type Order = "pause" | "resume" | "abort" | "advance";
 
 function order(
-  deps: ActivatorDeps,
+  deps: ActivatorDeps & LookDeps,
   what: Order,
   number: number,
   reason: string,
@@ -90,7 +99,9 @@ function order(
     { action: "rollout", target, caller, detail: reason },
     async () => {
       await deps.beforeSigning?.();
-      return commitOrder(deps, what, findRunning(deps, what, number), reason, caller);
+      const head = findRunning(deps, what, number);
+      const rollout = what === "advance" ? await findNextStage(deps, head) : undefined;
+      return commitOrder(deps, what, head, rollout, reason, caller);
     },
     ({ body }) => ({ detail: `${what}, epoch ${body.epoch}${renderReason(reason)}` }),
   );
@@ -102,15 +113,30 @@ function findRunning({ ledger }: ActivatorDeps, what: Order, number: number): St
   const { rollout } = head.body;
   if (number !== 0 && number !== rollout.number)
     throw new AshlarError("stale", `rollout ${number} does not run; the one that does is ${rollout.number}`);
-  if (what !== "abort" && rollout.paused === (what === "pause"))
+  if ((what === "pause" || what === "resume") && rollout.paused === (what === "pause"))
     throw new AshlarError("stale", `rollout ${rollout.number} ${what === "pause" ? "is paused" : "runs"} already`);
   return head;
+}
+
+async function findNextStage(deps: ActivatorDeps & LookDeps, head: StageHead): Promise<StageOfRollout> {
+  const { number, digest } = head.body.rollout;
+  const plan = deps.ledger.rollouts.find(number);
+  if (plan?.digest !== digest) throw new AshlarError("unavailable", `the plan of rollout ${number} is not read yet`);
+  await deps.affected.compare(plan.body.base, plan.body.candidate);
+  const look = lookAtRollout(deps);
+  if (look === undefined || look.head.digest !== head.digest)
+    throw new AshlarError("conflict", "the rollout went on meanwhile: look again");
+  if (look.step.kind === "roll-back") throw new AshlarError("stale", look.step.reason);
+  const next = stageAfter(look.facts);
+  if (next === undefined) throw new AshlarError("stale", `rollout ${number} has no further stage`);
+  return next;
 }
 
 function commitOrder(
   deps: ActivatorDeps,
   what: Order,
   head: StageHead,
+  next: StageOfRollout | undefined,
   reason: string,
   { id }: OperatorCaller,
 ): Promise<Signed<Activation>> {
@@ -125,6 +151,6 @@ function commitOrder(
     rollbackOf: isAbort ? body.revisionNumber : undefined,
     forced: false,
     thresholdPercent: 0,
-    rollout: isAbort ? undefined : { ...rollout, paused: what === "pause" },
+    rollout: isAbort ? undefined : (next ?? { ...rollout, paused: what === "pause" }),
   });
 }

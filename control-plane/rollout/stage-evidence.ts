@@ -1,5 +1,13 @@
-/** What the fleet says about a stage, put side by side: the cohort, and what it is compared with. Pure. */
-import { type Activation, type CallCounts, type Heartbeat, type Signed, tookBoundsMs } from "../../core/model.js";
+/** What the fleet says about the calls that a change is about: the cohort, and what it is compared with. Pure. */
+import {
+  type Activation,
+  type CallCounts,
+  type Heartbeat,
+  type MethodCounts,
+  type Signed,
+  tookBoundsMs,
+} from "../../core/model.js";
+import { type AffectedCalls, isDecidedBy, namesMethod } from "../../core/rollout/affected-calls.js";
 import { isInCohort, revisionFor } from "../../core/rollout/cohort.js";
 import type { StageOfRollout } from "../../core/rollout/rollout-model.js";
 import type { FleetEntry } from "../fleet/fleet-state.js";
@@ -14,41 +22,93 @@ export interface StageEvidence {
   readonly active: readonly FleetEntry[];
   /** Members that went silent since the stage began. */
   readonly silent: readonly FleetEntry[];
-  /** By service, sorted: what its members in the cohort counted, and what that is compared with. */
+  /** What the change is about, part by part; undefined: it is not known yet. */
+  readonly parts: readonly PartEvidence[] | undefined;
+}
+
+/** Of calls that the change is about, what was seen. */
+export interface PartEvidence {
+  readonly about: AffectedCalls;
+  /** Live proxies that decide about such calls. */
+  readonly deciding: number;
+  /** Those of them that are active members. */
+  readonly members: readonly FleetEntry[];
+  /** Members whose version does not tell calls by method. */
+  readonly untold: readonly FleetEntry[];
+  readonly cohort: CallCounts;
+  readonly compared: CallCounts;
+  /** By service of the proxies, sorted. */
   readonly services: readonly ServiceEvidence[];
 }
 
 export interface ServiceEvidence {
+  /** Whose proxies counted. */
   readonly service: string;
+  readonly about: AffectedCalls;
   readonly cohort: CallCounts;
   /** Of the service's proxies on the base; where those are too few, with what members counted under it before. */
   readonly compared: CallCounts;
 }
 
-const nothing: CallCounts = { calls: 0, refused: 0, failed: 0, took: [] };
-
-/** `samples`: calls that are enough to compare with. */
-export function gatherEvidence(entries: readonly FleetEntry[], head: StageHead, samples: number): StageEvidence {
-  const { rollout, timeMs } = head.body;
+/** `samples`: calls that are enough to compare with. `sinceMs`: when the stage began, by the clock of `entries`. */
+export function gatherEvidence(
+  entries: readonly FleetEntry[],
+  head: StageHead,
+  affected: readonly AffectedCalls[] | undefined,
+  { samples, sinceMs }: { readonly samples: number; readonly sinceMs: number },
+): StageEvidence {
+  const { rollout } = head.body;
   const isMember = ({ heartbeat }: FleetEntry): boolean =>
     isInCohort(rollout.cohort, rollout.digest, heartbeat.proxyId);
   const live = entries.filter((entry) => entry.live);
   const members = live.filter(isMember);
   const active = members.filter(({ heartbeat }) => isAt(heartbeat, head));
   const others = live.filter((entry) => !isMember(entry) && isAt(entry.heartbeat, head));
-  const services = [...new Set(active.map(({ heartbeat }) => heartbeat.service))].sort();
   return {
     members,
     active,
-    silent: entries.filter((entry) => !entry.live && entry.lastSeenMs >= timeMs && isMember(entry)),
-    services: services.map((service) => {
-      const own = active.filter(({ heartbeat }) => heartbeat.service === service);
-      const base = total(others.filter(({ heartbeat }) => heartbeat.service === service).map(callsOf));
-      const before = own.map(({ heartbeat }) => heartbeat.callsBefore ?? nothing);
-      const compared = base.calls > 0 && base.calls >= samples ? base : total([base, ...before]);
-      return { service, cohort: total(own.map(callsOf)), compared };
-    }),
+    silent: entries.filter((entry) => !entry.live && entry.lastSeenMs >= sinceMs && isMember(entry)),
+    parts: affected?.map((about) => gatherPart(about, { live, active, others }, samples)),
   };
+}
+
+interface Sides {
+  readonly live: readonly FleetEntry[];
+  readonly active: readonly FleetEntry[];
+  readonly others: readonly FleetEntry[];
+}
+
+function gatherPart(about: AffectedCalls, sides: Sides, samples: number): PartEvidence {
+  const decides = ({ heartbeat }: FleetEntry): boolean => isDecidedBy(about, heartbeat.service);
+  const members = sides.active.filter(decides);
+  const others = sides.others.filter(decides);
+  const names = [...new Set(members.map(({ heartbeat }) => heartbeat.service))].sort();
+  const services = names.map((service): ServiceEvidence => {
+    const isOf = ({ heartbeat }: FleetEntry): boolean => heartbeat.service === service;
+    const own = members.filter(isOf);
+    const base = total(others.filter(isOf).map(({ heartbeat }) => select(about, heartbeat.calls)));
+    const before = own.map(({ heartbeat }) => select(about, heartbeat.callsBefore));
+    const compared = base.calls > 0 && base.calls >= samples ? base : total([base, ...before]);
+    return { service, about, cohort: total(own.map(({ heartbeat }) => select(about, heartbeat.calls))), compared };
+  });
+  return {
+    about,
+    deciding: sides.live.filter(decides).length,
+    members,
+    untold: members.filter(({ heartbeat: { calls } }) => calls !== undefined && calls.calls > 0 && !calls.methods),
+    cohort: total(services.map((one) => one.cohort)),
+    compared: total(services.map((one) => one.compared)),
+    services,
+  };
+}
+
+/** Of a proxy's calls, those that the change is about. */
+function select(about: AffectedCalls, counts: CallCounts | undefined): CallCounts {
+  const isAbout = ({ outbound, service, method }: MethodCounts): boolean =>
+    outbound === (about.side === "caller") &&
+    (about.service === undefined || about.service === service) &&
+    namesMethod(about.methods, method);
+  return total((counts?.methods ?? []).filter(isAbout));
 }
 
 /** Whether the proxy's counts are of this epoch, under the revision that the epoch has for it. */
@@ -59,9 +119,7 @@ export function isAt(heartbeat: Heartbeat, { body }: Signed<Activation>): boolea
   );
 }
 
-const callsOf = ({ heartbeat }: FleetEntry): CallCounts => heartbeat.calls ?? nothing;
-
-export function total(counts: readonly CallCounts[]): CallCounts {
+export function total(counts: readonly Omit<CallCounts, "methods">[]): CallCounts {
   const took = counts.some((one) => one.took.length > 0)
     ? Array.from({ length: tookBoundsMs.length + 1 }, (_, place) => sum(counts, (one) => one.took[place] ?? 0))
     : [];
@@ -73,6 +131,6 @@ export function total(counts: readonly CallCounts[]): CallCounts {
   };
 }
 
-function sum(counts: readonly CallCounts[], of: (one: CallCounts) => number): number {
+function sum<One>(counts: readonly One[], of: (one: One) => number): number {
   return counts.reduce((all, one) => all + of(one), 0);
 }

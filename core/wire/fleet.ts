@@ -3,10 +3,24 @@
  * which its readers judge first; a body that is of somebody else is refused.
  */
 import { BinaryReader } from "@bufbuild/protobuf/wire";
-import { Endpoint as EndpointMessage, Heartbeat as HeartbeatMessage } from "../../proto/gen/ashlar/v1/fleet.js";
+import {
+  type CallCounts as CallCountsMessage,
+  Endpoint as EndpointMessage,
+  Heartbeat as HeartbeatMessage,
+} from "../../proto/gen/ashlar/v1/fleet.js";
 import { type Digest, digestFromBytes, digestToBytes } from "../digest.js";
 import { AshlarError } from "../errors.js";
-import { type CallCounts, type Endpoint, type Heartbeat, type Label, type Rejection, tookBoundsMs } from "../model.js";
+import {
+  type CallCounts,
+  type Endpoint,
+  type Heartbeat,
+  type Label,
+  methodsToldMax,
+  methodToldMax,
+  type Rejection,
+  tookBoundsMs,
+} from "../model.js";
+import { isMethod } from "../snapshot/grammar.js";
 import { ascending, boundedList, boundedText, integer, label, messageBytesMax, token } from "./bounds.js";
 import { encodeShadowCounts, parseShadowCounts } from "./shadows.js";
 import { decodeStrict, reading } from "./strict.js";
@@ -90,14 +104,44 @@ export function encodeHeartbeat(heartbeat: Heartbeat): Uint8Array {
     seenActivation: toBuffer(heartbeat.seenActivation),
     freshnessAgeMs: wholeMs(heartbeat.freshnessAgeMs),
     lagMs: wholeMs(heartbeat.lagMs),
-    calls: heartbeat.calls && { ...heartbeat.calls, took: [...heartbeat.calls.took] },
-    callsBefore: heartbeat.callsBefore && { ...heartbeat.callsBefore, took: [...heartbeat.callsBefore.took] },
+    calls: heartbeat.calls && encodeCounts(heartbeat.calls),
+    callsBefore: heartbeat.callsBefore && encodeCounts(heartbeat.callsBefore),
     labels: heartbeat.labels.map((item) => ({ ...item })),
     shadow: heartbeat.shadow && encodeShadowCounts(heartbeat.shadow),
   }).finish();
 }
 
-function parseCounts(field: string, message: CallCounts): CallCounts {
+function encodeCounts({ took, methods, ...counts }: CallCounts): CallCountsMessage {
+  return {
+    ...counts,
+    took: [...took],
+    byMethod: methods !== undefined,
+    methods: (methods ?? []).map((one) => ({ ...one, took: [...one.took] })),
+  };
+}
+
+function parseCounts(field: string, message: CallCountsMessage): CallCounts {
+  const counts = parseCount(field, message);
+  if (!message.byMethod) {
+    if (message.methods.length > 0) throw new AshlarError("invalid_record", `${field}.methods without by_method`);
+    return counts;
+  }
+  const methods = boundedList(`${field}.methods`, message.methods, methodsToldMax).map((one) => ({
+    outbound: one.outbound,
+    service: label(`${field}.methods.service`, one.service),
+    method: methodName(`${field}.methods.method`, one.method),
+    ...parseCount(`${field}.methods`, one),
+  }));
+  return { ...counts, methods };
+}
+
+function methodName(field: string, text: string): string {
+  if (text.length > methodToldMax || !isMethod(text))
+    throw new AshlarError("invalid_record", `${field} is not a method`);
+  return text;
+}
+
+function parseCount(field: string, message: Pick<CallCountsMessage, "calls" | "refused" | "failed" | "took">) {
   const classes = tookBoundsMs.length + 1;
   if (message.took.length !== 0 && message.took.length !== classes)
     throw new AshlarError("invalid_record", `${field}.took has ${message.took.length} classes, not ${classes}`);

@@ -3,6 +3,7 @@ import { status } from "@grpc/grpc-js";
 import type { Digest } from "../../core/digest.js";
 import { type CallCounts, tookBoundsMs } from "../../core/model.js";
 import type { EndedCall, ProxyMetrics } from "../proxy/proxy-metrics.js";
+import { MethodWindow } from "./method-window.js";
 
 /** Plain numbers, since every call counts. */
 class Window {
@@ -10,10 +11,11 @@ class Window {
   refused = 0;
   failed = 0;
   readonly took = new Float64Array(tookBoundsMs.length + 1);
+  readonly methods = new MethodWindow();
 
   read(): CallCounts {
-    const answered = this.calls > this.refused;
-    return { calls: this.calls, refused: this.refused, failed: this.failed, took: answered ? [...this.took] : [] };
+    const { calls, refused, failed } = this;
+    return { calls, refused, failed, took: calls > refused ? [...this.took] : [], methods: this.methods.read() };
   }
 }
 
@@ -35,19 +37,24 @@ export class CallWindow {
   }
 
   /** On the hot path: cheap, and never fails. */
-  ended({ direction, code, reason, tookMs }: EndedCall): void {
+  ended({ direction, service, method, code, reason, tookMs }: EndedCall): void {
     const window = this.#now;
     window.calls++;
     const own = reason !== undefined;
-    if (own && isRefusal(code)) {
-      window.refused++;
-      return;
-    }
-    // what the other side answered is its own proxy's to count, or a failure would be told of both revisions
-    if (isFailure(code) && (own || direction === "inbound")) window.failed++;
+    const outbound = direction === "outbound";
+    const refused = own && isRefusal(code);
     let place = 0;
     while (place < tookBoundsMs.length && tookMs > (tookBoundsMs[place] as number)) place++;
-    window.took[place] = (window.took[place] as number) + 1;
+    // what the other side answered is its own proxy's to count, or a failure would be told of both revisions
+    const failed = isFailure(code) && (own || !outbound);
+    if (refused) window.refused++;
+    else {
+      if (failed) window.failed++;
+      window.took[place] = (window.took[place] as number) + 1;
+    }
+    // a route decides which side answers, so by method the caller's side counts that too
+    const refusedHere = refused || (outbound && isRefusal(code));
+    window.methods.count(outbound, service, method, refusedHere, isFailure(code), refusedHere ? -1 : place);
   }
 
   get calls(): CallCounts {

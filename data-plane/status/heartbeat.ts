@@ -1,5 +1,5 @@
 /** What a heartbeat of this proxy says now (I7). */
-import type { Heartbeat } from "../../core/model.js";
+import type { CallCounts, Heartbeat } from "../../core/model.js";
 import type { FleetReporterDeps, FleetReporterOptions } from "./fleet-reporter.js";
 
 const preparedMax = 16;
@@ -32,11 +32,16 @@ export function buildHeartbeat(
     bypassable: bypassable.slice(0, bypassableMax),
     seenActivation: policy.seenActivation,
     leaving,
-    calls: window.calls,
-    callsBefore: window.before,
+    calls: toldOf(window.calls, policy.isStaged),
+    callsBefore: toldOf(window.before, policy.isStaged),
     labels,
     ...(shadow && { shadow }),
   };
+}
+
+/** By method only while a rollout asks for it: thousands of proxies say it every few seconds. */
+function toldOf(counts: CallCounts | undefined, isStaged: boolean): CallCounts | undefined {
+  return counts === undefined || isStaged ? counts : { ...counts, methods: undefined };
 }
 
 /** A number that the wire takes: "never" is the largest. */

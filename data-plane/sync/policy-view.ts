@@ -1,4 +1,5 @@
 /** The policy that is evaluated, and what is known of the logs. */
+import { isUnderway } from "../../core/rollout/cohort.js";
 import { everyCallBasisPoints, type ShadowOrder } from "../../core/shadow/shadow-model.js";
 import type { PolicyView, ShadowPolicy } from "../ports.js";
 import { HeldPolicy } from "./held-revision.js";
@@ -34,6 +35,10 @@ export function createPolicyView(loop: SyncLoop): PolicyView {
     },
     get trustSequence() {
       return loop.state.saved.sequence;
+    },
+    get isStaged() {
+      const evaluating = loop.state.evaluating?.body;
+      return evaluating !== undefined && isUnderway(evaluating);
     },
     get seenActivation() {
       const { activations, saved } = loop.state;

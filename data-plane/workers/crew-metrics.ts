@@ -1,6 +1,7 @@
 /** What a proxy with workers counts: the sum over its processes, those that have ended included. */
 import { AggregatorRegistry, Counter, Gauge, Registry } from "prom-client";
-import { type CallCounts, tookBoundsMs } from "../../core/model.js";
+import { isLabel } from "../../core/identity.js";
+import { type CallCounts, type MethodCounts, methodsToldMax, methodToldMax, tookBoundsMs } from "../../core/model.js";
 import type { ShadowCounts } from "../../core/shadow/shadow-model.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Metrics, MetricsSnapshot } from "../status/metrics.js";
@@ -149,6 +150,19 @@ function isMeasure(measured: unknown): measured is Measure {
 }
 
 function isCounts(value: unknown): value is CallCounts {
+  if (!isPlainCounts(value)) return false;
+  const { methods } = value;
+  return Array.isArray(methods) && methods.length <= methodsToldMax && methods.every(isMethodCounts);
+}
+
+function isMethodCounts(value: unknown): value is MethodCounts {
+  if (!isPlainCounts(value)) return false;
+  const { outbound, service, method } = value as Partial<MethodCounts>;
+  const isNamed = typeof service === "string" && isLabel(service) && typeof method === "string";
+  return typeof outbound === "boolean" && isNamed && method.length <= methodToldMax;
+}
+
+function isPlainCounts(value: unknown): value is CallCounts {
   if (typeof value !== "object" || value === null) return false;
   const { calls, refused, failed, took } = value as Partial<CallCounts>;
   const isList = Array.isArray(took) && (took.length === 0 || took.length === tookBoundsMs.length + 1);

@@ -1,4 +1,4 @@
-import type { CallCounts } from "../../core/model.js";
+import { type CallCounts, type MethodCounts, methodsToldMax } from "../../core/model.js";
 
 /** What one worker counted since it last switched. */
 export interface WorkerWindow {
@@ -7,7 +7,7 @@ export interface WorkerWindow {
   readonly before: CallCounts | undefined;
 }
 
-const nothing: CallCounts = { calls: 0, refused: 0, failed: 0, took: [] };
+const nothing: CallCounts = { calls: 0, refused: 0, failed: 0, took: [], methods: [] };
 
 /** Calls since the last switch over all workers, those that have ended included, as of the last measures. */
 export class CrewWindow {
@@ -53,7 +53,8 @@ function sumOf(windows: readonly WorkerWindow[]): WorkerWindow | undefined {
   }, undefined);
 }
 
-function add(a: CallCounts, b: CallCounts): CallCounts {
+/** The counts of two, but for their methods. */
+function addPlain(a: CallCounts, b: CallCounts): CallCounts {
   const [longer, shorter] = a.took.length >= b.took.length ? [a.took, b.took] : [b.took, a.took];
   return {
     calls: a.calls + b.calls,
@@ -61,4 +62,19 @@ function add(a: CallCounts, b: CallCounts): CallCounts {
     failed: a.failed + b.failed,
     took: longer.map((count, place) => count + (shorter[place] ?? 0)),
   };
+}
+
+function add(a: CallCounts, b: CallCounts): CallCounts {
+  return { ...addPlain(a, b), methods: addMethods([...(a.methods ?? []), ...(b.methods ?? [])]) };
+}
+
+/** The same methods together, and of too many those with the most calls. */
+function addMethods(all: readonly MethodCounts[]): readonly MethodCounts[] {
+  const sums = new Map<string, MethodCounts>();
+  for (const one of all) {
+    const key = `${one.outbound} ${one.service} ${one.method}`;
+    const known = sums.get(key);
+    sums.set(key, known === undefined ? one : { ...one, ...addPlain(known, one) });
+  }
+  return [...sums.values()].sort((a, b) => b.calls - a.calls).slice(0, methodsToldMax);
 }

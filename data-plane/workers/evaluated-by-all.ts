@@ -79,6 +79,10 @@ export class EvaluatedByAll implements PolicyView {
     return this.#base.freshnessAgeMs;
   }
 
+  get isStaged() {
+    return this.#base.isStaged;
+  }
+
   get seenActivation() {
     return this.#base.seenActivation;
   }

@@ -38,6 +38,7 @@ const lines: Readonly<Record<string, readonly string[]>> = {
   "rollout list": [],
   "rollout pause": [],
   "rollout resume": [],
+  "rollout advance": [],
   "rollout abort": [],
   "shadow start": ["3"],
   "shadow stop": [],

@@ -169,11 +169,16 @@ describe("rollout", () => {
       pauseRollout: { activation },
       resumeRollout: { activation },
       abortRollout: { activation },
+      advanceRollout: { activation },
     });
     expect((await admin.run("rollout", "list")).out).toContain("running  4         3     1 of 3");
     expect((await admin.run("rollout", "pause", "2", "-m", "lunch")).out).toBe("The rollout is paused at epoch 7.\n");
     expect(asked("pauseRollout")).toMatchObject({ number: 2, reason: "lunch" });
     expect((await admin.run("rollout", "resume")).out).toBe("The rollout is resumed at epoch 7.\n");
+    expect((await admin.run("rollout", "advance", "-m", "quiet")).out).toBe(
+      "The rollout is at its next stage at epoch 7.\n",
+    );
+    expect(asked("advanceRollout")).toMatchObject({ number: 0, reason: "quiet" });
     const ended = await admin.run("rollout", "abort", "-o", "json");
     expect(JSON.parse(ended.out)).toEqual({ epoch: 7, revision: 3 });
     admin.answers.pauseRollout = () => {

@@ -14,10 +14,8 @@ beforeAll(async () => {
   mesh = await TestMesh.start();
   const names = Array.from({ length: instances }, (_, index) => `echo${index + 1}`);
   const [front, ...echoes] = await Promise.all([
-    mesh.proxy({ name: "front", service: "front" }),
-    ...names.map((name) =>
-      mesh.proxy({ name, service: "echo", flags: name === "echo2" ? ["--label", "canary=true"] : [] }),
-    ),
+    mesh.proxy({ name: "front", service: "front", flags: ["--label", "canary=true"] }),
+    ...names.map((name) => mesh.proxy({ name, service: "echo" })),
   ]);
   await Promise.all(echoes.map((echo) => mesh.app(echo, "echo")));
   await mesh.apply(frontMayCall, "-m", "front may call");
@@ -204,7 +202,7 @@ test("a rollout is paused, resumed and ended by an operator, each as an epoch; a
   expect(await mesh.json(0, "rollout", "resume")).toEqual({ epoch: 11, revision: 4 });
   const held = await rollout();
   expect(held).toMatchObject({ state: "running", stage: 1 });
-  expect(JSON.stringify(held.waitsFor)).toMatch(/samples: \d+ calls judged by members/);
+  expect(JSON.stringify(held.waitsFor)).toMatch(/samples: calls of front to echo .*: 0 of 20 judged by members/);
   expect(await mesh.json(0, "rollout", "abort", "-m", "enough")).toEqual({ epoch: 12, revision: 3 });
   expect(await rollout(3)).toMatchObject({
     state: "rolled-back",
@@ -227,4 +225,44 @@ test("of two that apply at once, the newer revision is active in the end", async
   expect(revision).toBe(headRevision);
   for (const { code, stderr } of outcomes) if (code !== 0) expect(stderr).toMatch(/somebody else was first/);
   expect(outcomes.some(({ code }) => code === 0)).toBe(true);
+}, 240_000);
+
+test("a stage looks at the service whose policy differs, whatever was changed and changed back in between", async () => {
+  const before = await mesh.json(0, "status");
+  const file = (name: string, content: string) => mesh.policy(name, content);
+  const others = `${frontMayCall}---\nkind: Authorization\nname: strangers-call-front\nservice: front\nallow: [{ from: [stranger] }]\n`;
+  await mesh.json(0, "apply", "-f", file("others.yaml", others), "--no-activate");
+  const load = startLoad();
+  await until("calls flow", () => load.codes.length > 200);
+  const denied = await mesh.json(0, "apply", "-f", file("denied.yaml", bad), "--stages", "1,100%", "--hold", "1s");
+  const proxies: { service: string; revision: number }[] = await mesh.json(0, "proxies");
+  const chosen = proxies.filter(({ revision }) => revision === denied.revision).map(({ service }) => service);
+  expect(chosen.every((service) => service === "echo")).toBe(true);
+  const done = await ended(denied.rollout.number, 1);
+  expect(done).toMatchObject({ state: "rolled-back", epochs: [denied.epoch] });
+  expect(done.end?.reason).toMatch(/gate "refused" at stage 1 of 2: echo: \d+ of \d+ calls refused/);
+  const refused = (await load.end()).filter((code) => code === status.PERMISSION_DENIED).length;
+  expect(refused).toBeGreaterThan(0);
+  expect(await mesh.json(0, "status")).toMatchObject({ revision: before.revision });
+}, 240_000);
+
+test("a stage without calls that the change is about says what it lacks, and goes on at an operator's word", async () => {
+  const begun = await mesh.json(
+    0,
+    "apply",
+    "-f",
+    mesh.policy("denied.yaml", bad),
+    "--stages",
+    "1,100%",
+    "--hold",
+    "1s",
+  );
+  await until("the stage says what it lacks", async () => {
+    const { waitsFor } = await rollout();
+    return /calls to echo \([^)]*\): 0 of 20 judged by members/.test(waitsFor.join("; "));
+  });
+  expect((await rollout()).about).toContain("calls to echo (*)");
+  await mesh.json(0, "rollout", "advance", "-m", "a quiet night");
+  expect(await rollout(begun.rollout.number)).toMatchObject({ state: "done" });
+  await mesh.json(0, "rollback", "--wait");
 }, 240_000);

@@ -137,6 +137,7 @@ export function buildPolicy(
 }
 
 export class FakePolicy implements PolicyView {
+  isStaged = false;
   current: EvaluatedPolicy | undefined;
   shadow: ShadowPolicy | undefined;
   seenEpoch = 0;

@@ -6,6 +6,7 @@ import type { AuditDraft } from "../../../control-plane/audit/audit-trail.js";
 import { historyStack } from "../../../core/activation.js";
 import type { Revision, Signed } from "../../../core/model.js";
 import { signActivation, signRevision } from "../../../core/wire/records.js";
+import { affects, everyCall } from "../../support/affected.js";
 import { FakeFleet } from "../../support/fake-fleet.js";
 import { ManualClock, settle } from "../../support/manual-clock.js";
 import { PlainLedger } from "../../support/plain-ledger.js";
@@ -24,6 +25,7 @@ class World {
     ledger: this.ledger,
     fleet: this.fleet.loop,
     signer,
+    affected: affects(everyCall),
     audit: { record: async (draft: AuditDraft) => void this.entries.push(draft) },
     clock: this.clock,
   };

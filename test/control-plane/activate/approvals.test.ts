@@ -8,6 +8,7 @@ import { gatesDefault } from "../../../core/rollout/gates.js";
 import { parseStages } from "../../../core/rollout/stages.js";
 import { signApproval } from "../../../core/wire/approval.js";
 import { signRevision, signTrust } from "../../../core/wire/records.js";
+import { affects, everyCall } from "../../support/affected.js";
 import { FakeFleet } from "../../support/fake-fleet.js";
 import { ManualClock } from "../../support/manual-clock.js";
 import { PlainLedger } from "../../support/plain-ledger.js";
@@ -37,6 +38,7 @@ class World {
   };
   readonly base = {
     ...{ mesh: testMesh, ledger: this.ledger, fleet: this.fleet.loop, signer: key.signer, clock: this.clock },
+    affected: affects(everyCall),
     audit: { record: async (draft: AuditDraft) => void this.drafts.push(draft) },
     auditLog: this.auditLog,
   };

@@ -4,6 +4,7 @@ import { openMemoryLedger } from "../../../control-plane/store/memory-ledger.js"
 import { gatesDefault } from "../../../core/rollout/gates.js";
 import { parseStages } from "../../../core/rollout/stages.js";
 import { signRevision, signTrust } from "../../../core/wire/records.js";
+import { affects, everyCall } from "../../support/affected.js";
 import { FakeFleet } from "../../support/fake-fleet.js";
 import { ManualClock } from "../../support/manual-clock.js";
 import { buildRevision, buildTrust, createTestKey, present, testAuthor, testMesh } from "../../support/records.js";
@@ -23,9 +24,10 @@ test("the number of a rollout whose plan nobody gave back is not used again (I2)
   const fleet = new FakeFleet(clock);
   fleet.prepare("p1", revisions);
   const audit = { record: async () => {} };
+  const affected = affects(everyCall);
   const caller = { id: testAuthor, source: "" };
   const activate = (ledger: typeof before, revision: number, stages?: string) => {
-    const deps = { mesh: testMesh, ledger, fleet: fleet.loop, signer: key.signer, audit, clock };
+    const deps = { mesh: testMesh, ledger, fleet: fleet.loop, signer: key.signer, audit, clock, affected };
     const staged = stages === undefined ? undefined : { stages: parseStages(stages), holdMs: 1, gates: gatesDefault };
     const options = { revision, reason: "", force: false, thresholdPercent: 0, prepareTimeoutMs: 0, staged };
     return createActivator(deps).activate({ ...options, endRollout: true }, caller);

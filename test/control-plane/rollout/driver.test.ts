@@ -5,12 +5,14 @@ import type { AuditDraft } from "../../../control-plane/audit/audit-trail.js";
 import type { RefusalPredictions } from "../../../control-plane/rollout/refusal-predictions.js";
 import { driveOnce } from "../../../control-plane/rollout/rollout-driver.js";
 import { createRollouts } from "../../../control-plane/rollout/rollouts.js";
+import { StageTimes } from "../../../control-plane/rollout/stage-times.js";
 import type { Activation, CallCounts, Revision, Signed } from "../../../core/model.js";
 import { revisionFor } from "../../../core/rollout/cohort.js";
 import { gatesDefault } from "../../../core/rollout/gates.js";
 import { parseStages } from "../../../core/rollout/stages.js";
 import { signActivation, signRevision } from "../../../core/wire/records.js";
 import { silentLogger } from "../../../runtime/log.js";
+import { affects, everyCall, inbound } from "../../support/affected.js";
 import { FakeFleet } from "../../support/fake-fleet.js";
 import { ManualClock } from "../../support/manual-clock.js";
 import { PlainLedger } from "../../support/plain-ledger.js";
@@ -19,8 +21,8 @@ import { buildRevision, createTestKey, testAuthor, testMesh } from "../../suppor
 const { signer } = createTestKey();
 const caller = { id: testAuthor, source: "127.0.0.1:5000" };
 const holdMs = 30_000;
-const good: CallCounts = { calls: 100, refused: 0, failed: 0, took: [] };
-const refusing: CallCounts = { calls: 100, refused: 60, failed: 0, took: [] };
+const good = inbound({ calls: 100, refused: 0, failed: 0, took: [] });
+const refusing = inbound({ calls: 100, refused: 60, failed: 0, took: [] });
 
 /** A mesh with four proxies of one service, where revision 1 is active and revision 2 published. */
 class World {
@@ -30,6 +32,7 @@ class World {
   readonly entries: AuditDraft[] = [];
   readonly deps = {
     ...{ mesh: testMesh, ledger: this.ledger, fleet: this.fleet.loop, signer, clock: this.clock },
+    ...{ affected: affects(everyCall), times: new StageTimes(this.clock) },
     audit: { record: async (draft: AuditDraft) => void this.entries.push(draft) },
   };
   readonly activator = createActivator(this.deps);
@@ -76,7 +79,7 @@ class World {
   }
 
   drive(name = "one", predictions?: RefusalPredictions): Promise<void> {
-    return driveOnce({ ...this.deps, name, log: silentLogger, ...(predictions && { predictions }) }, 0);
+    return driveOnce({ ...this.deps, name, log: silentLogger, ...(predictions && { predictions }) });
   }
 
   /** The hold passes, heard every second. */
@@ -183,6 +186,42 @@ describe("a rollout", () => {
     await world.hold(good);
     await world.drive();
     expect(world.head).toMatchObject({ epoch: 5, rollout: { stage: 2, paused: false } });
+  });
+
+  test("that lacks what it waits for goes on at an operator's word, but not past a gate that fails", async () => {
+    await world.begin();
+    const quiet = inbound({ calls: 0, refused: 0, failed: 0, took: [] });
+    await world.hold(quiet);
+    await world.drive();
+    expect(world.head.epoch).toBe(2);
+    expect(world.rollouts.running()?.step).toMatchObject({ kind: "wait" });
+    await world.rollouts.advance(0, "no traffic at night", caller);
+    expect(world.head).toMatchObject({
+      ...{ epoch: 3, reason: "rollout 1: advance: no traffic at night" },
+      rollout: { stage: 2, cohort: { basisPoints: 5000 } },
+    });
+    world.beat(refusing);
+    await expect(world.rollouts.advance(1, "", caller)).rejects.toMatchObject({
+      ...{ code: "stale", message: expect.stringMatching(/failed its gate "refused"/) },
+    });
+    expect(world.head.epoch).toBe(3);
+    world.beat(quiet);
+    await world.rollouts.advance(1, "", caller);
+    expect(world.head).toMatchObject({ epoch: 4, rollout: { stage: 3 } });
+    expect(world.rollouts.find(1).state).toBe("done");
+    await expect(world.rollouts.advance(0, "", caller)).rejects.toMatchObject({ code: "stale" });
+  });
+
+  test("holds by time that passes, whoever sets which clock", async () => {
+    await world.begin();
+    world.clock.offMs = 3_600_000;
+    world.beat(good);
+    await world.drive();
+    expect(world.head.epoch).toBe(2); // no hour has passed
+    world.clock.offMs = -3_600_000;
+    await world.hold(good);
+    await world.drive();
+    expect(world.head.epoch).toBe(3);
   });
 
   test("is ended by abort and by a rollback, and both go to what everyone had", async () => {

@@ -7,11 +7,13 @@ import { nextStep } from "../../../control-plane/rollout/next-step.js";
 import { lowerShare, upperShare } from "../../../control-plane/rollout/share-bounds.js";
 import type { StageHead } from "../../../control-plane/rollout/stage-evidence.js";
 import type { CallCounts, Heartbeat } from "../../../core/model.js";
+import type { AffectedCalls } from "../../../core/rollout/affected-calls.js";
 import { isInCohort } from "../../../core/rollout/cohort.js";
 import { gatesDefault } from "../../../core/rollout/gates.js";
 import type { Rollout, RolloutGates, StageOfRollout } from "../../../core/rollout/rollout-model.js";
 import { parseStages } from "../../../core/rollout/stages.js";
 import { activation, digest } from "../../data-plane/sync/records.js";
+import { everyCall, inbound } from "../../support/affected.js";
 import { buildHeartbeat } from "../../support/fake-fleet.js";
 import { testAuthor } from "../../support/records.js";
 
@@ -25,6 +27,7 @@ const stage: StageOfRollout = {
   cohort: { basisPoints: 0, proxyIds: ["p1"] },
 };
 const began = 1000;
+const affected = [everyCall];
 
 function headAt(parts: Partial<StageOfRollout> = {}): StageHead {
   const { body, ...signed } = activation(2, activation(1, undefined, 1), 2);
@@ -32,7 +35,7 @@ function headAt(parts: Partial<StageOfRollout> = {}): StageHead {
 }
 
 function counts(calls: number, refused = 0, failed = 0, took: readonly number[] = []): CallCounts {
-  return { calls, refused, failed, took };
+  return inbound({ calls, refused, failed, took });
 }
 
 /** A live proxy that evaluates what epoch 2 says for it. */
@@ -49,7 +52,16 @@ function proxy(id: string, calls: CallCounts, parts: Partial<Heartbeat> = {}, la
 }
 
 function facts(entries: readonly FleetEntry[], parts: Partial<StageFacts> = {}): StageFacts {
-  return { plan, head: headAt(), entries, nowMs: began + 60_000, hearingSinceMs: 0, ...parts };
+  return {
+    plan,
+    head: headAt(),
+    sinceMs: began,
+    entries,
+    nowMs: began + 60_000,
+    hearingSinceMs: 0,
+    affected,
+    ...parts,
+  };
 }
 
 const withGates = (gates: Partial<RolloutGates>): Partial<StageFacts> => ({
@@ -91,8 +103,16 @@ describe("a stage", () => {
   });
 
   test.each([
-    ["too few calls in the cohort", [proxy("p1", counts(19)), ...others()], /samples: 19 calls/],
-    ["nothing to compare with", [proxy("p1", counts(100))], /samples: 100 calls judged by members, 0 to compare/],
+    [
+      "too few calls in the cohort",
+      [proxy("p1", counts(19)), ...others()],
+      /samples: calls to every service \(\*\): 19 of 20/,
+    ],
+    [
+      "nothing to compare with",
+      [proxy("p1", counts(100))],
+      /samples: .*100 of 20 judged by members, 0 of 20 to compare/,
+    ],
     ["nobody in the cohort", others(), /members: 0 members evaluate/],
     [
       "a member that switches yet",
@@ -107,7 +127,7 @@ describe("a stage", () => {
     [
       "counts of the epoch before",
       [proxy("p1", counts(500), { evaluatingEpoch: 1 }, 20_000), ...others()],
-      /samples: 0 calls/,
+      /samples: .*no proxy that decides about them is in the cohort/,
     ],
   ])("holds for want of evidence: %s", (_name, entries, why) => {
     const step = nextStep(facts(entries));
@@ -261,12 +281,24 @@ describe("the next cohort", () => {
     const live = Array.from({ length: 20 }, (_, at) =>
       proxy(`p${at}`, counts(0), { service: at < 17 ? "front" : "echo" }),
     );
-    const grow = (count: number, affected?: ReadonlySet<string>) =>
-      growCohort(nobody, { kind: "count", count }, stage.digest, live, affected).proxyIds;
-    expect(["p17", "p18", "p19"]).toContain(grow(1, new Set(["echo"]))[0]);
-    expect(grow(3, new Set(["echo"]))).toEqual(["p17", "p18", "p19"]);
-    expect(grow(5, new Set(["echo"]))).toHaveLength(5);
-    expect(grow(4)).toEqual(grow(4, new Set(["front", "echo"])));
+    const grow = (count: number, ...about: readonly AffectedCalls[]) =>
+      growCohort(nobody, { kind: "count", count }, stage.digest, live, about).proxyIds;
+    const toEcho = { ...everyCall, service: "echo" };
+    expect(["p17", "p18", "p19"]).toContain(grow(1, toEcho)[0]);
+    expect(grow(3, toEcho)).toEqual(["p17", "p18", "p19"]);
+    expect(grow(5, toEcho)).toHaveLength(5);
+    const ofFront: AffectedCalls = { ...toEcho, side: "caller", callers: ["front"] };
+    expect(grow(1, ofFront)[0]).not.toMatch(/p1[789]/);
+    expect(grow(2, toEcho, ofFront).filter((id) => /p1[789]/.test(id))).toHaveLength(1); // one of each side
+  });
+
+  test("a share takes in one proxy of each side of the change that it would leave out", () => {
+    const live = Array.from({ length: 20 }, (_, at) =>
+      proxy(`p${at}`, counts(0), { service: at < 19 ? "front" : "echo" }),
+    );
+    const share = { kind: "percent", basisPoints: 1 } as const;
+    const about = { ...everyCall, service: "echo" };
+    expect(growCohort(nobody, share, stage.digest, live, [about]).proxyIds).toEqual(["p19"]);
   });
 
   test("names a thousand at most", () => {

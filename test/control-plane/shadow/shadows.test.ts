@@ -8,6 +8,7 @@ import type { Revision, Signed } from "../../../core/model.js";
 import { gatesDefault } from "../../../core/rollout/gates.js";
 import { parseStages } from "../../../core/rollout/stages.js";
 import { rootKeySet, signRevision, verifyActivation } from "../../../core/wire/records.js";
+import { affects, everyCall } from "../../support/affected.js";
 import { buildHeartbeat, FakeFleet } from "../../support/fake-fleet.js";
 import { ManualClock } from "../../support/manual-clock.js";
 import { PlainLedger } from "../../support/plain-ledger.js";
@@ -25,6 +26,7 @@ class World {
   readonly deps = {
     beforeSigning: this.guard.settledFor("activations"),
     ...{ mesh: testMesh, ledger: this.ledger, fleet: this.fleet.loop, signer, clock: this.clock },
+    affected: affects(everyCall),
     audit: { record: async (draft: AuditDraft) => void this.entries.push(draft) },
   };
   readonly shadows = createShadows(this.deps);

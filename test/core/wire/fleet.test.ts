@@ -72,6 +72,30 @@ describe("endpoints and heartbeats", () => {
     };
     expect(parseHeartbeat(encodeHeartbeat(bare), writer)).toEqual(bare);
   });
+  test("calls by method come back as they were written, and are bounded", () => {
+    const one = { outbound: true, service: "cart", method: "shop.Cart/Add", calls: 3, refused: 1, failed: 1, took: [] };
+    const counts = { calls: 3, refused: 1, failed: 1, took: [] };
+    const told = { ...heartbeat, calls: { ...counts, methods: [one] }, callsBefore: { ...counts, methods: [] } };
+    expect(parseHeartbeat(encodeHeartbeat(told), writer)).toEqual(told);
+    const plain = { ...heartbeat, calls: counts };
+    expect(parseHeartbeat(encodeHeartbeat(plain), writer)).toEqual(plain);
+    for (const [methods, why] of [
+      [Array.from({ length: 49 }, () => one), /methods has 49/],
+      [[{ ...one, method: "x" }], /is not a method/],
+      [[{ ...one, method: `a.A/${"x".repeat(200)}` }], /is not a method/],
+      [[{ ...one, service: "NO" }], /label/],
+      [[{ ...one, refused: 4 }], /refused/],
+    ] as const)
+      expect(() => parseHeartbeat(encodeHeartbeat({ ...heartbeat, calls: { ...counts, methods } }), writer)).toThrow(
+        why,
+      );
+    const most = Array.from({ length: 48 }, (_, at) => ({
+      ...one,
+      ...{ service: "s".repeat(63), method: `a.A/${"x".repeat(190)}${at}`, took: Array.from({ length: 14 }, () => 3) },
+    }));
+    const full = { calls: 1e9, refused: 0, failed: 0, took: [], methods: most };
+    expect(encodeHeartbeat({ ...heartbeat, calls: full, callsBefore: full }).length).toBeLessThan(40_000);
+  });
   test("a body that disagrees with its subject is refused", () => {
     for (const other of [
       { ...writer, service: "orders" },

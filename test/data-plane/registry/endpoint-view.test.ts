@@ -44,6 +44,7 @@ const policy: PolicyView = {
   rejected: undefined,
   lagMs: 1.5,
   freshnessAgeMs: Number.POSITIVE_INFINITY,
+  isStaged: false,
   trustSequence: 3,
   seenActivation: undefined,
   onSwitch: () => () => {},

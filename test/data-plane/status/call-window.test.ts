@@ -1,9 +1,10 @@
 import { status } from "@grpc/grpc-js";
-import { expect, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import { digestOf } from "../../../core/digest.js";
-import { tookBoundsMs } from "../../../core/model.js";
+import { methodsToldMax, tookBoundsMs } from "../../../core/model.js";
 import type { EndedCall } from "../../../data-plane/proxy/proxy-metrics.js";
 import { CallWindow } from "../../../data-plane/status/call-window.js";
+import { CrewWindow } from "../../../data-plane/workers/crew-window.js";
 
 const [one, two] = ["one", "two"].map((text) => digestOf(Buffer.from(text))) as [
   ReturnType<typeof digestOf>,
@@ -12,7 +13,7 @@ const [one, two] = ["one", "two"].map((text) => digestOf(Buffer.from(text))) as 
 const ended = (parts: Partial<EndedCall> = {}): EndedCall => ({
   direction: "inbound",
   service: "echo",
-  method: "m",
+  method: "a.A/One",
   code: status.OK,
   reason: undefined,
   tookMs: 3,
@@ -37,7 +38,10 @@ test.each([
 
 test("each epoch counts anew; of the last one under another revision the counts are kept", () => {
   const window = new CallWindow(one);
-  expect([window.calls, window.before]).toEqual([{ calls: 0, refused: 0, failed: 0, took: [] }, undefined]);
+  expect([window.calls, window.before]).toEqual([
+    { calls: 0, refused: 0, failed: 0, took: [], methods: [] },
+    undefined,
+  ]);
   for (let n = 0; n < 5; n += 1) window.ended(ended());
   window.switched(two);
   expect([window.calls.calls, window.before?.calls]).toEqual([0, 5]);
@@ -55,4 +59,53 @@ test("calls are put in classes by how long they took, and refused ones in none",
   const { took } = window.calls;
   expect(took).toHaveLength(tookBoundsMs.length + 1);
   expect(took).toEqual([1, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1]);
+});
+
+describe("calls by method", () => {
+  test("are told apart by direction, service and method, and begin anew with each epoch", () => {
+    const window = new CallWindow(one);
+    const out = { direction: "outbound", service: "cart" } as const;
+    window.ended(ended());
+    window.ended(ended({ code: status.PERMISSION_DENIED, reason: "denied" }));
+    window.ended(ended(out));
+    window.ended(ended({ ...out, code: status.UNAVAILABLE })); // of the other side: which one answers is the route's doing
+    window.ended(ended({ ...out, code: status.PERMISSION_DENIED }));
+    const told = window.calls.methods?.map(({ took: _took, ...rest }) => rest);
+    expect(told).toEqual([
+      { outbound: true, service: "cart", method: "a.A/One", calls: 3, refused: 1, failed: 1 },
+      { outbound: false, service: "echo", method: "a.A/One", calls: 2, refused: 1, failed: 0 },
+    ]);
+    expect(window.calls.methods?.map(({ took }) => took[2])).toEqual([2, 1]);
+    window.switched(two);
+    expect([window.calls.methods, window.before?.methods?.length]).toEqual([[], 2]);
+  });
+
+  test("that are made up crowd out none that is called again and again, and what is no method is not told", () => {
+    const window = new CallWindow(one);
+    for (let n = 0; n < 3; n += 1) window.ended(ended());
+    for (let n = 0; n < 1000; n += 1)
+      window.ended(ended({ method: `made.Up/M${n}`, code: status.PERMISSION_DENIED, reason: "denied" }));
+    for (const method of ["", "no-method", `a.A/${"x".repeat(500)}`, "a.A/\u0000"]) window.ended(ended({ method }));
+    window.ended(ended({ direction: "outbound", service: "NOT a name" }));
+    const methods = window.calls.methods ?? [];
+    expect(methods).toHaveLength(methodsToldMax);
+    expect(methods[0]).toMatchObject({ method: "a.A/One", calls: 3 });
+    expect(window.calls.calls).toBe(1008);
+  });
+
+  test("of several workers are added up", () => {
+    const windows = [0, 1].map(() => new CallWindow(one));
+    for (const [at, window] of windows.entries()) {
+      for (let n = 0; n <= at; n += 1) window.ended(ended());
+      window.ended(ended({ method: `a.A/Own${at}` }));
+    }
+    const crew = new CrewWindow();
+    for (const [at, { calls, before }] of windows.entries()) crew.take(at, { epoch: 1, calls, before });
+    expect(crew.calls.methods?.map(({ method, calls }) => [method, calls])).toEqual([
+      ["a.A/One", 3],
+      ["a.A/Own0", 1],
+      ["a.A/Own1", 1],
+    ]);
+    expect(crew.calls.calls).toBe(5);
+  });
 });

@@ -1,0 +1,60 @@
+/** What a rollout's candidate changes, from the snapshots of base and candidate as they are stored. */
+import { AshlarError } from "../../core/errors.js";
+import type { PreparedRevision, SnapshotList } from "../../core/model.js";
+import { type AffectedCalls, findAffectedCalls } from "../../core/rollout/affected-calls.js";
+import type { SnapshotStore } from "../publish/snapshot-store.js";
+import type { Ledger } from "../store/ledger.js";
+
+export interface AffectedReaderDeps {
+  readonly ledger: Pick<Ledger, "revisions">;
+  readonly snapshots: Pick<SnapshotStore, "loadList" | "loadUnit">;
+}
+
+export interface AffectedReader {
+  /**
+   * Compares two revisions, whichever is newer, and whatever lies between them. Fails with `unavailable` if a part of
+   * one cannot be read.
+   */
+  compare(base: PreparedRevision, candidate: PreparedRevision): Promise<readonly AffectedCalls[]>;
+  /** What `compare` found; undefined: it has not yet. */
+  find(base: PreparedRevision, candidate: PreparedRevision): readonly AffectedCalls[] | undefined;
+}
+
+const comparedMax = 8;
+
+export function createAffectedReader({ ledger, snapshots }: AffectedReaderDeps): AffectedReader {
+  /** Oldest first. */
+  const compared = new Map<string, readonly AffectedCalls[]>();
+  const keyOf = (base: PreparedRevision, candidate: PreparedRevision) => `${base.digest} ${candidate.digest}`;
+  const snapshotOf = ({ number, digest }: PreparedRevision) => {
+    const revision = ledger.revisions.find(number);
+    if (revision?.digest === digest) return revision.body.snapshot;
+    throw new AshlarError("unavailable", `revision ${number} is not in the log as the rollout names it`);
+  };
+  return {
+    async compare(base, candidate) {
+      const key = keyOf(base, candidate);
+      const known = compared.get(key);
+      if (known !== undefined) return known;
+      const [from, to] = [snapshotOf(base), snapshotOf(candidate)];
+      const [a, b] = await Promise.all([snapshots.loadList(from), snapshots.loadList(to)]);
+      const loadPair = async (name: string) => {
+        const [before, after] = await Promise.all([snapshots.loadUnit(from, name), snapshots.loadUnit(to, name)]);
+        return { base: before, candidate: after };
+      };
+      const found = findAffectedCalls(await Promise.all(namesThatDiffer(a, b).map(loadPair)));
+      compared.set(key, found);
+      const [oldest] = compared.keys();
+      if (compared.size > comparedMax && oldest !== undefined) compared.delete(oldest);
+      return found;
+    },
+    find: (base, candidate) => compared.get(keyOf(base, candidate)),
+  };
+}
+
+function namesThatDiffer(a: SnapshotList, b: SnapshotList): readonly string[] {
+  const digests = new Map(a.units.map(({ name, digest }) => [name, digest]));
+  const changed = b.units.filter(({ name, digest }) => digests.get(name) !== digest).map(({ name }) => name);
+  const there = new Set(b.units.map(({ name }) => name));
+  return [...changed, ...a.units.map(({ name }) => name).filter((name) => !there.has(name))];
+}

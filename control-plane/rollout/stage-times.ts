@@ -1,0 +1,41 @@
+/** Since when a stage is the head, told without trusting the clock of whoever appended it. */
+import type { Activation, Signed } from "../../core/model.js";
+import type { Clock } from "../../runtime/clock.js";
+import { steadyTime } from "../../runtime/steady-time.js";
+
+export class StageTimes {
+  readonly #clock: Clock;
+  readonly #steadyMs: () => number;
+  readonly #startedMs: number;
+  #hasLooked = false;
+  #head: { readonly digest: string; readonly sinceMs: number } | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#steadyMs = steadyTime(clock);
+    this.#startedMs = this.#steadyMs();
+  }
+
+  /** Since when this control plane has heard the fleet, by its clock as it is set now. */
+  get hearingSinceMs(): number {
+    return this.#byClock(this.#startedMs);
+  }
+
+  /**
+   * Call it whenever the head is looked at: a head that was not there before began when it is first seen. One that was
+   * there at the first look began when it says, but not later than now. The time is by the clock as it is set now.
+   */
+  sinceMs(head: Pick<Signed<Activation>, "digest" | "body"> | undefined): number {
+    const nowMs = this.#steadyMs();
+    if (head !== undefined && head.digest !== this.#head?.digest) {
+      const ageMs = this.#hasLooked ? 0 : Math.max(0, this.#clock.nowMs() - head.body.timeMs);
+      this.#head = { digest: head.digest, sinceMs: nowMs - ageMs };
+    }
+    this.#hasLooked = true;
+    return this.#byClock(this.#head?.sinceMs ?? nowMs);
+  }
+
+  #byClock(steadyMs: number): number {
+    return steadyMs + this.#clock.nowMs() - this.#steadyMs();
+  }
+}

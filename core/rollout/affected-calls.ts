@@ -1,0 +1,160 @@
+/**
+ * Which calls a candidate may decide otherwise than the base, told from the two snapshots alone. Pure, and never too
+ * little: a call whose outcome differs is in what is returned, on the side that decides it. It may be too much.
+ */
+import { type AuthorizationRule, meshUnitName, type Route, type RouteRule, type Unit } from "../model.js";
+import { serviceOfMethod } from "../snapshot/grammar.js";
+
+/** Calls to a service that the change is about, at the proxies that decide about them. */
+export interface AffectedCalls {
+  /** "destination": authorization and limits, at the service's own proxies. "caller": routes, at those who call it. */
+  readonly side: "destination" | "caller";
+  /** The service that is called; undefined: every one, as with the mesh's own unit. */
+  readonly service: string | undefined;
+  /** "package.Service/Method", "package.Service/*" or "*"; sorted, not empty. */
+  readonly methods: readonly string[];
+  /** Services whose proxies make such calls; undefined: any may. Of the caller's side only. */
+  readonly callers: readonly string[] | undefined;
+  /** The base does not have the service, so nobody called it, and nothing can be compared. */
+  readonly isNew: boolean;
+}
+
+/** A unit of each snapshot under one name; undefined: that snapshot has none. */
+export interface UnitPair {
+  readonly base: Unit | undefined;
+  readonly candidate: Unit | undefined;
+}
+
+/** `pairs`: the units that differ. Sorted by service, then side. */
+export function findAffectedCalls(pairs: readonly UnitPair[]): readonly AffectedCalls[] {
+  const found = pairs.flatMap(compareUnits);
+  const keyOf = ({ service, side }: AffectedCalls): string => `${service ?? ""}\n${side}`;
+  return found.sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
+}
+
+function compareUnits(pair: UnitPair): AffectedCalls[] {
+  const { base, candidate } = pair;
+  const name = (base ?? candidate)?.name;
+  if (name === undefined) return [];
+  if (name === meshUnitName) {
+    // whose tokens are taken is judged wherever calls arrive
+    const same = isSame(base?.issuers, candidate?.issuers) && isSame(others(base), others(candidate));
+    if (same) return [];
+    return [{ side: "destination", service: undefined, methods: ["*"], callers: undefined, isNew: false }];
+  }
+  const isNew = base === undefined;
+  const isWhole = isNew || candidate === undefined || !isSame(others(base), others(candidate));
+  const judged = isWhole ? ["*"] : sortUnique([...judgedMethods(pair), ...statedMethods(pair)]);
+  const routed = isWhole ? ["*"] : sortUnique(routedMethods(pair));
+  const common = { service: name, isNew };
+  return [
+    ...(judged.length === 0 ? [] : [{ ...common, side: "destination", methods: judged, callers: undefined } as const]),
+    ...(routed.length === 0 ? [] : [{ ...common, side: "caller", methods: routed, callers: callersOf(pair) } as const]),
+  ];
+}
+
+/** Parts of a unit that are judged apart below, or (assertions) not by any call. */
+type KnownPart = "name" | "service" | "authorizations" | "routes" | "assertions" | "rateLimits" | "issuers";
+
+/** What else a unit has: which calls that touches is not known here, so all of them. */
+function others(unit: Unit | undefined): object {
+  const { name, service, authorizations, routes, assertions, rateLimits, issuers, ...rest } = unit ?? ({} as Unit);
+  return rest satisfies Omit<Unit, KnownPart>;
+}
+
+/** Methods of the rules and limits that only one of the two has: a call that fares differently meets one of those. */
+function judgedMethods({ base, candidate }: UnitPair): readonly string[] {
+  const partsOf = (unit: Unit | undefined): readonly Judged[] => [
+    ...(unit?.authorizations ?? []).flatMap(({ allow, deny }) => [
+      ...allow.map((rule) => judged("allow", rule)),
+      ...deny.map((rule) => judged("deny", rule)),
+    ]),
+    ...(unit?.rateLimits ?? []).flatMap(({ limits }) => limits.map((limit) => judged("limit", limit))),
+  ];
+  return onlyInOne(partsOf(base), partsOf(candidate)).flatMap(({ methods }) => orAll(methods));
+}
+
+interface Judged {
+  readonly key: string;
+  readonly methods: readonly string[];
+}
+
+function judged(what: string, part: { readonly methods: readonly string[] }): Judged {
+  return { key: `${what} ${keyOf(part)}`, methods: part.methods };
+}
+
+/** As often as one has more of it than the other: two limits of the same shape are two budgets. */
+function onlyInOne(a: readonly Judged[], b: readonly Judged[]): readonly Judged[] {
+  const count = new Map<string, number>();
+  for (const { key } of a) count.set(key, (count.get(key) ?? 0) + 1);
+  for (const { key } of b) count.set(key, (count.get(key) ?? 0) - 1);
+  return [...a, ...b].filter(({ key }) => count.get(key) !== 0);
+}
+
+/** A service that states its methods denies all others. */
+function statedMethods({ base, candidate }: UnitPair): readonly string[] {
+  const [a, b] = [base?.service?.methods ?? [], candidate?.service?.methods ?? []];
+  if (isSame(a, b)) return [];
+  if (a.length === 0 || b.length === 0) return ["*"];
+  return [...a.filter((method) => !b.includes(method)), ...b.filter((method) => !a.includes(method))];
+}
+
+/** The first rule that matches counts: what both begin and end with decides the same unless a rule between matched. */
+function routedMethods({ base, candidate }: UnitPair): readonly string[] {
+  const [a, b] = [rulesOf(base?.routes), rulesOf(candidate?.routes)];
+  let from = 0;
+  while (from < a.length && from < b.length && isSame(a[from], b[from])) from++;
+  let [endA, endB] = [a.length, b.length];
+  while (endA > from && endB > from && isSame(a[endA - 1], b[endB - 1])) {
+    endA--;
+    endB--;
+  }
+  return [...a.slice(from, endA), ...b.slice(from, endB)].flatMap(({ match }) => orAll(match?.methods ?? []));
+}
+
+function rulesOf(routes: readonly Route[] | undefined): readonly RouteRule[] {
+  return (routes ?? []).flatMap(({ rules }) => rules);
+}
+
+/** Services that either revision lets call; undefined: a rule names others than services of the mesh. */
+function callersOf({ base, candidate }: UnitPair): readonly string[] | undefined {
+  const rules: readonly AuthorizationRule[] = [base, candidate].flatMap((unit) =>
+    (unit?.authorizations ?? []).flatMap(({ allow }) => allow),
+  );
+  const from = rules.flatMap((rule) => rule.from);
+  if (from.length === 0 || from.some((name) => !/^[a-z0-9-]+$/.test(name))) return undefined;
+  return sortUnique(from);
+}
+
+function orAll(methods: readonly string[]): readonly string[] {
+  return methods.length === 0 ? ["*"] : methods;
+}
+
+function sortUnique(texts: readonly string[]): readonly string[] {
+  return texts.includes("*") ? ["*"] : [...new Set(texts)].sort();
+}
+
+function isSame(a: unknown, b: unknown): boolean {
+  return keyOf(a) === keyOf(b);
+}
+
+/** The same whatever the order in which fields were written, and whether an absent one was written as undefined. */
+function keyOf(value: unknown): string {
+  return (
+    JSON.stringify(value, (_name, field: unknown) => {
+      if (typeof field !== "object" || field === null || Array.isArray(field)) return field;
+      return Object.fromEntries(Object.entries(field).sort(([a], [b]) => (a < b ? -1 : 1)));
+    }) ?? ""
+  );
+}
+
+/** Whether one of `methods` says this method. */
+export function namesMethod(methods: readonly string[], method: string): boolean {
+  return methods.some((pattern) => pattern === "*" || pattern === method || pattern === `${serviceOfMethod(method)}/*`);
+}
+
+/** Whether proxies of `service` decide about these calls. */
+export function isDecidedBy({ side, service: called, callers }: AffectedCalls, service: string): boolean {
+  if (side === "destination") return called === undefined || called === service;
+  return callers === undefined || callers.includes(service);
+}

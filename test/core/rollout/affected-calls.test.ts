@@ -1,0 +1,165 @@
+/** Which calls a change is about, by kind of change; and that none whose outcome differs is left out. */
+import { describe, expect, test } from "@jest/globals";
+import fc from "fast-check";
+import { parseSpiffeId } from "../../../core/identity.js";
+import type { Unit } from "../../../core/model.js";
+import { compileUnit } from "../../../core/policy/compile.js";
+import { findAffectedCalls, isDecidedBy, namesMethod, type UnitPair } from "../../../core/rollout/affected-calls.js";
+import { unitsOf } from "../../../core/snapshot/build.js";
+import { parsePolicyFiles } from "../../../core/snapshot/parse-files.js";
+import { callerIds, headerSets, inputsWith, mesh, methodNames, policy } from "../../support/policy-arbitrary.js";
+
+function unitsFrom(content: string): readonly Unit[] {
+  const { objects, findings } = parsePolicyFiles([{ name: "p.yaml", content }]);
+  expect(findings.filter(({ severity }) => severity === "error")).toEqual([]);
+  return unitsOf(objects.map(({ object }) => object));
+}
+
+function pairsOf(base: readonly Unit[], candidate: readonly Unit[]): readonly UnitPair[] {
+  const names = [...new Set([...base, ...candidate].map(({ name }) => name))];
+  return names
+    .map((name) => ({
+      base: base.find((one) => one.name === name),
+      candidate: candidate.find((one) => one.name === name),
+    }))
+    .filter((pair) => JSON.stringify(pair.base) !== JSON.stringify(pair.candidate));
+}
+
+const services = `
+kind: Service
+name: echo
+methods: [a.A/One, a.A/Two]
+---
+kind: Service
+name: front
+---
+`;
+const rule = (from: string, methods: string): string => `
+kind: Authorization
+name: x
+service: echo
+allow:
+  - from: [${from}]
+    methods: [${methods}]
+  - from: [front]
+    methods: [a.A/Two]
+---
+`;
+const route = (...rules: readonly string[]): string => `
+kind: Route
+name: echo
+service: echo
+rules:
+${rules.map((text) => `  - ${text}\n`).join("")}---
+`;
+const plain = services + rule("front", "a.A/One");
+const [v1, v2] = ["split: [{ version: v1, weight: 100 }]", "split: [{ version: v2, weight: 100 }]"];
+const one = `{ match: { methods: [a.A/One] }, ${v2} }`;
+
+describe("what a change is about", () => {
+  test.each([
+    ["nothing", plain, plain, []],
+    ["a rule's callers", plain, services + rule("stranger", "a.A/One"), ["destination echo a.A/One"]],
+    ["a rule's methods", plain, services + rule("front", "a.A/*"), ["destination echo a.A/*,a.A/One"]],
+    ["a rule that goes", services + rule("front", '"*"'), services, ["destination echo *"]],
+    [
+      "a rate limit",
+      plain,
+      `${plain}\nkind: RateLimit\nname: r\nservice: echo\nlimits: [{ per: [caller], methods: [a.A/Two], rate: 1/s }]`,
+      ["destination echo a.A/Two"],
+    ],
+    ["a stated method", plain, plain.replace("a.A/Two]", "a.A/Three]"), ["destination echo a.A/Three,a.A/Two"]],
+    [
+      "methods that are stated no more",
+      plain,
+      plain.replace("methods: [a.A/One, a.A/Two]", ""),
+      ["destination echo *"],
+    ],
+    ["a route", plain, plain + route(v1), ["caller echo * of front"]],
+    ["a rule of a route", plain + route(one, v1), plain + route(v1), ["caller echo a.A/One of front"]],
+    [
+      "a route whose callers may be any",
+      `${services}${rule('"*"', '"*"')}`,
+      `${services}${rule('"*"', '"*"')}${route(v1)}`,
+      ["caller echo * of any"],
+    ],
+    ["an assertion", plain, `${plain}\nkind: Assertion\nname: s\nnever: { from: stranger, to: echo }`, []],
+    [
+      "an issuer of tokens",
+      plain,
+      `${plain}\nkind: JwtIssuer\nname: accounts\naudiences: [mesh]`,
+      ["destination every *"],
+    ],
+    [
+      "a service that is new",
+      "kind: Service\nname: front",
+      plain,
+      ["caller echo * of front new", "destination echo * new"],
+    ],
+    ["a service that goes", plain, "kind: Service\nname: front", ["caller echo * of front", "destination echo *"]],
+  ])("%s", (_name, base, candidate, expected) => {
+    const told = ({ side, service = "every", methods, callers, isNew }: ReturnType<typeof findAffectedCalls>[number]) =>
+      `${side} ${service} ${methods.join()}${side === "caller" ? ` of ${callers?.join() ?? "any"}` : ""}${isNew ? " new" : ""}`;
+    const both = [findAffectedCalls(pairsOf(unitsFrom(base), unitsFrom(candidate))).map(told)];
+    expect(both[0]?.filter((text) => !/ front /.test(text) || / of front/.test(text))).toEqual(expected);
+  });
+
+  test("is the same in both directions, so a base that is newer than the candidate is none the worse", () => {
+    const [a, b] = [unitsFrom(plain + route(v1)), unitsFrom(services + rule("stranger", '"*"'))];
+    expect(findAffectedCalls(pairsOf(a, b))).toEqual(findAffectedCalls(pairsOf(b, a)));
+  });
+
+  test("a part of a unit that is not known here is about all calls of the service", () => {
+    const unit = unitsFrom(plain).find(({ name }) => name === "echo");
+    const other = { ...unit, resilience: { retries: 3 } } as unknown as Unit;
+    expect(findAffectedCalls([{ base: unit, candidate: other }]).map(({ side, methods }) => [side, methods])).toEqual([
+      ["caller", ["*"]],
+      ["destination", ["*"]],
+    ]);
+  });
+});
+
+test("no call whose outcome differs between two policies is left out, on the side that decides it", () => {
+  const methods = [...methodNames, "a.A/Three", "z.Z/Z"];
+  let flips = 0;
+  fc.assert(
+    fc.property(policy, policy, headerSets, (before, after, headers) => {
+      for (const pair of pairsOf(unitsOf(before), unitsOf(after))) {
+        const { base, candidate } = pair;
+        if (base === undefined || candidate === undefined) continue; // all calls, by the table above
+        const affected = findAffectedCalls([pair]);
+        const [old, next] = [compileUnit(base, mesh), compileUnit(candidate, mesh)];
+        for (const method of methods) {
+          const has = (side: "destination" | "caller"): boolean =>
+            affected.some(
+              (calls) => calls.side === side && calls.service === base.name && namesMethod(calls.methods, method),
+            );
+          const header = (name: string): string | undefined => headers[name];
+          const outcomeOf = (unit: typeof old): string => {
+            const { name: _name, ...found } = unit.findRoute(method, header) ?? { name: "" };
+            return JSON.stringify(found);
+          };
+          if (outcomeOf(old) !== outcomeOf(next)) expect(has("caller")).toBe(true);
+          for (const caller of callerIds.map(parseSpiffeId)) {
+            const [was, is] = [old, next].map((unit) => unit.evaluateCall(caller, method, inputsWith(headers)).allow);
+            if (was === is) continue;
+            flips++;
+            expect(has("destination")).toBe(true);
+          }
+        }
+      }
+    }),
+    { numRuns: 300 },
+  );
+  expect(flips).toBeGreaterThan(100);
+});
+
+test("who decides: the service's own proxies, or those of its callers", () => {
+  const calls = { side: "caller", service: "echo", methods: ["*"], callers: ["front"], isNew: false } as const;
+  expect([isDecidedBy(calls, "front"), isDecidedBy(calls, "echo")]).toEqual([true, false]);
+  expect([
+    isDecidedBy({ ...calls, side: "destination" }, "front"),
+    isDecidedBy({ ...calls, side: "destination" }, "echo"),
+  ]).toEqual([false, true]);
+  expect(isDecidedBy({ ...calls, callers: undefined }, "anybody")).toBe(true);
+});
