@@ -14,8 +14,10 @@ export interface Kind<Object extends NamedObject, Key extends string = string> {
   readonly kind: Object["kind"];
   /** What operators call one, in the middle of a sentence: "rate limit". */
   readonly noun: string;
-  /** One sentence for the head of its reference page. */
+  /** One sentence: what an object of it says. */
   readonly about: string;
+  /** Its page in docs/, with a table of its fields that comes from here. */
+  readonly page: string;
   /** Which unit holds its objects: that of the service they are about, or that of the mesh. */
   readonly unit: "service" | "mesh";
   /** The field of a unit that holds its objects, and its number in the unit's bytes. */

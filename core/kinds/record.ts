@@ -240,8 +240,7 @@ function shapeOf<F extends Fields>(
     later,
   );
   return {
-    expected: written.expected,
-    schema: written.schema,
+    ...written,
     read(node: Node | null, field, reading) {
       const found = written.read(node, field, reading);
       if (found === undefined) return undefined;

@@ -13,6 +13,10 @@ export interface Shape<Value> {
   /** Completes "expected …". */
   readonly expected: string;
   readonly schema: JsonSchema;
+  /** The fields of a record, for its reference page. */
+  readonly fields?: Readonly<Record<string, Field<unknown>>>;
+  /** The items of a list, for the same. */
+  readonly item?: Shape<unknown>;
   /** The value; undefined: it was reported and cannot be used. */
   read(node: Node | null, field: string, reading: Reading): Value | undefined;
 }
@@ -100,6 +104,7 @@ export function list<Value>(of: Shape<Value>, options: ListOptions<Value>): Shap
   const expected = `a list, each item ${of.expected}`;
   return {
     expected,
+    item: of,
     schema: {
       type: "array",
       items: of.schema,
@@ -173,11 +178,11 @@ export function record<Value extends object>(
   what: string,
   fields: Fields<Value>,
   later: readonly string[] = [],
-): Shape<Value> & { readonly fields: Fields<Value> } {
+): Shape<Value> {
   const names = Object.keys(fields) as (keyof Value & string)[];
   return {
     expected: what,
-    fields,
+    fields: fields as unknown as Readonly<Record<string, Field<unknown>>>,
     schema: {
       type: "object",
       properties: Object.fromEntries(

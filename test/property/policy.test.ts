@@ -16,7 +16,6 @@ import { whoCan } from "../../core/snapshot/who-can.js";
 import { applyChanges, changesBetween, parseSnapshotList, parseUnit } from "../../core/wire/units.js";
 import {
   accessRule,
-  assertions,
   type ConditionedCall,
   callerIds,
   conditions,
@@ -25,10 +24,10 @@ import {
   mesh,
   methodNames,
   policy,
+  policyOfEveryKind,
 } from "../support/policy-arbitrary.js";
 import { evaluateByWalking } from "../support/reference-evaluator.js";
 
-const policyWithAssertions = fc.tuple(policy, assertions).map(([objects, claims]) => [...objects, ...claims]);
 const methods = [...methodNames, "a.A/Three", "z.Z/Z", "a.A/", "*"];
 
 describe("compiled policy", () => {
@@ -107,7 +106,7 @@ describe("snapshots", () => {
 
   test("come back whole from their bytes", () => {
     fc.assert(
-      fc.property(policyWithAssertions, (objects) => {
+      fc.property(policyOfEveryKind, (objects) => {
         const { list, units } = buildSnapshot(objects);
         expect(parseSnapshotList(list.bytes, list.digest)).toEqual(list);
         for (const { unit, bytes, digest } of units)
@@ -131,7 +130,7 @@ describe("snapshots", () => {
 
   test("are built again, digest for digest, from the files they render to", () => {
     fc.assert(
-      fc.property(policyWithAssertions, (objects) => {
+      fc.property(policyOfEveryKind, (objects) => {
         const content = renderYaml(unitsOf(objects));
         const parsed = parsePolicyFiles([{ name: "rendered.yaml", content }]);
         expect(parsed.findings).toEqual([]);

@@ -1,5 +1,6 @@
 /** Random policy that is valid: small name spaces, so that rules meet each other. */
 import fc from "fast-check";
+import type { Limit, RateLimit } from "../../core/kinds/rate-limit/rate-limit.js";
 import type {
   Assertion,
   Authorization,
@@ -10,6 +11,7 @@ import type {
   Service,
 } from "../../core/model.js";
 import type { CallInputs } from "../../core/policy/condition/frame.js";
+import type { JwtIssuer } from "../../core/token/token-model.js";
 
 export const mesh = "demo";
 export const serviceNames = ["cart", "checkout", "inventory", "payments"] as const;
@@ -151,5 +153,60 @@ export const assertions: fc.Arbitrary<readonly Assertion[]> = fc.uniqueArray(
   }),
   { selector: ({ name }) => name, maxLength: 4 },
 );
+
+const limit: fc.Arbitrary<Limit> = fc
+  .record({
+    per: some(["caller", "method", "header:x-a", "claim:sub"] as const, 0),
+    methods: some(patterns, 0),
+    rate: fc.record({ tokens: fc.integer({ min: 1, max: 1000 }), periodMs: fc.constantFrom(1000, 60_000, 3_600_000) }),
+    burst: fc.integer({ min: 10, max: 1000 }),
+    costs: fc.uniqueArray(fc.record({ method: fc.constantFrom(...patterns), cost: fc.nat(10) }), {
+      selector: ({ method }) => method,
+      maxLength: 3,
+    }),
+    disconnected: fc.constantFrom(undefined, "share", "full", "closed"),
+  })
+  .map(({ disconnected, ...rest }) =>
+    disconnected === undefined ? { ...rest, scope: "proxy" } : { ...rest, scope: "mesh", disconnected },
+  );
+
+export const rateLimits: fc.Arbitrary<readonly RateLimit[]> = fc.uniqueArray(
+  fc.record({
+    kind: fc.constant("RateLimit" as const),
+    name: fc.stringMatching(/^[a-z]{1,3}$/),
+    service: fc.constantFrom(...serviceNames),
+    limits: fc.array(limit, { minLength: 1, maxLength: 3 }),
+  }),
+  { selector: ({ name }) => name, maxLength: 4 },
+);
+
+export const issuers: fc.Arbitrary<readonly JwtIssuer[]> = fc.uniqueArray(
+  fc
+    .record({
+      kind: fc.constant("JwtIssuer" as const),
+      name: fc.stringMatching(/^[a-z]{1,3}$/),
+      audiences: some(["shop", "till", "a:b"], 1),
+      requiredClaims: some(["sub", "email"], 0),
+      to: some(serviceNames, 0),
+      claims: some(["sub", "email", "scope"], 1),
+    })
+    .map(({ to, claims, ...rest }) => (to.length === 0 ? rest : { ...rest, forwardClaims: { to, claims } })),
+  { selector: ({ name }) => name, maxLength: 3 },
+);
+
+/** Objects of each kind; a kind without an entry does not compile. */
+export const objectsByKind: { readonly [Kind in PolicyObject["kind"]]: fc.Arbitrary<readonly PolicyObject[]> } = {
+  Service: policy.map((objects) => objects.filter(({ kind }) => kind === "Service")),
+  Authorization: policy.map((objects) => objects.filter(({ kind }) => kind === "Authorization")),
+  Route: policy.map((objects) => objects.filter(({ kind }) => kind === "Route")),
+  Assertion: assertions,
+  RateLimit: rateLimits,
+  JwtIssuer: issuers,
+};
+
+/** The policy of a whole mesh with objects of every kind. */
+export const policyOfEveryKind: fc.Arbitrary<readonly PolicyObject[]> = fc
+  .tuple(...Object.values(objectsByKind))
+  .map((parts) => parts.flat());
 
 export const accessRule = rule;

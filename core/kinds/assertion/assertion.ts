@@ -23,6 +23,7 @@ export interface Assertion extends ObjectWith<"Assertion", typeof fields> {}
 export const assertion = defineKind("Assertion", fields, {
   noun: "assertion",
   about: "What has to hold of the access to a service, or the revision is refused.",
+  page: "policy-assertions.md",
   unit: "service",
   key: "assertions",
   number: 5,

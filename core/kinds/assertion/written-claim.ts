@@ -53,7 +53,7 @@ const either = record<{ kind: string; name: string; never: Claim | undefined; al
 );
 
 const shape: Shape<Written> = {
-  expected: either.expected,
+  ...either,
   schema: { ...either.schema, oneOf: [{ required: ["never"] }, { required: ["always"] }] },
   read(node, field, reading) {
     const found = either.read(node, field, reading);

@@ -39,6 +39,7 @@ export interface Authorization extends ObjectWith<"Authorization", typeof fields
 export const authorization = defineKind("Authorization", fields, {
   noun: "authorization",
   about: "Who may call a service. Deny wins over allow; what nothing matches is denied.",
+  page: "policy-authorization.md",
   unit: "service",
   key: "authorizations",
   number: 3,

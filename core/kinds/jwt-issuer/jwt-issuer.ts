@@ -58,6 +58,7 @@ export interface JwtIssuer extends ObjectWith<"JwtIssuer", typeof fields> {}
 export const jwtIssuer = defineKind("JwtIssuer", fields, {
   noun: "issuer",
   about: "Whose tokens are taken, and what has to be in them. Its URL and keys are in the trust log.",
+  page: "policy-jwt.md",
   unit: "mesh",
   key: "issuers",
   number: 7,

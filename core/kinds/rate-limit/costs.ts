@@ -43,6 +43,7 @@ const written = listShape(
 const shape: Shape<readonly MethodCost[]> = {
   expected: `${cost.shape.expected}, or a list of methods with their cost`,
   schema: { anyOf: [cost.shape.schema, written.schema] },
+  ...(written.item === undefined ? {} : { item: written.item }),
   read(node, field, reading) {
     const found = reading.follow(node, field);
     if (found === undefined) return undefined;

@@ -35,31 +35,47 @@ const per = textSet(writtenAs(keyPart, writtenPart as typeof keyPart.shape), {
 
 const fields = {
   /** Sorted; empty: one key for all calls. */
-  per: optional(1, per, [], "Each value of it has a budget of its own; left out: one for the whole service."),
+  per: optional(
+    1,
+    per,
+    [],
+    "What makes a key, at most 4 parts; each key has a budget of its own. Left out, or service: one for the whole service.",
+  ),
   /** Which calls it is about, as in an authorization. Empty: all. */
   methods: optional(2, methodPatterns, [], "Which calls it is about; left out: all."),
   rate: required(
     undefined,
     rate,
     { tokens: 1, periodMs: 1000 },
-    "How many tokens come back, in a second, minute or hour.",
+    "Tokens that come back in a second, a minute or an hour.",
   ),
   /** The most tokens that a key can have. */
-  burst: optional(5, wholeNumber(1, tokensMax), 0, "The most tokens at a time; left out: what comes back in a second."),
+  burst: optional(
+    5,
+    wholeNumber(1, tokensMax),
+    0,
+    "The most tokens that a key can have; left out: what comes back in a second, and the dearest call at least.",
+  ),
   /** What calls cost where that is not 1, sorted by method; of several that match the nearest counts. */
-  costs: optional(6, costs, [], "What a call takes; left out: 1.", { name: "cost" }),
+  costs: optional(
+    6,
+    costs,
+    [],
+    "Tokens that a call takes, of the nearest pattern (method, service, all); 0 is free, left out: 1.",
+    { name: "cost" },
+  ),
   /** "proxy": each has a budget of its own. "mesh": all proxies of the service share one. */
   scope: optional(
     7,
     oneOf({ proxy: 1, mesh: 2 }),
     "proxy",
-    "Whether each proxy has a budget, or all of the service share one.",
+    "proxy: each proxy has a budget. mesh: all proxies of the service share one.",
   ),
   /** What a proxy does that is cut off from its peers; not there where nothing is shared. */
   disconnected: maybe(
     8,
     oneOf({ share: 1, full: 2, closed: 3 }),
-    "For the scope mesh: a proxy that is cut off keeps its share (default), takes the full budget, or refuses.",
+    "For scope mesh, what a proxy does that is cut off from NATS for 3 s: share (default) goes on with the share that it had, full takes the whole limit, closed refuses.",
   ),
 };
 

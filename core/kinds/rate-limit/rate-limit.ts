@@ -27,6 +27,7 @@ export interface RateLimit extends ObjectWith<"RateLimit", typeof fields> {}
 export const rateLimit = defineKind("RateLimit", fields, {
   noun: "rate limit",
   about: "How often a service may be called. A call passes if every limit that is about it has enough left.",
+  page: "policy-limits.md",
   unit: "service",
   key: "rateLimits",
   number: 6,

@@ -117,6 +117,7 @@ export interface Route extends ObjectWith<"Route", typeof fields> {}
 export const route = defineKind("Route", fields, {
   noun: "route",
   about: "Where calls to a service go. Without one, every healthy version is used alike.",
+  page: "policy-route.md",
   unit: "service",
   key: "routes",
   number: 4,

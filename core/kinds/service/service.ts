@@ -27,6 +27,7 @@ export interface Service extends ObjectWith<"Service", typeof fields> {}
 export const service = defineKind("Service", fields, {
   noun: "service",
   about: "A service that exists in the mesh.",
+  page: "policy-service.md",
   unit: "service",
   key: "service",
   number: 2,

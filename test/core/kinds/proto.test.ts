@@ -8,6 +8,7 @@ import { buildSnapshot } from "../../../core/snapshot/build.js";
 import { parsePolicyFiles } from "../../../core/snapshot/parse-files.js";
 import { refuseUnknownFields } from "../../../core/wire/strict.js";
 import { Unit } from "../../../proto/gen/ashlar/v1/policy.js";
+import { objectsByKind } from "../../support/policy-arbitrary.js";
 
 interface FieldDescriptor {
   readonly name: string;
@@ -55,6 +56,10 @@ test("every field of every message is used in the golden policy, so that its byt
   const messages = Object.values(definition).flatMap(({ type }) => (type?.field === undefined ? [] : [type.name]));
   const all = messages.flatMap((message) => fieldsOf(message).map(({ name }) => `${message}.${name}`));
   expect(all.filter((field) => !seen.has(field))).toEqual([]);
+});
+
+test("property tests draw objects of every kind", () => {
+  expect(Object.keys(objectsByKind)).toEqual(kinds.map(({ kind }) => kind));
 });
 
 test("the golden policy has an object of every kind", () => {
