@@ -5,12 +5,15 @@
 import type { Digest } from "./digest.js";
 import type { SpiffeId } from "./identity.js";
 import type { Unit } from "./kinds/table.js";
+import type { Label } from "./label.js";
+import type { PreparedRevision } from "./rollout/prepared-revision.js";
 import type { StageOfRollout } from "./rollout/rollout-model.js";
 import type { ShadowCounts, ShadowOrder } from "./shadow/shadow-model.js";
 import type { TrustedIssuer } from "./token/token-model.js";
 
 // === Policy: the objects themselves are stated in core/kinds ===
 
+export type { Finding, PolicyFile } from "./finding.js";
 export type { Assertion } from "./kinds/assertion/assertion.js";
 export type { Authorization, AuthorizationRule } from "./kinds/authorization/authorization.js";
 export type { HeaderMatch } from "./kinds/route/header-matches.js";
@@ -37,23 +40,6 @@ export interface SnapshotList {
   readonly digest: Digest;
   /** The encoded list. */
   readonly bytes: Uint8Array;
-}
-
-/** Something to know about policy files; an error keeps them from being published. */
-export interface Finding {
-  readonly severity: "error" | "warning";
-  readonly file: string;
-  /** From 1; 0: not about a place. */
-  readonly line: number;
-  readonly column: number;
-  readonly field: string;
-  readonly message: string;
-}
-
-/** A policy file as an operator wrote it. */
-export interface PolicyFile {
-  readonly name: string;
-  readonly content: string;
 }
 
 // === Records ===
@@ -143,10 +129,8 @@ export interface Freshness {
 
 // === Fleet ===
 
-export interface Label {
-  readonly key: string;
-  readonly value: string;
-}
+export type { Label } from "./label.js";
+export type { PreparedRevision } from "./rollout/prepared-revision.js";
 
 export interface Endpoint {
   readonly proxyId: string;
@@ -158,11 +142,6 @@ export interface Endpoint {
   readonly labels: readonly Label[];
   readonly gone: boolean;
   readonly timeMs: number;
-}
-
-export interface PreparedRevision {
-  readonly number: number;
-  readonly digest: Digest;
 }
 
 export interface Rejection {

@@ -2,9 +2,10 @@
 
 import type { Digest } from "../core/digest.js";
 import type { SpiffeId } from "../core/identity.js";
+import type { JwtIssuer } from "../core/kinds/jwt-issuer/jwt-issuer.js";
 import type { Endpoint, PreparedRevision, Rejection } from "../core/model.js";
 import type { CompiledUnit } from "../core/policy/compile.js";
-import type { JwtIssuer, TrustedIssuer } from "../core/token/token-model.js";
+import type { TrustedIssuer } from "../core/token/token-model.js";
 
 /** Who this proxy is, with what calls need for TLS. Replaced as a whole at each renewal. */
 export interface CallIdentity {

@@ -1,59 +1,16 @@
 /** Makes a revision the active one: waits for the fleet to prepare it, then commits. */
 import { AshlarError } from "../../core/errors.js";
-import type { SpiffeId } from "../../core/identity.js";
 import type { Activation, Revision, Signed } from "../../core/model.js";
 import { isUnderway } from "../../core/rollout/cohort.js";
-import type { Signer } from "../../core/signature.js";
 import type { Clock } from "../../runtime/clock.js";
-import { type AuditTrail, audited } from "../audit/audit-trail.js";
-import type { FleetView } from "../fleet/fleet-loop.js";
+import { audited } from "../audit/audit-trail.js";
 import { type FleetEntry, isPrepared, rejectionOf } from "../fleet/fleet-state.js";
 import { waitForFleet } from "../fleet/fleet-wait.js";
-import type { AffectedReader } from "../rollout/affected-reader.js";
-import { beginRollout, checkMayBegin, type StagedOptions } from "../rollout/begin-rollout.js";
-import type { Ledger } from "../store/ledger.js";
-import type { Approvals } from "./approvals.js";
+import { beginRollout, checkMayBegin } from "../rollout/begin-rollout.js";
+import { findRevision } from "../store/find-revision.js";
+import type { ActivateOptions, ActivatorDeps } from "./activate-options.js";
 import { commitActivation } from "./commit.js";
-
-export interface ActivatorDeps {
-  readonly mesh: string;
-  readonly ledger: Pick<Ledger, "revisions" | "activations" | "rollouts">;
-  readonly fleet: FleetView;
-  readonly signer: Signer;
-  readonly audit: AuditTrail;
-  readonly clock: Clock;
-  /** What rollouts change. */
-  readonly affected: AffectedReader;
-  /** undefined: none are asked for. */
-  readonly approvals?: Pick<Approvals, "require">;
-  /** Fails with `stale` while the log is behind what was signed before. */
-  readonly beforeSigning?: (signal?: AbortSignal) => Promise<void>;
-}
-
-/** An operator, authorized. */
-export interface OperatorCaller {
-  readonly id: SpiffeId;
-  readonly source: string;
-  /** Of the certificate that it came with. */
-  readonly certificateSerial?: string;
-}
-
-export interface ActivateOptions {
-  readonly revision: number;
-  readonly reason: string;
-  /** Go on although proxies are not prepared or have rejected it. Recorded. */
-  readonly force: boolean;
-  /** The share of live proxies that has to be prepared, 1 to 100; 0: all. Recorded. */
-  readonly thresholdPercent: number;
-  /** 0: 30 seconds. */
-  readonly prepareTimeoutMs: number;
-  /** The epoch that has to be the head, 0 for an empty log; undefined: whatever it is. */
-  readonly expectedEpoch?: number | undefined;
-  /** In stages; undefined: for everyone at once. */
-  readonly staged?: StagedOptions | undefined;
-  /** End a rollout that runs, rather than be refused. */
-  readonly endRollout?: boolean;
-}
+import type { OperatorCaller } from "./operator-caller.js";
 
 export interface Activated {
   readonly activation: Signed<Activation>;
@@ -142,19 +99,6 @@ function checkExpected(head: Signed<Activation> | undefined, expected: number | 
 
 function renderRollout({ body }: Signed<Activation>): string {
   return body.rollout === undefined ? "" : `, rollout ${body.rollout.number}, stage ${body.rollout.stage}`;
-}
-
-/** The revision with this number; fails with `not_found` and says what there is. */
-export function findRevision(ledger: Pick<Ledger, "revisions">, number: number): Signed<Revision> {
-  const revision = ledger.revisions.find(number);
-  if (revision !== undefined) return revision;
-  const newest = ledger.revisions.head()?.body.number;
-  throw new AshlarError(
-    "not_found",
-    newest === undefined
-      ? `there is no revision ${number}: nothing has been published yet`
-      : `there is no revision ${number}; the newest is ${newest}`,
-  );
 }
 
 async function waitUntilPrepared(

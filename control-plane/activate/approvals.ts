@@ -11,8 +11,9 @@ import { keySetOf } from "../../core/wire/records.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { AuditLog } from "../audit/audit-log.js";
 import { type AuditTrail, audited } from "../audit/audit-trail.js";
+import { findRevision } from "../store/find-revision.js";
 import type { Ledger } from "../store/ledger.js";
-import { findRevision, type OperatorCaller } from "./activator.js";
+import type { OperatorCaller } from "./operator-caller.js";
 
 export interface ApprovalsDeps {
   readonly mesh: string;

@@ -6,16 +6,11 @@ import { isUnderway, revisionInForce } from "../../core/rollout/cohort.js";
 import { audited } from "../audit/audit-trail.js";
 import { isActive } from "../fleet/fleet-state.js";
 import { waitForFleet } from "../fleet/fleet-wait.js";
-import {
-  type ActivatorDeps,
-  checkTimeout,
-  findRevision,
-  type OperatorCaller,
-  renderReason,
-  sinceMs,
-  waitTimeoutMsDefault,
-} from "./activator.js";
+import { findRevision } from "../store/find-revision.js";
+import type { ActivatorDeps } from "./activate-options.js";
+import { checkTimeout, renderReason, sinceMs, waitTimeoutMsDefault } from "./activator.js";
 import { commitActivation } from "./commit.js";
+import type { OperatorCaller } from "./operator-caller.js";
 
 export interface RollbackOptions {
   /** undefined: the revision that was active before. */

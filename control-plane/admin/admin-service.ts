@@ -1,19 +1,14 @@
 /** The admin API's handlers: each authorizes, parses, calls and renders. */
 import { AshlarError } from "../../core/errors.js";
-import { revisionInForce } from "../../core/rollout/cohort.js";
 import type { Signer } from "../../core/signature.js";
 import type { AuditEntry } from "../../core/wire/audit.js";
-import {
-  AdminServiceService,
-  type CreateJoinTokenRequest,
-  type DiffSide,
-  type GetStatusResponse,
-} from "../../proto/gen/ashlar/v1/admin.js";
+import { AdminServiceService, type CreateJoinTokenRequest, type DiffSide } from "../../proto/gen/ashlar/v1/admin.js";
 import type { AuditEntry as AuditEntryMessage } from "../../proto/gen/ashlar/v1/audit.js";
 import type { Clock } from "../../runtime/clock.js";
 import { type BoundService, bindService, type Implementation, serverStreaming } from "../../runtime/grpc-handlers.js";
 import type { StatementReader } from "../../runtime/statement-reader.js";
-import type { Activator, OperatorCaller } from "../activate/activator.js";
+import type { Activator } from "../activate/activator.js";
+import type { OperatorCaller } from "../activate/operator-caller.js";
 import type { Rollback } from "../activate/rollback.js";
 import type { AuditLog } from "../audit/audit-log.js";
 import type { AuditPage } from "../audit/audit-pages.js";
@@ -39,7 +34,7 @@ import { type MeshStatusDeps, meshStatus } from "./mesh-status.js";
 import { authorize, operatedBy } from "./operated.js";
 import { promotionMethods } from "./promotion-methods.js";
 import { type RevisionMethodsDeps, revisionMethods } from "./revision-methods.js";
-import { parseActivateRequest, renderRollout, rolloutMethods } from "./rollout-methods.js";
+import { parseActivateRequest, rolloutMethods } from "./rollout-methods.js";
 import { shadowMethods } from "./shadow-methods.js";
 import { type TrustMethodsDeps, trustMethods } from "./trust-methods.js";
 import { watchActivations } from "./watch-activations.js";

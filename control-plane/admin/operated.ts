@@ -3,7 +3,7 @@ import { AshlarError } from "../../core/errors.js";
 import { nameIn } from "../../core/identity.js";
 import { refuseUnknownFields } from "../../core/wire/strict.js";
 import { type CallContext, requireCaller, unary } from "../../runtime/grpc-handlers.js";
-import type { OperatorCaller } from "../activate/activator.js";
+import type { OperatorCaller } from "../activate/operator-caller.js";
 import { type AuditTrail, audited } from "../audit/audit-trail.js";
 import type { Logins } from "../audit/logins.js";
 

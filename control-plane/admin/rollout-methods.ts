@@ -10,8 +10,7 @@ import type {
   RolloutPlan,
 } from "../../proto/gen/ashlar/v1/admin.js";
 import type { Implementation } from "../../runtime/grpc-handlers.js";
-import type { ActivateOptions } from "../activate/activator.js";
-import type { StagedOptions } from "../rollout/begin-rollout.js";
+import type { ActivateOptions, StagedOptions } from "../activate/activate-options.js";
 import type { RolloutReport, Rollouts } from "../rollout/rollouts.js";
 import { renderActivation } from "./admin-messages.js";
 import type { Operated } from "./operated.js";

@@ -7,8 +7,8 @@ import type { Revision, Signed } from "../../core/model.js";
 import { compileUnit } from "../../core/policy/compile.js";
 import type { CallInputs } from "../../core/policy/condition/frame.js";
 import { epochThatRuns, revisionInForce } from "../../core/rollout/cohort.js";
-import { findRevision } from "../activate/activator.js";
 import { type RolloutBeside, rolloutBeside } from "../rollout/rollout-course.js";
+import { findRevision } from "../store/find-revision.js";
 import type { Ledger } from "../store/ledger.js";
 import type { SnapshotStore } from "./snapshot-store.js";
 

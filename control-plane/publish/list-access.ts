@@ -4,8 +4,8 @@ import type { Activation, Revision, Signed, Unit } from "../../core/model.js";
 import { epochThatRuns, revisionInForce } from "../../core/rollout/cohort.js";
 import { renderNearest } from "../../core/snapshot/nearest.js";
 import { type CallerAccess, whoCan } from "../../core/snapshot/who-can.js";
-import { findRevision } from "../activate/activator.js";
 import { type RolloutBeside, rolloutBeside } from "../rollout/rollout-course.js";
+import { findRevision } from "../store/find-revision.js";
 import type { Ledger } from "../store/ledger.js";
 import type { SnapshotStore } from "./snapshot-store.js";
 

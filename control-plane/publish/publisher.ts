@@ -14,7 +14,7 @@ import { signRevision } from "../../core/wire/records.js";
 import { changesBetween, encodeSnapshotList } from "../../core/wire/units.js";
 import type { Clock } from "../../runtime/clock.js";
 import { invalidFields } from "../../runtime/grpc-status.js";
-import type { OperatorCaller } from "../activate/activator.js";
+import type { OperatorCaller } from "../activate/operator-caller.js";
 import { type AuditTrail, audited } from "../audit/audit-trail.js";
 import type { RecordLog } from "../store/ledger.js";
 import type { SnapshotStore } from "./snapshot-store.js";

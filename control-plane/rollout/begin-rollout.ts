@@ -7,23 +7,15 @@ import {
   type Cohort,
   everyoneBasisPoints,
   type Rollout,
-  type RolloutGates,
-  type RolloutStage,
   type StageOfRollout,
 } from "../../core/rollout/rollout-model.js";
 import { checkStages, holdMsMax, renderStage } from "../../core/rollout/stages.js";
 import { signRollout } from "../../core/wire/rollouts.js";
-import type { ActivateOptions, ActivatorDeps, OperatorCaller } from "../activate/activator.js";
+import type { ActivateOptions, ActivatorDeps, StagedOptions } from "../activate/activate-options.js";
 import { commitActivation } from "../activate/commit.js";
+import type { OperatorCaller } from "../activate/operator-caller.js";
 import { growCohort, nobody } from "./next-cohort.js";
 import { stageHeadOf } from "./rollout-course.js";
-
-/** How a revision is to be activated in stages. */
-export interface StagedOptions {
-  readonly stages: readonly RolloutStage[];
-  readonly holdMs: number;
-  readonly gates: RolloutGates;
-}
 
 /**
  * What is wrong with an activation whatever the fleet says: fails with `stale` if a rollout runs and is not to be

@@ -8,7 +8,7 @@ import { buildSpiffeId, type SpiffeId } from "../../core/identity.js";
 import type { Activation, Signed } from "../../core/model.js";
 import { renderStage } from "../../core/rollout/stages.js";
 import type { Logger } from "../../runtime/log.js";
-import type { ActivatorDeps } from "../activate/activator.js";
+import type { ActivatorDeps } from "../activate/activate-options.js";
 import { commitActivation } from "../activate/commit.js";
 import type { StageFacts } from "./judge-stage.js";
 import { nextStep, type RolloutStep } from "./next-step.js";

@@ -8,10 +8,13 @@ import {
   type ShadowOrder,
   shadowFlipsMax,
 } from "../../core/shadow/shadow-model.js";
-import { type ActivatorDeps, findRevision, type OperatorCaller, renderReason } from "../activate/activator.js";
+import type { ActivatorDeps } from "../activate/activate-options.js";
+import { renderReason } from "../activate/activator.js";
 import { commitActivation } from "../activate/commit.js";
+import type { OperatorCaller } from "../activate/operator-caller.js";
 import { audited } from "../audit/audit-trail.js";
 import { stageHeadOf } from "../rollout/rollout-course.js";
+import { findRevision } from "../store/find-revision.js";
 
 /** What live proxies of one service counted since the shadow began. */
 export interface ShadowOfService {

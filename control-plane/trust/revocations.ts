@@ -3,7 +3,7 @@ import { AshlarError } from "../../core/errors.js";
 import type { Signed, Trust } from "../../core/model.js";
 import { revoke } from "../../core/trust.js";
 import type { Clock } from "../../runtime/clock.js";
-import type { OperatorCaller } from "../activate/activator.js";
+import type { OperatorCaller } from "../activate/operator-caller.js";
 import type { AuditLog } from "../audit/audit-log.js";
 import { type AuditTrail, audited } from "../audit/audit-trail.js";
 import type { Authority } from "../identity/authority.js";

@@ -8,8 +8,8 @@ import type { Activation, Signed, SigningKey, Trust } from "../../core/model.js"
 import { isUnderway, revisionInForce, revisionsOf } from "../../core/rollout/cohort.js";
 import { dropSigning, succeedSigning } from "../../core/trust.js";
 import type { Clock } from "../../runtime/clock.js";
-import type { OperatorCaller } from "../activate/activator.js";
 import { commitActivation } from "../activate/commit.js";
+import type { OperatorCaller } from "../activate/operator-caller.js";
 import { type AuditTrail, audited } from "../audit/audit-trail.js";
 import type { Authority } from "../identity/authority.js";
 import type { Ledger } from "../store/ledger.js";

@@ -14,7 +14,8 @@ import {
   type SubjectKnowledge,
   tokenMayHelp,
 } from "./access-plan.js";
-import type { CompiledUnit, Decision } from "./compile.js";
+import type { CompiledUnit } from "./compiled-unit.js";
+import type { Decision } from "./decision.js";
 import {
   type CallerGroups,
   groupCallers,

@@ -1,7 +1,10 @@
 /** What is left to decide about a caller and a method once all is done that the two alone can tell. */
 import { nameIn, type SpiffeId, trustDomainOf } from "../identity.js";
 import { serviceOfMethod } from "../snapshot/grammar.js";
-import type { Decision } from "./compile.js";
+import type { Access, Decision, SubjectKnowledge } from "./decision.js";
+
+export type { Access, SubjectKnowledge } from "./decision.js";
+
 import type { CallInputs, Subject } from "./condition/frame.js";
 import type { ConditionRead } from "./condition/scope.js";
 import { Failure } from "./condition/values.js";
@@ -28,21 +31,6 @@ export interface AccessPlan {
   readonly decision: Decision;
   /** What a call has to be asked; undefined: that decision is the decision, whatever the call. */
   readonly open: OpenPlan | undefined;
-}
-
-/** Whether a caller may call a method, as far as the two alone say. */
-export interface Access {
-  readonly kind: "allowed" | "conditional" | "denied";
-  /** What allows or denies it; of a conditional one, the first rule that may allow it. */
-  readonly rule: string;
-  /** In CEL, true exactly where a call is allowed; "" if it is not conditional. */
-  readonly condition: string;
-}
-
-/** What of a subject stands for itself; where it stands for others too, conditions on it are left open. */
-export interface SubjectKnowledge {
-  readonly caller: boolean;
-  readonly method: boolean;
 }
 
 export const knowsAll: SubjectKnowledge = { caller: true, method: true };

@@ -5,7 +5,7 @@ import type { Assertion, Unit } from "../model.js";
 import { callerProbes, methodProbes, type Probe } from "../snapshot/access-probes.js";
 import { serviceOfMethod } from "../snapshot/grammar.js";
 import type { Access } from "./access-plan.js";
-import type { CompiledUnit } from "./compile.js";
+import type { CompiledUnit } from "./compiled-unit.js";
 
 /** A pair of which an assertion does not hold. */
 export interface CounterExample {

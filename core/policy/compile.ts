@@ -1,83 +1,11 @@
 /** A unit as the data plane asks it: compiled once per revision, decided by index, never by walking rules. */
-
-import type { SpiffeId } from "../identity.js";
-import type { RateLimit } from "../kinds/rate-limit/rate-limit.js";
-import type { RouteRule, Unit, WeightedVersion } from "../model.js";
-import type { JwtIssuer } from "../token/token-model.js";
+import type { Unit } from "../kinds/table.js";
 import { buildAccessIndex } from "./access-index.js";
-import type { Access, SubjectKnowledge } from "./access-plan.js";
-import type { CallInputs } from "./condition/frame.js";
-import type { ConditionRead } from "./condition/scope.js";
+import type { CompiledUnit } from "./compiled-unit.js";
 import { buildRouteIndex } from "./route-index.js";
 
-/** What policy says about one call. Every decision names its rule. */
-export interface Decision {
-  readonly allow: boolean;
-  /** For example "checkout-charges/allow[0]", or "default-deny". For operators; never for the caller. */
-  readonly rule: string;
-  /** One line for operators. */
-  readonly reason: string;
-}
-
-/** A route's rule as the data plane needs it. */
-export interface CompiledRouteRule {
-  /** For example "payments/rules[0]". */
-  readonly name: string;
-  /** Empty: every version alike. */
-  readonly split: readonly WeightedVersion[];
-  /** 0: none. */
-  readonly timeoutMs: number;
-  readonly staleness: { readonly maxMs: number; readonly onStale: NonNullable<RouteRule["onStale"]> } | undefined;
-}
-
-export interface CompiledUnit {
-  readonly name: string;
-  /** The route reads headers, so that a routing decision may not be kept by method alone. */
-  readonly hasHeaderMatches: boolean;
-  /**
-   * Whether `caller` may call `method` ("package.Service/Method", no slash in front). Deny wins over
-   * allow; what nothing matches is denied (I4), and so is a method that the service does not state
-   * where it states its methods. The same pair gives the same object. Conditions on more than the pair
-   * cannot be told here: they match in a deny and not in an allow.
-   */
-  evaluate(caller: SpiffeId, method: string): Decision;
-  /** As `evaluate`, about one call: `inputs` is asked only for what a condition of a rule in question reads. */
-  evaluateCall(caller: SpiffeId, method: string, inputs: CallInputs): Decision;
-  /** What the conditions of the rules in question read of such a call; empty: none reads anything but the pair. */
-  readsOf(caller: SpiffeId, method: string): ReadonlySet<ConditionRead>;
-  /**
-   * A rule that can still match once the pair is known reads the token: a call with one that is not good must not be
-   * judged at all.
-   */
-  readsToken(caller: SpiffeId, method: string): boolean;
-  /** Whether a token may turn the denial of a call that has none: then one is asked for. */
-  asksForToken(caller: SpiffeId, method: string, inputs: CallInputs): boolean;
-  /** Some rule reads the token; false: `readsToken` is false of every pair. */
-  readonly hasTokenRules: boolean;
-  /** A rate limit reads the token: every call's token has to be good, if it has one. */
-  readonly hasTokenLimits: boolean;
-  /** Whose tokens are taken; of the mesh's unit alone. */
-  readonly issuers: readonly JwtIssuer[];
-  /** There are rules with conditions, so that `evaluateCall` may say otherwise than `evaluate`. */
-  readonly hasConditions: boolean;
-  /**
-   * The condition in CEL under which `caller` may call `method`: true exactly where `evaluateCall` allows it.
-   * "true": always; "false": never. `knows` says which of the two stands for itself only (both, by default);
-   * conditions on what stands for others too are left in.
-   */
-  conditionFor(caller: SpiffeId, method: string, knows?: SubjectKnowledge): string;
-  /** The same with the rule: allowed, denied, or conditional by that condition. */
-  accessFor(caller: SpiffeId, method: string, knows?: SubjectKnowledge): Access;
-  /**
-   * The first rule of the route that matches; undefined: as without a route. `header` gives a request
-   * header's value (repeated ones joined with ","), or undefined where it is missing.
-   */
-  findRoute(method: string, header: (name: string) => string | undefined): CompiledRouteRule | undefined;
-  /** How often it may be called, for a `Limiter`: the budgets outlive the unit. */
-  readonly rateLimits: readonly RateLimit[];
-  /** The headers that the route's rules in question for `method` read, sorted. */
-  routeHeaders(method: string): readonly string[];
-}
+export type { CompiledRouteRule, CompiledUnit } from "./compiled-unit.js";
+export type { Decision } from "./decision.js";
 
 /**
  * Compiles a unit of the mesh (its trust domain is `mesh`) as `parseUnit` or `encodeUnit` gave it.

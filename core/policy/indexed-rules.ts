@@ -1,9 +1,9 @@
 /** A unit's authorization rules in their order, grouped by whom they are about. */
 import { buildSpiffeId } from "../identity.js";
 import type { AuthorizationRule, Unit } from "../model.js";
-import type { Decision } from "./compile.js";
 import { type Condition, parseCondition } from "./condition/condition.js";
 import type { Failure } from "./condition/values.js";
+import type { Decision } from "./decision.js";
 
 export interface IndexedRule {
   readonly order: number;

@@ -1,6 +1,6 @@
 import type { HeaderMatch, RouteRule, Unit } from "../model.js";
 import { serviceOfMethod } from "../snapshot/grammar.js";
-import type { CompiledRouteRule, CompiledUnit } from "./compile.js";
+import type { CompiledRouteRule, CompiledUnit } from "./compiled-unit.js";
 
 interface Candidate {
   readonly methods: ReadonlySet<string> | undefined;

@@ -1,7 +1,7 @@
 /** Staged activation as readonly data: the plan, and what an epoch that is a stage of it says. */
 import type { Digest } from "../digest.js";
 import type { SpiffeId } from "../identity.js";
-import type { PreparedRevision } from "../model.js";
+import type { PreparedRevision } from "./prepared-revision.js";
 
 /** 100 %, in hundredths of a percent. */
 export const everyoneBasisPoints = 10_000;

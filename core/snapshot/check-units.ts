@@ -5,7 +5,7 @@ import { whyTooLarge } from "../policy/access-index.js";
 import { type CounterExample, renderCounterExample, runAssertions } from "../policy/assertions.js";
 import { compileUnit } from "../policy/compile.js";
 import { encodedUnit, unitsOf } from "./build.js";
-import type { SourcedObject } from "./parse-files.js";
+import type { SourcedObject } from "./sourced-object.js";
 
 /** Reports errors about objects that have none by themselves. `key` is the place in the object. */
 export function checkUnits(

@@ -5,7 +5,7 @@ import type { Finding, PolicyObject } from "../model.js";
 import { checkUnits } from "./check-units.js";
 import { findSpiffeId, serviceOfMethod } from "./grammar.js";
 import { renderNearest } from "./nearest.js";
-import type { SourcedObject } from "./parse-files.js";
+import type { SourcedObject } from "./sourced-object.js";
 
 export type { PolicyContext } from "../kinds/checker.js";
 

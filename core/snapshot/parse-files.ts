@@ -4,21 +4,12 @@ import type { Finding, PolicyFile, PolicyObject } from "../model.js";
 import { type Descriptor, descriptor } from "./descriptor-shape.js";
 import { renderNearest } from "./nearest.js";
 import { fileTokensMax, readYaml, type YamlDocument } from "./read-yaml.js";
-import { FindingList, type Place, Reading } from "./reading.js";
+import { FindingList, Reading } from "./reading.js";
 import { describe, pairsOf, quote } from "./shapes.js";
+import type { SourcedObject } from "./sourced-object.js";
 import { stateMethods } from "./stated-methods.js";
 
-/** An object with the place where an operator wrote it. */
-export interface SourcedObject {
-  readonly object: PolicyObject;
-  readonly file: string;
-  readonly line: number;
-  readonly column: number;
-  /** False: something in it is wrong and was left out; it is there so that names can be checked. */
-  readonly whole: boolean;
-  /** Where its texts stand: by field, and by list and text ("allow[0].from=checkout"). */
-  readonly places: ReadonlyMap<string, Place>;
-}
+export type { SourcedObject } from "./sourced-object.js";
 
 export interface ParsedFiles {
   readonly objects: readonly SourcedObject[];

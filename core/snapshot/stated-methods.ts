@@ -3,7 +3,7 @@ import type { Finding, Service } from "../model.js";
 import type { Descriptor } from "./descriptor-shape.js";
 import { serviceOfMethod } from "./grammar.js";
 import { renderNearest } from "./nearest.js";
-import type { SourcedObject } from "./parse-files.js";
+import type { SourcedObject } from "./sourced-object.js";
 
 /** The objects with every such pattern replaced; what cannot be is reported. */
 export function stateMethods(

@@ -1,7 +1,5 @@
 /** Issuers of tokens: what policy says of one, and what the trust log does. */
 
-export type { JwtIssuer } from "../kinds/jwt-issuer/jwt-issuer.js";
-
 /** An issuer of tokens with the keys that sign them. */
 export interface TrustedIssuer {
   /** As policy names it. */

@@ -4,10 +4,11 @@
  */
 
 import { constants, type KeyObject, verify } from "node:crypto";
+import type { JwtIssuer } from "../kinds/jwt-issuer/jwt-issuer.js";
 import type { ValueMap } from "../policy/condition/values.js";
 import { claimsOf } from "./claims.js";
 import { readJwks, type TokenKey } from "./jwks.js";
-import type { JwtIssuer, TrustedIssuer } from "./token-model.js";
+import type { TrustedIssuer } from "./token-model.js";
 
 /** Longer tokens are not read. */
 export const tokenBytesMax = 8 * 1024;

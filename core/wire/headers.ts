@@ -1,4 +1,4 @@
-import type { Label } from "../model.js";
+import type { Label } from "../label.js";
 
 /** No proxy has more labels. */
 export const labelsMax = 32;

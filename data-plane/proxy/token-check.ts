@@ -1,8 +1,9 @@
 /** The tokens of calls: taken from their headers, verified by what policy and trust say now. */
 
+import type { JwtIssuer } from "../../core/kinds/jwt-issuer/jwt-issuer.js";
 import type { ValueMap } from "../../core/policy/condition/values.js";
 import { TokenCache } from "../../core/token/token-cache.js";
-import type { JwtIssuer, TrustedIssuer } from "../../core/token/token-model.js";
+import type { TrustedIssuer } from "../../core/token/token-model.js";
 import { buildTokenIssuers, TokenProblem, tokenBytesMax, type VerifiedToken } from "../../core/token/verify-token.js";
 import { headerNames } from "../../core/wire/headers.js";
 import { PreparedField } from "../http2/prepared-field.js";

@@ -1,9 +1,9 @@
 /** A revision that is ready to be evaluated: its list, and the compiled units that this proxy uses. */
 
 import type { Digest } from "../../core/digest.js";
+import type { JwtIssuer } from "../../core/kinds/jwt-issuer/jwt-issuer.js";
 import { meshUnitName, type Revision, type Signed, type SnapshotList } from "../../core/model.js";
 import type { CompiledUnit } from "../../core/policy/compile.js";
-import type { JwtIssuer } from "../../core/token/token-model.js";
 import type { EvaluatedPolicy } from "../ports.js";
 
 export interface HeldUnit {

@@ -1,5 +1,6 @@
 /** Random policy that is valid: small name spaces, so that rules meet each other. */
 import fc from "fast-check";
+import type { JwtIssuer } from "../../core/kinds/jwt-issuer/jwt-issuer.js";
 import type { Limit, RateLimit } from "../../core/kinds/rate-limit/rate-limit.js";
 import type {
   Assertion,
@@ -11,7 +12,6 @@ import type {
   Service,
 } from "../../core/model.js";
 import type { CallInputs } from "../../core/policy/condition/frame.js";
-import type { JwtIssuer } from "../../core/token/token-model.js";
 
 export const mesh = "demo";
 export const serviceNames = ["cart", "checkout", "inventory", "payments"] as const;

@@ -2,10 +2,11 @@
 
 import { digestOf } from "../../core/digest.js";
 import { buildSpiffeId } from "../../core/identity.js";
+import type { JwtIssuer } from "../../core/kinds/jwt-issuer/jwt-issuer.js";
 import type { Limit } from "../../core/kinds/rate-limit/rate-limit.js";
 import type { AuthorizationRule, Endpoint, RouteRule } from "../../core/model.js";
 import { type CompiledUnit, compileUnit } from "../../core/policy/compile.js";
-import type { JwtIssuer, TrustedIssuer } from "../../core/token/token-model.js";
+import type { TrustedIssuer } from "../../core/token/token-model.js";
 import type {
   AppRegistration,
   AppView,

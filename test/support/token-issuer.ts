@@ -1,7 +1,8 @@
 /** An issuer of tokens with keys of its own; it also makes tokens that no honest issuer would. */
 
 import { constants, createHmac, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
-import type { JwtIssuer, TrustedIssuer } from "../../core/token/token-model.js";
+import type { JwtIssuer } from "../../core/kinds/jwt-issuer/jwt-issuer.js";
+import type { TrustedIssuer } from "../../core/token/token-model.js";
 
 type Json = Readonly<Record<string, unknown>>;
 

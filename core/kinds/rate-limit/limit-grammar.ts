@@ -1,7 +1,11 @@
 /** How the parts of a rate limit are written, shared by whoever reads files and whoever reads bytes. */
 import { whyNotMatchable } from "../../snapshot/grammar.js";
-import type { MethodCost } from "./costs.js";
-import type { Rate } from "./rate.js";
+
+/** Tokens in a period. */
+interface Rate {
+  readonly tokens: number;
+  readonly periodMs: number;
+}
 
 /** Limits about one service, over all its RateLimits. */
 export const limitsMax = 32;
@@ -38,7 +42,7 @@ export function isPeriod(periodMs: number): boolean {
 }
 
 /** The burst of a limit that states none: what comes back in a second, and the dearest call at least. */
-export function defaultBurst({ tokens, periodMs }: Rate, costs: readonly MethodCost[]): number {
+export function defaultBurst({ tokens, periodMs }: Rate, costs: readonly { readonly cost: number }[]): number {
   return Math.max(1, Math.ceil((tokens * 1000) / periodMs), ...costs.map(({ cost }) => cost));
 }
 

@@ -1,8 +1,15 @@
 /** What is wrong with a route beside the rest of the policy and the fleet. */
 import type { PolicyChecker } from "../checker.js";
-import type { Route } from "./route.js";
 
-export function checkRoute({ service, rules }: Route, checker: PolicyChecker): void {
+interface Routed {
+  readonly service: string;
+  readonly rules: readonly {
+    readonly match?: { readonly methods: readonly string[]; readonly headers: readonly unknown[] } | undefined;
+    readonly split: readonly { readonly version: string; readonly weight: number }[];
+  }[];
+}
+
+export function checkRoute({ service, rules }: Routed, checker: PolicyChecker): void {
   if (!checker.service(service, "service")) return;
   const versions = checker.context.knownVersions;
   const known = versions?.get(service) ?? new Set<string>();

@@ -1,8 +1,8 @@
 /** Operators, functions, methods and macros of an expression. */
 import { renderNearest } from "../../snapshot/nearest.js";
 import { elementNode, elementTypeOf } from "./access.js";
-import type { ExpressionCompiler } from "./compile-expression.js";
 import { asNode, compileHeader, resolve } from "./compile-names.js";
+import type { Compiling } from "./compiling.js";
 import { Frame } from "./frame.js";
 import { functions, methods } from "./functions.js";
 import { itemType, macroNode } from "./macros.js";
@@ -19,7 +19,7 @@ const macroNames: ReadonlySet<string> = new Set(["all", "exists", "exists_one", 
 const notText = new Failure("only a text can match a pattern");
 
 export function compileCall(
-  compiler: ExpressionCompiler,
+  compiler: Compiling,
   expr: Expr,
   { function: name, target, args }: KindOf<"callExpr">,
 ): Node {
@@ -41,7 +41,7 @@ export function compileCall(
 }
 
 function compileOverloads(
-  compiler: ExpressionCompiler,
+  compiler: Compiling,
   expr: Expr,
   table: readonly Overload[] | undefined,
   name: string,
@@ -69,7 +69,7 @@ function compileOverloads(
 
 /** Times, durations and offsets that stand in the expression are checked with it. */
 function checkLiteral(
-  compiler: ExpressionCompiler,
+  compiler: Compiling,
   expr: Expr,
   name: string,
   [first, second]: readonly Node[],
@@ -87,7 +87,7 @@ function checkLiteral(
   return constantNode(node.type, value);
 }
 
-function compileChoice(compiler: ExpressionCompiler, expr: Expr, args: readonly Expr[]): Node {
+function compileChoice(compiler: Compiling, expr: Expr, args: readonly Expr[]): Node {
   const [condition, yes, no] = args;
   if (condition === undefined || yes === undefined || no === undefined) return compiler.wrong(expr, "? needs a :");
   const asked = compiler.expectBool(compiler.compile(condition), condition, "what stands before ?");
@@ -100,7 +100,7 @@ function compileChoice(compiler: ExpressionCompiler, expr: Expr, args: readonly 
   return choiceNode(asked, ...sides);
 }
 
-function compileIndex(compiler: ExpressionCompiler, expr: Expr, operandExpr: Expr, indexExpr: Expr): Node {
+function compileIndex(compiler: Compiling, expr: Expr, operandExpr: Expr, indexExpr: Expr): Node {
   const named = resolve(compiler, operandExpr);
   if ("declaration" in named && named.declaration.kind === "headers") {
     const name = compiler.compile(indexExpr).literal;
@@ -118,7 +118,7 @@ function compileIndex(compiler: ExpressionCompiler, expr: Expr, operandExpr: Exp
   return elementNode(operand, index, type);
 }
 
-function compileIn(compiler: ExpressionCompiler, expr: Expr, item: Expr, range: Expr): Node {
+function compileIn(compiler: Compiling, expr: Expr, item: Expr, range: Expr): Node {
   const named = resolve(compiler, range);
   if ("node" in named || named.declaration.kind !== "headers")
     return compileOverloads(compiler, expr, operators.get("@in"), "@in", [item, range], false);
@@ -127,7 +127,7 @@ function compileIn(compiler: ExpressionCompiler, expr: Expr, item: Expr, range: 
   return compiler.wrong(item, "the name of a header has to stand here as a text");
 }
 
-function compileMatches(compiler: ExpressionCompiler, expr: Expr, target: Expr, args: readonly Expr[]): Node {
+function compileMatches(compiler: Compiling, expr: Expr, target: Expr, args: readonly Expr[]): Node {
   const text = compiler.compile(target);
   const [patternExpr] = args;
   if (patternExpr === undefined || args.length !== 1) return compiler.wrong(expr, "matches takes one pattern");
@@ -147,11 +147,7 @@ function compileMatches(compiler: ExpressionCompiler, expr: Expr, target: Expr, 
   };
 }
 
-export function compileMacro(
-  compiler: ExpressionCompiler,
-  expr: Expr,
-  comprehension: KindOf<"comprehensionExpr">,
-): Node {
+export function compileMacro(compiler: Compiling, expr: Expr, comprehension: KindOf<"comprehensionExpr">): Node {
   const { iterVar, iterRange } = comprehension;
   const name = compiler.parsed.macroOf(expr) ?? "";
   if (iterRange === undefined || compiler.locals.length >= macroDepthMax)
@@ -168,7 +164,7 @@ export function compileMacro(
 }
 
 /** The parser writes macros out as loops; what the operator asked stands in the loop's step. */
-function compileMacroParts(compiler: ExpressionCompiler, name: string, { loopStep }: KindOf<"comprehensionExpr">) {
+function compileMacroParts(compiler: Compiling, name: string, { loopStep }: KindOf<"comprehensionExpr">) {
   const step = loopStep?.exprKind.case === "callExpr" ? loopStep.exprKind.value : undefined;
   const [first, second] = step?.args ?? [];
   const isChoice = step?.function === "_?_:_";

@@ -1,6 +1,7 @@
 /** The type checker: goes through the tree once, reports all that is wrong, and leaves what can be evaluated. */
 import { compileCall, compileMacro } from "./compile-calls.js";
 import { asNode, resolve } from "./compile-names.js";
+import type { Compiling, Local } from "./compiling.js";
 import { constantNode, listNode, type Node, renderTypes, wrongNode } from "./node.js";
 import type { Expr, KindOf, ParsedExpression } from "./parse-expression.js";
 import { ProblemList } from "./problem.js";
@@ -10,15 +11,8 @@ import { join, renderType, type Type, types } from "./values.js";
 const nodesMax = 400;
 const depthMax = 48;
 
-/** A variable of a macro. */
-interface Local {
-  readonly name: string;
-  readonly type: Type;
-  readonly slot: number;
-}
-
 /** Goes through one expression. */
-export class ExpressionCompiler {
+export class ExpressionCompiler implements Compiling {
   readonly reads = new Set<ConditionRead>();
   readonly problems = new ProblemList();
   readonly parsed: ParsedExpression;

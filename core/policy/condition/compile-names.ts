@@ -1,7 +1,7 @@
 /** What names in an expression mean: variables, their fields, headers. */
 import { renderNearest } from "../../snapshot/nearest.js";
 import { fieldNode, fieldType, presenceNode } from "./access.js";
-import type { ExpressionCompiler } from "./compile-expression.js";
+import type { Compiling } from "./compiling.js";
 import type { Node } from "./node.js";
 import type { Expr } from "./parse-expression.js";
 import { type Declaration, hasHeader, readHeader, whyNotReadable } from "./scope.js";
@@ -11,7 +11,7 @@ import { renderType, types } from "./values.js";
 export type Named = { readonly node: Node } | { readonly declaration: Declaration; readonly name: string };
 
 /** `field`: the only one of its fields that is asked for, if that is known. */
-export function asNode(compiler: ExpressionCompiler, expr: Expr, named: Named, field?: string): Node {
+export function asNode(compiler: Compiling, expr: Expr, named: Named, field?: string): Node {
   if ("node" in named) return named.node;
   const { declaration, name } = named;
   if (declaration.kind === "group")
@@ -23,7 +23,7 @@ export function asNode(compiler: ExpressionCompiler, expr: Expr, named: Named, f
   return { type: declaration.type, evaluate: declaration.evaluate };
 }
 
-export function resolve(compiler: ExpressionCompiler, expr: Expr): Named {
+export function resolve(compiler: Compiling, expr: Expr): Named {
   const { exprKind } = expr;
   if (exprKind.case === "identExpr") return resolveName(compiler, expr, exprKind.value.name);
   if (exprKind.case !== "selectExpr" || exprKind.value.operand === undefined) return { node: compiler.compile(expr) };
@@ -48,7 +48,7 @@ export function resolve(compiler: ExpressionCompiler, expr: Expr): Named {
   }
 }
 
-function resolveName(compiler: ExpressionCompiler, expr: Expr, written: string): Named {
+function resolveName(compiler: Compiling, expr: Expr, written: string): Named {
   const name = written.startsWith(".") ? written.slice(1) : written;
   const local = compiler.locals.findLast((each) => each.name === written);
   if (local !== undefined) {
@@ -63,14 +63,14 @@ function resolveName(compiler: ExpressionCompiler, expr: Expr, written: string):
   return { node: compiler.wrong(expr, message) };
 }
 
-function compileField(compiler: ExpressionCompiler, expr: Expr, operand: Node, field: string, testOnly: boolean): Node {
+function compileField(compiler: Compiling, expr: Expr, operand: Node, field: string, testOnly: boolean): Node {
   const type = fieldType(operand.type);
   if (type === undefined)
     return compiler.wrong(expr, `a value of type ${renderType(operand.type)} has no field ${JSON.stringify(field)}`);
   return testOnly ? presenceNode(operand, field) : fieldNode(operand, type, field);
 }
 
-export function compileHeader(compiler: ExpressionCompiler, expr: Expr, name: string, testOnly: boolean): Node {
+export function compileHeader(compiler: Compiling, expr: Expr, name: string, testOnly: boolean): Node {
   const why = whyNotReadable(name);
   if (why !== undefined) return compiler.wrong(expr, `header ${JSON.stringify(name)} cannot be read: ${why}`);
   compiler.reads.add(`header:${name}`);

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
-import { type ActivateOptions, createActivator } from "../../../control-plane/activate/activator.js";
+import type { ActivateOptions } from "../../../control-plane/activate/activate-options.js";
+import { createActivator } from "../../../control-plane/activate/activator.js";
 import { createRollback } from "../../../control-plane/activate/rollback.js";
 import type { AuditDraft } from "../../../control-plane/audit/audit-trail.js";
 import type { RefusalPredictions } from "../../../control-plane/rollout/refusal-predictions.js";

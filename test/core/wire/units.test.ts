@@ -1,8 +1,8 @@
 import { describe, expect, test } from "@jest/globals";
 import { type Digest, digestOf, zeroDigest } from "../../../core/digest.js";
+import type { JwtIssuer } from "../../../core/kinds/jwt-issuer/jwt-issuer.js";
 import type { Limit } from "../../../core/kinds/rate-limit/rate-limit.js";
 import { meshUnitName, type Unit } from "../../../core/model.js";
-import type { JwtIssuer } from "../../../core/token/token-model.js";
 import {
   applyChanges,
   changesBetween,

@@ -1,0 +1,14 @@
+import type { PolicyObject } from "../kinds/table.js";
+import type { Place } from "./reading.js";
+
+/** An object with the place where an operator wrote it. */
+export interface SourcedObject {
+  readonly object: PolicyObject;
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  /** False: something in it is wrong and was left out; it is there so that names can be checked. */
+  readonly whole: boolean;
+  /** Where its texts stand: by field, and by list and text ("allow[0].from=checkout"). */
+  readonly places: ReadonlyMap<string, Place>;
+}
