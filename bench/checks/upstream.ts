@@ -2,7 +2,7 @@
 import { createServer, type Server } from "node:net";
 import { RawPeer, type RawPeerOptions } from "./raw-peer.js";
 import type { RawStream } from "./raw-stream.js";
-import { type Field, headers, message } from "./wire.js";
+import { type Field, headers, message, ping, windowUpdate } from "./wire.js";
 
 export const responseHead: readonly Field[] = [
   [":status", "200"],
@@ -19,6 +19,14 @@ export interface Seen {
 const seenMax = 300_000;
 /** One for all calls: to make 4 MiB for each takes the time in which clients of this process should be read. */
 const bigMessage = message(Buffer.alloc(4 << 20));
+
+/** What applications do now and then, asked for in `x-answer`. */
+const longTrailers: readonly Field[] = [
+  ...okTrailers,
+  ["grpc-message", " a message between spaces "],
+  ...Array.from({ length: 20 }, (_, place): Field => [`x-detail-${place}`, "d".repeat(1000)]),
+];
+const malformedTrailers: readonly Field[] = [...okTrailers, ["Upper-Case", "x"]];
 
 /** Serves by method: Unary echoes, Wait never answers, Big sends 4 MiB, Slow answers a call's first bytes only. */
 export class RecordingUpstream {
@@ -60,6 +68,9 @@ export class RecordingUpstream {
     this.openCalls++;
     this.mostOpen = Math.max(this.mostOpen, this.openCalls);
     if (this.seen.length < seenMax) this.seen.push({ path, stream });
+    if (stream.value("x-answer") === "early") {
+      peer.send(headers(stream.id, [...responseHead, ...okTrailers], { endStream: true }));
+    }
     if (!path.endsWith("/Big")) return;
     peer.send(headers(stream.id, responseHead));
     peer.sendData(stream, bigMessage, okTrailers);
@@ -67,10 +78,18 @@ export class RecordingUpstream {
 
   #finish(peer: RawPeer, stream: RawStream): void {
     const path = stream.value(":path") ?? "";
+    const answer = stream.value("x-answer");
     if (path.endsWith("/Wait") || path.endsWith("/Big")) return;
+    if (answer === "early") {
+      this.#over(stream);
+      return;
+    }
+    if (answer === "ping") peer.send(ping(), windowUpdate(0, 1));
     peer.send(headers(stream.id, responseHead));
     const echoed = stream.value("x-sent");
-    const trailers = echoed === undefined ? okTrailers : [...okTrailers, ["x-sent", echoed] as const];
+    let trailers = echoed === undefined ? okTrailers : [...okTrailers, ["x-sent", echoed] as const];
+    if (answer === "long") trailers = longTrailers;
+    else if (answer === "malformed") trailers = malformedTrailers;
     peer.sendData(stream, Buffer.concat(stream.body), trailers);
     this.#over(stream);
     peer.streams.delete(stream.id);

@@ -4,17 +4,21 @@ import { Mesh, type MeshProxy } from "../checks/mesh.js";
 import { basePolicy } from "../checks/policy.js";
 import { RecordingUpstream } from "../checks/upstream.js";
 import { numberFlag, readFlags } from "../options.js";
+import { HonestAbuse } from "./honest-abuse.js";
 import { MixedLoad } from "./mixed-load.js";
 
 const flags = readFlags(process.argv.slice(2), {
-  text: `npm run soak -- --minutes N [--rate CALLS_PER_SECOND] [--growth 0.1] [--root DIR]
+  text: `npm run soak -- --minutes N [--rate CALLS_PER_SECOND] [--growth 0.1] [--abuse] [--root DIR]
 Steady mixed load through two real proxies. Prints memory, open streams and files each minute; exit 1 if a
-call fails, memory grows more than 10 % after the warm-up, or streams or files are left over.`,
+call fails, memory grows more than 10 % after the warm-up, or streams or files are left over. With --abuse beside it, on
+the same connections: missed deadlines, cancels, one-byte frames, pings of grpc-go (where go is found), long trailers,
+malformed answers, dying applications; the calls that must not fail are then those of bystanders.`,
   example: "npm run soak -- --minutes 1",
 });
 const minutes = numberFlag(flags, "minutes", 60);
 const rate = numberFlag(flags, "rate", 400);
 const growthMax = numberFlag(flags, "growth", 0.1);
+const abuse = flags.has("abuse");
 const root = resolve(flags.get("root")?.[0] ?? join(import.meta.dirname, "../../.."));
 
 interface Sample {
@@ -25,6 +29,7 @@ interface Sample {
 
 const mesh = new Mesh(root);
 const upstream = new RecordingUpstream();
+const trouble = new HonestAbuse(mesh);
 
 async function sampleOf(proxy: MeshProxy): Promise<Sample> {
   const metrics = await proxy.metrics();
@@ -51,6 +56,17 @@ async function settled(proxy: MeshProxy): Promise<Sample> {
   };
 }
 
+/** Connections that proxies ended, or that were ended with an error. */
+async function endings(proxies: readonly MeshProxy[]): Promise<string[]> {
+  const told: string[] = [];
+  for (const proxy of proxies) {
+    for (const [name, count] of await proxy.metrics()) {
+      if (name.startsWith("ashlar_connections_ended_total")) told.push(`${proxy.name}: ${count} x ${name}`);
+    }
+  }
+  return told;
+}
+
 const mebibytes = (bytes: number): string => (bytes / (1 << 20)).toFixed(1);
 
 async function soak(): Promise<string[]> {
@@ -60,10 +76,12 @@ async function soak(): Promise<string[]> {
     mesh.proxy({ name: "echo", service: "echo", app: join(mesh.dir, "app.sock") }),
     mesh.proxy({ name: "front", service: "front" }),
   ]);
+  if (abuse) await trouble.prepare();
   await mesh.apply(basePolicy);
   await mesh.healthy("echo");
   const load = new MixedLoad(front.outbound, rate);
   await until("the first calls are served", () => load.done > 100);
+  if (abuse) await trouble.start(front);
   console.log("minute | calls | failed | echo RSS MiB, streams, files | front RSS MiB, streams, files");
   const problems: string[] = [];
   const proxies = [echo, front];
@@ -94,6 +112,13 @@ async function soak(): Promise<string[]> {
     });
   }
   await load.stop();
+  const bystanders = [...load.failures.values()].reduce((sum, count) => sum + count, 0);
+  if (abuse) {
+    await trouble.stop();
+    console.log(`${load.done} calls of bystanders, ${bystanders} failed; ${trouble.goCalls} calls of grpc-go`);
+    problems.push(...(await endings([...proxies, ...trouble.proxies])));
+    for (const [what, count] of trouble.wrong) problems.push(`${count} x ${what}`);
+  }
   await pause(1500);
   for (const proxy of proxies) {
     const { openStreams } = await sampleOf(proxy);
@@ -104,6 +129,7 @@ async function soak(): Promise<string[]> {
 }
 
 async function stop(): Promise<void> {
+  trouble.close();
   await mesh.stop();
   upstream.close();
 }

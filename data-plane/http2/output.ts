@@ -74,10 +74,17 @@ export class Output {
   #dataAt = 0;
   #dataEnd = -1;
   #dataStreamId = 0;
+  /** Counts how often output was taken. */
+  batch = 0;
 
   constructor(pool: BlockPool) {
     this.#pool = pool;
     this.block = noBlock;
+  }
+
+  /** Whether more DATA of this stream would join the last frame. */
+  endsWith(streamId: number): boolean {
+    return this.#dataEnd === this.at && this.#dataStreamId === streamId;
   }
 
   get size(): number {
@@ -208,6 +215,7 @@ export class Output {
 
   /** Hands over what waits; the chunks stay untouched until `recycle`. */
   take(): Buffer[] {
+    this.batch++;
     if (this.#full.length === 0 && this.at > 0) return [this.#takeBlock()];
     this.#closeBlock();
     const chunks: Buffer[] = [];

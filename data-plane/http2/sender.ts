@@ -11,6 +11,8 @@ import { type Stream, sendState } from "./stream.js";
 /** Who takes less than this while output waits is stalled all the same: a byte now and then is no sign of life. */
 const stallFloorBytes = 16_384;
 
+const smallFrameBytes = 256;
+
 /** With less than this of the connection's window left, a new stream would wait for others. */
 export const narrowWindowBytes = 8192;
 
@@ -44,6 +46,7 @@ export class Sender {
     endStream: boolean,
   ): void {
     if (stream.closed || stream.sending === sendState.ended || this.#connection.dead) return;
+    if (stream.waitingBytes > 0 && stream.sentInBatch === this.#output.batch) this.#sendSome(stream);
     if (stream.waitingBytes > 0) {
       // Trailers wait until the data before them has gone.
       if (!endStream) return;
@@ -98,7 +101,7 @@ export class Sender {
     const length = end - start;
     if (stream.closed || stream.sending !== sendState.open || this.#connection.dead) return length;
     let at = start;
-    if (stream.waitingBytes === 0) {
+    if (stream.waitingBytes === 0 && !this.#isGathered(stream, length, endStream)) {
       at = this.#write(stream, bytes, start, end, endStream);
       if (at === end) return length;
     } else if (length === 0) {
@@ -109,6 +112,16 @@ export class Sender {
     stream.waitingEnd = endStream;
     this.#enqueue(stream);
     return at - start;
+  }
+
+  /**
+   * Whether small DATA waits for more of its stream until output is taken, which is when it would go anyway: pieces of
+   * many streams in turn would each become a frame.
+   */
+  #isGathered(stream: Stream, length: number, endStream: boolean): boolean {
+    const output = this.#output;
+    if (length >= smallFrameBytes || endStream || stream.sentInBatch !== output.batch) return false;
+    return length > 0 && stream.sendWindow > 0 && !output.endsWith(stream.id);
   }
 
   #keep(stream: Stream, bytes: Uint8Array, start: number, end: number): void {
@@ -150,6 +163,7 @@ export class Sender {
       output.data(stream.id, bytes, at, at + length, last);
       at += length;
       stream.sendWindow -= length;
+      stream.sentInBatch = output.batch;
       this.window -= length;
       connection.abuse.dataSent();
       if (last) this.#ended(stream);
@@ -182,7 +196,7 @@ export class Sender {
       if (this.#first === null) this.#last = null;
       stream.queued = false;
       stream.nextQueued = null;
-      if (!stream.closed) this.#sendSome(stream);
+      if (!stream.closed && stream.waitingBytes > 0) this.#sendSome(stream);
     }
   }
 

@@ -56,6 +56,8 @@ export class Stream {
   waitingTrailers: FieldBlock | null = null;
   /** In the queue of streams that may send. */
   queued = false;
+  /** The batch of output that has its last DATA. */
+  sentInBatch = -1;
   nextQueued: Stream | null = null;
   /** Since when output waits of which the peer took next to nothing; 0: none does. */
   stalledSinceMs = 0;

@@ -104,7 +104,9 @@ export class TestSide {
   readonly faults: unknown[] = [];
   readonly heap = { usedBytes: 1, limitBytes: 100 };
   readonly engine: ProxyEngine;
+  /** Connections to peers, and to the own application. */
   readonly pool: UpstreamPool;
+  readonly applications: UpstreamPool;
   readonly tls: TlsState;
   readonly decisions = new KeptDecisions();
   readonly tally = new ShadowTally();
@@ -119,7 +121,12 @@ export class TestSide {
       { ...proxyEngineDefaults, ...options },
       () => this.heap,
     );
-    this.pool = new UpstreamPool({ random: Math.random, engine: this.engine }, poolOptions);
+    const pooled = { random: Math.random, engine: this.engine };
+    this.pool = new UpstreamPool(pooled, poolOptions);
+    this.applications = new UpstreamPool(pooled, {
+      ...poolOptions,
+      session: { ...poolOptions.session, toProxy: false },
+    });
     this.identity = new FakeIdentity(identity);
     this.trust = new FakeTrust([rootPem]);
     this.recorder = new CallRecorder(
@@ -138,7 +145,10 @@ export class TestSide {
   }
 
   async inbound(limits = inboundLimits): Promise<{ inbound: Inbound; address: string }> {
-    const inbound = new Inbound(this.deps(), { service: this.identity.current.service, limits });
+    const inbound = new Inbound(
+      { ...this.deps(), pool: this.applications },
+      { service: this.identity.current.service, limits },
+    );
     this.#closers.push(() => inbound.close());
     const { host, port } = await inbound.listen({ host: "127.0.0.1", port: 0 });
     return { inbound, address: `${host}:${port}` };
@@ -155,6 +165,7 @@ export class TestSide {
     for (const close of this.#closers) close();
     this.recorder.close();
     this.pool.close();
+    this.applications.close();
     this.engine.stop();
   }
 }

@@ -2,6 +2,7 @@ import type { Check } from "../check.js";
 import { drainChecks } from "./drain.js";
 import { floods } from "./floods.js";
 import { headerBlocks } from "./header-blocks.js";
+import { honest } from "./honest.js";
 import { identities } from "./identity.js";
 import { interops } from "./interop.js";
 import { messages } from "./messages.js";
@@ -19,6 +20,7 @@ export const checks: readonly Check[] = [
     ...resets,
     ...headerBlocks,
     ...floods,
+    ...honest,
     ...windows,
     ...serverConformance,
     ...messages,

@@ -112,6 +112,29 @@ describe("between proxies, what applications do ends no connection", () => {
   });
 });
 
+test("small pieces of many streams go out in two frames a turn for each, whole and before the trailers", () => {
+  const peer = new RawPeer().hello();
+  const ids = Array.from({ length: 10 }, (_, place) => 2 * place + 1);
+  peer.send(...ids.map((id) => peer.headers(id, goodRequest, true)));
+  const streams = ids.map((id) => peer.heard.get(id)?.stream);
+  for (const stream of streams) stream?.sendFields(null, blockOf(goodResponse), null, false);
+  for (let piece = 0; piece < 20; piece++)
+    for (const stream of streams) stream?.sendData(Buffer.alloc(7, piece), 0, 7, false);
+  streams[0]?.sendFields(null, blockOf([["grpc-status", "0"]]), null, true);
+  const frames = peer.frames();
+  for (const id of ids) {
+    const own = frames.filter(({ streamId }) => streamId === id);
+    const parts = own.filter(({ type }) => type === frameType.data).map(({ payload }) => payload);
+    expect(parts.length).toBeLessThanOrEqual(2);
+    expect(Buffer.concat(parts)).toEqual(
+      Buffer.concat(Array.from({ length: 20 }, (_, piece) => Buffer.alloc(7, piece))),
+    );
+    expect(own.at(-1)?.type).toBe(id === 1 ? frameType.headers : frameType.data);
+  }
+  expect(peer.heard.get(1)?.taken).toBe(19 * 7);
+  expect(peer.connection.sender.waitingBytes).toBe(0);
+});
+
 describe("whatever the own application sends, its connection goes on", () => {
   const many: ReadonlyArray<readonly [string, Buffer]> = [
     ["PING", ping],
