@@ -71,7 +71,7 @@ export function openJoinServices(base: JoiningBase, nats: OpenedNats, deps: Join
   });
   const membershipService = createMembershipService({
     ...{ authority, tokens, ledger, audit, clock, members: base.members },
-    nats: { servers: nats.access.servers, account: nats.account },
+    nats: { servers: nats.access.servers, accounts: nats.accounts },
     ...shared,
   });
   return [joinService, membershipService];

@@ -9,7 +9,7 @@ import type { Cleanup } from "./cleanup.js";
 import type { DecisionsConfig, NatsConfig } from "./config.js";
 import type { Authority } from "./identity/authority.js";
 import type { StoredPlace } from "./membership/member-files.js";
-import { type NatsAccount, readNatsAccount } from "./nats/nats-account.js";
+import { isShared, type NatsAccounts, readNatsAccounts } from "./nats/nats-account.js";
 import { startNatsServer } from "./nats/nats-server.js";
 import { type NatsAccess, openNatsAccess } from "./nats-access.js";
 import type { Ledger } from "./store/ledger.js";
@@ -27,17 +27,23 @@ export interface OpenNatsDeps {
 }
 
 interface NatsSource {
-  readonly account: NatsAccount;
+  readonly accounts: NatsAccounts;
   readonly servers: readonly string[];
   /** True: a cluster of somebody's. */
   readonly isCluster: boolean;
 }
 
-/** The access with the account that its users are minted from. */
+/** The access with the accounts that users are minted from. */
 export interface OpenedNats {
   readonly access: NatsAccess;
-  readonly account: NatsAccount;
+  readonly accounts: NatsAccounts;
+  /** What is wrong with the accounts, one line each. */
+  readonly problems: readonly string[];
 }
+
+const sharedProblem =
+  "control planes and proxies share one NATS account: whoever takes a proxy's credential over can delete the streams of " +
+  "the mesh; `ashlar nats setup` prints how to give proxies an account of their own";
 
 /** Our own server, or somebody's, with its streams; waits for one that is away and says so. */
 export async function openNats(deps: OpenNatsDeps): Promise<OpenedNats> {
@@ -48,24 +54,29 @@ export async function openNats(deps: OpenNatsDeps): Promise<OpenedNats> {
   cleanup.add(() => access.close());
   await access.bootstrap(signal); // the connection itself says in the log what it waits for
   await access.bus.whenConnected(signal);
-  return { access, account: source.account };
+  const problems = isShared(source.accounts) ? [sharedProblem] : [];
+  for (const problem of problems) log.warn(problem);
+  return { access, accounts: source.accounts, problems };
 }
 
 async function findNats({ nats, place, dataDir, log, clock, cleanup }: OpenNatsDeps): Promise<NatsSource> {
   if (nats.kind === "cluster") {
-    const account = await readNatsAccount(nats.accountFile);
-    if (place !== undefined && place.natsAccount.publicKey !== account.publicKey) {
+    const accounts = await readNatsAccounts(nats.accountFile);
+    const wrong = (["mesh", "proxies"] as const).find(
+      (which) => place !== undefined && place.natsAccounts[which].publicKey !== accounts[which].publicKey,
+    );
+    if (wrong !== undefined) {
       throw new AshlarError(
         "invalid_argument",
-        `${nats.accountFile}: account ${account.publicKey} is not the mesh's, ${place.natsAccount.publicKey}`,
+        `${nats.accountFile}: account ${accounts[wrong].publicKey} is not that of the mesh's ${wrong === "mesh" ? "control planes" : "proxies"}, ${place?.natsAccounts[wrong].publicKey}`,
       );
     }
-    return { account, servers: nats.url.split(","), isCluster: true };
+    return { accounts, servers: nats.url.split(","), isCluster: true };
   }
-  if (place !== undefined) return { account: place.natsAccount, servers: place.natsServers, isCluster: true };
+  if (place !== undefined) return { accounts: place.natsAccounts, servers: place.natsServers, isCluster: true };
   const server = await startNatsServer({ dir: join(dataDir, "nats"), log, clock });
   cleanup.add(() => server.stop());
-  return { account: server.account, servers: [server.url], isCluster: false };
+  return { accounts: server.accounts, servers: [server.url], isCluster: false };
 }
 
 /** Begins the trust log of a new mesh; fails with `conflict` if the log is there and does not name this signing key. */

@@ -205,6 +205,7 @@ async function startParts(
     ...{ auditLog, auditPage: (position) => readAuditPage(bus, position) },
     ...{ rootPublicKey: authority.rootPublicKey, signer },
     problems: () => [
+      ...problemsAbout("nats-account", nats.problems),
       ...problemsAbout("audit", auditLog.problems()),
       ...followProblems(state, bus),
       ...problemsAbout("proxies-unsigned", unsigned.problems(fleet.live())),

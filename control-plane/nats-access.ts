@@ -8,16 +8,18 @@ import {
   bootstrapPermissions,
   controlPlanePermissions,
   type NatsPermissions,
+  type NatsUserLimits,
+  proxyLimits,
   proxyPermissions,
 } from "../runtime/nats-permissions.js";
 import { createNatsUserKey } from "../runtime/nats-user-keys.js";
 import { mintUser } from "../runtime/nats-users.js";
-import type { NatsAccount } from "./nats/nats-account.js";
+import type { NatsAccount, NatsAccounts } from "./nats/nats-account.js";
 import { bootstrapStreams } from "./store/streams.js";
 
 export interface NatsAccessOptions {
   readonly servers: readonly string[];
-  readonly account: NatsAccount;
+  readonly accounts: NatsAccounts;
   /** True: a cluster of somebody's, where streams get three replicas if it has the servers for them. */
   readonly isCluster: boolean;
   /** How much of decisions is kept, where the stream is created; undefined: as by default. */
@@ -46,20 +48,19 @@ const replicasMax = 3;
 
 /** Connects in the background and goes on trying until `close`. */
 export async function openNatsAccess(options: NatsAccessOptions): Promise<NatsAccess> {
-  const { account, clock, log } = options;
+  const { accounts, clock, log } = options;
   const inboxPrefix = `_INBOX_cp${Buffer.from(options.random(9)).toString("hex")}`;
-  const mint = (name: string, userPublicKey: string, expiresMs: number, permissions: NatsPermissions) =>
-    mintUser({
-      accountSeed: account.seed,
-      accountPublicKey: account.publicKey,
-      userPublicKey,
-      name,
-      expiresMs,
-      permissions,
-    });
+  const mint = (
+    { seed, publicKey }: NatsAccount,
+    user: { readonly name: string; readonly userPublicKey: string; readonly expiresMs: number },
+    permissions: NatsPermissions,
+    limits?: NatsUserLimits,
+  ) => mintUser({ ...user, accountSeed: seed, accountPublicKey: publicKey, permissions, ...(limits && { limits }) });
   const key = createNatsUserKey();
-  const mintDaily = () =>
-    mint("control-plane", key.publicKey, clock.nowMs() + dailyMs, controlPlanePermissions(inboxPrefix));
+  const mintDaily = () => {
+    const user = { name: "control-plane", userPublicKey: key.publicKey, expiresMs: clock.nowMs() + dailyMs };
+    return mint(accounts.mesh, user, controlPlanePermissions(inboxPrefix));
+  };
   let jwt = await mintDaily();
   const stop = new AbortController();
   const reminting = (async () => {
@@ -74,12 +75,18 @@ export async function openNatsAccess(options: NatsAccessOptions): Promise<NatsAc
   return {
     servers: options.servers,
     bus,
-    mintProxyUser: (user, service, proxyId, expiresMs) =>
-      mint(proxyId, user, expiresMs, proxyPermissions(service, proxyId)),
+    mintProxyUser: (userPublicKey, service, proxyId, expiresMs) =>
+      mint(
+        accounts.proxies,
+        { name: proxyId, userPublicKey, expiresMs },
+        proxyPermissions(service, proxyId),
+        proxyLimits,
+      ),
     async bootstrap(signal) {
       const own = createNatsUserKey();
       const expiresMs = clock.nowMs() + bootstrapMs;
-      const once = await mint("bootstrap", own.publicKey, expiresMs, bootstrapPermissions(inboxPrefix));
+      const user = { name: "bootstrap", userPublicKey: own.publicKey, expiresMs };
+      const once = await mint(accounts.mesh, user, bootstrapPermissions(inboxPrefix));
       const name = "control-plane-bootstrap";
       const bootstrapBus = connectNats({ ...connection, jwt: () => once, seed: () => own.seed, name });
       try {

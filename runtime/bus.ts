@@ -3,6 +3,13 @@
  * `memory-bus.ts` in memory. Both are held to one contract suite.
  */
 
+/** Where a message was stored before the server sent it. */
+export interface MessageOrigin {
+  readonly stream: string;
+  /** The subject that it was published to. */
+  readonly subject: string;
+}
+
 /** A message that came by a subscription. */
 export interface BusMessage {
   readonly subject: string;
@@ -11,10 +18,21 @@ export interface BusMessage {
   header(name: string): string | undefined;
   /**
    * True: the server sent this on behalf of a stream (a republished record, or the answer to a direct get
-   * that somebody pointed at this subject). What is signed counts whichever way it came; of proxies of a version
-   * that does not sign only what they published themselves.
+   * that somebody pointed at this subject), or its header block is malformed, so that nobody can tell. What is signed
+   * counts whichever way it came; of proxies of a version that does not sign only what they published themselves.
    */
   readonly relayed: boolean;
+  /**
+   * The stream's own word for where this was stored, as its writer published it: of a message that is read from a
+   * stream, and of a republished one. undefined: there is none, or it is not unambiguous.
+   */
+  readonly origin: MessageOrigin | undefined;
+}
+
+/** A message of `stream`, read or republished, as its writer published it there; undefined: it is none. */
+export function asPublished(message: BusMessage, stream: string): BusMessage | undefined {
+  const { origin } = message;
+  return origin?.stream === stream ? { ...message, subject: origin.subject, relayed: false } : undefined;
 }
 
 /** A message of a stream. */
@@ -109,6 +127,10 @@ export interface Bus {
   streamInfo(name: string): Promise<StreamInfo | undefined>;
   /** Creates a file-backed stream; `exists` if there is one of that name with another configuration. */
   createStream(spec: StreamSpec): Promise<void>;
+  /** Gives a stream that is there another configuration; `unavailable` where the server cannot change it so. */
+  updateStream(spec: StreamSpec): Promise<void>;
+  /** Removes a stream with everything in it. */
+  deleteStream(name: string): Promise<void>;
 
   /** Ends the connection and all subscriptions. */
   close(): Promise<void>;

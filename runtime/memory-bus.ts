@@ -17,7 +17,7 @@ import { ConnectionStatus } from "./connection-status.js";
 import type { NatsPermissions } from "./nats-permissions.js";
 
 interface MemoryStream {
-  readonly spec: StreamSpec;
+  spec: StreamSpec;
   readonly created: string;
   messages: StoredMessage[];
   lastSequence: number;
@@ -93,6 +93,12 @@ export class MemoryBroker {
     this.#streams.set(spec.name, { spec, created: `stream ${this.#made}`, messages: [], lastSequence: 0 });
   }
 
+  update(spec: StreamSpec): void {
+    const stream = this.#streams.get(spec.name);
+    if (stream === undefined) throw new AshlarError("not_found", `update stream ${spec.name}: there is none`);
+    stream.spec = spec;
+  }
+
   info(name: string): StreamInfo | undefined {
     const stream = this.#streams.get(name);
     if (stream === undefined) return undefined;
@@ -115,17 +121,16 @@ export class MemoryBroker {
     const sequence = stream.lastSequence;
     const copy = data.slice();
     const header = (name: string): string | undefined => headers[name];
-    stream.messages.push({ subject, data: copy, header, relayed: false, sequence, storedMs: this.#clock.nowMs() });
-    this.deliver({ subject, data: copy, header, relayed: false });
+    const origin = { stream: stream.spec.name, subject };
+    const storedMs = this.#clock.nowMs();
+    stream.messages.push({ subject, data: copy, header, relayed: false, origin, sequence, storedMs });
+    this.deliver({ subject, data: copy, header, relayed: false, origin: undefined });
     const { republish, name } = stream.spec;
     if (republish !== undefined) {
-      const added: Readonly<Record<string, string>> = {
-        ...headers,
-        "Nats-Stream": name,
-        "Nats-Sequence": `${sequence}`,
-      };
-      const to = republish.to.replace("{{wildcard(1)}}", wildcardOf(republish.from, subject));
-      this.deliver({ subject: to, data: copy, header: (key) => added[key], relayed: true });
+      const to = republish.to.replaceAll(/\{\{wildcard\((\d)\)\}\}/g, (_, which: string) =>
+        wildcardOf(republish.from, subject, Number(which)),
+      );
+      this.deliver({ subject: to, data: copy, header, relayed: true, origin: { stream: name, subject } });
     }
     return sequence;
   }
@@ -157,9 +162,10 @@ export class MemoryBroker {
   }
 }
 
-/** What the first "*" of `pattern` stands for in `subject`. */
-function wildcardOf(pattern: string, subject: string): string {
-  return subject.split(".")[pattern.split(".").indexOf("*")] ?? "";
+/** What the `which`th "*" of `pattern` stands for in `subject`; they are counted from 1. */
+function wildcardOf(pattern: string, subject: string, which: number): string {
+  const places = pattern.split(".").flatMap((token, place) => (token === "*" ? [place] : []));
+  return subject.split(".")[places[which - 1] ?? -1] ?? "";
 }
 
 class MemoryBus implements Bus {
@@ -204,7 +210,7 @@ class MemoryBus implements Bus {
     if (!this.connected) return false;
     const allowed = this.#permissions?.publish.some((pattern) => matchesSubject(pattern, subject)) ?? true;
     const header = (name: string): string | undefined => headers[name];
-    if (allowed) this.#broker.deliver({ subject, data: data.slice(), header, relayed: false });
+    if (allowed) this.#broker.deliver({ subject, data: data.slice(), header, relayed: false, origin: undefined });
     return true;
   }
 
@@ -256,6 +262,16 @@ class MemoryBus implements Bus {
   async createStream(spec: StreamSpec): Promise<void> {
     await this.#may(`$JS.API.STREAM.CREATE.${spec.name}`, `create stream ${spec.name}`);
     this.#broker.create(spec);
+  }
+
+  async updateStream(spec: StreamSpec): Promise<void> {
+    await this.#may(`$JS.API.STREAM.UPDATE.${spec.name}`, `update stream ${spec.name}`);
+    this.#broker.update(spec);
+  }
+
+  async deleteStream(name: string): Promise<void> {
+    await this.#may(`$JS.API.STREAM.DELETE.${name}`, `delete stream ${name}`);
+    this.#broker.deleteStream(name);
   }
 
   async close(): Promise<void> {

@@ -2,8 +2,30 @@
 import { connect, ErrorCode, jwtAuthenticator, type NatsConnection, NatsError } from "nats";
 import { messageOf } from "../core/errors.js";
 import { Backoff } from "./backoff.js";
-import type { NatsOptions } from "./nats.js";
+import type { Clock } from "./clock.js";
+import type { Logger } from "./log.js";
 import { renderTls } from "./nats-tls.js";
+
+export interface NatsOptions {
+  /** "nats://HOST:PORT" or "tls://HOST:PORT"; tried in random order. */
+  readonly servers: readonly string[];
+  /** The newest user JWT and its seed; asked for at every (re)connection. */
+  readonly jwt: () => string;
+  readonly seed: () => string;
+  /** Where answers come to; must be what the JWT allows. */
+  readonly inboxPrefix: string;
+  /** For people, in the server's logs. */
+  readonly name: string;
+  /** Roots for "tls://"; without it those of the system. */
+  readonly caPem?: string | undefined;
+  readonly log: Logger;
+  readonly clock?: Clock;
+  readonly random?: () => number;
+  /** A request without an answer fails after this; default 5000. */
+  readonly timeoutMs?: number;
+  /** Closes the bus when it aborts. */
+  readonly signal?: AbortSignal;
+}
 
 export const reconnectDelay = { msMin: 50, msMax: 2000 };
 

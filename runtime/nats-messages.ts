@@ -1,7 +1,8 @@
 /** Messages and answers of the `nats` client, in our own words. */
 import { headers as createHeaders, type Msg, type MsgHdrs } from "nats";
 import { AshlarError } from "../core/errors.js";
-import type { BusMessage, StoredMessage, StoredQuery } from "./bus.js";
+import type { BusMessage, MessageOrigin, StoredMessage, StoredQuery } from "./bus.js";
+import { type HeaderBlock, noHeaders, parseHeaderBlock, timesRelayed, valuesOf } from "./nats-headers.js";
 
 const wrongLastSequence = 10071;
 const streamNotFound = 10059;
@@ -20,21 +21,53 @@ export function absent(error: unknown): undefined {
   throw error;
 }
 
-/** A message as its reader sees it. */
-export function messageFrom(subject: string, data: Uint8Array, headers: MsgHdrs | undefined): BusMessage {
+/** A message as it came, its header block parsed strictly. */
+export interface RawMessage {
+  readonly subject: string;
+  readonly data: Uint8Array;
+  /** undefined: the block is malformed; a message without a block has an empty one. */
+  readonly headers: HeaderBlock | undefined;
+}
+
+/** What the client keeps of a message besides what it parses: its bytes, of which the first `hdr` are the block. */
+interface ClientMessage {
+  readonly _msg: { readonly hdr: number };
+  readonly _rdata: Uint8Array | undefined;
+}
+
+/** Copies the payload: the client's buffer is larger and shared. Does not touch the client's own parser, which may throw. */
+export function rawMessage(message: Msg): RawMessage {
+  const { _msg, _rdata = new Uint8Array() } = message as unknown as ClientMessage;
+  const length = Math.max(_msg.hdr, 0);
+  const headers = length === 0 ? noHeaders : parseHeaderBlock(_rdata.subarray(0, length));
+  return { subject: message.subject, data: _rdata.slice(length), headers };
+}
+
+/** A message as its reader sees it; `answered`: the server has put its fields behind those that were published. */
+export function messageFrom({ subject, data, headers }: RawMessage, answered = false): BusMessage {
+  const times = headers === undefined ? undefined : timesRelayed(headers);
   return {
     subject,
-    data: data.slice(), // the client's buffer is larger and shared
-    header: (name) => (headers?.has(name) ? headers.get(name) : undefined),
-    relayed: headers?.has("Nats-Stream") ?? false,
+    data,
+    header: (name) => headers && valuesOf(headers, name)[0],
+    relayed: times !== (answered ? 1 : 0) || headers?.code !== 0, // only a server answers with a code
+    origin: headers && times === 1 ? originOf(headers) : undefined,
   };
 }
 
-/** Headers as the client wants them. */
-export function toHeaders(from: Readonly<Record<string, string>>): MsgHdrs {
+/** What the client takes with a message; no headers where there are none: a server of 2.9 garbles an empty block. */
+export function withHeaders(from: Readonly<Record<string, string>>): { readonly headers?: MsgHdrs } {
+  const given = Object.entries(from);
+  if (given.length === 0) return {};
   const headers = createHeaders();
-  for (const [name, value] of Object.entries(from)) headers.set(name, value);
-  return headers;
+  for (const [name, value] of given) headers.set(name, value);
+  return { headers };
+}
+
+function originOf(headers: HeaderBlock): MessageOrigin | undefined {
+  const [stream] = valuesOf(headers, "Nats-Stream");
+  const [subject] = valuesOf(headers, "Nats-Subject");
+  return stream === undefined || subject === undefined ? undefined : { stream, subject };
 }
 
 /** The JSON of a query, the same for direct and leader reads. */
@@ -45,8 +78,8 @@ export function renderQuery(query: StoredQuery): object {
 }
 
 /** The JSON of an answer of JetStream; its errors become ours. */
-export function parseAnswer(message: Msg, what: string): Record<string, unknown> {
-  const answer = message.json<Record<string, unknown>>();
+export function parseAnswer({ data }: RawMessage, what: string): Record<string, unknown> {
+  const answer = JSON.parse(Buffer.from(data).toString("utf8")) as Record<string, unknown>;
   const error = answer.error as ApiError | undefined;
   if (error === undefined) return answer;
   const text = `${what}: ${error.description ?? "refused"}`;
@@ -59,45 +92,42 @@ export function parseAnswer(message: Msg, what: string): Record<string, unknown>
   throw new AshlarError(error.code === 400 ? "invalid_argument" : "unavailable", text);
 }
 
-/** The answer to a direct get; undefined if there is no such message. */
-export function parseDirect(message: Msg, what: string): StoredMessage | undefined {
-  const { headers } = message;
-  const code = headers?.code ?? 0;
-  if (code === 404) return undefined;
-  if (code >= 300) throw new AshlarError("unavailable", `${what}: ${headers?.description ?? code}`);
-  const sequence = Number(headers?.last("Nats-Sequence"));
-  const subject = headers?.last("Nats-Subject");
+/**
+ * The answer to a direct get; undefined if there is no such message. What was stored with a malformed block is a
+ * message of which nobody can tell who wrote it; where not even its place can be told, this fails with `unavailable`.
+ */
+export function parseDirect({ data, headers }: RawMessage, what: string): StoredMessage | undefined {
+  if (headers === undefined) throw new AshlarError("unavailable", `${what}: an answer with a malformed header block`);
+  if (headers.code === 404) return undefined;
+  if (headers.code >= 300) throw new AshlarError("unavailable", `${what}: ${headers.description || headers.code}`);
+  const last = (name: string): string | undefined => valuesOf(headers, name).at(-1); // the server's own are the last
+  const sequence = Number(last("Nats-Sequence"));
+  const subject = last("Nats-Subject");
   if (!Number.isSafeInteger(sequence) || subject === undefined) {
     throw new AshlarError("unavailable", `${what}: an answer without a sequence`);
   }
-  // The server adds its headers behind those of the stored message: one more than its own was stored with it.
-  const relayed = (headers?.values("Nats-Stream").length ?? 0) > 1;
-  const storedMs = timeOf(headers?.last("Nats-Time-Stamp"));
-  return { ...messageFrom(subject, message.data, headers), relayed, sequence, storedMs };
+  const message = messageFrom({ subject, data, headers }, true);
+  // without its own Nats-Stream the server's field has become part of a value: the stored block was cut off
+  const relayed = message.relayed || message.origin === undefined;
+  const origin = relayed ? undefined : message.origin;
+  return { ...message, relayed, origin, sequence, storedMs: timeOf(last("Nats-Time-Stamp")) };
 }
 
 /** The message in the answer of a stream's leader. */
-export function parseStored(answer: Readonly<Record<string, unknown>> | undefined): StoredMessage | undefined {
+export function parseStored(
+  answer: Readonly<Record<string, unknown>> | undefined,
+  stream: string,
+): StoredMessage | undefined {
   const stored = answer?.message as
     | { subject: string; seq: number; data?: string; hdrs?: string; time?: string }
     | undefined;
   if (stored === undefined) return undefined;
-  const lines = Buffer.from(stored.hdrs ?? "", "base64")
-    .toString("utf8")
-    .split("\r\n");
-  const header = (name: string): string | undefined =>
-    lines
-      .find((line) => line.startsWith(`${name}:`))
-      ?.slice(name.length + 1)
-      .trim();
-  return {
-    subject: stored.subject,
-    sequence: stored.seq,
-    storedMs: timeOf(stored.time),
-    data: new Uint8Array(Buffer.from(stored.data ?? "", "base64")),
-    header,
-    relayed: header("Nats-Stream") !== undefined,
-  };
+  const { subject, seq: sequence, data, hdrs = "" } = stored;
+  const block = hdrs === "" ? noHeaders : parseHeaderBlock(Buffer.from(hdrs, "base64"));
+  const bytes = new Uint8Array(Buffer.from(data ?? "", "base64"));
+  const message = messageFrom({ subject, data: bytes, headers: block });
+  const origin = message.relayed ? undefined : { stream, subject };
+  return { ...message, origin, sequence, storedMs: timeOf(stored.time) };
 }
 
 /** RFC 3339 with nanoseconds, as the server writes it; 0 if it says none. */

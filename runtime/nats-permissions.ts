@@ -15,6 +15,7 @@ import {
   heartbeatSubject,
   limitsSubject,
   proxyInbox,
+  readPrefix,
   streamOf,
 } from "../core/wire/subjects.js";
 
@@ -24,24 +25,43 @@ export interface NatsPermissions {
   readonly subscribe: readonly string[];
 }
 
+/** What a user may use at most. No server (2.9.10 and 2.15.3 were tried) enforces a user's limits on connections or data. */
+export interface NatsUserLimits {
+  /** The server refuses more, with an error; the connection goes on. */
+  readonly subscriptions: number;
+  /** Bytes of one message, its headers included. */
+  readonly payloadBytes: number;
+}
+
+/**
+ * Of a proxy: two subscriptions for each of the 1000 services that it may follow, those of the logs, and room for more;
+ * messages as long as the longest that anybody reads, a batch of decisions with 512 KiB, and its headers.
+ */
+export const proxyLimits: NatsUserLimits = { subscriptions: 2 * 1000 + 100, payloadBytes: (512 + 16) * 1024 };
+
 const logStreams = Object.values(streamOf);
 /** The streams that proxies read. */
 export const readStreams: readonly string[] = [...logStreams, blobStream, endpointStream];
 /** Every stream of a mesh. Proxies do not read decisions: what others were asked is not theirs to know. */
 export const allStreams: readonly string[] = [...readStreams, auditStream, decisionStream];
 
-const directGets = (streams: readonly string[]): string[] =>
-  streams.flatMap((name) => [`$JS.API.DIRECT.GET.${name}`, `$JS.API.DIRECT.GET.${name}.>`]);
-const fleetReads = ["ashlar.read.>", "ashlar.endpoint.*.*", "ashlar.heartbeat.*.*"];
+/** Where a message of a stream is asked for; any replica answers. */
+export const directGetSubject = (stream: string): string => `$JS.API.DIRECT.GET.${stream}`;
 
-/** Creates, checks and updates the streams, at start only. */
+/**
+ * Creates, checks and updates the streams, at start only. The stream of endpoints may be made anew: servers before 2.10
+ * cannot give one that is there its republishing, and each proxy states its endpoint again.
+ */
 export function bootstrapPermissions(inboxPrefix: string): NatsPermissions {
   return {
-    publish: allStreams.flatMap((name) => [
-      `$JS.API.STREAM.CREATE.${name}`,
-      `$JS.API.STREAM.UPDATE.${name}`,
-      `$JS.API.STREAM.INFO.${name}`,
-    ]),
+    publish: [
+      ...allStreams.flatMap((name) => [
+        `$JS.API.STREAM.CREATE.${name}`,
+        `$JS.API.STREAM.UPDATE.${name}`,
+        `$JS.API.STREAM.INFO.${name}`,
+      ]),
+      `$JS.API.STREAM.DELETE.${endpointStream}`,
+    ],
     subscribe: [`${inboxPrefix}.>`],
   };
 }
@@ -55,9 +75,9 @@ export function controlPlanePermissions(inboxPrefix: string): NatsPermissions {
       auditSubject,
       freshnessSubject,
       ...allStreams.flatMap((name) => [`$JS.API.STREAM.INFO.${name}`, `$JS.API.STREAM.MSG.GET.${name}`]),
-      ...directGets(allStreams),
+      ...allStreams.map(directGetSubject),
     ],
-    subscribe: [...fleetReads, `${inboxPrefix}.>`],
+    subscribe: [`${readPrefix}.>`, heartbeatSubject("*", "*"), `${inboxPrefix}.>`],
   };
 }
 
@@ -69,8 +89,8 @@ export function proxyPermissions(service: string, proxyId: string): NatsPermissi
       heartbeatSubject(service, proxyId),
       decisionSubject(service, proxyId),
       limitsSubject(service, proxyId),
-      ...directGets(readStreams),
+      ...readStreams.map(directGetSubject),
     ],
-    subscribe: [...fleetReads, limitsSubject(service, "*"), `${proxyInbox(proxyId)}.>`],
+    subscribe: [`${readPrefix}.>`, heartbeatSubject("*", "*"), limitsSubject(service, "*"), `${proxyInbox(proxyId)}.>`],
   };
 }

@@ -1,5 +1,5 @@
-/** A Bus on a real server. Only this file and `nats-messages.ts` know the `nats` client. */
-import { Events, type NatsConnection, NatsError, type Subscription } from "nats";
+/** A Bus on a real server. The `nats` client is known to this file and to `nats-dial`, `nats-messages` and `nats-requests`. */
+import { Events, type MsgHdrs, type NatsConnection, NatsError, type Subscription } from "nats";
 import { AshlarError, messageOf } from "../core/errors.js";
 import { Backoff } from "./backoff.js";
 import { BoundedQueue } from "./bounded-queue.js";
@@ -16,31 +16,21 @@ import type {
 } from "./bus.js";
 import { type Clock, systemClock } from "./clock.js";
 import { ConnectionStatus } from "./connection-status.js";
-import type { Logger } from "./log.js";
-import { dialNats, reconnectDelay, refusalIn, refusalMessage } from "./nats-dial.js";
-import { absent, messageFrom, parseAnswer, parseDirect, parseStored, renderQuery, toHeaders } from "./nats-messages.js";
+import { dialNats, type NatsOptions, reconnectDelay, refusalIn, refusalMessage } from "./nats-dial.js";
+import {
+  absent,
+  messageFrom,
+  parseAnswer,
+  parseDirect,
+  parseStored,
+  type RawMessage,
+  rawMessage,
+  renderQuery,
+  withHeaders,
+} from "./nats-messages.js";
+import { directGetSubject } from "./nats-permissions.js";
+import { NatsRequests } from "./nats-requests.js";
 import { parseStreamInfo, renderStreamConfig } from "./nats-streams.js";
-
-export interface NatsOptions {
-  /** "nats://HOST:PORT" or "tls://HOST:PORT"; tried in random order. */
-  readonly servers: readonly string[];
-  /** The newest user JWT and its seed; asked for at every (re)connection. */
-  readonly jwt: () => string;
-  readonly seed: () => string;
-  /** Where answers come to; must be what the JWT allows. */
-  readonly inboxPrefix: string;
-  /** For people, in the server's logs. */
-  readonly name: string;
-  /** Roots for "tls://"; without it those of the system. */
-  readonly caPem?: string | undefined;
-  readonly log: Logger;
-  readonly clock?: Clock;
-  readonly random?: () => number;
-  /** A request without an answer fails after this; default 5000. */
-  readonly timeoutMs?: number;
-  /** Closes the bus when it aborts. */
-  readonly signal?: AbortSignal;
-}
 
 /**
  * Connects in the background and reconnects for ever, with jitter: while NATS is away it says so in the
@@ -58,6 +48,11 @@ interface Live {
   current: Subscription | undefined;
 }
 
+interface LiveConnection {
+  readonly connection: NatsConnection;
+  readonly requests: NatsRequests;
+}
+
 class NatsBus implements Bus {
   readonly #options: NatsOptions;
   readonly #clock: Clock;
@@ -67,6 +62,7 @@ class NatsBus implements Bus {
   readonly #status = new ConnectionStatus(this.#stop.signal);
   #connection: NatsConnection | undefined;
   #refusal: string | undefined;
+  #requests: NatsRequests | undefined;
 
   constructor(options: NatsOptions) {
     this.#options = options;
@@ -118,24 +114,33 @@ class NatsBus implements Bus {
   async #live(connection: NatsConnection): Promise<void> {
     const { log } = this.#options;
     this.#connection = connection;
+    const requests = new NatsRequests(connection, this.#options.inboxPrefix, {
+      clock: this.#clock,
+      timeoutMs: this.#timeoutMs,
+    });
+    this.#requests = requests;
     for (const live of this.#subscriptions) this.#start(live, connection);
     this.#status.set(true);
     const ended = connection.closed().then((error) => {
       this.#status.set(false);
       this.#connection = undefined;
+      requests.interrupt();
       if (error) log.warn("the connection to NATS ended", { error: messageOf(error) });
     });
     for await (const status of connection.status()) {
       if (status.type === Events.Disconnect) {
         log.warn("NATS is gone: reconnecting", { server: String(status.data) });
         this.#status.set(false);
+        requests.interrupt();
       } else if (status.type === Events.Reconnect) {
         log.info("NATS is back", { server: String(status.data) });
         this.#refusal = undefined;
         this.#status.set(true);
       } else if (status.type === Events.Error) {
         if (this.#noteRefusal(String(status.data))) continue;
-        log.warn("NATS reported an error", { error: String(status.data), about: status.permissionContext });
+        const about = status.permissionContext;
+        if (about?.operation === "publish") requests.deny(about.subject);
+        log.warn("NATS reported an error", { error: String(status.data), about });
       }
     }
     await ended;
@@ -144,7 +149,7 @@ class NatsBus implements Bus {
   #start(live: Live, connection: NatsConnection): void {
     live.current = connection.subscribe(live.subject, {
       callback: (error, message) => {
-        if (error === null) live.queue.push(messageFrom(message.subject, message.data, message.headers));
+        if (error === null) live.queue.push(messageFrom(rawMessage(message)));
         else this.#options.log.warn("a subscription was refused", { subject: live.subject, error: messageOf(error) });
       },
     });
@@ -164,7 +169,7 @@ class NatsBus implements Bus {
 
   publish(subject: string, data: Uint8Array, headers?: Readonly<Record<string, string>>): boolean {
     if (!this.#status.connected || this.#connection === undefined) return false; // the client would keep it without a bound
-    this.#connection.publish(subject, data, headers === undefined ? {} : { headers: toHeaders(headers) });
+    this.#connection.publish(subject, data, withHeaders(headers ?? {}));
     return true;
   }
 
@@ -187,7 +192,7 @@ class NatsBus implements Bus {
   }
 
   async flush(): Promise<void> {
-    await this.#ask("flush", (connection) => this.#within(connection.flush()));
+    await this.#on("flush", ({ connection }) => this.#within(connection.flush()));
   }
 
   async #within<Result>(work: Promise<Result>): Promise<Result> {
@@ -203,42 +208,39 @@ class NatsBus implements Bus {
     }
   }
 
-  /** Runs `work` on the connection and gives every failure one of our codes. */
-  async #ask<Result>(what: string, work: (connection: NatsConnection) => Promise<Result>): Promise<Result> {
-    if (!this.#status.connected || this.#connection === undefined) {
+  /** Runs `work` on the connection and gives every failure one of our codes and `what` was being done. */
+  async #on<Result>(what: string, work: (live: LiveConnection) => Promise<Result>): Promise<Result> {
+    const [connection, requests] = [this.#connection, this.#requests];
+    if (!this.#status.connected || connection === undefined || requests === undefined) {
       const why = this.#refusal === undefined ? "NATS is not there" : `NATS refuses our credentials (${this.#refusal})`;
       throw new AshlarError("unavailable", `${what}: ${why}`);
     }
     try {
-      return await work(this.#connection);
+      return await work({ connection, requests });
     } catch (cause) {
-      if (cause instanceof AshlarError) throw cause;
       const denied = cause instanceof NatsError && cause.isPermissionError();
-      const code = denied ? "denied" : "unavailable";
-      const why =
-        cause instanceof NatsError && cause.code === "503" ? "no stream or no JetStream answers" : messageOf(cause);
-      throw new AshlarError(code, `${what}: ${denied ? "NATS does not permit it" : why}`, { cause });
+      const code = cause instanceof AshlarError ? cause.code : denied ? "denied" : "unavailable";
+      throw new AshlarError(code, `${what}: ${denied ? "NATS does not permit it" : messageOf(cause)}`, { cause });
     }
+  }
+
+  #request(what: string, subject: string, data: Uint8Array | string, headers?: MsgHdrs): Promise<RawMessage> {
+    return this.#on(what, ({ requests }) => requests.ask(subject, data, headers));
   }
 
   async #api(what: string, subject: string, request: object | undefined): Promise<Record<string, unknown>> {
     const payload = request === undefined ? "" : JSON.stringify(request);
-    const message = await this.#ask(what, (connection) =>
-      connection.request(subject, payload, { timeout: this.#timeoutMs }),
-    );
-    return parseAnswer(message, what);
+    return parseAnswer(await this.#request(what, subject, payload), what);
   }
 
   async append(subject: string, data: Uint8Array, options: AppendOptions = {}): Promise<number> {
-    const headers = toHeaders(options.headers ?? {});
-    if (options.expectLastSequence !== undefined) {
-      headers.set("Nats-Expected-Last-Sequence", String(options.expectLastSequence));
-    }
+    const { expectLastSequence: expected } = options;
+    const { headers } = withHeaders({
+      ...options.headers,
+      ...(expected !== undefined && { "Nats-Expected-Last-Sequence": String(expected) }),
+    });
     const what = `append to ${subject}`;
-    const message = await this.#ask(what, (connection) =>
-      connection.request(subject, data, { timeout: this.#timeoutMs, headers }),
-    );
-    const answer = parseAnswer(message, what);
+    const answer = parseAnswer(await this.#request(what, subject, data, headers), what);
     if (typeof answer.seq !== "number" || answer.seq === 0) {
       throw new AshlarError("unavailable", `${what}: an answer without a sequence`);
     }
@@ -247,18 +249,14 @@ class NatsBus implements Bus {
 
   async directGet(stream: string, query: StoredQuery): Promise<StoredMessage | undefined> {
     const what = `read ${stream}`;
-    const message = await this.#ask(what, (connection) =>
-      connection.request(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(renderQuery(query)), {
-        timeout: this.#timeoutMs,
-      }),
-    );
-    return parseDirect(message, what);
+    const asked = JSON.stringify(renderQuery(query));
+    return parseDirect(await this.#request(what, directGetSubject(stream), asked), what);
   }
 
   async leaderGet(stream: string, query: StoredQuery): Promise<StoredMessage | undefined> {
     const subject = `$JS.API.STREAM.MSG.GET.${stream}`;
     const answer = await this.#api(`read ${stream}`, subject, renderQuery(query)).catch(absent);
-    return parseStored(answer);
+    return parseStored(answer, stream);
   }
 
   async streamInfo(name: string): Promise<StreamInfo | undefined> {
@@ -269,6 +267,15 @@ class NatsBus implements Bus {
   async createStream(spec: StreamSpec): Promise<void> {
     const subject = `$JS.API.STREAM.CREATE.${spec.name}`;
     await this.#api(`create stream ${spec.name}`, subject, renderStreamConfig(spec));
+  }
+
+  async updateStream(spec: StreamSpec): Promise<void> {
+    const subject = `$JS.API.STREAM.UPDATE.${spec.name}`;
+    await this.#api(`update stream ${spec.name}`, subject, renderStreamConfig(spec));
+  }
+
+  async deleteStream(name: string): Promise<void> {
+    await this.#api(`delete stream ${name}`, `$JS.API.STREAM.DELETE.${name}`, undefined);
   }
 
   async close(): Promise<void> {

@@ -123,13 +123,39 @@ function offerPython() {
   installSystemPackages(["python3-grpcio", "python3-grpc-tools"]);
 }
 
+const newestNats = join(root, ".ashlar/bin/nats-server");
+const dayMs = 86_400_000;
+
+/** The newest nats-server, built from its Go module where there is Go: tests of NATS run on it too. */
+function offerNewestNats() {
+  if (process.env.NATS_SERVER_NEWEST !== undefined || existsSync(newestNats)) return;
+  const note = "tests of NATS run on the nats-server of the PATH alone (NATS_SERVER_NEWEST may name another)";
+  const folder = resolve(newestNats, "..");
+  const tried = join(folder, ".tried"); // without a network it is not tried again with each run
+  if (existsSync(tried) && Date.now() - statSync(tried).mtimeMs < dayMs) return;
+  if (findProgram("go") === undefined) return void console.error(`setup: there is no Go: ${note}`);
+  console.error("setup: building the newest nats-server for the tests (go install)");
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(tried, "");
+  const go = spawnSync("go", ["install", "github.com/nats-io/nats-server/v2@latest"], {
+    env: { ...process.env, GOBIN: folder },
+    stdio: ["ignore", "ignore", "pipe"],
+    encoding: "utf8",
+    timeout: 600_000,
+  });
+  if (!existsSync(newestNats))
+    console.error(`setup: the newest nats-server was not built (${go.stderr.trim().split("\n").at(-1)}): ${note}`);
+}
+
 /** Everything that `npm start` and `npm test` need. */
 export function setUp({ forTests = false } = {}) {
   checkNode();
   installPackages();
   build();
   ensureNatsServer();
-  if (forTests) offerPython();
+  if (!forTests) return;
+  offerPython();
+  offerNewestNats();
 }
 
 if (process.argv[1] === import.meta.filename) setUp({ forTests: process.argv.includes("--tests") });

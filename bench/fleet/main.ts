@@ -9,6 +9,7 @@ import { runFleetLoop } from "../../control-plane/fleet/fleet-loop.js";
 import { FleetState } from "../../control-plane/fleet/fleet-state.js";
 import { runRosterSaver } from "../../control-plane/fleet/roster-file.js";
 import { runFreshness } from "../../control-plane/freshness/freshness-loop.js";
+import type { NatsAccount } from "../../control-plane/nats/nats-account.js";
 import { startNatsServer } from "../../control-plane/nats/nats-server.js";
 import type { Ledger } from "../../control-plane/store/ledger.js";
 import { digestOf } from "../../core/digest.js";
@@ -42,10 +43,10 @@ bytes and CPU per 1000 proxies.`,
   const { privateKey, publicKey } = generateKeyPairSync("ed25519");
   const signer = createSigner(privateKey);
   const user = createNatsUserKey();
-  const jwt = await mintUser({
-    ...{ accountSeed: server.account.seed, accountPublicKey: server.account.publicKey },
-    ...{ userPublicKey: user.publicKey, name: "bench", permissions: everything, expiresMs: Date.now() + 3_600_000 },
-  });
+  const [jwt, proxiesJwt] = [
+    await mint(server.accounts.mesh, user.publicKey),
+    await mint(server.accounts.proxies, user.publicKey),
+  ];
   const bus = connectNats({
     servers: [server.url],
     jwt: () => jwt,
@@ -71,7 +72,15 @@ bytes and CPU per 1000 proxies.`,
   });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const keyPem = String(publicKey.export({ type: "spki", format: "pem" }));
-  const order: ProxiesOrder = { url: server.url, jwt, seed: user.seed, count, mesh, keyPem, kid: signer.kid };
+  const order: ProxiesOrder = {
+    url: server.url,
+    jwt: proxiesJwt,
+    seed: user.seed,
+    count,
+    mesh,
+    keyPem,
+    kid: signer.kid,
+  };
   child.stdin.write(`${JSON.stringify(order)}\n`);
   const ask = async (): Promise<Record<string, number>> => {
     child.stdin.write("?\n");
@@ -101,6 +110,13 @@ function trustIn(x509Roots: readonly Uint8Array[]): Signed<Trust> {
   const body = { ...empty, sequence: 1, bundles: [{ trustDomain: mesh, x509Roots }], timeMs: 0 };
   return { body, bytes: new Uint8Array(), digest: digestOf(new Uint8Array()), kid: "" };
 }
+
+/** A user that may do everything in its account. */
+const mint = ({ seed, publicKey }: NatsAccount, userPublicKey: string): Promise<string> =>
+  mintUser({
+    ...{ accountSeed: seed, accountPublicKey: publicKey, userPublicKey },
+    ...{ name: "bench", permissions: everything, expiresMs: Date.now() + 3_600_000 },
+  });
 
 interface Measured {
   readonly count: number;

@@ -9,7 +9,7 @@ import type { Heartbeat } from "../../core/model.js";
 import { encodeHeartbeat } from "../../core/wire/fleet.js";
 import { verifyFreshness } from "../../core/wire/records.js";
 import { freshnessSubject, heartbeatSubject } from "../../core/wire/subjects.js";
-import { toHeaders } from "../../runtime/nats-messages.js";
+import { withHeaders } from "../../runtime/nats-messages.js";
 import { StatementPki, writerOf } from "../../test/support/statements.js";
 
 /** What the parent says on stdin, one line. */
@@ -63,7 +63,7 @@ async function main(): Promise<void> {
     const beat = (): void => {
       const data = encodeHeartbeat(heartbeatOf(index));
       const headers = writer.sign("heartbeat", data);
-      connection.publish(heartbeatSubject(serviceOf(index), proxyIdOf(index)), data, { headers: toHeaders(headers) });
+      connection.publish(heartbeatSubject(serviceOf(index), proxyIdOf(index)), data, withHeaders(headers));
       counts.heartbeats += 1;
       counts.heartbeatBytes += data.length + Object.values(headers).join("").length;
       setTimeout(beat, everyMs * (0.8 + Math.random() * 0.4)).unref();

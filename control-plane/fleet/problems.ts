@@ -13,6 +13,7 @@ export type ProblemCode =
   | "route-without-instance"
   | "roster-full"
   | "nats-away"
+  | "nats-account"
   | "log"
   | "audit"
   | "recovery"

@@ -6,14 +6,14 @@ import { AshlarError, messageOf } from "../../core/errors.js";
 import { makePrivateFolder, readJsonIfThere, writeDurably } from "../../runtime/durable-file.js";
 import { generatePrivateKeyPem } from "../../runtime/tls-identity-keys.js";
 import { authorityOf, openAuthorityFile } from "../identity/authority-file.js";
-import { type NatsAccount, parseNatsAccount } from "../nats/nats-account.js";
+import { type NatsAccounts, parseNatsAccounts, renderNatsAccounts } from "../nats/nats-account.js";
 import type { MemberKeys, MemberPlace } from "./membership-client.js";
 
 /** What `up` needs to start again without the control plane that let it join. */
 export interface StoredPlace {
   readonly rootHash: string;
   readonly natsServers: readonly string[];
-  readonly natsAccount: NatsAccount;
+  readonly natsAccounts: NatsAccounts;
   /** Join listeners of the mesh; one of them is of the control plane that began it. */
   readonly joinAddresses: readonly string[];
 }
@@ -52,12 +52,12 @@ export function storePlace(dir: string, place: MemberPlace, keys: MemberKeys, ro
   return stored;
 }
 
-/** Replaces what changes: NATS and the addresses. Holds the seed of the NATS account; mode 0600. */
+/** Replaces what changes: NATS and the addresses. Holds the seeds of the NATS accounts; mode 0600. */
 export function savePlace(dir: string, place: StoredPlace): StoredPlace {
-  const { rootHash, natsServers, natsAccount, joinAddresses } = place;
-  const account = { account: natsAccount.publicKey, signingSeed: natsAccount.seed };
-  writeDurably(placePath(dir), JSON.stringify({ rootHash, natsServers, natsAccount: account, joinAddresses }));
-  return { rootHash, natsServers, natsAccount, joinAddresses };
+  const { rootHash, natsServers, natsAccounts, joinAddresses } = place;
+  const stored = { rootHash, natsServers, natsAccounts: renderNatsAccounts(natsAccounts), joinAddresses };
+  writeDurably(placePath(dir), JSON.stringify(stored));
+  return { rootHash, natsServers, natsAccounts, joinAddresses };
 }
 
 /** undefined: this folder's control plane did not join another. Fails with `invalid_record` if the file is damaged. */
@@ -65,10 +65,11 @@ export function readPlace(dir: string): StoredPlace | undefined {
   const stored = readJsonIfThere(placePath(dir));
   if (stored === undefined) return undefined;
   try {
-    const { rootHash, natsServers, natsAccount, joinAddresses } = stored;
+    const { rootHash, natsServers, joinAddresses, natsAccounts: both, natsAccount: one } = stored;
     if (typeof rootHash !== "string") throw new Error("no root hash");
-    const account = parseNatsAccount(JSON.stringify(natsAccount), "natsAccount");
-    return { rootHash, natsServers: texts(natsServers), natsAccount: account, joinAddresses: texts(joinAddresses) };
+    // earlier versions knew one account
+    const natsAccounts = parseNatsAccounts(JSON.stringify(both ?? one), "natsAccounts");
+    return { rootHash, natsServers: texts(natsServers), natsAccounts, joinAddresses: texts(joinAddresses) };
   } catch (cause) {
     const why = messageOf(cause);
     throw new AshlarError("invalid_record", `${placePath(dir)} is damaged (${why}): restore it from a backup`, {

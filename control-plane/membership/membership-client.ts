@@ -18,7 +18,7 @@ import {
 import { readCertificate } from "../../runtime/tls-identity-der.js";
 import { publicKeyDer } from "../../runtime/tls-identity-keys.js";
 import { buildCsr } from "../../runtime/tls-identity-request.js";
-import { type NatsAccount, parseNatsAccount } from "../nats/nats-account.js";
+import { type NatsAccounts, parseNatsAccounts } from "../nats/nats-account.js";
 import { delegationBytes, renewalBytes } from "./membership-proof.js";
 
 /** The keys of a control plane that joins: on disk before the first contact, never sent. */
@@ -44,7 +44,7 @@ export interface MemberPlace {
   /** This control plane's intermediate CA, DER. */
   readonly intermediate: Uint8Array;
   readonly natsServers: readonly string[];
-  readonly natsAccount: NatsAccount;
+  readonly natsAccounts: NatsAccounts;
   /** Where proxies may join and renew, "HOST:PORT". */
   readonly joinAddresses: readonly string[];
 }
@@ -52,7 +52,7 @@ export interface MemberPlace {
 const listMax = 64;
 
 /**
- * Joins with a token. The answer holds the seed of the NATS account; it comes over a connection to a server that
+ * Joins with a token. The answer holds the seeds of the NATS accounts; it comes over a connection to a server that
  * proved to be a control plane of the pinned mesh. Fails with what the server says, `unauthenticated` on a wrong
  * pin, `invalid_record` on an answer that does not hold, `unavailable`.
  */
@@ -120,12 +120,14 @@ function checkPlace(
   if (natsServers.length === 0 || natsServers.length > listMax || joinAddresses.length > listMax) {
     throw refused("no NATS servers, or too many");
   }
-  const account = { account: place.natsAccount, signingSeed: place.natsAccountSeed };
+  const proxies = { account: place.natsAccount, signingSeed: place.natsAccountSeed };
+  const own = { account: place.natsMeshAccount, signingSeed: place.natsMeshAccountSeed };
+  const accounts = { mesh: own.account === "" ? proxies : own, proxies };
   return {
     ...{ mesh, name, rootPublicKey, natsServers, joinAddresses },
     caCertificate: new Uint8Array(place.root),
     intermediate: new Uint8Array(place.intermediate),
-    natsAccount: parseNatsAccount(JSON.stringify(account), "the place in the mesh that was offered"),
+    natsAccounts: parseNatsAccounts(JSON.stringify(accounts), "the place in the mesh that was offered"),
   };
 }
 

@@ -20,7 +20,7 @@ import type { Authority } from "../identity/authority.js";
 import type { JoinTokens } from "../identity/join-tokens.js";
 import type { Nonces } from "../identity/nonces.js";
 import type { SourceLimiter } from "../identity/source-limiter.js";
-import type { NatsAccount } from "../nats/nats-account.js";
+import type { NatsAccounts } from "../nats/nats-account.js";
 import type { Ledger } from "../store/ledger.js";
 import { appendTrust, requireTrust } from "../trust/append-trust.js";
 import type { Members } from "./members.js";
@@ -30,7 +30,7 @@ export interface MembershipServiceDeps {
   readonly authority: Authority;
   readonly tokens: JoinTokens;
   readonly ledger: Pick<Ledger, "trust">;
-  readonly nats: { readonly servers: readonly string[]; readonly account: NatsAccount };
+  readonly nats: { readonly servers: readonly string[]; readonly accounts: NatsAccounts };
   /** The join listeners of the mesh, own and others'. */
   readonly members: Members;
   readonly nonces: Nonces;
@@ -53,8 +53,7 @@ export function createMembershipService(deps: MembershipServiceDeps): BoundServi
       root: Buffer.from(authority.caDer),
       trust: Buffer.from(trust.bytes),
       natsServers: [...deps.nats.servers],
-      natsAccount: deps.nats.account.publicKey,
-      natsAccountSeed: deps.nats.account.seed,
+      ...seedsOf(deps.nats.accounts),
       joinAddresses: [...deps.members.addresses()],
     });
   }
@@ -116,6 +115,14 @@ export function createMembershipService(deps: MembershipServiceDeps): BoundServi
       RenewControlPlaneResponse.fromPartial({ membership: await noted("renew", context, () => renew(request)) }),
     ),
   });
+}
+
+/** What a further control plane mints its own users with, and those of proxies. */
+function seedsOf({ mesh, proxies }: NatsAccounts) {
+  return {
+    ...{ natsAccount: proxies.publicKey, natsAccountSeed: proxies.seed },
+    ...{ natsMeshAccount: mesh.publicKey, natsMeshAccountSeed: mesh.seed },
+  };
 }
 
 function requireRoot({ holdsRoot }: Authority): void {

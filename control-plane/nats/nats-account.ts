@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { fromSeed } from "@nats-io/nkeys";
 import { AshlarError, messageOf } from "../../core/errors.js";
 
-/** The NATS account of a mesh: what its users are minted from. */
+/** A NATS account: what its users are minted from. */
 export interface NatsAccount {
   /** "A…" */
   readonly publicKey: string;
@@ -10,34 +10,74 @@ export interface NatsAccount {
   readonly seed: string;
 }
 
+/** The NATS accounts of a mesh. */
+export interface NatsAccounts {
+  /** Has JetStream, and control planes as users. */
+  readonly mesh: NatsAccount;
+  /** Has proxies as users and no JetStream; the same as `mesh` where there is one account for all. */
+  readonly proxies: NatsAccount;
+}
+
+/** Whether proxies are users of the account that has JetStream: then NATS does not keep them from deleting streams. */
+export function isShared({ mesh, proxies }: NatsAccounts): boolean {
+  return mesh.publicKey === proxies.publicKey;
+}
+
 /**
- * Reads the file of `--nats-account`: JSON with exactly two fields,
- * `{"account": "A…", "signingSeed": "SA…"}`: the account's public key and the seed of the account's own
- * key or of a signing key of it. The account needs JetStream. Fails with `invalid_argument`.
+ * Reads the file of `--nats-account`, JSON: `{"mesh": ACCOUNT, "proxies": ACCOUNT}`, where ACCOUNT is
+ * `{"account": "A…", "signingSeed": "SA…"}`, the account's public key and the seed of its own key or of a signing key
+ * of it. One ACCOUNT alone stands for both, as in earlier versions. Fails with `invalid_argument`.
  */
-export function parseNatsAccount(text: string, file: string): NatsAccount {
+export function parseNatsAccounts(text: string, file: string): NatsAccounts {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (cause) {
     throw new AshlarError("invalid_argument", `${file}: not JSON: ${messageOf(cause)}`, { cause });
   }
-  const { account, signingSeed, ...rest } = (typeof value === "object" && value !== null ? value : {}) as Record<
-    string,
-    unknown
-  >;
-  const unknown = Object.keys(rest)[0];
-  if (unknown !== undefined) {
-    throw new AshlarError("invalid_argument", `${file}: unknown field ${JSON.stringify(unknown)}`);
+  const fields = fieldsOf(value);
+  if (fields.mesh === undefined && fields.proxies === undefined) {
+    const only = parseAccount(value, file, "");
+    return { mesh: only, proxies: only };
   }
+  refuseUnknown(fields, ["mesh", "proxies"], file);
+  return {
+    mesh: parseAccount(fields.mesh, file, "mesh."),
+    proxies: parseAccount(fields.proxies, file, "proxies."),
+  };
+}
+
+/** The file of `accounts`; `parseNatsAccounts` reads it. */
+export function renderNatsAccounts({ mesh, proxies }: NatsAccounts): object {
+  const render = ({ publicKey, seed }: NatsAccount) => ({ account: publicKey, signingSeed: seed });
+  return { mesh: render(mesh), proxies: render(proxies) };
+}
+
+function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
+  return (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
+}
+
+function refuseUnknown(fields: Readonly<Record<string, unknown>>, known: readonly string[], file: string): void {
+  const unknown = Object.keys(fields).find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  throw new AshlarError("invalid_argument", `${file}: unknown field ${JSON.stringify(unknown)}`);
+}
+
+function parseAccount(value: unknown, file: string, where: string): NatsAccount {
+  const fields = fieldsOf(value);
+  refuseUnknown(fields, ["account", "signingSeed"], file);
+  const { account, signingSeed } = fields;
   if (typeof account !== "string" || !/^A[A-Z2-7]{55}$/.test(account)) {
     throw new AshlarError(
       "invalid_argument",
-      `${file}: "account" must be an account's public key ("A…", 56 characters)`,
+      `${file}: "${where}account" must be an account's public key ("A…", 56 characters)`,
     );
   }
   if (typeof signingSeed !== "string" || !isAccountSeed(signingSeed)) {
-    throw new AshlarError("invalid_argument", `${file}: "signingSeed" must be the seed of an account key ("SA…")`);
+    throw new AshlarError(
+      "invalid_argument",
+      `${file}: "${where}signingSeed" must be the seed of an account key ("SA…")`,
+    );
   }
   return { publicKey: account, seed: signingSeed };
 }
@@ -53,9 +93,9 @@ function isAccountSeed(text: string): boolean {
 }
 
 /** Reads and parses the file of `--nats-account`. Fails with `invalid_argument`. */
-export async function readNatsAccount(file: string): Promise<NatsAccount> {
+export async function readNatsAccounts(file: string): Promise<NatsAccounts> {
   try {
-    return parseNatsAccount(await readFile(file, "utf8"), file);
+    return parseNatsAccounts(await readFile(file, "utf8"), file);
   } catch (cause) {
     if (cause instanceof AshlarError) throw cause;
     throw new AshlarError("invalid_argument", `cannot read ${file}: ${messageOf(cause)}`, { cause });

@@ -1,4 +1,4 @@
-import type { NatsTrust } from "./nats-keys.js";
+import type { NatsTrust } from "./account-claims.js";
 
 export interface NatsConfig {
   /** Unique in a cluster; also how an answering server is recognised. */
@@ -6,6 +6,8 @@ export interface NatsConfig {
   readonly host: string;
   readonly port: number;
   readonly storeDir: string;
+  /** Where the server keeps accounts that were updated while it ran. */
+  readonly accountsDir: string;
   readonly pidFile: string;
   readonly logFile: string;
   readonly trust: NatsTrust;
@@ -31,8 +33,16 @@ export function renderNatsConfig(config: NatsConfig): string {
     "lame_duck_duration: 30s",
     `operator: ${trust.operatorJwt}`,
     `system_account: ${trust.systemAccount}`,
-    "resolver: MEMORY",
-    `resolver_preload: { ${trust.account}: ${trust.accountJwt}, ${trust.systemAccount}: ${trust.systemAccountJwt} }`,
+    "resolver {",
+    "  type: full",
+    `  dir: ${quote(config.accountsDir)}`,
+    "  allow_delete: false",
+    '  interval: "2m"',
+    "}",
+    `resolver_preload: { ${trust.accounts.map(({ account, jwt }) => `${account}: ${jwt}`).join(", ")} }`,
+    // A connection that is half open is noticed within a minute: connections of a user are counted.
+    'ping_interval: "20s"',
+    "ping_max: 2",
     "jetstream {",
     `  store_dir: ${quote(config.storeDir)}`,
     ...(config.syncAlways ? ["  sync_interval: always"] : []),

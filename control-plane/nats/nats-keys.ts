@@ -1,24 +1,21 @@
-/** The keys of a private NATS server: an operator, the mesh's account and a system account. */
+/** The keys of a private NATS server: an operator, the mesh's account, the proxies' account and a system account. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { encodeAccount, encodeOperator } from "@nats-io/jwt";
 import { createAccount, createOperator, fromSeed, type KeyPair } from "@nats-io/nkeys";
 import { AshlarError, messageOf } from "../../core/errors.js";
 import { replaceDurably } from "../../runtime/durable-file.js";
+import type { NatsAccount } from "./nats-account.js";
 
 export interface NatsKeys {
   readonly operatorSeed: string;
+  /** Of the account with JetStream, whose users are control planes. */
+  readonly meshAccountSeed: string;
+  /**
+   * Of the account whose users are proxies. In folders of earlier versions it was the only one: it stays theirs, so
+   * that what they hold is good for nothing else from the next start on.
+   */
   readonly accountSeed: string;
   readonly systemAccountSeed: string;
-}
-
-/** What a server's configuration says about keys; holds no secret. */
-export interface NatsTrust {
-  readonly operatorJwt: string;
-  readonly account: string;
-  readonly accountJwt: string;
-  readonly systemAccount: string;
-  readonly systemAccountJwt: string;
 }
 
 const seedOf = (pair: KeyPair): string => Buffer.from(pair.getSeed()).toString("ascii");
@@ -26,67 +23,54 @@ const seedOf = (pair: KeyPair): string => Buffer.from(pair.getSeed()).toString("
 export function createNatsKeys(): NatsKeys {
   return {
     operatorSeed: seedOf(createOperator()),
+    meshAccountSeed: seedOf(createAccount()),
     accountSeed: seedOf(createAccount()),
     systemAccountSeed: seedOf(createAccount()),
   };
 }
 
-/** The keys in DIR/keys.json, made (mode 0600) if there are none. Fails with `invalid_argument` if the file is damaged. */
+/** The account of a seed. */
+export function accountOf(seed: string): NatsAccount {
+  return { publicKey: fromSeed(Buffer.from(seed, "ascii")).getPublicKey(), seed };
+}
+
+/**
+ * The keys in DIR/keys.json, made (mode 0600) if there are none; a file of an earlier version gets the key that it
+ * lacks. Fails with `invalid_argument` if the file is damaged.
+ */
 export async function openNatsKeys(dir: string): Promise<NatsKeys> {
   const file = join(dir, "keys.json");
   const text = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return undefined;
     throw new AshlarError("unavailable", `cannot read ${file}: ${messageOf(error)}`, { cause: error });
   });
-  if (text !== undefined) return parseKeys(text, file);
-  const keys = createNatsKeys();
-  await replaceDurably(file, `${JSON.stringify(keys, undefined, 2)}\n`);
-  return keys;
+  const stored = text === undefined ? undefined : parseKeys(text, file);
+  if (stored?.meshAccountSeed !== undefined) return { ...stored, meshAccountSeed: stored.meshAccountSeed };
+  const keys = { ...createNatsKeys(), ...stored };
+  const complete = { ...keys, meshAccountSeed: stored?.meshAccountSeed ?? createNatsKeys().meshAccountSeed };
+  await replaceDurably(file, `${JSON.stringify(complete, undefined, 2)}\n`);
+  return complete;
 }
 
-function parseKeys(text: string, file: string): NatsKeys {
+type StoredKeys = Omit<NatsKeys, "meshAccountSeed"> & { readonly meshAccountSeed: string | undefined };
+
+function parseKeys(text: string, file: string): StoredKeys {
   try {
-    const { operatorSeed, accountSeed, systemAccountSeed } = JSON.parse(text) as Record<string, string>;
+    const { operatorSeed, meshAccountSeed, accountSeed, systemAccountSeed } = JSON.parse(text) as Record<
+      string,
+      string
+    >;
     const read = (seed: string | undefined, prefix: string): string => {
       if (seed === undefined || !seed.startsWith(prefix)) throw new Error(`no ${prefix}… seed`);
       return seedOf(fromSeed(Buffer.from(seed, "ascii")));
     };
     return {
       operatorSeed: read(operatorSeed, "SO"),
+      meshAccountSeed: meshAccountSeed === undefined ? undefined : read(meshAccountSeed, "SA"),
       accountSeed: read(accountSeed, "SA"),
       systemAccountSeed: read(systemAccountSeed, "SA"),
     };
   } catch (cause) {
     throw new AshlarError("invalid_argument", `${file} is damaged: ${messageOf(cause)}`, { cause });
   }
-}
-
-const unlimited = {
-  subs: -1,
-  data: -1,
-  payload: -1,
-  imports: -1,
-  exports: -1,
-  wildcards: true,
-  conn: -1,
-  leaf: -1,
-  mem_storage: -1,
-  disk_storage: -1,
-  streams: -1,
-  consumer: -1,
-};
-
-/** The JWTs that a server with these keys trusts. */
-export async function buildNatsTrust(keys: NatsKeys): Promise<NatsTrust> {
-  const operator = fromSeed(Buffer.from(keys.operatorSeed));
-  const account = fromSeed(Buffer.from(keys.accountSeed));
-  const system = fromSeed(Buffer.from(keys.systemAccountSeed));
-  const systemLimits = { ...unlimited, mem_storage: 0, disk_storage: 0, streams: 0, consumer: 0 };
-  return {
-    operatorJwt: await encodeOperator("ashlar", operator, { system_account: system.getPublicKey() } as object),
-    account: account.getPublicKey(),
-    accountJwt: await encodeAccount("mesh", account, { limits: unlimited } as object, { signer: operator }),
-    systemAccount: system.getPublicKey(),
-    systemAccountJwt: await encodeAccount("system", system, { limits: systemLimits } as object, { signer: operator }),
-  };
 }

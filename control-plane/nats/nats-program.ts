@@ -20,8 +20,16 @@ export const programFolders = [
   "/opt/local/bin",
 ];
 
-/** Looks on the PATH, then where packages put it. Fails with `unavailable` and what to install. */
-export async function findNatsProgram(places: readonly string[] = programFolders): Promise<NatsProgram> {
+/** `given`, or what is on the PATH, then where packages put it. Fails with `unavailable` and what to install. */
+export async function findNatsProgram(
+  given?: string,
+  places: readonly string[] = programFolders,
+): Promise<NatsProgram> {
+  if (given !== undefined) {
+    const version = await versionOf(given);
+    if (version === undefined) throw notThere(`there is no ${given}`);
+    return { program: given, version };
+  }
   for (const program of [name, ...places.map((folder) => `${folder}/${name}`)]) {
     const version = await versionOf(program);
     if (version !== undefined) return { program, version };

@@ -9,12 +9,14 @@ import { type Clock, systemClock } from "../../runtime/clock.js";
 import { replaceDurably } from "../../runtime/durable-file.js";
 import type { Logger } from "../../runtime/log.js";
 import { findProcess } from "../../runtime/process-identity.js";
-import type { NatsAccount } from "./nats-account.js";
+import { buildNatsTrust } from "./account-claims.js";
+import type { NatsAccounts } from "./nats-account.js";
 import { type NatsConfig, renderNatsConfig } from "./nats-config.js";
-import { buildNatsTrust, type NatsKeys, openNatsKeys } from "./nats-keys.js";
+import { accountOf, type NatsKeys, openNatsKeys } from "./nats-keys.js";
 import { choosePort, readServerName } from "./nats-probe.js";
 import { findNatsProgram, testConfig } from "./nats-program.js";
 import { type RecordedProcess, stopOrphans } from "./orphan.js";
+import { moveStreams } from "./stream-folder.js";
 
 export interface NatsServerOptions {
   /** Keys, configuration, log and JetStream's files are kept here (mode 0700). */
@@ -30,13 +32,15 @@ export interface NatsServerOptions {
   readonly keys?: NatsKeys;
   /** Lines added to the configuration, such as a cluster section. */
   readonly extraConfig?: string;
+  /** The program to spawn; default: the nats-server that is found here. */
+  readonly program?: string;
 }
 
 export interface NatsServer {
   /** "nats://HOST:PORT", or "tls://" with TLS. */
   readonly url: string;
   readonly port: number;
-  readonly account: NatsAccount;
+  readonly accounts: NatsAccounts;
   /** The process id now; undefined while it is being restarted. */
   readonly pid: number | undefined;
   /** Ends the server cleanly, by force after 10 s. */
@@ -68,7 +72,6 @@ class SupervisedServer implements NatsServer {
   readonly #clock: Clock;
   readonly #stopping = new AbortController();
   #config: NatsConfig | undefined;
-  #account: NatsAccount | undefined;
   #child: ChildProcess | undefined;
   #program = "";
   /** A process that ends without `stop` (a second signal, a fault) takes its server along: it has no one to stop it. */
@@ -91,9 +94,9 @@ class SupervisedServer implements NatsServer {
     return this.#config?.port ?? 0;
   }
 
-  get account(): NatsAccount {
-    if (this.#account === undefined) throw new AshlarError("internal", "the NATS server was not started");
-    return this.#account;
+  get accounts(): NatsAccounts {
+    const { meshAccountSeed, accountSeed } = this.#keys;
+    return { mesh: accountOf(meshAccountSeed), proxies: accountOf(accountSeed) };
   }
 
   get pid(): number | undefined {
@@ -106,18 +109,20 @@ class SupervisedServer implements NatsServer {
 
   async start(): Promise<void> {
     const { host = "127.0.0.1", port, tls, log, extraConfig = "" } = this.#options;
-    const { program, version } = await findNatsProgram();
+    const { program, version } = await findNatsProgram(this.#options.program);
     this.#program = program;
     const last = await stopOrphans(this.#dir, this.#configFile, this.#clock, log);
-    const trust = await buildNatsTrust(this.#keys);
-    this.#account = { publicKey: trust.account, seed: this.#keys.accountSeed };
+    const trust = await buildNatsTrust(this.#keys, {});
+    const storeDir = join(this.#dir, "jetstream");
+    await moveStreams(storeDir, this.accounts, log);
     const logFile = join(this.#dir, "nats.log");
     await rename(logFile, `${logFile}.old`).catch(() => {});
     const config: NatsConfig = {
       serverName: `ashlar-${randomBytes(8).toString("hex")}`,
       host,
       port: await choosePort(host, port, last?.port),
-      storeDir: join(this.#dir, "jetstream"),
+      storeDir,
+      accountsDir: join(this.#dir, "accounts"),
       pidFile: join(this.#dir, "nats.pid"),
       logFile,
       trust,

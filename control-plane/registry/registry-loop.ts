@@ -1,9 +1,9 @@
 /** Keeps the registry up to date from the endpoint stream and what is published to it. */
 import { messageOf } from "../../core/errors.js";
 import { parseEndpoint } from "../../core/wire/fleet.js";
-import { endpointStream, endpointSubject } from "../../core/wire/subjects.js";
+import { endpointReadSubject, endpointStream, endpointSubject } from "../../core/wire/subjects.js";
 import { Backoff } from "../../runtime/backoff.js";
-import type { Bus, BusMessage } from "../../runtime/bus.js";
+import { asPublished, type Bus, type BusMessage } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
 import { type StatementReader, statementSkewMs } from "../../runtime/statement-reader.js";
@@ -22,10 +22,10 @@ const everything = endpointSubject("*", "*");
 
 /**
  * Follows endpoints until `signal` aborts. The stream is read at the start, after each reconnect and when
- * messages were dropped; in between what is published counts. Losing NATS empties nothing.
+ * messages were dropped; in between what is republished counts. Losing NATS empties nothing.
  */
 export async function runRegistryLoop(deps: RegistryLoopDeps, signal: AbortSignal): Promise<void> {
-  const subscription = deps.bus.subscribe(everything, { queueMax: queuedMax });
+  const subscription = deps.bus.subscribe(endpointReadSubject("*", "*"), { queueMax: queuedMax });
   let wake = new AbortController();
   const readAgain = () => wake.abort();
   const stopStatus = deps.bus.onStatus(({ connected }) => connected && readAgain());
@@ -76,12 +76,14 @@ async function readStream(deps: RegistryLoopDeps, signal: AbortSignal): Promise<
 }
 
 function take({ state, log, reader }: RegistryLoopDeps, message: BusMessage): void {
+  const published = asPublished(message, endpointStream);
+  if (published === undefined) return;
   try {
-    const { writer, signed } = reader.read("endpoint", message);
+    const { writer, signed } = reader.read("endpoint", published);
     const endpoint = parseEndpoint(message.data, writer);
     const endsMs = signed === undefined ? Number.POSITIVE_INFINITY : signed.notAfterMs + statementSkewMs;
     state.hear({ endpoint, serial: signed?.serial, endsMs });
   } catch (error) {
-    log.debug("endpoint refused", { subject: message.subject.slice(0, 200), why: messageOf(error) });
+    log.debug("endpoint refused", { subject: published.subject.slice(0, 200), why: messageOf(error) });
   }
 }

@@ -5,11 +5,13 @@ import {
   auditSubject,
   blobStream,
   decisionStream,
+  endpointReadSubject,
   endpointStream,
+  endpointSubject,
   logNames,
   streamOf,
 } from "../../core/wire/subjects.js";
-import type { Bus, StreamSpec } from "../../runtime/bus.js";
+import type { Bus, StreamInfo, StreamSpec } from "../../runtime/bus.js";
 
 const endpointBytesMax = 256 * 1024 * 1024;
 const auditBytesMax = 256 * 1024 * 1024;
@@ -56,7 +58,8 @@ export function streamSpecs({ replicas, decisionBytes, decisionAgeMs }: StreamOp
   const endpoints = {
     ...base,
     name: endpointStream,
-    subjects: ["ashlar.endpoint.*.*"],
+    subjects: [endpointSubject("*", "*")],
+    republish: { from: endpointSubject("*", "*"), to: endpointReadSubject("{{wildcard(1)}}", "{{wildcard(2)}}") },
     discard: "old" as const,
     maxMessagesPerSubject: 1,
     maxBytes: endpointBytesMax,
@@ -85,17 +88,16 @@ function differences(wanted: StreamSpec, actual: StreamSpec): string[] {
 }
 
 /**
- * Creates the streams that are missing. Needs the bootstrap credential; doing it again is harmless, also at the
- * same time from several control planes. Fails with `unavailable` when NATS does not answer, and with
- * `invalid_argument` if a stream is there with a configuration that could lose or rewrite what is in it.
+ * Creates the streams that are missing, and gives those of earlier versions what they lack. Needs the bootstrap
+ * credential; doing it again is harmless, also at the same time from several control planes. Fails with `unavailable`
+ * when NATS does not answer, and with `invalid_argument` if a stream is there with a configuration that could lose or
+ * rewrite what is in it.
  */
 export async function bootstrapStreams(bus: Bus, options: StreamOptions): Promise<void> {
   for (const spec of streamSpecs(options)) {
-    if ((await bus.streamInfo(spec.name)) === undefined) {
-      await bus.createStream(spec).catch((error: unknown) => {
-        if (!isAshlarError(error, "exists")) throw error; // somebody else has just made it: it is checked below
-      });
-    }
+    const found = await bus.streamInfo(spec.name);
+    if (found === undefined) await create(bus, spec);
+    else await bringUpToDate(bus, spec, found);
     const info = await bus.streamInfo(spec.name);
     if (info === undefined) throw new AshlarError("unavailable", `stream ${spec.name} was created and is not there`);
     const faults = [...info.dangers, ...differences(spec, info.spec)];
@@ -105,5 +107,26 @@ export async function bootstrapStreams(bus: Bus, options: StreamOptions): Promis
         `stream ${spec.name} has a configuration that Ashlar must not use: ${faults.join("; ")}`,
       );
     }
+  }
+}
+
+async function create(bus: Bus, spec: StreamSpec): Promise<void> {
+  await bus.createStream(spec).catch((error: unknown) => {
+    if (!isAshlarError(error, "exists")) throw error; // somebody else has just made it: it is checked afterwards
+  });
+}
+
+/** A stream of endpoints that an earlier version made does not republish; servers before 2.10 cannot change that. */
+async function bringUpToDate(bus: Bus, spec: StreamSpec, { spec: found, dangers }: StreamInfo): Promise<void> {
+  if (spec.name !== endpointStream || dangers.length > 0 || found.republish !== undefined) return;
+  if (differences({ ...spec, republish: undefined }, found).length > 0) return;
+  const { replicas, maxBytes, maxAgeMs } = found;
+  const wanted = { ...spec, replicas, maxBytes, maxAgeMs };
+  try {
+    await bus.updateStream(wanted);
+  } catch (error) {
+    if (isAshlarError(error, "unavailable") && !bus.connected) throw error;
+    await bus.deleteStream(spec.name);
+    await create(bus, wanted);
   }
 }

@@ -31,8 +31,10 @@ export const decisionSubject = (service: string, proxyId: string): string => `as
 export const ingestSubject = (log: LogName, key: number): string => `ashlar.log.${log}.${key}`;
 /** Where the plan of a rollout is appended: in the stream of activations, beside the epochs. */
 export const rolloutSubject = (number: number): string => `ashlar.log.activations.rollout-${number}`;
+/** Everything that proxies hear of the mesh is below this. */
+export const readPrefix = "ashlar.read";
 /** Where the committed record is republished. */
-export const readSubject = (log: LogName, key: number | "*"): string => `ashlar.read.${log}.${key}`;
+export const readSubject = (log: LogName, key: number | "*"): string => `${readPrefix}.${log}.${key}`;
 
 /** A blob travels in chunks of at most this many bytes, each a message. */
 export const blobChunkBytesMax = 512 * 1024;
@@ -41,10 +43,13 @@ export const blobChunksHeader = "Ashlar-Chunks";
 export const blobSubject = (digest: string, chunk: number): string => `ashlar.blob.${digest}.${chunk}`;
 
 /** Freshness statements; plain NATS, written by control planes only. */
-export const freshnessSubject = "ashlar.read.freshness";
+export const freshnessSubject = `${readPrefix}.freshness`;
 
 /** A proxy's endpoint; only that proxy may write it. */
 export const endpointSubject = (service: string, proxyId: string): string => `ashlar.endpoint.${service}.${proxyId}`;
+/** Where a proxy's endpoint is republished once it is stored: what its readers subscribe to. */
+export const endpointReadSubject = (service: string, proxyId: string): string =>
+  `${readPrefix}.endpoint.${service}.${proxyId}`;
 /** A proxy's heartbeats; plain NATS, only that proxy may write it. */
 export const heartbeatSubject = (service: string, proxyId: string): string => `ashlar.heartbeat.${service}.${proxyId}`;
 

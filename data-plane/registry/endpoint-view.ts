@@ -7,8 +7,14 @@
 import { messageOf } from "../../core/errors.js";
 import type { Endpoint } from "../../core/model.js";
 import { parseEndpoint, readLeaving } from "../../core/wire/fleet.js";
-import { endpointStream, endpointSubject, heartbeatSubject, parseFleetSubject } from "../../core/wire/subjects.js";
-import type { Bus, BusMessage, BusSubscription } from "../../runtime/bus.js";
+import {
+  endpointReadSubject,
+  endpointStream,
+  endpointSubject,
+  heartbeatSubject,
+  parseFleetSubject,
+} from "../../core/wire/subjects.js";
+import { asPublished, type Bus, type BusMessage, type BusSubscription } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
 import { type StatementReader, statementSkewMs } from "../../runtime/statement-reader.js";
@@ -155,7 +161,7 @@ class Registry implements EndpointRegistry {
       if (stated.serial === undefined || reader.revocationOf(stated.serial) === undefined)
         state.takeEndpoint(stated, clock.monotonicMs());
     this.#known.delete(service);
-    const endpoints = bus.subscribe(endpointSubject(service, "*"));
+    const endpoints = bus.subscribe(endpointReadSubject(service, "*"));
     const heartbeats = bus.subscribe(heartbeatSubject(service, "*"));
     const followed: Followed = { state, subscriptions: [endpoints, heartbeats], ready: Promise.resolve() };
     this.#followed.set(service, followed);
@@ -195,11 +201,12 @@ class Registry implements EndpointRegistry {
 
   #take(service: string, state: RegistryState, message: BusMessage): void {
     const atMs = this.#deps.clock.monotonicMs();
-    const writer = parseFleetSubject(message.subject);
+    const published = asPublished(message, endpointStream) ?? message;
+    const writer = parseFleetSubject(published.subject);
     if (writer?.service !== service) this.#refuse(message.subject, "it is of another service");
-    else if (message.subject.startsWith("ashlar.heartbeat."))
+    else if (published.subject.startsWith("ashlar.heartbeat."))
       this.#takeHeartbeat(service, state, message, writer.proxyId, atMs);
-    else this.#takeEndpoint(service, state, message, atMs);
+    else this.#takeEndpoint(service, state, published, atMs);
   }
 
   #takeHeartbeat(service: string, state: RegistryState, message: BusMessage, proxyId: string, atMs: number): void {

@@ -1,4 +1,7 @@
 import { startLedgerFixture } from "../support/jetstream-ledger.js";
+import { natsPrograms } from "../support/nats-programs.js";
 import { describeLedger } from "./ledger.contract.js";
 
-describeLedger("a ledger on one JetStream server", () => startLedgerFixture({ cluster: false }), { rounds: 15 });
+for (const { name, program } of natsPrograms) {
+  describeLedger(`a ledger on ${name}`, () => startLedgerFixture({ cluster: false, program }), { rounds: 15 });
+}

@@ -5,6 +5,7 @@ import { limitsSubject } from "../../core/wire/subjects.js";
 import { NatsLimitExchange } from "../../data-plane/limits/nats-limit-exchange.js";
 import { silentLogger } from "../../runtime/log.js";
 import { startTestNats, type TestNats, until } from "../support/nats.js";
+import { natsPrograms } from "../support/nats-programs.js";
 import { FakeIdentity } from "../support/proxy-fakes.js";
 import { StatementPki, writerOf } from "../support/statements.js";
 import { describeLimitExchange } from "./limit-exchange.contract.js";
@@ -28,22 +29,23 @@ async function openExchange(nats: TestNats, proxyId: string, signal: AbortSignal
   return { bus, exchange };
 }
 
-describeLimitExchange("limit reports over a real NATS", async () => {
-  const nats = await startTestNats({ streams: false });
-  const life = new AbortController();
-  const opened = await Promise.all(ids.map((id) => openExchange(nats, id, life.signal)));
-  return {
-    members: opened.map(({ exchange }) => exchange),
-    proxies: 3,
-    lose: async () => {
-      await Promise.all(nats.servers.map((server) => server.stop()));
-    },
-    close: async () => {
-      life.abort();
-      await nats.stop();
-    },
-  };
-});
+for (const { name, program } of natsPrograms)
+  describeLimitExchange(`limit reports over ${name}`, async () => {
+    const nats = await startTestNats({ streams: false, program });
+    const life = new AbortController();
+    const opened = await Promise.all(ids.map((id) => openExchange(nats, id, life.signal)));
+    return {
+      members: opened.map(({ exchange }) => exchange),
+      proxies: 3,
+      lose: async () => {
+        await Promise.all(nats.servers.map((server) => server.stop()));
+      },
+      close: async () => {
+        life.abort();
+        await nats.stop();
+      },
+    };
+  });
 
 test("a proxy cannot report as another, and what does not agree with its subject is not heard", async () => {
   const nats = await startTestNats({ streams: false });

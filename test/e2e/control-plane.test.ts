@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { type Client, credentials } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { openAuthority } from "../../control-plane/identity/authority.js";
+import { renderNatsAccounts } from "../../control-plane/nats/nats-account.js";
 import { startNatsServer } from "../../control-plane/nats/nats-server.js";
 import { AshlarError } from "../../core/errors.js";
 import { ActivateRevisionRequest, AdminServiceService as admin } from "../../proto/gen/ashlar/v1/admin.js";
@@ -178,10 +179,10 @@ describe("a control plane as a process", () => {
   test("with a cluster that is not there yet it waits and says so, and serves when the cluster comes", async () => {
     const dir = mkdtempSync(join(tmpdir(), "ash-up-"));
     const first = await startNatsServer({ dir: join(dir, "nats"), log: silentLogger });
-    const { port, url, account } = first;
+    const { port, url, accounts } = first;
     await first.stop();
     const accountFile = join(dir, "account.json");
-    writeFileSync(accountFile, JSON.stringify({ account: account.publicKey, signingSeed: account.seed }));
+    writeFileSync(accountFile, JSON.stringify(renderNatsAccounts(accounts)));
     const waiting = startUp(join(dir, "up"), "--nats", url, "--nats-account", accountFile);
     await until("it says that it waits", () => waiting.stderr.includes("waiting for it"));
     const again = await startNatsServer({ dir: join(dir, "nats"), port, log: silentLogger });

@@ -45,9 +45,8 @@ const evaluating = (epoch: number) =>
 
 beforeAll(async () => {
   nats = await startTestNats({ streams: false });
-  const account = nats.servers[0]?.account ?? { publicKey: "", seed: "" };
   const accountFile = join(nats.dir, "account.json");
-  writeFileSync(accountFile, JSON.stringify({ account: account.publicKey, signingSeed: account.seed }));
+  writeFileSync(accountFile, JSON.stringify(nats.accountFile));
   mesh = await TestMesh.start("test", ["--nats", nats.url, "--nats-account", accountFile]);
   bus = await nats.connect(await nats.controlPlaneUser("thief"));
   [echo, front] = await Promise.all([

@@ -24,9 +24,8 @@ async function controlPlaneToken(of: TestMesh, name: string): Promise<string> {
 
 beforeAll(async () => {
   nats = await startTestNats({ streams: false });
-  const account = nats.servers[0]?.account ?? { publicKey: "", seed: "" };
   const accountFile = join(nats.dir, "account.json");
-  writeFileSync(accountFile, JSON.stringify({ account: account.publicKey, signingSeed: account.seed }));
+  writeFileSync(accountFile, JSON.stringify(nats.accountFile));
   natsFlags = ["--nats", nats.url, "--nats-account", accountFile];
   first = await TestMesh.start("test", natsFlags);
   usedToken = await controlPlaneToken(first, "second");

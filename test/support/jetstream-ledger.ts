@@ -24,7 +24,7 @@ export async function openTestLedger(nats: TestNats, root: TestKey, dir?: string
 }
 
 /** What the ledger's contract suite needs, on real servers. */
-export async function startLedgerFixture(options: { cluster: boolean }) {
+export async function startLedgerFixture(options: { cluster: boolean; program?: string }) {
   const nats = await startTestNats(options);
   const root = createTestKey();
   return { root, nats, open: () => openTestLedger(nats, root), close: () => nats.stop() };

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type NatsAccounts, renderNatsAccounts } from "../../control-plane/nats/nats-account.js";
 import { createNatsKeys } from "../../control-plane/nats/nats-keys.js";
 import { type NatsServer, startNatsServer } from "../../control-plane/nats/nats-server.js";
 import { bootstrapStreams } from "../../control-plane/store/streams.js";
@@ -14,6 +15,8 @@ import {
   bootstrapPermissions,
   controlPlanePermissions,
   type NatsPermissions,
+  type NatsUserLimits,
+  proxyLimits,
   proxyPermissions,
 } from "../../runtime/nats-permissions.js";
 import { createNatsUserKey } from "../../runtime/nats-user-keys.js";
@@ -21,6 +24,7 @@ import { mintUser } from "../../runtime/nats-users.js";
 
 export interface TestUser {
   readonly jwt: string;
+  readonly publicKey: string;
   readonly seed: string;
   readonly inboxPrefix: string;
 }
@@ -30,7 +34,14 @@ export interface TestNats {
   readonly urls: readonly string[];
   readonly dir: string;
   readonly servers: readonly NatsServer[];
-  user(permissions: NatsPermissions, inboxPrefix: string, expiresMs?: number): Promise<TestUser>;
+  /** What a file for `--nats-account` says. */
+  readonly accountFile: object;
+  /** A user of the mesh's account unless stated. */
+  user(
+    permissions: NatsPermissions,
+    inboxPrefix: string,
+    options?: { expiresMs?: number; account?: keyof NatsAccounts; limits?: NatsUserLimits },
+  ): Promise<TestUser>;
   bootstrapUser(): Promise<TestUser>;
   controlPlaneUser(name?: string): Promise<TestUser>;
   proxyUser(service: string, proxyId: string): Promise<TestUser>;
@@ -59,25 +70,27 @@ async function freePorts(count: number): Promise<number[]> {
 
 /** Starts one server, or a cluster of three; with `streams` (the default) the streams are there too. */
 export async function startTestNats(
-  options: { streams?: boolean; cluster?: boolean; dir?: string } = {},
+  options: { streams?: boolean; cluster?: boolean; dir?: string; program?: string } = {},
 ): Promise<TestNats> {
   const dir = options.dir ?? (await mkdtemp(join(tmpdir(), "ashlar-nats-")));
   const keys = createNatsKeys();
+  const { program } = options;
+  const own = { log: silentLogger, ...(program !== undefined && { program }) };
   const servers: NatsServer[] = [];
   if (options.cluster === true) {
     const ports = await freePorts(3);
     const routes = ports.map((port) => `nats-route://127.0.0.1:${port}`).join(", ");
     const started = ports.map((port, index) =>
       startNatsServer({
+        ...own,
         dir: join(dir, `n${index}`),
-        log: silentLogger,
         keys,
         extraConfig: `cluster { name: "test", host: "127.0.0.1", port: ${port}, routes: [${routes}] }`,
       }),
     );
     servers.push(...(await Promise.all(started)));
   } else {
-    servers.push(await startNatsServer({ dir: join(dir, "nats"), log: silentLogger }));
+    servers.push(await startNatsServer({ ...own, dir: join(dir, "nats") }));
   }
   const buses: Bus[] = [];
   const urls = servers.map((server) => server.url);
@@ -86,22 +99,28 @@ export async function startTestNats(
     urls,
     dir,
     servers,
-    async user(permissions, inboxPrefix, expiresMs = Date.now() + hourMs) {
+    get accountFile() {
+      const [server] = servers;
+      return server === undefined ? {} : renderNatsAccounts(server.accounts);
+    },
+    async user(permissions, inboxPrefix, { expiresMs = Date.now() + hourMs, account = "mesh", limits } = {}) {
       const key = createNatsUserKey();
-      const account = servers[0]?.account ?? { publicKey: "", seed: "" };
+      const { seed, publicKey } = servers[0]?.accounts[account] ?? { publicKey: "", seed: "" };
       const jwt = await mintUser({
-        accountSeed: account.seed,
-        accountPublicKey: account.publicKey,
+        accountSeed: seed,
+        accountPublicKey: publicKey,
         userPublicKey: key.publicKey,
-        name: inboxPrefix,
+        name: inboxPrefix.replace("_INBOX_", ""),
         expiresMs,
         permissions,
+        ...(limits !== undefined && { limits }),
       });
-      return { jwt, seed: key.seed, inboxPrefix };
+      return { jwt, publicKey: key.publicKey, seed: key.seed, inboxPrefix };
     },
     bootstrapUser: () => nats.user(bootstrapPermissions("_INBOX_bootstrap"), "_INBOX_bootstrap"),
     controlPlaneUser: (name = "cp") => nats.user(controlPlanePermissions(`_INBOX_${name}`), `_INBOX_${name}`),
-    proxyUser: (service, proxyId) => nats.user(proxyPermissions(service, proxyId), proxyInbox(proxyId)),
+    proxyUser: (service, proxyId) =>
+      nats.user(proxyPermissions(service, proxyId), proxyInbox(proxyId), { account: "proxies", limits: proxyLimits }),
     async connect(user, { timeoutMs = 5000, urls: at = urls } = {}) {
       const bus = connectNats({
         servers: at,

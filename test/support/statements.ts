@@ -79,7 +79,7 @@ export function messageOf(
   headers: Readonly<Record<string, string>> = {},
   relayed = false,
 ): BusMessage {
-  return { subject, data, header: (name) => headers[name], relayed };
+  return { subject, data, header: (name) => headers[name], relayed, origin: undefined };
 }
 
 /** A signed message. */

@@ -16,6 +16,8 @@ import { openMemberKeys, readPlace, storePlace } from "../../../control-plane/me
 import { openMembers } from "../../../control-plane/membership/members.js";
 import { joinAsControlPlane, renewMembership } from "../../../control-plane/membership/membership-client.js";
 import { createMembershipService } from "../../../control-plane/membership/membership-service.js";
+import type { NatsAccount } from "../../../control-plane/nats/nats-account.js";
+import { accountOf } from "../../../control-plane/nats/nats-keys.js";
 import { signTrust } from "../../../core/wire/records.js";
 import { openIdentity } from "../../../data-plane/identity/proxy-identity.js";
 import { systemClock } from "../../../runtime/clock.js";
@@ -47,11 +49,11 @@ async function startListener(dir = folder(), ledger = new PlainLedger()) {
   const tokens = openJoinTokens({ dir, mesh, rootHash, clock, random });
   const seen: AuditDraft[] = [];
   const audit = { record: async (draft: AuditDraft) => void seen.push(draft) };
-  const pair = createAccount();
-  const account = { publicKey: pair.getPublicKey(), seed: Buffer.from(pair.getSeed()).toString("ascii") };
+  const account = (): NatsAccount => accountOf(Buffer.from(createAccount().getSeed()).toString("ascii"));
+  const accounts = { mesh: account(), proxies: account() };
   const shared = { nonces: new Nonces(clock, random), limiter: createJoinLimiter(clock) };
   const members = openMembers(dir, () => {});
-  const nats = { servers: ["nats://127.0.0.1:4222"], account };
+  const nats = { servers: ["nats://127.0.0.1:4222"], accounts };
   const base = { authority, tokens, ledger, audit, clock, ...shared };
   const joining = createJoinService({
     takeOffer: async () => [],
@@ -79,7 +81,7 @@ async function startListener(dir = folder(), ledger = new PlainLedger()) {
   const stop = () => server.stop(0);
   const contact = { address: server.address, rootHash, clock };
   const tokenFor = (name: string) => tokens.createToken({ controlPlane: name }).token;
-  return { authority, ledger, tokens, tokenFor, contact, account, members, seen, stop };
+  return { authority, ledger, tokens, tokenFor, contact, accounts, members, seen, stop };
 }
 
 type First = Awaited<ReturnType<typeof startListener>>;
@@ -95,7 +97,7 @@ describe("a further control plane", () => {
   test("gets an intermediate CA, a delegated key and NATS, and holds no root key", async () => {
     const first = await startListener();
     const { dir, authority } = await joinSecond(first);
-    expect(readPlace(dir)?.natsAccount).toEqual(first.account);
+    expect(readPlace(dir)?.natsAccounts).toEqual(first.accounts);
     expect([authority.name, authority.holdsRoot, authority.rootHash]).toEqual([
       "second",
       false,

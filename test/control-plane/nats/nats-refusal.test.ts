@@ -28,7 +28,7 @@ test("NATS that refuses our credentials is said as that, and forgotten once it t
       permissions: { publish: ["x"], subscribe: ["_INBOX_u.>"] },
     });
   const [server] = nats.servers;
-  const account = server?.account ?? { publicKey: "", seed: "" };
+  const account = server?.accounts.mesh ?? { publicKey: "", seed: "" };
   let jwt = await mint(createNatsKeys().accountSeed, account.publicKey); // signed by a key that the account does not have
   const bus = connectNats({
     ...{ servers: nats.urls, jwt: () => jwt, seed: () => user.seed, inboxPrefix: "_INBOX_u", name: "u", log },

@@ -1,14 +1,16 @@
 import { spawn } from "node:child_process";
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "@jest/globals";
-import { parseNatsAccount } from "../../../control-plane/nats/nats-account.js";
+import { isShared, parseNatsAccounts, renderNatsAccounts } from "../../../control-plane/nats/nats-account.js";
+import { accountOf, createNatsKeys } from "../../../control-plane/nats/nats-keys.js";
 import { type NatsServer, startNatsServer } from "../../../control-plane/nats/nats-server.js";
+import { endpointSubject, ingestSubject } from "../../../core/wire/subjects.js";
 import { silentLogger } from "../../../runtime/log.js";
 import { findProcess } from "../../../runtime/process-identity.js";
-import { until } from "../../support/nats.js";
+import { startTestNats, until } from "../../support/nats.js";
 
 const dirs: string[] = [];
 const servers: NatsServer[] = [];
@@ -31,7 +33,7 @@ describe("a private nats-server", () => {
   test("starts, keeps its secrets to its owner, stops, and comes back on the same port with the same account", async () => {
     const dir = await folder();
     const server = await start(dir);
-    const { pid, port, account } = server;
+    const { pid, port, accounts } = server;
     expect(pid).toBeDefined();
     expect((await stat(join(dir, "keys.json"))).mode & 0o777).toBe(0o600);
     expect((await stat(join(dir, "nats.conf"))).mode & 0o777).toBe(0o600);
@@ -40,7 +42,7 @@ describe("a private nats-server", () => {
     expect(await findProcess(pid ?? 0)).toBeUndefined();
     const again = await start(dir);
     expect(again.port).toBe(port);
-    expect(again.account).toEqual(account);
+    expect(again.accounts).toEqual(accounts);
   });
 
   test("is started again when it dies", async () => {
@@ -96,10 +98,51 @@ describe("a private nats-server", () => {
   });
 });
 
+describe("a folder of an earlier version, which had one account", () => {
+  test("keeps its streams and its proxies' credentials, which reach the streams no more", async () => {
+    const dir = await folder();
+    const nats = await startTestNats({ dir });
+    const [{ accounts } = { accounts: undefined }] = nats.servers;
+    const plane = await nats.connect(await nats.controlPlaneUser());
+    await plane.append(ingestSubject("revisions", 1), new Uint8Array([1]));
+    await nats.stop();
+    // its only account is that of proxies: what is there now belongs to it
+    const store = join(dir, "nats", "jetstream", "jetstream");
+    await rename(join(store, accounts?.mesh.publicKey ?? ""), join(store, accounts?.proxies.publicKey ?? ""));
+    const keysFile = join(dir, "nats", "keys.json");
+    const { meshAccountSeed: _, ...former } = JSON.parse(await readFile(keysFile, "utf8")) as Record<string, string>;
+    await writeFile(keysFile, JSON.stringify(former));
+
+    const next = await startTestNats({ dir });
+    try {
+      expect(next.servers[0]?.accounts.proxies).toEqual(accounts?.proxies);
+      expect(next.servers[0]?.accounts.mesh).not.toEqual(accounts?.mesh);
+      const own = await next.connect(await next.controlPlaneUser());
+      expect((await own.leaderGet("ASHLAR_REVISIONS", { sequence: 1 }))?.data).toEqual(new Uint8Array([1]));
+      const everything = { publish: [">"], subscribe: [">"] };
+      const thief = await next.connect(await next.user(everything, "_INBOX_p1", { account: "proxies" }));
+      expect((await thief.directGet("ASHLAR_REVISIONS", { sequence: 1 }))?.data).toEqual(new Uint8Array([1]));
+      await thief.append(endpointSubject("payments", "p1"), new Uint8Array([2]));
+      await expect(thief.deleteStream("ASHLAR_REVISIONS")).rejects.toBeDefined();
+      await expect(thief.streamInfo("ASHLAR_REVISIONS")).rejects.toBeDefined();
+      expect((await own.streamInfo("ASHLAR_REVISIONS"))?.messages).toBe(1);
+    } finally {
+      await next.stop();
+    }
+  });
+});
+
 describe("the account file", () => {
   const account = `A${"A".repeat(55)}`;
+  test("names the mesh's account and the proxies' one, or one for both", () => {
+    const [mesh, proxies] = [accountOf(createNatsKeys().accountSeed), accountOf(createNatsKeys().accountSeed)];
+    expect(parseNatsAccounts(JSON.stringify(renderNatsAccounts({ mesh, proxies })), "f")).toEqual({ mesh, proxies });
+    const one = JSON.stringify({ account: mesh.publicKey, signingSeed: mesh.seed });
+    expect(isShared(parseNatsAccounts(one, "f"))).toBe(true);
+  });
   for (const [name, text] of [
     ["no JSON", "x"],
+    ["one of two accounts", JSON.stringify({ mesh: { account, signingSeed: createNatsKeys().accountSeed } })],
     ["an unknown field", JSON.stringify({ account, signingSeed: "SA", more: 1 })],
     ["no account", JSON.stringify({ signingSeed: "SA" })],
     [
@@ -109,7 +152,7 @@ describe("the account file", () => {
     ["nothing", "null"],
   ] as const) {
     test(`${name} is refused with the file's name`, () => {
-      expect(() => parseNatsAccount(text, "account.json")).toThrow(/^account\.json: /);
+      expect(() => parseNatsAccounts(text, "account.json")).toThrow(/^account\.json: /);
     });
   }
 });

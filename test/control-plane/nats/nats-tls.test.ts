@@ -20,8 +20,8 @@ test("with TLS a client that knows the root connects, and one that does not is r
   const server = await startNatsServer({ dir: join(dir, "nats"), tls, log: silentLogger });
   const user = createNatsUserKey();
   const jwt = await mintUser({
-    accountSeed: server.account.seed,
-    accountPublicKey: server.account.publicKey,
+    accountSeed: server.accounts.mesh.seed,
+    accountPublicKey: server.accounts.mesh.publicKey,
     userPublicKey: user.publicKey,
     name: "u",
     expiresMs: Date.now() + 60_000,

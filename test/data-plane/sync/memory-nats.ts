@@ -56,5 +56,7 @@ export class LossyBus implements Bus {
   leaderGet: Bus["leaderGet"] = (stream, query) => this.#bus.leaderGet(stream, query);
   streamInfo: Bus["streamInfo"] = (name) => this.#bus.streamInfo(name);
   createStream: Bus["createStream"] = (spec) => this.#bus.createStream(spec);
+  updateStream: Bus["updateStream"] = (spec) => this.#bus.updateStream(spec);
+  deleteStream: Bus["deleteStream"] = (name) => this.#bus.deleteStream(name);
   close: Bus["close"] = () => this.#bus.close();
 }

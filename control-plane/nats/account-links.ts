@@ -1,0 +1,45 @@
+/**
+ * What passes between the mesh's NATS account and that of its proxies. Each account is a world of subjects of its own:
+ * nothing passes that is not listed here, and the server itself routes the answers of services, so that a reply subject
+ * which a proxy chooses means something in the proxies' account only, where there is no JetStream.
+ */
+import { decisionSubject, endpointSubject, heartbeatSubject, readPrefix } from "../../core/wire/subjects.js";
+import { directGetSubject, readStreams } from "../../runtime/nats-permissions.js";
+
+/** An export of one account, which is an import of the other, under the same subject. */
+export interface AccountLink {
+  /** For people. */
+  readonly name: string;
+  readonly subject: string;
+  /** "stream": messages pass from the account that exports to the other; "service": requests pass to it, answers back. */
+  readonly type: "stream" | "service";
+}
+
+/** What the mesh's account exports and the proxies' account imports. */
+export const meshExports: readonly AccountLink[] = [
+  { name: "committed-records", subject: `${readPrefix}.>`, type: "stream" },
+  ...readStreams.map((stream) => ({
+    name: `read-${stream.toLowerCase().replace("_", "-")}`,
+    subject: directGetSubject(stream),
+    type: "service" as const,
+  })),
+  { name: "append-endpoint", subject: endpointSubject("*", "*"), type: "service" },
+  { name: "append-decisions", subject: decisionSubject("*", "*"), type: "service" },
+];
+
+/** What the proxies' account exports and the mesh's account imports. */
+export const proxyExports: readonly AccountLink[] = [
+  { name: "heartbeats", subject: heartbeatSubject("*", "*"), type: "stream" },
+];
+
+/** The `exports` and `imports` of an account's JWT. `token`: an activation of the exporter, where exports are private. */
+export function renderLinks(
+  exported: readonly AccountLink[],
+  imported: readonly (AccountLink & { readonly token?: string })[],
+  { from, isPrivate = false }: { readonly from: string; readonly isPrivate?: boolean },
+) {
+  return {
+    exports: exported.map((link) => ({ ...link, ...(isPrivate && { token_req: true }) })),
+    imports: imported.map((link) => ({ ...link, account: from })),
+  };
+}

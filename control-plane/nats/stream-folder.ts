@@ -1,0 +1,27 @@
+/** JetStream's files, which a server keeps in a folder for each account. */
+import { rename, stat } from "node:fs/promises";
+import { join } from "node:path";
+import type { Logger } from "../../runtime/log.js";
+import type { NatsAccounts } from "./nats-account.js";
+
+/**
+ * Gives the mesh's account the streams of a folder of an earlier version, where proxies and control planes were users
+ * of one account: that one becomes the proxies' and has no JetStream any more, so that no credential which a proxy
+ * holds reaches the streams. The server must not run. A crash before the rename, which is one step, leaves it to the next start.
+ */
+export async function moveStreams(storeDir: string, { mesh, proxies }: NatsAccounts, log: Logger): Promise<void> {
+  const folderOf = (account: string): string => join(storeDir, "jetstream", account);
+  const [from, to] = [folderOf(proxies.publicKey), folderOf(mesh.publicKey)];
+  const isThere = (path: string): Promise<boolean> =>
+    stat(path).then(
+      () => true,
+      () => false,
+    );
+  if (!(await isThere(from))) return;
+  if (await isThere(to)) {
+    log.warn("NATS: an earlier version made streams of its own again in this folder: they are left alone", { from });
+    return;
+  }
+  await rename(from, to);
+  log.info("NATS: the streams belong to an account of the mesh's own now, proxies keep the one that they have");
+}

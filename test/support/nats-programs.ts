@@ -1,0 +1,17 @@
+/** The nats-servers that tests run on: the one on the PATH, and a newest one where it is to be had. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { repository } from "./processes.js";
+
+export interface NatsProgram {
+  readonly name: string;
+  readonly program: string;
+}
+
+const built = join(repository, ".ashlar/bin/nats-server"); // scripts/setup.mjs builds it where there is Go
+const newest = process.env.NATS_SERVER_NEWEST ?? (existsSync(built) ? built : undefined);
+
+export const natsPrograms: readonly NatsProgram[] = [
+  { name: "the nats-server on the PATH", program: "nats-server" },
+  ...(newest === undefined ? [] : [{ name: "the newest nats-server", program: newest }]),
+];
