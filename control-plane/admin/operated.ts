@@ -13,9 +13,6 @@ export interface OperatedDeps {
   readonly logins: Pick<Logins, "note">;
 }
 
-/** What makes a handler of an operator's. */
-export type Operated = ReturnType<typeof operatedBy>;
-
 /**
  * A unary handler that only operators of this mesh reach. A field that this version does not know is refused: it may
  * be what keeps a newer client's rollback from doing more than was meant.

@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { watchActivations } from "../../../control-plane/admin/watch-activations.js";
+import { watchActivations } from "../../../control-plane/activate/watch-activations.js";
 import { buildFreshness, freshnessAfterMs, runFreshness } from "../../../control-plane/freshness/freshness-loop.js";
 import { rootKeySet, signActivation, signRevision, verifyFreshness } from "../../../core/wire/records.js";
 import { silentLogger } from "../../../runtime/log.js";

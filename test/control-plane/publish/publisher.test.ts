@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from "@jest/globals";
-import { inputsAsAsked } from "../../../control-plane/admin/asked-inputs.js";
 import type { AuditDraft } from "../../../control-plane/audit/audit-trail.js";
+import { inputsAsAsked } from "../../../control-plane/publish/asked-inputs.js";
 import { createPolicyReader } from "../../../control-plane/publish/policy-reader.js";
 import { createPublisher } from "../../../control-plane/publish/publisher.js";
 import { SnapshotStore } from "../../../control-plane/publish/snapshot-store.js";

@@ -1,8 +1,8 @@
 /** The admin API's methods about issuers of tokens. */
 import type { AdminServiceService, IssuerInfo } from "../../proto/gen/ashlar/v1/admin.js";
 import type { Implementation } from "../../runtime/grpc-handlers.js";
-import type { Issuers, IssuerView } from "../issuers/issuers.js";
-import { type OperatedDeps, operatedBy } from "./operated.js";
+import { type OperatedDeps, operatedBy } from "../admin/operated.js";
+import type { Issuers, IssuerView } from "./issuers.js";
 
 export interface IssuerMethodsDeps extends OperatedDeps {
   readonly issuers: Pick<Issuers, "set" | "remove" | "list">;

@@ -2,9 +2,9 @@
 import { createHash } from "node:crypto";
 import type { AdminServiceService } from "../../proto/gen/ashlar/v1/admin.js";
 import type { Implementation } from "../../runtime/grpc-handlers.js";
-import type { Revocations } from "../trust/revocations.js";
-import type { SigningKeyRotation } from "../trust/signing-key-rotation.js";
-import { type OperatedDeps, operatedBy } from "./operated.js";
+import { type OperatedDeps, operatedBy } from "../admin/operated.js";
+import type { Revocations } from "./revocations.js";
+import type { SigningKeyRotation } from "./signing-key-rotation.js";
 
 export interface TrustMethodsDeps extends OperatedDeps {
   readonly signingKeys: SigningKeyRotation;

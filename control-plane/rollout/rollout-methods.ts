@@ -11,9 +11,9 @@ import type {
 } from "../../proto/gen/ashlar/v1/admin.js";
 import type { Implementation } from "../../runtime/grpc-handlers.js";
 import type { ActivateOptions, StagedOptions } from "../activate/activate-options.js";
-import type { RolloutReport, Rollouts } from "../rollout/rollouts.js";
-import { renderActivation } from "./admin-messages.js";
-import type { Operated } from "./operated.js";
+import { renderActivation } from "../admin/admin-messages.js";
+import { type OperatedDeps, operatedBy } from "../admin/operated.js";
+import type { RolloutReport, Rollouts } from "./rollouts.js";
 
 type RolloutMethods = Pick<
   Implementation<typeof AdminServiceService>,
@@ -23,7 +23,13 @@ type RolloutMethods = Pick<
 const listDefault = 100;
 const listMax = 1000;
 
-export function rolloutMethods(rollouts: Rollouts, operated: Operated): RolloutMethods {
+export interface RolloutMethodsDeps extends OperatedDeps {
+  readonly rollouts: Rollouts;
+}
+
+export function rolloutMethods(deps: RolloutMethodsDeps): RolloutMethods {
+  const { rollouts } = deps;
+  const operated = operatedBy(deps);
   return {
     getRollout: operated(({ number }) => ({ rollout: renderRollout(rollouts.find(number)) })),
     listRollouts: operated(({ limit }) => {

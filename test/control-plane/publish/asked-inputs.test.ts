@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { inputsAsAsked } from "../../../control-plane/admin/asked-inputs.js";
+import { inputsAsAsked } from "../../../control-plane/publish/asked-inputs.js";
 
 const noToken = { claims: "", tokenIssuer: "" };
 

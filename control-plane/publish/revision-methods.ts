@@ -4,11 +4,11 @@ import type { Approval } from "../../core/wire/approval.js";
 import type { AdminServiceService, ApprovalInfo, ListRevisionsRequest } from "../../proto/gen/ashlar/v1/admin.js";
 import type { Implementation } from "../../runtime/grpc-handlers.js";
 import type { Approvals } from "../activate/approvals.js";
-import type { PolicyReader } from "../publish/policy-reader.js";
+import { renderActivation, renderRevision } from "../admin/admin-messages.js";
+import { bounded } from "../admin/bounded.js";
+import { type OperatedDeps, operatedBy } from "../admin/operated.js";
 import type { Ledger } from "../store/ledger.js";
-import { renderActivation, renderRevision } from "./admin-messages.js";
-import { bounded } from "./bounded.js";
-import { type OperatedDeps, operatedBy } from "./operated.js";
+import type { PolicyReader } from "./policy-reader.js";
 
 export interface RevisionMethodsDeps extends OperatedDeps {
   readonly ledger: Pick<Ledger, "revisions" | "activations">;

@@ -1,15 +1,21 @@
 /** The admin API's handlers about a candidate that is asked beside the active revision. */
 import type { AdminServiceService, ShadowInfo } from "../../proto/gen/ashlar/v1/admin.js";
 import type { Implementation } from "../../runtime/grpc-handlers.js";
-import type { ShadowReport, Shadows } from "../shadow/shadows.js";
-import { renderActivation } from "./admin-messages.js";
-import type { Operated } from "./operated.js";
+import { renderActivation } from "../admin/admin-messages.js";
+import { type OperatedDeps, operatedBy } from "../admin/operated.js";
+import type { ShadowReport, Shadows } from "./shadows.js";
 
 type ShadowMethods = Pick<Implementation<typeof AdminServiceService>, "startShadow" | "stopShadow" | "getShadow">;
 
 const missingMax = 100;
 
-export function shadowMethods(shadows: Shadows, operated: Operated): ShadowMethods {
+export interface ShadowMethodsDeps extends OperatedDeps {
+  readonly shadows: Shadows;
+}
+
+export function shadowMethods(deps: ShadowMethodsDeps): ShadowMethods {
+  const { shadows } = deps;
+  const operated = operatedBy(deps);
   return {
     startShadow: operated(async ({ revision, shareBasisPoints, reason }, caller) => ({
       activation: renderActivation(await shadows.start(revision, shareBasisPoints, reason, caller)),

@@ -11,8 +11,8 @@ import { refuseUnknownFields } from "../../core/wire/strict.js";
 import type { AdminServiceService } from "../../proto/gen/ashlar/v1/admin.js";
 import type { ListDecisionsRequest } from "../../proto/gen/ashlar/v1/decision.js";
 import { type Implementation, serverStreaming } from "../../runtime/grpc-handlers.js";
-import type { DecisionReader } from "../decisions/decision-reader.js";
-import { authorize, type OperatedDeps, operatedBy } from "./operated.js";
+import { authorize, type OperatedDeps, operatedBy } from "../admin/operated.js";
+import type { DecisionReader } from "./decision-reader.js";
 
 export interface DecisionDeps extends OperatedDeps {
   readonly decisions: DecisionReader;

@@ -1,14 +1,17 @@
-/** The admin API's method that gives the audit log away, with what it takes to verify it. */
+/** The admin API's methods that show the audit log, and export it with what it takes to verify it. */
 import { digestOf } from "../../core/digest.js";
 import type { Signer } from "../../core/signature.js";
+import type { AuditEntry } from "../../core/wire/audit.js";
 import { signAuditHead } from "../../core/wire/audit-head.js";
 import type { AdminServiceService } from "../../proto/gen/ashlar/v1/admin.js";
+import type { AuditEntry as AuditEntryMessage } from "../../proto/gen/ashlar/v1/audit.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Implementation } from "../../runtime/grpc-handlers.js";
-import type { AuditLog } from "../audit/audit-log.js";
-import type { AuditPage } from "../audit/audit-pages.js";
+import { bounded } from "../admin/bounded.js";
+import { type OperatedDeps, operatedBy } from "../admin/operated.js";
 import type { Ledger } from "../store/ledger.js";
-import { type OperatedDeps, operatedBy } from "./operated.js";
+import type { AuditLog } from "./audit-log.js";
+import type { AuditPage } from "./audit-pages.js";
 
 export interface AuditDeps extends OperatedDeps {
   readonly rootPublicKey: Uint8Array;
@@ -19,12 +22,23 @@ export interface AuditDeps extends OperatedDeps {
   readonly clock: Clock;
 }
 
-type AuditMethods = Pick<Implementation<typeof AdminServiceService>, "exportAudit">;
+type AuditMethods = Pick<Implementation<typeof AdminServiceService>, "exportAudit" | "listAudit">;
+
+const entriesDefault = 1000;
+const entriesMax = 10_000;
 
 export function auditMethods(deps: AuditDeps): AuditMethods {
   const { mesh, ledger, auditLog, clock } = deps;
+  const operated = operatedBy(deps);
   return {
-    exportAudit: operatedBy(deps)(async ({ position }) => {
+    listAudit: operated(async ({ sinceMs, limit }) => {
+      const { entries, chainHolds } = await auditLog.list({
+        sinceMs,
+        limit: bounded("limit", limit, entriesDefault, entriesMax),
+      });
+      return { entries: entries.map(renderAuditEntry), chainHolds };
+    }),
+    exportAudit: operated(async ({ position }) => {
       if (position === 0) await auditLog.list({ sinceMs: 0, limit: 1 }); // what waits for its place gets it
       const page = await deps.auditPage(position);
       const head = auditLog.head();
@@ -47,4 +61,8 @@ export function auditMethods(deps: AuditDeps): AuditMethods {
       };
     }),
   };
+}
+
+function renderAuditEntry(entry: AuditEntry): AuditEntryMessage {
+  return { ...entry, previous: Buffer.from(entry.previous ?? "", "hex"), id: Buffer.from(entry.id, "hex") };
 }

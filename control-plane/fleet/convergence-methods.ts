@@ -3,12 +3,12 @@ import { epochThatRuns, revisionFor } from "../../core/rollout/cohort.js";
 import type { AdminServiceService, ProxyConvergence as ConvergenceMessage } from "../../proto/gen/ashlar/v1/admin.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Implementation } from "../../runtime/grpc-handlers.js";
-import { type ConvergenceTarget, hasConverged, judgeConvergence, type ProxyConvergence } from "../fleet/convergence.js";
-import type { ExpectedProxies } from "../fleet/expected-proxies.js";
-import type { FleetView } from "../fleet/fleet-loop.js";
+import { type OperatedDeps, operatedBy } from "../admin/operated.js";
 import type { PolicyReader } from "../publish/policy-reader.js";
 import type { Ledger } from "../store/ledger.js";
-import { type OperatedDeps, operatedBy } from "./operated.js";
+import { type ConvergenceTarget, hasConverged, judgeConvergence, type ProxyConvergence } from "./convergence.js";
+import type { ExpectedProxies } from "./expected-proxies.js";
+import type { FleetView } from "./fleet-loop.js";
 
 export interface ConvergenceDeps extends OperatedDeps {
   readonly ledger: Pick<Ledger, "activations">;

@@ -1,16 +1,16 @@
 /** The state of the mesh as the admin API tells it. */
 import { revisionInForce } from "../../core/rollout/cohort.js";
 import type { GetStatusResponse } from "../../proto/gen/ashlar/v1/admin.js";
-import { emptyRoutes } from "../fleet/empty-routes.js";
-import type { ExpectedProxies } from "../fleet/expected-proxies.js";
-import type { FleetView } from "../fleet/fleet-loop.js";
-import { buildFleetStatus } from "../fleet/fleet-status.js";
-import { type Problem, problemsAbout } from "../fleet/problems.js";
 import type { PolicyReader } from "../publish/policy-reader.js";
 import type { RegistryState } from "../registry/registry-state.js";
+import { renderRollout } from "../rollout/rollout-methods.js";
 import type { Rollouts } from "../rollout/rollouts.js";
 import type { Ledger } from "../store/ledger.js";
-import { renderRollout } from "./rollout-methods.js";
+import { emptyRoutes } from "./empty-routes.js";
+import type { ExpectedProxies } from "./expected-proxies.js";
+import type { FleetView } from "./fleet-loop.js";
+import { buildFleetStatus } from "./fleet-status.js";
+import { type Problem, problemsAbout } from "./problems.js";
 
 export interface MeshStatusDeps {
   readonly mesh: string;

@@ -1,11 +1,11 @@
 /** The admin API's methods that bring policy from one mesh to another. */
 import type { AdminServiceService } from "../../proto/gen/ashlar/v1/admin.js";
 import type { Implementation } from "../../runtime/grpc-handlers.js";
-import type { PolicyReader } from "../publish/policy-reader.js";
-import type { Publisher } from "../publish/publisher.js";
+import { renderFinding, renderRevision } from "../admin/admin-messages.js";
+import { type OperatedDeps, operatedBy } from "../admin/operated.js";
 import type { Ledger } from "../store/ledger.js";
-import { renderFinding, renderRevision } from "./admin-messages.js";
-import { type OperatedDeps, operatedBy } from "./operated.js";
+import type { PolicyReader } from "./policy-reader.js";
+import type { Publisher } from "./publisher.js";
 
 export interface PromotionDeps extends OperatedDeps {
   readonly ledger: Pick<Ledger, "activations">;
