@@ -135,6 +135,22 @@ for (const folder of [...Object.keys(mayImport), "test", "examples", "bench"]) {
     checkFunctions(file, text);
   }
 }
+function checkProtos() {
+  for (const file of filesBelow("proto/ashlar", ".proto")) {
+    readFileSync(file, "utf8")
+      .split("\n")
+      .forEach((line, index) => {
+        if (/^\s*optional\s/.test(line))
+          say(
+            file,
+            index + 1,
+            'compilers before 3.15 refuse "optional": take a message of google/protobuf/wrappers.proto',
+          );
+      });
+  }
+}
+
 checkDocs();
+checkProtos();
 for (const problem of problems) console.error(problem);
 process.exit(problems.length === 0 ? 0 : 1);
