@@ -9,9 +9,11 @@ import { nameIn } from "../core/identity.js";
 import type { Revocation, Signed, Trust } from "../core/model.js";
 import { type FleetWriter, isProxyId } from "../core/wire/fleet.js";
 import {
+  followsLink,
   holdsStatement,
   leafDigest,
   parseStatement,
+  type Said,
   type Statement,
   type StatementKind,
   statementHeader,
@@ -22,7 +24,7 @@ import type { Clock } from "./clock.js";
 import { rootsIn } from "./mesh-contact.js";
 import { parseSvid, verifySvidChain } from "./tls-identity.js";
 import { readCertificate, readName } from "./tls-identity-der.js";
-import { VerifyBudget } from "./verify-budget.js";
+import { strangers, VerifyBudget } from "./verify-budget.js";
 
 /**
  * How far clocks of the mesh may differ: what is older or younger by more was not said now, and a certificate counts
@@ -73,6 +75,8 @@ interface Compiled {
 
 const certificatesMax = 20_000;
 const countersMax = 50_000;
+/** So many heartbeats may be lost on their way before the next is told from a forgery without verifying it. */
+const linkStepsMax = 16;
 
 export class StatementReader {
   readonly #deps: StatementReaderDeps;
@@ -81,6 +85,8 @@ export class StatementReader {
   readonly #known = new Map<string, Known>();
   /** By kind and proxy: the last counter that was taken; the longest unused first. */
   readonly #counters = new Map<string, number>();
+  /** By proxy: the link of the last heartbeat that held. */
+  readonly #links = new Map<string, Uint8Array>();
   /** Proxies that were heard signing: their unsigned words count no more. */
   readonly #signing = new Set<string>();
   #compiled: Compiled | undefined;
@@ -117,6 +123,15 @@ export class StatementReader {
     return this.#read(kind, message, atMs, () => {});
   }
 
+  /** The same for what the caller asked a stream for, one after the other: so no flood can keep it from being looked at. */
+  readAsked(
+    kind: "endpoint" | "decision",
+    message: Pick<BusMessage, "subject" | "data" | "header" | "relayed">,
+    atMs: number = this.#deps.clock.nowMs(),
+  ): Stated {
+    return this.#read(kind, message, atMs, () => {}, true);
+  }
+
   /** Whether what came in a proxy's name lately was not even looked at, because there was too much of it: its silence says nothing. */
   isDoubtful(proxyId: string): boolean {
     return this.#budget.isDoubtful(proxyId, this.#deps.clock.monotonicMs());
@@ -132,6 +147,7 @@ export class StatementReader {
     message: Pick<BusMessage, "subject" | "data" | "header" | "relayed">,
     atMs: number,
     check: (statement: Statement, writer: FleetWriter) => void,
+    asked = false,
   ): Stated {
     const writer = parseFleetSubject(message.subject);
     if (writer === undefined) throw refused("no proxy writes there");
@@ -139,48 +155,57 @@ export class StatementReader {
     if (header === undefined) return this.#unsigned(writer, message.relayed);
     const statement = parseStatement(header);
     check(statement, writer);
+    const trust = this.#trust();
+    if (trust === undefined) throw refused("there is no trust record yet");
+    const leaf = leafDigest(statement.chain[0] ?? new Uint8Array());
+    const known = this.#known.get(leaf.toString("latin1"));
+    if (known !== undefined) checkSame(known.writer, writer); // costs nothing, so it is at nobody's expense
+    const verify = (): SignedBy => {
+      const by = known ?? this.#identify(statement.chain, leaf, trust, writer);
+      return this.#verify({ ...statement, kind, mesh: this.#deps.mesh, body: message.data }, by, trust, atMs);
+    };
+    const name = known === undefined ? strangers : writer.proxyId;
+    const signed = asked ? verify() : this.#atExpense(name, statement, writer, verify);
+    remember(this.#signing, writer.proxyId, certificatesMax);
+    return { writer, signed };
+  }
+
+  /** Does what costs much, unless too much of it was in vain. What follows the last link that held may pass. */
+  #atExpense(name: string, { link }: Statement, { proxyId }: FleetWriter, verify: () => SignedBy): SignedBy {
     const nowMs = this.#deps.clock.monotonicMs();
-    if (this.#budget.isSpent(writer.proxyId, nowMs))
+    const last = this.#links.get(proxyId);
+    const mayPass = (): boolean => last !== undefined && followsLink(last, link, linkStepsMax);
+    if (this.#budget.isExhausted(name, nowMs) || (this.#budget.isSpent(name, nowMs) && !mayPass()))
       throw new AshlarError("limit", "too much came in this proxy's name in the last second: not looked at");
     try {
-      const signed = this.#verify(kind, statement, message.data, writer, atMs);
-      this.#budget.spend(writer.proxyId, nowMs, true);
-      remember(this.#signing, writer.proxyId, certificatesMax);
-      return { writer, signed };
+      const signed = verify();
+      this.#budget.spend(name, nowMs, true);
+      if (link.length > 0) keep(this.#links, proxyId, link, certificatesMax);
+      return signed;
     } catch (error) {
-      this.#budget.spend(writer.proxyId, nowMs, false);
+      this.#budget.spend(name, nowMs, false);
       throw error;
     }
   }
 
-  #verify(kind: StatementKind, statement: Statement, body: Uint8Array, writer: FleetWriter, atMs: number): SignedBy {
-    const trust = this.#trust();
-    if (trust === undefined) throw refused("there is no trust record yet");
-    const known = this.#identify(statement.chain, trust, writer);
-    if (known.writer.service !== writer.service || known.writer.proxyId !== writer.proxyId)
-      throw refused(`it is of proxy ${known.writer.proxyId} of ${known.writer.service}`);
+  #verify(statement: Said & Statement, known: Known, trust: Compiled, atMs: number): SignedBy {
     if (atMs < known.notBeforeMs - statementSkewMs || atMs > known.notAfterMs + statementSkewMs)
       throw new AshlarError(
         "invalid_identity",
         `certificate ${known.serial} is not valid then: it has expired, or a clock is wrong`,
       );
-    const { counter, timeMs } = statement;
-    const said = { kind, mesh: this.#deps.mesh, counter, timeMs, body };
-    if (!holdsStatement(said, statement.signature, known.leaf, known.key)) throw refused("the signature does not hold");
+    if (!holdsStatement(statement, statement.signature, known.leaf, known.key))
+      throw refused("the signature does not hold");
     const revocation = trust.revoked.get(known.serial);
     // what was stored before its certificate was revoked stands
     const revoked = revocation !== undefined && revocation.timeMs <= atMs ? revocation : undefined;
+    const { counter, timeMs } = statement;
     return { serial: known.serial, notAfterMs: known.notAfterMs, counter, timeMs, revoked };
   }
 
-  #identify(chain: readonly Uint8Array[], trust: Compiled, writer: FleetWriter): Known {
-    const [der = new Uint8Array()] = chain;
-    const leaf = leafDigest(der);
-    const id = leaf.toString("latin1");
-    const known = this.#known.get(id);
-    if (known !== undefined) return known;
+  #identify(chain: readonly Uint8Array[], leaf: Buffer, trust: Compiled, writer: FleetWriter): Known {
     const made = identify(chain, leaf, trust.roots, this.#deps.mesh, writer);
-    keep(this.#known, id, made, certificatesMax);
+    keep(this.#known, leaf.toString("latin1"), made, certificatesMax);
     return made;
   }
 
@@ -230,6 +255,11 @@ function identify(
   );
   const key = readKey(publicKey);
   return { writer: { service, proxyId }, serial, notBeforeMs, notAfterMs, key, leaf };
+}
+
+function checkSame(known: FleetWriter, { service, proxyId }: FleetWriter): void {
+  if (known.service !== service || known.proxyId !== proxyId)
+    throw refused(`its certificate is of proxy "${known.proxyId}", service ${known.service}`);
 }
 
 function readKey(spki: Uint8Array): KeyObject {

@@ -1,6 +1,6 @@
 /** Signs what this proxy says of itself (decision 0026). */
-import { createPrivateKey, type KeyObject } from "node:crypto";
-import { leafDigest, type StatementKind, signStatement, statementHeader } from "../core/wire/statement.js";
+import { createPrivateKey, type KeyObject, randomBytes } from "node:crypto";
+import { leafDigest, makeLinks, type StatementKind, signStatement, statementHeader } from "../core/wire/statement.js";
 import type { Clock } from "./clock.js";
 import { fromPem } from "./tls-identity-keys.js";
 
@@ -17,6 +17,10 @@ export interface StatementWriterDeps {
   readonly clock: Pick<Clock, "nowMs">;
 }
 
+/** Links are made so many at a time; between two rows a reader in a flood has to be lucky once. */
+const linksMade = 4096;
+const noLink = new Uint8Array();
+
 interface Prepared {
   readonly identity: StatementIdentity;
   readonly chain: readonly Uint8Array[];
@@ -28,6 +32,8 @@ export class StatementWriter {
   readonly #deps: StatementWriterDeps;
   #prepared: Prepared | undefined;
   #counter: number;
+  #links: readonly Uint8Array[] = [];
+  #linksUsed = 0;
 
   /** `floor`: no counter of an earlier life was above it. */
   constructor(deps: StatementWriterDeps, floor = 0) {
@@ -46,8 +52,19 @@ export class StatementWriter {
     const timeMs = Math.max(0, Math.round(clock.nowMs()));
     this.#counter = Math.max(this.#counter + 1, timeMs);
     const { mesh } = identity.current;
-    const said = { kind, mesh, counter: this.#counter, timeMs, body };
+    const link = kind === "heartbeat" ? this.#nextLink() : noLink;
+    const said = { kind, mesh, counter: this.#counter, timeMs, link, body };
     return { [statementHeader]: signStatement(said, this.#prepare(identity.current)) };
+  }
+
+  #nextLink(): Uint8Array {
+    if (this.#linksUsed >= this.#links.length) {
+      this.#links = makeLinks(randomBytes(32), linksMade);
+      this.#linksUsed = 0;
+    }
+    const link = this.#links[this.#linksUsed] ?? noLink;
+    this.#linksUsed += 1;
+    return link;
   }
 
   #prepare(identity: StatementIdentity): Prepared {

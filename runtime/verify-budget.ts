@@ -1,9 +1,18 @@
 /**
  * Bounds what verifying costs: what is said in one proxy's name is verified up to 100 times a second, or ten times
- * where it does not hold; in all names together 500 times a second in vain. Pure: time is handed in.
+ * where it does not hold; under certificates that are not known yet 50 times in vain, and in all names together 500
+ * times. Pure: time is handed in.
  */
 const perNameMax = 100;
+const strangersMax = 500;
 const failureCost = 10;
+/** A link that was said and did not arrive here could be said with many forgeries. */
+const exhaustedFactor = 10;
+
+/** The name of all certificates that are not known yet. */
+export const strangers = "";
+const maxOf = (name: string): number => (name === strangers ? strangersMax : perNameMax);
+
 const allFailuresMax = 500;
 const windowMs = 1000;
 const namesMax = 20_000;
@@ -25,13 +34,19 @@ export class VerifyBudget {
   /** Whether nothing in this name is verified now. */
   isSpent(name: string, nowMs: number): boolean {
     const window = this.#names.get(name);
-    return isSpent(this.#all, allFailuresMax, nowMs) || (window !== undefined && isSpent(window, perNameMax, nowMs));
+    return isSpent(this.#all, allFailuresMax, nowMs) || (window !== undefined && isSpent(window, maxOf(name), nowMs));
+  }
+
+  /** Whether not even what seems to be its next word is verified. */
+  isExhausted(name: string, nowMs: number): boolean {
+    const window = this.#names.get(name);
+    return window !== undefined && isSpent(window, exhaustedFactor * maxOf(name), nowMs);
   }
 
   /** Whether something in this name may have gone unheard in the last seconds. */
   isDoubtful(name: string, nowMs: number): boolean {
-    const fullMs = Math.max(this.#all.fullMs, this.#names.get(name)?.fullMs ?? Number.NEGATIVE_INFINITY);
-    return nowMs - fullMs < doubtMs;
+    const fullMs = [name, strangers].map((one) => this.#names.get(one)?.fullMs ?? Number.NEGATIVE_INFINITY);
+    return nowMs - Math.max(this.#all.fullMs, ...fullMs) < doubtMs;
   }
 
   /** Something in this name was verified. */
@@ -42,7 +57,7 @@ export class VerifyBudget {
       window = begin(nowMs);
       this.#names.set(name, window);
     }
-    add(window, held ? 1 : failureCost, perNameMax, nowMs);
+    add(window, held ? 1 : failureCost, maxOf(name), nowMs);
     if (!held) add(this.#all, 1, allFailuresMax, nowMs);
   }
 }

@@ -10,6 +10,7 @@ import { encodeHeartbeat } from "../../core/wire/fleet.js";
 import { verifyFreshness } from "../../core/wire/records.js";
 import { freshnessSubject, heartbeatSubject } from "../../core/wire/subjects.js";
 import { withHeaders } from "../../runtime/nats-messages.js";
+import type { StatementWriter } from "../../runtime/statement-writer.js";
 import { StatementPki, writerOf } from "../../test/support/statements.js";
 
 /** What the parent says on stdin, one line. */
@@ -48,6 +49,9 @@ async function main(): Promise<void> {
   const connections: NatsConnection[] = [];
   const counts = { heartbeats: 0, heartbeatBytes: 0, statements: 0, statementBytes: 0 };
   const pki = new StatementPki(order.mesh);
+  const writers = Array.from({ length: order.count }, (_, index) =>
+    writerOf(pki.issue(serviceOf(index), proxyIdOf(index))),
+  );
   const open = async (index: number): Promise<void> => {
     const authenticator = jwtAuthenticator(order.jwt, Buffer.from(order.seed));
     const connection = await connect({ servers: order.url, authenticator, timeout: 60_000, maxReconnectAttempts: 0 });
@@ -59,7 +63,7 @@ async function main(): Promise<void> {
         counts.statementBytes += data.length;
       },
     });
-    const writer = writerOf(pki.issue(serviceOf(index), proxyIdOf(index)));
+    const writer = writers[index] as StatementWriter;
     const beat = (): void => {
       const data = encodeHeartbeat(heartbeatOf(index));
       const headers = writer.sign("heartbeat", data);

@@ -10,7 +10,7 @@ import { type Stated, type StatementReader, statementSkewMs } from "../../runtim
 export interface DecisionReaderDeps {
   readonly bus: Pick<Bus, "streamInfo" | "directGet">;
   readonly log: Logger;
-  readonly reader: Pick<StatementReader, "read">;
+  readonly reader: Pick<StatementReader, "readAsked">;
 }
 
 export interface FoundDecision {
@@ -40,7 +40,7 @@ const searchedMax = 50_000;
 export function createDecisionReader({ bus, log, reader }: DecisionReaderDeps): DecisionReader {
   const read = (stored: StoredMessage, seen: Set<string>): DecisionBatch | undefined => {
     try {
-      const stated = reader.read("decision", stored, stored.storedMs);
+      const stated = reader.readAsked("decision", stored, stored.storedMs);
       checkTime(stated, stored.storedMs);
       const batch = parseBatch(stored.data, stated.writer);
       return isAgain(stated, seen) ? undefined : batch;

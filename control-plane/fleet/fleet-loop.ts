@@ -1,9 +1,9 @@
 /** Keeps the fleet view up to date from heartbeats, and wakes whoever waits for it to change. */
 
-import { messageOf } from "../../core/errors.js";
+import { isAshlarError, messageOf } from "../../core/errors.js";
 import type { Heartbeat } from "../../core/model.js";
 import { parseHeartbeat } from "../../core/wire/fleet.js";
-import { heartbeatSubject } from "../../core/wire/subjects.js";
+import { heartbeatSubject, parseFleetSubject } from "../../core/wire/subjects.js";
 import type { Bus, BusMessage } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
@@ -76,6 +76,8 @@ export function runFleetLoop(deps: FleetLoopDeps): FleetLoop {
         changed(state.find(heartbeat.proxyId, steadyMs()));
       }
     } catch (error) {
+      const named = isAshlarError(error, "limit") ? parseFleetSubject(message.subject) : undefined;
+      if (named !== undefined) state.doubt(named.proxyId, steadyMs());
       refuse(message.subject, messageOf(error));
     }
   };

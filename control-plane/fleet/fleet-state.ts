@@ -17,6 +17,8 @@ export interface FleetOptions {
 
 export const fleetDefaults: FleetOptions = { liveMs: 10_000, forgetMs: 24 * 3_600_000, proxiesMax: 20_000 };
 
+const doubtMsMax = 60_000;
+
 /** A proxy as the fleet view shows it. */
 export interface FleetEntry {
   readonly heartbeat: Heartbeat;
@@ -86,6 +88,16 @@ export class FleetState {
     const aheadMs = [heartbeat.timeMs - wallMs, ...(before?.aheadMs ?? []).slice(0, 1)];
     const liveUntilMs = revoked === undefined ? nowMs + this.#options.liveMs : 0;
     this.#known.set(heartbeat.proxyId, { heartbeat, lastSeenMs: nowMs, liveUntilMs, aheadMs, serial, revoked });
+  }
+
+  /**
+   * Something in this proxy's name was not looked at, because there was too much of it: its silence says nothing, for a
+   * minute after it was heard of last.
+   */
+  doubt(proxyId: string, nowMs: number): void {
+    const known = this.#known.get(proxyId);
+    if (known === undefined || nowMs >= known.liveUntilMs || nowMs - known.lastSeenMs > doubtMsMax) return;
+    this.#known.set(proxyId, { ...known, liveUntilMs: nowMs + this.#options.liveMs });
   }
 
   /** Looks up the certificate of each proxy; says whether one is revoked now that was not. */

@@ -14,7 +14,7 @@ export interface RegistryLoopDeps {
   readonly bus: Pick<Bus, "subscribe" | "leaderGet" | "whenConnected" | "onStatus">;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly reader: Pick<StatementReader, "read">;
+  readonly reader: Pick<StatementReader, "read" | "readAsked">;
 }
 
 const queuedMax = 20_000;
@@ -70,16 +70,16 @@ async function readStream(deps: RegistryLoopDeps, signal: AbortSignal): Promise<
   for (let from = 1; !signal.aborted; ) {
     const message = await deps.bus.leaderGet(endpointStream, { nextOf: everything, from });
     if (message === undefined) return;
-    take(deps, message);
+    take(deps, message, true);
     from = message.sequence + 1;
   }
 }
 
-function take({ state, log, reader }: RegistryLoopDeps, message: BusMessage): void {
+function take({ state, log, reader }: RegistryLoopDeps, message: BusMessage, asked = false): void {
   const published = asPublished(message, endpointStream);
   if (published === undefined) return;
   try {
-    const { writer, signed } = reader.read("endpoint", published);
+    const { writer, signed } = asked ? reader.readAsked("endpoint", published) : reader.read("endpoint", published);
     const endpoint = parseEndpoint(message.data, writer);
     const endsMs = signed === undefined ? Number.POSITIVE_INFINITY : signed.notAfterMs + statementSkewMs;
     state.hear({ endpoint, serial: signed?.serial, endsMs });

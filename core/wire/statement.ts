@@ -24,6 +24,8 @@ export interface Statement {
   /** DER, leaf first, without the root. */
   readonly chain: readonly Uint8Array[];
   readonly signature: Uint8Array;
+  /** Of heartbeats: its SHA-256 is the link of the one before. Empty: of other kinds. */
+  readonly link: Uint8Array;
 }
 
 /** What a signature is over, beside the leaf certificate. */
@@ -32,12 +34,14 @@ export interface Said {
   readonly mesh: string;
   readonly counter: number;
   readonly timeMs: number;
+  readonly link: Uint8Array;
   /** The message as it was received. */
   readonly body: Uint8Array;
 }
 
 const domain = "ashlar-statement-v1";
 const signatureBytes = 64;
+const linkBytes = 32;
 const chainMax = 3;
 const certificateBytesMax = 4096;
 const headerLengthMax = 16 * 1024;
@@ -47,11 +51,11 @@ const sha256 = (bytes: Uint8Array): Buffer => createHash("sha256").update(bytes)
 /** SHA-256 of a leaf certificate. */
 export const leafDigest = sha256;
 
-function signedBytes({ kind, mesh, counter, timeMs, body }: Said, leaf: Uint8Array): Buffer {
+function signedBytes({ kind, mesh, counter, timeMs, link, body }: Said, leaf: Uint8Array): Buffer {
   const numbers = Buffer.alloc(16);
   numbers.writeBigUInt64BE(BigInt(counter), 0);
   numbers.writeBigUInt64BE(BigInt(timeMs), 8);
-  return Buffer.concat([Buffer.from(`${domain}\0${kind}\0${mesh}\0`), leaf, numbers, sha256(body)]);
+  return Buffer.concat([Buffer.from(`${domain}\0${kind}\0${mesh}\0`), leaf, numbers, sha256(link), sha256(body)]);
 }
 
 /** The header's value. `leaf`: digest of the first certificate of `chain`, whose key is `key`. */
@@ -60,8 +64,8 @@ export function signStatement(
   { chain, leaf, key }: { readonly chain: readonly Uint8Array[]; readonly leaf: Uint8Array; readonly key: KeyObject },
 ): string {
   const signature = sign("sha256", signedBytes(said, leaf), { key, dsaEncoding: "ieee-p1363" });
-  const { counter, timeMs } = said;
-  const message = { counter, timeMs, chain: chain.map((der) => Buffer.from(der)), signature };
+  const { counter, timeMs, link } = said;
+  const message = { counter, timeMs, link: Buffer.from(link), chain: chain.map((der) => Buffer.from(der)), signature };
   return Buffer.from(StatementMessage.encode(message).finish()).toString("base64url");
 }
 
@@ -77,7 +81,9 @@ export function parseStatement(header: string): Statement {
     if (chain.length === 0) throw new AshlarError("invalid_record", "chain is empty");
     for (const { length } of chain) integer("chain.length", length, 1, certificateBytesMax);
     integer("signature.length", message.signature.length, signatureBytes, signatureBytes);
+    if (message.link.length !== 0) integer("link.length", message.link.length, linkBytes, linkBytes);
     return {
+      link: message.link,
       counter: integer("counter", message.counter, 1),
       timeMs: integer("time_ms", message.timeMs, 0),
       chain,
@@ -89,4 +95,22 @@ export function parseStatement(header: string): Statement {
 /** Whether the key of the certificate with digest `leaf` signed this. */
 export function holdsStatement(said: Said, signature: Uint8Array, leaf: Uint8Array, key: KeyObject): boolean {
   return verify("sha256", signedBytes(said, leaf), { key, dsaEncoding: "ieee-p1363" }, signature);
+}
+
+/** A row of links, first to last: each is the SHA-256 of the next, which nobody knows before it is said. */
+export function makeLinks(seed: Uint8Array, count: number): readonly Uint8Array[] {
+  const links: Uint8Array[] = [seed];
+  while (links.length < count) links.push(sha256(links.at(-1) ?? seed));
+  return links.reverse();
+}
+
+/** Whether `link` is at most `steps` links after `last`. */
+export function followsLink(last: Uint8Array, link: Uint8Array, steps: number): boolean {
+  if (link.length !== linkBytes) return false;
+  let hash = link;
+  for (let step = 0; step < steps; step += 1) {
+    hash = sha256(hash);
+    if (Buffer.compare(hash, last) === 0) return true;
+  }
+  return false;
 }

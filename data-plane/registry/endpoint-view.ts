@@ -4,9 +4,9 @@
  * its proxy's lease needs it, so that those of hundreds of proxies cost little. What is known is kept on disk, so
  * that a restart without NATS still finds everybody.
  */
-import { messageOf } from "../../core/errors.js";
+import { isAshlarError, messageOf } from "../../core/errors.js";
 import type { Endpoint } from "../../core/model.js";
-import { parseEndpoint, readLeaving } from "../../core/wire/fleet.js";
+import { readLeaving } from "../../core/wire/fleet.js";
 import {
   endpointReadSubject,
   endpointStream,
@@ -17,11 +17,12 @@ import {
 import { asPublished, type Bus, type BusMessage, type BusSubscription } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
-import { type StatementReader, statementSkewMs } from "../../runtime/statement-reader.js";
+import type { StatementReader } from "../../runtime/statement-reader.js";
 import type { FollowedEndpoints, TrustView } from "../ports.js";
 import type { StateFolder } from "../sync/state-folder.js";
 import { loadEndpoints, saveEndpoints } from "./endpoint-file.js";
-import { instancesMax, leaseMs, RegistryState, type StatedEndpoint } from "./registry-state.js";
+import { readEndpoint, readStored } from "./read-endpoint.js";
+import { leaseMs, RegistryState, type StatedEndpoint } from "./registry-state.js";
 
 export interface EndpointRegistryDeps {
   readonly bus: Bus;
@@ -41,12 +42,12 @@ const servicesMax = 1000;
 const readyMs = 2000;
 const lookMs = 1000;
 const saveMs = 3000;
-/** A statement that is older says nothing about whether its proxy is there now: a heartbeat has to. */
-const recentMs = 60_000;
 /** A heartbeat is judged when the lease is half over: the next one comes before it ends. */
 const judgeAfterMs = leaseMs / 2;
 /** One of a proxy that was silent until now is judged at once, if none was within this. */
 const judgeEveryMs = 1000;
+/** What was not looked at is read from the stream, all services at most this often. */
+const readAgainMs = 5000;
 /** A longer one is not kept until it is needed. */
 const pendingBytesMax = 64 * 1024;
 
@@ -73,6 +74,9 @@ class Registry implements EndpointRegistry {
   readonly #listeners = new Set<(service: string) => void>();
   readonly #stop = new AbortController();
   #lastHeardMs = Number.NEGATIVE_INFINITY;
+  /** Services of which an endpoint was not looked at, because there was too much. */
+  readonly #unread = new Set<string>();
+  #readAgainMs = 0;
   #strangerMs = Number.NEGATIVE_INFINITY;
   #refused = 0;
   #changed = false;
@@ -118,6 +122,7 @@ class Registry implements EndpointRegistry {
       const nowMs = clock.monotonicMs();
       if (bus.connected) {
         for (const [service, { state }] of this.#followed) this.#look(service, state, nowMs);
+        this.#readUnread(nowMs);
       }
       if (nowMs - savedMs < saveMs) continue;
       savedMs = nowMs;
@@ -128,15 +133,22 @@ class Registry implements EndpointRegistry {
   }
 
   #look(service: string, state: RegistryState, nowMs: number): void {
-    const { clock, reader } = this.#deps;
+    const { clock } = this.#deps;
     for (const instance of state.all()) {
       if (instance.pending === undefined || nowMs - instance.heardMs < judgeAfterMs) continue;
       const { message, atMs } = instance.pending;
       instance.pending = undefined;
       this.#judgeHeartbeat(service, state, message, atMs);
     }
-    if (state.look(nowMs, this.#lastHeardMs, clock.nowMs(), (proxyId) => reader.isDoubtful(proxyId)))
-      this.#tell(service);
+    if (state.look(nowMs, this.#lastHeardMs, clock.nowMs())) this.#tell(service);
+  }
+
+  #readUnread(nowMs: number): void {
+    if (this.#unread.size === 0 || nowMs - this.#readAgainMs < readAgainMs) return;
+    this.#readAgainMs = nowMs;
+    for (const [service, followed] of this.#followed)
+      if (this.#unread.has(service)) followed.ready = this.#catchUp(service, followed);
+    this.#unread.clear();
   }
 
   #dropRevoked(): void {
@@ -184,16 +196,10 @@ class Registry implements EndpointRegistry {
 
   /** Reads every proxy's last word; what arrives meanwhile counts by its own time. */
   async #catchUp(service: string, followed: Followed): Promise<void> {
-    const { bus, log } = this.#deps;
-    const subject = endpointSubject(service, "*");
+    const { bus, clock, log } = this.#deps;
     try {
-      let from = 1;
-      for (let count = 0; count < instancesMax && !this.#stop.signal.aborted; count += 1) {
-        const message = await bus.directGet(endpointStream, { nextOf: subject, from });
-        if (message === undefined) return;
-        from = message.sequence + 1;
-        this.#take(service, followed.state, message);
-      }
+      for await (const message of readStored(bus, service, this.#stop.signal))
+        this.#takeEndpoint(service, followed.state, message, clock.monotonicMs(), true);
     } catch (error) {
       if (bus.connected) log.warn(`the endpoints of ${service} cannot be read: ${messageOf(error)}`);
     }
@@ -206,7 +212,7 @@ class Registry implements EndpointRegistry {
     if (writer?.service !== service) this.#refuse(message.subject, "it is of another service");
     else if (published.subject.startsWith("ashlar.heartbeat."))
       this.#takeHeartbeat(service, state, message, writer.proxyId, atMs);
-    else this.#takeEndpoint(service, state, published, atMs);
+    else this.#takeEndpoint(service, state, published, atMs, false);
   }
 
   #takeHeartbeat(service: string, state: RegistryState, message: BusMessage, proxyId: string, atMs: number): void {
@@ -225,8 +231,8 @@ class Registry implements EndpointRegistry {
 
   #judgeHeartbeat(service: string, state: RegistryState, message: BusMessage, atMs: number): void {
     const { clock, reader } = this.#deps;
-    const known = state.find(parseFleetSubject(message.subject)?.proxyId ?? "");
-    if (known !== undefined) known.judgedMs = clock.monotonicMs();
+    const [known, nowMs] = [state.find(parseFleetSubject(message.subject)?.proxyId ?? ""), clock.monotonicMs()];
+    if (known !== undefined) known.judgedMs = nowMs;
     try {
       const { writer, signed } = reader.hear("heartbeat", message);
       if (signed?.revoked !== undefined) return;
@@ -234,20 +240,19 @@ class Registry implements EndpointRegistry {
       this.#lastHeardMs = Math.max(this.#lastHeardMs, atMs);
       if (state.takeHeartbeat(writer.proxyId, leaving, atMs)) this.#tell(service);
     } catch (error) {
+      if (known !== undefined) known.refusedMs = nowMs;
       this.#refuse(message.subject, messageOf(error));
     }
   }
 
-  #takeEndpoint(service: string, state: RegistryState, message: BusMessage, atMs: number): void {
+  /** `asked`: this proxy read it from the stream. */
+  #takeEndpoint(service: string, state: RegistryState, message: BusMessage, atMs: number, asked: boolean): void {
     const { clock, reader } = this.#deps;
     try {
-      const { writer, signed } = reader.read("endpoint", message);
-      if (signed?.revoked !== undefined) return;
-      const endpoint = parseEndpoint(message.data, writer);
-      const recent = Math.abs(clock.nowMs() - endpoint.timeMs) < recentMs;
-      const endsMs = signed === undefined ? Number.MAX_SAFE_INTEGER : signed.notAfterMs + statementSkewMs;
-      if (state.takeEndpoint({ endpoint, serial: signed?.serial, endsMs, recent }, atMs)) this.#tell(service);
+      const stated = readEndpoint(reader, message, asked, clock.nowMs());
+      if (stated !== undefined && state.takeEndpoint(stated, atMs)) this.#tell(service);
     } catch (error) {
+      if (isAshlarError(error, "limit")) this.#unread.add(service); // the stream has it
       this.#refuse(message.subject, messageOf(error));
     }
   }

@@ -37,6 +37,8 @@ export interface Instance extends StatedEndpoint {
   pending: PendingHeartbeat | undefined;
   /** When one of its heartbeats was judged last. */
   judgedMs: number;
+  /** When something that came as one of its heartbeats was refused last: its silence says nothing for a lease. */
+  refusedMs: number;
 }
 
 export class RegistryState {
@@ -76,7 +78,8 @@ export class RegistryState {
     const known = this.#instances.get(endpoint.proxyId);
     if (known !== undefined && known.endpoint.timeMs >= endpoint.timeMs) return false;
     if (known === undefined && this.#instances.size >= instancesMax && !this.#forgetOne()) return false;
-    const heard = { heardMs: atMs, silent: false, pending: undefined, judgedMs: Number.NEGATIVE_INFINITY };
+    const never = Number.NEGATIVE_INFINITY;
+    const heard = { heardMs: atMs, silent: false, pending: undefined, judgedMs: never, refusedMs: never };
     this.#instances.set(endpoint.proxyId, { ...stated, ...heard });
     return this.#changed(!endpoint.gone || (known !== undefined && isLive(known)));
   }
@@ -93,17 +96,17 @@ export class RegistryState {
   }
 
   /**
-   * Ends the leases that have passed; `lastHeardMs`: when the last heartbeat of anybody arrived. `isDoubtful`: the
-   * silence of this proxy says nothing. Says whether `live` changed.
+   * Ends the leases that have passed, except of those whose heartbeats may be lost among forged ones; `lastHeardMs`: when
+   * the last heartbeat of anybody arrived. Says whether `live` changed.
    */
-  look(atMs: number, lastHeardMs: number, nowMs = 0, isDoubtful: (proxyId: string) => boolean = () => false): boolean {
+  look(atMs: number, lastHeardMs: number, nowMs = 0): boolean {
     if (atMs - lastHeardMs > leaseMs) return false; // nobody is heard: that says nothing about anyone
     let lapsed = false;
     for (const instance of this.#instances.values()) {
       if (instance.silent) continue;
       const expired = instance.endsMs < nowMs;
       const heard = atMs - instance.heardMs <= leaseMs || lastHeardMs <= instance.heardMs;
-      if (!expired && (heard || isDoubtful(instance.endpoint.proxyId))) continue;
+      if (!expired && (heard || atMs - instance.refusedMs <= leaseMs)) continue;
       lapsed ||= isLive(instance);
       instance.silent = true;
     }

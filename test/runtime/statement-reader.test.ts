@@ -10,6 +10,7 @@ import { messageOf, StatementPki, signedMessage, writerOf } from "../support/sta
 
 const pki = new StatementPki();
 const p1 = pki.issue("payments", "p1");
+const p2 = pki.issue("payments", "p2");
 const body = Buffer.from("what it says");
 const subject = heartbeatSubject("payments", "p1");
 const nowMs = Date.now();
@@ -47,7 +48,6 @@ describe("a statement", () => {
 
   const other = new StatementPki("other.mesh");
   const stranger = new StatementPki(); // the same mesh's name, another root
-  const p2 = pki.issue("payments", "p2");
   for (const [name, forge, why] of [
     ["of another proxy of the service", () => signedMessage(writerOf(p2), "heartbeat", subject, body), /proxy "p2"/],
     [
@@ -144,33 +144,73 @@ describe("what is not signed", () => {
 describe("I8: what verifying costs", () => {
   test("ten forgeries a second in a proxy's name are judged, and its silence says nothing then", async () => {
     const { clock, reader, writer } = open();
-    const forged = () => ({ ...signedMessage(writer, "heartbeat", subject, body), data: Buffer.from("other") });
-    for (let count = 0; count < 10; count++) expect(() => reader.hear("heartbeat", forged())).toThrow(/does not hold/);
-    expect(() => reader.hear("heartbeat", forged())).toThrow(/not looked at/);
-    expect(() => reader.hear("heartbeat", signedMessage(writer, "heartbeat", subject, body))).toThrow(/not looked at/);
+    const endpoint = endpointSubject("payments", "p1");
+    const stated = () => signedMessage(writer, "endpoint", endpoint, body);
+    reader.read("endpoint", stated());
+    const forged = { ...stated(), data: Buffer.from("other") };
+    for (let count = 0; count < 10; count++) expect(() => reader.read("endpoint", forged)).toThrow(/does not hold/);
+    expect(() => reader.read("endpoint", forged)).toThrow(/not looked at/);
+    expect(() => reader.read("endpoint", stated())).toThrow(/not looked at/);
+    expect(reader.readAsked("endpoint", stated()).signed).toBeDefined();
     expect([reader.isDoubtful("p1"), reader.isDoubtful("p2")]).toEqual([true, false]);
     await clock.advance(1000);
-    expect(reader.hear("heartbeat", signedMessage(writer, "heartbeat", subject, body)).signed).toBeDefined();
+    expect(reader.read("endpoint", stated()).signed).toBeDefined();
     await clock.advance(3000);
     expect(reader.isDoubtful("p1")).toBe(false);
   });
 
-  test("500 in vain in all names together", () => {
+  test("what follows the last link that held is judged whatever was forged, also when some were lost on their way", () => {
+    const { reader, writer } = open();
+    const next = () => signedMessage(writer, "heartbeat", subject, body);
+    reader.hear("heartbeat", next());
+    const strangers = writerOf(p1, new ManualClock(nowMs));
+    for (let count = 0; count < 9; count++) strangers.sign("heartbeat", body); // their counters are ahead, their links are not ours
+    const forged = () => ({ ...signedMessage(strangers, "heartbeat", subject, body), data: Buffer.from("other") });
+    for (let count = 0; count < 10; count++) expect(() => reader.hear("heartbeat", forged())).toThrow(/does not hold/);
+    expect(() => reader.hear("heartbeat", forged())).toThrow(/not looked at/);
+    for (let lost = 0; lost < 15; lost++) next();
+    const heard = next();
+    const link = { ...heard, data: Buffer.from("with a link that was just said") };
+    expect(reader.hear("heartbeat", heard).signed).toBeDefined();
+    expect(() => reader.hear("heartbeat", link)).toThrow();
+    for (let lost = 0; lost < 16; lost++) next();
+    expect(() => reader.hear("heartbeat", next())).toThrow(/not looked at/);
+  });
+
+  test("certificates that are not known cost those who are nothing", () => {
+    const { reader, writer, clock } = open();
+    reader.hear("heartbeat", signedMessage(writer, "heartbeat", subject, body));
+    const other = writerOf(p2, clock);
+    other.sign("heartbeat", body);
+    const flood = () => signedMessage(other, "heartbeat", subject, body);
+    for (let count = 0; count < 50; count++) expect(() => reader.hear("heartbeat", flood())).toThrow(/proxy "p2"/);
+    expect(() => reader.hear("heartbeat", flood())).toThrow(/not looked at/);
+    expect(reader.hear("heartbeat", signedMessage(writer, "heartbeat", subject, body)).signed).toBeDefined();
+  });
+
+  test("500 in vain in all names together, and 100 in one name even with a link that follows", () => {
     const { reader, clock } = open();
-    let judged = 0;
-    for (let index = 0; index < 100; index++) {
-      const writer = writerOf(pki.issue("payments", `f${index}`), clock);
-      for (let count = 0; count < 10; count++) {
-        const message = {
-          ...signedMessage(writer, "heartbeat", heartbeatSubject("payments", `f${index}`), body),
-          data: Buffer.of(1),
-        };
+    const writers = Array.from({ length: 100 }, (_, index) => writerOf(pki.issue("payments", `f${index}`), clock));
+    const count = (times: number, hear: () => unknown): number => {
+      let judged = 0;
+      for (let time = 0; time < times; time++) {
         try {
-          reader.hear("heartbeat", message);
+          hear();
         } catch (error) {
           if (String(error).includes("does not hold")) judged += 1;
         }
       }
+      return judged;
+    };
+    for (const [index, writer] of writers.entries())
+      reader.hear("heartbeat", signedMessage(writer, "heartbeat", heartbeatSubject("payments", `f${index}`), body));
+    const [first] = writers;
+    const linked = first && signedMessage(first, "heartbeat", heartbeatSubject("payments", "f0"), body);
+    expect(count(1000, () => linked && reader.hear("heartbeat", { ...linked, data: Buffer.of(1) }))).toBe(100);
+    let judged = 100;
+    for (const [index, writer] of writers.entries()) {
+      const message = signedMessage(writer, "endpoint", endpointSubject("payments", `f${index}`), body);
+      judged += count(20, () => reader.read("endpoint", { ...message, data: Buffer.of(1) }));
     }
     expect(judged).toBe(500);
   });

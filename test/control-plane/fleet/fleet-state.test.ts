@@ -24,6 +24,32 @@ describe("the roster of proxies", () => {
     expect(fleet.list(86_400_001)).toEqual([]);
   });
 
+  test("while more is said in a proxy's name than is looked at its silence says nothing, for a minute", () => {
+    const fleet = new FleetState(options);
+    fleet.hear(buildHeartbeat("a"), 0);
+    for (const nowMs of [9_000, 18_000, 27_000, 36_000, 45_000, 54_000, 60_001]) fleet.doubt("a", nowMs);
+    expect(ids(fleet.live(63_999))).toEqual(["a"]);
+    expect(ids(fleet.live(64_000))).toEqual([]);
+    fleet.doubt("a", 64_000);
+    fleet.doubt("invented", 64_000);
+    expect(ids(fleet.live(64_001))).toEqual([]);
+  });
+
+  test("who is revoked is live no more, stays to be seen, and may come back with another certificate", () => {
+    const fleet = new FleetState(options);
+    const revoked = { serial: "s1", reason: "stolen", timeMs: 5 };
+    fleet.hear(buildHeartbeat("a"), 0, 0, { serial: "s1", revoked: undefined });
+    expect(fleet.revoke((serial) => (serial === "s1" ? revoked : undefined))).toBe(true);
+    expect(fleet.revoke((serial) => (serial === "s1" ? revoked : undefined))).toBe(false);
+    fleet.hear(buildHeartbeat("a"), 10, 10, { serial: "s1", revoked });
+    expect(fleet.live(11)).toEqual([]);
+    const status = buildFleetStatus({ entries: fleet.list(11), missing: [] }, undefined, undefined, 11);
+    expect([status.total, status.behind]).toEqual([0, 0]);
+    expect(status.problems.map(({ code }) => code)).toEqual(["proxy-revoked"]);
+    fleet.hear(buildHeartbeat("a"), 20, 20, { serial: "s2", revoked: undefined });
+    expect(ids(fleet.live(21))).toEqual(["a"]);
+  });
+
   test("the last heartbeat of a proxy that leaves removes it, and it may come back", () => {
     const fleet = new FleetState(options);
     fleet.hear(buildHeartbeat("a"), 0);

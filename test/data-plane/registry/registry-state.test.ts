@@ -110,13 +110,18 @@ describe("registry state", () => {
     expect(ids(state)).toEqual([]);
   });
 
-  test("silence says nothing of a proxy in whose name too much was forged", () => {
+  test("silence says nothing of a proxy in whose name something was forged, for a lease", () => {
     const state = new RegistryState();
     for (const id of ["a", "b", "c"]) state.takeEndpoint(endpoint(id, 1), 0);
     const nowMs = leaseMs + 1;
     state.takeHeartbeat("c", false, nowMs);
-    state.look(nowMs, nowMs, 0, (proxyId) => proxyId === "a");
+    const forged = state.find("a");
+    if (forged !== undefined) forged.refusedMs = 1;
+    state.look(nowMs, nowMs);
     expect(ids(state)).toEqual(["a", "c"]);
+    state.takeHeartbeat("c", false, nowMs + 1);
+    state.look(nowMs + 1, nowMs + 1);
+    expect(ids(state)).toEqual(["c"]);
   });
 
   test("any order of the same statements ends with the same instances", () => {
