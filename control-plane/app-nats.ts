@@ -11,6 +11,7 @@ import type { Authority } from "./identity/authority.js";
 import type { StoredPlace } from "./membership/member-files.js";
 import { isShared, type NatsAccounts, readNatsAccounts } from "./nats/nats-account.js";
 import { startNatsServer } from "./nats/nats-server.js";
+import { openUserGuard, type UserGuard } from "./nats/user-guard.js";
 import { type NatsAccess, openNatsAccess } from "./nats-access.js";
 import type { Ledger } from "./store/ledger.js";
 
@@ -31,12 +32,15 @@ interface NatsSource {
   readonly servers: readonly string[];
   /** True: a cluster of somebody's. */
   readonly isCluster: boolean;
+  readonly guard: UserGuard | undefined;
 }
 
 /** The access with the accounts that users are minted from. */
 export interface OpenedNats {
   readonly access: NatsAccess;
   readonly accounts: NatsAccounts;
+  /** Ends users before their time; undefined: NATS is somebody's cluster. */
+  readonly guard: UserGuard | undefined;
   /** What is wrong with the accounts, one line each. */
   readonly problems: readonly string[];
 }
@@ -56,7 +60,7 @@ export async function openNats(deps: OpenNatsDeps): Promise<OpenedNats> {
   await access.bus.whenConnected(signal);
   const problems = isShared(source.accounts) ? [sharedProblem] : [];
   for (const problem of problems) log.warn(problem);
-  return { access, accounts: source.accounts, problems };
+  return { access, accounts: source.accounts, guard: source.guard, problems };
 }
 
 async function findNats({ nats, place, dataDir, log, clock, cleanup }: OpenNatsDeps): Promise<NatsSource> {
@@ -71,12 +75,15 @@ async function findNats({ nats, place, dataDir, log, clock, cleanup }: OpenNatsD
         `${nats.accountFile}: account ${accounts[wrong].publicKey} is not that of the mesh's ${wrong === "mesh" ? "control planes" : "proxies"}, ${place?.natsAccounts[wrong].publicKey}`,
       );
     }
-    return { accounts, servers: nats.url.split(","), isCluster: true };
+    return { accounts, servers: nats.url.split(","), isCluster: true, guard: undefined };
   }
-  if (place !== undefined) return { accounts: place.natsAccounts, servers: place.natsServers, isCluster: true };
+  if (place !== undefined)
+    return { accounts: place.natsAccounts, servers: place.natsServers, isCluster: true, guard: undefined };
   const server = await startNatsServer({ dir: join(dataDir, "nats"), log, clock });
   cleanup.add(() => server.stop());
-  return { accounts: server.accounts, servers: [server.url], isCluster: false };
+  const guard = await openUserGuard({ server, clock, log });
+  cleanup.add(() => guard.close());
+  return { accounts: server.accounts, servers: [server.url], isCluster: false, guard };
 }
 
 /** Begins the trust log of a new mesh; fails with `conflict` if the log is there and does not name this signing key. */

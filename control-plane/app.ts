@@ -183,8 +183,8 @@ async function startParts(
     beforeSigning: guard.settledFor("revisions"),
   });
   const activations = guard.settledFor("activations");
-  const trustDeps = { ...base, ledger, fleet, audit, auditLog, beforeSigning: activations };
-  const { issued, ...trusting } = openTrust(trustDeps);
+  const trustDeps = { ...base, ledger, fleet, audit, auditLog, guard: nats.guard, beforeSigning: activations };
+  const { issued, natsUsers, ...trusting } = openTrust(trustDeps);
   const decisions = createDecisionReader({ bus, log, reader });
   const logs = { ledger, snapshots, decisions };
   const noting = { audit, auditLog, approvalsRequired: base.config.approvals };
@@ -206,6 +206,7 @@ async function startParts(
     ...{ rootPublicKey: authority.rootPublicKey, signer },
     problems: () => [
       ...problemsAbout("nats-account", nats.problems),
+      ...natsUsers.problems(),
       ...problemsAbout("audit", auditLog.problems()),
       ...followProblems(state, bus),
       ...problemsAbout("proxies-unsigned", unsigned.problems(fleet.live())),

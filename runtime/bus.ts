@@ -135,3 +135,9 @@ export interface Bus {
   /** Ends the connection and all subscriptions. */
   close(): Promise<void>;
 }
+
+/** A connection of the system account: its API answers requests. */
+export interface SystemBus extends Pick<Bus, "connected" | "subscribe" | "onStatus" | "close"> {
+  /** The answer; fails with `unavailable`, `denied`. */
+  ask(subject: string, data: string): Promise<Pick<BusMessage, "data">>;
+}

@@ -13,6 +13,7 @@ import type {
   StoredQuery,
   StreamInfo,
   StreamSpec,
+  SystemBus,
 } from "./bus.js";
 import { type Clock, systemClock } from "./clock.js";
 import { ConnectionStatus } from "./connection-status.js";
@@ -42,6 +43,13 @@ export function connectNats(options: NatsOptions): Bus {
   return bus;
 }
 
+/** As `connectNats`, for a user of the system account. */
+export function connectNatsSystem(options: NatsOptions): SystemBus {
+  const bus = new NatsBus(options);
+  void bus.run();
+  return bus;
+}
+
 interface Live {
   readonly subject: string;
   readonly queue: BoundedQueue<BusMessage>;
@@ -53,7 +61,7 @@ interface LiveConnection {
   readonly requests: NatsRequests;
 }
 
-class NatsBus implements Bus {
+class NatsBus implements Bus, SystemBus {
   readonly #options: NatsOptions;
   readonly #clock: Clock;
   readonly #timeoutMs: number;
@@ -224,6 +232,10 @@ class NatsBus implements Bus {
     }
   }
 
+  ask(subject: string, data: string): Promise<RawMessage> {
+    return this.#request(`ask ${subject}`, subject, data);
+  }
+
   #request(what: string, subject: string, data: Uint8Array | string, headers?: MsgHdrs): Promise<RawMessage> {
     return this.#on(what, ({ requests }) => requests.ask(subject, data, headers));
   }
@@ -249,8 +261,7 @@ class NatsBus implements Bus {
 
   async directGet(stream: string, query: StoredQuery): Promise<StoredMessage | undefined> {
     const what = `read ${stream}`;
-    const asked = JSON.stringify(renderQuery(query));
-    return parseDirect(await this.#request(what, directGetSubject(stream), asked), what);
+    return parseDirect(await this.#request(what, directGetSubject(stream), JSON.stringify(renderQuery(query))), what);
   }
 
   async leaderGet(stream: string, query: StoredQuery): Promise<StoredMessage | undefined> {

@@ -49,8 +49,9 @@ export function createIdentityIssuer(deps: IdentityIssuerDeps): IdentityIssuer {
     if (trust === undefined) throw new AshlarError("unavailable", "the mesh's trust log is not ready: try again");
     const certificate = authority.issueService(request);
     const { service, proxyId, version } = request;
-    const natsJwt = await deps.natsUserJwt(request.natsUser, service, proxyId, certificate.notAfterMs);
-    deps.issued.add({ serial: certificate.serial, proxyId, service, notAfterMs: certificate.notAfterMs });
+    const { natsUser } = request;
+    const natsJwt = await deps.natsUserJwt(natsUser, service, proxyId, certificate.notAfterMs);
+    deps.issued.add({ serial: certificate.serial, proxyId, service, notAfterMs: certificate.notAfterMs, natsUser });
     const activation = ledger.activations.head();
     const revision = activation && ledger.revisions.find(activation.body.revisionNumber);
     const identity = Identity.fromPartial({

@@ -12,6 +12,8 @@ export interface IssuedEntry {
   readonly proxyId: string;
   readonly service: string;
   readonly notAfterMs: number;
+  /** The public nkey of the NATS user that came with it; undefined in entries of earlier versions. */
+  readonly natsUser?: string;
 }
 
 export interface IssuedCertificates {
@@ -20,6 +22,8 @@ export interface IssuedCertificates {
   find(serial: string): IssuedEntry | undefined;
   /** Serials of a proxy that have not expired. */
   serialsOf(proxyId: string): readonly string[];
+  /** NATS users of a proxy that have not expired. */
+  usersOf(proxyId: string): readonly string[];
 }
 
 const keepMs = 7 * 86_400_000;
@@ -77,6 +81,8 @@ export function openIssuedCertificates({
     if (entry !== undefined) entries.set(entry.serial, entry);
   }
   tryCompact();
+  const goodOf = (proxyId: string): readonly IssuedEntry[] =>
+    [...entries.values()].filter((entry) => entry.proxyId === proxyId && entry.notAfterMs > clock.nowMs());
   return {
     add: (entry) => {
       append(entry);
@@ -85,18 +91,17 @@ export function openIssuedCertificates({
       if (lines > 2 * countMax || (lines > 10_000 && lines % 10_000 === 0)) tryCompact();
     },
     find: (serial) => entries.get(serial),
-    serialsOf: (proxyId) =>
-      [...entries.values()]
-        .filter((entry) => entry.proxyId === proxyId && entry.notAfterMs > clock.nowMs())
-        .map((entry) => entry.serial),
+    serialsOf: (proxyId) => goodOf(proxyId).map(({ serial }) => serial),
+    usersOf: (proxyId) => [...new Set(goodOf(proxyId).flatMap(({ natsUser }) => natsUser ?? []))],
   };
 }
 
 function parseEntry(line: string): IssuedEntry | undefined {
   try {
-    const { serial, proxyId, service, notAfterMs } = JSON.parse(line) as Partial<IssuedEntry>;
+    const { serial, proxyId, service, notAfterMs, natsUser } = JSON.parse(line) as Partial<IssuedEntry>;
     if (typeof serial !== "string" || typeof proxyId !== "string" || typeof notAfterMs !== "number") return undefined;
-    return typeof service === "string" && isLabel(service) ? { serial, proxyId, service, notAfterMs } : undefined;
+    if (typeof service !== "string" || !isLabel(service)) return undefined;
+    return { serial, proxyId, service, notAfterMs, ...(typeof natsUser === "string" && { natsUser }) };
   } catch {
     return undefined;
   }

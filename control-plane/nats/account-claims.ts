@@ -18,7 +18,7 @@ export interface NatsTrust {
 }
 
 /** NATS users that are revoked: what was signed for a key up to then, Unix seconds, is refused. */
-export type RevokedUsers = Readonly<Record<string, number>>;
+export type RevokedUserTimes = Readonly<Record<string, number>>;
 
 const noJetStream = { mem_storage: 0, disk_storage: 0, streams: 0, consumer: 0 };
 const jetStream = { mem_storage: -1, disk_storage: -1, streams: -1, consumer: -1 };
@@ -28,7 +28,7 @@ const limits = { subs: -1, data: -1, payload: -1, imports: -1, exports: -1, wild
 const pairOf = (seed: string) => fromSeed(Buffer.from(seed, "ascii"));
 
 /** The JWTs that a server with these keys trusts. */
-export async function buildNatsTrust(keys: NatsKeys, revoked: RevokedUsers): Promise<NatsTrust> {
+export async function buildNatsTrust(keys: NatsKeys, revoked: RevokedUserTimes): Promise<NatsTrust> {
   const operator = pairOf(keys.operatorSeed);
   const [mesh, system] = [pairOf(keys.meshAccountSeed), pairOf(keys.systemAccountSeed)];
   const proxies = pairOf(keys.accountSeed).getPublicKey();
@@ -51,7 +51,7 @@ export async function buildNatsTrust(keys: NatsKeys, revoked: RevokedUsers): Pro
 }
 
 /** The JWT of the proxies' account alone. */
-export async function buildProxiesClaims(keys: NatsKeys, revoked: RevokedUsers): Promise<AccountClaims> {
+export async function buildProxiesClaims(keys: NatsKeys, revoked: RevokedUserTimes): Promise<AccountClaims> {
   const proxies = pairOf(keys.accountSeed);
   const from = pairOf(keys.meshAccountSeed).getPublicKey();
   const claims = {

@@ -9,13 +9,14 @@ import { type Clock, systemClock } from "../../runtime/clock.js";
 import { replaceDurably } from "../../runtime/durable-file.js";
 import type { Logger } from "../../runtime/log.js";
 import { findProcess } from "../../runtime/process-identity.js";
-import { buildNatsTrust } from "./account-claims.js";
-import type { NatsAccounts } from "./nats-account.js";
+import { type AccountClaims, buildNatsTrust, buildProxiesClaims } from "./account-claims.js";
+import type { NatsAccount, NatsAccounts } from "./nats-account.js";
 import { type NatsConfig, renderNatsConfig } from "./nats-config.js";
 import { accountOf, type NatsKeys, openNatsKeys } from "./nats-keys.js";
 import { choosePort, readServerName } from "./nats-probe.js";
 import { findNatsProgram, testConfig } from "./nats-program.js";
 import { type RecordedProcess, stopOrphans } from "./orphan.js";
+import { RevokedUsers } from "./revoked-users.js";
 import { moveStreams } from "./stream-folder.js";
 
 export interface NatsServerOptions {
@@ -41,6 +42,12 @@ export interface NatsServer {
   readonly url: string;
   readonly port: number;
   readonly accounts: NatsAccounts;
+  /** Whose users may update accounts while the server runs, and hear who connects. */
+  readonly systemAccount: NatsAccount;
+  /** Who is revoked, from DIR/revoked-users.json; a server that starts knows it. */
+  readonly revoked: RevokedUsers;
+  /** The JWT of the proxies' account with what is revoked now. */
+  proxiesClaims(): Promise<AccountClaims>;
   /** The process id now; undefined while it is being restarted. */
   readonly pid: number | undefined;
   /** Ends the server cleanly, by force after 10 s. */
@@ -69,6 +76,7 @@ class SupervisedServer implements NatsServer {
   readonly #options: NatsServerOptions;
   readonly #dir: string;
   readonly #keys: NatsKeys;
+  readonly revoked: RevokedUsers;
   readonly #clock: Clock;
   readonly #stopping = new AbortController();
   #config: NatsConfig | undefined;
@@ -83,11 +91,20 @@ class SupervisedServer implements NatsServer {
     this.#dir = dir;
     this.#keys = keys;
     this.#clock = options.clock ?? systemClock;
+    this.revoked = new RevokedUsers(join(dir, "revoked-users.json"), this.#clock);
   }
 
   get url(): string {
     const host = this.#options.host ?? "127.0.0.1";
     return `${this.#options.tls === undefined ? "nats" : "tls"}://${host.includes(":") ? `[${host}]` : host}:${this.port}`;
+  }
+
+  get systemAccount(): NatsAccount {
+    return accountOf(this.#keys.systemAccountSeed);
+  }
+
+  proxiesClaims(): Promise<AccountClaims> {
+    return buildProxiesClaims(this.#keys, this.revoked.times());
   }
 
   get port(): number {
@@ -112,7 +129,7 @@ class SupervisedServer implements NatsServer {
     const { program, version } = await findNatsProgram(this.#options.program);
     this.#program = program;
     const last = await stopOrphans(this.#dir, this.#configFile, this.#clock, log);
-    const trust = await buildNatsTrust(this.#keys, {});
+    const trust = await buildNatsTrust(this.#keys, this.revoked.times());
     const storeDir = join(this.#dir, "jetstream");
     await moveStreams(storeDir, this.accounts, log);
     const logFile = join(this.#dir, "nats.log");
@@ -155,8 +172,10 @@ class SupervisedServer implements NatsServer {
   }
 
   async #launch(): Promise<void> {
-    const config = this.#config;
-    if (config === undefined) throw new AshlarError("internal", "no NATS configuration");
+    const before = this.#config;
+    if (before === undefined) throw new AshlarError("internal", "no NATS configuration");
+    const config = { ...before, trust: await buildNatsTrust(this.#keys, this.revoked.times()) };
+    await replaceDurably(this.#configFile, renderNatsConfig(config)); // who was revoked meanwhile stays out
     // Its own process group: Ctrl-C is ours to handle, and NATS ends last. Its log goes to a file: a pipe would
     // break, and kill it, when `up` is killed.
     const child = spawn(this.#program, ["-c", this.#configFile], { stdio: "ignore", detached: true });

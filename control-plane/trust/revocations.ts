@@ -19,6 +19,8 @@ export interface RevocationsDeps {
   readonly auditLog: Pick<AuditLog, "list">;
   readonly audit: AuditTrail;
   readonly clock: Clock;
+  /** Hears which proxy or certificate was revoked, before the caller does; again where it was revoked already. */
+  readonly onRevoked?: (id: string) => Promise<void>;
 }
 
 export interface Revoked {
@@ -51,7 +53,11 @@ export function createRevocations(deps: RevocationsDeps): Revocations {
       audited(
         deps.audit,
         { action: "revoke", target: JSON.stringify(id.slice(0, 64)), caller, detail: reason },
-        () => revokeAll(deps, id, reason, caller),
+        async () => {
+          const revoked = await revokeAll(deps, id, reason, caller);
+          await deps.onRevoked?.(id);
+          return revoked;
+        },
         ({ trust, serials, appended }) => ({
           target: id,
           detail: `${appended ? `trust ${trust.body.sequence}` : "revoked already"}, certificates ${serials.join(", ")}${reason === "" ? "" : `: ${reason}`}`,

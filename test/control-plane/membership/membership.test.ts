@@ -58,7 +58,7 @@ async function startListener(dir = folder(), ledger = new PlainLedger()) {
   const joining = createJoinService({
     takeOffer: async () => [],
     ...base,
-    issued: { add: () => {}, find: () => undefined, serialsOf: () => [] },
+    issued: { add: () => {}, find: () => undefined, serialsOf: () => [], usersOf: () => [] },
     freshness: () => buildFreshness({ mesh, ledger, signer: authority.signer, clock }).bytes,
     natsUserJwt: async () => "jwt",
     natsServers: () => nats.servers,

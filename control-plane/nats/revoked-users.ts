@@ -1,0 +1,78 @@
+/** Which proxies and which of their NATS users are revoked: on disk before a server is told, so that a restart forgets none. */
+import { AshlarError, messageOf } from "../../core/errors.js";
+import type { Clock } from "../../runtime/clock.js";
+import { readJsonIfThere, writeDurably } from "../../runtime/durable-file.js";
+import type { RevokedUserTimes } from "./account-claims.js";
+
+/** What the JWT of a proxy's user lives at most: as long as its certificate, and clocks may differ. */
+export const userLifeMs = 25 * 3_600_000;
+/** A control plane that has not heard of a revocation yet may issue once more. */
+const proxyMs = 2 * userLifeMs;
+
+interface RevokedUser {
+  /** What was signed for the user's key up to then, Unix seconds, is refused. */
+  readonly atSeconds: number;
+  /** When everything that is refused has expired. */
+  readonly untilMs: number;
+}
+
+export class RevokedUsers {
+  readonly #path: string;
+  readonly #clock: Pick<Clock, "nowMs">;
+  readonly #users: Map<string, RevokedUser>;
+  /** Proxies, with the time until which users of theirs may turn up. */
+  readonly #proxies: Map<string, number>;
+
+  /** Opens the file; fails with `invalid_argument` if it is damaged. */
+  constructor(path: string, clock: Pick<Clock, "nowMs">) {
+    this.#path = path;
+    this.#clock = clock;
+    try {
+      const { users = {}, proxies = {} } = (readJsonIfThere(path) ?? {}) as {
+        users?: Record<string, RevokedUser>;
+        proxies?: Record<string, number>;
+      };
+      this.#users = new Map(Object.entries(users));
+      this.#proxies = new Map(Object.entries(proxies));
+    } catch (cause) {
+      throw new AshlarError("invalid_argument", `${path} is damaged: ${messageOf(cause)}`, { cause });
+    }
+  }
+
+  /** For the account's JWT, without those whose time is over. */
+  times(): RevokedUserTimes {
+    this.#prune();
+    return Object.fromEntries([...this.#users].map(([user, { atSeconds }]) => [user, atSeconds]));
+  }
+
+  hasProxy(proxyId: string): boolean {
+    return (this.#proxies.get(proxyId) ?? 0) > this.#clock.nowMs();
+  }
+
+  /** Revokes what was signed up to now for these keys; on disk when it returns. Says whether anything is new. */
+  addUsers(keys: readonly string[]): boolean {
+    const nowMs = this.#clock.nowMs();
+    // a JWT says when it was signed in whole seconds
+    const entry = { atSeconds: Math.ceil(nowMs / 1000), untilMs: nowMs + userLifeMs };
+    for (const key of keys) this.#users.set(key, entry);
+    if (keys.length > 0) this.#save();
+    return keys.length > 0;
+  }
+
+  addProxy(proxyId: string): void {
+    this.#proxies.set(proxyId, this.#clock.nowMs() + proxyMs);
+    this.#save();
+  }
+
+  #prune(): void {
+    const nowMs = this.#clock.nowMs();
+    for (const [key, { untilMs }] of this.#users) if (untilMs <= nowMs) this.#users.delete(key);
+    for (const [id, untilMs] of this.#proxies) if (untilMs <= nowMs) this.#proxies.delete(id);
+  }
+
+  #save(): void {
+    this.#prune();
+    const kept = { users: Object.fromEntries(this.#users), proxies: Object.fromEntries(this.#proxies) };
+    writeDurably(this.#path, `${JSON.stringify(kept, undefined, 2)}\n`);
+  }
+}

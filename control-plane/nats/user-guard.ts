@@ -1,0 +1,274 @@
+/**
+ * Ends NATS users before their time, over the system account of the private server: those of revoked proxies, and a
+ * user with more connections than a proxy makes. The account's JWT names them, so that they cannot come back; an update
+ * of it ends the connections of those users and of nobody else.
+ */
+import { decode } from "@nats-io/jwt";
+import { isAshlarError, messageOf } from "../../core/errors.js";
+import { Backoff } from "../../runtime/backoff.js";
+import type { BusMessage, SystemBus } from "../../runtime/bus.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { Logger } from "../../runtime/log.js";
+import { connectNatsSystem } from "../../runtime/nats.js";
+import { createNatsUserKey } from "../../runtime/nats-user-keys.js";
+import { mintUser } from "../../runtime/nats-users.js";
+import type { NatsServer } from "./nats-server.js";
+
+export interface UserGuardDeps {
+  readonly server: Pick<NatsServer, "url" | "accounts" | "systemAccount" | "revoked" | "proxiesClaims">;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export interface UserGuard {
+  /** Revokes every user of a proxy: `keys`, those that are connected, and those that turn up. On disk when it returns. */
+  revokeProxy(proxyId: string, keys: readonly string[]): void;
+  /** Resolves when the server knows what was revoked before. */
+  settled(): Promise<void>;
+  /** What is wrong, one line each. */
+  problems(): readonly string[];
+  close(): Promise<void>;
+}
+
+/** A proxy makes one; those that a partition left behind are gone within a minute. */
+export const connectionsMax = 32;
+const lookMs = 60_000;
+const remintMs = 3_600_000;
+const userMs = 24 * 3_600_000;
+const excessToldMs = 3_600_000;
+const page = 1024;
+const usersMax = 100_000;
+
+interface Connected {
+  readonly proxyId: string;
+  /** "SERVER/CLIENT" */
+  readonly connections: Set<string>;
+}
+
+interface ClientInfo {
+  readonly user?: string;
+  readonly jwt?: string;
+}
+
+export async function openUserGuard(deps: UserGuardDeps): Promise<UserGuard> {
+  const { systemAccount, accounts, url } = deps.server;
+  const key = createNatsUserKey();
+  const inboxPrefix = "_INBOX_guard";
+  const events = ["CONNECT", "DISCONNECT"].map((event) => `$SYS.ACCOUNT.${accounts.proxies.publicKey}.${event}`);
+  const list = `$SYS.REQ.ACCOUNT.${accounts.proxies.publicKey}.CONNZ`;
+  const mint = () =>
+    mintUser({
+      ...{ accountSeed: systemAccount.seed, accountPublicKey: systemAccount.publicKey, name: "control-plane" },
+      ...{ userPublicKey: key.publicKey, expiresMs: deps.clock.nowMs() + userMs },
+      permissions: { publish: [list, updateSubject], subscribe: [...events, `${inboxPrefix}.>`] },
+    });
+  let jwt = await mint();
+  const bus = connectNatsSystem({
+    ...{ servers: [url], jwt: () => jwt, seed: () => key.seed, inboxPrefix, name: "control-plane-system" },
+    ...{ log: deps.log, clock: deps.clock },
+  });
+  const guard = new Guard(deps, bus, list);
+  guard.start(events, async () => {
+    jwt = await mint();
+  });
+  return guard;
+}
+
+const updateSubject = "$SYS.REQ.CLAIMS.UPDATE";
+
+class Guard implements UserGuard {
+  readonly #deps: UserGuardDeps;
+  readonly #bus: SystemBus;
+  readonly #list: string;
+  readonly #users = new Map<string, Connected>();
+  readonly #stop = new AbortController();
+  /** Users that had too many connections, with the time. */
+  readonly #excess = new Map<string, { readonly proxyId: string; readonly atMs: number }>();
+  #loops: Promise<unknown> = Promise.resolve();
+  #wanted = 0;
+  #applied = 0;
+  #wake = new AbortController();
+  #waiting: (() => void)[] = [];
+  #failure: string | undefined;
+
+  constructor(deps: UserGuardDeps, bus: SystemBus, list: string) {
+    this.#deps = deps;
+    this.#bus = bus;
+    this.#list = list;
+  }
+
+  start([connects = "", disconnects = ""]: readonly string[], remint: () => Promise<void>): void {
+    const { clock } = this.#deps;
+    const { signal } = this.#stop;
+    const read = async (subject: string, take: (event: Readonly<Record<string, unknown>>) => void) => {
+      for await (const message of this.#bus.subscribe(subject, { queueMax: 8192 })) {
+        try {
+          take(parse(message));
+        } catch (error) {
+          this.#deps.log.debug("an event of NATS is not read", { error: messageOf(error) });
+        }
+      }
+    };
+    const looking = async () => {
+      while (!signal.aborted) {
+        if (this.#bus.connected) await this.#look().catch((error: unknown) => this.#complain(error));
+        await clock.sleep(lookMs, signal);
+      }
+    };
+    const reminting = async () => {
+      while (!signal.aborted) {
+        await clock.sleep(remintMs, signal);
+        if (!signal.aborted) await remint();
+      }
+    };
+    const stopStatus = this.#bus.onStatus(({ connected }) => {
+      if (connected) void this.#look().catch((error: unknown) => this.#complain(error));
+    });
+    signal.addEventListener("abort", stopStatus, { once: true });
+    const following = [
+      read(connects, (event) => this.#connected(idOf(event), event.client as ClientInfo)),
+      read(disconnects, (event) => this.#gone(idOf(event), event.client as ClientInfo)),
+    ];
+    this.#loops = Promise.all([...following, looking(), reminting(), this.#apply()]);
+  }
+
+  revokeProxy(proxyId: string, keys: readonly string[]): void {
+    const { revoked } = this.#deps.server;
+    const connected = [...this.#users].filter(([, one]) => one.proxyId === proxyId).map(([key]) => key);
+    revoked.addProxy(proxyId);
+    if (revoked.addUsers([...new Set([...keys, ...connected])])) this.#changed();
+  }
+
+  settled(): Promise<void> {
+    if (this.#applied === this.#wanted) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  problems(): readonly string[] {
+    const nowMs = this.#deps.clock.nowMs();
+    for (const [user, { atMs }] of this.#excess) if (nowMs - atMs > excessToldMs) this.#excess.delete(user);
+    const excess = [...this.#excess.values()].map(
+      ({ proxyId }) =>
+        `proxy ${proxyId} had more than ${connectionsMax} connections to NATS: they were ended, and its user is refused until it renews its certificate, within an hour; look at that host, and revoke the proxy if its credential was taken`,
+    );
+    return this.#failure === undefined
+      ? excess
+      : [...excess, `NATS does not know yet who was revoked: ${this.#failure}`];
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort();
+    this.#wake.abort();
+    await this.#bus.close();
+    await this.#loops;
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  #changed(): void {
+    this.#wanted += 1;
+    this.#wake.abort();
+  }
+
+  /** Tells the server, until it knows. */
+  async #apply(): Promise<void> {
+    const { clock, server, log } = this.#deps;
+    const { signal } = this.#stop;
+    const backoff = new Backoff({ msMin: 50, msMax: 5000 });
+    while (!signal.aborted) {
+      this.#wake = new AbortController();
+      if (this.#applied === this.#wanted) await clock.sleep(lookMs, this.#wake.signal);
+      if (signal.aborted || this.#applied === this.#wanted) continue;
+      const version = this.#wanted;
+      try {
+        const { jwt } = await server.proxiesClaims();
+        const answer = parse(await this.#bus.ask(updateSubject, jwt));
+        const { code, message } = (answer.data ?? answer.error ?? {}) as { code?: number; message?: string };
+        if (code !== 200) throw new Error(message ?? "no answer that can be read");
+        this.#applied = version;
+        this.#failure = undefined;
+        backoff.reset();
+        if (version === this.#wanted) for (const resolve of this.#waiting.splice(0)) resolve();
+      } catch (error) {
+        this.#failure = messageOf(error);
+        if (this.#bus.connected) log.warn("NATS cannot be told who was revoked", { error: this.#failure });
+        await clock.sleep(backoff.nextMs(), signal);
+      }
+    }
+  }
+
+  /** Every connection of the account, as the server has it now; events tell what comes after. */
+  async #look(): Promise<void> {
+    const seen = new Map<string, Connected>();
+    for (let offset = 0; ; offset += page) {
+      const answer = parse(await this.#bus.ask(this.#list, JSON.stringify({ auth: true, offset, limit: page })));
+      const data = (answer.data ?? answer) as { server_id?: string; connections?: readonly Listed[]; total?: number };
+      const connections = data.connections ?? [];
+      for (const { cid, authorized_user: user = "", jwt = "" } of connections)
+        note(seen, user, jwt, `${data.server_id ?? ""}/${cid}`);
+      if (connections.length < page || offset + page >= (data.total ?? 0)) break;
+    }
+    for (const [user, { proxyId, connections }] of seen) {
+      this.#users.set(user, { proxyId, connections });
+      this.#judge(user);
+    }
+    for (const user of this.#users.keys()) if (!seen.has(user)) this.#users.delete(user);
+  }
+
+  #connected(id: string, { user = "", jwt = "" }: ClientInfo): void {
+    note(this.#users, user, jwt, id);
+    if (this.#users.size > usersMax) this.#users.delete(this.#users.keys().next().value ?? "");
+    this.#judge(user);
+  }
+
+  #gone(id: string, { user = "" }: ClientInfo): void {
+    const known = this.#users.get(user);
+    known?.connections.delete(id);
+    if (known?.connections.size === 0) this.#users.delete(user);
+  }
+
+  /** Ends a user that must not be there. */
+  #judge(user: string): void {
+    const known = this.#users.get(user);
+    if (known === undefined) return;
+    const { revoked } = this.#deps.server;
+    const { proxyId, connections } = known;
+    const tooMany = connections.size > connectionsMax;
+    if (!tooMany && !revoked.hasProxy(proxyId)) return;
+    if (tooMany) {
+      this.#excess.set(user, { proxyId, atMs: this.#deps.clock.nowMs() });
+      this.#deps.log.error("a proxy's NATS user has too many connections: it is refused until it renews", { proxyId });
+    }
+    this.#users.delete(user);
+    revoked.addUsers([user]);
+    this.#changed();
+  }
+
+  #complain(error: unknown): void {
+    if (isAshlarError(error, "unavailable") && !this.#bus.connected) return;
+    this.#deps.log.warn("the connections of NATS cannot be listed", { error: messageOf(error) });
+  }
+}
+
+interface Listed {
+  readonly cid: number;
+  readonly authorized_user?: string;
+  readonly jwt?: string;
+}
+
+function parse({ data }: Pick<BusMessage, "data">): Readonly<Record<string, unknown>> {
+  return JSON.parse(Buffer.from(data).toString("utf8")) as Record<string, unknown>;
+}
+
+function idOf(event: Readonly<Record<string, unknown>>): string {
+  const { id: server } = event.server as { id: string };
+  const { id: client } = event.client as { id: number };
+  return `${server}/${client}`;
+}
+
+/** The server has verified the JWT; its name is the id of the proxy that it was minted for. */
+function note(users: Map<string, Connected>, user: string, jwt: string, id: string): void {
+  if (user === "" || jwt === "") return;
+  const known = users.get(user) ?? { proxyId: decode(jwt).name, connections: new Set<string>() };
+  known.connections.add(id);
+  users.set(user, known);
+}
