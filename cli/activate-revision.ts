@@ -44,7 +44,7 @@ export async function activateRevision(
   const { revision, reason, expectedEpoch } = what;
   const { wait = false, force = false, threshold = 0, timeout, timeoutGiven = false } = flags;
   const startMs = clock.monotonicMs();
-  const response = await admin.activate({
+  const response = await admin.activateRevision({
     revision,
     reason,
     force,
@@ -80,7 +80,7 @@ export async function activateRevision(
  * revision must not end up active because its activation came last.
  */
 export async function findEpochBelow(admin: AdminClient, revision: number): Promise<number> {
-  const { epoch, revision: active, rollout } = await admin.status();
+  const { epoch, revision: active, rollout } = await admin.getStatus({});
   const newest = Math.max(active, rollout?.candidate ?? 0);
   if (newest <= revision) return epoch;
   throw new AshlarError(

@@ -22,7 +22,7 @@ const idlePagesMax = 50;
 async function* readPages(admin: Pick<AdminClient, "exportAudit">): AsyncGenerator<ExportAuditResponse> {
   let [position, idle] = [0, 0];
   for (let pages = 0; pages < pagesMax && idle < idlePagesMax; pages += 1) {
-    const page = await admin.exportAudit(position);
+    const page = await admin.exportAudit({ position });
     yield page;
     if (page.complete) return;
     idle = page.position === position ? idle + 1 : 0;

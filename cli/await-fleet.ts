@@ -24,13 +24,13 @@ const pollMs = 50;
 
 /** Polls until `target` is active and every live proxy evaluates it, or `timeoutMs` ends. */
 export async function awaitFleet(
-  deps: { readonly admin: Pick<AdminClient, "proxies" | "status">; readonly clock: Clock },
+  deps: { readonly admin: Pick<AdminClient, "listProxies" | "getStatus">; readonly clock: Clock },
   target: FleetTarget,
   timeoutMs: number,
 ): Promise<FleetReport> {
   const endMs = deps.clock.monotonicMs() + timeoutMs;
   for (;;) {
-    const [status, proxies] = await Promise.all([deps.admin.status(), deps.admin.proxies()]);
+    const [status, { proxies }] = await Promise.all([deps.admin.getStatus({}), deps.admin.listProxies({})]);
     const live = proxies.filter((proxy) => proxy.live);
     const behind = live.filter((proxy) => !evaluates(proxy, target));
     const { epoch, revision, rollout } = status;

@@ -1,59 +1,9 @@
 /** The admin API as promises, over mutual TLS with the operator's certificate. */
 import { isIP } from "node:net";
 import { credentials } from "@grpc/grpc-js";
-import type { DecisionBatch, DecisionRecord } from "../core/decision/decision-record.js";
 import { AshlarError, isAshlarError, messageOf } from "../core/errors.js";
 import { nameIn } from "../core/identity.js";
-import { batchOf, decisionOf } from "../core/wire/decisions.js";
-import {
-  type ActivateRevisionRequest,
-  type ActivateRevisionResponse,
-  type ActivationInfo,
-  AdminServiceService,
-  type ApproveRevisionResponse,
-  type CheckAccessRequest,
-  type CheckAccessResponse,
-  type CreateJoinTokenRequest,
-  type CreateJoinTokenResponse,
-  type DiffRevisionsRequest,
-  type DiffRevisionsResponse,
-  type ExportAuditResponse,
-  type ExportRevisionResponse,
-  type GetConvergenceResponse,
-  type GetRevisionResponse,
-  type GetStatusResponse,
-  type ImportRevisionRequest,
-  type ImportRevisionResponse,
-  type IssuerInfo,
-  type ListAccessRequest,
-  type ListAccessResponse,
-  type ListAuditRequest,
-  type ListAuditResponse,
-  type ListRevisionsRequest,
-  type ListRevisionsResponse,
-  type PolicyFile,
-  type ProxyInfo,
-  type PublishRevisionRequest,
-  type PublishRevisionResponse,
-  type RemoveTokenIssuerRequest,
-  type RevokeIdentityResponse,
-  type RollbackRequest,
-  type RollbackResponse,
-  type RolloutInfo,
-  type ServiceInfo,
-  type SetTokenIssuerRequest,
-  type SetTokenIssuerResponse,
-  type ShadowInfo,
-  type ValidateRevisionResponse,
-} from "../proto/gen/ashlar/v1/admin.js";
-import type { ListDecisionsRequest } from "../proto/gen/ashlar/v1/decision.js";
-import type {
-  DropSigningKeyRequest,
-  DropSigningKeyResponse,
-  ListSigningKeysResponse,
-  RotateSigningKeyRequest,
-  RotateSigningKeyResponse,
-} from "../proto/gen/ashlar/v1/trust.js";
+import { AdminServiceService } from "../proto/gen/ashlar/v1/admin.js";
 import { parseHostPort } from "../runtime/config.js";
 import { callServerStream, callUnary, connectGrpc, type MethodDescription } from "../runtime/grpc-client.js";
 import { parseSvid } from "../runtime/tls-identity.js";
@@ -87,70 +37,47 @@ export type {
 export type { AuditEntry } from "../proto/gen/ashlar/v1/audit.js";
 export type { ListSigningKeysResponse, SigningKeyInfo } from "../proto/gen/ashlar/v1/trust.js";
 
-/** A decision with the proxy that made it. */
-export interface DecisionOfProxy {
-  readonly service: string;
-  readonly proxyId: string;
-  readonly decision: DecisionRecord;
-}
+type Definition = typeof AdminServiceService;
+type MethodNames<Streams extends boolean> = {
+  [Name in keyof Definition]: Definition[Name]["responseStream"] extends Streams ? Name : never;
+}[keyof Definition];
+type RequestOf<Name extends keyof Definition> = ReturnType<Definition[Name]["requestDeserialize"]>;
+type ResponseOf<Name extends keyof Definition> = ReturnType<Definition[Name]["responseDeserialize"]>;
 
 /**
- * What a command can ask the control plane. Everything fails with the AshlarError that the control plane
- * meant, or with `unavailable` and the address if it could not be reached.
+ * What a command can ask the control plane: the methods of ashlar.v1.AdminService, by their names there. Each fails with
+ * the AshlarError that the control plane meant, or with `unavailable` and the address if it could not be reached.
  */
-export interface AdminClient {
-  validate(files: readonly PolicyFile[]): Promise<ValidateRevisionResponse>;
-  publish(request: PublishRevisionRequest): Promise<PublishRevisionResponse>;
-  activate(request: ActivateRevisionRequest): Promise<ActivateRevisionResponse>;
-  rollback(request: RollbackRequest): Promise<RollbackResponse>;
-  /** 0: the active revision. */
-  revision(number: number): Promise<GetRevisionResponse>;
-  revisions(request: ListRevisionsRequest): Promise<ListRevisionsResponse>;
-  diff(request: DiffRevisionsRequest): Promise<DiffRevisionsResponse>;
-  proxies(): Promise<readonly ProxyInfo[]>;
-  services(): Promise<readonly ServiceInfo[]>;
-  checkAccess(request: CheckAccessRequest): Promise<CheckAccessResponse>;
-  listAccess(request: ListAccessRequest): Promise<ListAccessResponse>;
-  audit(request: ListAuditRequest): Promise<ListAuditResponse>;
-  createJoinToken(request: CreateJoinTokenRequest): Promise<CreateJoinTokenResponse>;
-  /** Oldest first; ends with what is there. Leaving the loop ends the call. */
-  decisions(request: ListDecisionsRequest): AsyncGenerator<DecisionBatch, void, undefined>;
-  decision(id: string): Promise<DecisionOfProxy>;
-  status(): Promise<GetStatusResponse>;
-  /** 0: the active revision. */
-  exportRevision(number: number): Promise<ExportRevisionResponse>;
-  importRevision(request: ImportRevisionRequest): Promise<ImportRevisionResponse>;
-  /** 0: with the active revision. Fails with `not_found` if nothing is active. */
-  convergence(revision: number): Promise<GetConvergenceResponse>;
-  /** A page of the audit log after `position`. */
-  exportAudit(position: number): Promise<ExportAuditResponse>;
-  /** 0: the one that runs, else the newest. */
-  rollout(number: number): Promise<RolloutInfo>;
-  rollouts(limit: number): Promise<readonly RolloutInfo[]>;
-  /** 0: the one that runs. Gives the new epoch. */
-  orderRollout(what: RolloutOrder, number: number, reason: string): Promise<ActivationInfo>;
-  /** `share`: in hundredths of a percent. Gives the new epoch, as `stopShadow` does. */
-  startShadow(revision: number, shareBasisPoints: number, reason: string): Promise<ActivationInfo>;
-  stopShadow(reason: string): Promise<ActivationInfo>;
-  /** undefined: none runs. */
-  shadow(): Promise<ShadowInfo | undefined>;
-  setTokenIssuer(request: SetTokenIssuerRequest): Promise<SetTokenIssuerResponse>;
-  tokenIssuers(): Promise<readonly IssuerInfo[]>;
-  removeTokenIssuer(request: RemoveTokenIssuerRequest): Promise<unknown>;
-  signingKeys(): Promise<ListSigningKeysResponse>;
-  rotateSigningKey(request: RotateSigningKeyRequest): Promise<RotateSigningKeyResponse>;
-  dropSigningKey(request: DropSigningKeyRequest): Promise<DropSigningKeyResponse>;
-  approve(revision: number, reason: string): Promise<ApproveRevisionResponse>;
-  /** A proxy's id, or a certificate's serial number. */
-  revoke(id: string, reason: string): Promise<RevokeIdentityResponse>;
-  close(): void;
-}
-
-export type RolloutOrder = "pause" | "resume" | "abort" | "advance";
+export type AdminClient = {
+  readonly [Name in MethodNames<false>]: (request: RequestOf<Name>) => Promise<ResponseOf<Name>>;
+} & {
+  /** Leaving the loop ends the call. */
+  readonly [Name in MethodNames<true>]: (request: RequestOf<Name>) => AsyncGenerator<ResponseOf<Name>, void, undefined>;
+} & { close(): void };
 
 const answerMs = 20_000;
-const publishMs = 60_000;
+const workMs = 60_000;
 const waitMsDefault = 30_000;
+
+/** Methods that may work for longer than others before they answer. */
+const working: ReadonlySet<string> = new Set<MethodNames<false>>([
+  "diffRevisions",
+  "exportAudit",
+  "exportRevision",
+  "importRevision",
+  "listAccess",
+  "listAudit",
+  "publishRevision",
+  "validateRevision",
+]);
+
+/** How long an answer may take: as long as the request itself says that it waits, and some more. */
+function timeoutMsOf(name: string, request: object): number {
+  if (working.has(name)) return workMs;
+  if ("prepareTimeoutMs" in request) return answerMs + Number(request.prepareTimeoutMs);
+  if ("waitTimeoutMs" in request) return answerMs + (Number(request.waitTimeoutMs) || waitMsDefault);
+  return answerMs;
+}
 
 /**
  * Opens a client; it connects on the first call.
@@ -164,74 +91,32 @@ export function openAdminClient(context: AdminContext): AdminClient {
     options:
       isIP(parseHostPort(context.admin)?.host ?? "") === 0 ? {} : { "grpc.ssl_target_name_override": "localhost" },
   });
-  const call = async <Request, Response>(
-    method: MethodDescription<Request, Response>,
-    request: Request,
-    timeoutMs = answerMs,
-  ): Promise<Response> => {
+  type Method = MethodDescription<object, unknown>;
+  const ask = (name: string, method: Method) => async (request: object) => {
+    const timeoutMs = timeoutMsOf(name, request);
     try {
       return await callUnary(client, method, request, { timeoutMs });
     } catch (error) {
       throw withAddress(error, context.admin, timeoutMs);
     }
   };
-  const admin = AdminServiceService;
-  return {
-    validate: (files) => call(admin.validateRevision, { files: [...files] }, publishMs),
-    publish: (request) => call(admin.publishRevision, request, publishMs),
-    activate: (request) => call(admin.activateRevision, request, answerMs + request.prepareTimeoutMs),
-    rollback: (request) => call(admin.rollback, request, answerMs + (request.waitTimeoutMs || waitMsDefault)),
-    revision: (number) => call(admin.getRevision, { number }),
-    revisions: (request) => call(admin.listRevisions, request),
-    diff: (request) => call(admin.diffRevisions, request, publishMs),
-    proxies: async () => (await call(admin.listProxies, {})).proxies,
-    services: async () => (await call(admin.listServices, {})).services,
-    checkAccess: (request) => call(admin.checkAccess, request),
-    listAccess: (request) => call(admin.listAccess, request, publishMs),
-    audit: (request) => call(admin.listAudit, request, publishMs),
-    createJoinToken: (request) => call(admin.createJoinToken, request),
-    decisions: async function* (request) {
+  const listen = (method: Method) =>
+    async function* (request: object) {
       try {
-        for await (const { batch } of callServerStream(client, admin.listDecisions, request, {}))
-          if (batch !== undefined) yield batchOf(batch, batch); // the control plane has checked whose it is
+        yield* callServerStream(client, method, request, {});
       } catch (error) {
         throw withAddress(error, context.admin, answerMs);
       }
-    },
-    decision: async (id) => {
-      const { service, proxyId, decision } = await call(admin.getDecision, { id });
-      if (decision === undefined) throw new AshlarError("internal", "the control plane answered without a decision");
-      return { service, proxyId, decision: decisionOf(decision) };
-    },
-    status: () => call(admin.getStatus, {}),
-    exportRevision: (number) => call(admin.exportRevision, { number }, publishMs),
-    exportAudit: (position) => call(admin.exportAudit, { position }, publishMs),
-    setTokenIssuer: (request) => call(admin.setTokenIssuer, request),
-    tokenIssuers: async () => (await call(admin.listTokenIssuers, {})).issuers,
-    removeTokenIssuer: (request) => call(admin.removeTokenIssuer, request),
-    signingKeys: () => call(admin.listSigningKeys, {}),
-    rotateSigningKey: (request) => call(admin.rotateSigningKey, request),
-    dropSigningKey: (request) => call(admin.dropSigningKey, request),
-    approve: (revision, reason) => call(admin.approveRevision, { revision, reason }),
-    revoke: (id, reason) => call(admin.revokeIdentity, { id, reason }),
-    convergence: (revision) => call(admin.getConvergence, { revision }),
-    importRevision: (request) => call(admin.importRevision, request, publishMs),
-    rollout: async (number) => present((await call(admin.getRollout, { number })).rollout),
-    rollouts: async (limit) => (await call(admin.listRollouts, { limit })).rollouts,
-    orderRollout: async (what, number, reason) => {
-      const { pauseRollout: pause, resumeRollout: resume, abortRollout: abort, advanceRollout: advance } = admin;
-      const methods = { pause, resume, abort, advance };
-      return present((await call(methods[what], { number, reason })).activation);
-    },
-    startShadow: async (revision, shareBasisPoints, reason) =>
-      present((await call(admin.startShadow, { revision, shareBasisPoints, reason })).activation),
-    stopShadow: async (reason) => present((await call(admin.stopShadow, { reason })).activation),
-    shadow: async () => (await call(admin.getShadow, {})).shadow,
-    close: () => client.close(),
-  };
+    };
+  const methods = Object.entries(AdminServiceService).map(([name, method]) => [
+    name,
+    method.responseStream ? listen(method as Method) : ask(name, method as Method),
+  ]);
+  return { ...(Object.fromEntries(methods) as Omit<AdminClient, "close">), close: () => client.close() } as AdminClient;
 }
 
-function present<Value>(value: Value | undefined): Value {
+/** What an answer has to hold. Fails with `internal` if it does not. */
+export function present<Value>(value: Value | undefined): Value {
   if (value === undefined) throw new AshlarError("internal", "the control plane left out what was asked for");
   return value;
 }

@@ -4,9 +4,11 @@ import type { AdminClient, ProxyConvergence } from "./client.js";
 import { renderTime } from "./output.js";
 
 /** How far each proxy is with the active revision; empty while nothing is active: there is nothing to run then. */
-export async function readConvergence(admin: Pick<AdminClient, "convergence">): Promise<readonly ProxyConvergence[]> {
+export async function readConvergence(
+  admin: Pick<AdminClient, "getConvergence">,
+): Promise<readonly ProxyConvergence[]> {
   try {
-    return (await admin.convergence(0)).proxies;
+    return (await admin.getConvergence({ revision: 0 })).proxies;
   } catch (error) {
     if (isAshlarError(error, "not_found")) return [];
     throw error;

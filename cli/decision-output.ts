@@ -1,7 +1,8 @@
 /** Decisions as commands print them. */
+
 import { type DecisionRecord, isRefusal, type Recorded } from "../core/decision/decision-record.js";
 import { Duration, isList, isMap, Timestamp, type Value } from "../core/policy/condition/values.js";
-import type { DecisionOfProxy } from "./client.js";
+import type { DecisionOfProxy } from "./decisions.js";
 import { renderTime } from "./output.js";
 
 /** A decision with its inputs, for programs. */

@@ -23,7 +23,7 @@ export interface PolicyUnits {
 
 /** The policy of a revision; 0: the active one. Every part of it is checked by digest. */
 export async function fetchPolicy(admin: Pick<AdminClient, "exportRevision">, number: number): Promise<PolicyUnits> {
-  const { bundle } = await admin.exportRevision(number);
+  const { bundle } = await admin.exportRevision({ number });
   const { mesh, revision, snapshot } = parseBundle(bundle);
   const units = snapshot.units.map(({ unit }) => unit);
   return unitsNamed(`revision ${revision.body.number}`, mesh, units);

@@ -17,19 +17,22 @@ export interface Removals {
 
 /** What `files` take away from the policy in force; nothing where there are errors in them, which publishing tells. */
 export async function findRemovals(
-  admin: Pick<AdminClient, "diff" | "proxies">,
+  admin: Pick<AdminClient, "diffRevisions" | "listProxies">,
   files: readonly PolicyFile[],
 ): Promise<Removals> {
   return findRemovalsTo(admin, { side: { $case: "files", value: { files: [...files] } } });
 }
 
 /** The same of any other side. */
-export async function findRemovalsTo(admin: Pick<AdminClient, "diff" | "proxies">, to: DiffSide): Promise<Removals> {
-  const { objects, fromObjects, toSnapshot } = await admin.diff({ from: undefined, to, namesOnly: true });
+export async function findRemovalsTo(
+  admin: Pick<AdminClient, "diffRevisions" | "listProxies">,
+  to: DiffSide,
+): Promise<Removals> {
+  const { objects, fromObjects, toSnapshot } = await admin.diffRevisions({ from: undefined, to, namesOnly: true });
   const isEmpty = toSnapshot === buildSnapshot([]).list.digest;
   const removed = objects.filter(({ change }) => change === "removed");
   const services = removed.filter(({ kind }) => kind === "Service").map(({ name }) => name);
-  const live = services.length === 0 ? [] : (await admin.proxies()).filter((proxy) => proxy.live);
+  const live = services.length === 0 ? [] : (await admin.listProxies({})).proxies.filter((proxy) => proxy.live);
   const warnings = removalsOf(removed, services, live, fromObjects).map((message): FindingJson => {
     return { severity: "warning", file: "", line: 0, column: 0, field: "", message };
   });

@@ -2,7 +2,7 @@
 import { AshlarError } from "../core/errors.js";
 import { parseGates } from "../core/wire/rollouts.js";
 import type { Clock } from "../runtime/clock.js";
-import type { AdminClient, RolloutInfo } from "./client.js";
+import { type AdminClient, present, type RolloutInfo } from "./client.js";
 import { plain, renderPairs, renderTime } from "./output.js";
 
 const pollMs = 500;
@@ -17,14 +17,14 @@ export function isUnderway({ state }: RolloutInfo): boolean {
  * was seen last.
  */
 export async function watchRollout(
-  { admin, clock }: { readonly admin: Pick<AdminClient, "rollout">; readonly clock: Clock },
+  { admin, clock }: { readonly admin: Pick<AdminClient, "getRollout">; readonly clock: Clock },
   number: number,
   timeoutMs: number,
   watcher: (rollout: RolloutInfo) => void,
 ): Promise<RolloutInfo> {
   const endMs = clock.monotonicMs() + timeoutMs;
   for (;;) {
-    const rollout = await admin.rollout(number);
+    const rollout = present((await admin.getRollout({ number })).rollout);
     watcher(rollout);
     const leftMs = endMs - clock.monotonicMs();
     if (!isUnderway(rollout) || leftMs <= 0) return rollout;

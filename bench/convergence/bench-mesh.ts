@@ -28,7 +28,7 @@ export async function withMesh(work: (mesh: BenchMesh) => Promise<void>): Promis
 
 /** Publishes files; gives the revision's number. */
 export async function publish(admin: AdminClient, files: readonly PolicyFile[]): Promise<number> {
-  const { revision, findings } = await admin.publish({
+  const { revision, findings } = await admin.publishRevision({
     files: [...files],
     message: "",
     parent: undefined,
@@ -50,7 +50,7 @@ const prepareMs = 150_000;
 /** Activates a revision when every live proxy has prepared it. */
 export async function activate(admin: AdminClient, revision: number): Promise<Activated> {
   const startMs = performance.now();
-  const { activation } = await admin.activate({
+  const { activation } = await admin.activateRevision({
     ...{ revision, reason: "", force: false, thresholdPercent: 0, prepareTimeoutMs: prepareMs },
     ...{ expectedEpoch: undefined, plan: undefined, endRollout: false },
   });

@@ -29,7 +29,7 @@ export async function measureRollbackTime({ proxies, rounds }: RollbackTimeOptio
     for (let round = 0; round < warmups + rounds; round += 1) {
       await activate(admin, second);
       await until("every proxy evaluates what is rolled back", async () => {
-        const { active, total } = await admin.status();
+        const { active, total } = await admin.getStatus({});
         return active === proxies && total === proxies;
       });
       const startMs = performance.now();

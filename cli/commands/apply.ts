@@ -66,18 +66,18 @@ export function addApplyCommand(program: Command, cli: Cli): void {
 async function apply(cli: Cli, admin: AdminClient, files: readonly PolicyFile[], flags: Flags): Promise<void> {
   const { message = "", parent, output, allowEmpty = false } = flags;
   const removals = await askAboutRemovals(cli, admin, files, flags);
-  const published = await admin.publish({ files: [...files], message, parent, allowEmpty });
+  const published = await admin.publishRevision({ files: [...files], message, parent, allowEmpty });
   const findings = [...removals, ...noteFindings(cli, published.findings.map(findingToJson))];
   const { revision, created } = published;
   if (revision === undefined) {
-    const { epoch, headRevision } = await admin.status();
+    const { epoch, headRevision } = await admin.getStatus({});
     show(cli, output, { created: false, revision: headRevision, epoch, findings }, "Nothing was published.");
     throw refused(findings, "nothing was published");
   }
   const { number } = revision;
   const what = created ? `Revision ${number} is published` : `Revision ${number} says the same already`;
   if (!flags.activate) {
-    const { epoch } = await admin.status();
+    const { epoch } = await admin.getStatus({});
     show(
       cli,
       output,
@@ -115,12 +115,18 @@ async function askAboutRemovals(cli: Cli, admin: AdminClient, files: readonly Po
 }
 
 async function dryRun(cli: Cli, admin: AdminClient, files: readonly PolicyFile[], flags: Flags): Promise<void> {
-  const { snapshot, wouldCreate, objects, access, findings: found } = await admin.validate(files);
+  const {
+    snapshot,
+    wouldCreate,
+    objects,
+    access,
+    findings: found,
+  } = await admin.validateRevision({ files: [...files] });
   const { isEmpty, warnings } = await findRemovals(admin, files);
   if (isEmpty && !flags.allowEmpty) throw emptyPolicy();
   const findings = noteFindings(cli, [...found.map(findingToJson), ...(flags.activate ? warnings : [])]);
   const wantsYes = flags.activate && warnings.length > 0 && !isEmpty;
-  const { epoch, revision: active, headRevision } = await admin.status();
+  const { epoch, revision: active, headRevision } = await admin.getStatus({});
   if (flags.parent !== undefined && flags.parent !== headRevision) {
     throw new AshlarError("conflict", `the newest revision is ${headRevision}, not ${flags.parent}`);
   }

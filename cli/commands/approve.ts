@@ -22,7 +22,7 @@ export function addApproveCommand(program: Command, cli: Cli): void {
     .option("-m, --message <text>", "why, for the log")
     .addOption(outputOption())
     .action(async (revision: number, { message = "", output }: Flags, self: Command) => {
-      const answer = await cli.withAdmin(self, (admin) => admin.approve(revision, message));
+      const answer = await cli.withAdmin(self, (admin) => admin.approveRevision({ revision, reason: message }));
       const { created, required } = answer;
       const approvals = answer.approvals.map(approvalToJson);
       const count = counted(approvals.length, "approval");

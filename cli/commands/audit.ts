@@ -36,7 +36,7 @@ export function addAuditCommand(program: Command, cli: Cli): void {
       const output = formatOf(self, given);
       const sinceMs = since === undefined ? 0 : cli.clock.nowMs() - since;
       const request = { sinceMs, limit: Math.min(limit, entriesMax) };
-      const { entries } = await cli.withAdmin(self, (admin) => admin.audit(request));
+      const { entries } = await cli.withAdmin(self, (admin) => admin.listAudit(request));
       show(cli, output, entries.map(entryToJson), renderEntries(entries));
     });
   withExample(command, "ashlar audit --since 1h", "ashlar audit verify");

@@ -17,7 +17,7 @@ export function addBlameCommand(program: Command, cli: Cli): void {
     .argument("[revision]", "its number", parseNumber)
     .addOption(outputOption())
     .action(async (revision: number | undefined, { output }: { output: OutputFormat }, self: Command) => {
-      const answer = await cli.withAdmin(self, (admin) => admin.convergence(revision ?? 0));
+      const answer = await cli.withAdmin(self, (admin) => admin.getConvergence({ revision: revision ?? 0 }));
       const { digest, epoch, converged, proxies } = answer;
       const json = { revision: answer.revision, digest, epoch, converged, proxies: proxies.map(convergenceToJson) };
       show(cli, output, json, renderBlame(answer));

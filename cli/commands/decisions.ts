@@ -1,8 +1,8 @@
 import type { Command } from "commander";
 import type { RefusalCount } from "../../core/decision/decision-record.js";
 import { type Cli, show } from "../cli.js";
-import type { DecisionOfProxy } from "../client.js";
 import { decisionToJson } from "../decision-output.js";
+import { type DecisionOfProxy, listDecisions } from "../decisions.js";
 import { outputOption, parseDuration, parseLabel, parseNumber, withExample } from "../options.js";
 import { counted, type OutputFormat, plain, renderTable, renderTime } from "../output.js";
 
@@ -36,7 +36,7 @@ export function addDecisionsCommand(program: Command, cli: Cli): void {
       const request = { sinceMs: cli.clock.nowMs() - since, untilMs: 0, service, refused: denied };
       const found = await cli.withAdmin(self, async (admin) => {
         const kept = new Newest(max);
-        for await (const batch of admin.decisions(request)) {
+        for await (const batch of listDecisions(admin, request)) {
           for (const decision of batch.decisions) kept.add({ ...batch, decision });
           kept.addCounts(batch.counted, batch.dropped);
         }

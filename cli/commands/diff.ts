@@ -37,7 +37,7 @@ export function addDiffCommand(program: Command, cli: Cli): void {
     .action(
       async (from: number | undefined, to: number | undefined, { output }: { output: OutputFormat }, self: Command) => {
         const sides = await readSides(cli, [from, to], given, isOptionFirst(self));
-        const answer = await cli.withAdmin(self, (admin) => admin.diff({ ...sides, namesOnly: false }));
+        const answer = await cli.withAdmin(self, (admin) => admin.diffRevisions({ ...sides, namesOnly: false }));
         printDiff(cli, answer, output);
       },
     );

@@ -49,10 +49,10 @@ async function filesSide(cli: Cli, paths: readonly string[]): Promise<NamedSide>
 }
 
 async function compare(cli: Cli, admin: AdminClient, wanted: string, side: DiffSide, output: OutputFormat) {
-  const [status, proxies, answer] = await Promise.all([
-    admin.status(),
-    admin.proxies(),
-    admin.diff({ from: side, to: { side: { $case: "revision", value: 0 } }, namesOnly: false }),
+  const [status, { proxies }, answer] = await Promise.all([
+    admin.getStatus({}),
+    admin.listProxies({}),
+    admin.diffRevisions({ from: side, to: { side: { $case: "revision", value: 0 } }, namesOnly: false }),
   ]);
   const findings = answer.findings.map(findingToJson);
   for (const finding of findings) cli.note(renderFinding(finding));

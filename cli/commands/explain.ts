@@ -4,8 +4,8 @@ import { type Explanation, explainDecision } from "../../core/decision/explain.j
 import { isSame } from "../../core/decision/redecide.js";
 import { AshlarError } from "../../core/errors.js";
 import { type Cli, show } from "../cli.js";
-import type { DecisionOfProxy } from "../client.js";
 import { decisionToJson, describeInputs } from "../decision-output.js";
+import { type DecisionOfProxy, findDecision } from "../decisions.js";
 import { outputOption, parseNumber, withExample } from "../options.js";
 import { type OutputFormat, plain, renderPairs, renderTime } from "../output.js";
 import { fetchPolicy, type PolicyUnits } from "../policy-units.js";
@@ -31,7 +31,7 @@ export function addExplainCommand(program: Command, cli: Cli): void {
     .action(async (text: string, { revision, output }: Flags, self: Command) => {
       const id = parseDecisionId(text.trim().toLowerCase());
       const { found, policy } = await cli.withAdmin(self, async (admin) => {
-        const decision = await admin.decision(id);
+        const decision = await findDecision(admin, id);
         return { found: decision, policy: await fetchPolicy(admin, revision ?? decision.decision.revision) };
       });
       const { decision } = found;

@@ -35,7 +35,7 @@ export function addExportCommand(program: Command, cli: Cli): void {
     .option("--bundle <file>", "write a bundle")
     .action(async (number: number | undefined, { out, bundle, replace = false }: Flags, self: Command) => {
       if (out === undefined && bundle === undefined) self.error("error: give --out DIR, --bundle FILE, or both");
-      const exported = await cli.withAdmin(self, (admin) => admin.exportRevision(number ?? 0));
+      const exported = await cli.withAdmin(self, (admin) => admin.exportRevision({ number: number ?? 0 }));
       const { snapshot, revision } = parseBundle(exported.bundle); // not a byte is written that does not hold
       const units = snapshot.units.map(({ unit }) => unit);
       if (out !== undefined) {

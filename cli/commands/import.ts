@@ -55,7 +55,7 @@ async function importBundle(cli: Cli, path: string, flags: Flags, self: Command)
     for (const finding of findings) cli.note(renderFinding(finding));
     const about = { created, findings, snapshot: snapshot.list.digest, from };
     if (revision === undefined) {
-      const { epoch, headRevision } = await admin.status();
+      const { epoch, headRevision } = await admin.getStatus({});
       show(cli, output, { ...about, revision: headRevision, epoch }, "Nothing was published.");
       throw new AshlarError(
         "invalid_policy",
@@ -66,7 +66,7 @@ async function importBundle(cli: Cli, path: string, flags: Flags, self: Command)
     const what = created ? `Revision ${number} is published` : `Revision ${number} says the same already`;
     const origins = `${what}, as revision ${origin.body.number} of mesh ${mesh} says it.`;
     if (!activate) {
-      const { epoch } = await admin.status();
+      const { epoch } = await admin.getStatus({});
       show(cli, output, { ...about, revision: number, epoch, digest: revision.digest }, `${origins} Not activated.`);
       return;
     }

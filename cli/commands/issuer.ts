@@ -69,7 +69,7 @@ function addListCommand(parent: Command, cli: Cli): void {
     .description("List the issuers that the mesh has keys of.")
     .addOption(outputOption())
     .action(async ({ output }: { readonly output: OutputFormat }, self: Command) => {
-      const issuers = await cli.withAdmin(self, (admin) => admin.tokenIssuers());
+      const { issuers } = await cli.withAdmin(self, (admin) => admin.listTokenIssuers({}));
       show(cli, output, issuers.map(toJson), renderIssuers(issuers));
     });
   withExample(command, "ashlar issuer list");

@@ -36,7 +36,7 @@ async function readRevisions(
   while (found.length < limit) {
     const before = found.at(-1)?.number ?? 0;
     const pageSize = Math.min(pageMax, limit - found.length);
-    const { revisions, active } = await admin.revisions({ limit: pageSize, before });
+    const { revisions, active } = await admin.listRevisions({ limit: pageSize, before });
     head ??= active;
     found.push(...revisions);
     if (revisions.length < pageSize || found.at(-1)?.number === 1) break;

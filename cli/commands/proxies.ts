@@ -13,7 +13,7 @@ export function addProxiesCommand(program: Command, cli: Cli): void {
     .addOption(outputOption())
     .action(async ({ output }: { output: OutputFormat }, self: Command) => {
       await cli.withAdmin(self, async (admin) => {
-        const proxies = await admin.proxies();
+        const { proxies } = await admin.listProxies({});
         const ledger = output === "json" ? await readConvergence(admin) : [];
         const lines = new Map(ledger.map((line) => [line.id, line]));
         const json = proxies.map((proxy) => proxyToJson(proxy, lines.get(proxy.id)));

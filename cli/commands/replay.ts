@@ -3,6 +3,7 @@ import { Replay, type ReplayResult } from "../../core/decision/replay.js";
 import { AshlarError } from "../../core/errors.js";
 import { type Cli, show } from "../cli.js";
 import type { AdminClient } from "../client.js";
+import { listDecisions } from "../decisions.js";
 import { renderFinding } from "../findings.js";
 import { outputOption, parseDuration, parseLabel, parseNumber, withExample } from "../options.js";
 import { counted, type OutputFormat, plain, renderTable } from "../output.js";
@@ -74,7 +75,7 @@ async function replay(
     service: flags.service ?? "",
     refused: false,
   };
-  for await (const batch of admin.decisions(request)) {
+  for await (const batch of listDecisions(admin, request)) {
     await revisions.fetch(batch.decisions.map(({ revision }) => revision));
     going.add(batch);
   }
@@ -85,11 +86,11 @@ async function findCandidate(cli: Cli, admin: AdminClient, { candidate, file }: 
   if (candidate !== undefined && file !== undefined)
     throw new AshlarError("invalid_argument", "give --candidate REVISION or -f PATH, not both");
   if (file === undefined) {
-    const { headRevision } = await admin.status();
+    const { headRevision } = await admin.getStatus({});
     return fetchPolicy(admin, candidate ?? headRevision);
   }
   const files = await readPolicyFiles(file, () => cli.readStdin());
-  const { findings, policy } = readPolicy(files, (await admin.status()).mesh);
+  const { findings, policy } = readPolicy(files, (await admin.getStatus({})).mesh);
   for (const finding of findings) cli.note(renderFinding(finding));
   if (policy !== undefined) return policy;
   throw new AshlarError("invalid_policy", "the policy files have errors");

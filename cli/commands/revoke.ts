@@ -22,7 +22,9 @@ export function addRevokeCommand(program: Command, cli: Cli): void {
     .option("-m, --message <text>", "why, for the trust log and the audit log")
     .addOption(outputOption())
     .action(async (id: string, { message = "", output }: Flags, self: Command) => {
-      const { trustSequence, serials, created } = await cli.withAdmin(self, (admin) => admin.revoke(id, message));
+      const { trustSequence, serials, created } = await cli.withAdmin(self, (admin) =>
+        admin.revokeIdentity({ id, reason: message }),
+      );
       const count = counted(serials.length, "certificate");
       const text = created
         ? `Revoked ${count} of ${plain(id)} (trust ${trustSequence}).`

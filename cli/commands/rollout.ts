@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { type Cli, show } from "../cli.js";
-import type { RolloutInfo, RolloutOrder } from "../client.js";
+import { present, type RolloutInfo } from "../client.js";
 import { outputOption, parseDuration, parseNumber, withExample } from "../options.js";
 import { type OutputFormat, plain, renderTable, renderTime } from "../output.js";
 import { failureOf, renderRollout, rolloutToJson, watchRollout } from "../rollout-progress.js";
@@ -42,7 +42,7 @@ function addStatus(rollout: Command, cli: Cli): void {
     .addOption(outputOption())
     .action(async (number: number | undefined, { watch, timeout, output }: StatusFlags, self: Command) => {
       await cli.withAdmin(self, async (admin) => {
-        const first = await admin.rollout(number ?? 0);
+        const first = present((await admin.getRollout({ number: number ?? 0 })).rollout);
         const watcher = (each: RolloutInfo): void => cli.progress(renderRollout(each));
         const seen = watch ? await watchRollout({ admin, clock: cli.clock }, first.number, timeout, watcher) : first;
         if (!watch || output === "json") show(cli, output, rolloutToJson(seen), renderRollout(seen));
@@ -60,7 +60,7 @@ function addList(rollout: Command, cli: Cli): void {
     .option("--limit <number>", `at most so many, at most ${listMax}`, parseLimit, 100)
     .addOption(outputOption())
     .action(async ({ limit, output }: { limit: number; output: OutputFormat }, self: Command) => {
-      const rollouts = await cli.withAdmin(self, (admin) => admin.rollouts(limit));
+      const { rollouts } = await cli.withAdmin(self, (admin) => admin.listRollouts({ limit }));
       show(cli, output, rollouts.map(rolloutToJson), renderList(rollouts));
     });
   withExample(command, "ashlar rollout list");
@@ -88,6 +88,8 @@ function renderList(rollouts: readonly RolloutInfo[]): string {
 
 const done = { pause: "paused", resume: "resumed", advance: "at its next stage", abort: "ended" } as const;
 
+type RolloutOrder = "pause" | "resume" | "abort" | "advance";
+
 function addOrder(rollout: Command, cli: Cli, what: RolloutOrder, description: string): void {
   const command = rollout
     .command(what)
@@ -96,7 +98,10 @@ function addOrder(rollout: Command, cli: Cli, what: RolloutOrder, description: s
     .option("-m, --message <text>", "why, for the log")
     .addOption(outputOption())
     .action(async (number: number | undefined, { message = "", output }: OrderFlags, self: Command) => {
-      const { epoch, revision } = await cli.withAdmin(self, (admin) => admin.orderRollout(what, number ?? 0, message));
+      const request = { number: number ?? 0, reason: message };
+      const { epoch, revision } = present(
+        (await cli.withAdmin(self, (admin) => admin[`${what}Rollout`](request))).activation,
+      );
       const back = what === "abort" ? `; revision ${revision} is active` : "";
       show(cli, output, { epoch, revision }, `The rollout is ${done[what]} at epoch ${epoch}${back}.`);
     });

@@ -11,7 +11,7 @@ export function addServicesCommand(program: Command, cli: Cli): void {
     .description("List services with their instances, versions and addresses.")
     .addOption(outputOption())
     .action(async ({ output }: { output: OutputFormat }, self: Command) => {
-      const services = await cli.withAdmin(self, (admin) => admin.services());
+      const { services } = await cli.withAdmin(self, (admin) => admin.listServices({}));
       show(cli, output, services.map(serviceToJson), renderServices(services));
     });
   withExample(command, "ashlar services");

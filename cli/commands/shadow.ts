@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { type Cli, show } from "../cli.js";
-import type { ShadowInfo } from "../client.js";
+import { present, type ShadowInfo } from "../client.js";
 import { outputOption, parseNumber, withExample } from "../options.js";
 import { type OutputFormat, plain, renderTable, renderTime } from "../output.js";
 
@@ -34,7 +34,8 @@ function addStart(shadow: Command, cli: Cli): void {
     .option("-m, --message <text>", "why, for the log")
     .addOption(outputOption())
     .action(async (revision: number, { share, message = "", output }: Flags, self: Command) => {
-      const { epoch } = await cli.withAdmin(self, (admin) => admin.startShadow(revision, share, message));
+      const request = { revision, shareBasisPoints: share, reason: message };
+      const { epoch } = present((await cli.withAdmin(self, (admin) => admin.startShadow(request))).activation);
       const text = `Revision ${revision} is asked beside the active one from epoch ${epoch} on.`;
       show(cli, output, { epoch, revision, share: share / 10_000 }, text);
     });
@@ -48,7 +49,9 @@ function addStop(shadow: Command, cli: Cli): void {
     .option("-m, --message <text>", "why, for the log")
     .addOption(outputOption())
     .action(async ({ message = "", output }: Flags, self: Command) => {
-      const { epoch } = await cli.withAdmin(self, (admin) => admin.stopShadow(message));
+      const { epoch } = present(
+        (await cli.withAdmin(self, (admin) => admin.stopShadow({ reason: message }))).activation,
+      );
       show(cli, output, { epoch }, `No candidate is asked from epoch ${epoch} on.`);
     });
   withExample(command, "ashlar shadow stop");
@@ -60,7 +63,7 @@ function addStatus(shadow: Command, cli: Cli): void {
     .description("Show what the candidate would have made of live calls, by service.")
     .addOption(outputOption())
     .action(async ({ output }: Flags, self: Command) => {
-      const info = await cli.withAdmin(self, (admin) => admin.shadow());
+      const { shadow: info } = await cli.withAdmin(self, (admin) => admin.getShadow({}));
       show(cli, output, info === undefined ? { running: false } : { running: true, ...info }, render(info));
     });
   withExample(command, "ashlar shadow status", "ashlar shadow status -o json");

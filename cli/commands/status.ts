@@ -15,7 +15,9 @@ export function addStatusCommand(program: Command, cli: Cli): void {
     .description("Show the mesh: epoch, revision, how many proxies are where, and what is wrong.")
     .addOption(outputOption())
     .action(async ({ output }: { output: OutputFormat }, self: Command) => {
-      const [status, proxies] = await cli.withAdmin(self, (admin) => Promise.all([admin.status(), admin.proxies()]));
+      const [status, { proxies }] = await cli.withAdmin(self, (admin) =>
+        Promise.all([admin.getStatus({}), admin.listProxies({})]),
+      );
       const live = proxies.filter((proxy) => proxy.live);
       const nowMs = cli.clock.nowMs();
       const expiring = live.filter((proxy) => proxy.certificateExpiresMs - nowMs < expiringMs);

@@ -26,7 +26,7 @@ function addShowCommand(parent: Command, cli: Cli): void {
     .description("Show the trust record in force: its signing keys, and why one cannot be dropped now.")
     .addOption(outputOption())
     .action(async ({ output }: { readonly output: OutputFormat }, self: Command) => {
-      const trust = await cli.withAdmin(self, (admin) => admin.signingKeys());
+      const trust = await cli.withAdmin(self, (admin) => admin.listSigningKeys({}));
       show(cli, output, toJson(trust), renderTrust(trust));
     });
   withExample(command, "ashlar trust show");

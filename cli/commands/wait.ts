@@ -34,7 +34,7 @@ export function addWaitCommand(program: Command, cli: Cli): void {
         const startMs = cli.clock.monotonicMs();
         const target: FleetTarget =
           revision === undefined
-            ? { kind: "epoch", epoch: epoch ?? (await admin.status()).epoch }
+            ? { kind: "epoch", epoch: epoch ?? (await admin.getStatus({})).epoch }
             : { kind: "revision", revision };
         const report = await awaitFleet({ admin, clock: cli.clock }, target, timeout);
         const spentMs = cli.clock.monotonicMs() - startMs;

@@ -27,7 +27,7 @@ const metric = async (name: string): Promise<number> => {
   const text = await (await fetch(`http://127.0.0.1:${statusPort}/metrics`)).text();
   return Number(new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1]);
 };
-const problems = async (): Promise<string> => (await mesh.ask((admin) => admin.status())).problems.join("\n");
+const problems = async (): Promise<string> => (await mesh.ask((admin) => admin.getStatus({}))).problems.join("\n");
 const freshAgain = (): Promise<void> =>
   until("a statement counts again", async () => (await metric("ashlar_freshness_age_seconds")) < 4, 60_000);
 

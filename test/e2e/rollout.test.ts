@@ -160,7 +160,7 @@ test("a good revision goes through its stages although the control plane is kill
 
   const joined = await mesh.proxy({ name: "echo6", service: "echo" }); // it evaluates what the head says for it
   await until("the proxy that joined evaluates the base", async () => {
-    const all = await mesh.ask((admin) => admin.proxies());
+    const all = await mesh.ask(async (admin) => (await admin.listProxies({})).proxies);
     return all.filter((each) => each.active && each.epoch === 5 && each.revision === 1).length === instances + 1;
   });
   await joined.process.stop();

@@ -172,9 +172,12 @@ export class TestMesh {
   async healthy(service: string, expected: number, timeoutMs = 20_000): Promise<void> {
     let last = "";
     const count = async (admin: AdminClient): Promise<number | undefined> => {
-      const services = await admin.services().catch((error) => {
-        last = String(error);
-      });
+      const services = await admin
+        .listServices({})
+        .then(({ services: all }) => all)
+        .catch((error) => {
+          last = String(error);
+        });
       if (services === undefined) return undefined;
       last = JSON.stringify(services);
       const endpoints = services.find(({ name }) => name === service)?.endpoints ?? [];
