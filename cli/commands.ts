@@ -28,6 +28,7 @@ const loaders: Readonly<Record<string, () => Promise<AddCommand>>> = {
   can: async () => (await import("./commands/can.js")).addCanCommand,
   "who-can": async () => (await import("./commands/who-can.js")).addWhoCanCommand,
   audit: async () => (await import("./commands/audit.js")).addAuditCommand,
+  nats: async () => (await import("./commands/nats.js")).addNatsCommand,
   schema: async () => (await import("./commands/schema.js")).addSchemaCommand,
   test: async () => (await import("./commands/test.js")).addTestCommand,
   export: async () => (await import("./commands/export.js")).addExportCommand,

@@ -28,7 +28,10 @@ function createCommand(act: (flags: Record<string, unknown>) => void): Command {
     .option("--console <HOST:PORT>", "the console (not supported yet)")
     .option("--mesh <NAME>", "the mesh's name and trust domain (default: the folder's, or \"mesh\")")
     .option("--nats <URL>", "a NATS cluster of yours")
-    .option("--nats-account <FILE>", "its account id and signing seed")
+    .option(
+      "--nats-account <FILE>",
+      "its accounts, of control planes and of proxies: see `ashlar nats setup` and docs/nats.md",
+    )
     .option("--join <FILE>", "join an existing mesh as one more control plane: join.json of the one that began it")
     .option("--token <FILE>", "the token for it, from `ashlar token --control-plane NAME`")
     .option("--approvals <N>", "how many operators beside its author have to approve a revision (default: 0)")

@@ -4,6 +4,7 @@ import type { Bus } from "../runtime/bus.js";
 import type { Clock } from "../runtime/clock.js";
 import type { Logger } from "../runtime/log.js";
 import { connectNats } from "../runtime/nats.js";
+import type { NatsAccount, NatsAccounts } from "../runtime/nats-accounts.js";
 import {
   bootstrapPermissions,
   controlPlanePermissions,
@@ -14,7 +15,6 @@ import {
 } from "../runtime/nats-permissions.js";
 import { createNatsUserKey } from "../runtime/nats-user-keys.js";
 import { mintUser } from "../runtime/nats-users.js";
-import type { NatsAccount, NatsAccounts } from "./nats/nats-account.js";
 import { bootstrapStreams } from "./store/streams.js";
 
 export interface NatsAccessOptions {

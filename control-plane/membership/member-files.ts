@@ -4,9 +4,9 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { AshlarError, messageOf } from "../../core/errors.js";
 import { makePrivateFolder, readJsonIfThere, writeDurably } from "../../runtime/durable-file.js";
+import { type NatsAccounts, parseNatsAccounts, renderNatsAccounts } from "../../runtime/nats-accounts.js";
 import { generatePrivateKeyPem } from "../../runtime/tls-identity-keys.js";
 import { authorityOf, openAuthorityFile } from "../identity/authority-file.js";
-import { type NatsAccounts, parseNatsAccounts, renderNatsAccounts } from "../nats/nats-account.js";
 import type { MemberKeys, MemberPlace } from "./membership-client.js";
 
 /** What `up` needs to start again without the control plane that let it join. */

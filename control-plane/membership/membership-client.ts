@@ -15,10 +15,10 @@ import {
   contactTimeoutMs as timeoutMs,
   withVerified,
 } from "../../runtime/mesh-contact.js";
+import { type NatsAccounts, parseNatsAccounts } from "../../runtime/nats-accounts.js";
 import { readCertificate } from "../../runtime/tls-identity-der.js";
 import { publicKeyDer } from "../../runtime/tls-identity-keys.js";
 import { buildCsr } from "../../runtime/tls-identity-request.js";
-import { type NatsAccounts, parseNatsAccounts } from "../nats/nats-account.js";
 import { delegationBytes, renewalBytes } from "./membership-proof.js";
 
 /** The keys of a control plane that joins: on disk before the first contact, never sent. */

@@ -14,13 +14,13 @@ import {
 } from "../../proto/gen/ashlar/v1/membership.js";
 import type { Clock } from "../../runtime/clock.js";
 import { type BoundService, bindService, type CallContext, unary } from "../../runtime/grpc-handlers.js";
+import type { NatsAccounts } from "../../runtime/nats-accounts.js";
 import { parseCsr } from "../../runtime/tls-identity-request.js";
 import { type AuditTrail, audited } from "../audit/audit-trail.js";
 import type { Authority } from "../identity/authority.js";
 import type { JoinTokens } from "../identity/join-tokens.js";
 import type { Nonces } from "../identity/nonces.js";
 import type { SourceLimiter } from "../identity/source-limiter.js";
-import type { NatsAccounts } from "../nats/nats-account.js";
 import type { Ledger } from "../store/ledger.js";
 import { appendTrust, requireTrust } from "../trust/append-trust.js";
 import type { Members } from "./members.js";

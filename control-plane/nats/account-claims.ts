@@ -1,7 +1,7 @@
 /** The JWTs of the accounts of a private NATS server: who may do what, signed by its operator. */
 import { encodeAccount, encodeOperator } from "@nats-io/jwt";
 import { fromSeed } from "@nats-io/nkeys";
-import { meshExports, proxyExports, renderLinks } from "./account-links.js";
+import { type AccountLink, meshExports, proxyExports } from "../../runtime/nats-account-links.js";
 import type { NatsKeys } from "./nats-keys.js";
 
 /** An account as a server's resolver has it. */
@@ -27,12 +27,18 @@ const limits = { subs: -1, data: -1, payload: -1, imports: -1, exports: -1, wild
 
 const pairOf = (seed: string) => fromSeed(Buffer.from(seed, "ascii"));
 
+/** The `exports` and `imports` of an account's JWT. There are no other accounts on a private server: nothing is private. */
+const linksOf = (exported: readonly AccountLink[], imported: readonly AccountLink[], from: string) => ({
+  exports: [...exported],
+  imports: imported.map((link) => ({ ...link, account: from })),
+});
+
 /** The JWTs that a server with these keys trusts. */
 export async function buildNatsTrust(keys: NatsKeys, revoked: RevokedUserTimes): Promise<NatsTrust> {
   const operator = pairOf(keys.operatorSeed);
   const [mesh, system] = [pairOf(keys.meshAccountSeed), pairOf(keys.systemAccountSeed)];
   const proxies = pairOf(keys.accountSeed).getPublicKey();
-  const links = renderLinks(meshExports, proxyExports, { from: proxies });
+  const links = linksOf(meshExports, proxyExports, proxies);
   const meshClaims = { limits: { ...limits, ...jetStream }, ...links };
   const systemClaims = { limits: { ...limits, ...noJetStream } };
   const encode = async (name: string, account: typeof mesh, claims: object): Promise<AccountClaims> => ({
@@ -56,7 +62,7 @@ export async function buildProxiesClaims(keys: NatsKeys, revoked: RevokedUserTim
   const from = pairOf(keys.meshAccountSeed).getPublicKey();
   const claims = {
     limits: { ...limits, ...noJetStream },
-    ...renderLinks(proxyExports, meshExports, { from }),
+    ...linksOf(proxyExports, meshExports, from),
     ...(Object.keys(revoked).length > 0 && { revocations: { ...revoked } }),
   };
   const jwt = await encodeAccount("proxies", proxies, claims as object, { signer: pairOf(keys.operatorSeed) });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { createAccount, createOperator, fromSeed, type KeyPair } from "@nats-io/nkeys";
 import { AshlarError, messageOf } from "../../core/errors.js";
 import { replaceDurably } from "../../runtime/durable-file.js";
-import type { NatsAccount } from "./nats-account.js";
+import type { NatsAccount } from "../../runtime/nats-accounts.js";
 
 export interface NatsKeys {
   readonly operatorSeed: string;

@@ -2,7 +2,7 @@
 import { rename, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "../../runtime/log.js";
-import type { NatsAccounts } from "./nats-account.js";
+import type { NatsAccounts } from "../../runtime/nats-accounts.js";
 
 /**
  * Gives the mesh's account the streams of a folder of an earlier version, where proxies and control planes were users

@@ -53,6 +53,7 @@ const lines: Readonly<Record<string, readonly string[]>> = {
   audit: [],
   "audit verify": ["--root-hash", digestOf("a")],
   "audit export": ["-o", "audit.jsonl"],
+  "nats setup": ["--nats-account", "accounts.json"],
   schema: [],
   test: ["-f", "tests"],
   export: ["3", "-o", "out"],
@@ -62,7 +63,7 @@ const lines: Readonly<Record<string, readonly string[]>> = {
   explain: [decisionId],
   replay: ["--candidate", "3"],
 };
-const asksNobody = ["schema", "test"];
+const asksNobody = ["schema", "test", "nats setup"];
 const needsGoodFile = ["import", "issuer set"]; // the file is read before anybody is asked
 const printsNoJson = ["audit export"];
 
@@ -84,7 +85,9 @@ beforeAll(async () => {
 afterAll(() => admin.stop());
 
 const inFolder = (word: string): string =>
-  [policy, "tests", "bundle", "keys.json", "audit.jsonl", "out"].includes(word) ? join(admin.folder, word) : word;
+  [policy, "tests", "bundle", "keys.json", "audit.jsonl", "out", "accounts.json"].includes(word)
+    ? join(admin.folder, word)
+    : word;
 const wordsOf = (name: string): string[] => [...name.split(" "), ...(lines[name] ?? []).map(inFolder)];
 const isOneLine = (error: string): void => {
   expect(error).toMatch(/^ashlar: .*\n$/);

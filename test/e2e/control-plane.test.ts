@@ -4,13 +4,13 @@ import { join } from "node:path";
 import { type Client, credentials } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { openAuthority } from "../../control-plane/identity/authority.js";
-import { renderNatsAccounts } from "../../control-plane/nats/nats-account.js";
 import { startNatsServer } from "../../control-plane/nats/nats-server.js";
 import { AshlarError } from "../../core/errors.js";
 import { ActivateRevisionRequest, AdminServiceService as admin } from "../../proto/gen/ashlar/v1/admin.js";
 import { systemClock } from "../../runtime/clock.js";
 import { callUnary, connectGrpc } from "../../runtime/grpc-client.js";
 import { silentLogger } from "../../runtime/log.js";
+import { renderNatsAccounts } from "../../runtime/nats-accounts.js";
 import { generatePrivateKeyPem, publicKeyDer } from "../../runtime/tls-identity-keys.js";
 import {
   ensureBuilt,

@@ -3,7 +3,6 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type NatsAccounts, renderNatsAccounts } from "../../control-plane/nats/nats-account.js";
 import { createNatsKeys } from "../../control-plane/nats/nats-keys.js";
 import { type NatsServer, startNatsServer } from "../../control-plane/nats/nats-server.js";
 import { bootstrapStreams } from "../../control-plane/store/streams.js";
@@ -11,6 +10,7 @@ import { proxyInbox } from "../../core/wire/subjects.js";
 import type { Bus } from "../../runtime/bus.js";
 import { silentLogger } from "../../runtime/log.js";
 import { connectNats } from "../../runtime/nats.js";
+import { type NatsAccounts, renderNatsAccounts } from "../../runtime/nats-accounts.js";
 import {
   bootstrapPermissions,
   controlPlanePermissions,

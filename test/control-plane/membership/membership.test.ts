@@ -16,13 +16,13 @@ import { openMemberKeys, readPlace, storePlace } from "../../../control-plane/me
 import { openMembers } from "../../../control-plane/membership/members.js";
 import { joinAsControlPlane, renewMembership } from "../../../control-plane/membership/membership-client.js";
 import { createMembershipService } from "../../../control-plane/membership/membership-service.js";
-import type { NatsAccount } from "../../../control-plane/nats/nats-account.js";
 import { accountOf } from "../../../control-plane/nats/nats-keys.js";
 import { signTrust } from "../../../core/wire/records.js";
 import { openIdentity } from "../../../data-plane/identity/proxy-identity.js";
 import { systemClock } from "../../../runtime/clock.js";
 import { startGrpcServer } from "../../../runtime/grpc-server.js";
 import { silentLogger } from "../../../runtime/log.js";
+import type { NatsAccount } from "../../../runtime/nats-accounts.js";
 import { parseSvid } from "../../../runtime/tls-identity.js";
 import { buildCsr, fromPem, generatePrivateKeyPem, parseCsr } from "../../../runtime/tls-identity-issue.js";
 import { random } from "../../support/join-mesh.js";

@@ -4,11 +4,11 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "@jest/globals";
-import { isShared, parseNatsAccounts, renderNatsAccounts } from "../../../control-plane/nats/nats-account.js";
 import { accountOf, createNatsKeys } from "../../../control-plane/nats/nats-keys.js";
 import { type NatsServer, startNatsServer } from "../../../control-plane/nats/nats-server.js";
 import { endpointSubject, ingestSubject } from "../../../core/wire/subjects.js";
 import { silentLogger } from "../../../runtime/log.js";
+import { isShared, parseNatsAccounts, renderNatsAccounts } from "../../../runtime/nats-accounts.js";
 import { findProcess } from "../../../runtime/process-identity.js";
 import { startTestNats, until } from "../../support/nats.js";
 

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { fromSeed } from "@nats-io/nkeys";
-import { AshlarError, messageOf } from "../../core/errors.js";
+import { AshlarError, messageOf } from "../core/errors.js";
 
 /** A NATS account: what its users are minted from. */
 export interface NatsAccount {

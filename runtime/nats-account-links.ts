@@ -3,8 +3,8 @@
  * nothing passes that is not listed here, and the server itself routes the answers of services, so that a reply subject
  * which a proxy chooses means something in the proxies' account only, where there is no JetStream.
  */
-import { decisionSubject, endpointSubject, heartbeatSubject, readPrefix } from "../../core/wire/subjects.js";
-import { directGetSubject, readStreams } from "../../runtime/nats-permissions.js";
+import { decisionSubject, endpointSubject, heartbeatSubject, readPrefix } from "../core/wire/subjects.js";
+import { directGetSubject, readStreams } from "./nats-permissions.js";
 
 /** An export of one account, which is an import of the other, under the same subject. */
 export interface AccountLink {
@@ -31,15 +31,3 @@ export const meshExports: readonly AccountLink[] = [
 export const proxyExports: readonly AccountLink[] = [
   { name: "heartbeats", subject: heartbeatSubject("*", "*"), type: "stream" },
 ];
-
-/** The `exports` and `imports` of an account's JWT. `token`: an activation of the exporter, where exports are private. */
-export function renderLinks(
-  exported: readonly AccountLink[],
-  imported: readonly (AccountLink & { readonly token?: string })[],
-  { from, isPrivate = false }: { readonly from: string; readonly isPrivate?: boolean },
-) {
-  return {
-    exports: exported.map((link) => ({ ...link, ...(isPrivate && { token_req: true }) })),
-    imports: imported.map((link) => ({ ...link, account: from })),
-  };
-}

@@ -1,0 +1,74 @@
+/** What the operator of a NATS cluster has to add to its accounts, so that a mesh can work on it. */
+import { encodeActivation } from "@nats-io/jwt";
+import { createAccount, fromPublic, fromSeed } from "@nats-io/nkeys";
+import { type AccountLink, meshExports, proxyExports } from "./nats-account-links.js";
+import type { NatsAccount, NatsAccounts } from "./nats-accounts.js";
+import { allStreams } from "./nats-permissions.js";
+
+/** The part of an account's claims that its operator adds. */
+export interface AccountSetup {
+  readonly account: string;
+  readonly exports: readonly (AccountLink & { readonly token_req: true })[];
+  /** Each with an activation of the exporter: exports are private, so no other account of the cluster can import them. */
+  readonly imports: readonly (AccountLink & { readonly account: string; readonly token: string })[];
+  /** Fields of the claims' `limits`; a limit of -1 is none. */
+  readonly limits: Readonly<Record<string, number>>;
+}
+
+export interface NatsSetup {
+  readonly mesh: AccountSetup;
+  readonly proxies: AccountSetup;
+  /** What JetStream of the mesh's account has to hold, in each of `replicas`. */
+  readonly jetStream: { readonly streams: number; readonly replicas: number; readonly fileBytes: number };
+}
+
+const mebibyte = 1024 * 1024;
+/** Endpoints, audit log and decisions have bounds of 256, 256 and 512 MiB; logs and units have none and grow with policy. */
+const fileBytes = (256 + 256 + 512 + 1024) * mebibyte;
+const replicas = 3;
+const streamsMore = 1;
+
+/** Fresh keys for both accounts. */
+export function createNatsAccounts(): NatsAccounts {
+  const create = (): NatsAccount => {
+    const pair = createAccount();
+    return { publicKey: pair.getPublicKey(), seed: Buffer.from(pair.getSeed()).toString("ascii") };
+  };
+  return { mesh: create(), proxies: create() };
+}
+
+export async function buildNatsSetup({ mesh, proxies }: NatsAccounts): Promise<NatsSetup> {
+  const streams = allStreams.length + streamsMore;
+  const jetStream = { mem_storage: 0, disk_storage: fileBytes * replicas, streams, consumer: 0 };
+  const none = { mem_storage: 0, disk_storage: 0, streams: 0, consumer: 0 };
+  return {
+    mesh: await setUp(mesh, meshExports, proxies, proxyExports, { ...jetStream, leaf: 0 }),
+    proxies: await setUp(proxies, proxyExports, mesh, meshExports, { ...none, leaf: 0 }),
+    jetStream: { streams, replicas, fileBytes },
+  };
+}
+
+async function setUp(
+  own: NatsAccount,
+  exported: readonly AccountLink[],
+  other: NatsAccount,
+  imported: readonly AccountLink[],
+  limits: Readonly<Record<string, number>>,
+): Promise<AccountSetup> {
+  return {
+    account: own.publicKey,
+    exports: exported.map((link) => ({ ...link, token_req: true })),
+    imports: await Promise.all(
+      imported.map(async (link) => ({ ...link, account: other.publicKey, token: await activate(link, other, own) })),
+    ),
+    limits,
+  };
+}
+
+/** The exporter's word that the importer may import this. */
+function activate({ name, subject, type }: AccountLink, exporter: NatsAccount, importer: NatsAccount): Promise<string> {
+  const signer = fromSeed(Buffer.from(exporter.seed, "ascii"));
+  const isOwn = signer.getPublicKey() === exporter.publicKey;
+  const issuer = isOwn ? signer : fromPublic(exporter.publicKey);
+  return encodeActivation(name, fromPublic(importer.publicKey), issuer, type, { subject }, isOwn ? {} : { signer });
+}
