@@ -1,8 +1,9 @@
 /** Activation as `apply` and `activate` do it: switch, then wait for the fleet if asked to. */
-import { AshlarError } from "../core/errors.js";
+import { AshlarError, isAshlarError } from "../core/errors.js";
 import { awaitFleet, behindError } from "./await-fleet.js";
 import type { Cli } from "./cli.js";
 import type { AdminClient } from "./client.js";
+import { type OutputFormat, renderJson } from "./output.js";
 import { failureOf, renderRollout, rolloutToJson, watchRollout } from "./rollout-progress.js";
 import { parsePlan, type StageFlags } from "./stages.js";
 
@@ -73,6 +74,22 @@ export async function activateRevision(
     behind: report.behind.map(({ id }) => id),
     failure: report.reached ? undefined : behindError(report, target, timeout),
   };
+}
+
+/**
+ * Prints, for programs, that a revision is in the log and was not activated, for example since it lacks approvals: the
+ * command ends with `error` then. Prints nothing where the control plane cannot be asked any more.
+ */
+export async function showInactive(
+  { cli, admin, output }: { readonly cli: Cli; readonly admin: AdminClient; readonly output: OutputFormat },
+  about: Readonly<Record<string, unknown>>,
+  error: unknown,
+): Promise<void> {
+  if (output !== "json" || !isAshlarError(error)) return;
+  const status = await admin.getStatus({}).catch(() => undefined);
+  if (status === undefined) return;
+  const { code, message } = error;
+  cli.print(renderJson({ ...about, epoch: status.epoch, activated: false, behind: [], error: { code, message } }));
 }
 
 /**

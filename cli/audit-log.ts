@@ -12,7 +12,8 @@ import {
 } from "../core/audit/audit-file.js";
 import { type AuditVerdict, AuditVerifier } from "../core/audit/audit-verifier.js";
 import type { Digest } from "../core/digest.js";
-import { AshlarError, messageOf } from "../core/errors.js";
+import { AshlarError } from "../core/errors.js";
+import { fileReason } from "../runtime/file-reason.js";
 import type { AdminClient, ExportAuditResponse } from "./client.js";
 
 const pagesMax = 20_000; // more than a stream of 256 MiB has
@@ -69,7 +70,7 @@ export async function exportAudit(admin: Pick<AdminClient, "exportAudit">, path:
     await rename(beside, path);
   } catch (cause) {
     await rm(beside, { force: true });
-    throw new AshlarError("invalid_argument", `cannot write ${path}: ${messageOf(cause)}`, { cause });
+    throw new AshlarError("invalid_argument", `cannot write ${path}: ${fileReason(cause)}`, { cause });
   }
   return lines.length;
 }
@@ -89,7 +90,7 @@ export async function verifyFile(path: string, rootHash: Digest | undefined): Pr
     }
   } catch (cause) {
     if (!(cause instanceof AshlarError))
-      throw new AshlarError("invalid_argument", `cannot read ${path}: ${messageOf(cause)}`, { cause });
+      throw new AshlarError("invalid_argument", `cannot read ${path}: ${fileReason(cause)}`, { cause });
     throw new AshlarError(cause.code, `${path}: ${cause.message}`, { cause });
   } finally {
     input.destroy();

@@ -1,8 +1,9 @@
 /** The operator's context: where the control plane is and the certificate that proves who the operator is. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { AshlarError, messageOf } from "../core/errors.js";
+import { AshlarError } from "../core/errors.js";
 import { parseHostPort } from "../runtime/config.js";
+import { fileReason } from "../runtime/file-reason.js";
 
 export interface AdminContext {
   /** The file it was read from, for messages. */
@@ -58,7 +59,7 @@ function readText(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (cause) {
-    const why = isMissing(cause) ? `no context at ${path}` : `cannot read the context ${path}: ${messageOf(cause)}`;
+    const why = isMissing(cause) ? `no context at ${path}` : `cannot read the context ${path}: ${fileReason(cause)}`;
     const remedy = "give --context FILE, or set ASHLAR_CONTEXT, to the admin.json that `ashlar up` wrote";
     throw new AshlarError("invalid_argument", `${why}: ${remedy}`, { cause });
   }

@@ -4,6 +4,7 @@ import { dirname } from "node:path";
 import { loadFileDescriptorSetFromBuffer, loadSync, type PackageDefinition } from "@grpc/proto-loader";
 import { stringify } from "yaml";
 import { AshlarError, messageOf } from "../core/errors.js";
+import { fileReason } from "../runtime/file-reason.js";
 
 const bytesMax = 8 * 1024 * 1024;
 
@@ -26,7 +27,9 @@ export async function readDescriptorFile(path: string): Promise<string> {
 
 async function loadDefinition(path: string): Promise<PackageDefinition> {
   try {
-    const { size } = await stat(path);
+    const { size } = await stat(path).catch((cause: unknown) => {
+      throw new Error(fileReason(cause), { cause });
+    });
     if (size > bytesMax) throw new Error(`it has ${size} bytes, at most ${bytesMax} are read`);
     if (path.endsWith(".binpb")) return loadFileDescriptorSetFromBuffer(await readFile(path));
     return loadSync(path, { includeDirs: [dirname(path), "."] });

@@ -58,7 +58,22 @@ export function outputOption(): Option {
 }
 
 export function timeoutOption(what: string): Option {
-  return new Option("--timeout <duration>", what).argParser(parseDuration).default(30_000, "30s");
+  return durationOption("--timeout <duration>", what, "30s");
+}
+
+/** A duration whose default stands in the help as it would be given. */
+export function durationOption(flags: string, what: string, byDefault: string): Option {
+  return new Option(flags, what).argParser(parseDuration).default(parseDuration(byDefault), byDefault);
+}
+
+const formats = ["table", "json", "yaml"] as const;
+export type PathOrFormat = { readonly format: (typeof formats)[number] } | { readonly path: string };
+
+/** What -o means where it may also be a path: a name of a format is always that, a file of such a name is ./json. */
+export function parsePathOrFormat(text: string): PathOrFormat {
+  const format = formats.find((each) => each === text);
+  if (text === "") throw new InvalidArgumentError("Expected a format or a path.");
+  return format === undefined ? { path: text } : { format };
 }
 
 /** Ends a command's help with an example. */

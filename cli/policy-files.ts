@@ -1,7 +1,8 @@
 /** Policy files from files, folders and stdin. */
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { AshlarError, messageOf } from "../core/errors.js";
+import { AshlarError } from "../core/errors.js";
+import { fileReason } from "../runtime/file-reason.js";
 import type { PolicyFile } from "./client.js";
 
 /** A .proto file, or a descriptor set as compilers write it (.binpb). */
@@ -113,7 +114,7 @@ async function readText(path: string): Promise<string> {
 }
 
 function unreadable(path: string, cause: unknown): AshlarError {
-  return new AshlarError("invalid_argument", `cannot read ${path}: ${messageOf(cause)}`, { cause });
+  return new AshlarError("invalid_argument", `cannot read ${path}: ${fileReason(cause)}`, { cause });
 }
 
 function tooMuch(what: string): AshlarError {

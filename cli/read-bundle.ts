@@ -1,7 +1,8 @@
 /** A bundle from a file. */
 import { open } from "node:fs/promises";
-import { AshlarError, messageOf } from "../core/errors.js";
+import { AshlarError } from "../core/errors.js";
 import { type Bundle, bundleBytesMax, parseBundle } from "../core/wire/bundle.js";
+import { fileReason } from "../runtime/file-reason.js";
 
 export interface BundleFile {
   readonly bytes: Uint8Array;
@@ -40,7 +41,7 @@ async function readBounded(path: string): Promise<Uint8Array> {
       await file.close();
     }
   } catch (cause) {
-    throw new AshlarError("invalid_argument", `cannot read ${path}: ${messageOf(cause)}`, { cause });
+    throw new AshlarError("invalid_argument", `cannot read ${path}: ${fileReason(cause)}`, { cause });
   }
   return new Uint8Array(buffer.subarray(0, length));
 }

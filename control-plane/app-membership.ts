@@ -6,6 +6,7 @@ import { AshlarError, messageOf } from "../core/errors.js";
 import { buildSpiffeId } from "../core/identity.js";
 import { Backoff } from "../runtime/backoff.js";
 import type { Clock } from "../runtime/clock.js";
+import { fileReason } from "../runtime/file-reason.js";
 import { parseJoinToken } from "../runtime/join-token.js";
 import type { Logger } from "../runtime/log.js";
 import { contactAny, joinAddresses, mayHeal } from "../runtime/mesh-contact.js";
@@ -92,7 +93,7 @@ async function readJoinFile(path: string): Promise<JoinFile> {
     const more = Array.isArray(joins) ? joins.filter((one) => typeof one === "string") : [];
     return { addresses: joinAddresses(listed, more), rootHash };
   } catch (cause) {
-    throw new AshlarError("invalid_argument", `--join ${path}: ${messageOf(cause)}`, { cause });
+    throw new AshlarError("invalid_argument", `--join: cannot read ${path}: ${fileReason(cause)}`, { cause });
   }
 }
 
@@ -101,7 +102,7 @@ async function readToken(path: string | undefined): Promise<string> {
   try {
     return (await readFile(path, "utf8")).trim();
   } catch (cause) {
-    throw new AshlarError("invalid_argument", `--token ${path}: ${messageOf(cause)}`, { cause });
+    throw new AshlarError("invalid_argument", `--token: cannot read ${path}: ${fileReason(cause)}`, { cause });
   }
 }
 

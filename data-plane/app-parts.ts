@@ -1,7 +1,6 @@
 /** What is below the calls of a proxy: who it is and what it knows of the mesh. `app.ts` opens it. */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { AshlarError, isAshlarError } from "../core/errors.js";
 import { proxyInbox } from "../core/wire/subjects.js";
 import type { Bus } from "../runtime/bus.js";
 import { type Clock, systemClock } from "../runtime/clock.js";
@@ -14,7 +13,7 @@ import { type OwnRevocation, watchOwnRevocation } from "./identity/own-revocatio
 import { type OpenedIdentity, openIdentity } from "./identity/proxy-identity.js";
 import { openStatements, type Statements } from "./identity/statements.js";
 import type { TrustBootstrap } from "./identity/trust-bootstrap.js";
-import { readJoinFile, readToken } from "./join-file.js";
+import { keepJoinFile, readJoinFile, readToken } from "./join-file.js";
 import type { AppView, PolicyView } from "./ports.js";
 import { ShadowTally } from "./proxy/shadow-tally.js";
 import { startOfferer } from "./recover/start-offerer.js";
@@ -47,17 +46,11 @@ export async function joinOrLoad(
 ): Promise<OpenedIdentity> {
   const joining = AbortSignal.any([signal, life]);
   const file = await readJoinFile(config.join, config.dataDir);
-  const token = await readToken(config.token, readStdin);
-  try {
-    const options = { dir: config.dataDir, join: file, token, service: config.service };
-    return await openIdentity({ clock: systemClock, log, random: Math.random }, options, joining);
-  } catch (error) {
-    if (config.token !== undefined && token === undefined && isAshlarError(error, "unauthenticated")) {
-      const message = `--token ${config.token}: there is no token, and no identity is stored in ${config.dataDir}`;
-      throw new AshlarError("unauthenticated", message, { cause: error });
-    }
-    throw error;
-  }
+  const given = await readToken(config.token, readStdin);
+  const options = { dir: config.dataDir, join: file, ...given, service: config.service };
+  const identity = await openIdentity({ clock: systemClock, log, random: Math.random }, options, joining);
+  keepJoinFile(file, config.dataDir); // a start that fails before keeps nothing
+  return identity;
 }
 
 /** Everything below the listeners. */

@@ -1,7 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { join as joinPath } from "node:path";
-import { AshlarError, messageOf } from "../core/errors.js";
+import { AshlarError } from "../core/errors.js";
 import { makePrivateFolder, writeDurably } from "../runtime/durable-file.js";
+import { fileReason } from "../runtime/file-reason.js";
 
 /** What join.json says: where to join, and the pin of the mesh's root key. It holds no secret. */
 export interface JoinFile {
@@ -13,30 +14,29 @@ export interface JoinFile {
 }
 
 const bytesMax = 64 * 1024;
+const copyName = "join.json";
 
-/**
- * Reads join.json and keeps a copy in `dataDir`; while the file is not there (the control plane is being
- * started or moved) the copy of the last run serves. Fails with `invalid_argument`.
- */
-export async function readJoinFile(path: string, dataDir: string): Promise<JoinFile> {
-  const copy = joinPath(dataDir, "join.json");
-  try {
-    const file = parseJoinFile(await readFile(path, "utf8"));
-    keepCopy(copy, dataDir, file);
-    return file;
-  } catch (cause) {
-    const kept = (cause as NodeJS.ErrnoException).code === "ENOENT" ? await readCopy(copy) : undefined;
-    if (kept !== undefined) return kept;
-    throw new AshlarError("invalid_argument", `--join ${path}: ${messageOf(cause)}`, { cause });
-  }
-}
-
-/** For the next start: a full disk must not keep a proxy from this one. */
-function keepCopy(path: string, dataDir: string, file: JoinFile): void {
+/** Keeps a copy of join.json for starts while the file is not there. A full disk must not keep a proxy from this one. */
+export function keepJoinFile(file: JoinFile, dataDir: string): void {
   try {
     makePrivateFolder(dataDir);
-    writeDurably(path, JSON.stringify(file));
+    writeDurably(joinPath(dataDir, copyName), JSON.stringify(file));
   } catch {}
+}
+
+/**
+ * Reads join.json; while the file is not there (the control plane is being started or moved) the copy in `dataDir`
+ * serves. Fails with `invalid_argument`.
+ */
+export async function readJoinFile(path: string, dataDir: string): Promise<JoinFile> {
+  try {
+    return parseJoinFile(await readFile(path, "utf8"));
+  } catch (cause) {
+    const kept =
+      (cause as NodeJS.ErrnoException).code === "ENOENT" ? await readCopy(joinPath(dataDir, copyName)) : undefined;
+    if (kept !== undefined) return kept;
+    throw new AshlarError("invalid_argument", `--join: cannot read ${path}: ${fileReason(cause)}`, { cause });
+  }
 }
 
 async function readCopy(path: string): Promise<JoinFile | undefined> {
@@ -60,18 +60,22 @@ function parseJoinFile(text: string): JoinFile {
   return joins.length === 0 ? { join, rootHash } : { join, rootHash, joins };
 }
 
-/** The token in a file, or on stdin for "-"; undefined: there is no such file (an identity may be stored). */
+/** A token as it was given, or why there is none: the stored identity may do without it. */
+export type GivenToken = { readonly token: string } | { readonly noToken: string };
+
+/** The token in a file, or on stdin for "-". Fails with `invalid_argument` on what is too long to be one. */
 export async function readToken(
   source: string | undefined,
   readStdin: () => Promise<string>,
-): Promise<string | undefined> {
+): Promise<GivenToken | undefined> {
   if (source === undefined) return undefined;
+  const from = source === "-" ? "stdin" : source;
+  let text: string;
   try {
-    const text = (source === "-" ? await readStdin() : await readFile(source, "utf8")).trim();
-    if (text.length > bytesMax) throw new Error("it is too long to be a token");
-    return text === "" ? undefined : text;
+    text = (source === "-" ? await readStdin() : await readFile(source, "utf8")).trim();
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw new AshlarError("invalid_argument", `--token ${source}: ${messageOf(cause)}`, { cause });
+    return { noToken: `--token: cannot read ${from}: ${fileReason(cause)}` };
   }
+  if (text.length > bytesMax) throw new AshlarError("invalid_argument", `--token: ${from} is too long to be a token`);
+  return text === "" ? { noToken: `--token: ${from} is empty` } : { token: text };
 }

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { AshlarError } from "../../core/errors.js";
-import { type ActivationFlags, activateRevision, findEpochBelow } from "../activate-revision.js";
+import { type ActivationFlags, activateRevision, findEpochBelow, showInactive } from "../activate-revision.js";
 import { type Cli, show } from "../cli.js";
 import type { AdminClient, PolicyFile } from "../client.js";
 import { accessToJson, objectToJson, renderAccess, renderObjects } from "../differences.js";
@@ -86,18 +86,22 @@ async function apply(cli: Cli, admin: AdminClient, files: readonly PolicyFile[],
     );
     return;
   }
+  const about = { created, revision: number, findings, digest: revision.digest };
+  let isShown = false;
   try {
     const expectedEpoch = await findEpochBelow(admin, number);
     const wanted = { revision: number, reason: message, expectedEpoch };
     const { failure, ...done } = await activateRevision({ ...cli, admin }, wanted, flags);
-    const json = { created, ...done, findings, digest: revision.digest };
+    const json = { ...about, ...done };
     const text =
       done.rollout === undefined
         ? renderActivated(done, flags.wait && failure === undefined)
         : renderBegun(done.rollout);
     show(cli, output, json, `${what}. ${text}`);
+    isShown = true;
     if (failure !== undefined) throw failure;
   } catch (error) {
+    if (!isShown) await showInactive({ cli, admin, output }, about, error);
     if (created) cli.note(`ashlar: revision ${number} was published, see \`ashlar log\``);
     throw error;
   }

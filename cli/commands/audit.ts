@@ -5,7 +5,7 @@ import { AshlarError } from "../../core/errors.js";
 import { exportAudit, verifyFile, verifyLive } from "../audit-log.js";
 import { type Cli, show } from "../cli.js";
 import type { AuditEntry } from "../client.js";
-import { parseDuration, parseNumber, parseRootHash, withExample } from "../options.js";
+import { parseDuration, parseNumber, parsePathOrFormat, parseRootHash, withExample } from "../options.js";
 import { counted, type OutputFormat, plain, renderTable, renderTime } from "../output.js";
 
 interface Flags {
@@ -92,14 +92,18 @@ function addExportCommand(audit: Command, cli: Cli): void {
   const command = audit
     .command("export")
     .description("Write the whole audit log to a file that `ashlar audit verify` checks without a control plane.")
-    .option("-o, --output <file>", "where to; has to be given")
-    .action(async (_flags: unknown, self: Command) => {
-      const { output: out } = self.optsWithGlobals<{ output?: string }>();
-      if (out === undefined) return self.error("error: give -o FILE");
+    .option("--output-file <file>", "where to; has to be given")
+    .option("-o, --output <format>", "what to print on stdout: table or json; anything else is taken as --output-file")
+    .action(async ({ outputFile }: { outputFile?: string }, self: Command) => {
+      const { output: text } = self.optsWithGlobals<{ output?: string }>();
+      const given = text === undefined ? undefined : parsePathOrFormat(text);
+      const out = outputFile ?? (given !== undefined && "path" in given ? given.path : undefined);
+      if (out === undefined) return self.error("error: give --output-file FILE");
+      const format = given !== undefined && "format" in given && given.format === "json" ? "json" : "table";
       const count = await cli.withAdmin(self, (admin) => exportAudit(admin, out));
-      cli.print(`${counted(count, "entry", "entries")} in ${out}.`);
+      show(cli, format, { entries: count, file: out }, `${counted(count, "entry", "entries")} in ${out}.`);
     });
-  withExample(command, "ashlar audit export -o audit.jsonl");
+  withExample(command, "ashlar audit export --output-file audit.jsonl");
 }
 
 function entryToJson({ sequence, timeMs, actor, source, action, target, outcome, detail }: AuditEntry) {

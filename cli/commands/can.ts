@@ -12,10 +12,11 @@ interface Flags {
   readonly claim?: readonly string[];
   readonly tokenIssuer?: string;
   readonly revision?: number;
+  readonly exitCode?: boolean;
   readonly output: OutputFormat;
 }
 
-/** `ashlar can CALLER SERVICE/METHOD`: exit 0 whatever the verdict. */
+/** `ashlar can CALLER SERVICE/METHOD`: exit 0 whatever the verdict, unless it is asked for as the exit code. */
 export function addCanCommand(program: Command, cli: Cli): void {
   const command = program
     .command("can")
@@ -26,6 +27,7 @@ export function addCanCommand(program: Command, cli: Cli): void {
     .option("--claim <k=v>", "a claim of a token, its value in JSON or a text; may be given again", collect)
     .option("--token-issuer <name>", "the token's JwtIssuer, for conditions that read jwt.issuer", parseLabel)
     .option("--revision <number>", "under this revision; default: the active one", parseNumber)
+    .option("--exit-code", "end with 1 if it may not")
     .addOption(outputOption())
     .action(async (caller: string, target: string, flags: Flags, self: Command) => {
       const headers = (flags.header ?? []).map(parseHeader);
@@ -41,10 +43,12 @@ export function addCanCommand(program: Command, cli: Cli): void {
       const limits = answer.limits.map(limitToJson);
       const json = { allowed, rule, revision, epoch, reason, limits, ...besideToJson(rollout) };
       show(cli, flags.output, json, renderAnswer(answer));
+      if (flags.exitCode && !allowed) throw new AshlarError("denied", plain(`${caller} may not call ${target}`));
     });
   withExample(
     command,
     "ashlar can checkout payments/shop.Payments/Charge --header x-region=eu",
+    "ashlar can checkout payments/shop.Payments/Charge --exit-code",
     "ashlar can checkout payments/shop.Payments/Charge --claim sub=ann --claim 'roles=[\"clerk\"]'",
   );
 }

@@ -3,7 +3,7 @@ import type { RefusalCount } from "../../core/decision/decision-record.js";
 import { type Cli, show } from "../cli.js";
 import { decisionToJson } from "../decision-output.js";
 import { type DecisionOfProxy, listDecisions } from "../decisions.js";
-import { outputOption, parseDuration, parseLabel, parseNumber, withExample } from "../options.js";
+import { durationOption, outputOption, parseLabel, parseNumber, withExample } from "../options.js";
 import { counted, type OutputFormat, plain, renderTable, renderTime } from "../output.js";
 
 interface Flags {
@@ -15,7 +15,6 @@ interface Flags {
 }
 
 const limitMax = 10_000;
-const sinceMsDefault = 600_000;
 
 /** `ashlar decisions`: what proxies recorded about calls. */
 export function addDecisionsCommand(program: Command, cli: Cli): void {
@@ -26,7 +25,7 @@ export function addDecisionsCommand(program: Command, cli: Cli): void {
       "List what proxies recorded about calls, oldest first: every refusal, and a share of the rest.\n" +
         "Many refusals alike are only counted. `ashlar explain ID` says more about one.",
     )
-    .option("--since <duration>", "the last so much", parseDuration, sinceMsDefault)
+    .addOption(durationOption("--since <duration>", "the last so much", "10m"))
     .option("--denied", "only refusals")
     .option("--service <name>", "only calls to this service", parseLabel)
     .option("--limit <number>", "at most so many, the newest; at most 10000", parseNumber, 100)

@@ -1,17 +1,21 @@
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
-import type { Command } from "commander";
-import { AshlarError, messageOf } from "../../core/errors.js";
+import { type Command, Option } from "commander";
+import { AshlarError } from "../../core/errors.js";
 import type { PolicyFile } from "../../core/model.js";
 import { exportFiles } from "../../core/snapshot/export-files.js";
 import { parseBundle } from "../../core/wire/bundle.js";
 import { writeDurably } from "../../runtime/durable-file.js";
-import type { Cli } from "../cli.js";
-import { parseNumber, withExample } from "../options.js";
+import { fileReason } from "../../runtime/file-reason.js";
+import { type Cli, show } from "../cli.js";
+import { type PathOrFormat, parseNumber, parsePathOrFormat, withExample } from "../options.js";
 import { counted } from "../output.js";
 import { listPolicyFiles } from "../policy-files.js";
 
 interface Flags {
+  readonly output?: PathOrFormat;
+  readonly outputDir?: string;
+  /** As --output-dir was called before. */
   readonly out?: string;
   readonly bundle?: string;
   readonly replace?: boolean;
@@ -30,31 +34,53 @@ export function addExportCommand(program: Command, cli: Cli): void {
         "As a bundle, one file to import in another mesh: the same bytes with the same digest.",
     )
     .argument("[revision]", "its number", parseNumber)
-    .option("-o, --out <dir>", "write policy files into this folder")
+    .option(
+      "-o, --output <format>",
+      "what to print on stdout: yaml, table (as yaml) or json; anything else is taken as --output-dir",
+      parsePathOrFormat,
+    )
+    .option("--output-dir <dir>", "write policy files into this folder")
+    .addOption(new Option("--out <dir>").hideHelp())
     .option("--replace", "remove policy files that are in the folder and are not part of it")
     .option("--bundle <file>", "write a bundle")
-    .action(async (number: number | undefined, { out, bundle, replace = false }: Flags, self: Command) => {
-      if (out === undefined && bundle === undefined) self.error("error: give --out DIR, --bundle FILE, or both");
+    .action(async (number: number | undefined, flags: Flags, self: Command) => {
+      const { output, bundle, replace = false } = flags;
+      const out = flags.outputDir ?? flags.out ?? (output !== undefined && "path" in output ? output.path : undefined);
+      const format = output !== undefined && "format" in output ? output.format : undefined;
+      if (out === undefined && bundle === undefined && format === undefined)
+        self.error("error: give --output-dir DIR, --bundle FILE, or -o yaml|json");
+      const say = format === undefined ? cli.print : cli.note;
       const exported = await cli.withAdmin(self, (admin) => admin.exportRevision({ number: number ?? 0 }));
       const { snapshot, revision } = parseBundle(exported.bundle); // not a byte is written that does not hold
       const units = snapshot.units.map(({ unit }) => unit);
+      const isWritten = out !== undefined || format !== undefined;
+      const files = isWritten ? exportFiles(units, snapshot.list.digest) : [];
       if (out !== undefined) {
-        const files = exportFiles(units, snapshot.list.digest);
         await writeFolder(out, files, replace);
-        cli.print(`Revision ${revision.body.number} is in ${counted(files.length, "file")} in ${out}.`);
+        say(`Revision ${revision.body.number} is in ${counted(files.length, "file")} in ${out}.`);
       }
-      if (bundle === undefined) return;
-      writeFileWhole(bundle, exported.bundle);
-      cli.print(`Revision ${revision.body.number} is in ${bundle}: snapshot ${snapshot.list.digest}.`);
+      if (bundle !== undefined) {
+        writeFileWhole(bundle, exported.bundle);
+        say(`Revision ${revision.body.number} is in ${bundle}: snapshot ${snapshot.list.digest}.`);
+      }
+      if (format === undefined) return;
+      const about = { revision: revision.body.number, digest: revision.digest, snapshot: snapshot.list.digest };
+      const text = files.map(({ content }) => content.trimEnd()).join("\n---\n");
+      show(cli, format === "json" ? "json" : "table", { ...about, files, outputDir: out, bundle }, text);
     });
-  withExample(command, "ashlar export 7 -o policy/", "ashlar export --bundle release.ashlar");
+  withExample(
+    command,
+    "ashlar export 7 --output-dir policy/",
+    "ashlar export --bundle release.ashlar",
+    "ashlar export 7 -o yaml",
+  );
 }
 
 function writeFileWhole(path: string, bytes: Uint8Array): void {
   try {
     writeDurably(path, bytes, 0o644);
   } catch (cause) {
-    throw new AshlarError("invalid_argument", `cannot write ${path}: ${messageOf(cause)}`, { cause });
+    throw new AshlarError("invalid_argument", `cannot write ${path}: ${fileReason(cause)}`, { cause });
   }
 }
 
@@ -76,6 +102,6 @@ async function writeFolder(folder: string, files: readonly PolicyFile[], replace
     for (const path of others) await rm(path);
   } catch (cause) {
     if (cause instanceof AshlarError) throw cause;
-    throw new AshlarError("invalid_argument", `cannot write into ${folder}: ${messageOf(cause)}`, { cause });
+    throw new AshlarError("invalid_argument", `cannot write into ${folder}: ${fileReason(cause)}`, { cause });
   }
 }

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { AshlarError } from "../../core/errors.js";
-import { type ActivationFlags, activateRevision, findEpochBelow } from "../activate-revision.js";
+import { type ActivationFlags, activateRevision, findEpochBelow, showInactive } from "../activate-revision.js";
 import { type Cli, show } from "../cli.js";
 import { findingToJson, renderFinding } from "../findings.js";
 import { outputOption, parseParent, parseRootHash, timeoutOption, withExample } from "../options.js";
@@ -70,11 +70,15 @@ async function importBundle(cli: Cli, path: string, flags: Flags, self: Command)
       show(cli, output, { ...about, revision: number, epoch, digest: revision.digest }, `${origins} Not activated.`);
       return;
     }
-    const { failure, ...done } = await activateRevision(
-      { ...cli, admin },
-      { revision: number, reason: message, expectedEpoch: await findEpochBelow(admin, number) },
-      flags,
-    );
+    const activateImported = async () => {
+      const expectedEpoch = await findEpochBelow(admin, number);
+      return activateRevision({ ...cli, admin }, { revision: number, reason: message, expectedEpoch }, flags);
+    };
+    const { failure, ...done } = await activateImported().catch(async (error: unknown) => {
+      await showInactive({ cli, admin, output }, { ...about, revision: number, digest: revision.digest }, error);
+      if (created) cli.note(`ashlar: revision ${number} was published, see \`ashlar log\``);
+      throw error;
+    });
     const text = `${origins} ${done.activated ? "Active" : "It is active"} at epoch ${done.epoch}.`;
     show(cli, output, { ...about, ...done, digest: revision.digest }, text);
     if (failure !== undefined) throw failure;

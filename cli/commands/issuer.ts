@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
-import { AshlarError, messageOf } from "../../core/errors.js";
+import { AshlarError } from "../../core/errors.js";
+import { fileReason } from "../../runtime/file-reason.js";
 import { type Cli, show } from "../cli.js";
 import type { IssuerInfo } from "../client.js";
 import { outputOption, parseLabel, withExample } from "../options.js";
@@ -93,7 +94,7 @@ async function readText(flag: string, path: string): Promise<string> {
     const bytes = await readFile(path);
     if (bytes.length <= fileBytesMax) return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (cause) {
-    throw new AshlarError("invalid_argument", `${flag}: cannot read ${path}: ${messageOf(cause)}`, { cause });
+    throw new AshlarError("invalid_argument", `${flag}: cannot read ${path}: ${fileReason(cause)}`, { cause });
   }
   throw new AshlarError("invalid_argument", `${flag}: ${path} has more than ${fileBytesMax} bytes`);
 }

@@ -5,7 +5,7 @@ import { type Cli, show } from "../cli.js";
 import type { AdminClient } from "../client.js";
 import { listDecisions } from "../decisions.js";
 import { renderFinding } from "../findings.js";
-import { outputOption, parseDuration, parseLabel, parseNumber, withExample } from "../options.js";
+import { durationOption, outputOption, parseLabel, parseNumber, withExample } from "../options.js";
 import { counted, type OutputFormat, plain, renderTable } from "../output.js";
 import { readPolicyFiles } from "../policy-files.js";
 import { fetchPolicy, type PolicyUnits, RevisionCache, readPolicy } from "../policy-units.js";
@@ -19,7 +19,7 @@ interface Flags {
   readonly output: OutputFormat;
 }
 
-const sinceMsDefault = 3_600_000;
+const _sinceMsDefault = 3_600_000;
 const flipsShownMax = 50;
 
 /** `ashlar replay`: recorded traffic under a candidate, decided on this machine. */
@@ -34,7 +34,7 @@ export function addReplayCommand(program: Command, cli: Cli): void {
     )
     .option("--candidate <revision>", "the candidate", parseNumber)
     .option("-f, --file <path...>", "files or folders as the candidate")
-    .option("--since <duration>", "the last so much", parseDuration, sinceMsDefault)
+    .addOption(durationOption("--since <duration>", "the last so much", "1h"))
     .option("--service <name>", "only calls to this service", parseLabel)
     .option("--fail-on-flips <number>", "exit 1 if more recorded decisions than this come out otherwise", parseCount)
     .addOption(outputOption())

@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { type Cli, show } from "../cli.js";
 import { present, type RolloutInfo } from "../client.js";
-import { outputOption, parseDuration, parseNumber, withExample } from "../options.js";
+import { durationOption, outputOption, parseNumber, withExample } from "../options.js";
 import { type OutputFormat, plain, renderTable, renderTime } from "../output.js";
 import { failureOf, renderRollout, rolloutToJson, watchRollout } from "../rollout-progress.js";
 
@@ -38,7 +38,7 @@ function addStatus(rollout: Command, cli: Cli): void {
     .description("Show a rollout: its stages, what its gates say, and what it waits for.")
     .argument("[number]", "which; default: the one that runs, else the newest", parseNumber)
     .option("--watch", "show it until it has ended; exit 1 unless it ended well")
-    .option("--timeout <duration>", "how long --watch watches", parseDuration, 24 * 3_600_000)
+    .addOption(durationOption("--timeout <duration>", "how long --watch watches", "24h"))
     .addOption(outputOption())
     .action(async (number: number | undefined, { watch, timeout, output }: StatusFlags, self: Command) => {
       await cli.withAdmin(self, async (admin) => {

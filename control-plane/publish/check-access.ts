@@ -3,10 +3,11 @@ import { buildSpiffeId, isLabel, parseSpiffeId, type SpiffeId } from "../../core
 import { renderRate } from "../../core/kinds/rate-limit/limit-grammar.js";
 import type { RateLimit } from "../../core/kinds/rate-limit/rate-limit.js";
 import { costOf, isAbout } from "../../core/limit/limiter.js";
-import type { Revision, Signed } from "../../core/model.js";
+import type { Revision, Signed, Unit } from "../../core/model.js";
 import { compileUnit } from "../../core/policy/compile.js";
 import type { CallInputs } from "../../core/policy/condition/frame.js";
 import { epochThatRuns, revisionInForce } from "../../core/rollout/cohort.js";
+import { renderNearest } from "../../core/snapshot/nearest.js";
 import { type RolloutBeside, rolloutBeside } from "../rollout/rollout-course.js";
 import { findRevision } from "../store/find-revision.js";
 import type { Ledger } from "../store/ledger.js";
@@ -15,7 +16,7 @@ import type { SnapshotStore } from "./snapshot-store.js";
 export interface CheckAccessDeps {
   readonly mesh: string;
   readonly ledger: Pick<Ledger, "revisions" | "activations">;
-  readonly snapshots: Pick<SnapshotStore, "loadUnit">;
+  readonly snapshots: Pick<SnapshotStore, "loadUnit" | "loadList">;
 }
 
 export interface AccessQuestion {
@@ -87,13 +88,30 @@ async function judge(
   const caller = parseCaller(asked.caller, mesh);
   if (caller === undefined) return deny(`${quote(asked.caller)} is neither a service's name nor a SPIFFE ID`);
   const unit = isLabel(asked.service) ? await snapshots.loadUnit(revision.body.snapshot, asked.service) : undefined;
-  if (unit === undefined) return deny(`revision ${about.revision} has no service ${quote(asked.service)}`);
+  const services = (await snapshots.loadList(revision.body.snapshot)).units.map(({ name }) => name).filter(isLabel);
+  if (unit === undefined) {
+    const nearest = renderNearest(asked.service, services);
+    return deny(`revision ${about.revision} has no service ${quote(asked.service)}${nearest}`);
+  }
   const compiled = compileUnit(unit, mesh);
   const method = asked.method.replace(/^\//, "");
   const { inputs } = asked;
   const { allow, rule, reason } =
     inputs === undefined ? compiled.evaluate(caller, method) : compiled.evaluateCall(caller, method, inputs);
-  return { ...about, allowed: allow, rule, reason, limits: allow ? limitsMet(unit.rateLimits, method) : [] };
+  if (allow) return { ...about, allowed: true, rule, reason, limits: limitsMet(unit.rateLimits, method) };
+  const slip = slipOf(asked.caller, method, services, unit);
+  return { ...about, allowed: false, rule, reason: slip === "" ? reason : `${reason}; ${slip}` };
+}
+
+/** A name that is not known is perhaps misspelt: said beside the verdict, which stands. "": both are known. */
+function slipOf(caller: string, method: string, services: readonly string[], unit: Unit): string {
+  const slips: string[] = [];
+  if (isLabel(caller) && !services.includes(caller))
+    slips.push(`there is no service ${quote(caller)}${renderNearest(caller, services)}`);
+  const stated = unit.service?.methods ?? [];
+  if (stated.length > 0 && !stated.includes(method))
+    slips.push(`${unit.name} states its methods, and ${quote(method)} is none of them${renderNearest(method, stated)}`);
+  return slips.join("; ");
 }
 
 function limitsMet(rateLimits: readonly RateLimit[], method: string): readonly LimitMet[] {

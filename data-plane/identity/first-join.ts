@@ -15,6 +15,13 @@ export interface Contact extends Omit<JoinClientDeps, "address"> {
 /** Goes on trying as long as one of several control planes may still say yes. */
 export const chooseHealing = (failures: readonly unknown[]): unknown => failures.find(mayHeal) ?? failures[0];
 
+/** The token, read. Fails with `invalid_argument` if there is none, and as `parseJoinToken` does. */
+export function tokenToJoinWith({ dir, token, noToken = "give --token" }: OpenIdentityOptions) {
+  if (token === undefined) throw new AshlarError("invalid_argument", `no identity in ${dir} and no token: ${noToken}`);
+  const text = token.trim();
+  return { text, token: parseJoinToken(text) };
+}
+
 /** Joins, trying again while the control plane is out of reach; fails as `openIdentity` says. */
 export async function joinFirst(
   { clock, log, random }: OpenIdentityDeps,
@@ -22,11 +29,7 @@ export async function joinFirst(
   client: Contact,
   signal: AbortSignal,
 ): Promise<IdentityParts> {
-  if (options.token === undefined) {
-    throw new AshlarError("invalid_argument", `no identity in ${options.dir} and no token: give --token`);
-  }
-  const text = options.token.trim();
-  const token = parseJoinToken(text);
+  const { text, token } = tokenToJoinWith(options);
   if (token.rootHash !== client.rootHash) {
     throw new AshlarError("unauthenticated", "the token and the --join file are of different meshes");
   }

@@ -8,6 +8,8 @@ import { createNatsUserKey, isNatsUserKey } from "../../runtime/nats-user-keys.j
 import { generatePrivateKeyPem } from "../../runtime/tls-identity-keys.js";
 import type { IdentityParts, ProxyKeys } from "./identity-check.js";
 
+const identityName = "identity.json";
+
 export interface IdentityStore {
   readonly keys: ProxyKeys;
   /** What was saved last; not verified. */
@@ -16,12 +18,17 @@ export interface IdentityStore {
   save(parts: IdentityParts): void;
 }
 
+/** Whether an identity was saved in `dir`; makes nothing. */
+export function isIdentityStored(dir: string): boolean {
+  return existsSync(join(dir, "identity", identityName));
+}
+
 /** Opens the store; keys are made and on disk before it returns. Fails with `invalid_record` on damaged files. */
 export function openIdentityStore(dir: string): IdentityStore {
   const folder = join(dir, "identity");
   makePrivateFolder(folder);
   const keysPath = join(folder, "keys.json");
-  const path = join(folder, "identity.json");
+  const path = join(folder, identityName);
   const stored = readJsonIfThere(keysPath);
   if (stored === undefined && existsSync(path))
     throw new AshlarError(

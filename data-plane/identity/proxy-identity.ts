@@ -7,9 +7,9 @@ import type { Logger } from "../../runtime/log.js";
 import { contactAny, joinAddresses, rootHashOf } from "../../runtime/mesh-contact.js";
 import type { IdentityView, ProxyIdentity } from "../ports.js";
 import type { OfferContact } from "../recover/offer-client.js";
-import { type Contact, chooseHealing, joinFirst } from "./first-join.js";
+import { type Contact, chooseHealing, joinFirst, tokenToJoinWith } from "./first-join.js";
 import { type CheckedIdentity, checkIdentity, type IdentityParts } from "./identity-check.js";
-import { type IdentityStore, openIdentityStore } from "./identity-store.js";
+import { type IdentityStore, isIdentityStored, openIdentityStore } from "./identity-store.js";
 import { renewIdentity, type SeenByProxy } from "./join-client.js";
 import { bootstrapOf, type TrustBootstrap } from "./trust-bootstrap.js";
 
@@ -26,6 +26,8 @@ export interface OpenIdentityOptions {
   readonly join: { readonly join: string; readonly rootHash: string; readonly joins?: readonly string[] | undefined };
   /** Used only while there is no stored identity. */
   readonly token?: string | undefined;
+  /** Why there is none, though one was meant to be given. */
+  readonly noToken?: string | undefined;
   readonly service: string;
   /** A certificate is renewed this long after it was issued, or after half its life if that is shorter; 1 hour. */
   readonly renewEveryMs?: number;
@@ -64,6 +66,8 @@ export async function openIdentity(
   options: OpenIdentityOptions,
   signal: AbortSignal,
 ): Promise<OpenedIdentity> {
+  // fails at once: a start that cannot succeed leaves no folder
+  if (options.token === undefined && !isIdentityStored(options.dir)) tokenToJoinWith(options);
   const store = openIdentityStore(options.dir);
   const { join: listed, joins, rootHash } = options.join;
   const addresses = joinAddresses(listed, joins);

@@ -1,5 +1,5 @@
 /** What holds for every command: help with an example, codes for wrong use and for nobody there, JSON alone on stdout. */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { Command } from "commander";
@@ -52,11 +52,11 @@ const lines: Readonly<Record<string, readonly string[]>> = {
   "who-can": ["payments/shop.Payments/Charge"],
   audit: [],
   "audit verify": ["--root-hash", digestOf("a")],
-  "audit export": ["-o", "audit.jsonl"],
+  "audit export": ["--output-file", "audit.jsonl"],
   "nats setup": ["--nats-account", "accounts.json"],
   schema: [],
   test: ["-f", "tests"],
-  export: ["3", "-o", "out"],
+  export: ["3", "--output-dir", "out"],
   import: ["bundle"],
   drift: ["-f", policy],
   decisions: [],
@@ -65,7 +65,6 @@ const lines: Readonly<Record<string, readonly string[]>> = {
 };
 const asksNobody = ["schema", "test", "nats setup"];
 const needsGoodFile = ["import", "issuer set"]; // the file is read before anybody is asked
-const printsNoJson = ["audit export"];
 
 let admin: FakeAdmin;
 beforeAll(async () => {
@@ -110,6 +109,14 @@ describe.each(Object.keys(lines))("ashlar %s", (name) => {
     const { code, out, error } = await admin.run(...name.split(" "), "--help");
     expect([code, error]).toEqual([0, ""]);
     expect(out).toMatch(/Examples?:\n {2}\$ ashlar/);
+    expect(out).not.toMatch(/<duration>[^<]*default: \d+\)/s); // a number without a unit
+  });
+
+  test("-o json and -o table are formats, or are refused; neither is the name of a file", async () => {
+    admin.answers = {};
+    for (const format of ["json", "table"])
+      await runWith(admin.contextPath, "", [...name.split(" "), ...(lines[name] ?? []).map(inFolder), "-o", format]);
+    expect(["json", "table"].filter((each) => existsSync(each))).toEqual([]);
   });
 
   test("an unknown flag ends with 2 and names it", async () => {
@@ -168,11 +175,11 @@ describe("-o json prints JSON alone", () => {
     expect(() => JSON.parse(out)).not.toThrow();
   });
 
-  test.each(Object.keys(lines).filter((name) => !printsNoJson.includes(name) && !asksNobody.includes(name)))(
+  test.each(Object.keys(lines).filter((name) => !asksNobody.includes(name)))(
     "or nothing, where it fails: ashlar %s",
     async (name) => {
       admin.answers = {};
-      const { code, out, error } = await admin.run(...wordsOf(name), ...(name === "export" ? [] : ["-o", "json"]));
+      const { code, out, error } = await admin.run(...wordsOf(name), "-o", "json");
       expect([code > 0, out]).toEqual([true, ""]);
       isOneLine(error);
     },

@@ -93,6 +93,21 @@ describe("export", () => {
   test("needs to know where to", async () => {
     expect((await admin.run("export", "1")).code).toBe(2);
   });
+
+  test("-o json and -o yaml are formats, and --output-dir or ./json name a folder", async () => {
+    const printed = await admin.run("export", "1", "-o", "json");
+    expect([printed.code, printed.error]).toEqual([0, ""]);
+    const { files } = JSON.parse(printed.out) as { files: { name: string; content: string }[] };
+    expect(files.map(({ name }) => name)).toEqual(["checkout.yaml", "payments.yaml"]);
+    const yaml = await admin.run("export", "1", "-o", "yaml");
+    expect(yaml.out.split("---\n")).toEqual(files.map(({ content }) => content));
+    expect((await admin.run("export", "1", "-o", "table")).out).toBe(yaml.out);
+    const folder = join(fresh(), "json");
+    const both = await admin.run("export", "1", "--output-dir", folder, "-o", "json");
+    expect(JSON.parse(both.out)).toMatchObject({ revision: 1, outputDir: folder });
+    expect(both.error).toBe(`Revision 1 is in 2 files in ${folder}.\n`);
+    expect(readdirSync(folder)).toHaveLength(2);
+  });
 });
 
 describe("import", () => {

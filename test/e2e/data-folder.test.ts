@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
@@ -27,6 +27,24 @@ test("a second proxy on a data folder is refused: it would take the endpoint of 
   expect([alone.code, alone.stderr]).toEqual([2, `ashlar: no identity in ${path} and no token: give --token\n`]);
   await takeFolder(path, "a proxy"); // it was given back
   releaseFolder(path);
+});
+
+test("a token file that is not there, or is empty, is said as that, ends with 2 and leaves no folder", async () => {
+  const fresh = join(path, "fresh");
+  const flags = ["--service", "payments", "--join", join(path, "join.json"), "--data", fresh];
+  const start = (token: string) => run(process.execPath, [cliPath, "proxy", ...flags, "--token", token]);
+  const missing = join(path, "missing.token");
+  const no = `ashlar: no identity in ${fresh} and no token: --token: `;
+  const done = await start(missing);
+  expect([done.code, done.stderr]).toEqual([2, `${no}cannot read ${missing}: no such file or folder\n`]);
+  const empty = join(path, "empty.token");
+  writeFileSync(empty, "\n");
+  expect(await start(empty)).toMatchObject({ code: 2, stderr: `${no}${empty} is empty\n` });
+  const up = await run(process.execPath, [
+    ...[cliPath, "up", "--data", fresh, "--join", join(path, "join.json"), "--token", missing],
+  ]);
+  expect([up.code, up.stderr]).toEqual([2, `ashlar: --token: cannot read ${missing}: no such file or folder\n`]);
+  expect(existsSync(fresh)).toBe(false);
 });
 
 test("a file where the folder should be is said in one line", async () => {

@@ -218,6 +218,23 @@ describe("reading policy", () => {
     });
   }
 
+  test("access: a name that is not known is denied, and the nearest one is said", async () => {
+    const stated = "kind: Service\nname: payments\nmethods: [shop.Payments/Charge, shop.Payments/Refund]\n";
+    await world.publish([stated, service("checkout"), allow("checkout")].join("---\n"));
+    await world.activate(1);
+    for (const [caller_, asked, method, expected] of [
+      ["chekout", "payments", "shop.Payments/Charge", 'there is no service "chekout"; did you mean "checkout"?'],
+      ["checkout", "paymnets", "shop.Payments/Charge", 'no service "paymnets"; did you mean "payments"?'],
+      ["payments", "payments", "shop.Payments/Chrge", 'none of them; did you mean "shop.Payments/Charge"?'],
+      ["payments", "payments", "shop.Payments/Charge", undefined],
+    ] as const) {
+      const { allowed, reason } = await world.policy.checkAccess(caller_, asked, method, 0);
+      expect(allowed).toBe(false);
+      if (expected === undefined) expect(reason).not.toContain("did you mean");
+      else expect(reason).toContain(expected);
+    }
+  });
+
   test("access: a condition is asked with the headers that are given, and named where it is not met", async () => {
     const when = 'request.headers.region == "eu"';
     const rule = allow("checkout").replace(/methods: .*\]}/, `when: '${when}'}`);

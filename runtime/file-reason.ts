@@ -1,0 +1,20 @@
+import { messageOf } from "../core/errors.js";
+
+const reasons: ReadonlyMap<string, string> = new Map([
+  ["ENOENT", "no such file or folder"],
+  ["EACCES", "permission denied"],
+  ["EPERM", "permission denied"],
+  ["EISDIR", "it is a folder"],
+  ["ENOTDIR", "a part of its path is no folder"],
+  ["ENAMETOOLONG", "its name is too long"],
+  ["ELOOP", "its symbolic links go in a circle"],
+  ["ENOSPC", "the disk is full"],
+  ["EDQUOT", "the disk quota is used up"],
+  ["EROFS", "the file system can only be read"],
+]);
+
+/** Why a file could not be read or written, for people; the path is for the caller to name. */
+export function fileReason(cause: unknown): string {
+  const code = typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined;
+  return (typeof code === "string" ? reasons.get(code) : undefined) ?? messageOf(cause);
+}
