@@ -127,7 +127,7 @@ async function join(
   for (;;) {
     try {
       const place = await contactAny(addresses, joinAt, chooseFinal);
-      log.info("joined the mesh", { mesh, name: place.name });
+      log.info("joined the mesh", { mesh, controlPlane: place.name });
       return storePlace(
         dir,
         { ...place, joinAddresses: [...new Set([...place.joinAddresses, ...addresses])] },

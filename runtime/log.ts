@@ -26,20 +26,47 @@ export interface LoggerOptions {
 
 const stderr = 2;
 
-function wrap(to: Pino): Logger {
+type Fields = Readonly<Record<string, unknown>>;
+type Level = "debug" | "info" | "warn" | "error";
+
+/** What each line has by itself; a field of such a name would be a second key of that name in one JSON object. */
+const reserved: ReadonlySet<string> = new Set(["level", "time", "name", "msg", "pid", "hostname"]);
+
+/** Of a child and a call with one field the call's counts; "name" becomes "field_name". */
+function fieldsOf(bound: Fields, fields: Fields | undefined): Fields {
+  const all = { ...bound, ...fields };
+  if (!Object.keys(all).some((key) => reserved.has(key))) return all;
+  return Object.fromEntries(
+    Object.entries(all).map(([key, value]) => [reserved.has(key) ? `field_${key}` : key, value]),
+  );
+}
+
+/** Not by pino's own children: they write what they are bound to beside what a call gives, so that a key may stand twice. */
+function wrap(to: Pino, bound: Fields = {}): Logger {
+  const write = (level: Level, message: string, fields: Fields | undefined): void => {
+    if (to.isLevelEnabled(level)) to[level](fieldsOf(bound, fields), message);
+  };
   return {
-    debug: (message, fields) => to.debug(fields ?? {}, message),
-    info: (message, fields) => to.info(fields ?? {}, message),
-    warn: (message, fields) => to.warn(fields ?? {}, message),
-    error: (message, fields) => to.error(fields ?? {}, message),
-    child: (fields) => wrap(to.child(fields)),
+    debug: (message, fields) => write("debug", message, fields),
+    info: (message, fields) => write("info", message, fields),
+    warn: (message, fields) => write("warn", message, fields),
+    error: (message, fields) => write("error", message, fields),
+    child: (fields) => wrap(to, { ...bound, ...fields }),
   };
 }
 
 /** Lines on stderr, so that stdout stays for what a command prints. */
 export function createLogger({ level, name, format }: LoggerOptions): Logger {
   const json = pino.destination({ dest: stderr, sync: true });
-  return wrap(pino({ level, base: { name } }, format === "json" ? json : { write: writeText }));
+  return createLoggerTo(format === "json" ? json : { write: writeText }, { level, name });
+}
+
+/** The same, with each line as JSON to `sink`. */
+export function createLoggerTo(
+  sink: { write(line: string): void },
+  { level, name }: Pick<LoggerOptions, "level" | "name">,
+): Logger {
+  return wrap(pino({ level, base: { name } }, sink));
 }
 
 function writeText(line: string): void {
