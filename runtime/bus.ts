@@ -65,6 +65,8 @@ export interface StreamSpec {
   readonly discardNewPerSubject: boolean;
   readonly maxMessagesPerSubject: number | undefined;
   readonly maxBytes: number | undefined;
+  /** Of one message, its headers included. */
+  readonly maxMessageBytes: number | undefined;
   /** Messages go when they are older. */
   readonly maxAgeMs?: number | undefined;
   readonly denyDelete: boolean;

@@ -116,6 +116,8 @@ export class MemoryBroker {
     if (expectLastSequence !== undefined && expectLastSequence !== stream.lastSequence) {
       throw new AshlarError("conflict", `${what}: wrong last sequence: ${stream.lastSequence}`);
     }
+    if (data.length > (stream.spec.maxMessageBytes ?? Number.POSITIVE_INFINITY))
+      throw new AshlarError("invalid_argument", `${what}: message size exceeds maximum allowed`);
     this.#makeRoom(stream, subject, data.length, what);
     stream.lastSequence += 1;
     const sequence = stream.lastSequence;

@@ -13,7 +13,7 @@ export function renderStreamConfig(spec: StreamSpec): Record<string, unknown> {
     max_consumers: -1,
     max_msgs: -1,
     max_age: (spec.maxAgeMs ?? 0) * nanosecondsPerMs,
-    max_msg_size: -1,
+    max_msg_size: spec.maxMessageBytes ?? -1,
     max_msgs_per_subject: spec.maxMessagesPerSubject ?? -1,
     max_bytes: spec.maxBytes ?? -1,
     discard: spec.discard,
@@ -48,6 +48,7 @@ export function parseStreamInfo(answer: Json): StreamInfo {
       discardNewPerSubject: config.discard_new_per_subject === true,
       maxMessagesPerSubject: limit(config.max_msgs_per_subject),
       maxBytes: limit(config.max_bytes),
+      maxMessageBytes: limit(config.max_msg_size),
       ...maxAgeOf(config),
       denyDelete: config.deny_delete === true,
       denyPurge: config.deny_purge === true,
@@ -70,7 +71,6 @@ function maxAgeOf(config: Json): Pick<StreamSpec, "maxAgeMs"> {
 function dangersOf(config: Json): string[] {
   const dangers: string[] = [];
   if (limit(config.max_msgs) !== undefined) dangers.push(`max_msgs ${config.max_msgs}`);
-  if (limit(config.max_msg_size) !== undefined) dangers.push(`max_msg_size ${config.max_msg_size}`);
   if (config.retention !== "limits") dangers.push(`retention ${config.retention}`);
   if (config.storage !== "file") dangers.push(`storage ${config.storage}`);
   if (config.mirror !== undefined || config.sources !== undefined) dangers.push("it is fed by another stream");

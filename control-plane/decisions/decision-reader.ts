@@ -2,7 +2,7 @@
 import { type DecisionBatch, type DecisionRecord, timeOfDecisionId } from "../../core/decision/decision-record.js";
 import { AshlarError, messageOf } from "../../core/errors.js";
 import { parseBatch } from "../../core/wire/decisions.js";
-import { decisionStream } from "../../core/wire/subjects.js";
+import { decisionStream, decisionSubject } from "../../core/wire/subjects.js";
 import type { Bus, StoredMessage } from "../../runtime/bus.js";
 import type { Logger } from "../../runtime/log.js";
 import { type Stated, type StatementReader, statementSkewMs } from "../../runtime/statement-reader.js";
@@ -103,13 +103,13 @@ interface Range {
   readonly lastSequence: number;
 }
 
-/** The first message that was stored at `timeMs` or later: the stream only loses messages at its beginning. */
+/** The first message that was stored at `timeMs` or later. The stream loses messages at its beginning, and a proxy's oldest anywhere. */
 async function firstFrom(bus: Pick<Bus, "directGet">, range: Range, timeMs: number): Promise<number> {
   let [low, high] = [range.firstSequence, range.lastSequence + 1];
   while (low < high) {
     const middle = low + Math.floor((high - low) / 2);
-    const stored = await bus.directGet(decisionStream, { sequence: middle });
-    if (stored === undefined || stored.storedMs < timeMs) low = middle + 1;
+    const stored = await bus.directGet(decisionStream, { nextOf: decisionSubject("*", "*"), from: middle });
+    if (stored !== undefined && stored.storedMs < timeMs) low = stored.sequence + 1;
     else high = middle;
   }
   return low;

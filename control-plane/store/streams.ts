@@ -4,6 +4,7 @@ import {
   auditStream,
   auditSubject,
   blobStream,
+  decisionMessageBytesMax,
   decisionStream,
   endpointReadSubject,
   endpointStream,
@@ -31,12 +32,28 @@ const base = {
   discardNewPerSubject: false,
   maxMessagesPerSubject: undefined,
   maxBytes: undefined,
+  maxMessageBytes: undefined,
   maxAgeMs: undefined,
   denyDelete: true,
   denyPurge: true,
   allowDirect: true,
   republish: undefined,
 } as const;
+
+/** One proxy holds at most this share of the decisions that are kept. */
+const decisionShare = 1 / 4;
+/** However small the stream is. */
+const decisionBatchesMin = 64;
+
+/** JetStream bounds messages of a subject, not their bytes: so a message is bounded too. */
+function decisionBounds(maxBytes: number) {
+  const maxMessagesPerSubject = Math.floor((maxBytes * decisionShare) / decisionMessageBytesMax);
+  return {
+    maxBytes,
+    maxMessageBytes: decisionMessageBytesMax,
+    maxMessagesPerSubject: Math.max(decisionBatchesMin, maxMessagesPerSubject),
+  };
+}
 
 /** What the streams must be. Logs have no limits: a limit is a way to lose history. */
 export function streamSpecs({ replicas, decisionBytes, decisionAgeMs }: StreamOptions): readonly StreamSpec[] {
@@ -71,7 +88,7 @@ export function streamSpecs({ replicas, decisionBytes, decisionAgeMs }: StreamOp
     name: decisionStream,
     subjects: ["ashlar.decision.*.*"],
     discard: "old" as const,
-    maxBytes: decisionBytes ?? decisionBytesDefault,
+    ...decisionBounds(decisionBytes ?? decisionBytesDefault),
     maxAgeMs: decisionAgeMs ?? decisionAgeMsDefault,
     replicas,
   };
@@ -83,8 +100,15 @@ function differences(wanted: StreamSpec, actual: StreamSpec): string[] {
   const fields = Object.keys(base) as (keyof typeof base)[];
   return [...fields, "subjects" as const]
     .filter((field) => JSON.stringify(wanted[field]) !== JSON.stringify(actual[field]))
-    .filter((field) => (field !== "maxBytes" && field !== "maxAgeMs") || wanted[field] === undefined) // a bound of another size is a bound
+    .filter((field) => !isSameKindOfBound(wanted, actual, field))
     .map((field) => `${field} is ${JSON.stringify(actual[field])}, not ${JSON.stringify(wanted[field])}`);
+}
+
+/** A bound of another size is a bound; of a stream that keeps the last message of a subject it has to be one. */
+function isSameKindOfBound(wanted: StreamSpec, actual: StreamSpec, field: keyof StreamSpec): boolean {
+  if (field === "maxBytes" || field === "maxAgeMs") return wanted[field] !== undefined;
+  if (field !== "maxMessagesPerSubject" && field !== "maxMessageBytes") return false;
+  return wanted.name === decisionStream && wanted[field] !== undefined && actual[field] !== undefined;
 }
 
 /**
@@ -116,8 +140,23 @@ async function create(bus: Bus, spec: StreamSpec): Promise<void> {
   });
 }
 
+async function bringUpToDate(bus: Bus, spec: StreamSpec, info: StreamInfo): Promise<void> {
+  if (spec.name === endpointStream) await republishEndpoints(bus, spec, info);
+  if (spec.name === decisionStream) await boundDecisions(bus, spec, info);
+}
+
+/** A stream of decisions that an earlier version made lets one proxy push out those of all others. */
+async function boundDecisions(bus: Bus, spec: StreamSpec, { spec: found, dangers }: StreamInfo): Promise<void> {
+  const isBounded = found.maxMessagesPerSubject !== undefined && found.maxMessageBytes !== undefined;
+  if (isBounded || dangers.length > 0 || found.maxBytes === undefined) return;
+  const { replicas, maxAgeMs } = found;
+  const wanted = { ...spec, ...decisionBounds(found.maxBytes), replicas, maxAgeMs };
+  const unbounded = { maxMessagesPerSubject: undefined, maxMessageBytes: undefined };
+  if (differences(wanted, { ...wanted, ...found, ...unbounded }).length === 2) await bus.updateStream(wanted);
+}
+
 /** A stream of endpoints that an earlier version made does not republish; servers before 2.10 cannot change that. */
-async function bringUpToDate(bus: Bus, spec: StreamSpec, { spec: found, dangers }: StreamInfo): Promise<void> {
+async function republishEndpoints(bus: Bus, spec: StreamSpec, { spec: found, dangers }: StreamInfo): Promise<void> {
   if (spec.name !== endpointStream || dangers.length > 0 || found.republish !== undefined) return;
   if (differences({ ...spec, republish: undefined }, found).length > 0) return;
   const { replicas, maxBytes, maxAgeMs } = found;

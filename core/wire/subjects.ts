@@ -24,6 +24,8 @@ export const auditSubject = "ashlar.audit";
 
 /** What proxies decided about calls; old ones make room for new ones. */
 export const decisionStream = "ASHLAR_DECISIONS";
+/** A message of it has at most so many bytes, headers included: with a bound on the messages of a proxy, one on its share. */
+export const decisionMessageBytesMax = 32 * 1024;
 /** A proxy's decisions; only that proxy may write it. */
 export const decisionSubject = (service: string, proxyId: string): string => `ashlar.decision.${service}.${proxyId}`;
 

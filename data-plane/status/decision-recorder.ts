@@ -37,8 +37,17 @@ const countsBytesMax = 64 * 1024;
 /** A batch that NATS refuses so often while it is there is given up. */
 const triesMax = 20;
 const batchMax = 2000;
-const batchBytes = 256 * 1024;
+/** With the counts, the signature and the rest of a message below what the stream stores of one. */
+const batchBytes = 19 * 1024;
+const batchCountsBytes = 8 * 1024;
+const countOverheadBytes = 40;
 const everyMs = 1000;
+/**
+ * The stream keeps some 4,096 batches of a proxy, so that one that records a little all the time must not send one a
+ * second: so many may go after a second each, and then one every 21 s, which is a day. A batch that is full goes at once.
+ */
+const burstMax = 512;
+const paceMs = 21_000;
 const closeMs = 1000;
 const retry = { msMin: 200, msMax: 5000 };
 
@@ -49,6 +58,10 @@ interface Batch {
   readonly id: string;
   readonly decisions: number;
   readonly counted: number;
+}
+
+function sizeOf({ caller, method, rule }: RefusalCount): number {
+  return caller.length + method.length + rule.length;
 }
 
 export class DecisionRecorder implements DecisionSink {
@@ -64,6 +77,8 @@ export class DecisionRecorder implements DecisionSink {
   #counted = 0;
   #dropped = 0;
   #wake = new AbortController();
+  #burst = burstMax;
+  #burstAtMs = 0;
   #running: Promise<void> | undefined;
   #saidWhy = false;
 
@@ -92,7 +107,7 @@ export class DecisionRecorder implements DecisionSink {
 
   offerCounts(counts: readonly RefusalCount[]): void {
     for (const count of counts) {
-      const bytes = count.caller.length + count.method.length + count.rule.length;
+      const bytes = sizeOf(count);
       if (this.#counts.length >= countsMax || this.#countsBytes + bytes > countsBytesMax) {
         this.#drop(count.count);
         continue;
@@ -135,9 +150,30 @@ export class DecisionRecorder implements DecisionSink {
     const { signal } = this.#stop;
     while (this.#pending.length > 0 || this.#counts.length > 0) {
       this.#wake = new AbortController();
-      if (this.#pendingBytes < batchBytes && !signal.aborted) await clock.sleep(everyMs, this.#wake.signal);
+      if (this.#pendingBytes < batchBytes && !signal.aborted) await clock.sleep(this.#waitMs(), this.#wake.signal);
+      this.#burst = Math.max(0, this.#burst - 1);
       await this.#send(this.#take());
     }
+  }
+
+  #waitMs(): number {
+    const nowMs = this.#deps.clock.monotonicMs();
+    this.#burst = Math.min(burstMax, this.#burst + (nowMs - this.#burstAtMs) / paceMs);
+    this.#burstAtMs = nowMs;
+    return this.#burst >= 1 ? everyMs : Math.max(everyMs, (1 - this.#burst) * paceMs);
+  }
+
+  /** The oldest counts, as many as a batch has room for. */
+  #takeCounts(): readonly RefusalCount[] {
+    let [count, bytes] = [0, 0];
+    for (const one of this.#counts) {
+      bytes += sizeOf(one) + countOverheadBytes;
+      if (count > 0 && bytes > batchCountsBytes) break;
+      count += 1;
+    }
+    const taken = this.#counts.splice(0, count);
+    this.#countsBytes -= taken.reduce((sum, one) => sum + sizeOf(one), 0);
+    return taken;
   }
 
   #take(): Batch {
@@ -151,8 +187,7 @@ export class DecisionRecorder implements DecisionSink {
     const decisions = this.#pending.slice(0, count);
     this.#pending = this.#pending.slice(count);
     this.#pendingBytes -= bytes;
-    const counted = this.#counts.splice(0);
-    this.#countsBytes = 0;
+    const counted = this.#takeCounts();
     const { service, proxyId } = this.#deps.identity.current;
     const about = { service, proxyId, share: this.#share, dropped: this.#droppedUntold, counted };
     this.#droppedUntold = 0;

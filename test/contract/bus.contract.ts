@@ -158,6 +158,7 @@ const spec = {
   discardNewPerSubject: false,
   maxMessagesPerSubject: undefined,
   maxBytes: undefined,
+  maxMessageBytes: undefined,
   denyDelete: true,
   denyPurge: true,
   allowDirect: true,

@@ -123,6 +123,17 @@ for (const { name: server, program } of natsPrograms)
         heard.close();
         await bus.close();
       });
+      test("a stream of decisions of an earlier version is given its bounds, by its own size", async () => {
+        const bus = await nats.connect(await nats.bootstrapUser());
+        const before = await plane.streamInfo("ASHLAR_DECISIONS");
+        const unbounded = { maxMessagesPerSubject: undefined, maxMessageBytes: undefined, maxBytes: 64 * 1024 * 1024 };
+        await bus.updateStream({ ...(before?.spec as StreamSpec), ...unbounded });
+        await bootstrapStreams(bus, { replicas: 1 });
+        const { maxMessagesPerSubject, maxMessageBytes, maxBytes } =
+          (await plane.streamInfo("ASHLAR_DECISIONS"))?.spec ?? {};
+        expect([maxMessagesPerSubject, maxMessageBytes, maxBytes]).toEqual([512, 32 * 1024, 64 * 1024 * 1024]);
+        await bus.close();
+      });
       test("creating the streams again is harmless", async () => {
         const bus = await nats.connect(await nats.bootstrapUser());
         await Promise.all([bootstrapStreams(bus, { replicas: 1 }), bootstrapStreams(bus, { replicas: 1 })]);

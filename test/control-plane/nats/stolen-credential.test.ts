@@ -169,6 +169,23 @@ for (const { name, program } of natsPrograms) {
       }
     });
 
+    test("its decisions push out its own: a quarter of what is kept is the most that one proxy holds", async () => {
+      const stream = (await plane.streamInfo("ASHLAR_DECISIONS"))?.spec;
+      const [messages = 0, size = 0] = [stream?.maxMessagesPerSubject, stream?.maxMessageBytes];
+      expect((messages * size) / (stream?.maxBytes ?? 0)).toBe(1 / 4);
+      for (let index = 0; index < messages + 50; index += 1)
+        raw.publish(decisionSubject("payments", "p1"), "", `batch ${index}`);
+      await raw.flush();
+      raw.publish(decisionSubject("payments", "p1"), "", "x".repeat(size + 1));
+      raw.publish(decisionSubject("payments", "p1"), "", "the last");
+      await raw.flush();
+      const last = () => plane.directGet("ASHLAR_DECISIONS", { lastOf: decisionSubject("payments", "p1") });
+      await until(async () => Buffer.from((await last())?.data ?? []).toString() === "the last");
+      const honest = await plane.directGet("ASHLAR_DECISIONS", { lastOf: decisionSubject("payments", "p2") });
+      expect(Buffer.from(honest?.data ?? []).toString()).toBe("secret");
+      expect((await plane.streamInfo("ASHLAR_DECISIONS"))?.messages).toBe(messages + 1);
+    });
+
     test("a header block of any form ends no server and no reader's connection", async () => {
       const heard = victim.subscribe(endpointReadSubject("payments", "p1"));
       await victim.flush();

@@ -88,13 +88,13 @@ describe("decision recorder", () => {
     await settle();
     broker.setUp(true);
     let stored = 0;
-    for (let turn = 0; turn < 100 && stored < kept; turn++) {
+    for (let turn = 0; turn < 1000 && stored < kept; turn++) {
       clock.advance(5000);
       await settle();
       stored = recorder.totals.recorded;
     }
     expect(stored).toBe(kept);
-    const batches = await Promise.all([1, 2, 3, 4, 5, 6, 7, 8].map(read));
+    const batches = await Promise.all(Array.from({ length: 1000 }, (_, index) => read(index + 1)));
     expect(batches.reduce((sum, batch) => sum + (batch?.decisions.length ?? 0), 0)).toBe(kept);
     expect(batches.reduce((sum, batch) => sum + (batch?.dropped ?? 0), 0)).toBe(20_000 - kept);
   });
@@ -105,10 +105,46 @@ describe("decision recorder", () => {
     recorder.offerCounts(Array.from({ length: 300 }, () => ({ ...count, count: 10 })));
     clock.advance(1000);
     await settle();
-    const batch = await read(1);
-    expect(batch?.counted).toHaveLength(256);
-    expect(batch).toMatchObject({ dropped: 440 });
+    clock.advance(1000);
+    await settle();
+    const batches = await Promise.all([1, 2].map(read));
+    expect(batches.reduce((sum, batch) => sum + (batch?.counted.length ?? 0), 0)).toBe(256);
+    expect(batches[0]).toMatchObject({ dropped: 440 });
     expect(recorder.totals).toEqual({ recorded: 0, counted: 2560, dropped: 440 });
+  });
+
+  test("no message is longer than the stream stores, whatever is offered", async () => {
+    const { clock, recorder, read } = open();
+    const count = { verdict: "denied", revision: 1, fromMs: 1, untilMs: 2, count: 10 } as const;
+    recorder.offerCounts(
+      Array.from({ length: 256 }, () => ({
+        ...count,
+        ...{ caller: `spiffe://mesh/service/${"a".repeat(63)}`, method: "m".repeat(60), rule: "r".repeat(60) },
+      })),
+    );
+    for (let index = 0; index < 3000; index++) recorder.offer(decision(index));
+    for (let turn = 0; turn < 100 && recorder.totals.recorded < 3000; turn++) {
+      clock.advance(1000);
+      await settle();
+    }
+    expect(recorder.totals).toMatchObject({ recorded: 3000, counted: 2560, dropped: 0 });
+    expect(await read(2)).toBeDefined();
+  });
+
+  test("one that records a little all the time sends a batch a second at first, and then one every 21 s", async () => {
+    const { clock, recorder } = open();
+    let sent = 0;
+    for (let second = 0; second < 600 + 210; second++) {
+      recorder.offer(decision(second));
+      await settle();
+      clock.advance(1000);
+      await settle();
+      if (second === 599) sent = recorder.totals.recorded;
+    }
+    expect(sent).toBeGreaterThan(540);
+    const { recorded } = recorder.totals;
+    expect(recorded - sent).toBeGreaterThan(150); // they wait, and none is lost
+    expect(recorder.totals.dropped).toBe(0);
   });
 
   test("a recorder that closes sends what it has and takes no more", async () => {
