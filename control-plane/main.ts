@@ -1,5 +1,6 @@
 /** `ashlar up`: starts a control plane and, unless told of a cluster, its NATS. */
 import { realpathSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { logVerbosity, setLogVerbosity } from "@grpc/grpc-js";
 import { Command, CommanderError } from "commander";
@@ -11,6 +12,7 @@ import { renderError, renderUsageError } from "../runtime/say-error.js";
 import { releaseYoungSpace } from "../runtime/young-space.js";
 import { startControlPlane } from "./app.js";
 import { parseUpConfig } from "./config.js";
+import { defaultContextPath, linkDefaultContext } from "./default-context.js";
 
 const examples = `
 Examples:
@@ -101,6 +103,7 @@ async function run(flags: Record<string, unknown>, env: ConfigSources["env"]): P
     if (controlPlane === undefined) return 0; // asked to stop while it was waiting for NATS
     releaseYoungSpace();
     process.stdout.write("ready\n");
+    process.stdout.write(`${describeContext(config.dataDir, { flags, env, file })}\n`);
     await controlPlane.stopped;
     return failed ? 1 : 0;
   } finally {
@@ -109,6 +112,15 @@ async function run(flags: Record<string, unknown>, env: ConfigSources["env"]): P
     process.off("uncaughtException", onFault);
     process.off("unhandledRejection", onFault);
   }
+}
+
+/** Where the operator's context is. A start with the default data folder makes it the one that commands use. */
+function describeContext(dataDir: string, { flags, env, file }: ConfigSources): string {
+  const context = join(dataDir, "admin.json");
+  const isDefault = (flags.data ?? env.ASHLAR_DATA ?? file.data) === undefined;
+  const path = isDefault ? defaultContextPath(env) : undefined;
+  if (path !== undefined && linkDefaultContext(path, context)) return `context ${context}, used by default`;
+  return `context ${context}: give it with --context or ASHLAR_CONTEXT`;
 }
 
 function printError(message: string): void {
