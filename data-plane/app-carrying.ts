@@ -75,8 +75,8 @@ export async function carryInWorkers(
   const known = { identity, policy: sync.policy, endpoints, app: registry, sync, decisions, limits };
   const log = { level: config.logLevel, format: logFormat, name: `proxy ${config.service}` };
   const { rootPublicKey } = identity.bootstrap;
-  const { messageBytesMax } = config;
-  const engine = { bufferBytesMax: Math.ceil(config.bufferBytesMax / config.workers), messageBytesMax };
+  const { messageBytesMax, headerBytesMax } = config;
+  const engine = { bufferBytesMax: Math.ceil(config.bufferBytesMax / config.workers), messageBytesMax, headerBytesMax };
   try {
     const options = carrierOptions(config, parts);
     await workers.start(known, { options, engine, rootPublicKey, log, workers: config.workers }, signal);

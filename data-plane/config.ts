@@ -50,6 +50,8 @@ export interface ProxyConfig {
   readonly bufferBytesMax: number;
   /** Of one gRPC message. */
   readonly messageBytesMax: number;
+  /** Of the header fields of one request or answer. */
+  readonly headerBytesMax: number;
   readonly logLevel: LogLevel;
   /** undefined: whatever suits where the log goes. */
   readonly logFormat: LogFormat | undefined;
@@ -62,6 +64,8 @@ const graceMsDefault = 10_000;
 const recordShareDefault = 0.01;
 const workersMax = 64;
 const mebibytesMax = 65_536;
+/** Less than gRPC itself suggests is no limit that calls can live with. */
+const headerKib = { min: 8, max: 1024, usual: proxyEngineDefaults.headerBytesMax / 1024 };
 
 /** Reads the settings; fails with `invalid_argument`, one line for each bad value. */
 export function parseProxyConfig(sources: ConfigSources, cwd: string): ProxyConfig {
@@ -94,6 +98,7 @@ export function parseProxyConfig(sources: ConfigSources, cwd: string): ProxyConf
     dataDir,
     bufferBytesMax: readMebibytes(read, "buffer-mib") ?? proxyEngineDefaults.bufferBytesMax,
     messageBytesMax: readMebibytes(read, "message-mib") ?? proxyEngineDefaults.messageBytesMax,
+    headerBytesMax: (read.integer("header-kib", headerKib) ?? headerKib.usual) * 1024,
     workers: read.integer("workers", { min: 1, max: workersMax }) ?? 1,
     graceMs: read.durationMs("grace") ?? graceMsDefault,
     recordShare: read.share("record-share") ?? recordShareDefault,

@@ -21,6 +21,8 @@ const stuckMs = 60_000;
 export interface ConnectionOwner {
   /** Servers: must set `stream.sink`. */
   onRequest(stream: Stream, fields: FieldBlock, endStream: boolean): void;
+  /** Servers: answers a request whose header fields are too many or too long; without this it is reset. */
+  onOversized?(stream: Stream): void;
   /** Servers: what ends an answer that the engine gives itself. */
   lastFields?(): readonly PreparedField[];
   /** Clients: the peer takes more streams than before, or no new ones (`connection.canOpen` tells). */
@@ -81,6 +83,11 @@ export class SocketConnection implements ConnectionHandler {
 
   onRequest(stream: Stream, fields: FieldBlock, endStream: boolean): void {
     this.#owner.onRequest(stream, fields, endStream);
+  }
+
+  onOversized(stream: Stream): void {
+    if (this.#owner.onOversized === undefined) stream.reset(errorCode.protocolError);
+    else this.#owner.onOversized(stream);
   }
 
   lastFields(): readonly PreparedField[] | null {

@@ -9,6 +9,8 @@ import type { Stream } from "./stream.js";
 export interface ConnectionHandler {
   /** Servers: a request that passed every check. Must set `stream.sink`; fields are valid during the call only. */
   onRequest(stream: Stream, fields: FieldBlock, endStream: boolean): void;
+  /** Servers: a request whose header fields are more than allowed, of which nothing more is told; must be answered. */
+  onOversized(stream: Stream): void;
   /** Servers: what ends an answer that the engine gives itself, 415; null: nothing. */
   lastFields(): readonly PreparedField[] | null;
   /** There is output, or the connection ended: call `takeOutput` soon. Once until then. */

@@ -82,6 +82,11 @@ export class FieldBlock {
     return this.rows[field * cells + cell.valueLength] as number;
   }
 
+  /** What it counts in the list. */
+  sizeOf(field: number): number {
+    return 32 + (this.rows[field * cells + cell.nameLength] as number) + this.valueLength(field);
+  }
+
   isDropped(field: number): boolean {
     return ((this.rows[field * cells + cell.flags] as number) & fieldFlag.dropped) !== 0;
   }
@@ -267,8 +272,9 @@ export class FieldBlock {
     this.#ownRows = this.rows = larger;
   }
 
-  /** Gives back what only a long block needed; the fields are gone. */
+  /** Gives back what only a long block needed; its fields are gone then. */
   shrink(): void {
+    if (this.#ownRows.length === rowsAtFirst * cells && this.bytes.length <= this.#capacity + spareBytes) return;
     this.clear();
     if (this.#ownRows.length > rowsAtFirst * cells) this.#ownRows = this.rows = new Int32Array(rowsAtFirst * cells);
     if (this.bytes.length <= this.#capacity + spareBytes) return;

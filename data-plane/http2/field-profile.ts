@@ -112,7 +112,7 @@ export function varyingFields(fields: FieldBlock, before: Int32Array): number {
   return varying;
 }
 
-const scratch = new Uint8Array(profileBytesMax + profileFieldsMax * 8);
+const scratch = new Uint8Array(profileBytesMax + profileFieldsMax * 10);
 
 /** The profiles of one connection, found by what they say. */
 export class FieldProfiles {
@@ -168,8 +168,9 @@ function write({ rows, bytes, count, listBytes }: FieldBlock, varying: number): 
 }
 
 function put(at: number, bytes: Uint8Array, start: number, length: number): number {
-  scratch[at] = length >>> 8;
-  scratch[at + 1] = length;
-  for (let i = 0; i < length; i++) scratch[at + 2 + i] = bytes[start + i] as number;
-  return at + 2 + length;
+  scratch[at] = length >>> 16;
+  scratch[at + 1] = length >>> 8;
+  scratch[at + 2] = length;
+  for (let i = 0; i < length; i++) scratch[at + 3 + i] = bytes[start + i] as number;
+  return at + 3 + length;
 }

@@ -7,6 +7,8 @@ import { Stream } from "./stream.js";
 import { closedHow } from "./stream-table.js";
 import { FieldCheck } from "./validate-fields.js";
 
+/** An honest long block comes in frames of up to 16 KiB: those from here on are bounded by the bytes they bring. */
+const longContinuationBytes = 8192;
 const unsupportedMediaType = [new PreparedField(":status", "415")];
 
 /** Header blocks as they come in: put together, always decoded, checked, and given to who waits for them. */
@@ -67,7 +69,7 @@ export class HeaderReceiver {
 
   onContinuation(flags: number, bytes: Uint8Array, start: number, end: number): void {
     const connection = this.#connection;
-    if (++this.#continuations > connection.limits.continuationFramesMax) {
+    if (end - start < longContinuationBytes && ++this.#continuations > connection.limits.continuationFramesMax) {
       connection.fail(errorCode.enhanceYourCalm, refusal.continuation_flood);
       return;
     }
@@ -83,6 +85,11 @@ export class HeaderReceiver {
     this.openStreamId = 0;
     this.drop();
     this.#decode(streamId, held, 0, this.#heldLength);
+  }
+
+  /** What is kept between two blocks. */
+  get heldBytes(): number {
+    return this.#decoder.fields.heldBytes;
   }
 
   /** Forgets a block that is not complete. */
@@ -114,6 +121,7 @@ export class HeaderReceiver {
       if (stream !== null) this.#onKnown(stream, what);
       else if (connection.isServer) this.#onNew(streamId, what);
       else if (connection.isIdle(streamId)) connection.fail(errorCode.protocolError, refusal.protocol);
+      this.#decoder.fields.shrink();
     }
   }
 
@@ -149,12 +157,12 @@ export class HeaderReceiver {
     connection.abuse.request();
     let code: number = errorCode.protocolError;
     let reason = 0;
-    if (what === decoded.tooLarge) reason = refusal.header_list;
-    else if (this.#selfDependent) reason = refusal.priority;
+    this.check.clear();
+    if (this.#selfDependent) reason = refusal.priority;
     else if (connection.streams.slots >= limits.concurrentStreamsMax) {
       code = errorCode.refusedStream;
       reason = refusal.streams_max;
-    } else reason = this.check.request(fields, limits.requestRules);
+    } else if (what === decoded.ok) reason = this.check.request(fields, limits.requestRules);
     connection.counters.obsTextFields += this.check.obsText;
     if (reason === refusal.connect_method) {
       connection.fail(errorCode.protocolError, reason);
@@ -185,7 +193,10 @@ export class HeaderReceiver {
       stream.sendFields(unsupportedMediaType, null, connection.handler.lastFields(), true);
       return;
     }
-    connection.handler.onRequest(stream, fields, endStream);
+    if (what === decoded.tooLarge) {
+      connection.counters.refuse(refusal.header_list);
+      connection.handler.onOversized(stream);
+    } else connection.handler.onRequest(stream, fields, endStream);
   }
 
   #onKnown(stream: Stream, what: number): void {
@@ -197,9 +208,12 @@ export class HeaderReceiver {
       return;
     }
     let reason = 0;
-    if (what === decoded.tooLarge) reason = refusal.header_list;
-    else if (this.#selfDependent) reason = refusal.priority;
-    else if (stream.headersReceived) {
+    this.check.clear();
+    if (this.#selfDependent) reason = refusal.priority;
+    else if (what === decoded.tooLarge) {
+      this.#onOversized(stream, endStream);
+      return;
+    } else if (stream.headersReceived) {
       reason = endStream ? this.check.trailers(fields) : refusal.trailers;
       if (reason === 0 && stream.lengthLeft > 0) reason = refusal.content_length;
     } else {
@@ -225,6 +239,28 @@ export class HeaderReceiver {
       if (!endStream) stream.lengthLeft = this.check.contentLength;
       stream.sink.onResponse(stream, fields, endStream);
     }
+    if (endStream && !stream.closed) connection.endedReceiving(stream);
+  }
+
+  /** More fields or bytes than allowed: what is left of them is for the stream's owner, who knows what they were to say. */
+  #onOversized(stream: Stream, endStream: boolean): void {
+    const connection = this.#connection;
+    const { fields } = this.#decoder;
+    if (stream.headersReceived && !endStream) {
+      connection.faultStream(stream, errorCode.protocolError, refusal.trailers);
+      return;
+    }
+    const { sink } = stream;
+    if (!connection.isServer && sink.onOversized === undefined) {
+      connection.reap(stream, errorCode.protocolError, refusal.header_list);
+      return;
+    }
+    connection.counters.refuse(refusal.header_list);
+    if (endStream) stream.receiveEnded = true;
+    if (connection.isServer) {
+      fields.clear(); // trailers of a request say nothing in gRPC
+      sink.onTrailers(stream, fields);
+    } else sink.onOversized?.(stream, fields, endStream);
     if (endStream && !stream.closed) connection.endedReceiving(stream);
   }
 }

@@ -11,7 +11,10 @@ import { staticEntries, staticName, staticValueLength, staticValues } from "./st
 /** What came of a header block. */
 export const decoded = {
   ok: 0,
-  /** More fields or bytes than allowed: the block was read for the table's sake, the fields are not all there. */
+  /**
+   * More fields or bytes than allowed: the block was read for the table's sake, the fields are not all there. Status and
+   * message of gRPC are, if they can be.
+   */
   tooLarge: 1,
   /** So far over the limit that reading was given up: the connection cannot go on. */
   flood: 2,
@@ -26,7 +29,7 @@ const entryMax = 2 ** 30;
 export class HpackDecoder {
   readonly fields: FieldBlock;
   readonly table: HpackTable;
-  readonly #reader = new HpackReader();
+  readonly #reader: HpackReader;
   readonly #shapes: BlockShapes;
   /** The shape that the fields so far have; null: none. Rows of those that do not vary are not in place then. */
   #followed: BlockShape | null = null;
@@ -38,6 +41,7 @@ export class HpackDecoder {
 
   constructor(limits: HpackDecoderLimits) {
     this.#list = new ListCount(limits);
+    this.#reader = new HpackReader(limits.headerListBytesMax);
     const base = staticValues.length;
     this.fields = new FieldBlock(base + ringBytes, base + ringBytes + 2048);
     this.table = new HpackTable(this.fields.bytes, base);
@@ -174,7 +178,7 @@ export class HpackDecoder {
     const back = index - staticEntries;
     if (back > table.count) return false;
     const entry = table.inserted - back + 1;
-    if (!this.#list.add(table.sizeOf(entry) - entryOverhead)) return true;
+    if (!this.#list.add(table.sizeOf(entry) - entryOverhead) && !this.#list.rescues(table.nameId(entry))) return true;
     fields.pushEntry(table, entry);
     if (this.#insertedBytes > tableBytesMax) this.#moveOut(fields.count - 1);
     return true;
@@ -184,6 +188,7 @@ export class HpackDecoder {
     const fields = this.fields;
     const reader = this.#reader;
     const keptAt = fields.writeAt;
+    reader.isTooLong = false;
     const index = reader.integer(bits);
     if (index < 0) return false;
     let id = 0;
@@ -214,7 +219,7 @@ export class HpackDecoder {
       ? classifyEnds(fields.bytes, reader.stringStart, reader.stringLength)
       : classifyValue(fields.bytes, reader.stringStart, reader.stringLength);
     if (reader.isTooLong) this.#list.isTooLarge = true;
-    const keep = this.#list.add(nameLength + reader.stringLength);
+    const keep = this.#list.add(nameLength + reader.stringLength) || (!reader.isTooLong && this.#list.rescues(id));
     const stripped = (flags & fieldFlag.stripped) === 0 ? 0 : reader.strip(fields.bytes);
     const valueStart = reader.stringStart;
     const valueLength = reader.stringLength;

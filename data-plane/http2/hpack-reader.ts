@@ -3,8 +3,6 @@ import { cutSpaces, skipSpaces } from "./field-classes.js";
 import { tableBytesMax } from "./hpack-table.js";
 import { decodeHuffman, hasLongCode } from "./huffman.js";
 
-/** A Huffman string that may still fit the table decodes to no more than this. */
-const stringRoom = 6 * tableBytesMax;
 const nothing = new Uint8Array(0);
 
 /** Reads integers and strings of one header block after the other. */
@@ -21,8 +19,14 @@ export class HpackReader {
   isHuffman = false;
   /** It has only printable ASCII, as is known from how it came. */
   isPrintable = false;
-  /** A string of this block was too long to be read. */
+  /** A string of this field was too long to be read. */
   isTooLong = false;
+  /** What the longest string that may still fit the list, or the table, is read into. */
+  readonly #stringRoom: number;
+
+  constructor(listBytesMax: number) {
+    this.#stringRoom = Math.max(6 * tableBytesMax, 2 * listBytesMax);
+  }
 
   begin(source: Uint8Array, start: number, end: number): void {
     this.source = source;
@@ -62,7 +66,7 @@ export class HpackReader {
     this.isPrintable = false;
     this.stringStart = start;
     const room = huffman ? ((length * 8) / 5 + 2) | 0 : length;
-    if (room > stringRoom) {
+    if (room > this.#stringRoom) {
       // Longer than the table and over the limit of a list: only that it was there matters.
       this.isTooLong = true;
       this.stringLength = length;

@@ -23,6 +23,7 @@ export interface EngineLimits {
   readonly headerListBytesMax: number;
   /** Cookie crumbs and fields that are dropped count too. */
   readonly headerFieldsMax: number;
+  /** Of less than 8 KiB; the others are bounded by what they bring. */
   readonly continuationFramesMax: number;
   readonly streamWindowBytes: number;
   readonly connectionWindowBytes: number;
@@ -76,8 +77,8 @@ export interface EngineLimits {
 
 export const defaultLimits: EngineLimits = {
   concurrentStreamsMax: 100,
-  headerListBytesMax: 16_384,
-  headerFieldsMax: 128,
+  headerListBytesMax: 65_536,
+  headerFieldsMax: 1024,
   continuationFramesMax: 8,
   streamWindowBytes: 65_535,
   connectionWindowBytes: 1_048_576,

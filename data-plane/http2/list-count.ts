@@ -1,5 +1,14 @@
+import { fieldName } from "./field-names.js";
+
 /** Over the limit by this factor, a header block is an attack (hyper gives up at the same). */
 const floodFactor = 4;
+
+const rescued: ReadonlySet<number> = new Set([
+  fieldName.grpcStatus,
+  fieldName.grpcMessage,
+  fieldName.grpcRetryPushback,
+]);
+const rescuedMax = 4;
 
 export interface HpackDecoderLimits {
   readonly headerFieldsMax: number;
@@ -12,7 +21,8 @@ export class ListCount {
   readonly #fieldsMax: number;
   fields = 0;
   bytes = 0;
-  /** More than allowed: what comes from now on is not kept. */
+  #rescued = 0;
+  /** More than allowed: what comes from now on is not kept, but for what `rescues` names. */
   isTooLarge = false;
 
   constructor(limits: HpackDecoderLimits) {
@@ -23,7 +33,13 @@ export class ListCount {
   begin(): void {
     this.fields = 0;
     this.bytes = 0;
+    this.#rescued = 0;
     this.isTooLarge = false;
+  }
+
+  /** Whether a field with this name is kept though the block is too large: it says how a call ended. */
+  rescues(nameId: number): boolean {
+    return rescued.has(nameId) && ++this.#rescued <= rescuedMax;
   }
 
   /** So far over the limit that reading is given up. */

@@ -8,10 +8,11 @@ export class PeerSettings {
   maxConcurrentStreams = 100;
   initialWindowSize = initialWindow;
   maxFrameSize = frameBytesMax;
+  maxHeaderListSize = Number.POSITIVE_INFINITY;
 
   /**
    * Takes one setting. Returns the error code that an invalid value is answered with, or 0; unknown
-   * settings and the advisory list size have no effect.
+   * settings have no effect.
    */
   apply(id: number, value: number, fromServer: boolean): number {
     switch (id) {
@@ -32,6 +33,9 @@ export class PeerSettings {
       case settingId.maxFrameSize:
         if (value < frameBytesMax || value > 0xff_ffff) return errorCode.protocolError;
         this.maxFrameSize = value;
+        return 0;
+      case settingId.maxHeaderListSize:
+        this.maxHeaderListSize = value;
         return 0;
       default:
         return 0;

@@ -9,6 +9,11 @@ export interface StreamSink {
   /** The bytes count against the windows until `stream.consumed` is told of them. */
   onData(stream: Stream, bytes: Uint8Array, start: number, end: number, endStream: boolean): void;
   onTrailers(stream: Stream, fields: FieldBlock): void;
+  /**
+   * Clients: a header block of the peer's is longer than allowed. Of its fields, which are not checked, some are there, and
+   * gRPC's status and message if they can be. Without this the stream is reset.
+   */
+  onOversized?(stream: Stream, fields: FieldBlock, endStream: boolean): void;
   /** The stream is gone before its regular end; nothing follows. `unprocessed`: it may be tried again elsewhere. */
   onReset(stream: Stream, code: number, byPeer: boolean, unprocessed: boolean): void;
   /** So many bytes that `sendData` did not take at once have now been taken. */

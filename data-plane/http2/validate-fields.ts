@@ -34,7 +34,7 @@ export class FieldCheck {
 
   /** `rules`: the same for all blocks of a connection. */
   request(fields: FieldBlock, rules: RequestRules): number {
-    this.#clear();
+    this.clear();
     const { profile } = fields;
     if (profile?.isRequest !== true) {
       const bad = this.#request(fields, rules);
@@ -121,7 +121,7 @@ export class FieldCheck {
   }
 
   response(fields: FieldBlock): number {
-    this.#clear();
+    this.clear();
     const { profile } = fields;
     if (profile?.isResponse !== true) {
       const bad = this.#response(fields);
@@ -159,7 +159,7 @@ export class FieldCheck {
   }
 
   trailers(fields: FieldBlock): number {
-    this.#clear();
+    this.clear();
     const { profile } = fields;
     if (profile?.isTrailers === true) return this.#varying(fields, profile);
     const bad = this.#trailers(fields);
@@ -176,7 +176,8 @@ export class FieldCheck {
     return 0;
   }
 
-  #clear(): void {
+  /** Nothing is known. */
+  clear(): void {
     this.contentLength = -1;
     this.grpc = false;
     this.obsText = 0;

@@ -34,6 +34,7 @@ export const answerReasons = [
   "draining",
   "internal",
   "message-limit",
+  "header-limit",
   "memory",
 ] as const;
 export type AnswerReason = (typeof answerReasons)[number];
@@ -71,6 +72,11 @@ export function tooLongAnswer(bytesMax: number, revision: number | undefined): A
   return exhausted("message-limit", `a message is longer than ${bytesMax} bytes`, revision);
 }
 
+/** The header fields of one side are `excess`: more than whom takes. */
+export function headersAnswer(part: "request" | "response", excess: string, revision: number | undefined): Answer {
+  return exhausted("header-limit", `the ${part}'s header fields are ${excess}`, revision);
+}
+
 export function noRoomAnswer(revision: number | undefined): Answer {
   return exhausted("memory", "the proxy has no room for the request", revision);
 }
@@ -84,9 +90,26 @@ export function deadlineAnswer(revision: number | undefined): Answer {
   return { code: status.DEADLINE_EXCEEDED, message, revision, decision: undefined, reason: "deadline" };
 }
 
+/** What a response is not passed on for; undefined: nothing. `framed`: its content type is gRPC's. */
+export function badResponseAnswer(
+  httpStatus: number,
+  endStream: boolean,
+  framed: boolean,
+  revision: number | undefined,
+): Answer | undefined {
+  if (httpStatus !== 200)
+    return brokenAnswer(codeOfHttpStatus(httpStatus), `the upstream answered with HTTP ${httpStatus}`, revision);
+  if (endStream) return brokenAnswer(status.INTERNAL, "the upstream answered without a grpc-status", revision);
+  return framed ? undefined : brokenAnswer(status.INTERNAL, "the upstream did not answer in gRPC", revision);
+}
+
 /** The upstream did not keep to HTTP/2 or gRPC. */
-export function brokenAnswer(code: status, message: string, revision: number | undefined): Answer {
+function brokenAnswer(code: status, message: string, revision: number | undefined): Answer {
   return { code, message, revision, decision: undefined, reason: "broken" };
+}
+
+export function noTrailersAnswer(revision: number | undefined): Answer {
+  return brokenAnswer(status.INTERNAL, "the upstream ended the call without trailers", revision);
 }
 
 /** The upstream's stream ended without a status; `dead`: with its connection. */

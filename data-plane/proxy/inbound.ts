@@ -21,6 +21,7 @@ import { inboundLimits, Listener, type ListenerLimits, type Peer } from "./forwa
 import { MethodNames } from "./forward/method-names.js";
 import type { ProxyEngine } from "./forward/proxy-engine.js";
 import type { UpstreamSession } from "./forward/upstream-session.js";
+import { SeldomLog } from "./forward/seldom-log.js";
 import { InboundJudge } from "./inbound-judge.js";
 import { type OpenCall, OpenCalls } from "./open-calls.js";
 import type { ProxyMetrics } from "./proxy-metrics.js";
@@ -72,6 +73,7 @@ export class Inbound implements CallOwner {
   readonly #judge: InboundJudge;
   readonly #stopFollowing: () => void;
   readonly #head = new RequestHead();
+  readonly #seldom = new SeldomLog();
   readonly #methods = new MethodNames();
   readonly #sourceLabels = new SourceLabels();
   readonly #traces: TraceSource;
@@ -171,6 +173,10 @@ export class Inbound implements CallOwner {
   sendAgain(call: Call, isLeaving: boolean): void {
     if (mayRetry(call.attempts, isLeaving, this.#deps.engine)) this.#carry(call);
     else call.answer(unavailableAnswer("overload", "the upstream refused the call", call.plan?.revision));
+  }
+
+  oversized({ service, method }: Call, what: string): void {
+    this.#seldom.warn(this.#deps.log, this.nowMs(), what, { service, method });
   }
 
   ended(call: Call): void {

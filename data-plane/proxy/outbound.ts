@@ -23,6 +23,7 @@ import type { CallOwner, ForwardPlan } from "./forward/call-owner.js";
 import { Listener, localLimits } from "./forward/listener.js";
 import { MethodNames } from "./forward/method-names.js";
 import type { ProxyEngine } from "./forward/proxy-engine.js";
+import { SeldomLog } from "./forward/seldom-log.js";
 import { renderGrpcTimeout } from "./grpc-timeout.js";
 import type { ProxyMetrics } from "./proxy-metrics.js";
 import { refusalBefore } from "./refusal-before.js";
@@ -72,6 +73,7 @@ export class Outbound implements CallOwner {
   readonly #self: SpiffeId;
   readonly #listener: Listener;
   readonly #head = new RequestHead();
+  readonly #seldom = new SeldomLog();
   readonly #methods = new MethodNames();
   readonly #traces: TraceSource;
   readonly #choice: EndpointChoice;
@@ -140,6 +142,10 @@ export class Outbound implements CallOwner {
   sendAgain(call: Call, isLeaving: boolean): void {
     if (mayRetry(call.attempts, isLeaving, this.#deps.engine)) this.#carry(call);
     else call.answer(unavailableAnswer("overload", "the upstream refused the call", call.plan?.revision));
+  }
+
+  oversized({ service, method }: Call, what: string): void {
+    this.#seldom.warn(this.#deps.log, this.nowMs(), what, { service, method });
   }
 
   ended(call: Call): void {

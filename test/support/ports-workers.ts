@@ -132,7 +132,7 @@ function setupOf(world: PortsWorld, workers: number): WorkerSetup {
       options,
       workers,
       rootPublicKey: world.mesh.root.publicKey,
-      engine: { bufferBytesMax: 1 << 20, messageBytesMax: 1 << 20 },
+      engine: { bufferBytesMax: 1 << 20, messageBytesMax: 1 << 20, headerBytesMax: 65_536 },
     },
     log: { level: "error", format: "json", name: "test" },
   };

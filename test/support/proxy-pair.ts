@@ -189,12 +189,16 @@ export class ProxyPair {
   }
 
   /** "shop" calls "bytes"; everybody may, until the policy is switched. */
-  static async start(handlers: ByteHandlers, options: Partial<ProxyEngineOptions> = {}): Promise<ProxyPair> {
+  static async start(
+    handlers: ByteHandlers,
+    options: Partial<ProxyEngineOptions> = {},
+    callee: Partial<ProxyEngineOptions> = options,
+  ): Promise<ProxyPair> {
     const pki = new TestPki(mesh);
     const pair = new ProxyPair(
       pki,
       new TestSide(issueIdentity(pki, "shop"), pki.rootPem, options),
-      new TestSide(issueIdentity(pki, "bytes"), pki.rootPem, options),
+      new TestSide(issueIdentity(pki, "bytes"), pki.rootPem, callee),
     );
     const { inbound, address } = await pair.callee.inbound();
     pair.inbound = inbound;

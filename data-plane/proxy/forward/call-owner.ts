@@ -21,6 +21,8 @@ export interface CallOwner {
   unwatch(call: Timed): void;
   /** The upstream surely processed nothing: the call waits to be sent elsewhere. `isLeaving`: its connection ends. */
   sendAgain(call: Call, isLeaving: boolean): void;
+  /** Header fields of a call were more than somebody takes: `what` was done about whose. */
+  oversized(call: Call, what: string): void;
   /** It is over. */
   ended(call: Call): void;
 }

@@ -4,17 +4,17 @@ import type { CompiledRouteRule } from "../../../core/policy/compile.js";
 import type { CallInputs } from "../../../core/policy/condition/frame.js";
 import type { FieldBlock } from "../../http2/field-block.js";
 import { fieldName } from "../../http2/field-names.js";
-import type { PreparedField } from "../../http2/prepared-field.js";
 import { errorCode } from "../../http2/protocol.js";
 import { type Stream, type StreamSink, sendState } from "../../http2/stream.js";
 import {
   type Answer,
   type AnswerReason,
-  brokenAnswer,
-  codeOfHttpStatus,
+  badResponseAnswer,
   deadlineAnswer,
+  headersAnswer,
   lostAnswer,
   noRoomAnswer,
+  noTrailersAnswer,
   tooLongAnswer,
 } from "../answer.js";
 import { renderGrpcTimeout } from "../grpc-timeout.js";
@@ -23,9 +23,10 @@ import type { Direction, EndedCall } from "../proxy-metrics.js";
 import { dropReservedFields } from "../request-head.js";
 import type { CallOwner, ForwardPlan } from "./call-owner.js";
 import type { Timed } from "./deadline-wheel.js";
+import { excessFor, excessHere } from "./header-limits.js";
 import { KeptFields } from "./kept-fields.js";
 import { KeptMessages, noBytes } from "./kept-messages.js";
-import { grpcStatusOf, revisionField, sendAnswer, unknownStatus } from "./response-fields.js";
+import { passTrailers, sendAnswer } from "./response-fields.js";
 import type { UpstreamSession } from "./upstream-session.js";
 
 /** A client that does not take the end of its call gets a reset after this long. */
@@ -149,6 +150,8 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
     const { plan } = this;
     if (fields === null && this.isLate) this.onDue();
     if (plan === null || this.settled) return true;
+    const all = fields ?? this.restore();
+    if (this.#isTooLong("request", excessFor(session.connection.peer, plan.first, all, plan.last, this))) return true;
     const upstream = session.connection.open(this, fields === null ? this.#owner.nowMs() : this.startedMs);
     if (upstream === null) return false;
     this.attempts++;
@@ -188,7 +191,7 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
     }
     if (stream !== this.#inbound) {
       stream.consumed(this.#inbound.sendData(bytes, start, end, false));
-      if (endStream && !this.#finished) this.#broken("the upstream ended the call without trailers");
+      if (endStream && !this.#finished) this.answer(noTrailersAnswer(this.plan?.revision));
       return;
     }
     if (endStream) this.#requestEnded = true;
@@ -226,16 +229,30 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
       this.#finish(fields);
       return;
     }
-    const httpStatus = stream.connection.headers.check.status;
-    if (httpStatus !== 200) {
-      const message = `the upstream answered with HTTP ${httpStatus}`;
-      this.answer(brokenAnswer(codeOfHttpStatus(httpStatus), message, this.plan?.revision));
-    } else if (endStream) this.#broken("the upstream answered without a grpc-status");
-    else if (!stream.framed) this.#broken("the upstream did not answer in gRPC");
+    const { check } = stream.connection.headers;
+    const bad = badResponseAnswer(check.status, endStream, stream.framed, this.plan?.revision);
+    if (bad !== undefined) this.answer(bad);
     else {
       dropReservedFields(fields, false);
-      this.#inbound.sendFields(null, fields, null, false);
+      const excess = excessFor(this.#inbound.connection.peer, null, fields, null, null);
+      if (!this.#isTooLong("response", excess)) this.#inbound.sendFields(null, fields, null, false);
     }
+  }
+
+  onOversized(stream: Stream, fields: FieldBlock, endStream: boolean): void {
+    this.#forget();
+    const excess = excessHere(this.direction, stream.connection.limits.headerListBytesMax);
+    if (endStream && fields.find(fieldName.grpcStatus) >= 0) this.#finish(fields, excess);
+    else this.#isTooLong("response", excess);
+  }
+
+  /** Whether header fields are more than somebody takes: then that is the answer. */
+  #isTooLong(part: "request" | "response", excess: string): boolean {
+    if (excess === "" || this.settled) return excess !== "";
+    const answer = headersAnswer(part, excess, this.plan?.revision);
+    this.#owner.oversized(this, answer.message);
+    this.answer(answer);
+    return true;
   }
 
   onTaken(stream: Stream, bytes: number): void {
@@ -259,20 +276,12 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
     else this.answer(lostAnswer(code, unprocessed, stream.connection.dead, this.plan?.revision));
   }
 
-  /** The upstream's status is here: `fields` end the call. */
-  #finish(fields: FieldBlock): void {
+  /** The upstream's status is here: `fields` end the call. `excess`: they are not all there, for this. */
+  #finish(fields: FieldBlock, excess = ""): void {
     if (this.settled) return;
     this.#finished = true;
-    dropReservedFields(fields, this.#owner.fromPeer);
-    const own = this.plan?.revision;
-    const last: readonly PreparedField[] | null =
-      own === undefined || (this.#owner.fromPeer && fields.find(fieldName.ashlarRevision) >= 0)
-        ? null
-        : revisionField(own);
-    const code = grpcStatusOf(fields);
+    const code = passTrailers(this.#owner, this, this.#inbound, fields, excess);
     this.code = code < 0 ? status.UNKNOWN : code;
-    const missing = fields.find(fieldName.grpcStatus) < 0;
-    this.#inbound.sendFields(null, fields, missing ? unknownStatus.concat(last ?? []) : last, true);
     this.#leaveUpstream();
     this.#endIfSent();
   }
@@ -308,10 +317,6 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
     if (this.#over) return;
     if (this.#finished) this.#cut();
     else this.answer(deadlineAnswer(this.plan?.revision));
-  }
-
-  #broken(message: string): void {
-    this.answer(brokenAnswer(status.INTERNAL, message, this.plan?.revision));
   }
 
   #cut(): void {

@@ -111,14 +111,15 @@ function keepField(kept: Buffer, start: number, { rows, bytes }: FieldBlock, fie
 
 function sizeOf({ rows }: FieldBlock, field: number): number {
   const row = field * cells;
-  return (rows[row] === 0 ? 6 + (rows[row + 2] as number) : 4) + (rows[row + 4] as number);
+  return (rows[row] === 0 ? 8 + (rows[row + 2] as number) : 5) + (rows[row + 4] as number);
 }
 
 function put(kept: Buffer, at: number, bytes: Uint8Array, start: number, length: number): number {
-  kept[at] = length >>> 8;
-  kept[at + 1] = length;
-  for (let i = 0; i < length; i++) kept[at + 2 + i] = bytes[start + i] as number;
-  return at + 2 + length;
+  kept[at] = length >>> 16;
+  kept[at + 1] = length >>> 8;
+  kept[at + 2] = length;
+  for (let i = 0; i < length; i++) kept[at + 3 + i] = bytes[start + i] as number;
+  return at + 3 + length;
 }
 
 /** Walks over the fields that a request was kept with; one for all requests. */
@@ -157,7 +158,7 @@ class KeptReader {
         continue;
       }
       this.#profileAt += 2;
-      if (profile.kept[this.#profileAt - 1] === 0) this.#profileAt += 2 + lengthAt(profile.kept, this.#profileAt);
+      if (profile.kept[this.#profileAt - 1] === 0) this.#profileAt += 3 + lengthAt(profile.kept, this.#profileAt);
       if (this.#kept[this.#keptAt] === keptMark.gone) this.#keptAt++;
       else return this.#readKept();
     }
@@ -187,11 +188,11 @@ class KeptReader {
     let at = start + 2;
     if (mark === 0) {
       this.nameLength = lengthAt(kept, at);
-      this.nameStart = at + 2;
+      this.nameStart = at + 3;
       at = this.nameStart + this.nameLength;
     }
     this.valueLength = lengthAt(kept, at);
-    this.valueStart = at + 2;
+    this.valueStart = at + 3;
     return this.valueStart + this.valueLength;
   }
 
@@ -218,7 +219,7 @@ function idOf(name: string): number {
 }
 
 function lengthAt(kept: Uint8Array, at: number): number {
-  return ((kept[at] as number) << 8) | (kept[at + 1] as number);
+  return ((kept[at] as number) << 16) | ((kept[at + 1] as number) << 8) | (kept[at + 2] as number);
 }
 
 function latin1({ buffer, byteOffset }: Uint8Array, start: number, length: number): string {

@@ -18,11 +18,14 @@ import { errorCode } from "../../http2/protocol.js";
 import { refusal } from "../../http2/refusals.js";
 import type { Stream } from "../../http2/stream.js";
 import { type ConnectionOwner, SocketConnection } from "../../http2-sockets/socket-connection.js";
+import { headersAnswer } from "../answer.js";
 import { connectionWindowBytes } from "./connection-window.js";
 import type { OtherEnd } from "./endings.js";
+import { excessHere, headerLimits } from "./header-limits.js";
 import { listenOn } from "./listen-on.js";
 import type { ProxyEngine } from "./proxy-engine.js";
-import { revisionField } from "./response-fields.js";
+import { revisionField, sendAnswer } from "./response-fields.js";
+import { SeldomLog } from "./seldom-log.js";
 
 export interface ListenerLimits {
   readonly connectionsMax: number;
@@ -51,6 +54,9 @@ export const localLimits: ListenerLimits = {
   connectionsMax: 1024,
   engine: { ...applicationLimits, concurrentStreamsMax: 1000, ...keepalive },
 };
+
+/** One for all connections of the process. */
+const oversized = new SeldomLog();
 
 /** Who is at the other end of a connection, as its certificate proved. */
 export interface Peer {
@@ -106,9 +112,10 @@ class Accepted implements ConnectionOwner {
     this.#address = address;
     this.#deps = deps;
     this.#closeListeners.push(closed);
-    const { budget, messageBytesMax } = deps.engine;
+    const { budget, messageBytesMax, headerBytesMax } = deps.engine;
     const window = connectionWindowBytes(limits.concurrentStreamsMax, budget);
-    const engineLimits = { ...limits, messageBytesMax, connectionWindowBytes: window };
+    const lists = headerLimits(headerBytesMax, peer !== undefined);
+    const engineLimits = { ...limits, ...lists, messageBytesMax, connectionWindowBytes: window };
     this.wire = new SocketConnection(socket, true, engineLimits, this, deps.engine);
     deps.onConnection(1);
   }
@@ -121,6 +128,15 @@ class Accepted implements ConnectionOwner {
       this.#deps.engine.counters.refuse(refusal.internal);
       stream.reset(errorCode.internalError);
     }
+  }
+
+  onOversized(stream: Stream): void {
+    const { log, engine } = this.#deps;
+    const { headerListBytesMax } = stream.connection.limits;
+    const excess = excessHere(this.#peer === undefined ? "outbound" : "inbound", headerListBytesMax);
+    const answer = headersAnswer("request", excess, this.#deps.revision());
+    oversized.warn(log, engine.loop.time(), answer.message, { caller: this.#peer?.spiffeId ?? "the application" });
+    sendAnswer(stream, answer);
   }
 
   lastFields(): readonly PreparedField[] {

@@ -27,6 +27,8 @@ export interface ProxyEngine extends SocketConnectionDeps {
   readonly endings: Endings;
   /** Of one gRPC message. */
   readonly messageBytesMax: number;
+  /** Of the header fields of one request or answer, as applications are told (SETTINGS_MAX_HEADER_LIST_SIZE). */
+  readonly headerBytesMax: number;
   /** Ends its timers and connections. */
   stop(): void;
 }
@@ -36,11 +38,13 @@ export interface ProxyEngineOptions {
   /** Of what is held for peers that do not take it, by all connections together. */
   readonly bufferBytesMax: number;
   readonly messageBytesMax: number;
+  readonly headerBytesMax: number;
 }
 
 export const proxyEngineDefaults: ProxyEngineOptions = {
   bufferBytesMax: 268_435_456,
   messageBytesMax: defaultLimits.messageBytesMax,
+  headerBytesMax: defaultLimits.headerListBytesMax,
 };
 
 /** `nowMs` must be monotonic; `onFault` hears of faults of our own that ended a connection, `log` why others ended. */
@@ -67,6 +71,7 @@ export function createProxyEngine(
     waits: new WaitCounters(),
     endings: new Endings(nowMs, log),
     messageBytesMax: options.messageBytesMax,
+    headerBytesMax: options.headerBytesMax,
     onFault,
     stop: () => {
       clearInterval(timer);

@@ -1,17 +1,22 @@
 import { headerNames } from "../../../core/wire/headers.js";
 import { FieldBlock } from "../../http2/field-block.js";
+import { fieldFlag } from "../../http2/field-classes.js";
 import { decimalOf } from "../../http2/field-forms.js";
 import { fieldName } from "../../http2/field-names.js";
 import { PreparedField } from "../../http2/prepared-field.js";
 import { type Stream, sendState } from "../../http2/stream.js";
 import { type Answer, percentEncode } from "../answer.js";
+import { dropReservedFields } from "../request-head.js";
+import type { Call } from "./call.js";
+import type { CallOwner } from "./call-owner.js";
+import { excessFor } from "./header-limits.js";
 
 const head = [new PreparedField(":status", "200"), new PreparedField("content-type", "application/grpc")];
 const statuses = Array.from({ length: 17 }, (_, code) => new PreparedField("grpc-status", String(code)));
 const answersAtOnce = statuses.map((field) => [...head, field]);
 const answersLate = statuses.map((field) => [field]);
 /** For an upstream that ended a call without saying how. */
-export const unknownStatus: readonly PreparedField[] = answersLate[2] ?? [];
+const unknownStatus: readonly PreparedField[] = answersLate[2] ?? [];
 
 const scratch = new FieldBlock();
 const revisionsKept = 16;
@@ -38,6 +43,59 @@ export function sendAnswer(stream: Stream, answer: Answer): void {
   if (answer.pushbackMs !== undefined) scratch.add("grpc-retry-pushback-ms", String(answer.pushbackMs));
   const first = (stream.sending === sendState.idle ? answersAtOnce : answersLate)[answer.code];
   stream.sendFields(first ?? null, scratch, revisionField(answer.revision ?? noRevision), true);
+}
+
+const messageLengthMax = 1024;
+const keptOfTrailers: readonly number[] = [
+  ...[fieldName.grpcStatus, fieldName.grpcMessage, fieldName.grpcRetryPushback],
+  ...[fieldName.ashlarRevision, fieldName.ashlarDecision],
+];
+
+/**
+ * Drops from trailers, which need not have been checked, all but gRPC's status, a shortened message, the pushback and what
+ * proxies say. The message tells that others were dropped, which are `excess`: plain text without "%". Gives that remark.
+ */
+function shortenTrailers(fields: FieldBlock, excess: string): string {
+  const wrong = fieldFlag.badValue | fieldFlag.obsText;
+  for (let field = 0; field < fields.count; field++) {
+    const id = fields.nameId(field);
+    const isKept = keptOfTrailers.includes(id) && fields.find(id) === field && (fields.flags(field) & wrong) === 0;
+    if (!isKept) fields.drop(field);
+  }
+  const at = fields.find(fieldName.grpcMessage);
+  const text = at < 0 ? "" : fields.valueText(at);
+  const whole = text.length <= messageLengthMax ? text : `${text.slice(0, messageLengthMax).replace(/%.?$/, "")}...`;
+  if (at >= 0) fields.drop(at);
+  const why = `trailers were dropped: they are ${excess}`;
+  fields.add("grpc-message", `${whole}${whole === "" ? "" : " "}(${why})`);
+  return why;
+}
+
+/**
+ * Sends the upstream's trailers as the end of a call and gives its status; -1: none. `excess`: they are not all there, since
+ * they were that; "": they are. What the caller does not take of them is dropped.
+ */
+export function passTrailers(
+  owner: CallOwner,
+  call: Call,
+  inbound: Stream,
+  fields: FieldBlock,
+  excess: string,
+): number {
+  const { fromPeer } = owner;
+  dropReservedFields(fields, fromPeer);
+  const own = call.plan?.revision;
+  const last =
+    own === undefined || (fromPeer && fields.find(fieldName.ashlarRevision) >= 0) ? null : revisionField(own);
+  const why = excess === "" ? excessFor(inbound.connection.peer, null, fields, last, null) : excess;
+  let first: readonly PreparedField[] | null = null;
+  if (why !== "") {
+    owner.oversized(call, shortenTrailers(fields, why));
+    if (inbound.sending === sendState.idle) first = head;
+  }
+  const isMissing = fields.find(fieldName.grpcStatus) < 0;
+  inbound.sendFields(first, fields, isMissing ? unknownStatus.concat(last ?? []) : last, true);
+  return grpcStatusOf(fields);
 }
 
 /** The status in trailers; -1: none, or none that gRPC knows the form of. */

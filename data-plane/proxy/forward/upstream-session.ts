@@ -9,6 +9,7 @@ import type { Stream } from "../../http2/stream.js";
 import { type ConnectionOwner, SocketConnection } from "../../http2-sockets/socket-connection.js";
 import { connectionWindowBytes } from "./connection-window.js";
 import type { OtherEnd } from "./endings.js";
+import { headerLimits } from "./header-limits.js";
 import type { ProxyEngine } from "./proxy-engine.js";
 import { SlowCancels } from "./slow-cancels.js";
 
@@ -69,6 +70,7 @@ export class UpstreamSession implements ConnectionOwner {
       ...(options.toProxy ? defaultLimits : applicationLimits),
       connectionWindowBytes: connectionWindowBytes(options.streamsMax, engine.budget),
       messageBytesMax: engine.messageBytesMax,
+      ...headerLimits(engine.headerBytesMax, options.toProxy),
       prefaceTimeoutMs: options.prefaceTimeoutMs,
       keepaliveMs: options.keepaliveMs,
       keepaliveTimeoutMs: options.keepaliveTimeoutMs,

@@ -5,6 +5,7 @@ import { HpackDecoder } from "../../../data-plane/http2/hpack-decoder.js";
 import { HpackEncoder } from "../../../data-plane/http2/hpack-encoder.js";
 import { defaultLimits, type EngineLimits } from "../../../data-plane/http2/limits.js";
 import { BlockPool } from "../../../data-plane/http2/output.js";
+import { PreparedField } from "../../../data-plane/http2/prepared-field.js";
 import { clientPreface, frameFlag, frameType } from "../../../data-plane/http2/protocol.js";
 import { EngineCounters } from "../../../data-plane/http2/refusals.js";
 import type { Stream, StreamSink } from "../../../data-plane/http2/stream.js";
@@ -77,6 +78,8 @@ export function blockOf(fields: readonly Field[]): FieldBlock {
   return block;
 }
 
+const tooLarge = [new PreparedField(":status", "200"), new PreparedField("grpc-status", "8")];
+
 /** What a sink heard, for one stream. */
 export class Heard implements StreamSink {
   stream: Stream | undefined;
@@ -85,6 +88,8 @@ export class Heard implements StreamSink {
   trailers: Field[] = [];
   readonly data: Buffer[] = [];
   ended = false;
+  /** The fields that were left of a block that is too large. */
+  oversized: Field[] | undefined;
   reset: { code: number; byPeer: boolean; unprocessed: boolean } | undefined;
   taken = 0;
   /** Consume at once. */
@@ -108,6 +113,11 @@ export class Heard implements StreamSink {
   onTrailers(_stream: Stream, fields: FieldBlock): void {
     this.trailers = listOf(fields);
     this.ended = true;
+  }
+
+  onOversized(_stream: Stream, fields: FieldBlock, endStream: boolean): void {
+    this.oversized = listOf(fields);
+    this.ended ||= endStream;
   }
 
   onReset(_stream: Stream, code: number, byPeer: boolean, unprocessed: boolean): void {
@@ -136,6 +146,14 @@ export class RawPeer implements ConnectionHandler {
   constructor(isServer = true, limits: Partial<EngineLimits> = {}) {
     const deps = { handler: this, counters: this.counters, pool: new BlockPool() };
     this.connection = new Connection(isServer, { ...defaultLimits, ...limits }, deps, this.nowMs);
+  }
+
+  /** Requests that were too large. */
+  readonly oversized: number[] = [];
+
+  onOversized(stream: Stream): void {
+    this.oversized.push(stream.id);
+    stream.sendFields(tooLarge, null, null, true);
   }
 
   lastFields(): null {

@@ -207,7 +207,7 @@ test("I10: a call that was answered while it waited for an upstream is not sent"
   Object.assign(inbound, { connection: { budget: new MemoryBudget() } });
   const owner: CallOwner = {
     ...{ direction: "inbound", fromPeer: false, labels: new Map(), nowMs: () => 0 },
-    ...{ watch: () => {}, unwatch: () => {}, sendAgain: () => {}, ended: () => {} },
+    ...{ watch: () => {}, unwatch: () => {}, sendAgain: () => {}, oversized: () => {}, ended: () => {} },
   };
   const call = new Call(
     owner,
