@@ -75,8 +75,13 @@ export async function carryInWorkers(
   const known = { identity, policy: sync.policy, endpoints, app: registry, sync, decisions, limits };
   const log = { level: config.logLevel, format: logFormat, name: `proxy ${config.service}` };
   const { rootPublicKey } = identity.bootstrap;
-  const { messageBytesMax, headerBytesMax } = config;
-  const engine = { bufferBytesMax: Math.ceil(config.bufferBytesMax / config.workers), messageBytesMax, headerBytesMax };
+  const { messageBytesMax, headerBytesMax, keepaliveMs } = config;
+  const engine = {
+    bufferBytesMax: Math.ceil(config.bufferBytesMax / config.workers),
+    messageBytesMax,
+    headerBytesMax,
+    keepaliveMs,
+  };
   try {
     const options = carrierOptions(config, parts);
     await workers.start(known, { options, engine, rootPublicKey, log, workers: config.workers }, signal);

@@ -50,6 +50,8 @@ export interface ProxyConfig {
   readonly bufferBytesMax: number;
   /** Of one gRPC message. */
   readonly messageBytesMax: number;
+  /** Between proxies; 0: never; undefined: as they do by themselves. */
+  readonly keepaliveMs: number | undefined;
   /** Of the header fields of one request or answer. */
   readonly headerBytesMax: number;
   readonly logLevel: LogLevel;
@@ -64,6 +66,7 @@ const graceMsDefault = 10_000;
 const recordShareDefault = 0.01;
 const workersMax = 64;
 const mebibytesMax = 65_536;
+const keepaliveMsMin = 10_000;
 /** Less than gRPC itself suggests is no limit that calls can live with. */
 const headerKib = { min: 8, max: 1024, usual: proxyEngineDefaults.headerBytesMax / 1024 };
 
@@ -98,6 +101,7 @@ export function parseProxyConfig(sources: ConfigSources, cwd: string): ProxyConf
     dataDir,
     bufferBytesMax: readMebibytes(read, "buffer-mib") ?? proxyEngineDefaults.bufferBytesMax,
     messageBytesMax: readMebibytes(read, "message-mib") ?? proxyEngineDefaults.messageBytesMax,
+    keepaliveMs: readKeepalive(read),
     headerBytesMax: (read.integer("header-kib", headerKib) ?? headerKib.usual) * 1024,
     workers: read.integer("workers", { min: 1, max: workersMax }) ?? 1,
     graceMs: read.durationMs("grace") ?? graceMsDefault,
@@ -126,6 +130,16 @@ function readLocal(read: ConfigReader, name: "app" | "outbound"): SocketAddress 
 function readMebibytes(read: ConfigReader, name: "buffer-mib" | "message-mib"): number | undefined {
   const mebibytes = read.integer(name, { min: 1, max: mebibytesMax });
   return mebibytes === undefined ? undefined : mebibytes * 1_048_576;
+}
+
+/** Proxies of any version take pings that are ten seconds apart for strikes (gRFC A8). */
+function readKeepalive(read: ConfigReader): number | undefined {
+  const ms = read.durationMs("keepalive");
+  if (ms === undefined || ms === 0 || ms > keepaliveMsMin) return ms;
+  read.problem(
+    "--keepalive: expected 0, for never, or more than 10s: other proxies count more frequent pings against this one",
+  );
+  return undefined;
 }
 
 /** `--agent` alone means the default socket. */

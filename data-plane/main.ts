@@ -43,6 +43,10 @@ function createCommand(act: (flags: Record<string, unknown>) => void): Command {
     .option("--buffer-mib <N>", "memory for what peers have not taken yet, all connections together (default: 256)")
     .option("--message-mib <N>", "the longest gRPC message that passes (default: 64)")
     .option("--header-kib <N>", "headers of a request, headers or trailers of an answer: 8 to 1024 KiB (default: 64)")
+    .option(
+      "--keepalive <DURATION>",
+      "silence after which another proxy is pinged, 0: never (default: 20s, callers 30s)",
+    )
     .option("--workers <N>", "processes that carry calls, 1 to 64 (default: 1)")
     .option("--record-share <SHARE>", "of decisions other than refusals, what is recorded: 0 to 1 (default: 0.01)")
     .option("--log-level <LEVEL>", "debug, info, warn, error or silent (default: info)")

@@ -112,6 +112,9 @@ export const defaultLimits: EngineLimits = {
   requestRules: { grpcOnly: true, scheme: undefined, refuseUnderscore: false },
 };
 
+/** For what an application that is stuck does not say: as long as for what it does not take (`stallTimeoutMs`). */
+export const applicationPatienceMs = 300_000;
+
 /**
  * For the own application, in either role: it hurts nobody but itself, and ending its connection ends calls of others. What
  * it sends is answered as fast as it takes the answers. Streams that trickle end before they trouble the next proxy.
@@ -130,6 +133,11 @@ export const applicationLimits: EngineLimits = {
   smallDataTogether: unlimited,
   windowUpdatesSpare: Number.POSITIVE_INFINITY,
   pingIntervalMinMs: 0,
+  // A process that is blocked, stopped or in a debugger is no dead one, and the end of one closes its socket.
+  prefaceTimeoutMs: applicationPatienceMs,
+  headerBlockTimeoutMs: applicationPatienceMs,
+  settingsAckTimeoutMs: applicationPatienceMs,
+  keepaliveMs: 0,
 };
 
 /** A budget that is spent and refills with time; starts full. */

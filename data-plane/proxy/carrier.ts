@@ -7,6 +7,7 @@ import type { Label } from "../../core/model.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { HostPort, SocketAddress } from "../../runtime/config.js";
 import type { Logger } from "../../runtime/log.js";
+import { applicationPatienceMs } from "../http2/limits.js";
 import type { AppView, CallIdentityView, CallPolicy, FollowedEndpoints, TrustView } from "../ports.js";
 import { CallRecorder } from "./call-recorder.js";
 import type { DecisionSink } from "./decision-sink.js";
@@ -158,6 +159,8 @@ export class Carrier {
 }
 
 function poolOptions(toProxy: boolean): UpstreamPoolOptions {
+  // An application that is stuck is waited for: its calls end by their own deadlines.
+  const prefaceTimeoutMs = toProxy ? upstreamSessionDefaults.prefaceTimeoutMs : applicationPatienceMs;
   // A proxy takes them all.
   const keepalivesAtPaceMax = toProxy ? Number.POSITIVE_INFINITY : upstreamSessionDefaults.keepalivesAtPaceMax;
   return {
@@ -167,6 +170,6 @@ function poolOptions(toProxy: boolean): UpstreamPoolOptions {
     dialsMax: 64,
     redialMsMin: 100,
     redialMsMax: 5000,
-    session: { ...upstreamSessionDefaults, keepalivesAtPaceMax, toProxy },
+    session: { ...upstreamSessionDefaults, prefaceTimeoutMs, keepalivesAtPaceMax, toProxy },
   };
 }

@@ -20,8 +20,8 @@ import type { CallOwner, ForwardPlan } from "./forward/call-owner.js";
 import { inboundLimits, Listener, type ListenerLimits, type Peer } from "./forward/listener.js";
 import { MethodNames } from "./forward/method-names.js";
 import type { ProxyEngine } from "./forward/proxy-engine.js";
-import type { UpstreamSession } from "./forward/upstream-session.js";
 import { SeldomLog } from "./forward/seldom-log.js";
+import type { UpstreamSession } from "./forward/upstream-session.js";
 import { InboundJudge } from "./inbound-judge.js";
 import { type OpenCall, OpenCalls } from "./open-calls.js";
 import type { ProxyMetrics } from "./proxy-metrics.js";
@@ -73,7 +73,7 @@ export class Inbound implements CallOwner {
   readonly #judge: InboundJudge;
   readonly #stopFollowing: () => void;
   readonly #head = new RequestHead();
-  readonly #seldom = new SeldomLog();
+  readonly oversized: SeldomLog;
   readonly #methods = new MethodNames();
   readonly #sourceLabels = new SourceLabels();
   readonly #traces: TraceSource;
@@ -87,6 +87,7 @@ export class Inbound implements CallOwner {
 
   constructor(deps: InboundDeps, options: InboundOptions) {
     this.#deps = deps;
+    this.oversized = new SeldomLog(deps.log);
     this.#service = options.service;
     this.labels = labelMap(options.labels ?? []);
     this.#traces = new TraceSource(deps.random);
@@ -126,8 +127,7 @@ export class Inbound implements CallOwner {
 
   /** Trust changed: tokens of open calls are judged by it. */
   refreshTokens(): void {
-    const { current } = this.#deps.policy;
-    if (current !== undefined) this.#judgeOpen(current);
+    if (this.#deps.policy.current !== undefined) this.#judgeOpen(this.#deps.policy.current);
   }
 
   /** Closes connections whose certificate has expired meanwhile. */
@@ -173,10 +173,6 @@ export class Inbound implements CallOwner {
   sendAgain(call: Call, isLeaving: boolean): void {
     if (mayRetry(call.attempts, isLeaving, this.#deps.engine)) this.#carry(call);
     else call.answer(unavailableAnswer("overload", "the upstream refused the call", call.plan?.revision));
-  }
-
-  oversized({ service, method }: Call, what: string): void {
-    this.#seldom.warn(this.#deps.log, this.nowMs(), what, { service, method });
   }
 
   ended(call: Call): void {

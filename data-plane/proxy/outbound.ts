@@ -73,7 +73,7 @@ export class Outbound implements CallOwner {
   readonly #self: SpiffeId;
   readonly #listener: Listener;
   readonly #head = new RequestHead();
-  readonly #seldom = new SeldomLog();
+  readonly oversized: SeldomLog;
   readonly #methods = new MethodNames();
   readonly #traces: TraceSource;
   readonly #choice: EndpointChoice;
@@ -86,6 +86,7 @@ export class Outbound implements CallOwner {
 
   constructor(deps: OutboundDeps, options: OutboundOptions) {
     this.#deps = deps;
+    this.oversized = new SeldomLog(deps.log);
     this.#options = options;
     this.#called = new CalledServices(options.mesh, options.service);
     this.#self = buildSpiffeId(options.mesh, "service", options.service ?? "application");
@@ -142,10 +143,6 @@ export class Outbound implements CallOwner {
   sendAgain(call: Call, isLeaving: boolean): void {
     if (mayRetry(call.attempts, isLeaving, this.#deps.engine)) this.#carry(call);
     else call.answer(unavailableAnswer("overload", "the upstream refused the call", call.plan?.revision));
-  }
-
-  oversized({ service, method }: Call, what: string): void {
-    this.#seldom.warn(this.#deps.log, this.nowMs(), what, { service, method });
   }
 
   ended(call: Call): void {

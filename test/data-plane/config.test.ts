@@ -22,6 +22,18 @@ describe("settings of a proxy", () => {
     expect(config.bypassable).toEqual([]);
   });
 
+  test("header fields and keepalive have bounds; a variable is as good as a flag", () => {
+    expect([parse(good).headerBytesMax, parse(good).keepaliveMs]).toEqual([65_536, undefined]);
+    const set = parse({ ...good, keepalive: "0" }, { ASHLAR_HEADER_KIB: "256" });
+    expect([set.headerBytesMax, set.keepaliveMs]).toEqual([262_144, 0]);
+    expect(parse({ ...good, keepalive: "1m" }).keepaliveMs).toBe(60_000);
+    for (const headerKib of ["7", "2000"])
+      expect(problemsOf({ ...good, headerKib })[0]).toMatch(/--header-kib: expected a whole number from 8 to 1024/);
+    expect(problemsOf({ ...good, keepalive: "10s" })[0]).toMatch(
+      /--keepalive: expected 0, for never, or more than 10s/,
+    );
+  });
+
   test("a flag wins over a variable, and a variable over the file", () => {
     const file = { service: "of-file", join: "of-file.json", data: "of-file" };
     const config = parse({ data: "of-flag" }, { ASHLAR_DATA: "of-env", ASHLAR_JOIN: "of-env.json" }, file);

@@ -6,6 +6,7 @@ import type { PreparedField } from "../../http2/prepared-field.js";
 import type { Direction } from "../proxy-metrics.js";
 import type { Call } from "./call.js";
 import type { Timed } from "./deadline-wheel.js";
+import type { SeldomLog } from "./seldom-log.js";
 
 /** Who decides about a call. */
 export interface CallOwner {
@@ -21,8 +22,8 @@ export interface CallOwner {
   unwatch(call: Timed): void;
   /** The upstream surely processed nothing: the call waits to be sent elsewhere. `isLeaving`: its connection ends. */
   sendAgain(call: Call, isLeaving: boolean): void;
-  /** Header fields of a call were more than somebody takes: `what` was done about whose. */
-  oversized(call: Call, what: string): void;
+  /** Told of header fields that are more than somebody takes. */
+  readonly oversized: SeldomLog;
   /** It is over. */
   ended(call: Call): void;
 }

@@ -11,7 +11,6 @@ import {
   type AnswerReason,
   badResponseAnswer,
   deadlineAnswer,
-  headersAnswer,
   lostAnswer,
   noRoomAnswer,
   noTrailersAnswer,
@@ -23,7 +22,7 @@ import type { Direction, EndedCall } from "../proxy-metrics.js";
 import { dropReservedFields } from "../request-head.js";
 import type { CallOwner, ForwardPlan } from "./call-owner.js";
 import type { Timed } from "./deadline-wheel.js";
-import { excessFor, excessHere } from "./header-limits.js";
+import { excessFor, excessHere, isAnswered } from "./header-limits.js";
 import { KeptFields } from "./kept-fields.js";
 import { KeptMessages, noBytes } from "./kept-messages.js";
 import { passTrailers, sendAnswer } from "./response-fields.js";
@@ -151,7 +150,8 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
     if (fields === null && this.isLate) this.onDue();
     if (plan === null || this.settled) return true;
     const all = fields ?? this.restore();
-    if (this.#isTooLong("request", excessFor(session.connection.peer, plan.first, all, plan.last, this))) return true;
+    if (isAnswered(this, this.#owner, "request", excessFor(session.connection.peer, plan.first, all, plan.last, this)))
+      return true;
     const upstream = session.connection.open(this, fields === null ? this.#owner.nowMs() : this.startedMs);
     if (upstream === null) return false;
     this.attempts++;
@@ -235,7 +235,7 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
     else {
       dropReservedFields(fields, false);
       const excess = excessFor(this.#inbound.connection.peer, null, fields, null, null);
-      if (!this.#isTooLong("response", excess)) this.#inbound.sendFields(null, fields, null, false);
+      if (!isAnswered(this, this.#owner, "response", excess)) this.#inbound.sendFields(null, fields, null, false);
     }
   }
 
@@ -243,16 +243,7 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
     this.#forget();
     const excess = excessHere(this.direction, stream.connection.limits.headerListBytesMax);
     if (endStream && fields.find(fieldName.grpcStatus) >= 0) this.#finish(fields, excess);
-    else this.#isTooLong("response", excess);
-  }
-
-  /** Whether header fields are more than somebody takes: then that is the answer. */
-  #isTooLong(part: "request" | "response", excess: string): boolean {
-    if (excess === "" || this.settled) return excess !== "";
-    const answer = headersAnswer(part, excess, this.plan?.revision);
-    this.#owner.oversized(this, answer.message);
-    this.answer(answer);
-    return true;
+    else isAnswered(this, this.#owner, "response", excess);
   }
 
   onTaken(stream: Stream, bytes: number): void {

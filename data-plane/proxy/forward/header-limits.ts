@@ -3,7 +3,10 @@ import type { FieldBlock } from "../../http2/field-block.js";
 import type { EngineLimits } from "../../http2/limits.js";
 import type { PreparedField } from "../../http2/prepared-field.js";
 import type { PeerSettings } from "../../http2/settings.js";
+import { headersAnswer } from "../answer.js";
 import type { Direction } from "../proxy-metrics.js";
+import type { Call } from "./call.js";
+import type { CallOwner } from "./call-owner.js";
 
 /**
  * What a proxy may add on the way to the next one: its labels, which are at most 32 of 128 bytes, trace, epoch, revision,
@@ -60,6 +63,19 @@ export function excessFor(
 export function excessHere(direction: Direction, bytesMax: number): string {
   const whose = direction === "inbound" ? "the called service" : "the caller";
   return `more than the proxy of ${whose} takes (${bytesMax} bytes in all, --header-kib)`;
+}
+
+/** Answers a call whose header fields are `excess`, if they are; `part`: which side's. */
+export function isAnswered(call: Call, owner: CallOwner, part: "request" | "response", excess: string): boolean {
+  if (excess === "" || call.settled) return excess !== "";
+  const answer = headersAnswer(part, excess, call.plan?.revision);
+  noteOversized(call, owner, answer.message);
+  call.answer(answer);
+  return true;
+}
+
+export function noteOversized({ service, method }: Call, owner: CallOwner, what: string): void {
+  owner.oversized.warn(owner.nowMs(), what, { service, method });
 }
 
 function nameOf({ direction, service }: Upstream): string {

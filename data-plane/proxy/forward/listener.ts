@@ -34,7 +34,7 @@ export interface ListenerLimits {
   readonly engine: EngineLimits;
 }
 
-/** Clients that are gone without a word are found. */
+/** Peers that are gone without a word are found. Of the own application the system tells. */
 const keepalive = { keepaliveMs: 30_000, keepaliveTimeoutMs: 15_000 };
 
 /** For peers: 100 calls a connection. */
@@ -52,11 +52,8 @@ export const inboundLimits: ListenerLimits = {
 export const localLimits: ListenerLimits = {
   ...inboundLimits,
   connectionsMax: 1024,
-  engine: { ...applicationLimits, concurrentStreamsMax: 1000, ...keepalive },
+  engine: { ...applicationLimits, concurrentStreamsMax: 1000 },
 };
-
-/** One for all connections of the process. */
-const oversized = new SeldomLog();
 
 /** Who is at the other end of a connection, as its certificate proved. */
 export interface Peer {
@@ -96,6 +93,7 @@ class Accepted implements ConnectionOwner {
   /** Of the listener. */
   readonly #address: string;
   readonly #deps: ListenerDeps;
+  readonly #oversized: SeldomLog;
   readonly #closeListeners: (() => void)[] = [];
   #closed = false;
 
@@ -111,11 +109,13 @@ class Accepted implements ConnectionOwner {
     this.#peer = peer;
     this.#address = address;
     this.#deps = deps;
+    this.#oversized = new SeldomLog(deps.log);
     this.#closeListeners.push(closed);
     const { budget, messageBytesMax, headerBytesMax } = deps.engine;
     const window = connectionWindowBytes(limits.concurrentStreamsMax, budget);
     const lists = headerLimits(headerBytesMax, peer !== undefined);
-    const engineLimits = { ...limits, ...lists, messageBytesMax, connectionWindowBytes: window };
+    const keepaliveMs = peer === undefined ? 0 : (deps.engine.keepaliveMs ?? limits.keepaliveMs);
+    const engineLimits = { ...limits, ...lists, keepaliveMs, messageBytesMax, connectionWindowBytes: window };
     this.wire = new SocketConnection(socket, true, engineLimits, this, deps.engine);
     deps.onConnection(1);
   }
@@ -131,11 +131,11 @@ class Accepted implements ConnectionOwner {
   }
 
   onOversized(stream: Stream): void {
-    const { log, engine } = this.#deps;
+    const { engine } = this.#deps;
     const { headerListBytesMax } = stream.connection.limits;
     const excess = excessHere(this.#peer === undefined ? "outbound" : "inbound", headerListBytesMax);
     const answer = headersAnswer("request", excess, this.#deps.revision());
-    oversized.warn(log, engine.loop.time(), answer.message, { caller: this.#peer?.spiffeId ?? "the application" });
+    this.#oversized.warn(engine.loop.time(), answer.message, { caller: this.#peer?.spiffeId ?? "the application" });
     sendAnswer(stream, answer);
   }
 

@@ -29,6 +29,7 @@ export interface ProxyEngine extends SocketConnectionDeps {
   readonly messageBytesMax: number;
   /** Of the header fields of one request or answer, as applications are told (SETTINGS_MAX_HEADER_LIST_SIZE). */
   readonly headerBytesMax: number;
+  readonly keepaliveMs: number | undefined;
   /** Ends its timers and connections. */
   stop(): void;
 }
@@ -39,6 +40,8 @@ export interface ProxyEngineOptions {
   readonly bufferBytesMax: number;
   readonly messageBytesMax: number;
   readonly headerBytesMax: number;
+  /** After how long without a word another proxy is asked for a sign of life; 0: never; undefined: 20 or 30 s. */
+  readonly keepaliveMs?: number | undefined;
 }
 
 export const proxyEngineDefaults: ProxyEngineOptions = {
@@ -72,6 +75,7 @@ export function createProxyEngine(
     endings: new Endings(nowMs, log),
     messageBytesMax: options.messageBytesMax,
     headerBytesMax: options.headerBytesMax,
+    keepaliveMs: options.keepaliveMs,
     onFault,
     stop: () => {
       clearInterval(timer);

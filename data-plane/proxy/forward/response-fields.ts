@@ -9,7 +9,7 @@ import { type Answer, percentEncode } from "../answer.js";
 import { dropReservedFields } from "../request-head.js";
 import type { Call } from "./call.js";
 import type { CallOwner } from "./call-owner.js";
-import { excessFor } from "./header-limits.js";
+import { excessFor, noteOversized } from "./header-limits.js";
 
 const head = [new PreparedField(":status", "200"), new PreparedField("content-type", "application/grpc")];
 const statuses = Array.from({ length: 17 }, (_, code) => new PreparedField("grpc-status", String(code)));
@@ -90,7 +90,7 @@ export function passTrailers(
   const why = excess === "" ? excessFor(inbound.connection.peer, null, fields, last, null) : excess;
   let first: readonly PreparedField[] | null = null;
   if (why !== "") {
-    owner.oversized(call, shortenTrailers(fields, why));
+    noteOversized(call, owner, shortenTrailers(fields, why));
     if (inbound.sending === sendState.idle) first = head;
   }
   const isMissing = fields.find(fieldName.grpcStatus) < 0;

@@ -4,15 +4,20 @@ const lineEveryMs = 10_000;
 
 /** Warnings that callers or applications cause: one line in ten seconds, with how many it stands for. */
 export class SeldomLog {
+  readonly #log: Logger;
   #nextMs = Number.NEGATIVE_INFINITY;
   #more = 0;
 
-  warn(log: Logger, nowMs: number, message: string, about: Readonly<Record<string, unknown>>): void {
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  warn(nowMs: number, message: string, about: Readonly<Record<string, unknown>>): void {
     if (nowMs < this.#nextMs) {
       this.#more++;
       return;
     }
-    log.warn(message, this.#more === 0 ? about : { ...about, moreSinceTheLastLine: this.#more });
+    this.#log.warn(message, this.#more === 0 ? about : { ...about, moreSinceTheLastLine: this.#more });
     this.#nextMs = nowMs + lineEveryMs;
     this.#more = 0;
   }

@@ -72,7 +72,7 @@ export class UpstreamSession implements ConnectionOwner {
       messageBytesMax: engine.messageBytesMax,
       ...headerLimits(engine.headerBytesMax, options.toProxy),
       prefaceTimeoutMs: options.prefaceTimeoutMs,
-      keepaliveMs: options.keepaliveMs,
+      keepaliveMs: options.toProxy ? (engine.keepaliveMs ?? options.keepaliveMs) : 0,
       keepaliveTimeoutMs: options.keepaliveTimeoutMs,
       keepalivesAtPaceMax: options.keepalivesAtPaceMax,
       patientKeepaliveMs: options.patientKeepaliveMs,

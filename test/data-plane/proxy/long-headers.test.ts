@@ -15,7 +15,7 @@ import type { ProxyEngineOptions } from "../../../data-plane/proxy/forward/proxy
 import { ProxyPair } from "../../support/proxy-pair.js";
 
 const kib = 1024;
-const wide = { maxHeaderListPairs: 5000, settings: { maxHeaderListSize: 1 << 20 } };
+const wide = { maxHeaderListPairs: 5000, maxSendHeaderBlockLength: 1 << 20, settings: { maxHeaderListSize: 1 << 20 } };
 let pair: ProxyPair;
 const closers: (() => void)[] = [];
 
@@ -50,7 +50,7 @@ async function start(
   pair = await ProxyPair.start({}, caller, callee);
   const path = join(pair.dir, "wide.sock");
   const seen: IncomingHttpHeaders[] = [];
-  const server = createServer({ ...wide, settings }, () => {}).listen(path);
+  const server = createServer({ ...wide, settings }).listen(path);
   server.on("stream", (stream, headers) => {
     seen.push(headers);
     speak(stream, headers);

@@ -16,11 +16,13 @@ import type { CallOwner } from "../../../data-plane/proxy/forward/call-owner.js"
 import { DeadlineWheel, type Timed } from "../../../data-plane/proxy/forward/deadline-wheel.js";
 import { KeptFields } from "../../../data-plane/proxy/forward/kept-fields.js";
 import { inboundLimits } from "../../../data-plane/proxy/forward/listener.js";
+import { SeldomLog } from "../../../data-plane/proxy/forward/seldom-log.js";
 import type { UpstreamSession } from "../../../data-plane/proxy/forward/upstream-session.js";
 import { renderGrpcTimeout } from "../../../data-plane/proxy/grpc-timeout.js";
 import { RequestHead } from "../../../data-plane/proxy/request-head.js";
 import { isTraceparent } from "../../../data-plane/proxy/traceparent.js";
 import { systemClock } from "../../../runtime/clock.js";
+import { silentLogger } from "../../../runtime/log.js";
 import { eventually } from "../../support/proxy-pair.js";
 
 const rethrow = (error: unknown): void => {
@@ -207,7 +209,13 @@ test("I10: a call that was answered while it waited for an upstream is not sent"
   Object.assign(inbound, { connection: { budget: new MemoryBudget() } });
   const owner: CallOwner = {
     ...{ direction: "inbound", fromPeer: false, labels: new Map(), nowMs: () => 0 },
-    ...{ watch: () => {}, unwatch: () => {}, sendAgain: () => {}, oversized: () => {}, ended: () => {} },
+    ...{
+      watch: () => {},
+      unwatch: () => {},
+      sendAgain: () => {},
+      oversized: new SeldomLog(silentLogger),
+      ended: () => {},
+    },
   };
   const call = new Call(
     owner,
