@@ -1,10 +1,14 @@
 /** The two listeners: admin (a client certificate is required) and join (server TLS only). */
-import { ServerCredentials } from "@grpc/grpc-js";
+import type { TlsOptions } from "node:tls";
 import { AshlarError, isAshlarError, messageOf } from "../core/errors.js";
+import { nameIn } from "../core/identity.js";
 import type { Revocation } from "../core/model.js";
 import type { Clock } from "../runtime/clock.js";
+import type { GateLimits } from "../runtime/connection-gate.js";
+import { descriptorsLeft } from "../runtime/descriptors.js";
 import type { BoundService } from "../runtime/grpc-handlers.js";
 import { type GrpcServer, startGrpcServer, verifyLeaf } from "../runtime/grpc-server.js";
+import { ListenerTls } from "../runtime/listener-tls.js";
 import type { Logger } from "../runtime/log.js";
 import { checkRevocation, type Svid } from "../runtime/tls-identity.js";
 import { adminMessageBytesMax } from "./admin/admin-service.js";
@@ -13,26 +17,26 @@ import type { IssuedIdentity } from "./identity/authority.js";
 import { joinMessageBytesMax } from "./identity/join-service.js";
 
 /** Server TLS whose certificate is replaced while it listens; connections that are open keep theirs. */
-export class RenewableCredentials extends ServerCredentials {
+export class RenewableCredentials {
   readonly #caPem: string;
+  readonly #requireClient: boolean;
+  readonly tls: ListenerTls;
 
   /** With `requireClient`, only clients with a certificate of this CA get through the handshake. */
   constructor(caPem: string, identity: IssuedIdentity, requireClient: boolean) {
-    super({ requestCert: requireClient, rejectUnauthorized: requireClient }, contextOf(caPem, identity));
     this.#caPem = caPem;
+    this.#requireClient = requireClient;
+    this.tls = new ListenerTls(this.#options(identity));
   }
 
   renew(identity: IssuedIdentity): void {
-    this.updateSecureContextOptions(contextOf(this.#caPem, identity));
+    this.tls.renew(this.#options(identity));
   }
 
-  override _equals(other: ServerCredentials): boolean {
-    return this === other;
+  #options({ chainPem, privateKeyPem }: IssuedIdentity): TlsOptions {
+    const asked = { requestCert: this.#requireClient, rejectUnauthorized: this.#requireClient };
+    return { ca: this.#caPem, cert: chainPem, key: privateKeyPem, minVersion: "TLSv1.2", ...asked };
   }
-}
-
-function contextOf(caPem: string, { chainPem, privateKeyPem }: IssuedIdentity) {
-  return { ca: caPem, cert: chainPem, key: privateKeyPem, minVersion: "TLSv1.2" as const };
 }
 
 /**
@@ -56,17 +60,46 @@ export interface ListenerDeps {
   readonly log: Logger;
 }
 
+/**
+ * How many connections the listeners may have, within the descriptors that this process may have: half of them go to
+ * those who join or renew, a quarter each to operators and to whoever has not shown an operator's certificate on the
+ * admin listener. So join can never take what an operator needs.
+ */
+export function gateLimits(descriptors = descriptorsLeft()): Readonly<Record<"admin" | "join", GateLimits>> {
+  const share = (part: number, most: number): number => Math.max(8, Math.min(most, Math.floor(descriptors * part)));
+  const join = share(0.5, 512);
+  const strangers = share(0.25, 64);
+  return {
+    admin: {
+      strangersMax: strangers,
+      strangersOfAddressMax: Math.ceil(strangers / 2),
+      knownMax: share(0.25, 256),
+      strangerMsMax: 30_000,
+    },
+    join: { strangersMax: join, strangersOfAddressMax: Math.ceil(join * 0.75), knownMax: 0, strangerMsMax: 120_000 },
+  };
+}
+
 export function startAdminListener(
   deps: ListenerDeps,
   bind: string,
-  credentials: ServerCredentials,
+  { tls }: RenewableCredentials,
   service: BoundService,
   verifyPeer: (certificate: Uint8Array, nowMs: number) => Svid,
 ): Promise<GrpcServer> {
+  /** Operators of this mesh whose certificate holds now. */
+  const isKnown = (certificate: Uint8Array): boolean => {
+    try {
+      const { spiffeId, trustDomain } = verifyPeer(certificate, deps.clock.nowMs());
+      return nameIn(spiffeId, trustDomain, "operator") !== undefined;
+    } catch {
+      return false; // it may ask, and is told why not
+    }
+  };
   return startGrpcServer({
     ...deps,
     bind,
-    credentials,
+    credentials: { tls, limits: gateLimits().admin, isKnown },
     services: [service],
     health: ["ashlar.v1.AdminService"],
     reflection: ["ashlar/v1/admin.proto"],
@@ -79,13 +112,13 @@ export function startAdminListener(
 export function startJoinListener(
   deps: ListenerDeps,
   bind: string,
-  credentials: ServerCredentials,
+  { tls }: RenewableCredentials,
   services: readonly BoundService[],
 ): Promise<GrpcServer> {
   return startGrpcServer({
     ...deps,
     bind,
-    credentials,
+    credentials: { tls, limits: gateLimits().join, isKnown: undefined },
     services,
     health: ["ashlar.v1.JoinService"],
     reflection: ["ashlar/v1/join.proto", "ashlar/v1/membership.proto"],

@@ -1,24 +1,31 @@
 /** A gRPC server with the rules of this project: bounded, stoppable, and no stack trace leaves it. */
 import { rm } from "node:fs/promises";
 import { connect } from "node:net";
+import type { TLSSocket } from "node:tls";
 import {
   logVerbosity,
   Server,
-  type ServerCredentials,
+  ServerCredentials,
+  type ServerOptions,
   setLogVerbosity,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import type { HealthImplementation } from "grpc-health-check";
 import { AshlarError, messageOf } from "../core/errors.js";
 import type { Clock } from "./clock.js";
+import type { GateLimits } from "./connection-gate.js";
+import { type GatedListener, listenGated } from "./gated-listener.js";
+import { boundRequests } from "./grpc-bounds.js";
 import { type BoundService, type CallJudge, readingTolerantly, toGrpcImplementation } from "./grpc-handlers.js";
+import type { ListenerTls } from "./listener-tls.js";
 import type { Logger } from "./log.js";
 import { parseSvid, type Svid } from "./tls-identity.js";
 
 export interface GrpcServerOptions {
   /** "HOST:PORT" (port 0: a free one) or "unix:PATH". */
   readonly bind: string;
-  readonly credentials: ServerCredentials;
+  /** TLS of grpc-js, or none; or a gate of ours in front of it. */
+  readonly credentials: ServerCredentials | GateOptions;
   readonly services: readonly BoundService[];
   /** Services that grpc.health.v1 answers SERVING for, beside "" (the server); undefined: no health service. */
   readonly health?: readonly string[];
@@ -40,6 +47,17 @@ export interface GrpcServerOptions {
   readonly clock: Clock;
 }
 
+/** A gate in front of the server, which then needs a "HOST:PORT". */
+export interface GateOptions {
+  readonly tls: ListenerTls;
+  readonly limits: GateLimits;
+  /**
+   * Whose certificate (DER), verified in the handshake, makes a peer known; undefined: nobody's. Strangers get messages
+   * of 64 KiB at most, four calls at once, and no room among the known.
+   */
+  readonly isKnown: ((certificate: Uint8Array) => boolean) | undefined;
+}
+
 export interface GrpcServer {
   /** "HOST:PORT" with the real port, or "unix:PATH". */
   readonly address: string;
@@ -51,19 +69,99 @@ export interface GrpcServer {
   stop(graceMs: number): Promise<void>;
 }
 
+/** What a peer may do that has not said who it is. */
+const strangerBounds = { messageBytesMax: 64 * 1024, streamsMax: 4, sessionMegabytesMax: 1 } as const;
+const requestMsMax = 30_000;
+const idleMsMax = 5 * 60_000;
+const strangerIdleMsMax = 10_000;
+const keepaliveMs = 60_000;
+
 /**
  * Starts to listen. grpc-js's channelz stays on: without it grpc-js 1.14 forgets its sessions, and a forced
  * stop cuts none of them. Fails with `unavailable` when the port is taken or the address cannot be bound. */
 export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
-  const { bind, services, log } = options;
+  const { bind, log, credentials } = options;
   setLogVerbosity(logVerbosity.NONE); // what goes wrong is thrown; grpc-js would print it to stderr as well
+  const parts =
+    credentials instanceof ServerCredentials
+      ? await listenPlainly(options, credentials)
+      : await listenBehindGate(options, credentials);
+  const isUnix = bind.startsWith("unix:");
+  const address = isUnix ? bind : `${bind.slice(0, bind.lastIndexOf(":"))}:${parts.port}`;
+  log.debug("listening", { address });
+  const set = (service: string, state: "SERVING" | "NOT_SERVING"): void => {
+    for (const { health } of parts.servers) health?.setStatus(service, state);
+  };
+  return {
+    address,
+    port: isUnix ? 0 : parts.port,
+    setServing: (service, serving) => set(service, serving ? "SERVING" : "NOT_SERVING"),
+    stop: async (graceMs) => {
+      for (const service of ["", ...(options.health ?? [])]) set(service, "NOT_SERVING");
+      parts.gate?.stopAccepting();
+      await Promise.all(parts.servers.map(({ server }) => stopServer(server, graceMs)));
+      parts.gate?.close();
+    },
+  };
+}
+
+interface Listening {
+  readonly port: number;
+  readonly servers: readonly BuiltServer[];
+  readonly gate?: GatedListener;
+}
+
+async function listenPlainly(options: GrpcServerOptions, credentials: ServerCredentials): Promise<Listening> {
+  const built = await buildServer(options);
+  await removeStaleSocket(options.bind);
+  return { port: await listen(built.server, options.bind, credentials), servers: [built] };
+}
+
+async function listenBehindGate(options: GrpcServerOptions, { tls, limits, isKnown }: GateOptions): Promise<Listening> {
+  const bounded = { "grpc.keepalive_time_ms": keepaliveMs, interceptors: [boundRequests(requestMsMax)] };
+  const strangers = await buildServer(
+    { ...options, ...strangerBounds },
+    { ...bounded, "grpc.max_connection_idle_ms": strangerIdleMsMax },
+  );
+  const known = isKnown && (await buildServer(options, { ...bounded, "grpc.max_connection_idle_ms": idleMsMax }));
+  const toStrangers = strangers.server.createConnectionInjector(ServerCredentials.createInsecure());
+  const toKnown = known?.server.createConnectionInjector(ServerCredentials.createInsecure());
+  const isKnownPeer = (socket: TLSSocket): boolean => {
+    const { raw } = socket.getPeerCertificate() ?? {};
+    return raw !== undefined && isKnown?.(raw) === true;
+  };
+  const { bind, clock, log } = options;
+  const at = bind.lastIndexOf(":");
+  const place = { host: bind.slice(0, at).replace(/^\[|\]$/g, ""), port: Number(bind.slice(at + 1)) };
+  try {
+    const gate = await listenGated({
+      ...{ ...place, limits, clock, log, tls: tls.current },
+      isKnown: isKnownPeer,
+      serve: (socket) => (isKnownPeer(socket) && toKnown ? toKnown : toStrangers).injectConnection(socket),
+    });
+    tls.onRenew((next) => gate.renew(next));
+    return { port: gate.port, servers: known === undefined ? [strangers] : [strangers, known], gate };
+  } catch (cause) {
+    for (const one of [strangers, known]) one?.server.forceShutdown();
+    throw cannotListen(bind, cause);
+  }
+}
+
+interface BuiltServer {
+  readonly server: Server;
+  readonly health: HealthImplementation | undefined;
+}
+
+/** A grpc-js server with everything that it serves; `more`: further options of grpc-js. */
+async function buildServer(options: GrpcServerOptions, more: ServerOptions = {}): Promise<BuiltServer> {
   const server = new Server({
     "grpc.max_receive_message_length": options.messageBytesMax ?? 4 * 1024 * 1024,
     "grpc.max_concurrent_streams": options.streamsMax ?? 100,
     "grpc-node.max_session_memory": options.sessionMegabytesMax ?? 16,
+    ...more,
   });
   const judge = createJudge(options);
-  for (const { definition, implementation } of services) {
+  for (const { definition, implementation } of options.services) {
     server.addService(
       readingTolerantly(definition),
       toGrpcImplementation(implementation, judge) as UntypedServiceImplementation,
@@ -71,20 +169,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   }
   const health = await addHealth(server, options.health);
   if (options.reflection !== undefined) await describe(server, options.reflection);
-  await removeStaleSocket(bind);
-  const port = await listen(server, bind, options.credentials);
-  const isUnix = bind.startsWith("unix:");
-  const address = isUnix ? bind : `${bind.slice(0, bind.lastIndexOf(":"))}:${port}`;
-  log.debug("listening", { address });
-  return {
-    address,
-    port: isUnix ? 0 : port,
-    setServing: (service, serving) => health?.setStatus(service, serving ? "SERVING" : "NOT_SERVING"),
-    stop: async (graceMs) => {
-      for (const service of ["", ...(options.health ?? [])]) health?.setStatus(service, "NOT_SERVING");
-      await stopServer(server, graceMs);
-    },
-  };
+  return { server, health };
 }
 
 function createJudge(options: GrpcServerOptions): CallJudge {
@@ -135,15 +220,19 @@ function listen(server: Server, bind: string, credentials: ServerCredentials): P
     server.bindAsync(bind, credentials, (error, port) => {
       if (error === null) return resolve(port);
       server.forceShutdown();
-      const text = messageOf(error);
-      const why = text.includes("EADDRINUSE")
-        ? bind.startsWith("unix:")
-          ? `socket ${bind.slice("unix:".length)} is taken by another process`
-          : `port ${bind.slice(bind.lastIndexOf(":") + 1)} is taken by another process (${bind})`
-        : `cannot listen on ${bind}: ${/E[A-Z]{3,}/.exec(text)?.[0] ?? text}`;
-      return reject(new AshlarError("unavailable", why, { cause: error }));
+      return reject(cannotListen(bind, error));
     });
   });
+}
+
+function cannotListen(bind: string, cause: unknown): AshlarError {
+  const text = messageOf(cause);
+  const why = text.includes("EADDRINUSE")
+    ? bind.startsWith("unix:")
+      ? `socket ${bind.slice("unix:".length)} is taken by another process`
+      : `port ${bind.slice(bind.lastIndexOf(":") + 1)} is taken by another process (${bind})`
+    : `cannot listen on ${bind}: ${/E[A-Z]{3,}/.exec(text)?.[0] ?? text}`;
+  return new AshlarError("unavailable", why, { cause });
 }
 
 /** A socket that a killed process left behind refuses connections; only then it is removed. */

@@ -5,6 +5,7 @@ import { headerBlocks } from "./header-blocks.js";
 import { honest } from "./honest.js";
 import { identities } from "./identity.js";
 import { interops } from "./interop.js";
+import { listenerChecks } from "./listeners.js";
 import { messages } from "./messages.js";
 import { overloads } from "./overload.js";
 import { policies } from "./policy.js";
@@ -30,6 +31,7 @@ export const checks: readonly Check[] = [
     ...upstreamFaults,
     ...interops,
     ...overloads,
+    ...listenerChecks,
   ].sort((a, b) => a.row - b.row),
   ...drainChecks,
 ];

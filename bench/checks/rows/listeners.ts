@@ -1,0 +1,47 @@
+/** Rows 41 and 42: the join and admin listeners of the control plane, before anybody is known. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Arena, type Check, type Verdict, verdict } from "../check.js";
+import { type AttackedPort, type ListenerAttack, listenerAttacks, withstand } from "../listener-attacks.js";
+
+const grewMiBMax = 200;
+
+interface Listener {
+  readonly row: number;
+  readonly name: "join" | "admin";
+  readonly method: string;
+}
+
+const listeners: readonly Listener[] = [
+  { row: 41, name: "join", method: "/ashlar.v1.JoinService/Join" },
+  { row: 42, name: "admin", method: "/ashlar.v1.AdminService/PublishRevision" },
+];
+
+/** Of the admin listener the attacker knows the key of one proxy: without a certificate the handshake ends. */
+function portOf({ mesh, strangerCredentials }: Arena, { name, method }: Listener): AttackedPort {
+  const ready = JSON.parse(readFileSync(join(mesh.data, "ready.json"), "utf8")) as Record<string, string>;
+  const [host = "", port = ""] = (ready[name] ?? "").split(":");
+  const own = name === "admin" ? { cert: strangerCredentials.chainPem, key: strangerCredentials.keyPem } : {};
+  return { host, port: Number(port), method, ...own };
+}
+
+async function attacked(arena: Arena, listener: Listener, attack: ListenerAttack): Promise<Verdict> {
+  const { mesh } = arena;
+  const seen = await withstand(attack, portOf(arena, listener), {
+    count: arena.quick ? 120 : 500,
+    ms: arena.seconds(30, 4) * 1000,
+    rssBytes: () => mesh.up.rssBytes,
+    ask: () => mesh.mustRun("status"),
+  });
+  const told = `RSS +${seen.grewMiB.toFixed(0)} MiB, ${seen.failed} of ${seen.asked} of the operator's commands failed, ${seen.open} connections left open`;
+  return verdict(seen.failed === 0 && seen.asked > 0 && seen.grewMiB < grewMiBMax, told);
+}
+
+export const listenerChecks: readonly Check[] = listeners.flatMap((listener) =>
+  listenerAttacks.map((attack) => ({
+    row: listener.row,
+    name: `${listener.name} listener: ${attack.name}`,
+    counted: false,
+    run: (arena: Arena) => attacked(arena, listener, attack),
+  })),
+);

@@ -1,0 +1,121 @@
+/** A port with a gate before TLS, and TLS before HTTP/2: grpc-js gets only connections that came through both. */
+import { createServer, type Server as NetServer, type Socket } from "node:net";
+import { createServer as createTlsServer, type TLSSocket, type TlsOptions, type Server as TlsServer } from "node:tls";
+import { AshlarError, messageOf } from "../core/errors.js";
+import type { Clock } from "./clock.js";
+import { ConnectionGate, type GateCounts, type GatedConnection, type GateLimits } from "./connection-gate.js";
+import type { Logger } from "./log.js";
+
+export interface GatedListenerOptions {
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  readonly tls: TlsOptions;
+  readonly limits: GateLimits;
+  /** Says whether a peer whose handshake is over is known; strangers stay what they are. */
+  readonly isKnown: (socket: TLSSocket) => boolean;
+  /** Takes a connection from here. */
+  readonly serve: (socket: TLSSocket) => void;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export interface GatedListener {
+  readonly port: number;
+  readonly counts: GateCounts;
+  /** New handshakes use this certificate. */
+  renew(tls: TlsOptions): void;
+  /** Accepts nothing more. */
+  stopAccepting(): void;
+  /** Drops every connection. */
+  close(): void;
+}
+
+const handshakeMsMax = 10_000;
+const sweepMs = 500;
+const sayEveryMs = 60_000;
+
+/** Listens; fails with the system's error if it cannot. */
+export async function listenGated(options: GatedListenerOptions): Promise<GatedListener> {
+  const { limits, clock, log } = options;
+  const gate = new ConnectionGate(limits, () => clock.monotonicMs());
+  const tls = createTlsServer({ ...options.tls, ALPNProtocols: ["h2"], handshakeTimeout: handshakeMsMax });
+  const byPeer = new Map<string, GatedConnection>();
+  const net = createServer({ noDelay: true }, (socket) => admit(socket, { gate, tls, byPeer }));
+  tls.on("secureConnection", (socket) => {
+    socket.on("error", () => socket.destroy());
+    const connection = byPeer.get(peerOf(socket));
+    if (connection === undefined || socket.alpnProtocol !== "h2") return void socket.destroy();
+    if (options.isKnown(socket) && !gate.prove(connection)) return;
+    options.serve(socket);
+  });
+  tls.on("tlsClientError", (error, socket) => {
+    log.debug("a handshake failed", { source: peerOf(socket), why: messageOf(error) });
+    socket.destroy();
+  });
+  const port = await listen(net, options);
+  const stopSweeping = sweepEvery(gate, log);
+  return {
+    port,
+    get counts() {
+      return gate.counts;
+    },
+    renew: (next) => tls.setSecureContext(next),
+    stopAccepting: () => void net.close(),
+    close: () => {
+      stopSweeping();
+      gate.close();
+    },
+  };
+}
+
+interface Parts {
+  readonly gate: ConnectionGate;
+  readonly tls: TlsServer;
+  /** Handshakes give another socket than the one that was accepted. */
+  readonly byPeer: Map<string, GatedConnection>;
+}
+
+const peerOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress} ${remotePort}`;
+
+function admit(socket: Socket, { gate, tls, byPeer }: Parts): void {
+  const { remoteAddress } = socket;
+  if (remoteAddress === undefined) return void socket.destroy(); // it is gone already
+  const peer = peerOf(socket);
+  const connection: GatedConnection = { address: remoteAddress, destroy: () => void socket.destroy() };
+  socket.once("close", () => {
+    gate.ended(connection);
+    if (byPeer.get(peer) === connection) byPeer.delete(peer);
+  });
+  socket.on("error", () => socket.destroy());
+  byPeer.set(peer, connection);
+  gate.admit(connection);
+  tls.emit("connection", socket);
+}
+
+function listen(net: NetServer, { host, port }: GatedListenerOptions): Promise<number> {
+  return new Promise((resolve, reject) => {
+    net.once("error", reject);
+    net.listen({ host, port, backlog: 1024 }, () => {
+      net.off("error", reject);
+      net.on("error", () => {}); // one connection that could not be accepted is no reason to stop
+      const address = net.address();
+      if (typeof address === "object" && address !== null) return resolve(address.port);
+      reject(new AshlarError("internal", "no address to listen on"));
+    });
+  });
+}
+
+/** Drops whose time is over, and says now and then that it happens. */
+function sweepEvery(gate: ConnectionGate, log: Logger): () => void {
+  let [said, saidMs] = [0, Number.NEGATIVE_INFINITY];
+  const timer = setInterval(() => {
+    gate.sweep();
+    const { dropped, strangers } = gate.counts;
+    if (dropped === said || performance.now() - saidMs < sayEveryMs) return;
+    log.warn("connections that did not say who they are were dropped", { dropped: dropped - said, open: strangers });
+    [said, saidMs] = [dropped, performance.now()];
+  }, sweepMs);
+  timer.unref();
+  return () => clearInterval(timer);
+}
