@@ -5,11 +5,13 @@ import { readFile } from "node:fs/promises";
 import { AshlarError, messageOf } from "../core/errors.js";
 import { buildSpiffeId } from "../core/identity.js";
 import { Backoff } from "../runtime/backoff.js";
+import type { Bus } from "../runtime/bus.js";
 import type { Clock } from "../runtime/clock.js";
 import { fileReason } from "../runtime/file-reason.js";
 import { parseJoinToken } from "../runtime/join-token.js";
 import type { Logger } from "../runtime/log.js";
 import { contactAny, joinAddresses, mayHeal } from "../runtime/mesh-contact.js";
+import { isShared } from "../runtime/nats-accounts.js";
 import { generatePrivateKeyPem } from "../runtime/tls-identity-keys.js";
 import type { AuditTrail } from "./audit/audit-trail.js";
 import type { MembershipConfig, UpConfig } from "./config.js";
@@ -25,7 +27,8 @@ import {
   storePlace,
 } from "./membership/member-files.js";
 import type { Members } from "./membership/members.js";
-import { joinAsControlPlane, renewMembership } from "./membership/membership-client.js";
+import { joinAsControlPlane, type MemberPlace, renewMembership } from "./membership/membership-client.js";
+import type { NatsAccess } from "./nats-access.js";
 
 interface JoinDeps {
   readonly dir: string;
@@ -148,8 +151,7 @@ export interface KeepDeps extends JoinDeps {
   readonly members: Members;
   /** The own join listener. */
   readonly joinAddress: string;
-  /** The NATS servers in use. */
-  readonly natsServers: readonly string[];
+  readonly nats: Pick<NatsAccess, "servers" | "useAccounts"> & { readonly bus: Pick<Bus, "onStatus"> };
 }
 
 /** Notes in the audit log that this control plane is part of the mesh from now on. */
@@ -167,8 +169,8 @@ export function noteJoined(audit: AuditTrail, { mesh, name, signer }: Authority)
 }
 
 /**
- * Tells the control plane that began the mesh where this one listens, and takes what it says about the others, at
- * start and once a day; replaces the intermediate CA half a year before it ends. While that control plane is away
+ * Tells the control plane that began the mesh where this one listens, and takes what it says about the others and
+ * about NATS, at start, once a day, and when NATS comes back, which it may do with other accounts; replaces the intermediate CA half a year before it ends. While that control plane is away
  * everything else goes on. Returns the way to stop it.
  */
 export function startKeeping(place: StoredPlace, deps: KeepDeps): () => Promise<void> {
@@ -184,11 +186,15 @@ async function keep(place: StoredPlace, deps: KeepDeps, signal: AbortSignal): Pr
   const { clock, log } = deps;
   const backoff = new Backoff({ msMin: 1000, msMax: 300_000 });
   let known = place;
+  let wake = new AbortController();
+  const stopStatus = deps.nats.bus.onStatus(({ connected }) => connected && wake.abort());
+  signal.addEventListener("abort", stopStatus, { once: true });
   while (!signal.aborted) {
+    wake = new AbortController();
     try {
       known = await renew(known, deps, signal);
       backoff.reset();
-      await clock.sleep(dayMs, signal);
+      await clock.sleep(dayMs, AbortSignal.any([signal, wake.signal]));
     } catch (error) {
       if (signal.aborted) return;
       log[mayHeal(error) ? "debug" : "error"]("this control plane's place is not renewed", { why: messageOf(error) });
@@ -198,13 +204,11 @@ async function keep(place: StoredPlace, deps: KeepDeps, signal: AbortSignal): Pr
 }
 
 async function renew(place: StoredPlace, deps: KeepDeps, signal: AbortSignal): Promise<StoredPlace> {
-  const { dir, clock, log, authority, members, joinAddress, natsServers } = deps;
+  const { dir, clock, log, authority, members, joinAddress, nats } = deps;
   const { rootHash } = place;
   const caKeyPem = generatePrivateKeyPem();
-  const prover = { signer: authority.signer, caKeyPem };
   const others = [...new Set([...members.addresses(), ...place.joinAddresses])].filter((at) => at !== joinAddress);
-  const renewAt = (address: string) => renewMembership({ address, rootHash, clock }, { prover, joinAddress }, signal);
-  const next = await contactAny(others, renewAt, chooseFinal);
+  const next = await askAny(others, { ...deps, rootHash, caKeyPem, joinAddress }, signal);
   if (authority.intermediateEndsMs - clock.nowMs() < replaceIntermediateMs) {
     authority.useIntermediate(next.intermediate, createPrivateKey(caKeyPem));
     log.info("the intermediate CA is replaced", { ends: new Date(authority.intermediateEndsMs).toISOString() });
@@ -212,9 +216,51 @@ async function renew(place: StoredPlace, deps: KeepDeps, signal: AbortSignal): P
   members.replace(next.joinAddresses);
   if (
     next.natsServers.join() !== place.natsServers.join() &&
-    !next.natsServers.some((one) => natsServers.includes(one))
+    !next.natsServers.some((one) => nats.servers.includes(one))
   ) {
     log.warn("NATS has moved: it is used from the next start on", { servers: next.natsServers });
   }
-  return savePlace(dir, { ...next, rootHash });
+  const stored = savePlace(dir, { ...next, rootHash });
+  if (next.natsAccounts.mesh.publicKey !== place.natsAccounts.mesh.publicKey) {
+    log.info("the mesh has a NATS account of its own now: going on with it");
+    await nats.useAccounts(next.natsAccounts);
+  }
+  return stored;
+}
+
+interface Asking extends Pick<KeepDeps, "authority" | "clock"> {
+  readonly rootHash: string;
+  /** The key of the intermediate CA that is asked for. */
+  readonly caKeyPem: string;
+  /** The own join listener; "": not known yet. */
+  readonly joinAddress: string;
+}
+
+function askAny(addresses: readonly string[], asking: Asking, signal: AbortSignal): Promise<MemberPlace> {
+  const { authority, clock, rootHash, caKeyPem, joinAddress } = asking;
+  const prover = { signer: authority.signer, caKeyPem };
+  const renewAt = (address: string) => renewMembership({ address, rootHash, clock }, { prover, joinAddress }, signal);
+  return contactAny(addresses, renewAt, chooseFinal);
+}
+
+/**
+ * The place as the control plane that began the mesh says it now, where the stored one knows of one NATS account only:
+ * the mesh may have got one of its own, without which nothing here would reach the streams. The stored one, where nobody answers.
+ */
+export async function refreshPlace(
+  place: StoredPlace,
+  { dir, clock, log, authority }: JoinDeps & Pick<KeepDeps, "authority">,
+  signal: AbortSignal,
+): Promise<StoredPlace> {
+  if (!isShared(place.natsAccounts)) return place;
+  try {
+    const asking = { authority, clock, rootHash: place.rootHash, caKeyPem: generatePrivateKeyPem(), joinAddress: "" };
+    const { natsAccounts } = await askAny(place.joinAddresses, asking, signal);
+    return savePlace(dir, { ...place, natsAccounts });
+  } catch (error) {
+    log.warn("the control plane that began the mesh cannot be asked about NATS: going on with what is known", {
+      why: messageOf(error),
+    });
+    return place;
+  }
 }

@@ -5,7 +5,7 @@ import { AshlarError, isAshlarError } from "../core/errors.js";
 import { signTrust } from "../core/wire/records.js";
 import type { Clock } from "../runtime/clock.js";
 import type { Logger } from "../runtime/log.js";
-import { isShared, type NatsAccounts, readNatsAccounts } from "../runtime/nats-accounts.js";
+import { type NatsAccounts, readNatsAccounts } from "../runtime/nats-accounts.js";
 import type { Cleanup } from "./cleanup.js";
 import type { DecisionsConfig, NatsConfig } from "./config.js";
 import type { Authority } from "./identity/authority.js";
@@ -42,7 +42,7 @@ export interface OpenedNats {
   /** Ends users before their time; undefined: NATS is somebody's cluster. */
   readonly guard: UserGuard | undefined;
   /** What is wrong with the accounts, one line each. */
-  readonly problems: readonly string[];
+  readonly problems: () => readonly string[];
 }
 
 const sharedProblem =
@@ -58,8 +58,8 @@ export async function openNats(deps: OpenNatsDeps): Promise<OpenedNats> {
   cleanup.add(() => access.close());
   await access.bootstrap(signal); // the connection itself says in the log what it waits for
   await access.bus.whenConnected(signal);
-  const problems = isShared(source.accounts) ? [sharedProblem] : [];
-  for (const problem of problems) log.warn(problem);
+  const problems = () => (access.isShared() ? [sharedProblem] : []);
+  for (const problem of problems()) log.warn(problem);
   return { access, accounts: source.accounts, guard: source.guard, problems };
 }
 

@@ -10,7 +10,7 @@ import { createAdminService } from "./admin/admin-service.js";
 import { openActivating } from "./app-activating.js";
 import { followProblems, startFollowing } from "./app-following.js";
 import { openJoinServices, signHeads } from "./app-joining.js";
-import { noteJoined, openPlace, startKeeping } from "./app-membership.js";
+import { noteJoined, openPlace, refreshPlace, startKeeping } from "./app-membership.js";
 import { appendFirstTrust, type OpenedNats, openNats } from "./app-nats.js";
 import { openTrust } from "./app-trust.js";
 import { openAuditLog } from "./audit/audit-log.js";
@@ -104,11 +104,12 @@ async function start(config: UpConfig, log: Logger, signal: AbortSignal, cleanup
   const lostFiles = checkWholeFolder(folder.path);
   for (const why of lostFiles) log.error("a file of the data folder is missing", { why });
   const isNew = readMeshOf(folder.path) === undefined;
-  const place = await openPlace(config, { dir: folder.path, clock, log }, signal);
+  const stored = await openPlace(config, { dir: folder.path, clock, log }, signal);
   const mesh = folder.claim(config.mesh, readMeshOf(folder.path) ?? meshDefault);
   const gate: SigningGate = {};
   const beforeSigning = (bytes: Uint8Array) => gate.guard?.checkRecord(bytes);
   const authority = openAuthority({ dir: folder.path, mesh, clock, random, beforeSigning });
+  const place = stored && (await refreshPlace(stored, { dir: folder.path, clock, log, authority }, signal));
   checkPlaceThere(folder.path, authority.holdsRoot, place !== undefined);
   const members = openMembers(folder.path, (joins) => writeJoinFile(folder, authority, joins));
   const base: Base = { config, log, clock, signal, cleanup, folder, authority, place, members, lostFiles };
@@ -205,7 +206,7 @@ async function startParts(
     ...{ auditLog, auditPage: (position) => readAuditPage(bus, position) },
     ...{ rootPublicKey: authority.rootPublicKey, signer },
     problems: () => [
-      ...problemsAbout("nats-account", nats.problems),
+      ...problemsAbout("nats-account", nats.problems()),
       ...natsUsers.problems(),
       ...problemsAbout("audit", auditLog.problems()),
       ...followProblems(state, bus),
@@ -260,7 +261,7 @@ async function serve(
   folder.writeJson("ready.json", ready);
   log.info("serving", ready);
   if (base.place !== undefined) {
-    const deps = { ...base, dir: folder.path, joinAddress: addresses.join, natsServers: nats.servers };
+    const deps = { ...base, dir: folder.path, joinAddress: addresses.join, nats };
     cleanup.add(startKeeping(base.place, deps));
   }
   void renewOwn({ clock, log, signal: base.signal }, () => {

@@ -4,7 +4,7 @@ import type { Bus } from "../runtime/bus.js";
 import type { Clock } from "../runtime/clock.js";
 import type { Logger } from "../runtime/log.js";
 import { connectNats } from "../runtime/nats.js";
-import type { NatsAccount, NatsAccounts } from "../runtime/nats-accounts.js";
+import { isShared, type NatsAccount, type NatsAccounts } from "../runtime/nats-accounts.js";
 import {
   bootstrapPermissions,
   controlPlanePermissions,
@@ -36,6 +36,10 @@ export interface NatsAccess {
   readonly bus: Bus;
   /** Creates and checks the streams with a credential that is good for a quarter of an hour and used for nothing else. */
   bootstrap(signal: AbortSignal): Promise<void>;
+  /** Whether control planes and proxies are users of one account. */
+  isShared(): boolean;
+  /** Goes on with users of other accounts: the mesh has got one of its own while this control plane ran. */
+  useAccounts(accounts: NatsAccounts): Promise<void>;
   /** The JWT of a proxy's user. */
   mintProxyUser(user: string, service: string, proxyId: string, expiresMs: number): Promise<string>;
   close(): Promise<void>;
@@ -48,7 +52,8 @@ const replicasMax = 3;
 
 /** Connects in the background and goes on trying until `close`. */
 export async function openNatsAccess(options: NatsAccessOptions): Promise<NatsAccess> {
-  const { accounts, clock, log } = options;
+  const { clock, log } = options;
+  let { accounts } = options;
   const inboxPrefix = `_INBOX_cp${Buffer.from(options.random(9)).toString("hex")}`;
   const mint = (
     { seed, publicKey }: NatsAccount,
@@ -82,6 +87,12 @@ export async function openNatsAccess(options: NatsAccessOptions): Promise<NatsAc
         proxyPermissions(service, proxyId),
         proxyLimits,
       ),
+    isShared: () => isShared(accounts),
+    async useAccounts(next) {
+      accounts = next;
+      jwt = await mintDaily();
+      bus.reconnect();
+    },
     async bootstrap(signal) {
       const own = createNatsUserKey();
       const expiresMs = clock.nowMs() + bootstrapMs;

@@ -134,6 +134,8 @@ export interface Bus {
   /** Removes a stream with everything in it. */
   deleteStream(name: string): Promise<void>;
 
+  /** Connects again, with what the credentials are by now; subscriptions go on. */
+  reconnect(): void;
   /** Ends the connection and all subscriptions. */
   close(): Promise<void>;
 }

@@ -276,6 +276,10 @@ class MemoryBus implements Bus {
     this.#broker.deleteStream(name);
   }
 
+  reconnect(): void {
+    this.changed();
+  }
+
   async close(): Promise<void> {
     this.#closed.abort();
     for (const subscription of [...this.#subscriptions]) subscription.close();

@@ -122,10 +122,8 @@ class NatsBus implements Bus, SystemBus {
   async #live(connection: NatsConnection): Promise<void> {
     const { log } = this.#options;
     this.#connection = connection;
-    const requests = new NatsRequests(connection, this.#options.inboxPrefix, {
-      clock: this.#clock,
-      timeoutMs: this.#timeoutMs,
-    });
+    const bounds = { clock: this.#clock, timeoutMs: this.#timeoutMs };
+    const requests = new NatsRequests(connection, this.#options.inboxPrefix, bounds);
     this.#requests = requests;
     for (const live of this.#subscriptions) this.#start(live, connection);
     this.#status.set(true);
@@ -276,17 +274,19 @@ class NatsBus implements Bus, SystemBus {
   }
 
   async createStream(spec: StreamSpec): Promise<void> {
-    const subject = `$JS.API.STREAM.CREATE.${spec.name}`;
-    await this.#api(`create stream ${spec.name}`, subject, renderStreamConfig(spec));
+    await this.#api(`create stream ${spec.name}`, `$JS.API.STREAM.CREATE.${spec.name}`, renderStreamConfig(spec));
   }
 
   async updateStream(spec: StreamSpec): Promise<void> {
-    const subject = `$JS.API.STREAM.UPDATE.${spec.name}`;
-    await this.#api(`update stream ${spec.name}`, subject, renderStreamConfig(spec));
+    await this.#api(`update stream ${spec.name}`, `$JS.API.STREAM.UPDATE.${spec.name}`, renderStreamConfig(spec));
   }
 
   async deleteStream(name: string): Promise<void> {
     await this.#api(`delete stream ${name}`, `$JS.API.STREAM.DELETE.${name}`, undefined);
+  }
+
+  reconnect(): void {
+    void this.#connection?.reconnect().catch(() => {});
   }
 
   async close(): Promise<void> {

@@ -1,11 +1,12 @@
 /** A second control plane joins the first over its real join listener; NATS and the ledger are in memory. */
 import { generateKeyPairSync } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ServerCredentials } from "@grpc/grpc-js";
 import { afterEach, describe, expect, test } from "@jest/globals";
 import { createAccount } from "@nats-io/nkeys";
+import { refreshPlace } from "../../../control-plane/app-membership.js";
 import type { AuditDraft } from "../../../control-plane/audit/audit-trail.js";
 import { buildFreshness } from "../../../control-plane/freshness/freshness-loop.js";
 import { openAuthority } from "../../../control-plane/identity/authority.js";
@@ -94,6 +95,22 @@ async function joinSecond(first: First, dir = folder(), token = first.tokenFor("
 }
 
 describe("a further control plane", () => {
+  test("whose place is of an earlier version, with one NATS account, learns of both before it connects to NATS", async () => {
+    const first = await startListener();
+    const { dir, authority } = await joinSecond(first);
+    const path = join(dir, "identity", "membership.json");
+    const { natsAccounts, ...rest } = JSON.parse(readFileSync(path, "utf8"));
+    writeFileSync(path, JSON.stringify({ ...rest, natsAccount: natsAccounts.proxies }));
+    const former = readPlace(dir);
+    if (former === undefined) throw new Error("no place");
+    expect(former.natsAccounts).toEqual({ mesh: first.accounts.proxies, proxies: first.accounts.proxies });
+    const deps = { dir, clock, log: silentLogger, authority };
+    expect((await refreshPlace(former, deps, signal)).natsAccounts).toEqual(first.accounts);
+    expect(readPlace(dir)?.natsAccounts).toEqual(first.accounts);
+    await first.stop();
+    expect(await refreshPlace(former, deps, signal)).toEqual(former); // nobody answers: what is known goes on
+  });
+
   test("gets an intermediate CA, a delegated key and NATS, and holds no root key", async () => {
     const first = await startListener();
     const { dir, authority } = await joinSecond(first);

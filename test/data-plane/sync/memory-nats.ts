@@ -58,5 +58,6 @@ export class LossyBus implements Bus {
   createStream: Bus["createStream"] = (spec) => this.#bus.createStream(spec);
   updateStream: Bus["updateStream"] = (spec) => this.#bus.updateStream(spec);
   deleteStream: Bus["deleteStream"] = (name) => this.#bus.deleteStream(name);
+  reconnect: Bus["reconnect"] = () => this.#bus.reconnect();
   close: Bus["close"] = () => this.#bus.close();
 }
