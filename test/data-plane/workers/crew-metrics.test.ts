@@ -7,7 +7,7 @@ import { CrewMetrics } from "../../../data-plane/workers/crew-metrics.js";
 import { startWorkers } from "../../../data-plane/workers/workers-state.js";
 import { systemClock } from "../../../runtime/clock.js";
 
-const counts = { calls: 0, refused: 0, failed: 0, took: [] };
+const counts = { calls: 0, refused: 0, failed: 0, took: [], methods: [] };
 
 /** The metrics of a proxy whose one worker answers with these. */
 function metricsOf(answer: () => unknown): CrewMetrics {
