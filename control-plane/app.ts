@@ -211,6 +211,7 @@ async function startParts(
       ...problemsAbout("audit", auditLog.problems()),
       ...followProblems(state, bus),
       ...problemsAbout("proxies-unsigned", unsigned.problems(fleet.live())),
+      ...problemsAbout("clock", fleet.clockProblems()),
       ...problemsAbout("recovery", recovery.problems()),
       ...problemsAbout("issuer", trusting.issuers.problems()),
       ...problemsAbout("disk", base.lostFiles),

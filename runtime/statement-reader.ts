@@ -19,6 +19,7 @@ import {
   statementHeader,
 } from "../core/wire/statement.js";
 import { parseFleetSubject } from "../core/wire/subjects.js";
+import { keep, remember } from "./bounded-maps.js";
 import type { BusMessage } from "./bus.js";
 import type { Clock } from "./clock.js";
 import { rootsIn } from "./mesh-contact.js";
@@ -27,8 +28,8 @@ import { readCertificate, readName } from "./tls-identity-der.js";
 import { strangers, VerifyBudget } from "./verify-budget.js";
 
 /**
- * How far clocks of the mesh may differ: what is older or younger by more was not said now, and a certificate counts
- * for so long before and after its time. It bounds how long after a proxy's death its last words can be repeated to
+ * How far clocks of the mesh may differ: the first word that is heard of a proxy counts if it is not older or younger by
+ * more, and a certificate counts for so long after its time. It bounds how long after a proxy's death its last words can be repeated to
  * somebody who has just started.
  */
 export const statementSkewMs = 5 * 60_000;
@@ -95,19 +96,20 @@ export class StatementReader {
     this.#deps = deps;
   }
 
-  /** What is said now and once: a heartbeat or limit report. Fails as `read` does, and on one that is old or came before. */
+  /** What is said now and once: a heartbeat or limit report. Fails as `read` does, on one that came before, and with `stale` on the first word of a proxy that is old. */
   hear(kind: "heartbeat" | "limits", message: Pick<BusMessage, "subject" | "data" | "header" | "relayed">): Stated {
     const nowMs = this.#deps.clock.nowMs();
     const place = (writer: FleetWriter): string => `${kind} ${writer.proxyId}`;
-    const stated = this.#read(kind, message, nowMs, ({ counter, timeMs }, writer) => {
-      if (Math.abs(nowMs - timeMs) > statementSkewMs)
-        throw refused(
-          `it was said ${Math.round((nowMs - timeMs) / 1000)} s ago by its proxy's clock: old, or a clock is wrong`,
-        );
+    const stated = this.#read(kind, message, nowMs, ({ counter }, writer) => {
       if (counter <= (this.#counters.get(place(writer)) ?? 0))
         throw refused("it came before (its counter did not grow)");
     });
-    if (stated.signed !== undefined) keep(this.#counters, place(stated.writer), stated.signed.counter, countersMax);
+    if (stated.signed === undefined) return stated;
+    const { counter, timeMs } = stated.signed;
+    // of a proxy that was heard before the counter tells, and whoever's clock is set meanwhile changes nothing
+    if (!this.#counters.has(place(stated.writer)) && Math.abs(nowMs - timeMs) > statementSkewMs)
+      throw new AshlarError("stale", renderOff(stated.writer, timeMs - nowMs));
+    keep(this.#counters, place(stated.writer), counter, countersMax);
     return stated;
   }
 
@@ -189,7 +191,9 @@ export class StatementReader {
   }
 
   #verify(statement: Said & Statement, known: Known, trust: Compiled, atMs: number): SignedBy {
-    if (atMs < known.notBeforeMs - statementSkewMs || atMs > known.notAfterMs + statementSkewMs)
+    const asOf = statement.kind === "decision"; // of what is said now, a clock that is behind says nothing
+    const isEarly = asOf && atMs < known.notBeforeMs - statementSkewMs;
+    if (isEarly || atMs > known.notAfterMs + statementSkewMs)
       throw new AshlarError(
         "invalid_identity",
         `certificate ${known.serial} is not valid then: it has expired, or a clock is wrong`,
@@ -198,7 +202,7 @@ export class StatementReader {
       throw refused("the signature does not hold");
     const revocation = trust.revoked.get(known.serial);
     // what was stored before its certificate was revoked stands
-    const revoked = revocation !== undefined && revocation.timeMs <= atMs ? revocation : undefined;
+    const revoked = revocation !== undefined && asOf && revocation.timeMs > atMs ? undefined : revocation;
     const { counter, timeMs } = statement;
     return { serial: known.serial, notAfterMs: known.notAfterMs, counter, timeMs, revoked };
   }
@@ -272,21 +276,14 @@ function readKey(spki: Uint8Array): KeyObject {
   }
 }
 
+function renderOff({ proxyId, service }: FleetWriter, aheadMs: number): string {
+  const seconds = Math.round(Math.abs(aheadMs) / 1000);
+  return (
+    `statement: by the clock of proxy ${proxyId} (${service}) it was said ${seconds} s ${aheadMs < 0 ? "ago" : "from now"}: ` +
+    `it is old, or a clock is wrong; what it says counts once they differ by less than ${statementSkewMs / 1000} s`
+  );
+}
+
 function refused(why: string): AshlarError {
   return new AshlarError("unauthenticated", `statement: ${why}`);
-}
-
-/** Makes it the youngest; of too many the oldest goes. */
-function keep<Value>(map: Map<string, Value>, id: string, value: Value, max: number): void {
-  map.delete(id);
-  map.set(id, value);
-  const [oldest] = map.keys();
-  if (map.size > max && oldest !== undefined) map.delete(oldest);
-}
-
-function remember(set: Set<string>, id: string, max: number): void {
-  if (set.has(id)) return;
-  set.add(id);
-  const [oldest] = set;
-  if (set.size > max && oldest !== undefined) set.delete(oldest);
 }

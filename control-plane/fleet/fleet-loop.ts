@@ -25,6 +25,8 @@ export interface FleetView {
 export interface FleetLoop extends FleetView {
   /** Takes a heartbeat as it arrived: it counts if its proxy signed it. */
   hear(message: BusMessage): void;
+  /** Proxies of which nothing counts because their clock, or this one, is far off; one line each. */
+  clockProblems(): readonly string[];
   /** Looks again who is revoked. */
   trustChanged(): void;
   close(): void;
@@ -56,6 +58,8 @@ export function runFleetLoop(deps: FleetLoopDeps): FleetLoop {
       : entries.map((entry) => ({ ...entry, lastSeenMs: Math.max(0, entry.lastSeenMs + setMs) }));
   };
   let warnedMs = Number.NEGATIVE_INFINITY;
+  /** Words that were refused for their time, and when: held, so that people are told whose clock it is. */
+  const late = new LateWords();
   const changed = (entry: FleetEntry | undefined) => {
     for (const listener of [...listeners]) listener(entry);
   };
@@ -76,8 +80,9 @@ export function runFleetLoop(deps: FleetLoopDeps): FleetLoop {
         changed(state.find(heartbeat.proxyId, steadyMs()));
       }
     } catch (error) {
-      const named = isAshlarError(error, "limit") ? parseFleetSubject(message.subject) : undefined;
-      if (named !== undefined) state.doubt(named.proxyId, steadyMs());
+      const { proxyId } = parseFleetSubject(message.subject) ?? { proxyId: "" };
+      if (isAshlarError(error, "stale")) late.set(proxyId, error.message, clock.monotonicMs());
+      if (isAshlarError(error, "limit")) state.doubt(proxyId, steadyMs());
       refuse(message.subject, messageOf(error));
     }
   };
@@ -92,6 +97,7 @@ export function runFleetLoop(deps: FleetLoopDeps): FleetLoop {
   return {
     hear,
     trustChanged,
+    clockProblems: () => late.list(clock.monotonicMs()),
     list: () => toldByClock(state.list(steadyMs())),
     live: () => toldByClock(state.live(steadyMs())),
     onChange(listener) {
@@ -104,6 +110,24 @@ export function runFleetLoop(deps: FleetLoopDeps): FleetLoop {
       listeners.clear();
     },
   };
+}
+
+const lateMs = 15_000;
+const lateMax = 20;
+
+class LateWords {
+  /** By proxy: the last line, and when it came. */
+  readonly #lines = new Map<string, { readonly line: string; readonly atMs: number }>();
+
+  set(proxy: string, line: string, atMs: number): void {
+    if (!this.#lines.has(proxy) && this.#lines.size >= lateMax) return;
+    this.#lines.set(proxy, { line, atMs });
+  }
+
+  list(nowMs: number): readonly string[] {
+    for (const [proxy, { atMs }] of this.#lines) if (nowMs - atMs > lateMs) this.#lines.delete(proxy);
+    return [...this.#lines.values()].map(({ line }) => line);
+  }
 }
 
 /** Silence is the one change that no message brings. */

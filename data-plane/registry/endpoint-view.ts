@@ -7,13 +7,7 @@
 import { isAshlarError, messageOf } from "../../core/errors.js";
 import type { Endpoint } from "../../core/model.js";
 import { readLeaving } from "../../core/wire/fleet.js";
-import {
-  endpointReadSubject,
-  endpointStream,
-  endpointSubject,
-  heartbeatSubject,
-  parseFleetSubject,
-} from "../../core/wire/subjects.js";
+import { endpointReadSubject, endpointStream, heartbeatSubject, parseFleetSubject } from "../../core/wire/subjects.js";
 import { asPublished, type Bus, type BusMessage, type BusSubscription } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
