@@ -35,7 +35,19 @@ class TestApp implements AppView {
 const pki = new StatementPki();
 const identity: IdentityView = { current: pki.issue("payments", "p1"), onRotate: () => () => {} };
 const statements = writerOf(identity.current);
-const judging = { reader: pki.reader(), trust: { onChange: () => () => {} } };
+const trustListeners = new Set<() => void>();
+const revoked = (): void => {
+  for (const listener of trustListeners) listener();
+};
+const judging = {
+  reader: pki.reader(),
+  trust: {
+    onChange(listener: () => void) {
+      trustListeners.add(listener);
+      return () => trustListeners.delete(listener);
+    },
+  },
+};
 
 const policy: PolicyView = {
   current: undefined,
@@ -164,6 +176,47 @@ test("a view that comes later reads everybody's last word", async () => {
   expect(later.endpoints("payments").map((one) => one.address)).toEqual(["127.0.0.1:9001"]);
   await later.stop();
 });
+
+test("a view that comes later prefers who was heard of lately to a killed proxy's old record", async () => {
+  const killed = pki.issue("payments", "killed");
+  const subject = endpointSubject("payments", "killed");
+  const state = async (address: string, timeMs: number): Promise<void> => {
+    const [one] = view.endpoints("payments");
+    const bytes = encodeEndpoint({ ...one, proxyId: "killed", instance: "killed", address, timeMs } as Endpoint);
+    const headers = writerOf(killed).sign("endpoint", bytes);
+    const forAll = await nats.connect(await nats.proxyUser("payments", "killed"));
+    await forAll.append(subject, bytes, { headers });
+  };
+  await state("127.0.0.1:9009", Date.now() - 120_000);
+  const folder = await openStateFolder(join(dir, "much-later"));
+  const bus = await nats.connect(await nats.proxyUser("checkout", "c4"));
+  const later = await openEndpointRegistry({ bus, folder, clock: systemClock, log, ...judging }, "checkout");
+  await later.ready("payments");
+  expect(later.endpoints("payments").map((one) => one.address)).toEqual(["127.0.0.1:9001"]);
+  await state("127.0.0.1:9009", Date.now());
+  await until(() => later.endpoints("payments").length === 2); // it is back
+  await later.stop();
+  const away = { ...bus, connected: false, subscribe: bus.subscribe.bind(bus), onStatus: () => () => {} } as Bus;
+  const restarted = await openEndpointRegistry({ bus: away, folder, clock: systemClock, log, ...judging }, "checkout");
+  expect(restarted.endpoints("payments")).toHaveLength(2);
+  pki.revoke(killed.serial);
+  expect((await openRevoked(away, folder)).map((one) => one.address)).toEqual(["127.0.0.1:9001"]);
+  await restarted.stop();
+  await until(() => addresses().length === 2);
+  revoked();
+  expect(addresses()).toEqual(["127.0.0.1:9001"]);
+});
+
+/** What a view opened now knows from disk alone. */
+async function openRevoked(
+  bus: Bus,
+  folder: Awaited<ReturnType<typeof openStateFolder>>,
+): Promise<readonly Endpoint[]> {
+  const opened = await openEndpointRegistry({ bus, folder, clock: systemClock, log, ...judging }, "checkout");
+  const known = opened.endpoints("payments");
+  await opened.stop();
+  return known;
+}
 
 test("a restart without NATS knows what was known, and losing NATS empties nothing", async () => {
   await view.stop();
