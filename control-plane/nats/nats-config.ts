@@ -45,6 +45,9 @@ export function renderNatsConfig(config: NatsConfig): string {
     "ping_max: 2",
     "jetstream {",
     `  store_dir: ${quote(config.storeDir)}`,
+    // the default, three quarters of what is free at the start, is less than the streams' bounds on a small disk: then the
+    // server restores some of its streams and not others
+    "  max_file_store: 1TB",
     ...(config.syncAlways ? ["  sync_interval: always"] : []),
     "}",
     ...(tls === undefined
