@@ -28,15 +28,31 @@ export async function findRemovalsTo(
   admin: Pick<AdminClient, "diffRevisions" | "listProxies">,
   to: DiffSide,
 ): Promise<Removals> {
-  const { objects, fromObjects, toSnapshot } = await admin.diffRevisions({ from: undefined, to, namesOnly: true });
+  const compared = await compare(admin, to);
+  if (compared instanceof AshlarError) {
+    const message = `what it takes away is not known, since the policy in force cannot be read: ${compared.message}`;
+    return { isEmpty: false, warnings: [warning(message)] }; // publishing refuses empty policy all the same
+  }
+  const { objects, fromObjects, toSnapshot } = compared;
   const isEmpty = toSnapshot === buildSnapshot([]).list.digest;
   const removed = objects.filter(({ change }) => change === "removed");
   const services = removed.filter(({ kind }) => kind === "Service").map(({ name }) => name);
   const live = services.length === 0 ? [] : (await admin.listProxies({})).proxies.filter((proxy) => proxy.live);
-  const warnings = removalsOf(removed, services, live, fromObjects).map((message): FindingJson => {
-    return { severity: "warning", file: "", line: 0, column: 0, field: "", message };
-  });
-  return { isEmpty, warnings };
+  return { isEmpty, warnings: removalsOf(removed, services, live, fromObjects).map(warning) };
+}
+
+/** The difference from the policy in force, or why that is lost: the policy that replaces it must not wait for it. */
+async function compare(admin: Pick<AdminClient, "diffRevisions">, to: DiffSide) {
+  try {
+    return await admin.diffRevisions({ from: undefined, to, namesOnly: true });
+  } catch (error) {
+    if (error instanceof AshlarError && error.code === "stale") return error;
+    throw error;
+  }
+}
+
+function warning(message: string): FindingJson {
+  return { severity: "warning", file: "", line: 0, column: 0, field: "", message };
 }
 
 /** An empty file or an empty pipe is given by accident more often than on purpose. */

@@ -148,7 +148,7 @@ function readActiveRoutes({ ledger, snapshots }: PolicyReaderDeps): PolicyReader
       last = { snapshot, routed };
       return routed;
     } catch (error) {
-      if (isAshlarError(error, "unavailable")) return [];
+      if (isAshlarError(error, "stale")) return [];
       throw error;
     }
   };

@@ -209,7 +209,7 @@ async function loadIfThere(snapshots: SnapshotStore, digest: Digest): Promise<Sn
   try {
     return await snapshots.loadList(digest);
   } catch (error) {
-    if (isAshlarError(error, "unavailable")) return undefined;
+    if (isAshlarError(error, "stale")) return undefined;
     throw error;
   }
 }

@@ -18,7 +18,7 @@ export class SnapshotStore {
     this.#blobs = blobs;
   }
 
-  /** The snapshot with this digest; undefined: the empty one, before revision 1. Fails with `unavailable` if a part is missing. */
+  /** The snapshot with this digest; undefined: the empty one, before revision 1. Fails with `stale` if a part is lost. */
   async load(digest: Digest | undefined): Promise<Snapshot> {
     if (digest === undefined) return buildSnapshot([]);
     const cached = this.#cache.get(digest);
@@ -70,8 +70,9 @@ export class SnapshotStore {
     const bytes = await this.#blobs.get(digest);
     if (bytes !== undefined) return bytes;
     throw new AshlarError(
-      "unavailable",
-      `${what} (${digest}) is neither in the stream nor in this control plane's copy`,
+      "stale",
+      `${what} (${digest}) is lost: it is neither in the stream nor in this control plane's copy; ` +
+        "a proxy that holds it gives it back (docs/recovery.md)",
     );
   }
 

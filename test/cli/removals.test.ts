@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
 import { askAtTerminal } from "../../cli/confirm.js";
+import { AshlarError } from "../../core/errors.js";
 import { buildSnapshot } from "../../core/snapshot/build.js";
 import {
   activationInfo,
@@ -41,6 +42,19 @@ beforeEach(() => {
 });
 const asked = (method: string): unknown => admin.requests.find((one) => one.method === method)?.request;
 const live = "policy: warning: it takes away service payments, which has 2 live proxies: p-1, p-2\n";
+
+test("where the policy in force is lost, what a plan takes away is not known: it wants --yes, and goes on with it", async () => {
+  admin.answers.diffRevisions = () => {
+    throw new AshlarError("stale", "the unit cart (d1) is lost");
+  };
+  const asking = await admin.run("apply", "-f", policy);
+  expect([asking.code, asking.error]).toEqual([
+    1,
+    expect.stringContaining("cannot be read: the unit cart (d1) is lost"),
+  ]);
+  expect(asked("publishRevision")).toBeUndefined();
+  expect((await admin.run("apply", "-f", policy, "--yes")).code).toBe(0);
+});
 
 describe("a plan that takes away a service with live proxies", () => {
   test("is refused without a terminal, names the proxies, and nothing is published", async () => {
