@@ -30,7 +30,7 @@ type Fields = Readonly<Record<string, unknown>>;
 type Level = "debug" | "info" | "warn" | "error";
 
 /** What each line has by itself; a field of such a name would be a second key of that name in one JSON object. */
-const reserved: ReadonlySet<string> = new Set(["level", "time", "name", "msg", "pid", "hostname"]);
+const reserved: ReadonlySet<string> = new Set(["level", "time", "name", "msg"]);
 
 /** Of a child and a call with one field the call's counts; "name" becomes "field_name". */
 function fieldsOf(bound: Fields, fields: Fields | undefined): Fields {
