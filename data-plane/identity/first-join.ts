@@ -4,8 +4,8 @@ import { Backoff } from "../../runtime/backoff.js";
 import { parseJoinToken } from "../../runtime/join-token.js";
 import { contactAny, mayHeal } from "../../runtime/mesh-contact.js";
 import type { IdentityParts } from "./identity-check.js";
+import type { OpenIdentityDeps, OpenIdentityOptions } from "./identity-options.js";
 import { type JoinClientDeps, joinMesh } from "./join-client.js";
-import type { OpenIdentityDeps, OpenIdentityOptions } from "./proxy-identity.js";
 
 /** How to reach the mesh: at any of the addresses. */
 export interface Contact extends Omit<JoinClientDeps, "address"> {

@@ -1,37 +1,16 @@
 /** Who this proxy is: read from disk or joined with a token, verified either way, and renewed for as long as it runs. */
 import { AshlarError, messageOf } from "../../core/errors.js";
 import { Backoff } from "../../runtime/backoff.js";
-import type { Clock } from "../../runtime/clock.js";
 import { parseJoinToken } from "../../runtime/join-token.js";
-import type { Logger } from "../../runtime/log.js";
 import { contactAny, joinAddresses, rootHashOf } from "../../runtime/mesh-contact.js";
 import type { IdentityView, ProxyIdentity } from "../ports.js";
 import type { OfferContact } from "../recover/offer-client.js";
 import { type Contact, chooseHealing, joinFirst, tokenToJoinWith } from "./first-join.js";
 import { type CheckedIdentity, checkIdentity, type IdentityParts } from "./identity-check.js";
+import type { OpenIdentityDeps, OpenIdentityOptions } from "./identity-options.js";
 import { type IdentityStore, isIdentityStored, openIdentityStore } from "./identity-store.js";
 import { renewIdentity, type SeenByProxy } from "./join-client.js";
 import { bootstrapOf, type TrustBootstrap } from "./trust-bootstrap.js";
-
-export interface OpenIdentityDeps {
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly random: () => number;
-}
-
-export interface OpenIdentityOptions {
-  /** The proxy's data folder. */
-  readonly dir: string;
-  /** What join.json says; any of the control planes it names will do. */
-  readonly join: { readonly join: string; readonly rootHash: string; readonly joins?: readonly string[] | undefined };
-  /** Used only while there is no stored identity. */
-  readonly token?: string | undefined;
-  /** Why there is none, though one was meant to be given. */
-  readonly noToken?: string | undefined;
-  readonly service: string;
-  /** A certificate is renewed this long after it was issued, or after half its life if that is shorter; 1 hour. */
-  readonly renewEveryMs?: number;
-}
 
 /** An identity that renews itself until the signal it was opened with aborts. */
 export interface OpenedIdentity extends IdentityView {

@@ -3,38 +3,23 @@
  * instance takes calls. Heartbeats may be lost; the endpoint is stored, and said again until it is.
  */
 import { messageOf } from "../../core/errors.js";
-import type { Endpoint, Label } from "../../core/model.js";
-import type { ShadowCounts } from "../../core/shadow/shadow-model.js";
+import type { Endpoint } from "../../core/model.js";
 import { encodeEndpoint, encodeHeartbeat, parseEndpoint } from "../../core/wire/fleet.js";
 import { endpointStream, endpointSubject, heartbeatSubject } from "../../core/wire/subjects.js";
 import { Backoff } from "../../runtime/backoff.js";
 import type { Bus } from "../../runtime/bus.js";
-import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
 import type { StatementWriter } from "../../runtime/statement-writer.js";
-import type { AppView, EvaluatedPolicy, IdentityView, PolicyView } from "../ports.js";
-import type { CallWindow } from "./call-window.js";
-import { buildHeartbeat } from "./heartbeat.js";
+import { buildHeartbeat, type HeartbeatDeps, type HeartbeatOptions } from "./heartbeat.js";
 
-export interface FleetReporterDeps {
+export interface FleetReporterDeps extends HeartbeatDeps {
   readonly bus: Bus;
-  readonly clock: Clock;
   readonly log: Logger;
   readonly random?: () => number;
-  readonly identity: IdentityView;
   readonly statements: Pick<StatementWriter, "sign">;
-  readonly policy: PolicyView;
-  readonly app: AppView;
-  readonly window: Pick<CallWindow, "calls" | "before">;
-  /** undefined: no candidate is asked about calls here. */
-  readonly tally?: { read(candidate: EvaluatedPolicy): ShadowCounts | undefined } | undefined;
 }
 
-export interface FleetReporterOptions {
-  /** Sorted by key. */
-  readonly labels: readonly Label[];
-  /** Ways around the proxy that its flags opened, for people. */
-  readonly bypassable: readonly string[];
+export interface FleetReporterOptions extends HeartbeatOptions {
   /** False: it only carries a client's calls, so it has no endpoint. */
   readonly serves: boolean;
   /** How often it looks whether its endpoint is as it stated it; about 30 s unless stated. */

@@ -1,13 +1,36 @@
 /** What a heartbeat of this proxy says now (I7). */
+
+import type { Label } from "../../core/label.js";
 import type { CallCounts, Heartbeat } from "../../core/model.js";
-import type { FleetReporterDeps, FleetReporterOptions } from "./fleet-reporter.js";
+import type { ShadowCounts } from "../../core/shadow/shadow-model.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { AppView, EvaluatedPolicy, IdentityView, PolicyView } from "../ports.js";
+import type { CallWindow } from "./call-window.js";
+
+/** What a heartbeat is read from. */
+export interface HeartbeatDeps {
+  readonly clock: Clock;
+  readonly identity: IdentityView;
+  readonly policy: PolicyView;
+  readonly app: AppView;
+  readonly window: Pick<CallWindow, "calls" | "before">;
+  /** undefined: no candidate is asked about calls here. */
+  readonly tally?: { read(candidate: EvaluatedPolicy): ShadowCounts | undefined } | undefined;
+}
+
+export interface HeartbeatOptions {
+  /** Sorted by key. */
+  readonly labels: readonly Label[];
+  /** Ways around the proxy that its flags opened, for people. */
+  readonly bypassable: readonly string[];
+}
 
 const preparedMax = 16;
 const bypassableMax = 64;
 
 export function buildHeartbeat(
-  { identity, policy, app, clock, tally, window }: FleetReporterDeps,
-  { bypassable, labels }: FleetReporterOptions,
+  { identity, policy, app, clock, tally, window }: HeartbeatDeps,
+  { bypassable, labels }: HeartbeatOptions,
   leaving: boolean,
 ): Heartbeat {
   const { proxyId, service, version, notAfterMs } = identity.current;
