@@ -128,6 +128,7 @@ async function openAgent(
       };
     },
     drained: () => drainApplication(clock, carrying),
+    log,
   });
   return startGrpcServer({
     bind: `unix:${config.agent}`,

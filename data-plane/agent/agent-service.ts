@@ -12,6 +12,7 @@ import type { Clock } from "../../runtime/clock.js";
 import { parseSocketAddress } from "../../runtime/config.js";
 import { type BoundService, bidi, bindService, unary } from "../../runtime/grpc-handlers.js";
 import { toGrpcStatus } from "../../runtime/grpc-status.js";
+import type { Logger } from "../../runtime/log.js";
 import type { AppRegistration } from "../ports.js";
 import type { AppRegistry } from "./app-registry.js";
 import { isLoopback } from "./is-loopback.js";
@@ -21,6 +22,7 @@ import { RegistrationLoop } from "./registration-loop.js";
 export interface AgentDeps {
   readonly registry: AppRegistry;
   readonly clock: Clock;
+  readonly log: Logger;
   /** What the proxy is, as of now. */
   describe(): Omit<DescribeResponse, "_unknownFields">;
   /** Resolves when peers have been told that the application left and no call to it is open, or a bound ended. */
@@ -28,7 +30,7 @@ export interface AgentDeps {
 }
 
 export interface AgentOptions {
-  /** How long a silent application stays registered. */
+  /** After so long without an answer the log says that the application is silent; it is asked after a third of that. */
   readonly leaseMs: number;
   /** Streams that may be open at once. */
   readonly registrationsMax: number;
@@ -74,6 +76,7 @@ function serveRegistration(deps: AgentDeps, options: AgentOptions, stream: Regis
       },
       fail: (code, reason) => fail(new AshlarError(code, reason)),
       nowMs: () => deps.clock.monotonicMs(),
+      log: deps.log,
     },
     options.leaseMs,
   );

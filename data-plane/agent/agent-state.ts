@@ -5,7 +5,13 @@ export type AgentState =
   | { readonly kind: "new" }
   /** The application's socket is being tried. */
   | { readonly kind: "probing" }
-  | { readonly kind: "registered"; readonly heardMs: number; readonly pinged: boolean }
+  | {
+      readonly kind: "registered";
+      readonly heardMs: number;
+      readonly pinged: boolean;
+      /** The log says that it has been silent for long. */
+      readonly toldSilent: boolean;
+    }
   /** Out of routing; open calls finish. */
   | { readonly kind: "leaving" }
   | { readonly kind: "ended" };
@@ -29,6 +35,8 @@ export type AgentEffect =
   | { readonly kind: "probe" }
   | { readonly kind: "register" }
   | { readonly kind: "ping" }
+  | { readonly kind: "warn-silent"; readonly silentMs: number }
+  | { readonly kind: "say-heard"; readonly silentMs: number }
   /** Take it out of routing, and say when no call is left. */
   | { readonly kind: "drain" }
   | { readonly kind: "unregister" }
@@ -44,7 +52,11 @@ export const newRegistration: AgentState = { kind: "new" };
 const ended: AgentState = { kind: "ended" };
 const to = (state: AgentState, ...effects: readonly AgentEffect[]): AgentStep => ({ state, effects });
 
-/** One step. An application silent for longer than `leaseMs` is taken out; it is pinged after a third of that. */
+/**
+ * One step. An application is asked for a sign of life after a third of `leaseMs`; one that is silent for longer is told in
+ * the log and stays registered: it may be blocked or stopped, and the end of its process ends the stream, which comes over a
+ * socket of this machine.
+ */
 export function step(state: AgentState, event: AgentEvent, leaseMs: number): AgentStep {
   // Who said that it leaves has nothing more to say: its open calls finish all the same.
   if (event.kind === "half-closed" && state.kind !== "leaving") return step(state, { kind: "gone" }, leaseMs);
@@ -73,10 +85,14 @@ export function step(state: AgentState, event: AgentEvent, leaseMs: number): Age
   }
 }
 
+function heardAt(nowMs: number): Extract<AgentState, { kind: "registered" }> {
+  return { kind: "registered", heardMs: nowMs, pinged: false, toldSilent: false };
+}
+
 function stepProbing(state: AgentState, event: AgentEvent): AgentStep {
   switch (event.kind) {
     case "reachable":
-      return to({ kind: "registered", heardMs: event.nowMs, pinged: false }, { kind: "register" });
+      return to(heardAt(event.nowMs), { kind: "register" });
     case "unreachable":
       return to(ended, { kind: "fail", code: "unavailable", reason: event.reason });
     case "leave":
@@ -95,13 +111,15 @@ function stepRegistered(
 ): AgentStep {
   switch (event.kind) {
     case "pong":
-      return to({ kind: "registered", heardMs: event.nowMs, pinged: false });
+      if (!state.toldSilent) return to(heardAt(event.nowMs));
+      return to(heardAt(event.nowMs), { kind: "say-heard", silentMs: Math.round(event.nowMs - state.heardMs) });
     case "leave":
       return to({ kind: "leaving" }, { kind: "drain" });
     case "tick": {
       const silentMs = event.nowMs - state.heardMs;
-      const reason = `nothing was heard for ${leaseMs} ms`;
-      if (silentMs > leaseMs) return to(ended, { kind: "unregister" }, { kind: "fail", code: "unavailable", reason });
+      if (silentMs > leaseMs && !state.toldSilent) {
+        return to({ ...state, toldSilent: true }, { kind: "warn-silent", silentMs: Math.round(silentMs) });
+      }
       if (silentMs > leaseMs / 3 && !state.pinged) return to({ ...state, pinged: true }, { kind: "ping" });
       return to(state);
     }

@@ -4,17 +4,30 @@ import type { AppRegistration } from "../ports.js";
 
 const probeTimeoutMs = 1000;
 
-/** Whether somebody accepts connections at `target`: undefined if so, else why not. */
-export function probeApplication(target: AppRegistration["target"]): Promise<string | undefined> {
+/** What trying the application's socket showed. */
+export type Probed =
+  | { readonly kind: "accepts" }
+  /** Nobody listens, or the address is no socket that we may connect to. */
+  | { readonly kind: "gone"; readonly why: string }
+  /** Nothing is known: a process that is blocked accepts nothing, and this process may be short of something. */
+  | { readonly kind: "silent"; readonly why: string };
+
+/** Errors that a full backlog of a blocked process gives, or a shortage of this process's own. */
+const silentCodes: ReadonlySet<string | undefined> = new Set(["EAGAIN", "ETIMEDOUT", "EMFILE", "ENFILE", "ENOBUFS"]);
+
+/** Tries whether somebody accepts connections at `target`. Never rejects. */
+export function probeApplication(target: AppRegistration["target"]): Promise<Probed> {
   return new Promise((resolve) => {
     const socket = connect({ ...target });
-    const settle = (why: string | undefined) => {
+    const settle = (probed: Probed) => {
       clearTimeout(timer);
       socket.destroy();
-      resolve(why);
+      resolve(probed);
     };
-    const timer = setTimeout(() => settle("no answer within 1 s"), probeTimeoutMs);
-    socket.once("connect", () => settle(undefined));
-    socket.on("error", (error) => settle(messageOf(error)));
+    const timer = setTimeout(() => settle({ kind: "silent", why: "no answer within 1 s" }), probeTimeoutMs);
+    socket.once("connect", () => settle({ kind: "accepts" }));
+    socket.on("error", (error: NodeJS.ErrnoException) =>
+      settle({ kind: silentCodes.has(error.code) ? "silent" : "gone", why: messageOf(error) }),
+    );
   });
 }

@@ -1,20 +1,22 @@
 /** Drives one registration stream of the agent. */
 import { messageOf } from "../../core/errors.js";
+import type { Logger } from "../../runtime/log.js";
 import type { AppRegistration } from "../ports.js";
 import type { AgentEffect, AgentEvent, AgentState } from "./agent-state.js";
 import { newRegistration, step } from "./agent-state.js";
 import type { RegistryEntry } from "./app-registry.js";
+import type { Probed } from "./probe-application.js";
 
 export interface RegistrationPorts {
   register(app: AppRegistration, onRefused: () => void): RegistryEntry;
-  /** undefined: it accepts connections. */
-  probe(target: AppRegistration["target"]): Promise<string | undefined>;
+  probe(target: AppRegistration["target"]): Promise<Probed>;
   /** Resolves when peers have been told and no call is open, or the bound ended. */
   drained(): Promise<void>;
   say(message: "ping" | "drained" | { readonly registeredLeaseMs: number }): void;
   /** Ends the stream with an error. */
   fail(code: "invalid_argument" | "unavailable" | "stale", reason: string): void;
   nowMs(): number;
+  readonly log: Logger;
 }
 
 export class RegistrationLoop {
@@ -71,6 +73,15 @@ export class RegistrationLoop {
       case "say-drained":
         this.#ports.say("drained");
         break;
+      case "warn-silent":
+        this.#ports.log.warn(
+          `the application has not answered for ${effect.silentMs} ms: its process is blocked, stopped or overloaded. It stays registered, and calls to it wait for it`,
+          { instance: app?.instance },
+        );
+        break;
+      case "say-heard":
+        this.#ports.log.info(`the application answers again, after ${effect.silentMs} ms`, { instance: app?.instance });
+        break;
       case "fail":
         this.#ports.fail(effect.code, effect.reason);
         break;
@@ -78,13 +89,13 @@ export class RegistrationLoop {
   }
 
   async #probe(app: AppRegistration): Promise<void> {
-    let why: string | undefined;
+    let probed: Probed;
     try {
-      why = await this.#ports.probe(app.target);
+      probed = await this.#ports.probe(app.target);
     } catch (error) {
-      why = messageOf(error);
+      probed = { kind: "gone", why: messageOf(error) };
     }
-    if (why === undefined) this.handle({ kind: "reachable", nowMs: this.#ports.nowMs() });
-    else this.handle({ kind: "unreachable", reason: `the application's socket cannot be reached: ${why}` });
+    if (probed.kind === "accepts") this.handle({ kind: "reachable", nowMs: this.#ports.nowMs() });
+    else this.handle({ kind: "unreachable", reason: `the application's socket cannot be reached: ${probed.why}` });
   }
 }

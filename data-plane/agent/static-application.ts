@@ -15,7 +15,8 @@ const probeEveryMs = 1000;
 
 /**
  * Keeps the application of `--app` registered while its socket accepts connections: tried every second,
- * taken out at once when it refuses, back when it accepts. Resolves when `signal` aborts.
+ * taken out at once when it refuses, back when it accepts. A process that is blocked, and so accepts nothing, stays.
+ * Resolves when `signal` aborts.
  */
 export async function runStaticApplication(
   deps: StaticApplicationDeps,
@@ -25,16 +26,16 @@ export async function runStaticApplication(
   const { registry, clock, log, probe = probeApplication } = deps;
   let entry: RegistryEntry | undefined;
   while (!signal.aborted) {
-    const why = await probe(app.target);
+    const probed = await probe(app.target);
     if (signal.aborted) break;
-    if (why === undefined && entry === undefined) {
+    if (probed.kind === "accepts" && entry === undefined) {
       log.info("the application is there", { ...app.target });
       entry = registry.register(app, () => {
         entry = undefined;
         log.warn("the application's socket refused a call: it is out of routing", { ...app.target });
       });
-    } else if (why !== undefined && entry !== undefined) {
-      log.warn("the application is gone: it is out of routing", { ...app.target, why });
+    } else if (probed.kind === "gone" && entry !== undefined) {
+      log.warn("the application is gone: it is out of routing", { ...app.target, why: probed.why });
       entry.remove();
       entry = undefined;
     }

@@ -1,21 +1,49 @@
 /** Connecting to what is upstream: the application, or the proxy of a service. */
 import { connect as connectNet, type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { connect as connectTls, type SecureContextOptions, type TLSSocket } from "node:tls";
 import { AshlarError, messageOf } from "../../core/errors.js";
 import type { SpiffeId } from "../../core/identity.js";
 import type { HostPort, SocketAddress } from "../../runtime/config.js";
 import type { Svid } from "../../runtime/tls-identity.js";
+import { applicationPatienceMs } from "../http2/limits.js";
 
 const connectTimeoutMs = 5000;
+/** Before the next try where the backlog of the application's socket is full. */
+const fullBacklogPauseMs = 200;
 
-/** Connects to the application's private socket. Fails with `unavailable`. */
-export function dialApplication(address: SocketAddress): Promise<Socket> {
+/**
+ * Connects to the application's private socket. One that is blocked, and has a full backlog, is waited for, five minutes at
+ * most. Fails with `unavailable`.
+ */
+export async function dialApplication(address: SocketAddress): Promise<Socket> {
+  const lastTryMs = performance.now() + applicationPatienceMs;
+  for (;;) {
+    try {
+      return await connectOnce(address);
+    } catch (cause) {
+      const code = (cause as NodeJS.ErrnoException).code;
+      if (!fullBacklogCodes.has(code) || performance.now() > lastTryMs) {
+        throw new AshlarError("unavailable", `the application's socket: ${messageOf(cause)}`, { cause });
+      }
+      await sleep(fullBacklogPauseMs, undefined, { ref: false });
+    }
+  }
+}
+
+/** What Unix sockets and loopback give, in this order; our own timer ends a connect before the system does. */
+const fullBacklogCodes: ReadonlySet<string | undefined> = new Set(["EAGAIN", "ETIMEDOUT"]);
+
+function connectOnce(address: SocketAddress): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connectNet({ ...address, noDelay: true });
-    const timer = setTimeout(() => socket.destroy(new Error("no answer within 5 s")), connectTimeoutMs);
+    const late = (): void => {
+      socket.destroy(Object.assign(new Error("no answer within 5 s"), { code: "ETIMEDOUT" }));
+    };
+    const timer = setTimeout(late, connectTimeoutMs);
     socket.once("error", (cause) => {
       clearTimeout(timer);
-      reject(new AshlarError("unavailable", `the application's socket: ${messageOf(cause)}`, { cause }));
+      reject(cause);
     });
     socket.once("connect", () => {
       clearTimeout(timer);

@@ -5,15 +5,18 @@ import { join } from "node:path";
 import { credentials, Server, ServerCredentials, status } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { createAgentService } from "../../../data-plane/agent/agent-service.js";
+import { type AgentEvent, newRegistration, step } from "../../../data-plane/agent/agent-state.js";
 import { AppRegistry } from "../../../data-plane/agent/app-registry.js";
 import { probeApplication } from "../../../data-plane/agent/probe-application.js";
 import { runStaticApplication } from "../../../data-plane/agent/static-application.js";
+import { dialApplication } from "../../../data-plane/proxy/dial.js";
 import { AgentServiceClient, type RegisterResponse } from "../../../proto/gen/ashlar/v1/agent.js";
 import { systemClock } from "../../../runtime/clock.js";
 import { type GrpcServer, startGrpcServer } from "../../../runtime/grpc-server.js";
 import { silentLogger } from "../../../runtime/log.js";
 import { enterMesh } from "../../../sdk/mesh.js";
 import { startByteServer } from "../../support/byte-service.js";
+import { TestProcess } from "../../support/processes.js";
 import { eventually } from "../../support/proxy-pair.js";
 
 describe("agent", () => {
@@ -22,6 +25,11 @@ describe("agent", () => {
   let agent: GrpcServer;
   let finishDrain: () => void;
   let draining = 0;
+  const logged: string[] = [];
+  const note = (message: string): void => {
+    logged.push(message);
+  };
+  const log = { ...silentLogger, info: note, warn: note };
   const clients: AgentServiceClient[] = [];
   const path = (name: string): string => join(dir, name);
   const grpc = { credentials, ServerCredentials };
@@ -52,6 +60,7 @@ describe("agent", () => {
                 finishDrain = resolve;
               });
             },
+            log,
           },
           { leaseMs, registrationsMax: 2 },
         ),
@@ -78,6 +87,7 @@ describe("agent", () => {
     dir = mkdtempSync(join(tmpdir(), "agent-"));
     registry = new AppRegistry();
     draining = 0;
+    logged.length = 0;
     agent = await startAgent(15_000);
   });
   afterEach(async () => {
@@ -127,17 +137,56 @@ describe("agent", () => {
     server.forceShutdown();
   });
 
-  test("an application that answers no ping is out when its lease ends", async () => {
+  test("an application whose process is stopped stays registered, and is out as soon as it ends", async () => {
     await agent.stop(0);
     agent = await startAgent(300);
-    const { server } = await startByteServer(`unix:${path("app.sock")}`, {});
-    const silent = register(`unix:${path("app.sock")}`);
-    await eventually("it is registered", () => registry.current !== undefined);
-    await eventually("it is out", () => registry.current === undefined);
-    await eventually("it is told", () => silent.ended.length === 1);
-    expect(silent.said).toEqual(["registered", "ping"]);
-    expect(silent.ended[0]?.code).toBe(status.UNAVAILABLE);
-    server.forceShutdown();
+    const app = new TestProcess("app", process.execPath, [
+      ...["test/support/echo-app.mjs", "--agent", `unix:${path("agent.sock")}`, "--service", "bytes"],
+    ]);
+    try {
+      await app.said("ready");
+      const registered = registry.current;
+      app.child.kill("SIGSTOP");
+      await eventually("the log says that it is silent", () =>
+        logged.some((line) => line.includes("has not answered")),
+      );
+      const waited = logged.length;
+      expect(registry.current).toBe(registered);
+      expect(await probeApplication(registered?.target ?? { path: "" })).toEqual({ kind: "accepts" });
+      app.child.kill("SIGCONT");
+      await eventually("the log says that it answers", () => logged.length > waited);
+      expect(logged[waited]).toContain("answers again");
+      expect(registry.current).toBe(registered);
+      expect(registry.advertised).toBe(registered);
+      app.child.kill("SIGSTOP");
+      app.child.kill("SIGKILL");
+      await eventually("it is out", () => registry.current === undefined);
+    } finally {
+      app.child.kill("SIGKILL");
+      await app.exited;
+    }
+  });
+
+  test("silence is told once in the log, and takes no application out", () => {
+    const leaseMs = 15_000;
+    let state = step(
+      step(newRegistration, { kind: "registration" }, leaseMs).state,
+      { kind: "reachable", nowMs: 0 },
+      0,
+    ).state;
+    const effects: string[] = [];
+    const happen = (event: AgentEvent): void => {
+      const next = step(state, event, leaseMs);
+      state = next.state;
+      effects.push(...next.effects.map(({ kind }) => kind));
+    };
+    for (let nowMs = 0; nowMs <= 120_000; nowMs += leaseMs / 10) happen({ kind: "tick", nowMs });
+    expect(effects).toEqual(["ping", "warn-silent"]);
+    expect(state.kind).toBe("registered");
+    happen({ kind: "pong", nowMs: 120_000 });
+    expect(effects.at(-1)).toBe("say-heard");
+    happen({ kind: "pong", nowMs: 121_000 });
+    expect(effects).toHaveLength(3);
   });
 
   test("a socket that refuses a call takes the application out and tells it", async () => {
@@ -204,11 +253,45 @@ describe("agent", () => {
     await eventually("it is in again", () => registry.current === app);
     first.server.forceShutdown();
     await eventually("nobody listens", () => waits.length === 1);
-    expect(await probeApplication(app.target)).toBeDefined();
+    expect(await probeApplication(app.target)).toMatchObject({ kind: "gone" });
     next();
     await eventually("it is out", () => registry.current === undefined);
     stop.abort();
     next();
     await running;
+  });
+
+  test("the application of --app stays while its process accepts nothing: a full backlog is no refusal", async () => {
+    const stop = new AbortController();
+    const waits: (() => void)[] = [];
+    const clock = { ...systemClock, sleep: () => new Promise<void>((resolve) => waits.push(resolve)) };
+    const app = { instance: "static", target: { path: path("app.sock") } };
+    // Python's listen(1) in a process that never accepts: the second connection to wait fills the backlog.
+    const script = `import socket,sys; s=socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(1)
+print("ready", flush=True); sys.stdin.read(1); s.accept(); s.accept(); print("accepted", flush=True); sys.stdin.read()`;
+    const busy = new TestProcess("busy", "python3", ["-c", script, app.target.path]);
+    try {
+      await busy.said("ready");
+      const running = runStaticApplication({ registry, clock, log: silentLogger }, app, stop.signal);
+      const tries: string[] = [];
+      while (tries.at(-1) !== "silent") {
+        await eventually("it was tried", () => waits.length === 1);
+        expect(registry.current).toBe(app);
+        tries.push((await probeApplication(app.target)).kind);
+        waits.shift()?.();
+      }
+      await eventually("it was tried again", () => waits.length === 1);
+      expect(registry.current).toBe(app);
+      const dialled = dialApplication(app.target);
+      busy.child.stdin?.write("x");
+      const socket = await dialled;
+      socket.destroy();
+      stop.abort();
+      waits.shift()?.();
+      await running;
+    } finally {
+      busy.child.kill("SIGKILL");
+      await busy.exited;
+    }
   });
 });
