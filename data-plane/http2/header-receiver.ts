@@ -24,9 +24,12 @@ export class HeaderReceiver {
   #continuations = 0;
   #held: Uint8Array | null = null;
   #heldLength = 0;
+  readonly #blockBytesMax: number;
 
   constructor(connection: Connection) {
     this.#connection = connection;
+    const { headerBlockBytesMax, headerListBytesMax } = connection.limits;
+    this.#blockBytesMax = Math.max(headerBlockBytesMax, 4 * headerListBytesMax);
     this.#decoder = new HpackDecoder(connection.limits);
   }
 
@@ -75,7 +78,7 @@ export class HeaderReceiver {
     }
     if (start === end && (flags & frameFlag.endHeaders) === 0 && !connection.glitch()) return;
     this.#hold(bytes, start, end);
-    if (this.#heldLength > 4 * connection.limits.headerListBytesMax) {
+    if (this.#heldLength > this.#blockBytesMax) {
       connection.fail(errorCode.enhanceYourCalm, refusal.header_flood);
       return;
     }
@@ -101,7 +104,8 @@ export class HeaderReceiver {
   #hold(bytes: Uint8Array, start: number, end: number): void {
     const needed = this.#heldLength + end - start;
     if (this.#held === null || needed > this.#held.length) {
-      const larger = new Uint8Array(Math.max(needed, Math.min(2 * needed, frameBytesMax)));
+      // By a factor, so that many short frames are not copied each time.
+      const larger = new Uint8Array(Math.max(needed + (needed >> 1), Math.min(2 * needed, frameBytesMax)));
       if (this.#held !== null) larger.set(this.#held.subarray(0, this.#heldLength));
       this.#connection.budget.take(larger.length - (this.#held?.length ?? 0));
       this.#held = larger;

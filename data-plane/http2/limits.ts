@@ -21,6 +21,13 @@ export interface RequestRules {
 export interface EngineLimits {
   readonly concurrentStreamsMax: number;
   readonly headerListBytesMax: number;
+  /**
+   * A block whose fields count for this many times `headerListBytesMax` ends the connection; infinite: however many there
+   * are, they are read on without being kept, and the stream's owner decides.
+   */
+  readonly headerFloodFactor: number;
+  /** Of one block as it comes in CONTINUATION frames; 0, or less than four times `headerListBytesMax`: that. */
+  readonly headerBlockBytesMax: number;
   /** Cookie crumbs and fields that are dropped count too. */
   readonly headerFieldsMax: number;
   /** Of less than 8 KiB; the others are bounded by what they bring. */
@@ -79,6 +86,8 @@ export const defaultLimits: EngineLimits = {
   concurrentStreamsMax: 100,
   headerListBytesMax: 65_536,
   headerFieldsMax: 1024,
+  headerFloodFactor: 4,
+  headerBlockBytesMax: 0,
   continuationFramesMax: 8,
   streamWindowBytes: 65_535,
   connectionWindowBytes: 1_048_576,
@@ -117,10 +126,14 @@ export const applicationPatienceMs = 300_000;
 
 /**
  * For the own application, in either role: it hurts nobody but itself, and ending its connection ends calls of others. What
- * it sends is answered as fast as it takes the answers. Streams that trickle end before they trouble the next proxy.
+ * it sends is answered as fast as it takes the answers. Streams that trickle end before they trouble the next proxy. A header
+ * block that is far too long ends its call alone; beyond 4 MiB, what a decoder would have to hold of it ends the connection.
  */
 export const applicationLimits: EngineLimits = {
   ...defaultLimits,
+  headerFloodFactor: Number.POSITIVE_INFINITY,
+  headerBlockBytesMax: 4_194_304,
+  continuationFramesMax: Number.POSITIVE_INFINITY,
   peerResets: unlimited,
   ownResets: unlimited,
   glitches: unlimited,

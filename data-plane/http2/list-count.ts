@@ -1,8 +1,5 @@
 import { fieldName } from "./field-names.js";
 
-/** Over the limit by this factor, a header block is an attack (hyper gives up at the same). */
-const floodFactor = 4;
-
 const rescued: ReadonlySet<number> = new Set([
   fieldName.grpcStatus,
   fieldName.grpcMessage,
@@ -13,12 +10,15 @@ const rescuedMax = 4;
 export interface HpackDecoderLimits {
   readonly headerFieldsMax: number;
   readonly headerListBytesMax: number;
+  /** Over `headerListBytesMax` by this factor, a header block is an attack; 4 by default. */
+  readonly headerFloodFactor?: number;
 }
 
 /** What one header block counts: every field, whatever becomes of it, with 32 bytes on top (RFC 9113, 6.5.2). */
 export class ListCount {
   readonly bytesMax: number;
   readonly #fieldsMax: number;
+  readonly #floodBytes: number;
   fields = 0;
   bytes = 0;
   #rescued = 0;
@@ -28,6 +28,7 @@ export class ListCount {
   constructor(limits: HpackDecoderLimits) {
     this.bytesMax = limits.headerListBytesMax;
     this.#fieldsMax = limits.headerFieldsMax;
+    this.#floodBytes = (limits.headerFloodFactor ?? 4) * limits.headerListBytesMax;
   }
 
   begin(): void {
@@ -44,7 +45,7 @@ export class ListCount {
 
   /** So far over the limit that reading is given up. */
   get isFlood(): boolean {
-    return this.bytes >= floodFactor * this.bytesMax;
+    return this.bytes >= this.#floodBytes;
   }
 
   /** Counts a field whose name and value have so many bytes, and says whether it is to be kept. */

@@ -252,4 +252,30 @@ describe("long header blocks", () => {
       expect.stringMatching(/^gone \(trailers were dropped.*the caller takes \(8192/),
     ]);
   });
+
+  test("more than four times the limit, from an application in either role, ends its own call alone", async () => {
+    let release: (() => void) | undefined;
+    const seen = await start((stream, { "x-ask": ask }) => {
+      if (ask === "wait") release = () => ok(stream, {});
+      else if (ask === undefined) ok(stream, {});
+      else {
+        const field = { "x-long": long(700 * kib) };
+        const trailers = { "grpc-status": "5", "grpc-message": "gone", ...(ask === "trailers" ? field : {}) };
+        answer(stream, ask === "headers" ? field : {}, trailers);
+      }
+    });
+    const session = client();
+    const beside = call(session, { "x-ask": "wait" });
+    await call(session);
+    const long1 = await call(session, { "x-long": long(700 * kib) });
+    expect([long1.code, long1.message]).toEqual(["8", expect.stringMatching(/request's header fields are more than/)]);
+    expect(seen).toHaveLength(2);
+    const long2 = await call(session, { "x-ask": "headers" });
+    expect([long2.code, long2.message]).toEqual(["8", expect.stringMatching(/response's header fields are more than/)]);
+    const long3 = await call(session, { "x-ask": "trailers" });
+    expect([long3.code, long3.message]).toEqual(["5", expect.stringMatching(/^gone \(trailers were dropped/)]);
+    release?.();
+    expect((await beside).code).toBe("0");
+    expect([pair.caller.metrics.ended, pair.callee.metrics.ended].flat().map(({ code }) => code)).not.toContain(13);
+  });
 });
