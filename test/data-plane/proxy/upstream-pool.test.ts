@@ -1,6 +1,6 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
-import { connect } from "node:net";
+import { connect, createServer as createNetServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
@@ -9,9 +9,11 @@ import { nobody } from "../../../data-plane/http2/stream.js";
 import { createProxyEngine } from "../../../data-plane/proxy/forward/proxy-engine.js";
 import { UpstreamSession, upstreamSessionDefaults } from "../../../data-plane/proxy/forward/upstream-session.js";
 import { StreamWaiter } from "../../../data-plane/proxy/stream-queue.js";
+import { reach } from "../../../data-plane/proxy/target-connections.js";
 import { UpstreamPool } from "../../../data-plane/proxy/upstream-pool.js";
 import { systemClock } from "../../../runtime/clock.js";
 import { eventually, poolOptions } from "../../support/proxy-pair.js";
+import { frame, settingsFrame } from "../../support/raw-frames.js";
 
 const rethrow = (error: unknown): void => {
   throw error;
@@ -119,5 +121,105 @@ describe("connections to upstreams", () => {
     await pass(21_000, 5);
     await pass(21_000, 5);
     session.destroy();
+  });
+
+  /** A waiter that wants a session for good, and what it was told. */
+  const waiter = (told: string[], name = "caller"): StreamWaiter =>
+    new StreamWaiter(
+      name,
+      (session) => {
+        open(session);
+        return true;
+      },
+      (error) => void told.push(error === undefined ? "open" : String(error)),
+    );
+
+  test("a target that was not reached is dialled again after a while only, and calls are told so at once", async () => {
+    let nowMs = 1000;
+    const own = createProxyEngine(() => nowMs, rethrow);
+    const pool = new UpstreamPool({ random: () => 0, engine: own }, poolOptions);
+    let dials = 0;
+    const told: string[] = [];
+    const target = {
+      key: "a",
+      dial: async () => {
+        dials += 1;
+        throw new Error("nobody is there");
+      },
+    };
+    pool.acquire(target, waiter(told));
+    await eventually("it was dialled", () => told.length === 1);
+    for (let calls = 0; calls < 5; calls++) pool.acquire(target, waiter(told));
+    expect([dials, told.length]).toEqual([1, 6]);
+    expect(told[5]).toContain("was not reached a moment ago: nobody is there");
+    expect(pool.reachOf("a")).toBe(reach.backedOff);
+    nowMs += poolOptions.redialMsMin;
+    pool.acquire(target, waiter(told));
+    await eventually("it was dialled again", () => told.length === 7);
+    expect(dials).toBe(2);
+    pool.close();
+    own.stop();
+  });
+
+  test("I8: no more than so many connections are being made at once; the others have their turn", async () => {
+    const hanging: (() => void)[] = [];
+    const pool = new UpstreamPool({ random: Math.random, engine }, { ...poolOptions, dialsMax: 3 });
+    const told: string[] = [];
+    for (let place = 0; place < 8; place++) {
+      const dial = () =>
+        new Promise<never>((_resolve, reject) => hanging.push(() => reject(new Error(`${place} is away`))));
+      pool.acquire({ key: `target ${place}`, dial }, waiter(told));
+    }
+    for (let ended = 0; ended < 8; ended++) {
+      await eventually("a turn", () => hanging.length > ended);
+      expect(hanging.length).toBeLessThanOrEqual(ended + 3);
+      hanging[ended]?.();
+      await eventually("it was told", () => told.length === ended + 1);
+    }
+    expect(new Set(told).size).toBe(8);
+    pool.close();
+  });
+
+  test("connections that end as soon as they are made are a failure, and no loop", async () => {
+    const goaway = Buffer.concat([settingsFrame(), frame(0x7, 0, 0, Buffer.alloc(8))]);
+    const ending = createNetServer((socket) =>
+      socket
+        .on("error", () => {})
+        .resume()
+        .write(goaway),
+    );
+    await new Promise<void>((resolve) => ending.listen(join(dir, "ending.sock"), resolve));
+    const pool = newPool();
+    const told: string[] = [];
+    const target = { key: "a", dial: async () => connect({ path: join(dir, "ending.sock") }) };
+    for (let calls = 0; calls < 3; calls++) pool.acquire(target, waiter(told));
+    await eventually("all were told", () => told.length === 3);
+    for (const text of told) expect(text).toContain("its connections end as soon as they are made");
+    pool.close();
+    ending.close();
+  });
+
+  test("I8: connections that only finish what they have are bounded: the oldest ends", async () => {
+    const pool = new UpstreamPool({ random: Math.random, engine }, { ...poolOptions, finishingMaxPerTarget: 3 });
+    const calls: { closed: boolean }[] = [];
+    for (let age = 0; age < 5; age++) {
+      await acquire(pool, (session) => calls.push(open(session)));
+      await eventually("it is there", () => sessions.length === age + 1);
+      sessions[age]?.goaway(0, 2 ** 31 - 1);
+      await eventually("it is heard", () => pool.find("a") === undefined);
+    }
+    await eventually("the oldest two ended", () => calls.filter(({ closed }) => closed).length === 2);
+    expect(calls.map(({ closed }) => closed)).toEqual([true, true, false, false, false]);
+    pool.close();
+  });
+
+  test("a stopping pool and a target that left tell those who wait", async () => {
+    const pool = newPool();
+    const told: string[] = [];
+    const never = { key: "a", dial: () => new Promise<never>(() => {}) };
+    pool.acquire(never, waiter(told));
+    pool.close();
+    expect(told).toHaveLength(1);
+    expect(told[0]).toContain("the proxy is stopping");
   });
 });
