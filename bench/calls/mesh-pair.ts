@@ -34,7 +34,13 @@ class MemoryPool extends UpstreamPool {
   readonly #dial: () => Socket;
 
   constructor(engine: ProxyEngine, dial: () => Socket) {
-    const bounds = { connectionsMaxPerTarget: 16, finishingMaxPerTarget: 16, waitingMaxPerTarget: 1024, dialsMax: 16 };
+    const bounds = {
+      connectionsMaxPerTarget: 16,
+      finishingMaxPerTarget: 16,
+      narrowMaxPerTarget: 16,
+      waitingMaxPerTarget: 1024,
+      dialsMax: 16,
+    };
     const session = { ...upstreamSessionDefaults, keepaliveMs: 0 };
     super({ random: Math.random, engine }, { ...bounds, redialMsMin: 100, redialMsMax: 5000, session });
     this.#dial = dial;

@@ -165,6 +165,7 @@ function poolOptions(toProxy: boolean): UpstreamPoolOptions {
   const keepalivesAtPaceMax = toProxy ? Number.POSITIVE_INFINITY : upstreamSessionDefaults.keepalivesAtPaceMax;
   return {
     connectionsMaxPerTarget: 16,
+    narrowMaxPerTarget: 64,
     finishingMaxPerTarget: 1024,
     waitingMaxPerTarget: 4096,
     dialsMax: 64,

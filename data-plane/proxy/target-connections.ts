@@ -166,10 +166,16 @@ export class TargetConnections implements SessionWatcher, Timed {
     return found;
   }
 
+  /** Those whose window others have used up count apart: an application that reads nothing of them may read other calls. */
   #isFull(): boolean {
-    let fresh = 0;
-    for (const session of this.#sessions) if (!session.retiring) fresh++;
-    return fresh >= this.#options.connectionsMaxPerTarget;
+    const { connectionsMaxPerTarget, narrowMaxPerTarget } = this.#options;
+    let [wide, narrow] = [0, 0];
+    for (const session of this.#sessions) {
+      if (session.retiring) continue;
+      if (session.hasSlot && !session.hasRoom) narrow++;
+      else wide++;
+    }
+    return wide >= connectionsMaxPerTarget || narrow >= narrowMaxPerTarget;
   }
 
   // === Dialling ===

@@ -16,6 +16,8 @@ export interface UpstreamTarget {
 export interface UpstreamPoolOptions {
   /** Of those that take calls. */
   readonly connectionsMaxPerTarget: number;
+  /** Of those that would take calls, if others had left them something of the window. */
+  readonly narrowMaxPerTarget: number;
   /** Of those that only finish what they have: beyond it the oldest ends. */
   readonly finishingMaxPerTarget: number;
   /** Calls that wait for a stream. */

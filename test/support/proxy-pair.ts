@@ -42,6 +42,7 @@ import { TestPki } from "./test-pki.js";
 
 export const poolOptions: UpstreamPoolOptions = {
   connectionsMaxPerTarget: 8,
+  narrowMaxPerTarget: 32,
   finishingMaxPerTarget: 100,
   waitingMaxPerTarget: 1024,
   dialsMax: 16,

@@ -390,3 +390,25 @@ describe("clients", () => {
     expect(call.reset).toEqual({ code: errorCode.protocolError, byPeer: false, unprocessed: false });
   });
 });
+
+test("HEADERS and DATA of a stream do not wait behind those of one that the peer takes nothing of", () => {
+  const peer = new RawPeer(false).hello([[4, 1000]]);
+  const request = blockOf(goodRequest);
+  const open = () => {
+    const stream = peer.connection.open(new Heard());
+    if (stream === null) throw new Error("it takes no streams");
+    stream.sendFields(null, request, null, false);
+    return stream;
+  };
+  const stuck = Array.from({ length: 20 }, () => open());
+  for (const stream of stuck) stream.sendData(Buffer.alloc(60_000), 0, 60_000, false);
+  peer.frames();
+  const other = open();
+  other.sendData(Buffer.alloc(500, 7), 0, 500, true);
+  const frames = peer.frames();
+  expect(frames.map(({ type, streamId }) => [type, streamId])).toEqual([
+    [frameType.headers, other.id],
+    [frameType.data, other.id],
+  ]);
+  expect(dataOf(frames, other.id)).toEqual(Buffer.alloc(500, 7));
+});

@@ -1,8 +1,16 @@
 /** Streams whose bytes nobody takes hold up no other stream, however many they are. */
+import { createServer } from "node:net";
+import { join } from "node:path";
 import { afterEach, describe, expect, test } from "@jest/globals";
+import { defaultLimits } from "../../../data-plane/http2/limits.js";
+import { PreparedField } from "../../../data-plane/http2/prepared-field.js";
+import { nobody } from "../../../data-plane/http2/stream.js";
+import { type ConnectionOwner, SocketConnection } from "../../../data-plane/http2-sockets/socket-connection.js";
 import { connectionWindowBytes } from "../../../data-plane/proxy/forward/connection-window.js";
+import { createProxyEngine } from "../../../data-plane/proxy/forward/proxy-engine.js";
+import { systemClock } from "../../../runtime/clock.js";
 import type { ByteClient, ByteHandlers } from "../../support/byte-service.js";
-import { eventually, ProxyPair, type TestSide } from "../../support/proxy-pair.js";
+import { eventually, ProxyPair, poolOptions, type TestSide } from "../../support/proxy-pair.js";
 
 const streamWindowBytes = 65_535;
 /** 4 MB of windows: four times what a connection had before. */
@@ -85,10 +93,68 @@ describe("calls of others on the same connections all succeed", () => {
     for (let call = 0; call < stuckCalls; call++) upload(stuck);
     const { engine } = pair.callee;
     await eventually("some were ended", () => engine.counters.refused("memory") > 0, 20_000);
-    await eventually("there is room", () => !engine.budget.isTight);
+    const sides = [pair.caller, pair.callee];
+    await eventually("there is room in both", () => !sides.some((side) => side.engine.budget.isTight), 20_000);
     expect(await bystanders(pair.client())).toEqual(new Set([undefined]));
-    for (const side of [pair.caller, pair.callee])
-      expect(side.engine.budget.peakBytes).toBeLessThan(bufferBytesMax + mebibyte);
+    for (const side of sides) expect(side.engine.budget.peakBytes).toBeLessThan(bufferBytesMax + mebibyte);
+  }, 60_000);
+});
+
+describe("an application whose own connection window is used up by streams that it does not read", () => {
+  const limits = { ...defaultLimits, concurrentStreamsMax: 1000, connectionWindowBytes: streamWindowBytes };
+  const engine = createProxyEngine(
+    () => systemClock.monotonicMs(),
+    (error) => {
+      throw error;
+    },
+  );
+  const fields = (text: string): readonly PreparedField[] =>
+    text.split(" ").map((pair) => new PreparedField(...(pair.split("=") as [string, string])));
+  const [head, tail] = [fields(":status=200 content-type=application/grpc"), fields("grpc-status=0")];
+  const empty = Buffer.alloc(5);
+  let stuck = 0;
+  /** Answers unary calls; of others nothing is ever taken, and the connection's window is not given back. */
+  const owner: ConnectionOwner = {
+    onRequest(stream, request) {
+      const isUnary = Array.from({ length: request.count }, (_, place) => request.valueText(place)).includes(
+        "/test.Bytes/Unary",
+      );
+      if (!isUnary) stuck += 1;
+      stream.sink = {
+        ...nobody,
+        onData(_stream, _bytes, start, end, endStream) {
+          if (!isUnary) return;
+          stream.consumed(end - start);
+          if (!endStream) return;
+          stream.sendFields(head, null, null, false);
+          stream.sendData(empty, 0, empty.length, false);
+          stream.sendFields(tail, null, null, true);
+        },
+      };
+    },
+    onCapacity() {},
+    onClosed() {},
+  };
+
+  test("gets calls on further connections, a bounded number of them", async () => {
+    pair = await ProxyPair.start({});
+    let connections = 0;
+    const uploads = 2 * poolOptions.connectionsMaxPerTarget;
+    const server = createServer((socket) => {
+      connections += 1;
+      new SocketConnection(socket, true, limits, owner, engine);
+    });
+    const path = join(pair.dir, "narrow.sock");
+    await new Promise<void>((resolve) => server.listen(path, resolve));
+    pair.callee.app.set({ instance: "narrow", target: { path } });
+    const client = pair.client();
+    for (let call = 0; call < uploads; call++) upload(client);
+    await eventually("they are stuck", () => stuck === uploads, 20_000);
+    expect(await bystanders(client)).toEqual(new Set([undefined]));
+    expect(connections).toBeGreaterThan(1);
+    expect(connections).toBeLessThanOrEqual(uploads + poolOptions.connectionsMaxPerTarget);
+    server.close();
+    engine.stop();
   }, 60_000);
 });
 
