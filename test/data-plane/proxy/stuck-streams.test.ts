@@ -95,7 +95,15 @@ describe("calls of others on the same connections all succeed", () => {
     await eventually("some were ended", () => engine.counters.refused("memory") > 0, 20_000);
     const sides = [pair.caller, pair.callee];
     await eventually("there is room in both", () => !sides.some((side) => side.engine.budget.isTight), 20_000);
-    expect(await bystanders(pair.client())).toEqual(new Set([undefined]));
+    // while what is left fills the budget once more, new calls are answered 14 or end with 8 (decision 0020); then all are served
+    const endMs = performance.now() + 30_000;
+    for (;;) {
+      const codes = await bystanders(pair.client());
+      expect([...codes].filter((code) => code !== undefined && code !== 14 && code !== 8)).toEqual([]);
+      if (codes.size === 1 && codes.has(undefined)) break;
+      expect(performance.now()).toBeLessThan(endMs);
+      await eventually("there is room again", () => !sides.some((side) => side.engine.budget.isTight), 20_000);
+    }
     for (const side of sides) expect(side.engine.budget.peakBytes).toBeLessThan(bufferBytesMax + mebibyte);
   }, 60_000);
 });
