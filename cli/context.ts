@@ -60,7 +60,8 @@ function readText(path: string): string {
     return readFileSync(path, "utf8");
   } catch (cause) {
     const why = isMissing(cause) ? `no context at ${path}` : `cannot read the context ${path}: ${fileReason(cause)}`;
-    const remedy = "give --context FILE, or set ASHLAR_CONTEXT, to the admin.json that `ashlar up` wrote";
+    const remedy =
+      "give --context FILE, or set ASHLAR_CONTEXT=FILE, where FILE is the admin.json that `ashlar up` wrote; it printed the path when it began";
     throw new AshlarError("invalid_argument", `${why}: ${remedy}`, { cause });
   }
 }

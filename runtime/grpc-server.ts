@@ -1,4 +1,5 @@
 /** A gRPC server with the rules of this project: bounded, stoppable, and no stack trace leaves it. */
+import { chmodSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { connect } from "node:net";
 import type { TLSSocket } from "node:tls";
@@ -19,6 +20,7 @@ import { boundRequests } from "./grpc-bounds.js";
 import { type BoundService, type CallJudge, readingTolerantly, toGrpcImplementation } from "./grpc-handlers.js";
 import type { ListenerTls } from "./listener-tls.js";
 import type { Logger } from "./log.js";
+import { socketMode } from "./socket-folder.js";
 import { parseSvid, type Svid } from "./tls-identity.js";
 
 export interface GrpcServerOptions {
@@ -215,10 +217,16 @@ async function addHealth(
   return health;
 }
 
+const unixScheme = "unix:";
+
 function listen(server: Server, bind: string, credentials: ServerCredentials): Promise<number> {
   return new Promise((resolve, reject) => {
     server.bindAsync(bind, credentials, (error, port) => {
-      if (error === null) return resolve(port);
+      if (error === null) {
+        // Not by the umask, which may be anything: only the owner of a Unix socket connects.
+        if (bind.startsWith(unixScheme)) chmodSync(bind.slice(unixScheme.length), socketMode);
+        return resolve(port);
+      }
       server.forceShutdown();
       return reject(cannotListen(bind, error));
     });

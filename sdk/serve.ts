@@ -1,9 +1,10 @@
 /** Binds an application's gRPC server to a private Unix socket that only its proxy can reach. */
 import { randomBytes } from "node:crypto";
 import { chmod, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Server } from "@grpc/grpc-js";
 import { AshlarError, messageOf } from "../core/errors.js";
+import { checkSocketFolder, socketMode } from "../runtime/socket-folder.js";
 import type { ApplicationGrpc } from "./application-grpc.js";
 
 const socketPathBytesMax = 107; // sun_path, without the final NUL
@@ -26,11 +27,19 @@ export function privateSocketPath(folder: string): string {
   return path;
 }
 
-/** Binds `server` to a fresh socket (mode 0600) in `folder`: gRPC over plain HTTP/2, no TCP port. */
+/**
+ * Binds `server` to a fresh socket (mode 0600) in `folder`: gRPC over plain HTTP/2, no TCP port. Fails with
+ * `unavailable` if others could replace it there.
+ */
 export async function bindPrivately(grpc: ApplicationGrpc, server: Server, folder: string): Promise<BoundServer> {
   const path = privateSocketPath(folder);
+  try {
+    await checkSocketFolder(dirname(path));
+  } catch (cause) {
+    throw new AshlarError("unavailable", `cannot listen on ${path}: ${messageOf(cause)}`, { cause });
+  }
   await bind(grpc, server, path);
-  await chmod(path, 0o600);
+  await chmod(path, socketMode);
   return {
     address: `unix:${path}`,
     shutdown: async (timeoutMs) => {

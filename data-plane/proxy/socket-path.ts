@@ -1,21 +1,22 @@
-import { lstat, mkdir, rm, stat } from "node:fs/promises";
+import { lstat, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import { dirname } from "node:path";
 import { AshlarError, messageOf } from "../../core/errors.js";
 import type { SocketAddress } from "../../runtime/config.js";
 import type { Logger } from "../../runtime/log.js";
+import { checkSocketFolder, makeSocketFolder } from "../../runtime/socket-folder.js";
 
 /**
  * Makes room for a socket: its folder (mode 0700 where it is missing), without what a killed process left
- * behind. Fails with `unavailable` if somebody listens there, or something else is there.
+ * behind. Fails with `unavailable` if somebody listens there, something else is there, or others could replace it.
  */
 export async function prepareSocketPath(address: SocketAddress, log: Logger): Promise<void> {
   if (!("path" in address)) return;
   const { path } = address;
   try {
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    const { mode } = await stat(dirname(path));
-    if ((mode & 0o077) !== 0) {
+    await makeSocketFolder(dirname(path));
+    const { mayOthersEnter } = await checkSocketFolder(dirname(path));
+    if (mayOthersEnter) {
       log.warn("others may enter the folder of a socket: give it mode 0700", { folder: dirname(path) });
     }
     const there = await lstat(path).catch(() => undefined);

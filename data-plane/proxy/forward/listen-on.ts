@@ -1,7 +1,9 @@
+import { chmodSync } from "node:fs";
 import type { Server } from "node:net";
 import { AshlarError, messageOf } from "../../../core/errors.js";
 import type { SocketAddress } from "../../../runtime/config.js";
 import type { Logger } from "../../../runtime/log.js";
+import { socketMode } from "../../../runtime/socket-folder.js";
 
 /**
  * As many connections may wait to be accepted as may be open (the system may allow fewer). With Node's 511 a mesh that
@@ -9,7 +11,7 @@ import type { Logger } from "../../../runtime/log.js";
  */
 const backlog = 4096;
 
-/** Has `server` listen; gives the address with its real port. Fails with `unavailable` when it is taken. */
+/** Has `server` listen; gives the address with its real port; a Unix socket gets mode 0600. Fails with `unavailable` when it is taken. */
 export function listenOn(server: Server, address: SocketAddress, log: Logger): Promise<SocketAddress> {
   return new Promise((resolve, reject) => {
     const fail = (cause: NodeJS.ErrnoException) => {
@@ -25,5 +27,16 @@ export function listenOn(server: Server, address: SocketAddress, log: Logger): P
       if ("path" in address || bound === null || typeof bound === "string") return resolve(address);
       return resolve({ host: address.host, port: bound.port });
     });
+    // A path is bound by now, or not at all: in the same tick nobody else has run in this process.
+    if ("path" in address && server.listening) protect(server, address.path, fail);
   });
+}
+
+function protect(server: Server, path: string, fail: (cause: Error) => void): void {
+  try {
+    chmodSync(path, socketMode);
+  } catch (cause) {
+    server.close();
+    fail(cause as Error);
+  }
 }
