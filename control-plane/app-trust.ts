@@ -21,7 +21,7 @@ interface TrustDeps
   readonly cleanup: Cleanup;
   /** Ends NATS users; undefined: NATS is somebody's cluster. */
   readonly guard: UserGuard | undefined;
-  /** Of the data. */
+  /** The data folder. */
   readonly folder: { readonly path: string };
 }
 

@@ -139,7 +139,7 @@ async function start(config: UpConfig, log: Logger, signal: AbortSignal, cleanup
 interface Parts {
   readonly audit: AuditTrail;
   readonly adminService: ReturnType<typeof createAdminService>;
-  /** Of the join listener. */
+  /** The services of the join listener. */
   readonly joinServices: readonly BoundService[];
   readonly judge: ReturnType<typeof createOperatorJudge>;
 }

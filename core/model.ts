@@ -171,7 +171,7 @@ export interface Heartbeat {
   readonly leaving: boolean;
   /** Since the switch to the epoch that is evaluated; undefined: not counted. */
   readonly calls: CallCounts | undefined;
-  /** Of the last epoch under another revision; undefined: there was none. */
+  /** Calls of the last epoch under another revision; undefined: there was none. */
   readonly callsBefore: CallCounts | undefined;
   /** Sorted by key. */
   readonly labels: readonly Label[];

@@ -5,7 +5,7 @@ import type { TrustedIssuer } from "./token/token-model.js";
 
 /** Issuers of tokens that a mesh knows. */
 export const issuersMax = 32;
-/** Of all their keys and certificates: the rest of a trust record is for revocations, which have to find room. */
+/** The most bytes of all issuers' keys and certificates together; the rest of a trust record is for revocations. */
 const issuersBytesMax = 384 * 1024;
 
 /** I2 for trust: one link after the other, never back; the first has sequence 1 and no previous. */

@@ -44,15 +44,15 @@ export interface ProxyConfig {
   readonly workers: number;
   /** How long open calls may take when the proxy stops. */
   readonly graceMs: number;
-  /** Of decisions other than refusals, the share that is recorded; from 0 to 1. */
+  /** The share of decisions other than refusals that is recorded, from 0 to 1. */
   readonly recordShare: number;
-  /** Of what is held for peers that do not take it, by all connections together. */
+  /** The most bytes that all connections together hold for peers that do not take them. */
   readonly bufferBytesMax: number;
-  /** Of one gRPC message. */
+  /** The most bytes of one gRPC message. */
   readonly messageBytesMax: number;
   /** Between proxies; 0: never; undefined: as they do by themselves. */
   readonly keepaliveMs: number | undefined;
-  /** Of the header fields of one request or answer. */
+  /** The most bytes of the header fields of one request or answer. */
   readonly headerBytesMax: number;
   readonly logLevel: LogLevel;
   /** undefined: whatever suits where the log goes. */

@@ -72,7 +72,7 @@ export interface EvaluatedPolicy {
 export interface ShadowPolicy {
   /** Its epoch is that of the activation that ordered it. */
   readonly policy: EvaluatedPolicy;
-  /** Of the calls, above 0 and up to 1. */
+  /** The share of calls, above 0 and up to 1. */
   readonly share: number;
 }
 

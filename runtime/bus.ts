@@ -65,7 +65,7 @@ export interface StreamSpec {
   readonly discardNewPerSubject: boolean;
   readonly maxMessagesPerSubject: number | undefined;
   readonly maxBytes: number | undefined;
-  /** Of one message, its headers included. */
+  /** The most bytes of one message, its headers included; undefined: not known yet. */
   readonly maxMessageBytes: number | undefined;
   /** Messages go when they are older. */
   readonly maxAgeMs?: number | undefined;

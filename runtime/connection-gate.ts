@@ -7,7 +7,7 @@
 export interface GateLimits {
   /** Connections whose peer is not known, at once. */
   readonly strangersMax: number;
-  /** Of them from one address (IPv6: one /64). */
+  /** The most strangers from one address (IPv6: from one /64). */
   readonly strangersOfAddressMax: number;
   /** Connections whose peer is known, at once. */
   readonly knownMax: number;

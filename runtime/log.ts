@@ -32,7 +32,7 @@ type Level = "debug" | "info" | "warn" | "error";
 /** What each line has by itself; a field of such a name would be a second key of that name in one JSON object. */
 const reserved: ReadonlySet<string> = new Set(["level", "time", "name", "msg"]);
 
-/** Of a child and a call with one field the call's counts; "name" becomes "field_name". */
+/** Returns the fields of a line. A field of the call replaces that of the logger; "name" becomes "field_name". */
 function fieldsOf(bound: Fields, fields: Fields | undefined): Fields {
   const all = { ...bound, ...fields };
   if (!Object.keys(all).some((key) => reserved.has(key))) return all;

@@ -34,7 +34,7 @@ export interface NatsUserLimits {
 }
 
 /**
- * Of a proxy: two subscriptions for each of the 1000 services that it may follow, those of the logs, and room for more;
+ * The limits of a proxy's user: two subscriptions for each of the 1000 services that it may follow, those of the logs, and room for more;
  * messages as long as the longest that anybody reads, a batch of decisions with 512 KiB, and its headers.
  */
 export const proxyLimits: NatsUserLimits = { subscriptions: 2 * 1000 + 100, payloadBytes: (512 + 16) * 1024 };

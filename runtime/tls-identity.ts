@@ -74,7 +74,7 @@ function refused(why: string, cause?: unknown): AshlarError {
   return new AshlarError("invalid_identity", `certificate: ${why}`, cause === undefined ? {} : { cause });
 }
 
-/** The URIs of the subject alternative name. Control bytes in a name of any kind are refused (I12). */
+/** The URIs of the subject alternative name. Control bytes in a name of any kind are refused. */
 function readUris(fields: CertificateFields): readonly string[] {
   const extension = fields.extensions.get(oids.subjectAltName);
   if (extension === undefined) return [];

@@ -4,6 +4,6 @@ import type { SpiffeId } from "../../core/identity.js";
 export interface OperatorCaller {
   readonly id: SpiffeId;
   readonly source: string;
-  /** Of the certificate that it came with. */
+  /** The serial number of the certificate that the operator came with. */
   readonly certificateSerial?: string;
 }

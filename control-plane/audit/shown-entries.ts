@@ -13,7 +13,7 @@ interface Known {
 
 export class ShownEntries {
   #known: Known[] = [];
-  /** Of `#known`: a stream that was lost and filled again has its entries in the own file twice. */
+  /** The digests of `#known`: a stream that was lost and filled again has its entries in the own file twice. */
   #digests = new Set<Digest>();
   /** How many could not be read so far; the chain does not hold then. */
   unreadable = 0;

@@ -14,7 +14,7 @@ export interface DecisionReaderDeps {
 }
 
 export interface FoundDecision {
-  /** Of the proxy that made it. */
+  /** The service of the proxy that made the decision. */
   readonly service: string;
   readonly proxyId: string;
   readonly decision: DecisionRecord;

@@ -31,7 +31,7 @@ export interface FleetEntry {
    * undefined: none arrived since this control plane began.
    */
   readonly clockAheadMs?: number | undefined;
-  /** Of the certificate that it signed with; undefined: it is of a version that does not sign. */
+  /** The serial number of the certificate that it signed with; undefined: its version does not sign. */
   readonly serial: string | undefined;
   /** Set: its certificate is revoked. It counts for nothing, and people see why. */
   readonly revoked: Revocation | undefined;
@@ -48,7 +48,7 @@ export type FleetHead = (ActivatedRevisions & Pick<Activation, "epoch">) | undef
 
 interface Known extends Omit<FleetEntry, "live"> {
   readonly liveUntilMs: number;
-  /** Of the last two heartbeats. One that was held up on its way seems to be of a clock that is behind. */
+  /** How far its clock was ahead at the last two heartbeats. One that was held up on its way makes the clock seem behind. */
   readonly aheadMs: readonly number[];
 }
 

@@ -116,7 +116,7 @@ export interface AuthorityOptions {
   /** This control plane's name in a new folder, a label; "main" unless stated. */
   readonly name?: string;
   readonly clock: Clock;
-  /** That many random bytes, fit for secrets. */
+  /** Returns that many random bytes, fit for secrets. */
   readonly random: (count: number) => Uint8Array;
   /** Hears what is about to be signed as a record or statement; what it throws keeps that from being signed. */
   readonly beforeSigning?: (bytes: Uint8Array) => void;

@@ -25,7 +25,7 @@ export interface CertificateHolder {
   readonly service: string;
   readonly version: string;
   readonly proxyId: string;
-  /** Of the certificate. */
+  /** The serial number of the certificate. */
   readonly serial: string;
 }
 

@@ -10,7 +10,7 @@ import type { Logger } from "../../runtime/log.js";
 import type { FleetEntry } from "../fleet/fleet-state.js";
 
 export interface UnsignedWindowDeps {
-  /** Of the data. */
+  /** The data folder. */
   readonly folder: { readonly path: string };
   readonly config: { readonly unsignedForMs: number };
   /** The data folder was made by this start. */

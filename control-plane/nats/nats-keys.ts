@@ -8,10 +8,10 @@ import type { NatsAccount } from "../../runtime/nats-accounts.js";
 
 export interface NatsKeys {
   readonly operatorSeed: string;
-  /** Of the account with JetStream, whose users are control planes. */
+  /** The seed of the account with JetStream, whose users are control planes. */
   readonly meshAccountSeed: string;
   /**
-   * Of the account whose users are proxies. In folders of earlier versions it was the only one: it stays theirs, so
+   * The seed of the account whose users are proxies. In folders of earlier versions it was the only one: it stays theirs, so
    * that what they hold is good for nothing else from the next start on.
    */
   readonly accountSeed: string;

@@ -47,7 +47,7 @@ export interface AccessVerdict {
   readonly revision: number;
   /** 0: no proxy is to evaluate it. */
   readonly epoch: number;
-  /** Of a call that is allowed. */
+  /** The rate limits that an allowed call meets; none of a denied one. */
   readonly limits: readonly LimitMet[];
   readonly rollout: RolloutBeside | undefined;
 }

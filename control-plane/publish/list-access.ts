@@ -28,7 +28,7 @@ export interface AccessAnswer {
   readonly callers: readonly CallerAccess[];
   /** One sentence where there is nobody or no such method; else "". */
   readonly reason: string;
-  /** That runs, or ran then: the answer is that of its base. */
+  /** The rollout that runs, or ran then; the answer is that of its base. */
   readonly rollout: RolloutBeside | undefined;
 }
 

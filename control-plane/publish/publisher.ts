@@ -112,7 +112,7 @@ export function createPublisher(deps: PublisherDeps): Publisher {
   };
 }
 
-/** Of a bundle that was verified as a whole; what is published is what is checked, since both have one digest. */
+/** Checks the policy of a verified bundle. What is published is what is checked, since both have one digest. */
 function checkBundle(deps: Pick<PublisherDeps, "mesh" | "knownVersions">, { snapshot }: Bundle): CheckedFiles {
   const objects = snapshot.units.flatMap(({ unit }) => objectsOf(unit));
   const place = { file: "bundle", line: 0, column: 0, whole: true, places: new Map() };

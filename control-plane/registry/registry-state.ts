@@ -18,7 +18,7 @@ export interface ServiceInstance {
 /** An endpoint, and what its statement was signed with. */
 export interface StatedEndpoint {
   readonly endpoint: Endpoint;
-  /** Of the certificate; undefined: of a version that does not sign. */
+  /** The serial number of the certificate that signed; undefined: the proxy's version does not sign. */
   readonly serial: string | undefined;
   /** When it counts no longer, Unix milliseconds. */
   readonly endsMs: number;

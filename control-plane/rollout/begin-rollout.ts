@@ -42,7 +42,7 @@ export function checkMayBegin(head: Signed<Activation> | undefined, options: Act
     );
 }
 
-/** Appends the plan, then its first stage. Fails with `stale` if that would be a stage of nobody, `conflict` as `activate` does. */
+/** Appends the plan, then its first stage. Fails with `stale` if the first stage selects no proxy, `conflict` as `activate` does. */
 export async function beginRollout(
   deps: ActivatorDeps,
   head: Signed<Activation> | undefined,

@@ -37,7 +37,7 @@ export interface RefusalPredictions {
 /** Recent decisions tell more about what comes next; the longer time is read if they are few. */
 const windowsMs = [300_000, 3_600_000] as const;
 const decisionsEnough = 1000;
-/** Of all services, oldest first in a window. */
+/** The most decisions that are kept, of all services together. */
 const decisionsMax = 10_000;
 const readMsMax = 5000;
 /** Fewer decisions of a service predict nothing. */

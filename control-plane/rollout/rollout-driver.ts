@@ -18,7 +18,7 @@ import type { StageHead } from "./stage-evidence.js";
 import type { StageTimes } from "./stage-times.js";
 
 export interface RolloutDriverDeps extends ActivatorDeps {
-  /** Of this control plane, the author of what it appends. */
+  /** The name of this control plane, the author of the records that it appends. */
   readonly name: string;
   readonly log: Logger;
   /** undefined: none are made. */

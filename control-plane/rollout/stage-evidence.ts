@@ -18,7 +18,7 @@ export type StageHead = Signed<Activation> & { readonly body: Activation & { rea
 export interface StageEvidence {
   /** Live members of the cohort. */
   readonly members: readonly FleetEntry[];
-  /** Of those, the ones that evaluate the candidate by this epoch. */
+  /** The members that evaluate the candidate by this epoch. */
   readonly active: readonly FleetEntry[];
   /** Members that went silent since the stage began. */
   readonly silent: readonly FleetEntry[];
@@ -26,7 +26,7 @@ export interface StageEvidence {
   readonly parts: readonly PartEvidence[] | undefined;
 }
 
-/** Of calls that the change is about, what was seen. */
+/** What was seen of the calls that the change is about. */
 export interface PartEvidence {
   readonly about: AffectedCalls;
   /** Live proxies that decide about such calls. */
@@ -46,7 +46,7 @@ export interface ServiceEvidence {
   readonly service: string;
   readonly about: AffectedCalls;
   readonly cohort: CallCounts;
-  /** Of the service's proxies on the base; where those are too few, with what members counted under it before. */
+  /** What the service's proxies on the base counted; where those are too few, also what members counted under the base before. */
   readonly compared: CallCounts;
 }
 
@@ -102,7 +102,7 @@ function gatherPart(about: AffectedCalls, sides: Sides, samples: number): PartEv
   };
 }
 
-/** Of a proxy's calls, those that the change is about. */
+/** Returns the counts of those calls that the change is about. */
 function select(about: AffectedCalls, counts: CallCounts | undefined): CallCounts {
   const isAbout = ({ outbound, service, method }: MethodCounts): boolean =>
     outbound === (about.side === "caller") &&

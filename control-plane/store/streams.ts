@@ -16,7 +16,7 @@ import type { Bus, StreamInfo, StreamSpec } from "../../runtime/bus.js";
 
 const endpointBytesMax = 256 * 1024 * 1024;
 const auditBytesMax = 256 * 1024 * 1024;
-/** Of decisions, unless it is said otherwise. */
+/** The bytes of decisions that are kept, unless `--decisions-bytes` says otherwise. */
 export const decisionBytesDefault = 512 * 1024 * 1024;
 export const decisionAgeMsDefault = 24 * 3_600_000;
 

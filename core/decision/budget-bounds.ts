@@ -47,7 +47,7 @@ export class BudgetBounds {
     this.#blindUntilMs = Math.max(this.#blindUntilMs, untilMs);
   }
 
-  /** Of so many calls in `elapsedMs` no more than this can have passed. */
+  /** Returns the most tokens that calls of this cost can have taken within `elapsedMs`. */
   passedMax(cost: number, elapsedMs: number): number {
     return Math.floor((this.#burst + elapsedMs * this.#tokensPerMs) / cost + roundingTokens);
   }

@@ -40,7 +40,7 @@ export interface DecisionInputs {
   readonly source: { readonly address: string | undefined } | undefined;
   /** Sorted by key; undefined: not recorded. */
   readonly labels: readonly Label[] | undefined;
-  /** Of the caller's proxy, likewise. */
+  /** The labels of the caller's proxy; undefined: no condition read them. */
   readonly sourceLabels: readonly Label[] | undefined;
   /** Sorted by name. */
   readonly claims: readonly RecordedClaim[];
@@ -74,7 +74,7 @@ export interface DecisionRecord {
   /** When the call began. */
   readonly timeMs: number;
   readonly inputs: DecisionInputs;
-  /** Of outbound ones. */
+  /** What routing read; undefined for calls to the own application. */
   readonly routing: RoutingInputs | undefined;
   /** The version that an outbound call went to; empty: any. */
   readonly version: string;
@@ -103,7 +103,7 @@ export interface RefusalCount {
 export interface DecisionBatch {
   readonly service: string;
   readonly proxyId: string;
-  /** Of decisions other than refusals, the share that is recorded. */
+  /** The share of decisions other than refusals that is recorded, from 0 to 1. */
   readonly share: number;
   /** Decisions that found no room since the batch before. */
   readonly dropped: number;

@@ -23,7 +23,7 @@ export interface NearestRule {
 
 export interface Explanation {
   readonly again: Redecided | Undecidable;
-  /** Of what is denied by policy. */
+  /** The allow rule that came nearest; undefined where the call was not denied by policy. */
   readonly nearest: NearestRule | undefined;
 }
 

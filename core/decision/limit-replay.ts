@@ -74,7 +74,7 @@ function longestWait(met: readonly Met[], weight: number): Met | undefined {
 
 const passed: LimitVerdict = { kind: "passed" };
 const everyProxy = "";
-/** Of the calls that a recorded one stands for, so many may come out otherwise than it. */
+/** The share of the calls behind one recorded call that may come out otherwise than the recorded one. */
 const strayShare = 0.05;
 const plansMax = 10_000;
 

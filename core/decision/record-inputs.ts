@@ -14,7 +14,7 @@ import {
 
 /** A longer value is recorded by its digest only. */
 export const valueBytesMax = 1024;
-/** Of all values of a record; what comes after is recorded as too long. */
+/** The most bytes of all recorded values together; values beyond it are recorded as too long. */
 export const inputsBytesMax = 8 * 1024;
 const claimsMax = 64;
 /** As many as a proxy takes of a call; what more a policy reads is as if it had not been recorded. */

@@ -10,7 +10,7 @@ export interface Redecided {
   readonly rule: string;
   /** One line for operators. */
   readonly reason: string;
-  /** Of an outbound call that was routed: the version; empty: any. */
+  /** The version to which an outbound call was routed; empty: any. */
   readonly version: string;
 }
 

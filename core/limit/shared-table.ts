@@ -17,7 +17,7 @@ export interface SharedEntry {
   key: string | undefined;
   level: number;
   stampMs: number;
-  /** Of rate and burst. */
+  /** The share of rate and burst that is ours, from 0 to 1. */
   share: number;
   /** Tokens that were asked for since the last tick. */
   asked: number;

@@ -7,7 +7,7 @@ import { serviceOfMethod } from "../snapshot/grammar.js";
 import type { Access } from "./access-plan.js";
 import type { CompiledUnit } from "./compiled-unit.js";
 
-/** A pair of which an assertion does not hold. */
+/** A caller and method that violate an assertion. */
 export interface CounterExample {
   readonly assertion: Assertion;
   /** A service's name, a SPIFFE ID in full, or "*": everyone else. */

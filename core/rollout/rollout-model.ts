@@ -58,7 +58,7 @@ export interface Rollout {
   readonly candidate: PreparedRevision;
   readonly base: PreparedRevision;
   readonly stages: readonly RolloutStage[];
-  /** Of each stage that has none of its own, but the last, which ends the rollout. */
+  /** The hold of each stage that states none, in milliseconds. The last stage ends the rollout and has none. */
   readonly holdMs: number;
   readonly gates: RolloutGates;
   readonly author: SpiffeId;
@@ -76,9 +76,9 @@ export interface Cohort {
 
 /** What an activation says of the rollout whose stage it is. */
 export interface StageOfRollout {
-  /** Of the rollout's record. */
+  /** The number of the rollout's record. */
   readonly number: number;
-  /** Of the rollout's record: it authenticates the plan. */
+  /** The digest of the rollout's record; it authenticates the plan. */
   readonly digest: Digest;
   /** From 1. */
   readonly stage: number;

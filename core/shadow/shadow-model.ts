@@ -26,7 +26,7 @@ export interface ShadowFlips {
 export interface ShadowCounts {
   /** The epoch that ordered it. */
   readonly epoch: number;
-  /** Of the candidate. */
+  /** The digest of the candidate's record. */
   readonly digest: Digest;
   readonly same: number;
   readonly wouldDeny: number;

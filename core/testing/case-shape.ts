@@ -33,7 +33,7 @@ export interface PolicyCase {
   readonly sourceAddress: string | undefined;
   /** Labels of the proxy that is called. */
   readonly labels: ReadonlyMap<string, string>;
-  /** Of the call's token; undefined: it has none. */
+  /** The claims of the call's token; undefined: the call has none. */
   readonly claims: ValueMap | undefined;
   /** The name of the token's JwtIssuer. */
   readonly issuer: string | undefined;

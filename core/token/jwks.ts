@@ -8,7 +8,7 @@ export const tokenAlgorithms = [
   ...["ES256", "ES384", "ES512", "EdDSA", "Ed25519"],
 ] as const;
 
-/** Of a key set as it is read, and as it is kept. */
+/** The most bytes of a key set, as it is read and as it is kept. */
 export const jwksBytesMax = 64 * 1024;
 const keysMax = 64;
 const rsaBitsMin = 2048;

@@ -9,7 +9,7 @@ import { decodeStrict, reading } from "./strict.js";
 export interface AuditHead {
   /** The last entry's number. */
   readonly sequence: number;
-  /** That entry's digest. */
+  /** The digest of the entry with that sequence. */
   readonly entry: Digest;
   readonly timeMs: number;
 }

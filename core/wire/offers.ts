@@ -23,7 +23,7 @@ export interface HeldParts extends Readonly<Record<OfferedLog, readonly HeldReco
 /** A part of what was wanted, or all of it. */
 export interface OfferedPiece {
   readonly digest: Digest;
-  /** Of the whole. */
+  /** The size of the whole record or unit, in bytes. */
   readonly size: number;
   readonly offset: number;
   readonly data: Uint8Array;

@@ -24,7 +24,7 @@ export interface Statement {
   /** DER, leaf first, without the root. */
   readonly chain: readonly Uint8Array[];
   readonly signature: Uint8Array;
-  /** Of heartbeats: its SHA-256 is the link of the one before. Empty: of other kinds. */
+  /** The preimage of the link in the heartbeat before (SHA-256); empty in statements of other kinds. */
   readonly link: Uint8Array;
 }
 

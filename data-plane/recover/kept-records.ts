@@ -23,7 +23,7 @@ interface Kept extends HeldRecord {
 
 const writeAfterMs = 1000;
 const retryMs = 30_000;
-/** Of one log; the newest record is kept whatever its size. */
+/** The most bytes of one log that are kept; the newest record is kept whatever its size. */
 const bytesMax = 8 * 1024 * 1024;
 const nameOf = ({ log, key, size, digest }: Kept): string => `record-${log}-${key}-${size}-${digest}`;
 

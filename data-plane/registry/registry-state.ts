@@ -15,7 +15,7 @@ export const instancesMax = 10_000;
 /** An endpoint, and what its statement was signed with. */
 export interface StatedEndpoint {
   readonly endpoint: Endpoint;
-  /** Of the certificate; undefined: of a version that does not sign. */
+  /** The serial number of the certificate that signed; undefined: the proxy's version does not sign. */
   readonly serial: string | undefined;
   /** When that certificate ends, with the skew that is allowed: the endpoint counts no longer. Unix milliseconds. */
   readonly endsMs: number;

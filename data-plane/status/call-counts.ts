@@ -19,7 +19,7 @@ interface MethodCounts {
   readonly codes: Float64Array;
 }
 
-/** Of one direction; plain numbers, since every call counts. */
+/** The counts of one direction; plain numbers, since every call counts. */
 class DirectionCounts {
   open = 0;
   readonly took = new Float64Array(bucketsMs.length + 1);

@@ -1,5 +1,5 @@
 /**
- * Hints of authenticated peers that the log has gone on (DESIGN, "Activation, step by step", 4): a reason
+ * Hints of authenticated peers that the log has gone on (docs/ARCHITECTURE.md): a reason
  * to look, never to choose. One read of the log is shared by all who wait; nobody waits longer than the
  * bound; a hint that the log does not bear out costs its peer the right to make anyone wait until the
  * log is heard from again, and every peer may cause only so many reads.

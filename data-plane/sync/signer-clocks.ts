@@ -47,7 +47,7 @@ interface Offset {
 export class SignerClocks {
   /** Wall clock of the signer minus monotonic clock of this process. */
   readonly #offsets = new Map<string, Offset>();
-  /** Of the last control plane that answered. */
+  /** The offset of the last control plane that answered. */
   #anchor: Offset | undefined;
   /** The offset of the statement that counted last. */
   #last: Offset | undefined;

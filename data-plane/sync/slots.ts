@@ -34,7 +34,7 @@ export function encodeSlot(slot: Slot): Uint8Array {
   ]);
 }
 
-/** Of the serial too: a new serial before the old content must not pass for a new content. */
+/** Covers the serial too, so that a new serial before the old content does not pass for new content. */
 function checksum({ serial, content }: Slot): string {
   return digestOf(Buffer.concat([Buffer.from(`${serial}\n`), content]));
 }

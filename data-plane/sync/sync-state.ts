@@ -1,6 +1,6 @@
 /**
- * What a proxy knows of the logs and what it does about it: a pure machine (DESIGN "Activation, step
- * by step", 1 to 4). Every record that comes in has been verified. `seenEpoch` and the trust sequence
+ * What a proxy knows of the logs and what it does about it: a pure machine (docs/ARCHITECTURE.md,
+ * "The flow", 5 to 7). Every record that comes in has been verified. `seenEpoch` and the trust sequence
  * are on disk before they are acted on and never go back (I2); what is evaluated is always a prepared
  * revision, and status speaks of what is evaluated (I7).
  */

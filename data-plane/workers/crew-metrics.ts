@@ -138,7 +138,7 @@ function callsOf(snapshot: MetricsSnapshot): number {
 /** What a worker answers to `measure`. */
 export interface Measure extends WorkerWindow {
   readonly metrics: MetricsSnapshot;
-  /** Of the candidate that it asks; undefined: none. */
+  /** The counts of the candidate that the worker asks; undefined: none. */
   readonly shadow: ShadowCounts | undefined;
 }
 

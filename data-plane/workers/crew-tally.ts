@@ -27,7 +27,7 @@ export class CrewTally {
     this.#ended = sumOf(this.#ended !== undefined && isSame(this.#ended, last) ? [this.#ended, last] : [last]);
   }
 
-  /** Of this candidate since its epoch; undefined: not every worker has said that it asks it. */
+  /** Returns the counts of this candidate since its epoch; undefined: not every worker has said that it asks it. */
   read({ epoch, revisionDigest: digest }: EvaluatedPolicy): ShadowCounts | undefined {
     const counts: ShadowCounts[] = [];
     for (const worker of this.#serving()) {

@@ -33,7 +33,7 @@ export class CrewWindow {
     return this.#sum()?.before;
   }
 
-  /** Of the newest epoch: workers that are behind have counted nothing in it yet. */
+  /** Sums the newest epoch; workers that are behind have counted nothing in it yet. */
   #sum(): WorkerWindow | undefined {
     const all = [...this.#last.values(), ...(this.#ended === undefined ? [] : [this.#ended])];
     const epoch = Math.max(...all.map((one) => one.epoch));

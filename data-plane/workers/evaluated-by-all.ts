@@ -53,7 +53,7 @@ export class EvaluatedByAll implements PolicyView {
     return listen(this.#listeners, listener);
   }
 
-  /** Of the epoch that all judge by. That each asks it is said by what it counted. */
+  /** The candidate of the epoch that all judge by. What each counted says whether it asks the candidate. */
   get shadow(): ShadowPolicy | undefined {
     const { shadow } = this.#base;
     return shadow?.policy.epoch === this.current?.epoch ? shadow : undefined;

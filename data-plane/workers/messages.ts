@@ -29,7 +29,7 @@ export interface WorkerSetup {
   readonly rootPublicKey: Uint8Array;
   readonly engine: ProxyEngineOptions;
   readonly log: { readonly level: LogLevel; readonly format: LogFormat; readonly name: string };
-  /** Of the proxy: they share its rate limits. */
+  /** The number of workers of the proxy, which share its rate limits. */
   readonly workers: number;
 }
 
@@ -44,7 +44,7 @@ export interface SentUnit {
 export interface SentShadow {
   readonly epoch: number;
   readonly revision: Digest;
-  /** Of the calls, above 0 and up to 1. */
+  /** The share of calls, above 0 and up to 1. */
   readonly share: number;
 }
 

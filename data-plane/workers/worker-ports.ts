@@ -29,7 +29,7 @@ export interface WorkerPortsOptions {
   readonly mesh: string;
   /** The mesh's root key: trust records are verified here, too. */
   readonly rootPublicKey: Uint8Array;
-  /** Of the proxy. */
+  /** The number of workers of the proxy. */
   readonly workers: number;
 }
 

@@ -18,7 +18,7 @@ export interface Slot {
   questions: number;
   /** Called with what a task brought; undefined: the worker ended first. */
   readonly requests: Map<number, (value: unknown) => void>;
-  /** That it has open, by listener. */
+  /** Open connections per listener. */
   readonly connections: Map<ListenerName, number>;
 }
 
@@ -39,7 +39,7 @@ export function newSlot(random: () => number): Slot {
   };
 }
 
-/** Of `among`: who has the fewest connections of a listener, then the fewest of all. */
+/** Returns the one of `among` with the fewest connections of the listener, and of those the fewest of all. */
 export function fewest(slots: readonly Slot[], among: readonly number[], listener: ListenerName): number | undefined {
   let [found, least, leastOfAll]: [number | undefined, number, number] = [undefined, 0, 0];
   for (const worker of among) {
