@@ -3,6 +3,7 @@ import { AshlarError, isAshlarError } from "../core/errors.js";
 import { awaitFleet, behindError } from "./await-fleet.js";
 import type { Cli } from "./cli.js";
 import type { AdminClient } from "./client.js";
+import { showPreparing } from "./fleet-progress.js";
 import { type OutputFormat, renderJson } from "./output.js";
 import { failureOf, renderRollout, rolloutToJson, watchRollout } from "./rollout-progress.js";
 import { parsePlan, type StageFlags } from "./stages.js";
@@ -27,6 +28,8 @@ export interface Activated {
   readonly tookMs: number;
   /** Ids of live proxies that did not get there in time. */
   readonly behind: readonly string[];
+  /** Proxies that went silent without leaving, and so were not waited for; with `wait` only. */
+  readonly notHeard: readonly { readonly id: string; readonly service: string }[];
   /** The rollout that was begun, as it was seen last. */
   readonly rollout?: ReturnType<typeof rolloutToJson>;
   /** Why the fleet is not there, if it was waited for and is not. */
@@ -35,6 +38,8 @@ export interface Activated {
 
 /** A rollout that is waited for may take long; it goes on by itself whether anybody waits or not. */
 const rolloutWaitMsMax = 24 * 3_600_000;
+
+const nobody = { behind: [], notHeard: [] } as const;
 
 /** `expectedEpoch`: fail with `conflict` unless this is the head; undefined: whatever it is. */
 export async function activateRevision(
@@ -45,7 +50,7 @@ export async function activateRevision(
   const { revision, reason, expectedEpoch } = what;
   const { wait = false, force = false, threshold = 0, timeout, timeoutGiven = false } = flags;
   const startMs = clock.monotonicMs();
-  const response = await admin.activateRevision({
+  const activation = admin.activateRevision({
     revision,
     reason,
     force,
@@ -55,6 +60,7 @@ export async function activateRevision(
     plan: parsePlan(flags),
     endRollout: flags.endRollout ?? false,
   });
+  const response = await showPreparing({ admin, clock, progress }, revision, activation);
   const epoch = response.activation?.epoch ?? 0;
   const result = { revision, epoch, activated: response.created };
   const begun = response.created ? (response.activation?.rollout ?? 0) : 0;
@@ -63,15 +69,16 @@ export async function activateRevision(
     const waitMs = !wait ? 0 : timeoutGiven ? timeout : rolloutWaitMsMax;
     const seen = await watchRollout({ admin, clock }, begun, waitMs, (each) => wait && progress(renderRollout(each)));
     const failure = wait ? failureOf(seen, waitMs) : undefined;
-    return { ...result, rollout: rolloutToJson(seen), tookMs: wait ? took() : response.tookMs, behind: [], failure };
+    return { ...result, rollout: rolloutToJson(seen), tookMs: wait ? took() : response.tookMs, ...nobody, failure };
   }
-  if (!wait) return { ...result, tookMs: response.tookMs, behind: [], failure: undefined };
+  if (!wait) return { ...result, tookMs: response.tookMs, ...nobody, failure: undefined };
   const target = { kind: "epoch", epoch } as const;
-  const report = await awaitFleet({ admin, clock }, target, timeout);
+  const report = await awaitFleet({ admin, clock, progress }, target, timeout);
   return {
     ...result,
     tookMs: took(),
     behind: report.behind.map(({ id }) => id),
+    notHeard: report.silent.map(({ id, service }) => ({ id, service })),
     failure: report.reached ? undefined : behindError(report, target, timeout),
   };
 }

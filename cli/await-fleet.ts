@@ -2,6 +2,7 @@
 import { AshlarError } from "../core/errors.js";
 import type { Clock } from "../runtime/clock.js";
 import type { AdminClient, ProxyInfo, RolloutInfo } from "./client.js";
+import { renderNames, silentOf } from "./fleet-progress.js";
 
 export type FleetTarget =
   | { readonly kind: "epoch"; readonly epoch: number }
@@ -10,6 +11,8 @@ export type FleetTarget =
 export interface FleetReport {
   /** Live proxies that do not evaluate the target yet. */
   readonly behind: readonly ProxyInfo[];
+  /** Proxies that went silent without leaving, and so were not waited for. */
+  readonly silent: readonly ProxyInfo[];
   readonly live: number;
   /** The head of the activation log. */
   readonly epoch: number;
@@ -21,14 +24,20 @@ export interface FleetReport {
 }
 
 const pollMs = 50;
+/** Nothing is shown of a wait that is shorter. */
+const quietMs = 1000;
+
+export interface AwaitFleetDeps {
+  readonly admin: Pick<AdminClient, "listProxies" | "getStatus">;
+  readonly clock: Clock;
+  /** Shows who is waited for. */
+  progress?(text: string): void;
+}
 
 /** Polls until `target` is active and every live proxy evaluates it, or `timeoutMs` ends. */
-export async function awaitFleet(
-  deps: { readonly admin: Pick<AdminClient, "listProxies" | "getStatus">; readonly clock: Clock },
-  target: FleetTarget,
-  timeoutMs: number,
-): Promise<FleetReport> {
-  const endMs = deps.clock.monotonicMs() + timeoutMs;
+export async function awaitFleet(deps: AwaitFleetDeps, target: FleetTarget, timeoutMs: number): Promise<FleetReport> {
+  const startMs = deps.clock.monotonicMs();
+  const endMs = startMs + timeoutMs;
   for (;;) {
     const [status, { proxies }] = await Promise.all([deps.admin.getStatus({}), deps.admin.listProxies({})]);
     const live = proxies.filter((proxy) => proxy.live);
@@ -36,7 +45,10 @@ export async function awaitFleet(
     const { epoch, revision, rollout } = status;
     const reached = behind.length === 0 && evaluates({ epoch, revision }, target);
     const leftMs = endMs - deps.clock.monotonicMs();
-    if (reached || leftMs <= 0) return { behind, live: live.length, epoch, revision, reached, rollout };
+    const silent = silentOf(proxies);
+    if (reached || leftMs <= 0) return { behind, silent, live: live.length, epoch, revision, reached, rollout };
+    if (behind.length > 0 && deps.clock.monotonicMs() - startMs >= quietMs)
+      deps.progress?.(`waiting for ${behind.length} of ${live.length} live proxies: ${renderNames(behind)}`);
     await deps.clock.sleep(Math.min(pollMs, leftMs));
   }
 }

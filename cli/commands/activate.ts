@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { type ActivationFlags, activateRevision } from "../activate-revision.js";
 import { type Cli, show } from "../cli.js";
+import { renderSilent } from "../fleet-progress.js";
 import { outputOption, parseNumber, parsePercent, timeoutOption, withExample } from "../options.js";
 import type { OutputFormat } from "../output.js";
 import { renderBegun } from "../rollout-progress.js";
@@ -29,12 +30,13 @@ export function addActivateCommand(program: Command, cli: Cli): void {
         const what = { revision, reason: flags.message ?? "" };
         const timeoutGiven = self.getOptionValueSource("timeout") === "cli";
         const { failure, ...done } = await activateRevision({ ...cli, admin }, what, { ...flags, timeoutGiven });
-        const { epoch, activated, tookMs, rollout } = done;
-        const where = flags.wait && failure === undefined ? "in force everywhere" : "active";
+        const { epoch, activated, tookMs, rollout, notHeard } = done;
+        const everywhere = notHeard.length === 0 ? "in force everywhere" : "in force at every live proxy";
+        const where = flags.wait && failure === undefined ? everywhere : "active";
         const text = !activated
           ? `Revision ${revision} is active already, at epoch ${epoch}.`
           : rollout === undefined
-            ? `Revision ${revision} is ${where} at epoch ${epoch} after ${tookMs} ms.`
+            ? `Revision ${revision} is ${where} at epoch ${epoch} after ${tookMs} ms.${renderSilent(notHeard)}`
             : renderBegun(rollout);
         show(cli, flags.output, done, text);
         if (failure !== undefined) throw failure;

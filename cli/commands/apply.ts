@@ -1,10 +1,17 @@
 import type { Command } from "commander";
 import { AshlarError } from "../../core/errors.js";
-import { type ActivationFlags, activateRevision, findEpochBelow, showInactive } from "../activate-revision.js";
+import {
+  type Activated,
+  type ActivationFlags,
+  activateRevision,
+  findEpochBelow,
+  showInactive,
+} from "../activate-revision.js";
 import { type Cli, show } from "../cli.js";
 import type { AdminClient, PolicyFile } from "../client.js";
 import { accessToJson, objectToJson, renderAccess, renderObjects } from "../differences.js";
 import { type FindingJson, findingToJson, renderFinding } from "../findings.js";
+import { renderSilent } from "../fleet-progress.js";
 import { outputOption, parseParent, parsePercent, timeoutOption, withExample } from "../options.js";
 import { counted, type OutputFormat } from "../output.js";
 import { readPolicyFiles } from "../policy-files.js";
@@ -170,11 +177,11 @@ function refused(findings: readonly FindingJson[], outcome: string): AshlarError
 }
 
 function renderActivated(
-  { epoch, activated, tookMs }: { readonly epoch: number; readonly activated: boolean; readonly tookMs: number },
+  { epoch, activated, tookMs, notHeard }: Omit<Activated, "failure">,
   everywhere: boolean | undefined,
 ): string {
   if (!activated) return `It is active at epoch ${epoch}.`;
-  return everywhere
-    ? `Epoch ${epoch}, in force everywhere after ${tookMs} ms.`
-    : `Active at epoch ${epoch} after ${tookMs} ms.`;
+  if (!everywhere) return `Active at epoch ${epoch} after ${tookMs} ms.`;
+  const where = notHeard.length === 0 ? "everywhere" : "at every live proxy";
+  return `Epoch ${epoch}, in force ${where} after ${tookMs} ms.${renderSilent(notHeard)}`;
 }

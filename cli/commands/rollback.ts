@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { AshlarError } from "../../core/errors.js";
 import { type Cli, show } from "../cli.js";
+import { renderSilent, silentOf } from "../fleet-progress.js";
 import { outputOption, parseNumber, timeoutOption, withExample } from "../options.js";
 import type { OutputFormat } from "../output.js";
 
@@ -26,10 +27,20 @@ export function addRollbackCommand(program: Command, cli: Cli): void {
       await cli.withAdmin(self, async (admin) => {
         const request = { to, reason: message, wait, waitTimeoutMs: timeout };
         const { activation, tookMs, behind } = await admin.rollback(request);
+        const notHeard = wait ? silentOf((await admin.listProxies({})).proxies) : [];
         const { epoch = 0, revision = 0, rollbackOf = 0 } = activation ?? {};
-        const json = { revision, epoch, ...(rollbackOf === 0 ? {} : { rollbackOf }), tookMs, behind };
-        const where = wait && behind.length === 0 ? "in force everywhere" : "active";
-        show(cli, output, json, `Revision ${revision} is ${where} again at epoch ${epoch} after ${tookMs} ms.`);
+        const json = {
+          revision,
+          epoch,
+          ...(rollbackOf === 0 ? {} : { rollbackOf }),
+          tookMs,
+          behind,
+          notHeard: notHeard.map(({ id, service }) => ({ id, service })),
+        };
+        const everywhere = notHeard.length === 0 ? "in force everywhere" : "in force at every live proxy";
+        const where = wait && behind.length === 0 ? everywhere : "active";
+        const text = `Revision ${revision} is ${where} again at epoch ${epoch} after ${tookMs} ms.`;
+        show(cli, output, json, `${text}${renderSilent(notHeard)}`);
         if (behind.length === 0) return;
         const late = `epoch ${epoch} not in force everywhere within ${timeout / 1000} s`;
         throw new AshlarError("deadline", `${late}; behind: ${behind.join(", ")}`);

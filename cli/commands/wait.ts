@@ -36,7 +36,7 @@ export function addWaitCommand(program: Command, cli: Cli): void {
           revision === undefined
             ? { kind: "epoch", epoch: epoch ?? (await admin.getStatus({})).epoch }
             : { kind: "revision", revision };
-        const report = await awaitFleet({ admin, clock: cli.clock }, target, timeout);
+        const report = await awaitFleet({ ...cli, admin }, target, timeout);
         const spentMs = cli.clock.monotonicMs() - startMs;
         const others = report.reached
           ? await awaitOthers({ admin, clock: cli.clock }, all ? timeout - spentMs : 0)

@@ -55,6 +55,7 @@ describe("apply", () => {
       activated: true,
       tookMs: 5,
       behind: [],
+      notHeard: [],
       findings: [],
       digest: digestOf("3"),
     });
@@ -188,20 +189,56 @@ describe("apply", () => {
     expect(done.error).toContain("p-2 (payments v1, at epoch 3, has seen 4, refused revision 3: unknown field 9)");
     expect(done.error).not.toContain("p-3");
   });
+
+  test("a proxy that is stopped is named while it is waited for, and when it is silent", async () => {
+    let polls = 0;
+    const listProxies = () => {
+      polls += 1;
+      return { proxies: [proxyInfo("p-1"), proxyInfo("p-2", { epoch: 3, live: polls < 30 })] };
+    };
+    admin.answers = { ...admin.answers, publishRevision: published, activateRevision: activated, listProxies };
+    const done = await admin.run("apply", "-f", policy, "--wait");
+    expect(done.code).toBe(0);
+    expect(done.error).toContain("waiting for 1 of 2 live proxies: p-2 (payments)\n");
+    expect(done.out).toMatch(
+      /in force at every live proxy after \d+ ms\. Not heard of, so not counted: p-2 \(payments\)\.\n$/,
+    );
+  });
+
+  test("a proxy that does not prepare is named meanwhile", async () => {
+    let asks = 0;
+    const zeros = { desiredEpoch: 0, desiredRevision: 0, receivedEpoch: 0, evaluatingEpoch: 0, evaluatingRevision: 0 };
+    const texts = { version: "", reason: "", desiredDigest: "", receivedActivation: "", evaluatingDigest: "" };
+    const proxy = {
+      ...{ id: "p-2", service: "payments", live: true, prepared: false, active: false, state: "not-prepared" },
+      ...{ ...zeros, ...texts, lagMs: 0, lastSeenMs: 0 },
+    };
+    const getConvergence = () => {
+      asks += 1;
+      return { proxies: [proxy] };
+    };
+    const activateRevision = async () => {
+      while (asks < 2) await new Promise((resolve) => setTimeout(resolve, 20));
+      return activated;
+    };
+    admin.answers = { ...admin.answers, publishRevision: published, activateRevision, getConvergence };
+    const done = await admin.run("apply", "-f", policy);
+    expect(done.error).toContain("waiting for proxies to prepare revision 3: p-2 (payments)\n");
+  });
 });
 
 describe("rollback and activate", () => {
   test("rollback tells revision, epoch, what it rolled back and how long it took", async () => {
-    admin.answers = { rollback: { activation: activationInfo(5, 2, 3), tookMs: 7 } };
+    admin.answers = { rollback: { activation: activationInfo(5, 2, 3), tookMs: 7 }, listProxies: {} };
     const done = await admin.run("rollback", "--wait", "-m", "why", "-o", "json");
     expect(done.code).toBe(0);
-    expect(json(done.out)).toEqual({ revision: 2, epoch: 5, rollbackOf: 3, tookMs: 7, behind: [] });
+    expect(json(done.out)).toEqual({ revision: 2, epoch: 5, rollbackOf: 3, tookMs: 7, behind: [], notHeard: [] });
     expect(asked("rollback")).toMatchObject({ reason: "why", wait: true, waitTimeoutMs: 30_000 });
     expect(asked("rollback")).not.toHaveProperty("to", 0);
   });
 
   test("rollback --wait ends with 1 and names who is behind", async () => {
-    admin.answers = { rollback: { activation: activationInfo(5, 2, 3), tookMs: 50, behind: ["p-2"] } };
+    admin.answers = { rollback: { activation: activationInfo(5, 2, 3), tookMs: 50, behind: ["p-2"] }, listProxies: {} };
     const done = await admin.run("rollback", "--to", "2", "--wait", "--timeout", "50ms");
     expect(done.code).toBe(1);
     expect(done.error).toContain("behind: p-2");

@@ -116,7 +116,10 @@ export async function startFakeAdmin(serverId = "spiffe://test/control-plane/one
         if (given === undefined) throw new AshlarError("internal", `the test has no answer to ${method}`);
         const value: unknown = typeof given === "function" ? given(request) : given;
         const codec = AdminServiceService[method] as { responseDeserialize(bytes: Buffer): object };
-        callback(null, { ...codec.responseDeserialize(Buffer.alloc(0)), ...(value as object) });
+        const reply = (fields: unknown): void =>
+          callback(null, { ...codec.responseDeserialize(Buffer.alloc(0)), ...(fields as object) });
+        if (value instanceof Promise) void value.then(reply);
+        else reply(value);
       } catch (error) {
         callback(toGrpcStatus(error));
       }

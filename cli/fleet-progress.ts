@@ -1,0 +1,50 @@
+/** What is shown while a command waits for the fleet, and who was not heard of when it ends. */
+import type { Clock } from "../runtime/clock.js";
+import type { AdminClient, ProxyInfo } from "./client.js";
+
+/** Nothing is shown of a wait that is shorter. */
+const quietMs = 1000;
+const pollMs = 500;
+const namedMax = 10;
+
+/** Names proxies, the first few in full. */
+export function renderNames(proxies: readonly { readonly id: string; readonly service: string }[]): string {
+  const names = proxies.slice(0, namedMax).map(({ id, service }) => `${id} (${service})`);
+  const more = proxies.length > namedMax ? ` and ${proxies.length - namedMax} more` : "";
+  return `${names.join(", ")}${more}`;
+}
+
+/** Proxies that went silent without leaving: nobody knows what they run, and nobody waits for them. */
+export function silentOf(proxies: readonly ProxyInfo[]): readonly ProxyInfo[] {
+  return proxies.filter(({ live, revokedMs }) => !live && revokedMs === 0);
+}
+
+/** Ends a sentence with who was silent; "" where everybody was heard of. */
+export function renderSilent(silent: readonly { readonly id: string; readonly service: string }[]): string {
+  return silent.length === 0 ? "" : ` Not heard of, so not counted: ${renderNames(silent)}.`;
+}
+
+/** Shows who has not prepared `revision` while `work`, which waits for them, takes longer than a second. */
+export async function showPreparing<Result>(
+  deps: { readonly admin: Pick<AdminClient, "getConvergence">; readonly clock: Clock; progress(text: string): void },
+  revision: number,
+  work: Promise<Result>,
+): Promise<Result> {
+  const done = new AbortController();
+  const finished = work.finally(() => done.abort());
+  const showing = (async () => {
+    await deps.clock.sleep(quietMs, done.signal);
+    while (!done.signal.aborted) {
+      const answer = await deps.admin.getConvergence({ revision }).catch(() => undefined);
+      const waited = answer?.proxies.filter(({ live, prepared }) => live && !prepared) ?? [];
+      if (!done.signal.aborted && waited.length > 0)
+        deps.progress(`waiting for proxies to prepare revision ${revision}: ${renderNames(waited)}`);
+      await deps.clock.sleep(pollMs, done.signal);
+    }
+  })();
+  try {
+    return await finished;
+  } finally {
+    await showing;
+  }
+}
