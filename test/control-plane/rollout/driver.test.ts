@@ -214,12 +214,36 @@ describe("a rollout", () => {
   });
 
   test("holds by time that passes, whoever sets which clock", async () => {
+    await world.drive(); // it looks before the stage begins, as a driver does every second
     await world.begin();
+    for (let passed = 0; passed < 15_000; passed += 1000) {
+      await world.clock.advance(1000);
+      world.beat(good);
+    }
+    await world.drive();
     world.clock.offMs = 3_600_000;
     world.beat(good);
+    expect(world.rollouts.running()?.step).toMatchObject({ kind: "wait", waitsFor: ["the hold of 30 s to end"] });
     await world.drive();
     expect(world.head.epoch).toBe(2); // no hour has passed
     world.clock.offMs = -3_600_000;
+    await world.hold(good);
+    await world.drive();
+    expect(world.head.epoch).toBe(3);
+  });
+
+  test("that another control plane began by a clock that is an hour behind holds all the same", async () => {
+    await world.drive();
+    world.clock.offMs = -3_600_000;
+    await world.begin();
+    world.clock.offMs = 0;
+    for (let passed = 0; passed < 15_000; passed += 1000) {
+      await world.clock.advance(1000);
+      world.beat(good);
+      if (passed === 0) await world.drive();
+    }
+    await world.drive();
+    expect(world.head.epoch).toBe(2);
     await world.hold(good);
     await world.drive();
     expect(world.head.epoch).toBe(3);
