@@ -35,6 +35,7 @@ export class RecordingUpstream {
   openCalls = 0;
   mostOpen = 0;
   readonly peers = new Set<RawPeer>();
+  readonly #open = new Set<RawStream>();
   readonly #server: Server;
 
   constructor() {
@@ -66,6 +67,7 @@ export class RecordingUpstream {
     const path = stream.value(":path") ?? "";
     if (path === probePath) return;
     this.openCalls++;
+    this.#open.add(stream);
     this.mostOpen = Math.max(this.mostOpen, this.openCalls);
     if (this.seen.length < seenMax) this.seen.push({ path, stream });
     if (stream.value("x-answer") === "early") {
@@ -95,8 +97,9 @@ export class RecordingUpstream {
     peer.streams.delete(stream.id);
   }
 
+  /** Counts a call as over once: an answered stream may be reset afterwards. */
   #over(stream: RawStream): void {
-    if (stream.value(":path") !== probePath) this.openCalls--;
+    if (stream.value(":path") !== probePath && this.#open.delete(stream)) this.openCalls--;
   }
 }
 
