@@ -74,7 +74,8 @@ export class LimitStage {
       told(asLimitedThen(counted.rule), count);
       return;
     }
-    this.#order.add(fromMs, () => {
+    // of the same millisecond any of them may have come before a call that was recorded
+    this.#order.addFirst(fromMs, () => {
       if (before.kind === "undecidable") {
         limits.blind(proxyId, untilMs);
         told(before, count);

@@ -7,6 +7,8 @@ const waitingMax = 200_000;
 
 interface Waiting {
   readonly timeMs: number;
+  /** Of equal times, what comes first runs before what does not. */
+  readonly comesFirst: boolean;
   readonly run: () => void;
 }
 
@@ -17,7 +19,17 @@ export class TimeOrder {
 
   /** Runs it after all that is earlier and is added in time; of equal times, what was added first is first. */
   add(timeMs: number, run: () => void): void {
-    this.#waiting.push({ timeMs, run });
+    this.#wait({ timeMs, comesFirst: false, run });
+  }
+
+  /** Runs it before all that is added for the same time. */
+  addFirst(timeMs: number, run: () => void): void {
+    this.#wait({ timeMs, comesFirst: true, run });
+  }
+
+  #wait(waiting: Waiting): void {
+    const { timeMs } = waiting;
+    this.#waiting.push(waiting);
     this.#newestMs = Math.max(this.#newestMs, timeMs);
     if (++this.#unsorted < sortEvery) return;
     this.#runUntil(this.#newestMs - lateMsMax, waitingMax / 2);
@@ -30,7 +42,7 @@ export class TimeOrder {
 
   /** Runs what is older; if more than `waitingMax` would be left, down to `keep`. */
   #runUntil(untilMs: number, keep: number): void {
-    const waiting = this.#waiting.sort((a, b) => a.timeMs - b.timeMs);
+    const waiting = this.#waiting.sort((a, b) => a.timeMs - b.timeMs || Number(b.comesFirst) - Number(a.comesFirst));
     this.#unsorted = 0;
     let due = waiting.findIndex(({ timeMs }) => timeMs > untilMs);
     if (due < 0) due = waiting.length;

@@ -158,6 +158,19 @@ describe("limits of a candidate", () => {
     );
   });
 
+  /** A counted refusal of the same millisecond as a recorded one, which it came before. */
+  const every = { methods: ["*"] as const, rate: "1/s" as const, cost: 2 as const, scope: "proxy" as const };
+  const counted = {
+    before: [{ ...every, per: undefined, burst: 2 }],
+    after: [{ ...every, per: ["method"] as const, burst: 4 }],
+    made: [
+      { caller: 0, method: 0, afterMs: 0, proxy: 0 },
+      { caller: 0, method: 1, afterMs: 0, proxy: 0 },
+      { caller: 0, method: 1, afterMs: 0, proxy: 0 },
+      { caller: 1, method: 1, afterMs: 0, proxy: 0 },
+    ],
+  };
+
   test("of calls of which some were only counted, what is told is true", () => {
     fc.assert(
       fc.property(limits, limits, calls, fc.integer({ min: 0, max: 5 }), (before, after, made, room) => {
@@ -199,7 +212,7 @@ describe("limits of a candidate", () => {
         const trulyLimited = [...truly.values()].reduce((sum, count) => sum + count, 0);
         expect(result.same).toBeLessThanOrEqual(sameRecords + trulyLimited);
       }),
-      { numRuns: 300 },
+      { numRuns: 300, examples: [[counted.before, counted.after, counted.made, 1]] },
     );
   });
 });
