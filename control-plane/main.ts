@@ -3,65 +3,23 @@ import { realpathSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { logVerbosity, setLogVerbosity } from "@grpc/grpc-js";
-import { Command, CommanderError } from "commander";
+import { CommanderError } from "commander";
 import { isAshlarError, messageOf } from "../core/errors.js";
 import type { ConfigSources } from "../runtime/config.js";
 import { readConfigFile } from "../runtime/config-file.js";
 import { createLogger } from "../runtime/log.js";
-import { renderError, renderUsageError } from "../runtime/say-error.js";
+import { renderError } from "../runtime/say-error.js";
 import { releaseYoungSpace } from "../runtime/young-space.js";
 import { startControlPlane } from "./app.js";
+import { createUpCommand } from "./command.js";
 import { parseUpConfig } from "./config.js";
 import { defaultContextPath, linkDefaultContext } from "./default-context.js";
-
-const examples = `
-Examples:
-  ashlar up                                              a mesh on this machine, data in the user's state folder
-  ashlar up --data ./mesh --mesh shop --listen 127.0.0.1:7420
-  ashlar up --nats nats://nats.internal:4222 --nats-account account.json
-  ashlar up --data ./second --join mesh/join.json --token second.token`;
-
-function createCommand(act: (flags: Record<string, unknown>) => void): Command {
-  return new Command("ashlar up")
-    .description("Starts a control plane, and NATS beside it unless --nats is given. Prints `ready` when it serves.")
-    .option("--data <DIR>", "its folder: keys, logs, addresses (default: the user's state folder)")
-    .option("--listen <HOST:PORT>", "the admin API (default: 127.0.0.1:7420, or a free port if that is taken)")
-    .option("--join-listen <HOST:PORT>", "joining and renewal (default: beside the admin API)")
-    .option("--console <HOST:PORT>", "the console (not supported yet)")
-    .option("--mesh <NAME>", "the mesh's name and trust domain (default: the folder's, or \"mesh\")")
-    .option("--nats <URL>", "a NATS cluster of yours")
-    .option(
-      "--nats-account <FILE>",
-      "its accounts, of control planes and of proxies: see `ashlar nats setup` and docs/nats.md",
-    )
-    .option("--join <FILE>", "join an existing mesh as one more control plane: join.json of the one that began it")
-    .option("--token <FILE>", "the token for it, from `ashlar token --control-plane NAME`")
-    .option("--approvals <N>", "how many operators beside its author have to approve a revision (default: 0)")
-    .option(
-      "--operator <NAME>",
-      "a further operator: its context is DIR/operator-NAME.json; may be given again",
-      (name: string, before: string[] | undefined) => [...(before ?? []), name],
-    )
-    .option("--decisions-age <DURATION>", "how long recorded decisions are kept, in a new mesh (default: 24h)")
-    .option("--decisions-bytes <N>", "how many bytes of them are kept, in a new mesh (default: 536870912)")
-    .option(
-      "--unsigned-for <DURATION>",
-      "after an update: how long proxies of the version before, which sign nothing, are believed (default: 7d)",
-    )
-    .option("--log-level <LEVEL>", "debug, info, warn, error or silent (default: info)")
-    .option("--log-format <FORMAT>", "text or json (default: text on a terminal, else json)")
-    .option("--config <FILE>", "YAML or JSON with any of these settings")
-    .addHelpText("after", examples)
-    .exitOverride()
-    .configureOutput({ outputError: (text, write) => write(renderUsageError(text)) })
-    .action((flags: Record<string, unknown>) => act(flags));
-}
 
 /** Runs until SIGTERM or SIGINT. `argv` without node and script. Returns the exit code. */
 export async function main(argv: readonly string[], env: ConfigSources["env"]): Promise<number> {
   let flags: Record<string, unknown> = {};
   try {
-    await createCommand((given) => {
+    await createUpCommand((given) => {
       flags = given;
     }).parseAsync([...argv], { from: "user" });
   } catch (error) {

@@ -2,67 +2,24 @@
 import { realpathSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
-import { Command, CommanderError } from "commander";
+import { CommanderError } from "commander";
 import { AshlarError, isAshlarError, messageOf } from "../core/errors.js";
 import type { ConfigSources } from "../runtime/config.js";
 import { readConfigFile } from "../runtime/config-file.js";
 import { makeFolder, releaseFolder, takeFolder } from "../runtime/folder-lock.js";
 import { createLogger } from "../runtime/log.js";
-import { renderError, renderUsageError } from "../runtime/say-error.js";
+import { renderError } from "../runtime/say-error.js";
 import { releaseYoungSpace } from "../runtime/young-space.js";
 import { startProxy } from "./app.js";
+import { createProxyCommand } from "./command.js";
 import { parseProxyConfig } from "./config.js";
 import { forkWorker } from "./workers/worker-process.js";
-
-const examples = `
-Without --app and --agent the proxy only carries a client's outbound calls.
-
-Examples:
-  ashlar proxy --service payments --token payments.token --join mesh/join.json --inbound 127.0.0.1:7500 --app unix:/run/payments/app.sock
-  ashlar proxy --service checkout --token - --join mesh/join.json --inbound 127.0.0.1:7501 --agent unix:/run/checkout/agent.sock
-  ashlar proxy --service cron --token cron.token --join mesh/join.json --upstream payments=127.0.0.1:9001`;
-
-const gather = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
-
-function createCommand(act: (flags: Record<string, unknown>) => void): Command {
-  return new Command("ashlar proxy")
-    .description("Runs a proxy beside a service. Prints `ready` when it has joined and listens.")
-    .option("--service <NAME>", "the service it stands for")
-    .option("--token <FILE>", "a join token, - for stdin; not needed once an identity is stored")
-    .option("--join <FILE>", "the control plane's join.json")
-    .option("--app <ADDRESS>", "the application, gRPC over plain HTTP/2: unix:PATH or HOST:PORT (loopback)")
-    .option("--agent [ADDRESS]", "where the SDK registers the application: unix:PATH (default: in --data)")
-    .option("--inbound <HOST:PORT>", "where other proxies call, over mutual TLS")
-    .option("--advertise <HOST:PORT>", "what other proxies dial (default: the inbound address)")
-    .option("--outbound <ADDRESS>", "where the application calls: unix:PATH or HOST:PORT (default: a socket in --data)")
-    .option("--upstream <NAME=ADDRESS>", "whatever arrives there goes to NAME; may be repeated", gather)
-    .option("--label <KEY=VALUE>", "a label of this instance; may be repeated", gather)
-    .option("--status <HOST:PORT>", "serves /healthz, /readyz and /metrics")
-    .option("--data <DIR>", "its folder: identity and last good state (default: the user's state folder)")
-    .option("--grace <DURATION>", "how long open calls may take when it stops (default: 10s)")
-    .option("--buffer-mib <N>", "memory for what peers have not taken yet, all connections together (default: 256)")
-    .option("--message-mib <N>", "the longest gRPC message that passes (default: 64)")
-    .option("--header-kib <N>", "headers of a request, headers or trailers of an answer: 8 to 1024 KiB (default: 64)")
-    .option(
-      "--keepalive <DURATION>",
-      "silence after which another proxy is pinged, 0: never (default: 20s, callers 30s)",
-    )
-    .option("--workers <N>", "processes that carry calls, 1 to 64 (default: 1)")
-    .option("--record-share <SHARE>", "of decisions other than refusals, what is recorded: 0 to 1 (default: 0.01)")
-    .option("--log-level <LEVEL>", "debug, info, warn, error or silent (default: info)")
-    .option("--log-format <FORMAT>", "text or json (default: text on a terminal, else json)")
-    .option("--config <FILE>", "YAML or JSON with any of these settings")
-    .addHelpText("after", examples)
-    .exitOverride()
-    .configureOutput({ outputError: (text, write) => write(renderUsageError(text)) })
-    .action((flags: Record<string, unknown>) => act(flags));
-}
 
 /** Runs until SIGTERM or SIGINT. `argv` without node and script. Returns the exit code. */
 export async function main(argv: readonly string[], env: ConfigSources["env"]): Promise<number> {
   let flags: Record<string, unknown> | undefined;
   try {
-    await createCommand((given) => {
+    await createProxyCommand((given) => {
       flags = given;
     }).parseAsync([...argv], { from: "user" });
   } catch (error) {

@@ -22,7 +22,7 @@ export type { LeaveOptions, Mesh, ServeOptions } from "./mesh.js";
 export type { RegistrationStatus } from "./registration-loop.js";
 
 export interface JoinOptions {
-  /** The service this application is; has to be the one that the proxy's join token named. */
+  /** The name of the application's service, which must be the one that the proxy's join token names. */
   readonly service: string;
   /** The proxy's agent socket, "unix:PATH" or "HOST:PORT". Default: ASHLAR_AGENT of `env`. */
   readonly agent?: string;
@@ -31,8 +31,8 @@ export interface JoinOptions {
   /** How long to wait for the agent socket, in milliseconds. Default 10 000. */
   readonly timeoutMs?: number;
   /**
-   * The application's @grpc/grpc-js, whose servers and clients take credentials of no other copy. Default: the one that
-   * the application's main file finds; give it where that cannot be known, in a bundle for example.
+   * The application's own copy of @grpc/grpc-js, because its servers and clients accept credentials of no other copy. Give it
+   * in a bundled application, where it cannot be found. Default: the copy that the application's main file would import.
    */
   readonly grpc?: ApplicationGrpc;
 }

@@ -10,11 +10,11 @@ import { openRegistration, type RegistrationHandle, type RegistrationStatus } fr
 import { type BoundServer, bindPrivately } from "./serve.js";
 
 export interface ServeOptions {
-  /** A name for this instance in `ashlar services`; default: the proxy's id. */
+  /** The name of this instance in `ashlar services`. Default: the proxy's id. */
   readonly instance?: string;
   /** How long to wait for the agent to accept the registration, in milliseconds. Default 10 000. */
   readonly timeoutMs?: number;
-  /** Hears when the registration holds, is lost (it is then tried again by itself) and is left. */
+  /** Called when the registration is made, when it is lost (the SDK then registers again by itself) and when it is left. */
   readonly onStatus?: (status: RegistrationStatus) => void;
 }
 

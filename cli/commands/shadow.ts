@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { type Cli, show } from "../cli.js";
 import { present, type ShadowInfo } from "../client.js";
 import { outputOption, parseNumber, withExample } from "../options.js";
@@ -30,7 +30,11 @@ function addStart(shadow: Command, cli: Cli): void {
     .command("start")
     .description("Begin to ask a published revision, as a new epoch of the active one.")
     .argument("<revision>", "the candidate", parseNumber)
-    .option("--share <number>", "of the calls, above 0 and up to 1", parseShare, 10_000)
+    .addOption(
+      new Option("--share <number>", "the share of calls that the candidate judges too, above 0 and up to 1")
+        .argParser(parseShare)
+        .default(10_000, "1"),
+    )
     .option("-m, --message <text>", "why, for the log")
     .addOption(outputOption())
     .action(async (revision: number, { share, message = "", output }: Flags, self: Command) => {

@@ -7,7 +7,7 @@ import type { Direction, EndedCall } from "../proxy/proxy-metrics.js";
 const methodsMax = 500;
 const codesMax = 17;
 const tookName = "ashlar_call_seconds";
-const tookHelp = "How long calls took, streams included.";
+const tookHelp = "Duration of ended calls, streams included.";
 const directions = ["inbound", "outbound"] as const;
 const bucketsSeconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60];
 const bucketsMs = bucketsSeconds.map((seconds) => seconds * 1000);
@@ -41,7 +41,7 @@ export class CallCounts {
     const counts = this.#counts;
     new Counter({
       name: "ashlar_calls_total",
-      help: "Calls that ended, by gRPC status.",
+      help: "Calls that ended, by the gRPC status that the caller got.",
       labelNames: ["direction", "service", "method", "code"],
       registers,
       collect() {
@@ -58,7 +58,7 @@ export class CallCounts {
     });
     new Counter({
       name: "ashlar_refusals_total",
-      help: "Calls that the proxy itself answered.",
+      help: "Calls that the proxy answered itself instead of the application.",
       labelNames: ["direction", "reason"],
       registers,
       collect() {
@@ -69,7 +69,7 @@ export class CallCounts {
     });
     new Gauge({
       name: "ashlar_open_streams",
-      help: "Calls that are open.",
+      help: "Open calls.",
       labelNames: ["direction"],
       registers,
       collect() {

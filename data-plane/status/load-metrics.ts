@@ -11,7 +11,7 @@ export interface LoadSources {
   readonly waits: WaitCounters;
 }
 
-/** How near this process is to its bounds, and what it refused for them; read when the metrics are asked for. */
+/** Registers the metrics of memory, delay and refusals for lack of either. They are read at each scrape. */
 export function reportLoad(registers: Registry[], { budget, overload, retries, waits }: LoadSources): void {
   const read = (name: string, help: string, value: () => number) =>
     new Gauge({
@@ -22,16 +22,26 @@ export function reportLoad(registers: Registry[], { budget, overload, retries, w
         this.set(value());
       },
     });
-  read("ashlar_buffer_bytes", "Held for peers that have not taken it yet.", () => budget.usedBytes);
-  read("ashlar_buffer_peak_bytes", "The most that was ever held.", () => budget.peakBytes);
-  read("ashlar_buffer_limit_bytes", "What may be held (--buffer-mib).", () => budget.maxBytes);
-  read("ashlar_heap_share", "Of the JavaScript heap's limit, in use.", () => overload.heapShare);
-  read("ashlar_event_loop_lag_seconds", "How late the event loop was at the last look.", () => overload.lagMs / 1000);
-  read("ashlar_overloaded", "1 while new calls are refused.", () => (overload.cause === undefined ? 0 : 1));
-  read("ashlar_calls_waiting", "Calls that wait for a stream to an application or another proxy.", () => waits.waiting);
+  read("ashlar_buffer_bytes", "Bytes that are held for peers that have not taken them yet.", () => budget.usedBytes);
+  read("ashlar_buffer_peak_bytes", "Highest value of ashlar_buffer_bytes since the start.", () => budget.peakBytes);
+  read("ashlar_buffer_limit_bytes", "Limit of ashlar_buffer_bytes, set by --buffer-mib.", () => budget.maxBytes);
+  read("ashlar_heap_share", "Used share of the JavaScript heap's limit, 0 to 1.", () => overload.heapShare);
+  read(
+    "ashlar_event_loop_lag_seconds",
+    "Delay of the event loop at the last measurement.",
+    () => overload.lagMs / 1000,
+  );
+  read("ashlar_overloaded", "1 while new calls are refused for lack of memory or time, else 0.", () =>
+    overload.cause === undefined ? 0 : 1,
+  );
+  read(
+    "ashlar_calls_waiting",
+    "Calls that wait now for a free stream to an application or another proxy.",
+    () => waits.waiting,
+  );
   new Counter({
     name: "ashlar_calls_waited_total",
-    help: "Calls for which there was no stream at once, by what became of them: they had to wait, or were refused as too many did.",
+    help: "Calls for which no stream was free at once, by whether they waited or were refused because too many waited.",
     labelNames: ["outcome"],
     registers,
     collect() {
@@ -42,7 +52,7 @@ export function reportLoad(registers: Registry[], { budget, overload, retries, w
   });
   new Counter({
     name: "ashlar_overload_refusals_total",
-    help: "Calls and connections that were refused because this process had no room, by cause.",
+    help: "Calls and connections that were refused for lack of memory or time.",
     labelNames: ["cause"],
     registers,
     collect() {
@@ -52,7 +62,7 @@ export function reportLoad(registers: Registry[], { budget, overload, retries, w
   });
   new Counter({
     name: "ashlar_retries_refused_total",
-    help: "Calls that were not sent again because a fifth of all calls had been already.",
+    help: "Calls that were not retried because a fifth of all calls had been retried already.",
     registers,
     collect() {
       this.reset();

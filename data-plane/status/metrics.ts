@@ -55,25 +55,25 @@ export function createMetrics(counters = new EngineCounters(), load?: LoadSource
 function createProxyMetrics(registers: Registry[], counters: EngineCounters): ProxyMetrics {
   const failures = new Counter({
     name: "ashlar_handshake_failures_total",
-    help: "Connections refused.",
+    help: "Connections that were refused before the first call: TLS, ALPN, identity or HTTP/2 preface failed.",
     labelNames: ["direction", "reason"],
     registers,
   });
   const connections = new Gauge({
     name: "ashlar_connections",
-    help: "Connections from clients that are open.",
+    help: "Open connections from clients: applications (outbound) or other proxies (inbound).",
     labelNames: ["direction"],
     registers,
   });
   const judged = new Histogram({
     name: "ashlar_judged_again_seconds",
-    help: "From a switch to the end of the last open call that it refuses.",
+    help: "Time from the switch to a new policy until the last open call that it refuses was ended.",
     buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1],
     registers,
   });
   const judgedCalls = new Counter({
     name: "ashlar_judged_again_total",
-    help: "Open calls that a switch judged again, by what became of them.",
+    help: "Open calls that were judged again after a switch to a new policy, by whether they were closed or kept.",
     labelNames: ["outcome"],
     registers,
   });
@@ -96,7 +96,7 @@ function createProxyMetrics(registers: Registry[], counters: EngineCounters): Pr
 function reportRefusals(registers: Registry[], counters: EngineCounters): void {
   new Counter({
     name: "ashlar_http2_refusals_total",
-    help: "Connections, streams and requests that were refused, by reason.",
+    help: "Connections, streams and requests that the HTTP/2 engine refused.",
     labelNames: ["reason"],
     registers,
     collect() {
@@ -109,7 +109,7 @@ function reportRefusals(registers: Registry[], counters: EngineCounters): void {
   });
   new Counter({
     name: "ashlar_connections_ended_total",
-    help: "Connections that ended for a fault or a flood, by reason; each peer's is in a warning of the log.",
+    help: "Connections that the HTTP/2 engine ended for a fault or a flood; the log names the peer.",
     labelNames: ["reason"],
     registers,
     collect() {
@@ -139,8 +139,8 @@ function gauges(registers: Registry[]): Read {
 
 function watchProcess(registers: Registry[]): void {
   const read = gauges(registers);
-  read("process_resident_memory_bytes", "Resident memory.", () => process.memoryUsage.rss());
-  read("process_cpu_seconds", "User and system CPU time.", () => {
+  read("process_resident_memory_bytes", "Resident memory of the process.", () => process.memoryUsage.rss());
+  read("process_cpu_seconds", "CPU time that the process used, user and system.", () => {
     const { user, system } = process.cpuUsage();
     return (user + system) / 1e6;
   });
@@ -148,26 +148,40 @@ function watchProcess(registers: Registry[]): void {
 
 function watch(registers: Registry[], sources: MetricSources): void {
   const read = gauges(registers);
-  read("ashlar_epoch_seen", "The highest epoch that was verified.", () => sources.seenEpoch());
-  read("ashlar_epoch_evaluating", "The epoch that calls are judged by; 0: none.", () => sources.evaluatingEpoch());
-  read("ashlar_revision_evaluating", "The revision that calls are judged by.", () => sources.evaluatingRevision());
-  read("ashlar_freshness_age_seconds", "Since the last freshness statement.", () => sources.freshnessAgeMs() / 1000);
-  read("ashlar_clock_ahead_seconds", "This machine's clock against the control plane's; NaN: not known yet.", () => {
-    return (sources.clockAheadMs() ?? Number.NaN) / 1000;
-  });
+  read("ashlar_epoch_seen", "Highest epoch whose signed activation was verified.", () => sources.seenEpoch());
+  read("ashlar_epoch_evaluating", "Epoch of the policy that calls are judged by; 0: no policy yet.", () =>
+    sources.evaluatingEpoch(),
+  );
+  read("ashlar_revision_evaluating", "Number of the revision that calls are judged by; 0: none yet.", () =>
+    sources.evaluatingRevision(),
+  );
+  read(
+    "ashlar_freshness_age_seconds",
+    "Time since the newest freshness statement was signed; +Inf: none was heard.",
+    () => sources.freshnessAgeMs() / 1000,
+  );
+  read(
+    "ashlar_clock_ahead_seconds",
+    "How far the clock of this machine is ahead of the control plane's, negative if it is behind; NaN: not known yet.",
+    () => {
+      return (sources.clockAheadMs() ?? Number.NaN) / 1000;
+    },
+  );
   read(
     "ashlar_certificate_expires_seconds",
-    "When the certificate expires, Unix time.",
+    "Time at which the proxy's certificate expires, as Unix time.",
     () => sources.certificateExpiresMs() / 1000,
   );
-  read("ashlar_refused_records", "Records of the logs that did not verify.", () => sources.refusedRecords());
-  read("ashlar_ready", "1 if the proxy is ready.", () => (sources.isReady() ? 1 : 0));
+  read("ashlar_refused_records", "Log records that were refused since the start because they did not verify.", () =>
+    sources.refusedRecords(),
+  );
+  read("ashlar_ready", "1 while /readyz answers 200, else 0.", () => (sources.isReady() ? 1 : 0));
   const decisions =
-    "Decisions about calls: recorded in the stream, refusals that were only counted, and those that were dropped.";
+    "Decisions about calls, by whether they were recorded, only counted (repeated refusals) or dropped for lack of room.";
   outcomes(registers, "ashlar_decisions_total", decisions, () => sources.decisions());
 }
 
-const shadowHelp = "Calls that a candidate was asked about too, by what it would have made of them.";
+const shadowHelp = "Calls that a shadow candidate judged too, by what its verdict would have changed.";
 
 function outcomes(registers: Registry[], name: string, help: string, read: () => object): void {
   new Counter({

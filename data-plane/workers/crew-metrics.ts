@@ -90,7 +90,7 @@ export class CrewMetrics {
     const registers = [this.#aboutWorkers];
     new Gauge({
       name: "ashlar_workers",
-      help: "Worker processes.",
+      help: "Worker processes, by phase (down, starting, serving); only with --workers.",
       labelNames: ["phase"],
       registers,
       collect() {
@@ -100,7 +100,7 @@ export class CrewMetrics {
     });
     new Counter({
       name: "ashlar_worker_restarts_total",
-      help: "Worker processes that ended and were replaced.",
+      help: "Times that a worker process ended and was replaced; only with --workers.",
       labelNames: ["worker"],
       registers,
       collect() {
@@ -110,7 +110,7 @@ export class CrewMetrics {
     });
     new Gauge({
       name: "ashlar_worker_connections",
-      help: "Connections from clients that a worker has open.",
+      help: "Open connections from clients of a worker; only with --workers.",
       labelNames: ["worker"],
       registers,
       collect() {
@@ -119,7 +119,7 @@ export class CrewMetrics {
     });
     new Counter({
       name: "ashlar_worker_calls_total",
-      help: "Calls that a worker's process has carried since it started.",
+      help: "Calls that ended in a worker since its process started; only with --workers.",
       labelNames: ["worker"],
       registers,
       collect() {

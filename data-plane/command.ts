@@ -1,0 +1,71 @@
+import { Command } from "commander";
+import { renderUsageError } from "../runtime/say-error.js";
+
+const examples = `
+Without --app and --agent the proxy only carries a client's outbound calls.
+Every setting can also be a variable (--buffer-mib is ASHLAR_BUFFER_MIB) or an entry of the --config file (buffer-mib).
+A flag wins over a variable, and a variable over the file. Durations are written as 500ms, 10s, 5m, 2h or 7d.
+
+Examples:
+  ashlar proxy --service payments --token payments.token --join mesh/join.json --inbound 127.0.0.1:7500 --app unix:/run/payments/app.sock
+  ashlar proxy --service checkout --token - --join mesh/join.json --inbound 127.0.0.1:7501 --agent unix:/run/checkout/agent.sock
+  ashlar proxy --service cron --token cron.token --join mesh/join.json --upstream payments=127.0.0.1:9001`;
+
+const gather = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
+
+/** Returns the command line of `ashlar proxy`, which calls `act` with the flags that were given. */
+export function createProxyCommand(act: (flags: Record<string, unknown>) => void): Command {
+  return new Command("ashlar proxy")
+    .description("Runs a proxy beside a service. Prints `ready` when it has joined and listens.")
+    .option("--service <NAME>", "the service that the proxy stands beside; required")
+    .option("--token <FILE>", "a join token, - for stdin; needed once, until an identity is stored in --data")
+    .option("--join <FILE>", "the control plane's join.json; required")
+    .option(
+      "--app <ADDRESS>",
+      "where the application listens for gRPC over plain HTTP/2: unix:PATH, or HOST:PORT on a loopback address",
+    )
+    .option(
+      "--agent [ADDRESS]",
+      "the socket where the SDK registers the application: unix:PATH; without a value DATA/run/agent.sock",
+    )
+    .option("--inbound <HOST:PORT>", "where other proxies call, over mutual TLS; required with --app or --agent")
+    .option("--advertise <HOST:PORT>", "the address that other proxies dial (default: the address of --inbound)")
+    .option(
+      "--outbound <ADDRESS>",
+      "where the application sends its calls: unix:PATH or a loopback HOST:PORT (default: DATA/run/outbound.sock)",
+    )
+    .option(
+      "--upstream <NAME=ADDRESS>",
+      "a further address whose calls all go to service NAME: unix:PATH or a loopback HOST:PORT; may be repeated",
+      gather,
+    )
+    .option("--label <KEY=VALUE>", "a label of this instance, for conditions in policy; may be repeated", gather)
+    .option("--status <HOST:PORT>", "where /healthz, /readyz and /metrics are served (default: nowhere)")
+    .option(
+      "--data <DIR>",
+      "the proxy's folder: identity and last good state (default: ashlar/proxy/SERVICE in $XDG_STATE_HOME or ~/.local/state)",
+    )
+    .option("--grace <DURATION>", "how long open calls may take when the proxy stops (default: 10s)")
+    .option("--buffer-mib <N>", "MiB held for peers that do not read, in each worker, 1 to 65536 (default: 256)")
+    .option("--message-mib <N>", "the longest gRPC message that passes, in MiB, 1 to 65536 (default: 64)")
+    .option(
+      "--header-kib <N>",
+      "the most header fields of a request, and headers or trailers of an answer, in KiB, 8 to 1024 (default: 64)",
+    )
+    .option(
+      "--keepalive <DURATION>",
+      "silence after which another proxy is pinged, more than 10s, 0: never (default: 20s on connections that the proxy opens, 30s on those that it accepts)",
+    )
+    .option("--workers <N>", "how many processes carry calls, 1 to 64 (default: 1)")
+    .option(
+      "--record-share <SHARE>",
+      "the share of decisions other than refusals that is recorded, 0 to 1 or 0% to 100% (default: 0.01)",
+    )
+    .option("--log-level <LEVEL>", "debug, info, warn, error or silent (default: info)")
+    .option("--log-format <FORMAT>", "text or json (default: text on a terminal, else json)")
+    .option("--config <FILE>", "YAML or JSON with any of these settings, named without the dashes")
+    .addHelpText("after", examples)
+    .exitOverride()
+    .configureOutput({ outputError: (text, write) => write(renderUsageError(text)) })
+    .action((flags: Record<string, unknown>) => act(flags));
+}
