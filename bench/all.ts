@@ -5,7 +5,8 @@ import { readFlags } from "./options.js";
 
 readFlags(process.argv.slice(2), {
   text: `npm run bench
-Every comparison of the proxies in turn, about ten minutes. Nothing else should run meanwhile.`,
+Runs every comparison of the proxies in turn, ten to twenty minutes: each contender is loaded until its cost per call
+no longer falls, then measured. Nothing else should run meanwhile.`,
   example: "npm run bench",
 });
 
