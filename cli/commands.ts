@@ -11,6 +11,7 @@ const loaders: Readonly<Record<string, () => Promise<AddCommand>>> = {
   issuer: async () => (await import("./commands/issuer.js")).addIssuerCommand,
   trust: async () => (await import("./commands/trust.js")).addTrustCommand,
   revoke: async () => (await import("./commands/revoke.js")).addRevokeCommand,
+  recover: async () => (await import("./commands/recover.js")).addRecoverCommand,
   apply: async () => (await import("./commands/apply.js")).addApplyCommand,
   diff: async () => (await import("./commands/diff.js")).addDiffCommand,
   log: async () => (await import("./commands/log.js")).addLogCommand,

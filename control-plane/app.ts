@@ -43,6 +43,7 @@ import { type Members, openMembers } from "./membership/members.js";
 import { createPolicyReader } from "./publish/policy-reader.js";
 import { createPublisher } from "./publish/publisher.js";
 import { SnapshotStore } from "./publish/snapshot-store.js";
+import { createChooser } from "./recover/chooser.js";
 import { FloorGuard } from "./recover/floor-guard.js";
 import { openRecovery } from "./recover/recovery.js";
 import { openLedger } from "./store/jetstream-ledger.js";
@@ -192,6 +193,8 @@ async function startParts(
   const signing = { signer, name: authority.name, beforeSigning: activations };
   const activating = openActivating({ mesh, ...logs, ...noting, fleet, ...signing, clock, log });
   cleanup.add(activating.stop);
+  const choosing = { ...activating, publisher, authority, audit };
+  const chooser = createChooser({ mesh, ledger, signer, clock, ...choosing });
   const tokens = openJoinTokens({ dir: folder.path, mesh, rootHash: authority.rootHash, clock, random });
   const adminService = createAdminService({
     ...{ mesh, ledger, publisher, decisions },
@@ -200,6 +203,7 @@ async function startParts(
       heartbeatOf: (id) => state.find(id, clock.nowMs())?.heartbeat,
     }),
     ...activating,
+    chooser,
     ...{ fleet, expected, registry, reader, tokens, ...trusting },
     ...{ audit, logins: new Logins({ audit, clock }) },
     holdsRoot: authority.holdsRoot,
@@ -212,7 +216,7 @@ async function startParts(
       ...followProblems(state, bus),
       ...problemsAbout("proxies-unsigned", unsigned.problems(fleet.live())),
       ...problemsAbout("clock", fleet.clockProblems()),
-      ...problemsAbout("recovery", recovery.problems()),
+      ...recovery.problems(),
       ...problemsAbout("issuer", trusting.issuers.problems()),
       ...problemsAbout("disk", base.lostFiles),
     ],

@@ -12,6 +12,7 @@ import { accessMethods } from "../publish/access-methods.js";
 import { promotionMethods } from "../publish/promotion-methods.js";
 import { publishMethods } from "../publish/publish-methods.js";
 import { revisionMethods } from "../publish/revision-methods.js";
+import { recoverMethods } from "../recover/recover-methods.js";
 import { rolloutMethods } from "../rollout/rollout-methods.js";
 import { shadowMethods } from "../shadow/shadow-methods.js";
 import { trustMethods } from "../trust/trust-methods.js";
@@ -27,6 +28,7 @@ const features = [
   issuerMethods,
   promotionMethods,
   publishMethods,
+  recoverMethods,
   revisionMethods,
   rolloutMethods,
   shadowMethods,

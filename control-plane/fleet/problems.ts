@@ -17,6 +17,7 @@ export type ProblemCode =
   | "log"
   | "audit"
   | "recovery"
+  | "record-conflict"
   | "issuer"
   | "disk";
 

@@ -83,6 +83,8 @@ export interface Publisher {
    * mesh's than asked for, and with `conflict` as `publish` does.
    */
   importBundle(options: ImportOptions, caller: OperatorCaller): Promise<Published>;
+  /** Publishes the policy of a record that is not in the log, or finds that the head has it. Fails with `stale` if a part of it is lost. */
+  republish(record: Signed<Revision>, message: string, caller: OperatorCaller): Promise<Signed<Revision>>;
 }
 
 export const filesBytesMax = 8 * 1024 * 1024;
@@ -109,6 +111,12 @@ export function createPublisher(deps: PublisherDeps): Publisher {
         () => importBundle(deps, options, caller),
         renderAudit,
       ),
+    async republish({ body }, message, caller) {
+      const checked = { findings: [], snapshot: await deps.snapshots.load(body.snapshot) };
+      const { revision } = await publish(deps, checked, { message, parent: undefined, allowEmpty: true }, caller);
+      if (revision === undefined) throw new AshlarError("internal", "a snapshot without a revision");
+      return revision;
+    },
   };
 }
 

@@ -11,6 +11,8 @@ import { type OfferedLog, offeredLogs } from "../../core/wire/offers.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { SeenHeads } from "../identity/identity-issuer.js";
 import type { Ledger, RecordLog } from "../store/ledger.js";
+import { findConflicts, renderConflict, recordWords as words } from "./conflicts.js";
+import { type RivalClaim, RivalClaims } from "./rival-claims.js";
 import { type ClaimedLog, holdMs, type SeenClaim, SeenClaims } from "./seen-claims.js";
 
 export interface FloorGuardDeps {
@@ -24,12 +26,6 @@ export interface FloorGuardDeps {
 const catchUpMs = 3000;
 const lookMs = 100;
 const namedMax = 3;
-const words: Readonly<Record<OfferedLog, string>> = {
-  trust: "trust record",
-  activations: "epoch",
-  revisions: "revision",
-  rollouts: "rollout",
-};
 const claimedLogs: readonly ClaimedLog[] = ["trust", "activations", "revisions"];
 const logOf: Readonly<Partial<Record<RecordType, OfferedLog>>> = {
   "ashlar-trust": "trust",
@@ -47,15 +43,15 @@ interface LogEdge {
 export class FloorGuard {
   readonly #deps: FloorGuardDeps;
   readonly #claims: SeenClaims;
+  readonly #rivals: RivalClaims;
   readonly #startedMs: number;
 
   constructor(deps: FloorGuardDeps) {
     this.#deps = deps;
     this.#startedMs = deps.clock.monotonicMs();
-    this.#claims = new SeenClaims({
-      headKey: (log) => edgeOf(deps.ledger, log).head,
-      digestAt: (log, key) => deps.ledger[log].find(key)?.digest,
-    });
+    const digestAt = (log: ClaimedLog, key: number) => deps.ledger[log].find(key)?.digest;
+    this.#claims = new SeenClaims({ headKey: (log) => edgeOf(deps.ledger, log).head, digestAt });
+    this.#rivals = new RivalClaims({ digestAt, has: (log, digest) => deps.ledger[log].has(digest) });
   }
 
   /** Hears a heartbeat. */
@@ -69,6 +65,8 @@ export class FloorGuard {
       digest: heartbeat.evaluatingDigest,
     });
     this.#hear({ proxyId, log: "revisions", key: newest.number, digest: newest.digest });
+    const { evaluatingRevision: key, evaluatingDigest: digest } = heartbeat;
+    this.#rivals.hear({ proxyId, log: "revisions", key, digest }, this.#deps.clock.monotonicMs());
   }
 
   /** Hears what a renewing proxy says. */
@@ -78,12 +76,20 @@ export class FloorGuard {
   }
 
   #hear(claim: SeenClaim): void {
-    this.#claims.hear(claim, this.#deps.clock.monotonicMs());
+    const nowMs = this.#deps.clock.monotonicMs();
+    this.#claims.hear(claim, nowMs);
+    this.#rivals.hear(claim, nowMs);
   }
 
   /** Fails with `stale`, saying what is missing, who has it and what to do, if nothing may be signed for this log now. */
   check(log: OfferedLog): void {
-    const why = this.#lack() ?? this.#verifiedAhead() ?? this.#afterLoss() ?? this.#claimedAhead(log);
+    const why =
+      this.#lack() ??
+      this.#contested(log) ??
+      this.#verifiedAhead() ??
+      this.#afterLoss() ??
+      this.#claimedAhead(log) ??
+      this.#claimedRival(log);
     if (why !== undefined) throw new AshlarError("stale", why);
   }
 
@@ -129,6 +135,12 @@ export class FloorGuard {
         );
       }
     }
+    const { holding: held, unproven: unshown } = this.#rivals.list(nowMs);
+    problems.push(...held.slice(0, namedMax).map(renderRival));
+    for (const { proxyId, log, key } of unshown.slice(0, namedMax))
+      problems.push(
+        `${proxyId} said to have seen another ${words[log]} ${key} than this log has and never showed it: not believed; is that proxy sound?`,
+      );
     return problems;
   }
 
@@ -143,6 +155,20 @@ export class FloorGuard {
       );
     }
     return undefined;
+  }
+
+  /** Two records of one number hold, and nobody has chosen. */
+  #contested(log: OfferedLog): string | undefined {
+    const blocking = this.#deps.ledger[log].blocking();
+    if (blocking === undefined) return undefined;
+    const found = findConflicts(this.#deps.ledger).find(({ rival }) => rival.digest === blocking.rival.digest);
+    return found && renderConflict(found);
+  }
+
+  #claimedRival(log: OfferedLog): string | undefined {
+    const { holding } = this.#rivals.list(this.#deps.clock.monotonicMs());
+    const claim = holding.find((one) => one.log === log);
+    return claim && renderRival(claim);
   }
 
   /** A stream does not give what it stored. It counts for all: what is signed for one log rests on the others. */
@@ -181,6 +207,13 @@ export class FloorGuard {
       `it lost records and asks for them; repeat this in ${holdMs / 1000} s, when they are back or nobody could show them`
     );
   }
+}
+
+function renderRival({ proxyId, log, key, digest }: RivalClaim): string {
+  return (
+    `${proxyId} has seen another ${words[log]} ${key} (${digest}) than this control plane's log has: it is asked for; ` +
+    `repeat this in ${holdMs / 1000} s, when it was shown or nobody could show it`
+  );
 }
 
 interface HighestClaim {

@@ -145,7 +145,8 @@ export class OfferDesk {
   }
 
   #recent() {
-    return this.#deps.ledger.revisions.list().slice(-revisionsMax);
+    const { revisions } = this.#deps.ledger;
+    return [...revisions.list().slice(-revisionsMax), ...revisions.conflicts().map(({ rival }) => rival)];
   }
 
   async #unitsOfRecent(): Promise<Set<Digest>> {

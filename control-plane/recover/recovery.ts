@@ -6,8 +6,10 @@ import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
 import type { AuditTrail } from "../audit/audit-trail.js";
 import type { FleetView } from "../fleet/fleet-loop.js";
+import { type Problem, problemsAbout } from "../fleet/problems.js";
 import type { SeenHeads } from "../identity/identity-issuer.js";
 import type { Ledger } from "../store/ledger.js";
+import { conflictProblems, findConflicts, recordWords, renderConflict } from "./conflicts.js";
 import type { FloorGuard } from "./floor-guard.js";
 import { findLostParts } from "./lost-parts.js";
 import { type GivenBack, OfferDesk } from "./offer-desk.js";
@@ -28,8 +30,7 @@ export interface Recovery {
     from: { readonly proxyId: string; readonly source: string },
     content: OfferContent,
   ): Promise<readonly Digest[]>;
-  /** One line each. */
-  problems(): readonly string[];
+  problems(): readonly Problem[];
 }
 
 /** What was lost may have come by other ways since. */
@@ -53,10 +54,23 @@ export function openRecovery(deps: RecoveryDeps): Recovery {
       deps.log.warn("cannot tell what was lost", { why: messageOf(error) });
     }
   };
+  const told = new Set<Digest>(findConflicts(ledger).map(({ rival }) => rival.digest));
+  const tellConflicts = ({ proxyId, source }: { readonly proxyId: string; readonly source: string }): void => {
+    for (const conflict of findConflicts(ledger)) {
+      const { log, key, held, rival } = conflict;
+      if (told.has(rival.digest)) continue;
+      told.add(rival.digest);
+      deps.log.error("two records of one number were signed", { why: renderConflict(conflict) });
+      const about = { action: "recover", target: `${recordWords[log]} ${key}`, outcome: "conflict" } as const;
+      const detail = `${held.digest} in the log, ${rival.digest} shown`;
+      void deps.audit.record({ actor: proxyId, source, ...about, detail });
+    }
+  };
   return {
     hearSeen: (proxyId, seen) => guard.hearSeen(proxyId, seen),
     async takeOffer(from, content) {
       const { wanted, given } = await desk.take(from.proxyId, content);
+      tellConflicts(from);
       const what = wanted.length === 0 ? renderGiven(given) : "";
       if (what !== "") {
         deps.log.warn("a proxy gave back what the logs had lost", { proxy: from.proxyId, what });
@@ -74,7 +88,9 @@ export function openRecovery(deps: RecoveryDeps): Recovery {
     },
     problems() {
       if (lostParts.length > 0 && clock.monotonicMs() - lookedMs > lookAgainMs) void look();
-      return [...guard.problems(), ...lostParts];
+      const heartbeats = deps.fleet.list().map(({ heartbeat }) => heartbeat);
+      const conflicts = conflictProblems(findConflicts(ledger), heartbeats);
+      return [...conflicts, ...problemsAbout("recovery", [...guard.problems(), ...lostParts])];
     },
   };
 }

@@ -4,17 +4,21 @@ import type { Signed } from "../../core/model.js";
 import type { MissingRange } from "./log-history.js";
 import type { LogIndex } from "./log-index.js";
 import { isOfOtherLog, type LogLaw } from "./log-laws.js";
+import { type LogConflict, LogRivals } from "./log-rivals.js";
+import type { RivalFile } from "./rival-file.js";
 
 export class IndexedLog<Body> {
   protected readonly law: LogLaw<Body>;
   protected readonly index: LogIndex<Body>;
+  protected readonly rivals: LogRivals<Body>;
   readonly #listeners = new Set<(record: Signed<Body>) => void>();
   readonly #failed: (error: unknown) => void;
 
   /** `failed` hears of listeners that threw: their fault is their own. */
-  constructor(law: LogLaw<Body>, index: LogIndex<Body>, failed: (error: unknown) => void) {
+  constructor(law: LogLaw<Body>, index: LogIndex<Body>, failed: (error: unknown) => void, rivals?: RivalFile) {
     this.law = law;
     this.index = index;
+    this.rivals = new LogRivals(index, law.keyOf, rivals);
     this.#failed = failed;
   }
 
@@ -51,12 +55,37 @@ export class IndexedLog<Body> {
     return () => this.#listeners.delete(listener);
   }
 
+  findSigned(digest: Digest): Signed<Body> | undefined {
+    return this.index.findSigned(digest);
+  }
+
+  conflicts(): readonly LogConflict<Body>[] {
+    return this.rivals.conflicts();
+  }
+
+  blocking(): LogConflict<Body> | undefined {
+    return this.rivals.blocking();
+  }
+
+  settle<Result>(act: () => Promise<Result>): Promise<Result> {
+    return this.rivals.settle(act);
+  }
+
+  /** Judges what contested a number before the last start, once the log's own records are known; returns what became visible. */
+  protected offerRivals(): readonly Signed<Body>[] {
+    return this.rivals.records.flatMap((bytes) => this.#adopted(bytes));
+  }
+
   /** Judges records that came back; returns what became visible. */
-  protected takeBack(records: readonly Uint8Array[]): Signed<Body>[] {
-    return records.flatMap((bytes) => {
-      const offered = isOfOtherLog(this.law, bytes) ? undefined : this.index.offer(bytes);
-      return offered?.kind === "adopted" ? offered.records : [];
-    });
+  protected async takeBack(records: readonly Uint8Array[]): Promise<Signed<Body>[]> {
+    const adopted = records.flatMap((bytes) => (isOfOtherLog(this.law, bytes) ? [] : this.#adopted(bytes)));
+    await this.rivals.note();
+    return adopted;
+  }
+
+  #adopted(bytes: Uint8Array): readonly Signed<Body>[] {
+    const offered = this.index.offer(bytes);
+    return offered.kind === "adopted" ? offered.records : [];
   }
 
   protected tell(records: readonly Signed<Body>[]): void {

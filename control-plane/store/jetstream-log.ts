@@ -1,16 +1,15 @@
 /** One log of signed records: a stream, this control plane's own copy, and the index over both. */
-import { join } from "node:path";
 import { type Digest, digestOf } from "../../core/digest.js";
 import { AshlarError, isAshlarError, messageOf } from "../../core/errors.js";
 import type { Signed } from "../../core/model.js";
 import { readSubject, streamOf } from "../../core/wire/subjects.js";
 import type { BusSubscription, StreamInfo } from "../../runtime/bus.js";
-import { type FileLog, openFileLog } from "./file-copy.js";
 import { IndexedLog } from "./indexed-log.js";
-import { type IntentFile, openIntentFile } from "./intent-file.js";
+import type { IntentFile } from "./intent-file.js";
 import type { JetStreamLogDeps } from "./jetstream-log-deps.js";
 import type { RecordLog } from "./ledger.js";
-import { type LogBegins, openLogBegins } from "./log-begins.js";
+import type { LogBegins } from "./log-begins.js";
+import { type LogFiles, openLogFiles } from "./log-files.js";
 import { LogIndex } from "./log-index.js";
 import type { LogKeys } from "./log-keys.js";
 import { conflictAt, isOfOtherLog, type LogLaw } from "./log-laws.js";
@@ -36,10 +35,10 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
   #started = false;
   #loops: Promise<unknown> = Promise.resolve();
 
-  private constructor(deps: JetStreamLogDeps, law: LogLaw<Body>, copy: FileLog, begins: LogBegins, intent: IntentFile) {
-    super(law, new LogIndex(law, deps.mesh, begins.known), (error) =>
-      deps.log.error("a listener of the log failed", { stream: law.name, error: messageOf(error) }),
-    );
+  private constructor(deps: JetStreamLogDeps, law: LogLaw<Body>, { copy, begins, intent, rivals }: LogFiles) {
+    const failed = (error: unknown): void =>
+      deps.log.error("a listener of the log failed", { stream: law.name, error: messageOf(error) });
+    super(law, new LogIndex(law, deps.mesh, begins.known), failed, rivals);
     this.#deps = deps;
     this.#view = new StreamView(streamOf[law.stream]);
     this.#copy = new OwnCopy(law.name, copy, deps.log);
@@ -50,14 +49,12 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
 
   /** Reads the own copy; nothing is known before `useKeys`, and nothing of the stream before `sync`. */
   static async open<Body>(deps: JetStreamLogDeps, law: LogLaw<Body>): Promise<JetStreamLog<Body>> {
-    const file = join(deps.dir, law.name);
-    const [copy, begins] = [await openFileLog(`${file}.log`), await openLogBegins(`${file}.begins`)];
-    return new JetStreamLog(deps, law, copy, begins, await openIntentFile(`${file}.intent`));
+    return new JetStreamLog(deps, law, await openLogFiles(deps.dir, law.name));
   }
 
   problems(): readonly string[] {
     const lost = this.#view.problem(this.list());
-    const lines = [this.#trouble, ...this.#copy.problems(), lost, ...this.index.problems()];
+    const lines = [this.#trouble, ...this.#copy.problems(), this.rivals.trouble, lost, ...this.index.problems()];
     return lines.filter((line) => line !== undefined);
   }
 
@@ -129,6 +126,8 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
     }
     await this.#read(info.lastSequence);
     if (this.head() === undefined) this.tell(await this.#beginAhead()); // another control plane went on so
+    if (!this.#started) this.tell(this.offerRivals());
+    await this.rivals.note((digest) => this.#view.has(digest), !this.#started);
     await this.#copyHistory();
     await this.#restore();
     this.#started ||= this.#copy.trouble === undefined; // until then the intent of the last run is not settled
@@ -216,7 +215,7 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
 
   recover(records: readonly Uint8Array[], pastGaps: boolean): Promise<number> {
     return this.#mutex.run(async () => {
-      const adopted = this.takeBack(records);
+      const adopted = await this.takeBack(records);
       if (pastGaps) adopted.push(...(await this.#beginAhead()));
       const storing = this.#copyHistory().then(() => this.#restore());
       await storing.then(() => this.#repeatHead(adopted)).finally(() => this.tell(adopted)); // visible in any case

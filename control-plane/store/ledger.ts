@@ -2,6 +2,7 @@ import type { Digest } from "../../core/digest.js";
 import type { Activation, Revision, Signed, Trust } from "../../core/model.js";
 import type { Rollout } from "../../core/rollout/rollout-model.js";
 import type { MissingRange } from "./log-history.js";
+import type { LogConflict } from "./log-rivals.js";
 
 /**
  * One append-only log of signed records, as this control plane knows it: every record
@@ -34,6 +35,17 @@ export interface RecordLog<Body> {
   ahead(): Signed<Body> | undefined;
   /** Numbers below the head that are lost. */
   missing(): readonly MissingRange[];
+  /** A record, in the log or not, that a key signed which is trusted now, or that a record which holds names. */
+  findSigned(digest: Digest): Signed<Body> | undefined;
+  /** Pairs of records of one number that both hold, of which an operator has chosen neither (decision 0031). */
+  conflicts(): readonly LogConflict<Body>[];
+  /** The lowest conflict while nothing may be signed for this log; undefined while an operator's choice is being signed. */
+  blocking(): LogConflict<Body> | undefined;
+  /**
+   * Runs `act`, which may sign for this log, and then holds the conflicts that there were for settled. Fails as `act`
+   * does, and with `conflict` while another choice is being signed.
+   */
+  settle<Result>(act: () => Promise<Result>): Promise<Result>;
   /** Why nothing can be signed for this log now: NATS does not give all that it stored, and this control plane cannot make up for it. */
   lack(): string | undefined;
   /** Calls `listener` for every record that becomes visible from now on, our own included. Returns the way to stop it. */

@@ -39,13 +39,14 @@ export class LogHistory<Body> {
     return this.#gaps;
   }
 
-  /** Puts a chain of records behind everything below its first; returns the numbers that it replaced. */
-  extend(chain: readonly Signed<Body>[]): readonly number[] {
+  /** Puts a chain of records behind everything below its first; returns the records that it replaced. */
+  extend(chain: readonly Signed<Body>[]): readonly Signed<Body>[] {
     const [first, last] = [chain[0], chain.at(-1)];
     if (first === undefined || last === undefined) return [];
     const from = this.#keyOf(first.body);
-    const replaced = from > this.#headKey ? [] : [...this.#records.keys()].filter((key) => key >= from);
-    for (const key of replaced) this.#records.delete(key);
+    const replaced =
+      from > this.#headKey ? [] : [...this.#records.values()].filter(({ body }) => this.#keyOf(body) >= from);
+    for (const { body } of replaced) this.#records.delete(this.#keyOf(body));
     const leavesGap = this.#headKey + 1 < from || (from > 1 && !this.#records.has(from - 1));
     for (const record of chain) this.#records.set(this.#keyOf(record.body), record);
     this.#headKey = this.#keyOf(last.body);

@@ -3,28 +3,16 @@ import { type Digest, digestOf } from "../../core/digest.js";
 import type { Signed } from "../../core/model.js";
 import type { KeySet } from "../../core/signature.js";
 import { LogHistory, type MissingRange } from "./log-history.js";
-import { type Judged, judgeUnder, type LogKeys, noKeys } from "./log-keys.js";
+import { type Judged, judgeUnder, type LogKeys, noKeys, type Offered } from "./log-keys.js";
 import type { LogLaw } from "./log-laws.js";
 import { renderLogProblems } from "./log-problems.js";
-
-/** What came of offering a record. */
-export type Offered<Body> =
-  | { readonly kind: "adopted"; readonly records: readonly Signed<Body>[] }
-  /** Its signature holds, but it is not (or not yet) part of the history. */
-  | { readonly kind: "kept" }
-  /** A key signed it that is trusted no more, and nothing that holds leads to it. */
-  | { readonly kind: "former" }
-  | { readonly kind: "known" }
-  /** No trusted key signed it: it is judged again when the keys change. */
-  | { readonly kind: "unknown-key" }
-  | { readonly kind: "refused"; readonly why: string };
 
 const unknownMax = 10_000; // of either kind: records that are not ours to keep must not fill memory
 
 /**
- * The history is the chain that leads to the highest record signed by a current key. Two records of one
- * number are a dispute: `head` stays the one that came first, as the link for whoever writes next, the
- * dispute is told in `problems`, and the next higher record settles which branch is history.
+ * The history is the chain that leads to the highest record signed by a current key. Of two records of one number the
+ * one that came first is history, as the link for whoever writes next, until a higher record leads to the other one. The
+ * record that is not history is a rival of the one that is: an operator chooses (decision 0031).
  *
  * A log that lost records has gaps: it goes on from a record that it was told to begin at (decision 0014), and
  * what comes back of the records before is taken by the digest that the record after it names.
@@ -42,7 +30,7 @@ export class LogIndex<Body> {
   /** What was previewed last: the same bytes under the same keys need no second check. */
   #previewed: Signed<Body> | undefined;
   readonly #refused = new Map<Digest, string>();
-  readonly #disputed = new Set<number>();
+  readonly #rivals = new Map<Digest, Signed<Body>>();
 
   constructor(law: LogLaw<Body>, mesh: string, begins: readonly Digest[] = []) {
     this.#law = law;
@@ -66,6 +54,17 @@ export class LogIndex<Body> {
   /** Whether a record was offered before, whatever became of it. */
   has(digest: Digest): boolean {
     return this.#candidates.has(digest) || this.#refused.has(digest) || this.#unknown.has(digest);
+  }
+
+  /** A record, in the history or not, that a key signed which is trusted now, or that a record which holds names. */
+  findSigned(digest: Digest): Signed<Body> | undefined {
+    const one = this.#candidates.get(digest);
+    return one?.current && this.#mayWait(one) ? one.signed : undefined;
+  }
+
+  /** Records that hold, each with the number of another one that is history, or was when this one came. */
+  rivals(): readonly Signed<Body>[] {
+    return [...this.#rivals.values()];
   }
 
   get begins(): readonly Digest[] {
@@ -121,10 +120,9 @@ export class LogIndex<Body> {
       if (this.#refused.size < unknownMax) this.#refused.set(digest, judged);
       return { kind: "refused", why: judged };
     }
-    const candidate = { ...judged, current: judged.current || options?.verifiedBefore === true };
-    const records = this.#accept(candidate);
-    if (records.length > 0) return { kind: "adopted", records };
-    return { kind: candidate.current ? "kept" : "former" };
+    const current = judged.current || options?.verifiedBefore === true;
+    const records = this.#accept({ ...judged, current });
+    return records.length > 0 ? { kind: "adopted", records } : { kind: current ? "kept" : "former" };
   }
 
   /** Takes a record that a former key signed for authentic, because a record of another log that holds names its digest. */
@@ -140,9 +138,9 @@ export class LogIndex<Body> {
     this.#keys = keys;
     this.#previewed = undefined;
     this.#forgetLoose();
-    const unknown = [...this.#unknown.values()];
-    this.#unknown.clear();
-    return unknown.flatMap((bytes) => {
+    const unknown = this.#unknown;
+    this.#unknown = new Map();
+    return [...unknown.values()].flatMap((bytes) => {
       const offered = this.offer(bytes);
       return offered.kind === "adopted" ? offered.records : [];
     });
@@ -191,7 +189,9 @@ export class LogIndex<Body> {
         const more = waiting === undefined ? [] : this.#adopt(waiting);
         progress ||= more.length > 0;
         adopted.push(...more);
-        if (waiting === undefined || this.#keyOf(waiting.signed) <= this.#history.headKey) this.#loose.delete(digest);
+        if (waiting !== undefined && this.#keyOf(waiting.signed) > this.#history.headKey) continue;
+        this.#loose.delete(digest);
+        if (waiting !== undefined) this.#noteRival(waiting.signed);
       }
     }
     return [...adopted, ...this.#fillGaps()];
@@ -220,24 +220,28 @@ export class LogIndex<Body> {
     const before = this.#keyOf(first) - 1;
     const rival = this.find(before);
     if (rival === undefined || rival.digest === this.#law.linkOf(first.body)) return;
-    this.#disputed.add(before);
+    this.#rivals.set(rival.digest, rival);
     this.#history.remove(before);
   }
 
   #take(chain: readonly Signed<Body>[]): readonly Signed<Body>[] {
-    for (const key of this.#history.extend(chain)) this.#disputed.add(key);
+    for (const replaced of this.#history.extend(chain)) this.#rivals.set(replaced.digest, replaced);
     return chain;
   }
 
   #adopt({ signed, current }: Judged<Body>): readonly Signed<Body>[] {
     const key = this.#keyOf(signed);
-    const chain = current ? this.#chainTo(signed) : undefined;
     if (key <= this.#history.headKey) {
-      const isRival = (this.find(key)?.digest ?? signed.digest) !== signed.digest;
-      if (chain !== undefined && isRival) this.#disputed.add(key);
+      if (current) this.#noteRival(signed);
       return [];
     }
+    const chain = current ? this.#chainTo(signed) : undefined;
     return chain === undefined ? [] : this.#take(chain);
+  }
+
+  #noteRival(signed: Signed<Body>): void {
+    const held = this.find(this.#keyOf(signed));
+    if (held !== undefined && held.digest !== signed.digest) this.#rivals.set(signed.digest, signed);
   }
 
   /** The lawful chain to `signed`, as far back as its records are known. */
@@ -284,7 +288,6 @@ export class LogIndex<Body> {
     const former = [...this.#candidates.values()].filter((one) => !one.current && this.#keyOf(one.signed) > headKey);
     return renderLogProblems({
       name: this.#law.name,
-      disputed: [...this.#disputed].filter((key) => key >= headKey),
       refused: [...this.#refused.values()],
       unknown: this.#unknown.size,
       former: former.length,

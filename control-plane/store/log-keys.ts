@@ -32,3 +32,15 @@ export function judgeUnder<Body>(
   }
   return "unknown-key";
 }
+
+/** What came of offering a record. */
+export type Offered<Body> =
+  | { readonly kind: "adopted"; readonly records: readonly Signed<Body>[] }
+  /** Its signature holds, but it is not (or not yet) part of the history. */
+  | { readonly kind: "kept" }
+  /** A key signed it that is trusted no more, and nothing that holds leads to it. */
+  | { readonly kind: "former" }
+  | { readonly kind: "known" }
+  /** No trusted key signed it: it is judged again when the keys change. */
+  | { readonly kind: "unknown-key" }
+  | { readonly kind: "refused"; readonly why: string };

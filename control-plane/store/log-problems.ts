@@ -3,8 +3,6 @@ import type { MissingRange } from "./log-history.js";
 
 export interface LogTroubles {
   readonly name: string;
-  /** Numbers of which two records were signed, and no higher one has settled which holds. */
-  readonly disputed: readonly number[];
   /** Why records do not hold. */
   readonly refused: readonly string[];
   /** How many records are signed by keys that are not trusted, and by keys that are trusted no more. */
@@ -21,11 +19,6 @@ const shownMax = 10;
 export function renderLogProblems(troubles: LogTroubles): string[] {
   const { name, refused, unknown, former, missing, loose } = troubles;
   const problems: string[] = [];
-  for (const key of troubles.disputed.slice(0, shownMax)) {
-    problems.push(
-      `${name}: two records of number ${key} were signed (equivocation); the next higher record settles it`,
-    );
-  }
   const why = refused.at(-1);
   if (why !== undefined)
     problems.push(`${name}: ${refused.length} record(s) do not hold and are skipped; the last: ${why}`);

@@ -34,7 +34,7 @@ class MemoryLog<Body> extends IndexedLog<Body> implements RecordLog<Body> {
 
   async recover(records: readonly Uint8Array[], pastGaps: boolean): Promise<number> {
     const { stream } = this.law;
-    const adopted = this.takeBack(records);
+    const adopted = await this.takeBack(records);
     if (pastGaps) adopted.push(...this.index.beginAhead());
     for (const { bytes } of adopted) {
       this.#store.logs[stream].push(bytes.slice());

@@ -14,6 +14,8 @@ export interface SeenHeads {
   readonly trustSequence: number;
   /** The newest revision that it knows of. */
   readonly revision: number;
+  /** How many records it has seen of numbers that another one has: a control plane may know one of each pair only. */
+  readonly contested: number;
 }
 
 interface Kept extends HeldRecord {
@@ -36,11 +38,13 @@ export class KeptRecords {
   readonly #waiting = new Map<Digest, Uint8Array>();
   #writing: Promise<void> | undefined;
   #trouble: string | undefined;
+  #contested: number;
 
   private constructor(folder: StateFolder, clock: Clock, kept: readonly Kept[]) {
     this.#folder = folder;
     this.#clock = clock;
     this.#kept = new Map(kept.map((one) => [one.digest, one]));
+    this.#contested = kept.length - new Set(kept.map(({ log, key }) => `${log} ${key}`)).size;
   }
 
   /** Fails with `unavailable`. */
@@ -53,16 +57,22 @@ export class KeptRecords {
     return this.#trouble;
   }
 
+  /** How many records came whose number another one has that is kept; never goes down. */
+  get contested(): number {
+    return this.#contested;
+  }
+
   /** Keeps a record whose signature held. */
   note(log: OfferedLog, key: number, { digest, bytes }: { readonly digest: Digest; readonly bytes: Uint8Array }): void {
     if (this.#kept.has(digest)) return;
+    if (this.#ofLog(log).some((one) => one.key === key)) this.#contested += 1;
     this.#kept.set(digest, { log, key, digest, size: bytes.length });
     this.#waiting.set(digest, bytes);
     this.#writing ??= this.#writeSoon();
   }
 
   /** What is kept of a log, newest first. Records of the chains above `seen` were never followed: they are left out. */
-  held(log: OfferedLog, seen: SeenHeads): readonly HeldRecord[] {
+  held(log: OfferedLog, seen: Omit<SeenHeads, "contested">): readonly HeldRecord[] {
     const chains: Partial<Record<OfferedLog, number>> = { activations: seen.epoch, trust: seen.trustSequence };
     return this.#ofLog(log)
       .filter(({ key }) => key <= (chains[log] ?? key))

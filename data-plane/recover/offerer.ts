@@ -1,6 +1,6 @@
 /**
- * Notices that a control plane knows less of the logs than this proxy has seen (its own signed statements say so),
- * and offers it what this proxy holds. Many proxies notice at once, so each waits a random while; the later ones add
+ * Notices that a control plane knows less of the logs than this proxy has seen (its own signed statements say so), or
+ * that two records of one number were signed (decision 0031), and offers it what this proxy holds. Many proxies notice at once, so each waits a random while; the later ones add
  * what the first did not have.
  */
 import { messageOf } from "../../core/errors.js";
@@ -29,6 +29,9 @@ export class Offerer {
   readonly #backoff: Backoff;
   /** By signing key: whether its last statement is behind what was seen here. */
   readonly #behind = new Map<string, boolean>();
+  /** Contested records for which an offer is due, and those that were offered. */
+  #noticed = 0;
+  #offered = 0;
   #dueMs = Number.POSITIVE_INFINITY;
   #wake = new AbortController();
   #said = "";
@@ -45,8 +48,11 @@ export class Offerer {
 
   /** Hears a statement about the heads of the logs that verified. */
   hear({ kid, body }: Signed<Freshness>): void {
+    const heads = this.#deps.heads();
+    if (heads.contested > this.#noticed) this.#due(this.#deps.random() * firstMs);
+    this.#noticed = heads.contested;
     const before = this.#behind.get(kid) ?? false;
-    const behind = isBehind(body, this.#deps.heads());
+    const behind = isBehind(body, heads);
     if (this.#behind.size >= signersMax) this.#behind.clear();
     this.#behind.set(kid, behind);
     if (behind === before) return;
@@ -56,13 +62,13 @@ export class Offerer {
 
   /** Offers once within a minute, instead of whatever was due: perhaps there are gaps to fill. */
   later(): void {
-    if (this.#isAnyBehind()) return; // it comes sooner
+    if (this.#isWanted()) return; // it comes sooner
     this.#dueMs = Number.POSITIVE_INFINITY;
     this.#due(laterMs.min + this.#deps.random() * (laterMs.max - laterMs.min));
   }
 
-  #isAnyBehind(): boolean {
-    return [...this.#behind.values()].includes(true);
+  #isWanted(): boolean {
+    return this.#noticed > this.#offered || [...this.#behind.values()].includes(true);
   }
 
   #due(inMs: number): void {
@@ -87,16 +93,18 @@ export class Offerer {
 
   async #offer(): Promise<void> {
     const { log, offer } = this.#deps;
+    const noticed = this.#noticed;
     try {
       const given = await offer(this.#signal);
-      if (given > 0) log.warn("a control plane had lost records and was given them", { given });
+      if (given > 0) log.warn("a control plane lacked records and was given them", { given });
       this.#said = "";
+      this.#offered = noticed;
     } catch (error) {
       const why = messageOf(error);
       if (!this.#signal.aborted && why !== this.#said) log.warn("what this proxy holds could not be offered", { why });
       this.#said = why;
     }
-    if (this.#isAnyBehind()) this.#due(this.#backoff.nextMs());
+    if (this.#isWanted()) this.#due(this.#backoff.nextMs());
     else this.#backoff.reset();
   }
 }

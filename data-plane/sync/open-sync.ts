@@ -178,7 +178,8 @@ function createSync({ loop, judge, kept, freshnessListeners, receive }: SyncPart
     kept,
     get heads() {
       const { saved, published } = loop.state;
-      return { epoch: saved.epoch, trustSequence: saved.sequence, revision: published[0]?.number ?? 0 };
+      const { contested } = kept;
+      return { epoch: saved.epoch, trustSequence: saved.sequence, revision: published[0]?.number ?? 0, contested };
     },
     onFreshness: (listener) => listen(freshnessListeners, listener),
     get clockAheadMs() {

@@ -24,6 +24,7 @@ const lines: Readonly<Record<string, readonly string[]>> = {
   "issuer list": [],
   "issuer remove": ["partner"],
   revoke: ["payments-a2b3c4d5"],
+  recover: [digestOf("a"), "-m", "the fleet is right"],
   "trust show": [],
   "trust rotate": [],
   "trust drop": ["k1"],

@@ -73,6 +73,7 @@ const commands = [
   ["trust", "rotate"],
   ["trust", "drop"],
   ["revoke"],
+  ["recover"],
   ["approve"],
 ];
 

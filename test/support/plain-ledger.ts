@@ -33,6 +33,22 @@ export class PlainLog<Body> implements RecordLog<Body> {
     return [...this.#records];
   }
 
+  conflicts() {
+    return [];
+  }
+
+  blocking() {
+    return undefined;
+  }
+
+  findSigned(digest: Digest): Signed<Body> | undefined {
+    return this.#records.find((one) => one.digest === digest);
+  }
+
+  settle<Result>(act: () => Promise<Result>): Promise<Result> {
+    return act();
+  }
+
   lack(): string | undefined {
     return undefined;
   }

@@ -226,17 +226,19 @@ describe("I3: what is in the stream counts only if it holds", () => {
     expect((await open(nats)).revisions.list()).toEqual([one, two]);
   });
 
-  test("two committed records of one number are told until the next higher one settles it, either way", async () => {
+  test("two committed records of one number are a conflict until the next higher one settles it, either way", async () => {
     for (const winner of [0, 1]) {
       const { nats: own, ledger } = await start();
       const one = await publish(ledger, "one");
       const rivals = ["left", "right"].map((side) => signRevision(buildRevision(one, side), testMesh, key.signer));
       const bus = await own.connect(await own.controlPlaneUser("both"));
       for (const rival of rivals) await bus.append(ingestSubject("revisions", 2), rival.bytes);
-      await until(() => ledger.problems().some((line) => /equivocation/.test(line)));
+      await until(() => ledger.revisions.blocking()?.key === 2);
+      expect(ledger.revisions.conflicts()).toHaveLength(1);
       const three = signRevision(buildRevision(rivals[winner], "three"), testMesh, key.signer);
       await bus.append(ingestSubject("revisions", 3), three.bytes);
-      await until(() => ledger.problems().length === 0);
+      await until(() => ledger.revisions.head()?.digest === three.digest);
+      await until(() => ledger.revisions.conflicts().length === 0);
       expect(ledger.revisions.list()).toEqual([one, rivals[winner], three]);
       await ledger.close();
       ledgers.length = 0;

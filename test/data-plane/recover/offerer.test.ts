@@ -15,9 +15,10 @@ afterEach(() => {
 function start(offer: () => Promise<number>) {
   const [clock, life] = [new ManualClock(), new AbortController()];
   stop.push(life);
-  const heads = () => ({ epoch: 5, trustSequence: 1, revision: 0 });
+  const seen = { contested: 0 };
+  const heads = () => ({ epoch: 5, trustSequence: 1, revision: 0, ...seen });
   const deps = { clock, log: silentLogger, random: () => 0.5, heads, offer };
-  return { clock, offerer: new Offerer(deps, life.signal) };
+  return { clock, seen, offerer: new Offerer(deps, life.signal) };
 }
 const says = (epoch: number, { signer } = one) => signFreshness(buildFreshness(epoch), testMesh, signer);
 
@@ -52,4 +53,23 @@ test("once others have healed it, this one offers later, since it may hold more;
   expect(offers).toBe(before);
   await clock.advance(60_000);
   expect(offers).toBe(before + 1);
+});
+
+test("two records of one number are offered within seconds, until that succeeds, and once", async () => {
+  let offers = 0;
+  const { clock, seen, offerer } = start(async () => {
+    offers += 1;
+    if (offers === 1) throw new Error("away");
+    return 1;
+  });
+  offerer.hear(says(5));
+  seen.contested = 1;
+  offerer.hear(says(5));
+  await clock.advance(2000);
+  expect(offers).toBe(1);
+  await clock.advance(60_000);
+  expect(offers).toBe(2);
+  offerer.hear(says(5));
+  await clock.advance(120_000);
+  expect(offers).toBe(2);
 });

@@ -1,0 +1,131 @@
+/**
+ * Records that are signed like those of a log and have the number of another one: one of the two was acknowledged and
+ * lost, where a folder was put back from a backup and signed that number again (decision 0031).
+ */
+import type { Digest } from "../../core/digest.js";
+import { AshlarError, messageOf } from "../../core/errors.js";
+import type { Signed } from "../../core/model.js";
+import type { LogIndex } from "./log-index.js";
+import type { RivalFile } from "./rival-file.js";
+
+/** Two records of one number that both hold. */
+export interface LogConflict<Body> {
+  readonly key: number;
+  /** The one in this log. */
+  readonly held: Signed<Body>;
+  readonly rival: Signed<Body>;
+}
+
+/** Kept of one log. Further ones are told when these are settled and proxies show them again. */
+export const rivalsMax = 64;
+
+interface Noted {
+  readonly bytes: Uint8Array;
+  /** Where the log was then. */
+  readonly headKey: number;
+  /** An operator has chosen, or the log had gone past it before this version looked. */
+  settled: boolean;
+}
+
+export class LogRivals<Body> {
+  readonly #index: LogIndex<Body>;
+  readonly #keyOf: (body: Body) => number;
+  readonly #file: RivalFile | undefined;
+  readonly #noted = new Map<Digest, Noted>();
+  #settling = false;
+  #trouble: string | undefined;
+
+  /** Without a file nothing outlives the process. */
+  constructor(index: LogIndex<Body>, keyOf: (body: Body) => number, file?: RivalFile) {
+    this.#index = index;
+    this.#keyOf = keyOf;
+    this.#file = file;
+    for (const { digest, bytes, settled } of file?.known ?? [])
+      this.#noted.set(digest, { bytes, settled, headKey: Number.POSITIVE_INFINITY });
+  }
+
+  /** What was noted before this process began, for the index to judge once it has the log. */
+  get records(): readonly Uint8Array[] {
+    return [...this.#noted.values()].map(({ bytes }) => bytes);
+  }
+
+  /** Why they are not on disk; undefined: they are. */
+  get trouble(): string | undefined {
+    return this.#trouble;
+  }
+
+  /**
+   * Takes note of the index's rivals. A rival that the stream holds is seen by every control plane: the next higher record
+   * in the log is the choice of one of them, which they all follow. One that the log is past already stops it, but
+   * `atStart`: earlier versions told it and went past it. Never rejects.
+   */
+  async note(isInStream: (digest: Digest) => boolean = () => false, atStart = false): Promise<void> {
+    const head = this.#index.head();
+    const headKey = head === undefined ? 0 : this.#keyOf(head.body);
+    let changed = this.#trouble !== undefined;
+    for (const { digest, bytes, body } of this.#index.rivals()) {
+      const noted = this.#noted.get(digest);
+      const isPast = this.#keyOf(body) < headKey && isInStream(digest);
+      if (noted === undefined) {
+        if (this.#noted.size >= rivalsMax) this.#dropSettled();
+        if (this.#noted.size < rivalsMax) this.#noted.set(digest, { bytes, headKey, settled: atStart && isPast });
+        changed = true;
+      } else if (!noted.settled && isPast && noted.headKey <= this.#keyOf(body)) changed = noted.settled = true;
+    }
+    if (changed) await this.#save();
+  }
+
+  #dropSettled(): void {
+    for (const [digest, { settled }] of this.#noted) {
+      if (!settled) continue;
+      this.#noted.delete(digest);
+      return;
+    }
+  }
+
+  /** What nobody has decided yet, lowest number first. */
+  conflicts(): readonly LogConflict<Body>[] {
+    const conflicts: LogConflict<Body>[] = [];
+    for (const [digest, { settled }] of this.#noted) {
+      const rival = settled ? undefined : this.#index.findSigned(digest);
+      const key = rival && this.#keyOf(rival.body);
+      const held = key === undefined ? undefined : this.#index.find(key);
+      if (rival === undefined || key === undefined || held === undefined || held.digest === digest) continue;
+      conflicts.push({ key, held, rival });
+    }
+    return conflicts.sort((a, b) => a.key - b.key);
+  }
+
+  /** The lowest conflict that keeps the log from going on. */
+  blocking(): LogConflict<Body> | undefined {
+    return this.#settling ? undefined : this.conflicts()[0];
+  }
+
+  /** Runs `act`, which may sign, and then holds the conflicts that there were for settled. */
+  async settle<Result>(act: () => Promise<Result>): Promise<Result> {
+    if (this.#settling) throw new AshlarError("conflict", "another choice is being signed: look again");
+    const open = this.conflicts();
+    this.#settling = true;
+    try {
+      const result = await act();
+      for (const { rival } of open) {
+        const noted = this.#noted.get(rival.digest);
+        if (noted !== undefined) noted.settled = true;
+      }
+      await this.#save();
+      return result;
+    } finally {
+      this.#settling = false;
+    }
+  }
+
+  /** Never rejects; what could not be written is written with the next look at the log. */
+  async #save(): Promise<void> {
+    try {
+      await this.#file?.save([...this.#noted].map(([digest, { bytes, settled }]) => ({ digest, bytes, settled })));
+      this.#trouble = undefined;
+    } catch (error) {
+      this.#trouble = messageOf(error);
+    }
+  }
+}
