@@ -28,7 +28,7 @@ export function convergenceToJson(proxy: ProxyConvergence) {
   };
 }
 
-/** Says whether there is nothing left to do for a proxy. */
+/** Returns whether there is nothing left to do for a proxy. */
 export function isConverged({ state }: Pick<ProxyConvergence, "state">): boolean {
   return state === "converged" || state === "prepared";
 }

@@ -7,7 +7,7 @@ import { plain, renderPairs, renderTime } from "./output.js";
 
 const pollMs = 500;
 
-/** Whether it goes on. */
+/** Returns whether it goes on. */
 export function isUnderway({ state }: RolloutInfo): boolean {
   return state === "running" || state === "paused";
 }
@@ -32,7 +32,7 @@ export async function watchRollout(
   }
 }
 
-/** Why a rollout that was waited for is not done; undefined: it is. */
+/** Returns why a rollout that was waited for is not done, or undefined if it is. */
 export function failureOf(rollout: RolloutInfo, timeoutMs: number): AshlarError | undefined {
   const { number, state, stage, stages } = rollout;
   switch (state) {

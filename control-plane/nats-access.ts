@@ -36,7 +36,7 @@ export interface NatsAccess {
   readonly bus: Bus;
   /** Creates and checks the streams with a credential that is good for a quarter of an hour and used for nothing else. */
   bootstrap(signal: AbortSignal): Promise<void>;
-  /** Whether control planes and proxies are users of one account. */
+  /** Returns whether control planes and proxies are users of one account. */
   isShared(): boolean;
   /** Goes on with users of other accounts: the mesh has got one of its own while this control plane ran. */
   useAccounts(accounts: NatsAccounts): Promise<void>;

@@ -1,10 +1,10 @@
 import type { Activation, Signed } from "./model.js";
 import { isUnderway } from "./rollout/cohort.js";
 
-/** What the history of activations is made of. */
+/** The facts of an activation that the history is computed from. */
 export type HistoryEntry = Pick<Activation, "revisionNumber" | "rollbackOf"> & Partial<Pick<Activation, "rollout">>;
 
-/** Where a rollback goes, or why there is nowhere to go. */
+/** The revision that a rollback activates, or the reason why there is none. */
 export type RollbackTarget =
   | { readonly kind: "target"; readonly revision: number; readonly rollbackOf: number }
   | {
@@ -17,7 +17,10 @@ export function mayActivate(seen: Signed<Activation> | undefined, next: Activati
   return next.epoch === (seen?.body.epoch ?? 0) + 1 && next.previous === seen?.digest;
 }
 
-/** I2 for a reader that missed links: a higher epoch, authentic by its own signature, replaces a lower one. */
+/**
+ * I2 for a reader that missed links: an activation with a higher epoch and a valid signature replaces one with a lower
+ * epoch.
+ */
 export function supersedes(seen: Activation | undefined, next: Activation): boolean {
   return next.epoch > (seen?.epoch ?? 0);
 }

@@ -6,7 +6,7 @@ declare const brand: unique symbol;
 /** A SHA-256 in lower-case hexadecimal, 64 characters. */
 export type Digest = string & { readonly [brand]: "Digest" };
 
-/** What stands where there is nothing before: the parent of revision 1. */
+/** The digest that revision 1 names as its parent: 64 zeros. */
 export const zeroDigest = "0".repeat(64) as Digest;
 
 /** The SHA-256 of `bytes`. */

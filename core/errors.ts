@@ -3,18 +3,18 @@ export const errorCodes = [
   "conflict", // somebody else was first
   "denied", // the caller may not do this
   "deadline", // it took longer than allowed
-  "exists", // it is there already
+  "exists", // an object of this name exists already
   "invalid_argument", // a request or flag that makes no sense
   "invalid_identity", // not a SPIFFE ID, or not an acceptable certificate
   "invalid_policy", // policy files with errors
   "invalid_record", // bytes that are not what they should be: signature, digest, form
   "limit", // too much or too many
-  "not_found", // it is not there
+  "not_found", // no object of this name exists
   "not_supported", // this version of Ashlar does not do that yet
-  "stale", // it contradicts what is already known to be newer
-  "unauthenticated", // no, wrong, used or expired credentials
+  "stale", // the request is based on a state that is no longer the newest
+  "unauthenticated", // credentials are missing, wrong, used up or expired
   "unavailable", // it could not be reached, or is not ready
-  "internal", // a fault of Ashlar's own
+  "internal", // a bug in Ashlar
 ] as const;
 
 export type ErrorCode = (typeof errorCodes)[number];
@@ -33,18 +33,18 @@ export class AshlarError extends Error {
   }
 }
 
-/** Says whether `error` is an AshlarError with this code. */
+/** Returns whether `error` is an AshlarError with this code. */
 export function isAshlarError(error: unknown, code?: ErrorCode): error is AshlarError {
   return error instanceof AshlarError && (code === undefined || error.code === code);
 }
 
-/** One line for people about whatever was thrown; never a stack trace, and nothing that a terminal would act on. */
+/** Returns the message of whatever was thrown, on one line, without a stack trace and without control characters. */
 export function messageOf(error: unknown): string {
   const text = error instanceof Error ? (error.message.split("\n", 1)[0] ?? error.name) : String(error);
   return text.replace(/\p{Cc}/gu, "?"); // JSON.parse, for one, quotes what it was given
 }
 
-/** Makes a switch exhaustive: does not compile while a case is missing. */
+/** Makes a switch exhaustive: the code does not compile while a case is missing. */
 export function unreachable(value: never): never {
   throw new AshlarError("internal", `unhandled case: ${JSON.stringify(value)}`);
 }

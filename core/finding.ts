@@ -4,7 +4,7 @@
 export interface Finding {
   readonly severity: "error" | "warning";
   readonly file: string;
-  /** From 1; 0: not about a place. */
+  /** Line number from 1; 0 if the finding is about no place. */
   readonly line: number;
   readonly column: number;
   readonly field: string;

@@ -5,7 +5,7 @@ declare const brand: unique symbol;
 /** A SPIFFE ID of a workload: `spiffe://TRUST-DOMAIN/PATH` (SPIFFE-ID.md), path not empty. */
 export type SpiffeId = string & { readonly [brand]: "SpiffeId" };
 
-/** What an identity of this mesh is for. */
+/** The role of an identity: service, operator or control plane. */
 export type IdentityRole = "service" | "operator" | "control-plane";
 
 const workloadId = /^spiffe:\/\/[a-z0-9._-]{1,255}(\/[A-Za-z0-9._-]+)+$/;
@@ -20,15 +20,18 @@ export function parseSpiffeId(text: string): SpiffeId {
   return text as SpiffeId; // the only place that may make one
 }
 
-/** Says whether `text` is an RFC 1123 label: 1 to 63 of a-z, 0-9 and "-", not at either end. */
+/** Returns whether `text` is an RFC 1123 label: 1 to 63 of a-z, 0-9 and "-", not at either end. */
 export function isLabel(text: string): boolean {
   return label.test(text);
 }
 
-/** So long may a mesh's name be: it is the common name of its CA, which X.509 lets have 64 characters. */
+/** The most characters of a mesh's name. It is the common name of the CA, which X.509 limits to 64 characters. */
 export const meshNameMax = 63;
 
-/** Why `text` cannot name a mesh: labels joined by dots, so that it works as a trust domain and an authority; undefined: it can. */
+/**
+ * Returns why `text` cannot name a mesh, or undefined if it can. A name is labels joined by dots, because it is used as
+ * a trust domain and as an authority.
+ */
 export function findMeshNameFault(text: string): string | undefined {
   if (text.length > meshNameMax)
     return `a mesh's name has at most ${meshNameMax} characters, this one has ${text.length}`;

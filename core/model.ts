@@ -22,7 +22,7 @@ export type { Service } from "./kinds/service/service.js";
 export type { PolicyObject, Unit } from "./kinds/table.js";
 export { meshUnitName } from "./kinds/unit.js";
 
-/** A unit with the bytes that its digest is of. */
+/** A unit with its encoded bytes and their digest. */
 export interface EncodedUnit {
   readonly unit: Unit;
   readonly bytes: Uint8Array;
@@ -56,7 +56,7 @@ export interface Signed<Body> {
 
 export interface UnitChange {
   readonly name: string;
-  /** undefined: the unit is gone. */
+  /** undefined if the revision removed the unit. */
   readonly digest: Digest | undefined;
 }
 
@@ -72,18 +72,18 @@ export interface Revision {
 
 export interface Activation {
   readonly epoch: number;
-  /** undefined for epoch 1. */
+  /** Digest of the activation before; undefined for epoch 1. */
   readonly previous: Digest | undefined;
   readonly revisionNumber: number;
   readonly revisionDigest: Digest;
   readonly author: SpiffeId;
   readonly reason: string;
-  /** The revision this rolls back from. */
+  /** The revision that was active before this rollback. */
   readonly rollbackOf: number | undefined;
   readonly timeMs: number;
   readonly forced: boolean;
   readonly thresholdPercent: number;
-  /** Set: this epoch is a stage of a rollout, and the revision above its candidate. */
+  /** Set if this epoch is a stage of a rollout. `revision` is then the candidate. */
   readonly rollout: StageOfRollout | undefined;
   readonly shadow?: ShadowOrder | undefined;
 }
@@ -169,9 +169,9 @@ export interface Heartbeat {
   readonly bypassable: readonly string[];
   readonly seenActivation: Digest | undefined;
   readonly leaving: boolean;
-  /** Since the switch to the epoch that is evaluated; undefined: not counted. */
+  /** Calls since the switch to the epoch that is evaluated; undefined if the proxy does not count them. */
   readonly calls: CallCounts | undefined;
-  /** Calls of the last epoch under another revision; undefined: there was none. */
+  /** Calls of the last epoch that had another revision; undefined if there was none. */
   readonly callsBefore: CallCounts | undefined;
   /** Sorted by key. */
   readonly labels: readonly Label[];
@@ -184,13 +184,16 @@ export interface CallCounts {
   /** Refused by policy. */
   readonly refused: number;
   readonly failed: number;
-  /** Calls that were not refused, by the first of `tookBoundsMs` that they did not exceed; the last: longer. Or empty. */
+  /**
+   * Counts of calls that were not refused, by duration: entry i counts calls of at most `tookBoundsMs[i]`, the last
+   * entry all longer ones. Empty if durations are not counted.
+   */
   readonly took: readonly number[];
-  /** Those with the most calls; undefined: the proxy does not tell them apart. */
+  /** The methods with the most calls; undefined if the proxy does not count by method. */
   readonly methods?: readonly MethodCounts[] | undefined;
 }
 
-/** Calls of one method. Of calls to others, what the other side refused and failed counts too. */
+/** Counts of one method. For outbound calls, refusals and failures of the other side count too. */
 export interface MethodCounts extends Omit<CallCounts, "methods"> {
   readonly outbound: boolean;
   /** The service that is called. */
@@ -199,9 +202,9 @@ export interface MethodCounts extends Omit<CallCounts, "methods"> {
   readonly method: string;
 }
 
-/** A heartbeat tells so many methods of a proxy apart, and none with a longer name (in characters). */
+/** A heartbeat counts at most `methodsToldMax` methods, and only methods of at most `methodToldMax` characters. */
 export const methodsToldMax = 48;
 export const methodToldMax = 200;
 
-/** Bounds of the classes by which calls are counted. */
+/** Upper bounds of the duration classes, in milliseconds. */
 export const tookBoundsMs = [1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000] as const;

@@ -28,7 +28,10 @@ export interface Signer {
 /** Keys that are trusted beforehand, by key id. */
 export type KeySet = ReadonlyMap<string, KeyObject>;
 
-/** Whether a record that holds names this digest: what it names is authentic, whoever signed it and whatever became of the key. */
+/**
+ * Returns whether a verified record names this digest. A record that is named so is authentic even if its own key was
+ * dropped.
+ */
 export type IsNamed = (digest: Digest) => boolean;
 
 /** A record whose signature held; the payload is not parsed yet. */

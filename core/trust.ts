@@ -5,7 +5,10 @@ import type { TrustedIssuer } from "./token/token-model.js";
 
 /** Issuers of tokens that a mesh knows. */
 export const issuersMax = 32;
-/** The most bytes of all issuers' keys and certificates together; the rest of a trust record is for revocations. */
+/**
+ * The most bytes of all issuers' keys and certificates together. The remainder of a trust record is reserved for
+ * revocations.
+ */
 const issuersBytesMax = 384 * 1024;
 
 /** I2 for trust: one link after the other, never back; the first has sequence 1 and no previous. */
@@ -15,7 +18,7 @@ export function mayTrust(seen: Signed<Trust> | undefined, next: Trust): boolean 
   );
 }
 
-/** Revocations are cumulative: what was revoked once stays revoked. */
+/** Returns whether `next` contains every revocation of `head`: a revocation is never taken back. */
 function keepsRevocations(seen: Signed<Trust> | undefined, next: Trust): boolean {
   if (seen === undefined) return true;
   const revoked = new Set(next.revocations.map((revocation) => revocation.serial));
@@ -37,7 +40,7 @@ export function delegateSigning(head: Signed<Trust>, key: SigningKey, timeMs: nu
   return { ...head.body, sequence: head.body.sequence + 1, previous: head.digest, signingKeys: sorted, timeMs };
 }
 
-/** Keys of one control plane that are trusted at a time: the one in use, and the one before or after it. */
+/** The most keys of one control plane that are trusted at a time: the key in use and the key before or after it. */
 const keysOfHolderMax = 2;
 
 /**
@@ -114,7 +117,7 @@ export function removeIssuer(head: Signed<Trust>, name: string, timeMs: number):
   return { ...head.body, sequence: head.body.sequence + 1, previous: head.digest, issuers, timeMs };
 }
 
-/** A trust record has no more, and what is in it stays. */
+/** The most revocations in a trust record. Revocations are never removed. */
 export const revocationsMax = 10_000;
 
 /**
@@ -138,7 +141,7 @@ export function revoke(
   return { ...head.body, sequence: head.body.sequence + 1, previous: head.digest, revocations, timeMs };
 }
 
-/** Whether two say the same of an issuer, whenever its keys were read. */
+/** Returns whether two records of an issuer are equal, ignoring the time at which its keys were read. */
 export function saysTheSame(one: TrustedIssuer, other: TrustedIssuer): boolean {
   return (
     one.issuer === other.issuer &&

@@ -16,7 +16,7 @@ export function diskFaultOf(error: unknown): string | undefined {
   return faults[codeOf(error)];
 }
 
-/** Whether there is no room, as opposed to a disk that is broken. */
+/** Returns whether there is no room, as opposed to a disk that is broken. */
 export function isDiskFull(error: unknown): boolean {
   const code = codeOf(error);
   return code === "ENOSPC" || code === "EDQUOT";

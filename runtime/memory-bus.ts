@@ -28,7 +28,7 @@ interface Listener {
   readonly queue: BoundedQueue<BusMessage>;
 }
 
-/** Whether `subject` matches a NATS pattern with "*" and ">". */
+/** Returns whether `subject` matches a NATS pattern with "*" and ">". */
 export function matchesSubject(pattern: string, subject: string): boolean {
   const [want, have] = [pattern.split("."), subject.split(".")];
   for (const [index, token] of want.entries()) {

@@ -45,7 +45,7 @@ const addressesMax = 16;
 /** Trying again may help with these. */
 const healing: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["unavailable", "deadline", "limit", "internal"]);
 
-/** Says whether trying again may help. */
+/** Returns whether trying again may help. */
 export function mayHeal(error: unknown): boolean {
   return isAshlarError(error) && healing.has(error.code);
 }

@@ -18,7 +18,10 @@ export interface NatsAccounts {
   readonly proxies: NatsAccount;
 }
 
-/** Whether proxies are users of the account that has JetStream: then NATS does not keep them from deleting streams. */
+/**
+ * Returns whether proxies are users of the account that has JetStream: then NATS does not keep them from deleting
+ * streams.
+ */
 export function isShared({ mesh, proxies }: NatsAccounts): boolean {
   return mesh.publicKey === proxies.publicKey;
 }

@@ -15,7 +15,7 @@ export function createNatsUserKey(): NatsUserKey {
   return { publicKey: pair.getPublicKey(), seed: Buffer.from(pair.getSeed()).toString("ascii") };
 }
 
-/** Says whether `text` is the public key of a NATS user. */
+/** Returns whether `text` is the public key of a NATS user. */
 export function isNatsUserKey(text: string): boolean {
   if (!/^U[A-Z2-7]{55}$/.test(text)) return false;
   try {

@@ -105,7 +105,7 @@ class NatsBus implements Bus, SystemBus {
     }
   }
 
-  /** Whether the server answered and does not take our user; said once, as an error: waiting alone will not mend it. */
+  /** Returns whether the server refused our user. Logs the refusal once, since waiting does not help. */
   #noteRefusal(error: unknown): boolean {
     const said = refusalIn(error);
     if (said === undefined) return false;

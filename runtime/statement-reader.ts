@@ -134,12 +134,15 @@ export class StatementReader {
     return this.#read(kind, message, atMs, () => {}, true);
   }
 
-  /** Whether what came in a proxy's name lately was not even looked at, because there was too much of it: its silence says nothing. */
+  /**
+   * Returns whether what came in a proxy's name lately was not even looked at, because there was too much of it: its
+   * silence says nothing.
+   */
   isDoubtful(proxyId: string): boolean {
     return this.#budget.isDoubtful(proxyId, this.#deps.clock.monotonicMs());
   }
 
-  /** Why the certificate with this serial number does not count; undefined: it is not revoked. */
+  /** Returns why the certificate with this serial number does not count, or undefined if it is not revoked. */
   revocationOf(serial: string): Revocation | undefined {
     return this.#trust()?.revoked.get(serial);
   }

@@ -31,19 +31,19 @@ export class VerifyBudget {
   readonly #names = new Map<string, Window>();
   readonly #all = begin(Number.NEGATIVE_INFINITY);
 
-  /** Whether nothing in this name is verified now. */
+  /** Returns whether nothing in this name is verified now. */
   isSpent(name: string, nowMs: number): boolean {
     const window = this.#names.get(name);
     return isSpent(this.#all, allFailuresMax, nowMs) || (window !== undefined && isSpent(window, maxOf(name), nowMs));
   }
 
-  /** Whether not even what seems to be its next word is verified. */
+  /** Returns whether not even what seems to be its next word is verified. */
   isExhausted(name: string, nowMs: number): boolean {
     const window = this.#names.get(name);
     return window !== undefined && isSpent(window, exhaustedFactor * maxOf(name), nowMs);
   }
 
-  /** Whether something in this name may have gone unheard in the last seconds. */
+  /** Returns whether something in this name may have gone unheard in the last seconds. */
   isDoubtful(name: string, nowMs: number): boolean {
     const fullMs = [name, strangers].map((one) => this.#names.get(one)?.fullMs ?? Number.NEGATIVE_INFINITY);
     return nowMs - Math.max(this.#all.fullMs, ...fullMs) < doubtMs;

@@ -40,7 +40,7 @@ const permanentStatuses: ReadonlySet<number> = new Set([
   status.UNIMPLEMENTED,
 ]);
 
-/** Says whether asking the agent again would give the same answer. */
+/** Returns whether asking the agent again would give the same answer. */
 export function isPermanent(error: ServiceError): boolean {
   return permanentStatuses.has(error.code);
 }

@@ -88,7 +88,7 @@ function checkTime({ signed }: Stated, storedMs: number): void {
 
 const seenMax = 100_000;
 
-/** Whether the same batch was there before: a second copy would count its calls twice. */
+/** Returns whether the same batch was there before: a second copy would count its calls twice. */
 function isAgain({ writer, signed }: Stated, seen: Set<string>): boolean {
   if (signed === undefined) return false;
   const id = `${writer.proxyId} ${signed.counter}`;

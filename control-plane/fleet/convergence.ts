@@ -56,7 +56,7 @@ export function judgeConvergence(
   ].sort((a, b) => compareText(a.service, b.service) || compareText(a.id, b.id));
 }
 
-/** Whether nothing is left to do for this proxy. */
+/** Returns whether nothing is left to do for this proxy. */
 export function hasConverged({ state }: ProxyConvergence): boolean {
   return state === "converged" || state === "prepared" || state === "revoked";
 }

@@ -208,7 +208,7 @@ export function isActive(heartbeat: Heartbeat, head: FleetHead): boolean {
   );
 }
 
-/** Says whether the proxy holds this revision compiled (evaluating it counts). */
+/** Returns whether the proxy holds this revision compiled (evaluating it counts). */
 export function isPrepared(heartbeat: Heartbeat, revision: Digest): boolean {
   return heartbeat.evaluatingDigest === revision || heartbeat.prepared.some(({ digest }) => digest === revision);
 }

@@ -32,7 +32,9 @@ for (const [address, prefix] of [
   notPublic6.addSubnet(address, prefix, "ipv6");
 }
 
-/** Whether an IP address is one that everybody reaches: not loopback, link-local, private, shared or multicast. */
+/**
+ * Returns whether an IP address is one that everybody reaches: not loopback, link-local, private, shared or multicast.
+ */
 export function isPublicAddress(address: string): boolean {
   const plain = address.replace(/%.*$/, "");
   return isIPv4(plain) ? !notPublic4.check(plain, "ipv4") : !notPublic6.check(plain, "ipv6");

@@ -21,7 +21,7 @@ export interface StoredPlace {
 const joiningPath = (dir: string): string => join(dir, "identity", "joining.json");
 const placePath = (dir: string): string => join(dir, "identity", "membership.json");
 
-/** Says whether a join was begun here and not finished. */
+/** Returns whether a join was begun here and not finished. */
 export function hasBegunToJoin(dir: string): boolean {
   return readJsonIfThere(joiningPath(dir)) !== undefined;
 }

@@ -22,7 +22,7 @@ export function readServerName(host: string, port: number): Promise<string | und
   });
 }
 
-/** Whether `port` can be listened on now; with 0, any: the port that was given. */
+/** Returns whether `port` can be listened on now; with 0, any: the port that was given. */
 function tryPort(host: string, port: number): Promise<number | undefined> {
   return new Promise((resolve) => {
     const server = createServer();

@@ -62,7 +62,7 @@ export class SeenClaims {
     return this.#ahead().filter(({ sinceMs }) => nowMs - sinceMs < holdMs && nowMs - sinceMs >= ageMs);
   }
 
-  /** Whether a proxy says to have seen this very record. */
+  /** Returns whether a proxy says to have seen this very record. */
   isClaimed(log: ClaimedLog, key: number, digest: Digest): boolean {
     return this.#ahead().some(
       (heard) => heard.log === log && heard.key === key && (heard.digest === undefined || heard.digest === digest),

@@ -111,7 +111,7 @@ function select(about: AffectedCalls, counts: CallCounts | undefined): CallCount
   return total((counts?.methods ?? []).filter(isAbout));
 }
 
-/** Whether the proxy's counts are of this epoch, under the revision that the epoch has for it. */
+/** Returns whether the proxy's counts are of this epoch, under the revision that the epoch has for it. */
 export function isAt(heartbeat: Heartbeat, { body }: Signed<Activation>): boolean {
   return (
     heartbeat.evaluatingEpoch === body.epoch &&

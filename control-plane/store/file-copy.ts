@@ -146,7 +146,7 @@ export interface BlobFolder {
   put(bytes: Uint8Array): Promise<Digest>;
   /** The bytes, checked; undefined if they are not there or damaged. */
   get(digest: Digest): Promise<Uint8Array | undefined>;
-  /** Whether it was put here, or found when the folder was opened. */
+  /** Returns whether it was put here, or found when the folder was opened. */
   has(digest: Digest): boolean;
   list(): Promise<readonly Digest[]>;
 }

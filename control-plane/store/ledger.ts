@@ -29,7 +29,7 @@ export interface RecordLog<Body> {
    * such a record stays in `ahead`. Returns how many records came back. Fails with `unavailable` if NATS is away.
    */
   recover(records: readonly Uint8Array[], pastGaps: boolean): Promise<number>;
-  /** Whether a record with this digest is known, be it part of the log or not. */
+  /** Returns whether a record with this digest is known, be it part of the log or not. */
   has(digest: Digest): boolean;
   /** The highest record whose signature holds and that does not lead back to this log: what lies between is lost. */
   ahead(): Signed<Body> | undefined;
@@ -56,7 +56,7 @@ export interface RecordLog<Body> {
 export interface BlobStore {
   /** Stores `bytes` durably (stream and own copy); storing them again is harmless. */
   put(bytes: Uint8Array): Promise<Digest>;
-  /** Whether this control plane's own copy has it. */
+  /** Returns whether this control plane's own copy has it. */
   has(digest: Digest): boolean;
   /** The bytes with this digest, checked; undefined if nobody has them. */
   get(digest: Digest): Promise<Uint8Array | undefined>;

@@ -51,7 +51,7 @@ export class LogIndex<Body> {
     return this.#history.list();
   }
 
-  /** Whether a record was offered before, whatever became of it. */
+  /** Returns whether a record was offered before, whatever became of it. */
   has(digest: Digest): boolean {
     return this.#candidates.has(digest) || this.#refused.has(digest) || this.#unknown.has(digest);
   }

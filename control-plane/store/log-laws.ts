@@ -78,7 +78,10 @@ export const trustLaw: LogLaw<Trust> = {
   follows: mayTrust,
 };
 
-/** Whether a record of `law`'s stream is another log's; what claims no type, or that of another stream, is this one's to refuse. */
+/**
+ * Returns whether a record of `law`'s stream is another log's; what claims no type, or that of another stream, is this
+ * one's to refuse.
+ */
 export function isOfOtherLog<Body>(law: LogLaw<Body>, bytes: Uint8Array): boolean {
   if (law.stream !== "activations") return false;
   const claimed = claimedType(bytes);

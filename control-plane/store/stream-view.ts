@@ -32,7 +32,7 @@ export class StreamView {
     return other || Math.max(0, lastSequence - messages) !== this.#lacking;
   }
 
-  /** Whether it was read before. */
+  /** Returns whether it was read before. */
   get isKnown(): boolean {
     return this.#created !== undefined;
   }
@@ -67,7 +67,7 @@ export class StreamView {
     this.#keepsNothing = true;
   }
 
-  /** Whether the record was read from the stream or appended to it. */
+  /** Returns whether the record was read from the stream or appended to it. */
   has(digest: Digest): boolean {
     return this.#records.has(digest);
   }

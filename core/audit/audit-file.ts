@@ -9,7 +9,7 @@ import { parseAuditEntry } from "../wire/audit.js";
 import { keySetOf, rootKeySet, verifyTrust } from "../wire/records.js";
 import { type AuditVerdict, AuditVerifier } from "./audit-verifier.js";
 
-/** What it takes to verify a log. */
+/** The mesh and the keys that a log is verified with. */
 export interface AuditTrust {
   readonly mesh: string;
   /** The mesh's root key, Ed25519, 32 bytes. */
@@ -74,7 +74,7 @@ export class AuditFileVerifier {
     this.#rootHash = rootHash;
   }
 
-  /** It was given no line. */
+  /** True if no line was given. */
   get isEmpty(): boolean {
     return this.#lines === 0;
   }

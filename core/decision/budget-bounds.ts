@@ -1,6 +1,6 @@
 /**
- * What is known of a token bucket when not every call that drew on it is known: the least and the most that can be
- * left. With all calls known the two are one, and are what a proxy's own bucket would have.
+ * Keeps the least and the most tokens that can be left in a bucket when not all calls that drew on it are known. If all
+ * calls are known, both are equal to the level of the proxy's own bucket.
  */
 import type { Limit } from "../kinds/rate-limit/rate-limit.js";
 import { keysMaxOfLimit, roundingTokens } from "../limit/limiter.js";
@@ -9,7 +9,7 @@ import { keysMaxOfLimit, roundingTokens } from "../limit/limiter.js";
 export interface LevelBounds {
   least: number;
   most: number;
-  /** When `least` was so much; later than the call in hand: until then nothing can be told. */
+  /** The time at which `least` was computed. If it is later than the current call, nothing is known until then. */
   leastAtMs: number;
   mostAtMs: number;
 }
@@ -42,7 +42,7 @@ export class BudgetBounds {
     return level;
   }
 
-  /** Until then calls may have drawn on any key, nobody knows how many. */
+  /** Notes that until `untilMs` an unknown number of calls may have drawn on any key. */
   blind(untilMs: number): void {
     this.#blindUntilMs = Math.max(this.#blindUntilMs, untilMs);
   }
@@ -72,18 +72,18 @@ export function surelyLacks({ most }: LevelBounds, tokens: number): boolean {
   return most + roundingTokens < tokens;
 }
 
-/** So much was taken. */
+/** Subtracts tokens that were certainly taken. */
 export function take(level: LevelBounds, tokens: number): void {
   level.least = Math.max(0, level.least - tokens);
   level.most = Math.max(0, level.most - tokens);
 }
 
-/** So much was taken, or not. */
+/** Subtracts tokens that may have been taken. */
 export function perhapsTake(level: LevelBounds, tokens: number): void {
   level.least = Math.max(0, level.least - tokens);
 }
 
-/** So many calls took what was there, and nothing else kept them back: less than what one costs is left, or was there. */
+/** Notes that calls were limited by this bucket alone: less than the cost of one call was left. */
 export function takeIfThere(level: LevelBounds, cost: number, calls: number): void {
   perhapsTake(level, cost);
   level.most = Math.max(level.most - cost * calls, Math.min(level.most, cost - 2 * roundingTokens));

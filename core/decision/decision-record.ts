@@ -124,7 +124,7 @@ export const noInputs: DecisionInputs = Object.freeze({
 const idGrammar = /^[0-9a-f]{24}$/;
 const bitsCount = 2 ** 32;
 
-/** Whether the verdict keeps the call from going on. */
+/** Returns whether the verdict keeps the call from going on. */
 export function isRefusal(verdict: Verdict): boolean {
   return verdict !== "allowed" && verdict !== "routed";
 }
@@ -152,7 +152,7 @@ export function timeOfDecisionId(id: string): number {
   return Number.parseInt(id.slice(0, 12), 16);
 }
 
-/** Whether random bits, from 0 to 2^32 - 1, belong to a share from 0 to 1. */
+/** Returns whether random bits, from 0 to 2^32 - 1, belong to a share from 0 to 1. */
 export function isInShare(bits: number, share: number): boolean {
   return bits < share * bitsCount;
 }

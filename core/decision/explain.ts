@@ -1,4 +1,4 @@
-/** Why a call was decided as it was, and what the least change would be that allows it. */
+/** Explains why a call was decided as it was, and which smallest change of policy would allow it. */
 import { nameIn, type SpiffeId } from "../identity.js";
 import type { Unit } from "../model.js";
 import { buildSubject } from "../policy/access-plan.js";
@@ -10,7 +10,7 @@ import type { DecisionRecord } from "./decision-record.js";
 import { RecordedInputs } from "./recorded-inputs.js";
 import { type Redecided, redecide, type Undecidable } from "./redecide.js";
 
-/** What of a rule a call does not meet, or, of a deny, meets. */
+/** The part of a rule that the call does not meet or, for a deny, that it meets. */
 export type RuleTerm = "caller" | "method" | "condition";
 
 export interface NearestRule {
@@ -101,7 +101,7 @@ function missesOf(rule: IndexedRule, record: DecisionRecord, mesh: string): Miss
   return { rule, failing, changes, cost: failing.reduce((sum, { term }) => sum + costs[term], 0) };
 }
 
-/** Why its condition does not hold for the call; undefined: it holds, or there is none. */
+/** Returns why its condition does not hold for the call, or undefined if it holds, or there is none. */
 function whyNot({ condition }: IndexedRule, record: DecisionRecord, mesh: string): string | undefined {
   if (condition === undefined) return undefined;
   const inputs = new RecordedInputs(record.inputs, record.timeMs);
@@ -129,7 +129,7 @@ function isOfMethod({ rule }: IndexedRule, method: string): boolean {
   return rule.methods.length === 0 || rule.methods.some((one) => one === "*" || one === method || one === pattern);
 }
 
-/** As policy names it. */
+/** Returns the caller as policy names it. */
 function callerName(caller: SpiffeId, mesh: string): string {
   return nameIn(caller, mesh, "service") ?? caller;
 }

@@ -22,7 +22,7 @@ export interface MeteredCall {
   /** `inputs`, once read, say what they lack. */
   readonly call: LimitedCall & { readonly inputs: { readonly unknown: readonly string[] } };
   readonly timeMs: number;
-  /** For how many calls it stands, itself counted; from 1. */
+  /** The number of calls that the record stands for, including itself; at least 1. */
   readonly weight: number;
 }
 
@@ -45,7 +45,7 @@ interface ReplayedLimit {
   readonly name: string;
   readonly limit: Limit;
   readonly keyOf: KeyOf;
-  /** By proxy; of a limit of the mesh under one name. */
+  /** Buckets by proxy. A limit of scope mesh has one entry for all proxies. */
   readonly budgets: Map<string, BudgetBounds>;
 }
 
@@ -94,12 +94,12 @@ export class LimitReplay {
     );
   }
 
-  /** Whether any limit is about calls of `method`. */
+  /** Returns whether any limit is about calls of `method`. */
   isAbout(method: string): boolean {
     return this.#limitsOf(method).length > 0;
   }
 
-  /** What they say of a call that reaches them. Calls of a proxy come in the order of their time. */
+  /** Returns the verdict of the limits about a call. Calls of one proxy must be passed in the order of their time. */
   call(metered: MeteredCall): LimitVerdict {
     const met = this.#meet(metered);
     if (!Array.isArray(met)) return met;
@@ -118,7 +118,7 @@ export class LimitReplay {
     return { kind: "unknown", what: `how much was left of ${first.of.name}` };
   }
 
-  /** A call that reached limits just like these, and passed or not: it takes what it took. */
+  /** Takes the tokens of a call that equal limits have judged already, whether it passed or not. */
   callAsItWas(metered: MeteredCall, hasPassed: boolean): void {
     const met = this.#meet(metered);
     if (!Array.isArray(met)) return;
@@ -147,7 +147,7 @@ export class LimitReplay {
     return { limited, limit };
   }
 
-  /** Until then calls to the proxy were not recorded, nobody knows which. */
+  /** Notes that until `untilMs` an unknown number of calls to the proxy was not recorded. */
   blind(proxyId: string, untilMs: number): void {
     for (const one of this.#limits) this.#budgetsOf(one, proxyId).blind(untilMs);
   }
@@ -163,7 +163,7 @@ export class LimitReplay {
       const level = lack === undefined ? budgets.touch(key, timeMs) : undefined;
       if (level !== undefined) met.push({ of, budgets, level, cost: costOf(of.limit, call.method) });
       else {
-        budgets.blind(timeMs); // it drew on a key, nobody knows on which
+        budgets.blind(timeMs); // it drew on a key that is not known
         why ??= lack ?? `in which order calls met ${of.name}`;
       }
     }

@@ -16,7 +16,7 @@ export interface LimitSides {
   readonly own: CompiledUnit | undefined;
 }
 
-/** What came out, at once or later; `count`: of refusals that were counted, of how many. */
+/** Called with the result, at once or later. `count` is the number of calls for refusals that were only counted. */
 export type Told = (again: Redecided | Undecidable, count: number) => void;
 
 export class LimitStage {
@@ -55,7 +55,7 @@ export class LimitStage {
     });
   }
 
-  /** Refusals of a proxy that were counted, likewise. */
+  /** Judges refusals of a proxy that were only counted, in the same way. */
   refusals(
     { proxyId, service }: DecisionBatch,
     counted: RefusalCount,
@@ -102,12 +102,12 @@ export class LimitStage {
     if (limits !== undefined) this.#order.add(fromMs, () => limits.blind(proxyId, untilMs));
   }
 
-  /** Tells all that waits for its turn. */
+  /** Reports all results that still wait for their turn. */
   flush(): void {
     this.#order.flush();
   }
 
-  /** undefined: nothing is limited. */
+  /** undefined if the candidate limits nothing. */
   #limitsOf(service: string, unit: CompiledUnit | undefined): LimitReplay | undefined {
     const known = this.#limits.get(service);
     if (known !== undefined || unit === undefined || unit.rateLimits.length === 0) return known;

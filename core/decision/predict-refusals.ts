@@ -1,14 +1,14 @@
-/** What a candidate is expected to refuse, from what was recorded. */
+/** Predicts from recorded decisions how many calls a candidate would refuse. */
 import type { DecisionBatch } from "./decision-record.js";
 import { Replay, type ReplaySides } from "./replay.js";
 
 /** The share of inbound calls that a candidate would refuse, and how much of the calls that is told from. */
 export interface PredictedRefusals {
-  /** undefined: nothing that was recorded tells it. */
+  /** undefined if no recorded decision can be decided again. */
   readonly share: number | undefined;
   /** Recorded decisions and counted refusals that it was told from. */
   readonly samples: number;
-  /** Those that read what was not recorded. */
+  /** Decisions that cannot be decided again because the candidate reads a value that was not recorded. */
   readonly undecidable: number;
 }
 

@@ -1,4 +1,4 @@
-/** What is recorded of a call: only what rules in question read, and never a credential. */
+/** Selects which values of a call are recorded: only those that matching rules read, and never a credential. */
 import { digestOf } from "../digest.js";
 import type { Label } from "../model.js";
 import type { CallInputs } from "../policy/condition/frame.js";
@@ -17,7 +17,7 @@ export const valueBytesMax = 1024;
 /** The most bytes of all recorded values together; values beyond it are recorded as too long. */
 export const inputsBytesMax = 8 * 1024;
 const claimsMax = 64;
-/** As many as a proxy takes of a call; what more a policy reads is as if it had not been recorded. */
+/** The most headers of a call that a proxy accepts. Headers beyond it are treated as not recorded. */
 const headersMax = 128;
 const depthMax = 8;
 const credentials: ReadonlySet<string> = new Set(["authorization", "proxy-authorization", "cookie"]);

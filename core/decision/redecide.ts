@@ -35,7 +35,7 @@ export function redecide(record: DecisionRecord, unit: CompiledUnit | undefined)
   return asLimitedThen(limit.name);
 }
 
-/** The same without the limits, which come last. */
+/** Decides the call again without its rate limits, which are applied last. */
 export function redecideBeforeLimits(record: DecisionRecord, unit: CompiledUnit | undefined): Redecided | Undecidable {
   return record.direction === "inbound" ? redecideAccess(record, unit) : redecideRoute(record, unit);
 }
@@ -44,7 +44,7 @@ export function asLimitedThen(limit: string): Redecided {
   return decided("limited", limit, `limited by ${limit}, as it was then`);
 }
 
-/** What `unit` says, limits apart, about calls of which only caller and method are known, at most. */
+/** Decides calls of which at most the caller and the method are known, without rate limits. */
 export function redecideCounted(
   { caller, method, verdict, rule }: RefusalCount,
   unit: CompiledUnit | undefined,
@@ -106,7 +106,7 @@ function decided(verdict: Verdict, rule: string, reason: string, version = ""): 
   return { kind: "decided", verdict, rule, reason, version };
 }
 
-/** Whether deciding again came to what was recorded, rule and version included. */
+/** Returns whether deciding again came to what was recorded, rule and version included. */
 export function isSame(record: DecisionRecord, again: Redecided): boolean {
   return record.verdict === again.verdict && record.rule === again.rule && record.version === again.version;
 }

@@ -7,7 +7,7 @@ const waitingMax = 200_000;
 
 interface Waiting {
   readonly timeMs: number;
-  /** Of equal times, what comes first runs before what does not. */
+  /** Among equal times, entries with `first` run before the others. */
   readonly comesFirst: boolean;
   readonly run: () => void;
 }
@@ -35,7 +35,7 @@ export class TimeOrder {
     this.#runUntil(this.#newestMs - lateMsMax, waitingMax / 2);
   }
 
-  /** Runs all that waits. */
+  /** Runs everything that still waits. */
   flush(): void {
     this.#runUntil(Number.POSITIVE_INFINITY, 0);
   }

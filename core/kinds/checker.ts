@@ -1,24 +1,24 @@
-/** What a kind's checks are given: the rest of the policy, the fleet, and a way to report. */
+/** The input of a kind's checks: the rest of the policy, the fleet, and functions that report findings. */
 
-/** What policy is checked against. */
+/** The state of the mesh that policy is checked against. */
 export interface PolicyContext {
   readonly mesh: string;
-  /** Versions that the fleet has, by service; undefined: not known, so nothing is said about versions. */
+  /** The versions that run, by service. If it is undefined, versions are not checked. */
   readonly knownVersions?: ReadonlyMap<string, ReadonlySet<string>> | undefined;
-  /** Issuers that the trust log has keys of; undefined: not known, so nothing is said about keys. */
+  /** The issuers that the trust log has keys of. If it is undefined, keys are not checked. */
   readonly knownIssuers?: ReadonlySet<string> | undefined;
 }
 
 /** The checks of one object. A `place` is a field ("rules[0].split"), or a field with a text in it ("allow[0].from=cart"). */
 export interface PolicyChecker {
   readonly context: PolicyContext;
-  /** Some JwtIssuer is part of the policy. */
+  /** True if the policy contains a JwtIssuer. */
   readonly hasIssuers: boolean;
-  /** False: something in the object is wrong and was left out. */
+  /** False if the parser reported an error in the object and left that part out. */
   readonly whole: boolean;
   error(place: string, message: string): void;
   warn(place: string, message: string): void;
-  /** Whether the file states something at this place. */
+  /** Returns whether the file has a value at this place. */
   isStated(place: string): boolean;
   /** Reports a service that does not exist, and says whether it exists; "" was reported by the parser. */
   service(name: string, place: string): boolean;
@@ -26,11 +26,10 @@ export interface PolicyChecker {
   callers(callers: readonly string[], place: string): void;
   /** Reports methods that `service` does not state, where it states its methods. */
   methods(service: string, methods: readonly string[], place: string): void;
-  /** Completes a message with the name that was probably meant; "" where there is none. */
+  /** Returns "; did you mean NAME?" for the nearest name, or "" if none is near. */
   nearest(text: string, names: () => Iterable<string>): string;
 }
 
-/** An object with its checker. */
 export interface Checked<Object> {
   readonly object: Object;
   readonly checker: PolicyChecker;

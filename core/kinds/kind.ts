@@ -4,7 +4,7 @@ import type { Checked, PolicyChecker } from "./checker.js";
 import { type Fields, type RecordOf, type RecordType, record, required } from "./record.js";
 import { constant } from "./types.js";
 
-/** What every object of policy has. */
+/** The fields that every policy object has. */
 export interface NamedObject {
   readonly kind: string;
   readonly name: string;
@@ -12,33 +12,33 @@ export interface NamedObject {
 
 export interface Kind<Object extends NamedObject, Key extends string = string> {
   readonly kind: Object["kind"];
-  /** What operators call one, in the middle of a sentence: "rate limit". */
+  /** The name of the kind in the middle of a sentence, such as "rate limit". */
   readonly noun: string;
-  /** One sentence: what an object of it says. */
+  /** One sentence that says what an object of this kind states. */
   readonly about: string;
   /** Its page in docs/, with a table of its fields that comes from here. */
   readonly page: string;
-  /** Which unit holds its objects: that of the service they are about, or that of the mesh. */
+  /** The unit that holds objects of this kind: the unit of the service, or the unit of the mesh. */
   readonly unit: "service" | "mesh";
   /** The field of a unit that holds its objects, and its number in the unit's bytes. */
   readonly key: Key;
   readonly number: number;
-  /** A unit has at most one, as a value of its own and not in a list. */
+  /** True if a unit has at most one object of this kind, stored as a single value instead of a list. */
   readonly isSingle: boolean;
   readonly type: RecordType<Object>;
-  /** How files write it. */
+  /** The shape of the object in files. */
   readonly shape: Shape<Object>;
-  /** What a file says of an object, its kind and name first. */
+  /** Returns the object as it is written in a file, `kind` and `name` first. */
   render(object: Object): Record<string, unknown>;
-  /** A service has at most one. */
+  /** True if a service has at most one object of this kind. */
   readonly isOnePerService: boolean;
-  /** What is wrong with all objects of one unit together; undefined: nothing. */
+  /** Returns what is wrong with the objects of one unit together, or undefined. */
   whyNotTogether?(unit: string, objects: readonly Object[]): string | undefined;
   /** Checks an object against the rest of the policy and the fleet. */
   check?(object: Object, checker: PolicyChecker): void;
   /** Checks all objects of the kind together. */
   checkAll?(objects: readonly Checked<Object>[]): void;
-  /** The service that an object makes into more than a mere client; undefined: none. */
+  /** Returns the service that this object exposes to callers, or undefined if it exposes none. */
   exposes?(object: Object): string | undefined;
 }
 
@@ -46,9 +46,9 @@ type Optional = "isSingle" | "isOnePerService" | "shape" | "render";
 type Statement<Object extends NamedObject, Key extends string> = Omit<Kind<Object, Key>, "kind" | "type" | Optional> & {
   readonly isSingle?: boolean;
   readonly isOnePerService?: boolean;
-  /** Another form in files than the fields say. */
+  /** The shape in files, if it differs from the fields. */
   readonly written?: { readonly shape: Shape<Object>; render(object: Object): Record<string, unknown> };
-  /** What is wrong with an object as a whole; undefined: nothing. */
+  /** Returns what is wrong with an object as a whole, or undefined. */
   whyNot?(object: Object): string | undefined;
 };
 

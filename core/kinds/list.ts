@@ -5,13 +5,15 @@ import { PolicyFault, within } from "./fault.js";
 import type { Type } from "./type.js";
 
 interface ListOptions<Value> {
-  /** An empty list in a file is refused with this remedy; "": it may be empty. */
+  /** The remedy in the message that refuses an empty list in a file; "" if the list may be empty. */
   readonly whenEmpty: string;
-  /** The canonical form is refused too where it is empty. */
+  /** True if an empty list is also refused in the canonical form. */
   readonly neverEmpty?: boolean;
-  /** The list has no order: it is sorted by this key, which may be there only once. Left out: the order is kept. */
+  /**
+   * Sorts the list by this key and refuses two items with the same key. If it is left out, the written order is kept.
+   */
   sortBy?(item: Value): string;
-  /** What is wrong with the whole list; undefined: nothing. */
+  /** Returns what is wrong with the whole list, or undefined. */
   why?(items: readonly Value[]): string | undefined;
 }
 
@@ -32,7 +34,7 @@ export function list<Value>(of: Type<Value>, options: ListOptions<Value>): Type<
     },
     render: (items) => (items.length === 0 ? undefined : items.map((item) => of.render(item))),
     wire: {
-      wireType: 2, // of what policy has in lists, nothing is packed
+      wireType: 2, // policy has no lists of numbers, so no field is packed
       absent: () => [],
       write(writer, number, items) {
         for (const item of items) of.wire.write(writer, number, item);

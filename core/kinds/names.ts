@@ -7,7 +7,7 @@ import { text } from "./types.js";
 const labelPattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
 const identifierPath = "[A-Za-z_]\\w*(\\.[A-Za-z_]\\w*)*";
 
-/** HTTP writes a path with a slash in front, and so do people by mistake. */
+/** HTTP paths begin with a slash, so people write one by mistake. */
 const slashHint = (value: string): string =>
   value.startsWith("/") && isMethodPattern(value.slice(1)) ? `write it as ${JSON.stringify(value.slice(1))}` : "";
 
@@ -34,7 +34,7 @@ export const method = text({
   hint: slashHint,
 });
 
-/** In files: a method in full, or all that a descriptor says of a gRPC service. */
+/** In files: "package.Service/Method", or "package.Service/*" for all methods that a descriptor lists. */
 export const statedMethod = text({
   expected: 'a method: package.Service/Method, or "package.Service/*" where a descriptor says which',
   pattern: `^${identifierPath}/(\\*|[A-Za-z_]\\w*)$`,
@@ -49,18 +49,18 @@ const methodPattern = text({
   hint: slashHint,
 });
 
-/** Who calls: a service of the mesh, a SPIFFE ID in full, or "*". */
+/** A caller: the name of a service of the mesh, a SPIFFE ID in full, or "*". */
 export const caller = text({
   expected: 'a service\'s name, a SPIFFE ID in full, or "*"',
   pattern: `^(\\*|${labelPattern.slice(1, -1)}|spiffe://.+)$`,
   valid: isCaller,
 });
 
-/** Methods that something is about; empty: all. */
+/** Methods; an empty list means all methods. */
 export const methodPatterns = textSet(methodPattern, { whenEmpty: "leave it out for all methods" });
 
 const whenNobody = 'name callers, or "*" for any authenticated identity';
 /** Callers, at least one. */
 export const callers = textSet(caller, { whenEmpty: whenNobody, neverEmpty: true });
-/** Callers; none: any. */
+/** Callers; an empty list means any caller. */
 export const callersOrAny = textSet(caller, { whenEmpty: whenNobody });

@@ -13,11 +13,11 @@ export interface Field<Value> {
   readonly number: number | undefined;
   readonly type: Type<Value>;
   readonly required: boolean;
-  /** Stands for a field that a file leaves out. */
+  /** The value of a field that a file leaves out. */
   readonly missing: Value;
-  /** The name in files where it is not the key. */
+  /** The field's name in files, if it differs from the key. */
   readonly name: string | undefined;
-  /** For the editors' schema and the reference page: one sentence. */
+  /** One sentence for the JSON Schema and the reference page. */
   readonly about: string;
 }
 

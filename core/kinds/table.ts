@@ -19,7 +19,7 @@ export type Unit = { readonly name: string } & {
   readonly [K in Table as K["key"]]: K["key"] extends "service" ? ObjectOf<K> | undefined : readonly ObjectOf<K>[];
 };
 
-/** The same table for whoever treats all kinds alike. */
+/** The table of kinds with one common type, for code that handles all kinds alike. */
 export const kinds = table as unknown as readonly Kind<PolicyObject>[];
 
 const byName = new Map<string, Kind<PolicyObject>>(kinds.map((kind) => [kind.kind, kind]));

@@ -152,7 +152,7 @@ export function oneOf<Name extends string>(values: Readonly<Record<Name, number>
   };
 }
 
-/** The same text everywhere, in files only: the bytes do not need to say it. */
+/** A constant text that is written in files only and takes no bytes in a unit. */
 export function constant<const Text extends string>(only: Text): Type<Text> {
   return {
     shape: converted(

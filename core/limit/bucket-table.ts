@@ -13,7 +13,7 @@ export class BucketTable {
   #keysMax: number;
   #tokensPerMs: number;
   #burst: number;
-  /** By slot. */
+  /** Arrays indexed by slot. */
   #keys: string[] = [];
   #levels = new Float64Array(slotsAtFirst);
   #stamps = new Float64Array(slotsAtFirst);
@@ -34,7 +34,7 @@ export class BucketTable {
     return this.#slots.size;
   }
 
-  /** From now on it holds at most so many keys; of those above it, the ones used longest ago go. */
+  /** Sets the most keys that the table holds, and removes the keys that were used longest ago beyond it. */
   setKeysMax(keysMax: number): void {
     this.#keysMax = Math.max(1, keysMax);
     if (this.#slots.size <= this.#keysMax) return;
@@ -49,7 +49,9 @@ export class BucketTable {
     }
   }
 
-  /** The slot of `key`, filled up to now; it is the one used last. Valid until the next key is asked for. */
+  /**
+   * Returns the slot of `key`, refilled up to now, and marks it as used last. The slot is valid until the next call.
+   */
   touch(key: string, nowMs: number): number {
     let slot = this.#slots.get(key) ?? none;
     if (slot === none) slot = this.#make(key, nowMs);

@@ -1,6 +1,8 @@
-/** How one budget is divided: everyone gets what he needs, and where that is too much, nobody more than anybody. */
+/**
+ * Divides one budget: everyone gets what they ask for; if the sum is too much, those who ask for more get equal parts.
+ */
 
-/** Who shares a budget. */
+/** The number of proxies and processes that share a budget. */
 export interface Sharers {
   /** Proxies, this one included; at least 1. */
   readonly members: number;
@@ -10,13 +12,13 @@ export interface Sharers {
 
 /** What is known of the others at a tick. */
 export interface ShareSurroundings extends Sharers {
-  /** False: reports of other proxies neither come nor go. */
+  /** False while the proxy is cut off: reports of other proxies neither arrive nor leave. */
   readonly connected: boolean;
-  /** Between two reports. */
+  /** Milliseconds between two reports. */
   readonly intervalMs: number;
 }
 
-/** An unsaturated peer may go so far above what it last asked for: demand is not constant between two reports. */
+/** The factor by which an unsaturated peer may exceed its last demand, since demand changes between two reports. */
 const headroom = 1.1;
 
 /**

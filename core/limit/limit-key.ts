@@ -4,21 +4,24 @@ import type { LimitKeyPart } from "../kinds/rate-limit/rate-limit.js";
 import type { CallInputs } from "../policy/condition/frame.js";
 import { isList, type Value } from "../policy/condition/values.js";
 
-/** What of a call can make a key. */
+/** The values of a call that a key can be made of. */
 export interface LimitedCall {
   readonly caller: string;
   /** "package.Service/Method". */
   readonly method: string;
-  /** As conditions read it. */
+  /** The inputs of conditions. */
   readonly inputs: Pick<CallInputs, "header" | "claims">;
 }
 
-/** A missing header or claim is a key of its own; no text that is there can be taken for it. */
+/** The key of a missing header or claim. No present value can be equal to it. */
 const absent = "\0";
-/** Longer values stand in a key by their digest, so that a table of keys has a bound in bytes too. */
+/**
+ * The most characters of a value in a key. Longer values are replaced by their digest, so that a table of keys has a
+ * bound in bytes too.
+ */
 const valueLengthMax = 128;
 
-/** Gives a call's key. Calls of the same key give equal texts, others different ones. */
+/** Returns the key of a call. Two calls have equal texts exactly if they have the same key. */
 export type KeyOf = (call: LimitedCall) => string;
 
 export function compileKey(per: readonly LimitKeyPart[]): KeyOf {

@@ -13,7 +13,7 @@ export interface Budgets {
   take(slot: number, tokens: number): void;
   waitMs(slot: number, tokens: number): number;
   setKeysMax(keysMax: number): void;
-  /** Nobody draws on them any more. */
+  /** Releases the budgets; no call draws on them any more. */
   close?(): void;
 }
 
@@ -25,18 +25,18 @@ export interface LimitRefusal {
   readonly waitMs: number;
 }
 
-/** Nobody is told to wait longer. */
+/** The longest pushback, in milliseconds. */
 export const waitMsMax = 60_000;
 /** Keys of one limit, and of all limits of a service together. */
 export const keysMaxOfLimit = 100_000;
 export const keysMaxOfService = 200_000;
 const plansCachedMax = 10_000;
-/** Sums of fractions: a token less so little is there. */
+/** Tolerance for sums of fractions: a token counts as present if less than this is missing. */
 export const roundingTokens = 1e-6;
 
 interface ActiveLimit {
   readonly name: string;
-  /** Equal where the budgets go on when policy changes. */
+  /** The identity of a limit. If it is equal after a change of policy, the budgets are kept. */
   readonly identity: string;
   readonly limit: Limit;
   readonly keyOf: KeyOf;
@@ -52,7 +52,7 @@ interface Step {
 /** Makes the budgets of a limit. */
 export type OpenBudgets = (limit: Limit, identity: string, keysMax: number) => Budgets;
 
-/** Those of this proxy alone. */
+/** Budgets of this proxy alone, without sharing. */
 export const openOwnBudgets: OpenBudgets = ({ rate, burst }, _identity, keysMax) =>
   new BucketTable(rate.tokens / rate.periodMs, burst, keysMax);
 
@@ -68,7 +68,7 @@ export class Limiter {
     this.#openBudgets = openBudgets;
   }
 
-  /** Limits by these from now on. A limit that is the same in an object of the same name keeps its budgets. */
+  /** Replaces the limits. A limit that is unchanged in an object of the same name keeps its budgets. */
   adopt(rateLimits: readonly RateLimit[]): void {
     if (rateLimits === this.#rateLimits) return;
     this.#rateLimits = rateLimits;
@@ -135,7 +135,7 @@ export class Limiter {
   }
 }
 
-/** Whether the limit is about calls of `method`. */
+/** Returns whether the limit is about calls of `method`. */
 export function isAbout({ methods }: Limit, method: string): boolean {
   if (methods.length === 0 || methods.includes("*")) return true;
   return methods.includes(method) || methods.includes(`${serviceOfMethod(method)}/*`);

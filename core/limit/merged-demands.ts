@@ -1,4 +1,4 @@
-/** What the workers of one proxy ask, told to other proxies as what the proxy asks. Pure. */
+/** Sums the demands of one proxy's workers, so that other proxies see one proxy. Pure. */
 import {
   type KeyDemand,
   type LimitDemand,
@@ -7,9 +7,9 @@ import {
   reportedLimitsMax,
 } from "./limit-report.js";
 
-/** A worker that says nothing for so long asks for nothing. */
+/** Milliseconds after which a silent worker counts as asking for nothing. */
 const saidMs = 1000;
-/** Longer than anyone remembers what was given up. */
+/** Milliseconds for which a worker's entry is kept: longer than released tokens are remembered anywhere. */
 const keptMs = 5000;
 
 interface KeyState {
@@ -21,7 +21,7 @@ interface KeyState {
   heardMs: number;
 }
 
-/** As many as one report has room for. */
+/** The most keys that fit into one report. */
 const keysMax = reportedKeysMax * reportedLimitsMax;
 
 export class MergedDemands {

@@ -11,14 +11,14 @@ import { demandsOf, type PeerDemand, type SharedEntry, SharedTable } from "./sha
 
 type ShareMode = "shared" | NonNullable<Limit["disconnected"]>;
 
-/** A proxy that hears nothing for so long does what the limit says for it. */
+/** Milliseconds without any report after which a proxy counts as cut off and applies `disconnected`. */
 export const disconnectedAfterMs = 3000;
 const averagedMs = 500;
 const hungryMs = 1000;
 const releasedKeptMs = 2000;
 const closedWaitMs = 1000;
 const peersMax = 1024;
-/** With more peers, each report would cost too much. */
+/** The most peers that are counted: more would make each report too expensive. */
 const dividedAtOnceMax = 16;
 const never = Number.NEGATIVE_INFINITY;
 
@@ -29,7 +29,7 @@ export class SharedBudgets implements Budgets {
   readonly #dearest: number;
   readonly #disconnected: NonNullable<Limit["disconnected"]>;
   readonly #table: SharedTable;
-  /** Those with demand, here or elsewhere. */
+  /** Entries that are asked for, here or by others. */
   readonly #active = new Set<SharedEntry>();
   readonly #isOfProxy: boolean;
   #members: number;
@@ -95,7 +95,7 @@ export class SharedBudgets implements Budgets {
     entry.wanted = 0;
   }
 
-  /** With no share now, the next one comes with the next reports. */
+  /** This proxy has no share now; the next reports give it one. */
   waitMs(slot: number, tokens: number): number {
     if (this.#mode === "closed") return closedWaitMs;
     const { share, level } = this.#table.at(slot);
@@ -195,7 +195,7 @@ export class SharedBudgets implements Budgets {
     return 1 / this.#sharers;
   }
 
-  /** What a smaller share is too small for goes to the others if they ask for it. */
+  /** Tokens above what the new, smaller share allows are released to the others if they ask for them. */
   #setShare(entry: SharedEntry, share: number, isWanted: boolean, nowMs: number): void {
     this.#refill(entry, nowMs);
     const excess = entry.level - Math.max(share * this.#burst, entry.wanted);
@@ -258,7 +258,7 @@ export class SharedBudgets implements Budgets {
     if (mode === "shared") this.#evenOut(nowMs);
   }
 
-  /** Keys that nobody speaks of are divided evenly. */
+  /** A key without any reported demand is divided evenly. */
   #evenOut(nowMs: number): void {
     for (const entry of this.#table.all) {
       if (entry.counted === 0 && entry.peers.size === 0) this.#setShare(entry, this.#even, false, nowMs);
@@ -283,7 +283,7 @@ export class SharedBudgets implements Budgets {
     if (entry.level < most) entry.level = Math.min(most, entry.level + elapsedMs * entry.share * this.#rate);
   }
 
-  /** In the place of another key it has no more than that one had left. */
+  /** A key that replaces an evicted one starts with at most that key's tokens. */
   #makeEntry(slot: number, digest: string, evicted: SharedEntry | undefined): SharedEntry {
     const nowMs = this.#nowMs;
     if (evicted !== undefined) this.#refill(evicted, nowMs);

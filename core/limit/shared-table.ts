@@ -13,11 +13,11 @@ export interface PeerDemand {
 export interface SharedEntry {
   readonly slot: number;
   readonly digest: string;
-  /** undefined: only others have spoken of it. */
+  /** undefined if only others have reported the key. */
   key: string | undefined;
   level: number;
   stampMs: number;
-  /** The share of rate and burst that is ours, from 0 to 1. */
+  /** This process's share of rate and burst, from 0 to 1. */
   share: number;
   /** Tokens that were asked for since the last tick. */
   asked: number;

@@ -1,4 +1,4 @@
-/** Who may call what, as look-ups: callers with the same rules share one table of methods. */
+/** Answers which caller may call which method by look-ups. Callers with the same rules share one table of methods. */
 import { AshlarError } from "../errors.js";
 import type { SpiffeId } from "../identity.js";
 import type { Unit } from "../model.js";
@@ -57,7 +57,7 @@ type PlanOf = (caller: SpiffeId, method: string, knows?: SubjectKnowledge) => Ac
 const plansCachedMax = 10_000;
 const none: readonly IndexedRule[] = [];
 
-/** Why the unit cannot be compiled; undefined: it can. */
+/** Returns why the unit cannot be compiled, or undefined if it can. */
 export function whyTooLarge(unit: Unit, mesh: string): string | undefined {
   const rules = indexRules(unit);
   return whyTooManyConditions(unit.name, rules) ?? whyGroupsTooLarge(unit.name, groupCallers(rules, mesh));

@@ -12,7 +12,7 @@ import { denyUntold, type IndexedRule } from "./indexed-rules.js";
 
 interface Step {
   readonly indexed: IndexedRule;
-  /** It matches whatever the call; undefined: its condition has to be asked. */
+  /** True if the rule matches every call; undefined if its condition has to be evaluated. */
   readonly decision: Decision | undefined;
 }
 
@@ -94,8 +94,8 @@ function stepReadsToken({ indexed, decision }: Step): boolean {
 }
 
 /**
- * Whether a token could have allowed a call that `decide` denied without one: no deny that reads none is in its way,
- * and some allow matches or reads one.
+ * Returns whether a token could have allowed a call that `decide` denied without one: no deny that reads none is in its
+ * way, and some allow matches or reads one.
  */
 export function tokenMayHelp({ readsToken, subject, denies, allows }: OpenPlan, inputs: CallInputs): boolean {
   const matches = ({ indexed, decision }: Step) =>

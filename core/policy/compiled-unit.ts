@@ -24,13 +24,13 @@ export interface CompiledUnit {
   /** The route reads headers, so that a routing decision may not be kept by method alone. */
   readonly hasHeaderMatches: boolean;
   /**
-   * Whether `caller` may call `method` ("package.Service/Method", no slash in front). Deny wins over
-   * allow; what nothing matches is denied (I4), and so is a method that the service does not state
-   * where it states its methods. The same pair gives the same object. Conditions on more than the pair
-   * cannot be told here: they match in a deny and not in an allow.
+   * Returns whether `caller` may call `method` ("package.Service/Method", no slash in front). Deny wins over allow;
+   * what nothing matches is denied (I4), and so is a method that the service does not state where it states its
+   * methods. The same pair gives the same object. Conditions on more than the pair cannot be told here: they match in a
+   * deny and not in an allow.
    */
   evaluate(caller: SpiffeId, method: string): Decision;
-  /** As `evaluate`, about one call: `inputs` is asked only for what a condition of a rule in question reads. */
+  /** Judges one call. `inputs` is asked only for values that a condition of a matching rule reads. */
   evaluateCall(caller: SpiffeId, method: string, inputs: CallInputs): Decision;
   /** What the conditions of the rules in question read of such a call; empty: none reads anything but the pair. */
   readsOf(caller: SpiffeId, method: string): ReadonlySet<ConditionRead>;
@@ -39,15 +39,15 @@ export interface CompiledUnit {
    * judged at all.
    */
   readsToken(caller: SpiffeId, method: string): boolean;
-  /** Whether a token may turn the denial of a call that has none: then one is asked for. */
+  /** Returns whether a token may turn the denial of a call that has none: then one is asked for. */
   asksForToken(caller: SpiffeId, method: string, inputs: CallInputs): boolean;
-  /** Some rule reads the token; false: `readsToken` is false of every pair. */
+  /** True if some rule reads the token. If it is false, `readsToken` is false for every pair. */
   readonly hasTokenRules: boolean;
   /** A rate limit reads the token: every call's token has to be good, if it has one. */
   readonly hasTokenLimits: boolean;
-  /** Whose tokens are taken; of the mesh's unit alone. */
+  /** The JwtIssuers whose tokens are accepted. Only the mesh's unit has them. */
   readonly issuers: readonly JwtIssuer[];
-  /** There are rules with conditions, so that `evaluateCall` may say otherwise than `evaluate`. */
+  /** True if there are rules with conditions, so that `evaluateCall` and `evaluate` may differ. */
   readonly hasConditions: boolean;
   /**
    * The condition in CEL under which `caller` may call `method`: true exactly where `evaluateCall` allows it.
@@ -55,14 +55,14 @@ export interface CompiledUnit {
    * conditions on what stands for others too are left in.
    */
   conditionFor(caller: SpiffeId, method: string, knows?: SubjectKnowledge): string;
-  /** The same with the rule: allowed, denied, or conditional by that condition. */
+  /** Returns the same verdict with its rule: allowed, denied, or conditional with the condition. */
   accessFor(caller: SpiffeId, method: string, knows?: SubjectKnowledge): Access;
   /**
    * The first rule of the route that matches; undefined: as without a route. `header` gives a request
    * header's value (repeated ones joined with ","), or undefined where it is missing.
    */
   findRoute(method: string, header: (name: string) => string | undefined): CompiledRouteRule | undefined;
-  /** How often it may be called, for a `Limiter`: the budgets outlive the unit. */
+  /** The rate limits, for a `Limiter`. The budgets themselves outlive the unit. */
   readonly rateLimits: readonly RateLimit[];
   /** The headers that the route's rules in question for `method` read, sorted. */
   routeHeaders(method: string): readonly string[];

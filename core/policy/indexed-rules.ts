@@ -77,7 +77,7 @@ export function groupCallers(rules: readonly IndexedRule[], mesh: string): Calle
   return { byCaller, everyone };
 }
 
-/** Why the rules of the unit `name` cannot be indexed; undefined: they can. */
+/** Returns why the rules of the unit `name` cannot be indexed, or undefined if they can. */
 export function whyGroupsTooLarge(name: string, { byCaller, everyone }: CallerGroups): string | undefined {
   let entries = 0;
   for (const rules of [everyone, ...new Set(byCaller.values())]) {
@@ -87,7 +87,7 @@ export function whyGroupsTooLarge(name: string, { byCaller, everyone }: CallerGr
   return `the authorizations of ${name} name ${entries} pairs of callers and methods, at most ${entriesMax}; use patterns such as "package.Service/*"`;
 }
 
-/** Why a unit has too many conditions for one call to be judged by; undefined: it has not. */
+/** Returns why a unit has too many conditions for one call to be judged by, or undefined if it has not. */
 export function whyTooManyConditions(name: string, rules: readonly IndexedRule[]): string | undefined {
   const count = rules.filter(({ condition }) => condition !== undefined).length;
   if (count <= conditionsMax) return undefined;

@@ -1,11 +1,11 @@
 /**
- * Which calls a candidate may decide otherwise than the base, told from the two snapshots alone. Pure, and never too
- * little: a call whose outcome differs is in what is returned, on the side that decides it. It may be too much.
+ * Computes which calls a candidate may decide differently than the base, from the two snapshots alone. The result
+ * contains every call whose outcome differs, on the side that decides it, and may contain more. Pure.
  */
 import { type AuthorizationRule, meshUnitName, type Route, type RouteRule, type Unit } from "../model.js";
 import { serviceOfMethod } from "../snapshot/grammar.js";
 
-/** Calls to a service that the change is about, at the proxies that decide about them. */
+/** Affected calls to one service, at the proxies that decide about them. */
 export interface AffectedCalls {
   /** "destination": authorization and limits, at the service's own proxies. "caller": routes, at those who call it. */
   readonly side: "destination" | "caller";
@@ -13,9 +13,9 @@ export interface AffectedCalls {
   readonly service: string | undefined;
   /** "package.Service/Method", "package.Service/*" or "*"; sorted, not empty. */
   readonly methods: readonly string[];
-  /** Services whose proxies make such calls; undefined: any may. Of the caller's side only. */
+  /** The services whose proxies may make such calls; undefined if any may. Set on the caller's side only. */
   readonly callers: readonly string[] | undefined;
-  /** The base does not have the service, so nobody called it, and nothing can be compared. */
+  /** True if the base does not have the service: nobody called it, so there is nothing to compare with. */
   readonly isNew: boolean;
 }
 
@@ -56,7 +56,7 @@ function compareUnits(pair: UnitPair): AffectedCalls[] {
 /** Parts of a unit that are judged apart below, or (assertions) not by any call. */
 type KnownPart = "name" | "service" | "authorizations" | "routes" | "assertions" | "rateLimits" | "issuers";
 
-/** What else a unit has: which calls that touches is not known here, so all of them. */
+/** All other fields of a unit. It is not known which calls they affect, so all calls of the service count. */
 function others(unit: Unit | undefined): object {
   const { name, service, authorizations, routes, assertions, rateLimits, issuers, ...rest } = unit ?? ({} as Unit);
   return rest satisfies Omit<Unit, KnownPart>;
@@ -83,7 +83,10 @@ function judged(what: string, part: { readonly methods: readonly string[] }): Ju
   return { key: `${what} ${keyOf(part)}`, methods: part.methods };
 }
 
-/** As often as one has more of it than the other: two limits of the same shape are two budgets. */
+/**
+ * Returns the items that only one side has. Equal items count: two limits of the same shape are two budgets, so one
+ * side may have more of them.
+ */
 function onlyInOne(a: readonly Judged[], b: readonly Judged[]): readonly Judged[] {
   const count = new Map<string, number>();
   for (const { key } of a) count.set(key, (count.get(key) ?? 0) + 1);
@@ -138,7 +141,10 @@ function isSame(a: unknown, b: unknown): boolean {
   return keyOf(a) === keyOf(b);
 }
 
-/** The same whatever the order in which fields were written, and whether an absent one was written as undefined. */
+/**
+ * Returns a text that is equal for equal objects, whatever the order of their fields; fields that are undefined are
+ * left out.
+ */
 function keyOf(value: unknown): string {
   return (
     JSON.stringify(value, (_name, field: unknown) => {
@@ -148,12 +154,12 @@ function keyOf(value: unknown): string {
   );
 }
 
-/** Whether one of `methods` says this method. */
+/** Returns whether one of `methods` says this method. */
 export function namesMethod(methods: readonly string[], method: string): boolean {
   return methods.some((pattern) => pattern === "*" || pattern === method || pattern === `${serviceOfMethod(method)}/*`);
 }
 
-/** Whether proxies of `service` decide about these calls. */
+/** Returns whether proxies of `service` decide about these calls. */
 export function isDecidedBy({ side, service: called, callers }: AffectedCalls, service: string): boolean {
   if (side === "destination") return called === undefined || called === service;
   return callers === undefined || callers.includes(service);

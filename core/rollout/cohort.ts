@@ -1,10 +1,13 @@
-/** Who evaluates what while a rollout runs: pure, and the same at every proxy and control plane. */
+/**
+ * Computes which proxy evaluates which revision while a rollout runs. Pure, so every proxy and control plane gets the
+ * same result.
+ */
 import { createHash } from "node:crypto";
 import type { Digest } from "../digest.js";
 import type { Activation, PreparedRevision, Signed } from "../model.js";
 import { type Cohort, everyoneBasisPoints, type Rollout } from "./rollout-model.js";
 
-/** What an activation says about who evaluates what. */
+/** The part of an activation that says which proxy evaluates which revision. */
 export type ActivatedRevisions = Pick<Activation, "revisionNumber" | "revisionDigest"> &
   Partial<Pick<Activation, "rollout">>;
 
@@ -18,7 +21,10 @@ export function placeOf(rollout: Digest, proxyId: string): number {
   return createHash("sha256").update(`${rollout}\n${proxyId}`).digest().readUInt32BE(0);
 }
 
-/** Says whether the cohort has this proxy. Grows with `basisPoints` and `proxyIds`, and never loses anyone by it. */
+/**
+ * Returns whether the proxy is in the cohort. A cohort with larger `basisPoints` or more `proxyIds` contains the
+ * smaller one.
+ */
 export function isInCohort(cohort: Cohort, rollout: Digest, proxyId: string): boolean {
   if (cohort.basisPoints >= everyoneBasisPoints || includes(cohort.proxyIds, proxyId)) return true;
   return placeOf(rollout, proxyId) * everyoneBasisPoints < cohort.basisPoints * 2 ** 32;
@@ -37,7 +43,7 @@ function includes(sorted: readonly string[], wanted: string): boolean {
   return false;
 }
 
-/** What an activation says that this proxy evaluates. */
+/** Returns the revision that this proxy evaluates under an activation. */
 export function revisionFor(activation: ActivatedRevisions, proxyId: string): PreparedRevision {
   const { rollout } = activation;
   if (rollout === undefined || isInCohort(rollout.cohort, rollout.digest, proxyId)) return candidateOf(activation);
@@ -58,7 +64,7 @@ export function revisionInForce(activation: ActivatedRevisions): PreparedRevisio
   return rollout !== undefined && isUnderway(activation) ? rollout.base : candidateOf(activation);
 }
 
-/** The epoch of `head` if anybody evaluates that revision by it, else 0. */
+/** Returns the epoch of `head` if some proxy evaluates that revision under it, else 0. */
 export function epochThatRuns(
   head: (ActivatedRevisions & Pick<Activation, "epoch">) | undefined,
   revision: Digest,
@@ -66,7 +72,7 @@ export function epochThatRuns(
   return head !== undefined && revisionsOf(head).some(({ digest }) => digest === revision) ? head.epoch : 0;
 }
 
-/** A rollout runs, or is paused: this activation is a stage of it and not the last, which is for everyone. */
+/** Returns whether a rollout runs or is paused: the activation is a stage of a rollout, but not its last one. */
 export function isUnderway({ rollout }: Partial<Pick<Activation, "rollout">>): boolean {
   return rollout !== undefined && rollout.cohort.basisPoints < everyoneBasisPoints;
 }

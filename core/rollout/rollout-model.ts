@@ -8,7 +8,10 @@ export const everyoneBasisPoints = 10_000;
 /** A cohort names at most so many proxies one by one. */
 export const cohortIdsMax = 1000;
 
-/** Whom a stage adds to the cohort: so many live proxies, a share of all, or the live ones with a label. */
+/**
+ * The proxies that a stage adds to the cohort: a number of live proxies, a share of all, or the live proxies with a
+ * label.
+ */
 export type RolloutStage = StageHold &
   (
     | { readonly kind: "count"; readonly count: number }
@@ -21,19 +24,22 @@ export interface StageHold {
   readonly holdMs?: number | undefined;
 }
 
-/** A share of calls may be `timesPercent` of what it is compared with, and `moreBasisPoints` on top. */
+/** The allowed share of calls: `timesPercent` of the share it is compared with, plus `moreBasisPoints`. */
 export interface ShareGate {
   readonly timesPercent: number;
   readonly moreBasisPoints: number;
 }
 
-/** The 99th percentile may be `timesPercent` of what it is compared with, and `moreMs` on top. */
+/** The allowed 99th percentile: `timesPercent` of the one it is compared with, plus `moreMs`. */
 export interface LatencyGate {
   readonly timesPercent: number;
   readonly moreMs: number;
 }
 
-/** What a stage has to show before the next one begins; undefined (and 0 ms of lag): that gate is off. */
+/**
+ * The conditions that a stage must meet before the next one begins. A gate is off if it is undefined (`lagMs`: if it is
+ * 0).
+ */
 export interface RolloutGates {
   /** Live members that evaluate the candidate, at least. */
   readonly members: number;
@@ -46,7 +52,7 @@ export interface RolloutGates {
   readonly lagMs: number;
   /** No proxy may reject the candidate. */
   readonly rejections: boolean;
-  /** Refusals that recorded decisions let expect of the candidate are meant, and `refused` allows them. */
+  /** If true, refusals that were predicted from recorded decisions are intended, and the gate `refused` allows them. */
   readonly predicted: boolean;
 }
 
@@ -74,7 +80,7 @@ export interface Cohort {
   readonly proxyIds: readonly string[];
 }
 
-/** What an activation says of the rollout whose stage it is. */
+/** The part of an activation that is a stage of a rollout. */
 export interface StageOfRollout {
   /** The number of the rollout's record. */
   readonly number: number;
@@ -85,6 +91,6 @@ export interface StageOfRollout {
   /** What proxies outside the cohort evaluate. */
   readonly base: PreparedRevision;
   readonly cohort: Cohort;
-  /** The rollout does not go on from here until somebody resumes it. */
+  /** True if the rollout is paused: it stays at this stage until an operator resumes it. */
   readonly paused: boolean;
 }

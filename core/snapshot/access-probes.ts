@@ -8,7 +8,7 @@ import { serviceOfMethod } from "./grammar.js";
 export interface Probe<Asked> {
   readonly label: string;
   readonly asked: Asked;
-  /** It stands for itself and not for others too. */
+  /** True if the caller or method stands for itself only, not for others as well. */
   readonly exact: boolean;
 }
 

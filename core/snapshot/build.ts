@@ -45,7 +45,7 @@ function unitOf(name: string, parts: readonly PolicyObject[]): Unit {
   return unit;
 }
 
-/** As `encodeUnit`; the same unit gives the same bytes without encoding it again. */
+/** Returns what `encodeUnit` returns. A unit object that was encoded before is not encoded again. */
 export function encodedUnit(unit: Unit): EncodedUnit {
   const before = encoded.get(unit);
   if (before !== undefined) return before;
@@ -54,7 +54,7 @@ export function encodedUnit(unit: Unit): EncodedUnit {
   return made;
 }
 
-/** Names are unique in the mesh, which no unit can see by itself. */
+/** Fails with `invalid_policy` if two objects of a kind have the same name, which no single unit can show. */
 function refuseRepeatedNames(objects: readonly PolicyObject[]): void {
   const seen = new Map<PolicyObject["kind"], Set<string>>();
   for (const { kind, name } of objects) {

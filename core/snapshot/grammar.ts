@@ -38,32 +38,32 @@ export const issuerTextsMax = 16;
 const audienceGrammar = /^[\x21-\x7e]{1,256}$/;
 const claimGrammar = /^[\x21-\x7e]{1,128}$/;
 
-/** Says whether `text` can be an audience of tokens: 1 to 256 printable ASCII characters without spaces. */
+/** Returns whether `text` can be an audience of tokens: 1 to 256 printable ASCII characters without spaces. */
 export function isAudience(text: string): boolean {
   return audienceGrammar.test(text);
 }
 
-/** Says whether `text` can be the name of a claim: 1 to 128 printable ASCII characters without spaces. */
+/** Returns whether `text` can be the name of a claim: 1 to 128 printable ASCII characters without spaces. */
 export function isClaimName(text: string): boolean {
   return claimGrammar.test(text);
 }
 
-/** Says whether `text` is "package.Service/Method" as gRPC has it, without the slash in front. */
+/** Returns whether `text` is "package.Service/Method" as gRPC has it, without the slash in front. */
 export function isMethod(text: string): boolean {
   return text.length <= methodLengthMax && methodGrammar.test(text);
 }
 
-/** Says whether `text` is "package.Service/Method", "package.Service/*" or "*". */
+/** Returns whether `text` is "package.Service/Method", "package.Service/*" or "*". */
 export function isMethodPattern(text: string): boolean {
   return text === "*" || isMethod(text) || (text.length <= methodLengthMax && servicePatternGrammar.test(text));
 }
 
-/** Says whether `text` names a version as a join token may. */
+/** Returns whether `text` names a version as a join token may. */
 export function isVersion(text: string): boolean {
   return versionGrammar.test(text);
 }
 
-/** Says whether `text` names callers: a service of the mesh, a SPIFFE ID in full, or "*". */
+/** Returns whether `text` names callers: a service of the mesh, a SPIFFE ID in full, or "*". */
 export function isCaller(text: string): boolean {
   return text === "*" || isLabel(text) || findSpiffeId(text) !== undefined;
 }
@@ -78,7 +78,7 @@ export function findSpiffeId(text: string): SpiffeId | undefined {
   }
 }
 
-/** Why a route may not match the header `name`; undefined: it may. */
+/** Returns why a route may not match the header `name`, or undefined if it may. */
 export function whyNotMatchable(name: string): string | undefined {
   if (name.startsWith(":")) return "pseudo-headers cannot be matched; use methods";
   if (name !== name.toLowerCase()) return `header names are lower case: "${name.toLowerCase().slice(0, 128)}"`;
@@ -91,7 +91,7 @@ export function whyNotMatchable(name: string): string | undefined {
   return undefined;
 }
 
-/** Says whether `text` can be the value of a header: printable ASCII without spaces around it; may be empty. */
+/** Returns whether `text` can be the value of a header: printable ASCII without spaces around it; may be empty. */
 export function isHeaderValue(text: string): boolean {
   return text === "" || headerValueGrammar.test(text);
 }

@@ -1,4 +1,4 @@
-/** Who may call what, pair by pair, and what a change of policy does to it. */
+/** Computes which caller may call which method, pair by pair, and what a change of policy changes in it. */
 import type { SpiffeId } from "../identity.js";
 import { compareNames } from "../kinds/compare-names.js";
 import type { Unit } from "../model.js";

@@ -16,7 +16,7 @@ export function renderObject(object: PolicyObject): string {
   return stringify(kindOf(object).render(object), { lineWidth: 0, aliasDuplicateObjects: false });
 }
 
-/** The same on one line: shorter, for objects that are too long for a file otherwise. */
+/** Renders the object on one line, which is shorter, for objects that would exceed the size of a file otherwise. */
 export function renderObjectShort(object: PolicyObject): string {
   const style = { collectionStyle: "flow", flowCollectionPadding: false } as const;
   return stringify(kindOf(object).render(object), { ...style, lineWidth: 0, aliasDuplicateObjects: false });

@@ -25,7 +25,7 @@ function contentStart(source: string, start: number, style: string): number {
   return lineEnd < 0 ? source.length : lineEnd + 1;
 }
 
-/** Past indentation and the ends of folded lines, which a text does not have or has otherwise. */
+/** Skips indentation and the ends of folded lines, which are not part of the text or appear differently in it. */
 function skipToCharacter(source: string, from: number, character: string, style: string): number {
   let at = from;
   if (style === '"') while (source[at] === "\\" && /[\r\n]/.test(source[at + 1] ?? "")) at = skipBlank(source, at + 1);

@@ -21,7 +21,10 @@ function linesOf(text: string): string[] {
   return text === "" ? [] : text.replace(/\n$/, "").split("\n");
 }
 
-/** By the longest common subsequence; a table of rows times columns, so only up to a bound. */
+/**
+ * Compares by the longest common subsequence. It needs a table of rows times columns, so the number of lines is
+ * bounded.
+ */
 function diffMiddle(before: readonly string[], after: readonly string[]): string[] {
   const columns = after.length + 1;
   if (before.length + after.length > linesMax)

@@ -1,4 +1,4 @@
-/** Who may call one method: every caller there is, with what policy says of it. */
+/** Lists who may call one method: every caller that policy knows, with its verdict. */
 import type { Unit } from "../model.js";
 import type { Access } from "../policy/access-plan.js";
 import { compileUnit } from "../policy/compile.js";
@@ -9,7 +9,7 @@ export interface CallerAccess {
   /** A service's name, a SPIFFE ID in full, or "*": everyone else. */
   readonly caller: string;
   readonly access: Access["kind"];
-  /** As decisions name it; of a conditional one, the first rule that may allow it. */
+  /** The rule as decisions name it. For a conditional verdict it is the first rule that may allow the call. */
   readonly rule: string;
   /** In CEL, true exactly where a call is allowed; "" if it is not conditional. */
   readonly condition: string;

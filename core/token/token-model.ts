@@ -2,7 +2,7 @@
 
 /** An issuer of tokens with the keys that sign them. */
 export interface TrustedIssuer {
-  /** As policy names it. */
+  /** The name of the JwtIssuer in policy. */
   readonly name: string;
   /** Its "iss" claim, exactly. */
   readonly issuer: string;

@@ -10,7 +10,7 @@ import { claimsOf } from "./claims.js";
 import { readJwks, type TokenKey } from "./jwks.js";
 import type { TrustedIssuer } from "./token-model.js";
 
-/** Longer tokens are not read. */
+/** The most bytes of a token that is read. */
 export const tokenBytesMax = 8 * 1024;
 /** How far the clocks of an issuer and of a proxy may be apart. */
 export const clockToleranceMs = 30_000;
@@ -23,7 +23,7 @@ export interface TokenIssuer {
   readonly keys: readonly TokenKey[];
 }
 
-/** By the "iss" claim: one issuer has one set of keys, so that none can speak for another (RFC 8725 2.8). */
+/** Issuers by their "iss" claim. Each issuer has its own keys, so no issuer can sign for another (RFC 8725 2.8). */
 export type TokenIssuers = ReadonlyMap<string, TokenIssuer>;
 
 export interface VerifiedToken {
@@ -32,7 +32,7 @@ export interface VerifiedToken {
   readonly claims: ValueMap;
   /** The claims as JSON. */
   readonly json: Readonly<Record<string, unknown>>;
-  /** It is good from here to there by the calendar, tolerance included: from <= now < until. */
+  /** The token is valid while from <= now < until, in Unix milliseconds with the tolerance included. */
   readonly fromMs: number;
   readonly untilMs: number;
 }

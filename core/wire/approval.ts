@@ -6,7 +6,7 @@ import { type KeySet, type Signer, signRecord, verifyRecord } from "../signature
 import { boundedText, integer } from "./bounds.js";
 import { decodeStrict, reading } from "./strict.js";
 
-/** An operator's word that a revision may become active. */
+/** An operator's approval of a revision. */
 export interface Approval {
   readonly revision: number;
   readonly digest: Digest;
@@ -17,7 +17,7 @@ export interface Approval {
 
 const type = "ashlar-approval";
 const payloadBytesMax = 2048;
-/** So that a signed approval fits an entry of the audit log. */
+/** The most bytes of a reason, so that a signed approval fits into an entry of the audit log. */
 export const approvalReasonBytesMax = 1024;
 
 /** A JWS in compact form. */

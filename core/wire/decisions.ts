@@ -1,6 +1,6 @@
 /**
- * Decision records. The signed statement beside a batch (statement.ts) says whose it is: one that says another service
- * or proxy id, or has decisions of another service's, is refused.
+ * Decision records. The signed statement beside a batch (statement.ts) names the proxy that wrote it. A batch that
+ * names another proxy, or has decisions of another service, is refused.
  */
 import {
   DecisionBatch as BatchMessage,
@@ -79,7 +79,7 @@ export function parseBatch(bytes: Uint8Array, writer: FleetWriter): DecisionBatc
   return batchOf(message, writer);
 }
 
-/** The same of a message that the admin API sent. */
+/** Reads the same from a message of the admin API. */
 export function batchOf(message: BatchMessage, writer: FleetWriter): DecisionBatch {
   const what = "decision batch";
   return reading(what, () => {
@@ -100,7 +100,7 @@ export function batchOf(message: BatchMessage, writer: FleetWriter): DecisionBat
   });
 }
 
-/** A proxy decides about calls to its own service, and about calls of it: nobody speaks for others. */
+/** A proxy may only report decisions about calls to its own service and calls made by its own service. */
 function requireOwn(decision: DecisionRecord, { service }: FleetWriter): DecisionRecord {
   const { direction: way, service: called, caller } = decision;
   if (way === "inbound" ? called === service : nameIn(caller, trustDomainOf(caller), "service") === service)
@@ -113,13 +113,13 @@ export function parseDecisionBytes(bytes: Uint8Array): DecisionRecord {
   return decisionOf(decodeStrict(DecisionMessage, bytes, "decision", batchBytesMax));
 }
 
-/** The same of a message that the admin API sent. */
+/** Reads the same from a message of the admin API. */
 export function decisionOf(message: DecisionMessage): DecisionRecord {
   refuseUnknownFields(message, "decision");
   return reading("decision", () => parseDecision(message));
 }
 
-/** There are many decisions with few parts: only one that has something unknown is gone through field by field. */
+/** A batch has many decisions, so a decision is checked field by field only if it has an unknown field. */
 function refuseUnknown(message: BatchMessage, what: string): void {
   const { decisions, ...rest } = message;
   refuseUnknownFields(rest, what);
@@ -258,7 +258,7 @@ function parseVerdict(found: verdict): Verdict {
   return name;
 }
 
-/** Callers come again and again. */
+/** The same callers appear again and again, so their parsed form is cached. */
 const callersKnown = new Map<string, SpiffeId>();
 const callersKnownMax = 1000;
 

@@ -1,6 +1,6 @@
 /**
- * What proxies say about themselves. Who says it is told by the signed statement beside the message (statement.ts),
- * which its readers judge first; a body that is of somebody else is refused.
+ * Messages of proxies about themselves. Readers first verify the signed statement beside a message (statement.ts),
+ * which names the writer, and then refuse a body that names another proxy.
  */
 import { BinaryReader } from "@bufbuild/protobuf/wire";
 import {
@@ -25,7 +25,7 @@ import { ascending, boundedList, boundedText, integer, label, messageBytesMax, t
 import { encodeShadowCounts, parseShadowCounts } from "./shadows.js";
 import { decodeStrict, reading } from "./strict.js";
 
-/** Who has written, as the statement's certificate says. */
+/** The proxy that wrote a message, from the certificate of its statement. */
 export interface FleetWriter {
   readonly service: string;
   readonly proxyId: string;
@@ -40,12 +40,12 @@ const toBuffer = (digest: Digest | undefined): Buffer => Buffer.from(digest === 
 const optionalDigest = (bytes: Uint8Array): Digest | undefined =>
   bytes.length === 0 ? undefined : digestFromBytes(bytes);
 
-/** Whether `text` may be a proxy's id: it stands in subjects and file names. */
+/** Returns whether `text` may be a proxy's id: it stands in subjects and file names. */
 export function isProxyId(text: string): boolean {
   return /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(text);
 }
 
-/** Fails with `invalid_record` if a message says to be of somebody else. */
+/** Fails with `invalid_record` if the message names another writer. */
 export function checkWriter(message: FleetWriter, writer: FleetWriter): void {
   label("service", message.service);
   if (!isProxyId(message.proxyId)) throw new AshlarError("invalid_record", "proxy_id is not a proxy's id");

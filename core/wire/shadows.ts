@@ -6,7 +6,7 @@ import { everyCallBasisPoints, type ShadowCounts, type ShadowOrder, shadowFlipsM
 import { boundedList, boundedText, integer } from "./bounds.js";
 import { digestToBuffer } from "./record-codec.js";
 
-/** As it stands in an activation. */
+/** Returns the shadow as it is encoded in an activation. */
 export function encodeShadowOrder(order: ShadowOrder): ShadowOrderMessage {
   return { ...order, digest: digestToBuffer(order.digest) };
 }
@@ -20,7 +20,7 @@ export function parseShadowOrder(message: ShadowOrderMessage): ShadowOrder {
   };
 }
 
-/** As they stand in a heartbeat. */
+/** Returns the counts as they are encoded in a heartbeat. */
 export function encodeShadowCounts(counts: ShadowCounts): ShadowCountsMessage {
   return { ...counts, digest: digestToBuffer(counts.digest), flips: counts.flips.map((flip) => ({ ...flip })) };
 }

@@ -92,7 +92,7 @@ export function parseStatement(header: string): Statement {
   });
 }
 
-/** Whether the key of the certificate with digest `leaf` signed this. */
+/** Returns whether the key of the certificate with digest `leaf` signed this. */
 export function holdsStatement(said: Said, signature: Uint8Array, leaf: Uint8Array, key: KeyObject): boolean {
   return verify("sha256", signedBytes(said, leaf), { key, dsaEncoding: "ieee-p1363" }, signature);
 }
@@ -104,7 +104,7 @@ export function makeLinks(seed: Uint8Array, count: number): readonly Uint8Array[
   return links.reverse();
 }
 
-/** Whether `link` is at most `steps` links after `last`. */
+/** Returns whether `link` is at most `steps` links after `last`. */
 export function followsLink(last: Uint8Array, link: Uint8Array, steps: number): boolean {
   if (link.length !== linkBytes) return false;
   let hash = link;

@@ -39,7 +39,10 @@ export function boundFields(bytes: Uint8Array, what: string): void {
     throw new AshlarError("limit", `${what}: more than ${fieldsCountMax} fields, at most so many are read`);
 }
 
-/** Says whether protobuf has more fields at its top than `max`, without decoding any; bytes that are none have as many as can be told. */
+/**
+ * Returns whether protobuf has more fields at its top than `max`, without decoding any; bytes that are none have as
+ * many as can be told.
+ */
 export function hasMoreFields(bytes: Uint8Array, max: number): boolean {
   let count = 0;
   let at = 0;

@@ -18,7 +18,7 @@ export interface IdentityStore {
   save(parts: IdentityParts): void;
 }
 
-/** Whether an identity was saved in `dir`; makes nothing. */
+/** Returns whether an identity was saved in `dir`; makes nothing. */
 export function isIdentityStored(dir: string): boolean {
   return existsSync(join(dir, "identity", identityName));
 }

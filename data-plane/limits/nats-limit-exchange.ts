@@ -84,7 +84,7 @@ export class NatsLimitExchange implements LimitExchange {
     }
   }
 
-  /** Whether it has an endpoint that counts: only those who share may take of the budgets. */
+  /** Returns whether it has an endpoint that counts: only those who share may take of the budgets. */
   #shares(proxyId: string): boolean {
     const { service } = this.#deps.identity.current;
     return this.#deps.endpoints.endpoints(service).some((endpoint) => endpoint.proxyId === proxyId);

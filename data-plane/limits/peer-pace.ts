@@ -6,7 +6,7 @@ const peersMax = 4096;
 export class PeerPace {
   readonly #heardMs = new Map<string, number>();
 
-  /** Whether `peer` may be listened to at `nowMs`; then it counts as heard. */
+  /** Returns whether `peer` may be listened to at `nowMs`; then it counts as heard. */
   allows(peer: string, nowMs: number): boolean {
     if (nowMs - (this.#heardMs.get(peer) ?? Number.NEGATIVE_INFINITY) < heardEveryMs) return false;
     if (this.#heardMs.size >= peersMax) this.#heardMs.clear();

@@ -52,7 +52,7 @@ export class KeptRecords {
     return new KeptRecords(folder, clock, (await folder.list()).flatMap(parseName));
   }
 
-  /** Why records could not be written; undefined: they could. */
+  /** Returns why records could not be written, or undefined if they could. */
   get trouble(): string | undefined {
     return this.#trouble;
   }

@@ -75,7 +75,7 @@ export class RecordJudge {
     return this.#freshAtMs === undefined ? Number.POSITIVE_INFINITY : this.#clock.monotonicMs() - this.#freshAtMs;
   }
 
-  /** Why the last statement did not count; undefined: it did. */
+  /** Returns why the last statement did not count, or undefined if it did. */
   get clockProblem(): string | undefined {
     return this.#clockProblem;
   }

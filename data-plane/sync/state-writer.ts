@@ -38,7 +38,7 @@ export class StateWriter {
     this.#deps = deps;
   }
 
-  /** Why the last attempt failed; undefined: it did not. */
+  /** Returns why the last attempt failed, or undefined if it did not. */
   get trouble(): string | undefined {
     return this.#trouble;
   }

@@ -171,7 +171,10 @@ function isPlainCounts(value: unknown): value is CallCounts {
   );
 }
 
-/** Whether it is what a worker may have measured: workers read what strangers send, and are not believed blindly. */
+/**
+ * Returns whether it is what a worker may have measured: workers read what strangers send, and are not believed
+ * blindly.
+ */
 function isSnapshot(measured: unknown): measured is MetricsSnapshot {
   if (!Array.isArray(measured) || measured.length > metricsMax) return false;
   return measured.every((metric: Partial<MetricsSnapshot[number]> | null) => {

@@ -66,7 +66,9 @@ function add(a: ShadowCounts, b: ShadowCounts): ShadowCounts {
   };
 }
 
-/** Whether it is what a worker may have counted: workers read what strangers send, and are not believed blindly. */
+/**
+ * Returns whether it is what a worker may have counted: workers read what strangers send, and are not believed blindly.
+ */
 export function isTally(value: unknown): value is ShadowCounts {
   if (typeof value !== "object" || value === null) return false;
   const { epoch, digest, same, wouldDeny, wouldAllow, errors, flips } = value as Partial<ShadowCounts>;

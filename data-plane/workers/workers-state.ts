@@ -125,7 +125,7 @@ export function step(state: WorkersState, event: WorkersEvent): WorkersStep {
   }
 }
 
-/** Whether a worker that carries calls has been silent for longer than is usual. */
+/** Returns whether a worker that carries calls has been silent for longer than is usual. */
 export function isLate(worker: WorkerState, nowMs: number): boolean {
   return worker.waiting.some(({ duty, sinceMs }) => duty.kind !== "prepare" && nowMs - sinceMs > lateMs);
 }

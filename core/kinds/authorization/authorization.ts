@@ -33,7 +33,7 @@ const fields = {
   ),
 };
 
-/** Who may call a service. */
+/** States who may call a service. */
 export interface Authorization extends ObjectWith<"Authorization", typeof fields> {}
 
 export const authorization = defineKind("Authorization", fields, {

@@ -1,4 +1,7 @@
-/** What calls take of a budget: in files one number for all methods, or a list of methods with their cost. */
+/**
+ * The tokens that calls take from a budget. In files this is one number for all methods, or a list of methods with
+ * their cost.
+ */
 import { isSeq } from "yaml";
 import { isMethodPattern } from "../../snapshot/grammar.js";
 import {
@@ -66,7 +69,7 @@ const sorted = list(record("a method with its cost", fields), {
 export const costs: Type<readonly MethodCost[]> = {
   ...sorted,
   shape,
-  /** A cost of 1 for all the rest says nothing. */
+  /** A cost of 1 for all other methods is the default, so it is left out. */
   canonical: (items) => sorted.canonical(items.filter((item) => item.method !== "*" || item.cost !== 1)),
   render(items) {
     const [first] = items;

@@ -1,7 +1,6 @@
 /** How the parts of a rate limit are written, shared by whoever reads files and whoever reads bytes. */
 import { whyNotMatchable } from "../../snapshot/grammar.js";
 
-/** Tokens in a period. */
 interface Rate {
   readonly tokens: number;
   readonly periodMs: number;
@@ -36,7 +35,7 @@ export function renderRate({ tokens, periodMs }: Rate): string {
   return `${tokens}/${periodMs === periods.s ? "s" : periodMs === periods.m ? "m" : "h"}`;
 }
 
-/** Says whether a rate can be told in this period. */
+/** Returns whether a rate may be stated per period of this length: a second, a minute or an hour. */
 export function isPeriod(periodMs: number): boolean {
   return Object.values<number>(periods).includes(periodMs);
 }
@@ -46,7 +45,7 @@ export function defaultBurst({ tokens, periodMs }: Rate, costs: readonly { reado
   return Math.max(1, Math.ceil((tokens * 1000) / periodMs), ...costs.map(({ cost }) => cost));
 }
 
-/** Why `text` is no part of a key; undefined: it is one. */
+/** Returns why `text` cannot be a part of a key, or undefined if it can. */
 export function whyNotKeyPart(text: string): string | undefined {
   if (text === "caller" || text === "method") return undefined;
   if (text.startsWith("header:")) {

@@ -41,7 +41,7 @@ const fields = {
     [],
     "What makes a key, at most 4 parts; each key has a budget of its own. Left out, or service: one for the whole service.",
   ),
-  /** Which calls it is about, as in an authorization. Empty: all. */
+  /** The methods whose calls the limit counts, as in an authorization. Empty: all. */
   methods: optional(2, methodPatterns, [], "Which calls it is about; left out: all."),
   rate: required(
     undefined,
@@ -71,7 +71,7 @@ const fields = {
     "proxy",
     "proxy: each proxy has a budget. mesh: all proxies of the service share one.",
   ),
-  /** What a proxy does that is cut off from its peers; not there where nothing is shared. */
+  /** What a proxy does while it is cut off from its peers. Set exactly if the scope is "mesh". */
   disconnected: maybe(
     8,
     oneOf({ share: 1, full: 2, closed: 3 }),

@@ -48,7 +48,7 @@ export const rateLimit = defineKind("RateLimit", fields, {
       }
     }
   },
-  /** A service has limits in several objects: each call is held against all of them. */
+  /** A service may have limits in several objects. Each call must pass all of them. */
   checkAll(objects) {
     const counts = new Map<string, number>();
     for (const { object, checker } of objects) {

@@ -34,7 +34,7 @@ function noneIfEmpty(match: RecordType<RecordOf<typeof matchFields>>): Type<Rout
 }
 
 const weightedVersion = {
-  /** As in the join token of the service's proxies. */
+  /** The version that the join token of the service's proxies names. */
   version: required(1, version, "", "As in the join token of the service's proxies."),
   weight: required(2, wholeNumber(0, weightMax), 1, "Relative to the other weights."),
 };
@@ -53,9 +53,9 @@ const split = list(record("a version with its weight", weightedVersion), {
 
 const rule = {
   match: maybe(1, noneIfEmpty(record("a match", matchFields)), "Which calls it is for; left out: all."),
-  /** Empty: every version alike. */
+  /** Versions with their weights. If it is empty, all versions are used alike. */
   split: optional(2, split, [], "Weighted versions; left out: every version alike."),
-  /** 0: none. */
+  /** The longest duration of the whole call in milliseconds; 0: no limit. */
   timeoutMs: optional(
     3,
     duration({
@@ -69,7 +69,10 @@ const rule = {
     "Upper bound for the whole call.",
     { name: "timeout" },
   ),
-  /** How old what the caller's proxy knows of the heads of the logs may be; left out: as old as may be. */
+  /**
+   * The most milliseconds since the newest freshness statement that the caller's proxy has. If it is left out, age does
+   * not matter.
+   */
   maxStalenessMs: maybe(
     4,
     duration({
@@ -81,7 +84,10 @@ const rule = {
     "So long after the last statement about the heads of the logs the caller's proxy counts as stale.",
     { name: "maxStaleness" },
   ),
-  /** What becomes of calls when it is older: they go on, or are answered 14. There exactly where `maxStalenessMs` is. */
+  /**
+   * What happens to calls if the statement is older: "keep" lets them go on, "fail" answers 14. Set exactly if
+   * `maxStalenessMs` is set.
+   */
   onStale: maybe(
     5,
     oneOf({ keep: 1, fail: 2 }),
@@ -111,7 +117,7 @@ const fields = {
   rules: optional(3, list(routeRule, { whenEmpty: "" }), [], "Tried in order; the first that matches decides."),
 };
 
-/** Where calls to a service go. */
+/** Decides where calls to a service go. */
 export interface Route extends ObjectWith<"Route", typeof fields> {}
 
 export const route = defineKind("Route", fields, {

@@ -8,22 +8,22 @@ import { type ConditionRead, policyScope, type Scope } from "./scope.js";
 import { Failure, type Outcome } from "./values.js";
 
 export interface Condition {
-  /** As it was written. */
+  /** The condition as it was written. */
   readonly text: string;
-  /** All that its verdict depends on. */
+  /** Everything that the verdict depends on. */
   readonly reads: ReadonlySet<ConditionRead>;
-  /** It reads nothing but what the caller and the method say, so its verdict may be kept by them. */
+  /** True if the condition reads only the caller and the method, so that its verdict can be cached by them. */
   readonly isStatic: boolean;
-  /** It reads claims or the issuer of a token. */
+  /** True if the condition reads claims or the issuer of a token. */
   readonly readsToken: boolean;
   /**
-   * Whether it holds; a Failure says why that cannot be told, which counts against the call: as a match of a
-   * deny, and as none of an allow. Without `inputs`, reading what only a call says is a Failure.
+   * Returns true or false, or a Failure with the reason why the condition cannot be evaluated. A Failure counts against
+   * the call: a deny matches, an allow does not. Without `inputs`, reading a value of the call is a Failure.
    */
   evaluate(subject: Subject, inputs: CallInputs | undefined): boolean | Failure;
 }
 
-/** What evaluates an expression that was checked; `evaluate` gives a value of any kind. */
+/** A checked expression. `evaluate` returns a value of any kind. */
 export interface Evaluable {
   readonly reads: ReadonlySet<ConditionRead>;
   evaluate(subject: Subject | undefined, inputs: CallInputs | undefined): Outcome;
@@ -33,7 +33,7 @@ const conditionsRememberedMax = 500;
 const notTrueOrFalse = new Failure("the condition comes to neither true nor false");
 const remembered = new Map<string, Condition | readonly ConditionProblem[]>();
 
-/** The condition, or all that is wrong with it. Never throws. */
+/** Returns the compiled condition, or everything that is wrong with it. Never throws. */
 export function readCondition(text: string): Condition | readonly ConditionProblem[] {
   const known = remembered.get(text);
   if (known !== undefined) return known;
@@ -43,13 +43,13 @@ export function readCondition(text: string): Condition | readonly ConditionProbl
   return found;
 }
 
-/** What is wrong with a condition; empty: nothing. */
+/** Returns what is wrong with a condition; an empty list if nothing is. */
 export function checkCondition(text: string): readonly ConditionProblem[] {
   const found = readCondition(text);
   return "reads" in found ? [] : found;
 }
 
-/** The condition. Fails with `invalid_policy` on one that `checkCondition` has something against. */
+/** Returns the compiled condition. Fails with `invalid_policy` if `checkCondition` reports a problem. */
 export function parseCondition(text: string): Condition {
   const found = readCondition(text);
   if ("reads" in found) return found;
@@ -73,7 +73,7 @@ function buildCondition(text: string): Condition | readonly ConditionProblem[] {
   });
 }
 
-/** Checks any expression against any variables; `wantsBool`: it has to come to true or false. */
+/** Checks an expression against the given variables. With `wantsBool` the expression must return true or false. */
 export function compileExpression(
   text: string,
   scope: Scope,

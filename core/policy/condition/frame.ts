@@ -2,7 +2,7 @@
 import type { SpiffeId } from "../../identity.js";
 import { Failure, type Value, type ValueMap } from "./values.js";
 
-/** What a pair of caller and method says by itself. */
+/** The values that are known from the caller and the method alone. */
 export interface Subject {
   readonly caller: SpiffeId;
   /** The caller's name if it is a service of this mesh, else "". */
@@ -14,7 +14,7 @@ export interface Subject {
   readonly rpcService: string;
 }
 
-/** What only the call itself says. Nothing of it is asked for before a condition reads it. */
+/** The values that only a call has. Each is computed when a condition reads it, not before. */
 export interface CallInputs {
   /**
    * A request header by its lower-case name, repeated ones joined with ","; undefined: missing, or not text.
@@ -37,7 +37,7 @@ export interface CallInputs {
 
 /** Steps of one evaluation: an element that a macro visits, or some 64 characters of text that are searched or built. */
 export const stepsMax = 2_000;
-/** Longer texts are neither read nor built. */
+/** The most characters of a text that is read or built. */
 export const textLengthMax = 16_384;
 
 export const tooMuchWork = new Failure(`it takes more than ${stepsMax} steps`);
@@ -46,7 +46,7 @@ export const tooLongText = new Failure(`a text is longer than ${textLengthMax} c
 /** A condition has one frame and uses it again at each evaluation: evaluation is synchronous and never nested. */
 export class Frame {
   subject: Subject | undefined;
-  /** undefined: only what the pair says is known. */
+  /** undefined if only the caller and the method are known. */
   inputs: CallInputs | undefined;
   readonly slots: Value[] = [];
   #steps = 0;
@@ -57,7 +57,7 @@ export class Frame {
     this.#steps = stepsMax;
   }
 
-  /** Takes `steps` from what is left. False: there is not that much left. */
+  /** Subtracts `steps` from the remaining steps. Returns false if fewer are left. */
   spend(steps: number): boolean {
     this.#steps -= steps;
     return this.#steps >= 0;

@@ -128,7 +128,7 @@ export const methods: ReadonlyMap<string, readonly Overload[]> = new Map<string,
   ...fieldMethods(),
 ]);
 
-/** A text that may be read: not longer than what the steps of an evaluation are reckoned for. */
+/** Returns the text, or a Failure if it is longer than `textLengthMax`, on which the number of steps is based. */
 export function boundedText(text: string): Outcome {
   return text.length > textLengthMax ? tooLongText : text;
 }

@@ -6,7 +6,7 @@ import { Failure, isList, isMap, listOf, type Outcome, type Type, types, type Va
 const noRange = new Failure("it is neither a list nor a map, so nothing can be gone through");
 const notTrueOrFalse = new Failure("what the macro asks is neither true nor false");
 
-/** The type of what a macro goes through; undefined: nothing can be gone through. */
+/** Returns the type of the elements that a macro visits, or undefined if the value has no elements. */
 export function itemType(range: Type): Type | undefined {
   if (range.kind === "dyn") return types.dyn;
   if (!("of" in range)) return undefined;
@@ -17,9 +17,9 @@ export interface MacroParts {
   readonly range: Node;
   /** Where in the frame the macro's variable is. */
   readonly slot: number;
-  /** What is asked of each; undefined for map without a filter. */
+  /** The predicate for each element; undefined for map without a filter. */
   readonly test: Node | undefined;
-  /** What map makes of each. */
+  /** The value that map computes for each element. */
   readonly transform: Node | undefined;
 }
 
@@ -50,7 +50,7 @@ function itemsOf(frame: Frame, { range }: MacroParts): readonly Value[] | Failur
   return frame.spend(value.size) ? [...value.keys()] : tooMuchWork;
 }
 
-/** One element that decides is enough, even where others are failures. */
+/** One deciding element is enough, even if the evaluation of others fails. */
 function quantify(frame: Frame, parts: MacroParts, test: Node, decisive: boolean): Outcome {
   const items = itemsOf(frame, parts);
   if (items instanceof Failure) return items;

@@ -5,7 +5,7 @@ import { Failure, join, type Outcome, renderType, type Type, types, type Value }
 
 export interface Node {
   readonly type: Type;
-  /** The text, where the node is a text that stands in the expression. */
+  /** The text, if the node is a text literal. */
   readonly literal?: string | undefined;
   evaluate(frame: Frame): Outcome;
 }
@@ -13,7 +13,7 @@ export interface Node {
 const notTrueOrFalse = new Failure("it is neither true nor false");
 const noOverload = new Failure("no function takes values of these kinds");
 
-/** Stands for what was reported, so that the rest is still checked. */
+/** A placeholder for an expression with a reported problem, so that the rest is still checked. */
 export const wrongNode: Node = { type: types.dyn, evaluate: () => noOverload };
 
 export function constantNode(type: Type, value: Value): Node {
@@ -60,7 +60,7 @@ function evaluateByKinds(overloads: readonly Overload[], a: Node, b: Node | unde
   };
 }
 
-/** && and ||: one side that decides is enough, even where the other is a failure. */
+/** && and ||: one deciding side is enough, even if the evaluation of the other fails. */
 export function logicNode(decisive: boolean, a: Node, b: Node): Node {
   return {
     type: types.bool,

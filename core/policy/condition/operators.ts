@@ -32,7 +32,7 @@ const arithmetic = (ints: (a: bigint, b: bigint) => Outcome, doubles: (a: number
 
 type Comparison = (order: number) => boolean;
 
-/** NaN is in no order with anything, so doubles are compared by JavaScript itself. */
+/** NaN has no order, so doubles are compared with JavaScript's own operators. */
 const ordered = (
   comparison: Comparison,
   numbers: (a: number | bigint, b: number | bigint) => boolean,
@@ -49,7 +49,9 @@ const ordered = (
   binary("duration", "duration", types.bool, (a, b) => numbers(a.nanos, b.nanos)),
 ];
 
-/** Equal or not, as `wanted`; what is nested deeply enough to use up the steps is neither. */
+/**
+ * Returns whether equality is as `wanted`, or a Failure if the values are nested so deeply that the steps are used up.
+ */
 const equality = (wanted: boolean) => {
   return binary("any", "any", whereAgreeing(types.bool), (a, b, frame) => {
     const equal = areEqual(a, b, frame);
@@ -71,7 +73,7 @@ const elementType = ([a, b]: readonly Type[]): Type | undefined => {
 
 const concatenated = ([a, b]: readonly Type[]): Type => join(a ?? types.dyn, b ?? types.dyn);
 
-/** By the names that the parser gives operators. */
+/** Operators by the parser's names. */
 export const operators: ReadonlyMap<string, readonly Overload[]> = new Map<string, readonly Overload[]>([
   ["_==_", [equality(true)]],
   ["_!=_", [equality(false)]],

@@ -1,17 +1,17 @@
-/** One meaning of a function: for which kinds of arguments, what it gives, and how. */
+/** One overload of a function: the kinds of its arguments, the type of its result, and its implementation. */
 import type { Frame } from "./frame.js";
 import { agree, type Kind, kindOf, type Outcome, type Type, type Value, type ValueByKind } from "./values.js";
 
-/** "any": of every kind. */
+/** "any" accepts every kind. */
 export type ParameterKind = Kind | "any";
 type Parameter<Of extends ParameterKind> = Of extends Kind ? ValueByKind[Of] : Value;
 type Call = (a: Value, b: Value, frame: Frame) => Outcome;
 
 export interface Overload {
   readonly parameters: readonly ParameterKind[];
-  /** The type of what it gives for arguments of these types; undefined: they do not go together. */
+  /** Returns the result type for arguments of these types, or undefined if the types do not fit. */
   result(argumentTypes: readonly Type[]): Type | undefined;
-  /** `b` is of no meaning where there is one parameter. */
+  /** Computes the result. `b` is ignored if there is one parameter. */
   readonly call: Call;
 }
 
@@ -37,7 +37,7 @@ export function binary<A extends ParameterKind, B extends ParameterKind>(
   return { parameters: [a, b], result: resultOf(result), call: call as Call };
 }
 
-/** Whether arguments of these types may fit; with "dyn" among them only the evaluation shows. */
+/** Returns whether arguments of these types may fit; with "dyn" among them only the evaluation shows. */
 export function mayTake(overload: Overload, argumentTypes: readonly Type[]): boolean {
   const { parameters } = overload;
   return (
@@ -49,13 +49,13 @@ export function mayTake(overload: Overload, argumentTypes: readonly Type[]): boo
   );
 }
 
-/** Whether it takes these very values. */
+/** Returns whether it takes these very values. */
 export function takes(overload: Overload, a: Value, b: Value): boolean {
   const [first = "any", second = "any"] = overload.parameters;
   return (first === "any" || kindOf(a) === first) && (second === "any" || kindOf(b) === second);
 }
 
-/** For what needs both arguments to be of one type. */
+/** An overload whose two arguments must have the same type. */
 export function whereAgreeing(result: Type): Overload["result"] {
   return ([a, b]) => (a !== undefined && b !== undefined && agree(a, b) ? result : undefined);
 }

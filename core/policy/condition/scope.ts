@@ -105,7 +105,7 @@ export function readHeader(name: string): (frame: Frame) => Outcome {
   };
 }
 
-/** Whether the header is there. */
+/** Returns whether the header is there. */
 export function hasHeader(name: string): (frame: Frame) => Outcome {
   return ({ inputs }) => (inputs === undefined ? noInputs : inputs.header(name) !== undefined);
 }

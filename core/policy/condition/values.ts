@@ -78,7 +78,7 @@ export function renderType(type: Type): string {
   return type.kind === "list" ? `list(${renderType(type.of)})` : `map(string, ${renderType(type.of)})`;
 }
 
-/** Whether a value of one type may be one of the other. */
+/** Returns whether a value of one type may be one of the other. */
 export function agree(a: Type, b: Type): boolean {
   if (a.kind === "dyn" || b.kind === "dyn") return true;
   if (a.kind !== b.kind) return false;
