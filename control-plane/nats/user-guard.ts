@@ -1,9 +1,9 @@
 /**
- * Ends NATS users before their time, over the system account of the private server: those of revoked proxies, and a
- * user with more connections than a proxy makes. The account's JWT names them, so that they cannot come back; an update
- * of it ends the connections of those users and of nobody else.
+ * Ends NATS users before their time, over the system account of the private server: those of revoked proxies. The
+ * account's JWT names them, so that they cannot come back; an update of it ends the connections of those users and of
+ * nobody else. Of a user with more connections than a proxy makes those too many are ended, one by one where the server
+ * can do that (2.10 or later), else with all others of that user.
  */
-import { decode } from "@nats-io/jwt";
 import { isAshlarError, messageOf } from "../../core/errors.js";
 import { Backoff } from "../../runtime/backoff.js";
 import type { BusMessage, SystemBus } from "../../runtime/bus.js";
@@ -13,6 +13,16 @@ import { connectNatsSystem } from "../../runtime/nats.js";
 import { createNatsUserKey } from "../../runtime/nats-user-keys.js";
 import { mintUser } from "../../runtime/nats-users.js";
 import type { NatsServer } from "./nats-server.js";
+import {
+  type ConnectedUser,
+  chooseKept,
+  connectionId,
+  connectionsMax,
+  type Excess,
+  noteConnection,
+  renderExcess,
+  type UserConnection,
+} from "./user-connections.js";
 
 export interface UserGuardDeps {
   readonly server: Pick<NatsServer, "url" | "accounts" | "systemAccount" | "revoked" | "proxiesClaims">;
@@ -30,20 +40,13 @@ export interface UserGuard {
   close(): Promise<void>;
 }
 
-/** A proxy makes one; those that a partition left behind are gone within a minute. */
-export const connectionsMax = 32;
 const lookMs = 60_000;
 const remintMs = 3_600_000;
 const userMs = 24 * 3_600_000;
 const excessToldMs = 3_600_000;
+const excessSaidEveryMs = 60_000;
 const page = 1024;
 const usersMax = 100_000;
-
-interface Connected {
-  readonly proxyId: string;
-  /** "SERVER/CLIENT" */
-  readonly connections: Set<string>;
-}
 
 interface ClientInfo {
   readonly user?: string;
@@ -60,7 +63,7 @@ export async function openUserGuard(deps: UserGuardDeps): Promise<UserGuard> {
     mintUser({
       ...{ accountSeed: systemAccount.seed, accountPublicKey: systemAccount.publicKey, name: "control-plane" },
       ...{ userPublicKey: key.publicKey, expiresMs: deps.clock.nowMs() + userMs },
-      permissions: { publish: [list, updateSubject], subscribe: [...events, `${inboxPrefix}.>`] },
+      permissions: { publish: [list, updateSubject, kickSubject("*")], subscribe: [...events, `${inboxPrefix}.>`] },
     });
   let jwt = await mint();
   const bus = connectNatsSystem({
@@ -75,15 +78,15 @@ export async function openUserGuard(deps: UserGuardDeps): Promise<UserGuard> {
 }
 
 const updateSubject = "$SYS.REQ.CLAIMS.UPDATE";
+const kickSubject = (server: string): string => `$SYS.REQ.SERVER.${server}.KICK`;
 
 class Guard implements UserGuard {
   readonly #deps: UserGuardDeps;
   readonly #bus: SystemBus;
   readonly #list: string;
-  readonly #users = new Map<string, Connected>();
+  readonly #users = new Map<string, ConnectedUser>();
   readonly #stop = new AbortController();
-  /** Users that had too many connections, with the time. */
-  readonly #excess = new Map<string, { readonly proxyId: string; readonly atMs: number }>();
+  readonly #excess = new Map<string, Excess>();
   #loops: Promise<unknown> = Promise.resolve();
   #wanted = 0;
   #applied = 0;
@@ -126,8 +129,8 @@ class Guard implements UserGuard {
     });
     signal.addEventListener("abort", stopStatus, { once: true });
     const following = [
-      read(connects, (event) => this.#connected(idOf(event), event.client as ClientInfo)),
-      read(disconnects, (event) => this.#gone(idOf(event), event.client as ClientInfo)),
+      read(connects, (event) => this.#connected(placeOf(event), event.client as ClientInfo)),
+      read(disconnects, (event) => this.#gone(placeOf(event), event.client as ClientInfo)),
     ];
     this.#loops = Promise.all([...following, looking(), reminting(), this.#apply()]);
   }
@@ -147,10 +150,7 @@ class Guard implements UserGuard {
   problems(): readonly string[] {
     const nowMs = this.#deps.clock.nowMs();
     for (const [user, { atMs }] of this.#excess) if (nowMs - atMs > excessToldMs) this.#excess.delete(user);
-    const excess = [...this.#excess.values()].map(
-      ({ proxyId }) =>
-        `proxy ${proxyId} had more than ${connectionsMax} connections to NATS: they were ended, and its user is refused until it renews its certificate, within an hour; look at that host, and revoke the proxy if its credential was taken`,
-    );
+    const excess = [...this.#excess.values()].map(renderExcess);
     return this.#failure === undefined
       ? excess
       : [...excess, `NATS does not know yet who was revoked: ${this.#failure}`];
@@ -198,49 +198,80 @@ class Guard implements UserGuard {
 
   /** Every connection of the account, as the server has it now; events tell what comes after. */
   async #look(): Promise<void> {
-    const seen = new Map<string, Connected>();
+    const seen = new Map<string, ConnectedUser>();
     for (let offset = 0; ; offset += page) {
       const answer = parse(await this.#bus.ask(this.#list, JSON.stringify({ auth: true, offset, limit: page })));
       const data = (answer.data ?? answer) as { server_id?: string; connections?: readonly Listed[]; total?: number };
-      const connections = data.connections ?? [];
-      for (const { cid, authorized_user: user = "", jwt = "" } of connections)
-        note(seen, user, jwt, `${data.server_id ?? ""}/${cid}`);
-      if (connections.length < page || offset + page >= (data.total ?? 0)) break;
-    }
-    for (const [user, { proxyId, connections }] of seen) {
-      this.#users.set(user, { proxyId, connections });
-      this.#judge(user);
+      const { server_id: server = "", connections = [], total = 0 } = data;
+      for (const { cid: client, authorized_user: user = "", jwt = "" } of connections)
+        noteConnection(seen, { user, jwt, server, client });
+      if (connections.length < page || offset + page >= total) break;
     }
     for (const user of this.#users.keys()) if (!seen.has(user)) this.#users.delete(user);
+    for (const [user, connected] of seen) {
+      this.#users.set(user, connected);
+      this.#judge(user);
+    }
   }
 
-  #connected(id: string, { user = "", jwt = "" }: ClientInfo): void {
-    note(this.#users, user, jwt, id);
+  #connected(place: Place, { user = "", jwt = "" }: ClientInfo): void {
+    noteConnection(this.#users, { user, jwt, ...place });
     if (this.#users.size > usersMax) this.#users.delete(this.#users.keys().next().value ?? "");
     this.#judge(user);
   }
 
-  #gone(id: string, { user = "" }: ClientInfo): void {
+  #gone({ server, client }: Place, { user = "" }: ClientInfo): void {
     const known = this.#users.get(user);
-    known?.connections.delete(id);
+    known?.connections.delete(connectionId(server, client));
     if (known?.connections.size === 0) this.#users.delete(user);
   }
 
-  /** Ends a user that must not be there. */
+  /** Ends a user that must not be there, and connections that are too many. */
   #judge(user: string): void {
     const known = this.#users.get(user);
     if (known === undefined) return;
-    const { revoked } = this.#deps.server;
-    const { proxyId, connections } = known;
-    const tooMany = connections.size > connectionsMax;
-    if (!tooMany && !revoked.hasProxy(proxyId)) return;
-    if (tooMany) {
-      this.#excess.set(user, { proxyId, atMs: this.#deps.clock.nowMs() });
-      this.#deps.log.error("a proxy's NATS user has too many connections: it is refused until it renews", { proxyId });
-    }
+    if (this.#deps.server.revoked.hasProxy(known.proxyId)) return void this.#refuse(user);
+    if (known.connections.size <= connectionsMax) return;
+    const excess = this.#noteExcess(user, known.proxyId);
+    const kept = chooseKept(known);
+    const others = [...known.connections].filter(([, connection]) => !kept.has(connection));
+    for (const [id] of others) known.connections.delete(id);
+    void this.#kick(others.map(([, connection]) => connection))
+      .catch((error: unknown) => {
+        if (!this.#bus.connected) return; // on the next connection all are looked at again
+        this.#deps.log.debug("NATS ends no connections one by one", { error: messageOf(error) });
+        excess.refused = true;
+        this.#refuse(user);
+      })
+      .then(() => this.#say(excess));
+  }
+
+  #refuse(user: string): void {
     this.#users.delete(user);
-    revoked.addUsers([user]);
+    this.#deps.server.revoked.addUsers([user]);
     this.#changed();
+  }
+
+  #noteExcess(user: string, proxyId: string): Excess {
+    const { saidMs = Number.NEGATIVE_INFINITY, refused = false } = this.#excess.get(user) ?? {};
+    const excess: Excess = { proxyId, atMs: this.#deps.clock.nowMs(), saidMs, refused };
+    this.#excess.set(user, excess);
+    return excess;
+  }
+
+  #say(excess: Excess): void {
+    const nowMs = this.#deps.clock.monotonicMs();
+    if (nowMs - excess.saidMs < excessSaidEveryMs) return;
+    excess.saidMs = nowMs;
+    this.#deps.log.error(renderExcess(excess));
+  }
+
+  /** Fails with `unavailable` where the server does not know how. */
+  async #kick(connections: readonly UserConnection[]): Promise<void> {
+    for (const { server, client } of connections) {
+      if (this.#stop.signal.aborted) return;
+      await this.#bus.ask(kickSubject(server), JSON.stringify({ cid: client })); // one that has gone is an error in the answer
+    }
   }
 
   #complain(error: unknown): void {
@@ -259,16 +290,10 @@ function parse({ data }: Pick<BusMessage, "data">): Readonly<Record<string, unkn
   return JSON.parse(Buffer.from(data).toString("utf8")) as Record<string, unknown>;
 }
 
-function idOf(event: Readonly<Record<string, unknown>>): string {
+type Place = Pick<UserConnection, "server" | "client">;
+
+function placeOf(event: Readonly<Record<string, unknown>>): Place {
   const { id: server } = event.server as { id: string };
   const { id: client } = event.client as { id: number };
-  return `${server}/${client}`;
-}
-
-/** The server has verified the JWT; its name is the id of the proxy that it was minted for. */
-function note(users: Map<string, Connected>, user: string, jwt: string, id: string): void {
-  if (user === "" || jwt === "") return;
-  const known = users.get(user) ?? { proxyId: decode(jwt).name, connections: new Set<string>() };
-  known.connections.add(id);
-  users.set(user, known);
+  return { server, client };
 }

@@ -1,6 +1,9 @@
 /** Ending NATS users before their time: at once, for good, and nobody else's connection. */
+import { execFileSync } from "node:child_process";
 import { afterEach, describe, expect, test } from "@jest/globals";
-import { connectionsMax, openUserGuard, type UserGuard } from "../../../control-plane/nats/user-guard.js";
+import { decode } from "@nats-io/jwt";
+import { connectionsMax } from "../../../control-plane/nats/user-connections.js";
+import { openUserGuard, type UserGuard } from "../../../control-plane/nats/user-guard.js";
 import { heartbeatSubject } from "../../../core/wire/subjects.js";
 import { systemClock } from "../../../runtime/clock.js";
 import { silentLogger } from "../../../runtime/log.js";
@@ -28,6 +31,21 @@ async function start(program: string): Promise<TestNats> {
   cleanups.push(() => nats.stop());
   return nats;
 }
+
+/** What the proxy gets when it renews. */
+function mintAgain(nats: TestNats, userPublicKey: string): Promise<string> {
+  const { seed, publicKey } = nats.servers[0]?.accounts.proxies ?? { seed: "", publicKey: "" };
+  return mintUser({
+    ...{ accountSeed: seed, accountPublicKey: publicKey, userPublicKey, name: "p1" },
+    ...{ expiresMs: Date.now() + 60_000, permissions: proxyPermissions("payments", "p1") },
+  });
+}
+
+const testWhere = (holds: boolean) => (name: string, run: () => Promise<void>) => {
+  if (holds) test(name, run);
+};
+
+const issuedAt = (jwt: string): number => decode(jwt).iat;
 
 for (const { name, program } of natsPrograms) {
   describe(`a revoked proxy on ${name}`, () => {
@@ -82,31 +100,63 @@ for (const { name, program } of natsPrograms) {
   });
 
   describe(`connections of one user on ${name}`, () => {
-    test(`more than ${connectionsMax} end, others' stay; the proxy comes back with its next credential`, async () => {
+    const kicks = Number(/v2\.(\d+)/.exec(execFileSync(program, ["--version"], { encoding: "utf8" }))?.[1]) >= 10;
+    testWhere(kicks)("too many are ended, the proxy's own and others' stay", async () => {
       const nats = await start(program);
       const guard = await guardOf(nats);
-      const honest = await nats.connect(await nats.proxyUser("payments", "p2"));
-      const thief = await nats.proxyUser("payments", "p1");
-      const some = await Promise.all(Array.from({ length: connectionsMax }, () => RawNats.open(nats.url, thief)));
-      await honest.flush();
-      expect(guard.problems()).toEqual([]);
-      const many: RawNats[] = [];
-      for (let round = 0; round < 30 && guard.problems().length === 0; round += 1) {
-        many.push(...(await Promise.all(Array.from({ length: 20 }, () => RawNats.open(nats.url, thief)))));
+      const [user, other] = [await nats.proxyUser("payments", "p1"), await nats.proxyUser("payments", "p2")];
+      const bystanders = [await nats.connect(user), await nats.connect(other)];
+      const lost: number[] = [];
+      for (const [place, bus] of bystanders.entries()) bus.onStatus(({ connected }) => !connected && lost.push(place));
+      const open = () => Promise.all(Array.from({ length: connectionsMax }, () => RawNats.open(nats.url, user)));
+      for (let round = 0; round < 3; round += 1) {
+        const thief = await open();
+        await until(() => thief.every((one) => one.isClosed));
       }
-      await until(() => [...some, ...many].every((one) => one.isClosed));
-      const { seed, publicKey } = nats.servers[0]?.accounts.proxies ?? { seed: "", publicKey: "" };
-      await until(async () => {
-        const jwt = await mintUser({
-          ...{ accountSeed: seed, accountPublicKey: publicKey, userPublicKey: thief.publicKey, name: "p1" },
-          ...{ expiresMs: Date.now() + 60_000, permissions: proxyPermissions("payments", "p1") },
-        });
-        const next = await RawNats.open(nats.url, { ...thief, jwt });
-        return !next.isClosed;
-      });
-      expect(guard.problems()).toEqual([expect.stringMatching(/^proxy p1 had more than 32 connections to NATS/)]);
-      expect(honest.publish(heartbeatSubject("payments", "p2"), new Uint8Array([1]))).toBe(true);
-      await honest.flush();
+      for (const bus of bystanders) await bus.flush();
+      expect(lost).toEqual([]);
+      expect(guard.problems()).toEqual([expect.stringMatching(/^proxy p1 had more than 32 .* its own stays;/)]);
     });
+
+    testWhere(kicks)("who came back with a later credential stays too", async () => {
+      const nats = await start(program);
+      await guardOf(nats);
+      const stolen = await nats.proxyUser("payments", "p1");
+      const first = await RawNats.open(nats.url, stolen);
+      await until(() => Math.floor(Date.now() / 1000) > issuedAt(stolen.jwt)); // in whole seconds
+      const renewed = await nats.connect({ ...stolen, jwt: await mintAgain(nats, stolen.publicKey) });
+      const lost: string[] = [];
+      renewed.onStatus(({ connected }) => !connected && lost.push("p1"));
+      const thief = await Promise.all(Array.from({ length: connectionsMax - 1 }, () => RawNats.open(nats.url, stolen)));
+      await until(() => thief.every((one) => one.isClosed));
+      await renewed.flush();
+      expect(lost).toEqual([]);
+      expect(first.isClosed).toBe(false);
+    });
+
+    testWhere(!kicks)(
+      `more than ${connectionsMax} end, others' stay; the proxy comes back with its next credential`,
+      async () => {
+        const nats = await start(program);
+        const guard = await guardOf(nats);
+        const honest = await nats.connect(await nats.proxyUser("payments", "p2"));
+        const thief = await nats.proxyUser("payments", "p1");
+        const some = await Promise.all(Array.from({ length: connectionsMax }, () => RawNats.open(nats.url, thief)));
+        await honest.flush();
+        expect(guard.problems()).toEqual([]);
+        const many: RawNats[] = [];
+        for (let round = 0; round < 30 && guard.problems().length === 0; round += 1) {
+          many.push(...(await Promise.all(Array.from({ length: 20 }, () => RawNats.open(nats.url, thief)))));
+        }
+        await until(() => [...some, ...many].every((one) => one.isClosed));
+        await until(async () => {
+          const next = await RawNats.open(nats.url, { ...thief, jwt: await mintAgain(nats, thief.publicKey) });
+          return !next.isClosed;
+        });
+        expect(guard.problems()).toEqual([expect.stringMatching(/^proxy p1 had more than 32 connections to NATS/)]);
+        expect(honest.publish(heartbeatSubject("payments", "p2"), new Uint8Array([1]))).toBe(true);
+        await honest.flush();
+      },
+    );
   });
 }

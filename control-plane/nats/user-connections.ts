@@ -1,0 +1,60 @@
+/** Which connections each NATS user of a proxy has, and which of them stay where there are too many. Pure. */
+import { decode } from "@nats-io/jwt";
+
+export interface UserConnection {
+  /** The server's id, and the client's number there. */
+  readonly server: string;
+  readonly client: number;
+  /** When the JWT that it showed was signed; Unix seconds. */
+  readonly issuedAt: number;
+}
+
+export interface ConnectedUser {
+  readonly proxyId: string;
+  /** By "SERVER/CLIENT", the oldest first. */
+  readonly connections: Map<string, UserConnection>;
+}
+
+/** A proxy makes one; those that a partition left behind are gone within a minute. */
+export const connectionsMax = 32;
+
+/** A user that had too many connections. */
+export interface Excess {
+  readonly proxyId: string;
+  readonly atMs: number;
+  /** When the log said so last, by the monotonic clock. */
+  saidMs: number;
+  /** All of it was ended, since the server ends no connections one by one. */
+  refused: boolean;
+}
+
+export const connectionId = (server: string, client: number): string => `${server}/${client}`;
+
+/** Adds a connection. The server has verified the JWT; its name is the id of the proxy that it was minted for. */
+export function noteConnection(
+  users: Map<string, ConnectedUser>,
+  { user, jwt, server, client }: Pick<UserConnection, "server" | "client"> & { user: string; jwt: string },
+): void {
+  if (user === "" || jwt === "") return;
+  const { name, iat } = decode(jwt);
+  const known = users.get(user) ?? { proxyId: name, connections: new Map<string, UserConnection>() };
+  known.connections.set(connectionId(server, client), { server, client, issuedAt: iat });
+  users.set(user, known);
+}
+
+/**
+ * Of too many connections those that stay: the oldest, which the proxy has made if it was there before the others, and
+ * the oldest with the newest JWT, which the proxy has made if it has renewed since its credential was taken.
+ */
+export function chooseKept({ connections }: Pick<ConnectedUser, "connections">): ReadonlySet<UserConnection> {
+  const all = [...connections.values()];
+  const newest = Math.max(...all.map(({ issuedAt }) => issuedAt));
+  return new Set([...all.slice(0, 1), ...all.filter(({ issuedAt }) => issuedAt === newest).slice(0, 1)]);
+}
+
+export function renderExcess({ proxyId, refused }: Excess): string {
+  const done = refused
+    ? "they were ended, and its user is refused until it renews its certificate, within an hour"
+    : "those too many are ended, its own stays";
+  return `proxy ${proxyId} had more than ${connectionsMax} connections to NATS: ${done}; look at that host, and revoke the proxy if its credential was taken`;
+}
