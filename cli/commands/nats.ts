@@ -54,13 +54,17 @@ export function addNatsCommand(program: Command, cli: Cli): void {
 function renderSetup({ mesh, proxies, jetStream }: NatsSetup): string {
   const gibibytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 30)} GiB`;
   return [
+    "# the accounts by their keys; leave a line out where nsc has that account already",
+    `nsc add account --name MESH --public-key ${mesh.account}`,
+    `nsc add account --name PROXIES --public-key ${proxies.account}`,
+    "",
     `# MESH is account ${mesh.account}: control planes; JetStream with ${jetStream.streams} streams, ${gibibytes(jetStream.fileBytes)} of files in each of ${jetStream.replicas} servers`,
     ...commandsOf("MESH", mesh),
     "",
     `# PROXIES is account ${proxies.account}: proxies; no JetStream`,
     ...commandsOf("PROXIES", proxies),
     "",
-    "# both at once: an account that imports what is not exported yet is refused",
+    "# both at once: an account that imports what is not exported yet is refused (-u nats://…: your servers, if nsc does not know them)",
     "nsc push --all",
   ].join("\n");
 }

@@ -20,7 +20,7 @@ test("nats setup makes a file with fresh keys once, and prints what it stands fo
   expect(proxies.limits).toMatchObject({ streams: 0, disk_storage: 0 });
   const again = await admin.run("nats", "setup", "--nats-account", file);
   expect([again.code, again.error]).toEqual([0, ""]);
-  expect(again.out).toContain(mesh.account);
+  expect(again.out).toContain(`nsc add account --name MESH --public-key ${mesh.account}`);
   expect(again.out).toContain(
     "nsc add export --account MESH --name committed-records --subject 'ashlar.read.>' --private",
   );
