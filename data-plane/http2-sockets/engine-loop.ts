@@ -1,26 +1,39 @@
-import type { SocketConnection } from "./socket-connection.js";
+import type { Connection } from "../http2/connection.js";
 
 const tickMs = 1000;
 /** After so many turns in which one socket was read, output is written without waiting for a turn's end. */
-const lonelyTurns = 8;
+const singleReadTurns = 8;
 /** Then one turn in so many is waited for, to see whether others are read in it. */
 const turnsAlone = 16;
+
+/** A socket with its connection, as the loop and the reaper see it. */
+export interface LoopMember {
+  readonly connection: Connection;
+  /** Since when the socket has not taken what it was given, in milliseconds; -1: it has. */
+  readonly writingSinceMs: number;
+  /** Writes what waits. */
+  flush(): void;
+  /** Tells the time, about once a second. */
+  tick(nowMs: number): void;
+  /** Closes the socket at once. */
+  destroy(): void;
+}
 
 /**
  * Writes once a turn of the event loop what that turn produced, for all connections; and tells them the time. While
  * turns bring one read each, there is nothing to gather: what a read produced is written at its end.
  */
 export class EngineLoop {
-  readonly #connections = new Set<SocketConnection>();
-  #dirty: SocketConnection[] = [];
-  #spare: SocketConnection[] = [];
+  readonly #connections = new Set<LoopMember>();
+  #dirty: LoopMember[] = [];
+  #spare: LoopMember[] = [];
   #scheduled = false;
   /** A socket's bytes are being taken. */
   #reading = false;
   /** Reads of this turn that led to output. */
   #reads = 0;
   /** Turns in a row with one such read. */
-  #lonely = 0;
+  #singleReads = 0;
   /** Turns that need not be waited for; 0: wait for this one. */
   #ahead = 0;
   readonly #timer: NodeJS.Timeout;
@@ -36,15 +49,15 @@ export class EngineLoop {
     this.#timer.unref();
   }
 
-  add(connection: SocketConnection): void {
+  add(connection: LoopMember): void {
     this.#connections.add(connection);
   }
 
-  remove(connection: SocketConnection): void {
+  remove(connection: LoopMember): void {
     this.#connections.delete(connection);
   }
 
-  get connections(): ReadonlySet<SocketConnection> {
+  get connections(): ReadonlySet<LoopMember> {
     return this.#connections;
   }
 
@@ -73,7 +86,7 @@ export class EngineLoop {
   }
 
   /** Has `connection.flush` called at the end of this read or turn. */
-  flushLater(connection: SocketConnection): void {
+  flushLater(connection: LoopMember): void {
     this.#dirty.push(connection);
     if (!this.#scheduled && !this.#reading) this.#schedule();
   }
@@ -85,8 +98,8 @@ export class EngineLoop {
 
   readonly #flush = (): void => {
     this.#scheduled = false;
-    if (this.#reads > 1) this.#lonely = this.#ahead = 0;
-    else if (this.#reads === 1 && ++this.#lonely >= lonelyTurns) this.#ahead = turnsAlone;
+    if (this.#reads > 1) this.#singleReads = this.#ahead = 0;
+    else if (this.#reads === 1 && ++this.#singleReads >= singleReadTurns) this.#ahead = turnsAlone;
     this.#write();
   };
 
@@ -94,7 +107,7 @@ export class EngineLoop {
     this.#reads = 0;
     const dirty = this.#dirty;
     this.#dirty = this.#spare;
-    for (let i = 0; i < dirty.length; i++) (dirty[i] as SocketConnection).flush();
+    for (let i = 0; i < dirty.length; i++) (dirty[i] as LoopMember).flush();
     while (dirty.length > 0) dirty.pop(); // to set its length would make its elements anew
     this.#spare = dirty;
   }

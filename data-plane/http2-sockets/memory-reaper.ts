@@ -2,9 +2,8 @@ import type { MemoryBudget } from "../http2/memory-budget.js";
 import { errorCode } from "../http2/protocol.js";
 import { refusal } from "../http2/refusals.js";
 import type { Stream } from "../http2/stream.js";
-import type { EngineLoop } from "./engine-loop.js";
+import type { EngineLoop, LoopMember } from "./engine-loop.js";
 import { greediestStreams, keptBytesOf } from "./greediest-streams.js";
-import type { SocketConnection } from "./socket-connection.js";
 
 /** Down to this share of the budget at a time, so that the next byte is not one too many again. */
 const targetShare = 0.75;
@@ -89,7 +88,7 @@ export class MemoryReaper {
     return streams.sort((a, b) => a.stalledSinceMs - b.stalledSinceMs || b.waitingBytes - a.waitingBytes);
   }
 
-  #stuck(): SocketConnection[] {
+  #stuck(): LoopMember[] {
     const nowMs = this.#loop.time();
     const stuck = [...this.#loop.connections].filter(
       ({ writingSinceMs }) => writingSinceMs >= 0 && nowMs - writingSinceMs >= stuckMs,

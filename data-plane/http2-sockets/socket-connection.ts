@@ -8,7 +8,7 @@ import type { PreparedField } from "../http2/prepared-field.js";
 import { errorCode } from "../http2/protocol.js";
 import { type EngineCounters, refusal } from "../http2/refusals.js";
 import type { Stream } from "../http2/stream.js";
-import type { EngineLoop } from "./engine-loop.js";
+import type { EngineLoop, LoopMember } from "./engine-loop.js";
 import { readSocket } from "./socket-reader.js";
 import { writeSocket } from "./socket-writer.js";
 
@@ -40,7 +40,7 @@ export interface SocketConnectionDeps {
 }
 
 /** Puts a connected socket (TCP, Unix or TLS after its handshake) to a connection of the engine. */
-export class SocketConnection implements ConnectionHandler {
+export class SocketConnection implements ConnectionHandler, LoopMember {
   readonly connection: Connection;
   readonly socket: Socket;
   readonly #owner: ConnectionOwner;
@@ -94,8 +94,8 @@ export class SocketConnection implements ConnectionHandler {
     return this.#owner.lastFields?.() ?? null;
   }
 
-  onCapacity(connection: Connection): void {
-    this.#owner.onCapacity(connection);
+  onCapacity(): void {
+    this.#owner.onCapacity(this.connection);
   }
 
   onFault(error: unknown): void {

@@ -1,13 +1,14 @@
 import type { FieldBlock } from "./field-block.js";
 import { cell, cells } from "./field-cells.js";
 import { fieldFlag } from "./field-classes.js";
-import { type FieldProfile, FieldProfiles, profileFieldsMax, varyingFields } from "./field-profile.js";
+import type { FieldProfile } from "./field-profile.js";
+import { FieldProfiles, profileFieldsMax, varyingFields } from "./field-profiles.js";
 import type { HpackTable } from "./hpack-table.js";
 
 const shapesMax = 16;
 const profilesMax = 16;
 /** After so many blocks in a row that fit no shape, only one in so many is learnt. */
-const strangersMax = 32;
+const unmatchedMax = 32;
 /** Fields that a proxy adds to a block. */
 const addedMax = 8;
 const none = new Int32Array(0);
@@ -98,7 +99,7 @@ export class BlockShapes {
   readonly #profiles = new FieldProfiles(profilesMax);
   #place = 0;
   #last: BlockShape | null = null;
-  #strangers = 0;
+  #unmatchedBlocks = 0;
 
   constructor(table: HpackTable) {
     this.#table = table;
@@ -126,7 +127,7 @@ export class BlockShapes {
 
   /** A block had this shape. */
   met(shape: BlockShape): void {
-    this.#strangers = 0;
+    this.#unmatchedBlocks = 0;
     if (this.#last !== null) this.#last.next = shape;
     this.#last = shape;
   }
@@ -134,7 +135,7 @@ export class BlockShapes {
   /** A block had none that is known: gives its profile; null: it is not worth one. */
   learn(fields: FieldBlock): FieldProfile | null {
     if (fields.count > profileFieldsMax || fields.count === 0) return null;
-    if (++this.#strangers > strangersMax && this.#strangers % strangersMax !== 0) return null;
+    if (++this.#unmatchedBlocks > unmatchedMax && this.#unmatchedBlocks % unmatchedMax !== 0) return null;
     // What counts in the list is more than what is kept: shapes know only of the latter.
     for (let field = 0; field < fields.count; field++)
       if ((fields.flags(field) & fieldFlag.stripped) !== 0) return null;

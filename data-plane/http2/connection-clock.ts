@@ -1,12 +1,22 @@
-import type { Connection } from "./connection.js";
+import type { ConnectionPort } from "./connection-port.js";
+import { keepalivePing } from "./pings.js";
 import { errorCode } from "./protocol.js";
 import { refusal } from "./refusals.js";
 
-export const keepalivePing = Uint8Array.of(0x61, 0x6c, 0x69, 0x76, 0x65, 0, 0, 0);
+/** What the clock looks at. */
+type ClockPort = Pick<ConnectionPort, "dead" | "limits" | "output" | "streams" | "fail" | "reap" | "wake"> & {
+  readonly control: {
+    readonly settingsReceived: boolean;
+    readonly settingsAcknowledged: boolean;
+    checkDrain(nowMs: number): void;
+  };
+  readonly headers: { readonly openStreamId: number; readonly openSinceMs: number };
+  readonly sender: { readonly waitingBytes: number };
+};
 
 /** What a connection ends, or asks, when time passes. */
 export class ConnectionClock {
-  readonly #connection: Connection;
+  readonly #connection: ClockPort;
   readonly #startedMs: number;
   lastReceivedMs: number;
   /** When our keepalive PING went out; 0: none is under way. */
@@ -14,7 +24,7 @@ export class ConnectionClock {
   /** Keepalive PINGs since a stream was opened. */
   pings = 0;
 
-  constructor(connection: Connection, nowMs: number) {
+  constructor(connection: ClockPort, nowMs: number) {
     this.#connection = connection;
     this.#startedMs = nowMs;
     this.lastReceivedMs = nowMs;

@@ -1,4 +1,3 @@
-import type { Connection } from "./connection.js";
 import type { FieldBlock } from "./field-block.js";
 import type { BlockPool } from "./output.js";
 import type { PreparedField } from "./prepared-field.js";
@@ -14,9 +13,9 @@ export interface ConnectionHandler {
   /** Servers: what ends an answer that the engine gives itself, 415; null: nothing. */
   lastFields(): readonly PreparedField[] | null;
   /** There is output, or the connection ended: call `takeOutput` soon. Once until then. */
-  onWork(connection: Connection): void;
+  onWork(): void;
   /** The peer takes no new streams, or may take more of them than before. */
-  onCapacity(connection: Connection): void;
+  onCapacity(): void;
   /** A sink threw while the end of its stream was told. */
   onFault(error: unknown): void;
 }

@@ -1,6 +1,7 @@
 import { AbuseMeter } from "./abuse-meter.js";
 import { ConnectionClock } from "./connection-clock.js";
 import type { ConnectionDeps, ConnectionHandler } from "./connection-handler.js";
+import type { ConnectionPort } from "./connection-port.js";
 import { ControlReceiver } from "./control-receiver.js";
 import { DataReceiver } from "./data-receiver.js";
 import { FrameReader } from "./frame-reader.js";
@@ -14,14 +15,14 @@ import { errorCode, initialWindow, streamIdMax } from "./protocol.js";
 import { debugData, type EngineCounters, refusal } from "./refusals.js";
 import { Sender } from "./sender.js";
 import { PeerSettings } from "./settings.js";
-import { nobody, Stream, type StreamSink, sendState } from "./stream.js";
+import { nobody, Stream, type StreamPort, type StreamSink, sendState } from "./stream.js";
 import { closedHow, StreamTable } from "./stream-table.js";
 
 /**
  * One HTTP/2 connection of either role (RFC 9113), without socket and clock: bytes go in by `receive`,
  * come out by `takeOutput`, and time is told. What it keeps is bounded by its limits.
  */
-export class Connection {
+export class Connection implements ConnectionPort, StreamPort {
   readonly isServer: boolean;
   readonly limits: EngineLimits;
   readonly handler: ConnectionHandler;
@@ -65,7 +66,7 @@ export class Connection {
     this.headers = new HeaderReceiver(this);
     this.control = new ControlReceiver(this);
     this.clock = new ConnectionClock(this, nowMs);
-    this.#reader = new FrameReader(new FrameRouter(this), isServer);
+    this.#reader = new FrameReader(new FrameRouter(this, this.headers, this.data, this.control), isServer);
     greet(this);
   }
 
@@ -141,7 +142,7 @@ export class Connection {
   wake(): void {
     if (this.#woken) return;
     this.#woken = true;
-    this.handler.onWork(this);
+    this.handler.onWork();
   }
 
   /** A connection error (RFC 9113, 5.4.1). */

@@ -1,18 +1,29 @@
-import type { Connection } from "./connection.js";
-import { keepalivePing } from "./connection-clock.js";
-import { readWord } from "./header-receiver.js";
+import type { ConnectionHandler } from "./connection-handler.js";
+import type { ConnectionPort } from "./connection-port.js";
+import { readWord } from "./frame-reader.js";
+import { drainPing, keepalivePing } from "./pings.js";
 import { errorCode, frameFlag, frameType, settingId } from "./protocol.js";
 import { refusal } from "./refusals.js";
-import { narrowWindowBytes } from "./sender.js";
+import { narrowWindowBytes, type Sender } from "./sender.js";
 import { closedHow } from "./stream-table.js";
 
 const draining = { no: 0, announced: 1, final: 2 } as const;
-const drainPing = Uint8Array.of(0x64, 0x72, 0x61, 0x69, 0x6e, 0, 0, 0);
 const highestId = 0x7fff_ffff;
+
+/** What these frames look at and change. */
+type ControlPort = Pick<
+  ConnectionPort,
+  | ("isServer" | "limits" | "peer" | "counters" | "output" | "streams" | "abuse" | "nowMs" | "lastPeerId" | "isIdle")
+  | ("wake" | "fail" | "allow" | "glitch" | "lost" | "refuseFrame" | "faultStream" | "peerReset")
+> & {
+  readonly handler: Pick<ConnectionHandler, "onCapacity">;
+  readonly sender: Pick<Sender, "encoder" | "widen" | "widenAll" | "window">;
+  readonly clock: { pingSentMs: number };
+};
 
 /** Every frame that is neither HEADERS nor DATA, and the end in order. */
 export class ControlReceiver {
-  readonly #connection: Connection;
+  readonly #connection: ControlPort;
   settingsReceived = false;
   settingsAcknowledged = false;
   #drain: number = draining.no;
@@ -25,7 +36,7 @@ export class ControlReceiver {
   /** Streams above this one come after our last GOAWAY. */
   lastTakenId = highestId;
 
-  constructor(connection: Connection) {
+  constructor(connection: ControlPort) {
     this.#connection = connection;
   }
 
@@ -77,7 +88,7 @@ export class ControlReceiver {
       else if (!connection.sender.widenAll(increment))
         connection.fail(errorCode.flowControlError, refusal.flow_control);
       else if (!connection.isServer && connection.sender.window - increment < narrowWindowBytes)
-        connection.handler.onCapacity(connection);
+        connection.handler.onCapacity();
     } else {
       const stream = connection.streams.find(streamId);
       if (stream === null) {
@@ -145,7 +156,7 @@ export class ControlReceiver {
     }
     connection.output.settingsAck();
     connection.wake();
-    if (!connection.isServer) connection.handler.onCapacity(connection);
+    if (!connection.isServer) connection.handler.onCapacity();
   }
 
   /** False: the connection failed. */
@@ -229,7 +240,7 @@ export class ControlReceiver {
         if (stream.id > last) connection.peerReset(stream, errorCode.refusedStream, true);
       }
     }
-    connection.handler.onCapacity(connection);
+    connection.handler.onCapacity();
     this.streamEnded();
   }
 

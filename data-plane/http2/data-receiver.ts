@@ -1,5 +1,5 @@
 import { countMessages } from "./abuse-meter.js";
-import type { Connection } from "./connection.js";
+import type { ConnectionPort } from "./connection-port.js";
 import { errorCode, frameFlag, windowMax } from "./protocol.js";
 import { refusal } from "./refusals.js";
 import type { Stream } from "./stream.js";
@@ -8,9 +8,15 @@ import { closedHow } from "./stream-table.js";
 /** What is given back of the connection's window at once while little of it is left. */
 const leastCredit = 4096;
 
+type DataPort = Pick<
+  ConnectionPort,
+  | ("dead" | "nowMs" | "limits" | "streams" | "output" | "abuse" | "wake" | "isIdle" | "ignores" | "fail" | "allow")
+  | ("refuseFrame" | "faultStream" | "calm" | "endedReceiving")
+>;
+
 /** DATA as it comes in: windows, lengths, and what of it is given back. */
 export class DataReceiver {
-  readonly #connection: Connection;
+  readonly #connection: DataPort;
   /** What the peer may still send on the connection. */
   window: number;
   /** Out of the way, and not announced yet. */
@@ -23,7 +29,7 @@ export class DataReceiver {
   #length = 0;
   #messages = 0;
 
-  constructor(connection: Connection) {
+  constructor(connection: DataPort) {
     this.#connection = connection;
     this.window = connection.limits.connectionWindowBytes;
     this.#announceAt = connection.limits.connectionWindowBytes >>> 1;

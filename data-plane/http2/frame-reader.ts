@@ -185,3 +185,9 @@ export class FrameReader {
     this.#receiver.onDataFrame(this.#flags, this.#streamId, this.#length, padding);
   }
 }
+
+/** Four bytes as an unsigned number. */
+export function readWord(bytes: Uint8Array, at: number): number {
+  const high = (bytes[at] as number) * 0x100_0000;
+  return high + (((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number));
+}

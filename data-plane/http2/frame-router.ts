@@ -1,14 +1,25 @@
-import type { Connection } from "./connection.js";
+import type { ConnectionPort } from "./connection-port.js";
+import type { ControlReceiver } from "./control-receiver.js";
+import type { DataReceiver } from "./data-receiver.js";
 import type { FrameReceiver } from "./frame-reader.js";
+import type { HeaderReceiver } from "./header-receiver.js";
 import { errorCode, frameType } from "./protocol.js";
 import { refusal } from "./refusals.js";
 
+type RouterPort = Pick<ConnectionPort, "dead" | "fail">;
+
 /** Gives each frame to the part of the connection that knows it, in the order that RFC 9113 wants. */
 export class FrameRouter implements FrameReceiver {
-  readonly #connection: Connection;
+  readonly #connection: RouterPort;
+  readonly #headers: HeaderReceiver;
+  readonly #data: DataReceiver;
+  readonly #control: ControlReceiver;
 
-  constructor(connection: Connection) {
+  constructor(connection: RouterPort, headers: HeaderReceiver, data: DataReceiver, control: ControlReceiver) {
     this.#connection = connection;
+    this.#headers = headers;
+    this.#data = data;
+    this.#control = control;
   }
 
   get dead(): boolean {
@@ -30,26 +41,26 @@ export class FrameRouter implements FrameReceiver {
   }
 
   onFrameHeader(type: number, _flags: number, streamId: number, _length: number): boolean {
-    const open = this.#connection.headers.openStreamId;
+    const open = this.#headers.openStreamId;
     const continues = type === frameType.continuation && streamId === open;
     if (open !== 0 ? !continues : type === frameType.continuation)
       this.#connection.fail(errorCode.protocolError, refusal.protocol);
-    else if (!this.#connection.control.settingsReceived && type !== frameType.settings)
+    else if (!this.#control.settingsReceived && type !== frameType.settings)
       this.#connection.fail(errorCode.protocolError, refusal.preface);
     return !this.#connection.dead;
   }
 
   onFrame(type: number, flags: number, streamId: number, bytes: Uint8Array, start: number, end: number): void {
-    if (type === frameType.headers) this.#connection.headers.onHeaders(flags, streamId, bytes, start, end);
-    else if (type === frameType.continuation) this.#connection.headers.onContinuation(flags, bytes, start, end);
-    else this.#connection.control.onFrame(type, flags, streamId, bytes, start, end);
+    if (type === frameType.headers) this.#headers.onHeaders(flags, streamId, bytes, start, end);
+    else if (type === frameType.continuation) this.#headers.onContinuation(flags, bytes, start, end);
+    else this.#control.onFrame(type, flags, streamId, bytes, start, end);
   }
 
   onDataFrame(flags: number, streamId: number, length: number, padding: number): void {
-    this.#connection.data.onFrame(flags, streamId, length, padding);
+    this.#data.onFrame(flags, streamId, length, padding);
   }
 
   onDataBytes(bytes: Uint8Array, start: number, end: number, last: boolean): void {
-    this.#connection.data.onBytes(bytes, start, end, last);
+    this.#data.onBytes(bytes, start, end, last);
   }
 }

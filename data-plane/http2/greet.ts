@@ -1,8 +1,8 @@
-import type { Connection } from "./connection.js";
+import type { ConnectionPort } from "./connection-port.js";
 import { clientPreface, initialWindow, settingId } from "./protocol.js";
 
 /** What a connection says first (RFC 9113, 3.4). */
-export function greet(connection: Connection): void {
+export function greet(connection: Pick<ConnectionPort, "isServer" | "limits" | "output" | "wake">): void {
   const { limits, output, isServer } = connection;
   if (!isServer) output.raw(Buffer.from(clientPreface, "latin1"));
   const settings = isServer

@@ -1,9 +1,11 @@
-import type { Connection } from "./connection.js";
+import type { ConnectionHandler } from "./connection-handler.js";
+import type { ConnectionPort } from "./connection-port.js";
+import { readWord } from "./frame-reader.js";
 import { decoded, HpackDecoder } from "./hpack-decoder.js";
 import { PreparedField } from "./prepared-field.js";
 import { errorCode, frameBytesMax, frameFlag } from "./protocol.js";
 import { refusal } from "./refusals.js";
-import { Stream } from "./stream.js";
+import { Stream, type StreamPort, type StreamSink } from "./stream.js";
 import { closedHow } from "./stream-table.js";
 import { FieldCheck } from "./validate-fields.js";
 
@@ -11,9 +13,22 @@ import { FieldCheck } from "./validate-fields.js";
 const longContinuationBytes = 8192;
 const unsupportedMediaType = [new PreparedField(":status", "415")];
 
+/** What header blocks look at and change; the streams that they open are carried by it. */
+type HeaderPort = StreamPort &
+  Pick<
+    ConnectionPort,
+    | ("isServer" | "limits" | "peer" | "counters" | "budget" | "streams" | "abuse" | "nowMs" | "newStreamWindow")
+    | ("isIdle" | "ignores" | "fail" | "allow" | "glitch" | "refuseFrame" | "faultStream" | "reap" | "endedReceiving")
+  > & {
+    lastPeerId: number;
+    readonly handler: Pick<ConnectionHandler, "lastFields" | "onRequest" | "onOversized">;
+    /** What events go to while nobody has taken the stream. */
+    readonly noSink: StreamSink;
+  };
+
 /** Header blocks as they come in: put together, always decoded, checked, and given to who waits for them. */
 export class HeaderReceiver {
-  readonly #connection: Connection;
+  readonly #connection: HeaderPort;
   readonly #decoder: HpackDecoder;
   readonly check = new FieldCheck();
   /** The stream whose block is not complete yet; 0: none. */
@@ -26,7 +41,7 @@ export class HeaderReceiver {
   #heldLength = 0;
   readonly #blockBytesMax: number;
 
-  constructor(connection: Connection) {
+  constructor(connection: HeaderPort) {
     this.#connection = connection;
     const { headerBlockBytesMax, headerListBytesMax } = connection.limits;
     this.#blockBytesMax = Math.max(headerBlockBytesMax, 4 * headerListBytesMax);
@@ -267,9 +282,4 @@ export class HeaderReceiver {
     } else sink.onOversized?.(stream, fields, endStream);
     if (endStream && !stream.closed) connection.endedReceiving(stream);
   }
-}
-
-export function readWord(bytes: Uint8Array, at: number): number {
-  const high = (bytes[at] as number) * 0x100_0000;
-  return high + (((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number));
 }

@@ -7,7 +7,7 @@ export interface Rate {
 /** No budget at all. */
 const unlimited: Rate = { burst: Number.POSITIVE_INFINITY, perSecond: Number.POSITIVE_INFINITY };
 
-/** Which of the rules for requests hold (validate-request.ts). */
+/** Which of the rules for requests hold (validate-fields.ts). */
 export interface RequestRules {
   /** Only POST to a gRPC path with a gRPC content type; off for servers that are not gRPC's. */
   readonly grpcOnly: boolean;
@@ -42,8 +42,9 @@ export interface EngineLimits {
   readonly controlFramesMax: number;
   readonly settingsEntriesMax: number;
   /**
-   * Servers: streams that were reset at once. One that lived for 50 ms costs nothing: so many calls a second as its limit
-   * of streams allows then are an honest load. A younger one costs what it lacks of them, at most 1.
+   * Servers: streams that were reset soon. A stream that lived for 50 ms or more is charged nothing: calls that the limit of
+   * open streams lets through at that pace are an honest load. A younger stream is charged the part of 50 ms that it did not
+   * live: one reset at once 1, one reset after 25 ms 0.5.
    */
   readonly peerResets: Rate;
   /** Servers: streams that we reset for a fault that no honest peer commits. */
@@ -55,7 +56,7 @@ export interface EngineLimits {
   readonly priorities: Rate;
   readonly emptyData: Rate;
   readonly emptyDataConsecutiveMax: number;
-  /** Of one stream, in bytes: a DATA frame below 256 bytes that completes no message costs what it lacks of them. */
+  /** Of one stream: each DATA frame under 256 bytes that completes no message is charged 256 minus its length. */
   readonly smallData: Rate;
   /** The same of all streams together. The stream whose frame is one too many ends, not the connection. */
   readonly smallDataTogether: Rate;

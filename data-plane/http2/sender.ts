@@ -1,4 +1,4 @@
-import type { Connection } from "./connection.js";
+import type { ConnectionPort } from "./connection-port.js";
 import { copyFields } from "./copy-fields.js";
 import type { FieldBlock } from "./field-block.js";
 import { HpackEncoder } from "./hpack-encoder.js";
@@ -16,10 +16,12 @@ const smallFrameBytes = 256;
 /** With less than this of the connection's window left, a new stream would wait for others. */
 export const narrowWindowBytes = 8192;
 
+type SenderPort = Pick<ConnectionPort, "dead" | "nowMs" | "limits" | "abuse" | "budget" | "endedSending" | "wake">;
+
 /** What a connection sends on its streams: header blocks at once, DATA as far as windows and the socket allow. */
 export class Sender {
   readonly encoder = new HpackEncoder();
-  readonly #connection: Connection;
+  readonly #connection: SenderPort;
   readonly #output: Output;
   readonly #pool: BlockPool;
   readonly #budget: MemoryBudget;
@@ -31,7 +33,7 @@ export class Sender {
   /** Bytes that wait on all streams. */
   waitingBytes = 0;
 
-  constructor(connection: Connection, output: Output, pool: BlockPool) {
+  constructor(connection: SenderPort, output: Output, pool: BlockPool) {
     this.#connection = connection;
     this.#output = output;
     this.#pool = pool;

@@ -1,6 +1,9 @@
-import type { Connection } from "./connection.js";
 import type { FieldBlock } from "./field-block.js";
+import type { EngineLimits } from "./limits.js";
+import type { MemoryBudget } from "./memory-budget.js";
 import type { PreparedField } from "./prepared-field.js";
+import type { PeerSettings } from "./settings.js";
+import type { FieldCheck } from "./validate-fields.js";
 
 /** Who a stream's events go to: one object a call. Slices and blocks are valid during the call only. */
 export interface StreamSink {
@@ -22,9 +25,35 @@ export interface StreamSink {
 
 export const sendState = { idle: 0, open: 1, ended: 2 } as const;
 
+/** What a stream needs of the connection that carries it, and what its owner may ask there. */
+export interface StreamPort {
+  readonly limits: EngineLimits;
+  readonly peer: PeerSettings;
+  readonly budget: MemoryBudget;
+  /** The connection has ended, or is ending. */
+  readonly dead: boolean;
+  readonly control: { readonly draining: boolean };
+  /** What was found out about the header block that came last. */
+  readonly headers: { readonly check: FieldCheck };
+  readonly sender: {
+    fields(
+      stream: Stream,
+      first: readonly PreparedField[] | null,
+      fields: FieldBlock | null,
+      last: readonly PreparedField[] | null,
+      endStream: boolean,
+    ): void;
+    data(stream: Stream, bytes: Uint8Array, start: number, end: number, endStream: boolean): number;
+  };
+  readonly data: { consumed(stream: Stream, bytes: number): void };
+  readonly streams: { freeSlot(stream: Stream): void };
+  resetStream(stream: Stream, code: number): void;
+  reap(stream: Stream, code: number, reason: number): void;
+}
+
 /** One stream of one connection. Plain fields: the classes of the connection work on them. */
 export class Stream {
-  readonly connection: Connection;
+  readonly connection: StreamPort;
   readonly id: number;
   sink: StreamSink;
   readonly openedAtMs: number;
@@ -84,7 +113,7 @@ export class Stream {
   emptyData = 0;
 
   constructor(
-    connection: Connection,
+    connection: StreamPort,
     id: number,
     sink: StreamSink,
     receiveWindow: number,

@@ -7,7 +7,6 @@ import type { FieldBlock } from "../http2/field-block.js";
 import { fieldFlag } from "../http2/field-classes.js";
 import { nameStartsWith } from "../http2/field-forms.js";
 import { fieldName } from "../http2/field-names.js";
-import type { FieldProfile } from "../http2/field-profile.js";
 import type { MethodNames } from "./forward/method-names.js";
 import { isTraceparentAt } from "./traceparent.js";
 
@@ -202,23 +201,30 @@ export class RequestHead {
 export function dropReservedFields(fields: FieldBlock, fromPeer: boolean): void {
   const { profile } = fields;
   if (profile !== null) {
-    if (profile.reserved === undefined) noteReserved(fields, profile);
-    dropAll(fields, fromPeer ? profile.reservedToPeers : (profile.reserved ?? 0));
+    let known = profile.memo;
+    if (!(known instanceof KnownReserved)) profile.memo = known = new KnownReserved(fields, profile.count);
+    dropAll(fields, fromPeer ? (known as KnownReserved).toPeers : (known as KnownReserved).toAll);
   }
   for (let field = profile?.count ?? 0; field < fields.count; field++)
     if (isReservedField(fields, field) && !(fromPeer && isOfPeers(fields, field))) fields.drop(field);
 }
 
-/** Names are the same in all blocks with the profile. */
-function noteReserved(fields: FieldBlock, profile: FieldProfile): void {
-  let [all, toPeers] = [0, 0];
-  for (let field = 0; field < profile.count; field++) {
-    if (!isReservedField(fields, field)) continue;
-    all |= 1 << field;
-    if (!isOfPeers(fields, field)) toPeers |= 1 << field;
+/** Which fields of a response or of trailers are dropped for their names: the same in all blocks with the profile. */
+class KnownReserved {
+  /** A bit for each field that only proxies may say, and for each that not even peers may say. */
+  readonly toAll: number;
+  readonly toPeers: number;
+
+  constructor(fields: FieldBlock, count: number) {
+    let [toAll, toPeers] = [0, 0];
+    for (let field = 0; field < count; field++) {
+      if (!isReservedField(fields, field)) continue;
+      toAll |= 1 << field;
+      if (!isOfPeers(fields, field)) toPeers |= 1 << field;
+    }
+    this.toAll = toAll;
+    this.toPeers = toPeers;
   }
-  profile.reserved = all;
-  profile.reservedToPeers = toPeers;
 }
 
 function isReservedField(fields: FieldBlock, field: number): boolean {
