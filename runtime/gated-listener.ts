@@ -25,6 +25,8 @@ export interface GatedListener {
   readonly counts: GateCounts;
   /** New handshakes use this certificate. */
   renew(tls: TlsOptions): void;
+  /** Drops the connection from "HOST:PORT". */
+  drop(peer: string): void;
   /** Accepts nothing more. */
   stopAccepting(): void;
   /** Drops every connection. */
@@ -61,6 +63,7 @@ export async function listenGated(options: GatedListenerOptions): Promise<GatedL
       return gate.counts;
     },
     renew: (next) => tls.setSecureContext(next),
+    drop: (peer) => byPeer.get(peer)?.destroy(),
     stopAccepting: () => void net.close(),
     close: () => {
       stopSweeping();
@@ -76,7 +79,7 @@ interface Parts {
   readonly byPeer: Map<string, GatedConnection>;
 }
 
-const peerOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress} ${remotePort}`;
+const peerOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress}:${remotePort}`;
 
 function admit(socket: Socket, { gate, tls, byPeer }: Parts): void {
   const { remoteAddress } = socket;

@@ -1,7 +1,9 @@
-/** How long the message of a call may take to come. */
+/** How long the message of a call may take to come, and how much of answers may lie unread. */
 import { ServerInterceptingCall, type ServerInterceptingCallInterface, type ServerInterceptor } from "@grpc/grpc-js";
 import { AshlarError } from "../core/errors.js";
+import { networkOf } from "./connection-gate.js";
 import { toGrpcStatus } from "./grpc-status.js";
+import type { UnreadAnswer, UnreadAnswers } from "./unread-answers.js";
 
 /** The whole request has to be there `msMax` after its headers; calls that stream requests excepted. */
 export function boundRequests(msMax: number): ServerInterceptor {
@@ -28,6 +30,47 @@ export function boundRequests(msMax: number): ServerInterceptor {
       sendStatus: (status, next) => {
         whole();
         next(status);
+      },
+    });
+  };
+}
+
+/** Shorter answers are bounded by the number of streams. */
+const smallBytes = 16 * 1024;
+
+export interface AnswerBounds {
+  readonly unread: UnreadAnswers;
+  /** A connection that has not read an answer by then is dropped. */
+  readonly msMax: number;
+  /** Ends the connection from "HOST:PORT". */
+  readonly drop: (peer: string) => void;
+}
+
+/** Answers of more than 16 KiB are held until they are read, within bounds. */
+export function boundAnswers({ unread, msMax, drop }: AnswerBounds): ServerInterceptor {
+  return ({ responseSerialize }, call: ServerInterceptingCallInterface) => {
+    const releases: (() => void)[] = [];
+    const hold = (bytes: number): void => {
+      const peer = call.getPeer();
+      const answer: UnreadAnswer = {
+        network: networkOf(peer.slice(0, peer.lastIndexOf(":"))),
+        bytes,
+        drop: () => drop(peer),
+      };
+      const timer = setTimeout(answer.drop, msMax).unref();
+      releases.push(() => {
+        clearTimeout(timer);
+        unread.release(answer);
+      });
+      unread.hold(answer);
+    };
+    return new ServerInterceptingCall(call, {
+      // also where the stream has ended well
+      start: (next) => next({ onCancel: () => releases.splice(0).forEach((release) => void release()) }),
+      sendMessage: (message, next) => {
+        const { length } = responseSerialize(message);
+        if (length > smallBytes) hold(length);
+        next(message);
       },
     });
   };

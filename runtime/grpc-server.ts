@@ -16,12 +16,13 @@ import { AshlarError, messageOf } from "../core/errors.js";
 import type { Clock } from "./clock.js";
 import type { GateLimits } from "./connection-gate.js";
 import { type GatedListener, listenGated } from "./gated-listener.js";
-import { boundRequests } from "./grpc-bounds.js";
+import { boundAnswers, boundRequests } from "./grpc-bounds.js";
 import { type BoundService, type CallJudge, readingTolerantly, toGrpcImplementation } from "./grpc-handlers.js";
 import type { ListenerTls } from "./listener-tls.js";
 import type { Logger } from "./log.js";
 import { socketMode } from "./socket-folder.js";
 import { parseSvid, type Svid } from "./tls-identity.js";
+import { UnreadAnswers, type UnreadLimits } from "./unread-answers.js";
 
 export interface GrpcServerOptions {
   /** "HOST:PORT" (port 0: a free one) or "unix:PATH". */
@@ -58,6 +59,8 @@ export interface GateOptions {
    * of 64 KiB at most, four calls at once, and no room among the known.
    */
   readonly isKnown: ((certificate: Uint8Array) => boolean) | undefined;
+  /** What strangers may leave unread of answers; 32 MiB by default, 8 MiB of one network. */
+  readonly unread?: UnreadLimits;
 }
 
 export interface GrpcServer {
@@ -73,7 +76,10 @@ export interface GrpcServer {
 
 /** What a peer may do that has not said who it is. */
 const strangerBounds = { messageBytesMax: 64 * 1024, streamsMax: 4, sessionMegabytesMax: 1 } as const;
+/** The longest answer has 3 MiB (records of trust). */
+const unreadDefault: UnreadLimits = { bytesMax: 32 * 1024 * 1024, bytesOfNetworkMax: 8 * 1024 * 1024 };
 const requestMsMax = 30_000;
+const answerMsMax = 30_000;
 const idleMsMax = 5 * 60_000;
 const strangerIdleMsMax = 10_000;
 const keepaliveMs = 60_000;
@@ -119,11 +125,18 @@ async function listenPlainly(options: GrpcServerOptions, credentials: ServerCred
   return { port: await listen(built.server, options.bind, credentials), servers: [built] };
 }
 
-async function listenBehindGate(options: GrpcServerOptions, { tls, limits, isKnown }: GateOptions): Promise<Listening> {
+async function listenBehindGate(options: GrpcServerOptions, behind: GateOptions): Promise<Listening> {
+  const { tls, limits, isKnown, unread = unreadDefault } = behind;
+  let drop = (_peer: string): void => {};
+  const answers = { unread: new UnreadAnswers(unread), msMax: answerMsMax, drop: (peer: string) => drop(peer) };
   const bounded = { "grpc.keepalive_time_ms": keepaliveMs, interceptors: [boundRequests(requestMsMax)] };
   const strangers = await buildServer(
     { ...options, ...strangerBounds },
-    { ...bounded, "grpc.max_connection_idle_ms": strangerIdleMsMax },
+    {
+      ...bounded,
+      interceptors: [...bounded.interceptors, boundAnswers(answers)],
+      "grpc.max_connection_idle_ms": strangerIdleMsMax,
+    },
   );
   const known = isKnown && (await buildServer(options, { ...bounded, "grpc.max_connection_idle_ms": idleMsMax }));
   const toStrangers = strangers.server.createConnectionInjector(ServerCredentials.createInsecure());
@@ -141,6 +154,7 @@ async function listenBehindGate(options: GrpcServerOptions, { tls, limits, isKno
       isKnown: isKnownPeer,
       serve: (socket) => (isKnownPeer(socket) && toKnown ? toKnown : toStrangers).injectConnection(socket),
     });
+    drop = (peer) => gate.drop(peer);
     tls.onRenew((next) => gate.renew(next));
     return { port: gate.port, servers: known === undefined ? [strangers] : [strangers, known], gate };
   } catch (cause) {

@@ -1,12 +1,13 @@
 import { AshlarError } from "../../core/errors.js";
 import type { Clock } from "../../runtime/clock.js";
+import { networkOf } from "../../runtime/connection-gate.js";
 
 interface Bucket {
   tokens: number;
   atMs: number;
 }
 
-/** Limits how often each source (a host) may ask: a bucket a source, a bounded number of buckets. */
+/** Limits how often each source (a host; of IPv6, one /64) may ask: a bucket a source, a bounded number of buckets. */
 export class SourceLimiter {
   readonly #clock: Clock;
   readonly #burst: number;
@@ -26,7 +27,7 @@ export class SourceLimiter {
 
   /** Counts one request from "HOST:PORT"; fails with `limit`. */
   admit(source: string): void {
-    const host = source.replace(/:\d+$/, "");
+    const host = networkOf(source.replace(/:\d+$/, ""));
     const nowMs = this.#clock.monotonicMs();
     const before = this.#buckets.get(host) ?? { tokens: this.#burst, atMs: nowMs };
     const tokens = Math.min(this.#burst, before.tokens + ((nowMs - before.atMs) / 1000) * this.#perSecond);

@@ -226,6 +226,8 @@ describe("bounds of the join listener", () => {
     await clock.advance(1000);
     limiter.admit("10.0.0.1:4");
     for (let i = 0; i < 100; i++) limiter.admit(`10.0.1.${i}:1`);
+    for (const end of [1, 2]) limiter.admit(`2001:db8:0:7::${end}:4000`); // whoever has one address of a /64 has all
+    expect(() => limiter.admit("2001:db8:0:7:9::3:4000")).toThrow(expect.objectContaining({ code: "limit" }));
   });
 
   test("issued certificates are found after a restart, and forgotten a week after they expired", async () => {
