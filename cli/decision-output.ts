@@ -7,7 +7,8 @@ import { renderTime } from "./output.js";
 
 /** A decision with its inputs, for programs. */
 export function decisionToJson({ service, proxyId, decision }: DecisionOfProxy) {
-  const { id, direction, caller, method, verdict, rule, revision, epoch, timeMs, closed, shadow } = decision;
+  const { id, direction, caller, method, verdict, rule, tokenProblem, revision, epoch, timeMs, closed, shadow } =
+    decision;
   return {
     id,
     time: renderTime(timeMs),
@@ -20,6 +21,7 @@ export function decisionToJson({ service, proxyId, decision }: DecisionOfProxy) 
     verdict,
     allowed: !isRefusal(verdict),
     rule,
+    ...(tokenProblem === undefined ? {} : { tokenProblem }),
     ...(decision.version === "" ? {} : { version: decision.version }),
     revision,
     epoch,
@@ -47,6 +49,7 @@ export function describeInputs(decision: DecisionRecord): readonly string[] {
   const { headers, claims, labels, issuer, ...others } = inputsToJson(decision);
   const lines = Object.entries(headers).map(([name, value]) => `header ${name}: ${shown(value)}`);
   for (const [name, value] of Object.entries(claims)) lines.push(`claim ${name}: ${shown(value)}`);
+  if (decision.tokenProblem !== undefined) lines.push(`token, refused: ${decision.tokenProblem}`);
   if (issuer !== undefined) lines.push(`token of: ${issuer ?? "nobody"}`);
   if (labels !== undefined) lines.push(`labels: ${JSON.stringify(labels)}`);
   if (others.source !== undefined) lines.push(`source: ${others.source ?? "not known"}`);

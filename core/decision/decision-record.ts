@@ -69,6 +69,8 @@ export interface DecisionRecord {
   readonly method: string;
   readonly verdict: Verdict;
   readonly rule: string;
+  /** Of a refused token: what is wrong with it, for people; never the token. A proxy of an earlier version says nothing. */
+  readonly tokenProblem?: string;
   readonly revision: number;
   readonly epoch: number;
   /** When the call began. */

@@ -7,7 +7,6 @@ import {
   Decision as DecisionMessage,
   Decision_Direction as direction,
   RecordedState as state,
-  Decision_Verdict as verdict,
 } from "../../proto/gen/ashlar/v1/decision.js";
 import {
   type DecisionBatch,
@@ -16,7 +15,6 @@ import {
   noInputs,
   type Recorded,
   type RefusalCount,
-  type Verdict,
 } from "../decision/decision-record.js";
 import { AshlarError } from "../errors.js";
 import { nameIn, parseSpiffeId, type SpiffeId, trustDomainOf } from "../identity.js";
@@ -25,26 +23,17 @@ import { boundedList, boundedText, integer } from "./bounds.js";
 import { checkWriter, type FleetWriter } from "./fleet.js";
 import { parseValue, renderValue } from "./recorded-values.js";
 import { decodeStrict, reading, refuseUnknownFields } from "./strict.js";
+import { parseVerdict, verdictOf } from "./verdicts.js";
 
 /** A batch is at most so long: what NATS takes by default, with room for its headers. */
 export const batchBytesMax = 512 * 1024;
 const decisionsMax = 10_000;
 const countsMax = 1_000;
 const ruleBytesMax = 512;
+const tokenProblemBytesMax = 1024;
 const methodBytesMax = 8 * 1024;
 const itemsMax = 256;
 
-const verdictOf: Readonly<Record<Verdict, verdict>> = {
-  allowed: verdict.VERDICT_ALLOWED,
-  denied: verdict.VERDICT_DENIED,
-  unauthenticated: verdict.VERDICT_UNAUTHENTICATED,
-  limited: verdict.VERDICT_LIMITED,
-  routed: verdict.VERDICT_ROUTED,
-  unrouted: verdict.VERDICT_UNROUTED,
-};
-const verdictNames = new Map<number, Verdict>(
-  Object.entries(verdictOf).map(([name, number]) => [number, name as Verdict]),
-);
 const stateOf = {
   missing: state.RECORDED_STATE_MISSING,
   whole: state.RECORDED_STATE_WHOLE,
@@ -176,6 +165,7 @@ export function renderDecision(record: DecisionRecord): DecisionMessage {
     shadow: record.shadow,
     issuerRecorded: inputs.issuer !== undefined,
     tokenIssuer: inputs.issuer?.name ?? "",
+    tokenProblem: record.tokenProblem ?? "",
   };
 }
 
@@ -193,6 +183,7 @@ function parseDecision(message: DecisionMessage): DecisionRecord {
     method: boundedText("method", message.method, methodBytesMax),
     verdict: parseVerdict(message.verdict),
     rule: boundedText("rule", message.rule, ruleBytesMax),
+    ...parseTokenProblem(message),
     revision: integer("revision", message.revision, 0),
     epoch: integer("epoch", message.epoch, 0),
     timeMs: integer("time_ms", message.timeMs, 0),
@@ -209,6 +200,13 @@ function parseDecision(message: DecisionMessage): DecisionRecord {
     closed: message.closed,
     shadow: message.shadow,
   };
+}
+
+function parseTokenProblem({ tokenProblem, verdict }: DecisionMessage): Pick<DecisionRecord, "tokenProblem"> {
+  if (tokenProblem === "") return {};
+  if (parseVerdict(verdict) !== "unauthenticated")
+    throw new AshlarError("invalid_record", "token_problem is set where no token was refused");
+  return { tokenProblem: boundedText("token_problem", tokenProblem, tokenProblemBytesMax) };
 }
 
 function parseInputs(message: DecisionMessage): DecisionInputs {
@@ -250,12 +248,6 @@ function parseContent<Content>(found: state, value: () => Content): Recorded<Con
     default:
       throw new AshlarError("invalid_record", `what is recorded of an input is ${found}`);
   }
-}
-
-function parseVerdict(found: verdict): Verdict {
-  const name = verdictNames.get(found);
-  if (name === undefined) throw new AshlarError("invalid_record", `verdict is ${found}`);
-  return name;
 }
 
 /** The same callers appear again and again, so their parsed form is cached. */

@@ -36,6 +36,8 @@ export interface Judgement {
   readonly verdict: Verdict;
   readonly rule: string;
   readonly policy: EvaluatedPolicy;
+  /** What is wrong with the token. */
+  readonly tokenProblem?: string;
   readonly limits?: readonly LimitOutcome[];
   /** It was an open stream. */
   readonly closed?: boolean;
@@ -67,6 +69,8 @@ const shadowsMax = 50;
 const methodLengthMax = 2048;
 /** A record holds no more versions: a call with more to choose from is not recorded. */
 const versionsMax = 256;
+/** In characters: what a record takes of an issuer's name, or of a kid, that a caller made up. */
+const tokenProblemLengthMax = 256;
 const restsMax = 256;
 const noReads: ReadonlySet<ConditionRead> = new Set();
 const noLimits: readonly LimitOutcome[] = Object.freeze([]);
@@ -216,7 +220,7 @@ export class CallRecorder {
 
   #judged(call: JudgedCall, service: string, judgement: Judgement, id: string): DecisionRecord {
     const { caller, method, inputs } = call;
-    const { verdict, rule, policy, limits = noLimits, closed = false } = judgement;
+    const { verdict, rule, policy, tokenProblem, limits = noLimits, closed = false } = judgement;
     const reads = policy.unit(service)?.readsOf(caller, method) ?? noReads;
     return {
       id,
@@ -226,6 +230,7 @@ export class CallRecorder {
       method,
       verdict,
       rule,
+      ...(tokenProblem === undefined ? {} : { tokenProblem: tokenProblem.slice(0, tokenProblemLengthMax) }),
       revision: policy.revision,
       epoch: policy.epoch,
       timeMs: Math.floor(inputs.nowMs),

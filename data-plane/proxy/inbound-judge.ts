@@ -110,9 +110,9 @@ export class InboundJudge {
   #refuseToken(call: OpenCall, policy: EvaluatedPolicy, reason: string | undefined, closed: boolean): Answer {
     const { caller, method } = call;
     const { revision } = policy;
-    const judgement = { verdict: "unauthenticated", rule: "token", policy, closed } as const;
-    const { id, isRecorded } = this.#deps.recorder.refused(call, this.#service, judgement);
     const why = reason ?? "there is none";
+    const judgement = { verdict: "unauthenticated", rule: "token", tokenProblem: why, policy, closed } as const;
+    const { id, isRecorded } = this.#deps.recorder.refused(call, this.#service, judgement);
     if (isRecorded) this.#deps.log.info("refused a token", { decision: id, caller, method, reason: why, revision });
     return tokenAnswer(id, revision, reason === undefined);
   }

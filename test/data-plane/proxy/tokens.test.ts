@@ -98,6 +98,33 @@ describe("tokens", () => {
     expect(seen).toHaveLength(2);
   });
 
+  test("that are refused: the record says why, and holds nothing of the token", async () => {
+    enforce([{ ...everyone, when: isAnn }]);
+    const iss = `https://${"x".repeat(2000)}.example`;
+    const refused: readonly (readonly [string, string])[] = [
+      [token({ exp: nowSeconds() - 31 }), "it has expired"],
+      [token({ nbf: nowSeconds() + 60 }), "it is not good yet (nbf)"],
+      [token({ aud: "bank" }), "is meant for nobody"],
+      [token({ iss }), "is not one of the mesh's"],
+      [token({}, { kid: "k2" }), 'its issuer has no key "k2"'],
+      [token({}, {}, makeTokenKey()), "its signature is not by a key of its issuer"],
+      ["x", "it is no JWS in compact form"],
+    ];
+    for (const [value, why] of refused) {
+      expect(await call(`Bearer ${value}`)).toBe(status.UNAUTHENTICATED);
+      const record = pair.callee.decisions.decisions.at(-1);
+      expect(record).toMatchObject({ verdict: "unauthenticated", rule: "token" });
+      expect(record?.tokenProblem).toContain(why);
+      expect(record?.tokenProblem?.length).toBeLessThanOrEqual(256);
+      const signature = value.split(".")[2];
+      if (signature !== undefined) expect(JSON.stringify(record)).not.toContain(signature);
+    }
+    expect(await call()).toBe(status.UNAUTHENTICATED);
+    expect(pair.callee.decisions.decisions.at(-1)?.tokenProblem).toBe("there is none");
+    expect(await call(`Bearer ${token({ sub: "eve" })}`)).toBe(status.PERMISSION_DENIED);
+    expect(pair.callee.decisions.decisions.at(-1)).not.toHaveProperty("tokenProblem");
+  });
+
   test("in two authorization headers are 16, good as they may be (node:http2 would not send them)", async () => {
     enforce([{ ...everyone, when: isAnn }]);
     const good = `Bearer ${token()}`;
