@@ -16,15 +16,18 @@ import { bindPrivately } from "../../sdk/serve.js";
 let folder: string;
 let lines: string[];
 let umask: number;
+let closers: (() => unknown)[];
 const log = createLoggerTo({ write: (line) => lines.push(line) }, { level: "info", name: "test" });
 
 beforeEach(() => {
   umask = process.umask();
   folder = mkdtempSync(join(tmpdir(), "ashlar-socket-"));
   lines = [];
+  closers = [];
 });
-afterEach(() => {
+afterEach(async () => {
   process.umask(umask);
+  for (const close of closers) await close();
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -35,6 +38,7 @@ function modeOf(path: string): string {
 test.each([0o000, 0o002, 0o022, 0o077, 0o277, 0o777])("umask %o: folders 0700, sockets 0600", async (odd) => {
   const path = join(folder, "a", "b", "proxy.sock");
   const server = createServer();
+  closers.push(() => server.close());
   process.umask(odd);
   try {
     await prepareSocketPath({ path }, log);
@@ -44,7 +48,6 @@ test.each([0o000, 0o002, 0o022, 0o077, 0o277, 0o777])("umask %o: folders 0700, s
   }
   expect([modeOf(join(folder, "a")), modeOf(join(folder, "a", "b")), modeOf(path)]).toEqual(["700", "700", "600"]);
   expect(lines).toEqual([]);
-  server.close();
 });
 
 test("the agent's socket, and an application's, have mode 0600 under umask 0", async () => {
@@ -52,11 +55,11 @@ test("the agent's socket, and an application's, have mode 0600 under umask 0", a
   const path = join(folder, "agent.sock");
   const credentials = grpc.ServerCredentials.createInsecure();
   const agent = await startGrpcServer({ bind: `unix:${path}`, credentials, services: [], log, clock: systemClock });
+  closers.push(() => agent.stop(0));
   expect(modeOf(path)).toBe("600");
   const app = await bindPrivately(grpc, new grpc.Server(), folder);
+  closers.push(() => app.shutdown(1000));
   expect(modeOf(app.address.slice("unix:".length))).toBe("600");
-  await app.shutdown(1000);
-  await agent.stop(0);
 });
 
 /** What both a proxy and the SDK say about a socket in `folder`. */
