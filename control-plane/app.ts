@@ -1,4 +1,4 @@
-/** Puts a control plane together and takes it apart again: the one place where adapters meet logic. */
+/** Starts and stops a control plane: the place where its features are constructed and connected. */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { type Clock, systemClock } from "../runtime/clock.js";
@@ -6,13 +6,9 @@ import type { BoundService } from "../runtime/grpc-handlers.js";
 import type { GrpcServer } from "../runtime/grpc-server.js";
 import type { Logger } from "../runtime/log.js";
 import { StatementReader } from "../runtime/statement-reader.js";
+import { openActivating } from "./activate/open-activating.js";
 import { createAdminService } from "./admin/admin-service.js";
-import { openActivating } from "./app-activating.js";
-import { followProblems, startFollowing } from "./app-following.js";
-import { openJoinServices, signHeads } from "./app-joining.js";
-import { noteJoined, openPlace, refreshPlace, startKeeping } from "./app-membership.js";
-import { appendFirstTrust, type OpenedNats, openNats } from "./app-nats.js";
-import { openTrust } from "./app-trust.js";
+import { signHeads } from "./audit/audit-heads.js";
 import { openAuditLog } from "./audit/audit-log.js";
 import { readAuditPage } from "./audit/audit-pages.js";
 import type { AuditTrail } from "./audit/audit-trail.js";
@@ -22,9 +18,11 @@ import { Cleanup } from "./cleanup.js";
 import { meshDefault, type UpConfig } from "./config.js";
 import { DataFolder } from "./data-folder.js";
 import { createDecisionReader } from "./decisions/decision-reader.js";
+import { followProblems, startFollowing } from "./fleet/follow-fleet.js";
 import { problemsAbout } from "./fleet/problems.js";
 import { type Authority, openAuthority } from "./identity/authority.js";
 import { readMeshOf } from "./identity/authority-file.js";
+import { openJoinServices } from "./identity/join-services.js";
 import { openJoinTokens } from "./identity/join-tokens.js";
 import { writeOperatorContexts } from "./identity/operator-contexts.js";
 import { openUnsignedWindow } from "./identity/unsigned-window.js";
@@ -40,6 +38,8 @@ import {
 } from "./listeners.js";
 import type { StoredPlace } from "./membership/member-files.js";
 import { type Members, openMembers } from "./membership/members.js";
+import { noteJoined, openPlace, refreshPlace, startKeeping } from "./membership/place.js";
+import { type OpenedNats, openNats } from "./nats/open-nats.js";
 import { createPolicyReader } from "./publish/policy-reader.js";
 import { createPublisher } from "./publish/publisher.js";
 import { SnapshotStore } from "./publish/snapshot-store.js";
@@ -48,6 +48,8 @@ import { FloorGuard } from "./recover/floor-guard.js";
 import { openRecovery } from "./recover/recovery.js";
 import { openLedger } from "./store/jetstream-ledger.js";
 import type { Ledger } from "./store/ledger.js";
+import { appendFirstTrust } from "./trust/append-trust.js";
+import { openTrust } from "./trust/open-trust.js";
 
 export interface ControlPlane {
   /** Resolves when everything has been stopped, after `signal` aborted. */
@@ -65,10 +67,10 @@ interface Base {
   readonly cleanup: Cleanup;
   readonly folder: DataFolder;
   readonly authority: Authority;
-  /** In a mesh that another control plane began. */
+  /** The place in a mesh that another control plane began; undefined if this one began the mesh. */
   readonly place: StoredPlace | undefined;
   readonly members: Members;
-  /** What the data folder lost and can do without. */
+  /** Files that the data folder has lost and that are not needed, one line each. */
   readonly lostFiles: readonly string[];
 }
 
@@ -145,7 +147,7 @@ interface Parts {
   readonly judge: ReturnType<typeof createOperatorJudge>;
 }
 
-/** What keeps records from being signed, once there is something to go by. */
+/** Holds the guard that can prevent signing. It is set once the ledger is open. */
 interface SigningGate {
   guard?: FloorGuard;
 }
@@ -232,7 +234,7 @@ async function startParts(
   return { audit, adminService, joinServices, judge };
 }
 
-/** Opens the listeners and tells where they are; the ready files are written last. */
+/** Opens the listeners and writes their addresses to the ready files, as the last step. */
 async function serve(
   base: Base,
   { access: nats }: OpenedNats,
@@ -277,7 +279,10 @@ async function serve(
   });
 }
 
-/** `join` is the own listener; where there are further control planes, `joins` names all. */
+/**
+ * Writes join.json: `join` is this control plane's listener; `joins` lists all listeners if there are several control
+ * planes.
+ */
 function writeJoinFile(folder: DataFolder, { mesh, rootHash }: Authority, addresses: readonly string[]): void {
   const [own] = addresses;
   const joins = addresses.length > 1 ? { joins: addresses } : {};

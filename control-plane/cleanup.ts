@@ -1,7 +1,7 @@
 import { messageOf } from "../core/errors.js";
 import type { Logger } from "../runtime/log.js";
 
-/** Things to undo, last first. */
+/** Runs clean-up steps in the reverse order in which they were added. */
 export class Cleanup {
   readonly #steps: (() => Promise<void> | void)[] = [];
 
@@ -9,7 +9,7 @@ export class Cleanup {
     this.#steps.push(step);
   }
 
-  /** Every step is tried, whatever becomes of the others. */
+  /** Runs every step, even if others fail. */
   async run(log: Logger): Promise<void> {
     for (const step of this.#steps.splice(0).reverse()) {
       try {

@@ -7,11 +7,11 @@ import { type LogFormat, type LogLevel, logFormats, logLevels } from "../runtime
 
 /** Where to listen. */
 export interface ListenConfig extends HostPort {
-  /** True: somebody asked for exactly this; a taken port is an error and not a reason to take another. */
+  /** True if the operator gave this address: a port that is taken is then an error, not a reason to use another one. */
   readonly isGiven: boolean;
 }
 
-/** NATS of our own, or somebody's cluster. */
+/** A private NATS server, or a cluster that Ashlar does not run. */
 export type NatsConfig =
   | { readonly kind: "own" }
   | { readonly kind: "cluster"; readonly url: string; readonly accountFile: string };
@@ -20,33 +20,35 @@ export type NatsConfig =
 export interface MembershipConfig {
   /** join.json of the control plane that began the mesh. */
   readonly joinFile: string;
-  /** undefined: the data folder has its place already. */
+  /** undefined if the data folder has its place in the mesh already. */
   readonly tokenFile: string | undefined;
 }
 
 export interface UpConfig {
-  /** Absolute. */
+  /** An absolute path. */
   readonly dataDir: string;
-  /** undefined: that of the data folder, or "mesh" in a new one. */
+  /** undefined: the mesh that the data folder belongs to, or "mesh" in a new folder. */
   readonly mesh: string | undefined;
   readonly admin: ListenConfig;
   readonly join: ListenConfig;
   readonly nats: NatsConfig;
-  /** As one more control plane of an existing mesh; undefined: the mesh is our own, or the data folder knows. */
+  /** Set if the control plane joins an existing mesh. undefined if it begins a mesh or has a stored place. */
   readonly membership: MembershipConfig | undefined;
   readonly decisions: DecisionsConfig;
-  /** How many approvals by others than its author a revision needs to become active. */
+  /** The number of operators other than its author that must approve a revision before it can become active. */
   readonly approvals: number;
-  /** How long proxies of the version before are believed without a signature, from the first start of this one. */
+  /**
+   * Milliseconds from the first start of this version during which unsigned statements of older proxies are believed.
+   */
   readonly unsignedForMs: number;
   /** Operators beside "admin" that get a context of their own. */
   readonly operators: readonly string[];
   readonly logLevel: LogLevel;
-  /** undefined: whatever suits where the log goes. */
+  /** undefined: text on a terminal, else JSON. */
   readonly logFormat: LogFormat | undefined;
 }
 
-/** How much of what proxies decided is kept; it counts where the stream is created. undefined: as by default. */
+/** Bounds of the stream of decisions. They apply when the stream is created; undefined means the default. */
 export interface DecisionsConfig {
   readonly decisionBytes: number | undefined;
   readonly decisionAgeMs: number | undefined;

@@ -6,7 +6,7 @@ import { diskError } from "../runtime/disk-fault.js";
 import { writeDurably } from "../runtime/durable-file.js";
 import { makeFolder, releaseFolder, takeFolder } from "../runtime/folder-lock.js";
 
-/** What others read once the control plane serves. */
+/** The files that tell others where the control plane serves. They are written when it is ready. */
 export const readyFiles = ["ready.json", "admin.json", "join.json"] as const;
 
 export interface SavedPorts {
@@ -68,7 +68,7 @@ export class DataFolder {
     this.writeJson("ports.json", ports);
   }
 
-  /** What an earlier run wrote is not true any more. */
+  /** Removes the ready file of an earlier run, which is no longer true. */
   removeReadyFiles(): void {
     for (const name of readyFiles) rmSync(join(this.path, name), { force: true });
   }
@@ -88,8 +88,8 @@ export class DataFolder {
   }
 
   /**
-   * Contexts and join files stay: commands then say that nobody serves, and proxies can be started meanwhile. Of a
-   * start that failed before anything was kept, no folder stays.
+   * Releases the folder. Contexts and join files stay, so that proxies can be started and commands report that the
+   * control plane is down. A folder that is still empty is removed.
    */
   close(): void {
     rmSync(join(this.path, "ready.json"), { force: true });

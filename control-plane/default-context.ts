@@ -2,14 +2,14 @@
 import { lstatSync, mkdirSync, readlinkSync, symlinkSync } from "node:fs";
 import { dirname, isAbsolute, join } from "node:path";
 
-/** Where commands look; undefined: there is no home. */
+/** Returns the path where commands look for a context, or undefined if there is no home folder. */
 export function defaultContextPath(env: Readonly<Record<string, string | undefined>>): string | undefined {
   const { XDG_CONFIG_HOME: configured, HOME: home } = env;
   if (configured !== undefined && isAbsolute(configured)) return join(configured, "ashlar", "admin.json");
   return home === undefined || home === "" ? undefined : join(home, ".config", "ashlar", "admin.json");
 }
 
-/** Links `path` to `context` where nothing is there. Says whether commands use `context` now; what is there stays. */
+/** Creates the link `path` to `context` unless something is there. Returns whether commands now use `context`. */
 export function linkDefaultContext(path: string, context: string): boolean {
   try {
     if (lstatSync(path, { throwIfNoEntry: false }) === undefined) {

@@ -87,13 +87,13 @@ export function startAdminListener(
   service: BoundService,
   verifyPeer: (certificate: Uint8Array, nowMs: number) => Svid,
 ): Promise<GrpcServer> {
-  /** Operators of this mesh whose certificate holds now. */
+  /** Accepts operators of this mesh whose certificate is valid now. */
   const isKnown = (certificate: Uint8Array): boolean => {
     try {
       const { spiffeId, trustDomain } = verifyPeer(certificate, deps.clock.nowMs());
       return nameIn(spiffeId, trustDomain, "operator") !== undefined;
     } catch {
-      return false; // it may ask, and is told why not
+      return false; // the caller may connect, and its calls are answered with the reason
     }
   };
   return startGrpcServer({
@@ -163,7 +163,7 @@ export function dialAddress(address: string, host: string): string {
   return host === "::" ? `[::1]:${port}` : `${renderHost(host)}:${port}`;
 }
 
-/** Certificates of our own live 90 days; a process that runs for longer replaces them in good time. */
+/** Renews the control plane's own certificates, which live 90 days, every 30 days while the process runs. */
 export async function renewOwn(
   { clock, log, signal }: ListenerDeps & { readonly signal: AbortSignal },
   renew: () => void,

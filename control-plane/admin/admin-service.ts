@@ -17,7 +17,7 @@ import { rolloutMethods } from "../rollout/rollout-methods.js";
 import { shadowMethods } from "../shadow/shadow-methods.js";
 import { trustMethods } from "../trust/trust-methods.js";
 
-/** Each brings methods of the admin API; all together bring all of them, or this does not compile. */
+/** The features of the admin API. This does not compile unless together they implement every method. */
 const features = [
   accessMethods,
   activateMethods,
@@ -41,10 +41,10 @@ type Together<Union> = (Union extends unknown ? (each: Union) => void : never) e
   ? All
   : never;
 
-/** What all features need. */
+/** The dependencies of all features. */
 export type AdminServiceDeps = Together<Parameters<Feature>[0]>;
 
-/** Files of 8 MiB with their names, and what frames them. */
+/** The most bytes of a request: 8 MiB of files, with room for their names and the framing. */
 export const adminMessageBytesMax = 9 * 1024 * 1024;
 
 /** Binds AdminService. Serve it with `messageBytesMax: adminMessageBytesMax` to clients with certificates only. */

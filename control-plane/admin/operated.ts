@@ -1,4 +1,4 @@
-/** What every method of the admin API asks first: is the caller an operator of this mesh? */
+/** Wraps every method of the admin API: it refuses callers that are not operators of this mesh. */
 import { AshlarError } from "../../core/errors.js";
 import { nameIn } from "../../core/identity.js";
 import { refuseUnknownFields } from "../../core/wire/strict.js";

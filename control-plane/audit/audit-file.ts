@@ -9,32 +9,38 @@ import { Mutex } from "../store/mutex.js";
 export type UnplacedEntry = Omit<AuditEntry, "sequence" | "previous">;
 
 export interface AuditContents {
-  /** Entries with a place, as bytes, in the order they were copied; one may be there twice. */
+  /**
+   * The bytes of entries that have a place in the chain, in the order in which they were copied. An entry may occur
+   * twice.
+   */
   readonly placed: readonly Uint8Array[];
-  /** Entries without one, oldest first. */
+  /** Entries without a place, oldest first. */
   readonly unplaced: readonly UnplacedEntry[];
   /** The stream that was read last (its time of creation), and how far. */
   readonly position: { readonly created: string; readonly sequence: number };
 }
 
 export interface AuditFile {
-  /** What was there when it was opened. */
+  /** The contents when the file was opened. */
   readonly contents: AuditContents;
   readonly damage: string | undefined;
-  /** What is there now. */
+  /** Reads the present contents. */
   read(): Promise<AuditContents>;
-  /** From here on another stream is read; it has been read up to `sequence`. */
+  /** Notes that another stream is read from now on, and that it was read up to `sequence`. */
   beginStream(created: string, sequence: number): Promise<void>;
   /** Once it resolves, `entry` survives kill -9 and power loss. */
   addUnplaced(entry: UnplacedEntry): Promise<void>;
   /** An entry as it stands at `sequence` of the stream. */
   addPlaced(sequence: number, bytes: Uint8Array): Promise<void>;
-  /** Above `bytesMax` starts the file anew with what waits and the newest quarter; the former one stays as FILE.1. */
+  /**
+   * If the file is longer than `bytesMax`, replaces it by one with the unplaced entries and the newest quarter. The old
+   * file is kept as FILE.1.
+   */
   compact(): Promise<void>;
   close(): Promise<void>;
 }
 
-const headBytes = 8; // the sequence in the stream, or one of the two marks
+const headBytes = 8; // the sequence in the stream, or a mark
 const streamMark = 0n;
 const unplacedMark = 0xffff_ffff_ffff_ffffn;
 

@@ -1,8 +1,11 @@
-/** Signs how far the audit log goes: at intervals, and at the end. The heads are entries of the log themselves. */
-import type { SpiffeId } from "../../core/identity.js";
+/**
+ * Signs heads of the audit log, at intervals and when the control plane stops. A head is an entry of the log itself.
+ */
+import { buildSpiffeId, type SpiffeId } from "../../core/identity.js";
 import type { Signer } from "../../core/signature.js";
 import { signAuditHead } from "../../core/wire/audit-head.js";
 import type { Clock } from "../../runtime/clock.js";
+import type { Authority } from "../identity/authority.js";
 import type { AuditLog } from "./audit-log.js";
 
 export interface AuditHeadsDeps {
@@ -14,9 +17,9 @@ export interface AuditHeadsDeps {
   readonly clock: Clock;
 }
 
-/** After so many entries a head is signed. */
+/** A head is signed after this many entries. */
 export const headEntries = 100;
-/** So long after the last head the next is signed, if anything was noted. */
+/** Milliseconds after a head at which the next one is signed, if there were entries since. */
 export const headEveryMs = 10 * 60_000;
 const lookEveryMs = 5000;
 
@@ -47,4 +50,19 @@ async function sign(
   const bytes = signAuditHead({ sequence, entry, timeMs: clock.nowMs() }, mesh, signer);
   const detail = Buffer.from(bytes).toString("latin1");
   await log.record({ actor, source: "", action: "head", target: `entry ${sequence}`, outcome: "ok", detail });
+}
+
+/** Starts signing heads of the audit log. Returns a function that signs a last head and stops. */
+export function signHeads(
+  { authority, clock }: { readonly authority: Pick<Authority, "mesh" | "name" | "signer">; readonly clock: Clock },
+  log: AuditLog,
+): () => Promise<void> {
+  const { mesh, name, signer } = authority;
+  const stop = new AbortController();
+  const actor = buildSpiffeId(mesh, "control-plane", name);
+  const signing = runAuditHeads({ mesh, actor, log, signer, clock }, stop.signal);
+  return () => {
+    stop.abort();
+    return signing;
+  };
 }

@@ -32,9 +32,9 @@ export interface AuditLog extends AuditTrail {
   list(query: AuditQuery): Promise<AuditList>;
   /** The newest entry that has its place; undefined: nothing was ever noted. */
   head(): { readonly sequence: number; readonly digest: Digest; readonly action: string } | undefined;
-  /** What is wrong now, for people. */
+  /** Returns the present problems, one line each. */
   problems(): readonly string[];
-  /** Ends the work on the chain; what has no place yet gets one after the next start. */
+  /** Stops placing entries in the chain. Entries without a place get one after the next start. */
   close(): Promise<void>;
 }
 
@@ -62,7 +62,7 @@ class ChainedAuditLog implements AuditLog {
   readonly #mutex = new Mutex();
   readonly #stop = new AbortController();
   readonly #shown = new ShownEntries();
-  /** By id, oldest first. */
+  /** Entries by id, oldest first. */
   readonly #unplaced = new Map<string, UnplacedEntry>();
   #onDiskOnly = 0;
   #created: string;
@@ -204,12 +204,12 @@ class ChainedAuditLog implements AuditLog {
     this.#place();
   }
 
-  /** Gives places in the background until everything has one. */
+  /** Gives entries their place in the chain, in the background, until all have one. */
   #place(): void {
     if (this.#unplaced.size === 0 || this.#stop.signal.aborted) return;
     this.#placing ??= this.#placeAll().finally(() => {
       this.#placing = undefined;
-      this.#place(); // for what came while the last one ended
+      this.#place(); // for entries that were added while the last run ended
     });
   }
 
@@ -228,7 +228,7 @@ class ChainedAuditLog implements AuditLog {
     }
   }
 
-  /** One batch, oldest first; then what is on disk only, if there is room again. */
+  /** Places one batch, oldest first, then loads entries that are only on disk if there is room. */
   async #placeSome(): Promise<void> {
     const copied: Promise<void>[] = [];
     await this.#sync(); // may find that some have their place already: their append was never answered
@@ -287,7 +287,7 @@ class ChainedAuditLog implements AuditLog {
     this.#stop.abort();
     await this.#placing;
     if (this.#bus.connected && this.#unplaced.size > 0) {
-      await this.#mutex.run(() => this.#placeSome()).catch(() => {}); // it is on disk: the next start goes on
+      await this.#mutex.run(() => this.#placeSome()).catch(() => {}); // the entry is on disk, so the next start continues
     }
     await this.#mutex.run(() => this.#file.close());
   }

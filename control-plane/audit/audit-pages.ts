@@ -6,9 +6,9 @@ import type { Bus } from "../../runtime/bus.js";
 export interface AuditPage {
   /** Oldest first. */
   readonly entries: readonly Uint8Array[];
-  /** Where the next page begins. */
+  /** The position of the next page. */
   readonly position: number;
-  /** Nothing was behind it when it was read. */
+  /** True if this was the last page when it was read. */
   readonly isLast: boolean;
 }
 

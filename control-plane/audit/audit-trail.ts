@@ -5,7 +5,7 @@
 import { AshlarError, isAshlarError, messageOf } from "../../core/errors.js";
 import type { AuditEntry } from "../../core/wire/audit.js";
 
-/** Who calls, as the listener saw it. */
+/** The caller as the listener identified it. */
 export interface Caller {
   /** SPIFFE ID, or "anonymous" where there is none (a refused connection, a join). */
   readonly id: string;
@@ -35,16 +35,16 @@ export const auditActions = [
 ] as const;
 export type AuditAction = (typeof auditActions)[number];
 
-/** What is to be noted; the trail adds sequence, time and the link to the entry before. */
+/** An entry to be noted. The trail adds its sequence, its time and the link to the entry before. */
 export interface AuditDraft {
   readonly actor: string;
   readonly source: string;
   readonly action: AuditAction;
-  /** What it was done to, for example "revision 4". */
+  /** The object of the action, for example "revision 4". */
   readonly target: string;
   /** "ok", or the error code of a refusal. */
   readonly outcome: string;
-  /** One line more. */
+  /** One further line. */
   readonly detail: string;
 }
 
@@ -85,7 +85,7 @@ export async function audited<Result>(
 export interface AuditQuery {
   /** Entries from this time on, Unix milliseconds; 0: all. */
   readonly sinceMs: number;
-  /** At most so many, the newest. */
+  /** The most entries to return; the newest ones count. */
   readonly limit: number;
 }
 

@@ -1,4 +1,4 @@
-/** Says every few seconds, signed, what the heads of the logs are, so that nobody is frozen unnoticed. */
+/** Publishes signed freshness statements: the heads of the logs, so that a proxy notices when news is kept from it. */
 import { messageOf } from "../../core/errors.js";
 import type { Freshness, Signed } from "../../core/model.js";
 import type { Signer } from "../../core/signature.js";

@@ -13,7 +13,7 @@ export interface CertificateAuthority {
   readonly notAfterMs: number;
 }
 
-/** What only the control plane that began the mesh holds. */
+/** The keys that only the control plane that began the mesh has. */
 export interface RootKeys {
   /** Ed25519: signs trust records. */
   readonly trustKey: KeyObject;
@@ -32,9 +32,9 @@ export interface AuthorityKeys {
   readonly nextSigningKey?: KeyObject | undefined;
   /** The X.509 root, DER. */
   readonly caCertificate: Uint8Array;
-  /** Newest first. */
+  /** The newest comes first. */
   readonly intermediates: readonly CertificateAuthority[];
-  /** undefined: another control plane began the mesh. */
+  /** undefined if another control plane began the mesh. */
   readonly root: RootKeys | undefined;
 }
 

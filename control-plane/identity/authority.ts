@@ -59,7 +59,7 @@ export interface Authority {
   readonly mesh: string;
   /** This control plane's name. */
   readonly name: string;
-  /** True: this control plane began the mesh; only it changes trust and lets further ones join. */
+  /** True if this control plane began the mesh. Only that one changes trust and lets further control planes join. */
   readonly holdsRoot: boolean;
   /** Ed25519, 32 bytes. */
   readonly rootPublicKey: Uint8Array;
@@ -67,15 +67,18 @@ export interface Authority {
   readonly rootHash: string;
   /** Signs revisions, activations and freshness statements, with the key in use. */
   readonly signer: Signer;
-  /** How that key is replaced. */
+  /** Replaces the signing key. */
   readonly signing: SigningKeys;
   /** Signs trust records; fails with `unavailable` where the root key is not held. */
   readonly rootSigner: Signer;
   /** An intermediate CA for another control plane's key (DER); fails with `unavailable` where the root key is not held. */
   issueIntermediate(publicKey: Uint8Array): Uint8Array;
-  /** When the intermediate CA in use ends; it is replaced in good time where the root key is held. */
+  /**
+   * Unix milliseconds at which the intermediate CA in use expires. A control plane that holds the root key replaces it
+   * before.
+   */
   readonly intermediateEndsMs: number;
-  /** Uses an intermediate CA that the control plane with the root key issued. */
+  /** Switches to an intermediate CA that the control plane with the root key has issued. */
   useIntermediate(certificate: Uint8Array, privateKey: KeyObject): void;
   /** The X.509 root, PEM. */
   readonly caPem: string;
@@ -118,7 +121,7 @@ export interface AuthorityOptions {
   readonly clock: Clock;
   /** Returns that many random bytes, fit for secrets. */
   readonly random: (count: number) => Uint8Array;
-  /** Hears what is about to be signed as a record or statement; what it throws keeps that from being signed. */
+  /** Called with the bytes of each record and statement before it is signed. If it throws, nothing is signed. */
   readonly beforeSigning?: (bytes: Uint8Array) => void;
 }
 
@@ -221,7 +224,7 @@ function issueLeaf(
   );
   const chainDer = [leaf, signing.certificate];
   const hex = Buffer.from(serial).toString("hex");
-  const lived = Math.floor(notAfterMs / 1000) * 1000; // what the certificate says: whole seconds
+  const lived = Math.floor(notAfterMs / 1000) * 1000; // certificates have whole seconds
   return { spiffeId, chainDer, chainPem: toPem(chainDer), serial: hex, notAfterMs: lived };
 }
 

@@ -1,4 +1,4 @@
-/** Who speaks on the join listener by the key of a certificate it was given, expired or not. */
+/** Verifies that a caller of the join listener holds the key of a certificate of this mesh, which may have expired. */
 import { AshlarError, isAshlarError, messageOf } from "../../core/errors.js";
 import { isLabel, nameIn } from "../../core/identity.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -14,7 +14,7 @@ export interface HolderDeps {
   readonly clock: Clock;
 }
 
-/** What shows that the caller holds the certificate's key. */
+/** The proof that the caller holds the certificate's key. */
 export interface HolderProof {
   readonly certificate: Uint8Array;
   readonly chain: readonly Uint8Array[];
@@ -36,8 +36,8 @@ export function useNonce(nonces: Nonces, nonce: Uint8Array): void {
 }
 
 /**
- * Who holds the certificate: issued in this mesh, not revoked, expired for at most `graceMs`, and its key signed
- * `signed`. Fails with `unauthenticated`.
+ * Returns the holder of the certificate. Fails with `unauthenticated` unless it was issued in this mesh, is not
+ * revoked, has expired for at most `graceMs`, and its key signed `signed`.
  */
 export function readHolder(
   proof: HolderProof,

@@ -1,4 +1,4 @@
-/** What a proxy gets at join and at each renewal: a certificate, NATS credentials and the heads of the logs. */
+/** Builds what a proxy gets when it joins and renews: a certificate, NATS credentials and the heads of the logs. */
 
 import type { Digest } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
@@ -17,9 +17,9 @@ export interface IdentityIssuerDeps {
   /** The JWT of the NATS user with this public nkey, good until `expiresMs`. */
   readonly natsUserJwt: (user: string, service: string, proxyId: string, expiresMs: number) => Promise<string>;
   readonly natsServers: () => readonly string[];
-  /** Empty: no TLS. */
+  /** Empty if NATS uses no TLS. */
   readonly natsCaPem: string;
-  /** Until when what is not signed counts, Unix milliseconds; never unless stated. */
+  /** Unix milliseconds until which unsigned statements are believed. Default: never. */
   readonly unsignedUntilMs?: () => number;
   readonly log: Logger;
 }
@@ -73,7 +73,7 @@ export function createIdentityIssuer(deps: IdentityIssuerDeps): IdentityIssuer {
   };
 }
 
-/** What a renewing proxy says it has seen. */
+/** The heads of the logs that a renewing proxy has seen. */
 export interface SeenHeads {
   readonly epoch: number;
   readonly activation: Digest | undefined;

@@ -1,4 +1,4 @@
-/** Which proxy holds which certificate, by serial number: for revocation and for people. */
+/** Keeps which proxy holds which certificate, by serial number, for revocation and for `ashlar` commands. */
 import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 import { isAshlarError } from "../../core/errors.js";
@@ -66,7 +66,7 @@ export function openIssuedCertificates({
     }
     torn = false;
   };
-  /** Where it cannot be written the longer file goes on. */
+  /** If the shorter file cannot be written, the longer one stays in use. */
   const tryCompact = (): void => {
     try {
       compact();

@@ -41,14 +41,14 @@ export interface JoinServiceDeps extends IdentityIssuerDeps {
   readonly audit: AuditTrail;
   readonly clock: Clock;
   readonly random: (count: number) => Uint8Array;
-  /** Shared with whatever else asks for proofs on this listener; their own unless given. */
+  /** Nonces and limiter, shared with the other services of this listener. Default: new ones. */
   readonly nonces?: Nonces;
   readonly limiter?: SourceLimiter;
-  /** Hears of each identity that is given out, at join and renewal. */
+  /** Called for each identity that is issued, at join and at renewal. */
   readonly onIssued?: (proxy: { readonly proxyId: string; readonly service: string; readonly version: string }) => void;
-  /** Hears what each renewing proxy has seen of the logs; it may be ahead of this control plane. */
+  /** Called with the heads that each renewing proxy has seen, which may be ahead of this control plane. */
   readonly onSeen?: (proxyId: string, seen: SeenHeads) => void;
-  /** Takes a step of what a proxy gives back, and answers what is wanted of it next. */
+  /** Takes one step of an offer by a proxy, and returns what the control plane wants next. */
   readonly takeOffer: (
     from: { readonly proxyId: string; readonly source: string },
     content: OfferContent,
@@ -56,15 +56,16 @@ export interface JoinServiceDeps extends IdentityIssuerDeps {
 }
 
 export interface JoinServiceOptions {
-  /** How long certificates live; 24 h unless stated. */
+  /** Lifetime of certificates in milliseconds. Default: 24 hours. */
   readonly serviceTtlMs?: number;
-  /** How long after its end a certificate may still renew; 7 days unless stated. */
+  /** Milliseconds after its expiry during which a certificate can still be renewed. Default: 7 days. */
   readonly graceMs?: number;
 }
 
-/** Above all that a request has: a token, a request and a certificate of at most 16 KiB. */
+/** The most bytes of a request. It has room for a token, a signing request and a certificate of 16 KiB. */
 export const joinMessageBytesMax = 64 * 1024;
-const trustBytesMax = 3 * 1024 * 1024; // of one answer; a caller asks on behind the last sequence it got
+/** The most bytes of trust records in one answer. The caller then asks for those after the last sequence that it got. */
+const trustBytesMax = 3 * 1024 * 1024;
 const renewPrefix = Buffer.from("ashlar-renew-v1", "ascii");
 
 /** What a renewing proxy signs. */
@@ -72,7 +73,7 @@ function renewalBytes(nonce: Uint8Array, csr: Uint8Array): Uint8Array {
   return Buffer.concat([renewPrefix, nonce, createHash("sha256").update(csr).digest()]);
 }
 
-/** How often one source may ask on the join listener. */
+/** Creates the limiter of requests per source on the join listener. */
 export function createJoinLimiter(clock: Clock): SourceLimiter {
   return new SourceLimiter(clock, { burst: 500, perSecond: 100, sourcesMax: 10_000 });
 }
@@ -115,7 +116,7 @@ export function createJoinService(deps: JoinServiceDeps, options: JoinServiceOpt
     return RenewResponse.fromPartial({ identity });
   }
 
-  /** Limits and notes a request; the note names the proxy, or says why not. */
+  /** Limits a request and notes it in the audit log with the proxy's name or the reason of the refusal. */
   const noted = <Response extends JoinResponse | RenewResponse>(
     action: "join" | "renew",
     target: string,
@@ -150,13 +151,16 @@ export function createJoinService(deps: JoinServiceDeps, options: JoinServiceOpt
   });
 }
 
-/** "" where there is none. */
+/** Returns "" if there is none. */
 function serialOf(identity: JoinResponse["identity"]): string {
   const [leaf] = identity?.certificateChain ?? [];
   return leaf === undefined ? "" : readCertificate(leaf).serial;
 }
 
-/** Who was revoked gets nothing; looked at again afterwards, because whoever revokes meanwhile does not know what was issued. */
+/**
+ * Refuses a revoked proxy. It is called again after issuing, because a revocation in between does not cover the new
+ * certificate.
+ */
 function issueUnlessRevoked(deps: JoinServiceDeps, ttl: Pick<IssueRequest, "ttlMs">) {
   const issue = createIdentityIssuer(deps);
   return async (holder: IssueRequest & { readonly serial?: string }): Promise<Identity> => {

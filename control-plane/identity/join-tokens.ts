@@ -14,11 +14,11 @@ export interface TokenRequest {
   readonly service?: string | undefined;
   /** The name of one more control plane. */
   readonly controlPlane?: string | undefined;
-  /** "v1" unless stated. */
+  /** Default: "v1". */
   readonly version?: string | undefined;
-  /** 10 minutes unless stated, 30 days at most. */
+  /** Lifetime in milliseconds, at most 30 days. Default: 10 minutes. */
   readonly ttlMs?: number | undefined;
-  /** How many different keys may join by it: 1 unless stated. */
+  /** The number of keys that may join with the token. Default: 1. */
   readonly uses?: number | undefined;
 }
 
@@ -31,14 +31,16 @@ export interface MintedToken {
   readonly uses: number;
 }
 
-/** What a redeemed token says its holder is. */
+/** The identity that a redeemed token gives its holder. */
 export interface TokenGrant {
   /** A proxy of this service; empty: a control plane. */
   readonly service: string;
   /** The control plane's name; undefined: a proxy. */
   readonly controlPlane: string | undefined;
   readonly version: string;
-  /** What was noted (a proxy's id, a control plane's name) when this key joined first by this token; undefined: this is the first time. */
+  /**
+   * The proxy id or control plane name that was stored when this key first used the token; undefined at the first use.
+   */
   readonly proxyId: string | undefined;
 }
 
@@ -50,7 +52,7 @@ export interface JoinTokens {
    * gives the id that is stored with the use. Fails with `unauthenticated`: unknown, used already, or expired.
    */
   redeem(token: string, thumbprint: string, nameProxy: (service: string) => string): TokenGrant & { proxyId: string };
-  /** What `redeem` would say, without using the token up. */
+  /** Returns what `redeem` would return, without using the token. */
   check(token: string, thumbprint: string): TokenGrant;
 }
 
@@ -64,7 +66,7 @@ export interface JoinTokensOptions {
 }
 
 interface StoredToken {
-  /** Empty for a control plane. */
+  /** Empty if the token is for a control plane. */
   readonly service: string;
   readonly controlPlane?: string;
   readonly version: string;
@@ -78,9 +80,9 @@ const ttlDefaultMs = 600_000;
 const ttlMaxMs = 30 * 86_400_000;
 const usesMax = 1000;
 const tokensMax = 10_000;
-const rememberMs = 86_400_000; // an expired token is named as such for a day, then it is unknown
+const rememberMs = 86_400_000; // for a day the message says that the token has expired, then that it is unknown
 
-/** Opens the tokens of `dir`. */
+/** Opens the tokens that are stored in `dir`. */
 export function openJoinTokens({ dir, mesh, rootHash, clock, random }: JoinTokensOptions): JoinTokens {
   const folder = join(dir, "identity");
   makePrivateFolder(folder);

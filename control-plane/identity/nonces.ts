@@ -3,12 +3,12 @@ import type { Clock } from "../../runtime/clock.js";
 export const nonceBytes = 32;
 const lifetimeMs = 60_000;
 
-/** Nonces that are good once, for a minute; when too many are outstanding the oldest goes. */
+/** Nonces that can be used once within a minute. If too many are unused, the oldest is removed. */
 export class Nonces {
   readonly #clock: Clock;
   readonly #random: (count: number) => Uint8Array;
   readonly #countMax: number;
-  /** Expiry on the monotonic clock by nonce, oldest first. */
+  /** Nonces, oldest first, with the time on the monotonic clock at which each expires. */
   readonly #live = new Map<string, number>();
 
   constructor(clock: Clock, random: (count: number) => Uint8Array, countMax = 50_000) {

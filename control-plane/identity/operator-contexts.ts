@@ -1,4 +1,4 @@
-/** What operators' commands need, as files: the admin API's address, the mesh's CA, a certificate and its key. */
+/** Writes the contexts of operators: files with the admin API's address, the mesh's CA, a certificate and its key. */
 import type { DataFolder } from "../data-folder.js";
 import type { Authority } from "./authority.js";
 
@@ -7,7 +7,7 @@ export interface OperatorContextsDeps {
   readonly folder: Pick<DataFolder, "writeJson">;
 }
 
-/** DIR/admin.json, and DIR/operator-NAME.json of each further operator; all with a new certificate, mode 0600. */
+/** Writes DIR/admin.json and DIR/operator-NAME.json for each further operator, with new certificates and mode 0600. */
 export function writeOperatorContexts(
   { authority, folder }: OperatorContextsDeps,
   admin: string,

@@ -6,7 +6,7 @@ import { createSigner, keyIdOf, publicKeyToBytes, type Signer } from "../../core
 import type { AuthorityFile } from "./authority-file.js";
 
 export interface SigningKeys {
-  /** Signs with the key that is in use then. */
+  /** Signs with the key in use at the time of the call. */
   readonly signer: Signer;
   /** The public half of the key in use. */
   current(): SigningKey;
@@ -14,7 +14,7 @@ export interface SigningKeys {
   readonly hasSuccessor: boolean;
   /** The public half of the successor, which is on disk when this returns; the same one until it is used. */
   successor(): SigningKey;
-  /** Signs with the successor from now on, and forgets the key before it. Fails with `internal` if there is none. */
+  /** Switches to the successor and deletes the former key. Fails with `internal` if there is no successor. */
   useSuccessor(): void;
 }
 

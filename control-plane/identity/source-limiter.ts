@@ -7,7 +7,10 @@ interface Bucket {
   atMs: number;
 }
 
-/** Limits how often each source (a host; of IPv6, one /64) may ask: a bucket a source, a bounded number of buckets. */
+/**
+ * Limits the requests of each source (a host, or a /64 of IPv6) with a token bucket per source. The number of buckets is
+ * bounded.
+ */
 export class SourceLimiter {
   readonly #clock: Clock;
   readonly #burst: number;
@@ -31,7 +34,7 @@ export class SourceLimiter {
     const nowMs = this.#clock.monotonicMs();
     const before = this.#buckets.get(host) ?? { tokens: this.#burst, atMs: nowMs };
     const tokens = Math.min(this.#burst, before.tokens + ((nowMs - before.atMs) / 1000) * this.#perSecond);
-    this.#buckets.delete(host); // puts it at the end: the least recent goes first
+    this.#buckets.delete(host); // moves the entry to the end, so that the least recently used one is evicted first
     this.#buckets.set(host, { tokens: Math.max(0, tokens - 1), atMs: nowMs });
     const [oldest] = this.#buckets.keys();
     if (this.#buckets.size > this.#sourcesMax && oldest !== undefined) this.#buckets.delete(oldest);

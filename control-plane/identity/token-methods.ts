@@ -9,7 +9,7 @@ import type { JoinTokens } from "./join-tokens.js";
 
 export interface TokenMethodsDeps extends OperatedDeps {
   readonly tokens: Pick<JoinTokens, "createToken">;
-  /** This control plane began the mesh: it lets further ones join. */
+  /** True if this control plane began the mesh, so that it can let further ones join. */
   readonly holdsRoot: boolean;
 }
 

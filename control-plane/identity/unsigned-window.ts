@@ -1,6 +1,6 @@
 /**
- * How long proxies of the version before, which do not sign what they say, are believed (decision 0026): in a mesh that
- * such a version began, for a time from the first start of this one; in a new mesh, never.
+ * Decides until when unsigned statements of older proxies are believed (decision 0026): in a mesh that an older version
+ * began, for a time from the first start of this version; in a new mesh never.
  */
 import { join } from "node:path";
 import { messageOf } from "../../core/errors.js";
@@ -20,9 +20,9 @@ export interface UnsignedWindowDeps {
 }
 
 export interface UnsignedWindow {
-  /** Unix milliseconds; 0: never. */
+  /** Unix milliseconds until which unsigned statements are believed; 0: never. */
   readonly unsignedUntilMs: () => number;
-  /** One line while proxies that do not sign are believed, or are there. */
+  /** Returns one line while unsigned statements are believed, or while proxies that do not sign are live. */
   problems(live: readonly FleetEntry[]): readonly string[];
 }
 

@@ -1,9 +1,12 @@
-/** Whether the files of a data folder belong together. What is missing is never made anew beside what an old mesh left. */
+/**
+ * Checks that the files of a data folder belong together. A missing key is never created beside the files of an
+ * existing mesh.
+ */
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { AshlarError } from "../../core/errors.js";
 
-/** What a control plane leaves only after it had its keys: each tells of a mesh that was here. */
+/** Files that a control plane writes only after it has keys. Each shows that the folder belonged to a mesh. */
 const traces = [
   "identity/tokens.json",
   "identity/issued.jsonl",

@@ -1,4 +1,6 @@
-/** What a control plane that joined keeps beside its authority.json: keys before it joined, its place after. */
+/**
+ * Files of a control plane that joined a mesh, beside authority.json: its keys before it joins, its place afterwards.
+ */
 import { createPrivateKey, generateKeyPairSync } from "node:crypto";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +11,7 @@ import { generatePrivateKeyPem } from "../../runtime/tls-identity-keys.js";
 import { authorityOf, openAuthorityFile } from "../identity/authority-file.js";
 import type { MemberKeys, MemberPlace } from "./membership-client.js";
 
-/** What `up` needs to start again without the control plane that let it join. */
+/** The data that `up` needs to start again while the control plane that let it join is down. */
 export interface StoredPlace {
   readonly rootHash: string;
   readonly natsServers: readonly string[];
@@ -40,7 +42,7 @@ export function openMemberKeys(dir: string): MemberKeys {
   return { signingKey, caKeyPem };
 }
 
-/** Stores a place: authority.json comes last, and with it the folder is a control plane's. */
+/** Stores a place. authority.json is written last, because it makes the folder that of a control plane. */
 export function storePlace(dir: string, place: MemberPlace, keys: MemberKeys, rootHash: string): StoredPlace {
   const { mesh, name, rootPublicKey, caCertificate, intermediate } = place;
   const stored = savePlace(dir, { ...place, rootHash });
@@ -52,7 +54,7 @@ export function storePlace(dir: string, place: MemberPlace, keys: MemberKeys, ro
   return stored;
 }
 
-/** Replaces what changes: NATS and the addresses. Holds the seeds of the NATS accounts; mode 0600. */
+/** Replaces the NATS servers, accounts and addresses. The file holds the seeds of the accounts and has mode 0600. */
 export function savePlace(dir: string, place: StoredPlace): StoredPlace {
   const { rootHash, natsServers, natsAccounts, joinAddresses } = place;
   const stored = { rootHash, natsServers, natsAccounts: renderNatsAccounts(natsAccounts), joinAddresses };
@@ -60,14 +62,17 @@ export function savePlace(dir: string, place: StoredPlace): StoredPlace {
   return { rootHash, natsServers, natsAccounts, joinAddresses };
 }
 
-/** undefined: this folder's control plane did not join another. Fails with `invalid_record` if the file is damaged. */
+/**
+ * Returns the stored place, or undefined if this control plane began its mesh. Fails with `invalid_record` if the file
+ * is damaged.
+ */
 export function readPlace(dir: string): StoredPlace | undefined {
   const stored = readJsonIfThere(placePath(dir));
   if (stored === undefined) return undefined;
   try {
     const { rootHash, natsServers, joinAddresses, natsAccounts: both, natsAccount: one } = stored;
     if (typeof rootHash !== "string") throw new Error("no root hash");
-    // earlier versions knew one account
+    // earlier versions had one account
     const natsAccounts = parseNatsAccounts(JSON.stringify(both ?? one), "natsAccounts");
     return { rootHash, natsServers: texts(natsServers), natsAccounts, joinAddresses: texts(joinAddresses) };
   } catch (cause) {

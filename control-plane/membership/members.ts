@@ -1,4 +1,4 @@
-/** Where the control planes of the mesh have their join listeners, as far as this one knows. */
+/** Keeps the addresses of the join listeners of all control planes that this one knows. */
 import { join } from "node:path";
 import { makePrivateFolder, readJsonIfThere, writeDurably } from "../../runtime/durable-file.js";
 
@@ -9,7 +9,7 @@ export interface Members {
   setOwn(address: string): void;
   /** The listener of the control plane named `name`. */
   set(name: string, address: string): void;
-  /** What another control plane knows, in place of all that was known of others. */
+  /** Replaces the addresses of the others with the list that another control plane sent. */
   replace(addresses: readonly string[]): void;
 }
 

@@ -29,7 +29,7 @@ export interface MemberKeys {
   readonly caKeyPem: string;
 }
 
-/** Who proves itself, and the key of the intermediate CA it asks for. */
+/** The keys of the caller: the key that signs the proof and the key of the intermediate CA that it asks for. */
 export interface Prover {
   readonly signer: Signer;
   readonly caKeyPem: string;
@@ -80,7 +80,10 @@ export async function joinAsControlPlane(
   });
 }
 
-/** Asks for a new intermediate CA and for what may have changed; says where this control plane's join listener is. */
+/**
+ * Asks for a new intermediate CA, NATS accounts and addresses, and sends the address of this control plane's join
+ * listener.
+ */
 export async function renewMembership(
   contact: ContactDeps,
   { prover, joinAddress }: { readonly prover: Prover; readonly joinAddress: string },

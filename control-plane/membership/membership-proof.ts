@@ -1,4 +1,4 @@
-/** What a joining or renewing control plane signs to show that it holds the key it names. */
+/** Builds the bytes that a joining or renewing control plane signs to prove that it holds its key. */
 import { createHash } from "node:crypto";
 
 const sha256 = (bytes: Uint8Array | string): Buffer => createHash("sha256").update(bytes).digest();
@@ -18,7 +18,7 @@ export function renewalBytes(request: {
   return Buffer.concat([Buffer.from("ashlar-membership-v1"), nonce, sha256(csr), sha256(joinAddress)]);
 }
 
-/** Binds a token to both keys of the control plane that used it: another key with either is another joiner. */
+/** Returns the thumbprint that binds a token to both keys of the control plane that used it. */
 export function memberThumbprint(caThumbprint: string, signingKey: Uint8Array): string {
   return createHash("sha256").update(caThumbprint).update(signingKey).digest("hex");
 }

@@ -1,4 +1,4 @@
-/** How the control plane that began the mesh lets further ones join; the others refuse. */
+/** The service by which the control plane that began the mesh lets further ones join. Other control planes refuse. */
 import { verify } from "node:crypto";
 import { AshlarError } from "../../core/errors.js";
 import type { Signed, Trust } from "../../core/model.js";
@@ -71,7 +71,7 @@ export function createMembershipService(deps: MembershipServiceDeps): BoundServi
       throw new AshlarError("denied", `the token is for a proxy of service ${service}, not for a control plane`);
     }
     const key = { kid: keyIdOf(signingKey), publicKey: signingKey, holder: controlPlane };
-    delegateSigning(requireTrust(ledger), key, 0); // a name that is taken leaves the token good
+    delegateSigning(requireTrust(ledger), key, 0); // a request with a name that is taken does not use up the token
     deps.tokens.redeem(request.token, both, () => controlPlane);
     const { trust } = await appendTrust(deps, (head) => delegateSigning(head, key, deps.clock.nowMs()));
     return place(controlPlane, publicKey, trust);
@@ -117,7 +117,7 @@ export function createMembershipService(deps: MembershipServiceDeps): BoundServi
   });
 }
 
-/** What a further control plane mints its own users with, and those of proxies. */
+/** Returns the seeds with which a further control plane mints NATS users for itself and for proxies. */
 function seedsOf({ mesh, proxies }: NatsAccounts) {
   return {
     ...{ natsAccount: proxies.publicKey, natsAccountSeed: proxies.seed },

@@ -10,7 +10,7 @@ export interface NatsProgram {
 }
 
 const name = "nats-server";
-/** Where packages put it; a plain user's PATH often lacks the sbin folders. */
+/** Folders where packages install nats-server. The PATH of an ordinary user often lacks the sbin folders. */
 export const programFolders = [
   "/usr/local/bin",
   "/usr/local/sbin",
@@ -44,7 +44,7 @@ const notThere = (what: string, cause?: unknown): AshlarError =>
     { cause },
   );
 
-/** undefined: there is none. */
+/** Returns undefined if there is none. */
 function versionOf(program: string): Promise<string | undefined> {
   return new Promise((done, fail) => {
     execFile(program, ["--version"], { timeout: 10_000 }, (error, stdout) => {
@@ -55,7 +55,7 @@ function versionOf(program: string): Promise<string | undefined> {
   });
 }
 
-/** What the server says against a configuration; undefined: nothing. */
+/** Returns the server's error about a configuration, or undefined if it accepts it. */
 export function testConfig(program: string, file: string): Promise<string | undefined> {
   return new Promise((done) => {
     execFile(program, ["-t", "-c", file], { timeout: 10_000 }, (error, _stdout, stderr) => {

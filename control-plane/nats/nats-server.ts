@@ -42,9 +42,9 @@ export interface NatsServer {
   readonly url: string;
   readonly port: number;
   readonly accounts: NatsAccounts;
-  /** Whose users may update accounts while the server runs, and hear who connects. */
+  /** The account whose users may update other accounts while the server runs, and receive connection events. */
   readonly systemAccount: NatsAccount;
-  /** Who is revoked, from DIR/revoked-users.json; a server that starts knows it. */
+  /** The revoked users, from DIR/revoked-users.json. A starting server gets them in its configuration. */
   readonly revoked: RevokedUsers;
   /** The JWT of the proxies' account with what is revoked now. */
   proxiesClaims(): Promise<AccountClaims>;
@@ -175,7 +175,7 @@ class SupervisedServer implements NatsServer {
     const before = this.#config;
     if (before === undefined) throw new AshlarError("internal", "no NATS configuration");
     const config = { ...before, trust: await buildNatsTrust(this.#keys, this.revoked.times()) };
-    await replaceDurably(this.#configFile, renderNatsConfig(config)); // who was revoked meanwhile stays out
+    await replaceDurably(this.#configFile, renderNatsConfig(config)); // users that were revoked meanwhile stay revoked
     // Its own process group: Ctrl-C is ours to handle, and NATS ends last. Its log goes to a file: a pipe would
     // break, and kill it, when `up` is killed.
     const child = spawn(this.#program, ["-c", this.#configFile], { stdio: "ignore", detached: true });
@@ -248,7 +248,7 @@ class SupervisedServer implements NatsServer {
     this.#stopping.abort();
     await this.#end();
     await this.#supervision;
-    await this.#end(); // one that the supervisor was just starting
+    await this.#end(); // a server that the supervisor was just starting
     process.off("exit", this.#endAtExit);
     await rm(join(this.#dir, "nats.pid"), { force: true });
   }

@@ -6,7 +6,7 @@ import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
 import { findProcess } from "../../runtime/process-identity.js";
 
-/** What DIR/process.json says about the server that was started last. */
+/** The contents of DIR/process.json: the server that was started last. */
 export interface RecordedProcess {
   readonly pid: number;
   readonly started: string;
@@ -60,7 +60,7 @@ async function endProcess(pid: number, started: string, clock: Clock): Promise<v
     try {
       process.kill(pid, signal);
     } catch {
-      return; // it has just ended
+      return; // the process has just ended
     }
     const deadline = clock.monotonicMs() + stopMsMax;
     while (clock.monotonicMs() < deadline) {

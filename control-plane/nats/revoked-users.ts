@@ -1,18 +1,24 @@
-/** Which proxies and which of their NATS users are revoked: on disk before a server is told, so that a restart forgets none. */
+/**
+ * Keeps which proxies and NATS users are revoked. They are on disk before a server is told, so that a restart forgets
+ * none.
+ */
 import { AshlarError, messageOf } from "../../core/errors.js";
 import type { Clock } from "../../runtime/clock.js";
 import { readJsonIfThere, writeDurably } from "../../runtime/durable-file.js";
 import type { RevokedUserTimes } from "./account-claims.js";
 
-/** What the JWT of a proxy's user lives at most: as long as its certificate, and clocks may differ. */
+/**
+ * The longest life of a proxy user's JWT in milliseconds: that of its certificate, plus one hour for clocks that
+ * differ.
+ */
 export const userLifeMs = 25 * 3_600_000;
 /** A control plane that has not heard of a revocation yet may issue once more. */
 const proxyMs = 2 * userLifeMs;
 
 interface RevokedUser {
-  /** What was signed for the user's key up to then, Unix seconds, is refused. */
+  /** JWTs for the user's key that were issued up to this time, in Unix seconds, are refused. */
   readonly atSeconds: number;
-  /** When everything that is refused has expired. */
+  /** The time at which all refused JWTs have expired. */
   readonly untilMs: number;
 }
 
@@ -20,7 +26,7 @@ export class RevokedUsers {
   readonly #path: string;
   readonly #clock: Pick<Clock, "nowMs">;
   readonly #users: Map<string, RevokedUser>;
-  /** Proxies, with the time until which users of theirs may turn up. */
+  /** Revoked proxies, with the time until which unknown users of theirs may still connect. */
   readonly #proxies: Map<string, number>;
 
   /** Opens the file; fails with `invalid_argument` if it is damaged. */
@@ -39,7 +45,7 @@ export class RevokedUsers {
     }
   }
 
-  /** For the account's JWT, without those whose time is over. */
+  /** Returns the revocations for the account's JWT, without those that have expired. */
   times(): RevokedUserTimes {
     this.#prune();
     return Object.fromEntries([...this.#users].map(([user, { atSeconds }]) => [user, atSeconds]));
@@ -49,7 +55,10 @@ export class RevokedUsers {
     return (this.#proxies.get(proxyId) ?? 0) > this.#clock.nowMs();
   }
 
-  /** Revokes what was signed up to now for these keys; on disk when it returns. Says whether anything is new. */
+  /**
+   * Revokes all JWTs that were issued for these keys up to now. The list is on disk when it returns. Returns whether it
+   * changed.
+   */
   addUsers(keys: readonly string[]): boolean {
     const nowMs = this.#clock.nowMs();
     // a JWT says when it was signed in whole seconds

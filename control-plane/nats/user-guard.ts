@@ -35,7 +35,7 @@ export interface UserGuard {
   revokeProxy(proxyId: string, keys: readonly string[]): void;
   /** Resolves when the server knows what was revoked before. */
   settled(): Promise<void>;
-  /** What is wrong, one line each. */
+  /** Returns the present problems, one line each. */
   problems(): readonly string[];
   close(): Promise<void>;
 }
@@ -169,7 +169,7 @@ class Guard implements UserGuard {
     this.#wake.abort();
   }
 
-  /** Tells the server, until it knows. */
+  /** Sends the revocations to the server until it acknowledges them. */
   async #apply(): Promise<void> {
     const { clock, server, log } = this.#deps;
     const { signal } = this.#stop;
@@ -226,7 +226,7 @@ class Guard implements UserGuard {
     if (known?.connections.size === 0) this.#users.delete(user);
   }
 
-  /** Ends a user that must not be there, and connections that are too many. */
+  /** Revokes a user that must not be connected, and ends connections above the limit. */
   #judge(user: string): void {
     const known = this.#users.get(user);
     if (known === undefined) return;

@@ -4,7 +4,7 @@ import type { CallInputs } from "../../core/policy/condition/frame.js";
 import type { ValueMap } from "../../core/policy/condition/values.js";
 import { claimsOf } from "../../core/token/claims.js";
 
-/** As many as a proxy takes of a call. */
+/** The most headers that a proxy accepts of a call. */
 const headersMax = 128;
 
 /** The token of a call that is asked about; `claims`: a JSON object, "" for no token. */
@@ -16,8 +16,8 @@ export interface AskedToken {
 const claimsBytesMax = 8 * 1024;
 
 /**
- * These headers and claims, now, from nowhere. Fails with `invalid_argument` on too many, or on claims that no token
- * can have.
+ * Returns inputs with these headers and claims, the present time and no address. Fails with `invalid_argument` if there
+ * are too many headers, or claims that no token can have.
  */
 export function inputsAsAsked(
   headers: readonly { readonly name: string; readonly value: string }[],
@@ -55,7 +55,7 @@ function parseObject(text: string): Readonly<Record<string, unknown>> {
     const value: unknown = JSON.parse(text);
     if (typeof value === "object" && value !== null && !Array.isArray(value)) return { ...value };
   } catch {
-    // it is not JSON at all
+    // the value is not JSON, so it is a text
   }
   throw new AshlarError("invalid_argument", "claims: expected a JSON object");
 }

@@ -1,4 +1,4 @@
-/** Whether a caller may call a method, by which rule of which revision, and which rate limits the call meets. */
+/** Answers whether a caller may call a method, by which rule of which revision, and which rate limits apply. */
 import { buildSpiffeId, isLabel, parseSpiffeId, type SpiffeId } from "../../core/identity.js";
 import { renderRate } from "../../core/kinds/rate-limit/limit-grammar.js";
 import type { RateLimit } from "../../core/kinds/rate-limit/rate-limit.js";
@@ -23,17 +23,17 @@ export interface AccessQuestion {
   readonly caller: string;
   readonly service: string;
   readonly method: string;
-  /** undefined: conditions on more than the caller and the method cannot be told. */
+  /** If it is undefined, only conditions on the caller and the method are evaluated. */
   readonly inputs: CallInputs | undefined;
 }
 
 /** A rate limit that a call meets. */
 export interface LimitMet {
   readonly name: string;
-  /** As policy files have it. */
+  /** The limit as it is written in policy files. */
   readonly rate: string;
   readonly burst: number;
-  /** Tokens that it takes. */
+  /** The tokens that the call takes. */
   readonly cost: number;
   readonly per: readonly string[];
   readonly scope: "proxy" | "mesh";
@@ -43,9 +43,9 @@ export interface AccessVerdict {
   readonly allowed: boolean;
   readonly rule: string;
   readonly reason: string;
-  /** 0: nothing is active. */
+  /** 0 if no revision is active. */
   readonly revision: number;
-  /** 0: no proxy is to evaluate it. */
+  /** 0 if no proxy evaluates the revision. */
   readonly epoch: number;
   /** The rate limits that an allowed call meets; none of a denied one. */
   readonly limits: readonly LimitMet[];
@@ -125,7 +125,7 @@ function limitsMet(rateLimits: readonly RateLimit[], method: string): readonly L
   );
 }
 
-/** What was asked, shortened: an answer must not be as long as somebody likes. */
+/** Returns the asked text, shortened so that the length of an answer is bounded. */
 const quote = (text: string): string => JSON.stringify(text.slice(0, 200));
 
 function parseCaller(text: string, mesh: string): SpiffeId | undefined {

@@ -1,4 +1,4 @@
-/** Who may call a method, now, under any revision, or under the one that was active at some time. */
+/** Lists who may call a method: now, under a given revision, or under the revision that was active at a given time. */
 import { AshlarError } from "../../core/errors.js";
 import type { Activation, Revision, Signed, Unit } from "../../core/model.js";
 import { epochThatRuns, revisionInForce } from "../../core/rollout/cohort.js";
@@ -13,20 +13,20 @@ export interface AccessQuery {
   readonly service: string;
   /** "package.Service/Method". */
   readonly method: string;
-  /** 0: the active one, or the one that was active at `atMs`. */
+  /** The revision; 0: the active one, or the one that was active at `atMs`. */
   readonly revision: number;
   /** Unix milliseconds; 0: now. */
   readonly atMs: number;
 }
 
 export interface AccessAnswer {
-  /** 0: none was active. */
+  /** 0 if no revision was active. */
   readonly revision: number;
   /** The epoch that runs the revision, or ran it at that time; 0: none. */
   readonly epoch: number;
-  /** Those that may call first. Empty: nobody may. */
+  /** Callers that may call come first. Empty if nobody may. */
   readonly callers: readonly CallerAccess[];
-  /** One sentence where there is nobody or no such method; else "". */
+  /** One sentence if nobody may call or the method does not exist, else "". */
   readonly reason: string;
   /** The rollout that runs, or ran then; the answer is that of its base. */
   readonly rollout: RolloutBeside | undefined;
@@ -68,7 +68,7 @@ function whyUnstated(units: readonly Unit[], service: string, method: string): s
 
 interface Asked {
   readonly revision: Signed<Revision>;
-  /** 0: no epoch runs it. */
+  /** 0 if no epoch has this revision. */
   readonly epoch: number;
   readonly rollout: RolloutBeside | undefined;
 }

@@ -1,4 +1,4 @@
-/** What a revision says: its policy as text, what differs from another, who may call what. */
+/** Answers questions about revisions: the policy as text, the difference between two, who may call what. */
 import type { Digest } from "../../core/digest.js";
 import { AshlarError, isAshlarError } from "../../core/errors.js";
 import { isLabel } from "../../core/identity.js";
@@ -47,18 +47,18 @@ export interface PolicyDiff {
 
 /** A diff with the digests of the two snapshots; undefined: there are errors. */
 export interface SidesDiff extends PolicyDiff {
-  /** 0: files, a bundle, or nothing. */
+  /** The revision; 0 if the side is files, a bundle or nothing. */
   readonly fromRevision: number;
   readonly toRevision: number;
   readonly rollout: RolloutBeside | undefined;
   readonly fromSnapshot: Digest | undefined;
   readonly toSnapshot: Digest | undefined;
-  /** On the one side. */
+  /** Findings about the first side. */
   readonly fromObjects: number;
 }
 
 export interface Validated extends PolicyDiff {
-  /** undefined: there are errors. */
+  /** undefined if there are errors. */
   readonly snapshotDigest: string | undefined;
   readonly wouldCreate: boolean;
 }
@@ -136,7 +136,7 @@ export function createPolicyReader(deps: PolicyReaderDeps): PolicyReader {
   };
 }
 
-/** Remembers what it read of the revision that it read last. */
+/** Caches the compiled units of the revision that was read last. */
 function readActiveRoutes({ ledger, snapshots }: PolicyReaderDeps): PolicyReader["activeRoutes"] {
   let last: { readonly snapshot: Digest; readonly routed: readonly RoutedVersions[] } | undefined;
   return async () => {
@@ -170,7 +170,7 @@ function find(ledger: PolicyReaderDeps["ledger"], number: number): Signed<Revisi
 
 const unitsIn = (snapshot: Snapshot): readonly Unit[] => snapshot.units.map(({ unit }) => unit);
 
-/** undefined: the side is no revision, or there is none. */
+/** Returns undefined if the side is not a revision, or nothing is active. */
 function revisionOf(deps: PolicyReaderDeps, side: PolicySide): Signed<Revision> | undefined {
   switch (side.kind) {
     case "active":
@@ -186,7 +186,7 @@ function revisionOf(deps: PolicyReaderDeps, side: PolicySide): Signed<Revision> 
   }
 }
 
-/** undefined: files with errors, which are among the findings then. */
+/** Returns undefined for files with errors, which are then among the findings. */
 async function readSide(
   { publisher, snapshots }: PolicyReaderDeps,
   side: PolicySide,
@@ -207,7 +207,7 @@ async function readSide(
   }
 }
 
-/** What a proxy says it evaluates (I7). */
+/** The revision that a proxy reports as evaluated (I7). */
 function findEvaluated({ heartbeatOf, ledger }: PolicyReaderDeps, proxyId: string): Signed<Revision> {
   const named = JSON.stringify(proxyId.slice(0, 64));
   const heartbeat = heartbeatOf(proxyId);
@@ -224,7 +224,7 @@ function findEvaluated({ heartbeatOf, ledger }: PolicyReaderDeps, proxyId: strin
 
 async function bundleOf(deps: PolicyReaderDeps, revision: Signed<Revision>): Promise<Uint8Array> {
   const { mesh, rootPublicKey, ledger, snapshots } = deps;
-  // the first that names the key, so that the same revision gives the same bytes for ever
+  // the first record that names the key, so that a revision always gives the same bytes
   const trust = ledger.trust.list().find(({ body }) => body.signingKeys.some(({ kid }) => kid === revision.kid));
   if (trust === undefined)
     throw new AshlarError("unavailable", "the trust record with the key of this revision is not there: try again");

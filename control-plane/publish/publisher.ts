@@ -23,7 +23,7 @@ export interface PublisherDeps {
   readonly mesh: string;
   readonly revisions: RecordLog<Revision>;
   readonly snapshots: SnapshotStore;
-  /** Versions that the fleet has, by service. */
+  /** Returns the versions that run, by service. */
   readonly knownVersions: () => ReadonlyMap<string, ReadonlySet<string>>;
   /** Issuers of tokens that the trust log has keys of. */
   readonly knownIssuers: () => ReadonlySet<string>;
@@ -41,26 +41,26 @@ export interface PublishOptions {
   readonly message: string;
   /** The number that has to be the head of the log; undefined: whatever it is; 0: the log has to be empty. */
   readonly parent: number | undefined;
-  /** Without it, policy without any object is refused: it would take everything away. */
+  /** Unless it is true, policy without any object is refused, because it would remove everything. */
   readonly allowEmpty?: boolean;
 }
 
 export interface ImportOptions extends Omit<PublishOptions, "files"> {
-  /** As `encodeBundle` made it. */
+  /** The bytes of a bundle, as `encodeBundle` returns them. */
   readonly bundle: Uint8Array;
-  /** Root hash of the mesh that it has to come from; "": whichever. */
+  /** Root hash of the mesh that the bundle must come from; "": any mesh. */
   readonly rootHash: string;
 }
 
 export interface Published {
   readonly findings: readonly Finding[];
-  /** True: a new revision; false: the head says the same already, or there are errors. */
+  /** True if a new revision was created; false if the head has the same policy, or there are errors. */
   readonly created: boolean;
   /** The new revision, or the head; undefined if there are errors. */
   readonly revision: Signed<Revision> | undefined;
 }
 
-/** Files as checked; nothing of it is stored. */
+/** The result of checking files. Nothing is stored. */
 export interface CheckedFiles {
   readonly findings: readonly Finding[];
   /** undefined: there are errors. */
@@ -155,7 +155,7 @@ function checkFiles(deps: PublisherDeps, memory: FileMemory, files: readonly Pol
   return { findings, snapshot: buildSnapshot(parsed.objects.map(({ object }) => object)) };
 }
 
-/** By file as given, line and column; what has no file (that there are more, for example) comes last. */
+/** Sorts findings by file in the given order, line and column. Findings without a file come last. */
 function inReadingOrder(files: readonly PolicyFile[], findings: readonly Finding[]): readonly Finding[] {
   const place = new Map(files.map(({ name }, index) => [name, index]));
   const at = ({ file }: Finding) => place.get(file) ?? files.length;
@@ -212,7 +212,7 @@ function emptyPolicy(): AshlarError {
   return invalidFields("invalid_argument", message, [{ field: "allow_empty", description }]);
 }
 
-/** undefined: it is lost, and what is published next does not need it. */
+/** Returns undefined if the snapshot is lost. The next revision does not need it. */
 async function loadIfThere(snapshots: SnapshotStore, digest: Digest): Promise<SnapshotList | undefined> {
   try {
     return await snapshots.loadList(digest);

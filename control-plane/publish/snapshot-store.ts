@@ -1,4 +1,4 @@
-/** Snapshots in the blob store: whole, checked by digest, the recent ones kept in memory. */
+/** Stores and reads whole snapshots, checked by digest, and caches the recent ones in memory. */
 import type { Digest } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
 import type { EncodedUnit, SnapshotList, Unit, UnitRef } from "../../core/model.js";
@@ -11,7 +11,7 @@ const atOnceMax = 16;
 
 export class SnapshotStore {
   readonly #blobs: BlobStore;
-  /** In order of last use, oldest first. */
+  /** Least recently used first. */
   readonly #cache = new Map<Digest, Snapshot>();
 
   constructor(blobs: BlobStore) {
@@ -55,7 +55,7 @@ export class SnapshotStore {
     this.#remember(snapshot);
   }
 
-  /** Stores what was lost of a snapshot that was published before. */
+  /** Stores again the lost parts of a snapshot that was published before. */
   async restore({ units, list }: Snapshot): Promise<void> {
     const lost = [...units, list].filter(({ digest }) => !this.#blobs.has(digest));
     await inParallel(lost, ({ bytes }) => this.#blobs.put(bytes));
@@ -84,7 +84,7 @@ export class SnapshotStore {
   }
 }
 
-/** Maps with a bounded number of calls at once; the first failure ends it. */
+/** Maps with a bounded number of concurrent calls. Fails with the first failure. */
 async function inParallel<Item, Result>(
   items: readonly Item[],
   act: (item: Item) => Promise<Result>,

@@ -1,4 +1,4 @@
-/** Keeps the registry up to date from the endpoint stream and what is published to it. */
+/** Keeps the registry up to date from the endpoint stream and its republished messages. */
 import { messageOf } from "../../core/errors.js";
 import { parseEndpoint } from "../../core/wire/fleet.js";
 import { endpointReadSubject, endpointStream, endpointSubject } from "../../core/wire/subjects.js";

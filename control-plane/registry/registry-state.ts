@@ -1,4 +1,4 @@
-/** Where the instances of each service are: from endpoint messages, judged by their proxies' heartbeats. Pure. */
+/** Keeps the instances of each service from endpoint messages, and judges them by their proxies' heartbeats. Pure. */
 import type { Endpoint, Revocation } from "../../core/model.js";
 import type { FleetEntry } from "../fleet/fleet-state.js";
 import { renderRevoked } from "../fleet/fleet-status.js";
@@ -9,9 +9,9 @@ export interface ServiceInstance {
   readonly version: string;
   /** "HOST:PORT". */
   readonly address: string;
-  /** Its proxy is live and its application registered. */
+  /** True if the proxy is live and its application is registered. */
   readonly healthy: boolean;
-  /** Why it is not, for people; "" where it is. */
+  /** Why the instance is not healthy; "" if it is. */
   readonly why: string;
 }
 
@@ -20,11 +20,11 @@ export interface StatedEndpoint {
   readonly endpoint: Endpoint;
   /** The serial number of the certificate that signed; undefined: the proxy's version does not sign. */
   readonly serial: string | undefined;
-  /** When it counts no longer, Unix milliseconds. */
+  /** Unix milliseconds from which on the endpoint no longer counts. */
   readonly endsMs: number;
 }
 
-/** What an endpoint is judged by. */
+/** The facts that an endpoint is judged by. */
 export interface RegistryJudge {
   revocationOf(serial: string): Revocation | undefined;
   readonly nowMs: number;
@@ -98,7 +98,7 @@ export class RegistryState {
     return served;
   }
 
-  /** Those that are not gone; a lapsed identity's are retired. */
+  /** Returns the endpoints that have not left and whose identity has not expired. */
   #standing(nowMs: number): readonly StatedEndpoint[] {
     for (const [id, { endsMs }] of this.#endpoints) if (endsMs < nowMs) this.#endpoints.delete(id);
     return [...this.#endpoints.values()].filter(({ endpoint }) => !endpoint.gone);

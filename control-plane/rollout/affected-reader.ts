@@ -1,4 +1,4 @@
-/** What a rollout's candidate changes, from the snapshots of base and candidate as they are stored. */
+/** Reads the snapshots of a rollout's base and candidate, and computes which calls the change affects. */
 import { AshlarError } from "../../core/errors.js";
 import type { PreparedRevision, SnapshotList } from "../../core/model.js";
 import { type AffectedCalls, findAffectedCalls } from "../../core/rollout/affected-calls.js";
@@ -16,14 +16,14 @@ export interface AffectedReader {
    * one cannot be read.
    */
   compare(base: PreparedRevision, candidate: PreparedRevision): Promise<readonly AffectedCalls[]>;
-  /** What `compare` found; undefined: it has not yet. */
+  /** Returns the result of `compare`, or undefined if it has not finished. */
   find(base: PreparedRevision, candidate: PreparedRevision): readonly AffectedCalls[] | undefined;
 }
 
 const comparedMax = 8;
 
 export function createAffectedReader({ ledger, snapshots }: AffectedReaderDeps): AffectedReader {
-  /** Oldest first. */
+  /** The oldest comes first. */
   const compared = new Map<string, readonly AffectedCalls[]>();
   const keyOf = (base: PreparedRevision, candidate: PreparedRevision) => `${base.digest} ${candidate.digest}`;
   const snapshotOf = ({ number, digest }: PreparedRevision) => {

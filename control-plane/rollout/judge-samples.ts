@@ -1,4 +1,4 @@
-/** Whether the calls that a change is about were seen, and what is lacking. Pure. */
+/** Judges whether enough calls that a change affects were seen, and which are missing. Pure. */
 import type { AffectedCalls } from "../../core/rollout/affected-calls.js";
 import type { PartEvidence, StageEvidence } from "./stage-evidence.js";
 
@@ -70,7 +70,7 @@ function renderSeen({ about, members, cohort, compared }: PartEvidence): string 
   return `${renderAbout(about)}: ${cohort.calls} judged by members, ${compared.calls} to compare with`;
 }
 
-/** For people: "calls to echo (test.Echo/Unary)". */
+/** Returns a text such as "calls to echo (test.Echo/Unary)". */
 export function renderAbout({ side, service, methods, callers }: AffectedCalls): string {
   const whose = side === "destination" ? "" : ` of ${callers === undefined ? "any service" : renderSome(callers)}`;
   return `calls${whose} to ${service ?? "every service"} (${renderSome(methods)})`;

@@ -15,7 +15,7 @@ import { gatherEvidence, type ServiceEvidence, type StageEvidence, type StageHea
 export interface GateFigure {
   readonly gate: "members" | "samples" | "refused" | "failed" | "latency" | "lag" | "rejections";
   readonly outcome: "passes" | "holds" | "fails";
-  /** One line with the figures. */
+  /** One line for operators with the figures. */
   readonly text: string;
 }
 
@@ -23,12 +23,12 @@ export interface StageFacts {
   readonly plan: Rollout;
   /** The head of the activation log. */
   readonly head: StageHead;
-  /** Since when it is that, by the clock of `nowMs` and of the entries. */
+  /** The time at which the stage began, on the clock of `nowMs` and of the entries. */
   readonly sinceMs: number;
-  /** Everyone who is known, live or not. */
+  /** All known proxies, live or not. */
   readonly entries: readonly FleetEntry[];
   readonly nowMs: number;
-  /** Since when this control plane has heard the fleet. */
+  /** The time from which on this control plane has received heartbeats. */
   readonly hearingSinceMs: number;
   /** The calls that the candidate may decide otherwise than the base; undefined: not known yet. */
   readonly affected: readonly AffectedCalls[] | undefined;
@@ -36,13 +36,13 @@ export interface StageFacts {
   readonly predictedRefused?: ((service: string) => number | undefined) | undefined;
 }
 
-/** Fewer bad calls than these are nobody's evidence. */
+/** A gate never fails on fewer bad calls than this. */
 const badCallsMin = 5;
 const predictionsShownMax = 3;
 /** A fleet that has only begun to be heard is not all there: heartbeats come every few seconds. */
 const hearMs = 10_000;
 
-/** Every gate that is on, with its figures. */
+/** The result of every gate that is on. */
 export function judgeStage(facts: StageFacts): readonly GateFigure[] {
   const { plan, head, entries, affected, sinceMs } = facts;
   const { gates } = plan;
@@ -86,7 +86,10 @@ function judgeRejections({ plan }: StageFacts, { members }: StageEvidence): Gate
   return { gate: "rejections", outcome: "fails", text: `rejected by ${renderIds(rejecting)}: ${why}` };
 }
 
-/** Only by heartbeats from after the bound: one from before says nothing about what came of it. */
+/**
+ * Considers only heartbeats that were received after the bound: an earlier one does not show whether the proxy switched
+ * in time.
+ */
 function judgeLag({ plan, sinceMs }: StageFacts, { members, active }: StageEvidence): GateFigure {
   const { lagMs } = plan.gates;
   const late = members.filter((entry) => !active.includes(entry) && entry.lastSeenMs > sinceMs + lagMs);
@@ -122,7 +125,7 @@ function servicesOf({ parts }: StageEvidence): readonly ServiceEvidence[] {
   return (parts ?? []).flatMap((part) => part.services);
 }
 
-/** "echo" for calls that come in to it, "front to echo" for those that go out. */
+/** Returns "echo" for inbound calls of echo, or "front to echo" for outbound calls of front. */
 function nameOf(service: string, about: AffectedCalls): string {
   return about.side === "destination" ? service : `${service} to ${about.service}`;
 }
@@ -144,7 +147,7 @@ function sumOf(services: readonly ServiceEvidence[], gate: "refused" | "failed")
   });
 }
 
-/** More than one call in a hundred took longer than the base's slowest hundredth may, beyond chance. */
+/** Returns whether, beyond chance, more than one call in a hundred took longer than the allowed 99th percentile. */
 function judgeLatency({ plan }: StageFacts, evidence: StageEvidence): GateFigure {
   const { timesPercent, moreMs } = plan.gates.latency ?? { timesPercent: 0, moreMs: 0 };
   const texts: string[] = [];

@@ -1,4 +1,4 @@
-/** Who is added to the cohort of a rollout when a stage begins. Pure. */
+/** Chooses the proxies that a stage adds to the cohort. Pure. */
 import type { Digest } from "../../core/digest.js";
 import { type AffectedCalls, isDecidedBy } from "../../core/rollout/affected-calls.js";
 import { isInCohort, placeOf } from "../../core/rollout/cohort.js";
@@ -47,7 +47,7 @@ export function growCohort(
   }
 }
 
-/** Whoever shows most comes first. */
+/** Sorts proxies so that those that decide about most parts of the change come first. */
 function orderedIds(
   rollout: Digest,
   live: readonly FleetEntry[],
@@ -78,7 +78,7 @@ function orderedIds(
 
 const notAffected = 2;
 
-/** 0: its own calls that come in are decided otherwise; 1: those that it makes. */
+/** Returns 0 if the change affects inbound calls of the proxy, and 1 if it affects its outbound calls. */
 function rankOf(service: string, affected: readonly AffectedCalls[] | undefined): number {
   const own = (affected ?? []).filter((about) => isDecidedBy(about, service));
   if (affected === undefined || own.some(({ side }) => side === "destination")) return 0;

@@ -1,4 +1,6 @@
-/** What a rollout's candidate is expected to refuse, from decisions that were recorded before the rollout began. */
+/**
+ * Predicts which calls a rollout's candidate will refuse, from decisions that were recorded before the rollout began.
+ */
 import type { DecisionBatch } from "../../core/decision/decision-record.js";
 import { predictRefusals } from "../../core/decision/predict-refusals.js";
 import type { Digest } from "../../core/digest.js";
@@ -34,13 +36,16 @@ export interface RefusalPredictions {
   of(plan: Signed<Rollout>): ((service: string) => number | undefined) | undefined;
 }
 
-/** Recent decisions tell more about what comes next; the longer time is read if they are few. */
+/**
+ * Windows in milliseconds. Recent decisions predict better, so the longer window is read only if the shorter one has
+ * few.
+ */
 const windowsMs = [300_000, 3_600_000] as const;
 const decisionsEnough = 1000;
 /** The most decisions that are kept, of all services together. */
 const decisionsMax = 10_000;
 const readMsMax = 5000;
-/** Fewer decisions of a service predict nothing. */
+/** The least number of a service's decisions that gives a prediction. */
 const samplesMin = 20;
 
 type Batches = Map<string, DecisionBatch[]>;
@@ -85,14 +90,14 @@ async function predict(
     const own = before && (await load(before.body.snapshot));
     const { share, samples, undecidable } = predictRefusals(batches, {
       candidate: () => compiled,
-      own: (number) => (number === before?.body.number ? () => own : undefined), // limits that stay as they were
+      own: (number) => (number === before?.body.number ? () => own : undefined), // limits that are unchanged
     });
     if (share !== undefined && samples >= samplesMin && samples >= undecidable) shares.set(service, share);
   }
   return shares;
 }
 
-/** What was decided before `untilMs`, by service: the candidate's own refusals predict nothing. */
+/** Reads decisions of before `untilMs` by service, because the candidate's own refusals must not count. */
 async function readBefore(
   { decisions, clock }: RefusalPredictionsDeps,
   untilMs: number,

@@ -1,4 +1,4 @@
-/** What became of a rollout, read off the log of activations. Pure. */
+/** Computes the course and the outcome of a rollout from the log of activations. Pure. */
 import type { Activation, Signed } from "../../core/model.js";
 import { isUnderway } from "../../core/rollout/cohort.js";
 import type { Rollout, StageOfRollout } from "../../core/rollout/rollout-model.js";
@@ -39,7 +39,7 @@ export interface RolloutBeside {
   readonly stage: number;
 }
 
-/** undefined: the activation is no stage of one, or its last, which is for everyone. */
+/** Returns undefined if the activation is not a stage of a rollout, or is the last stage. */
 export function rolloutBeside(head: Signed<Activation> | undefined): RolloutBeside | undefined {
   const running = stageHeadOf(head);
   if (running === undefined) return undefined;

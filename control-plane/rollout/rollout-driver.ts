@@ -21,14 +21,14 @@ export interface RolloutDriverDeps extends ActivatorDeps {
   /** The name of this control plane, the author of the records that it appends. */
   readonly name: string;
   readonly log: Logger;
-  /** undefined: none are made. */
+  /** undefined if no predictions are made. */
   readonly predictions?: RefusalPredictions;
   readonly times: StageTimes;
 }
 
 const lookEveryMs = 1000;
 
-/** Goes on with whatever rollout runs, whoever began it. Returns the way to stop. */
+/** Starts driving whichever rollout runs, whichever control plane began it. Returns a function that stops. */
 export function startRolloutDriver(deps: RolloutDriverDeps): () => Promise<void> {
   const stop = new AbortController();
   const driving = runRolloutDriver(deps, stop.signal);
@@ -58,7 +58,7 @@ export async function runRolloutDriver(deps: RolloutDriverDeps, signal: AbortSig
 
 export type LookDeps = Pick<RolloutDriverDeps, "ledger" | "fleet" | "clock" | "predictions" | "affected" | "times">;
 
-/** What the running rollout needs now; undefined: none runs. */
+/** Returns the next step of the running rollout, or undefined if none runs. */
 export function lookAtRollout(
   deps: LookDeps,
 ): { readonly head: StageHead; readonly facts: StageFacts; readonly step: RolloutStep } | undefined {

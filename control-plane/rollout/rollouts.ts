@@ -16,7 +16,7 @@ import type { StageHead } from "./stage-evidence.js";
 
 /** A rollout with what this control plane sees of it now. */
 export interface RolloutReport extends RolloutCourse {
-  /** undefined unless it runs or is paused. */
+  /** Set only while the rollout runs or is paused. */
   readonly step: RolloutStep | undefined;
   /** The calls that its candidate may decide otherwise than its base, one line each; empty: none, or not known. */
   readonly about: readonly string[];
@@ -69,7 +69,7 @@ export function createRollouts(deps: ActivatorDeps & LookDeps): Rollouts {
     find,
     running: () => {
       const rollout = stageHeadOf(ledger.activations.head())?.body.rollout;
-      const plan = rollout && ledger.rollouts.find(rollout.number); // it may be read a moment after its stage
+      const plan = rollout && ledger.rollouts.find(rollout.number); // the plan may be read a moment after its first stage
       return plan === undefined || plan.digest !== rollout?.digest
         ? undefined
         : report(courseOf(plan, ledger.activations.list()));

@@ -1,4 +1,6 @@
-/** What the fleet says about the calls that a change is about: the cohort, and what it is compared with. Pure. */
+/**
+ * Collects the fleet's counts of the affected calls: those of the cohort, and those that they are compared with. Pure.
+ */
 import {
   type Activation,
   type CallCounts,
@@ -22,27 +24,27 @@ export interface StageEvidence {
   readonly active: readonly FleetEntry[];
   /** Members that went silent since the stage began. */
   readonly silent: readonly FleetEntry[];
-  /** What the change is about, part by part; undefined: it is not known yet. */
+  /** The affected calls, part by part; undefined while they are not known yet. */
   readonly parts: readonly PartEvidence[] | undefined;
 }
 
-/** What was seen of the calls that the change is about. */
+/** The counts of the affected calls. */
 export interface PartEvidence {
   readonly about: AffectedCalls;
   /** Live proxies that decide about such calls. */
   readonly deciding: number;
-  /** Those of them that are active members. */
+  /** Members of the cohort among them that evaluate the candidate. */
   readonly members: readonly FleetEntry[];
   /** Members whose version does not tell calls by method. */
   readonly untold: readonly FleetEntry[];
   readonly cohort: CallCounts;
   readonly compared: CallCounts;
-  /** By service of the proxies, sorted. */
+  /** Counts by service of the proxies, sorted. */
   readonly services: readonly ServiceEvidence[];
 }
 
 export interface ServiceEvidence {
-  /** Whose proxies counted. */
+  /** The service whose proxies counted. */
   readonly service: string;
   readonly about: AffectedCalls;
   readonly cohort: CallCounts;

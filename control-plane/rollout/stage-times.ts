@@ -1,4 +1,4 @@
-/** Since when a stage is the head, told without trusting the clock of whoever appended it. */
+/** Measures since when a stage is the head, without trusting the clock of the control plane that appended it. */
 import type { Activation, Signed } from "../../core/model.js";
 import type { Clock } from "../../runtime/clock.js";
 import { steadyTime } from "../../runtime/steady-time.js";

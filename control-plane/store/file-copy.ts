@@ -16,7 +16,7 @@ const checksum = (bytes: Uint8Array): Buffer => createHash("sha256").update(byte
  * behind: what it wrote is cut off before the next one.
  */
 export interface FileLog {
-  /** What was in the file when it was opened, in order. */
+  /** The records in the file when it was opened, in order. */
   readonly records: readonly Uint8Array[];
   /** undefined: the file was whole. A torn tail (a crash while appending) is cut off and is no damage. */
   readonly damage: string | undefined;
@@ -52,7 +52,7 @@ export async function openFileLog(file: string): Promise<FileLog> {
   return { records, damage, append: (bytes) => appender.append(bytes), close: () => appender.close() };
 }
 
-/** What is in `file` now, up to the first damage. */
+/** Returns the present records of `file`, up to the first damage. */
 export async function readFileLog(file: string): Promise<readonly Uint8Array[]> {
   return parseFileLog(await readFile(file)).records;
 }
@@ -73,7 +73,7 @@ function encodeRecord(bytes: Uint8Array): Buffer {
 class Appender {
   readonly #file: string;
   readonly #handle: FileHandle;
-  /** Where the last append that is on disk ends. */
+  /** The end of the last append that is on disk, in bytes. */
   #end: number;
   /** Whether an append that failed may have left something behind `#end`: what came after it would be lost with it. */
   #torn = false;
@@ -111,7 +111,7 @@ class Appender {
       this.#torn = false;
       this.#end += batch.length;
     } catch (cause) {
-      await this.#cut().catch(() => {}); // gives the room back; what fails here is tried again before the next append
+      await this.#cut().catch(() => {}); // frees the space; a failure here is retried before the next append
       throw diskError("write", this.#file, cause);
     }
   }
@@ -141,7 +141,7 @@ export function parseFileLog(content: Buffer): { records: Uint8Array[]; end: num
   return { records, end: at, torn: at < content.length };
 }
 
-/** Content by its SHA-256, a file each. */
+/** A folder with a file for each content, named by its SHA-256. */
 export interface BlobFolder {
   put(bytes: Uint8Array): Promise<Digest>;
   /** The bytes, checked; undefined if they are not there or damaged. */

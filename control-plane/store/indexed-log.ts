@@ -1,4 +1,4 @@
-/** What a log's index knows, as its readers see it, and those who hear of what becomes visible. */
+/** A log's index as readers see it, with the listeners that are told of new records. */
 import type { Digest } from "../../core/digest.js";
 import type { Signed } from "../../core/model.js";
 import type { MissingRange } from "./log-history.js";
@@ -14,7 +14,7 @@ export class IndexedLog<Body> {
   readonly #listeners = new Set<(record: Signed<Body>) => void>();
   readonly #failed: (error: unknown) => void;
 
-  /** `failed` hears of listeners that threw: their fault is their own. */
+  /** `failed` is called when a listener throws; other listeners still run. */
   constructor(law: LogLaw<Body>, index: LogIndex<Body>, failed: (error: unknown) => void, rivals?: RivalFile) {
     this.law = law;
     this.index = index;

@@ -10,7 +10,7 @@ import { syncFolder } from "../../runtime/durable-file.js";
 import { encodeFileLog, parseFileLog } from "./file-copy.js";
 
 export interface IntentFile {
-  /** What was written and not cleared; undefined: nothing, or it was torn. */
+  /** The record that was written and not cleared; undefined if there is none or it is incomplete. */
   readonly pending: Uint8Array | undefined;
   /** On disk when it resolves; replaces what is pending. One at a time. Fails with `unavailable`. */
   write(bytes: Uint8Array): Promise<void>;
@@ -21,7 +21,7 @@ export interface IntentFile {
 
 const roomBytes = 16 * 1024;
 const headBytes = 8;
-/** Every record begins so: earlier versions wrote it alone into the file. */
+/** The beginning of every record. Earlier versions wrote a record alone into the file. */
 const recordStart = "eyJ";
 
 /** Opens the file or makes it. */

@@ -17,7 +17,7 @@ import type { LogKeys } from "./log-keys.js";
 import { activationLaw, revisionLaw, rolloutLaw, trustLaw } from "./log-laws.js";
 
 export interface LedgerOptions {
-  /** With the daily credential of a control plane; the streams are there (`bootstrapStreams`). */
+  /** The connection with the daily credential. The streams exist already (`bootstrapStreams`). */
   readonly bus: Bus;
   /** The own copy; made if it is not there. One control plane at a time uses it. */
   readonly dir: string;
@@ -26,9 +26,9 @@ export interface LedgerOptions {
   readonly trustRoot: Uint8Array;
   readonly log: Logger;
   readonly clock?: Clock;
-  /** Makes streams anew that were lost while this runs; without it the loss is only told. */
+  /** Creates streams again that were lost while the control plane runs. Without it the loss is only reported. */
   readonly recreateStreams?: () => Promise<void>;
-  /** Ends the wait for NATS. */
+  /** Aborts the wait for NATS. */
   readonly signal?: AbortSignal;
 }
 

@@ -2,7 +2,7 @@ import type { Bus } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
 
-/** What a log on a stream works with. */
+/** The dependencies of a log on a stream. */
 export interface JetStreamLogDeps {
   readonly bus: Bus;
   readonly dir: string;

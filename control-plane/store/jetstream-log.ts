@@ -62,7 +62,7 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
     return this.#view.lack(this.list());
   }
 
-  /** Uses new keys, and judges again what was skipped for want of them. */
+  /** Uses new keys, and judges again the records that were skipped because their key was not known. */
   useKeys(keys: LogKeys): void {
     this.#tellLate(this.index.useKeys(keys));
     if (this.#copyRead) return;
@@ -70,12 +70,12 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
     for (const bytes of this.#copy.records) this.index.offer(bytes, { verifiedBefore: true });
   }
 
-  /** Takes a record that a former key signed for authentic: a record of another log names it. */
+  /** Accepts a record that a dropped key signed, because a record of another log names its digest. */
   endorse(digest: Digest): void {
     this.#tellLate(this.index.endorse(digest));
   }
 
-  /** Tells records that were adopted after they were read, and copies them. */
+  /** Announces records that were adopted after they were read, and copies them. */
   #tellLate(records: readonly Signed<Body>[]): void {
     if (records.length === 0) return;
     this.tell(records);
@@ -125,7 +125,7 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
       this.#view.begin(info);
     }
     await this.#read(info.lastSequence);
-    if (this.head() === undefined) this.tell(await this.#beginAhead()); // another control plane went on so
+    if (this.head() === undefined) this.tell(await this.#beginAhead()); // as another control plane did
     if (!this.#started) this.tell(this.offerRivals());
     await this.rivals.note((digest) => this.#view.has(digest), !this.#started);
     await this.#copyHistory();
@@ -191,7 +191,7 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
     const lacking = this.index.list().filter((record) => !this.#view.has(record.digest));
     const intent = this.#intent.pending;
     for (const record of lacking) {
-      if (this.#view.keepsNothing) return; // it would only grow
+      if (this.#view.keepsNothing) return;
       const number = this.law.keyOf(record.body);
       this.#deps.log.warn("the stream lacks a record: appending it again", { stream: this.law.name, number });
       await this.#commit(number, record.bytes);
@@ -218,7 +218,7 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
       const adopted = await this.takeBack(records);
       if (pastGaps) adopted.push(...(await this.#beginAhead()));
       const storing = this.#copyHistory().then(() => this.#restore());
-      await storing.then(() => this.#repeatHead(adopted)).finally(() => this.tell(adopted)); // visible in any case
+      await storing.then(() => this.#repeatHead(adopted)).finally(() => this.tell(adopted));
       return adopted.length;
     });
   }

@@ -33,7 +33,7 @@ export interface RecordLog<Body> {
   has(digest: Digest): boolean;
   /** The highest record whose signature holds and that does not lead back to this log: what lies between is lost. */
   ahead(): Signed<Body> | undefined;
-  /** Numbers below the head that are lost. */
+  /** The numbers below the head whose records are lost. */
   missing(): readonly MissingRange[];
   /** A record, in the log or not, that a key signed which is trusted now, or that a record which holds names. */
   findSigned(digest: Digest): Signed<Body> | undefined;
@@ -62,7 +62,7 @@ export interface BlobStore {
   get(digest: Digest): Promise<Uint8Array | undefined>;
 }
 
-/** Everything a control plane keeps. */
+/** All logs and blobs of a control plane. */
 export interface Ledger {
   readonly revisions: RecordLog<Revision>;
   readonly activations: RecordLog<Activation>;
@@ -70,7 +70,7 @@ export interface Ledger {
   readonly rollouts: RecordLog<Rollout>;
   readonly trust: RecordLog<Trust>;
   readonly blobs: BlobStore;
-  /** What is wrong with the logs now, for people: skipped records, equivocation, a lost stream. */
+  /** Returns the present problems of the logs: skipped records, equivocation, a lost stream. */
   problems(): readonly string[];
   close(): Promise<void>;
 }

@@ -1,13 +1,13 @@
-/** Where a log goes on after a gap, on disk: without it a restart would not know that it may. */
+/** Stores where a log continues after a gap. Without it, a restart would not know that the gap is accepted. */
 import { readFile } from "node:fs/promises";
 import { type Digest, parseDigest } from "../../core/digest.js";
 import { AshlarError, messageOf } from "../../core/errors.js";
 import { replaceDurably } from "../../runtime/durable-file.js";
 
 export interface LogBegins {
-  /** Digests of the records that history begins at without the one before. */
+  /** Digests of the records at which history begins although the record before is missing. */
   readonly known: readonly Digest[];
-  /** On disk when it resolves. */
+  /** The entry is on disk when this resolves. */
   save(begins: readonly Digest[]): Promise<void>;
 }
 

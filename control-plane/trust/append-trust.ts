@@ -1,4 +1,4 @@
-/** The one way in which a trust record gets into the log. */
+/** Appends records to the trust log. */
 import { AshlarError, isAshlarError } from "../../core/errors.js";
 import type { Signed, Trust } from "../../core/model.js";
 import { signTrust } from "../../core/wire/records.js";
@@ -39,4 +39,25 @@ export async function appendTrust(
       if (!isAshlarError(error, "conflict") || attempt >= attemptsMax) throw error;
     }
   }
+}
+
+/**
+ * Appends the first trust record of a new mesh. Fails with `conflict` if the log has records that do not name this control
+ * plane's signing key.
+ */
+export async function appendFirstTrust(ledger: Ledger, authority: Authority): Promise<void> {
+  if (ledger.trust.head() === undefined && authority.holdsRoot) {
+    try {
+      await ledger.trust.append(signTrust(authority.firstTrust(), authority.mesh, authority.rootSigner));
+    } catch (error) {
+      if (!isAshlarError(error, "conflict")) throw error;
+    }
+  }
+  const head = ledger.trust.head();
+  if (head?.body.signingKeys.some(({ kid }) => kid === authority.signer.kid)) return;
+  throw new AshlarError(
+    "conflict",
+    `the trust log of mesh ${authority.mesh} does not name this data folder's signing key: the streams belong to ` +
+      "another control plane (--join makes this one a further control plane of its mesh)",
+  );
 }

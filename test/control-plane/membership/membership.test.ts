@@ -6,7 +6,6 @@ import { join } from "node:path";
 import { ServerCredentials } from "@grpc/grpc-js";
 import { afterEach, describe, expect, test } from "@jest/globals";
 import { createAccount } from "@nats-io/nkeys";
-import { refreshPlace } from "../../../control-plane/app-membership.js";
 import type { AuditDraft } from "../../../control-plane/audit/audit-trail.js";
 import { buildFreshness } from "../../../control-plane/freshness/freshness-loop.js";
 import { openAuthority } from "../../../control-plane/identity/authority.js";
@@ -17,6 +16,7 @@ import { openMemberKeys, readPlace, storePlace } from "../../../control-plane/me
 import { openMembers } from "../../../control-plane/membership/members.js";
 import { joinAsControlPlane, renewMembership } from "../../../control-plane/membership/membership-client.js";
 import { createMembershipService } from "../../../control-plane/membership/membership-service.js";
+import { refreshPlace } from "../../../control-plane/membership/place.js";
 import { accountOf } from "../../../control-plane/nats/nats-keys.js";
 import { signTrust } from "../../../core/wire/records.js";
 import { openIdentity } from "../../../data-plane/identity/proxy-identity.js";

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { expect, test } from "@jest/globals";
-import { openNatsAccess } from "../../../control-plane/nats-access.js";
+import { openNatsAccess } from "../../../control-plane/nats/nats-access.js";
 import { systemClock } from "../../../runtime/clock.js";
 import { silentLogger } from "../../../runtime/log.js";
 import { startTestNats, until } from "../../support/nats.js";

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { followProblems } from "../../../control-plane/app-following.js";
 import { FleetState } from "../../../control-plane/fleet/fleet-state.js";
+import { followProblems } from "../../../control-plane/fleet/follow-fleet.js";
 import { createNatsKeys } from "../../../control-plane/nats/nats-keys.js";
 import { type Logger, silentLogger } from "../../../runtime/log.js";
 import { connectNats } from "../../../runtime/nats.js";

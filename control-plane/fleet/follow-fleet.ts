@@ -1,19 +1,19 @@
-/** Part of app.ts: what follows the fleet, and what tells it the heads of the logs. */
-import type { Bus } from "../runtime/bus.js";
-import type { Clock } from "../runtime/clock.js";
-import type { Logger } from "../runtime/log.js";
-import type { StatementReader } from "../runtime/statement-reader.js";
-import type { OpenedNats } from "./app-nats.js";
-import type { Cleanup } from "./cleanup.js";
-import type { DataFolder } from "./data-folder.js";
-import { ExpectedProxies } from "./fleet/expected-proxies.js";
-import { runFleetLoop } from "./fleet/fleet-loop.js";
-import { FleetState } from "./fleet/fleet-state.js";
-import { type Problem, problemsAbout } from "./fleet/problems.js";
-import { readRoster, runRosterSaver } from "./fleet/roster-file.js";
-import { type FreshnessDeps, runFreshness } from "./freshness/freshness-loop.js";
-import { runRegistryLoop } from "./registry/registry-loop.js";
-import { RegistryState } from "./registry/registry-state.js";
+/** Starts the loops that follow the fleet and that tell it the heads of the logs. */
+import type { Bus } from "../../runtime/bus.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { Logger } from "../../runtime/log.js";
+import type { StatementReader } from "../../runtime/statement-reader.js";
+import type { Cleanup } from "../cleanup.js";
+import type { DataFolder } from "../data-folder.js";
+import { type FreshnessDeps, runFreshness } from "../freshness/freshness-loop.js";
+import type { OpenedNats } from "../nats/open-nats.js";
+import { runRegistryLoop } from "../registry/registry-loop.js";
+import { RegistryState } from "../registry/registry-state.js";
+import { ExpectedProxies } from "./expected-proxies.js";
+import { runFleetLoop } from "./fleet-loop.js";
+import { FleetState } from "./fleet-state.js";
+import { type Problem, problemsAbout } from "./problems.js";
+import { readRoster, runRosterSaver } from "./roster-file.js";
 
 export interface FollowingBase {
   readonly log: Logger;
@@ -22,7 +22,10 @@ export interface FollowingBase {
   readonly folder: Pick<DataFolder, "path">;
 }
 
-/** Starts what follows the fleet and what tells it the heads of the logs. */
+/**
+ * Starts the loops for heartbeats, the saved roster, endpoints and freshness statements, and returns what they keep up
+ * to date.
+ */
 export function startFollowing(
   { log, clock, cleanup, folder }: FollowingBase,
   { bus }: OpenedNats["access"],
@@ -56,7 +59,7 @@ export function startFollowing(
   return { state, fleet, expected, registry };
 }
 
-/** What is wrong with what is followed. */
+/** Returns problems of the connection to NATS and of a full roster. */
 export function followProblems(
   state: FleetState,
   { connected, refusal }: Pick<Bus, "connected" | "refusal">,

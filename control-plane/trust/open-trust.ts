@@ -1,25 +1,28 @@
-/** Part of app.ts: what changes the trust log, and what reads the keys of issuers again where the root key is held. */
+/**
+ * Opens everything that changes the trust log. Where the root key is held, the keys of token issuers are also
+ * refreshed.
+ */
 import { lookup } from "node:dns/promises";
-import { startRevokingUsers, type UserRevoking } from "./app-revoking.js";
-import type { Cleanup } from "./cleanup.js";
-import { type IssuedCertificates, openIssuedCertificates } from "./identity/issued-certificates.js";
-import { fetchJwks } from "./issuers/fetch-jwks.js";
-import { createIssuers, type Issuers, type IssuersDeps } from "./issuers/issuers.js";
-import { runRefresh } from "./issuers/refresh-loop.js";
-import type { UserGuard } from "./nats/user-guard.js";
-import { createRevocations, type Revocations, type RevocationsDeps } from "./trust/revocations.js";
+import type { Cleanup } from "../cleanup.js";
+import { type IssuedCertificates, openIssuedCertificates } from "../identity/issued-certificates.js";
+import { fetchJwks } from "../issuers/fetch-jwks.js";
+import { createIssuers, type Issuers, type IssuersDeps } from "../issuers/issuers.js";
+import { runRefresh } from "../issuers/refresh-loop.js";
+import { startRevokingUsers, type UserRevoking } from "../nats/revoked-proxies.js";
+import type { UserGuard } from "../nats/user-guard.js";
+import { createRevocations, type Revocations, type RevocationsDeps } from "./revocations.js";
 import {
   createSigningKeyRotation,
   type SigningKeyRotation,
   type SigningKeyRotationDeps,
-} from "./trust/signing-key-rotation.js";
+} from "./signing-key-rotation.js";
 
 interface TrustDeps
   extends Omit<IssuersDeps, "fetch" | "authority" | "ledger">,
     SigningKeyRotationDeps,
     Pick<RevocationsDeps, "auditLog"> {
   readonly cleanup: Cleanup;
-  /** Ends NATS users; undefined: NATS is somebody's cluster. */
+  /** Ends NATS users; undefined if NATS is a cluster that Ashlar does not run. */
   readonly guard: UserGuard | undefined;
   /** The data folder. */
   readonly folder: { readonly path: string };
@@ -33,7 +36,7 @@ export interface OpenedTrust {
   readonly natsUsers: UserRevoking;
 }
 
-/** Issuers of tokens, the keys that sign records, and the certificates that were issued and revoked. */
+/** Opens the issuers of tokens, the rotation of signing keys, the list of issued certificates and their revocation. */
 export function openTrust(deps: TrustDeps): OpenedTrust {
   const issued = openIssuedCertificates({ ...deps, dir: deps.folder.path });
   const natsUsers = startRevokingUsers({ ...deps, issued });

@@ -1,10 +1,10 @@
 /** This control plane's connections to NATS, and the users that it mints for itself and for proxies. */
-import { AshlarError } from "../core/errors.js";
-import type { Bus } from "../runtime/bus.js";
-import type { Clock } from "../runtime/clock.js";
-import type { Logger } from "../runtime/log.js";
-import { connectNats } from "../runtime/nats.js";
-import { isShared, type NatsAccount, type NatsAccounts } from "../runtime/nats-accounts.js";
+import { AshlarError } from "../../core/errors.js";
+import type { Bus } from "../../runtime/bus.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { Logger } from "../../runtime/log.js";
+import { connectNats } from "../../runtime/nats.js";
+import { isShared, type NatsAccount, type NatsAccounts } from "../../runtime/nats-accounts.js";
 import {
   bootstrapPermissions,
   controlPlanePermissions,
@@ -12,17 +12,17 @@ import {
   type NatsUserLimits,
   proxyLimits,
   proxyPermissions,
-} from "../runtime/nats-permissions.js";
-import { createNatsUserKey } from "../runtime/nats-user-keys.js";
-import { mintUser } from "../runtime/nats-users.js";
-import { bootstrapStreams } from "./store/streams.js";
+} from "../../runtime/nats-permissions.js";
+import { createNatsUserKey } from "../../runtime/nats-user-keys.js";
+import { mintUser } from "../../runtime/nats-users.js";
+import { bootstrapStreams } from "../store/streams.js";
 
 export interface NatsAccessOptions {
   readonly servers: readonly string[];
   readonly accounts: NatsAccounts;
-  /** True: a cluster of somebody's, where streams get three replicas if it has the servers for them. */
+  /** True for a cluster that Ashlar does not run. Its streams get three replicas if it has enough servers. */
   readonly isCluster: boolean;
-  /** How much of decisions is kept, where the stream is created; undefined: as by default. */
+  /** Bounds of the stream of decisions when it is created; undefined means the default. */
   readonly decisionBytes?: number | undefined;
   readonly decisionAgeMs?: number | undefined;
   readonly clock: Clock;
@@ -32,13 +32,13 @@ export interface NatsAccessOptions {
 
 export interface NatsAccess {
   readonly servers: readonly string[];
-  /** With the daily credential: appends and reads, changes no stream. */
+  /** The connection with the daily credential, which can append and read but not change a stream. */
   readonly bus: Bus;
-  /** Creates and checks the streams with a credential that is good for a quarter of an hour and used for nothing else. */
+  /** Creates and checks the streams with a credential that is valid for 15 minutes and used for nothing else. */
   bootstrap(signal: AbortSignal): Promise<void>;
   /** Returns whether control planes and proxies are users of one account. */
   isShared(): boolean;
-  /** Goes on with users of other accounts: the mesh has got one of its own while this control plane ran. */
+  /** Switches to users of other accounts, after the mesh got an account of its own while this control plane ran. */
   useAccounts(accounts: NatsAccounts): Promise<void>;
   /** The JWT of a proxy's user. */
   mintProxyUser(user: string, service: string, proxyId: string, expiresMs: number): Promise<string>;
@@ -50,7 +50,7 @@ const remintMs = 3_600_000;
 const bootstrapMs = 15 * 60_000;
 const replicasMax = 3;
 
-/** Connects in the background and goes on trying until `close`. */
+/** Connects in the background and retries until `close` is called. */
 export async function openNatsAccess(options: NatsAccessOptions): Promise<NatsAccess> {
   const { clock, log } = options;
   let { accounts } = options;
@@ -72,7 +72,7 @@ export async function openNatsAccess(options: NatsAccessOptions): Promise<NatsAc
     for (;;) {
       await clock.sleep(remintMs, stop.signal);
       if (stop.signal.aborted) return;
-      jwt = await mintDaily(); // taken at the reconnection when the server ends the old one
+      jwt = await mintDaily(); // used when the server ends the old connection and the client reconnects
     }
   })();
   const connection = { servers: options.servers, inboxPrefix, log, clock };
@@ -115,7 +115,9 @@ export async function openNatsAccess(options: NatsAccessOptions): Promise<NatsAc
   };
 }
 
-/** Three replicas where the cluster can hold them; a single server of somebody's gets one, and the log says so. */
+/**
+ * Returns three replicas if the cluster has three servers. A single server gets one replica, and a warning is logged.
+ */
 async function createStreams(bus: Bus, options: NatsAccessOptions): Promise<void> {
   const { isCluster, decisionBytes, decisionAgeMs, log } = options;
   const bounds = { decisionBytes, decisionAgeMs };

@@ -1,34 +1,29 @@
-/** Part of app.ts: how `up --join` gets its place in an existing mesh, and how it keeps it. */
+/**
+ * Gives a control plane that was started with `--join` its place in an existing mesh, and keeps that place up to date.
+ */
 
 import { createPrivateKey } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { AshlarError, messageOf } from "../core/errors.js";
-import { buildSpiffeId } from "../core/identity.js";
-import { Backoff } from "../runtime/backoff.js";
-import type { Bus } from "../runtime/bus.js";
-import type { Clock } from "../runtime/clock.js";
-import { fileReason } from "../runtime/file-reason.js";
-import { parseJoinToken } from "../runtime/join-token.js";
-import type { Logger } from "../runtime/log.js";
-import { contactAny, joinAddresses, mayHeal } from "../runtime/mesh-contact.js";
-import { isShared } from "../runtime/nats-accounts.js";
-import { generatePrivateKeyPem } from "../runtime/tls-identity-keys.js";
-import type { AuditTrail } from "./audit/audit-trail.js";
-import type { MembershipConfig, UpConfig } from "./config.js";
-import type { Authority } from "./identity/authority.js";
-import { readMeshOf } from "./identity/authority-file.js";
-import { dayMs } from "./identity/ca-certificates.js";
-import {
-  hasBegunToJoin,
-  openMemberKeys,
-  readPlace,
-  type StoredPlace,
-  savePlace,
-  storePlace,
-} from "./membership/member-files.js";
-import type { Members } from "./membership/members.js";
-import { joinAsControlPlane, type MemberPlace, renewMembership } from "./membership/membership-client.js";
-import type { NatsAccess } from "./nats-access.js";
+import { AshlarError, messageOf } from "../../core/errors.js";
+import { buildSpiffeId } from "../../core/identity.js";
+import { Backoff } from "../../runtime/backoff.js";
+import type { Bus } from "../../runtime/bus.js";
+import type { Clock } from "../../runtime/clock.js";
+import { fileReason } from "../../runtime/file-reason.js";
+import { parseJoinToken } from "../../runtime/join-token.js";
+import type { Logger } from "../../runtime/log.js";
+import { contactAny, joinAddresses, mayHeal } from "../../runtime/mesh-contact.js";
+import { isShared } from "../../runtime/nats-accounts.js";
+import { generatePrivateKeyPem } from "../../runtime/tls-identity-keys.js";
+import type { AuditTrail } from "../audit/audit-trail.js";
+import type { MembershipConfig, UpConfig } from "../config.js";
+import type { Authority } from "../identity/authority.js";
+import { readMeshOf } from "../identity/authority-file.js";
+import { dayMs } from "../identity/ca-certificates.js";
+import type { NatsAccess } from "../nats/nats-access.js";
+import { hasBegunToJoin, openMemberKeys, readPlace, type StoredPlace, savePlace, storePlace } from "./member-files.js";
+import type { Members } from "./members.js";
+import { joinAsControlPlane, type MemberPlace, renewMembership } from "./membership-client.js";
 
 interface JoinDeps {
   readonly dir: string;
@@ -41,7 +36,10 @@ interface JoinFile {
   readonly rootHash: string;
 }
 
-/** A wrong token is said at once, whoever else is out of reach. */
+/**
+ * Returns the failure to report: one that cannot heal, such as a wrong token, before one that may, such as a host out
+ * of reach.
+ */
 const chooseFinal = (failures: readonly unknown[]): unknown =>
   failures.find((failure) => !mayHeal(failure)) ?? failures[0];
 
@@ -154,7 +152,7 @@ export interface KeepDeps extends JoinDeps {
   readonly nats: Pick<NatsAccess, "servers" | "useAccounts"> & { readonly bus: Pick<Bus, "onStatus"> };
 }
 
-/** Notes in the audit log that this control plane is part of the mesh from now on. */
+/** Notes in the audit log that this control plane has joined the mesh. */
 export function noteJoined(audit: AuditTrail, { mesh, name, signer }: Authority): Promise<void> {
   const actor = buildSpiffeId(mesh, "control-plane", name);
   const target = `control plane ${name}`;

@@ -1,24 +1,30 @@
-/** Part of app.ts: the NATS users of revoked proxies end too, at once where the server is ours. */
-import type { Revocation } from "../core/model.js";
-import type { Clock } from "../runtime/clock.js";
-import type { Cleanup } from "./cleanup.js";
-import { type Problem, problemsAbout } from "./fleet/problems.js";
-import type { IssuedCertificates } from "./identity/issued-certificates.js";
-import { userLifeMs } from "./nats/revoked-users.js";
-import type { UserGuard } from "./nats/user-guard.js";
-import type { Ledger } from "./store/ledger.js";
+/** Ends the NATS users of revoked proxies: at once on a private server, with their JWT on a cluster. */
+import type { Revocation } from "../../core/model.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { Cleanup } from "../cleanup.js";
+import { type Problem, problemsAbout } from "../fleet/problems.js";
+import type { IssuedCertificates } from "../identity/issued-certificates.js";
+import type { Ledger } from "../store/ledger.js";
+import { userLifeMs } from "./revoked-users.js";
+import type { UserGuard } from "./user-guard.js";
 
 export interface RevokingDeps {
   readonly ledger: Pick<Ledger, "trust">;
   readonly issued: Pick<IssuedCertificates, "find" | "usersOf">;
-  /** undefined: NATS is somebody's cluster, where users end with their JWT or by its operator's hand. */
+  /**
+   * undefined if NATS is a cluster that Ashlar does not run: users end when their JWT expires, or when its operator
+   * revokes them.
+   */
   readonly guard: UserGuard | undefined;
   readonly clock: Clock;
   readonly cleanup: Cleanup;
 }
 
 export interface UserRevoking {
-  /** Ends the NATS users of a proxy, or of the proxy with this certificate; resolves when the server knows, or after a second. */
+  /**
+   * Ends the NATS users of a proxy, given by its id or a certificate's serial number. Resolves when the server has
+   * acknowledged it, or after one second.
+   */
   revoke(id: string): Promise<void>;
   problems(): readonly Problem[];
 }
@@ -26,7 +32,7 @@ export interface UserRevoking {
 const waitMs = 1000;
 const shownMax = 20;
 
-/** Follows the trust log, whose record may have been appended elsewhere or given back by a proxy. */
+/** Follows the trust log, because another control plane may append a revocation, or a proxy may give one back. */
 export function startRevokingUsers(deps: RevokingDeps): UserRevoking {
   const { ledger, issued, guard, clock, cleanup } = deps;
   const done = new Set<string>();
@@ -57,13 +63,13 @@ export function startRevokingUsers(deps: RevokingDeps): UserRevoking {
   };
 }
 
-/** Revocations of certificates whose NATS users may not have expired yet. */
+/** Returns the revocations of certificates whose NATS users may not have expired yet. */
 function recent(ledger: RevokingDeps["ledger"], clock: Clock): readonly Revocation[] {
   const sinceMs = clock.nowMs() - userLifeMs;
   return (ledger.trust.head()?.body.revocations ?? []).filter(({ timeMs }) => timeMs > sinceMs);
 }
 
-/** Revoked proxies whose NATS users a cluster of somebody's still lets in. */
+/** Returns a problem for each revoked proxy that a cluster still lets in. */
 function stillGood({ ledger, issued, clock }: RevokingDeps): readonly Problem[] {
   const untilMs = new Map<string, number>();
   for (const { serial } of recent(ledger, clock)) {

@@ -1,24 +1,21 @@
-/** Parts of app.ts: the NATS that a control plane works on, and the first record of trust. */
+/** Opens the NATS that a control plane uses: a server of its own, or a cluster. */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { AshlarError, isAshlarError } from "../core/errors.js";
-import { signTrust } from "../core/wire/records.js";
-import type { Clock } from "../runtime/clock.js";
-import type { Logger } from "../runtime/log.js";
-import { type NatsAccounts, readNatsAccounts } from "../runtime/nats-accounts.js";
-import type { Cleanup } from "./cleanup.js";
-import type { DecisionsConfig, NatsConfig } from "./config.js";
-import type { Authority } from "./identity/authority.js";
-import type { StoredPlace } from "./membership/member-files.js";
-import { startNatsServer } from "./nats/nats-server.js";
-import { openUserGuard, type UserGuard } from "./nats/user-guard.js";
+import { AshlarError } from "../../core/errors.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { Logger } from "../../runtime/log.js";
+import { type NatsAccounts, readNatsAccounts } from "../../runtime/nats-accounts.js";
+import type { Cleanup } from "../cleanup.js";
+import type { DecisionsConfig, NatsConfig } from "../config.js";
+import type { StoredPlace } from "../membership/member-files.js";
 import { type NatsAccess, openNatsAccess } from "./nats-access.js";
-import type { Ledger } from "./store/ledger.js";
+import { startNatsServer } from "./nats-server.js";
+import { openUserGuard, type UserGuard } from "./user-guard.js";
 
 export interface OpenNatsDeps {
   readonly nats: NatsConfig;
   readonly decisions: DecisionsConfig;
-  /** This control plane's place in somebody else's mesh; undefined: the mesh is its own. */
+  /** The control plane's place in a mesh that another one began; undefined if it began the mesh itself. */
   readonly place: StoredPlace | undefined;
   readonly dataDir: string;
   readonly log: Logger;
@@ -30,7 +27,7 @@ export interface OpenNatsDeps {
 interface NatsSource {
   readonly accounts: NatsAccounts;
   readonly servers: readonly string[];
-  /** True: a cluster of somebody's. */
+  /** True if NATS is a cluster that Ashlar does not run. */
   readonly isCluster: boolean;
   readonly guard: UserGuard | undefined;
 }
@@ -39,9 +36,9 @@ interface NatsSource {
 export interface OpenedNats {
   readonly access: NatsAccess;
   readonly accounts: NatsAccounts;
-  /** Ends users before their time; undefined: NATS is somebody's cluster. */
+  /** Ends NATS users before their JWT expires; undefined if NATS is a cluster that Ashlar does not run. */
   readonly guard: UserGuard | undefined;
-  /** What is wrong with the accounts, one line each. */
+  /** Returns what is wrong with the accounts, one line each. */
   readonly problems: () => readonly string[];
 }
 
@@ -49,14 +46,17 @@ const sharedProblem =
   "control planes and proxies share one NATS account: whoever takes a proxy's credential over can delete the streams of " +
   "the mesh; `ashlar nats setup` prints how to give proxies an account of their own";
 
-/** Our own server, or somebody's, with its streams; waits for one that is away and says so. */
+/**
+ * Starts the private server or connects to the cluster, and creates the streams. Waits while NATS is away, and logs
+ * that.
+ */
 export async function openNats(deps: OpenNatsDeps): Promise<OpenedNats> {
   const { log, clock, signal, cleanup } = deps;
   const source = await findNats(deps);
   const random = (count: number): Uint8Array => new Uint8Array(randomBytes(count));
   const access = await openNatsAccess({ ...source, ...deps.decisions, clock, log, random });
   cleanup.add(() => access.close());
-  await access.bootstrap(signal); // the connection itself says in the log what it waits for
+  await access.bootstrap(signal); // the connection logs what it waits for
   await access.bus.whenConnected(signal);
   const problems = () => (access.isShared() ? [sharedProblem] : []);
   for (const problem of problems()) log.warn(problem);
@@ -84,22 +84,4 @@ async function findNats({ nats, place, dataDir, log, clock, cleanup }: OpenNatsD
   const guard = await openUserGuard({ server, clock, log });
   cleanup.add(() => guard.close());
   return { accounts: server.accounts, servers: [server.url], isCluster: false, guard };
-}
-
-/** Begins the trust log of a new mesh; fails with `conflict` if the log is there and does not name this signing key. */
-export async function appendFirstTrust(ledger: Ledger, authority: Authority): Promise<void> {
-  if (ledger.trust.head() === undefined && authority.holdsRoot) {
-    try {
-      await ledger.trust.append(signTrust(authority.firstTrust(), authority.mesh, authority.rootSigner));
-    } catch (error) {
-      if (!isAshlarError(error, "conflict")) throw error;
-    }
-  }
-  const head = ledger.trust.head();
-  if (head?.body.signingKeys.some(({ kid }) => kid === authority.signer.kid)) return;
-  throw new AshlarError(
-    "conflict",
-    `the trust log of mesh ${authority.mesh} does not name this data folder's signing key: the streams belong to ` +
-      "another control plane (--join makes this one a further control plane of its mesh)",
-  );
 }
