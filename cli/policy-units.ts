@@ -1,4 +1,5 @@
 /** Policy compiled on the machine of whoever asks: that of a revision, or of files. */
+import { BoundedMap } from "../core/bounded-map.js";
 import { AshlarError } from "../core/errors.js";
 import type { Finding, PolicyFile, Unit } from "../core/model.js";
 import { type CompiledUnit, compileUnit } from "../core/policy/compile.js";
@@ -61,22 +62,18 @@ function unitsNamed(name: string, mesh: string, units: readonly Unit[]): PolicyU
 /** Policies of revisions as decisions name them: fetched once each, the last so many kept. */
 export class RevisionCache {
   readonly #admin: Pick<AdminClient, "exportRevision">;
-  readonly #kept = new Map<number, PolicyUnits | undefined>();
-  readonly #max: number;
+  readonly #kept: BoundedMap<number, PolicyUnits | undefined>;
 
   constructor(admin: Pick<AdminClient, "exportRevision">, max = 32) {
     this.#admin = admin;
-    this.#max = max;
+    this.#kept = new BoundedMap(max);
   }
 
   /** Makes sure that `find` knows these. One that is not there is not there: its decisions are not checked. */
   async fetch(numbers: Iterable<number>): Promise<void> {
     for (const number of new Set(numbers)) {
       if (this.#kept.has(number)) continue;
-      const policy = number === 0 ? undefined : await this.#fetchOne(number);
-      const [oldest] = this.#kept.keys();
-      if (this.#kept.size >= this.#max && oldest !== undefined) this.#kept.delete(oldest);
-      this.#kept.set(number, policy);
+      this.#kept.set(number, number === 0 ? undefined : await this.#fetchOne(number));
     }
   }
 

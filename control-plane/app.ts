@@ -1,6 +1,7 @@
 /** Starts and stops a control plane: the place where its features are constructed and connected. */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
+import { onAbort } from "../runtime/abort.js";
 import { type Clock, systemClock } from "../runtime/clock.js";
 import type { BoundService } from "../runtime/grpc-handlers.js";
 import type { GrpcServer } from "../runtime/grpc-server.js";
@@ -92,9 +93,7 @@ export async function startControlPlane(
     throw error;
   }
   const stopped = new Promise<void>((resolve) => {
-    const stop = () => void cleanup.run(log).then(resolve);
-    if (signal.aborted) stop();
-    else signal.addEventListener("abort", stop, { once: true });
+    onAbort(signal, () => void cleanup.run(log).then(resolve));
   });
   return { stopped };
 }

@@ -1,7 +1,9 @@
 /** Puts a proxy together. Nothing else constructs its parts. */
+
 import { dirname } from "node:path";
 import { ServerCredentials } from "@grpc/grpc-js";
 import { AshlarError } from "../core/errors.js";
+import { whenAborted } from "../runtime/abort.js";
 import type { Clock } from "../runtime/clock.js";
 import type { HostPort, SocketAddress } from "../runtime/config.js";
 import { type GrpcServer, startGrpcServer } from "../runtime/grpc-server.js";
@@ -91,7 +93,7 @@ async function serve(
     parts.reporter.start(render(config.advertise ?? bound ?? { host: "127.0.0.1", port: 0 }));
     return {
       listening: describeListening(config, bound),
-      stopped: waitForAbort(signal).then(() => stop(config, parts, serving, life)),
+      stopped: whenAborted(signal).then(() => stop(config, parts, serving, life)),
     };
   } catch (error) {
     for (const close of closers) close();
@@ -210,13 +212,6 @@ async function stop(config: ProxyConfig, parts: Parts, serving: Serving, life: A
   await closeParts(parts);
   life.abort();
   await parts.identity.stopped;
-}
-
-function waitForAbort(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }
 
 function render(address: SocketAddress): string {

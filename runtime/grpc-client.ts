@@ -1,4 +1,5 @@
 /** gRPC calls as promises and async iterables that fail with AshlarError and nothing else. */
+
 import {
   type CallOptions,
   type ChannelCredentials,
@@ -10,6 +11,7 @@ import {
   type ServiceError,
 } from "@grpc/grpc-js";
 import { AshlarError, messageOf } from "../core/errors.js";
+import { onAbort } from "./abort.js";
 import { fromServiceError } from "./grpc-status.js";
 
 export interface GrpcClientOptions {
@@ -101,14 +103,13 @@ export async function* callServerStream<Request, Response>(
     new Metadata(),
     callOptions(limits),
   );
-  const cancel = () => call.cancel();
-  signal?.addEventListener("abort", cancel, { once: true });
+  const off = signal && onAbort(signal, () => call.cancel());
   try {
     for await (const response of call) yield response as Response;
   } catch (error) {
     throw toAshlarError(error, signal);
   } finally {
-    signal?.removeEventListener("abort", cancel);
+    off?.();
     call.on("error", () => {}); // the cancellation that follows is our own
     call.cancel();
   }

@@ -1,4 +1,5 @@
 /** Handlers as async functions, with who calls and an AbortSignal, turned into what grpc-js wants. */
+
 import type {
   ServerDuplexStream,
   ServerUnaryCall,
@@ -10,6 +11,7 @@ import type {
 import { AshlarError, messageOf, unreachable } from "../core/errors.js";
 import type { SpiffeId } from "../core/identity.js";
 import { fieldsCountMax, hasMoreFields } from "../core/wire/strict.js";
+import { onAbort } from "./abort.js";
 import { toGrpcStatus } from "./grpc-status.js";
 import type { Logger } from "./log.js";
 import type { Svid } from "./tls-identity.js";
@@ -233,11 +235,6 @@ async function runBidi(
   } catch (error) {
     if (!call.cancelled) call.emit("error", statusFor(error, call, judge));
   }
-}
-
-function onAbort(signal: AbortSignal, listener: () => void): void {
-  if (signal.aborted) listener();
-  else signal.addEventListener("abort", listener, { once: true });
 }
 
 function drained(call: ServerWritableStream<never, unknown>): Promise<undefined> {

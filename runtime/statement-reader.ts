@@ -3,7 +3,9 @@
  * record that is held here, never by how it came (decision 0026). What has no certificate of the mesh, an expired one
  * or a revoked one does not exist.
  */
+
 import { createPublicKey, type KeyObject } from "node:crypto";
+import { BoundedMap } from "../core/bounded-map.js";
 import { AshlarError, messageOf } from "../core/errors.js";
 import { nameIn } from "../core/identity.js";
 import type { Revocation, Signed, Trust } from "../core/model.js";
@@ -19,7 +21,6 @@ import {
   statementHeader,
 } from "../core/wire/statement.js";
 import { parseFleetSubject } from "../core/wire/subjects.js";
-import { keep, remember } from "./bounded-maps.js";
 import type { BusMessage } from "./bus.js";
 import type { Clock } from "./clock.js";
 import { rootsIn } from "./mesh-contact.js";
@@ -83,13 +84,13 @@ export class StatementReader {
   readonly #deps: StatementReaderDeps;
   readonly #budget = new VerifyBudget();
   /** By the digest of the leaf: chains that held. */
-  readonly #known = new Map<string, Known>();
+  readonly #known = new BoundedMap<string, Known>(certificatesMax);
   /** By kind and proxy: the last counter that was taken; the longest unused first. */
-  readonly #counters = new Map<string, number>();
+  readonly #counters = new BoundedMap<string, number>(countersMax);
   /** By proxy: the link of the last heartbeat that held. */
-  readonly #links = new Map<string, Uint8Array>();
+  readonly #links = new BoundedMap<string, Uint8Array>(certificatesMax);
   /** Proxies that were heard signing: their unsigned words count no more. */
-  readonly #signing = new Set<string>();
+  readonly #signing = new BoundedMap<string, true>(certificatesMax);
   #compiled: Compiled | undefined;
 
   constructor(deps: StatementReaderDeps) {
@@ -109,7 +110,7 @@ export class StatementReader {
     // of a proxy that was heard before the counter tells, and whoever's clock is set meanwhile changes nothing
     if (!this.#counters.has(place(stated.writer)) && Math.abs(nowMs - timeMs) > statementSkewMs)
       throw new AshlarError("stale", renderOff(stated.writer, timeMs - nowMs));
-    keep(this.#counters, place(stated.writer), counter, countersMax);
+    this.#counters.set(place(stated.writer), counter);
     return stated;
   }
 
@@ -171,7 +172,7 @@ export class StatementReader {
     };
     const name = known === undefined ? strangers : writer.proxyId;
     const signed = asked ? verify() : this.#atExpense(name, statement, writer, verify);
-    remember(this.#signing, writer.proxyId, certificatesMax);
+    this.#signing.set(writer.proxyId, true);
     return { writer, signed };
   }
 
@@ -185,7 +186,7 @@ export class StatementReader {
     try {
       const signed = verify();
       this.#budget.spend(name, nowMs, true);
-      if (link.length > 0) keep(this.#links, proxyId, link, certificatesMax);
+      if (link.length > 0) this.#links.set(proxyId, link);
       return signed;
     } catch (error) {
       this.#budget.spend(name, nowMs, false);
@@ -212,7 +213,7 @@ export class StatementReader {
 
   #identify(chain: readonly Uint8Array[], leaf: Buffer, trust: Compiled, writer: FleetWriter): Known {
     const made = identify(chain, leaf, trust.roots, this.#deps.mesh, writer);
-    keep(this.#known, leaf.toString("latin1"), made, certificatesMax);
+    this.#known.set(leaf.toString("latin1"), made);
     return made;
   }
 

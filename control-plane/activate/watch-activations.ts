@@ -1,4 +1,5 @@
 import type { Activation, Signed } from "../../core/model.js";
+import { onAbort } from "../../runtime/abort.js";
 import type { RecordLog } from "../store/ledger.js";
 
 /**
@@ -13,8 +14,7 @@ export async function* watchActivations(
   let nextEpoch = fromEpoch === 0 ? (log.head()?.body.epoch ?? 1) : fromEpoch;
   let wake = () => {};
   const onNews = () => wake();
-  const stop = log.onRecord(onNews);
-  signal.addEventListener("abort", onNews, { once: true });
+  const stops = [log.onRecord(onNews), onAbort(signal, onNews)];
   try {
     while (!signal.aborted) {
       const record = findFrom(log, nextEpoch);
@@ -29,8 +29,7 @@ export async function* watchActivations(
       });
     }
   } finally {
-    stop();
-    signal.removeEventListener("abort", onNews);
+    for (const stop of stops) stop();
   }
 }
 

@@ -4,6 +4,8 @@
  * Pure: time is handed in.
  */
 
+import { BoundedMap } from "../../core/bounded-map.js";
+
 export interface ExpectedProxy {
   readonly proxyId: string;
   readonly service: string;
@@ -25,18 +27,16 @@ const defaults: ExpectedOptions = { graceMs: 10_000, forgetMs: 24 * 3_600_000, p
 export class ExpectedProxies {
   readonly #options: ExpectedOptions;
   /** In the order they were expected. */
-  readonly #expected = new Map<string, ExpectedProxy>();
+  readonly #expected: BoundedMap<string, ExpectedProxy>;
 
   constructor(options: ExpectedOptions = defaults) {
     this.#options = options;
+    this.#expected = new BoundedMap(options.proxiesMax);
   }
 
   /** It got an identity and was not heard of yet; of too many the oldest are forgotten. */
   expect(proxy: ExpectedProxy): void {
-    this.#expected.delete(proxy.proxyId);
     this.#expected.set(proxy.proxyId, proxy);
-    const [oldest] = this.#expected.keys();
-    if (this.#expected.size > this.#options.proxiesMax && oldest !== undefined) this.#expected.delete(oldest);
   }
 
   heard(proxyId: string): void {

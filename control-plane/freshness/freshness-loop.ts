@@ -4,6 +4,7 @@ import type { Freshness, Signed } from "../../core/model.js";
 import type { Signer } from "../../core/signature.js";
 import { signFreshness } from "../../core/wire/records.js";
 import { freshnessSubject } from "../../core/wire/subjects.js";
+import { onAbort } from "../../runtime/abort.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
 import type { Ledger } from "../store/ledger.js";
@@ -46,8 +47,7 @@ export function buildFreshness(deps: Pick<FreshnessDeps, "mesh" | "ledger" | "si
 export async function runFreshness(deps: FreshnessDeps, signal: AbortSignal): Promise<void> {
   let wake = new AbortController();
   const news = () => wake.abort();
-  signal.addEventListener("abort", news, { once: true });
-  const stops = [deps.ledger.activations.onRecord(news), deps.ledger.trust.onRecord(news)];
+  const stops = [onAbort(signal, news), deps.ledger.activations.onRecord(news), deps.ledger.trust.onRecord(news)];
   try {
     while (!signal.aborted) {
       wake = new AbortController();
@@ -60,7 +60,6 @@ export async function runFreshness(deps: FreshnessDeps, signal: AbortSignal): Pr
       if (wake.signal.aborted) await deps.clock.sleep(freshnessAfterMs, signal);
     }
   } finally {
-    signal.removeEventListener("abort", news);
     for (const stop of stops) stop();
   }
 }

@@ -1,3 +1,4 @@
+import { BoundedMap } from "../../core/bounded-map.js";
 import type { Clock } from "../../runtime/clock.js";
 
 export const nonceBytes = 32;
@@ -7,20 +8,19 @@ const lifetimeMs = 60_000;
 export class Nonces {
   readonly #clock: Clock;
   readonly #random: (count: number) => Uint8Array;
-  readonly #countMax: number;
   /** Nonces, oldest first, with the time on the monotonic clock at which each expires. */
-  readonly #live = new Map<string, number>();
+  readonly #live: BoundedMap<string, number>;
 
   constructor(clock: Clock, random: (count: number) => Uint8Array, countMax = 50_000) {
     this.#clock = clock;
     this.#random = random;
-    this.#countMax = countMax;
+    this.#live = new BoundedMap(countMax);
   }
 
   create(): Uint8Array {
     const nowMs = this.#clock.monotonicMs();
     for (const [nonce, expiresMs] of this.#live) {
-      if (expiresMs > nowMs && this.#live.size < this.#countMax) break;
+      if (expiresMs > nowMs) break;
       this.#live.delete(nonce);
     }
     const nonce = this.#random(nonceBytes);

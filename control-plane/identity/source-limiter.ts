@@ -1,3 +1,4 @@
+import { BoundedMap } from "../../core/bounded-map.js";
 import { AshlarError } from "../../core/errors.js";
 import type { Clock } from "../../runtime/clock.js";
 import { networkOf } from "../../runtime/connection-gate.js";
@@ -15,8 +16,8 @@ export class SourceLimiter {
   readonly #clock: Clock;
   readonly #burst: number;
   readonly #perSecond: number;
-  readonly #sourcesMax: number;
-  readonly #buckets = new Map<string, Bucket>();
+  /** The source that asked least recently first. */
+  readonly #buckets: BoundedMap<string, Bucket>;
 
   constructor(
     clock: Clock,
@@ -25,7 +26,7 @@ export class SourceLimiter {
     this.#clock = clock;
     this.#burst = limits.burst;
     this.#perSecond = limits.perSecond;
-    this.#sourcesMax = limits.sourcesMax;
+    this.#buckets = new BoundedMap(limits.sourcesMax);
   }
 
   /** Counts one request from "HOST:PORT"; fails with `limit`. */
@@ -34,10 +35,7 @@ export class SourceLimiter {
     const nowMs = this.#clock.monotonicMs();
     const before = this.#buckets.get(host) ?? { tokens: this.#burst, atMs: nowMs };
     const tokens = Math.min(this.#burst, before.tokens + ((nowMs - before.atMs) / 1000) * this.#perSecond);
-    this.#buckets.delete(host); // moves the entry to the end, so that the least recently used one is evicted first
     this.#buckets.set(host, { tokens: Math.max(0, tokens - 1), atMs: nowMs });
-    const [oldest] = this.#buckets.keys();
-    if (this.#buckets.size > this.#sourcesMax && oldest !== undefined) this.#buckets.delete(oldest);
     if (tokens < 1) throw new AshlarError("limit", `too many requests from ${host}: try again in a second`);
   }
 }

@@ -1,9 +1,11 @@
 /** Reads a key set over https: no redirects, no private addresses unless asked for, bounded in time and size. */
+
 import type { LookupAddress } from "node:dns";
 import { request } from "node:https";
 import { isIP } from "node:net";
 import { AshlarError, messageOf } from "../../core/errors.js";
 import { jwksBytesMax } from "../../core/token/jwks.js";
+import { onAbort } from "../../runtime/abort.js";
 import { isPublicAddress } from "./public-address.js";
 
 export interface JwksSource {
@@ -112,9 +114,7 @@ function get(url: URL, { address, family }: LookupAddress, ca: string, signal: A
 
 function within<Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> {
   return new Promise((resolve, reject) => {
-    const abort = () => reject(new Error("it was given up"));
-    if (signal.aborted) abort();
-    signal.addEventListener("abort", abort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+    const off = onAbort(signal, () => reject(new Error("it was given up")));
+    work.then(resolve, reject).finally(off);
   });
 }

@@ -6,6 +6,7 @@ import { createPrivateKey } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { AshlarError, messageOf } from "../../core/errors.js";
 import { buildSpiffeId } from "../../core/identity.js";
+import { onAbort } from "../../runtime/abort.js";
 import { Backoff } from "../../runtime/backoff.js";
 import type { Bus } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -186,7 +187,7 @@ async function keep(place: StoredPlace, deps: KeepDeps, signal: AbortSignal): Pr
   let known = place;
   let wake = new AbortController();
   const stopStatus = deps.nats.bus.onStatus(({ connected }) => connected && wake.abort());
-  signal.addEventListener("abort", stopStatus, { once: true });
+  onAbort(signal, stopStatus);
   while (!signal.aborted) {
     wake = new AbortController();
     try {

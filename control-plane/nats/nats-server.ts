@@ -1,9 +1,11 @@
 /** A private nats-server as a child process of `ashlar up`. */
+
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { chmod, mkdir, readFile, rename, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { AshlarError, messageOf } from "../../core/errors.js";
+import { onAbort } from "../../runtime/abort.js";
 import { Backoff } from "../../runtime/backoff.js";
 import { type Clock, systemClock } from "../../runtime/clock.js";
 import { replaceDurably } from "../../runtime/durable-file.js";
@@ -229,7 +231,7 @@ class SupervisedServer implements NatsServer {
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     await new Promise<void>((done) => {
       child.once("exit", () => done());
-      this.#stopping.signal.addEventListener("abort", () => done(), { once: true });
+      onAbort(this.#stopping.signal, done);
     });
   }
 

@@ -4,7 +4,9 @@
  * nobody else. Of a user with more connections than a proxy makes those too many are ended, one by one where the server
  * can do that (2.10 or later), else with all others of that user.
  */
+import { BoundedMap } from "../../core/bounded-map.js";
 import { isAshlarError, messageOf } from "../../core/errors.js";
+import { onAbort } from "../../runtime/abort.js";
 import { Backoff } from "../../runtime/backoff.js";
 import type { BusMessage, SystemBus } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -84,7 +86,7 @@ class Guard implements UserGuard {
   readonly #deps: UserGuardDeps;
   readonly #bus: SystemBus;
   readonly #list: string;
-  readonly #users = new Map<string, ConnectedUser>();
+  readonly #users = new BoundedMap<string, ConnectedUser>(usersMax);
   readonly #stop = new AbortController();
   readonly #excess = new Map<string, Excess>();
   #loops: Promise<unknown> = Promise.resolve();
@@ -112,9 +114,10 @@ class Guard implements UserGuard {
         }
       }
     };
+    const look = () => this.#look().catch((error: unknown) => this.#complain(error));
     const looking = async () => {
       while (!signal.aborted) {
-        if (this.#bus.connected) await this.#look().catch((error: unknown) => this.#complain(error));
+        if (this.#bus.connected) await look();
         await clock.sleep(lookMs, signal);
       }
     };
@@ -124,10 +127,8 @@ class Guard implements UserGuard {
         if (!signal.aborted) await remint();
       }
     };
-    const stopStatus = this.#bus.onStatus(({ connected }) => {
-      if (connected) void this.#look().catch((error: unknown) => this.#complain(error));
-    });
-    signal.addEventListener("abort", stopStatus, { once: true });
+    const stopStatus = this.#bus.onStatus(({ connected }) => connected && void look());
+    onAbort(signal, stopStatus);
     const following = [
       read(connects, (event) => this.#connected(placeOf(event), event.client as ClientInfo)),
       read(disconnects, (event) => this.#gone(placeOf(event), event.client as ClientInfo)),
@@ -216,7 +217,6 @@ class Guard implements UserGuard {
 
   #connected(place: Place, { user = "", jwt = "" }: ClientInfo): void {
     noteConnection(this.#users, { user, jwt, ...place });
-    if (this.#users.size > usersMax) this.#users.delete(this.#users.keys().next().value ?? "");
     this.#judge(user);
   }
 

@@ -1,4 +1,5 @@
 /** Stores and reads whole snapshots, checked by digest, and caches the recent ones in memory. */
+import { BoundedMap } from "../../core/bounded-map.js";
 import type { Digest } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
 import type { EncodedUnit, SnapshotList, Unit, UnitRef } from "../../core/model.js";
@@ -12,7 +13,7 @@ const atOnceMax = 16;
 export class SnapshotStore {
   readonly #blobs: BlobStore;
   /** Least recently used first. */
-  readonly #cache = new Map<Digest, Snapshot>();
+  readonly #cache = new BoundedMap<Digest, Snapshot>(snapshotsCachedMax);
 
   constructor(blobs: BlobStore) {
     this.#blobs = blobs;
@@ -77,10 +78,7 @@ export class SnapshotStore {
   }
 
   #remember(snapshot: Snapshot): void {
-    this.#cache.delete(snapshot.list.digest);
     this.#cache.set(snapshot.list.digest, snapshot);
-    const [oldest] = this.#cache.keys();
-    if (this.#cache.size > snapshotsCachedMax && oldest !== undefined) this.#cache.delete(oldest);
   }
 }
 

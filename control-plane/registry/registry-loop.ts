@@ -2,6 +2,7 @@
 import { messageOf } from "../../core/errors.js";
 import { parseEndpoint } from "../../core/wire/fleet.js";
 import { endpointReadSubject, endpointStream, endpointSubject } from "../../core/wire/subjects.js";
+import { onAbort } from "../../runtime/abort.js";
 import { Backoff } from "../../runtime/backoff.js";
 import { asPublished, type Bus, type BusMessage } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -29,7 +30,7 @@ export async function runRegistryLoop(deps: RegistryLoopDeps, signal: AbortSigna
   let wake = new AbortController();
   const readAgain = () => wake.abort();
   const stopStatus = deps.bus.onStatus(({ connected }) => connected && readAgain());
-  signal.addEventListener("abort", readAgain, { once: true });
+  onAbort(signal, readAgain);
   const following = follow(deps, subscription, readAgain);
   const backoff = new Backoff({ msMin: 100, msMax: 10_000 });
   while (!signal.aborted) {

@@ -1,4 +1,5 @@
 /** Reads the snapshots of a rollout's base and candidate, and computes which calls the change affects. */
+import { BoundedMap } from "../../core/bounded-map.js";
 import { AshlarError } from "../../core/errors.js";
 import type { PreparedRevision, SnapshotList } from "../../core/model.js";
 import { type AffectedCalls, findAffectedCalls } from "../../core/rollout/affected-calls.js";
@@ -23,8 +24,7 @@ export interface AffectedReader {
 const comparedMax = 8;
 
 export function createAffectedReader({ ledger, snapshots }: AffectedReaderDeps): AffectedReader {
-  /** The oldest comes first. */
-  const compared = new Map<string, readonly AffectedCalls[]>();
+  const compared = new BoundedMap<string, readonly AffectedCalls[]>(comparedMax);
   const keyOf = (base: PreparedRevision, candidate: PreparedRevision) => `${base.digest} ${candidate.digest}`;
   const snapshotOf = ({ number, digest }: PreparedRevision) => {
     const revision = ledger.revisions.find(number);
@@ -44,8 +44,6 @@ export function createAffectedReader({ ledger, snapshots }: AffectedReaderDeps):
       };
       const found = findAffectedCalls(await Promise.all(namesThatDiffer(a, b).map(loadPair)));
       compared.set(key, found);
-      const [oldest] = compared.keys();
-      if (compared.size > comparedMax && oldest !== undefined) compared.delete(oldest);
       return found;
     },
     find: (base, candidate) => compared.get(keyOf(base, candidate)),

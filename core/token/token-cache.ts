@@ -1,5 +1,6 @@
 /** Tokens that were verified, until they expire, and some that are forged: bounded, and a flood of bad ones evicts no good one. */
 import { createHash } from "node:crypto";
+import { BoundedMap } from "../bounded-map.js";
 import { type TokenIssuers, TokenProblem, type VerifiedToken, verifyToken } from "./verify-token.js";
 
 interface Verified {
@@ -34,11 +35,12 @@ export class TokenCache {
   #old = new Map<string, Verified>();
   #youngBytes = 0;
   /** Until when, by the token's digest; oldest first. */
-  readonly #forged = new Map<string, number>();
+  readonly #forged: BoundedMap<string, number>;
 
   constructor(issuers: TokenIssuers, bounds = tokenCacheBounds) {
     this.#issuers = issuers;
     this.#bounds = bounds;
+    this.#forged = new BoundedMap(bounds.forgedMax);
   }
 
   /** Verified tokens that are kept. */
@@ -75,13 +77,7 @@ export class TokenCache {
   #noteForged(token: string, digest: string | undefined, nowMs: number): VerifiedToken | TokenProblem {
     const found = verifyToken(token, this.#issuers, nowMs);
     if (!(found instanceof TokenProblem) || !found.isForged) return found;
-    const key = digest ?? digestOf(token);
-    this.#forged.delete(key);
-    this.#forged.set(key, nowMs + this.#bounds.forgedMs);
-    for (const oldest of this.#forged.keys()) {
-      if (this.#forged.size <= this.#bounds.forgedMax) break;
-      this.#forged.delete(oldest);
-    }
+    this.#forged.set(digest ?? digestOf(token), nowMs + this.#bounds.forgedMs);
     return found;
   }
 

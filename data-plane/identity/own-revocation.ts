@@ -2,8 +2,10 @@
  * Says when this proxy's own certificate is revoked: in its log, to /readyz and at its start. NATS may end the connection
  * of a revoked proxy before it has read so; then it asks a control plane for the trust log.
  */
+
 import { AshlarError, messageOf } from "../../core/errors.js";
 import type { Revocation } from "../../core/model.js";
+import { onAbort } from "../../runtime/abort.js";
 import type { Bus } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
@@ -51,7 +53,7 @@ export function watchOwnRevocation(deps: OwnRevocationDeps, signal: AbortSignal)
     said = why ?? "";
   };
   const offs = [trust.onChange(say), identity.onRotate(say)];
-  signal.addEventListener("abort", () => {
+  onAbort(signal, () => {
     for (const off of offs) off();
   });
   say();
@@ -93,15 +95,12 @@ async function readTrust(
 
 function untilAway(bus: Pick<Bus, "onStatus">, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const off = bus.onStatus(({ connected }) => {
-      if (!connected) done();
-    });
     const done = (): void => {
-      off();
-      signal.removeEventListener("abort", done);
+      for (const off of offs) off();
       resolve();
     };
-    signal.addEventListener("abort", done, { once: true });
+    const offs = [bus.onStatus(({ connected }) => connected || done())];
+    offs.push(onAbort(signal, done));
   });
 }
 

@@ -1,6 +1,8 @@
 /** How those that share budgets hear of each other. Reports may be lost, never changed; the writer is proved. */
+
 import type { Limit } from "../../core/kinds/rate-limit/rate-limit.js";
 import type { LimitReport, ReportOrigin } from "../../core/limit/limit-report.js";
+import { onAbort } from "../../runtime/abort.js";
 
 export type ReportListener = (peer: string, report: LimitReport, origin: ReportOrigin) => void;
 
@@ -26,7 +28,7 @@ export class LocalExchangeHub {
     const all = this.#listeners;
     const own = new Set<ReportListener>();
     all.set(name, own);
-    signal.addEventListener("abort", () => all.delete(name), { once: true });
+    onAbort(signal, () => all.delete(name));
     return {
       get members() {
         return Math.max(1, all.size);

@@ -1,9 +1,11 @@
 /** Reports between the proxies of one service over NATS, each signed by its proxy. */
+
 import { messageOf } from "../../core/errors.js";
 import type { Limit } from "../../core/kinds/rate-limit/rate-limit.js";
 import type { LimitReport } from "../../core/limit/limit-report.js";
 import { encodeLimitReport, parseLimitReport } from "../../core/wire/limit-report.js";
 import { limitsSubject, parseFleetSubject } from "../../core/wire/subjects.js";
+import { onAbort } from "../../runtime/abort.js";
 import type { Bus, BusMessage } from "../../runtime/bus.js";
 import type { Logger } from "../../runtime/log.js";
 import type { StatementReader } from "../../runtime/statement-reader.js";
@@ -35,7 +37,7 @@ export class NatsLimitExchange implements LimitExchange {
     this.#deps = deps;
     const { service } = deps.identity.current;
     const subscription = deps.bus.subscribe(limitsSubject(service, "*"), { queueMax: queuedMax });
-    signal.addEventListener("abort", () => subscription.close(), { once: true });
+    onAbort(signal, () => subscription.close());
     void this.#read(subscription);
   }
 

@@ -1,5 +1,6 @@
 import type { SpiffeId } from "../../core/identity.js";
 import type { CallInputs } from "../../core/policy/condition/frame.js";
+import { onAbort } from "../../runtime/abort.js";
 import type { Answer } from "./answer.js";
 
 /** A call that was allowed and is not over. Links and `isOpen` are for `OpenCalls` alone. */
@@ -80,7 +81,7 @@ export class OpenCalls {
     if (this.#size === 0 || signal.aborted) return Promise.resolve();
     return new Promise((resolve) => {
       this.#waiting.push(resolve);
-      signal.addEventListener("abort", () => resolve(), { once: true });
+      onAbort(signal, resolve);
     });
   }
 }

@@ -3,8 +3,10 @@
  * that two records of one number were signed (decision 0031), and offers it what this proxy holds. Many proxies notice at once, so each waits a random while; the later ones add
  * what the first did not have.
  */
+
 import { messageOf } from "../../core/errors.js";
 import type { Freshness, Signed } from "../../core/model.js";
+import { onAbort } from "../../runtime/abort.js";
 import { Backoff } from "../../runtime/backoff.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
@@ -42,7 +44,7 @@ export class Offerer {
     this.#deps = deps;
     this.#signal = signal;
     this.#backoff = new Backoff({ msMin: firstMs, msMax: laterMs.max }, deps.random);
-    signal.addEventListener("abort", () => this.#wake.abort(), { once: true });
+    onAbort(signal, () => this.#wake.abort());
     this.stopped = this.#run();
   }
 

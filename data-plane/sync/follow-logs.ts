@@ -1,5 +1,7 @@
 /** Keeps the logs followed: what is committed as it comes, everything anew after each reconnect, and anti-entropy. */
+
 import { messageOf } from "../../core/errors.js";
+import { onAbort } from "../../runtime/abort.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
 import type { RecordOrigin, RevisionSource } from "./revision-source.js";
@@ -24,7 +26,7 @@ export function followLogs(deps: FollowLogsDeps, signal: AbortSignal): void {
   const stopStatus = source.onStatus((connected) => {
     if (connected) void catchUp();
   });
-  signal.addEventListener("abort", stopStatus, { once: true });
+  onAbort(signal, stopStatus);
   source
     .follow(receive, () => void catchUp(), signal)
     .catch((error: unknown) => log.error(`following the logs ended: ${messageOf(error)}`));

@@ -1,4 +1,5 @@
 /** What records that hold name by digest: it is authentic as long as what names it is. Pure. */
+import { BoundedMap } from "../../core/bounded-map.js";
 import type { Digest } from "../../core/digest.js";
 import type { Signed } from "../../core/model.js";
 import type { KeySet } from "../../core/signature.js";
@@ -6,8 +7,8 @@ import type { KeySet } from "../../core/signature.js";
 const namedMax = 16_384;
 
 export class NamedDigests {
-  /** Who named a digest last; those that were named first come first. */
-  readonly #namers = new Map<Digest, Pick<Signed<unknown>, "digest" | "kid">>();
+  /** Which record named a digest last. */
+  readonly #namers = new BoundedMap<Digest, Pick<Signed<unknown>, "digest" | "kid">>(namedMax);
 
   has(digest: Digest): boolean {
     return this.#namers.has(digest);
@@ -16,10 +17,6 @@ export class NamedDigests {
   /** `by` holds, and names `digests`. */
   add({ digest, kid }: Signed<unknown>, digests: readonly (Digest | undefined)[]): void {
     for (const named of digests) if (named !== undefined) this.#namers.set(named, { digest, kid });
-    for (const oldest of this.#namers.keys()) {
-      if (this.#namers.size <= namedMax) break;
-      this.#namers.delete(oldest);
-    }
   }
 
   /** Forgets what no record of one of these keys leads to: who has a key that was dropped may have named anything. */

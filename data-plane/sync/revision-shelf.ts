@@ -1,4 +1,5 @@
 /** The revisions that are held prepared, the records that were verified, and how to come by more of both. */
+import { BoundedMap } from "../../core/bounded-map.js";
 import type { Digest } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
 import type { Activation, PreparedRevision, Revision, Signed } from "../../core/model.js";
@@ -26,7 +27,7 @@ export class RevisionShelf {
   readonly #deps: RevisionShelfDeps;
   readonly #mesh: string;
   readonly #held = new Map<Digest, HeldRevision>();
-  readonly #records = new Map<Digest, Signed<Revision>>();
+  readonly #records = new BoundedMap<Digest, Signed<Revision>>(recordsMax);
 
   constructor(deps: RevisionShelfDeps, mesh: string) {
     this.#deps = deps;
@@ -57,10 +58,7 @@ export class RevisionShelf {
 
   /** Keeps a verified record for when its revision is prepared; the last 64. */
   keepRecord(record: Signed<Revision>): void {
-    this.#records.delete(record.digest);
     this.#records.set(record.digest, record);
-    const [oldest] = this.#records.keys();
-    if (this.#records.size > recordsMax && oldest !== undefined) this.#records.delete(oldest);
   }
 
   /** Fetches, verifies and compiles, here and wherever else it is judged; does not hold it yet. Fails as `prepareRevision` does. */

@@ -2,6 +2,7 @@
  * The logs and blobs as a proxy reads them: committed records by their republished subjects, the rest by
  * direct get. No consumer is ever created. What comes out of here is bytes that nobody has verified.
  */
+
 import { type Digest, digestOf } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
 import {
@@ -15,6 +16,7 @@ import {
   logNames,
   streamOf,
 } from "../../core/wire/subjects.js";
+import { onAbort } from "../../runtime/abort.js";
 import type { Bus, BusSubscription } from "../../runtime/bus.js";
 
 /** Where a record came from: one of the logs, or the freshness statements. */
@@ -67,8 +69,7 @@ async function follow(
   signal: AbortSignal,
 ): Promise<void> {
   const subscription: BusSubscription = bus.subscribe("ashlar.read.>", { queueMax });
-  const close = (): void => subscription.close();
-  signal.addEventListener("abort", close, { once: true });
+  const off = onAbort(signal, () => subscription.close());
   let dropped = 0;
   for await (const message of subscription) {
     if (signal.aborted) break;
@@ -79,7 +80,7 @@ async function follow(
     const origin = originOf(message.subject);
     if (origin !== undefined) receive(origin, message.data);
   }
-  signal.removeEventListener("abort", close);
+  off();
   subscription.close();
 }
 

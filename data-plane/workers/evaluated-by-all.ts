@@ -1,3 +1,4 @@
+import { BoundedMap } from "../../core/bounded-map.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { EvaluatedPolicy, PolicyView, ShadowPolicy } from "../ports.js";
 import { listen } from "../sync/policy-view.js";
@@ -19,7 +20,7 @@ export class EvaluatedByAll implements PolicyView {
   readonly #clock: Clock;
   readonly #trust: () => number | undefined;
   readonly #listeners = new Set<(policy: EvaluatedPolicy) => void>();
-  readonly #switched = new Map<number, Switched>();
+  readonly #switched = new BoundedMap<number, Switched>(switchesMax);
   current: EvaluatedPolicy | undefined;
   lagMs: number;
 
@@ -34,8 +35,6 @@ export class EvaluatedByAll implements PolicyView {
   /** The first process switched; workers are being told. */
   switched(policy: EvaluatedPolicy): void {
     this.#switched.set(policy.epoch, { policy, lagMs: this.#base.lagMs, atMs: this.#clock.monotonicMs() });
-    const [oldest] = this.#switched.keys();
-    if (this.#switched.size > switchesMax && oldest !== undefined) this.#switched.delete(oldest);
   }
 
   /** All workers judge by `epoch`; 0: there are none. */

@@ -1,3 +1,4 @@
+import { whenAborted } from "../../runtime/abort.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { HostPort, SocketAddress } from "../../runtime/config.js";
 import type { Logger } from "../../runtime/log.js";
@@ -80,8 +81,7 @@ export class WorkerCarrier implements Carrying {
       limits.gone(worker);
       this.#counted.gone(worker);
     };
-    const aborted = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
-    await Promise.race([this.#feed.start({ ...known, limits }, setup, whenGone), aborted]);
+    await Promise.race([this.#feed.start({ ...known, limits }, setup, whenGone), whenAborted(signal)]);
   }
 
   async listenInbound(address: HostPort): Promise<HostPort> {
@@ -94,8 +94,7 @@ export class WorkerCarrier implements Carrying {
   }
 
   async whenIdle(signal: AbortSignal): Promise<void> {
-    const aborted = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
-    await Promise.race([this.#crew.requestAll({ kind: "idle" }), aborted]);
+    await Promise.race([this.#crew.requestAll({ kind: "idle" }), whenAborted(signal)]);
   }
 
   async drain(): Promise<void> {

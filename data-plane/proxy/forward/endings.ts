@@ -1,3 +1,4 @@
+import { BoundedMap } from "../../../core/bounded-map.js";
 import type { Logger } from "../../../runtime/log.js";
 import type { Connection } from "../../http2/connection.js";
 import { errorCode } from "../../http2/protocol.js";
@@ -23,8 +24,8 @@ interface Told {
 export class Endings {
   readonly #log: Logger | undefined;
   readonly #nowMs: () => number;
-  /** By peer and reason, the oldest first. */
-  readonly #told = new Map<string, Told>();
+  /** By peer and reason. */
+  readonly #told = new BoundedMap<string, Told>(keptMax);
 
   constructor(nowMs: () => number, log: Logger | undefined) {
     this.#nowMs = nowMs;
@@ -57,9 +58,6 @@ export class Endings {
       told.more++;
       return -1;
     }
-    this.#told.delete(key);
-    const oldest = this.#told.keys().next();
-    if (this.#told.size >= keptMax && !oldest.done) this.#told.delete(oldest.value);
     this.#told.set(key, { againMs: nowMs + againAfterMs, more: 0 });
     return told?.more ?? 0;
   }

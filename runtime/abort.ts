@@ -1,0 +1,17 @@
+/** Waiting for an AbortSignal: a signal that has aborted already counts, which an event listener alone would miss. */
+
+/** Calls `listener` once when `signal` aborts, at once if it has. Returns a function that takes the listener back. */
+export function onAbort(signal: AbortSignal, listener: () => void): () => void {
+  if (signal.aborted) {
+    listener();
+    return () => {};
+  }
+  const once = (): void => listener(); // a listener that is given twice is called twice
+  signal.addEventListener("abort", once, { once: true });
+  return () => signal.removeEventListener("abort", once);
+}
+
+/** Resolves when `signal` aborts; never rejects. */
+export function whenAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => void onAbort(signal, resolve));
+}
