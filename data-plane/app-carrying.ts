@@ -1,4 +1,4 @@
-/** Puts together what carries a proxy's calls: this process, or worker processes, and has it listen. */
+/** Constructs what carries a proxy's calls (this process or worker processes) and opens its listeners. */
 import { randomBytes } from "node:crypto";
 import type { OpenBudgets } from "../core/limit/limiter.js";
 import { systemClock } from "../runtime/clock.js";
@@ -17,7 +17,7 @@ import { countedTwice } from "./status/call-window.js";
 import { createMetrics } from "./status/metrics.js";
 import { WorkerCarrier } from "./workers/worker-carrier.js";
 
-/** undefined: this process carries the calls itself. */
+/** undefined if this process carries the calls itself. */
 export function prepareWorkers(
   { workers }: ProxyConfig,
   { spawnWorker, log }: ProxySurroundings,
@@ -26,7 +26,7 @@ export function prepareWorkers(
   return new WorkerCarrier({ spawn: spawnWorker, clock: systemClock, log, random: Math.random }, workers);
 }
 
-/** In this process; `signal` ends what is shared with other proxies. */
+/** Carries calls in this process. `signal` stops the sharing of limits with other proxies. */
 export function carryHere(config: ProxyConfig, parts: Parts, signal: AbortSignal): Carrying {
   const engine = createProxyEngine(
     () => parts.clock.monotonicMs(),
@@ -98,7 +98,7 @@ function carrierOptions(config: ProxyConfig, { identity }: Parts): CarrierOption
   return { mesh: identity.current.mesh, service, labels, inbound: inbound !== undefined, outbounds, recordShare };
 }
 
-/** Opens every listener for calls; gives where other proxies reach this one. */
+/** Opens every listener for calls. Returns the address at which other proxies reach this one. */
 export async function listenForCalls(
   config: ProxyConfig,
   carrying: Carrying,

@@ -1,4 +1,4 @@
-/** What is below the calls of a proxy: who it is and what it knows of the mesh. `app.ts` opens it. */
+/** The parts of a proxy below its listeners: its identity and what it knows of the mesh. `app.ts` opens them. */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { proxyInbox } from "../core/wire/subjects.js";
@@ -28,7 +28,7 @@ import type { SpawnWorker } from "./workers/worker-process.js";
 
 const none = new Uint8Array();
 
-/** From the process that the proxy runs in. */
+/** What the surrounding process provides. */
 export interface ProxySurroundings {
   readonly log: Logger;
   readonly logFormat: LogFormat;
@@ -49,7 +49,7 @@ export async function joinOrLoad(
   const given = await readToken(config.token, readStdin);
   const options = { dir: config.dataDir, join: file, ...given, service: config.service };
   const identity = await openIdentity({ clock: systemClock, log, random: Math.random }, options, joining);
-  keepJoinFile(file, config.dataDir); // a start that fails before keeps nothing
+  keepJoinFile(file, config.dataDir); // a start that fails before this line leaves nothing behind
   return identity;
 }
 
@@ -61,7 +61,7 @@ export interface Parts extends Statements {
   readonly revocation: OwnRevocation;
   readonly bus: Bus;
   readonly sync: Sync;
-  /** What calls are judged by in every process that judges (I7). */
+  /** The policy that every process judges calls by (I7). */
   readonly policy: PolicyView;
   readonly endpoints: EndpointRegistry;
   readonly registry: AppRegistry;
@@ -71,7 +71,10 @@ export interface Parts extends Statements {
   readonly tally: ShadowTally;
 }
 
-/** Constructs them, for `workers` to carry the calls, or this process; following the logs begins with `sync.start()`. */
+/**
+ * Constructs the parts. Calls are carried by `workers` or by this process. The logs are followed from `sync.start()`
+ * on.
+ */
 export async function openParts(
   config: ProxyConfig,
   identity: OpenedIdentity,
@@ -128,7 +131,7 @@ export async function openParts(
   );
   const registry = new AppRegistry();
   const window = new CallWindow(policy.current?.revisionDigest);
-  policy.onSwitch(({ revisionDigest }) => window.switched(revisionDigest)); // first: calls that a switch ends are its own
+  policy.onSwitch(({ revisionDigest }) => window.switched(revisionDigest)); // first: it then counts calls that a switch ends
   const tally = new ShadowTally();
   const counted = { window: workers?.window ?? window, tally: workers?.tally ?? tally };
   const reporter = createFleetReporter(
@@ -147,7 +150,7 @@ function headsOf({ trust, activation, revision, freshness, answeredAtMs }: Trust
   return { trust, activation: activation ?? none, revision: revision ?? none, freshness, answeredAtMs };
 }
 
-/** What peers are told: an application that is leaving is gone for them while its open calls finish. */
+/** Returns the state that peers are told. An application that is leaving counts as gone while its open calls finish. */
 function advertisedView(registry: AppRegistry): AppView {
   return {
     get current() {
@@ -158,7 +161,7 @@ function advertisedView(registry: AppRegistry): AppView {
   };
 }
 
-/** Ends them; what is not on disk yet is written. */
+/** Stops the parts and writes what is not on disk yet. */
 export async function closeParts({ reporter, decisions, endpoints, sync, bus }: Parts): Promise<void> {
   reporter.stop();
   await decisions.close();

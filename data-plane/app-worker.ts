@@ -1,4 +1,4 @@
-/** Puts a worker together: it carries calls and knows what the first process tells it. Nothing else constructs its parts. */
+/** Constructs a worker, which carries calls and knows what the first process tells it. */
 import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
 import { messageOf } from "../core/errors.js";
@@ -16,10 +16,12 @@ import { WorkerPorts } from "./workers/worker-ports.js";
 
 const noLimit = new AbortController().signal;
 
-/** What a worker is told before it carries calls, and by whom it is told. */
+/** The first state that a worker receives, and the channel to the first process. */
 export type WorkerLine = Line<FromWorker, ToWorker>;
 
-/** Greets the first process and does what it says, until `end` is called: told to close, or unable to go on. */
+/**
+ * Greets the first process and follows its messages until `end` is called, when it is told to close or cannot go on.
+ */
 export function startWorker(line: WorkerLine, end: () => void): void {
   let worker: Worker | undefined;
   line.onMessage((message, socket) => {
@@ -40,7 +42,7 @@ class Worker {
   readonly #metrics: Metrics;
   readonly #window = new CallWindow(undefined);
   readonly #tally = new ShadowTally();
-  /** Made when the identity is known. */
+  /** Constructed when the identity is known. */
   #carrier: Carrier | undefined;
 
   constructor(line: WorkerLine, setup: WorkerSetup, end: () => void) {
@@ -125,7 +127,7 @@ class Worker {
       log: this.#log,
     };
     const shares = new ShareLoop(limits, systemClock);
-    void shares.run(noLimit); // as long as the process
+    void shares.run(noLimit); // lives as long as the process
     const { openBudgets } = shares;
     const known = { identity, trust, policy, endpoints, app, decisions, openBudgets };
     return new Carrier({ ...known, ...own, draw: Math.random, random: randomBytes }, this.#setup.options);
@@ -133,10 +135,10 @@ class Worker {
 
   #connect(listener: ListenerName, socket: Socket | undefined): void {
     if (socket === undefined || this.#carrier === undefined) {
-      this.#line.send({ kind: "closed", listener }); // it was closed on its way
+      this.#line.send({ kind: "closed", listener }); // the socket was closed on its way
       return;
     }
-    socket.on("error", () => {}); // told by its end
+    socket.on("error", () => {}); // its end is reported
     socket.once("close", () => this.#line.send({ kind: "closed", listener }));
     this.#carrier.take(listener, socket);
   }

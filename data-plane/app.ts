@@ -1,5 +1,4 @@
-/** Puts a proxy together. Nothing else constructs its parts. */
-
+/** Constructs a proxy from its parts, starts it and drains it. */
 import { dirname } from "node:path";
 import { ServerCredentials } from "@grpc/grpc-js";
 import { AshlarError } from "../core/errors.js";
@@ -61,7 +60,7 @@ export async function startProxy(
   }
 }
 
-/** What was opened above the parts, to be wound down together. */
+/** What was opened above the parts and is closed with them. */
 interface Serving {
   readonly carrying: Carrying;
   readonly agent: GrpcServer | undefined;
@@ -141,7 +140,7 @@ async function openAgent(
   });
 }
 
-/** Peers hear of the tombstone while late calls are still served; then the open ones finish. */
+/** Drains: peers learn that the proxy leaves while late calls are still served, then open calls finish. */
 async function drainApplication(clock: Clock, carrying: Carrying): Promise<void> {
   await clock.sleep(drainDefaults.discourageMs);
   await carrying.whenIdle(AbortSignal.timeout(leaveMsMax));

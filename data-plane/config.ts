@@ -29,20 +29,20 @@ export interface ProxyConfig {
   readonly app: SocketAddress | undefined;
   /** Path of the agent socket; undefined: there is none. */
   readonly agent: string | undefined;
-  /** undefined: no calls from other proxies are taken. */
+  /** undefined if calls from other proxies are not accepted. */
   readonly inbound: HostPort | undefined;
-  /** What other proxies dial; undefined: where it listens. */
+  /** The address that other proxies dial; undefined: the address of `inbound`. */
   readonly advertise: HostPort | undefined;
   readonly outbound: SocketAddress;
   readonly upstreams: readonly UpstreamConfig[];
   /** Sorted by key. */
   readonly labels: readonly Label[];
   readonly status: HostPort | undefined;
-  /** Absolute. */
+  /** An absolute path. */
   readonly dataDir: string;
-  /** Processes that carry calls; 1: the proxy's own. */
+  /** The number of processes that carry calls; 1: the proxy's own process. */
   readonly workers: number;
-  /** How long open calls may take when the proxy stops. */
+  /** Milliseconds that open calls may take when the proxy stops. */
   readonly graceMs: number;
   /** The share of decisions other than refusals that is recorded, from 0 to 1. */
   readonly recordShare: number;
@@ -50,14 +50,14 @@ export interface ProxyConfig {
   readonly bufferBytesMax: number;
   /** The most bytes of one gRPC message. */
   readonly messageBytesMax: number;
-  /** Between proxies; 0: never; undefined: as they do by themselves. */
+  /** Milliseconds of silence after which another proxy is pinged; 0: never; undefined: the defaults of each side. */
   readonly keepaliveMs: number | undefined;
   /** The most bytes of the header fields of one request or answer. */
   readonly headerBytesMax: number;
   readonly logLevel: LogLevel;
   /** undefined: whatever suits where the log goes. */
   readonly logFormat: LogFormat | undefined;
-  /** Ways around the proxy that these settings open, for people. */
+  /** TCP ports by which the proxy can be bypassed, for `ashlar status`. */
   readonly bypassable: readonly string[];
 }
 
@@ -67,7 +67,7 @@ const recordShareDefault = 0.01;
 const workersMax = 64;
 const mebibytesMax = 65_536;
 const keepaliveMsMin = 10_000;
-/** Less than gRPC itself suggests is no limit that calls can live with. */
+/** Bounds of --header-kib. The least is the 8 KiB that gRPC itself suggests. */
 const headerKib = { min: 8, max: 1024, usual: proxyEngineDefaults.headerBytesMax / 1024 };
 
 /** Reads the settings; fails with `invalid_argument`, one line for each bad value. */
@@ -118,7 +118,10 @@ export function parseProxyConfig(sources: ConfigSources, cwd: string): ProxyConf
   return config;
 }
 
-/** A TCP port for the application is open to everybody on this machine, so it has to be loopback at least. */
+/**
+ * Reads an address for the application. A TCP port is open to every process of the machine, so it must be a loopback
+ * address.
+ */
 function readLocal(read: ConfigReader, name: "app" | "outbound"): SocketAddress | undefined {
   const address = read.socketAddress(name);
   if (address !== undefined && "host" in address && !isLoopback(address.host)) {
@@ -132,7 +135,7 @@ function readMebibytes(read: ConfigReader, name: "buffer-mib" | "message-mib"): 
   return mebibytes === undefined ? undefined : mebibytes * 1_048_576;
 }
 
-/** Proxies of any version take pings that are ten seconds apart for strikes (gRFC A8). */
+/** Returns --keepalive in milliseconds. Proxies of any version count pings within ten seconds as strikes (gRFC A8). */
 function readKeepalive(read: ConfigReader): number | undefined {
   const ms = read.durationMs("keepalive");
   if (ms === undefined || ms === 0 || ms > keepaliveMsMin) return ms;

@@ -31,6 +31,6 @@ async function listenOn(
     return await listen({ ...address, port: last });
   } catch (error) {
     if (!isAshlarError(error, "unavailable")) throw error;
-    return listen(address); // somebody else has it now
+    return listen(address); // another process has the port now
   }
 }

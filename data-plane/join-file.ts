@@ -4,7 +4,7 @@ import { AshlarError } from "../core/errors.js";
 import { makePrivateFolder, writeDurably } from "../runtime/durable-file.js";
 import { fileReason } from "../runtime/file-reason.js";
 
-/** What join.json says: where to join, and the pin of the mesh's root key. It holds no secret. */
+/** The contents of join.json: where to join, and the hash of the mesh's root key. It holds no secret. */
 export interface JoinFile {
   /** "HOST:PORT", or several joined by commas. */
   readonly join: string;
@@ -43,7 +43,7 @@ async function readCopy(path: string): Promise<JoinFile | undefined> {
   try {
     return parseJoinFile(await readFile(path, "utf8"));
   } catch {
-    return undefined; // then the file that was named is what to complain about
+    return undefined; // then the error is about the file that was named
   }
 }
 

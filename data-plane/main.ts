@@ -71,7 +71,10 @@ async function run(flags: Record<string, unknown>, env: ConfigSources["env"]): P
   }
 }
 
-/** Two proxies with one identity would take each other's endpoint away: the second is refused. Gives `makeFolder`'s. */
+/**
+ * Locks the data folder. A second proxy on it is refused, because both would overwrite each other's endpoint. Returns a
+ * function that removes the created folders if they are empty.
+ */
 async function takeData(path: string): Promise<() => void> {
   try {
     const removeEmpty = makeFolder(path);

@@ -1,4 +1,4 @@
-/** What the parts of a proxy promise each other. Only `app.ts` puts implementations behind them. */
+/** Interfaces between the parts of a proxy. `app.ts` and `app-worker.ts` connect them with implementations. */
 
 import type { Digest } from "../core/digest.js";
 import type { SpiffeId } from "../core/identity.js";
@@ -7,7 +7,7 @@ import type { Endpoint, PreparedRevision, Rejection } from "../core/model.js";
 import type { CompiledUnit } from "../core/policy/compile.js";
 import type { TrustedIssuer } from "../core/token/token-model.js";
 
-/** Who this proxy is, with what calls need for TLS. Replaced as a whole at each renewal. */
+/** The proxy's identity with what calls need for TLS. Each renewal replaces the whole object. */
 export interface CallIdentity {
   readonly mesh: string;
   readonly proxyId: string;
@@ -28,29 +28,28 @@ export interface CallIdentityView {
   onRotate(listener: () => void): () => void;
 }
 
-/** With what it needs to talk to NATS, which no call needs. */
+/** The identity with NATS credentials, which calls do not need. */
 export interface ProxyIdentity extends CallIdentity {
   readonly natsServers: readonly string[];
   readonly natsJwt: string;
   readonly natsSeed: string;
   readonly natsCaPem: string;
-  /** Until when what proxies of an older version say without a signature counts, Unix milliseconds; 0: never. */
+  /** Unix milliseconds until which unsigned statements of older proxies count; 0: never. */
   readonly unsignedUntilMs: number;
 }
 
 export interface IdentityView {
   readonly current: ProxyIdentity;
-  /** As of `CallIdentityView`. */
   onRotate(listener: (identity: ProxyIdentity) => void): () => void;
 }
 
-/** What the mesh trusts now, as far as TLS is concerned. */
+/** The roots and revocations that TLS connections are judged by. */
 export interface TrustView {
   readonly sequence: number;
   /** PEM roots of this mesh's trust domain. */
   readonly rootsPem: readonly string[];
   isRevoked(serial: string): boolean;
-  /** Issuers of tokens with their keys: the same list as long as nothing about it has changed. */
+  /** The issuers of tokens with their keys. The same list object is returned until it changes. */
   readonly issuers: readonly TrustedIssuer[];
   onChange(listener: () => void): () => void;
 }
@@ -64,23 +63,23 @@ export interface EvaluatedPolicy {
   unit(service: string): CompiledUnit | undefined;
   /** Whether the revision has the service at all. */
   has(service: string): boolean;
-  /** Whose tokens are taken: the same list as long as nothing about it has changed. */
+  /** The JwtIssuers of the policy. The same list object is returned until it changes. */
   readonly issuers: readonly JwtIssuer[];
 }
 
 /** A candidate that is asked about calls too, without enforcing anything. */
 export interface ShadowPolicy {
-  /** Its epoch is that of the activation that ordered it. */
+  /** The candidate. Its epoch is that of the activation that started the shadow. */
   readonly policy: EvaluatedPolicy;
   /** The share of calls, above 0 and up to 1. */
   readonly share: number;
 }
 
-/** What calls need of policy. */
+/** The policy that calls are judged by. */
 export interface CallPolicy {
-  /** undefined: no revision is active, or none could be prepared; calls are answered 14. */
+  /** undefined if no revision is active or none could be prepared; calls are then answered 14. */
   readonly current: EvaluatedPolicy | undefined;
-  /** undefined: none was ordered, or it is not held. */
+  /** undefined if no shadow was started, or the candidate is not held. */
   readonly shadow?: ShadowPolicy | undefined;
   /** The highest epoch that was verified (I2); sent to peers as a hint. */
   readonly seenEpoch: number;
@@ -101,7 +100,7 @@ export interface CallPolicy {
   hearOfEpoch(epoch: number, peer: string): Promise<void>;
 }
 
-/** With what the fleet view is told (I7). */
+/** The policy view with the values that heartbeats report (I7). */
 export interface PolicyView extends CallPolicy {
   readonly prepared: readonly PreparedRevision[];
   readonly rejected: Rejection | undefined;
@@ -113,7 +112,7 @@ export interface PolicyView extends CallPolicy {
   readonly seenActivation: Digest | undefined;
 }
 
-/** Where services are. Losing NATS empties nothing. */
+/** The endpoints of services. They are kept when NATS is lost. */
 export interface EndpointView {
   /** Live instances of `service`, this proxy's own service included. Starts to follow the service on first use. */
   endpoints(service: string): readonly Endpoint[];
@@ -129,12 +128,12 @@ export interface FollowedEndpoints extends EndpointView {
 /** The application behind this proxy, as the agent or `--app` registered it. */
 export interface AppRegistration {
   readonly instance: string;
-  /** Where it speaks h2c: a Unix path or a loopback address. */
+  /** The application's address for HTTP/2 without TLS: a Unix path or a loopback address. */
   readonly target: { readonly path: string } | { readonly host: string; readonly port: number };
 }
 
 export interface AppView {
-  /** undefined: nothing is registered; inbound calls are answered 14. */
+  /** undefined if no application is registered; inbound calls are then answered 14. */
   readonly current: AppRegistration | undefined;
   onChange(listener: (app: AppRegistration | undefined) => void): () => void;
   /** The application's socket refused: it is gone at once, whatever its lease says. */

@@ -23,16 +23,22 @@ export interface AgentDeps {
   readonly registry: AppRegistry;
   readonly clock: Clock;
   readonly log: Logger;
-  /** What the proxy is, as of now. */
+  /** Returns the present description of the proxy. */
   describe(): Omit<DescribeResponse, "_unknownFields">;
-  /** Resolves when peers have been told that the application left and no call to it is open, or a bound ended. */
+  /**
+   * Resolves when peers have been told that the application left and its calls have ended, or when the time limit is
+   * over.
+   */
   drained(): Promise<void>;
 }
 
 export interface AgentOptions {
-  /** After so long without an answer the log says that the application is silent; it is asked after a third of that. */
+  /**
+   * Milliseconds without an answer after which the log reports a silent application. It is asked after a third of that
+   * time.
+   */
   readonly leaseMs: number;
-  /** Streams that may be open at once. */
+  /** The most registration streams that may be open at once. */
   readonly registrationsMax: number;
 }
 

@@ -1,4 +1,4 @@
-/** What one registration at the agent goes through, as a pure machine: the loop performs the effects. */
+/** The states of one registration at the agent, as a pure machine. The loop performs its effects. */
 import { unreachable } from "../../core/errors.js";
 
 export type AgentState =
@@ -12,7 +12,7 @@ export type AgentState =
       /** The log says that it has been silent for long. */
       readonly toldSilent: boolean;
     }
-  /** Out of routing; open calls finish. */
+  /** The application is out of routing; its open calls finish. */
   | { readonly kind: "leaving" }
   | { readonly kind: "ended" };
 
@@ -37,7 +37,7 @@ export type AgentEffect =
   | { readonly kind: "ping" }
   | { readonly kind: "warn-silent"; readonly silentMs: number }
   | { readonly kind: "say-heard"; readonly silentMs: number }
-  /** Take it out of routing, and say when no call is left. */
+  /** Take the application out of routing, and report when its last call has ended. */
   | { readonly kind: "drain" }
   | { readonly kind: "unregister" }
   | { readonly kind: "say-drained" }
@@ -58,7 +58,7 @@ const to = (state: AgentState, ...effects: readonly AgentEffect[]): AgentStep =>
  * socket of this machine.
  */
 export function step(state: AgentState, event: AgentEvent, leaseMs: number): AgentStep {
-  // Who said that it leaves has nothing more to say: its open calls finish all the same.
+  // After an application has left, its further messages are ignored; its open calls still finish.
   if (event.kind === "half-closed" && state.kind !== "leaving") return step(state, { kind: "gone" }, leaseMs);
   switch (state.kind) {
     case "new":

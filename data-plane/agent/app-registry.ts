@@ -2,7 +2,9 @@ import type { AppRegistration, AppView } from "../ports.js";
 
 /** An application's place in the registry. */
 export interface RegistryEntry {
-  /** Out of routing: peers are told to go elsewhere, what still arrives is served. */
+  /**
+   * The application is out of routing: peers are told to call other instances, and calls that still arrive are served.
+   */
   withdraw(): void;
   remove(): void;
 }
@@ -31,7 +33,7 @@ export class AppRegistry implements AppView {
     return last?.advertised === true ? last.app : undefined;
   }
 
-  /** Adds an application; `onRefused` hears that its socket refused (it is removed already then). */
+  /** Adds an application. `onRefused` is called when its socket refuses a connection, after it has been removed. */
   register(app: AppRegistration, onRefused: () => void): RegistryEntry {
     const entry: Entry = { app, onRefused, advertised: true };
     this.#entries.push(entry);
@@ -50,7 +52,7 @@ export class AppRegistry implements AppView {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Calls `listener` when what peers are to know has changed. */
+  /** Calls `listener` when the state that peers are told has changed. */
   onAdvertise(listener: (app: AppRegistration | undefined) => void): () => void {
     this.#advertiseListeners.add(listener);
     return () => this.#advertiseListeners.delete(listener);

@@ -4,18 +4,18 @@ import type { AppRegistration } from "../ports.js";
 
 const probeTimeoutMs = 1000;
 
-/** What trying the application's socket showed. */
+/** The result of a connection attempt to the application's socket. */
 export type Probed =
   | { readonly kind: "accepts" }
-  /** Nobody listens, or the address is no socket that we may connect to. */
+  /** No process listens, or the address is not a socket that this process may connect to. */
   | { readonly kind: "gone"; readonly why: string }
-  /** Nothing is known: a process that is blocked accepts nothing, and this process may be short of something. */
+  /** The result is not known: a blocked process accepts no connection, or this process lacks memory or descriptors. */
   | { readonly kind: "silent"; readonly why: string };
 
 /** Errors that a full backlog of a blocked process gives, or a shortage of this process's own. */
 const silentCodes: ReadonlySet<string | undefined> = new Set(["EAGAIN", "ETIMEDOUT", "EMFILE", "ENFILE", "ENOBUFS"]);
 
-/** Tries whether somebody accepts connections at `target`. Never rejects. */
+/** Tries to connect to `target` and returns the result. Never rejects. */
 export function probeApplication(target: AppRegistration["target"]): Promise<Probed> {
   return new Promise((resolve) => {
     const socket = connect({ ...target });

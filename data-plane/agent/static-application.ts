@@ -41,5 +41,5 @@ export async function runStaticApplication(
     }
     await clock.sleep(probeEveryMs, signal);
   }
-  entry?.withdraw(); // what is under way is served until the proxy has drained
+  entry?.withdraw(); // open calls are served until the proxy has drained
 }

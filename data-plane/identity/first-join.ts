@@ -1,4 +1,6 @@
-/** How a proxy without an identity gets one: with a token, at any control plane of the mesh, for as long as it takes. */
+/**
+ * Joins the mesh with a token at any control plane, for a proxy without an identity. Retries as long as it may succeed.
+ */
 import { AshlarError, messageOf } from "../../core/errors.js";
 import { Backoff } from "../../runtime/backoff.js";
 import { parseJoinToken } from "../../runtime/join-token.js";
@@ -7,12 +9,15 @@ import type { IdentityParts } from "./identity-check.js";
 import type { OpenIdentityDeps, OpenIdentityOptions } from "./identity-options.js";
 import { type JoinClientDeps, joinMesh } from "./join-client.js";
 
-/** How to reach the mesh: at any of the addresses. */
+/** The addresses at which the mesh can be joined. */
 export interface Contact extends Omit<JoinClientDeps, "address"> {
   readonly addresses: readonly string[];
 }
 
-/** Goes on trying as long as one of several control planes may still say yes. */
+/**
+ * Returns the failure to act on: one that may heal, so that joining is retried while any control plane may still
+ * accept.
+ */
 export const chooseHealing = (failures: readonly unknown[]): unknown => failures.find(mayHeal) ?? failures[0];
 
 /** The token, read. Fails with `invalid_argument` if there is none, and as `parseJoinToken` does. */
@@ -22,7 +27,7 @@ export function tokenToJoinWith({ dir, token, noToken = "give --token" }: OpenId
   return { text, token: parseJoinToken(text) };
 }
 
-/** Joins, trying again while the control plane is out of reach; fails as `openIdentity` says. */
+/** Joins, and retries while no control plane can be reached. Fails as `openIdentity` does. */
 export async function joinFirst(
   { clock, log, random }: OpenIdentityDeps,
   options: OpenIdentityOptions,

@@ -1,4 +1,4 @@
-/** Judges an identity as it was received or read back from disk: nothing in it is believed unverified. */
+/** Verifies an identity that was received from a control plane or read from disk. */
 import { digestOf } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
 import { buildSpiffeId, isLabel } from "../../core/identity.js";
@@ -21,7 +21,7 @@ export interface IdentityParts {
   readonly natsServers: readonly string[];
   readonly natsJwt: string;
   readonly natsCaPem: string;
-  /** As the control plane said; undefined: it is of an older version, which says nothing. */
+  /** The value that the control plane sent; undefined if an older version sent none. */
   readonly unsignedUntilMs?: number | undefined;
   readonly rootPublicKey: Uint8Array;
   /** Signed records; activation and revision are empty while nothing is active. */
@@ -43,7 +43,7 @@ export interface CheckedIdentity {
   readonly identity: ProxyIdentity;
   readonly notBeforeMs: number;
   readonly trust: Signed<Trust>;
-  /** When a control plane answered with it, by the monotonic clock; undefined: read from disk. */
+  /** The time on the monotonic clock at which a control plane sent it; undefined if it was read from disk. */
   readonly answeredAtMs?: number;
 }
 
@@ -92,7 +92,7 @@ export function checkIdentity(
       natsJwt,
       natsSeed: keys.natsSeed,
       natsCaPem,
-      unsignedUntilMs: parts.unsignedUntilMs ?? svid.notAfterMs, // by then the certificate was renewed, or it ended
+      unsignedUntilMs: parts.unsignedUntilMs ?? svid.notAfterMs, // by then the certificate has been renewed or has expired
     },
   };
 }

@@ -1,4 +1,4 @@
-/** What an identity is opened with. */
+/** Options for opening an identity. */
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
 
@@ -11,11 +11,11 @@ export interface OpenIdentityDeps {
 export interface OpenIdentityOptions {
   /** The proxy's data folder. */
   readonly dir: string;
-  /** What join.json says; any of the control planes it names will do. */
+  /** The contents of join.json. Each control plane that it names can be used. */
   readonly join: { readonly join: string; readonly rootHash: string; readonly joins?: readonly string[] | undefined };
-  /** Used only while there is no stored identity. */
+  /** The join token, used only if there is no stored identity. */
   readonly token?: string | undefined;
-  /** Why there is none, though one was meant to be given. */
+  /** Why there is no token although one was given. */
   readonly noToken?: string | undefined;
   readonly service: string;
   /** A certificate is renewed this long after it was issued, or after half its life if that is shorter; 1 hour. */

@@ -1,4 +1,4 @@
-/** DIR/identity: the proxy's keys (keys.json) and what it was given (identity.json), mode 0600. */
+/** Stores the proxy's keys (DIR/identity/keys.json) and its identity (identity.json), with mode 0600. */
 import { createPrivateKey } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -12,9 +12,9 @@ const identityName = "identity.json";
 
 export interface IdentityStore {
   readonly keys: ProxyKeys;
-  /** What was saved last; not verified. */
+  /** The identity that was saved last. It is not verified. */
   load(): IdentityParts | undefined;
-  /** On disk when it returns. */
+  /** Saves an identity, which is on disk when this returns. */
   save(parts: IdentityParts): void;
 }
 
@@ -23,7 +23,10 @@ export function isIdentityStored(dir: string): boolean {
   return existsSync(join(dir, "identity", identityName));
 }
 
-/** Opens the store; keys are made and on disk before it returns. Fails with `invalid_record` on damaged files. */
+/**
+ * Opens the store. Creates keys if there are none; they are on disk when this returns. Fails with `invalid_record` on
+ * damaged files.
+ */
 export function openIdentityStore(dir: string): IdentityStore {
   const folder = join(dir, "identity");
   makePrivateFolder(folder);

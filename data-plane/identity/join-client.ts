@@ -17,7 +17,7 @@ import {
 import { signEcdsa } from "../../runtime/tls-identity-keys.js";
 import type { IdentityParts, ProxyKeys } from "./identity-check.js";
 
-/** What the proxy has seen of the logs; told at each renewal. */
+/** The heads of the logs that the proxy has seen. They are sent with each renewal. */
 export interface SeenByProxy {
   readonly epoch: number;
   readonly activation: Digest | undefined;

@@ -1,6 +1,7 @@
 /**
- * Says when this proxy's own certificate is revoked: in its log, to /readyz and at its start. NATS may end the connection
- * of a revoked proxy before it has read so; then it asks a control plane for the trust log.
+ * Reports in the log, to /readyz and at the start when this proxy's own certificate is revoked. NATS may close the
+ * connection of a revoked proxy before it has read the revocation; the proxy then asks a control plane for the trust
+ * log.
  */
 
 import { AshlarError, messageOf } from "../../core/errors.js";
@@ -19,7 +20,7 @@ export interface OwnRevocationDeps {
   readonly bus: Pick<Bus, "connected" | "onStatus">;
   /** The control planes' join listeners. */
   readonly contacts: () => readonly (ContactDeps & { readonly known: KnownTrust })[];
-  /** Takes a trust record in; it verifies it. */
+  /** Verifies a trust record and takes it into account. */
   readonly receive: (trust: Uint8Array) => void;
   readonly clock: Clock;
   readonly random: () => number;
@@ -27,13 +28,16 @@ export interface OwnRevocationDeps {
 }
 
 export interface OwnRevocation {
-  /** One line with when, why and what to do; undefined: it is not revoked, as far as this proxy knows. */
+  /** Returns one line with the time, the reason and the remedy, or undefined if no revocation is known. */
   readonly why: string | undefined;
 }
 
-/** So long NATS may be away before a control plane is asked; spread, so that a fleet does not ask at once. */
+/**
+ * Milliseconds that NATS may be away before a control plane is asked. Random between the two, so that a fleet does not
+ * ask at once.
+ */
 const awayMs = { min: 2000, max: 12_000 };
-/** While it stays away, asked again as often. */
+/** Milliseconds between further questions while NATS stays away. */
 const againMs = 600_000;
 
 /** Watches until `signal` aborts. */

@@ -1,4 +1,4 @@
-/** Who this proxy is: read from disk or joined with a token, verified either way, and renewed for as long as it runs. */
+/** The identity of this proxy: read from disk or obtained with a token, verified, and renewed while the proxy runs. */
 import { AshlarError, messageOf } from "../../core/errors.js";
 import { Backoff } from "../../runtime/backoff.js";
 import { parseJoinToken } from "../../runtime/join-token.js";
@@ -14,19 +14,19 @@ import { bootstrapOf, type TrustBootstrap } from "./trust-bootstrap.js";
 
 /** An identity that renews itself until the signal it was opened with aborts. */
 export interface OpenedIdentity extends IdentityView {
-  /** Replaced as a whole at each renewal. */
+  /** The present identity. Each renewal replaces the whole object. */
   readonly bootstrap: TrustBootstrap;
-  /** Why the last renewal failed or could not be put on disk; undefined: neither. */
+  /** Why the last renewal failed or could not be stored; undefined if it succeeded. */
   readonly renewalProblem: string | undefined;
-  /** Calls `listener` with what each renewal brought. Returns the way to stop it. */
+  /** Calls `listener` with the result of each renewal. Returns a function that removes the listener. */
   onBootstrap(listener: (bootstrap: TrustBootstrap) => void): () => void;
-  /** Says where renewals learn what this proxy has seen of the logs. */
+  /** Sets the function that returns the heads of the logs that this proxy has seen, for renewals. */
   reportSeen(seen: () => SeenByProxy): void;
-  /** At each control plane: who this proxy is, and what it knows of the mesh. */
+  /** Returns clients for each control plane, with this proxy's identity. */
   readonly contacts: readonly OfferContact[];
-  /** Renews now; fails as the control plane answers. */
+  /** Renews now. Fails with the control plane's error. */
   renew(): Promise<void>;
-  /** Resolves when the renewals have ended, after the signal aborted. */
+  /** Resolves when renewing has stopped, after the signal aborted. */
   readonly stopped: Promise<void>;
 }
 
@@ -170,7 +170,7 @@ class RenewingIdentity implements OpenedIdentity {
     this.#seen = seen;
   }
 
-  /** One renewal at a time: whoever asks during one waits for it. */
+  /** Runs one renewal at a time. A call during a renewal waits for that one. */
   renew(): Promise<void> {
     this.#renewing ??= this.#renew().finally(() => {
       this.#renewing = undefined;
@@ -225,7 +225,7 @@ class RenewingIdentity implements OpenedIdentity {
     return Math.min(this.#renewEveryMs, (identity.notAfterMs - notBeforeMs) / 2);
   }
 
-  /** Milliseconds until the certificate is due, spread by a tenth so that a fleet does not come at once. */
+  /** Returns the milliseconds until the next renewal, varied by a tenth so that a fleet does not renew at once. */
   #dueMs(): number {
     const ageMs = this.#deps.clock.nowMs() - this.#checked.notBeforeMs;
     const dueMs = this.#everyMs() * (0.9 + 0.2 * this.#deps.random()) - ageMs;
@@ -243,7 +243,7 @@ class RenewingIdentity implements OpenedIdentity {
       try {
         await this.renew();
         backoff.reset();
-        waitMs = Math.max(this.#dueMs(), this.#everyMs() / 2); // clocks that disagree must not make a storm
+        waitMs = Math.max(this.#dueMs(), this.#everyMs() / 2); // clocks that differ must not cause constant renewals
         log.debug("certificate renewed", { serial: this.current.serial });
       } catch (error) {
         if (this.#signal.aborted) return;

@@ -1,4 +1,4 @@
-/** What signs this proxy's statements, and what judges those of others. */
+/** Creates the writer that signs this proxy's statements and the reader that verifies those of others. */
 import { messageOf } from "../../core/errors.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
@@ -23,10 +23,15 @@ export interface Statements {
 
 const fileName = "statement-counter";
 const saveEveryMs = 60_000;
-/** What is on disk is ahead of what is used, so that no write is waited for and a crash loses nothing. */
+/**
+ * The stored counter is ahead of the used one, so that signing waits for no write and a crash never reuses a counter.
+ */
 const aheadMs = 2 * saveEveryMs;
 
-/** Counters go on where those of an earlier life ended, whatever the clock says; saves run until `signal` aborts. */
+/**
+ * Opens the statements. Counters continue above those of earlier runs, whatever the clock says. They are saved until
+ * `signal` aborts.
+ */
 export async function openStatements(deps: StatementsDeps, signal: AbortSignal): Promise<Statements> {
   const { identity, sync, clock } = deps;
   const statements = new StatementWriter({ identity, clock }, await readFloor(deps));

@@ -1,6 +1,6 @@
 import type { CheckedIdentity } from "./identity-check.js";
 
-/** What joining and the newest renewal said about the logs: signed bytes, verified when they came. */
+/** The heads of the logs from joining or the newest renewal, as signed bytes that were verified when they arrived. */
 export interface TrustBootstrap {
   readonly mesh: string;
   /** Ed25519, 32 bytes; its hash is the pin. Trust records are verified with it. */
@@ -12,11 +12,11 @@ export interface TrustBootstrap {
   /** The revision that the head names. */
   readonly revision: Uint8Array | undefined;
   readonly freshness: Uint8Array;
-  /** When a control plane answered with this, by the monotonic clock; undefined: read from disk. */
+  /** The time on the monotonic clock at which a control plane sent this; undefined if it was read from disk. */
   readonly answeredAtMs: number | undefined;
 }
 
-/** What came with an identity. */
+/** Returns the heads that came with an identity. */
 export function bootstrapOf({ parts, answeredAtMs }: CheckedIdentity): TrustBootstrap {
   const { mesh, rootPublicKey, trust, activation, revision, freshness } = parts;
   const some = (bytes: Uint8Array) => (bytes.length === 0 ? undefined : bytes);

@@ -1,5 +1,7 @@
-/** How those that share budgets hear of each other. Reports may be lost, never changed; the writer is proved. */
-
+/**
+ * Exchanges reports between processes that share budgets. Reports may be lost but not changed, and their writer is
+ * verified.
+ */
 import type { Limit } from "../../core/kinds/rate-limit/rate-limit.js";
 import type { LimitReport, ReportOrigin } from "../../core/limit/limit-report.js";
 import { onAbort } from "../../runtime/abort.js";
@@ -7,19 +9,19 @@ import { onAbort } from "../../runtime/abort.js";
 export type ReportListener = (peer: string, report: LimitReport, origin: ReportOrigin) => void;
 
 export interface LimitExchange {
-  /** How many proxies share, this one included; at least 1. */
+  /** The number of proxies that share, including this one; at least 1. */
   readonly members: number;
-  /** Processes of this proxy that carry calls and share what is the proxy's, this one included; at least 1. */
+  /** The number of this proxy's processes that carry calls, including this one; at least 1. */
   readonly workers: number;
-  /** Whether reports of other proxies come and go now. */
+  /** True while reports can be sent to and received from other proxies. */
   readonly connected: boolean;
-  /** Tells the others about limits of this scope: "proxy", only the other workers. Never waits. */
+  /** Publishes a report about limits of this scope; with "proxy" only to the other workers. Never waits. */
   publish(report: LimitReport, scope: Limit["scope"]): void;
-  /** Calls `listener` with what others tell, never with what was published here. Returns the way to stop it. */
+  /** Calls `listener` with the reports of others. Returns a function that removes the listener. */
   onReport(listener: ReportListener): () => void;
 }
 
-/** Those of one process, for instance of several proxies in one: what one publishes, the others hear at once. */
+/** Creates exchanges within one process: what one publishes, the others receive at once. */
 export class LocalExchangeHub {
   readonly #listeners = new Map<string, Set<ReportListener>>();
 

@@ -17,9 +17,9 @@ export interface NatsLimitExchangeDeps {
   readonly bus: Bus;
   readonly identity: IdentityView;
   readonly statements: Pick<StatementWriter, "sign">;
-  /** Says who a report is of. */
+  /** Verifies the writer of a report. */
   readonly reader: Pick<StatementReader, "hear">;
-  /** Who has an instance of the service: they share, whether they report or not. */
+  /** The proxies with an instance of the service. They all share, whether they report or not. */
   readonly endpoints: Pick<EndpointView, "endpoints">;
   readonly log: Logger;
 }
@@ -74,14 +74,14 @@ export class NatsLimitExchange implements LimitExchange {
     const named = parseFleetSubject(message.subject);
     if (named === undefined || named.service !== service || named.proxyId === proxyId) return;
     try {
-      if (!this.#shares(named.proxyId)) return; // before its signature is judged: it has no part in the budgets
+      if (!this.#shares(named.proxyId)) return; // before its signature is verified: it has no part in the budgets
       const { writer, signed } = this.#deps.reader.hear("limits", message);
       if (signed?.revoked !== undefined) return;
       const report = parseLimitReport(message.data, writer);
       for (const listener of this.#listeners) listener(writer.proxyId, report, "proxy");
     } catch (error) {
       if (this.#warned) return;
-      this.#warned = true; // a peer of another version says it several times a second
+      this.#warned = true; // a peer of another version sends it several times a second
       this.#deps.log.warn(`a limit report of ${named.proxyId} is not read: ${messageOf(error)}`);
     }
   }

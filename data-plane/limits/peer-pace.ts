@@ -1,8 +1,8 @@
-/** What a peer says sooner after its last word is not listened to. */
+/** Messages that arrive sooner than this after the last one of the same peer are ignored. */
 const heardEveryMs = 25;
 const peersMax = 4096;
 
-/** Bounds how often each peer is listened to. */
+/** Limits how often messages of each peer are processed. */
 export class PeerPace {
   readonly #heardMs = new Map<string, number>();
 

@@ -1,4 +1,4 @@
-/** Keeps the budgets that are shared: tells the others what is asked here, and hears what is asked there. */
+/** Runs the exchange of shared budgets: reports local demand to the others and takes in theirs. */
 
 import type { Limit } from "../../core/kinds/rate-limit/rate-limit.js";
 import { BucketTable } from "../../core/limit/bucket-table.js";
@@ -12,10 +12,10 @@ import { PeerPace } from "./peer-pace.js";
 
 const intervalMsMin = 100;
 const intervalMsMax = 2000;
-/** So that a proxy hears at most 500 reports a second, however many there are. */
+/** The interval grows by this many milliseconds per proxy, so that a proxy receives at most 500 reports a second. */
 const intervalMsPerMember = 2;
 
-/** Between two reports of one of so many proxies. */
+/** Returns the milliseconds between two reports of a proxy, given the number of proxies. */
 export function reportIntervalMs(members: number): number {
   return Math.min(intervalMsMax, Math.max(intervalMsMin, members * intervalMsPerMember));
 }
@@ -36,7 +36,9 @@ export class ShareLoop {
     this.#clock = clock;
   }
 
-  /** Budgets of a limit: shared with other proxies, other workers or both, or of this process alone. */
+  /**
+   * Opens the budgets of a limit: shared with other proxies, with other workers or both, or used by this process alone.
+   */
   readonly openBudgets = (limit: Limit, identity: string, keysMax: number): Budgets => {
     if (limit.scope === "proxy" && this.#exchange.workers === 1)
       return new BucketTable(limit.rate.tokens / limit.rate.periodMs, limit.burst, keysMax);
@@ -56,7 +58,7 @@ export class ShareLoop {
     stop();
   }
 
-  /** Gives the time to the next. */
+  /** Performs one exchange. Returns the milliseconds until the next one. */
   #tick(): number {
     if (this.#shared.size === 0) return intervalMsMin;
     const { members, workers, connected } = this.#exchange;

@@ -8,13 +8,15 @@ import { type HeldRecord, heldMax, type OfferedLog, offeredLogs } from "../../co
 import type { Clock } from "../../runtime/clock.js";
 import type { StateFolder } from "../sync/state-folder.js";
 
-/** What this proxy has seen of the logs, on disk. */
+/** Keeps the records that this proxy has seen of the logs, on disk. */
 export interface SeenHeads {
   readonly epoch: number;
   readonly trustSequence: number;
   /** The newest revision that it knows of. */
   readonly revision: number;
-  /** How many records it has seen of numbers that another one has: a control plane may know one of each pair only. */
+  /**
+   * The number of records whose number another kept record has. A control plane may know only one record of each pair.
+   */
   readonly contested: number;
 }
 
@@ -34,7 +36,7 @@ export class KeptRecords {
   readonly #clock: Clock;
   readonly #stop = new AbortController();
   readonly #kept: Map<Digest, Kept>;
-  /** Not on disk yet. */
+  /** Records that are not on disk yet. */
   readonly #waiting = new Map<Digest, Uint8Array>();
   #writing: Promise<void> | undefined;
   #trouble: string | undefined;
@@ -57,7 +59,7 @@ export class KeptRecords {
     return this.#trouble;
   }
 
-  /** How many records came whose number another one has that is kept; never goes down. */
+  /** The number of received records whose number another kept record has. It never decreases. */
   get contested(): number {
     return this.#contested;
   }
@@ -71,7 +73,7 @@ export class KeptRecords {
     this.#writing ??= this.#writeSoon();
   }
 
-  /** What is kept of a log, newest first. Records of the chains above `seen` were never followed: they are left out. */
+  /** Returns the kept records of a log, newest first. Records above `seen` were never followed and are left out. */
   held(log: OfferedLog, seen: Omit<SeenHeads, "contested">): readonly HeldRecord[] {
     const chains: Partial<Record<OfferedLog, number>> = { activations: seen.epoch, trust: seen.trustSequence };
     return this.#ofLog(log)
@@ -87,7 +89,7 @@ export class KeptRecords {
     return this.#waiting.get(digest) ?? (await this.#folder.read(nameOf(kept)));
   }
 
-  /** Writes what is not on disk yet, and ends. Never rejects. */
+  /** Writes the remaining records and closes. Never rejects. */
   async close(): Promise<void> {
     this.#stop.abort();
     await this.#writing;

@@ -1,4 +1,7 @@
-/** Gives a control plane back what it lacks of what this proxy holds: asked for piece by piece, over the join listener. */
+/**
+ * Gives records and units back to a control plane that lost them. The control plane asks for them piece by piece, over
+ * the join listener.
+ */
 import { type Digest, digestFromBytes } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
 import {
@@ -20,7 +23,7 @@ import {
 } from "../../runtime/mesh-contact.js";
 import { signEcdsa } from "../../runtime/tls-identity-keys.js";
 
-/** Who offers, and to whom. */
+/** The offering proxy and the control plane. */
 export interface OfferContact extends ContactDeps {
   readonly known: KnownTrust;
   /** DER, leaf first. */
@@ -28,16 +31,19 @@ export interface OfferContact extends ContactDeps {
   readonly privateKeyPem: string;
 }
 
-/** What there is to give. */
+/** The records and units that this proxy can give. */
 export interface OfferSource {
   held(): Promise<HeldParts>;
-  /** undefined: it is not there any more. */
+  /** Returns undefined if the content is no longer there. */
   read(digest: Digest): Promise<Uint8Array | undefined>;
 }
 
 const stepsMax = 10_000;
 
-/** Offers until nothing is wanted; returns how many records and units were given. Fails as the control plane answers. */
+/**
+ * Offers until the control plane wants nothing more. Returns the number of records and units that were given. Fails
+ * with the control plane's error.
+ */
 export async function offerHeld(contact: OfferContact, source: OfferSource, signal: AbortSignal): Promise<number> {
   const learnt = await learnTrust(contact, contact.known, signal);
   const options = { timeoutMs: contactTimeoutMs, signal };
@@ -59,11 +65,11 @@ export async function offerHeld(contact: OfferContact, source: OfferSource, sign
   });
 }
 
-/** Cuts what is wanted into steps. */
+/** Divides the wanted content into steps. */
 class Giving {
   readonly #source: OfferSource;
   given = 0;
-  /** What did not fit whole into the step before. */
+  /** The content that did not fit completely into the last step. */
   #rest: { readonly digest: Digest; readonly bytes: Uint8Array; readonly offset: number } | undefined;
 
   constructor(source: OfferSource) {

@@ -17,7 +17,7 @@ export interface OffererDeps {
   readonly log: Logger;
   readonly random: () => number;
   heads(): SeenHeads;
-  /** Offers to every control plane; returns how much was given. */
+  /** Offers to every control plane. Returns the number of records and units that were given. */
   offer(signal: AbortSignal): Promise<number>;
 }
 
@@ -29,9 +29,9 @@ export class Offerer {
   readonly #deps: OffererDeps;
   readonly #signal: AbortSignal;
   readonly #backoff: Backoff;
-  /** By signing key: whether its last statement is behind what was seen here. */
+  /** By signing key: true if its last statement is behind what this proxy has seen. */
   readonly #behind = new Map<string, boolean>();
-  /** Contested records for which an offer is due, and those that were offered. */
+  /** The number of contested records that should be offered, and the number that was offered. */
   #noticed = 0;
   #offered = 0;
   #dueMs = Number.POSITIVE_INFINITY;
@@ -48,7 +48,7 @@ export class Offerer {
     this.stopped = this.#run();
   }
 
-  /** Hears a statement about the heads of the logs that verified. */
+  /** Takes in a verified freshness statement. */
   hear({ kid, body }: Signed<Freshness>): void {
     const heads = this.#deps.heads();
     if (heads.contested > this.#noticed) this.#due(this.#deps.random() * firstMs);
@@ -59,12 +59,12 @@ export class Offerer {
     this.#behind.set(kid, behind);
     if (behind === before) return;
     if (behind) this.#due(this.#deps.random() * firstMs);
-    else this.later(); // others gave it what it lacked
+    else this.later(); // other proxies gave back what was missing
   }
 
-  /** Offers once within a minute, instead of whatever was due: perhaps there are gaps to fill. */
+  /** Schedules one offer within a minute instead of a pending one, since there may be gaps to fill. */
   later(): void {
-    if (this.#isWanted()) return; // it comes sooner
+    if (this.#isWanted()) return; // the pending offer comes sooner
     this.#dueMs = Number.POSITIVE_INFINITY;
     this.#due(laterMs.min + this.#deps.random() * (laterMs.max - laterMs.min));
   }

@@ -1,4 +1,4 @@
-/** Puts the offerer together: what this proxy holds, and every control plane it knows. */
+/** Constructs the offerer from what this proxy holds and the control planes that it knows. */
 import { type Digest, parseDigest } from "../../core/digest.js";
 import { type HeldParts, heldMax } from "../../core/wire/offers.js";
 import type { Clock } from "../../runtime/clock.js";

@@ -6,7 +6,7 @@ import type { StateFolder } from "../sync/state-folder.js";
 import { instancesMax, type StatedEndpoint } from "./registry-state.js";
 
 const fileName = "endpoints";
-/** Who was heard of so long before the last one that was is not preferred. */
+/** An endpoint that was heard of this many milliseconds before the newest one is not preferred. */
 const recentMs = 60_000;
 
 /** An endpoint, and when its proxy was last heard of, Unix milliseconds. */
@@ -14,7 +14,7 @@ export interface SavedEndpoint extends Omit<StatedEndpoint, "recent"> {
   readonly heardMs: number;
 }
 
-/** What was saved, by service. Fails with `invalid_record` or `unavailable`. */
+/** Returns the saved endpoints by service. Fails with `invalid_record` or `unavailable`. */
 export async function loadEndpoints(
   folder: Pick<StateFolder, "read">,
   nowMs: number,
@@ -55,7 +55,7 @@ function readOne(item: unknown): SavedEndpoint[] {
   return [
     {
       endpoint,
-      heardMs: typeof heard === "number" ? heard : 0, // an older version did not keep it
+      heardMs: typeof heard === "number" ? heard : 0, // older versions did not store it
       serial: typeof serial === "string" && serial !== "" ? serial : undefined,
       endsMs: typeof ends === "number" ? ends : Number.MAX_SAFE_INTEGER,
     },

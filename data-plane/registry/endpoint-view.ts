@@ -38,9 +38,9 @@ const lookMs = 1000;
 const saveMs = 3000;
 /** A heartbeat is judged when the lease is half over: the next one comes before it ends. */
 const judgeAfterMs = leaseMs / 2;
-/** One of a proxy that was silent until now is judged at once, if none was within this. */
+/** A heartbeat of a proxy that was silent is verified at once, unless one was verified within this time. */
 const judgeEveryMs = 1000;
-/** What was not looked at is read from the stream, all services at most this often. */
+/** Endpoints that were skipped are read from the stream, for all services at most this often (milliseconds). */
 const readAgainMs = 5000;
 /** A longer one is not kept until it is needed. */
 const pendingBytesMax = 64 * 1024;
@@ -251,7 +251,7 @@ class Registry implements EndpointRegistry {
     }
   }
 
-  /** Said for the first and then for every thousandth: a flood fills no log. */
+  /** Logs the first and then every thousandth, so that a flood does not fill the log. */
   #refuse(subject: string, why: string): void {
     if (this.#refused % 1000 === 0) this.#deps.log.warn(`a message on ${subject} is refused: ${why}`);
     this.#refused += 1;

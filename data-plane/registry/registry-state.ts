@@ -19,7 +19,7 @@ export interface StatedEndpoint {
   readonly serial: string | undefined;
   /** When that certificate ends, with the skew that is allowed: the endpoint counts no longer. Unix milliseconds. */
   readonly endsMs: number;
-  /** It was stated or heard of lately. */
+  /** True if the endpoint was stated or a heartbeat arrived recently. */
   readonly recent: boolean;
 }
 
@@ -59,7 +59,7 @@ export class RegistryState {
     return this.#live;
   }
 
-  /** Those that are not gone and not silent, whether they are heard of or not. */
+  /** Endpoints that have not left and are not silent. */
   get kept(): readonly Instance[] {
     return [...this.#instances.values()].filter(isLive);
   }

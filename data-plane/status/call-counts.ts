@@ -30,7 +30,7 @@ class DirectionCounts {
   methods = 0;
 }
 
-/** What is known of calls: a few additions a call; texts are made when the metrics are asked for. */
+/** Counts calls. A call costs a few additions; texts are built at each scrape. */
 export class CallCounts {
   readonly #counts: Readonly<Record<Direction, DirectionCounts>> = {
     inbound: new DirectionCounts(),
@@ -136,13 +136,16 @@ class TookHistogram extends Histogram<"direction"> {
     this.#counts = counts;
   }
 
-  /** The same as data; the library's own form has its labels in another place. */
+  /**
+   * Returns the metric as data in the form of `getForPromString`, because the library's own form has its labels
+   * elsewhere.
+   */
   override async get(): ReturnType<Histogram<"direction">["get"]> {
     const metric: unknown = await this.getForPromString(); // the library declares numbers where it has words
     return metric as Awaited<ReturnType<Histogram<"direction">["get"]>>;
   }
 
-  /** What the registry asks for. */
+  /** Returns the metric for the registry's text output. */
   async getForPromString() {
     const values = directions.flatMap((direction) => valuesOf(direction, this.#counts[direction]));
     return { name: tookName, help: tookHelp, type: "histogram", values, aggregator: "sum" };

@@ -1,11 +1,11 @@
-/** Calls since the last switch, for the fleet view: what the gates of a rollout compare. */
+/** Counts calls since the last switch for heartbeats. The gates of a rollout compare these counts. */
 import { status } from "@grpc/grpc-js";
 import type { Digest } from "../../core/digest.js";
 import { type CallCounts, tookBoundsMs } from "../../core/model.js";
 import type { EndedCall, ProxyMetrics } from "../proxy/proxy-metrics.js";
 import { MethodWindow } from "./method-window.js";
 
-/** Plain numbers, since every call counts. */
+/** Plain numbers, because they are updated for every call. */
 class Window {
   calls = 0;
   refused = 0;
@@ -36,7 +36,7 @@ export class CallWindow {
     this.#now = new Window();
   }
 
-  /** On the hot path: cheap, and never fails. */
+  /** Called for every call: cheap, and never fails. */
   ended({ direction, service, method, code, reason, tookMs }: EndedCall): void {
     const window = this.#now;
     window.calls++;
@@ -45,14 +45,14 @@ export class CallWindow {
     const refused = own && isRefusal(code);
     let place = 0;
     while (place < tookBoundsMs.length && tookMs > (tookBoundsMs[place] as number)) place++;
-    // what the other side answered is its own proxy's to count, or a failure would be told of both revisions
+    // the other side's proxy counts its own answers, or a failure would count for both revisions
     const failed = isFailure(code) && (own || !outbound);
     if (refused) window.refused++;
     else {
       if (failed) window.failed++;
       window.took[place] = (window.took[place] as number) + 1;
     }
-    // a route decides which side answers, so by method the caller's side counts that too
+    // a route decides which instance answers, so counts by method include answers of the other side
     const refusedHere = refused || (outbound && isRefusal(code));
     window.methods.count(outbound, service, method, refusedHere, isFailure(code), refusedHere ? -1 : place);
   }
@@ -66,7 +66,7 @@ export class CallWindow {
   }
 }
 
-/** Every call counts for the metrics, and for the epoch in which it ended. */
+/** Wraps the metrics so that each call also counts in the window of the epoch in which it ended. */
 export function countedTwice(metrics: ProxyMetrics, window: CallWindow): ProxyMetrics {
   return {
     ...metrics,

@@ -20,13 +20,13 @@ export interface DecisionRecorderDeps {
   readonly log: Logger;
 }
 
-/** What became of decisions so far. */
+/** Totals of decisions by outcome. */
 export interface DecisionTotals {
-  /** Stored in the stream. */
+  /** Decisions that were stored in the stream. */
   readonly recorded: number;
-  /** Refusals that were only counted. */
+  /** Refusals that were only counted, not recorded one by one. */
   readonly counted: number;
-  /** To be recorded, and dropped. */
+  /** Decisions that should have been recorded and were dropped. */
   readonly dropped: number;
 }
 
@@ -37,7 +37,10 @@ const countsBytesMax = 64 * 1024;
 /** A batch that NATS refuses so often while it is there is given up. */
 const triesMax = 20;
 const batchMax = 2000;
-/** With the counts, the signature and the rest of a message below what the stream stores of one. */
+/**
+ * The most bytes of decisions in a batch. With counts, signature and headers the message stays below the stream's
+ * limit.
+ */
 const batchBytes = 19 * 1024;
 const batchCountsBytes = 8 * 1024;
 const countOverheadBytes = 40;
@@ -51,10 +54,10 @@ const paceMs = 21_000;
 const closeMs = 1000;
 const retry = { msMin: 200, msMax: 5000 };
 
-/** Decisions that are on their way. */
+/** Decisions that are being sent. */
 interface Batch {
   readonly bytes: Uint8Array;
-  /** Lets the stream tell a second try from a second batch. */
+  /** The message id, by which the stream recognises a retry of the same batch. */
   readonly id: string;
   readonly decisions: number;
   readonly counted: number;
@@ -119,7 +122,7 @@ export class DecisionRecorder implements DecisionSink {
     this.#begin();
   }
 
-  /** Somebody who would have offered them had no room for so many. */
+  /** Counts decisions that another process dropped before they reached this one. */
   noteDropped(count: number): void {
     this.#drop(count);
   }
@@ -144,7 +147,7 @@ export class DecisionRecorder implements DecisionSink {
     });
   }
 
-  /** Runs while there is something to send. */
+  /** Sends batches while there are decisions. */
   async #run(): Promise<void> {
     const { clock } = this.#deps;
     const { signal } = this.#stop;
@@ -199,7 +202,7 @@ export class DecisionRecorder implements DecisionSink {
     };
   }
 
-  /** Until it is stored, or the proxy stops. */
+  /** Retries until the batch is stored or the proxy stops. */
   async #send(batch: Batch): Promise<void> {
     const { bus, clock, identity, statements, random, log } = this.#deps;
     const { signal } = this.#stop;
@@ -207,7 +210,7 @@ export class DecisionRecorder implements DecisionSink {
     const { service, proxyId } = identity.current;
     for (let tries = 0; ; ) {
       try {
-        const signed = statements.sign("decision", batch.bytes); // at each try: it is read by the time it is stored at
+        const signed = statements.sign("decision", batch.bytes); // each time: readers compare its time with that of storage
         const headers = { "Nats-Msg-Id": batch.id, ...signed };
         await bus.append(decisionSubject(service, proxyId), batch.bytes, { headers });
         this.#recorded += batch.decisions;

@@ -20,23 +20,23 @@ export interface FleetReporterDeps extends HeartbeatDeps {
 }
 
 export interface FleetReporterOptions extends HeartbeatOptions {
-  /** False: it only carries a client's calls, so it has no endpoint. */
+  /** False if the proxy only carries a client's outbound calls and so has no endpoint. */
   readonly serves: boolean;
-  /** How often it looks whether its endpoint is as it stated it; about 30 s unless stated. */
+  /** Milliseconds between checks that the stored endpoint is still the stated one. Default: about 30 seconds. */
   readonly lookAgainMs?: number;
 }
 
 export interface FleetReporter {
   /** Begins to report. `address`: the "HOST:PORT" that other proxies dial, known once the proxy listens. */
   start(address: string): void;
-  /** Something changed that the fleet view should learn at once; many calls make one heartbeat. */
+  /** Sends a heartbeat soon. Several calls lead to one heartbeat. */
   poke(): void;
   /**
    * Says that this proxy takes no more calls: a tombstone, then a leaving heartbeat. Resolves once the
    * tombstone is stored or 2 s have passed. Nothing is reported afterwards.
    */
   leave(): Promise<void>;
-  /** Ends without a word, like a crash. */
+  /** Stops without sending anything, as a crash would. */
   stop(): void;
 }
 
@@ -151,7 +151,7 @@ class Reporter implements FleetReporter {
 
   // === The endpoint ===
 
-  /** States the endpoint whenever it changed, here or there, until stopped. */
+  /** States the endpoint whenever it changes here or in the stream, until it is stopped. */
   async #state(): Promise<void> {
     const { lookAgainMs = lookAgainMsDefault } = this.#options;
     const { signal } = this.#stop;
@@ -168,7 +168,7 @@ class Reporter implements FleetReporter {
   async #isStated(): Promise<boolean> {
     const { bus, identity, log } = this.#deps;
     const subject = endpointSubject(identity.current.service, identity.current.proxyId);
-    if (!bus.connected || this.#stored === undefined) return true; // it is looked at again when NATS is back
+    if (!bus.connected || this.#stored === undefined) return true; // the endpoint is checked again when NATS is back
     try {
       const message = await bus.directGet(endpointStream, { lastOf: subject });
       if (message !== undefined && Buffer.compare(message.data, this.#stored) === 0) return true;
@@ -177,7 +177,7 @@ class Reporter implements FleetReporter {
       this.#lastMs = Math.max(this.#lastMs, await this.#statedBefore(subject));
       return false;
     } catch {
-      return true; // it could not be looked at
+      return true; // the endpoint could not be read
     }
   }
 
@@ -190,7 +190,7 @@ class Reporter implements FleetReporter {
     }
   }
 
-  /** One at a time, so that an older statement never arrives after a newer one. */
+  /** Stores one statement at a time, so that an older one never arrives after a newer one. */
   async #stateOnce(): Promise<boolean> {
     while (this.#stating !== undefined) await this.#stating;
     this.#stating = this.#store().finally(() => {
@@ -213,7 +213,7 @@ class Reporter implements FleetReporter {
       this.#lastMs = timeMs;
       this.#stated = text;
       this.#stored = bytes;
-      return this.#content() === text; // it may have changed meanwhile
+      return this.#content() === text; // the endpoint may have changed meanwhile
     } catch (error) {
       if (bus.connected) log.warn(`the endpoint cannot be stated: ${messageOf(error)}`);
       return false;
@@ -228,11 +228,14 @@ class Reporter implements FleetReporter {
     try {
       return parseEndpoint(message.data, { service, proxyId }).timeMs;
     } catch {
-      return 1; // of a version that this one cannot read
+      return 1; // written by a version that this one cannot read
     }
   }
 
-  /** What is stated, and by which certificate: it counts no longer than that one, so it is stated anew with the next. */
+  /**
+   * The stated endpoint with its certificate. An endpoint is valid as long as its certificate, so it is stated again
+   * with the next one.
+   */
   #content(): string {
     return JSON.stringify([this.#endpoint(0), this.#deps.identity.current.serial]);
   }

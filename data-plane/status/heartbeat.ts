@@ -1,4 +1,4 @@
-/** What a heartbeat of this proxy says now (I7). */
+/** Builds the heartbeat of this proxy from its present state (I7). */
 
 import type { Label } from "../../core/label.js";
 import type { CallCounts, Heartbeat } from "../../core/model.js";
@@ -7,14 +7,14 @@ import type { Clock } from "../../runtime/clock.js";
 import type { AppView, EvaluatedPolicy, IdentityView, PolicyView } from "../ports.js";
 import type { CallWindow } from "./call-window.js";
 
-/** What a heartbeat is read from. */
+/** The sources of a heartbeat. */
 export interface HeartbeatDeps {
   readonly clock: Clock;
   readonly identity: IdentityView;
   readonly policy: PolicyView;
   readonly app: AppView;
   readonly window: Pick<CallWindow, "calls" | "before">;
-  /** undefined: no candidate is asked about calls here. */
+  /** undefined if no shadow candidate is evaluated here. */
   readonly tally?: { read(candidate: EvaluatedPolicy): ShadowCounts | undefined } | undefined;
 }
 
@@ -62,7 +62,9 @@ export function buildHeartbeat(
   };
 }
 
-/** By method only while a rollout asks for it: thousands of proxies say it every few seconds. */
+/**
+ * Includes counts by method only while a rollout needs them, because thousands of proxies send them every few seconds.
+ */
 function toldOf(counts: CallCounts | undefined, isStaged: boolean): CallCounts | undefined {
   return counts === undefined || isStaged ? counts : { ...counts, methods: undefined };
 }

@@ -3,9 +3,9 @@ import { AshlarError, messageOf } from "../../core/errors.js";
 import type { HostPort } from "../../runtime/config.js";
 
 export interface StatusSources {
-  /** Empty: ready. */
+  /** The reasons not to be ready; empty if the proxy is ready. */
   reasonsNotReady(): readonly string[];
-  /** What is wrong though the proxy serves, one line each. */
+  /** The problems of a proxy that serves, one line each. */
   problems(): readonly string[];
   metrics(): Promise<string>;
   readonly metricsContentType: string;

@@ -1,4 +1,4 @@
-/** Calls since the last switch by method, for as many methods as a heartbeat tells apart. */
+/** Counts calls since the last switch by method, for as many methods as a heartbeat has room for. */
 import { isLabel } from "../../core/identity.js";
 import { type MethodCounts, methodsToldMax, methodToldMax, tookBoundsMs } from "../../core/model.js";
 import { isMethod } from "../../core/snapshot/grammar.js";
@@ -20,12 +20,11 @@ class OneMethod {
 }
 
 /**
- * Callers make up what methods they like, so a further method takes the place of the one with the fewest calls: what
- * has many is told, whatever else is called.
+ * Callers can invent methods, so a new method replaces the one with the fewest calls. Methods with many calls are kept.
  */
 export class MethodWindow {
   readonly #inbound = new Map<string, OneMethod>();
-  /** By service. */
+  /** Counts by service. */
   readonly #outbound = new Map<string, Map<string, OneMethod>>();
   readonly #all: OneMethod[] = [];
 
@@ -40,7 +39,7 @@ export class MethodWindow {
     if (place >= 0) one.took[place] = (one.took[place] as number) + 1;
   }
 
-  /** Those with the most calls first. */
+  /** Methods with the most calls come first. */
   read(): readonly MethodCounts[] {
     const sorted = [...this.#all].sort((a, b) => b.calls - a.calls);
     return sorted.map(({ outbound, service, method, calls, refused, failed, took }) => ({

@@ -1,4 +1,4 @@
-/** What a proxy counts, as Prometheus text. */
+/** The metrics of a proxy, as Prometheus text. */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { EngineCounters, refusalReasons } from "../http2/refusals.js";
 import type { ProxyMetrics } from "../proxy/proxy-metrics.js";
@@ -7,14 +7,14 @@ import { CallCounts } from "./call-counts.js";
 import type { DecisionTotals } from "./decision-recorder.js";
 import { type LoadSources, reportLoad } from "./load-metrics.js";
 
-/** What is read when the metrics are asked for. */
+/** Values that are read at each scrape. */
 export interface MetricSources {
   seenEpoch(): number;
   evaluatingEpoch(): number;
   evaluatingRevision(): number;
-  /** Infinity: none was heard. */
+  /** Infinity if no statement was heard. */
   freshnessAgeMs(): number;
-  /** undefined: not known yet. */
+  /** undefined while it is not known. */
   clockAheadMs(): number | undefined;
   certificateExpiresMs(): number;
   refusedRecords(): number;
@@ -26,12 +26,15 @@ export type MetricsSnapshot = Awaited<ReturnType<Registry["getMetricsAsJSON"]>>;
 
 export interface Metrics {
   readonly proxy: ProxyMetrics;
-  /** Begins to report what `sources` say. Call it once. */
+  /** Registers the metrics that read `sources`. Must be called once. */
   watch(sources: MetricSources): void;
-  /** Begins to report calls that a candidate was asked about too, by outcome. Call it once, where calls are judged. */
+  /**
+   * Registers the counter of calls that a shadow candidate judged too. Must be called once, in a process that judges
+   * calls.
+   */
   reportShadow(read: () => Readonly<Record<ShadowOutcome, number>>): void;
   render(): Promise<string>;
-  /** The same as data. */
+  /** Returns the metrics as data. */
   snapshot(): Promise<MetricsSnapshot>;
   readonly contentType: string;
 }
@@ -92,7 +95,7 @@ function createProxyMetrics(registers: Registry[], counters: EngineCounters): Pr
   };
 }
 
-/** What the engine refused, read when the metrics are asked for. */
+/** Registers counters of what the engine refused. They are read at each scrape. */
 function reportRefusals(registers: Registry[], counters: EngineCounters): void {
   new Counter({
     name: "ashlar_http2_refusals_total",

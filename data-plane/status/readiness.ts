@@ -2,17 +2,17 @@
 export interface ReadinessFacts {
   readonly draining: boolean;
   readonly hasRevision: boolean;
-  /** Why its certificate does not count; undefined: it is not revoked. */
+  /** Why the certificate is not accepted; undefined if it is not revoked. */
   readonly revoked: string | undefined;
   readonly certificateExpiresMs: number;
   /** undefined: the proxy has no application of its own, it only serves outbound calls. */
   readonly hasApplication: boolean | undefined;
   readonly nowMs: number;
-  /** Why calls are not carried, one line each. */
+  /** Reasons why calls are not carried, one line each. */
   readonly carrying: readonly string[];
 }
 
-/** One line for each reason not to be ready; empty: ready. */
+/** Returns one line for each reason not to be ready; an empty list if the proxy is ready. */
 export function reasonsNotReady(facts: ReadinessFacts): readonly string[] {
   const reasons: string[] = [...facts.carrying];
   if (facts.draining) reasons.push("the proxy is stopping");
