@@ -96,34 +96,27 @@ export class CallRecorder {
     this.#share = share;
   }
 
-  /** Notes that a call is allowed, if it belongs to the share. */
+  /** Notes that a call is allowed, if it belongs to the share; gives the id then. */
   allowed(
     call: JudgedCall,
     service: string,
     policy: EvaluatedPolicy,
     limits: readonly LimitOutcome[] = noLimits,
-  ): void {
+  ): string | undefined {
     const bits = this.draw();
-    if (!this.isWanted(bits)) return;
+    if (!this.isWanted(bits)) return undefined;
     const { caller, method, inputs } = call;
     const unit = policy.unit(service);
-    const judgement = (): Judgement => {
+    const id = this.#newId(bits);
+    const judged = (): DecisionRecord => {
       const rule = unit?.evaluateCall(caller, method, inputs).rule ?? "";
-      return { verdict: "allowed", rule, policy, limits };
+      return this.#judged(call, service, { verdict: "allowed", rule, policy, limits }, id);
     };
+    // Calls that are judged by caller and method alone are alike.
     const isAlike = limits.length === 0 && (unit?.readsOf(caller, method) ?? noReads).size === 0;
-    if (!isAlike || method.length > methodLengthMax) {
-      this.#offer(this.#judged(call, service, judgement(), this.#newId(bits)));
-      return;
-    }
-    // Of calls that are judged by caller and method alone, records differ in id and time: the rest is encoded once.
-    const key = `${service} ${caller} ${method}`;
-    let rest = this.#restsOf(policy).get(key);
-    if (rest === undefined) {
-      rest = encodeDecision({ ...this.#judged(call, service, judgement(), ""), timeMs: 0 });
-      this.#rests.set(key, rest);
-    }
-    this.#deps.sink.offer(stampDecision(rest, this.#newId(bits), Math.floor(inputs.nowMs)));
+    if (!isAlike || method.length > methodLengthMax) this.#offer(judged());
+    else this.#offerAlike(`${service} ${caller} ${method}`, policy, judged, id, inputs.nowMs);
+    return id;
   }
 
   /** Records of allowed calls under this policy, without id and time. */
@@ -164,20 +157,20 @@ export class CallRecorder {
     return isInShare(bits, this.#share);
   }
 
-  /** Notes where an outbound call goes, if it goes nowhere or its bits are wanted. */
-  routed(call: RoutedCall, bits: number): void {
+  /** Notes where an outbound call goes, if it goes nowhere or its bits are wanted; gives the id then. */
+  routed(call: RoutedCall, bits: number): string | undefined {
     const { service, method, policy, unit, available } = call;
-    if (available.size > versionsMax) return;
+    if (available.size > versionsMax) return undefined;
     const found = unit?.findRoute(method, call.header);
     const choice = chooseVersion(found?.split ?? [], call.draw, (version) => available.has(version));
     const isRouted = choice.kind !== "none" && available.size > 0;
     const rule = found?.name ?? "";
     const verdict = isRouted ? "routed" : "unrouted";
     if (isRouted) {
-      if (!this.isWanted(bits)) return;
+      if (!this.isWanted(bits)) return undefined;
     } else {
       const refusal = { caller: this.#self, method, rule, verdict, revision: policy.revision } as const;
-      if (!this.#admit(refusal, this.#deps.clock.nowMs())) return;
+      if (!this.#admit(refusal, this.#deps.clock.nowMs())) return undefined;
     }
     const nowMs = this.#deps.clock.nowMs();
     const versions = [...available].sort();
@@ -204,15 +197,16 @@ export class CallRecorder {
     // A split's draw is another for each call; without one, and where no header is read, calls are alike.
     const isAlike = isRouted && headers.length === 0 && call.draw === 0 && method.length <= methodLengthMax;
     if (!isAlike) this.#offer({ ...judged, id, timeMs: nowMs });
-    else this.#offerAlike(`${service} ${method} to ${versions.join()}`, policy, judged, id, nowMs);
+    else this.#offerAlike(`${service} ${method} to ${versions.join()}`, policy, () => judged, id, nowMs);
+    return id;
   }
 
   /** Of records that differ in id and time alone the rest is encoded once; `key`: what tells them from others under the policy. */
-  #offerAlike(key: string, policy: EvaluatedPolicy, record: DecisionRecord, id: string, timeMs: number): void {
+  #offerAlike(key: string, policy: EvaluatedPolicy, record: () => DecisionRecord, id: string, timeMs: number): void {
     const rests = this.#restsOf(policy);
     let rest = rests.get(key);
     if (rest === undefined) {
-      rest = encodeDecision(record);
+      rest = encodeDecision({ ...record(), id: "", timeMs: 0 });
       rests.set(key, rest);
     }
     this.#deps.sink.offer(stampDecision(rest, id, Math.floor(timeMs)));

@@ -10,6 +10,7 @@ import type { Logger } from "../../runtime/log.js";
 import { applicationPatienceMs } from "../http2/limits.js";
 import type { AppView, CallIdentityView, CallPolicy, FollowedEndpoints, TrustView } from "../ports.js";
 import { CallRecorder } from "./call-recorder.js";
+import type { CallSideDeps } from "./call-side.js";
 import type { DecisionSink } from "./decision-sink.js";
 import { keyOf } from "./endpoint-choice.js";
 import type { ProxyEngine } from "./forward/proxy-engine.js";
@@ -19,7 +20,8 @@ import { Outbound } from "./outbound.js";
 import type { ProxyMetrics } from "./proxy-metrics.js";
 import type { ShadowTally } from "./shadow-tally.js";
 import { TlsState } from "./tls-state.js";
-import { UpstreamPool, type UpstreamPoolOptions } from "./upstream-pool.js";
+import { UpstreamPool } from "./upstream-pool.js";
+import type { UpstreamPoolOptions } from "./upstream-target.js";
 
 export interface CarrierDeps {
   readonly identity: CallIdentityView;
@@ -40,6 +42,9 @@ export interface CarrierDeps {
   readonly openBudgets?: OpenBudgets;
   /** What a candidate says is counted there; left out: none is asked. */
   readonly tally?: ShadowTally;
+  /** See `CallSideDeps`. */
+  readonly observe?: CallSideDeps["observe"];
+  readonly gate?: CallSideDeps["gate"];
 }
 
 /** Plain data: a worker process is given it in a message. */

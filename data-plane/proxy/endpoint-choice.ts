@@ -12,7 +12,8 @@ import type { UpstreamSession } from "./forward/upstream-session.js";
 import type { ProxyMetrics } from "./proxy-metrics.js";
 import { type Reach, reach } from "./target-connections.js";
 import type { TlsState } from "./tls-state.js";
-import type { UpstreamPool, UpstreamTarget } from "./upstream-pool.js";
+import type { UpstreamPool } from "./upstream-pool.js";
+import type { UpstreamTarget } from "./upstream-target.js";
 
 export interface EndpointChoiceDeps {
   readonly tls: TlsState;

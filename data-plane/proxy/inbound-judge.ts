@@ -13,7 +13,7 @@ import type { Logger } from "../../runtime/log.js";
 import type { PreparedField } from "../http2/prepared-field.js";
 import type { CallPolicy, EvaluatedPolicy, TrustView } from "../ports.js";
 import { type Answer, deniedAnswer, limitedAnswer, tokenAnswer, unavailableAnswer } from "./answer.js";
-import type { CallRecorder } from "./call-recorder.js";
+import type { CallRecorder, Judgement } from "./call-recorder.js";
 import type { Call } from "./forward/call.js";
 import type { Peer } from "./forward/listener.js";
 import type { OpenCall } from "./open-calls.js";
@@ -58,7 +58,8 @@ export class InboundJudge {
     }
     const refusal =
       this.#judgeCertificate(call, peer, current) ?? this.#judgeAccess(call, current) ?? this.#judgeRate(call, current);
-    if (refusal === undefined) this.#deps.recorder.allowed(call, this.#service, current);
+    if (refusal === undefined)
+      call.judged("allowed", current, this.#deps.recorder.allowed(call, this.#service, current));
     return refusal;
   }
 
@@ -108,23 +109,27 @@ export class InboundJudge {
 
   /** `reason`: why the token is not good; undefined: there is none. */
   #refuseToken(call: OpenCall, policy: EvaluatedPolicy, reason: string | undefined, closed: boolean): Answer {
-    const { caller, method } = call;
-    const { revision } = policy;
     const why = reason ?? "there is none";
     const judgement = { verdict: "unauthenticated", rule: "token", tokenProblem: why, policy, closed } as const;
-    const { id, isRecorded } = this.#deps.recorder.refused(call, this.#service, judgement);
-    if (isRecorded) this.#deps.log.info("refused a token", { decision: id, caller, method, reason: why, revision });
-    return tokenAnswer(id, revision, reason === undefined);
+    const id = this.#refuse(call, judgement, "refused a token", { reason: why });
+    return tokenAnswer(id, policy.revision, reason === undefined);
   }
 
   #deny(call: OpenCall, policy: EvaluatedPolicy, decision: Decision | undefined, closed: boolean): Answer {
-    const { caller, method } = call;
-    const { revision } = policy;
     const rule = decision?.rule ?? "default-deny";
-    const judgement = { verdict: "denied", rule, policy, closed } as const;
+    const id = this.#refuse(call, { verdict: "denied", rule, policy, closed }, "denied", { rule });
+    return deniedAnswer(id, policy.revision);
+  }
+
+  /** Records a refusal and tells it to the log and to observers; gives the id of the decision. */
+  #refuse(call: OpenCall, judgement: Judgement, message: string, why: Readonly<Record<string, unknown>>): string {
+    const { verdict, policy } = judgement;
+    const { caller, method } = call;
     const { id, isRecorded } = this.#deps.recorder.refused(call, this.#service, judgement);
-    if (isRecorded) this.#deps.log.info("denied", { decision: id, caller, method, rule, revision });
-    return deniedAnswer(id, revision);
+    call.judged(verdict, policy, id);
+    const { revision } = policy;
+    if (isRecorded) this.#deps.log.info(message, { decision: id, caller, method, ...why, revision });
+    return id;
   }
 
   /** Last, so that a call that is refused anyway costs nothing. */
@@ -134,14 +139,11 @@ export class InboundJudge {
     this.#limiter.adopt(unit.rateLimits);
     const refusal = this.#limiter.check(call, call.startedMs);
     if (refusal === undefined) return undefined;
-    const { revision } = current;
     const { limit, waitMs } = refusal;
     const limits = [{ name: limit, passed: false, pushbackMs: waitMs }];
     const judgement = { verdict: "limited", rule: limit, policy: current, limits } as const;
-    const { id, isRecorded } = this.#deps.recorder.refused(call, this.#service, judgement);
-    const { caller, method } = call;
-    if (isRecorded) this.#deps.log.info("over a rate limit", { decision: id, caller, method, limit, revision, waitMs });
-    return limitedAnswer(id, revision, waitMs);
+    const id = this.#refuse(call, judgement, "over a rate limit", { limit, waitMs });
+    return limitedAnswer(id, current.revision, waitMs);
   }
 
   /** "token": it has none, and one might allow it. */

@@ -1,6 +1,8 @@
+import type { Verdict } from "../../core/decision/decision-record.js";
 import type { SpiffeId } from "../../core/identity.js";
 import type { CallInputs } from "../../core/policy/condition/frame.js";
 import { onAbort } from "../../runtime/abort.js";
+import type { EvaluatedPolicy } from "../ports.js";
 import type { Answer } from "./answer.js";
 
 /** A call that was allowed and is not over. Links and `isOpen` are for `OpenCalls` alone. */
@@ -15,6 +17,8 @@ export interface OpenCall {
   nextOpen: OpenCall | null;
   beforeOpen: OpenCall | null;
   isOpen: boolean;
+  /** Tells its observers, if there are any, how `policy` judged it; `decision`: its id, where it has one. */
+  judged(verdict: Verdict, policy: EvaluatedPolicy, decision: string | undefined): void;
   /** Ends it with an answer of the proxy's own. */
   answer(answer: Answer): void;
 }

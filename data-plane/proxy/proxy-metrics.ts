@@ -1,8 +1,10 @@
 import type { status } from "@grpc/grpc-js";
 import type { AnswerReason } from "./answer.js";
-import type { HandshakeFailure } from "./forward/listener.js";
 
 export type Direction = "inbound" | "outbound";
+
+/** What keeps a connection from being taken: a word for metrics. */
+export type HandshakeFailure = "tls" | "alpn" | "identity" | "preface";
 
 /** A call that is over; read at once and not kept. */
 export interface EndedCall {

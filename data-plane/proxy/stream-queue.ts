@@ -1,14 +1,5 @@
 import type { UpstreamSession } from "./forward/upstream-session.js";
-
-/** How many calls of this process wait for streams, and what became of them: for metrics. */
-export class WaitCounters {
-  /** Now. */
-  waiting = 0;
-  /** That had to wait, so far. */
-  waited = 0;
-  /** Refused because too many waited. */
-  refused = 0;
-}
+import type { WaitCounters } from "./wait-counters.js";
 
 /** A call that wants a stream, in one queue at most. */
 export class StreamWaiter {

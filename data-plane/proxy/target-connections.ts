@@ -5,7 +5,7 @@ import type { DialSlots } from "./dial-slots.js";
 import type { Timed } from "./forward/deadline-wheel.js";
 import { type SessionWatcher, UpstreamSession } from "./forward/upstream-session.js";
 import { StreamQueue, type StreamWaiter } from "./stream-queue.js";
-import type { UpstreamPoolDeps, UpstreamPoolOptions, UpstreamTarget } from "./upstream-pool.js";
+import type { UpstreamPoolDeps, UpstreamPoolOptions, UpstreamTarget } from "./upstream-target.js";
 
 /** Where the peer's window for a connection is used up, it gets this long before another connection is made. */
 const narrowMs = 20;

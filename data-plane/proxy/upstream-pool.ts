@@ -1,38 +1,9 @@
 import type { Socket } from "node:net";
 import { DialSlots } from "./dial-slots.js";
-import type { ProxyEngine } from "./forward/proxy-engine.js";
-import type { UpstreamSession, UpstreamSessionOptions } from "./forward/upstream-session.js";
+import type { UpstreamSession } from "./forward/upstream-session.js";
 import type { StreamWaiter } from "./stream-queue.js";
 import { type Reach, reach, TargetConnections } from "./target-connections.js";
-
-/** Where calls can be sent. */
-export interface UpstreamTarget {
-  /** Two targets with the same key share connections. */
-  readonly key: string;
-  /** Connects, and proves that the other side is who it should be. Fails with an AshlarError. */
-  dial(): Promise<Socket>;
-}
-
-export interface UpstreamPoolOptions {
-  /** Of those that take calls. */
-  readonly connectionsMaxPerTarget: number;
-  /** Of those that would take calls, if others had left them something of the window. */
-  readonly narrowMaxPerTarget: number;
-  /** Of those that only finish what they have: beyond it the oldest ends. */
-  readonly finishingMaxPerTarget: number;
-  /** Calls that wait for a stream. */
-  readonly waitingMaxPerTarget: number;
-  /** Connections that are being made at once, to all targets. */
-  readonly dialsMax: number;
-  readonly redialMsMin: number;
-  readonly redialMsMax: number;
-  readonly session: UpstreamSessionOptions;
-}
-
-export interface UpstreamPoolDeps {
-  readonly random: () => number;
-  readonly engine: ProxyEngine;
-}
+import type { UpstreamPoolDeps, UpstreamPoolOptions, UpstreamTarget } from "./upstream-target.js";
 
 /** Connections to upstreams, shared by all calls; dialled on demand. */
 export class UpstreamPool {

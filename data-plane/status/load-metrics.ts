@@ -2,7 +2,7 @@ import { Counter, Gauge, type Registry } from "prom-client";
 import type { MemoryBudget } from "../http2/memory-budget.js";
 import { type Overload, overloadCauses } from "../proxy/overload.js";
 import type { RetryBudget } from "../proxy/retry-budget.js";
-import type { WaitCounters } from "../proxy/stream-queue.js";
+import type { WaitCounters } from "../proxy/wait-counters.js";
 
 export interface LoadSources {
   readonly budget: MemoryBudget;

@@ -9,6 +9,7 @@ import type { Label } from "../../core/model.js";
 import { parseDecisionBytes } from "../../core/wire/decisions.js";
 import type { ProxyIdentity } from "../../data-plane/ports.js";
 import { CallRecorder } from "../../data-plane/proxy/call-recorder.js";
+import type { CallSideDeps } from "../../data-plane/proxy/call-side.js";
 import type { DecisionSink } from "../../data-plane/proxy/decision-sink.js";
 import { inboundLimits } from "../../data-plane/proxy/forward/listener.js";
 import {
@@ -23,7 +24,8 @@ import { Outbound } from "../../data-plane/proxy/outbound.js";
 import type { ProxyMetrics } from "../../data-plane/proxy/proxy-metrics.js";
 import { ShadowTally } from "../../data-plane/proxy/shadow-tally.js";
 import { TlsState } from "../../data-plane/proxy/tls-state.js";
-import { UpstreamPool, type UpstreamPoolOptions } from "../../data-plane/proxy/upstream-pool.js";
+import { UpstreamPool } from "../../data-plane/proxy/upstream-pool.js";
+import type { UpstreamPoolOptions } from "../../data-plane/proxy/upstream-target.js";
 import { systemClock } from "../../runtime/clock.js";
 import { silentLogger } from "../../runtime/log.js";
 import { ByteClient, type ByteHandlers, startByteServer } from "./byte-service.js";
@@ -113,6 +115,9 @@ export class TestSide {
   readonly tally = new ShadowTally();
   /** Of everything. */
   readonly recorder: CallRecorder;
+  /** Asked by both sides' calls that begin from now on. */
+  observe: CallSideDeps["observe"];
+  gate: CallSideDeps["gate"];
   readonly #closers: (() => void)[] = [];
 
   constructor(identity: ProxyIdentity, rootPem: string, options: Partial<ProxyEngineOptions> = {}) {
@@ -142,7 +147,11 @@ export class TestSide {
     const { engine, tls, trust, policy, app, endpoints, pool, metrics } = this;
     const { recorder, tally } = this;
     const common = { recorder, tally, clock: systemClock, random: randomBytes, draw: Math.random, log: silentLogger };
-    return { engine, tls, trust, policy, app, endpoints, pool, metrics, ...common };
+    const seams: Pick<CallSideDeps, "observe" | "gate"> = {
+      observe: (call) => this.observe?.(call),
+      gate: (call) => this.gate?.(call),
+    };
+    return { engine, tls, trust, policy, app, endpoints, pool, metrics, ...common, ...seams };
   }
 
   async inbound(limits = inboundLimits): Promise<{ inbound: Inbound; address: string }> {

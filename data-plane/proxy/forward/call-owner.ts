@@ -3,29 +3,41 @@
  * picked for it. Below this line nothing is decided any more.
  */
 import type { PreparedField } from "../../http2/prepared-field.js";
+import type { Answer } from "../answer.js";
 import type { Direction } from "../proxy-metrics.js";
-import type { Call } from "./call.js";
 import type { Timed } from "./deadline-wheel.js";
 import type { SeldomLog } from "./seldom-log.js";
 
-/** Who decides about a call. */
-export interface CallOwner {
+/** Decides about calls of type `Call`. */
+export interface CallOwner<Call> {
   readonly direction: Direction;
-  /** Of the proxy that is called. */
+  /** The labels of the proxy that is called. */
   readonly labels: ReadonlyMap<string, string>;
-  /** The upstream is a peer proxy: what it says about revision and decision passes. */
+  /** Whether the upstream is a peer proxy: what it says about revision and decision passes. */
   readonly fromPeer: boolean;
-  /** Monotonic; as exact as a turn of the event loop. */
+  /** Monotonic milliseconds; as exact as a turn of the event loop. */
   nowMs(): number;
-  /** Has `call.onDue` called then. */
-  watch(call: Timed, dueMs: number): void;
-  unwatch(call: Timed): void;
+  /** Has `timed.onDue` called when `dueMs` has passed. */
+  watch(timed: Timed, dueMs: number): void;
+  unwatch(timed: Timed): void;
   /** The upstream surely processed nothing: the call waits to be sent elsewhere. `isLeaving`: its connection ends. */
   sendAgain(call: Call, isLeaving: boolean): void;
-  /** Told of header fields that are more than somebody takes. */
+  /** Warns of header fields that are more than somebody takes. */
   readonly oversized: SeldomLog;
-  /** It is over. */
+  /** `call` is over. */
   ended(call: Call): void;
+}
+
+/** A call as those see it who word its answers. */
+export interface AnsweredCall {
+  readonly direction: Direction;
+  readonly service: string;
+  readonly method: string;
+  readonly plan: ForwardPlan | null;
+  /** It is over or has been answered: nothing may be sent upstream for it any more. */
+  readonly settled: boolean;
+  /** Ends it with an answer of the proxy's own. */
+  answer(answer: Answer): void;
 }
 
 /** What was decided about a call; arrays are shared by calls. */

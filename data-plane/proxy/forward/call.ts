@@ -1,14 +1,13 @@
 import { status } from "@grpc/grpc-js";
+import type { Verdict } from "../../../core/decision/decision-record.js";
 import type { SpiffeId } from "../../../core/identity.js";
-import type { CompiledRouteRule } from "../../../core/policy/compile.js";
-import type { CallInputs } from "../../../core/policy/condition/frame.js";
 import type { FieldBlock } from "../../http2/field-block.js";
 import { fieldName } from "../../http2/field-names.js";
 import { errorCode } from "../../http2/protocol.js";
 import { type Stream, type StreamSink, sendState } from "../../http2/stream.js";
+import type { EvaluatedPolicy } from "../../ports.js";
 import {
   type Answer,
-  type AnswerReason,
   badResponseAnswer,
   deadlineAnswer,
   lostAnswer,
@@ -16,11 +15,12 @@ import {
   noTrailersAnswer,
   tooLongAnswer,
 } from "../answer.js";
-import { renderGrpcTimeout } from "../grpc-timeout.js";
 import type { OpenCall } from "../open-calls.js";
-import type { Direction, EndedCall } from "../proxy-metrics.js";
 import { dropReservedFields } from "../request-head.js";
-import type { CallOwner, ForwardPlan } from "./call-owner.js";
+import { CallFacts } from "./call-facts.js";
+import type { AttemptOutcome, CallObserver } from "./call-observer.js";
+import type { CallOwner } from "./call-owner.js";
+import { mayEnter, type Phase, phase } from "./call-phase.js";
 import type { Timed } from "./deadline-wheel.js";
 import { excessFor, excessHere, isAnswered } from "./header-limits.js";
 import { KeptFields } from "./kept-fields.js";
@@ -31,47 +31,30 @@ import type { UpstreamSession } from "./upstream-session.js";
 /** A client that does not take the end of its call gets a reset after this long. */
 const endGraceMs = 5000;
 
+/** Is told when a call no longer waits for it. */
+export interface Leaving {
+  leave(): void;
+}
+
 /** One call: the sink of the caller's stream and of the upstream's. */
-export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall {
-  readonly #owner: CallOwner;
+export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
+  declare protected readonly owner: CallOwner<Call>;
   readonly #inbound: Stream;
+  #phase: Phase = phase.begun;
+  /** The attempt: its stream, and the session that this is on. null: none is upstream. */
   #upstream: Stream | null = null;
   #session: UpstreamSession | null = null;
-  readonly service: string;
-  /** "package.Service/Method". */
-  readonly method: string;
-  readonly caller: SpiffeId;
-  readonly sourceAddress: string | undefined;
-  /** When it began, by the calendar: for conditions. */
-  nowMs = 0;
-  claims: CallInputs["claims"];
-  tokenIssuer: CallInputs["tokenIssuer"];
-  sourceLabels: CallInputs["sourceLabels"];
-  /** By the owner's clock; -1: none. */
-  dueAtMs = -1;
-  readonly startedMs: number;
-  plan: ForwardPlan | null = null;
-  /** The route's rule that fits, for choosing a version. */
-  rule: CompiledRouteRule | undefined;
-  /** Uniform in [0, 1): which version of the rule's split it gets. */
-  versionDraw = 0;
-  attempts = 0;
+  /** Those that were attached before it are linked to it. */
+  observer: CallObserver | null = null;
   /** What it waits for before it can be sent; null: nothing. */
-  waiting: { leave(): void } | null = null;
+  waiting: Leaving | null = null;
   /** Endpoints that were tried, where one failed. */
   tried: Set<string> | undefined;
-  /** The request's fields. */
-  #kept = KeptFields.none;
   /** Its messages, while they may have to be sent (again); null: they were too long, or are answered. */
   #messages: KeptMessages | null;
   /** Bytes sent for the second time: the caller has been told already that they were taken. */
   #resent = 0;
   #requestEnded: boolean;
-  #finished = false;
-  #over = false;
-  code: status = status.CANCELLED;
-  reason: AnswerReason | undefined;
-  tookMs = 0;
   nextOpen: OpenCall | null = null;
   beforeOpen: OpenCall | null = null;
   isOpen = false;
@@ -81,82 +64,87 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
   dueMs = 0;
 
   constructor(
-    owner: CallOwner,
+    owner: CallOwner<Call>,
     inbound: Stream,
     service: string,
     method: string,
     caller: SpiffeId,
-    sourceAddress: string | undefined,
     requestEnded: boolean,
     nowMs: number,
   ) {
-    this.#owner = owner;
+    super(owner, service, method, caller, nowMs);
     this.#inbound = inbound;
     this.#messages = new KeptMessages(inbound.connection.budget);
-    this.service = service;
-    this.method = method;
-    this.caller = caller;
-    this.sourceAddress = sourceAddress;
     this.#requestEnded = requestEnded;
-    this.startedMs = nowMs;
   }
 
-  /** What conditions ask about the call, as it began: the same when it is judged again. */
-  get inputs(): CallInputs {
-    return this;
+  /** Has `observer` hear what becomes of the call from now on; each observer is of one call. */
+  observe(observer: CallObserver): void {
+    observer.before = this.observer;
+    this.observer = observer;
   }
 
-  get destinationLabels(): ReadonlyMap<string, string> {
-    return this.#owner.labels;
-  }
-
-  header(name: string): string | undefined {
-    return this.#kept.header(name);
-  }
-
-  get direction(): Direction {
-    return this.#owner.direction;
+  judged(verdict: Verdict, policy: EvaluatedPolicy, decision: string | undefined): void {
+    this.observer?.judged(this, verdict, policy, decision);
   }
 
   /** It is over or has been answered: nothing may be sent upstream for it any more. */
   get settled(): boolean {
-    return this.#finished || this.#over;
+    return this.#phase >= phase.passed;
   }
 
-  /** Its time is over. */
-  get isLate(): boolean {
-    return this.dueAtMs >= 0 && this.#owner.nowMs() >= this.dueAtMs;
+  /** False: it is too late for that. */
+  #enter(to: Phase): boolean {
+    if (!mayEnter(this.#phase, to)) return false;
+    this.#phase = to;
+    return true;
+  }
+
+  /** Nothing is sent for it until `release`; `gate` hears if it ends before. False: it has ended already. */
+  hold(gate: Leaving): boolean {
+    if (!this.#enter(phase.held)) return false;
+    this.waiting = gate;
+    return true;
+  }
+
+  /** What it was held for is here. False: it has ended meanwhile. */
+  release(): boolean {
+    if (!this.#enter(phase.begun)) return false;
+    this.waiting = null;
+    return true;
   }
 
   /** Sets when it must be over; `timeoutMs` counts from its start. */
   setTimeout(timeoutMs: number): void {
     this.dueAtMs = this.startedMs + timeoutMs;
-    this.#owner.watch(this, this.dueAtMs);
+    this.owner.watch(this, this.dueAtMs);
   }
 
   /** Keeps the request's fields, which are valid now only: for conditions, and for sending them later. */
   keep(fields: FieldBlock): void {
-    this.#kept = KeptFields.of(fields);
-    this.#inbound.keptBytes = this.#kept.bytes;
-    this.#inbound.connection.budget.take(this.#kept.bytes);
+    this.kept = KeptFields.of(fields);
+    this.#inbound.keptBytes = this.kept.bytes;
+    this.#inbound.connection.budget.take(this.kept.bytes);
   }
 
   /**
-   * Sends the call to a session with room; `fields`: the request's, if they are as received this very turn, or null:
+   * Begins an attempt on a session with room; `fields`: the request's, if they are as received this very turn, or null:
    * those that were kept are sent. False: the session has no room after all.
    */
   send(session: UpstreamSession, fields: FieldBlock | null): boolean {
     const { plan } = this;
     if (fields === null && this.isLate) this.onDue();
-    if (plan === null || this.settled) return true;
+    if (plan === null || !mayEnter(this.#phase, phase.trying)) return true;
     const all = fields ?? this.restore();
-    if (isAnswered(this, this.#owner, "request", excessFor(session.connection.peer, plan.first, all, plan.last, this)))
+    if (isAnswered(this, this.owner, "request", excessFor(session.connection.peer, plan.first, all, plan.last, this)))
       return true;
-    const upstream = session.connection.open(this, fields === null ? this.#owner.nowMs() : this.startedMs);
+    const upstream = session.connection.open(this, fields === null ? this.owner.nowMs() : this.startedMs);
     if (upstream === null) return false;
+    this.#enter(phase.trying);
     this.attempts++;
     this.#upstream = upstream;
     this.#session = session;
+    this.observer?.attemptStarted(this, session.name);
     const messages = this.#messages;
     const ends = this.#requestEnded && (messages === null || messages.bytes === 0);
     upstream.sendFields(plan.first, fields ?? this.restore(), plan.last, ends);
@@ -165,13 +153,6 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
       this.#tookRequest(upstream.sendData(messages.block, 0, messages.bytes, this.#requestEnded));
     }
     return true;
-  }
-
-  /** The fields that were kept, with the time that is left; valid until the next are restored. */
-  restore(): FieldBlock {
-    const fields = this.#kept.restore();
-    if (this.dueAtMs >= 0) fields.add("grpc-timeout", renderGrpcTimeout(this.dueAtMs - this.#owner.nowMs()));
-    return fields;
   }
 
   /** The upstream has taken so much of the request: the caller may send as much. */
@@ -189,9 +170,10 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
       this.answer(tooLongAnswer(stream.connection.limits.messageBytesMax, this.plan?.revision));
       return;
     }
+    this.observer?.data(this, stream === this.#inbound, bytes, start, end);
     if (stream !== this.#inbound) {
       stream.consumed(this.#inbound.sendData(bytes, start, end, false));
-      if (endStream && !this.#finished) this.answer(noTrailersAnswer(this.plan?.revision));
+      if (endStream && !this.settled) this.answer(noTrailersAnswer(this.plan?.revision));
       return;
     }
     if (endStream) this.#requestEnded = true;
@@ -231,25 +213,28 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
     }
     const { check } = stream.connection.headers;
     const bad = badResponseAnswer(check.status, endStream, stream.framed, this.plan?.revision);
-    if (bad !== undefined) this.answer(bad);
-    else {
-      dropReservedFields(fields, false);
-      const excess = excessFor(this.#inbound.connection.peer, null, fields, null, null);
-      if (!isAnswered(this, this.#owner, "response", excess)) this.#inbound.sendFields(null, fields, null, false);
+    if (bad !== undefined) {
+      this.answer(bad);
+      return;
     }
+    dropReservedFields(fields, false);
+    const excess = excessFor(this.#inbound.connection.peer, null, fields, null, null);
+    if (isAnswered(this, this.owner, "response", excess) || !this.#enter(phase.committed)) return;
+    this.observer?.responded(this, fields);
+    this.#inbound.sendFields(null, fields, null, false);
   }
 
   onOversized(stream: Stream, fields: FieldBlock, endStream: boolean): void {
     this.#forget();
     const excess = excessHere(this.direction, stream.connection.limits.headerListBytesMax);
     if (endStream && fields.find(fieldName.grpcStatus) >= 0) this.#finish(fields, excess);
-    else isAnswered(this, this.#owner, "response", excess);
+    else isAnswered(this, this.owner, "response", excess);
   }
 
   onTaken(stream: Stream, bytes: number): void {
     if (stream === this.#inbound) {
       this.#upstream?.consumed(bytes);
-      if (this.#finished) this.#endIfSent();
+      if (this.settled) this.#endIfSent();
     } else if (stream === this.#upstream) this.#tookRequest(bytes);
   }
 
@@ -260,18 +245,18 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
       return;
     }
     if (stream !== this.#upstream) return;
-    this.#upstream = null;
+    const { dead, control } = stream.connection;
+    this.#leaveAttempt(unprocessed ? "refused" : dead ? "lost" : "reset");
     this.#session?.released();
-    if (this.settled) return;
-    if (unprocessed && this.#messages !== null) this.#owner.sendAgain(this, stream.connection.control.draining);
-    else this.answer(lostAnswer(code, unprocessed, stream.connection.dead, this.plan?.revision));
+    if (unprocessed && this.#messages !== null && this.#enter(phase.between))
+      this.owner.sendAgain(this, control.draining);
+    else this.answer(lostAnswer(code, unprocessed, dead, this.plan?.revision));
   }
 
   /** The upstream's status is here: `fields` end the call. `excess`: they are not all there, for this. */
   #finish(fields: FieldBlock, excess = ""): void {
-    if (this.settled) return;
-    this.#finished = true;
-    const code = passTrailers(this.#owner, this, this.#inbound, fields, excess);
+    if (!this.#enter(phase.passed)) return;
+    const code = passTrailers(this.owner, this, this.#inbound, fields, excess);
     this.code = code < 0 ? status.UNKNOWN : code;
     this.#leaveUpstream();
     this.#endIfSent();
@@ -279,11 +264,24 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
 
   /** A server that answered early does not want the rest of the request. */
   #leaveUpstream(): void {
-    const upstream = this.#upstream;
+    const upstream = this.#leaveAttempt("answered");
     if (upstream === null) return;
-    this.#upstream = null;
     if (upstream.sending !== sendState.ended && !upstream.closed) upstream.reset(errorCode.noError);
     this.#session?.released();
+  }
+
+  #cancelUpstream(): void {
+    const upstream = this.#leaveAttempt("cancelled");
+    if (upstream !== null) this.#session?.cancel(upstream);
+  }
+
+  /** Gives the attempt's stream, whose events are not the call's any more; null: there was none. */
+  #leaveAttempt(outcome: AttemptOutcome): Stream | null {
+    const upstream = this.#upstream;
+    if (upstream === null) return null;
+    this.#upstream = null;
+    this.observer?.attemptEnded(this, outcome);
+    return upstream;
   }
 
   // === From the proxy ===
@@ -291,23 +289,21 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
   /** Ends the call with an answer of the proxy's own and cancels what is upstream. */
   answer(answer: Answer): void {
     // The upstream's answer is whole but the caller does not take it, and now it is too late or refused.
-    if (this.#finished && !this.#over && this.reason === undefined) this.#cut();
-    if (this.settled) return;
-    this.#finished = true;
+    if (this.#phase === phase.passed) this.#cut();
+    if (!this.#enter(phase.answered)) return;
     this.code = answer.code;
     this.reason = answer.reason;
-    this.waiting?.leave();
+    this.#stopWaiting();
     this.#cancelUpstream();
     sendAnswer(this.#inbound, answer);
     if (this.#endIfSent()) return;
-    this.#owner.watch(this, this.#owner.nowMs() + endGraceMs);
+    this.owner.watch(this, this.owner.nowMs() + endGraceMs);
   }
 
   /** The deadline, or the time that a caller has to take the end. */
   onDue(): void {
-    if (this.#over) return;
-    if (this.#finished) this.#cut();
-    else this.answer(deadlineAnswer(this.plan?.revision));
+    if (!this.settled) this.answer(deadlineAnswer(this.plan?.revision));
+    else if (this.#phase !== phase.over) this.#cut();
   }
 
   #cut(): void {
@@ -316,11 +312,10 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
     this.#end();
   }
 
-  #cancelUpstream(): void {
-    const upstream = this.#upstream;
-    if (upstream === null) return;
-    this.#upstream = null;
-    this.#session?.cancel(upstream);
+  #stopWaiting(): void {
+    const { waiting } = this;
+    this.waiting = null;
+    waiting?.leave();
   }
 
   #endIfSent(): boolean {
@@ -330,15 +325,15 @@ export class Call implements StreamSink, OpenCall, CallInputs, Timed, EndedCall 
   }
 
   #end(): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.waiting?.leave();
+    if (!this.#enter(phase.over)) return;
+    this.#stopWaiting();
     this.#forget();
-    this.#inbound.connection.budget.give(this.#kept.bytes);
-    this.#kept.release();
-    this.#kept = KeptFields.none;
-    if (this.wheelSlot >= 0) this.#owner.unwatch(this);
-    this.tookMs = this.#owner.nowMs() - this.startedMs;
-    this.#owner.ended(this);
+    this.#inbound.connection.budget.give(this.kept.bytes);
+    this.kept.release();
+    this.kept = KeptFields.none;
+    if (this.wheelSlot >= 0) this.owner.unwatch(this);
+    this.tookMs = this.owner.nowMs() - this.startedMs;
+    this.observer?.ended(this);
+    this.owner.ended(this);
   }
 }

@@ -5,8 +5,7 @@ import type { PreparedField } from "../../http2/prepared-field.js";
 import type { PeerSettings } from "../../http2/settings.js";
 import { headersAnswer } from "../answer.js";
 import type { Direction } from "../proxy-metrics.js";
-import type { Call } from "./call.js";
-import type { CallOwner } from "./call-owner.js";
+import type { AnsweredCall, CallOwner } from "./call-owner.js";
 
 /**
  * What a proxy may add on the way to the next one: its labels, which are at most 32 of 128 bytes, trace, epoch, revision,
@@ -20,11 +19,10 @@ const fieldsMin = 128;
 /** Who says that less is taken is not believed: it could not even be answered. */
 const listMaxLeast = 4096;
 
-/** Of which call something is the upstream. */
-interface Upstream {
-  readonly direction: Direction;
-  readonly service: string;
-}
+/** Says of which call something is the upstream. */
+type Upstream = Pick<AnsweredCall, "direction" | "service">;
+/** Is told of blocks that are too long. */
+type Owner = Pick<CallOwner<never>, "oversized" | "nowMs">;
 
 /** `bytesMax`: as applications are told; `isProxy`: at the other end is one. */
 export function headerLimits(
@@ -66,7 +64,7 @@ export function excessHere(direction: Direction, bytesMax: number): string {
 }
 
 /** Answers a call whose header fields are `excess`, if they are; `part`: which side's. */
-export function isAnswered(call: Call, owner: CallOwner, part: "request" | "response", excess: string): boolean {
+export function isAnswered(call: AnsweredCall, owner: Owner, part: "request" | "response", excess: string): boolean {
   if (excess === "" || call.settled) return excess !== "";
   const answer = headersAnswer(part, excess, call.plan?.revision);
   noteOversized(call, owner, answer.message);
@@ -74,7 +72,7 @@ export function isAnswered(call: Call, owner: CallOwner, part: "request" | "resp
   return true;
 }
 
-export function noteOversized({ service, method }: Call, owner: CallOwner, what: string): void {
+export function noteOversized({ service, method }: AnsweredCall, owner: Owner, what: string): void {
   owner.oversized.warn(owner.nowMs(), what, { service, method });
 }
 

@@ -12,7 +12,11 @@ import { socketMode } from "../../../runtime/socket-folder.js";
 const backlog = 4096;
 
 /** Has `server` listen; gives the address with its real port; a Unix socket gets mode 0600. Fails with `unavailable` when it is taken. */
-export function listenOn(server: Server, address: SocketAddress, log: Logger): Promise<SocketAddress> {
+export function listenOn<Address extends SocketAddress>(
+  server: Server,
+  address: Address,
+  log: Logger,
+): Promise<Address> {
   return new Promise((resolve, reject) => {
     const fail = (cause: NodeJS.ErrnoException) => {
       const where = "path" in address ? address.path : `${address.host}:${address.port}`;
@@ -25,7 +29,7 @@ export function listenOn(server: Server, address: SocketAddress, log: Logger): P
       server.on("error", (error) => log.warn("listener", { error: messageOf(error) }));
       const bound = server.address();
       if ("path" in address || bound === null || typeof bound === "string") return resolve(address);
-      return resolve({ host: address.host, port: bound.port });
+      return resolve({ ...address, port: bound.port });
     });
     // A path is bound by now, or not at all: in the same tick nobody else has run in this process.
     if ("path" in address && server.listening) protect(server, address.path, fail);

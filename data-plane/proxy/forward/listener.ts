@@ -19,6 +19,7 @@ import { refusal } from "../../http2/refusals.js";
 import type { Stream } from "../../http2/stream.js";
 import { type ConnectionOwner, SocketConnection } from "../../http2-sockets/socket-connection.js";
 import { headersAnswer } from "../answer.js";
+import type { HandshakeFailure } from "../proxy-metrics.js";
 import { connectionWindowBytes } from "./connection-window.js";
 import type { OtherEnd } from "./endings.js";
 import { excessHere, headerLimits } from "./header-limits.js";
@@ -62,9 +63,6 @@ export interface Peer {
   /** Its IP address; undefined: the connection is closed already. */
   readonly sourceAddress: string | undefined;
 }
-
-/** What keeps a connection from being taken: a word for metrics. */
-export type HandshakeFailure = "tls" | "alpn" | "identity" | "preface";
 
 export interface ListenerDeps {
   /** A request that passed every check; must set `stream.sink` or reset it. `peer`: undefined on plain listeners. */
@@ -192,7 +190,7 @@ export class Listener {
   }
 
   /** Starts to listen; gives the address with its real port. Fails with `unavailable` when it is taken. */
-  listen(address: SocketAddress): Promise<SocketAddress> {
+  listen<Address extends SocketAddress>(address: Address): Promise<Address> {
     this.#address = "path" in address ? address.path : `${address.host}:${address.port}`;
     return listenOn(this.#server, address, this.#deps.log);
   }

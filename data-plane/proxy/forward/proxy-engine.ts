@@ -9,7 +9,7 @@ import { MemoryReaper } from "../../http2-sockets/memory-reaper.js";
 import type { SocketConnectionDeps } from "../../http2-sockets/socket-connection.js";
 import { type HeapUse, Overload } from "../overload.js";
 import { RetryBudget } from "../retry-budget.js";
-import { WaitCounters } from "../stream-queue.js";
+import { WaitCounters } from "../wait-counters.js";
 import { DeadlineWheel } from "./deadline-wheel.js";
 import { Endings } from "./endings.js";
 

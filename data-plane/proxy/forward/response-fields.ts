@@ -7,8 +7,7 @@ import { PreparedField } from "../../http2/prepared-field.js";
 import { type Stream, sendState } from "../../http2/stream.js";
 import { type Answer, percentEncode } from "../answer.js";
 import { dropReservedFields } from "../request-head.js";
-import type { Call } from "./call.js";
-import type { CallOwner } from "./call-owner.js";
+import type { AnsweredCall, CallOwner } from "./call-owner.js";
 import { excessFor, noteOversized } from "./header-limits.js";
 
 const head = [new PreparedField(":status", "200"), new PreparedField("content-type", "application/grpc")];
@@ -76,8 +75,8 @@ function shortenTrailers(fields: FieldBlock, excess: string): string {
  * they were that; "": they are. What the caller does not take of them is dropped.
  */
 export function passTrailers(
-  owner: CallOwner,
-  call: Call,
+  owner: Pick<CallOwner<never>, "fromPeer" | "oversized" | "nowMs">,
+  call: AnsweredCall,
   inbound: Stream,
   fields: FieldBlock,
   excess: string,

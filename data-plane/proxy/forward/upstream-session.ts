@@ -116,6 +116,11 @@ export class UpstreamSession implements ConnectionOwner {
     });
   }
 
+  /** What it leads to, as the pool names it. */
+  get name(): string {
+    return this.#other.name;
+  }
+
   /** Calls that are open here. */
   get outstanding(): number {
     return this.connection.streams.slots;

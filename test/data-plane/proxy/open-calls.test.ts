@@ -11,7 +11,15 @@ test("a call that ends while others are judged again is not judged: nothing of i
     const caller = buildSpiffeId("test", "service", "front");
     const call: OpenCall = {
       ...{ caller, method, inputs: { ...inputs, destinationLabels: new Map() } },
-      ...{ claims: undefined, tokenIssuer: undefined, nextOpen: null, beforeOpen: null, isOpen: false, answer },
+      ...{
+        claims: undefined,
+        tokenIssuer: undefined,
+        nextOpen: null,
+        beforeOpen: null,
+        isOpen: false,
+        answer,
+        judged() {},
+      },
     };
     calls.push(call);
     open.add(call);

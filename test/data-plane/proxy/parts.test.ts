@@ -207,7 +207,7 @@ test("I10: a call that was answered while it waited for an upstream is not sent"
   const sent: string[] = [];
   const inbound = { sending: 0, closed: false, sendFields: () => void sent.push("answer"), reset: () => {} };
   Object.assign(inbound, { connection: { budget: new MemoryBudget() } });
-  const owner: CallOwner = {
+  const owner: CallOwner<Call> = {
     ...{ direction: "inbound", fromPeer: false, labels: new Map(), nowMs: () => 0 },
     ...{
       watch: () => {},
@@ -223,7 +223,6 @@ test("I10: a call that was answered while it waited for an upstream is not sent"
     "a",
     "a.B/C",
     buildSpiffeId("test", "service", "a"),
-    undefined,
     true,
     0,
   );

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import type { UpstreamSession } from "../../../data-plane/proxy/forward/upstream-session.js";
-import { StreamQueue, StreamWaiter, WaitCounters } from "../../../data-plane/proxy/stream-queue.js";
+import { StreamQueue, StreamWaiter } from "../../../data-plane/proxy/stream-queue.js";
+import { WaitCounters } from "../../../data-plane/proxy/wait-counters.js";
 
 const session = {} as UpstreamSession;
 

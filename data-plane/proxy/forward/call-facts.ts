@@ -1,0 +1,79 @@
+import { status } from "@grpc/grpc-js";
+import type { SpiffeId } from "../../../core/identity.js";
+import type { CompiledRouteRule } from "../../../core/policy/compile.js";
+import type { CallInputs } from "../../../core/policy/condition/frame.js";
+import type { FieldBlock } from "../../http2/field-block.js";
+import type { AnswerReason } from "../answer.js";
+import { renderGrpcTimeout } from "../grpc-timeout.js";
+import type { Direction, EndedCall } from "../proxy-metrics.js";
+import type { CallOwner, ForwardPlan } from "./call-owner.js";
+import { KeptFields } from "./kept-fields.js";
+
+/** What is known of a call, for those who judge, route, count and observe it: `Call` carries it. */
+export class CallFacts implements CallInputs, EndedCall {
+  /** Both sides of a call have the same clock, wheel and labels. */
+  protected readonly owner: CallOwner<never>;
+  readonly service: string;
+  /** "package.Service/Method". */
+  readonly method: string;
+  readonly caller: SpiffeId;
+  /** IP address; undefined: it came from the own application, or its connection is closed. */
+  sourceAddress: string | undefined;
+  /** When it began, by the calendar: for conditions. */
+  nowMs = 0;
+  claims: CallInputs["claims"];
+  tokenIssuer: CallInputs["tokenIssuer"];
+  sourceLabels: CallInputs["sourceLabels"];
+  /** By the owner's clock; -1: none. */
+  dueAtMs = -1;
+  readonly startedMs: number;
+  plan: ForwardPlan | null = null;
+  /** The route's rule that fits, for choosing a version. */
+  rule: CompiledRouteRule | undefined;
+  /** Uniform in [0, 1): which version of the rule's split it gets. */
+  versionDraw = 0;
+  /** Streams that were opened upstream for it. */
+  attempts = 0;
+  /** The request's fields. */
+  protected kept = KeptFields.none;
+  code: status = status.CANCELLED;
+  reason: AnswerReason | undefined;
+  tookMs = 0;
+
+  constructor(owner: CallOwner<never>, service: string, method: string, caller: SpiffeId, nowMs: number) {
+    this.owner = owner;
+    this.service = service;
+    this.method = method;
+    this.caller = caller;
+    this.startedMs = nowMs;
+  }
+
+  get direction(): Direction {
+    return this.owner.direction;
+  }
+
+  /** What conditions ask about the call, as it began: the same when it is judged again. */
+  get inputs(): CallInputs {
+    return this;
+  }
+
+  get destinationLabels(): ReadonlyMap<string, string> {
+    return this.owner.labels;
+  }
+
+  header(name: string): string | undefined {
+    return this.kept.header(name);
+  }
+
+  /** The fields that were kept, with the time that is left; valid until the next are restored. */
+  restore(): FieldBlock {
+    const fields = this.kept.restore();
+    if (this.dueAtMs >= 0) fields.add("grpc-timeout", renderGrpcTimeout(this.dueAtMs - this.owner.nowMs()));
+    return fields;
+  }
+
+  /** Its time is over. */
+  get isLate(): boolean {
+    return this.dueAtMs >= 0 && this.owner.nowMs() >= this.dueAtMs;
+  }
+}

@@ -1,0 +1,299 @@
+/** What hangs on a call: observers, which hear its whole life, and gates, which hold it back before it is forwarded. */
+import { createServer, type Http2Server, type ServerHttp2Stream } from "node:http2";
+import { join } from "node:path";
+import { status } from "@grpc/grpc-js";
+import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import fc from "fast-check";
+import type { Verdict } from "../../../core/decision/decision-record.js";
+import type { EvaluatedPolicy } from "../../../data-plane/ports.js";
+import { type Answer, unavailableAnswer } from "../../../data-plane/proxy/answer.js";
+import type { CallGate } from "../../../data-plane/proxy/call-side.js";
+import type { CallFacts } from "../../../data-plane/proxy/forward/call-facts.js";
+import { type AttemptOutcome, CallObserver, MessageTally } from "../../../data-plane/proxy/forward/call-observer.js";
+import { buildPolicy, everyone } from "../../support/proxy-fakes.js";
+import { eventually, ProxyPair, type TestSide } from "../../support/proxy-pair.js";
+
+/** Notes all that it hears. */
+class Heard extends CallObserver {
+  readonly events: string[];
+  readonly request = new MessageTally();
+  readonly response = new MessageTally();
+  readonly #all: boolean;
+
+  constructor(events: string[], all: boolean) {
+    super();
+    this.events = events;
+    this.#all = all;
+  }
+
+  override judged(call: CallFacts, verdict: Verdict, policy: EvaluatedPolicy, decision: string | undefined): void {
+    const named = decision === undefined ? "unnamed" : "named";
+    this.events.push(`judged ${verdict} by revision ${policy.revision}, epoch ${policy.epoch}, ${named}`);
+    super.judged(call, verdict, policy, decision);
+  }
+
+  override attemptStarted(call: CallFacts, endpoint: string): void {
+    const where = endpoint.replace(/127\.0\.0\.1:\d+|unix:.*$/, "ADDRESS");
+    this.events.push(`attempt ${call.attempts} at ${where}`);
+    super.attemptStarted(call, endpoint);
+  }
+
+  override attemptEnded(call: CallFacts, outcome: AttemptOutcome): void {
+    this.events.push(`attempt ${call.attempts} ${outcome}`);
+    super.attemptEnded(call, outcome);
+  }
+
+  override responded(...heard: Parameters<CallObserver["responded"]>): void {
+    this.events.push("responded");
+    super.responded(...heard);
+  }
+
+  override data(call: CallFacts, fromCaller: boolean, bytes: Uint8Array, start: number, end: number): void {
+    (fromCaller ? this.request : this.response).add(bytes, start, end);
+    super.data(call, fromCaller, bytes, start, end);
+  }
+
+  override ended(call: CallFacts): void {
+    const tally = ({ messages, bytes }: MessageTally): string => `${messages} of ${bytes} bytes`;
+    const what = this.#all ? `, ${tally(this.request)}, ${tally(this.response)}` : "";
+    this.events.push(`ended ${status[call.code]} ${call.reason ?? ""}${what}`);
+    super.ended(call);
+  }
+}
+
+let pair: ProxyPair;
+const servers: Http2Server[] = [];
+
+beforeEach(async () => {
+  pair = await ProxyPair.start({
+    Unary: (call, respond) => respond(null, call.request),
+    Bidi: (call) => call.on("data", (bytes) => call.write(bytes)).on("end", () => call.end()),
+  });
+});
+afterEach(() => {
+  pair.stop();
+  for (const server of servers.splice(0)) server.close();
+});
+
+function observe(side: TestSide, all = false): string[] {
+  const events: string[] = [];
+  side.observe = (call) => call.observe(new Heard(events, all));
+  return events;
+}
+
+describe("an observer", () => {
+  test("hears a call from its judgement to its end, with endpoint, messages and bytes", async () => {
+    const [out, inside] = [observe(pair.caller, true), observe(pair.callee, true)];
+    await pair.client().unary(Buffer.alloc(100));
+    await eventually("both ended", () => out.length + inside.length >= 10);
+    const whole = ["attempt 1 answered", "ended OK , 1 of 105 bytes, 1 of 105 bytes"];
+    expect(out).toEqual([
+      "judged routed by revision 1, epoch 1, named",
+      "attempt 1 at bytes ADDRESS",
+      "responded",
+      ...whole,
+    ]);
+    expect(inside).toEqual([
+      "judged allowed by revision 1, epoch 1, named",
+      "attempt 1 at app-1 ADDRESS",
+      "responded",
+      ...whole,
+    ]);
+  });
+
+  test("hears refusals of policy, and of the proxy", async () => {
+    const [out, inside] = [observe(pair.caller), observe(pair.callee)];
+    pair.callee.policy.switchTo(buildPolicy(2, [{ service: "bytes", allow: [] }]));
+    await pair.client().unary(Buffer.alloc(1));
+    await pair.client("nobody").unary(Buffer.alloc(1));
+    await eventually("all ended", () => out.at(-1)?.startsWith("ended UNAVAILABLE") === true);
+    expect(inside).toEqual(["judged denied by revision 2, epoch 2, named", "ended PERMISSION_DENIED denied"]);
+    expect(out.at(-1)).toBe("ended UNAVAILABLE unknown-service");
+  });
+
+  test("I10: hears that an open call is judged again, and what becomes of its attempt", async () => {
+    const inside = observe(pair.callee);
+    const stream = pair.client().bidi();
+    stream.on("error", () => {});
+    await new Promise((resolve) => {
+      stream.once("data", resolve);
+      stream.write(Buffer.alloc(10));
+    });
+    pair.callee.policy.switchTo(buildPolicy(2, [{ service: "bytes", allow: [] }]));
+    await eventually("it ended", () => inside.some((event) => event.startsWith("ended")));
+    expect(inside).toEqual([
+      "judged allowed by revision 1, epoch 1, named",
+      "attempt 1 at app-1 ADDRESS",
+      "responded",
+      "judged denied by revision 2, epoch 2, named",
+      "attempt 1 cancelled",
+      "ended PERMISSION_DENIED denied",
+    ]);
+  });
+
+  test("hears each attempt: the call outlives those that were refused", async () => {
+    let refusals = 2;
+    await serve((stream) => {
+      if (refusals-- > 0)
+        stream.close(7); // REFUSED_STREAM
+      else {
+        stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
+        stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+        stream.end(Buffer.alloc(5));
+      }
+    });
+    const inside = observe(pair.callee);
+    const { error } = await pair.client().unary(Buffer.alloc(10));
+    await eventually("it ended", () => inside.some((event) => event.startsWith("ended")));
+    expect([error, inside.filter((event) => /^(attempt|ended)/.test(event))]).toEqual([
+      undefined,
+      [
+        ...["attempt 1 at own ADDRESS", "attempt 1 refused", "attempt 2 at own ADDRESS", "attempt 2 refused"],
+        ...["attempt 3 at own ADDRESS", "attempt 3 answered", "ended OK "],
+      ],
+    ]);
+  });
+
+  test("leaves those alone that were attached before it", async () => {
+    const [first, second]: string[][] = [[], []];
+    pair.callee.observe = (call) => {
+      call.observe(new Heard(first as string[], true));
+      call.observe(new Heard(second as string[], true));
+    };
+    await pair.client().unary(Buffer.alloc(1));
+    await eventually("both ended", () => second?.at(-1)?.startsWith("ended") === true);
+    expect(first).toEqual(second);
+    expect(first).toHaveLength(5);
+  });
+});
+
+/** Has the application be this handler alone. */
+async function serve(onStream: (stream: ServerHttp2Stream) => void): Promise<void> {
+  const server = createServer();
+  server.on("stream", (stream) => {
+    stream.on("error", () => {}).resume();
+    onStream(stream);
+  });
+  servers.push(server);
+  const path = join(pair.dir, "own.sock");
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  pair.callee.app.set({ instance: "own", target: { path } });
+}
+
+/** Holds calls back until it is told. */
+class HeldBack implements CallGate {
+  readonly opened: Promise<Answer | undefined>;
+  open!: (answer?: Answer) => void;
+  fail!: (error: Error) => void;
+  left = 0;
+
+  constructor() {
+    this.opened = new Promise((resolve, reject) => {
+      this.open = resolve;
+      this.fail = reject;
+    });
+  }
+
+  leave(): void {
+    this.left++;
+  }
+}
+
+describe("a gate", () => {
+  const held: HeldBack[] = [];
+  beforeEach(() => {
+    held.length = 0;
+  });
+
+  function close(side: TestSide): string[] {
+    side.gate = () => {
+      const gate = new HeldBack();
+      held.push(gate);
+      return gate;
+    };
+    return observe(side);
+  }
+
+  for (const name of ["caller", "callee"] as const) {
+    test(`of the ${name}'s proxy holds a call back, with what is sent for it, until it opens`, async () => {
+      const events = close(pair[name]);
+      const stream = pair.client().bidi();
+      const echoed: Buffer[] = [];
+      stream.on("data", (bytes: Buffer) => echoed.push(bytes));
+      for (const text of ["one", "two"]) stream.write(Buffer.from(text));
+      await eventually("it is held", () => held.length === 1);
+      expect(events.filter((event) => event.startsWith("attempt"))).toEqual([]);
+      held[0]?.open();
+      await eventually("its messages arrived", () => echoed.length === 2);
+      expect(echoed.map(String)).toEqual(["one", "two"]);
+      stream.end();
+      await eventually("it ended", () => events.at(-1) === "ended OK ");
+      expect(held[0]?.left).toBe(0);
+    });
+  }
+
+  test("may answer the call instead", async () => {
+    const events = close(pair.callee);
+    const result = pair.client().unary(Buffer.alloc(1));
+    await eventually("it is held", () => held.length === 1);
+    held[0]?.open(unavailableAnswer("overload", "the journal is full", 1));
+    expect((await result).error?.details).toBe("the journal is full");
+    await eventually("it ended", () => events.at(-1) === "ended UNAVAILABLE overload");
+    expect(events.some((event) => event.startsWith("attempt"))).toBe(false);
+  });
+
+  test("that fails costs its own call alone", async () => {
+    close(pair.callee);
+    const result = pair.client().unary(Buffer.alloc(1));
+    await eventually("it is held", () => held.length === 1);
+    held[0]?.fail(new Error("the disk is gone"));
+    expect((await result).error?.code).toBe(status.INTERNAL);
+    pair.callee.gate = undefined;
+    expect((await pair.client().unary(Buffer.alloc(1))).error).toBeUndefined();
+  });
+
+  test("is left when the deadline passes, the caller cancels or policy refuses; what opens late sends nothing", async () => {
+    const events = close(pair.callee);
+    const late = pair.client().unary(Buffer.alloc(1), undefined, { deadline: Date.now() + 200 });
+    expect((await late).error?.code).toBe(status.DEADLINE_EXCEEDED);
+    const cancelled = pair.client().bidi();
+    cancelled.on("error", () => {});
+    cancelled.write(Buffer.alloc(1));
+    await eventually("the second is held", () => held.length === 2);
+    cancelled.cancel();
+    await eventually("the second is left", () => held[1]?.left === 1);
+    const refused = pair.client().unary(Buffer.alloc(1));
+    await eventually("the third is held", () => held.length === 3);
+    pair.callee.policy.switchTo(buildPolicy(2, [{ service: "bytes", allow: [] }]));
+    expect((await refused).error?.code).toBe(status.PERMISSION_DENIED);
+    await eventually("each was left once", () => held.every(({ left }) => left === 1));
+    for (const gate of held) gate.open();
+    pair.callee.gate = undefined;
+    pair.callee.policy.switchTo(buildPolicy(3, [{ service: "bytes", allow: [everyone] }]));
+    expect((await pair.client().unary(Buffer.alloc(1))).error).toBeUndefined();
+    expect(events.filter((event) => event.startsWith("attempt 1 at"))).toHaveLength(1);
+  });
+});
+
+test("messages are counted the same however their bytes are cut", () => {
+  const lengths = fc.array(fc.integer({ min: 0, max: 300 }), { maxLength: 8 });
+  fc.assert(
+    fc.property(lengths, fc.infiniteStream(fc.integer({ min: 1, max: 50 })), (messages, cuts) => {
+      const whole = Buffer.concat(
+        messages.map((length) => {
+          const message = Buffer.alloc(5 + length, 0xff);
+          message[0] = 0;
+          message.writeUInt32BE(length, 1);
+          return message;
+        }),
+      );
+      const tally = new MessageTally();
+      for (let at = 0; at < whole.length; ) {
+        const end = Math.min(whole.length, at + (cuts.next().value as number));
+        tally.add(whole, at, end);
+        at = end;
+      }
+      expect([tally.messages, tally.bytes]).toEqual([messages.length, whole.length]);
+    }),
+  );
+});
