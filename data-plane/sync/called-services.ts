@@ -1,13 +1,13 @@
 /** The services that this proxy called in the last 24 hours: their units belong to its prepare set. Pure. */
 
-/** When each was called last, Unix time in milliseconds. */
+/** Services with the Unix milliseconds of their last call. */
 export type CalledServices = ReadonlyMap<string, number>;
 
 const keptMs = 24 * 3600 * 1000;
 const grainMs = 60 * 1000;
 const servicesMax = 1000;
 
-/** Notes a call; the same map if that is no news (a minute is fine enough). */
+/** Notes a call. Returns the same map if the last note is less than a minute old. */
 export function noteCalled(called: CalledServices, service: string, nowMs: number): CalledServices {
   const lastMs = called.get(service);
   if (lastMs !== undefined && Math.abs(nowMs - lastMs) < grainMs) return called;

@@ -7,14 +7,14 @@
 import type { Digest } from "../../core/digest.js";
 import type { Signed } from "../../core/model.js";
 
-/** What makes one record the successor of another; `previous` undefined: the first of the log. */
+/** The fields that link one record to another. `previous` is undefined for the first record of a log. */
 export interface ChainLaw<Body> {
   keyOf(body: Body): number;
   mayFollow(head: Signed<Body> | undefined, next: Signed<Body>): boolean;
 }
 
 export interface Chain<Body> {
-  /** Valid records of the highest key that was reached: none, one, or (equivocation) several. */
+  /** The valid records of the highest key reached: none, one, or several in case of equivocation. */
   readonly heads: readonly Signed<Body>[];
   /** Valid records further on whose link to the heads is not known yet, lowest key first. */
   readonly waiting: readonly Signed<Body>[];
@@ -42,7 +42,7 @@ export function headOf<Body>(chain: Chain<Body>): Signed<Body> | undefined {
   return chain.heads.length === 1 ? chain.heads[0] : undefined;
 }
 
-/** Starts a chain at records that were pinned: the head given at join, or the floor on disk. */
+/** Starts a chain at given records: the head received at join, or the floor on disk. */
 export function startChain<Body>(base: readonly Signed<Body>[]): Chain<Body> {
   return { heads: base.slice(0, headsMax), waiting: [] };
 }
@@ -72,14 +72,14 @@ export function offer<Body>(
   };
 }
 
-/** What has to be read from the log to link the records that wait; undefined: nothing. */
+/** Returns the range that must be read from the log to link the waiting records, or undefined if there is none. */
 export function missingFrom<Body>(chain: Chain<Body>, law: ChainLaw<Body>): KeyRange | undefined {
   const [next] = chain.waiting;
   if (next === undefined) return undefined;
   const reached = keyOfChain(chain, law);
   const ahead = law.keyOf(next.body);
   if (ahead > reached + 1) return { from: reached + 1, to: Math.min(ahead - 1, reached + rangeMax) };
-  return { from: reached, to: reached }; // it names a head that is not known: look for that rival
+  return { from: reached, to: reached }; // the record names a head that is not known, so the rival record is read
 }
 
 /** Drops the records next in line that name no head, once the log was read at `key`: a jump without its chain. */

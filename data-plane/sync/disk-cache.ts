@@ -19,17 +19,17 @@ import { slotContentBytesMax } from "./slots.js";
 import { encodeStateFile, parseObject, parseStateFile, stringsOf } from "./state-file.js";
 import type { StateFolder } from "./state-folder.js";
 
-/** What was on disk and verified. */
+/** The state that was on disk and verified. */
 export interface LoadedState {
   readonly activations: readonly Signed<Activation>[];
   readonly trust: readonly Signed<Trust>[];
   /** The keys that verify what is on disk: those of the newest trust record, and those that were dropped lately. */
   readonly keys: KeySet;
-  /** Whether these are the floor as it was saved; else it has to be saved anew. */
+  /** True if these heads are the saved floor; otherwise it must be saved again. */
   readonly floorWhole: boolean;
   readonly lastGood: Signed<Activation> | undefined;
   readonly lagMs: number;
-  /** Revisions that were held prepared, those active last first. */
+  /** Revisions that were held prepared, the last active ones first. */
   readonly revisions: readonly PreparedRevision[];
   readonly called: CalledServices;
 }
@@ -43,7 +43,7 @@ export interface LastGood {
 const headsMax = 4;
 const revisionsMax = 16;
 const calledMax = 1000;
-/** Trust records that are kept because a later one dropped a key that they name. */
+/** Trust records that are kept because a later record dropped a key that they name. */
 const earlierMax = 4;
 const blobName = (digest: Digest): string => `blob-${digest}`;
 
@@ -77,7 +77,7 @@ export class DiskCache {
     this.#trustOnDisk = namesOf(trust);
   }
 
-  /** False: it does not fit or cannot be written there. */
+  /** Returns false if the content does not fit or cannot be written there. */
   async #saveInPlace(content: object): Promise<boolean> {
     const bytes = Buffer.from(JSON.stringify(content), "latin1");
     if (this.#slots === undefined || bytes.length > slotContentBytesMax) return false;
@@ -114,7 +114,7 @@ export class DiskCache {
     }
   }
 
-  /** Says what to start from. Fails with `unavailable`. */
+  /** Writes what the next start begins with. Fails with `unavailable`. */
   async saveLastGood(lastGood: LastGood): Promise<void> {
     const { activation, lagMs, revisions } = lastGood;
     const refs = revisions.slice(0, revisionsMax).map(({ number, digest }) => ({ number, digest }));
@@ -125,7 +125,7 @@ export class DiskCache {
     await this.#folder.write("called", encodeStateFile({ called: [...called].slice(-calledMax) }));
   }
 
-  /** Removes the parts of revisions that are held no more. */
+  /** Removes the parts of revisions that are no longer held. */
   async removeUnused(held: Iterable<HeldRevision>): Promise<void> {
     const used = new Set<string>();
     for (const { revision, list, units } of held) {
@@ -159,7 +159,7 @@ export class DiskCache {
 
     const last = await this.#read("last-good");
     const [lastGood] = this.#keepValid("last good activation", stringsOf([last.activation], 1), activation);
-    // a floor that was lost is at least as high as what was evaluated
+    // a lost floor was at least as high as the evaluated epoch
     const floorLost = lastGood !== undefined && seen.every((one) => one.body.epoch < lastGood.body.epoch);
     if (trust.length === trustTexts.length) this.#trustOnDisk = namesOf(sameKey(trust, (one) => one.body.sequence));
     return {
@@ -178,7 +178,7 @@ export class DiskCache {
   reader(keys: KeySet): RevisionReader {
     const blob = async (digest: Digest): Promise<Uint8Array | undefined> => {
       const bytes = await this.#folder.read(blobName(digest));
-      if (bytes !== undefined && digestOf(bytes) !== digest) await this.#folder.remove(blobName(digest)); // to be written anew
+      if (bytes !== undefined && digestOf(bytes) !== digest) await this.#folder.remove(blobName(digest));
       return bytes;
     };
     return {
@@ -244,7 +244,7 @@ const namesOf = (records: readonly Signed<unknown>[]): string =>
     .join();
 const textOf = (record: Signed<unknown>): string => Buffer.from(record.bytes).toString("latin1");
 
-/** Only the records of the highest key: more than one of them is equivocation that was seen. */
+/** Returns the records of the highest key. More than one record means that equivocation was seen. */
 function sameKey<Body>(records: readonly Signed<Body>[], keyOf: (record: Signed<Body>) => number): Signed<Body>[] {
   const highest = Math.max(0, ...records.map(keyOf));
   return records.filter((record) => keyOf(record) === highest);

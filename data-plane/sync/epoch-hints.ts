@@ -38,7 +38,7 @@ export class EpochHints {
     this.#deps = deps;
   }
 
-  /** Resolves once `epoch` is known or the bound has passed; at once if the peer may not make anyone wait. */
+  /** Resolves when `epoch` is known or after 250 ms; at once if the peer has given too many false hints. */
   hear(epoch: number, peer: string): Promise<void> {
     if (!Number.isSafeInteger(epoch) || epoch <= this.#deps.known()) return Promise.resolve();
     const key = `${peer} ${epoch}`;

@@ -1,4 +1,6 @@
-/** Keeps the logs followed: what is committed as it comes, everything anew after each reconnect, and anti-entropy. */
+/**
+ * Follows the logs: new records as they are committed, the heads after each reconnect, and a look every ten seconds.
+ */
 
 import { messageOf } from "../../core/errors.js";
 import { onAbort } from "../../runtime/abort.js";
@@ -14,7 +16,7 @@ export interface FollowLogsDeps {
   receive(origin: RecordOrigin, bytes: Uint8Array): void;
   /** Reads the heads of all logs; never rejects. */
   catchUp(): Promise<void>;
-  /** Every ten seconds or so; never rejects. */
+  /** Called about every ten seconds. Never rejects. */
   lookAgain(): Promise<void>;
 }
 

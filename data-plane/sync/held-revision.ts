@@ -8,16 +8,16 @@ import type { EvaluatedPolicy } from "../ports.js";
 
 export interface HeldUnit {
   readonly digest: Digest;
-  /** What was compiled. */
+  /** The compiled parts. */
   readonly bytes: Uint8Array;
   readonly compiled: CompiledUnit;
 }
 
-/** What is needed of a revision to judge by it. */
+/** The compiled parts of a revision that calls are judged by. */
 export interface EvaluableRevision {
   readonly revision: { readonly digest: Digest; readonly body: Pick<Revision, "number"> };
   readonly list: Pick<SnapshotList, "units">;
-  /** By name; grows when a service is called for the first time. */
+  /** Units by name. A unit is added when its service is called for the first time. */
   readonly units: ReadonlyMap<string, Pick<HeldUnit, "compiled">>;
 }
 
@@ -43,7 +43,7 @@ export function findUnitDigest(list: Pick<SnapshotList, "units">, name: string):
 
 const noIssuers: readonly JwtIssuer[] = [];
 
-/** What calls are judged by from a switch on. */
+/** The policy that calls are judged by after a switch. */
 export class HeldPolicy<Held extends EvaluableRevision = HeldRevision> implements EvaluatedPolicy {
   readonly epoch: number;
   readonly revision: number;

@@ -13,7 +13,7 @@ export interface LogReaderDeps {
   readonly clock: Clock;
   /** The lowest key of a valid record of this log that waits for those before it; undefined: none waits. */
   waitingAt(log: ChainName): number | undefined;
-  /** Takes a record; says whether it is valid. */
+  /** Judges a record. Returns whether it is valid. */
   receive(origin: RecordOrigin, bytes: Uint8Array): boolean;
   readonly signal: AbortSignal;
 }
@@ -46,7 +46,7 @@ export class LogReader {
     await Promise.all([this.readHead("activations"), this.readHead("revisions")]);
   }
 
-  /** Somebody signed with a key that is not known: the trust log may know it. At most one read a second. */
+  /** Reads the trust log because a record has an unknown key, at most once a second. */
   unknownKey(): void {
     if (this.#trustPending) return;
     this.#trustPending = true;
@@ -82,7 +82,7 @@ export class LogReader {
    */
   async #walkBack(name: ChainName, to: number): Promise<boolean> {
     const from = this.#deps.waitingAt(name) ?? 0;
-    if (name === "trust" || from <= to || from - to > walkBackMax) return false; // the root's key, of trust, is never dropped
+    if (name === "trust" || from <= to || from - to > walkBackMax) return false; // the root key is never dropped
     const holds = (bytes: Uint8Array): boolean => typeof this.#deps.judge.judge(name, bytes) === "object";
     for (let key = from - 1; key >= to && !this.#deps.signal.aborted; key -= 1) {
       if (!(await this.#readAt(name, key, holds))) return false;

@@ -1,4 +1,7 @@
-/** What records that hold name by digest: it is authentic as long as what names it is. Pure. */
+/**
+ * Keeps the digests that verified records name. A named record is authentic as long as the record that names it is.
+ * Pure.
+ */
 import { BoundedMap } from "../../core/bounded-map.js";
 import type { Digest } from "../../core/digest.js";
 import type { Signed } from "../../core/model.js";
@@ -14,12 +17,14 @@ export class NamedDigests {
     return this.#namers.has(digest);
   }
 
-  /** `by` holds, and names `digests`. */
+  /** Notes that the verified record `by` names `digests`. */
   add({ digest, kid }: Signed<unknown>, digests: readonly (Digest | undefined)[]): void {
     for (const named of digests) if (named !== undefined) this.#namers.set(named, { digest, kid });
   }
 
-  /** Forgets what no record of one of these keys leads to: who has a key that was dropped may have named anything. */
+  /**
+   * Forgets digests that no record of these keys leads to, because the holder of a dropped key may have named anything.
+   */
   keepUnder(keys: KeySet): void {
     const holds = new Map<Digest, boolean>();
     for (const digest of this.#namers.keys()) {

@@ -1,4 +1,6 @@
-/** Opens what a proxy knows: from its disk if it was here before, else from what joining gave it. */
+/**
+ * Opens a proxy's state of the logs: from its disk, or at the first start from the heads that it got when it joined.
+ */
 import { isAshlarError, messageOf } from "../../core/errors.js";
 import type { Activation, Freshness, PreparedRevision, Signed, Trust } from "../../core/model.js";
 import { rootKeySet, verifyTrust } from "../../core/wire/records.js";
@@ -26,7 +28,7 @@ export interface IssuedHeads {
   readonly activation: Uint8Array;
   readonly revision: Uint8Array;
   readonly freshness: Uint8Array;
-  /** When a control plane answered with them, by the monotonic clock of this process; undefined: read from disk. */
+  /** The time on the monotonic clock at which a control plane sent them; undefined if they were read from disk. */
   readonly answeredAtMs?: number | undefined;
 }
 
@@ -39,7 +41,7 @@ export interface SyncOptions {
   readonly upstreams: readonly string[];
   /** The mesh's root key, pinned at join; 32 bytes. */
   readonly rootPublicKey: Uint8Array;
-  /** What the stored identity came with: the base of the chains where the disk has none. */
+  /** The heads that came with the stored identity, where the chains begin if the disk has none. */
   readonly issued: IssuedHeads | undefined;
   /** How often a freshness statement is expected at the latest; three times that without one is a problem. Default 5000. */
   readonly freshnessIntervalMs?: number;
@@ -52,7 +54,7 @@ export interface SyncDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly random?: () => number;
-  /** Worker processes; undefined: this process alone judges. */
+  /** The worker processes; undefined if this process alone judges calls. */
   readonly spread?: RevisionSpread | undefined;
 }
 
@@ -65,25 +67,25 @@ export interface Sync {
   held(): Iterable<HeldRevision>;
   /** The signed records that were verified, for a control plane that lost them. */
   readonly kept: KeptRecords;
-  /** What was seen of the logs, as it is on disk. */
+  /** Returns the heads that were seen, as they are on disk. */
   readonly heads: SeenHeads;
   /** Calls `listener` with every statement about the heads of the logs that verified. */
   onFreshness(listener: (statement: Signed<Freshness>) => void): () => void;
-  /** What is wrong now, one line each: equivocation, a rejected revision, staleness, trouble with the disk. */
+  /** Returns the present problems, one line each: equivocation, a rejected revision, staleness, disk errors. */
   problems(): readonly string[];
   /** How far this machine's clock is ahead of the control plane's; undefined: not known yet. */
   readonly clockAheadMs: number | undefined;
-  /** Statements come and do not count, since a clock is wrong: a control plane has to be asked. */
+  /** True if statements arrive and do not count because a clock is wrong, so that a control plane must be asked. */
   readonly clocksDisagree: boolean;
   /** How many records were refused since the start. */
   readonly refusedRecords: number;
   /** Calls `listener` when the fleet view should learn something: prepared, rejected, switched, trust changed. */
   onChange(listener: () => void): () => void;
-  /** Takes the heads that came with a renewal. */
+  /** Takes in the heads that came with a renewal. */
   receive(issued: IssuedHeads): void;
   /** Begins to follow the logs over NATS. */
   start(): void;
-  /** Stops; what is not on disk yet is written. */
+  /** Stops and writes what is not on disk yet. */
   stop(): Promise<void>;
 }
 
@@ -149,7 +151,7 @@ export async function openSync(deps: SyncDeps, options: SyncOptions): Promise<Sy
   return createSync({ loop, judge, kept, freshnessListeners, receive }, options.mesh);
 }
 
-/** Two statements of the control planes were missed. */
+/** Milliseconds after which two statements of the control planes have been missed. */
 const statementsMissedMs = 6000;
 
 interface SyncParts {
@@ -208,7 +210,7 @@ function hearVerified(kept: KeptRecords, listeners: ReadonlySet<(statement: Sign
   };
 }
 
-/** What an earlier version kept in other files only. */
+/** Reads what earlier versions kept in other files. */
 function noteLoaded(
   kept: KeptRecords,
   held: readonly HeldRevision[],
@@ -260,7 +262,7 @@ function tryRecord<Body>(
   try {
     return verify(bytes);
   } catch (error) {
-    // a key that is gone since: the logs have the successors
+    // signed by a key that was dropped since: the logs have the successors
     const level = isAshlarError(error, "unauthenticated") ? "warn" : "error";
     log[level](`the ${what} that came with the identity is ignored: ${messageOf(error)}`);
     return undefined;

@@ -33,11 +33,11 @@ export interface PrepareDeps {
   readonly mesh: string;
   /** The services whose units are needed now. */
   readonly services: readonly string[];
-  /** Services of those without whose unit the revision is of use all the same. */
+  /** Services whose units are not required for the revision to be usable. */
   isOptional(service: string): boolean;
   findHeld(revision: Digest): HeldRevision | undefined;
   findUnit(digest: Digest): HeldUnit | undefined;
-  /** Lets calls go on in between. */
+  /** Yields to calls between steps. */
   yieldTurn(): Promise<void>;
 }
 
@@ -88,11 +88,11 @@ export async function prepareUnit(
   return { unit: compileHeld(name, digest, bytes, deps.mesh), bytes };
 }
 
-/** Parses, compiles and checks what is asserted of it. Fails if the unit is not acceptable. */
+/** Parses and compiles a unit and checks its assertions. Fails if the unit is not acceptable. */
 export function compileHeld(name: string, digest: Digest, bytes: Uint8Array, mesh: string): HeldUnit {
   const parsed = parseUnit(bytes, { name, digest });
   const compiled = compileUnit(parsed, mesh);
-  requireAssertions(parsed, compiled, mesh); // the writer has checked them, and a reader believes no writer
+  requireAssertions(parsed, compiled, mesh); // the writer has checked the assertions, but a reader trusts no writer
   return { digest, bytes, compiled };
 }
 
@@ -110,7 +110,10 @@ async function findList(revision: Signed<Revision>, deps: PrepareDeps): Promise<
   return parseSnapshotList(bytes, snapshot);
 }
 
-/** Bytes that are not what their digest says fail with `unauthenticated`: others may have better ones. */
+/**
+ * Fails with `unauthenticated` if bytes do not have the expected digest, because another source may have the right
+ * ones.
+ */
 async function readBlob(reader: RevisionReader, digest: Digest, bytesMax: number, what: string): Promise<Uint8Array> {
   const bytes = await reader.blob(digest, bytesMax);
   if (bytes === undefined) throw new AshlarError("not_found", `${what}: nobody has ${digest}`);
@@ -123,11 +126,14 @@ function tryChanges(base: SnapshotList, revision: Revision): SnapshotList | unde
   try {
     return applyChanges(base, revision.changes);
   } catch {
-    return undefined; // the list itself decides
+    return undefined; // the list itself is checked
   }
 }
 
-/** What a failure to prepare means: it could not be had, its bytes cannot be trusted (others may be), or it is unacceptable. */
+/**
+ * Returns what a failure means: content could not be read, its bytes do not verify (another source may have others), or
+ * the revision is not acceptable.
+ */
 export function judgeFailure(error: unknown): {
   readonly kind: "unavailable" | "damaged" | "unacceptable";
   readonly reason: string;

@@ -25,7 +25,7 @@ export interface Skipped {
   readonly bytes: Uint8Array;
 }
 
-/** What verified. */
+/** A verified record. */
 export type Verified =
   | { readonly log: OfferedLog; readonly key: number; readonly record: Signed<unknown> }
   | { readonly log: "freshness"; readonly record: Signed<Freshness> };
@@ -45,13 +45,13 @@ export class RecordJudge {
   readonly #named = new NamedDigests();
   readonly #clocks = new SignerClocks();
   readonly #openedMs: number;
-  /** When the newest statement that counts was signed, by the monotonic clock. */
+  /** The time on the monotonic clock at which the newest counting statement was signed. */
   #freshAtMs: number | undefined;
   #clockProblem: string | undefined;
   #said = new Map<string, number>();
   #refused = 0;
 
-  /** `hear` is told of everything whose signature holds. */
+  /** `hear` is called with every record whose signature is valid. */
   constructor(
     deps: { readonly log: Logger; readonly clock: Clock; readonly hear?: (verified: Verified) => void },
     mesh: string,
@@ -144,7 +144,7 @@ export class RecordJudge {
     }
   }
 
-  /** Logs a line, the same at most once a minute. */
+  /** Logs a line, but an equal line at most once a minute. */
   say(level: "warn" | "error", message: string): void {
     const nowMs = this.#clock.monotonicMs();
     const lastMs = this.#said.get(message);

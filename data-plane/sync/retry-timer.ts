@@ -1,4 +1,4 @@
-/** One pending retry at most, later and later until something succeeds. */
+/** Keeps at most one pending retry, with growing delays until something succeeds. */
 import { Backoff } from "../../runtime/backoff.js";
 import type { Clock } from "../../runtime/clock.js";
 
@@ -18,7 +18,7 @@ export class RetryTimer {
     this.#signal = signal;
   }
 
-  /** Tries again after a while, unless `signal` aborts first. */
+  /** Schedules a retry, unless `signal` aborts first. */
   later(): void {
     if (this.#pending) return;
     this.#pending = true;
@@ -28,7 +28,7 @@ export class RetryTimer {
     });
   }
 
-  /** Something succeeded. */
+  /** Resets the delay after a success. */
   reset(): void {
     this.#backoff.reset();
   }

@@ -13,7 +13,7 @@ import type { RevisionSpread } from "./revision-spread.js";
 export interface RevisionShelfDeps {
   readonly source: RevisionSource;
   readonly judge: RecordJudge;
-  /** Worker processes; undefined: this process alone judges. */
+  /** The worker processes; undefined if this process alone judges calls. */
   readonly spread: RevisionSpread | undefined;
   /** The services whose units belong to the prepare set now. */
   services(): readonly string[];
@@ -38,7 +38,7 @@ export class RevisionShelf {
     return this.#held.get(revision);
   }
 
-  /** What an activation says that this proxy evaluates. */
+  /** Returns the revision that this proxy evaluates under an activation. */
   findFor(activation: Activation, proxyId: string): HeldRevision | undefined {
     return this.#held.get(revisionFor(activation, proxyId).digest);
   }
@@ -120,7 +120,7 @@ export function findUnit(held: Iterable<Pick<HeldRevision, "units">>, digest: Di
   return undefined;
 }
 
-/** Lets everything else that waits for the event loop go first. */
+/** Lets all other work that waits for the event loop run first. */
 export function yieldTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

@@ -19,7 +19,7 @@ import {
 import { onAbort } from "../../runtime/abort.js";
 import type { Bus, BusSubscription } from "../../runtime/bus.js";
 
-/** Where a record came from: one of the logs, or the freshness statements. */
+/** The source of a record: one of the logs, or the freshness statements. */
 export type RecordOrigin = LogName | "freshness";
 
 export interface RevisionSource {
@@ -122,7 +122,7 @@ async function readBlob(bus: Bus, digest: Digest, bytesMax: number): Promise<Uin
     bytes = await readChunks(bus, digest, bytesMax);
     if (bytes === undefined || digestOf(bytes) === digest) return bytes;
   }
-  return bytes; // damaged; whoever parses it says so
+  return bytes; // damaged: its parser reports it
 }
 
 async function readChunks(bus: Bus, digest: Digest, bytesMax: number): Promise<Uint8Array | undefined> {

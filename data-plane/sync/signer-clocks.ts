@@ -14,7 +14,10 @@
 export const signerAheadMsMax = 60_000;
 /** The longest that a statement may state to be valid. */
 const validMsMax = 60_000;
-/** Two crystals drift apart by less: so much an offset is lowered with time, or a slower signer would look late. */
+/**
+ * The rate at which an offset is lowered with time, so that a slower signer does not look late. Real clocks drift apart
+ * by less.
+ */
 const driftShare = 0.0005;
 
 export interface StatedTime {
@@ -23,20 +26,20 @@ export interface StatedTime {
   readonly expiresMs: number;
 }
 
-/** Where the clocks of this process stood when the statement came. */
+/** The clocks of this process when the statement arrived. */
 export interface Arrival {
   readonly wallMs: number;
   readonly monotonicMs: number;
-  /** True: it is the answer to a question of ours, from a control plane whose certificate was verified. */
+  /** True if the statement answers this proxy's own question, from a control plane whose certificate was verified. */
   readonly isAnswer: boolean;
 }
 
 export type StatementAge =
-  /** It was signed at this time of the monotonic clock. */
+  /** The statement counts. It was signed at this time of the monotonic clock. */
   | { readonly kind: "signed"; readonly atMs: number }
-  /** Its signer's clock is this far ahead of the anchor. */
+  /** The signer's clock is too far ahead of the anchor, by this many milliseconds. */
   | { readonly kind: "ahead"; readonly byMs: number }
-  /** By the anchor it was signed too long ago: it is played again, or a clock is wrong. */
+  /** By the anchor the statement was signed too long ago: it is replayed, or a clock is wrong. */
   | { readonly kind: "late"; readonly byMs: number };
 
 interface Offset {
@@ -45,7 +48,7 @@ interface Offset {
 }
 
 export class SignerClocks {
-  /** Wall clock of the signer minus monotonic clock of this process. */
+  /** The signer's wall clock minus this process's monotonic clock, in milliseconds. */
   readonly #offsets = new Map<string, Offset>();
   /** The offset of the last control plane that answered. */
   #anchor: Offset | undefined;
@@ -65,7 +68,7 @@ export class SignerClocks {
     if (aheadMs > signerAheadMsMax) return { kind: "ahead", byMs: aheadMs };
     const known = this.#offsets.get(kid);
     const ageMs = known === undefined ? Math.max(0, -aheadMs) : lowered(known, monotonicMs) - observedMs;
-    // a clock that was ahead and was set right: its statements are late by their past, and right by the anchor
+    // a clock that was ahead and was corrected: its statements look late by its past, and are right by the anchor
     if (ageMs > validMs && Math.abs(aheadMs) > validMs) return { kind: "late", byMs: ageMs };
     if (known === undefined || ageMs <= 0 || ageMs > validMs) return this.#count(kid, observedMs, monotonicMs, 0);
     return this.#count(kid, observedMs + ageMs, monotonicMs, ageMs);

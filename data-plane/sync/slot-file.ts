@@ -10,7 +10,7 @@ import { diskError } from "../../runtime/disk-fault.js";
 import { encodeSlot, newestSlot, slotContentBytesMax, slotFileBytes, slotOffset } from "./slots.js";
 
 export interface SlotFile {
-  /** What was written last and is whole; undefined: nothing yet. */
+  /** The content that was written last and is complete; undefined if there is none. */
   readonly newest: Uint8Array | undefined;
   /**
    * Writes `content`: it is on disk when this resolves, and a crash before that leaves it or what was there before.
@@ -20,7 +20,7 @@ export interface SlotFile {
   close(): Promise<void>;
 }
 
-/** With it a write is also its fdatasync: one trip to the thread pool less. Elsewhere it may not reach the disk. */
+/** O_DSYNC makes a write include its fdatasync, which saves one trip to the thread pool. It is used on Linux only. */
 const writeThrough = process.platform === "linux" ? constants.O_DSYNC : 0;
 
 /** Opens the file, or makes it with room for both slots. Fails with `unavailable`. */
@@ -52,7 +52,7 @@ async function makeRoom(handle: FileHandle, from: number, path: string): Promise
   await handle.sync();
   const folder = await open(dirname(path), "r");
   try {
-    await folder.sync(); // the name has to survive
+    await folder.sync(); // the file's name must survive a crash
   } finally {
     await folder.close();
   }
@@ -86,7 +86,7 @@ class DiskSlots implements SlotFile {
   async write(content: Uint8Array): Promise<void> {
     if (content.length > slotContentBytesMax)
       throw new AshlarError("limit", `${this.#path}: ${content.length} bytes, at most ${slotContentBytesMax} fit`);
-    const serial = this.#serial + 1; // stays until this is on disk: the slot of the last whole content is not touched
+    const serial = this.#serial + 1; // the slot of the last complete content stays untouched until this one is on disk
     try {
       if (fstatSync(this.#handle.fd).nlink === 0) throw new Error("the file was removed");
       await writeAll(this.#handle, encodeSlot({ serial, content }), slotOffset(serial));

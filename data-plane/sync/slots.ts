@@ -6,21 +6,21 @@
 import { digestOf } from "../../core/digest.js";
 
 export interface Slot {
-  /** Grows by one with each content; its parity is the slot's place. */
+  /** Increases by one with each content. Its parity is the number of the slot. */
   readonly serial: number;
   readonly content: Uint8Array;
 }
 
-/** Larger than the sector or page that a torn write may damage around itself. */
+/** Bytes of a slot: more than the sector or page that a torn write may damage. */
 export const slotBytes = 8192;
 const headBytesMax = 128;
-/** What fits a slot. */
+/** The most bytes of content in a slot. */
 export const slotContentBytesMax = slotBytes - headBytesMax;
 export const slotFileBytes = 2 * slotBytes;
 
 const head = /^ashlar-slot-1 (\d{1,15}) (\d{1,4}) ([0-9a-f]{64})$/;
 
-/** Where the slot of a serial begins in its file. */
+/** Returns the offset in bytes of the slot of a serial. */
 export function slotOffset(serial: number): number {
   return (serial % 2) * slotBytes;
 }
@@ -34,7 +34,7 @@ export function encodeSlot(slot: Slot): Uint8Array {
   ]);
 }
 
-/** Covers the serial too, so that a new serial before the old content does not pass for new content. */
+/** The checksum covers the serial too, so that a new serial before old content is not taken for new content. */
 function checksum({ serial, content }: Slot): string {
   return digestOf(Buffer.concat([Buffer.from(`${serial}\n`), content]));
 }

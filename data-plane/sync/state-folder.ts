@@ -52,12 +52,15 @@ class DiskFolder implements StateFolder {
     if (!this.#hasReserve) await this.#keepReserve();
   }
 
-  /** Room for a floor when the disk is full: I2 has to be on disk before it is acted on. Without it, a full disk is an alarm. */
+  /**
+   * Writes a file that reserves space for a floor when the disk is full, because I2 must be on disk before it is acted
+   * on.
+   */
   async #keepReserve(): Promise<void> {
     try {
       await this.#replace(reserveName, new Uint8Array(reserveBytes));
       this.#hasReserve = true;
-    } catch {} // tried again after the next write for which there is room
+    } catch {} // retried after the next write that succeeds
   }
 
   async read(name: string): Promise<Uint8Array | undefined> {
@@ -109,7 +112,7 @@ class DiskFolder implements StateFolder {
     }
     const folder = await open(this.#path, "r");
     try {
-      await folder.sync(); // the rename itself has to survive
+      await folder.sync(); // the rename itself must survive a crash
     } finally {
       await folder.close();
     }

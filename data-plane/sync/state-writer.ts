@@ -1,4 +1,6 @@
-/** Brings the state on disk up to date behind the running proxy: one writer at a time, what fails is tried again later. */
+/**
+ * Keeps the state on disk up to date in the background. One write runs at a time, and a failed one is retried later.
+ */
 import type { Digest } from "../../core/digest.js";
 import { messageOf } from "../../core/errors.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -11,15 +13,18 @@ export interface StateWriterDeps {
   readonly cache: DiskCache;
   readonly clock: Clock;
   readonly random: () => number;
-  /** After this nothing is written unless it is asked for. */
+  /** After this aborts, nothing is written unless `write` is called. */
   readonly signal: AbortSignal;
-  // what there is to write, asked for when it is written
+  // these are called when the state is written
   held(): Iterable<HeldRevision>;
   lastGood(): LastGood | undefined;
   called(): CalledServices;
 }
 
-/** What is evaluated is written so long after a switch: the floor is on disk already, and a start from it catches up. */
+/**
+ * Milliseconds after a switch at which the evaluated state is written. The floor is on disk already, and a start from
+ * it catches up.
+ */
 const afterSwitchMs = 500;
 
 export class StateWriter {
@@ -85,7 +90,9 @@ export class StateWriter {
     return this.#running;
   }
 
-  /** Several switches make one write; proxies of one disk do not write at the same moment. */
+  /**
+   * Several switches lead to one write. The delay is random, so that proxies on one disk do not write at the same time.
+   */
   async #writeSoon(): Promise<void> {
     if (this.#soon) return;
     this.#soon = true;
@@ -113,7 +120,7 @@ export class StateWriter {
     } while (this.#again && this.#trouble === undefined);
   }
 
-  /** Parts before what names them, so that a crash in between leaves the old state whole. */
+  /** Writes parts before the files that name them, so that a crash in between leaves the old state complete. */
   async #writeRevisions(): Promise<void> {
     const { cache } = this.#deps;
     const partsChanged = this.#partsChanged;
@@ -142,7 +149,7 @@ export class StateWriter {
   }
 }
 
-/** What to start from next time: what is evaluated, and the revisions that are held, those active last first. */
+/** Returns what the next start begins with: the evaluated revision and the held ones, the last active first. */
 export function lastGoodOf(state: SyncState, lagMs: number, isHeld: (digest: Digest) => boolean): LastGood | undefined {
   const { evaluating, history, prepared } = state;
   if (evaluating === undefined) return undefined;

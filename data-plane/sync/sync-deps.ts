@@ -1,4 +1,4 @@
-/** What the sync loop is given. */
+/** The dependencies of the sync loop. */
 import type { Revision, Signed } from "../../core/model.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
@@ -20,7 +20,7 @@ export interface SyncLoopDeps {
   readonly spread: RevisionSpread | undefined;
 }
 
-/** What the loop begins with: verified, from disk or from joining. */
+/** The verified state that the loop begins with, from disk or from joining. */
 export interface SyncBegin {
   readonly start: SyncStart;
   readonly held: readonly HeldRevision[];

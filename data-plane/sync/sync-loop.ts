@@ -118,7 +118,7 @@ export class SyncLoop {
     return this.#deps.judge.freshnessAgeMs;
   }
 
-  /** What is wrong now, one line each. */
+  /** Returns the present problems, one line each. */
   problems(): readonly string[] {
     const problems = [...syncProblems(this.#state), ...clockProblems(this.#deps.judge)];
     const trouble = this.#floorTrouble ?? this.#writer.trouble;
@@ -138,7 +138,7 @@ export class SyncLoop {
     followLogs({ ...this.#deps, receive, catchUp, lookAgain }, this.#stop.signal);
   }
 
-  /** Stops, and puts on disk what is not there yet. */
+  /** Stops and writes what is not on disk yet. */
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#writer.write();
@@ -283,7 +283,7 @@ export class SyncLoop {
 
   // === Trying again ===
 
-  /** Anti-entropy: what was missed shows against the last freshness statement, or by reading the heads. */
+  /** Looks for missed records, by the last freshness statement or by reading the heads. */
   async #lookAgain(): Promise<void> {
     void this.#writer.write();
     const { freshness } = this.#state;

@@ -1,4 +1,4 @@
-/** What the sync machine knows, what can happen to it, and what it wants done. */
+/** The state, events and effects of the sync machine. */
 import type { Digest } from "../../core/digest.js";
 import type { Activation, Freshness, PreparedRevision, Rejection, Revision, Signed, Trust } from "../../core/model.js";
 import type { LogName } from "../../core/wire/subjects.js";
@@ -8,20 +8,20 @@ import type { Chain, KeyRange } from "./chain-state.js";
 export type ChainName = Exclude<LogName, "revisions">;
 
 export interface SyncState {
-  /** This proxy: while a rollout runs, what it evaluates goes by its id. */
+  /** The proxy's id, which decides what it evaluates while a rollout runs. */
   readonly proxyId: string;
   readonly activations: Chain<Activation>;
   readonly trust: Chain<Trust>;
-  /** What the floor on disk says; nothing above it is acted on. */
+  /** The floor on disk. Nothing above it is acted on. */
   readonly saved: Floor;
   readonly saving: boolean;
   /** The trust record in force. */
   readonly trusting: Signed<Trust> | undefined;
   readonly evaluating: Signed<Activation> | undefined;
   readonly prepared: readonly PreparedRevision[];
-  /** Asked for and not answered yet: one that is urgent, one that is not. */
+  /** Requests without an answer: one urgent and one other. */
   readonly preparing: readonly Digest[];
-  /** Could not be had; asked for again at the next `retry`. */
+  /** Revisions that could not be fetched. They are requested again at the next `retry`. */
   readonly failed: readonly Digest[];
   readonly rejected: readonly Refusal[];
   /** Revisions that were active last, newest first. */
@@ -58,7 +58,7 @@ export type SyncEvent =
   | { readonly kind: "rejected"; readonly rejection: Rejection; readonly final: boolean }
   | { readonly kind: "prepare-failed"; readonly digest: Digest }
   | { readonly kind: "epoch-hint"; readonly epoch: number }
-  /** Time to try again what failed and to look for what is missing. */
+  /** Retries what failed and looks for what is missing. */
   | { readonly kind: "retry" };
 
 export type SyncEffect =
@@ -77,7 +77,7 @@ export type SyncEffect =
   | { readonly kind: "drop"; readonly digest: Digest }
   | { readonly kind: "switch"; readonly activation: Signed<Activation> }
   | { readonly kind: "trust-changed"; readonly trust: Signed<Trust> }
-  /** Something the fleet view should learn at once. */
+  /** Sends a heartbeat soon. */
   | { readonly kind: "report" }
   | { readonly kind: "alarm"; readonly message: string };
 
@@ -86,12 +86,12 @@ export interface SyncStep {
   readonly effects: readonly SyncEffect[];
 }
 
-/** What is known at start: from disk, or (first contact) given at join. All of it verified. */
+/** The verified state at start: from disk, or at first contact from joining. */
 export interface SyncStart {
   readonly proxyId: string;
   readonly activations: readonly Signed<Activation>[];
   readonly trust: readonly Signed<Trust>[];
-  /** Whether these heads are already on disk. */
+  /** True if these heads are on disk. */
   readonly onDisk: boolean;
   readonly trusting: Signed<Trust> | undefined;
   readonly evaluating: Signed<Activation> | undefined;

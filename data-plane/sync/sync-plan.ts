@@ -1,11 +1,11 @@
-/** Which revisions a proxy keeps prepared, and which it prepares next: pure. */
+/** Chooses which revisions a proxy keeps prepared and which it prepares next. Pure. */
 import type { Digest } from "../../core/digest.js";
 import type { Activation, PreparedRevision } from "../../core/model.js";
 import { revisionsOf } from "../../core/rollout/cohort.js";
 
-/** Revisions that were active last, so that a rollback to one of them needs no fetch. */
+/** The number of last active revisions that stay prepared, so that a rollback to one of them needs no fetch. */
 export const historyMax = 8;
-/** All that are kept prepared: those, and the newest published ones. */
+/** The number of revisions that stay prepared in all: the last active and the newest published ones. */
 export const preparedMax = 16;
 
 /** Puts what was activated first (base and candidate of a rollout both); each revision stands once. */

@@ -1,10 +1,10 @@
-/** What the sync machine's state means for people and for the fleet view: pure. */
+/** Turns the state of the sync machine into lines for operators and for heartbeats. Pure. */
 import { revisionFor } from "../../core/rollout/cohort.js";
 import { activationLaw, trustLaw } from "./chain-laws.js";
 import { headOf, keyOfChain } from "./chain-state.js";
 import type { Refusal, SyncState } from "./sync-model.js";
 
-/** What is out of order in the logs or with this proxy's place in them, one line each. */
+/** Returns what is wrong with the logs or with this proxy's place in them, one line each. */
 export function syncProblems(state: SyncState): readonly string[] {
   const problems: string[] = [];
   const epoch = keyOfChain(state.activations, activationLaw);
@@ -34,10 +34,10 @@ export function equivocationMessage(what: string, key: string, value: number): s
   return `two ${what} records of ${key} ${value} (equivocation): neither is followed, a higher ${key} cures it`;
 }
 
-/** Beyond this a machine's clock is a problem to tell, long before anything fails for it. */
+/** A clock that differs by more milliseconds is reported, long before anything fails because of it. */
 const clockSkewMsMax = 5000;
 
-/** What is wrong with clocks: statements that do not count, and how far this machine's is off. */
+/** Returns problems with clocks: statements that do not count, and by how much this machine's clock differs. */
 export function clockProblems(clocks: {
   readonly clockProblem: string | undefined;
   readonly clockAheadMs: number | undefined;

@@ -65,7 +65,7 @@ export function waitingAt(state: SyncState, log: ChainName): number | undefined 
   return log === "trust" ? state.trust.waiting[0]?.body.sequence : state.activations.waiting[0]?.body.epoch;
 }
 
-/** What the heads are now, as it goes to disk. */
+/** Returns the present heads, as they are written to disk. */
 export function floorOf(state: SyncState): Floor {
   return {
     epoch: seenEpochOf(state),
@@ -74,7 +74,7 @@ export function floorOf(state: SyncState): Floor {
   };
 }
 
-/** Takes one event. */
+/** Handles one event. */
 export function step(state: SyncState, event: SyncEvent): SyncStep {
   switch (event.kind) {
     case "revision":
@@ -90,7 +90,7 @@ export function step(state: SyncState, event: SyncEvent): SyncStep {
     case "floor-saved":
       return settle({ ...state, saved: event.floor, saving: false }, []);
     case "floor-failed":
-      return { state: { ...state, saving: false }, effects: [] }; // tried again at the next retry
+      return { state: { ...state, saving: false }, effects: [] }; // retried at the next `retry`
     case "prepared":
       return takePrepared(state, event.revision);
     case "rejected":
@@ -196,7 +196,7 @@ function failedToPrepare(state: SyncState, digest: Digest): SyncState {
 
 // === What follows from the state ===
 
-/** Does everything that the state allows now, in the order in which it has to happen. */
+/** Performs everything that the state allows now, in the required order. */
 function settle(state: SyncState, before: readonly SyncEffect[]): SyncStep {
   const effects: SyncEffect[] = [...before];
   let next = settleFloor(state, effects);
@@ -266,7 +266,7 @@ function settlePrepared(state: SyncState, effects: SyncEffect[]): SyncState {
   for (const revision of open) {
     const urgent = revision.digest === target?.digest;
     if (preparing.includes(revision.digest)) continue;
-    if (preparing.length >= (urgent ? 2 : 1)) continue; // what is urgent does not queue behind what is not
+    if (preparing.length >= (urgent ? 2 : 1)) continue; // an urgent request does not wait behind another one
     preparing.push(revision.digest);
     effects.push({ kind: "prepare", revision });
   }

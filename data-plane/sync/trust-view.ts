@@ -12,10 +12,10 @@ interface Compiled {
 
 const nothing: Compiled = { record: undefined, rootsPem: [], revoked: new Set(), issuers: [] };
 
-/** Where the record comes from. */
+/** The source of the trust record. */
 export interface TrustSource {
   trusting(): Signed<Trust> | undefined;
-  /** Calls `listener` when there is another one. */
+  /** Calls `listener` when there is a new trust record. */
   onChange(listener: () => void): () => void;
 }
 

@@ -79,7 +79,7 @@ export class UnitFetcher {
 
   /** Adds the unit to every held revision, so that a switch or rollback needs no fetch for it either. */
   #spread(service: string): void {
-    for (const held of this.#deps.shelf.all()) this.#fetch(held, service).catch(() => {}); // fetched at first use then
+    for (const held of this.#deps.shelf.all()) this.#fetch(held, service).catch(() => {}); // fetched at its first use
   }
 
   /** Adds the units of services that came into use while `held` was prepared. Never rejects. */

@@ -3,26 +3,29 @@ import type { SocketAddress } from "../../runtime/config.js";
 import type { Logger } from "../../runtime/log.js";
 import { listenOn } from "../proxy/forward/listen-on.js";
 
-/** Accepts connections and gives each away unread: the kernel would share a listener's connections out unevenly. */
+/**
+ * Accepts connections and hands each to a worker before anything is read, because the kernel would distribute them
+ * unevenly.
+ */
 export class Acceptor {
   readonly #server: Server;
   readonly #log: Logger;
 
-  /** `hand`: takes a connection; false: nobody can. */
+  /** `hand` takes a connection and returns false if no worker can. */
   constructor(hand: (socket: Socket) => boolean, log: Logger) {
     this.#log = log;
     this.#server = createServer({ pauseOnConnect: true }, (socket) => {
-      socket.on("error", () => {}); // whoever takes it sees its end
+      socket.on("error", () => {}); // the worker that takes it sees its end
       if (!hand(socket)) socket.destroy();
     });
   }
 
-  /** Gives the address with its real port. Fails with `unavailable` when it is taken. */
+  /** Listens. Returns the address with its real port. Fails with `unavailable` if the port is taken. */
   listen(address: SocketAddress): Promise<SocketAddress> {
     return listenOn(this.#server, address, this.#log);
   }
 
-  /** Takes no more connections; those that were given away are not touched. */
+  /** Stops accepting. Connections that were handed over are not affected. */
   close(): void {
     this.#server.close();
   }

@@ -1,6 +1,6 @@
 /**
- * What is asked of shared limits, between workers and with other proxies: each worker hears of each other one and of
- * other proxies; these hear what the workers ask in all, and know nothing of workers.
+ * Exchanges the demand for shared limits between workers and with other proxies. A worker hears of every other worker
+ * and proxy; other proxies hear the sum of the workers.
  */
 import type { Limit } from "../../core/kinds/rate-limit/rate-limit.js";
 import type { LimitReport } from "../../core/limit/limit-report.js";
@@ -47,7 +47,7 @@ export class CrewLimits {
     stop();
   }
 
-  /** Tells a worker that starts who shares. */
+  /** Tells a starting worker who shares. */
   brief(worker: number): void {
     const { members, connected } = this.#exchange;
     this.#workers.say(worker, { kind: "sharing", members, connected });
@@ -77,7 +77,7 @@ export class CrewLimits {
   }
 }
 
-/** Never the name of a proxy, which has no space. */
+/** A name with a space, which no proxy can have. */
 function nameOf(worker: number): string {
   return `worker ${worker}`;
 }

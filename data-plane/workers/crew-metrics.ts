@@ -1,4 +1,4 @@
-/** What a proxy with workers counts: the sum over its processes, those that have ended included. */
+/** The metrics of a proxy with workers: sums over its processes, including those that have ended. */
 import { AggregatorRegistry, Counter, Gauge, Registry } from "prom-client";
 import { isLabel } from "../../core/identity.js";
 import { type CallCounts, type MethodCounts, methodsToldMax, methodToldMax, tookBoundsMs } from "../../core/model.js";
@@ -10,7 +10,7 @@ import { CrewTally, isTally } from "./crew-tally.js";
 import { CrewWindow, type WorkerWindow } from "./crew-window.js";
 import { openOf } from "./worker-slot.js";
 
-/** What a killed worker counted since its last measure is lost. */
+/** Milliseconds between measures. The counts of a killed worker since its last measure are lost. */
 const measureEveryMs = 2000;
 /** A worker that is slower stands with what it said last. */
 const measureMsMax = 1000;
@@ -51,7 +51,7 @@ export class CrewMetrics {
       try {
         return await AggregatorRegistry.aggregate([ended, counted]).getMetricsAsJSON();
       } catch {
-        return ended; // what it counted does not go with the rest
+        return ended; // its counts do not fit those of the others
       }
     });
   }
@@ -135,7 +135,7 @@ function callsOf(snapshot: MetricsSnapshot): number {
   return calls?.values.reduce((sum, { value }) => sum + value, 0) ?? 0;
 }
 
-/** What a worker answers to `measure`. */
+/** A worker's answer to `measure`. */
 export interface Measure extends WorkerWindow {
   readonly metrics: MetricsSnapshot;
   /** The counts of the candidate that the worker asks; undefined: none. */
@@ -188,7 +188,9 @@ function isName(name: unknown): boolean {
   return typeof name === "string" && /^[a-z_][a-z0-9_]{0,199}$/.test(name);
 }
 
-/** What would be added up or written out: a fault in it would end the first process, or every scrape. */
+/**
+ * Returns whether a series can be summed and written. A malformed one would end the first process or fail every scrape.
+ */
 function isSeries(series: unknown): boolean {
   if (typeof series !== "object" || series === null) return false;
   const { value, labels, metricName } = series as Readonly<Record<string, unknown>>;

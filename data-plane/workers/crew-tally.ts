@@ -1,4 +1,4 @@
-/** What a candidate said in all workers, as of their last measures. */
+/** Sums the shadow counts of all workers, as of their last measures. */
 import { type ShadowCounts, type ShadowFlips, shadowFlipsMax } from "../../core/shadow/shadow-model.js";
 import type { EvaluatedPolicy } from "../ports.js";
 
@@ -14,7 +14,7 @@ export class CrewTally {
     this.#serving = serving;
   }
 
-  /** undefined: the worker asks none. */
+  /** undefined if the worker evaluates no candidate. */
   take(worker: number, counts: ShadowCounts | undefined): void {
     this.#last.set(worker, counts);
   }

@@ -4,7 +4,7 @@ import type { Limit } from "../../core/kinds/rate-limit/rate-limit.js";
 import type { LimitReport } from "../../core/limit/limit-report.js";
 import type { Answered, Question } from "./messages.js";
 
-/** Who tells workers what they have to know, and hears what they say. */
+/** Tells workers what they must know and handles what they report. */
 export interface CrewVoice {
   /** A worker runs and knows nothing. */
   brief(worker: number): void;
@@ -12,16 +12,16 @@ export interface CrewVoice {
   refused(worker: number, instance: string): void;
   /** A worker tells what is asked of limits that are shared. */
   limits(worker: number, report: LimitReport, scope: Limit["scope"]): void;
-  /** All who carry calls judge by this epoch; 0: nobody does. */
+  /** Called when all workers that carry calls judge by this epoch; 0: none does. */
   evaluating(epoch: number): void;
-  /** Nobody has to compile it any more. */
+  /** Called when no worker needs to compile the revision any more. */
   prepared(digest: Digest, problem: string | undefined): void;
   gone(worker: number): void;
-  /** Every half second. */
+  /** Called every half second. */
   tick(): void;
 }
 
-/** What a question is answered with; a failure is an answer too. */
+/** Returns the answer to a question. A failure is also an answer. */
 export async function answerTo(voice: CrewVoice | undefined, worker: number, what: Question): Promise<Answered> {
   try {
     return { ok: true, value: (await voice?.asked(worker, what)) ?? false };

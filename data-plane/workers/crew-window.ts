@@ -1,6 +1,6 @@
 import { type CallCounts, type MethodCounts, methodsToldMax } from "../../core/model.js";
 
-/** What one worker counted since it last switched. */
+/** The counts of one worker since its last switch. */
 export interface WorkerWindow {
   readonly epoch: number;
   readonly calls: CallCounts;

@@ -37,10 +37,10 @@ const tickMs = 500;
 const pingEveryMs = 1000;
 /** A worker that lived this long is restarted without delay. */
 const steadyMs = 30_000;
-/** Told since a worker last showed that it reads. */
+/** The most messages that a worker may leave unread. */
 const unreadMax = 100_000;
 const stopMsMax = 2000;
-/** When the proxy starts; later it tries for ever. */
+/** The most attempts to start a worker while the proxy starts. Later there is no limit. */
 const startsMax = 5;
 
 export class Crew {
@@ -62,7 +62,7 @@ export class Crew {
     return this.#state;
   }
 
-  /** For metrics and people. */
+  /** The workers, for metrics and logs. */
   get workers(): readonly Pick<Slot, "restarts" | "lastEnd" | "connections">[] {
     return this.#slots;
   }
@@ -99,7 +99,7 @@ export class Crew {
     if (slot.unread === unreadMax) this.#kill(worker, `it has not read ${unreadMax} messages`);
   }
 
-  /** Tells a worker what to do and holds it to it. */
+  /** Gives a worker a task and replaces the worker if it does not complete the task in time. */
   tell(worker: number, what: WorkerTask, duty: Duty): void {
     this.#lastTask += 1;
     const task = this.#lastTask;
@@ -107,12 +107,12 @@ export class Crew {
     this.#take({ kind: "told", worker, task, duty, nowMs: this.#deps.clock.monotonicMs() });
   }
 
-  /** Everybody who has to compile it has been told. */
+  /** Notes that every worker that must compile the revision has been told. */
   expectPrepared(digest: Digest): void {
     this.#take({ kind: "prepare", digest });
   }
 
-  /** As `tell`, without a bound; resolves with what the task brought, or undefined if the worker ended first. */
+  /** As `tell` without a time limit. Resolves with the result, or with undefined if the worker ended first. */
   request(worker: number, what: WorkerTask): Promise<unknown> {
     const slot = this.#slots[worker];
     if (slot?.process === undefined) return Promise.resolve(undefined);
@@ -124,7 +124,7 @@ export class Crew {
     });
   }
 
-  /** As `request`, of all who carry calls. */
+  /** Sends a request to all workers that carry calls. */
   requestAll(what: WorkerTask): Promise<readonly unknown[]> {
     return Promise.all(this.serving.map((worker) => this.request(worker, what)));
   }

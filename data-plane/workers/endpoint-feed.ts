@@ -28,14 +28,14 @@ export class EndpointFeed {
     const before = this.#following.get(worker);
     await endpoints.ready(service);
     const following = this.#following.get(worker);
-    if (following === undefined || following !== before) return; // another process has its place
+    if (following === undefined || following !== before) return; // another process has taken the worker's place
     if (following.size >= followingMax)
       throw new AshlarError("limit", `a worker follows ${followingMax} services already`);
     following.add(service);
     this.#crew.say(worker, { kind: "endpoints", service, endpoints: endpoints.endpoints(service) });
   }
 
-  /** Many changes of one turn are told once. */
+  /** Sends several changes of one turn of the event loop as one message. */
   changed(service: string, endpoints: FollowedEndpoints): void {
     if (this.#changed.size === 0) setImmediate(() => this.#tell(endpoints));
     this.#changed.add(service);

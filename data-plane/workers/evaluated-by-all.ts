@@ -24,7 +24,7 @@ export class EvaluatedByAll implements PolicyView {
   current: EvaluatedPolicy | undefined;
   lagMs: number;
 
-  /** `trust`: the record that all workers go by; undefined: there are none. */
+  /** `trust` is the record that all workers use; undefined if there are no workers. */
   constructor(base: PolicyView, clock: Clock, trust: () => number | undefined) {
     this.#base = base;
     this.#clock = clock;
@@ -37,7 +37,7 @@ export class EvaluatedByAll implements PolicyView {
     this.#switched.set(policy.epoch, { policy, lagMs: this.#base.lagMs, atMs: this.#clock.monotonicMs() });
   }
 
-  /** All workers judge by `epoch`; 0: there are none. */
+  /** Notes that all workers judge by `epoch`; 0: there are no workers. */
   reached(epoch: number): void {
     const reached = this.#switched.get(epoch);
     const before = this.current;

@@ -6,7 +6,7 @@ import { renderError } from "../../runtime/say-error.js";
 import { startWorker } from "../app-worker.js";
 import type { ToWorker } from "./messages.js";
 
-/** What was said last is written before the process ends. */
+/** Milliseconds before the process ends, so that its last log lines are written. */
 const lingerMs = 50;
 
 function end(code: number): void {
@@ -30,11 +30,11 @@ const send = process.send.bind(process);
 // The first process drains its workers: a signal to the whole group must not end them before.
 for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => {});
 process.on("uncaughtException", onFault).on("unhandledRejection", onFault);
-// Without it nothing new would be heard: neither policy nor revocations.
+// Ends the process when the first one is gone, because it would hear of neither policy nor revocations.
 process.on("disconnect", () => process.exit(0));
 startWorker(
   {
-    send: (message) => void send(message as Serializable, undefined, {}, () => {}), // its end is told by "disconnect"
+    send: (message) => void send(message as Serializable, undefined, {}, () => {}), // "disconnect" reports its end
     onMessage: (listener) =>
       void process.on("message", (message, handle: unknown) => {
         listener(message as ToWorker, isSocket(handle) ? handle : undefined);

@@ -22,7 +22,7 @@ import type { AppRegistration, CallIdentity } from "../ports.js";
 import type { CarrierOptions } from "../proxy/carrier.js";
 import type { ProxyEngineOptions } from "../proxy/forward/proxy-engine.js";
 
-/** What never changes while a worker lives. */
+/** Settings that do not change while a worker lives. */
 export interface WorkerSetup {
   readonly options: CarrierOptions;
   /** The mesh's root key: workers verify trust records themselves. */
@@ -48,7 +48,7 @@ export interface SentShadow {
   readonly share: number;
 }
 
-/** To do, and to be answered by `done` with the same `task`. */
+/** A task, which the worker answers with `done` and the same `task`. */
 export type WorkerTask =
   /** The trust record in force, as it was signed. */
   | { readonly kind: "trust"; readonly record: Uint8Array }
@@ -60,12 +60,12 @@ export type WorkerTask =
       readonly list: { readonly digest: Digest; readonly bytes: Uint8Array };
       readonly units: readonly SentUnit[];
     }
-  /** Calls are judged by it from now on. */
+  /** Calls are judged by this revision from now on. */
   | { readonly kind: "switch"; readonly epoch: number; readonly revision: Digest }
   | { readonly kind: "ping" }
   /** Done when no call is open at the application. */
   | { readonly kind: "idle" }
-  /** What was counted; the answer's `value`. */
+  /** The answer's `value` has the counts. */
   | { readonly kind: "measure" }
   /** No new calls; done when the last one has ended. */
   | { readonly kind: "drain" };
@@ -75,23 +75,23 @@ export type ToWorker =
   | { readonly kind: "task"; readonly task: number; readonly what: WorkerTask }
   | { readonly kind: "identity"; readonly identity: CallIdentity }
   | { readonly kind: "seen"; readonly epoch: number }
-  /** How long ago the last statement about the heads of the logs was heard; not sent before the first. */
+  /** Milliseconds since the last freshness statement; not sent before the first. */
   | { readonly kind: "fresh"; readonly ageMs: number }
   /** A unit that came to a revision which is held. */
   | { readonly kind: "unit"; readonly revision: Digest; readonly unit: SentUnit }
   | { readonly kind: "drop"; readonly revision: Digest }
-  /** undefined: no candidate is to be asked. */
+  /** undefined if no candidate is evaluated. */
   | { readonly kind: "shadow"; readonly shadow: SentShadow | undefined }
   | { readonly kind: "app"; readonly app: AppRegistration | undefined }
   | { readonly kind: "endpoints"; readonly service: string; readonly endpoints: readonly Endpoint[] }
-  /** How many proxies share limits of the mesh, and whether they hear of each other. */
+  /** The number of proxies that share limits, and whether they receive each other's reports. */
   | { readonly kind: "sharing"; readonly members: number; readonly connected: boolean }
-  /** What another worker or another proxy is asked. */
+  /** The demand that another worker or proxy reports. */
   | { readonly kind: "limits"; readonly peer: string; readonly origin: ReportOrigin; readonly report: LimitReport }
-  /** Comes with a socket that was accepted. */
+  /** Sent with an accepted socket. */
   | { readonly kind: "connection"; readonly listener: ListenerName }
   | { readonly kind: "answer"; readonly question: number; readonly answer: Answered }
-  /** Ends at once. */
+  /** Tells the worker to end at once. */
   | { readonly kind: "close" };
 
 /** "inbound", or the index of an outbound listener. */
@@ -115,9 +115,9 @@ export type Answered =
   | { readonly ok: false; readonly code: ErrorCode; readonly message: string };
 
 export type FromWorker =
-  /** Its program runs. */
+  /** The worker's program runs. */
   | { readonly kind: "hello" }
-  /** `problem`: why it could not be done. */
+  /** `problem` says why the task failed. */
   | {
       readonly kind: "done";
       readonly task: number;
@@ -129,7 +129,7 @@ export type FromWorker =
   | { readonly kind: "closed"; readonly listener: ListenerName }
   /** The socket of the application with this name refused. */
   | { readonly kind: "refused"; readonly instance: string }
-  /** What is asked of limits that are shared. */
+  /** The worker's demand for shared limits. */
   | { readonly kind: "limits"; readonly scope: Limit["scope"]; readonly report: LimitReport };
 
 /** One end of the line between the first process and a worker; messages arrive in the order they were sent. */
@@ -139,14 +139,17 @@ export interface Line<Sent, Received> {
   onMessage(listener: (message: Received, socket: Socket | undefined) => void): void;
 }
 
-/** Questions of one worker that may be open at once. */
+/** The most open questions of one worker. */
 export const questionsMax = 4096;
-/** Decisions, and counts, that go at once. */
+/** The most decisions and counts in one message. */
 export const recordsMax = 2000;
 const textMax = 4096;
 const verdicts: readonly Verdict[] = ["allowed", "denied", "unauthenticated", "limited", "routed", "unrouted"];
 
-/** What a worker said; fails with `invalid_record`: workers read what strangers send, and are not believed blindly. */
+/**
+ * Parses a worker's message. Fails with `invalid_record`: workers handle data of strangers, so their messages are
+ * checked.
+ */
 export function readFromWorker(value: unknown): FromWorker {
   const message = fieldsOf(value);
   switch (message.kind) {

@@ -25,10 +25,12 @@ export interface WorkerCarrierDeps {
   readonly random: () => number;
 }
 
-/** What the first process knows; `limits`: with other proxies. */
+/** What the first process knows. `limits` is the exchange with other proxies. */
 export type CarrierKnowledge = Omit<WorkerKnowledge, "limits"> & { readonly limits: LimitExchange };
 
-/** Carries calls in worker processes; this one accepts the connections, and knows and tells what holds. */
+/**
+ * Carries calls in worker processes. The first process accepts connections and tells the workers what they must know.
+ */
 export class WorkerCarrier implements Carrying {
   readonly #deps: WorkerCarrierDeps;
   readonly #crew: Crew;
@@ -54,17 +56,17 @@ export class WorkerCarrier implements Carrying {
     return this.#counted.window;
   }
 
-  /** What the workers' candidate said, for the fleet view. */
+  /** Returns the workers' shadow counts for heartbeats. */
   get tally(): CrewTally {
     return this.#counted.tally;
   }
 
-  /** What is held has to be compiled by every worker. */
+  /** Makes every worker compile the held revisions. */
   get spread(): RevisionSpread {
     return this.#feed;
   }
 
-  /** What all workers judge by, where `policy` is what this process knows. Call it once. */
+  /** Returns the policy that all workers judge by; `policy` is what this process knows. Must be called once. */
   evaluatedByAll(policy: PolicyView): PolicyView {
     return this.#feed.evaluatedByAll(policy, this.#deps.clock);
   }

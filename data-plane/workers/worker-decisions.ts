@@ -1,4 +1,4 @@
-/** Recorded decisions of a worker on their way to the first process: a batch at a time, and what finds no room is counted. */
+/** Sends a worker's recorded decisions to the first process in batches. Decisions that find no room are counted. */
 import type { RefusalCount } from "../../core/decision/decision-record.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { DecisionSink } from "../proxy/decision-sink.js";

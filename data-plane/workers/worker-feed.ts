@@ -1,4 +1,4 @@
-/** What workers have to know, told to each in the order in which it holds; and what they ask and find out. */
+/** Tells workers what they must know, each change in order, and answers their questions. */
 import type { Digest } from "../../core/digest.js";
 import { AshlarError, unreachable } from "../../core/errors.js";
 import type { Limit } from "../../core/kinds/rate-limit/rate-limit.js";
@@ -25,7 +25,7 @@ import type { Question, SentUnit, ToWorker, WorkerSetup } from "./messages.js";
 import { forCalls } from "./worker-views.js";
 import { trustOf } from "./workers-state.js";
 
-/** What the first process knows. */
+/** The state that the first process knows. */
 export interface WorkerKnowledge {
   readonly identity: CallIdentityView;
   readonly policy: PolicyView;
@@ -41,7 +41,7 @@ export interface WorkerKnowledge {
   };
 }
 
-/** What one worker was told. */
+/** What one worker has been told. */
 interface Told {
   /** The units of each revision, by digest. */
   readonly revisions: Map<Digest, Set<Digest>>;
@@ -55,7 +55,7 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
   #evaluated: EvaluatedByAll | undefined;
   readonly #told = new Map<number, Told>();
   readonly #preparing = new Map<Digest, { resolve(): void; reject(error: AshlarError): void }>();
-  /** Compiled by those who were there then, and about to be held. */
+  /** Revisions that the present workers have compiled and that are about to be held. */
   readonly #offered = new Map<Digest, HeldRevision>();
   readonly #stops: (() => void)[] = [];
   #whenGone: ((worker: number) => void) | undefined;
@@ -113,7 +113,7 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
   added(revision: Digest, name: string, { digest, bytes }: HeldUnit): void {
     for (const worker of this.#crew.briefed) {
       const units = this.#told.get(worker)?.revisions.get(revision);
-      if (units === undefined) continue; // it comes with the revision
+      if (units === undefined) continue; // the unit is sent with the revision
       units.add(digest);
       this.#crew.say(worker, { kind: "unit", revision, unit: { name, digest, bytes } });
     }
@@ -173,7 +173,7 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
   refused(worker: number, instance: string): void {
     const app = this.#known?.app;
     if (app?.current?.instance === instance) app.reportRefused(app.current);
-    this.#crew.say(worker, { kind: "app", app: app?.current }); // it took the application out already
+    this.#crew.say(worker, { kind: "app", app: app?.current }); // the worker has removed the application already
   }
 
   limits(worker: number, report: LimitReport, scope: Limit["scope"]): void {
@@ -192,7 +192,7 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
       return;
     }
     this.#offered.delete(digest);
-    for (const { revisions } of this.#told.values()) revisions.delete(digest); // told again in whole
+    for (const { revisions } of this.#told.values()) revisions.delete(digest); // the whole list is sent again
     preparing?.reject(new AshlarError("unavailable", `a worker cannot prepare it: ${problem}`));
   }
 
@@ -203,7 +203,7 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
   }
 
   tick(): void {
-    this.#tellNewsToAll(); // it may rise without a switch
+    this.#tellNewsToAll(); // the epoch may increase without a switch
     for (const worker of this.#crew.briefed) this.#tellFresh(worker);
   }
 
@@ -256,7 +256,7 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
     if (policy !== undefined) for (const worker of this.#crew.briefed) this.#tellNews(worker, policy);
   }
 
-  /** What changes without a task: the epoch that was seen, and the candidate that is asked. */
+  /** Sends state that needs no acknowledgement: the epoch that was seen, and the candidate. */
   #tellNews(worker: number, { seenEpoch, shadow }: PolicyView): void {
     const told = this.#told.get(worker);
     if (told === undefined) return;

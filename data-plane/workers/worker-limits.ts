@@ -26,7 +26,7 @@ export class WorkerLimits implements LimitExchange {
     return listen(this.#listeners, listener);
   }
 
-  /** What the first process said. */
+  /** Takes in a message of the first process. */
   take(message: ToWorker & { readonly kind: "limits" | "sharing" }): void {
     if (message.kind === "sharing") {
       this.members = message.members;

@@ -19,7 +19,7 @@ interface WorkerRevision extends EvaluableRevision {
 export interface WorkerPolicyDeps {
   readonly mesh: string;
   readonly clock: Pick<Clock, "monotonicMs">;
-  /** Asks the first process; fails as it did. */
+  /** Asks the first process. Fails with its error. */
   ask(question: Question): Promise<boolean>;
 }
 
@@ -28,7 +28,7 @@ export class WorkerPolicy implements CallPolicy {
   readonly #revisions = new Map<Digest, WorkerRevision>();
   readonly #listeners = new Set<(policy: EvaluatedPolicy) => void>();
   readonly #heard = new Map<string, Promise<unknown>>();
-  /** One revision is compiled after the other, and dropped in turn: the next may need its units. */
+  /** Compiles and drops revisions one after the other, because the next one may need units of the one before. */
   #compiling: Promise<void> = Promise.resolve();
   current: HeldPolicy<WorkerRevision> | undefined;
   seenEpoch = 0;
@@ -40,12 +40,15 @@ export class WorkerPolicy implements CallPolicy {
     this.#deps = deps;
   }
 
-  /** Told every second or so; while nothing is told it grows. */
+  /**
+   * Milliseconds since the last freshness statement. The first process sends it about every second; in between it
+   * grows.
+   */
   get freshnessAgeMs(): number {
     return this.#freshMs === undefined ? Number.POSITIVE_INFINITY : this.#deps.clock.monotonicMs() - this.#freshMs;
   }
 
-  /** Asked while calls are judged by the epoch that ordered it, and by no other. */
+  /** The candidate, evaluated only while calls are judged by the epoch that started the shadow. */
   get shadow(): ShadowPolicy | undefined {
     return this.#shadow?.policy.epoch === this.current?.epoch ? this.#shadow : undefined;
   }
@@ -71,7 +74,7 @@ export class WorkerPolicy implements CallPolicy {
     if (heard === undefined) {
       heard = this.#deps
         .ask({ kind: "hear-of-epoch", epoch, peer })
-        .catch(() => false) // too many are open: nobody waits then
+        .catch(() => false) // too many questions are open, so no call waits
         .finally(() => this.#heard.delete(key));
       this.#heard.set(key, heard);
     }
@@ -91,7 +94,7 @@ export class WorkerPolicy implements CallPolicy {
     const list = parseSnapshotList(sent.list.bytes, sent.list.digest);
     const units = new Map<string, HeldUnit>();
     const ready = this.#compiling.then(() => this.#compile(sent.units, units));
-    this.#compiling = ready.catch(() => void this.#revisions.delete(sent.digest)); // it may be sent again
+    this.#compiling = ready.catch(() => void this.#revisions.delete(sent.digest)); // the revision may be sent again
     const revision = { digest: sent.digest, body: { number: sent.number } };
     this.#revisions.set(sent.digest, { revision, list, units, ready });
     return ready;
@@ -125,7 +128,7 @@ export class WorkerPolicy implements CallPolicy {
     try {
       await revision.ready;
     } catch {
-      return; // the first process was told why
+      return; // the first process was told the reason
     }
     if (this.#ordered === order) this.#shadow = { policy: new HeldPolicy(order.epoch, revision), share: order.share };
   }

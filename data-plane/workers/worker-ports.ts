@@ -1,4 +1,4 @@
-/** What calls in a worker need to know: the ports that a proxy's calls ask, fed with what the first process says. */
+/** Implements the ports that calls need in a worker, from the messages of the first process. */
 import { AshlarError, messageOf, unreachable } from "../../core/errors.js";
 import type { Signed, Trust } from "../../core/model.js";
 import { rootKeySet, verifyTrust } from "../../core/wire/records.js";
@@ -61,7 +61,7 @@ export class WorkerPorts {
     this.decisions = new WorkerDecisions(ask, clock);
   }
 
-  /** Takes what holds from now on; fails if it is no message. */
+  /** Takes in a message. Fails if it is malformed. */
   take(message: StateMessage): void {
     switch (message.kind) {
       case "identity":
@@ -100,7 +100,7 @@ export class WorkerPorts {
     }
   }
 
-  /** Does a task; resolves when it is in force, fails if it cannot be. */
+  /** Performs a task. Resolves when it is in force, and fails if that is not possible. */
   async perform(what: StateTask): Promise<void> {
     switch (what.kind) {
       case "trust":

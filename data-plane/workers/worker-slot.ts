@@ -1,10 +1,10 @@
-/** What the first process keeps of one worker beside the machine's state. */
+/** The first process's data about one worker, beside the state of the machine. */
 import { Backoff } from "../../runtime/backoff.js";
 import type { ListenerName } from "./messages.js";
 import type { WorkerProcess } from "./worker-process.js";
 
 export interface Slot {
-  /** undefined: it is being restarted. */
+  /** undefined while the worker is being restarted. */
   process: WorkerProcess | undefined;
   readonly backoff: Backoff;
   startedMs: number;
@@ -12,11 +12,11 @@ export interface Slot {
   restarts: number;
   /** How the last process ended. */
   lastEnd: string | undefined;
-  /** Messages since it last showed that it reads them. */
+  /** Messages sent since the worker last showed that it reads. */
   unread: number;
-  /** Its questions that wait for an answer. */
+  /** The number of the worker's questions without an answer. */
   questions: number;
-  /** Called with what a task brought; undefined: the worker ended first. */
+  /** Callbacks by task, called with the result or with undefined if the worker ended first. */
   readonly requests: Map<number, (value: unknown) => void>;
   /** Open connections per listener. */
   readonly connections: Map<ListenerName, number>;

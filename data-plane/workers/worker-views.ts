@@ -1,11 +1,11 @@
-/** What a worker knows of identity, endpoints and application: what the first process last said. */
+/** A worker's views of identity, endpoints and application: the last state that the first process sent. */
 import { AshlarError } from "../../core/errors.js";
 import type { Endpoint } from "../../core/model.js";
 import type { AppRegistration, AppView, CallIdentity, CallIdentityView, FollowedEndpoints } from "../ports.js";
 import { listen } from "../sync/policy-view.js";
 import type { Question } from "./messages.js";
 
-/** Nothing of NATS goes to a worker. */
+/** A worker gets no NATS credentials. */
 export function forCalls(identity: CallIdentity): CallIdentity {
   const { mesh, proxyId, service, version, spiffeId, certificateChainPem, privateKeyPem, serial, notAfterMs } =
     identity;
@@ -45,7 +45,7 @@ export class WorkerApp implements AppView {
     return listen(this.#listeners, listener);
   }
 
-  /** Out of routing here at once; the first process decides for all. */
+  /** Takes the application out of this worker's routing at once; the first process decides for all. */
   reportRefused(app: AppRegistration): void {
     if (app !== this.current) return;
     this.#refused(app);
@@ -90,7 +90,7 @@ export class WorkerEndpoints implements FollowedEndpoints {
     for (const listener of this.#listeners) listener(service);
   }
 
-  /** Never rejects: without an answer there are no endpoints, and the next use asks again. */
+  /** Never rejects. Without an answer there are no endpoints, and the next call asks again. */
   #follow(service: string): Promise<void> {
     let following = this.#following.get(service);
     if (following !== undefined || this.#following.size >= servicesMax) return following ?? Promise.resolve();

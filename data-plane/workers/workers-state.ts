@@ -5,7 +5,7 @@
 import type { Digest } from "../../core/digest.js";
 import { unreachable } from "../../core/errors.js";
 
-/** What a worker was told and has to say is done. */
+/** A task that a worker must acknowledge. */
 export type Duty =
   | { readonly kind: "prepare"; readonly digest: Digest }
   | { readonly kind: "switch"; readonly epoch: number }
@@ -21,7 +21,7 @@ export interface Waiting {
 export interface WorkerState {
   /** "down": there is no process. "starting": it has not acknowledged its first state and gets no calls. */
   readonly phase: "down" | "starting" | "serving";
-  /** It was told everything that it has to know first. */
+  /** True if the worker has been told its complete first state. */
   readonly briefed: boolean;
   readonly waiting: readonly Waiting[];
   /** The epoch it said it judges by; 0: none. */
@@ -34,7 +34,7 @@ export interface WorkersState {
   readonly workers: readonly WorkerState[];
   /** The epoch that all judge by who carry calls; 0: none, or nobody does. */
   readonly epoch: number;
-  /** Revisions that some have still to compile, and what went wrong with it. */
+  /** Revisions that some workers have not compiled yet, with the problem if one failed. */
   readonly preparing: ReadonlyMap<Digest, string | undefined>;
 }
 
@@ -47,7 +47,7 @@ export type WorkersEvent =
       readonly duty: Duty;
       readonly nowMs: number;
     }
-  /** It has been told its first state. */
+  /** The worker has been told its first state. */
   | { readonly kind: "briefed"; readonly worker: number }
   | {
       readonly kind: "done";
@@ -55,19 +55,19 @@ export type WorkersEvent =
       readonly task: number;
       readonly problem: string | undefined;
     }
-  /** Everybody who has to compile this revision has been told so. */
+  /** Every worker that must compile this revision has been told. */
   | { readonly kind: "prepare"; readonly digest: Digest }
   | { readonly kind: "exited"; readonly worker: number }
   | { readonly kind: "tick"; readonly nowMs: number };
 
 export type WorkersEffect =
-  /** From now on it gets calls. */
+  /** The worker gets calls from now on. */
   | { readonly kind: "serving"; readonly worker: number }
-  /** It does not answer, or cannot do what it must: to be replaced. */
+  /** The worker does not answer or cannot perform its task, and is replaced. */
   | { readonly kind: "kill"; readonly worker: number; readonly why: string }
-  /** Nobody has to compile it any more. */
+  /** No worker needs to compile the revision any more. */
   | { readonly kind: "prepared"; readonly digest: Digest; readonly problem: string | undefined }
-  /** All who carry calls judge by this epoch, or a later one; 0: nobody judges. */
+  /** All workers that carry calls judge by this epoch or a later one; 0: none judges. */
   | { readonly kind: "evaluating"; readonly epoch: number };
 
 export interface WorkersStep {
@@ -75,7 +75,7 @@ export interface WorkersStep {
   readonly effects: readonly WorkersEffect[];
 }
 
-/** How long a worker may take; then it is killed and replaced. */
+/** Milliseconds that a worker may take before it is killed and replaced. */
 export const boundsMs: Readonly<Record<Duty["kind"], number>> = {
   prepare: 30_000,
   switch: 5000,
@@ -87,7 +87,7 @@ const startMsMax = 60_000;
 export const lateMs = 1500;
 
 const down: WorkerState = { phase: "down", briefed: false, waiting: [], epoch: 0, trust: 0 };
-/** Stands for the greeting: a worker that never says a word is found too. */
+/** The task that stands for the greeting, so that a worker that never sends anything is replaced too. */
 const greeting = -1;
 
 export function startWorkers(count: number): WorkersState {
@@ -149,7 +149,7 @@ function takeDone(state: WorkersState, index: number, task: number, problem: str
   const waiting = worker.waiting.filter((one) => one !== done);
   const { duty } = done;
   if (problem === undefined) return settle(state, index, fulfilled({ ...worker, waiting }, duty), []);
-  // What it holds and serves by is as before; if it is starting it can never be whole.
+  // The worker keeps its former state; a starting worker can never become complete.
   if (duty.kind !== "prepare" || worker.phase === "starting")
     return { state, effects: [{ kind: "kill", worker: index, why: problem }] };
   const preparing = state.preparing.has(duty.digest)
@@ -172,7 +172,7 @@ function fulfilled(worker: WorkerState, duty: Duty): WorkerState {
   }
 }
 
-/** Puts a worker's new state in place and draws the conclusions. */
+/** Stores a worker's new state and derives what follows for all. */
 function settle(state: WorkersState, index: number, next: WorkerState, effects: readonly WorkersEffect[]): WorkersStep {
   const isReady = next.phase === "starting" && next.briefed && next.waiting.length === 0;
   const worker: WorkerState = isReady ? { ...next, phase: "serving" } : next;
