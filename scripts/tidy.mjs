@@ -2,6 +2,7 @@
 // Each message says what to do instead. Exit 1 if there is any.
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
+import { checkDependencies } from "./dependencies.mjs";
 import { findCircles } from "./import-circles.mjs";
 
 const root = resolve(import.meta.dirname, "..");
@@ -162,5 +163,6 @@ function checkCircles() {
 checkDocs();
 checkProtos();
 checkCircles();
+for (const problem of checkDependencies(root)) say(...problem);
 for (const problem of problems) console.error(problem);
 process.exit(problems.length === 0 ? 0 : 1);

@@ -1,3 +1,4 @@
+import { expect, test } from "@jest/globals";
 import { BoundedMap } from "../../core/bounded-map.js";
 
 test("of too many entries the oldest goes", () => {

@@ -1,4 +1,5 @@
 import { getEventListeners } from "node:events";
+import { expect, test } from "@jest/globals";
 import { onAbort, whenAborted } from "../../runtime/abort.js";
 
 test("a listener is called once when the signal aborts", () => {
