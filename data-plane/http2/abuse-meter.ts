@@ -1,8 +1,11 @@
+import { readWord } from "./frame-reader.js";
 import { type EngineLimits, TokenBucket } from "./limits.js";
 import { refusal } from "./refusals.js";
 import type { Stream } from "./stream.js";
 
 const smallFrame = 256;
+/** Before each message: a flag, and the length in four bytes. */
+const prefixBytes = 5;
 /** A stream that lived for so long has taken its place among those that may be open at once: its end is no flood. */
 const youngMs = 50;
 /** Frames that may be on their way to a stream when we reset it. */
@@ -166,11 +169,20 @@ export function countMessages(stream: Stream, bytes: Uint8Array, start: number, 
       if (stream.messageLeft === 0) messages++;
       continue;
     }
-    while (stream.prefixSeen < 5 && at < end) {
+    if (stream.prefixSeen === 0 && end - at >= prefixBytes) {
+      // The usual case: the prefix is here in one piece.
+      const length = readWord(bytes, at + 1);
+      at += prefixBytes;
+      if (length > bytesMax) stream.oversized = true;
+      if (length === 0) messages++;
+      else stream.messageLeft = length;
+      continue;
+    }
+    while (stream.prefixSeen < prefixBytes && at < end) {
       if (stream.prefixSeen++ > 0) stream.prefixValue = stream.prefixValue * 256 + (bytes[at] as number);
       at++;
     }
-    if (stream.prefixSeen < 5) break;
+    if (stream.prefixSeen < prefixBytes) break;
     stream.messageLeft = stream.prefixValue;
     if (stream.messageLeft > bytesMax) stream.oversized = true;
     stream.prefixSeen = 0;

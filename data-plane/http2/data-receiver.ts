@@ -23,6 +23,7 @@ export class DataReceiver {
   #credit = 0;
   readonly #announceAt: number;
   readonly #streamAnnounceAt: number;
+  readonly #messageBytesMax: number;
   /** The stream of the frame being read; null: its bytes are thrown away. */
   #stream: Stream | null = null;
   #endStream = false;
@@ -34,6 +35,7 @@ export class DataReceiver {
     this.window = connection.limits.connectionWindowBytes;
     this.#announceAt = connection.limits.connectionWindowBytes >>> 1;
     this.#streamAnnounceAt = connection.limits.streamWindowBytes >>> 1;
+    this.#messageBytesMax = connection.limits.messageBytesMax;
   }
 
   onFrame(flags: number, streamId: number, length: number, padding: number): void {
@@ -100,7 +102,7 @@ export class DataReceiver {
     const stream = this.#stream;
     if (stream === null || stream.closed) return; // its bytes were given back when it closed
     const connection = this.#connection;
-    if (stream.framed) this.#messages += countMessages(stream, bytes, start, end, connection.limits.messageBytesMax);
+    if (stream.framed) this.#messages += countMessages(stream, bytes, start, end, this.#messageBytesMax);
     if (last) {
       this.#stream = null;
       const reason = connection.abuse.data(stream, this.#length, this.#messages, this.#endStream, connection.nowMs);

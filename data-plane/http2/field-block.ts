@@ -36,6 +36,7 @@ export class FieldBlock {
   writeAt: number;
   readonly scratchStart: number;
   readonly #capacity: number;
+  #hasGrown = false;
 
   /** Grows as it is filled; how far is for whoever fills it to bound. */
   constructor(scratchStart = staticValues.length, capacity = scratchStart + 1024) {
@@ -107,36 +108,32 @@ export class FieldBlock {
   }
 
   nameText(field: number): string {
-    const row = field * cells;
-    const id = this.rows[row] as number;
-    return id > 0 ? nameText(id) : this.#text(row + cell.nameStart);
+    const id = this.nameId(field);
+    return id > 0 ? nameText(id) : this.#text(field * cells + cell.nameStart);
   }
 
   valueText(field: number): string {
     const row = field * cells;
     const entry = this.rows[row + cell.entry] as number;
-    if (entry > 0 && this.table?.isLive(entry)) {
-      const cached = this.table.text(entry);
-      if (cached !== undefined) return cached;
-      const text = this.#text(row + cell.valueStart);
-      this.table.keepText(entry, text);
-      return text;
-    }
-    return this.#text(row + cell.valueStart);
+    if (entry <= 0 || !this.table?.isLive(entry)) return this.#text(row + cell.valueStart);
+    const cached = this.table.text(entry);
+    if (cached !== undefined) return cached;
+    const text = this.#text(row + cell.valueStart);
+    this.table.keepText(entry, text);
+    return text;
   }
 
   /** Whether the value of `field` is exactly `text`, which must be ASCII. */
   valueIs(field: number, text: string): boolean {
-    const length = this.valueLength(field);
-    if (length !== text.length) return false;
+    if (this.valueLength(field) !== text.length) return false;
     const start = this.valueStart(field);
-    for (let i = 0; i < length; i++) if (this.bytes[start + i] !== text.charCodeAt(i)) return false;
+    for (let i = 0; i < text.length; i++) if (this.bytes[start + i] !== text.charCodeAt(i)) return false;
     return true;
   }
 
   #text(place: number): string {
-    const start = this.rows[place] as number;
-    return this.bytes.toString("latin1", start, start + (this.rows[place + 1] as number));
+    const { rows, bytes } = this;
+    return bytes.toString("latin1", rows[place], (rows[place] as number) + (rows[place + 1] as number));
   }
 
   /** Adds a field; both texts are taken as Latin-1. False: a shape has no room for it. */
@@ -219,9 +216,8 @@ export class FieldBlock {
    */
   takeShape(rows: Int32Array, profile: FieldProfile, bytes: number): void {
     const own = this.rows;
-    const { varying } = profile;
-    for (let i = 0; i < varying.length; i++) {
-      const row = (varying[i] as number) * cells;
+    for (let i = 0; i < profile.varying.length; i++) {
+      const row = (profile.varying[i] as number) * cells;
       for (let at = row; at < row + cells; at++) rows[at] = own[at] as number;
     }
     this.rows = rows;
@@ -270,21 +266,26 @@ export class FieldBlock {
     const larger = new Int32Array(this.#ownRows.length * 2);
     larger.set(this.#ownRows);
     this.#ownRows = this.rows = larger;
+    this.#hasGrown = true;
   }
 
   /** Gives back what only a long block needed; its fields are gone then. */
   shrink(): void {
-    if (this.#ownRows.length === rowsAtFirst * cells && this.bytes.length <= this.#capacity + spareBytes) return;
-    this.clear();
-    if (this.#ownRows.length > rowsAtFirst * cells) this.#ownRows = this.rows = new Int32Array(rowsAtFirst * cells);
-    if (this.bytes.length <= this.#capacity + spareBytes) return;
-    this.#replaceBytes(this.#capacity, this.scratchStart);
+    if (!this.#hasGrown) return;
+    const isLong = this.bytes.length > this.#capacity + spareBytes;
+    if (isLong || this.#ownRows.length > rowsAtFirst * cells) {
+      this.clear();
+      this.#ownRows = this.rows = new Int32Array(rowsAtFirst * cells);
+    }
+    if (isLong) this.#replaceBytes(this.#capacity, this.scratchStart);
+    this.#hasGrown = false;
   }
 
   #replaceBytes(length: number, kept: number): void {
     const bytes = Buffer.alloc(length);
     bytes.set(this.bytes.subarray(0, kept));
     this.bytes = bytes;
+    this.#hasGrown = true;
     if (this.table !== null && this.scratchStart > staticValues.length) this.table.bytes = bytes;
   }
 

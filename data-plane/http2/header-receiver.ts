@@ -2,6 +2,7 @@ import type { ConnectionHandler } from "./connection-handler.js";
 import type { ConnectionPort } from "./connection-port.js";
 import { readWord } from "./frame-reader.js";
 import { decoded, HpackDecoder } from "./hpack-decoder.js";
+import type { RequestRules } from "./limits.js";
 import { PreparedField } from "./prepared-field.js";
 import { errorCode, frameBytesMax, frameFlag } from "./protocol.js";
 import { refusal } from "./refusals.js";
@@ -40,10 +41,14 @@ export class HeaderReceiver {
   #held: Uint8Array | null = null;
   #heldLength = 0;
   readonly #blockBytesMax: number;
+  readonly #rules: RequestRules;
+  readonly #streamsMax: number;
 
   constructor(connection: HeaderPort) {
     this.#connection = connection;
-    const { headerBlockBytesMax, headerListBytesMax } = connection.limits;
+    const { headerBlockBytesMax, headerListBytesMax, requestRules, concurrentStreamsMax } = connection.limits;
+    this.#rules = requestRules;
+    this.#streamsMax = concurrentStreamsMax;
     this.#blockBytesMax = Math.max(headerBlockBytesMax, 4 * headerListBytesMax);
     this.#decoder = new HpackDecoder(connection.limits);
   }
@@ -171,17 +176,17 @@ export class HeaderReceiver {
       return;
     }
     const { fields } = this.#decoder;
-    const { limits } = connection;
     const endStream = (this.#flags & frameFlag.endStream) !== 0;
     connection.abuse.request();
     let code: number = errorCode.protocolError;
     let reason = 0;
-    this.check.clear();
     if (this.#selfDependent) reason = refusal.priority;
-    else if (connection.streams.slots >= limits.concurrentStreamsMax) {
+    else if (connection.streams.slots >= this.#streamsMax) {
       code = errorCode.refusedStream;
       reason = refusal.streams_max;
-    } else if (what === decoded.ok) reason = this.check.request(fields, limits.requestRules);
+    }
+    if (reason === 0 && what === decoded.ok) reason = this.check.request(fields, this.#rules);
+    else this.check.clear();
     connection.counters.obsTextFields += this.check.obsText;
     if (reason === refusal.connect_method) {
       connection.fail(errorCode.protocolError, reason);
@@ -227,7 +232,7 @@ export class HeaderReceiver {
       return;
     }
     let reason = 0;
-    this.check.clear();
+    if (this.#selfDependent || what === decoded.tooLarge) this.check.clear();
     if (this.#selfDependent) reason = refusal.priority;
     else if (what === decoded.tooLarge) {
       this.#onOversized(stream, endStream);

@@ -6,6 +6,7 @@ import { fieldFlag } from "./field-classes.js";
 import { isVolatile, nameBytes, staticNameMax } from "./field-names.js";
 import { entryOverhead, HpackTable, ringBytes, tableBytesMax } from "./hpack-table.js";
 import { encodeHuffman, huffmanLength } from "./huffman.js";
+import { shortCopyMax } from "./output.js";
 import { fieldHash, type PreparedField } from "./prepared-field.js";
 import { findStatic } from "./static-table.js";
 
@@ -88,8 +89,7 @@ export class HpackEncoder {
     const gone = block.dropped & profile.steadyMask;
     const known = this.#heads?.find(profile, first, last, gone, inserted);
     if (known !== undefined) {
-      this.#out.set(known, this.at);
-      this.at += known.length;
+      this.#copy(known, 0, known.length);
     } else {
       const start = this.at;
       this.#isUndecided = false;
@@ -238,7 +238,8 @@ export class HpackEncoder {
   #copy(source: Uint8Array, start: number, length: number): void {
     const out = this.#out;
     const at = this.at;
-    for (let i = 0; i < length; i++) out[at + i] = source[start + i] as number;
+    if (length > shortCopyMax && start === 0 && length === source.length) out.set(source, at);
+    else for (let i = 0; i < length; i++) out[at + i] = source[start + i] as number;
     this.at = at + length;
   }
 

@@ -100,9 +100,10 @@ export function decodeHuffman(source: Uint8Array, start: number, end: number, ta
     bit += length;
   }
   const count = bitsEnd - bit;
-  let rest = 0;
-  for (let i = bit; i < bitsEnd; i++) rest = (rest << 1) | bitAt(source, start, i);
-  return decodeRest(rest, count, target, to);
+  if (count === 0) return to;
+  // The bits that are left lie in two bytes, and end with the last of them.
+  const held = (end - 2 < start ? 0 : (source[end - 2] as number) << 8) | (source[end - 1] as number);
+  return decodeRest(held & ((1 << count) - 1), count, target, to);
 }
 
 function bitAt(source: Uint8Array, start: number, bit: number): number {

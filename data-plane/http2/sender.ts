@@ -25,6 +25,8 @@ export class Sender {
   readonly #output: Output;
   readonly #pool: BlockPool;
   readonly #budget: MemoryBudget;
+  /** Of the limits: objects of limits differ in shape, and a call would look for it in each. */
+  readonly #outputBytesMax: number;
   /** What the peer lets us send on the connection. */
   window = 65_535;
   /** Streams that have output and window, in turn. */
@@ -38,6 +40,7 @@ export class Sender {
     this.#output = output;
     this.#pool = pool;
     this.#budget = connection.budget;
+    this.#outputBytesMax = connection.limits.outputBytesMax;
   }
 
   fields(
@@ -158,7 +161,7 @@ export class Sender {
       return end;
     }
     let at = start;
-    while (at < end && output.size < connection.limits.outputBytesMax) {
+    while (at < end && output.size < this.#outputBytesMax) {
       const length = Math.min(end - at, stream.sendWindow, this.window, frameBytesMax);
       if (length <= 0) break;
       const last = endStream && at + length === end;
@@ -191,8 +194,7 @@ export class Sender {
 
   /** Sends what waits, a frame of each stream in turn, as far as windows and the socket allow. */
   pump(): void {
-    const { limits } = this.#connection;
-    while (this.#first !== null && this.window > 0 && this.#output.size < limits.outputBytesMax) {
+    while (this.#first !== null && this.window > 0 && this.#output.size < this.#outputBytesMax) {
       const stream: Stream = this.#first;
       this.#first = stream.nextQueued;
       if (this.#first === null) this.#last = null;
@@ -241,12 +243,14 @@ export class Sender {
 
   /** Forgets what waits on a stream that is gone. */
   drop(stream: Stream): void {
+    const { waiting, waitingTrailers } = stream;
+    if (waitingTrailers !== null) this.#budget.give(waitingTrailers.heldBytes);
+    stream.waitingTrailers = null;
+    if (waiting === null) return;
+    for (const block of waiting) this.#pool.giveWaiting(block);
     this.waitingBytes -= stream.waitingBytes;
-    this.#budget.give(stream.waitingTrailers?.heldBytes ?? 0);
-    for (const block of stream.waiting ?? []) this.#pool.giveWaiting(block);
     stream.waitingBytes = 0;
     stream.waiting = null;
-    stream.waitingTrailers = null;
   }
 
   /** The peer allows more on a stream. False: more than there can be. */
