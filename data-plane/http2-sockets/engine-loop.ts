@@ -1,19 +1,19 @@
 import type { Connection } from "../http2/connection.js";
 
 const tickMs = 1000;
-/** After so many turns in which one socket was read, output is written without waiting for a turn's end. */
+/** The number of turns with a single read after which output is written at the end of a read, not of the turn. */
 const singleReadTurns = 8;
-/** Then one turn in so many is waited for, to see whether others are read in it. */
+/** After that, one turn in this many is still waited for, to notice further reads. */
 const turnsAlone = 16;
 
 /** A socket with its connection, as the loop and the reaper see it. */
 export interface LoopMember {
   readonly connection: Connection;
-  /** Since when the socket has not taken what it was given, in milliseconds; -1: it has. */
+  /** The monotonic time in milliseconds since which the socket accepts no output; -1 if it does. */
   readonly writingSinceMs: number;
-  /** Writes what waits. */
+  /** Writes the waiting output. */
   flush(): void;
-  /** Tells the time, about once a second. */
+  /** Called about once a second with the time. */
   tick(nowMs: number): void;
   /** Closes the socket at once. */
   destroy(): void;
@@ -32,9 +32,9 @@ export class EngineLoop {
   #reading = false;
   /** Reads of this turn that led to output. */
   #reads = 0;
-  /** Turns in a row with one such read. */
+  /** The number of successive turns with a single read. */
   #singleReads = 0;
-  /** Turns that need not be waited for; 0: wait for this one. */
+  /** The number of turns that need not be waited for; 0: this turn is waited for. */
   #ahead = 0;
   readonly #timer: NodeJS.Timeout;
   readonly #nowMs: () => number;
@@ -85,7 +85,7 @@ export class EngineLoop {
     } else this.#schedule();
   }
 
-  /** Has `connection.flush` called at the end of this read or turn. */
+  /** Schedules `connection.flush` for the end of this read or turn. */
   flushLater(connection: LoopMember): void {
     this.#dirty.push(connection);
     if (!this.#scheduled && !this.#reading) this.#schedule();
@@ -108,7 +108,7 @@ export class EngineLoop {
     const dirty = this.#dirty;
     this.#dirty = this.#spare;
     for (let i = 0; i < dirty.length; i++) (dirty[i] as LoopMember).flush();
-    while (dirty.length > 0) dirty.pop(); // to set its length would make its elements anew
+    while (dirty.length > 0) dirty.pop(); // setting its length would allocate its elements again
     this.#spare = dirty;
   }
 

@@ -25,7 +25,7 @@ export function greediestStreams(connections: Iterable<Connection>, excessBytes:
   });
 }
 
-/** What the owners of all streams keep. */
+/** Bytes that the owners of all streams keep. */
 export function keptBytesOf(connections: Iterable<Connection>): number {
   let sum = 0;
   for (const { streams } of connections) for (const { keptBytes } of streams.all()) sum += keptBytes;

@@ -11,7 +11,7 @@ const targetShare = 0.75;
 const callsShare = 0.85;
 /** A socket that has taken nothing for this long counts as stuck. */
 const stuckMs = 5000;
-/** When there was nothing to gain it is not tried again for this long. */
+/** Milliseconds before the next attempt after one that freed nothing. */
 const restMs = 50;
 
 /**
@@ -24,7 +24,7 @@ export class MemoryReaper {
   readonly #budget: MemoryBudget;
   #scheduled = false;
   #notBeforeMs = Number.NEGATIVE_INFINITY;
-  /** It was full when there was nothing to gain. */
+  /** True if the budget was full when an attempt freed nothing. */
   #wasFull = false;
 
   constructor(loop: EngineLoop, budget: MemoryBudget) {
@@ -33,7 +33,7 @@ export class MemoryReaper {
     budget.onTight = () => this.#soon();
   }
 
-  /** Not at once: whoever took the bytes is in the middle of its work. */
+  /** Runs later, because the code that took the bytes is still running. */
   #soon(): void {
     if (this.#scheduled) return;
     if (this.#loop.time() < this.#notBeforeMs && (this.#wasFull || !this.#budget.isFull)) return;
@@ -54,7 +54,7 @@ export class MemoryReaper {
     this.#wasFull = budget.isFull;
   }
 
-  /** False: open calls keep less than half of it. */
+  /** Returns false if open calls keep less than half of the budget. */
   #endGreediest(): boolean {
     const budget = this.#budget;
     const connections = [...this.#loop.connections].map(({ connection }) => connection);

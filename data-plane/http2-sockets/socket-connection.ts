@@ -12,12 +12,12 @@ import type { EngineLoop, LoopMember } from "./engine-loop.js";
 import { readSocket } from "./socket-reader.js";
 import { writeSocket } from "./socket-writer.js";
 
-/** After an error of the connection the peer gets this long to read our GOAWAY. */
+/** Milliseconds that the peer gets to read the GOAWAY after an error of the connection. */
 const lingerMs = 1000;
-/** Who sends and takes nothing of what that leads to is given up after this long. */
+/** Milliseconds after which a peer that sends and does not read is given up. */
 const stuckMs = 60_000;
 
-/** Who a connection works for. */
+/** The owner of a connection. */
 export interface ConnectionOwner {
   /** Servers: must set `stream.sink`. */
   onRequest(stream: Stream, fields: FieldBlock, endStream: boolean): void;
@@ -46,7 +46,7 @@ export class SocketConnection implements ConnectionHandler, LoopMember {
   readonly #owner: ConnectionOwner;
   readonly #loop: EngineLoop;
   readonly #onFault: (error: unknown) => void;
-  /** Since when the socket has not taken what it was given; -1: it has. */
+  /** The monotonic time in milliseconds since which the socket accepts no output; -1 if it does. */
   writingSinceMs = -1;
   #queued = false;
   #writing = false;
@@ -102,7 +102,7 @@ export class SocketConnection implements ConnectionHandler, LoopMember {
     this.#onFault(error);
   }
 
-  /** What an owner throws ends its connection, never the process. */
+  /** An error that an owner throws ends its connection, never the process. */
   #crash(error: unknown): void {
     this.#onFault(error);
     this.connection.crash();
@@ -140,7 +140,7 @@ export class SocketConnection implements ConnectionHandler, LoopMember {
     return output.controlFrames > limits.controlFramesMax || (isServer && output.size >= limits.outputBytesMax);
   }
 
-  /** Writes what waits, unless the last write is still under way. */
+  /** Writes the waiting output, unless the last write has not finished. */
   flush(): void {
     this.#queued = false;
     if (this.#closed || this.#writing) return;
@@ -204,7 +204,7 @@ export class SocketConnection implements ConnectionHandler, LoopMember {
     else if (nowMs - this.#deadSinceMs >= lingerMs) this.destroy();
   }
 
-  /** Ends in order: streams that are open finish. */
+  /** Closes gracefully: open streams finish. */
   shutdown(): void {
     this.connection.shutdown(this.#loop.time());
   }

@@ -36,7 +36,7 @@ function takeEarly(socket: Socket): Buffer[] {
   return early;
 }
 
-/** False: this Node is made in another way. */
+/** Returns false if this version of Node has other internals. */
 function takeOver(socket: Socket, take: TakeBytes): boolean {
   const inner = socket as unknown as Record<symbol, unknown> & { readonly _handle?: unknown };
   const symbols = Object.getOwnPropertySymbols(socket);

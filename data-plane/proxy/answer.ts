@@ -1,4 +1,4 @@
-/** What a proxy answers itself: always HTTP 200 with a gRPC status in the only header block (trailers-only). */
+/** Answers that the proxy gives itself: always HTTP 200 with a gRPC status in the only header block (trailers-only). */
 import { status } from "@grpc/grpc-js";
 import { isAshlarError, messageOf } from "../../core/errors.js";
 import type { OverloadCause } from "./overload.js";
@@ -10,9 +10,12 @@ export interface Answer {
   readonly revision: number | undefined;
   /** The id of the decision, on refusals by policy. */
   readonly decision: string | undefined;
-  /** For metrics: a short word from a closed list. */
+  /** The value of the label `reason` in metrics. */
   readonly reason: AnswerReason;
-  /** `grpc-retry-pushback-ms`: how long to wait before trying again, whole milliseconds; undefined: nothing is said. */
+  /**
+   * The value of `grpc-retry-pushback-ms`: whole milliseconds to wait before a retry; undefined: the header is left
+   * out.
+   */
   readonly pushbackMs?: number;
 }
 
@@ -39,19 +42,19 @@ export const answerReasons = [
 ] as const;
 export type AnswerReason = (typeof answerReasons)[number];
 
-/** Refused by policy; names the decision and the revision, never a rule (CONTRACT, "On the wire"). */
+/** The answer to a call that policy refuses. It names the decision and the revision, never a rule. */
 export function deniedAnswer(decision: string, revision: number): Answer {
   const message = `denied (decision ${decision}, revision ${revision})`;
   return { code: status.PERMISSION_DENIED, message, revision, decision, reason: "denied" };
 }
 
-/** Over a rate limit: names the decision and the revision, never a limit. */
+/** The answer to a call over a rate limit. It names the decision and the revision, never the limit. */
 export function limitedAnswer(decision: string, revision: number, pushbackMs: number): Answer {
   const message = `over a rate limit (decision ${decision}, revision ${revision})`;
   return { code: status.RESOURCE_EXHAUSTED, message, revision, decision, reason: "rate-limit", pushbackMs };
 }
 
-/** No token, or none that is good, where one is asked for; says no more to the caller. */
+/** The answer to a call without a valid token where policy asks for one. It tells the caller nothing more. */
 export function tokenAnswer(decision: string, revision: number, isMissing: boolean): Answer {
   const what = isMissing ? "a token is asked for" : "the token is not accepted";
   const message = `${what} (decision ${decision}, revision ${revision})`;
@@ -62,7 +65,7 @@ export function unavailableAnswer(reason: AnswerReason, message: string, revisio
   return { code: status.UNAVAILABLE, message, revision, decision: undefined, reason };
 }
 
-/** This process has no room for the call now: elsewhere, or a little later, there may be. */
+/** The answer to a call while this process has no room. Another instance, or a later retry, may have room. */
 export function overloadAnswer(cause: OverloadCause, pushbackMs: number, revision: number | undefined): Answer {
   const message = `the proxy is overloaded (${cause})`;
   return { ...unavailableAnswer("overload", message, revision), pushbackMs };
@@ -90,7 +93,7 @@ export function deadlineAnswer(revision: number | undefined): Answer {
   return { code: status.DEADLINE_EXCEEDED, message, revision, decision: undefined, reason: "deadline" };
 }
 
-/** What a response is not passed on for; undefined: nothing. `framed`: its content type is gRPC's. */
+/** Returns why a response is not passed on, or undefined if it is. `framed`: its content type is gRPC's. */
 export function badResponseAnswer(
   httpStatus: number,
   endStream: boolean,
@@ -125,7 +128,7 @@ export function internalAnswer(revision: number | undefined): Answer {
   return { code: status.INTERNAL, message, revision, decision: undefined, reason: "internal" };
 }
 
-/** What the caller is told when an upstream could not be had. */
+/** The answer to a call whose upstream could not be reached. */
 export function answerFor(error: unknown, what: string, revision: number | undefined): Answer {
   const full = isAshlarError(error, "limit");
   return unavailableAnswer(full ? "overload" : "unreachable", `${what}: ${messageOf(error)}`, revision);
@@ -141,7 +144,7 @@ export function percentEncode(text: string): string {
   return encoded;
 }
 
-/** gRPC over HTTP/2, "HTTP2 Transport Mapping": what a reset by the other side means. */
+/** Maps an HTTP/2 error code of a reset to a gRPC status (gRPC over HTTP/2, "HTTP2 Transport Mapping"). */
 export function codeOfReset(errorCode: number): status {
   switch (errorCode) {
     case 0x7: // REFUSED_STREAM
@@ -157,7 +160,7 @@ export function codeOfReset(errorCode: number): status {
   }
 }
 
-/** doc/http-grpc-status-mapping.md of gRPC: what an HTTP status without a grpc-status means. */
+/** Maps an HTTP status without grpc-status to a gRPC status (gRPC's doc/http-grpc-status-mapping.md). */
 export function codeOfHttpStatus(httpStatus: number): status {
   switch (httpStatus) {
     case 400:

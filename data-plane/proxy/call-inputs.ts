@@ -1,4 +1,4 @@
-/** What a call says of itself, for conditions of policy. */
+/** The values of a call that conditions of policy can read. */
 import type { Label } from "../../core/model.js";
 import { parseLabels } from "../../core/wire/headers.js";
 

@@ -36,10 +36,10 @@ export interface Judgement {
   readonly verdict: Verdict;
   readonly rule: string;
   readonly policy: EvaluatedPolicy;
-  /** What is wrong with the token. */
+  /** What is wrong with the token; undefined if nothing is. */
   readonly tokenProblem?: string;
   readonly limits?: readonly LimitOutcome[];
-  /** It was an open stream. */
+  /** True if an open stream was ended after a switch. */
   readonly closed?: boolean;
 }
 
@@ -49,7 +49,7 @@ export interface RecordedRefusal {
   readonly isRecorded: boolean;
 }
 
-/** How an outbound call found its way. */
+/** How an outbound call was routed. */
 export interface RoutedCall {
   readonly service: string;
   readonly method: string;
@@ -63,13 +63,13 @@ export interface RoutedCall {
 
 const bitsPerRefill = 1024;
 const countsEveryMs = 10_000;
-/** Decisions of a candidate that are recorded in that time. */
+/** The most decisions of a candidate that are recorded in that time. */
 const shadowsMax = 50;
 /** A method that is longer is counted but not recorded. */
 const methodLengthMax = 2048;
 /** A record holds no more versions: a call with more to choose from is not recorded. */
 const versionsMax = 256;
-/** In characters: what a record takes of an issuer's name, or of a kid, that a caller made up. */
+/** The most characters of an issuer's name or key id in a record, since callers can invent them. */
 const tokenProblemLengthMax = 256;
 const restsMax = 256;
 const noReads: ReadonlySet<ConditionRead> = new Set();
@@ -89,14 +89,14 @@ export class CallRecorder {
   #shadowLeft = 0;
   readonly #stop = new AbortController();
 
-  /** `self`: who calls, of outbound calls; `share`: of decisions other than refusals, from 0 to 1. */
+  /** `self`: the caller of outbound calls. `share`: the recorded share of decisions other than refusals, 0 to 1. */
   constructor(deps: CallRecorderDeps, self: SpiffeId, share: number) {
     this.#deps = deps;
     this.#self = self;
     this.#share = share;
   }
 
-  /** Notes that a call is allowed, if it belongs to the share; gives the id then. */
+  /** Records an allowed call if it belongs to the share, and returns its id then. */
   allowed(
     call: JudgedCall,
     service: string,
@@ -112,7 +112,7 @@ export class CallRecorder {
       const rule = unit?.evaluateCall(caller, method, inputs).rule ?? "";
       return this.#judged(call, service, { verdict: "allowed", rule, policy, limits }, id);
     };
-    // Calls that are judged by caller and method alone are alike.
+    // Records of calls that are judged by caller and method alone are equal but for id and time.
     const isAlike = limits.length === 0 && (unit?.readsOf(caller, method) ?? noReads).size === 0;
     if (!isAlike || method.length > methodLengthMax) this.#offer(judged());
     else this.#offerAlike(`${service} ${caller} ${method}`, policy, judged, id, inputs.nowMs);
@@ -128,7 +128,7 @@ export class CallRecorder {
     return this.#rests;
   }
 
-  /** Notes a refusal and gives its id. */
+  /** Records a refusal and returns its id. */
   refused(call: JudgedCall, service: string, judgement: Judgement): RecordedRefusal {
     const { caller, method } = call;
     const { verdict, rule, policy } = judgement;
@@ -140,7 +140,7 @@ export class CallRecorder {
     return { id, isRecorded };
   }
 
-  /** Notes what a candidate would have decided, if there is room: nothing was enforced. */
+  /** Records what a candidate would have decided, if there is room. Nothing was enforced. */
   shadowed(call: JudgedCall, service: string, judgement: Judgement): void {
     const nowMs = this.#deps.clock.nowMs();
     if (nowMs >= this.#shadowUntilMs || nowMs < this.#shadowUntilMs - countsEveryMs) {
@@ -157,7 +157,7 @@ export class CallRecorder {
     return isInShare(bits, this.#share);
   }
 
-  /** Notes where an outbound call goes, if it goes nowhere or its bits are wanted; gives the id then. */
+  /** Records the route of an outbound call if it has no endpoint or belongs to the share, and returns its id then. */
   routed(call: RoutedCall, bits: number): string | undefined {
     const { service, method, policy, unit, available } = call;
     if (available.size > versionsMax) return undefined;
@@ -253,7 +253,7 @@ export class CallRecorder {
     this.#offerCounts();
   }
 
-  /** Hands over what was only counted so far. */
+  /** Passes on the counted refusals. */
   close(): void {
     this.#stop.abort();
     this.#offerCounts();

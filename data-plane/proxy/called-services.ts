@@ -4,11 +4,11 @@ import { PreparedField } from "../http2/prepared-field.js";
 
 export interface CalledService {
   readonly name: string;
-  /** What a request to it begins with. */
+  /** The first fields of a request to the service. */
   readonly first: readonly PreparedField[];
   /** The first list of its endpoints has been read. */
   ready: boolean;
-  /** When it was last noted as used. */
+  /** The time at which the service was last noted as used. */
   usedMs: number;
 }
 
@@ -26,7 +26,7 @@ export class CalledServices {
     this.#only = only;
   }
 
-  /** undefined: it names no service of this mesh. */
+  /** Returns undefined if the authority names no service of this mesh. */
   by(authority: string): CalledService | undefined {
     const known = this.#known.get(authority);
     if (known !== undefined || this.#known.has(authority)) return known;

@@ -36,11 +36,11 @@ export interface CarrierDeps {
   /** Uniform in [0, 1). */
   readonly draw: () => number;
   readonly random: (bytes: number) => Buffer;
-  /** Where recorded decisions go. */
+  /** Takes recorded decisions. */
   readonly decisions: DecisionSink;
   /** Budgets of rate limits; left out: each limit is this process's own. */
   readonly openBudgets?: OpenBudgets;
-  /** What a candidate says is counted there; left out: none is asked. */
+  /** Counts the verdicts of a shadow candidate. If it is left out, no candidate is evaluated. */
   readonly tally?: ShadowTally;
   /** See `CallSideDeps`. */
   readonly observe?: CallSideDeps["observe"];
@@ -52,11 +52,11 @@ export interface CarrierOptions {
   readonly mesh: string;
   readonly service: string;
   readonly labels: readonly Label[];
-  /** Whether calls of other proxies are taken. */
+  /** True if calls of other proxies are accepted. */
   readonly inbound: boolean;
   /** A listener of the application each: whatever arrives goes to this service; undefined: `:authority` says which. */
   readonly outbounds: readonly (string | undefined)[];
-  /** Of decisions other than refusals, the share that is recorded; from 0 to 1. */
+  /** The share of decisions other than refusals that is recorded, from 0 to 1. */
   readonly recordShare: number;
 }
 
@@ -95,13 +95,13 @@ export class Carrier {
     });
   }
 
-  /** Takes calls of other proxies there; gives the address with its real port. */
+  /** Listens for calls of other proxies. Returns the address with its real port. */
   listenInbound(address: HostPort): Promise<HostPort> {
     if (this.#inbound === undefined) throw new AshlarError("internal", "this proxy takes no calls of other proxies");
     return this.#inbound.listen(address);
   }
 
-  /** Takes calls of the own application there; `index`: in the options' `outbounds`. */
+  /** Listens for calls of the application. `index` is the place in the options' `outbounds`. */
   async listenOutbound(index: number, address: SocketAddress): Promise<void> {
     await this.#outbounds[index]?.listen(address);
   }
@@ -118,12 +118,12 @@ export class Carrier {
     await this.#inbound?.open.whenNone(signal);
   }
 
-  /** Takes no new connection and asks clients to go elsewhere; resolves when the last call has ended. */
+  /** Accepts no new connection and sends GOAWAY to clients. Resolves when the last call has ended. */
   async drain(): Promise<void> {
     await Promise.all([this.#inbound?.drain(), ...this.#outbounds.map((outbound) => outbound.drain())]);
   }
 
-  /** Closes everything at once; calls that are open are told why they end. */
+  /** Closes everything at once. Open calls end with a reason. */
   close(): void {
     for (const stop of this.#stops.splice(0)) stop();
     this.#inbound?.close();
@@ -134,7 +134,7 @@ export class Carrier {
     this.#recorder.close();
   }
 
-  /** Acts on renewals, trust, and endpoints and applications that come and go. */
+  /** Follows changes of the identity, of trust, of endpoints and of the application. */
   #follow({ identity, trust, endpoints, app }: CarrierDeps, tls: TlsState): void {
     const [inbound, peers] = [this.#inbound, this.#peers];
     const closeUntrusted = (): void => peers.closeWhere((socket) => !tls.isVerified(socket));

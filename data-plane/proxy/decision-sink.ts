@@ -1,9 +1,12 @@
 import type { RefusalCount } from "../../core/decision/decision-record.js";
 
-/** Where recorded decisions go. Called between calls: never waits, never fails. */
+/** Takes recorded decisions. It is called on the hot path, so it never waits and never fails. */
 export interface DecisionSink {
-  /** Takes one, as `encodeDecision` gave it. False: there is no room, and it is counted as dropped. */
+  /**
+   * Takes a decision as `encodeDecision` returns it. Returns false if there is no room; the decision is then counted as
+   * dropped.
+   */
   offer(decision: Uint8Array): boolean;
-  /** Takes refusals that were too many to be recorded one by one. */
+  /** Takes counts of refusals that were too many to be recorded one by one. */
   offerCounts(counts: readonly RefusalCount[]): void;
 }

@@ -1,4 +1,4 @@
-/** Bounds how many connections are being made at once; who finds none free is called when one is, in turn. */
+/** Limits how many connections are dialled at once. A caller that gets no slot is called, in turn, when one is free. */
 export class DialSlots {
   readonly #max: number;
   readonly #wanting = new Set<() => void>();
@@ -8,7 +8,7 @@ export class DialSlots {
     this.#max = max;
   }
 
-  /** False: `retry` is called once when there may be one. */
+  /** Returns false if no slot is free; `retry` is then called once when there may be one. */
   take(retry: () => void): boolean {
     if (this.#taken >= this.#max) {
       this.#wanting.add(retry);

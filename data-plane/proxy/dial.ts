@@ -9,7 +9,7 @@ import type { Svid } from "../../runtime/tls-identity.js";
 import { applicationPatienceMs } from "../http2/limits.js";
 
 const connectTimeoutMs = 5000;
-/** Before the next try where the backlog of the application's socket is full. */
+/** Milliseconds before a retry if the backlog of the application's socket is full. */
 const fullBacklogPauseMs = 200;
 
 /**
@@ -47,7 +47,7 @@ function connectOnce(address: SocketAddress): Promise<Socket> {
     });
     socket.once("connect", () => {
       clearTimeout(timer);
-      socket.on("error", () => {}); // told by its end
+      socket.on("error", () => {}); // "close" reports its end
       resolve(socket);
     });
   });
@@ -61,11 +61,11 @@ export function isApplicationGone(error: unknown): boolean {
 
 export interface PeerDial {
   readonly address: HostPort;
-  /** Who must answer. */
+  /** The identity that must answer. */
   readonly expected: SpiffeId;
-  /** Own certificate, key, and the roots. */
+  /** The own certificate, the key, and the roots. */
   readonly context: SecureContextOptions;
-  /** Who answered; fails with `invalid_identity`. */
+  /** Returns the identity that answered. Fails with `invalid_identity`. */
   verify(socket: TLSSocket): Svid;
 }
 
@@ -83,7 +83,7 @@ export function dialPeer({ address, expected, context, verify }: PeerDial): Prom
       ALPNProtocols: ["h2"],
       minVersion: "TLSv1.2",
       rejectUnauthorized: true,
-      checkServerIdentity: () => undefined, // names in DNS make no identity; the SVID is verified below
+      checkServerIdentity: () => undefined, // host names are not identities; the SVID is verified below
     });
     const fail = (error: unknown) => {
       clearTimeout(timer);
@@ -112,7 +112,7 @@ export function dialPeer({ address, expected, context, verify }: PeerDial): Prom
       socket.off("error", fail);
       socket.off("close", closed);
       socket.setNoDelay(true);
-      socket.on("error", () => {}); // told by its end
+      socket.on("error", () => {}); // "close" reports its end
       return resolve(socket);
     });
   });

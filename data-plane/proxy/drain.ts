@@ -1,23 +1,23 @@
 import type { Clock } from "../../runtime/clock.js";
 
-/** What a proxy that stops has to wind down. */
+/** The steps of a proxy that stops. */
 export interface DrainParts {
-  /** Not ready from now on. */
+  /** Makes /readyz answer 503. */
   unready(): void;
-  /** Tells peers to go elsewhere; resolves when they have been told. */
+  /** Withdraws the endpoint. Resolves when peers have been told. */
   withdraw(): Promise<void>;
-  /** GOAWAY to everybody; resolves when the last call has ended. */
+  /** Sends GOAWAY on every connection. Resolves when the last call has ended. */
   finish(): Promise<void>;
   /** Closes everything at once. */
   close(): void;
 }
 
 export interface DrainOptions {
-  /** For open calls to end. */
+  /** Milliseconds for open calls to end. */
   readonly graceMs: number;
-  /** For the withdrawal to be told. */
+  /** Milliseconds for withdrawing the endpoint. */
   readonly withdrawMs: number;
-  /** For peers to act on it, before GOAWAY. */
+  /** Milliseconds for peers to react, before GOAWAY is sent. */
   readonly discourageMs: number;
 }
 
@@ -33,7 +33,7 @@ export async function drain(
   options: DrainOptions,
 ): Promise<boolean> {
   unready();
-  const withdrawn = withdraw().catch(() => {}); // a broker that is away hears of it by missing heartbeats
+  const withdrawn = withdraw().catch(() => {}); // while NATS is away, peers notice by missing heartbeats
   await bounded(clock, withdrawn, options.withdrawMs);
   await clock.sleep(options.discourageMs);
   const whole = await bounded(clock, finish(), options.graceMs);
@@ -41,7 +41,7 @@ export async function drain(
   return whole;
 }
 
-/** True: `work` was done within `ms`. */
+/** Returns whether `work` finished within `ms`. */
 async function bounded(clock: Clock, work: Promise<unknown>, ms: number): Promise<boolean> {
   const cut = new AbortController();
   const done = work.then(

@@ -27,7 +27,7 @@ export interface EndpointChoiceDeps {
 
 const nothing: ReadonlySet<string> = new Set();
 
-/** Which endpoint of a service gets a call, and how it is reached. */
+/** Chooses the endpoint of a service that gets a call, and how it is reached. */
 export class EndpointChoice {
   readonly #deps: EndpointChoiceDeps;
   readonly #mesh: string;
@@ -58,7 +58,7 @@ export class EndpointChoice {
     return best === undefined ? undefined : pool.find(this.#keyOf(best));
   }
 
-  /** Chooses among those that were not tried, and rather among those where a call has a stream soonest. */
+  /** Chooses among endpoints that were not tried, preferring those where a call gets a stream soonest. */
   choose(
     service: string,
     rule: CompiledRouteRule | undefined,
@@ -68,7 +68,7 @@ export class EndpointChoice {
     return this.#best(this.#fitting(service, rule, tried, versionDraw));
   }
 
-  /** Of the version that was drawn, where there is a split. */
+  /** Returns endpoints of the version that was drawn, if there is a split. */
   #fitting(
     service: string,
     rule: CompiledRouteRule | undefined,
@@ -142,14 +142,14 @@ export class EndpointChoice {
   }
 }
 
-/** How an endpoint's connections are named in the pool: they were proved to be this service's. */
+/** Returns the name of an endpoint's connections in the pool, whose peer was verified to be this service. */
 export function keyOf(service: string, endpoint: Pick<Endpoint, "address">): string {
   return `${service} ${endpoint.address}`;
 }
 
 const versionsNamedMax = 5;
 
-/** What the caller is told; names the versions where the route asks for some. */
+/** Returns the reason for the caller. It names the versions if the route asks for some. */
 export function renderNoEndpoint(service: string, rule: Pick<CompiledRouteRule, "split"> | undefined): string {
   const versions = (rule?.split ?? []).filter(({ weight }) => weight > 0).map(({ version }) => version);
   if (versions.length === 0) return `${service} has no healthy endpoint`;

@@ -17,9 +17,9 @@ export interface EndpointRaceDeps {
 
 /** An endpoint that has no stream for the call by then is not waited for alone. */
 const headStartMs = 50;
-/** While nothing better is to be had it is looked for ever more seldom. */
+/** The longest interval in milliseconds between looks for a better endpoint. The interval grows while none is found. */
 const lookMsMax = 1600;
-/** Endpoints that are asked one after the other although too many calls wait there. */
+/** The most endpoints that are asked one after the other although too many calls wait there. */
 const fullMax = 3;
 const nothingTried: ReadonlySet<string> = new Set();
 

@@ -27,9 +27,9 @@ export interface InboundJudgeDeps {
   readonly clock: Clock;
   readonly recorder: CallRecorder;
   readonly log: Logger;
-  /** Undefined: every limit is this proxy's own. */
+  /** undefined if every limit is this proxy's own. */
   readonly openBudgets?: OpenBudgets | undefined;
-  /** What a candidate says is counted there; undefined: none is asked. */
+  /** Counts the verdicts of a shadow candidate; undefined if none is evaluated. */
   readonly tally?: ShadowTally | undefined;
 }
 
@@ -40,7 +40,7 @@ export class InboundJudge {
   readonly #tokens: TokenCheck;
   readonly #shadow: ShadowJudge | undefined;
 
-  /** `service`: the one whose policy judges. */
+  /** `service` is the service whose policy judges. */
   constructor(deps: InboundJudgeDeps, service: string) {
     this.#deps = deps;
     this.#service = service;
@@ -76,7 +76,7 @@ export class InboundJudge {
     return this.#judgeCall(call, policy, true);
   }
 
-  /** What the application is told of the call's token; undefined: nothing. */
+  /** Returns the claims that the application gets of the call's token, or undefined. */
   claimsField({ claims }: OpenCall): PreparedField | undefined {
     return claims === undefined ? undefined : this.#tokens.claimsField(claims);
   }
@@ -107,7 +107,7 @@ export class InboundJudge {
     return undefined;
   }
 
-  /** `reason`: why the token is not good; undefined: there is none. */
+  /** `reason` says why the token is not valid; undefined if there is no token. */
   #refuseToken(call: OpenCall, policy: EvaluatedPolicy, reason: string | undefined, closed: boolean): Answer {
     const why = reason ?? "there is none";
     const judgement = { verdict: "unauthenticated", rule: "token", tokenProblem: why, policy, closed } as const;
@@ -132,10 +132,10 @@ export class InboundJudge {
     return id;
   }
 
-  /** Last, so that a call that is refused anyway costs nothing. */
+  /** Checks rate limits last, so that a call that is refused anyway takes no tokens. */
   #judgeRate(call: Call, current: EvaluatedPolicy): Answer | undefined {
     const unit = current.unit(this.#service);
-    if (unit === undefined) return undefined; // nothing without a unit is allowed
+    if (unit === undefined) return undefined; // a service without a unit allows nothing
     this.#limiter.adopt(unit.rateLimits);
     const refusal = this.#limiter.check(call, call.startedMs);
     if (refusal === undefined) return undefined;

@@ -70,13 +70,13 @@ export class Inbound extends CallSide {
     this.#stopFollowing = deps.policy.onSwitch((policy) => this.#judgeOpen(policy));
   }
 
-  /** Identity or trust changed: new handshakes use it, open connections are judged by it. */
+  /** Applies a changed identity or trust: new handshakes use it, and open connections are judged by it. */
   refreshTls(): void {
     this.listener.setSecureContext(this.#deps.tls.context());
     this.listener.admitAgain();
   }
 
-  /** Trust changed: tokens of open calls are judged by it. */
+  /** Applies changed trust to the tokens of open calls. */
   refreshTokens(): void {
     if (this.#deps.policy.current !== undefined) this.#judgeOpen(this.#deps.policy.current);
   }
@@ -91,7 +91,7 @@ export class Inbound extends CallSide {
     this.listener.shed();
   }
 
-  /** Calls that outlived the grace are told why they end. */
+  /** Ends the calls that outlived the grace period, with a reason. */
   override close(): void {
     this.#stopFollowing();
     this.open.answerAll(unavailableAnswer("draining", "the proxy is stopping", this.revision));

@@ -15,7 +15,7 @@ export interface OpenCall {
   claims: CallInputs["claims"];
   tokenIssuer: CallInputs["tokenIssuer"];
   nextOpen: OpenCall | null;
-  beforeOpen: OpenCall | null;
+  previousOpen: OpenCall | null;
   isOpen: boolean;
   /** Tells its observers, if there are any, how `policy` judged it; `decision`: its id, where it has one. */
   judged(verdict: Verdict, policy: EvaluatedPolicy, decision: string | undefined): void;
@@ -35,9 +35,9 @@ export class OpenCalls {
 
   add(call: OpenCall): void {
     call.isOpen = true;
-    call.beforeOpen = null;
+    call.previousOpen = null;
     call.nextOpen = this.#first;
-    if (this.#first !== null) this.#first.beforeOpen = call;
+    if (this.#first !== null) this.#first.previousOpen = call;
     this.#first = call;
     this.#size++;
   }
@@ -46,11 +46,11 @@ export class OpenCalls {
   remove(call: OpenCall): void {
     if (!call.isOpen) return;
     call.isOpen = false;
-    if (call.beforeOpen === null) this.#first = call.nextOpen;
-    else call.beforeOpen.nextOpen = call.nextOpen;
-    if (call.nextOpen !== null) call.nextOpen.beforeOpen = call.beforeOpen;
+    if (call.previousOpen === null) this.#first = call.nextOpen;
+    else call.previousOpen.nextOpen = call.nextOpen;
+    if (call.nextOpen !== null) call.nextOpen.previousOpen = call.previousOpen;
     call.nextOpen = null;
-    call.beforeOpen = null;
+    call.previousOpen = null;
     this.#size--;
     if (this.#size === 0) for (const resolve of this.#waiting.splice(0)) resolve();
   }

@@ -56,7 +56,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
   #resent = 0;
   #requestEnded: boolean;
   nextOpen: OpenCall | null = null;
-  beforeOpen: OpenCall | null = null;
+  previousOpen: OpenCall | null = null;
   isOpen = false;
   wheelSlot = -1;
   wheelNext: Timed | null = null;

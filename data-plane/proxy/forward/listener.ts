@@ -1,4 +1,4 @@
-/** Accepts connections and hands out the requests that come on them. */
+/** Accepts connections and passes on the requests that arrive on them. */
 
 import { createServer as createNetServer, type Server as NetServer, type Socket } from "node:net";
 import {
@@ -38,7 +38,7 @@ export interface ListenerLimits {
 /** Peers that are gone without a word are found. Of the own application the system tells. */
 const keepalive = { keepaliveMs: 30_000, keepaliveTimeoutMs: 15_000 };
 
-/** For peers: 100 calls a connection. */
+/** Limits for peers: 100 calls a connection. */
 export const inboundLimits: ListenerLimits = {
   connectionsMax: 4096,
   handshakeTimeoutMs: 10_000,
@@ -49,7 +49,7 @@ export const inboundLimits: ListenerLimits = {
     requestRules: { grpcOnly: true, scheme: "https", refuseUnderscore: false },
   },
 };
-/** For the own application: common clients hang without a word at the limit, so it is high. */
+/** Limits for the own application. Common clients hang silently at the limit of streams, so it is high. */
 export const localLimits: ListenerLimits = {
   ...inboundLimits,
   connectionsMax: 1024,
@@ -67,7 +67,7 @@ export interface Peer {
 export interface ListenerDeps {
   /** A request that passed every check; must set `stream.sink` or reset it. `peer`: undefined on plain listeners. */
   onRequest(stream: Stream, fields: FieldBlock, endStream: boolean, peer: Peer | undefined): void;
-  /** What judges calls at the moment; 0: nothing does. */
+  /** The revision that judges calls now; 0: none does. */
   revision(): number;
   onHandshakeFailure(reason: HandshakeFailure, message: string): void;
   /** The number of open connections changed by `change`. */
@@ -79,11 +79,11 @@ export interface ListenerDeps {
 /** Mutual TLS; without it the listener speaks plain HTTP/2 to its own application. */
 export interface ListenerTls {
   readonly context: SecureContextOptions;
-  /** Who the peer is; fails if it is nobody who may call. Called before the first byte of HTTP/2 is read. */
+  /** Returns who the peer is. Fails if it may not call. Called before the first byte of HTTP/2 is read. */
   admit(socket: TLSSocket): Peer;
 }
 
-/** One connection that was taken. */
+/** An accepted connection. */
 class Accepted implements ConnectionOwner {
   readonly socket: Socket;
   readonly wire: SocketConnection;
@@ -189,7 +189,7 @@ export class Listener {
     this.#server.maxConnections = limits.connectionsMax;
   }
 
-  /** Starts to listen; gives the address with its real port. Fails with `unavailable` when it is taken. */
+  /** Listens. Returns the address with its real port. Fails with `unavailable` if the port is taken. */
   listen<Address extends SocketAddress>(address: Address): Promise<Address> {
     this.#address = "path" in address ? address.path : `${address.host}:${address.port}`;
     return listenOn(this.#server, address, this.#deps.log);
@@ -224,7 +224,7 @@ export class Listener {
     }
   }
 
-  /** Takes no new connection and asks clients to go elsewhere; resolves when the last call has ended. */
+  /** Accepts no new connection and sends GOAWAY to clients. Resolves when the last call has ended. */
   async drain(): Promise<void> {
     this.#draining = true;
     // Not waited for: a handshake that does not go on holds up nobody, and one that ends now is turned away.
@@ -237,7 +237,7 @@ export class Listener {
     for (const connection of this.#connections) connection.wire.shutdown();
   }
 
-  /** Closes everything at once, once what was said last is written. */
+  /** Closes every connection after its last output is written. */
   close(): void {
     this.#draining = true;
     this.#server.close();

@@ -13,7 +13,7 @@ import { WaitCounters } from "../wait-counters.js";
 import { DeadlineWheel } from "./deadline-wheel.js";
 import { Endings } from "./endings.js";
 
-/** What all connections of a proxy share. */
+/** The state that all connections of a proxy share. */
 export interface ProxyEngine extends SocketConnectionDeps {
   readonly loop: EngineLoop;
   readonly counters: EngineCounters;
@@ -23,20 +23,20 @@ export interface ProxyEngine extends SocketConnectionDeps {
   readonly overload: Overload;
   readonly retries: RetryBudget;
   readonly waits: WaitCounters;
-  /** Of connections, told to operators. */
+  /** Notes why connections ended, for the log and the metrics. */
   readonly endings: Endings;
-  /** Of one gRPC message. */
+  /** The most bytes of one gRPC message. */
   readonly messageBytesMax: number;
   /** Of the header fields of one request or answer, as applications are told (SETTINGS_MAX_HEADER_LIST_SIZE). */
   readonly headerBytesMax: number;
   readonly keepaliveMs: number | undefined;
-  /** Ends its timers and connections. */
+  /** Stops the timers and closes the connections. */
   stop(): void;
 }
 
 /** Plain data: a worker process is given it in a message. */
 export interface ProxyEngineOptions {
-  /** Of what is held for peers that do not take it, by all connections together. */
+  /** The most bytes that all connections together hold for peers that do not read. */
   readonly bufferBytesMax: number;
   readonly messageBytesMax: number;
   readonly headerBytesMax: number;
@@ -89,7 +89,7 @@ function heapUse(): HeapUse {
   return { usedBytes, limitBytes };
 }
 
-/** For whoever mends it: what was thrown, and where. */
+/** Logs a fault of Ashlar itself with its stack. */
 export function logFault(log: Logger, error: unknown): void {
   log.error("a fault of the proxy's own", {
     error: error instanceof Error ? (error.stack ?? error.message) : String(error),

@@ -14,12 +14,12 @@ const head = [new PreparedField(":status", "200"), new PreparedField("content-ty
 const statuses = Array.from({ length: 17 }, (_, code) => new PreparedField("grpc-status", String(code)));
 const answersAtOnce = statuses.map((field) => [...head, field]);
 const answersLate = statuses.map((field) => [field]);
-/** For an upstream that ended a call without saying how. */
+/** The status of a call that the upstream ended without a status. */
 const unknownStatus: readonly PreparedField[] = answersLate[2] ?? [];
 
 const scratch = new FieldBlock();
 const revisionsKept = 16;
-/** No revision has number 0: the proxy has none to judge by. */
+/** The value for a proxy without a revision; no revision has number 0. */
 const noRevision = 0;
 const revisions = new Map<number, readonly PreparedField[]>();
 

@@ -4,7 +4,7 @@ import { nobody, type Stream } from "../../http2/stream.js";
 
 /** The other proxy takes a stream of this age for one that was meant (abuse-meter.ts). */
 const oldEnoughMs = 50;
-/** Well below what the other proxy allows. */
+/** The most cancels per second, well below what the other proxy allows. */
 const atOnce = { burst: 100, perSecond: 50 };
 
 /**
@@ -16,7 +16,7 @@ export class SlowCancels {
   readonly #atOnce: TokenBucket;
   readonly #waiting = new Set<Stream>();
   readonly #nowMs: () => number;
-  /** One or more streams ended: there is room. */
+  /** Called when streams have ended, so that there is room. */
   readonly #ended: () => void;
   #timer: NodeJS.Timeout | undefined;
 

@@ -39,11 +39,11 @@ export const upstreamSessionDefaults: UpstreamSessionOptions = {
   toProxy: true,
 };
 
-/** Who gives calls to a session. */
+/** The owner of a session, which gives it calls. */
 export interface SessionWatcher {
   /** A call ended, or is about to. */
   roomMade(): void;
-  /** It takes more calls than before, or fewer, or none any more. */
+  /** Called when the session accepts more calls, fewer, or none. */
   changed(session: UpstreamSession): void;
 }
 
@@ -116,22 +116,22 @@ export class UpstreamSession implements ConnectionOwner {
     });
   }
 
-  /** What it leads to, as the pool names it. */
+  /** The name of its target in the pool. */
   get name(): string {
     return this.#other.name;
   }
 
-  /** Calls that are open here. */
+  /** The number of open calls. */
   get outstanding(): number {
     return this.connection.streams.slots;
   }
 
-  /** It takes no new calls any more. */
+  /** True if the session accepts no new calls. */
   get closed(): boolean {
     return this.#closed || this.connection.dead || this.connection.control.draining;
   }
 
-  /** It was dialled with an identity or trust that has been replaced. */
+  /** True if it was dialled with an identity or trust that has been replaced. */
   get retiring(): boolean {
     return this.#retiring;
   }
@@ -182,12 +182,12 @@ export class UpstreamSession implements ConnectionOwner {
     if (this.outstanding === 0) this.#wire.shutdown();
   }
 
-  /** Takes no new calls; open ones end by themselves. */
+  /** Accepts no new calls. Open calls finish. */
   shutdown(): void {
     this.#wire.shutdown();
   }
 
-  /** Closes at once; open calls end. */
+  /** Closes at once. Open calls are ended. */
   destroy(): void {
     this.#wire.destroy();
   }

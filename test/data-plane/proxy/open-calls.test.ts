@@ -15,7 +15,7 @@ test("a call that ends while others are judged again is not judged: nothing of i
         claims: undefined,
         tokenIssuer: undefined,
         nextOpen: null,
-        beforeOpen: null,
+        previousOpen: null,
         isOpen: false,
         answer,
         judged() {},
