@@ -30,61 +30,10 @@ function expectGolden(name: string, text: string): void {
 
 const lost = { before: "allowed", after: "denied" };
 const gained = { before: "denied", after: "allowed" };
-const commands = [
-  [],
-  ["token"],
-  ["apply"],
-  ["diff"],
-  ["log"],
-  ["show"],
-  ["activate"],
-  ["rollback"],
-  ["rollout"],
-  ["rollout", "status"],
-  ["rollout", "list"],
-  ["rollout", "pause"],
-  ["rollout", "resume"],
-  ["rollout", "abort"],
-  ["wait"],
-  ["status"],
-  ["services"],
-  ["proxies"],
-  ["can"],
-  ["who-can"],
-  ["audit"],
-  ["audit", "verify"],
-  ["audit", "export"],
-  ["schema"],
-  ["test"],
-  ["gateway"],
-  ["export"],
-  ["import"],
-  ["drift"],
-  ["blame"],
-  ["decisions"],
-  ["explain"],
-  ["replay"],
-  ["issuer"],
-  ["issuer", "set"],
-  ["issuer", "list"],
-  ["issuer", "remove"],
-  ["trust"],
-  ["trust", "show"],
-  ["trust", "rotate"],
-  ["trust", "drop"],
-  ["revoke"],
-  ["recover"],
-  ["approve"],
-];
 
-for (const command of commands) {
-  const name = ["ashlar", ...command].join(" ");
-  test(`${name} --help explains itself with an example`, async () => {
-    const { out } = await admin.run(...command, "--help");
-    expect(out).toMatch(/Examples?:\n {2}\$ ashlar/);
-    expectGolden(`help-${["ashlar", ...command].join("-")}.txt`, out);
-  });
-}
+test("ashlar --help lists the commands", async () => {
+  expectGolden("help-ashlar.txt", (await admin.run("--help")).out);
+});
 
 test("tables read well", async () => {
   const rejecting = proxyInfo("p-0002", {

@@ -38,7 +38,11 @@ const read = { up: variables.up, proxy: new Set([...variables.proxy, ...given]) 
 /** What an option says without its default, and its default. */
 function describe(option: Option): readonly [string, string] {
   const [, text = "", stated = ""] = /^(.*?)(?: \(default: (.*)\))?$/s.exec(option.description) ?? [];
-  return [cell(text), cell(stated || option.defaultValueDescription || String(option.defaultValue ?? ""))];
+  const choices = option.argChoices === undefined ? "" : ` (${option.argChoices.join(", ")})`;
+  return [
+    cell(`${text}${choices}`),
+    cell(stated || option.defaultValueDescription || String(option.defaultValue ?? "")),
+  ];
 }
 
 function settingsOf(command: Command, asked: ReadonlySet<string>): string {
@@ -113,10 +117,24 @@ function verbs(command: Command, path: string): readonly string[] {
     const name = argument.variadic ? `${argument.name()}...` : argument.name();
     return argument.required ? ` <${name}>` : ` [${name}]`;
   });
-  const shown = command.options.filter((option) => !option.hidden);
-  const rows = shown.map((option) => [`\`${cell(option.flags)}\``, ...describe(option)]);
-  const options = rows.length === 0 ? "" : `\n\n${table(["option", "what it says", "default"], rows)}`;
-  return [`## \`${path}${takes.join("")}\`\n\n${command.description()}${options}`, ...below];
+  const described = command.registeredArguments.filter(({ description }) => description !== "");
+  const rows = [
+    ...described.map((argument) => [`\`<${argument.name()}>\``, cell(argument.description), ""]),
+    ...command.options
+      .filter(({ hidden }) => !hidden)
+      .map((option) => [`\`${cell(option.flags)}\``, ...describe(option)]),
+  ];
+  const options = rows.length === 0 ? [] : [table(["option", "what it says", "default"], rows)];
+  const title = `## \`${path}${takes.join("")}\``;
+  return [[title, command.description(), ...options, ...examplesOf(command)].join("\n\n"), ...below];
+}
+
+/** The examples that end a command's help, as a block of code. */
+function examplesOf(command: Command): readonly string[] {
+  let help = "";
+  command.configureOutput({ writeOut: (text) => (help += text) }).outputHelp();
+  const lines = /\nExamples?:\n(.*)$/s.exec(help)?.[1]?.match(/(?<=^ {2}).*$/gm);
+  return lines == null ? [] : [`\`\`\`\n${lines.join("\n")}\n\`\`\``];
 }
 
 test("the page of commands has every command with its options", async () => {
