@@ -1,8 +1,8 @@
 #!/usr/bin/env node
-import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { text } from "node:stream/consumers";
 import { messageOf } from "../core/errors.js";
+import { productVersion } from "../runtime/product-version.js";
 import { holdYoungSpace } from "../runtime/young-space.js";
 import type { ProcessName } from "./program.js";
 
@@ -39,13 +39,6 @@ async function askHere(question: string): Promise<boolean> {
   return askAtTerminal(question, { input: process.stdin, output: process.stderr });
 }
 
-function readVersion(): string {
-  const manifest: { version: string } = JSON.parse(
-    readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
-  );
-  return manifest.version;
-}
-
 function end(error: unknown): never {
   process.stderr.write(`ashlar: unexpected: ${messageOf(error)}\n`);
   process.exit(1);
@@ -64,7 +57,7 @@ async function runCommand(argv: readonly string[]): Promise<number> {
   ]);
   return runCli(argv, {
     clock: systemClock,
-    version: readVersion(),
+    version: productVersion(),
     contextPath: process.env.ASHLAR_CONTEXT || defaultContextPath(process.env, homedir()),
     writeOut: (chunk) => process.stdout.write(chunk),
     writeError: (chunk) => process.stderr.write(chunk),

@@ -265,7 +265,7 @@ async function serve(
   writeJoinFile(folder, authority, base.members.addresses());
   const ready = { mesh: authority.mesh, ...addresses, console: "", nats: nats.servers.join(","), pid: process.pid };
   folder.writeJson("ready.json", ready);
-  log.info("serving", ready);
+  log.info("serving", { ...ready, controlPlane: authority.name });
   if (base.place !== undefined) {
     const deps = { ...base, dir: folder.path, joinAddress: addresses.join, nats };
     cleanup.add(startKeeping(base.place, deps));

@@ -8,6 +8,7 @@ import { isAshlarError, messageOf } from "../core/errors.js";
 import type { ConfigSources } from "../runtime/config.js";
 import { readConfigFile } from "../runtime/config-file.js";
 import { createLogger } from "../runtime/log.js";
+import { liveUntilStopped } from "../runtime/process-life.js";
 import { renderError } from "../runtime/say-error.js";
 import { releaseYoungSpace } from "../runtime/young-space.js";
 import { startControlPlane } from "./app.js";
@@ -41,35 +42,14 @@ async function run(flags: Record<string, unknown>, env: ConfigSources["env"]): P
   const format = config.logFormat ?? (process.stderr.isTTY ? "text" : "json");
   const log = createLogger({ level: config.logLevel, name: "control-plane", format });
   setLogVerbosity(logVerbosity.NONE); // what it would say about a taken port is said by the listeners
-  const stop = new AbortController();
-  const onSignal = () => {
-    if (stop.signal.aborted) process.exit(1); // asked twice: do not wait for a clean end
-    stop.abort();
-  };
-  process.on("SIGTERM", onSignal);
-  process.on("SIGINT", onSignal);
-  let failed = false;
-  const onFault = (error: unknown) => {
-    printError(`internal fault, stopping: ${messageOf(error)}`);
-    failed = true;
-    stop.abort();
-  };
-  process.on("uncaughtException", onFault);
-  process.on("unhandledRejection", onFault);
-  try {
-    const controlPlane = await startControlPlane(config, log, stop.signal);
-    if (controlPlane === undefined) return 0; // asked to stop while it was waiting for NATS
+  return liveUntilStopped(log, {}, async (signal) => {
+    const controlPlane = await startControlPlane(config, log, signal);
+    if (controlPlane === undefined) return; // asked to stop while it was waiting for NATS
     releaseYoungSpace();
     process.stdout.write("ready\n");
     process.stdout.write(`${describeContext(config.dataDir, { flags, env, file })}\n`);
     await controlPlane.stopped;
-    return failed ? 1 : 0;
-  } finally {
-    process.off("SIGTERM", onSignal);
-    process.off("SIGINT", onSignal);
-    process.off("uncaughtException", onFault);
-    process.off("unhandledRejection", onFault);
-  }
+  });
 }
 
 /** Where the operator's context is. A start with the default data folder makes it the one that commands use. */

@@ -90,8 +90,10 @@ async function serve(
     }
     parts.sync.start();
     parts.reporter.start(render(config.advertise ?? bound ?? { host: "127.0.0.1", port: 0 }));
+    const listening = describeListening(config, bound);
+    parts.log.info("serving", { ...namesOf(parts), listening, workers: config.workers });
     return {
-      listening: describeListening(config, bound),
+      listening,
       stopped: whenAborted(signal).then(() => stop(config, parts, serving, life)),
     };
   } catch (error) {
@@ -196,7 +198,10 @@ async function stop(config: ProxyConfig, parts: Parts, serving: Serving, life: A
       unready: () => {
         serving.draining = true;
       },
-      withdraw: () => parts.reporter.leave(),
+      withdraw: async () => {
+        await parts.reporter.leave();
+        parts.log.info("left the mesh: open calls may end", { ...namesOf(parts), graceMs: config.graceMs });
+      },
       finish: () => carrying.drain(),
       close: () => {
         for (const close of closers) close();
@@ -211,6 +216,11 @@ async function stop(config: ProxyConfig, parts: Parts, serving: Serving, life: A
   await closeParts(parts);
   life.abort();
   await parts.identity.stopped;
+}
+
+function namesOf({ identity }: Pick<Parts, "identity">): Readonly<Record<string, string>> {
+  const { mesh, service, version, proxyId } = identity.current;
+  return { mesh, service, version, proxy: proxyId };
 }
 
 function render(address: SocketAddress): string {

@@ -8,6 +8,7 @@ import type { ConfigSources } from "../runtime/config.js";
 import { readConfigFile } from "../runtime/config-file.js";
 import { makeFolder, releaseFolder, takeFolder } from "../runtime/folder-lock.js";
 import { createLogger } from "../runtime/log.js";
+import { liveUntilStopped } from "../runtime/process-life.js";
 import { renderError } from "../runtime/say-error.js";
 import { releaseYoungSpace } from "../runtime/young-space.js";
 import { startProxy } from "./app.js";
@@ -40,34 +41,20 @@ async function run(flags: Record<string, unknown>, env: ConfigSources["env"]): P
   const config = parseProxyConfig({ flags, env, file }, process.cwd());
   const format = config.logFormat ?? (process.stderr.isTTY ? "text" : "json");
   const log = createLogger({ level: config.logLevel, name: `proxy ${config.service}`, format });
-  const stop = new AbortController();
-  const onSignal = (): void => {
-    if (stop.signal.aborted) process.exit(1); // asked twice: do not wait for a clean end
-    stop.abort();
-  };
-  let failed = false;
-  const onFault = (error: unknown): void => {
-    printError(`internal fault, stopping: ${messageOf(error)}`);
-    failed = true;
-    stop.abort();
-  };
   const removeEmpty = await takeData(config.dataDir);
-  process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
-  process.on("uncaughtException", onFault).on("unhandledRejection", onFault);
   try {
-    const readStdin = (): Promise<string> => text(process.stdin);
-    const surroundings = { log, logFormat: format, spawnWorker: forkWorker, readStdin };
-    const proxy = await startProxy(config, surroundings, stop.signal);
-    if (proxy === undefined) return 0; // asked to stop before it had joined
-    releaseYoungSpace();
-    process.stdout.write(`ready ${proxy.listening}\n`);
-    await proxy.stopped;
-    return failed ? 1 : 0;
+    return await liveUntilStopped(log, { service: config.service }, async (signal) => {
+      const readStdin = (): Promise<string> => text(process.stdin);
+      const surroundings = { log, logFormat: format, spawnWorker: forkWorker, readStdin };
+      const proxy = await startProxy(config, surroundings, signal);
+      if (proxy === undefined) return; // asked to stop before it had joined
+      releaseYoungSpace();
+      process.stdout.write(`ready ${proxy.listening}\n`);
+      await proxy.stopped;
+    });
   } finally {
     releaseFolder(config.dataDir);
     removeEmpty();
-    process.off("SIGTERM", onSignal).off("SIGINT", onSignal);
-    process.off("uncaughtException", onFault).off("unhandledRejection", onFault);
   }
 }
 

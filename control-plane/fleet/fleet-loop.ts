@@ -9,6 +9,7 @@ import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
 import type { StatementReader } from "../../runtime/statement-reader.js";
 import { steadyTime } from "../../runtime/steady-time.js";
+import { FleetLog } from "./fleet-log.js";
 import type { FleetEntry, FleetState } from "./fleet-state.js";
 
 /** The fleet for those who only look at it and wait. */
@@ -60,6 +61,7 @@ export function runFleetLoop(deps: FleetLoopDeps): FleetLoop {
   let warnedMs = Number.NEGATIVE_INFINITY;
   /** Words that were refused for their time, and when: held, so that people are told whose clock it is. */
   const late = new LateWords();
+  const told = new FleetLog(log, () => clock.monotonicMs());
   const changed = (entry: FleetEntry | undefined) => {
     for (const listener of [...listeners]) listener(entry);
   };
@@ -74,6 +76,9 @@ export function runFleetLoop(deps: FleetLoopDeps): FleetLoop {
       const heartbeat = parseHeartbeat(message.data, writer);
       const before = state.find(heartbeat.proxyId, steadyMs());
       state.hear(heartbeat, steadyMs(), clock.nowMs(), signed);
+      if (heartbeat.leaving) {
+        if (before?.live) told.left(heartbeat);
+      } else if (before?.live !== true && signed?.revoked === undefined) told.came(heartbeat);
       if (signed?.revoked !== undefined) {
         if (before?.live) changed(undefined);
       } else if (before === undefined || !before.live || differs(before.heartbeat, heartbeat)) {
@@ -93,7 +98,7 @@ export function runFleetLoop(deps: FleetLoopDeps): FleetLoop {
   void (async () => {
     for await (const message of subscription) hear(message);
   })();
-  void sweep(deps, steadyMs, changed, stop.signal);
+  void sweep(deps, steadyMs, changed, told, stop.signal);
   return {
     hear,
     trustChanged,
@@ -135,14 +140,18 @@ async function sweep(
   deps: FleetLoopDeps,
   steadyMs: () => number,
   changed: (entry: undefined) => void,
+  told: FleetLog,
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
-    const nextMs = deps.state.nextSilenceMs(steadyMs());
+    const beforeMs = steadyMs();
+    const nextMs = deps.state.nextSilenceMs(beforeMs);
     await deps.clock.sleep(sweepMs, signal);
     const nowMs = steadyMs();
     deps.state.forget(nowMs);
-    if (nextMs !== undefined && nextMs <= nowMs) changed(undefined);
+    if (nextMs === undefined || nextMs > nowMs) continue;
+    if (!signal.aborted) told.fellSilent(deps.state.silentSince(beforeMs, nowMs));
+    changed(undefined);
   }
 }
 

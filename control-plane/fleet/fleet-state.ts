@@ -141,6 +141,13 @@ export class FleetState {
     return known && entryOf(known, nowMs);
   }
 
+  /** The proxies that were live at `afterMs` and, unheard, are not at `untilMs`. */
+  silentSince(afterMs: number, untilMs: number): readonly Heartbeat[] {
+    return [...this.#known.values()]
+      .filter(({ liveUntilMs }) => liveUntilMs > afterMs && liveUntilMs <= untilMs)
+      .map(({ heartbeat }) => heartbeat);
+  }
+
   /** Until when nothing becomes silent: the earliest end of a live proxy's time; undefined if none is live. */
   nextSilenceMs(nowMs: number): number | undefined {
     let next: number | undefined;

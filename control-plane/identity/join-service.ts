@@ -102,6 +102,7 @@ export function createJoinService(deps: JoinServiceDeps, options: JoinServiceOpt
     const grant = deps.tokens.redeem(request.token, thumbprint, (name) => createProxyId(name, random));
     const identity = await issue({ ...grant, publicKey, natsUser: request.natsUser });
     deps.onIssued?.(grant);
+    deps.log.info("a proxy joined", { proxy: grant.proxyId, service: grant.service, version: grant.version });
     return JoinResponse.fromPartial({ identity });
   }
 

@@ -1,6 +1,6 @@
 /** `ashlar.v1.AgentService`: how the application on this machine joins through its proxy. */
 import type { ServerDuplexStream } from "@grpc/grpc-js";
-import { AshlarError } from "../../core/errors.js";
+import { AshlarError, messageOf } from "../../core/errors.js";
 import {
   AgentServiceService,
   type DescribeResponse,
@@ -96,6 +96,7 @@ function serveRegistration(deps: AgentDeps, options: AgentOptions, stream: Regis
     try {
       hear(deps, loop, request);
     } catch (error) {
+      deps.log.warn("a registration was refused", { why: messageOf(error) });
       fail(error instanceof AshlarError ? error : new AshlarError("internal", "internal error", { cause: error }));
       gone();
     }

@@ -19,6 +19,15 @@ export interface RegistrationPorts {
   readonly log: Logger;
 }
 
+/** Why an application is taken out, by what happened. */
+const reasons: Readonly<Partial<Record<AgentEvent["kind"], string>>> = {
+  drained: "it left, and no call to it is open",
+  gone: "its process ended, or closed the stream",
+  "half-closed": "its process ended, or closed the stream",
+  refused: "its socket refused a connection",
+  registration: "it registered twice",
+};
+
 export class RegistrationLoop {
   readonly #ports: RegistrationPorts;
   readonly #leaseMs: number;
@@ -46,11 +55,13 @@ export class RegistrationLoop {
     const { state, effects } = step(this.#state, event, this.#leaseMs);
     this.#state = state;
     if (state.kind === "ended") clearInterval(this.#ticker);
-    for (const effect of effects) this.#perform(effect);
+    for (const effect of effects) this.#perform(effect, event);
   }
 
-  #perform(effect: AgentEffect): void {
+  #perform(effect: AgentEffect, event: AgentEvent): void {
     const app = this.#app;
+    const { log } = this.#ports;
+    const names = { instance: app?.instance, ...app?.target };
     switch (effect.kind) {
       case "probe":
         if (app !== undefined) void this.#probe(app);
@@ -59,30 +70,34 @@ export class RegistrationLoop {
         if (app === undefined) break;
         this.#entry = this.#ports.register(app, () => this.handle({ kind: "refused" }));
         this.#ports.say({ registeredLeaseMs: this.#leaseMs });
+        log.info("an application registered", names);
         break;
       case "ping":
         this.#ports.say("ping");
         break;
       case "drain":
+        log.info("the application leaves: its open calls may end", names);
         this.#entry?.withdraw();
         void this.#ports.drained().then(() => this.handle({ kind: "drained" }));
         break;
       case "unregister":
         this.#entry?.remove();
+        log.info("the application is out of routing", { ...names, why: reasons[event.kind] });
         break;
       case "say-drained":
         this.#ports.say("drained");
         break;
       case "warn-silent":
-        this.#ports.log.warn(
+        log.warn(
           `the application has not answered for ${effect.silentMs} ms: its process is blocked, stopped or overloaded. It stays registered, and calls to it wait for it`,
-          { instance: app?.instance },
+          names,
         );
         break;
       case "say-heard":
-        this.#ports.log.info(`the application answers again, after ${effect.silentMs} ms`, { instance: app?.instance });
+        log.info(`the application answers again, after ${effect.silentMs} ms`, names);
         break;
       case "fail":
+        log.warn("the registration of an application ended", { ...names, why: effect.reason });
         this.#ports.fail(effect.code, effect.reason);
         break;
     }

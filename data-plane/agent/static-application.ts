@@ -41,5 +41,6 @@ export async function runStaticApplication(
     }
     await clock.sleep(probeEveryMs, signal);
   }
+  if (entry !== undefined) log.info("the application leaves routing, since the proxy stops", { ...app.target });
   entry?.withdraw(); // open calls are served until the proxy has drained
 }

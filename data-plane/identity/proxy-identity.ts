@@ -61,7 +61,8 @@ export async function openIdentity(
   const parts = await joinFirst(deps, options, client, signal);
   const joined = { ...check(parts), answeredAtMs: deps.clock.monotonicMs() };
   store.save(parts);
-  deps.log.info("joined the mesh", { mesh: parts.mesh, proxy: parts.proxyId, service: parts.service });
+  const { mesh, service, version, proxyId: proxy } = parts;
+  deps.log.info("joined the mesh", { mesh, service, version, proxy });
   return new RenewingIdentity(deps, options, store, client, check, joined, signal);
 }
 

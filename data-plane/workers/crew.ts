@@ -62,7 +62,6 @@ export class Crew {
     return this.#state;
   }
 
-  /** The workers, for metrics and logs. */
   get workers(): readonly Pick<Slot, "restarts" | "lastEnd" | "connections">[] {
     return this.#slots;
   }
@@ -90,10 +89,7 @@ export class Crew {
 
   say(worker: number, message: ToWorker, socket?: Socket): void {
     const slot = this.#slots[worker];
-    if (slot?.process === undefined) {
-      socket?.destroy();
-      return;
-    }
+    if (slot?.process === undefined) return void socket?.destroy();
     slot.unread += 1;
     slot.process.send(message, socket);
     if (slot.unread === unreadMax) this.#kill(worker, `it has not read ${unreadMax} messages`);
@@ -150,10 +146,10 @@ export class Crew {
     this.#stop.abort();
     this.#started?.resolve();
     for (const worker of this.#slots.keys()) this.say(worker, { kind: "close" });
-    const running = () => this.#slots.some(({ process }) => process !== undefined);
     const { clock } = this.#deps;
     const endMs = clock.monotonicMs() + stopMsMax;
-    while (running() && clock.monotonicMs() < endMs) await clock.sleep(10);
+    while (this.#slots.some(({ process }) => process !== undefined) && clock.monotonicMs() < endMs)
+      await clock.sleep(10);
     for (const { process } of this.#slots) process?.kill();
   }
 
@@ -183,7 +179,7 @@ export class Crew {
     slot.requests.clear();
     this.#voice?.gone(worker);
     this.#take({ kind: "exited", worker });
-    if (this.#stop.signal.aborted) return;
+    if (this.#stop.signal.aborted) return void log.info("a worker stopped", { worker, how });
     if (clock.monotonicMs() - slot.startedMs > steadyMs) slot.backoff.reset();
     const inMs = Math.round(slot.backoff.nextMs());
     slot.restarts += 1;
@@ -277,11 +273,15 @@ export class Crew {
     for (const effect of effects) this.#perform(effect);
   }
 
+  #serving(worker: number): void {
+    this.#deps.log.info("a worker carries calls", { worker, pid: this.#slots[worker]?.process?.pid });
+    if (this.serving.length === this.#slots.length) this.#started?.resolve();
+  }
+
   #perform(effect: WorkersEffect): void {
     switch (effect.kind) {
       case "serving":
-        this.#deps.log.info("a worker carries calls", { worker: effect.worker });
-        if (this.serving.length === this.#slots.length) this.#started?.resolve();
+        this.#serving(effect.worker);
         return;
       case "kill":
         this.#kill(effect.worker, effect.why);

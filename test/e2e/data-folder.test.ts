@@ -12,8 +12,10 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(path, { recursive: true, force: true }));
 
+/** Without the line that says that it starts. */
+const runHere = (...args: readonly string[]) => run(process.execPath, [cliPath, ...args, "--log-level", "warn"]);
 const startProxy = (data: string) =>
-  run(process.execPath, [cliPath, "proxy", "--service", "payments", "--join", join(path, "join.json"), "--data", data]);
+  runHere("proxy", "--service", "payments", "--join", join(path, "join.json"), "--data", data);
 
 test("a second proxy on a data folder is refused: it would take the endpoint of the first away", async () => {
   await takeFolder(path, "a proxy");
@@ -32,7 +34,7 @@ test("a second proxy on a data folder is refused: it would take the endpoint of 
 test("a token file that is not there, or is empty, is said as that, ends with 2 and leaves no folder", async () => {
   const fresh = join(path, "fresh");
   const flags = ["--service", "payments", "--join", join(path, "join.json"), "--data", fresh];
-  const start = (token: string) => run(process.execPath, [cliPath, "proxy", ...flags, "--token", token]);
+  const start = (token: string) => runHere("proxy", ...flags, "--token", token);
   const missing = join(path, "missing.token");
   const no = `ashlar: no identity in ${fresh} and no token: --token: `;
   const done = await start(missing);
@@ -40,9 +42,7 @@ test("a token file that is not there, or is empty, is said as that, ends with 2 
   const empty = join(path, "empty.token");
   writeFileSync(empty, "\n");
   expect(await start(empty)).toMatchObject({ code: 2, stderr: `${no}${empty} is empty\n` });
-  const up = await run(process.execPath, [
-    ...[cliPath, "up", "--data", fresh, "--join", join(path, "join.json"), "--token", missing],
-  ]);
+  const up = await runHere("up", "--data", fresh, "--join", join(path, "join.json"), "--token", missing);
   expect([up.code, up.stderr]).toEqual([2, `ashlar: --token: cannot read ${missing}: no such file or folder\n`]);
   expect(existsSync(fresh)).toBe(false);
 });

@@ -7,7 +7,7 @@ import { encodeHeartbeat } from "../../core/wire/fleet.js";
 import { heartbeatSubject } from "../../core/wire/subjects.js";
 import type { BusSubscription } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
-import { silentLogger } from "../../runtime/log.js";
+import { type Logger, silentLogger } from "../../runtime/log.js";
 import { messageOf, unsignedReader } from "./statements.js";
 
 export function buildHeartbeat(proxyId: string, parts: Partial<Heartbeat> = {}): Heartbeat {
@@ -47,9 +47,9 @@ export class FakeFleet {
   readonly state = new FleetState();
   readonly loop: FleetLoop;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, log: Logger = silentLogger) {
     const bus = { subscribe: () => nothing };
-    this.loop = runFleetLoop({ state: this.state, bus, clock, log: silentLogger, reader: unsignedReader(clock) });
+    this.loop = runFleetLoop({ state: this.state, bus, clock, log, reader: unsignedReader(clock) });
   }
 
   say(proxyId: string, parts: Partial<Heartbeat> = {}): void {

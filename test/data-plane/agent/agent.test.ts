@@ -108,6 +108,9 @@ describe("agent", () => {
     finishDrain();
     expect(await left).toBe(true);
     expect(registry.current).toBeUndefined();
+    const [registered, leaves, out] = logged;
+    expect([registered, out]).toEqual(["an application registered", "the application is out of routing"]);
+    expect(leaves).toBe("the application leaves: its open calls may end");
   });
 
   test("an application whose stream ends is out at once", async () => {
@@ -116,6 +119,7 @@ describe("agent", () => {
     await eventually("it is registered", () => said.includes("registered"));
     stream.cancel();
     await eventually("it is out", () => registry.current === undefined);
+    expect(logged).toEqual(["an application registered", "the application is out of routing"]);
     server.forceShutdown();
   });
 
