@@ -6,6 +6,7 @@ import type { PreparedField } from "../../http2/prepared-field.js";
 import type { Answer } from "../answer.js";
 import type { Direction } from "../proxy-metrics.js";
 import type { Timed } from "./deadline-wheel.js";
+import type { FieldChanges } from "./field-changes.js";
 import type { SeldomLog } from "./seldom-log.js";
 
 /** Decides about calls of type `Call`. */
@@ -47,4 +48,8 @@ export interface ForwardPlan {
   readonly last: readonly PreparedField[];
   /** The revision that judged the call here. */
   readonly revision: number;
+  /** What the route takes from the request; what it adds is in `last`. Left out, like `response`: it changes nothing. */
+  readonly request?: FieldChanges;
+  /** What the route changes of the head of a response. */
+  readonly response?: FieldChanges;
 }

@@ -136,6 +136,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     if (fields === null && this.isLate) this.onDue();
     if (plan === null || !mayEnter(this.#phase, phase.trying)) return true;
     const all = fields ?? this.restore();
+    plan.request?.drop(all);
     if (isAnswered(this, this.owner, "request", excessFor(session.connection.peer, plan.first, all, plan.last, this)))
       return true;
     const upstream = session.connection.open(this, fields === null ? this.owner.nowMs() : this.startedMs);
@@ -144,14 +145,24 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     this.attempts++;
     this.#upstream = upstream;
     this.#session = session;
-    this.observer?.attemptStarted(this, session.name);
     const messages = this.#messages;
     const ends = this.#requestEnded && (messages === null || messages.bytes === 0);
-    upstream.sendFields(plan.first, fields ?? this.restore(), plan.last, ends);
+    upstream.sendFields(plan.first, all, plan.last, ends);
+    this.observer?.attemptStarted(this, session.name);
     if (messages !== null && messages.bytes > 0) {
       this.#resent = Math.max(0, messages.bytes - this.#inbound.unconsumed);
       this.#tookRequest(upstream.sendData(messages.block, 0, messages.bytes, this.#requestEnded));
     }
+    return true;
+  }
+
+  /**
+   * Gives up the attempt, so that the owner can send the call elsewhere. False: none is upstream, the caller has something of
+   * its response, or what was sent of the request is not kept.
+   */
+  abandon(): boolean {
+    if (this.#messages === null || !this.#enter(phase.between)) return false;
+    this.#cancelUpstream();
     return true;
   }
 
@@ -218,10 +229,13 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
       return;
     }
     dropReservedFields(fields, false);
-    const excess = excessFor(this.#inbound.connection.peer, null, fields, null, null);
+    const changes = this.plan?.response;
+    const added = changes?.added ?? null;
+    changes?.drop(fields);
+    const excess = excessFor(this.#inbound.connection.peer, null, fields, added, null);
     if (isAnswered(this, this.owner, "response", excess) || !this.#enter(phase.committed)) return;
     this.observer?.responded(this, fields);
-    this.#inbound.sendFields(null, fields, null, false);
+    this.#inbound.sendFields(null, fields, added, false);
   }
 
   onOversized(stream: Stream, fields: FieldBlock, endStream: boolean): void {
@@ -293,7 +307,8 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     if (!this.#enter(phase.answered)) return;
     this.code = answer.code;
     this.reason = answer.reason;
-    this.#stopWaiting();
+    this.waiting?.leave();
+    this.waiting = null;
     this.#cancelUpstream();
     sendAnswer(this.#inbound, answer);
     if (this.#endIfSent()) return;
@@ -312,12 +327,6 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     this.#end();
   }
 
-  #stopWaiting(): void {
-    const { waiting } = this;
-    this.waiting = null;
-    waiting?.leave();
-  }
-
   #endIfSent(): boolean {
     if (this.#inbound.sending !== sendState.ended && !this.#inbound.closed) return false;
     this.#end();
@@ -326,7 +335,8 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
 
   #end(): void {
     if (!this.#enter(phase.over)) return;
-    this.#stopWaiting();
+    this.waiting?.leave();
+    this.waiting = null;
     this.#forget();
     this.#inbound.connection.budget.give(this.kept.bytes);
     this.kept.release();

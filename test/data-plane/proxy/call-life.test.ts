@@ -1,15 +1,24 @@
 /** What hangs on a call: observers, which hear its whole life, and gates, which hold it back before it is forwarded. */
-import { createServer, type Http2Server, type ServerHttp2Stream } from "node:http2";
+import {
+  constants,
+  createServer,
+  type Http2Server,
+  type IncomingHttpHeaders,
+  type ServerHttp2Stream,
+} from "node:http2";
 import { join } from "node:path";
-import { status } from "@grpc/grpc-js";
+import { Metadata, status } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import type { Verdict } from "../../../core/decision/decision-record.js";
+import { PreparedField } from "../../../data-plane/http2/prepared-field.js";
 import type { EvaluatedPolicy } from "../../../data-plane/ports.js";
 import { type Answer, unavailableAnswer } from "../../../data-plane/proxy/answer.js";
 import type { CallGate } from "../../../data-plane/proxy/call-side.js";
+import type { Call } from "../../../data-plane/proxy/forward/call.js";
 import type { CallFacts } from "../../../data-plane/proxy/forward/call-facts.js";
 import { type AttemptOutcome, CallObserver, MessageTally } from "../../../data-plane/proxy/forward/call-observer.js";
+import { FieldChanges } from "../../../data-plane/proxy/forward/field-changes.js";
 import { buildPolicy, everyone } from "../../support/proxy-fakes.js";
 import { eventually, ProxyPair, type TestSide } from "../../support/proxy-pair.js";
 
@@ -134,8 +143,7 @@ describe("an observer", () => {
   test("hears each attempt: the call outlives those that were refused", async () => {
     let refusals = 2;
     await serve((stream) => {
-      if (refusals-- > 0)
-        stream.close(7); // REFUSED_STREAM
+      if (refusals-- > 0) stream.close(constants.NGHTTP2_REFUSED_STREAM);
       else {
         stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
         stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
@@ -154,6 +162,44 @@ describe("an observer", () => {
     ]);
   });
 
+  test("hears that an attempt is given up for another one, which gets the messages again", async () => {
+    const [streams, codes, received]: [ServerHttp2Stream[], number[], Buffer[]] = [[], [], []];
+    await serve((stream) => {
+      if (streams.push(stream) === 1) stream.on("close", () => codes.push(stream.rstCode));
+      else
+        stream
+          .on("data", (bytes: Buffer) => received.push(bytes))
+          .on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }))
+          .on("end", () => {
+            stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
+            stream.write(Buffer.alloc(5));
+          });
+    });
+    const inside: string[] = [];
+    const calls: Call[] = [];
+    pair.callee.observe = (call) => {
+      calls.push(call);
+      call.observe(new Heard(inside, false));
+    };
+    const result = pair.client().unary(Buffer.from("kept"));
+    await eventually("the first attempt is there", () => streams.length === 1);
+    const [call] = calls;
+    if (call === undefined) throw new Error("no call");
+    expect(call.abandon()).toBe(true);
+    expect(call.abandon()).toBe(false); // none is upstream
+    pair.inbound.sendAgain(call, false);
+    await eventually("the caller has the head", () => inside.includes("responded"));
+    expect(call.abandon()).toBe(false); // too late
+    streams[1]?.end();
+    expect((await result).error).toBeUndefined();
+    expect(Buffer.concat(received).subarray(5).toString()).toBe("kept");
+    await eventually("it ended", () => inside.at(-1) === "ended OK ");
+    expect([codes[0], inside.filter((event) => event.startsWith("attempt"))]).toEqual([
+      8, // CANCEL
+      [...["attempt 1 at own ADDRESS", "attempt 1 cancelled"], ...["attempt 2 at own ADDRESS", "attempt 2 answered"]],
+    ]);
+  });
+
   test("leaves those alone that were attached before it", async () => {
     const [first, second]: string[][] = [[], []];
     pair.callee.observe = (call) => {
@@ -167,12 +213,54 @@ describe("an observer", () => {
   });
 });
 
+test("a plan's changes: fields are taken from request and response, and others added, of attempts after the first too", async () => {
+  const heads: IncomingHttpHeaders[] = [];
+  await serve((stream, head) => {
+    heads.push(head);
+    if (heads.length === 1) stream.close(constants.NGHTTP2_REFUSED_STREAM);
+    else {
+      const response = { ":status": 200, "content-type": "application/grpc", "x-inner": "1", "x-kept": "2" };
+      stream.respond(response, { waitForTrailers: true });
+      stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0", "x-inner": "3" }));
+      stream.end(Buffer.alloc(5));
+    }
+  });
+  const added = [new PreparedField("x-added", "yes")];
+  pair.callee.gate = (call) => {
+    const { plan } = call;
+    if (plan !== null)
+      call.plan = {
+        ...plan,
+        last: [...plan.last, ...added],
+        request: new FieldChanges(["x-secret", "user-agent"], added),
+        response: new FieldChanges(["x-inner"], added),
+      };
+    return undefined;
+  };
+  const metadata = new Metadata();
+  for (const [name, value] of [
+    ["x-secret", "s"],
+    ["x-plain", "p"],
+  ] as const)
+    metadata.add(name, value);
+  const { error, headers, trailers } = await pair.client().unary(Buffer.alloc(1), metadata);
+  expect([error, heads.length]).toEqual([undefined, 2]);
+  for (const head of heads)
+    expect([head["x-secret"], head["user-agent"], head["x-plain"], head["x-added"]]).toEqual([
+      ...[undefined, undefined],
+      ...["p", "yes"],
+    ]);
+  const seen = (name: string): unknown => headers?.get(name)[0];
+  expect([seen("x-inner"), seen("x-kept"), seen("x-added")]).toEqual([undefined, "2", "yes"]);
+  expect(trailers.get("x-inner")).toEqual(["3"]);
+});
+
 /** Has the application be this handler alone. */
-async function serve(onStream: (stream: ServerHttp2Stream) => void): Promise<void> {
+async function serve(onStream: (stream: ServerHttp2Stream, head: IncomingHttpHeaders) => void): Promise<void> {
   const server = createServer();
-  server.on("stream", (stream) => {
+  server.on("stream", (stream, head) => {
     stream.on("error", () => {}).resume();
-    onStream(stream);
+    onStream(stream, head);
   });
   servers.push(server);
   const path = join(pair.dir, "own.sock");
