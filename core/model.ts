@@ -200,9 +200,17 @@ export interface MethodCounts extends Omit<CallCounts, "methods"> {
   readonly service: string;
   /** "package.Service/Method". */
   readonly method: string;
+  /**
+   * The service that calls, for calls that come in; `otherCaller` if it is none of this mesh. undefined: not told, as by
+   * proxies of earlier versions, and of calls that go out.
+   */
+  readonly caller?: string | undefined;
 }
 
-/** A heartbeat counts at most `methodsToldMax` methods, and only methods of at most `methodToldMax` characters. */
+/** No service has this name. */
+export const otherCaller = "*";
+
+/** A heartbeat counts at most so many methods and callers, and only methods of at most `methodToldMax` characters. */
 export const methodsToldMax = 48;
 export const methodToldMax = 200;
 

@@ -51,7 +51,7 @@ function renderNothing(parts: readonly PartEvidence[], candidate: number): strin
     .slice(0, namedMax)
     .map(
       ({ about }) =>
-        `${renderAbout(about)}: ${about.isNew ? "the service is new" : "no live proxy decides about them"}`,
+        `${renderAbout(about)}: ${about.isNew ? "the service is new" : "no live proxy makes them or decides about them"}`,
     )
     .join("; ");
 }
@@ -62,7 +62,8 @@ function renderLacking({ about, members, untold, cohort, compared }: PartEvidenc
   const text = `${what}: ${cohort.calls} of ${wanted} judged by members, ${compared.calls} of ${wanted} to compare with`;
   const [first] = untold;
   if (first === undefined) return text;
-  return `${text}; ${first.heartbeat.proxyId} does not tell its calls by method: it is of an earlier version`;
+  const by = about.side === "destination" && about.callers !== undefined ? "caller" : "method";
+  return `${text}; ${first.heartbeat.proxyId} does not tell its calls by ${by}: it is of an earlier version`;
 }
 
 function renderSeen({ about, members, cohort, compared }: PartEvidence): string {
@@ -70,10 +71,12 @@ function renderSeen({ about, members, cohort, compared }: PartEvidence): string 
   return `${renderAbout(about)}: ${cohort.calls} judged by members, ${compared.calls} to compare with`;
 }
 
-/** Returns a text such as "calls to echo (test.Echo/Unary)". */
-export function renderAbout({ side, service, methods, callers }: AffectedCalls): string {
-  const whose = side === "destination" ? "" : ` of ${callers === undefined ? "any service" : renderSome(callers)}`;
-  return `calls${whose} to ${service ?? "every service"} (${renderSome(methods)})`;
+/** Returns a text such as "calls to echo (test.Echo/Unary)", "calls to echo from front (test.Echo/Unary)" or "calls of front to echo (*)". */
+export function renderAbout({ side, service = "every service", methods, callers }: AffectedCalls): string {
+  const what = renderSome(methods);
+  const who = callers === undefined ? undefined : renderSome(callers);
+  if (side === "caller") return `calls of ${who ?? "any service"} to ${service} (${what})`;
+  return who === undefined ? `calls to ${service} (${what})` : `calls to ${service} from ${who} (${what})`;
 }
 
 function renderSome(texts: readonly string[]): string {

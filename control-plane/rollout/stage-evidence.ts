@@ -9,7 +9,7 @@ import {
   type Signed,
   tookBoundsMs,
 } from "../../core/model.js";
-import { type AffectedCalls, isDecidedBy, namesMethod } from "../../core/rollout/affected-calls.js";
+import { type AffectedCalls, isDecidedBy, isJudged, namesMethod } from "../../core/rollout/affected-calls.js";
 import { isInCohort, revisionFor } from "../../core/rollout/cohort.js";
 import type { StageOfRollout } from "../../core/rollout/rollout-model.js";
 import type { FleetEntry } from "../fleet/fleet-state.js";
@@ -31,11 +31,11 @@ export interface StageEvidence {
 /** The counts of the affected calls. */
 export interface PartEvidence {
   readonly about: AffectedCalls;
-  /** Live proxies that decide about such calls. */
+  /** Live proxies that decide about such calls; 0 also where no live proxy makes any. */
   readonly deciding: number;
   /** Members of the cohort among them that evaluate the candidate. */
   readonly members: readonly FleetEntry[];
-  /** Members whose version does not tell calls by method. */
+  /** Members whose version does not tell calls by method, or by caller where that is asked for. */
   readonly untold: readonly FleetEntry[];
   readonly cohort: CallCounts;
   readonly compared: CallCounts;
@@ -82,6 +82,8 @@ interface Sides {
 
 function gatherPart(about: AffectedCalls, sides: Sides, samples: number): PartEvidence {
   const decides = ({ heartbeat }: FleetEntry): boolean => isDecidedBy(about, heartbeat.service);
+  const calls = ({ heartbeat }: FleetEntry): boolean =>
+    about.callers === undefined || about.callers.includes(heartbeat.service);
   const members = sides.active.filter(decides);
   const others = sides.others.filter(decides);
   const names = [...new Set(members.map(({ heartbeat }) => heartbeat.service))].sort();
@@ -95,21 +97,29 @@ function gatherPart(about: AffectedCalls, sides: Sides, samples: number): PartEv
   });
   return {
     about,
-    deciding: sides.live.filter(decides).length,
+    deciding: sides.live.some(calls) ? sides.live.filter(decides).length : 0,
     members,
-    untold: members.filter(({ heartbeat: { calls } }) => calls !== undefined && calls.calls > 0 && !calls.methods),
+    untold: members.filter(
+      ({ heartbeat: { calls } }) => calls !== undefined && calls.calls > 0 && !tells(about, calls),
+    ),
     cohort: total(services.map((one) => one.cohort)),
     compared: total(services.map((one) => one.compared)),
     services,
   };
 }
 
+/** Whether the counts tell apart what the change is about. */
+function tells({ side, callers }: AffectedCalls, { methods }: CallCounts): boolean {
+  if (methods === undefined || side === "caller" || callers === undefined) return methods !== undefined;
+  return methods.every(({ outbound, caller }) => outbound || caller !== undefined);
+}
+
 /** Returns the counts of those calls that the change is about. */
 function select(about: AffectedCalls, counts: CallCounts | undefined): CallCounts {
-  const isAbout = ({ outbound, service, method }: MethodCounts): boolean =>
-    outbound === (about.side === "caller") &&
-    (about.service === undefined || about.service === service) &&
-    namesMethod(about.methods, method);
+  const isAbout = ({ outbound, service, method, caller }: MethodCounts): boolean =>
+    outbound
+      ? about.side === "caller" && about.service === service && namesMethod(about.methods, method)
+      : isJudged(about, { service, caller, method });
   return total((counts?.methods ?? []).filter(isAbout));
 }
 

@@ -4,6 +4,8 @@
  */
 import { type AuthorizationRule, meshUnitName, type Route, type RouteRule, type Unit } from "../model.js";
 import { serviceOfMethod } from "../snapshot/grammar.js";
+import { findJudgedCalls, orAny, sortUnique } from "./judged-calls.js";
+import { isSame, keyOf } from "./same-value.js";
 
 /** Affected calls to one service, at the proxies that decide about them. */
 export interface AffectedCalls {
@@ -13,7 +15,7 @@ export interface AffectedCalls {
   readonly service: string | undefined;
   /** "package.Service/Method", "package.Service/*" or "*"; sorted, not empty. */
   readonly methods: readonly string[];
-  /** The services whose proxies may make such calls; undefined if any may. Set on the caller's side only. */
+  /** Services that make such calls; undefined: any may. */
   readonly callers: readonly string[] | undefined;
   /** True if the base does not have the service: nobody called it, so there is nothing to compare with. */
   readonly isNew: boolean;
@@ -25,11 +27,12 @@ export interface UnitPair {
   readonly candidate: Unit | undefined;
 }
 
-/** `pairs`: the units that differ. Sorted by service, then side. */
+/** `pairs`: the units that differ. Sorted by service, side, callers and methods. */
 export function findAffectedCalls(pairs: readonly UnitPair[]): readonly AffectedCalls[] {
   const found = pairs.flatMap(compareUnits);
-  const keyOf = ({ service, side }: AffectedCalls): string => `${service ?? ""}\n${side}`;
-  return found.sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
+  const placeOf = ({ service, side, callers, methods }: AffectedCalls): string =>
+    [service ?? "", side, callers?.join() ?? "", methods.join()].join("\n");
+  return found.sort((a, b) => (placeOf(a) < placeOf(b) ? -1 : 1));
 }
 
 function compareUnits(pair: UnitPair): AffectedCalls[] {
@@ -44,11 +47,16 @@ function compareUnits(pair: UnitPair): AffectedCalls[] {
   }
   const isNew = base === undefined;
   const isWhole = isNew || candidate === undefined || !isSame(others(base), others(candidate));
-  const judged = isWhole ? ["*"] : sortUnique([...judgedMethods(pair), ...statedMethods(pair)]);
-  const routed = isWhole ? ["*"] : sortUnique(routedMethods(pair));
   const common = { service: name, isNew };
+  const judged = (callers: readonly string[] | undefined, methods: readonly string[]): AffectedCalls[] =>
+    methods.length === 0 ? [] : [{ ...common, side: "destination", callers, methods }];
+  if (isWhole)
+    return [...judged(undefined, ["*"]), { ...common, side: "caller", methods: ["*"], callers: callersOf(pair) }];
+  const anybody = sortUnique([...limitedMethods(pair), ...statedMethods(pair)]);
+  const routed = sortUnique(routedMethods(pair));
   return [
-    ...(judged.length === 0 ? [] : [{ ...common, side: "destination", methods: judged, callers: undefined } as const]),
+    ...judged(undefined, anybody),
+    ...findJudgedCalls(base, candidate).flatMap(({ callers, methods }) => judged(callers, methods)),
     ...(routed.length === 0 ? [] : [{ ...common, side: "caller", methods: routed, callers: callersOf(pair) } as const]),
   ];
 }
@@ -62,25 +70,21 @@ function others(unit: Unit | undefined): object {
   return rest satisfies Omit<Unit, KnownPart>;
 }
 
-/** Methods of the rules and limits that only one of the two has: a call that fares differently meets one of those. */
-function judgedMethods({ base, candidate }: UnitPair): readonly string[] {
-  const partsOf = (unit: Unit | undefined): readonly Judged[] => [
-    ...(unit?.authorizations ?? []).flatMap(({ allow, deny }) => [
-      ...allow.map((rule) => judged("allow", rule)),
-      ...deny.map((rule) => judged("deny", rule)),
-    ]),
-    ...(unit?.rateLimits ?? []).flatMap(({ limits }) => limits.map((limit) => judged("limit", limit))),
-  ];
-  return onlyInOne(partsOf(base), partsOf(candidate)).flatMap(({ methods }) => orAll(methods));
+/**
+ * Methods of the limits that only one of the two has. They are not taken apart: what shares a budget is more than its
+ * methods one by one.
+ */
+function limitedMethods({ base, candidate }: UnitPair): readonly string[] {
+  const partsOf = (unit: Unit | undefined): readonly Judged[] =>
+    (unit?.rateLimits ?? []).flatMap(({ limits }) =>
+      limits.map((limit) => ({ key: keyOf(limit), methods: limit.methods })),
+    );
+  return onlyInOne(partsOf(base), partsOf(candidate)).flatMap(({ methods }) => orAny(methods));
 }
 
 interface Judged {
   readonly key: string;
   readonly methods: readonly string[];
-}
-
-function judged(what: string, part: { readonly methods: readonly string[] }): Judged {
-  return { key: `${what} ${keyOf(part)}`, methods: part.methods };
 }
 
 /**
@@ -112,7 +116,7 @@ function routedMethods({ base, candidate }: UnitPair): readonly string[] {
     endA--;
     endB--;
   }
-  return [...a.slice(from, endA), ...b.slice(from, endB)].flatMap(({ match }) => orAll(match?.methods ?? []));
+  return [...a.slice(from, endA), ...b.slice(from, endB)].flatMap(({ match }) => orAny(match?.methods ?? []));
 }
 
 function rulesOf(routes: readonly Route[] | undefined): readonly RouteRule[] {
@@ -129,34 +133,23 @@ function callersOf({ base, candidate }: UnitPair): readonly string[] | undefined
   return sortUnique(from);
 }
 
-function orAll(methods: readonly string[]): readonly string[] {
-  return methods.length === 0 ? ["*"] : methods;
-}
-
-function sortUnique(texts: readonly string[]): readonly string[] {
-  return texts.includes("*") ? ["*"] : [...new Set(texts)].sort();
-}
-
-function isSame(a: unknown, b: unknown): boolean {
-  return keyOf(a) === keyOf(b);
-}
-
-/**
- * Returns a text that is equal for equal objects, whatever the order of their fields; fields that are undefined are
- * left out.
- */
-function keyOf(value: unknown): string {
-  return (
-    JSON.stringify(value, (_name, field: unknown) => {
-      if (typeof field !== "object" || field === null || Array.isArray(field)) return field;
-      return Object.fromEntries(Object.entries(field).sort(([a], [b]) => (a < b ? -1 : 1)));
-    }) ?? ""
-  );
-}
-
 /** Returns whether one of `methods` says this method. */
 export function namesMethod(methods: readonly string[], method: string): boolean {
   return methods.some((pattern) => pattern === "*" || pattern === method || pattern === `${serviceOfMethod(method)}/*`);
+}
+
+/** Whether a call that comes in is one of those that are judged where they come in. */
+export function isJudged(
+  about: AffectedCalls,
+  {
+    service,
+    caller,
+    method,
+  }: { readonly service: string; readonly caller: string | undefined; readonly method: string },
+): boolean {
+  if (about.side !== "destination" || (about.service !== undefined && about.service !== service)) return false;
+  if (about.callers !== undefined && (caller === undefined || !about.callers.includes(caller))) return false;
+  return namesMethod(about.methods, method);
 }
 
 /** Returns whether proxies of `service` decide about these calls. */

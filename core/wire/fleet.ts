@@ -17,6 +17,7 @@ import {
   type Label,
   methodsToldMax,
   methodToldMax,
+  otherCaller,
   type Rejection,
   tookBoundsMs,
 } from "../model.js";
@@ -116,7 +117,7 @@ function encodeCounts({ took, methods, ...counts }: CallCounts): CallCountsMessa
     ...counts,
     took: [...took],
     byMethod: methods !== undefined,
-    methods: (methods ?? []).map((one) => ({ ...one, took: [...one.took] })),
+    methods: (methods ?? []).map((one) => ({ ...one, caller: one.caller ?? "", took: [...one.took] })),
   };
 }
 
@@ -130,9 +131,14 @@ function parseCounts(field: string, message: CallCountsMessage): CallCounts {
     outbound: one.outbound,
     service: label(`${field}.methods.service`, one.service),
     method: methodName(`${field}.methods.method`, one.method),
+    ...(one.caller !== "" && { caller: callerName(`${field}.methods.caller`, one.caller) }),
     ...parseCount(`${field}.methods`, one),
   }));
   return { ...counts, methods };
+}
+
+function callerName(field: string, text: string): string {
+  return text === otherCaller ? text : label(field, text);
 }
 
 function methodName(field: string, text: string): string {

@@ -1,4 +1,5 @@
 import type { status } from "@grpc/grpc-js";
+import type { SpiffeId } from "../../core/identity.js";
 import type { AnswerReason } from "./answer.js";
 
 export type Direction = "inbound" | "outbound";
@@ -11,6 +12,8 @@ export interface EndedCall {
   readonly direction: Direction;
   readonly service: string;
   readonly method: string;
+  /** Who calls; of calls that go out, this service itself. */
+  readonly caller: SpiffeId;
   readonly code: status;
   /** Why the proxy answered itself; undefined where the upstream answered. */
   readonly reason: AnswerReason | undefined;

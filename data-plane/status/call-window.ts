@@ -37,7 +37,7 @@ export class CallWindow {
   }
 
   /** Called for every call: cheap, and never fails. */
-  ended({ direction, service, method, code, reason, tookMs }: EndedCall): void {
+  ended({ direction, service, method, caller, code, reason, tookMs }: EndedCall): void {
     const window = this.#now;
     window.calls++;
     const own = reason !== undefined;
@@ -54,7 +54,8 @@ export class CallWindow {
     }
     // a route decides which instance answers, so counts by method include answers of the other side
     const refusedHere = refused || (outbound && isRefusal(code));
-    window.methods.count(outbound, service, method, refusedHere, isFailure(code), refusedHere ? -1 : place);
+    const by = outbound ? "" : caller;
+    window.methods.count(by, service, method, refusedHere, isFailure(code), refusedHere ? -1 : place);
   }
 
   get calls(): CallCounts {

@@ -1,10 +1,13 @@
-/** Counts calls since the last switch by method, for as many methods as a heartbeat has room for. */
-import { isLabel } from "../../core/identity.js";
-import { type MethodCounts, methodsToldMax, methodToldMax, tookBoundsMs } from "../../core/model.js";
+/** Counts calls since the last switch by method and caller, for as many as a heartbeat has room for. */
+import { isLabel, type SpiffeId } from "../../core/identity.js";
+import { type MethodCounts, methodsToldMax, methodToldMax, otherCaller, tookBoundsMs } from "../../core/model.js";
 import { isMethod } from "../../core/snapshot/grammar.js";
 
+/** Who called: "" for the calls that go out. */
+type By = SpiffeId | "";
+
 class OneMethod {
-  readonly outbound: boolean;
+  readonly by: By;
   readonly service: string;
   readonly method: string;
   calls = 0;
@@ -12,8 +15,8 @@ class OneMethod {
   failed = 0;
   readonly took = new Float64Array(tookBoundsMs.length + 1);
 
-  constructor(outbound: boolean, service: string, method: string) {
-    this.outbound = outbound;
+  constructor(by: By, service: string, method: string) {
+    this.by = by;
     this.service = service;
     this.method = method;
   }
@@ -23,15 +26,15 @@ class OneMethod {
  * Callers can invent methods, so a new method replaces the one with the fewest calls. Methods with many calls are kept.
  */
 export class MethodWindow {
-  readonly #inbound = new Map<string, OneMethod>();
-  /** Counts by service. */
+  /** Inbound calls by caller, outbound calls by service; each by method. */
+  readonly #inbound = new Map<string, Map<string, OneMethod>>();
   readonly #outbound = new Map<string, Map<string, OneMethod>>();
   readonly #all: OneMethod[] = [];
 
-  /** On the hot path: nothing is made for a method that is known. `place`: of `tookBoundsMs`; -1: it was refused. */
-  count(outbound: boolean, service: string, method: string, refused: boolean, failed: boolean, place: number): void {
-    const known = outbound ? this.#outbound.get(service)?.get(method) : this.#inbound.get(method);
-    const one = known ?? this.#add(outbound, service, method);
+  /** On the hot path: nothing is made for what is known. `place`: of `tookBoundsMs`; -1: it was refused. */
+  count(by: By, service: string, method: string, refused: boolean, failed: boolean, place: number): void {
+    const known = by === "" ? this.#outbound.get(service)?.get(method) : this.#inbound.get(by)?.get(method);
+    const one = known ?? this.#add(by, service, method);
     if (one === undefined) return;
     one.calls++;
     if (refused) one.refused++;
@@ -42,24 +45,27 @@ export class MethodWindow {
   /** Methods with the most calls come first. */
   read(): readonly MethodCounts[] {
     const sorted = [...this.#all].sort((a, b) => b.calls - a.calls);
-    return sorted.map(({ outbound, service, method, calls, refused, failed, took }) => ({
-      ...{ outbound, service, method, calls, refused, failed },
+    return sorted.map(({ by, service, method, calls, refused, failed, took }) => ({
+      ...{ outbound: by === "", service, method, calls, refused, failed },
+      ...(by !== "" && { caller: nameOf(by) }),
       took: calls > refused ? [...took] : [],
     }));
   }
 
-  #add(outbound: boolean, service: string, method: string): OneMethod | undefined {
+  #add(by: By, service: string, method: string): OneMethod | undefined {
     if (method.length > methodToldMax || !isMethod(method) || !isLabel(service)) return undefined;
     if (this.#all.length >= methodsToldMax) this.#dropRarest();
-    const one = new OneMethod(outbound, service, method);
+    const one = new OneMethod(by, service, method);
     this.#all.push(one);
-    if (!outbound) this.#inbound.set(method, one);
-    else {
-      const methods = this.#outbound.get(service);
-      if (methods === undefined) this.#outbound.set(service, new Map([[method, one]]));
-      else methods.set(method, one);
-    }
+    const [map, key] = this.#placeOf(one);
+    const methods = map.get(key);
+    if (methods === undefined) map.set(key, new Map([[method, one]]));
+    else methods.set(method, one);
     return one;
+  }
+
+  #placeOf({ by, service }: OneMethod): readonly [Map<string, Map<string, OneMethod>>, string] {
+    return by === "" ? [this.#outbound, service] : [this.#inbound, by];
   }
 
   #dropRarest(): void {
@@ -68,11 +74,15 @@ export class MethodWindow {
       if ((this.#all[place] as OneMethod).calls < (this.#all[rarest] as OneMethod).calls) rarest = place;
     const [gone] = this.#all.splice(rarest, 1);
     if (gone === undefined) return;
-    if (!gone.outbound) this.#inbound.delete(gone.method);
-    else {
-      const methods = this.#outbound.get(gone.service);
-      methods?.delete(gone.method);
-      if (methods?.size === 0) this.#outbound.delete(gone.service);
-    }
+    const [map, key] = this.#placeOf(gone);
+    const methods = map.get(key);
+    methods?.delete(gone.method);
+    if (methods?.size === 0) map.delete(key);
   }
+}
+
+/** Peers are of this mesh: no other one's roots are believed. */
+function nameOf(caller: SpiffeId): string {
+  const name = /^spiffe:\/\/[^/]+\/service\/([^/]+)$/.exec(caller)?.[1];
+  return name !== undefined && isLabel(name) ? name : otherCaller;
 }

@@ -1,7 +1,14 @@
 /** The metrics of a proxy with workers: sums over its processes, including those that have ended. */
 import { AggregatorRegistry, Counter, Gauge, Registry } from "prom-client";
 import { isLabel } from "../../core/identity.js";
-import { type CallCounts, type MethodCounts, methodsToldMax, methodToldMax, tookBoundsMs } from "../../core/model.js";
+import {
+  type CallCounts,
+  type MethodCounts,
+  methodsToldMax,
+  methodToldMax,
+  otherCaller,
+  tookBoundsMs,
+} from "../../core/model.js";
 import type { ShadowCounts } from "../../core/shadow/shadow-model.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Metrics, MetricsSnapshot } from "../status/metrics.js";
@@ -157,9 +164,10 @@ function isCounts(value: unknown): value is CallCounts {
 
 function isMethodCounts(value: unknown): value is MethodCounts {
   if (!isPlainCounts(value)) return false;
-  const { outbound, service, method } = value as Partial<MethodCounts>;
+  const { outbound, service, method, caller = otherCaller } = value as Partial<MethodCounts>;
   const isNamed = typeof service === "string" && isLabel(service) && typeof method === "string";
-  return typeof outbound === "boolean" && isNamed && method.length <= methodToldMax;
+  const isCaller = typeof caller === "string" && (caller === otherCaller || isLabel(caller));
+  return typeof outbound === "boolean" && isNamed && isCaller && method.length <= methodToldMax;
 }
 
 function isPlainCounts(value: unknown): value is CallCounts {

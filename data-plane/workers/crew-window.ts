@@ -68,11 +68,11 @@ function add(a: CallCounts, b: CallCounts): CallCounts {
   return { ...addPlain(a, b), methods: addMethods([...(a.methods ?? []), ...(b.methods ?? [])]) };
 }
 
-/** The same methods together, and of too many those with the most calls. */
+/** The same methods and callers together, and of too many those with the most calls. */
 function addMethods(all: readonly MethodCounts[]): readonly MethodCounts[] {
   const sums = new Map<string, MethodCounts>();
   for (const one of all) {
-    const key = `${one.outbound} ${one.service} ${one.method}`;
+    const key = `${one.outbound} ${one.service} ${one.method} ${one.caller ?? ""}`;
     const known = sums.get(key);
     sums.set(key, known === undefined ? one : { ...one, ...addPlain(known, one) });
   }

@@ -121,6 +121,27 @@ describe("what is evidence", () => {
     expect(waits(look(["payments-1"], { "payments-1": counts, "payments-2": charge }, [chargeAt]))).toContain(why);
   });
 
+  test("calls of other callers are not, of a change that is about one", () => {
+    const ofFront: AffectedCalls = { ...chargeAt, callers: ["front"] };
+    const by = (front: number, cart: number) =>
+      counted({ calls: front, caller: "front" }, { calls: cart, caller: "cart", refused: 0 });
+    const fleet = (counts: CallCounts) => ({ "payments-1": counts, "payments-2": by(100, 100), "front-1": counted() });
+    expect(waits(look(["payments-1"], fleet(by(0, 500)), [ofFront]))).toContain(
+      "calls to payments from front (shop.Payments/Charge): 0 of 20 judged by members, 100 of 20 to compare with",
+    );
+    expect(nextStep(look(["payments-1"], fleet(by(100, 0)), [ofFront])).kind).toBe("advance");
+    const denied = counted({ calls: 40, refused: 40, caller: "front" }, { calls: 5000, caller: "cart" });
+    expect(nextStep(look(["payments-1"], fleet(denied), [ofFront]))).toMatchObject({
+      kind: "roll-back",
+      reason: expect.stringMatching(/payments: 40 of 40 calls refused/),
+    });
+    expect(waits(look(["payments-1"], fleet(charge), [ofFront]))).toContain(
+      "payments-1 does not tell its calls by caller: it is of an earlier version",
+    );
+    const without = { "payments-1": by(0, 500), "payments-2": by(0, 500) };
+    expect(nextStep(look(["payments-1"], without, [ofFront])).kind).toBe("advance"); // nobody lives who could show it
+  });
+
   test("a route is judged by the calls of those who use it, whoever answered them", () => {
     const out = { outbound: true, method: "shop.Payments/Get" };
     const calls = {
@@ -155,7 +176,7 @@ describe("what nobody can see holds nothing up", () => {
     [
       "a service without a live proxy",
       [{ ...chargeAt, service: "orders" }],
-      /calls to orders .*: no live proxy decides/,
+      /calls to orders .*: no live proxy makes them or decides/,
     ],
     ["a service that is new", [{ ...chargeAt, isNew: true }], /the service is new/],
   ] as const)("%s", (_name, affected, text) => {

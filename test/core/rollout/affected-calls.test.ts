@@ -1,10 +1,16 @@
 /** Which calls a change is about, by kind of change; and that none whose outcome differs is left out. */
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
-import { parseSpiffeId } from "../../../core/identity.js";
+import { nameIn, parseSpiffeId } from "../../../core/identity.js";
 import type { Unit } from "../../../core/model.js";
 import { compileUnit } from "../../../core/policy/compile.js";
-import { findAffectedCalls, isDecidedBy, namesMethod, type UnitPair } from "../../../core/rollout/affected-calls.js";
+import {
+  findAffectedCalls,
+  isDecidedBy,
+  isJudged,
+  namesMethod,
+  type UnitPair,
+} from "../../../core/rollout/affected-calls.js";
 import { unitsOf } from "../../../core/snapshot/build.js";
 import { parsePolicyFiles } from "../../../core/snapshot/parse-files.js";
 import { callerIds, headerSets, inputsWith, mesh, methodNames, policy } from "../../support/policy-arbitrary.js";
@@ -56,12 +62,39 @@ const plain = services + rule("front", "a.A/One");
 const [v1, v2] = ["split: [{ version: v1, weight: 100 }]", "split: [{ version: v2, weight: 100 }]"];
 const one = `{ match: { methods: [a.A/One] }, ${v2} }`;
 
+function renderCallers(side: "caller" | "destination", callers: readonly string[] | undefined): string {
+  return callers === undefined ? (side === "caller" ? " of any" : "") : ` of ${callers.join()}`;
+}
+
 describe("what a change is about", () => {
   test.each([
     ["nothing", plain, plain, []],
-    ["a rule's callers", plain, services + rule("stranger", "a.A/One"), ["destination echo a.A/One"]],
-    ["a rule's methods", plain, services + rule("front", "a.A/*"), ["destination echo a.A/*,a.A/One"]],
-    ["a rule that goes", services + rule("front", '"*"'), services, ["destination echo *"]],
+    ["a rule's callers", plain, services + rule("stranger", "a.A/One"), ["destination echo a.A/One of front,stranger"]],
+    ["a caller more", plain, services + rule("front, stranger", "a.A/One"), ["destination echo a.A/One of stranger"]],
+    ["a caller less", services + rule("cart, front", "a.A/One"), plain, ["destination echo a.A/One of cart"]],
+    [
+      "callers of different methods",
+      plain,
+      services + rule("stranger", "a.A/Three"),
+      ["destination echo a.A/One of front", "destination echo a.A/Three of stranger"],
+    ],
+    [
+      "a caller that is named in full",
+      plain,
+      services + rule('front, "spiffe://demo/service/stranger"', "a.A/One"),
+      ["destination echo a.A/One"],
+    ],
+    [
+      "a condition",
+      plain,
+      plain.replace(
+        "- from: [front]\n    methods: [a.A/Two]",
+        "- from: [front]\n    methods: [a.A/Two]\n    when: 'true'",
+      ),
+      ["destination echo a.A/Two of front"],
+    ],
+    ["a rule's methods", plain, services + rule("front", "a.A/*"), ["destination echo a.A/*,a.A/One of front"]],
+    ["a rule that goes", services + rule("front", '"*"'), services, ["destination echo * of front"]],
     [
       "a rate limit",
       plain,
@@ -99,7 +132,7 @@ describe("what a change is about", () => {
     ["a service that goes", plain, "kind: Service\nname: front", ["caller echo * of front", "destination echo *"]],
   ])("%s", (_name, base, candidate, expected) => {
     const told = ({ side, service = "every", methods, callers, isNew }: ReturnType<typeof findAffectedCalls>[number]) =>
-      `${side} ${service} ${methods.join()}${side === "caller" ? ` of ${callers?.join() ?? "any"}` : ""}${isNew ? " new" : ""}`;
+      `${side} ${service} ${methods.join()}${renderCallers(side, callers)}${isNew ? " new" : ""}`;
     const both = [findAffectedCalls(pairsOf(unitsFrom(base), unitsFrom(candidate))).map(told)];
     expect(both[0]?.filter((text) => !/ front /.test(text) || / of front/.test(text))).toEqual(expected);
   });
@@ -130,21 +163,21 @@ test("no call whose outcome differs between two policies is left out, on the sid
         const affected = findAffectedCalls([pair]);
         const [old, next] = [compileUnit(base, mesh), compileUnit(candidate, mesh)];
         for (const method of methods) {
-          const has = (side: "destination" | "caller"): boolean =>
-            affected.some(
-              (calls) => calls.side === side && calls.service === base.name && namesMethod(calls.methods, method),
-            );
+          const isRouted = affected.some(
+            (calls) => calls.side === "caller" && calls.service === base.name && namesMethod(calls.methods, method),
+          );
           const header = (name: string): string | undefined => headers[name];
           const outcomeOf = (unit: typeof old): string => {
             const { name: _name, ...found } = unit.findRoute(method, header) ?? { name: "" };
             return JSON.stringify(found);
           };
-          if (outcomeOf(old) !== outcomeOf(next)) expect(has("caller")).toBe(true);
+          if (outcomeOf(old) !== outcomeOf(next)) expect(isRouted).toBe(true);
           for (const caller of callerIds.map(parseSpiffeId)) {
             const [was, is] = [old, next].map((unit) => unit.evaluateCall(caller, method, inputsWith(headers)).allow);
             if (was === is) continue;
             flips++;
-            expect(has("destination")).toBe(true);
+            const call = { service: base.name, caller: nameIn(caller, mesh, "service"), method };
+            expect(affected.some((calls) => isJudged(calls, call))).toBe(true);
           }
         }
       }
@@ -152,6 +185,36 @@ test("no call whose outcome differs between two policies is left out, on the sid
     { numRuns: 300 },
   );
   expect(flips).toBeGreaterThan(100);
+});
+
+/** A policy whose one rule is the only one that a call from `caller` with `method` can match. */
+const unitOf = (rules: readonly (readonly [caller: string, method: string])[]): Unit | undefined => {
+  const allow = rules.map(([caller, method]) => `\n  - from: [${caller}]\n    methods: [${method}]`).join("");
+  const text = `kind: Service\nname: echo\n---\nkind: Authorization\nname: x\nservice: echo\nallow:${allow}\n`;
+  return unitsFrom(text).find(({ name }) => name === "echo");
+};
+
+test("where rules name callers and methods plainly, a call is evidence if and only if its verdict differs", () => {
+  const [callers, methods] = [
+    ["cart", "front", "stranger"],
+    ["a.A/One", "a.A/Two", "a.B/One"],
+  ];
+  const pairs = callers.flatMap((caller) => methods.map((method) => [caller, method] as const));
+  const someRules = fc.subarray(pairs, { minLength: 1 });
+  fc.assert(
+    fc.property(someRules, someRules, (before, after) => {
+      const [base, candidate] = [unitOf(before), unitOf(after)];
+      const affected = findAffectedCalls([{ base, candidate }]);
+      const [old, next] = [base, candidate].map((unit) => compileUnit(unit as Unit, "demo"));
+      for (const [caller, method] of pairs) {
+        const id = parseSpiffeId(`spiffe://demo/service/${caller}`);
+        const [was, is] = [old, next].map((unit) => unit?.evaluateCall(id, method, inputsWith({})).allow);
+        const isEvidence = affected.some((calls) => isJudged(calls, { service: "echo", caller, method }));
+        expect([caller, method, isEvidence]).toEqual([caller, method, was !== is]);
+      }
+    }),
+    { numRuns: 100 },
+  );
 });
 
 test("who decides: the service's own proxies, or those of its callers", () => {

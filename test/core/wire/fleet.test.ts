@@ -75,6 +75,12 @@ describe("endpoints and heartbeats", () => {
   test("calls by method come back as they were written, and are bounded", () => {
     const one = { outbound: true, service: "cart", method: "shop.Cart/Add", calls: 3, refused: 1, failed: 1, took: [] };
     const counts = { calls: 3, refused: 1, failed: 1, took: [] };
+    const inbound = [
+      { ...one, outbound: false, caller: "front" },
+      { ...one, outbound: false, caller: "*" },
+    ];
+    const by = { ...heartbeat, calls: { ...counts, methods: inbound } };
+    expect(parseHeartbeat(encodeHeartbeat(by), writer)).toEqual(by);
     const told = { ...heartbeat, calls: { ...counts, methods: [one] }, callsBefore: { ...counts, methods: [] } };
     expect(parseHeartbeat(encodeHeartbeat(told), writer)).toEqual(told);
     const plain = { ...heartbeat, calls: counts };
@@ -84,6 +90,7 @@ describe("endpoints and heartbeats", () => {
       [[{ ...one, method: "x" }], /is not a method/],
       [[{ ...one, method: `a.A/${"x".repeat(200)}` }], /is not a method/],
       [[{ ...one, service: "NO" }], /label/],
+      [[{ ...one, caller: "spiffe://x/y" }], /label/],
       [[{ ...one, refused: 4 }], /refused/],
     ] as const)
       expect(() => parseHeartbeat(encodeHeartbeat({ ...heartbeat, calls: { ...counts, methods } }), writer)).toThrow(
@@ -91,10 +98,15 @@ describe("endpoints and heartbeats", () => {
       );
     const most = Array.from({ length: 48 }, (_, at) => ({
       ...one,
-      ...{ service: "s".repeat(63), method: `a.A/${"x".repeat(190)}${at}`, took: Array.from({ length: 14 }, () => 3) },
+      ...{
+        caller: "c".repeat(63),
+        service: "s".repeat(63),
+        method: `a.A/${"x".repeat(190)}${at}`,
+        took: Array.from({ length: 14 }, () => 3),
+      },
     }));
     const full = { calls: 1e9, refused: 0, failed: 0, took: [], methods: most };
-    expect(encodeHeartbeat({ ...heartbeat, calls: full, callsBefore: full }).length).toBeLessThan(40_000);
+    expect(encodeHeartbeat({ ...heartbeat, calls: full, callsBefore: full }).length).toBeLessThan(45_000);
   });
   test("a body that disagrees with its subject is refused", () => {
     for (const other of [

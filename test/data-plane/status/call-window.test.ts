@@ -1,7 +1,8 @@
 import { status } from "@grpc/grpc-js";
 import { describe, expect, test } from "@jest/globals";
 import { digestOf } from "../../../core/digest.js";
-import { methodsToldMax, tookBoundsMs } from "../../../core/model.js";
+import { parseSpiffeId } from "../../../core/identity.js";
+import { methodsToldMax, otherCaller, tookBoundsMs } from "../../../core/model.js";
 import type { EndedCall } from "../../../data-plane/proxy/proxy-metrics.js";
 import { CallWindow } from "../../../data-plane/status/call-window.js";
 import { CrewWindow } from "../../../data-plane/workers/crew-window.js";
@@ -14,6 +15,7 @@ const ended = (parts: Partial<EndedCall> = {}): EndedCall => ({
   direction: "inbound",
   service: "echo",
   method: "a.A/One",
+  caller: parseSpiffeId("spiffe://mesh/service/front"),
   code: status.OK,
   reason: undefined,
   tookMs: 3,
@@ -73,11 +75,33 @@ describe("calls by method", () => {
     const told = window.calls.methods?.map(({ took: _took, ...rest }) => rest);
     expect(told).toEqual([
       { outbound: true, service: "cart", method: "a.A/One", calls: 3, refused: 1, failed: 1 },
-      { outbound: false, service: "echo", method: "a.A/One", calls: 2, refused: 1, failed: 0 },
+      { outbound: false, service: "echo", method: "a.A/One", caller: "front", calls: 2, refused: 1, failed: 0 },
     ]);
     expect(window.calls.methods?.map(({ took }) => took[2])).toEqual([2, 1]);
     window.switched(two);
     expect([window.calls.methods, window.before?.methods?.length]).toEqual([[], 2]);
+  });
+
+  test("are told apart by who calls; who is no service of the mesh has no name", () => {
+    const window = new CallWindow(one);
+    const from = (id: string, times: number) => {
+      for (let n = 0; n < times; n += 1) window.ended(ended({ caller: parseSpiffeId(id) }));
+    };
+    from("spiffe://mesh/service/front", 3);
+    from("spiffe://mesh/service/cart", 2);
+    from("spiffe://mesh/gateway/public", 1);
+    expect(window.calls.methods?.map(({ caller, calls }) => [caller, calls])).toEqual([
+      ["front", 3],
+      ["cart", 2],
+      [otherCaller, 1],
+    ]);
+    const crew = new CrewWindow();
+    for (const worker of [0, 1]) crew.take(worker, { epoch: 1, calls: window.calls, before: undefined });
+    expect(crew.calls.methods?.map(({ caller, calls }) => [caller, calls])).toEqual([
+      ["front", 6],
+      ["cart", 4],
+      [otherCaller, 2],
+    ]);
   });
 
   test("that are made up crowd out none that is called again and again, and what is no method is not told", () => {

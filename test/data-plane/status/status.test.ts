@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { parseSpiffeId } from "../../../core/identity.js";
 import { openStatusServer, type StatusServer } from "../../../data-plane/status/http.js";
 import { createMetrics } from "../../../data-plane/status/metrics.js";
 import { reasonsNotReady } from "../../../data-plane/status/readiness.js";
@@ -62,7 +63,8 @@ describe("status", () => {
 
   test("calls are counted by service, method and status; I8: what callers make up does not grow the metrics", async () => {
     const { proxy } = metrics;
-    const call = { direction: "inbound", service: "bytes", tookMs: 2 } as const;
+    const caller = parseSpiffeId("spiffe://mesh/service/front");
+    const call = { direction: "inbound", service: "bytes", caller, tookMs: 2 } as const;
     for (let index = 0; index < 1000; index++) {
       proxy.callStarted("inbound");
       proxy.callEnded({ ...call, method: `made.Up/M${index}`, code: 7, reason: "denied" });
