@@ -64,6 +64,8 @@ const sourceFolders = [
   "cli",
   "examples",
   "bench",
+  "test/conformance",
+  "test/support",
 ];
 
 function sourceFiles() {

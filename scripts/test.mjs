@@ -28,6 +28,21 @@ function runChecks() {
   node("tidy", ["scripts/tidy.mjs"]);
 }
 
+/** The checks of a whole mesh from outside, by themselves: beside other tests they would compete for the machine. */
+function runConformance() {
+  const start = Date.now();
+  const args = ["dist/test/conformance/main.js", "--quick"];
+  const done = spawnSync(process.execPath, args, { cwd: root, encoding: "utf8", maxBuffer: 1 << 26 });
+  const [, passed, all] = /^(\d+) of (\d+) checks passed$/m.exec(done.stdout) ?? [];
+  const seconds = ((Date.now() - start) / 1000).toFixed(1);
+  console.log(`${done.status === 0 ? "ok  " : "FAIL"} conformance, ${passed ?? 0} of ${all ?? "?"} (${seconds} s)`);
+  totals.passed += Number(passed ?? 0);
+  if (done.status === 0 && passed === all && Number(all) > 0) return;
+  totals.failed += Math.max(1, Number(all ?? 0) - Number(passed ?? 0));
+  const rows = done.stdout.split("\n").filter((line) => line.includes("| FAIL |"));
+  console.log([...rows, done.stderr.trimEnd()].filter((line) => line !== "").join("\n"));
+}
+
 function runJest() {
   const folder = mkdtempSync(join(tmpdir(), "ashlar-jest-"));
   const report = join(folder, "report.json");
@@ -60,5 +75,6 @@ function runJest() {
 setUp({ forTests: !quick });
 if (words.length === 0) runChecks();
 runJest();
+if (words.length === 0 && !quick) runConformance();
 console.log(`${totals.passed} passed, ${totals.failed} failed`);
 process.exit(totals.failed === 0 ? 0 : 1);

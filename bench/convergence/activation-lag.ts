@@ -1,6 +1,6 @@
 /** P5: from the commit of an activation until every subscriber evaluates it. */
 import { availableParallelism } from "node:os";
-import { pause } from "../checks/child.js";
+import { pause } from "../../test/conformance/child.js";
 import { printTable } from "../proxy/contenders.js";
 import { activate, publish, withMesh } from "./bench-mesh.js";
 import { CpuMeter } from "./cpu-meter.js";

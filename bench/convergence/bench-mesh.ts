@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { type AdminClient, openAdminClient } from "../../cli/client.js";
 import { readContext } from "../../cli/context.js";
 import type { PolicyFile } from "../../core/model.js";
-import { Mesh } from "../checks/mesh.js";
+import { Mesh } from "../../test/conformance/mesh.js";
 
 /** A mesh, and its admin API without the time that a command takes to start. */
 export interface BenchMesh {

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import type { PolicyFile } from "../../core/model.js";
-import { pause } from "../checks/child.js";
+import { pause } from "../../test/conformance/child.js";
 import { type LoadFigures, printTable } from "../proxy/contenders.js";
 import { meshPolicy } from "../proxy/mesh.js";
 import type { Processes } from "../proxy/pair.js";

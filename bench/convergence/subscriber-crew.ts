@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { AdminClient } from "../../cli/client.js";
-import type { Mesh } from "../checks/mesh.js";
+import type { Mesh } from "../../test/conformance/mesh.js";
 import { nameOf } from "./policies.js";
 import type { SubscribersOrder, Switched } from "./subscribers.js";
 

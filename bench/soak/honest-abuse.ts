@@ -1,9 +1,9 @@
 /** Everything that honest callers and applications do to a proxy at its worst, all the time, beside a steady load. */
 import { join } from "node:path";
-import { pause } from "../checks/child.js";
-import type { Mesh, MeshProxy } from "../checks/mesh.js";
-import { troubles } from "../checks/troubles.js";
-import { HostileUpstream } from "../checks/upstream.js";
+import { pause } from "../../test/conformance/child.js";
+import type { Mesh, MeshProxy } from "../../test/conformance/mesh.js";
+import { troubles } from "../../test/conformance/troubles.js";
+import { HostileUpstream } from "../../test/conformance/upstream.js";
 import { GoPeer } from "./go-peers.js";
 
 /** Services of the checks' policy that everybody may call. */

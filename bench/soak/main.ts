@@ -1,8 +1,8 @@
 import { join, resolve } from "node:path";
-import { pause, until } from "../checks/child.js";
-import { Mesh, type MeshProxy } from "../checks/mesh.js";
-import { basePolicy } from "../checks/policy.js";
-import { RecordingUpstream } from "../checks/upstream.js";
+import { pause, until } from "../../test/conformance/child.js";
+import { Mesh, type MeshProxy } from "../../test/conformance/mesh.js";
+import { basePolicy } from "../../test/conformance/policy.js";
+import { RecordingUpstream } from "../../test/conformance/upstream.js";
 import { numberFlag, readFlags } from "../options.js";
 import { HonestAbuse } from "./honest-abuse.js";
 import { MixedLoad } from "./mixed-load.js";

@@ -1,10 +1,10 @@
 /** Calls of many kinds at a steady rate: small and large, streams, cancelled, denied, over connections that come and go. */
 import { errorCode } from "../../data-plane/http2/protocol.js";
-import { pause } from "../checks/child.js";
-import { connectSocket } from "../checks/mesh.js";
-import { RawPeer } from "../checks/raw-peer.js";
-import type { RawStream } from "../checks/raw-stream.js";
-import { data, headers, message, request, reset } from "../checks/wire.js";
+import { pause } from "../../test/conformance/child.js";
+import { connectSocket } from "../../test/conformance/mesh.js";
+import { RawPeer } from "../../test/support/raw-peer.js";
+import type { RawStream } from "../../test/support/raw-stream.js";
+import { data, headers, message, request, reset } from "../../test/support/wire.js";
 
 type Kind = (peer: RawPeer, stream: RawStream) => Promise<string | undefined>;
 

@@ -4,10 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { credentials } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { type AttackedPort, listenerAttacks, withstand } from "../../bench/checks/listener-attacks.js";
 import { AdminServiceService } from "../../proto/gen/ashlar/v1/admin.js";
 import { JoinServiceService } from "../../proto/gen/ashlar/v1/join.js";
 import { callUnary, connectGrpc } from "../../runtime/grpc-client.js";
+import { type AttackedPort, listenerAttacks, withstand } from "../conformance/listener-attacks.js";
 import { ensureBuilt, readOperatorContext, readReady, upArguments } from "../support/control-plane-process.js";
 import { TestProcess } from "../support/processes.js";
 

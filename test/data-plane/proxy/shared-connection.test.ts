@@ -2,12 +2,12 @@
 import { connect } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
-import { RawPeer } from "../../../bench/checks/raw-peer.js";
-import { RecordingUpstream } from "../../../bench/checks/upstream.js";
-import { data, headers, message, ping, request, reset } from "../../../bench/checks/wire.js";
 import { errorCode } from "../../../data-plane/http2/protocol.js";
 import { refusalReasons } from "../../../data-plane/http2/refusals.js";
+import { RecordingUpstream } from "../../conformance/upstream.js";
 import { eventually, ProxyPair } from "../../support/proxy-pair.js";
+import { RawPeer } from "../../support/raw-peer.js";
+import { data, headers, message, ping, request, reset } from "../../support/wire.js";
 
 let pair: ProxyPair;
 let app: RecordingUpstream;

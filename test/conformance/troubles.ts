@@ -1,11 +1,11 @@
 /** What honest callers and applications do that looks like an attack to whoever counts for a whole connection. */
 import { setMaxListeners } from "node:events";
 import { errorCode } from "../../data-plane/http2/protocol.js";
+import { RawPeer } from "../support/raw-peer.js";
+import type { RawStream } from "../support/raw-stream.js";
+import { data, headers, message, ping, request, reset, windowUpdate } from "../support/wire.js";
 import { pause } from "./child.js";
 import { connectSocket } from "./mesh.js";
-import { RawPeer } from "./raw-peer.js";
-import type { RawStream } from "./raw-stream.js";
-import { data, headers, message, ping, request, reset, windowUpdate } from "./wire.js";
 
 /** Goes on until `signal` aborts, by the outbound socket of the callers' proxy; gives what of its own went wrong. */
 export type Trouble = (socket: string, signal: AbortSignal) => Promise<Map<string, number>>;

@@ -4,12 +4,14 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
+import { data, headers } from "../../support/wire.js";
 import { type Arena, type Check, together, type Verdict, verdict } from "../check.js";
 import { InteropClient } from "../interop/client.js";
 import { startInteropServer } from "../interop/server.js";
 import { okTrailers, responseHead } from "../upstream.js";
-import { data, headers } from "../wire.js";
 
+/** Of the checks; the mesh under test may be another build. */
+const ownRoot = join(import.meta.dirname, "../../../..");
 const runFile = promisify(execFile);
 const told = (error: unknown): string => (error instanceof Error ? error.message : String(error)).slice(0, 200);
 
@@ -73,7 +75,7 @@ async function compressedAnswers(arena: Arena): Promise<Verdict> {
 async function byPython(arena: Arena): Promise<Verdict> {
   await ready(arena);
   const python = existsSync("/usr/bin/python3") ? "/usr/bin/python3" : "python3";
-  const script = join(arena.mesh.root, "bench/checks/interop/interop_client.py");
+  const script = join(ownRoot, "test/conformance/interop/interop_client.py");
   const { stdout } = await runFile(python, [script, `unix:${arena.front.outbound}`, "interop"], { timeout: 120_000 });
   const result: Record<string, string> = JSON.parse(stdout);
   const parts = Object.entries(result).map(

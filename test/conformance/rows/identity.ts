@@ -11,11 +11,11 @@ import {
   uriName,
   usage,
 } from "../../../test/support/certificates.js";
+import { RawPeer } from "../../support/raw-peer.js";
+import { message, request } from "../../support/wire.js";
 import { type CertificateOptions, credentialsOf, issuerOf, makeCertificate, meshIssuer } from "../certificates.js";
 import { type Arena, type Check, call, outcome, together, type Verdict, verdict } from "../check.js";
 import { type Credentials, connectMutual, type TlsOptions } from "../mesh.js";
-import { RawPeer } from "../raw-peer.js";
-import { message, request } from "../wire.js";
 
 const good = "spiffe://checks/service/front";
 const served = "grpc-status 0";

@@ -1,8 +1,8 @@
 /** The applications behind the proxies under test: one that records what it sees, and one that misbehaves as told. */
 import { createServer, type Server } from "node:net";
-import { RawPeer, type RawPeerOptions } from "./raw-peer.js";
-import type { RawStream } from "./raw-stream.js";
-import { type Field, headers, message, ping, windowUpdate } from "./wire.js";
+import { RawPeer, type RawPeerOptions } from "../support/raw-peer.js";
+import type { RawStream } from "../support/raw-stream.js";
+import { type Field, headers, message, ping, windowUpdate } from "../support/wire.js";
 
 export const responseHead: readonly Field[] = [
   [":status", "200"],

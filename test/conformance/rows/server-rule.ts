@@ -1,8 +1,8 @@
 /** How a rule for servers is written down: what is sent, and what is to be seen. */
 import { frameFlag, frameType } from "../../../data-plane/http2/protocol.js";
+import type { RawPeer } from "../../support/raw-peer.js";
+import { block, data, type Field, frame, headers, message, request } from "../../support/wire.js";
 import { newId } from "../check.js";
-import type { RawPeer } from "../raw-peer.js";
-import { block, data, type Field, frame, headers, message, request } from "../wire.js";
 
 export const good = request("/checks.Echo/Unary");
 export const waiting = request("/checks.Echo/Wait");

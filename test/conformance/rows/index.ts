@@ -12,6 +12,7 @@ import { policies } from "./policy.js";
 import { protocols } from "./protocols.js";
 import { resets } from "./resets.js";
 import { serverConformance } from "./server-conformance.js";
+import { stuckStreams } from "./stuck-streams.js";
 import { upstreamFaults } from "./upstream-faults.js";
 import { windows } from "./windows.js";
 
@@ -32,6 +33,7 @@ export const checks: readonly Check[] = [
     ...interops,
     ...overloads,
     ...listenerChecks,
+    ...stuckStreams,
   ].sort((a, b) => a.row - b.row),
   ...drainChecks,
 ];

@@ -1,11 +1,11 @@
 /** A good client beside the attacks: calls through two proxies, all the time, over connections of its own. */
 
+import { RawPeer } from "../support/raw-peer.js";
+import { data, headers, message, request } from "../support/wire.js";
 import { pause } from "./child.js";
 import type { Mesh, MeshProxy } from "./mesh.js";
 import { connectSocket } from "./mesh.js";
-import { RawPeer } from "./raw-peer.js";
 import { probePath } from "./upstream.js";
-import { data, headers, message, request } from "./wire.js";
 
 export interface ProbeResult {
   readonly calls: number;
@@ -16,6 +16,7 @@ export interface ProbeResult {
 }
 
 const everyMs = 10;
+const deadlineSeconds = 10;
 
 export class Probe {
   readonly mesh: Mesh;
@@ -77,13 +78,17 @@ export class Probe {
     const peer = this.#peer;
     const stream = peer.stream(this.#id);
     this.#id += 2;
-    const fields = request(probePath, { ":scheme": "http", "x-sent": String(stream.id) });
+    const fields = request(probePath, {
+      ":scheme": "http",
+      "x-sent": String(stream.id),
+      "grpc-timeout": `${deadlineSeconds}S`,
+    });
     peer.send(headers(stream.id, fields), data(stream.id, message("probe"), true));
-    await peer.until(() => stream.isOver, 5000);
+    await peer.until(() => stream.isOver, deadlineSeconds * 1000 + 5000);
     peer.streams.delete(stream.id);
     if (stream.value("grpc-status") === "0" && stream.value("x-sent") === String(stream.id)) return undefined;
     if (stream.resetCode !== undefined) return `reset ${stream.resetCode}`;
-    if (!stream.isOver) return peer.closed ? `connection closed ${peer.error}` : "no answer in 5 s";
+    if (!stream.isOver) return peer.closed ? `connection closed ${peer.error}` : "no end, not even by its deadline";
     return `grpc-status ${stream.value("grpc-status")} ${stream.value("grpc-message") ?? ""}`;
   }
 }

@@ -1,7 +1,7 @@
 /** Row 14: what RFC 9113 forbids a server, as an application may do it all the same. */
 import { frameFlag, frameType } from "../../../data-plane/http2/protocol.js";
+import { data, frame, headers, message, priority, reset, windowUpdate, word } from "../../support/wire.js";
 import { okTrailers, responseHead } from "../upstream.js";
-import { data, frame, headers, message, priority, reset, windowUpdate, word } from "../wire.js";
 
 import { broken, type Fault } from "./application-fault.js";
 

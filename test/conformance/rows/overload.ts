@@ -1,9 +1,9 @@
 /** Row 40: too much of what a proxy is asked to hold, pass on or send again. */
 import { join } from "node:path";
 import { errorCode } from "../../../data-plane/http2/protocol.js";
+import { data, headers, message, request, reset } from "../../support/wire.js";
 import { type Arena, type Check, call, finished, newId, outcome, type Verdict, verdict } from "../check.js";
 import { pause } from "../child.js";
-import { data, headers, message, request, reset } from "../wire.js";
 import { fields, reply } from "./application-fault.js";
 
 /** A message that says it has more bytes than pass. */

@@ -1,12 +1,12 @@
 /** What a check is, and what it is given. */
 
+import { RawPeer, type RawPeerOptions } from "../support/raw-peer.js";
+import type { RawStream } from "../support/raw-stream.js";
+import { codeName, data, type Field, headers, message, request } from "../support/wire.js";
 import type { Credentials, Mesh, MeshProxy } from "./mesh.js";
 import { connectMutual, connectSocket } from "./mesh.js";
 import type { Probe } from "./probe.js";
-import { RawPeer, type RawPeerOptions } from "./raw-peer.js";
-import type { RawStream } from "./raw-stream.js";
 import type { HostileUpstream, RecordingUpstream } from "./upstream.js";
-import { codeName, data, type Field, headers, message, request } from "./wire.js";
 
 export interface Verdict {
   readonly pass: boolean;
@@ -102,6 +102,16 @@ export class Arena {
 
   closeAll(): void {
     for (const peer of this.#opened.splice(0)) peer.close();
+  }
+
+  /** What the issue asks of a quiet machine; a quick run may share its machine, and does not judge speed. */
+  isInTime(tookMs: number, msMax: number): boolean {
+    return this.quick || tookMs <= msMax;
+  }
+
+  /** Bytes that a proxy holds for others by its own account. */
+  async heldBytes(proxy: MeshProxy): Promise<number> {
+    return (await proxy.metrics()).get("ashlar_buffer_bytes") ?? Number.NaN;
   }
 
   seconds(full: number, quick: number): number {

@@ -1,6 +1,18 @@
 /** RFC 9113, 6 to 8, and RFC 7541: each kind of frame, and header compression. */
 import { frameType } from "../../../data-plane/http2/protocol.js";
-import { block, data, frame, headers, integer, literal, message, priority, reset, settings, word } from "../wire.js";
+import {
+  block,
+  data,
+  frame,
+  headers,
+  integer,
+  literal,
+  message,
+  priority,
+  reset,
+  settings,
+  word,
+} from "../../support/wire.js";
 import {
   connection,
   either,

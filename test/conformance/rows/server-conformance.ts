@@ -1,3 +1,4 @@
+import { data, headers, message, ping, settings, settingsAck, windowUpdate } from "../../support/wire.js";
 import {
   type Arena,
   type Check,
@@ -9,7 +10,6 @@ import {
   type Verdict,
   verdict,
 } from "../check.js";
-import { data, headers, message, ping, settings, settingsAck, windowUpdate } from "../wire.js";
 
 import { frameRules } from "./frame-rules.js";
 import { good, isServed, type Rule } from "./server-rule.js";

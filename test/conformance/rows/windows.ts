@@ -1,5 +1,6 @@
 /** Rows 9 to 12: windows, limits of streams, SETTINGS; both roles. */
 import { errorCode } from "../../../data-plane/http2/protocol.js";
+import { codeName, data, headers, message, request, type Setting, settings, windowUpdate } from "../../support/wire.js";
 import {
   type Arena,
   type Check,
@@ -14,7 +15,6 @@ import {
 } from "../check.js";
 import { pause } from "../child.js";
 import { okTrailers, responseHead } from "../upstream.js";
-import { codeName, data, headers, message, request, type Setting, settings, windowUpdate } from "../wire.js";
 
 const big = (timeout: string) => request("/checks.Echo/Big", timeout === "" ? {} : { "grpc-timeout": timeout });
 

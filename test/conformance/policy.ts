@@ -17,6 +17,9 @@ name: interop
 ---
 kind: Service
 name: tight
+---
+kind: Service
+name: many
 `;
 
 const open = (service: string): string => `---
@@ -27,7 +30,7 @@ allow:
   - from: ["*"]
     methods: ["*"]
 `;
-const wildRule = ["wild", "interop", "tight"].map(open).join("");
+const wildRule = ["wild", "interop", "tight", "many"].map(open).join("");
 
 const probeRule = `---
 kind: Authorization

@@ -1,6 +1,6 @@
 /** RFC 9113, 4 and 5: frames, streams and their states. */
 import { frameType } from "../../../data-plane/http2/protocol.js";
-import { block, data, frame, headers, message, priority, reset, windowUpdate, word } from "../wire.js";
+import { block, data, frame, headers, message, priority, reset, windowUpdate, word } from "../../support/wire.js";
 import {
   connection,
   either,

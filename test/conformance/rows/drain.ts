@@ -1,5 +1,7 @@
 /** Rows 39 and 40 that stop processes: each has a proxy of its own, or takes one away for good. */
 import { join } from "node:path";
+import { RawPeer } from "../../support/raw-peer.js";
+import { data, headers, message, request } from "../../support/wire.js";
 import {
   type Arena,
   type Check,
@@ -13,8 +15,6 @@ import {
 } from "../check.js";
 import { pause } from "../child.js";
 import { connectMutual, type MeshProxy } from "../mesh.js";
-import { RawPeer } from "../raw-peer.js";
-import { data, headers, message, request } from "../wire.js";
 
 let count = 0;
 
@@ -83,7 +83,10 @@ async function cutAfterGrace(arena: Arena): Promise<Verdict> {
   const ending = stream.resetCode !== undefined || stream.ended ? outcome(peer, stream) : connectionOutcome(peer);
   const code = await Promise.race([proxy.child.exited, pause(8000).then(() => -1)]);
   const wanted = /^(RST_STREAM\(CANCEL\)|grpc-status 14)$/;
-  return verdict(wanted.test(ending) && tookMs < 5000 && code >= 0, `${ending} after ${tookMs} ms, exit ${code}`);
+  return verdict(
+    wanted.test(ending) && arena.isInTime(tookMs, 5000) && code >= 0,
+    `${ending} after ${tookMs} ms, exit ${code}`,
+  );
 }
 
 /** A call through two proxies while its endpoint is killed: 14 at once, and the next goes elsewhere. */
@@ -135,7 +138,7 @@ async function paused(arena: Arena): Promise<Verdict> {
   await pause(2000);
   arena.wild.child.signal("SIGCONT");
   const seen = outcome(client, stuck);
-  return verdict(/^grpc-status (4|14)$/.test(seen) && tookMs < 2000, `${seen} after ${tookMs} ms`);
+  return verdict(/^grpc-status (4|14)$/.test(seen) && arena.isInTime(tookMs, 2000), `${seen} after ${tookMs} ms`);
 }
 
 async function applicationGone(arena: Arena): Promise<Verdict> {

@@ -2,8 +2,8 @@
 import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
 import { connect, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
+import { frame, settings } from "../support/wire.js";
 import { pause } from "./child.js";
-import { frame, settings } from "./wire.js";
 
 export interface AttackedPort {
   readonly host: string;

@@ -1,7 +1,7 @@
 /** Certificates that the mesh's own CA would never issue, signed with its key all the same. */
 import { createPrivateKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { publicKeyDer } from "../../runtime/tls-identity-issue.js";
-import type { Extension } from "../../test/support/certificates.js";
+import type { Extension } from "../support/certificates.js";
 import {
   derBitString,
   derInteger,
@@ -12,7 +12,7 @@ import {
   derSequence,
   derTime,
   derTrue,
-} from "../../test/support/der.js";
+} from "../support/der.js";
 import { type Credentials, type Mesh, pemOf } from "./mesh.js";
 
 export interface Issuer {

@@ -1,8 +1,8 @@
 /** Rows 7 and 8: floods of frames that are cheap to send. */
 import { errorCode, frameFlag, frameType } from "../../../data-plane/http2/protocol.js";
+import { data, frame, headers, message, ping, priority, request, settings, windowUpdate } from "../../support/wire.js";
 import { type Arena, type Check, connectionOutcome, newId, outcome, type Verdict, verdict } from "../check.js";
 import { pause } from "../child.js";
-import { data, frame, headers, message, ping, priority, request, settings, windowUpdate } from "../wire.js";
 
 const waiting = request("/checks.Echo/Wait");
 const framesPerTurn = 100;

@@ -1,7 +1,8 @@
 /** Rows 15 to 19: malformed requests. One connection each, so that no answer hides behind another. */
+
+import { data, type Field, headers, message, request } from "../../support/wire.js";
 import { type Arena, type Check, call, finished, newId, outcome, together, type Verdict, verdict } from "../check.js";
 import { pause } from "../child.js";
-import { data, type Field, headers, message, request } from "../wire.js";
 
 const path = "/checks.Echo/Unary";
 const malformed = /^RST_STREAM\(PROTOCOL_ERROR\)$/;

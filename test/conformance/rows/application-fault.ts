@@ -1,8 +1,8 @@
 /** How the misbehaviour of an application is written down. */
 import { frameFlag, frameType } from "../../../data-plane/http2/protocol.js";
-import type { RawPeerOptions } from "../raw-peer.js";
+import type { RawPeerOptions } from "../../support/raw-peer.js";
+import { frame, headers, message, request, word } from "../../support/wire.js";
 import { type Behaviour, okTrailers, responseHead } from "../upstream.js";
-import { frame, headers, message, request, word } from "../wire.js";
 
 export const path = "/checks.Wild/Unary";
 export const fields = (timeout?: string) =>

@@ -1,7 +1,7 @@
 /** Row 14: applications that end, break off or delay what they should not. */
 import { errorCode } from "../../../data-plane/http2/protocol.js";
+import { data, headers, message, ping, reset } from "../../support/wire.js";
 import { okTrailers, responseHead } from "../upstream.js";
-import { data, headers, message, ping, reset } from "../wire.js";
 
 import { type Fault, goaway, padded, reply } from "./application-fault.js";
 
