@@ -38,6 +38,8 @@ export class TargetConnections implements SessionWatcher, Timed {
   #closed = false;
   #evicted = false;
   #serving = false;
+  /** Calls that got a connection so far. */
+  #given = 0;
   /** Set once evicted; called when the last connection has closed. */
   #whenEmpty: (() => void) | undefined;
   readonly #serve = (): void => {
@@ -104,6 +106,7 @@ export class TargetConnections implements SessionWatcher, Timed {
       return true;
     }
     this.#backoff.reset(); // only progress earns it
+    this.#given++;
     waiter.end(undefined);
     return true;
   }
@@ -261,6 +264,7 @@ export class TargetConnections implements SessionWatcher, Timed {
     }
     if (this.#evicted) setImmediate(() => session.retire()); // it serves only those who wait for it
     session.watch(this);
+    session.givenBefore = this.#given;
     this.#sessions.add(session);
     session.onClose(() => this.#forget(session));
     // One that takes no calls now may later; another one would not take any either.
@@ -280,10 +284,13 @@ export class TargetConnections implements SessionWatcher, Timed {
     this.#tellIfEmpty();
   }
 
-  /** One that ended before a call came is a failure: else it would be made again and again. */
+  /**
+   * One that ended before a call came is a failure: else it would be made again and again. Not where calls were served on
+   * others meanwhile: it was one too many, and ends with them when the other side ends.
+   */
   #noteUnused(session: UpstreamSession): void {
-    const { used, retiring, openedMs } = session;
-    if (!used && !retiring && this.#nowMs() - openedMs < tooSoonMs)
+    const { used, retiring, openedMs, givenBefore } = session;
+    if (this.#given === givenBefore && !used && !retiring && this.#nowMs() - openedMs < tooSoonMs)
       this.#noteFailure("its connections end as soon as they are made");
   }
 

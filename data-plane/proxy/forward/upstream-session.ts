@@ -56,6 +56,8 @@ export class UpstreamSession implements ConnectionOwner {
   #watcher: SessionWatcher | null = null;
   /** Since when calls were seen to wait for its window; -1: none do. For whoever gives calls to it. */
   narrowSinceMs = -1;
+  /** How many calls its target had given to connections when this one came. For whoever gives calls to it. */
+  givenBefore = 0;
   readonly openedMs: number;
   readonly #closeListeners: (() => void)[] = [];
   readonly #engine: ProxyEngine;

@@ -11,6 +11,7 @@ import { UpstreamSession, upstreamSessionDefaults } from "../../../data-plane/pr
 import { StreamWaiter } from "../../../data-plane/proxy/stream-queue.js";
 import { reach } from "../../../data-plane/proxy/target-connections.js";
 import { UpstreamPool } from "../../../data-plane/proxy/upstream-pool.js";
+import type { UpstreamTarget } from "../../../data-plane/proxy/upstream-target.js";
 import { systemClock } from "../../../runtime/clock.js";
 import { eventually, poolOptions } from "../../support/proxy-pair.js";
 import { frame, settingsFrame } from "../../support/raw-frames.js";
@@ -44,13 +45,20 @@ describe("connections to upstreams", () => {
   };
 
   const acquire = (pool: UpstreamPool, take: (session: UpstreamSession) => void): Promise<void> =>
+    acquireOf(pool, { key: "a", dial }, take);
+
+  const acquireOf = (
+    pool: UpstreamPool,
+    target: UpstreamTarget,
+    take: (session: UpstreamSession) => void,
+  ): Promise<void> =>
     new Promise((resolve, reject) => {
       const open = (session: UpstreamSession): boolean => {
         take(session);
         return true;
       };
       const done = (error: unknown): void => (error === undefined ? resolve() : reject(error));
-      pool.acquire({ key: "a", dial }, new StreamWaiter("caller", open, done));
+      pool.acquire(target, new StreamWaiter("caller", open, done));
     });
 
   beforeEach(async () => {
@@ -197,6 +205,43 @@ describe("connections to upstreams", () => {
     for (const text of told) expect(text).toContain("its connections end as soon as they are made");
     pool.close();
     ending.close();
+  });
+
+  test("a connection that no call used is no failure where calls were served on others since", async () => {
+    const pool = newPool();
+    let callMade = (): void => {};
+    const gate = new Promise<void>((resolve) => {
+      callMade = resolve;
+    });
+    let dials = 0;
+    const target = { key: "a", dial: async () => (dials++ === 0 ? dial() : gate.then(dial)) };
+    const used: UpstreamSession[] = [];
+    const served = () =>
+      acquireOf(pool, target, (session) => {
+        used.push(session);
+        open(session);
+      });
+    const take = (maxConcurrentStreams: number) => sessions[0]?.settings({ maxConcurrentStreams });
+    server.once("session", () => take(1));
+    await served();
+    await eventually("one stream is all", () => pool.find("a") === undefined);
+    const waiting = served();
+    await eventually("another connection is made", () => dials === 2);
+    take(2);
+    await waiting;
+    callMade();
+    await eventually("there is a spare one", () => pool.find("a") !== undefined);
+    take(3);
+    await eventually("the first has room again", () => pool.find("a") === used[0]);
+    await served();
+    expect(new Set(used).size).toBe(1);
+    expect(dials).toBe(2);
+    for (const session of sessions) session.destroy();
+    await eventually("the pool knows", () => pool.find("a") === undefined);
+    await eventually("all ended", () => pool.reachOf("a") !== reach.now);
+    expect(pool.reachOf("a")).toBe(reach.afterDial);
+    await served();
+    pool.close();
   });
 
   test("I8: connections that only finish what they have are bounded: the oldest ends", async () => {
