@@ -9,7 +9,7 @@ const shapesMax = 16;
 const profilesMax = 16;
 /** After so many blocks in a row that fit no shape, only one in so many is learnt. */
 const unmatchedMax = 32;
-/** Fields that a proxy adds to a block. */
+/** Fields that an owner may add to a block with a shape. */
 const addedMax = 8;
 const none = new Int32Array(0);
 

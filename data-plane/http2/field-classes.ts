@@ -3,7 +3,7 @@ export const fieldFlag = {
   neverIndexed: 1,
   /** The wire form of the value is Huffman-coded. */
   wireHuffman: 2,
-  /** Taken out: not to be seen by policy and not to be sent on. */
+  /** Taken out by the owner of the connection: neither read nor sent on. */
   dropped: 4,
   /** The value has bytes of 0x80 and above. */
   obsText: 8,

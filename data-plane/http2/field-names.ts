@@ -1,7 +1,7 @@
 /**
  * Field names as small integers. A name of the HPACK static table (RFC 7541, appendix A) has the index
- * of its first entry there as its id, so ids up to 61 are also static indexes; names that gRPC and the
- * mesh use often follow. 0 is a name that is not listed.
+ * of its first entry there as its id, so ids up to 61 are also static indexes; names that gRPC uses often follow, then
+ * those that the owners of connections list. 0 is a name that is not listed.
  */
 const staticNames: ReadonlyArray<readonly [id: number, name: string]> = [
   [1, ":authority"],
@@ -26,7 +26,7 @@ const moreNames = [
     " ",
   ),
   ..."traceparent tracestate connection keep-alive proxy-connection upgrade http2-settings".split(" "),
-  ..."ashlar-caller ashlar-revision ashlar-decision ashlar-epoch x-request-id :protocol".split(" "),
+  ..."x-request-id :protocol".split(" "),
 ] as const;
 
 /** Ids of the names that code asks for by name. */
@@ -65,23 +65,17 @@ export const fieldName = {
   proxyConnection: 77,
   upgrade: 78,
   http2Settings: 79,
-  ashlarCaller: 80,
-  ashlarRevision: 81,
-  ashlarDecision: 82,
-  ashlarEpoch: 83,
-  requestId: 84,
-  protocol: 85,
+  requestId: 80,
+  protocol: 81,
 } as const;
 
 /** Names of the static table end here. */
 export const staticNameMax = 61;
-const nameIdMax = staticNameMax + moreNames.length;
+/** Ids above are marks where fields are written down as bytes (field-bytes.ts). */
+const nameIdMax = 250;
 
-const texts: string[] = new Array<string>(nameIdMax + 1).fill("");
-for (const [id, name] of staticNames) texts[id] = name;
-for (const [place, name] of moreNames.entries()) texts[staticNameMax + 1 + place] = name;
-
-const encoded: readonly Uint8Array[] = texts.map((text) => new Uint8Array(Buffer.from(text, "latin1")));
+const texts: string[] = new Array<string>(staticNameMax + 1).fill("");
+const encoded: Uint8Array[] = texts.map(() => new Uint8Array(0));
 
 /** The name with this id; empty for 0 and for ids that are no name's. */
 export function nameText(id: number): string {
@@ -93,6 +87,7 @@ export function nameBytes(id: number): Uint8Array {
   return encoded[id] as Uint8Array;
 }
 
+const nameBytesMax = 32;
 const buckets = 512;
 const table = new Uint8Array(buckets * 4);
 
@@ -104,18 +99,22 @@ function bucketOf(bytes: Uint8Array, start: number, end: number): number {
   return (length * 31 + first * 7 + middle * 57 + last * 131) & (buckets - 1);
 }
 
-for (let id = 1; id <= nameIdMax; id++) {
-  const bytes = nameBytes(id);
-  if (bytes.length === 0) continue;
+function setName(id: number, name: string): void {
+  const bytes = new Uint8Array(Buffer.from(name, "latin1"));
+  texts[id] = name;
+  encoded[id] = bytes;
   let place = bucketOf(bytes, 0, bytes.length) * 4;
   while (table[place] !== 0) place = (place + 1) % table.length;
   table[place] = id;
 }
 
+for (const [id, name] of staticNames) setName(id, name);
+for (const [place, name] of moreNames.entries()) setName(staticNameMax + 1 + place, name);
+
 /** The id of the name in `bytes[start, end)`, or 0. Bytes are compared exactly: names are lower case. */
 export function findName(bytes: Uint8Array, start: number, end: number): number {
   const length = end - start;
-  if (length === 0 || length > 32) return 0;
+  if (length === 0 || length > nameBytesMax) return 0;
   let place = bucketOf(bytes, start, end) * 4;
   for (;;) {
     const id = table[place] as number;
@@ -142,7 +141,6 @@ for (const id of [
   fieldName.grpcStatusDetails,
   fieldName.grpcTags,
   fieldName.grpcTrace,
-  fieldName.ashlarDecision,
   fieldName.authorization,
   fieldName.proxyAuthorization,
   fieldName.cookie,
@@ -157,4 +155,19 @@ for (const id of [
  */
 export function isVolatile(id: number): boolean {
   return volatileNames[id] === 1;
+}
+
+/**
+ * Lists a name of up to 32 bytes and returns its id, which is the same for all connections of the process; that of a name
+ * that is listed already is the one it has. For owners of connections, while the program is loaded: blocks that were decoded
+ * before do not know it. `volatile`: see `isVolatile`.
+ */
+export function listName(name: string, volatile: boolean): number {
+  const listed = texts.indexOf(name);
+  if (listed > 0) return listed;
+  const id = texts.length;
+  if (id > nameIdMax || name.length > nameBytesMax) throw new Error(`no room for one more field name: ${name}`);
+  setName(id, name);
+  if (volatile) volatileNames[id] = 1;
+  return id;
 }

@@ -8,6 +8,7 @@ import { fieldFlag } from "../http2/field-classes.js";
 import { nameStartsWith } from "../http2/field-forms.js";
 import { fieldName } from "../http2/field-names.js";
 import type { MethodNames } from "./forward/method-names.js";
+import { meshField } from "./mesh-fields.js";
 import { isTraceparentAt } from "./traceparent.js";
 
 const unitMs: Readonly<Record<number, number>> = { 72: 3_600_000, 77: 60_000, 83: 1000, 109: 1, 117: 1e-3, 110: 1e-6 };
@@ -147,14 +148,14 @@ export class RequestHead {
         case fieldName.tracestate:
           this.#state = field;
           break;
-        case fieldName.ashlarEpoch:
+        case meshField.epoch:
           this.#epochAt = field;
           this.epoch = numberOf(fields, field);
           fields.drop(field);
           break;
-        case fieldName.ashlarCaller:
-        case fieldName.ashlarRevision:
-        case fieldName.ashlarDecision:
+        case meshField.caller:
+        case meshField.revision:
+        case meshField.decision:
           fields.drop(field);
           break;
       }
@@ -230,13 +231,13 @@ class KnownReserved {
 function isReservedField(fields: FieldBlock, field: number): boolean {
   const id = fields.nameId(field);
   if (id === 0) return isReserved(fields, field);
-  return id === fieldName.ashlarCaller || id === fieldName.ashlarEpoch || isOfPeers(fields, field);
+  return id === meshField.caller || id === meshField.epoch || isOfPeers(fields, field);
 }
 
 /** Peers say which revision and which decision. */
 function isOfPeers(fields: FieldBlock, field: number): boolean {
   const id = fields.nameId(field);
-  return id === fieldName.ashlarRevision || id === fieldName.ashlarDecision;
+  return id === meshField.revision || id === meshField.decision;
 }
 
 /** Of a name without an id: see `isReservedHeader`. */

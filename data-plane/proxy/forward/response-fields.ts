@@ -6,6 +6,7 @@ import { fieldName } from "../../http2/field-names.js";
 import { PreparedField } from "../../http2/prepared-field.js";
 import { type Stream, sendState } from "../../http2/stream.js";
 import { type Answer, percentEncode } from "../answer.js";
+import { meshField } from "../mesh-fields.js";
 import { dropReservedFields } from "../request-head.js";
 import type { AnsweredCall, CallOwner } from "./call-owner.js";
 import { excessFor, noteOversized } from "./header-limits.js";
@@ -47,7 +48,7 @@ export function sendAnswer(stream: Stream, answer: Answer): void {
 const messageLengthMax = 1024;
 const keptOfTrailers: readonly number[] = [
   ...[fieldName.grpcStatus, fieldName.grpcMessage, fieldName.grpcRetryPushback],
-  ...[fieldName.ashlarRevision, fieldName.ashlarDecision],
+  ...[meshField.revision, meshField.decision],
 ];
 
 /**
@@ -84,8 +85,7 @@ export function passTrailers(
   const { fromPeer } = owner;
   dropReservedFields(fields, fromPeer);
   const own = call.plan?.revision;
-  const last =
-    own === undefined || (fromPeer && fields.find(fieldName.ashlarRevision) >= 0) ? null : revisionField(own);
+  const last = own === undefined || (fromPeer && fields.find(meshField.revision) >= 0) ? null : revisionField(own);
   const why = excess === "" ? excessFor(inbound.connection.peer, null, fields, last, null) : excess;
   let first: readonly PreparedField[] | null = null;
   if (why !== "") {
