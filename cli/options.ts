@@ -1,15 +1,15 @@
 /** Options that several commands share, and parsers that say what was expected. */
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { expectedDuration, parseOptionMs } from "../core/duration.js";
 import { isLabel } from "../core/identity.js";
-import { parseDurationMs } from "../runtime/config.js";
 
 const durationMsMax = 7 * 86_400_000;
 
 /** A duration from 1 ms to 7 days, in milliseconds. */
 export function parseDuration(text: string): number {
-  const ms = parseDurationMs(text);
+  const ms = parseOptionMs(text);
   if (ms === undefined || ms < 1 || ms > durationMsMax) {
-    throw new InvalidArgumentError("Expected a duration such as 500ms, 10s or 5m, at most 7d.");
+    throw new InvalidArgumentError(`Expected ${expectedDuration("at most 7d")}.`);
   }
   return ms;
 }

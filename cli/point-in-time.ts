@@ -1,5 +1,5 @@
+import { parseDurationMs } from "../core/duration.js";
 import { AshlarError } from "../core/errors.js";
-import { parseDurationMs } from "../runtime/config.js";
 
 // RFC 3339 5.6: the offset is not optional, so no time means something else on another machine
 const rfc3339 = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$/;
@@ -11,7 +11,7 @@ const rfc3339 = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\
 export function parsePointInTime(text: string, nowMs: number): number {
   const trimmed = text.trim();
   const ago = trimmed.replace(/\s+ago$/, "");
-  const agoMs = /[a-z]$/.test(ago) ? parseDurationMs(ago) : undefined; // a bare number is too easily a year
+  const agoMs = parseDurationMs(ago); // no plain number, which is too easily a year
   if (agoMs !== undefined) return Math.max(1, nowMs - agoMs);
   const timeMs = rfc3339.test(trimmed) ? Date.parse(trimmed.replace(" ", "T").toUpperCase()) : Number.NaN;
   if (Number.isNaN(timeMs) || timeMs < 1) {

@@ -1,5 +1,7 @@
 /** How far a rollout is: as text, as JSON, and watched to its end. */
+
 import { AshlarError } from "../core/errors.js";
+import { findHoldMs } from "../core/rollout/stages.js";
 import { parseGates } from "../core/wire/rollouts.js";
 import type { Clock } from "../runtime/clock.js";
 import { type AdminClient, present, type RolloutInfo } from "./client.js";
@@ -94,11 +96,6 @@ export function renderBegun({ number, candidate, state, stage, stages }: ReturnT
   return `Rollout ${number} of revision ${candidate}: ${state}, ${at}; see \`ashlar rollout status --watch\`.`;
 }
 
-/** "10%:5m", and not "label:canary=true". */
-function hasHold(stage: string): boolean {
-  return /:[\d.]+(ms|s|m|h|d)$/.test(stage);
-}
-
 export function renderRollout(rollout: RolloutInfo): string {
   const { state, stage, stages } = rollout;
   const shown = stages.map((text, index) => (index + 1 === stage ? `[${text}]` : text)).join("  ");
@@ -107,7 +104,7 @@ export function renderRollout(rollout: RolloutInfo): string {
     ["revision", `${rollout.candidate} over ${rollout.base}`],
     [
       "stages",
-      `${shown}  (each holds ${rollout.holdMs / 1000} s${stages.some(hasHold) ? " where it does not say" : ""})`,
+      `${shown}  (each holds ${rollout.holdMs / 1000} s${stages.some((stage) => findHoldMs(stage) !== undefined) ? " where it does not say" : ""})`,
     ],
     ["since", renderTime(rollout.stageSinceMs)],
     ...(isUnderway(rollout) ? [["members", String(rollout.members)] as const] : []),

@@ -4,7 +4,6 @@ import { AshlarError } from "../core/errors.js";
 import { gateNames, gatesDefault, setGate } from "../core/rollout/gates.js";
 import { holdMsDefault, parseStages } from "../core/rollout/stages.js";
 import { encodeGates, encodeStage } from "../core/wire/rollouts.js";
-import { parseDurationMs } from "../runtime/config.js";
 import type { RolloutPlan } from "./client.js";
 import { collect, parseDuration } from "./options.js";
 
@@ -37,6 +36,6 @@ export function parsePlan({ stages, hold, gate = [] }: StageFlags): RolloutPlan 
     if (hold === undefined && gate.length === 0) return undefined;
     throw new AshlarError("invalid_argument", `${hold === undefined ? "--gate" : "--hold"} goes with --stages only`);
   }
-  const gates = gate.reduce((before, text) => setGate(before, text, parseDurationMs), gatesDefault);
+  const gates = gate.reduce(setGate, gatesDefault);
   return { stages: parseStages(stages).map(encodeStage), holdMs: hold ?? holdMsDefault, gates: encodeGates(gates) };
 }

@@ -4,7 +4,8 @@ import { renderUsageError } from "../runtime/say-error.js";
 const examples = `
 Without --app and --agent the proxy only carries a client's outbound calls.
 Every setting can also be a variable (--buffer-mib is ASHLAR_BUFFER_MIB) or an entry of the --config file (buffer-mib).
-A flag wins over a variable, and a variable over the file. Durations are written as 500ms, 10s, 5m, 2h or 7d.
+A flag wins over a variable, and a variable over the file. Durations are written as 500ms, 10s, 5m, 2h or 7d, sizes as
+512KiB, 64MiB or 2GiB; a plain number is in the unit that the setting's name or description says, else milliseconds.
 
 Examples:
   ashlar proxy --service payments --token payments.token --join mesh/join.json --inbound 127.0.0.1:7500 --app unix:/run/payments/app.sock
@@ -46,11 +47,17 @@ export function createProxyCommand(act: (flags: Record<string, unknown>) => void
       "the proxy's folder: identity and last good state (default: ashlar/proxy/SERVICE in $XDG_STATE_HOME or ~/.local/state)",
     )
     .option("--grace <DURATION>", "how long open calls may take when the proxy stops (default: 10s)")
-    .option("--buffer-mib <N>", "MiB held for peers that do not read, in each worker, 1 to 65536 (default: 256)")
-    .option("--message-mib <N>", "the longest gRPC message that passes, in MiB, 1 to 65536 (default: 64)")
     .option(
-      "--header-kib <N>",
-      "the most header fields of a request, and headers or trailers of an answer, in KiB, 8 to 1024 (default: 64)",
+      "--buffer-mib <size>",
+      "held for peers that do not read, in each worker: 1MiB to 65536MiB, a plain number is MiB (default: 256)",
+    )
+    .option(
+      "--message-mib <size>",
+      "the longest gRPC message that passes: 1MiB to 65536MiB, a plain number is MiB (default: 64)",
+    )
+    .option(
+      "--header-kib <size>",
+      "the most header fields of a request, and headers or trailers of an answer: 8KiB to 1024KiB, a plain number is KiB (default: 64)",
     )
     .option(
       "--keepalive <DURATION>",

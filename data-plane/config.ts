@@ -65,7 +65,7 @@ const socketPathBytesMax = 107; // sun_path
 const graceMsDefault = 10_000;
 const recordShareDefault = 0.01;
 const workersMax = 64;
-const mebibytesMax = 65_536;
+const mebibytes = { min: 1, max: 65_536 } as const;
 const keepaliveMsMin = 10_000;
 /** Bounds of --header-kib. The least is the 8 KiB that gRPC itself suggests. */
 const headerKib = { min: 8, max: 1024, usual: proxyEngineDefaults.headerBytesMax / 1024 };
@@ -99,10 +99,10 @@ export function parseProxyConfig(sources: ConfigSources, cwd: string): ProxyConf
     labels: readLabels(read),
     status: read.hostPort("status"),
     dataDir,
-    bufferBytesMax: readMebibytes(read, "buffer-mib") ?? proxyEngineDefaults.bufferBytesMax,
-    messageBytesMax: readMebibytes(read, "message-mib") ?? proxyEngineDefaults.messageBytesMax,
+    bufferBytesMax: read.sizeBytes("buffer-mib", mebibytes, "MiB") ?? proxyEngineDefaults.bufferBytesMax,
+    messageBytesMax: read.sizeBytes("message-mib", mebibytes, "MiB") ?? proxyEngineDefaults.messageBytesMax,
     keepaliveMs: readKeepalive(read),
-    headerBytesMax: (read.integer("header-kib", headerKib) ?? headerKib.usual) * 1024,
+    headerBytesMax: read.sizeBytes("header-kib", headerKib, "KiB") ?? headerKib.usual * 1024,
     workers: read.integer("workers", { min: 1, max: workersMax }) ?? 1,
     graceMs: read.durationMs("grace") ?? graceMsDefault,
     recordShare: read.share("record-share") ?? recordShareDefault,
@@ -128,11 +128,6 @@ function readLocal(read: ConfigReader, name: "app" | "outbound"): SocketAddress 
     read.problem(`--${name}: ${address.host} is not a loopback address: others could go around the proxy`);
   }
   return address;
-}
-
-function readMebibytes(read: ConfigReader, name: "buffer-mib" | "message-mib"): number | undefined {
-  const mebibytes = read.integer(name, { min: 1, max: mebibytesMax });
-  return mebibytes === undefined ? undefined : mebibytes * 1_048_576;
 }
 
 /** Returns --keepalive in milliseconds. Proxies of any version count pings within ten seconds as strikes (gRFC A8). */

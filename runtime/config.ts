@@ -2,7 +2,9 @@
  * Settings from flags, then `ASHLAR_*` variables, then a file (`--config FILE`, YAML or JSON);
  * the first that has a value wins. Every bad value is reported at once.
  */
+import { expectedDuration, parseOptionMs } from "../core/duration.js";
 import { AshlarError } from "../core/errors.js";
+import { expectedSize, parseSizeBytes, type SizeUnit, sizeBytes } from "../core/size.js";
 import { renderNearest } from "../core/snapshot/nearest.js";
 
 /** `--inbound HOST:PORT` is `inbound`, ASHLAR_INBOUND and `inbound:` in the file. */
@@ -33,14 +35,6 @@ export function parseSocketAddress(text: string): SocketAddress | undefined {
   if (!text.startsWith("unix:")) return parseHostPort(text);
   const path = text.slice("unix:".length);
   return path !== "" && Buffer.byteLength(path) <= 107 ? { path } : undefined;
-}
-
-/** "500ms", "10s", "5m", "2h", "7d" or plain milliseconds, as milliseconds; undefined if it is none of them. */
-export function parseDurationMs(text: string): number | undefined {
-  const match = /^(\d{1,15}(?:\.\d{1,6})?)(ms|s|m|h|d)?$/.exec(text);
-  if (match === null) return undefined;
-  const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }[match[2] ?? "ms"] ?? 1;
-  return Math.round(Number(match[1]) * unitMs);
 }
 
 export class ConfigReader {
@@ -128,7 +122,19 @@ export class ConfigReader {
   }
 
   durationMs(name: string): number | undefined {
-    return this.#read(name, "a duration such as 500ms, 10s or 5m", parseDurationMs);
+    return this.#read(name, expectedDuration(), parseOptionMs);
+  }
+
+  /** A size in bytes; the bounds are in `unit`, and so is a plain number. */
+  sizeBytes(
+    name: string,
+    { min, max }: { readonly min: number; readonly max: number },
+    unit: SizeUnit,
+  ): number | undefined {
+    return this.#read(name, expectedSize(min, max, unit), (text) => {
+      const bytes = parseSizeBytes(text, unit);
+      return bytes !== undefined && bytes >= sizeBytes(min, unit) && bytes <= sizeBytes(max, unit) ? bytes : undefined;
+    });
   }
 
   hostPort(name: string): HostPort | undefined {

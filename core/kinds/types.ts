@@ -1,5 +1,5 @@
 /** Types of single values: texts, numbers, durations, names of a closed list. */
-import { durationPattern, parseDurationMs, renderDuration } from "../snapshot/duration.js";
+import { durationPattern, expectedDuration, parseDurationMs, renderDuration } from "../duration.js";
 import { renderNearest } from "../snapshot/nearest.js";
 import { converted, text as textShape, wholeNumber as wholeNumberShape } from "../snapshot/shapes.js";
 import { PolicyFault } from "./fault.js";
@@ -83,7 +83,8 @@ export function wholeNumber(min: number, max: number): Type<number> {
 }
 
 interface DurationOptions {
-  readonly expected: string;
+  /** The bounds in words: "at most 24h". */
+  readonly bounds: string;
   readonly msMin: number;
   readonly msMax: number;
   /** What is wrong with a duration below `msMin`. */
@@ -93,7 +94,7 @@ interface DurationOptions {
 }
 
 /** A duration in whole milliseconds; the bytes are a uint64. */
-export function duration({ expected, msMin, msMax, whenShort, zeroIsNone = false }: DurationOptions): Type<number> {
+export function duration({ bounds, msMin, msMax, whenShort, zeroIsNone = false }: DurationOptions): Type<number> {
   const why = (value: string): string | undefined => {
     const durationMs = parseDurationMs(value);
     if (durationMs === undefined) return "";
@@ -101,7 +102,7 @@ export function duration({ expected, msMin, msMax, whenShort, zeroIsNone = false
     return durationMs > msMax ? "" : undefined;
   };
   return {
-    shape: converted(textShape(expected, durationPattern, why), (value) => parseDurationMs(value) ?? 0),
+    shape: converted(textShape(expectedDuration(bounds), durationPattern, why), (value) => parseDurationMs(value) ?? 0),
     canonical: (value) => (zeroIsNone && value === 0 ? 0 : checkWhole(value, msMin, msMax, " ms")),
     render: (value) => (value === 0 ? undefined : renderDuration(value)),
     wire: {

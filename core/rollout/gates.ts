@@ -1,4 +1,5 @@
 /** Gates as operators set them: "samples=100", "refused=2%", "latency=off". */
+import { expectedDuration, parseOptionMs } from "../duration.js";
 import { AshlarError } from "../errors.js";
 import type { RolloutGates } from "./rollout-model.js";
 
@@ -26,11 +27,8 @@ export const gateNames = [
 ] as const;
 export const gatesMax = { members: 100_000, samples: 1_000_000_000, timesPercent: 10_000, moreMs: 600_000 } as const;
 
-/** How long a text such as "30s" is, in milliseconds; undefined: it is no duration. */
-export type ParseDuration = (text: string) => number | undefined;
-
 /** Sets one gate. Fails with `invalid_argument`. */
-export function setGate(gates: RolloutGates, text: string, parseDuration: ParseDuration): RolloutGates {
+export function setGate(gates: RolloutGates, text: string): RolloutGates {
   const [, name = "", value = ""] = /^([a-z]+)=(.*)$/s.exec(text) ?? [];
   const off = value === "off";
   switch (name) {
@@ -45,7 +43,7 @@ export function setGate(gates: RolloutGates, text: string, parseDuration: ParseD
       if (off) return { ...gates, latency: undefined };
       return { ...gates, latency: { timesPercent: parseTimes(value), moreMs: 10 } };
     case "lag":
-      return { ...gates, lagMs: off ? 0 : parseLag(value, parseDuration) };
+      return { ...gates, lagMs: off ? 0 : parseLag(value) };
     case "rejections":
     case "predicted":
       if (!off && value !== "on") throw invalid(name, '"on" or "off"', value);
@@ -79,9 +77,10 @@ function parseTimes(value: string): number {
   return percent;
 }
 
-function parseLag(value: string, parseDuration: ParseDuration): number {
-  const ms = parseDuration(value);
-  if (ms === undefined || ms < 1 || ms > 86_400_000) throw invalid("lag", 'a duration up to 1d, or "off"', value);
+function parseLag(value: string): number {
+  const ms = parseOptionMs(value);
+  if (ms === undefined || ms < 1 || ms > 86_400_000)
+    throw invalid("lag", `${expectedDuration("at most 1d")}, or "off"`, value);
   return ms;
 }
 

@@ -1,6 +1,7 @@
 /** The stages of a rollout as operators write them: "1,10%:5m,label:canary=true,100%". */
+
+import { parseDurationMs, renderDuration } from "../duration.js";
 import { AshlarError } from "../errors.js";
-import { renderDuration } from "../snapshot/duration.js";
 import { cohortIdsMax, everyoneBasisPoints, type Rollout, type RolloutStage } from "./rollout-model.js";
 
 export const stagesMax = 32;
@@ -9,7 +10,6 @@ export const holdMsMax = 7 * 86_400_000;
 
 const expected =
   'a number of proxies ("1"), a share ("10%") or a label ("label:canary=true"), and how long it holds (":5m") if not as the others';
-const unitsMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /** Reads a list of stages and checks its law. Fails with `invalid_argument`. */
 export function parseStages(text: string): readonly RolloutStage[] {
@@ -19,9 +19,15 @@ export function parseStages(text: string): readonly RolloutStage[] {
 }
 
 function parseStage(text: string): RolloutStage {
-  const [, whom, amount, unit] = /^(.+):(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d)$/.exec(text) ?? [];
-  if (whom === undefined) return parseWhom(text);
-  return { ...parseWhom(whom), holdMs: Math.round(Number(amount) * unitsMs[unit as keyof typeof unitsMs]) };
+  const holdMs = findHoldMs(text);
+  if (holdMs === undefined) return parseWhom(text);
+  return { ...parseWhom(text.slice(0, text.lastIndexOf(":"))), holdMs };
+}
+
+/** How long a stage as operators write it says that it holds, in milliseconds: "10%:5m", but not "label:canary=true". */
+export function findHoldMs(text: string): number | undefined {
+  const at = text.lastIndexOf(":");
+  return at < 1 ? undefined : parseDurationMs(text.slice(at + 1));
 }
 
 function parseWhom(text: string): RolloutStage {

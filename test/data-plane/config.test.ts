@@ -27,8 +27,13 @@ describe("settings of a proxy", () => {
     const set = parse({ ...good, keepalive: "0" }, { ASHLAR_HEADER_KIB: "256" });
     expect([set.headerBytesMax, set.keepaliveMs]).toEqual([262_144, 0]);
     expect(parse({ ...good, keepalive: "1m" }).keepaliveMs).toBe(60_000);
-    for (const headerKib of ["7", "2000"])
-      expect(problemsOf({ ...good, headerKib })[0]).toMatch(/--header-kib: expected a whole number from 8 to 1024/);
+    expect(parse({ ...good, headerKib: "128KiB", bufferMib: "1GiB", messageMib: "8" })).toMatchObject({
+      ...{ headerBytesMax: 131_072, bufferBytesMax: 1_073_741_824, messageBytesMax: 8_388_608 },
+    });
+    for (const headerKib of ["7", "2000", "2MiB", "1GB"])
+      expect(problemsOf({ ...good, headerKib })[0]).toMatch(
+        /--header-kib: expected a size such as 64KiB, from 8KiB to 1024KiB/,
+      );
     expect(problemsOf({ ...good, keepalive: "10s" })[0]).toMatch(
       /--keepalive: expected 0, for never, or more than 10s/,
     );

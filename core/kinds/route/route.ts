@@ -59,7 +59,7 @@ const rule = {
   timeoutMs: optional(
     3,
     duration({
-      expected: "a duration of at most 24h, such as 2s or 500ms",
+      bounds: "at most 24h",
       msMin: 1,
       msMax: timeoutMsMax,
       whenShort: "leave it out for no timeout",
@@ -76,7 +76,7 @@ const rule = {
   maxStalenessMs: maybe(
     4,
     duration({
-      expected: "a duration from 10s to 24h, such as 30s",
+      bounds: "from 10s to 24h",
       msMin: stalenessMsMin,
       msMax: stalenessMsMax,
       whenShort: "statements about the heads of the logs come every 3s, and one may be lost",

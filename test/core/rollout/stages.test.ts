@@ -52,9 +52,6 @@ describe("stages", () => {
 });
 
 describe("gates", () => {
-  const seconds = (text: string): number | undefined =>
-    /^\d+s$/.test(text) ? Number(text.slice(0, -1)) * 1000 : undefined;
-
   test.each([
     ["samples=100", { samples: 100 }],
     ["samples=off", { samples: 0 }],
@@ -66,7 +63,7 @@ describe("gates", () => {
     ["rejections=off", { rejections: false }],
     ["predicted=on", { predicted: true }],
   ])("%s sets one gate and leaves the others", (text, parts) => {
-    expect(setGate(gatesDefault, text, seconds)).toEqual({ ...gatesDefault, ...parts });
+    expect(setGate(gatesDefault, text)).toEqual({ ...gatesDefault, ...parts });
   });
 
   test.each([
@@ -77,6 +74,6 @@ describe("gates", () => {
     ["colour=red", /expected one of members=/],
     ["members", /expected one of members=/],
   ])("%j is refused and says why", (text, why) => {
-    expect(refusal(() => setGate(gatesDefault, text, seconds))).toMatch(why);
+    expect(refusal(() => setGate(gatesDefault, text))).toMatch(why);
   });
 });

@@ -50,7 +50,7 @@ describe("parsePolicyFiles", () => {
     expect(rules("maxStaleness: 1h, onStale: keep")).toMatchObject({
       rules: [{ maxStalenessMs: 3_600_000, onStale: "keep" }],
     });
-    expect(of("maxStaleness: 3s").findings[0]?.message).toContain("a duration from 10s to 24h");
+    expect(of("maxStaleness: 3s").findings[0]?.message).toContain("from 10s to 24h");
     expect(of("maxStaleness: 30s, onStale: open").findings[0]?.message).toContain('expected "keep" or "fail"');
     expect(of("onStale: fail").findings[0]).toMatchObject({ line: 4, column: 20 });
   });
