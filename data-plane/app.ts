@@ -6,7 +6,7 @@ import { whenAborted } from "../runtime/abort.js";
 import type { Clock } from "../runtime/clock.js";
 import type { HostPort, SocketAddress } from "../runtime/config.js";
 import { type GrpcServer, startGrpcServer } from "../runtime/grpc-server.js";
-import { createAgentService } from "./agent/agent-service.js";
+import { agentBounds, createAgentService } from "./agent/agent-service.js";
 import { runStaticApplication } from "./agent/static-application.js";
 import { carryHere, carryInWorkers, listenForCalls, prepareWorkers } from "./app-carrying.js";
 import { closeParts, joinOrLoad, openParts, type Parts, type ProxySurroundings } from "./app-parts.js";
@@ -137,6 +137,7 @@ async function openAgent(
     bind: `unix:${config.agent}`,
     credentials: ServerCredentials.createInsecure(),
     services: [service],
+    ...agentBounds,
     log,
     clock,
   });

@@ -1,7 +1,6 @@
 /** A gRPC server with the rules of this project: bounded, stoppable, and no stack trace leaves it. */
 import { chmodSync } from "node:fs";
-import { rm } from "node:fs/promises";
-import { connect } from "node:net";
+import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import {
   logVerbosity,
@@ -20,6 +19,7 @@ import { boundAnswers, boundRequests } from "./grpc-bounds.js";
 import { type BoundService, type CallJudge, readingTolerantly, toGrpcImplementation } from "./grpc-handlers.js";
 import type { ListenerTls } from "./listener-tls.js";
 import type { Logger } from "./log.js";
+import { listenOwned, removeStaleSocket } from "./owned-socket.js";
 import { socketMode } from "./socket-folder.js";
 import { parseSvid, type Svid } from "./tls-identity.js";
 import { UnreadAnswers, type UnreadLimits } from "./unread-answers.js";
@@ -44,6 +44,8 @@ export interface GrpcServerOptions {
   readonly messageBytesMax?: number;
   /** Calls at once on one connection, 100 by default. */
   readonly streamsMax?: number;
+  /** For a "unix:PATH": connections at once; those without a call end after a minute. undefined: no bound. */
+  readonly connectionsMax?: number;
   /** Memory of one HTTP/2 session in MB, 16 by default. */
   readonly sessionMegabytesMax?: number;
   readonly log: Logger;
@@ -78,10 +80,12 @@ export interface GrpcServer {
 const strangerBounds = { messageBytesMax: 64 * 1024, streamsMax: 4, sessionMegabytesMax: 1 } as const;
 /** The longest answer has 3 MiB (records of trust). */
 const unreadDefault: UnreadLimits = { bytesMax: 32 * 1024 * 1024, bytesOfNetworkMax: 8 * 1024 * 1024 };
+const unixScheme = "unix:";
 const requestMsMax = 30_000;
 const answerMsMax = 30_000;
 const idleMsMax = 5 * 60_000;
 const strangerIdleMsMax = 10_000;
+const socketIdleMsMax = 60_000;
 const keepaliveMs = 60_000;
 
 /**
@@ -116,13 +120,27 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
 interface Listening {
   readonly port: number;
   readonly servers: readonly BuiltServer[];
-  readonly gate?: GatedListener;
+  readonly gate?: Pick<GatedListener, "stopAccepting" | "close">;
 }
 
 async function listenPlainly(options: GrpcServerOptions, credentials: ServerCredentials): Promise<Listening> {
-  const built = await buildServer(options);
-  await removeStaleSocket(options.bind);
-  return { port: await listen(built.server, options.bind, credentials), servers: [built] };
+  const { bind, connectionsMax, log } = options;
+  await removeStaleSocket(bind);
+  if (connectionsMax === undefined) {
+    const built = await buildServer(options);
+    return { port: await listen(built.server, bind, credentials), servers: [built] };
+  }
+  const bounds = { "grpc.max_connection_idle_ms": socketIdleMsMax, interceptors: [boundRequests(requestMsMax)] };
+  const built = await buildServer(options, bounds);
+  const injector = built.server.createConnectionInjector(credentials);
+  try {
+    const serve = (socket: Socket): void => injector.injectConnection(socket);
+    const net = await listenOwned(bind.slice(unixScheme.length), { connectionsMax, serve, log });
+    return { port: 0, servers: [built], gate: { stopAccepting: () => void net.close(), close: () => {} } };
+  } catch (cause) {
+    built.server.forceShutdown();
+    throw cannotListen(bind, cause);
+  }
 }
 
 async function listenBehindGate(options: GrpcServerOptions, behind: GateOptions): Promise<Listening> {
@@ -231,8 +249,6 @@ async function addHealth(
   return health;
 }
 
-const unixScheme = "unix:";
-
 function listen(server: Server, bind: string, credentials: ServerCredentials): Promise<number> {
   return new Promise((resolve, reject) => {
     server.bindAsync(bind, credentials, (error, port) => {
@@ -255,21 +271,6 @@ function cannotListen(bind: string, cause: unknown): AshlarError {
       : `port ${bind.slice(bind.lastIndexOf(":") + 1)} is taken by another process (${bind})`
     : `cannot listen on ${bind}: ${/E[A-Z]{3,}/.exec(text)?.[0] ?? text}`;
   return new AshlarError("unavailable", why, { cause });
-}
-
-/** A socket that a killed process left behind refuses connections; only then it is removed. */
-async function removeStaleSocket(bind: string): Promise<void> {
-  if (!bind.startsWith("unix:")) return;
-  const path = bind.slice("unix:".length);
-  const isStale = await new Promise<boolean>((resolve) => {
-    const socket = connect({ path });
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(false);
-    });
-    socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code === "ECONNREFUSED"));
-  });
-  if (isStale) await rm(path, { force: true });
 }
 
 function stopServer(server: Server, graceMs: number): Promise<void> {

@@ -44,6 +44,17 @@ export interface AgentOptions {
 
 export const agentDefaults: AgentOptions = { leaseMs: 15_000, registrationsMax: 16 };
 
+/**
+ * What an application may take of its proxy, whose mistakes and whose thief cost others their calls. Only the owner of
+ * the socket connects, so one bound holds for all: of 64 connections each of 16 registrations has some to spare.
+ */
+export const agentBounds = {
+  connectionsMax: 64,
+  streamsMax: 32,
+  messageBytesMax: 64 * 1024,
+  sessionMegabytesMax: 1,
+} as const;
+
 type RegisterStream = ServerDuplexStream<RegisterRequest, RegisterResponse>;
 
 export function createAgentService(deps: AgentDeps, options: AgentOptions = agentDefaults): BoundService {
