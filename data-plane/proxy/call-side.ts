@@ -9,7 +9,7 @@ import { PreparedField } from "../http2/prepared-field.js";
 import { errorCode } from "../http2/protocol.js";
 import type { Stream } from "../http2/stream.js";
 import type { CallPolicy } from "../ports.js";
-import { type Answer, internalAnswer, unavailableAnswer } from "./answer.js";
+import { type Answer, deadlineAnswer, internalAnswer, overloadAnswer, unavailableAnswer } from "./answer.js";
 import { Call, type Leaving } from "./forward/call.js";
 import type { CallOwner, ForwardPlan } from "./forward/call-owner.js";
 import type { Timed } from "./forward/deadline-wheel.js";
@@ -18,7 +18,6 @@ import { MethodNames } from "./forward/method-names.js";
 import type { ProxyEngine } from "./forward/proxy-engine.js";
 import { SeldomLog } from "./forward/seldom-log.js";
 import type { Direction, ProxyMetrics } from "./proxy-metrics.js";
-import { refusalBefore } from "./refusal-before.js";
 import { RequestHead } from "./request-head.js";
 import { mayRetry } from "./retry-budget.js";
 import { TraceSource } from "./traceparent.js";
@@ -158,13 +157,24 @@ export abstract class CallSide implements CallOwner<Call> {
     stream.sink = call;
     this.#side.metrics.callStarted(this.direction);
     this.#side.observe?.(call);
-    const refused = refusalBefore(call, this.#side.engine, head.timeoutMs, this.revision);
+    const refused = this.#refusalBefore(call, head.timeoutMs);
     if (refused !== undefined) {
       call.answer(refused);
       return undefined;
     }
     if (head.traceparent < 0) fields.add("traceparent", this.#traces.next());
     return call;
+  }
+
+  /** The answer to a call for which nothing is done; starts the deadline of others. undefined: go on. */
+  #refusalBefore(call: Call, timeoutMs: number): Answer | undefined {
+    if (timeoutMs === 0) return deadlineAnswer(this.revision);
+    const { overload, retries } = this.#side.engine;
+    const cause = overload.refuses();
+    if (cause !== undefined) return overloadAnswer(cause, overload.limits.pushbackMs, this.revision);
+    retries.earn(call.startedMs);
+    if (timeoutMs > 0) call.setTimeout(timeoutMs);
+    return undefined;
   }
 
   /** Says that trailers are taken, where the caller did not. */
