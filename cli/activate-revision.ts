@@ -1,4 +1,4 @@
-/** Activation as `apply` and `activate` do it: switch, then wait for the fleet if asked to. */
+/** Activates a revision for `apply` and `activate`, and waits for the fleet if asked to. */
 import { AshlarError, isAshlarError } from "../core/errors.js";
 import { awaitFleet, behindError } from "./await-fleet.js";
 import type { Cli } from "./cli.js";
@@ -15,24 +15,24 @@ export interface ActivationFlags extends StageFlags {
   readonly threshold?: number;
   /** Milliseconds: for proxies to prepare, and again for them to switch. */
   readonly timeout: number;
-  /** False: that is the default, which is not meant for a rollout. */
+  /** False if the timeout is the default, which does not apply to a rollout. */
   readonly timeoutGiven?: boolean;
 }
 
 export interface Activated {
   readonly revision: number;
   readonly epoch: number;
-  /** False: it was active already. */
+  /** False if the revision was active already. */
   readonly activated: boolean;
-  /** From the request to the commit; with `wait` until every live proxy evaluates it. */
+  /** Milliseconds from the request to the commit or, with `wait`, until every live proxy evaluates it. */
   readonly tookMs: number;
-  /** Ids of live proxies that did not get there in time. */
+  /** Ids of live proxies that did not switch in time. */
   readonly behind: readonly string[];
   /** Proxies that went silent without leaving, and so were not waited for; with `wait` only. */
   readonly notHeard: readonly { readonly id: string; readonly service: string }[];
   /** The rollout that was begun, as it was seen last. */
   readonly rollout?: ReturnType<typeof rolloutToJson>;
-  /** Why the fleet is not there, if it was waited for and is not. */
+  /** Why waiting for the fleet failed; undefined if it succeeded or was not asked for. */
   readonly failure: Error | undefined;
 }
 

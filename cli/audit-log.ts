@@ -19,7 +19,7 @@ import type { AdminClient, ExportAuditResponse } from "./client.js";
 const pagesMax = 20_000; // more than a stream of 256 MiB has
 const idlePagesMax = 50;
 
-/** What the control plane gives away, page by page; the last one is complete. Fails with `limit` if it does not end. */
+/** Yields the pages of the log; the last one is complete. Fails with `limit` if there are too many. */
 async function* readPages(admin: Pick<AdminClient, "exportAudit">): AsyncGenerator<ExportAuditResponse> {
   let [position, idle] = [0, 0];
   for (let pages = 0; pages < pagesMax && idle < idlePagesMax; pages += 1) {
@@ -48,7 +48,7 @@ export async function verifyLive(
   throw new AshlarError("internal", "the audit log ended without an end");
 }
 
-/** Writes the whole log to `path`, which is replaced only when it is complete. Says how many entries there are. */
+/** Writes the whole log to `path`, which is replaced only when it is complete. Returns the number of entries. */
 export async function exportAudit(admin: Pick<AdminClient, "exportAudit">, path: string): Promise<number> {
   const beside = `${path}.new`;
   const lines: string[] = [];

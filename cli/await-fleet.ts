@@ -1,4 +1,4 @@
-/** Waiting until every live proxy evaluates what it should. */
+/** Waits until every live proxy evaluates the target. */
 import { AshlarError } from "../core/errors.js";
 import type { Clock } from "../runtime/clock.js";
 import type { AdminClient, ProxyInfo, RolloutInfo } from "./client.js";
@@ -17,20 +17,20 @@ export interface FleetReport {
   /** The head of the activation log. */
   readonly epoch: number;
   readonly revision: number;
-  /** True: the head is what was waited for, and nobody is behind. */
+  /** True if the target is the head and no proxy is behind. */
   readonly reached: boolean;
   /** The rollout that is underway, with which not every proxy is to evaluate one revision. */
   readonly rollout: RolloutInfo | undefined;
 }
 
 const pollMs = 50;
-/** Nothing is shown of a wait that is shorter. */
+/** Milliseconds after which progress is shown. */
 const quietMs = 1000;
 
 export interface AwaitFleetDeps {
   readonly admin: Pick<AdminClient, "listProxies" | "getStatus">;
   readonly clock: Clock;
-  /** Shows who is waited for. */
+  /** Shows which proxies are waited for. */
   progress?(text: string): void;
 }
 

@@ -1,4 +1,4 @@
-/** What a command has to work with. */
+/** What commands get to work with: output, the context and the admin client. */
 import type { Command } from "commander";
 import type { Clock } from "../runtime/clock.js";
 import type { AdminClient } from "./client.js";
@@ -7,7 +7,7 @@ import { type OutputFormat, renderJson } from "./output.js";
 
 export interface Cli {
   readonly clock: Clock;
-  /** Everything on stdin. */
+  /** Returns everything on stdin. */
   readStdin(): Promise<string>;
   /** Writes a line to stdout. */
   print(text: string): void;
@@ -15,9 +15,11 @@ export interface Cli {
   note(text: string): void;
   /** The operator's context. Fails with `invalid_argument` if there is none. */
   readContext(command: Command): AdminContext;
-  /** Asks whoever sits at the terminal; undefined: there is no terminal. */
+  /** Asks at the terminal. Returns undefined if there is no terminal. */
   confirm(question: string): Promise<boolean | undefined>;
-  /** Shows how something goes on, on stderr: on a terminal in place of what was shown before, else where it changed. */
+  /**
+   * Shows progress on stderr: on a terminal it replaces the former text, elsewhere a line is printed when it changes.
+   */
   progress(text: string): void;
   /** A client for the context of `command`; `work` done, it is closed. */
   withAdmin<Result>(command: Command, work: (admin: AdminClient) => Promise<Result>): Promise<Result>;

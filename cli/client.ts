@@ -51,7 +51,7 @@ type ResponseOf<Name extends keyof Definition> = ReturnType<Definition[Name]["re
 export type AdminClient = {
   readonly [Name in MethodNames<false>]: (request: RequestOf<Name>) => Promise<ResponseOf<Name>>;
 } & {
-  /** Leaving the loop ends the call. */
+  /** Leaving the loop cancels the call. */
   readonly [Name in MethodNames<true>]: (request: RequestOf<Name>) => AsyncGenerator<ResponseOf<Name>, void, undefined>;
 } & { close(): void };
 
@@ -115,7 +115,7 @@ export function openAdminClient(context: AdminContext): AdminClient {
   return { ...(Object.fromEntries(methods) as Omit<AdminClient, "close">), close: () => client.close() } as AdminClient;
 }
 
-/** What an answer has to hold. Fails with `internal` if it does not. */
+/** Returns a field that an answer must have. Fails with `internal` if it is missing. */
 export function present<Value>(value: Value | undefined): Value {
   if (value === undefined) throw new AshlarError("internal", "the control plane left out what was asked for");
   return value;
@@ -132,7 +132,7 @@ function channelCredentials({ path, ca, certificate, key }: AdminContext) {
   }
 }
 
-/** Who signs is checked against the context's CA; who it is goes by the SPIFFE ID and no host name. */
+/** Checks the server's certificate against the context's CA, and its identity by the SPIFFE ID, not by a host name. */
 function checkControlPlane(der: Uint8Array): Error | undefined {
   try {
     const { spiffeId, trustDomain } = parseSvid(der);
@@ -154,7 +154,7 @@ function withAddress(error: unknown, address: string, timeoutMs: number): unknow
   return new AshlarError("unavailable", message, { cause: error });
 }
 
-/** Only a control plane that was reached says more than a status. */
+/** Returns whether a control plane answered: only then an error has more than a status. */
 function answered({ cause }: AshlarError): boolean {
   const metadata = cause instanceof Error && "metadata" in cause ? cause.metadata : undefined;
   if (typeof metadata !== "object" || metadata === null || !("get" in metadata)) return false;

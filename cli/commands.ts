@@ -5,7 +5,10 @@ import type { Cli } from "./cli.js";
 /** Adds a command, with those below it, to the program. */
 type AddCommand = (program: Command, cli: Cli) => void;
 
-/** In the order of the help. To load all of them takes longer than most calls of a control plane. */
+/**
+ * Loaders of commands in the order of the help. Loading all takes longer than most calls, so only the needed one is
+ * loaded.
+ */
 const loaders: Readonly<Record<string, () => Promise<AddCommand>>> = {
   token: async () => (await import("./commands/token.js")).addTokenCommand,
   issuer: async () => (await import("./commands/issuer.js")).addIssuerCommand,

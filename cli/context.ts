@@ -20,7 +20,7 @@ export interface AdminContext {
   readonly key: string;
 }
 
-/** Where the context is unless --context or ASHLAR_CONTEXT says otherwise. */
+/** Returns the path of the context if neither --context nor ASHLAR_CONTEXT is given. */
 export function defaultContextPath(env: Readonly<Record<string, string | undefined>>, home: string): string {
   const configured = env.XDG_CONFIG_HOME;
   // relative paths are invalid and ignored (XDG Base Directory Specification)
@@ -75,7 +75,7 @@ function parseJson(path: string, text: string): Readonly<Record<string, unknown>
   try {
     value = JSON.parse(text);
   } catch {
-    throw broken(path, "it is not JSON"); // the parser's message would quote the file, and the file holds a key
+    throw broken(path, "it is not JSON"); // the parser's message would quote the file, which holds a key
   }
   if (typeof value !== "object" || value === null) throw broken(path, "it is not a JSON object");
   return value as Readonly<Record<string, unknown>>;

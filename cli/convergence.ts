@@ -3,7 +3,7 @@ import { isAshlarError } from "../core/errors.js";
 import type { AdminClient, ProxyConvergence } from "./client.js";
 import { renderTime } from "./output.js";
 
-/** How far each proxy is with the active revision; empty while nothing is active: there is nothing to run then. */
+/** Returns the progress of each proxy with the active revision; empty while no revision is active. */
 export async function readConvergence(
   admin: Pick<AdminClient, "getConvergence">,
 ): Promise<readonly ProxyConvergence[]> {
@@ -15,7 +15,7 @@ export async function readConvergence(
   }
 }
 
-/** What a proxy should run, what it has, and how far it is. */
+/** What a proxy should evaluate, what it evaluates, and its progress. */
 export function convergenceToJson(proxy: ProxyConvergence) {
   const { id, service, version, state, reason, prepared, active, live, lagMs } = proxy;
   return {

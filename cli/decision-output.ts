@@ -44,7 +44,7 @@ export function inputsToJson({ inputs, routing, limits }: DecisionRecord) {
   };
 }
 
-/** What was recorded of an input, one line for people. */
+/** Returns one line about a recorded input. */
 export function describeInputs(decision: DecisionRecord): readonly string[] {
   const { headers, claims, labels, issuer, ...others } = inputsToJson(decision);
   const lines = Object.entries(headers).map(([name, value]) => `header ${name}: ${shown(value)}`);

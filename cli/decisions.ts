@@ -16,7 +16,7 @@ export async function* listDecisions(
   admin: AdminClient,
   request: ListDecisionsRequest,
 ): AsyncGenerator<DecisionBatch, void, undefined> {
-  for await (const { batch } of admin.listDecisions(request)) if (batch !== undefined) yield batchOf(batch, batch); // the control plane has checked whose it is
+  for await (const { batch } of admin.listDecisions(request)) if (batch !== undefined) yield batchOf(batch, batch); // its writer was verified
 }
 
 /** Returns the decision with this id. Fails with `not_found` if it is not recorded. */

@@ -1,8 +1,8 @@
-/** What differs between two revisions, for people. */
+/** Prints the differences between two revisions. */
 import type { AccessChange, ObjectChange } from "./client.js";
 import { plain, renderTable } from "./output.js";
 
-/** As programs get it: the field names of the contract and nothing that the wire adds. */
+/** Returns the differences for JSON, with the field names of the contract. */
 export function objectToJson({ change, kind, name, lines }: ObjectChange) {
   return { change, kind, name, lines };
 }
@@ -19,7 +19,7 @@ export function renderObjects(objects: readonly ObjectChange[]): readonly string
   ]);
 }
 
-/** Who gains and who loses access, method by method. */
+/** Returns the table of changed access, method by method. */
 export function renderAccess(access: readonly AccessChange[]): readonly string[] {
   if (access.length === 0) return [];
   const isConditional = access.some(({ before, after }) => !isPlain(before) || !isPlain(after));

@@ -11,7 +11,7 @@ export interface FindingJson {
   readonly message: string;
 }
 
-/** Anything that is not a warning counts as an error: what this version does not know is not waved through. */
+/** Returns whether a finding is an error. A severity that this version does not know counts as an error. */
 export function findingToJson({ severity, file, line, column, field, message }: Finding): FindingJson {
   return { severity: severity === warning ? "warning" : "error", file, line, column, field, message };
 }

@@ -1,25 +1,27 @@
-/** What is shown while a command waits for the fleet, and who was not heard of when it ends. */
+/** Shows progress while a command waits for the fleet, and names silent proxies at the end. */
 import type { Clock } from "../runtime/clock.js";
 import type { AdminClient, ProxyInfo } from "./client.js";
 
-/** Nothing is shown of a wait that is shorter. */
+/** Milliseconds after which progress is shown. */
 const quietMs = 1000;
 const pollMs = 500;
 const namedMax = 10;
 
-/** Names proxies, the first few in full. */
+/** Returns a text with the first few ids and the number of the others. */
 export function renderNames(proxies: readonly { readonly id: string; readonly service: string }[]): string {
   const names = proxies.slice(0, namedMax).map(({ id, service }) => `${id} (${service})`);
   const more = proxies.length > namedMax ? ` and ${proxies.length - namedMax} more` : "";
   return `${names.join(", ")}${more}`;
 }
 
-/** Proxies that went silent without leaving: nobody knows what they run, and nobody waits for them. */
+/**
+ * Returns proxies that went silent without leaving. It is not known what they evaluate, and they are not waited for.
+ */
 export function silentOf(proxies: readonly ProxyInfo[]): readonly ProxyInfo[] {
   return proxies.filter(({ live, revokedMs }) => !live && revokedMs === 0);
 }
 
-/** Ends a sentence with who was silent; "" where everybody was heard of. */
+/** Returns the end of a sentence that names silent proxies; "" if there are none. */
 export function renderSilent(silent: readonly { readonly id: string; readonly service: string }[]): string {
   return silent.length === 0 ? "" : ` Not heard of, so not counted: ${renderNames(silent)}.`;
 }

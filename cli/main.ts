@@ -12,7 +12,7 @@ const folderOf = { up: "control-plane", proxy: "data-plane" } as const satisfies
 
 /** The other folder's main, by a computed address: the parts do not know each other when they are compiled. */
 async function runProcess(name: ProcessName, argv: readonly string[]): Promise<number> {
-  // it has its own way to end after a fault: an orderly one
+  // up and proxy have handlers of their own, which stop in order
   process.off("uncaughtException", end);
   process.off("unhandledRejection", end);
   stopWithNpx();
@@ -33,7 +33,7 @@ function stopWithNpx(): void {
   }, 200).unref();
 }
 
-/** Loaded when it is needed, which is seldom. */
+/** Asks at the terminal. The module is loaded when it is needed, which is seldom. */
 async function askHere(question: string): Promise<boolean> {
   const { askAtTerminal } = await import("./confirm.js");
   return askAtTerminal(question, { input: process.stdin, output: process.stderr });
@@ -46,7 +46,7 @@ function end(error: unknown): never {
 
 process.on("uncaughtException", end);
 process.on("unhandledRejection", end);
-process.stdout.on("error", () => process.exit(0)); // the reader of a pipe has gone: nothing is left to say
+process.stdout.on("error", () => process.exit(0)); // the reader of the pipe has gone
 
 /** Everything but processes: loaded only when it is asked for, since a process would keep it in memory for good. */
 async function runCommand(argv: readonly string[]): Promise<number> {

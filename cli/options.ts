@@ -69,7 +69,9 @@ export function durationOption(flags: string, what: string, byDefault: string): 
 const formats = ["table", "json", "yaml"] as const;
 export type PathOrFormat = { readonly format: (typeof formats)[number] } | { readonly path: string };
 
-/** What -o means where it may also be a path: a name of a format is always that, a file of such a name is ./json. */
+/**
+ * Parses -o where it may also be a path. The name of a format always means the format; a file of that name is ./json.
+ */
 export function parsePathOrFormat(text: string): PathOrFormat {
   const format = formats.find((each) => each === text);
   if (text === "") throw new InvalidArgumentError("Expected a format or a path.");

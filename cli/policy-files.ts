@@ -9,10 +9,10 @@ import type { PolicyFile } from "./client.js";
 const descriptorName = /\.(proto|binpb)$/;
 
 const filesMax = 10_000;
-/** What a control plane reads at once. */
+/** The most bytes that a control plane reads at once. */
 const bytesMax = 8 * 1024 * 1024;
 
-/** Tests of policy stand beside it and are no policy. */
+/** Returns whether a file has tests of policy, which are not policy. */
 const testName = /\.test\.(ya?ml|json)$/;
 
 /**
@@ -69,7 +69,7 @@ async function readFiles(names: readonly string[], readStdin: () => Promise<stri
 async function readContent(name: string, readStdin: () => Promise<string>): Promise<string> {
   if (name === "-") return readStdin();
   if (!descriptorName.test(name)) return readText(name);
-  const { readDescriptorFile } = await import("./descriptor-file.js"); // few need what it loads
+  const { readDescriptorFile } = await import("./descriptor-file.js"); // loaded only when it is needed
   return readDescriptorFile(name);
 }
 

@@ -1,4 +1,4 @@
-/** Policy compiled on the machine of whoever asks: that of a revision, or of files. */
+/** Policy of a revision or of files, compiled on the operator's machine. */
 import { BoundedMap } from "../core/bounded-map.js";
 import { AshlarError } from "../core/errors.js";
 import type { Finding, PolicyFile, Unit } from "../core/model.js";
@@ -15,10 +15,10 @@ export interface PolicyUnit {
 }
 
 export interface PolicyUnits {
-  /** What it is of, for people: "revision 3", "the files". */
+  /** The source of the policy for messages: "revision 3", "the files". */
   readonly name: string;
   readonly mesh: string;
-  /** undefined: it has no such service. */
+  /** Returns undefined if the policy has no such service. */
   find(service: string): PolicyUnit | undefined;
 }
 
@@ -69,7 +69,7 @@ export class RevisionCache {
     this.#kept = new BoundedMap(max);
   }
 
-  /** Makes sure that `find` knows these. One that is not there is not there: its decisions are not checked. */
+  /** Loads these revisions for `find`. A revision that is missing is skipped; its decisions are then not checked. */
   async fetch(numbers: Iterable<number>): Promise<void> {
     for (const number of new Set(numbers)) {
       if (this.#kept.has(number)) continue;

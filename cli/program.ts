@@ -13,20 +13,20 @@ import { createProgress } from "./progress.js";
 /** 0 done · 1 refused or failed · 2 wrong use · 3 could not reach. */
 export type ExitCode = 0 | 1 | 2 | 3;
 
-/** What starts in this very process, so that one process id is the thing to stop. */
+/** The commands that run in this process, so that it has one process id to stop. */
 export type ProcessName = "up" | "proxy";
 
 export interface CliDeps {
   readonly clock: Clock;
   readonly version: string;
-  /** Where the context is unless --context says otherwise. */
+  /** The path of the context unless --context is given. */
   readonly contextPath: string;
   writeOut(text: string): void;
   writeError(text: string): void;
   readStdin(): Promise<string>;
   /** The width of the terminal that stderr is; undefined: it is none. */
   readonly terminalColumns?: number | undefined;
-  /** Asks whoever sits at the terminal; undefined: there is none. */
+  /** Asks at the terminal; undefined if there is none. */
   readonly confirm?: ((question: string) => Promise<boolean>) | undefined;
   /** Runs a control plane or proxy to its end; resolves with its exit code. */
   runProcess(name: ProcessName, argv: readonly string[]): Promise<number>;
@@ -39,7 +39,7 @@ const processes: ReadonlyMap<string, ProcessName> = new Map([
   ["proxy", "proxy"],
 ]);
 
-/** Runs one command line (without node and script) and says with which code the process should end. Never fails. */
+/** Runs one command line (without node and script). Returns the exit code of the process. Never fails. */
 export async function runCli(argv: readonly string[], deps: CliDeps): Promise<number> {
   try {
     const [first = "", second = ""] = argv;

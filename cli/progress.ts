@@ -1,4 +1,4 @@
-/** Something that goes on, shown on stderr. */
+/** Shows progress on stderr. */
 
 /** On a terminal each text takes the place of the one before; elsewhere it is printed where it changed. */
 export function createProgress(deps: {

@@ -1,4 +1,4 @@
-/** What a plan takes away: asked about before it is done, since an empty pipe or a wrong folder is easily given. */
+/** Warns and asks before a plan removes much, since an empty pipe or a wrong folder is easily given. */
 import { AshlarError } from "../core/errors.js";
 import { buildSnapshot } from "../core/snapshot/build.js";
 import type { Cli } from "./cli.js";
@@ -11,11 +11,13 @@ const namedMax = 10;
 export interface Removals {
   /** The files hold no object at all. */
   readonly isEmpty: boolean;
-  /** Each service with live proxies that goes, and that more than half of all objects go. */
+  /**
+   * Returns a warning for each removed service with live proxies, and one if more than half of all objects are removed.
+   */
   readonly warnings: readonly FindingJson[];
 }
 
-/** What `files` take away from the policy in force; nothing where there are errors in them, which publishing tells. */
+/** Returns what `files` remove from the policy in force; nothing if they have errors, which publishing reports. */
 export async function findRemovals(
   admin: Pick<AdminClient, "diffRevisions" | "listProxies">,
   files: readonly PolicyFile[],
@@ -73,7 +75,7 @@ function removalsOf(
     const proxies = ids.length === 1 ? "1 live proxy" : `${ids.length} live proxies`;
     return [`it takes away service ${service}, which has ${proxies}: ${listed(ids)}`];
   });
-  if (total === 0 || removed.length * 2 <= total) return inUse; // 0: a control plane that does not count them
+  if (total === 0 || removed.length * 2 <= total) return inUse; // 0 if the control plane does not count them
   const names = listed(removed.map(({ kind, name }) => `${kind} ${name}`));
   return [...inUse, `it takes away ${removed.length} of ${counted(total, "object")}: ${names}`];
 }

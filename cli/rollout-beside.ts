@@ -1,7 +1,7 @@
-/** What an answer says of a rollout that is underway: which revision it is about, and which one it is not. */
+/** Renders the running rollout beside an answer: the revision that the answer is about, and the candidate. */
 import type { RolloutBeside } from "./client.js";
 
-/** As programs get it; nothing while none is underway. */
+/** Returns the rollout for JSON; nothing if none runs. */
 export function besideToJson(rollout: RolloutBeside | undefined): {
   readonly rollout?: Pick<RolloutBeside, "number" | "candidate" | "base" | "stage">;
 } {
@@ -10,7 +10,7 @@ export function besideToJson(rollout: RolloutBeside | undefined): {
   return { rollout: { number, candidate, base, stage } };
 }
 
-/** One line; "" while none is underway. */
+/** Returns one line, or "" if no rollout runs. */
 export function renderBeside(rollout: RolloutBeside | undefined): string {
   if (rollout === undefined) return "";
   const { number, candidate, base, stage } = rollout;

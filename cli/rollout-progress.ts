@@ -1,5 +1,4 @@
-/** How far a rollout is: as text, as JSON, and watched to its end. */
-
+/** Renders a rollout as text and JSON, and watches it to its end. */
 import { AshlarError } from "../core/errors.js";
 import { findHoldMs } from "../core/rollout/stages.js";
 import { parseGates } from "../core/wire/rollouts.js";
@@ -14,10 +13,7 @@ export function isUnderway({ state }: RolloutInfo): boolean {
   return state === "running" || state === "paused";
 }
 
-/**
- * Looks at a rollout until it has ended or `timeoutMs` is over, and shows it to `watcher` each time. Gives it as it
- * was seen last.
- */
+/** Polls a rollout until it has ended or `timeoutMs` is over, and calls `watcher` each time. Returns its last state. */
 export async function watchRollout(
   { admin, clock }: { readonly admin: Pick<AdminClient, "getRollout">; readonly clock: Clock },
   number: number,
@@ -83,13 +79,13 @@ export function rolloutToJson(rollout: RolloutInfo) {
   };
 }
 
-/** One line. */
+/** Returns one line about a rollout. */
 export function summarize({ number, state, candidate, base, stages, stage }: RolloutInfo): string {
   const at = stage === 0 ? "not begun" : `stage ${stage} of ${stages.length} (${stages[stage - 1]})`;
   return plain(`rollout ${number}: revision ${candidate} over ${base}, ${state}, ${at}`);
 }
 
-/** What `apply` and `activate` say of a rollout that they began. */
+/** Returns the text of `apply` and `activate` about a rollout that they began. */
 export function renderBegun({ number, candidate, state, stage, stages }: ReturnType<typeof rolloutToJson>): string {
   const at = `stage ${stage} of ${stages.length} (${stages[stage - 1]})`;
   if (state === "done") return `Revision ${candidate} is active: rollout ${number} is done.`;

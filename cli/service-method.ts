@@ -1,6 +1,6 @@
 import { AshlarError } from "../core/errors.js";
 
-/** What SERVICE/METHOD names; the service ends at the first slash. Fails with `invalid_argument`. */
+/** Parses SERVICE/METHOD, where the service ends at the first slash. Fails with `invalid_argument`. */
 export function parseServiceMethod(target: string): { readonly service: string; readonly method: string } {
   const slash = target.indexOf("/");
   const [service, method] = [target.slice(0, Math.max(0, slash)), target.slice(slash + 1)];

@@ -26,8 +26,8 @@ export function addStageOptions(command: Command): Command {
         parseDuration,
       ),
     )
-    .option("--gate <name=value>", `${gates}; may be given again`, collect)
-    .option("--end-rollout", "end a rollout that runs, rather than be refused");
+    .option("--gate <name=value>", `${gates}; may be repeated`, collect)
+    .option("--end-rollout", "end a running rollout instead of being refused");
 }
 
 /** The plan that the flags say; undefined: everyone at once. Fails with `invalid_argument`. */

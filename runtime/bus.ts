@@ -1,9 +1,9 @@
 /**
- * What Ashlar asks of NATS and JetStream: one connection, as `nats.ts` has it on a real server and
- * `memory-bus.ts` in memory. Both are held to one contract suite.
+ * The interface to NATS and JetStream over one connection, implemented by `nats.ts` on a real server and by
+ * `memory-bus.ts` in memory. One contract suite tests both.
  */
 
-/** Where a message was stored before the server sent it. */
+/** The place in a stream where a message was stored before the server sent it. */
 export interface MessageOrigin {
   readonly stream: string;
   /** The subject that it was published to. */
@@ -38,7 +38,7 @@ export function asPublished(message: BusMessage, stream: string): BusMessage | u
 /** A message of a stream. */
 export interface StoredMessage extends BusMessage {
   readonly sequence: number;
-  /** When the server stored it, Unix milliseconds by the server's clock. */
+  /** Unix milliseconds on the server's clock at which the message was stored. */
   readonly storedMs: number;
 }
 
@@ -61,13 +61,13 @@ export interface StreamSpec {
   readonly subjects: readonly string[];
   readonly replicas: number;
   readonly discard: "new" | "old";
-  /** With `discard: "new"`: a subject that is full refuses, instead of the stream. */
+  /** With `discard: "new"`: the limit per subject refuses new messages, not only the limit of the stream. */
   readonly discardNewPerSubject: boolean;
   readonly maxMessagesPerSubject: number | undefined;
   readonly maxBytes: number | undefined;
   /** The most bytes of one message, its headers included; undefined: not known yet. */
   readonly maxMessageBytes: number | undefined;
-  /** Messages go when they are older. */
+  /** Milliseconds after which messages are removed. */
   readonly maxAgeMs?: number | undefined;
   readonly denyDelete: boolean;
   readonly denyPurge: boolean;
@@ -98,13 +98,13 @@ export interface BusStatus {
 }
 
 export interface Bus {
-  /** Whether there is a connection now. */
+  /** True while there is a connection. */
   readonly connected: boolean;
-  /** What the server says against our credentials, while it refuses them; undefined: it does not, or is away. */
+  /** The server's error while it refuses our credentials; undefined if it accepts them or is away. */
   readonly refusal?: string | undefined;
   /** Resolves at the next moment there is a connection; fails with `unavailable` when `signal` aborts or the bus is closed. */
   whenConnected(signal?: AbortSignal): Promise<void>;
-  /** Calls `listener` at every change. Returns the way to stop it. */
+  /** Calls `listener` at every change. Returns a function that removes the listener. */
   onStatus(listener: (status: BusStatus) => void): () => void;
 
   /** Sends a plain message, at most once. False: there is no connection, nothing was sent or kept. */
@@ -122,19 +122,21 @@ export interface Bus {
   append(subject: string, data: Uint8Array, options?: AppendOptions): Promise<number>;
   /** A message by direct get from any replica (may lag); undefined if there is none. Fails with `unavailable`, `denied`. */
   directGet(stream: string, query: StoredQuery): Promise<StoredMessage | undefined>;
-  /** The same from the stream's leader: sees every acknowledged append. Control planes only. */
+  /** Reads from the stream's leader, which has every acknowledged append. For control planes only. */
   leaderGet(stream: string, query: StoredQuery): Promise<StoredMessage | undefined>;
 
   /** The stream's state, or undefined if there is none. */
   streamInfo(name: string): Promise<StreamInfo | undefined>;
   /** Creates a file-backed stream; `exists` if there is one of that name with another configuration. */
   createStream(spec: StreamSpec): Promise<void>;
-  /** Gives a stream that is there another configuration; `unavailable` where the server cannot change it so. */
+  /**
+   * Changes the configuration of an existing stream. Fails with `unavailable` if the server cannot make this change.
+   */
   updateStream(spec: StreamSpec): Promise<void>;
   /** Removes a stream with everything in it. */
   deleteStream(name: string): Promise<void>;
 
-  /** Connects again, with what the credentials are by now; subscriptions go on. */
+  /** Reconnects with the present credentials. Subscriptions continue. */
   reconnect(): void;
   /** Ends the connection and all subscriptions. */
   close(): Promise<void>;

@@ -22,7 +22,7 @@ export interface HostPort {
 /** Where something listens or is dialled: a Unix socket or TCP. */
 export type SocketAddress = { readonly path: string } | HostPort;
 
-/** "HOST:PORT" or "[IPv6]:PORT"; undefined if it is neither. Port 0 means a free one. */
+/** Parses "HOST:PORT" or "[IPv6]:PORT". Returns undefined if it is neither. Port 0 means a free port. */
 export function parseHostPort(text: string): HostPort | undefined {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(text);
   const port = Number(match?.[3]);
@@ -30,7 +30,7 @@ export function parseHostPort(text: string): HostPort | undefined {
   return host !== undefined && port <= 65535 ? { host, port } : undefined;
 }
 
-/** "unix:PATH" or "HOST:PORT"; undefined if it is neither. A socket's path has at most 107 bytes (sun_path). */
+/** Parses "unix:PATH" or "HOST:PORT". Returns undefined if it is neither. A path has at most 107 bytes (sun_path). */
 export function parseSocketAddress(text: string): SocketAddress | undefined {
   if (!text.startsWith("unix:")) return parseHostPort(text);
   const path = text.slice("unix:".length);
@@ -40,7 +40,7 @@ export function parseSocketAddress(text: string): SocketAddress | undefined {
 export class ConfigReader {
   readonly #sources: ConfigSources;
   readonly #problems: string[] = [];
-  /** Every setting that was asked for; anything else in the file is a mistake. */
+  /** Every setting that was read. Any other entry in the file is reported. */
   readonly #known = new Set<string>(["config"]);
   readonly #lists = new Set<string>();
 
@@ -59,13 +59,13 @@ export class ConfigReader {
   /** Reads with `parse`; a value it cannot read is a problem that says what was `expected`. */
   #read<Value>(name: string, expected: string, parse: (text: string) => Value | undefined): Value | undefined {
     const raw = this.#raw(name);
-    if (raw === undefined || raw === null || typeof raw === "object") return undefined; // the file's objects are told of once
+    if (raw === undefined || raw === null || typeof raw === "object") return undefined; // `throwIfInvalid` reports objects
     const value = parse(String(raw));
     if (value === undefined) this.problem(`--${name}: expected ${expected}, got ${JSON.stringify(raw)}`);
     return value;
   }
 
-  /** Settings that are read elsewhere; the file may have them. */
+  /** Notes settings that are read elsewhere, so that the file may have them. */
   knows(...names: readonly string[]): void {
     for (const name of names) this.#known.add(name);
   }

@@ -15,7 +15,7 @@ export interface GateLimits {
   readonly strangerMsMax: number;
 }
 
-/** What the gate holds of a connection. */
+/** The gate's data about a connection. */
 export interface GatedConnection {
   readonly address: string;
   destroy(): void;
@@ -31,7 +31,7 @@ interface Held {
 export interface GateCounts {
   readonly strangers: number;
   readonly known: number;
-  /** Dropped to make room for others, or because their time was over. */
+  /** Connections that were dropped to make room, or because their time was over. */
   readonly dropped: number;
 }
 
@@ -79,7 +79,7 @@ export class ConnectionGate {
     this.#forget(connection);
   }
 
-  /** Drops strangers whose time is over; to be called every second or so. */
+  /** Drops unknown connections whose time is over. Must be called about every second. */
   sweep(): void {
     const before = this.#nowMs() - this.#limits.strangerMsMax;
     for (const { connection, sinceMs } of this.#strangers.values()) {

@@ -1,12 +1,12 @@
 import { AshlarError } from "../core/errors.js";
 
-/** Whether there is a connection, for those who ask, listen or wait. */
+/** Tracks whether there is a connection, with listeners and waiters. */
 export class ConnectionStatus {
   readonly #listeners = new Set<(status: { readonly connected: boolean }) => void>();
   readonly #closed: AbortSignal;
   #connected: boolean;
 
-  /** When `closed` aborts, everybody who waits is told. */
+  /** When `closed` aborts, all waiters fail. */
   constructor(closed: AbortSignal, connected = false) {
     this.#closed = closed;
     this.#connected = connected;

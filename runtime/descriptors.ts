@@ -1,7 +1,7 @@
-/** How many descriptors this process may still open. */
+/** Computes how many descriptors this process may still open. */
 import { readdirSync, readFileSync } from "node:fs";
 
-/** Files, NATS, the console's pipes and what a request opens. */
+/** Descriptors that are reserved for files, NATS, pipes and what a request opens. */
 const keptForFiles = 64;
 const otherwise = 1024;
 

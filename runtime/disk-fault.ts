@@ -1,4 +1,4 @@
-/** What the system says about a disk, in words for people, said the same everywhere. */
+/** Describes disk errors for operators. */
 import { AshlarError, messageOf } from "../core/errors.js";
 
 const faults: Readonly<Record<string, string>> = {
@@ -11,7 +11,7 @@ const faults: Readonly<Record<string, string>> = {
 const codeOf = (error: unknown): string =>
   error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
 
-/** What is wrong with a disk, and what helps; undefined: `error` says nothing about one. */
+/** Returns what is wrong with a disk and the remedy, or undefined if `error` is not about a disk. */
 export function diskFaultOf(error: unknown): string | undefined {
   return faults[codeOf(error)];
 }

@@ -30,7 +30,7 @@ export function writeDurably(path: string, content: string | Uint8Array, mode = 
     }
   } catch (cause) {
     try {
-      rmSync(beside, { force: true }); // half a file must not keep the room that is lacking
+      rmSync(beside, { force: true }); // half a file must not occupy the missing space
     } catch {} // the first failure is the one to tell
     throw diskError("write", path, cause);
   }

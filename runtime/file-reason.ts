@@ -13,7 +13,7 @@ const reasons: ReadonlyMap<string, string> = new Map([
   ["EROFS", "the file system can only be read"],
 ]);
 
-/** Why a file could not be read or written, for people; the path is for the caller to name. */
+/** Returns why a file could not be read or written. The caller names the path. */
 export function fileReason(cause: unknown): string {
   const code = typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined;
   return (typeof code === "string" ? reasons.get(code) : undefined) ?? messageOf(cause);

@@ -6,13 +6,15 @@ import { findProcess } from "./process-identity.js";
 
 interface Owner {
   readonly pid: number;
-  /** When the process started, in the system's own words: a pid may be given to another process later. */
+  /** The start time of the process, as the system writes it, because a pid can be reused. */
   readonly started: string;
 }
 
 const lockName = "lock.json";
 
-/** Makes `path` (mode 0700) if need be; gives what removes the folders that it made, as far as they are empty by then. */
+/**
+ * Creates `path` (mode 0700) if it is missing. Returns a function that removes the created folders if they are empty.
+ */
 export function makeFolder(path: string): () => void {
   const first = mkdirSync(path, { recursive: true, mode: 0o700 });
   return () => {
@@ -20,7 +22,7 @@ export function makeFolder(path: string): () => void {
       try {
         rmdirSync(made);
       } catch {
-        return; // something is kept there
+        return; // the folder is not empty
       }
     }
   };
@@ -39,7 +41,7 @@ export async function takeFolder(path: string, who: string): Promise<void> {
     for (let attempt = 0; attempt < 5; attempt += 1) {
       if (tryLink(mine, lock)) return;
       const text = readText(lock);
-      if (text === undefined) continue; // it was released just now
+      if (text === undefined) continue; // the lock was just released
       const running = parseOwner(text);
       if (running !== undefined && (await findProcess(running.pid))?.started === running.started)
         throw busy(path, who, running.pid);
@@ -51,7 +53,7 @@ export async function takeFolder(path: string, who: string): Promise<void> {
   }
 }
 
-/** Gives back a folder that this process has taken. */
+/** Releases a folder that this process has locked. */
 export function releaseFolder(path: string): void {
   rmSync(join(path, lockName), { force: true });
 }
@@ -61,7 +63,7 @@ function setAside(lock: string, stale: string, aside: string): void {
   try {
     renameSync(lock, aside);
   } catch {
-    return; // somebody else moved it
+    return; // another process moved it
   }
   if (readText(aside) !== stale) tryLink(aside, lock);
   rmSync(aside, { force: true });

@@ -12,9 +12,9 @@ export interface GatedListenerOptions {
   readonly port: number;
   readonly tls: TlsOptions;
   readonly limits: GateLimits;
-  /** Says whether a peer whose handshake is over is known; strangers stay what they are. */
+  /** Returns whether the peer of a finished handshake is known. */
   readonly isKnown: (socket: TLSSocket) => boolean;
-  /** Takes a connection from here. */
+  /** Takes over an accepted connection. */
   readonly serve: (socket: TLSSocket) => void;
   readonly clock: Clock;
   readonly log: Logger;
@@ -27,7 +27,7 @@ export interface GatedListener {
   renew(tls: TlsOptions): void;
   /** Drops the connection from "HOST:PORT". */
   drop(peer: string): void;
-  /** Accepts nothing more. */
+  /** Stops accepting connections. */
   stopAccepting(): void;
   /** Drops every connection. */
   close(): void;
@@ -109,7 +109,7 @@ function listen(net: NetServer, { host, port }: GatedListenerOptions): Promise<n
   });
 }
 
-/** Drops whose time is over, and says now and then that it happens. */
+/** Drops connections whose time is over, and logs that once a minute. */
 function sweepEvery(gate: ConnectionGate, log: Logger): () => void {
   let [said, saidMs] = [0, Number.NEGATIVE_INFINITY];
   const timer = setInterval(() => {

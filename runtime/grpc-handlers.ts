@@ -16,9 +16,9 @@ import { toGrpcStatus } from "./grpc-status.js";
 import type { Logger } from "./log.js";
 import type { Svid } from "./tls-identity.js";
 
-/** Who calls, and how long they wait. */
+/** The caller of a request and its deadline. */
 export interface CallContext {
-  /** From the verified client certificate; undefined: there is none. */
+  /** The caller's identity from the verified client certificate; undefined if there is none. */
   readonly caller: SpiffeId | undefined;
   /** Lower-case hexadecimal; undefined: there is no certificate. */
   readonly certificateSerial: string | undefined;
@@ -145,7 +145,7 @@ export function requireCaller(context: CallContext): SpiffeId {
   return context.caller;
 }
 
-/** What the wrappers need from the server. */
+/** The parts of the server that the wrappers need. */
 export interface CallJudge {
   readonly log: Logger;
   readonly nowMs: () => number;

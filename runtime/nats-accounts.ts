@@ -12,9 +12,9 @@ export interface NatsAccount {
 
 /** The NATS accounts of a mesh. */
 export interface NatsAccounts {
-  /** Has JetStream, and control planes as users. */
+  /** The account with JetStream, whose users are control planes. */
   readonly mesh: NatsAccount;
-  /** Has proxies as users and no JetStream; the same as `mesh` where there is one account for all. */
+  /** The account without JetStream, whose users are proxies. It equals `mesh` if there is one account for all. */
   readonly proxies: NatsAccount;
 }
 

@@ -1,4 +1,4 @@
-/** How the client connects to NATS, and what of its failures means that the server does not take our user. */
+/** Connects the client to NATS, and recognises failures that mean that the server refuses our user. */
 import { connect, ErrorCode, jwtAuthenticator, type NatsConnection, NatsError } from "nats";
 import { messageOf } from "../core/errors.js";
 import { Backoff } from "./backoff.js";
@@ -12,7 +12,7 @@ export interface NatsOptions {
   /** The newest user JWT and its seed; asked for at every (re)connection. */
   readonly jwt: () => string;
   readonly seed: () => string;
-  /** Where answers come to; must be what the JWT allows. */
+  /** The prefix of subjects for answers, which the JWT must allow. */
   readonly inboxPrefix: string;
   /** For people, in the server's logs. */
   readonly name: string;
@@ -51,7 +51,7 @@ export function dialNats(options: NatsOptions, timeoutMs: number): Promise<NatsC
   });
 }
 
-/** What a server answers that is there and does not take the user. */
+/** Errors of a server that refuses the user. */
 const refusals: ReadonlySet<string> = new Set([
   ErrorCode.AuthorizationViolation,
   ErrorCode.AuthenticationExpired,

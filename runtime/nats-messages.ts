@@ -55,7 +55,7 @@ export function messageFrom({ subject, data, headers }: RawMessage, answered = f
   };
 }
 
-/** What the client takes with a message; no headers where there are none: a server of 2.9 garbles an empty block. */
+/** Returns publish options. Headers are left out if there are none, because nats-server 2.9 garbles an empty block. */
 export function withHeaders(from: Readonly<Record<string, string>>): { readonly headers?: MsgHdrs } {
   const given = Object.entries(from);
   if (given.length === 0) return {};

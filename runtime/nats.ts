@@ -43,7 +43,7 @@ export function connectNats(options: NatsOptions): Bus {
   return bus;
 }
 
-/** As `connectNats`, for a user of the system account. */
+/** Connects a user of the system account, as `connectNats` does. */
 export function connectNatsSystem(options: NatsOptions): SystemBus {
   const bus = new NatsBus(options);
   void bus.run();
@@ -99,7 +99,7 @@ class NatsBus implements Bus, SystemBus {
       } catch (error) {
         const refused = this.#noteRefusal(error);
         if (!said && !refused) log.warn("NATS is not there: waiting for it", { servers, error: messageOf(error) });
-        said = !refused; // what comes after a refusal is news
+        said = !refused; // after a refusal, a success is logged again
       }
       await this.#clock.sleep(backoff.nextMs(), this.#stop.signal);
     }

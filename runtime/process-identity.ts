@@ -1,4 +1,4 @@
-/** Which process a process id means: ids are reused, start times are not. */
+/** Identifies a process by its id and start time, because ids are reused. */
 import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { promisify } from "node:util";
@@ -12,7 +12,7 @@ export interface ProcessIdentity {
   readonly command: string;
 }
 
-/** What runs under `pid` now; undefined if nothing does (a zombie is nothing). */
+/** Returns the process that runs as `pid`, or undefined if there is none. A zombie does not count. */
 export async function findProcess(pid: number): Promise<ProcessIdentity | undefined> {
   if (!Number.isSafeInteger(pid) || pid < 2) return undefined;
   try {

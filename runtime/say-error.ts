@@ -1,4 +1,4 @@
-/** How every command says on stderr why it ends: one line, or a line for each bad setting. */
+/** Renders why a command ends: one line, or a line for each bad setting. */
 
 /** Each line of `message` under the program's name. */
 export function renderError(message: string): string {
@@ -8,7 +8,7 @@ export function renderError(message: string): string {
     .join("");
 }
 
-/** What commander says of wrong use, in the same form. */
+/** Renders commander's message about wrong use in the same form. */
 export function renderUsageError(text: string): string {
   return text.replace(/^error: /, "ashlar: ");
 }

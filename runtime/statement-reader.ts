@@ -44,10 +44,10 @@ export interface StatementReaderDeps {
   readonly unsignedUntilMs?: () => number;
 }
 
-/** Who said a message. */
+/** The writer of a message. */
 export interface Stated {
   readonly writer: FleetWriter;
-  /** undefined: a proxy of an older version, which does not sign. */
+  /** undefined for a proxy of an older version, which does not sign. */
   readonly signed: SignedBy | undefined;
 }
 
@@ -77,19 +77,19 @@ interface Compiled {
 
 const certificatesMax = 20_000;
 const countersMax = 50_000;
-/** So many heartbeats may be lost on their way before the next is told from a forgery without verifying it. */
+/** The most successive heartbeats that may be lost before the next one must be verified to tell it from a forgery. */
 const linkStepsMax = 16;
 
 export class StatementReader {
   readonly #deps: StatementReaderDeps;
   readonly #budget = new VerifyBudget();
-  /** By the digest of the leaf: chains that held. */
+  /** Verified chains by the digest of the leaf. */
   readonly #known = new BoundedMap<string, Known>(certificatesMax);
-  /** By kind and proxy: the last counter that was taken; the longest unused first. */
+  /** The last accepted counter by kind and proxy, least recently used first. */
   readonly #counters = new BoundedMap<string, number>(countersMax);
-  /** By proxy: the link of the last heartbeat that held. */
+  /** The link of the last verified heartbeat, by proxy. */
   readonly #links = new BoundedMap<string, Uint8Array>(certificatesMax);
-  /** Proxies that were heard signing: their unsigned words count no more. */
+  /** Proxies that have signed a statement. Their unsigned ones no longer count. */
   readonly #signing = new BoundedMap<string, true>(certificatesMax);
   #compiled: Compiled | undefined;
 

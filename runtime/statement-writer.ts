@@ -1,10 +1,10 @@
-/** Signs what this proxy says of itself (decision 0026). */
+/** Signs the statements of this proxy (decision 0026). */
 import { createPrivateKey, type KeyObject, randomBytes } from "node:crypto";
 import { leafDigest, makeLinks, type StatementKind, signStatement, statementHeader } from "../core/wire/statement.js";
 import type { Clock } from "./clock.js";
 import { fromPem } from "./tls-identity-keys.js";
 
-/** Whose word it is; another object after each renewal. */
+/** The identity that signs. Each renewal replaces the object. */
 export interface StatementIdentity {
   readonly mesh: string;
   /** PEM, leaf first. */
@@ -17,7 +17,7 @@ export interface StatementWriterDeps {
   readonly clock: Pick<Clock, "nowMs">;
 }
 
-/** Links are made so many at a time; between two rows a reader in a flood has to be lucky once. */
+/** The number of links that are created at a time. */
 const linksMade = 4096;
 const noLink = new Uint8Array();
 

@@ -29,11 +29,11 @@ export interface Svid {
   readonly der: Uint8Array;
 }
 
-/** What a verifier trusts. */
+/** The roots and revocations that a verifier uses. */
 export interface SvidTrust {
   /** DER roots of this trust domain alone; empty: it is not trusted. */
   rootsOf(trustDomain: string): readonly Uint8Array[];
-  /** By serial number, lower-case hexadecimal. */
+  /** Returns whether a serial number (lower-case hexadecimal) is revoked. */
   isRevoked(serial: string): boolean;
 }
 

@@ -16,7 +16,7 @@ const maxOf = (name: string): number => (name === strangers ? strangersMax : per
 const allFailuresMax = 500;
 const windowMs = 1000;
 const namesMax = 20_000;
-/** So long after it was spent the silence of a name says nothing. */
+/** Milliseconds after a budget was used up during which a proxy's silence does not count. */
 const doubtMs = 3000;
 
 interface Window {

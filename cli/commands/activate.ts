@@ -18,14 +18,14 @@ export function addActivateCommand(program: Command, cli: Cli): void {
     .command("activate")
     .description("Make a published revision the active one, once live proxies have prepared it.")
     .argument("<revision>", "its number", parseNumber)
-    .option("-m, --message <text>", "why, for the log")
+    .option("-m, --message <text>", "the reason, for the log")
     .option("--wait", "wait until every live proxy evaluates it")
     .option("--force", "activate although proxies have not prepared it")
-    .option("--threshold <percent>", "the share of live proxies that has to be prepared", parsePercent)
+    .option("--threshold <percent>", "the share of live proxies that must be prepared", parsePercent)
     .addOption(timeoutOption("how long to wait for proxies to prepare, and to switch"))
     .addOption(outputOption())
     .action(async (revision: number, flags: Flags, self: Command) => {
-      parsePlan(flags); // said before anything else is done
+      parsePlan(flags); // checked before anything else is done
       await cli.withAdmin(self, async (admin) => {
         const what = { revision, reason: flags.message ?? "" };
         const timeoutGiven = self.getOptionValueSource("timeout") === "cli";

@@ -39,19 +39,19 @@ export function addApplyCommand(program: Command, cli: Cli): void {
       "-f, --file <path...>",
       'files or folders of *.yaml, *.yml, *.json, *.proto and *.binpb; "-" is stdin',
     )
-    .option("-m, --message <text>", "why, for the log")
+    .option("-m, --message <text>", "the reason, for the log")
     .option("--parent <revision>", "fail unless this is the newest revision", parseParent)
-    .option("--dry-run", "only say what it would do; store nothing")
-    .option("--no-activate", "publish only")
-    .option("--allow-empty", "files without any object: take the whole policy away, rather than be refused")
-    .option("--yes", "do not ask where it takes a service with live proxies, or more than half of all objects, away")
+    .option("--dry-run", "print what would change and store nothing")
+    .option("--no-activate", "publish without activating")
+    .option("--allow-empty", "accept files without any object, which remove the whole policy")
+    .option("--yes", "do not ask before removing a service with live proxies, or more than half of all objects")
     .option("--wait", "wait until every live proxy evaluates it")
     .option("--force", "activate although proxies have not prepared it")
-    .option("--threshold <percent>", "the share of live proxies that has to be prepared", parsePercent)
+    .option("--threshold <percent>", "the share of live proxies that must be prepared", parsePercent)
     .addOption(timeoutOption("how long to wait for proxies to prepare, and to switch"))
     .addOption(outputOption())
     .action(async (flags: Flags, self: Command) => {
-      const plan = parsePlan(flags); // said before anything else is done
+      const plan = parsePlan(flags); // checked before anything else is done
       if (plan !== undefined && !flags.activate)
         throw new AshlarError("invalid_argument", "--stages and --no-activate do not go together");
       const files = await readPolicyFiles(flags.file, () => cli.readStdin());
@@ -114,13 +114,13 @@ async function apply(cli: Cli, admin: AdminClient, files: readonly PolicyFile[],
   }
 }
 
-/** What it takes away, once whoever applies it has agreed to that. Publishing alone takes nothing away. */
+/** Warns of removals and returns once the operator has agreed. Publishing alone removes nothing. */
 async function askAboutRemovals(cli: Cli, admin: AdminClient, files: readonly PolicyFile[], flags: Flags) {
   if (!flags.activate) return [];
   const { allowEmpty = false, yes = false } = flags;
   const { isEmpty, warnings } = await findRemovals(admin, files);
   if (isEmpty && !allowEmpty) throw emptyPolicy();
-  const isMeant = yes || isEmpty; // --allow-empty says it of everything
+  const isMeant = yes || isEmpty; // --allow-empty agrees to removing everything
   await confirmRemovals(cli, warnings, { isMeant, mayAsk: !flags.file.includes("-") });
   return warnings;
 }

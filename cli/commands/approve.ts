@@ -19,7 +19,7 @@ export function addApproveCommand(program: Command, cli: Cli): void {
         "`ashlar log` and `show`. Where the mesh runs with `ashlar up --approvals N`, activations need N of them.",
     )
     .argument("<revision>", "its number", parseNumber)
-    .option("-m, --message <text>", "why, for the log")
+    .option("-m, --message <text>", "the reason, for the log")
     .addOption(outputOption())
     .action(async (revision: number, { message = "", output }: Flags, self: Command) => {
       const answer = await cli.withAdmin(self, (admin) => admin.approveRevision({ revision, reason: message }));

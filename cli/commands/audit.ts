@@ -30,7 +30,7 @@ export function addAuditCommand(program: Command, cli: Cli): void {
     .command("audit")
     .description("List what was done to the mesh, by whom, oldest first.")
     .option("--since <duration>", "only the last so much, for example 1h", parseDuration)
-    .option("--limit <number>", "at most so many, the newest; at most 10000", parseNumber, 1000)
+    .option("--limit <number>", "the most decisions to print, the newest ones, up to 10000", parseNumber, 1000)
     .option("-o, --output <format>", "what to print on stdout: table or json (default: table)")
     .action(async ({ since, limit, output: given }: Flags, self: Command) => {
       const output = formatOf(self, given);
@@ -71,7 +71,7 @@ function addVerifyCommand(audit: Command, cli: Cli): void {
   withExample(command, "ashlar audit verify", "ashlar audit verify audit.jsonl");
 }
 
-/** Whose signatures count is never taken from what is verified. */
+/** Returns the root hash to verify by. It is never taken from the log that is verified. */
 function pinOf(cli: Cli, self: Command, given: string | undefined): Digest {
   const rootHash = given ?? cli.readContext(self).rootHash;
   if (rootHash !== undefined) return parseDigest(rootHash);
@@ -92,7 +92,7 @@ function addExportCommand(audit: Command, cli: Cli): void {
   const command = audit
     .command("export")
     .description("Write the whole audit log to a file that `ashlar audit verify` checks without a control plane.")
-    .option("--output-file <file>", "where to; has to be given")
+    .option("--output-file <file>", "the file to write; required")
     .option("-o, --output <format>", "what to print on stdout: table or json; anything else is taken as --output-file")
     .action(async ({ outputFile }: { outputFile?: string }, self: Command) => {
       const { output: text } = self.optsWithGlobals<{ output?: string }>();

@@ -23,11 +23,11 @@ export function addCanCommand(program: Command, cli: Cli): void {
     .description("Say whether a caller may call a method, and by which rule of which revision.")
     .argument("<caller>", "a service's name or a SPIFFE ID")
     .argument("<service/method>", "for example payments/shop.Payments/Charge; the service ends at the first slash")
-    .option("--header <k=v>", "a request header, for conditions; may be given again", collect)
-    .option("--claim <k=v>", "a claim of a token, its value in JSON or a text; may be given again", collect)
+    .option("--header <k=v>", "a request header, for conditions; may be repeated", collect)
+    .option("--claim <k=v>", "a claim of a token, its value in JSON or a text; may be repeated", collect)
     .option("--token-issuer <name>", "the token's JwtIssuer, for conditions that read jwt.issuer", parseLabel)
-    .option("--revision <number>", "under this revision; default: the active one", parseNumber)
-    .option("--exit-code", "end with 1 if it may not")
+    .option("--revision <number>", "the revision that judges; default: the active one", parseNumber)
+    .option("--exit-code", "exit with 1 if the call is denied")
     .addOption(outputOption())
     .action(async (caller: string, target: string, flags: Flags, self: Command) => {
       const headers = (flags.header ?? []).map(parseHeader);

@@ -25,10 +25,10 @@ export function addDecisionsCommand(program: Command, cli: Cli): void {
       "List what proxies recorded about calls, oldest first: every refusal, and a share of the rest.\n" +
         "Many refusals alike are only counted. `ashlar explain ID` says more about one.",
     )
-    .addOption(durationOption("--since <duration>", "the last so much", "10m"))
-    .option("--denied", "only refusals")
+    .addOption(durationOption("--since <duration>", "how far to look back", "10m"))
+    .option("--denied", "print only refusals")
     .option("--service <name>", "only calls to this service", parseLabel)
-    .option("--limit <number>", "at most so many, the newest; at most 10000", parseNumber, 100)
+    .option("--limit <number>", "the most decisions to print, the newest ones, up to 10000", parseNumber, 100)
     .addOption(outputOption())
     .action(async ({ since, denied = false, service = "", limit, output }: Flags, self: Command) => {
       const max = Math.min(limit, limitMax);

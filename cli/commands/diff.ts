@@ -24,7 +24,7 @@ export function addDiffCommand(program: Command, cli: Cli): void {
     .command("diff")
     .summary("Say what differs between two revisions or sets of files.")
     .description(
-      "Say what differs between two of revisions, sets of files, bundles, and what a proxy runs: objects, then who\n" +
+      "Compare two of revisions, sets of files, bundles, and what a proxy runs: objects, then who\n" +
         "gains and who loses access. With one side it is compared to the active revision; with none, the active to the\n" +
         "newest revision.",
     )
@@ -76,7 +76,7 @@ async function readSide(cli: Cli, { kind, value }: GivenSide): Promise<DiffSide>
 
 const sideOption = /^(-f|--file|--proxy|--bundle)/;
 
-/** Options and arguments come apart in parsing; which side is which goes by the command line. */
+/** Returns the sides in the order of the command line, because commander parses options and arguments separately. */
 function isOptionFirst(self: Command): boolean {
   const words = (self.parent ?? self) as Command & { readonly rawArgs?: readonly string[] };
   const line = words.rawArgs ?? [];
@@ -86,7 +86,7 @@ function isOptionFirst(self: Command): boolean {
   return option >= 0 && (revision < 0 || option < revision);
 }
 
-/** Which revisions were compared. */
+/** Returns the compared revisions. */
 function renderSides({ fromRevision, toRevision }: DiffRevisionsResponse): string {
   const [from, to] = [fromRevision, toRevision].map((number) => (number === 0 ? "" : `revision ${number}`));
   if (from === "" && to === "") return "";

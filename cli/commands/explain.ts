@@ -26,7 +26,7 @@ export function addExplainCommand(program: Command, cli: Cli): void {
         "call that was refused (ashlar-decision), and in `ashlar decisions`.",
     )
     .argument("<decision-id>", "24 hexadecimal digits")
-    .option("--revision <number>", "by this revision; default: the one that decided", parseNumber)
+    .option("--revision <number>", "the revision that judges; default: the one that decided", parseNumber)
     .addOption(outputOption())
     .action(async (text: string, { revision, output }: Flags, self: Command) => {
       const id = parseDecisionId(text.trim().toLowerCase());

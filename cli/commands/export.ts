@@ -15,7 +15,7 @@ import { listPolicyFiles } from "../policy-files.js";
 interface Flags {
   readonly output?: PathOrFormat;
   readonly outputDir?: string;
-  /** As --output-dir was called before. */
+  /** The former name of --output-dir. */
   readonly out?: string;
   readonly bundle?: string;
   readonly replace?: boolean;
@@ -51,7 +51,7 @@ export function addExportCommand(program: Command, cli: Cli): void {
         self.error("error: give --output-dir DIR, --bundle FILE, or -o yaml|json");
       const say = format === undefined ? cli.print : cli.note;
       const exported = await cli.withAdmin(self, (admin) => admin.exportRevision({ number: number ?? 0 }));
-      const { snapshot, revision } = parseBundle(exported.bundle); // not a byte is written that does not hold
+      const { snapshot, revision } = parseBundle(exported.bundle); // verified before anything is written
       const units = snapshot.units.map(({ unit }) => unit);
       const isWritten = out !== undefined || format !== undefined;
       const files = isWritten ? exportFiles(units, snapshot.list.digest) : [];
@@ -84,7 +84,7 @@ function writeFileWhole(path: string, bytes: Uint8Array): void {
   }
 }
 
-/** What is left over from before would be applied too, so it has to go or it is refused. */
+/** Refuses other policy files in the folder, or removes them with --replace, because they would be applied too. */
 async function writeFolder(folder: string, files: readonly PolicyFile[], replace: boolean): Promise<void> {
   try {
     await mkdir(folder, { recursive: true });

@@ -33,7 +33,7 @@ function addSetCommand(parent: Command, cli: Cli): void {
     .command("set")
     .description("Set an issuer and its keys; proxies use them within moments. A URL is read again every 5 minutes.")
     .argument("<name>", "as `kind: JwtIssuer` in policy names it", parseLabel)
-    .requiredOption("--issuer <url>", "its tokens' iss claim, exactly")
+    .requiredOption("--issuer <url>", "the exact iss claim of its tokens")
     .requiredOption("--jwks <file|url>", "its public keys: a JWK set in a file, or where https serves one")
     .option("--jwks-ca <file>", "certificates (PEM) that the URL's server is verified by, instead of the public ones")
     .option("--allow-private-address", "the URL may lead to a loopback, link-local or private address")
@@ -79,7 +79,7 @@ function addListCommand(parent: Command, cli: Cli): void {
 function addRemoveCommand(parent: Command, cli: Cli): void {
   const command = parent
     .command("remove")
-    .description("Take an issuer out: its tokens are refused from now on, on open streams too.")
+    .description("Remove an issuer: its tokens are refused from now on, also on open streams.")
     .argument("<name>", "its name", parseLabel)
     .addOption(outputOption())
     .action(async (name: string, { output }: { readonly output: OutputFormat }, self: Command) => {

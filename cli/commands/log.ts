@@ -13,7 +13,7 @@ export function addLogCommand(program: Command, cli: Cli): void {
   const command = program
     .command("log")
     .description("List revisions, newest first; * marks the active one, + one that a rollout brings.")
-    .option("--limit <number>", "at most so many", parseNumber, limitDefault)
+    .option("--limit <number>", "the most entries to print", parseNumber, limitDefault)
     .addOption(outputOption())
     .action(async ({ limit, output }: { limit: number; output: OutputFormat }, self: Command) => {
       const [revisions, active] = await cli.withAdmin(self, (admin) => readRevisions(admin, limit));

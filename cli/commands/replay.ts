@@ -32,11 +32,15 @@ export function addReplayCommand(program: Command, cli: Cli): void {
         "machine: who would be refused or sent elsewhere, by caller and method. Each decision is also decided\n" +
         "again under its own revision, which has to reproduce it. Exit 1 if it does not, or above --fail-on-flips.",
     )
-    .option("--candidate <revision>", "the candidate", parseNumber)
+    .option("--candidate <revision>", "the candidate revision", parseNumber)
     .option("-f, --file <path...>", "files or folders as the candidate")
-    .addOption(durationOption("--since <duration>", "the last so much", "1h"))
+    .addOption(durationOption("--since <duration>", "how far to look back", "1h"))
     .option("--service <name>", "only calls to this service", parseLabel)
-    .option("--fail-on-flips <number>", "exit 1 if more recorded decisions than this come out otherwise", parseCount)
+    .option(
+      "--fail-on-flips <number>",
+      "exit with 1 if more recorded decisions than this come out differently",
+      parseCount,
+    )
     .addOption(outputOption())
     .action(async (flags: Flags, self: Command) => {
       const { candidate, result } = await cli.withAdmin(self, (admin) => replay(cli, admin, flags));

@@ -19,7 +19,7 @@ export function addRevokeCommand(program: Command, cli: Cli): void {
         "revoked joins anew with another token and an empty data folder.",
     )
     .argument("<id>", "a proxy's id, or a certificate's serial number, as `ashlar audit` has it of logins")
-    .option("-m, --message <text>", "why, for the trust log and the audit log")
+    .option("-m, --message <text>", "the reason, for the trust log and the audit log")
     .addOption(outputOption())
     .action(async (id: string, { message = "", output }: Flags, self: Command) => {
       const { trustSequence, serials, created } = await cli.withAdmin(self, (admin) =>

@@ -19,7 +19,7 @@ export function addRollbackCommand(program: Command, cli: Cli): void {
     .command("rollback")
     .description("Make the revision that was active before the active one again, at once, as a new epoch.")
     .option("--to <revision>", "go back to this revision", parseNumber)
-    .option("-m, --message <text>", "why, for the log")
+    .option("-m, --message <text>", "the reason, for the log")
     .option("--wait", "wait until every live proxy evaluates it")
     .addOption(timeoutOption("how long --wait waits"))
     .addOption(outputOption())

@@ -27,7 +27,7 @@ export function addRolloutCommand(program: Command, cli: Cli): void {
   addStatus(rollout, cli);
   addList(rollout, cli);
   addOrder(rollout, cli, "pause", "Keep the rollout at its stage. A gate that fails rolls it back all the same.");
-  addOrder(rollout, cli, "resume", "Let a paused rollout go on; its stage holds anew.");
+  addOrder(rollout, cli, "resume", "Resume a paused rollout. The hold of its stage begins again.");
   addOrder(rollout, cli, "advance", "Begin the next stage now, without waiting for what the present one lacks.");
   addOrder(rollout, cli, "abort", "End the rollout: every proxy evaluates the revision before it again.");
 }
@@ -95,7 +95,7 @@ function addOrder(rollout: Command, cli: Cli, what: RolloutOrder, description: s
     .command(what)
     .description(description)
     .argument("[number]", "which; default: the one that runs", parseNumber)
-    .option("-m, --message <text>", "why, for the log")
+    .option("-m, --message <text>", "the reason, for the log")
     .addOption(outputOption())
     .action(async (number: number | undefined, { message = "", output }: OrderFlags, self: Command) => {
       const request = { number: number ?? 0, reason: message };

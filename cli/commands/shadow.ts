@@ -14,7 +14,7 @@ interface Flags {
 export function addShadowCommand(program: Command, cli: Cli): void {
   const shadow = program
     .command("shadow")
-    .summary("Ask a candidate about live calls beside the active revision.")
+    .summary("Judge live calls by a candidate too, without enforcing it.")
     .description(
       "Ask a candidate about live calls beside the active revision: nothing of it is enforced, calls that would\n" +
         "come out otherwise are counted and recorded. Any other activation ends it.",
@@ -28,14 +28,16 @@ export function addShadowCommand(program: Command, cli: Cli): void {
 function addStart(shadow: Command, cli: Cli): void {
   const command = shadow
     .command("start")
-    .description("Begin to ask a published revision, as a new epoch of the active one.")
-    .argument("<revision>", "the candidate", parseNumber)
+    .description(
+      "Judge live calls by a published revision too, without enforcing it, as a new epoch of the active one.",
+    )
+    .argument("<revision>", "the candidate revision", parseNumber)
     .addOption(
       new Option("--share <number>", "the share of calls that the candidate judges too, above 0 and up to 1")
         .argParser(parseShare)
         .default(10_000, "1"),
     )
-    .option("-m, --message <text>", "why, for the log")
+    .option("-m, --message <text>", "the reason, for the log")
     .addOption(outputOption())
     .action(async (revision: number, { share, message = "", output }: Flags, self: Command) => {
       const request = { revision, shareBasisPoints: share, reason: message };
@@ -49,8 +51,8 @@ function addStart(shadow: Command, cli: Cli): void {
 function addStop(shadow: Command, cli: Cli): void {
   const command = shadow
     .command("stop")
-    .description("End it, as a new epoch of the active revision.")
-    .option("-m, --message <text>", "why, for the log")
+    .description("Stop the shadow, as a new epoch of the active revision.")
+    .option("-m, --message <text>", "the reason, for the log")
     .addOption(outputOption())
     .action(async ({ message = "", output }: Flags, self: Command) => {
       const { epoch } = present(

@@ -24,7 +24,7 @@ export function addTestCommand(program: Command, cli: Cli): void {
     .command("test")
     .summary("Run the tests beside policy files; no server is needed.")
     .description(
-      "Run the tests beside policy files (*.test.yaml): calls, and what has to come of them.\n" +
+      "Run the tests beside policy files (*.test.yaml): calls with their expected verdicts.\n" +
         "No server is needed. Exit 1 if one fails or the policy has errors.",
     )
     .requiredOption("-f, --file <path...>", "policy and tests: files, or folders with all below them")

@@ -16,10 +16,12 @@ interface Flags {
 export function addTokenCommand(program: Command, cli: Cli): void {
   const command = program
     .command("token")
-    .description("Make a token that lets a proxy join as a service, or one more control plane. What it names is law.")
-    .option("--service <name>", "the service the proxy will be", parseLabel)
-    .option("--control-plane <name>", "one more control plane, instead of a proxy: its name", parseLabel)
-    .option("--version <version>", "its version", parseLabel, "v1")
+    .description(
+      "Make a token that lets a proxy join as a service, or one more control plane. The proxy gets the service and version that the token names.",
+    )
+    .option("--service <name>", "the service of the proxy", parseLabel)
+    .option("--control-plane <name>", "the name of a further control plane, instead of a proxy", parseLabel)
+    .option("--version <version>", "the version that the proxy runs", parseLabel, "v1")
     .option("--ttl <duration>", "how long the token is good for (default: 10m)", parseDuration)
     .option("--uses <number>", "how many proxies may use it", parseNumber, 1)
     .addOption(outputOption())

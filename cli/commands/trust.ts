@@ -36,9 +36,9 @@ function addRotateCommand(parent: Command, cli: Cli): void {
   const command = parent
     .command("rotate")
     .description(
-      "Sign with a new key from now on. What is active is activated again under it; the key before it is trusted until it is dropped.",
+      "Sign with a new key from now on. The active revision is activated again under it; the former key is trusted until it is dropped.",
     )
-    .option("-m, --message <text>", "why, for the audit log")
+    .option("-m, --message <text>", "the reason, for the audit log")
     .addOption(outputOption())
     .action(async ({ message = "", output }: ChangeFlags, self: Command) => {
       const rotated = await cli.withAdmin(self, (admin) => admin.rotateSigningKey({ reason: message }));
@@ -58,9 +58,9 @@ function addRotateCommand(parent: Command, cli: Cli): void {
 function addDropCommand(parent: Command, cli: Cli): void {
   const command = parent
     .command("drop")
-    .description("Take a key that was replaced out of the trust log: what it signs from then on is refused.")
+    .description("Remove a replaced key from the trust log: what it signs from then on is refused.")
     .argument("<kid>", "the key's id, as `ashlar trust show` names it")
-    .option("-m, --message <text>", "why, for the audit log")
+    .option("-m, --message <text>", "the reason, for the audit log")
     .addOption(outputOption())
     .action(async (kid: string, { message = "", output }: ChangeFlags, self: Command) => {
       const { trustSequence } = await cli.withAdmin(self, (admin) => admin.dropSigningKey({ kid, reason: message }));

@@ -23,8 +23,8 @@ export function addWaitCommand(program: Command, cli: Cli): void {
     .description("Wait until every live proxy evaluates an epoch or revision; by default the active one.")
     .option("--epoch <number>", "this epoch, or a later one", parseNumber)
     .option("--revision <number>", "this revision", parseNumber)
-    .option("--all", "also wait for proxies that went silent without leaving or were never heard of")
-    .addOption(timeoutOption("when to give up"))
+    .option("--all", "also wait for proxies that went silent without leaving or were never heard from")
+    .addOption(timeoutOption("how long to wait before giving up"))
     .addOption(outputOption())
     .action(async ({ epoch, revision, all = false, timeout, output }: Flags, self: Command) => {
       if (epoch !== undefined && revision !== undefined) {

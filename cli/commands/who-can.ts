@@ -23,11 +23,12 @@ export function addWhoCanCommand(program: Command, cli: Cli): void {
         'Callers are the services, the SPIFFE IDs that rules name, and "*" for everyone else.',
     )
     .argument("<service/method>", "for example payments/shop.Payments/Charge; the service ends at the first slash")
-    .option("--revision <number>", "under this revision; default: the active one", parseNumber)
+    .option("--revision <number>", "the revision that judges; default: the active one", parseNumber)
     .addOption(
-      new Option("--at <time>", "under what was active then: 2026-01-31T09:30:00Z, or how long ago: 2h").conflicts(
-        "revision",
-      ),
+      new Option(
+        "--at <time>",
+        "judge by the revision that was active at this time: 2026-01-31T09:30:00Z, or 2h for two hours ago",
+      ).conflicts("revision"),
     )
     .addOption(outputOption())
     .action(async (target: string, flags: Flags, self: Command) => {
