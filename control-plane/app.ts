@@ -219,7 +219,7 @@ async function startParts(
       ...problemsAbout("clock", fleet.clockProblems()),
       ...recovery.problems(),
       ...problemsAbout("issuer", trusting.issuers.problems()),
-      ...problemsAbout("disk", base.lostFiles),
+      ...problemsAbout("disk", [...base.lostFiles, ...nats.diskProblems()]),
     ],
     clock,
   });

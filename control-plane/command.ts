@@ -49,7 +49,7 @@ export function createUpCommand(act: (flags: Record<string, unknown>) => void): 
     .option("--decisions-age <DURATION>", "how long recorded decisions are kept, set when a mesh begins (default: 24h)")
     .option(
       "--decisions-bytes <N>",
-      "how many bytes of recorded decisions are kept, set when a mesh begins (default: 536870912)",
+      "how many bytes of recorded decisions are kept, fewer on a small disk; in a cluster of yours set when a mesh begins (default: 536870912)",
     )
     .option(
       "--unsigned-for <DURATION>",

@@ -1,10 +1,11 @@
 /** The folder of one control plane: whose it is, who runs on it now, and the files that tell others where it serves. */
-import { chmodSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { AshlarError } from "../core/errors.js";
-import { diskError } from "../runtime/disk-fault.js";
+import { AshlarError, isAshlarError } from "../core/errors.js";
+import { diskError, isDiskFull } from "../runtime/disk-fault.js";
 import { writeDurably } from "../runtime/durable-file.js";
 import { makeFolder, releaseFolder, takeFolder } from "../runtime/folder-lock.js";
+import { requireRoom } from "./nats/stream-room.js";
 
 /** The files that tell others where the control plane serves. They are written when it is ready. */
 export const readyFiles = ["ready.json", "admin.json", "join.json"] as const;
@@ -12,6 +13,11 @@ export const readyFiles = ["ready.json", "admin.json", "join.json"] as const;
 export interface SavedPorts {
   readonly admin: number;
   readonly join: number;
+}
+
+/** Throws what says how much room is needed; a disk that could not be looked at says less than the first failure. */
+function preferLimit(error: unknown): void {
+  if (isAshlarError(error, "limit")) throw error;
 }
 
 export class DataFolder {
@@ -25,7 +31,8 @@ export class DataFolder {
 
   /**
    * Makes the folder (mode 0700) if need be and takes it; the lock of a process that is gone is taken over.
-   * Fails with `exists` if a control plane runs on it, with `unavailable` if it cannot be written.
+   * Fails with `exists` if a control plane runs on it, with `unavailable` if it cannot be written, with `limit`
+   * and the bytes that are needed if its disk is full.
    */
   static async open(path: string): Promise<DataFolder> {
     try {
@@ -34,6 +41,7 @@ export class DataFolder {
       await takeFolder(path, "a control plane");
       return new DataFolder(path, removeEmpty);
     } catch (error) {
+      if (isDiskFull(error)) await requireRoom(path, !existsSync(join(path, "mesh.json"))).catch(preferLimit);
       throw diskError("use", `the data folder ${path}`, error);
     }
   }

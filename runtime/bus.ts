@@ -85,6 +85,8 @@ export interface StreamInfo {
   readonly firstSequence: number;
   readonly lastSequence: number;
   readonly messages: number;
+  /** What the messages take in the server's store. */
+  readonly bytes: number;
 }
 
 export interface AppendOptions {

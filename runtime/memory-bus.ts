@@ -104,7 +104,8 @@ export class MemoryBroker {
     if (stream === undefined) return undefined;
     const { spec, created, lastSequence, messages } = stream;
     const firstSequence = messages[0]?.sequence ?? lastSequence + 1;
-    return { spec, dangers: [], created, firstSequence, lastSequence, messages: messages.length };
+    const bytes = messages.reduce((sum, { data }) => sum + data.length, 0);
+    return { spec, dangers: [], created, firstSequence, lastSequence, messages: messages.length, bytes };
   }
 
   store(subject: string, data: Uint8Array, { expectLastSequence, headers = {} }: AppendOptions): number {

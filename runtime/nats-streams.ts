@@ -60,6 +60,7 @@ export function parseStreamInfo(answer: Json): StreamInfo {
     firstSequence: count(state.first_seq),
     lastSequence: count(state.last_seq),
     messages: count(state.messages),
+    bytes: count(state.bytes),
   };
 }
 

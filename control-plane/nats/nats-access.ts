@@ -15,7 +15,9 @@ import {
 } from "../../runtime/nats-permissions.js";
 import { createNatsUserKey } from "../../runtime/nats-user-keys.js";
 import { mintUser } from "../../runtime/nats-users.js";
-import { bootstrapStreams } from "../store/streams.js";
+import { bootstrapStreams, boundsDefault } from "../store/streams.js";
+import { isOff } from "./disk-room.js";
+import { findBounds, fitToDisk } from "./stream-room.js";
 
 export interface NatsAccessOptions {
   readonly servers: readonly string[];
@@ -25,6 +27,8 @@ export interface NatsAccessOptions {
   /** Bounds of the stream of decisions when it is created; undefined means the default. */
   readonly decisionBytes?: number | undefined;
   readonly decisionAgeMs?: number | undefined;
+  /** The folder of the server that Ashlar runs, whose disk bounds the streams; undefined for a cluster. */
+  readonly storeDir?: string | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   readonly random: (count: number) => Uint8Array;
@@ -36,6 +40,8 @@ export interface NatsAccess {
   readonly bus: Bus;
   /** Creates and checks the streams with a credential that is valid for 15 minutes and used for nothing else. */
   bootstrap(signal: AbortSignal): Promise<void>;
+  /** Bounds the streams of Ashlar's own server by what its disk has room for now. Does nothing in a cluster. */
+  fitStreams(signal: AbortSignal): Promise<void>;
   /** Returns whether control planes and proxies are users of one account. */
   isShared(): boolean;
   /** Switches to users of other accounts, after the mesh got an account of its own while this control plane ran. */
@@ -77,6 +83,20 @@ export async function openNatsAccess(options: NatsAccessOptions): Promise<NatsAc
   })();
   const connection = { servers: options.servers, inboxPrefix, log, clock };
   const bus = connectNats({ ...connection, jwt: () => jwt, seed: () => key.seed, name: "control-plane" });
+  const withBootstrapUser = async (signal: AbortSignal, work: (bus: Bus) => Promise<unknown>): Promise<void> => {
+    const own = createNatsUserKey();
+    const expiresMs = clock.nowMs() + bootstrapMs;
+    const user = { name: "bootstrap", userPublicKey: own.publicKey, expiresMs };
+    const once = await mint(accounts.mesh, user, bootstrapPermissions(inboxPrefix));
+    const name = "control-plane-bootstrap";
+    const bootstrapBus = connectNats({ ...connection, jwt: () => once, seed: () => own.seed, name });
+    try {
+      await bootstrapBus.whenConnected(AbortSignal.any([signal, stop.signal]));
+      await work(bootstrapBus);
+    } finally {
+      await bootstrapBus.close();
+    }
+  };
   return {
     servers: options.servers,
     bus,
@@ -93,19 +113,14 @@ export async function openNatsAccess(options: NatsAccessOptions): Promise<NatsAc
       jwt = await mintDaily();
       bus.reconnect();
     },
-    async bootstrap(signal) {
-      const own = createNatsUserKey();
-      const expiresMs = clock.nowMs() + bootstrapMs;
-      const user = { name: "bootstrap", userPublicKey: own.publicKey, expiresMs };
-      const once = await mint(accounts.mesh, user, bootstrapPermissions(inboxPrefix));
-      const name = "control-plane-bootstrap";
-      const bootstrapBus = connectNats({ ...connection, jwt: () => once, seed: () => own.seed, name });
-      try {
-        await bootstrapBus.whenConnected(AbortSignal.any([signal, stop.signal]));
-        await createStreams(bootstrapBus, options);
-      } finally {
-        await bootstrapBus.close();
-      }
+    bootstrap: (signal) => withBootstrapUser(signal, (bootstrapBus) => createStreams(bootstrapBus, options)),
+    async fitStreams(signal) {
+      const { storeDir, decisionBytes } = options;
+      if (storeDir === undefined || !bus.connected) return;
+      const { now, fitting } = await findBounds(bus, storeDir, decisionBytes);
+      if (!isOff(now, fitting)) return;
+      await withBootstrapUser(signal, (bootstrapBus) => fitToDisk(bootstrapBus, storeDir, decisionBytes));
+      log.info("streams are bounded by what the disk has room for", { ...fitting });
     },
     async close() {
       stop.abort();
@@ -119,9 +134,17 @@ export async function openNatsAccess(options: NatsAccessOptions): Promise<NatsAc
  * Returns three replicas if the cluster has three servers. A single server gets one replica, and a warning is logged.
  */
 async function createStreams(bus: Bus, options: NatsAccessOptions): Promise<void> {
-  const { isCluster, decisionBytes, decisionAgeMs, log } = options;
-  const bounds = { decisionBytes, decisionAgeMs };
-  if (!isCluster) return bootstrapStreams(bus, { ...bounds, replicas: 1 });
+  const { isCluster, storeDir, decisionBytes, decisionAgeMs, log } = options;
+  if (!isCluster) {
+    const bounds = storeDir === undefined ? undefined : (await findBounds(bus, storeDir, decisionBytes)).fitting;
+    await bootstrapStreams(bus, { bounds, decisionAgeMs, replicas: 1 });
+    if (storeDir !== undefined) await fitToDisk(bus, storeDir, decisionBytes);
+    return;
+  }
+  const bounds = {
+    bounds: { ...boundsDefault, ...(decisionBytes !== undefined && { decisions: decisionBytes }) },
+    decisionAgeMs,
+  };
   try {
     await bootstrapStreams(bus, { ...bounds, replicas: replicasMax });
   } catch (error) {

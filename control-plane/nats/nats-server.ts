@@ -52,6 +52,10 @@ export interface NatsServer {
   proxiesClaims(): Promise<AccountClaims>;
   /** The process id now; undefined while it is being restarted. */
   readonly pid: number | undefined;
+  /** What the server itself logs to. */
+  readonly logFile: string;
+  /** Ends the server, which is then started again as one that died is. */
+  restart(): Promise<void>;
   /** Ends the server cleanly, by force after 10 s. */
   stop(): Promise<void>;
 }
@@ -134,7 +138,7 @@ class SupervisedServer implements NatsServer {
     const trust = await buildNatsTrust(this.#keys, this.revoked.times());
     const storeDir = join(this.#dir, "jetstream");
     await moveStreams(storeDir, this.accounts, log);
-    const logFile = join(this.#dir, "nats.log");
+    const { logFile } = this;
     await rename(logFile, `${logFile}.old`).catch(() => {});
     const config: NatsConfig = {
       serverName: `ashlar-${randomBytes(8).toString("hex")}`,
@@ -214,7 +218,7 @@ class SupervisedServer implements NatsServer {
     while (!stopped.aborted) {
       await this.#exited(this.#child);
       if (stopped.aborted) return;
-      log.error("NATS died: starting it again", { log: this.#config?.logFile });
+      log.error("NATS ended: starting it again", { log: this.#config?.logFile });
       await this.#clock.sleep(backoff.nextMs(), stopped);
       if (stopped.aborted) return;
       try {
@@ -244,6 +248,14 @@ class SupervisedServer implements NatsServer {
     await Promise.race([exited, this.#clock.sleep(stopMsMax, late.signal).then(() => child.kill("SIGKILL"))]);
     await exited;
     late.abort();
+  }
+
+  get logFile(): string {
+    return join(this.#dir, "nats.log");
+  }
+
+  restart(): Promise<void> {
+    return this.#end();
   }
 
   async stop(): Promise<void> {

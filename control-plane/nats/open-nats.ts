@@ -1,5 +1,6 @@
 /** Opens the NATS that a control plane uses: a server of its own, or a cluster. */
 import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { AshlarError } from "../../core/errors.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -8,8 +9,10 @@ import { type NatsAccounts, readNatsAccounts } from "../../runtime/nats-accounts
 import type { Cleanup } from "../cleanup.js";
 import type { DecisionsConfig, NatsConfig } from "../config.js";
 import type { StoredPlace } from "../membership/member-files.js";
+import { type DiskWatch, watchDisk } from "./disk-watch.js";
 import { type NatsAccess, openNatsAccess } from "./nats-access.js";
-import { startNatsServer } from "./nats-server.js";
+import { type NatsServer, startNatsServer } from "./nats-server.js";
+import { freeBytesOf, requireRoom } from "./stream-room.js";
 import { openUserGuard, type UserGuard } from "./user-guard.js";
 
 export interface OpenNatsDeps {
@@ -30,6 +33,9 @@ interface NatsSource {
   /** True if NATS is a cluster that Ashlar does not run. */
   readonly isCluster: boolean;
   readonly guard: UserGuard | undefined;
+  /** The server that Ashlar runs, and its folder; undefined for a cluster. */
+  readonly server?: NatsServer;
+  readonly storeDir?: string;
 }
 
 /** The access with the accounts that users are minted from. */
@@ -40,6 +46,8 @@ export interface OpenedNats {
   readonly guard: UserGuard | undefined;
   /** Returns what is wrong with the accounts, one line each. */
   readonly problems: () => readonly string[];
+  /** Returns what is wrong with the disk of the server that Ashlar runs, one line each. */
+  readonly diskProblems: () => readonly string[];
 }
 
 const sharedProblem =
@@ -60,7 +68,30 @@ export async function openNats(deps: OpenNatsDeps): Promise<OpenedNats> {
   await access.bus.whenConnected(signal);
   const problems = () => (access.isShared() ? [sharedProblem] : []);
   for (const problem of problems()) log.warn(problem);
-  return { access, accounts: source.accounts, guard: source.guard, problems };
+  const watch = watchOwnDisk(deps, source, access);
+  return {
+    access,
+    accounts: source.accounts,
+    guard: source.guard,
+    problems,
+    diskProblems: () => watch?.problems() ?? [],
+  };
+}
+
+function watchOwnDisk(
+  { log, clock, signal, cleanup }: OpenNatsDeps,
+  { server, storeDir: dir }: NatsSource,
+  access: NatsAccess,
+): DiskWatch | undefined {
+  if (server === undefined || dir === undefined) return undefined;
+  const watch = watchDisk({
+    ...{ dir, logFile: server.logFile, bus: access.bus, clock, log },
+    freeBytes: () => freeBytesOf(dir),
+    restart: () => server.restart(),
+    fitStreams: () => access.fitStreams(signal),
+  });
+  cleanup.add(() => watch.close());
+  return watch;
 }
 
 async function findNats({ nats, place, dataDir, log, clock, cleanup }: OpenNatsDeps): Promise<NatsSource> {
@@ -79,9 +110,11 @@ async function findNats({ nats, place, dataDir, log, clock, cleanup }: OpenNatsD
   }
   if (place !== undefined)
     return { accounts: place.natsAccounts, servers: place.natsServers, isCluster: true, guard: undefined };
-  const server = await startNatsServer({ dir: join(dataDir, "nats"), log, clock });
+  const storeDir = join(dataDir, "nats");
+  await requireRoom(dataDir, !existsSync(join(storeDir, "jetstream")));
+  const server = await startNatsServer({ dir: storeDir, log, clock });
   cleanup.add(() => server.stop());
   const guard = await openUserGuard({ server, clock, log });
   cleanup.add(() => guard.close());
-  return { accounts: server.accounts, servers: [server.url], isCluster: false, guard };
+  return { accounts: server.accounts, servers: [server.url], isCluster: false, guard, server, storeDir };
 }

@@ -14,16 +14,32 @@ import {
 } from "../../core/wire/subjects.js";
 import type { Bus, StreamInfo, StreamSpec } from "../../runtime/bus.js";
 
-const endpointBytesMax = 256 * 1024 * 1024;
-const auditBytesMax = 256 * 1024 * 1024;
-/** The bytes of decisions that are kept, unless `--decisions-bytes` says otherwise. */
-export const decisionBytesDefault = 512 * 1024 * 1024;
+/** How much the bounded streams keep where the disk has room for it; `--decisions-bytes` says otherwise for decisions. */
+export const boundsDefault: StreamBounds = {
+  decisions: 512 * 1024 * 1024,
+  endpoints: 256 * 1024 * 1024,
+  audit: 256 * 1024 * 1024,
+};
 export const decisionAgeMsDefault = 24 * 3_600_000;
+
+/** Bytes that each of the bounded streams keeps at most. */
+export interface StreamBounds {
+  readonly decisions: number;
+  readonly endpoints: number;
+  readonly audit: number;
+}
+
+/** The stream of each bound. */
+export const boundedStreams: Readonly<Record<keyof StreamBounds, string>> = {
+  decisions: decisionStream,
+  endpoints: endpointStream,
+  audit: auditStream,
+};
 
 /** How much the streams keep; it counts where they are created. */
 export interface StreamOptions {
   readonly replicas: number;
-  readonly decisionBytes?: number | undefined;
+  readonly bounds?: StreamBounds | undefined;
   readonly decisionAgeMs?: number | undefined;
 }
 
@@ -56,7 +72,7 @@ function decisionBounds(maxBytes: number) {
 }
 
 /** What the streams must be. Logs have no limits: a limit is a way to lose history. */
-export function streamSpecs({ replicas, decisionBytes, decisionAgeMs }: StreamOptions): readonly StreamSpec[] {
+export function streamSpecs({ replicas, bounds = boundsDefault, decisionAgeMs }: StreamOptions): readonly StreamSpec[] {
   const logs = logNames.map((log) => ({
     ...base,
     name: streamOf[log],
@@ -79,16 +95,16 @@ export function streamSpecs({ replicas, decisionBytes, decisionAgeMs }: StreamOp
     republish: { from: endpointSubject("*", "*"), to: endpointReadSubject("{{wildcard(1)}}", "{{wildcard(2)}}") },
     discard: "old" as const,
     maxMessagesPerSubject: 1,
-    maxBytes: endpointBytesMax,
+    maxBytes: bounds.endpoints,
     replicas,
   };
-  const audit = { ...base, name: auditStream, subjects: [auditSubject], maxBytes: auditBytesMax, replicas };
+  const audit = { ...base, name: auditStream, subjects: [auditSubject], maxBytes: bounds.audit, replicas };
   const decisions = {
     ...base,
     name: decisionStream,
     subjects: ["ashlar.decision.*.*"],
     discard: "old" as const,
-    ...decisionBounds(decisionBytes ?? decisionBytesDefault),
+    ...decisionBounds(bounds.decisions),
     maxAgeMs: decisionAgeMs ?? decisionAgeMsDefault,
     replicas,
   };
@@ -167,5 +183,14 @@ async function republishEndpoints(bus: Bus, spec: StreamSpec, { spec: found, dan
     if (isAshlarError(error, "unavailable") && !bus.connected) throw error;
     await bus.deleteStream(spec.name);
     await create(bus, wanted);
+  }
+}
+
+/** Gives the bounded streams these bounds where they have others. Needs the bootstrap credential. */
+export async function fitStreams(bus: Bus, bounds: StreamBounds): Promise<void> {
+  for (const [name, maxBytes] of Object.entries(bounds) as [keyof StreamBounds, number][]) {
+    const found = (await bus.streamInfo(boundedStreams[name]))?.spec;
+    if (found === undefined || found.maxBytes === maxBytes) continue;
+    await bus.updateStream({ ...found, ...(name === "decisions" ? decisionBounds(maxBytes) : { maxBytes }) });
   }
 }

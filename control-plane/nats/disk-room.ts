@@ -1,0 +1,83 @@
+/** How much of a disk the bounded streams of a private NATS may take, so that the mesh's own logs find room. Pure. */
+import type { StreamBounds } from "../store/streams.js";
+
+const mebibyte = 1024 * 1024;
+
+/** Kept free of bounded streams: for the logs, units, their copies and the audit log's, which have no bound. */
+const reserveBytes = { min: 16 * mebibyte, max: 1024 * mebibyte, share: 1 / 10 };
+/** A stream's files take up to this times what its messages do, while blocks are rewritten. */
+const overhead = 1.25;
+const shares: StreamBounds = { decisions: 1 / 2, endpoints: 1 / 4, audit: 1 / 4 };
+/** However small the disk is: 64 batches of two proxies, the endpoints of a thousand, a thousand entries. */
+const smallest: StreamBounds = { decisions: 4 * mebibyte, endpoints: 1 * mebibyte, audit: 1 * mebibyte };
+/** What the audit log and the endpoints may still take is never less than this: they are the mesh's own. */
+const headroomBytes = 1 * mebibyte;
+/** A bound is changed when it is off by this share: each change writes to the disk. */
+const changeShare = 1 / 5;
+
+const names = ["decisions", "endpoints", "audit"] as const satisfies readonly (keyof StreamBounds)[];
+
+export interface DiskUse {
+  /** What an unprivileged process may still write there. */
+  readonly freeBytes: number;
+  /** What the bounded streams hold. */
+  readonly stored: StreamBounds;
+  /** What they may hold where there is room. */
+  readonly wanted: StreamBounds;
+}
+
+/** So many bytes have to be free where a mesh begins, and where one goes on: its streams are there already. */
+export function neededBytes(isNew: boolean): number {
+  const streams = names.reduce((sum, name) => sum + smallest[name], 0);
+  return isNew ? reserveBytes.min + Math.ceil(streams * overhead) : 4 * mebibyte;
+}
+
+/** With less than this free, an operator is told. */
+export const lowBytes = reserveBytes.min / 2;
+
+/** What is kept for the logs on a disk with so many bytes free, those of the bounded streams included. */
+function reserveOf(freeBytes: number): number {
+  return Math.min(reserveBytes.max, Math.max(reserveBytes.min, Math.floor(freeBytes * reserveBytes.share)));
+}
+
+/**
+ * The bounds that fit: shares of what is free or held by these streams, without the reserve. Never less than what is
+ * stored, so no message goes because of a new bound. Where others fill the disk, decisions stop growing first.
+ */
+export function fitBounds({ freeBytes, stored, wanted }: DiskUse): StreamBounds {
+  const held = names.reduce((sum, name) => sum + stored[name], 0);
+  const room = Math.max(0, freeBytes + held - reserveOf(freeBytes + held)) / overhead;
+  const share = sharesOf(room, stored);
+  const boundOf = (name: keyof StreamBounds): number => {
+    const least = stored[name] + (name === "decisions" ? 0 : headroomBytes);
+    const bytes = Math.max(smallest[name], least, Math.min(wanted[name], share[name]));
+    return Math.ceil(bytes / mebibyte) * mebibyte;
+  };
+  return { decisions: boundOf("decisions"), endpoints: boundOf("endpoints"), audit: boundOf("audit") };
+}
+
+/** A stream that holds more than its share keeps that, and the others share the rest. */
+function sharesOf(room: number, stored: StreamBounds): StreamBounds {
+  const fixed = new Set<keyof StreamBounds>();
+  for (;;) {
+    const open = names.filter((name) => !fixed.has(name));
+    const rest = [...fixed].reduce((left, name) => left - stored[name], room);
+    const whole = open.reduce((sum, name) => sum + shares[name], 0);
+    const shareOf = (name: keyof StreamBounds): number =>
+      fixed.has(name) ? stored[name] : Math.max(0, rest) * (shares[name] / whole);
+    const over = open.find((name) => stored[name] > shareOf(name));
+    if (over === undefined)
+      return { decisions: shareOf("decisions"), endpoints: shareOf("endpoints"), audit: shareOf("audit") };
+    fixed.add(over);
+  }
+}
+
+/** Whether bounds are far enough off to be changed. */
+export function isOff(now: StreamBounds, fitting: StreamBounds): boolean {
+  return names.some((name) => Math.abs(now[name] - fitting[name]) > now[name] * changeShare);
+}
+
+/** "23.4 MiB". */
+export function renderBytes(bytes: number): string {
+  return `${(bytes / mebibyte).toFixed(1)} MiB (${bytes} bytes)`;
+}
