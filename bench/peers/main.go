@@ -32,9 +32,8 @@ func (raw) Name() string { return "proto" }
 
 func echo(_ interface{}, stream grpc.ServerStream) error {
 	method, _ := grpc.MethodFromServerStream(stream)
-	if strings.HasSuffix(method, "/Wait") {
-		<-stream.Context().Done()
-		return stream.Context().Err()
+	if isCase, err := answer(method, stream); isCase {
+		return err
 	}
 	for {
 		var message []byte
@@ -53,7 +52,7 @@ func serve(path string) error {
 		return err
 	}
 	fmt.Println("ready")
-	return grpc.NewServer(grpc.ForceServerCodec(raw{}), grpc.UnknownServiceHandler(echo)).Serve(listener)
+	return grpc.NewServer(grpc.MaxRecvMsgSize(2*messageBytes), grpc.ForceServerCodec(raw{}), grpc.UnknownServiceHandler(echo)).Serve(listener)
 }
 
 type result struct {
@@ -133,12 +132,14 @@ func main() {
 	switch {
 	case len(os.Args) == 3 && os.Args[1] == "server":
 		err = serve(strings.TrimPrefix(os.Args[2], "unix:"))
+	case len(os.Args) == 4 && os.Args[1] == "cases":
+		err = cases(strings.TrimPrefix(os.Args[2], "unix:"), os.Args[3])
 	case len(os.Args) == 6 && os.Args[1] == "client":
 		rate, _ := strconv.Atoi(os.Args[4])
 		seconds, _ := strconv.Atoi(os.Args[5])
 		err = call(strings.TrimPrefix(os.Args[2], "unix:"), os.Args[3], rate, seconds)
 	default:
-		err = fmt.Errorf("peer server unix:PATH | peer client unix:PATH AUTHORITY RATE SECONDS")
+		err = fmt.Errorf("peer server unix:PATH | peer client unix:PATH AUTHORITY RATE SECONDS | peer cases unix:PATH AUTHORITY")
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

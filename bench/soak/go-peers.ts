@@ -59,6 +59,12 @@ export class GoPeer {
     return JSON.parse(stdout) as GoResult;
   }
 
+  /** Every case that gRPC's users rely on, with what was wrong in it; "": nothing. */
+  async cases(path: string, authority: string): Promise<Record<string, string>> {
+    const { stdout } = await runFile(this.#binary, ["cases", `unix:${path}`, authority], { timeout: 240_000 });
+    return JSON.parse(stdout) as Record<string, string>;
+  }
+
   stop(): void {
     for (const stop of this.#stops.splice(0)) stop();
   }

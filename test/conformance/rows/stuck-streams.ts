@@ -32,6 +32,10 @@ const told = (seen: ReadonlyMap<string, number>): string =>
   [...seen].map(([what, count]) => `${count} x ${what}`).join(", ");
 const allServed = (seen: ReadonlyMap<string, number>, count: number): boolean => seen.get("grpc-status 0") === count;
 
+/** The row before had its connections cut: whoever is called just then is told so, for a moment. */
+const reached = (peer: RawPeer): Promise<void> =>
+  until("the application is reached again", async () => allServed(await outcomes(peer, 1), 1));
+
 /** Uploads that the application does not read, each from a caller of its own, while others call. */
 const unreadUploads = (name: string, givesConnectionBack: boolean): Check => ({
   row: 43,
@@ -45,6 +49,7 @@ const unreadUploads = (name: string, givesConnectionBack: boolean): Check => ({
       if (!isUpload(stream)) reply(peer, stream);
     };
     arena.hostile.become(behave, { opensWindows: false });
+    await reached(await arena.connectOutbound());
     const heldBefore = await arena.heldBytes(arena.wild);
     const callers = await Promise.all(Array.from({ length: uploads }, () => arena.connectOutbound()));
     for (const peer of callers) {
@@ -73,6 +78,7 @@ const unreadUploads = (name: string, givesConnectionBack: boolean): Check => ({
 /** Many callers of an application that takes four streams a connection: they wait, and all are served. */
 async function fewStreams(arena: Arena): Promise<Verdict> {
   arena.hostile.become((peer, stream) => setImmediate(() => reply(peer, stream)), { settings: [[3, 4]] });
+  await reached(await arena.connectOutbound());
   const callers = await Promise.all(Array.from({ length: 100 }, () => arena.connectOutbound()));
   const each = arena.seconds(20, 3);
   const all = await Promise.all(callers.map((peer) => outcomes(peer, each)));
@@ -88,6 +94,7 @@ async function drainingConnections(arena: Arena): Promise<Verdict> {
     peer.send(headers(stream.id, responseHead), goaway(stream.id, 0));
   });
   const peer = await arena.connectOutbound();
+  await reached(peer);
   const times = 40;
   const long: RawStream[] = [];
   const seen = new Map<string, number>();
