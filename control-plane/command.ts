@@ -48,8 +48,8 @@ export function createUpCommand(act: (flags: Record<string, unknown>) => void): 
     )
     .option("--decisions-age <DURATION>", "how long recorded decisions are kept, set when a mesh begins (default: 24h)")
     .option(
-      "--decisions-bytes <N>",
-      "how many bytes of recorded decisions are kept, fewer on a small disk; in a cluster of yours set when a mesh begins (default: 536870912)",
+      "--decisions-bytes <SIZE>",
+      "how much of recorded decisions is kept, such as 512MiB or 1GiB, less on a small disk; in a cluster of yours set when a mesh begins (default: 512MiB)",
     )
     .option(
       "--unsigned-for <DURATION>",

@@ -83,7 +83,7 @@ export function parseUpConfig(sources: ConfigSources, cwd: string): UpConfig {
     nats: parseNats(read),
     membership: parseMembership(read, { ...sources, env: {} }, cwd),
     decisions: {
-      decisionBytes: read.integer("decisions-bytes", { min: 1024 * 1024, max: Number.MAX_SAFE_INTEGER }),
+      decisionBytes: read.sizeBytes("decisions-bytes", { min: 1024 * 1024, max: Number.MAX_SAFE_INTEGER }, "B"),
       decisionAgeMs: read.durationMs("decisions-age"),
     },
     approvals: read.integer("approvals", { min: 0, max: approvalsMax }) ?? 0,

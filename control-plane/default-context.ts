@@ -1,5 +1,5 @@
 /** The context that commands use where none is given: a link in the user's configuration folder to the one of `ashlar up`. */
-import { lstatSync, mkdirSync, readlinkSync, symlinkSync } from "node:fs";
+import { lstatSync, mkdirSync, readlinkSync, statSync, symlinkSync, unlinkSync } from "node:fs";
 import { dirname, isAbsolute, join } from "node:path";
 
 /** Returns the path where commands look for a context, or undefined if there is no home folder. */
@@ -9,9 +9,13 @@ export function defaultContextPath(env: Readonly<Record<string, string | undefin
   return home === undefined || home === "" ? undefined : join(home, ".config", "ashlar", "admin.json");
 }
 
-/** Creates the link `path` to `context` unless something is there. Returns whether commands now use `context`. */
+/**
+ * Creates the link `path` to `context` where nothing is there, or a link whose file is gone. Returns whether commands now
+ * use `context`. The context of another mesh that exists stays: starting a mesh must not turn commands to it.
+ */
 export function linkDefaultContext(path: string, context: string): boolean {
   try {
+    if (isDangling(path)) unlinkSync(path);
     if (lstatSync(path, { throwIfNoEntry: false }) === undefined) {
       mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
       symlinkSync(context, path);
@@ -21,4 +25,9 @@ export function linkDefaultContext(path: string, context: string): boolean {
   } catch {
     return false; // a file of somebody's own, or a folder that cannot be written: the path is printed all the same
   }
+}
+
+function isDangling(path: string): boolean {
+  const isLink = lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+  return isLink && statSync(path, { throwIfNoEntry: false }) === undefined;
 }

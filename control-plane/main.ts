@@ -47,16 +47,15 @@ async function run(flags: Record<string, unknown>, env: ConfigSources["env"]): P
     if (controlPlane === undefined) return; // asked to stop while it was waiting for NATS
     releaseYoungSpace();
     process.stdout.write("ready\n");
-    process.stdout.write(`${describeContext(config.dataDir, { flags, env, file })}\n`);
+    process.stdout.write(`${describeContext(config.dataDir, env)}\n`);
     await controlPlane.stopped;
   });
 }
 
-/** Where the operator's context is. A start with the default data folder makes it the one that commands use. */
-function describeContext(dataDir: string, { flags, env, file }: ConfigSources): string {
+/** Says where the operator's context is, and whether commands use it by themselves. */
+function describeContext(dataDir: string, env: ConfigSources["env"]): string {
   const context = join(dataDir, "admin.json");
-  const isDefault = (flags.data ?? env.ASHLAR_DATA ?? file.data) === undefined;
-  const path = isDefault ? defaultContextPath(env) : undefined;
+  const path = defaultContextPath(env);
   if (path !== undefined && linkDefaultContext(path, context)) return `context ${context}, used by default`;
   return `context ${context}: give it with --context or ASHLAR_CONTEXT`;
 }

@@ -1,11 +1,11 @@
 /** The one grammar of sizes. */
 
-const unitsBytes = { KiB: 1024, MiB: 1_048_576, GiB: 1_073_741_824 } as const;
+const unitsBytes = { B: 1, KiB: 1024, MiB: 1_048_576, GiB: 1_073_741_824 } as const;
 export type SizeUnit = keyof typeof unitsBytes;
 
 /** Bytes of "64KiB", "64MiB" or "2GiB"; a plain number is in `plain`. undefined if it is no size. */
 export function parseSizeBytes(text: string, plain: SizeUnit): number | undefined {
-  const match = /^([0-9]{1,9})(KiB|MiB|GiB)?$/.exec(text);
+  const match = /^([0-9]{1,15})(B|KiB|MiB|GiB)?$/.exec(text);
   if (match === null) return undefined;
   const bytes = Number(match[1]) * unitsBytes[(match[2] ?? plain) as SizeUnit];
   return Number.isSafeInteger(bytes) ? bytes : undefined;

@@ -49,15 +49,15 @@ export function createProxyCommand(act: (flags: Record<string, unknown>) => void
     .option("--grace <DURATION>", "how long open calls may take when the proxy stops (default: 10s)")
     .option(
       "--buffer-mib <size>",
-      "held for peers that do not read, in each worker: 1MiB to 65536MiB, a plain number is MiB (default: 256)",
+      "held for peers that do not read, in each worker: 1MiB to 65536MiB, a plain number is MiB (default: 256MiB)",
     )
     .option(
       "--message-mib <size>",
-      "the longest gRPC message that passes: 1MiB to 65536MiB, a plain number is MiB (default: 64)",
+      "the longest gRPC message that passes: 1MiB to 65536MiB, a plain number is MiB (default: 64MiB)",
     )
     .option(
       "--header-kib <size>",
-      "the most header fields of a request, and headers or trailers of an answer: 8KiB to 1024KiB, a plain number is KiB (default: 64)",
+      "the most header fields of a request, and headers or trailers of an answer: 8KiB to 1024KiB, a plain number is KiB (default: 64KiB)",
     )
     .option(
       "--keepalive <DURATION>",

@@ -15,7 +15,10 @@ export class Processes {
 
   /** Starts a program whose output is only wanted if it fails. */
   start(command: string, args: readonly string[]): ChildProcess {
-    const child = spawn(command, [...args], { stdio: ["ignore", "ignore", "pipe"] });
+    const child = spawn(command, [...args], {
+      env: { ...process.env, XDG_CONFIG_HOME: "/dev/null" }, // no mesh of a bench becomes the default one
+      stdio: ["ignore", "ignore", "pipe"],
+    });
     let complaint = "";
     child.stderr?.on("data", (text) => {
       complaint = (complaint + String(text)).slice(-2000);

@@ -127,7 +127,11 @@ export class DemoMesh {
     const log = createWriteStream(logPath, { flags: "a" });
     // detached: Ctrl-C in a terminal goes to the demo alone, which then stops them in order
     const stdio = ["ignore", "pipe", "pipe"] as const;
-    const child = spawn(process.execPath, argv, { env: { ...process.env, ...env }, detached: true, stdio: [...stdio] });
+    const child = spawn(process.execPath, argv, {
+      env: { ...process.env, XDG_CONFIG_HOME: "/dev/null", ...env },
+      detached: true,
+      stdio: [...stdio],
+    });
     child.stdout?.pipe(log, { end: false });
     child.stderr?.pipe(log, { end: false });
     const ended = new Promise<void>((resolve) => {

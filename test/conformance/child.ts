@@ -27,7 +27,10 @@ export class Child {
 
   constructor(name: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
     this.name = name;
-    this.#child = spawn(process.execPath, args, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+    this.#child = spawn(process.execPath, args, {
+      env: { ...process.env, XDG_CONFIG_HOME: "/dev/null", ...env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     this.#child.stdout?.on("data", (text: Buffer) => {
       this.out = (this.out + text).slice(-outputBytesKept);
     });

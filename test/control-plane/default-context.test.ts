@@ -18,12 +18,25 @@ test("a context is linked where none is, and again by the same data folder", () 
 });
 
 test("another mesh's context is never replaced", () => {
-  const [link, file] = [join(folder, "link"), join(folder, "file")];
-  symlinkSync("/other/admin.json", link);
+  const [link, file, other] = [join(folder, "link"), join(folder, "file"), join(folder, "other.json")];
+  writeFileSync(other, "{}");
+  symlinkSync(other, link);
   writeFileSync(file, "{}");
   expect(linkDefaultContext(link, "/data/admin.json")).toBe(false);
   expect(linkDefaultContext(file, "/data/admin.json")).toBe(false);
-  expect([readlinkSync(link), readFileSync(file, "utf8")]).toEqual(["/other/admin.json", "{}"]);
+  expect([readlinkSync(link), readFileSync(file, "utf8")]).toEqual([other, "{}"]);
+});
+
+test("a link to a mesh whose folder is gone is taken over", () => {
+  const link = join(folder, "link");
+  symlinkSync(join(folder, "gone", "admin.json"), link);
+  expect(linkDefaultContext(link, "/data/admin.json")).toBe(true);
+  expect(readlinkSync(link)).toBe("/data/admin.json");
+});
+
+test("a folder that cannot be made is no error", () => {
+  writeFileSync(join(folder, "file"), "");
+  expect(linkDefaultContext(join(folder, "file", "ashlar", "admin.json"), "/data/admin.json")).toBe(false);
 });
 
 test("it is where commands look: XDG_CONFIG_HOME, or .config at home", () => {

@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from "@jest/globals";
 import { programFolders } from "../../control-plane/nats/nats-program.js";
 import { findProcess } from "../../runtime/process-identity.js";
 import { ensureBuilt, startUp, upArguments } from "../support/control-plane-process.js";
-import { TestProcess, until } from "../support/processes.js";
+import { cliPath, run, TestProcess, until } from "../support/processes.js";
 
 const root = mkdtempSync(join(tmpdir(), "ash-start-"));
 const started: TestProcess[] = [];
@@ -22,6 +22,24 @@ const up = (dir: string, ...flags: readonly string[]): TestProcess => {
   started.push(one);
   return one;
 };
+
+test("`status` finds the mesh of `up --data` by itself; a second mesh does not take its place", async () => {
+  const env = { XDG_CONFIG_HOME: join(root, "config"), ASHLAR_CONTEXT: "" };
+  const startIn = async (name: string): Promise<TestProcess> => {
+    const one = new TestProcess("up", process.execPath, upArguments(join(root, name), "--mesh", name), env);
+    started.push(one);
+    await one.said("context ");
+    return one;
+  };
+  const first = await startIn("first");
+  expect(first.stdout).toContain(`context ${join(root, "first", "admin.json")}, used by default\n`);
+  const second = await startIn("second");
+  expect(second.stdout).toContain(
+    `context ${join(root, "second", "admin.json")}: give it with --context or ASHLAR_CONTEXT\n`,
+  );
+  const status = await run(process.execPath, [cliPath, "status", "-o", "json"], { env });
+  expect([status.code, JSON.parse(status.stdout).mesh]).toEqual([0, "first"]);
+}, 60_000);
 
 test("two signals in a row end `up` at once and leave no nats-server", async () => {
   const dir = join(root, "twice");

@@ -23,7 +23,8 @@ export class TestProcess {
     this.name = name;
     this.child = spawn(command, args, {
       cwd: repository,
-      env: { ...process.env, ...env },
+      // no test makes its mesh the default one of whoever runs it
+      env: { ...process.env, XDG_CONFIG_HOME: "/dev/null", ...env },
       stdio: ["pipe", "pipe", "pipe"],
     });
     this.child.stdout?.on("data", (chunk: Buffer) => {
