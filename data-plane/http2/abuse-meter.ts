@@ -4,19 +4,21 @@ import { refusal } from "./refusals.js";
 import type { Stream } from "./stream.js";
 
 const smallFrame = 256;
-/** Before each message: a flag, and the length in four bytes. */
+/** The flag byte and the four length bytes before each gRPC message. */
 const prefixBytes = 5;
-/** A stream that lived for so long has taken its place among those that may be open at once: its end is no flood. */
+/**
+ * A stream that lived this long took its place among those that may be open at once, so its end is no part of a flood.
+ */
 const youngMs = 50;
-/** Frames that may be on their way to a stream when we reset it. */
+/** How many frames for a stream may still be on their way when we reset it. */
 const lateFramesPerReset = 100;
 const lateFramesMax = 100_000;
 const earnedByRequest = 2;
 const earnedByData = 20;
 
 /**
- * What a peer may do too much of, each with its own budget. Every method returns 0, or the reason
- * (refusals.ts) for which the connection is to end with ENHANCE_YOUR_CALM.
+ * Limits what a peer may do too often, with a budget for each action. Every method that returns a number returns 0, or
+ * the reason (refusals.ts) for which the caller must end the connection with ENHANCE_YOUR_CALM.
  */
 export class AbuseMeter {
   readonly #limits: EngineLimits;
@@ -29,7 +31,7 @@ export class AbuseMeter {
   readonly #emptyData: TokenBucket;
   readonly #smallData: TokenBucket;
   readonly #smallPerMs: number;
-  /** What traffic accounts for: WINDOW_UPDATEs and more. */
+  /** How many WINDOW_UPDATE frames the calls and DATA frames so far account for. */
   #earned = 0;
   #windowUpdates: number;
   #lateFrames = lateFramesPerReset;
@@ -59,7 +61,7 @@ export class AbuseMeter {
     this.#earned += earnedByData;
   }
 
-  /** A stream ends by a reset, whoever sends it. */
+  /** Charges the reset of a young stream, whichever side sends the reset. */
   reset(stream: Stream, nowMs: number): number {
     const cost = 1 - (nowMs - stream.openedAtMs) / youngMs;
     return cost <= 0 || this.#peerResets.take(cost, nowMs) ? 0 : refusal.peer_resets;
@@ -69,19 +71,19 @@ export class AbuseMeter {
     return this.#ownResets.take(1, nowMs) ? 0 : refusal.own_resets;
   }
 
-  /** We reset a stream: frames for it may be on their way. */
+  /** Allows for the frames that may be on their way to a stream that we reset. */
   expectLate(): void {
     this.#lateFrames = Math.min(this.#lateFrames + lateFramesPerReset, lateFramesMax);
   }
 
-  /** A frame of a stream that we reset. */
+  /** Charges a frame that arrives for a stream that we reset. */
   late(nowMs: number): number {
     if (this.#lateFrames === 0) return this.glitch(nowMs);
     this.#lateFrames--;
     return 0;
   }
 
-  /** A reset of a stream that is over: they crossed. */
+  /** Charges a reset that arrives for a stream that is over: the reset and the end crossed. */
   lateReset(nowMs: number): number {
     return this.windowUpdate() === 0 ? 0 : this.glitch(nowMs);
   }
@@ -117,8 +119,8 @@ export class AbuseMeter {
   }
 
   /**
-   * A DATA frame of `length` bytes came to its end; `messages` is how many messages it completed. For small frames only
-   * the stream is to end.
+   * Charges a DATA frame of `length` payload bytes that completed `messages` messages. For `small_data` the caller ends
+   * only the stream.
    */
   data(stream: Stream, length: number, messages: number, endStream: boolean, nowMs: number): number {
     if (length === 0) {
@@ -128,13 +130,13 @@ export class AbuseMeter {
     }
     stream.emptyData = 0;
     if (messages > 0) {
-      // A message in two frames is fair; one byte at a time is not, even when each fifth byte ends a message.
+      // A message in two frames is fair. One byte at a time is not, even when every fifth byte completes a message.
       if (stream.messageCharge > 0) this.#giveBack(stream, Math.min(stream.messageCharge, smallFrame));
       stream.messageCharge = 0;
       return 0;
     }
     if (length >= 2 * smallFrame) {
-      // Proxies cut frames where their reads end: large frames make up for what is left over between them.
+      // Proxies cut frames where their reads end, so a large frame pays for one small remainder between large frames.
       if (stream.smallCharge > 0) this.#giveBack(stream, smallFrame);
       return 0;
     }
@@ -155,8 +157,8 @@ export class AbuseMeter {
 }
 
 /**
- * Follows gRPC's length-prefixed messages through `bytes` and returns how many end in it. Says in `stream.oversized`
- * that one is longer than `bytesMax`.
+ * Follows gRPC's length-prefixed messages through `bytes[start, end)` and returns how many of them end there. Sets
+ * `stream.oversized` when a message is longer than `bytesMax`.
  */
 export function countMessages(stream: Stream, bytes: Uint8Array, start: number, end: number, bytesMax: number): number {
   let messages = 0;
@@ -170,7 +172,7 @@ export function countMessages(stream: Stream, bytes: Uint8Array, start: number, 
       continue;
     }
     if (stream.prefixSeen === 0 && end - at >= prefixBytes) {
-      // The usual case: the prefix is here in one piece.
+      // The usual case: the whole prefix is in `bytes`.
       const length = readWord(bytes, at + 1);
       at += prefixBytes;
       if (length > bytesMax) stream.oversized = true;

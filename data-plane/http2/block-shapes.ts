@@ -7,9 +7,9 @@ import type { HpackTable } from "./hpack-table.js";
 
 const shapesMax = 16;
 const profilesMax = 16;
-/** After so many blocks in a row that fit no shape, only one in so many is learnt. */
+/** After this many blocks in a row that fit no shape, only one block in as many is learnt. */
 const unmatchedMax = 32;
-/** Fields that an owner may add to a block with a shape. */
+/** How many fields an owner may add to a block with a shape. */
 const addedMax = 8;
 const none = new Int32Array(0);
 
@@ -17,13 +17,16 @@ const none = new Int32Array(0);
 export class BlockShape {
   readonly profile: FieldProfile;
   readonly count: number;
-  /** For each field: the entry of the dynamic table that it is, minus the index in the static one, or 0: it varies. */
+  /**
+   * For each field: its entry number in the dynamic table, or minus its index in the static table, or 0 if its value
+   * varies.
+   */
   readonly keys: Int32Array;
-  /** As they are in a block, with room for what is added to it; of fields that vary, only the names count. */
+  /** The rows of a block of this shape, with room for added fields. Of a field that varies, only the name is valid. */
   readonly rows: Int32Array;
-  /** What the fields that do not vary count in the list of a block. */
+  /** List size, in bytes, of the fields that do not vary. */
   readonly steadyBytes: number;
-  /** The shape of the block that came after one of this shape. */
+  /** The shape of the block that followed the last block of this shape. */
   next: BlockShape | null = null;
 
   constructor(profile: FieldProfile, fields: FieldBlock, varying: number, table: HpackTable) {
@@ -44,13 +47,13 @@ export class BlockShape {
     this.steadyBytes = bytes;
   }
 
-  /** What a field counts in the list. */
+  /** Returns the list size of a field in bytes. */
   sizeOf(field: number): number {
     const row = field * cells;
     return (this.rows[row + cell.nameLength] as number) + (this.rows[row + cell.valueLength] as number) + 32;
   }
 
-  /** A field that was put into the table by this block: the next one finds it there. */
+  /** Points the row at the table entry that this block inserted: the next block finds the field there. */
   #useEntry(row: number, entry: number, table: HpackTable): void {
     const { rows } = this;
     rows[row + cell.nameStart] = table.nameStart(entry);
@@ -60,7 +63,7 @@ export class BlockShape {
     rows[row + cell.wireLength] = 0;
   }
 
-  /** Whether it begins with the same `count` fields as `other`. */
+  /** Whether this shape begins with the same `count` fields as `other`. */
   beginsAs(other: BlockShape, count: number): boolean {
     if (this.count < count) return false;
     for (let field = 0; field < count; field++) {
@@ -78,7 +81,7 @@ export class BlockShape {
     return own !== undefined && others !== undefined && Buffer.compare(own, others) === 0;
   }
 
-  /** Whether the field of the block has the name of the one that varies here. */
+  /** Whether a block's field has the same name as the varying field of this shape at the same place. */
   isNamed(fields: FieldBlock, field: number): boolean {
     const row = field * cells;
     const id = this.rows[row] as number;
@@ -105,38 +108,41 @@ export class BlockShapes {
     this.#table = table;
   }
 
-  /** What the next block is likely to be. */
+  /** The shape that the next block probably has, or null if none is known. */
   get expected(): BlockShape | null {
     const last = this.#last;
     return last === null ? null : (last.next ?? last);
   }
 
-  /** One that begins with the first `count` fields of `shape` and goes on with `key`. */
+  /** Returns another shape that begins with the first `count` fields of `shape` and continues with `key`, or null. */
   find(shape: BlockShape, count: number, key: number): BlockShape | null {
     for (const other of this.#shapes)
       if (other.keys[count] === key && other !== shape && other.beginsAs(shape, count)) return other;
     return null;
   }
 
-  /** Entries have other numbers from now on. */
+  /** Forgets all shapes. Called when the table's entries are renumbered. */
   forget(): void {
     this.#shapes.length = 0;
     this.#place = 0;
     this.#last = null;
   }
 
-  /** A block had this shape. */
+  /** Notes that a block had this shape. */
   met(shape: BlockShape): void {
     this.#unmatchedBlocks = 0;
     if (this.#last !== null) this.#last.next = shape;
     this.#last = shape;
   }
 
-  /** A block had none that is known: gives its profile; null: it is not worth one. */
+  /**
+   * Learns the shape of a block that fitted no known one, and returns its profile. Returns null if the block is too
+   * long or if such blocks come too often to be worth learning.
+   */
   learn(fields: FieldBlock): FieldProfile | null {
     if (fields.count > profileFieldsMax || fields.count === 0) return null;
     if (++this.#unmatchedBlocks > unmatchedMax && this.#unmatchedBlocks % unmatchedMax !== 0) return null;
-    // What counts in the list is more than what is kept: shapes know only of the latter.
+    // A stripped field counts more bytes in the list than are kept, and a shape knows only the kept bytes.
     for (let field = 0; field < fields.count; field++)
       if ((fields.flags(field) & fieldFlag.stripped) !== 0) return null;
     const varying = varyingFields(fields, this.#last?.rows ?? none);

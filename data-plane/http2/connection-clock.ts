@@ -3,7 +3,6 @@ import { keepalivePing } from "./pings.js";
 import { errorCode } from "./protocol.js";
 import { refusal } from "./refusals.js";
 
-/** What the clock looks at. */
 type ClockPort = Pick<ConnectionPort, "dead" | "limits" | "output" | "streams" | "fail" | "reap" | "wake"> & {
   readonly control: {
     readonly settingsReceived: boolean;
@@ -14,14 +13,14 @@ type ClockPort = Pick<ConnectionPort, "dead" | "limits" | "output" | "streams" |
   readonly sender: { readonly waitingBytes: number };
 };
 
-/** What a connection ends, or asks, when time passes. */
+/** Ends what took too long on a connection, and sends keepalive PINGs. */
 export class ConnectionClock {
   readonly #connection: ClockPort;
   readonly #startedMs: number;
   lastReceivedMs: number;
-  /** When our keepalive PING went out; 0: none is under way. */
+  /** When our unanswered keepalive PING was sent, or 0. */
   pingSentMs = 0;
-  /** Keepalive PINGs since a stream was opened. */
+  /** Keepalive PINGs sent since a stream was last opened. */
   pings = 0;
 
   constructor(connection: ClockPort, nowMs: number) {

@@ -6,17 +6,22 @@ import type { Stream } from "./stream.js";
 
 /** The owner of a connection: opens the calls and knows the socket. */
 export interface ConnectionHandler {
-  /** Servers: a request that passed every check. Must set `stream.sink`; fields are valid during the call only. */
+  /**
+   * Servers: a request passed every check. The handler must set `stream.sink`; `fields` is valid only during this call.
+   */
   onRequest(stream: Stream, fields: FieldBlock, endStream: boolean): void;
-  /** Servers: a request whose header fields are more than allowed, of which nothing more is told; must be answered. */
+  /**
+   * Servers: a request has more header fields or bytes than allowed. The handler must answer the stream; it gets no
+   * fields.
+   */
   onOversized(stream: Stream): void;
-  /** Servers: what ends an answer that the engine gives itself, 415; null: nothing. */
+  /** Servers: fields to append to the 415 answer that the engine gives itself, or null. */
   lastFields(): readonly PreparedField[] | null;
-  /** There is output, or the connection ended: call `takeOutput` soon. Once until then. */
+  /** There is output, or the connection ended: the handler must call `takeOutput` soon. Called once until then. */
   onWork(): void;
-  /** The peer takes no new streams, or may take more of them than before. */
+  /** The number of streams that the peer accepts has changed. */
   onCapacity(): void;
-  /** A sink threw while the end of its stream was told. */
+  /** A sink threw while the engine told it that its stream had ended. */
   onFault(error: unknown): void;
 }
 

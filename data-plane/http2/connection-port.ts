@@ -8,8 +8,9 @@ import type { Stream } from "./stream.js";
 import type { StreamTable } from "./stream-table.js";
 
 /**
- * What the parts of a connection share, and the verdicts they may reach. Each part names what it uses of it (`Pick`), so
- * that its dependencies can be read where it begins; `Connection` puts the parts together and is imported by none of them.
+ * What the parts of a connection share, and how they end streams or the connection. Each part names what it uses
+ * (`Pick`), so that a reader sees its dependencies where it begins. `Connection` assembles the parts and none of them
+ * imports it.
  */
 export interface ConnectionPort {
   readonly isServer: boolean;
@@ -20,47 +21,49 @@ export interface ConnectionPort {
   readonly output: Output;
   readonly streams: StreamTable;
   readonly abuse: AbuseMeter;
-  /** The time of the read or tick that is under way, in milliseconds of a monotonic clock. */
+  /** The time at which the current read or tick began, in milliseconds of a monotonic clock. */
   readonly nowMs: number;
-  /** Nothing more is read. */
+  /** Whether the connection has ended: nothing more is read. */
   readonly dead: boolean;
-  /** The highest stream of the peer's that was opened. */
+  /** The highest stream id that the peer has opened. */
   readonly lastPeerId: number;
-  /** What a new stream of the peer may use at once. */
+  /** How many bytes the peer may send at once on a new stream. */
   readonly newStreamWindow: number;
 
-  /** There is output: the owner is told, once until it takes it. */
+  /** Tells the owner that there is output; once until the owner takes it. */
   wake(): void;
 
-  // === Of the connection ===
+  // === The connection ===
 
-  /** Ends it with GOAWAY(code). */
+  /** Ends the connection with GOAWAY(code). */
   fail(code: number, reason: number): void;
-  /** Ends it for a reason that the abuse meter gave; false: it ended. 0 is no reason. */
+  /**
+   * Ends the connection if `reason`, which the abuse meter returned, is not 0. Returns false if the connection ended.
+   */
   allow(reason: number): boolean;
-  /** Counts a small fault; false: that was one too many, and it ended. */
+  /** Counts a small fault. Returns false if that was one too many and the connection ended. */
   glitch(): boolean;
-  /** Ends it without a word. */
+  /** Ends the connection without a GOAWAY. */
   lost(): void;
 
-  // === Of a stream ===
+  // === A stream ===
 
-  /** Whether nobody has opened this stream yet. */
+  /** Whether neither side has opened this stream yet. */
   isIdle(streamId: number): boolean;
-  /** Whether the stream came after our last GOAWAY. */
+  /** Whether the peer opened the stream after our last GOAWAY, so that its frames are ignored. */
   ignores(streamId: number): boolean;
   /** Resets a stream that is not open. */
   refuseFrame(streamId: number, code: number, reason: number): void;
   /** Resets an open stream for a fault of the peer. */
   faultStream(stream: Stream, code: number, reason: number): void;
-  /** Resets an open stream that costs more than it carries. */
+  /** Resets an open stream that costs more than it carries, and charges the peer for it. */
   calm(stream: Stream, reason: number): void;
-  /** Resets an open stream for what it costs, which is no fault of the peer's. */
+  /** Resets an open stream for its cost, without charging the peer. */
   reap(stream: Stream, code: number, reason: number): void;
-  /** The peer reset an open stream, or will not process it. */
+  /** Removes an open stream that the peer reset or will not process, and tells its owner. */
   peerReset(stream: Stream, code: number, unprocessed: boolean): void;
-  /** The peer has sent all of it. */
+  /** The peer has sent all that it sends on this stream. */
   endedReceiving(stream: Stream): void;
-  /** We have sent all of it. */
+  /** We have sent all that we send on this stream. */
   endedSending(stream: Stream): void;
 }

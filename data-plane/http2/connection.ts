@@ -19,8 +19,8 @@ import { nobody, Stream, type StreamPort, type StreamSink, sendState } from "./s
 import { closedHow, StreamTable } from "./stream-table.js";
 
 /**
- * One HTTP/2 connection of either role (RFC 9113), without socket and clock: bytes go in by `receive`,
- * come out by `takeOutput`, and time is told. What it keeps is bounded by its limits.
+ * One HTTP/2 connection in either role (RFC 9113), without socket and clock: bytes go in through `receive` and come out
+ * of `takeOutput`, and the caller tells the time. Its memory is bounded by its limits.
  */
 export class Connection implements ConnectionPort, StreamPort {
   readonly isServer: boolean;
@@ -36,17 +36,20 @@ export class Connection implements ConnectionPort, StreamPort {
   readonly headers: HeaderReceiver;
   readonly control: ControlReceiver;
   readonly clock: ConnectionClock;
-  /** Of all connections of the process. */
+  /** Shared by all connections of the process. */
   readonly budget: MemoryBudget;
   readonly #reader: FrameReader;
-  /** What events go to while nobody has taken the stream. */
+  /** Takes the events of a stream that has no owner yet. */
   readonly noSink: StreamSink = nobody;
   nowMs: number;
-  /** Nothing more is read; what waits in the output is still to be sent, then the socket is to be closed. */
+  /**
+   * Whether the connection has ended: nothing more is read. The owner still sends the waiting output, then closes the
+   * socket.
+   */
   dead = false;
-  /** Why, for logs: place in `refusalReasons`. */
+  /** Why the connection ended, as an index into `refusalReasons`; for logs. */
   deadReason = 0;
-  /** The highest stream of the peer's that was opened. */
+  /** The highest stream id that the peer has opened. */
   lastPeerId = 0;
   #nextId = 1;
   #woken = false;
@@ -70,7 +73,7 @@ export class Connection implements ConnectionPort, StreamPort {
     greet(this);
   }
 
-  /** Takes `chunk[0, length)` from the socket. Not while a call of this method is under way. */
+  /** Reads `chunk[0, length)`, which came from the socket. Must not be called from within itself. */
   receive(chunk: Uint8Array, nowMs: number, length = chunk.length): void {
     this.nowMs = nowMs;
     this.clock.lastReceivedMs = nowMs;
@@ -78,13 +81,16 @@ export class Connection implements ConnectionPort, StreamPort {
     this.sender.pump();
   }
 
-  /** Tells the time: call about once a second. */
+  /** Tells the connection the time. The owner calls it about once a second. */
   tick(nowMs: number): void {
     this.nowMs = nowMs;
     if (!this.dead) this.clock.tick(nowMs);
   }
 
-  /** What is to be written, once the last of it has been; `recycle` it after writing. */
+  /**
+   * Returns the chunks to write next. The owner calls it after the previous chunks are written, and `recycle` after
+   * each write.
+   */
   takeOutput(): Buffer[] {
     this.sender.pump();
     this.#woken = false;
@@ -102,12 +108,15 @@ export class Connection implements ConnectionPort, StreamPort {
     );
   }
 
-  /** Clients: whether there ever was a stream. */
+  /** Clients: whether a stream was ever opened. */
   get hasOpened(): boolean {
     return this.#nextId > 1;
   }
 
-  /** Clients: a new stream, on which `sendFields` comes first; null if the peer takes no more (`canOpen`). */
+  /**
+   * Clients: opens a stream, on which the caller first calls `sendFields`. Returns null if the peer takes no more
+   * (`canOpen`).
+   */
   open(sink: StreamSink, nowMs = this.nowMs): Stream | null {
     if (!this.canOpen) return null;
     const stream = new Stream(this, this.#nextId, sink, this.newStreamWindow, this.peer.initialWindowSize, nowMs);
@@ -119,19 +128,22 @@ export class Connection implements ConnectionPort, StreamPort {
     return stream;
   }
 
-  /** What a new stream of the peer may use at once: the default until it has acknowledged ours. */
+  /**
+   * How many bytes the peer may send at once on a new stream: at least the protocol's default until it has acknowledged
+   * our SETTINGS.
+   */
   get newStreamWindow(): number {
     const { streamWindowBytes } = this.limits;
     return this.control.settingsAcknowledged ? streamWindowBytes : Math.max(streamWindowBytes, initialWindow);
   }
 
-  /** Ends the connection in order: no new streams, those that are open finish (two GOAWAYs for servers). */
+  /** Ends the connection in order: refuses new streams and lets open ones finish. A server sends two GOAWAYs. */
   shutdown(nowMs: number): void {
     this.nowMs = nowMs;
     if (!this.dead) this.control.startDrain();
   }
 
-  /** The socket is gone, or is to go at once. */
+  /** The socket is closed, or must be closed at once: ends all streams. */
   lost(): void {
     if (this.dead) return;
     this.dead = true;
@@ -157,7 +169,10 @@ export class Connection implements ConnectionPort, StreamPort {
     this.wake();
   }
 
-  /** Something threw in `receive`, `tick` or `takeOutput`: any of the streams may be half done, so none goes on. */
+  /**
+   * Ends the connection after `receive`, `tick` or `takeOutput` threw: any stream may be half processed, so none
+   * continues.
+   */
   crash(): void {
     if (this.dead) this.counters.refuse(refusal.internal);
     else this.fail(errorCode.internalError, refusal.internal);
@@ -168,29 +183,31 @@ export class Connection implements ConnectionPort, StreamPort {
     for (const stream of this.streams.all()) this.#remove(stream, closedHow.resetByUs, code, true, false);
   }
 
-  /** Ends the connection for what the abuse meter says, if that is a reason. False: it ended. */
+  /**
+   * Ends the connection if `reason`, which the abuse meter returned, is not 0. Returns false if the connection ended.
+   */
   allow(reason: number): boolean {
     if (reason !== 0) this.fail(errorCode.enhanceYourCalm, reason);
     return reason === 0;
   }
 
-  /** False: that was one too many. */
+  /** Counts a small fault. Returns false if that was one too many and the connection ended. */
   glitch(): boolean {
     return this.allow(this.abuse.glitch(this.nowMs));
   }
 
-  /** Whether nobody has opened this stream yet. */
+  /** Whether neither side has opened this stream yet. */
   isIdle(streamId: number): boolean {
     const ours = ((streamId & 1) === 1) !== this.isServer;
     return ours ? streamId >= this.#nextId : streamId > this.lastPeerId;
   }
 
-  /** Whether a stream came after our last GOAWAY and is to be ignored. */
+  /** Whether the peer opened the stream after our last GOAWAY, so that its frames are ignored. */
   ignores(streamId: number): boolean {
     return this.isServer && streamId > this.control.lastTakenId;
   }
 
-  /** Refuses what concerns a stream that is not open: a reset for a fault of the peer. */
+  /** Answers a frame for a stream that is not open with a reset, and counts it as a fault of the peer. */
   refuseFrame(streamId: number, code: number, reason: number): void {
     this.counters.refuse(reason);
     if (!this.isServer) this.glitch();
@@ -209,19 +226,19 @@ export class Connection implements ConnectionPort, StreamPort {
   #countOwnReset(streamId: number, code: number): void {
     this.counters.ownResets++;
     this.output.resetStream(streamId, code);
-    // Clients opened each of them: what they have to reset is bounded by that.
+    // A client opened each stream itself, which bounds how many it resets.
     if (this.isServer) this.allow(this.abuse.ownReset(this.nowMs));
     this.wake();
   }
 
-  /** Resets an open stream that costs more than it carries; the others go on. */
+  /** Resets an open stream that costs more than it carries, and charges the peer for it. Other streams continue. */
   calm(stream: Stream, reason: number): void {
     const flood = this.isServer ? this.abuse.reset(stream, this.nowMs) : 0;
     this.reap(stream, errorCode.enhanceYourCalm, reason);
     this.allow(flood);
   }
 
-  /** Resets an open stream for what it costs; that is no fault of the peer's. */
+  /** Resets an open stream for its cost, without charging the peer. */
   reap(stream: Stream, code: number, reason: number): void {
     if (stream.closed) return;
     this.counters.refuse(reason);
@@ -230,7 +247,7 @@ export class Connection implements ConnectionPort, StreamPort {
     this.wake();
   }
 
-  /** See `Stream.reset`. A stream on which nothing was sent goes without a word. */
+  /** See `Stream.reset`. A client's stream on which nothing was sent ends without a RST_STREAM. */
   resetStream(stream: Stream, code: number): void {
     if (stream.closed) return;
     if (this.isServer || stream.sending !== sendState.idle) this.output.resetStream(stream.id, code);
@@ -238,7 +255,7 @@ export class Connection implements ConnectionPort, StreamPort {
     this.wake();
   }
 
-  /** The peer reset a stream, or will not process it. */
+  /** Removes a stream that the peer reset or will not process, and tells its owner. */
   peerReset(stream: Stream, code: number, unprocessed: boolean): void {
     const sink = stream.sink;
     this.#remove(stream, closedHow.resetByPeer, code, false, unprocessed);
@@ -257,7 +274,7 @@ export class Connection implements ConnectionPort, StreamPort {
     if (!this.dead) this.control.streamEnded();
   }
 
-  /** Every stream of a connection that ends is told, whatever the owner of one of them does. */
+  /** Tells a stream's owner of the reset. If one owner throws, the others are still told. */
   #tellReset(stream: Stream, code: number, unprocessed: boolean): void {
     try {
       stream.sink.onReset(stream, code, false, unprocessed);
@@ -274,7 +291,7 @@ export class Connection implements ConnectionPort, StreamPort {
   endedSending(stream: Stream): void {
     if (stream.receiveEnded) this.#remove(stream, closedHow.ended, errorCode.noError, false, false);
     else if (this.isServer) {
-      // An early answer: the rest of the request is of no use (RFC 9113, 8.1).
+      // The answer came before the request ended: the rest of the request is of no use (RFC 9113, 8.1).
       this.output.resetStream(stream.id, errorCode.noError);
       this.#remove(stream, closedHow.resetByUs, errorCode.noError, false, false);
     }

@@ -10,7 +10,6 @@ import { closedHow } from "./stream-table.js";
 const draining = { no: 0, announced: 1, final: 2 } as const;
 const highestId = 0x7fff_ffff;
 
-/** What these frames look at and change. */
 type ControlPort = Pick<
   ConnectionPort,
   | ("isServer" | "limits" | "peer" | "counters" | "output" | "streams" | "abuse" | "nowMs" | "lastPeerId" | "isIdle")
@@ -21,7 +20,7 @@ type ControlPort = Pick<
   readonly clock: { pingSentMs: number };
 };
 
-/** Every frame that is neither HEADERS nor DATA, and the end in order. */
+/** Handles every frame that is neither HEADERS nor DATA, and the orderly end of a connection. */
 export class ControlReceiver {
   readonly #connection: ControlPort;
   settingsReceived = false;
@@ -29,18 +28,18 @@ export class ControlReceiver {
   #drain: number = draining.no;
   #drainSinceMs = 0;
   #peerDrains = false;
-  /** The code of the peer's last GOAWAY; -1: none came. */
+  /** Error code of the peer's last GOAWAY, or -1 if none came. */
   goawayCode = -1;
-  /** What it said, for logs. */
+  /** Debug text of the peer's last GOAWAY, for logs. */
   goawayText = "";
-  /** Streams above this one come after our last GOAWAY. */
+  /** Streams with a higher id were opened after our last GOAWAY. */
   lastTakenId = highestId;
 
   constructor(connection: ControlPort) {
     this.#connection = connection;
   }
 
-  /** No new streams, by our wish or the peer's. */
+  /** Whether either side has asked that no new streams be opened. */
   get draining(): boolean {
     return this.#drain !== draining.no || this.#peerDrains;
   }
@@ -159,7 +158,7 @@ export class ControlReceiver {
     if (!connection.isServer) connection.handler.onCapacity();
   }
 
-  /** False: the connection failed. */
+  /** Applies one setting of the peer. Returns false if the connection failed. */
   #applySetting(id: number, value: number): boolean {
     const connection = this.#connection;
     const before = connection.peer.initialWindowSize;
@@ -170,7 +169,7 @@ export class ControlReceiver {
     }
     if (id === settingId.headerTableSize) connection.sender.encoder.setTableMax(value);
     else if (id === settingId.initialWindowSize && value !== before) {
-      // Open streams follow, and may go below zero (RFC 9113, 6.9.2).
+      // The windows of open streams change by the difference and may become negative (RFC 9113, 6.9.2).
       for (const stream of connection.streams.all()) {
         if (connection.sender.widen(stream, value - before)) continue;
         connection.fail(errorCode.flowControlError, refusal.flow_control);
@@ -216,7 +215,7 @@ export class ControlReceiver {
     const stream = connection.streams.find(streamId);
     if (stream !== null) connection.faultStream(stream, code, refusal.priority);
     else if (connection.isIdle(streamId) && !(connection.isServer && (streamId & 1) === 1)) {
-      connection.fail(code, refusal.priority); // of a stream that the peer can never open
+      connection.fail(code, refusal.priority); // the peer can never open a stream with this id
     } else connection.refuseFrame(streamId, code, refusal.priority);
   }
 
@@ -244,7 +243,10 @@ export class ControlReceiver {
     this.streamEnded();
   }
 
-  /** Servers: says that the end is near, and waits for the PING's answer, so that no stream is lost on the way. */
+  /**
+   * Begins the orderly end. A server announces it and waits for the answer to a PING, so that no stream that is on its
+   * way is lost.
+   */
   startDrain(): void {
     const connection = this.#connection;
     if (this.#drain !== draining.no) return;
@@ -261,7 +263,7 @@ export class ControlReceiver {
     this.streamEnded();
   }
 
-  /** The PING of `startDrain` has its time too. */
+  /** Sends the final GOAWAY if the peer does not answer the PING of `startDrain` in time. */
   checkDrain(nowMs: number): void {
     const waited = nowMs - this.#drainSinceMs;
     if (this.#drain === draining.announced && waited > this.#connection.limits.drainPingTimeoutMs) this.#finalGoaway();
@@ -276,7 +278,7 @@ export class ControlReceiver {
     this.streamEnded();
   }
 
-  /** A drained connection ends with its last stream. */
+  /** Ends a draining connection once no stream is open. */
   streamEnded(): void {
     const connection = this.#connection;
     if (connection.streams.count === 0 && (this.#drain === draining.final || this.#peerDrains)) connection.lost();

@@ -1,10 +1,10 @@
-/** Blocks of fields that outlive those they came in. */
+/** Copies fields into a block that outlives the one they came in. */
 import { FieldBlock } from "./field-block.js";
 import { cell, cells } from "./field-cells.js";
 import { fieldFlag } from "./field-classes.js";
 import type { PreparedField } from "./prepared-field.js";
 
-/** `first`, the fields that are not dropped, and `last`, in a block of their own. */
+/** Returns a new block with `first`, the fields of `fields` that are not dropped, and `last`. */
 export function copyFields(
   first: readonly PreparedField[] | null,
   fields: FieldBlock | null,

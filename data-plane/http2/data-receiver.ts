@@ -5,7 +5,7 @@ import { refusal } from "./refusals.js";
 import type { Stream } from "./stream.js";
 import { closedHow } from "./stream-table.js";
 
-/** What is given back of the connection's window at once while little of it is left. */
+/** The smallest window update, in bytes, for the connection while little of its window is left. */
 const leastCredit = 4096;
 
 type DataPort = Pick<
@@ -14,17 +14,17 @@ type DataPort = Pick<
   | ("refuseFrame" | "faultStream" | "calm" | "endedReceiving")
 >;
 
-/** DATA as it comes in: windows, lengths, and what of it is given back. */
+/** Receives DATA frames: checks windows and lengths, and gives window back as the bytes are consumed. */
 export class DataReceiver {
   readonly #connection: DataPort;
-  /** What the peer may still send on the connection. */
+  /** How many bytes the peer may still send on the connection. */
   window: number;
-  /** Out of the way, and not announced yet. */
+  /** Bytes that were consumed and not yet announced to the peer. */
   #credit = 0;
   readonly #announceAt: number;
   readonly #streamAnnounceAt: number;
   readonly #messageBytesMax: number;
-  /** The stream of the frame being read; null: its bytes are thrown away. */
+  /** The stream of the frame being read, or null if the frame's bytes are discarded. */
   #stream: Stream | null = null;
   #endStream = false;
   #length = 0;
@@ -78,7 +78,7 @@ export class DataReceiver {
       return;
     }
     if (padding > 0) {
-      // Padding is out of the way as soon as it is read.
+      // Padding is consumed as soon as it is read.
       stream.unconsumed += padding;
       this.consumed(stream, padding);
     }
@@ -100,7 +100,7 @@ export class DataReceiver {
 
   onBytes(bytes: Uint8Array, start: number, end: number, last: boolean): void {
     const stream = this.#stream;
-    if (stream === null || stream.closed) return; // its bytes were given back when it closed
+    if (stream === null || stream.closed) return; // the window for these bytes was given back when the stream closed
     const connection = this.#connection;
     if (stream.framed) this.#messages += countMessages(stream, bytes, start, end, this.#messageBytesMax);
     if (last) {
@@ -133,7 +133,7 @@ export class DataReceiver {
     this.#connection.wake();
   }
 
-  /** The stream is gone: nobody will consume what it had. */
+  /** Gives back the window that a closed stream's unconsumed bytes hold. */
   drop(stream: Stream): void {
     if (stream.unconsumed === 0) return;
     this.#creditConnection(stream.unconsumed);
@@ -142,7 +142,8 @@ export class DataReceiver {
 
   #creditConnection(bytes: number): void {
     this.#credit += bytes;
-    // Where streams that nobody reads hold most of the window, what the others give back must not wait to be half of it.
+    // When streams that nobody reads hold most of the window, the other streams get theirs back in small updates and do
+    // not wait for half a window.
     const least = this.window < this.#announceAt >>> 1 ? Math.min(leastCredit, this.window + 1) : this.#announceAt;
     if (this.#credit < least || this.#connection.dead) return;
     const increment = Math.min(this.#credit, windowMax);

@@ -6,7 +6,7 @@ type Prepared = readonly PreparedField[] | null;
 const headsMax = 64; // a power of two
 const headBytesMax = 1024;
 
-/** A part of a header block as it was written. */
+/** An encoded part of a header block. */
 class EncodedHead {
   readonly profile: FieldProfile;
   readonly first: Prepared;
@@ -33,13 +33,17 @@ class EncodedHead {
 }
 
 /**
- * What one encoder wrote for the fields of a block that stay the same from call to call, and for those sent with them:
- * good for as long as nothing is put into its table. The profile is the very object, which belongs to one connection.
+ * Caches what one encoder wrote for the unchanging fields of a block and for the fields sent with them. An entry is
+ * valid while nothing is inserted into the encoder's table. Profiles are compared by object identity; each belongs to
+ * one connection.
  */
 export class EncodedHeads {
   readonly #heads: (EncodedHead | undefined)[] = new Array<EncodedHead | undefined>(headsMax).fill(undefined);
 
-  /** `dropped`: which of the profile's fields were left out; `inserted`: of the encoder's table. */
+  /**
+   * Returns the encoded bytes, if they are kept. `dropped`: a mask of the profile's fields that are left out.
+   * `inserted`: the newest entry number of the encoder's table.
+   */
   find(
     profile: FieldProfile,
     first: Prepared,
@@ -58,7 +62,7 @@ export class EncodedHeads {
       : undefined;
   }
 
-  /** Keeps a copy of `source[start, end)`, unless it is long. */
+  /** Keeps a copy of `source[start, end)`, unless it is longer than `headBytesMax`. */
   keep(
     profile: FieldProfile,
     first: Prepared,

@@ -2,13 +2,16 @@ import { type HpackTable, tableBytesMax } from "./hpack-table.js";
 
 const buckets = 256;
 
-/** Finds the entries of an encoder's table by what they say. */
+/** Finds the entries of an encoder's table by name and value. */
 export class EncoderIndex {
   readonly #table: HpackTable;
-  /** By hash: the newest entry, and for each slot the one before it with the same bucket. Dead entries end a chain. */
+  /**
+   * The newest entry per bucket of hashes, and for each slot the previous entry in the same bucket. A dead entry ends a
+   * chain.
+   */
   readonly #newest = new Int32Array(buckets);
   readonly #before = new Int32Array(tableBytesMax / 32);
-  /** Hashes of fields that went out as literals lately: one that comes again is worth an entry. */
+  /** Hashes of fields recently sent as literals: a field that is sent again is worth an entry. */
   readonly #lately = new Int32Array(2 * buckets);
   /** For each known name: the newest entry that has it. */
   readonly #nameEntry = new Int32Array(256);
@@ -23,7 +26,9 @@ export class EncoderIndex {
     return this.#table.isLive(entry) ? entry : 0;
   }
 
-  /** Says whether a field with this hash was written lately, and remembers it; sets of two, the older one goes. */
+  /**
+   * Whether a field with this hash was written recently. Remembers the hash; each set holds two and replaces the older.
+   */
   isWorthEntry(hash: number): boolean {
     const place = (hash & (buckets - 1)) * 2;
     const newer = this.#lately[place] as number;
@@ -61,7 +66,7 @@ export class EncoderIndex {
     return 0;
   }
 
-  /** Puts a field into the table; 0: it is larger than that. */
+  /** Inserts a field into the table and returns its entry number, or 0 if the field is larger than the table. */
   insert(
     id: number,
     name: Uint8Array,

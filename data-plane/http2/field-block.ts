@@ -5,40 +5,39 @@ import type { FieldProfile } from "./field-profile.js";
 import { entriesMax, type HpackTable, tableColumns } from "./hpack-table.js";
 import { staticName, staticValueLength, staticValueStart, staticValues } from "./static-table.js";
 
-/** More than a shape has (block-shapes.ts), with what is added to one. */
+/** Rows of a new block: more than a shape has (block-shapes.ts), added fields included. */
 const rowsAtFirst = 48;
-/** A block may stay so much larger than it was made. */
+/** A block keeps up to this many bytes more than it was made with. */
 const spareBytes = 16_384;
 
 /**
- * The fields of one header block, as slices of one buffer. The decoder of a connection fills the same
- * block again and again: what is to outlive the call that hands it out must be copied (`copy`).
- * Nothing is a string until somebody asks.
+ * The fields of one header block, as slices of one buffer. A connection's decoder fills the same block again and again:
+ * copy what must outlive the call (`copyFields`). Values become strings only on demand.
  */
 export class FieldBlock {
-  /** Static values first, then (in a decoder's block) the dynamic table, then what this block holds. */
+  /** The static values, then (in a decoder's block) the dynamic table, then this block's own bytes. */
   bytes: Buffer;
-  /** Of this block alone, or, while it has a profile, those of all blocks of its shape. */
+  /** One row of `cells` numbers per field. While the block has a shape, these are the shape's rows. */
   rows: Int32Array;
   #ownRows = new Int32Array(rowsAtFirst * cells);
   count = 0;
-  /** The sum of name, value and 32 for each field (RFC 9113, 6.5.2), dropped ones included. */
+  /** The sum of name length, value length and 32 over all fields (RFC 9113, 6.5.2), dropped ones included. */
   listBytes = 0;
-  /** The bytes that the block was decoded from, while it may be read from them; else null. */
+  /** The bytes that the block was decoded from, while they may be read; or null. */
   wire: Uint8Array | null = null;
-  /** The dynamic table that `cell.entry` speaks of. */
+  /** The dynamic table whose entries `cell.entry` numbers. */
   table: HpackTable | null = null;
-  /** What is known of blocks like this one; null: nothing, or a value of it has been replaced. */
+  /** What is known about blocks like this one; null if nothing is, or if a value was replaced. */
   profile: FieldProfile | null = null;
-  /** Of the first 32 fields: a bit for each that is dropped. */
+  /** A bit for each of the first 32 fields that is dropped. */
   dropped = 0;
-  /** Where the next byte of this block's own goes. */
+  /** Where this block's next own byte is written. */
   writeAt: number;
   readonly scratchStart: number;
   readonly #capacity: number;
   #hasGrown = false;
 
-  /** Grows as it is filled; how far is for whoever fills it to bound. */
+  /** The block grows as it is filled; the caller that fills it bounds its size. */
   constructor(scratchStart = staticValues.length, capacity = scratchStart + 1024) {
     this.#capacity = capacity;
     this.rows = this.#ownRows;
@@ -48,7 +47,7 @@ export class FieldBlock {
     this.writeAt = scratchStart;
   }
 
-  /** What it takes in memory. */
+  /** Memory that the block holds, in bytes. */
   get heldBytes(): number {
     return this.bytes.length + this.#ownRows.byteLength;
   }
@@ -83,7 +82,7 @@ export class FieldBlock {
     return this.rows[field * cells + cell.valueLength] as number;
   }
 
-  /** What it counts in the list. */
+  /** Returns the list size of a field in bytes. */
   sizeOf(field: number): number {
     return 32 + (this.rows[field * cells + cell.nameLength] as number) + this.valueLength(field);
   }
@@ -136,7 +135,10 @@ export class FieldBlock {
     return bytes.toString("latin1", rows[place], (rows[place] as number) + (rows[place + 1] as number));
   }
 
-  /** Adds a field; both texts are taken as Latin-1. False: a shape has no room for it. */
+  /**
+   * Adds a field; both texts are taken as Latin-1. Returns false if the block has a shape without room for one more
+   * field.
+   */
   add(name: string, value: string, flags = 0): boolean {
     if (this.count * cells === this.rows.length && this.rows !== this.#ownRows) return false;
     const nameLength = name.length;
@@ -153,7 +155,7 @@ export class FieldBlock {
     return true;
   }
 
-  /** Adds a row; the bytes are in place already and the caller has looked that there is room. */
+  /** Adds a row. The bytes are in place already, and the caller has checked that the row fits. */
   push(
     nameId: number,
     nameStart: number,
@@ -203,17 +205,14 @@ export class FieldBlock {
     this.listBytes += nameLength + valueLength + 32;
   }
 
-  /** Takes the row of a field from a shape; `bytes`: what it counts in the list. */
+  /** Copies a field's row from a shape. `bytes`: the list size of the field. */
   putRow(field: number, from: Int32Array, bytes: number): void {
     const row = field * cells;
     for (let at = row; at < row + cells; at++) this.rows[at] = from[at] as number;
     this.listBytes += bytes;
   }
 
-  /**
-   * Takes the rows of a shape, with those of fields that vary from this block; their bytes are in place. `bytes`: what
-   * the others count in the list.
-   */
+  /** Uses a shape's rows, with this block's varying fields in them. `bytes`: the list size of the other fields. */
   takeShape(rows: Int32Array, profile: FieldProfile, bytes: number): void {
     const own = this.rows;
     for (let i = 0; i < profile.varying.length; i++) {
@@ -225,7 +224,7 @@ export class FieldBlock {
     this.listBytes += bytes;
   }
 
-  /** Leaves the shape's rows as they were. */
+  /** Undoes the changes that this block made to the shape's rows, and stops using them. */
   #restoreShape(): void {
     const { rows } = this;
     for (let bits = this.dropped; bits !== 0; bits &= bits - 1) {
@@ -241,7 +240,7 @@ export class FieldBlock {
     this.push(id, 0, nameBytes(id).length, staticValueStart[index] as number, length, 0, 0, -index, 0, 0);
   }
 
-  /** Gives a field another value, which is taken as Latin-1. */
+  /** Replaces the value of a field with `value`, which is taken as Latin-1. */
   replaceValue(field: number, value: string): void {
     this.profile = null;
     if (this.rows !== this.#ownRows) {
@@ -269,7 +268,7 @@ export class FieldBlock {
     this.#hasGrown = true;
   }
 
-  /** Gives back what only a long block needed; its fields are gone then. */
+  /** Releases the memory that only a long block needed. The block's fields are lost then. */
   shrink(): void {
     if (!this.#hasGrown) return;
     const isLong = this.bytes.length > this.#capacity + spareBytes;

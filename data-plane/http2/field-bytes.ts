@@ -1,10 +1,11 @@
 /**
- * Header fields written down as bytes, for what outlives the block they came in. A field is `static` and an index of the
- * static table; or id of the name, flags, the name with its length if the id is 0, and the value with its length. Lengths
- * have three bytes. After the last field comes `end`.
+ * Header fields written as bytes, for fields that outlive their block. A written field is `static` and an index of the
+ * static table; or the id of its name, its flags, the name with its length if the id is 0, and the value with its
+ * length. A length takes three bytes. `end` follows the last field.
  *
- * Fields of a block with a profile are in two places: the profile has all of them, with `varying`, id and name in place of
- * those whose values differ; the bytes of the block have only these, or `gone`, and then what was added to the block.
+ * Fields of a block with a profile are in two places. The profile's bytes have all of its fields, with `varying`, id
+ * and name in place of each varying field. The block's bytes have the varying fields, or `gone` for each missing one,
+ * and then the fields that were added to the block.
  */
 import type { FieldBlock } from "./field-block.js";
 import { cell, cells } from "./field-cells.js";
@@ -13,15 +14,15 @@ import { nameText } from "./field-names.js";
 import type { FieldProfile } from "./field-profile.js";
 import { staticName, staticValueLength, staticValueStart, staticValues } from "./static-table.js";
 
-/** In place of a name's id. */
+/** Marks that stand where the id of a name would be. */
 const mark = { static: 255, end: 254, varying: 253, gone: 252 } as const;
 
-/** A written field takes at most so many bytes beside its name and value. */
+/** How many bytes a written field takes at most beside its name and value. */
 export const writtenMax = 8;
 
 const nothing = Uint8Array.of(mark.end);
 
-/** Writes a field at `at` and returns where the next one goes; `sizeOfField` bytes are room enough. */
+/** Writes a field at `start` and returns where the next one goes. `sizeOfField` bytes are room enough. */
 export function writeField(target: Uint8Array, start: number, { rows, bytes }: FieldBlock, field: number): number {
   const row = field * cells;
   const entry = rows[row + cell.entry] as number;
@@ -39,7 +40,7 @@ export function writeField(target: Uint8Array, start: number, { rows, bytes }: F
   return put(target, at, bytes, rows[row + cell.valueStart] as number, rows[row + cell.valueLength] as number);
 }
 
-/** Writes a field whose value is another in each block. */
+/** Writes the place of a field whose value differs in each block. */
 export function writeVarying(target: Uint8Array, start: number, { rows, bytes }: FieldBlock, field: number): number {
   const row = field * cells;
   const id = rows[row] as number;
@@ -49,7 +50,7 @@ export function writeVarying(target: Uint8Array, start: number, { rows, bytes }:
   return put(target, start + 2, bytes, rows[row + cell.nameStart] as number, rows[row + cell.nameLength] as number);
 }
 
-/** Writes that a field which varies is not there in this block. */
+/** Writes that this block lacks a varying field. */
 export function writeGone(target: Uint8Array, at: number): number {
   target[at] = mark.gone;
   return at + 1;
@@ -75,7 +76,7 @@ function put(target: Uint8Array, at: number, bytes: Uint8Array, start: number, l
   return at + 3 + length;
 }
 
-/** Walks over fields that were written. */
+/** Reads written fields one after another. */
 export class FieldBytesReader {
   #profile: FieldProfile | null = null;
   #dropped = 0;
@@ -83,7 +84,7 @@ export class FieldBytesReader {
   #keptAt = 0;
   #field = 0;
   #profileAt = 0;
-  /** The field: its values are in `source`. `name` is where a name without id is. */
+  /** The current field: its value is in `source`, and so is its name if it has no id. */
   source: Uint8Array = nothing;
   id = 0;
   flags = 0;
@@ -92,7 +93,7 @@ export class FieldBytesReader {
   valueStart = 0;
   valueLength = 0;
 
-  /** `dropped`: of the profile's fields. */
+  /** Starts reading. `dropped`: a mask of the profile's fields to skip. */
   begin(kept: Uint8Array, profile: FieldProfile | null, dropped: number): void {
     this.#kept = kept;
     this.#profile = profile;
@@ -100,7 +101,7 @@ export class FieldBytesReader {
     this.#keptAt = this.#field = this.#profileAt = 0;
   }
 
-  /** False: there are no more. */
+  /** Reads the next field. Returns false if there are no more. */
   next(): boolean {
     const profile = this.#profile;
     while (profile !== null && profile.kept[this.#profileAt] !== mark.end) {
@@ -123,7 +124,7 @@ export class FieldBytesReader {
     return true;
   }
 
-  /** Reads the field at `start` and gives where the next one is. */
+  /** Reads the field at `start` and returns where the next one begins. */
   #read(kept: Uint8Array, start: number): number {
     const id = kept[start] as number;
     if (id === mark.static) {

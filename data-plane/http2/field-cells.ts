@@ -1,16 +1,21 @@
-/** Where the numbers of a field are within its row. */
+/** Where each number of a field is in its row. */
 export const cell = {
   nameId: 0,
   nameStart: 1,
   nameLength: 2,
   valueStart: 3,
   valueLength: 4,
-  /** Of name and value; 0: not computed yet. */
+  /** Hash of name and value; 0 if not computed yet. */
   hash: 5,
   flags: 6,
-  /** > 0: number of the entry in the dynamic table it came from; < 0: minus the static index. */
+  /**
+   * Positive: the number of the dynamic table's entry that the field came from. Negative: minus its index in the static
+   * table.
+   */
   entry: 7,
-  /** The value as it came on the wire, for passing on: in `wire`, Huffman-coded if the flag says so. */
+  /**
+   * Where the encoded value is in the block's `wire`, for forwarding. A flag says whether the value is Huffman-coded.
+   */
   wireStart: 8,
   wireLength: 9,
 } as const;

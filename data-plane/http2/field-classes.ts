@@ -1,9 +1,9 @@
 export const fieldFlag = {
-  /** Must not be indexed by anyone on the way (RFC 7541, 6.2.3). */
+  /** No hop may index the field (RFC 7541, 6.2.3). */
   neverIndexed: 1,
   /** The wire form of the value is Huffman-coded. */
   wireHuffman: 2,
-  /** Taken out by the owner of the connection: neither read nor sent on. */
+  /** The owner of the connection removed the field: it is neither read nor sent on. */
   dropped: 4,
   /** The value has bytes of 0x80 and above. */
   obsText: 8,
@@ -13,11 +13,11 @@ export const fieldFlag = {
   badName: 32,
   /** The name has an underscore. */
   underscore: 64,
-  /** Spaces or tabs were around the value; they are no part of it. */
+  /** Spaces or tabs that surrounded the value were removed. */
   stripped: 128,
 } as const;
 
-/** Bytes of classes: what they make of a name or value that has them. */
+/** For each byte: the flags that a name or value containing it gets. */
 const valueClass = new Uint8Array(256);
 const nameClass = new Uint8Array(256).fill(fieldFlag.badName);
 for (let byte = 0; byte < 256; byte++) {
@@ -27,7 +27,7 @@ for (let byte = 0; byte < 256; byte++) {
 for (const character of "0123456789abcdefghijklmnopqrstuvwxyz-._") nameClass[character.charCodeAt(0)] = 0;
 nameClass["_".charCodeAt(0)] = fieldFlag.underscore;
 
-/** As `classifyValue`, of a value that is known to have no byte but printable ASCII. */
+/** Like `classifyValue`, for a value that is known to be printable ASCII. */
 export function classifyEnds(bytes: Uint8Array, start: number, length: number): number {
   return length > 0 && (bytes[start] === 32 || bytes[start + length - 1] === 32) ? fieldFlag.stripped : 0;
 }
@@ -42,14 +42,14 @@ export function classifyValue(bytes: Uint8Array, start: number, length: number):
   return first === 32 || first === 9 || last === 32 || last === 9 ? flags | fieldFlag.stripped : flags;
 }
 
-/** Where what is left of `bytes[start, end)` begins without the spaces and tabs before it. */
+/** Returns where `bytes[start, end)` begins after leading spaces and tabs. */
 export function skipSpaces(bytes: Uint8Array, start: number, end: number): number {
   let at = start;
   while (at < end && (bytes[at] === 32 || bytes[at] === 9)) at++;
   return at;
 }
 
-/** Where `bytes[start, end)` ends without the spaces and tabs after it. */
+/** Returns where `bytes[start, end)` ends before trailing spaces and tabs. */
 export function cutSpaces(bytes: Uint8Array, start: number, end: number): number {
   let at = end;
   while (at > start && (bytes[at - 1] === 32 || bytes[at - 1] === 9)) at--;

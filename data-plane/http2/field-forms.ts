@@ -1,4 +1,4 @@
-/** Forms of single fields, as the engine wants them. */
+/** Checks the form of single fields. */
 import type { FieldBlock } from "./field-block.js";
 import { cell, cells } from "./field-cells.js";
 import { fieldName, nameText } from "./field-names.js";
@@ -19,7 +19,7 @@ export function isPseudo(fields: FieldBlock, field: number): boolean {
   return nameStartsWith(fields, field, ":");
 }
 
-/** The number that a value of 1 to `digitsMax` digits and nothing else is; -1: it is none. */
+/** Returns the number that the value spells in 1 to `digitsMax` decimal digits, or -1 if it has another form. */
 export function decimalOf(fields: FieldBlock, field: number, digitsMax: number): number {
   const length = fields.valueLength(field);
   if (length === 0 || length > digitsMax) return -1;
@@ -33,18 +33,18 @@ export function decimalOf(fields: FieldBlock, field: number, digitsMax: number):
   return value;
 }
 
-/** 0: it is none. */
+/** Returns the value as an HTTP status of 100 to 599, or 0 if it is not one. */
 export function statusOf(fields: FieldBlock, field: number): number {
   const value = fields.valueLength(field) === 3 ? decimalOf(fields, field, 3) : -1;
   return value >= 100 && value <= 599 ? value : 0;
 }
 
-/** Fifteen digits at most are exact; -1: it is none. */
+/** Returns the value as a length of at most fifteen digits, which a number holds exactly, or -1. */
 export function contentLengthOf(fields: FieldBlock, field: number): number {
   return decimalOf(fields, field, 15);
 }
 
-/** 1 to 8 digits and a unit. */
+/** Whether the value is 1 to 8 digits and a unit. */
 export function isGrpcTimeout(fields: FieldBlock, field: number): boolean {
   const length = fields.valueLength(field);
   if (length < 2 || length > 9) return false;
@@ -58,7 +58,10 @@ export function isGrpcTimeout(fields: FieldBlock, field: number): boolean {
 
 const grpcType = "application/grpc";
 
-/** `application/grpc` in any case (RFC 9110, 8.3.1), alone or followed by `+`, `;` or a space. */
+/**
+ * Whether the value is `application/grpc` in any letter case (RFC 9110, 8.3.1), alone or followed by `+`, `;` or a
+ * space.
+ */
 export function isGrpcType(fields: FieldBlock, field: number): boolean {
   const start = fields.valueStart(field);
   const length = fields.valueLength(field);
@@ -79,14 +82,17 @@ kinds[0x5f] = letter; // underscore
 for (let i = 0; i < 10; i++) kinds[48 + i] = digit;
 for (const character of "!#$%&'*+-.^`|~") kinds[character.charCodeAt(0)] = other;
 
-/** A slash, identifiers joined by dots, a slash, an identifier; byte for byte: what is routed is what is judged. */
+/**
+ * Whether the value is `/`, identifiers joined by dots, `/` and an identifier. Nothing is decoded or repaired, so that
+ * the routed path is the authorized path.
+ */
 export function isGrpcPath(fields: FieldBlock, field: number): boolean {
   const { bytes } = fields;
   const start = fields.valueStart(field);
   const end = start + fields.valueLength(field);
   if (bytes[start] !== 0x2f) return false;
   let slashes = 0;
-  let atStart = true; // of a segment, where a letter must be
+  let atStart = true; // at the start of an identifier, where a letter must be
   for (let i = start + 1; i < end; i++) {
     const byte = bytes[i] as number;
     const kind = kinds[byte] as number;
@@ -114,7 +120,10 @@ export function isToken(fields: FieldBlock, field: number): boolean {
   return length > 0;
 }
 
-/** A host and at most one port; makes upper case lower, once and for everybody. */
+/**
+ * Whether the value is a host with at most one port. Changes upper-case letters to lower case, so that all later
+ * readers see the same name.
+ */
 export function isAuthority(fields: FieldBlock, field: number): boolean {
   const start = fields.valueStart(field);
   const length = fields.valueLength(field);

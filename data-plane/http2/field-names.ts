@@ -1,7 +1,7 @@
 /**
- * Field names as small integers. A name of the HPACK static table (RFC 7541, appendix A) has the index
- * of its first entry there as its id, so ids up to 61 are also static indexes; names that gRPC uses often follow, then
- * those that the owners of connections list. 0 is a name that is not listed.
+ * Field names as small integers. A name of the HPACK static table (RFC 7541, appendix A) has the index of its first
+ * entry there as its id, so ids up to 61 are also static indexes. The names that gRPC uses often follow, then the names
+ * that the owners of connections list. Id 0 stands for any name that is not listed.
  */
 const staticNames: ReadonlyArray<readonly [id: number, name: string]> = [
   [1, ":authority"],
@@ -69,20 +69,20 @@ export const fieldName = {
   protocol: 81,
 } as const;
 
-/** Names of the static table end here. */
+/** The highest id of a name in the static table. */
 export const staticNameMax = 61;
-/** Ids above are marks where fields are written down as bytes (field-bytes.ts). */
+/** Higher ids are marks where fields are written as bytes (field-bytes.ts). */
 const nameIdMax = 250;
 
 const texts: string[] = new Array<string>(staticNameMax + 1).fill("");
 const encoded: Uint8Array[] = texts.map(() => new Uint8Array(0));
 
-/** The name with this id; empty for 0 and for ids that are no name's. */
+/** Returns the name with this id, or an empty string if no name has it. */
 export function nameText(id: number): string {
   return texts[id] ?? "";
 }
 
-/** The bytes of the name with this id; not to be written to. */
+/** Returns the bytes of the name with this id. The caller must not change them. */
 export function nameBytes(id: number): Uint8Array {
   return encoded[id] as Uint8Array;
 }
@@ -111,7 +111,7 @@ function setName(id: number, name: string): void {
 for (const [id, name] of staticNames) setName(id, name);
 for (const [place, name] of moreNames.entries()) setName(staticNameMax + 1 + place, name);
 
-/** The id of the name in `bytes[start, end)`, or 0. Bytes are compared exactly: names are lower case. */
+/** Returns the id of the name in `bytes[start, end)`, or 0. Bytes are compared exactly: names are lower case. */
 export function findName(bytes: Uint8Array, start: number, end: number): number {
   const length = end - start;
   if (length === 0 || length > nameBytesMax) return 0;
@@ -150,17 +150,17 @@ for (const id of [
 }
 
 /**
- * Whether values under this name change with every call, or are secrets that must not enter a table that
- * other callers share (RFC 7541, 7.1): sent as literals without indexing.
+ * Whether values under this name change with every call, or are secrets that must not enter a table shared with other
+ * callers (RFC 7541, 7.1). They are sent as literals without indexing.
  */
 export function isVolatile(id: number): boolean {
   return volatileNames[id] === 1;
 }
 
 /**
- * Lists a name of up to 32 bytes and returns its id, which is the same for all connections of the process; that of a name
- * that is listed already is the one it has. For owners of connections, while the program is loaded: blocks that were decoded
- * before do not know it. `volatile`: see `isVolatile`.
+ * Lists a name of up to 32 bytes and returns its id, which is valid for all connections of the process. A name that is
+ * already listed keeps its id. Owners of connections call it while the program loads: blocks decoded earlier do not
+ * know the name. `volatile`: see `isVolatile`.
  */
 export function listName(name: string, volatile: boolean): number {
   const listed = texts.indexOf(name);

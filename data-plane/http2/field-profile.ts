@@ -1,36 +1,42 @@
-/** What a profile says from the start. */
+/** What the constructor of a profile takes. */
 export type ProfileParts = Pick<FieldProfile, "varying" | "names" | "steadyMask" | "kept" | "hash" | "isPlain">;
 
 let profiles = 0;
 
 /**
- * What header blocks of one connection have in common that differ in some values only: their fields in order, the
- * values of those that stay, and what was found out about them. Whoever has a block with a profile need not look at the
- * fields that stay again. Never shared by connections.
+ * What those header blocks of one connection have in common that differ only in some values: their fields in order, the
+ * unchanging values, and the results of checking them. Code that gets a block with a profile need not check the
+ * unchanging fields again. Connections never share a profile.
  */
 export class FieldProfile {
-  /** Another for each. */
+  /** Unique in the process. */
   readonly id = ++profiles;
   readonly count: number;
-  /** The fields whose values differ from block to block, and a bit for each other field. */
+  /** The places of the fields whose values differ from block to block. */
   readonly varying: Uint8Array;
-  /** By field: the names of those that vary and have no id. */
+  /** By field: the names of the varying fields whose names have no id. */
   readonly names: readonly (Uint8Array | undefined)[];
+  /** A bit for each other field. */
   readonly steadyMask: number;
-  /** The fields as bytes (field-bytes.ts). */
+  /** The fields, written as bytes (field-bytes.ts). */
   readonly kept: Uint8Array;
   readonly hash: number;
-  /** Varying fields need no rule that reads other fields, and their names are no other fields'. */
+  /**
+   * Whether each varying field is checked by rules that read only that field, and has a name that no other field has.
+   */
   readonly isPlain: boolean;
 
-  // What `FieldCheck` found: set once a block with this profile passed as such, and nothing was dropped from it.
+  // Results of `FieldCheck`, set once a block with this profile passed and none of its fields was dropped.
   isRequest = false;
   isResponse = false;
   isTrailers = false;
   grpc = false;
   status = 0;
 
-  /** A slot for the owner of the connection, who alone knows what is in it: what it found out about such blocks. */
+  /**
+   * A slot for the owner of the connection, who keeps here what it derived from such blocks. The engine does not read
+   * it.
+   */
   memo: object | null = null;
 
   constructor(parts: ProfileParts) {

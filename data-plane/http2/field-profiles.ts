@@ -5,18 +5,18 @@ import { cell, cells } from "./field-cells.js";
 import { fieldName, isVolatile } from "./field-names.js";
 import { FieldProfile } from "./field-profile.js";
 
-/** More fields than a mask has bits for are not described. */
+/** The most fields that a profile describes: a mask has this many bits. */
 export const profileFieldsMax = 32;
-/** Profiles with more than this in names and values are not made: they are kept for as long as their connection. */
+/** The most bytes of names and values in a profile, which is kept as long as its connection. */
 const profileBytesMax = 2048;
 
-/** Names with rules that read more than the field itself. */
+/** Names whose rules read more than the field itself. */
 const ruled = new Set<number>([
   ...[fieldName.authority, fieldName.method, fieldName.path, fieldName.scheme, fieldName.status, fieldName.protocol],
   ...[fieldName.host, fieldName.contentType, fieldName.te],
 ]);
 
-/** The profile of blocks like this one, in which the fields of the mask `varying` differ. */
+/** Builds the profile of blocks like this one, whose fields in the mask `varying` differ. */
 function buildProfile(fields: FieldBlock, varying: number, kept: Uint8Array, hash: number): FieldProfile {
   const places: number[] = [];
   for (let field = 0; field < fields.count; field++) if ((varying & (1 << field)) !== 0) places.push(field);
@@ -29,7 +29,7 @@ function buildProfile(fields: FieldBlock, varying: number, kept: Uint8Array, has
   return new FieldProfile({ varying: Uint8Array.from(places), names, steadyMask: ~varying, kept, hash, isPlain });
 }
 
-/** The name's rules read the field alone, and no other field has it. */
+/** Whether the rules for the field's name read only this field, and no other field has the name. */
 function hasOwnRules(fields: FieldBlock, field: number): boolean {
   const id = fields.nameId(field);
   if (ruled.has(id)) return false;
@@ -46,8 +46,8 @@ function hasSteadyLength(fields: FieldBlock, varying: number): boolean {
 }
 
 /**
- * A mask of the fields whose values will be others in the next block: literals that are not indexed, or of no use to
- * others, or that were others in the block before, whose rows are `before`.
+ * Returns a mask of the fields whose values will probably differ in the next block: literals without indexing, literals
+ * with volatile names, and literals that differ from the previous block, whose rows are `before`.
  */
 export function varyingFields(fields: FieldBlock, before: Int32Array): number {
   const { rows, count } = fields;
@@ -64,7 +64,7 @@ export function varyingFields(fields: FieldBlock, before: Int32Array): number {
 
 const scratch = new Uint8Array(profileBytesMax + profileFieldsMax * writtenMax + 1);
 
-/** The profiles of one connection, found by what they say. */
+/** The profiles of one connection, found by their content. */
 export class FieldProfiles {
   readonly #profiles: FieldProfile[] = [];
   readonly #max: number;
@@ -74,7 +74,10 @@ export class FieldProfiles {
     this.#max = max;
   }
 
-  /** The profile of a block of which nothing was dropped yet; undefined: it is too long. The oldest one goes. */
+  /**
+   * Returns the profile of a block from which nothing was dropped yet, making one if needed; the oldest profile is
+   * replaced. Returns undefined if the block is too long.
+   */
   of(fields: FieldBlock, varying: number): FieldProfile | undefined {
     const length = write(fields, varying);
     if (length < 0) return undefined;
@@ -94,7 +97,7 @@ function isSame(kept: Uint8Array, length: number): boolean {
   return true;
 }
 
-/** Writes the fields into `scratch`; -1: they are too long. */
+/** Writes the fields into `scratch` and returns their length, or -1 if they are too long. */
 function write(fields: FieldBlock, varying: number): number {
   if (fields.listBytes > profileBytesMax) return -1;
   let at = 0;

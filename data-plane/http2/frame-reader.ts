@@ -1,20 +1,23 @@
 import { clientPreface, frameBytesMax, frameFlag, frameHeaderBytes, frameType } from "./protocol.js";
 
-/** Who takes the frames. Slices are valid during the call only. */
+/** Receives the frames that the reader finds. Slices are valid only during the call. */
 export interface FrameReceiver {
-  /** True once nothing more is to be read. */
+  /** Whether the reader must stop. */
   readonly dead: boolean;
   onPrefaceWrong(): void;
   onPreface(): void;
-  /** A frame is longer than we allow. */
+  /** A frame is longer than `frameBytesMax`. */
   onFrameTooLong(type: number): void;
-  /** Each frame header as soon as it is there; false: the connection failed. */
+  /** Called for each frame header as soon as it is complete. Returns false if the connection failed. */
   onFrameHeader(type: number, flags: number, streamId: number, length: number): boolean;
-  /** A whole frame other than DATA; the payload is `bytes[start, end)`, padding included. */
+  /** Called for each complete frame other than DATA. The payload is `bytes[start, end)`, padding included. */
   onFrame(type: number, flags: number, streamId: number, bytes: Uint8Array, start: number, end: number): void;
-  /** The start of a DATA frame: `length` counts for flow control, `padding` of it is the padding and its length byte. */
+  /**
+   * Called at the start of a DATA frame. `length` counts for flow control; `padding` of it is the padding and its
+   * length byte.
+   */
   onDataFrame(flags: number, streamId: number, length: number, padding: number): void;
-  /** A part of a DATA frame's bytes; `last`: the frame has no more. Once at least for each frame. */
+  /** Called for each part of a DATA frame's bytes, at least once per frame. `last`: the frame has no more bytes. */
   onDataBytes(bytes: Uint8Array, start: number, end: number, last: boolean): void;
   onPaddingTooLong(): void;
 }
@@ -22,13 +25,13 @@ export interface FrameReceiver {
 const reading = { preface: 0, header: 1, payload: 2, padLength: 3, data: 4, padding: 5 } as const;
 
 /**
- * Cuts bytes into frames, whatever the pieces they come in. DATA is passed on as it comes; of other frames
- * only those that a piece does not hold whole are copied.
+ * Cuts bytes into frames, however the bytes are split. DATA is passed on as it arrives. Other frames are copied only if
+ * they arrive in several pieces.
  */
 export class FrameReader {
   readonly #receiver: FrameReceiver;
   #state: number;
-  /** What is read of a preface, header or payload so far. */
+  /** The part of a preface, frame header or payload that has arrived so far. */
   #held: Uint8Array;
   #heldLength = 0;
   #length = 0;
@@ -118,7 +121,7 @@ export class FrameReader {
     }
   }
 
-  /** Leaves the state `preface` only once all of it has come and is right. */
+  /** Compares the preface byte by byte, and leaves the state `preface` only once all of it has arrived and is right. */
   #readPreface(chunk: Uint8Array, at: number, end: number): number {
     const from = this.#heldLength;
     const stop = this.#hold(chunk, at, end, clientPreface.length);
@@ -135,7 +138,7 @@ export class FrameReader {
     return stop;
   }
 
-  /** Adds to what is held, up to `wanted` bytes, and returns where it stopped reading. */
+  /** Copies bytes until `wanted` bytes are held, and returns where it stopped reading. */
   #hold(chunk: Uint8Array, at: number, end: number, wanted: number): number {
     const take = Math.min(wanted - this.#heldLength, end - at);
     const needed = this.#heldLength + take;
@@ -186,7 +189,7 @@ export class FrameReader {
   }
 }
 
-/** Four bytes as an unsigned number. */
+/** Reads four bytes as an unsigned number. */
 export function readWord(bytes: Uint8Array, at: number): number {
   const high = (bytes[at] as number) * 0x100_0000;
   return high + (((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number));

@@ -8,7 +8,10 @@ import { refusal } from "./refusals.js";
 
 type RouterPort = Pick<ConnectionPort, "dead" | "fail">;
 
-/** Gives each frame to the part of the connection that knows it, in the order that RFC 9113 wants. */
+/**
+ * Passes each frame to the part of the connection that handles it, and enforces the order of frames that RFC 9113
+ * requires.
+ */
 export class FrameRouter implements FrameReceiver {
   readonly #connection: RouterPort;
   readonly #headers: HeaderReceiver;

@@ -1,7 +1,7 @@
 import type { ConnectionPort } from "./connection-port.js";
 import { clientPreface, initialWindow, settingId } from "./protocol.js";
 
-/** What a connection says first (RFC 9113, 3.4). */
+/** Writes the first frames of a connection (RFC 9113, 3.4). */
 export function greet(connection: Pick<ConnectionPort, "isServer" | "limits" | "output" | "wake">): void {
   const { limits, output, isServer } = connection;
   if (!isServer) output.raw(Buffer.from(clientPreface, "latin1"));

@@ -10,11 +10,11 @@ import { Stream, type StreamPort, type StreamSink } from "./stream.js";
 import { closedHow } from "./stream-table.js";
 import { FieldCheck } from "./validate-fields.js";
 
-/** An honest long block comes in frames of up to 16 KiB: those from here on are bounded by the bytes they bring. */
+/** CONTINUATION frames at least this long are bounded by `headerBlockBytesMax` only: honest long blocks have them. */
 const longContinuationBytes = 8192;
 const unsupportedMediaType = [new PreparedField(":status", "415")];
 
-/** What header blocks look at and change; the streams that they open are carried by it. */
+/** The connection as this part and the streams that it opens use it. */
 type HeaderPort = StreamPort &
   Pick<
     ConnectionPort,
@@ -23,16 +23,18 @@ type HeaderPort = StreamPort &
   > & {
     lastPeerId: number;
     readonly handler: Pick<ConnectionHandler, "lastFields" | "onRequest" | "onOversized">;
-    /** What events go to while nobody has taken the stream. */
+    /** Takes the events of a stream that has no owner yet. */
     readonly noSink: StreamSink;
   };
 
-/** Header blocks as they come in: put together, always decoded, checked, and given to who waits for them. */
+/**
+ * Receives header blocks: joins their frames, decodes every one, checks it and passes it to the owner of the stream.
+ */
 export class HeaderReceiver {
   readonly #connection: HeaderPort;
   readonly #decoder: HpackDecoder;
   readonly check = new FieldCheck();
-  /** The stream whose block is not complete yet; 0: none. */
+  /** The stream whose block is incomplete, or 0. */
   openStreamId = 0;
   openSinceMs = 0;
   #flags = 0;
@@ -110,12 +112,12 @@ export class HeaderReceiver {
     this.#decode(streamId, held, 0, this.#heldLength);
   }
 
-  /** What is kept between two blocks. */
+  /** Memory kept between two blocks, in bytes. */
   get heldBytes(): number {
     return this.#decoder.fields.heldBytes;
   }
 
-  /** Forgets a block that is not complete. */
+  /** Discards an incomplete block. */
   drop(): void {
     this.#connection.budget.give(this.#held?.length ?? 0);
     this.#held = null;
@@ -124,7 +126,7 @@ export class HeaderReceiver {
   #hold(bytes: Uint8Array, start: number, end: number): void {
     const needed = this.#heldLength + end - start;
     if (this.#held === null || needed > this.#held.length) {
-      // By a factor, so that many short frames are not copied each time.
+      // Room grows by a factor, so that a block in many short frames is not copied for each of them.
       const larger = new Uint8Array(Math.max(needed + (needed >> 1), Math.min(2 * needed, frameBytesMax)));
       if (this.#held !== null) larger.set(this.#held.subarray(0, this.#heldLength));
       this.#connection.budget.take(larger.length - (this.#held?.length ?? 0));
@@ -134,7 +136,10 @@ export class HeaderReceiver {
     this.#heldLength = needed;
   }
 
-  /** Blocks of refused and reset streams go through here too: the table must not miss one. */
+  /**
+   * Decodes a complete block. Blocks for refused and reset streams are decoded too: the dynamic table must see every
+   * block.
+   */
   #decode(streamId: number, bytes: Uint8Array, start: number, end: number): void {
     const connection = this.#connection;
     const what = this.#decoder.decode(bytes, start, end);
@@ -165,14 +170,15 @@ export class HeaderReceiver {
         connection.fail(errorCode.protocolError, refusal.protocol);
         return;
       }
-      // Both sides have ended it: no honest peer goes on (RFC 9113, 5.1). After a reset the peer's own is an error of the stream.
+      // Both sides ended the stream, so no honest peer continues it (RFC 9113, 5.1). After the peer's own reset it is a
+      // stream error.
       if (how === closedHow.ended) connection.fail(errorCode.streamClosed, refusal.stream_closed);
       else connection.refuseFrame(streamId, errorCode.streamClosed, refusal.stream_closed);
       return;
     }
     connection.lastPeerId = streamId;
     if (connection.ignores(streamId)) {
-      connection.allow(connection.abuse.late(connection.nowMs)); // opened after our last GOAWAY
+      connection.allow(connection.abuse.late(connection.nowMs)); // the peer opened it after our last GOAWAY
       return;
     }
     const { fields } = this.#decoder;
@@ -246,7 +252,7 @@ export class HeaderReceiver {
         if (endStream) reason = refusal.status;
         else {
           connection.glitch();
-          return; // interim responses mean nothing to gRPC
+          return; // gRPC ignores interim responses
         }
       }
     }
@@ -266,7 +272,7 @@ export class HeaderReceiver {
     if (endStream && !stream.closed) connection.endedReceiving(stream);
   }
 
-  /** More fields or bytes than allowed: what is left of them is for the stream's owner, who knows what they were to say. */
+  /** Handles a block with more fields or bytes than allowed. A client's owner gets the fields that were kept. */
   #onOversized(stream: Stream, endStream: boolean): void {
     const connection = this.#connection;
     const { fields } = this.#decoder;
@@ -282,7 +288,7 @@ export class HeaderReceiver {
     connection.counters.refuse(refusal.header_list);
     if (endStream) stream.receiveEnded = true;
     if (connection.isServer) {
-      fields.clear(); // trailers of a request say nothing in gRPC
+      fields.clear(); // gRPC gives no meaning to a request's trailers
       sink.onTrailers(stream, fields);
     } else sink.onOversized?.(stream, fields, endStream);
     if (endStream && !stream.closed) connection.endedReceiving(stream);

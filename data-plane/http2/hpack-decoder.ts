@@ -8,35 +8,41 @@ import { entryOverhead, HpackTable, ringBytes, tableBytesMax } from "./hpack-tab
 import { type HpackDecoderLimits, ListCount } from "./list-count.js";
 import { staticEntries, staticName, staticValueLength, staticValues } from "./static-table.js";
 
-/** What came of a header block. */
+/** The result of decoding a header block. */
 export const decoded = {
   ok: 0,
   /**
-   * More fields or bytes than allowed: the block was read for the table's sake, the fields are not all there. Status and
-   * message of gRPC are, if they can be.
+   * More fields or bytes than allowed. The block was decoded to keep the table in step, and not all fields were kept;
+   * gRPC's status and message are among them if possible.
    */
   tooLarge: 1,
-  /** So far over the limit that reading was given up: the connection cannot go on. */
+  /** So far over the limit that decoding stopped: the connection cannot continue. */
   flood: 2,
-  /** RFC 7541 was broken: the connection cannot go on (COMPRESSION_ERROR). */
+  /** The block breaks RFC 7541: the connection cannot continue (COMPRESSION_ERROR). */
   error: 3,
 } as const;
 
-/** Entries are renumbered before their numbers need more bits than rows have. */
+/** Entries are renumbered from this number on, before a number needs more bits than a row's cell has. */
 const entryMax = 2 ** 30;
 
-/** Decodes header blocks of one direction of one connection (RFC 7541). Fields are counted before they are copied. */
+/** Decodes the header blocks that one connection receives (RFC 7541). Fields are counted before they are copied. */
 export class HpackDecoder {
   readonly fields: FieldBlock;
   readonly table: HpackTable;
   readonly #reader: HpackReader;
   readonly #shapes: BlockShapes;
-  /** The shape that the fields so far have; null: none. Rows of those that do not vary are not in place then. */
+  /**
+   * The shape that the fields so far follow, or null. While it is followed, the rows of its unchanging fields are not
+   * filled in.
+   */
   #followed: BlockShape | null = null;
   readonly #list: ListCount;
-  /** What was read last breaks the rules. */
+  /** Whether the last field read breaks the rules. */
   #failed = false;
-  /** Bytes that this block has put into the table; past `tableBytesMax` the ring may overwrite what the block refers to. */
+  /**
+   * Bytes that this block inserted into the table. Past `tableBytesMax` the ring may overwrite what the block refers
+   * to.
+   */
   #insertedBytes = 0;
 
   constructor(limits: HpackDecoderLimits) {
@@ -46,13 +52,12 @@ export class HpackDecoder {
     this.fields = new FieldBlock(base + ringBytes, base + ringBytes + 2048);
     this.table = new HpackTable(this.fields.bytes, base);
     this.fields.table = this.table;
-
     this.#shapes = new BlockShapes(this.table);
   }
 
   /**
-   * Decodes the whole block `source[start, end)` into `fields`, which stay valid until the next call, and
-   * as long as `source` is not overwritten. One of `decoded`.
+   * Decodes the whole block `source[start, end)` into `fields` and returns one of `decoded`. The fields stay valid
+   * until the next call, and as long as `source` is not overwritten.
    */
   decode(source: Uint8Array, start: number, end: number): number {
     const fields = this.fields;
@@ -80,7 +85,8 @@ export class HpackDecoder {
         if (!this.#literal(6, 0)) return decoded.error;
       } else if (first >= 0x20) {
         const size = reader.integer(5);
-        // At the start of a block only, twice at most (4.2), and not beyond what we announced.
+        // Size updates are allowed only at the start of a block, at most twice (RFC 7541, 4.2), and only up to the size
+        // that we announced.
         if (size < 0 || size > tableBytesMax || list.fields > 0 || ++updates > 2) return decoded.error;
         this.table.setMaxSize(size);
       } else {
@@ -89,15 +95,15 @@ export class HpackDecoder {
       if (list.isFlood) return decoded.flood;
     }
     if (list.isTooLarge) return decoded.tooLarge;
-    // What more than fills the table may have pushed out its own beginning.
+    // A block that inserts more than the table holds may have evicted its own first fields.
     if (this.#insertedBytes <= tableBytesMax) fields.profile = this.#shapes.learn(fields);
     return decoded.ok;
   }
 
   /**
-   * Reads fields for as long as they are those of a block that came before. True: that is what the whole block is, and
-   * `fields` has its rows. Where they differ it is read on as any other. Size updates and errors in indexes are not for
-   * here.
+   * Reads fields as long as they match a known shape. Returns true if the whole block matched; `fields` has the shape's
+   * rows then. Otherwise `decode` continues where the match ended. Size updates and invalid indexes are left to
+   * `decode`.
    */
   #follow(source: Uint8Array): boolean {
     const fields = this.fields;
@@ -129,7 +135,7 @@ export class HpackDecoder {
     return this.#isFollowed() || this.#unfollow(fields.count);
   }
 
-  /** The whole block was as the shape that was followed. */
+  /** Ends following. Returns true if the whole block matched the followed shape. */
   #isFollowed(): boolean {
     const { fields } = this;
     const shape = this.#followed;
@@ -140,7 +146,7 @@ export class HpackDecoder {
     return true;
   }
 
-  /** The block is no longer followed: the first `count` fields are put where they would be without. */
+  /** Stops following the shape and fills in the rows of the first `count` fields. */
   #unfollow(count: number): false {
     const { fields } = this;
     const shape = this.#followed;
@@ -154,7 +160,10 @@ export class HpackDecoder {
     return false;
   }
 
-  /** Reads an index; gives the number of its entry in the dynamic table, or minus an index of the static one; NaN: neither. */
+  /**
+   * Reads an index. Returns the number of its entry in the dynamic table, minus its index in the static table, or NaN
+   * if it is in neither.
+   */
   #key(): number {
     const index = this.#reader.integer(7);
     const back = index - staticEntries;
@@ -226,7 +235,7 @@ export class HpackDecoder {
     let entry = 0;
     let hash = 0;
     if (bits === 6) {
-      // Nobody looks for a volatile field in another table.
+      // Encoders never look for a volatile field in their tables.
       if (!isVolatile(id)) hash = hashOf(id, fields.bytes, valueStart, valueLength);
       if (id === 0) hash = hashOf(hash, fields.bytes, nameStart, nameLength);
       this.#makeRoom(nameLength + valueLength + stripped);
@@ -254,7 +263,7 @@ export class HpackDecoder {
     return true;
   }
 
-  /** Before so many bytes are put into the table. */
+  /** Called before `bytes` bytes are inserted into the table: moves what the ring may overwrite. */
   #makeRoom(bytes: number): void {
     const before = this.#insertedBytes;
     this.#insertedBytes += bytes;
@@ -263,7 +272,7 @@ export class HpackDecoder {
     for (let field = 0; field < this.fields.count; field++) this.#moveOut(field);
   }
 
-  /** Moves what a field refers to in the table's ring to where nothing overwrites it during this block. */
+  /** Copies what a field refers to in the table's ring to where nothing overwrites it during this block. */
   #moveOut(field: number): void {
     const { rows } = this.fields;
     const row = field * cells;

@@ -10,29 +10,32 @@ import { shortCopyMax } from "./output.js";
 import { fieldHash, type PreparedField } from "./prepared-field.js";
 import { findStatic } from "./static-table.js";
 
-/** Fields larger than this are never put into the table: they would push everything else out. */
+/** Fields with more bytes than this are never inserted into the table, because they would evict everything else. */
 const indexedBytesMax = 1024;
 const empty = new Uint8Array(0);
 
 /**
- * Encodes header blocks of one direction of one connection (RFC 7541). What repeats is indexed when it is
- * seen the second time; what changes with every call goes out as a literal and leaves the table alone.
+ * Encodes the header blocks that one connection sends (RFC 7541). A field that repeats is indexed the second time. A
+ * field that changes with every call is sent as a literal and leaves the table alone.
  */
 export class HpackEncoder {
   readonly table = new HpackTable(new Uint8Array(ringBytes), 0);
   readonly #index = new EncoderIndex(this.table);
-  /** Where the next byte goes in the block being written. */
+  /** Where the next byte of the current block is written. */
   at = 0;
   #out: Uint8Array = empty;
   #heads: EncodedHeads | undefined;
-  /** What is larger is not put into the table: the table would be empty then, and what refers to it wrong. */
+  /**
+   * Fields with more bytes are not inserted: inserting one larger than the table would empty it and break the
+   * references to it.
+   */
   #indexedMax = indexedBytesMax;
-  /** A field was written as a literal that gets an entry the next time. */
+  /** Whether a field was written as a literal that will be indexed the next time. */
   #isUndecided = false;
   #updateLow = -1;
   #updateFinal = -1;
 
-  /** The peer's SETTINGS_HEADER_TABLE_SIZE; more than `tableBytesMax` is not used. */
+  /** Takes the peer's SETTINGS_HEADER_TABLE_SIZE. At most `tableBytesMax` is used. */
   setTableMax(bytes: number): void {
     const size = Math.min(bytes, tableBytesMax);
     if (size === (this.#updateFinal < 0 ? this.table.maxSize : this.#updateFinal)) return;
@@ -41,14 +44,14 @@ export class HpackEncoder {
   }
 
   /**
-   * Starts a block in `out` at `at`. There must be room for 8 bytes and, for each field, its name, its
-   * value and 32 bytes.
+   * Starts a block in `out` at `at`. `out` must have room for 8 bytes and, for each field, its name, its value and 32
+   * bytes.
    */
   begin(out: Uint8Array, at: number): void {
     this.#out = out;
     this.at = at;
     if (this.#updateFinal < 0) return;
-    // Both the smallest and the final size must be told (RFC 7541, 4.2).
+    // Both the smallest and the final size must be sent (RFC 7541, 4.2).
     if (this.#updateLow < this.#updateFinal) this.#resize(this.#updateLow);
     this.#resize(this.#updateFinal);
     this.#updateLow = -1;
@@ -69,8 +72,8 @@ export class HpackEncoder {
   }
 
   /**
-   * Writes `first`, the fields of `block` that are not dropped, and `last`; pseudo-header fields must come first. `last`
-   * has no name that `block` has: which of the two comes first is not said.
+   * Writes `first`, the fields of `block` that are not dropped, and `last`. Pseudo-header fields must come first.
+   * `last` must not repeat a name of `block`, because the order of the two is undefined.
    */
   message(
     first: readonly PreparedField[] | null,
@@ -84,7 +87,7 @@ export class HpackEncoder {
       this.#prepared(last);
       return;
     }
-    // The order of fields with different names means nothing (RFC 9110, 5.3): those that vary come last.
+    // The order of fields with different names has no meaning (RFC 9110, 5.3), so the varying ones come last.
     const { inserted } = this.table;
     const gone = block.dropped & profile.steadyMask;
     const known = this.#heads?.find(profile, first, last, gone, inserted);
@@ -97,7 +100,7 @@ export class HpackEncoder {
       for (let field = 0; field < profile.count; field++)
         if ((profile.steadyMask & (1 << field)) !== 0) this.field(block, field);
       this.#prepared(last);
-      // What was put into the table just now, or will be, is written in another way the next time.
+      // A field that was just inserted, or will be the next time, is encoded differently the next time.
       if (this.table.inserted === inserted && !this.#isUndecided) {
         this.#heads ??= new EncodedHeads();
         this.#heads.keep(profile, first, last, gone, inserted, this.#out, start, this.at);
@@ -145,7 +148,7 @@ export class HpackEncoder {
         return;
       }
       if (isVolatile(id)) {
-        // Once, so that later ones can refer to the name.
+        // The first volatile field of a name is inserted, so that later ones can refer to the name.
         insert = id > staticNameMax && this.#index.entryNamed(id) === 0;
         if (insert) hash = fieldHash(id, name, nameStart, nameLength, block.bytes, valueStart, valueLength);
       } else {
@@ -171,7 +174,7 @@ export class HpackEncoder {
       insert ? 6 : 4,
     );
     const wireLength = rows[row + cell.wireLength] as number;
-    // Huffman makes some strings longer: more than there is room for.
+    // Huffman coding makes some strings longer than the room reserved for them.
     if (wireLength > 0 && wireLength <= valueLength && block.wire !== null) {
       const wireStart = rows[row + cell.wireStart] as number;
       this.#integer(flags & fieldFlag.wireHuffman ? 0x80 : 0, 7, wireLength);
@@ -180,7 +183,7 @@ export class HpackEncoder {
     if (insert) this.#index.insert(id, name, nameStart, nameLength, block.bytes, valueStart, valueLength, hash);
   }
 
-  /** Writes a field that the caller keeps for sending it often; it is indexed from the first time on. */
+  /** Writes a field that the caller sends often. The first use indexes it. */
   prepared(field: PreparedField): void {
     if (field.staticIndex > 0) {
       this.#integer(0x80, 7, field.staticIndex);
@@ -223,7 +226,7 @@ export class HpackEncoder {
     this.#string(name, start, length);
   }
 
-  /** A string, Huffman-coded if that is shorter. */
+  /** Writes a string, Huffman-coded if that is shorter. */
   #string(source: Uint8Array, start: number, length: number): void {
     const coded = huffmanLength(source, start, start + length);
     if (coded < length) {

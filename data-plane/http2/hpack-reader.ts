@@ -5,23 +5,23 @@ import { decodeHuffman, hasLongCode } from "./huffman.js";
 
 const nothing = new Uint8Array(0);
 
-/** Reads integers and strings of one header block after the other. */
+/** Reads the integers and strings of header blocks. */
 export class HpackReader {
   source: Uint8Array = nothing;
-  /** Read position, and the end of what may be read. */
+  /** The read position, and where the block ends. */
   at = 0;
   end = 0;
-  /** Of the string read last: where it is, and its form on the wire. */
+  /** The last string read: where its decoded and its encoded bytes are. */
   stringStart = 0;
   stringLength = 0;
   wireStart = 0;
   wireLength = 0;
   isHuffman = false;
-  /** It has only printable ASCII, as is known from how it came. */
+  /** Whether its encoding alone shows that it is printable ASCII. */
   isPrintable = false;
-  /** A string of this field was too long to be read. */
+  /** Whether a string of this field was too long to be read. */
   isTooLong = false;
-  /** What the longest string that may still fit the list, or the table, is read into. */
+  /** Room for the longest string that may still fit into the list or the table, in bytes. */
   readonly #stringRoom: number;
 
   constructor(listBytesMax: number) {
@@ -35,7 +35,10 @@ export class HpackReader {
     this.isTooLong = false;
   }
 
-  /** An integer with a prefix of `bits` bits (RFC 7541, 5.1), or -1 if it is cut short or absurd. */
+  /**
+   * Reads an integer with a prefix of `bits` bits (RFC 7541, 5.1). Returns -1 if it is incomplete or longer than any
+   * valid one.
+   */
   integer(bits: number): number {
     const { source } = this;
     const mask = (1 << bits) - 1;
@@ -50,7 +53,7 @@ export class HpackReader {
     return -1;
   }
 
-  /** Reads a string (RFC 7541, 5.2) into the block's own bytes; false: it breaks the rules. */
+  /** Reads a string (RFC 7541, 5.2) into the block's own bytes. Returns false if it breaks the rules. */
   string(fields: FieldBlock): boolean {
     if (this.at >= this.end) return false;
     const { source } = this;
@@ -67,7 +70,7 @@ export class HpackReader {
     this.stringStart = start;
     const room = huffman ? ((length * 8) / 5 + 2) | 0 : length;
     if (room > this.#stringRoom) {
-      // Longer than the table and over the limit of a list: only that it was there matters.
+      // The string fits neither the table nor the list, so only its length matters.
       this.isTooLong = true;
       this.stringLength = length;
       fields.reserve(length);
@@ -89,7 +92,10 @@ export class HpackReader {
     return true;
   }
 
-  /** Takes the spaces around the string read last off it and says how many there were; it has no form on the wire then. */
+  /**
+   * Removes the spaces around the last string read and returns how many there were. The string can no longer be
+   * forwarded in its encoded form then.
+   */
   strip(bytes: Uint8Array): number {
     const before = this.stringLength;
     const end = cutSpaces(bytes, this.stringStart, this.stringStart + before);

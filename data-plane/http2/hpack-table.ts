@@ -1,16 +1,16 @@
-/** Bytes that an entry counts on top of its name and value (RFC 7541, 4.1). */
+/** Bytes that an entry's size counts on top of its name and value (RFC 7541, 4.1). */
 export const entryOverhead = 32;
 /** The largest dynamic table that either side of this engine uses. */
 export const tableBytesMax = 4096;
 export const entriesMax = tableBytesMax / entryOverhead;
 
 /**
- * Room for the live entries, one that is being added, and what a wrap leaves unused, so that bytes of an
- * entry stay readable for as long as no more than `tableBytesMax` were added after it went.
+ * Size of the ring: room for the live entries, for one being added, and for what a wrap leaves unused. The bytes of an
+ * evicted entry stay readable until more than `tableBytesMax` bytes were added after its eviction.
  */
 export const ringBytes = 3 * tableBytesMax;
 
-/** From this length on a call into native code costs less than a loop, if it needs no view. */
+/** From this length on, one call into native code costs less than a loop, if the call needs no view. */
 const nearCopyMin = 32;
 
 export const tableColumns = 8;
@@ -22,21 +22,21 @@ const column = {
   valueLength: 4,
   hash: 5,
   flags: 6,
-  /** What it counts in the table: of the value as it came, before spaces around it were taken off. */
+  /** Its size in the table, with the spaces that were removed from around the value. */
   size: 7,
 } as const;
 
 /**
- * The dynamic table of HPACK (RFC 7541, 2.3.2) as a ring: entries are numbered from 1 and never renumbered,
- * the live ones are the last `count`. Names with an id are not stored.
+ * The dynamic table of HPACK (RFC 7541, 2.3.2) as a ring. Entries are numbered from 1; the live ones are the last
+ * `count`. A name with an id is not stored.
  */
 export class HpackTable {
   bytes: Uint8Array;
   readonly #base: number;
-  /** Eight numbers for each slot, all but the last in the order of a field's row. */
+  /** Eight numbers for each slot; all but the last are in the order of a field's row. */
   readonly rows = new Int32Array(entriesMax * tableColumns);
   readonly #texts: Array<string | undefined> = new Array<string | undefined>(entriesMax).fill(undefined);
-  /** For each slot: an encoder that has the same field in its own table, and as which entry. */
+  /** For each slot: an encoder whose table has the same field, and its entry number there. */
   readonly #linkOwner: Array<object | null> = new Array<object | null>(entriesMax).fill(null);
   readonly #linkEntry = new Int32Array(entriesMax);
   /** The number of the newest entry. */
@@ -84,7 +84,7 @@ export class HpackTable {
     return this.#cell(entry, column.flags);
   }
 
-  /** What the entry counts in the table, and in the list of a block that names it. */
+  /** Returns the entry's size in the table, which is also its list size in a block. */
   sizeOf(entry: number): number {
     return this.#cell(entry, column.size);
   }
@@ -101,7 +101,7 @@ export class HpackTable {
     this.#texts[entry & (entriesMax - 1)] = text;
   }
 
-  /** The entry of `owner`'s table that holds the same field as the live entry `entry` here, or 0. */
+  /** Returns the entry of `owner`'s table that holds the same field as the live entry `entry` here, or 0. */
   linked(entry: number, owner: object): number {
     const slot = entry & (entriesMax - 1);
     return this.#linkOwner[slot] === owner ? (this.#linkEntry[slot] as number) : 0;
@@ -113,7 +113,7 @@ export class HpackTable {
     this.#linkEntry[slot] = other;
   }
 
-  /** Gives entries low numbers again. Nobody may know of them by the old ones. */
+  /** Renumbers the entries from low numbers. Nothing may still refer to the old numbers. */
   renumber(): void {
     this.inserted = entriesMax + (this.inserted & (entriesMax - 1));
   }
@@ -132,8 +132,8 @@ export class HpackTable {
   }
 
   /**
-   * Adds a field and returns its number, or 0 if it is larger than the table, which is empty then
-   * (RFC 7541, 4.4). A name with an id is not read. `stripped`: bytes that were around the value and count with it.
+   * Adds a field and returns its entry number. A field larger than the table empties it and returns 0 (RFC 7541, 4.4).
+   * A name with an id is not read. `stripped`: bytes removed from around the value, which count in the entry's size.
    */
   insert(
     nameId: number,

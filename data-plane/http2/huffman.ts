@@ -1,9 +1,9 @@
 /**
- * The Huffman code of HPACK (RFC 7541, 5.2 and appendix B). The code is canonical, so the lengths of the
- * codes are all of it. Decoding looks up 12 bits at a time and gets one or two symbols per look-up.
+ * The Huffman code of HPACK (RFC 7541, 5.2 and appendix B). The code is canonical, so its code lengths define it.
+ * Decoding looks up 12 bits at a time and gets one or two symbols per look-up.
  */
 
-/** Lengths as runs: "13 23 28*7" is 13, 23, then seven times 28; symbols 0 to 255 and EOS. */
+/** Code lengths as runs: "13 23 28*7" is 13, 23, then seven times 28; for symbols 0 to 255 and EOS. */
 const lengthRuns =
   "13 23 28*7 24 30 28*2 30 28*8 30 28*9 6 10*2 12 13 6 8 11 10*2 8 11 8 6*3 5*3 6*7 7 8 15 6 12 10 13 6 7*22 8 7 8 " +
   "13 19 13 14 6 15 5 6 5 6 5 6*3 5 7*2 6*3 5 6 7 6 5*2 6 7*5 15 11 14 13 28 20 22 20*2 22*3 23 22 23*5 24 23 24*2 " +
@@ -62,7 +62,7 @@ for (let bits = 0; bits < 1 << peekBits; bits++) {
 }
 
 /**
- * Whether the string decoded last has a symbol with a code of more than 12 bits. Those with shorter ones are all
+ * Whether the last decoded string has a symbol with a code of more than 12 bits. Shorter codes stand only for
  * characters that are allowed in values.
  */
 export let hasLongCode = false;
@@ -73,14 +73,14 @@ export let hasLongCode = false;
  * `target` must have room for 8/5 of the source's length.
  */
 export function decodeHuffman(source: Uint8Array, start: number, end: number, target: Uint8Array, at: number): number {
-  // A position in bits, and 12 bits read from it each time: no branch depends on the data in the usual case.
+  // Reads 12 bits at a bit position each time; in the usual case no branch depends on the data.
   const bitsEnd = (end - start) * 8;
   let bit = 0;
   let to = at;
   hasLongCode = false;
   while (bit + peekBits <= bitsEnd) {
     const from = start + (bit >>> 3);
-    // The third byte may lie behind the end; it is shifted out then.
+    // The third byte may lie beyond the end; its bits are shifted out.
     const held =
       ((source[from] as number) << 16) |
       ((source[from + 1] as number) << 8) |
@@ -101,7 +101,7 @@ export function decodeHuffman(source: Uint8Array, start: number, end: number, ta
   }
   const count = bitsEnd - bit;
   if (count === 0) return to;
-  // The bits that are left lie in two bytes, and end with the last of them.
+  // The remaining bits lie in the last two bytes.
   const held = (end - 2 < start ? 0 : (source[end - 2] as number) << 8) | (source[end - 1] as number);
   return decodeRest(held & ((1 << count) - 1), count, target, to);
 }
@@ -111,7 +111,10 @@ function bitAt(source: Uint8Array, start: number, bit: number): number {
 }
 
 let longSymbol = 0;
-/** The length of the code of more than 12 bits that starts at `bit`, its symbol in `longSymbol`; 0: none, or EOS. */
+/**
+ * Returns the length of the code of more than 12 bits that starts at `bit`, and sets `longSymbol` to its symbol.
+ * Returns 0 if there is none or it is EOS.
+ */
 function longCodeLength(source: Uint8Array, start: number, bit: number, bitsEnd: number): number {
   let value = 0;
   for (let length = 1; length <= 30 && bit + length <= bitsEnd; length++) {
@@ -124,12 +127,12 @@ function longCodeLength(source: Uint8Array, start: number, bit: number, bitsEnd:
   return 0;
 }
 
-/** Decodes the last bits, fewer than 12, which end in padding. */
+/** Decodes the last bits, fewer than 12, which end in padding. Returns where it ended in `target`, or -1. */
 function decodeRest(held: number, bits: number, target: Uint8Array, at: number): number {
   let count = bits;
   let to = at;
   for (;;) {
-    // Filled up with ones, as the padding is.
+    // The missing bits are ones, as in padding.
     const filled = ((held << (peekBits - count)) | ((1 << (peekBits - count)) - 1)) & 0xfff;
     const entry = pairs[filled] as number;
     const length = (entry >>> 16) & 0xf;
@@ -139,7 +142,7 @@ function decodeRest(held: number, bits: number, target: Uint8Array, at: number):
   }
 }
 
-/** How many bytes the Huffman encoding of `source[start, end)` takes. */
+/** Returns how many bytes the Huffman encoding of `source[start, end)` takes. */
 export function huffmanLength(source: Uint8Array, start: number, end: number): number {
   let bits = 0;
   for (let i = start; i < end; i++) bits += codeLength[source[i] as number] as number;
@@ -156,7 +159,7 @@ export function encodeHuffman(source: Uint8Array, start: number, end: number, ta
     let length = codeLength[s] as number;
     let value = code[s] as number;
     if (length > 24) {
-      // In two steps, so that what is held stays within 32 bits.
+      // A long code is written in two steps, so that `held` stays within 32 bits.
       held = (held << 8) | (value >>> (length - 8));
       length -= 8;
       value &= (1 << length) - 1;

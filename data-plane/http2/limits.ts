@@ -1,68 +1,77 @@
-/** A budget that refills: `burst` at once, `perSecond` in the long run. */
+/** A budget that refills: at most `burst` at once, and `perSecond` on average. */
 export interface Rate {
   readonly burst: number;
   readonly perSecond: number;
 }
 
-/** No budget at all. */
+/** An unlimited budget. */
 const unlimited: Rate = { burst: Number.POSITIVE_INFINITY, perSecond: Number.POSITIVE_INFINITY };
 
-/** Which of the rules for requests hold (validate-fields.ts). */
+/** Which rules apply to requests (validate-fields.ts). */
 export interface RequestRules {
-  /** Only POST to a gRPC path with a gRPC content type; off for servers that are not gRPC's. */
+  /** Accept only POST to a gRPC path with a gRPC content type. False for servers of other protocols. */
   readonly grpcOnly: boolean;
-  /** The scheme a request must have; undefined: either. */
+  /** The scheme that a request must have; undefined allows http and https. */
   readonly scheme: "http" | "https" | undefined;
-  /** Refuse names with an underscore, for upstreams that fold it to a hyphen. */
+  /** Refuse field names with an underscore, for upstreams that replace it with a hyphen. */
   readonly refuseUnderscore: boolean;
 }
 
-/** What one connection may cost. Every default is safe on an open port. */
+/** The limits of one connection. Every default is safe on an open port. */
 export interface EngineLimits {
   readonly concurrentStreamsMax: number;
   readonly headerListBytesMax: number;
   /**
-   * A block whose fields count for this many times `headerListBytesMax` ends the connection; infinite: however many there
-   * are, they are read on without being kept, and the stream's owner decides.
+   * A block whose list size reaches this many times `headerListBytesMax` ends the connection. If infinite, such a block
+   * is read to its end without keeping its fields, and the stream's owner decides.
    */
   readonly headerFloodFactor: number;
-  /** Of one block as it comes in CONTINUATION frames; 0, or less than four times `headerListBytesMax`: that. */
+  /**
+   * Encoded bytes of one block in CONTINUATION frames; at least four times `headerListBytesMax`, which is also what 0
+   * means.
+   */
   readonly headerBlockBytesMax: number;
-  /** Cookie crumbs and fields that are dropped count too. */
+  /** Fields of one block; dropped fields and the pieces of a cookie count too. */
   readonly headerFieldsMax: number;
-  /** Of less than 8 KiB; the others are bounded by what they bring. */
+  /** CONTINUATION frames of one block that are shorter than 8 KiB; longer ones are bounded by their bytes. */
   readonly continuationFramesMax: number;
   readonly streamWindowBytes: number;
   readonly connectionWindowBytes: number;
-  /** Of one gRPC message, as its prefix says. */
+  /** Bytes of one gRPC message, as stated by its prefix. */
   readonly messageBytesMax: number;
-  /** Output that waits for the socket; beyond it no DATA is written and reading should stop. */
+  /** Bytes of output that wait for the socket. Beyond it no DATA is written, and the owner should stop reading. */
   readonly outputBytesMax: number;
-  /** Frames other than HEADERS and DATA that wait for the socket; beyond it reading should stop. */
+  /** Frames other than HEADERS and DATA that wait for the socket. Beyond it the owner should stop reading. */
   readonly controlFramesMax: number;
   readonly settingsEntriesMax: number;
   /**
-   * Servers: streams that were reset soon. A stream that lived for 50 ms or more is charged nothing: calls that the limit of
-   * open streams lets through at that pace are an honest load. A younger stream is charged the part of 50 ms that it did not
-   * live: one reset at once 1, one reset after 25 ms 0.5.
+   * Servers: resets of young streams. A stream that lived for 50 ms or more is charged nothing: calls that the limit of
+   * open streams lets through at that pace are an honest load. A younger stream is charged the part of 50 ms that it
+   * did not live: 1 if it is reset at once, 0.5 after 25 ms.
    */
   readonly peerResets: Rate;
   /** Servers: streams that we reset for a fault that no honest peer commits. */
   readonly ownResets: Rate;
   readonly glitches: Rate;
   readonly settings: Rate;
-  /** Beside one for each DATA frame that was sent: gRPC libraries measure the bandwidth with them. */
+  /** PINGs in addition to one per DATA frame that was sent: gRPC libraries measure bandwidth with PINGs. */
   readonly pings: Rate;
   readonly priorities: Rate;
   readonly emptyData: Rate;
   readonly emptyDataConsecutiveMax: number;
-  /** Of one stream: each DATA frame under 256 bytes that completes no message is charged 256 minus its length. */
+  /**
+   * Charges to one stream, in bytes: each DATA frame under 256 bytes that completes no message is charged 256 minus its
+   * length.
+   */
   readonly smallData: Rate;
-  /** The same of all streams together. The stream whose frame is one too many ends, not the connection. */
+  /**
+   * The same charges over all streams of the connection. The stream whose frame exceeds the budget ends, not the
+   * connection.
+   */
   readonly smallDataTogether: Rate;
-  /** WINDOW_UPDATEs, and resets of streams that are over: so many beside those that traffic accounts for. */
+  /** WINDOW_UPDATEs, and resets of streams that are over, in addition to those that traffic accounts for. */
   readonly windowUpdatesSpare: number;
-  /** Servers only: pings closer together than this are strikes unless there was traffic; 0: no strikes. */
+  /** Servers: PINGs closer together than this are strikes, unless there was traffic; 0 turns strikes off. */
   readonly pingIntervalMinMs: number;
   readonly pingStrikesMax: number;
   readonly prefaceTimeoutMs: number;
@@ -70,15 +79,18 @@ export interface EngineLimits {
   readonly settingsAckTimeoutMs: number;
   /** A stream whose output has waited this long for the peer's window is cancelled. */
   readonly stallTimeoutMs: number;
-  /** 0: no keepalive pings of our own. */
+  /** Time without bytes from the peer after which we send a keepalive PING; 0 sends none. */
   readonly keepaliveMs: number;
   readonly keepaliveTimeoutMs: number;
-  /** Clients: after a stream was opened only so many are sent at that pace, then one every `patientKeepaliveMs`. */
+  /**
+   * Clients: this many keepalive PINGs after a stream was opened are sent at that pace, then one every
+   * `patientKeepaliveMs`.
+   */
   readonly keepalivesAtPaceMax: number;
   readonly patientKeepaliveMs: number;
-  /** Pings are sent while no stream is open, too. */
+  /** Whether keepalive PINGs are sent while no stream is open. */
   readonly keepaliveIdle: boolean;
-  /** Between the two GOAWAYs of a shutdown, if the peer does not answer the PING. */
+  /** Time between the two GOAWAYs of a shutdown if the peer does not answer the PING. */
   readonly drainPingTimeoutMs: number;
   readonly requestRules: RequestRules;
 }
@@ -122,13 +134,14 @@ export const defaultLimits: EngineLimits = {
   requestRules: { grpcOnly: true, scheme: undefined, refuseUnderscore: false },
 };
 
-/** For what an application that is stuck does not say: as long as for what it does not take (`stallTimeoutMs`). */
+/** How long a stuck application may stay silent: as long as it may leave output untaken (`stallTimeoutMs`). */
 export const applicationPatienceMs = 300_000;
 
 /**
- * For the own application, in either role: it hurts nobody but itself, and ending its connection ends calls of others. What
- * it sends is answered as fast as it takes the answers. Streams that trickle end before they trouble the next proxy. A header
- * block that is far too long ends its call alone; beyond 4 MiB, what a decoder would have to hold of it ends the connection.
+ * Limits for the proxy's own application, in either role. It can hurt only itself, and ending its connection would end
+ * the calls of others. Its frames are answered as fast as it takes the answers. Streams that trickle small frames end
+ * before they trouble the next proxy. A header block that is far too long ends only its own call; more than 4 MiB,
+ * which a decoder would have to hold, end the connection.
  */
 export const applicationLimits: EngineLimits = {
   ...defaultLimits,
@@ -147,14 +160,14 @@ export const applicationLimits: EngineLimits = {
   smallDataTogether: unlimited,
   windowUpdatesSpare: Number.POSITIVE_INFINITY,
   pingIntervalMinMs: 0,
-  // A process that is blocked, stopped or in a debugger is no dead one, and the end of one closes its socket.
+  // A process that is blocked, stopped or in a debugger is not dead, and the end of a process closes its socket.
   prefaceTimeoutMs: applicationPatienceMs,
   headerBlockTimeoutMs: applicationPatienceMs,
   settingsAckTimeoutMs: applicationPatienceMs,
   keepaliveMs: 0,
 };
 
-/** A budget that is spent and refills with time; starts full. */
+/** A budget that is spent and refills with time. It starts full. */
 export class TokenBucket {
   readonly #burst: number;
   readonly #perMs: number;
@@ -168,7 +181,7 @@ export class TokenBucket {
     this.#atMs = nowMs;
   }
 
-  /** Takes `cost`; false: there is not enough, and nothing is taken. */
+  /** Takes `cost` tokens. Returns false, and takes nothing, if there are not enough. */
   take(cost: number, nowMs: number): boolean {
     if (nowMs > this.#atMs) {
       this.#tokens = Math.min(this.#burst, this.#tokens + (nowMs - this.#atMs) * this.#perMs);

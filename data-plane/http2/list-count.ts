@@ -10,11 +10,14 @@ const rescuedMax = 4;
 export interface HpackDecoderLimits {
   readonly headerFieldsMax: number;
   readonly headerListBytesMax: number;
-  /** Over `headerListBytesMax` by this factor, a header block is an attack; 4 by default. */
+  /** A block larger than this many times `headerListBytesMax` is an attack; 4 by default. */
   readonly headerFloodFactor?: number;
 }
 
-/** What one header block counts: every field, whatever becomes of it, with 32 bytes on top (RFC 9113, 6.5.2). */
+/**
+ * Counts the fields of one header block: each counts its bytes and 32 more, whether it is kept or not (RFC 9113,
+ * 6.5.2).
+ */
 export class ListCount {
   readonly bytesMax: number;
   readonly #fieldsMax: number;
@@ -22,7 +25,7 @@ export class ListCount {
   fields = 0;
   bytes = 0;
   #rescued = 0;
-  /** More than allowed: what comes from now on is not kept, but for what `rescues` names. */
+  /** Whether the block exceeds a limit: from then on only the fields that `rescues` names are kept. */
   isTooLarge = false;
 
   constructor(limits: HpackDecoderLimits) {
@@ -38,17 +41,17 @@ export class ListCount {
     this.isTooLarge = false;
   }
 
-  /** Whether a field with this name is kept though the block is too large: it says how a call ended. */
+  /** Whether a field with this name is kept although the block is too large, because it says how a call ended. */
   rescues(nameId: number): boolean {
     return rescued.has(nameId) && ++this.#rescued <= rescuedMax;
   }
 
-  /** So far over the limit that reading is given up. */
+  /** Whether the block is so far over the limit that decoding stops. */
   get isFlood(): boolean {
     return this.bytes >= this.#floodBytes;
   }
 
-  /** Counts a field whose name and value have so many bytes, and says whether it is to be kept. */
+  /** Counts a field whose name and value together have `bytes` bytes. Returns whether to keep the field. */
   add(bytes: number): boolean {
     this.fields++;
     this.bytes += bytes + 32;

@@ -1,35 +1,38 @@
-/** Of `MemoryBudget.maxBytes`, this share at most is for copies that a retry could need. */
+/** The largest share of `MemoryBudget.maxBytes` for copies that a retry may need. */
 const replayShare = 0.25;
-/** From this share on room is made. Less than the window of one connection may take, so that none stands still below it. */
+/**
+ * From this share on, room is made. One connection's window may exceed it, so no connection stands still with a full
+ * window before room is made.
+ */
 const tightShare = 0.875;
 
 /**
- * What all connections of a process hold for peers that do not take it yet: output, requests that wait, copies for a
- * retry. It only counts; who is told that it is tight makes room.
+ * Counts the bytes that all connections of a process hold for peers that do not take them yet: output, waiting
+ * requests, copies for a retry. It only counts; whoever is called when it is tight makes room.
  */
 export class MemoryBudget {
   readonly maxBytes: number;
   usedBytes = 0;
-  /** The most that was ever used. */
+  /** The highest `usedBytes` so far. */
   peakBytes = 0;
-  /** Of `usedBytes`: copies for a retry. */
+  /** The part of `usedBytes` that is copies for a retry. */
   replayBytes = 0;
-  /** Called each time that bytes are taken while it is tight; must not change streams at once. */
+  /** Called each time that bytes are taken while the budget is tight. It must not change streams before it returns. */
   onTight: (() => void) | undefined;
   readonly #tightBytes: number;
 
-  /** Infinity: it only counts. */
+  /** With `maxBytes` infinite the budget only counts. */
   constructor(maxBytes = Number.POSITIVE_INFINITY) {
     this.maxBytes = maxBytes;
     this.#tightBytes = maxBytes * tightShare;
   }
 
-  /** Room is to be made. */
+  /** Whether room must be made. */
   get isTight(): boolean {
     return this.usedBytes >= this.#tightBytes;
   }
 
-  /** Nothing new is to be begun. */
+  /** Whether nothing new may be begun. */
   get isFull(): boolean {
     return this.usedBytes >= this.maxBytes;
   }
@@ -44,7 +47,7 @@ export class MemoryBudget {
     this.usedBytes -= bytes;
   }
 
-  /** Takes bytes for a copy that can be done without. False: there is no room for such. */
+  /** Takes bytes for a copy that the proxy can do without. Returns false if there is no room for it. */
   takeReplay(bytes: number): boolean {
     if (this.isTight || this.replayBytes + bytes > this.maxBytes * replayShare) return false;
     this.replayBytes += bytes;

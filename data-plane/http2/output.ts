@@ -3,17 +3,17 @@ import { frameBytesMax, frameFlag, frameHeaderBytes, frameType } from "./protoco
 
 const blockBytes = 32_768;
 const blocksKept = 64;
-/** DATA that waits is kept in these: a stream's window is four of them. */
+/** Waiting DATA is kept in blocks of this size: a stream's window fills four. */
 const waitingBlockBytes = 16_384;
 const waitingBlocksKept = 256;
-/** Less than this is kept in about its own size. */
+/** Less waiting DATA than this is kept in a block of about its own size. */
 const waitingBlockFrom = 4096;
 const waitingBytesMin = 256;
 
-/** So much is copied byte by byte: a call into native code, and the view that it needs, cost more. */
+/** Up to this many bytes are copied one by one: a call into native code, and the view that it needs, cost more. */
 export const shortCopyMax = 64;
 
-/** Blocks for output, shared by the connections of a process and bounded; those in use count in the budget. */
+/** A bounded pool of blocks for output, shared by the connections of a process. Blocks in use count in the budget. */
 export class BlockPool {
   readonly budget: MemoryBudget;
   readonly #free: Buffer[] = [];
@@ -23,7 +23,7 @@ export class BlockPool {
     this.budget = budget;
   }
 
-  /** A block of `length` bytes at least. */
+  /** Returns a block of at least `length` bytes. */
   take(length: number): Buffer {
     const block =
       length > blockBytes ? Buffer.allocUnsafeSlow(length) : (this.#free.pop() ?? Buffer.allocUnsafeSlow(blockBytes));
@@ -37,8 +37,8 @@ export class BlockPool {
   }
 
   /**
-   * A block for DATA of which `length` bytes are to wait; it may hold fewer of them, or more. One that is made anew for each
-   * piece makes V8 collect all garbage again and again: it counts memory outside its heap.
+   * Returns a block for `length` waiting bytes of DATA; it may have room for fewer or more. Blocks are pooled because
+   * allocating one for each piece made V8 collect all garbage again and again: V8 counts the memory outside its heap.
    */
   takeWaiting(length: number): Buffer {
     const block =
@@ -63,18 +63,18 @@ export class Output {
   readonly #fullLength: number[] = [];
   readonly #lent: Buffer[] = [];
   block: Buffer;
-  /** Where the next byte goes in `block`. */
+  /** Where the next byte is written in `block`. */
   at = 0;
-  /** Bytes that wait, those in `#full` included. */
+  /** Waiting bytes in `#full`. */
   #fullBytes = 0;
-  /** Frames that wait and are neither HEADERS nor DATA. */
+  /** Waiting frames that are neither HEADERS nor DATA. */
   controlFrames = 0;
   #holdsBlock = false;
-  /** The DATA frame that was written last: where it starts and ends in `block`, while nothing follows it. */
+  /** The last DATA frame: where it starts and ends in `block`, as long as nothing follows it. */
   #dataAt = 0;
   #dataEnd = -1;
   #dataStreamId = 0;
-  /** Counts how often output was taken. */
+  /** How often output was taken. */
   batch = 0;
 
   constructor(pool: BlockPool) {
@@ -82,7 +82,7 @@ export class Output {
     this.block = noBlock;
   }
 
-  /** Whether more DATA of this stream would join the last frame. */
+  /** Whether more DATA of this stream would be joined to the last frame. */
   endsWith(streamId: number): boolean {
     return this.#dataEnd === this.at && this.#dataStreamId === streamId;
   }
@@ -91,7 +91,7 @@ export class Output {
     return this.#fullBytes + this.at;
   }
 
-  /** Makes sure that `length` bytes follow `at` in `block`. */
+  /** Makes room for `length` bytes from `at` on in `block`. */
   reserve(length: number): void {
     if (this.at + length <= this.block.length) return;
     this.#closeBlock();
@@ -113,7 +113,7 @@ export class Output {
     this.at = 0;
   }
 
-  /** Writes a frame header at `place` of the current block. */
+  /** Writes a frame header at `place` in the current block. */
   frameHeader(place: number, length: number, type: number, flags: number, streamId: number): void {
     const block = this.block;
     block[place] = length >>> 16;
@@ -143,7 +143,10 @@ export class Output {
     this.at = at + 4;
   }
 
-  /** Adds to the frame before if that is of the same stream: what came in pieces need not go out in pieces. */
+  /**
+   * Writes DATA. It is joined to the previous frame if that belongs to the same stream: bytes that arrived in pieces
+   * need not leave in pieces.
+   */
   data(streamId: number, bytes: Uint8Array, start: number, end: number, endStream: boolean): void {
     const length = end - start;
     const joined = this.at - this.#dataAt - frameHeaderBytes + length;
@@ -170,7 +173,7 @@ export class Output {
     this.#dataEnd = endStream ? -1 : this.at;
   }
 
-  /** `entries`: identifier and value in turn. */
+  /** Writes SETTINGS. `entries`: identifiers and values in turn. */
   settings(entries: readonly number[]): void {
     this.#control(entries.length * 3, frameType.settings, 0, 0);
     for (let i = 0; i < entries.length; i += 2) {
@@ -213,7 +216,7 @@ export class Output {
     this.at += bytes.length;
   }
 
-  /** Hands over what waits; the chunks stay untouched until `recycle`. */
+  /** Returns the waiting output. The chunks stay unchanged until `recycle`. */
   take(): Buffer[] {
     this.batch++;
     if (this.#full.length === 0 && this.at > 0) return [this.#takeBlock()];
@@ -231,7 +234,7 @@ export class Output {
     return chunks;
   }
 
-  /** The usual case: all that waits is in one block. */
+  /** The usual case: all waiting output is in one block. */
   #takeBlock(): Buffer {
     const { block, at } = this;
     this.#lent.push(block);
@@ -243,12 +246,15 @@ export class Output {
     return block.subarray(0, at);
   }
 
-  /** Everything that was taken has been written: its blocks may be used again. */
+  /** Returns the taken blocks to the pool; everything in them has been written. */
   recycle(): void {
     for (let block = this.#lent.pop(); block !== undefined; block = this.#lent.pop()) this.#pool.give(block);
   }
 
-  /** The socket is closed: nothing will be written, and what was is not touched again. */
+  /**
+   * Forgets all output because the socket is closed. The taken blocks are not reused, since the system may still read
+   * them.
+   */
   abandon(): void {
     let bytes = this.#holdsBlock ? this.block.length : 0;
     for (const block of this.#full) bytes += block.length;

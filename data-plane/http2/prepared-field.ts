@@ -2,7 +2,7 @@ import { hashOf } from "./field-classes.js";
 import { findName, nameBytes } from "./field-names.js";
 import { findStatic } from "./static-table.js";
 
-/** A field that is sent often and is known beforehand; remembers its entry in the table of one encoder. */
+/** A field that is sent often and known beforehand. It remembers its entry in the table of one encoder. */
 export class PreparedField {
   readonly nameId: number;
   readonly name: Uint8Array;
@@ -10,7 +10,7 @@ export class PreparedField {
   readonly hash: number;
   readonly staticIndex: number;
   readonly size: number;
-  /** The encoder (any object will do to tell) that has it in its table, and as which entry. */
+  /** The encoder whose table has the field (only its identity matters), and the entry number there. */
   linkOwner: object | null = null;
   linkEntry = 0;
 
@@ -25,7 +25,7 @@ export class PreparedField {
   }
 }
 
-/** What finds a field in a table: of value and name. */
+/** Returns the hash of name and value by which tables find a field. */
 export function fieldHash(
   id: number,
   name: Uint8Array,

@@ -1,4 +1,4 @@
-/** Numbers of RFC 9113. */
+/** Numbers from RFC 9113. */
 export const frameType = {
   data: 0,
   headers: 1,
@@ -40,7 +40,7 @@ export const settingId = {
 } as const;
 
 export const frameHeaderBytes = 9;
-/** The largest frame that we take; the default, never raised. */
+/** The largest frame that we accept: the protocol's default, which we never raise. */
 export const frameBytesMax = 16_384;
 export const windowMax = 0x7fff_ffff;
 export const streamIdMax = 0x7fff_ffff;

@@ -1,7 +1,7 @@
-/** Why the engine refused something; each is counted under its own name. */
+/** Why the engine refused something. Each reason is counted under its own name. */
 export const refusalReasons = [
   "none",
-  // Of a connection.
+  // Reasons that end a connection.
   "preface",
   "frame_size",
   "protocol",
@@ -29,9 +29,9 @@ export const refusalReasons = [
   "push_promise",
   "connect_method",
   "internal",
-  // The peer ended it with an error.
+  // The peer ended the connection with an error.
   "by_peer",
-  // Of a stream.
+  // Reasons that end a stream.
   "streams_max",
   "draining",
   "header_list",
@@ -59,7 +59,7 @@ export const refusalReasons = [
 
 export type RefusalReason = (typeof refusalReasons)[number];
 
-/** The place of each reason in the list. */
+/** The index of each reason in the list. */
 export const refusal = Object.freeze(
   Object.fromEntries(refusalReasons.map((reason, place) => [reason, place])),
 ) as Readonly<Record<RefusalReason, number>>;
@@ -67,13 +67,13 @@ export const refusal = Object.freeze(
 /** gRFC A8: clients that know these words ask less often from then on. */
 const tooManyPings = "too_many_pings";
 
-/** What the peer is told with the code of a GOAWAY. */
+/** Returns the debug text that goes to the peer with the code of a GOAWAY. */
 export function debugData(reason: number): string {
   const isPing = reason === refusal.ping_rate || reason === refusal.ping_strikes;
   return isPing ? tooManyPings : (refusalReasons[reason] ?? "");
 }
 
-/** Counts of one or many connections; only ever grow. */
+/** Counters of one or many connections. They only grow. */
 export class EngineCounters {
   readonly #refused = new Float64Array(refusalReasons.length);
   readonly #ended = new Float64Array(refusalReasons.length);
@@ -91,7 +91,7 @@ export class EngineCounters {
     return this.#refused[refusal[reason]] as number;
   }
 
-  /** A connection ended for it. */
+  /** Counts a connection that ended for this reason. */
   end(reason: number): void {
     this.#ended[reason] = (this.#ended[reason] as number) + 1;
   }

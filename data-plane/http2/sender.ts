@@ -8,28 +8,30 @@ import type { PreparedField } from "./prepared-field.js";
 import { frameBytesMax, frameFlag, frameHeaderBytes, frameType, windowMax } from "./protocol.js";
 import { type Stream, sendState } from "./stream.js";
 
-/** Who takes less than this while output waits is stalled all the same: a byte now and then is no sign of life. */
+/**
+ * A stream whose peer takes less than this while output waits is still stalled: a byte now and then is no sign of life.
+ */
 const stallFloorBytes = 16_384;
 
 const smallFrameBytes = 256;
 
-/** With less than this of the connection's window left, a new stream would wait for others. */
+/** With less than this left of the connection's window, a new stream would wait for others. */
 export const narrowWindowBytes = 8192;
 
 type SenderPort = Pick<ConnectionPort, "dead" | "nowMs" | "limits" | "abuse" | "budget" | "endedSending" | "wake">;
 
-/** What a connection sends on its streams: header blocks at once, DATA as far as windows and the socket allow. */
+/** Sends on the streams of a connection: header blocks at once, DATA as far as windows and the socket allow. */
 export class Sender {
   readonly encoder = new HpackEncoder();
   readonly #connection: SenderPort;
   readonly #output: Output;
   readonly #pool: BlockPool;
   readonly #budget: MemoryBudget;
-  /** Of the limits: objects of limits differ in shape, and a call would look for it in each. */
+  /** A copy from the limits: limit objects differ in shape, which would make each look-up slow. */
   readonly #outputBytesMax: number;
-  /** What the peer lets us send on the connection. */
+  /** How many bytes the peer lets us send on the connection. */
   window = 65_535;
-  /** Streams that have output and window, in turn. */
+  /** The queue of streams that have waiting output and window. */
   #first: Stream | null = null;
   #last: Stream | null = null;
   /** Bytes that wait on all streams. */
@@ -53,7 +55,7 @@ export class Sender {
     if (stream.closed || stream.sending === sendState.ended || this.#connection.dead) return;
     if (stream.waitingBytes > 0 && stream.sentInBatch === this.#output.batch) this.#sendSome(stream);
     if (stream.waitingBytes > 0) {
-      // Trailers wait until the data before them has gone.
+      // Trailers wait until the DATA before them is sent.
       if (!endStream) return;
       if (stream.waitingTrailers !== null) this.#budget.give(stream.waitingTrailers.heldBytes);
       stream.waitingTrailers = copyFields(first, fields, last);
@@ -86,7 +88,7 @@ export class Sender {
     this.#connection.wake();
   }
 
-  /** A block that fills more than one frame. */
+  /** Writes a header block that fills more than one frame. */
   #split(streamId: number, place: number, end: number, flags: number): void {
     const output = this.#output;
     const copy = Uint8Array.from(output.block.subarray(place + frameHeaderBytes, end));
@@ -110,7 +112,7 @@ export class Sender {
       at = this.#write(stream, bytes, start, end, endStream);
       if (at === end) return length;
     } else if (length === 0) {
-      stream.waitingEnd ||= endStream; // goes with the last of what waits
+      stream.waitingEnd ||= endStream; // sent with the last of the waiting bytes
       return 0;
     }
     this.#keep(stream, bytes, at, end);
@@ -120,8 +122,8 @@ export class Sender {
   }
 
   /**
-   * Whether small DATA waits for more of its stream until output is taken, which is when it would go anyway: pieces of
-   * many streams in turn would each become a frame.
+   * Whether small DATA waits for more of its stream until output is taken, which is when it would be sent anyway.
+   * Otherwise pieces of many streams in turn would each become a frame.
    */
   #isGathered(stream: Stream, length: number, endStream: boolean): boolean {
     const output = this.#output;
@@ -148,7 +150,7 @@ export class Sender {
     this.waitingBytes += end - start;
   }
 
-  /** Writes what may be written now and returns where it stopped. */
+  /** Writes what windows and output allow now, and returns where it stopped. */
   #write(stream: Stream, bytes: Uint8Array, start: number, end: number, endStream: boolean): number {
     const output = this.#output;
     const connection = this.#connection;
@@ -192,7 +194,7 @@ export class Sender {
     this.#last = stream;
   }
 
-  /** Sends what waits, a frame of each stream in turn, as far as windows and the socket allow. */
+  /** Sends waiting DATA, one frame per stream in turn, as far as windows and the socket allow. */
   pump(): void {
     while (this.#first !== null && this.window > 0 && this.#output.size < this.#outputBytesMax) {
       const stream: Stream = this.#first;
@@ -213,7 +215,7 @@ export class Sender {
     const ends = stream.waitingEnd && waiting.length === 1 && to === filled;
     const at = this.#write(stream, head, from, to, ends);
     const taken = at - from;
-    // The last frame of an early answer closes the stream, and what waited on it is forgotten already.
+    // The last frame of an early answer closes the stream, which has forgotten its waiting output then.
     if (!stream.closed) this.#advance(stream, at, taken, at === filled);
     if (taken > 0) stream.sink.onTaken(stream, taken);
   }
@@ -241,7 +243,7 @@ export class Sender {
     }
   }
 
-  /** Forgets what waits on a stream that is gone. */
+  /** Forgets the waiting output of a closed stream. */
   drop(stream: Stream): void {
     const { waiting, waitingTrailers } = stream;
     if (waitingTrailers !== null) this.#budget.give(waitingTrailers.heldBytes);
@@ -253,7 +255,7 @@ export class Sender {
     stream.waiting = null;
   }
 
-  /** The peer allows more on a stream. False: more than there can be. */
+  /** Widens the window of a stream. Returns false if it would exceed the largest window. */
   widen(stream: Stream, increment: number): boolean {
     if (stream.sendWindow + increment > windowMax) return false;
     stream.sendWindow += increment;
@@ -261,6 +263,7 @@ export class Sender {
     return true;
   }
 
+  /** Widens the connection's window. Returns false if it would exceed the largest window. */
   widenAll(increment: number): boolean {
     if (this.window + increment > windowMax) return false;
     this.window += increment;

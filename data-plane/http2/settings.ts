@@ -1,19 +1,16 @@
 import { errorCode, frameBytesMax, initialWindow, settingId, windowMax } from "./protocol.js";
 
-/** What the peer has announced; the defaults of RFC 9113, 6.5.2, until then. */
+/** The peer's settings; until it announces them, the defaults of RFC 9113, 6.5.2. */
 export class PeerSettings {
   headerTableSize = 4096;
   enablePush = 1;
-  /** Until the peer says: what nearly every peer allows. */
+  /** Until the peer announces it: what nearly every peer allows. */
   maxConcurrentStreams = 100;
   initialWindowSize = initialWindow;
   maxFrameSize = frameBytesMax;
   maxHeaderListSize = Number.POSITIVE_INFINITY;
 
-  /**
-   * Takes one setting. Returns the error code that an invalid value is answered with, or 0; unknown
-   * settings have no effect.
-   */
+  /** Applies one setting. Returns the error code for an invalid value, or 0. Unknown settings have no effect. */
   apply(id: number, value: number, fromServer: boolean): number {
     switch (id) {
       case settingId.headerTableSize:

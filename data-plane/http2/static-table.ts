@@ -1,6 +1,6 @@
 import { fieldName, nameText, staticNameMax } from "./field-names.js";
 
-/** Entries of the HPACK static table (RFC 7541, appendix A). */
+/** The number of entries in the HPACK static table (RFC 7541, appendix A). */
 export const staticEntries = 61;
 
 const values = new Map<number, string>([
@@ -20,7 +20,7 @@ const values = new Map<number, string>([
   [16, "gzip, deflate"],
 ]);
 
-/** The id of the name of each static entry: its own index, or that of the first entry with its name. */
+/** The id of each static entry's name: its own index, or that of the first entry with the same name. */
 export const staticName = new Uint8Array(staticEntries + 1);
 for (let index = 1; index <= staticNameMax; index++) {
   let id = index;
@@ -28,7 +28,7 @@ for (let index = 1; index <= staticNameMax; index++) {
   staticName[index] = id;
 }
 
-/** The values of all static entries, one after the other; every field block begins with a copy. */
+/** The values of all static entries, one after another. Every field block begins with a copy. */
 export const staticValues = new Uint8Array(Buffer.from([...values.values()].join(""), "latin1"));
 export const staticValueStart = new Uint16Array(staticEntries + 1);
 export const staticValueLength = new Uint8Array(staticEntries + 1);
@@ -39,7 +39,7 @@ for (const [index, value] of values) {
   place += value.length;
 }
 
-/** The index of the static entry with this name and value, or 0. */
+/** Returns the index of the static entry with this name and value, or 0. */
 export function findStatic(nameId: number, bytes: Uint8Array, start: number, length: number): number {
   let index = nameId;
   let last: number;

@@ -1,24 +1,27 @@
 import type { Stream } from "./stream.js";
 
 const bucketCount = 256;
-/** How so many ids ended is remembered at least: frames for them may be on their way. */
+/**
+ * For at least this many closed streams the table remembers how they ended, because frames for them may be on their
+ * way.
+ */
 const rememberedMin = 1024;
 
 export const closedHow = { unknown: 0, ended: 1, resetByUs: 2, resetByPeer: 3 } as const;
 
-/** The streams of a connection by id, and how the last ones ended. */
+/** The streams of a connection by id, and how the most recent closed ones ended. */
 export class StreamTable {
   readonly #buckets: Array<Stream | null> = new Array<Stream | null>(bucketCount).fill(null);
   /** Streams in the table. */
   count = 0;
-  /** Streams that count against the limit. */
+  /** Streams that count towards the limit of open streams. */
   slots = 0;
-  /** By the low bits of the id: ids follow one another, so the last ones have a place each. */
+  /** Indexed by the low bits of the id. Ids are consecutive, so each recent one has its own place. */
   #closedIds: Int32Array | null = null;
   #closedHow: Uint8Array | null = null;
   readonly #closedMask: number;
 
-  /** `streamsMax`: how many may be open at once; twice as many ends are remembered. */
+  /** `streamsMax`: how many streams may be open at once. The table remembers twice as many closed ones. */
   constructor(streamsMax: number) {
     const wanted = Math.max(rememberedMin, Math.min(2 * streamsMax, 8 * rememberedMin));
     this.#closedMask = 2 ** Math.ceil(Math.log2(wanted)) - 1;
@@ -38,7 +41,7 @@ export class StreamTable {
     this.slots++;
   }
 
-  /** Takes a stream out and remembers how it ended. Its slot is freed unless its owner keeps it. */
+  /** Removes a stream and remembers how it ended. */
   remove(stream: Stream, how: number): void {
     const bucket = (stream.id >>> 1) & (bucketCount - 1);
     let before = this.#buckets[bucket] as Stream | null;
@@ -68,13 +71,13 @@ export class StreamTable {
     this.#closedHow[place] = how;
   }
 
-  /** How the stream ended, if it is among the last. One of `closedHow`. */
+  /** Returns how the stream ended (one of `closedHow`), or `unknown` if that is no longer remembered. */
   howClosed(id: number): number {
     const place = (id >>> 1) & this.#closedMask;
     return this.#closedIds?.[place] === id ? (this.#closedHow?.[place] ?? closedHow.unknown) : closedHow.unknown;
   }
 
-  /** The streams as they are now; for rare work. */
+  /** Returns a list of the open streams. It allocates: not for the hot path. */
   all(): Stream[] {
     const list: Stream[] = [];
     for (const head of this.#buckets) for (let stream = head; stream !== null; stream = stream.next) list.push(stream);

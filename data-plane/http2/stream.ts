@@ -5,35 +5,35 @@ import type { PreparedField } from "./prepared-field.js";
 import type { PeerSettings } from "./settings.js";
 import type { FieldCheck } from "./validate-fields.js";
 
-/** Who a stream's events go to: one object a call. Slices and blocks are valid during the call only. */
+/** Receives a stream's events; one object per call. Slices and blocks are valid only during the call. */
 export interface StreamSink {
-  /** Clients: the final response's fields. */
+  /** Clients: the fields of the final response arrived. */
   onResponse(stream: Stream, fields: FieldBlock, endStream: boolean): void;
-  /** The bytes count against the windows until `stream.consumed` is told of them. */
+  /** DATA arrived. The bytes count against the windows until the sink passes their number to `stream.consumed`. */
   onData(stream: Stream, bytes: Uint8Array, start: number, end: number, endStream: boolean): void;
   onTrailers(stream: Stream, fields: FieldBlock): void;
   /**
-   * Clients: a header block of the peer's is longer than allowed. Of its fields, which are not checked, some are there, and
-   * gRPC's status and message if they can be. Without this the stream is reset.
+   * Clients: a header block of the peer is longer than allowed. `fields` holds some of its fields, unchecked, with
+   * gRPC's status and message if possible. If a sink lacks this method, the stream is reset.
    */
   onOversized?(stream: Stream, fields: FieldBlock, endStream: boolean): void;
-  /** The stream is gone before its regular end; nothing follows. `unprocessed`: it may be tried again elsewhere. */
+  /** The stream ended before its regular end; no event follows. `unprocessed`: the call may be retried elsewhere. */
   onReset(stream: Stream, code: number, byPeer: boolean, unprocessed: boolean): void;
-  /** So many bytes that `sendData` did not take at once have now been taken. */
+  /** `bytes` bytes that `sendData` did not take at once have now been taken. */
   onTaken(stream: Stream, bytes: number): void;
 }
 
 export const sendState = { idle: 0, open: 1, ended: 2 } as const;
 
-/** What a stream needs of the connection that carries it, and what its owner may ask there. */
+/** What a stream uses of its connection, and what its owner may use there. */
 export interface StreamPort {
   readonly limits: EngineLimits;
   readonly peer: PeerSettings;
   readonly budget: MemoryBudget;
-  /** The connection has ended, or is ending. */
+  /** Whether the connection has ended. */
   readonly dead: boolean;
   readonly control: { readonly draining: boolean };
-  /** What was found out about the header block that came last. */
+  /** The result of checking the last header block. */
   readonly headers: { readonly check: FieldCheck };
   readonly sender: {
     fields(
@@ -51,62 +51,67 @@ export interface StreamPort {
   reap(stream: Stream, code: number, reason: number): void;
 }
 
-/** One stream of one connection. Plain fields: the classes of the connection work on them. */
+/** One stream of one connection. Its fields are public and plain: the parts of the connection work on them. */
 export class Stream {
   readonly connection: StreamPort;
   readonly id: number;
   sink: StreamSink;
   readonly openedAtMs: number;
-  /** In the connection's table. */
+  /** The next stream in the same bucket of the connection's table. */
   next: Stream | null = null;
 
   receiveEnded = false;
-  /** Clients: the final response's fields came. Servers: always. */
+  /** Clients: whether the fields of the final response arrived. Servers: always true. */
   headersReceived = false;
   sending: number = sendState.idle;
-  /** No longer on the connection. */
+  /** Whether the stream is no longer on the connection. */
   closed = false;
-  /** Counts against the stream limit until freed, which is at its end, or later if the owner asked for it. */
+  /**
+   * Whether the stream counts towards the stream limit: until it ends, or until `release` if the owner kept the slot.
+   */
   holdsSlot = true;
-  /** Set by the owner in `onReset`: the slot stays taken until `release`. */
+  /** Set by the owner in `onReset` to keep the slot until `release`. */
   keepSlot = false;
 
   receiveWindow: number;
   sendWindow: number;
-  /** Bytes of the budget that its owner keeps until it ends, beside its output: whoever makes room looks at them. */
+  /**
+   * Bytes of the memory budget that the owner keeps until the stream ends, in addition to output. Considered when room
+   * is made.
+   */
   keptBytes = 0;
-  /** Delivered and not consumed yet. */
+  /** Bytes delivered to the sink and not consumed yet. */
   unconsumed = 0;
-  /** Consumed and not announced to the peer yet. */
+  /** Bytes consumed and not yet announced to the peer. */
   credit = 0;
 
-  /** Output that waits for windows or for the socket: blocks, of which all but the last are full. */
+  /** Output that waits for windows or the socket, in blocks. All but the last are full. */
   waiting: Buffer[] | null = null;
-  /** Where it starts in the first block, and where it ends in the last. */
+  /** Where it starts in the first block and ends in the last. */
   waitingAt = 0;
   waitingFill = 0;
   waitingBytes = 0;
   waitingEnd = false;
   waitingTrailers: FieldBlock | null = null;
-  /** In the queue of streams that may send. */
+  /** Whether it is in the queue of streams that may send. */
   queued = false;
-  /** The batch of output that has its last DATA. */
+  /** The batch of output that contains its last DATA. */
   sentInBatch = -1;
   nextQueued: Stream | null = null;
-  /** Since when output waits of which the peer took next to nothing; 0: none does. */
+  /** Since when output waits while the peer takes next to nothing; 0 if it does not wait. */
   stalledSinceMs = 0;
   takenSinceStall = 0;
 
-  /** From content-length; -1: none. */
+  /** Bytes still to come according to content-length; -1 if there was none. */
   lengthLeft = -1;
-  /** Whether message boundaries are followed (gRPC). */
+  /** Whether message boundaries are followed, as for gRPC. */
   framed = false;
   messageLeft = 0;
   prefixSeen = 0;
   prefixValue = 0;
-  /** A message that began is longer than the limit: what comes from now on is not to be passed on. */
+  /** Whether a message that began is longer than the limit: nothing that follows may be passed on. */
   oversized = false;
-  /** What small frames of the message under way cost, and what the stream still owes for such. */
+  /** Charges for the small frames of the current message, and what the stream still owes for small frames. */
   messageCharge = 0;
   smallCharge = 0;
   smallChargedMs = 0;
@@ -129,8 +134,8 @@ export class Stream {
   }
 
   /**
-   * Sends a header block: `first`, then the fields of `fields` that are not dropped, then `last`. Pseudo-header
-   * fields must come first. The first block of a stream, or its trailers if `endStream`.
+   * Sends a header block: `first`, then the fields of `fields` that are not dropped, then `last`. Pseudo-header fields
+   * must come first. It is the first block of the stream, or its trailers if `endStream`.
    */
   sendFields(
     first: readonly PreparedField[] | null,
@@ -142,31 +147,31 @@ export class Stream {
   }
 
   /**
-   * Sends bytes and returns how many were taken at once; `onTaken` tells of the others, which are copied
-   * and wait for the peer's windows. The caller keeps their number within what it lets its own peer send.
+   * Sends bytes and returns how many were taken at once. The others are copied and wait for the peer's windows;
+   * `onTaken` reports them. The caller bounds their number by what it lets its own peer send.
    */
   sendData(bytes: Uint8Array, start: number, end: number, endStream: boolean): number {
     return this.connection.sender.data(this, bytes, start, end, endStream);
   }
 
-  /** Says that so many received bytes are out of the way: the peer may send as many again. */
+  /** Reports `bytes` received bytes as consumed: the peer may send as many again. */
   consumed(bytes: number): void {
     this.connection.data.consumed(this, bytes);
   }
 
-  /** Ends the stream early. No event follows. */
+  /** Ends the stream early with RST_STREAM(code). No event follows. */
   reset(code: number): void {
     this.connection.resetStream(this, code);
   }
 
-  /** Gives the slot back that `keepSlot` kept. */
+  /** Frees the slot that `keepSlot` kept. */
   release(): void {
     this.keepSlot = false;
     if (this.closed) this.connection.streams.freeSlot(this);
   }
 }
 
-/** Takes the events of a stream that has no owner yet. */
+/** Takes the events of a stream that has no owner yet, and discards them. */
 export const nobody: StreamSink = {
   onResponse() {},
   onData(stream, _bytes, start, end) {

@@ -17,22 +17,23 @@ import type { RequestRules } from "./limits.js";
 import { refusal } from "./refusals.js";
 
 /**
- * What a header block is refused for (RFC 9113, 8.1 to 8.3, and stricter); 0: nothing. Nothing is repaired:
- * a malformed message is refused whole. Spaces around values are gone already, as gRPC allows. Fields with bytes of 0x80 and above, which gRPC wants tolerated, are
- * dropped, and the name is in `obsTextNames` for rules that ask for it.
+ * Checks header blocks (RFC 9113, 8.1 to 8.3, and stricter). A check returns the reason for refusing the block, or 0.
+ * Nothing is repaired: a malformed message is refused whole. The decoder has removed spaces around values, as gRPC
+ * allows. gRPC wants fields with bytes of 0x80 and above tolerated: they are dropped, and their names are in
+ * `obsTextNames` for rules that ask for them.
  */
 export class FieldCheck {
-  /** From content-length; -1: none. */
+  /** The value of content-length, or -1 if there is none. */
   contentLength = -1;
-  /** The content type is one of gRPC's. */
+  /** Whether the content type is one of gRPC's. */
   grpc = false;
-  /** Fields of the last block that were dropped for their bytes. */
+  /** How many fields of the last block were dropped because of their bytes. */
   obsText = 0;
   obsTextNames: string[] | null = null;
-  /** Of a response. */
+  /** The status of a response. */
   status = 0;
 
-  /** `rules`: the same for all blocks of a connection. */
+  /** Checks a request. `rules` must be the same for all blocks of a connection. */
   request(fields: FieldBlock, rules: RequestRules): number {
     this.clear();
     const { profile } = fields;
@@ -55,7 +56,7 @@ export class FieldCheck {
     return 0;
   }
 
-  /** What may still be wrong with a block when others like it passed. */
+  /** Checks the varying fields of a block whose profile has passed before. */
   #varying(fields: FieldBlock, { varying }: FieldProfile): number {
     for (let i = 0; i < varying.length; i++) {
       const bad = this.#field(fields, varying[i] as number, false);
@@ -85,7 +86,7 @@ export class FieldCheck {
                 : id === fieldName.scheme
                   ? 8
                   : 0;
-        // Response fields, :protocol (extended CONNECT was never offered) and unknown ones end here too.
+        // Response pseudo-fields, :protocol (extended CONNECT was never offered) and unknown ones are refused here too.
         if (id === fieldName.protocol) return refusal.connect_method;
         if (bit === 0 || regular || (seen & bit) !== 0) return refusal.pseudo_field;
         seen |= bit;
@@ -176,7 +177,7 @@ export class FieldCheck {
     return 0;
   }
 
-  /** Nothing is known. */
+  /** Resets the results. */
   clear(): void {
     this.contentLength = -1;
     this.grpc = false;
@@ -185,7 +186,7 @@ export class FieldCheck {
     this.status = 0;
   }
 
-  /** What holds for every field of every block. */
+  /** Checks what every field of every block must obey. */
   #field(fields: FieldBlock, field: number, refuseUnderscore: boolean): number {
     const flags = fields.flags(field);
     if ((flags & fieldFlag.badName) !== 0) return refusal.field_name;
@@ -219,7 +220,7 @@ export class FieldCheck {
     }
   }
 
-  /** Makes one lower-case name of :authority and host; they must be the same. */
+  /** Checks :authority and host, changes them to lower case, and drops host. They must be equal. */
   #authority(fields: FieldBlock, authority: number, host: number): number {
     const first = authority >= 0 ? authority : host;
     if (first < 0) return 0;
@@ -231,17 +232,20 @@ export class FieldCheck {
   }
 }
 
-/** Spaces around a value are no part of it (gRPC over HTTP/2, "Custom-Metadata"); those of a pseudo-header name nothing. */
+/**
+ * Spaces around a value are not part of it (gRPC over HTTP/2, "Custom-Metadata"), but a pseudo-header field may not
+ * have any.
+ */
 function isStrippable(fields: FieldBlock, field: number): boolean {
   return (fields.flags(field) & fieldFlag.badValue) === 0 && !isPseudo(fields, field);
 }
 
-/** Names of codings have no case (RFC 9110, 10.1.4). */
+/** Names of codings are case-insensitive (RFC 9110, 10.1.4). */
 function isTrailers(fields: FieldBlock, field: number): boolean {
   return fields.valueLength(field) === 8 && fields.valueText(field).toLowerCase() === "trailers";
 }
 
-/** What was found out about the block holds for all with its profile. */
+/** Whether the result for this block holds for all blocks with its profile. */
 function isUntouched(fields: FieldBlock): fields is FieldBlock & { profile: FieldProfile } {
   return fields.profile?.isPlain === true && fields.dropped === 0;
 }
