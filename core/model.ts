@@ -17,7 +17,18 @@ export type { Finding, PolicyFile } from "./finding.js";
 export type { Assertion } from "./kinds/assertion/assertion.js";
 export type { Authorization, AuthorizationRule } from "./kinds/authorization/authorization.js";
 export type { HeaderMatch } from "./kinds/route/header-matches.js";
-export type { Route, RouteMatch, RouteRule, WeightedVersion } from "./kinds/route/route.js";
+export type {
+  HeaderChanges,
+  Hedge,
+  Mirror,
+  Retry,
+  Route,
+  RouteFault,
+  RouteMatch,
+  RouteRule,
+  Sticky,
+  WeightedVersion,
+} from "./kinds/route/route.js";
 export type { Service } from "./kinds/service/service.js";
 export type { PolicyObject, Unit } from "./kinds/table.js";
 export { meshUnitName } from "./kinds/unit.js";
@@ -142,7 +153,12 @@ export interface Endpoint {
   readonly labels: readonly Label[];
   readonly gone: boolean;
   readonly timeMs: number;
+  /** Why the application cannot be called now, as its own proxy says; undefined: it can. */
+  readonly unhealthy?: string | undefined;
 }
+
+/** No reason for it is longer. */
+export const unhealthyLengthMax = 200;
 
 export interface Rejection {
   readonly number: number;

@@ -135,7 +135,7 @@ export async function openParts(
   const tally = new ShadowTally();
   const counted = { window: workers?.window ?? window, tally: workers?.tally ?? tally };
   const reporter = createFleetReporter(
-    { bus, clock, log, identity, statements, policy, app: advertisedView(registry), ...counted },
+    { bus, clock, log, identity, statements, policy, app: advertisedView(registry), health: registry, ...counted },
     { labels: config.labels, bypassable: config.bypassable, serves: config.inbound !== undefined },
   );
   sync.onChange(() => reporter.poke());

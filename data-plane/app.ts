@@ -7,6 +7,7 @@ import type { Clock } from "../runtime/clock.js";
 import type { HostPort, SocketAddress } from "../runtime/config.js";
 import { type GrpcServer, startGrpcServer } from "../runtime/grpc-server.js";
 import { agentBounds, createAgentService } from "./agent/agent-service.js";
+import { runApplicationHealth } from "./agent/application-health.js";
 import { runStaticApplication } from "./agent/static-application.js";
 import { carryHere, carryInWorkers, listenForCalls, prepareWorkers } from "./app-carrying.js";
 import { closeParts, joinOrLoad, openParts, type Parts, type ProxySurroundings } from "./app-parts.js";
@@ -88,6 +89,10 @@ async function serve(
       const app = { instance: parts.identity.current.proxyId, target: config.app };
       void runStaticApplication(parts, app, AbortSignal.any([signal, startStatic.signal]));
     }
+    const checking = AbortSignal.any([signal, startStatic.signal]);
+    const { service } = config;
+    const health = () => parts.policy.current?.unit(service)?.resilience?.health;
+    void runApplicationHealth({ ...parts, policy: health }, checking);
     parts.sync.start();
     parts.reporter.start(render(config.advertise ?? bound ?? { host: "127.0.0.1", port: 0 }));
     const listening = describeListening(config, bound);
@@ -163,6 +168,7 @@ async function openStatus(
       revoked: revocation.why,
       certificateExpiresMs: identity.current.notAfterMs,
       hasApplication: serves ? registry.advertised !== undefined : undefined,
+      unhealthy: registry.unhealthy,
       nowMs: clock.nowMs(),
       carrying: serving.carrying.reasonsNotReady(),
     });
@@ -175,6 +181,7 @@ async function openStatus(
     certificateExpiresMs: () => identity.current.notAfterMs,
     refusedRecords: () => sync.refusedRecords,
     decisions: () => decisions.totals,
+    isApplicationHealthy: () => registry.unhealthy === "",
     isReady: () => reasons().length === 0,
   });
   if (config.status === undefined) return;

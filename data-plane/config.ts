@@ -1,6 +1,7 @@
 /** The settings of `ashlar proxy`, from flags, `ASHLAR_*` variables and a file. Pure. */
 import { isAbsolute, join, resolve } from "node:path";
 import { isLabel } from "../core/identity.js";
+import { isLabelKey, isLabelValue } from "../core/label.js";
 import type { Label } from "../core/model.js";
 import { labelsMax } from "../core/wire/headers.js";
 import {
@@ -200,8 +201,7 @@ function readLabels(read: ConfigReader): readonly Label[] {
   const labels = new Map<string, string>();
   for (const text of read.list("label")) {
     const [key = "", value = ""] = splitOnce(text);
-    const isGood = /^[A-Za-z0-9._/-]{1,63}$/.test(key) && /^[A-Za-z0-9._-]{0,63}$/.test(value) && text.includes("=");
-    if (!isGood)
+    if (!isLabelKey(key) || !isLabelValue(value) || !text.includes("="))
       read.problem(`--label: expected KEY=VALUE of letters, digits, ".", "_" and "-", got ${JSON.stringify(text)}`);
     else if (labels.has(key)) read.problem(`--label ${key} is given twice`);
     labels.set(key, value);

@@ -13,6 +13,7 @@ import { createProxyEngine, type ProxyEngine } from "../../data-plane/proxy/forw
 import { upstreamSessionDefaults } from "../../data-plane/proxy/forward/upstream-session.js";
 import { Inbound } from "../../data-plane/proxy/inbound.js";
 import { Outbound } from "../../data-plane/proxy/outbound.js";
+import { Traffic } from "../../data-plane/proxy/service-traffic.js";
 import { ShadowTally } from "../../data-plane/proxy/shadow-tally.js";
 import type { StreamWaiter } from "../../data-plane/proxy/stream-queue.js";
 import type { TlsState } from "../../data-plane/proxy/tls-state.js";
@@ -132,5 +133,12 @@ export function startOutbound(dial: () => Socket): Taker {
   };
   const all = [endpoint];
   const endpoints: EndpointView = { endpoints: () => all, ready: async () => {} };
-  return new Outbound({ ...partsOf("front", dial), endpoints }, { mesh, service: "echo" });
+  const parts = partsOf("front", dial);
+  const { engine, metrics, log } = parts;
+  const nowMs = () => engine.loop.time();
+  const traffic = new Traffic({ proxyId: "p0", labels: [], log, metrics, retries: engine.retries, nowMs });
+  return new Outbound(
+    { ...parts, traffic, endpoints },
+    { self: buildSpiffeId(mesh, "service", "front"), mesh, service: "echo" },
+  );
 }

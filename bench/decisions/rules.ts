@@ -1,5 +1,7 @@
 /** One set of rules, said to each engine in its own words: callers, methods, and who may call what. */
+
 import { buildSpiffeId, type SpiffeId } from "../../core/identity.js";
+import { unitWith } from "../../core/kinds/unit.js";
 import type { Authorization, AuthorizationRule, Unit } from "../../core/model.js";
 
 export const mesh = "bench";
@@ -40,15 +42,10 @@ export function asUnit(rules: readonly Rule[], when?: string): Unit {
     ...(when !== undefined && { when }),
   }));
   const authorization: Authorization = { kind: "Authorization", name: "bench", service, allow, deny: [] };
-  return {
-    name: service,
+  return unitWith(service, {
     service: { kind: "Service", name: service, methods: [] },
     authorizations: [authorization],
-    routes: [],
-    assertions: [],
-    rateLimits: [],
-    issuers: [],
-  };
+  });
 }
 
 export function asCedar(rules: readonly Rule[], withCondition: boolean): string {

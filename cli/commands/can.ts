@@ -39,9 +39,9 @@ export function addCanCommand(program: Command, cli: Cli): void {
           tokenIssuer: flags.tokenIssuer ?? "",
         }),
       );
-      const { allowed, rule, revision, epoch, reason, rollout } = answer;
+      const { allowed, rule, revision, epoch, reason, rollout, judgedMethod } = answer;
       const limits = answer.limits.map(limitToJson);
-      const json = { allowed, rule, revision, epoch, reason, limits, ...besideToJson(rollout) };
+      const json = { allowed, rule, revision, epoch, reason, limits, judgedMethod, ...besideToJson(rollout) };
       show(cli, flags.output, json, renderAnswer(answer));
       if (flags.exitCode && !allowed) throw new AshlarError("denied", plain(`${caller} may not call ${target}`));
     });

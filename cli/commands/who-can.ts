@@ -38,11 +38,12 @@ export function addWhoCanCommand(program: Command, cli: Cli): void {
         admin.listAccess({ service, method, revision: flags.revision ?? 0, atMs }),
       );
       const { revision, epoch, callers, reason, rollout } = answer;
-      const listed = callers.map(({ caller, access, rule, condition }) => ({
+      const listed = callers.map(({ caller, access, rule, condition, judgedMethod }) => ({
         caller,
         access,
         rule,
         ...(condition === "" ? {} : { condition }),
+        ...(judgedMethod === "" ? {} : { judgedMethod }),
       }));
       const about = { ...(reason === "" ? {} : { reason }), ...besideToJson(rollout) };
       const value = { service, method, revision, epoch, callers: listed, ...about };
@@ -59,10 +60,21 @@ function renderAnswer({ revision, epoch, callers, reason, rollout }: ListAccessR
   const beside = rollout === undefined ? "" : `\n${renderBeside(rollout)}`;
   if (callers.length === 0) return `${plain(reason)}${beside}`;
   const isConditional = callers.some(({ condition }) => condition !== "");
-  const rows = callers.map(({ caller, access, rule, condition }) => {
-    return [plain(caller), access, rule, ...(isConditional ? [plain(condition)] : [])];
+  const isMoved = callers.some(({ judgedMethod }) => judgedMethod !== "");
+  const rows = callers.map(({ caller, access, rule, condition, judgedMethod }) => {
+    return [
+      ...[plain(caller), access, rule],
+      ...(isConditional ? [plain(condition)] : []),
+      ...(isMoved ? [plain(judgedMethod)] : []),
+    ];
   });
-  const columns = ["CALLER", "ACCESS", "RULE", ...(isConditional ? ["CONDITION"] : [])];
+  const columns = [
+    "CALLER",
+    "ACCESS",
+    "RULE",
+    ...(isConditional ? ["CONDITION"] : []),
+    ...(isMoved ? ["JUDGED AS"] : []),
+  ];
   const why = reason === "" ? "" : `${plain(reason)}\n`;
   return `${renderTable(columns, rows)}\n\n${why}Revision ${revision}${epoch === 0 ? "" : `, epoch ${epoch}`}.${beside}`;
 }

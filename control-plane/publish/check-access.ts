@@ -43,7 +43,9 @@ export interface AccessVerdict {
   readonly allowed: boolean;
   readonly rule: string;
   readonly reason: string;
-  /** 0 if no revision is active. */
+  /** The method that its destination judges, which a route may have changed; "": none was judged. */
+  readonly judgedMethod: string;
+  /** 0: nothing is active. */
   readonly revision: number;
   /** 0 if no proxy evaluates the revision. */
   readonly epoch: number;
@@ -82,6 +84,7 @@ async function judge(
     revision: revision?.body.number ?? 0,
     epoch: revision === undefined ? 0 : epochThatRuns(head?.body, revision.digest),
     limits: [],
+    judgedMethod: "",
   };
   const deny = (reason: string) => ({ ...about, allowed: false, rule: "default-deny", reason });
   if (revision === undefined) return deny("no revision is active yet, so everything is denied");
@@ -94,13 +97,18 @@ async function judge(
     return deny(`revision ${about.revision} has no service ${quote(asked.service)}${nearest}`);
   }
   const compiled = compileUnit(unit, mesh);
-  const method = asked.method.replace(/^\//, "");
   const { inputs } = asked;
+  const called = asked.method.replace(/^\//, "");
+  const route = compiled.hasRewrites ? compiled.findRoute(called, (name) => inputs?.header(name), caller) : undefined;
+  const method = route?.rewrite ?? called;
+  const moved = method === called ? "" : `route ${route?.name} sends it on as ${method}`;
   const { allow, rule, reason } =
     inputs === undefined ? compiled.evaluate(caller, method) : compiled.evaluateCall(caller, method, inputs);
-  if (allow) return { ...about, allowed: true, rule, reason, limits: limitsMet(unit.rateLimits, method) };
-  const slip = slipOf(asked.caller, method, services, unit);
-  return { ...about, allowed: false, rule, reason: slip === "" ? reason : `${reason}; ${slip}` };
+  const judged = { ...about, rule, judgedMethod: method };
+  const say = (...parts: readonly string[]): string => parts.filter((part) => part !== "").join("; ");
+  if (allow)
+    return { ...judged, allowed: true, reason: say(reason, moved), limits: limitsMet(unit.rateLimits, method) };
+  return { ...judged, allowed: false, reason: say(reason, moved, slipOf(asked.caller, method, services, unit)) };
 }
 
 /** A name that is not known is perhaps misspelt: said beside the verdict, which stands. "": both are known. */

@@ -9,7 +9,7 @@ export interface ServiceInstance {
   readonly version: string;
   /** "HOST:PORT". */
   readonly address: string;
-  /** True if the proxy is live and its application is registered. */
+  /** Its proxy is live, and its application is registered and can be called. */
   readonly healthy: boolean;
   /** Why the instance is not healthy; "" if it is. */
   readonly why: string;
@@ -66,9 +66,9 @@ export class RegistryState {
     for (const { live, heartbeat } of fleet) if (live) names.add(heartbeat.service);
     const instances = new Map<string, ServiceInstance[]>([...names].sort().map((name) => [name, []]));
     for (const { endpoint, serial } of standing) {
-      const { proxyId, service, instance, version, address } = endpoint;
+      const { proxyId, service, instance, version, address, unhealthy } = endpoint;
       const revoked = serial === undefined ? undefined : judge.revocationOf(serial);
-      const why = whyUnhealthy(known.get(proxyId), revoked, judge.nowMs);
+      const why = whyUnhealthy(known.get(proxyId), revoked, judge.nowMs) || whyHung(unhealthy);
       instances.get(service)?.push({ proxyId, instance, version, address, healthy: why === "", why });
     }
     return [...instances].map(([name, endpoints]) => ({
@@ -92,7 +92,7 @@ export class RegistryState {
     const served = new Map<string, Set<string>>();
     for (const { heartbeat, live } of fleet) {
       const endpoint = live && heartbeat.serving ? this.#endpoints.get(heartbeat.proxyId)?.endpoint : undefined;
-      if (endpoint === undefined || endpoint.gone) continue;
+      if (endpoint === undefined || endpoint.gone || endpoint.unhealthy !== undefined) continue;
       addTo(served, endpoint.service, endpoint.version);
     }
     return served;
@@ -121,6 +121,10 @@ function whyUnhealthy(entry: FleetEntry | undefined, revoked: Revocation | undef
   if (revocation !== undefined) return `its proxy's certificate ${renderRevoked(revocation, nowMs)}`;
   if (entry === undefined || !entry.live) return "its proxy is not heard of";
   return entry.heartbeat.serving ? "" : "no application is registered at its proxy";
+}
+
+function whyHung(unhealthy: string | undefined): string {
+  return unhealthy === undefined ? "" : `its proxy says of its application: ${unhealthy}`;
 }
 
 function addTo(versions: Map<string, Set<string>>, service: string, version: string): void {

@@ -1,6 +1,9 @@
 /** Decides a recorded call again, by any policy. */
+
+import { renderTarget } from "../kinds/route/targets.js";
 import type { CompiledUnit } from "../policy/compile.js";
-import { chooseVersion } from "../route/choose-version.js";
+import { parseAvailable } from "../route/available.js";
+import { chooseAmong, stickyKey } from "../route/choose-target.js";
 import type { DecisionRecord, RefusalCount, Verdict } from "./decision-record.js";
 import { RecordedInputs } from "./recorded-inputs.js";
 
@@ -87,18 +90,21 @@ function hasLimit({ rateLimits }: CompiledUnit, name: string): boolean {
 }
 
 function redecideRoute(record: DecisionRecord, unit: CompiledUnit | undefined): Redecided | Undecidable {
-  const { routing, method, timeMs } = record;
+  const { routing, method, timeMs, caller } = record;
   if (unit === undefined) return decided("unrouted", "", "the policy has no such service");
   const { draw, available } = routing ?? { draw: 0, available: [] };
   const inputs = new RecordedInputs(record.inputs, timeMs);
-  const found = unit.findRoute(method, (name) => inputs.header(name));
-  const { unknown } = inputs;
+  const found = unit.findRoute(method, (name) => inputs.header(name), caller);
+  const key = found && stickyKey(found, (name) => inputs.header(name), caller);
+  const placed = available.map(parseAvailable);
+  const unread = found?.labelKeys.filter((label) => placed.some(({ keys }) => !keys.includes(label))) ?? [];
+  const unknown = [...inputs.unknown, ...unread.map((label) => `label ${label} of endpoints`)];
   if (unknown.length > 0) return { kind: "undecidable", unknown };
   const rule = found?.name ?? "";
-  const choice = chooseVersion(found?.split ?? [], draw, (version) => available.includes(version));
+  const choice = chooseAmong(found, { service: unit.name, draw, key }, placed);
   if (choice.kind === "none" || available.length === 0)
     return decided("unrouted", rule, "no version that it may go to had an endpoint");
-  const version = choice.kind === "version" ? choice.version : "";
+  const version = choice.kind === "target" ? renderTarget(choice.target) : "";
   return decided("routed", rule, rule === "" ? "no route is about it" : `by ${rule}`, version);
 }
 

@@ -4,10 +4,11 @@ import { authorization } from "./authorization/authorization.js";
 import { jwtIssuer } from "./jwt-issuer/jwt-issuer.js";
 import type { Kind } from "./kind.js";
 import { rateLimit } from "./rate-limit/rate-limit.js";
+import { resilience } from "./resilience/resilience.js";
 import { route } from "./route/route.js";
 import { service } from "./service/service.js";
 
-const table = [service, authorization, route, assertion, rateLimit, jwtIssuer] as const;
+const table = [service, authorization, route, assertion, rateLimit, jwtIssuer, resilience] as const;
 type Table = (typeof table)[number];
 type ObjectOf<K> = K extends Kind<infer Object, string> ? Object : never;
 

@@ -4,7 +4,8 @@ import { buildAccessIndex } from "./access-index.js";
 import type { CompiledUnit } from "./compiled-unit.js";
 import { buildRouteIndex } from "./route-index.js";
 
-export type { CompiledRouteRule, CompiledUnit } from "./compiled-unit.js";
+export type { CompiledRouteRule } from "./compiled-route.js";
+export type { CompiledUnit } from "./compiled-unit.js";
 export type { Decision } from "./decision.js";
 
 /**
@@ -17,5 +18,13 @@ export function compileUnit(unit: Unit, mesh: string): CompiledUnit {
   const hasTokenLimits = rateLimits.some(({ limits }) =>
     limits.some(({ per }) => per.some((part) => part.startsWith("claim:"))),
   );
-  return Object.freeze({ name, issuers, ...buildRouteIndex(unit), ...access, rateLimits, hasTokenLimits });
+  return Object.freeze({
+    name,
+    issuers,
+    ...buildRouteIndex(unit, mesh),
+    ...access,
+    rateLimits,
+    hasTokenLimits,
+    resilience: unit.resilience[0],
+  });
 }

@@ -3,26 +3,14 @@
 import type { SpiffeId } from "../identity.js";
 import type { JwtIssuer } from "../kinds/jwt-issuer/jwt-issuer.js";
 import type { RateLimit } from "../kinds/rate-limit/rate-limit.js";
-import type { RouteRule, WeightedVersion } from "../kinds/route/route.js";
+import type { Resilience } from "../kinds/resilience/resilience.js";
+import type { CompiledRouteRule } from "./compiled-route.js";
 import type { CallInputs } from "./condition/frame.js";
 import type { ConditionRead } from "./condition/scope.js";
 import type { Access, Decision, SubjectKnowledge } from "./decision.js";
 
-/** A route's rule as the data plane needs it. */
-export interface CompiledRouteRule {
-  /** For example "payments/rules[0]". */
-  readonly name: string;
-  /** Empty: every version alike. */
-  readonly split: readonly WeightedVersion[];
-  /** 0: none. */
-  readonly timeoutMs: number;
-  readonly staleness: { readonly maxMs: number; readonly onStale: NonNullable<RouteRule["onStale"]> } | undefined;
-}
-
 export interface CompiledUnit {
   readonly name: string;
-  /** The route reads headers, so that a routing decision may not be kept by method alone. */
-  readonly hasHeaderMatches: boolean;
   /**
    * Returns whether `caller` may call `method` ("package.Service/Method", no slash in front). Deny wins over allow;
    * what nothing matches is denied (I4), and so is a method that the service does not state where it states its
@@ -61,8 +49,18 @@ export interface CompiledUnit {
    * The first rule of the route that matches; undefined: as without a route. `header` gives a request
    * header's value (repeated ones joined with ","), or undefined where it is missing.
    */
-  findRoute(method: string, header: (name: string) => string | undefined): CompiledRouteRule | undefined;
-  /** The rate limits, for a `Limiter`. The budgets themselves outlive the unit. */
+  findRoute(
+    method: string,
+    header: (name: string) => string | undefined,
+    caller: SpiffeId,
+  ): CompiledRouteRule | undefined;
+  /** Some rule lets calls go on under another method. */
+  readonly hasRewrites: boolean;
+  /** Labels of endpoints that splits of the route read, sorted. */
+  readonly routeLabels: readonly string[];
+  /** How calls are spread over instances, and which are left out; undefined: by the defaults. */
+  readonly resilience: Resilience | undefined;
+  /** How often it may be called, for a `Limiter`: the budgets outlive the unit. */
   readonly rateLimits: readonly RateLimit[];
   /** The headers that the route's rules in question for `method` read, sorted. */
   routeHeaders(method: string): readonly string[];

@@ -4,6 +4,7 @@ import type { Unit } from "../model.js";
 import { whyTooLarge } from "../policy/access-index.js";
 import { type CounterExample, renderCounterExample, runAssertions } from "../policy/assertions.js";
 import { compileUnit } from "../policy/compile.js";
+import { type LostByRewrite, lostByRewrites } from "../policy/rewrites.js";
 import { encodedUnit, unitsOf } from "./build.js";
 import type { SourcedObject } from "./sourced-object.js";
 
@@ -23,9 +24,14 @@ export function checkUnits(
   }
   for (const unit of units) {
     if (unit.service === undefined) continue;
-    const { tooLarge, examples } = problemsOf(unit, mesh);
+    const { tooLarge, examples, lost } = problemsOf(unit, mesh);
     const service = tooLarge === undefined ? undefined : sourceOf("Service", unit.name);
     if (tooLarge !== undefined && service !== undefined) report(service, "name", tooLarge);
+    for (const { route, rule, caller, before, after } of lost) {
+      const sourced = sourceOf("Route", route);
+      const message = `${caller} may call ${before} and not ${after}, under which its calls go on: they would be denied; allow it both, or take the old one away`;
+      if (sourced !== undefined) report(sourced, `rules[${rule}].rewrite`, message);
+    }
     for (const example of examples) {
       const { name, claim } = example.assertion;
       const sourced = sourceOf("Assertion", name);
@@ -38,6 +44,8 @@ interface Problems {
   /** Why it cannot be a unit; undefined: it can. */
   readonly tooLarge: string | undefined;
   readonly examples: readonly CounterExample[];
+  /** Callers that a rewrite would shut out. */
+  readonly lost: readonly LostByRewrite[];
 }
 
 /** What was found about a unit for one mesh; most units come again unchanged. */
@@ -53,12 +61,17 @@ function problemsOf(unit: Unit, mesh: string): Problems {
 
 function findProblems(unit: Unit, mesh: string): Problems {
   const why = whyTooLarge(unit, mesh) ?? whyLimited(() => encodedUnit(unit));
-  if (why !== undefined) return { tooLarge: why, examples: [] };
+  if (why !== undefined) return { tooLarge: why, examples: [], lost: [] };
   let examples: readonly CounterExample[] = [];
+  let lost: readonly LostByRewrite[] = [];
+  const hasRewrites = unit.routes.some(({ rules }) => rules.some(({ rewrite }) => rewrite !== undefined));
   const tooMany = whyLimited(() => {
-    if (unit.assertions.length > 0) examples = runAssertions(unit, compileUnit(unit, mesh), mesh);
+    if (unit.assertions.length === 0 && !hasRewrites) return;
+    const compiled = compileUnit(unit, mesh);
+    examples = runAssertions(unit, compiled, mesh);
+    lost = lostByRewrites(unit, compiled, mesh);
   });
-  return { tooLarge: tooMany, examples };
+  return { tooLarge: tooMany, examples, lost };
 }
 
 /** The message if `act` fails with `limit`. */

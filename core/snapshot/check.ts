@@ -1,7 +1,8 @@
 import { isLabel, nameIn, trustDomainOf } from "../identity.js";
 import type { Checked, PolicyChecker, PolicyContext } from "../kinds/checker.js";
+import { isIdempotent } from "../kinds/service/service.js";
 import { kindOf, kinds } from "../kinds/table.js";
-import type { Finding, PolicyObject } from "../model.js";
+import type { Finding, PolicyObject, Service } from "../model.js";
 import { checkUnits } from "./check-units.js";
 import { findSpiffeId, serviceOfMethod } from "./grammar.js";
 import { renderNearest } from "./nearest.js";
@@ -9,10 +10,16 @@ import type { SourcedObject } from "./sourced-object.js";
 
 export type { PolicyContext } from "../kinds/checker.js";
 
+interface CheckedService {
+  readonly service: Service;
+  /** The methods that it states. */
+  readonly stated: ReadonlySet<string>;
+}
+
 /** What the objects of one policy are checked with. */
 interface Checking {
   readonly context: PolicyContext;
-  readonly services: ReadonlyMap<string, ReadonlySet<string>>;
+  readonly services: ReadonlyMap<string, CheckedService>;
   readonly hasIssuers: boolean;
   readonly findings: Finding[];
   /** Returns what renderNearest does, and "" once it was asked often: a search costs a pass over the names. */
@@ -29,9 +36,9 @@ const searchesMax = 100;
  * where no issuer is, rules that nothing reaches, services that nobody may call.
  */
 export function checkPolicy(objects: readonly SourcedObject[], context: PolicyContext): Finding[] {
-  const services = new Map<string, ReadonlySet<string>>();
+  const services = new Map<string, CheckedService>();
   for (const { object } of objects) {
-    if (object.kind === "Service") services.set(object.name, new Set(object.methods));
+    if (object.kind === "Service") services.set(object.name, { service: object, stated: new Set(object.methods) });
   }
   let searches = 0;
   const nearest: Checking["nearest"] = (text, names) => {
@@ -115,7 +122,7 @@ class ObjectChecker implements PolicyChecker {
   }
 
   methods(service: string, methods: readonly string[], place: string): void {
-    const stated = this.#checking.services.get(service);
+    const stated = this.#checking.services.get(service)?.stated;
     if (stated === undefined || stated.size === 0) return;
     if (methods.every((method) => method === "*" || stated.has(method))) return;
     const rpcServices = new Set([...stated].map(serviceOfMethod));
@@ -130,6 +137,16 @@ class ObjectChecker implements PolicyChecker {
     }
   }
 
+  notIdempotent(name: string, methods: readonly string[]): readonly string[] {
+    const { service, stated } = this.#checking.services.get(name) ?? {};
+    if (service === undefined) return [];
+    const expanded = methods.flatMap((pattern) => {
+      if (!pattern.endsWith("*") || stated === undefined || stated.size === 0) return [pattern];
+      return [...stated].filter((method) => pattern === "*" || `${serviceOfMethod(method)}/*` === pattern);
+    });
+    return expanded.filter((method) => !isIdempotent(service, method));
+  }
+
   #missingService(name: string, place: string): void {
     const nearest = this.nearest(name, () => this.#checking.services.keys());
     this.error(place, `there is no service ${JSON.stringify(name)}${nearest}`);
@@ -137,7 +154,8 @@ class ObjectChecker implements PolicyChecker {
 
   #add(severity: Finding["severity"], place: string, message: string): void {
     const { file, places } = this.#sourced;
-    const { line, column, field } = places.get(place) ?? { ...this.#sourced, field: place.split("=", 1)[0] ?? "" };
+    const stated = place.split("=", 1)[0] ?? ""; // a text in a field stands where the field does, at the least
+    const { line, column, field } = places.get(place) ?? places.get(stated) ?? { ...this.#sourced, field: stated };
     this.#checking.findings.push({ severity, file, line, column, field, message });
   }
 }

@@ -2,7 +2,7 @@
 
 import { constant, text } from "../kinds/types.js";
 import { serviceOfMethod } from "./grammar.js";
-import { list, record, required, type Shape } from "./shapes.js";
+import { list, optional, record, required, type Shape } from "./shapes.js";
 
 export interface Descriptor {
   readonly kind: "Descriptor";
@@ -10,6 +10,9 @@ export interface Descriptor {
   readonly name: string;
   /** Names without the service. */
   readonly methods: readonly string[];
+  /** Those with `idempotency_level = IDEMPOTENT`, and those with NO_SIDE_EFFECTS (descriptor.proto, MethodOptions). */
+  readonly idempotent: readonly string[];
+  readonly noSideEffects: readonly string[];
 }
 
 const serviceGrammar = /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/;
@@ -28,6 +31,8 @@ const methodName = text({
   hint: (value) => (value.includes("/") ? `leave out ${JSON.stringify(`${serviceOfMethod(value)}/`)}` : ""),
 }).shape;
 
+const methodNames = list(methodName, { whenEmpty: "leave it out", keyOf: (name) => name });
+
 const written = record("a Descriptor", {
   kind: required(constant("Descriptor").shape, "Descriptor", "The kind of object."),
   name: required(serviceName, "", 'The gRPC service: "package.Service".'),
@@ -36,12 +41,14 @@ const written = record("a Descriptor", {
     [],
     "All its methods, without the service.",
   ),
+  idempotent: optional(methodNames, [], "Those that it marks IDEMPOTENT."),
+  noSideEffects: optional(methodNames, [], "Those that it marks NO_SIDE_EFFECTS."),
 });
 
 export const descriptor: Shape<Descriptor> = {
   ...written,
   read(node, field, reading) {
     const value = written.read(node, field, reading);
-    return value === undefined ? undefined : { kind: "Descriptor", name: value.name, methods: value.methods };
+    return value === undefined ? undefined : { ...value, kind: "Descriptor" };
   },
 };

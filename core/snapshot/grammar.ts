@@ -19,6 +19,9 @@ const hopByHop: ReadonlySet<string> = new Set([
   "transfer-encoding",
   "upgrade",
 ]);
+const ofTheCallItself: ReadonlySet<string> = new Set([
+  ...["content-length", "content-type", "content-encoding", "user-agent", "traceparent", "tracestate"],
+]);
 /** No method of policy is longer. */
 export const methodLengthMax = 512;
 
@@ -91,7 +94,15 @@ export function whyNotMatchable(name: string): string | undefined {
   return undefined;
 }
 
-/** Returns whether `text` can be the value of a header: printable ASCII without spaces around it; may be empty. */
+/** Why a route may not set, add or remove the header `name`; undefined: it may. */
+export function whyNotChangeable(name: string): string | undefined {
+  if (name.startsWith(":")) return "pseudo-headers say where a call goes; use rewrite";
+  if (name.endsWith("-bin")) return "binary (-bin) headers are the applications' own";
+  if (ofTheCallItself.has(name)) return "it is about how the call is carried";
+  return whyNotMatchable(name);
+}
+
+/** Says whether `text` can be the value of a header: printable ASCII without spaces around it; may be empty. */
 export function isHeaderValue(text: string): boolean {
   return text === "" || headerValueGrammar.test(text);
 }

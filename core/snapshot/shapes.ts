@@ -141,24 +141,30 @@ export function list<Value>(of: Shape<Value>, options: ListOptions<Value>): Shap
   };
 }
 
-/** Free names with texts, such as headers. */
-export function entries(
-  of: Shape<string>,
-  expected: string,
-  pattern: string,
-  why: (name: string) => string | undefined,
-) {
-  const shape: Shape<readonly (readonly [string, string])[]> = {
+interface EntriesOptions {
+  /** Completes "expected …". */
+  readonly expected: string;
+  /** What a name is called in front of it, and what is said of one that `why` has something against: "header", "cannot be matched". */
+  readonly noun: string;
+  readonly cannot: string;
+  /** For editors; `why` has the last word. */
+  readonly pattern: string;
+  why(name: string): string | undefined;
+}
+
+/** Free names with values, such as headers. */
+export function entries<Value>(of: Shape<Value>, { expected, noun, cannot, pattern, why }: EntriesOptions) {
+  const shape: Shape<readonly (readonly [string, Value])[]> = {
     expected,
     schema: { type: "object", propertyNames: { pattern }, additionalProperties: of.schema },
     read(node, field, reading) {
       const map = readMap(node, field, reading, expected);
       if (map === undefined) return undefined;
-      const found: (readonly [string, string])[] = [];
+      const found: (readonly [string, Value])[] = [];
       for (const { name, pair } of pairsOf(map, field, reading)) {
         const reason = why(name);
         if (reason !== undefined) {
-          reading.report(reading.place(pair.key, field), `header ${quote(name)} cannot be matched: ${reason}`);
+          reading.report(reading.place(pair.key, field), `${noun} ${quote(name)} ${cannot}: ${reason}`);
           continue;
         }
         const value = of.read(pair.value, `${field}.${name}`, reading);
@@ -206,6 +212,7 @@ export function record<Value extends object>(
         }
         given.add(name);
         value[known] = fields[known].shape.read(pair.value, at, reading) ?? fields[known].missing;
+        if (!reading.places.has(at)) reading.places.set(at, reading.place(pair.key, at)); // wrong, but stated
       }
       for (const name of names) {
         if (given.has(name)) continue;

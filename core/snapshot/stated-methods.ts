@@ -1,4 +1,4 @@
-/** What services state as "package.Service/*" is all methods that the descriptors among the files say. */
+/** What the descriptors among the files say of services: all methods of "package.Service/*", and which are idempotent. */
 import type { Finding, Service } from "../model.js";
 import type { Descriptor } from "./descriptor-shape.js";
 import { serviceOfMethod } from "./grammar.js";
@@ -16,9 +16,14 @@ export function stateMethods(
     const full = methods.map((method) => `${name}/${method}`);
     methodsOf.set(name, [...new Set([...(methodsOf.get(name) ?? []), ...full])]);
   }
+  const marked = markedMethods(descriptors);
   return objects.map((sourced) => {
     const { object } = sourced;
-    if (object.kind !== "Service" || !object.methods.some(isPattern)) return sourced;
+    if (object.kind !== "Service") return sourced;
+    if (!object.methods.some(isPattern)) {
+      const service = markService(object, marked);
+      return service === object ? sourced : { ...sourced, object: service };
+    }
     let methods: string[] | undefined = [];
     for (const method of object.methods) {
       const stated = isPattern(method) ? methodsOf.get(serviceOfMethod(method)) : [method];
@@ -33,8 +38,30 @@ export function stateMethods(
     }
     // What is not known is not stated: rules that name a method of it are not wrong because of that.
     const service: Service = { ...object, methods: [...new Set(methods)] };
-    return { ...sourced, object: service };
+    return { ...sourced, object: markService(service, marked) };
   });
+}
+
+interface MarkedMethods {
+  readonly idempotent: ReadonlySet<string>;
+  readonly noSideEffects: ReadonlySet<string>;
+}
+
+function markedMethods(descriptors: readonly Descriptor[]): MarkedMethods {
+  const all = (mark: keyof MarkedMethods): ReadonlySet<string> =>
+    new Set(descriptors.flatMap((one) => one[mark].map((method) => `${one.name}/${method}`)));
+  return { idempotent: all("idempotent"), noSideEffects: all("noSideEffects") };
+}
+
+/** The service with the marks that descriptors give methods which it states. */
+function markService(service: Service, marked: MarkedMethods): Service {
+  const marks = (mark: keyof MarkedMethods): { readonly [Mark in keyof MarkedMethods]?: readonly string[] } => {
+    const all = [...(service[mark] ?? []), ...service.methods.filter((method) => marked[mark].has(method))];
+    return all.length === 0 ? {} : { [mark]: [...new Set(all)] };
+  };
+  if (!service.methods.some((method) => marked.idempotent.has(method) || marked.noSideEffects.has(method)))
+    return service; // the same object: what is known of it stays known
+  return { ...service, ...marks("idempotent"), ...marks("noSideEffects") };
 }
 
 function isPattern(method: string): boolean {

@@ -13,6 +13,8 @@ export interface CallerAccess {
   readonly rule: string;
   /** In CEL, true exactly where a call is allowed; "" if it is not conditional. */
   readonly condition: string;
+  /** The method that was judged where a route's rewrite changed it; "": the method itself. */
+  readonly judgedMethod: string;
 }
 
 const order: Readonly<Record<Access["kind"], number>> = { allowed: 0, conditional: 1, denied: 2 };
@@ -32,8 +34,10 @@ export function whoCan(
   if (unit?.service === undefined) return undefined;
   const compiled = compileUnit(unit, mesh);
   const found = callerProbes(units, mesh).map(({ asked, label, exact }): CallerAccess => {
-    const { kind, rule, condition } = compiled.accessFor(asked, method, { caller: exact, method: true });
-    return { caller: label, access: kind, rule, condition };
+    // a rewrite may send calls on under another method; one that asks for a header is not known here
+    const judged = compiled.findRoute(method, () => undefined, asked)?.rewrite ?? method;
+    const { kind, rule, condition } = compiled.accessFor(asked, judged, { caller: exact, method: true });
+    return { caller: label, access: kind, rule, condition, judgedMethod: judged === method ? "" : judged };
   });
   return found.sort((a, b) => order[a.access] - order[b.access]); // stable
 }

@@ -95,12 +95,26 @@ const claims: Shape<ValueMap> = {
   },
 };
 
+const labels = entries(label, {
+  expected: "labels with their values",
+  noun: "label",
+  cannot: "cannot be given",
+  pattern: "^.+$",
+  why: () => undefined,
+});
+
 const written = record<Written>("a case", {
   name: required(line, "", "What it shows."),
   caller: required(caller, "", "Who calls."),
   call: required(converted(callText, splitCall), { service: "", method: "" }, "What is called."),
   headers: optional(
-    entries(headerValue, "headers with their values", "^[a-z0-9_.-]+$", whyNotMatchable),
+    entries(headerValue, {
+      expected: "headers with their values",
+      noun: "header",
+      cannot: "cannot be matched",
+      pattern: "^[a-z0-9_.-]+$",
+      why: whyNotMatchable,
+    }),
     [],
     "Request headers.",
   ),
@@ -110,16 +124,8 @@ const written = record<Written>("a case", {
     "When the call starts; left out: now.",
   ),
   sourceAddress: optional(address, undefined, "Where the call comes from; left out: not known."),
-  labels: optional(
-    entries(label, "labels with their values", "^.+$", () => undefined),
-    [],
-    "Labels of the proxy that is called.",
-  ),
-  sourceLabels: optional(
-    entries(label, "labels with their values", "^.+$", () => undefined),
-    [],
-    "Labels of the caller's proxy.",
-  ),
+  labels: optional(labels, [], "Labels of the proxy that is called."),
+  sourceLabels: optional(labels, [], "Labels of the caller's proxy."),
   claims: optional(claims, undefined, "Claims of the call's token, as the issuer would sign them; left out: no token."),
   issuer: optional(name, undefined, "The token's JwtIssuer, for conditions that read jwt.issuer."),
   allowed: required(flag, false, "Whether it has to be allowed."),

@@ -64,7 +64,7 @@ function reportUnknown(
     ["call", service],
   ] as const) {
     const at = reading.places.get(`${place}.${field}`);
-    if (at === undefined || name.startsWith("spiffe://") || services.includes(name)) continue;
+    if (at === undefined || name === "" || name.startsWith("spiffe://") || services.includes(name)) continue;
     reading.report(at, `there is no service ${JSON.stringify(name)}${renderNearest(name, services)}`);
   }
 }

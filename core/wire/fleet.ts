@@ -20,6 +20,7 @@ import {
   otherCaller,
   type Rejection,
   tookBoundsMs,
+  unhealthyLengthMax,
 } from "../model.js";
 import { isMethod } from "../snapshot/grammar.js";
 import { ascending, boundedList, boundedText, integer, label, messageBytesMax, token } from "./bounds.js";
@@ -68,7 +69,8 @@ export function parseAddress(field: string, text: string): string {
 
 /** The bytes of an endpoint message. */
 export function encodeEndpoint(endpoint: Endpoint): Uint8Array {
-  return EndpointMessage.encode({ ...endpoint, labels: endpoint.labels.map((item) => ({ ...item })) }).finish();
+  const { labels, unhealthy = "" } = endpoint;
+  return EndpointMessage.encode({ ...endpoint, unhealthy, labels: labels.map((item) => ({ ...item })) }).finish();
 }
 
 /** Reads an endpoint that came by `writer`'s subject; fails with `invalid_record` or `limit`. */
@@ -85,6 +87,9 @@ export function parseEndpoint(bytes: Uint8Array, writer: FleetWriter): Endpoint 
       labels: parseLabels(message.labels),
       gone: message.gone,
       timeMs: integer("time_ms", message.timeMs, 0),
+      ...(message.unhealthy === ""
+        ? {}
+        : { unhealthy: boundedText("unhealthy", message.unhealthy, unhealthyLengthMax) }),
     };
   });
 }

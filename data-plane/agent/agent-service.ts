@@ -84,6 +84,7 @@ function serveRegistration(deps: AgentDeps, options: AgentOptions, stream: Regis
   const loop = new RegistrationLoop(
     {
       register: (app, onRefused) => deps.registry.register(app, onRefused),
+      setUnhealthy: (app, why) => deps.registry.setUnhealthy(app, "agent", why),
       probe: probeApplication,
       drained: () => deps.drained(),
       say: (message) => {

@@ -9,10 +9,15 @@ export interface RegistryEntry {
   remove(): void;
 }
 
+/** Who says that an application cannot be called: health checks, or the agent that hears nothing of it. */
+export type HealthSource = "check" | "agent";
+
 interface Entry {
   readonly app: AppRegistration;
   readonly onRefused: () => void;
   advertised: boolean;
+  /** Why it cannot be called now, by who says so. */
+  readonly unhealthy: Map<HealthSource, string>;
 }
 
 /** The applications that are registered at this proxy; the newest takes the calls. */
@@ -20,7 +25,9 @@ export class AppRegistry implements AppView {
   readonly #entries: Entry[] = [];
   readonly #listeners = new Set<(app: AppRegistration | undefined) => void>();
   readonly #advertiseListeners = new Set<(app: AppRegistration | undefined) => void>();
+  readonly #healthListeners = new Set<() => void>();
   #told: AppRegistration | undefined;
+  #unhealthyTold = "";
   #advertisedTold: AppRegistration | undefined;
 
   get current(): AppRegistration | undefined {
@@ -33,9 +40,29 @@ export class AppRegistry implements AppView {
     return last?.advertised === true ? last.app : undefined;
   }
 
-  /** Adds an application. `onRefused` is called when its socket refuses a connection, after it has been removed. */
+  /** Why the newest application cannot be called now; "": it can, or there is none. */
+  get unhealthy(): string {
+    return [...(this.#entries.at(-1)?.unhealthy.values() ?? [])].join("; ");
+  }
+
+  /** Notes why an application cannot be called, or (undefined) that it can, as far as `source` knows. */
+  setUnhealthy(app: AppRegistration, source: HealthSource, why: string | undefined): void {
+    const entry = this.#entries.find((one) => one.app === app);
+    if (entry === undefined) return;
+    if (why === undefined) entry.unhealthy.delete(source);
+    else entry.unhealthy.set(source, why);
+    this.#tell();
+  }
+
+  /** Calls `listener` when `unhealthy` has changed. */
+  onHealth(listener: () => void): () => void {
+    this.#healthListeners.add(listener);
+    return () => this.#healthListeners.delete(listener);
+  }
+
+  /** Adds an application; `onRefused` hears that its socket refused (it is removed already then). */
   register(app: AppRegistration, onRefused: () => void): RegistryEntry {
-    const entry: Entry = { app, onRefused, advertised: true };
+    const entry: Entry = { app, onRefused, advertised: true, unhealthy: new Map() };
     this.#entries.push(entry);
     this.#tell();
     return {
@@ -73,7 +100,7 @@ export class AppRegistry implements AppView {
   }
 
   #tell(): void {
-    const { current, advertised } = this;
+    const { current, advertised, unhealthy } = this;
     if (current !== this.#told) {
       this.#told = current;
       for (const listener of this.#listeners) listener(current);
@@ -81,6 +108,10 @@ export class AppRegistry implements AppView {
     if (advertised !== this.#advertisedTold) {
       this.#advertisedTold = advertised;
       for (const listener of this.#advertiseListeners) listener(advertised);
+    }
+    if (unhealthy !== this.#unhealthyTold) {
+      this.#unhealthyTold = unhealthy;
+      for (const listener of this.#healthListeners) listener();
     }
   }
 }

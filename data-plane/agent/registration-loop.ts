@@ -9,6 +9,8 @@ import type { Probed } from "./probe-application.js";
 
 export interface RegistrationPorts {
   register(app: AppRegistration, onRefused: () => void): RegistryEntry;
+  /** Says why the application cannot be called now; undefined: it can. */
+  setUnhealthy(app: AppRegistration, why: string | undefined): void;
   probe(target: AppRegistration["target"]): Promise<Probed>;
   /** Resolves when peers have been told and no call is open, or the bound ended. */
   drained(): Promise<void>;
@@ -89,11 +91,13 @@ export class RegistrationLoop {
         break;
       case "warn-silent":
         log.warn(
-          `the application has not answered for ${effect.silentMs} ms: its process is blocked, stopped or overloaded. It stays registered, and calls to it wait for it`,
+          `the application has not answered for ${effect.silentMs} ms: its process is blocked, stopped or overloaded. It is out of the rotation until it answers; where it is the only one, calls to it wait for it`,
           names,
         );
+        if (app !== undefined) this.#ports.setUnhealthy(app, "it has not answered its proxy for too long");
         break;
       case "say-heard":
+        if (app !== undefined) this.#ports.setUnhealthy(app, undefined);
         log.info(`the application answers again, after ${effect.silentMs} ms`, names);
         break;
       case "fail":

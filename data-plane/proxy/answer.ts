@@ -26,6 +26,7 @@ export const answerReasons = [
   "no-revision",
   "unknown-service",
   "no-endpoint",
+  "breaker",
   "stale",
   "no-application",
   "overload",

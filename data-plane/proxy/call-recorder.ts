@@ -8,10 +8,12 @@ import {
 } from "../../core/decision/decision-record.js";
 import { recordHeaders, recordInputs } from "../../core/decision/record-inputs.js";
 import type { SpiffeId } from "../../core/identity.js";
+import { renderTarget } from "../../core/kinds/route/targets.js";
 import type { CompiledUnit } from "../../core/policy/compile.js";
 import type { CallInputs } from "../../core/policy/condition/frame.js";
 import type { ConditionRead } from "../../core/policy/condition/scope.js";
-import { chooseVersion } from "../../core/route/choose-version.js";
+import { renderAvailable } from "../../core/route/available.js";
+import { chooseAmong, type PlacedEndpoint, stickyKey } from "../../core/route/choose-target.js";
 import { encodeDecision } from "../../core/wire/decisions.js";
 import { stampDecision } from "../../core/wire/stamp-decision.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -57,8 +59,8 @@ export interface RoutedCall {
   readonly unit: CompiledUnit | undefined;
   readonly header: (name: string) => string | undefined;
   readonly draw: number;
-  /** Versions with endpoints that may be used. */
-  readonly available: ReadonlySet<string>;
+  /** Endpoints that may be used. */
+  readonly available: readonly PlacedEndpoint[];
 }
 
 const bitsPerRefill = 1024;
@@ -73,6 +75,7 @@ const versionsMax = 256;
 const tokenProblemLengthMax = 256;
 const restsMax = 256;
 const noReads: ReadonlySet<ConditionRead> = new Set();
+const noLabels: readonly string[] = [];
 const noLimits: readonly LimitOutcome[] = Object.freeze([]);
 
 export class CallRecorder {
@@ -160,10 +163,12 @@ export class CallRecorder {
   /** Records the route of an outbound call if it has no endpoint or belongs to the share, and returns its id then. */
   routed(call: RoutedCall, bits: number): string | undefined {
     const { service, method, policy, unit, available } = call;
-    if (available.size > versionsMax) return undefined;
-    const found = unit?.findRoute(method, call.header);
-    const choice = chooseVersion(found?.split ?? [], call.draw, (version) => available.has(version));
-    const isRouted = choice.kind !== "none" && available.size > 0;
+    const placed = new Set(available.map((endpoint) => renderAvailable(endpoint, unit?.routeLabels ?? noLabels)));
+    if (placed.size > versionsMax) return undefined;
+    const found = unit?.findRoute(method, call.header, this.#self);
+    const key = found && stickyKey(found, call.header, this.#self);
+    const choice = chooseAmong(found, { service, draw: call.draw, key }, available);
+    const isRouted = choice.kind !== "none" && available.length > 0;
     const rule = found?.name ?? "";
     const verdict = isRouted ? "routed" : "unrouted";
     if (isRouted) {
@@ -173,7 +178,7 @@ export class CallRecorder {
       if (!this.#admit(refusal, this.#deps.clock.nowMs())) return undefined;
     }
     const nowMs = this.#deps.clock.nowMs();
-    const versions = [...available].sort();
+    const versions = [...placed].sort();
     const headers = unit?.routeHeaders(method) ?? [];
     const judged: DecisionRecord = {
       id: "",
@@ -188,7 +193,7 @@ export class CallRecorder {
       timeMs: 0,
       inputs: recordHeaders(headers, call.header),
       routing: { draw: call.draw, available: versions },
-      version: isRouted && choice.kind === "version" ? choice.version : "",
+      version: isRouted && choice.kind === "target" ? renderTarget(choice.target) : "",
       limits: noLimits,
       closed: false,
       shadow: false,

@@ -10,8 +10,9 @@ import { errorCode } from "../http2/protocol.js";
 import type { Stream } from "../http2/stream.js";
 import type { CallPolicy } from "../ports.js";
 import { type Answer, deadlineAnswer, internalAnswer, overloadAnswer, unavailableAnswer } from "./answer.js";
-import { Call, type Leaving } from "./forward/call.js";
-import type { CallOwner, ForwardPlan } from "./forward/call-owner.js";
+import type { AttemptOutcome } from "./forward/attempt-outcome.js";
+import { Call } from "./forward/call.js";
+import type { CallOwner, ForwardPlan, Leaving } from "./forward/call-owner.js";
 import type { Timed } from "./forward/deadline-wheel.js";
 import { Listener, type ListenerLimits, type ListenerTls, type Peer } from "./forward/listener.js";
 import { MethodNames } from "./forward/method-names.js";
@@ -133,9 +134,12 @@ export abstract class CallSide implements CallOwner<Call> {
   }
 
   sendAgain(call: Call, isLeaving: boolean): void {
-    if (mayRetry(call.attempts, isLeaving, this.#side.engine)) this.carry(call);
+    const budget = call.traffic?.budget ?? this.#side.engine.retries;
+    if (mayRetry(call.attempts, isLeaving, budget, this.nowMs())) this.carry(call);
     else call.answer(unavailableAnswer("overload", "the upstream refused the call", call.plan?.revision));
   }
+
+  attemptEnded(_call: Call, _endpoint: string, _outcome: AttemptOutcome, _tookMs: number): void {}
 
   ended(call: Call): void {
     this.#side.metrics.callEnded(call);

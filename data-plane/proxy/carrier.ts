@@ -18,6 +18,7 @@ import { upstreamSessionDefaults } from "./forward/upstream-session.js";
 import { Inbound } from "./inbound.js";
 import { Outbound } from "./outbound.js";
 import type { ProxyMetrics } from "./proxy-metrics.js";
+import { Traffic } from "./service-traffic.js";
 import type { ShadowTally } from "./shadow-tally.js";
 import { TlsState } from "./tls-state.js";
 import { UpstreamPool } from "./upstream-pool.js";
@@ -79,6 +80,11 @@ export class Carrier {
     this.#recorder = recorder;
     const tls = new TlsState(deps);
     const pooled = { random: draw, engine };
+    const traffic = new Traffic({
+      ...{ proxyId: deps.identity.current.proxyId, labels, log: deps.log, retries: engine.retries },
+      nowMs: () => engine.loop.time(),
+      metrics: deps.metrics,
+    });
     this.#engine = engine;
     this.#peers = new UpstreamPool(pooled, poolOptions(true));
     this.#applications = new UpstreamPool(pooled, poolOptions(false));
@@ -86,7 +92,8 @@ export class Carrier {
       ? new Inbound({ ...deps, recorder, tls, app, pool: this.#applications }, { service, labels })
       : undefined;
     this.#outbounds = options.outbounds.map(
-      (upstream) => new Outbound({ ...deps, recorder, tls, pool: this.#peers }, { mesh, service: upstream, labels }),
+      (upstream) =>
+        new Outbound({ ...deps, recorder, tls, traffic, pool: this.#peers }, { self, mesh, service: upstream, labels }),
     );
     this.#follow(deps, tls);
     engine.overload.onDrain(() => {

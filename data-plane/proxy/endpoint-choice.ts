@@ -1,15 +1,17 @@
+import type { Spread } from "../../core/balance/spread.js";
+import { BoundedMap } from "../../core/bounded-map.js";
 import { isAshlarError, messageOf } from "../../core/errors.js";
 import { buildSpiffeId } from "../../core/identity.js";
 import type { Endpoint } from "../../core/model.js";
 import type { CompiledRouteRule } from "../../core/policy/compile.js";
-import { chooseVersion } from "../../core/route/choose-version.js";
-import { pickEndpoint } from "../../core/route/pick-endpoint.js";
+import { chooseAmong, isOfTarget } from "../../core/route/choose-target.js";
 import { parseHostPort } from "../../runtime/config.js";
 import type { Logger } from "../../runtime/log.js";
 import type { EndpointView } from "../ports.js";
 import { dialPeer } from "./dial.js";
 import type { UpstreamSession } from "./forward/upstream-session.js";
 import type { ProxyMetrics } from "./proxy-metrics.js";
+import type { ServiceTraffic, Traffic } from "./service-traffic.js";
 import { type Reach, reach } from "./target-connections.js";
 import type { TlsState } from "./tls-state.js";
 import type { UpstreamPool } from "./upstream-pool.js";
@@ -19,6 +21,8 @@ export interface EndpointChoiceDeps {
   readonly tls: TlsState;
   readonly endpoints: EndpointView;
   readonly pool: UpstreamPool;
+  readonly traffic: Traffic;
+  readonly engine: { readonly loop: { time(): number } };
   readonly metrics: ProxyMetrics;
   /** Uniform in [0, 1). */
   readonly draw: () => number;
@@ -27,12 +31,28 @@ export interface EndpointChoiceDeps {
 
 const nothing: ReadonlySet<string> = new Set();
 
-/** Chooses the endpoint of a service that gets a call, and how it is reached. */
+/** What a call is sent by. */
+export interface RoutedCall {
+  readonly service: string;
+  readonly rule: CompiledRouteRule | undefined;
+  /** Uniform in [0, 1): for the split. */
+  readonly versionDraw: number;
+  /** What the call sticks to; undefined: nothing. */
+  readonly stickyKey: string | undefined;
+  /** What ringHash goes by; undefined: nothing. */
+  readonly balanceKey: string | undefined;
+  readonly traffic: ServiceTraffic | null;
+}
+
+const endpointsKnownMax = 20_000;
+
+/** Which endpoint of a service gets a call, and how it is reached. */
 export class EndpointChoice {
   readonly #deps: EndpointChoiceDeps;
   readonly #mesh: string;
   /** An endpoint is of one service; a statement that changes it is another object. */
   readonly #targets = new WeakMap<Endpoint, UpstreamTarget>();
+  readonly #byKey = new BoundedMap<string, Endpoint>(endpointsKnownMax);
   readonly #loadOf = (endpoint: Endpoint): number => this.#deps.pool.loadOf(this.#keyOf(endpoint));
 
   constructor(deps: EndpointChoiceDeps, mesh: string) {
@@ -42,49 +62,52 @@ export class EndpointChoice {
 
   /**
    * A session with room at the endpoint that was drawn, or else at one that is connected, while the one that was drawn is
-   * connected for calls to come; undefined: take the longer way. `versionDraw`: for the split.
+   * connected for calls to come; undefined: take the longer way.
    */
-  find(service: string, rule: CompiledRouteRule | undefined, versionDraw: number): UpstreamSession | undefined {
-    const { endpoints, pool, draw } = this.#deps;
+  find(call: RoutedCall): UpstreamSession | undefined {
+    const { endpoints, pool } = this.#deps;
+    const { service, rule, balanceKey } = call;
+    const traffic = this.#trafficOf(call);
     const isSplit = rule !== undefined && rule.split.length > 0;
-    const all = isSplit ? this.#fitting(service, rule, nothing, versionDraw) : endpoints.endpoints(service);
-    const drawn = all.length > 1 ? pickEndpoint(all, this.#loadOf, draw()) : all[0];
+    const all = isSplit ? this.#fitting(call, nothing) : traffic.eligible(endpoints.endpoints(service));
+    const drawn = all.length > 1 ? this.#pick(traffic.spread, all, balanceKey) : all[0];
     if (drawn === undefined) return undefined;
     const key = this.#keyOf(drawn);
     const session = pool.find(key);
-    if (session !== undefined || all.length < 2) return session;
+    if (session !== undefined || all.length < 2 || balanceKey !== undefined) return session;
     if (pool.reachOf(key) === reach.afterDial) pool.warm(this.targetOf(service, drawn));
-    const best = this.#best(isSplit ? all : this.#fitting(service, rule, nothing, versionDraw));
+    const best = this.#best(call, isSplit ? all : this.#fitting(call, nothing));
     return best === undefined ? undefined : pool.find(this.#keyOf(best));
   }
 
-  /** Chooses among endpoints that were not tried, preferring those where a call gets a stream soonest. */
-  choose(
-    service: string,
-    rule: CompiledRouteRule | undefined,
-    tried: ReadonlySet<string>,
-    versionDraw: number,
-  ): Endpoint | undefined {
-    return this.#best(this.#fitting(service, rule, tried, versionDraw));
+  /** Chooses among those that were not tried, and rather among those where a call has a stream soonest. */
+  choose(call: RoutedCall, tried: ReadonlySet<string>): Endpoint | undefined {
+    return this.#best(call, this.#fitting(call, tried));
   }
 
-  /** Returns endpoints of the version that was drawn, if there is a split. */
-  #fitting(
-    service: string,
-    rule: CompiledRouteRule | undefined,
-    tried: ReadonlySet<string>,
-    versionDraw: number,
-  ): readonly Endpoint[] {
-    const usable = this.#usable(service, tried);
+  /** Of the target that the call gets, where there is a split. */
+  #fitting(call: RoutedCall, tried: ReadonlySet<string>) {
+    const { service, rule, versionDraw: draw, stickyKey: key } = call;
+    const usable = this.#usable(this.#trafficOf(call), tried);
     if (rule === undefined || rule.split.length === 0) return usable;
-    const has = (version: string): boolean => usable.some((one) => one.version === version);
-    const choice = chooseVersion(rule.split, versionDraw, has);
+    const choice = chooseAmong(rule, { service, draw, key }, usable);
     if (choice.kind === "none") return [];
-    return choice.kind === "any" ? usable : usable.filter(({ version }) => version === choice.version);
+    return choice.kind === "any" ? usable : usable.filter((endpoint) => isOfTarget(choice.target, endpoint));
   }
 
-  /** The less loaded of two of those that are nearest. */
-  #best(endpoints: readonly Endpoint[]): Endpoint | undefined {
+  #trafficOf({ traffic, service }: RoutedCall): ServiceTraffic {
+    return traffic ?? this.#deps.traffic.of(service);
+  }
+
+  #pick(spread: Spread<Endpoint>, endpoints: readonly Endpoint[], key: string | undefined): Endpoint | undefined {
+    const { draw, engine } = this.#deps;
+    return spread.pick(endpoints, { draw: draw(), key, loadOf: this.#loadOf }, engine.loop.time());
+  }
+
+  /** One of those that are nearest; a call with a key rather waits for the one that the key belongs to. */
+  #best(call: RoutedCall, endpoints: readonly Endpoint[]): Endpoint | undefined {
+    const { spread } = this.#trafficOf(call);
+    if (call.balanceKey !== undefined) return this.#pick(spread, endpoints, call.balanceKey);
     let nearest: Reach = reach.backedOff;
     let best: Endpoint[] = [];
     for (const endpoint of endpoints) {
@@ -94,17 +117,25 @@ export class EndpointChoice {
       nearest = its;
       best.push(endpoint);
     }
-    return pickEndpoint(best, this.#loadOf, this.#deps.draw());
+    return this.#pick(spread, best, undefined);
   }
 
-  /** The versions that a call can be sent to now. */
-  availableVersions(service: string): ReadonlySet<string> {
-    return new Set(this.#usable(service, nothing).map(({ version }) => version));
+  /** The endpoints that a call can be sent to now. */
+  available(service: string): readonly Endpoint[] {
+    return this.#usable(this.#deps.traffic.of(service), nothing);
   }
 
-  #usable(service: string, tried: ReadonlySet<string>): readonly Endpoint[] {
+  /** An endpoint of a connection's name in the pool; undefined: it is not there any more. */
+  endpointOf(key: string): Endpoint | undefined {
+    return this.#byKey.get(key);
+  }
+
+  #usable(traffic: ServiceTraffic, tried: ReadonlySet<string>): readonly Endpoint[] {
     const { pool, endpoints } = this.#deps;
-    const untried = endpoints.endpoints(service).filter(({ proxyId }) => !tried.has(proxyId));
+    const all = endpoints.endpoints(traffic.service);
+    const isUntried = ({ proxyId }: Endpoint): boolean => !tried.has(proxyId);
+    const eligible = traffic.eligible(all).filter(isUntried);
+    const untried = eligible.length > 0 ? eligible : all.filter(isUntried); // rather one that is said to hang than none
     const rested = untried.filter((endpoint) => pool.reachOf(this.#keyOf(endpoint)) < reach.backedOff);
     return rested.length > 0 ? rested : untried; // the pool itself refuses those that are backed off
   }
@@ -114,6 +145,7 @@ export class EndpointChoice {
     if (known !== undefined) return known;
     const target = { key: keyOf(service, endpoint), dial: () => this.#dial(service, endpoint) };
     this.#targets.set(endpoint, target);
+    this.#byKey.set(target.key, endpoint);
     return target;
   }
 
@@ -147,13 +179,16 @@ export function keyOf(service: string, endpoint: Pick<Endpoint, "address">): str
   return `${service} ${endpoint.address}`;
 }
 
-const versionsNamedMax = 5;
+const targetsNamedMax = 5;
 
-/** Returns the reason for the caller. It names the versions if the route asks for some. */
-export function renderNoEndpoint(service: string, rule: Pick<CompiledRouteRule, "split"> | undefined): string {
-  const versions = (rule?.split ?? []).filter(({ weight }) => weight > 0).map(({ version }) => version);
-  if (versions.length === 0) return `${service} has no healthy endpoint`;
-  const more = versions.length > versionsNamedMax ? " and more" : "";
-  const named = `version${versions.length === 1 ? "" : "s"} ${versions.slice(0, versionsNamedMax).join(", ")}${more}`;
+/** What the caller is told; names the versions where the route asks for some. */
+export function renderNoEndpoint(
+  service: string,
+  rule: Pick<CompiledRouteRule, "split" | "targets"> | undefined,
+): string {
+  const targets = rule?.targets.filter((_, index) => (rule.split[index]?.weight ?? 0) > 0) ?? [];
+  if (targets.length === 0) return `${service} has no healthy endpoint`;
+  const more = targets.length > targetsNamedMax ? " and more" : "";
+  const named = `version${targets.length === 1 ? "" : "s"} ${targets.slice(0, targetsNamedMax).join(", ")}${more}`;
   return `${service} has no healthy endpoint of ${named}, which its route asks for`;
 }

@@ -61,6 +61,7 @@ export class EndpointRace implements Timed {
 
   /** The call is over, or has a stream. */
   leave(): void {
+    if (!this.#over) this.#call.traffic?.breaker.waited();
     this.#over = true;
     this.#deps.deadlines.remove(this);
     for (const waiter of this.#waiters) waiter.leave();
@@ -83,12 +84,12 @@ export class EndpointRace implements Timed {
   }
 
   #next(): Endpoint | undefined {
-    const { service, rule, tried = nothingTried, versionDraw, attempts } = this.#call;
+    const { tried = nothingTried, attempts } = this.#call;
     const { choice } = this.#deps;
-    const untried = choice.choose(service, rule, tried, versionDraw);
+    const untried = choice.choose(this.#call, tried);
     if (untried !== undefined || this.#failure !== undefined || attempts === 0) return untried;
     // Every endpoint refused the call: one that did is asked again before that is said.
-    return choice.choose(service, rule, nothingTried, versionDraw);
+    return choice.choose(this.#call, nothingTried);
   }
 
   #ask(endpoint: Endpoint): void {
@@ -124,8 +125,8 @@ export class EndpointRace implements Timed {
   /** Nobody had a stream yet: one more is asked if that could be sooner. */
   onDue(): void {
     const { choice, pool } = this.#deps;
-    const { service, rule, tried = nothingTried, versionDraw } = this.#call;
-    const endpoint = choice.choose(service, rule, tried, versionDraw);
+    const { service, tried = nothingTried } = this.#call;
+    const endpoint = choice.choose(this.#call, tried);
     if (endpoint !== undefined && pool.reachOf(choice.targetOf(service, endpoint).key) <= reach.afterDial) {
       this.#lookMs = headStartMs;
       this.#ask(endpoint);

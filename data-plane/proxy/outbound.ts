@@ -1,7 +1,12 @@
 /** Calls of the own application: which service is meant, which version, which endpoint, and is it really that service. */
+
+import type { BreakerBound } from "../../core/balance/breaker.js";
+import { outcome as callOutcome } from "../../core/balance/outliers.js";
 import { messageOf } from "../../core/errors.js";
-import { buildSpiffeId, type SpiffeId } from "../../core/identity.js";
+import type { SpiffeId } from "../../core/identity.js";
+import type { Resilience } from "../../core/kinds/resilience/resilience.js";
 import type { Label } from "../../core/model.js";
+import { stickyKey } from "../../core/route/choose-target.js";
 import { headerNames, renderLabels } from "../../core/wire/headers.js";
 import type { FieldBlock } from "../http2/field-block.js";
 import { fieldName } from "../http2/field-names.js";
@@ -14,11 +19,13 @@ import { CallSide, type CallSideDeps } from "./call-side.js";
 import { type CalledService, CalledServices } from "./called-services.js";
 import { EndpointChoice, renderNoEndpoint } from "./endpoint-choice.js";
 import { EndpointRace, type EndpointRaceDeps } from "./endpoint-race.js";
+import type { AttemptOutcome } from "./forward/attempt-outcome.js";
 import type { Call } from "./forward/call.js";
 import type { ForwardPlan } from "./forward/call-owner.js";
 import { localLimits } from "./forward/listener.js";
 import { renderGrpcTimeout } from "./grpc-timeout.js";
 import { joinHeader } from "./request-head.js";
+import { outcomeOf, type ServiceTraffic, type Traffic } from "./service-traffic.js";
 import { refusalOfStale } from "./stale-route.js";
 import type { TlsState } from "./tls-state.js";
 import type { UpstreamPool } from "./upstream-pool.js";
@@ -28,12 +35,15 @@ export interface OutboundDeps extends CallSideDeps {
   readonly endpoints: EndpointView;
   /** Connections to peer proxies. */
   readonly pool: UpstreamPool;
+  readonly traffic: Traffic;
   /** Uniform in [0, 1). */
   readonly draw: () => number;
   readonly recorder: CallRecorder;
 }
 
 export interface OutboundOptions {
+  /** Whose calls these are: the proxy's own identity. */
+  readonly self: SpiffeId;
   /** This proxy's own. */
   readonly labels?: readonly Label[];
   readonly mesh: string;
@@ -66,7 +76,7 @@ export class Outbound extends CallSide {
     this.#deps = deps;
     this.#options = options;
     this.#called = new CalledServices(options.mesh, options.service);
-    this.#self = buildSpiffeId(options.mesh, "service", options.service ?? "application");
+    this.#self = options.self;
     const labels = renderLabels(options.labels ?? []);
     this.#labels = labels === "" ? [] : [new PreparedField(headerNames.labels, labels)];
     this.#choice = new EndpointChoice(deps, options.mesh);
@@ -149,7 +159,7 @@ export class Outbound extends CallSide {
   /** Sends the call in this very turn if a connection has room, else keeps it and sees to one. */
   #route(call: Call, called: CalledService, policy: EvaluatedPolicy, fields: FieldBlock): void {
     if (!this.#plan(call, called, policy, fields, this.head.te >= 0)) return;
-    const session = this.#choice.find(called.name, call.rule, call.versionDraw);
+    const session = this.#choice.find(call);
     this.#record(call, policy, fields, session !== undefined);
     if (this.waitsForGate(call)) return;
     if (session !== undefined && call.send(session, fields)) return;
@@ -165,7 +175,7 @@ export class Outbound extends CallSide {
       const { service, method, versionDraw } = call;
       const unit = policy.unit(service);
       const header = (name: string): string | undefined => joinHeader(fields, name);
-      const available = this.#choice.availableVersions(service);
+      const available = this.#choice.available(service);
       decision = recorder.routed({ service, method, policy, unit, header, draw: versionDraw, available }, bits);
     }
     call.judged("routed", policy, decision);
@@ -173,15 +183,60 @@ export class Outbound extends CallSide {
 
   /** Decides what is sent along; false: the call is over already. */
   #plan(call: Call, called: CalledService, policy: EvaluatedPolicy, fields: FieldBlock, hasTe: boolean): boolean {
-    const rule = policy.unit(called.name)?.findRoute(call.method, (name) => joinHeader(fields, name));
+    const header = (name: string): string | undefined => joinHeader(fields, name);
+    const unit = policy.unit(called.name);
+    if (!this.#count(call, called, unit?.resilience, header)) return false;
+    const rule = unit?.findRoute(call.method, header, this.#self);
     call.rule = rule;
-    if (rule !== undefined && rule.split.length > 0) call.versionDraw = this.#deps.draw();
+    if (rule !== undefined && rule.split.length > 0) {
+      call.versionDraw = this.#deps.draw();
+      call.stickyKey = stickyKey(rule, header, this.#self);
+    }
     if (rule !== undefined && rule.timeoutMs > 0) this.#limit(call, rule.timeoutMs, fields);
     const plan = this.#planFor(called, policy);
     call.plan = this.withTe(plan, hasTe);
     const stale = refusalOfStale(rule, this.#deps.policy, policy.revision);
     if (stale !== undefined) call.answer(stale);
     return !call.settled;
+  }
+
+  /** Counts the call as open to its service. False: it is one too many, and was answered. */
+  #count(
+    call: Call,
+    { name }: CalledService,
+    policy: Resilience | undefined,
+    header: (name: string) => string | undefined,
+  ): boolean {
+    const traffic = this.#deps.traffic.of(name);
+    traffic.follow(policy);
+    if (!this.#passes(call, traffic, traffic.breaker.begin())) return false;
+    traffic.budget.earn(this.nowMs());
+    call.traffic = traffic;
+    const { keyedBy } = traffic.spread;
+    if (keyedBy !== undefined) call.balanceKey = keyedBy === true ? this.#self : header(keyedBy);
+    return true;
+  }
+
+  /** False: the circuit breaker has refused the call by this bound, and it was answered. */
+  #passes(call: Call, traffic: ServiceTraffic, bound: BreakerBound | undefined): boolean {
+    if (bound === undefined) return true;
+    call.answer(unavailableAnswer("breaker", traffic.renderBreaker(bound), this.revision));
+    return false;
+  }
+
+  override attemptEnded(call: Call, endpoint: string, outcome: AttemptOutcome, tookMs: number): void {
+    const { traffic } = call;
+    const what = outcomeOf(outcome, call.code);
+    if (traffic === null || what === undefined || (what === callOutcome.success && traffic.spread.isQuiet)) return;
+    const instance = this.#choice.endpointOf(endpoint);
+    if (instance === undefined) return;
+    const answeredMs = call.respondedMs < 0 ? tookMs : tookMs - (this.nowMs() - call.respondedMs);
+    traffic.note(instance, what, answeredMs);
+  }
+
+  override ended(call: Call): void {
+    super.ended(call);
+    call.traffic?.breaker.ended();
   }
 
   /** A route's timeout that ends before the caller's is the one that is sent on. */
@@ -210,8 +265,10 @@ export class Outbound extends CallSide {
   }
 
   protected override carry(call: Call): void {
+    const { traffic } = call;
     if (call.isLate) call.onDue();
-    else new EndpointRace(this.#race, call, (failure) => this.#notReached(call, failure)).start();
+    else if (traffic === null || this.#passes(call, traffic, traffic.breaker.wait()))
+      new EndpointRace(this.#race, call, (failure) => this.#notReached(call, failure)).start();
   }
 
   #notReached(call: Call, failure: unknown): void {

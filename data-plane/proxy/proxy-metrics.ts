@@ -1,4 +1,5 @@
 import type { status } from "@grpc/grpc-js";
+import type { EjectionReason } from "../../core/balance/outliers.js";
 import type { SpiffeId } from "../../core/identity.js";
 import type { AnswerReason } from "./answer.js";
 
@@ -27,5 +28,9 @@ export interface ProxyMetrics {
   connection(direction: Direction, change: 1 | -1): void;
   /** A switch judged `open` calls again and ended `closed` of them; `tookMs`: until the last was ended. */
   judgedAgain(open: number, closed: number, tookMs: number): void;
+  /** An instance of `service` gets no calls for a while because of what it answered. */
+  ejected(service: string, reason: EjectionReason): void;
+  /** One that was ejected gets calls again, or is not there any more. */
+  returned(service: string): void;
   handshakeFailed(direction: Direction, reason: HandshakeFailure): void;
 }

@@ -3,7 +3,7 @@
  * instance takes calls. Heartbeats may be lost; the endpoint is stored, and said again until it is.
  */
 import { messageOf } from "../../core/errors.js";
-import type { Endpoint } from "../../core/model.js";
+import { type Endpoint, unhealthyLengthMax } from "../../core/model.js";
 import { encodeEndpoint, encodeHeartbeat, parseEndpoint } from "../../core/wire/fleet.js";
 import { endpointStream, endpointSubject, heartbeatSubject } from "../../core/wire/subjects.js";
 import { Backoff } from "../../runtime/backoff.js";
@@ -17,6 +17,8 @@ export interface FleetReporterDeps extends HeartbeatDeps {
   readonly log: Logger;
   readonly random?: () => number;
   readonly statements: Pick<StatementWriter, "sign">;
+  /** Whether the application can be called. */
+  readonly health?: { readonly unhealthy: string; onHealth(listener: () => void): () => void };
 }
 
 export interface FleetReporterOptions extends HeartbeatOptions {
@@ -80,13 +82,14 @@ class Reporter implements FleetReporter {
 
   start(address: string): void {
     this.#address = address;
-    const { app, identity, policy, bus } = this.#deps;
+    const { app, identity, policy, bus, health } = this.#deps;
     const restate = (): void => {
       this.poke();
       this.#wakeEndpoint.abort();
     };
     this.#off.push(
       app.onChange(restate),
+      health?.onHealth(restate) ?? (() => {}),
       identity.onRotate(restate),
       policy.onSwitch(() => this.poke()),
       bus.onStatus(({ connected }) => {
@@ -244,6 +247,7 @@ class Reporter implements FleetReporter {
     const { proxyId, service, version } = this.#deps.identity.current;
     const app = this.#deps.app.current;
     const gone = app === undefined || this.#leaving;
+    const unhealthy = this.#deps.health?.unhealthy.slice(0, unhealthyLengthMax) ?? "";
     return {
       proxyId,
       service,
@@ -253,6 +257,7 @@ class Reporter implements FleetReporter {
       labels: this.#options.labels,
       gone,
       timeMs,
+      ...(unhealthy === "" || gone ? {} : { unhealthy }),
     };
   }
 }

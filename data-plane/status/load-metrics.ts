@@ -1,13 +1,12 @@
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { MemoryBudget } from "../http2/memory-budget.js";
 import { type Overload, overloadCauses } from "../proxy/overload.js";
-import type { RetryBudget } from "../proxy/retry-budget.js";
 import type { WaitCounters } from "../proxy/wait-counters.js";
 
 export interface LoadSources {
   readonly budget: MemoryBudget;
   readonly overload: Overload;
-  readonly retries: RetryBudget;
+  readonly retries: { readonly refused: number };
   readonly waits: WaitCounters;
 }
 

@@ -19,6 +19,8 @@ export interface MetricSources {
   certificateExpiresMs(): number;
   refusedRecords(): number;
   decisions(): DecisionTotals;
+  /** False: the own application fails its health checks. */
+  isApplicationHealthy(): boolean;
   isReady(): boolean;
 }
 
@@ -80,6 +82,18 @@ function createProxyMetrics(registers: Registry[], counters: EngineCounters): Pr
     labelNames: ["outcome"],
     registers,
   });
+  const ejections = new Counter({
+    name: "ashlar_ejections_total",
+    help: "Instances that this proxy stopped to call for a while because of what they answered.",
+    labelNames: ["service", "reason"],
+    registers,
+  });
+  const ejected = new Gauge({
+    name: "ashlar_endpoints_ejected",
+    help: "Instances that this proxy does not call now because of what they answered.",
+    labelNames: ["service"],
+    registers,
+  });
   const calls = new CallCounts(registers);
   reportRefusals(registers, counters);
   return {
@@ -91,6 +105,11 @@ function createProxyMetrics(registers: Registry[], counters: EngineCounters): Pr
       judgedCalls.inc({ outcome: "closed" }, closed);
       judgedCalls.inc({ outcome: "kept" }, open - closed);
     },
+    ejected: (service, reason) => {
+      ejections.inc({ service, reason });
+      ejected.inc({ service });
+    },
+    returned: (service) => ejected.dec({ service }),
     handshakeFailed: (direction, reason) => failures.inc({ direction, reason }),
   };
 }
@@ -179,6 +198,9 @@ function watch(registers: Registry[], sources: MetricSources): void {
     sources.refusedRecords(),
   );
   read("ashlar_ready", "1 while /readyz answers 200, else 0.", () => (sources.isReady() ? 1 : 0));
+  read("ashlar_application_healthy", "0 while the own application fails its health checks, else 1.", () =>
+    sources.isApplicationHealthy() ? 1 : 0,
+  );
   const decisions =
     "Decisions about calls, by whether they were recorded, only counted (repeated refusals) or dropped for lack of room.";
   outcomes(registers, "ashlar_decisions_total", decisions, () => sources.decisions());

@@ -7,6 +7,8 @@ export interface ReadinessFacts {
   readonly certificateExpiresMs: number;
   /** undefined: the proxy has no application of its own, it only serves outbound calls. */
   readonly hasApplication: boolean | undefined;
+  /** Why the application cannot be called; "": it can. */
+  readonly unhealthy: string;
   readonly nowMs: number;
   /** Reasons why calls are not carried, one line each. */
   readonly carrying: readonly string[];
@@ -20,5 +22,6 @@ export function reasonsNotReady(facts: ReadinessFacts): readonly string[] {
   if (!facts.hasRevision) reasons.push("no revision is active here: calls are answered with UNAVAILABLE");
   if (facts.nowMs >= facts.certificateExpiresMs) reasons.push("the certificate has expired and was not renewed");
   if (facts.hasApplication === false) reasons.push("no application is registered");
+  if (facts.unhealthy !== "") reasons.push(`the application cannot be called: ${facts.unhealthy}`);
   return reasons;
 }

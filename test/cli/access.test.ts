@@ -52,8 +52,8 @@ test("can asks with claims, whose values are JSON or texts, and knows what is no
 
 test("who-can has the shape that scripts read, and ends with 0 whoever may", async () => {
   const callers = [
-    { caller: "shop", access: "conditional", rule: "a/allow[0]", condition: "true == false" },
-    { caller: "*", access: "denied", rule: "default-deny", condition: "" },
+    { caller: "shop", access: "conditional", rule: "a/allow[0]", condition: "true == false", judgedMethod: "" },
+    { caller: "*", access: "denied", rule: "default-deny", condition: "", judgedMethod: "" },
   ];
   admin.answers = { listAccess: { revision: 3, epoch: 4, callers } };
   const done = await admin.run("who-can", "payments/shop.Payments/Charge", "--revision", "3", "-o", "json");
@@ -63,7 +63,10 @@ test("who-can has the shape that scripts read, and ends with 0 whoever may", asy
     method: "shop.Payments/Charge",
     revision: 3,
     epoch: 4,
-    callers: [callers[0], { caller: "*", access: "denied", rule: "default-deny" }],
+    callers: [
+      { caller: "shop", access: "conditional", rule: "a/allow[0]", condition: "true == false" },
+      { caller: "*", access: "denied", rule: "default-deny" },
+    ],
   });
   const request = { service: "payments", method: "shop.Payments/Charge", revision: 3, atMs: 0 };
   expect(asked("listAccess")).toMatchObject(request);

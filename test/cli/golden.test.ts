@@ -97,14 +97,21 @@ test("tables read well", async () => {
             revision: 3,
             epoch: 4,
             callers: [
-              { caller: "checkout", access: "allowed", rule: "checkout-charges/allow[0]", condition: "" },
+              {
+                caller: "checkout",
+                access: "allowed",
+                rule: "checkout-charges/allow[0]",
+                condition: "",
+                judgedMethod: "",
+              },
               {
                 caller: "storefront",
                 access: "conditional",
                 rule: "checkout-charges/allow[1]",
                 condition: '"x-vip" in request.headers',
+                judgedMethod: "",
               },
-              { caller: "*", access: "denied", rule: "default-deny", condition: "" },
+              { caller: "*", access: "denied", rule: "default-deny", condition: "", judgedMethod: "" },
             ],
           },
     diffRevisions: {

@@ -39,6 +39,10 @@ describe("policy keeps its bytes and digests", () => {
     expectGolden("every-kind.txt", describeSnapshot(objectsIn([join(folder, "every-kind.yaml")])));
   });
 
+  test("with everything that is about traffic", () => {
+    expectGolden("traffic.txt", describeSnapshot(objectsIn([join(folder, "traffic.yaml")])));
+  });
+
   test("as the shop has it", () => {
     const shop = join("examples", "shop", "policy");
     const names = readdirSync(shop).filter((name) => name.endsWith(".yaml") && !name.endsWith(".test.yaml"));

@@ -5,8 +5,11 @@ import { recordHeaders, recordInputs } from "../../core/decision/record-inputs.j
 import { isSame, redecide } from "../../core/decision/redecide.js";
 import { Replay } from "../../core/decision/replay.js";
 import { parseSpiffeId } from "../../core/identity.js";
+import { renderTarget } from "../../core/kinds/route/targets.js";
+import { unitWith } from "../../core/kinds/unit.js";
 import { type CompiledUnit, compileUnit } from "../../core/policy/compile.js";
-import { chooseVersion } from "../../core/route/choose-version.js";
+import { parseAvailable } from "../../core/route/available.js";
+import { chooseAmong, stickyKey } from "../../core/route/choose-target.js";
 import { unitsOf } from "../../core/snapshot/build.js";
 import { encodeBatch, encodeDecision, parseBatch, parseDecisionBytes } from "../../core/wire/decisions.js";
 import { stampDecision } from "../../core/wire/stamp-decision.js";
@@ -56,8 +59,10 @@ function recordOutbound(
   available: readonly string[],
 ): DecisionRecord {
   const header = (name: string): string | undefined => (Object.hasOwn(headers, name) ? headers[name] : undefined);
-  const rule = unit.findRoute(method, header);
-  const choice = chooseVersion(rule?.split ?? [], draw, (version) => available.includes(version));
+  const caller = parseSpiffeId(callerIds[0] ?? "");
+  const rule = unit.findRoute(method, header, caller);
+  const key = rule && stickyKey(rule, header, caller);
+  const choice = chooseAmong(rule, { service: unit.name, draw, key }, available.map(parseAvailable));
   const isRouted = choice.kind !== "none" && available.length > 0;
   return {
     ...recordInbound(unit, callerIds[0] ?? "", method, {}, 1),
@@ -66,7 +71,7 @@ function recordOutbound(
     rule: rule?.name ?? "",
     inputs: recordHeaders(unit.routeHeaders(method), header),
     routing: { draw, available: [...available].sort() },
-    version: isRouted && choice.kind === "version" ? choice.version : "",
+    version: isRouted && choice.kind === "target" ? renderTarget(choice.target) : "",
   };
 }
 
@@ -161,10 +166,7 @@ describe("a recorded decision", () => {
 });
 
 test("a record without inputs is the same after the wire", () => {
-  const unit = compileUnit(
-    { name: "a", service: undefined, authorizations: [], routes: [], assertions: [], rateLimits: [], issuers: [] },
-    mesh,
-  );
+  const unit = compileUnit(unitWith("a"), mesh);
   const record = recordInbound(unit, callerIds[0] ?? "", "a.A/One", {}, 5);
   expect(throughTheWire(record)).toEqual(record);
   expect(record.inputs).toBe(noInputs);

@@ -1,5 +1,7 @@
 /** A control plane in miniature for tests of the data plane: signs, and appends to real or memory streams. */
+
 import { createHash } from "node:crypto";
+import { unitWith } from "../../core/kinds/unit.js";
 import type {
   Activation,
   EncodedUnit,
@@ -32,8 +34,7 @@ export interface TestRevision {
 
 /** A unit in which each of `callers` may call everything. */
 export function unitFor(service: string, callers: readonly string[]): Unit {
-  return {
-    name: service,
+  return unitWith(service, {
     service: { kind: "Service", name: service, methods: [] },
     authorizations: [
       {
@@ -44,11 +45,7 @@ export function unitFor(service: string, callers: readonly string[]): Unit {
         deny: [],
       },
     ],
-    routes: [],
-    assertions: [],
-    rateLimits: [],
-    issuers: [],
-  };
+  });
 }
 
 export class MeshSigner {

@@ -12,6 +12,7 @@ import type {
   Service,
 } from "../../core/model.js";
 import type { CallInputs } from "../../core/policy/condition/frame.js";
+import { resilience, trafficRoute } from "./traffic-arbitrary.js";
 
 export const mesh = "demo";
 export const serviceNames = ["cart", "checkout", "inventory", "payments"] as const;
@@ -132,6 +133,16 @@ const route = (service: string): fc.Arbitrary<Route> =>
 const service = (name: string): fc.Arbitrary<Service> =>
   fc.record({ kind: fc.constant("Service" as const), name: fc.constant(name), methods: some(methodNames, 0) });
 
+/** The service with some of its methods marked. */
+function withMarks(about: Service): fc.Arbitrary<Service> {
+  const marked = fc.option(some(patterns, 1), { nil: undefined });
+  return fc.record({ idempotent: marked, noSideEffects: marked }).map(({ idempotent, noSideEffects }) => ({
+    ...about,
+    ...(idempotent === undefined ? {} : { idempotent }),
+    ...(noSideEffects === undefined ? {} : { noSideEffects }),
+  }));
+}
+
 /** The policy of a whole mesh with all four services. */
 export const policy: fc.Arbitrary<readonly PolicyObject[]> = fc
   .tuple(
@@ -196,12 +207,13 @@ export const issuers: fc.Arbitrary<readonly JwtIssuer[]> = fc.uniqueArray(
 
 /** Objects of each kind; a kind without an entry does not compile. */
 export const objectsByKind: { readonly [Kind in PolicyObject["kind"]]: fc.Arbitrary<readonly PolicyObject[]> } = {
-  Service: policy.map((objects) => objects.filter(({ kind }) => kind === "Service")),
+  Service: fc.tuple(...serviceNames.map((name) => service(name).chain(withMarks))),
   Authorization: policy.map((objects) => objects.filter(({ kind }) => kind === "Authorization")),
-  Route: policy.map((objects) => objects.filter(({ kind }) => kind === "Route")),
+  Route: fc.subarray([...serviceNames]).chain((names) => fc.tuple(...names.map(trafficRoute))),
   Assertion: assertions,
   RateLimit: rateLimits,
   JwtIssuer: issuers,
+  Resilience: fc.subarray([...serviceNames]).chain((names) => fc.tuple(...names.map(resilience))),
 };
 
 /** The policy of a whole mesh with objects of every kind. */

@@ -4,6 +4,8 @@ import { digestOf } from "../../core/digest.js";
 import { buildSpiffeId } from "../../core/identity.js";
 import type { JwtIssuer } from "../../core/kinds/jwt-issuer/jwt-issuer.js";
 import type { Limit } from "../../core/kinds/rate-limit/rate-limit.js";
+import type { Resilience } from "../../core/kinds/resilience/resilience.js";
+import { unitWith } from "../../core/kinds/unit.js";
 import type { AuthorizationRule, Endpoint, RouteRule } from "../../core/model.js";
 import { type CompiledUnit, compileUnit } from "../../core/policy/compile.js";
 import type { TrustedIssuer } from "../../core/token/token-model.js";
@@ -102,21 +104,20 @@ export interface TestUnit {
   readonly deny?: readonly AuthorizationRule[];
   readonly rules?: readonly RouteRule[];
   readonly limits?: readonly Limit[];
+  readonly resilience?: Omit<Resilience, "kind" | "name" | "service">;
 }
 
 export const everyone: AuthorizationRule = { from: ["*"], methods: ["*"] };
 
-function compileTestUnit({ service, allow = [], deny = [], rules, limits = [] }: TestUnit): CompiledUnit {
+function compileTestUnit({ service, allow = [], deny = [], rules, limits = [], resilience }: TestUnit): CompiledUnit {
   return compileUnit(
-    {
-      name: service,
+    unitWith(service, {
       service: { kind: "Service", name: service, methods: [] },
       authorizations: [{ kind: "Authorization", name: "rules", service, allow, deny }],
-      assertions: [],
       rateLimits: limits.length === 0 ? [] : [{ kind: "RateLimit", name: "limits", service, limits }],
-      issuers: [],
       routes: rules === undefined ? [] : [{ kind: "Route", name: service, service, rules }],
-    },
+      resilience: resilience === undefined ? [] : [{ ...resilience, kind: "Resilience", name: service, service }],
+    }),
     mesh,
   );
 }

@@ -22,6 +22,7 @@ import { upstreamSessionDefaults } from "../../data-plane/proxy/forward/upstream
 import { Inbound } from "../../data-plane/proxy/inbound.js";
 import { Outbound } from "../../data-plane/proxy/outbound.js";
 import type { ProxyMetrics } from "../../data-plane/proxy/proxy-metrics.js";
+import { Traffic } from "../../data-plane/proxy/service-traffic.js";
 import { ShadowTally } from "../../data-plane/proxy/shadow-tally.js";
 import { TlsState } from "../../data-plane/proxy/tls-state.js";
 import { UpstreamPool } from "../../data-plane/proxy/upstream-pool.js";
@@ -77,6 +78,16 @@ export class RecordedMetrics implements ProxyMetrics {
     this.judged.push({ open, closed, tookMs });
   }
 
+  readonly ejections: string[] = [];
+
+  ejected(service: string, reason: string): void {
+    this.ejections.push(`${service} ${reason}`);
+  }
+
+  returned(service: string): void {
+    this.ejections.push(`${service} returned`);
+  }
+
   handshakeFailed(direction: string, reason: string): void {
     this.failures.push(`${direction} ${reason}`);
   }
@@ -104,6 +115,8 @@ export class TestSide {
   readonly endpoints = new FakeEndpoints();
   readonly app = new FakeApp();
   readonly metrics = new RecordedMetrics();
+  /** The proxy's own. */
+  labels: readonly Label[] = [];
   readonly faults: unknown[] = [];
   readonly heap = { usedBytes: 1, limitBytes: 100 };
   readonly engine: ProxyEngine;
@@ -151,7 +164,12 @@ export class TestSide {
       observe: (call) => this.observe?.(call),
       gate: (call) => this.gate?.(call),
     };
-    return { engine, tls, trust, policy, app, endpoints, pool, metrics, ...common, ...seams };
+    const { proxyId } = this.identity.current;
+    const traffic = new Traffic({
+      ...{ proxyId, labels: this.labels, log: silentLogger, retries: engine.retries, metrics },
+      nowMs: () => engine.loop.time(),
+    });
+    return { engine, tls, trust, policy, app, endpoints, pool, metrics, traffic, ...common, ...seams };
   }
 
   async inbound(limits = inboundLimits): Promise<{ inbound: Inbound; address: string }> {
@@ -165,7 +183,7 @@ export class TestSide {
   }
 
   async outbound(path: string, service?: string, labels: readonly Label[] = []): Promise<Outbound> {
-    const outbound = new Outbound(this.deps(), { mesh, service, labels });
+    const outbound = new Outbound(this.deps(), { self: this.identity.current.spiffeId, mesh, service, labels });
     this.#closers.push(() => outbound.close());
     await outbound.listen({ path });
     return outbound;
@@ -231,7 +249,12 @@ export class ProxyPair {
   }
 
   client(authority = "bytes"): ByteClient {
-    const client = new ByteClient(`unix:${join(this.dir, "out.sock")}`, authority);
+    return this.clientAt(join(this.dir, "out.sock"), authority);
+  }
+
+  /** A client of another listener of the caller's. */
+  clientAt(path: string, authority = "bytes"): ByteClient {
+    const client = new ByteClient(`unix:${path}`, authority);
     this.#clients.push(client);
     return client;
   }

@@ -1,34 +1,89 @@
 /** What is wrong with a route beside the rest of the policy and the fleet. */
 import type { PolicyChecker } from "../checker.js";
+import type { RouteRule } from "./rule.js";
+
+/** Fields that no proxy obeys yet: refused, so that nobody believes they were in force. */
+const notYet = ["rewrite", "retry", "hedge", "mirror", "headers", "fault"] as const;
 
 interface Routed {
   readonly service: string;
-  readonly rules: readonly {
-    readonly match?: { readonly methods: readonly string[]; readonly headers: readonly unknown[] } | undefined;
-    readonly split: readonly { readonly version: string; readonly weight: number }[];
-  }[];
+  readonly rules: readonly RouteRule[];
 }
 
 export function checkRoute({ service, rules }: Routed, checker: PolicyChecker): void {
   if (!checker.service(service, "service")) return;
-  const versions = checker.context.knownVersions;
-  const known = versions?.get(service) ?? new Set<string>();
   let catchAll: number | undefined;
   let reported = false;
-  for (const [index, { match, split }] of rules.entries()) {
+  for (const [index, rule] of rules.entries()) {
     const place = `rules[${index}]`;
+    const { match } = rule;
     checker.methods(service, match?.methods ?? [], `${place}.match.methods`);
-    for (const { version, weight } of versions === undefined ? [] : split) {
-      if (version === "" || weight === 0 || known.has(version)) continue;
-      const nearest = checker.nearest(version, () => known);
-      const message = `no endpoint of ${service} has version ${JSON.stringify(version)} now${nearest}`;
-      checker.warn(`${place}.split=${version}`, message);
-    }
+    checker.callers(match?.from ?? [], `${place}.match`);
+    checkVersions(service, rule, place, checker);
+    checkRewrite(service, rule, place, checker);
+    checkAttempts(service, rule, place, checker);
+    checkFault(rule, place, checker);
+    for (const field of notYet)
+      if (rule[field] !== undefined) checker.error(`${place}.${field}`, `${field} is not supported yet`);
     if (catchAll !== undefined && !reported && checker.whole) {
       reported = true;
       checker.warn(place, `never reached: rules[${catchAll}] takes every call before it`);
     }
-    const all = match === undefined || (match.headers.length === 0 && match.methods.includes("*"));
+    const { methods = [], headers = [], from = [] } = match ?? {};
+    const all = match === undefined || (headers.length === 0 && from.length === 0 && methods.includes("*"));
     if (all) catchAll ??= index;
   }
+}
+
+function checkVersions(service: string, { split, mirror }: RouteRule, place: string, checker: PolicyChecker): void {
+  const versions = checker.context.knownVersions;
+  if (versions === undefined) return;
+  const known = versions.get(service) ?? new Set<string>();
+  const check = (version: string, weight: number, at: string): void => {
+    if (version === "" || weight === 0 || known.has(version)) return;
+    const nearest = checker.nearest(version, () => known);
+    checker.warn(at, `no endpoint of ${service} has version ${JSON.stringify(version)} now${nearest}`);
+  };
+  for (const { version, weight } of split) check(version, weight, `${place}.split=${version}`);
+  if (mirror !== undefined) check(mirror.version, 1, `${place}.mirror`);
+}
+
+function checkRewrite(service: string, { rewrite, match }: RouteRule, place: string, checker: PolicyChecker): void {
+  if (rewrite === undefined) return;
+  const at = `${place}.rewrite.method`;
+  checker.methods(service, [rewrite.method], at);
+  const methods = match?.methods ?? [];
+  if (methods.length === 1 && !methods[0]?.endsWith("*")) return;
+  const which = methods.length === 0 ? "every method" : `all of ${methods.join(", ")}`;
+  checker.warn(at, `${which} becomes ${rewrite.method}, whatever its messages are; name one method under match`);
+}
+
+function checkAttempts(service: string, rule: RouteRule, place: string, checker: PolicyChecker): void {
+  const { match, retry, hedge, timeoutMs, rewrite } = rule;
+  if (retry === undefined && hedge === undefined) return;
+  const stated = rewrite === undefined ? (match?.methods ?? []) : [rewrite.method];
+  const writes = checker.notIdempotent(service, stated.length === 0 ? ["*"] : stated);
+  if (writes.length > 0) {
+    const which = `${writes.slice(0, 5).join(", ")}${writes.length > 5 ? " and more" : ""}`;
+    const remedy = `list it under idempotent or noSideEffects of Service ${service} if that is so, or match other methods`;
+    const message = `${which} is not marked idempotent, so a call may be carried out twice; ${remedy}`;
+    if (hedge !== undefined) checker.error(`${place}.hedge`, `hedging sends calls more than once, and ${message}`);
+    else checker.warn(`${place}.retry`, message);
+  }
+  const perTryMs = retry?.perTryTimeoutMs ?? 0;
+  if (timeoutMs > 0 && perTryMs >= timeoutMs)
+    checker.warn(`${place}.retry`, "perTryTimeout is not below timeout, so that there is no time for a second try");
+  if (timeoutMs > 0 && hedge !== undefined && hedge.delayMs >= timeoutMs)
+    checker.warn(`${place}.hedge`, "delay is not below timeout, so that there is no time for a second try");
+}
+
+function checkFault({ fault }: RouteRule, place: string, checker: PolicyChecker): void {
+  if (fault === undefined) return;
+  const { abort, delay } = fault;
+  const abortIs = abort && `${abort.percent / 100} % of its calls are answered ${abort.code}`;
+  const delayIs = delay && `${delay.percent / 100} % wait ${delay.timeMs} ms`;
+  checker.warn(
+    `${place}.fault`,
+    `a fault for tests: ${[abortIs, delayIs].filter((one) => one !== undefined).join(", ")}`,
+  );
 }

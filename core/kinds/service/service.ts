@@ -1,8 +1,9 @@
 /** kind: Service */
+import { serviceOfMethod } from "../../snapshot/grammar.js";
 import { defineKind, type ObjectWith } from "../kind.js";
 import { list, textSet } from "../list.js";
-import { label, method, statedMethod } from "../names.js";
-import { optional, required } from "../record.js";
+import { label, method, methodPatterns, statedMethod } from "../names.js";
+import { maybe, optional, required } from "../record.js";
 import { writtenAs } from "../type.js";
 
 const stated = list(statedMethod, {
@@ -19,6 +20,16 @@ const fields = {
     [],
     'All methods of the service; "package.Service/*": those of its descriptor. Calls of others are denied; left out: not stated.',
   ),
+  idempotent: maybe(
+    3,
+    methodPatterns,
+    "Methods that may be carried out twice with the effect of once; those that descriptors mark IDEMPOTENT are added.",
+  ),
+  noSideEffects: maybe(
+    4,
+    methodPatterns,
+    "Methods that change nothing; those that descriptors mark NO_SIDE_EFFECTS are added. They are idempotent as well.",
+  ),
 };
 
 /** A service that exists in the mesh. */
@@ -33,4 +44,16 @@ export const service = defineKind("Service", fields, {
   number: 2,
   isSingle: true,
   exposes: ({ name, methods }) => (methods.length > 0 ? name : undefined),
+  check({ name, idempotent = [], noSideEffects = [] }, checker) {
+    checker.methods(name, idempotent, "idempotent");
+    checker.methods(name, noSideEffects, "noSideEffects");
+  },
 });
+
+/** Whether a method may be carried out twice with the effect of once, as far as the service says. */
+export function isIdempotent({ idempotent = [], noSideEffects = [] }: Service, method: string): boolean {
+  const service = `${serviceOfMethod(method)}/*`;
+  return [idempotent, noSideEffects].some((marked) =>
+    marked.some((one) => one === method || one === service || one === "*"),
+  );
+}

@@ -6,6 +6,7 @@ import type { FieldBlock } from "../../http2/field-block.js";
 import type { AnswerReason } from "../answer.js";
 import { renderGrpcTimeout } from "../grpc-timeout.js";
 import type { Direction, EndedCall } from "../proxy-metrics.js";
+import type { ServiceTraffic } from "../service-traffic.js";
 import type { CallOwner, ForwardPlan } from "./call-owner.js";
 import { KeptFields } from "./kept-fields.js";
 
@@ -32,6 +33,14 @@ export class CallFacts implements CallInputs, EndedCall {
   rule: CompiledRouteRule | undefined;
   /** Uniform in [0, 1): which version of the rule's split it gets. */
   versionDraw = 0;
+  /** What it sticks to when a split is drawn; undefined: nothing. */
+  stickyKey: string | undefined;
+  /** The service that it goes to, for spreading calls; null: it goes to the own application, or is not routed yet. */
+  traffic: ServiceTraffic | null = null;
+  /** What ringHash goes by; undefined: nothing. */
+  balanceKey: string | undefined;
+  /** When the first attempt that was answered was; by the owner's clock. */
+  respondedMs = -1;
   /** Streams that were opened upstream for it. */
   attempts = 0;
   /** The request's fields. */
@@ -70,6 +79,13 @@ export class CallFacts implements CallInputs, EndedCall {
     const fields = this.kept.restore();
     if (this.dueAtMs >= 0) fields.add("grpc-timeout", renderGrpcTimeout(this.dueAtMs - this.owner.nowMs()));
     return fields;
+  }
+
+  /** Its time is over for a caller whose clock began a little earlier than this one: such a caller cancels first. */
+  get isNearlyLate(): boolean {
+    if (this.dueAtMs < 0) return false;
+    const slackMs = Math.max(50, (this.dueAtMs - this.startedMs) / 10);
+    return this.owner.nowMs() >= this.dueAtMs - slackMs;
   }
 
   /** Its time is over. */

@@ -1,13 +1,8 @@
 import type { Verdict } from "../../../core/decision/decision-record.js";
 import type { FieldBlock } from "../../http2/field-block.js";
 import type { EvaluatedPolicy } from "../../ports.js";
+import type { AttemptOutcome } from "./attempt-outcome.js";
 import type { CallFacts } from "./call-facts.js";
-
-/**
- * How an attempt ended: the upstream gave the call a status; it surely processed nothing; it reset the stream; its connection
- * was lost; the call ended for another reason, or went elsewhere.
- */
-export type AttemptOutcome = "answered" | "refused" | "reset" | "lost" | "cancelled";
 
 /**
  * Hears what becomes of one call; `Call.observe` attaches it as the call begins. Subclasses say what they want to hear. What

@@ -5,9 +5,15 @@
 import type { PreparedField } from "../../http2/prepared-field.js";
 import type { Answer } from "../answer.js";
 import type { Direction } from "../proxy-metrics.js";
+import type { AttemptOutcome } from "./attempt-outcome.js";
 import type { Timed } from "./deadline-wheel.js";
 import type { FieldChanges } from "./field-changes.js";
 import type { SeldomLog } from "./seldom-log.js";
+
+/** Is told when a call no longer waits for it. */
+export interface Leaving {
+  leave(): void;
+}
 
 /** Decides about calls of type `Call`. */
 export interface CallOwner<Call> {
@@ -23,6 +29,8 @@ export interface CallOwner<Call> {
   unwatch(timed: Timed): void;
   /** The upstream surely processed nothing: the call waits to be sent elsewhere. `isLeaving`: its connection ends. */
   sendAgain(call: Call, isLeaving: boolean): void;
+  /** An attempt is over that was sent to `endpoint` (as the pool names it) `tookMs` ago; if it was answered, `call` has the code. */
+  attemptEnded(call: Call, endpoint: string, outcome: AttemptOutcome, tookMs: number): void;
   /** Warns of header fields that are more than somebody takes. */
   readonly oversized: SeldomLog;
   /** `call` is over. */

@@ -17,9 +17,10 @@ import {
 } from "../answer.js";
 import type { OpenCall } from "../open-calls.js";
 import { dropReservedFields } from "../request-head.js";
+import type { AttemptOutcome } from "./attempt-outcome.js";
 import { CallFacts } from "./call-facts.js";
-import type { AttemptOutcome, CallObserver } from "./call-observer.js";
-import type { CallOwner } from "./call-owner.js";
+import type { CallObserver } from "./call-observer.js";
+import type { CallOwner, Leaving } from "./call-owner.js";
 import { mayEnter, type Phase, phase } from "./call-phase.js";
 import type { Timed } from "./deadline-wheel.js";
 import { excessFor, excessHere, isAnswered } from "./header-limits.js";
@@ -30,11 +31,6 @@ import type { UpstreamSession } from "./upstream-session.js";
 
 /** A client that does not take the end of its call gets a reset after this long. */
 const endGraceMs = 5000;
-
-/** Is told when a call no longer waits for it. */
-export interface Leaving {
-  leave(): void;
-}
 
 /** One call: the sink of the caller's stream and of the upstream's. */
 export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
@@ -254,7 +250,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
 
   onReset(stream: Stream, code: number, _byPeer: boolean, unprocessed: boolean): void {
     if (stream === this.#inbound) {
-      this.#cancelUpstream();
+      this.#cancelUpstream(this.#phase === phase.trying && this.isNearlyLate ? "silent" : "cancelled");
       this.#end();
       return;
     }
@@ -284,8 +280,8 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     this.#session?.released();
   }
 
-  #cancelUpstream(): void {
-    const upstream = this.#leaveAttempt("cancelled");
+  #cancelUpstream(outcome: "cancelled" | "silent" = "cancelled"): void {
+    const upstream = this.#leaveAttempt(outcome);
     if (upstream !== null) this.#session?.cancel(upstream);
   }
 
@@ -295,6 +291,8 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     if (upstream === null) return null;
     this.#upstream = null;
     this.observer?.attemptEnded(this, outcome);
+    if (this.#session !== null)
+      this.owner.attemptEnded(this, this.#session.name, outcome, this.owner.nowMs() - upstream.openedAtMs);
     return upstream;
   }
 
@@ -304,12 +302,13 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
   answer(answer: Answer): void {
     // The upstream's answer is whole but the caller does not take it, and now it is too late or refused.
     if (this.#phase === phase.passed) this.#cut();
+    const isSilent = this.#phase === phase.trying && answer.reason === "deadline";
     if (!this.#enter(phase.answered)) return;
     this.code = answer.code;
     this.reason = answer.reason;
     this.waiting?.leave();
     this.waiting = null;
-    this.#cancelUpstream();
+    this.#cancelUpstream(isSilent ? "silent" : "cancelled");
     sendAnswer(this.#inbound, answer);
     if (this.#endIfSent()) return;
     this.owner.watch(this, this.owner.nowMs() + endGraceMs);

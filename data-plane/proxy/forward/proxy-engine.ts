@@ -1,4 +1,5 @@
 import { getHeapStatistics } from "node:v8";
+import { DestinationBudget, defaultRetryBudget } from "../../../core/balance/retry-budget.js";
 import type { Logger } from "../../../runtime/log.js";
 import { defaultLimits } from "../../http2/limits.js";
 import { MemoryBudget } from "../../http2/memory-budget.js";
@@ -8,7 +9,6 @@ import { EngineLoop } from "../../http2-sockets/engine-loop.js";
 import { MemoryReaper } from "../../http2-sockets/memory-reaper.js";
 import type { SocketConnectionDeps } from "../../http2-sockets/socket-connection.js";
 import { type HeapUse, Overload } from "../overload.js";
-import { RetryBudget } from "../retry-budget.js";
 import { WaitCounters } from "../wait-counters.js";
 import { DeadlineWheel } from "./deadline-wheel.js";
 import { Endings } from "./endings.js";
@@ -21,7 +21,7 @@ export interface ProxyEngine extends SocketConnectionDeps {
   readonly deadlines: DeadlineWheel;
   readonly budget: MemoryBudget;
   readonly overload: Overload;
-  readonly retries: RetryBudget;
+  readonly retries: DestinationBudget;
   readonly waits: WaitCounters;
   /** Notes why connections ended, for the log and the metrics. */
   readonly endings: Endings;
@@ -70,7 +70,7 @@ export function createProxyEngine(
     deadlines: new DeadlineWheel(nowMs, onFault),
     budget,
     overload,
-    retries: new RetryBudget(nowMs()),
+    retries: new DestinationBudget(defaultRetryBudget, nowMs()),
     waits: new WaitCounters(),
     endings: new Endings(nowMs, log),
     messageBytesMax: options.messageBytesMax,

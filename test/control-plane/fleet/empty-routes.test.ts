@@ -1,12 +1,12 @@
 import { expect, test } from "@jest/globals";
 import { emptyRoutes, routedVersions } from "../../../control-plane/fleet/empty-routes.js";
+import { unitWith } from "../../../core/kinds/unit.js";
 import type { Route, RouteRule, Unit } from "../../../core/model.js";
 
 const rule = (...split: RouteRule["split"]): RouteRule => ({ match: undefined, split, timeoutMs: 0 });
 const unit = (name: string, ...rules: RouteRule[]): Unit => {
   const route: Route = { kind: "Route", name: `${name}-route`, service: name, rules };
-  const nothing = { service: undefined, authorizations: [], assertions: [], rateLimits: [], issuers: [] };
-  return { name, ...nothing, routes: [route] };
+  return unitWith(name, { routes: [route] });
 };
 const v1 = { version: "v1", weight: 1 };
 const v2 = { version: "v2", weight: 9 };

@@ -24,9 +24,13 @@ const definition = loadSync("ashlar/v1/policy.proto", { includeDirs: ["proto"] }
 const fieldsOf = (message: string): readonly FieldDescriptor[] => definition[`ashlar.v1.${message}`]?.type?.field ?? [];
 const camel = (name: string): string => name.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase());
 
-const file = join("test", "golden", "snapshots", "every-kind.yaml");
-const { objects } = parsePolicyFiles([{ name: file, content: readFileSync(file, "utf8") }]);
-const units = buildSnapshot(objects.map(({ object }) => object)).units;
+/** What each of the two golden policies holds. */
+const policies = ["every-kind.yaml", "traffic.yaml"].map((name) => {
+  const file = join("test", "golden", "snapshots", name);
+  return parsePolicyFiles([{ name: file, content: readFileSync(file, "utf8") }]).objects;
+});
+const objects = policies.flat();
+const units = policies.flatMap((parsed) => buildSnapshot(parsed.map(({ object }) => object)).units);
 
 test("a unit's message has a field for each kind, by the name and number that the table says", () => {
   const stated = kinds.map(({ key, number, kind }) => [key, number, kind]);

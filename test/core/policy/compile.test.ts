@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import { buildSpiffeId, parseSpiffeId } from "../../../core/identity.js";
+import { unitWith } from "../../../core/kinds/unit.js";
 import type { Authorization, Route, Unit } from "../../../core/model.js";
 import { compileUnit } from "../../../core/policy/compile.js";
 import type { CallInputs } from "../../../core/policy/condition/frame.js";
@@ -10,28 +11,24 @@ const guest = buildSpiffeId(mesh, "service", "guest-cart");
 const charge = "shop.Payments/Charge";
 const refund = "shop.Payments/Refund";
 
-function unitWith(parts: {
+function payments(parts: {
   methods?: readonly string[];
   allow?: Authorization["allow"];
   deny?: Authorization["deny"];
   rules?: Route["rules"];
 }): Unit {
-  return {
-    name: "payments",
+  return unitWith("payments", {
     service: { kind: "Service", name: "payments", methods: parts.methods ?? [] },
     authorizations: [
       { kind: "Authorization", name: "charges", service: "payments", allow: parts.allow ?? [], deny: parts.deny ?? [] },
     ],
-    assertions: [],
-    rateLimits: [],
-    issuers: [],
     routes: parts.rules ? [{ kind: "Route", name: "payments", service: "payments", rules: parts.rules }] : [],
-  };
+  });
 }
 
 describe("evaluate", () => {
   test("denies by default, naming no rule (I4)", () => {
-    const unit = compileUnit(unitWith({}), mesh);
+    const unit = compileUnit(payments({}), mesh);
     expect(unit.evaluate(checkout, charge)).toEqual({
       allow: false,
       rule: "default-deny",
@@ -40,7 +37,7 @@ describe("evaluate", () => {
   });
 
   test("allows exactly the caller and method of a rule, and names it", () => {
-    const unit = compileUnit(unitWith({ allow: [{ from: ["checkout"], methods: [charge] }] }), mesh);
+    const unit = compileUnit(payments({ allow: [{ from: ["checkout"], methods: [charge] }] }), mesh);
     expect(unit.evaluate(checkout, charge)).toMatchObject({ allow: true, rule: "charges/allow[0]" });
     expect(unit.evaluate(checkout, refund).allow).toBe(false);
     expect(unit.evaluate(guest, charge).allow).toBe(false);
@@ -49,34 +46,34 @@ describe("evaluate", () => {
 
   test("lets deny win over allow, whoever the deny names", () => {
     const allow = [{ from: ["*"], methods: ["*"] }];
-    const named = compileUnit(unitWith({ allow, deny: [{ from: ["guest-cart"], methods: [] }] }), mesh);
+    const named = compileUnit(payments({ allow, deny: [{ from: ["guest-cart"], methods: [] }] }), mesh);
     expect(named.evaluate(guest, charge)).toMatchObject({ allow: false, rule: "charges/deny[0]" });
     expect(named.evaluate(checkout, charge).allow).toBe(true);
-    const anyone = compileUnit(unitWith({ allow, deny: [{ from: [], methods: ["shop.Payments/*"] }] }), mesh);
+    const anyone = compileUnit(payments({ allow, deny: [{ from: [], methods: ["shop.Payments/*"] }] }), mesh);
     expect(anyone.evaluate(checkout, charge)).toMatchObject({ allow: false, rule: "charges/deny[0]" });
     expect(anyone.evaluate(checkout, "shop.Other/Charge").allow).toBe(true);
   });
 
   test("does not let a service pattern reach a longer service name", () => {
-    const unit = compileUnit(unitWith({ allow: [{ from: ["*"], methods: ["shop.Payments/*"] }] }), mesh);
+    const unit = compileUnit(payments({ allow: [{ from: ["*"], methods: ["shop.Payments/*"] }] }), mesh);
     expect(unit.evaluate(checkout, "shop.PaymentsAdmin/Charge").allow).toBe(false);
     expect(unit.evaluate(checkout, "other.shop.Payments/Charge").allow).toBe(false);
   });
 
   test("denies what is not a method even where everything is allowed (I5)", () => {
-    const unit = compileUnit(unitWith({ allow: [{ from: ["*"], methods: ["*"] }] }), mesh);
+    const unit = compileUnit(payments({ allow: [{ from: ["*"], methods: ["*"] }] }), mesh);
     for (const method of ["", "/", "*", "shop.Payments/*", "/shop.Payments/Charge", "a/b/c", "a%2fb/c", "a/b\n"])
       expect([method, unit.evaluate(checkout, method).allow]).toEqual([method, false]);
   });
 
   test("denies a method that the service does not state, where it states its methods", () => {
-    const unit = compileUnit(unitWith({ methods: [charge], allow: [{ from: ["*"], methods: ["*"] }] }), mesh);
+    const unit = compileUnit(payments({ methods: [charge], allow: [{ from: ["*"], methods: ["*"] }] }), mesh);
     expect(unit.evaluate(checkout, charge).allow).toBe(true);
     expect(unit.evaluate(checkout, refund)).toMatchObject({ allow: false, rule: "default-deny" });
   });
 
   test("decides the same after more pairs than it remembers (I8)", () => {
-    const unit = compileUnit(unitWith({ allow: [{ from: ["checkout"], methods: [charge] }] }), mesh);
+    const unit = compileUnit(payments({ allow: [{ from: ["checkout"], methods: [charge] }] }), mesh);
     for (let index = 0; index < 25_000; index++) unit.evaluate(checkout, `shop.Payments/M${index}`);
     expect(unit.evaluate(checkout, charge).allow).toBe(true);
     expect(unit.evaluate(guest, charge).allow).toBe(false);
@@ -87,7 +84,7 @@ describe("evaluate", () => {
       from: Array.from({ length: 30 }, (_, caller) => `c${(caller + index) % 1500}`),
       methods: Array.from({ length: 25 }, (_, method) => `a.B/M${method}`),
     }));
-    expect(() => compileUnit(unitWith({ allow }), mesh)).toThrow(/at most 1000000/);
+    expect(() => compileUnit(payments({ allow }), mesh)).toThrow(/at most 1000000/);
   });
 });
 
@@ -104,7 +101,7 @@ describe("evaluateCall", () => {
   };
 
   test("never answers a condition on a header from what another call of the pair got", () => {
-    const unit = compileUnit(unitWith({ allow: [{ from: ["checkout"], methods: [], when: eu }] }), mesh);
+    const unit = compileUnit(payments({ allow: [{ from: ["checkout"], methods: [], when: eu }] }), mesh);
     const allowed = ["eu", "us", "eu", "", "eu"].map(
       (region) => unit.evaluateCall(checkout, charge, call({ "x-region": region })).allow,
     );
@@ -118,7 +115,7 @@ describe("evaluateCall", () => {
       { from: ["checkout"], methods: [charge] },
       { from: ["checkout"], methods: [refund], when: eu },
     ];
-    const unit = compileUnit(unitWith({ allow: rules }), mesh);
+    const unit = compileUnit(payments({ allow: rules }), mesh);
     const [charging, refunding] = [call({}), call({})];
     expect(unit.evaluateCall(checkout, charge, charging).allow).toBe(true);
     expect(unit.evaluateCall(checkout, refund, refunding).allow).toBe(false);
@@ -128,7 +125,7 @@ describe("evaluateCall", () => {
   test("lets a deny match and an allow not match that cannot be told (I4)", () => {
     const allow = [{ from: ["*"], methods: [] }];
     const deny = [{ from: [], methods: [], when: 'request.headers["x-region"] != "eu"' }];
-    const unit = compileUnit(unitWith({ allow, deny }), mesh);
+    const unit = compileUnit(payments({ allow, deny }), mesh);
     expect(unit.evaluateCall(checkout, charge, call({ "x-region": "eu" })).allow).toBe(true);
     expect(unit.evaluateCall(checkout, charge, call({ "x-region": "us" })).allow).toBe(false);
     expect(unit.evaluateCall(checkout, charge, call({}))).toEqual({
@@ -140,7 +137,7 @@ describe("evaluateCall", () => {
 
   test("sees repeated headers as one value, so a second one cannot hide from a deny", () => {
     const deny = [{ from: [], methods: [], when: 'request.headers["x-role"].matches("(^|,)guest(,|$)")' }];
-    const unit = compileUnit(unitWith({ allow: [{ from: ["*"], methods: [] }], deny }), mesh);
+    const unit = compileUnit(payments({ allow: [{ from: ["*"], methods: [] }], deny }), mesh);
     const allowed = ["clerk", "guest", "clerk,guest", "guest,clerk"].map(
       (role) => unit.evaluateCall(checkout, charge, call({ "x-role": role })).allow,
     );
@@ -152,7 +149,7 @@ describe("evaluateCall", () => {
       { from: ["checkout"], methods: [], when: eu },
       { from: ["checkout"], methods: [], when: '"x-vip" in request.headers' },
     ];
-    const unit = compileUnit(unitWith({ allow }), mesh);
+    const unit = compileUnit(payments({ allow }), mesh);
     expect(unit.evaluateCall(checkout, charge, call({ "x-region": "eu", "x-vip": "" })).rule).toBe("charges/allow[0]");
     expect(unit.evaluateCall(checkout, charge, call({ "x-vip": "" })).rule).toBe("charges/allow[1]");
     expect(unit.evaluateCall(checkout, charge, call({})).reason).toBe(
@@ -164,7 +161,7 @@ describe("evaluateCall", () => {
     const allow = [
       { from: ["*"], methods: [], when: 'caller.service in ["checkout"] && request.service == "shop.Payments"' },
     ];
-    const unit = compileUnit(unitWith({ allow }), mesh);
+    const unit = compileUnit(payments({ allow }), mesh);
     expect(unit.evaluate(checkout, charge).allow).toBe(true);
     expect(unit.evaluate(checkout, charge)).toBe(unit.evaluateCall(checkout, charge, call({})));
     expect(unit.evaluate(guest, charge).allow).toBe(false);
@@ -173,14 +170,14 @@ describe("evaluateCall", () => {
 
   test("is refused for a unit with more than 256 conditions (I8)", () => {
     const allow = Array.from({ length: 257 }, () => ({ from: ["*"], methods: [], when: eu }));
-    expect(() => compileUnit(unitWith({ allow }), mesh)).toThrow(/257 conditions, at most 256/);
+    expect(() => compileUnit(payments({ allow }), mesh)).toThrow(/257 conditions, at most 256/);
   });
 });
 
 describe("findRoute", () => {
   const beta = { name: "x-beta", value: "1" };
   const unit = compileUnit(
-    unitWith({
+    payments({
       rules: [
         {
           match: { methods: ["shop.Payments/*"], headers: [beta] },
@@ -197,18 +194,16 @@ describe("findRoute", () => {
   const withBeta = (name: string) => (name === "x-beta" ? "1" : undefined);
 
   test("gives the first rule whose conditions all hold", () => {
-    expect(unit.findRoute(charge, withBeta)?.name).toBe("payments/rules[0]");
-    expect(unit.findRoute(refund, without)?.name).toBe("payments/rules[1]");
-    expect(unit.findRoute(charge, () => "2")?.name).toBe("payments/rules[2]");
-    expect(unit.findRoute("shop.Other/Get", withBeta)?.name).toBe("payments/rules[2]");
-    expect(unit.hasHeaderMatches).toBe(true);
+    expect(unit.findRoute(charge, withBeta, checkout)?.name).toBe("payments/rules[0]");
+    expect(unit.findRoute(refund, without, checkout)?.name).toBe("payments/rules[1]");
+    expect(unit.findRoute(charge, () => "2", checkout)?.name).toBe("payments/rules[2]");
+    expect(unit.findRoute("shop.Other/Get", withBeta, checkout)?.name).toBe("payments/rules[2]");
   });
 
   test("gives nothing where no rule matches or there is no route", () => {
-    expect(compileUnit(unitWith({}), mesh).findRoute(charge, without)).toBeUndefined();
+    expect(compileUnit(payments({}), mesh).findRoute(charge, without, checkout)).toBeUndefined();
     const only = [{ match: { methods: [refund], headers: [] }, split: [], timeoutMs: 1 }];
-    const some = compileUnit(unitWith({ rules: only }), mesh);
-    expect(some.findRoute(charge, without)).toBeUndefined();
-    expect(some.hasHeaderMatches).toBe(false);
+    const some = compileUnit(payments({ rules: only }), mesh);
+    expect(some.findRoute(charge, without, checkout)).toBeUndefined();
   });
 });

@@ -144,7 +144,7 @@ describe("what a change is about", () => {
 
   test("a part of a unit that is not known here is about all calls of the service", () => {
     const unit = unitsFrom(plain).find(({ name }) => name === "echo");
-    const other = { ...unit, resilience: { retries: 3 } } as unknown as Unit;
+    const other = { ...unit, journals: [{ name: "later" }] } as unknown as Unit;
     expect(findAffectedCalls([{ base: unit, candidate: other }]).map(({ side, methods }) => [side, methods])).toEqual([
       ["caller", ["*"]],
       ["destination", ["*"]],
@@ -168,7 +168,9 @@ test("no call whose outcome differs between two policies is left out, on the sid
           );
           const header = (name: string): string | undefined => headers[name];
           const outcomeOf = (unit: typeof old): string => {
-            const { name: _name, ...found } = unit.findRoute(method, header) ?? { name: "" };
+            const { name: _name, ...found } = unit.findRoute(method, header, parseSpiffeId(callerIds[0] ?? "")) ?? {
+              name: "",
+            };
             return JSON.stringify(found);
           };
           if (outcomeOf(old) !== outcomeOf(next)) expect(isRouted).toBe(true);

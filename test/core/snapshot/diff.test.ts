@@ -166,6 +166,7 @@ describe("policySchema", () => {
       [["kind", "name"], false],
       [["kind", "name", "service", "limits"], false],
       [["kind", "name", "audiences"], false],
+      [["kind", "name", "service"], false],
       [["kind", "name", "methods"], false],
     ]);
     expect(Object.keys(schema.oneOf[2]?.properties ?? {})).toEqual(["kind", "name", "service", "rules"]);

@@ -2,6 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import { type Digest, digestOf, zeroDigest } from "../../../core/digest.js";
 import type { JwtIssuer } from "../../../core/kinds/jwt-issuer/jwt-issuer.js";
 import type { Limit } from "../../../core/kinds/rate-limit/rate-limit.js";
+import { unitWith } from "../../../core/kinds/unit.js";
 import { meshUnitName, type Unit } from "../../../core/model.js";
 import {
   applyChanges,
@@ -14,8 +15,7 @@ import {
 import { Unit as UnitMessage } from "../../../proto/gen/ashlar/v1/policy.js";
 import { SnapshotList as ListMessage } from "../../../proto/gen/ashlar/v1/records.js";
 
-const unit: Unit = {
-  name: "payments",
+const unit: Unit = unitWith("payments", {
   service: { kind: "Service", name: "payments", methods: ["p.P/Refund", "p.P/Charge"] },
   authorizations: [
     {
@@ -26,9 +26,6 @@ const unit: Unit = {
       deny: [{ from: [], methods: ["p.P/Refund"] }],
     },
   ],
-  assertions: [],
-  rateLimits: [],
-  issuers: [],
   routes: [
     {
       kind: "Route",
@@ -52,7 +49,7 @@ const unit: Unit = {
       ],
     },
   ],
-};
+});
 
 type Message = ReturnType<typeof UnitMessage.decode>;
 
@@ -78,8 +75,7 @@ const issuer = {
 } as const;
 
 describe("issuers of tokens", () => {
-  const empty = { service: undefined, authorizations: [], routes: [], assertions: [], rateLimits: [] };
-  const encoded = (...issuers: readonly JwtIssuer[]) => encodeUnit({ name: meshUnitName, ...empty, issuers });
+  const encoded = (...issuers: readonly JwtIssuer[]) => encodeUnit(unitWith(meshUnitName, { issuers }));
 
   test("are in the unit of the mesh, in whatever order they came, and come out of its bytes again", () => {
     const other = { ...issuer, name: "b", forwardClaims: undefined };
@@ -135,10 +131,10 @@ describe("encodeUnit", () => {
   });
 
   test("takes the unit of the mesh without a service, and no other", () => {
-    const empty = { service: undefined, authorizations: [], routes: [], assertions: [], rateLimits: [], issuers: [] };
-    const { bytes, digest } = encodeUnit({ name: meshUnitName, ...empty });
-    expect(parseUnit(bytes, { name: meshUnitName, digest })).toEqual({ name: meshUnitName, ...empty });
-    expect(() => encodeUnit({ name: "payments", ...empty })).toThrow(/missing/);
+    const empty = unitWith(meshUnitName);
+    const { bytes, digest } = encodeUnit(empty);
+    expect(parseUnit(bytes, { name: meshUnitName, digest })).toEqual(empty);
+    expect(() => encodeUnit(unitWith("payments"))).toThrow(/missing/);
   });
 });
 
@@ -235,7 +231,7 @@ describe("parseUnit", () => {
       "a match without conditions",
       (message) =>
         message.routes[0]?.rules.forEach((each) => {
-          each.match = { methods: [], headers: [] };
+          each.match = { methods: [], headers: [], from: [] };
         }),
     ],
     [

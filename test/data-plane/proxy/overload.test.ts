@@ -4,11 +4,11 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { status } from "@grpc/grpc-js";
 import { afterEach, describe, expect, test } from "@jest/globals";
+import { DestinationBudget, defaultRetryBudget } from "../../../core/balance/retry-budget.js";
 import { AshlarError } from "../../../core/errors.js";
 import { MemoryBudget } from "../../../data-plane/http2/memory-budget.js";
 import { isApplicationGone } from "../../../data-plane/proxy/dial.js";
 import { Overload, overloadDefaults } from "../../../data-plane/proxy/overload.js";
-import { RetryBudget } from "../../../data-plane/proxy/retry-budget.js";
 import type { ByteHandlers } from "../../support/byte-service.js";
 import { eventually, ProxyPair } from "../../support/proxy-pair.js";
 import { frame, headersFrame, preface, requestFields } from "../../support/raw-frames.js";
@@ -274,7 +274,7 @@ describe("deadlines and retries", () => {
   });
 
   test("retries are a fifth of the calls and ten a second", () => {
-    const budget = new RetryBudget(0);
+    const budget = new DestinationBudget(defaultRetryBudget, 0);
     let retries = 0;
     for (let call = 0; call < 1000; call++) {
       budget.earn(0);
@@ -283,7 +283,7 @@ describe("deadlines and retries", () => {
     expect([210, 209]).toContain(retries); // a fifth is no exact number of the machine's
     expect(budget.refused).toBe(2000 - retries);
     expect(budget.take(1000)).toBe(true);
-    const after = new RetryBudget(0);
+    const after = new DestinationBudget(defaultRetryBudget, 0);
     for (let call = 0; call < 1000; call++) after.earn(0);
     for (let again = 0; again < 1000; again++) after.take(3_600_000);
     expect(after.refused).toBe(990);

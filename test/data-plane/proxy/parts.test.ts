@@ -213,6 +213,7 @@ test("I10: a call that was answered while it waited for an upstream is not sent"
       watch: () => {},
       unwatch: () => {},
       sendAgain: () => {},
+      attemptEnded: () => {},
       oversized: new SeldomLog(silentLogger),
       ended: () => {},
     },

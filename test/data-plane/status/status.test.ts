@@ -10,6 +10,7 @@ const ready = {
   revoked: undefined,
   certificateExpiresMs: 10,
   hasApplication: true,
+  unhealthy: "",
   nowMs: 0,
   carrying: [],
 };
@@ -30,6 +31,7 @@ describe("status", () => {
       certificateExpiresMs: () => 1_000_000,
       refusedRecords: () => 0,
       decisions: () => ({ recorded: 7, counted: 8, dropped: 9 }),
+      isApplicationHealthy: () => true,
       isReady: () => reasons.length === 0,
     });
     metrics.reportShadow(() => ({ same: 3, would_deny: 2, would_allow: 1, error: 0 }));
@@ -92,6 +94,7 @@ describe("status", () => {
     ["with an expired certificate", { nowMs: 10 }, 1],
     ["whose certificate is revoked", { revoked: "it was revoked" }, 1],
     ["without its application", { hasApplication: false }, 1],
+    ["whose application cannot be called", { unhealthy: "it hangs" }, 1],
     ["outbound only", { hasApplication: undefined }, 0],
     ["with a worker that does not carry calls", { carrying: ["worker 1 does not carry calls"] }, 1],
     ["stopping, without anything", { draining: true, hasRevision: false, hasApplication: false }, 3],

@@ -1,0 +1,180 @@
+/**
+ * Which instances of a service a proxy stops to call for a while, judged by what its own calls got (outlier ejection).
+ * Pure: it is told what happened and when, and asked who is ejected.
+ */
+import type { Outliers } from "../kinds/resilience/resilience.js";
+
+/** What a call to an instance came to. */
+export const outcome = {
+  /** It was answered, whatever the application said. */
+  success: 0,
+  /** 14, 13 or 2 from the instance, or its connection was lost. */
+  failure: 1,
+  /** Its time was over before anything was answered. */
+  timeout: 2,
+} as const;
+export type Outcome = (typeof outcome)[keyof typeof outcome];
+
+/** Success rate and latency are looked at over so long, and of at least so many calls. */
+export const windowMs = 10_000;
+const windowCallsMin = 20;
+/** The median is told from so many of the window's calls. */
+const samplesMax = 64;
+const shareOfAll = 10_000;
+
+export type EjectionReason = "failures" | "timeouts" | "success-rate" | "latency";
+
+export interface Ejection {
+  readonly instance: string;
+  readonly reason: EjectionReason;
+  readonly untilMs: number;
+}
+
+class Watched {
+  failures = 0;
+  timeouts = 0;
+  /** Ejections that were not yet outlived: each further one lasts as much longer. */
+  ejections = 0;
+  /** 0: it is not ejected. */
+  ejectedUntilMs = 0;
+  windowStartMs: number;
+  calls = 0;
+  successes = 0;
+  readonly tookMs: number[] = [];
+
+  constructor(nowMs: number) {
+    this.windowStartMs = nowMs;
+  }
+
+  reset(nowMs: number): void {
+    this.windowStartMs = nowMs;
+    this.calls = 0;
+    this.successes = 0;
+    this.tookMs.length = 0;
+  }
+}
+
+/** Judges the instances of one service. */
+export class OutlierDetector {
+  readonly #policy: Outliers;
+  readonly #watched = new Map<string, Watched>();
+  #ejected = 0;
+
+  constructor(policy: Outliers) {
+    this.#policy = policy;
+  }
+
+  /** Successes change nothing: no instance is watched, and neither share nor time of all calls is looked at. */
+  get isQuiet(): boolean {
+    return this.#watched.size === 0 && !this.#readsWindow;
+  }
+
+  /** How many are ejected. */
+  get ejected(): number {
+    return this.#ejected;
+  }
+
+  /**
+   * A call to an instance has ended, or (a timeout) was given up. `instances`: how many the service has. `tookMs`: until
+   * its first answer. Returns the ejection that this call brought about.
+   */
+  note(instance: string, what: Outcome, tookMs: number, instances: number, nowMs: number): Ejection | undefined {
+    const known = this.#watched.get(instance);
+    if (known === undefined && what === outcome.success && !this.#readsWindow) return undefined;
+    const watched = known ?? this.#watch(instance, nowMs);
+    if (watched.ejectedUntilMs > nowMs) return undefined; // calls that were open when it was ejected
+    this.#count(watched, what, tookMs, nowMs);
+    const reason = this.#whyOut(watched);
+    return reason === undefined ? undefined : this.#eject(instance, watched, reason, instances, nowMs);
+  }
+
+  isEjected(instance: string, nowMs: number): boolean {
+    if (this.#ejected === 0) return false;
+    const watched = this.#watched.get(instance);
+    return watched !== undefined && watched.ejectedUntilMs > nowMs;
+  }
+
+  /** Lets those return whose time is over; returns them. To be asked now and then. */
+  returned(nowMs: number): readonly string[] {
+    if (this.#ejected === 0) return [];
+    const back: string[] = [];
+    for (const [instance, watched] of this.#watched) {
+      if (watched.ejectedUntilMs === 0 || watched.ejectedUntilMs > nowMs) continue;
+      watched.ejectedUntilMs = 0;
+      watched.reset(nowMs);
+      this.#ejected--;
+      back.push(instance);
+    }
+    return back;
+  }
+
+  /** Forgets all instances but these. */
+  keepOnly(instances: ReadonlySet<string>): void {
+    for (const [instance, watched] of this.#watched) {
+      if (instances.has(instance)) continue;
+      if (watched.ejectedUntilMs > 0) this.#ejected--;
+      this.#watched.delete(instance);
+    }
+  }
+
+  get #readsWindow(): boolean {
+    return this.#policy.successRate !== undefined || this.#policy.latencyMs !== undefined;
+  }
+
+  #watch(instance: string, nowMs: number): Watched {
+    const watched = new Watched(nowMs);
+    this.#watched.set(instance, watched);
+    return watched;
+  }
+
+  #count(watched: Watched, what: Outcome, tookMs: number, nowMs: number): void {
+    if (what === outcome.success) {
+      watched.failures = 0;
+      watched.timeouts = 0;
+      if (watched.ejections > 0 && nowMs - watched.windowStartMs >= windowMs) watched.ejections--;
+    } else if (what === outcome.failure) {
+      watched.failures++;
+      watched.timeouts = 0;
+    } else watched.timeouts++;
+    if (nowMs - watched.windowStartMs >= windowMs) watched.reset(nowMs);
+    watched.calls++;
+    if (what === outcome.success) watched.successes++;
+    if (this.#policy.latencyMs === undefined) return;
+    // the last ones count: a ring, since an instance that became slow has to be seen in the same window
+    watched.tookMs[watched.calls % samplesMax] = tookMs;
+  }
+
+  #whyOut({ failures, timeouts, calls, successes, tookMs }: Watched): EjectionReason | undefined {
+    const { consecutiveFailures, consecutiveTimeouts, successRate, latencyMs } = this.#policy;
+    if (consecutiveTimeouts > 0 && timeouts >= consecutiveTimeouts) return "timeouts";
+    if (consecutiveFailures > 0 && failures >= consecutiveFailures) return "failures";
+    if (calls < windowCallsMin) return undefined;
+    if (successRate !== undefined && successes * shareOfAll < calls * successRate) return "success-rate";
+    return latencyMs !== undefined && medianOf(tookMs) > latencyMs ? "latency" : undefined;
+  }
+
+  #eject(
+    instance: string,
+    watched: Watched,
+    reason: EjectionReason,
+    instances: number,
+    nowMs: number,
+  ): Ejection | undefined {
+    const { baseEjectionMs, maxEjectionMs, maxEjected } = this.#policy;
+    this.returned(nowMs);
+    const most = instances < 2 ? 0 : Math.max(1, Math.floor((instances * maxEjected) / shareOfAll));
+    if (this.#ejected >= most) return undefined; // what was counted stays: it goes as soon as there is room
+    watched.failures = 0;
+    watched.timeouts = 0;
+    watched.ejections++;
+    watched.ejectedUntilMs = nowMs + Math.min(maxEjectionMs, baseEjectionMs * watched.ejections);
+    watched.reset(nowMs);
+    this.#ejected++;
+    return { instance, reason, untilMs: watched.ejectedUntilMs };
+  }
+}
+
+function medianOf(values: readonly number[]): number {
+  const sorted = values.filter((value) => value !== undefined).sort((a, b) => a - b);
+  return sorted[sorted.length >> 1] ?? 0;
+}

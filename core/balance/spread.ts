@@ -1,0 +1,160 @@
+/**
+ * How one proxy spreads its calls over the instances of one service: who may get calls (health, ejection, subset), which
+ * of those are near, and which one it is. Pure: times, draws and loads come from outside.
+ */
+import type { Resilience } from "../kinds/resilience/resilience.js";
+import type { Label } from "../model.js";
+import { healthyOrAll, nearShare, panicBelowDefault, subsetFor } from "./eligible.js";
+import { type Ejection, type Outcome, OutlierDetector, outcome } from "./outliers.js";
+import { pickByKey, pickInTurn, pickLeastLoaded, slowStartWeight } from "./pick.js";
+
+/** An instance of a service, which is one proxy. */
+export interface Instance {
+  readonly proxyId: string;
+  readonly version: string;
+  readonly labels: readonly Label[];
+  /** Why its own proxy says that the application cannot be called; undefined: it can. */
+  readonly unhealthy?: string | undefined;
+}
+
+/** Without a Resilience: nothing but calls that were left without any answer is held against an instance. */
+export const defaultOutliers = {
+  consecutiveFailures: 0,
+  consecutiveTimeouts: 3,
+  baseEjectionMs: 10_000,
+  maxEjectionMs: 300_000,
+  maxEjected: 5000,
+} as const;
+
+/** Where policy does not say so, a call that was given up earlier says nothing about the instance: its caller was in a hurry. */
+const timeoutCountsMs = 1000;
+
+const idOf = ({ proxyId }: Instance): string => proxyId;
+
+/** What decides among the instances that a call may go to. */
+export interface Pick<Each extends Instance> {
+  /** Uniform in [0, 1). */
+  readonly draw: number;
+  /** The key of ringHash; undefined: by draw. */
+  readonly key: string | undefined;
+  loadOf(instance: Each): number;
+}
+
+export class Spread<Each extends Instance> {
+  readonly #proxyId: string;
+  /** The proxy's own labels. */
+  readonly #labels: readonly Label[];
+  #policy: Resilience | undefined;
+  #outliers = new OutlierDetector(defaultOutliers);
+  #turn = 0;
+  /** When instances were first seen; those of the first look are as old as can be. */
+  readonly #sinceMs = new Map<string, number>();
+  #all: readonly Each[] | undefined;
+  #eligible: readonly Each[] = [];
+  #ejections = 0;
+  #isPanic = false;
+
+  constructor(proxyId: string, labels: readonly Label[]) {
+    this.#proxyId = proxyId;
+    this.#labels = labels;
+  }
+
+  /** What is known of instances stays known where the outliers' bounds are the same. */
+  follow(policy: Resilience | undefined): void {
+    if (policy === this.#policy) return;
+    if (policy?.outliers !== this.#policy?.outliers) {
+      this.#outliers = new OutlierDetector(policy?.outliers ?? defaultOutliers);
+    }
+    this.#policy = policy;
+    this.#all = undefined;
+  }
+
+  /** Too few instances are healthy, so health is ignored. */
+  get isPanic(): boolean {
+    return this.#isPanic;
+  }
+
+  get ejected(): number {
+    return this.#outliers.ejected;
+  }
+
+  /** Nothing would follow from a call that was answered: nobody need say so. */
+  get isQuiet(): boolean {
+    return this.#outliers.isQuiet;
+  }
+
+  isEjected(instance: Each, nowMs: number): boolean {
+    return this.#outliers.isEjected(instance.proxyId, nowMs);
+  }
+
+  /** The key of ringHash: a request header, or (true) the caller; undefined: calls have none. */
+  get keyedBy(): string | true | undefined {
+    const balance = this.#policy?.balance;
+    if (balance?.policy !== "ringHash") return undefined;
+    return balance.caller === true ? true : balance.header;
+  }
+
+  /** Returns the instances that get calls now; the same list until something changes. `all`: another list when another. */
+  eligible(all: readonly Each[], nowMs: number): readonly Each[] {
+    const back = this.#outliers.returned(nowMs).length;
+    if (all === this.#all && back === 0 && this.#ejections === 0) return this.#eligible;
+    if (all !== this.#all) this.#meet(all, nowMs);
+    this.#all = all;
+    this.#ejections = 0;
+    const { subset, panicBelow = panicBelowDefault } = this.#policy ?? {};
+    const mine = subset === undefined ? all : subsetFor(all, subset, this.#proxyId, idOf);
+    const isHealthy = (each: Each): boolean =>
+      each.unhealthy === undefined && !this.#outliers.isEjected(each.proxyId, nowMs);
+    this.#eligible = healthyOrAll(mine, isHealthy, panicBelow);
+    this.#isPanic = this.#eligible === mine && !mine.every(isHealthy);
+    return this.#eligible;
+  }
+
+  /** Picks one of `candidates`, which are eligible ones. */
+  pick(candidates: readonly Each[], call: Pick<Each>, nowMs: number): Each | undefined {
+    if (candidates.length < 2) return candidates[0];
+    const near = this.#near(candidates, call.draw);
+    const slowStartMs = this.#policy?.slowStartMs ?? 0;
+    const weightOf =
+      slowStartMs === 0
+        ? undefined
+        : (each: Each): number => slowStartWeight(nowMs - (this.#sinceMs.get(each.proxyId) ?? 0), slowStartMs);
+    const policy = this.#policy?.balance?.policy ?? "leastRequest";
+    if (policy === "ringHash" && call.key !== undefined) return pickByKey(near, call.key, idOf, weightOf);
+    if (policy === "roundRobin") return pickInTurn(near, this.#turn++, weightOf, call.draw);
+    return pickLeastLoaded(near, call.loadOf, weightOf, call.draw);
+  }
+
+  /** A call to an instance came to this, `tookMs` after it was sent there. Returns the ejection that it brought about. */
+  note(instance: string, what: Outcome, tookMs: number, nowMs: number): Ejection | undefined {
+    if (what === outcome.timeout && this.#policy?.outliers === undefined && tookMs < timeoutCountsMs) return undefined;
+    const ejection = this.#outliers.note(instance, what, tookMs, this.#all?.length ?? 1, nowMs);
+    if (ejection !== undefined) this.#ejections++;
+    return ejection;
+  }
+
+  #meet(all: readonly Each[], nowMs: number): void {
+    const isFirstLook = this.#all === undefined && this.#sinceMs.size === 0;
+    const ids = new Set(all.map(idOf));
+    for (const id of ids)
+      if (!this.#sinceMs.has(id)) this.#sinceMs.set(id, isFirstLook ? Number.NEGATIVE_INFINITY : nowMs);
+    for (const id of this.#sinceMs.keys()) if (!ids.has(id)) this.#sinceMs.delete(id);
+    this.#outliers.keepOnly(ids);
+  }
+
+  #near(candidates: readonly Each[], draw: number): readonly Each[] {
+    const locality = this.#policy?.locality;
+    if (locality === undefined) return candidates;
+    const own = this.#labels.find(({ key }) => key === locality.label)?.value;
+    if (own === undefined) return candidates;
+    const isNear = ({ labels }: Each): boolean =>
+      labels.some(({ key, value }) => key === locality.label && value === own);
+    const near = candidates.filter(isNear);
+    const others = candidates.length > near.length;
+    const known = this.#all?.filter(isNear).length ?? near.length;
+    const share = nearShare(known, near.length, others, locality.spillOver);
+    // the draw decides among the instances too, so its finer digits are used here
+    if ((draw * 1009) % 1 < share) return near;
+    return candidates.filter((each) => !isNear(each));
+  }
+}

@@ -1,0 +1,85 @@
+/** A route's rule as the data plane needs it. */
+import { codeNumber } from "../kinds/amounts.js";
+import { renderTarget } from "../kinds/route/targets.js";
+import type { HeaderChanges, Hedge, Mirror, Retry, RouteRule, WeightedVersion } from "../model.js";
+
+/** A share of calls, from 0 to 1. */
+type Share = number;
+
+export interface CompiledFault {
+  readonly abort: { readonly code: number; readonly share: Share } | undefined;
+  readonly delay: { readonly timeMs: number; readonly share: Share } | undefined;
+}
+
+export interface CompiledMirror extends Mirror {
+  readonly share: Share;
+}
+
+export interface CompiledRetry extends Omit<Retry, "on"> {
+  /** gRPC codes. */
+  readonly on: ReadonlySet<number>;
+}
+
+export interface CompiledRouteRule {
+  /** For example "payments/rules[0]". */
+  readonly name: string;
+  /** Empty: every version alike. */
+  readonly split: readonly WeightedVersion[];
+  /** What people call the targets of the split, in its order. */
+  readonly targets: readonly string[];
+  /** Labels that the split reads, sorted. */
+  readonly labelKeys: readonly string[];
+  readonly failsWhenEmpty: boolean;
+  /** What calls stick to: a request header, or (true) their caller; undefined: nothing. */
+  readonly sticky: string | true | undefined;
+  /** 0: none. */
+  readonly timeoutMs: number;
+  readonly staleness: { readonly maxMs: number; readonly onStale: NonNullable<RouteRule["onStale"]> } | undefined;
+  /** False: nothing below is there, so that a call is only sent. */
+  readonly hasExtras: boolean;
+  /** The method under which a call goes on: "package.Service/Method". */
+  readonly rewrite: string | undefined;
+  readonly retry: CompiledRetry | undefined;
+  readonly hedge: Hedge | undefined;
+  readonly mirror: CompiledMirror | undefined;
+  readonly requestHeaders: HeaderChanges | undefined;
+  readonly responseHeaders: HeaderChanges | undefined;
+  readonly fault: CompiledFault | undefined;
+}
+
+/** The rule's `name` is for people: "payments/rules[0]". */
+export function compileRouteRule(rule: RouteRule, name: string): CompiledRouteRule {
+  const { split, timeoutMs, sticky, whenEmpty, rewrite, retry, hedge, mirror, headers, fault } = rule;
+  const extras = {
+    rewrite: rewrite?.method,
+    retry: retry && { ...retry, on: new Set(retry.on.map(codeNumber)) },
+    hedge,
+    mirror: mirror && { ...mirror, share: mirror.percent / 10_000 },
+    requestHeaders: headers?.request,
+    responseHeaders: headers?.response,
+    fault: fault && {
+      abort: fault.abort && { code: codeNumber(fault.abort.code), share: fault.abort.percent / 10_000 },
+      delay: fault.delay && { timeMs: fault.delay.timeMs, share: fault.delay.percent / 10_000 },
+    },
+  };
+  return Object.freeze({
+    name,
+    split,
+    targets: split.map(renderTarget),
+    labelKeys: labelKeysOf(split),
+    failsWhenEmpty: whenEmpty === "fail",
+    sticky: sticky === undefined ? undefined : sticky.header === "" ? true : sticky.header,
+    timeoutMs,
+    staleness: stalenessOf(rule),
+    hasExtras: Object.values(extras).some((extra) => extra !== undefined),
+    ...extras,
+  });
+}
+
+function labelKeysOf(split: readonly WeightedVersion[]): readonly string[] {
+  return [...new Set(split.flatMap(({ labels = [] }) => labels.map(({ key }) => key)))].sort();
+}
+
+function stalenessOf({ maxStalenessMs: maxMs, onStale }: RouteRule): CompiledRouteRule["staleness"] {
+  return maxMs === undefined || onStale === undefined ? undefined : Object.freeze({ maxMs, onStale });
+}

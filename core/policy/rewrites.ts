@@ -1,0 +1,64 @@
+/** Callers that a route's rewrite leads into a denial: they may call the old name of a method and not the new one. Pure. */
+import { buildSpiffeId, type SpiffeId } from "../identity.js";
+import type { RouteRule, Unit } from "../model.js";
+import { serviceOfMethod } from "../snapshot/grammar.js";
+import type { CompiledUnit } from "./compile.js";
+
+export interface LostByRewrite {
+  /** The place of the rule: the route's name and the rule's index. */
+  readonly route: string;
+  readonly rule: number;
+  /** As policy has it: a service's name, or a SPIFFE ID. */
+  readonly caller: string;
+  readonly before: string;
+  readonly after: string;
+}
+
+/** `compiled` is the unit's. Callers are those that rules of the unit name; "*" is everyone else. */
+export function lostByRewrites(unit: Unit, compiled: CompiledUnit, mesh: string): readonly LostByRewrite[] {
+  if (!compiled.hasRewrites) return [];
+  const found: LostByRewrite[] = [];
+  for (const route of unit.routes) {
+    for (const [index, rule] of route.rules.entries()) {
+      const after = rule.rewrite?.method;
+      if (after === undefined) continue;
+      for (const caller of callersOf(unit, rule)) {
+        const before = methodsOf(unit, rule).find((method) => isLost(compiled, asId(caller, mesh), method, after));
+        if (before !== undefined) found.push({ route: route.name, rule: index, caller, before, after });
+      }
+    }
+  }
+  return found;
+}
+
+function isLost(compiled: CompiledUnit, caller: SpiffeId, before: string, after: string): boolean {
+  const knows = { caller: true, method: true };
+  return (
+    compiled.accessFor(caller, before, knows).kind !== "denied" &&
+    compiled.accessFor(caller, after, knows).kind === "denied"
+  );
+}
+
+function callersOf(unit: Unit, { match }: RouteRule): readonly string[] {
+  const allowed = unit.authorizations.flatMap(({ allow }) => allow.flatMap(({ from }) => from));
+  const from = match?.from ?? [];
+  const isForAll = from.length === 0 || from.includes("*");
+  return [...new Set(allowed)].filter((caller) => isForAll || from.includes(caller)).sort();
+}
+
+/** The methods that the rule is for, as far as they are known: those it names, or those of its patterns that are stated. */
+function methodsOf(unit: Unit, { match }: RouteRule): readonly string[] {
+  const patterns = match?.methods ?? [];
+  const stated = unit.service?.methods ?? [];
+  if (patterns.length === 0) return stated;
+  return patterns.flatMap((pattern) => {
+    if (!pattern.endsWith("*")) return [pattern];
+    return stated.filter((method) => pattern === "*" || pattern === `${serviceOfMethod(method)}/*`);
+  });
+}
+
+/** "*" stands for somebody whom no rule names. */
+function asId(caller: string, mesh: string): SpiffeId {
+  if (caller === "*") return buildSpiffeId(mesh, "service", "somebody-whom-no-rule-names");
+  return (caller.startsWith("spiffe://") ? caller : buildSpiffeId(mesh, "service", caller)) as SpiffeId;
+}

@@ -1,0 +1,116 @@
+/** Which part of a split a call goes to. */
+import type { Label, WeightedVersion } from "../model.js";
+import type { CompiledRouteRule } from "../policy/compiled-route.js";
+import { stableFraction } from "./stable-hash.js";
+
+/** Where a call goes: to one target, to any endpoint (there is no split), or nowhere. */
+export type TargetChoice =
+  | { readonly kind: "target"; readonly target: WeightedVersion }
+  | { readonly kind: "any" }
+  /** `target`: the one that was chosen and has no endpoint; undefined: none of the split has. */
+  | { readonly kind: "none"; readonly target: WeightedVersion | undefined };
+
+const any: TargetChoice = Object.freeze({ kind: "any" });
+const none: TargetChoice = Object.freeze({ kind: "none", target: undefined });
+
+/** What decides among the targets of a split. */
+export interface SplitPick {
+  /** Uniform in [0, 1): counts where there is no key. */
+  readonly draw: number;
+  /** What the call sticks to; undefined: nothing. */
+  readonly key: string | undefined;
+  /** The service that is called: with the target it is the salt, so that revisions do not move anybody. */
+  readonly service: string;
+  /** The share of a target without endpoints is answered 14; false: it goes to the others. */
+  readonly failsWhenEmpty: boolean;
+}
+
+/** An endpoint as splits see it. */
+export interface PlacedEndpoint {
+  readonly version: string;
+  readonly labels: readonly Label[];
+}
+
+/** Whether an endpoint is of a target. */
+export function isOfTarget(
+  { version, labels = [] }: Pick<WeightedVersion, "version" | "labels">,
+  endpoint: PlacedEndpoint,
+): boolean {
+  if (version !== "" && version !== endpoint.version) return false;
+  return labels.every(({ key, value }) => endpoint.labels.some((one) => one.key === key && one.value === value));
+}
+
+/**
+ * Chooses a target of `split`. Weights are relative to each other; a target of weight 0 never gets anything, and
+ * endpoints outside the split neither. `names` are what people call the targets (`renderTarget`), one for each.
+ */
+export function chooseTarget(
+  split: readonly WeightedVersion[],
+  names: readonly string[],
+  pick: SplitPick,
+  hasEndpoint: (target: WeightedVersion) => boolean,
+): TargetChoice {
+  if (split.length === 0) return any;
+  const isUsable = (target: WeightedVersion): boolean =>
+    target.weight > 0 && (pick.failsWhenEmpty || hasEndpoint(target));
+  const target = pick.key === undefined ? byDraw(split, pick.draw, isUsable) : byKey(split, names, pick, isUsable);
+  if (target === undefined) return none;
+  return pick.failsWhenEmpty && !hasEndpoint(target) ? { kind: "none", target } : { kind: "target", target };
+}
+
+function byDraw(
+  split: readonly WeightedVersion[],
+  draw: number,
+  isUsable: (target: WeightedVersion) => boolean,
+): WeightedVersion | undefined {
+  const usable = split.filter(isUsable);
+  let left = draw * usable.reduce((sum, { weight }) => sum + weight, 0);
+  for (const target of usable) {
+    left -= target.weight;
+    if (left < 0) return target;
+  }
+  return usable.at(-1); // rounding can leave nothing below zero
+}
+
+/**
+ * Weighted rendezvous hashing: each target draws a number for the key, and the one with the greatest chance wins. A key
+ * moves only to a target whose weight grew, or away from one that shrank or has no endpoint (Schindelhauer and Schomaker,
+ * "Weighted distributed hash tables", 2005: the logarithmic method).
+ */
+function byKey(
+  split: readonly WeightedVersion[],
+  names: readonly string[],
+  { key, service }: SplitPick,
+  isUsable: (target: WeightedVersion) => boolean,
+): WeightedVersion | undefined {
+  let best: WeightedVersion | undefined;
+  let least = Number.POSITIVE_INFINITY;
+  for (const [index, target] of split.entries()) {
+    if (!isUsable(target)) continue;
+    const wait = -Math.log(stableFraction(`${service}\n${names[index]}\n${key}`)) / target.weight;
+    if (wait < least) [best, least] = [target, wait];
+  }
+  return best;
+}
+
+/** What the calls of a rule stick to; undefined: nothing, or the call does not have it. */
+export function stickyKey(
+  { sticky }: Pick<CompiledRouteRule, "sticky">,
+  header: (name: string) => string | undefined,
+  caller: string,
+): string | undefined {
+  if (sticky === undefined) return undefined;
+  return sticky === true ? caller : header(sticky);
+}
+
+/** Chooses a target by a rule (undefined: there is none) for the endpoints that there are. */
+export function chooseAmong(
+  rule: Pick<CompiledRouteRule, "split" | "targets" | "failsWhenEmpty"> | undefined,
+  pick: Omit<SplitPick, "failsWhenEmpty">,
+  endpoints: readonly PlacedEndpoint[],
+): TargetChoice {
+  if (rule === undefined) return any;
+  const { split, targets, failsWhenEmpty } = rule;
+  const has = (target: WeightedVersion): boolean => endpoints.some((endpoint) => isOfTarget(target, endpoint));
+  return chooseTarget(split, targets, { ...pick, failsWhenEmpty }, has);
+}

@@ -1,0 +1,136 @@
+/** What a proxy knows of each service that it calls, for spreading calls: shared by all calls of the process. */
+import { status } from "@grpc/grpc-js";
+import { type BreakerBound, BreakerCounts } from "../../core/balance/breaker.js";
+import { type EjectionReason, type Outcome, outcome } from "../../core/balance/outliers.js";
+import { DestinationBudget, defaultRetryBudget } from "../../core/balance/retry-budget.js";
+import { Spread } from "../../core/balance/spread.js";
+import { BoundedMap } from "../../core/bounded-map.js";
+import type { Resilience } from "../../core/kinds/resilience/resilience.js";
+import type { Endpoint, Label } from "../../core/model.js";
+import type { Logger } from "../../runtime/log.js";
+import type { AttemptOutcome } from "./forward/attempt-outcome.js";
+import type { ProxyMetrics } from "./proxy-metrics.js";
+
+const servicesMax = 1000;
+const whyEjected: Readonly<Record<EjectionReason, string>> = {
+  failures: "its last calls all failed",
+  timeouts: "its last calls were all left without an answer",
+  "success-rate": "too many of its calls failed",
+  latency: "its answers take too long",
+};
+
+const boundTexts: Readonly<Record<BreakerBound, string>> = {
+  calls: "calls are open",
+  waiting: "calls wait for a stream",
+  connections: "connections are open",
+};
+/** gRPC codes that are the fault of the server or of its connection. */
+const failures: ReadonlySet<number> = new Set([status.UNAVAILABLE, status.INTERNAL, status.UNKNOWN]);
+
+export interface TrafficDeps {
+  readonly proxyId: string;
+  /** The proxy's own. */
+  readonly labels: readonly Label[];
+  readonly log: Logger;
+  nowMs(): number;
+  /** Counts the retries that were refused. */
+  readonly retries: { refused: number };
+  readonly metrics: Pick<ProxyMetrics, "ejected" | "returned">;
+}
+
+/** One service. */
+export class ServiceTraffic {
+  readonly service: string;
+  readonly spread: Spread<Endpoint>;
+  /** Of calls that are sent again. */
+  readonly budget: DestinationBudget;
+  readonly breaker = new BreakerCounts({});
+  readonly #deps: TrafficDeps;
+  #policy: Resilience | undefined;
+  #out = new Set<string>();
+
+  constructor(deps: TrafficDeps, service: string) {
+    this.#deps = deps;
+    this.service = service;
+    this.spread = new Spread(deps.proxyId, deps.labels);
+    this.budget = new DestinationBudget(defaultRetryBudget, deps.nowMs(), deps.retries);
+  }
+
+  /** Takes what policy says of the service now. */
+  follow(policy: Resilience | undefined): void {
+    if (policy === this.#policy) return;
+    this.#policy = policy;
+    this.spread.follow(policy);
+    this.breaker.bounds = policy?.breaker ?? {};
+    const share = policy?.breaker?.retries ?? defaultRetryBudget.share;
+    this.budget.options = { ...defaultRetryBudget, share };
+  }
+
+  /** Returns the instances that get calls now, the same list until something changes. */
+  eligible(all: readonly Endpoint[]): readonly Endpoint[] {
+    const nowMs = this.#deps.nowMs();
+    const eligible = this.spread.eligible(all, nowMs);
+    if (this.#out.size > 0) this.#noteReturned(all, nowMs);
+    return eligible;
+  }
+
+  /** A call to an instance came to this, `tookMs` after it was sent there. */
+  note(endpoint: Endpoint, what: Outcome, tookMs: number): void {
+    const ejection = this.spread.note(endpoint.proxyId, what, tookMs, this.#deps.nowMs());
+    if (ejection === undefined) return;
+    this.#out.add(endpoint.proxyId);
+    const { log, metrics } = this.#deps;
+    metrics.ejected(this.service, ejection.reason);
+    const { instance, version, address } = endpoint;
+    const forMs = ejection.untilMs - this.#deps.nowMs();
+    const about = { service: this.service, instance, version, address, forMs, reason: ejection.reason };
+    log.warn(
+      `an instance of ${this.service} gets no calls for ${Math.round(forMs)} ms: ${whyEjected[ejection.reason]}`,
+      about,
+    );
+  }
+
+  /** What the caller of a call is told that the breaker refused. */
+  renderBreaker(bound: BreakerBound): string {
+    const most = this.#policy?.breaker?.[bound] ?? 0;
+    return `the circuit breaker of ${this.service} is open: ${most} ${boundTexts[bound]}, which is the most`;
+  }
+
+  #noteReturned(all: readonly Endpoint[], nowMs: number): void {
+    for (const proxyId of this.#out) {
+      const endpoint = all.find((one) => one.proxyId === proxyId);
+      if (endpoint !== undefined && this.spread.isEjected(endpoint, nowMs)) continue;
+      this.#out.delete(proxyId);
+      this.#deps.metrics.returned(this.service);
+      if (endpoint === undefined) continue;
+      const { instance, version, address } = endpoint;
+      this.#deps.log.info(`an instance of ${this.service} gets calls again`, { instance, version, address });
+    }
+  }
+}
+
+/** What an attempt's end says of the instance; undefined: nothing. `code`: of one that was answered. */
+export function outcomeOf(ended: AttemptOutcome, code: number): Outcome | undefined {
+  if (ended === "cancelled" || ended === "refused") return undefined;
+  if (ended === "silent") return outcome.timeout;
+  if (ended !== "answered") return outcome.failure;
+  return failures.has(code) ? outcome.failure : outcome.success;
+}
+
+/** All services. */
+export class Traffic {
+  readonly #deps: TrafficDeps;
+  readonly #services = new BoundedMap<string, ServiceTraffic>(servicesMax);
+
+  constructor(deps: TrafficDeps) {
+    this.#deps = deps;
+  }
+
+  of(service: string): ServiceTraffic {
+    const known = this.#services.get(service);
+    if (known !== undefined) return known;
+    const made = new ServiceTraffic(this.#deps, service);
+    this.#services.set(service, made);
+    return made;
+  }
+}
