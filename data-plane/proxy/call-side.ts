@@ -174,7 +174,7 @@ export abstract class CallSide implements CallOwner<Call> {
   #refusalBefore(call: Call, timeoutMs: number): Answer | undefined {
     if (timeoutMs === 0) return deadlineAnswer(this.revision);
     const { overload, retries } = this.#side.engine;
-    const cause = overload.refuses();
+    const cause = overload.refuses(call.startedMs);
     if (cause !== undefined) return overloadAnswer(cause, overload.limits.pushbackMs, this.revision);
     retries.earn(call.startedMs);
     if (timeoutMs > 0) call.setTimeout(timeoutMs);

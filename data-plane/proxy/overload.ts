@@ -61,8 +61,12 @@ export class Overload {
     return this.#budget.isFull ? "memory" : undefined;
   }
 
-  /** As `cause`, for a call that is refused for it: counts. */
-  refuses(): OverloadCause | undefined {
+  /**
+   * As `cause`, for a call that is refused for it: counts. After a standstill calls may be read before the next look:
+   * `nowMs` tells that it is overdue.
+   */
+  refuses(nowMs: number): OverloadCause | undefined {
+    if (nowMs - this.#polledMs > this.limits.pollMs + this.limits.lagMsMax) this.#late = true;
     const { cause } = this;
     if (cause !== undefined) this.#refused[cause]++;
     return cause;

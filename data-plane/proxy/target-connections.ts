@@ -40,6 +40,8 @@ export class TargetConnections implements SessionWatcher, Timed {
   #serving = false;
   /** Calls that got a connection so far. */
   #given = 0;
+  /** No connection has ended unused since a call was given. */
+  #forgives = false;
   /** Set once evicted; called when the last connection has closed. */
   #whenEmpty: (() => void) | undefined;
   readonly #serve = (): void => {
@@ -98,7 +100,7 @@ export class TargetConnections implements SessionWatcher, Timed {
 
   /** False: there is no room after all. */
   #give(session: UpstreamSession, waiter: StreamWaiter): boolean {
-    if (session.retiring) this.#dialIfRested();
+    if (session.retiring && this.#nowMs() >= this.#notBeforeMs) this.#dial();
     try {
       if (!waiter.open(session)) return false;
     } catch (error) {
@@ -107,6 +109,7 @@ export class TargetConnections implements SessionWatcher, Timed {
     }
     this.#backoff.reset(); // only progress earns it
     this.#given++;
+    this.#forgives = true;
     waiter.end(undefined);
     return true;
   }
@@ -228,10 +231,6 @@ export class TargetConnections implements SessionWatcher, Timed {
     this.#serveWaiting();
   }
 
-  #dialIfRested(): void {
-    if (this.#nowMs() >= this.#notBeforeMs) this.#dial();
-  }
-
   /** One dial at a time, for all who wait. */
   #dial(): void {
     if (this.#dialing || this.#closed || !this.#slots.take(this.#retryDial)) return;
@@ -285,13 +284,14 @@ export class TargetConnections implements SessionWatcher, Timed {
   }
 
   /**
-   * One that ended before a call came is a failure: else it would be made again and again. Not where calls were served on
-   * others meanwhile: it was one too many, and ends with them when the other side ends.
+   * One that ended before a call came is a failure: else it would be made again and again. Not where others served calls
+   * since it came, nor the first since the last call: it was one too many, and ends as they do.
    */
   #noteUnused(session: UpstreamSession): void {
     const { used, retiring, openedMs, givenBefore } = session;
-    if (this.#given === givenBefore && !used && !retiring && this.#nowMs() - openedMs < tooSoonMs)
-      this.#noteFailure("its connections end as soon as they are made");
+    if (this.#given !== givenBefore || used || retiring || this.#nowMs() - openedMs >= tooSoonMs) return;
+    if (!this.#forgives) this.#noteFailure("its connections end as soon as they are made");
+    this.#forgives = false;
   }
 
   #noteFailure(why: string): void {

@@ -299,7 +299,8 @@ export class Listener {
 
   #accept(socket: Socket, peer: Peer | undefined): void {
     // What a connection costs comes before its first call.
-    if (this.#draining || this.#deps.engine.overload.refuses() === "heap") {
+    const { loop, overload } = this.#deps.engine;
+    if (this.#draining || overload.refuses(loop.time()) === "heap") {
       socket.destroy();
       return;
     }

@@ -239,10 +239,21 @@ describe("an overloaded process", () => {
     poll();
     expect([drains, overload.cause]).toEqual([1, undefined]);
     poll(10_000);
-    expect([drains, overload.refuses()]).toEqual([2, "event-loop"]);
+    expect([drains, overload.refuses(nowMs)]).toEqual([2, "event-loop"]);
     poll(lagMsMax);
     expect(overload.cause).toBeUndefined();
     expect(overload.refused("event-loop")).toBe(1);
+  });
+
+  test("calls that are read after a standstill, before the next look, are refused too", () => {
+    const overload = new Overload(new MemoryBudget(), () => ({ usedBytes: 1, limitBytes: 100 }), 0);
+    const { pollMs, lagMsMax } = overloadDefaults;
+    expect(overload.refuses(pollMs + lagMsMax)).toBeUndefined();
+    expect(overload.refuses(pollMs + lagMsMax + 1)).toBe("event-loop");
+    overload.poll(3000);
+    expect(overload.refuses(3001)).toBe("event-loop");
+    overload.poll(3000 + pollMs);
+    expect(overload.refuses(3001 + pollMs)).toBeUndefined();
   });
 });
 

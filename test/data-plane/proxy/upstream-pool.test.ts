@@ -207,8 +207,8 @@ describe("connections to upstreams", () => {
     ending.close();
   });
 
-  test("a connection that no call used is no failure where calls were served on others since", async () => {
-    const pool = newPool();
+  /** A pool with two connections: one whose call is open and that takes one more, and one that no call has used. */
+  async function makeSpare(pool: UpstreamPool): Promise<() => Promise<void>> {
     let callMade = (): void => {};
     const gate = new Promise<void>((resolve) => {
       callMade = resolve;
@@ -216,31 +216,63 @@ describe("connections to upstreams", () => {
     let dials = 0;
     const target = { key: "a", dial: async () => (dials++ === 0 ? dial() : gate.then(dial)) };
     const used: UpstreamSession[] = [];
-    const served = () =>
+    const serve = () =>
       acquireOf(pool, target, (session) => {
         used.push(session);
         open(session);
       });
     const take = (maxConcurrentStreams: number) => sessions[0]?.settings({ maxConcurrentStreams });
     server.once("session", () => take(1));
-    await served();
+    await serve();
+    const [first] = used as [UpstreamSession];
     await eventually("one stream is all", () => pool.find("a") === undefined);
-    const waiting = served();
+    const waiting = serve();
     await eventually("another connection is made", () => dials === 2);
     take(2);
     await waiting;
     callMade();
     await eventually("there is a spare one", () => pool.find("a") !== undefined);
     take(3);
-    await eventually("the first has room again", () => pool.find("a") === used[0]);
-    await served();
-    expect(new Set(used).size).toBe(1);
-    expect(dials).toBe(2);
+    await eventually("the first has room again", () => pool.find("a") === first);
+    expect([new Set(used).size, dials]).toEqual([1, 2]);
+    return serve;
+  }
+
+  async function endAll(pool: UpstreamPool): Promise<void> {
     for (const session of sessions) session.destroy();
     await eventually("the pool knows", () => pool.find("a") === undefined);
     await eventually("all ended", () => pool.reachOf("a") !== reach.now);
+  }
+
+  test("a connection that no call used is no failure where calls were served on others since", async () => {
+    const pool = newPool();
+    const serve = await makeSpare(pool);
+    await serve();
+    await endAll(pool);
     expect(pool.reachOf("a")).toBe(reach.afterDial);
-    await served();
+    await serve();
+    pool.close();
+  });
+
+  test("nor where it came after the last call, but only the first: the next that ends unused is a failure", async () => {
+    const pool = newPool();
+    await makeSpare(pool);
+    await endAll(pool);
+    expect(pool.reachOf("a")).toBe(reach.afterDial);
+    let dials = 0;
+    const warm = () =>
+      pool.warm({
+        key: "a",
+        dial: () => {
+          dials++;
+          return dial();
+        },
+      });
+    warm();
+    await eventually("it is there", () => pool.find("a") !== undefined);
+    await endAll(pool);
+    warm();
+    expect([dials, pool.reachOf("a")]).toEqual([1, reach.backedOff]);
     pool.close();
   });
 
