@@ -87,7 +87,8 @@ export class WorkerCarrier implements Carrying {
   }
 
   async listenInbound(address: HostPort): Promise<HostPort> {
-    const bound = await this.#accept("inbound", inboundLimits.connectionsMax, address);
+    const { connectionsMax, unprovenMax } = inboundLimits;
+    const bound = await this.#accept("inbound", connectionsMax + unprovenMax, address);
     return "path" in bound ? address : bound;
   }
 

@@ -113,9 +113,11 @@ async function headerFlood(at: AttackedPort, count: number): Promise<Attack> {
   return holding(sockets);
 }
 
+export const halfOpenAttack: ListenerAttack = { name: "half-open TLS", begin: halfOpen };
+
 export const listenerAttacks: readonly ListenerAttack[] = [
   { name: "unfinished messages", begin: unfinished },
-  { name: "half-open TLS", begin: halfOpen },
+  halfOpenAttack,
   { name: "idle sessions", begin: idle },
   { name: "slow bytes", begin: slowBytes },
   { name: "header floods", begin: headerFlood },

@@ -27,9 +27,13 @@ import { listenOn } from "./listen-on.js";
 import type { ProxyEngine } from "./proxy-engine.js";
 import { revisionField, sendAnswer } from "./response-fields.js";
 import { SeldomLog } from "./seldom-log.js";
+import { fittingUnproven, UnprovenSockets } from "./unproven-sockets.js";
 
 export interface ListenerLimits {
+  /** Mutual TLS: those that have proved who they are. */
   readonly connectionsMax: number;
+  /** Mutual TLS: those that have not, beside the others; the oldest makes room. */
+  readonly unprovenMax: number;
   readonly handshakeTimeoutMs: number;
   /** Of each connection. */
   readonly engine: EngineLimits;
@@ -41,6 +45,7 @@ const keepalive = { keepaliveMs: 30_000, keepaliveTimeoutMs: 15_000 };
 /** Limits for peers: 100 calls a connection. */
 export const inboundLimits: ListenerLimits = {
   connectionsMax: 4096,
+  unprovenMax: 2048,
   handshakeTimeoutMs: 10_000,
   engine: {
     ...defaultLimits,
@@ -178,6 +183,9 @@ export class Listener {
   readonly #connections = new Set<Accepted>();
   /** TLS: sockets from the moment they come; those that are closed are gone. */
   readonly #sockets = new Set<Socket>();
+  readonly #unproven: UnprovenSockets;
+  readonly #unprovenMax: number;
+  readonly #crowded: SeldomLog;
   #draining = false;
   #address = "";
 
@@ -185,8 +193,11 @@ export class Listener {
     this.#deps = deps;
     this.#limits = limits;
     this.#tls = tls;
+    this.#unprovenMax = fittingUnproven(limits.unprovenMax);
+    this.#unproven = new UnprovenSockets(this.#unprovenMax);
+    this.#crowded = new SeldomLog(deps.log);
     this.#server = tls === undefined ? this.#createPlain() : this.#createTls(tls);
-    this.#server.maxConnections = limits.connectionsMax;
+    this.#server.maxConnections = limits.connectionsMax + (tls === undefined ? 0 : this.#unprovenMax);
   }
 
   /** Listens. Returns the address with its real port. Fails with `unavailable` if the port is taken. */
@@ -267,6 +278,12 @@ export class Listener {
     server.on("connection", (socket: Socket) => {
       this.#sockets.add(socket);
       socket.once("close", () => this.#sockets.delete(socket));
+      if (!this.#unproven.add(socket)) {
+        this.#warnCrowded(
+          `more than ${this.#unprovenMax} connections did not say who they are: the oldest are closed`,
+          socket,
+        );
+      }
     });
     server.on("tlsClientError", (error, socket) => {
       this.#deps.onHandshakeFailure("tls", messageOf(error));
@@ -277,9 +294,20 @@ export class Listener {
 
   #acceptTls(socket: TLSSocket, tls: ListenerTls): void {
     socket.on("error", () => {}); // its end is told by "close"
+    this.#unproven.remove(socket);
     const peer = this.#admit(socket, tls);
-    if (peer === undefined) socket.destroy();
-    else this.#accept(socket, peer);
+    if (peer === undefined) return void socket.destroy();
+    const { connectionsMax } = this.#limits;
+    if (this.#connections.size < connectionsMax) {
+      this.#accept(socket, peer);
+      return;
+    }
+    socket.destroy();
+    this.#warnCrowded(`peers have ${connectionsMax} connections, as many as there may be: no more are taken`, socket);
+  }
+
+  #warnCrowded(message: string, { remoteAddress }: Socket): void {
+    this.#crowded.warn(this.#deps.engine.loop.time(), message, { listener: this.#address, latest: remoteAddress });
   }
 
   /** undefined: refused, and counted. */

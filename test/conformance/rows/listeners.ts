@@ -1,8 +1,16 @@
-/** Rows 41 and 42: the join and admin listeners of the control plane, before anybody is known. */
+/** Rows 41, 42 and 44: the join and admin listeners of the control plane and the inbound one of a proxy, before anybody is known. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Arena, type Check, type Verdict, verdict } from "../check.js";
-import { type AttackedPort, type ListenerAttack, listenerAttacks, withstand } from "../listener-attacks.js";
+import { RawPeer } from "../../support/raw-peer.js";
+import { type Arena, type Check, call, outcome, type Verdict, verdict } from "../check.js";
+import {
+  type AttackedPort,
+  halfOpenAttack,
+  type ListenerAttack,
+  listenerAttacks,
+  withstand,
+} from "../listener-attacks.js";
+import { connectMutual } from "../mesh.js";
 
 const grewMiBMax = 200;
 
@@ -37,7 +45,26 @@ async function attacked(arena: Arena, listener: Listener, attack: ListenerAttack
   return verdict(seen.failed === 0 && seen.asked > 0 && seen.grewMiB < grewMiBMax, told);
 }
 
-export const listenerChecks: readonly Check[] = listeners.flatMap((listener) =>
+/** A proxy that connects anew for each call is served while 3000 connections do not say who they are. */
+async function inboundHalfOpen(arena: Arena): Promise<Verdict> {
+  const { echo, mesh, frontCredentials } = arena;
+  const { host, port } = echo.inbound;
+  const ask = async (): Promise<void> => {
+    const peer = new RawPeer(await connectMutual(mesh, echo, frontCredentials), false);
+    const answer = outcome(peer, await call(peer));
+    peer.close();
+    if (answer !== "grpc-status 0") throw new Error(answer);
+  };
+  const seen = await withstand(
+    halfOpenAttack,
+    { host, port, method: "" },
+    { count: 3000, ms: arena.seconds(30, 8) * 1000, rssBytes: () => echo.child.rssBytes, ask },
+  );
+  const told = `RSS +${seen.grewMiB.toFixed(0)} MiB, ${seen.failed} of ${seen.asked} calls on new connections failed, ${seen.open} left open`;
+  return verdict(seen.failed === 0 && seen.asked > 0 && seen.grewMiB < grewMiBMax, told);
+}
+
+const ofControlPlanes: readonly Check[] = listeners.flatMap((listener) =>
   listenerAttacks.map((attack) => ({
     row: listener.row,
     name: `${listener.name} listener: ${attack.name}`,
@@ -45,3 +72,8 @@ export const listenerChecks: readonly Check[] = listeners.flatMap((listener) =>
     run: (arena: Arena) => attacked(arena, listener, attack),
   })),
 );
+
+export const listenerChecks: readonly Check[] = [
+  ...ofControlPlanes,
+  { row: 44, name: "inbound listener: 3000 half-open connections", counted: false, run: inboundHalfOpen },
+];
