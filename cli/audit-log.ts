@@ -1,6 +1,5 @@
 /** The whole audit log: read from the control plane page by page, written to a file, verified from either. */
 import { createReadStream } from "node:fs";
-import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import {
   AuditFileVerifier,
@@ -13,6 +12,7 @@ import {
 import { type AuditVerdict, AuditVerifier } from "../core/audit/audit-verifier.js";
 import type { Digest } from "../core/digest.js";
 import { AshlarError } from "../core/errors.js";
+import { writeDurably } from "../runtime/durable-file.js";
 import { fileReason } from "../runtime/file-reason.js";
 import type { AdminClient, ExportAuditResponse } from "./client.js";
 
@@ -50,7 +50,6 @@ export async function verifyLive(
 
 /** Writes the whole log to `path`, which is replaced only when it is complete. Returns the number of entries. */
 export async function exportAudit(admin: Pick<AdminClient, "exportAudit">, path: string): Promise<number> {
-  const beside = `${path}.new`;
   const lines: string[] = [];
   let last: ExportAuditResponse | undefined;
   for await (const page of readPages(admin)) {
@@ -60,23 +59,19 @@ export async function exportAudit(admin: Pick<AdminClient, "exportAudit">, path:
   if (last === undefined) throw new AshlarError("internal", "the audit log ended without an end");
   const end = last.head.length === 0 ? [] : [renderAuditHead(last.head)];
   try {
-    const file = await open(beside, "w", 0o600);
-    try {
-      await writeLines(file, [renderAuditTrust(last), ...lines, ...end]);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(beside, path);
-  } catch (cause) {
-    await rm(beside, { force: true });
+    writeDurably(path, renderParts([renderAuditTrust(last), ...lines, ...end]));
+  } catch (error) {
+    const cause = error instanceof AshlarError ? error.cause : error;
     throw new AshlarError("invalid_argument", `cannot write ${path}: ${fileReason(cause)}`, { cause });
   }
   return lines.length;
 }
 
-async function writeLines(file: FileHandle, lines: readonly string[]): Promise<void> {
-  for (let at = 0; at < lines.length; at += 1000) await file.write(`${lines.slice(at, at + 1000).join("\n")}\n`);
+/** The lines in parts of a thousand: the whole log may be longer than one text may be. */
+function renderParts(lines: readonly string[]): readonly string[] {
+  const parts: string[] = [];
+  for (let at = 0; at < lines.length; at += 1000) parts.push(`${lines.slice(at, at + 1000).join("\n")}\n`);
+  return parts;
 }
 
 /** Verifies an export; asks nobody. */

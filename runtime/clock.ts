@@ -1,3 +1,5 @@
+import { onAbort } from "./abort.js";
+
 /** Time as a dependency, so that tests need not wait. */
 export interface Clock {
   /** Unix time in milliseconds. */
@@ -16,10 +18,10 @@ export const systemClock: Clock = {
       if (signal?.aborted) return resolve();
       const done = () => {
         clearTimeout(timer);
-        signal?.removeEventListener("abort", done);
+        off?.();
         resolve();
       };
       const timer = setTimeout(done, ms);
-      signal?.addEventListener("abort", done, { once: true });
+      const off = signal && onAbort(signal, done);
     }),
 };

@@ -1,4 +1,5 @@
 import { AshlarError } from "../core/errors.js";
+import { onAbort } from "./abort.js";
 
 /** Tracks whether there is a connection, with listeners and waiters. */
 export class ConnectionStatus {
@@ -30,18 +31,16 @@ export class ConnectionStatus {
   /** Resolves as soon as there is a connection; fails with `unavailable` when `signal` aborts or it is closed. */
   whenConnected(signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
+      const offs: (() => void)[] = [];
       const finish = (): void => {
         const gone = this.#closed.aborted || signal?.aborted === true;
         if (!this.#connected && !gone) return;
-        off();
-        this.#closed.removeEventListener("abort", finish);
-        signal?.removeEventListener("abort", finish);
+        for (const off of offs) off();
         if (this.#connected && !this.#closed.aborted) resolve();
         else reject(new AshlarError("unavailable", "stopped waiting for NATS"));
       };
-      const off = this.onChange(finish);
-      this.#closed.addEventListener("abort", finish);
-      signal?.addEventListener("abort", finish);
+      offs.push(this.onChange(finish), onAbort(this.#closed, finish));
+      if (signal !== undefined) offs.push(onAbort(signal, finish));
       finish();
     });
   }

@@ -16,9 +16,9 @@ export function diskFaultOf(error: unknown): string | undefined {
   return faults[codeOf(error)];
 }
 
-/** Returns whether there is no room, as opposed to a disk that is broken. */
+/** Returns whether there is no room, as opposed to a disk that is broken; takes what `diskError` made as well. */
 export function isDiskFull(error: unknown): boolean {
-  const code = codeOf(error);
+  const code = codeOf(error instanceof AshlarError ? error.cause : error);
   return code === "ENOSPC" || code === "EDQUOT";
 }
 

@@ -11,16 +11,22 @@ export function makePrivateFolder(folder: string): void {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
 }
 
+/** Text, bytes, or text in parts that are written one after the other. */
+export type FileContent = string | Uint8Array | readonly string[];
+
+const partsOf = (content: FileContent): readonly (string | Uint8Array)[] =>
+  typeof content === "string" || content instanceof Uint8Array ? [content] : content;
+
 /**
  * Replaces `path` by `content`: a new file beside it, fsync, rename, fsync of the folder. Once it
  * returns, the content survives power loss as far as the disk obeys fsync. Mode 0600 unless given.
  * Fails with `unavailable`, saying what is wrong with the disk; what was there before then stays.
  */
-export function writeDurably(path: string, content: string | Uint8Array, mode = 0o600): void {
+export function writeDurably(path: string, content: FileContent, mode = 0o600): void {
   const beside = `${path}.new`;
   try {
     rmSync(beside, { force: true }); // a left-over might have another mode
-    writeNew(beside, typeof content === "string" ? Buffer.from(content) : content, mode);
+    writeNew(beside, content, mode);
     renameSync(beside, path);
     const folder = openSync(dirname(path), "r");
     try {
@@ -36,10 +42,13 @@ export function writeDurably(path: string, content: string | Uint8Array, mode = 
   }
 }
 
-function writeNew(path: string, bytes: Uint8Array, mode: number): void {
+function writeNew(path: string, content: FileContent, mode: number): void {
   const file = openSync(path, "wx", mode);
   try {
-    for (let written = 0; written < bytes.length; ) written += writeSync(file, bytes, written);
+    for (const part of partsOf(content)) {
+      const bytes = typeof part === "string" ? Buffer.from(part) : part;
+      for (let written = 0; written < bytes.length; ) written += writeSync(file, bytes, written);
+    }
     fsyncSync(file);
   } finally {
     closeSync(file);

@@ -6,7 +6,6 @@ import {
   Client,
   type ClientOptions,
   type ClientReadableStream,
-  type ClientUnaryCall,
   Metadata,
   type ServiceError,
 } from "@grpc/grpc-js";
@@ -63,9 +62,8 @@ export function callUnary<Request, Response>(
   return new Promise((resolve, reject) => {
     const { signal } = limits;
     if (signal?.aborted) return reject(cancelled());
-    let call: ClientUnaryCall | undefined;
-    const cancel = () => call?.cancel();
-    call = client.makeUnaryRequest(
+    let off: (() => void) | undefined;
+    const call = client.makeUnaryRequest(
       method.path,
       method.requestSerialize,
       method.responseDeserialize,
@@ -73,13 +71,13 @@ export function callUnary<Request, Response>(
       new Metadata(),
       callOptions(limits),
       (error, response) => {
-        signal?.removeEventListener("abort", cancel);
+        off?.();
         if (error !== null) reject(toAshlarError(error, signal));
         else if (response === undefined) reject(new AshlarError("internal", `${method.path} answered nothing`));
         else resolve(response);
       },
     );
-    signal?.addEventListener("abort", cancel, { once: true });
+    off = signal && onAbort(signal, () => call.cancel());
   });
 }
 

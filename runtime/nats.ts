@@ -1,6 +1,7 @@
 /** A Bus on a real server. The `nats` client is known to this file and to `nats-dial`, `nats-messages` and `nats-requests`. */
 import { Events, type MsgHdrs, type NatsConnection, NatsError, type Subscription } from "nats";
 import { AshlarError, messageOf } from "../core/errors.js";
+import { onAbort } from "./abort.js";
 import { Backoff } from "./backoff.js";
 import { BoundedQueue } from "./bounded-queue.js";
 import type {
@@ -76,8 +77,7 @@ class NatsBus implements Bus, SystemBus {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#timeoutMs = options.timeoutMs ?? 5000;
-    if (options.signal?.aborted) this.#stop.abort();
-    options.signal?.addEventListener("abort", () => void this.close(), { once: true });
+    if (options.signal !== undefined) onAbort(options.signal, () => void this.close());
   }
 
   /** Keeps one connection, until closed. The client reconnects by itself; this loop is for the first time and for when it gives up. */

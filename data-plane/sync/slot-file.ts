@@ -7,6 +7,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { dirname } from "node:path";
 import { AshlarError } from "../../core/errors.js";
 import { diskError } from "../../runtime/disk-fault.js";
+import { syncFolder } from "../../runtime/durable-file.js";
 import { encodeSlot, newestSlot, slotContentBytesMax, slotFileBytes, slotOffset } from "./slots.js";
 
 export interface SlotFile {
@@ -50,12 +51,7 @@ async function readWhole(handle: FileHandle): Promise<Uint8Array> {
 async function makeRoom(handle: FileHandle, from: number, path: string): Promise<void> {
   await writeAll(handle, Buffer.alloc(slotFileBytes - from), from);
   await handle.sync();
-  const folder = await open(dirname(path), "r");
-  try {
-    await folder.sync(); // the file's name must survive a crash
-  } finally {
-    await folder.close();
-  }
+  await syncFolder(dirname(path)); // the file's name must survive a crash
 }
 
 async function writeAll(handle: FileHandle, bytes: Uint8Array, at: number): Promise<void> {

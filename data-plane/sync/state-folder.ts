@@ -1,8 +1,9 @@
 /** Files that a proxy finds again after a crash: each is replaced as a whole, or has two slots; on disk when `write` resolves. */
-import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { mkdir, open, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { AshlarError, messageOf } from "../../core/errors.js";
-import { diskError, isDiskFull } from "../../runtime/disk-fault.js";
+import { isDiskFull } from "../../runtime/disk-fault.js";
+import { replaceDurably, temporarySuffix } from "../../runtime/durable-file.js";
 import { openSlotFile, type SlotFile } from "./slot-file.js";
 
 export interface StateFolder {
@@ -38,7 +39,6 @@ export async function openStateFolder(path: string): Promise<StateFolder> {
 
 class DiskFolder implements StateFolder {
   readonly #path: string;
-  #serial = 0;
   #hasReserve = false;
 
   constructor(path: string) {
@@ -47,7 +47,7 @@ class DiskFolder implements StateFolder {
 
   async begin(): Promise<void> {
     const names = await this.list();
-    for (const name of names) if (name.endsWith(".tmp")) await this.remove(name);
+    for (const name of names) if (name.endsWith(temporarySuffix)) await this.remove(name);
     this.#hasReserve = names.includes(reserveName);
     if (!this.#hasReserve) await this.#keepReserve();
   }
@@ -85,37 +85,15 @@ class DiskFolder implements StateFolder {
       await this.#replace(name, bytes);
       if (!this.#hasReserve) await this.#keepReserve();
     } catch (cause) {
-      if (!urgent || !isDiskFull(cause) || !this.#hasReserve) throw diskError("write", join(this.#path, name), cause);
+      if (!urgent || !isDiskFull(cause) || !this.#hasReserve) throw cause;
       this.#hasReserve = false;
       await this.remove(reserveName);
-      await this.#replace(name, bytes).catch((again: unknown) => {
-        throw diskError("write", join(this.#path, name), again);
-      });
+      await this.#replace(name, bytes);
     }
   }
 
-  async #replace(name: string, bytes: Uint8Array): Promise<void> {
-    this.#serial += 1;
-    const temporary = join(this.#path, `${name}.${this.#serial}.tmp`);
-    try {
-      const file = await open(temporary, "w", 0o600);
-      try {
-        await file.writeFile(bytes);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      await rename(temporary, join(this.#path, name));
-    } catch (cause) {
-      await rm(temporary, { force: true }).catch(() => {});
-      throw cause;
-    }
-    const folder = await open(this.#path, "r");
-    try {
-      await folder.sync(); // the rename itself must survive a crash
-    } finally {
-      await folder.close();
-    }
+  #replace(name: string, bytes: Uint8Array): Promise<void> {
+    return replaceDurably(join(this.#path, name), bytes);
   }
 
   openSlots(name: string): Promise<SlotFile> {

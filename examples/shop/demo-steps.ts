@@ -1,20 +1,11 @@
 /** What the demo shows, step by step: each says what it does, does it with real calls, and checks what came of it. */
 import { join, relative } from "node:path";
-import { type Client, status } from "@grpc/grpc-js";
-import { join as joinMesh, type Mesh } from "../../sdk/index.js";
+import { status } from "@grpc/grpc-js";
 import { call, callOne } from "./calls.js";
-import { type DemoMesh, root } from "./demo-mesh.js";
+import { root } from "./demo-mesh.js";
+import { type Demo, expect } from "./demo-parts.js";
 import { clerksToken } from "./demo-token.js";
 import { Checkout, Inventory, type Order, type Payment, Payments, type Reservation, shopFolder } from "./shop.js";
-
-export interface Demo {
-  readonly mesh: DemoMesh;
-  readonly storefront: Mesh;
-  readonly checkout: Client;
-  readonly inventory: Client;
-  readonly payments: Client;
-  say(text: string): void;
-}
 
 interface Applied {
   readonly created: boolean;
@@ -31,28 +22,6 @@ const routes = file("policy/routes.yaml");
 const noRefunds = file("policies-demo/deny-refunds.yaml");
 const split = file("policies-demo/inventory-split.yaml");
 const broken = file("policies-demo/broken.yaml");
-
-/** The demo speaks as the storefront, which has a proxy and no application of its own. */
-export async function openDemo(mesh: DemoMesh, say: (text: string) => void): Promise<Demo> {
-  const storefront = await joinMesh({ service: "storefront", agent: mesh.agentOf("storefront") });
-  return {
-    mesh,
-    storefront,
-    checkout: new Checkout(...storefront.client("checkout")),
-    inventory: new Inventory(...storefront.client("inventory")),
-    payments: new Payments(...storefront.client("payments")),
-    say,
-  };
-}
-
-export async function closeDemo({ storefront, checkout, inventory, payments }: Demo): Promise<void> {
-  for (const client of [checkout, inventory, payments]) client.close();
-  await storefront.leave();
-}
-
-function expect(holds: boolean, what: string): asserts holds {
-  if (!holds) throw new Error(`this step did not do what it says: ${what}`);
-}
 
 async function apply({ mesh, say }: Demo, message: string, ...files: readonly string[]): Promise<Applied> {
   say(`  $ ashlar apply -f ${files.join(" ")} -m "${message}" --wait`);

@@ -4,7 +4,8 @@
  */
 import { relative } from "node:path";
 import { DemoMesh, type Member } from "./demo-mesh.js";
-import { closeDemo, type Demo, openDemo, steps } from "./demo-steps.js";
+import { closeDemo, type Demo, openDemo } from "./demo-parts.js";
+import { steps } from "./demo-steps.js";
 
 const members: readonly Member[] = [
   { name: "payments", service: "payments", version: "v1", application: "payments" },

@@ -1,4 +1,5 @@
 /** A clock that only moves when told to; sleepers wake in the order of their times. */
+import { onAbort } from "../../runtime/abort.js";
 import type { Clock } from "../../runtime/clock.js";
 
 interface Sleeper {
@@ -36,12 +37,12 @@ export class ManualClock implements Clock {
       if (signal?.aborted) return resolve();
       const wake = () => {
         this.#sleepers = this.#sleepers.filter((each) => each !== sleeper);
-        signal?.removeEventListener("abort", wake);
+        off?.();
         resolve();
       };
       const sleeper: Sleeper = { atMs: this.#nowMs + ms, wake };
       this.#sleepers.push(sleeper);
-      signal?.addEventListener("abort", wake, { once: true });
+      const off = signal && onAbort(signal, wake);
     });
   }
 
