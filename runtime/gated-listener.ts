@@ -1,9 +1,10 @@
 /** A port with a gate before TLS, and TLS before HTTP/2: grpc-js gets only connections that came through both. */
-import { createServer, type Server as NetServer, type Socket } from "node:net";
+import { createServer, type Socket } from "node:net";
 import { createServer as createTlsServer, type TLSSocket, type TlsOptions, type Server as TlsServer } from "node:tls";
-import { AshlarError, messageOf } from "../core/errors.js";
+import { messageOf } from "../core/errors.js";
 import type { Clock } from "./clock.js";
 import { ConnectionGate, type GateCounts, type GatedConnection, type GateLimits } from "./connection-gate.js";
+import { listenOn } from "./listen.js";
 import type { Logger } from "./log.js";
 
 export interface GatedListenerOptions {
@@ -33,11 +34,13 @@ export interface GatedListener {
   close(): void;
 }
 
+/** More than Node's 511: strangers must not keep the known out of the line. */
+const backlog = 1024;
 const handshakeMsMax = 10_000;
 const sweepMs = 500;
 const sayEveryMs = 60_000;
 
-/** Listens; fails with the system's error if it cannot. */
+/** Listens; fails with `unavailable` if it cannot. */
 export async function listenGated(options: GatedListenerOptions): Promise<GatedListener> {
   const { limits, clock, log } = options;
   const gate = new ConnectionGate(limits, () => clock.monotonicMs());
@@ -55,7 +58,7 @@ export async function listenGated(options: GatedListenerOptions): Promise<GatedL
     log.debug("a handshake failed", { source: peerOf(socket), why: messageOf(error) });
     socket.destroy();
   });
-  const port = await listen(net, options);
+  const { port } = await listenOn(net, { host: options.host, port: options.port }, { backlog });
   const stopSweeping = sweepEvery(gate, log);
   return {
     port,
@@ -94,19 +97,6 @@ function admit(socket: Socket, { gate, tls, byPeer }: Parts): void {
   byPeer.set(peer, connection);
   gate.admit(connection);
   tls.emit("connection", socket);
-}
-
-function listen(net: NetServer, { host, port }: GatedListenerOptions): Promise<number> {
-  return new Promise((resolve, reject) => {
-    net.once("error", reject);
-    net.listen({ host, port, backlog: 1024 }, () => {
-      net.off("error", reject);
-      net.on("error", () => {}); // one connection that could not be accepted is no reason to stop
-      const address = net.address();
-      if (typeof address === "object" && address !== null) return resolve(address.port);
-      reject(new AshlarError("internal", "no address to listen on"));
-    });
-  });
 }
 
 /** Drops connections whose time is over, and logs that once a minute. */

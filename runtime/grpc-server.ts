@@ -17,6 +17,7 @@ import type { GateLimits } from "./connection-gate.js";
 import { type GatedListener, listenGated } from "./gated-listener.js";
 import { boundAnswers, boundRequests } from "./grpc-bounds.js";
 import { type BoundService, type CallJudge, readingTolerantly, toGrpcImplementation } from "./grpc-handlers.js";
+import { cannotListen } from "./listen.js";
 import type { ListenerTls } from "./listener-tls.js";
 import type { Logger } from "./log.js";
 import { listenOwned, removeStaleSocket } from "./owned-socket.js";
@@ -261,16 +262,6 @@ function listen(server: Server, bind: string, credentials: ServerCredentials): P
       return reject(cannotListen(bind, error));
     });
   });
-}
-
-function cannotListen(bind: string, cause: unknown): AshlarError {
-  const text = messageOf(cause);
-  const why = text.includes("EADDRINUSE")
-    ? bind.startsWith("unix:")
-      ? `socket ${bind.slice("unix:".length)} is taken by another process`
-      : `port ${bind.slice(bind.lastIndexOf(":") + 1)} is taken by another process (${bind})`
-    : `cannot listen on ${bind}: ${/E[A-Z]{3,}/.exec(text)?.[0] ?? text}`;
-  return new AshlarError("unavailable", why, { cause });
 }
 
 function stopServer(server: Server, graceMs: number): Promise<void> {

@@ -1,17 +1,16 @@
 /** A Unix socket for its owner alone, with a bound on its connections. */
-import { chmodSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { connect, createServer, type Server, type Socket } from "node:net";
+import { listenOn } from "./listen.js";
 import type { Logger } from "./log.js";
-import { socketMode } from "./socket-folder.js";
 
 const sayEveryMs = 60_000;
 
 /**
- * Listens; fails with the system's error. One connection too many is ended at once, and those that are there stay: an
+ * Listens; fails with `unavailable`. One connection too many is ended at once, and those that are there stay: an
  * application is registered for as long as its connection lives.
  */
-export function listenOwned(
+export async function listenOwned(
   path: string,
   { connectionsMax, serve, log }: { connectionsMax: number; serve: (socket: Socket) => void; log: Logger },
 ): Promise<Server> {
@@ -26,15 +25,8 @@ export function listenOwned(
     saidMs = performance.now();
     log.warn(`${path}: more than ${connectionsMax} connections at once: those too many are refused`);
   });
-  return new Promise((resolve, reject) => {
-    net.once("error", reject);
-    net.listen({ path }, () => {
-      net.off("error", reject);
-      net.on("error", () => {}); // one connection that could not be accepted is no reason to stop
-      chmodSync(path, socketMode); // not by the umask, which may be anything
-      resolve(net);
-    });
-  });
+  await listenOn(net, { path });
+  return net;
 }
 
 /** A socket that a killed process left behind refuses connections; only then it is removed. */

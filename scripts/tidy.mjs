@@ -61,6 +61,18 @@ const impure = [
   [/\bawait\b|\basync\b/, "core is synchronous: move the waiting to its caller"],
 ];
 
+/** What is done in one place: the pattern, the files that may, and what others take. */
+const once = [
+  [/addEventListener\("abort"/, ["runtime/abort.ts"], "take onAbort or whenAborted of runtime/abort.ts"],
+  [/\bfsyncSync\(/, ["runtime/durable-file.ts"], "take writeDurably of runtime/durable-file.ts"],
+  [
+    /\.sync\(\)/,
+    ["runtime/durable-file.ts", "data-plane/sync/slot-file.ts", "control-plane/store/"],
+    "take replaceDurably or syncFolder of runtime/durable-file.ts",
+  ],
+  [/\b(net|server)\.listen\(/i, ["runtime/listen.ts"], "take listenOn of runtime/listen.ts"],
+];
+
 function withoutComments(line) {
   return line
     .replace(/\/\/.*$/, "")
@@ -79,6 +91,14 @@ function checkLines(file, text) {
     const code = withoutComments(line);
     if (partOf(file) === "core") {
       for (const [pattern, remedy] of impure) if (pattern.test(code)) say(file, index + 1, remedy);
+    }
+    for (const [pattern, files, remedy] of mayImport[partOf(file)] ? once : []) {
+      // the code without its texts would lack the event's name
+      if (
+        pattern.test(line.replace(/^\s*(\*|\/\/).*/, "")) &&
+        !files.some((own) => relative(root, file).startsWith(own))
+      )
+        say(file, index + 1, remedy);
     }
     if (/process\.env/.test(code) && mayImport[partOf(file)] && !/\/(main|index)\.ts$/.test(file)) {
       say(file, index + 1, "process.env belongs in main.ts: take the record as an argument");

@@ -4,6 +4,7 @@ import { chmod, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Server } from "@grpc/grpc-js";
 import { AshlarError, messageOf } from "../core/errors.js";
+import { cannotListen } from "../runtime/listen.js";
 import { checkSocketFolder, socketMode } from "../runtime/socket-folder.js";
 import type { ApplicationGrpc } from "./application-grpc.js";
 
@@ -36,7 +37,7 @@ export async function bindPrivately(grpc: ApplicationGrpc, server: Server, folde
   try {
     await checkSocketFolder(dirname(path));
   } catch (cause) {
-    throw new AshlarError("unavailable", `cannot listen on ${path}: ${messageOf(cause)}`, { cause });
+    throw cannotListen(path, cause);
   }
   await bind(grpc, server, path);
   await chmod(path, socketMode);
@@ -55,8 +56,7 @@ function bind(grpc: ApplicationGrpc, server: Server, path: string): Promise<void
     try {
       server.bindAsync(`unix:${path}`, grpc.ServerCredentials.createInsecure(), (error) => {
         if (error === null) return resolve();
-        const message = `cannot listen on ${path}: ${messageOf(error)}`;
-        reject(new AshlarError("unavailable", message, { cause: error }));
+        reject(cannotListen(path, error));
       });
     } catch (cause) {
       // a server that is bound already, or one of another copy of @grpc/grpc-js

@@ -1,5 +1,6 @@
 import { connect, createServer } from "node:net";
 import { AshlarError } from "../../core/errors.js";
+import { listenOn } from "../../runtime/listen.js";
 
 /** The name in the INFO line with which a NATS server greets; undefined if nothing answers within a second. */
 export function readServerName(host: string, port: number): Promise<string | undefined> {
@@ -22,16 +23,12 @@ export function readServerName(host: string, port: number): Promise<string | und
   });
 }
 
-/** Returns whether `port` can be listened on now; with 0, any: the port that was given. */
-function tryPort(host: string, port: number): Promise<number | undefined> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once("error", () => resolve(undefined));
-    server.listen({ host, port, exclusive: true }, () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : undefined));
-    });
-  });
+/** Returns the port if it can be listened on now (with 0: a free one), else undefined. */
+async function tryPort(host: string, port: number): Promise<number | undefined> {
+  const server = createServer();
+  const bound = await listenOn(server, { host, port }).catch(() => undefined);
+  if (bound !== undefined) await new Promise((resolve) => server.close(resolve));
+  return bound?.port;
 }
 
 /** The port to listen on: `wanted` (fails with `unavailable` if it is taken), else `last` if it is free, else a free one. */

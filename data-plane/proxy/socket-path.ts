@@ -1,8 +1,8 @@
 import { lstat, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import { dirname } from "node:path";
-import { AshlarError, messageOf } from "../../core/errors.js";
 import type { SocketAddress } from "../../runtime/config.js";
+import { cannotListen } from "../../runtime/listen.js";
 import type { Logger } from "../../runtime/log.js";
 import { checkSocketFolder, makeSocketFolder } from "../../runtime/socket-folder.js";
 
@@ -25,7 +25,7 @@ export async function prepareSocketPath(address: SocketAddress, log: Logger): Pr
     if (await isListening(path)) throw new Error("it is taken by another process");
     await rm(path, { force: true });
   } catch (cause) {
-    throw new AshlarError("unavailable", `cannot listen on ${path}: ${messageOf(cause)}`, { cause });
+    throw cannotListen(path, cause);
   }
 }
 

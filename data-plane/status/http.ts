@@ -1,6 +1,7 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { AshlarError, messageOf } from "../../core/errors.js";
 import type { HostPort } from "../../runtime/config.js";
+import { listenOn } from "../../runtime/listen.js";
 
 export interface StatusSources {
   /** The reasons not to be ready; empty if the proxy is ready. */
@@ -17,32 +18,21 @@ export interface StatusServer {
 }
 
 /** Serves /healthz, /readyz and /metrics. Fails with `unavailable` if the port is taken. */
-export function openStatusServer(sources: StatusSources, address: HostPort): Promise<StatusServer> {
+export async function openStatusServer(sources: StatusSources, wanted: HostPort): Promise<StatusServer> {
   const server = createServer({ requestTimeout: 5000, headersTimeout: 5000 }, (request, response) => {
     answer(sources, request, response).catch((error: unknown) => send(response, 500, `${messageOf(error)}\n`));
   });
   server.maxConnections = 64;
-  return listen(server, address);
-}
-
-function listen(server: Server, { host, port }: HostPort): Promise<StatusServer> {
-  return new Promise((resolve, reject) => {
-    server.once("error", (cause: NodeJS.ErrnoException) => {
-      const why = cause.code === "EADDRINUSE" ? "the port is taken by another process" : messageOf(cause);
-      reject(new AshlarError("unavailable", `--status ${host}:${port}: ${why}`, { cause }));
-    });
-    server.listen(port, host, () => {
-      const bound = server.address();
-      const real = bound === null || typeof bound === "string" ? port : bound.port;
-      resolve({
-        address: { host, port: real },
-        close: () => {
-          server.close();
-          server.closeAllConnections();
-        },
-      });
-    });
+  const address = await listenOn(server, wanted).catch((cause: unknown) => {
+    throw new AshlarError("unavailable", `--status: ${messageOf(cause)}`, { cause });
   });
+  return {
+    address,
+    close: () => {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
 }
 
 async function answer(sources: StatusSources, request: IncomingMessage, response: ServerResponse): Promise<void> {

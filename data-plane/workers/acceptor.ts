@@ -1,7 +1,7 @@
 import { createServer, type Server, type Socket } from "node:net";
 import type { SocketAddress } from "../../runtime/config.js";
 import type { Logger } from "../../runtime/log.js";
-import { listenOn } from "../proxy/forward/listen-on.js";
+import { listenForCalls } from "../proxy/forward/listen-for-calls.js";
 
 /**
  * Accepts connections and hands each to a worker before anything is read, because the kernel would distribute them
@@ -22,7 +22,7 @@ export class Acceptor {
 
   /** Listens. Returns the address with its real port. Fails with `unavailable` if the port is taken. */
   listen(address: SocketAddress): Promise<SocketAddress> {
-    return listenOn(this.#server, address, this.#log);
+    return listenForCalls(this.#server, address, this.#log);
   }
 
   /** Stops accepting. Connections that were handed over are not affected. */

@@ -199,7 +199,7 @@ describe("the gRPC server", () => {
     const { port } = blocker.address() as { port: number };
     await expect(start([], { bind: `127.0.0.1:${port}` })).rejects.toMatchObject({
       code: "unavailable",
-      message: `port ${port} is taken by another process (127.0.0.1:${port})`,
+      message: `cannot listen on 127.0.0.1:${port}: it is taken by another process`,
     });
   });
 

@@ -5,10 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as grpc from "@grpc/grpc-js";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
-import { listenOn } from "../../data-plane/proxy/forward/listen-on.js";
 import { prepareSocketPath } from "../../data-plane/proxy/socket-path.js";
 import { systemClock } from "../../runtime/clock.js";
 import { startGrpcServer } from "../../runtime/grpc-server.js";
+import { listenOn } from "../../runtime/listen.js";
 import { createLoggerTo } from "../../runtime/log.js";
 import { checkSocketFolder } from "../../runtime/socket-folder.js";
 import { bindPrivately } from "../../sdk/serve.js";
@@ -42,7 +42,7 @@ test.each([0o000, 0o002, 0o022, 0o077, 0o277, 0o777])("umask %o: folders 0700, s
   process.umask(odd);
   try {
     await prepareSocketPath({ path }, log);
-    await listenOn(server, { path }, log);
+    await listenOn(server, { path });
   } finally {
     process.umask(umask);
   }

@@ -23,7 +23,7 @@ import type { HandshakeFailure } from "../proxy-metrics.js";
 import { connectionWindowBytes } from "./connection-window.js";
 import type { OtherEnd } from "./endings.js";
 import { excessHere, headerLimits } from "./header-limits.js";
-import { listenOn } from "./listen-on.js";
+import { listenForCalls } from "./listen-for-calls.js";
 import type { ProxyEngine } from "./proxy-engine.js";
 import { revisionField, sendAnswer } from "./response-fields.js";
 import { SeldomLog } from "./seldom-log.js";
@@ -203,7 +203,7 @@ export class Listener {
   /** Listens. Returns the address with its real port. Fails with `unavailable` if the port is taken. */
   listen<Address extends SocketAddress>(address: Address): Promise<Address> {
     this.#address = "path" in address ? address.path : `${address.host}:${address.port}`;
-    return listenOn(this.#server, address, this.#deps.log);
+    return listenForCalls(this.#server, address, this.#deps.log);
   }
 
   /** Takes a connection that another process accepted, as if it had come here. */

@@ -60,7 +60,7 @@ describe("status", () => {
       { reasonsNotReady: () => [], problems: () => [], metrics: async () => "", metricsContentType: "" },
       server.address,
     );
-    await expect(again).rejects.toThrow(/--status 127\.0\.0\.1:\d+: the port is taken/);
+    await expect(again).rejects.toThrow(/--status: cannot listen on 127\.0\.0\.1:\d+: it is taken by another process/);
   });
 
   test("calls are counted by service, method and status; I8: what callers make up does not grow the metrics", async () => {
