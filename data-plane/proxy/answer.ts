@@ -27,6 +27,7 @@ export const answerReasons = [
   "unknown-service",
   "no-endpoint",
   "breaker",
+  "fault",
   "stale",
   "no-application",
   "overload",

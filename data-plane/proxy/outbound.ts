@@ -6,6 +6,7 @@ import { messageOf } from "../../core/errors.js";
 import type { SpiffeId } from "../../core/identity.js";
 import type { Resilience } from "../../core/kinds/resilience/resilience.js";
 import type { Label } from "../../core/model.js";
+import type { CompiledRetry, CompiledRouteRule } from "../../core/policy/compiled-route.js";
 import { stickyKey } from "../../core/route/choose-target.js";
 import { headerNames, renderLabels } from "../../core/wire/headers.js";
 import type { FieldBlock } from "../http2/field-block.js";
@@ -15,6 +16,7 @@ import type { Stream } from "../http2/stream.js";
 import type { EndpointView, EvaluatedPolicy } from "../ports.js";
 import { type Answer, answerFor, unavailableAnswer } from "./answer.js";
 import type { CallRecorder } from "./call-recorder.js";
+import { CallRetry } from "./call-retry.js";
 import { CallSide, type CallSideDeps } from "./call-side.js";
 import { type CalledService, CalledServices } from "./called-services.js";
 import { EndpointChoice, renderNoEndpoint } from "./endpoint-choice.js";
@@ -25,6 +27,7 @@ import type { ForwardPlan } from "./forward/call-owner.js";
 import { localLimits } from "./forward/listener.js";
 import { renderGrpcTimeout } from "./grpc-timeout.js";
 import { joinHeader } from "./request-head.js";
+import { planOfRule } from "./route-plan.js";
 import { outcomeOf, type ServiceTraffic, type Traffic } from "./service-traffic.js";
 import { refusalOfStale } from "./stale-route.js";
 import type { TlsState } from "./tls-state.js";
@@ -68,6 +71,8 @@ export class Outbound extends CallSide {
   readonly #called: CalledServices;
   /** For requests that need nothing unusual: of one epoch, by service. */
   readonly #plans = new Map<CalledService, ForwardPlan>();
+  /** The same with what a rule of a route changes, each made of one of those. */
+  readonly #rulePlans = new WeakMap<CompiledRouteRule, { readonly of: ForwardPlan; readonly plan: ForwardPlan }>();
   #plansEpoch = -1;
   #plansRevision = -1;
 
@@ -127,7 +132,7 @@ export class Outbound extends CallSide {
       const fields = call.restore();
       if (!this.#plan(call, called, current, fields, hasTe)) return;
       this.#record(call, current, fields, false);
-      if (!this.waitsForGate(call)) this.carry(call);
+      if (!this.waitsForGate(call) && !this.#delays(call)) this.carry(call);
     });
   }
 
@@ -161,7 +166,7 @@ export class Outbound extends CallSide {
     if (!this.#plan(call, called, policy, fields, this.head.te >= 0)) return;
     const session = this.#choice.find(call);
     this.#record(call, policy, fields, session !== undefined);
-    if (this.waitsForGate(call)) return;
+    if (this.waitsForGate(call) || this.#delays(call)) return;
     if (session !== undefined && call.send(session, fields)) return;
     this.carry(call);
   }
@@ -194,10 +199,50 @@ export class Outbound extends CallSide {
     }
     if (rule !== undefined && rule.timeoutMs > 0) this.#limit(call, rule.timeoutMs, fields);
     const plan = this.#planFor(called, policy);
-    call.plan = this.withTe(plan, hasTe);
-    const stale = refusalOfStale(rule, this.#deps.policy, policy.revision);
-    if (stale !== undefined) call.answer(stale);
+    call.plan = this.withTe(rule?.hasExtras === true ? this.#planOfRule(plan, rule) : plan, hasTe);
+    const refused = refusalOfStale(rule, this.#deps.policy, policy.revision) ?? this.#abort(rule, policy.revision);
+    if (refused !== undefined) call.answer(refused);
+    else if (rule?.retry !== undefined) this.#retry(call, rule.retry);
     return !call.settled;
+  }
+
+  #planOfRule(plan: ForwardPlan, rule: CompiledRouteRule): ForwardPlan {
+    const known = this.#rulePlans.get(rule);
+    if (known?.of === plan) return known.plan;
+    const made = planOfRule(plan, rule);
+    this.#rulePlans.set(rule, { of: plan, plan: made });
+    return made;
+  }
+
+  /** The answer to a call that the route's fault is for; undefined: it goes on. */
+  #abort(rule: CompiledRouteRule | undefined, revision: number): Answer | undefined {
+    const abort = rule?.fault?.abort;
+    if (abort === undefined || this.#deps.draw() >= abort.share) return undefined;
+    const message = `a fault that policy makes on purpose (route ${rule?.name})`;
+    return { code: abort.code, message, revision, decision: undefined, reason: "fault" };
+  }
+
+  #retry(call: Call, policy: CompiledRetry): void {
+    const { engine, draw, metrics } = this.#deps;
+    if (call.traffic === null) return;
+    const deps = {
+      ...{ deadlines: engine.deadlines, draw, nowMs: () => this.nowMs() },
+      retried: () => metrics.retried(call.service),
+    };
+    call.retry = new CallRetry(policy, deps, call, call.traffic, () => this.carry(call));
+  }
+
+  /** Holds the call for as long as the route's fault says, if it is for it; it is carried then. */
+  #delays(call: Call): boolean {
+    const delay = call.rule?.fault?.delay;
+    if (delay === undefined || this.#deps.draw() >= delay.share) return false;
+    let end: () => void = () => {};
+    const passed = new Promise<undefined>((resolve) => {
+      const timer = setTimeout(resolve, delay.timeMs, undefined);
+      end = () => clearTimeout(timer);
+    });
+    void this.after(call, passed, () => this.carry(call), { leave: () => end() });
+    return true;
   }
 
   /** Counts the call as open to its service. False: it is one too many, and was answered. */

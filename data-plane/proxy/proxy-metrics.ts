@@ -30,6 +30,8 @@ export interface ProxyMetrics {
   judgedAgain(open: number, closed: number, tookMs: number): void;
   /** An instance of `service` gets no calls for a while because of what it answered. */
   ejected(service: string, reason: EjectionReason): void;
+  /** A call to `service` is tried again by policy. */
+  retried(service: string): void;
   /** One that was ejected gets calls again, or is not there any more. */
   returned(service: string): void;
   handshakeFailed(direction: Direction, reason: HandshakeFailure): void;

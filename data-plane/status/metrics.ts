@@ -82,6 +82,12 @@ function createProxyMetrics(registers: Registry[], counters: EngineCounters): Pr
     labelNames: ["outcome"],
     registers,
   });
+  const retries = new Counter({
+    name: "ashlar_retries_total",
+    help: "Calls that were tried again because the route's retry says so, each time.",
+    labelNames: ["service"],
+    registers,
+  });
   const ejections = new Counter({
     name: "ashlar_ejections_total",
     help: "Instances that this proxy stopped to call for a while because of what they answered.",
@@ -109,6 +115,7 @@ function createProxyMetrics(registers: Registry[], counters: EngineCounters): Pr
       ejections.inc({ service, reason });
       ejected.inc({ service });
     },
+    retried: (service) => retries.inc({ service }),
     returned: (service) => ejected.dec({ service }),
     handshakeFailed: (direction, reason) => failures.inc({ direction, reason }),
   };

@@ -84,6 +84,12 @@ export class RecordedMetrics implements ProxyMetrics {
     this.ejections.push(`${service} ${reason}`);
   }
 
+  readonly retries: string[] = [];
+
+  retried(service: string): void {
+    this.retries.push(service);
+  }
+
   returned(service: string): void {
     this.ejections.push(`${service} returned`);
   }

@@ -3,7 +3,7 @@ import type { PolicyChecker } from "../checker.js";
 import type { RouteRule } from "./rule.js";
 
 /** Fields that no proxy obeys yet: refused, so that nobody believes they were in force. */
-const notYet = ["rewrite", "retry", "hedge", "mirror", "headers", "fault"] as const;
+const notYet = ["hedge", "mirror"] as const;
 
 interface Routed {
   readonly service: string;

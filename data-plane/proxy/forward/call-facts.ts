@@ -3,17 +3,25 @@ import type { SpiffeId } from "../../../core/identity.js";
 import type { CompiledRouteRule } from "../../../core/policy/compile.js";
 import type { CallInputs } from "../../../core/policy/condition/frame.js";
 import type { FieldBlock } from "../../http2/field-block.js";
+import { fieldName } from "../../http2/field-names.js";
+import type { Stream } from "../../http2/stream.js";
 import type { AnswerReason } from "../answer.js";
 import { renderGrpcTimeout } from "../grpc-timeout.js";
 import type { Direction, EndedCall } from "../proxy-metrics.js";
 import type { ServiceTraffic } from "../service-traffic.js";
-import type { CallOwner, ForwardPlan } from "./call-owner.js";
+import type { CallOwner, ForwardPlan, Leaving, Retrying } from "./call-owner.js";
+import { mayEnter, type Phase, phase } from "./call-phase.js";
 import { KeptFields } from "./kept-fields.js";
 
 /** What is known of a call, for those who judge, route, count and observe it: `Call` carries it. */
 export class CallFacts implements CallInputs, EndedCall {
   /** Both sides of a call have the same clock, wheel and labels. */
   protected readonly owner: CallOwner<never>;
+  protected phase: Phase = phase.begun;
+  /** What it waits for before it can be sent; null: nothing. */
+  waiting: Leaving | null = null;
+  /** The caller's stream. */
+  protected readonly inbound: Stream;
   readonly service: string;
   /** "package.Service/Method". */
   readonly method: string;
@@ -37,6 +45,8 @@ export class CallFacts implements CallInputs, EndedCall {
   stickyKey: string | undefined;
   /** The service that it goes to, for spreading calls; null: it goes to the own application, or is not routed yet. */
   traffic: ServiceTraffic | null = null;
+  /** Tries it again by policy; null: there is none. */
+  retry: Retrying | null = null;
   /** What ringHash goes by; undefined: nothing. */
   balanceKey: string | undefined;
   /** When the first attempt that was answered was; by the owner's clock. */
@@ -49,8 +59,16 @@ export class CallFacts implements CallInputs, EndedCall {
   reason: AnswerReason | undefined;
   tookMs = 0;
 
-  constructor(owner: CallOwner<never>, service: string, method: string, caller: SpiffeId, nowMs: number) {
+  constructor(
+    owner: CallOwner<never>,
+    inbound: Stream,
+    service: string,
+    method: string,
+    caller: SpiffeId,
+    nowMs: number,
+  ) {
     this.owner = owner;
+    this.inbound = inbound;
     this.service = service;
     this.method = method;
     this.caller = caller;
@@ -74,9 +92,48 @@ export class CallFacts implements CallInputs, EndedCall {
     return this.kept.header(name);
   }
 
+  /** It is over or has been answered: nothing may be sent upstream for it any more. */
+  get settled(): boolean {
+    return this.phase >= phase.passed;
+  }
+
+  /** False: it is too late for that. */
+  protected enter(to: Phase): boolean {
+    if (!mayEnter(this.phase, to)) return false;
+    this.phase = to;
+    return true;
+  }
+
+  /** Nothing is sent for it until `release`; `gate` hears if it ends before. False: it has ended already. */
+  hold(gate: Leaving): boolean {
+    if (!this.enter(phase.held)) return false;
+    this.waiting = gate;
+    return true;
+  }
+
+  /** What it was held for is here. False: it has ended meanwhile. */
+  release(): boolean {
+    if (!this.enter(phase.begun)) return false;
+    this.waiting = null;
+    return true;
+  }
+
+  /** Keeps the request's fields, which are valid now only: for conditions, and for sending them later. */
+  keep(fields: FieldBlock): void {
+    this.kept = KeptFields.of(fields);
+    this.inbound.keptBytes = this.kept.bytes;
+    this.inbound.connection.budget.take(this.kept.bytes);
+  }
+
   /** The fields that were kept, with the time that is left; valid until the next are restored. */
   restore(): FieldBlock {
     const fields = this.kept.restore();
+    const { retry } = this;
+    if (retry !== null && retry.tries > 1) {
+      const own = fields.find(fieldName.grpcPreviousAttempts);
+      if (own >= 0) fields.drop(own);
+      fields.add("grpc-previous-rpc-attempts", String(retry.tries - 1));
+    }
     if (this.dueAtMs >= 0) fields.add("grpc-timeout", renderGrpcTimeout(this.dueAtMs - this.owner.nowMs()));
     return fields;
   }

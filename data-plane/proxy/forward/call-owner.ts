@@ -15,6 +15,20 @@ export interface Leaving {
   leave(): void;
 }
 
+/** Tries a call again after failures. */
+export interface Retrying extends Leaving {
+  /** Tries until now, the one that is upstream or waited for among them. */
+  readonly tries: number;
+  /** A try is upstream. */
+  began(): void;
+  /** Returns after how many milliseconds a call whose try failed with `code` is tried again, or -1: it is not. */
+  afterMs(code: number, pushback: string | undefined): number;
+  /** Has the call sent again after `waitMs`, unless it ends before. */
+  wait(waitMs: number): void;
+  /** The try is over, or has been answered. */
+  stop(): void;
+}
+
 /** Decides about calls of type `Call`. */
 export interface CallOwner<Call> {
   readonly direction: Direction;

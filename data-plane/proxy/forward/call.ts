@@ -20,13 +20,13 @@ import { dropReservedFields } from "../request-head.js";
 import type { AttemptOutcome } from "./attempt-outcome.js";
 import { CallFacts } from "./call-facts.js";
 import type { CallObserver } from "./call-observer.js";
-import type { CallOwner, Leaving } from "./call-owner.js";
-import { mayEnter, type Phase, phase } from "./call-phase.js";
+import type { CallOwner } from "./call-owner.js";
+import { mayEnter, phase } from "./call-phase.js";
 import type { Timed } from "./deadline-wheel.js";
 import { excessFor, excessHere, isAnswered } from "./header-limits.js";
 import { KeptFields } from "./kept-fields.js";
 import { KeptMessages, noBytes } from "./kept-messages.js";
-import { passTrailers, sendAnswer } from "./response-fields.js";
+import { grpcStatusOf, passTrailers, sendAnswer } from "./response-fields.js";
 import type { UpstreamSession } from "./upstream-session.js";
 
 /** A client that does not take the end of its call gets a reset after this long. */
@@ -35,15 +35,11 @@ const endGraceMs = 5000;
 /** One call: the sink of the caller's stream and of the upstream's. */
 export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
   declare protected readonly owner: CallOwner<Call>;
-  readonly #inbound: Stream;
-  #phase: Phase = phase.begun;
   /** The attempt: its stream, and the session that this is on. null: none is upstream. */
   #upstream: Stream | null = null;
   #session: UpstreamSession | null = null;
   /** Those that were attached before it are linked to it. */
   observer: CallObserver | null = null;
-  /** What it waits for before it can be sent; null: nothing. */
-  waiting: Leaving | null = null;
   /** Endpoints that were tried, where one failed. */
   tried: Set<string> | undefined;
   /** Its messages, while they may have to be sent (again); null: they were too long, or are answered. */
@@ -68,8 +64,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     requestEnded: boolean,
     nowMs: number,
   ) {
-    super(owner, service, method, caller, nowMs);
-    this.#inbound = inbound;
+    super(owner, inbound, service, method, caller, nowMs);
     this.#messages = new KeptMessages(inbound.connection.budget);
     this.#requestEnded = requestEnded;
   }
@@ -84,43 +79,10 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     this.observer?.judged(this, verdict, policy, decision);
   }
 
-  /** It is over or has been answered: nothing may be sent upstream for it any more. */
-  get settled(): boolean {
-    return this.#phase >= phase.passed;
-  }
-
-  /** False: it is too late for that. */
-  #enter(to: Phase): boolean {
-    if (!mayEnter(this.#phase, to)) return false;
-    this.#phase = to;
-    return true;
-  }
-
-  /** Nothing is sent for it until `release`; `gate` hears if it ends before. False: it has ended already. */
-  hold(gate: Leaving): boolean {
-    if (!this.#enter(phase.held)) return false;
-    this.waiting = gate;
-    return true;
-  }
-
-  /** What it was held for is here. False: it has ended meanwhile. */
-  release(): boolean {
-    if (!this.#enter(phase.begun)) return false;
-    this.waiting = null;
-    return true;
-  }
-
   /** Sets when it must be over; `timeoutMs` counts from its start. */
   setTimeout(timeoutMs: number): void {
     this.dueAtMs = this.startedMs + timeoutMs;
     this.owner.watch(this, this.dueAtMs);
-  }
-
-  /** Keeps the request's fields, which are valid now only: for conditions, and for sending them later. */
-  keep(fields: FieldBlock): void {
-    this.kept = KeptFields.of(fields);
-    this.#inbound.keptBytes = this.kept.bytes;
-    this.#inbound.connection.budget.take(this.kept.bytes);
   }
 
   /**
@@ -130,14 +92,14 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
   send(session: UpstreamSession, fields: FieldBlock | null): boolean {
     const { plan } = this;
     if (fields === null && this.isLate) this.onDue();
-    if (plan === null || !mayEnter(this.#phase, phase.trying)) return true;
+    if (plan === null || !mayEnter(this.phase, phase.trying)) return true;
     const all = fields ?? this.restore();
     plan.request?.drop(all);
     if (isAnswered(this, this.owner, "request", excessFor(session.connection.peer, plan.first, all, plan.last, this)))
       return true;
     const upstream = session.connection.open(this, fields === null ? this.owner.nowMs() : this.startedMs);
     if (upstream === null) return false;
-    this.#enter(phase.trying);
+    this.enter(phase.trying);
     this.attempts++;
     this.#upstream = upstream;
     this.#session = session;
@@ -145,8 +107,9 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     const ends = this.#requestEnded && (messages === null || messages.bytes === 0);
     upstream.sendFields(plan.first, all, plan.last, ends);
     this.observer?.attemptStarted(this, session.name);
+    this.retry?.began();
     if (messages !== null && messages.bytes > 0) {
-      this.#resent = Math.max(0, messages.bytes - this.#inbound.unconsumed);
+      this.#resent = Math.max(0, messages.bytes - this.inbound.unconsumed);
       this.#tookRequest(upstream.sendData(messages.block, 0, messages.bytes, this.#requestEnded));
     }
     return true;
@@ -157,7 +120,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
    * its response, or what was sent of the request is not kept.
    */
   abandon(): boolean {
-    if (this.#messages === null || !this.#enter(phase.between)) return false;
+    if (this.#messages === null || !this.enter(phase.between)) return false;
     this.#cancelUpstream();
     return true;
   }
@@ -166,7 +129,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
   #tookRequest(bytes: number): void {
     const again = Math.min(this.#resent, bytes);
     this.#resent -= again;
-    this.#inbound.consumed(bytes - again);
+    this.inbound.consumed(bytes - again);
   }
 
   // === From the caller ===
@@ -177,9 +140,9 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
       this.answer(tooLongAnswer(stream.connection.limits.messageBytesMax, this.plan?.revision));
       return;
     }
-    this.observer?.data(this, stream === this.#inbound, bytes, start, end);
-    if (stream !== this.#inbound) {
-      stream.consumed(this.#inbound.sendData(bytes, start, end, false));
+    this.observer?.data(this, stream === this.inbound, bytes, start, end);
+    if (stream !== this.inbound) {
+      stream.consumed(this.inbound.sendData(bytes, start, end, false));
       if (endStream && !this.settled) this.answer(noTrailersAnswer(this.plan?.revision));
       return;
     }
@@ -206,18 +169,22 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
 
   onTrailers(stream: Stream, fields: FieldBlock): void {
     // Trailers of a request say nothing in gRPC: they end it.
-    if (stream === this.#inbound) this.onData(stream, noBytes, 0, 0, true);
+    if (stream === this.inbound) this.onData(stream, noBytes, 0, 0, true);
     else this.#finish(fields);
   }
 
   // === From the upstream ===
 
   onResponse(stream: Stream, fields: FieldBlock, endStream: boolean): void {
-    this.#forget();
     if (endStream && fields.find(fieldName.grpcStatus) >= 0) {
+      if (this.#triesAgain(grpcStatusOf(fields), "answered", fields)) return;
+      this.#forget();
       this.#finish(fields);
       return;
     }
+    this.#forget();
+    this.retry?.stop();
+    if (this.respondedMs < 0) this.respondedMs = this.owner.nowMs();
     const { check } = stream.connection.headers;
     const bad = badResponseAnswer(check.status, endStream, stream.framed, this.plan?.revision);
     if (bad !== undefined) {
@@ -228,10 +195,10 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     const changes = this.plan?.response;
     const added = changes?.added ?? null;
     changes?.drop(fields);
-    const excess = excessFor(this.#inbound.connection.peer, null, fields, added, null);
-    if (isAnswered(this, this.owner, "response", excess) || !this.#enter(phase.committed)) return;
+    const excess = excessFor(this.inbound.connection.peer, null, fields, added, null);
+    if (isAnswered(this, this.owner, "response", excess) || !this.enter(phase.committed)) return;
     this.observer?.responded(this, fields);
-    this.#inbound.sendFields(null, fields, added, false);
+    this.inbound.sendFields(null, fields, added, false);
   }
 
   onOversized(stream: Stream, fields: FieldBlock, endStream: boolean): void {
@@ -242,39 +209,61 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
   }
 
   onTaken(stream: Stream, bytes: number): void {
-    if (stream === this.#inbound) {
+    if (stream === this.inbound) {
       this.#upstream?.consumed(bytes);
       if (this.settled) this.#endIfSent();
     } else if (stream === this.#upstream) this.#tookRequest(bytes);
   }
 
   onReset(stream: Stream, code: number, _byPeer: boolean, unprocessed: boolean): void {
-    if (stream === this.#inbound) {
-      this.#cancelUpstream(this.#phase === phase.trying && this.isNearlyLate ? "silent" : "cancelled");
+    if (stream === this.inbound) {
+      this.#cancelUpstream(this.phase === phase.trying && this.isNearlyLate ? "silent" : "cancelled");
       this.#end();
       return;
     }
     if (stream !== this.#upstream) return;
     const { dead, control } = stream.connection;
+    const answer = lostAnswer(code, unprocessed, dead, this.plan?.revision);
+    if (!unprocessed && this.#triesAgain(answer.code, dead ? "lost" : "reset", null)) return;
     this.#leaveAttempt(unprocessed ? "refused" : dead ? "lost" : "reset");
     this.#session?.released();
-    if (unprocessed && this.#messages !== null && this.#enter(phase.between))
+    if (unprocessed && this.#messages !== null && this.enter(phase.between))
       this.owner.sendAgain(this, control.draining);
-    else this.answer(lostAnswer(code, unprocessed, dead, this.plan?.revision));
+    else this.answer(answer);
+  }
+
+  /** Whether the call is tried again by policy after its try failed with `code`; that try is over then. */
+  #triesAgain(code: number, outcome: AttemptOutcome, fields: FieldBlock | null): boolean {
+    const { retry } = this;
+    if (retry === null || this.#messages === null || !mayEnter(this.phase, phase.between)) return false;
+    const pushback = fields?.find(fieldName.grpcRetryPushback) ?? -1;
+    const waitMs = retry.afterMs(code, fields !== null && pushback >= 0 ? fields.valueText(pushback) : undefined);
+    if (waitMs < 0) return false;
+    this.enter(phase.between);
+    this.code = code;
+    if (outcome === "silent") this.#cancelUpstream(outcome);
+    else this.#leaveUpstream(outcome);
+    retry.wait(waitMs);
+    return true;
+  }
+
+  tryTimedOut(): void {
+    if (this.phase !== phase.trying || this.#triesAgain(status.DEADLINE_EXCEEDED, "silent", null)) return;
+    this.answer(deadlineAnswer(this.plan?.revision));
   }
 
   /** The upstream's status is here: `fields` end the call. `excess`: they are not all there, for this. */
   #finish(fields: FieldBlock, excess = ""): void {
-    if (!this.#enter(phase.passed)) return;
-    const code = passTrailers(this.owner, this, this.#inbound, fields, excess);
+    if (!this.enter(phase.passed)) return;
+    const code = passTrailers(this.owner, this, this.inbound, fields, excess);
     this.code = code < 0 ? status.UNKNOWN : code;
     this.#leaveUpstream();
     this.#endIfSent();
   }
 
   /** A server that answered early does not want the rest of the request. */
-  #leaveUpstream(): void {
-    const upstream = this.#leaveAttempt("answered");
+  #leaveUpstream(outcome: AttemptOutcome = "answered"): void {
+    const upstream = this.#leaveAttempt(outcome);
     if (upstream === null) return;
     if (upstream.sending !== sendState.ended && !upstream.closed) upstream.reset(errorCode.noError);
     this.#session?.released();
@@ -290,6 +279,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     const upstream = this.#upstream;
     if (upstream === null) return null;
     this.#upstream = null;
+    this.retry?.stop();
     this.observer?.attemptEnded(this, outcome);
     if (this.#session !== null)
       this.owner.attemptEnded(this, this.#session.name, outcome, this.owner.nowMs() - upstream.openedAtMs);
@@ -301,15 +291,15 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
   /** Ends the call with an answer of the proxy's own and cancels what is upstream. */
   answer(answer: Answer): void {
     // The upstream's answer is whole but the caller does not take it, and now it is too late or refused.
-    if (this.#phase === phase.passed) this.#cut();
-    const isSilent = this.#phase === phase.trying && answer.reason === "deadline";
-    if (!this.#enter(phase.answered)) return;
+    if (this.phase === phase.passed) this.#cut();
+    const isSilent = this.phase === phase.trying && answer.reason === "deadline";
+    if (!this.enter(phase.answered)) return;
     this.code = answer.code;
     this.reason = answer.reason;
     this.waiting?.leave();
     this.waiting = null;
     this.#cancelUpstream(isSilent ? "silent" : "cancelled");
-    sendAnswer(this.#inbound, answer);
+    sendAnswer(this.inbound, answer);
     if (this.#endIfSent()) return;
     this.owner.watch(this, this.owner.nowMs() + endGraceMs);
   }
@@ -317,27 +307,27 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
   /** The deadline, or the time that a caller has to take the end. */
   onDue(): void {
     if (!this.settled) this.answer(deadlineAnswer(this.plan?.revision));
-    else if (this.#phase !== phase.over) this.#cut();
+    else if (this.phase !== phase.over) this.#cut();
   }
 
   #cut(): void {
-    this.#inbound.reset(errorCode.cancel);
+    this.inbound.reset(errorCode.cancel);
     this.#cancelUpstream();
     this.#end();
   }
 
   #endIfSent(): boolean {
-    if (this.#inbound.sending !== sendState.ended && !this.#inbound.closed) return false;
+    if (this.inbound.sending !== sendState.ended && !this.inbound.closed) return false;
     this.#end();
     return true;
   }
 
   #end(): void {
-    if (!this.#enter(phase.over)) return;
+    if (!this.enter(phase.over)) return;
     this.waiting?.leave();
     this.waiting = null;
     this.#forget();
-    this.#inbound.connection.budget.give(this.kept.bytes);
+    this.inbound.connection.budget.give(this.kept.bytes);
     this.kept.release();
     this.kept = KeptFields.none;
     if (this.wheelSlot >= 0) this.owner.unwatch(this);

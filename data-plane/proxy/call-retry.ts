@@ -1,0 +1,97 @@
+/** Tries one call again after failures, as its route's policy says (gRFC A6). */
+import { decideRetry, parsePushback } from "../../core/balance/retry-decision.js";
+import type { CompiledRetry } from "../../core/policy/compiled-route.js";
+import type { Retrying } from "./forward/call-owner.js";
+import type { DeadlineWheel, Timed } from "./forward/deadline-wheel.js";
+import type { ServiceTraffic } from "./service-traffic.js";
+
+/** The call, as far as its retries go. */
+export interface RetriedCall {
+  readonly dueAtMs: number;
+  waiting: { leave(): void } | null;
+  /** The try took too long. */
+  tryTimedOut(): void;
+}
+
+export interface CallRetryDeps {
+  readonly deadlines: DeadlineWheel;
+  nowMs(): number;
+  /** Uniform in [0, 1). */
+  draw(): number;
+  /** A call is tried again. */
+  retried(): void;
+}
+
+export class CallRetry implements Retrying, Timed {
+  tries = 1;
+  readonly #policy: CompiledRetry;
+  readonly #deps: CallRetryDeps;
+  readonly #call: RetriedCall;
+  readonly #traffic: ServiceTraffic;
+  readonly #carry: () => void;
+  #waits = false;
+  dueMs = 0;
+  wheelSlot = -1;
+  wheelNext: Timed | null = null;
+  wheelBefore: Timed | null = null;
+
+  constructor(
+    policy: CompiledRetry,
+    deps: CallRetryDeps,
+    call: RetriedCall,
+    traffic: ServiceTraffic,
+    carry: () => void,
+  ) {
+    this.#policy = policy;
+    this.#deps = deps;
+    this.#call = call;
+    this.#traffic = traffic;
+    this.#carry = carry;
+  }
+
+  began(): void {
+    if (this.#policy.perTryTimeoutMs > 0) this.#due(this.#policy.perTryTimeoutMs);
+  }
+
+  afterMs(code: number, pushback: string | undefined): number {
+    const { nowMs, draw } = this.#deps;
+    const failed = { code, tries: this.tries, pushbackMs: parsePushback(pushback) };
+    const decision = decideRetry(this.#policy, failed, draw());
+    if (!decision.again) return -1;
+    const { dueAtMs } = this.#call;
+    const isTooLate = dueAtMs >= 0 && nowMs() + decision.waitMs >= dueAtMs;
+    return isTooLate || !this.#traffic.budget.take(nowMs()) ? -1 : decision.waitMs;
+  }
+
+  wait(waitMs: number): void {
+    this.tries++;
+    this.#waits = true;
+    this.#call.waiting = this;
+    this.#deps.retried();
+    this.#due(waitMs);
+  }
+
+  stop(): void {
+    if (!this.#waits) this.#deps.deadlines.remove(this);
+  }
+
+  leave(): void {
+    this.#waits = false;
+    this.#deps.deadlines.remove(this);
+  }
+
+  onDue(): void {
+    if (!this.#waits) {
+      this.#call.tryTimedOut();
+      return;
+    }
+    this.#waits = false;
+    this.#call.waiting = null;
+    this.#carry();
+  }
+
+  #due(ms: number): void {
+    this.#deps.deadlines.remove(this);
+    this.#deps.deadlines.add(this, this.#deps.nowMs() + ms);
+  }
+}
