@@ -17,7 +17,7 @@ import { countedTwice } from "./status/call-window.js";
 import { createMetrics } from "./status/metrics.js";
 import { WorkerCarrier } from "./workers/worker-carrier.js";
 
-/** undefined if this process carries the calls itself. */
+/** Returns undefined if this process carries the calls itself. */
 export function prepareWorkers(
   { workers }: ProxyConfig,
   { spawnWorker, log }: ProxySurroundings,
@@ -54,14 +54,17 @@ export function carryHere(config: ProxyConfig, parts: Parts, signal: AbortSignal
   };
 }
 
-/** Budgets that are shared with the other proxies of the service. */
+/** Opens the budgets that are shared with the other proxies of the service. */
 function openShares(parts: Parts, signal: AbortSignal): OpenBudgets {
   const loop = new ShareLoop(new NatsLimitExchange(parts, signal), parts.clock);
   void loop.run(signal);
   return loop.openBudgets;
 }
 
-/** In workers, which are started; `life` ends what is shared with other proxies. Fails with `unavailable` if they end as soon as they are started. */
+/**
+ * Starts the workers, which carry the calls. `signal` stops the start; `life` stops the sharing of limits with other
+ * proxies. Fails with `unavailable` if the workers end as soon as they start.
+ */
 export async function carryInWorkers(
   config: ProxyConfig,
   parts: Parts,

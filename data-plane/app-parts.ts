@@ -1,4 +1,4 @@
-/** The parts of a proxy below its listeners: its identity and what it knows of the mesh. `app.ts` opens them. */
+/** Opens what a proxy needs before it can carry calls: its identity, and what it knows of the mesh. */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { proxyInbox } from "../core/wire/subjects.js";
@@ -37,7 +37,7 @@ export interface ProxySurroundings {
   readStdin(): Promise<string>;
 }
 
-/** The proxy's identity: stored, or joined for with the token. */
+/** Loads the stored identity, or joins the mesh with a token. Fails if neither works. */
 export async function joinOrLoad(
   config: ProxyConfig,
   { log, readStdin }: ProxySurroundings,
@@ -53,7 +53,7 @@ export async function joinOrLoad(
   return identity;
 }
 
-/** Everything below the listeners. */
+/** Everything that carrying calls depends on. */
 export interface Parts extends Statements {
   readonly log: Logger;
   readonly clock: Clock;
@@ -131,7 +131,8 @@ export async function openParts(
   );
   const registry = new AppRegistry();
   const window = new CallWindow(policy.current?.revisionDigest);
-  policy.onSwitch(({ revisionDigest }) => window.switched(revisionDigest)); // first: it then counts calls that a switch ends
+  // Registered first, so that the window counts the calls that a switch ends.
+  policy.onSwitch(({ revisionDigest }) => window.switched(revisionDigest));
   const tally = new ShadowTally();
   const counted = { window: workers?.window ?? window, tally: workers?.tally ?? tally };
   const reporter = createFleetReporter(

@@ -1,4 +1,4 @@
-/** Constructs a worker, which carries calls and knows what the first process tells it. */
+/** Constructs a worker process's part: it carries calls with the state that the first process sends it. */
 import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
 import { messageOf } from "../core/errors.js";
@@ -42,7 +42,7 @@ class Worker {
   readonly #metrics: Metrics;
   readonly #window = new CallWindow(undefined);
   readonly #tally = new ShadowTally();
-  /** Constructed when the identity is known. */
+  /** Constructed when the first identity arrives. */
   #carrier: Carrier | undefined;
 
   constructor(line: WorkerLine, setup: WorkerSetup, end: () => void) {
@@ -60,7 +60,8 @@ class Worker {
       { clock: systemClock, log: this.#log, send: (message) => line.send(message) },
       { mesh: setup.options.mesh, rootPublicKey, workers },
     );
-    this.#ports.policy.onSwitch(({ revisionDigest }) => this.#window.switched(revisionDigest)); // first: calls that a switch ends are its own
+    // Registered first, so that the window counts the calls that a switch ends.
+    this.#ports.policy.onSwitch(({ revisionDigest }) => this.#window.switched(revisionDigest));
   }
 
   take(message: Exclude<ToWorker, { kind: "setup" }>, socket: Socket | undefined): void {

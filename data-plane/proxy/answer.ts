@@ -77,7 +77,7 @@ export function tooLongAnswer(bytesMax: number, revision: number | undefined): A
   return exhausted("message-limit", `a message is longer than ${bytesMax} bytes`, revision);
 }
 
-/** The header fields of one side are `excess`: more than whom takes. */
+/** The answer to a call whose request or response headers are too large; `excess` says larger than who accepts. */
 export function headersAnswer(part: "request" | "response", excess: string, revision: number | undefined): Answer {
   return exhausted("header-limit", `the ${part}'s header fields are ${excess}`, revision);
 }
@@ -108,7 +108,7 @@ export function badResponseAnswer(
   return framed ? undefined : brokenAnswer(status.INTERNAL, "the upstream did not answer in gRPC", revision);
 }
 
-/** The upstream did not keep to HTTP/2 or gRPC. */
+/** The answer to a call whose upstream broke HTTP/2 or gRPC. */
 function brokenAnswer(code: status, message: string, revision: number | undefined): Answer {
   return { code, message, revision, decision: undefined, reason: "broken" };
 }
@@ -117,7 +117,7 @@ export function noTrailersAnswer(revision: number | undefined): Answer {
   return brokenAnswer(status.INTERNAL, "the upstream ended the call without trailers", revision);
 }
 
-/** The upstream's stream ended without a status; `dead`: with its connection. */
+/** The answer to a call whose stream the upstream ended without a status. `dead`: its connection ended too. */
 export function lostAnswer(code: number, unprocessed: boolean, dead: boolean, revision: number | undefined): Answer {
   if (unprocessed) return unavailableAnswer("overload", "the upstream refused the call", revision);
   if (dead) return unavailableAnswer("reset", "the connection to the upstream was lost", revision);

@@ -6,14 +6,17 @@ export function labelMap(labels: readonly Label[]): ReadonlyMap<string, string> 
   return new Map(labels.map(({ key, value }) => [key, value]));
 }
 
-/** An IP address in one form: IPv4 as IPv4 on a socket of both families too, and no zone. */
+/**
+ * Returns an IP address in one form: without a zone, and an IPv4 address as IPv4 even if a dual-stack socket reports it
+ * as IPv6.
+ */
 export function plainAddress(address: string | undefined): string | undefined {
   return address?.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, "").replace(/%.*$/, "");
 }
 
 const textsKept = 1000;
 
-/** The labels that peers say of themselves: few different texts, so each is read once. */
+/** Parses the labels that peers send about themselves. There are few different texts, so each is parsed once. */
 export class SourceLabels {
   readonly #known = new Map<string, ReadonlyMap<string, string>>();
 

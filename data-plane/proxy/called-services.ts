@@ -1,4 +1,4 @@
-/** The services that this proxy's application calls, by what it writes in `:authority`. */
+/** Finds the services that this proxy's application calls from what it writes in `:authority`. */
 import { isLabel } from "../../core/identity.js";
 import { PreparedField } from "../http2/prepared-field.js";
 
@@ -6,7 +6,7 @@ export interface CalledService {
   readonly name: string;
   /** The first fields of a request to the service. */
   readonly first: readonly PreparedField[];
-  /** The first list of its endpoints has been read. */
+  /** Whether the first list of its endpoints has been read. */
   ready: boolean;
   /** The time at which the service was last noted as used. */
   usedMs: number;
@@ -20,7 +20,7 @@ export class CalledServices {
   readonly #only: string | undefined;
   readonly #known = new Map<string, CalledService | undefined>();
 
-  /** `only`: whatever is written means this service; undefined: it says which. */
+  /** `only`: the service that every `:authority` means; if undefined, `:authority` names the service. */
   constructor(mesh: string, only: string | undefined) {
     this.#mesh = mesh;
     this.#only = only;
@@ -39,7 +39,10 @@ export class CalledServices {
   }
 }
 
-/** "payments" of "payments", "payments:80", "payments.MESH" and "payments.MESH:80"; undefined: none of this mesh. */
+/**
+ * Returns "payments" for "payments", "payments:80", "payments.MESH" and "payments.MESH:80", or undefined if the
+ * authority names no service of this mesh.
+ */
 export function serviceOf(authority: string, mesh: string): string | undefined {
   const host = authority.replace(/:\d{1,5}$/, "");
   const name = host.endsWith(`.${mesh}`) ? host.slice(0, -mesh.length - 1) : host;

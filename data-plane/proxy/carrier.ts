@@ -1,4 +1,4 @@
-/** Carries a proxy's calls: its listeners and connections, over ports that say what is known of the mesh. */
+/** Carries a proxy's calls: its listeners and connections. Ports provide what is known about the mesh. */
 import type { Socket } from "node:net";
 import { AshlarError } from "../../core/errors.js";
 import { buildSpiffeId } from "../../core/identity.js";
@@ -34,12 +34,12 @@ export interface CarrierDeps {
   readonly engine: ProxyEngine;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Uniform in [0, 1). */
+  /** Returns random numbers, uniform in [0, 1). */
   readonly draw: () => number;
   readonly random: (bytes: number) => Buffer;
   /** Takes recorded decisions. */
   readonly decisions: DecisionSink;
-  /** Budgets of rate limits; left out: each limit is this process's own. */
+  /** Budgets of rate limits. If left out, each limit is this process's own. */
   readonly openBudgets?: OpenBudgets;
   /** Counts the verdicts of a shadow candidate. If it is left out, no candidate is evaluated. */
   readonly tally?: ShadowTally;
@@ -48,14 +48,17 @@ export interface CarrierDeps {
   readonly gate?: CallSideDeps["gate"];
 }
 
-/** Plain data: a worker process is given it in a message. */
+/** Plain data, since a worker process receives it in a message. */
 export interface CarrierOptions {
   readonly mesh: string;
   readonly service: string;
   readonly labels: readonly Label[];
   /** True if calls of other proxies are accepted. */
   readonly inbound: boolean;
-  /** A listener of the application each: whatever arrives goes to this service; undefined: `:authority` says which. */
+  /**
+   * One listener for the application per entry. Every call that arrives goes to the entry's service; if undefined,
+   * `:authority` names the service.
+   */
   readonly outbounds: readonly (string | undefined)[];
   /** The share of decisions other than refusals that is recorded, from 0 to 1. */
   readonly recordShare: number;
@@ -171,9 +174,9 @@ export class Carrier {
 }
 
 function poolOptions(toProxy: boolean): UpstreamPoolOptions {
-  // An application that is stuck is waited for: its calls end by their own deadlines.
+  // A stuck application is waited for: its calls end by their own deadlines.
   const prefaceTimeoutMs = toProxy ? upstreamSessionDefaults.prefaceTimeoutMs : applicationPatienceMs;
-  // A proxy takes them all.
+  // A proxy accepts all of them.
   const keepalivesAtPaceMax = toProxy ? Number.POSITIVE_INFINITY : upstreamSessionDefaults.keepalivesAtPaceMax;
   return {
     connectionsMaxPerTarget: 16,

@@ -1,7 +1,7 @@
 import type { HostPort, SocketAddress } from "../../runtime/config.js";
 import type { Metrics } from "../status/metrics.js";
 
-/** Carries a proxy's calls: in this process, or in workers. */
+/** Carries a proxy's calls, in this process or in worker processes. */
 export interface Carrying {
   /**
    * Listens for calls of other proxies. Returns the address with its real port. Fails with `unavailable` if the port is
@@ -14,7 +14,7 @@ export interface Carrying {
   whenIdle(signal: AbortSignal): Promise<void>;
   /** Accepts no new connection and sends GOAWAY to clients. Resolves when the last call has ended. */
   drain(): Promise<void>;
-  /** Closes everything at once; calls that are open are told why they end. Resolves when nothing runs any more. */
+  /** Closes everything at once. Open calls end with a reason. Resolves when nothing runs any more. */
   close(): Promise<void>;
   /** Reasons why the proxy should not be sent calls, one line each; empty if there is none. */
   reasonsNotReady(): readonly string[];

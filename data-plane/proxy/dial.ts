@@ -1,4 +1,4 @@
-/** Connecting to what is upstream: the application, or the proxy of a service. */
+/** Connects to an upstream: the application, or the proxy of a service. */
 import { connect as connectNet, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect as connectTls, type SecureContextOptions, type TLSSocket } from "node:tls";
@@ -13,8 +13,8 @@ const connectTimeoutMs = 5000;
 const fullBacklogPauseMs = 200;
 
 /**
- * Connects to the application's private socket. One that is blocked, and has a full backlog, is waited for, five minutes at
- * most. Fails with `unavailable`.
+ * Connects to the application's private socket. While a blocked application's backlog is full, it retries for up to
+ * five minutes. Fails with `unavailable`.
  */
 export async function dialApplication(address: SocketAddress): Promise<Socket> {
   const lastTryMs = performance.now() + applicationPatienceMs;
@@ -31,7 +31,10 @@ export async function dialApplication(address: SocketAddress): Promise<Socket> {
   }
 }
 
-/** What Unix sockets and loopback give, in this order; our own timer ends a connect before the system does. */
+/**
+ * The errors that a full backlog causes on Unix sockets and on loopback, in this order. Our own timer ends a connect
+ * before the system does.
+ */
 const fullBacklogCodes: ReadonlySet<string | undefined> = new Set(["EAGAIN", "ETIMEDOUT"]);
 
 function connectOnce(address: SocketAddress): Promise<Socket> {
@@ -53,7 +56,10 @@ function connectOnce(address: SocketAddress): Promise<Socket> {
   });
 }
 
-/** Whether nobody listens there: a proxy without file descriptors, or a full backlog, says nothing about the application. */
+/**
+ * Whether nobody listens there. Other failures, such as a proxy without file descriptors or a full backlog, say nothing
+ * about the application.
+ */
 export function isApplicationGone(error: unknown): boolean {
   const cause = error instanceof AshlarError ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
   return cause?.code === "ECONNREFUSED" || cause?.code === "ENOENT";
@@ -61,17 +67,17 @@ export function isApplicationGone(error: unknown): boolean {
 
 export interface PeerDial {
   readonly address: HostPort;
-  /** The identity that must answer. */
+  /** The identity that the peer must prove. */
   readonly expected: SpiffeId;
-  /** The own certificate, the key, and the roots. */
+  /** This proxy's certificate and key, and the trusted roots. */
   readonly context: SecureContextOptions;
-  /** Returns the identity that answered. Fails with `invalid_identity`. */
+  /** Returns the identity that the peer proved. Fails with `invalid_identity`. */
   verify(socket: TLSSocket): Svid;
 }
 
 /**
- * Connects to a peer proxy over mutual TLS and proves that it is `expected` before a byte of a call is
- * sent. Fails with `unavailable` if it is not reached, with `invalid_identity` if it is somebody else.
+ * Connects to a peer proxy over mutual TLS and proves that it is `expected` before a byte of a call is sent. Fails with
+ * `unavailable` if it cannot be reached, and with `invalid_identity` if it proves another identity.
  */
 export function dialPeer({ address, expected, context, verify }: PeerDial): Promise<Socket> {
   const where = `${address.host}:${address.port}`;

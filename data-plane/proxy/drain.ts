@@ -24,8 +24,8 @@ export interface DrainOptions {
 export const drainDefaults: DrainOptions = { graceMs: 10_000, withdrawMs: 1000, discourageMs: 300 };
 
 /**
- * Winds down without losing a call that ends within the grace: first nobody new is sent here, then
- * connections are asked to close, then what is left is cut. True: nothing had to be cut. Never rejects.
+ * Stops without losing a call that ends within the grace: first peers learn to send no new calls, then connections are
+ * asked to close, then the rest is cut. Resolves to true if nothing had to be cut. Never rejects.
  */
 export async function drain(
   { unready, withdraw, finish, close }: DrainParts,

@@ -1,8 +1,8 @@
 const valueMax = 99_999_999;
 
 /**
- * The value of `grpc-timeout` for the time that remains (gRPC over HTTP/2, "Timeout": 1 to 8 digits and a
- * unit); rounded down, and never less than a microsecond.
+ * Returns the value of `grpc-timeout` for the remaining time (gRPC over HTTP/2, "Timeout": 1 to 8 digits and a unit),
+ * rounded down to at least one microsecond.
  */
 export function renderGrpcTimeout(remainingMs: number): string {
   const micros = Math.max(1, Math.floor(remainingMs * 1000));

@@ -1,7 +1,7 @@
 /**
- * What is asked of an inbound call before the application sees it, one step after the other: a revision to judge by,
- * a certificate that is still good, a token that is good where one is looked at, the authorization of policy, its
- * rate limits. The first step that refuses answers the call.
+ * Judges an inbound call before the application sees it, in steps: a revision to judge by, a certificate that is still
+ * valid, a valid token where policy reads one, authorization, rate limits. The first step that refuses answers the
+ * call.
  */
 import { status } from "@grpc/grpc-js";
 import { messageOf } from "../../core/errors.js";
@@ -50,7 +50,7 @@ export class InboundJudge {
     this.#shadow = tally && new ShadowJudge({ recorder, tally }, service);
   }
 
-  /** The answer that refuses the call; undefined: it is allowed. */
+  /** Returns the answer that refuses the call, or undefined if it is allowed. */
   judge(call: Call, peer: Peer): Answer | undefined {
     const { current } = this.#deps.policy;
     if (current === undefined) {
@@ -63,7 +63,7 @@ export class InboundJudge {
     return refusal;
   }
 
-  /** Authorization, which a candidate may be asked about too. */
+  /** Authorizes the call, and lets a shadow candidate judge it too. */
   #judgeAccess(call: Call, current: EvaluatedPolicy): Answer | undefined {
     const answer = this.#judgeCall(call, current, false);
     const { shadow } = this.#deps.policy;
@@ -71,7 +71,9 @@ export class InboundJudge {
     return answer;
   }
 
-  /** The answer to an open call that `policy` and trust refuse now; undefined: it goes on. I10. */
+  /**
+   * Returns the answer that ends an open call which `policy` and trust now refuse, or undefined if it continues. I10.
+   */
   judgeOpen(call: OpenCall, policy: EvaluatedPolicy): Answer | undefined {
     return this.#judgeCall(call, policy, true);
   }
@@ -95,7 +97,7 @@ export class InboundJudge {
     return decision?.allow === true ? undefined : this.#deny(call, policy, decision, closed);
   }
 
-  /** A token is judged as of the start of its call, and looked at only where something depends on it. */
+  /** Verifies the token as of the start of its call, and only where a rule depends on it. */
   #readToken(call: OpenCall, policy: EvaluatedPolicy): TokenProblem | undefined {
     const unit = policy.unit(this.#service);
     const isRead = unit?.hasTokenRules === true && unit.readsToken(call.caller, call.method);
@@ -121,7 +123,7 @@ export class InboundJudge {
     return deniedAnswer(id, policy.revision);
   }
 
-  /** Records a refusal and tells it to the log and to observers; gives the id of the decision. */
+  /** Records a refusal, logs it and reports it to observers. Returns the id of the decision. */
   #refuse(call: OpenCall, judgement: Judgement, message: string, why: Readonly<Record<string, unknown>>): string {
     const { verdict, policy } = judgement;
     const { caller, method } = call;
@@ -146,7 +148,10 @@ export class InboundJudge {
     return limitedAnswer(id, current.revision, waitMs);
   }
 
-  /** "token": it has none, and one might allow it. */
+  /**
+   * Returns the decision, or "token" if the call has no token and one might allow it, or undefined if the evaluation
+   * failed.
+   */
   #evaluate({ caller, method, inputs, claims }: OpenCall, policy: EvaluatedPolicy): Decision | "token" | undefined {
     try {
       const unit = policy.unit(this.#service);

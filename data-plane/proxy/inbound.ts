@@ -1,4 +1,7 @@
-/** Calls from other proxies: who calls is proved by TLS, what they may is judged here, and the application gets the rest. */
+/**
+ * Takes calls from other proxies: TLS proves who calls, policy judges the call here, and the application gets the
+ * allowed ones.
+ */
 import { messageOf } from "../../core/errors.js";
 import type { Label } from "../../core/model.js";
 import { headerNames } from "../../core/wire/headers.js";
@@ -49,7 +52,7 @@ export class Inbound extends CallSide {
   readonly #judge: InboundJudge;
   readonly #stopFollowing: () => void;
   readonly #sourceLabels = new SourceLabels();
-  /** Plans for requests that need nothing unusual, by caller; of one revision. */
+  /** Plans for ordinary requests, by caller; all of one revision. */
   readonly #plans = new Map<string, ForwardPlan>();
   #plansOf: number | undefined;
   #turnMs = -1;
@@ -81,17 +84,17 @@ export class Inbound extends CallSide {
     if (this.#deps.policy.current !== undefined) this.#judgeOpen(this.#deps.policy.current);
   }
 
-  /** Closes connections whose certificate has expired meanwhile. */
+  /** Closes connections whose certificate has expired. */
   admitAgain(): void {
     this.listener.admitAgain();
   }
 
-  /** Asks callers to take their connections elsewhere, or to come again. */
+  /** Asks callers to move their connections to another endpoint or to reconnect. */
   shed(): void {
     this.listener.shed();
   }
 
-  /** Ends the calls that outlived the grace period, with a reason. */
+  /** Ends the calls that outlived the grace period, with an answer that gives the reason. */
   override close(): void {
     this.#stopFollowing();
     this.open.answerAll(unavailableAnswer("draining", "the proxy is stopping", this.revision));
@@ -106,7 +109,7 @@ export class Inbound extends CallSide {
   // === A call ===
 
   protected override onRequest(stream: Stream, fields: FieldBlock, endStream: boolean, peer: Peer | undefined): void {
-    if (peer === undefined) throw new Error("an inbound call without a peer"); // the listener gives none without
+    if (peer === undefined) throw new Error("an inbound call without a peer"); // an inbound listener always passes a peer
     const { head } = this;
     const call = this.begin(stream, fields, endStream, this.#service, peer.spiffeId);
     if (call === undefined) return;
@@ -123,7 +126,7 @@ export class Inbound extends CallSide {
     }
   }
 
-  /** The calendar's time, read once a turn of the event loop. */
+  /** Wall-clock time in milliseconds, read once per turn of the event loop. */
   #calendarMs(turnMs: number): number {
     if (turnMs !== this.#turnMs) {
       this.#turnMs = turnMs;
@@ -132,13 +135,19 @@ export class Inbound extends CallSide {
     return this.#dateMs;
   }
 
-  /** News travels with the calls: a peer that has seen a higher epoch makes us look before we decide. */
+  /**
+   * Each call carries the highest epoch that its sender has seen. A higher one than ours makes us read the log before
+   * we decide.
+   */
   #hear(call: Call, epoch: number, peer: Peer, plan: ForwardPlan): void {
     const heard = this.#deps.policy.hearOfEpoch(epoch, peer.spiffeId).then(() => undefined);
     void this.after(call, heard, () => this.#serve(call, peer, plan, null));
   }
 
-  /** What is added to the request's own fields; some are moved into it. */
+  /**
+   * Returns the plan with the fields to add to the request's own. It may move `:authority` from the request into the
+   * plan.
+   */
   #planFor(caller: string, fields: FieldBlock): ForwardPlan {
     const { head, revision } = this;
     if (revision !== this.#plansOf || this.#plans.size >= callersKept) {
@@ -157,7 +166,7 @@ export class Inbound extends CallSide {
     return { ...plan, first: [scheme, authority] };
   }
 
-  /** `fields`: null for those that the call keeps. */
+  /** `fields`: null to use the fields that the call keeps. */
   #serve(call: Call, peer: Peer, plan: ForwardPlan, fields: FieldBlock | null): void {
     const { policy, app, pool } = this.#deps;
     const refusal = this.#judge.judge(call, peer);
@@ -218,7 +227,7 @@ export class Inbound extends CallSide {
     }
   }
 
-  /** One call's fault keeps no other one open. */
+  /** A fault in one call must not leave other calls open. */
   #judgeAgain(call: OpenCall, policy: EvaluatedPolicy): Answer | undefined {
     try {
       return this.#judge.judgeOpen(call, policy);

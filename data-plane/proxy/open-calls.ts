@@ -5,21 +5,23 @@ import { onAbort } from "../../runtime/abort.js";
 import type { EvaluatedPolicy } from "../ports.js";
 import type { Answer } from "./answer.js";
 
-/** A call that was allowed and is not over. Links and `isOpen` are for `OpenCalls` alone. */
+/** A call that was allowed and is not over. Only `OpenCalls` uses the links and `isOpen`. */
 export interface OpenCall {
   readonly caller: SpiffeId;
   readonly method: string;
-  /** What conditions may ask about it: the same at every judgement. */
+  /** What conditions may read about the call: the same at every judgement. */
   readonly inputs: CallInputs;
-  /** Of the token as it was verified last; undefined: none was looked at, or there is none. Part of `inputs`. */
+  /**
+   * The claims of the token when it was last verified; undefined if none was read or there is none. Part of `inputs`.
+   */
   claims: CallInputs["claims"];
   tokenIssuer: CallInputs["tokenIssuer"];
   nextOpen: OpenCall | null;
   previousOpen: OpenCall | null;
   isOpen: boolean;
-  /** Tells its observers, if there are any, how `policy` judged it; `decision`: its id, where it has one. */
+  /** Tells the call's observers, if any, how `policy` judged it. `decision`: the id of the decision, if it has one. */
   judged(verdict: Verdict, policy: EvaluatedPolicy, decision: string | undefined): void;
-  /** Ends it with an answer of the proxy's own. */
+  /** Ends the call with an answer of the proxy's own. */
   answer(answer: Answer): void;
 }
 
@@ -42,7 +44,7 @@ export class OpenCalls {
     this.#size++;
   }
 
-  /** Takes it out again, if it is in. */
+  /** Removes the call, if it is listed. */
   remove(call: OpenCall): void {
     if (!call.isOpen) return;
     call.isOpen = false;
@@ -55,11 +57,13 @@ export class OpenCalls {
     if (this.#size === 0) for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
-  /** I10: judges every open call again and ends those that get an answer; the others go on untouched. How many ended. */
+  /**
+   * I10: judges every open call again and ends those that get an answer; the others continue. Returns how many ended.
+   */
   judgeAgain(judge: (call: OpenCall) => Answer | undefined): number {
     let ended = 0;
     for (const call of this.#list()) {
-      if (!call.isOpen) continue; // ended by the answer to another one: its inputs are gone
+      if (!call.isOpen) continue; // the answer to another call ended it: its inputs are gone
       const refusal = judge(call);
       if (refusal === undefined) continue;
       call.answer(refusal);
@@ -73,7 +77,7 @@ export class OpenCalls {
     for (const call of this.#list()) call.answer(answer);
   }
 
-  /** A copy: an answer takes its call out of the links. */
+  /** Returns a copy of the list, because answering a call removes it from the links. */
   #list(): OpenCall[] {
     const calls: OpenCall[] = [];
     for (let call = this.#first; call !== null; call = call.nextOpen) calls.push(call);

@@ -5,28 +5,28 @@ import type { AnswerReason } from "./answer.js";
 
 export type Direction = "inbound" | "outbound";
 
-/** What keeps a connection from being taken: a word for metrics. */
+/** Why a connection was not accepted: a label for metrics. */
 export type HandshakeFailure = "tls" | "alpn" | "identity" | "preface";
 
-/** A call that is over; read at once and not kept. */
+/** A call that is over. Read at once; not kept. */
 export interface EndedCall {
   readonly direction: Direction;
   readonly service: string;
   readonly method: string;
-  /** Who calls; of calls that go out, this service itself. */
+  /** The caller; for outbound calls, this service itself. */
   readonly caller: SpiffeId;
   readonly code: status;
-  /** Why the proxy answered itself; undefined where the upstream answered. */
+  /** Why the proxy answered itself; undefined if the upstream answered. */
   readonly reason: AnswerReason | undefined;
   readonly tookMs: number;
 }
 
-/** What the proxy counts. Called on the hot path: cheap, and never fails. */
+/** Counts what the proxy does. Called on the hot path: it is cheap and never fails. */
 export interface ProxyMetrics {
   callStarted(direction: Direction): void;
   callEnded(call: EndedCall): void;
   connection(direction: Direction, change: 1 | -1): void;
-  /** A switch judged `open` calls again and ended `closed` of them; `tookMs`: until the last was ended. */
+  /** A switch of revision judged `open` calls again and ended `closed` of them. `tookMs`: until the last had ended. */
   judgedAgain(open: number, closed: number, tookMs: number): void;
   /** An instance of `service` gets no calls for a while because of what it answered. */
   ejected(service: string, reason: EjectionReason): void;

@@ -1,4 +1,7 @@
-/** Which refusals are recorded one by one and which are only counted, so that a flood of them fills nothing. */
+/**
+ * Decides which refusals are recorded one by one and which are only counted, so that a flood of refusals does not fill
+ * the record.
+ */
 import type { RefusalCount } from "../../core/decision/decision-record.js";
 
 export interface Refusal {
@@ -11,11 +14,11 @@ export interface Refusal {
 
 export interface RefusalLimits {
   readonly windowMs: number;
-  /** In a window: of one caller, method and rule; of one caller; of all. */
+  /** The most refusals recorded per window: for one caller, method and rule; for one caller; for all. */
   readonly alikeMax: number;
   readonly callerMax: number;
   readonly allMax: number;
-  /** Groups that are told apart in the counts. */
+  /** How many groups the counts distinguish. */
   readonly groupsMax: number;
 }
 
@@ -41,7 +44,7 @@ export class RefusalMeter {
     this.#limits = limits;
   }
 
-  /** Whether this one is recorded by itself. If not, it is counted. */
+  /** Whether this refusal is recorded individually. If not, it is counted. */
   admit(refusal: Refusal, nowMs: number): boolean {
     const { windowMs, alikeMax, callerMax, allMax } = this.#limits;
     if (nowMs >= this.#windowEndsMs || nowMs < this.#windowEndsMs - windowMs) this.#beginWindow(nowMs + windowMs);
@@ -59,7 +62,7 @@ export class RefusalMeter {
     return true;
   }
 
-  /** Counts it, with all others that find no group if there are too many. */
+  /** Counts a refusal in its group, or among all others if there are too many groups. */
   count({ caller, method, rule, verdict, revision }: Refusal, nowMs: number): void {
     const own = `${caller} ${method} ${rule} ${verdict} ${revision}`;
     const isTold = this.#groups.has(own) || this.#groups.size < this.#limits.groupsMax;
@@ -78,7 +81,7 @@ export class RefusalMeter {
     return this.#groups.size > 0;
   }
 
-  /** The counts since the last time they were taken. */
+  /** Returns the counts since they were last taken. */
   takeCounts(): readonly RefusalCount[] {
     const counts = [...this.#groups.values()];
     this.#groups.clear();

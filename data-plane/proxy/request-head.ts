@@ -1,6 +1,6 @@
 /**
- * What a proxy reads and changes of a request's fields, in one walk over a block that the engine has checked
- * (RFC 9113, 8.1.1): no field is repaired, a malformed head is refused as a whole.
+ * Reads and changes what a proxy needs of a request's fields, in one pass over a block that the engine has checked (RFC
+ * 9113, 8.1.1). No field is repaired: a malformed head is refused as a whole.
  */
 import { headerNames } from "../../core/wire/headers.js";
 import type { FieldBlock } from "../http2/field-block.js";
@@ -13,10 +13,10 @@ import { isTraceparentAt } from "./traceparent.js";
 
 const unitMs: Readonly<Record<number, number>> = { 72: 3_600_000, 77: 60_000, 83: 1000, 109: 1, 117: 1e-3, 110: 1e-6 };
 
-/** What was read of a request holds for all whose blocks have the same profile, but for values that vary. */
+/** The results that hold for all requests whose blocks have the same profile. Values that vary are read for each. */
 class KnownHead {
   readonly head: RequestHead;
-  /** The fields that are dropped for their names, varying ones too. */
+  /** A mask of the fields that are dropped because of their names, varying ones included. */
   readonly dropped: number;
   authority = "";
   method = "";
@@ -27,32 +27,32 @@ class KnownHead {
   }
 }
 
-/** One for many requests: what it says is of the last block that was read. */
+/** The head of the last request that was read. One object serves many requests. */
 export class RequestHead {
-  /** Places of fields in the block; -1: it is not there. */
+  /** Places of fields in the block; -1 if the field is missing. */
   path = -1;
   authority = -1;
   host = -1;
   te = -1;
-  /** -1: the caller set no deadline. */
+  /** Remaining time in milliseconds; -1 if the caller set no deadline. */
   timeoutMs = -1;
   timeout = -1;
   traceparent = -1;
-  /** What a peer says it has seen; -1: nothing. */
+  /** The epoch that the peer has seen, or -1 if it sent none. */
   epoch = -1;
-  /** Where a peer says its labels. */
+  /** Place of the field with the peer's labels, or -1. */
   labels = -1;
   #epochAt = -1;
   #traces = 0;
   #traceAt = -1;
   #state = -1;
-  /** Which fields were dropped for their names. */
+  /** A mask of the fields that were dropped because of their names. */
   #droppedByName = 0;
   #known: KnownHead | undefined;
 
   /**
-   * Reads the block and drops from it what only proxies may say, `:scheme`, `host` and a trace that is not valid.
-   * False: the request is malformed.
+   * Reads the block, and drops `:scheme`, `host`, an invalid trace and the fields that only proxies may send. Returns
+   * false if the request is malformed.
    */
   read(fields: FieldBlock): boolean {
     const { profile } = fields;
@@ -88,7 +88,7 @@ export class RequestHead {
     this.#state = from.#state;
   }
 
-  /** Reads the values that vary; all else is as it was. */
+  /** Reads the values that vary; all else is the same for the profile. */
   #recall(known: KnownHead, fields: FieldBlock): void {
     this.#known = known;
     this.#take(known.head);
@@ -176,7 +176,7 @@ export class RequestHead {
     this.traceparent = -1;
   }
 
-  /** "package.Service/Method". */
+  /** Returns "package.Service/Method". */
   method(fields: FieldBlock, names: MethodNames): string {
     const known = this.#known;
     if (known === undefined) return names.of(fields.valueText(this.path));
@@ -184,7 +184,7 @@ export class RequestHead {
     return known.method;
   }
 
-  /** The name the caller meant, in lower case and without a trailing dot; may have a port. */
+  /** Returns the name that the caller addressed, in lower case and without a trailing dot. It may have a port. */
   authorityText(fields: FieldBlock): string {
     const known = this.#known;
     if (known === undefined) return this.#authorityText(fields);
@@ -198,7 +198,7 @@ export class RequestHead {
   }
 }
 
-/** Drops from a response or trailers what only proxies may say; `fromPeer`: revision and decision pass. */
+/** Drops the fields that only proxies may send from a response or trailers. `fromPeer`: revision and decision stay. */
 export function dropReservedFields(fields: FieldBlock, fromPeer: boolean): void {
   const { profile } = fields;
   if (profile !== null) {
@@ -210,9 +210,12 @@ export function dropReservedFields(fields: FieldBlock, fromPeer: boolean): void 
     if (isReservedField(fields, field) && !(fromPeer && isOfPeers(fields, field))) fields.drop(field);
 }
 
-/** Which fields of a response or of trailers are dropped for their names: the same in all blocks with the profile. */
+/**
+ * Returns which fields of a response or of trailers are dropped because of their names: the same for all blocks with
+ * the profile.
+ */
 class KnownReserved {
-  /** A bit for each field that only proxies may say, and for each that not even peers may say. */
+  /** A bit for each field that only proxies may send, and for each that not even peers may send. */
   readonly toAll: number;
   readonly toPeers: number;
 
@@ -234,13 +237,13 @@ function isReservedField(fields: FieldBlock, field: number): boolean {
   return id === meshField.caller || id === meshField.epoch || isOfPeers(fields, field);
 }
 
-/** Peers say which revision and which decision. */
+/** Whether the field gives the revision or the decision, which peers may send. */
 function isOfPeers(fields: FieldBlock, field: number): boolean {
   const id = fields.nameId(field);
   return id === meshField.revision || id === meshField.decision;
 }
 
-/** Of a name without an id: see `isReservedHeader`. */
+/** Whether a name without an id is reserved; see `isReservedHeader`. */
 function isReserved(fields: FieldBlock, field: number): boolean {
   return (
     fields.bytes[fields.nameStart(field)] === 0x61 &&
@@ -262,7 +265,7 @@ function dropTrace(fields: FieldBlock): void {
   }
 }
 
-/** Milliseconds, with fractions; the engine has checked the form. */
+/** Returns the timeout in milliseconds, with fractions. The engine has checked the form. */
 function timeoutMsOf(fields: FieldBlock, field: number): number {
   const end = fields.valueStart(field) + fields.valueLength(field) - 1;
   let value = 0;
@@ -270,7 +273,7 @@ function timeoutMsOf(fields: FieldBlock, field: number): number {
   return value * (unitMs[fields.bytes[end] as number] ?? 0);
 }
 
-/** 1 to 15 digits; -1: something else. */
+/** Returns the number that 1 to 15 digits spell, or -1 for any other value. */
 function numberOf(fields: FieldBlock, field: number): number {
   const length = fields.valueLength(field);
   if (length === 0 || length > 15 || (fields.flags(field) & fieldFlag.obsText) !== 0) return -1;
@@ -293,7 +296,7 @@ export function endsWithDot(fields: FieldBlock, field: number): boolean {
   return bytes[at] === 0x3a && bytes[at - 1] === 0x2e;
 }
 
-/** A header as routes see it: repeated ones joined by a comma; undefined where it is missing. */
+/** Returns a header as routes see it: repeated ones joined with a comma, undefined if it is missing. */
 export function joinHeader(fields: FieldBlock, name: string): string | undefined {
   let value: string | undefined;
   for (let field = 0; field < fields.count; field++) {

@@ -1,4 +1,4 @@
-/** Asks a candidate about calls that the active revision has judged. Nothing here changes what becomes of a call. */
+/** Lets a candidate judge calls that the active revision has judged. Nothing here changes the outcome of a call. */
 import { status } from "@grpc/grpc-js";
 import { isInShare } from "../../core/decision/decision-record.js";
 import type { EvaluatedPolicy, ShadowPolicy } from "../ports.js";
@@ -16,13 +16,16 @@ export class ShadowJudge {
   readonly #deps: ShadowJudgeDeps;
   readonly #service: string;
 
-  /** `service`: the one whose policy judges. */
+  /** `service`: the service whose policy judges. */
   constructor(deps: ShadowJudgeDeps, service: string) {
     this.#deps = deps;
     this.#service = service;
   }
 
-  /** `answer`: what the active revision's authorization said; undefined: it allowed the call. Never fails. */
+  /**
+   * Evaluates the candidate. `answer`: the refusal by the active revision's authorization, or undefined if it allowed
+   * the call. Never fails.
+   */
   judge(call: OpenCall, answer: Answer | undefined, { policy, share }: ShadowPolicy): void {
     const { recorder, tally } = this.#deps;
     try {
@@ -37,8 +40,8 @@ export class ShadowJudge {
     const { caller, method, inputs } = call;
     const unit = policy.unit(this.#service);
     if (unit?.readsToken(caller, method) === true && call.claims === undefined) {
-      if (answer?.code === status.UNAUTHENTICATED) return "same"; // the candidate looks at the same token
-      if (inputs.header("authorization") !== undefined) return "error"; // nobody verified it
+      if (answer?.code === status.UNAUTHENTICATED) return "same"; // the candidate would judge the same token
+      if (inputs.header("authorization") !== undefined) return "error"; // the token was not verified
     }
     const decision = unit?.evaluateCall(caller, method, inputs);
     const allows = decision?.allow === true;

@@ -1,24 +1,24 @@
-/** What came of evaluating a candidate beside the active revision: plain counts, bounded, of one epoch. */
+/** Counts the results of evaluating a candidate beside the active revision; bounded, for one epoch. */
 import { type ShadowCounts, type ShadowFlips, shadowFlipsMax } from "../../core/shadow/shadow-model.js";
 import { isMethod } from "../../core/snapshot/grammar.js";
 import type { EvaluatedPolicy } from "../ports.js";
 
 export type ShadowOutcome = "same" | "would_deny" | "would_allow" | "error";
 
-/** Longer pairs, and what is no method, are counted and not named. */
+/** Pairs that are longer, or name no method, are counted without their names. */
 const pairLengthMax = 1024;
 
 type Pair = { -readonly [Field in keyof ShadowFlips]: ShadowFlips[Field] };
 
 export class ShadowTally {
-  /** Since the process began. */
+  /** Counts since the process began. */
   readonly totals: Record<ShadowOutcome, number> = { same: 0, would_deny: 0, would_allow: 0, error: 0 };
   #epoch = 0;
   #digest = "";
   #before = { ...this.totals };
   readonly #pairs = new Map<string, Pair>();
 
-  /** Counts a call; counts of another epoch or candidate begin anew. */
+  /** Counts a call. Counts for another epoch or candidate start from zero. */
   count(policy: EvaluatedPolicy, outcome: ShadowOutcome, caller: string, method: string): void {
     this.#begin(policy);
     this.totals[outcome]++;
@@ -34,7 +34,7 @@ export class ShadowTally {
     else pair.wouldAllow++;
   }
 
-  /** Of this candidate since its epoch. */
+  /** Returns the counts for this candidate since its epoch began. */
   read(policy: EvaluatedPolicy): ShadowCounts {
     this.#begin(policy);
     const since = (outcome: ShadowOutcome): number => this.totals[outcome] - this.#before[outcome];

@@ -7,8 +7,9 @@ import type { Logger } from "../../runtime/log.js";
 import { checkSocketFolder, makeSocketFolder } from "../../runtime/socket-folder.js";
 
 /**
- * Makes room for a socket: its folder (mode 0700 where it is missing), without what a killed process left
- * behind. Fails with `unavailable` if somebody listens there, something else is there, or others could replace it.
+ * Prepares the path of a socket: creates its folder (mode 0700) if missing and removes what a killed process left
+ * behind. Fails with `unavailable` if a process listens there, another kind of file is there, or other users could
+ * replace the socket.
  */
 export async function prepareSocketPath(address: SocketAddress, log: Logger): Promise<void> {
   if (!("path" in address)) return;

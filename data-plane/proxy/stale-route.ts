@@ -1,9 +1,12 @@
-/** Routes that must not be used by a proxy that may have missed what is in force. */
+/** Refuses calls on routes that must not be used while the proxy may have missed the policy in force. */
 import type { CompiledRouteRule } from "../../core/policy/compile.js";
 import type { CallPolicy } from "../ports.js";
 import { type Answer, unavailableAnswer } from "./answer.js";
 
-/** What a call is answered because the heads of the logs were not heard of for too long; undefined: it may go on. */
+/**
+ * Returns the answer to a call if the heads of the logs are older than its route allows, or undefined if the call may
+ * continue.
+ */
 export function refusalOfStale(
   rule: CompiledRouteRule | undefined,
   policy: Pick<CallPolicy, "freshnessAgeMs">,

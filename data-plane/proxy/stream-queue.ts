@@ -1,13 +1,16 @@
 import type { UpstreamSession } from "./forward/upstream-session.js";
 import type { WaitCounters } from "./wait-counters.js";
 
-/** A call that wants a stream, in one queue at most. */
+/** A call that waits for a stream. It is in at most one queue. */
 export class StreamWaiter {
-  /** Whose turn it is goes by caller. */
+  /** The caller, by which turns are given. */
   readonly caller: string;
-  /** Takes a session with room for the call; false: it has none after all. */
+  /** Opens the call on a session with room. Returns false if the session has none after all. */
   readonly open: (session: UpstreamSession) => boolean;
-  /** Called once: undefined when `open` took a session, else why there is none. Never after `leave`. */
+  /**
+   * Called once: with undefined when `open` succeeded, otherwise with the reason why there is no stream. Never called
+   * after `leave`.
+   */
   readonly #done: (error: unknown) => void;
   #over = false;
   line: CallerLine | null = null;
@@ -20,7 +23,7 @@ export class StreamWaiter {
     this.#done = done;
   }
 
-  /** It has a stream, or never will; or it left. */
+  /** Whether the wait is over: the call has a stream, will never get one, or left. */
   get over(): boolean {
     return this.#over;
   }
@@ -31,14 +34,14 @@ export class StreamWaiter {
     this.#done(error);
   }
 
-  /** The call is over, or went elsewhere. */
+  /** Ends the wait because the call is over or went elsewhere. */
   leave(): void {
     this.#over = true;
     this.line?.queue.remove(this);
   }
 }
 
-/** The waiters of one caller, in the order they came. */
+/** The waiters of one caller, in order of arrival. */
 export class CallerLine {
   readonly queue: StreamQueue;
   readonly caller: string;
@@ -53,13 +56,14 @@ export class CallerLine {
 }
 
 /**
- * Calls that wait for a stream to one target: callers in turn, the calls of a caller in the order they came, so that
- * one with many calls holds nobody else up. Bounded: when it is full the caller with the most gives way.
+ * A queue of calls that wait for a stream to one target. Callers take turns, and the calls of a caller keep their
+ * order, so that a caller with many calls does not hold up others. It is bounded: when it is full, the caller with the
+ * most calls loses its last one.
  */
 export class StreamQueue {
   readonly #max: number;
   readonly #counters: WaitCounters;
-  /** Whose turn it is next comes first. */
+  /** The lines by caller, in order of turns: the next one first. */
   readonly #lines = new Map<string, CallerLine>();
   size = 0;
 
@@ -68,7 +72,10 @@ export class StreamQueue {
     this.#counters = counters;
   }
 
-  /** Returns who is not in it now because it was full: `waiter`, or the last of the caller with the most. */
+  /**
+   * Adds a waiter. Returns the waiter that is left out because the queue was full: `waiter`, or the last one of the
+   * caller with the most; otherwise undefined.
+   */
   add(waiter: StreamWaiter): StreamWaiter | undefined {
     let refused: StreamWaiter | undefined;
     if (this.size >= this.#max) {
@@ -89,7 +96,7 @@ export class StreamQueue {
     return refused;
   }
 
-  /** Takes out whose turn it is. */
+  /** Removes and returns the waiter whose turn it is. */
   next(): StreamWaiter | undefined {
     for (const line of this.#lines.values()) {
       const waiter = line.first;
@@ -103,7 +110,7 @@ export class StreamQueue {
     return undefined;
   }
 
-  /** Back where `next` took it from. */
+  /** Puts a waiter back where `next` took it from. */
   putBack(waiter: StreamWaiter): void {
     const line = this.#lineOf(waiter.caller);
     waiter.after = line.first;

@@ -8,12 +8,14 @@ import type { CallIdentityView, TrustView } from "../ports.js";
 
 const chainMax = 4;
 
-/** The proxy's own credentials and what it thinks of others', as of now. */
+/** The proxy's own credentials, and its current judgement of other identities. */
 export class TlsState {
   readonly #identity: CallIdentityView;
   readonly #trust: TrustView;
   readonly #clock: Clock;
-  /** What each peer presented. Node gives a chain away when it is read: a second look finds no intermediates. */
+  /**
+   * The certificates that each peer presented. Node returns a chain only once: a second read finds no intermediates.
+   */
   readonly #chains = new WeakMap<TLSSocket, readonly Uint8Array[]>();
   #rootsFrom: readonly string[] | undefined;
   #rootsDer: readonly Uint8Array[] = [];
@@ -24,15 +26,15 @@ export class TlsState {
     this.#clock = deps.clock;
   }
 
-  /** For handshakes in either role. */
+  /** The TLS context for handshakes in either role. */
   context(): SecureContextOptions {
     const { certificateChainPem, privateKeyPem } = this.#identity.current;
     return { cert: certificateChainPem, key: privateKeyPem, ca: [...this.#trust.rootsPem] };
   }
 
   /**
-   * Who is at the other end, by the roots of this mesh and no others, as of now: may be asked again while
-   * the connection is open. Fails with `invalid_identity` or `unauthenticated`.
+   * Returns the identity at the other end, by the roots of this mesh and no others, as of now. It may be called again
+   * while the connection is open. Fails with `invalid_identity` or `unauthenticated`.
    */
   verify(socket: TLSSocket): Svid {
     const { mesh } = this.#identity.current;
@@ -62,7 +64,7 @@ export class TlsState {
     const chain: Uint8Array[] = [];
     for (let one = socket.getPeerX509Certificate(); one !== undefined && chain.length <= chainMax; ) {
       const previous = chain.at(-1);
-      if (previous !== undefined && one.raw.equals(previous)) break; // a root names itself
+      if (previous !== undefined && one.raw.equals(previous)) break; // a root is its own issuer
       chain.push(one.raw);
       one = one.issuerCertificate;
     }

@@ -1,4 +1,4 @@
-/** The tokens of calls: taken from their headers, verified by what policy and trust say now. */
+/** Takes the tokens of calls from their headers and verifies them by the current policy and trust. */
 
 import type { JwtIssuer } from "../../core/kinds/jwt-issuer/jwt-issuer.js";
 import type { ValueMap } from "../../core/policy/condition/values.js";
@@ -10,37 +10,37 @@ import { PreparedField } from "../http2/prepared-field.js";
 import type { EvaluatedPolicy, TrustView } from "../ports.js";
 
 const bearer = /^bearer +/i;
-/** Of the scheme with its spaces: a token that is kept keeps the whole header in memory. */
+/** The most bytes of the scheme and its spaces: keeping a token keeps the whole header in memory. */
 const schemeLengthMax = 64;
 const several = new TokenProblem("there are several authorization headers, or several parts in one");
 
 export class TokenCheck {
   readonly #trust: Pick<TrustView, "issuers">;
   readonly #service: string;
-  /** What the cache and `#forwarded` go by: with any of it they go. */
+  /** The state on which the cache and `#forwarded` depend: a change of it empties both. */
   #policy: readonly JwtIssuer[] | undefined;
   #trusted: readonly TrustedIssuer[] | undefined;
   #cache = new TokenCache(new Map());
-  /** The claims that the application is handed, by issuer. */
+  /** The claims that the application receives, by issuer. */
   #forwarded: ReadonlyMap<string, readonly string[]> = new Map();
-  /** By the claims of a token. */
+  /** The prepared field for the claims of each token. */
   #fields = new WeakMap<ValueMap, PreparedField>();
 
-  /** `service`: the one whose application is handed claims. */
+  /** `service`: the service whose application receives claims. */
   constructor(trust: Pick<TrustView, "issuers">, service: string) {
     this.#trust = trust;
     this.#service = service;
   }
 
-  /** Whether the application is handed claims, so that each call's token is looked at. */
+  /** Whether the application receives claims, so that the token of every call is read. */
   isForwarding({ issuers }: EvaluatedPolicy): boolean {
     this.#follow(issuers);
     return this.#forwarded.size > 0;
   }
 
   /**
-   * The token in `authorization` (all such headers, joined with ","), verified as of `nowMs`; undefined: there is none.
-   * Other schemes than Bearer hold none.
+   * Returns the token in `authorization` (all such headers, joined with ","), verified as of `nowMs`, or undefined if
+   * there is none or its scheme is not Bearer.
    */
   check(
     authorization: string | undefined,
@@ -60,12 +60,12 @@ export class TokenCheck {
     return found;
   }
 
-  /** What the application is told of the token with these claims; undefined: nothing. */
+  /** Returns the field that gives the application the claims of a token, or undefined if it receives none. */
   claimsField(claims: ValueMap): PreparedField | undefined {
     return this.#fields.get(claims);
   }
 
-  /** One field for all calls with the token. */
+  /** All calls with the token share one field. */
   #prepareField({ issuer, claims, json }: VerifiedToken): void {
     const names = this.#forwarded.get(issuer);
     if (names === undefined || this.#fields.has(claims)) return;

@@ -1,17 +1,17 @@
 /** W3C Trace Context, "traceparent": https://www.w3.org/TR/trace-context/. */
 const textLength = 55;
-/** A version that is not known yet may have more after a dash; nobody needs this much. */
+/** The longest value that is accepted: an unknown version may have more after a dash, but none needs this much. */
 const laterLengthMax = 512;
 const dash = 0x2d;
 const randomBytesKept = 4800; // 200 traces
 
-/** By byte: 0 for digits, lower case. */
+/** For each byte: 0 for the hexadecimal digits, in lower case. */
 const notHex = new Uint8Array(256).fill(1);
 for (const character of "0123456789abcdef") notHex[character.charCodeAt(0)] = 0;
 
 /**
- * Whether the bytes are a parent of any version but ff, with an id of trace and span. Of versions after 00 the first four
- * fields are read, and what follows passes as it is (W3C Trace Context, 3.2.4).
+ * Whether the bytes are a traceparent of any version but ff, with a trace id and a span id. For versions after 00 the
+ * first four fields are checked and the rest passes unchanged (W3C Trace Context, 3.2.4).
  */
 export function isTraceparentAt(bytes: Uint8Array, start: number, length: number): boolean {
   if (length !== textLength && !isLater(bytes, start, length)) return false;
@@ -25,7 +25,7 @@ export function isTraceparentAt(bytes: Uint8Array, start: number, length: number
   );
 }
 
-/** Longer than version 00, of another version, and cut off after the flags. */
+/** Whether the value is longer than version 00, of a later version, and has a dash after the flags. */
 function isLater(bytes: Uint8Array, start: number, length: number): boolean {
   if (length < textLength || length > laterLengthMax) return false;
   return bytes[start + textLength] === dash && (bytes[start] !== 0x30 || bytes[start + 1] !== 0x30);
@@ -35,7 +35,7 @@ export function isTraceparent(text: string): boolean {
   return isTraceparentAt(Buffer.from(text, "latin1"), 0, text.length);
 }
 
-/** Whether they are digits, lower case; `zeros`: all of them may be 0. */
+/** Whether the bytes are hexadecimal digits in lower case. `zeros`: all of them may be 0. */
 function isHexAt(bytes: Uint8Array, start: number, length: number, zeros: boolean): boolean {
   let wrong = 0;
   let some = zeros ? 1 : 0;
@@ -47,7 +47,7 @@ function isHexAt(bytes: Uint8Array, start: number, length: number, zeros: boolea
   return wrong === 0 && some !== 0;
 }
 
-/** Begins traces for calls that came without one; asks for random bytes once for many. */
+/** Begins traces for calls that arrived without one. It fetches random bytes for many traces at once. */
 export class TraceSource {
   readonly #random: (bytes: number) => Buffer;
   #bytes: Buffer = Buffer.alloc(0);
@@ -57,7 +57,7 @@ export class TraceSource {
     this.#random = random;
   }
 
-  /** A new trace's parent; not sampled, since nobody asked for it. */
+  /** Returns the parent of a new trace. It is not sampled, since nobody asked for that. */
   next(): string {
     if (this.#at + 24 > this.#bytes.length) {
       this.#bytes = this.#random(randomBytesKept);

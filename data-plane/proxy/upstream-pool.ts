@@ -5,13 +5,13 @@ import type { StreamWaiter } from "./stream-queue.js";
 import { type Reach, reach, TargetConnections } from "./target-connections.js";
 import type { UpstreamPoolDeps, UpstreamPoolOptions, UpstreamTarget } from "./upstream-target.js";
 
-/** Connections to upstreams, shared by all calls; dialled on demand. */
+/** Connections to upstreams, shared by all calls and dialled on demand. */
 export class UpstreamPool {
   readonly #deps: UpstreamPoolDeps;
   readonly #options: UpstreamPoolOptions;
   readonly #slots: DialSlots;
   readonly #targets = new Map<string, TargetConnections>();
-  /** Let go of, with calls still open: trust is asked about them like about the others. */
+  /** Evicted targets whose calls are still open. Changes of trust apply to their connections too. */
   readonly #evicted = new Set<TargetConnections>();
 
   constructor(deps: UpstreamPoolDeps, options: UpstreamPoolOptions) {
@@ -20,22 +20,25 @@ export class UpstreamPool {
     this.#slots = new DialSlots(options.dialsMax);
   }
 
-  /** A session with room for a call, or undefined: then `acquire` it. `key`: of a target. */
+  /**
+   * Returns a session with room for a call, or undefined; then the caller uses `acquire`. `key`: the key of a target.
+   */
   find(key: string): UpstreamSession | undefined {
     const connections = this.#targets.get(key);
     return connections === undefined ? undefined : connections.findFresh();
   }
 
   /**
-   * Gives `waiter` a session with room for its call, at once or when there is one; dials if there is none, within the
-   * target's limits. It waits until it leaves. Ends with `unavailable` when the target cannot be reached (at once while
-   * it is backed off after a failure), with `limit` when too many wait, and with what the dial failed with otherwise.
+   * Gives `waiter` a session with room for its call, at once or as soon as there is one. Dials if there is none, within
+   * the target's limits. The waiter waits until it leaves. It ends with `unavailable` if the target cannot be reached
+   * (at once while the target is backed off after a failure), with `limit` if too many calls wait, and otherwise with
+   * the dial's error.
    */
   acquire(target: UpstreamTarget, waiter: StreamWaiter): void {
     this.#at(target).acquire(target, waiter);
   }
 
-  /** Connects to a target that no connection leads to, for calls to come. */
+  /** Connects to a target that has no connection, in advance of calls. */
   warm(target: UpstreamTarget): void {
     this.#at(target).warm(target);
   }
@@ -49,7 +52,7 @@ export class UpstreamPool {
     return connections;
   }
 
-  /** Calls that are open at a target or wait for it. */
+  /** Returns the number of calls that are open at a target or wait for it. */
   loadOf(key: string): number {
     return this.#targets.get(key)?.load ?? 0;
   }
@@ -59,7 +62,7 @@ export class UpstreamPool {
     return this.#targets.get(key)?.reach ?? reach.afterDial;
   }
 
-  /** Lets go of targets that `keep` does not want: open calls finish. */
+  /** Evicts targets that `keep` does not want. Open calls finish. */
   evict(keep: (key: string) => boolean): void {
     for (const [key, connections] of this.#targets) {
       if (keep(key)) continue;
@@ -69,12 +72,12 @@ export class UpstreamPool {
     }
   }
 
-  /** Identity or trust was replaced: new calls go over new connections as soon as there are some. */
+  /** Call it when identity or trust was replaced: new calls use new connections as soon as there are some. */
   retireAll(): void {
     for (const connections of this.#targets.values()) connections.retire();
   }
 
-  /** Closes at once the connections that `isRefused` names; their calls end. */
+  /** Closes the connections that `isRefused` names at once. Their calls end. */
   closeWhere(isRefused: (socket: Socket) => boolean): void {
     for (const connections of this.#all()) connections.closeWhere(isRefused);
   }

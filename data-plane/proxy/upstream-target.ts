@@ -1,4 +1,4 @@
-/** Where calls can be sent, and within which bounds. */
+/** Where calls can be sent, and the limits for it. */
 import type { Socket } from "node:net";
 import type { ProxyEngine } from "./forward/proxy-engine.js";
 import type { UpstreamSessionOptions } from "./forward/upstream-session.js";
@@ -6,20 +6,20 @@ import type { UpstreamSessionOptions } from "./forward/upstream-session.js";
 export interface UpstreamTarget {
   /** Two targets with the same key share connections. */
   readonly key: string;
-  /** Connects, and proves that the other side is who it should be. Fails with an AshlarError. */
+  /** Connects, and proves that the other side has the expected identity. Fails with an AshlarError. */
   dial(): Promise<Socket>;
 }
 
 export interface UpstreamPoolOptions {
-  /** Connections that take calls. */
+  /** The most connections that accept calls. */
   readonly connectionsMaxPerTarget: number;
-  /** Connections that would take calls, if others had left them something of the window. */
+  /** The most connections that would accept calls if other callers had left them some of the window. */
   readonly narrowMaxPerTarget: number;
-  /** Connections that only finish what they have: beyond it the oldest ends. */
+  /** The most connections that only finish their calls; beyond it the oldest is closed. */
   readonly finishingMaxPerTarget: number;
-  /** Calls that wait for a stream. */
+  /** The most calls that wait for a stream. */
   readonly waitingMaxPerTarget: number;
-  /** Connections that are being made at once, to all targets. */
+  /** The most connections that are being dialled at once, to all targets together. */
   readonly dialsMax: number;
   readonly redialMsMin: number;
   readonly redialMsMax: number;
@@ -27,7 +27,7 @@ export interface UpstreamPoolOptions {
 }
 
 export interface UpstreamPoolDeps {
-  /** Uniform in [0, 1). */
+  /** Returns random numbers, uniform in [0, 1). */
   readonly random: () => number;
   readonly engine: ProxyEngine;
 }

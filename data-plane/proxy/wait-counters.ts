@@ -1,4 +1,4 @@
-/** How many calls of this process wait for streams, and what became of them: for metrics. */
+/** Counts, for metrics, how many calls of this process wait for streams, and with what result. */
 export class WaitCounters {
   /** Calls that wait now. */
   waiting = 0;

@@ -1,22 +1,22 @@
-/** The phases of a call's life, and which may follow which. Pure. */
+/** The phases of a call's life, and which phase may follow which. Pure. */
 
-/** A small integer a call; those from `passed` on are settled: nothing may be sent upstream any more. */
+/** A call's phase is a small integer. From `passed` on the call is settled: nothing more may be sent upstream. */
 export const phase = {
-  /** It is being judged and routed, or waits for a connection; nothing of it was sent. */
+  /** The call is being judged and routed, or waits for a connection. Nothing of it was sent. */
   begun: 0,
-  /** Something that is not here yet comes first: news of policy, a record that must be kept. Nothing of it was sent. */
+  /** The call waits for something else: news of policy, or a record that must be kept. Nothing of it was sent. */
   held: 1,
-  /** An attempt is upstream, and the caller has nothing of its response: it may be given up for another one. */
+  /** An attempt is upstream and the caller has nothing of its response, so it may be replaced by another attempt. */
   trying: 2,
-  /** No attempt is upstream: the last one was given up, and the next one waits for a connection. */
+  /** No attempt is upstream: the last one was abandoned and the next one waits for a connection. */
   between: 3,
-  /** The caller has the head of the response: what becomes of this attempt becomes of the call. */
+  /** The caller has the head of the response, so the call ends as this attempt ends. */
   committed: 4,
-  /** The end that the upstream gave was handed on, and the caller has not taken all of it. */
+  /** The upstream's end was passed on, and the caller has not taken all of it. */
   passed: 5,
-  /** The proxy itself answered, and the caller has not taken all of it. */
+  /** The proxy answered itself, and the caller has not taken all of it. */
   answered: 6,
-  /** Nothing of it is left. */
+  /** The call is over. */
   over: 7,
 } as const;
 export type Phase = (typeof phase)[keyof typeof phase];
@@ -32,12 +32,12 @@ const next: Readonly<Record<keyof typeof phase, readonly (keyof typeof phase)[]>
   over: [],
 };
 
-/** Of each phase a bit for each that may follow. */
+/** For each phase: a bit for each phase that may follow. */
 const follows = Object.keys(phase).map((from) =>
   next[from as keyof typeof phase].reduce((bits, to) => bits | (1 << phase[to]), 0),
 );
 
-/** Whether a call in phase `from` may enter `to`. What asks for a step that is refused comes too late: it does nothing. */
+/** Whether a call in phase `from` may enter `to`. A step that is refused came too late and does nothing. */
 export function mayEnter(from: Phase, to: Phase): boolean {
   return ((follows[from] as number) & (1 << to)) !== 0;
 }

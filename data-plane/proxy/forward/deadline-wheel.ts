@@ -1,7 +1,7 @@
-/** What waits for its time. The wheel uses the links and `dueMs`; nobody else does. */
+/** Something that waits for a time. Only the wheel uses the links and `dueMs`. */
 export interface Timed {
   dueMs: number;
-  /** Where it is in the wheel; -1: it does not wait. */
+  /** Its slot in the wheel; -1 if it does not wait. */
   wheelSlot: number;
   wheelNext: Timed | null;
   wheelBefore: Timed | null;
@@ -12,19 +12,19 @@ const slotMs = 10;
 const slots = 512; // a power of two
 
 /**
- * Timers for very many calls: to add and to remove one costs a few assignments. They fire up to two ticks
- * (20 ms) late and never early. Nothing runs while nothing waits.
+ * Timers for very many calls: adding and removing one costs a few assignments. They fire up to two ticks (20 ms) late
+ * and never early. Nothing runs while nothing waits.
  */
 export class DeadlineWheel {
   readonly #nowMs: () => number;
   readonly #onFault: (error: unknown) => void;
   readonly #heads: (Timed | null)[] = new Array<Timed | null>(slots).fill(null);
   #count = 0;
-  /** The last tick that was looked at. */
+  /** The last tick that was handled. */
   #tick = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  /** `nowMs` must be monotonic; `onFault` hears what an `onDue` threw: the others still get their turn. */
+  /** `nowMs` must be monotonic. `onFault` receives what an `onDue` threw; the other timers still fire. */
   constructor(nowMs: () => number, onFault: (error: unknown) => void) {
     this.#nowMs = nowMs;
     this.#onFault = onFault;
@@ -34,7 +34,7 @@ export class DeadlineWheel {
     return this.#count;
   }
 
-  /** Has `timed.onDue` called when `dueMs` has passed, once, unless it is removed before. */
+  /** Calls `timed.onDue` once after `dueMs`, unless `timed` is removed before. */
   add(timed: Timed, dueMs: number): void {
     if (timed.wheelSlot >= 0) this.remove(timed);
     if (this.#timer === undefined) this.#start();
@@ -71,7 +71,7 @@ export class DeadlineWheel {
   #turn(): void {
     const nowMs = this.#nowMs();
     const until = Math.floor(nowMs / slotMs);
-    // After a pause of more than a whole turn every slot is looked at once.
+    // After a pause of more than one turn of the wheel, every slot is checked once.
     const from = Math.max(this.#tick + 1, until - slots + 1);
     this.#tick = until;
     for (let tick = from; tick <= until; tick++) this.#fire(tick & (slots - 1), nowMs);
@@ -80,7 +80,7 @@ export class DeadlineWheel {
     this.#timer = undefined;
   }
 
-  /** What is in the slot for a later turn of the wheel stays. */
+  /** Fires the due timers of a slot; those for a later turn of the wheel stay. */
   #fire(slot: number, nowMs: number): void {
     let timed = this.#heads[slot] as Timed | null;
     while (timed !== null) {
@@ -94,7 +94,7 @@ export class DeadlineWheel {
       } catch (error) {
         this.#onFault(error);
       }
-      timed = this.#heads[slot] as Timed | null; // `onDue` may have removed the next one
+      timed = this.#heads[slot] as Timed | null; // `onDue` may have removed the next timer
     }
   }
 }

@@ -7,10 +7,10 @@ import { refusal, refusalReasons } from "../../http2/refusals.js";
 const againAfterMs = 60_000;
 const keptMax = 1000;
 
-/** Who was at the other end. */
+/** The other end of a connection. */
 export interface OtherEnd {
   readonly who: "a peer proxy" | "the own application";
-  /** Of a proxy its SPIFFE ID or service, of the application its socket. */
+  /** A proxy's SPIFFE ID or service, or the application's socket. */
   readonly name: string;
   readonly address?: string | undefined;
 }
@@ -20,11 +20,11 @@ interface Told {
   more: number;
 }
 
-/** Says why connections ended that did not end in order: each peer and reason in one warning a minute. */
+/** Logs why connections ended that did not end in order: one warning a minute for each peer and reason. */
 export class Endings {
   readonly #log: Logger | undefined;
   readonly #nowMs: () => number;
-  /** By peer and reason. */
+  /** Counts per peer and reason. */
   readonly #told = new BoundedMap<string, Told>(keptMax);
 
   constructor(nowMs: () => number, log: Logger | undefined) {
@@ -32,11 +32,11 @@ export class Endings {
     this.#log = log;
   }
 
-  /** `connection` is over. */
+  /** Notes that `connection` ended. */
   note(connection: Connection, other: OtherEnd): void {
     const { deadReason, control, counters } = connection;
     const isOurs = deadReason !== 0;
-    if (deadReason === refusal.timeout_preface) return; // it never was one: told as such
+    if (deadReason === refusal.timeout_preface) return; // it never became an HTTP/2 connection and is reported as such
     if (!isOurs && control.goawayCode <= errorCode.noError) return;
     if (!isOurs) counters.end(refusal.by_peer);
     const reason = isOurs ? (refusalReasons[deadReason] ?? "") : `${nameOf(control.goawayCode)} ${control.goawayText}`;
@@ -50,7 +50,7 @@ export class Endings {
     this.#log?.warn(message, { peer: other.name, ...address, reason: reason.trim(), ...repeated });
   }
 
-  /** How many were not told since the last line; -1: not now. */
+  /** How many were not logged since the last line; -1 if this one is not logged either. */
   #mayTell(key: string): number {
     const nowMs = this.#nowMs();
     const told = this.#told.get(key);

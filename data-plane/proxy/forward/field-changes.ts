@@ -1,19 +1,19 @@
 import type { FieldBlock } from "../../http2/field-block.js";
 import type { PreparedField } from "../../http2/prepared-field.js";
 
-/** What a route changes of header fields: made once a route, shared by its calls. */
+/** What a route changes in header fields. Made once per route and shared by its calls. */
 export class FieldChanges {
   readonly #dropped: ReadonlySet<string>;
   /** Sent after the other fields. */
   readonly added: readonly PreparedField[];
 
-  /** `dropped`: names in lower case, no pseudo-headers; fields of these names are taken away before others are added. */
+  /** `dropped`: names in lower case, no pseudo-headers. Fields with these names are removed before others are added. */
   constructor(dropped: Iterable<string>, added: readonly PreparedField[]) {
     this.#dropped = new Set(dropped);
     this.added = added;
   }
 
-  /** Takes away from a block what the route takes away. */
+  /** Drops from a block the fields that the route removes. */
   drop(fields: FieldBlock): void {
     if (this.#dropped.size === 0) return;
     for (let field = 0; field < fields.count; field++)

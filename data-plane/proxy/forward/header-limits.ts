@@ -1,4 +1,7 @@
-/** How long header blocks may be: the same for both proxies of a call, though each adds fields of its own. */
+/**
+ * Limits the size of header blocks, so that both proxies of a call accept the same although each adds fields of its
+ * own.
+ */
 import type { FieldBlock } from "../../http2/field-block.js";
 import type { EngineLimits } from "../../http2/limits.js";
 import type { PreparedField } from "../../http2/prepared-field.js";
@@ -8,23 +11,27 @@ import type { Direction } from "../proxy-metrics.js";
 import type { AnsweredCall, CallOwner } from "./call-owner.js";
 
 /**
- * What a proxy may add on the way to the next one: its labels, which are at most 32 of 128 bytes, trace, epoch, revision,
- * decision. Between proxies so much more is taken, so that what the first lets in does not fail at the second.
+ * The most bytes that a proxy adds on the way to the next proxy: its labels (at most 32 of 128 bytes), trace, epoch,
+ * revision, decision. Proxies accept this much more from each other, so that a request that the first proxy accepts
+ * does not fail at the second.
  */
 const addedBytesMax = 8192;
 const addedFieldsMax = 32;
-/** Fields of fewer bytes than this on average, 32 for each included, come up against their number first. */
+/** The average bytes per field, 32 included, below which the number of fields is the limit that is reached first. */
 const bytesAField = 64;
 const fieldsMin = 128;
-/** Who says that less is taken is not believed: it could not even be answered. */
+/** The least that a peer is believed to accept: a peer that accepts less could not even be answered. */
 const listMaxLeast = 4096;
 
-/** Says of which call something is the upstream. */
+/** What names the upstream of a call. */
 type Upstream = Pick<AnsweredCall, "direction" | "service">;
-/** Is told of blocks that are too long. */
+/** What is told about blocks that are too large. */
 type Owner = Pick<CallOwner<never>, "oversized" | "nowMs">;
 
-/** `bytesMax`: as applications are told; `isProxy`: at the other end is one. */
+/**
+ * Returns the limits for a connection. `bytesMax`: the limit that applications are told. `isProxy`: the other end is a
+ * proxy.
+ */
 export function headerLimits(
   bytesMax: number,
   isProxy: boolean,
@@ -37,8 +44,9 @@ export function headerLimits(
 }
 
 /**
- * Says that a block counts more than the peer takes by its SETTINGS_MAX_HEADER_LIST_SIZE, and who it is: the
- * upstream of the call, null: its caller. "": it does not. gRPC's own clients do not send such either.
+ * Returns a text if the block is larger than the peer accepts (SETTINGS_MAX_HEADER_LIST_SIZE), otherwise "". The text
+ * names the peer: the upstream of the call, or its caller if `upstream` is null. gRPC's own clients do not send such
+ * blocks either.
  */
 export function excessFor(
   peer: PeerSettings,
@@ -47,7 +55,7 @@ export function excessFor(
   last: readonly PreparedField[] | null,
   upstream: Upstream | null,
 ): string {
-  // `listBytes` counts fields that are dropped too: only near the limit it is worth a closer look.
+  // `listBytes` counts dropped fields too, so the exact size is computed only near the limit.
   if (fields.listBytes + addedBytesMax <= peer.maxHeaderListSize) return "";
   let bytes = sizeOf(first) + sizeOf(last);
   for (let field = 0; field < fields.count; field++) if (!fields.isDropped(field)) bytes += fields.sizeOf(field);
@@ -57,13 +65,13 @@ export function excessFor(
     : "";
 }
 
-/** Of a block that was more than this proxy takes. */
+/** Returns the text for a block that is larger than this proxy accepts. */
 export function excessHere(direction: Direction, bytesMax: number): string {
   const whose = direction === "inbound" ? "the called service" : "the caller";
   return `more than the proxy of ${whose} takes (${bytesMax} bytes in all, --header-kib)`;
 }
 
-/** Answers a call whose header fields are `excess`, if they are; `part`: which side's. */
+/** Answers a call whose header fields are too large, if `excess` is not "". `part`: which side's fields. */
 export function isAnswered(call: AnsweredCall, owner: Owner, part: "request" | "response", excess: string): boolean {
   if (excess === "" || call.settled) return excess !== "";
   const answer = headersAnswer(part, excess, call.plan?.revision);

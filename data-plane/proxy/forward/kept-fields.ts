@@ -7,22 +7,22 @@ import { giveBlock, takeBlock } from "./small-blocks.js";
 const nothing = Buffer.alloc(1);
 writeEnd(nothing, 0);
 const restored = new FieldBlock();
-/** Ids of the names that were asked for; policy names them, so they are few. */
+/** Ids of the names that were looked up. Policy names them, so they are few. */
 const ids = new Map<string, number>();
 const namesMax = 1000;
 
 const noPlaces = new Uint8Array(0);
 
 /**
- * The fields of a request, for conditions and for sending it again: those they came in are used again for the next one.
- * What the profile of its block says is not copied.
+ * Keeps the fields of a request for conditions and for sending it again, because their block is reused for the next
+ * request. What the block's profile has is not copied.
  */
 export class KeptFields {
-  /** Of a call whose fields were not kept. */
+  /** Stands for a call whose fields were not kept. */
   static readonly none = new KeptFields(nothing, null, 0);
   readonly #block: Buffer;
   readonly #profile: FieldProfile | null;
-  /** Of the profile's fields. */
+  /** A mask of the profile's fields that are dropped. */
   readonly #dropped: number;
 
   private constructor(block: Buffer, profile: FieldProfile | null, dropped: number) {
@@ -31,17 +31,17 @@ export class KeptFields {
     this.#dropped = dropped;
   }
 
-  /** Those that are not dropped. */
+  /** Keeps the fields that are not dropped. */
   static of(fields: FieldBlock): KeptFields {
     return new KeptFields(keep(fields), fields.profile, fields.dropped);
   }
 
-  /** What it takes in memory for itself alone. */
+  /** Memory that it holds for itself alone, in bytes. */
   get bytes(): number {
     return this.#block === nothing ? 0 : this.#block.length;
   }
 
-  /** All values of one of the fields, joined with ","; undefined: there is none. */
+  /** Returns all values of a field, joined with ",", or undefined if it is missing. */
   header(name: string): string | undefined {
     const wanted = idOf(name);
     let joined: string | undefined;
@@ -54,7 +54,7 @@ export class KeptFields {
     return joined;
   }
 
-  /** The fields again, without `grpc-timeout`: less time is left. The block is the same one each time. */
+  /** Returns the fields without `grpc-timeout`, since less time is left. It returns the same block each time. */
   restore(): FieldBlock {
     restored.clear();
     reader.begin(this.#block, this.#profile, this.#dropped);
@@ -63,13 +63,16 @@ export class KeptFields {
     return restored;
   }
 
-  /** Nobody may ask for them any more. */
+  /** Releases the memory. The fields may not be read afterwards. */
   release(): void {
     giveBlock(this.#block);
   }
 }
 
-/** Of a block with a profile only the fields that vary, in their order, and those that were added; in a block of `takeBlock`. */
+/**
+ * Writes the fields into a block of `takeBlock`: with a profile, only the varying fields in their order and the added
+ * ones.
+ */
 function keep(fields: FieldBlock): Buffer {
   const { profile, count } = fields;
   const varying = profile === null ? noPlaces : profile.varying;
@@ -90,7 +93,7 @@ function keep(fields: FieldBlock): Buffer {
 
 const reader = new FieldBytesReader();
 
-/** 0: a name without an id, which stands in the kept bytes itself. */
+/** Returns the id of a name; 0 if it has none and is written out in the kept bytes. */
 function idOf(name: string): number {
   const known = ids.get(name);
   if (known !== undefined) return known;

@@ -2,25 +2,28 @@ import type { MemoryBudget } from "../../http2/memory-budget.js";
 import { shortCopyMax } from "../../http2/output.js";
 import { giveBlock, takeBlock } from "./small-blocks.js";
 
-/** Kept for a retry; a request longer than this is sent once. */
+/** The most bytes kept for a retry; a longer request is sent once. */
 const replayBytesMax = 64 * 1024;
 
 export const noBytes = Buffer.alloc(0);
 
-/** The messages of a request, while they may have to be sent (again). They count in the budget until released. */
+/**
+ * Keeps the messages of a request while they may have to be sent, or sent again. They count in the memory budget until
+ * released.
+ */
 export class KeptMessages {
   readonly #budget: MemoryBudget;
-  /** They are `block[0, bytes)`. */
+  /** The kept bytes are `block[0, bytes)`. */
   block: Buffer = noBytes;
   bytes = 0;
-  /** Of `bytes`: copies of what has been sent already. */
+  /** The part of `bytes` that has been sent already. */
   #replayBytes = 0;
 
   constructor(budget: MemoryBudget) {
     this.#budget = budget;
   }
 
-  /** Keeps what waits to be sent for the first time. False: there is no room for it. */
+  /** Keeps bytes that wait to be sent for the first time. Returns false if there is no room. */
   addWaiting(bytes: Uint8Array, start: number, end: number): boolean {
     if (this.#budget.isFull) return false;
     this.#budget.take(end - start);
@@ -28,7 +31,10 @@ export class KeptMessages {
     return true;
   }
 
-  /** Keeps a copy of what is sent now. False: it is too long, or can be done without: keep nothing any more. */
+  /**
+   * Keeps a copy of bytes that are sent now. Returns false if the request is too long or room is short: the caller then
+   * keeps nothing more.
+   */
   addSent(bytes: Uint8Array, start: number, end: number): boolean {
     const length = end - start;
     if (this.bytes + length > replayBytesMax || !this.#budget.takeReplay(length)) return false;
@@ -48,7 +54,7 @@ export class KeptMessages {
     this.bytes = to;
   }
 
-  /** To twice its length at least: many short messages are not copied again and again. */
+  /** Grows the block to at least twice its length, so that many short messages are not copied again and again. */
   #widen(length: number): void {
     const before = this.block;
     this.block = takeBlock(Math.max(length, Math.min(2 * before.length, replayBytesMax)));
@@ -56,7 +62,7 @@ export class KeptMessages {
     giveBlock(before);
   }
 
-  /** Forgets them: nothing may be done with it any more. */
+  /** Releases the messages. The object may not be used afterwards. */
   release(): void {
     this.#budget.giveReplay(this.#replayBytes);
     this.#budget.give(this.bytes - this.#replayBytes);

@@ -27,20 +27,26 @@ export interface ProxyEngine extends SocketConnectionDeps {
   readonly endings: Endings;
   /** The most bytes of one gRPC message. */
   readonly messageBytesMax: number;
-  /** Of the header fields of one request or answer, as applications are told (SETTINGS_MAX_HEADER_LIST_SIZE). */
+  /**
+   * The most bytes of the header fields of one request or response, as applications are told
+   * (SETTINGS_MAX_HEADER_LIST_SIZE).
+   */
   readonly headerBytesMax: number;
   readonly keepaliveMs: number | undefined;
   /** Stops the timers and closes the connections. */
   stop(): void;
 }
 
-/** Plain data: a worker process is given it in a message. */
+/** Plain data, since a worker process receives it in a message. */
 export interface ProxyEngineOptions {
   /** The most bytes that all connections together hold for peers that do not read. */
   readonly bufferBytesMax: number;
   readonly messageBytesMax: number;
   readonly headerBytesMax: number;
-  /** After how long without a word another proxy is asked for a sign of life; 0: never; undefined: 20 or 30 s. */
+  /**
+   * After how long without bytes another proxy is sent a keepalive PING, in milliseconds. 0: never; undefined: 20 or 30
+   * s.
+   */
   readonly keepaliveMs?: number | undefined;
 }
 
@@ -50,7 +56,10 @@ export const proxyEngineDefaults: ProxyEngineOptions = {
   headerBytesMax: defaultLimits.headerListBytesMax,
 };
 
-/** `nowMs` must be monotonic; `onFault` hears of faults of our own that ended a connection, `log` why others ended. */
+/**
+ * Creates the shared state. `nowMs` must be monotonic. `onFault` receives Ashlar's own faults that ended a connection;
+ * `log` receives why other connections ended.
+ */
 export function createProxyEngine(
   nowMs: () => number,
   onFault: (error: unknown) => void,

@@ -20,11 +20,11 @@ const unknownStatus: readonly PreparedField[] = answersLate[2] ?? [];
 
 const scratch = new FieldBlock();
 const revisionsKept = 16;
-/** The value for a proxy without a revision; no revision has number 0. */
+/** The value that stands for no revision: no revision has number 0. */
 const noRevision = 0;
 const revisions = new Map<number, readonly PreparedField[]>();
 
-/** `ashlar-revision`, prepared once for each of the last revisions. */
+/** The prepared `ashlar-revision` field of each of the most recent revisions. */
 export function revisionField(revision: number): readonly PreparedField[] {
   let prepared = revisions.get(revision);
   if (prepared === undefined) {
@@ -35,7 +35,9 @@ export function revisionField(revision: number): readonly PreparedField[] {
   return prepared;
 }
 
-/** Sends a proxy's own answer: trailers, or the only header block if nothing was sent before (trailers-only). */
+/**
+ * Sends the proxy's own answer: as trailers, or as the only header block if nothing was sent before (trailers-only).
+ */
 export function sendAnswer(stream: Stream, answer: Answer): void {
   scratch.clear();
   scratch.add("grpc-message", percentEncode(answer.message));
@@ -52,8 +54,9 @@ const keptOfTrailers: readonly number[] = [
 ];
 
 /**
- * Drops from trailers, which need not have been checked, all but gRPC's status, a shortened message, the pushback and what
- * proxies say. The message tells that others were dropped, which are `excess`: plain text without "%". Gives that remark.
+ * Drops from trailers, which may be unchecked, all but gRPC's status, a shortened message, the pushback and what
+ * proxies send. The message says that others were dropped because they are `excess` (plain text without "%"). Returns
+ * that remark.
  */
 function shortenTrailers(fields: FieldBlock, excess: string): string {
   const wrong = fieldFlag.badValue | fieldFlag.obsText;
@@ -72,8 +75,8 @@ function shortenTrailers(fields: FieldBlock, excess: string): string {
 }
 
 /**
- * Sends the upstream's trailers as the end of a call and gives its status; -1: none. `excess`: they are not all there, since
- * they were that; "": they are. What the caller does not take of them is dropped.
+ * Sends the upstream's trailers as the end of a call and returns its status, or -1 if they have none. `excess`: why
+ * some trailers are missing, or "" if none are. Trailers that the caller does not accept are dropped.
  */
 export function passTrailers(
   owner: Pick<CallOwner<never>, "fromPeer" | "oversized" | "nowMs">,
@@ -97,7 +100,7 @@ export function passTrailers(
   return grpcStatusOf(fields);
 }
 
-/** The status in trailers; -1: none, or none that gRPC knows the form of. */
+/** Returns the status in trailers, or -1 if there is none or its form is not gRPC's. */
 export function grpcStatusOf(fields: FieldBlock): number {
   const field = fields.find(fieldName.grpcStatus);
   return field < 0 ? -1 : decimalOf(fields, field, 2);

@@ -2,7 +2,10 @@ import type { Logger } from "../../../runtime/log.js";
 
 const lineEveryMs = 10_000;
 
-/** Warnings that callers or applications cause: one line in ten seconds, with how many it stands for. */
+/**
+ * Logs warnings that callers or applications cause: at most one line in ten seconds, with the number of warnings that
+ * it stands for.
+ */
 export class SeldomLog {
   readonly #log: Logger;
   #nextMs = Number.NEGATIVE_INFINITY;

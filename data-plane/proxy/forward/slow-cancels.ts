@@ -2,21 +2,21 @@ import { TokenBucket } from "../../http2/limits.js";
 import { errorCode } from "../../http2/protocol.js";
 import { nobody, type Stream } from "../../http2/stream.js";
 
-/** The other proxy takes a stream of this age for one that was meant (abuse-meter.ts). */
+/** A stream of this age, in milliseconds, no longer counts as a quick reset at the other proxy (abuse-meter.ts). */
 const oldEnoughMs = 50;
 /** The most cancels per second, well below what the other proxy allows. */
 const atOnce = { burst: 100, perSecond: 50 };
 
 /**
- * Cancels calls on a connection that other callers use too. An application that cancels calls as fast as it makes them
- * would have the connection ended for all: beyond a few, cancels wait until their streams are old enough. Until then they
- * take their place among the streams that may be open at once, which bounds how many there are.
+ * Cancels calls on a connection that other callers share. An application that cancels calls as fast as it makes them
+ * would otherwise get the connection ended for all callers: beyond a few, cancels wait until their streams are old
+ * enough. Until then the streams count towards the limit of open streams, which bounds how many wait.
  */
 export class SlowCancels {
   readonly #atOnce: TokenBucket;
   readonly #waiting = new Set<Stream>();
   readonly #nowMs: () => number;
-  /** Called when streams have ended, so that there is room. */
+  /** Called when streams have ended and there is room. */
   readonly #ended: () => void;
   #timer: NodeJS.Timeout | undefined;
 
@@ -26,7 +26,7 @@ export class SlowCancels {
     this.#ended = ended;
   }
 
-  /** No event of the stream follows. */
+  /** Cancels a stream, now or later. No event of the stream follows. */
   cancel(stream: Stream): void {
     const nowMs = this.#nowMs();
     const leftMs = stream.openedAtMs + oldEnoughMs - nowMs;
@@ -39,7 +39,7 @@ export class SlowCancels {
     this.#timer ??= setTimeout(() => this.#cancelOld(), leftMs);
   }
 
-  /** The connection is gone. */
+  /** Forgets the waiting cancels because the connection is closed. */
   stop(): void {
     clearTimeout(this.#timer);
     this.#waiting.clear();

@@ -1,15 +1,16 @@
-/** By length: powers of two from here. */
+/** The smallest length; the others are the powers of two above it. */
 const lengthMin = 256;
 const lengths = 5;
 const lengthMax = lengthMin << (lengths - 1);
-/** What is kept of each length. */
+/** How many blocks of each length are kept. */
 const freeBytesMax = 262_144;
 
 const free: readonly Buffer[][] = Array.from({ length: lengths }, () => []);
 
 /**
- * A block of `length` bytes at least. Short ones are used again, since each call needs two: making a buffer costs more
- * than filling it, and V8 collects all garbage sooner for memory outside its heap. What is in it is undefined.
+ * Returns a block of at least `length` bytes with undefined content. Short blocks are reused because each call needs
+ * two: creating a buffer costs more than filling it, and V8 collects all garbage sooner because of memory outside its
+ * heap.
  */
 export function takeBlock(length: number): Buffer {
   if (length > lengthMax) return Buffer.allocUnsafeSlow(length);
@@ -17,7 +18,7 @@ export function takeBlock(length: number): Buffer {
   return (free[place] as Buffer[]).pop() ?? Buffer.allocUnsafeSlow(lengthMin << place);
 }
 
-/** Nobody reads or writes the block any more; must come from `takeBlock`, and once. */
+/** Gives back a block that nothing uses any more. It must come from `takeBlock` and be given back once. */
 export function giveBlock(block: Buffer): void {
   const { length } = block;
   if (length > lengthMax || length < lengthMin) return;

@@ -16,16 +16,17 @@ import { SlowCancels } from "./slow-cancels.js";
 export interface UpstreamSessionOptions {
   readonly streamsMax: number;
   readonly prefaceTimeoutMs: number;
-  /** How often the other side is asked for a sign of life while calls are open. */
+  /** The time between keepalive PINGs while calls are open, in milliseconds. */
   readonly keepaliveMs: number;
   readonly keepaliveTimeoutMs: number;
   /**
-   * How many times it is asked at that pace after a call was opened; later only every `patientKeepaliveMs`. gRPC
-   * servers end the connection of a client that asks more than twice within five minutes in which they sent nothing.
+   * How many keepalive PINGs are sent at that pace after a call was opened; later ones are sent only every
+   * `patientKeepaliveMs`. gRPC servers end the connection of a client that sends more than two within five minutes in
+   * which they sent nothing.
    */
   readonly keepalivesAtPaceMax: number;
   readonly patientKeepaliveMs: number;
-  /** The other side is a proxy, which other callers use too; else the own application. */
+  /** Whether the other side is a proxy, which other callers share; otherwise it is this proxy's own application. */
   readonly toProxy: boolean;
 }
 
@@ -54,9 +55,9 @@ export class UpstreamSession implements ConnectionOwner {
   readonly #wire: SocketConnection;
   readonly #streamsMax: number;
   #watcher: SessionWatcher | null = null;
-  /** Since when calls were seen to wait for its window; -1: none do. For whoever gives calls to it. */
+  /** Since when calls have waited for its window; -1 if none do. For the owner that gives it calls. */
   narrowSinceMs = -1;
-  /** How many calls its target had given to connections when this one came. For whoever gives calls to it. */
+  /** How many calls its target had given to connections when this one was opened. For the owner that gives it calls. */
   givenBefore = 0;
   readonly openedMs: number;
   readonly #closeListeners: (() => void)[] = [];
@@ -92,8 +93,8 @@ export class UpstreamSession implements ConnectionOwner {
   }
 
   /**
-   * Speaks HTTP/2 on a connected socket and waits for the other side's SETTINGS, so that its stream limit
-   * is known before the first call. `name`: for people. Fails with `unavailable`; the socket is closed then.
+   * Speaks HTTP/2 on a connected socket and waits for the other side's SETTINGS, so that its stream limit is known
+   * before the first call. `name`: a name for logs. Fails with `unavailable` and closes the socket then.
    */
   static open(
     socket: Socket,
@@ -138,12 +139,12 @@ export class UpstreamSession implements ConnectionOwner {
     return this.#retiring;
   }
 
-  /** Whether the other side takes one more stream. */
+  /** Whether the other side accepts one more stream. */
   get hasSlot(): boolean {
     return this.connection.canOpen && this.connection.streams.slots < this.#streamsMax;
   }
 
-  /** Whether a call can be opened now, and what it sends would go out: others may have used the connection's window up. */
+  /** Whether a call can be opened now and would be sent: other callers may have used up the connection's window. */
   get hasRoom(): boolean {
     return this.connection.sender.window >= narrowWindowBytes && this.hasSlot;
   }
@@ -162,14 +163,14 @@ export class UpstreamSession implements ConnectionOwner {
     else this.#closeListeners.push(listener);
   }
 
-  /** The caller does not want the call any more, or its time is over; it is `released` then. */
+  /** Cancels a call that the caller no longer wants or whose deadline has passed. It counts as `released` then. */
   cancel(stream: Stream): void {
     if (this.#cancels === undefined) stream.reset(errorCode.cancel);
     else this.#cancels.cancel(stream);
     this.released();
   }
 
-  /** A call that was sent here is over, or nearly. */
+  /** Notes that a call on this session is over or about to end. */
   released(): void {
     this.#watcher?.roomMade();
     if (!this.#retiring) return;
@@ -178,7 +179,7 @@ export class UpstreamSession implements ConnectionOwner {
     });
   }
 
-  /** No new calls are to go here once there is another connection; it closes when its last call has ended. */
+  /** Lets no new calls use this session once there is another one. It closes when its last call has ended. */
   retire(): void {
     this.#retiring = true;
     if (this.outstanding === 0) this.#wire.shutdown();
