@@ -19,12 +19,19 @@ export async function readConvergence(
 export function convergenceToJson(proxy: ProxyConvergence) {
   const { id, service, version, state, reason, prepared, active, live, lagMs } = proxy;
   return {
-    ...{ id, service, version, state, reason },
+    id,
+    service,
+    version,
+    state,
+    reason,
     desired: { epoch: proxy.desiredEpoch, revision: proxy.desiredRevision, digest: proxy.desiredDigest },
     received: { epoch: proxy.receivedEpoch, activation: proxy.receivedActivation },
-    ...{ prepared, active },
+    prepared,
+    active,
     evaluating: { epoch: proxy.evaluatingEpoch, revision: proxy.evaluatingRevision, digest: proxy.evaluatingDigest },
-    ...{ lagMs, lastSeen: renderTime(proxy.lastSeenMs), live },
+    lagMs,
+    lastSeen: renderTime(proxy.lastSeenMs),
+    live,
   };
 }
 

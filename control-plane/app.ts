@@ -2,9 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { onAbort } from "../runtime/abort.js";
-import { type Clock, systemClock } from "../runtime/clock.js";
-import type { BoundService } from "../runtime/grpc-handlers.js";
-import type { GrpcServer } from "../runtime/grpc-server.js";
+import { systemClock } from "../runtime/clock.js";
 import type { Logger } from "../runtime/log.js";
 import { StatementReader } from "../runtime/statement-reader.js";
 import { openActivating } from "./activate/open-activating.js";
@@ -21,25 +19,15 @@ import { DataFolder } from "./data-folder.js";
 import { createDecisionReader } from "./decisions/decision-reader.js";
 import { followProblems, startFollowing } from "./fleet/follow-fleet.js";
 import { problemsAbout } from "./fleet/problems.js";
-import { type Authority, openAuthority } from "./identity/authority.js";
+import { openAuthority } from "./identity/authority.js";
 import { readMeshOf } from "./identity/authority-file.js";
 import { openJoinServices } from "./identity/join-services.js";
 import { openJoinTokens } from "./identity/join-tokens.js";
-import { writeOperatorContexts } from "./identity/operator-contexts.js";
 import { openUnsignedWindow } from "./identity/unsigned-window.js";
 import { checkPlaceThere, checkWholeFolder } from "./identity/whole-folder.js";
-import {
-  createOperatorJudge,
-  dialAddress,
-  listenOnFirst,
-  RenewableCredentials,
-  renewOwn,
-  startAdminListener,
-  startJoinListener,
-} from "./listeners.js";
-import type { StoredPlace } from "./membership/member-files.js";
-import { type Members, openMembers } from "./membership/members.js";
-import { noteJoined, openPlace, refreshPlace, startKeeping } from "./membership/place.js";
+import { createOperatorJudge } from "./listeners.js";
+import { openMembers } from "./membership/members.js";
+import { noteJoined, openPlace, refreshPlace } from "./membership/place.js";
 import { type OpenedNats, openNats } from "./nats/open-nats.js";
 import { createPolicyReader } from "./publish/policy-reader.js";
 import { createPublisher } from "./publish/publisher.js";
@@ -47,6 +35,7 @@ import { SnapshotStore } from "./publish/snapshot-store.js";
 import { createChooser } from "./recover/chooser.js";
 import { FloorGuard } from "./recover/floor-guard.js";
 import { openRecovery } from "./recover/recovery.js";
+import { type ServeBase, type Served, serve, writeJoinFile } from "./serve.js";
 import { openLedger } from "./store/jetstream-ledger.js";
 import type { Ledger } from "./store/ledger.js";
 import { appendFirstTrust } from "./trust/append-trust.js";
@@ -58,19 +47,8 @@ export interface ControlPlane {
 }
 
 const random = (count: number): Uint8Array => new Uint8Array(randomBytes(count));
-const stopGraceMs = 2000;
 
-interface Base {
-  readonly config: UpConfig;
-  readonly log: Logger;
-  readonly clock: Clock;
-  readonly signal: AbortSignal;
-  readonly cleanup: Cleanup;
-  readonly folder: DataFolder;
-  readonly authority: Authority;
-  /** The place in a mesh that another control plane began; undefined if this one began the mesh. */
-  readonly place: StoredPlace | undefined;
-  readonly members: Members;
+interface Base extends ServeBase {
   /** Files that the data folder has lost and that are not needed, one line each. */
   readonly lostFiles: readonly string[];
 }
@@ -138,12 +116,8 @@ async function start(config: UpConfig, log: Logger, signal: AbortSignal, cleanup
   await serve(base, nats, parts);
 }
 
-interface Parts {
+interface Parts extends Served {
   readonly audit: AuditTrail;
-  readonly adminService: ReturnType<typeof createAdminService>;
-  /** The services of the join listener. */
-  readonly joinServices: readonly BoundService[];
-  readonly judge: ReturnType<typeof createOperatorJudge>;
 }
 
 /** Holds the guard that can prevent signing. It is set once the ledger is open. */
@@ -167,7 +141,11 @@ async function startParts(
   cleanup.add(() => audit.flush());
 
   const freshness = {
-    ...{ mesh, ledger, signer, clock, log },
+    mesh,
+    ledger,
+    signer,
+    clock,
+    log,
     publish: (to: string, bytes: Uint8Array) => void bus.publish(to, bytes),
   };
   const unsigned = openUnsignedWindow(base);
@@ -182,7 +160,9 @@ async function startParts(
     snapshots,
     knownVersions,
     knownIssuers: () => new Set(ledger.trust.head()?.body.issuers.map(({ name }) => name)),
-    ...{ signer, audit, clock },
+    signer,
+    audit,
+    clock,
     beforeSigning: guard.settledFor("revisions"),
   });
   const activations = guard.settledFor("activations");
@@ -198,18 +178,33 @@ async function startParts(
   const chooser = createChooser({ mesh, ledger, signer, clock, ...choosing });
   const tokens = openJoinTokens({ dir: folder.path, mesh, rootHash: authority.rootHash, clock, random });
   const adminService = createAdminService({
-    ...{ mesh, ledger, publisher, decisions },
+    mesh,
+    ledger,
+    publisher,
+    decisions,
     policy: createPolicyReader({
-      ...{ mesh, rootPublicKey: authority.rootPublicKey, ledger, snapshots, publisher },
+      mesh,
+      rootPublicKey: authority.rootPublicKey,
+      ledger,
+      snapshots,
+      publisher,
       heartbeatOf: (id) => state.find(id, clock.nowMs())?.heartbeat,
     }),
     ...activating,
     chooser,
-    ...{ fleet, expected, registry, reader, tokens, ...trusting },
-    ...{ audit, logins: new Logins({ audit, clock }) },
+    fleet,
+    expected,
+    registry,
+    reader,
+    tokens,
+    ...trusting,
+    audit,
+    logins: new Logins({ audit, clock }),
     holdsRoot: authority.holdsRoot,
-    ...{ auditLog, auditPage: (position) => readAuditPage(bus, position) },
-    ...{ rootPublicKey: authority.rootPublicKey, signer },
+    auditLog,
+    auditPage: (position) => readAuditPage(bus, position),
+    rootPublicKey: authority.rootPublicKey,
+    signer,
     problems: () => [
       ...problemsAbout("nats-account", nats.problems()),
       ...natsUsers.problems(),
@@ -231,59 +226,4 @@ async function startParts(
   const joinServices = openJoinServices({ ...base, random }, nats, joining);
   const judge = createOperatorJudge(mesh, () => ledger.trust.head()?.body.revocations ?? []);
   return { audit, adminService, joinServices, judge };
-}
-
-/** Opens the listeners and writes their addresses to the ready files, as the last step. */
-async function serve(
-  base: Base,
-  { access: nats }: OpenedNats,
-  { adminService, joinServices, judge }: Parts,
-): Promise<void> {
-  const { config, log, clock, cleanup, folder, authority } = base;
-  const hosts = [config.admin.host, config.join.host];
-  const issueOwn = () => authority.issueControlPlane({ name: authority.name, hosts });
-  const first = issueOwn();
-  const adminCredentials = new RenewableCredentials(authority.caPem, first, true);
-  const joinCredentials = new RenewableCredentials(authority.caPem, first, false);
-  const saved = folder.savedPorts();
-  const stopServer = (server: GrpcServer) => cleanup.add(() => server.stop(stopGraceMs));
-  const admin = await listenOnFirst(config.admin, saved?.admin, (bind) =>
-    startAdminListener({ clock, log }, bind, adminCredentials, adminService, judge),
-  );
-  stopServer(admin);
-  const joining = await listenOnFirst(config.join, saved?.join, (bind) =>
-    startJoinListener({ clock, log }, bind, joinCredentials, joinServices),
-  );
-  stopServer(joining);
-  folder.savePorts({ admin: admin.port, join: joining.port });
-  const addresses = {
-    admin: dialAddress(admin.address, config.admin.host),
-    join: dialAddress(joining.address, config.join.host),
-  };
-  writeOperatorContexts(base, addresses.admin, config.operators);
-  base.members.setOwn(addresses.join);
-  writeJoinFile(folder, authority, base.members.addresses());
-  const ready = { mesh: authority.mesh, ...addresses, console: "", nats: nats.servers.join(","), pid: process.pid };
-  folder.writeJson("ready.json", ready);
-  log.info("serving", { ...ready, controlPlane: authority.name });
-  if (base.place !== undefined) {
-    const deps = { ...base, dir: folder.path, joinAddress: addresses.join, nats };
-    cleanup.add(startKeeping(base.place, deps));
-  }
-  void renewOwn({ clock, log, signal: base.signal }, () => {
-    const next = issueOwn();
-    adminCredentials.renew(next);
-    joinCredentials.renew(next);
-    writeOperatorContexts(base, addresses.admin, config.operators);
-  });
-}
-
-/**
- * Writes join.json: `join` is this control plane's listener; `joins` lists all listeners if there are several control
- * planes.
- */
-function writeJoinFile(folder: DataFolder, { mesh, rootHash }: Authority, addresses: readonly string[]): void {
-  const [own] = addresses;
-  const joins = addresses.length > 1 ? { joins: addresses } : {};
-  folder.writeJson("join.json", { mesh, join: own, rootHash, ...joins });
 }

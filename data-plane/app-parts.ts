@@ -123,7 +123,13 @@ export async function openParts(
   const { statements, reader } = signing;
   const revocation = watchOwnRevocation(
     {
-      ...{ identity, reader, bus, clock, log, trust: sync.trust, random: Math.random },
+      identity,
+      reader,
+      bus,
+      clock,
+      log,
+      trust: sync.trust,
+      random: Math.random,
       contacts: () => identity.contacts,
       receive: (trust) => sync.receive({ trust, activation: none, revision: none, freshness: none }),
     },

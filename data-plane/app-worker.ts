@@ -113,7 +113,10 @@ class Worker {
     const metrics = await this.#metrics.snapshot();
     const { current, shadow } = this.#ports.policy;
     return {
-      ...{ metrics, epoch: current?.epoch ?? 0, calls: this.#window.calls, before: this.#window.before },
+      metrics,
+      epoch: current?.epoch ?? 0,
+      calls: this.#window.calls,
+      before: this.#window.before,
       shadow: shadow && this.#tally.read(shadow.policy),
     };
   }

@@ -169,7 +169,11 @@ async function listenBehindGate(options: GrpcServerOptions, behind: GateOptions)
   const place = { host: bind.slice(0, at).replace(/^\[|\]$/g, ""), port: Number(bind.slice(at + 1)) };
   try {
     const gate = await listenGated({
-      ...{ ...place, limits, clock, log, tls: tls.current },
+      ...place,
+      limits,
+      clock,
+      log,
+      tls: tls.current,
       isKnown: isKnownPeer,
       serve: (socket) => (isKnownPeer(socket) && toKnown ? toKnown : toStrangers).injectConnection(socket),
     });

@@ -23,7 +23,9 @@ const [connectionCount = 8, streamCount = 32] = (flags.get("shape")?.[0] ?? "8x3
 const through = flags.get("through")?.[0] ?? "mesh";
 const vary = !flags.has("same-headers");
 const limits: EngineLimits = {
-  ...{ ...defaultLimits, concurrentStreamsMax: 1000, streamWindowBytes: 1_048_576 },
+  ...defaultLimits,
+  concurrentStreamsMax: 1000,
+  streamWindowBytes: 1_048_576,
   connectionWindowBytes: 16_777_216,
 };
 const head = [

@@ -128,8 +128,14 @@ export function startInbound(dial: () => Socket): Taker {
 /** The proxy of the caller; `dial` connects to the proxy before the server. */
 export function startOutbound(dial: () => Socket): Taker {
   const endpoint: Endpoint = {
-    ...{ proxyId: "p1", service: "echo", instance: "echo", version: "v1", address: "127.0.0.1:1" },
-    ...{ labels: [], gone: false, timeMs: 0 },
+    proxyId: "p1",
+    service: "echo",
+    instance: "echo",
+    version: "v1",
+    address: "127.0.0.1:1",
+    labels: [],
+    gone: false,
+    timeMs: 0,
   };
   const all = [endpoint];
   const endpoints: EndpointView = { endpoints: () => all, ready: async () => {} };

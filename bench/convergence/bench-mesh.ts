@@ -51,8 +51,14 @@ const prepareMs = 150_000;
 export async function activate(admin: AdminClient, revision: number): Promise<Activated> {
   const startMs = performance.now();
   const { activation } = await admin.activateRevision({
-    ...{ revision, reason: "", force: false, thresholdPercent: 0, prepareTimeoutMs: prepareMs },
-    ...{ expectedEpoch: undefined, plan: undefined, endRollout: false },
+    revision,
+    reason: "",
+    force: false,
+    thresholdPercent: 0,
+    prepareTimeoutMs: prepareMs,
+    expectedEpoch: undefined,
+    plan: undefined,
+    endRollout: false,
   });
   if (activation === undefined) throw new Error("the answer says no activation");
   return { epoch: activation.epoch, timeMs: activation.timeMs, tookMs: performance.now() - startMs };

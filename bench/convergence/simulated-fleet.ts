@@ -47,9 +47,17 @@ function chainOf(length: number): readonly Signed<Activation>[] {
   for (let epoch = 1; epoch <= length; epoch += 1) {
     const { number, digest } = revisions[epoch % 2] as PreparedRevision;
     const body: Activation = {
-      ...{ epoch, revisionNumber: number, revisionDigest: digest, previous: chain.at(-1)?.digest, reason: "" },
-      ...{ author: buildSpiffeId(mesh, "operator", "bench"), timeMs: epoch, rollbackOf: undefined, forced: false },
-      ...{ thresholdPercent: 0, rollout: undefined },
+      epoch,
+      revisionNumber: number,
+      revisionDigest: digest,
+      previous: chain.at(-1)?.digest,
+      reason: "",
+      author: buildSpiffeId(mesh, "operator", "bench"),
+      timeMs: epoch,
+      rollbackOf: undefined,
+      forced: false,
+      thresholdPercent: 0,
+      rollout: undefined,
     };
     chain.push(signActivation(body, mesh, signer));
   }
@@ -149,7 +157,11 @@ function statementOf({ body, digest }: Signed<Activation>): Freshness {
 export function simulateFleet({ proxies, activations, fanOutUs }: SimulatedFleetOptions): void {
   console.log(`\n### P5: activation to in force at ${proxies} simulated proxies (virtual time)\n`);
   const near: Omit<Model, "name"> = {
-    ...{ fanOutMs: fanOutUs / 1000, networkMs: [0.1, 2], diskMs: [1, 20], verifyMs: 1, lost: 0 },
+    fanOutMs: fanOutUs / 1000,
+    networkMs: [0.1, 2],
+    diskMs: [1, 20],
+    verifyMs: 1,
+    lost: 0,
   };
   const models: readonly Model[] = [
     { ...near, name: "one site" },

@@ -114,8 +114,12 @@ function trustIn(x509Roots: readonly Uint8Array[]): Signed<Trust> {
 /** A user that may do everything in its account. */
 const mint = ({ seed, publicKey }: NatsAccount, userPublicKey: string): Promise<string> =>
   mintUser({
-    ...{ accountSeed: seed, accountPublicKey: publicKey, userPublicKey },
-    ...{ name: "bench", permissions: everything, expiresMs: Date.now() + 3_600_000 },
+    accountSeed: seed,
+    accountPublicKey: publicKey,
+    userPublicKey,
+    name: "bench",
+    permissions: everything,
+    expiresMs: Date.now() + 3_600_000,
   });
 
 interface Measured {

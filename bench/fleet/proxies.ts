@@ -31,11 +31,27 @@ const digest = digestOf(Buffer.from("a revision"));
 function heartbeatOf(index: number): Heartbeat {
   const held = Array.from({ length: 8 }, (_, back) => ({ number: 100 - back, digest }));
   return {
-    ...{ proxyId: proxyIdOf(index), service: serviceOf(index), version: "v1", timeMs: Date.now() },
-    ...{ seenEpoch: 120, evaluatingEpoch: 120, evaluatingRevision: 100, evaluatingDigest: digest, prepared: held },
-    ...{ rejected: undefined, certificateExpiresMs: Date.now() + 86_400_000, freshnessAgeMs: 900, lagMs: 12 },
-    ...{ trustSequence: 3, serving: true, bypassable: [], seenActivation: digest, leaving: false },
-    ...{ calls: undefined, callsBefore: undefined, labels: [] },
+    proxyId: proxyIdOf(index),
+    service: serviceOf(index),
+    version: "v1",
+    timeMs: Date.now(),
+    seenEpoch: 120,
+    evaluatingEpoch: 120,
+    evaluatingRevision: 100,
+    evaluatingDigest: digest,
+    prepared: held,
+    rejected: undefined,
+    certificateExpiresMs: Date.now() + 86_400_000,
+    freshnessAgeMs: 900,
+    lagMs: 12,
+    trustSequence: 3,
+    serving: true,
+    bypassable: [],
+    seenActivation: digest,
+    leaving: false,
+    calls: undefined,
+    callsBefore: undefined,
+    labels: [],
   };
 }
 

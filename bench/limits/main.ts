@@ -12,8 +12,13 @@ What one check of the rate limits costs.`,
 
 const checks = 1_000_000;
 const base: Limit = {
-  ...{ per: [], methods: ["*"], rate: { tokens: 10_000_000, periodMs: 1000 }, burst: 10_000_000, costs: [] },
-  ...{ scope: "proxy", disconnected: undefined },
+  per: [],
+  methods: ["*"],
+  rate: { tokens: 10_000_000, periodMs: 1000 },
+  burst: 10_000_000,
+  costs: [],
+  scope: "proxy",
+  disconnected: undefined,
 };
 const perCaller: Limit = { ...base, per: ["caller"] };
 const shared: Limit = { ...perCaller, scope: "mesh", disconnected: "share" };

@@ -33,7 +33,12 @@ const issuers = buildTokenIssuers(
   [{ kind: "JwtIssuer", name: "a", audiences: ["shop"], requiredClaims: ["sub"] }],
   [
     {
-      ...{ name: "a", issuer: "https://a.example", jwksUrl: "", fetchedMs: 0, allowPrivateAddress: false, jwksCa: "" },
+      name: "a",
+      issuer: "https://a.example",
+      jwksUrl: "",
+      fetchedMs: 0,
+      allowPrivateAddress: false,
+      jwksCa: "",
       jwks: JSON.stringify({ keys: [{ ...publicKey.export({ format: "jwk" }), kid: "k" }] }),
     },
   ],

@@ -34,7 +34,11 @@ export function addCanCommand(program: Command, cli: Cli): void {
       const { service, method } = parseServiceMethod(target);
       const answer = await cli.withAdmin(self, (admin) =>
         admin.checkAccess({
-          ...{ caller, service, method, revision: flags.revision ?? 0, headers },
+          caller,
+          service,
+          method,
+          revision: flags.revision ?? 0,
+          headers,
           claims: flags.claim === undefined ? "" : JSON.stringify(Object.fromEntries(flags.claim.map(parseClaim))),
           tokenIssuer: flags.tokenIssuer ?? "",
         }),

@@ -21,7 +21,11 @@ function serviceToJson({ name, endpoints, inPolicy }: ServiceInfo) {
   return {
     name,
     endpoints: endpoints.map(({ instance, version, address, healthy, why, proxyId }) => ({
-      ...{ instance, version, address, healthy, proxyId },
+      instance,
+      version,
+      address,
+      healthy,
+      proxyId,
       ...(healthy || why === "" ? {} : { why }),
     })),
     inPolicy,

@@ -71,9 +71,16 @@ function addDropCommand(parent: Command, cli: Cli): void {
 
 function toJson({ sequence, timeMs, rootHash, revocations, signingKeys }: ListSigningKeysResponse) {
   return {
-    ...{ sequence, time: renderTime(timeMs), rootHash, revocations },
+    sequence,
+    time: renderTime(timeMs),
+    rootHash,
+    revocations,
     signingKeys: signingKeys.map(({ kid, holder, inUse, signedActive, keptBecause }) => ({
-      ...{ kid, holder, inUse, signedActive, droppable: keptBecause === "" },
+      kid,
+      holder,
+      inUse,
+      signedActive,
+      droppable: keptBecause === "",
       ...(keptBecause === "" ? {} : { keptBecause }),
     })),
   };

@@ -41,7 +41,9 @@ export function createActivator(deps: ActivatorDeps): Activator {
         deps.audit,
         {
           action: options.staged === undefined ? "activate" : "rollout",
-          ...{ target: `revision ${options.revision}`, caller, detail: options.reason },
+          target: `revision ${options.revision}`,
+          caller,
+          detail: options.reason,
         },
         () => activate(deps, options, caller, signal),
         ({ activation, created }) => ({

@@ -34,7 +34,11 @@ export class Logins {
     const more = isLast ? `; the last that is noted this hour, of ${notedMax}` : "";
     const { id: actor, source } = caller;
     await audit.record({
-      ...{ actor, source, action: "login", target: "admin API", outcome: "ok" },
+      actor,
+      source,
+      action: "login",
+      target: "admin API",
+      outcome: "ok",
       detail: `certificate ${serial}${more}`,
     });
   }

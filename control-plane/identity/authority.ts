@@ -177,7 +177,8 @@ export function openAuthority(options: AuthorityOptions): Authority {
       return newestOf(file).notAfterMs;
     },
     useIntermediate: (certificate, privateKey) => useIntermediate(authorityOf(certificate, privateKey)),
-    ...{ caPem: toPem([caCertificate]), caDer: caCertificate },
+    caPem: toPem([caCertificate]),
+    caDer: caCertificate,
     firstTrust: () => ({
       sequence: 1,
       previous: undefined,

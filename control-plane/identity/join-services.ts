@@ -52,7 +52,12 @@ export function openJoinServices(base: JoiningBase, nats: OpenedNats, deps: Join
     ...shared,
   });
   const membershipService = createMembershipService({
-    ...{ authority, tokens, ledger, audit, clock, members: base.members },
+    authority,
+    tokens,
+    ledger,
+    audit,
+    clock,
+    members: base.members,
     nats: { servers: nats.access.servers, accounts: nats.accounts },
     ...shared,
   });

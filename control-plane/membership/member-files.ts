@@ -47,7 +47,11 @@ export function storePlace(dir: string, place: MemberPlace, keys: MemberKeys, ro
   const { mesh, name, rootPublicKey, caCertificate, intermediate } = place;
   const stored = savePlace(dir, { ...place, rootHash });
   openAuthorityFile(dir, mesh, () => ({
-    ...{ name, rootPublicKey, caCertificate, signingKey: keys.signingKey, root: undefined },
+    name,
+    rootPublicKey,
+    caCertificate,
+    signingKey: keys.signingKey,
+    root: undefined,
     intermediates: [authorityOf(intermediate, createPrivateKey(keys.caKeyPem))],
   }));
   rmSync(joiningPath(dir), { force: true });

@@ -127,7 +127,11 @@ function checkPlace(
   const own = { account: place.natsMeshAccount, signingSeed: place.natsMeshAccountSeed };
   const accounts = { mesh: own.account === "" ? proxies : own, proxies };
   return {
-    ...{ mesh, name, rootPublicKey, natsServers, joinAddresses },
+    mesh,
+    name,
+    rootPublicKey,
+    natsServers,
+    joinAddresses,
     caCertificate: new Uint8Array(place.root),
     intermediate: new Uint8Array(place.intermediate),
     natsAccounts: parseNatsAccounts(JSON.stringify(accounts), "the place in the mesh that was offered"),

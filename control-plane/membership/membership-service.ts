@@ -120,8 +120,10 @@ export function createMembershipService(deps: MembershipServiceDeps): BoundServi
 /** Returns the seeds with which a further control plane mints NATS users for itself and for proxies. */
 function seedsOf({ mesh, proxies }: NatsAccounts) {
   return {
-    ...{ natsAccount: proxies.publicKey, natsAccountSeed: proxies.seed },
-    ...{ natsMeshAccount: mesh.publicKey, natsMeshAccountSeed: mesh.seed },
+    natsAccount: proxies.publicKey,
+    natsAccountSeed: proxies.seed,
+    natsMeshAccount: mesh.publicKey,
+    natsMeshAccountSeed: mesh.seed,
   };
 }
 

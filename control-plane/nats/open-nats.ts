@@ -85,7 +85,11 @@ function watchOwnDisk(
 ): DiskWatch | undefined {
   if (server === undefined || dir === undefined) return undefined;
   const watch = watchDisk({
-    ...{ dir, logFile: server.logFile, bus: access.bus, clock, log },
+    dir,
+    logFile: server.logFile,
+    bus: access.bus,
+    clock,
+    log,
     freeBytes: () => freeBytesOf(dir),
     restart: () => server.restart(),
     fitStreams: () => access.fitStreams(signal),

@@ -8,13 +8,14 @@ import { BoundedMap } from "../../core/bounded-map.js";
 import { isAshlarError, messageOf } from "../../core/errors.js";
 import { onAbort } from "../../runtime/abort.js";
 import { Backoff } from "../../runtime/backoff.js";
-import type { BusMessage, SystemBus } from "../../runtime/bus.js";
+import type { SystemBus } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
 import { connectNatsSystem } from "../../runtime/nats.js";
 import { createNatsUserKey } from "../../runtime/nats-user-keys.js";
 import { mintUser } from "../../runtime/nats-users.js";
 import type { NatsServer } from "./nats-server.js";
+import { type ClientInfo, type Listed, type Place, parse, placeOf } from "./system-messages.js";
 import {
   type ConnectedUser,
   chooseKept,
@@ -50,11 +51,6 @@ const excessSaidEveryMs = 60_000;
 const page = 1024;
 const usersMax = 100_000;
 
-interface ClientInfo {
-  readonly user?: string;
-  readonly jwt?: string;
-}
-
 export async function openUserGuard(deps: UserGuardDeps): Promise<UserGuard> {
   const { systemAccount, accounts, url } = deps.server;
   const key = createNatsUserKey();
@@ -63,14 +59,22 @@ export async function openUserGuard(deps: UserGuardDeps): Promise<UserGuard> {
   const list = `$SYS.REQ.ACCOUNT.${accounts.proxies.publicKey}.CONNZ`;
   const mint = () =>
     mintUser({
-      ...{ accountSeed: systemAccount.seed, accountPublicKey: systemAccount.publicKey, name: "control-plane" },
-      ...{ userPublicKey: key.publicKey, expiresMs: deps.clock.nowMs() + userMs },
+      accountSeed: systemAccount.seed,
+      accountPublicKey: systemAccount.publicKey,
+      name: "control-plane",
+      userPublicKey: key.publicKey,
+      expiresMs: deps.clock.nowMs() + userMs,
       permissions: { publish: [list, updateSubject, kickSubject("*")], subscribe: [...events, `${inboxPrefix}.>`] },
     });
   let jwt = await mint();
   const bus = connectNatsSystem({
-    ...{ servers: [url], jwt: () => jwt, seed: () => key.seed, inboxPrefix, name: "control-plane-system" },
-    ...{ log: deps.log, clock: deps.clock },
+    servers: [url],
+    jwt: () => jwt,
+    seed: () => key.seed,
+    inboxPrefix,
+    name: "control-plane-system",
+    log: deps.log,
+    clock: deps.clock,
   });
   const guard = new Guard(deps, bus, list);
   guard.start(events, async () => {
@@ -278,22 +282,4 @@ class Guard implements UserGuard {
     if (isAshlarError(error, "unavailable") && !this.#bus.connected) return;
     this.#deps.log.warn("the connections of NATS cannot be listed", { error: messageOf(error) });
   }
-}
-
-interface Listed {
-  readonly cid: number;
-  readonly authorized_user?: string;
-  readonly jwt?: string;
-}
-
-function parse({ data }: Pick<BusMessage, "data">): Readonly<Record<string, unknown>> {
-  return JSON.parse(Buffer.from(data).toString("utf8")) as Record<string, unknown>;
-}
-
-type Place = Pick<UserConnection, "server" | "client">;
-
-function placeOf(event: Readonly<Record<string, unknown>>): Place {
-  const { id: server } = event.server as { id: string };
-  const { id: client } = event.client as { id: number };
-  return { server, client };
 }

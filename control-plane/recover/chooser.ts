@@ -172,7 +172,12 @@ async function activateAgain(
   return commitActivation(deps, head, {
     revisionNumber: record.body.number,
     revisionDigest: record.digest,
-    ...{ author: caller.id, reason, rollbackOf: undefined, forced: true, thresholdPercent: 0, rollout: undefined },
+    author: caller.id,
+    reason,
+    rollbackOf: undefined,
+    forced: true,
+    thresholdPercent: 0,
+    rollout: undefined,
   });
 }
 

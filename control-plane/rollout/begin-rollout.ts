@@ -63,7 +63,11 @@ export async function beginRollout(
   const { before, isLost } = findPlanBefore(ledger);
   const body: Rollout = {
     ...options.staged,
-    ...{ candidate, base, author: caller.id, reason: options.reason, timeMs: clock.nowMs() },
+    candidate,
+    base,
+    author: caller.id,
+    reason: options.reason,
+    timeMs: clock.nowMs(),
     number: (before?.number ?? 0) + 1,
     previous: before?.digest,
   };

@@ -31,8 +31,13 @@ function renderShadow({ head, services }: ShadowReport): ShadowInfo | undefined 
   if (head === undefined) return undefined;
   const { shadow, epoch, revisionNumber, author, reason, timeMs } = head.body;
   return {
-    ...{ revision: shadow.number, active: revisionNumber, shareBasisPoints: shadow.shareBasisPoints },
-    ...{ epoch, author, reason, sinceMs: timeMs },
+    revision: shadow.number,
+    active: revisionNumber,
+    shareBasisPoints: shadow.shareBasisPoints,
+    epoch,
+    author,
+    reason,
+    sinceMs: timeMs,
     services: services.map((one) => ({
       ...one,
       missing: one.missing.slice(0, missingMax),

@@ -126,8 +126,15 @@ async function commit(
   await deps.beforeSigning?.();
   const { revisionNumber, revisionDigest } = head.body;
   return commitActivation(deps, head, {
-    ...{ revisionNumber, revisionDigest, author: id, reason: `${what}${renderReason(reason)}`, rollbackOf: undefined },
-    ...{ forced: false, thresholdPercent: 0, rollout: undefined, shadow },
+    revisionNumber,
+    revisionDigest,
+    author: id,
+    reason: `${what}${renderReason(reason)}`,
+    rollbackOf: undefined,
+    forced: false,
+    thresholdPercent: 0,
+    rollout: undefined,
+    shadow,
   });
 }
 
@@ -140,12 +147,16 @@ function sumUp(beats: readonly Heartbeat[], epoch: number, { digest }: ShadowOrd
     const sum = (of: "same" | "wouldDeny" | "wouldAllow" | "errors"): number =>
       counts.reduce((all, one) => all + one[of], 0);
     return {
-      ...{ service, running: counts.length },
+      service,
+      running: counts.length,
       missing: own
         .filter((beat) => !isRunning(beat))
         .map(({ proxyId }) => proxyId)
         .sort(),
-      ...{ same: sum("same"), wouldDeny: sum("wouldDeny"), wouldAllow: sum("wouldAllow"), errors: sum("errors") },
+      same: sum("same"),
+      wouldDeny: sum("wouldDeny"),
+      wouldAllow: sum("wouldAllow"),
+      errors: sum("errors"),
       flips: mergeFlips(counts.flatMap(({ flips }) => flips)),
     };
   });

@@ -142,9 +142,15 @@ async function reactivate(
     refuseDuringRollout(head);
     try {
       const next = await commitActivation({ mesh, ledger, signer, clock }, head, {
-        ...{ revisionNumber: number, revisionDigest: digest, author: caller.id, rollbackOf: undefined },
+        revisionNumber: number,
+        revisionDigest: digest,
+        author: caller.id,
+        rollbackOf: undefined,
         reason: `under a new signing key${because(reason)}`,
-        ...{ forced: false, thresholdPercent: 0, rollout: undefined, shadow: head.body.shadow },
+        forced: false,
+        thresholdPercent: 0,
+        rollout: undefined,
+        shadow: head.body.shadow,
       });
       return { kid: signer.kid, previousKid, epoch: next.body.epoch };
     } catch (error) {

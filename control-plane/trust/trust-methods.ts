@@ -27,7 +27,11 @@ export function trustMethods(deps: TrustMethodsDeps): TrustMethods {
       return {
         sequence: trust.body.sequence,
         signingKeys: keys.map(({ key, inUse, signedActive, keptBecause = "" }) => ({
-          ...{ kid: key.kid, holder: key.holder, inUse, signedActive, keptBecause },
+          kid: key.kid,
+          holder: key.holder,
+          inUse,
+          signedActive,
+          keptBecause,
         })),
         revocations: trust.body.revocations.length,
         timeMs: trust.body.timeMs,

@@ -91,8 +91,13 @@ export class AuditVerifier {
       this.refuse(`the end is not signed: entries after entry ${this.#last} may have been cut off`);
     }
     return {
-      ...{ entries: this.#count, first: this.#first, last: this.#last, heads: this.#heads },
-      ...{ signedUntil: this.#signed.sequence, signedMs: this.#signed.timeMs, problems: [...this.#problems] },
+      entries: this.#count,
+      first: this.#first,
+      last: this.#last,
+      heads: this.#heads,
+      signedUntil: this.#signed.sequence,
+      signedMs: this.#signed.timeMs,
+      problems: [...this.#problems],
     };
   }
 

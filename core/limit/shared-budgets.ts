@@ -7,7 +7,7 @@ import type { Limit } from "../kinds/rate-limit/rate-limit.js";
 import { fairShareOfWorker, partOfReleased, type Sharers, type ShareSurroundings } from "./fair-share.js";
 import { type KeyDemand, type ReportOrigin, reportedKeysMax } from "./limit-report.js";
 import type { Budgets } from "./limiter.js";
-import { demandsOf, type PeerDemand, type SharedEntry, SharedTable } from "./shared-table.js";
+import { demandsOf, newEntry, type SharedEntry, SharedTable } from "./shared-table.js";
 
 type ShareMode = "shared" | NonNullable<Limit["disconnected"]>;
 
@@ -20,7 +20,6 @@ const closedWaitMs = 1000;
 const peersMax = 1024;
 /** The most peers that are counted: more would make each report too expensive. */
 const dividedAtOnceMax = 16;
-const never = Number.NEGATIVE_INFINITY;
 
 export class SharedBudgets implements Budgets {
   readonly #rate: number;
@@ -289,11 +288,6 @@ export class SharedBudgets implements Budgets {
     if (evicted !== undefined) this.#refill(evicted, nowMs);
     const share = this.#even;
     const level = Math.min(share * this.#burst, evicted?.level ?? Number.POSITIVE_INFINITY);
-    return {
-      ...{ slot, digest, key: undefined, level, stampMs: nowMs, share },
-      ...{ asked: 0, demand: 0, told: 0, counted: 0, refusedMs: never, wanted: 0, released: 0, releasedMs: never },
-      ...{ offered: 0, takenOver: 0, offeredMs: never },
-      ...{ credit: this.#burst, creditMs: nowMs, peers: new Map<string, PeerDemand>() },
-    };
+    return newEntry(slot, digest, { share, level, credit: this.#burst }, nowMs);
   }
 }

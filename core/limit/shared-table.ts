@@ -10,6 +10,8 @@ export interface PeerDemand {
 }
 
 /** One budget. Times are of a clock that never goes back. */
+const never = Number.NEGATIVE_INFINITY;
+
 export interface SharedEntry {
   readonly slot: number;
   readonly digest: string;
@@ -38,6 +40,37 @@ export interface SharedEntry {
   credit: number;
   creditMs: number;
   readonly peers: Map<string, PeerDemand>;
+}
+
+/** Returns the entry of a key that nobody has asked for yet. */
+export function newEntry(
+  slot: number,
+  digest: string,
+  { share, level, credit }: Pick<SharedEntry, "share" | "level" | "credit">,
+  nowMs: number,
+): SharedEntry {
+  return {
+    slot,
+    digest,
+    key: undefined,
+    level,
+    stampMs: nowMs,
+    share,
+    asked: 0,
+    demand: 0,
+    told: 0,
+    counted: 0,
+    refusedMs: never,
+    wanted: 0,
+    released: 0,
+    releasedMs: never,
+    offered: 0,
+    takenOver: 0,
+    offeredMs: never,
+    credit,
+    creditMs: nowMs,
+    peers: new Map<string, PeerDemand>(),
+  };
 }
 
 /** What the other workers of this proxy ask, and what other proxies do. */

@@ -26,7 +26,9 @@ export function readYaml(text: string, documentsMax: number, tokensMax = fileTok
   const composer = new Composer<ParsedNode>({ uniqueKeys: false, prettyErrors: false, logLevel: "silent" });
   let [tokens, before] = [0, ""];
   const stopped = (message: string): YamlText => ({
-    ...{ documents, lines, tokens },
+    documents,
+    lines,
+    tokens,
     problem: { offset: parser.offset, message },
   });
   lines.addNewLine(0);

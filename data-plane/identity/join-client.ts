@@ -94,7 +94,14 @@ function toParts(identity: Identity | undefined, learnt: LearntTrust): IdentityP
   }
   const { mesh, proxyId, service, version, natsServers, natsJwt, natsCaPem } = identity;
   return {
-    ...{ mesh, proxyId, service, version, natsServers, natsJwt, natsCaPem, rootPublicKey },
+    mesh,
+    proxyId,
+    service,
+    version,
+    natsServers,
+    natsJwt,
+    natsCaPem,
+    rootPublicKey,
     unsignedUntilMs: identity.unsignedUntilMs,
     certificateChain: identity.certificateChain,
     trust: isNewer ? given.bytes : trust.bytes,

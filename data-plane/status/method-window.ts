@@ -46,7 +46,12 @@ export class MethodWindow {
   read(): readonly MethodCounts[] {
     const sorted = [...this.#all].sort((a, b) => b.calls - a.calls);
     return sorted.map(({ by, service, method, calls, refused, failed, took }) => ({
-      ...{ outbound: by === "", service, method, calls, refused, failed },
+      outbound: by === "",
+      service,
+      method,
+      calls,
+      refused,
+      failed,
       ...(by !== "" && { caller: nameOf(by) }),
       took: calls > refused ? [...took] : [],
     }));

@@ -60,8 +60,12 @@ function add(a: ShadowCounts, b: ShadowCounts): ShadowCounts {
   }
   const size = ({ wouldDeny, wouldAllow }: ShadowFlips): number => wouldDeny + wouldAllow;
   return {
-    ...{ epoch: a.epoch, digest: a.digest, same: a.same + b.same, errors: a.errors + b.errors },
-    ...{ wouldDeny: a.wouldDeny + b.wouldDeny, wouldAllow: a.wouldAllow + b.wouldAllow },
+    epoch: a.epoch,
+    digest: a.digest,
+    same: a.same + b.same,
+    errors: a.errors + b.errors,
+    wouldDeny: a.wouldDeny + b.wouldDeny,
+    wouldAllow: a.wouldAllow + b.wouldAllow,
     flips: [...flips.values()].sort((one, other) => size(other) - size(one)).slice(0, shadowFlipsMax),
   };
 }

@@ -268,7 +268,9 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
     if (told.shadow === shadow || (shadow !== undefined && !told.revisions.has(shadow.policy.revisionDigest))) return;
     told.shadow = shadow;
     const sent = shadow && {
-      ...{ epoch: shadow.policy.epoch, revision: shadow.policy.revisionDigest, share: shadow.share },
+      epoch: shadow.policy.epoch,
+      revision: shadow.policy.revisionDigest,
+      share: shadow.share,
     };
     this.#crew.say(worker, { kind: "shadow", shadow: sent });
   }

@@ -172,8 +172,14 @@ describe("apply", () => {
     const done = await admin.run("apply", "-f", policy, "-o", "json");
     expect([done.code, done.error]).toEqual([1, expect.stringContaining(message)]);
     expect(json(done.out)).toEqual({
-      ...{ created: true, revision: 3, epoch: 4, activated: false, behind: [], findings: [] },
-      ...{ digest: digestOf("3"), error: { code: "denied", message } },
+      created: true,
+      revision: 3,
+      epoch: 4,
+      activated: false,
+      behind: [],
+      findings: [],
+      digest: digestOf("3"),
+      error: { code: "denied", message },
     });
   });
 
@@ -210,8 +216,16 @@ describe("apply", () => {
     const zeros = { desiredEpoch: 0, desiredRevision: 0, receivedEpoch: 0, evaluatingEpoch: 0, evaluatingRevision: 0 };
     const texts = { version: "", reason: "", desiredDigest: "", receivedActivation: "", evaluatingDigest: "" };
     const proxy = {
-      ...{ id: "p-2", service: "payments", live: true, prepared: false, active: false, state: "not-prepared" },
-      ...{ ...zeros, ...texts, lagMs: 0, lastSeenMs: 0 },
+      id: "p-2",
+      service: "payments",
+      live: true,
+      prepared: false,
+      active: false,
+      state: "not-prepared",
+      ...zeros,
+      ...texts,
+      lagMs: 0,
+      lastSeenMs: 0,
     };
     const getConvergence = () => {
       asks += 1;

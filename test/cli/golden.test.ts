@@ -66,8 +66,12 @@ test("tables read well", async () => {
           endpoints: [
             { instance: "p-0002", version: "v2", address: "127.0.0.1:9102", healthy: true, proxyId: "p-0002" },
             {
-              ...{ instance: "second", version: "v1", address: "127.0.0.1:9103", proxyId: "p-0003" },
-              ...{ healthy: false, why: "its proxy is not heard of" },
+              instance: "second",
+              version: "v1",
+              address: "127.0.0.1:9103",
+              proxyId: "p-0003",
+              healthy: false,
+              why: "its proxy is not heard of",
             },
           ],
         },
@@ -80,7 +84,10 @@ test("tables read well", async () => {
     checkAccess: ({ caller }: { caller: string }) =>
       caller === "checkout"
         ? {
-            ...{ allowed: true, rule: "checkout-charges/allow[0]", revision: 3, epoch: 4 },
+            allowed: true,
+            rule: "checkout-charges/allow[0]",
+            revision: 3,
+            epoch: 4,
             reason:
               "allowed by checkout-charges/allow[0]; rollout 2 runs: under revision 4 it is denied by default-deny",
             limits: [

@@ -212,8 +212,17 @@ test("apply --dry-run is a plan that programs read", async () => {
   admin.answers.validateRevision = answer;
   const done = await admin.run("apply", "-f", path, "--dry-run", "-o", "json");
   expect(JSON.parse(done.out)).toEqual({
-    ...{ created: false, wouldCreate: true, wouldActivate: true, wantsYes: false, parent: 3, revision: 3, epoch: 4 },
-    ...{ findings: [], snapshot: digestOf("b"), objects: [object], access: [access] },
+    created: false,
+    wouldCreate: true,
+    wouldActivate: true,
+    wantsYes: false,
+    parent: 3,
+    revision: 3,
+    epoch: 4,
+    findings: [],
+    snapshot: digestOf("b"),
+    objects: [object],
+    access: [access],
   });
   admin.answers = { validateRevision: { ...answer, wouldCreate: false }, getStatus: statusInfo(), diffRevisions: {} };
   expect(JSON.parse((await admin.run("apply", "-f", path, "--dry-run", "-o", "json")).out)).toMatchObject({

@@ -78,7 +78,8 @@ describe("activate --stages", () => {
     expect([done.code, done.error]).toEqual([0, ""]);
     expect(done.out).toBe("Rollout 2 of revision 4: running, stage 1 of 3 (1); see `ashlar rollout status --watch`.\n");
     expect(asked("activateRevision")).toMatchObject({
-      ...{ revision: 4, endRollout: true },
+      revision: 4,
+      endRollout: true,
       plan: {
         stages: [
           { kind: { $case: "count", value: 1 } },
@@ -86,7 +87,8 @@ describe("activate --stages", () => {
           { kind: { $case: "basisPoints", value: 1000 } },
           { kind: { $case: "basisPoints", value: 10_000 } },
         ],
-        ...{ holdMs: 60_000, gates: { members: 1, samples: 5, latency: undefined, refused: { moreBasisPoints: 100 } } },
+        holdMs: 60_000,
+        gates: { members: 1, samples: 5, latency: undefined, refused: { moreBasisPoints: 100 } },
       },
     });
   });

@@ -50,8 +50,15 @@ function sign(identity: ProxyIdentity, kind: StatementKind, bytes: Uint8Array) {
 }
 
 const endpointOf = (proxyId: string, address: string, parts: Partial<Endpoint> = {}): Endpoint => ({
-  ...{ proxyId, service: "payments", instance: proxyId, version: "v1", address, labels: [], gone: false },
-  ...{ timeMs: Date.now(), ...parts },
+  proxyId,
+  service: "payments",
+  instance: proxyId,
+  version: "v1",
+  address,
+  labels: [],
+  gone: false,
+  timeMs: Date.now(),
+  ...parts,
 });
 
 /** States an endpoint as `by`, in the name that it has. */
@@ -170,10 +177,22 @@ describe("who may publish everything", () => {
   test("adds no decision to another proxy's, and none twice", async () => {
     const decide = (index: number, by: ProxyIdentity | undefined, proxyId: string): Promise<number> => {
       const record: DecisionRecord = {
-        ...{ id: renderDecisionId(Date.now(), 0, index), direction: "inbound", service: "payments" },
-        ...{ caller: buildSpiffeId("test.mesh", "service", "front"), method: "s.S/M", verdict: "denied" },
-        ...{ rule: "default-deny", revision: 1, epoch: 1, timeMs: Date.now(), inputs: noInputs, routing: undefined },
-        ...{ version: "", limits: [], closed: false, shadow: false },
+        id: renderDecisionId(Date.now(), 0, index),
+        direction: "inbound",
+        service: "payments",
+        caller: buildSpiffeId("test.mesh", "service", "front"),
+        method: "s.S/M",
+        verdict: "denied",
+        rule: "default-deny",
+        revision: 1,
+        epoch: 1,
+        timeMs: Date.now(),
+        inputs: noInputs,
+        routing: undefined,
+        version: "",
+        limits: [],
+        closed: false,
+        shadow: false,
       };
       const about = { service: "payments", proxyId, share: 1, dropped: 0, counted: [] };
       const bytes = encodeBatch(about, [encodeDecision(record)]);

@@ -14,8 +14,14 @@ const ids = ["p1", "p2", "p3"];
 const pki = new StatementPki();
 const instances = ids.map(
   (proxyId): Endpoint => ({
-    ...{ proxyId, service: "payments", instance: proxyId, version: "v1", address: "127.0.0.1:1" },
-    ...{ labels: [], gone: false, timeMs: 1 },
+    proxyId,
+    service: "payments",
+    instance: proxyId,
+    version: "v1",
+    address: "127.0.0.1:1",
+    labels: [],
+    gone: false,
+    timeMs: 1,
   }),
 );
 

@@ -21,8 +21,13 @@ export interface ExchangeWorld {
 const key = Buffer.alloc(16, 7).toString("base64url");
 const report: LimitReport = { limits: [{ limit: key, keys: [{ key, perSecond: 12.5, released: 3 }] }] };
 const limit: Limit = {
-  ...{ per: [], methods: [], rate: { tokens: 500, periodMs: 1000 }, burst: 1000, costs: [] },
-  ...{ scope: "mesh", disconnected: "share" },
+  per: [],
+  methods: [],
+  rate: { tokens: 500, periodMs: 1000 },
+  burst: 1000,
+  costs: [],
+  scope: "mesh",
+  disconnected: "share",
 };
 const call = { caller: "c", method: "p.P/A", inputs: { header: () => undefined, claims: undefined } };
 

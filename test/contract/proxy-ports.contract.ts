@@ -15,8 +15,13 @@ export interface OpenedPorts {
 }
 
 const inputs: CallInputs = {
-  ...{ header: () => undefined, claims: undefined, tokenIssuer: undefined, nowMs: 0, sourceAddress: undefined },
-  ...{ sourceLabels: undefined, destinationLabels: new Map() },
+  header: () => undefined,
+  claims: undefined,
+  tokenIssuer: undefined,
+  nowMs: 0,
+  sourceAddress: undefined,
+  sourceLabels: undefined,
+  destinationLabels: new Map(),
 };
 
 export function describeProxyPorts(name: string, open: () => Promise<OpenedPorts>): void {

@@ -28,7 +28,9 @@ describe("settings of a proxy", () => {
     expect([set.headerBytesMax, set.keepaliveMs]).toEqual([262_144, 0]);
     expect(parse({ ...good, keepalive: "1m" }).keepaliveMs).toBe(60_000);
     expect(parse({ ...good, headerKib: "128KiB", bufferMib: "1GiB", messageMib: "8" })).toMatchObject({
-      ...{ headerBytesMax: 131_072, bufferBytesMax: 1_073_741_824, messageBytesMax: 8_388_608 },
+      headerBytesMax: 131_072,
+      bufferBytesMax: 1_073_741_824,
+      messageBytesMax: 8_388_608,
     });
     for (const headerKib of ["7", "2000", "2MiB", "1GB"])
       expect(problemsOf({ ...good, headerKib })[0]).toMatch(

@@ -59,7 +59,9 @@ describe("with 300 descriptors and 250 connections of a stranger from the operat
   for (const attack of listenerAttacks) {
     test(`join listener: ${attack.name}`, async () => {
       const seen = await withstand(attack, portOf("join", "/ashlar.v1.JoinService/Join"), {
-        ...{ count: 250, ms: 3000, rssBytes },
+        count: 250,
+        ms: 3000,
+        rssBytes,
         ask: () => Promise.all([operatorAsks(), joinerAsks()]),
       });
       expect(seen).toMatchObject({ failed: 0 });
@@ -69,7 +71,10 @@ describe("with 300 descriptors and 250 connections of a stranger from the operat
 
     test(`admin listener: ${attack.name}`, async () => {
       const seen = await withstand(attack, portOf("admin", "/ashlar.v1.AdminService/PublishRevision"), {
-        ...{ count: 250, ms: 3000, rssBytes, ask: operatorAsks },
+        count: 250,
+        ms: 3000,
+        rssBytes,
+        ask: operatorAsks,
       });
       expect(seen).toMatchObject({ failed: 0 });
       expect(seen.grewMiB).toBeLessThan(150);

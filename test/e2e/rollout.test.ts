@@ -151,7 +151,9 @@ test("a good revision goes through its stages although the control plane is kill
   expect(proxies.filter((proxy) => proxy.revision === 3)).toHaveLength(1);
   expect(proxies.every((proxy) => proxy.epoch === 5 && proxy.active)).toBe(true);
   expect(await mesh.json(0, "can", "front", "echo/test.Echo/Unary")).toMatchObject({
-    ...{ allowed: true, revision: 1, epoch: 5 },
+    allowed: true,
+    revision: 1,
+    epoch: 5,
     reason: expect.stringContaining("under revision 3 it is allowed"),
   });
   const log: { number: number; active: boolean; rollout?: number }[] = await mesh.json(0, "log");

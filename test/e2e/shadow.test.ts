@@ -16,7 +16,8 @@ describe.each([1, 2])("with %i processes", (workers) => {
     mesh = await TestMesh.start();
     const flags = ["--workers", String(workers)];
     const echo = await mesh.proxy({
-      ...{ name: "echo", service: "echo" },
+      name: "echo",
+      service: "echo",
       flags: [...flags, "--status", `127.0.0.1:${statusPort + workers}`],
     });
     const front = await mesh.proxy({ name: "front", service: "front", flags });
@@ -57,7 +58,12 @@ describe.each([1, 2])("with %i processes", (workers) => {
     );
     expect(info).toMatchObject({ running: true, revision: 2, active: 1, epoch: 2 });
     expect(echoOf(info)).toMatchObject({
-      ...{ running: 1, missing: [], same: 0, wouldDeny: 10, wouldAllow: 0, errors: 0 },
+      running: 1,
+      missing: [],
+      same: 0,
+      wouldDeny: 10,
+      wouldAllow: 0,
+      errors: 0,
       flips: [{ caller: "spiffe://test/service/front", method: "test.Echo/Unary", wouldDeny: 10, wouldAllow: 0 }],
     });
     await until("they are recorded", async () => {

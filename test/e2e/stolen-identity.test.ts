@@ -95,8 +95,14 @@ test("calls to others go on, no proxy appears, and apply waits for nobody that i
     while (attacking) {
       for (const proxyId of [...victims.map(({ id }) => id), `invented-${rounds}`]) {
         const endpoint: Endpoint = {
-          ...{ proxyId, service: "echo", instance: proxyId, version: "v1", address: "127.0.0.1:1" },
-          ...{ labels: [], gone: rounds % 2 === 0, timeMs: Date.now() + 60_000 },
+          proxyId,
+          service: "echo",
+          instance: proxyId,
+          version: "v1",
+          address: "127.0.0.1:1",
+          labels: [],
+          gone: rounds % 2 === 0,
+          timeMs: Date.now() + 60_000,
         };
         await say("endpoint", endpointSubject("echo", proxyId), encodeEndpoint(endpoint));
         const leaving = rounds % 2 === 0;

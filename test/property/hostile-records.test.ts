@@ -116,7 +116,10 @@ const open = (folder: MemoryFolder, bus = createOfflineBus()): Promise<Sync> =>
   openSync(
     { bus, folder, clock: systemClock, log: new RecordingLogger() },
     {
-      ...{ mesh: testMesh, proxyId: "payments-1", service: "payments", upstreams: [] },
+      mesh: testMesh,
+      proxyId: "payments-1",
+      service: "payments",
+      upstreams: [],
       rootPublicKey: mesh.root.publicKey,
       issued: { trust: mesh.trust.bytes, activation: empty, revision: empty, freshness: empty },
     },

@@ -194,8 +194,14 @@ describe("limits of a candidate", () => {
             if (known !== undefined) [known.count, known.untilMs] = [known.count + 1, timeMs];
             else
               counts.set(key, {
-                ...{ caller, method, rule, verdict: "limited", revision: 1, count: 1 },
-                ...{ fromMs: timeMs, untilMs: timeMs },
+                caller,
+                method,
+                rule,
+                verdict: "limited",
+                revision: 1,
+                count: 1,
+                fromMs: timeMs,
+                untilMs: timeMs,
               });
             continue;
           }
@@ -292,8 +298,14 @@ describe("what is not known of limits is not guessed", () => {
   });
   test("refusals of a flood that were counted: as many as no moment of theirs lets pass stay refused", () => {
     const counted = {
-      ...{ caller: callers[0] ?? "", method: methods[0] ?? "", rule: "pay/limits[0]", verdict: "limited" as const },
-      ...{ revision: 1, count: 1000, fromMs: startMs, untilMs: startMs + 10_000 },
+      caller: callers[0] ?? "",
+      method: methods[0] ?? "",
+      rule: "pay/limits[0]",
+      verdict: "limited" as const,
+      revision: 1,
+      count: 1000,
+      fromMs: startMs,
+      untilMs: startMs + 10_000,
     } as const;
     const result = replay(perCaller("20/s", 20), perCaller("10/s", 10), [batch("p0", [], { counted: [counted] })]);
     expect(result).toMatchObject({ same: 780, undecidable: 220, flipped: 0 });

@@ -72,8 +72,12 @@ for (const { name, program } of natsPrograms) {
     const open = async (account: NatsAccount, inboxPrefix: string, permissions: NatsPermissions): Promise<Bus> => {
       const key = createNatsUserKey();
       const jwt = await mintUser({
-        ...{ accountSeed: account.seed, accountPublicKey: account.publicKey, userPublicKey: key.publicKey, name: "u" },
-        ...{ expiresMs: Date.now() + 600_000, permissions },
+        accountSeed: account.seed,
+        accountPublicKey: account.publicKey,
+        userPublicKey: key.publicKey,
+        name: "u",
+        expiresMs: Date.now() + 600_000,
+        permissions,
       });
       const user = { jwt: () => jwt, seed: () => key.seed, inboxPrefix, name: "u" };
       const bus = connectNats({ servers: [`nats://${host}:${port}`], ...user, log: silentLogger, timeoutMs: 1000 });

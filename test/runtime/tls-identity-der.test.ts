@@ -76,7 +76,8 @@ interface Tree {
 
 function grow(bytes: Uint8Array): readonly Tree[] {
   return readDerList(bytes).map(({ tag, content }) => ({
-    ...{ tag, content },
+    tag,
+    content,
     children: (tag & 0x20) === 0 ? [] : grow(content),
   }));
 }

@@ -112,8 +112,13 @@ describe("issued certificates", () => {
 
   test("are not made for an address that is none or a name that is too long", () => {
     const contents = {
-      ...{ serial: Uint8Array.of(1), organization: "", commonName: "x", notBeforeMs: 0, notAfterMs: 1000 },
-      ...{ publicKey: leafKey, uri: "spiffe://mesh-a/service/x" },
+      serial: Uint8Array.of(1),
+      organization: "",
+      commonName: "x",
+      notBeforeMs: 0,
+      notAfterMs: 1000,
+      publicKey: leafKey,
+      uri: "spiffe://mesh-a/service/x",
     };
     for (const address of ["localhost", "1.2.3", "1.2.3.4/8", "::ffff:1.2.3.4", "fe80::1%eth0"]) {
       expect(() => issueCertificate({ ...contents, ipAddresses: [address] }, { selfKey: key })).toThrow(

@@ -58,7 +58,8 @@ describe("a good SVID", () => {
 
   test("is accepted while one of two roots of the same key is good", () => {
     const old = makeCertificate({
-      ...{ name: root.name, key: root.key },
+      name: root.name,
+      key: root.key,
       extensions: [basic(true, 0)],
       notAfterMs: now - 1,
     });
@@ -286,7 +287,10 @@ describe("peerSvid on real sockets", () => {
     const visit = (session?: Buffer) =>
       new Promise<Buffer | undefined>((resolve, reject) => {
         const socket = connect({
-          ...{ port, host: "127.0.0.1", key: one.keyPem, ca: toPem([root.der]) },
+          port,
+          host: "127.0.0.1",
+          key: one.keyPem,
+          ca: toPem([root.der]),
           cert: toPem([one.der, intermediate.der]),
           checkServerIdentity: () => undefined,
           ...(session === undefined ? {} : { session }),

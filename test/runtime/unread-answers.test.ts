@@ -88,8 +88,10 @@ test("ten that do not read lose all but the youngest; who reads is answered mean
     const stream = session
       .on("error", () => {})
       .request({
-        ...{ ":method": "POST", ":path": "/ashlar.v1.JoinService/GetTrust" },
-        ...{ "content-type": "application/grpc", te: "trailers" },
+        ":method": "POST",
+        ":path": "/ashlar.v1.JoinService/GetTrust",
+        "content-type": "application/grpc",
+        te: "trailers",
       });
     stream.on("error", () => {});
     stream.end(Buffer.alloc(5));

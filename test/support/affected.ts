@@ -4,7 +4,11 @@ import type { CallCounts } from "../../core/model.js";
 import type { AffectedCalls } from "../../core/rollout/affected-calls.js";
 
 export const everyCall: AffectedCalls = {
-  ...{ side: "destination", service: undefined, methods: ["*"], callers: undefined, isNew: false },
+  side: "destination",
+  service: undefined,
+  methods: ["*"],
+  callers: undefined,
+  isNew: false,
 };
 
 export function affects(...calls: readonly AffectedCalls[]): AffectedReader {

@@ -37,8 +37,13 @@ export function chainOf(details: readonly string[], headEvery = 5): Uint8Array[]
           previous: last && digestOf(last),
           timeMs: 1_700_000_000_000 + entries.length,
         },
-        ...{ actor: "spiffe://test.mesh/operator/ann", source: "127.0.0.1:1", action, target: "revision 1" },
-        ...{ outcome: "ok", detail, id: "00112233445566778899aabbccddeeff" },
+        actor: "spiffe://test.mesh/operator/ann",
+        source: "127.0.0.1:1",
+        action,
+        target: "revision 1",
+        outcome: "ok",
+        detail,
+        id: "00112233445566778899aabbccddeeff",
       }),
     );
   };

@@ -88,7 +88,12 @@ export async function startJoinMesh(
     clock,
   });
   return {
-    ...{ authority, tokens, ledger, audit, server, service },
+    authority,
+    tokens,
+    ledger,
+    audit,
+    server,
+    service,
     join: { join: server.address, rootHash },
     changeTrust: async (change) => {
       const head = ledger.trust.head();

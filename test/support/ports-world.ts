@@ -41,9 +41,15 @@ export interface ProxyPorts {
 class RenewedIdentity implements CallIdentityView {
   readonly #listeners = new Set<() => void>();
   current: CallIdentity = {
-    ...{ mesh: testMesh, proxyId: "payments-1", service: "payments", version: "v1" },
-    ...{ spiffeId: parseSpiffeId(`spiffe://${testMesh}/service/payments`), certificateChainPem: "one" },
-    ...{ privateKeyPem: "key", serial: "01", notAfterMs: 1_900_000_000_000 },
+    mesh: testMesh,
+    proxyId: "payments-1",
+    service: "payments",
+    version: "v1",
+    spiffeId: parseSpiffeId(`spiffe://${testMesh}/service/payments`),
+    certificateChainPem: "one",
+    privateKeyPem: "key",
+    serial: "01",
+    notAfterMs: 1_900_000_000_000,
   };
 
   onRotate(listener: () => void): () => void {
@@ -84,7 +90,10 @@ export class PortsWorld {
     const sync = await openSync(
       { ...deps, spread },
       {
-        ...{ mesh: testMesh, proxyId: "payments-1", service: "payments", upstreams: [] },
+        mesh: testMesh,
+        proxyId: "payments-1",
+        service: "payments",
+        upstreams: [],
         rootPublicKey: mesh.root.publicKey,
         issued: { trust: mesh.trust.bytes, activation: empty, revision: empty, freshness: empty },
       },
@@ -136,8 +145,14 @@ export class PortsWorld {
 
   async addEndpoint(service: string, proxyId: string, parts: Partial<Endpoint> = {}): Promise<void> {
     const endpoint: Endpoint = {
-      ...{ proxyId, service, instance: proxyId, version: "v1", labels: [], address: "127.0.0.1:9001" },
-      ...{ gone: false, timeMs: Date.now() },
+      proxyId,
+      service,
+      instance: proxyId,
+      version: "v1",
+      labels: [],
+      address: "127.0.0.1:9001",
+      gone: false,
+      timeMs: Date.now(),
       ...parts,
     };
     await this.#writing.append(endpointSubject(service, proxyId), encodeEndpoint(endpoint));

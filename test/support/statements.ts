@@ -47,9 +47,20 @@ export class StatementPki {
     const { der, keyPem } = makeCertificate({ name: proxyId, issuer: this.#issuer, extensions, ...times });
     const { serial, notAfterMs } = parseSvid(der);
     return {
-      ...{ mesh: this.mesh, proxyId, service, version: "v1", spiffeId, serial, notAfterMs },
-      ...{ certificateChainPem: toPem([der, this.#issuer.der]), privateKeyPem: keyPem },
-      ...{ natsServers: [], natsJwt: "", natsSeed: "", natsCaPem: "", unsignedUntilMs: 0 },
+      mesh: this.mesh,
+      proxyId,
+      service,
+      version: "v1",
+      spiffeId,
+      serial,
+      notAfterMs,
+      certificateChainPem: toPem([der, this.#issuer.der]),
+      privateKeyPem: keyPem,
+      natsServers: [],
+      natsJwt: "",
+      natsSeed: "",
+      natsCaPem: "",
+      unsignedUntilMs: 0,
     };
   }
 

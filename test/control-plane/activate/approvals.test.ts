@@ -37,7 +37,11 @@ class World {
     }),
   };
   readonly base = {
-    ...{ mesh: testMesh, ledger: this.ledger, fleet: this.fleet.loop, signer: key.signer, clock: this.clock },
+    mesh: testMesh,
+    ledger: this.ledger,
+    fleet: this.fleet.loop,
+    signer: key.signer,
+    clock: this.clock,
     affected: affects(everyCall),
     audit: { record: async (draft: AuditDraft) => void this.drafts.push(draft) },
     auditLog: this.auditLog,

@@ -20,7 +20,11 @@ test("a certificate is noted once an hour and host, whatever the port", async ()
   await logins.note({ id: alice, source: "10.0.0.1:5002" }, "cd");
   expect(entries).toHaveLength(3);
   expect(entries[0]).toEqual({
-    ...{ actor: alice, source: "10.0.0.1:5000", action: "login", target: "admin API", outcome: "ok" },
+    actor: alice,
+    source: "10.0.0.1:5000",
+    action: "login",
+    target: "admin API",
+    outcome: "ok",
     detail: "certificate ab",
   });
   await clock.advance(hour);

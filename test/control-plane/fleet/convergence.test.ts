@@ -47,20 +47,31 @@ describe("the convergence ledger", () => {
     const found = states({ ...target, head: { epoch: 8, revisionNumber: 6, revisionDigest: before } });
     const byState = Object.fromEntries(found.map(({ id, state }) => [id, state]));
     expect(byState).toEqual({
-      ...{ done: "prepared", slow: "prepared", deaf: "prepared" },
-      ...{ empty: "not-prepared", strict: "rejected", silent: "silent" },
+      done: "prepared",
+      slow: "prepared",
+      deaf: "prepared",
+      empty: "not-prepared",
+      strict: "rejected",
+      silent: "silent",
     });
   });
 });
 
 describe("while a rollout runs", () => {
   const rollout = {
-    ...{ number: 1, digest: digestOf(Buffer.from("plan")), stage: 1, base: { number: 6, digest: before } },
-    ...{ cohort: { basisPoints: 0, proxyIds: ["in", "in-deaf", "in-late", "in-strict"] }, paused: false },
+    number: 1,
+    digest: digestOf(Buffer.from("plan")),
+    stage: 1,
+    base: { number: 6, digest: before },
+    cohort: { basisPoints: 0, proxyIds: ["in", "in-deaf", "in-late", "in-strict"] },
+    paused: false,
   };
   const running = { ...head, rollout };
   const at = (digest: typeof before, revision: number) => ({
-    ...{ seenEpoch: 9, evaluatingEpoch: 9, evaluatingDigest: digest, evaluatingRevision: revision },
+    seenEpoch: 9,
+    evaluatingEpoch: 9,
+    evaluatingDigest: digest,
+    evaluatingRevision: revision,
   });
   const found = (number: number, of: typeof digest) => {
     const fleet = new FleetState();

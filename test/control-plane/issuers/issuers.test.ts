@@ -138,8 +138,13 @@ describe("issuers", () => {
     });
   }
   const draft = (more: Partial<IssuerDraft> = {}): IssuerDraft => ({
-    ...{ name: "accounts", issuer: issuer.issuer, jwks: issuer.jwks(), jwksUrl: "" },
-    ...{ allowPrivateAddress: false, jwksCa: "", ...more },
+    name: "accounts",
+    issuer: issuer.issuer,
+    jwks: issuer.jwks(),
+    jwksUrl: "",
+    allowPrivateAddress: false,
+    jwksCa: "",
+    ...more,
   });
   const fromUrl = draft({ jwks: "", jwksUrl: "https://accounts.example/jwks" });
   const sequence = (): number => log.head()?.body.sequence ?? 0;

@@ -21,7 +21,10 @@ beforeEach(async () => {
   clock = new ManualClock();
   [free, answers, restarts, fits] = [100 * mebibyte, true, 0, 0];
   watch = watchDisk({
-    ...{ dir, logFile: join(dir, "nats.log"), clock, log: silentLogger },
+    dir,
+    logFile: join(dir, "nats.log"),
+    clock,
+    log: silentLogger,
     bus: {
       connected: true,
       streamInfo: async () => {

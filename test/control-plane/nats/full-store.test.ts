@@ -33,7 +33,10 @@ async function start(dir: string, program: string) {
   await access.bootstrap(life.signal);
   await access.bus.whenConnected(life.signal);
   const watch = watchDisk({
-    ...{ ...base, dir, logFile: server.logFile, bus: access.bus },
+    ...base,
+    dir,
+    logFile: server.logFile,
+    bus: access.bus,
     freeBytes: () => freeBytesOf(dir),
     restart: () => server.restart(),
     fitStreams: () => access.fitStreams(life.signal),

@@ -24,14 +24,23 @@ test("NATS that refuses our credentials is said as that, and forgotten once it t
   const user = createNatsUserKey();
   const mint = (accountSeed: string, accountPublicKey: string) =>
     mintUser({
-      ...{ accountSeed, accountPublicKey, userPublicKey: user.publicKey, name: "u", expiresMs: Date.now() + 600_000 },
+      accountSeed,
+      accountPublicKey,
+      userPublicKey: user.publicKey,
+      name: "u",
+      expiresMs: Date.now() + 600_000,
       permissions: { publish: ["x"], subscribe: ["_INBOX_u.>"] },
     });
   const [server] = nats.servers;
   const account = server?.accounts.mesh ?? { publicKey: "", seed: "" };
   let jwt = await mint(createNatsKeys().accountSeed, account.publicKey); // signed by a key that the account does not have
   const bus = connectNats({
-    ...{ servers: nats.urls, jwt: () => jwt, seed: () => user.seed, inboxPrefix: "_INBOX_u", name: "u", log },
+    servers: nats.urls,
+    jwt: () => jwt,
+    seed: () => user.seed,
+    inboxPrefix: "_INBOX_u",
+    name: "u",
+    log,
   });
   try {
     await until(() => bus.refusal !== undefined);

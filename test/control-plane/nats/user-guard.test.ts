@@ -36,8 +36,12 @@ async function start(program: string): Promise<TestNats> {
 function mintAgain(nats: TestNats, userPublicKey: string): Promise<string> {
   const { seed, publicKey } = nats.servers[0]?.accounts.proxies ?? { seed: "", publicKey: "" };
   return mintUser({
-    ...{ accountSeed: seed, accountPublicKey: publicKey, userPublicKey, name: "p1" },
-    ...{ expiresMs: Date.now() + 60_000, permissions: proxyPermissions("payments", "p1") },
+    accountSeed: seed,
+    accountPublicKey: publicKey,
+    userPublicKey,
+    name: "p1",
+    expiresMs: Date.now() + 60_000,
+    permissions: proxyPermissions("payments", "p1"),
   });
 }
 

@@ -51,8 +51,12 @@ class Mesh {
       clock: new ManualClock(),
     });
     this.policy = createPolicyReader({
-      ...{ mesh: name, rootPublicKey: this.root.publicKey, ledger: this.ledger, snapshots: this.snapshots },
-      ...{ publisher: this.publisher, heartbeatOf: (id: string) => this.heartbeats.get(id) },
+      mesh: name,
+      rootPublicKey: this.root.publicKey,
+      ledger: this.ledger,
+      snapshots: this.snapshots,
+      publisher: this.publisher,
+      heartbeatOf: (id: string) => this.heartbeats.get(id),
     });
   }
 

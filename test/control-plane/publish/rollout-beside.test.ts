@@ -32,7 +32,10 @@ async function activate(number: number, rollout?: Pick<NonNullable<Activation["r
   if (revision === undefined || base === undefined) throw new Error(`no revision ${number}`);
   const before = ledger.activations.head();
   const stage = rollout && {
-    ...{ number: 1, digest: digestOf(Buffer.from("plan")), paused: false, ...rollout },
+    number: 1,
+    digest: digestOf(Buffer.from("plan")),
+    paused: false,
+    ...rollout,
     base: { number: 1, digest: base.digest },
   };
   const timeMs = startMs + (before?.body.epoch ?? 0) * 1000;
@@ -46,11 +49,22 @@ beforeEach(async () => {
   const snapshots = new SnapshotStore(ledger.blobs);
   const { revisions } = ledger;
   const publisher = createPublisher({
-    ...{ mesh: testMesh, revisions, snapshots, signer, clock: new ManualClock() },
-    ...{ knownVersions: () => new Map(), knownIssuers: () => new Set<string>(), audit: { record: async () => {} } },
+    mesh: testMesh,
+    revisions,
+    snapshots,
+    signer,
+    clock: new ManualClock(),
+    knownVersions: () => new Map(),
+    knownIssuers: () => new Set<string>(),
+    audit: { record: async () => {} },
   });
   policy = createPolicyReader({
-    ...{ mesh: testMesh, rootPublicKey: publicKey, ledger, snapshots, publisher, heartbeatOf: () => heartbeat },
+    mesh: testMesh,
+    rootPublicKey: publicKey,
+    ledger,
+    snapshots,
+    publisher,
+    heartbeatOf: () => heartbeat,
   });
   for (const content of [shop("checkout", `${perCaller}, ${others}, ${dear}`), shop("cart", perCaller)])
     await publisher.publish(

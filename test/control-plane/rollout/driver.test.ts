@@ -32,8 +32,13 @@ class World {
   readonly fleet = new FakeFleet(this.clock);
   readonly entries: AuditDraft[] = [];
   readonly deps = {
-    ...{ mesh: testMesh, ledger: this.ledger, fleet: this.fleet.loop, signer, clock: this.clock },
-    ...{ affected: affects(everyCall), times: new StageTimes(this.clock) },
+    mesh: testMesh,
+    ledger: this.ledger,
+    fleet: this.fleet.loop,
+    signer,
+    clock: this.clock,
+    affected: affects(everyCall),
+    times: new StageTimes(this.clock),
     audit: { record: async (draft: AuditDraft) => void this.entries.push(draft) },
   };
   readonly activator = createActivator(this.deps);
@@ -198,12 +203,14 @@ describe("a rollout", () => {
     expect(world.rollouts.running()?.step).toMatchObject({ kind: "wait" });
     await world.rollouts.advance(0, "no traffic at night", caller);
     expect(world.head).toMatchObject({
-      ...{ epoch: 3, reason: "rollout 1: advance: no traffic at night" },
+      epoch: 3,
+      reason: "rollout 1: advance: no traffic at night",
       rollout: { stage: 2, cohort: { basisPoints: 5000 } },
     });
     world.beat(refusing);
     await expect(world.rollouts.advance(1, "", caller)).rejects.toMatchObject({
-      ...{ code: "stale", message: expect.stringMatching(/failed its gate "refused"/) },
+      code: "stale",
+      message: expect.stringMatching(/failed its gate "refused"/),
     });
     expect(world.head.epoch).toBe(3);
     world.beat(quiet);
@@ -344,7 +351,8 @@ describe("what is refused, each with its own code, changing nothing", () => {
   test("a rollout to what everyone outside the running one has", async () => {
     await world.begin();
     await expect(world.begin("1,100%", { revision: 1, endRollout: true })).rejects.toMatchObject({
-      ...{ code: "stale", message: expect.stringMatching(/rollout abort/) },
+      code: "stale",
+      message: expect.stringMatching(/rollout abort/),
     });
     expect([world.head.epoch, world.ledger.rollouts.list().length]).toEqual([2, 1]);
   });

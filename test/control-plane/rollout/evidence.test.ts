@@ -19,17 +19,34 @@ import { testAuthor } from "../../support/records.js";
 
 const ref = (number: number) => ({ number, digest: digest(`revision ${number}`) });
 const plan: Rollout = {
-  ...{ number: 1, previous: undefined, candidate: ref(2), base: ref(1), stages: parseStages("1,2,100%") },
-  ...{ holdMs: 0, gates: gatesDefault, author: testAuthor, reason: "", timeMs: 0 },
+  number: 1,
+  previous: undefined,
+  candidate: ref(2),
+  base: ref(1),
+  stages: parseStages("1,2,100%"),
+  holdMs: 0,
+  gates: gatesDefault,
+  author: testAuthor,
+  reason: "",
+  timeMs: 0,
 };
 const chargeAt: AffectedCalls = {
-  ...{ side: "destination", service: "payments", methods: ["shop.Payments/Charge"], callers: undefined, isNew: false },
+  side: "destination",
+  service: "payments",
+  methods: ["shop.Payments/Charge"],
+  callers: undefined,
+  isNew: false,
 };
 const routeOf: AffectedCalls = { ...chargeAt, side: "caller", methods: ["*"], callers: ["checkout"] };
 
 type Calls = Partial<MethodCounts> & { readonly calls: number };
 const one = (parts: Calls): MethodCounts => ({
-  ...{ outbound: false, service: "payments", method: "shop.Payments/Charge", refused: 0, failed: 0, took: [] },
+  outbound: false,
+  service: "payments",
+  method: "shop.Payments/Charge",
+  refused: 0,
+  failed: 0,
+  took: [],
   ...parts,
 });
 function counted(...methods: readonly Calls[]): CallCounts {

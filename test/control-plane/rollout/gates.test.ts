@@ -19,11 +19,23 @@ import { testAuthor } from "../../support/records.js";
 
 const ref = (number: number) => ({ number, digest: digest(`revision ${number}`) });
 const plan: Rollout = {
-  ...{ number: 1, previous: undefined, candidate: ref(2), base: ref(1), stages: parseStages("1,50%,100%") },
-  ...{ holdMs: 30_000, gates: gatesDefault, author: testAuthor, reason: "", timeMs: 0 },
+  number: 1,
+  previous: undefined,
+  candidate: ref(2),
+  base: ref(1),
+  stages: parseStages("1,50%,100%"),
+  holdMs: 30_000,
+  gates: gatesDefault,
+  author: testAuthor,
+  reason: "",
+  timeMs: 0,
 };
 const stage: StageOfRollout = {
-  ...{ number: 1, digest: digest("plan"), stage: 1, base: ref(1), paused: false },
+  number: 1,
+  digest: digest("plan"),
+  stage: 1,
+  base: ref(1),
+  paused: false,
   cohort: { basisPoints: 0, proxyIds: ["p1"] },
 };
 const began = 1000;

@@ -38,22 +38,47 @@ const candidate = signRevision(buildRevision(first, "two"), testMesh, signer);
 const ref = ({ body, digest }: Signed<Revision>) => ({ number: body.number, digest });
 const plan = signRollout(
   {
-    ...{ number: 1, previous: undefined, candidate: ref(candidate), base: ref(first), stages: parseStages("1,100%") },
-    ...{ holdMs: 1, gates: { ...gatesDefault, predicted: true }, author: testAuthor, reason: "", timeMs: beganMs },
+    number: 1,
+    previous: undefined,
+    candidate: ref(candidate),
+    base: ref(first),
+    stages: parseStages("1,100%"),
+    holdMs: 1,
+    gates: { ...gatesDefault, predicted: true },
+    author: testAuthor,
+    reason: "",
+    timeMs: beganMs,
   },
   testMesh,
   signer,
 );
 
 const allowed = (from: string, timeMs: number, parts: Partial<DecisionRecord> = {}): DecisionRecord => ({
-  ...{ id: renderDecisionId(timeMs, 0, 0), direction: "inbound", service: "echo" },
-  ...{ caller: buildSpiffeId(testMesh, "service", from), method: "s.S/M", verdict: "allowed", rule: "any" },
-  ...{ revision: 1, epoch: 1, timeMs, inputs: noInputs, routing: undefined, version: "", limits: [] },
-  ...{ closed: false, shadow: false },
+  id: renderDecisionId(timeMs, 0, 0),
+  direction: "inbound",
+  service: "echo",
+  caller: buildSpiffeId(testMesh, "service", from),
+  method: "s.S/M",
+  verdict: "allowed",
+  rule: "any",
+  revision: 1,
+  epoch: 1,
+  timeMs,
+  inputs: noInputs,
+  routing: undefined,
+  version: "",
+  limits: [],
+  closed: false,
+  shadow: false,
   ...parts,
 });
 const batchOf = (decisions: readonly DecisionRecord[]): DecisionBatch => ({
-  ...{ service: "echo", proxyId: "p1", share: 1, dropped: 0, counted: [], decisions },
+  service: "echo",
+  proxyId: "p1",
+  share: 1,
+  dropped: 0,
+  counted: [],
+  decisions,
 });
 const several = (count: number, from: string, timeMs: number, parts: Partial<DecisionRecord> = {}) =>
   Array.from({ length: count }, () => allowed(from, timeMs, parts));

@@ -25,7 +25,11 @@ class World {
   readonly guard = new FloorGuard({ ledger: this.ledger, clock: this.clock, lostAtStart: false });
   readonly deps = {
     beforeSigning: this.guard.settledFor("activations"),
-    ...{ mesh: testMesh, ledger: this.ledger, fleet: this.fleet.loop, signer, clock: this.clock },
+    mesh: testMesh,
+    ledger: this.ledger,
+    fleet: this.fleet.loop,
+    signer,
+    clock: this.clock,
     affected: affects(everyCall),
     audit: { record: async (draft: AuditDraft) => void this.entries.push(draft) },
   };
@@ -90,7 +94,8 @@ describe("a shadow", () => {
     ["of more than all", 3, 10_001, "invalid_argument", /share/],
   ])("%s is refused and changes nothing", async (_name, revision, share, code, message) => {
     await expect(world.shadows.start(revision, share, "", caller)).rejects.toMatchObject({
-      ...{ code, message: expect.stringMatching(message) },
+      code,
+      message: expect.stringMatching(message),
     });
     await expect(world.shadows.stop("", caller)).rejects.toMatchObject({ code: "stale" });
     expect(world.ledger.activations.head()?.body.epoch).toBe(2);
@@ -119,7 +124,13 @@ describe("a shadow", () => {
     world.fleet.prepare("p3", world.revisions, { shadow: { ...counts, epoch: 2 } });
     expect(world.shadows.report().services).toEqual([
       {
-        ...{ service: "payments", running: 2, missing: ["p3"], same: 14, wouldDeny: 6, wouldAllow: 0, errors: 0 },
+        service: "payments",
+        running: 2,
+        missing: ["p3"],
+        same: 14,
+        wouldDeny: 6,
+        wouldAllow: 0,
+        errors: 0,
         flips: [{ ...flips[0], wouldDeny: 6 }],
       },
     ]);

@@ -40,7 +40,13 @@ const numberIn = (bytes: Uint8Array | undefined): number[] => {
   return text === undefined ? [] : [Number(text)];
 };
 const entry = (n: number) => ({
-  ...{ timeMs: n, actor: "a", source: "s", action: "publish", target: "t", outcome: "ok", detail: "" },
+  timeMs: n,
+  actor: "a",
+  source: "s",
+  action: "publish",
+  target: "t",
+  outcome: "ok",
+  detail: "",
   id: n.toString(16).padStart(32, "0"),
 });
 

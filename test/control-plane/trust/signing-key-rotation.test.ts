@@ -31,7 +31,9 @@ function open(): void {
   authority = openAuthority({ dir, mesh, clock: systemClock, random });
   ledger = openMemoryLedger({ mesh, trustRoot: authority.rootPublicKey, store });
   rotation = createSigningKeyRotation({
-    ...{ authority, ledger, clock: systemClock },
+    authority,
+    ledger,
+    clock: systemClock,
     audit: {
       record: async (draft) => void noted.push(`${draft.action} ${draft.outcome} ${draft.target}: ${draft.detail}`),
     },

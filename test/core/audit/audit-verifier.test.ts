@@ -35,7 +35,13 @@ function rewritten(at: number, detail: string): Uint8Array[] {
 describe("an exported audit log", () => {
   test("that is whole holds, and says how far it is signed", () => {
     expect(verify(lines)).toEqual({
-      ...{ entries: 14, first: 1, last: 14, heads: 3, signedUntil: 14, signedMs: 1_700_000_000_000, problems: [] },
+      entries: 14,
+      first: 1,
+      last: 14,
+      heads: 3,
+      signedUntil: 14,
+      signedMs: 1_700_000_000_000,
+      problems: [],
     });
   });
 

@@ -6,8 +6,13 @@ import { limitDigest } from "../../../core/limit/shared-table.js";
 import { ShareSimulation } from "../../support/share-simulation.js";
 
 const limit: Limit = {
-  ...{ per: [], methods: [], rate: { tokens: 1000, periodMs: 1000 }, burst: 2000, costs: [] },
-  ...{ scope: "mesh", disconnected: "share" },
+  per: [],
+  methods: [],
+  rate: { tokens: 1000, periodMs: 1000 },
+  burst: 2000,
+  costs: [],
+  scope: "mesh",
+  disconnected: "share",
 };
 const evenly = (members: number, total: number) => Array.from({ length: members }, () => total / members);
 const surroundings = { members: 3, workers: 1, connected: true, intervalMs: 100 };

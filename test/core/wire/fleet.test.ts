@@ -162,7 +162,12 @@ describe("endpoints and heartbeats", () => {
 
 test("what a candidate would have done travels with a heartbeat, and one without it has the bytes it always had", () => {
   const shadow = {
-    ...{ epoch: 2, digest: digestOf(Buffer.from("3")), same: 5, wouldDeny: 2, wouldAllow: 1, errors: 0 },
+    epoch: 2,
+    digest: digestOf(Buffer.from("3")),
+    same: 5,
+    wouldDeny: 2,
+    wouldAllow: 1,
+    errors: 0,
     flips: [{ caller: "spiffe://m/service/a", method: "s.S/M", wouldDeny: 2, wouldAllow: 1 }],
   };
   expect(parseHeartbeat(encodeHeartbeat({ ...heartbeat, shadow }), writer)).toEqual({ ...heartbeat, shadow });

@@ -168,8 +168,14 @@ test("what is no stage, and a heartbeat without counts, encode to the bytes that
   );
   expect(Activation.decode(payload).rollout).toBeUndefined();
   const heartbeat = buildHeartbeat("p", {
-    ...{ timeMs: 1, seenEpoch: 2, evaluatingEpoch: 2, evaluatingRevision: 1, evaluatingDigest: digestOfByte(3) },
-    ...{ certificateExpiresMs: 5, freshnessAgeMs: 6, lagMs: 7 },
+    timeMs: 1,
+    seenEpoch: 2,
+    evaluatingEpoch: 2,
+    evaluatingRevision: 1,
+    evaluatingDigest: digestOfByte(3),
+    certificateExpiresMs: 5,
+    freshnessAgeMs: 6,
+    lagMs: 7,
   });
   expect(Buffer.from(encodeHeartbeat(heartbeat)).toString("hex")).toBe(
     `0a01701208${Buffer.from("payments").toString("hex")}1a02763120012802300238014220${"03".repeat(32)}5805600668077001` +

@@ -69,8 +69,10 @@ test("a registration is short: a long message ends its stream, whole or not", as
 
   const session = connectHttp2("http://localhost", { createConnection: () => connect(path()) });
   const request = session.request({
-    ...{ ":method": "POST", ":path": "/ashlar.v1.AgentService/Register" },
-    ...{ "content-type": "application/grpc", te: "trailers" },
+    ":method": "POST",
+    ":path": "/ashlar.v1.AgentService/Register",
+    "content-type": "application/grpc",
+    te: "trailers",
   });
   const code = new Promise((resolve) => request.once("response", (fields) => resolve(fields["grpc-status"])));
   request.on("error", () => {}).write(Buffer.from([0, 0, 16, 0, 0])); // says 1 MiB, and sends none of it

@@ -10,7 +10,9 @@ test("a call that ends while others are judged again is not judged: nothing of i
   const add = (method: string, answer: () => void): void => {
     const caller = buildSpiffeId("test", "service", "front");
     const call: OpenCall = {
-      ...{ caller, method, inputs: { ...inputs, destinationLabels: new Map() } },
+      caller,
+      method,
+      inputs: { ...inputs, destinationLabels: new Map() },
       ...{
         claims: undefined,
         tokenIssuer: undefined,

@@ -208,7 +208,10 @@ test("I10: a call that was answered while it waited for an upstream is not sent"
   const inbound = { sending: 0, closed: false, sendFields: () => void sent.push("answer"), reset: () => {} };
   Object.assign(inbound, { connection: { budget: new MemoryBudget() } });
   const owner: CallOwner<Call> = {
-    ...{ direction: "inbound", fromPeer: false, labels: new Map(), nowMs: () => 0 },
+    direction: "inbound",
+    fromPeer: false,
+    labels: new Map(),
+    nowMs: () => 0,
     ...{
       watch: () => {},
       unwatch: () => {},

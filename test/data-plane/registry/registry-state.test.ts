@@ -17,8 +17,14 @@ const endpoint = (
   version = "v1",
 ): StatedEndpoint => ({
   endpoint: {
-    ...{ proxyId, service: "payments", instance: proxyId, version, address: "127.0.0.1:1" },
-    ...{ labels: [], gone, timeMs },
+    proxyId,
+    service: "payments",
+    instance: proxyId,
+    version,
+    address: "127.0.0.1:1",
+    labels: [],
+    gone,
+    timeMs,
   } satisfies Endpoint,
   serial: `serial of ${proxyId}`,
   endsMs,

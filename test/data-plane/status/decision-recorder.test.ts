@@ -119,7 +119,9 @@ describe("decision recorder", () => {
     recorder.offerCounts(
       Array.from({ length: 256 }, () => ({
         ...count,
-        ...{ caller: `spiffe://mesh/service/${"a".repeat(63)}`, method: "m".repeat(60), rule: "r".repeat(60) },
+        caller: `spiffe://mesh/service/${"a".repeat(63)}`,
+        method: "m".repeat(60),
+        rule: "r".repeat(60),
       })),
     );
     for (let index = 0; index < 3000; index++) recorder.offer(decision(index));

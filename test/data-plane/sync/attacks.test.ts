@@ -37,8 +37,13 @@ async function open(issued = atJoin()): Promise<Sync> {
   const opened = await openSync(
     { bus: broker.connect(), folder, clock: systemClock, log },
     {
-      ...{ mesh: testMesh, proxyId: "payments-1", service: "payments", upstreams: [] },
-      ...{ rootPublicKey: mesh.root.publicKey, issued, freshnessIntervalMs: intervalMs },
+      mesh: testMesh,
+      proxyId: "payments-1",
+      service: "payments",
+      upstreams: [],
+      rootPublicKey: mesh.root.publicKey,
+      issued,
+      freshnessIntervalMs: intervalMs,
     },
   );
   opened.start();

@@ -99,7 +99,10 @@ describe("the state on disk", () => {
         const adopted = current && [current.revisionDigest, current.unit("payments")?.evaluate(guest, "a.B/C").allow];
         const isSaid = log.lines.every((line) => !line.includes("\n") && line.startsWith("state on disk: "));
         expect({ seed, name, at, adopted, seenEpoch, isSaid }).toEqual({
-          ...{ seed, name, at, isSaid: true },
+          seed,
+          name,
+          at,
+          isSaid: true,
           adopted: current && [mesh.revisions[1]?.record.digest, current.unit("payments") && false],
           seenEpoch: seenEpoch === 0 ? 0 : 2,
         });

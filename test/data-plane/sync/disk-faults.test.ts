@@ -54,7 +54,12 @@ const stateFile = (urgent: boolean): WriterCase => ({
 
 const none = new Uint8Array();
 const parts = (n: number) => ({
-  ...{ mesh: "m", proxyId: `p ${n}`, service: "s", version: "v1", certificateChain: [], natsServers: [] },
+  mesh: "m",
+  proxyId: `p ${n}`,
+  service: "s",
+  version: "v1",
+  certificateChain: [],
+  natsServers: [],
   ...{
     natsJwt: "",
     natsCaPem: "",

@@ -27,8 +27,13 @@ async function open(issued?: IssuedHeads): Promise<Sync> {
   const opened = await openSync(
     { bus: broker.connect(), folder, clock: systemClock, log },
     {
-      ...{ mesh: testMesh, proxyId: "payments-1", service: "payments", upstreams: [] },
-      ...{ rootPublicKey: mesh.root.publicKey, issued, freshnessIntervalMs: 200 },
+      mesh: testMesh,
+      proxyId: "payments-1",
+      service: "payments",
+      upstreams: [],
+      rootPublicKey: mesh.root.publicKey,
+      issued,
+      freshnessIntervalMs: 200,
     },
   );
   opened.start();
@@ -161,7 +166,9 @@ describe("while a proxy is away", () => {
     await sync.stop();
     folder = new MemoryFolder();
     sync = await open({
-      ...{ trust: mesh.trust.bytes, freshness: mesh.freshness().bytes, revision: first.record.bytes },
+      trust: mesh.trust.bytes,
+      freshness: mesh.freshness().bytes,
+      revision: first.record.bytes,
       activation: mesh.activations.at(-1)?.bytes ?? empty,
     });
     await evaluates(2);

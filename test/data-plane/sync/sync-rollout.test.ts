@@ -31,7 +31,11 @@ async function follow(proxyId: string, folder = new MemoryFolder(), bus: Bus = b
   const sync = await openSync(
     { bus, folder, clock: systemClock, log: new RecordingLogger() },
     {
-      ...{ mesh: testMesh, proxyId, service: "payments", upstreams: [], rootPublicKey: mesh.root.publicKey },
+      mesh: testMesh,
+      proxyId,
+      service: "payments",
+      upstreams: [],
+      rootPublicKey: mesh.root.publicKey,
       issued: { trust: mesh.trust.bytes, activation: empty, revision: empty, freshness: empty },
     },
   );

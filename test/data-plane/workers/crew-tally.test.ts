@@ -7,7 +7,12 @@ import { CrewTally, isTally } from "../../../data-plane/workers/crew-tally.js";
 const digest = digestOf(Buffer.from("candidate"));
 const candidate = { epoch: 4, revisionDigest: digest } as EvaluatedPolicy;
 const counts = (wouldDeny: number, change: Partial<ShadowCounts> = {}): ShadowCounts => ({
-  ...{ epoch: 4, digest, same: 10, wouldDeny, wouldAllow: 1, errors: 0 },
+  epoch: 4,
+  digest,
+  same: 10,
+  wouldDeny,
+  wouldAllow: 1,
+  errors: 0,
   flips: [{ caller: "spiffe://test/service/a", method: "a.B/C", wouldDeny, wouldAllow: 1 }],
   ...change,
 });

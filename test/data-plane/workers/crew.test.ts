@@ -65,7 +65,11 @@ beforeEach(async () => {
     brief: (worker) => tellSwitch(worker, 1),
     asked: async () => true,
     evaluating: (epoch) => void epochs.push(epoch),
-    ...{ refused: () => {}, limits: () => {}, prepared: () => {}, gone: () => {}, tick: () => {} },
+    refused: () => {},
+    limits: () => {},
+    prepared: () => {},
+    gone: () => {},
+    tick: () => {},
   };
   started = crew.start(voice);
   await settle();
@@ -145,13 +149,21 @@ test("one that does not start in time is started again; at the start of a proxy 
         setImmediate(() => worker.end("exit code 1"));
         return worker;
       },
-      ...{ clock, log: silentLogger, random: () => 0.5 },
+      clock,
+      log: silentLogger,
+      random: () => 0.5,
     },
     1,
   );
   const ended = failing.start({
-    ...{ brief: () => {}, asked: async () => true, refused: () => {}, limits: () => {}, evaluating: () => {} },
-    ...{ prepared: () => {}, gone: () => {}, tick: () => {} },
+    brief: () => {},
+    asked: async () => true,
+    refused: () => {},
+    limits: () => {},
+    evaluating: () => {},
+    prepared: () => {},
+    gone: () => {},
+    tick: () => {},
   });
   const outcome = expect(ended).rejects.toThrow("worker 0 does not start: exit code 1");
   await clock.advance(60_000);

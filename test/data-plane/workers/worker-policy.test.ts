@@ -20,7 +20,8 @@ beforeEach(() => {
   asked = [];
   answer = async () => true;
   policy = new WorkerPolicy({
-    ...{ mesh: testMesh, clock },
+    mesh: testMesh,
+    clock,
     ask: (question) => {
       asked.push(question);
       return answer(question);
@@ -29,7 +30,9 @@ beforeEach(() => {
 });
 
 const sentUnit = ({ unit, digest, bytes }: EncodedUnit, withBytes = true): SentUnit => ({
-  ...{ name: unit.name, digest, bytes: withBytes ? bytes : undefined },
+  name: unit.name,
+  digest,
+  bytes: withBytes ? bytes : undefined,
 });
 
 function sent(

@@ -1,0 +1,103 @@
+/** Opens the listeners of a control plane and writes the files that say where it serves. */
+
+import type { Clock } from "../runtime/clock.js";
+import type { BoundService } from "../runtime/grpc-handlers.js";
+import type { GrpcServer } from "../runtime/grpc-server.js";
+import type { Logger } from "../runtime/log.js";
+import type { createAdminService } from "./admin/admin-service.js";
+import type { Cleanup } from "./cleanup.js";
+import type { UpConfig } from "./config.js";
+import type { DataFolder } from "./data-folder.js";
+import type { Authority } from "./identity/authority.js";
+import { writeOperatorContexts } from "./identity/operator-contexts.js";
+import {
+  type createOperatorJudge,
+  dialAddress,
+  listenOnFirst,
+  RenewableCredentials,
+  renewOwn,
+  startAdminListener,
+  startJoinListener,
+} from "./listeners.js";
+import type { StoredPlace } from "./membership/member-files.js";
+import type { Members } from "./membership/members.js";
+import { startKeeping } from "./membership/place.js";
+import type { OpenedNats } from "./nats/open-nats.js";
+
+const stopGraceMs = 2000;
+
+export interface ServeBase {
+  readonly config: UpConfig;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly cleanup: Cleanup;
+  readonly folder: DataFolder;
+  readonly authority: Authority;
+  /** The place in a mesh that another control plane began; undefined if this one began the mesh. */
+  readonly place: StoredPlace | undefined;
+  readonly members: Members;
+}
+
+/** What the listeners serve. */
+export interface Served {
+  readonly adminService: ReturnType<typeof createAdminService>;
+  /** The services of the join listener. */
+  readonly joinServices: readonly BoundService[];
+  readonly judge: ReturnType<typeof createOperatorJudge>;
+}
+
+/** Opens the listeners and writes their addresses to the ready files, as the last step. */
+export async function serve(
+  base: ServeBase,
+  { access: nats }: OpenedNats,
+  { adminService, joinServices, judge }: Served,
+): Promise<void> {
+  const { config, log, clock, cleanup, folder, authority } = base;
+  const hosts = [config.admin.host, config.join.host];
+  const issueOwn = () => authority.issueControlPlane({ name: authority.name, hosts });
+  const first = issueOwn();
+  const adminCredentials = new RenewableCredentials(authority.caPem, first, true);
+  const joinCredentials = new RenewableCredentials(authority.caPem, first, false);
+  const saved = folder.savedPorts();
+  const stopServer = (server: GrpcServer) => cleanup.add(() => server.stop(stopGraceMs));
+  const admin = await listenOnFirst(config.admin, saved?.admin, (bind) =>
+    startAdminListener({ clock, log }, bind, adminCredentials, adminService, judge),
+  );
+  stopServer(admin);
+  const joining = await listenOnFirst(config.join, saved?.join, (bind) =>
+    startJoinListener({ clock, log }, bind, joinCredentials, joinServices),
+  );
+  stopServer(joining);
+  folder.savePorts({ admin: admin.port, join: joining.port });
+  const addresses = {
+    admin: dialAddress(admin.address, config.admin.host),
+    join: dialAddress(joining.address, config.join.host),
+  };
+  writeOperatorContexts(base, addresses.admin, config.operators);
+  base.members.setOwn(addresses.join);
+  writeJoinFile(folder, authority, base.members.addresses());
+  const ready = { mesh: authority.mesh, ...addresses, console: "", nats: nats.servers.join(","), pid: process.pid };
+  folder.writeJson("ready.json", ready);
+  log.info("serving", { ...ready, controlPlane: authority.name });
+  if (base.place !== undefined) {
+    const deps = { ...base, dir: folder.path, joinAddress: addresses.join, nats };
+    cleanup.add(startKeeping(base.place, deps));
+  }
+  void renewOwn({ clock, log, signal: base.signal }, () => {
+    const next = issueOwn();
+    adminCredentials.renew(next);
+    joinCredentials.renew(next);
+    writeOperatorContexts(base, addresses.admin, config.operators);
+  });
+}
+
+/**
+ * Writes join.json: `join` is this control plane's listener; `joins` lists all listeners if there are several control
+ * planes.
+ */
+export function writeJoinFile(folder: DataFolder, { mesh, rootHash }: Authority, addresses: readonly string[]): void {
+  const [own] = addresses;
+  const joins = addresses.length > 1 ? { joins: addresses } : {};
+  folder.writeJson("join.json", { mesh, join: own, rootHash, ...joins });
+}
