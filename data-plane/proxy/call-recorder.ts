@@ -1,4 +1,4 @@
-/** Records decisions about calls: every refusal, within the meter, and a share of the rest. */
+/** Records decisions about calls: refusals, as far as the meter allows, and a share of the others. */
 import {
   type DecisionRecord,
   isInShare,
@@ -27,7 +27,7 @@ export interface CallRecorderDeps {
   readonly clock: Pick<Clock, "nowMs" | "sleep">;
 }
 
-/** A call as it is judged. */
+/** A call that is being judged. */
 export interface JudgedCall {
   readonly caller: SpiffeId;
   readonly method: string;
@@ -38,14 +38,14 @@ export interface Judgement {
   readonly verdict: Verdict;
   readonly rule: string;
   readonly policy: EvaluatedPolicy;
-  /** What is wrong with the token; undefined if nothing is. */
+  /** The problem with the token; undefined if there is none. */
   readonly tokenProblem?: string;
   readonly limits?: readonly LimitOutcome[];
   /** True if an open stream was ended after a switch. */
   readonly closed?: boolean;
 }
 
-/** A refusal has an id even where it is only counted. */
+/** A refusal has an id even if it is only counted. */
 export interface RecordedRefusal {
   readonly id: string;
   readonly isRecorded: boolean;
@@ -65,11 +65,11 @@ export interface RoutedCall {
 
 const bitsPerRefill = 1024;
 const countsEveryMs = 10_000;
-/** The most decisions of a candidate that are recorded in that time. */
+/** The most decisions of a candidate that are recorded per interval. */
 const shadowsMax = 50;
 /** A method that is longer is counted but not recorded. */
 const methodLengthMax = 2048;
-/** A record holds no more versions: a call with more to choose from is not recorded. */
+/** The most versions in a record: a call with more to choose from is not recorded. */
 const versionsMax = 256;
 /** The most characters of an issuer's name or key id in a record, since callers can invent them. */
 const tokenProblemLengthMax = 256;
@@ -115,14 +115,14 @@ export class CallRecorder {
       const rule = unit?.evaluateCall(caller, method, inputs).rule ?? "";
       return this.#judged(call, service, { verdict: "allowed", rule, policy, limits }, id);
     };
-    // Records of calls that are judged by caller and method alone are equal but for id and time.
+    // Records of calls that are judged by caller and method alone differ only in id and time.
     const isAlike = limits.length === 0 && (unit?.readsOf(caller, method) ?? noReads).size === 0;
     if (!isAlike || method.length > methodLengthMax) this.#offer(judged());
     else this.#offerAlike(`${service} ${caller} ${method}`, policy, judged, id, inputs.nowMs);
     return id;
   }
 
-  /** Records of allowed calls under this policy, without id and time. */
+  /** Encoded records of allowed calls under this policy, without id and time. */
   #restsOf(policy: EvaluatedPolicy): Map<string, Uint8Array> {
     if (policy !== this.#restsPolicy || this.#rests.size >= restsMax) {
       this.#rests.clear();
@@ -155,7 +155,7 @@ export class CallRecorder {
     this.#offer({ ...this.#judged(call, service, judgement, this.#newId(this.draw(), nowMs)), shadow: true });
   }
 
-  /** Whether a call with these random bits is recorded though nothing refuses it. */
+  /** Whether an allowed call with these random bits is recorded. */
   isWanted(bits: number): boolean {
     return isInShare(bits, this.#share);
   }
@@ -199,14 +199,14 @@ export class CallRecorder {
       shadow: false,
     };
     const id = this.#newId(bits, nowMs);
-    // A split's draw is another for each call; without one, and where no header is read, calls are alike.
+    // A split's draw differs for each call. Without a split, and if no header is read, calls are alike.
     const isAlike = isRouted && headers.length === 0 && call.draw === 0 && method.length <= methodLengthMax;
     if (!isAlike) this.#offer({ ...judged, id, timeMs: nowMs });
     else this.#offerAlike(`${service} ${method} to ${versions.join()}`, policy, () => judged, id, nowMs);
     return id;
   }
 
-  /** Of records that differ in id and time alone the rest is encoded once; `key`: what tells them from others under the policy. */
+  /** Records that differ only in id and time share one encoding. `key` tells them from others under the policy. */
   #offerAlike(key: string, policy: EvaluatedPolicy, record: () => DecisionRecord, id: string, timeMs: number): void {
     const rests = this.#restsOf(policy);
     let rest = rests.get(key);
@@ -276,7 +276,7 @@ export class CallRecorder {
     return renderDecisionId(nowMs, this.draw(), bits);
   }
 
-  /** 32 random bits. */
+  /** Returns 32 random bits. */
   draw(): number {
     if (this.#nextBits >= this.#bits.length) {
       this.#bits = new Uint32Array(new Uint8Array(this.#deps.random(bitsPerRefill * 4)).buffer);

@@ -1,4 +1,4 @@
-/** What calls of either direction have in common, from their request to their end. */
+/** What inbound and outbound calls have in common, from their request to their end. */
 import type { Socket } from "node:net";
 import { messageOf } from "../../core/errors.js";
 import type { SpiffeId } from "../../core/identity.js";
@@ -29,25 +29,28 @@ export interface CallSideDeps {
   readonly metrics: ProxyMetrics;
   readonly random: (bytes: number) => Buffer;
   readonly log: Logger;
-  /** Called with each call as it begins: may attach observers to it. Must not throw. Left out: nobody does. */
+  /** Called with each call when it begins, and may attach observers to it. Must not throw. */
   readonly observe?: ((call: Call) => void) | undefined;
-  /** Asked about each call that is to be forwarded: what must happen first; undefined: nothing. Left out: never anything. */
+  /**
+   * Asked about each call that is to be forwarded. Returns what must happen first, or undefined. If left out, nothing
+   * holds calls back.
+   */
   readonly gate?: ((call: Call) => CallGate | undefined) | undefined;
 }
 
-/** Holds back a call that was judged; is left when the call ends first. */
+/** Holds back a judged call. It is told if the call ends first. */
 export interface CallGate extends Leaving {
-  /** Resolves, within a bound, when the call may go on, or to the answer that it gets instead. */
+  /** Resolves within a bounded time when the call may continue, or to the answer that the call gets instead. */
   readonly opened: Promise<Answer | undefined>;
 }
 
 const te = new PreparedField("te", "trailers");
-/** A wait that nobody has to be told of the end of: others share it. */
+/** A wait that need not be told when the call ends, because other calls share it. */
 const shared: Leaving = { leave() {} };
 
 /**
- * One listener, and the owner of the calls that come on it. `Inbound` and `Outbound` say who is called, what is asked
- * before, and where to: everything else about the life of a call is here and in `Call`.
+ * One listener and the owner of its calls. `Inbound` and `Outbound` decide who is called, what is checked first, and
+ * where the call goes. The rest of a call's life is here and in `Call`.
  */
 export abstract class CallSide implements CallOwner<Call> {
   abstract readonly direction: Direction;
@@ -55,7 +58,7 @@ export abstract class CallSide implements CallOwner<Call> {
   abstract readonly labels: ReadonlyMap<string, string>;
   readonly oversized: SeldomLog;
   protected readonly listener: Listener;
-  /** Of the request that came last. */
+  /** The head of the last request. */
   protected readonly head = new RequestHead();
   readonly #side: CallSideDeps;
   readonly #methods = new MethodNames();
@@ -86,7 +89,7 @@ export abstract class CallSide implements CallOwner<Call> {
     );
   }
 
-  /** Starts to listen; gives the address with its real port. Fails with `unavailable` when it is taken. */
+  /** Listens. Returns the address with its real port. Fails with `unavailable` if it is taken. */
   listen<Address extends SocketAddress>(address: Address): Promise<Address> {
     return this.listener.listen(address);
   }
@@ -96,7 +99,7 @@ export abstract class CallSide implements CallOwner<Call> {
     this.listener.take(socket);
   }
 
-  /** Takes no new connection and asks clients to go elsewhere; resolves when the last call has ended. */
+  /** Accepts no new connection and sends GOAWAY to clients. Resolves when the last call has ended. */
   drain(): Promise<void> {
     return this.listener.drain();
   }
@@ -106,17 +109,17 @@ export abstract class CallSide implements CallOwner<Call> {
     this.listener.close();
   }
 
-  /** The number of the revision in force; undefined: there is none. */
+  /** The number of the revision in force, or undefined if there is none. */
   protected get revision(): number | undefined {
     return this.#side.policy.current?.revision;
   }
 
   // === What a direction decides ===
 
-  /** A request whose `head` was read. Makes it a call by `begin`. */
+  /** Handles a request whose `head` was read. It becomes a call by `begin`. */
   protected abstract onRequest(stream: Stream, fields: FieldBlock, endStream: boolean, peer: Peer | undefined): void;
 
-  /** Has a call whose fields are kept sent where it can be, as soon as there is a stream for it; or answers it. */
+  /** Sends a call, whose fields are kept, as soon as there is a stream for it, or answers it. */
   protected abstract carry(call: Call): void;
 
   // === CallOwner ===
@@ -147,7 +150,7 @@ export abstract class CallSide implements CallOwner<Call> {
 
   // === A call ===
 
-  /** The call that a request is; undefined: it was answered, since nothing more is done for it now. */
+  /** Returns the call of a request, or undefined if the request was answered already. */
   protected begin(
     stream: Stream,
     fields: FieldBlock,
@@ -170,7 +173,7 @@ export abstract class CallSide implements CallOwner<Call> {
     return call;
   }
 
-  /** The answer to a call for which nothing is done; starts the deadline of others. undefined: go on. */
+  /** Returns the answer to a call that cannot be served now. Otherwise starts its deadline and returns undefined. */
   #refusalBefore(call: Call, timeoutMs: number): Answer | undefined {
     if (timeoutMs === 0) return deadlineAnswer(this.revision);
     const { overload, retries } = this.#side.engine;
@@ -181,12 +184,12 @@ export abstract class CallSide implements CallOwner<Call> {
     return undefined;
   }
 
-  /** Says that trailers are taken, where the caller did not. */
+  /** Announces that trailers are accepted, if the caller did not. */
   protected withTe(plan: ForwardPlan, hasTe: boolean): ForwardPlan {
     return hasTe ? plan : { ...plan, last: [...plan.last, te] };
   }
 
-  /** Whether a call that was judged has to wait for a gate; it is carried once that opens. */
+  /** Whether a judged call must wait for a gate. The call continues when the gate opens. */
   protected waitsForGate(call: Call): boolean {
     const gate = this.#side.gate?.(call);
     if (gate === undefined) return false;
@@ -195,8 +198,8 @@ export abstract class CallSide implements CallOwner<Call> {
   }
 
   /**
-   * Goes on with a call once `first` is through, which must be bounded; or answers it with what that gives, if it is one.
-   * A call that ends before is not gone on with, and `gate` is told then.
+   * Continues a call once `first`, which must be bounded, resolves, or answers it with the answer that `first` gives. A
+   * call that ends before does not continue; `gate` is told then.
    */
   protected async after(
     call: Call,
@@ -214,7 +217,7 @@ export abstract class CallSide implements CallOwner<Call> {
     }
   }
 
-  /** A fault of our own costs its own call alone. */
+  /** Ends only the call in which a fault of our own occurred. */
   protected failed(call: Call, error: unknown): void {
     this.#side.log.error("a call failed", { error: messageOf(error), method: call.method });
     call.answer(internalAnswer(this.revision));

@@ -24,33 +24,33 @@ export interface EndpointChoiceDeps {
   readonly traffic: Traffic;
   readonly engine: { readonly loop: { time(): number } };
   readonly metrics: ProxyMetrics;
-  /** Uniform in [0, 1). */
+  /** Returns random numbers, uniform in [0, 1). */
   readonly draw: () => number;
   readonly log: Logger;
 }
 
 const nothing: ReadonlySet<string> = new Set();
 
-/** What a call is sent by. */
+/** What decides where a call is sent. */
 export interface RoutedCall {
   readonly service: string;
   readonly rule: CompiledRouteRule | undefined;
-  /** Uniform in [0, 1): for the split. */
+  /** A random number, uniform in [0, 1), for the split. */
   readonly versionDraw: number;
-  /** What the call sticks to; undefined: nothing. */
+  /** The value that the call sticks to; undefined if none. */
   readonly stickyKey: string | undefined;
-  /** What ringHash goes by; undefined: nothing. */
+  /** The key for ringHash; undefined if none. */
   readonly balanceKey: string | undefined;
   readonly traffic: ServiceTraffic | null;
 }
 
 const endpointsKnownMax = 20_000;
 
-/** Which endpoint of a service gets a call, and how it is reached. */
+/** Chooses the endpoint of a service for a call, and how the endpoint is reached. */
 export class EndpointChoice {
   readonly #deps: EndpointChoiceDeps;
   readonly #mesh: string;
-  /** An endpoint is of one service; a statement that changes it is another object. */
+  /** Keyed by endpoint objects: each belongs to one service, and a changed statement makes a new object. */
   readonly #targets = new WeakMap<Endpoint, UpstreamTarget>();
   readonly #byKey = new BoundedMap<string, Endpoint>(endpointsKnownMax);
   readonly #loadOf = (endpoint: Endpoint): number => this.#deps.pool.loadOf(this.#keyOf(endpoint));
@@ -61,8 +61,8 @@ export class EndpointChoice {
   }
 
   /**
-   * A session with room at the endpoint that was drawn, or else at one that is connected, while the one that was drawn is
-   * connected for calls to come; undefined: take the longer way.
+   * Returns a session with room at the drawn endpoint. If that has none, returns one at a connected endpoint, and the
+   * drawn one is dialled for later calls. Returns undefined if the caller must wait for a session.
    */
   find(call: RoutedCall): UpstreamSession | undefined {
     const { endpoints, pool } = this.#deps;
@@ -80,12 +80,12 @@ export class EndpointChoice {
     return best === undefined ? undefined : pool.find(this.#keyOf(best));
   }
 
-  /** Chooses among those that were not tried, and rather among those where a call has a stream soonest. */
+  /** Chooses among the endpoints that were not tried, preferring those where the call gets a stream soonest. */
   choose(call: RoutedCall, tried: ReadonlySet<string>): Endpoint | undefined {
     return this.#best(call, this.#fitting(call, tried));
   }
 
-  /** Of the target that the call gets, where there is a split. */
+  /** Returns the endpoints of the target that the call gets, if there is a split. */
   #fitting(call: RoutedCall, tried: ReadonlySet<string>) {
     const { service, rule, versionDraw: draw, stickyKey: key } = call;
     const usable = this.#usable(this.#trafficOf(call), tried);
@@ -104,7 +104,7 @@ export class EndpointChoice {
     return spread.pick(endpoints, { draw: draw(), key, loadOf: this.#loadOf }, engine.loop.time());
   }
 
-  /** One of those that are nearest; a call with a key rather waits for the one that the key belongs to. */
+  /** Returns one of the nearest endpoints. A call with a key waits for the endpoint that the key belongs to. */
   #best(call: RoutedCall, endpoints: readonly Endpoint[]): Endpoint | undefined {
     const { spread } = this.#trafficOf(call);
     if (call.balanceKey !== undefined) return this.#pick(spread, endpoints, call.balanceKey);
@@ -120,12 +120,12 @@ export class EndpointChoice {
     return this.#pick(spread, best, undefined);
   }
 
-  /** The endpoints that a call can be sent to now. */
+  /** Returns the endpoints that a call can be sent to now. */
   available(service: string): readonly Endpoint[] {
     return this.#usable(this.#deps.traffic.of(service), nothing);
   }
 
-  /** An endpoint of a connection's name in the pool; undefined: it is not there any more. */
+  /** Returns the endpoint with this name in the pool, or undefined if it is gone. */
   endpointOf(key: string): Endpoint | undefined {
     return this.#byKey.get(key);
   }
@@ -135,9 +135,9 @@ export class EndpointChoice {
     const all = endpoints.endpoints(traffic.service);
     const isUntried = ({ proxyId }: Endpoint): boolean => !tried.has(proxyId);
     const eligible = traffic.eligible(all).filter(isUntried);
-    const untried = eligible.length > 0 ? eligible : all.filter(isUntried); // rather one that is said to hang than none
+    const untried = eligible.length > 0 ? eligible : all.filter(isUntried); // an endpoint that seems stuck is better than none
     const rested = untried.filter((endpoint) => pool.reachOf(this.#keyOf(endpoint)) < reach.backedOff);
-    return rested.length > 0 ? rested : untried; // the pool itself refuses those that are backed off
+    return rested.length > 0 ? rested : untried; // the pool refuses calls to endpoints that are backed off
   }
 
   targetOf(service: string, endpoint: Endpoint): UpstreamTarget {
@@ -181,7 +181,7 @@ export function keyOf(service: string, endpoint: Pick<Endpoint, "address">): str
 
 const targetsNamedMax = 5;
 
-/** What the caller is told; names the versions where the route asks for some. */
+/** Returns the text for the caller. It names the versions if the route asks for some. */
 export function renderNoEndpoint(
   service: string,
   rule: Pick<CompiledRouteRule, "split" | "targets"> | undefined,

@@ -15,23 +15,23 @@ export interface EndpointRaceDeps {
   nowMs(): number;
 }
 
-/** An endpoint that has no stream for the call by then is not waited for alone. */
+/** If an endpoint has no stream for the call after this time, the next one is asked too. */
 const headStartMs = 50;
 /** The longest interval in milliseconds between looks for a better endpoint. The interval grows while none is found. */
 const lookMsMax = 1600;
-/** The most endpoints that are asked one after the other although too many calls wait there. */
+/** The most endpoints that are asked one after another when too many calls wait at each. */
 const fullMax = 3;
 const nothingTried: ReadonlySet<string> = new Set();
 
 /**
- * A call on its way to one of a service's endpoints: the best one first, after a short delay the next beside it, and so on
- * until one has a stream for it, none is left, or the call is over. It is sent once, to the first: what is raced is who
- * can be reached.
+ * Finds a stream for a call at one of a service's endpoints: it asks the best one, after a short delay the next as
+ * well, and so on until one has a stream, none is left, or the call is over. The call is sent once, to the first
+ * endpoint that has a stream.
  */
 export class EndpointRace implements Timed {
   readonly #deps: EndpointRaceDeps;
   readonly #call: Call;
-  /** Called once, unless the call is over before: no endpoint was reached, and why the last one was not. */
+  /** Called once with the last failure if no endpoint can be reached, unless the call is over before. */
   readonly #lost: (failure: unknown) => void;
   readonly #open = (session: UpstreamSession): boolean => this.#call.send(session, null);
   readonly #waiters: StreamWaiter[] = [];
@@ -39,7 +39,7 @@ export class EndpointRace implements Timed {
   #full = 0;
   #lookMs = headStartMs;
   #over = false;
-  /** An endpoint is being asked: what it says at once is gone on with afterwards. */
+  /** Whether an endpoint is being asked: an immediate answer is handled after the asking. */
   #asking = false;
 
   dueMs = 0;
@@ -59,7 +59,7 @@ export class EndpointRace implements Timed {
     this.#goOn();
   }
 
-  /** The call is over, or has a stream. */
+  /** Ends the search because the call is over or has a stream. */
   leave(): void {
     if (!this.#over) this.#call.traffic?.breaker.waited();
     this.#over = true;
@@ -67,7 +67,7 @@ export class EndpointRace implements Timed {
     for (const waiter of this.#waiters) waiter.leave();
   }
 
-  /** Asks endpoints until one is waited for. */
+  /** Asks endpoints until the call waits at one. */
   #goOn(): void {
     while (!this.#over && this.#waiters.length === 0) {
       const endpoint = this.#full < fullMax ? this.#next() : undefined;
@@ -88,7 +88,7 @@ export class EndpointRace implements Timed {
     const { choice } = this.#deps;
     const untried = choice.choose(this.#call, tried);
     if (untried !== undefined || this.#failure !== undefined || attempts === 0) return untried;
-    // Every endpoint refused the call: one that did is asked again before that is said.
+    // Every endpoint refused the call, so one that refused is asked again before the call fails.
     return choice.choose(this.#call, nothingTried);
   }
 
@@ -96,7 +96,7 @@ export class EndpointRace implements Timed {
     const { choice, pool } = this.#deps;
     const target = choice.targetOf(this.#call.service, endpoint);
     this.#call.tried?.add(endpoint.proxyId);
-    // The best that is left is backed off: so are all the others.
+    // The best remaining endpoint is backed off, so all others are too.
     const isLast = pool.reachOf(target.key) === reach.backedOff;
     const waiter = new StreamWaiter(this.#call.caller, this.#open, (failure) => this.#heard(waiter, failure, isLast));
     this.#waiters.push(waiter);
@@ -122,7 +122,7 @@ export class EndpointRace implements Timed {
     this.#deps.deadlines.add(this, this.#deps.nowMs() + this.#lookMs);
   }
 
-  /** Nobody had a stream yet: one more is asked if that could be sooner. */
+  /** No endpoint has a stream yet: asks one more if that may be sooner. */
   onDue(): void {
     const { choice, pool } = this.#deps;
     const { service, tried = nothingTried } = this.#call;

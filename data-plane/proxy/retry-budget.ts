@@ -1,11 +1,14 @@
 import type { DestinationBudget } from "../../core/balance/retry-budget.js";
 
-/** The first try and the retries that are surely safe. */
+/** The most attempts: the first and the retries that are surely safe. */
 const attemptsMax = 3;
-/** Where each was on a connection that the other side ended in order: it is the connection that is meant, not the call. */
+/**
+ * The most attempts if each was on a connection that the other side ended in order: then the connection is at fault,
+ * not the call.
+ */
 const attemptsMaxLeaving = 10;
 
-/** Whether a call that was surely not processed is sent again. `isLeaving`: its connection takes no calls any more. */
+/** Whether a call that was surely not processed is sent again. `isLeaving`: its connection accepts no more calls. */
 export function mayRetry(
   attempts: number,
   isLeaving: boolean,

@@ -1,4 +1,4 @@
-/** What a proxy knows of each service that it calls, for spreading calls: shared by all calls of the process. */
+/** What a proxy knows about each service that it calls, for spreading calls. All calls of the process share it. */
 import { status } from "@grpc/grpc-js";
 import { type BreakerBound, BreakerCounts } from "../../core/balance/breaker.js";
 import { type EjectionReason, type Outcome, outcome } from "../../core/balance/outliers.js";
@@ -24,12 +24,12 @@ const boundTexts: Readonly<Record<BreakerBound, string>> = {
   waiting: "calls wait for a stream",
   connections: "connections are open",
 };
-/** gRPC codes that are the fault of the server or of its connection. */
+/** gRPC codes that blame the server or its connection. */
 const failures: ReadonlySet<number> = new Set([status.UNAVAILABLE, status.INTERNAL, status.UNKNOWN]);
 
 export interface TrafficDeps {
   readonly proxyId: string;
-  /** The proxy's own. */
+  /** The proxy's own labels. */
   readonly labels: readonly Label[];
   readonly log: Logger;
   nowMs(): number;
@@ -38,11 +38,11 @@ export interface TrafficDeps {
   readonly metrics: Pick<ProxyMetrics, "ejected" | "returned">;
 }
 
-/** One service. */
+/** The state of one service. */
 export class ServiceTraffic {
   readonly service: string;
   readonly spread: Spread<Endpoint>;
-  /** Of calls that are sent again. */
+  /** The budget for calls that are sent again. */
   readonly budget: DestinationBudget;
   readonly breaker = new BreakerCounts({});
   readonly #deps: TrafficDeps;
@@ -56,7 +56,7 @@ export class ServiceTraffic {
     this.budget = new DestinationBudget(defaultRetryBudget, deps.nowMs(), deps.retries);
   }
 
-  /** Takes what policy says of the service now. */
+  /** Applies what policy says about the service now. */
   follow(policy: Resilience | undefined): void {
     if (policy === this.#policy) return;
     this.#policy = policy;
@@ -66,7 +66,7 @@ export class ServiceTraffic {
     this.budget.options = { ...defaultRetryBudget, share };
   }
 
-  /** Returns the instances that get calls now, the same list until something changes. */
+  /** Returns the instances that get calls now; the same array until something changes. */
   eligible(all: readonly Endpoint[]): readonly Endpoint[] {
     const nowMs = this.#deps.nowMs();
     const eligible = this.spread.eligible(all, nowMs);
@@ -74,7 +74,7 @@ export class ServiceTraffic {
     return eligible;
   }
 
-  /** A call to an instance came to this, `tookMs` after it was sent there. */
+  /** Notes the result of an attempt at an instance, `tookMs` after it was sent. */
   note(endpoint: Endpoint, what: Outcome, tookMs: number): void {
     const ejection = this.spread.note(endpoint.proxyId, what, tookMs, this.#deps.nowMs());
     if (ejection === undefined) return;
@@ -90,7 +90,7 @@ export class ServiceTraffic {
     );
   }
 
-  /** What the caller of a call is told that the breaker refused. */
+  /** Returns the text for the caller of a call that the breaker refused. */
   renderBreaker(bound: BreakerBound): string {
     const most = this.#policy?.breaker?.[bound] ?? 0;
     return `the circuit breaker of ${this.service} is open: ${most} ${boundTexts[bound]}, which is the most`;
@@ -109,7 +109,10 @@ export class ServiceTraffic {
   }
 }
 
-/** What an attempt's end says of the instance; undefined: nothing. `code`: of one that was answered. */
+/**
+ * Returns whether an attempt's end counts for or against the instance, or undefined for neither. `code`: the status of
+ * an answered attempt.
+ */
 export function outcomeOf(ended: AttemptOutcome, code: number): Outcome | undefined {
   if (ended === "cancelled" || ended === "refused") return undefined;
   if (ended === "silent") return outcome.timeout;
@@ -117,7 +120,7 @@ export function outcomeOf(ended: AttemptOutcome, code: number): Outcome | undefi
   return failures.has(code) ? outcome.failure : outcome.success;
 }
 
-/** All services. */
+/** The state of all services. */
 export class Traffic {
   readonly #deps: TrafficDeps;
   readonly #services = new BoundedMap<string, ServiceTraffic>(servicesMax);

@@ -5,16 +5,16 @@ import type { AttemptOutcome } from "./attempt-outcome.js";
 import type { CallFacts } from "./call-facts.js";
 
 /**
- * Hears what becomes of one call; `Call.observe` attaches it as the call begins. Subclasses say what they want to hear. What
- * they are given is valid during the call only, is not theirs to change, and no method may throw.
+ * Observes one call; `Call.observe` attaches it when the call begins. A subclass overrides the events that it needs.
+ * Arguments are valid only during the call and must not be changed, and no method may throw.
  */
 export class CallObserver {
-  /** The observer that was attached before. For `Call` alone. */
+  /** The observer that was attached before. Only `Call` uses it. */
   before: CallObserver | null = null;
 
   /**
-   * `policy` judged the call: at its start, and open calls again whenever they are refused afterwards (I10). Outbound calls
-   * are "routed" even if no endpoint is there. `decision`: its id, where it has one.
+   * `policy` judged the call, at its start, or again while open if it is then refused (I10). Outbound calls are
+   * "routed" even if no endpoint is there. `decision`: the id of the decision, if it has one.
    */
   judged(call: CallFacts, verdict: Verdict, policy: EvaluatedPolicy, decision: string | undefined): void {
     this.before?.judged(call, verdict, policy, decision);
@@ -29,17 +29,17 @@ export class CallObserver {
     this.before?.attemptEnded(call, outcome);
   }
 
-  /** The caller gets the head of the upstream's response: `fields`. Not called where that is its end as well. */
+  /** The caller gets the head of the upstream's response, `fields`. Not called if the head is also its end. */
   responded(call: CallFacts, fields: FieldBlock): void {
     this.before?.responded(call, fields);
   }
 
-  /** Bytes of messages came: `bytes[start, end)`, from the caller or from the upstream. */
+  /** Bytes of messages, `bytes[start, end)`, arrived from the caller or from the upstream. */
   data(call: CallFacts, fromCaller: boolean, bytes: Uint8Array, start: number, end: number): void {
     this.before?.data(call, fromCaller, bytes, start, end);
   }
 
-  /** The call is over: `call` says its status, the reason if the proxy answered itself, and how long it took. */
+  /** The call is over. `call` has its status, its duration, and the reason if the proxy answered itself. */
   ended(call: CallFacts): void {
     this.before?.ended(call);
   }
@@ -47,11 +47,11 @@ export class CallObserver {
 
 const prefixBytes = 5;
 
-/** Counts one direction's gRPC messages that are whole, and their bytes with those of their prefixes. */
+/** Counts the complete gRPC messages of one direction, and their bytes including the prefixes. */
 export class MessageTally {
   messages = 0;
   bytes = 0;
-  /** Bytes of the prefix under way, what they say, and bytes of the message that are to come. */
+  /** Bytes of the current prefix, the length that it states, and the bytes of the message that are still to come. */
   #prefix = 0;
   #length = 0;
   #left = 0;

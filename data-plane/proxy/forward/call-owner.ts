@@ -1,6 +1,6 @@
 /**
- * The seam between what the proxy decides and how bytes move: a call with its plan, and an upstream that was
- * picked for it. Below this line nothing is decided any more.
+ * The seam between deciding about calls and moving their bytes: a call with its plan, and the upstream that was picked
+ * for it. Nothing behind this seam decides.
  */
 import type { PreparedField } from "../../http2/prepared-field.js";
 import type { Answer } from "../answer.js";
@@ -10,7 +10,7 @@ import type { Timed } from "./deadline-wheel.js";
 import type { FieldChanges } from "./field-changes.js";
 import type { SeldomLog } from "./seldom-log.js";
 
-/** Is told when a call no longer waits for it. */
+/** Is called when a call no longer waits for it. */
 export interface Leaving {
   leave(): void;
 }
@@ -32,46 +32,55 @@ export interface Retrying extends Leaving {
 /** Decides about calls of type `Call`. */
 export interface CallOwner<Call> {
   readonly direction: Direction;
-  /** The labels of the proxy that is called. */
+  /** The labels of the called proxy. */
   readonly labels: ReadonlyMap<string, string>;
-  /** Whether the upstream is a peer proxy: what it says about revision and decision passes. */
+  /** Whether the upstream is a peer proxy, whose revision and decision are passed on. */
   readonly fromPeer: boolean;
-  /** Monotonic milliseconds; as exact as a turn of the event loop. */
+  /** Monotonic time in milliseconds, read once per turn of the event loop. */
   nowMs(): number;
-  /** Has `timed.onDue` called when `dueMs` has passed. */
+  /** Calls `timed.onDue` once `dueMs` has passed. */
   watch(timed: Timed, dueMs: number): void;
   unwatch(timed: Timed): void;
-  /** The upstream surely processed nothing: the call waits to be sent elsewhere. `isLeaving`: its connection ends. */
+  /**
+   * The upstream surely processed nothing: the call waits to be sent elsewhere. `isLeaving`: the connection accepts no
+   * more calls.
+   */
   sendAgain(call: Call, isLeaving: boolean): void;
-  /** An attempt is over that was sent to `endpoint` (as the pool names it) `tookMs` ago; if it was answered, `call` has the code. */
+  /**
+   * An attempt ended that was sent to `endpoint` (as the pool names it) `tookMs` ago. If it was answered, `call` has
+   * the code.
+   */
   attemptEnded(call: Call, endpoint: string, outcome: AttemptOutcome, tookMs: number): void;
-  /** Warns of header fields that are more than somebody takes. */
+  /** Warns about header fields that exceed what one side accepts. */
   readonly oversized: SeldomLog;
   /** `call` is over. */
   ended(call: Call): void;
 }
 
-/** A call as those see it who word its answers. */
+/** A call as the code that words its answers sees it. */
 export interface AnsweredCall {
   readonly direction: Direction;
   readonly service: string;
   readonly method: string;
   readonly plan: ForwardPlan | null;
-  /** It is over or has been answered: nothing may be sent upstream for it any more. */
+  /** Whether the call is over or answered: nothing more may be sent upstream for it. */
   readonly settled: boolean;
-  /** Ends it with an answer of the proxy's own. */
+  /** Ends the call with an answer of the proxy's own. */
   answer(answer: Answer): void;
 }
 
-/** What was decided about a call; arrays are shared by calls. */
+/** What was decided about a call. Calls share the arrays. */
 export interface ForwardPlan {
-  /** Before and after the request's own fields. */
+  /** Fields sent before and after the request's own fields. */
   readonly first: readonly PreparedField[];
   readonly last: readonly PreparedField[];
-  /** The revision that judged the call here. */
+  /** The revision by which this proxy judged the call. */
   readonly revision: number;
-  /** What the route takes from the request; what it adds is in `last`. Left out, like `response`: it changes nothing. */
+  /**
+   * The fields that the route removes from the request; those that it adds are in `last`. If left out, as with
+   * `response`, nothing changes.
+   */
   readonly request?: FieldChanges;
-  /** What the route changes of the head of a response. */
+  /** What the route changes in the head of a response. */
   readonly response?: FieldChanges;
 }
