@@ -6,14 +6,14 @@ export interface HeapUse {
 }
 
 export interface OverloadLimits {
-  /** From this share of the heap's limit on, callers are asked to take their connections elsewhere. */
+  /** From this share of the heap's limit on, callers are asked to move their connections to another endpoint. */
   readonly heapDrainShare: number;
   /** From this share on, new calls and connections are refused. */
   readonly heapRefuseShare: number;
   /** New calls are refused while the event loop runs later than this. */
   readonly lagMsMax: number;
   readonly pollMs: number;
-  /** What refused callers are told to wait. */
+  /** How long refused callers are told to wait, in milliseconds. */
   readonly pushbackMs: number;
 }
 
@@ -28,10 +28,10 @@ export const overloadDefaults: OverloadLimits = {
 export const overloadCauses = ["memory", "heap", "event-loop"] as const;
 export type OverloadCause = (typeof overloadCauses)[number];
 
-/** Between two requests to drain, while the heap stays as full as it is. */
+/** Time between two requests to move connections, while the heap stays as full as it is. */
 const drainAgainMs = 10_000;
 
-/** Whether this process can take new calls: asked for each call, measured a few times a second. */
+/** Tells whether this process can take new calls. It is asked for each call and measures a few times a second. */
 export class Overload {
   readonly limits: OverloadLimits;
   readonly #budget: MemoryBudget;
@@ -42,9 +42,9 @@ export class Overload {
   #drainedMs = Number.NEGATIVE_INFINITY;
   #heapFull = false;
   #late = false;
-  /** How late the last look came. */
+  /** How late the last measurement ran, in milliseconds. */
   lagMs = 0;
-  /** Of its limit, at the last look. */
+  /** Used share of the heap's limit at the last measurement. */
   heapShare = 0;
 
   constructor(budget: MemoryBudget, heap: () => HeapUse, nowMs: number, limits: OverloadLimits = overloadDefaults) {
@@ -54,17 +54,14 @@ export class Overload {
     this.#polledMs = nowMs;
   }
 
-  /** Why new calls are to be refused; undefined: they are not. */
+  /** Why new calls must be refused, or undefined if they need not be. */
   get cause(): OverloadCause | undefined {
     if (this.#heapFull) return "heap";
     if (this.#late) return "event-loop";
     return this.#budget.isFull ? "memory" : undefined;
   }
 
-  /**
-   * As `cause`, for a call that is refused for it: counts. After a standstill calls may be read before the next look:
-   * `nowMs` tells that it is overdue.
-   */
+  /** Like `cause`, for a call that is refused because of it: counts the refusal. */
   refuses(nowMs: number): OverloadCause | undefined {
     if (nowMs - this.#polledMs > this.limits.pollMs + this.limits.lagMsMax) this.#late = true;
     const { cause } = this;
@@ -76,12 +73,12 @@ export class Overload {
     return this.#refused[cause];
   }
 
-  /** Calls `listener` when callers are to take their connections elsewhere. */
+  /** Calls `listener` when callers should move their connections to another endpoint. */
   onDrain(listener: () => void): void {
     this.#drainListeners.push(listener);
   }
 
-  /** Looks again; `nowMs` tells how late the event loop is, too: call it every `pollMs`. */
+  /** Measures again. The caller must call it every `pollMs`: `nowMs` also shows how late the event loop runs. */
   poll(nowMs: number): void {
     const { heapDrainShare, heapRefuseShare, lagMsMax, pollMs } = this.limits;
     this.lagMs = Math.max(0, nowMs - this.#polledMs - pollMs);

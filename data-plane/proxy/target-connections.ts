@@ -7,10 +7,10 @@ import { type SessionWatcher, UpstreamSession } from "./forward/upstream-session
 import { StreamQueue, type StreamWaiter } from "./stream-queue.js";
 import type { UpstreamPoolDeps, UpstreamPoolOptions, UpstreamTarget } from "./upstream-target.js";
 
-/** Where the peer's window for a connection is used up, it gets this long before another connection is made. */
+/** How long a connection whose window is used up gets before another one is dialled. */
 const narrowMs = 20;
 
-/** A connection that ends within this without having had a call is as good as none. */
+/** A connection that ends within this time without having had a call counts as a failure. */
 const tooSoonMs = 1000;
 
 /** How soon a call would get a stream. */
@@ -18,8 +18,8 @@ export const reach = { now: 0, afterDial: 1, inQueue: 2, backedOff: 3 } as const
 export type Reach = (typeof reach)[keyof typeof reach];
 
 /**
- * The connections to one target, and the calls that wait for a stream there. Those that take calls are bounded; those
- * that only finish what they have (the other side said GOAWAY) are counted apart, so that they keep no call out.
+ * The connections to one target, and the calls that wait for a stream there. Connections that accept calls are bounded.
+ * Those that only finish their calls after a GOAWAY are counted separately: they keep no call out.
  */
 export class TargetConnections implements SessionWatcher, Timed {
   readonly #deps: UpstreamPoolDeps;
@@ -27,9 +27,9 @@ export class TargetConnections implements SessionWatcher, Timed {
   readonly #slots: DialSlots;
   readonly #backoff: Backoff;
   readonly #queue: StreamQueue;
-  /** That take calls, or may again; in the order they were made. */
+  /** Connections that accept calls or may again, in the order they were dialled. */
   readonly #sessions = new Set<UpstreamSession>();
-  /** That take none any more; the oldest first. */
+  /** Connections that accept no more calls, the oldest first. */
   readonly #finishing = new Set<UpstreamSession>();
   #target: UpstreamTarget;
   #dialing = false;
@@ -38,7 +38,7 @@ export class TargetConnections implements SessionWatcher, Timed {
   #closed = false;
   #evicted = false;
   #serving = false;
-  /** Calls that got a connection so far. */
+  /** How many calls got a connection so far. */
   #given = 0;
   /** No connection has ended unused since a call was given. */
   #forgives = false;
@@ -68,7 +68,7 @@ export class TargetConnections implements SessionWatcher, Timed {
     this.#queue = new StreamQueue(options.waitingMaxPerTarget, deps.engine.waits);
   }
 
-  /** Calls that are open on connections that take more, or wait. */
+  /** Number of calls that are open on connections that accept more, or that wait. */
   get load(): number {
     let load = this.#queue.size;
     for (const session of this.#sessions) load += session.outstanding;
@@ -81,7 +81,7 @@ export class TargetConnections implements SessionWatcher, Timed {
     return this.#dialing || this.#isFull() ? reach.inQueue : reach.afterDial;
   }
 
-  /** A session with room that is to stay, if no call waits for it. */
+  /** Returns a session with room that is not retiring, if no call waits for one. */
   findFresh(): UpstreamSession | undefined {
     if (this.#queue.size > 0) return undefined;
     const session = this.#findRoom();
@@ -98,7 +98,7 @@ export class TargetConnections implements SessionWatcher, Timed {
     this.#serveWaiting();
   }
 
-  /** False: there is no room after all. */
+  /** Opens the waiter's call on a session. Returns false if there is no room after all. */
   #give(session: UpstreamSession, waiter: StreamWaiter): boolean {
     if (session.retiring && this.#nowMs() >= this.#notBeforeMs) this.#dial();
     try {
@@ -107,7 +107,7 @@ export class TargetConnections implements SessionWatcher, Timed {
       waiter.end(error);
       return true;
     }
-    this.#backoff.reset(); // only progress earns it
+    this.#backoff.reset(); // only progress resets the backoff
     this.#given++;
     this.#forgives = true;
     waiter.end(undefined);
@@ -120,7 +120,7 @@ export class TargetConnections implements SessionWatcher, Timed {
     return new AshlarError("limit", `${waitingMaxPerTarget} calls wait already for a stream to ${key}`);
   }
 
-  /** Makes a first connection, for calls to come. */
+  /** Dials a first connection, in advance of calls. */
   warm(target: UpstreamTarget): void {
     this.#target = target;
     if (this.#sessions.size === 0 && this.#nowMs() >= this.#notBeforeMs) this.#dial();
@@ -141,7 +141,7 @@ export class TargetConnections implements SessionWatcher, Timed {
     this.roomMade();
   }
 
-  /** Not at once: a stream's slot is free when whoever told has done its work. */
+  /** Serves waiting calls later: a slot is free only after the caller of this method has returned. */
   #serveSoon(): void {
     if (this.#serving) return;
     this.#serving = true;
@@ -161,7 +161,7 @@ export class TargetConnections implements SessionWatcher, Timed {
     if (this.#queue.size > 0) this.#dialIfUseful();
   }
 
-  /** The first with room, in the order they were made: the fewer are in use, the more calls share a write. */
+  /** Returns the oldest session with room: the fewer are in use, the more calls share a write. */
   #findRoom(): UpstreamSession | undefined {
     let found: UpstreamSession | undefined;
     for (const session of this.#sessions) {
@@ -172,7 +172,7 @@ export class TargetConnections implements SessionWatcher, Timed {
     return found;
   }
 
-  /** Those whose window others have used up count apart: an application that reads nothing of them may read other calls. */
+  /** Those whose window others used up count apart: an application that reads none of them may read other calls. */
   #isFull(): boolean {
     const { connectionsMaxPerTarget, narrowMaxPerTarget } = this.#options;
     let [wide, narrow] = [0, 0];
@@ -190,7 +190,7 @@ export class TargetConnections implements SessionWatcher, Timed {
     return this.#deps.engine.loop.time();
   }
 
-  /** Calls wait: makes another connection where that helps, and ends them where nothing will. */
+  /** Dials another connection for the waiting calls if that helps, and refuses them if nothing will. */
   #dialIfUseful(): void {
     if (this.#queue.size === 0) return;
     const restMs = this.#notBeforeMs - this.#nowMs();
@@ -202,7 +202,7 @@ export class TargetConnections implements SessionWatcher, Timed {
     else this.#dial();
   }
 
-  /** Why no call that waits now will get a stream; undefined: one may. */
+  /** Returns why no waiting call will get a stream, or undefined if one may. */
   #hopeless(restMs: number): string | undefined {
     const { key } = this.#target;
     if (this.#closed) return "the proxy is stopping";
@@ -212,7 +212,7 @@ export class TargetConnections implements SessionWatcher, Timed {
     return `${key} was not reached a moment ago: ${this.#lastFailure}`;
   }
 
-  /** A window may open any moment, where a stream may be open for long. */
+  /** Whether to wait for a window, which may open at any moment, while a stream may stay open for long. */
   #isOnlyNarrow(): boolean {
     const nowMs = this.#nowMs();
     for (const session of this.#sessions) {
@@ -231,7 +231,7 @@ export class TargetConnections implements SessionWatcher, Timed {
     this.#serveWaiting();
   }
 
-  /** One dial at a time, for all who wait. */
+  /** Dials; one dial at a time serves all waiting calls. */
   #dial(): void {
     if (this.#dialing || this.#closed || !this.#slots.take(this.#retryDial)) return;
     this.#dialing = true;
@@ -244,7 +244,7 @@ export class TargetConnections implements SessionWatcher, Timed {
     });
   }
 
-  /** Gives what went wrong. */
+  /** Opens a session. Resolves to the error if that failed, otherwise to undefined. */
   async #open(target: UpstreamTarget): Promise<unknown> {
     try {
       const { session } = this.#options;
@@ -261,12 +261,12 @@ export class TargetConnections implements SessionWatcher, Timed {
       session.destroy();
       return;
     }
-    if (this.#evicted) setImmediate(() => session.retire()); // it serves only those who wait for it
+    if (this.#evicted) setImmediate(() => session.retire()); // it serves only the calls that already wait
     session.watch(this);
     session.givenBefore = this.#given;
     this.#sessions.add(session);
     session.onClose(() => this.#forget(session));
-    // One that takes no calls now may later; another one would not take any either.
+    // A connection that accepts no calls now may do so later; another one would accept none either.
     if (!session.hasSlot) this.#noteFailure("it takes no calls");
     for (const older of [...this.#sessions]) {
       if (!older.retiring || older === session) continue;
@@ -284,8 +284,8 @@ export class TargetConnections implements SessionWatcher, Timed {
   }
 
   /**
-   * One that ended before a call came is a failure: else it would be made again and again. Not where others served calls
-   * since it came, nor the first since the last call: it was one too many, and ends as they do.
+   * Counts a connection that ended before it had a call as a failure; else it would be dialled again and again. If
+   * others served calls meanwhile it was one too many, and ends with them.
    */
   #noteUnused(session: UpstreamSession): void {
     const { used, retiring, openedMs, givenBefore } = session;
@@ -299,7 +299,7 @@ export class TargetConnections implements SessionWatcher, Timed {
     this.#notBeforeMs = this.#nowMs() + this.#backoff.nextMs();
   }
 
-  /** What is told may make new ones wait: only those that are here now end. */
+  /** Refuses the calls that wait now; calls that this adds stay. */
   #refuseAll(error: unknown): void {
     for (let left = this.#queue.size; left > 0; left--) this.#queue.next()?.end(error);
   }
@@ -311,7 +311,7 @@ export class TargetConnections implements SessionWatcher, Timed {
     if (this.#finishing.size > this.#options.finishingMaxPerTarget) oldest?.destroy();
   }
 
-  /** Retiring connections serve on until a new one can. */
+  /** Lets connections serve calls until a new one can. */
   retire(): void {
     for (const session of [...this.#sessions]) {
       session.retire();
@@ -319,7 +319,7 @@ export class TargetConnections implements SessionWatcher, Timed {
     }
   }
 
-  /** As `retire`, and a connection that is still being made serves only those who wait for it. */
+  /** Like `retire`; a connection still being dialled serves only the calls that wait for it. */
   evict(whenEmpty: () => void): void {
     this.#evicted = true;
     this.#whenEmpty = whenEmpty;
