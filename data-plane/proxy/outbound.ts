@@ -1,4 +1,7 @@
-/** Calls of the own application: which service is meant, which version, which endpoint, and is it really that service. */
+/**
+ * Takes the calls of this proxy's own application: decides which service, version and endpoint gets each call, and
+ * proves the identity of the endpoint.
+ */
 
 import type { BreakerBound } from "../../core/balance/breaker.js";
 import { outcome as callOutcome } from "../../core/balance/outliers.js";
@@ -39,18 +42,18 @@ export interface OutboundDeps extends CallSideDeps {
   /** Connections to peer proxies. */
   readonly pool: UpstreamPool;
   readonly traffic: Traffic;
-  /** Uniform in [0, 1). */
+  /** Returns random numbers, uniform in [0, 1). */
   readonly draw: () => number;
   readonly recorder: CallRecorder;
 }
 
 export interface OutboundOptions {
-  /** Whose calls these are: the proxy's own identity. */
+  /** The caller of these calls: the proxy's own identity. */
   readonly self: SpiffeId;
-  /** This proxy's own. */
+  /** This proxy's own labels. */
   readonly labels?: readonly Label[];
   readonly mesh: string;
-  /** Whatever arrives goes to this service; undefined: `:authority` says which. */
+  /** The service that every call goes to; if undefined, `:authority` names the service. */
   readonly service: string | undefined;
 }
 
@@ -61,7 +64,7 @@ export class Outbound extends CallSide {
   readonly direction = "outbound";
   readonly fromPeer = true;
   readonly labels: ReadonlyMap<string, string> = new Map();
-  /** What peers are told of this proxy's labels. */
+  /** The header field that tells peers this proxy's labels. */
   readonly #labels: readonly PreparedField[];
   readonly #deps: OutboundDeps;
   readonly #options: OutboundOptions;
@@ -69,7 +72,7 @@ export class Outbound extends CallSide {
   readonly #choice: EndpointChoice;
   readonly #race: EndpointRaceDeps;
   readonly #called: CalledServices;
-  /** For requests that need nothing unusual: of one epoch, by service. */
+  /** Plans for ordinary requests, by service; all of one epoch. */
   readonly #plans = new Map<CalledService, ForwardPlan>();
   /** The same with what a rule of a route changes, each made of one of those. */
   readonly #rulePlans = new WeakMap<CompiledRouteRule, { readonly of: ForwardPlan; readonly plan: ForwardPlan }>();
@@ -120,11 +123,11 @@ export class Outbound extends CallSide {
     }
   }
 
-  /** Makes sure that the service's policy and endpoints are there, and routes by the fields that were kept. */
+  /** Waits until the service's policy and endpoints are there, then routes the call by its kept fields. */
   #prepare(call: Call, called: CalledService): void {
     const hasTe = this.head.te >= 0;
     void this.after(call, this.#findPolicy(called), () => {
-      const { current } = this.#deps.policy; // it may have switched meanwhile
+      const { current } = this.#deps.policy; // it may have switched while we waited
       if (current === undefined || !current.has(called.name)) {
         call.answer(unknownService(called, current?.revision));
         return;
@@ -136,7 +139,7 @@ export class Outbound extends CallSide {
     });
   }
 
-  /** Has the service's unit held and its endpoints known; gives the answer to calls where that cannot be. */
+  /** Fetches the service's unit and endpoints. Resolves to the answer for the waiting calls if that fails. */
   async #findPolicy(called: CalledService): Promise<Answer | undefined> {
     const { policy, endpoints } = this.#deps;
     const { name } = called;
@@ -151,7 +154,7 @@ export class Outbound extends CallSide {
     }
   }
 
-  /** Keeps the service in the prepare set, without a wait and not at every call. */
+  /** Keeps the service in the prepare set; does not wait, and does nothing for most calls. */
   #noteUse(called: CalledService): void {
     const nowMs = this.nowMs();
     if (nowMs - called.usedMs < usedAgainAfterMs) return;
@@ -161,7 +164,7 @@ export class Outbound extends CallSide {
     });
   }
 
-  /** Sends the call in this very turn if a connection has room, else keeps it and sees to one. */
+  /** Sends the call at once if a connection has room; otherwise keeps its fields and finds a connection. */
   #route(call: Call, called: CalledService, policy: EvaluatedPolicy, fields: FieldBlock): void {
     if (!this.#plan(call, called, policy, fields, this.head.te >= 0)) return;
     const session = this.#choice.find(call);
@@ -171,7 +174,7 @@ export class Outbound extends CallSide {
     this.carry(call);
   }
 
-  /** Before anything is done to the call's fields for sending it. */
+  /** Must run before the call's fields are changed for sending. */
   #record(call: Call, policy: EvaluatedPolicy, fields: FieldBlock, hasSession: boolean): void {
     const { recorder } = this.#deps;
     const bits = recorder.draw();
@@ -186,7 +189,7 @@ export class Outbound extends CallSide {
     call.judged("routed", policy, decision);
   }
 
-  /** Decides what is sent along; false: the call is over already. */
+  /** Decides which fields are sent in addition. Returns false if the call is already over. */
   #plan(call: Call, called: CalledService, policy: EvaluatedPolicy, fields: FieldBlock, hasTe: boolean): boolean {
     const header = (name: string): string | undefined => joinHeader(fields, name);
     const unit = policy.unit(called.name);
@@ -245,7 +248,7 @@ export class Outbound extends CallSide {
     return true;
   }
 
-  /** Counts the call as open to its service. False: it is one too many, and was answered. */
+  /** Counts the call as open to its service. Returns false if that is one call too many, which it has answered. */
   #count(
     call: Call,
     { name }: CalledService,
@@ -262,7 +265,7 @@ export class Outbound extends CallSide {
     return true;
   }
 
-  /** False: the circuit breaker has refused the call by this bound, and it was answered. */
+  /** Returns false if the circuit breaker refused the call because of this bound; the call is answered then. */
   #passes(call: Call, traffic: ServiceTraffic, bound: BreakerBound | undefined): boolean {
     if (bound === undefined) return true;
     call.answer(unavailableAnswer("breaker", traffic.renderBreaker(bound), this.revision));
@@ -284,7 +287,7 @@ export class Outbound extends CallSide {
     call.traffic?.breaker.ended();
   }
 
-  /** A route's timeout that ends before the caller's is the one that is sent on. */
+  /** Sends the route's timeout in place of the caller's if it ends earlier. */
   #limit(call: Call, timeoutMs: number, fields: FieldBlock): void {
     if (call.dueAtMs >= 0 && call.dueAtMs <= call.startedMs + timeoutMs) return;
     call.setTimeout(timeoutMs);

@@ -13,9 +13,9 @@ import type { CallOwner, ForwardPlan, Leaving, Retrying } from "./call-owner.js"
 import { mayEnter, type Phase, phase } from "./call-phase.js";
 import { KeptFields } from "./kept-fields.js";
 
-/** What is known of a call, for those who judge, route, count and observe it: `Call` carries it. */
+/** The facts about a call, for judging, routing, counting and observing it. `Call` carries them. */
 export class CallFacts implements CallInputs, EndedCall {
-  /** Both sides of a call have the same clock, wheel and labels. */
+  /** The inbound and the outbound side have the same clock, wheel and labels. */
   protected readonly owner: CallOwner<never>;
   protected phase: Phase = phase.begun;
   /** What it waits for before it can be sent; null: nothing. */
@@ -23,35 +23,37 @@ export class CallFacts implements CallInputs, EndedCall {
   /** The caller's stream. */
   protected readonly inbound: Stream;
   readonly service: string;
-  /** "package.Service/Method". */
+  /** The method as "package.Service/Method". */
   readonly method: string;
   readonly caller: SpiffeId;
-  /** IP address; undefined: it came from the own application, or its connection is closed. */
+  /** The caller's IP address; undefined if the call came from this proxy's application or its connection is closed. */
   sourceAddress: string | undefined;
-  /** When it began, by the calendar: for conditions. */
+  /** When the call began, as wall-clock time, for conditions. */
   nowMs = 0;
   claims: CallInputs["claims"];
   tokenIssuer: CallInputs["tokenIssuer"];
   sourceLabels: CallInputs["sourceLabels"];
-  /** By the owner's clock; -1: none. */
+  /** The deadline by the owner's clock, or -1. */
   dueAtMs = -1;
   readonly startedMs: number;
   plan: ForwardPlan | null = null;
-  /** The route's rule that fits, for choosing a version. */
+  /** The rule of the route that matches the call, for choosing a version. */
   rule: CompiledRouteRule | undefined;
-  /** Uniform in [0, 1): which version of the rule's split it gets. */
+  /** A random number, uniform in [0, 1), that picks the version in the rule's split. */
   versionDraw = 0;
-  /** What it sticks to when a split is drawn; undefined: nothing. */
+  /** The value that the call sticks to when a split is drawn; undefined if none. */
   stickyKey: string | undefined;
-  /** The service that it goes to, for spreading calls; null: it goes to the own application, or is not routed yet. */
+  /**
+   * The called service, for spreading calls; null if the call goes to this proxy's application or is not routed yet.
+   */
   traffic: ServiceTraffic | null = null;
   /** Tries it again by policy; null: there is none. */
   retry: Retrying | null = null;
-  /** What ringHash goes by; undefined: nothing. */
+  /** The key for ringHash; undefined if none. */
   balanceKey: string | undefined;
-  /** When the first attempt that was answered was; by the owner's clock. */
+  /** When the first answered attempt was answered, by the owner's clock. */
   respondedMs = -1;
-  /** Streams that were opened upstream for it. */
+  /** How many streams were opened upstream for the call. */
   attempts = 0;
   /** The request's fields. */
   protected kept = KeptFields.none;
@@ -79,7 +81,7 @@ export class CallFacts implements CallInputs, EndedCall {
     return this.owner.direction;
   }
 
-  /** What conditions ask about the call, as it began: the same when it is judged again. */
+  /** What conditions read about the call as it began: the same when it is judged again. */
   get inputs(): CallInputs {
     return this;
   }
@@ -125,7 +127,7 @@ export class CallFacts implements CallInputs, EndedCall {
     this.inbound.connection.budget.take(this.kept.bytes);
   }
 
-  /** The fields that were kept, with the time that is left; valid until the next are restored. */
+  /** Returns the kept fields with the remaining time; valid until the next fields are restored. */
   restore(): FieldBlock {
     const fields = this.kept.restore();
     const { retry } = this;
@@ -138,14 +140,14 @@ export class CallFacts implements CallInputs, EndedCall {
     return fields;
   }
 
-  /** Its time is over for a caller whose clock began a little earlier than this one: such a caller cancels first. */
+  /** Whether the deadline has passed for a caller whose clock began a little earlier: such a caller cancels first. */
   get isNearlyLate(): boolean {
     if (this.dueAtMs < 0) return false;
     const slackMs = Math.max(50, (this.dueAtMs - this.startedMs) / 10);
     return this.owner.nowMs() >= this.dueAtMs - slackMs;
   }
 
-  /** Its time is over. */
+  /** Whether the deadline has passed. */
   get isLate(): boolean {
     return this.dueAtMs >= 0 && this.owner.nowMs() >= this.dueAtMs;
   }

@@ -29,22 +29,22 @@ import { KeptMessages, noBytes } from "./kept-messages.js";
 import { grpcStatusOf, passTrailers, sendAnswer } from "./response-fields.js";
 import type { UpstreamSession } from "./upstream-session.js";
 
-/** A client that does not take the end of its call gets a reset after this long. */
+/** How long a client may leave the end of its call untaken before the stream is reset. */
 const endGraceMs = 5000;
 
-/** One call: the sink of the caller's stream and of the upstream's. */
+/** One call: the sink of the caller's stream and of the upstream's stream. */
 export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
   declare protected readonly owner: CallOwner<Call>;
-  /** The attempt: its stream, and the session that this is on. null: none is upstream. */
+  /** The current attempt: its stream and its session; null if none is upstream. */
   #upstream: Stream | null = null;
   #session: UpstreamSession | null = null;
-  /** Those that were attached before it are linked to it. */
+  /** The last attached observer; earlier ones are linked to it. */
   observer: CallObserver | null = null;
-  /** Endpoints that were tried, where one failed. */
+  /** The endpoints that were tried, once one has failed. */
   tried: Set<string> | undefined;
-  /** Its messages, while they may have to be sent (again); null: they were too long, or are answered. */
+  /** Its messages, while they may have to be sent or sent again; null if they are too long or the call is answered. */
   #messages: KeptMessages | null;
-  /** Bytes sent for the second time: the caller has been told already that they were taken. */
+  /** Bytes that are sent a second time: the caller was already told that they were taken. */
   #resent = 0;
   #requestEnded: boolean;
   nextOpen: OpenCall | null = null;
@@ -69,7 +69,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     this.#requestEnded = requestEnded;
   }
 
-  /** Has `observer` hear what becomes of the call from now on; each observer is of one call. */
+  /** Attaches `observer` to the call. An observer belongs to one call. */
   observe(observer: CallObserver): void {
     observer.before = this.observer;
     this.observer = observer;
@@ -79,15 +79,15 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     this.observer?.judged(this, verdict, policy, decision);
   }
 
-  /** Sets when it must be over; `timeoutMs` counts from its start. */
+  /** Sets the call's deadline; `timeoutMs` counts from its start. */
   setTimeout(timeoutMs: number): void {
     this.dueAtMs = this.startedMs + timeoutMs;
     this.owner.watch(this, this.dueAtMs);
   }
 
   /**
-   * Begins an attempt on a session with room; `fields`: the request's, if they are as received this very turn, or null:
-   * those that were kept are sent. False: the session has no room after all.
+   * Begins an attempt on a session with room. `fields`: the request's fields if they arrived in this turn, or null to
+   * send the kept ones. Returns false if the session has no room after all.
    */
   send(session: UpstreamSession, fields: FieldBlock | null): boolean {
     const { plan } = this;
@@ -116,8 +116,8 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
   }
 
   /**
-   * Gives up the attempt, so that the owner can send the call elsewhere. False: none is upstream, the caller has something of
-   * its response, or what was sent of the request is not kept.
+   * Abandons the attempt, so that the owner can send the call elsewhere. Returns false if none is upstream, the caller
+   * has something of its response, or what was sent is not kept.
    */
   abandon(): boolean {
     if (this.#messages === null || !this.enter(phase.between)) return false;
@@ -125,7 +125,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     return true;
   }
 
-  /** The upstream has taken so much of the request: the caller may send as much. */
+  /** The upstream has taken so many bytes of the request: the caller may send as many. */
   #tookRequest(bytes: number): void {
     const again = Math.min(this.#resent, bytes);
     this.#resent -= again;
@@ -168,7 +168,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
   }
 
   onTrailers(stream: Stream, fields: FieldBlock): void {
-    // Trailers of a request say nothing in gRPC: they end it.
+    // gRPC gives no meaning to a request's trailers: they end it.
     if (stream === this.inbound) this.onData(stream, noBytes, 0, 0, true);
     else this.#finish(fields);
   }
@@ -252,7 +252,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     this.answer(deadlineAnswer(this.plan?.revision));
   }
 
-  /** The upstream's status is here: `fields` end the call. `excess`: they are not all there, for this. */
+  /** Ends the call with the upstream's trailers. `excess`: why some are missing. */
   #finish(fields: FieldBlock, excess = ""): void {
     if (!this.enter(phase.passed)) return;
     const code = passTrailers(this.owner, this, this.inbound, fields, excess);
@@ -274,7 +274,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     if (upstream !== null) this.#session?.cancel(upstream);
   }
 
-  /** Gives the attempt's stream, whose events are not the call's any more; null: there was none. */
+  /** Detaches the attempt and returns its stream, whose events no longer reach the call, or null. */
   #leaveAttempt(outcome: AttemptOutcome): Stream | null {
     const upstream = this.#upstream;
     if (upstream === null) return null;
@@ -290,7 +290,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
 
   /** Ends the call with an answer of the proxy's own and cancels what is upstream. */
   answer(answer: Answer): void {
-    // The upstream's answer is whole but the caller does not take it, and now it is too late or refused.
+    // The upstream's answer is complete but the caller does not take it, and now it is too late or refused.
     if (this.phase === phase.passed) this.#cut();
     const isSilent = this.phase === phase.trying && answer.reason === "deadline";
     if (!this.enter(phase.answered)) return;
@@ -304,7 +304,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     this.owner.watch(this, this.owner.nowMs() + endGraceMs);
   }
 
-  /** The deadline, or the time that a caller has to take the end. */
+  /** The deadline, or the time in which the caller must take the end, has passed. */
   onDue(): void {
     if (!this.settled) this.answer(deadlineAnswer(this.plan?.revision));
     else if (this.phase !== phase.over) this.#cut();
