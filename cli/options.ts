@@ -78,6 +78,27 @@ export function parsePathOrFormat(text: string): PathOrFormat {
   return format === undefined ? { path: text } : { format };
 }
 
+/**
+ * Makes `command`, and those below it, refuse an option that is given twice with different values: one of them would be
+ * dropped without a word. Those that gather values are left alone.
+ */
+export function refuseTwice(command: Command): void {
+  for (const option of command.options) {
+    if (option.variadic || gathers(option)) continue;
+    let before: string | undefined;
+    command.on(`option:${option.name()}`, (value: string | null) => {
+      if (value === null) return; // a flag without a value
+      if (before !== undefined && before !== value)
+        command.error(`error: option '${option.flags}' is given twice, as '${before}' and as '${value}'`);
+      before = value;
+    });
+  }
+  for (const below of command.commands) refuseTwice(below);
+}
+
+/** Commander gives the value before to parsers that take it. */
+const gathers = ({ parseArg }: Option): boolean => parseArg !== undefined && parseArg.length > 1;
+
 /** Ends a command's help with an example. */
 export function withExample(command: Command, ...lines: readonly string[]): Command {
   const heading = lines.length === 1 ? "Example" : "Examples";

@@ -1,13 +1,14 @@
 /** The command line: which commands there are, and what an error means for the exit code. */
 import { Command, CommanderError } from "commander";
 import { AshlarError, isAshlarError, messageOf } from "../core/errors.js";
+import { renderNearest } from "../core/snapshot/nearest.js";
 import type { Clock } from "../runtime/clock.js";
 import { renderError, renderUsageError } from "../runtime/say-error.js";
 import type { Cli } from "./cli.js";
 import { type AdminClient, openAdminClient } from "./client.js";
 import { loadCommands } from "./commands.js";
 import { type AdminContext, readContext } from "./context.js";
-import { withExample } from "./options.js";
+import { refuseTwice, withExample } from "./options.js";
 import { createProgress } from "./progress.js";
 
 /** 0 done · 1 refused or failed · 2 wrong use · 3 could not reach. */
@@ -51,7 +52,9 @@ export async function runCli(argv: readonly string[], deps: CliDeps): Promise<nu
     }
     const process = processes.get(first);
     if (process !== undefined) return await deps.runProcess(process, argv.slice(1));
-    await (await createProgram(deps, argv)).parseAsync([...argv], { from: "user" });
+    const program = await createProgram(deps, argv);
+    if (first === "help" && second !== "") refuseUnknown(program, second);
+    await program.parseAsync([...argv], { from: "user" });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // commander has said what is wrong
@@ -88,7 +91,13 @@ async function createProgram(deps: CliDeps, argv: readonly string[]): Promise<Co
   addProcessCommands(program);
   const cli = createCli(deps);
   for (const add of await loadCommands(argv)) add(program, cli);
+  for (const command of program.commands) refuseTwice(command);
   return program;
+}
+
+function refuseUnknown(program: Command, name: string): void {
+  const names = [...program.commands.map((command) => command.name()), "help"];
+  if (!names.includes(name)) program.error(`error: unknown command '${name}'${renderNearest(name, names)}`);
 }
 
 /** Listed for the help; `up` and `proxy` are taken before commander sees them. */

@@ -1,6 +1,7 @@
 /** The context that commands use where none is given: a link in the user's configuration folder to the one of `ashlar up`. */
-import { lstatSync, mkdirSync, readlinkSync, statSync, symlinkSync, unlinkSync } from "node:fs";
+import { lstatSync, readlinkSync, statSync, symlinkSync, unlinkSync } from "node:fs";
 import { dirname, isAbsolute, join } from "node:path";
+import { makeFolders } from "../runtime/make-folders.js";
 
 /** Returns the path where commands look for a context, or undefined if there is no home folder. */
 export function defaultContextPath(env: Readonly<Record<string, string | undefined>>): string | undefined {
@@ -17,7 +18,7 @@ export function linkDefaultContext(path: string, context: string): boolean {
   try {
     if (isDangling(path)) unlinkSync(path);
     if (lstatSync(path, { throwIfNoEntry: false }) === undefined) {
-      mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+      makeFolders(dirname(path), 0o700);
       symlinkSync(context, path);
       return true;
     }

@@ -6,6 +6,7 @@ import { CommanderError } from "commander";
 import { AshlarError, isAshlarError, messageOf } from "../core/errors.js";
 import type { ConfigSources } from "../runtime/config.js";
 import { readConfigFile } from "../runtime/config-file.js";
+import { fileReason } from "../runtime/file-reason.js";
 import { makeFolder, releaseFolder, takeFolder } from "../runtime/folder-lock.js";
 import { createLogger } from "../runtime/log.js";
 import { liveUntilStopped } from "../runtime/process-life.js";
@@ -69,7 +70,7 @@ async function takeData(path: string): Promise<() => void> {
     return removeEmpty;
   } catch (error) {
     if (isAshlarError(error)) throw error;
-    throw new AshlarError("unavailable", `cannot use the data folder ${path}: ${messageOf(error)}`, { cause: error });
+    throw new AshlarError("unavailable", `cannot use the data folder ${path}: ${fileReason(error)}`, { cause: error });
   }
 }
 

@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
-import { AshlarError, messageOf } from "../core/errors.js";
+import { AshlarError } from "../core/errors.js";
 import type { ConfigSources } from "./config.js";
+import { fileReason } from "./file-reason.js";
 
 const bytesMax = 1024 * 1024;
 
@@ -21,6 +22,6 @@ export async function readConfigFile({ flags, env }: Omit<ConfigSources, "file">
     if (typeof value !== "object" || Array.isArray(value)) throw new Error("expected a mapping of settings");
     return value as Record<string, unknown>;
   } catch (error) {
-    throw new AshlarError("invalid_argument", `--config ${path}: ${messageOf(error)}`, { cause: error });
+    throw new AshlarError("invalid_argument", `--config ${path}: ${fileReason(error)}`, { cause: error });
   }
 }

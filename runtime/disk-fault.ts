@@ -1,5 +1,6 @@
 /** Describes disk errors for operators. */
-import { AshlarError, messageOf } from "../core/errors.js";
+import { AshlarError } from "../core/errors.js";
+import { fileReason } from "./file-reason.js";
 
 const faults: Readonly<Record<string, string>> = {
   ENOSPC: "the disk is full (or has no inodes left): make room there, and it goes on by itself",
@@ -25,7 +26,7 @@ export function isDiskFull(error: unknown): boolean {
 /** The failure of `doing` ("write", "open") something with `path`, as `unavailable`. */
 export function diskError(doing: string, path: string, cause: unknown): AshlarError {
   if (cause instanceof AshlarError) return cause;
-  return new AshlarError("unavailable", `cannot ${doing} ${path}: ${diskFaultOf(cause) ?? messageOf(cause)}`, {
+  return new AshlarError("unavailable", `cannot ${doing} ${path}: ${diskFaultOf(cause) ?? fileReason(cause)}`, {
     cause,
   });
 }

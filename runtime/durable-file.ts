@@ -1,14 +1,16 @@
 /** Small files that are either the old or the new content after a crash, never half of one. */
 import { randomUUID } from "node:crypto";
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
 import { open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { AshlarError, messageOf } from "../core/errors.js";
+import { AshlarError } from "../core/errors.js";
 import { diskError } from "./disk-fault.js";
+import { fileReason } from "./file-reason.js";
+import { makeFolders } from "./make-folders.js";
 
 /** Makes `folder` (and what is above it), readable by its owner alone. */
 export function makePrivateFolder(folder: string): void {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeFolders(folder, 0o700);
 }
 
 /** Text, bytes, or text in parts that are written one after the other. */
@@ -93,7 +95,7 @@ export function readIfThere(path: string): Buffer | undefined {
     return readFileSync(path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw new AshlarError("unavailable", `cannot read ${path}: ${messageOf(error)}`, { cause: error });
+    throw new AshlarError("unavailable", `cannot read ${path}: ${fileReason(error)}`, { cause: error });
   }
 }
 
@@ -105,7 +107,7 @@ export function readJsonIfThere(path: string): Readonly<Record<string, unknown>>
   try {
     value = JSON.parse(bytes.toString("utf8"));
   } catch (cause) {
-    throw new AshlarError("invalid_record", `${path} is not JSON: ${messageOf(cause)}`, { cause });
+    throw new AshlarError("invalid_record", `${path} is not JSON`, { cause });
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new AshlarError("invalid_record", `${path} is not a JSON object`);

@@ -4,6 +4,7 @@ const reasons: ReadonlyMap<string, string> = new Map([
   ["ENOENT", "no such file or folder"],
   ["EACCES", "permission denied"],
   ["EPERM", "permission denied"],
+  ["EEXIST", "there is a file of that name"],
   ["EISDIR", "it is a folder"],
   ["ENOTDIR", "a part of its path is no folder"],
   ["ENAMETOOLONG", "its name is too long"],
@@ -11,10 +12,12 @@ const reasons: ReadonlyMap<string, string> = new Map([
   ["ENOSPC", "the disk is full"],
   ["EDQUOT", "the disk quota is used up"],
   ["EROFS", "the file system can only be read"],
+  ["ERR_ENCODING_INVALID_ENCODED_DATA", "it is not UTF-8 text"],
 ]);
 
-/** Returns why a file could not be read or written. The caller names the path. */
+/** Returns why a file could not be read, parsed or written, without a word of what is in it. The caller names the path. */
 export function fileReason(cause: unknown): string {
+  if (cause instanceof SyntaxError) return "it is not JSON"; // its message quotes the file
   const code = typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined;
   return (typeof code === "string" ? reasons.get(code) : undefined) ?? messageOf(cause);
 }

@@ -1,7 +1,8 @@
 /** A folder that one process at a time may work on: the data of a control plane, the identity of a proxy. */
-import { linkSync, mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { AshlarError } from "../core/errors.js";
+import { makeFolders } from "./make-folders.js";
 import { findProcess } from "./process-identity.js";
 
 interface Owner {
@@ -16,7 +17,7 @@ const lockName = "lock.json";
  * Creates `path` (mode 0700) if it is missing. Returns a function that removes the created folders if they are empty.
  */
 export function makeFolder(path: string): () => void {
-  const first = mkdirSync(path, { recursive: true, mode: 0o700 });
+  const first = makeFolders(path, 0o700);
   return () => {
     for (let made = resolve(path); first !== undefined && made.length >= resolve(first).length; made = dirname(made)) {
       try {

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { fromSeed } from "@nats-io/nkeys";
-import { AshlarError, messageOf } from "../core/errors.js";
+import { AshlarError } from "../core/errors.js";
+import { fileReason } from "./file-reason.js";
 
 /** A NATS account: what its users are minted from. */
 export interface NatsAccount {
@@ -36,7 +37,7 @@ export function parseNatsAccounts(text: string, file: string): NatsAccounts {
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new AshlarError("invalid_argument", `${file}: not JSON: ${messageOf(cause)}`, { cause });
+    throw new AshlarError("invalid_argument", `${file}: ${fileReason(cause)}`, { cause });
   }
   const fields = fieldsOf(value);
   if (fields.mesh === undefined && fields.proxies === undefined) {
@@ -101,6 +102,6 @@ export async function readNatsAccounts(file: string): Promise<NatsAccounts> {
     return parseNatsAccounts(await readFile(file, "utf8"), file);
   } catch (cause) {
     if (cause instanceof AshlarError) throw cause;
-    throw new AshlarError("invalid_argument", `cannot read ${file}: ${messageOf(cause)}`, { cause });
+    throw new AshlarError("invalid_argument", `cannot read ${file}: ${fileReason(cause)}`, { cause });
   }
 }

@@ -1,16 +1,17 @@
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { AshlarError } from "../../core/errors.js";
 import type { PolicyFile } from "../../core/model.js";
 import { exportFiles } from "../../core/snapshot/export-files.js";
 import { parseBundle } from "../../core/wire/bundle.js";
-import { writeDurably } from "../../runtime/durable-file.js";
 import { fileReason } from "../../runtime/file-reason.js";
+import { makeFolders } from "../../runtime/make-folders.js";
 import { type Cli, show } from "../cli.js";
 import { type PathOrFormat, parseNumber, parsePathOrFormat, withExample } from "../options.js";
 import { counted } from "../output.js";
 import { listPolicyFiles } from "../policy-files.js";
+import { writeFileWhole } from "../write-file.js";
 
 interface Flags {
   readonly output?: PathOrFormat;
@@ -60,7 +61,7 @@ export function addExportCommand(program: Command, cli: Cli): void {
         say(`Revision ${revision.body.number} is in ${counted(files.length, "file")} in ${out}.`);
       }
       if (bundle !== undefined) {
-        writeFileWhole(bundle, exported.bundle);
+        writeFileWhole(bundle, exported.bundle, 0o644);
         say(`Revision ${revision.body.number} is in ${bundle}: snapshot ${snapshot.list.digest}.`);
       }
       if (format === undefined) return;
@@ -76,18 +77,10 @@ export function addExportCommand(program: Command, cli: Cli): void {
   );
 }
 
-function writeFileWhole(path: string, bytes: Uint8Array): void {
-  try {
-    writeDurably(path, bytes, 0o644);
-  } catch (cause) {
-    throw new AshlarError("invalid_argument", `cannot write ${path}: ${fileReason(cause)}`, { cause });
-  }
-}
-
 /** Refuses other policy files in the folder, or removes them with --replace, because they would be applied too. */
 async function writeFolder(folder: string, files: readonly PolicyFile[], replace: boolean): Promise<void> {
   try {
-    await mkdir(folder, { recursive: true });
+    makeFolders(folder);
     const own = new Set(files.map(({ name }) => resolve(folder, name)));
     const others = (await listPolicyFiles(folder)).filter((path) => !own.has(resolve(path)));
     if (others.length > 0 && !replace) {

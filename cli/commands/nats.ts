@@ -1,7 +1,6 @@
 import { existsSync } from "node:fs";
 import { type Command, Option } from "commander";
 import { AshlarError } from "../../core/errors.js";
-import { writeDurably } from "../../runtime/durable-file.js";
 import {
   type AccountSetup,
   buildNatsSetup,
@@ -12,6 +11,7 @@ import { isShared, readNatsAccounts, renderNatsAccounts } from "../../runtime/na
 import { type Cli, show } from "../cli.js";
 import { outputOption, withExample } from "../options.js";
 import type { OutputFormat } from "../output.js";
+import { writeFileWhole } from "../write-file.js";
 
 interface SetupFlags {
   readonly natsAccount: string;
@@ -35,7 +35,7 @@ export function addNatsCommand(program: Command, cli: Cli): void {
     .addOption(outputOption())
     .action(async ({ natsAccount: file, output }: SetupFlags) => {
       if (!existsSync(file)) {
-        writeDurably(file, `${JSON.stringify(renderNatsAccounts(createNatsAccounts()), undefined, 2)}\n`);
+        writeFileWhole(file, `${JSON.stringify(renderNatsAccounts(createNatsAccounts()), undefined, 2)}\n`, 0o600);
         cli.note(`${file}: made with fresh account keys; whoever has it is every proxy and control plane to NATS`);
       }
       const accounts = await readNatsAccounts(file);

@@ -102,7 +102,9 @@ async function readJoinFile(path: string): Promise<JoinFile> {
 async function readToken(path: string | undefined): Promise<string> {
   if (path === undefined) throw new AshlarError("invalid_argument", "--join needs --token FILE the first time");
   try {
-    return (await readFile(path, "utf8")).trim();
+    const token = (await readFile(path, "utf8")).trim();
+    if (token === "") throw new Error("it is empty");
+    return token;
   } catch (cause) {
     throw new AshlarError("invalid_argument", `--token: cannot read ${path}: ${fileReason(cause)}`, { cause });
   }

@@ -1,5 +1,5 @@
 /** What holds for every command: help with an example, codes for wrong use and for nobody there, JSON alone on stdout. */
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { Command } from "commander";
@@ -185,6 +185,67 @@ describe("-o json prints JSON alone", () => {
       isOneLine(error);
     },
   );
+});
+
+describe("what stands in the place of a file ends with 2, the path, the reason, and nothing written", () => {
+  for (const [line, why] of [
+    ["apply -f gone", "no such file or folder"],
+    ["issuer set partner --issuer https://issuer.test --jwks FOLDER", "it is a folder"],
+    ["issuer set partner --issuer https://issuer.test --jwks NOTHING", "it is empty"],
+    ["issuer set partner --issuer https://issuer.test --jwks GARBAGE", "it is not UTF-8 text"],
+    ["nats setup --nats-account FOLDER", "it is a folder"],
+    ["nats setup --nats-account GARBAGE", "it is not JSON"],
+    ["nats setup --nats-account GARBAGE/accounts.json", "a part of its path is no folder"],
+    ["nats setup --nats-account gone/accounts.json", "no such file or folder"],
+    ["import FOLDER", "it is a folder"],
+    ["diff --bundle FOLDER", "it is a folder"],
+    [`audit verify --root-hash ${digestOf("a")} FOLDER`, "it is a folder"],
+    ["status --context FOLDER", "it is a folder"],
+  ] as const)
+    test(line, async () => {
+      mkdirSync(join(admin.folder, "tests", "kept"), { recursive: true });
+      writeFileSync(join(admin.folder, "nothing"), "");
+      const places = { FOLDER: "tests", GARBAGE: "garbage", NOTHING: "nothing" };
+      const place = (word: string) =>
+        word.replace(/FOLDER|GARBAGE|NOTHING/, (name) => join(admin.folder, Reflect.get(places, name)));
+      const before = readdirSync(admin.folder);
+      const { code, out, error } = await admin.run(...line.split(" ").map(place));
+      expect([code, out]).toEqual([2, ""]);
+      isOneLine(error);
+      expect(error).toContain(why);
+      expect(error).not.toMatch(/\bE[A-Z]{4,}\b/);
+      expect(readdirSync(admin.folder)).toEqual(before);
+    });
+});
+
+describe("an option that is given twice with two values is refused before anybody is asked", () => {
+  const withReason = ["trust rotate", "trust drop", "revoke", "apply", "activate", "approve", "rollback"];
+  test.each([...withReason, "rollout pause", "rollout abort", "shadow start", "shadow stop"])("%s -m", async (name) => {
+    const before = admin.requests.length;
+    const { code, out, error } = await admin.run(...wordsOf(name), "-m", "one", "-m", "two");
+    expect([code, out, admin.requests.length - before]).toEqual([2, "", 0]);
+    expect(error).toContain("option '-m, --message <text>' is given twice, as 'one' and as 'two'");
+  });
+
+  test("token --service, which would be another service's token", async () => {
+    const done = await admin.run("token", "--service", "payments", "--service", "orders");
+    expect([done.code, done.out]).toEqual([2, ""]);
+  });
+
+  test("the same value twice is no contradiction, and --context, as an alias may have it, is the last one", async () => {
+    admin.answers = { createJoinToken: { token: "abc.def" } };
+    expect((await admin.run("token", "--service", "payments", "--service", "payments")).code).toBe(0);
+    expect((await admin.run("--context", "gone", "token", "--service", "a", "--context", admin.contextPath)).code).toBe(
+      0,
+    );
+  });
+});
+
+test("help for what is no command ends with 2 and the nearest name", async () => {
+  const { code, out, error } = await admin.run("help", "aply");
+  expect([code, out]).toEqual([2, ""]);
+  expect(error).toMatch(/^ashlar: unknown command 'aply'; did you mean "apply"\?/);
+  expect((await admin.run("help", "apply")).code).toBe(0);
 });
 
 test("`show -o table` prints the policy as `-o yaml` does", async () => {
