@@ -15,6 +15,8 @@ export interface GatedListenerOptions {
   readonly limits: GateLimits;
   /** Returns whether the peer of a finished handshake is known. */
   readonly isKnown: (socket: TLSSocket) => boolean;
+  /** Milliseconds after which those that are known are asked about again; who is not any more, twice in a row, is dropped. */
+  readonly judgeAgainMs: number;
   /** Takes over an accepted connection. */
   readonly serve: (socket: TLSSocket) => void;
   readonly clock: Clock;
@@ -46,12 +48,17 @@ export async function listenGated(options: GatedListenerOptions): Promise<GatedL
   const gate = new ConnectionGate(limits, () => clock.monotonicMs());
   const tls = createTlsServer({ ...options.tls, ALPNProtocols: ["h2"], handshakeTimeout: handshakeMsMax });
   const byPeer = new Map<string, GatedConnection>();
+  const known = new Set<TLSSocket>();
   const net = createServer({ noDelay: true }, (socket) => admit(socket, { gate, tls, byPeer }));
   tls.on("secureConnection", (socket) => {
     socket.on("error", () => socket.destroy());
     const connection = byPeer.get(peerOf(socket));
     if (connection === undefined || socket.alpnProtocol !== "h2") return void socket.destroy();
-    if (options.isKnown(socket) && !gate.prove(connection)) return;
+    if (options.isKnown(socket)) {
+      if (!gate.prove(connection)) return;
+      known.add(socket);
+      socket.once("close", () => known.delete(socket));
+    }
     options.serve(socket);
   });
   tls.on("tlsClientError", (error, socket) => {
@@ -60,6 +67,14 @@ export async function listenGated(options: GatedListenerOptions): Promise<GatedL
   });
   const { port } = await listenOn(net, { host: options.host, port: options.port }, { backlog });
   const stopSweeping = sweepEvery(gate, log);
+  const doubted = new WeakSet<TLSSocket>();
+  const judging = setInterval(() => {
+    for (const socket of known) {
+      if (options.isKnown(socket)) continue;
+      if (doubted.has(socket)) socket.destroy();
+      doubted.add(socket); // its calls end first, with the reason
+    }
+  }, options.judgeAgainMs).unref();
   return {
     port,
     get counts() {
@@ -70,6 +85,7 @@ export async function listenGated(options: GatedListenerOptions): Promise<GatedL
     stopAccepting: () => void net.close(),
     close: () => {
       stopSweeping();
+      clearInterval(judging);
       gate.close();
     },
   };

@@ -12,6 +12,7 @@ import { AshlarError, messageOf, unreachable } from "../core/errors.js";
 import type { SpiffeId } from "../core/identity.js";
 import { fieldsCountMax, hasMoreFields } from "../core/wire/strict.js";
 import { onAbort } from "./abort.js";
+import { CallerWatch } from "./caller-watch.js";
 import { toGrpcStatus } from "./grpc-status.js";
 import type { Logger } from "./log.js";
 import type { Svid } from "./tls-identity.js";
@@ -150,6 +151,8 @@ export interface CallJudge {
   readonly log: Logger;
   readonly nowMs: () => number;
   readonly verifyPeer: (certificate: Uint8Array) => Svid;
+  /** Milliseconds after which the caller of an open call is judged again. */
+  readonly judgeAgainMs: number;
 }
 
 type AnyCall = Pick<
@@ -192,11 +195,15 @@ async function runUnary(
   callback: sendUnaryData<unknown>,
   judge: CallJudge,
 ): Promise<void> {
+  const controller = new AbortController();
+  const caller = new CallerWatch(controller, judge.judgeAgainMs);
   try {
-    const response = await method.handle(requestOf(call), createContext(call, judge));
-    callback(null, response);
+    const context = createContext(call, judge, controller, caller);
+    callback(null, await Promise.race([method.handle(requestOf(call), context), caller.refused]));
   } catch (error) {
     callback(statusFor(error, call, judge));
+  } finally {
+    caller.end();
   }
 }
 
@@ -205,8 +212,10 @@ async function runServerStreaming(
   call: ServerWritableStream<never, unknown>,
   judge: CallJudge,
 ): Promise<void> {
+  const controller = new AbortController();
+  const caller = new CallerWatch(controller, judge.judgeAgainMs);
   try {
-    const context = createContext(call, judge);
+    const context = createContext(call, judge, controller, caller);
     const responses = method.handle(requestOf(call), context)[Symbol.asyncIterator]();
     // a handler that waits without looking at the signal is ended here
     const gone = new Promise<undefined>((resolve) => onAbort(context.signal, () => resolve(undefined)));
@@ -214,7 +223,7 @@ async function runServerStreaming(
       const next = await Promise.race([responses.next(), gone]);
       if (next === undefined || context.signal.aborted) {
         responses.return?.()?.catch((error: unknown) => logFault(error, call, judge));
-        return;
+        return caller.throwIfRefused();
       }
       if (next.done === true) break;
       if (!call.write(next.value)) await Promise.race([drained(call), gone]);
@@ -222,6 +231,8 @@ async function runServerStreaming(
     call.end();
   } catch (error) {
     if (!call.cancelled) call.emit("error", statusFor(error, call, judge));
+  } finally {
+    caller.end();
   }
 }
 
@@ -231,7 +242,7 @@ async function runBidi(
   judge: CallJudge,
 ): Promise<void> {
   try {
-    await method.handle(call, createContext(call, judge));
+    await method.handle(call, createContext(call, judge, new AbortController()));
   } catch (error) {
     if (!call.cancelled) call.emit("error", statusFor(error, call, judge));
   }
@@ -241,12 +252,13 @@ function drained(call: ServerWritableStream<never, unknown>): Promise<undefined>
   return new Promise((resolve) => call.once("drain", () => resolve(undefined)));
 }
 
-function createContext(call: AnyCall, judge: CallJudge): CallContext {
-  const controller = new AbortController();
+/** `watch`: judges the caller again while the call is open. No streams of requests come with a certificate. */
+function createContext(call: AnyCall, judge: CallJudge, controller: AbortController, watch?: CallerWatch): CallContext {
   if (call.cancelled) controller.abort();
   call.on("cancelled", () => controller.abort());
   const certificate = call.getAuthContext().sslPeerCertificate?.raw;
   const svid = certificate === undefined ? undefined : judge.verifyPeer(certificate);
+  if (certificate !== undefined) watch?.begin(() => void judge.verifyPeer(certificate));
   const deadline = call.getDeadline();
   const deadlineMs = deadline instanceof Date ? deadline.getTime() : deadline;
   return {

@@ -41,6 +41,8 @@ export interface GrpcServerOptions {
    * revocation.
    */
   readonly verifyPeer?: (certificate: Uint8Array, nowMs: number) => Svid;
+  /** Milliseconds after which the caller of an open call, and an open connection, is judged again; 5000 by default. */
+  readonly judgeAgainMs?: number;
   /** Longest message, 4 MiB by default. */
   readonly messageBytesMax?: number;
   /** Calls at once on one connection, 100 by default. */
@@ -88,6 +90,7 @@ const idleMsMax = 5 * 60_000;
 const strangerIdleMsMax = 10_000;
 const socketIdleMsMax = 60_000;
 const keepaliveMs = 60_000;
+const judgeAgainMs = 5000;
 
 /**
  * Starts to listen. grpc-js's channelz stays on: without it grpc-js 1.14 forgets its sessions, and a forced
@@ -175,6 +178,7 @@ async function listenBehindGate(options: GrpcServerOptions, behind: GateOptions)
       log,
       tls: tls.current,
       isKnown: isKnownPeer,
+      judgeAgainMs: options.judgeAgainMs ?? judgeAgainMs,
       serve: (socket) => (isKnownPeer(socket) && toKnown ? toKnown : toStrangers).injectConnection(socket),
     });
     drop = (peer) => gate.drop(peer);
@@ -216,6 +220,7 @@ function createJudge(options: GrpcServerOptions): CallJudge {
   return {
     log: options.log,
     nowMs: () => options.clock.nowMs(),
+    judgeAgainMs: options.judgeAgainMs ?? judgeAgainMs,
     verifyPeer: (certificate) => {
       try {
         return verifyPeer(certificate, options.clock.nowMs());
