@@ -15,7 +15,7 @@ export class Cleanup {
       try {
         await step();
       } catch (error) {
-        log.warn("not stopped cleanly", { why: messageOf(error) });
+        log.warn("a part of the control plane did not stop cleanly", { why: messageOf(error) });
       }
     }
   }

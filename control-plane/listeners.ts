@@ -174,7 +174,7 @@ export async function renewOwn(
     try {
       renew();
     } catch (error) {
-      log.error("own certificates not renewed", { why: messageOf(error) });
+      log.error("cannot renew this control plane's certificates", { why: messageOf(error) });
     }
   }
 }

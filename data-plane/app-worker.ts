@@ -89,7 +89,7 @@ class Worker {
       this.#line.send({ kind: "done", task, problem: undefined, value });
     } catch (error) {
       const problem = messageOf(error).slice(0, 1000);
-      this.#log.error("a worker cannot do what it must", { what: what.kind, problem });
+      this.#log.error("a worker could not complete a task", { what: what.kind, problem });
       this.#line.send({ kind: "done", task, problem, value: undefined });
     }
   }

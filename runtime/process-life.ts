@@ -21,7 +21,7 @@ export async function liveUntilStopped(
   let failed = false;
   const onSignal = (signal: NodeJS.Signals): void => {
     if (stop.signal.aborted) {
-      log.warn("asked twice to stop: ending at once, what is open is cut", { ...own, signal });
+      log.warn("asked to stop a second time: exiting now, open calls are cut", { ...own, signal });
       process.exit(1);
     }
     why = { signal };

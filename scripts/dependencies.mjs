@@ -15,7 +15,7 @@ function filesBelow(path) {
     .filter((file) => !/\/(dist|node_modules)\//.test(file));
 }
 
-/** What a file imports: paths as they stand there, packages by their names. */
+/** Returns what a file imports: relative paths as written, packages by name. */
 function importsOf(file) {
   const found = [];
   const statements =
@@ -29,7 +29,7 @@ function packageOf(specifier) {
   return /^(?:@[a-z0-9-]+\/)?[a-z0-9][a-z0-9._-]*/.exec(specifier)?.[0];
 }
 
-/** Packages by name, each with a file that imports it. */
+/** Returns the imported packages, each with a file that imports it. */
 function packagesIn(files) {
   const found = new Map();
   for (const file of files) {
@@ -41,7 +41,10 @@ function packagesIn(files) {
   return found;
 }
 
-/** The files of `folder` and all that they import from elsewhere in the tree, which is compiled into the same package. */
+/**
+ * Returns the files of `folder` and all that they import from elsewhere in the tree, which are compiled into the same
+ * package.
+ */
 function withImported(folder) {
   const seen = new Set(filesBelow(folder));
   for (const file of seen) {
@@ -58,7 +61,7 @@ function peersOf(root, name) {
   return existsSync(manifest) ? Object.keys(JSON.parse(readFileSync(manifest, "utf8")).peerDependencies ?? {}) : [];
 }
 
-/** What is wrong, each as [file, line, message]. */
+/** Returns the problems, each as [file, line, message]. */
 export function checkDependencies(root) {
   const read = (path) => JSON.parse(readFileSync(join(root, path), "utf8"));
   const [own, sdk] = [read("package.json"), read("sdk/package.json")];

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 
-/** The files that a file imports, of those that are there. */
+/** Returns the files that a file imports, as far as they exist. */
 function importsOf(file) {
   const found = [];
   for (const match of readFileSync(file, "utf8").matchAll(/^(?:import|export)[^;]*?from "(\.[^"]+)";/gm)) {
@@ -12,7 +12,7 @@ function importsOf(file) {
   return found;
 }
 
-/** The strongly connected components of more than one file (Tarjan's algorithm). */
+/** Returns the strongly connected components of more than one file (Tarjan's algorithm). */
 export function findCircles(files) {
   const imports = new Map(files.map((file) => [file, importsOf(file)]));
   const index = new Map();

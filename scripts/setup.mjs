@@ -7,7 +7,7 @@ import { delimiter, join, resolve } from "node:path";
 export const root = resolve(import.meta.dirname, "..");
 const nodeFloor = [20, 19];
 
-/** Prints one line and leaves with 1: for what only the user can mend. */
+/** Prints one line and exits with 1, for problems that only the user can solve. */
 function giveUp(line) {
   console.error(line);
   process.exit(1);
@@ -19,7 +19,7 @@ function checkNode() {
   giveUp(`Ashlar needs Node ${nodeFloor.join(".")} or newer, this is ${process.versions.node}`);
 }
 
-/** The path of a program on PATH, or undefined. */
+/** Returns the path of a program on PATH, or undefined. */
 export function findProgram(name) {
   for (const folder of (process.env.PATH ?? "").split(delimiter)) {
     const path = join(folder, name);
@@ -94,7 +94,7 @@ function build() {
   });
 }
 
-/** Installs system packages where that needs no question; says whether it worked. */
+/** Installs system packages if that needs no question. Returns whether it worked. */
 function installSystemPackages(packages) {
   const quiet = { stdio: "ignore" };
   const sudo = process.getuid?.() === 0 ? [] : ["sudo", "-n"];
@@ -116,7 +116,7 @@ function ensureNatsServer() {
   );
 }
 
-/** A gRPC client of another language for the tests; without it they say so and are skipped. */
+/** Installs a gRPC client of another language for the tests. Without it they say so and are skipped. */
 function offerPython() {
   const python = existsSync("/usr/bin/python3") ? "/usr/bin/python3" : "python3";
   if (spawnSync(python, ["-c", "import grpc, grpc_tools"], { stdio: "ignore" }).status === 0) return;
@@ -128,7 +128,7 @@ function offerPython() {
 const newestNats = join(root, ".ashlar/bin/nats-server");
 const dayMs = 86_400_000;
 
-/** The newest nats-server, built from its Go module where there is Go: tests of NATS run on it too. */
+/** Builds the newest nats-server from its Go module if Go is installed: NATS tests run on it too. */
 function offerNewestNats() {
   if (process.env.NATS_SERVER_NEWEST !== undefined || existsSync(newestNats)) return;
   const note = "tests of NATS run on the nats-server of the PATH alone (NATS_SERVER_NEWEST may name another)";

@@ -1,4 +1,4 @@
-/** The agent socket of the local proxy, with errors that say what to do. */
+/** A client of the local proxy's agent socket. Its errors say what to do. */
 import { existsSync } from "node:fs";
 import { type ClientDuplexStream, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { AshlarError, messageOf } from "../core/errors.js";
@@ -18,7 +18,7 @@ export interface MeshDescription {
   readonly socketDir: string;
   /** The SPIFFE ID that calls of this application carry. */
   readonly spiffeId: string;
-  /** True: the proxy has an active revision and takes calls. */
+  /** Whether the proxy has an active revision and accepts calls. */
   readonly ready: boolean;
 }
 
@@ -45,12 +45,12 @@ export function isPermanent(error: ServiceError): boolean {
   return permanentStatuses.has(error.code);
 }
 
-/** The gRPC target of an agent address: "unix:PATH", a bare absolute path, or "HOST:PORT". */
+/** Returns the gRPC target of an agent address: "unix:PATH", a bare absolute path, or "HOST:PORT". */
 export function agentTargetOf(address: string): string {
   return address.startsWith("/") ? `unix:${address}` : address;
 }
 
-/** A client of the agent at `address`. Nothing is dialled before the first call. */
+/** Returns a client of the agent at `address`. Nothing is dialled before the first call. */
 export function openAgentClient(address: string, clock: Clock): AgentClient {
   const target = agentTargetOf(address);
   const client = new AgentServiceClient(target, credentials.createInsecure(), {

@@ -1,9 +1,9 @@
-/** The copy of @grpc/grpc-js that the application has: its servers and clients take credentials of no other. */
+/** Finds the application's copy of @grpc/grpc-js: its servers and clients accept credentials of no other copy. */
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import * as own from "@grpc/grpc-js";
 
-/** What the SDK makes for the application's servers and clients. */
+/** What the SDK creates for the application's servers and clients. */
 export interface ApplicationGrpc {
   readonly ServerCredentials: { createInsecure(): own.ServerCredentials };
   readonly credentials: { createInsecure(): own.ChannelCredentials };

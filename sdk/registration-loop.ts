@@ -13,7 +13,7 @@ import {
   step,
 } from "./registration-state.js";
 
-/** How the registration stands, for whoever wants to know. */
+/** Changes of the registration, for the application. */
 export type RegistrationStatus =
   | { readonly kind: "registered"; readonly leaseMs: number }
   | { readonly kind: "lost"; readonly reason: string }
@@ -30,7 +30,7 @@ export interface RegistrationOptions {
   readonly service: string;
   /** Where the application takes calls: "unix:PATH" or "127.0.0.1:PORT". */
   readonly address: string;
-  /** Empty: the proxy's id. */
+  /** The instance's name; if empty, the proxy's id. */
   readonly instance: string;
 }
 
@@ -46,7 +46,7 @@ export interface RegistrationHandle {
   close(): void;
 }
 
-/** Starts a registration and holds it until it is left or closed. */
+/** Starts a registration and keeps it until it is left or closed. */
 export function openRegistration(deps: RegistrationDeps, options: RegistrationOptions): RegistrationHandle {
   const registration = new Registration(deps, options);
   registration.handle({ kind: "start" });
@@ -136,7 +136,7 @@ class Registration implements RegistrationHandle {
     const stream = this.#deps.agent.register();
     this.#stream = stream;
     const end = (reason: string, permanent: boolean) => {
-      if (this.#stream !== stream) return; // an earlier stream has nothing to say any more
+      if (this.#stream !== stream) return; // events of an earlier stream are ignored
       this.#stream = undefined;
       this.handle({ kind: "ended", reason, permanent });
     };

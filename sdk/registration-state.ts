@@ -16,11 +16,11 @@ export type RegistrationEvent =
   | { readonly kind: "registered"; readonly leaseMs: number }
   | { readonly kind: "ping" }
   | { readonly kind: "drained" }
-  /** The stream is over; `permanent`: asking again would give the same answer. */
+  /** The stream ended. `permanent`: asking again would give the same answer. */
   | { readonly kind: "ended"; readonly reason: string; readonly permanent: boolean }
   | { readonly kind: "retry-due" }
   | { readonly kind: "leave" }
-  /** Draining took longer than it may. */
+  /** Draining exceeded its time. */
   | { readonly kind: "leave-expired" };
 
 export type RegistrationEffect =
@@ -28,7 +28,7 @@ export type RegistrationEffect =
   | { readonly kind: "pong" }
   | { readonly kind: "send-leave" }
   | { readonly kind: "retry-later"; readonly reason: string }
-  /** Only a registration that held earns a fast retry. */
+  /** Whether the registration was accepted: only then is the next attempt made quickly. */
   | { readonly kind: "reset-backoff" };
 
 export interface RegistrationStep {
@@ -38,7 +38,7 @@ export interface RegistrationStep {
 
 export const idle: RegistrationState = { kind: "idle" };
 
-/** One step. Events that mean nothing in a state change nothing. */
+/** Applies one event. An event without a meaning in a state changes nothing. */
 export function step(state: RegistrationState, event: RegistrationEvent): RegistrationStep {
   switch (state.kind) {
     case "idle":

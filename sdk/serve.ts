@@ -13,7 +13,7 @@ const socketPathBytesMax = 107; // sun_path, without the final NUL
 export interface BoundServer {
   /** "unix:PATH", as the agent wants it. */
   readonly address: string;
-  /** Lets open calls finish for `timeoutMs`, then cancels what is left. True: nothing was cancelled. */
+  /** Lets open calls finish for `timeoutMs`, then cancels the others. Resolves to true if nothing was cancelled. */
   shutdown(timeoutMs: number): Promise<boolean>;
 }
 

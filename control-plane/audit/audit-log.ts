@@ -199,7 +199,10 @@ class ChainedAuditLog implements AuditLog {
       this.#fileTrouble = undefined;
     } catch (error) {
       this.#noteFile(error);
-      this.#log.error("an audit entry is in memory only", { error: messageOf(error), ...draft });
+      this.#log.error("an audit entry is kept only in memory until NATS stores it", {
+        error: messageOf(error),
+        ...draft,
+      });
     }
     this.#place();
   }

@@ -68,7 +68,7 @@ export function runFleetLoop(deps: FleetLoopDeps): FleetLoop {
   const refuse = (subject: string, why: string) => {
     if (clock.monotonicMs() - warnedMs < warnEveryMs) return; // a flood of bad heartbeats must not flood the log
     warnedMs = clock.monotonicMs();
-    log.warn("heartbeat refused", { subject: subject.slice(0, 200), why });
+    log.warn("a heartbeat was refused", { subject: subject.slice(0, 200), why });
   };
   const hear: FleetLoop["hear"] = (message) => {
     try {

@@ -32,7 +32,7 @@ export function readRoster(dir: string, log: Logger): SavedRoster {
       serial,
     }));
   } catch (error) {
-    log.warn("the roster of the last run is not readable", { why: messageOf(error) });
+    log.warn("cannot read the roster of the last run", { why: messageOf(error) });
     return [];
   }
 }

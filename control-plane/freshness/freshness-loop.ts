@@ -54,7 +54,7 @@ export async function runFreshness(deps: FreshnessDeps, signal: AbortSignal): Pr
       try {
         await deps.publish(freshnessSubject, buildFreshness(deps).bytes);
       } catch (error) {
-        deps.log.warn("freshness not published", { why: messageOf(error) });
+        deps.log.warn("cannot publish a freshness statement", { why: messageOf(error) });
       }
       await deps.clock.sleep(freshnessEveryMs, wake.signal);
       if (wake.signal.aborted) await deps.clock.sleep(freshnessAfterMs, signal);

@@ -212,18 +212,18 @@ async function renew(place: StoredPlace, deps: KeepDeps, signal: AbortSignal): P
   const next = await askAny(others, { ...deps, rootHash, caKeyPem, joinAddress }, signal);
   if (authority.intermediateEndsMs - clock.nowMs() < replaceIntermediateMs) {
     authority.useIntermediate(next.intermediate, createPrivateKey(caKeyPem));
-    log.info("the intermediate CA is replaced", { ends: new Date(authority.intermediateEndsMs).toISOString() });
+    log.info("the intermediate CA was replaced", { ends: new Date(authority.intermediateEndsMs).toISOString() });
   }
   members.replace(next.joinAddresses);
   if (
     next.natsServers.join() !== place.natsServers.join() &&
     !next.natsServers.some((one) => nats.servers.includes(one))
   ) {
-    log.warn("NATS has moved: it is used from the next start on", { servers: next.natsServers });
+    log.warn("the addresses of NATS changed: restart this control plane to use them", { servers: next.natsServers });
   }
   const stored = savePlace(dir, { ...next, rootHash });
   if (next.natsAccounts.mesh.publicKey !== place.natsAccounts.mesh.publicKey) {
-    log.info("the mesh has a NATS account of its own now: going on with it");
+    log.info("the mesh now has a NATS account of its own: using it");
     await nats.useAccounts(next.natsAccounts);
   }
   return stored;
@@ -259,7 +259,7 @@ export async function refreshPlace(
     const { natsAccounts } = await askAny(place.joinAddresses, asking, signal);
     return savePlace(dir, { ...place, natsAccounts });
   } catch (error) {
-    log.warn("the control plane that began the mesh cannot be asked about NATS: going on with what is known", {
+    log.warn("the control plane that began the mesh cannot be asked about NATS: using the addresses known so far", {
       why: messageOf(error),
     });
     return place;

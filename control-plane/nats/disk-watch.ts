@@ -89,7 +89,7 @@ class Watch {
       this.#wasFull = false;
       this.#silent = 0;
     } catch (error) {
-      log.warn("the disk of NATS was not looked after", { why: messageOf(error) });
+      log.warn("cannot check the disk of NATS", { why: messageOf(error) });
     }
   }
 

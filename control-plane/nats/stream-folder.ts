@@ -19,9 +19,9 @@ export async function moveStreams(storeDir: string, { mesh, proxies }: NatsAccou
     );
   if (!(await isThere(from))) return;
   if (await isThere(to)) {
-    log.warn("NATS: an earlier version made streams of its own again in this folder: they are left alone", { from });
+    log.warn("an earlier version of Ashlar made streams in the NATS folder again: they are left unchanged", { from });
     return;
   }
   await rename(from, to);
-  log.info("NATS: the streams belong to an account of the mesh's own now, proxies keep the one that they have");
+  log.info("the NATS streams now belong to an account of the mesh's own; proxies keep their account");
 }

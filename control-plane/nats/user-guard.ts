@@ -195,7 +195,7 @@ class Guard implements UserGuard {
         if (version === this.#wanted) for (const resolve of this.#waiting.splice(0)) resolve();
       } catch (error) {
         this.#failure = messageOf(error);
-        if (this.#bus.connected) log.warn("NATS cannot be told who was revoked", { error: this.#failure });
+        if (this.#bus.connected) log.warn("cannot tell NATS which users are revoked", { error: this.#failure });
         await clock.sleep(backoff.nextMs(), signal);
       }
     }
@@ -280,6 +280,6 @@ class Guard implements UserGuard {
 
   #complain(error: unknown): void {
     if (isAshlarError(error, "unavailable") && !this.#bus.connected) return;
-    this.#deps.log.warn("the connections of NATS cannot be listed", { error: messageOf(error) });
+    this.#deps.log.warn("cannot list the connections of NATS", { error: messageOf(error) });
   }
 }

@@ -51,7 +51,7 @@ export function openRecovery(deps: RecoveryDeps): Recovery {
     try {
       lostParts = await findLostParts(ledger);
     } catch (error) {
-      deps.log.warn("cannot tell what was lost", { why: messageOf(error) });
+      deps.log.warn("cannot tell which records the logs have lost", { why: messageOf(error) });
     }
   };
   const told = new Set<Digest>(findConflicts(ledger).map(({ rival }) => rival.digest));
@@ -73,7 +73,7 @@ export function openRecovery(deps: RecoveryDeps): Recovery {
       tellConflicts(from);
       const what = wanted.length === 0 ? renderGiven(given) : "";
       if (what !== "") {
-        deps.log.warn("a proxy gave back what the logs had lost", { proxy: from.proxyId, what });
+        deps.log.warn("a proxy returned records that the logs had lost", { proxy: from.proxyId, what });
         void deps.audit.record({
           actor: from.proxyId,
           source: from.source,

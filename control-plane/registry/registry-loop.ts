@@ -42,7 +42,7 @@ export async function runRegistryLoop(deps: RegistryLoopDeps, signal: AbortSigna
       await deps.clock.sleep(rereadMs, wake.signal);
     } catch (error) {
       if (signal.aborted) break;
-      deps.log.warn("endpoints not read", { why: messageOf(error) });
+      deps.log.warn("cannot read the endpoints", { why: messageOf(error) });
       await deps.clock.sleep(backoff.nextMs(), signal);
     }
   }

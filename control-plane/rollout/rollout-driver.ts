@@ -48,8 +48,8 @@ export async function runRolloutDriver(deps: RolloutDriverDeps, signal: AbortSig
       said = "";
     } catch (error) {
       const why = messageOf(error);
-      if (isAshlarError(error, "conflict")) log.info("the rollout went on elsewhere", { why });
-      else if (why !== said) log.warn("the rollout cannot go on", { why });
+      if (isAshlarError(error, "conflict")) log.info("another control plane continued the rollout", { why });
+      else if (why !== said) log.warn("the rollout cannot continue", { why });
       said = why;
     }
     await clock.sleep(lookEveryMs, signal);
@@ -92,7 +92,7 @@ export async function driveOnce(deps: RolloutDriverDeps, signal?: AbortSignal): 
   if (plan !== undefined && plan.digest === running?.digest) {
     if (plan.body.gates.predicted) await deps.predictions?.prepare(plan, signal);
     await deps.affected.compare(plan.body.base, plan.body.candidate).catch((error: unknown) => {
-      deps.log.warn("what a rollout changes cannot be read: its stage holds", { why: messageOf(error) });
+      deps.log.warn("cannot read what a rollout changes: its stage waits", { why: messageOf(error) });
     });
   }
   const look = lookAtRollout(deps);

@@ -74,7 +74,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   try {
     for (const item of logs) await item.sync();
     const healed = await blobs.heal();
-    if (healed > 0) log.warn("the stream lacked blobs: stored again from the own copy", { healed });
+    if (healed > 0) log.warn("the stream lacked blobs: restored them from this control plane's copy", { healed });
   } catch (cause) {
     await close();
     throw cause instanceof AshlarError ? cause : new AshlarError("unavailable", messageOf(cause), { cause });
@@ -114,7 +114,7 @@ async function keepBlobs(deps: KeepDeps, tell: (trouble: string | undefined) => 
       const info = bus.connected ? await bus.streamInfo(blobStream) : undefined;
       if (info !== undefined) {
         if (created !== undefined && info.created !== created) {
-          log.error("the stream of blobs is not the one it was", { stored: await blobs.heal() });
+          log.error("the stream of blobs was replaced: restored its blobs", { stored: await blobs.heal() });
         }
         created = info.created;
         tell(undefined);

@@ -121,7 +121,7 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
     const { stream } = this.#view;
     const info = (await this.#deps.bus.streamInfo(stream)) ?? (await this.#recreated(stream));
     if (this.#view.isOther(info) || (await this.#givesAgain())) {
-      if (this.#view.isKnown) this.#deps.log.error("a stream is not the one it was: reading it anew", { stream });
+      if (this.#view.isKnown) this.#deps.log.error("a stream was replaced: reading it from the start", { stream });
       this.#view.begin(info);
     }
     await this.#read(info.lastSequence);
@@ -141,7 +141,7 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
   }
 
   async #recreated(stream: string): Promise<StreamInfo> {
-    this.#deps.log.error("a stream is gone", { stream });
+    this.#deps.log.error("a stream does not exist any more", { stream });
     await this.#deps.recreateStreams?.();
     const info = await this.#deps.bus.streamInfo(stream);
     if (info !== undefined) return info;
@@ -178,7 +178,7 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
     if (sequence !== undefined) this.#view.gave(digest, sequence);
     const offered = this.index.offer(bytes);
     if (offered.kind === "refused") {
-      this.#deps.log.error("a record does not hold and is skipped", { stream: this.law.name, why: offered.why });
+      this.#deps.log.error("an invalid record is skipped", { stream: this.law.name, why: offered.why });
       return;
     }
     // the own copy vouches for what it holds, so what only a dropped key signed must not get there

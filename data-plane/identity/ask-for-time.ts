@@ -30,7 +30,7 @@ export async function askForTime(deps: AskForTimeDeps, signal: AbortSignal): Pro
     if (signal.aborted || !sync.clocksDisagree) continue;
     try {
       await identity.renew();
-      log.info("asked a control plane for the time, since statements came that did not count");
+      log.info("asked a control plane for the time, because statements were out of time");
     } catch (error) {
       log.warn("a control plane cannot be asked for the time", { why: messageOf(error) });
     }

@@ -250,7 +250,7 @@ class RenewingIdentity implements OpenedIdentity {
         if (this.#signal.aborted) return;
         waitMs = backoff.nextMs();
         const expires = new Date(this.current.notAfterMs).toISOString();
-        log.warn("certificate not renewed: trying again", { why: messageOf(error), expires });
+        log.warn("cannot renew the certificate: trying again", { why: messageOf(error), expires });
       }
     }
   }

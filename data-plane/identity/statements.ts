@@ -73,7 +73,7 @@ async function saveFloors(
       await folder.write(fileName, Buffer.from(`${Math.round(floor)}\n`, "latin1"));
       said = false;
     } catch (error) {
-      if (!said) log.warn(`the counter of statements is not saved: ${messageOf(error)}`);
+      if (!said) log.warn(`cannot save the counter of statements: ${messageOf(error)}`);
       said = true;
     }
     await clock.sleep(saveEveryMs, signal);

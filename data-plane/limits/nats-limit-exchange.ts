@@ -82,7 +82,7 @@ export class NatsLimitExchange implements LimitExchange {
     } catch (error) {
       if (this.#warned) return;
       this.#warned = true; // a peer of another version sends it several times a second
-      this.#deps.log.warn(`a limit report of ${named.proxyId} is not read: ${messageOf(error)}`);
+      this.#deps.log.warn(`cannot read a limit report of ${named.proxyId}: ${messageOf(error)}`);
     }
   }
 

@@ -159,7 +159,7 @@ export class InboundJudge {
       if (decision?.allow !== false || claims !== undefined || unit?.hasTokenRules !== true) return decision;
       return unit.asksForToken(caller, method, inputs) ? "token" : decision;
     } catch (error) {
-      this.#deps.log.error("a decision failed", { error: messageOf(error), method });
+      this.#deps.log.error("the evaluation of a call failed: it is denied", { error: messageOf(error), method });
       return undefined; // I4: an evaluation that fails denies
     }
   }

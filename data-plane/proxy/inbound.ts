@@ -245,7 +245,7 @@ export class Inbound extends CallSide {
     const tookMs = this.#deps.clock.monotonicMs() - startedMs;
     this.#deps.metrics.judgedAgain(size, ended, tookMs);
     if (ended > 0)
-      this.#deps.log.info("open calls were ended by a revision, or by trust", {
+      this.#deps.log.info("open calls were ended, because a new revision or trust refuses them", {
         ended,
         revision: policy.revision,
         tookMs,

@@ -98,12 +98,13 @@ export class Offerer {
     const noticed = this.#noticed;
     try {
       const given = await offer(this.#signal);
-      if (given > 0) log.warn("a control plane lacked records and was given them", { given });
+      if (given > 0) log.warn("gave a control plane records that it lacked", { given });
       this.#said = "";
       this.#offered = noticed;
     } catch (error) {
       const why = messageOf(error);
-      if (!this.#signal.aborted && why !== this.#said) log.warn("what this proxy holds could not be offered", { why });
+      if (!this.#signal.aborted && why !== this.#said)
+        log.warn("cannot offer this proxy's records to a control plane", { why });
       this.#said = why;
     }
     if (this.#isWanted()) this.#due(this.#backoff.nextMs());

@@ -175,7 +175,7 @@ class Reporter implements FleetReporter {
     try {
       const message = await bus.directGet(endpointStream, { lastOf: subject });
       if (message !== undefined && Buffer.compare(message.data, this.#stored) === 0) return true;
-      log.warn("the endpoint is not as it was stated: stating it again");
+      log.warn("the stored statement of this endpoint is missing or differs: storing it again");
       this.#stated = undefined;
       this.#lastMs = Math.max(this.#lastMs, await this.#statedBefore(subject));
       return false;
