@@ -31,15 +31,6 @@ const timeoutCountsMs = 1000;
 
 const idOf = ({ proxyId }: Instance): string => proxyId;
 
-/** What decides among the instances that a call may go to. */
-export interface Pick<Each extends Instance> {
-  /** Uniform in [0, 1). */
-  readonly draw: number;
-  /** The key of ringHash; undefined: by draw. */
-  readonly key: string | undefined;
-  loadOf(instance: Each): number;
-}
-
 export class Spread<Each extends Instance> {
   readonly #proxyId: string;
   /** The proxy's own labels. */
@@ -96,8 +87,8 @@ export class Spread<Each extends Instance> {
 
   /** Returns the instances that get calls now; the same list until something changes. `all`: another list when another. */
   eligible(all: readonly Each[], nowMs: number): readonly Each[] {
-    const back = this.#outliers.returned(nowMs).length;
-    if (all === this.#all && back === 0 && this.#ejections === 0) return this.#eligible;
+    const isSame = this.#outliers.ejected === 0 || this.#outliers.returned(nowMs).length === 0;
+    if (isSame && all === this.#all && this.#ejections === 0) return this.#eligible;
     if (all !== this.#all) this.#meet(all, nowMs);
     this.#all = all;
     this.#ejections = 0;
@@ -110,19 +101,28 @@ export class Spread<Each extends Instance> {
     return this.#eligible;
   }
 
-  /** Picks one of `candidates`, which are eligible ones. */
-  pick(candidates: readonly Each[], call: Pick<Each>, nowMs: number): Each | undefined {
+  /**
+   * Picks one of `candidates`, which are eligible ones. `draw`, uniform in [0, 1), decides; or `key` with ringHash, where the
+   * call has one. `loadOf` gives the calls that are open at an instance.
+   */
+  pick(
+    candidates: readonly Each[],
+    draw: number,
+    key: string | undefined,
+    loadOf: (instance: Each) => number,
+    nowMs: number,
+  ): Each | undefined {
     if (candidates.length < 2) return candidates[0];
-    const near = this.#near(candidates, call.draw);
+    const near = this.#near(candidates, draw);
     const slowStartMs = this.#policy?.slowStartMs ?? 0;
     const weightOf =
       slowStartMs === 0
         ? undefined
         : (each: Each): number => slowStartWeight(nowMs - (this.#sinceMs.get(each.proxyId) ?? 0), slowStartMs);
     const policy = this.#policy?.balance?.policy ?? "leastRequest";
-    if (policy === "ringHash" && call.key !== undefined) return pickByKey(near, call.key, idOf, weightOf);
-    if (policy === "roundRobin") return pickInTurn(near, this.#turn++, weightOf, call.draw);
-    return pickLeastLoaded(near, call.loadOf, weightOf, call.draw);
+    if (policy === "ringHash" && key !== undefined) return pickByKey(near, key, idOf, weightOf);
+    if (policy === "roundRobin") return pickInTurn(near, this.#turn++, weightOf, draw);
+    return pickLeastLoaded(near, loadOf, weightOf, draw);
   }
 
   /** A call to an instance came to this, `tookMs` after it was sent there. Returns the ejection that it brought about. */

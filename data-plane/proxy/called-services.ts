@@ -1,6 +1,7 @@
 /** Finds the services that this proxy's application calls from what it writes in `:authority`. */
 import { isLabel } from "../../core/identity.js";
 import { PreparedField } from "../http2/prepared-field.js";
+import type { ServiceTraffic } from "./service-traffic.js";
 
 export interface CalledService {
   readonly name: string;
@@ -10,6 +11,8 @@ export interface CalledService {
   ready: boolean;
   /** The time at which the service was last noted as used. */
   usedMs: number;
+  /** How calls to it are spread; null until the first one. */
+  traffic: ServiceTraffic | null;
 }
 
 const authoritiesMax = 1000;
@@ -33,7 +36,8 @@ export class CalledServices {
     if (this.#known.size >= authoritiesMax) this.#known.clear();
     const name = this.#only ?? serviceOf(authority, this.#mesh);
     const first = [scheme, new PreparedField(":authority", name ?? "")];
-    const called = name === undefined ? undefined : { name, first, ready: false, usedMs: Number.NEGATIVE_INFINITY };
+    const called =
+      name === undefined ? undefined : { name, first, ready: false, usedMs: Number.NEGATIVE_INFINITY, traffic: null };
     this.#known.set(authority, called);
     return called;
   }

@@ -101,7 +101,7 @@ export class EndpointChoice {
 
   #pick(spread: Spread<Endpoint>, endpoints: readonly Endpoint[], key: string | undefined): Endpoint | undefined {
     const { draw, engine } = this.#deps;
-    return spread.pick(endpoints, { draw: draw(), key, loadOf: this.#loadOf }, engine.loop.time());
+    return spread.pick(endpoints, draw(), key, this.#loadOf, engine.loop.time());
   }
 
   /** Returns one of the nearest endpoints. A call with a key waits for the endpoint that the key belongs to. */

@@ -251,11 +251,12 @@ export class Outbound extends CallSide {
   /** Counts the call as open to its service. Returns false if that is one call too many, which it has answered. */
   #count(
     call: Call,
-    { name }: CalledService,
+    called: CalledService,
     policy: Resilience | undefined,
     header: (name: string) => string | undefined,
   ): boolean {
-    const traffic = this.#deps.traffic.of(name);
+    called.traffic ??= this.#deps.traffic.of(called.name);
+    const { traffic } = called;
     traffic.follow(policy);
     if (!this.#passes(call, traffic, traffic.breaker.begin())) return false;
     traffic.budget.earn(this.nowMs());

@@ -107,7 +107,7 @@ class World {
     this.#checkSide(user, choice.target.version, eligible);
     const candidates = eligible.filter((each) => isOfTarget(choice.target, each));
     const loadOf = ({ open }: Simulated): number => open;
-    const picked = this.spread.pick(candidates, { draw: this.draw(), key: undefined, loadOf }, this.nowMs);
+    const picked = this.spread.pick(candidates, this.draw(), undefined, loadOf, this.nowMs);
     if (picked === undefined) return this.#problem("no instance was picked");
     return this.#send(picked);
   }
