@@ -18,7 +18,10 @@ export function routedVersions(units: readonly Unit[]): readonly RoutedVersions[
     routes.flatMap(({ name, rules }) =>
       rules.flatMap(({ split }, index) => {
         const versions = split.filter(({ weight }) => weight > 0).map(({ version }) => version);
-        return versions.length === 0 ? [] : [{ service, rule: `${name}/rules[${index}]`, versions }];
+        // which instances have labels is not known here, so a rule with a target by labels alone is not judged
+        return versions.length === 0 || versions.includes("")
+          ? []
+          : [{ service, rule: `${name}/rules[${index}]`, versions }];
       }),
     ),
   );
