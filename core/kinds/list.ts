@@ -37,7 +37,10 @@ export function list<Value>(of: Type<Value>, options: ListOptions<Value>): Type<
       wireType: 2, // policy has no lists of numbers, so no field is packed
       absent: () => [],
       write(writer, number, items) {
-        for (const item of items) of.wire.write(writer, number, item);
+        for (const item of items) {
+          if (of.wire.writeItem === undefined) of.wire.write(writer, number, item);
+          else of.wire.writeItem(writer, number, item);
+        }
       },
       read(reader, before) {
         (before as Value[]).push(of.wire.read(reader, of.wire.absent()));

@@ -23,6 +23,8 @@ export interface Wire<Value> {
   absent(): Value;
   /** Writes the field, or nothing where absent bytes mean the same. */
   write(writer: BinaryWriter, number: number, value: Value): void;
+  /** Writes an item of a list, which has bytes whatever it is. Left out: `write` leaves nothing out. */
+  writeItem?(writer: BinaryWriter, number: number, value: Value): void;
   /** Returns the value after one more occurrence. Fails with a `PolicyFault` on what this version does not know. */
   read(reader: BinaryReader, before: Value): Value;
 }

@@ -13,6 +13,7 @@ const textWire: Wire<string> = {
   write(writer, number, value) {
     if (value !== "") writeTag(writer, number, 2).string(value);
   },
+  writeItem: (writer, number, value) => writeTag(writer, number, 2).string(value),
   read: (reader) => reader.string(),
 };
 
