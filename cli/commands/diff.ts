@@ -19,7 +19,8 @@ interface GivenSide {
 /** `ashlar diff`: between any two of revisions, sets of files, bundles and what proxies run. */
 export function addDiffCommand(program: Command, cli: Cli): void {
   const given: GivenSide[] = []; // in the order of the command line, whichever options they are
-  const side = (kind: GivenSide["kind"]) => (value: string) => given.push({ kind, value });
+  // two parameters say that the option gathers values (refuseTwice)
+  const side = (kind: GivenSide["kind"]) => (value: string, _before: unknown) => given.push({ kind, value });
   const command = program
     .command("diff")
     .summary("Say what differs between two revisions or sets of files.")
