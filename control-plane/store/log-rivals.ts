@@ -21,7 +21,9 @@ export const rivalsMax = 64;
 
 interface Noted {
   readonly bytes: Uint8Array;
-  /** Where the log was then. */
+  /** The rival's number; undefined: it was noted before this process began. */
+  readonly key: number | undefined;
+  /** Where the log was when a rival of this number was noted first. */
   readonly headKey: number;
   /** An operator has chosen, or the log had gone past it before this version looked. */
   settled: boolean;
@@ -41,7 +43,7 @@ export class LogRivals<Body> {
     this.#keyOf = keyOf;
     this.#file = file;
     for (const { digest, bytes, settled } of file?.known ?? [])
-      this.#noted.set(digest, { bytes, settled, headKey: Number.POSITIVE_INFINITY });
+      this.#noted.set(digest, { bytes, settled, key: undefined, headKey: Number.POSITIVE_INFINITY });
   }
 
   /** What was noted before this process began, for the index to judge once it has the log. */
@@ -64,15 +66,23 @@ export class LogRivals<Body> {
     const headKey = head === undefined ? 0 : this.#keyOf(head.body);
     let changed = this.#trouble !== undefined;
     for (const { digest, bytes, body } of this.#index.rivals()) {
+      const key = this.#keyOf(body);
       const noted = this.#noted.get(digest);
-      const isPast = this.#keyOf(body) < headKey && isInStream(digest);
+      const isPast = key < headKey && isInStream(digest);
       if (noted === undefined) {
+        // What the next record did not choose was history until now: its conflict is as old as the one with the other record.
+        const sinceKey = Math.min(headKey, ...this.#headKeysOf(key));
         if (this.#noted.size >= rivalsMax) this.#dropSettled();
-        if (this.#noted.size < rivalsMax) this.#noted.set(digest, { bytes, headKey, settled: atStart && isPast });
+        if (this.#noted.size < rivalsMax)
+          this.#noted.set(digest, { bytes, key, headKey: sinceKey, settled: isPast && (atStart || sinceKey <= key) });
         changed = true;
-      } else if (!noted.settled && isPast && noted.headKey <= this.#keyOf(body)) changed = noted.settled = true;
+      } else if (!noted.settled && isPast && noted.headKey <= key) changed = noted.settled = true;
     }
     if (changed) await this.#save();
+  }
+
+  #headKeysOf(key: number): readonly number[] {
+    return [...this.#noted.values()].filter((noted) => noted.key === key).map(({ headKey }) => headKey);
   }
 
   #dropSettled(): void {
