@@ -8,14 +8,17 @@ import type { AppRegistration } from "../ports.js";
 /** What an application said. */
 export type AskedHealth =
   | { readonly kind: "serving" }
-  /** It says that it does not serve, or that it does not know the service. */
+  /** It says NOT_SERVING. */
   | { readonly kind: "not-serving"; readonly why: string }
+  /** It answers something else, or does not know the service: perhaps it answers whatever it is asked. */
+  | { readonly kind: "unclear"; readonly why: string }
   /** It does not have grpc.health.v1 at all. */
   | { readonly kind: "unimplemented" }
   /** No answer, or not in time. */
   | { readonly kind: "failed"; readonly why: string };
 
 const servingStatus = 1;
+const notServingStatus = 2;
 /** HealthCheckResponse.ServingStatus, grpc/health/v1/health.proto. */
 const statusNames = ["UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"];
 
@@ -55,10 +58,11 @@ export class HealthAsker {
     try {
       const status = await callUnary(this.#client, check, service, { timeoutMs, signal });
       if (status === servingStatus) return { kind: "serving" };
-      return { kind: "not-serving", why: `it says ${statusNames[status] ?? status}` };
+      const why = `it says ${statusNames[status] ?? status}`;
+      return { kind: status === notServingStatus ? "not-serving" : "unclear", why };
     } catch (error) {
       if (isAshlarError(error, "not_supported")) return { kind: "unimplemented" };
-      if (isAshlarError(error, "not_found")) return { kind: "not-serving", why: `it does not know ${service}` };
+      if (isAshlarError(error, "not_found")) return { kind: "unclear", why: `it does not know ${service}` };
       return { kind: "failed", why: messageOf(error) };
     }
   }

@@ -74,6 +74,12 @@ describe("without policy", () => {
     expect([without.registry.unhealthy, without.asked]).toEqual(["", 1]);
   });
 
+  test("one that answers whatever it is asked, and never SERVING, is not held to it", async () => {
+    const world = watch(undefined, { kind: "unclear", why: "it says UNKNOWN" });
+    await world.pass(30_000);
+    expect(world.registry.unhealthy).toBe("");
+  });
+
   test("one that says it does not serve is believed though it never said otherwise", async () => {
     const world = watch(undefined, { kind: "not-serving", why: "it says NOT_SERVING" });
     await world.pass(7000);
@@ -128,7 +134,7 @@ test("a real gRPC server is asked by the health protocol", async () => {
     const [real, other, nobody] = askers as [HealthAsker, HealthAsker, HealthAsker];
     expect(await real.ask("", 2000, signal)).toEqual({ kind: "serving" });
     expect(await real.ask("shop.Store", 2000, signal)).toEqual({ kind: "not-serving", why: "it says NOT_SERVING" });
-    expect((await real.ask("shop.Other", 2000, signal)).kind).toBe("not-serving");
+    expect((await real.ask("shop.Other", 2000, signal)).kind).toBe("unclear");
     expect(await other.ask("", 2000, signal)).toEqual({ kind: "unimplemented" });
     expect((await nobody.ask("", 2000, signal)).kind).toBe("failed");
   } finally {
