@@ -143,10 +143,19 @@ export class EndpointChoice {
   targetOf(service: string, endpoint: Endpoint): UpstreamTarget {
     const known = this.#targets.get(endpoint);
     if (known !== undefined) return known;
-    const target = { key: keyOf(service, endpoint), dial: () => this.#dial(service, endpoint) };
+    const target = {
+      key: keyOf(service, endpoint),
+      dial: () => this.#dial(service, endpoint),
+      whyNotDial: () => this.#whyNotDial(service),
+    };
     this.#targets.set(endpoint, target);
     this.#byKey.set(target.key, endpoint);
     return target;
+  }
+
+  #whyNotDial(service: string): string | undefined {
+    const { pool, traffic } = this.#deps;
+    return traffic.of(service).whyNotDial(() => pool.connectionsTo(`${service} `));
   }
 
   #keyOf(endpoint: Endpoint): string {

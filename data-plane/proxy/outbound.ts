@@ -274,11 +274,16 @@ export class Outbound extends CallSide {
   }
 
   override attemptEnded(call: Call, endpoint: string, outcome: AttemptOutcome, tookMs: number): void {
-    const { traffic } = call;
+    const { traffic, retry } = call;
     const what = outcomeOf(outcome, call.code);
-    if (traffic === null || what === undefined || (what === callOutcome.success && traffic.spread.isQuiet)) return;
+    if (traffic === null || what === undefined) return;
+    if (what === callOutcome.success && traffic.spread.isQuiet && retry === null) return;
     const instance = this.#choice.endpointOf(endpoint);
     if (instance === undefined) return;
+    if (retry !== null) {
+      call.tried ??= new Set();
+      call.tried.add(instance.proxyId); // the next try goes to another instance, where there is one
+    }
     const answeredMs = call.respondedMs < 0 ? tookMs : tookMs - (this.nowMs() - call.respondedMs);
     traffic.note(instance, what, answeredMs);
   }

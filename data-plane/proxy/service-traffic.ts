@@ -90,6 +90,12 @@ export class ServiceTraffic {
     );
   }
 
+  /** Returns why the breaker allows no connection beside the `open` ones, or undefined if it does. */
+  whyNotDial(open: () => number): string | undefined {
+    if (this.#policy?.breaker?.connections === undefined || this.breaker.allowsConnection(open())) return undefined;
+    return this.renderBreaker("connections");
+  }
+
   /** Returns the text for the caller of a call that the breaker refused. */
   renderBreaker(bound: BreakerBound): string {
     const most = this.#policy?.breaker?.[bound] ?? 0;

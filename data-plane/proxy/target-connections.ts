@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import { AshlarError, messageOf } from "../../core/errors.js";
-import { Backoff } from "../../runtime/backoff.js";
+import { DialRest } from "./dial-rest.js";
 import type { DialSlots } from "./dial-slots.js";
 import type { Timed } from "./forward/deadline-wheel.js";
 import { type SessionWatcher, UpstreamSession } from "./forward/upstream-session.js";
@@ -9,7 +9,6 @@ import type { UpstreamPoolDeps, UpstreamPoolOptions, UpstreamTarget } from "./up
 
 /** How long a connection whose window is used up gets before another one is dialled. */
 const narrowMs = 20;
-
 /** A connection that ends within this time without having had a call counts as a failure. */
 const tooSoonMs = 1000;
 
@@ -25,7 +24,7 @@ export class TargetConnections implements SessionWatcher, Timed {
   readonly #deps: UpstreamPoolDeps;
   readonly #options: UpstreamPoolOptions;
   readonly #slots: DialSlots;
-  readonly #backoff: Backoff;
+  readonly #rest: DialRest;
   readonly #queue: StreamQueue;
   /** Connections that accept calls or may again, in the order they were dialled. */
   readonly #sessions = new Set<UpstreamSession>();
@@ -33,8 +32,6 @@ export class TargetConnections implements SessionWatcher, Timed {
   readonly #finishing = new Set<UpstreamSession>();
   #target: UpstreamTarget;
   #dialing = false;
-  #notBeforeMs = 0;
-  #lastFailure = "";
   #closed = false;
   #evicted = false;
   #serving = false;
@@ -64,7 +61,7 @@ export class TargetConnections implements SessionWatcher, Timed {
     this.#options = options;
     this.#slots = slots;
     this.#target = target;
-    this.#backoff = new Backoff({ msMin: options.redialMsMin, msMax: options.redialMsMax }, deps.random);
+    this.#rest = new DialRest({ msMin: options.redialMsMin, msMax: options.redialMsMax }, deps.random);
     this.#queue = new StreamQueue(options.waitingMaxPerTarget, deps.engine.waits);
   }
 
@@ -75,9 +72,14 @@ export class TargetConnections implements SessionWatcher, Timed {
     return load;
   }
 
+  /** The number of connections that take calls, and of the one that is being made. */
+  get connections(): number {
+    return this.#sessions.size + (this.#dialing ? 1 : 0);
+  }
+
   get reach(): Reach {
     if (this.#queue.size === 0 && this.#findRoom() !== undefined) return reach.now;
-    if (this.#nowMs() < this.#notBeforeMs) return this.#sessions.size > 0 ? reach.inQueue : reach.backedOff;
+    if (this.#rest.leftMs(this.#nowMs()) > 0) return this.#sessions.size > 0 ? reach.inQueue : reach.backedOff;
     return this.#dialing || this.#isFull() ? reach.inQueue : reach.afterDial;
   }
 
@@ -100,14 +102,14 @@ export class TargetConnections implements SessionWatcher, Timed {
 
   /** Opens the waiter's call on a session. Returns false if there is no room after all. */
   #give(session: UpstreamSession, waiter: StreamWaiter): boolean {
-    if (session.retiring && this.#nowMs() >= this.#notBeforeMs) this.#dial();
+    if (session.retiring && this.#rest.leftMs(this.#nowMs()) <= 0) this.#dial();
     try {
       if (!waiter.open(session)) return false;
     } catch (error) {
       waiter.end(error);
       return true;
     }
-    this.#backoff.reset(); // only progress resets the backoff
+    this.#rest.reset(); // only progress resets the backoff
     this.#given++;
     this.#forgives = true;
     waiter.end(undefined);
@@ -123,7 +125,7 @@ export class TargetConnections implements SessionWatcher, Timed {
   /** Dials a first connection, in advance of calls. */
   warm(target: UpstreamTarget): void {
     this.#target = target;
-    if (this.#sessions.size === 0 && this.#nowMs() >= this.#notBeforeMs) this.#dial();
+    if (this.#sessions.size === 0 && this.#rest.leftMs(this.#nowMs()) <= 0) this.#dial();
   }
 
   // === Room ===
@@ -193,7 +195,7 @@ export class TargetConnections implements SessionWatcher, Timed {
   /** Dials another connection for the waiting calls if that helps, and refuses them if nothing will. */
   #dialIfUseful(): void {
     if (this.#queue.size === 0) return;
-    const restMs = this.#notBeforeMs - this.#nowMs();
+    const restMs = this.#rest.leftMs(this.#nowMs());
     const hopeless = this.#hopeless(restMs);
     if (hopeless !== undefined) this.#refuseAll(new AshlarError("unavailable", hopeless));
     else if (this.#dialing || this.#isFull()) return;
@@ -208,8 +210,10 @@ export class TargetConnections implements SessionWatcher, Timed {
     if (this.#closed) return "the proxy is stopping";
     if (this.#dialing) return undefined;
     if (this.#evicted) return `${key} is not there any more`;
-    if (restMs <= 0 || this.#sessions.size > 0) return undefined;
-    return `${key} was not reached a moment ago: ${this.#lastFailure}`;
+    if (this.#sessions.size > 0) return undefined;
+    const bound = this.#target.whyNotDial?.();
+    if (bound !== undefined || restMs <= 0) return bound;
+    return `${key} was not reached a moment ago: ${this.#rest.lastFailure}`;
   }
 
   /** Whether to wait for a window, which may open at any moment, while a stream may stay open for long. */
@@ -233,7 +237,8 @@ export class TargetConnections implements SessionWatcher, Timed {
 
   /** Dials; one dial at a time serves all waiting calls. */
   #dial(): void {
-    if (this.#dialing || this.#closed || !this.#slots.take(this.#retryDial)) return;
+    if (this.#dialing || this.#closed || this.#target.whyNotDial?.() !== undefined) return;
+    if (!this.#slots.take(this.#retryDial)) return;
     this.#dialing = true;
     void this.#open(this.#target).then((failure) => {
       this.#dialing = false;
@@ -251,7 +256,7 @@ export class TargetConnections implements SessionWatcher, Timed {
       this.#take(await UpstreamSession.open(await target.dial(), session, this.#deps.engine, target.key));
       return undefined;
     } catch (error) {
-      this.#noteFailure(messageOf(error));
+      this.#rest.noteFailure(messageOf(error), this.#nowMs());
       return error;
     }
   }
@@ -267,7 +272,7 @@ export class TargetConnections implements SessionWatcher, Timed {
     this.#sessions.add(session);
     session.onClose(() => this.#forget(session));
     // A connection that accepts no calls now may do so later; another one would accept none either.
-    if (!session.hasSlot) this.#noteFailure("it takes no calls");
+    if (!session.hasSlot) this.#rest.noteFailure("it takes no calls", this.#nowMs());
     for (const older of [...this.#sessions]) {
       if (!older.retiring || older === session) continue;
       older.shutdown();
@@ -290,13 +295,8 @@ export class TargetConnections implements SessionWatcher, Timed {
   #noteUnused(session: UpstreamSession): void {
     const { used, retiring, openedMs, givenBefore } = session;
     if (this.#given !== givenBefore || used || retiring || this.#nowMs() - openedMs >= tooSoonMs) return;
-    if (!this.#forgives) this.#noteFailure("its connections end as soon as they are made");
+    if (!this.#forgives) this.#rest.noteFailure("its connections end as soon as they are made", this.#nowMs());
     this.#forgives = false;
-  }
-
-  #noteFailure(why: string): void {
-    this.#lastFailure = why;
-    this.#notBeforeMs = this.#nowMs() + this.#backoff.nextMs();
   }
 
   /** Refuses the calls that wait now; calls that this adds stay. */

@@ -57,6 +57,13 @@ export class UpstreamPool {
     return this.#targets.get(key)?.load ?? 0;
   }
 
+  /** Returns the number of connections to the targets whose keys begin with `prefix`. */
+  connectionsTo(prefix: string): number {
+    let count = 0;
+    for (const [key, { connections }] of this.#targets) if (key.startsWith(prefix)) count += connections;
+    return count;
+  }
+
   /** How soon a call would get a stream there. */
   reachOf(key: string): Reach {
     return this.#targets.get(key)?.reach ?? reach.afterDial;

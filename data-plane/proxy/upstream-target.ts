@@ -8,6 +8,8 @@ export interface UpstreamTarget {
   readonly key: string;
   /** Connects, and proves that the other side has the expected identity. Fails with an AshlarError. */
   dial(): Promise<Socket>;
+  /** Returns why no further connection may be made now, or undefined if one may. Left out: one always may. */
+  whyNotDial?(): string | undefined;
 }
 
 export interface UpstreamPoolOptions {

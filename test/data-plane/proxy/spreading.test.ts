@@ -163,6 +163,23 @@ describe("calls go", () => {
     expect((await call()).details).toMatch(/zone=b/);
   }, 60_000);
 
+  test("tried again at another instance", async () => {
+    how.first = "fail";
+    const retry = { attempts: 2, on: ["UNAVAILABLE"], backoffMs: 1, maxBackoffMs: 1, perTryTimeoutMs: 0 };
+    follow({ outliers: { ...outliers, consecutiveFailures: 0 } }, [
+      { match: undefined, split: [], timeoutMs: 0, retry },
+    ]);
+    expect(await calls(30)).toEqual(new Set([status.OK]));
+    expect(served.first).toBeGreaterThan(0);
+  }, 60_000);
+
+  test("over no more connections than the circuit breaker allows", async () => {
+    follow({ breaker: { connections: 1 } });
+    expect(await calls(20)).toEqual(new Set([status.OK]));
+    expect(pair.caller.pool.connectionsTo("bytes ")).toBe(1);
+    expect([served.first, served.second].sort((a, b) => a - b)).toEqual([0, 20]);
+  }, 60_000);
+
   test("no further than the circuit breaker allows", async () => {
     how = { first: "hang", second: "hang" };
     follow({ breaker: { calls: 5 } });

@@ -1,0 +1,29 @@
+/** When a target may be dialled again after failures, and what the last one was. */
+import { Backoff } from "../../runtime/backoff.js";
+
+export class DialRest {
+  readonly #backoff: Backoff;
+  #untilMs = 0;
+  /** What went wrong last; "": nothing yet. */
+  lastFailure = "";
+
+  /** `random` returns numbers that are uniform in [0, 1). */
+  constructor(bounds: { readonly msMin: number; readonly msMax: number }, random: () => number) {
+    this.#backoff = new Backoff(bounds, random);
+  }
+
+  /** Returns the milliseconds that are left; 0 or less: the target may be dialled. */
+  leftMs(nowMs: number): number {
+    return this.#untilMs - nowMs;
+  }
+
+  noteFailure(why: string, nowMs: number): void {
+    this.lastFailure = why;
+    this.#untilMs = nowMs + this.#backoff.nextMs();
+  }
+
+  /** The target took a call: the next failure is the first one again. */
+  reset(): void {
+    this.#backoff.reset();
+  }
+}
