@@ -261,9 +261,9 @@ test("a stage without calls that the change is about says what it lacks, and goe
   );
   await until("the stage says what it lacks", async () => {
     const { waitsFor } = await rollout();
-    return /calls to echo \([^)]*\): 0 of 20 judged by members/.test(waitsFor.join("; "));
+    return /calls to echo from front \([^)]*\): 0 of 20 judged by members/.test(waitsFor.join("; "));
   });
-  expect((await rollout()).about).toContain("calls to echo (*)");
+  expect((await rollout()).about).toContain("calls to echo from front (*)");
   await mesh.json(0, "rollout", "advance", "-m", "a quiet night");
   expect(await rollout(begun.rollout.number)).toMatchObject({ state: "done" });
   await mesh.json(0, "rollback", "--wait");
