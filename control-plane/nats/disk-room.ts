@@ -42,7 +42,7 @@ function reserveOf(freeBytes: number): number {
 
 /**
  * The bounds that fit: shares of what is free or held by these streams, without the reserve. Never less than what is
- * stored, so no message goes because of a new bound. Where others fill the disk, decisions stop growing first.
+ * stored, so a new bound drops no message, but for those of a proxy that holds far more than its quarter of the decisions. Where others fill the disk, decisions stop growing first.
  */
 export function fitBounds({ freeBytes, stored, wanted }: DiskUse): StreamBounds {
   const held = names.reduce((sum, name) => sum + stored[name], 0);

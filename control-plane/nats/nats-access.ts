@@ -40,7 +40,7 @@ export interface NatsAccess {
   readonly bus: Bus;
   /** Creates and checks the streams with a credential that is valid for 15 minutes and used for nothing else. */
   bootstrap(signal: AbortSignal): Promise<void>;
-  /** Bounds the streams of Ashlar's own server by what its disk has room for now. Does nothing in a cluster. */
+  /** Sets the bounds of the streams of Ashlar's own server to what fits its disk at this moment. Does nothing in a cluster. */
   fitStreams(signal: AbortSignal): Promise<void>;
   /** Returns whether control planes and proxies are users of one account. */
   isShared(): boolean;

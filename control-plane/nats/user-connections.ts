@@ -43,8 +43,8 @@ export function noteConnection(
 }
 
 /**
- * Of too many connections those that stay: the oldest, which the proxy has made if it was there before the others, and
- * the oldest with the newest JWT, which the proxy has made if it has renewed since its credential was taken.
+ * Returns the connections that stay when a user has too many: the oldest one, which is the proxy's own if the proxy was
+ * there first, and the oldest one with the newest JWT, which is the proxy's own if it has renewed since the theft.
  */
 export function chooseKept({ connections }: Pick<ConnectedUser, "connections">): ReadonlySet<UserConnection> {
   const all = [...connections.values()];

@@ -10,9 +10,9 @@ export function slowStartWeight(ageMs: number, slowStartMs: number): number {
 }
 
 /**
- * Of two instances drawn at random the one with less load for its weight ("power of two choices"); undefined where there
- * are none. `loadOf` gives the calls outstanding there, `weightOf` a number above 0. `draw`, uniform in [0, 1), decides both
- * candidates, the first winning a tie.
+ * Draws two instances and returns the one with less load for its weight ("power of two choices"), or undefined if there are
+ * no instances. `loadOf` returns the open calls of an instance, `weightOf` a number above 0. `draw`, uniform in [0, 1),
+ * decides both candidates; the first one wins a tie.
  */
 export function pickLeastLoaded<Instance>(
   instances: readonly Instance[],

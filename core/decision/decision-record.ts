@@ -69,7 +69,7 @@ export interface DecisionRecord {
   readonly method: string;
   readonly verdict: Verdict;
   readonly rule: string;
-  /** Of a refused token: what is wrong with it, for people; never the token. A proxy of an earlier version says nothing. */
+  /** What is wrong with a refused token, for people; never the token itself. Earlier versions do not record it. */
   readonly tokenProblem?: string;
   readonly revision: number;
   readonly epoch: number;

@@ -8,7 +8,7 @@ export interface LostByRewrite {
   /** The place of the rule: the route's name and the rule's index. */
   readonly route: string;
   readonly rule: number;
-  /** As policy has it: a service's name, or a SPIFFE ID. */
+  /** The caller as policy names it: a service's name, a SPIFFE ID, or "*". */
   readonly caller: string;
   readonly before: string;
   readonly after: string;

@@ -108,7 +108,7 @@ export class Crew {
     this.#take({ kind: "prepare", digest });
   }
 
-  /** As `tell` without a time limit. Resolves with the result, or with undefined if the worker ended first. */
+  /** Tells a worker something, without a time limit. Resolves with the result, or with undefined if the worker ended first. */
   request(worker: number, what: WorkerTask): Promise<unknown> {
     const slot = this.#slots[worker];
     if (slot?.process === undefined) return Promise.resolve(undefined);

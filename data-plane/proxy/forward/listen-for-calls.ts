@@ -5,7 +5,7 @@ import { listenOn } from "../../../runtime/listen.js";
 import type { Logger } from "../../../runtime/log.js";
 
 /**
- * As many connections may wait to be accepted as may be open (the system may allow fewer). With Node's 511 a mesh that
+ * The most connections that wait to be accepted: as many as may be open (the system may allow fewer). With Node's 511 a mesh that
  * connects anew at once would overflow it: the system then drops what its clients take for a connection.
  */
 const backlog = 4096;

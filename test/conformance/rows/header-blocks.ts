@@ -40,7 +40,7 @@ async function growth(arena: Arena, attack: () => Promise<void>): Promise<Growth
 const toldGrowth = ({ held, rss }: Growth): string => `held ${signed(held)} MiB, RSS ${signed(rss)} MiB`;
 const isBounded = ({ held, rss }: Growth, heldMax = 4 * mebibyte): boolean => held < heldMax && rss < rssBytesMax;
 
-/** As many frames as must be too many: the ninth of short ones, four times the limit of a list of long ones. */
+/** Returns how many frames must be too many: nine short ones, or long ones with four times the limit of a list. */
 const framesEnough = (size: number): number => (size < 8192 ? 9 : 100);
 
 const continuationFlood = (size: number): Check => ({

@@ -10,7 +10,7 @@ import { InteropClient } from "../interop/client.js";
 import { startInteropServer } from "../interop/server.js";
 import { okTrailers, responseHead } from "../upstream.js";
 
-/** Of the checks; the mesh under test may be another build. */
+/** The folder of these checks; the mesh under test may be another build. */
 const ownRoot = join(import.meta.dirname, "../../../..");
 const runFile = promisify(execFile);
 const told = (error: unknown): string => (error instanceof Error ? error.message : String(error)).slice(0, 200);

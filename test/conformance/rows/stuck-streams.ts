@@ -87,7 +87,7 @@ async function fewStreams(arena: Arena): Promise<Verdict> {
   return verdict(allServed(seen, 100 * each), told(seen));
 }
 
-/** As an application with a maximum connection age does: GOAWAY while long streams are open, again and again. */
+/** Sends GOAWAY while long streams are open, again and again, like an application with a maximum connection age. */
 async function drainingConnections(arena: Arena): Promise<Verdict> {
   arena.hostile.become((peer, stream) => {
     if (stream.value(":path")?.endsWith("/Long") !== true) return reply(peer, stream);
