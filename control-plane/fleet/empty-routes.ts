@@ -1,46 +1,66 @@
-/** Rules of routes that lead nowhere now: none of their versions has an instance that takes calls. Pure. */
-import type { Unit } from "../../core/model.js";
-import type { Problem } from "./problems.js";
+/** Rules of routes that lead nowhere now, or whose targets have no instance that takes calls. Pure. */
+import { renderTarget } from "../../core/kinds/route/targets.js";
+import type { Unit, WeightedVersion } from "../../core/model.js";
+import { isOfTarget, type PlacedEndpoint } from "../../core/route/choose-target.js";
+import type { Problem, ProblemCode } from "./problems.js";
 
-/** The versions that one rule of a route gives calls to. */
-export interface RoutedVersions {
+/** The targets that one rule of a route gives calls to. */
+export interface RoutedTargets {
   readonly service: string;
-  /** As operators know it: "payments/rules[0]". */
+  /** The rule as operators know it: "payments/rules[0]". */
   readonly rule: string;
-  readonly versions: readonly string[];
+  /** Those with a weight above 0; not empty. */
+  readonly targets: readonly WeightedVersion[];
+  /** The share of a target without instances is answered 14; false: it goes to the others. */
+  readonly failsWhenEmpty: boolean;
 }
 
 const namedMax = 20;
 
-/** Every rule that names versions. A rule without a split takes whichever version there is. */
-export function routedVersions(units: readonly Unit[]): readonly RoutedVersions[] {
+/** Returns every rule that has a split. A rule without one takes whichever version there is. */
+export function routedTargets(units: readonly Unit[]): readonly RoutedTargets[] {
   return units.flatMap(({ name: service, routes }) =>
     routes.flatMap(({ name, rules }) =>
-      rules.flatMap(({ split }, index) => {
-        const versions = split.filter(({ weight }) => weight > 0).map(({ version }) => version);
-        // which instances have labels is not known here, so a rule with a target by labels alone is not judged
-        return versions.length === 0 || versions.includes("")
-          ? []
-          : [{ service, rule: `${name}/rules[${index}]`, versions }];
+      rules.flatMap(({ split, whenEmpty }, index) => {
+        const targets = split.filter(({ weight }) => weight > 0);
+        const rule = `${name}/rules[${index}]`;
+        return targets.length === 0 ? [] : [{ service, rule, targets, failsWhenEmpty: whenEmpty === "fail" }];
       }),
     ),
   );
 }
 
-/** The rules whose calls are answered 14, the first few in full. `served`: versions with healthy instances, by service. */
+/**
+ * Returns a problem for each rule of which a target has no instance: the calls of that share go elsewhere or are answered
+ * 14, or all calls of the rule are. Only the first few are told in full. `served`: healthy instances, by service.
+ */
 export function emptyRoutes(
-  routed: readonly RoutedVersions[],
-  served: ReadonlyMap<string, ReadonlySet<string>>,
+  routed: readonly RoutedTargets[],
+  served: ReadonlyMap<string, readonly PlacedEndpoint[]>,
 ): readonly Problem[] {
-  const empty = routed.filter(({ service, versions }) => !versions.some((each) => served.get(service)?.has(each)));
-  const problems = empty.slice(0, namedMax).map(({ service, rule, versions }): Problem => {
-    const named = versions.length === 1 ? `version ${versions[0]}` : `versions ${versions.join(", ")}`;
-    const others = [...(served.get(service) ?? [])].sort().join(", ");
-    const there = others === "" ? "it has no healthy instance at all" : `healthy instances are of ${others}`;
-    const message = `route ${rule}: ${service} has no healthy instance of ${named}, so its calls are answered 14; ${there}`;
-    return { code: "route-without-instance", message, subject: `${service} ${versions.join(",")}` };
-  });
-  if (empty.length <= namedMax) return problems;
-  const message = `… and ${empty.length - namedMax} routes more like the last`;
-  return [...problems, { code: "route-without-instance", message, subject: "" }];
+  const found = routed.flatMap((rule) => problemOf(rule, served.get(rule.service) ?? []));
+  if (found.length <= namedMax) return found;
+  const message = `… and ${found.length - namedMax} routes more like the last`;
+  const code = found[namedMax]?.code ?? "route-without-instance";
+  return [...found.slice(0, namedMax), { code, message, subject: "" }];
+}
+
+function problemOf(
+  { service, rule, targets, failsWhenEmpty }: RoutedTargets,
+  there: readonly PlacedEndpoint[],
+): Problem[] {
+  const empty = targets.filter((target) => !there.some((endpoint) => isOfTarget(target, endpoint)));
+  if (empty.length === 0) return [];
+  const names = empty.map(renderTarget);
+  const named = names.length === 1 ? `version ${names[0]}` : `versions ${names.join(", ")}`;
+  const others = [...new Set(there.map(({ version }) => version))].sort().join(", ");
+  const versions = others === "" ? "it has no healthy instance at all" : `healthy instances are of ${others}`;
+  const isAll = empty.length === targets.length;
+  const share = failsWhenEmpty
+    ? "that share of its calls is answered 14"
+    : "that share of its calls goes to the others";
+  const code: ProblemCode = isAll ? "route-without-instance" : "version-without-instance";
+  const what = isAll ? "its calls are answered 14" : share;
+  const message = `route ${rule}: ${service} has no healthy instance of ${named}, so ${what}; ${versions}`;
+  return [{ code, message, subject: `${service} ${names.join(",")}` }];
 }

@@ -11,6 +11,7 @@ export type ProblemCode =
   | "certificate-expiring"
   | "clock"
   | "route-without-instance"
+  | "version-without-instance"
   | "roster-full"
   | "nats-away"
   | "nats-account"

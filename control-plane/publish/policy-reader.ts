@@ -10,7 +10,7 @@ import { diffUnits, type ObjectChange } from "../../core/snapshot/diff.js";
 import { type AccessChange, diffAccess } from "../../core/snapshot/matrix.js";
 import { objectsOf, renderYaml } from "../../core/snapshot/render.js";
 import { encodeBundle, parseBundle } from "../../core/wire/bundle.js";
-import { type RoutedVersions, routedVersions } from "../fleet/empty-routes.js";
+import { type RoutedTargets, routedTargets } from "../fleet/empty-routes.js";
 import { type RolloutBeside, rolloutBeside } from "../rollout/rollout-course.js";
 import { findRevision } from "../store/find-revision.js";
 import type { Ledger } from "../store/ledger.js";
@@ -88,7 +88,7 @@ export interface PolicyReader {
   /** The services that the active revision has. */
   activeServices(): Promise<ReadonlySet<string>>;
   /** The versions that its routes name; none where its policy is lost, which `problems` tell. Cheap while it stays active. */
-  activeRoutes(): Promise<readonly RoutedVersions[]>;
+  activeRoutes(): Promise<readonly RoutedTargets[]>;
 }
 
 export function createPolicyReader(deps: PolicyReaderDeps): PolicyReader {
@@ -138,13 +138,13 @@ export function createPolicyReader(deps: PolicyReaderDeps): PolicyReader {
 
 /** Caches the compiled units of the revision that was read last. */
 function readActiveRoutes({ ledger, snapshots }: PolicyReaderDeps): PolicyReader["activeRoutes"] {
-  let last: { readonly snapshot: Digest; readonly routed: readonly RoutedVersions[] } | undefined;
+  let last: { readonly snapshot: Digest; readonly routed: readonly RoutedTargets[] } | undefined;
   return async () => {
     const snapshot = findActive(ledger)?.body.snapshot;
     if (snapshot === undefined) return [];
     if (last?.snapshot === snapshot) return last.routed;
     try {
-      const routed = routedVersions(unitsIn(await snapshots.load(snapshot)));
+      const routed = routedTargets(unitsIn(await snapshots.load(snapshot)));
       last = { snapshot, routed };
       return routed;
     } catch (error) {

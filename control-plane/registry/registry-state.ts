@@ -87,13 +87,15 @@ export class RegistryState {
     return versions;
   }
 
-  /** The versions of each service that have an instance that takes calls. */
-  served(fleet: readonly FleetEntry[]): ReadonlyMap<string, ReadonlySet<string>> {
-    const served = new Map<string, Set<string>>();
+  /** Returns the endpoints that take calls, by service. */
+  served(fleet: readonly FleetEntry[]): ReadonlyMap<string, readonly Endpoint[]> {
+    const served = new Map<string, Endpoint[]>();
     for (const { heartbeat, live } of fleet) {
       const endpoint = live && heartbeat.serving ? this.#endpoints.get(heartbeat.proxyId)?.endpoint : undefined;
       if (endpoint === undefined || endpoint.gone || endpoint.unhealthy !== undefined) continue;
-      addTo(served, endpoint.service, endpoint.version);
+      const known = served.get(endpoint.service);
+      if (known === undefined) served.set(endpoint.service, [endpoint]);
+      else known.push(endpoint);
     }
     return served;
   }

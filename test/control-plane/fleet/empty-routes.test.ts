@@ -1,7 +1,8 @@
 import { expect, test } from "@jest/globals";
-import { emptyRoutes, routedVersions } from "../../../control-plane/fleet/empty-routes.js";
+import { emptyRoutes, routedTargets } from "../../../control-plane/fleet/empty-routes.js";
 import { unitWith } from "../../../core/kinds/unit.js";
 import type { Route, RouteRule, Unit } from "../../../core/model.js";
+import type { PlacedEndpoint } from "../../../core/route/choose-target.js";
 
 const rule = (...split: RouteRule["split"]): RouteRule => ({ match: undefined, split, timeoutMs: 0 });
 const unit = (name: string, ...rules: RouteRule[]): Unit => {
@@ -10,9 +11,13 @@ const unit = (name: string, ...rules: RouteRule[]): Unit => {
 };
 const v1 = { version: "v1", weight: 1 };
 const v2 = { version: "v2", weight: 9 };
-const served = (...versions: string[]) => new Map([["payments", new Set(versions)]]);
-const problems = (routes: Unit, there: ReadonlyMap<string, ReadonlySet<string>>) =>
-  emptyRoutes(routedVersions([routes]), there);
+const placed = (version: string, zone?: string): PlacedEndpoint => ({
+  version,
+  labels: zone === undefined ? [] : [{ key: "zone", value: zone }],
+});
+const served = (...versions: string[]) => new Map([["payments", versions.map((version) => placed(version))]]);
+const problems = (routes: Unit, there: ReadonlyMap<string, readonly PlacedEndpoint[]>) =>
+  emptyRoutes(routedTargets([routes]), there);
 
 test("a rule whose only version has no instance is a problem that names the rule and the version", () => {
   expect(problems(unit("payments", rule(v1), rule(v2)), served("v1"))).toEqual([
@@ -25,8 +30,23 @@ test("a rule whose only version has no instance is a problem that names the rule
   ]);
 });
 
-test("a rule of which one version is served leads somewhere, and so does one without a split", () => {
-  expect(problems(unit("payments", rule(v1, v2), rule()), served("v2"))).toEqual([]);
+test("a rule whose versions are served is none, and neither is one without a split", () => {
+  expect(problems(unit("payments", rule(v1, v2), rule()), served("v1", "v2"))).toEqual([]);
+});
+
+test("where a version of several is not served, it says what becomes of its share", () => {
+  const [spills] = problems(unit("payments", rule(v1, v2)), served("v2"));
+  expect(spills).toMatchObject({ code: "version-without-instance", subject: "payments v1" });
+  expect(spills?.message).toMatch(/of version v1, so that share of its calls goes to the others; healthy .* v2$/);
+  const [fails] = problems(unit("payments", { ...rule(v1, v2), whenEmpty: "fail" }), served("v2"));
+  expect(fails?.message).toMatch(/so that share of its calls is answered 14/);
+});
+
+test("a target by labels is served by an instance that has them", () => {
+  const inZone = { version: "", labels: [{ key: "zone", value: "a" }], weight: 1 };
+  const there = (zone: string) => new Map([["payments", [placed("v1", zone)]]]);
+  expect(problems(unit("payments", rule(inZone)), there("a"))).toEqual([]);
+  expect(problems(unit("payments", rule(inZone)), there("b"))[0]?.message).toMatch(/of version zone=a, so its calls/);
 });
 
 test("a version of weight 0 gets no calls, so that it is served does not help", () => {

@@ -101,6 +101,6 @@ test("a version is served while an instance of it is live and its application re
   hear(registry, endpoint("b", { version: "v2" }));
   hear(registry, endpoint("c", { version: "v3", gone: true }));
   const fleet = fleetOf(buildHeartbeat("a"), buildHeartbeat("b", { serving: false }), buildHeartbeat("c"));
-  expect(registry.served(fleet.list(1))).toEqual(new Map([["payments", new Set(["v1"])]]));
+  expect(registry.served(fleet.list(1))).toEqual(new Map([["payments", [endpoint("a", { version: "v1" })]]]));
   expect(registry.served(fleet.list(20_000))).toEqual(new Map());
 });
