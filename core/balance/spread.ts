@@ -53,7 +53,7 @@ export class Spread<Each extends Instance> {
   /** What is known of instances stays known where the outliers' bounds are the same. */
   follow(policy: Resilience | undefined): void {
     if (policy === this.#policy) return;
-    if (policy?.outliers !== this.#policy?.outliers) {
+    if (JSON.stringify(policy?.outliers) !== JSON.stringify(this.#policy?.outliers)) {
       this.#outliers = new OutlierDetector(policy?.outliers ?? defaultOutliers);
     }
     this.#policy = policy;
