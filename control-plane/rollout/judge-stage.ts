@@ -9,6 +9,7 @@ import type { Rollout, ShareGate } from "../../core/rollout/rollout-model.js";
 import { renderPercent } from "../../core/rollout/stages.js";
 import { type FleetEntry, rejectionOf } from "../fleet/fleet-state.js";
 import { judgeSamples } from "./judge-samples.js";
+import type { PredictedShare } from "./refusal-predictions.js";
 import { lowerShare, upperShare } from "./share-bounds.js";
 import { gatherEvidence, type ServiceEvidence, type StageEvidence, type StageHead } from "./stage-evidence.js";
 
@@ -33,7 +34,7 @@ export interface StageFacts {
   /** The calls that the candidate may decide otherwise than the base; undefined: not known yet. */
   readonly affected: readonly AffectedCalls[] | undefined;
   /** The share of a service's calls that the candidate is expected to refuse, 0 to 1; undefined: nothing tells it. */
-  readonly predictedRefused?: ((service: string) => number | undefined) | undefined;
+  readonly predictedRefused?: PredictedShare | undefined;
 }
 
 /** A gate never fails on fewer bad calls than this. */
@@ -107,7 +108,7 @@ function judgeShares(
   const isPredicted = gate === "refused" && plan.gates.predicted;
   const predictions: string[] = [];
   for (const { service, about, cohort, compared } of servicesOf(evidence)) {
-    const expected = isPredicted && about.side === "destination" ? predictedRefused?.(service) : undefined;
+    const expected = isPredicted && about.side === "destination" ? predictedRefused?.(service, about) : undefined;
     const predicted = expected === undefined ? "no prediction" : `${renderShare(expected)} predicted`;
     if (isPredicted) predictions.push(`${service}: ${predicted}`);
     const share = Math.max(upperShare(compared[gate], compared.calls), expected ?? 0);

@@ -3,10 +3,12 @@
  */
 import type { DecisionBatch } from "../../core/decision/decision-record.js";
 import { predictRefusals } from "../../core/decision/predict-refusals.js";
+import type { ReplaySides } from "../../core/decision/replay.js";
 import type { Digest } from "../../core/digest.js";
 import { messageOf } from "../../core/errors.js";
 import type { Signed } from "../../core/model.js";
 import { compileUnit } from "../../core/policy/compile.js";
+import { type AffectedCalls, isJudged } from "../../core/rollout/affected-calls.js";
 import type { Rollout } from "../../core/rollout/rollout-model.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
@@ -30,11 +32,14 @@ export interface RefusalPredictions {
    */
   prepare(plan: Signed<Rollout>, signal?: AbortSignal): Promise<void>;
   /**
-   * The expected share of refusals by service, 0 to 1; undefined, for a service or altogether: nothing tells it. One
+   * The expected share of refusals of a service's calls, 0 to 1; undefined, for them or altogether: nothing tells it. One
    * that was told from few decisions, or from fewer than could not be decided, is none.
    */
-  of(plan: Signed<Rollout>): ((service: string) => number | undefined) | undefined;
+  of(plan: Signed<Rollout>): PredictedShare | undefined;
 }
+
+/** `about`: of these calls, as evidence has them; undefined: of all calls of the service. */
+export type PredictedShare = (service: string, about?: AffectedCalls) => number | undefined;
 
 /**
  * Windows in milliseconds. Recent decisions predict better, so the longer window is read only if the shorter one has
@@ -49,37 +54,73 @@ const readMsMax = 5000;
 const samplesMin = 20;
 
 type Batches = Map<string, DecisionBatch[]>;
-type Shares = ReadonlyMap<string, number>;
+/** By service: what was recorded, with the policy that decides it again. */
+type Recorded = ReadonlyMap<string, { readonly batches: readonly DecisionBatch[]; readonly sides: ReplaySides }>;
 
 export function createRefusalPredictions(deps: RefusalPredictionsDeps): RefusalPredictions {
-  let made: { readonly digest: string; readonly shares: Shares } | undefined;
+  let made: { readonly digest: string; readonly share: PredictedShare } | undefined;
   return {
     async prepare(plan, signal) {
       if (made?.digest === plan.digest) return;
       try {
-        const shares = await predict(deps, plan.body, signal);
-        made = { digest: plan.digest, shares };
-        deps.log.info("predicted refusals", { rollout: plan.body.number, services: shares.size });
+        const recorded = await readRecorded(deps, plan.body, signal);
+        made = { digest: plan.digest, share: sharesOf(recorded, deps.mesh) };
+        deps.log.info("predicted refusals", { rollout: plan.body.number, services: recorded.size });
       } catch (error) {
         if (signal?.aborted) return;
         deps.log.warn("refusals cannot be predicted", { rollout: plan.body.number, why: messageOf(error) });
       }
     },
-    of: (plan) => {
-      const shares = made?.digest === plan.digest ? made.shares : undefined;
-      return shares && ((service) => shares.get(service));
-    },
+    of: (plan) => (made?.digest === plan.digest ? made.share : undefined),
   };
 }
 
-async function predict(
+/** Works each share out once: it is asked for at every look at a stage. */
+function sharesOf(recorded: Recorded, mesh: string): PredictedShare {
+  const known = new Map<string, number | undefined>();
+  return (service, about) => {
+    const key = JSON.stringify([service, about]);
+    if (known.has(key)) return known.get(key);
+    const found = recorded.get(service);
+    const share =
+      found &&
+      shareOf(
+        found.batches.map((batch) => selectAbout(batch, about, mesh)),
+        found.sides,
+      );
+    known.set(key, share);
+    return share;
+  };
+}
+
+function shareOf(batches: readonly DecisionBatch[], sides: ReplaySides): number | undefined {
+  const { share, samples, undecidable } = predictRefusals(batches, sides);
+  return samples >= samplesMin && samples >= undecidable ? share : undefined;
+}
+
+/** The same population as a stage's evidence. What was only counted and names no caller or method cannot be attributed. */
+function selectAbout(batch: DecisionBatch, about: AffectedCalls | undefined, mesh: string): DecisionBatch {
+  if (about === undefined) return batch;
+  const { service } = batch;
+  const isAbout = ({ caller, method }: { readonly caller: string; readonly method: string }): boolean =>
+    method !== "" && isJudged(about, { service, caller: callerName(caller, mesh), method });
+  return { ...batch, decisions: batch.decisions.filter(isAbout), counted: batch.counted.filter(isAbout) };
+}
+
+/** The service of this mesh that an ID names; undefined: it is another's, or no ID. */
+function callerName(caller: string, mesh: string): string | undefined {
+  const prefix = `spiffe://${mesh}/service/`;
+  return caller.startsWith(prefix) ? caller.slice(prefix.length) : undefined;
+}
+
+async function readRecorded(
   deps: RefusalPredictionsDeps,
   { candidate, base, timeMs }: Rollout,
   signal: AbortSignal | undefined,
-): Promise<Shares> {
-  const shares = new Map<string, number>();
+): Promise<Recorded> {
+  const recorded = new Map<string, { batches: readonly DecisionBatch[]; sides: ReplaySides }>();
   const revision = deps.ledger.revisions.find(candidate.number);
-  if (revision?.digest !== candidate.digest) return shares;
+  if (revision?.digest !== candidate.digest) return recorded;
   const before = deps.ledger.revisions.find(base.number);
   for (const [service, batches] of await readBefore(deps, timeMs, signal)) {
     const load = async (snapshot: Digest) => {
@@ -88,13 +129,13 @@ async function predict(
     };
     const compiled = await load(revision.body.snapshot);
     const own = before && (await load(before.body.snapshot));
-    const { share, samples, undecidable } = predictRefusals(batches, {
+    const sides: ReplaySides = {
       candidate: () => compiled,
       own: (number) => (number === before?.body.number ? () => own : undefined), // limits that are unchanged
-    });
-    if (share !== undefined && samples >= samplesMin && samples >= undecidable) shares.set(service, share);
+    };
+    recorded.set(service, { batches, sides });
   }
-  return shares;
+  return recorded;
 }
 
 /** Reads decisions of before `untilMs` by service, because the candidate's own refusals must not count. */

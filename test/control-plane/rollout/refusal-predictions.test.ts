@@ -123,6 +123,19 @@ describe("predicted refusals", () => {
     expect(world.asked).toHaveLength(2);
   });
 
+  test("are of the calls that evidence is of, where it is of some: by caller and method", async () => {
+    const world = new World();
+    const before = beganMs - 20 * minute;
+    world.batches = [batchOf([...several(75, "front", before), ...several(25, "cart", before)])];
+    await world.predict();
+    const share = world.predictions.of(plan);
+    const calls = { side: "destination", service: "echo", methods: ["*"], isNew: false } as const;
+    expect(share?.("echo", { ...calls, callers: ["cart"] })).toBe(1);
+    expect(share?.("echo", { ...calls, callers: ["front"] })).toBe(0);
+    expect(share?.("echo", { ...calls, callers: undefined })).toBeCloseTo(0.25);
+    expect(share?.("echo", { ...calls, callers: ["cart"], methods: ["s.S/Other"] })).toBeUndefined();
+  });
+
   test("go by the last minutes where those have enough, and never by what the candidate itself did", async () => {
     const world = new World();
     world.batches = [
