@@ -148,7 +148,7 @@ describe("retry", () => {
   });
 
   test("a try that takes too long is given up for the next one", async () => {
-    follow({ retry: { ...retry, on: ["DEADLINE_EXCEEDED"], perTryTimeoutMs: 200 } });
+    follow({ retry: { ...retry, on: ["DEADLINE_EXCEEDED"], perTryTimeoutMs: 1000 } });
     const cancelled: number[] = [];
     answer = (own, respond, nth) => {
       if (nth > 1) respond(null, own.request);
@@ -157,9 +157,10 @@ describe("retry", () => {
     expect((await call()).code).toBe(status.OK);
     await eventually("the first try was cancelled", () => cancelled.length === 1);
     answer = () => {};
+    const before = seen.length;
     expect((await call()).code).toBe(status.DEADLINE_EXCEEDED);
-    expect(seen).toHaveLength(5);
-  });
+    expect(seen.length - before).toBe(3);
+  }, 30_000);
 
   test("keeps to the budget of the destination while everything fails", async () => {
     follow({ retry });
