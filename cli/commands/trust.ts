@@ -44,7 +44,8 @@ function addRotateCommand(parent: Command, cli: Cli): void {
       const rotated = await cli.withAdmin(self, (admin) => admin.rotateSigningKey({ reason: message }));
       const { kid, previousKid, trustSequence, epoch } = rotated;
       const active = epoch === 0 ? "" : `, epoch ${epoch}`;
-      const next = `Once all proxies have it: ashlar trust drop ${previousKid}`;
+      const dropped = previousKid.startsWith("-") ? `-- ${previousKid}` : previousKid; // of a key of an earlier version
+      const next = `Once all proxies have it: ashlar trust drop ${dropped}`;
       show(
         cli,
         output,
@@ -59,7 +60,7 @@ function addDropCommand(parent: Command, cli: Cli): void {
   const command = parent
     .command("drop")
     .description("Remove a replaced key from the trust log: what it signs from then on is refused.")
-    .argument("<kid>", "the key's id, as `ashlar trust show` names it")
+    .argument("<kid>", "the key's id, as `ashlar trust show` names it; after -- if it begins with -")
     .option("-m, --message <text>", "the reason, for the audit log")
     .addOption(outputOption())
     .action(async (kid: string, { message = "", output }: ChangeFlags, self: Command) => {

@@ -3,7 +3,7 @@
  * written as a whole, holds its Ed25519 signing key and its intermediate CA; on the control plane that began
  * the mesh also the Ed25519 root key and the key of the X.509 root.
  */
-import { createHash, createPrivateKey, generateKeyPairSync, type KeyObject } from "node:crypto";
+import { createHash, createPrivateKey, type KeyObject } from "node:crypto";
 import { isIP } from "node:net";
 import { AshlarError } from "../../core/errors.js";
 import { buildSpiffeId, findMeshNameFault, type IdentityRole, type SpiffeId } from "../../core/identity.js";
@@ -30,6 +30,7 @@ import {
   skewMs,
   verifyAny,
 } from "./ca-certificates.js";
+import { generateSigningKey } from "./generate-signing-key.js";
 import { createGuardedSigner } from "./guarded-signer.js";
 import { openSigningKeys, type SigningKeys } from "./signing-keys.js";
 
@@ -271,14 +272,14 @@ function createKeys(mesh: string, name: string, nowMs: number, random: (count: n
   const fault = findMeshNameFault(mesh);
   if (fault !== undefined) throw new AshlarError("invalid_argument", `not a name for a mesh: ${fault}`);
   const ca = createRoot(mesh, nowMs, random);
-  const [trustKey, signingKey] = [generateKeyPairSync("ed25519"), generateKeyPairSync("ed25519")];
+  const [trustKey, signingKey] = [generateSigningKey(), generateSigningKey()];
   return {
     name,
-    rootPublicKey: publicKeyToBytes(trustKey.privateKey),
-    signingKey: signingKey.privateKey,
+    rootPublicKey: publicKeyToBytes(trustKey),
+    signingKey,
     caCertificate: ca.certificate,
     intermediates: [createIntermediate(mesh, ca, nowMs, random)],
-    root: { trustKey: trustKey.privateKey, caKey: ca.privateKey },
+    root: { trustKey, caKey: ca.privateKey },
   };
 }
 

@@ -1,9 +1,10 @@
 /** The key that a control plane signs records with, and the one that takes its place. */
-import { generateKeyPairSync, type KeyObject } from "node:crypto";
+import type { KeyObject } from "node:crypto";
 import { AshlarError } from "../../core/errors.js";
 import type { SigningKey } from "../../core/model.js";
 import { createSigner, keyIdOf, publicKeyToBytes, type Signer } from "../../core/signature.js";
 import type { AuthorityFile } from "./authority-file.js";
+import { generateSigningKey } from "./generate-signing-key.js";
 
 export interface SigningKeys {
   /** Signs with the key in use at the time of the call. */
@@ -37,7 +38,7 @@ export function openSigningKeys(file: AuthorityFile, create: (key: KeyObject) =>
       return file.keys.nextSigningKey !== undefined;
     },
     successor() {
-      const next = file.keys.nextSigningKey ?? generateKeyPairSync("ed25519").privateKey;
+      const next = file.keys.nextSigningKey ?? generateSigningKey();
       if (next !== file.keys.nextSigningKey) file.replace({ ...file.keys, nextSigningKey: next });
       return publicHalf(next);
     },

@@ -1,7 +1,7 @@
 /**
  * Files of a control plane that joined a mesh, beside authority.json: its keys before it joins, its place afterwards.
  */
-import { createPrivateKey, generateKeyPairSync } from "node:crypto";
+import { createPrivateKey } from "node:crypto";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { AshlarError, messageOf } from "../../core/errors.js";
@@ -9,6 +9,7 @@ import { makePrivateFolder, readJsonIfThere, writeDurably } from "../../runtime/
 import { type NatsAccounts, parseNatsAccounts, renderNatsAccounts } from "../../runtime/nats-accounts.js";
 import { generatePrivateKeyPem } from "../../runtime/tls-identity-keys.js";
 import { authorityOf, openAuthorityFile } from "../identity/authority-file.js";
+import { generateSigningKey } from "../identity/generate-signing-key.js";
 import type { MemberKeys, MemberPlace } from "./membership-client.js";
 
 /** The data that `up` needs to start again while the control plane that let it join is down. */
@@ -35,7 +36,7 @@ export function openMemberKeys(dir: string): MemberKeys {
   if (stored !== undefined) {
     return { signingKey: createPrivateKey(String(stored.signingKey)), caKeyPem: String(stored.caKey) };
   }
-  const signingKey = generateKeyPairSync("ed25519").privateKey;
+  const signingKey = generateSigningKey();
   const caKeyPem = generatePrivateKeyPem();
   const signingPem = signingKey.export({ format: "pem", type: "pkcs8" });
   writeDurably(joiningPath(dir), JSON.stringify({ signingKey: signingPem, caKey: caKeyPem }));
