@@ -5,10 +5,9 @@ import type { DialSlots } from "./dial-slots.js";
 import type { Timed } from "./forward/deadline-wheel.js";
 import { type SessionWatcher, UpstreamSession } from "./forward/upstream-session.js";
 import { StreamQueue, type StreamWaiter } from "./stream-queue.js";
+import { narrowMs, TargetSessions } from "./target-sessions.js";
 import type { UpstreamPoolDeps, UpstreamPoolOptions, UpstreamTarget } from "./upstream-target.js";
 
-/** How long a connection whose window is used up gets before another one is dialled. */
-const narrowMs = 20;
 /** A connection that ends within this time without having had a call counts as a failure. */
 const tooSoonMs = 1000;
 
@@ -16,20 +15,14 @@ const tooSoonMs = 1000;
 export const reach = { now: 0, afterDial: 1, inQueue: 2, backedOff: 3 } as const;
 export type Reach = (typeof reach)[keyof typeof reach];
 
-/**
- * The connections to one target, and the calls that wait for a stream there. Connections that accept calls are bounded.
- * Those that only finish their calls after a GOAWAY are counted separately: they keep no call out.
- */
+/** The calls that wait for a stream to one target, and the dialling of its connections. */
 export class TargetConnections implements SessionWatcher, Timed {
   readonly #deps: UpstreamPoolDeps;
   readonly #options: UpstreamPoolOptions;
   readonly #slots: DialSlots;
   readonly #rest: DialRest;
   readonly #queue: StreamQueue;
-  /** Connections that accept calls or may again, in the order they were dialled. */
-  readonly #sessions = new Set<UpstreamSession>();
-  /** Connections that accept no more calls, the oldest first. */
-  readonly #finishing = new Set<UpstreamSession>();
+  readonly #sessions: TargetSessions;
   #target: UpstreamTarget;
   #dialing = false;
   #closed = false;
@@ -62,14 +55,13 @@ export class TargetConnections implements SessionWatcher, Timed {
     this.#slots = slots;
     this.#target = target;
     this.#rest = new DialRest({ msMin: options.redialMsMin, msMax: options.redialMsMax }, deps.random);
+    this.#sessions = new TargetSessions(options);
     this.#queue = new StreamQueue(options.waitingMaxPerTarget, deps.engine.waits);
   }
 
   /** Number of calls that are open on connections that accept more, or that wait. */
   get load(): number {
-    let load = this.#queue.size;
-    for (const session of this.#sessions) load += session.outstanding;
-    return load;
+    return this.#queue.size + this.#sessions.load;
   }
 
   /** The number of connections that take calls, and of the one that is being made. */
@@ -78,22 +70,22 @@ export class TargetConnections implements SessionWatcher, Timed {
   }
 
   get reach(): Reach {
-    if (this.#queue.size === 0 && this.#findRoom() !== undefined) return reach.now;
+    if (this.#queue.size === 0 && this.#sessions.find() !== undefined) return reach.now;
     if (this.#rest.leftMs(this.#nowMs()) > 0) return this.#sessions.size > 0 ? reach.inQueue : reach.backedOff;
-    return this.#dialing || this.#isFull() ? reach.inQueue : reach.afterDial;
+    return this.#dialing || this.#sessions.areFull ? reach.inQueue : reach.afterDial;
   }
 
   /** Returns a session with room that is not retiring, if no call waits for one. */
   findFresh(): UpstreamSession | undefined {
     if (this.#queue.size > 0) return undefined;
-    const session = this.#findRoom();
+    const session = this.#sessions.find();
     return session === undefined || session.retiring ? undefined : session;
   }
 
   /** See `UpstreamPool.acquire`. */
   acquire(target: UpstreamTarget, waiter: StreamWaiter): void {
     this.#target = target;
-    const session = this.#queue.size === 0 ? this.#findRoom() : undefined;
+    const session = this.#queue.size === 0 ? this.#sessions.find() : undefined;
     if (session !== undefined && this.#give(session, waiter)) return;
     const refused = this.#queue.add(waiter);
     refused?.end(this.#overflow());
@@ -135,11 +127,7 @@ export class TargetConnections implements SessionWatcher, Timed {
   }
 
   changed(session: UpstreamSession): void {
-    if (session.closed && this.#sessions.delete(session)) {
-      this.#finishing.add(session);
-      this.#noteUnused(session);
-      this.#boundFinishing();
-    }
+    if (session.closed && this.#sessions.finish(session)) this.#noteUnused(session);
     this.roomMade();
   }
 
@@ -152,7 +140,7 @@ export class TargetConnections implements SessionWatcher, Timed {
 
   #serveWaiting(): void {
     while (this.#queue.size > 0) {
-      const session = this.#findRoom();
+      const session = this.#sessions.find();
       if (session === undefined) break;
       const waiter = this.#queue.next();
       if (waiter === undefined) break;
@@ -161,29 +149,6 @@ export class TargetConnections implements SessionWatcher, Timed {
       break;
     }
     if (this.#queue.size > 0) this.#dialIfUseful();
-  }
-
-  /** Returns the oldest session with room: the fewer are in use, the more calls share a write. */
-  #findRoom(): UpstreamSession | undefined {
-    let found: UpstreamSession | undefined;
-    for (const session of this.#sessions) {
-      if (!session.hasRoom) continue;
-      if (!session.retiring) return session;
-      found ??= session;
-    }
-    return found;
-  }
-
-  /** Those whose window others used up count apart: an application that reads none of them may read other calls. */
-  #isFull(): boolean {
-    const { connectionsMaxPerTarget, narrowMaxPerTarget } = this.#options;
-    let [wide, narrow] = [0, 0];
-    for (const session of this.#sessions) {
-      if (session.retiring) continue;
-      if (session.hasSlot && !session.hasRoom) narrow++;
-      else wide++;
-    }
-    return wide >= connectionsMaxPerTarget || narrow >= narrowMaxPerTarget;
   }
 
   // === Dialling ===
@@ -198,9 +163,9 @@ export class TargetConnections implements SessionWatcher, Timed {
     const restMs = this.#rest.leftMs(this.#nowMs());
     const hopeless = this.#hopeless(restMs);
     if (hopeless !== undefined) this.#refuseAll(new AshlarError("unavailable", hopeless));
-    else if (this.#dialing || this.#isFull()) return;
+    else if (this.#dialing || this.#sessions.areFull) return;
     else if (restMs > 0) this.#lookLater(restMs);
-    else if (this.#isOnlyNarrow()) this.#lookLater(narrowMs);
+    else if (this.#sessions.isOnlyNarrow(this.#nowMs())) this.#lookLater(narrowMs);
     else this.#dial();
   }
 
@@ -214,17 +179,6 @@ export class TargetConnections implements SessionWatcher, Timed {
     const bound = this.#target.whyNotDial?.();
     if (bound !== undefined || restMs <= 0) return bound;
     return `${key} was not reached a moment ago: ${this.#rest.lastFailure}`;
-  }
-
-  /** Whether to wait for a window, which may open at any moment, while a stream may stay open for long. */
-  #isOnlyNarrow(): boolean {
-    const nowMs = this.#nowMs();
-    for (const session of this.#sessions) {
-      if (session.retiring || !session.hasSlot || session.hasRoom) continue;
-      if (session.narrowSinceMs < 0) session.narrowSinceMs = nowMs;
-      if (nowMs - session.narrowSinceMs < narrowMs) return true;
-    }
-    return false;
   }
 
   #lookLater(delayMs: number): void {
@@ -273,7 +227,7 @@ export class TargetConnections implements SessionWatcher, Timed {
     session.onClose(() => this.#forget(session));
     // A connection that accepts no calls now may do so later; another one would accept none either.
     if (!session.hasSlot) this.#rest.noteFailure("it takes no calls", this.#nowMs());
-    for (const older of [...this.#sessions]) {
+    for (const older of this.#sessions.taking()) {
       if (!older.retiring || older === session) continue;
       older.shutdown();
       this.changed(older);
@@ -282,8 +236,7 @@ export class TargetConnections implements SessionWatcher, Timed {
   }
 
   #forget(session: UpstreamSession): void {
-    this.#finishing.delete(session);
-    if (this.#sessions.delete(session)) this.#noteUnused(session);
+    if (this.#sessions.remove(session)) this.#noteUnused(session);
     this.roomMade();
     this.#tellIfEmpty();
   }
@@ -306,14 +259,9 @@ export class TargetConnections implements SessionWatcher, Timed {
 
   // === Ends ===
 
-  #boundFinishing(): void {
-    const [oldest] = this.#finishing;
-    if (this.#finishing.size > this.#options.finishingMaxPerTarget) oldest?.destroy();
-  }
-
   /** Lets connections serve calls until a new one can. */
   retire(): void {
-    for (const session of [...this.#sessions]) {
+    for (const session of this.#sessions.taking()) {
       session.retire();
       this.changed(session);
     }
@@ -329,21 +277,17 @@ export class TargetConnections implements SessionWatcher, Timed {
   }
 
   closeWhere(isRefused: (socket: Socket) => boolean): void {
-    for (const session of this.#all()) if (isRefused(session.socket)) session.destroy();
+    for (const session of this.#sessions.all()) if (isRefused(session.socket)) session.destroy();
   }
 
   destroy(): void {
     this.#closed = true;
-    for (const session of this.#all()) session.destroy();
+    for (const session of this.#sessions.all()) session.destroy();
     this.#deps.engine.deadlines.remove(this);
     this.#dialIfUseful();
   }
 
-  #all(): readonly UpstreamSession[] {
-    return [...this.#sessions, ...this.#finishing];
-  }
-
   #tellIfEmpty(): void {
-    if (this.#sessions.size === 0 && this.#finishing.size === 0 && !this.#dialing) this.#whenEmpty?.();
+    if (this.#sessions.areGone && !this.#dialing) this.#whenEmpty?.();
   }
 }

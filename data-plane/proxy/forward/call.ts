@@ -25,7 +25,7 @@ import { mayEnter, phase } from "./call-phase.js";
 import type { Timed } from "./deadline-wheel.js";
 import { excessFor, excessHere, isAnswered } from "./header-limits.js";
 import { KeptFields } from "./kept-fields.js";
-import { KeptMessages, noBytes } from "./kept-messages.js";
+import { noBytes, RequestMessages } from "./request-messages.js";
 import { grpcStatusOf, passTrailers, sendAnswer } from "./response-fields.js";
 import type { UpstreamSession } from "./upstream-session.js";
 
@@ -42,11 +42,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
   observer: CallObserver | null = null;
   /** The endpoints that were tried, once one has failed. */
   tried: Set<string> | undefined;
-  /** Its messages, while they may have to be sent or sent again; null if they are too long or the call is answered. */
-  #messages: KeptMessages | null;
-  /** Bytes that are sent a second time: the caller was already told that they were taken. */
-  #resent = 0;
-  #requestEnded: boolean;
+  readonly #messages: RequestMessages;
   nextOpen: OpenCall | null = null;
   previousOpen: OpenCall | null = null;
   isOpen = false;
@@ -65,8 +61,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     nowMs: number,
   ) {
     super(owner, inbound, service, method, caller, nowMs);
-    this.#messages = new KeptMessages(inbound.connection.budget);
-    this.#requestEnded = requestEnded;
+    this.#messages = new RequestMessages(inbound, requestEnded);
   }
 
   /** Attaches `observer` to the call. An observer belongs to one call. */
@@ -103,15 +98,10 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     this.attempts++;
     this.#upstream = upstream;
     this.#session = session;
-    const messages = this.#messages;
-    const ends = this.#requestEnded && (messages === null || messages.bytes === 0);
-    upstream.sendFields(plan.first, all, plan.last, ends);
+    upstream.sendFields(plan.first, all, plan.last, this.#messages.isEmpty);
     this.observer?.attemptStarted(this, session.name);
     this.retry?.began();
-    if (messages !== null && messages.bytes > 0) {
-      this.#resent = Math.max(0, messages.bytes - this.inbound.unconsumed);
-      this.#tookRequest(upstream.sendData(messages.block, 0, messages.bytes, this.#requestEnded));
-    }
+    this.#messages.sendKept(upstream);
     return true;
   }
 
@@ -120,16 +110,9 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
    * has something of its response, or what was sent is not kept.
    */
   abandon(): boolean {
-    if (this.#messages === null || !this.enter(phase.between)) return false;
+    if (!this.#messages.isKept || !this.enter(phase.between)) return false;
     this.#cancelUpstream();
     return true;
-  }
-
-  /** The upstream has taken so many bytes of the request: the caller may send as many. */
-  #tookRequest(bytes: number): void {
-    const again = Math.min(this.#resent, bytes);
-    this.#resent -= again;
-    this.inbound.consumed(bytes - again);
   }
 
   // === From the caller ===
@@ -146,25 +129,11 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
       if (endStream && !this.settled) this.answer(noTrailersAnswer(this.plan?.revision));
       return;
     }
-    if (endStream) this.#requestEnded = true;
-    if (this.settled) {
-      stream.consumed(end - start);
-      return;
-    }
-    const upstream = this.#upstream;
     const messages = this.#messages;
-    if (upstream === null) {
-      // Between attempts the caller's window bounds it.
-      if (messages?.addWaiting(bytes, start, end) === false) this.answer(noRoomAnswer(this.plan?.revision));
-      return;
-    }
-    if (messages?.addSent(bytes, start, end) === false) this.#forget();
-    this.#tookRequest(upstream.sendData(bytes, start, end, endStream));
-  }
-
-  #forget(): void {
-    this.#messages?.release();
-    this.#messages = null;
+    if (endStream) messages.ended = true;
+    if (this.settled) stream.consumed(end - start);
+    else if (this.#upstream !== null) messages.pass(this.#upstream, bytes, start, end);
+    else if (!messages.hold(bytes, start, end)) this.answer(noRoomAnswer(this.plan?.revision));
   }
 
   onTrailers(stream: Stream, fields: FieldBlock): void {
@@ -178,11 +147,11 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
   onResponse(stream: Stream, fields: FieldBlock, endStream: boolean): void {
     if (endStream && fields.find(fieldName.grpcStatus) >= 0) {
       if (this.#triesAgain(grpcStatusOf(fields), "answered", fields)) return;
-      this.#forget();
+      this.#messages.forget();
       this.#finish(fields);
       return;
     }
-    this.#forget();
+    this.#messages.forget();
     this.retry?.stop();
     if (this.respondedMs < 0) this.respondedMs = this.owner.nowMs();
     const { check } = stream.connection.headers;
@@ -202,7 +171,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
   }
 
   onOversized(stream: Stream, fields: FieldBlock, endStream: boolean): void {
-    this.#forget();
+    this.#messages.forget();
     const excess = excessHere(this.direction, stream.connection.limits.headerListBytesMax);
     if (endStream && fields.find(fieldName.grpcStatus) >= 0) this.#finish(fields, excess);
     else isAnswered(this, this.owner, "response", excess);
@@ -212,7 +181,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     if (stream === this.inbound) {
       this.#upstream?.consumed(bytes);
       if (this.settled) this.#endIfSent();
-    } else if (stream === this.#upstream) this.#tookRequest(bytes);
+    } else if (stream === this.#upstream) this.#messages.taken(bytes);
   }
 
   onReset(stream: Stream, code: number, _byPeer: boolean, unprocessed: boolean): void {
@@ -227,15 +196,14 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     if (!unprocessed && this.#triesAgain(answer.code, dead ? "lost" : "reset", null)) return;
     this.#leaveAttempt(unprocessed ? "refused" : dead ? "lost" : "reset");
     this.#session?.released();
-    if (unprocessed && this.#messages !== null && this.enter(phase.between))
-      this.owner.sendAgain(this, control.draining);
+    if (unprocessed && this.#messages.isKept && this.enter(phase.between)) this.owner.sendAgain(this, control.draining);
     else this.answer(answer);
   }
 
   /** Whether the call is tried again by policy after its try failed with `code`; that try is over then. */
   #triesAgain(code: number, outcome: AttemptOutcome, fields: FieldBlock | null): boolean {
     const { retry } = this;
-    if (retry === null || this.#messages === null || !mayEnter(this.phase, phase.between)) return false;
+    if (retry === null || !this.#messages.isKept || !mayEnter(this.phase, phase.between)) return false;
     const pushback = fields?.find(fieldName.grpcRetryPushback) ?? -1;
     const waitMs = retry.afterMs(code, fields !== null && pushback >= 0 ? fields.valueText(pushback) : undefined);
     if (waitMs < 0) return false;
@@ -326,7 +294,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     if (!this.enter(phase.over)) return;
     this.waiting?.leave();
     this.waiting = null;
-    this.#forget();
+    this.#messages.forget();
     this.inbound.connection.budget.give(this.kept.bytes);
     this.kept.release();
     this.kept = KeptFields.none;

@@ -1,0 +1,114 @@
+import { shortCopyMax } from "../../http2/output.js";
+import type { Stream } from "../../http2/stream.js";
+import { giveBlock, takeBlock } from "./small-blocks.js";
+
+/** The most bytes kept for a retry; a longer request is sent once. */
+const replayBytesMax = 64 * 1024;
+
+export const noBytes = Buffer.alloc(0);
+
+/**
+ * The messages of one request on their way upstream. Keeps them while they may have to be sent, or sent again; they count
+ * in the memory budget of the caller's connection meanwhile. The caller may send as many bytes as an upstream took.
+ */
+export class RequestMessages {
+  /** The caller's stream. */
+  readonly #inbound: Stream;
+  /** The caller has sent all of them. */
+  ended: boolean;
+  /** False once they are too long to be kept, or are needed no more. */
+  #isKept = true;
+  /** The kept bytes are `#block[0, #bytes)`. */
+  #block: Buffer = noBytes;
+  #bytes = 0;
+  /** The part of `#bytes` that has been sent already. */
+  #replayBytes = 0;
+  /** Bytes that are sent a second time: the caller was already told that they were taken. */
+  #resent = 0;
+
+  constructor(inbound: Stream, ended: boolean) {
+    this.#inbound = inbound;
+    this.ended = ended;
+  }
+
+  /** Whether the whole request so far can be sent to another upstream. */
+  get isKept(): boolean {
+    return this.#isKept;
+  }
+
+  /** Whether the request has ended and nothing of it is left to send on a new attempt. */
+  get isEmpty(): boolean {
+    return this.ended && this.#bytes === 0;
+  }
+
+  /** Sends what is kept on a new attempt, whose header block has been sent. */
+  sendKept(upstream: Stream): void {
+    if (this.#bytes === 0) return;
+    this.#resent = Math.max(0, this.#bytes - this.#inbound.unconsumed);
+    this.taken(upstream.sendData(this.#block, 0, this.#bytes, this.ended));
+  }
+
+  /** Passes bytes that have just arrived to the current attempt. Keeps a copy if they may have to be sent again. */
+  pass(upstream: Stream, bytes: Uint8Array, start: number, end: number): void {
+    if (this.#isKept && !this.#keepSent(bytes, start, end)) this.forget();
+    this.taken(upstream.sendData(bytes, start, end, this.ended));
+  }
+
+  /** Keeps bytes that wait for an attempt. Returns false if there is no room; the caller's window bounds them. */
+  hold(bytes: Uint8Array, start: number, end: number): boolean {
+    if (!this.#isKept) return true;
+    const { budget } = this.#inbound.connection;
+    if (budget.isFull) return false;
+    budget.take(end - start);
+    this.#copy(bytes, start, end);
+    return true;
+  }
+
+  /** The upstream has taken so many bytes of the request: the caller may send as many. */
+  taken(bytes: number): void {
+    const again = Math.min(this.#resent, bytes);
+    this.#resent -= again;
+    this.#inbound.consumed(bytes - again);
+  }
+
+  /** Releases what is kept: the request cannot be sent again. */
+  forget(): void {
+    if (!this.#isKept) return;
+    this.#isKept = false;
+    const { budget } = this.#inbound.connection;
+    budget.giveReplay(this.#replayBytes);
+    budget.give(this.#bytes - this.#replayBytes);
+    this.#bytes = 0;
+    giveBlock(this.#block);
+    this.#block = noBytes;
+  }
+
+  /** Returns false if the request is too long to be kept, or room is short. */
+  #keepSent(bytes: Uint8Array, start: number, end: number): boolean {
+    const length = end - start;
+    if (this.#bytes + length > replayBytesMax || !this.#inbound.connection.budget.takeReplay(length)) return false;
+    this.#replayBytes += length;
+    this.#copy(bytes, start, end);
+    return true;
+  }
+
+  #copy(bytes: Uint8Array, start: number, end: number): void {
+    const length = end - start;
+    if (length === 0) return;
+    const to = this.#bytes + length;
+    if (to > this.#block.length) this.#widen(to);
+    const block = this.#block;
+    const at = this.#bytes;
+    if (length <= shortCopyMax) for (let i = 0; i < length; i++) block[at + i] = bytes[start + i] as number;
+    else block.set(bytes.subarray(start, end), at);
+    this.#bytes = to;
+  }
+
+  /** Grows the block to at least twice its length, so that many short messages are not copied again and again. */
+  #widen(length: number): void {
+    const before = this.#block;
+    this.#block = takeBlock(Math.max(length, Math.min(2 * before.length, replayBytesMax)));
+    if (this.#bytes > 0) this.#block.set(before.subarray(0, this.#bytes));
+    giveBlock(before);
+  }
+}
