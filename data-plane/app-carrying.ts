@@ -98,7 +98,8 @@ export async function carryInWorkers(
 function carrierOptions(config: ProxyConfig, { identity }: Parts): CarrierOptions {
   const { service, labels, inbound, upstreams, recordShare } = config;
   const outbounds = [undefined, ...upstreams.map((upstream) => upstream.service)];
-  return { mesh: identity.current.mesh, service, labels, inbound: inbound !== undefined, outbounds, recordShare };
+  const { mesh, version } = identity.current;
+  return { mesh, version, service, labels, inbound: inbound !== undefined, outbounds, recordShare };
 }
 
 /** Opens every listener for calls. Returns the address at which other proxies reach this one. */

@@ -10,6 +10,7 @@ import { createProxyEngine, logFault, type ProxyEngine } from "./proxy/forward/p
 import { ShadowTally } from "./proxy/shadow-tally.js";
 import { CallWindow, countedTwice } from "./status/call-window.js";
 import { createMetrics, type Metrics } from "./status/metrics.js";
+import { tableCounts } from "./workers/crew-calls.js";
 import type { Measure } from "./workers/crew-metrics.js";
 import type { FromWorker, Line, ListenerName, ToWorker, WorkerSetup, WorkerTask } from "./workers/messages.js";
 import { WorkerPorts } from "./workers/worker-ports.js";
@@ -114,6 +115,7 @@ class Worker {
     const { current, shadow } = this.#ports.policy;
     return {
       metrics,
+      table: tableCounts(this.#metrics.calls),
       epoch: current?.epoch ?? 0,
       calls: this.#window.calls,
       before: this.#window.before,

@@ -6,6 +6,7 @@ import { whenAborted } from "../runtime/abort.js";
 import type { Clock } from "../runtime/clock.js";
 import type { HostPort, SocketAddress } from "../runtime/config.js";
 import { type GrpcServer, startGrpcServer } from "../runtime/grpc-server.js";
+import { openStatusServer } from "../runtime/status-server.js";
 import { agentBounds, createAgentService } from "./agent/agent-service.js";
 import { runApplicationHealth } from "./agent/application-health.js";
 import { runStaticApplication } from "./agent/static-application.js";
@@ -15,7 +16,6 @@ import type { ProxyConfig } from "./config.js";
 import type { Carrying } from "./proxy/carrying.js";
 import { drain, drainDefaults } from "./proxy/drain.js";
 import { prepareSocketPath } from "./proxy/socket-path.js";
-import { openStatusServer } from "./status/http.js";
 import { reasonsNotReady } from "./status/readiness.js";
 
 export interface RunningProxy {
@@ -156,7 +156,7 @@ async function drainApplication(clock: Clock, carrying: Carrying): Promise<void>
 
 async function openStatus(
   config: ProxyConfig,
-  { sync, policy, identity, revocation, registry, decisions, clock }: Parts,
+  { sync, policy, identity, revocation, registry, decisions, clock, bus }: Parts,
   serving: Serving,
 ): Promise<void> {
   const { metrics } = serving.carrying;
@@ -179,6 +179,8 @@ async function openStatus(
     freshnessAgeMs: () => policy.freshnessAgeMs,
     clockAheadMs: () => sync.clockAheadMs,
     certificateExpiresMs: () => identity.current.notAfterMs,
+    nowMs: () => clock.nowMs(),
+    isNatsConnected: () => bus.connected,
     refusedRecords: () => sync.refusedRecords,
     decisions: () => decisions.totals,
     isApplicationHealthy: () => registry.unhealthy === "",
@@ -193,7 +195,6 @@ async function openStatus(
     reasonsNotReady: reasons,
     problems,
     metrics: metrics.render,
-    metricsContentType: metrics.contentType,
   };
   const server = await openStatusServer(sources, config.status);
   serving.closers.push(() => server.close());

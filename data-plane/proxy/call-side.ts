@@ -56,6 +56,8 @@ export abstract class CallSide implements CallOwner<Call> {
   abstract readonly direction: Direction;
   abstract readonly fromPeer: boolean;
   abstract readonly labels: ReadonlyMap<string, string>;
+  /** The version of the instance that inbound calls go to; "" for outbound calls. */
+  protected abstract readonly version: string;
   readonly oversized: SeldomLog;
   protected readonly listener: Listener;
   /** The head of the last request. */
@@ -161,6 +163,7 @@ export abstract class CallSide implements CallOwner<Call> {
     const { head } = this;
     const method = head.method(fields, this.#methods);
     const call = new Call(this, stream, service, method, caller, endStream, this.nowMs());
+    call.version = this.version;
     stream.sink = call;
     this.#side.metrics.callStarted(this.direction);
     this.#side.observe?.(call);

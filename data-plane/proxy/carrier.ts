@@ -52,6 +52,8 @@ export interface CarrierDeps {
 export interface CarrierOptions {
   readonly mesh: string;
   readonly service: string;
+  /** The version of the service, for metrics. */
+  readonly version?: string;
   readonly labels: readonly Label[];
   /** True if calls of other proxies are accepted. */
   readonly inbound: boolean;
@@ -77,7 +79,7 @@ export class Carrier {
 
   constructor(deps: CarrierDeps, options: CarrierOptions) {
     const { draw, engine, app } = deps;
-    const { mesh, service, labels, recordShare } = options;
+    const { mesh, service, version, labels, recordShare } = options;
     const self = buildSpiffeId(mesh, "service", service);
     const recorder = new CallRecorder({ ...deps, sink: deps.decisions }, self, recordShare);
     this.#recorder = recorder;
@@ -92,7 +94,7 @@ export class Carrier {
     this.#peers = new UpstreamPool(pooled, poolOptions(true));
     this.#applications = new UpstreamPool(pooled, poolOptions(false));
     this.#inbound = options.inbound
-      ? new Inbound({ ...deps, recorder, tls, app, pool: this.#applications }, { service, labels })
+      ? new Inbound({ ...deps, recorder, tls, app, pool: this.#applications }, { service, version, labels })
       : undefined;
     this.#outbounds = options.outbounds.map(
       (upstream) =>

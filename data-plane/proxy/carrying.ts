@@ -18,5 +18,5 @@ export interface Carrying {
   close(): Promise<void>;
   /** Reasons why the proxy should not be sent calls, one line each; empty if there is none. */
   reasonsNotReady(): readonly string[];
-  readonly metrics: Pick<Metrics, "watch" | "render" | "contentType">;
+  readonly metrics: Pick<Metrics, "watch" | "render">;
 }

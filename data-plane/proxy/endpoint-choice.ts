@@ -145,6 +145,7 @@ export class EndpointChoice {
     if (known !== undefined) return known;
     const target = {
       key: keyOf(service, endpoint),
+      version: endpoint.version,
       dial: () => this.#dial(service, endpoint),
       whyNotDial: () => this.#whyNotDial(service),
     };

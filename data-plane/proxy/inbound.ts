@@ -33,6 +33,8 @@ export interface InboundDeps extends CallSideDeps, InboundJudgeDeps {
 
 export interface InboundOptions {
   readonly service: string;
+  /** The version of the proxy's service, for metrics. */
+  readonly version?: string | undefined;
   /** This proxy's own labels, for conditions. */
   readonly labels?: readonly Label[];
   readonly limits?: ListenerLimits;
@@ -46,6 +48,7 @@ export class Inbound extends CallSide {
   readonly direction = "inbound";
   readonly fromPeer = false;
   readonly labels: ReadonlyMap<string, string>;
+  protected readonly version: string;
   readonly open = new OpenCalls();
   readonly #deps: InboundDeps;
   readonly #service: string;
@@ -67,6 +70,7 @@ export class Inbound extends CallSide {
       admit: (socket) => ({ ...tls.verify(socket), sourceAddress: plainAddress(socket.remoteAddress) }),
     });
     this.labels = labelMap(options.labels ?? []);
+    this.version = options.version ?? "";
     this.#deps = deps;
     this.#service = options.service;
     this.#judge = new InboundJudge(deps, options.service);

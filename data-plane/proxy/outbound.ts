@@ -64,6 +64,7 @@ export class Outbound extends CallSide {
   readonly direction = "outbound";
   readonly fromPeer = true;
   readonly labels: ReadonlyMap<string, string> = new Map();
+  protected readonly version = "";
   /** The header field that tells peers this proxy's labels. */
   readonly #labels: readonly PreparedField[];
   readonly #deps: OutboundDeps;

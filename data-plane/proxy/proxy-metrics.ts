@@ -19,6 +19,13 @@ export interface EndedCall {
   /** Why the proxy answered itself; undefined if the upstream answered. */
   readonly reason: AnswerReason | undefined;
   readonly tookMs: number;
+  /** The version of the instance that was called last, for inbound calls of this proxy itself; "" if none was called. */
+  readonly version: string;
+  /** Bytes of messages with their prefixes, as they arrived from the caller and from the upstream. */
+  readonly requestBytes: number;
+  readonly responseBytes: number;
+  /** How many streams were opened upstream for it. */
+  readonly attempts: number;
 }
 
 /** Counts what the proxy does. Called on the hot path: it is cheap and never fails. */

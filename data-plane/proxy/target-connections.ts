@@ -207,7 +207,8 @@ export class TargetConnections implements SessionWatcher, Timed {
   async #open(target: UpstreamTarget): Promise<unknown> {
     try {
       const { session } = this.#options;
-      this.#take(await UpstreamSession.open(await target.dial(), session, this.#deps.engine, target.key));
+      const { key, version } = target;
+      this.#take(await UpstreamSession.open(await target.dial(), session, this.#deps.engine, key, version));
       return undefined;
     } catch (error) {
       this.#rest.noteFailure(messageOf(error), this.#nowMs());

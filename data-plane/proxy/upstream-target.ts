@@ -6,6 +6,8 @@ import type { UpstreamSessionOptions } from "./forward/upstream-session.js";
 export interface UpstreamTarget {
   /** Two targets with the same key share connections. */
   readonly key: string;
+  /** The version of the instance there; left out for the proxy's own application. */
+  readonly version?: string;
   /** Connects, and proves that the other side has the expected identity. Fails with an AshlarError. */
   dial(): Promise<Socket>;
   /** Returns why no further connection may be made now, or undefined if one may. Left out: one always may. */

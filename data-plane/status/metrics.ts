@@ -1,9 +1,12 @@
 /** The metrics of a proxy, as Prometheus text. */
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { linesOf, type MetricsFormat, writeInTurns } from "../../runtime/metrics-text.js";
 import { EngineCounters, refusalReasons } from "../http2/refusals.js";
 import type { ProxyMetrics } from "../proxy/proxy-metrics.js";
 import type { ShadowOutcome } from "../proxy/shadow-tally.js";
-import { CallCounts } from "./call-counts.js";
+import { callLines } from "./call-lines.js";
+import { CallTable } from "./call-table.js";
 import type { DecisionTotals } from "./decision-recorder.js";
 import { type LoadSources, reportLoad } from "./load-metrics.js";
 
@@ -17,6 +20,8 @@ export interface MetricSources {
   /** undefined while it is not known. */
   clockAheadMs(): number | undefined;
   certificateExpiresMs(): number;
+  nowMs(): number;
+  isNatsConnected(): boolean;
   refusedRecords(): number;
   decisions(): DecisionTotals;
   /** False: the own application fails its health checks. */
@@ -35,10 +40,10 @@ export interface Metrics {
    * calls.
    */
   reportShadow(read: () => Readonly<Record<ShadowOutcome, number>>): void;
-  render(): Promise<string>;
-  /** Returns the metrics as data. */
+  render(format?: MetricsFormat): Promise<string>;
+  /** Returns the metrics as data, without those of `calls`. */
   snapshot(): Promise<MetricsSnapshot>;
-  readonly contentType: string;
+  readonly calls: CallTable;
 }
 
 /** `counters`: of the HTTP/2 engine; what it refused is reported by reason. `load`: of what carries calls. */
@@ -47,17 +52,21 @@ export function createMetrics(counters = new EngineCounters(), load?: LoadSource
   const registers = [registry];
   if (load !== undefined) reportLoad(registers, load);
   watchProcess(registers);
+  const calls = new CallTable();
   return {
-    proxy: createProxyMetrics(registers, counters),
+    calls,
+    proxy: createProxyMetrics(registers, counters, calls),
     watch: (sources) => watch(registers, sources),
     reportShadow: (read) => outcomes(registers, "ashlar_shadow_calls_total", shadowHelp, read),
-    render: () => registry.metrics(),
+    render: async (format = "prometheus") => {
+      const lines = linesOf(format, await registry.getMetricsAsJSON());
+      return writeInTurns(format, [lines, callLines(format, calls)]);
+    },
     snapshot: () => registry.getMetricsAsJSON(),
-    contentType: registry.contentType,
   };
 }
 
-function createProxyMetrics(registers: Registry[], counters: EngineCounters): ProxyMetrics {
+function createProxyMetrics(registers: Registry[], counters: EngineCounters, calls: CallTable): ProxyMetrics {
   const failures = new Counter({
     name: "ashlar_handshake_failures_total",
     help: "Connections that were refused before the first call: TLS, ALPN, identity or HTTP/2 preface failed.",
@@ -100,7 +109,6 @@ function createProxyMetrics(registers: Registry[], counters: EngineCounters): Pr
     labelNames: ["service"],
     registers,
   });
-  const calls = new CallCounts(registers);
   reportRefusals(registers, counters);
   return {
     callStarted: (direction) => calls.started(direction),
@@ -173,6 +181,35 @@ function watchProcess(registers: Registry[]): void {
     const { user, system } = process.cpuUsage();
     return (user + system) / 1e6;
   });
+  read("ashlar_heap_used_bytes", "Used bytes of the JavaScript heap.", () => process.memoryUsage().heapUsed);
+  read("ashlar_external_bytes", "Bytes outside the JavaScript heap that its objects hold, as buffers do.", () => {
+    const { external } = process.memoryUsage();
+    return external;
+  });
+  watchEventLoop(registers);
+}
+
+const delayResolutionMs = 20;
+
+/** Timers of the event loop measure by how much they are late; what they measured is forgotten at each scrape. */
+function watchEventLoop(registers: Registry[]): void {
+  const delays = monitorEventLoopDelay({ resolution: delayResolutionMs });
+  delays.enable();
+  new Gauge({
+    name: "ashlar_event_loop_delay_seconds",
+    help: "Delay of the event loop since the last scrape, by quantile; 1 is the longest.",
+    labelNames: ["quantile"],
+    registers,
+    aggregator: "max",
+    collect() {
+      for (const quantile of [0.5, 0.99, 1])
+        this.set(
+          { quantile: String(quantile) },
+          Math.max(0, delays.percentile(quantile * 100) / 1e9 - delayResolutionMs / 1000),
+        );
+      delays.reset();
+    },
+  });
 }
 
 function watch(registers: Registry[], sources: MetricSources): void {
@@ -200,6 +237,12 @@ function watch(registers: Registry[], sources: MetricSources): void {
     "ashlar_certificate_expires_seconds",
     "Time at which the proxy's certificate expires, as Unix time.",
     () => sources.certificateExpiresMs() / 1000,
+  );
+  read("ashlar_certificate_left_seconds", "Seconds until the proxy's certificate expires; negative if it has.", () => {
+    return (sources.certificateExpiresMs() - sources.nowMs()) / 1000;
+  });
+  read("ashlar_nats_connected", "1 while the proxy is connected to NATS, else 0.", () =>
+    sources.isNatsConnected() ? 1 : 0,
   );
   read("ashlar_refused_records", "Log records that were refused since the start because they did not verify.", () =>
     sources.refusedRecords(),

@@ -11,8 +11,11 @@ import {
 } from "../../core/model.js";
 import type { ShadowCounts } from "../../core/shadow/shadow-model.js";
 import type { Clock } from "../../runtime/clock.js";
+import { linesOf, type MetricsFormat, writeInTurns } from "../../runtime/metrics-text.js";
+import { callLines } from "../status/call-lines.js";
 import type { Metrics, MetricsSnapshot } from "../status/metrics.js";
 import type { Crew } from "./crew.js";
+import { CrewCalls, isTable, type TableCounts } from "./crew-calls.js";
 import { CrewTally, isTally } from "./crew-tally.js";
 import { CrewWindow, type WorkerWindow } from "./crew-window.js";
 import { openOf } from "./worker-slot.js";
@@ -34,6 +37,7 @@ export class CrewMetrics {
   readonly #aboutWorkers = new Registry();
   readonly window = new CrewWindow();
   readonly tally: CrewTally;
+  readonly #calls = new CrewCalls();
   readonly #last = new Map<number, MetricsSnapshot>();
   #ended: Promise<MetricsSnapshot> = Promise.resolve([]);
 
@@ -50,6 +54,7 @@ export class CrewMetrics {
   gone(worker: number): void {
     this.window.gone(worker);
     this.tally.gone(worker);
+    this.#calls.gone(worker);
     const last = this.#last.get(worker);
     this.#last.delete(worker);
     if (last === undefined) return;
@@ -63,11 +68,12 @@ export class CrewMetrics {
     });
   }
 
-  /** Prometheus text. */
-  async render(): Promise<string> {
+  async render(format: MetricsFormat = "prometheus"): Promise<string> {
     await this.#measure();
     const all = [await this.#own.snapshot(), await this.#aboutWorkers.getMetricsAsJSON()];
-    return AggregatorRegistry.aggregate([...all, await this.#ended, ...this.#last.values()]).metrics();
+    const sums = AggregatorRegistry.aggregate([...all, await this.#ended, ...this.#last.values()]);
+    const lines = linesOf(format, await sums.getMetricsAsJSON());
+    return writeInTurns(format, [lines, callLines(format, this.#calls.sum())]);
   }
 
   async measureUntil(signal: AbortSignal): Promise<void> {
@@ -88,12 +94,13 @@ export class CrewMetrics {
     const measured = await this.#crew.request(worker, { kind: "measure" });
     if (!isMeasure(measured)) return;
     this.#last.set(worker, measured.metrics);
+    this.#calls.take(worker, measured.table);
     this.window.take(worker, measured);
     this.tally.take(worker, measured.shadow);
   }
 
   #countWorkers(): void {
-    const [crew, last] = [this.#crew, this.#last];
+    const [crew, calls] = [this.#crew, this.#calls];
     const registers = [this.#aboutWorkers];
     new Gauge({
       name: "ashlar_workers",
@@ -131,29 +138,25 @@ export class CrewMetrics {
       registers,
       collect() {
         this.reset();
-        for (const worker of crew.workers.keys()) this.inc({ worker }, callsOf(last.get(worker) ?? []));
+        for (const worker of crew.workers.keys()) this.inc({ worker }, calls.of(worker));
       },
     });
   }
 }
 
-function callsOf(snapshot: MetricsSnapshot): number {
-  const calls = snapshot.find(({ name }) => name === "ashlar_calls_total");
-  return calls?.values.reduce((sum, { value }) => sum + value, 0) ?? 0;
-}
-
 /** A worker's answer to `measure`. */
 export interface Measure extends WorkerWindow {
   readonly metrics: MetricsSnapshot;
+  readonly table: TableCounts;
   /** The counts of the candidate that the worker asks; undefined: none. */
   readonly shadow: ShadowCounts | undefined;
 }
 
 function isMeasure(measured: unknown): measured is Measure {
   if (typeof measured !== "object" || measured === null) return false;
-  const { metrics, epoch, calls, before, shadow } = measured as Partial<Measure>;
+  const { metrics, table, epoch, calls, before, shadow } = measured as Partial<Measure>;
   const isWhole = typeof epoch === "number" && isCounts(calls) && (before === undefined || isCounts(before));
-  return isWhole && isSnapshot(metrics) && (shadow === undefined || isTally(shadow));
+  return isWhole && isSnapshot(metrics) && isTable(table) && (shadow === undefined || isTally(shadow));
 }
 
 function isCounts(value: unknown): value is CallCounts {
@@ -187,7 +190,8 @@ function isSnapshot(measured: unknown): measured is MetricsSnapshot {
   if (!Array.isArray(measured) || measured.length > metricsMax) return false;
   return measured.every((metric: Partial<MetricsSnapshot[number]> | null) => {
     const { name, help, type, aggregator, values } = metric ?? {};
-    if (!isName(name) || typeof help !== "string" || !types.has(String(type)) || aggregator !== "sum") return false;
+    if (!isName(name) || typeof help !== "string" || !types.has(String(type))) return false;
+    if (aggregator !== "sum" && aggregator !== "max") return false;
     return Array.isArray(values) && values.length <= seriesMax && values.every(isSeries);
   });
 }

@@ -48,7 +48,7 @@ export class WorkerCarrier implements Carrying {
     this.#feed = new WorkerFeed(this.#crew);
     const own = createMetrics();
     this.#counted = new CrewMetrics(this.#crew, deps.clock, own);
-    this.metrics = { watch: own.watch, contentType: own.contentType, render: () => this.#counted.render() };
+    this.metrics = { watch: own.watch, render: (format) => this.#counted.render(format) };
   }
 
   /** Calls since the last switch, for the fleet view. */

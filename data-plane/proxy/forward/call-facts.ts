@@ -57,6 +57,9 @@ export class CallFacts implements CallInputs, EndedCall {
   attempts = 0;
   /** The request's fields. */
   protected kept = KeptFields.none;
+  version = "";
+  requestBytes = 0;
+  responseBytes = 0;
   code: status = status.CANCELLED;
   reason: AnswerReason | undefined;
   tookMs = 0;

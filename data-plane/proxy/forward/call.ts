@@ -98,6 +98,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     this.attempts++;
     this.#upstream = upstream;
     this.#session = session;
+    if (session.version !== "") this.version = session.version;
     upstream.sendFields(plan.first, all, plan.last, this.#messages.isEmpty);
     this.observer?.attemptStarted(this, session.name);
     this.retry?.began();
@@ -125,10 +126,12 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     }
     this.observer?.data(this, stream === this.inbound, bytes, start, end);
     if (stream !== this.inbound) {
+      this.responseBytes += end - start;
       stream.consumed(this.inbound.sendData(bytes, start, end, false));
       if (endStream && !this.settled) this.answer(noTrailersAnswer(this.plan?.revision));
       return;
     }
+    this.requestBytes += end - start;
     const messages = this.#messages;
     if (endStream) messages.ended = true;
     if (this.settled) stream.consumed(end - start);

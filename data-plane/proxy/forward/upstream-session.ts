@@ -60,6 +60,8 @@ export class UpstreamSession implements ConnectionOwner {
   /** How many calls its target had given to connections when this one was opened. For the owner that gives it calls. */
   givenBefore = 0;
   readonly openedMs: number;
+  /** The version of the instance at the other end; "" for the proxy's own application. */
+  readonly version: string;
   readonly #closeListeners: (() => void)[] = [];
   readonly #engine: ProxyEngine;
   readonly #other: OtherEnd;
@@ -68,7 +70,14 @@ export class UpstreamSession implements ConnectionOwner {
   #retiring = false;
   #closed = false;
 
-  private constructor(socket: Socket, options: UpstreamSessionOptions, engine: ProxyEngine, name: string) {
+  private constructor(
+    socket: Socket,
+    options: UpstreamSessionOptions,
+    engine: ProxyEngine,
+    name: string,
+    version: string,
+  ) {
+    this.version = version;
     const limits: EngineLimits = {
       ...(options.toProxy ? defaultLimits : applicationLimits),
       connectionWindowBytes: connectionWindowBytes(options.streamsMax, engine.budget),
@@ -94,17 +103,18 @@ export class UpstreamSession implements ConnectionOwner {
 
   /**
    * Speaks HTTP/2 on a connected socket and waits for the other side's SETTINGS, so that its stream limit is known
-   * before the first call. `name`: a name for logs. Fails with `unavailable` and closes the socket then.
+   * before the first call. `name`: a name for logs. `version`: of the instance there. Fails with `unavailable` and closes the socket then.
    */
   static open(
     socket: Socket,
     options: UpstreamSessionOptions,
     engine: ProxyEngine,
     name: string,
+    version = "",
   ): Promise<UpstreamSession> {
     return new Promise((resolve, reject) => {
       if (socket.destroyed) return reject(new AshlarError("unavailable", "the connection was closed"));
-      const session = new UpstreamSession(socket, options, engine, name);
+      const session = new UpstreamSession(socket, options, engine, name, version);
       const settle = (failure: string | undefined): void => {
         clearTimeout(timer);
         session.#onOpen = undefined;

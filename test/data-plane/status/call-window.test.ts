@@ -19,6 +19,10 @@ const ended = (parts: Partial<EndedCall> = {}): EndedCall => ({
   code: status.OK,
   reason: undefined,
   tookMs: 3,
+  version: "v1",
+  requestBytes: 0,
+  responseBytes: 0,
+  attempts: 1,
   ...parts,
 });
 

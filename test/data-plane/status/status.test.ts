@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { parseSpiffeId } from "../../../core/identity.js";
-import { openStatusServer, type StatusServer } from "../../../data-plane/status/http.js";
 import { createMetrics } from "../../../data-plane/status/metrics.js";
 import { reasonsNotReady } from "../../../data-plane/status/readiness.js";
+import { openStatusServer, type StatusServer } from "../../../runtime/status-server.js";
 
 const ready = {
   draining: false,
@@ -29,6 +29,8 @@ describe("status", () => {
       freshnessAgeMs: () => 1500,
       clockAheadMs: () => -20_500,
       certificateExpiresMs: () => 1_000_000,
+      nowMs: () => 400_000,
+      isNatsConnected: () => true,
       refusedRecords: () => 0,
       decisions: () => ({ recorded: 7, counted: 8, dropped: 9 }),
       isApplicationHealthy: () => true,
@@ -39,7 +41,6 @@ describe("status", () => {
       reasonsNotReady: () => reasons,
       problems: () => ["a rejected revision"],
       metrics: metrics.render,
-      metricsContentType: metrics.contentType,
     };
     server = await openStatusServer(sources, { host: "127.0.0.1", port: 0 });
   });
@@ -57,7 +58,7 @@ describe("status", () => {
 
   test("a port that is taken is one clear line", async () => {
     const again = openStatusServer(
-      { reasonsNotReady: () => [], problems: () => [], metrics: async () => "", metricsContentType: "" },
+      { reasonsNotReady: () => [], problems: () => [], metrics: async () => "" },
       server.address,
     );
     await expect(again).rejects.toThrow(/--status: cannot listen on 127\.0\.0\.1:\d+: it is taken by another process/);
@@ -66,7 +67,8 @@ describe("status", () => {
   test("calls are counted by service, method and status; I8: what callers make up does not grow the metrics", async () => {
     const { proxy } = metrics;
     const caller = parseSpiffeId("spiffe://mesh/service/front");
-    const call = { direction: "inbound", service: "bytes", caller, tookMs: 2 } as const;
+    const sizes = { requestBytes: 10, responseBytes: 20, attempts: 1 };
+    const call = { direction: "inbound", service: "bytes", caller, tookMs: 2, version: "v1", ...sizes } as const;
     for (let index = 0; index < 1000; index++) {
       proxy.callStarted("inbound");
       proxy.callEnded({ ...call, method: `made.Up/M${index}`, code: 7, reason: "denied" });
@@ -77,11 +79,13 @@ describe("status", () => {
     }
     const text = await (await get("/metrics")).text();
     expect(text).toContain(
-      'ashlar_calls_total{direction="inbound",service="other",method="other",code="PERMISSION_DENIED"} 1000',
+      'ashlar_calls_total{direction="inbound",caller="front",service="bytes",method="other",version="v1",code="PERMISSION_DENIED"} 1000',
     );
-    expect(text).toContain('method="real.Service/M0",code="OK"} 1');
-    expect(text.match(/^ashlar_calls_total\{/gm)?.length).toBeLessThanOrEqual(502);
-    expect(text).toContain('ashlar_refusals_total{direction="inbound",reason="denied"} 1000');
+    expect(text).toContain('method="real.Service/M0",version="v1",code="OK"} 1');
+    expect(text.match(/^ashlar_calls_total\{/gm)?.length).toBeLessThanOrEqual(402);
+    expect(text).toContain('method="other",version="v1",reason="denied"} 1000');
+    expect(text).toContain('ashlar_calls_folded_total{direction="inbound"} 601');
+    expect(text).toContain("ashlar_certificate_left_seconds 600\n");
     expect(text).toContain('ashlar_open_streams{direction="inbound"} 0');
     for (const line of ["ashlar_epoch_seen 3", "ashlar_epoch_evaluating 2", "ashlar_freshness_age_seconds 1.5"]) {
       expect(text).toContain(line);

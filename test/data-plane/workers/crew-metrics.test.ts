@@ -1,19 +1,25 @@
 /** What workers say they counted: added up if it can be, and never a way to end the first process. */
 import { expect, test } from "@jest/globals";
 import { Counter, Histogram, Registry } from "prom-client";
+import { parseSpiffeId } from "../../../core/identity.js";
 import { createProxyEngine } from "../../../data-plane/proxy/forward/proxy-engine.js";
+import { numbersCount } from "../../../data-plane/status/call-kind.js";
+import { CallTable } from "../../../data-plane/status/call-table.js";
 import { createMetrics } from "../../../data-plane/status/metrics.js";
+import { tableCounts } from "../../../data-plane/workers/crew-calls.js";
 import { CrewMetrics } from "../../../data-plane/workers/crew-metrics.js";
 import { startWorkers } from "../../../data-plane/workers/workers-state.js";
 import { systemClock } from "../../../runtime/clock.js";
 
+const none = { inbound: 0, outbound: 0 };
+const emptyTable = { kinds: [], open: none, folded: none };
 const counts = { calls: 0, refused: 0, failed: 0, took: [], methods: [] };
 
 /** The metrics of a proxy whose one worker answers with these. */
-function metricsOf(answer: () => unknown): CrewMetrics {
+function metricsOf(answer: () => unknown, table: () => unknown = () => emptyTable): CrewMetrics {
   const crew = {
     serving: [0],
-    request: async () => ({ metrics: answer(), epoch: 1, calls: counts, before: undefined }),
+    request: async () => ({ metrics: answer(), table: table(), epoch: 1, calls: counts, before: undefined }),
     state: startWorkers(1),
     workers: [],
   };
@@ -68,4 +74,58 @@ test.each([
   await metrics.render();
   metrics.gone(0);
   expect(await metrics.render()).not.toMatch(/evil|a 1/);
+});
+
+const ended = {
+  direction: "inbound",
+  service: "echo",
+  method: "a.A/One",
+  caller: parseSpiffeId("spiffe://mesh/service/front"),
+  code: 0,
+  reason: undefined,
+  tookMs: 3,
+  version: "v1",
+  requestBytes: 7,
+  responseBytes: 9,
+  attempts: 1,
+} as const;
+
+test("tables of calls are summed over workers, and what a worker counted stays counted", async () => {
+  const table = new CallTable(() => 1000);
+  const count = (): void => {
+    table.started("inbound");
+    table.ended(ended);
+  };
+  const metrics = metricsOf(
+    () => [],
+    () => structuredClone(tableCounts(table)),
+  );
+  count();
+  table.exemplify(ended, "0123456789abcdef0123456789abcdef");
+  const labels = 'direction="inbound",caller="front",service="echo",method="a.A/One",version="v1"';
+  expect(await metrics.render()).toContain(`ashlar_calls_total{${labels},code="OK"} 1\n`);
+  metrics.gone(0);
+  count();
+  const text = await metrics.render("openmetrics");
+  expect(text).toContain(`ashlar_calls_total{${labels},code="OK"} 3\n`);
+  expect(text).toContain(`ashlar_request_bytes_total{${labels}} 21\n`);
+  expect(text).toMatch(/le="0.005"\} 3 # \{trace_id="0123456789abcdef0123456789abcdef"\} 0.003 1.000\n/);
+  expect(text).toMatch(/# TYPE ashlar_calls counter\n/);
+  expect(text.endsWith("\n# EOF\n")).toBe(true);
+});
+
+test.each([
+  ["no numbers", { numbers: [1, 2] }],
+  ["too few numbers", { numbers: new Float64Array(3) }],
+  ["a number that is none", { numbers: new Float64Array(numbersCount).fill(Number.NaN) }],
+  ["a direction that is none", { direction: "sideways" }],
+  ["an exemplar that writes a line", { exemplars: [{ traceId: 'x"} 1\nevil 1', value: 1, timeMs: 1 }] }],
+])("a kind of calls with %s is not listened to", async (_what, wrong) => {
+  const fine = { direction: "inbound", by: "evil", service: "evil", method: "evil", version: "" };
+  const kind = { ...fine, numbers: new Float64Array(numbersCount).fill(1), exemplars: undefined, ...wrong };
+  const metrics = metricsOf(
+    () => [],
+    () => ({ ...emptyTable, kinds: [kind] }),
+  );
+  expect(await metrics.render("openmetrics")).not.toContain("evil");
 });

@@ -1,15 +1,15 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { AshlarError, messageOf } from "../../core/errors.js";
-import type { HostPort } from "../../runtime/config.js";
-import { listenOn } from "../../runtime/listen.js";
+import { AshlarError, messageOf } from "../core/errors.js";
+import type { HostPort } from "./config.js";
+import { listenOn } from "./listen.js";
+import { type MetricsFormat, metricsContentTypes, metricsFormatFor } from "./metrics-text.js";
 
 export interface StatusSources {
   /** The reasons not to be ready; empty if the proxy is ready. */
   reasonsNotReady(): readonly string[];
   /** The problems of a proxy that serves, one line each. */
   problems(): readonly string[];
-  metrics(): Promise<string>;
-  readonly metricsContentType: string;
+  metrics(format: MetricsFormat): Promise<string>;
 }
 
 export interface StatusServer {
@@ -17,10 +17,11 @@ export interface StatusServer {
   close(): void;
 }
 
-/** Serves /healthz, /readyz and /metrics. Fails with `unavailable` if the port is taken. */
+/** Serves /healthz, /readyz and /metrics: for proxies and control planes. Fails with `unavailable` if the port is taken. */
 export async function openStatusServer(sources: StatusSources, wanted: HostPort): Promise<StatusServer> {
+  const scrapes = new Scrapes(sources);
   const server = createServer({ requestTimeout: 5000, headersTimeout: 5000 }, (request, response) => {
-    answer(sources, request, response).catch((error: unknown) => send(response, 500, `${messageOf(error)}\n`));
+    answer(sources, scrapes, request, response).catch((error: unknown) => send(response, 500, `${messageOf(error)}\n`));
   });
   server.maxConnections = 64;
   const address = await listenOn(server, wanted).catch((cause: unknown) => {
@@ -35,7 +36,30 @@ export async function openStatusServer(sources: StatusSources, wanted: HostPort)
   };
 }
 
-async function answer(sources: StatusSources, request: IncomingMessage, response: ServerResponse): Promise<void> {
+/** Scrapes that come at once get one text, so that many of them cost no more than one. */
+class Scrapes {
+  readonly #sources: StatusSources;
+  readonly #running = new Map<MetricsFormat, Promise<string>>();
+
+  constructor(sources: StatusSources) {
+    this.#sources = sources;
+  }
+
+  metrics(format: MetricsFormat): Promise<string> {
+    const running = this.#running.get(format);
+    if (running !== undefined) return running;
+    const begun = this.#sources.metrics(format).finally(() => this.#running.delete(format));
+    this.#running.set(format, begun);
+    return begun;
+  }
+}
+
+async function answer(
+  sources: StatusSources,
+  scrapes: Scrapes,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   if (request.method !== "GET" && request.method !== "HEAD") {
     send(response, 405, "GET only\n");
     return;
@@ -49,9 +73,11 @@ async function answer(sources: StatusSources, request: IncomingMessage, response
       send(response, reasons.length === 0 ? 200 : 503, reasons.length === 0 ? "ready\n" : lines(reasons));
       break;
     }
-    case "/metrics":
-      send(response, 200, await sources.metrics(), sources.metricsContentType);
+    case "/metrics": {
+      const format = metricsFormatFor(request.headers.accept);
+      send(response, 200, await scrapes.metrics(format), metricsContentTypes[format]);
       break;
+    }
     default:
       send(response, 404, "/healthz, /readyz or /metrics\n");
   }

@@ -1,0 +1,104 @@
+/** The counts of one kind of calls: by one caller, to one method of one version of a service. */
+
+import type { Exemplar } from "../../runtime/metrics-text.js";
+import { answerReasons } from "../proxy/answer.js";
+import type { Direction } from "../proxy/proxy-metrics.js";
+
+export type { Exemplar };
+
+export const bucketsSeconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60];
+const bucketsMs = bucketsSeconds.map((seconds) => seconds * 1000);
+const codesMax = 17;
+
+/** Where each number is in `CallKind.numbers`. Codes come first. */
+export const numberPlaces = {
+  took: codesMax,
+  tookMs: codesMax + bucketsMs.length + 1,
+  requestBytes: codesMax + bucketsMs.length + 2,
+  responseBytes: codesMax + bucketsMs.length + 3,
+  streams: codesMax + bucketsMs.length + 4,
+  refused: codesMax + bucketsMs.length + 5,
+} as const;
+export const numbersCount = numberPlaces.refused + answerReasons.length;
+
+/** The bucket that a duration counts in. */
+export function tookBucket(tookMs: number): number {
+  let bucket = 0;
+  while (bucket < bucketsMs.length && tookMs > (bucketsMs[bucket] as number)) bucket++;
+  return bucket;
+}
+
+export interface KindNames {
+  readonly direction: Direction;
+  /** The caller's identity. */
+  readonly by: string;
+  /** The caller as a label. */
+  readonly caller: string;
+  readonly service: string;
+  readonly method: string;
+  /** The version of the called instance; "" if none was called. */
+  readonly version: string;
+}
+
+export class CallKind implements KindNames {
+  readonly direction: Direction;
+  readonly by: string;
+  readonly caller: string;
+  readonly service: string;
+  readonly method: string;
+  readonly version: string;
+  readonly numbers = new Float64Array(numbersCount);
+  /** The last example of each bucket; undefined: there is none. */
+  exemplars: (Exemplar | undefined)[] | undefined;
+  /** Another kind with the same look-up key. */
+  next: CallKind | undefined;
+  /** When it was last seen with more calls than before. */
+  changedMs = 0;
+  #callsBefore = 0;
+  /** Its labels as they are written, made once. */
+  labels = "";
+
+  constructor(names: KindNames) {
+    this.direction = names.direction;
+    this.by = names.by;
+    this.caller = names.caller;
+    this.service = names.service;
+    this.method = names.method;
+    this.version = names.version;
+  }
+
+  is(by: string, service: string, version: string): boolean {
+    return this.version === version && this.service === service && this.by === by;
+  }
+
+  get calls(): number {
+    let calls = 0;
+    for (let code = 0; code < codesMax; code++) calls += this.numbers[code] as number;
+    return calls;
+  }
+
+  /** Whether no call came for `idleMs`, as far as those who asked before can tell. */
+  isIdle(nowMs: number, idleMs: number): boolean {
+    this.noteCalls(nowMs);
+    return nowMs - this.changedMs >= idleMs;
+  }
+
+  noteCalls(nowMs: number): void {
+    const { calls } = this;
+    if (calls !== this.#callsBefore) this.changedMs = nowMs;
+    this.#callsBefore = calls;
+  }
+
+  exemplify(bucket: number, exemplar: Exemplar): void {
+    this.exemplars ??= new Array<Exemplar | undefined>(bucketsMs.length + 1).fill(undefined);
+    this.exemplars[bucket] = exemplar;
+  }
+
+  add(numbers: Float64Array, exemplars: readonly (Exemplar | undefined)[] | undefined): void {
+    for (let index = 0; index < numbersCount; index++) (this.numbers[index] as number) += numbers[index] as number;
+    exemplars?.forEach((exemplar, bucket) => {
+      if (exemplar !== undefined && exemplar.timeMs >= (this.exemplars?.[bucket]?.timeMs ?? 0))
+        this.exemplify(bucket, exemplar);
+    });
+  }
+}
