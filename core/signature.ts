@@ -16,6 +16,8 @@ export const recordTypes = [
   "ashlar-freshness",
   "ashlar-audit-head",
   "ashlar-approval",
+  "ashlar-journal-resolution",
+  "ashlar-journal-seal",
 ] as const;
 export type RecordType = (typeof recordTypes)[number];
 

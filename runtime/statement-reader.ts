@@ -4,12 +4,10 @@
  * or a revoked one does not exist.
  */
 
-import { createPublicKey, type KeyObject } from "node:crypto";
 import { BoundedMap } from "../core/bounded-map.js";
-import { AshlarError, messageOf } from "../core/errors.js";
-import { nameIn } from "../core/identity.js";
+import { AshlarError } from "../core/errors.js";
 import type { Revocation, Signed, Trust } from "../core/model.js";
-import { type FleetWriter, isProxyId } from "../core/wire/fleet.js";
+import type { FleetWriter } from "../core/wire/fleet.js";
 import {
   followsLink,
   holdsStatement,
@@ -24,8 +22,7 @@ import { parseFleetSubject } from "../core/wire/subjects.js";
 import type { BusMessage } from "./bus.js";
 import type { Clock } from "./clock.js";
 import { rootsIn } from "./mesh-contact.js";
-import { parseSvid, verifySvidChain } from "./tls-identity.js";
-import { readCertificate, readName } from "./tls-identity-der.js";
+import { checkSame, identify, type Known, refused } from "./statement-chain.js";
 import { strangers, VerifyBudget } from "./verify-budget.js";
 
 /**
@@ -58,15 +55,6 @@ export interface SignedBy {
   readonly timeMs: number;
   /** Set: its certificate is revoked, so nothing of it counts; it is told for people. */
   readonly revoked: Revocation | undefined;
-}
-
-interface Known {
-  readonly writer: FleetWriter;
-  readonly serial: string;
-  readonly notBeforeMs: number;
-  readonly notAfterMs: number;
-  readonly key: KeyObject;
-  readonly leaf: Uint8Array;
 }
 
 interface Compiled {
@@ -136,6 +124,27 @@ export class StatementReader {
   }
 
   /**
+   * A record of a service's journal that was read from its stream, where it was stored at `atMs`. Who wrote it is said by
+   * its certificate alone: any proxy of the service. Fails as `read` does.
+   */
+  readJournal(service: string, message: Pick<BusMessage, "data" | "header">, atMs: number): Stated {
+    const header = message.header(statementHeader);
+    if (header === undefined) throw refused("it is not signed");
+    const statement = parseStatement(header);
+    const trust = this.#trust();
+    if (trust === undefined) throw refused("there is no trust record yet");
+    const leaf = leafDigest(statement.chain[0] ?? new Uint8Array());
+    const known =
+      this.#known.get(leaf.toString("latin1")) ??
+      this.#identify(statement.chain, leaf, trust, { service, proxyId: "" });
+    if (known.writer.service !== service) throw refused(`its certificate is of a proxy of ${known.writer.service}`);
+    const said = { ...statement, kind: "journal", mesh: this.#deps.mesh, body: message.data } as const;
+    const signed = this.#verify(said, known, trust, atMs);
+    if (signed.revoked !== undefined) throw refused("its certificate was revoked before it was stored");
+    return { writer: known.writer, signed };
+  }
+
+  /**
    * Returns whether what came in a proxy's name lately was not even looked at, because there was too much of it: its
    * silence says nothing.
    */
@@ -195,7 +204,7 @@ export class StatementReader {
   }
 
   #verify(statement: Said & Statement, known: Known, trust: Compiled, atMs: number): SignedBy {
-    const asOf = statement.kind === "decision"; // of what is said now, a clock that is behind says nothing
+    const asOf = statement.kind === "decision" || statement.kind === "journal"; // of what is said now, a clock that is behind says nothing
     const isEarly = asOf && atMs < known.notBeforeMs - statementSkewMs;
     if (isEarly || atMs > known.notAfterMs + statementSkewMs)
       throw new AshlarError(
@@ -240,54 +249,10 @@ export class StatementReader {
   }
 }
 
-/** The proxy that a chain of the mesh is issued to, whatever the time. Fails with `invalid_identity` or `unauthenticated`. */
-function identify(
-  chain: readonly Uint8Array[],
-  leaf: Uint8Array,
-  roots: readonly Uint8Array[],
-  mesh: string,
-  writer: FleetWriter,
-): Known {
-  const [der = new Uint8Array()] = chain;
-  const claimed = parseSvid(der);
-  const { subject, publicKey } = readCertificate(der);
-  const proxyId = readName(subject).commonName;
-  const service = nameIn(claimed.spiffeId, mesh, "service");
-  // before the chain, which costs more: nobody makes a reader judge chains in another proxy's name with his own certificate
-  if (service !== writer.service || proxyId !== writer.proxyId || !isProxyId(proxyId))
-    throw refused(`its certificate is of proxy ${JSON.stringify(proxyId.slice(0, 64))}, ${claimed.spiffeId}`);
-  const { serial, notBeforeMs, notAfterMs } = verifySvidChain(
-    chain,
-    (domain) => (domain === mesh ? roots : []),
-    claimed.notBeforeMs,
-  );
-  const key = readKey(publicKey);
-  return { writer: { service, proxyId }, serial, notBeforeMs, notAfterMs, key, leaf };
-}
-
-function checkSame(known: FleetWriter, { service, proxyId }: FleetWriter): void {
-  if (known.service !== service || known.proxyId !== proxyId)
-    throw refused(`its certificate is of proxy "${known.proxyId}", service ${known.service}`);
-}
-
-function readKey(spki: Uint8Array): KeyObject {
-  try {
-    const key = createPublicKey({ key: Buffer.from(spki), format: "der", type: "spki" });
-    if (key.asymmetricKeyDetails?.namedCurve !== "prime256v1") throw refused("its key is not on the curve P-256");
-    return key;
-  } catch (cause) {
-    throw cause instanceof AshlarError ? cause : refused(`its key is not readable: ${messageOf(cause)}`);
-  }
-}
-
 function renderOff({ proxyId, service }: FleetWriter, aheadMs: number): string {
   const seconds = Math.round(Math.abs(aheadMs) / 1000);
   return (
     `statement: by the clock of proxy ${proxyId} (${service}) it was said ${seconds} s ${aheadMs < 0 ? "ago" : "from now"}: ` +
     `it is old, or a clock is wrong; what it says counts once they differ by less than ${statementSkewMs / 1000} s`
   );
-}
-
-function refused(why: string): AshlarError {
-  return new AshlarError("unauthenticated", `statement: ${why}`);
 }

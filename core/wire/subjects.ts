@@ -29,6 +29,30 @@ export const decisionMessageBytesMax = 32 * 1024;
 /** A proxy's decisions; only that proxy may write it. */
 export const decisionSubject = (service: string, proxyId: string): string => `ashlar.decision.${service}.${proxyId}`;
 
+/** The stream of a service's journal: entries, outcomes, resolutions and seals (decision 0042). */
+export const journalStream = (service: string): string => `ASHLAR_JOURNAL_${service}`;
+export const journalRecordKinds = ["entry", "outcome", "resolution", "seal"] as const;
+export type JournalRecordKind = (typeof journalRecordKinds)[number];
+/** Everything below it is in the stream of the service's journal. */
+export const journalPrefix = (service: string): string => `ashlar.journal.${service}`;
+/** `key`: `journalKey` of the entry, which its outcome and resolution share; "*" for all. */
+export const journalSubject = (service: string, kind: Exclude<JournalRecordKind, "seal">, key: string): string =>
+  `${journalPrefix(service)}.${kind}.${key}`;
+export const journalSealSubject = (service: string): string => `${journalPrefix(service)}.seal`;
+/** What a journal stored is republished below it, headers only: its own service's proxies read it, nobody else. */
+export const journaledPrefix = (service: string): string => `ashlar.journaled.${service}`;
+
+/** What a journal's subject says; undefined: it is none. */
+export function parseJournalSubject(
+  subject: string,
+): { readonly service: string; readonly kind: JournalRecordKind; readonly key: string } | undefined {
+  const [root, journal, service, kind, key = "", ...rest] = subject.split(".");
+  if (root !== "ashlar" || journal !== "journal" || service === undefined || rest.length > 0) return undefined;
+  const known = journalRecordKinds.find((each) => each === kind);
+  if (known === undefined || (known === "seal") !== (key === "")) return undefined;
+  return { service, kind: known, key };
+}
+
 /** Where a record is appended; `key` is its number, epoch or sequence. */
 export const ingestSubject = (log: LogName, key: number): string => `ashlar.log.${log}.${key}`;
 /** Where the plan of a rollout is appended: in the stream of activations, beside the epochs. */

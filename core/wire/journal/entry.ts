@@ -1,0 +1,125 @@
+/** An entry of the journal: a write that was approved. */
+import { createHash } from "node:crypto";
+import { JournalEntry as EntryMessage } from "../../../proto/gen/ashlar/v1/journal.js";
+import { type Digest, digestOf } from "../../digest.js";
+import { AshlarError } from "../../errors.js";
+import { parseSpiffeId, type SpiffeId } from "../../identity.js";
+import { journalKey } from "../../journal/journal-key.js";
+import { boundedText, integer } from "../bounds.js";
+import { checkWriter, type FleetWriter } from "../fleet.js";
+import { decodeStrict, reading } from "../strict.js";
+import {
+  type Confirmation,
+  type Field,
+  journalRecordBytesMax,
+  parseConfirmations,
+  parseFields,
+  renderConfirmations,
+  renderFields,
+} from "./fields.js";
+import { type JournalOutcome, outcomeOf, renderOutcome } from "./outcome.js";
+
+export interface JournalEntry extends FleetWriter {
+  /** Of one life of the writer's process, in hexadecimal: only that life may forward it. */
+  readonly life: string;
+  readonly nonce: Uint8Array;
+  readonly timeMs: number;
+  readonly caller: SpiffeId;
+  /** Issuer and subject of the end user's token; "": none. */
+  readonly user: string;
+  readonly method: string;
+  readonly revision: number;
+  readonly epoch: number;
+  /** The id of the decision in hexadecimal; "": it was not recorded. */
+  readonly decision: string;
+  /** The idempotency key; "": none. */
+  readonly key: string;
+  /** The order key; "": none. */
+  readonly order: string;
+  /** The sequence of the entry before it of its order key; 0: none. */
+  readonly expected: number;
+  readonly afterVoid: number;
+  /** The caller's deadline; 0: none. */
+  readonly deadlineMs: number;
+  readonly traceId: string;
+  readonly fields: readonly Field[];
+  readonly request: Uint8Array;
+  readonly confirms: readonly Confirmation[];
+  /** Mode "after": what came of it. */
+  readonly outcome: JournalOutcome | undefined;
+}
+
+/** Keys have at most so many bytes. */
+export const journalKeyBytesMax = 512;
+const userBytesMax = 1024;
+const methodBytesMax = 8 * 1024;
+const markBytes = 16;
+const decisionBytes = 12;
+const what = "journal entry";
+
+/** The bytes of an entry: what its statement signs and what is stored. */
+export function encodeEntry(entry: JournalEntry): Uint8Array {
+  const { life, nonce, decision, fields, request, confirms, outcome, ...plain } = entry;
+  return EntryMessage.encode({
+    ...plain,
+    life: Buffer.from(life, "hex"),
+    nonce: Buffer.from(nonce),
+    decision: Buffer.from(decision, "hex"),
+    fields: renderFields(fields),
+    request: Buffer.from(request),
+    confirms: renderConfirmations(confirms),
+    outcome: outcome && renderOutcome(outcome),
+  }).finish();
+}
+
+/**
+ * Reads an entry whose statement held: `writer` signed it, and it is stored under `key` (the last token of its subject).
+ * Fails with `invalid_record` or `limit`.
+ */
+export function parseEntry(bytes: Uint8Array, writer: FleetWriter, key: string): JournalEntry {
+  const message = decodeStrict(EntryMessage, bytes, what, journalRecordBytesMax);
+  return reading(what, () => {
+    checkWriter(message, writer);
+    const entry = entryOf(message, writer);
+    if (journalKey(entry) !== key) throw new AshlarError("invalid_record", "it is stored under another key's subject");
+    return entry;
+  });
+}
+
+function entryOf(message: EntryMessage, writer: FleetWriter): JournalEntry {
+  const { decision, traceId } = message;
+  if (decision.length !== 0 && decision.length !== decisionBytes)
+    throw new AshlarError("invalid_record", `decision has ${decision.length} bytes, not ${decisionBytes}`);
+  if (traceId !== "" && !/^[0-9a-f]{32}$/.test(traceId)) throw new AshlarError("invalid_record", "trace_id is none");
+  integer("life.length", message.life.length, markBytes, markBytes);
+  integer("nonce.length", message.nonce.length, markBytes, markBytes);
+  return {
+    service: message.service,
+    proxyId: message.proxyId,
+    life: message.life.toString("hex"),
+    nonce: message.nonce,
+    timeMs: integer("time_ms", message.timeMs, 0),
+    caller: parseSpiffeId(message.caller),
+    user: boundedText("user", message.user, userBytesMax),
+    method: boundedText("method", message.method, methodBytesMax),
+    revision: integer("revision", message.revision, 0),
+    epoch: integer("epoch", message.epoch, 0),
+    decision: decision.toString("hex"),
+    key: boundedText("key", message.key, journalKeyBytesMax),
+    order: boundedText("order", message.order, journalKeyBytesMax),
+    expected: integer("expected", message.expected, 0),
+    afterVoid: integer("after_void", message.afterVoid, 0),
+    deadlineMs: integer("deadline_ms", message.deadlineMs, 0),
+    traceId,
+    fields: parseFields("fields", message.fields),
+    request: message.request,
+    confirms: parseConfirmations(message.confirms),
+    outcome: message.outcome && outcomeOf(message.outcome, writer),
+  };
+}
+
+/** What has to be the same when an idempotency key is used again: the order key and the request's messages. */
+export function sameRequestDigest({ order, request }: Pick<JournalEntry, "order" | "request">): Digest {
+  const orderDigest = createHash("sha256").update(order).digest();
+  return digestOf(Buffer.concat([orderDigest, createHash("sha256").update(request).digest()]));
+}

@@ -1,0 +1,49 @@
+/** Parts that entries and outcomes share. */
+import type { JournalConfirmation, JournalField } from "../../../proto/gen/ashlar/v1/journal.js";
+import { type Digest, digestFromBytes } from "../../digest.js";
+import { AshlarError } from "../../errors.js";
+import { boundedList, integer } from "../bounds.js";
+import { digestToBuffer } from "../record-codec.js";
+
+/** Metadata as on the wire. */
+export interface Field {
+  readonly name: string;
+  readonly value: Uint8Array;
+}
+
+/** A record of the same writer that the stream acknowledged. */
+export interface Confirmation {
+  readonly sequence: number;
+  readonly digest: Digest;
+}
+
+/** The most bytes of a record, its headers aside: a proxy's messages may be as long. */
+export const journalRecordBytesMax = 512 * 1024;
+/** A record has at most so many confirmations; the others wait for the next. */
+export const confirmationsMax = 64;
+const fieldsMax = 256;
+const fieldNameBytesMax = 256;
+
+export const renderFields = (fields: readonly Field[]): JournalField[] =>
+  fields.map(({ name, value }) => ({ name, value: Buffer.from(value) }));
+
+export function parseFields(what: string, fields: readonly JournalField[]): readonly Field[] {
+  return boundedList(what, fields, fieldsMax).map(({ name, value }) => {
+    if (name === "" || name.length > fieldNameBytesMax || name !== name.toLowerCase())
+      throw new AshlarError("invalid_record", `${what} has a name that is none`);
+    return { name, value };
+  });
+}
+
+export const renderConfirmations = (confirms: readonly Confirmation[]): JournalConfirmation[] =>
+  confirms.map(({ sequence, digest }) => ({ sequence, digest: digestToBuffer(digest) }));
+
+export function parseConfirmations(confirms: readonly JournalConfirmation[]): readonly Confirmation[] {
+  return boundedList("confirms", confirms, confirmationsMax).map(({ sequence, digest }) => ({
+    sequence: integer("confirms.sequence", sequence, 1),
+    digest: digestFromBytes(digest),
+  }));
+}
+
+/** A status of gRPC. */
+export const grpcCode = (code: number): number => integer("code", code, 0, 16);

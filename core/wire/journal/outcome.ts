@@ -1,0 +1,85 @@
+/** What came of an entry of the journal. */
+import { JournalOutcome as OutcomeMessage } from "../../../proto/gen/ashlar/v1/journal.js";
+import type { Digest } from "../../digest.js";
+import { AshlarError } from "../../errors.js";
+import { integer } from "../bounds.js";
+import { checkWriter, type FleetWriter } from "../fleet.js";
+import { digestToBuffer, optionalDigest } from "../record-codec.js";
+import { decodeStrict, reading } from "../strict.js";
+import {
+  type Confirmation,
+  type Field,
+  grpcCode,
+  journalRecordBytesMax,
+  parseConfirmations,
+  parseFields,
+  renderConfirmations,
+  renderFields,
+} from "./fields.js";
+
+export interface JournalOutcome extends FleetWriter {
+  readonly timeMs: number;
+  /** The entry's sequence and the digest of its bytes; 0 and undefined inside an entry of mode "after". */
+  readonly entry: number;
+  readonly entryDigest: Digest | undefined;
+  readonly code: number;
+  readonly head: readonly Field[];
+  readonly trailers: readonly Field[];
+  /** The response's messages as gRPC frames them; undefined: they are not kept. */
+  readonly response: Uint8Array | undefined;
+  readonly responseDigest: Digest;
+  readonly responseBytes: number;
+  readonly confirms: readonly Confirmation[];
+}
+
+const what = "journal outcome";
+
+export function renderOutcome(outcome: JournalOutcome): OutcomeMessage {
+  const { service, proxyId, timeMs, entry, code, responseBytes } = outcome;
+  return {
+    ...{ service, proxyId, timeMs, entry, code, responseBytes },
+    entryDigest: digestToBuffer(outcome.entryDigest),
+    head: renderFields(outcome.head),
+    trailers: renderFields(outcome.trailers),
+    response: Buffer.from(outcome.response ?? []),
+    kept: outcome.response !== undefined,
+    responseDigest: digestToBuffer(outcome.responseDigest),
+    confirms: renderConfirmations(outcome.confirms),
+  };
+}
+
+export function encodeOutcome(outcome: JournalOutcome): Uint8Array {
+  return OutcomeMessage.encode(renderOutcome(outcome)).finish();
+}
+
+/** Reads an outcome whose statement held; `writer` signed it. Fails with `invalid_record` or `limit`. */
+export function parseOutcome(bytes: Uint8Array, writer: FleetWriter): JournalOutcome {
+  const message = decodeStrict(OutcomeMessage, bytes, what, journalRecordBytesMax);
+  const outcome = reading(what, () => outcomeOf(message, writer));
+  if (outcome.entry === 0 || outcome.entryDigest === undefined)
+    throw new AshlarError("invalid_record", `${what}: it names no entry`);
+  return outcome;
+}
+
+/** Reads the same from a part of a message. */
+export function outcomeOf(message: OutcomeMessage, writer: FleetWriter): JournalOutcome {
+  checkWriter(message, writer);
+  const responseDigest = optionalDigest(message.responseDigest);
+  if (responseDigest === undefined) throw new AshlarError("invalid_record", "response_digest is missing");
+  if (message.kept ? message.response.length !== message.responseBytes : message.response.length > 0)
+    throw new AshlarError("invalid_record", "response is not as long as it says");
+  return {
+    service: message.service,
+    proxyId: message.proxyId,
+    timeMs: integer("time_ms", message.timeMs, 0),
+    entry: integer("entry", message.entry, 0),
+    entryDigest: optionalDigest(message.entryDigest),
+    code: grpcCode(message.code),
+    head: parseFields("head", message.head),
+    trailers: parseFields("trailers", message.trailers),
+    response: message.kept ? message.response : undefined,
+    responseDigest,
+    responseBytes: integer("response_bytes", message.responseBytes, 0),
+    confirms: parseConfirmations(message.confirms),
+  };
+}

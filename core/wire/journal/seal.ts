@@ -1,0 +1,82 @@
+/** Control planes seal what is stored, in its order: whoever changes, removes, moves or inserts a message would have to sign anew. */
+import { createHash } from "node:crypto";
+import { JournalSeal as SealMessage } from "../../../proto/gen/ashlar/v1/journal.js";
+import { type Digest, digestFromBytes } from "../../digest.js";
+import type { Signed } from "../../model.js";
+import type { KeySet, Signer } from "../../signature.js";
+import { integer, label, link } from "../bounds.js";
+import {
+  digestToBuffer,
+  optionalDigest,
+  payloadBytesMax,
+  type RecordCodec,
+  signWith,
+  verifyWith,
+} from "../record-codec.js";
+import { decodeStrict, reading } from "../strict.js";
+
+export interface JournalSeal {
+  readonly service: string;
+  readonly number: number;
+  /** The digest of the seal before; undefined for the first. */
+  readonly previous: Digest | undefined;
+  readonly from: number;
+  readonly through: number;
+  readonly chain: Digest;
+  readonly messages: number;
+  readonly timeMs: number;
+}
+
+/** A message as it is stored. */
+export interface SealedMessage {
+  readonly sequence: number;
+  readonly subject: string;
+  /** The statement in its header; "": it has none. */
+  readonly statement: string;
+  readonly data: Uint8Array;
+}
+
+const type = "ashlar-journal-seal";
+
+/** The chain after one more message; `before` is that of the message before, undefined for the first. */
+export function chainWith(before: Digest | undefined, message: SealedMessage): Digest {
+  const number = Buffer.alloc(8);
+  number.writeBigUInt64BE(BigInt(message.sequence));
+  const sha256 = (bytes: Uint8Array | string): Buffer => createHash("sha256").update(bytes).digest();
+  const hash = createHash("sha256").update("ashlar-journal-chain-v1\0").update(digestToBuffer(before)).update(number);
+  hash.update(sha256(message.subject)).update(sha256(message.statement)).update(sha256(message.data));
+  return digestFromBytes(hash.digest());
+}
+
+const codec: RecordCodec<JournalSeal> = {
+  type,
+  encode: (body) =>
+    SealMessage.encode({
+      ...body,
+      previous: digestToBuffer(body.previous),
+      chain: digestToBuffer(body.chain),
+    }).finish(),
+  parse(payload) {
+    const message = decodeStrict(SealMessage, payload, type, payloadBytesMax);
+    return reading(type, () => {
+      const from = integer("from", message.from, 1);
+      return {
+        service: label("service", message.service),
+        number: integer("number", message.number, 1),
+        previous: link("previous", message.number, optionalDigest(message.previous)),
+        from,
+        through: integer("through", message.through, from),
+        chain: digestFromBytes(message.chain),
+        messages: integer("messages", message.messages, 0),
+        timeMs: integer("time_ms", message.timeMs, 0),
+      };
+    });
+  },
+};
+
+export const signSeal = (body: JournalSeal, mesh: string, signer: Signer): Signed<JournalSeal> =>
+  signWith(codec, body, mesh, signer);
+
+/** Verifies, then parses. Fails with `invalid_record`, or with `unauthenticated` if the key is not known. */
+export const verifySeal = (bytes: Uint8Array, mesh: string, keys: KeySet): Signed<JournalSeal> =>
+  verifyWith(codec, bytes, mesh, keys);

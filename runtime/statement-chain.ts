@@ -1,0 +1,67 @@
+/** Whose a certificate chain of the mesh is. */
+import { createPublicKey, type KeyObject } from "node:crypto";
+import { AshlarError, messageOf } from "../core/errors.js";
+import { nameIn } from "../core/identity.js";
+import { type FleetWriter, isProxyId } from "../core/wire/fleet.js";
+import { parseSvid, verifySvidChain } from "./tls-identity.js";
+import { readCertificate, readName } from "./tls-identity-der.js";
+
+/** A writer whose chain held. */
+export interface Known {
+  readonly writer: FleetWriter;
+  readonly serial: string;
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+  readonly key: KeyObject;
+  readonly leaf: Uint8Array;
+}
+
+/**
+ * The proxy that a chain of the mesh is issued to, whatever the time; `writer` without a proxy id: any of the service. Fails
+ * with `invalid_identity` or `unauthenticated`.
+ */
+export function identify(
+  chain: readonly Uint8Array[],
+  leaf: Uint8Array,
+  roots: readonly Uint8Array[],
+  mesh: string,
+  writer: FleetWriter,
+): Known {
+  const [der = new Uint8Array()] = chain;
+  const claimed = parseSvid(der);
+  const { subject, publicKey } = readCertificate(der);
+  const proxyId = readName(subject).commonName;
+  const service = nameIn(claimed.spiffeId, mesh, "service");
+  // before the chain, which costs more: nobody makes a reader judge chains in another proxy's name with his own certificate
+  const isWriter = service === writer.service && (writer.proxyId === "" || proxyId === writer.proxyId);
+  if (!isWriter || !isProxyId(proxyId))
+    throw refused(`its certificate is of proxy ${JSON.stringify(proxyId.slice(0, 64))}, ${claimed.spiffeId}`);
+  const { serial, notBeforeMs, notAfterMs } = verifySvidChain(
+    chain,
+    (domain) => (domain === mesh ? roots : []),
+    claimed.notBeforeMs,
+  );
+  const key = readKey(publicKey);
+  return { writer: { service, proxyId }, serial, notBeforeMs, notAfterMs, key, leaf };
+}
+
+/** Fails with `unauthenticated` if a certificate is of another writer. */
+export function checkSame(known: FleetWriter, { service, proxyId }: FleetWriter): void {
+  if (known.service !== service || known.proxyId !== proxyId)
+    throw refused(`its certificate is of proxy "${known.proxyId}", service ${known.service}`);
+}
+
+function readKey(spki: Uint8Array): KeyObject {
+  try {
+    const key = createPublicKey({ key: Buffer.from(spki), format: "der", type: "spki" });
+    if (key.asymmetricKeyDetails?.namedCurve !== "prime256v1") throw refused("its key is not on the curve P-256");
+    return key;
+  } catch (cause) {
+    throw cause instanceof AshlarError ? cause : refused(`its key is not readable: ${messageOf(cause)}`);
+  }
+}
+
+/** The failure of a statement. */
+export function refused(why: string): AshlarError {
+  return new AshlarError("unauthenticated", `statement: ${why}`);
+}
