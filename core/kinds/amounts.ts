@@ -1,5 +1,6 @@
 /** Types of single values that several kinds share: yes or no, parts of a hundred, gRPC's codes. */
 import { isScalar } from "yaml";
+import { expectedSize, parseSizeBytes } from "../size.js";
 import { describe, type Shape } from "../snapshot/shapes.js";
 import { PolicyFault } from "./fault.js";
 import { type Type, writeTag } from "./type.js";
@@ -173,6 +174,44 @@ export function stringValue(of: Type<string>): Type<string> {
           value = reader.string();
         }
         if (reader.pos > end) throw new PolicyFault("it is longer than it says");
+        return value;
+      },
+    },
+  };
+}
+
+/** A size in bytes: "256KiB", or a plain number of bytes; in the bytes a uint64, which is never 0. */
+export function sizeOf({ min, max }: { readonly min: number; readonly max: number }): Type<number> {
+  const expected = expectedSize(min, max, "B");
+  const isValid = (bytes: number | undefined): bytes is number => bytes !== undefined && bytes >= min && bytes <= max;
+  return {
+    shape: {
+      expected,
+      schema: { anyOf: [{ type: "integer" }, { type: "string", pattern: "^[0-9]{1,15}(B|KiB|MiB|GiB)?$" }] },
+      read(node, field, reading) {
+        const found = reading.follow(node, field);
+        if (found === undefined) return undefined;
+        const place = reading.place(found ?? node, field);
+        const bytes = isScalar(found) ? parseSizeBytes(String(found.value), "B") : undefined;
+        if (!isValid(bytes)) return reading.report(place, `expected ${expected}, found ${describe(found)}`);
+        reading.places.set(field, place);
+        return bytes;
+      },
+    },
+    canonical(value) {
+      if (isValid(value)) return value;
+      throw new PolicyFault(`${value} is not ${expected}`);
+    },
+    render: (value) => (value % 1024 === 0 ? `${value / 1024}KiB` : value),
+    wire: {
+      wireType: 0,
+      absent: () => 0,
+      write(writer, number, value) {
+        if (value !== 0) writeTag(writer, number, 0).uint64(value);
+      },
+      read(reader) {
+        const value = Number(reader.uint64());
+        if (!Number.isSafeInteger(value)) throw new PolicyFault("a number above 2^53 - 1");
         return value;
       },
     },

@@ -50,6 +50,8 @@ type Statement<Object extends NamedObject, Key extends string> = Omit<Kind<Objec
   readonly written?: { readonly shape: Shape<Object>; render(object: Object): Record<string, unknown> };
   /** Returns what is wrong with an object as a whole, or undefined. */
   whyNot?(object: Object): string | undefined;
+  /** Fields that are planned: refused, so that nobody believes they were in force. */
+  readonly later?: readonly string[];
 };
 
 /** An object of the kind `K` with these fields, one of which is its name. */
@@ -59,12 +61,13 @@ export type ObjectWith<K extends string, F> = { readonly kind: K; readonly name:
 export function defineKind<const K extends string, const F extends Fields, const Key extends string>(
   kind: K,
   fields: F,
-  { written, whyNot, ...statement }: Statement<ObjectWith<K, F>, Key>,
+  { written, whyNot, later, ...statement }: Statement<ObjectWith<K, F>, Key>,
 ): Kind<ObjectWith<K, F>, Key> {
   type Object = ObjectWith<K, F>;
   const all = { kind: required(0, constant(kind), kind, "The kind of object."), ...fields };
   const article = /^[AEIOU]/.test(kind) ? "an" : "a";
   const type = record(`${article} ${kind}`, all, {
+    ...(later === undefined ? {} : { later }),
     ...(whyNot === undefined ? {} : { why: (value) => whyNot(value as unknown as Object) }),
   }) as unknown as RecordType<Object>;
   return {

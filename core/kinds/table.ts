@@ -1,6 +1,7 @@
 /** The kinds of policy, in the order in which units hold them and files list them. Everything else loops over this table. */
 import { assertion } from "./assertion/assertion.js";
 import { authorization } from "./authorization/authorization.js";
+import { journal } from "./journal/journal.js";
 import { jwtIssuer } from "./jwt-issuer/jwt-issuer.js";
 import type { Kind } from "./kind.js";
 import { rateLimit } from "./rate-limit/rate-limit.js";
@@ -8,7 +9,7 @@ import { resilience } from "./resilience/resilience.js";
 import { route } from "./route/route.js";
 import { service } from "./service/service.js";
 
-const table = [service, authorization, route, assertion, rateLimit, jwtIssuer, resilience] as const;
+const table = [service, authorization, route, assertion, rateLimit, jwtIssuer, resilience, journal] as const;
 type Table = (typeof table)[number];
 type ObjectOf<K> = K extends Kind<infer Object, string> ? Object : never;
 

@@ -1,4 +1,5 @@
 /** A unit as the data plane asks it: compiled once per revision, decided by index, never by walking rules. */
+import { compileJournal } from "../journal/plan.js";
 import type { Unit } from "../kinds/table.js";
 import { buildAccessIndex } from "./access-index.js";
 import type { CompiledUnit } from "./compiled-unit.js";
@@ -15,6 +16,7 @@ export type { Decision } from "./decision.js";
 export function compileUnit(unit: Unit, mesh: string): CompiledUnit {
   const access = buildAccessIndex(unit, mesh);
   const { name, issuers, rateLimits } = unit;
+  const journal = compileJournal(unit, mesh);
   const hasTokenLimits = rateLimits.some(({ limits }) =>
     limits.some(({ per }) => per.some((part) => part.startsWith("claim:"))),
   );
@@ -24,7 +26,8 @@ export function compileUnit(unit: Unit, mesh: string): CompiledUnit {
     ...buildRouteIndex(unit, mesh),
     ...access,
     rateLimits,
-    hasTokenLimits,
+    hasTokenLimits: hasTokenLimits || journal?.readsToken === true,
     resilience: unit.resilience[0],
+    journal,
   });
 }

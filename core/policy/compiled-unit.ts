@@ -1,6 +1,7 @@
 /** What a compiled unit answers. */
 
 import type { SpiffeId } from "../identity.js";
+import type { JournalPlan } from "../journal/plan.js";
 import type { JwtIssuer } from "../kinds/jwt-issuer/jwt-issuer.js";
 import type { RateLimit } from "../kinds/rate-limit/rate-limit.js";
 import type { Resilience } from "../kinds/resilience/resilience.js";
@@ -60,6 +61,8 @@ export interface CompiledUnit {
   readonly routeLabels: readonly string[];
   /** How calls are spread over instances, and which are left out; undefined: by the defaults. */
   readonly resilience: Resilience | undefined;
+  /** Which calls are journaled, and how; undefined: none. */
+  readonly journal: JournalPlan | undefined;
   /** How often it may be called, for a `Limiter`: the budgets outlive the unit. */
   readonly rateLimits: readonly RateLimit[];
   /** The headers that the route's rules in question for `method` read, sorted. */

@@ -1,13 +1,16 @@
-/** A condition in a policy file: CEL, checked where it stands. */
+/** Expressions in a policy file: CEL, checked where it stands. */
 import { isScalar } from "yaml";
 import { readCondition } from "../policy/condition/condition.js";
+import { readKeyExpression } from "../policy/condition/key-expression.js";
 import { expressionBytesMax } from "../policy/condition/parse-expression.js";
+import type { ConditionProblem } from "../policy/condition/problem.js";
 import { describe, type Shape } from "./shapes.js";
 
-const expected = "a condition in CEL";
-
 /** Its text, without blanks around it. Everything that is wrong in it is reported at its line and column. */
-export const condition: Shape<string | undefined> = {
+const expression = (
+  expected: string,
+  compile: (text: string) => { readonly reads: unknown } | readonly ConditionProblem[],
+): Shape<string | undefined> => ({
   expected,
   schema: { type: "string", minLength: 1, maxLength: expressionBytesMax, description: expected },
   read(node, field, reading) {
@@ -22,14 +25,19 @@ export const condition: Shape<string | undefined> = {
     const { value } = found;
     const text = value.trim();
     if (text === "") return reading.report(place, `expected ${expected}, found nothing; leave it out for none`);
-    const condition = readCondition(text);
-    if ("reads" in condition) {
+    const compiled = compile(text);
+    if ("reads" in compiled) {
       reading.places.set(field, place);
       return text;
     }
     const blanks = value.indexOf(text);
-    for (const { offset, message } of condition)
+    for (const { offset, message } of compiled)
       reading.report(reading.placeWithin(found, value, blanks + offset, field), message);
     return undefined;
   },
-};
+});
+
+/** A condition. */
+export const condition = expression("a condition in CEL", readCondition);
+/** A key that a call has. */
+export const keyExpression = expression("a text in CEL", readKeyExpression);

@@ -41,6 +41,7 @@ export const answerReasons = [
   "message-limit",
   "header-limit",
   "memory",
+  "journal",
 ] as const;
 export type AnswerReason = (typeof answerReasons)[number];
 

@@ -183,6 +183,10 @@ export class Inbound extends CallSide {
     const claims = this.#judge.claimsField(call);
     if (claims !== undefined) call.plan = { ...call.plan, last: [...call.plan.last, claims] };
     this.open.add(call);
+    if (policy.current?.unit(this.#service)?.journal?.isWrite(call.method) === true) {
+      call.answer(unavailableAnswer("journal", "this proxy cannot reach the journal of the service", revision));
+      return;
+    }
     if (this.waitsForGate(call)) return;
     const registered = app.current;
     if (registered !== undefined) {

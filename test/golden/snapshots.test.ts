@@ -43,6 +43,10 @@ describe("policy keeps its bytes and digests", () => {
     expectGolden("traffic.txt", describeSnapshot(objectsIn([join(folder, "traffic.yaml")])));
   });
 
+  test("with journals", () => {
+    expectGolden("journal.txt", describeSnapshot(objectsIn([join(folder, "journal.yaml")])));
+  });
+
   test("as the shop has it", () => {
     const shop = join("examples", "shop", "policy");
     const names = readdirSync(shop).filter((name) => name.endsWith(".yaml") && !name.endsWith(".test.yaml"));

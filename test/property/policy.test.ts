@@ -220,7 +220,7 @@ describe("the access matrix", () => {
 /** Whether a row of the matrix allows a call: it is there, and its condition, if any, comes to true. */
 function holds(when: string | undefined, { caller, method, headers }: ConditionedCall): boolean {
   if (when === undefined || when === "") return when === "";
-  const compiled = compileExpression(when, policyScope, true);
+  const compiled = compileExpression(when, policyScope, "bool");
   if (!("reads" in compiled)) throw new Error(`${when}: ${compiled[0]?.message}`);
   return compiled.evaluate(buildSubject(parseSpiffeId(caller), method, mesh), inputsWith(headers)) === true;
 }

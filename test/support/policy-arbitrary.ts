@@ -12,6 +12,7 @@ import type {
   Service,
 } from "../../core/model.js";
 import type { CallInputs } from "../../core/policy/condition/frame.js";
+import { journal } from "./journal-arbitrary.js";
 import { resilience, trafficRoute } from "./traffic-arbitrary.js";
 
 export const mesh = "demo";
@@ -214,6 +215,7 @@ export const objectsByKind: { readonly [Kind in PolicyObject["kind"]]: fc.Arbitr
   RateLimit: rateLimits,
   JwtIssuer: issuers,
   Resilience: fc.subarray([...serviceNames]).chain((names) => fc.tuple(...names.map(resilience))),
+  Journal: fc.subarray([...serviceNames]).chain((names) => fc.tuple(...names.map(journal))),
 };
 
 /** The policy of a whole mesh with objects of every kind. */

@@ -44,6 +44,12 @@ export class ExpressionCompiler implements Compiling {
     return this.wrong(expr, `${what} has to be true or false, and this is of type ${renderType(node.type)}`);
   }
 
+  /** Reports a node that can be anything but a text. */
+  expectText(node: Node, expr: Expr, what: string): Node {
+    if (node.type.kind === "string" || node.type.kind === "dyn") return node;
+    return this.wrong(expr, `${what} has to be a text, and this is of type ${renderType(node.type)}`);
+  }
+
   /** Reports what is wrong with `expr`. */
   wrong(expr: Expr, message: string): Node {
     this.problems.add(this.parsed.offsetOf(expr), message);

@@ -58,7 +58,7 @@ export function parseCondition(text: string): Condition {
 }
 
 function buildCondition(text: string): Condition | readonly ConditionProblem[] {
-  const compiled = compileExpression(text, policyScope, true);
+  const compiled = compileExpression(text, policyScope, "bool");
   if (!("reads" in compiled)) return compiled;
   const { reads, evaluate } = compiled;
   return Object.freeze({
@@ -73,17 +73,18 @@ function buildCondition(text: string): Condition | readonly ConditionProblem[] {
   });
 }
 
-/** Checks an expression against the given variables. With `wantsBool` the expression must return true or false. */
+/** Checks an expression against the given variables. `wanted`: what it must return; undefined: a value of any kind. */
 export function compileExpression(
   text: string,
   scope: Scope,
-  wantsBool: boolean,
+  wanted: "bool" | "text" | undefined,
 ): Evaluable | readonly ConditionProblem[] {
   const parsed = parseExpression(text);
   if ("message" in parsed) return [parsed];
   const compiler = new ExpressionCompiler(parsed, scope);
   const node = compiler.compile(parsed.expr);
-  if (wantsBool) compiler.expectBool(node, parsed.expr, "a condition");
+  if (wanted === "bool") compiler.expectBool(node, parsed.expr, "a condition");
+  if (wanted === "text") compiler.expectText(node, parsed.expr, "a key");
   const { problems } = compiler.problems;
   if (problems.length > 0) return [...problems].sort((a, b) => a.offset - b.offset);
   const frame = new Frame();

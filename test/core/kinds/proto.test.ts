@@ -24,8 +24,8 @@ const definition = loadSync("ashlar/v1/policy.proto", { includeDirs: ["proto"] }
 const fieldsOf = (message: string): readonly FieldDescriptor[] => definition[`ashlar.v1.${message}`]?.type?.field ?? [];
 const camel = (name: string): string => name.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase());
 
-/** What each of the two golden policies holds. */
-const policies = ["every-kind.yaml", "traffic.yaml"].map((name) => {
+/** What each of the golden policies holds. */
+const policies = ["every-kind.yaml", "traffic.yaml", "journal.yaml"].map((name) => {
   const file = join("test", "golden", "snapshots", name);
   return parsePolicyFiles([{ name: file, content: readFileSync(file, "utf8") }]).objects;
 });

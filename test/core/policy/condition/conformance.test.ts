@@ -11,7 +11,7 @@ const unbounded = { spend: () => true };
 /** What became of a case: it agrees, it is refused with a reason, or it gives something else. */
 function judge({ expression, scope, expected }: CelCase): "agrees" | { left: string } | { wrong: unknown } {
   if (scope === undefined || expected === undefined) return { left: "values, names or results that conditions lack" };
-  const compiled = compileExpression(expression, scope, false);
+  const compiled = compileExpression(expression, scope, undefined);
   if (!("reads" in compiled)) return { left: (compiled[0]?.message ?? "").replace(/"[^"]*"/g, '"…"') };
   const outcome = compiled.evaluate(undefined, undefined);
   if (expected.kind === "failure") return outcome instanceof Failure ? "agrees" : { wrong: outcome };

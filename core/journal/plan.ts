@@ -1,0 +1,84 @@
+/** What a proxy does with the calls of a service that has a Journal. */
+import { nameIn, type SpiffeId, trustDomainOf } from "../identity.js";
+import { defaultMessagesBytesMax, type Journal } from "../kinds/journal/journal.js";
+import type { Unit } from "../kinds/table.js";
+import type { CallInputs, Subject } from "../policy/condition/frame.js";
+import { type KeyExpression, parseKeyExpression } from "../policy/condition/key-expression.js";
+import { Failure } from "../policy/condition/values.js";
+import { serviceOfMethod } from "../snapshot/grammar.js";
+import { journalKeyBytesMax } from "../wire/journal/entry.js";
+
+/** The keys of a call; "": policy asks for none. */
+export interface CallKeys {
+  readonly key: string;
+  readonly order: string;
+}
+
+export interface JournalPlan {
+  readonly mode: "before" | "after";
+  readonly isKeyed: boolean;
+  readonly isOrdered: boolean;
+  /** The response is kept, as far as it is not too long. */
+  readonly keepsResponse: boolean;
+  readonly requestBytesMax: number;
+  readonly responseBytesMax: number;
+  /** Calls with a token must have a good one: keys are of the end user's, too. */
+  readonly readsToken: boolean;
+  /** Whether a call of this method is a write. */
+  isWrite(method: string): boolean;
+  /** The keys of a call, or a line that says what is wrong with them. */
+  keysOf(caller: SpiffeId, method: string, inputs: CallInputs): CallKeys | string;
+}
+
+/** Compiles the Journal of a unit; undefined: there is none. */
+export function compileJournal({ name, journals, service }: Unit, mesh: string): JournalPlan | undefined {
+  const [journal] = journals;
+  if (journal === undefined) return undefined;
+  const { idempotencyKey, orderBy, mode, response } = journal;
+  const key = idempotencyKey === undefined ? undefined : parseKeyExpression(idempotencyKey);
+  const order = orderBy === undefined ? undefined : parseKeyExpression(orderBy);
+  const isWrite = writesOf(journal, service?.noSideEffects ?? []);
+  return Object.freeze({
+    mode,
+    isKeyed: key !== undefined,
+    isOrdered: order !== undefined,
+    keepsResponse: response === "bytes",
+    requestBytesMax: journal.requestBytesMax ?? defaultMessagesBytesMax,
+    responseBytesMax: journal.responseBytesMax ?? defaultMessagesBytesMax,
+    readsToken: key !== undefined || order?.reads.has("jwt") === true || order?.reads.has("issuer") === true,
+    isWrite,
+    keysOf(caller: SpiffeId, method: string, inputs: CallInputs): CallKeys | string {
+      const callerService = nameIn(caller, mesh, "service") ?? "";
+      const rpcService = serviceOfMethod(method);
+      const subject = { caller, callerService, trustDomain: trustDomainOf(caller), method, rpcService };
+      const found = key === undefined ? { text: "" } : evaluateKey(key, subject, inputs);
+      if ("why" in found) return `the idempotency key of ${name}'s journal ${found.why}`;
+      const ordered = order === undefined ? { text: "" } : evaluateKey(order, subject, inputs);
+      return "why" in ordered
+        ? `the order key of ${name}'s journal ${ordered.why}`
+        : { key: found.text, order: ordered.text };
+    },
+  });
+}
+
+function writesOf({ methods = [] }: Journal, noSideEffects: readonly string[]): (method: string) => boolean {
+  const listed = new Set(methods.length > 0 ? methods : noSideEffects);
+  const isListed = (method: string): boolean =>
+    listed.has(method) || listed.has("*") || listed.has(`${serviceOfMethod(method)}/*`);
+  return methods.length > 0 ? isListed : (method) => !isListed(method);
+}
+
+function evaluateKey(
+  expression: KeyExpression,
+  subject: Subject,
+  inputs: CallInputs,
+): { readonly text: string } | { readonly why: string } {
+  const outcome = expression.evaluate(subject, inputs);
+  if (outcome instanceof Failure) return { why: `cannot be made: ${outcome.reason}` };
+  if (typeof outcome !== "string") return { why: "is not a text" };
+  const bytes = Buffer.byteLength(outcome);
+  if (bytes === 0) return { why: "is empty" };
+  return bytes > journalKeyBytesMax
+    ? { why: `has ${bytes} bytes, at most ${journalKeyBytesMax} are allowed` }
+    : { text: outcome };
+}

@@ -1,0 +1,102 @@
+/** kind: Journal */
+import { readKeyExpression } from "../../policy/condition/key-expression.js";
+import { sizeOf } from "../amounts.js";
+import type { PolicyChecker } from "../checker.js";
+import { keyExpression } from "../condition.js";
+import { defineKind, type ObjectWith } from "../kind.js";
+import { label, methodPatterns } from "../names.js";
+import { maybe, optional, required } from "../record.js";
+import { duration, oneOf } from "../types.js";
+
+/** A record with its signature has to fit into a message that a proxy may send. */
+const messagesMax = sizeOf({ min: 1024, max: 384 * 1024 });
+const dayMs = 86_400_000;
+
+const fields = {
+  name: required(1, label, "", "Unique among the journals of the mesh."),
+  service: required(2, label, "", "The service that is called; at most one Journal a service."),
+  methods: maybe(3, methodPatterns, "Its writes; left out: every method that the Service does not mark noSideEffects."),
+  mode: required(
+    4,
+    oneOf({ before: 1, after: 2 }),
+    "before",
+    "before: a write is forwarded once the journal has it. after: it is appended with its outcome, before it is answered.",
+  ),
+  idempotencyKey: optional(
+    5,
+    keyExpression,
+    undefined,
+    "CEL that makes the key of a call, of 1 to 512 bytes: a call that comes again under its key gets the recorded outcome.",
+  ),
+  orderBy: optional(
+    6,
+    keyExpression,
+    undefined,
+    "CEL that makes the order key of a call, of 1 to 512 bytes: writes of one order key are applied one after the other.",
+  ),
+  rememberKeysMs: maybe(
+    7,
+    duration({ bounds: "from 1m to 168h", msMin: 60_000, msMax: 7 * dayMs, whenShort: "1m is the shortest" }),
+    "How long a key is remembered; left out: 24h where there is an idempotencyKey.",
+    { name: "rememberKeys" },
+  ),
+  response: required(
+    8,
+    oneOf({ bytes: 1, digest: 2 }),
+    "bytes",
+    "What the journal keeps of a response: bytes, or its digest and length. Repeats under a key need the bytes.",
+  ),
+  requestBytesMax: maybe(
+    9,
+    messagesMax,
+    "A write whose messages are longer is answered 8 before anything is appended; left out: 256KiB.",
+    { name: "requestMax" },
+  ),
+  responseBytesMax: maybe(
+    10,
+    messagesMax,
+    "Of a longer response the journal keeps the digest alone, and a repeat is answered 8; left out: 256KiB.",
+    { name: "responseMax" },
+  ),
+};
+
+/** Which writes of a service are appended to its journal, and how. */
+export interface Journal extends ObjectWith<"Journal", typeof fields> {}
+
+export const defaultMessagesBytesMax = 256 * 1024;
+export const defaultRememberKeysMs = dayMs;
+
+export const journal = defineKind("Journal", fields, {
+  noun: "journal",
+  about: "Which writes of a service are appended to its journal before they are forwarded, and in which order.",
+  page: "policy-journal.md",
+  unit: "service",
+  key: "journals",
+  number: 12,
+  isOnePerService: true,
+  later: ["readers", "private", "reads"],
+  exposes: ({ service }) => service,
+  check(object, checker) {
+    const { service, methods = [], mode, idempotencyKey, orderBy, response, rememberKeysMs } = object;
+    if (!checker.service(service, "service")) return;
+    checker.methods(service, methods, "methods");
+    if (mode === "after") {
+      const remedy =
+        "needs mode before: in mode after the application has applied a write before the journal knows of it";
+      if (idempotencyKey !== undefined) checker.error("idempotencyKey", `a key ${remedy}`);
+      if (orderBy !== undefined) checker.error("orderBy", `an order ${remedy}`);
+    }
+    if (idempotencyKey !== undefined && response === "digest")
+      checker.error("response", "a repeat under an idempotencyKey is answered with the response: say bytes");
+    if (idempotencyKey === undefined && rememberKeysMs !== undefined)
+      checker.error("rememberKeys", "there is no idempotencyKey to remember");
+    for (const place of ["idempotencyKey", "orderBy"] as const) warnWithoutIssuer(object, place, checker);
+  },
+});
+
+function warnWithoutIssuer(object: Journal, place: "idempotencyKey" | "orderBy", checker: PolicyChecker): void {
+  const text = object[place];
+  const found = text === undefined ? [] : readKeyExpression(text);
+  if (!checker.hasIssuers && "reads" in found && (found.reads.has("jwt") || found.reads.has("issuer")))
+    checker.warn(place, "it reads the token, and no JwtIssuer is in the policy: every write is refused");
+}

@@ -1,0 +1,28 @@
+/** Random journals, as canonical policy has them. */
+import fc from "fast-check";
+import type { Journal } from "../../core/kinds/journal/journal.js";
+
+const maybe = <Value>(of: fc.Arbitrary<Value>): fc.Arbitrary<Value | undefined> => fc.option(of, { nil: undefined });
+const expression = fc.constantFrom(
+  'request.headers["idempotency-key"]',
+  "jwt.claims.sub",
+  'request.method + ":" + caller.service',
+);
+const size = fc.integer({ min: 1024, max: 384 * 1024 });
+
+export const journal = (service: string): fc.Arbitrary<Journal> =>
+  fc
+    .record({
+      kind: fc.constant("Journal" as const),
+      name: fc.constant(service),
+      service: fc.constant(service),
+      methods: maybe(fc.constantFrom(["shop.Store/Put"], ["*"], ["shop.Store/Drop", "shop.Store/Put"])),
+      mode: fc.constantFrom("before" as const, "after" as const),
+      idempotencyKey: maybe(expression),
+      orderBy: maybe(expression),
+      rememberKeysMs: maybe(fc.integer({ min: 60_000, max: 604_800_000 })),
+      response: fc.constantFrom("bytes" as const, "digest" as const),
+      requestBytesMax: maybe(size),
+      responseBytesMax: maybe(size),
+    })
+    .map((fields) => Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Journal);
