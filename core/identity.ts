@@ -5,16 +5,16 @@ declare const brand: unique symbol;
 /** A SPIFFE ID of a workload: `spiffe://TRUST-DOMAIN/PATH` (SPIFFE-ID.md), path not empty. */
 export type SpiffeId = string & { readonly [brand]: "SpiffeId" };
 
-/** The role of an identity: service, operator or control plane. */
-export type IdentityRole = "service" | "operator" | "control-plane";
+/** The role of an identity. */
+export type IdentityRole = "service" | "gateway" | "operator" | "control-plane";
 
-const workloadId = /^spiffe:\/\/[a-z0-9._-]{1,255}(\/[A-Za-z0-9._-]+)+$/;
+const idGrammar = /^spiffe:\/\/[a-z0-9._-]{1,255}(\/[A-Za-z0-9._-]+)+$/;
 const label = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const bytesMax = 2048; // SPIFFE-ID.md 2.3
 
 /** Parses a workload's SPIFFE ID; fails with `invalid_identity`. */
 export function parseSpiffeId(text: string): SpiffeId {
-  if (text.length > bytesMax || !workloadId.test(text) || /\/\.{1,2}(\/|$)/.test(text)) {
+  if (text.length > bytesMax || !idGrammar.test(text) || /\/\.{1,2}(\/|$)/.test(text)) {
     throw new AshlarError("invalid_identity", `not a workload SPIFFE ID: ${JSON.stringify(text.slice(0, 200))}`);
   }
   return text as SpiffeId; // the only place that may make one
@@ -39,10 +39,50 @@ export function findMeshNameFault(text: string): string | undefined {
   return `expected labels of a-z, 0-9 and "-" joined by dots, got ${JSON.stringify(text)}`;
 }
 
-/** Builds the SPIFFE ID of a mesh's service, operator or control plane. Fails with `invalid_identity` on a name that is no label. */
+/** Builds the SPIFFE ID of that role in a mesh. Fails with `invalid_identity` on a name that is no label. */
 export function buildSpiffeId(mesh: string, role: IdentityRole, name: string): SpiffeId {
   if (!isLabel(name)) throw new AshlarError("invalid_identity", `not an RFC 1123 label: ${JSON.stringify(name)}`);
   return parseSpiffeId(`spiffe://${mesh}/${role}/${name}`);
+}
+
+const gatewayPrefix = "gateway/";
+
+/** Returns the name as a workload of the gateway `name`: `gateway/NAME`. */
+export function gatewayWorkload(name: string): string {
+  return `${gatewayPrefix}${name}`;
+}
+
+/** The name of the gateway, if `workload` is `gateway/NAME`. */
+export function gatewayNameIn(workload: string): string | undefined {
+  const name = workload.startsWith(gatewayPrefix) ? workload.slice(gatewayPrefix.length) : "";
+  return isLabel(name) ? name : undefined;
+}
+
+/** Returns whether a caller, as policy names it, is a gateway. */
+export function isGatewayCaller(caller: string): boolean {
+  return gatewayNameIn(caller) !== undefined || /^spiffe:\/\/[^/]+\/gateway\/[^/]+$/.test(caller);
+}
+
+/** Returns whether `text` names what a proxy can run for: a service (`payments`) or a gateway (`gateway/public`). */
+export function isWorkload(text: string): boolean {
+  return isLabel(text) || gatewayNameIn(text) !== undefined;
+}
+
+/** The SPIFFE ID of a service or gateway of the mesh. Fails with `invalid_identity` on a name that is neither's. */
+export function workloadId(mesh: string, workload: string): SpiffeId {
+  const gateway = gatewayNameIn(workload);
+  return gateway === undefined ? buildSpiffeId(mesh, "service", workload) : buildSpiffeId(mesh, "gateway", gateway);
+}
+
+/** The name of the service or gateway that `id` is of, if it is one of this mesh. */
+export function workloadIn(id: SpiffeId, mesh: string): string | undefined {
+  const gateway = nameIn(id, mesh, "gateway");
+  return gateway === undefined ? nameIn(id, mesh, "service") : gatewayWorkload(gateway);
+}
+
+/** The SPIFFE ID of a caller as policy names it: a service, `gateway/NAME`, or a SPIFFE ID in full. */
+export function callerId(mesh: string, caller: string): SpiffeId {
+  return caller.startsWith("spiffe://") ? parseSpiffeId(caller) : workloadId(mesh, caller);
 }
 
 /** The trust domain of an ID. */

@@ -1,7 +1,7 @@
 /** Whose a certificate chain of the mesh is. */
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { AshlarError, messageOf } from "../core/errors.js";
-import { nameIn } from "../core/identity.js";
+import { workloadIn } from "../core/identity.js";
 import { type FleetWriter, isProxyId } from "../core/wire/fleet.js";
 import { parseSvid, verifySvidChain } from "./tls-identity.js";
 import { readCertificate, readName } from "./tls-identity-der.js";
@@ -31,7 +31,7 @@ export function identify(
   const claimed = parseSvid(der);
   const { subject, publicKey } = readCertificate(der);
   const proxyId = readName(subject).commonName;
-  const service = nameIn(claimed.spiffeId, mesh, "service");
+  const service = workloadIn(claimed.spiffeId, mesh);
   // before the chain, which costs more: nobody makes a reader judge chains in another proxy's name with his own certificate
   const isWriter = service === writer.service && (writer.proxyId === "" || proxyId === writer.proxyId);
   if (!isWriter || !isProxyId(proxyId))

@@ -1,10 +1,12 @@
 import type { Command } from "commander";
+import { gatewayWorkload } from "../../core/identity.js";
 import { type Cli, show } from "../cli.js";
 import { outputOption, parseDuration, parseLabel, parseNumber, withExample } from "../options.js";
 import { type OutputFormat, renderTime } from "../output.js";
 
 interface Flags {
   readonly service?: string;
+  readonly gateway?: string;
   readonly controlPlane?: string;
   readonly version: string;
   readonly ttl?: number;
@@ -17,20 +19,25 @@ export function addTokenCommand(program: Command, cli: Cli): void {
   const command = program
     .command("token")
     .description(
-      "Make a token that lets a proxy join as a service, or one more control plane. The proxy gets the service and version that the token names.",
+      "Make a token that lets a proxy join as a service, a gateway, or one more control plane. The proxy gets the service and version that the token names.",
     )
     .option("--service <name>", "the service of the proxy", parseLabel)
+    .option("--gateway <name>", "the name of a gateway, instead of a service", parseLabel)
     .option("--control-plane <name>", "the name of a further control plane, instead of a proxy", parseLabel)
     .option("--version <version>", "the version that the proxy runs", parseLabel, "v1")
     .option("--ttl <duration>", "how long the token is good for (default: 10m)", parseDuration)
     .option("--uses <number>", "how many proxies may use it", parseNumber, 1)
     .addOption(outputOption())
-    .action(async ({ service = "", controlPlane = "", version, ttl = 600_000, uses, output }: Flags, self: Command) => {
-      if ((service === "") === (controlPlane === "")) self.error("error: give either --service or --control-plane");
+    .action(async ({ version, ttl = 600_000, uses, output, ...names }: Flags, self: Command) => {
+      const { controlPlane = "" } = names;
+      const given = [names.service, names.gateway, names.controlPlane].filter((name) => name !== undefined);
+      if (given.length !== 1) self.error("error: give one of --service, --gateway and --control-plane");
+      const service = names.gateway === undefined ? (names.service ?? "") : gatewayWorkload(names.gateway);
       const { token, expiresMs } = await cli.withAdmin(self, (admin) =>
         admin.createJoinToken({ service, version, ttlMs: ttl, uses, controlPlane }),
       );
-      const what = controlPlane === "" ? { service, version } : { controlPlane };
+      const ofGateway = names.gateway === undefined ? { service, version } : { gateway: names.gateway, version };
+      const what = controlPlane === "" ? ofGateway : { controlPlane };
       show(cli, output, { token, ...what, expires: renderTime(expiresMs) }, token);
     });
   withExample(command, "ashlar token --service payments --version v1 > payments.token");

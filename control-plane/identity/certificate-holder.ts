@@ -1,6 +1,6 @@
 /** Verifies that a caller of the join listener holds the key of a certificate of this mesh, which may have expired. */
 import { AshlarError, isAshlarError, messageOf } from "../../core/errors.js";
-import { isLabel, nameIn } from "../../core/identity.js";
+import { isLabel, workloadIn } from "../../core/identity.js";
 import type { Clock } from "../../runtime/clock.js";
 import { readCertificate, readName } from "../../runtime/tls-identity-der.js";
 import { verifyEcdsa } from "../../runtime/tls-identity-keys.js";
@@ -54,8 +54,9 @@ export function readHolder(
   const svid = asUnauthenticated(() =>
     authority.verifyIssued(proof.certificate, Math.min(nowMs, fields.notAfterMs), proof.chain),
   );
-  const service = nameIn(svid.spiffeId, authority.mesh, "service");
-  if (service === undefined) throw new AshlarError("unauthenticated", "only a service's certificate is taken here");
+  const service = workloadIn(svid.spiffeId, authority.mesh);
+  if (service === undefined)
+    throw new AshlarError("unauthenticated", "only a service's or a gateway's certificate is taken here");
   if (ledger.trust.head()?.body.revocations.some(({ serial }) => serial === svid.serial)) {
     throw new AshlarError("unauthenticated", "the certificate is revoked");
   }

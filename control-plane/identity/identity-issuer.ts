@@ -85,5 +85,5 @@ const alphabet = "abcdefghijklmnopqrstuvwxyz234567"; // RFC 4648 base32, lower c
 /** A new proxy's id: SERVICE-XXXXXXXX, a label whatever the service's length. */
 export function createProxyId(service: string, random: (count: number) => Uint8Array): string {
   const tail = [...random(8)].map((byte) => alphabet[byte & 31]).join("");
-  return `${service.slice(0, 54).replace(/-+$/, "")}-${tail}`;
+  return `${service.replace("/", "-").slice(0, 54).replace(/-+$/, "")}-${tail}`;
 }

@@ -2,7 +2,7 @@
 import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 import { isAshlarError } from "../../core/errors.js";
-import { isLabel } from "../../core/identity.js";
+import { isWorkload } from "../../core/identity.js";
 import type { Clock } from "../../runtime/clock.js";
 import { diskError } from "../../runtime/disk-fault.js";
 import { makePrivateFolder, readIfThere, writeDurably } from "../../runtime/durable-file.js";
@@ -100,7 +100,7 @@ function parseEntry(line: string): IssuedEntry | undefined {
   try {
     const { serial, proxyId, service, notAfterMs, natsUser } = JSON.parse(line) as Partial<IssuedEntry>;
     if (typeof serial !== "string" || typeof proxyId !== "string" || typeof notAfterMs !== "number") return undefined;
-    if (typeof service !== "string" || !isLabel(service)) return undefined;
+    if (typeof service !== "string" || !isWorkload(service)) return undefined;
     return { serial, proxyId, service, notAfterMs, ...(typeof natsUser === "string" && { natsUser }) };
   } catch {
     return undefined;

@@ -4,7 +4,7 @@
  */
 import { join } from "node:path";
 import { AshlarError } from "../../core/errors.js";
-import { isLabel } from "../../core/identity.js";
+import { isLabel, isWorkload } from "../../core/identity.js";
 import type { Clock } from "../../runtime/clock.js";
 import { makePrivateFolder, readJsonIfThere, writeDurably } from "../../runtime/durable-file.js";
 import { formatJoinToken, hashOfSecret, parseJoinToken, tokenSecretBytes } from "../../runtime/join-token.js";
@@ -157,7 +157,8 @@ function checkRequest(request: TokenRequest) {
     if (service !== "") refuse("it is for a service or for a control plane, not for both");
     if (!isLabel(controlPlane)) refuse(`control plane ${JSON.stringify(controlPlane)} is not an RFC 1123 label`);
     if (uses !== 1) refuse("one of a control plane is good for one");
-  } else if (!isLabel(service)) refuse(`service ${JSON.stringify(service)} is not an RFC 1123 label`);
+  } else if (!isWorkload(service))
+    refuse(`service ${JSON.stringify(service)} is neither an RFC 1123 label nor the name of a gateway`);
   if (!/^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/.test(version)) refuse(`version ${JSON.stringify(version)}`);
   if (!Number.isSafeInteger(ttlMs) || ttlMs < 1 || ttlMs > ttlMaxMs) refuse("it may live for up to 30 days");
   if (!Number.isSafeInteger(uses) || uses < 1 || uses > usesMax) refuse(`uses must be 1 to ${usesMax}`);

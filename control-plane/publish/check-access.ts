@@ -1,5 +1,5 @@
 /** Answers whether a caller may call a method, by which rule of which revision, and which rate limits apply. */
-import { buildSpiffeId, isLabel, parseSpiffeId, type SpiffeId } from "../../core/identity.js";
+import { callerId, isLabel, type SpiffeId } from "../../core/identity.js";
 import { renderRate } from "../../core/kinds/rate-limit/limit-grammar.js";
 import type { RateLimit } from "../../core/kinds/rate-limit/rate-limit.js";
 import { costOf, isAbout } from "../../core/limit/limiter.js";
@@ -138,7 +138,7 @@ const quote = (text: string): string => JSON.stringify(text.slice(0, 200));
 
 function parseCaller(text: string, mesh: string): SpiffeId | undefined {
   try {
-    return isLabel(text) ? buildSpiffeId(mesh, "service", text) : parseSpiffeId(text);
+    return callerId(mesh, text);
   } catch {
     return undefined;
   }

@@ -1,5 +1,5 @@
 /** Explains why a call was decided as it was, and which smallest change of policy would allow it. */
-import { nameIn, type SpiffeId } from "../identity.js";
+import { type SpiffeId, workloadIn } from "../identity.js";
 import type { Unit } from "../model.js";
 import { buildSubject } from "../policy/access-plan.js";
 import type { CompiledUnit } from "../policy/compile.js";
@@ -113,14 +113,14 @@ function whyNot({ condition }: IndexedRule, record: DecisionRecord, mesh: string
 
 function changeOfDeny({ id, rule, condition }: IndexedRule, caller: SpiffeId, mesh: string): string {
   const name = callerName(caller, mesh);
-  const named = rule.from.find((from) => from === caller || from === nameIn(caller, mesh, "service"));
+  const named = rule.from.find((from) => from === caller || from === workloadIn(caller, mesh));
   const unless = condition === undefined ? "" : `, or change its condition (${condition.text})`;
   if (named !== undefined) return `take ${named} out of ${id}.from${unless}`;
   return `${id} is about every caller: name those it is meant for, without ${name}${unless}`;
 }
 
 function isFrom({ rule }: IndexedRule, caller: SpiffeId, mesh: string): boolean {
-  const service = nameIn(caller, mesh, "service");
+  const service = workloadIn(caller, mesh);
   return rule.from.length === 0 || rule.from.some((from) => from === "*" || from === caller || from === service);
 }
 
@@ -131,5 +131,5 @@ function isOfMethod({ rule }: IndexedRule, method: string): boolean {
 
 /** Returns the caller as policy names it. */
 function callerName(caller: SpiffeId, mesh: string): string {
-  return nameIn(caller, mesh, "service") ?? caller;
+  return workloadIn(caller, mesh) ?? caller;
 }

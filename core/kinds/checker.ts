@@ -22,6 +22,10 @@ export interface PolicyChecker {
   isStated(place: string): boolean;
   /** Reports a service that does not exist, and says whether it exists; "" was reported by the parser. */
   service(name: string, place: string): boolean;
+  /** Reports an issuer that no JwtIssuer states. */
+  issuer(name: string, place: string): void;
+  /** Returns whether a rule of an Authorization allows a caller, as policy names it, anything of `service`. */
+  mayCall(caller: string, service: string): boolean;
   /** Reports callers of this mesh that do not exist. */
   callers(callers: readonly string[], place: string): void;
   /** Reports methods that `service` does not state, where it states its methods. */

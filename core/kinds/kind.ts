@@ -18,8 +18,8 @@ export interface Kind<Object extends NamedObject, Key extends string = string> {
   readonly about: string;
   /** Its page in docs/, with a table of its fields that comes from here. */
   readonly page: string;
-  /** The unit that holds objects of this kind: the unit of the service, or the unit of the mesh. */
-  readonly unit: "service" | "mesh";
+  /** The unit that holds objects of this kind: of the service, of the mesh, or of the gateway that it is. */
+  readonly unit: "service" | "mesh" | "gateway";
   /** The field of a unit that holds its objects, and its number in the unit's bytes. */
   readonly key: Key;
   readonly number: number;

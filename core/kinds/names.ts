@@ -1,6 +1,6 @@
 /** Names in policy: of objects, versions, methods and callers. */
 import { isLabel } from "../identity.js";
-import { isCaller, isMethod, isMethodPattern, isVersion } from "../snapshot/grammar.js";
+import { isCaller, isClientName, isMethod, isMethodPattern, isVersion } from "../snapshot/grammar.js";
 import { textSet } from "./list.js";
 import { text } from "./types.js";
 
@@ -49,12 +49,22 @@ const methodPattern = text({
   hint: slashHint,
 });
 
-/** A caller: the name of a service of the mesh, a SPIFFE ID in full, or "*". */
+/** A caller: the name of a service of the mesh, "gateway/NAME", a SPIFFE ID in full, or "*". */
 export const caller = text({
-  expected: 'a service\'s name, a SPIFFE ID in full, or "*"',
-  pattern: `^(\\*|${labelPattern.slice(1, -1)}|spiffe://.+)$`,
+  expected: 'a service\'s name, "gateway/NAME", a SPIFFE ID in full, or "*"',
+  pattern: `^(\\*|(gateway/)?${labelPattern.slice(1, -1)}|spiffe://.+)$`,
   valid: isCaller,
 });
+
+const client = text({
+  expected: 'an outside client: the URI of its certificate, or "sha256:" and 64 digits of its public key\'s hash',
+  pattern: "^(sha256:[0-9a-f]{64}|[a-z][a-z0-9+.-]*:[!-~]+)$",
+  valid: isClientName,
+  hint: (value) => (/[A-Z]/.test(value) && isClientName(value.toLowerCase()) ? "digits are lower case" : ""),
+});
+
+/** Outside clients, at least one. */
+export const clients = textSet(client, { whenEmpty: "name clients, or leave it out for any", neverEmpty: true });
 
 /** Methods; an empty list means all methods. */
 export const methodPatterns = textSet(methodPattern, { whenEmpty: "leave it out for all methods" });

@@ -1,6 +1,7 @@
 /** The kinds of policy, in the order in which units hold them and files list them. Everything else loops over this table. */
 import { assertion } from "./assertion/assertion.js";
 import { authorization } from "./authorization/authorization.js";
+import { gateway } from "./gateway/gateway.js";
 import { journal } from "./journal/journal.js";
 import { jwtIssuer } from "./jwt-issuer/jwt-issuer.js";
 import type { Kind } from "./kind.js";
@@ -9,7 +10,7 @@ import { resilience } from "./resilience/resilience.js";
 import { route } from "./route/route.js";
 import { service } from "./service/service.js";
 
-const table = [service, authorization, route, assertion, rateLimit, jwtIssuer, resilience, journal] as const;
+const table = [service, authorization, route, assertion, rateLimit, jwtIssuer, resilience, gateway, journal] as const;
 type Table = (typeof table)[number];
 type ObjectOf<K> = K extends Kind<infer Object, string> ? Object : never;
 
@@ -18,7 +19,9 @@ export type PolicyObject = ObjectOf<Table>;
 
 /** All policy about one service (or, by the name "@mesh", about the mesh): its objects by kind. */
 export type Unit = { readonly name: string } & {
-  readonly [K in Table as K["key"]]: K["key"] extends "service" ? ObjectOf<K> | undefined : readonly ObjectOf<K>[];
+  readonly [K in Table as K["key"]]: K["key"] extends "service" | "gateway"
+    ? ObjectOf<K> | undefined
+    : readonly ObjectOf<K>[];
 };
 
 /** The table of kinds with one common type, for code that handles all kinds alike. */

@@ -1,7 +1,7 @@
 /** Units as a whole: which objects they hold, in which form they have a digest, and their bytes. */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { AshlarError } from "../errors.js";
-import { isLabel } from "../identity.js";
+import { gatewayNameIn, gatewayWorkload, isLabel } from "../identity.js";
 import { compareNames } from "./compare-names.js";
 import { PolicyFault, renderFault, within } from "./fault.js";
 import type { Kind } from "./kind.js";
@@ -26,6 +26,7 @@ export function unitWith(name: string, parts: Partial<Omit<Unit, "name">> = {}):
 export function unitNameOf(object: PolicyObject): string {
   const { isSingle, unit } = kindOf(object);
   if (unit === "mesh") return meshUnitName;
+  if (unit === "gateway") return gatewayWorkload(object.name);
   return isSingle ? object.name : (object as { readonly service: string }).service;
 }
 
@@ -73,22 +74,34 @@ export function canonicalUnit(unit: Unit): Unit {
 }
 
 function makeCanonical(unit: Unit): Unit {
-  const isMesh = unit.name === meshUnitName;
-  if (!isMesh && !isLabel(unit.name)) throw new PolicyFault("a unit is named like its service, by an RFC 1123 label");
-  if (!isMesh && unit.service?.name !== unit.name)
-    throw new PolicyFault("the service it is about is missing or has another name");
+  const sort = sortOf(unit);
   const canonical: Parts = { name: unit.name };
   for (const kind of kinds) {
     const objects = objectsOfKind(unit, kind);
-    if (objects.length > 0 && (kind.unit === "mesh") !== isMesh) {
+    if (objects.length > 0 && kind.unit !== sort)
       throw new PolicyFault(
-        isMesh ? "the unit of the mesh holds policy about a service" : `${kind.noun}s are in the unit of the mesh`,
+        `${kind.noun}s are in the unit of ${unitNouns[kind.unit]}, not in that of ${unitNouns[sort]}`,
       );
-    }
     const sorted = canonicalObjects(unit.name, kind, objects);
     canonical[kind.key] = kind.isSingle ? sorted[0] : sorted;
   }
   return Object.freeze(canonical) as unknown as Unit;
+}
+
+const unitNouns = { mesh: "the mesh", service: "a service", gateway: "a gateway" } as const;
+
+/** What a unit is about. Fails with a `PolicyFault` if its name and the object that it is about do not agree. */
+function sortOf({ name, service, gateway }: Unit): Kind<PolicyObject>["unit"] {
+  if (name === meshUnitName) return "mesh";
+  const gatewayName = gatewayNameIn(name);
+  if (gatewayName === undefined && !isLabel(name))
+    throw new PolicyFault("a unit is named like its service, by an RFC 1123 label");
+  const about = gatewayName === undefined ? service?.name : gateway?.name;
+  if (about !== (gatewayName ?? name))
+    throw new PolicyFault(
+      `the ${gatewayName === undefined ? "service" : "gateway"} it is about is missing or has another name`,
+    );
+  return gatewayName === undefined ? "service" : "gateway";
 }
 
 function canonicalObjects(

@@ -1,5 +1,5 @@
 /** What is left to decide about a caller and a method once all is done that the two alone can tell. */
-import { nameIn, type SpiffeId, trustDomainOf } from "../identity.js";
+import { type SpiffeId, trustDomainOf, workloadIn } from "../identity.js";
 import { serviceOfMethod } from "../snapshot/grammar.js";
 import type { Access, Decision, SubjectKnowledge } from "./decision.js";
 
@@ -40,7 +40,7 @@ const nothing: ReadonlySet<ConditionRead> = new Set();
 export function buildSubject(caller: SpiffeId, method: string, mesh: string): Subject {
   return {
     caller,
-    callerService: nameIn(caller, mesh, "service") ?? "",
+    callerService: workloadIn(caller, mesh) ?? "",
     trustDomain: trustDomainOf(caller),
     method,
     rpcService: serviceOfMethod(method),

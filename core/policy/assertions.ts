@@ -1,6 +1,8 @@
 /** Assertions about a service, run over the access that its rules give. */
+
 import { AshlarError } from "../errors.js";
-import { buildSpiffeId, type SpiffeId } from "../identity.js";
+import type { SpiffeId } from "../identity.js";
+import { callerId } from "../identity.js";
 import type { Assertion, Unit } from "../model.js";
 import { callerProbes, methodProbes, type Probe } from "../snapshot/access-probes.js";
 import { serviceOfMethod } from "../snapshot/grammar.js";
@@ -77,13 +79,9 @@ function planRuns(unit: Unit, mesh: string): readonly Run[] {
     assertion,
     callers: assertion.from.includes("*")
       ? callers
-      : assertion.from.flatMap((name) => callerOf.get(callerId(name, mesh)) ?? []),
+      : assertion.from.flatMap((name) => callerOf.get(callerId(mesh, name)) ?? []),
     methods: methods.filter(({ asked }) => isAbout(assertion, asked, stated.size === 0 || stated.has(asked))),
   }));
-}
-
-function callerId(name: string, mesh: string): string {
-  return name.startsWith("spiffe://") ? name : buildSpiffeId(mesh, "service", name);
 }
 
 /** `isStated`: the service has the method, as far as is known. A pattern speaks of those alone. */

@@ -1,5 +1,5 @@
 /** A unit's authorization rules in their order, grouped by whom they are about. */
-import { buildSpiffeId } from "../identity.js";
+import { callerId } from "../identity.js";
 import type { AuthorizationRule, Unit } from "../model.js";
 import { type Condition, parseCondition } from "./condition/condition.js";
 import type { Failure } from "./condition/values.js";
@@ -34,7 +34,8 @@ export function indexRules(unit: Unit): readonly IndexedRule[] {
     for (const [effect, rules] of [["deny", deny] as const, ["allow", allow] as const]) {
       for (const [index, rule] of rules.entries()) {
         const id = `${name}/${effect}[${index}]`;
-        const condition = rule.when === undefined ? undefined : parseCondition(rule.when);
+        const text = conditionOf(rule);
+        const condition = text === undefined ? undefined : parseCondition(text);
         const where = condition === undefined ? "" : `, where ${condition.text}`;
         const reason = `${effect === "allow" ? "allowed" : "denied"} by ${id}${where}`;
         const decision = Object.freeze({ allow: effect === "allow", rule: id, reason });
@@ -43,6 +44,13 @@ export function indexRules(unit: Unit): readonly IndexedRule[] {
     }
   }
   return indexed;
+}
+
+/** The condition of a rule in CEL: its `when`, and that the client is one of those it names. */
+export function conditionOf({ client, when }: AuthorizationRule): string | undefined {
+  if (client === undefined) return when;
+  const isNamed = `client in [${client.map((one) => JSON.stringify(one)).join(", ")}]`;
+  return when === undefined ? isNamed : `${isNamed} && (${when})`;
 }
 
 /** What a deny decides whose condition cannot be told. */
@@ -60,7 +68,7 @@ export function groupCallers(rules: readonly IndexedRule[], mesh: string): Calle
       continue;
     }
     for (const name of from) {
-      const id = name.startsWith("spiffe://") ? name : buildSpiffeId(mesh, "service", name);
+      const id = callerId(mesh, name);
       const list = lists.get(id);
       if (list === undefined) lists.set(id, [indexed]);
       else if (list.at(-1) !== indexed) list.push(indexed);

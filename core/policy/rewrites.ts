@@ -1,5 +1,5 @@
 /** Callers that a route's rewrite leads into a denial: they may call the old name of a method and not the new one. Pure. */
-import { buildSpiffeId, type SpiffeId } from "../identity.js";
+import { callerId, type SpiffeId, workloadId } from "../identity.js";
 import type { RouteRule, Unit } from "../model.js";
 import { serviceOfMethod } from "../snapshot/grammar.js";
 import type { CompiledUnit } from "./compile.js";
@@ -59,6 +59,6 @@ function methodsOf(unit: Unit, { match }: RouteRule): readonly string[] {
 
 /** "*" stands for somebody whom no rule names. */
 function asId(caller: string, mesh: string): SpiffeId {
-  if (caller === "*") return buildSpiffeId(mesh, "service", "somebody-whom-no-rule-names");
-  return (caller.startsWith("spiffe://") ? caller : buildSpiffeId(mesh, "service", caller)) as SpiffeId;
+  if (caller === "*") return workloadId(mesh, "somebody-whom-no-rule-names");
+  return callerId(mesh, caller);
 }

@@ -1,4 +1,4 @@
-import { buildSpiffeId, type SpiffeId } from "../identity.js";
+import { callerId } from "../identity.js";
 import { matchesHeader } from "../kinds/route/header-matches.js";
 import type { HeaderMatch, RouteRule, Unit } from "../model.js";
 import { serviceOfMethod } from "../snapshot/grammar.js";
@@ -49,12 +49,10 @@ export function buildRouteIndex(
 
 function compileCandidate(rule: RouteRule, name: string, mesh: string): Candidate {
   const { methods = [], headers = [], from = [] } = rule.match ?? {};
-  const asId = (caller: string): SpiffeId | string =>
-    caller.startsWith("spiffe://") ? caller : buildSpiffeId(mesh, "service", caller);
   return {
     methods: methods.length > 0 ? new Set(methods) : undefined,
     headers,
-    from: from.length === 0 || from.includes("*") ? undefined : new Set(from.map(asId)),
+    from: from.length === 0 || from.includes("*") ? undefined : new Set(from.map((caller) => callerId(mesh, caller))),
     rule: compileRouteRule(rule, name),
   };
 }

@@ -1,5 +1,5 @@
 /** Callers and methods that stand for all there are: what policy names, and one each for the rest. */
-import { buildSpiffeId, parseSpiffeId, type SpiffeId } from "../identity.js";
+import { parseSpiffeId, type SpiffeId, workloadId } from "../identity.js";
 import { compareNames } from "../kinds/compare-names.js";
 import type { Unit } from "../model.js";
 import { serviceOfMethod } from "./grammar.js";
@@ -23,7 +23,7 @@ export function callerProbes(
     const id = parseSpiffeId(text);
     if (!labels.has(id)) labels.set(id, id);
   };
-  const addName = (name: string): unknown => labels.set(buildSpiffeId(mesh, "service", name), name);
+  const addName = (name: string): unknown => labels.set(workloadId(mesh, name), name);
   const addCaller = (caller: string): void => {
     if (caller.startsWith("spiffe://")) addId(caller);
     else if (caller !== "*") addName(caller);

@@ -1,4 +1,4 @@
-import { isLabel, nameIn, trustDomainOf } from "../identity.js";
+import { gatewayNameIn, isWorkload, trustDomainOf, workloadIn } from "../identity.js";
 import type { Checked, PolicyChecker, PolicyContext } from "../kinds/checker.js";
 import { isIdempotent } from "../kinds/service/service.js";
 import { kindOf, kinds } from "../kinds/table.js";
@@ -20,7 +20,11 @@ interface CheckedService {
 interface Checking {
   readonly context: PolicyContext;
   readonly services: ReadonlyMap<string, CheckedService>;
-  readonly hasIssuers: boolean;
+  /** The names of the JwtIssuers. */
+  readonly issuers: ReadonlySet<string>;
+  readonly gateways: ReadonlySet<string>;
+  /** The callers that rules allow something, by service. */
+  readonly allowed: ReadonlyMap<string, ReadonlySet<string>>;
   readonly findings: Finding[];
   /** Returns what renderNearest does, and "" once it was asked often: a search costs a pass over the names. */
   nearest(text: string, names: () => Iterable<string>): string;
@@ -45,8 +49,15 @@ export function checkPolicy(objects: readonly SourcedObject[], context: PolicyCo
     searches += 1;
     return searches > searchesMax ? "" : renderNearest(text, names());
   };
-  const hasIssuers = objects.some(({ object }) => object.kind === "JwtIssuer");
-  const checking: Checking = { context, services, hasIssuers, findings: [], nearest };
+  const checking: Checking = {
+    context,
+    services,
+    issuers: namesOf(objects, "JwtIssuer"),
+    gateways: namesOf(objects, "Gateway"),
+    allowed: allowedCallers(objects),
+    findings: [],
+    nearest,
+  };
   const checked = objects.map(
     (sourced): Checked<PolicyObject> => ({ object: sourced.object, checker: new ObjectChecker(sourced, checking) }),
   );
@@ -88,7 +99,7 @@ class ObjectChecker implements PolicyChecker {
 
   constructor(sourced: SourcedObject, checking: Checking) {
     this.context = checking.context;
-    this.hasIssuers = checking.hasIssuers;
+    this.hasIssuers = checking.issuers.size > 0;
     this.whole = sourced.whole;
     this.nearest = checking.nearest;
     this.#sourced = sourced;
@@ -116,9 +127,23 @@ class ObjectChecker implements PolicyChecker {
 
   callers(callers: readonly string[], place: string): void {
     for (const from of callers) {
-      const name = isLabel(from) ? from : serviceOfId(from, this.context.mesh);
-      if (name !== undefined && !this.#checking.services.has(name)) this.#missingService(name, `${place}.from=${from}`);
+      const name = isWorkload(from) ? from : workloadOfId(from, this.context.mesh);
+      if (name === undefined) continue;
+      const gateway = gatewayNameIn(name);
+      if (gateway !== undefined) this.#gateway(gateway, `${place}.from=${from}`);
+      else if (!this.#checking.services.has(name)) this.#missingService(name, `${place}.from=${from}`);
     }
+  }
+
+  issuer(name: string, place: string): void {
+    const { issuers } = this.#checking;
+    if (issuers.has(name)) return;
+    this.error(place, `there is no JwtIssuer ${JSON.stringify(name)}${this.nearest(name, () => issuers)}`);
+  }
+
+  mayCall(caller: string, service: string): boolean {
+    const callers = this.#checking.allowed.get(service);
+    return callers !== undefined && (callers.has("*") || callers.has(caller));
   }
 
   methods(service: string, methods: readonly string[], place: string): void {
@@ -147,6 +172,12 @@ class ObjectChecker implements PolicyChecker {
     return expanded.filter((method) => !isIdempotent(service, method));
   }
 
+  #gateway(name: string, place: string): void {
+    const { gateways } = this.#checking;
+    if (gateways.has(name)) return;
+    this.error(place, `there is no gateway ${JSON.stringify(name)}${this.nearest(name, () => gateways)}`);
+  }
+
   #missingService(name: string, place: string): void {
     const nearest = this.nearest(name, () => this.#checking.services.keys());
     this.error(place, `there is no service ${JSON.stringify(name)}${nearest}`);
@@ -160,10 +191,25 @@ class ObjectChecker implements PolicyChecker {
   }
 }
 
-/** The service that a SPIFFE ID of this mesh names; IDs of other meshes are for others to know. */
-function serviceOfId(text: string, mesh: string): string | undefined {
+function namesOf(objects: readonly SourcedObject[], kind: PolicyObject["kind"]): ReadonlySet<string> {
+  return new Set(objects.flatMap(({ object }) => (object.kind === kind ? [object.name] : [])));
+}
+
+function allowedCallers(objects: readonly SourcedObject[]): ReadonlyMap<string, ReadonlySet<string>> {
+  const allowed = new Map<string, Set<string>>();
+  for (const { object } of objects) {
+    if (object.kind !== "Authorization") continue;
+    const callers = allowed.get(object.service) ?? new Set();
+    for (const { from } of object.allow) for (const caller of from) callers.add(caller);
+    allowed.set(object.service, callers);
+  }
+  return allowed;
+}
+
+/** The service or gateway that a SPIFFE ID of this mesh names; IDs of other meshes are for others to know. */
+function workloadOfId(text: string, mesh: string): string | undefined {
   const id = findSpiffeId(text);
-  return id === undefined || trustDomainOf(id) !== mesh ? undefined : nameIn(id, mesh, "service");
+  return id === undefined || trustDomainOf(id) !== mesh ? undefined : workloadIn(id, mesh);
 }
 
 /**

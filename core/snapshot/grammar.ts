@@ -1,5 +1,5 @@
 /** The grammars of what stands in policy, shared by whoever reads files and whoever reads bytes. */
-import { isLabel, parseSpiffeId, type SpiffeId } from "../identity.js";
+import { isWorkload, parseSpiffeId, type SpiffeId } from "../identity.js";
 import { isForwardedHeader, isReservedHeader } from "../wire/headers.js";
 
 const methodGrammar = /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\/[A-Za-z_]\w*$/;
@@ -68,7 +68,14 @@ export function isVersion(text: string): boolean {
 
 /** Returns whether `text` names callers: a service of the mesh, a SPIFFE ID in full, or "*". */
 export function isCaller(text: string): boolean {
-  return text === "*" || isLabel(text) || findSpiffeId(text) !== undefined;
+  return text === "*" || isWorkload(text) || findSpiffeId(text) !== undefined;
+}
+
+/** Returns whether `text` names an outside client as gateways do: by a URI, or by the hash of its public key. */
+export function isClientName(text: string): boolean {
+  return (
+    /^sha256:[0-9a-f]{64}$/.test(text) || (text.length <= 2048 && /^(?!sha256:)[a-z][a-z0-9+.-]*:[!-~]+$/.test(text))
+  );
 }
 
 /** The SPIFFE ID that `text` is, if it is one. */

@@ -1,6 +1,6 @@
 /** How a case of a policy test is written. */
 import { isMap, isScalar } from "yaml";
-import { isLabel } from "../identity.js";
+import { isLabel, isWorkload } from "../identity.js";
 import { parseTimestamp } from "../policy/condition/time.js";
 import type { ValueMap } from "../policy/condition/values.js";
 import { findSpiffeId, isHeaderValue, isMethod, whyNotMatchable } from "../snapshot/grammar.js";
@@ -58,7 +58,7 @@ type Written = Omit<
 const is = (valid: boolean): string | undefined => (valid ? undefined : "");
 const line = text("a line of text", "^.{1,200}$", (value) => is(/^[^\p{Cc}]{1,200}$/u.test(value)));
 const caller = text("a service's name or a SPIFFE ID in full", "^.+$", (value) =>
-  is(isLabel(value) || findSpiffeId(value) !== undefined),
+  is(isWorkload(value) || findSpiffeId(value) !== undefined),
 );
 const callText = text("SERVICE/package.Service/Method", "^[a-z0-9-]+/.+/.+$", (value) => {
   const { service, method } = splitCall(value);

@@ -1,6 +1,6 @@
 /** Policy tests: calls that are judged as a proxy would, without any. */
 import { AshlarError } from "../errors.js";
-import { buildSpiffeId, parseSpiffeId } from "../identity.js";
+import { callerId } from "../identity.js";
 import type { Unit } from "../model.js";
 import { type CompiledUnit, compileUnit, type Decision } from "../policy/compile.js";
 import type { PolicyCase } from "./case-shape.js";
@@ -47,7 +47,7 @@ export function runCases(
       allowed,
       rule,
     } = one;
-    const id = caller.startsWith("spiffe://") ? parseSpiffeId(caller) : buildSpiffeId(mesh, "service", caller);
+    const id = callerId(mesh, caller);
     const decision = compiledOf(service).evaluateCall(id, method, {
       header: (name) => headers.get(name),
       sourceAddress,

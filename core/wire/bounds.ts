@@ -1,6 +1,6 @@
 /** Checks of single fields that arrive on the wire; all fail with `invalid_record` that names the field. */
 import { AshlarError } from "../errors.js";
-import { isLabel } from "../identity.js";
+import { isLabel, isWorkload } from "../identity.js";
 import { meshUnitName } from "../model.js";
 
 /** A message of a person or a reason, in bytes of UTF-8. */
@@ -61,7 +61,13 @@ export function label(field: string, text: string): string {
   return text;
 }
 
-/** The name of a unit: a service's name, or "@mesh". */
+/** The name of a service or a gateway. */
+export function workload(field: string, text: string): string {
+  if (!isWorkload(text)) refuse(field, `is no name of a service or gateway: ${JSON.stringify(text.slice(0, 80))}`);
+  return text;
+}
+
+/** The name of a unit: of a service or a gateway, or "@mesh". */
 export function unitName(field: string, text: string): string {
-  return text === meshUnitName ? text : label(field, text);
+  return text === meshUnitName ? text : workload(field, text);
 }

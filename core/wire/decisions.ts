@@ -17,7 +17,7 @@ import {
   type RefusalCount,
 } from "../decision/decision-record.js";
 import { AshlarError } from "../errors.js";
-import { nameIn, parseSpiffeId, type SpiffeId, trustDomainOf } from "../identity.js";
+import { parseSpiffeId, type SpiffeId, trustDomainOf, workloadIn } from "../identity.js";
 import type { Label } from "../model.js";
 import { boundedList, boundedText, integer } from "./bounds.js";
 import { checkWriter, type FleetWriter } from "./fleet.js";
@@ -92,8 +92,7 @@ export function batchOf(message: BatchMessage, writer: FleetWriter): DecisionBat
 /** A proxy may only report decisions about calls to its own service and calls made by its own service. */
 function requireOwn(decision: DecisionRecord, { service }: FleetWriter): DecisionRecord {
   const { direction: way, service: called, caller } = decision;
-  if (way === "inbound" ? called === service : nameIn(caller, trustDomainOf(caller), "service") === service)
-    return decision;
+  if (way === "inbound" ? called === service : workloadIn(caller, trustDomainOf(caller)) === service) return decision;
   throw new AshlarError("invalid_record", `a decision is not one of ${service}'s`);
 }
 

@@ -23,7 +23,7 @@ import {
   unhealthyLengthMax,
 } from "../model.js";
 import { isMethod } from "../snapshot/grammar.js";
-import { ascending, boundedList, boundedText, integer, label, messageBytesMax, token } from "./bounds.js";
+import { ascending, boundedList, boundedText, integer, label, messageBytesMax, token, workload } from "./bounds.js";
 import { encodeShadowCounts, parseShadowCounts } from "./shadows.js";
 import { decodeStrict, reading } from "./strict.js";
 
@@ -49,7 +49,7 @@ export function isProxyId(text: string): boolean {
 
 /** Fails with `invalid_record` if the message names another writer. */
 export function checkWriter(message: FleetWriter, writer: FleetWriter): void {
-  label("service", message.service);
+  workload("service", message.service);
   if (!isProxyId(message.proxyId)) throw new AshlarError("invalid_record", "proxy_id is not a proxy's id");
   if (message.service !== writer.service || message.proxyId !== writer.proxyId) {
     throw new AshlarError("invalid_record", "service or proxy_id is not that of the proxy that said it");

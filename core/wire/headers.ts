@@ -7,6 +7,8 @@ export const labelsMax = 32;
 export const headerNames = {
   /** The SPIFFE ID of the caller; set by the inbound proxy for the application. */
   caller: "ashlar-caller",
+  /** The outside client that a gateway has proved by its certificate; believed only from a gateway. */
+  client: "ashlar-client",
   /** Claims of a verified token, as base64url of JSON; for applications that policy names. */
   claims: "ashlar-claims",
   /** In trailers: the revision that judged the call at the destination. */

@@ -3,7 +3,7 @@
 import { SnapshotList as SnapshotListMessage } from "../../proto/gen/ashlar/v1/records.js";
 import { type Digest, digestFromBytes, digestOf, digestToBytes } from "../digest.js";
 import { AshlarError, messageOf } from "../errors.js";
-import { isLabel } from "../identity.js";
+import { isWorkload } from "../identity.js";
 import { compareNames } from "../kinds/compare-names.js";
 import { PolicyFault, renderFault } from "../kinds/fault.js";
 import { canonicalUnit, decodeUnit, encodeCanonical } from "../kinds/unit.js";
@@ -69,7 +69,7 @@ export function encodeSnapshotList(refs: readonly UnitRef[]): SnapshotList {
   const units = refs.map((ref): UnitRef => Object.freeze({ name: ref.name, digest: ref.digest }));
   units.sort((a, b) => compareNames(a.name, b.name));
   for (const [index, { name }] of units.entries()) {
-    if (name !== meshUnitName && !isLabel(name))
+    if (name !== meshUnitName && !isWorkload(name))
       throw new AshlarError("invalid_policy", `snapshot: not the name of a unit: ${JSON.stringify(name.slice(0, 64))}`);
     if (name === units[index - 1]?.name)
       throw new AshlarError("invalid_policy", `snapshot: the unit ${name} is there twice`);

@@ -1,7 +1,7 @@
 /** Verifies an identity that was received from a control plane or read from disk. */
 import { digestOf } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
-import { buildSpiffeId, isLabel } from "../../core/identity.js";
+import { isLabel, workloadId } from "../../core/identity.js";
 import type { Signed, Trust } from "../../core/model.js";
 import { keySetOf, rootKeySet, verifyActivation, verifyFreshness, verifyTrust } from "../../core/wire/records.js";
 import { rootHashOf, rootsIn } from "../../runtime/mesh-contact.js";
@@ -65,7 +65,7 @@ export function checkIdentity(
   if (leaf === undefined) throw refused("no certificate");
   const asOfMs = Math.min(nowMs, parseSvid(leaf).notAfterMs);
   const svid = verifySvidChain(parts.certificateChain, (domain) => rootsIn(trust.body, domain), asOfMs);
-  if (svid.spiffeId !== buildSpiffeId(parts.mesh, "service", expected.service) || parts.service !== expected.service) {
+  if (svid.spiffeId !== workloadId(parts.mesh, expected.service) || parts.service !== expected.service) {
     throw refused(`it is of ${svid.spiffeId}, not of service ${expected.service}`);
   }
   if (Buffer.compare(readCertificate(leaf).publicKey, publicKeyDer(keys.privateKeyPem)) !== 0) {

@@ -1,7 +1,7 @@
 /** Carries a proxy's calls: its listeners and connections. Ports provide what is known about the mesh. */
 import type { Socket } from "node:net";
 import { AshlarError } from "../../core/errors.js";
-import { buildSpiffeId } from "../../core/identity.js";
+import { workloadId } from "../../core/identity.js";
 import type { OpenBudgets } from "../../core/limit/limiter.js";
 import type { Label } from "../../core/model.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -80,7 +80,7 @@ export class Carrier {
   constructor(deps: CarrierDeps, options: CarrierOptions) {
     const { draw, engine, app } = deps;
     const { mesh, service, version, labels, recordShare } = options;
-    const self = buildSpiffeId(mesh, "service", service);
+    const self = workloadId(mesh, service);
     const recorder = new CallRecorder({ ...deps, sink: deps.decisions }, self, recordShare);
     this.#recorder = recorder;
     const tls = new TlsState(deps);

@@ -39,6 +39,10 @@ describe("policy keeps its bytes and digests", () => {
     expectGolden("every-kind.txt", describeSnapshot(objectsIn([join(folder, "every-kind.yaml")])));
   });
 
+  test("with everything that is about gateways", () => {
+    expectGolden("edge.txt", describeSnapshot(objectsIn([join(folder, "edge.yaml")])));
+  });
+
   test("with everything that is about traffic", () => {
     expectGolden("traffic.txt", describeSnapshot(objectsIn([join(folder, "traffic.yaml")])));
   });

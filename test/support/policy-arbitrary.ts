@@ -12,6 +12,7 @@ import type {
   Service,
 } from "../../core/model.js";
 import type { CallInputs } from "../../core/policy/condition/frame.js";
+import { gateway, withClients } from "./gateway-arbitrary.js";
 import { journal } from "./journal-arbitrary.js";
 import { resilience, trafficRoute } from "./traffic-arbitrary.js";
 
@@ -209,12 +210,17 @@ export const issuers: fc.Arbitrary<readonly JwtIssuer[]> = fc.uniqueArray(
 /** Objects of each kind; a kind without an entry does not compile. */
 export const objectsByKind: { readonly [Kind in PolicyObject["kind"]]: fc.Arbitrary<readonly PolicyObject[]> } = {
   Service: fc.tuple(...serviceNames.map((name) => service(name).chain(withMarks))),
-  Authorization: policy.map((objects) => objects.filter(({ kind }) => kind === "Authorization")),
+  Authorization: policy.chain((objects) =>
+    fc.tuple(...objects.flatMap((object) => (object.kind === "Authorization" ? [withClients(object)] : []))),
+  ),
   Route: fc.subarray([...serviceNames]).chain((names) => fc.tuple(...names.map(trafficRoute))),
   Assertion: assertions,
   RateLimit: rateLimits,
   JwtIssuer: issuers,
   Resilience: fc.subarray([...serviceNames]).chain((names) => fc.tuple(...names.map(resilience))),
+  Gateway: fc
+    .subarray(["public", "cart"])
+    .chain((names) => fc.tuple(...names.map((name) => gateway(name, serviceNames)))),
   Journal: fc.subarray([...serviceNames]).chain((names) => fc.tuple(...names.map(journal))),
 };
 

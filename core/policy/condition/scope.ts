@@ -1,5 +1,7 @@
 /** The variables of a condition, what each reads, and what may be asked of them. */
+
 import { whyNotMatchable } from "../../snapshot/grammar.js";
+import { headerNames } from "../../wire/headers.js";
 import type { CallInputs, Frame, Subject } from "./frame.js";
 import { boundedText } from "./functions.js";
 import { timestampOfMs } from "./time.js";
@@ -89,6 +91,10 @@ export const policyScope: Scope = new Map<string, Declaration>([
     }),
   ],
   ["destination", group({ labels: ofInputs("labels", mapOf(types.string), (inputs) => inputs.destinationLabels) })],
+  [
+    "client",
+    ofInputs(`header:${headerNames.client}`, types.string, (inputs) => inputs.header(headerNames.client) ?? ""),
+  ],
   ["now", ofInputs("time", types.timestamp, ({ nowMs }) => timestampOfMs(nowMs) ?? noTime)],
 ]);
 

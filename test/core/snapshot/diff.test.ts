@@ -167,6 +167,8 @@ describe("policySchema", () => {
       [["kind", "name", "service", "limits"], false],
       [["kind", "name", "audiences"], false],
       [["kind", "name", "service"], false],
+      [["kind", "name", "listeners"], false],
+      [["kind", "name", "service", "mode", "response"], false],
       [["kind", "name", "methods"], false],
     ]);
     expect(Object.keys(schema.oneOf[2]?.properties ?? {})).toEqual(["kind", "name", "service", "rules"]);

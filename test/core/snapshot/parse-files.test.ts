@@ -89,13 +89,13 @@ describe("parsePolicyFiles", () => {
       '1:1  an Assertion has either "never" or "always": it has both; write two Assertions',
     ]);
     expect(messages(of("never: { from: B, to: s }"))).toEqual([
-      '3:16 never.from expected a service\'s name, a SPIFFE ID in full, or "*", found "B"',
+      '3:16 never.from expected a service\'s name, "gateway/NAME", a SPIFFE ID in full, or "*", found "B"',
     ]);
     expect(messages(of("never: x"))).toEqual(['3:8 never expected callers, a service and methods, found "x"']);
   });
 
   test("refuses fields and kinds that come later, naming them", () => {
-    expect(messages("kind: Journal\nname: a\n")).toEqual(["1:7 kind kind Journal is not supported yet"]);
+    expect(messages("kind: Egress\nname: a\n")).toEqual(["1:7 kind kind Egress is not supported yet"]);
   });
 
   test("refuses a key that is there twice, in every place", () => {

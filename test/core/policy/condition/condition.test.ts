@@ -114,7 +114,7 @@ describe("a condition", () => {
 describe("a condition is refused", () => {
   test("with the place of everything that is wrong", () => {
     expect(problems('requst.a == 1 && request.heders["a"] == "b" && caller.service == 1')).toEqual([
-      '0: there is no variable "requst"; there are caller, request, jwt, source, destination, now; did you mean "request"?',
+      '0: there is no variable "requst"; there are caller, request, jwt, source, destination, client, now; did you mean "request"?',
       '24: request has no field "heders"; it has method, service, headers; did you mean "headers"?',
       "62: == does not take (string, int)",
     ]);
