@@ -30,14 +30,18 @@ export interface JournalOutcome extends FleetWriter {
   readonly responseDigest: Digest;
   readonly responseBytes: number;
   readonly confirms: readonly Confirmation[];
+  /** The entry was never forwarded, and never will be. */
+  readonly notForwarded: boolean;
+  /** With `notForwarded`: what those that wait for the entry wait for instead; 0: nothing. */
+  readonly behind: number;
 }
 
 const what = "journal outcome";
 
 export function renderOutcome(outcome: JournalOutcome): OutcomeMessage {
-  const { service, proxyId, timeMs, entry, code, responseBytes } = outcome;
+  const { service, proxyId, timeMs, entry, code, responseBytes, notForwarded, behind } = outcome;
   return {
-    ...{ service, proxyId, timeMs, entry, code, responseBytes },
+    ...{ service, proxyId, timeMs, entry, code, responseBytes, notForwarded, behind },
     entryDigest: digestToBuffer(outcome.entryDigest),
     head: renderFields(outcome.head),
     trailers: renderFields(outcome.trailers),
@@ -81,5 +85,7 @@ export function outcomeOf(message: OutcomeMessage, writer: FleetWriter): Journal
     responseDigest,
     responseBytes: integer("response_bytes", message.responseBytes, 0),
     confirms: parseConfirmations(message.confirms),
+    notForwarded: message.notForwarded,
+    behind: integer("behind", message.behind, 0),
   };
 }

@@ -24,6 +24,8 @@ const outcome: JournalOutcome = {
   responseDigest: digestOf(Buffer.from("response")),
   responseBytes: 8,
   confirms: [{ sequence: 7, digest }],
+  notForwarded: false,
+  behind: 0,
 };
 const entry: JournalEntry = {
   ...writer,

@@ -1,0 +1,80 @@
+/** The law of the journal: what is valid is a pure function of the log, the same for every reader (decision 0042). */
+
+/** An entry as far as validity goes. */
+export interface LogEntry {
+  readonly sequence: number;
+  /** The last token of its subject. */
+  readonly key: string;
+  /** Whether it has an order key. */
+  readonly isOrdered: boolean;
+  readonly expected: number;
+  /** Mode "after": it holds its outcome. */
+  readonly hasOutcome: boolean;
+}
+
+/** An outcome or a resolution. */
+export interface LogOutcome {
+  readonly sequence: number;
+  readonly entry: number;
+}
+
+export interface JudgedEntry extends LogEntry {
+  readonly isValid: boolean;
+  /** The head of its order key after it; 0: no order key. */
+  readonly head: number;
+  /** The sequence of what settled it: the first outcome or resolution in the log; its own in mode "after"; 0: nothing yet. */
+  readonly settledBy: number;
+}
+
+/** An entry with an order key is valid if it is the first in the log that names the valid head; it is the head then. */
+export function mayFollow(head: number, entry: Pick<LogEntry, "isOrdered" | "expected">): boolean {
+  return !entry.isOrdered || entry.expected === head;
+}
+
+/**
+ * Reads a log in its order. `firstKept`: the first sequence that is kept; an order key of which nothing is known begins
+ * with the first entry that expects nothing, or something from before.
+ */
+export class JournalLog {
+  readonly #firstKept: number;
+  readonly #heads = new Map<string, number>();
+  readonly #entries = new Map<number, JudgedEntry>();
+
+  constructor(firstKept = 1) {
+    this.#firstKept = firstKept;
+  }
+
+  addEntry(entry: LogEntry): JudgedEntry {
+    const head = this.#heads.get(entry.key);
+    const begins = head === undefined && entry.expected < this.#firstKept;
+    const isValid = begins || mayFollow(head ?? 0, entry);
+    const after = entry.isOrdered ? (isValid ? entry.sequence : (head ?? 0)) : 0;
+    if (entry.isOrdered && isValid) this.#heads.set(entry.key, entry.sequence);
+    const settledBy = entry.hasOutcome ? entry.sequence : 0;
+    const judged: JudgedEntry = { ...entry, isValid, head: after, settledBy };
+    this.#entries.set(entry.sequence, judged);
+    return judged;
+  }
+
+  /** Returns the entry that it settles, or undefined: there is none, it is void, or it is settled already. */
+  addOutcome({ entry, sequence }: LogOutcome): JudgedEntry | undefined {
+    const found = this.#entries.get(entry);
+    if (found === undefined || !found.isValid || found.settledBy !== 0) return undefined;
+    const settled = { ...found, settledBy: sequence };
+    this.#entries.set(entry, settled);
+    return settled;
+  }
+
+  entry(sequence: number): JudgedEntry | undefined {
+    return this.#entries.get(sequence);
+  }
+
+  /** The valid head of an order key; 0: none. */
+  head(key: string): number {
+    return this.#heads.get(key) ?? 0;
+  }
+
+  get entries(): Iterable<JudgedEntry> {
+    return this.#entries.values();
+  }
+}

@@ -1,0 +1,110 @@
+import { expect, test } from "@jest/globals";
+import { JournalLog } from "../../../core/journal/journal-log.js";
+import { type Call, type Faults, randomOf, type StoredEntry, World } from "../../support/journal-world.js";
+
+const seeds = 10_000;
+const ticksMax = 5000;
+
+function callsOf(random: () => number): readonly Call[] {
+  const pick = <Item>(items: readonly Item[]): Item => items[Math.floor(random() * items.length)] as Item;
+  const order = pick(["", "a", "mixed"]);
+  const calls: Call[] = [];
+  for (let id = 1; id <= 7; id += 1) {
+    const key = pick(["k1", "k2", ""]);
+    calls.push({
+      id,
+      keyId: key,
+      order: order === "mixed" ? pick(["a", "b"]) : order,
+      request: random() < 0.9 ? `request ${key}` : "other bytes",
+      expected: order !== "" && random() < 0.3 ? Math.floor(random() * 6) : undefined,
+    });
+  }
+  return calls;
+}
+
+/** Runs one seed to its end and returns what must not be, one line each. */
+function faultsOf(seed: number, faults: Faults): { readonly world: World; readonly wrong: readonly string[] } {
+  const random = randomOf(seed);
+  const world = new World(random, faults, 1 + Math.floor(random() * 3));
+  const calls = [...callsOf(random)];
+  let ticks = 0;
+  for (; ticks < ticksMax && (calls.length > 0 || world.busy); ticks += 1) {
+    const next = calls[0];
+    if (next !== undefined && (!world.busy || random() < 0.1)) {
+      calls.shift();
+      world.start(next);
+    } else world.tick();
+  }
+  const wrong: string[] = ticks === ticksMax ? ["it does not end"] : [];
+  const law = new JournalLog();
+  for (const each of world.log) {
+    if (each.kind === "entry") law.addEntry({ ...each, key: each.subject, hasOutcome: false });
+    else if (law.addOutcome(each) === undefined) wrong.push(`outcome ${each.sequence} settles nothing`);
+  }
+  const entries = world.log.filter((each): each is StoredEntry => each.kind === "entry");
+  const seen = new Set<number>();
+  const keys = new Map<string, number>();
+  const last = new Map<string, number>();
+  for (const { sequence } of world.given) {
+    const entry = entries.find((each) => each.sequence === sequence);
+    if (entry === undefined || law.entry(sequence)?.isValid !== true)
+      wrong.push(`${sequence} is void and was forwarded`);
+    if (seen.has(sequence)) wrong.push(`${sequence} was forwarded twice`);
+    seen.add(sequence);
+    if (entry === undefined) continue;
+    if (entry.keyId !== "" && keys.has(entry.keyId)) wrong.push(`key ${entry.keyId} was forwarded twice`);
+    keys.set(entry.keyId, sequence);
+  }
+  for (const { sequence } of world.applied) {
+    const entry = entries.find((each) => each.sequence === sequence);
+    if (entry?.isOrdered !== true) continue;
+    if (sequence < (last.get(entry.subject) ?? 0)) wrong.push(`${sequence} was applied out of order`);
+    last.set(entry.subject, sequence);
+  }
+  for (const { call, end } of world.ended) {
+    if (end?.kind !== "applied" && end?.kind !== "recorded") continue;
+    const entry = entries.find((each) => each.sequence === end.sequence);
+    if (entry === undefined || law.entry(end.sequence)?.isValid !== true)
+      wrong.push(`call ${call.id} was acknowledged and is not in the log`);
+    if (!world.applied.some(({ sequence }) => sequence === end.sequence))
+      wrong.push(`call ${call.id} was acknowledged and not applied`);
+    if (end.kind === "recorded" && entry?.request !== call.request)
+      wrong.push(`call ${call.id} got the outcome of other bytes`);
+    if (end.kind === "applied" && end.isDurable && law.entry(end.sequence)?.settledBy === 0)
+      wrong.push(`call ${call.id} was told of an outcome that is not kept`);
+  }
+  return { world, wrong };
+}
+
+test(`${seeds} interleavings with deaths, losses and lagging reads keep the law`, () => {
+  const wrong: string[] = [];
+  let [applied, recorded, died, conflicts, blocked] = [0, 0, 0, 0, 0];
+  for (let seed = 1; seed <= seeds; seed += 1) {
+    const found = faultsOf(seed, { death: 0.02, loss: 0.15, fresh: 0.5 });
+    for (const each of found.wrong) wrong.push(`seed ${seed}: ${each}`);
+    for (const { end } of found.world.ended) {
+      if (end === undefined) died += 1;
+      else if (end.kind === "applied") applied += 1;
+      else if (end.kind === "recorded") recorded += 1;
+      else if (end.kind === "conflict") conflicts += 1;
+      else if (end.kind === "blocked") blocked += 1;
+    }
+  }
+  expect(wrong.slice(0, 10)).toEqual([]);
+  // each way is taken often enough to be tried
+  for (const count of [applied, recorded, died, conflicts, blocked]) expect(count).toBeGreaterThan(500);
+});
+
+test("without faults every write that expects nothing is applied once, or got what was recorded", () => {
+  for (let seed = 1; seed <= 500; seed += 1) {
+    const random = randomOf(seed);
+    const world = new World(random, { death: 0, loss: 0, fresh: 1 }, 1);
+    for (let id = 1; id <= 6; id += 1) {
+      world.start({ id, keyId: id % 2 === 0 ? "k" : "", order: "a", request: "r", expected: undefined });
+      for (let ticks = 0; ticks < 1000 && world.busy; ticks += 1) world.tick();
+    }
+    expect(world.ended.map(({ end }) => end?.kind)).toEqual([
+      ...["applied", "applied", "applied", "recorded", "applied", "recorded"],
+    ]);
+  }
+});

@@ -1,0 +1,318 @@
+/**
+ * A journal in memory with proxies that write through it: appends are refused a second copy by message id, reads see a
+ * prefix of the log, acknowledgements are lost, applications are slow, and proxies die at each step. One seed, one run.
+ */
+import { entryMessageId } from "../../core/journal/journal-key.js";
+import {
+  type FoundEntry,
+  type FoundOutcome,
+  type Step,
+  type WriteEnd,
+  WriteSteps,
+} from "../../core/journal/write-steps.js";
+
+export interface StoredEntry {
+  readonly kind: "entry";
+  readonly sequence: number;
+  readonly subject: string;
+  readonly isOrdered: boolean;
+  readonly expected: number;
+  readonly keyId: string;
+  readonly request: string;
+  readonly call: number;
+  readonly life: number;
+}
+
+export interface StoredOutcome extends FoundOutcome {
+  readonly kind: "outcome";
+  readonly sequence: number;
+  readonly subject: string;
+  readonly entry: number;
+  readonly result: string;
+}
+
+type Stored = StoredEntry | StoredOutcome;
+type Outcome = StoredOutcome;
+
+export interface Call {
+  readonly id: number;
+  readonly keyId: string;
+  readonly order: string;
+  readonly request: string;
+  readonly expected: number | undefined;
+}
+
+export interface Ended {
+  readonly call: Call;
+  /** undefined: its proxy died. */
+  readonly end: WriteEnd<Outcome> | undefined;
+}
+
+interface Running {
+  readonly call: Call;
+  readonly steps: Generator<Step, WriteEnd<Outcome>, unknown>;
+  readonly proxy: number;
+  readonly life: number;
+  asked: Step | undefined;
+  waits: number;
+  /** What the application does with it: an index of `World.given`. */
+  given: number;
+}
+
+interface Given {
+  readonly sequence: number;
+  readonly call: Call;
+  isDone: boolean;
+  /** The application stands still for a while. */
+  readonly isSlow: boolean;
+}
+
+export interface Faults {
+  /** Of steps, what share ends in the death of its proxy, and of appends, what share loses its acknowledgement. */
+  readonly death: number;
+  readonly loss: number;
+  /** Of reads, what share sees all of the log. */
+  readonly fresh: number;
+}
+
+/** A small generator of random numbers in [0, 1). */
+export function randomOf(seed: number): () => number {
+  let state = seed | 0;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const patience = 12;
+
+export class World {
+  readonly log: Stored[] = [];
+  readonly ended: Ended[] = [];
+  /** What the application applied, in this order. */
+  readonly applied: Given[] = [];
+  readonly given: Given[] = [];
+  readonly #ids = new Map<string, number>();
+  readonly #random: () => number;
+  readonly #faults: Faults;
+  readonly #lives: number[];
+  #running: Running[] = [];
+  #life = 0;
+
+  constructor(random: () => number, faults: Faults, proxies: number) {
+    this.#random = random;
+    this.#faults = faults;
+    this.#lives = Array.from({ length: proxies }, () => ++this.#life);
+  }
+
+  get busy(): boolean {
+    return this.#running.length > 0 || this.given.some(({ isDone }) => !isDone);
+  }
+
+  start(call: Call): void {
+    const proxy = Math.floor(this.#random() * this.#lives.length);
+    const write = { isOrdered: call.order !== "", isKeyed: call.keyId !== "", expected: call.expected };
+    const steps = new WriteSteps<Outcome>(write).run();
+    const running: Running = {
+      call,
+      steps,
+      proxy,
+      life: this.#lives[proxy] ?? 0,
+      asked: undefined,
+      waits: 0,
+      given: -1,
+    };
+    this.#running.push(running);
+    this.#go(running, undefined);
+  }
+
+  /** One event: a step of some call, a death, or something that the application does. */
+  tick(): void {
+    const waiting = this.given.filter(({ isDone }) => !isDone);
+    const pick = Math.floor(this.#random() * (this.#running.length + waiting.length));
+    const running = this.#running[pick];
+    if (running === undefined) this.#apply(waiting[pick - this.#running.length]);
+    else if (this.#random() < this.#faults.death) this.#die(running);
+    else this.#perform(running);
+  }
+
+  #apply(given: Given | undefined): void {
+    if (given === undefined) return;
+    if (given.isSlow && this.#running.length > 0 && this.#random() < 0.95) return;
+    given.isDone = true;
+    this.applied.push(given);
+  }
+
+  /** The proxy of this call dies at this very step, perhaps after it took effect. */
+  #die({ proxy, life }: Running): void {
+    const dead = this.#running.filter((each) => each.life === life);
+    for (const each of dead) if (this.#random() < 0.5) this.#takesEffect(each);
+    this.#running = this.#running.filter((each) => each.life !== life);
+    for (const { call } of dead) this.ended.push({ call, end: undefined });
+    this.#lives[proxy] = ++this.#life;
+  }
+
+  #takesEffect(running: Running): void {
+    const { asked } = running;
+    if (asked?.kind === "append") this.#append(running, asked.expected, asked.afterVoid);
+    if (asked?.kind === "forward" && running.given < 0) this.#give(running, asked.sequence);
+    if (asked?.kind === "record") this.#record(running, asked);
+  }
+
+  #go(running: Running, result: unknown): void {
+    const { value, done } = running.steps.next(result);
+    running.waits = 0;
+    if (done !== true) {
+      running.asked = value;
+      return;
+    }
+    this.#running = this.#running.filter((each) => each !== running);
+    this.ended.push({ call: running.call, end: value });
+  }
+
+  #perform(running: Running): void {
+    const { asked } = running;
+    if (asked === undefined) return;
+    const result = this.#resultOf(running, asked);
+    if (result !== notYet) this.#go(running, result);
+    else if (++running.waits > patience) this.#go(running, whenLate(asked));
+  }
+
+  #resultOf(running: Running, step: Step): unknown {
+    switch (step.kind) {
+      case "head":
+        return this.#guessHead(running);
+      case "append":
+        return this.#appendWithLoss(running, step.expected, step.afterVoid);
+      case "entry":
+        return this.#entry(running, step.sequence, step.of);
+      case "first-after":
+        return this.#firstAfter(step.after, step.until);
+      case "is-known":
+        return this.#read().some(
+          ({ kind, subject, ...each }) =>
+            kind === "outcome" &&
+            "entry" in each &&
+            each.entry === step.sequence &&
+            subject === this.#subjectAt(step.of),
+        );
+      case "outcome":
+        return this.#read().find((each) => each.kind === "outcome" && each.entry === step.sequence) ?? notYet;
+      case "forward":
+        return this.#forward(running, step.sequence);
+      case "record":
+        return this.#random() < this.#faults.loss ? false : this.#record(running, step);
+    }
+  }
+
+  /** A replica: some prefix of the log. */
+  #read(): readonly Stored[] {
+    if (this.#random() < this.#faults.fresh) return this.log;
+    return this.log.slice(0, Math.floor(this.#random() * (this.log.length + 1)));
+  }
+
+  #guessHead({ call }: Running): number {
+    const subject = subjectOf(call);
+    let head = 0;
+    for (const each of this.#read())
+      if (each.kind === "entry" && each.subject === subject && each.expected === head) head = each.sequence;
+    return head;
+  }
+
+  #append(running: Running, expected: number, afterVoid: number) {
+    const { call, life } = running;
+    const id = call.keyId === "" ? `n${call.id}.${expected}` : entryMessageId(call.keyId, afterVoid);
+    const before = this.#ids.get(id);
+    if (before !== undefined) return { sequence: before, isDuplicate: true };
+    const sequence = this.log.length + 1;
+    this.#ids.set(id, sequence);
+    const { keyId, request, order } = call;
+    const isOrdered = order !== "";
+    this.log.push({
+      ...{
+        kind: "entry",
+        sequence,
+        subject: subjectOf(call),
+        isOrdered,
+        expected,
+        keyId,
+        request,
+        call: call.id,
+        life,
+      },
+    });
+    return { sequence, isDuplicate: false };
+  }
+
+  #appendWithLoss(running: Running, expected: number, afterVoid: number): unknown {
+    const drawn = this.#random();
+    if (drawn < this.#faults.loss / 3) return undefined; // it never arrived
+    const appended = this.#append(running, expected, afterVoid);
+    if (drawn < (2 * this.#faults.loss) / 3) return undefined; // it did, and nobody heard
+    if (drawn < this.#faults.loss) return { ...appended, isDuplicate: true }; // the second try was answered
+    return appended;
+  }
+
+  #subjectAt(sequence: number): string | undefined {
+    return this.log[sequence - 1]?.subject;
+  }
+
+  #entry({ call, life }: Running, sequence: number, of: number): FoundEntry | "none" | typeof notYet {
+    const found = this.#read()[sequence - 1];
+    if (found === undefined) return notYet;
+    if (found.kind !== "entry" || (of !== 0 && found.subject !== this.#subjectAt(of))) return "none";
+    const { isOrdered, expected } = found;
+    const isOwn = found.call === call.id && found.life === life;
+    return {
+      isOwn,
+      isOrdered,
+      expected,
+      isSameRequest: found.request === call.request && found.subject === subjectOf(call),
+    };
+  }
+
+  #firstAfter(after: number, until: number): number | typeof notYet {
+    const subject = this.#subjectAt(until);
+    for (const each of this.#read()) {
+      if (each.kind !== "entry" || each.subject !== subject || each.sequence <= after) continue;
+      if (each.expected === after || each.sequence >= until) return each.sequence;
+    }
+    return notYet;
+  }
+
+  #give(running: Running, sequence: number): void {
+    running.given = this.given.length;
+    this.given.push({ sequence, call: running.call, isDone: false, isSlow: this.#random() < this.#faults.loss });
+  }
+
+  #forward(running: Running, sequence: number): unknown {
+    if (running.given < 0) {
+      if (this.#random() < this.#faults.loss / 2) return "not-forwarded"; // no application was there
+      this.#give(running, sequence);
+      if (this.#random() < this.#faults.loss / 2) return "lost";
+    }
+    return this.given[running.given]?.isDone === true ? "answered" : notYet;
+  }
+
+  #record({ call }: Running, step: Step & { readonly kind: "record" }): boolean {
+    const { sequence: entry, notForwarded, behind } = step;
+    const id = `o${entry}`;
+    if (!this.#ids.has(id)) {
+      const sequence = this.log.length + 1;
+      this.#ids.set(id, sequence);
+      const result = `call ${call.id}`;
+      this.log.push({ kind: "outcome", sequence, subject: subjectOf(call), entry, notForwarded, behind, result });
+    }
+    return true;
+  }
+}
+
+const notYet = Symbol("not yet");
+const subjectOf = ({ order, keyId }: Call): string => (order === "" ? `k${keyId}` : `o${order}`);
+
+function whenLate(step: Step): unknown {
+  if (step.kind === "outcome") return step.sequence % 2 === 0 ? "in-flight" : "unknown";
+  return step.kind === "forward" ? "lost" : undefined;
+}
