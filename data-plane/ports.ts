@@ -5,6 +5,7 @@ import type { SpiffeId } from "../core/identity.js";
 import type { JwtIssuer } from "../core/kinds/jwt-issuer/jwt-issuer.js";
 import type { Endpoint, PreparedRevision, Rejection } from "../core/model.js";
 import type { CompiledUnit } from "../core/policy/compile.js";
+import type { CompiledTelemetry } from "../core/policy/compiled-telemetry.js";
 import type { TrustedIssuer } from "../core/token/token-model.js";
 
 /** The proxy's identity with what calls need for TLS. Each renewal replaces the whole object. */
@@ -63,6 +64,8 @@ export interface EvaluatedPolicy {
   unit(service: string): CompiledUnit | undefined;
   /** Whether the revision has the service at all. */
   has(service: string): boolean;
+  /** Which calls to a service leave traces and lines in the access log: as it says itself, or the mesh. */
+  telemetry(service: string): CompiledTelemetry;
   /** The JwtIssuers of the policy. The same list object is returned until it changes. */
   readonly issuers: readonly JwtIssuer[];
 }

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { digestOf } from "../../core/digest.js";
 import { buildSpiffeId } from "../../core/identity.js";
 import type { CompiledUnit } from "../../core/policy/compile.js";
+import { noTelemetry } from "../../core/policy/compiled-telemetry.js";
 import type { EvaluatedPolicy } from "../../data-plane/ports.js";
 import { CallRecorder } from "../../data-plane/proxy/call-recorder.js";
 import { systemClock } from "../../runtime/clock.js";
@@ -15,6 +16,7 @@ export function recordingCost(unit: CompiledUnit, mesh: string, share: number, c
     revisionDigest: digestOf(Buffer.from("1")),
     unit: () => unit,
     has: () => true,
+    telemetry: () => noTelemetry,
     issuers: [],
   };
   const caller = buildSpiffeId(mesh, "service", "s1");

@@ -18,8 +18,11 @@ export interface Kind<Object extends NamedObject, Key extends string = string> {
   readonly about: string;
   /** Its page in docs/, with a table of its fields that comes from here. */
   readonly page: string;
-  /** The unit that holds objects of this kind: of the service, of the mesh, or of the gateway that it is. */
-  readonly unit: "service" | "mesh" | "gateway";
+  /**
+   * The unit that holds objects of this kind: of the service, of the mesh, of the gateway that it is, or either of the
+   * first two, where objects that name no service are about the mesh.
+   */
+  readonly unit: "service" | "mesh" | "gateway" | "either";
   /** The field of a unit that holds its objects, and its number in the unit's bytes. */
   readonly key: Key;
   readonly number: number;
@@ -30,7 +33,7 @@ export interface Kind<Object extends NamedObject, Key extends string = string> {
   readonly shape: Shape<Object>;
   /** Returns the object as it is written in a file, `kind` and `name` first. */
   render(object: Object): Record<string, unknown>;
-  /** True if a service has at most one object of this kind. */
+  /** True if a service has at most one object of this kind, as has the mesh, where objects may be about it. */
   readonly isOnePerService: boolean;
   /** Returns what is wrong with the objects of one unit together, or undefined. */
   whyNotTogether?(unit: string, objects: readonly Object[]): string | undefined;

@@ -9,8 +9,20 @@ import { rateLimit } from "./rate-limit/rate-limit.js";
 import { resilience } from "./resilience/resilience.js";
 import { route } from "./route/route.js";
 import { service } from "./service/service.js";
+import { telemetry } from "./telemetry/telemetry.js";
 
-const table = [service, authorization, route, assertion, rateLimit, jwtIssuer, resilience, gateway, journal] as const;
+const table = [
+  service,
+  authorization,
+  route,
+  assertion,
+  rateLimit,
+  jwtIssuer,
+  resilience,
+  gateway,
+  journal,
+  telemetry,
+] as const;
 type Table = (typeof table)[number];
 type ObjectOf<K> = K extends Kind<infer Object, string> ? Object : never;
 

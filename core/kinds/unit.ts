@@ -27,7 +27,9 @@ export function unitNameOf(object: PolicyObject): string {
   const { isSingle, unit } = kindOf(object);
   if (unit === "mesh") return meshUnitName;
   if (unit === "gateway") return gatewayWorkload(object.name);
-  return isSingle ? object.name : (object as { readonly service: string }).service;
+  if (isSingle) return object.name;
+  const { service } = object as { readonly service?: string };
+  return service ?? meshUnitName;
 }
 
 /** The objects of a unit, kind by kind. */
@@ -78,7 +80,8 @@ function makeCanonical(unit: Unit): Unit {
   const canonical: Parts = { name: unit.name };
   for (const kind of kinds) {
     const objects = objectsOfKind(unit, kind);
-    if (objects.length > 0 && kind.unit !== sort)
+    const isHere = kind.unit === sort || (kind.unit === "either" && sort !== "gateway");
+    if (objects.length > 0 && !isHere)
       throw new PolicyFault(
         `${kind.noun}s are in the unit of ${unitNouns[kind.unit]}, not in that of ${unitNouns[sort]}`,
       );
@@ -88,10 +91,15 @@ function makeCanonical(unit: Unit): Unit {
   return Object.freeze(canonical) as unknown as Unit;
 }
 
-const unitNouns = { mesh: "the mesh", service: "a service", gateway: "a gateway" } as const;
+const unitNouns = {
+  mesh: "the mesh",
+  service: "a service",
+  gateway: "a gateway",
+  either: "a service or the mesh",
+} as const;
 
 /** What a unit is about. Fails with a `PolicyFault` if its name and the object that it is about do not agree. */
-function sortOf({ name, service, gateway }: Unit): Kind<PolicyObject>["unit"] {
+function sortOf({ name, service, gateway }: Unit): Exclude<Kind<PolicyObject>["unit"], "either"> {
   if (name === meshUnitName) return "mesh";
   const gatewayName = gatewayNameIn(name);
   if (gatewayName === undefined && !isLabel(name))
@@ -115,7 +123,7 @@ function canonicalObjects(
   if (why !== undefined) throw new PolicyFault(why);
   const sorted = objects.map((object) => {
     if (!isLabel(object.name)) throw new PolicyFault(`${noun} ${JSON.stringify(object.name.slice(0, 64))}: not a name`);
-    if (!isSingle && kind.unit === "service" && unitNameOf(object) !== unit)
+    if (!isSingle && kind.unit !== "mesh" && unitNameOf(object) !== unit)
       throw new PolicyFault(`${noun} ${object.name} is about another service`);
     return within(`${noun} ${object.name}`, () => type.canonical(object));
   });

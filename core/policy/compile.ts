@@ -2,6 +2,7 @@
 import { compileJournal } from "../journal/plan.js";
 import type { Unit } from "../kinds/table.js";
 import { buildAccessIndex } from "./access-index.js";
+import { compileTelemetry } from "./compiled-telemetry.js";
 import type { CompiledUnit } from "./compiled-unit.js";
 import { buildRouteIndex } from "./route-index.js";
 
@@ -29,5 +30,6 @@ export function compileUnit(unit: Unit, mesh: string): CompiledUnit {
     hasTokenLimits: hasTokenLimits || journal?.readsToken === true,
     resilience: unit.resilience[0],
     journal,
+    telemetry: compileTelemetry(unit.telemetry[0]),
   });
 }

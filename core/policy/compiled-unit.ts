@@ -6,6 +6,7 @@ import type { JwtIssuer } from "../kinds/jwt-issuer/jwt-issuer.js";
 import type { RateLimit } from "../kinds/rate-limit/rate-limit.js";
 import type { Resilience } from "../kinds/resilience/resilience.js";
 import type { CompiledRouteRule } from "./compiled-route.js";
+import type { CompiledTelemetry } from "./compiled-telemetry.js";
 import type { CallInputs } from "./condition/frame.js";
 import type { ConditionRead } from "./condition/scope.js";
 import type { Access, Decision, SubjectKnowledge } from "./decision.js";
@@ -63,6 +64,8 @@ export interface CompiledUnit {
   readonly resilience: Resilience | undefined;
   /** Which calls are journaled, and how; undefined: none. */
   readonly journal: JournalPlan | undefined;
+  /** Which calls leave traces and lines in the access log; of the mesh's unit: of services that do not say. */
+  readonly telemetry: CompiledTelemetry;
   /** How often it may be called, for a `Limiter`: the budgets outlive the unit. */
   readonly rateLimits: readonly RateLimit[];
   /** The headers that the route's rules in question for `method` read, sorted. */

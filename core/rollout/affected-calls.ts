@@ -61,12 +61,21 @@ function compareUnits(pair: UnitPair): AffectedCalls[] {
   ];
 }
 
-/** Parts of a unit that are judged apart below, or (assertions) not by any call. */
-type KnownPart = "name" | "service" | "authorizations" | "routes" | "assertions" | "rateLimits" | "issuers";
+/** Parts of a unit that are judged apart below, or (assertions, telemetry) do not change what any call gets. */
+type KnownPart =
+  | "name"
+  | "service"
+  | "authorizations"
+  | "routes"
+  | "assertions"
+  | "rateLimits"
+  | "issuers"
+  | "telemetry";
 
 /** All other fields of a unit. It is not known which calls they affect, so all calls of the service count. */
 function others(unit: Unit | undefined): object {
-  const { name, service, authorizations, routes, assertions, rateLimits, issuers, ...rest } = unit ?? ({} as Unit);
+  const { name, service, authorizations, routes, assertions, rateLimits, issuers, telemetry, ...rest } =
+    unit ?? ({} as Unit);
   return rest satisfies Omit<Unit, KnownPart>;
 }
 

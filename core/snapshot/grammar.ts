@@ -88,6 +88,11 @@ export function findSpiffeId(text: string): SpiffeId | undefined {
   }
 }
 
+/** Says whether `name` is the name of a header, in lower case; pseudo-headers are none. */
+export function isHeaderName(name: string): boolean {
+  return headerNameGrammar.test(name);
+}
+
 /** Returns why a route may not match the header `name`, or undefined if it may. */
 export function whyNotMatchable(name: string): string | undefined {
   if (name.startsWith(":")) return "pseudo-headers cannot be matched; use methods";

@@ -157,8 +157,10 @@ function refuseRepeated(objects: readonly SourcedObject[], findings: FindingList
   for (const sourced of objects) {
     const { object } = sourced;
     refuse(object.kind, object.name, sourced, "name");
-    const service = "service" in object ? object.service : "";
-    if (kindOf(object).isOnePerService && service !== "")
-      refuse(`a ${object.kind} for service`, service, sourced, "service");
+    const { service } = object as { readonly service?: string };
+    const { isOnePerService, unit } = kindOf(object);
+    if (!isOnePerService || service === "") continue;
+    if (service !== undefined) refuse(`a ${object.kind} for service`, service, sourced, "service");
+    else if (unit === "either") refuse(`a ${object.kind} for`, "the mesh", sourced, "name");
   }
 }

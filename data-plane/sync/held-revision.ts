@@ -4,6 +4,7 @@ import type { Digest } from "../../core/digest.js";
 import type { JwtIssuer } from "../../core/kinds/jwt-issuer/jwt-issuer.js";
 import { meshUnitName, type Revision, type Signed, type SnapshotList } from "../../core/model.js";
 import type { CompiledUnit } from "../../core/policy/compile.js";
+import { type CompiledTelemetry, noTelemetry, telemetryWith } from "../../core/policy/compiled-telemetry.js";
 import type { EvaluatedPolicy } from "../ports.js";
 
 export interface HeldUnit {
@@ -63,6 +64,12 @@ export class HeldPolicy<Held extends EvaluableRevision = HeldRevision> implement
 
   get issuers(): readonly JwtIssuer[] {
     return this.held.units.get(meshUnitName)?.compiled.issuers ?? noIssuers;
+  }
+
+  telemetry(service: string): CompiledTelemetry {
+    const { units } = this.held;
+    const own = this.unit(service)?.telemetry ?? noTelemetry;
+    return telemetryWith(own, units.get(meshUnitName)?.compiled.telemetry ?? noTelemetry);
   }
 
   has(service: string): boolean {

@@ -51,6 +51,10 @@ describe("policy keeps its bytes and digests", () => {
     expectGolden("journal.txt", describeSnapshot(objectsIn([join(folder, "journal.yaml")])));
   });
 
+  test("with what may be about a service or the mesh", () => {
+    expectGolden("telemetry.txt", describeSnapshot(objectsIn([join(folder, "telemetry.yaml")])));
+  });
+
   test("as the shop has it", () => {
     const shop = join("examples", "shop", "policy");
     const names = readdirSync(shop).filter((name) => name.endsWith(".yaml") && !name.endsWith(".test.yaml"));

@@ -14,6 +14,7 @@ import type {
 import type { CallInputs } from "../../core/policy/condition/frame.js";
 import { gateway, withClients } from "./gateway-arbitrary.js";
 import { journal } from "./journal-arbitrary.js";
+import { telemetry } from "./telemetry-arbitrary.js";
 import { resilience, trafficRoute } from "./traffic-arbitrary.js";
 
 export const mesh = "demo";
@@ -222,6 +223,9 @@ export const objectsByKind: { readonly [Kind in PolicyObject["kind"]]: fc.Arbitr
     .subarray(["public", "cart"])
     .chain((names) => fc.tuple(...names.map((name) => gateway(name, serviceNames)))),
   Journal: fc.subarray([...serviceNames]).chain((names) => fc.tuple(...names.map(journal))),
+  Telemetry: fc
+    .subarray([...serviceNames, undefined])
+    .chain((names) => fc.tuple(...names.map((name) => telemetry(name)))),
 };
 
 /** The policy of a whole mesh with objects of every kind. */

@@ -5,9 +5,11 @@ import { buildSpiffeId } from "../../core/identity.js";
 import type { JwtIssuer } from "../../core/kinds/jwt-issuer/jwt-issuer.js";
 import type { Limit } from "../../core/kinds/rate-limit/rate-limit.js";
 import type { Resilience } from "../../core/kinds/resilience/resilience.js";
+import type { Telemetry } from "../../core/kinds/telemetry/telemetry.js";
 import { unitWith } from "../../core/kinds/unit.js";
 import type { AuthorizationRule, Endpoint, RouteRule } from "../../core/model.js";
 import { type CompiledUnit, compileUnit } from "../../core/policy/compile.js";
+import { noTelemetry } from "../../core/policy/compiled-telemetry.js";
 import type { TrustedIssuer } from "../../core/token/token-model.js";
 import type {
   AppRegistration,
@@ -105,11 +107,13 @@ export interface TestUnit {
   readonly rules?: readonly RouteRule[];
   readonly limits?: readonly Limit[];
   readonly resilience?: Omit<Resilience, "kind" | "name" | "service">;
+  readonly telemetry?: Omit<Telemetry, "kind" | "name" | "service">;
 }
 
 export const everyone: AuthorizationRule = { from: ["*"], methods: ["*"] };
 
-function compileTestUnit({ service, allow = [], deny = [], rules, limits = [], resilience }: TestUnit): CompiledUnit {
+function compileTestUnit(unit: TestUnit): CompiledUnit {
+  const { service, allow = [], deny = [], rules, limits = [], resilience, telemetry } = unit;
   return compileUnit(
     unitWith(service, {
       service: { kind: "Service", name: service, methods: [] },
@@ -117,6 +121,7 @@ function compileTestUnit({ service, allow = [], deny = [], rules, limits = [], r
       rateLimits: limits.length === 0 ? [] : [{ kind: "RateLimit", name: "limits", service, limits }],
       routes: rules === undefined ? [] : [{ kind: "Route", name: service, service, rules }],
       resilience: resilience === undefined ? [] : [{ ...resilience, kind: "Resilience", name: service, service }],
+      telemetry: telemetry === undefined ? [] : [{ ...telemetry, kind: "Telemetry", name: service, service }],
     }),
     mesh,
   );
@@ -134,6 +139,7 @@ export function buildPolicy(
     revisionDigest: digestOf(Buffer.from(String(revision))),
     unit: (service) => compiled.get(service),
     has: (service) => compiled.has(service),
+    telemetry: (service) => compiled.get(service)?.telemetry ?? noTelemetry,
     issuers,
   };
 }

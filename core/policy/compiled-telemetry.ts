@@ -1,0 +1,67 @@
+/** Which calls leave traces and lines in the access log, as proxies ask it. */
+import { wholeShare } from "../kinds/amounts.js";
+import type { AccessLog, MethodShare, Telemetry, Traces } from "../kinds/telemetry/telemetry.js";
+
+export interface CompiledTraces {
+  /** Returns the share of calls to the method, from 0 to 1, that are traced if they have no parent. */
+  shareOf(method: string): number;
+}
+
+export interface CompiledAccessLog {
+  /** Returns the share of calls to the method, from 0 to 1, that have a line. */
+  shareOf(method: string): number;
+  /** Whether every call that the proxy refused or answered itself has a line. */
+  readonly logsRefused: boolean;
+  /** Headers that lines show, and those of which they only say that they were there. Lower case. */
+  readonly headers: readonly string[];
+  readonly redact: readonly string[];
+}
+
+/** undefined: not stated. */
+export interface CompiledTelemetry {
+  readonly traces: CompiledTraces | undefined;
+  readonly accessLog: CompiledAccessLog | undefined;
+}
+
+export const noTelemetry: CompiledTelemetry = Object.freeze({ traces: undefined, accessLog: undefined });
+
+/** Credentials: no policy can have their values logged. */
+const alwaysRedacted = ["authorization", "cookie", "proxy-authorization"] as const;
+
+export function compileTelemetry(telemetry: Telemetry | undefined): CompiledTelemetry {
+  const { traces, accessLog } = telemetry ?? {};
+  if (traces === undefined && accessLog === undefined) return noTelemetry;
+  return Object.freeze({
+    traces: traces && { shareOf: shares(traces) },
+    accessLog: accessLog && compileLog(accessLog),
+  });
+}
+
+/** What a service says, and where it says nothing what `mesh` says. */
+export function telemetryWith(own: CompiledTelemetry, mesh: CompiledTelemetry): CompiledTelemetry {
+  if (own === noTelemetry) return mesh;
+  if (mesh === noTelemetry) return own;
+  return { traces: own.traces ?? mesh.traces, accessLog: own.accessLog ?? mesh.accessLog };
+}
+
+function compileLog(log: AccessLog): CompiledAccessLog {
+  const redact = [
+    ...new Set([...log.redact, ...log.headers.filter((name) => alwaysRedacted.some((one) => one === name))]),
+  ];
+  const headers = log.headers.filter((name) => !redact.includes(name));
+  return { shareOf: shares(log), logsRefused: log.refused === "all", headers, redact };
+}
+
+function shares({ share, byMethod }: Traces | AccessLog): (method: string) => number {
+  if (byMethod.length === 0) return () => share / wholeShare;
+  return (method) => {
+    const own = byMethod.find((one) => names(one, method));
+    return (own ?? { share }).share / wholeShare;
+  };
+}
+
+function names({ methods }: MethodShare, method: string): boolean {
+  if (methods.length === 0) return true;
+  const service = `${method.slice(0, method.indexOf("/"))}/*`;
+  return methods.some((pattern) => pattern === "*" || pattern === method || pattern === service);
+}
