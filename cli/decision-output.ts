@@ -7,8 +7,21 @@ import { renderTime } from "./output.js";
 
 /** A decision with its inputs, for programs. */
 export function decisionToJson({ service, proxyId, decision }: DecisionOfProxy) {
-  const { id, direction, caller, method, verdict, rule, tokenProblem, revision, epoch, timeMs, closed, shadow } =
-    decision;
+  const {
+    id,
+    direction,
+    caller,
+    method,
+    verdict,
+    rule,
+    tokenProblem,
+    revision,
+    epoch,
+    timeMs,
+    closed,
+    shadow,
+    mirrored,
+  } = decision;
   return {
     id,
     time: renderTime(timeMs),
@@ -27,6 +40,7 @@ export function decisionToJson({ service, proxyId, decision }: DecisionOfProxy) 
     epoch,
     closed,
     shadow,
+    ...(mirrored === undefined ? {} : { mirrored }),
     inputs: inputsToJson(decision),
   };
 }

@@ -144,7 +144,7 @@ export function startOutbound(dial: () => Socket): Taker {
   const nowMs = () => engine.loop.time();
   const traffic = new Traffic({ proxyId: "p0", labels: [], log, metrics, retries: engine.retries, nowMs });
   return new Outbound(
-    { ...parts, traffic, endpoints },
+    { ...parts, copies: parts.pool, traffic, endpoints },
     { self: buildSpiffeId(mesh, "service", "front"), mesh, service: "echo" },
   );
 }

@@ -22,7 +22,7 @@ export function recordingCost(unit: CompiledUnit, mesh: string, share: number, c
   const caller = buildSpiffeId(mesh, "service", "s1");
   const header = (name: string) => (name === "x-region" ? "eu" : undefined);
   const inputs = { header, sourceAddress: undefined, nowMs: 1, claims: undefined, destinationLabels: new Map() };
-  const call = { caller, method: "bench.Api/Get", inputs };
+  const call = { caller, method: "bench.Api/Get", inputs, isMirrored: false };
   const sink = { offer: () => true, offerCounts: () => {} };
   const recorder = new CallRecorder({ sink, random: randomBytes, clock: systemClock }, caller, share);
   const run = (count: number): void => {

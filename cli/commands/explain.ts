@@ -57,8 +57,9 @@ export function addExplainCommand(program: Command, cli: Cli): void {
 
 function render(found: DecisionOfProxy, { name }: PolicyUnits, { again, nearest }: Explanation): string {
   const { service, proxyId, decision } = found;
-  const { id, verdict, rule, revision, epoch, version, timeMs, caller, method, closed, shadow } = decision;
-  const marks = `${version === "" ? "" : ` to ${version}`}${closed ? ", an open stream" : ""}${shadow ? ", in shadow" : ""}`;
+  const { id, verdict, rule, revision, epoch, version, timeMs, caller, method, closed, shadow, mirrored } = decision;
+  const where = version === "" ? "" : ` to ${version}`;
+  const marks = `${where}${closed ? ", an open stream" : ""}${shadow ? ", in shadow" : ""}${mirrored ? ", a copy of a call" : ""}`;
   const pairs: (readonly [string, string])[] = [
     ["decision", `${id}, ${renderTime(timeMs)}`],
     ["call", `${caller} to ${decision.service}/${plain(method)}`],

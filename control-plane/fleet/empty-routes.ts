@@ -9,22 +9,25 @@ export interface RoutedTargets {
   readonly service: string;
   /** The rule as operators know it: "payments/rules[0]". */
   readonly rule: string;
-  /** Those with a weight above 0; not empty. */
-  readonly targets: readonly WeightedVersion[];
-  /** The share of a target without instances is answered 14; false: it goes to the others. */
-  readonly failsWhenEmpty: boolean;
+  /** Those with a weight above 0, or where copies of its calls go; not empty. */
+  readonly targets: readonly Pick<WeightedVersion, "version" | "labels">[];
+  /** What becomes of the calls for a target without instances: they go to the others, are answered 14, or are not copied. */
+  readonly whenEmpty: "spill" | "fail" | "no copies";
 }
 
 const namedMax = 20;
 
-/** Returns every rule that has a split. A rule without one takes whichever version there is. */
+/** Returns the split and the mirror of every rule. A rule without a split takes whichever version there is. */
 export function routedTargets(units: readonly Unit[]): readonly RoutedTargets[] {
   return units.flatMap(({ name: service, routes }) =>
     routes.flatMap(({ name, rules }) =>
-      rules.flatMap(({ split, whenEmpty }, index) => {
+      rules.flatMap(({ split, whenEmpty = "spill", mirror }, index): readonly RoutedTargets[] => {
         const targets = split.filter(({ weight }) => weight > 0);
         const rule = `${name}/rules[${index}]`;
-        return targets.length === 0 ? [] : [{ service, rule, targets, failsWhenEmpty: whenEmpty === "fail" }];
+        return [
+          ...(targets.length === 0 ? [] : [{ service, rule, targets, whenEmpty }]),
+          ...(mirror === undefined ? [] : [{ service, rule, targets: [mirror], whenEmpty: "no copies" as const }]),
+        ];
       }),
     ),
   );
@@ -32,7 +35,7 @@ export function routedTargets(units: readonly Unit[]): readonly RoutedTargets[] 
 
 /**
  * Returns a problem for each rule of which a target has no instance: the calls of that share go elsewhere or are answered
- * 14, or all calls of the rule are. Only the first few are told in full. `served`: healthy instances, by service.
+ * 14, or all calls of the rule are, or they are not copied. Only the first few are told in full. `served`: healthy instances, by service.
  */
 export function emptyRoutes(
   routed: readonly RoutedTargets[],
@@ -45,22 +48,24 @@ export function emptyRoutes(
   return [...found.slice(0, namedMax), { code, message, subject: "" }];
 }
 
-function problemOf(
-  { service, rule, targets, failsWhenEmpty }: RoutedTargets,
-  there: readonly PlacedEndpoint[],
-): Problem[] {
+function problemOf({ service, rule, targets, whenEmpty }: RoutedTargets, there: readonly PlacedEndpoint[]): Problem[] {
   const empty = targets.filter((target) => !there.some((endpoint) => isOfTarget(target, endpoint)));
   if (empty.length === 0) return [];
   const names = empty.map(renderTarget);
   const named = names.length === 1 ? `version ${names[0]}` : `versions ${names.join(", ")}`;
   const others = [...new Set(there.map(({ version }) => version))].sort().join(", ");
   const versions = others === "" ? "it has no healthy instance at all" : `healthy instances are of ${others}`;
-  const isAll = empty.length === targets.length;
-  const share = failsWhenEmpty
-    ? "that share of its calls is answered 14"
-    : "that share of its calls goes to the others";
-  const code: ProblemCode = isAll ? "route-without-instance" : "version-without-instance";
-  const what = isAll ? "its calls are answered 14" : share;
+  const { code, what } = consequence(whenEmpty, empty.length === targets.length);
   const message = `route ${rule}: ${service} has no healthy instance of ${named}, so ${what}; ${versions}`;
   return [{ code, message, subject: `${service} ${names.join(",")}` }];
+}
+
+function consequence(
+  whenEmpty: RoutedTargets["whenEmpty"],
+  isAll: boolean,
+): { readonly code: ProblemCode; readonly what: string } {
+  if (whenEmpty === "no copies") return { code: "mirror-without-instance", what: "no copies of calls go there" };
+  if (isAll) return { code: "route-without-instance", what: "its calls are answered 14" };
+  const share = whenEmpty === "fail" ? "is answered 14" : "goes to the others";
+  return { code: "version-without-instance", what: `that share of its calls ${share}` };
 }

@@ -12,6 +12,7 @@ export type ProblemCode =
   | "clock"
   | "route-without-instance"
   | "version-without-instance"
+  | "mirror-without-instance"
   | "roster-full"
   | "nats-away"
   | "nats-account"

@@ -85,6 +85,8 @@ export interface DecisionRecord {
   readonly closed: boolean;
   /** A candidate decided, beside the revision that did; nothing was enforced. */
   readonly shadow: boolean;
+  /** The call is a copy, made by a route's mirror. Left out: it is not, or the proxy is of an earlier version. */
+  readonly mirrored?: true;
 }
 
 /** Refusals that are alike and were too many to be recorded one by one. */

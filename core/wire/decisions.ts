@@ -162,6 +162,7 @@ export function renderDecision(record: DecisionRecord): DecisionMessage {
     limits: record.limits.map((limit) => ({ ...limit })),
     closed: record.closed,
     shadow: record.shadow,
+    mirrored: record.mirrored === true,
     issuerRecorded: inputs.issuer !== undefined,
     tokenIssuer: inputs.issuer?.name ?? "",
     tokenProblem: record.tokenProblem ?? "",
@@ -198,6 +199,7 @@ function parseDecision(message: DecisionMessage): DecisionRecord {
     })),
     closed: message.closed,
     shadow: message.shadow,
+    ...(message.mirrored ? { mirrored: true } : {}),
   };
 }
 

@@ -19,6 +19,8 @@ export const headerNames = {
   epoch: "ashlar-epoch",
   /** Between proxies: the sender's own labels, "key=value" joined by ",", for conditions. */
   labels: "ashlar-labels",
+  /** On copies of calls: set by the caller's proxy where a route mirrors, and the application gets it. */
+  mirror: "ashlar-mirror",
 } as const;
 
 /** Labels as that header has them; keys and values hold neither "=" nor ",". */

@@ -32,6 +32,8 @@ export interface JudgedCall {
   readonly caller: SpiffeId;
   readonly method: string;
   readonly inputs: CallInputs;
+  /** It is a copy of a call. */
+  readonly isMirrored: boolean;
 }
 
 export interface Judgement {
@@ -108,7 +110,7 @@ export class CallRecorder {
   ): string | undefined {
     const bits = this.draw();
     if (!this.isWanted(bits)) return undefined;
-    const { caller, method, inputs } = call;
+    const { caller, method, inputs, isMirrored } = call;
     const unit = policy.unit(service);
     const id = this.#newId(bits);
     const judged = (): DecisionRecord => {
@@ -118,7 +120,14 @@ export class CallRecorder {
     // Records of calls that are judged by caller and method alone differ only in id and time.
     const isAlike = limits.length === 0 && (unit?.readsOf(caller, method) ?? noReads).size === 0;
     if (!isAlike || method.length > methodLengthMax) this.#offer(judged());
-    else this.#offerAlike(`${service} ${caller} ${method}`, policy, judged, id, inputs.nowMs);
+    else
+      this.#offerAlike(
+        `${service} ${caller} ${method}${isMirrored ? " mirrored" : ""}`,
+        policy,
+        judged,
+        id,
+        inputs.nowMs,
+      );
     return id;
   }
 
@@ -218,7 +227,7 @@ export class CallRecorder {
   }
 
   #judged(call: JudgedCall, service: string, judgement: Judgement, id: string): DecisionRecord {
-    const { caller, method, inputs } = call;
+    const { caller, method, inputs, isMirrored } = call;
     const { verdict, rule, policy, tokenProblem, limits = noLimits, closed = false } = judgement;
     const reads = policy.unit(service)?.readsOf(caller, method) ?? noReads;
     return {
@@ -239,6 +248,7 @@ export class CallRecorder {
       limits,
       closed,
       shadow: false,
+      ...(isMirrored ? { mirrored: true } : {}),
     };
   }
 

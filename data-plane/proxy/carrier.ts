@@ -16,6 +16,7 @@ import { keyOf } from "./endpoint-choice.js";
 import type { ProxyEngine } from "./forward/proxy-engine.js";
 import { upstreamSessionDefaults } from "./forward/upstream-session.js";
 import { Inbound } from "./inbound.js";
+import { mirrorsOpenMax } from "./mirror/mirrored-call.js";
 import { Outbound } from "./outbound.js";
 import type { ProxyMetrics } from "./proxy-metrics.js";
 import { Traffic } from "./service-traffic.js";
@@ -72,6 +73,8 @@ export class Carrier {
   readonly #inbound: Inbound | undefined;
   readonly #outbounds: readonly Outbound[];
   readonly #peers: UpstreamPool;
+  /** Connections to peer proxies for copies of calls alone, so that no call waits for one. */
+  readonly #copies: UpstreamPool;
   readonly #applications: UpstreamPool;
   readonly #engine: ProxyEngine;
   readonly #recorder: CallRecorder;
@@ -92,13 +95,17 @@ export class Carrier {
     });
     this.#engine = engine;
     this.#peers = new UpstreamPool(pooled, poolOptions(true));
+    this.#copies = new UpstreamPool(pooled, copyPoolOptions());
     this.#applications = new UpstreamPool(pooled, poolOptions(false));
     this.#inbound = options.inbound
       ? new Inbound({ ...deps, recorder, tls, app, pool: this.#applications }, { service, version, labels })
       : undefined;
     this.#outbounds = options.outbounds.map(
       (upstream) =>
-        new Outbound({ ...deps, recorder, tls, traffic, pool: this.#peers }, { self, mesh, service: upstream, labels }),
+        new Outbound(
+          { ...deps, recorder, tls, traffic, pool: this.#peers, copies: this.#copies },
+          { self, mesh, service: upstream, labels },
+        ),
     );
     this.#follow(deps, tls);
     engine.overload.onDrain(() => {
@@ -141,6 +148,7 @@ export class Carrier {
     this.#inbound?.close();
     for (const outbound of this.#outbounds) outbound.close();
     this.#peers.close();
+    this.#copies.close();
     this.#applications.close();
     this.#engine.stop();
     this.#recorder.close();
@@ -148,8 +156,14 @@ export class Carrier {
 
   /** Follows changes of the identity, of trust, of endpoints and of the application. */
   #follow({ identity, trust, endpoints, app }: CarrierDeps, tls: TlsState): void {
-    const [inbound, peers] = [this.#inbound, this.#peers];
-    const closeUntrusted = (): void => peers.closeWhere((socket) => !tls.isVerified(socket));
+    const inbound = this.#inbound;
+    const pools = [this.#peers, this.#copies];
+    const closeUntrusted = (): void => {
+      for (const pool of pools) pool.closeWhere((socket) => !tls.isVerified(socket));
+    };
+    const retireAll = (): void => {
+      for (const pool of pools) pool.retireAll();
+    };
     const admitAgain = setInterval(() => {
       inbound?.admitAgain();
       closeUntrusted(); // certificates expire on open connections, in both roles
@@ -158,21 +172,31 @@ export class Carrier {
       () => clearInterval(admitAgain),
       identity.onRotate(() => {
         inbound?.refreshTls();
-        peers.retireAll();
+        retireAll();
       }),
       trust.onChange(() => {
         inbound?.refreshTls();
         inbound?.refreshTokens();
         closeUntrusted();
-        peers.retireAll();
+        retireAll();
       }),
       endpoints.onChange((service) => {
         const live = new Set(endpoints.endpoints(service).map((endpoint) => keyOf(service, endpoint)));
-        peers.evict((key) => !key.startsWith(`${service} `) || live.has(key));
+        for (const pool of pools) pool.evict((key) => !key.startsWith(`${service} `) || live.has(key));
       }),
       app.onChange(() => this.#applications.evict(() => false)),
     );
   }
+}
+
+/** Few connections, and few calls that wait for one: what is too much is dropped. */
+function copyPoolOptions(): UpstreamPoolOptions {
+  return {
+    ...poolOptions(true),
+    connectionsMaxPerTarget: 2,
+    narrowMaxPerTarget: 2,
+    waitingMaxPerTarget: mirrorsOpenMax,
+  };
 }
 
 function poolOptions(toProxy: boolean): UpstreamPoolOptions {

@@ -1,9 +1,11 @@
+import { pickLeastLoaded } from "../../core/balance/pick.js";
 import type { Spread } from "../../core/balance/spread.js";
 import { BoundedMap } from "../../core/bounded-map.js";
 import { isAshlarError, messageOf } from "../../core/errors.js";
 import { buildSpiffeId } from "../../core/identity.js";
 import type { Endpoint } from "../../core/model.js";
 import type { CompiledRouteRule } from "../../core/policy/compile.js";
+import type { CompiledMirror } from "../../core/policy/compiled-route.js";
 import { chooseAmong, isOfTarget } from "../../core/route/choose-target.js";
 import { parseHostPort } from "../../runtime/config.js";
 import type { Logger } from "../../runtime/log.js";
@@ -118,6 +120,16 @@ export class EndpointChoice {
       best.push(endpoint);
     }
     return this.#pick(spread, best, undefined);
+  }
+
+  /** Returns an instance of `target` that takes calls, for a copy of a call: the one with the fewest copies of two. */
+  chooseCopied(service: string, target: CompiledMirror, copies: UpstreamPool): Endpoint | undefined {
+    const { endpoints, traffic, draw } = this.#deps;
+    const there = traffic
+      .of(service)
+      .eligible(endpoints.endpoints(service))
+      .filter((endpoint) => isOfTarget(target, endpoint));
+    return pickLeastLoaded(there, (endpoint) => copies.loadOf(this.#keyOf(endpoint)), undefined, draw());
   }
 
   /** Returns the endpoints that a call can be sent to now. */

@@ -18,6 +18,7 @@ import type { ForwardPlan } from "./forward/call-owner.js";
 import { inboundLimits, type ListenerLimits, type Peer } from "./forward/listener.js";
 import type { UpstreamSession } from "./forward/upstream-session.js";
 import { InboundJudge, type InboundJudgeDeps } from "./inbound-judge.js";
+import { mirrorField } from "./mirror/mirrored-call.js";
 import { type OpenCall, OpenCalls } from "./open-calls.js";
 import { endsWithDot } from "./request-head.js";
 import { StreamWaiter } from "./stream-queue.js";
@@ -121,7 +122,11 @@ export class Inbound extends CallSide {
     call.nowMs = this.#calendarMs(call.startedMs);
     if (head.labels >= 0) call.sourceLabels = this.#sourceLabels.of(fields.valueText(head.labels));
     try {
-      const plan = this.#planFor(call.caller, fields);
+      let plan = this.#planFor(call.caller, fields);
+      if (head.mirror >= 0) {
+        call.isMirrored = true;
+        plan = { ...plan, last: [...plan.last, mirrorField] };
+      }
       call.keep(fields);
       if (head.epoch > this.#deps.policy.seenEpoch) this.#hear(call, head.epoch, peer, plan);
       else this.#serve(call, peer, plan, fields);

@@ -8,6 +8,8 @@ import type { Answer } from "./answer.js";
 /** A call that was allowed and is not over. Only `OpenCalls` uses the links and `isOpen`. */
 export interface OpenCall {
   readonly caller: SpiffeId;
+  /** It is a copy of a call. */
+  readonly isMirrored: boolean;
   readonly method: string;
   /** What conditions may read about the call: the same at every judgement. */
   readonly inputs: CallInputs;

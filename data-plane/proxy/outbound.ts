@@ -9,7 +9,7 @@ import { messageOf } from "../../core/errors.js";
 import type { SpiffeId } from "../../core/identity.js";
 import type { Resilience } from "../../core/kinds/resilience/resilience.js";
 import type { Label } from "../../core/model.js";
-import type { CompiledRetry, CompiledRouteRule } from "../../core/policy/compiled-route.js";
+import type { CompiledRouteRule } from "../../core/policy/compiled-route.js";
 import { stickyKey } from "../../core/route/choose-target.js";
 import { headerNames, renderLabels } from "../../core/wire/headers.js";
 import type { FieldBlock } from "../http2/field-block.js";
@@ -19,7 +19,6 @@ import type { Stream } from "../http2/stream.js";
 import type { EndpointView, EvaluatedPolicy } from "../ports.js";
 import { type Answer, answerFor, unavailableAnswer } from "./answer.js";
 import type { CallRecorder } from "./call-recorder.js";
-import { CallRetry } from "./call-retry.js";
 import { CallSide, type CallSideDeps } from "./call-side.js";
 import { type CalledService, CalledServices } from "./called-services.js";
 import { EndpointChoice, renderNoEndpoint } from "./endpoint-choice.js";
@@ -30,6 +29,7 @@ import type { ForwardPlan } from "./forward/call-owner.js";
 import { localLimits } from "./forward/listener.js";
 import { renderGrpcTimeout } from "./grpc-timeout.js";
 import { joinHeader } from "./request-head.js";
+import { RouteEffects } from "./route-effects.js";
 import { planOfRule } from "./route-plan.js";
 import { outcomeOf, type ServiceTraffic, type Traffic } from "./service-traffic.js";
 import { refusalOfStale } from "./stale-route.js";
@@ -41,6 +41,8 @@ export interface OutboundDeps extends CallSideDeps {
   readonly endpoints: EndpointView;
   /** Connections to peer proxies. */
   readonly pool: UpstreamPool;
+  /** Connections to peer proxies that only copies of calls use. */
+  readonly copies: UpstreamPool;
   readonly traffic: Traffic;
   /** Returns random numbers, uniform in [0, 1). */
   readonly draw: () => number;
@@ -73,6 +75,7 @@ export class Outbound extends CallSide {
   readonly #choice: EndpointChoice;
   readonly #race: EndpointRaceDeps;
   readonly #called: CalledServices;
+  readonly #effects: RouteEffects;
   /** Plans for ordinary requests, by service; all of one epoch. */
   readonly #plans = new Map<CalledService, ForwardPlan>();
   /** The same with what a rule of a route changes, each made of one of those. */
@@ -90,6 +93,7 @@ export class Outbound extends CallSide {
     this.#labels = labels === "" ? [] : [new PreparedField(headerNames.labels, labels)];
     this.#choice = new EndpointChoice(deps, options.mesh);
     const { pool, engine } = deps;
+    this.#effects = new RouteEffects(deps, this.#choice, (call) => this.carry(call));
     this.#race = { choice: this.#choice, pool, deadlines: engine.deadlines, nowMs: () => engine.loop.time() };
   }
 
@@ -204,9 +208,10 @@ export class Outbound extends CallSide {
     if (rule !== undefined && rule.timeoutMs > 0) this.#limit(call, rule.timeoutMs, fields);
     const plan = this.#planFor(called, policy);
     call.plan = this.withTe(rule?.hasExtras === true ? this.#planOfRule(plan, rule) : plan, hasTe);
-    const refused = refusalOfStale(rule, this.#deps.policy, policy.revision) ?? this.#abort(rule, policy.revision);
+    const refused =
+      refusalOfStale(rule, this.#deps.policy, policy.revision) ?? this.#effects.abort(rule, policy.revision);
     if (refused !== undefined) call.answer(refused);
-    else if (rule?.retry !== undefined) this.#retry(call, rule.retry);
+    else if (rule?.hasExtras === true) this.#effects.attach(call, rule);
     return !call.settled;
   }
 
@@ -216,24 +221,6 @@ export class Outbound extends CallSide {
     const made = planOfRule(plan, rule);
     this.#rulePlans.set(rule, { of: plan, plan: made });
     return made;
-  }
-
-  /** The answer to a call that the route's fault is for; undefined: it goes on. */
-  #abort(rule: CompiledRouteRule | undefined, revision: number): Answer | undefined {
-    const abort = rule?.fault?.abort;
-    if (abort === undefined || this.#deps.draw() >= abort.share) return undefined;
-    const message = `a fault that policy makes on purpose (route ${rule?.name})`;
-    return { code: abort.code, message, revision, decision: undefined, reason: "fault" };
-  }
-
-  #retry(call: Call, policy: CompiledRetry): void {
-    const { engine, draw, metrics } = this.#deps;
-    if (call.traffic === null) return;
-    const deps = {
-      ...{ deadlines: engine.deadlines, draw, nowMs: () => this.nowMs() },
-      retried: () => metrics.retried(call.service),
-    };
-    call.retry = new CallRetry(policy, deps, call, call.traffic, () => this.carry(call));
   }
 
   /** Holds the call for as long as the route's fault says, if it is for it; it is carried then. */

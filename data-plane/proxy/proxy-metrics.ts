@@ -2,6 +2,7 @@ import type { status } from "@grpc/grpc-js";
 import type { EjectionReason } from "../../core/balance/outliers.js";
 import type { SpiffeId } from "../../core/identity.js";
 import type { AnswerReason } from "./answer.js";
+import type { MirrorOutcome } from "./mirror/mirror-outcome.js";
 
 export type Direction = "inbound" | "outbound";
 
@@ -26,6 +27,8 @@ export interface EndedCall {
   readonly responseBytes: number;
   /** How many streams were opened upstream for it. */
   readonly attempts: number;
+  /** It was a copy of a call. */
+  readonly isMirrored: boolean;
 }
 
 /** Counts what the proxy does. Called on the hot path: it is cheap and never fails. */
@@ -39,6 +42,8 @@ export interface ProxyMetrics {
   ejected(service: string, reason: EjectionReason): void;
   /** A call to `service` is tried again by policy. */
   retried(service: string): void;
+  /** What became of a copy of a call to `service`. */
+  mirrored(service: string, outcome: MirrorOutcome): void;
   /** One that was ejected gets calls again, or is not there any more. */
   returned(service: string): void;
   handshakeFailed(direction: Direction, reason: HandshakeFailure): void;

@@ -42,6 +42,8 @@ export class RequestHead {
   epoch = -1;
   /** Place of the field with the peer's labels, or -1. */
   labels = -1;
+  /** Place of the field that marks a copy of a call, or -1. */
+  mirror = -1;
   #epochAt = -1;
   #traces = 0;
   #traceAt = -1;
@@ -82,6 +84,7 @@ export class RequestHead {
     this.timeout = from.timeout;
     this.epoch = from.epoch;
     this.labels = from.labels;
+    this.mirror = from.mirror;
     this.#epochAt = from.#epochAt;
     this.#traces = from.#traces;
     this.#traceAt = from.#traceAt;
@@ -99,12 +102,13 @@ export class RequestHead {
       fields.drop(this.#epochAt);
     }
     if (this.labels >= 0) fields.drop(this.labels);
+    if (this.mirror >= 0) fields.drop(this.mirror);
     this.#readTrace(fields);
   }
 
   #read(fields: FieldBlock): boolean {
     this.path = this.authority = this.host = this.te = this.timeout = this.epoch = -1;
-    this.timeoutMs = this.labels = this.#epochAt = this.#traceAt = this.#state = -1;
+    this.timeoutMs = this.labels = this.mirror = this.#epochAt = this.#traceAt = this.#state = -1;
     this.#traces = 0;
     let encodings = 0;
     for (let field = 0; field < fields.count; field++) {
@@ -112,7 +116,7 @@ export class RequestHead {
       switch (fields.nameId(field)) {
         case 0:
           if (!isReserved(fields, field)) break;
-          if (fields.nameText(field) === headerNames.labels) this.labels = field;
+          this.#noteReserved(fields.nameText(field), field);
           fields.drop(field);
           break;
         case fieldName.path:
@@ -163,6 +167,12 @@ export class RequestHead {
     this.#droppedByName = fields.dropped;
     this.#readTrace(fields);
     return this.authority >= 0 || this.host >= 0;
+  }
+
+  /** Notes what a proxy may read of the names that have no id. */
+  #noteReserved(name: string, field: number): void {
+    if (name === headerNames.labels) this.labels = field;
+    else if (name === headerNames.mirror) this.mirror = field;
   }
 
   #readTrace(fields: FieldBlock): void {

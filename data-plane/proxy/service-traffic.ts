@@ -45,6 +45,8 @@ export class ServiceTraffic {
   /** The budget for calls that are sent again. */
   readonly budget: DestinationBudget;
   readonly breaker = new BreakerCounts({});
+  /** Copies of calls that are open. */
+  mirrorsOpen = 0;
   readonly #deps: TrafficDeps;
   #policy: Resilience | undefined;
   #out = new Set<string>();

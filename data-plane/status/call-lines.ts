@@ -54,7 +54,12 @@ function labelsOf({ direction, caller, service, method, version }: CallKind): st
 
 function* byCode(format: MetricsFormat, kinds: readonly CallKind[]): Generator<string> {
   const name = "ashlar_calls_total";
-  yield metricHead(format, name, "Calls that ended, by the gRPC status that the caller got.", "counter");
+  yield metricHead(
+    format,
+    name,
+    "Calls that ended, by the gRPC status that the caller got; copies of calls are not.",
+    "counter",
+  );
   for (const { labels, numbers } of kinds)
     for (let code = 0; code < place.took; code++) {
       const count = numbers[code] as number;
@@ -64,7 +69,7 @@ function* byCode(format: MetricsFormat, kinds: readonly CallKind[]): Generator<s
 
 function* durations(format: MetricsFormat, kinds: readonly CallKind[]): Generator<string> {
   const name = "ashlar_call_seconds";
-  yield metricHead(format, name, "Duration of ended calls, streams included.", "histogram");
+  yield metricHead(format, name, "Duration of ended calls, streams included; copies of calls are not.", "histogram");
   for (const kind of kinds) {
     const { labels, numbers, exemplars } = kind;
     let total = 0;

@@ -129,6 +129,11 @@ export class CallTable {
     this.#sides[direction].open++;
   }
 
+  /** A call ended that counts elsewhere. */
+  left(direction: Direction): void {
+    this.#sides[direction].open--;
+  }
+
   ended(call: EndedCall): void {
     const side = this.#sides[call.direction];
     side.open--;

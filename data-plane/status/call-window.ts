@@ -36,8 +36,9 @@ export class CallWindow {
     this.#now = new Window();
   }
 
-  /** Called for every call: cheap, and never fails. */
-  ended({ direction, service, method, caller, code, reason, tookMs }: EndedCall): void {
+  /** Called for every call: cheap, and never fails. Copies of calls say nothing of what callers get. */
+  ended({ direction, service, method, caller, code, reason, tookMs, isMirrored }: EndedCall): void {
+    if (isMirrored) return;
     const window = this.#now;
     window.calls++;
     const own = reason !== undefined;

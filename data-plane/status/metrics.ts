@@ -9,6 +9,7 @@ import { callLines } from "./call-lines.js";
 import { CallTable } from "./call-table.js";
 import type { DecisionTotals } from "./decision-recorder.js";
 import { type LoadSources, reportLoad } from "./load-metrics.js";
+import { createTrafficMetrics } from "./traffic-metrics.js";
 
 /** Values that are read at each scrape. */
 export interface MetricSources {
@@ -91,40 +92,24 @@ function createProxyMetrics(registers: Registry[], counters: EngineCounters, cal
     labelNames: ["outcome"],
     registers,
   });
-  const retries = new Counter({
-    name: "ashlar_retries_total",
-    help: "Calls that were tried again because the route's retry says so, each time.",
-    labelNames: ["service"],
-    registers,
-  });
-  const ejections = new Counter({
-    name: "ashlar_ejections_total",
-    help: "Instances that this proxy stopped to call for a while because of what they answered.",
-    labelNames: ["service", "reason"],
-    registers,
-  });
-  const ejected = new Gauge({
-    name: "ashlar_endpoints_ejected",
-    help: "Instances that this proxy does not call now because of what they answered.",
-    labelNames: ["service"],
-    registers,
-  });
+  const { copyEnded, ...traffic } = createTrafficMetrics(registers);
   reportRefusals(registers, counters);
   return {
+    ...traffic,
     callStarted: (direction) => calls.started(direction),
-    callEnded: (call) => calls.ended(call),
+    callEnded: (call) => {
+      if (!call.isMirrored) calls.ended(call);
+      else {
+        calls.left(call.direction);
+        copyEnded(call);
+      }
+    },
     connection: (direction, change) => connections.inc({ direction }, change),
     judgedAgain: (open, closed, tookMs) => {
       judged.observe(tookMs / 1000);
       judgedCalls.inc({ outcome: "closed" }, closed);
       judgedCalls.inc({ outcome: "kept" }, open - closed);
     },
-    ejected: (service, reason) => {
-      ejections.inc({ service, reason });
-      ejected.inc({ service });
-    },
-    retried: (service) => retries.inc({ service }),
-    returned: (service) => ejected.dec({ service }),
     handshakeFailed: (direction, reason) => failures.inc({ direction, reason }),
   };
 }

@@ -86,6 +86,12 @@ export class RecordedMetrics implements ProxyMetrics {
 
   readonly retries: string[] = [];
 
+  readonly copies: string[] = [];
+
+  mirrored(_service: string, outcome: string): void {
+    this.copies.push(outcome);
+  }
+
   retried(service: string): void {
     this.retries.push(service);
   }
@@ -129,11 +135,15 @@ export class TestSide {
   /** Connections to peers, and to the own application. */
   readonly pool: UpstreamPool;
   readonly applications: UpstreamPool;
+  /** Connections to peers for copies of calls. */
+  readonly copies: UpstreamPool;
   readonly tls: TlsState;
   readonly decisions = new KeptDecisions();
   readonly tally = new ShadowTally();
   /** Of everything. */
   readonly recorder: CallRecorder;
+  /** Uniform in [0, 1). */
+  draw: () => number = Math.random;
   /** Asked by both sides' calls that begin from now on. */
   observe: CallSideDeps["observe"];
   gate: CallSideDeps["gate"];
@@ -148,6 +158,7 @@ export class TestSide {
     );
     const pooled = { random: Math.random, engine: this.engine };
     this.pool = new UpstreamPool(pooled, poolOptions);
+    this.copies = new UpstreamPool(pooled, poolOptions);
     this.applications = new UpstreamPool(pooled, {
       ...poolOptions,
       session: { ...poolOptions.session, toProxy: false },
@@ -163,9 +174,16 @@ export class TestSide {
   }
 
   deps() {
-    const { engine, tls, trust, policy, app, endpoints, pool, metrics } = this;
+    const { engine, tls, trust, policy, app, endpoints, pool, copies, metrics } = this;
     const { recorder, tally } = this;
-    const common = { recorder, tally, clock: systemClock, random: randomBytes, draw: Math.random, log: silentLogger };
+    const common = {
+      recorder,
+      tally,
+      clock: systemClock,
+      random: randomBytes,
+      draw: () => this.draw(),
+      log: silentLogger,
+    };
     const seams: Pick<CallSideDeps, "observe" | "gate"> = {
       observe: (call) => this.observe?.(call),
       gate: (call) => this.gate?.(call),
@@ -175,7 +193,7 @@ export class TestSide {
       ...{ proxyId, labels: this.labels, log: silentLogger, retries: engine.retries, metrics },
       nowMs: () => engine.loop.time(),
     });
-    return { engine, tls, trust, policy, app, endpoints, pool, metrics, traffic, ...common, ...seams };
+    return { engine, tls, trust, policy, app, endpoints, pool, copies, metrics, traffic, ...common, ...seams };
   }
 
   async inbound(limits = inboundLimits): Promise<{ inbound: Inbound; address: string }> {
@@ -200,6 +218,7 @@ export class TestSide {
     this.recorder.close();
     this.pool.close();
     this.applications.close();
+    this.copies.close();
     this.engine.stop();
   }
 }

@@ -1,9 +1,10 @@
 /** What is wrong with a route beside the rest of the policy and the fleet. */
 import type { PolicyChecker } from "../checker.js";
+import { checkMirrors } from "./check-mirrors.js";
 import type { RouteRule } from "./rule.js";
 
 /** Fields that no proxy obeys yet: refused, so that nobody believes they were in force. */
-const notYet = ["hedge", "mirror"] as const;
+const notYet = ["hedge"] as const;
 
 interface Routed {
   readonly service: string;
@@ -12,6 +13,7 @@ interface Routed {
 
 export function checkRoute({ service, rules }: Routed, checker: PolicyChecker): void {
   if (!checker.service(service, "service")) return;
+  checkMirrors(rules, checker);
   let catchAll: number | undefined;
   let reported = false;
   for (const [index, rule] of rules.entries()) {

@@ -37,6 +37,8 @@ export class CallFacts implements CallInputs, EndedCall {
   dueAtMs = -1;
   readonly startedMs: number;
   plan: ForwardPlan | null = null;
+  /** Whether it is a copy of a call, whose answer nobody gets. */
+  isMirrored = false;
   /** The rule of the route that matches the call, for choosing a version. */
   rule: CompiledRouteRule | undefined;
   /** A random number, uniform in [0, 1), that picks the version in the rule's split. */

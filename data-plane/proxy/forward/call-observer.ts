@@ -39,6 +39,11 @@ export class CallObserver {
     this.before?.data(call, fromCaller, bytes, start, end);
   }
 
+  /** The caller has sent all of the request; after its last bytes. Not called if the request has no messages. */
+  requestEnded(call: CallFacts): void {
+    this.before?.requestEnded(call);
+  }
+
   /** The call is over. `call` has its status, its duration, and the reason if the proxy answered itself. */
   ended(call: CallFacts): void {
     this.before?.ended(call);

@@ -42,7 +42,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
   observer: CallObserver | null = null;
   /** The endpoints that were tried, once one has failed. */
   tried: Set<string> | undefined;
-  readonly #messages: RequestMessages;
+  readonly messages: RequestMessages;
   nextOpen: OpenCall | null = null;
   previousOpen: OpenCall | null = null;
   isOpen = false;
@@ -61,7 +61,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     nowMs: number,
   ) {
     super(owner, inbound, service, method, caller, nowMs);
-    this.#messages = new RequestMessages(inbound, requestEnded);
+    this.messages = new RequestMessages(inbound, requestEnded);
   }
 
   /** Attaches `observer` to the call. An observer belongs to one call. */
@@ -99,10 +99,10 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     this.#upstream = upstream;
     this.#session = session;
     if (session.version !== "") this.version = session.version;
-    upstream.sendFields(plan.first, all, plan.last, this.#messages.isEmpty);
+    upstream.sendFields(plan.first, all, plan.last, this.messages.isEmpty);
     this.observer?.attemptStarted(this, session.name);
     this.retry?.began();
-    this.#messages.sendKept(upstream);
+    this.messages.sendKept(upstream);
     return true;
   }
 
@@ -111,7 +111,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
    * has something of its response, or what was sent is not kept.
    */
   abandon(): boolean {
-    if (!this.#messages.isKept || !this.enter(phase.between)) return false;
+    if (!this.messages.isKept || !this.enter(phase.between)) return false;
     this.#cancelUpstream();
     return true;
   }
@@ -132,8 +132,11 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
       return;
     }
     this.requestBytes += end - start;
-    const messages = this.#messages;
-    if (endStream) messages.ended = true;
+    const messages = this.messages;
+    if (endStream) {
+      messages.ended = true;
+      this.observer?.requestEnded(this);
+    }
     if (this.settled) stream.consumed(end - start);
     else if (this.#upstream !== null) messages.pass(this.#upstream, bytes, start, end);
     else if (!messages.hold(bytes, start, end)) this.answer(noRoomAnswer(this.plan?.revision));
@@ -150,11 +153,11 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
   onResponse(stream: Stream, fields: FieldBlock, endStream: boolean): void {
     if (endStream && fields.find(fieldName.grpcStatus) >= 0) {
       if (this.#triesAgain(grpcStatusOf(fields), "answered", fields)) return;
-      this.#messages.forget();
+      this.messages.forget();
       this.#finish(fields);
       return;
     }
-    this.#messages.forget();
+    this.messages.forget();
     this.retry?.stop();
     if (this.respondedMs < 0) this.respondedMs = this.owner.nowMs();
     const { check } = stream.connection.headers;
@@ -174,7 +177,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
   }
 
   onOversized(stream: Stream, fields: FieldBlock, endStream: boolean): void {
-    this.#messages.forget();
+    this.messages.forget();
     const excess = excessHere(this.direction, stream.connection.limits.headerListBytesMax);
     if (endStream && fields.find(fieldName.grpcStatus) >= 0) this.#finish(fields, excess);
     else isAnswered(this, this.owner, "response", excess);
@@ -184,7 +187,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     if (stream === this.inbound) {
       this.#upstream?.consumed(bytes);
       if (this.settled) this.#endIfSent();
-    } else if (stream === this.#upstream) this.#messages.taken(bytes);
+    } else if (stream === this.#upstream) this.messages.taken(bytes);
   }
 
   onReset(stream: Stream, code: number, _byPeer: boolean, unprocessed: boolean): void {
@@ -199,14 +202,14 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     if (!unprocessed && this.#triesAgain(answer.code, dead ? "lost" : "reset", null)) return;
     this.#leaveAttempt(unprocessed ? "refused" : dead ? "lost" : "reset");
     this.#session?.released();
-    if (unprocessed && this.#messages.isKept && this.enter(phase.between)) this.owner.sendAgain(this, control.draining);
+    if (unprocessed && this.messages.isKept && this.enter(phase.between)) this.owner.sendAgain(this, control.draining);
     else this.answer(answer);
   }
 
   /** Whether the call is tried again by policy after its try failed with `code`; that try is over then. */
   #triesAgain(code: number, outcome: AttemptOutcome, fields: FieldBlock | null): boolean {
     const { retry } = this;
-    if (retry === null || !this.#messages.isKept || !mayEnter(this.phase, phase.between)) return false;
+    if (retry === null || !this.messages.isKept || !mayEnter(this.phase, phase.between)) return false;
     const pushback = fields?.find(fieldName.grpcRetryPushback) ?? -1;
     const waitMs = retry.afterMs(code, fields !== null && pushback >= 0 ? fields.valueText(pushback) : undefined);
     if (waitMs < 0) return false;
@@ -297,7 +300,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     if (!this.enter(phase.over)) return;
     this.waiting?.leave();
     this.waiting = null;
-    this.#messages.forget();
+    this.messages.forget();
     this.inbound.connection.budget.give(this.kept.bytes);
     this.kept.release();
     this.kept = KeptFields.none;

@@ -48,6 +48,11 @@ export class RequestMessages {
     this.taken(upstream.sendData(this.#block, 0, this.#bytes, this.ended));
   }
 
+  /** Returns a copy of what is kept: the whole request so far if `isKept`. */
+  copy(): Buffer {
+    return Buffer.from(this.#block.subarray(0, this.#bytes));
+  }
+
   /** Passes bytes that have just arrived to the current attempt. Keeps a copy if they may have to be sent again. */
   pass(upstream: Stream, bytes: Uint8Array, start: number, end: number): void {
     if (this.#isKept && !this.#keepSent(bytes, start, end)) this.forget();

@@ -54,6 +54,19 @@ test("a version of weight 0 gets no calls, so that it is served does not help", 
   expect(problem?.subject).toBe("payments v2");
 });
 
+test("a mirror whose target has no instance is a problem, with a split or without", () => {
+  const mirrored = { ...rule(), mirror: { version: "v3", percent: 500 } };
+  expect(problems(unit("payments", mirrored), served("v1"))).toEqual([
+    {
+      code: "mirror-without-instance",
+      subject: "payments v3",
+      message:
+        "route payments-route/rules[0]: payments has no healthy instance of version v3, so no copies of calls go there; healthy instances are of v1",
+    },
+  ]);
+  expect(problems(unit("payments", mirrored), served("v1", "v3"))).toEqual([]);
+});
+
 test("a service without any instance is said to have none", () => {
   const [problem] = problems(unit("payments", rule(v1, v2)), new Map());
   expect(problem?.message).toMatch(/instance of versions v1, v2, .*; it has no healthy instance at all$/);

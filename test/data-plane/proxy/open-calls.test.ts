@@ -19,6 +19,7 @@ test("a call that ends while others are judged again is not judged: nothing of i
         nextOpen: null,
         previousOpen: null,
         isOpen: false,
+        isMirrored: false,
         answer,
         judged() {},
       },

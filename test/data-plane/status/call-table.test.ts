@@ -20,6 +20,7 @@ const outbound = (parts: Partial<EndedCall> = {}): EndedCall => ({
   requestBytes: 10,
   responseBytes: 20,
   attempts: 1,
+  isMirrored: false,
   ...parts,
 });
 

@@ -23,11 +23,13 @@ const ended = (parts: Partial<EndedCall> = {}): EndedCall => ({
   requestBytes: 0,
   responseBytes: 0,
   attempts: 1,
+  isMirrored: false,
   ...parts,
 });
 
 test.each([
   ["an answer", {}, [1, 0, 0]],
+  ["a copy of a call", { isMirrored: true, code: status.INTERNAL }, [0, 0, 0]],
   ["a refusal of its own", { code: status.PERMISSION_DENIED, reason: "denied" }, [1, 1, 0]],
   ["a refusal that the application meant", { code: status.PERMISSION_DENIED }, [1, 0, 0]],
   ["a refusal of the other side's proxy", { direction: "outbound", code: status.PERMISSION_DENIED }, [1, 0, 0]],

@@ -67,7 +67,7 @@ describe("status", () => {
   test("calls are counted by service, method and status; I8: what callers make up does not grow the metrics", async () => {
     const { proxy } = metrics;
     const caller = parseSpiffeId("spiffe://mesh/service/front");
-    const sizes = { requestBytes: 10, responseBytes: 20, attempts: 1 };
+    const sizes = { requestBytes: 10, responseBytes: 20, attempts: 1, isMirrored: false };
     const call = { direction: "inbound", service: "bytes", caller, tookMs: 2, version: "v1", ...sizes } as const;
     for (let index = 0; index < 1000; index++) {
       proxy.callStarted("inbound");
@@ -77,7 +77,10 @@ describe("status", () => {
       proxy.callStarted("inbound");
       proxy.callEnded({ ...call, method: `real.Service/M${index}`, code: 0, reason: undefined });
     }
+    proxy.callStarted("inbound");
+    proxy.callEnded({ ...call, method: "real.Service/M0", code: 0, reason: undefined, isMirrored: true });
     const text = await (await get("/metrics")).text();
+    expect(text).toContain('ashlar_copied_calls_total{service="bytes",code="OK"} 1');
     expect(text).toContain(
       'ashlar_calls_total{direction="inbound",caller="front",service="bytes",method="other",version="v1",code="PERMISSION_DENIED"} 1000',
     );

@@ -88,6 +88,7 @@ const ended = {
   requestBytes: 7,
   responseBytes: 9,
   attempts: 1,
+  isMirrored: false,
 } as const;
 
 test("tables of calls are summed over workers, and what a worker counted stays counted", async () => {

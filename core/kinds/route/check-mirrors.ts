@@ -1,0 +1,84 @@
+/** What is wrong with where the rules of a route send copies of calls. */
+import type { PolicyChecker } from "../checker.js";
+import type { RouteRule } from "./rule.js";
+import { renderTarget } from "./targets.js";
+
+type Mirrored = Pick<RouteRule, "split" | "mirror">;
+
+/** Where the calls of a target are copied to, and by which rule. */
+interface Copying {
+  readonly to: string;
+  readonly index: number;
+}
+type Copies = ReadonlyMap<string, readonly Copying[]>;
+
+/**
+ * A copy is never copied itself, so a circle does not run for ever; but in one each version gets the other's calls beside
+ * its own, and what they write is written twice.
+ */
+export function checkMirrors(rules: readonly Mirrored[], checker: PolicyChecker): void {
+  const copies = new Map<string, Copying[]>();
+  for (const [index, { split, mirror }] of rules.entries()) {
+    if (mirror === undefined) continue;
+    const to = renderTarget(mirror);
+    const used = split.filter(({ weight }) => weight > 0).map(renderTarget);
+    for (const from of used) {
+      if (from === to) warnOfOwn(to, used.length, index, checker);
+      else listAt(copies, from).push({ to, index });
+    }
+  }
+  const circle = findCircle(copies);
+  if (circle === undefined) return;
+  const named = circle.targets.join(" to ");
+  checker.error(
+    `rules[${circle.index}].mirror`,
+    `mirrors form a circle: copies go from ${named}; take one of them away`,
+  );
+}
+
+/** A rule whose only target is the mirror's own is an error already (rule.ts). */
+function warnOfOwn(to: string, targets: number, index: number, checker: PolicyChecker): void {
+  if (targets > 1) checker.warn(`rules[${index}].mirror`, `calls that go to ${to} already are sent there once more`);
+}
+
+/** Returns the targets of a circle, the first one again at the end, and the rule that closes it. Linear in the copies. */
+function findCircle(copies: Copies): { readonly targets: readonly string[]; readonly index: number } | undefined {
+  const left = withoutEnds(copies);
+  const places = new Map<string, number>();
+  let [at] = left;
+  while (at !== undefined) {
+    places.set(at, places.size);
+    const next: Copying | undefined = copies.get(at)?.find(({ to }) => left.has(to));
+    const place = next && places.get(next.to);
+    if (next !== undefined && place !== undefined)
+      return { targets: [...[...places.keys()].slice(place), next.to], index: next.index };
+    at = next?.to;
+  }
+  return undefined;
+}
+
+/** Returns the targets from which copies lead into a circle: those that lead to an end are taken away, one by one. */
+function withoutEnds(copies: Copies): ReadonlySet<string> {
+  const left = new Set(copies.keys());
+  const open = new Map<string, number>();
+  const sources = new Map<string, string[]>();
+  for (const [from, all] of copies) {
+    open.set(from, all.length);
+    for (const { to } of all) listAt(sources, to).push(from);
+  }
+  const ends = [...sources.keys()].filter((to) => !copies.has(to));
+  for (let end = ends.pop(); end !== undefined; end = ends.pop()) {
+    for (const from of sources.get(end) ?? []) {
+      const others = (open.get(from) ?? 0) - 1;
+      open.set(from, others);
+      if (others === 0 && left.delete(from)) ends.push(from);
+    }
+  }
+  return left;
+}
+
+function listAt<Item>(lists: Map<string, Item[]>, key: string): Item[] {
+  const list = lists.get(key) ?? [];
+  lists.set(key, list);
+  return list;
+}
