@@ -71,6 +71,16 @@ export class CallRetry implements Retrying, Timed {
     this.#due(waitMs);
   }
 
+  passed(): void {}
+
+  takesOver(): boolean {
+    return false;
+  }
+
+  settle(): void {
+    this.stop();
+  }
+
   stop(): void {
     if (!this.#waits) this.#deps.deadlines.remove(this);
   }

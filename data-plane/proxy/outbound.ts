@@ -93,7 +93,10 @@ export class Outbound extends CallSide {
     this.#labels = labels === "" ? [] : [new PreparedField(headerNames.labels, labels)];
     this.#choice = new EndpointChoice(deps, options.mesh);
     const { pool, engine } = deps;
-    this.#effects = new RouteEffects(deps, this.#choice, (call) => this.carry(call));
+    this.#effects = new RouteEffects(deps, this.#choice, {
+      carry: (call) => this.carry(call),
+      attemptEnded: (...ended) => this.attemptEnded(...ended),
+    });
     this.#race = { choice: this.#choice, pool, deadlines: engine.deadlines, nowMs: () => engine.loop.time() };
   }
 

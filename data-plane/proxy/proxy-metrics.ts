@@ -2,6 +2,7 @@ import type { status } from "@grpc/grpc-js";
 import type { EjectionReason } from "../../core/balance/outliers.js";
 import type { SpiffeId } from "../../core/identity.js";
 import type { AnswerReason } from "./answer.js";
+import type { HedgeOutcome } from "./hedge/hedge-outcome.js";
 import type { MirrorOutcome } from "./mirror/mirror-outcome.js";
 
 export type Direction = "inbound" | "outbound";
@@ -42,6 +43,8 @@ export interface ProxyMetrics {
   ejected(service: string, reason: EjectionReason): void;
   /** A call to `service` is tried again by policy. */
   retried(service: string): void;
+  /** What became of a try that a route's hedge began beside others, to `service`. */
+  hedged(service: string, outcome: HedgeOutcome): void;
   /** What became of a copy of a call to `service`. */
   mirrored(service: string, outcome: MirrorOutcome): void;
   /** One that was ejected gets calls again, or is not there any more. */

@@ -3,10 +3,13 @@ import type { CompiledRetry, CompiledRouteRule } from "../../core/policy/compile
 import type { Answer } from "./answer.js";
 import { CallRetry } from "./call-retry.js";
 import type { EndpointChoice } from "./endpoint-choice.js";
+import type { AttemptOutcome } from "./forward/attempt-outcome.js";
 import type { Call } from "./forward/call.js";
 import type { ProxyEngine } from "./forward/proxy-engine.js";
+import { CallHedge, type CallHedgeDeps } from "./hedge/call-hedge.js";
 import { type MirrorDeps, MirroredCall } from "./mirror/mirrored-call.js";
 import type { ProxyMetrics } from "./proxy-metrics.js";
+import type { ServiceTraffic } from "./service-traffic.js";
 import type { UpstreamPool } from "./upstream-pool.js";
 
 export interface RouteEffectsDeps {
@@ -14,22 +17,43 @@ export interface RouteEffectsDeps {
   readonly metrics: ProxyMetrics;
   /** Returns random numbers, uniform in [0, 1). */
   readonly draw: () => number;
+  /** Connections to peer proxies. */
+  readonly pool: UpstreamPool;
   /** Connections to peer proxies that only copies of calls use. */
   readonly copies: UpstreamPool;
 }
 
+/** The owner of the calls. */
+export interface EffectsOwner {
+  /** Sends a call again. */
+  carry(call: Call): void;
+  /** See `CallOwner`. */
+  attemptEnded(call: Call, endpoint: string, outcome: AttemptOutcome, tookMs: number): void;
+}
+
 export class RouteEffects {
   readonly #deps: RouteEffectsDeps;
+  readonly #hedge: CallHedgeDeps;
   readonly #mirror: MirrorDeps;
-  readonly #carry: (call: Call) => void;
+  readonly #owner: EffectsOwner;
 
-  /** `carry` sends a call again. */
-  constructor(deps: RouteEffectsDeps, choice: EndpointChoice, carry: (call: Call) => void) {
+  constructor(deps: RouteEffectsDeps, choice: EndpointChoice, owner: EffectsOwner) {
     this.#deps = deps;
-    this.#carry = carry;
-    const { copies, engine, metrics } = deps;
+    this.#owner = owner;
+    const { pool, copies, engine, metrics } = deps;
+    const shared = { deadlines: engine.deadlines, budget: engine.budget, nowMs: () => engine.loop.time() };
+    this.#hedge = {
+      ...shared,
+      pool,
+      choose: (call, tried) => choice.choose(call, tried),
+      targetOf: (service, endpoint) => choice.targetOf(service, endpoint),
+      endpointOf: (name) => choice.endpointOf(name),
+      attemptEnded: (...ended) => owner.attemptEnded(...ended),
+      hedged: (service, outcome) => metrics.hedged(service, outcome),
+    };
     this.#mirror = {
-      ...{ pool: copies, deadlines: engine.deadlines, budget: engine.budget, nowMs: () => engine.loop.time() },
+      ...shared,
+      pool: copies,
       choose: (service, mirror) => choice.chooseCopied(service, mirror, copies),
       targetOf: (service, endpoint) => choice.targetOf(service, endpoint),
       mirrored: (service, outcome) => metrics.mirrored(service, outcome),
@@ -45,20 +69,22 @@ export class RouteEffects {
   }
 
   /** Attaches to a call what its rule does while the call is open. */
-  attach(call: Call, { retry, mirror }: CompiledRouteRule): void {
+  attach(call: Call, { retry, hedge, mirror }: CompiledRouteRule): void {
     const { traffic } = call;
-    if (retry !== undefined) this.#retry(call, retry);
-    if (mirror !== undefined && traffic !== null && this.#deps.draw() < mirror.share)
+    if (traffic === null) return;
+    const carry = () => this.#owner.carry(call);
+    if (retry !== undefined) this.#retry(call, retry, traffic, carry);
+    else if (hedge !== undefined) call.retry = new CallHedge(hedge, this.#hedge, call, traffic, carry);
+    if (mirror !== undefined && this.#deps.draw() < mirror.share)
       call.observe(new MirroredCall(this.#mirror, call, traffic, mirror));
   }
 
-  #retry(call: Call, policy: CompiledRetry): void {
+  #retry(call: Call, policy: CompiledRetry, traffic: ServiceTraffic, carry: () => void): void {
     const { engine, draw, metrics } = this.#deps;
-    if (call.traffic === null) return;
     const deps = {
       ...{ deadlines: engine.deadlines, draw, nowMs: () => engine.loop.time() },
       retried: () => metrics.retried(call.service),
     };
-    call.retry = new CallRetry(policy, deps, call, call.traffic, () => this.#carry(call));
+    call.retry = new CallRetry(policy, deps, call, traffic, carry);
   }
 }

@@ -3,7 +3,7 @@ import { status } from "@grpc/grpc-js";
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { EndedCall, ProxyMetrics } from "../proxy/proxy-metrics.js";
 
-type TrafficMetrics = Pick<ProxyMetrics, "ejected" | "retried" | "mirrored" | "returned"> & {
+type TrafficMetrics = Pick<ProxyMetrics, "ejected" | "retried" | "hedged" | "mirrored" | "returned"> & {
   /** A copy of a call ended at its destination. */
   copyEnded(call: EndedCall): void;
 };
@@ -15,6 +15,12 @@ export function createTrafficMetrics(registers: Registry[]): TrafficMetrics {
     "ashlar_retries_total",
     "Calls that were tried again because the route's retry says so, each time.",
     "service",
+  );
+  const hedges = counter(
+    "ashlar_hedges_total",
+    "Tries that a route's hedge began beside others: their answer counted (won), another one's did (lost), or they failed.",
+    "service",
+    "outcome",
   );
   const copies = counter(
     "ashlar_mirrored_calls_total",
@@ -46,6 +52,7 @@ export function createTrafficMetrics(registers: Registry[]): TrafficMetrics {
       ejected.inc({ service });
     },
     retried: (service) => retries.inc({ service }),
+    hedged: (service, outcome) => hedges.inc({ service, outcome }),
     mirrored: (service, outcome) => copies.inc({ service, outcome }),
     returned: (service) => ejected.dec({ service }),
     copyEnded: ({ service, code }) => ended.inc({ service, code: status[code] ?? String(code) }),

@@ -9,22 +9,12 @@ import { decideRetry } from "../../core/balance/retry-decision.js";
 import { type Instance, Spread } from "../../core/balance/spread.js";
 import type { Resilience } from "../../core/kinds/resilience/resilience.js";
 import { chooseAmong, isOfTarget } from "../../core/route/choose-target.js";
+import { drawsOf } from "../support/seeded-draws.js";
 
 const seeds = 10_000;
 const callsPerSeed = 120;
 const everyMs = 20;
 const timeoutMs = 1500;
-
-/** A stream of numbers in [0, 1) that a seed decides (mulberry32). */
-function drawsOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
 
 type Fault = "none" | "hung" | "failing";
 interface Simulated extends Instance {

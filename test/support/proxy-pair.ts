@@ -86,6 +86,12 @@ export class RecordedMetrics implements ProxyMetrics {
 
   readonly retries: string[] = [];
 
+  readonly hedges: string[] = [];
+
+  hedged(_service: string, outcome: string): void {
+    this.hedges.push(outcome);
+  }
+
   readonly copies: string[] = [];
 
   mirrored(_service: string, outcome: string): void {

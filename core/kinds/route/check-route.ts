@@ -3,9 +3,6 @@ import type { PolicyChecker } from "../checker.js";
 import { checkMirrors } from "./check-mirrors.js";
 import type { RouteRule } from "./rule.js";
 
-/** Fields that no proxy obeys yet: refused, so that nobody believes they were in force. */
-const notYet = ["hedge"] as const;
-
 interface Routed {
   readonly service: string;
   readonly rules: readonly RouteRule[];
@@ -25,8 +22,6 @@ export function checkRoute({ service, rules }: Routed, checker: PolicyChecker): 
     checkRewrite(service, rule, place, checker);
     checkAttempts(service, rule, place, checker);
     checkFault(rule, place, checker);
-    for (const field of notYet)
-      if (rule[field] !== undefined) checker.error(`${place}.${field}`, `${field} is not supported yet`);
     if (catchAll !== undefined && !reported && checker.whole) {
       reported = true;
       checker.warn(place, `never reached: rules[${catchAll}] takes every call before it`);

@@ -104,6 +104,11 @@ export class CallFacts implements CallInputs, EndedCall {
     return this.phase >= phase.passed;
   }
 
+  /** Whether an attempt is upstream that may be replaced. */
+  get isTrying(): boolean {
+    return this.phase === phase.trying;
+  }
+
   /** False: it is too late for that. */
   protected enter(to: Phase): boolean {
     if (!mayEnter(this.phase, to)) return false;

@@ -15,18 +15,24 @@ export interface Leaving {
   leave(): void;
 }
 
-/** Tries a call again after failures. */
+/** Tries a call again after failures, or beside the try that is upstream. */
 export interface Retrying extends Leaving {
   /** Tries until now, the one that is upstream or waited for among them. */
   readonly tries: number;
   /** A try is upstream. */
   began(): void;
+  /** Bytes of the request were passed to the try that is upstream. */
+  passed(bytes: Uint8Array, start: number, end: number): void;
   /** Returns after how many milliseconds a call whose try failed with `code` is tried again, or -1: it is not. */
   afterMs(code: number, pushback: string | undefined): number;
   /** Has the call sent again after `waitMs`, unless it ends before. */
   wait(waitMs: number): void;
-  /** The try is over, or has been answered. */
+  /** Whether another try, which is open beside the one that was refused, has become the call's. */
+  takesOver(): boolean;
+  /** The try is over. */
   stop(): void;
+  /** The call has its answer, or ends: nothing more is tried. */
+  settle(): void;
 }
 
 /** Decides about calls of type `Call`. */

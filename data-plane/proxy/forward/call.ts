@@ -106,6 +106,25 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     return true;
   }
 
+  /** Has a stream that was opened beside be the attempt, in place of the one that is upstream. Returns false if it is too late. */
+  adopt(stream: Stream, session: UpstreamSession): boolean {
+    if (this.phase !== phase.trying && !this.enter(phase.trying)) return false;
+    this.waiting?.leave();
+    this.waiting = null;
+    this.#cancelUpstream();
+    stream.sink = this;
+    this.#upstream = stream;
+    this.#session = session;
+    if (session.version !== "") this.version = session.version;
+    this.messages.moveTo(stream);
+    return true;
+  }
+
+  /** The name of the endpoint of the attempt that is upstream, in the pool; undefined: none is. */
+  get endpoint(): string | undefined {
+    return this.#upstream === null ? undefined : this.#session?.name;
+  }
+
   /**
    * Abandons the attempt, so that the owner can send the call elsewhere. Returns false if none is upstream, the caller
    * has something of its response, or what was sent is not kept.
@@ -138,8 +157,10 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
       this.observer?.requestEnded(this);
     }
     if (this.settled) stream.consumed(end - start);
-    else if (this.#upstream !== null) messages.pass(this.#upstream, bytes, start, end);
-    else if (!messages.hold(bytes, start, end)) this.answer(noRoomAnswer(this.plan?.revision));
+    else if (this.#upstream !== null) {
+      messages.pass(this.#upstream, bytes, start, end);
+      this.retry?.passed(bytes, start, end);
+    } else if (!messages.hold(bytes, start, end)) this.answer(noRoomAnswer(this.plan?.revision));
   }
 
   onTrailers(stream: Stream, fields: FieldBlock): void {
@@ -158,7 +179,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
       return;
     }
     this.messages.forget();
-    this.retry?.stop();
+    this.retry?.settle();
     if (this.respondedMs < 0) this.respondedMs = this.owner.nowMs();
     const { check } = stream.connection.headers;
     const bad = badResponseAnswer(check.status, endStream, stream.framed, this.plan?.revision);
@@ -202,8 +223,8 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     if (!unprocessed && this.#triesAgain(answer.code, dead ? "lost" : "reset", null)) return;
     this.#leaveAttempt(unprocessed ? "refused" : dead ? "lost" : "reset");
     this.#session?.released();
-    if (unprocessed && this.messages.isKept && this.enter(phase.between)) this.owner.sendAgain(this, control.draining);
-    else this.answer(answer);
+    if (!unprocessed || !this.messages.isKept || !this.enter(phase.between)) this.answer(answer);
+    else if (this.retry?.takesOver() !== true) this.owner.sendAgain(this, control.draining);
   }
 
   /** Whether the call is tried again by policy after its try failed with `code`; that try is over then. */
@@ -229,6 +250,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
   /** Ends the call with the upstream's trailers. `excess`: why some are missing. */
   #finish(fields: FieldBlock, excess = ""): void {
     if (!this.enter(phase.passed)) return;
+    this.retry?.settle();
     const code = passTrailers(this.owner, this, this.inbound, fields, excess);
     this.code = code < 0 ? status.UNKNOWN : code;
     this.#leaveUpstream();
@@ -268,6 +290,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     if (this.phase === phase.passed) this.#cut();
     const isSilent = this.phase === phase.trying && answer.reason === "deadline";
     if (!this.enter(phase.answered)) return;
+    this.retry?.settle();
     this.code = answer.code;
     this.reason = answer.reason;
     this.waiting?.leave();
@@ -298,6 +321,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
 
   #end(): void {
     if (!this.enter(phase.over)) return;
+    this.retry?.settle();
     this.waiting?.leave();
     this.waiting = null;
     this.messages.forget();

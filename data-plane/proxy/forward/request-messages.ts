@@ -48,6 +48,18 @@ export class RequestMessages {
     this.taken(upstream.sendData(this.#block, 0, this.#bytes, this.ended));
   }
 
+  /** Sends what is kept on a further attempt beside the current one, by which alone the caller is told what was taken. */
+  sendBeside(upstream: Stream): void {
+    if (this.#bytes > 0) upstream.sendData(this.#block, 0, this.#bytes, this.ended);
+  }
+
+  /** The current attempt is `upstream` from now on: it was sent everything, and `waitingBytes` of it are not taken yet. */
+  moveTo(upstream: Stream): void {
+    const ahead = this.#inbound.unconsumed - upstream.waitingBytes;
+    this.#resent = Math.max(0, -ahead);
+    if (ahead > 0) this.#inbound.consumed(ahead);
+  }
+
   /** Returns a copy of what is kept: the whole request so far if `isKept`. */
   copy(): Buffer {
     return Buffer.from(this.#block.subarray(0, this.#bytes));

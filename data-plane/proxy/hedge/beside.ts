@@ -1,0 +1,53 @@
+/** Streams of one call that are open beside its attempt. */
+import type { Stream, StreamSink } from "../../http2/stream.js";
+import type { AttemptOutcome } from "../forward/attempt-outcome.js";
+import type { Call } from "../forward/call.js";
+import { excessFor } from "../forward/header-limits.js";
+import type { UpstreamSession } from "../forward/upstream-session.js";
+
+/**
+ * Sends the request of `call` once more, on a stream whose events go to `sink`. Returns null if the session has no room, and
+ * undefined if the call has no use for it.
+ */
+export function openBeside(
+  call: Call,
+  session: UpstreamSession,
+  sink: StreamSink,
+  nowMs: number,
+): Stream | null | undefined {
+  const { plan, messages } = call;
+  if (plan === null || !call.isTrying || !messages.isKept) return undefined;
+  const fields = call.restore();
+  plan.request?.drop(fields);
+  if (excessFor(session.connection.peer, plan.first, fields, plan.last, call) !== "") return undefined;
+  const stream = session.connection.open(sink, nowMs);
+  if (stream === null) return null;
+  call.attempts++;
+  stream.sendFields(plan.first, fields, plan.last, messages.isEmpty);
+  call.observer?.attemptStarted(call, session.name);
+  messages.sendBeside(stream);
+  return stream;
+}
+
+/** What hears of the ends of attempts. */
+export interface AttemptEnds {
+  nowMs(): number;
+  /** See `CallOwner.attemptEnded`. */
+  attemptEnded(call: Call, endpoint: string, outcome: AttemptOutcome, tookMs: number): void;
+}
+
+/** Tells that a stream beside the attempt ended; `code`: what it came to. The call's own code stays what it was. */
+export function noteEnd(
+  ends: AttemptEnds,
+  call: Call,
+  stream: Stream,
+  session: UpstreamSession,
+  outcome: AttemptOutcome,
+  code: number,
+): void {
+  const own = call.code;
+  call.code = code;
+  call.observer?.attemptEnded(call, outcome);
+  ends.attemptEnded(call, session.name, outcome, ends.nowMs() - stream.openedAtMs);
+  call.code = own;
+}
