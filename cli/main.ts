@@ -8,11 +8,14 @@ import type { ProcessName } from "./program.js";
 
 type Main = (argv: readonly string[], env: NodeJS.ProcessEnv) => Promise<number>;
 
-const folderOf = { up: "control-plane", proxy: "data-plane" } as const satisfies Record<ProcessName, string>;
+const folderOf = { up: "control-plane", proxy: "data-plane", gateway: "data-plane/edge" } as const satisfies Record<
+  ProcessName,
+  string
+>;
 
 /** The other folder's main, by a computed address: the parts do not know each other when they are compiled. */
 async function runProcess(name: ProcessName, argv: readonly string[]): Promise<number> {
-  // up and proxy have handlers of their own, which stop in order
+  // they have handlers of their own, which stop in order
   process.off("uncaughtException", end);
   process.off("unhandledRejection", end);
   stopWithNpx();
@@ -70,7 +73,8 @@ async function runCommand(argv: readonly string[]): Promise<number> {
 
 const argv = process.argv.slice(2);
 const [first] = argv;
-const running = first === "up" || first === "proxy" ? runProcess(first, argv.slice(1)) : runCommand(argv);
+const running =
+  first === "up" || first === "proxy" || first === "gateway" ? runProcess(first, argv.slice(1)) : runCommand(argv);
 const code = await running.catch(end);
 // what was written to a pipe has to be out before the process ends
 process.stdout.write("", () => process.stderr.write("", () => process.exit(code)));

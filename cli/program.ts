@@ -1,6 +1,6 @@
 /** The command line: which commands there are, and what an error means for the exit code. */
 import { Command, CommanderError } from "commander";
-import { AshlarError, isAshlarError, messageOf } from "../core/errors.js";
+import { isAshlarError, messageOf } from "../core/errors.js";
 import { renderNearest } from "../core/snapshot/nearest.js";
 import type { Clock } from "../runtime/clock.js";
 import { renderError, renderUsageError } from "../runtime/say-error.js";
@@ -15,7 +15,7 @@ import { createProgress } from "./progress.js";
 export type ExitCode = 0 | 1 | 2 | 3;
 
 /** The commands that run in this process, so that it has one process id to stop. */
-export type ProcessName = "up" | "proxy";
+export type ProcessName = "up" | "proxy" | "gateway";
 
 export interface CliDeps {
   readonly clock: Clock;
@@ -29,7 +29,7 @@ export interface CliDeps {
   readonly terminalColumns?: number | undefined;
   /** Asks at the terminal; undefined if there is none. */
   readonly confirm?: ((question: string) => Promise<boolean>) | undefined;
-  /** Runs a control plane or proxy to its end; resolves with its exit code. */
+  /** Runs a control plane, proxy or gateway to its end; resolves with its exit code. */
   runProcess(name: ProcessName, argv: readonly string[]): Promise<number>;
   /** Default: mutual TLS to the context's address. */
   readonly openAdmin?: (context: AdminContext) => AdminClient;
@@ -38,6 +38,7 @@ export interface CliDeps {
 const processes: ReadonlyMap<string, ProcessName> = new Map([
   ["up", "up"],
   ["proxy", "proxy"],
+  ["gateway", "gateway"],
 ]);
 
 /** Runs one command line (without node and script). Returns the exit code of the process. Never fails. */
@@ -100,22 +101,11 @@ function refuseUnknown(program: Command, name: string): void {
   if (!names.includes(name)) program.error(`error: unknown command '${name}'${renderNearest(name, names)}`);
 }
 
-/** Listed for the help; `up` and `proxy` are taken before commander sees them. */
+/** Listed for the help; they are taken before commander sees them. */
 function addProcessCommands(program: Command): void {
   program.command("up").description("Start NATS and a control plane; see `ashlar up --help`.");
   program.command("proxy").description("Start a proxy beside a service; see `ashlar proxy --help`.");
-  const gateway = program
-    .command("gateway")
-    .description("Start a proxy at the edge; not supported yet.")
-    .allowUnknownOption()
-    .allowExcessArguments()
-    .action(() => {
-      throw new AshlarError(
-        "not_supported",
-        "gateway is not supported yet: `ashlar proxy` serves callers inside the mesh",
-      );
-    });
-  withExample(gateway, "ashlar proxy --help");
+  program.command("gateway").description("Let clients outside the mesh in; see `ashlar gateway --help`.");
 }
 
 function createCli(deps: CliDeps): Cli {

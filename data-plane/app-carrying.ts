@@ -1,15 +1,19 @@
 /** Constructs what carries a proxy's calls (this process or worker processes) and opens its listeners. */
+
 import { randomBytes } from "node:crypto";
 import type { OpenBudgets } from "../core/limit/limiter.js";
+import { onAbort } from "../runtime/abort.js";
 import { systemClock } from "../runtime/clock.js";
-import type { HostPort } from "../runtime/config.js";
+import type { HostPort, SocketAddress } from "../runtime/config.js";
 import type { Logger } from "../runtime/log.js";
 import type { Parts, ProxySurroundings } from "./app-parts.js";
 import type { ProxyConfig } from "./config.js";
+import { Edge } from "./edge/edge.js";
+import { EdgeTls } from "./edge/edge-tls.js";
 import { listenAgain } from "./inbound-port.js";
 import { NatsLimitExchange } from "./limits/nats-limit-exchange.js";
 import { ShareLoop } from "./limits/share-loop.js";
-import { Carrier, type CarrierOptions } from "./proxy/carrier.js";
+import { Carrier, type CarrierOptions, type MakeEdge } from "./proxy/carrier.js";
 import type { Carrying } from "./proxy/carrying.js";
 import { createProxyEngine, logFault } from "./proxy/forward/proxy-engine.js";
 import { prepareSocketPath } from "./proxy/socket-path.js";
@@ -27,7 +31,7 @@ export function prepareWorkers(
 }
 
 /** Carries calls in this process. `signal` stops the sharing of limits with other proxies. */
-export function carryHere(config: ProxyConfig, parts: Parts, signal: AbortSignal): Carrying {
+export async function carryHere(config: ProxyConfig, parts: Parts, signal: AbortSignal): Promise<Carrying> {
   const engine = createProxyEngine(
     () => parts.clock.monotonicMs(),
     (error) => logFault(parts.log, error),
@@ -42,6 +46,7 @@ export function carryHere(config: ProxyConfig, parts: Parts, signal: AbortSignal
   const carrier = new Carrier(
     { ...known, ...own, openBudgets: openShares(parts, signal) },
     carrierOptions(config, parts),
+    await openEdges(config, parts, signal),
   );
   return {
     listenInbound: (address) => carrier.listenInbound(address),
@@ -52,6 +57,25 @@ export function carryHere(config: ProxyConfig, parts: Parts, signal: AbortSignal
     reasonsNotReady: () => [],
     metrics,
   };
+}
+
+/** How often a gateway looks whether its files have changed, in milliseconds. */
+const certificatesEveryMs = 2000;
+
+/** Reads the certificates of a gateway, now and whenever they change. Fails with `invalid_argument` if one cannot be used. */
+async function openEdges({ edge, service }: ProxyConfig, parts: Parts, signal: AbortSignal): Promise<MakeEdge[]> {
+  const followed: EdgeTls[] = [];
+  const timer = setInterval(() => {
+    for (const files of followed) void files.look();
+  }, certificatesEveryMs).unref();
+  onAbort(signal, () => clearInterval(timer));
+  const listeners = (edge?.listeners ?? []).map(async (config): Promise<MakeEdge> => {
+    const files = config.certificates.length === 0 ? undefined : await EdgeTls.open(config, parts.log);
+    if (files !== undefined) followed.push(files);
+    const known = { clock: parts.clock, trust: parts.sync.trust };
+    return (deps, options) => new Edge({ ...deps, ...known }, { ...options, workload: service, config, files });
+  });
+  return Promise.all(listeners);
 }
 
 /** Opens the budgets that are shared with the other proxies of the service. */
@@ -97,25 +121,32 @@ export async function carryInWorkers(
 
 function carrierOptions(config: ProxyConfig, { identity }: Parts): CarrierOptions {
   const { service, labels, inbound, upstreams, recordShare } = config;
-  const outbounds = [undefined, ...upstreams.map((upstream) => upstream.service)];
+  const outbounds = config.outbound === undefined ? [] : [undefined, ...upstreams.map(({ service }) => service)];
   const { mesh, version } = identity.current;
   return { mesh, version, service, labels, inbound: inbound !== undefined, outbounds, recordShare };
 }
 
-/** Opens every listener for calls. Returns the address at which other proxies reach this one. */
-export async function listenForCalls(
-  config: ProxyConfig,
-  carrying: Carrying,
-  log: Logger,
-): Promise<HostPort | undefined> {
-  const bound =
+/** Where the listeners for calls are, with their real ports. */
+export interface BoundListeners {
+  /** undefined: no calls of other proxies are taken. */
+  readonly inbound: HostPort | undefined;
+  /** The listeners of a gateway by name. */
+  readonly edges: readonly (readonly [string, SocketAddress])[];
+}
+
+/** Opens every listener for calls. */
+export async function listenForCalls(config: ProxyConfig, carrying: Carrying, log: Logger): Promise<BoundListeners> {
+  const inbound =
     config.inbound === undefined
       ? undefined
       : await listenAgain((address) => carrying.listenInbound(address), config.inbound, config.dataDir);
-  const outbounds = [config.outbound, ...config.upstreams.map(({ address }) => address)];
-  for (const [index, address] of outbounds.entries()) {
+  const own = config.outbound === undefined ? [] : [config.outbound, ...config.upstreams.map(({ address }) => address)];
+  for (const [index, address] of own.entries()) {
     await prepareSocketPath(address, log);
     await carrying.listenOutbound(index, address);
   }
-  return bound;
+  const edges: (readonly [string, SocketAddress])[] = [];
+  for (const [index, { name, address }] of (config.edge?.listeners ?? []).entries())
+    edges.push([name, await carrying.listenOutbound(own.length + index, address)]);
+  return { inbound, edges };
 }

@@ -10,7 +10,7 @@ import { openStatusServer } from "../runtime/status-server.js";
 import { agentBounds, createAgentService } from "./agent/agent-service.js";
 import { runApplicationHealth } from "./agent/application-health.js";
 import { runStaticApplication } from "./agent/static-application.js";
-import { carryHere, carryInWorkers, listenForCalls, prepareWorkers } from "./app-carrying.js";
+import { type BoundListeners, carryHere, carryInWorkers, listenForCalls, prepareWorkers } from "./app-carrying.js";
 import { closeParts, joinOrLoad, openParts, type Parts, type ProxySurroundings } from "./app-parts.js";
 import type { ProxyConfig } from "./config.js";
 import type { Carrying } from "./proxy/carrying.js";
@@ -47,7 +47,7 @@ export async function startProxy(
       if (why !== undefined) throw new AshlarError("unauthenticated", why);
       const carrying =
         workers === undefined
-          ? carryHere(config, parts, life.signal)
+          ? await carryHere(config, parts, life.signal)
           : await carryInWorkers(config, parts, workers, surroundings, signal, life.signal);
       return await serve(config, parts, carrying, life, signal);
     } catch (error) {
@@ -78,7 +78,8 @@ async function serve(
 ): Promise<RunningProxy> {
   const closers: (() => void)[] = [];
   try {
-    const bound = await listenForCalls(config, carrying, parts.log);
+    const listeners = await listenForCalls(config, carrying, parts.log);
+    const bound = listeners.inbound;
     const agent = await openAgent(config, parts, carrying, bound);
     const serving: Serving = { carrying, agent, closers, draining: false };
     closers.push(() => void agent?.stop(0));
@@ -95,7 +96,7 @@ async function serve(
     void runApplicationHealth({ ...parts, policy: health }, checking);
     parts.sync.start();
     parts.reporter.start(render(config.advertise ?? bound ?? { host: "127.0.0.1", port: 0 }));
-    const listening = describeListening(config, bound);
+    const listening = describeListening(config, listeners);
     parts.log.info("serving", { ...namesOf(parts), listening, workers: config.workers });
     return {
       listening,
@@ -123,7 +124,7 @@ async function openAgent(
     describe: () => {
       const { mesh, service: name, version, proxyId, spiffeId } = identity.current;
       const ready = policy.current !== undefined && bound !== undefined;
-      const outbound = render(config.outbound);
+      const outbound = config.outbound === undefined ? "" : render(config.outbound);
       return {
         mesh,
         service: name,
@@ -238,9 +239,10 @@ function render(address: SocketAddress): string {
   return `${host}:${address.port}`;
 }
 
-function describeListening(config: ProxyConfig, bound: HostPort | undefined): string {
-  const words = bound === undefined ? [] : [`inbound=${render(bound)}`];
+function describeListening(config: ProxyConfig, { inbound, edges }: BoundListeners): string {
+  const words = inbound === undefined ? [] : [`inbound=${render(inbound)}`];
+  for (const [name, address] of edges) words.push(`${name}=${render(address)}`);
   if (config.agent !== undefined) words.push(`agent=unix:${config.agent}`);
-  words.push(`outbound=${render(config.outbound)}`);
+  if (config.outbound !== undefined) words.push(`outbound=${render(config.outbound)}`);
   return words.join(" ");
 }

@@ -12,11 +12,11 @@ Examples:
   ashlar proxy --service checkout --token - --join mesh/join.json --inbound 127.0.0.1:7501 --agent unix:/run/checkout/agent.sock
   ashlar proxy --service cron --token cron.token --join mesh/join.json --upstream payments=127.0.0.1:9001`;
 
-const gather = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
+export const gather = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
 
 /** Returns the command line of `ashlar proxy`, which calls `act` with the flags that were given. */
 export function createProxyCommand(act: (flags: Record<string, unknown>) => void): Command {
-  return new Command("ashlar proxy")
+  const command = new Command("ashlar proxy")
     .description("Runs a proxy beside a service. Prints `ready` when it has joined and listens.")
     .option("--service <NAME>", "the service that the proxy stands beside; required")
     .option("--token <FILE>", "a join token, - for stdin; needed once, until an identity is stored in --data")
@@ -46,6 +46,17 @@ export function createProxyCommand(act: (flags: Record<string, unknown>) => void
       "--data <DIR>",
       "the proxy's folder: identity and last good state (default: ashlar/proxy/SERVICE in $XDG_STATE_HOME or ~/.local/state)",
     )
+    .option("--workers <N>", "how many processes carry calls, 1 to 64 (default: 1)");
+  return addProcessOptions(command)
+    .addHelpText("after", examples)
+    .exitOverride()
+    .configureOutput({ outputError: (text, write) => write(renderUsageError(text)) })
+    .action((flags: Record<string, unknown>) => act(flags));
+}
+
+/** Adds the options that proxies and gateways share. */
+export function addProcessOptions(command: Command): Command {
+  return command
     .option("--grace <DURATION>", "how long open calls may take when the proxy stops (default: 10s)")
     .option(
       "--buffer-mib <size>",
@@ -63,16 +74,11 @@ export function createProxyCommand(act: (flags: Record<string, unknown>) => void
       "--keepalive <DURATION>",
       "silence after which another proxy is pinged, more than 10s, 0: never (default: 20s on connections that the proxy opens, 30s on those that it accepts)",
     )
-    .option("--workers <N>", "how many processes carry calls, 1 to 64 (default: 1)")
     .option(
       "--record-share <SHARE>",
       "the share of decisions other than refusals that is recorded, 0 to 1 or 0% to 100% (default: 0.01)",
     )
     .option("--log-level <LEVEL>", "debug, info, warn, error or silent (default: info)")
     .option("--log-format <FORMAT>", "text or json (default: text on a terminal, else json)")
-    .option("--config <FILE>", "YAML or JSON with any of these settings, named without the dashes")
-    .addHelpText("after", examples)
-    .exitOverride()
-    .configureOutput({ outputError: (text, write) => write(renderUsageError(text)) })
-    .action((flags: Record<string, unknown>) => act(flags));
+    .option("--config <FILE>", "YAML or JSON with any of these settings, named without the dashes");
 }

@@ -1,4 +1,5 @@
 /** The settings of `ashlar proxy`, from flags, `ASHLAR_*` variables and a file. Pure. */
+
 import { isAbsolute, join, resolve } from "node:path";
 import { isLabel } from "../core/identity.js";
 import { isLabelKey, isLabelValue } from "../core/label.js";
@@ -13,6 +14,7 @@ import {
 } from "../runtime/config.js";
 import { type LogFormat, type LogLevel, logFormats, logLevels } from "../runtime/log.js";
 import { isLoopback } from "./agent/is-loopback.js";
+import { type EdgeConfig, readEdge, workloadOf } from "./edge/edge-config.js";
 import { proxyEngineDefaults } from "./proxy/forward/proxy-engine.js";
 
 export interface UpstreamConfig {
@@ -34,8 +36,11 @@ export interface ProxyConfig {
   readonly inbound: HostPort | undefined;
   /** The address that other proxies dial; undefined: the address of `inbound`. */
   readonly advertise: HostPort | undefined;
-  readonly outbound: SocketAddress;
+  /** undefined: a gateway, which has no application. */
+  readonly outbound: SocketAddress | undefined;
   readonly upstreams: readonly UpstreamConfig[];
+  /** What a gateway listens on for outside clients; undefined: it is a proxy beside a service. */
+  readonly edge: EdgeConfig | undefined;
   /** Sorted by key. */
   readonly labels: readonly Label[];
   readonly status: HostPort | undefined;
@@ -78,8 +83,7 @@ export function parseProxyConfig(sources: ConfigSources, cwd: string): ProxyConf
   if (service !== "" && !isLabel(service)) {
     read.problem(`--service: expected 1 to 63 of a-z, 0-9 and "-", got ${JSON.stringify(service)}`);
   }
-  const data = read.text("data") ?? join(stateDir(sources.env), "proxy", service === "" ? "unknown" : service);
-  const dataDir = isAbsolute(data) ? data : resolve(cwd, data);
+  const dataDir = readDataDir(read, join("proxy", service === "" ? "unknown" : service), sources.env, cwd);
   const app = readLocal(read, "app");
   const agent = readAgent(read, dataDir);
   const inbound = read.hostPort("inbound");
@@ -88,27 +92,16 @@ export function parseProxyConfig(sources: ConfigSources, cwd: string): ProxyConf
   const outbound = readLocal(read, "outbound") ?? { path: defaultSocket(read, "outbound", dataDir) };
   const upstreams = readUpstreams(read);
   const config: ProxyConfig = {
+    ...readProcess(read, dataDir),
     service,
-    token: read.text("token"),
-    join: read.required("join"),
+    edge: undefined,
     app,
     agent,
     inbound,
     advertise,
     outbound,
     upstreams,
-    labels: readLabels(read),
-    status: read.hostPort("status"),
-    dataDir,
-    bufferBytesMax: read.sizeBytes("buffer-mib", mebibytes, "MiB") ?? proxyEngineDefaults.bufferBytesMax,
-    messageBytesMax: read.sizeBytes("message-mib", mebibytes, "MiB") ?? proxyEngineDefaults.messageBytesMax,
-    keepaliveMs: readKeepalive(read),
-    headerBytesMax: read.sizeBytes("header-kib", headerKib, "KiB") ?? headerKib.usual * 1024,
     workers: read.integer("workers", { min: 1, max: workersMax }) ?? 1,
-    graceMs: read.durationMs("grace") ?? graceMsDefault,
-    recordShare: read.share("record-share") ?? recordShareDefault,
-    logLevel: read.oneOf("log-level", logLevels) ?? "info",
-    logFormat: read.oneOf("log-format", logFormats),
     bypassable: [
       ...bypass("app", app),
       ...bypass("outbound", outbound),
@@ -117,6 +110,47 @@ export function parseProxyConfig(sources: ConfigSources, cwd: string): ProxyConf
   };
   read.throwIfInvalid();
   return config;
+}
+
+/** Reads the settings of a gateway; fails as `parseProxyConfig` does. */
+export function parseGatewayConfig(sources: ConfigSources, cwd: string): ProxyConfig {
+  const read = new ConfigReader(sources);
+  const edge = readEdge(read);
+  const dataDir = readDataDir(read, join("gateway", edge.name === "" ? "unknown" : edge.name), sources.env, cwd);
+  const config: ProxyConfig = {
+    ...readProcess(read, dataDir),
+    ...{ service: workloadOf(edge), edge, workers: 1, upstreams: [], bypassable: [] },
+    ...{ app: undefined, agent: undefined, inbound: undefined, advertise: undefined, outbound: undefined },
+  };
+  read.throwIfInvalid();
+  return config;
+}
+
+type OfProcess = "token" | "join" | "labels" | "status" | "dataDir" | "bufferBytesMax" | "messageBytesMax";
+type OfCalls = "keepaliveMs" | "headerBytesMax" | "graceMs" | "recordShare" | "logLevel" | "logFormat";
+
+/** Reads what proxies and gateways share. */
+function readProcess(read: ConfigReader, dataDir: string): Pick<ProxyConfig, OfProcess | OfCalls> {
+  return {
+    token: read.text("token"),
+    join: read.required("join"),
+    labels: readLabels(read),
+    status: read.hostPort("status"),
+    dataDir,
+    bufferBytesMax: read.sizeBytes("buffer-mib", mebibytes, "MiB") ?? proxyEngineDefaults.bufferBytesMax,
+    messageBytesMax: read.sizeBytes("message-mib", mebibytes, "MiB") ?? proxyEngineDefaults.messageBytesMax,
+    keepaliveMs: readKeepalive(read),
+    headerBytesMax: read.sizeBytes("header-kib", headerKib, "KiB") ?? headerKib.usual * 1024,
+    graceMs: read.durationMs("grace") ?? graceMsDefault,
+    recordShare: read.share("record-share") ?? recordShareDefault,
+    logLevel: read.oneOf("log-level", logLevels) ?? "info",
+    logFormat: read.oneOf("log-format", logFormats),
+  };
+}
+
+function readDataDir(read: ConfigReader, usual: string, env: ConfigSources["env"], cwd: string): string {
+  const data = read.text("data") ?? join(stateDir(env), usual);
+  return isAbsolute(data) ? data : resolve(cwd, data);
 }
 
 /**

@@ -14,14 +14,24 @@ import { renderError } from "../runtime/say-error.js";
 import { releaseYoungSpace } from "../runtime/young-space.js";
 import { startProxy } from "./app.js";
 import { createProxyCommand } from "./command.js";
-import { parseProxyConfig } from "./config.js";
+import { type ProxyConfig, parseProxyConfig } from "./config.js";
 import { forkWorker } from "./workers/worker-process.js";
 
 /** Runs until SIGTERM or SIGINT. `argv` without node and script. Returns the exit code. */
-export async function main(argv: readonly string[], env: ConfigSources["env"]): Promise<number> {
+export function main(argv: readonly string[], env: ConfigSources["env"]): Promise<number> {
+  return runMain(argv, env, createProxyCommand, parseProxyConfig);
+}
+
+/** Runs the process of a proxy or a gateway, by its command line. */
+export async function runMain(
+  argv: readonly string[],
+  env: ConfigSources["env"],
+  createCommand: typeof createProxyCommand,
+  parseConfig: typeof parseProxyConfig,
+): Promise<number> {
   let flags: Record<string, unknown> | undefined;
   try {
-    await createProxyCommand((given) => {
+    await createCommand((given) => {
       flags = given;
     }).parseAsync([...argv], { from: "user" });
   } catch (error) {
@@ -30,19 +40,22 @@ export async function main(argv: readonly string[], env: ConfigSources["env"]): 
   }
   if (flags === undefined) return 0;
   try {
-    return await run(flags, env);
+    const file = await readConfigFile({ flags, env });
+    return await run(parseConfig({ flags, env, file }, process.cwd()));
   } catch (error) {
     printError(isAshlarError(error) ? error.message : messageOf(error));
     return isAshlarError(error, "invalid_argument") ? 2 : 1;
   }
 }
 
-async function run(flags: Record<string, unknown>, env: ConfigSources["env"]): Promise<number> {
-  const file = await readConfigFile({ flags, env });
-  const config = parseProxyConfig({ flags, env, file }, process.cwd());
+async function run(config: ProxyConfig): Promise<number> {
   const format = config.logFormat ?? (process.stderr.isTTY ? "text" : "json");
-  const log = createLogger({ level: config.logLevel, name: `proxy ${config.service}`, format });
-  const removeEmpty = await takeData(config.dataDir);
+  const log = createLogger({
+    level: config.logLevel,
+    name: config.edge === undefined ? `proxy ${config.service}` : config.service,
+    format,
+  });
+  const removeEmpty = await takeData(config);
   try {
     return await liveUntilStopped(log, { service: config.service }, async (signal) => {
       const readStdin = (): Promise<string> => text(process.stdin);
@@ -60,13 +73,13 @@ async function run(flags: Record<string, unknown>, env: ConfigSources["env"]): P
 }
 
 /**
- * Locks the data folder. A second proxy on it is refused, because both would overwrite each other's endpoint. Returns a
+ * Locks the data folder. A second process on it is refused, because both would overwrite each other's endpoint. Returns a
  * function that removes the created folders if they are empty.
  */
-async function takeData(path: string): Promise<() => void> {
+async function takeData({ dataDir: path, edge }: ProxyConfig): Promise<() => void> {
   try {
     const removeEmpty = makeFolder(path);
-    await takeFolder(path, "a proxy");
+    await takeFolder(path, edge === undefined ? "a proxy" : "a gateway");
     return removeEmpty;
   } catch (error) {
     if (isAshlarError(error)) throw error;

@@ -75,6 +75,11 @@ function refused(why: string, cause?: unknown): AshlarError {
 }
 
 /** The URIs of the subject alternative name. Control bytes in a name of any kind are refused. */
+/** The URI names of a certificate. Fails with `invalid_identity` if its names are malformed. */
+export function readUriNames(der: Uint8Array): readonly string[] {
+  return readUris(readCertificate(der));
+}
+
 function readUris(fields: CertificateFields): readonly string[] {
   const extension = fields.extensions.get(oids.subjectAltName);
   if (extension === undefined) return [];

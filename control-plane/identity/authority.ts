@@ -6,7 +6,7 @@
 import { createHash, createPrivateKey, type KeyObject } from "node:crypto";
 import { isIP } from "node:net";
 import { AshlarError } from "../../core/errors.js";
-import { buildSpiffeId, findMeshNameFault, type IdentityRole, type SpiffeId } from "../../core/identity.js";
+import { buildSpiffeId, findMeshNameFault, type SpiffeId, workloadId } from "../../core/identity.js";
 import type { Trust } from "../../core/model.js";
 import { publicKeyToBytes, type Signer } from "../../core/signature.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -154,12 +154,12 @@ export function openAuthority(options: AuthorityOptions): Authority {
     return next;
   };
 
-  const issue = (subject: Subject): IssuedCertificate => issueLeaf(subject, signingCa(), mesh, clock.nowMs(), random);
+  const issue = (subject: Subject): IssuedCertificate => issueLeaf(subject, signingCa(), clock.nowMs(), random);
 
-  const issueWithKey = (subject: Omit<Subject, "publicKey" | "organization" | "commonName">): IssuedIdentity => {
+  const issueWithKey = (subject: Omit<Subject, "publicKey" | "organization">): IssuedIdentity => {
     const privateKeyPem = generatePrivateKeyPem();
     const publicKey = publicKeyDer(privateKeyPem);
-    return { ...issue({ ...subject, publicKey, organization: "", commonName: subject.name }), privateKeyPem };
+    return { ...issue({ ...subject, publicKey, organization: "" }), privateKeyPem };
   };
 
   return {
@@ -190,18 +190,18 @@ export function openAuthority(options: AuthorityOptions): Authority {
       issuers: [],
     }),
     issueService: ({ service, version, proxyId, publicKey, ttlMs = serviceTtlMs }) =>
-      issue({ role: "service", name: service, organization: version, commonName: proxyId, publicKey, ttlMs }),
-    issueOperator: ({ name: by, ttlMs = operatorTtlMs }) => issueWithKey({ role: "operator", name: by, ttlMs }),
+      issue({ uri: workloadId(mesh, service), organization: version, commonName: proxyId, publicKey, ttlMs }),
+    issueOperator: ({ name: by, ttlMs = operatorTtlMs }) =>
+      issueWithKey({ uri: buildSpiffeId(mesh, "operator", by), commonName: by, ttlMs }),
     issueControlPlane: ({ name: own, hosts, ttlMs = operatorTtlMs }) =>
-      issueWithKey({ role: "control-plane", name: own, ttlMs, ...namesOf(hosts) }),
+      issueWithKey({ uri: buildSpiffeId(mesh, "control-plane", own), commonName: own, ttlMs, ...namesOf(hosts) }),
     verifyIssued: (certificate, atMs, chain = []) =>
       verifyAny(certificate, chain.length > 0 ? [chain] : ownChains(file), { mesh, root: caCertificate, atMs }),
   };
 }
 
 interface Subject {
-  readonly role: IdentityRole;
-  readonly name: string;
+  readonly uri: SpiffeId;
   readonly organization: string;
   readonly commonName: string;
   readonly publicKey: Uint8Array;
@@ -213,21 +213,19 @@ interface Subject {
 function issueLeaf(
   subject: Subject,
   signing: CertificateAuthority,
-  mesh: string,
   nowMs: number,
   random: (count: number) => Uint8Array,
 ): IssuedCertificate {
   const serial = serialFrom(random);
   const notAfterMs = Math.min(nowMs + subject.ttlMs, signing.notAfterMs);
-  const spiffeId = buildSpiffeId(mesh, subject.role, subject.name);
   const leaf = issueCertificate(
-    { ...subject, serial, uri: spiffeId, notBeforeMs: nowMs - Math.min(skewMs, subject.ttlMs / 2), notAfterMs },
+    { ...subject, serial, notBeforeMs: nowMs - Math.min(skewMs, subject.ttlMs / 2), notAfterMs },
     signing,
   );
   const chainDer = [leaf, signing.certificate];
   const hex = Buffer.from(serial).toString("hex");
   const lived = Math.floor(notAfterMs / 1000) * 1000; // certificates have whole seconds
-  return { spiffeId, chainDer, chainPem: toPem(chainDer), serial: hex, notAfterMs: lived };
+  return { spiffeId: subject.uri, chainDer, chainPem: toPem(chainDer), serial: hex, notAfterMs: lived };
 }
 
 const intermediatesMax = 16;

@@ -29,6 +29,7 @@ export function compileUnit(unit: Unit, mesh: string): CompiledUnit {
     rateLimits,
     hasTokenLimits: hasTokenLimits || journal?.readsToken === true,
     resilience: unit.resilience[0],
+    gateway: unit.gateway,
     journal,
     telemetry: compileTelemetry(unit.telemetry[0]),
   });

@@ -2,6 +2,7 @@
 
 import type { SpiffeId } from "../identity.js";
 import type { JournalPlan } from "../journal/plan.js";
+import type { Gateway } from "../kinds/gateway/gateway.js";
 import type { JwtIssuer } from "../kinds/jwt-issuer/jwt-issuer.js";
 import type { RateLimit } from "../kinds/rate-limit/rate-limit.js";
 import type { Resilience } from "../kinds/resilience/resilience.js";
@@ -60,6 +61,8 @@ export interface CompiledUnit {
   readonly hasRewrites: boolean;
   /** Labels of endpoints that splits of the route read, sorted. */
   readonly routeLabels: readonly string[];
+  /** The gateway that the unit is about; undefined: it is about a service. */
+  readonly gateway: Gateway | undefined;
   /** How calls are spread over instances, and which are left out; undefined: by the defaults. */
   readonly resilience: Resilience | undefined;
   /** Which calls are journaled, and how; undefined: none. */

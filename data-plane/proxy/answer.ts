@@ -22,6 +22,7 @@ export interface Answer {
 export const answerReasons = [
   "denied",
   "rate-limit",
+  "not-exposed",
   "token",
   "no-revision",
   "unknown-service",

@@ -14,7 +14,8 @@ import type { AttemptOutcome } from "./forward/attempt-outcome.js";
 import { Call } from "./forward/call.js";
 import type { CallOwner, ForwardPlan, Leaving } from "./forward/call-owner.js";
 import type { Timed } from "./forward/deadline-wheel.js";
-import { Listener, type ListenerLimits, type ListenerTls, type Peer } from "./forward/listener.js";
+import { type Door, Listener, type ListenerTls, type Peer } from "./forward/listener.js";
+import type { ListenerLimits } from "./forward/listener-limits.js";
 import { MethodNames } from "./forward/method-names.js";
 import type { ProxyEngine } from "./forward/proxy-engine.js";
 import { SeldomLog } from "./forward/seldom-log.js";
@@ -63,10 +64,10 @@ export abstract class CallSide implements CallOwner<Call> {
   /** The head of the last request. */
   protected readonly head = new RequestHead();
   readonly #side: CallSideDeps;
-  readonly #methods = new MethodNames();
+  protected readonly methods = new MethodNames();
   readonly #traces: TraceSource;
 
-  constructor(deps: CallSideDeps, limits: ListenerLimits, tls?: ListenerTls) {
+  constructor(deps: CallSideDeps, limits: ListenerLimits, tls?: ListenerTls, door?: Door) {
     this.oversized = new SeldomLog(deps.log);
     this.#side = deps;
     this.#traces = new TraceSource(deps.random);
@@ -88,6 +89,7 @@ export abstract class CallSide implements CallOwner<Call> {
       },
       limits,
       tls,
+      door,
     );
   }
 
@@ -161,7 +163,7 @@ export abstract class CallSide implements CallOwner<Call> {
     caller: SpiffeId,
   ): Call | undefined {
     const { head } = this;
-    const method = head.method(fields, this.#methods);
+    const method = head.method(fields, this.methods);
     const call = new Call(this, stream, service, method, caller, endStream, this.nowMs());
     call.version = this.version;
     stream.sink = call;

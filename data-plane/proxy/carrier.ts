@@ -17,7 +17,7 @@ import type { ProxyEngine } from "./forward/proxy-engine.js";
 import { upstreamSessionDefaults } from "./forward/upstream-session.js";
 import { Inbound } from "./inbound.js";
 import { mirrorsOpenMax } from "./mirror/mirrored-call.js";
-import { Outbound } from "./outbound.js";
+import { Outbound, type OutboundDeps, type OutboundOptions } from "./outbound.js";
 import type { ProxyMetrics } from "./proxy-metrics.js";
 import { Traffic } from "./service-traffic.js";
 import type { ShadowTally } from "./shadow-tally.js";
@@ -67,6 +67,9 @@ export interface CarrierOptions {
   readonly recordShare: number;
 }
 
+/** What carries the calls of outside clients, made with what carries those of the application. */
+export type MakeEdge = (deps: OutboundDeps, options: Omit<OutboundOptions, "service">) => Outbound;
+
 const admitAgainEveryMs = 30_000;
 
 export class Carrier {
@@ -80,7 +83,7 @@ export class Carrier {
   readonly #recorder: CallRecorder;
   readonly #stops: (() => void)[] = [];
 
-  constructor(deps: CarrierDeps, options: CarrierOptions) {
+  constructor(deps: CarrierDeps, options: CarrierOptions, edges: readonly MakeEdge[] = []) {
     const { draw, engine, app } = deps;
     const { mesh, service, version, labels, recordShare } = options;
     const self = workloadId(mesh, service);
@@ -100,13 +103,11 @@ export class Carrier {
     this.#inbound = options.inbound
       ? new Inbound({ ...deps, recorder, tls, app, pool: this.#applications }, { service, version, labels })
       : undefined;
-    this.#outbounds = options.outbounds.map(
-      (upstream) =>
-        new Outbound(
-          { ...deps, recorder, tls, traffic, pool: this.#peers, copies: this.#copies },
-          { self, mesh, service: upstream, labels },
-        ),
-    );
+    const calling = { ...deps, recorder, tls, traffic, pool: this.#peers, copies: this.#copies };
+    this.#outbounds = [
+      ...options.outbounds.map((upstream) => new Outbound(calling, { self, mesh, service: upstream, labels })),
+      ...edges.map((make) => make(calling, { self, mesh, labels })),
+    ];
     this.#follow(deps, tls);
     engine.overload.onDrain(() => {
       deps.log.warn("the heap is nearly full: callers are asked to go elsewhere", { share: engine.overload.heapShare });
@@ -120,9 +121,12 @@ export class Carrier {
     return this.#inbound.listen(address);
   }
 
-  /** Listens for calls of the application. `index` is the place in the options' `outbounds`. */
-  async listenOutbound(index: number, address: SocketAddress): Promise<void> {
-    await this.#outbounds[index]?.listen(address);
+  /**
+   * Listens for calls of the application, or of outside clients. `index` is the place in the options' `outbounds`, after
+   * which the edges come. Returns the address with its real port.
+   */
+  async listenOutbound<Address extends SocketAddress>(index: number, address: Address): Promise<Address> {
+    return (await this.#outbounds[index]?.listen(address)) ?? address;
   }
 
   /** Takes a connection that another process accepted; `listener`: "inbound", or an index of `outbounds`. */

@@ -8,8 +8,11 @@ export interface Carrying {
    * taken.
    */
   listenInbound(address: HostPort): Promise<HostPort>;
-  /** Listens for calls of the application. `index` is that of the outbound listener. Fails as `listenInbound` does. */
-  listenOutbound(index: number, address: SocketAddress): Promise<void>;
+  /**
+   * Listens for calls of the application or of outside clients. `index` is that of the outbound listener. Returns the
+   * address with its real port. Fails as `listenInbound` does.
+   */
+  listenOutbound(index: number, address: SocketAddress): Promise<SocketAddress>;
   /** Resolves when no call is open at the application, or when `signal` aborts. */
   whenIdle(signal: AbortSignal): Promise<void>;
   /** Accepts no new connection and sends GOAWAY to clients. Resolves when the last call has ended. */

@@ -2,7 +2,9 @@
  * Takes calls from other proxies: TLS proves who calls, policy judges the call here, and the application gets the
  * allowed ones.
  */
+
 import { messageOf } from "../../core/errors.js";
+import { isGatewayCaller } from "../../core/identity.js";
 import type { Label } from "../../core/model.js";
 import { headerNames } from "../../core/wire/headers.js";
 import type { FieldBlock } from "../http2/field-block.js";
@@ -15,7 +17,8 @@ import { CallSide, type CallSideDeps } from "./call-side.js";
 import { dialApplication, isApplicationGone } from "./dial.js";
 import type { Call } from "./forward/call.js";
 import type { ForwardPlan } from "./forward/call-owner.js";
-import { inboundLimits, type ListenerLimits, type Peer } from "./forward/listener.js";
+import type { Peer } from "./forward/listener.js";
+import { inboundLimits, type ListenerLimits } from "./forward/listener-limits.js";
 import type { UpstreamSession } from "./forward/upstream-session.js";
 import { InboundJudge, type InboundJudgeDeps } from "./inbound-judge.js";
 import { mirrorField } from "./mirror/mirrored-call.js";
@@ -120,6 +123,7 @@ export class Inbound extends CallSide {
     if (call === undefined) return;
     call.sourceAddress = peer.sourceAddress;
     call.nowMs = this.#calendarMs(call.startedMs);
+    if (head.client >= 0 && isGatewayCaller(peer.spiffeId)) call.client = fields.valueText(head.client);
     if (head.labels >= 0) call.sourceLabels = this.#sourceLabels.of(fields.valueText(head.labels));
     try {
       let plan = this.#planFor(call.caller, fields);
@@ -186,6 +190,8 @@ export class Inbound extends CallSide {
     const revision = policy.current?.revision ?? 0;
     call.plan = plan.revision === revision ? plan : { ...plan, revision };
     const claims = this.#judge.claimsField(call);
+    if (call.client !== undefined)
+      call.plan = { ...call.plan, last: [...call.plan.last, new PreparedField(headerNames.client, call.client)] };
     if (claims !== undefined) call.plan = { ...call.plan, last: [...call.plan.last, claims] };
     this.open.add(call);
     if (policy.current?.unit(this.#service)?.journal?.isWrite(call.method) === true) {

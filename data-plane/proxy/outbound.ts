@@ -26,7 +26,8 @@ import { EndpointRace, type EndpointRaceDeps } from "./endpoint-race.js";
 import type { AttemptOutcome } from "./forward/attempt-outcome.js";
 import type { Call } from "./forward/call.js";
 import type { ForwardPlan } from "./forward/call-owner.js";
-import { localLimits } from "./forward/listener.js";
+import type { Door, ListenerTls, Peer } from "./forward/listener.js";
+import { type ListenerLimits, localLimits } from "./forward/listener-limits.js";
 import { renderGrpcTimeout } from "./grpc-timeout.js";
 import { joinHeader } from "./request-head.js";
 import { RouteEffects } from "./route-effects.js";
@@ -83,8 +84,14 @@ export class Outbound extends CallSide {
   #plansEpoch = -1;
   #plansRevision = -1;
 
-  constructor(deps: OutboundDeps, options: OutboundOptions) {
-    super(deps, localLimits);
+  constructor(
+    deps: OutboundDeps,
+    options: OutboundOptions,
+    limits: ListenerLimits = localLimits,
+    tls?: ListenerTls,
+    door?: Door,
+  ) {
+    super(deps, limits, tls, door);
     this.#deps = deps;
     this.#options = options;
     this.#called = new CalledServices(options.mesh, options.service);
@@ -100,12 +107,24 @@ export class Outbound extends CallSide {
     this.#race = { choice: this.#choice, pool, deadlines: engine.deadlines, nowMs: () => engine.loop.time() };
   }
 
-  protected override onRequest(stream: Stream, fields: FieldBlock, endStream: boolean): void {
+  protected override onRequest(stream: Stream, fields: FieldBlock, endStream: boolean, _peer?: Peer): void {
+    this.accept(stream, fields, endStream, this.#options.service ?? this.head.authorityText(fields));
+  }
+
+  /** Takes a call to the service that `authority` names. `refuse` answers it first if it gives an answer. */
+  protected accept(
+    stream: Stream,
+    fields: FieldBlock,
+    endStream: boolean,
+    authority: string,
+    refuse?: (call: Call) => Answer | undefined,
+  ): void {
     const { head } = this;
-    const authority = this.#options.service ?? head.authorityText(fields);
     const called = this.#called.by(authority);
     const call = this.begin(stream, fields, endStream, called?.name ?? "", this.#self);
     if (call === undefined) return;
+    const refused = refuse?.(call);
+    if (refused !== undefined) return void call.answer(refused);
     if (head.authority >= 0) fields.drop(head.authority);
     try {
       call.keep(fields);
@@ -317,13 +336,12 @@ export class Outbound extends CallSide {
   }
 
   #notReached(call: Call, failure: unknown): void {
-    const { service } = call;
-    const revision = call.plan?.revision;
+    const { service, plan } = call;
+    const revision = plan?.revision;
     if (failure !== undefined) call.answer(answerFor(failure, `no endpoint of ${service} is reached`, revision));
     else call.answer(unavailableAnswer("no-endpoint", renderNoEndpoint(service, call.rule), revision));
   }
 }
 
-function unknownService({ name }: CalledService, revision: number | undefined): Answer {
-  return unavailableAnswer("unknown-service", `this mesh has no service ${name}`, revision);
-}
+const unknownService = ({ name }: CalledService, revision: number | undefined): Answer =>
+  unavailableAnswer("unknown-service", `this mesh has no service ${name}`, revision);

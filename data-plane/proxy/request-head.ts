@@ -42,6 +42,8 @@ export class RequestHead {
   epoch = -1;
   /** Place of the field with the peer's labels, or -1. */
   labels = -1;
+  /** Place of the field with the outside client that a gateway proved, or -1. */
+  client = -1;
   /** Place of the field that marks a copy of a call, or -1. */
   mirror = -1;
   #epochAt = -1;
@@ -84,6 +86,7 @@ export class RequestHead {
     this.timeout = from.timeout;
     this.epoch = from.epoch;
     this.labels = from.labels;
+    this.client = from.client;
     this.mirror = from.mirror;
     this.#epochAt = from.#epochAt;
     this.#traces = from.#traces;
@@ -102,13 +105,14 @@ export class RequestHead {
       fields.drop(this.#epochAt);
     }
     if (this.labels >= 0) fields.drop(this.labels);
+    if (this.client >= 0) fields.drop(this.client);
     if (this.mirror >= 0) fields.drop(this.mirror);
     this.#readTrace(fields);
   }
 
   #read(fields: FieldBlock): boolean {
     this.path = this.authority = this.host = this.te = this.timeout = this.epoch = -1;
-    this.timeoutMs = this.labels = this.mirror = this.#epochAt = this.#traceAt = this.#state = -1;
+    this.timeoutMs = this.labels = this.client = this.mirror = this.#epochAt = this.#traceAt = this.#state = -1;
     this.#traces = 0;
     let encodings = 0;
     for (let field = 0; field < fields.count; field++) {
@@ -173,6 +177,7 @@ export class RequestHead {
   #noteReserved(name: string, field: number): void {
     if (name === headerNames.labels) this.labels = field;
     else if (name === headerNames.mirror) this.mirror = field;
+    else if (name === headerNames.client) this.client = field;
   }
 
   #readTrace(fields: FieldBlock): void {

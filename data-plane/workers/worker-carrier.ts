@@ -5,7 +5,7 @@ import type { Logger } from "../../runtime/log.js";
 import type { LimitExchange } from "../limits/limit-exchange.js";
 import type { PolicyView } from "../ports.js";
 import type { Carrying } from "../proxy/carrying.js";
-import { inboundLimits, localLimits } from "../proxy/forward/listener.js";
+import { inboundLimits, localLimits } from "../proxy/forward/listener-limits.js";
 import { createMetrics } from "../status/metrics.js";
 import type { RevisionSpread } from "../sync/revision-spread.js";
 import { Acceptor } from "./acceptor.js";
@@ -92,8 +92,9 @@ export class WorkerCarrier implements Carrying {
     return "path" in bound ? address : bound;
   }
 
-  async listenOutbound(index: number, address: SocketAddress): Promise<void> {
+  async listenOutbound(index: number, address: SocketAddress): Promise<SocketAddress> {
     await this.#accept(index, localLimits.connectionsMax, address);
+    return address;
   }
 
   async whenIdle(signal: AbortSignal): Promise<void> {

@@ -6,6 +6,7 @@ import type { Cli } from "../../cli/cli.js";
 import { loadCommands } from "../../cli/commands.js";
 import { createUpCommand } from "../../control-plane/command.js";
 import { createProxyCommand } from "../../data-plane/command.js";
+import { createGatewayCommand } from "../../data-plane/edge/command.js";
 import { filesBelow } from "../support/source-files.js";
 
 const pages = ["README.md", ...filesBelow("docs", ".md")].filter((page) => page !== "docs/cli.md"); // that one is generated
@@ -64,7 +65,7 @@ test("there are lines to check", () => expect(cases.length).toBeGreaterThan(100)
 test.each(cases)("%s: %s", async (_page, _text, { text, isWhole }) => {
   const [, ...words] = wordsOf(text);
   const [first, ...rest] = words;
-  const process = { up: createUpCommand, proxy: createProxyCommand }[first ?? ""];
+  const process = { up: createUpCommand, proxy: createProxyCommand, gateway: createGatewayCommand }[first ?? ""];
   const command = process === undefined ? await program() : process(() => {}).configureOutput(silent);
   const parsed = command.parseAsync(process === undefined ? words : rest, { from: "user" });
   const result = await parsed.then(() => "taken", String);

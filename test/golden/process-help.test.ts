@@ -1,4 +1,4 @@
-/** The help of `up` and `proxy`, word for word, and defaults of all commands as people write them. */
+/** The help of processes, word for word, and defaults of all commands as people write them. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { expect, test } from "@jest/globals";
 import { Command } from "commander";
@@ -6,10 +6,12 @@ import type { Cli } from "../../cli/cli.js";
 import { loadCommands } from "../../cli/commands.js";
 import { createUpCommand } from "../../control-plane/command.js";
 import { createProxyCommand } from "../../data-plane/command.js";
+import { createGatewayCommand } from "../../data-plane/edge/command.js";
 
 const processes = [
   ["help-up.txt", createUpCommand(() => {})],
   ["help-proxy.txt", createProxyCommand(() => {})],
+  ["help-gateway.txt", createGatewayCommand(() => {})],
 ] as const;
 
 test.each(processes)("%s", (name, command) => {

@@ -7,7 +7,8 @@ import { loadCommands } from "../../cli/commands.js";
 import { createUpCommand } from "../../control-plane/command.js";
 import { parseUpConfig } from "../../control-plane/config.js";
 import { createProxyCommand } from "../../data-plane/command.js";
-import { parseProxyConfig } from "../../data-plane/config.js";
+import { parseGatewayConfig, parseProxyConfig } from "../../data-plane/config.js";
+import { createGatewayCommand } from "../../data-plane/edge/command.js";
 import type { ConfigSources } from "../../runtime/config.js";
 import { filesBelow } from "../support/source-files.js";
 
@@ -16,6 +17,7 @@ type Parse = (sources: ConfigSources, cwd: string) => unknown;
 const settings = "docs/settings.md";
 const up = createUpCommand(() => {});
 const proxy = createProxyCommand(() => {});
+const gateway = createGatewayCommand(() => {});
 const variableOf = (option: Option): string => `ASHLAR_${option.name().replaceAll("-", "_").toUpperCase()}`;
 const cell = (text: string): string => text.replaceAll("|", "\\|");
 const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
@@ -30,10 +32,19 @@ function variablesRead(parse: Parse, flags: ConfigSources["flags"]): ReadonlySet
 }
 
 const needed = { service: "a", join: "join.json", agent: "unix:/a", inbound: "127.0.0.1:1" };
-const variables = { up: variablesRead(parseUpConfig, {}), proxy: variablesRead(parseProxyConfig, needed) };
+const neededAtEdge = { name: "a", join: "join.json", listener: ["web=127.0.0.1:1"] };
+const variables = {
+  up: variablesRead(parseUpConfig, {}),
+  proxy: variablesRead(parseProxyConfig, needed),
+  gateway: variablesRead(parseGatewayConfig, neededAtEdge),
+};
 // a flag that is given keeps its variable from being asked for
-const given = Object.keys(needed).map((name) => `ASHLAR_${name.toUpperCase()}`);
-const read = { up: variables.up, proxy: new Set([...variables.proxy, ...given]) };
+const given = (flags: object) => Object.keys(flags).map((name) => `ASHLAR_${name.toUpperCase()}`);
+const read = {
+  up: variables.up,
+  proxy: new Set([...variables.proxy, ...given(needed)]),
+  gateway: new Set([...variables.gateway, ...given(neededAtEdge)]),
+};
 
 /** What an option says without its default, and its default. */
 function describe(option: Option): readonly [string, string] {
@@ -82,14 +93,16 @@ function expectPart(file: string, name: string, part: string): void {
   else expect(page).toBe(right);
 }
 
-test("the page of settings has every flag, variable and default of up, proxy and the SDK", () => {
-  const parts = [settingsOf(up, read.up), settingsOf(proxy, read.proxy), sdkOptions()];
+test("the page of settings has every flag, variable and default of up, proxy, gateway and the SDK", () => {
+  const processes = [settingsOf(up, read.up), settingsOf(proxy, read.proxy), settingsOf(gateway, read.gateway)];
+  const parts = [...processes, sdkOptions()];
   expectPart(settings, "settings", parts.join("\n\n"));
 });
 
 test.each([
   ["up", up, parseUpConfig as Parse, read.up],
   ["proxy", proxy, parseProxyConfig as Parse, read.proxy],
+  ["gateway", gateway, parseGatewayConfig as Parse, read.gateway],
 ] as const)("%s has a flag for every setting that it reads, and reads every flag", (_name, command, parse, asked) => {
   const flags = command.options.map(variableOf);
   expect([...asked].filter((variable) => !flags.includes(variable))).toEqual([]);

@@ -37,6 +37,8 @@ function unary(call, callback) {
   const { request } = call;
   const headers = new grpc.Metadata();
   headers.set("x-header", String(call.metadata.get("x-sent")[0] ?? "none"));
+  for (const name of ["ashlar-client", "x-forwarded-for"])
+    headers.set(`x-seen-${name}`, call.metadata.get(name).map(String).join());
   call.sendMetadata(headers);
   const respond = () => {
     if (request.status !== 0) callback({ code: request.status, details: "as asked", metadata: trailersFor(call) });

@@ -1,6 +1,7 @@
 /** A client of test/support/echo.proto for one outbound socket. */
 import { join } from "node:path";
 import {
+  type ChannelCredentials,
   type ClientDuplexStream,
   type ClientReadableStream,
   credentials,
@@ -46,13 +47,14 @@ export class EchoClient {
   // biome-ignore lint/suspicious/noExplicitAny: proto-loader gives no types
   readonly raw: any;
 
-  constructor(target: string, authority: string) {
+  constructor(target: string, authority: string, security: ChannelCredentials = credentials.createInsecure()) {
     const options = {
       "grpc.default_authority": authority,
+      ...(security._isSecure() ? { "grpc.ssl_target_name_override": authority } : {}),
       "grpc.max_receive_message_length": -1,
       "grpc.use_local_subchannel_pool": 1,
     };
-    this.raw = new Echo(target, credentials.createInsecure(), options);
+    this.raw = new Echo(target, security, options);
   }
 
   /** Never rejects: what came back, whatever it is. */

@@ -11,7 +11,7 @@ import type { ProxyIdentity } from "../../data-plane/ports.js";
 import { CallRecorder } from "../../data-plane/proxy/call-recorder.js";
 import type { CallSideDeps } from "../../data-plane/proxy/call-side.js";
 import type { DecisionSink } from "../../data-plane/proxy/decision-sink.js";
-import { inboundLimits } from "../../data-plane/proxy/forward/listener.js";
+import { inboundLimits } from "../../data-plane/proxy/forward/listener-limits.js";
 import {
   createProxyEngine,
   type ProxyEngine,

@@ -32,13 +32,18 @@ export const gateway = defineKind("Gateway", fields, {
   number: 9,
   isSingle: true,
   check({ name, listeners }, checker) {
-    checker.error("name", "gateways are not run by this version yet");
     for (const [index, one] of listeners.entries()) {
       const place = `listeners[${index}]`;
       checkExposed(`gateway/${name}`, one, place, checker);
       for (const issuer of one.callers.token ?? []) checker.issuer(issuer, `${place}.callers.token=${issuer}`);
-      if (one.cors !== undefined && !one.protocols.some((protocol) => protocol !== "grpc"))
-        checker.warn(`${place}.cors`, "browsers speak grpc-web or connect, and this listener has neither");
+      for (const protocol of one.protocols)
+        if (protocol !== "grpc") checker.error(`${place}.protocols=${protocol}`, `${protocol} is not supported yet`);
+      if (one.cors !== undefined) checker.error(`${place}.cors`, "cors is not supported yet");
+      if (one.limits?.messageKib !== undefined)
+        checker.error(
+          `${place}.limits`,
+          "messageKib is not supported yet: `ashlar gateway --message-mib` bounds messages",
+        );
     }
   },
 });

@@ -2,6 +2,7 @@ import { status } from "@grpc/grpc-js";
 import type { SpiffeId } from "../../../core/identity.js";
 import type { CompiledRouteRule } from "../../../core/policy/compile.js";
 import type { CallInputs } from "../../../core/policy/condition/frame.js";
+import { headerNames } from "../../../core/wire/headers.js";
 import type { FieldBlock } from "../../http2/field-block.js";
 import { fieldName } from "../../http2/field-names.js";
 import type { Stream } from "../../http2/stream.js";
@@ -33,6 +34,8 @@ export class CallFacts implements CallInputs, EndedCall {
   claims: CallInputs["claims"];
   tokenIssuer: CallInputs["tokenIssuer"];
   sourceLabels: CallInputs["sourceLabels"];
+  /** The outside client, as the gateway that calls has proved it. */
+  client: string | undefined;
   /** The deadline by the owner's clock, or -1. */
   dueAtMs = -1;
   readonly startedMs: number;
@@ -96,7 +99,7 @@ export class CallFacts implements CallInputs, EndedCall {
   }
 
   header(name: string): string | undefined {
-    return this.kept.header(name);
+    return name === headerNames.client ? this.client : this.kept.header(name);
   }
 
   /** It is over or has been answered: nothing may be sent upstream for it any more. */

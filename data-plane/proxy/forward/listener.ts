@@ -5,6 +5,7 @@ import {
   createServer as createTlsServer,
   type SecureContextOptions,
   TLSSocket,
+  type TlsOptions,
   type Server as TlsServer,
 } from "node:tls";
 import { AshlarError, messageOf } from "../../../core/errors.js";
@@ -12,7 +13,7 @@ import type { SpiffeId } from "../../../core/identity.js";
 import type { SocketAddress } from "../../../runtime/config.js";
 import type { Logger } from "../../../runtime/log.js";
 import type { FieldBlock } from "../../http2/field-block.js";
-import { applicationLimits, defaultLimits, type EngineLimits } from "../../http2/limits.js";
+import type { EngineLimits } from "../../http2/limits.js";
 import type { PreparedField } from "../../http2/prepared-field.js";
 import { errorCode } from "../../http2/protocol.js";
 import { refusal } from "../../http2/refusals.js";
@@ -24,42 +25,11 @@ import { connectionWindowBytes } from "./connection-window.js";
 import type { OtherEnd } from "./endings.js";
 import { excessHere, headerLimits } from "./header-limits.js";
 import { listenForCalls } from "./listen-for-calls.js";
+import type { ListenerLimits } from "./listener-limits.js";
 import type { ProxyEngine } from "./proxy-engine.js";
 import { revisionField, sendAnswer } from "./response-fields.js";
 import { SeldomLog } from "./seldom-log.js";
 import { fittingUnproven, UnprovenSockets } from "./unproven-sockets.js";
-
-export interface ListenerLimits {
-  /** Mutual TLS: those that have proved who they are. */
-  readonly connectionsMax: number;
-  /** Mutual TLS: those that have not, beside the others; the oldest makes room. */
-  readonly unprovenMax: number;
-  readonly handshakeTimeoutMs: number;
-  /** Of each connection. */
-  readonly engine: EngineLimits;
-}
-
-/** Peers that are gone without a word are found. Of the own application the system tells. */
-const keepalive = { keepaliveMs: 30_000, keepaliveTimeoutMs: 15_000 };
-
-/** Limits for peers: 100 calls a connection. */
-export const inboundLimits: ListenerLimits = {
-  connectionsMax: 4096,
-  unprovenMax: 2048,
-  handshakeTimeoutMs: 10_000,
-  engine: {
-    ...defaultLimits,
-    concurrentStreamsMax: 100,
-    ...keepalive,
-    requestRules: { grpcOnly: true, scheme: "https", refuseUnderscore: false },
-  },
-};
-/** Limits for the own application. Common clients hang silently at the limit of streams, so it is high. */
-export const localLimits: ListenerLimits = {
-  ...inboundLimits,
-  connectionsMax: 1024,
-  engine: { ...applicationLimits, concurrentStreamsMax: 1000 },
-};
 
 /** Who is at the other end of a connection, as its certificate proved. */
 export interface Peer {
@@ -67,6 +37,18 @@ export interface Peer {
   readonly notAfterMs: number;
   /** Its IP address; undefined: the connection is closed already. */
   readonly sourceAddress: string | undefined;
+  /** At a gateway: the outside client, as its certificate proved. */
+  readonly client?: string | undefined;
+  /** At a gateway: the host name that TLS was asked for. */
+  readonly host?: string | undefined;
+}
+
+/** What a gateway asks of the connections of outside clients. */
+export interface Door {
+  /** Whether a connection may come in; asked before a byte of it is read. */
+  lets(socket: Socket): boolean;
+  /** Plain listeners: who is at the other end. */
+  peerOf(socket: Socket): Peer;
 }
 
 export interface ListenerDeps {
@@ -84,6 +66,8 @@ export interface ListenerDeps {
 /** Mutual TLS; without it the listener speaks plain HTTP/2 to its own application. */
 export interface ListenerTls {
   readonly context: SecureContextOptions;
+  /** What a gateway asks of TLS in place of mutual TLS. */
+  readonly options?: Pick<TlsOptions, "rejectUnauthorized" | "requestCert" | "SNICallback">;
   /** Returns who the peer is. Fails if it may not call. Called before the first byte of HTTP/2 is read. */
   admit(socket: TLSSocket): Peer;
 }
@@ -179,6 +163,7 @@ export class Listener {
   readonly #deps: ListenerDeps;
   readonly #limits: ListenerLimits;
   readonly #tls: ListenerTls | undefined;
+  readonly #door: Door | undefined;
   readonly #server: NetServer | TlsServer;
   readonly #connections = new Set<Accepted>();
   /** TLS: sockets from the moment they come; those that are closed are gone. */
@@ -189,8 +174,9 @@ export class Listener {
   #draining = false;
   #address = "";
 
-  constructor(deps: ListenerDeps, limits: ListenerLimits, tls?: ListenerTls) {
+  constructor(deps: ListenerDeps, limits: ListenerLimits, tls?: ListenerTls, door?: Door) {
     this.#deps = deps;
+    this.#door = door;
     this.#limits = limits;
     this.#tls = tls;
     this.#unprovenMax = fittingUnproven(limits.unprovenMax);
@@ -260,7 +246,10 @@ export class Listener {
   }
 
   #createPlain(): NetServer {
-    return createNetServer({ noDelay: true }, (socket) => this.#accept(socket, undefined));
+    return createNetServer({ noDelay: true }, (socket) => {
+      if (this.#door?.lets(socket) === false) this.#turnAway(socket);
+      else this.#accept(socket, this.#door?.peerOf(socket));
+    });
   }
 
   #createTls(tls: ListenerTls): TlsServer {
@@ -272,12 +261,14 @@ export class Listener {
         rejectUnauthorized: true,
         handshakeTimeout: this.#limits.handshakeTimeoutMs,
         noDelay: true,
+        ...tls.options,
       },
       (socket) => this.#acceptTls(socket, tls),
     );
     server.on("connection", (socket: Socket) => {
       this.#sockets.add(socket);
       socket.once("close", () => this.#sockets.delete(socket));
+      if (this.#door?.lets(socket) === false) return this.#turnAway(socket);
       if (!this.#unproven.add(socket)) {
         this.#warnCrowded(
           `more than ${this.#unprovenMax} connections did not say who they are: the oldest are closed`,
@@ -304,6 +295,14 @@ export class Listener {
     }
     socket.destroy();
     this.#warnCrowded(`peers have ${connectionsMax} connections, as many as there may be: no more are taken`, socket);
+  }
+
+  #turnAway(socket: Socket): void {
+    this.#warnCrowded(
+      "an address has as many connections, or opens them as fast, as it may: no more are taken",
+      socket,
+    );
+    socket.destroy();
   }
 
   #warnCrowded(message: string, { remoteAddress }: Socket): void {

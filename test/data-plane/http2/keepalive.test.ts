@@ -3,7 +3,7 @@ import { describe, expect, test } from "@jest/globals";
 import { applicationLimits, type EngineLimits } from "../../../data-plane/http2/limits.js";
 import { PreparedField } from "../../../data-plane/http2/prepared-field.js";
 import { frameFlag, frameType } from "../../../data-plane/http2/protocol.js";
-import { localLimits } from "../../../data-plane/proxy/forward/listener.js";
+import { localLimits } from "../../../data-plane/proxy/forward/listener-limits.js";
 import { frame, goodRequest, Heard, RawPeer } from "./raw-peer.js";
 
 const head = [new PreparedField(":method", "POST")];

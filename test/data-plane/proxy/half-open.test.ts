@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { afterEach, expect, test } from "@jest/globals";
-import { inboundLimits } from "../../../data-plane/proxy/forward/listener.js";
+import { inboundLimits } from "../../../data-plane/proxy/forward/listener-limits.js";
 import { UnprovenSockets } from "../../../data-plane/proxy/forward/unproven-sockets.js";
 import { eventually, ProxyPair } from "../../support/proxy-pair.js";
 import { RawClient } from "../../support/raw-http2.js";

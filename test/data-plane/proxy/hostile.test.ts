@@ -3,7 +3,7 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { afterEach, describe, expect, test } from "@jest/globals";
-import { inboundLimits } from "../../../data-plane/proxy/forward/listener.js";
+import { inboundLimits } from "../../../data-plane/proxy/forward/listener-limits.js";
 import type { ByteHandlers } from "../../support/byte-service.js";
 import { eventually, ProxyPair } from "../../support/proxy-pair.js";
 import {

@@ -15,7 +15,7 @@ import { Call } from "../../../data-plane/proxy/forward/call.js";
 import type { CallOwner } from "../../../data-plane/proxy/forward/call-owner.js";
 import { DeadlineWheel, type Timed } from "../../../data-plane/proxy/forward/deadline-wheel.js";
 import { KeptFields } from "../../../data-plane/proxy/forward/kept-fields.js";
-import { inboundLimits } from "../../../data-plane/proxy/forward/listener.js";
+import { inboundLimits } from "../../../data-plane/proxy/forward/listener-limits.js";
 import { SeldomLog } from "../../../data-plane/proxy/forward/seldom-log.js";
 import type { UpstreamSession } from "../../../data-plane/proxy/forward/upstream-session.js";
 import { renderGrpcTimeout } from "../../../data-plane/proxy/grpc-timeout.js";

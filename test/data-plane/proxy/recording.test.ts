@@ -1,7 +1,7 @@
 /** What is recorded of calls through two real proxies. */
 import { Metadata } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
-import { inboundLimits } from "../../../data-plane/proxy/forward/listener.js";
+import { inboundLimits } from "../../../data-plane/proxy/forward/listener-limits.js";
 import { buildPolicy, everyone } from "../../support/proxy-fakes.js";
 import { eventually, ProxyPair } from "../../support/proxy-pair.js";
 

@@ -1,0 +1,32 @@
+/** A gateway as its process asks it: which service gets the calls of an exposed method. */
+import type { EdgeListener, Gateway } from "../kinds/gateway/gateway.js";
+import { serviceOfMethod } from "../snapshot/grammar.js";
+
+export interface CompiledListener {
+  readonly listener: EdgeListener;
+  /** The services that it exposes. */
+  readonly services: readonly string[];
+  /** Returns the service that gets the calls of a method, or undefined if the method does not exist outside. */
+  find(method: string): string | undefined;
+}
+
+/** Returns the listeners of a gateway by name. */
+export function compileGateway({ listeners }: Gateway): ReadonlyMap<string, CompiledListener> {
+  return new Map(listeners.map((listener) => [listener.name, compileListener(listener)]));
+}
+
+function compileListener(listener: EdgeListener): CompiledListener {
+  const methods = new Map<string, string>();
+  const rpcServices = new Map<string, string>();
+  for (const { service, methods: exposed } of listener.expose) {
+    for (const method of exposed) {
+      if (method.endsWith("/*")) rpcServices.set(serviceOfMethod(method), service);
+      else methods.set(method, service);
+    }
+  }
+  return {
+    listener,
+    services: listener.expose.map(({ service }) => service),
+    find: (method) => methods.get(method) ?? rpcServices.get(serviceOfMethod(method)),
+  };
+}

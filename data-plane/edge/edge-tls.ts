@@ -1,0 +1,149 @@
+/** TLS of one listener of a gateway: certificates by host name from files that may change, and who a client is. */
+import { createHash, X509Certificate } from "node:crypto";
+import { readFile, stat } from "node:fs/promises";
+import { isIP } from "node:net";
+import { createSecureContext, type SecureContext, type SecureContextOptions, type TLSSocket } from "node:tls";
+import { AshlarError, messageOf } from "../../core/errors.js";
+import { isClientName } from "../../core/snapshot/grammar.js";
+import { fileReason } from "../../runtime/file-reason.js";
+import type { Logger } from "../../runtime/log.js";
+import { readUriNames } from "../../runtime/tls-identity.js";
+import type { CertificateFiles, EdgeListenerConfig } from "./edge-config.js";
+
+interface Loaded {
+  readonly options: SecureContextOptions;
+  readonly context: SecureContext;
+  readonly leaf: X509Certificate;
+}
+
+export class EdgeTls {
+  readonly #config: EdgeListenerConfig;
+  readonly #log: Logger;
+  #loaded: readonly Loaded[] = [];
+  #seen = "";
+  readonly #listeners: (() => void)[] = [];
+
+  private constructor(config: EdgeListenerConfig, log: Logger) {
+    this.#config = config;
+    this.#log = log;
+  }
+
+  /** Reads the files. Fails with `invalid_argument` if one cannot be used. */
+  static async open(config: EdgeListenerConfig, log: Logger): Promise<EdgeTls> {
+    const tls = new EdgeTls(config, log);
+    tls.#seen = await tls.#stamp();
+    tls.#loaded = await tls.#load();
+    return tls;
+  }
+
+  /** Calls `listener` when the files have changed and were read. */
+  onChange(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** For clients that say no name. */
+  get context(): SecureContextOptions {
+    return this.#loaded[0]?.options ?? {};
+  }
+
+  /**
+   * Chooses by the name that a client asks for; a name that no certificate has ends the handshake. An address is no name
+   * (RFC 6066, 3), although gRPC clients send one.
+   */
+  readonly sni = (name: string, done: (error: Error | null, context?: SecureContext) => void): void => {
+    const found = isIP(name) === 0 ? this.#find(name) : this.#loaded[0];
+    if (found === undefined) done(new Error(`no certificate is for ${name.slice(0, 253)}`));
+    else done(null, found.context);
+  };
+
+  /** Returns whether the certificate that a client was shown, by the name that it asked for, is good for `host` too. */
+  isShownFor(servername: string, host: string): boolean {
+    const shown = this.#find(servername);
+    return shown?.leaf.checkHost(host) !== undefined || shown?.leaf.checkIP(host) !== undefined;
+  }
+
+  #find(name: string): Loaded | undefined {
+    return this.#loaded.find(({ leaf }) => leaf.checkHost(name) !== undefined);
+  }
+
+  /** Reads the files again if they have changed. Never fails. */
+  async look(): Promise<void> {
+    try {
+      const seen = await this.#stamp();
+      if (seen === this.#seen) return;
+      this.#loaded = await this.#load();
+      this.#seen = seen;
+      this.#log.info("certificates were read anew", { listener: this.#config.name });
+      for (const listener of this.#listeners) listener();
+    } catch (error) {
+      this.#log.warn("certificates cannot be read anew: the old ones stay in use", {
+        listener: this.#config.name,
+        error: messageOf(error),
+      });
+    }
+  }
+
+  async #stamp(): Promise<string> {
+    const { certificates, clientCa } = this.#config;
+    const files = [
+      ...certificates.flatMap(({ certificate, key }) => [certificate, key]),
+      ...(clientCa ? [clientCa] : []),
+    ];
+    const stamps = files.map(async (file) => {
+      const { mtimeMs, size, ino } = await stat(file).catch((error: unknown) => unreadable(file, error));
+      return `${mtimeMs} ${size} ${ino}`;
+    });
+    return (await Promise.all(stamps)).join();
+  }
+
+  async #load(): Promise<readonly Loaded[]> {
+    const { certificates, clientCa } = this.#config;
+    const ca = clientCa === undefined ? undefined : await readText(clientCa);
+    return Promise.all(certificates.map((files) => loadOne(files, ca)));
+  }
+}
+
+async function loadOne({ certificate, key }: CertificateFiles, ca: string | undefined): Promise<Loaded> {
+  const [certPem, keyPem] = [await readText(certificate), await readText(key)];
+  const options: SecureContextOptions = { cert: certPem, key: keyPem, ...(ca === undefined ? {} : { ca }) };
+  try {
+    const leaf = new X509Certificate(certPem);
+    // SSL_OP_NO_TICKET: no connection is resumed, so each client proves its certificate
+    return {
+      options,
+      context: createSecureContext({ ...options, minVersion: "TLSv1.2", secureOptions: 0x4000 }),
+      leaf,
+    };
+  } catch (error) {
+    throw new AshlarError(
+      "invalid_argument",
+      `${certificate} with ${key} is no certificate with its key: ${messageOf(error)}`,
+    );
+  }
+}
+
+async function readText(file: string): Promise<string> {
+  return readFile(file, "utf8").catch((error: unknown) => unreadable(file, error));
+}
+
+function unreadable(file: string, error: unknown): never {
+  throw new AshlarError("invalid_argument", `cannot read ${file}: ${fileReason(error)}`);
+}
+
+/** A client that proved a certificate of the listener's CAs. */
+export interface ProvedClient {
+  /** The URI of its certificate if that has exactly one, else the hash of its key. */
+  readonly name: string;
+  readonly notAfterMs: number;
+}
+
+/** Returns the client at the other end; undefined: it proved no certificate that the listener's CAs signed. */
+export function provedClient(socket: TLSSocket): ProvedClient | undefined {
+  const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined;
+  if (certificate === undefined) return undefined;
+  const [uri, ...more] = readUriNames(certificate.raw);
+  const isNamed = uri !== undefined && more.length === 0 && isClientName(uri);
+  const key = certificate.publicKey.export({ type: "spki", format: "der" });
+  const name = isNamed ? uri : `sha256:${createHash("sha256").update(key).digest("hex")}`;
+  return { name, notAfterMs: Date.parse(certificate.validTo) };
+}

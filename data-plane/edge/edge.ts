@@ -1,0 +1,193 @@
+/**
+ * One listener of a gateway: takes calls of outside clients and sends them to the services that policy exposes, as the
+ * caller `gateway/NAME`. The destination's proxy judges them again.
+ */
+import { isIP, type Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import { status } from "@grpc/grpc-js";
+import { type CompiledListener, compileGateway } from "../../core/policy/compiled-gateway.js";
+import { TokenProblem } from "../../core/token/verify-token.js";
+import { headerNames, isForwardedHeader } from "../../core/wire/headers.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { FieldBlock } from "../http2/field-block.js";
+import { PreparedField } from "../http2/prepared-field.js";
+import type { Stream } from "../http2/stream.js";
+import type { EvaluatedPolicy, TrustView } from "../ports.js";
+import { type Answer, unavailableAnswer } from "../proxy/answer.js";
+import { plainAddress } from "../proxy/call-inputs.js";
+import type { Call } from "../proxy/forward/call.js";
+import type { Door, ListenerTls, Peer } from "../proxy/forward/listener.js";
+import { edgeLimits } from "../proxy/forward/listener-limits.js";
+import { Outbound, type OutboundDeps, type OutboundOptions } from "../proxy/outbound.js";
+import { joinHeader } from "../proxy/request-head.js";
+import { TokenCheck } from "../proxy/token-check.js";
+import type { EdgeListenerConfig } from "./edge-config.js";
+import { EdgeLimiter } from "./edge-limits.js";
+import { type EdgeTls, provedClient } from "./edge-tls.js";
+
+export interface EdgeDeps extends OutboundDeps {
+  readonly clock: Clock;
+  readonly trust: Pick<TrustView, "issuers">;
+}
+
+export interface EdgeOptions extends Omit<OutboundOptions, "service"> {
+  /** The name by which the mesh knows the gateway. */
+  readonly workload: string;
+  readonly config: EdgeListenerConfig;
+  /** undefined: the listener speaks plain HTTP/2, on a loopback address. */
+  readonly files: EdgeTls | undefined;
+}
+
+const misdirected = [new PreparedField(":status", "421")];
+const unproven = Number.POSITIVE_INFINITY;
+
+export class Edge extends Outbound {
+  readonly #deps: EdgeDeps;
+  readonly #options: EdgeOptions;
+  readonly #limiter: EdgeLimiter;
+  readonly #tokens: TokenCheck;
+  readonly #stops: (() => void)[];
+  #listener: CompiledListener | undefined;
+
+  constructor(deps: EdgeDeps, options: EdgeOptions) {
+    const limiter = new EdgeLimiter();
+    const { files, self } = options;
+    const nowMs = (): number => deps.engine.loop.time();
+    super(deps, { ...options, service: undefined }, edgeLimits, files && tlsOf(files, options), {
+      lets: (socket) => letIn(limiter, socket, nowMs()),
+      peerOf: (socket) => peerOf(socket, self),
+    } satisfies Door);
+    this.#deps = deps;
+    this.#options = options;
+    this.#limiter = limiter;
+    this.#tokens = new TokenCheck(deps.trust, "");
+    this.#stops = [deps.policy.onSwitch((policy) => this.#follow(policy))];
+    files?.onChange(() => this.listener.setSecureContext(files.context));
+    if (deps.policy.current !== undefined) this.#follow(deps.policy.current);
+  }
+
+  override close(): void {
+    for (const stop of this.#stops.splice(0)) stop();
+    super.close();
+  }
+
+  /** Whether policy has this listener. */
+  get isStated(): boolean {
+    return this.#listener !== undefined;
+  }
+
+  #follow(policy: EvaluatedPolicy): void {
+    const { workload, config } = this.#options;
+    const gateway = policy.unit(workload)?.gateway;
+    this.#listener = gateway && compileGateway(gateway).get(config.name);
+    this.#limiter.follow(this.#listener?.listener.limits);
+    for (const service of this.#listener?.services ?? []) {
+      // held before the first call comes; a call waits for what is not
+      this.#deps.policy.useService(service).catch(() => undefined);
+    }
+  }
+
+  protected override onRequest(stream: Stream, fields: FieldBlock, endStream: boolean, peer: Peer | undefined): void {
+    if (peer === undefined) throw new Error("a call of an outside client without a peer");
+    if (!this.#isMeant(fields, peer)) {
+      stream.sendFields(misdirected, null, null, true);
+      return;
+    }
+    const service = this.#listener?.find(this.head.method(fields, this.methods)) ?? "";
+    replaceForwarded(fields, peer.sourceAddress ?? "");
+    if (peer.client !== undefined) fields.add(headerNames.client, peer.client);
+    this.accept(stream, fields, endStream, service, (call) => this.#refuse(call, service, fields, peer));
+  }
+
+  /** The host of the request must be one of the listener's, and one that the certificate shown to the client is for. */
+  #isMeant(fields: FieldBlock, peer: Peer): boolean {
+    const { hosts } = this.#options.config;
+    const { files } = this.#options;
+    const host = this.head
+      .authorityText(fields)
+      .replace(/:\d{1,5}$/, "")
+      .replace(/^\[(.*)\]$/, "$1");
+    if (hosts.length > 0 && !hosts.some((one) => isHost(one, host))) return false;
+    return files === undefined || peer.host === undefined || peer.host === host || files.isShownFor(peer.host, host);
+  }
+
+  /** Returns the answer to a call that may not come in. Its service decides about the others. */
+  #refuse(call: Call, service: string, fields: FieldBlock, peer: Peer): Answer | undefined {
+    const { current } = this.#deps.policy;
+    if (current === undefined)
+      return unavailableAnswer("no-revision", "this gateway has no revision to judge by", undefined);
+    const { revision } = current;
+    const address = peer.sourceAddress ?? "";
+    const waitMs = this.#limiter.waitOfCall(address, call.startedMs);
+    if (waitMs > 0) return tooOften(waitMs, revision);
+    const { listener } = this.#listener ?? {};
+    if (listener === undefined || service === "" || !listener.protocols.includes("grpc"))
+      return notExposed(call.method, revision);
+    const { token: issuers, certificate } = listener.callers;
+    const nowMs = this.#deps.clock.nowMs();
+    if (certificate === true && (peer.client === undefined || nowMs >= peer.notAfterMs))
+      return unauthenticated("certificate", "a client certificate is asked for", revision);
+    if (issuers === undefined) return undefined;
+    const found = this.#tokens.check(joinHeader(fields, "authorization"), current, nowMs);
+    if (found === undefined) return unauthenticated("token", "a token is asked for", revision);
+    if (found instanceof TokenProblem || !issuers.includes(found.issuer))
+      return unauthenticated("token", "the token is not accepted", revision);
+    const tokenWaitMs = this.#limiter.waitOfToken(tokenKey(fields), call.startedMs);
+    return tokenWaitMs > 0 ? tooOften(tokenWaitMs, revision) : undefined;
+  }
+}
+
+const tokenKey = (fields: FieldBlock): string => joinHeader(fields, "authorization") ?? "";
+
+function tlsOf(files: EdgeTls, { self, config }: EdgeOptions): ListenerTls {
+  return {
+    context: files.context,
+    options: { requestCert: config.clientCa !== undefined, rejectUnauthorized: false, SNICallback: files.sni },
+    admit(socket) {
+      const proved = provedClient(socket);
+      const name = (socket as { readonly servername?: string | false }).servername;
+      const host = typeof name === "string" && isIP(name) === 0 ? name.toLowerCase() : undefined;
+      return { ...peerOf(socket, self), client: proved?.name, notAfterMs: proved?.notAfterMs ?? unproven, host };
+    },
+  };
+}
+
+/** Calls of outside clients are made in the gateway's name. */
+function peerOf(socket: Socket | TLSSocket, self: Peer["spiffeId"]): Peer {
+  return { spiffeId: self, notAfterMs: unproven, sourceAddress: plainAddress(socket.remoteAddress) };
+}
+
+function letIn(limiter: EdgeLimiter, socket: Socket, nowMs: number): boolean {
+  const address = plainAddress(socket.remoteAddress);
+  if (address === undefined || !limiter.opens(address, nowMs)) return false;
+  socket.once("close", () => limiter.closed(address));
+  return true;
+}
+
+/** Nobody outside is believed about whom it forwards for: the address that was seen takes the place of what was said. */
+function replaceForwarded(fields: FieldBlock, address: string): void {
+  for (let field = 0; field < fields.count; field++)
+    if (!fields.isDropped(field) && fields.nameId(field) === 0 && isForwardedHeader(fields.nameText(field)))
+      fields.drop(field);
+  fields.add("x-forwarded-for", address);
+}
+
+function isHost(pattern: string, host: string): boolean {
+  if (!pattern.startsWith("*.")) return pattern === host;
+  const at = host.indexOf(".");
+  return at > 0 && host.slice(at) === pattern.slice(1);
+}
+
+function notExposed(method: string, revision: number): Answer {
+  const message = `there is no method ${method.slice(0, 256)} here`;
+  return { code: status.UNIMPLEMENTED, message, revision, decision: undefined, reason: "not-exposed" };
+}
+
+function unauthenticated(reason: "certificate" | "token", message: string, revision: number): Answer {
+  return { code: status.UNAUTHENTICATED, message, revision, decision: undefined, reason };
+}
+
+function tooOften(pushbackMs: number, revision: number): Answer {
+  const message = "too many calls of this client";
+  return { code: status.RESOURCE_EXHAUSTED, message, revision, decision: undefined, reason: "rate-limit", pushbackMs };
+}

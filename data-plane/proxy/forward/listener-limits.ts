@@ -1,0 +1,39 @@
+/** How much of what a listener takes. */
+import { applicationLimits, defaultLimits, type EngineLimits } from "../../http2/limits.js";
+
+export interface ListenerLimits {
+  /** Mutual TLS: those that have proved who they are. */
+  readonly connectionsMax: number;
+  /** Mutual TLS: those that have not, beside the others; the oldest makes room. */
+  readonly unprovenMax: number;
+  readonly handshakeTimeoutMs: number;
+  /** Of each connection. */
+  readonly engine: EngineLimits;
+}
+
+/** Peers that are gone without a word are found. Of the own application the system tells. */
+const keepalive = { keepaliveMs: 30_000, keepaliveTimeoutMs: 15_000 };
+
+/** Limits for peers: 100 calls a connection. */
+export const inboundLimits: ListenerLimits = {
+  connectionsMax: 4096,
+  unprovenMax: 2048,
+  handshakeTimeoutMs: 10_000,
+  engine: {
+    ...defaultLimits,
+    concurrentStreamsMax: 100,
+    ...keepalive,
+    requestRules: { grpcOnly: true, scheme: "https", refuseUnderscore: false },
+  },
+};
+/** Limits for the own application. Common clients hang silently at the limit of streams, so it is high. */
+export const localLimits: ListenerLimits = {
+  ...inboundLimits,
+  connectionsMax: 1024,
+  engine: { ...applicationLimits, concurrentStreamsMax: 1000 },
+};
+/** Limits for outside clients at a gateway: strangers, of whom only their address is known. */
+export const edgeLimits: ListenerLimits = {
+  ...inboundLimits,
+  engine: { ...inboundLimits.engine, requestRules: { grpcOnly: true, scheme: undefined, refuseUnderscore: false } },
+};
