@@ -148,6 +148,8 @@ export class TestSide {
   readonly tally = new ShadowTally();
   /** Of everything. */
   readonly recorder: CallRecorder;
+  /** The time by which its deadlines are kept; tests may stop it or set it ahead. */
+  nowMs: () => number = () => systemClock.monotonicMs();
   /** Uniform in [0, 1). */
   draw: () => number = Math.random;
   /** Asked by both sides' calls that begin from now on. */
@@ -157,7 +159,7 @@ export class TestSide {
 
   constructor(identity: ProxyIdentity, rootPem: string, options: Partial<ProxyEngineOptions> = {}) {
     this.engine = createProxyEngine(
-      () => systemClock.monotonicMs(),
+      () => this.nowMs(),
       (error) => this.faults.push(error),
       { ...proxyEngineDefaults, ...options },
       () => this.heap,
