@@ -19,6 +19,7 @@ import { createProxyEngine, logFault } from "./proxy/forward/proxy-engine.js";
 import { prepareSocketPath } from "./proxy/socket-path.js";
 import { countedTwice } from "./status/call-window.js";
 import { createMetrics } from "./status/metrics.js";
+import { openTelemetry } from "./telemetry/open-telemetry.js";
 import { WorkerCarrier } from "./workers/worker-carrier.js";
 
 /** Returns undefined if this process carries the calls itself. */
@@ -42,18 +43,26 @@ export async function carryHere(config: ProxyConfig, parts: Parts, signal: Abort
   const metrics = createMetrics(engine.counters, engine);
   metrics.reportShadow(() => parts.tally.totals);
   const known = { ...parts, trust: parts.sync.trust, app: parts.registry };
-  const own = { metrics: countedTwice(metrics.proxy, parts.window), engine, draw: Math.random, random: randomBytes };
+  const random = { draw: Math.random, random: randomBytes };
+  const telemetry = openTelemetry({ ...parts, ...random, metrics }, config.telemetry);
+  const { watch } = telemetry;
+  const own = { metrics: countedTwice(metrics.proxy, parts.window), engine, watch, ...random };
   const carrier = new Carrier(
     { ...known, ...own, openBudgets: openShares(parts, signal) },
     carrierOptions(config, parts),
     await openEdges(config, parts, signal),
   );
+  let closed: Promise<void> | undefined;
   return {
     listenInbound: (address) => carrier.listenInbound(address),
     listenOutbound: (index, address) => carrier.listenOutbound(index, address),
     whenIdle: (signal) => carrier.whenIdle(signal),
     drain: () => carrier.drain(),
-    close: async () => carrier.close(),
+    close: async () => {
+      carrier.close();
+      closed ??= telemetry.close();
+      await closed;
+    },
     reasonsNotReady: () => [],
     metrics,
   };
@@ -120,10 +129,10 @@ export async function carryInWorkers(
 }
 
 function carrierOptions(config: ProxyConfig, { identity }: Parts): CarrierOptions {
-  const { service, labels, inbound, upstreams, recordShare } = config;
+  const { service, labels, inbound, upstreams, recordShare, telemetry } = config;
   const outbounds = config.outbound === undefined ? [] : [undefined, ...upstreams.map(({ service }) => service)];
   const { mesh, version } = identity.current;
-  return { mesh, version, service, labels, inbound: inbound !== undefined, outbounds, recordShare };
+  return { mesh, version, service, labels, inbound: inbound !== undefined, outbounds, recordShare, telemetry };
 }
 
 /** Where the listeners for calls are, with their real ports. */

@@ -10,6 +10,7 @@ import { createProxyEngine, logFault, type ProxyEngine } from "./proxy/forward/p
 import { ShadowTally } from "./proxy/shadow-tally.js";
 import { CallWindow, countedTwice } from "./status/call-window.js";
 import { createMetrics, type Metrics } from "./status/metrics.js";
+import { type OpenedTelemetry, openTelemetry } from "./telemetry/open-telemetry.js";
 import { tableCounts } from "./workers/crew-calls.js";
 import type { Measure } from "./workers/crew-metrics.js";
 import type { FromWorker, Line, ListenerName, ToWorker, WorkerSetup, WorkerTask } from "./workers/messages.js";
@@ -45,6 +46,7 @@ class Worker {
   readonly #tally = new ShadowTally();
   /** Constructed when the first identity arrives. */
   #carrier: Carrier | undefined;
+  #telemetry: OpenedTelemetry | undefined;
 
   constructor(line: WorkerLine, setup: WorkerSetup, end: () => void) {
     this.#line = line;
@@ -76,7 +78,7 @@ class Worker {
       case "close":
         this.#carrier?.close();
         this.#ports.decisions.flush();
-        this.#end();
+        void Promise.resolve(this.#telemetry?.close()).finally(() => this.#end());
         return;
       default:
         this.#ports.take(message);
@@ -135,8 +137,15 @@ class Worker {
     const shares = new ShareLoop(limits, systemClock);
     void shares.run(noLimit); // lives as long as the process
     const { openBudgets } = shares;
-    const known = { identity, trust, policy, endpoints, app, decisions, openBudgets };
-    return new Carrier({ ...known, ...own, draw: Math.random, random: randomBytes }, this.#setup.options);
+    const random = { draw: Math.random, random: randomBytes };
+    const { options } = this.#setup;
+    if (options.telemetry !== undefined) {
+      const deps = { policy, identity, clock: systemClock, log: this.#log, ...random, metrics: this.#metrics };
+      this.#telemetry = openTelemetry(deps, options.telemetry);
+    }
+    const watch = this.#telemetry?.watch;
+    const known = { identity, trust, policy, endpoints, app, decisions, openBudgets, watch };
+    return new Carrier({ ...known, ...own, ...random }, options);
   }
 
   #connect(listener: ListenerName, socket: Socket | undefined): void {

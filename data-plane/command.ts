@@ -78,6 +78,14 @@ export function addProcessOptions(command: Command): Command {
       "--record-share <SHARE>",
       "the share of decisions other than refusals that is recorded, 0 to 1 or 0% to 100% (default: 0.01)",
     )
+    .option(
+      "--otlp <URL>",
+      "where spans of calls are sent: grpc://HOST:PORT or grpcs:// for OTLP/gRPC, http:// or https:// for OTLP/HTTP (default: nowhere)",
+    )
+    .option(
+      "--access-log <FILE>",
+      "where lines about calls are appended that policy asks for, - for standard output (default: -)",
+    )
     .option("--log-level <LEVEL>", "debug, info, warn, error or silent (default: info)")
     .option("--log-format <FORMAT>", "text or json (default: text on a terminal, else json)")
     .option("--config <FILE>", "YAML or JSON with any of these settings, named without the dashes");

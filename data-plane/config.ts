@@ -16,6 +16,7 @@ import { type LogFormat, type LogLevel, logFormats, logLevels } from "../runtime
 import { isLoopback } from "./agent/is-loopback.js";
 import { type EdgeConfig, readEdge, workloadOf } from "./edge/edge-config.js";
 import { proxyEngineDefaults } from "./proxy/forward/proxy-engine.js";
+import type { TelemetryOptions } from "./telemetry/open-telemetry.js";
 
 export interface UpstreamConfig {
   readonly service: string;
@@ -52,6 +53,7 @@ export interface ProxyConfig {
   readonly graceMs: number;
   /** The share of decisions other than refusals that is recorded, from 0 to 1. */
   readonly recordShare: number;
+  readonly telemetry: TelemetryOptions;
   /** The most bytes that all connections together hold for peers that do not take them. */
   readonly bufferBytesMax: number;
   /** The most bytes of one gRPC message. */
@@ -92,7 +94,7 @@ export function parseProxyConfig(sources: ConfigSources, cwd: string): ProxyConf
   const outbound = readLocal(read, "outbound") ?? { path: defaultSocket(read, "outbound", dataDir) };
   const upstreams = readUpstreams(read);
   const config: ProxyConfig = {
-    ...readProcess(read, dataDir),
+    ...readProcess(read, dataDir, cwd),
     service,
     edge: undefined,
     app,
@@ -118,7 +120,7 @@ export function parseGatewayConfig(sources: ConfigSources, cwd: string): ProxyCo
   const edge = readEdge(read);
   const dataDir = readDataDir(read, join("gateway", edge.name === "" ? "unknown" : edge.name), sources.env, cwd);
   const config: ProxyConfig = {
-    ...readProcess(read, dataDir),
+    ...readProcess(read, dataDir, cwd),
     ...{ service: workloadOf(edge), edge, workers: 1, upstreams: [], bypassable: [] },
     ...{ app: undefined, agent: undefined, inbound: undefined, advertise: undefined, outbound: undefined },
   };
@@ -127,10 +129,10 @@ export function parseGatewayConfig(sources: ConfigSources, cwd: string): ProxyCo
 }
 
 type OfProcess = "token" | "join" | "labels" | "status" | "dataDir" | "bufferBytesMax" | "messageBytesMax";
-type OfCalls = "keepaliveMs" | "headerBytesMax" | "graceMs" | "recordShare" | "logLevel" | "logFormat";
+type OfCalls = "keepaliveMs" | "headerBytesMax" | "graceMs" | "recordShare" | "telemetry" | "logLevel" | "logFormat";
 
 /** Reads what proxies and gateways share. */
-function readProcess(read: ConfigReader, dataDir: string): Pick<ProxyConfig, OfProcess | OfCalls> {
+function readProcess(read: ConfigReader, dataDir: string, cwd: string): Pick<ProxyConfig, OfProcess | OfCalls> {
   return {
     token: read.text("token"),
     join: read.required("join"),
@@ -143,6 +145,7 @@ function readProcess(read: ConfigReader, dataDir: string): Pick<ProxyConfig, OfP
     headerBytesMax: read.sizeBytes("header-kib", headerKib, "KiB") ?? headerKib.usual * 1024,
     graceMs: read.durationMs("grace") ?? graceMsDefault,
     recordShare: read.share("record-share") ?? recordShareDefault,
+    telemetry: { otlp: readOtlp(read), accessLog: readAccessLog(read, cwd) },
     logLevel: read.oneOf("log-level", logLevels) ?? "info",
     logFormat: read.oneOf("log-format", logFormats),
   };
@@ -173,6 +176,24 @@ function readKeepalive(read: ConfigReader): number | undefined {
     "--keepalive: expected 0, for never, or more than 10s: other proxies count more frequent pings against this one",
   );
   return undefined;
+}
+
+function readOtlp(read: ConfigReader): string | undefined {
+  const text = read.text("otlp");
+  if (text === undefined || isReceiver(text)) return text;
+  read.problem(
+    `--otlp: expected grpc://HOST:PORT or grpcs:// for OTLP/gRPC, http:// or https:// for OTLP/HTTP, got ${JSON.stringify(text)}`,
+  );
+  return undefined;
+}
+
+function isReceiver(text: string): boolean {
+  return /^(grpcs?|https?):$/.test(URL.canParse(text) ? new URL(text).protocol : "");
+}
+
+function readAccessLog(read: ConfigReader, cwd: string): string {
+  const path = read.text("access-log") ?? "-";
+  return path === "-" ? path : resolve(cwd, path);
 }
 
 /** `--agent` alone means the default socket. */

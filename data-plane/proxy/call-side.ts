@@ -10,6 +10,7 @@ import { errorCode } from "../http2/protocol.js";
 import type { Stream } from "../http2/stream.js";
 import type { CallPolicy } from "../ports.js";
 import { type Answer, deadlineAnswer, internalAnswer, overloadAnswer, unavailableAnswer } from "./answer.js";
+import type { CallWatch } from "./call-watch.js";
 import type { AttemptOutcome } from "./forward/attempt-outcome.js";
 import { Call } from "./forward/call.js";
 import type { CallOwner, ForwardPlan, Leaving } from "./forward/call-owner.js";
@@ -32,6 +33,8 @@ export interface CallSideDeps {
   readonly log: Logger;
   /** Called with each call when it begins, and may attach observers to it. Must not throw. */
   readonly observe?: ((call: Call) => void) | undefined;
+  /** Looks at some of the calls. If left out, nothing does. */
+  readonly watch?: CallWatch | undefined;
   /**
    * Asked about each call that is to be forwarded. Returns what must happen first, or undefined. If left out, nothing
    * holds calls back.
@@ -150,6 +153,7 @@ export abstract class CallSide implements CallOwner<Call> {
 
   ended(call: Call): void {
     this.#side.metrics.callEnded(call);
+    this.#side.watch?.ended(call);
   }
 
   // === A call ===
@@ -169,12 +173,13 @@ export abstract class CallSide implements CallOwner<Call> {
     stream.sink = call;
     this.#side.metrics.callStarted(this.direction);
     this.#side.observe?.(call);
+    const isTraced = this.#side.watch?.begun(call, fields, head.traceparent) === true;
     const refused = this.#refusalBefore(call, head.timeoutMs);
     if (refused !== undefined) {
       call.answer(refused);
       return undefined;
     }
-    if (head.traceparent < 0) fields.add("traceparent", this.#traces.next());
+    if (head.traceparent < 0 && !isTraced) fields.add("traceparent", this.#traces.next());
     return call;
   }
 

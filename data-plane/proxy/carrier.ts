@@ -9,6 +9,7 @@ import type { HostPort, SocketAddress } from "../../runtime/config.js";
 import type { Logger } from "../../runtime/log.js";
 import { applicationPatienceMs } from "../http2/limits.js";
 import type { AppView, CallIdentityView, CallPolicy, FollowedEndpoints, TrustView } from "../ports.js";
+import type { TelemetryOptions } from "../telemetry/open-telemetry.js";
 import { CallRecorder } from "./call-recorder.js";
 import type { CallSideDeps } from "./call-side.js";
 import type { DecisionSink } from "./decision-sink.js";
@@ -47,6 +48,7 @@ export interface CarrierDeps {
   /** See `CallSideDeps`. */
   readonly observe?: CallSideDeps["observe"];
   readonly gate?: CallSideDeps["gate"];
+  readonly watch?: CallSideDeps["watch"];
 }
 
 /** Plain data, since a worker process receives it in a message. */
@@ -65,6 +67,8 @@ export interface CarrierOptions {
   readonly outbounds: readonly (string | undefined)[];
   /** The share of decisions other than refusals that is recorded, from 0 to 1. */
   readonly recordShare: number;
+  /** Left out: calls are neither traced nor logged. */
+  readonly telemetry?: TelemetryOptions;
 }
 
 /** What carries the calls of outside clients, made with what carries those of the application. */

@@ -130,7 +130,9 @@ export class InboundJudge {
     const { id, isRecorded } = this.#deps.recorder.refused(call, this.#service, judgement);
     call.judged(verdict, policy, id);
     const { revision } = policy;
-    if (isRecorded) this.#deps.log.info(message, { decision: id, caller, method, ...why, revision });
+    if (!isRecorded) return id;
+    const trace = call.inputs.header("traceparent")?.slice(3, 35);
+    this.#deps.log.info(message, { decision: id, caller, method, ...why, revision, ...(trace && { trace }) });
     return id;
   }
 

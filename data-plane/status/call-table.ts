@@ -66,7 +66,7 @@ class Side {
       this.folded++;
       return this.rest;
     }
-    const caller = nameOf(by);
+    const caller = callerName(by);
     const kind = new CallKind({ direction: this.direction, by, caller, service, method, version });
     kind.changedMs = nowMs;
     const key = this.direction === "inbound" ? by : service;
@@ -212,7 +212,7 @@ export interface KindCounts {
 }
 
 /** "front" for the service of that name of the mesh, "gateway/NAME" and the like; else the whole identity. */
-function nameOf(by: string): string {
+export function callerName(by: string): string {
   const [, kind = "", name = ""] = /^spiffe:\/\/[^/]+\/([^/]+)\/([^/]+)$/.exec(by) ?? [];
   if (kind === "") return by;
   return kind === "service" ? name : `${kind}/${name}`;

@@ -30,6 +30,12 @@ export interface MetricSources {
   isReady(): boolean;
 }
 
+/** Outcomes with their counts. */
+export interface TelemetrySources {
+  spans(): object;
+  lines(): object;
+}
+
 export type MetricsSnapshot = Awaited<ReturnType<Registry["getMetricsAsJSON"]>>;
 
 export interface Metrics {
@@ -41,6 +47,8 @@ export interface Metrics {
    * calls.
    */
   reportShadow(read: () => Readonly<Record<ShadowOutcome, number>>): void;
+  /** Registers the counters of spans and of lines of the access log. Must be called once, where calls are carried. */
+  reportTelemetry(sources: TelemetrySources): void;
   render(format?: MetricsFormat): Promise<string>;
   /** Returns the metrics as data, without those of `calls`. */
   snapshot(): Promise<MetricsSnapshot>;
@@ -59,6 +67,10 @@ export function createMetrics(counters = new EngineCounters(), load?: LoadSource
     proxy: createProxyMetrics(registers, counters, calls),
     watch: (sources) => watch(registers, sources),
     reportShadow: (read) => outcomes(registers, "ashlar_shadow_calls_total", shadowHelp, read),
+    reportTelemetry: ({ spans, lines }) => {
+      outcomes(registers, "ashlar_spans_total", "Spans of calls, by what became of them.", spans);
+      outcomes(registers, "ashlar_access_log_lines_total", "Lines of the access log, by what became of them.", lines);
+    },
     render: async (format = "prometheus") => {
       const lines = linesOf(format, await registry.getMetricsAsJSON());
       return writeInTurns(format, [lines, callLines(format, calls)]);

@@ -19,7 +19,7 @@ export type SpawnWorker = (title: string) => WorkerProcess;
 export const forkWorker: SpawnWorker = (title) => {
   const child = fork(fileURLToPath(new URL("./main.js", import.meta.url)), [title], {
     serialization: "advanced",
-    stdio: ["ignore", "ignore", "inherit", "ipc"],
+    stdio: ["ignore", "inherit", "inherit", "ipc"], // standard output has the access log
   });
   return {
     pid: child.pid ?? 0,

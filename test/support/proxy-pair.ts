@@ -155,6 +155,7 @@ export class TestSide {
   /** Asked by both sides' calls that begin from now on. */
   observe: CallSideDeps["observe"];
   gate: CallSideDeps["gate"];
+  watch: CallSideDeps["watch"];
   readonly #closers: (() => void)[] = [];
 
   constructor(identity: ProxyIdentity, rootPem: string, options: Partial<ProxyEngineOptions> = {}) {
@@ -192,7 +193,11 @@ export class TestSide {
       draw: () => this.draw(),
       log: silentLogger,
     };
-    const seams: Pick<CallSideDeps, "observe" | "gate"> = {
+    const seams: Pick<CallSideDeps, "observe" | "gate" | "watch"> = {
+      watch: {
+        begun: (call, fields, traceparent) => this.watch?.begun(call, fields, traceparent) ?? false,
+        ended: (call) => this.watch?.ended(call),
+      },
       observe: (call) => this.observe?.(call),
       gate: (call) => this.gate?.(call),
     };

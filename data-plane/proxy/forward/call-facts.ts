@@ -63,6 +63,13 @@ export class CallFacts implements CallInputs, EndedCall {
   /** The request's fields. */
   protected kept = KeptFields.none;
   version = "";
+  /** The instance that was called last, as the pool names it; "" if none was called. */
+  lastEndpoint = "";
+  /** The revision that judged the call, and the id of its decision if it has one. */
+  judgedBy = 0;
+  decision: string | undefined;
+  /** What is noted about the call; null for most. */
+  seen: object | null = null;
   requestBytes = 0;
   responseBytes = 0;
   code: status = status.CANCELLED;

@@ -71,6 +71,8 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
   }
 
   judged(verdict: Verdict, policy: EvaluatedPolicy, decision: string | undefined): void {
+    this.judgedBy = policy.revision;
+    if (decision !== undefined) this.decision = decision;
     this.observer?.judged(this, verdict, policy, decision);
   }
 
@@ -99,6 +101,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     this.#upstream = upstream;
     this.#session = session;
     if (session.version !== "") this.version = session.version;
+    this.lastEndpoint = session.name;
     upstream.sendFields(plan.first, all, plan.last, this.messages.isEmpty);
     this.observer?.attemptStarted(this, session.name);
     this.retry?.began();
@@ -325,12 +328,12 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     this.waiting?.leave();
     this.waiting = null;
     this.messages.forget();
-    this.inbound.connection.budget.give(this.kept.bytes);
-    this.kept.release();
-    this.kept = KeptFields.none;
     if (this.wheelSlot >= 0) this.owner.unwatch(this);
     this.tookMs = this.owner.nowMs() - this.startedMs;
     this.observer?.ended(this);
     this.owner.ended(this);
+    this.inbound.connection.budget.give(this.kept.bytes);
+    this.kept.release();
+    this.kept = KeptFields.none;
   }
 }

@@ -1,0 +1,145 @@
+/** Decides which calls are traced and logged, by policy and by what their parents decided, and does it when they end. */
+import { status } from "@grpc/grpc-js";
+import type { CompiledTelemetry } from "../../core/policy/compiled-telemetry.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { FieldBlock } from "../http2/field-block.js";
+import type { CallPolicy, EvaluatedPolicy } from "../ports.js";
+import type { CallWatch } from "../proxy/call-watch.js";
+import type { Call } from "../proxy/forward/call.js";
+import type { CallTable } from "../status/call-table.js";
+import type { AccessLog } from "./access-log.js";
+import { Rate } from "./rate.js";
+import { SeenCall } from "./seen-call.js";
+import { isServerError, type SpanResource, spanOf } from "./span.js";
+import type { SpanExport } from "./span-export.js";
+
+export interface CallTelemetryDeps {
+  readonly policy: CallPolicy;
+  readonly clock: Clock;
+  /** Returns random numbers, uniform in [0, 1). */
+  readonly draw: () => number;
+  readonly random: (bytes: number) => Buffer;
+  /** undefined: there is no receiver of spans. */
+  readonly spans: SpanExport | undefined;
+  readonly log: AccessLog;
+  readonly table: Pick<CallTable, "exemplify">;
+  readonly resource: SpanResource;
+  readonly productVersion: string;
+}
+
+/** Calls that failed or were refused are traced and logged whatever their share, up to so many a second. */
+const badPerSecond = 100;
+const randomBytesKept = 4096;
+const flagsAt = 54;
+const none: CompiledTelemetry = Object.freeze({ traces: undefined, accessLog: undefined });
+
+export class CallTelemetry implements CallWatch {
+  readonly #deps: CallTelemetryDeps;
+  readonly #badSpans = new Rate(badPerSecond);
+  readonly #badLines = new Rate(badPerSecond);
+  #linesDropped = 0;
+  /** What the policy says about the service that was called last: most calls are to few services. */
+  #of: EvaluatedPolicy | undefined;
+  #service = "";
+  #plan: CompiledTelemetry = none;
+  #bytes: Buffer = Buffer.alloc(0);
+  #at = 0;
+
+  constructor(deps: CallTelemetryDeps) {
+    this.#deps = deps;
+  }
+
+  /** Lines of refusals that were more than the bound. */
+  get linesDropped(): number {
+    return this.#linesDropped;
+  }
+
+  begun(call: Call, fields: FieldBlock, traceparent: number): boolean {
+    const { traces, accessLog } = this.#planFor(call.service);
+    if (traces === undefined && accessLog === undefined && traceparent < 0) return false;
+    const isSampled =
+      traceparent < 0
+        ? traces !== undefined && this.#deps.draw() < traces.shareOf(call.method)
+        : isSampledAt(fields, traceparent);
+    const isTraced = isSampled && (this.#deps.spans !== undefined || traceparent < 0);
+    const isLogged = accessLog !== undefined && (isSampled || this.#deps.draw() < accessLog.shareOf(call.method));
+    if (!isTraced && !isLogged) return false;
+    const parent = traceparent < 0 ? "" : fields.valueText(traceparent);
+    const traceId = parent === "" ? (isTraced ? this.#id(16) : "") : parent.slice(3, 35);
+    const spanId = isTraced ? this.#id(8) : "";
+    const seen = new SeenCall({ traceId, spanId, parentId: parent.slice(36, 52) }, isLogged, this.#nowMs);
+    call.seen = seen;
+    call.observe(seen);
+    if (!isTraced) return false;
+    if (traceparent >= 0) fields.drop(traceparent);
+    fields.add("traceparent", `00-${traceId}-${spanId}-01`);
+    return true;
+  }
+
+  ended(call: Call): void {
+    const { seen, reason, code } = call;
+    if (seen === null && reason === undefined && (code === status.OK || !isServerError(code))) return;
+    this.#finish(call, seen instanceof SeenCall ? seen : undefined);
+  }
+
+  #finish(call: Call, seen: SeenCall | undefined): void {
+    const { spans, clock, log, table } = this.#deps;
+    const nowMs = clock.nowMs();
+    const { accessLog } = this.#planFor(call.service);
+    const parent = seen === undefined ? call.header("traceparent") : undefined;
+    const ids = seen ?? this.#idsUnder(parent);
+    const isSpanned = spans !== undefined && (seen === undefined ? this.#admitsSpan() : seen.spanId !== "");
+    if (spans !== undefined && isSpanned) {
+      spans.offer(spanOf(call, ids, seen?.attempts ?? [], nowMs, call.header("tracestate"), this.#deps));
+      table.exemplify(call, ids.traceId);
+    }
+    const isRefused = call.reason !== undefined && accessLog?.logsRefused === true;
+    if (seen?.isLogged !== true && !isRefused) return;
+    if (seen?.isLogged !== true && !this.#badLines.take(clock.monotonicMs())) this.#linesDropped++;
+    else log.write(call, accessLog, nowMs, isSpanned || parent !== undefined ? ids.traceId : (seen?.traceId ?? ""));
+  }
+
+  #admitsSpan(): boolean {
+    const isAdmitted = this.#badSpans.take(this.#deps.clock.monotonicMs());
+    if (!isAdmitted) this.#deps.spans?.noteDropped();
+    return isAdmitted;
+  }
+
+  /** The ids of a span that nobody was told of while its call was open. */
+  #idsUnder(parent: string | undefined) {
+    const spanId = this.#id(8);
+    if (parent === undefined) return { traceId: this.#id(16), spanId, parentId: "" };
+    return { traceId: parent.slice(3, 35), spanId, parentId: parent.slice(36, 52) };
+  }
+
+  readonly #nowMs = (): number => this.#deps.clock.monotonicMs();
+
+  #planFor(service: string): CompiledTelemetry {
+    const { current } = this.#deps.policy;
+    if (current === this.#of && service === this.#service) return this.#plan;
+    if (current === undefined || service === "") return none;
+    const plan = current.telemetry(service);
+    if (current.unit(service) === undefined) return plan; // its unit may come while this policy is in force
+    this.#of = current;
+    this.#service = service;
+    this.#plan = plan;
+    return plan;
+  }
+
+  /** Returns so many random bytes in hexadecimal digits. */
+  #id(bytes: number): string {
+    if (this.#at + bytes > this.#bytes.length) {
+      this.#bytes = this.#deps.random(randomBytesKept);
+      this.#at = 0;
+    }
+    const text = this.#bytes.toString("hex", this.#at, this.#at + bytes);
+    this.#at += bytes;
+    return text;
+  }
+}
+
+/** Whether a traceparent, whose form was checked, says that its trace is sampled: the lowest bit of the flags. */
+function isSampledAt(fields: FieldBlock, traceparent: number): boolean {
+  const digit = fields.bytes[fields.valueStart(traceparent) + flagsAt] as number;
+  return (digit & 1) === (digit < 0x61 ? 1 : 0); // "1" is 0x31, and "b" is 0x62
+}

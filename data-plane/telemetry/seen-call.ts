@@ -1,0 +1,50 @@
+import type { AttemptOutcome } from "../proxy/forward/attempt-outcome.js";
+import type { CallFacts } from "../proxy/forward/call-facts.js";
+import { CallObserver } from "../proxy/forward/call-observer.js";
+
+const attemptsKept = 16;
+
+export interface SeenAttempt {
+  readonly endpoint: string;
+  /** Milliseconds since the call began. */
+  readonly atMs: number;
+  outcome: AttemptOutcome | undefined;
+}
+
+/** What is noted about a call that is traced or logged. */
+export class SeenCall extends CallObserver {
+  /** The trace of the call, or undefined if it has none; 32 hexadecimal digits. */
+  readonly traceId: string;
+  /** The span of this proxy's part, 16 hexadecimal digits; "": no span is made. */
+  readonly spanId: string;
+  /** The span that the call came from; "" if the trace begins here. */
+  readonly parentId: string;
+  readonly isLogged: boolean;
+  readonly attempts: SeenAttempt[] = [];
+  readonly #nowMs: () => number;
+
+  constructor(
+    ids: { readonly traceId: string; readonly spanId: string; readonly parentId: string },
+    isLogged: boolean,
+    nowMs: () => number,
+  ) {
+    super();
+    this.traceId = ids.traceId;
+    this.spanId = ids.spanId;
+    this.parentId = ids.parentId;
+    this.isLogged = isLogged;
+    this.#nowMs = nowMs;
+  }
+
+  override attemptStarted(call: CallFacts, endpoint: string): void {
+    if (this.attempts.length < attemptsKept)
+      this.attempts.push({ endpoint, atMs: this.#nowMs() - call.startedMs, outcome: undefined });
+    super.attemptStarted(call, endpoint);
+  }
+
+  override attemptEnded(call: CallFacts, outcome: AttemptOutcome): void {
+    const last = this.attempts.at(-1);
+    if (last !== undefined) last.outcome ??= outcome;
+    super.attemptEnded(call, outcome);
+  }
+}
