@@ -17,8 +17,10 @@ import { Carrier, type CarrierOptions, type MakeEdge } from "./proxy/carrier.js"
 import type { Carrying } from "./proxy/carrying.js";
 import { createProxyEngine, logFault } from "./proxy/forward/proxy-engine.js";
 import { prepareSocketPath } from "./proxy/socket-path.js";
+import { render } from "./render-address.js";
 import { countedTwice } from "./status/call-window.js";
 import { createMetrics } from "./status/metrics.js";
+import type { Doors } from "./takeover/doors.js";
 import { openTelemetry } from "./telemetry/open-telemetry.js";
 import { WorkerCarrier } from "./workers/worker-carrier.js";
 
@@ -144,18 +146,24 @@ export interface BoundListeners {
 }
 
 /** Opens every listener for calls. */
-export async function listenForCalls(config: ProxyConfig, carrying: Carrying, log: Logger): Promise<BoundListeners> {
+export async function listenForCalls(
+  config: ProxyConfig,
+  carrying: Carrying,
+  doors: Doors,
+  log: Logger,
+): Promise<BoundListeners> {
+  const { upstreams } = config;
+  const listenInbound = (address: HostPort): Promise<HostPort> => carrying.listenInbound(address);
   const inbound =
-    config.inbound === undefined
-      ? undefined
-      : await listenAgain((address) => carrying.listenInbound(address), config.inbound, config.dataDir);
-  const own = config.outbound === undefined ? [] : [config.outbound, ...config.upstreams.map(({ address }) => address)];
+    config.inbound && (await listenAgain(listenInbound, await doors.at("inbound", config.inbound), config.dataDir));
+  const names = ["outbound", ...upstreams.map((one) => `upstream ${one.service} ${render(one.address)}`)];
+  const own = config.outbound === undefined ? [] : [config.outbound, ...upstreams.map(({ address }) => address)];
   for (const [index, address] of own.entries()) {
-    await prepareSocketPath(address, log);
-    await carrying.listenOutbound(index, address);
+    await prepareSocketPath(address, log, doors.replaces);
+    await carrying.listenOutbound(index, await doors.at(names[index] ?? "", address));
   }
   const edges: (readonly [string, SocketAddress])[] = [];
   for (const [index, { name, address }] of (config.edge?.listeners ?? []).entries())
-    edges.push([name, await carrying.listenOutbound(own.length + index, address)]);
+    edges.push([name, await carrying.listenOutbound(own.length + index, await doors.at(`listener ${name}`, address))]);
   return { inbound, edges };
 }

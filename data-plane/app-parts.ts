@@ -23,6 +23,9 @@ import { DecisionRecorder } from "./status/decision-recorder.js";
 import { createFleetReporter, type FleetReporter } from "./status/fleet-reporter.js";
 import { type IssuedHeads, openSync, type Sync } from "./sync/open-sync.js";
 import { openStateFolder } from "./sync/state-folder.js";
+import { ownedFolder } from "./takeover/owned-folder.js";
+import type { Predecessor } from "./takeover/predecessor.js";
+import type { Tenure } from "./takeover/tenure.js";
 import type { WorkerCarrier } from "./workers/worker-carrier.js";
 import type { SpawnWorker } from "./workers/worker-process.js";
 
@@ -35,12 +38,15 @@ export interface ProxySurroundings {
   /** Starts a worker process. */
   readonly spawnWorker: SpawnWorker;
   readStdin(): Promise<string>;
+  /** The proxy that runs on the data folder and hands it over; undefined: none runs. */
+  readonly predecessor?: Predecessor | undefined;
 }
 
 /** Loads the stored identity, or joins the mesh with a token. Fails if neither works. */
 export async function joinOrLoad(
   config: ProxyConfig,
   { log, readStdin }: ProxySurroundings,
+  tenure: Tenure,
   signal: AbortSignal,
   life: AbortSignal,
 ): Promise<OpenedIdentity> {
@@ -48,7 +54,7 @@ export async function joinOrLoad(
   const file = await readJoinFile(config.join, config.dataDir);
   const given = await readToken(config.token, readStdin);
   const options = { dir: config.dataDir, join: file, ...given, service: config.service };
-  const identity = await openIdentity({ clock: systemClock, log, random: Math.random }, options, joining);
+  const identity = await openIdentity({ clock: systemClock, log, random: Math.random, tenure }, options, joining);
   keepJoinFile(file, config.dataDir); // a start that fails before this line leaves nothing behind
   return identity;
 }
@@ -58,6 +64,7 @@ export interface Parts extends Statements {
   readonly log: Logger;
   readonly clock: Clock;
   readonly identity: OpenedIdentity;
+  readonly tenure: Tenure;
   readonly revocation: OwnRevocation;
   readonly bus: Bus;
   readonly sync: Sync;
@@ -78,7 +85,8 @@ export interface Parts extends Statements {
 export async function openParts(
   config: ProxyConfig,
   identity: OpenedIdentity,
-  log: Logger,
+  { log, predecessor }: Pick<ProxySurroundings, "log" | "predecessor">,
+  tenure: Tenure,
   workers: WorkerCarrier | undefined,
   signal: AbortSignal,
 ): Promise<Parts> {
@@ -94,7 +102,7 @@ export async function openParts(
     log,
     signal,
   });
-  const folder = await openStateFolder(join(config.dataDir, "state"));
+  const folder = ownedFolder(await openStateFolder(join(config.dataDir, "state")), tenure);
   const { service } = config;
   const upstreams = config.upstreams.map((upstream) => upstream.service);
   const { bootstrap } = identity;
@@ -106,7 +114,7 @@ export async function openParts(
     rootPublicKey: bootstrap.rootPublicKey,
     issued: headsOf(bootstrap),
   };
-  const sync = await openSync({ bus, folder, clock, log, spread: workers?.spread }, options);
+  const sync = await openSync({ bus, folder, clock, log, tenure, spread: workers?.spread }, options);
   const offerer = startOfferer({ identity, sync, folder, clock, log, random: Math.random }, signal);
   identity.onBootstrap((renewed) => {
     sync.receive(headsOf(renewed));
@@ -119,7 +127,10 @@ export async function openParts(
     activation: policy.seenActivation,
     trustSequence: policy.trustSequence,
   }));
-  const signing = await openStatements({ identity, sync, folder, clock, log }, signal);
+  const signing = await openStatements(
+    { identity, sync, folder, clock, log, counterFloor: predecessor?.counter ?? 0 },
+    signal,
+  );
   const { statements, reader } = signing;
   const revocation = watchOwnRevocation(
     {
@@ -149,7 +160,7 @@ export async function openParts(
   const recording = { bus, identity, statements, clock, random: randomBytes, log };
   const decisions = new DecisionRecorder(recording, config.recordShare);
   const endpoints = await openEndpointRegistry({ bus, folder, clock, log, reader, trust: sync.trust }, service);
-  const following = { log, clock, identity, bus, sync, policy, endpoints };
+  const following = { log, clock, identity, tenure, bus, sync, policy, endpoints };
   return { ...following, ...signing, revocation, registry, reporter, window, decisions, tally };
 }
 

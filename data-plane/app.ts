@@ -4,7 +4,7 @@ import { ServerCredentials } from "@grpc/grpc-js";
 import { AshlarError } from "../core/errors.js";
 import { whenAborted } from "../runtime/abort.js";
 import type { Clock } from "../runtime/clock.js";
-import type { HostPort, SocketAddress } from "../runtime/config.js";
+import type { HostPort } from "../runtime/config.js";
 import { type GrpcServer, startGrpcServer } from "../runtime/grpc-server.js";
 import { openStatusServer } from "../runtime/status-server.js";
 import { agentBounds, createAgentService } from "./agent/agent-service.js";
@@ -16,12 +16,17 @@ import type { ProxyConfig } from "./config.js";
 import type { Carrying } from "./proxy/carrying.js";
 import { drain, drainDefaults } from "./proxy/drain.js";
 import { prepareSocketPath } from "./proxy/socket-path.js";
+import { render } from "./render-address.js";
 import { reasonsNotReady } from "./status/readiness.js";
+import { Doors } from "./takeover/doors.js";
+import { catchUpWithPredecessor, inheritApplication, openOwnTakeover, takeOver } from "./takeover/take-over.js";
+import type { TakeoverServer } from "./takeover/takeover-server.js";
+import { Tenure } from "./takeover/tenure.js";
 
 export interface RunningProxy {
   /** For people and scripts: "inbound=HOST:PORT agent=unix:PATH outbound=unix:PATH". */
   readonly listening: string;
-  /** Resolves when it has stopped, after `signal` aborted. */
+  /** Resolves when it has stopped, after `signal` aborted or a successor took over. */
   readonly stopped: Promise<void>;
 }
 
@@ -36,12 +41,13 @@ export async function startProxy(
   surroundings: ProxySurroundings,
   signal: AbortSignal,
 ): Promise<RunningProxy | undefined> {
-  const { log } = surroundings;
+  const { predecessor } = surroundings;
   const life = new AbortController(); // ends after draining, not when asked to stop
+  const tenure = new Tenure(predecessor === undefined ? "owner" : "waiting");
   try {
-    const identity = await joinOrLoad(config, surroundings, signal, life.signal);
+    const identity = await joinOrLoad(config, surroundings, tenure, signal, life.signal);
     const workers = prepareWorkers(config, surroundings);
-    const parts = await openParts(config, identity, log, workers, life.signal);
+    const parts = await openParts(config, identity, surroundings, tenure, workers, life.signal);
     try {
       const { why } = parts.revocation;
       if (why !== undefined) throw new AshlarError("unauthenticated", why);
@@ -49,12 +55,14 @@ export async function startProxy(
         workers === undefined
           ? await carryHere(config, parts, life.signal)
           : await carryInWorkers(config, parts, workers, surroundings, signal, life.signal);
-      return await serve(config, parts, carrying, life, signal);
+      return await serve(config, parts, carrying, surroundings, life, signal);
     } catch (error) {
+      if (!tenure.isOwner) tenure.end(); // nothing waits to be written any more
       await closeParts(parts);
       throw error;
     }
   } catch (error) {
+    predecessor?.close();
     life.abort();
     if (signal.aborted) return undefined;
     throw error;
@@ -66,6 +74,9 @@ interface Serving {
   readonly carrying: Carrying;
   readonly agent: GrpcServer | undefined;
   readonly closers: (() => void)[];
+  readonly doors: Doors;
+  /** undefined until it serves. */
+  takeover: TakeoverServer | undefined;
   draining: boolean;
 }
 
@@ -73,51 +84,73 @@ async function serve(
   config: ProxyConfig,
   parts: Parts,
   carrying: Carrying,
+  surroundings: ProxySurroundings,
   life: AbortController,
   signal: AbortSignal,
 ): Promise<RunningProxy> {
+  const { predecessor } = surroundings;
   const closers: (() => void)[] = [];
+  const doors = new Doors(predecessor);
   try {
-    const listeners = await listenForCalls(config, carrying, parts.log);
+    followApplication(config, parts, surroundings, closers, signal);
+    if (predecessor === undefined) parts.sync.start();
+    else await catchUpWithPredecessor(parts, config);
+    const listeners = await listenForCalls(config, carrying, doors, parts.log);
     const bound = listeners.inbound;
-    const agent = await openAgent(config, parts, carrying, bound);
-    const serving: Serving = { carrying, agent, closers, draining: false };
+    const agent = await openAgent(config, parts, carrying, doors, bound);
+    const serving: Serving = { carrying, agent, closers, doors, takeover: undefined, draining: false };
     closers.push(() => void agent?.stop(0));
     await openStatus(config, parts, serving);
-    const startStatic = new AbortController();
-    closers.push(() => startStatic.abort());
-    if (config.app !== undefined) {
-      const app = { instance: parts.identity.current.proxyId, target: config.app };
-      void runStaticApplication(parts, app, AbortSignal.any([signal, startStatic.signal]));
-    }
-    const checking = AbortSignal.any([signal, startStatic.signal]);
-    const { service } = config;
-    const health = () => parts.policy.current?.unit(service)?.resilience?.health;
-    void runApplicationHealth({ ...parts, policy: health }, checking);
-    parts.sync.start();
+    if (predecessor !== undefined) await takeOver(predecessor, parts, doors, config.dataDir);
     parts.reporter.start(render(config.advertise ?? bound ?? { host: "127.0.0.1", port: 0 }));
+    const takeover = await openOwnTakeover(config, parts, doors);
+    serving.takeover = takeover;
+    closers.push(() => takeover.close());
     const listening = describeListening(config, listeners);
     parts.log.info("serving", { ...namesOf(parts), listening, workers: config.workers });
-    return {
-      listening,
-      stopped: whenAborted(signal).then(() => stop(config, parts, serving, life)),
-    };
+    const toStop = Promise.race([whenAborted(signal), takeover.handedOver]);
+    return { listening, stopped: toStop.then(() => stop(config, parts, serving, life)) };
   } catch (error) {
     for (const close of closers) close();
+    doors.removePaths();
     await carrying.close();
     throw error;
   }
+}
+
+/** Registers the application of `--app`, or what the predecessor's agent had registered, and checks its health. */
+function followApplication(
+  config: ProxyConfig,
+  parts: Parts,
+  { predecessor }: ProxySurroundings,
+  closers: (() => void)[],
+  signal: AbortSignal,
+): void {
+  const closing = new AbortController();
+  closers.push(() => closing.abort());
+  const following = AbortSignal.any([signal, closing.signal]);
+  const { service } = config;
+  if (config.app !== undefined) {
+    const app = { instance: parts.identity.current.proxyId, target: config.app };
+    void runStaticApplication(parts, app, following);
+  } else if (config.agent !== undefined && predecessor?.app !== undefined) {
+    inheritApplication(parts, predecessor.app, following);
+  }
+  const health = () => parts.policy.current?.unit(service)?.resilience?.health;
+  void runApplicationHealth({ ...parts, policy: health }, following);
 }
 
 async function openAgent(
   config: ProxyConfig,
   parts: Parts,
   carrying: Carrying,
+  doors: Doors,
   bound: HostPort | undefined,
 ): Promise<GrpcServer | undefined> {
   if (config.agent === undefined) return undefined;
   const { registry, clock, log, identity, policy } = parts;
-  await prepareSocketPath({ path: config.agent }, log);
+  const { path, handover } = await doors.at("agent", { path: config.agent });
+  await prepareSocketPath({ path }, log, doors.replaces);
   const service = createAgentService({
     registry,
     clock,
@@ -143,6 +176,7 @@ async function openAgent(
     bind: `unix:${config.agent}`,
     credentials: ServerCredentials.createInsecure(),
     services: [service],
+    handover,
     ...agentBounds,
     log,
     clock,
@@ -197,22 +231,28 @@ async function openStatus(
     problems,
     metrics: metrics.render,
   };
-  const server = await openStatusServer(sources, config.status);
+  const server = await openStatusServer(sources, await serving.doors.at("status", config.status));
   serving.closers.push(() => server.close());
 }
 
 async function stop(config: ProxyConfig, parts: Parts, serving: Serving, life: AbortController): Promise<void> {
-  const { carrying, closers } = serving;
+  const { carrying, closers, doors, agent, takeover } = serving;
+  const isHandedOver = (await takeover?.settled()) === true;
   const whole = await drain(
     {
       unready: () => {
         serving.draining = true;
       },
       withdraw: async () => {
+        if (isHandedOver) return;
         await parts.reporter.leave();
         parts.log.info("left the mesh: open calls may end", { ...namesOf(parts), graceMs: config.graceMs });
       },
-      finish: () => carrying.drain(),
+      finish: () => {
+        if (isHandedOver) void agent?.stop(0); // the application registers with the successor
+        doors.removePaths();
+        return carrying.drain();
+      },
       close: () => {
         for (const close of closers) close();
         void carrying.close();
@@ -231,12 +271,6 @@ async function stop(config: ProxyConfig, parts: Parts, serving: Serving, life: A
 function namesOf({ identity }: Pick<Parts, "identity">): Readonly<Record<string, string>> {
   const { mesh, service, version, proxyId } = identity.current;
   return { mesh, service, version, proxy: proxyId };
-}
-
-function render(address: SocketAddress): string {
-  if ("path" in address) return `unix:${address.path}`;
-  const host = address.host.includes(":") ? `[${address.host}]` : address.host;
-  return `${host}:${address.port}`;
 }
 
 function describeListening(config: ProxyConfig, { inbound, edges }: BoundListeners): string {

@@ -15,6 +15,7 @@ import { releaseYoungSpace } from "../runtime/young-space.js";
 import { startProxy } from "./app.js";
 import { createProxyCommand } from "./command.js";
 import { type ProxyConfig, parseProxyConfig } from "./config.js";
+import { Predecessor } from "./takeover/predecessor.js";
 import { forkWorker } from "./workers/worker-process.js";
 
 /** Runs until SIGTERM or SIGINT. `argv` without node and script. Returns the exit code. */
@@ -55,11 +56,11 @@ async function run(config: ProxyConfig): Promise<number> {
     name: config.edge === undefined ? `proxy ${config.service}` : config.service,
     format,
   });
-  const removeEmpty = await takeData(config);
+  const { removeEmpty, predecessor } = await takeData(config);
   try {
     return await liveUntilStopped(log, { service: config.service }, async (signal) => {
       const readStdin = (): Promise<string> => text(process.stdin);
-      const surroundings = { log, logFormat: format, spawnWorker: forkWorker, readStdin };
+      const surroundings = { log, logFormat: format, spawnWorker: forkWorker, readStdin, predecessor };
       const proxy = await startProxy(config, surroundings, signal);
       if (proxy === undefined) return; // asked to stop before it had joined
       releaseYoungSpace();
@@ -72,15 +73,29 @@ async function run(config: ProxyConfig): Promise<number> {
   }
 }
 
+interface TakenData {
+  /** Removes the folders that were created if they are empty. */
+  readonly removeEmpty: () => void;
+  readonly predecessor?: Predecessor | undefined;
+}
+
 /**
- * Locks the data folder. A second process on it is refused, because both would overwrite each other's endpoint. Returns a
- * function that removes the created folders if they are empty.
+/**
+ * Locks the data folder, or has the process that runs on it hold still: it hands over once this one serves. Fails with
+ * `exists` if that one hands nothing over.
  */
-async function takeData({ dataDir: path, edge }: ProxyConfig): Promise<() => void> {
+async function takeData({ dataDir: path, edge, service }: ProxyConfig): Promise<TakenData> {
   try {
     const removeEmpty = makeFolder(path);
-    await takeFolder(path, edge === undefined ? "a proxy" : "a gateway");
-    return removeEmpty;
+    try {
+      await takeFolder(path, edge === undefined ? "a proxy" : "a gateway");
+      return { removeEmpty };
+    } catch (error) {
+      if (!isAshlarError(error, "exists")) throw error;
+      const predecessor = await Predecessor.hold(path, service);
+      if (predecessor === undefined) throw error;
+      return { removeEmpty, predecessor };
+    }
   } catch (error) {
     if (isAshlarError(error)) throw error;
     throw new AshlarError("unavailable", `cannot use the data folder ${path}: ${fileReason(error)}`, { cause: error });

@@ -36,8 +36,7 @@ export function makeFolder(path: string): () => void {
 export async function takeFolder(path: string, who: string): Promise<void> {
   const lock = join(path, lockName);
   const mine = join(path, `lock.${process.pid}.tmp`);
-  const owner: Owner = { pid: process.pid, started: (await findProcess(process.pid))?.started ?? "" };
-  writeFileSync(mine, JSON.stringify(owner), { mode: 0o600 });
+  writeFileSync(mine, JSON.stringify(await ownerHere()), { mode: 0o600 });
   try {
     for (let attempt = 0; attempt < 5; attempt += 1) {
       if (tryLink(mine, lock)) return;
@@ -54,9 +53,21 @@ export async function takeFolder(path: string, who: string): Promise<void> {
   }
 }
 
-/** Releases a folder that this process has locked. */
+/** Releases a folder if this process has it: another one may have taken it over. */
 export function releaseFolder(path: string): void {
-  rmSync(join(path, lockName), { force: true });
+  const lock = join(path, lockName);
+  if (parseOwner(readText(lock) ?? "")?.pid === process.pid) rmSync(lock, { force: true });
+}
+
+/** Puts the lock of this process in the place of that of the process which gave it the folder. */
+export async function inheritFolder(path: string): Promise<void> {
+  const mine = join(path, `lock.${process.pid}.tmp`);
+  writeFileSync(mine, JSON.stringify(await ownerHere()), { mode: 0o600 });
+  renameSync(mine, join(path, lockName));
+}
+
+async function ownerHere(): Promise<Owner> {
+  return { pid: process.pid, started: (await findProcess(process.pid))?.started ?? "" };
 }
 
 /** Moves a stale lock away, but gives back one that somebody else has put there meanwhile. */

@@ -17,7 +17,7 @@ import type { GateLimits } from "./connection-gate.js";
 import { type GatedListener, listenGated } from "./gated-listener.js";
 import { boundAnswers, boundRequests } from "./grpc-bounds.js";
 import { type BoundService, type CallJudge, readingTolerantly, toGrpcImplementation } from "./grpc-handlers.js";
-import { cannotListen } from "./listen.js";
+import { cannotListen, type Handover } from "./listen.js";
 import type { ListenerTls } from "./listener-tls.js";
 import type { Logger } from "./log.js";
 import { listenOwned, removeStaleSocket } from "./owned-socket.js";
@@ -49,6 +49,8 @@ export interface GrpcServerOptions {
   readonly streamsMax?: number;
   /** For a "unix:PATH": connections at once; those without a call end after a minute. undefined: no bound. */
   readonly connectionsMax?: number;
+  /** For such a socket: what a takeover needs. */
+  readonly handover?: Handover | undefined;
   /** Memory of one HTTP/2 session in MB, 16 by default. */
   readonly sessionMegabytesMax?: number;
   readonly log: Logger;
@@ -128,7 +130,7 @@ interface Listening {
 }
 
 async function listenPlainly(options: GrpcServerOptions, credentials: ServerCredentials): Promise<Listening> {
-  const { bind, connectionsMax, log } = options;
+  const { bind, connectionsMax, handover, log } = options;
   await removeStaleSocket(bind);
   if (connectionsMax === undefined) {
     const built = await buildServer(options);
@@ -139,7 +141,7 @@ async function listenPlainly(options: GrpcServerOptions, credentials: ServerCred
   const injector = built.server.createConnectionInjector(credentials);
   try {
     const serve = (socket: Socket): void => injector.injectConnection(socket);
-    const net = await listenOwned(bind.slice(unixScheme.length), { connectionsMax, serve, log });
+    const net = await listenOwned(bind.slice(unixScheme.length), { connectionsMax, serve, handover, log });
     return { port: 0, servers: [built], gate: { stopAccepting: () => void net.close(), close: () => {} } };
   } catch (cause) {
     built.server.forceShutdown();

@@ -1,10 +1,17 @@
 /** A Unix socket for its owner alone, with a bound on its connections. */
 import { rm } from "node:fs/promises";
 import { connect, createServer, type Server, type Socket } from "node:net";
-import { listenOn } from "./listen.js";
+import { type Handover, listenOn } from "./listen.js";
 import type { Logger } from "./log.js";
 
 const sayEveryMs = 60_000;
+
+interface OwnedOptions {
+  readonly connectionsMax: number;
+  readonly serve: (socket: Socket) => void;
+  readonly handover?: Handover | undefined;
+  readonly log: Logger;
+}
 
 /**
  * Listens; fails with `unavailable`. One connection too many is ended at once, and those that are there stay: an
@@ -12,7 +19,7 @@ const sayEveryMs = 60_000;
  */
 export async function listenOwned(
   path: string,
-  { connectionsMax, serve, log }: { connectionsMax: number; serve: (socket: Socket) => void; log: Logger },
+  { connectionsMax, serve, handover, log }: OwnedOptions,
 ): Promise<Server> {
   const net = createServer((socket) => {
     socket.on("error", () => socket.destroy());
@@ -25,7 +32,7 @@ export async function listenOwned(
     saidMs = performance.now();
     log.warn(`${path}: more than ${connectionsMax} connections at once: those too many are refused`);
   });
-  await listenOn(net, { path });
+  await listenOn(net, handover === undefined ? { path } : { path, handover });
   return net;
 }
 

@@ -1,5 +1,6 @@
 /** Signs the statements of this proxy (decision 0026). */
 import { createPrivateKey, type KeyObject, randomBytes } from "node:crypto";
+import { AshlarError } from "../core/errors.js";
 import { leafDigest, makeLinks, type StatementKind, signStatement, statementHeader } from "../core/wire/statement.js";
 import type { Clock } from "./clock.js";
 import { fromPem } from "./tls-identity-keys.js";
@@ -41,19 +42,28 @@ export class StatementWriter {
     this.#counter = floor;
   }
 
+  #ceiling = Number.MAX_SAFE_INTEGER;
+
   /** The last counter that was used; the next is above it, and above the time in milliseconds. */
   get counter(): number {
     return this.#counter;
   }
 
-  /** The headers that go with `body`. */
+  /** No statement gets a counter above `counter`: a successor of this process begins there. */
+  endAt(counter: number): void {
+    this.#ceiling = counter;
+  }
+
+  /** The headers that go with `body`. Fails with `stale` once the counters of this process are used up. */
   sign(kind: StatementKind, body: Uint8Array): Readonly<Record<string, string>> {
     const { identity, clock } = this.#deps;
     const timeMs = Math.max(0, Math.round(clock.nowMs()));
-    this.#counter = Math.max(this.#counter + 1, timeMs);
+    const counter = Math.max(this.#counter + 1, timeMs);
+    if (counter > this.#ceiling) throw new AshlarError("stale", "a successor of this process makes its statements");
+    this.#counter = counter;
     const { mesh } = identity.current;
     const link = kind === "heartbeat" ? this.#nextLink() : noLink;
-    const said = { kind, mesh, counter: this.#counter, timeMs, link, body };
+    const said = { kind, mesh, counter, timeMs, link, body };
     return { [statementHeader]: signStatement(said, this.#prepare(identity.current)) };
   }
 

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { AshlarError, messageOf } from "../core/errors.js";
 import type { HostPort } from "./config.js";
-import { listenOn } from "./listen.js";
+import { type HandedAddress, listenOn } from "./listen.js";
 import { type MetricsFormat, metricsContentTypes, metricsFormatFor } from "./metrics-text.js";
 
 export interface StatusSources {
@@ -18,7 +18,7 @@ export interface StatusServer {
 }
 
 /** Serves /healthz, /readyz and /metrics: for proxies and control planes. Fails with `unavailable` if the port is taken. */
-export async function openStatusServer(sources: StatusSources, wanted: HostPort): Promise<StatusServer> {
+export async function openStatusServer(sources: StatusSources, wanted: HandedAddress<HostPort>): Promise<StatusServer> {
   const scrapes = new Scrapes(sources);
   const server = createServer({ requestTimeout: 5000, headersTimeout: 5000 }, (request, response) => {
     answer(sources, scrapes, request, response).catch((error: unknown) => send(response, 500, `${messageOf(error)}\n`));

@@ -3,6 +3,7 @@ import { mkdirSync } from "node:fs";
 import { joinOrLoad, openParts, type Parts } from "../../data-plane/app-parts.js";
 import { parseProxyConfig } from "../../data-plane/config.js";
 import type { OpenedIdentity } from "../../data-plane/identity/proxy-identity.js";
+import { Tenure } from "../../data-plane/takeover/tenure.js";
 import { silentLogger } from "../../runtime/log.js";
 
 export interface SubscriberOptions {
@@ -30,9 +31,10 @@ export async function openSubscriber(options: SubscriberOptions, signal: AbortSi
     },
     readStdin: async () => token,
   };
-  const identity = await joinOrLoad(config, surroundings, signal, signal);
+  const tenure = new Tenure("owner");
+  const identity = await joinOrLoad(config, surroundings, tenure, signal, signal);
   const reached = nats === undefined ? identity : reachedAt(identity, nats);
-  return openParts(config, reached, silentLogger, undefined, signal);
+  return openParts(config, reached, surroundings, tenure, undefined, signal);
 }
 
 /** Begins to follow the logs and to say heartbeats. */

@@ -1,11 +1,14 @@
 /** Options for opening an identity. */
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
+import type { Tenure } from "../takeover/tenure.js";
 
 export interface OpenIdentityDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly random: () => number;
+  /** Only who may write the folder renews; left out: this process may. */
+  readonly tenure?: Pick<Tenure, "isMine">;
 }
 
 export interface OpenIdentityOptions {

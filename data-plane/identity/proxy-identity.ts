@@ -1,5 +1,5 @@
 /** The identity of this proxy: read from disk or obtained with a token, verified, and renewed while the proxy runs. */
-import { AshlarError, messageOf } from "../../core/errors.js";
+import { AshlarError, isAshlarError, messageOf } from "../../core/errors.js";
 import { Backoff } from "../../runtime/backoff.js";
 import { parseJoinToken } from "../../runtime/join-token.js";
 import { contactAny, joinAddresses, rootHashOf } from "../../runtime/mesh-contact.js";
@@ -180,6 +180,9 @@ class RenewingIdentity implements OpenedIdentity {
   }
 
   async #renew(): Promise<void> {
+    if ((await this.#deps.tenure?.isMine()) === false) {
+      throw new AshlarError("stale", "the successor of this process renews the certificate");
+    }
     const { parts, trust } = this.#checked;
     const known = { mesh: parts.mesh, trust };
     const chain = parts.certificateChain;
@@ -247,7 +250,7 @@ class RenewingIdentity implements OpenedIdentity {
         waitMs = Math.max(this.#dueMs(), this.#everyMs() / 2); // clocks that differ must not cause constant renewals
         log.debug("certificate renewed", { serial: this.current.serial });
       } catch (error) {
-        if (this.#signal.aborted) return;
+        if (this.#signal.aborted || isAshlarError(error, "stale")) return;
         waitMs = backoff.nextMs();
         const expires = new Date(this.current.notAfterMs).toISOString();
         log.warn("cannot renew the certificate: trying again", { why: messageOf(error), expires });

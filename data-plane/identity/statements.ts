@@ -14,6 +14,8 @@ export interface StatementsDeps {
   readonly folder: Pick<StateFolder, "read" | "write">;
   readonly clock: Clock;
   readonly log: Logger;
+  /** No counter of a predecessor that still runs is above it; 0: there is none. */
+  readonly counterFloor: number;
 }
 
 export interface Statements {
@@ -28,13 +30,18 @@ const saveEveryMs = 60_000;
  */
 const aheadMs = 2 * saveEveryMs;
 
+/** Returns a counter that no statement reaches within two minutes; a successor's counters are above it. */
+export function counterAhead({ counter }: StatementWriter, nowMs: number): number {
+  return Math.round(Math.max(counter, nowMs) + aheadMs);
+}
+
 /**
  * Opens the statements. Counters continue above those of earlier runs, whatever the clock says. They are saved until
  * `signal` aborts.
  */
 export async function openStatements(deps: StatementsDeps, signal: AbortSignal): Promise<Statements> {
   const { identity, sync, clock } = deps;
-  const statements = new StatementWriter({ identity, clock }, await readFloor(deps));
+  const statements = new StatementWriter({ identity, clock }, Math.max(deps.counterFloor, await readFloor(deps)));
   const reader = new StatementReader({
     mesh: identity.current.mesh,
     trusting: () => sync.trusting,
@@ -69,8 +76,8 @@ async function saveFloors(
   let said = false;
   while (!signal.aborted) {
     try {
-      const floor = Math.max(writer.counter, clock.nowMs()) + aheadMs;
-      await folder.write(fileName, Buffer.from(`${Math.round(floor)}\n`, "latin1"));
+      const floor = counterAhead(writer, clock.nowMs());
+      await folder.write(fileName, Buffer.from(`${floor}\n`, "latin1"));
       said = false;
     } catch (error) {
       if (!said) log.warn(`cannot save the counter of statements: ${messageOf(error)}`);

@@ -11,6 +11,7 @@ import type { Logger } from "../../runtime/log.js";
 import type { StatementReader } from "../../runtime/statement-reader.js";
 import type { StatementWriter } from "../../runtime/statement-writer.js";
 import type { EndpointView, IdentityView } from "../ports.js";
+import type { Tenure } from "../takeover/tenure.js";
 import type { LimitExchange, ReportListener } from "./limit-exchange.js";
 
 export interface NatsLimitExchangeDeps {
@@ -22,6 +23,8 @@ export interface NatsLimitExchangeDeps {
   /** The proxies with an instance of the service. They all share, whether they report or not. */
   readonly endpoints: Pick<EndpointView, "endpoints">;
   readonly log: Logger;
+  /** Whether this process speaks for the proxy. */
+  readonly tenure: Pick<Tenure, "isOwner">;
 }
 
 const queuedMax = 2048;
@@ -54,8 +57,8 @@ export class NatsLimitExchange implements LimitExchange {
   publish(report: LimitReport, scope: Limit["scope"]): void {
     if (scope === "proxy") return;
     const { service, proxyId } = this.#deps.identity.current;
-    const { bus, statements } = this.#deps;
-    if (!bus.connected) return;
+    const { bus, statements, tenure } = this.#deps;
+    if (!bus.connected || !tenure.isOwner) return;
     const bytes = encodeLimitReport(report, { service, proxyId });
     bus.publish(limitsSubject(service, proxyId), bytes, statements.sign("limits", bytes));
   }

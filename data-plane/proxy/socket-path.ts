@@ -9,9 +9,9 @@ import { checkSocketFolder, makeSocketFolder } from "../../runtime/socket-folder
 /**
  * Prepares the path of a socket: creates its folder (mode 0700) if missing and removes what a killed process left
  * behind. Fails with `unavailable` if a process listens there, another kind of file is there, or other users could
- * replace the socket.
+ * replace the socket. `replaces`: a process that listens there hands over, and its socket stays until it is replaced.
  */
-export async function prepareSocketPath(address: SocketAddress, log: Logger): Promise<void> {
+export async function prepareSocketPath(address: SocketAddress, log: Logger, replaces = false): Promise<void> {
   if (!("path" in address)) return;
   const { path } = address;
   try {
@@ -23,6 +23,7 @@ export async function prepareSocketPath(address: SocketAddress, log: Logger): Pr
     const there = await lstat(path).catch(() => undefined);
     if (there === undefined) return;
     if (!there.isSocket()) throw new Error("something that is no socket is in the way");
+    if (replaces) return;
     if (await isListening(path)) throw new Error("it is taken by another process");
     await rm(path, { force: true });
   } catch (cause) {

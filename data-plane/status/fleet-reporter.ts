@@ -38,6 +38,9 @@ export interface FleetReporter {
    * tombstone is stored or 2 s have passed. Nothing is reported afterwards.
    */
   leave(): Promise<void>;
+  /** Says nothing until `goOn`. Resolves when what is being stored is stored, or could not be. */
+  hold(): Promise<void>;
+  goOn(): void;
   /** Stops without sending anything, as a crash would. */
   stop(): void;
 }
@@ -68,6 +71,7 @@ class Reporter implements FleetReporter {
   #address = "";
   #leaving = false;
   #poked = false;
+  #held = false;
   /** The last statement that was stored, and the latest time that was stated. */
   #stated: string | undefined;
   #stored: Uint8Array | undefined;
@@ -103,6 +107,17 @@ class Reporter implements FleetReporter {
   poke(): void {
     this.#poked = true;
     this.#wakeHeartbeat.abort(poked);
+  }
+
+  async hold(): Promise<void> {
+    this.#held = true;
+    await this.#stating;
+  }
+
+  goOn(): void {
+    this.#held = false;
+    this.poke();
+    this.#wakeEndpoint.abort();
   }
 
   async leave(): Promise<void> {
@@ -143,7 +158,7 @@ class Reporter implements FleetReporter {
   #publishHeartbeat(): void {
     const { bus, identity, log, statements } = this.#deps;
     const { service, proxyId } = identity.current;
-    if (!bus.connected) return;
+    if (!bus.connected || this.#held) return;
     try {
       const bytes = encodeHeartbeat(buildHeartbeat(this.#deps, this.#options, this.#leaving));
       bus.publish(heartbeatSubject(service, proxyId), bytes, statements.sign("heartbeat", bytes));
@@ -171,7 +186,7 @@ class Reporter implements FleetReporter {
   async #isStated(): Promise<boolean> {
     const { bus, identity, log } = this.#deps;
     const subject = endpointSubject(identity.current.service, identity.current.proxyId);
-    if (!bus.connected || this.#stored === undefined) return true; // the endpoint is checked again when NATS is back
+    if (!bus.connected || this.#held || this.#stored === undefined) return true; // the endpoint is checked again when NATS is back
     try {
       const message = await bus.directGet(endpointStream, { lastOf: subject });
       if (message !== undefined && Buffer.compare(message.data, this.#stored) === 0) return true;
@@ -196,6 +211,7 @@ class Reporter implements FleetReporter {
   /** Stores one statement at a time, so that an older one never arrives after a newer one. */
   async #stateOnce(): Promise<boolean> {
     while (this.#stating !== undefined) await this.#stating;
+    if (this.#held) return false;
     this.#stating = this.#store().finally(() => {
       this.#stating = undefined;
     });

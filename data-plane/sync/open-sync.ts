@@ -9,6 +9,7 @@ import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
 import type { PolicyView, TrustView } from "../ports.js";
 import { KeptRecords, type SeenHeads } from "../recover/kept-records.js";
+import type { Tenure } from "../takeover/tenure.js";
 import { DiskCache, type LoadedState } from "./disk-cache.js";
 import type { HeldRevision } from "./held-revision.js";
 import { createPolicyView, listen } from "./policy-view.js";
@@ -54,6 +55,8 @@ export interface SyncDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly random?: () => number;
+  /** False while another process writes the folder: nothing that is written is waited for. Left out: this one does. */
+  readonly tenure?: Pick<Tenure, "isOwner"> | undefined;
   /** The worker processes; undefined if this process alone judges calls. */
   readonly spread?: RevisionSpread | undefined;
 }
@@ -146,7 +149,7 @@ export async function openSync(deps: SyncDeps, options: SyncOptions): Promise<Sy
     if (heads.activation.length > 0) loop.receive("activations", heads.activation);
     if (heads.freshness.length > 0) loop.receive("freshness", heads.freshness, heads.answeredAtMs);
   };
-  await loop.whenSaved();
+  if (deps.tenure?.isOwner !== false) await loop.whenSaved();
   if (issued !== undefined && inForce !== undefined) receive(issued);
   return createSync({ loop, judge, kept, freshnessListeners, receive }, options.mesh);
 }

@@ -3,6 +3,7 @@ import type { Endpoint } from "../../core/model.js";
 import { encodeLimitReport } from "../../core/wire/limit-report.js";
 import { limitsSubject } from "../../core/wire/subjects.js";
 import { NatsLimitExchange } from "../../data-plane/limits/nats-limit-exchange.js";
+import { Tenure } from "../../data-plane/takeover/tenure.js";
 import { silentLogger } from "../../runtime/log.js";
 import { startTestNats, type TestNats, until } from "../support/nats.js";
 import { natsPrograms } from "../support/nats-programs.js";
@@ -29,7 +30,14 @@ async function openExchange(nats: TestNats, proxyId: string, signal: AbortSignal
   const bus = await nats.connect(await nats.proxyUser("payments", proxyId));
   const identity = new FakeIdentity(pki.issue("payments", proxyId));
   const signing = { statements: writerOf(identity.current), reader: pki.reader() };
-  const deps = { bus, identity, ...signing, endpoints: { endpoints: () => instances }, log: silentLogger };
+  const deps = {
+    bus,
+    identity,
+    ...signing,
+    endpoints: { endpoints: () => instances },
+    log: silentLogger,
+    tenure: new Tenure("owner"),
+  };
   const exchange = new NatsLimitExchange(deps, signal);
   await bus.flush();
   return { bus, exchange };

@@ -1,0 +1,8 @@
+import type { SocketAddress } from "../runtime/config.js";
+
+/** Returns "unix:PATH" or "HOST:PORT", as flags have it. */
+export function render(address: SocketAddress): string {
+  if ("path" in address) return `unix:${address.path}`;
+  const host = address.host.includes(":") ? `[${address.host}]` : address.host;
+  return `${host}:${address.port}`;
+}
