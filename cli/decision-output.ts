@@ -3,7 +3,7 @@
 import { type DecisionRecord, isRefusal, type Recorded } from "../core/decision/decision-record.js";
 import { Duration, isList, isMap, Timestamp, type Value } from "../core/policy/condition/values.js";
 import type { DecisionOfProxy } from "./decisions.js";
-import { renderTime } from "./output.js";
+import { plain, renderTime } from "./output.js";
 
 /** A decision with its inputs, for programs. */
 export function decisionToJson({ service, proxyId, decision }: DecisionOfProxy) {
@@ -31,6 +31,9 @@ export function decisionToJson({ service, proxyId, decision }: DecisionOfProxy) 
     caller,
     service: decision.service,
     method,
+    ...(decision.calledMethod === undefined ? {} : { calledMethod: decision.calledMethod }),
+    ...(decision.sentMethod === undefined ? {} : { sentMethod: decision.sentMethod }),
+    ...(decision.attempts === undefined ? {} : { attempts: decision.attempts }),
     verdict,
     allowed: !isRefusal(verdict),
     rule,
@@ -56,6 +59,12 @@ export function inputsToJson({ inputs, routing, limits }: DecisionRecord) {
     ...(routing === undefined ? {} : { draw: routing.draw, available: routing.available }),
     limits,
   };
+}
+
+/** Returns what a call's method was or becomes where a route rewrites it, in brackets; otherwise nothing. */
+export function describeRewrite({ calledMethod, sentMethod }: DecisionRecord): string {
+  if (calledMethod !== undefined) return ` (called as ${plain(calledMethod)})`;
+  return sentMethod === undefined ? "" : ` (sent on as ${plain(sentMethod)})`;
 }
 
 /** Returns one line about a recorded input. */

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { RefusalCount } from "../../core/decision/decision-record.js";
 import { type Cli, show } from "../cli.js";
-import { decisionToJson } from "../decision-output.js";
+import { decisionToJson, describeRewrite } from "../decision-output.js";
 import { type DecisionOfProxy, listDecisions } from "../decisions.js";
 import { durationOption, outputOption, parseLabel, parseNumber, withExample } from "../options.js";
 import { counted, type OutputFormat, plain, renderTable, renderTime } from "../output.js";
@@ -87,14 +87,25 @@ function renderFound(found: Newest): string {
   if (decisions.length + counts.length + dropped === 0) return "Nothing was recorded in this time.";
   const rows = decisions.map(({ decision }) => {
     const { id, timeMs, verdict, caller, service, method, rule, revision, version, closed, shadow } = decision;
-    const marks = [version, closed ? "closed" : "", shadow ? "shadow" : ""].filter((mark) => mark !== "");
+    const { attempts = 0 } = decision;
+    const tries = attempts > 1 ? `${attempts} attempts` : "";
+    const marks = [version, tries, closed ? "closed" : "", shadow ? "shadow" : ""].filter((mark) => mark !== "");
     const what = marks.length === 0 ? verdict : `${verdict} (${marks.join(", ")})`;
-    return [renderTime(timeMs), id, what, caller, `${service}/${plain(method)}`, rule || "-", String(revision)];
+    return [
+      renderTime(timeMs),
+      id,
+      what,
+      caller,
+      `${service}/${plain(method)}${describeRewrite(decision)}`,
+      rule || "-",
+      String(revision),
+    ];
   });
   const lines =
     rows.length === 0 ? [] : [renderTable(["TIME", "ID", "VERDICT", "CALLER", "METHOD", "RULE", "REVISION"], rows)];
-  for (const { count, verdict, caller, method, rule, fromMs, untilMs } of counts) {
-    const who = caller === "" ? "several callers and methods" : `${caller} ${plain(method)}`;
+  for (const { count, verdict, caller, method, calledMethod, rule, fromMs, untilMs } of counts) {
+    const called = calledMethod === undefined ? "" : ` (called as ${plain(calledMethod)})`;
+    const who = caller === "" ? "several callers and methods" : `${caller} ${plain(method)}${called}`;
     const when = `${renderTime(fromMs)} to ${renderTime(untilMs)}`;
     lines.push(`${count} more ${verdict}, only counted: ${who}${rule === "" ? "" : `, by ${rule}`}, ${when}`);
   }

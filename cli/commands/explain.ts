@@ -1,10 +1,10 @@
 import type { Command } from "commander";
 import { parseDecisionId } from "../../core/decision/decision-record.js";
 import { type Explanation, explainDecision } from "../../core/decision/explain.js";
-import { isSame } from "../../core/decision/redecide.js";
+import { isSame, judgedMethod } from "../../core/decision/redecide.js";
 import { AshlarError } from "../../core/errors.js";
 import { type Cli, show } from "../cli.js";
-import { decisionToJson, describeInputs } from "../decision-output.js";
+import { decisionToJson, describeInputs, describeRewrite } from "../decision-output.js";
 import { type DecisionOfProxy, findDecision } from "../decisions.js";
 import { outputOption, parseNumber, withExample } from "../options.js";
 import { type OutputFormat, plain, renderPairs, renderTime } from "../output.js";
@@ -35,8 +35,9 @@ export function addExplainCommand(program: Command, cli: Cli): void {
         return { found: decision, policy: await fetchPolicy(admin, revision ?? decision.decision.revision) };
       });
       const { decision } = found;
-      const explanation = explainDecision(decision, policy.find(decision.service), policy.mesh);
       const isOwn = revision === undefined || revision === decision.revision;
+      const rewrites = isOwn ? "recorded" : "candidate";
+      const explanation = explainDecision(decision, policy.find(decision.service), policy.mesh, rewrites);
       const { again } = explanation;
       const isReproduced = !isOwn || again.kind === "undecidable" || isSame(decision, again);
       const value = {
@@ -58,19 +59,22 @@ export function addExplainCommand(program: Command, cli: Cli): void {
 function render(found: DecisionOfProxy, { name }: PolicyUnits, { again, nearest }: Explanation): string {
   const { service, proxyId, decision } = found;
   const { id, verdict, rule, revision, epoch, version, timeMs, caller, method, closed, shadow, mirrored } = decision;
+  const { attempts = 0 } = decision;
   const where = version === "" ? "" : ` to ${version}`;
   const marks = `${where}${closed ? ", an open stream" : ""}${shadow ? ", in shadow" : ""}${mirrored ? ", a copy of a call" : ""}`;
   const pairs: (readonly [string, string])[] = [
     ["decision", `${id}, ${renderTime(timeMs)}`],
-    ["call", `${caller} to ${decision.service}/${plain(method)}`],
+    ["call", `${caller} to ${decision.service}/${plain(method)}${describeRewrite(decision)}`],
     ["by proxy", `${proxyId} of ${service}`],
     ["then", `${verdict}${marks} by ${rule || "no route"}, revision ${revision}, epoch ${epoch}`],
+    ...(attempts > 0 ? [["sent", attempts === 1 ? "once" : `${attempts} times`] as const] : []),
     ...describeInputs(decision).map((line) => ["read", plain(line)] as const),
   ];
   if (again.kind === "undecidable")
     pairs.push(["now", `not decidable by ${name}: ${again.unknown.join(", ")} was not recorded`]);
   else {
-    const where = again.version === "" ? "" : ` to ${again.version}`;
+    const as = again.method === judgedMethod(decision) ? "" : ` as ${plain(again.method)}`;
+    const where = `${again.version === "" ? "" : ` to ${again.version}`}${as}`;
     pairs.push(
       ["now", `${again.verdict}${where} by ${again.rule || "no route"}, ${name}`],
       ["because", plain(again.reason)],

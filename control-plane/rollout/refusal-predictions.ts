@@ -3,6 +3,7 @@
  */
 import type { DecisionBatch } from "../../core/decision/decision-record.js";
 import { predictRefusals } from "../../core/decision/predict-refusals.js";
+import { arrivesAs } from "../../core/decision/redecide.js";
 import type { ReplaySides } from "../../core/decision/replay.js";
 import type { Digest } from "../../core/digest.js";
 import { messageOf } from "../../core/errors.js";
@@ -85,7 +86,7 @@ function sharesOf(recorded: Recorded, mesh: string): PredictedShare {
     const share =
       found &&
       shareOf(
-        found.batches.map((batch) => selectAbout(batch, about, mesh)),
+        found.batches.map((batch) => selectAbout(batch, about, found.sides, mesh)),
         found.sides,
       );
     known.set(key, share);
@@ -98,13 +99,26 @@ function shareOf(batches: readonly DecisionBatch[], sides: ReplaySides): number 
   return samples >= samplesMin && samples >= undecidable ? share : undefined;
 }
 
-/** The same population as a stage's evidence. What was only counted and names no caller or method cannot be attributed. */
-function selectAbout(batch: DecisionBatch, about: AffectedCalls | undefined, mesh: string): DecisionBatch {
+/**
+ * The same population as a stage's evidence: calls that the candidate judges under a method that the rollout is about.
+ * What was only counted counts as it arrived, and what names no caller or method cannot be attributed.
+ */
+function selectAbout(
+  batch: DecisionBatch,
+  about: AffectedCalls | undefined,
+  { candidate }: ReplaySides,
+  mesh: string,
+): DecisionBatch {
   if (about === undefined) return batch;
   const { service } = batch;
-  const isAbout = ({ caller, method }: { readonly caller: string; readonly method: string }): boolean =>
+  const unit = candidate(service);
+  const isAbout = (caller: string, method: string): boolean =>
     method !== "" && isJudged(about, { service, caller: callerName(caller, mesh), method });
-  return { ...batch, decisions: batch.decisions.filter(isAbout), counted: batch.counted.filter(isAbout) };
+  return {
+    ...batch,
+    decisions: batch.decisions.filter((one) => isAbout(one.caller, arrivesAs(one, unit))),
+    counted: batch.counted.filter(({ caller, method }) => isAbout(caller, method)),
+  };
 }
 
 /** The service of this mesh that an ID names; undefined: it is another's, or no ID. */

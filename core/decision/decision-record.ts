@@ -65,8 +65,14 @@ export interface DecisionRecord {
   /** The service that is called. */
   readonly service: string;
   readonly caller: SpiffeId;
-  /** "package.Service/Method". */
+  /** "package.Service/Method": inbound the one that arrived and was judged, outbound the one that the caller asked for. */
   readonly method: string;
+  /** Inbound: the method that the caller asked for, where a route's rewrite changed it. */
+  readonly calledMethod?: string;
+  /** Outbound: the method under which a route's rewrite sends the call on. */
+  readonly sentMethod?: string;
+  /** Outbound: how often the call was sent until its answer began; undefined: never, or it was not recorded. */
+  readonly attempts?: number;
   readonly verdict: Verdict;
   readonly rule: string;
   /** What is wrong with a refused token, for people; never the token itself. Earlier versions do not record it. */
@@ -95,6 +101,8 @@ export interface RefusalCount {
   readonly caller: string;
   /** Empty: of several. */
   readonly method: string;
+  /** The method that the caller asked for, where a route's rewrite made it `method`. */
+  readonly calledMethod?: string;
   readonly rule: string;
   readonly verdict: Verdict;
   readonly revision: number;

@@ -8,7 +8,7 @@ import { type IndexedRule, indexRules } from "../policy/indexed-rules.js";
 import { isMethod, serviceOfMethod } from "../snapshot/grammar.js";
 import type { DecisionRecord } from "./decision-record.js";
 import { RecordedInputs } from "./recorded-inputs.js";
-import { type Redecided, redecide, type Undecidable } from "./redecide.js";
+import { type Redecided, type Rewrites, redecide, type Undecidable } from "./redecide.js";
 
 /** The part of a rule that the call does not meet or, for a deny, that it meets. */
 export type RuleTerm = "caller" | "method" | "condition";
@@ -27,19 +27,23 @@ export interface Explanation {
   readonly nearest: NearestRule | undefined;
 }
 
-/** Decides again by `policy` (undefined: it has no such service) of the mesh `mesh`, and explains a denial. */
+/**
+ * Decides again by `policy` (undefined: it has no such service) of the mesh `mesh`, and explains a denial. `rewrites`:
+ * whose rewrites count.
+ */
 export function explainDecision(
   record: DecisionRecord,
   policy: { readonly unit: Unit; readonly compiled: CompiledUnit } | undefined,
   mesh: string,
+  rewrites: Rewrites = "recorded",
 ): Explanation {
-  const again = redecide(record, policy?.compiled);
+  const again = redecide(record, policy?.compiled, rewrites);
   if (again.kind === "undecidable" || again.verdict !== "denied") return { again, nearest: undefined };
   if (policy === undefined) {
     const change = `add a Service ${record.service}, with an Authorization that allows ${callerName(record.caller, mesh)}`;
     return { again, nearest: { rule: "", failing: [], change } };
   }
-  return { again, nearest: findNearest(record, again, policy.unit, mesh) };
+  return { again, nearest: findNearest({ ...record, method: again.method }, again, policy.unit, mesh) };
 }
 
 function findNearest(record: DecisionRecord, again: Redecided, unit: Unit, mesh: string): NearestRule {

@@ -34,7 +34,8 @@ export class LimitStage {
     before: Redecided | Undecidable,
     told: Told,
   ): void {
-    const { service, caller, method, timeMs, verdict } = record;
+    const { service, caller, timeMs, verdict } = record;
+    const method = before.kind === "decided" ? before.method : record.method;
     const limits = this.#limitsOf(service, unit);
     const reaches = before.kind === "undecidable" || before.verdict === "allowed";
     if (limits === undefined || !reaches || record.closed || !limits.isAbout(method)) {
@@ -50,7 +51,7 @@ export class LimitStage {
         told(before, 1);
       } else if (hadThem) {
         limits.callAsItWas(metered, verdict === "allowed");
-        told(verdict === "allowed" ? before : asLimitedThen(record.rule), 1);
+        told(verdict === "allowed" ? before : asLimitedThen(record.rule, method), 1);
       } else told(afterLimits(before, limits.call(metered)), 1);
     });
   }
@@ -63,7 +64,8 @@ export class LimitStage {
     before: Redecided | Undecidable,
     told: Told,
   ): void {
-    const { caller, method, count, fromMs, untilMs, verdict } = counted;
+    const { caller, count, fromMs, untilMs, verdict } = counted;
+    const method = before.kind === "decided" ? before.method : counted.method;
     const limits = this.#limitsOf(service, unit);
     const reaches = before.kind === "undecidable" || before.verdict === "allowed";
     if (limits === undefined || !reaches || (method !== "" && !limits.isAbout(method))) {
@@ -71,7 +73,7 @@ export class LimitStage {
       return;
     }
     if (verdict === "limited" && before.kind === "decided" && hasSameLimits(unit, own)) {
-      told(asLimitedThen(counted.rule), count);
+      told(asLimitedThen(counted.rule, method), count);
       return;
     }
     // of the same millisecond any of them may have come before a call that was recorded
@@ -84,7 +86,7 @@ export class LimitStage {
       const inputs = new RecordedInputs(noInputs, fromMs);
       const call = { caller, method, inputs };
       const { limited, limit } = limits.refusals({ proxyId, call, count, fromMs, untilMs });
-      if (limited > 0) told(limitedBy(limit), limited);
+      if (limited > 0) told(limitedBy(limit, method), limited);
       if (limited < count) told(unknownOf(`when calls met ${limit}`), count - limited);
     });
   }
@@ -122,14 +124,14 @@ function afterLimits(before: Redecided, verdict: LimitVerdict): Redecided | Unde
     case "passed":
       return before;
     case "limited":
-      return limitedBy(verdict.limit);
+      return limitedBy(verdict.limit, before.method);
     case "unknown":
       return unknownOf(verdict.what);
   }
 }
 
-function limitedBy(limit: string): Redecided {
-  return { kind: "decided", verdict: "limited", rule: limit, reason: `over ${limit}`, version: "" };
+function limitedBy(limit: string, method: string): Redecided {
+  return { kind: "decided", verdict: "limited", rule: limit, reason: `over ${limit}`, version: "", method };
 }
 
 function unknownOf(what: string): Undecidable {

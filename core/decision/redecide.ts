@@ -1,10 +1,10 @@
 /** Decides a recorded call again, by any policy. */
-
 import { renderTarget } from "../kinds/route/targets.js";
+import { arrivingMethod } from "../policy/arriving-method.js";
 import type { CompiledUnit } from "../policy/compile.js";
 import { parseAvailable } from "../route/available.js";
 import { chooseAmong, stickyKey } from "../route/choose-target.js";
-import type { DecisionRecord, RefusalCount, Verdict } from "./decision-record.js";
+import { type DecisionRecord, noInputs, type RefusalCount, type Verdict } from "./decision-record.js";
 import { RecordedInputs } from "./recorded-inputs.js";
 
 export interface Redecided {
@@ -15,7 +15,15 @@ export interface Redecided {
   readonly reason: string;
   /** The version to which an outbound call was routed; empty: any. */
   readonly version: string;
+  /** The method that is judged where the call arrives: the one that was called, or what a route's rewrite makes of it. */
+  readonly method: string;
 }
+
+/**
+ * Whose rewrites count for a call that came in. "recorded": the method that arrived is judged, as it was then.
+ * "candidate": the policy would have routed the call as well, so that the method is judged that would have arrived.
+ */
+export type Rewrites = "recorded" | "candidate";
 
 /** The policy reads something of the call that was not recorded. */
 export interface Undecidable {
@@ -28,61 +36,86 @@ export interface Undecidable {
  * What `unit` (undefined: the policy has no such service) says about the call. Tokens and rate limits are not asked
  * again: what they said stands, as long as the policy has the limit that refused.
  */
-export function redecide(record: DecisionRecord, unit: CompiledUnit | undefined): Redecided | Undecidable {
-  const again = redecideBeforeLimits(record, unit);
+export function redecide(
+  record: DecisionRecord,
+  unit: CompiledUnit | undefined,
+  rewrites: Rewrites,
+): Redecided | Undecidable {
+  const again = redecideBeforeLimits(record, unit, rewrites);
   const limit = record.limits.find(({ passed }) => !passed);
   if (limit === undefined || unit === undefined || again.kind === "undecidable" || again.verdict !== "allowed")
     return again;
   if (!hasLimit(unit, limit.name))
     return { kind: "undecidable", unknown: [`what is left of the budgets of limits but ${limit.name}`] };
-  return asLimitedThen(limit.name);
+  return asLimitedThen(limit.name, again.method);
 }
 
 /** Decides the call again without its rate limits, which are applied last. */
-export function redecideBeforeLimits(record: DecisionRecord, unit: CompiledUnit | undefined): Redecided | Undecidable {
-  return record.direction === "inbound" ? redecideAccess(record, unit) : redecideRoute(record, unit);
+export function redecideBeforeLimits(
+  record: DecisionRecord,
+  unit: CompiledUnit | undefined,
+  rewrites: Rewrites,
+): Redecided | Undecidable {
+  return record.direction === "inbound" ? redecideAccess(record, unit, rewrites) : redecideRoute(record, unit);
 }
 
-export function asLimitedThen(limit: string): Redecided {
-  return decided("limited", limit, `limited by ${limit}, as it was then`);
+export function asLimitedThen(limit: string, method: string): Redecided {
+  return decided("limited", limit, `limited by ${limit}, as it was then`, method);
 }
 
-/** Decides calls of which at most the caller and the method are known, without rate limits. */
+/** The method under which a call that came in would have arrived by `unit`; headers that were not recorded are missing. */
+export function arrivesAs(
+  { method, calledMethod = method, caller, inputs, timeMs }: DecisionRecord,
+  unit: CompiledUnit | undefined,
+): string {
+  const recorded = new RecordedInputs(inputs, timeMs);
+  return arrivingMethod(unit, calledMethod, (name) => recorded.header(name), caller);
+}
+
+/** Decides calls of which at most the caller and the methods are known, by a candidate and without rate limits. */
 export function redecideCounted(
-  { caller, method, verdict, rule }: RefusalCount,
+  { caller, method: arrived, calledMethod = arrived, verdict, rule }: RefusalCount,
   unit: CompiledUnit | undefined,
   asCaller: (text: string) => DecisionRecord["caller"],
 ): Redecided | Undecidable {
-  if (verdict !== "denied" && verdict !== "limited") return decided(verdict, rule, "what it said stands");
-  if (caller === "" || method === "") return { kind: "undecidable", unknown: ["who called which method"] };
-  if (unit === undefined) return noService;
+  if (verdict !== "denied" && verdict !== "limited") return decided(verdict, rule, "what it said stands", arrived);
+  if (caller === "" || arrived === "") return { kind: "undecidable", unknown: ["who called which method"] };
+  if (unit === undefined) return noService(arrived);
   const id = asCaller(caller);
+  const inputs = new RecordedInputs(noInputs, 0);
+  const method = arrivingMethod(unit, calledMethod, (name) => inputs.header(name), id);
+  if (inputs.unknown.length > 0) return { kind: "undecidable", unknown: inputs.unknown };
   const reads = [...unit.readsOf(id, method)].filter((read) => !read.startsWith("claim:"));
   if (reads.length > 0) return { kind: "undecidable", unknown: reads };
   const { allow, rule: by, reason } = unit.evaluate(id, method);
-  return decided(allow ? "allowed" : "denied", by, reason);
+  return decided(allow ? "allowed" : "denied", by, reason, method);
 }
 
-const noService: Redecided = {
-  kind: "decided",
-  verdict: "denied",
-  rule: "default-deny",
-  reason: "the policy has no such service",
-  version: "",
-};
+function noService(method: string): Redecided {
+  return decided("denied", "default-deny", "the policy has no such service", method);
+}
 
-function redecideAccess(record: DecisionRecord, unit: CompiledUnit | undefined): Redecided | Undecidable {
-  const { caller, method, timeMs } = record;
-  if (unit === undefined) return noService;
+function redecideAccess(
+  record: DecisionRecord,
+  unit: CompiledUnit | undefined,
+  rewrites: Rewrites,
+): Redecided | Undecidable {
+  const { caller, timeMs } = record;
+  if (unit === undefined) return noService(record.method);
+  const routed = new RecordedInputs(record.inputs, timeMs);
+  const called = record.calledMethod ?? record.method;
+  const method =
+    rewrites === "recorded" ? record.method : arrivingMethod(unit, called, (name) => routed.header(name), caller);
+  if (routed.unknown.length > 0) return { kind: "undecidable", unknown: routed.unknown };
   if (record.verdict === "unauthenticated") {
     if (!unit.readsToken(caller, method)) return { kind: "undecidable", unknown: ["the call without its token"] };
-    return decided(record.verdict, record.rule, "what was said of its token stands");
+    return decided(record.verdict, record.rule, "what was said of its token stands", method);
   }
   const inputs = new RecordedInputs(record.inputs, timeMs);
   const { allow, rule, reason } = unit.evaluateCall(caller, method, inputs);
   const { unknown } = inputs;
   if (unknown.length > 0) return { kind: "undecidable", unknown };
-  return decided(allow ? "allowed" : "denied", rule, reason);
+  return decided(allow ? "allowed" : "denied", rule, reason, method);
 }
 
 function hasLimit({ rateLimits }: CompiledUnit, name: string): boolean {
@@ -91,7 +124,7 @@ function hasLimit({ rateLimits }: CompiledUnit, name: string): boolean {
 
 function redecideRoute(record: DecisionRecord, unit: CompiledUnit | undefined): Redecided | Undecidable {
   const { routing, method, timeMs, caller } = record;
-  if (unit === undefined) return decided("unrouted", "", "the policy has no such service");
+  if (unit === undefined) return decided("unrouted", "", "the policy has no such service", method);
   const { draw, available } = routing ?? { draw: 0, available: [] };
   const inputs = new RecordedInputs(record.inputs, timeMs);
   const found = unit.findRoute(method, (name) => inputs.header(name), caller);
@@ -101,18 +134,26 @@ function redecideRoute(record: DecisionRecord, unit: CompiledUnit | undefined): 
   const unknown = [...inputs.unknown, ...unread.map((label) => `label ${label} of endpoints`)];
   if (unknown.length > 0) return { kind: "undecidable", unknown };
   const rule = found?.name ?? "";
+  const sent = found?.rewrite ?? method;
   const choice = chooseAmong(found, { service: unit.name, draw, key }, placed);
   if (choice.kind === "none" || available.length === 0)
-    return decided("unrouted", rule, "no version that it may go to had an endpoint");
+    return decided("unrouted", rule, "no version that it may go to had an endpoint", sent);
   const version = choice.kind === "target" ? renderTarget(choice.target) : "";
-  return decided("routed", rule, rule === "" ? "no route is about it" : `by ${rule}`, version);
+  return decided("routed", rule, rule === "" ? "no route is about it" : `by ${rule}`, sent, version);
 }
 
-function decided(verdict: Verdict, rule: string, reason: string, version = ""): Redecided {
-  return { kind: "decided", verdict, rule, reason, version };
+function decided(verdict: Verdict, rule: string, reason: string, method: string, version = ""): Redecided {
+  return { kind: "decided", verdict, rule, reason, version, method };
 }
 
-/** Returns whether deciding again came to what was recorded, rule and version included. */
+/** The method that its destination judged or will judge, as it was recorded. */
+export function judgedMethod({ method, sentMethod = method }: DecisionRecord): string {
+  return sentMethod;
+}
+
+/** Returns whether deciding again came to what was recorded, with rule, version and rewritten method. */
 export function isSame(record: DecisionRecord, again: Redecided): boolean {
-  return record.verdict === again.verdict && record.rule === again.rule && record.version === again.version;
+  const { verdict, rule, version, method } = again;
+  const isVerdict = record.verdict === verdict && record.rule === rule;
+  return isVerdict && record.version === version && judgedMethod(record) === method;
 }

@@ -1,10 +1,17 @@
 /** Recorded decisions against a candidate: what would have come out, and whether the past is reproduced exactly. */
 import { parseSpiffeId } from "../identity.js";
 import type { CompiledUnit } from "../policy/compile.js";
-import { type DecisionBatch, type DecisionRecord, isRefusal, type RefusalCount } from "./decision-record.js";
+import {
+  type DecisionBatch,
+  type DecisionRecord,
+  isRefusal,
+  type RefusalCount,
+  type Verdict,
+} from "./decision-record.js";
 import { LimitStage } from "./limit-stage.js";
 import {
   isSame,
+  judgedMethod,
   type Redecided,
   redecide,
   redecideBeforeLimits,
@@ -26,7 +33,7 @@ export interface Flip {
   readonly caller: string;
   readonly service: string;
   readonly method: string;
-  /** The verdict then, with the version in brackets where a route chose it. */
+  /** The verdict then, with the version in brackets where a route chose it, and another method than `method` after "as". */
   readonly before: string;
   readonly after: string;
   /** The rule that decides under the candidate. */
@@ -73,7 +80,7 @@ export interface ReplayResult {
 
 /** What one record, or refusals that were counted, come to. */
 interface Compared {
-  readonly before: string;
+  readonly before: Outcome;
   readonly again: Redecided;
   readonly count: number;
   readonly weight: number;
@@ -126,9 +133,9 @@ export class Replay {
     this.#estimate += weight;
     const policy = this.#sides.own(record.revision);
     const own = policy?.(record.service);
-    this.#check(record, policy && redecide(record, own));
+    this.#check(record, policy && redecide(record, own, "recorded"));
     const unit = this.#sides.candidate(record.service);
-    const again = redecideBeforeLimits(record, unit);
+    const again = redecideBeforeLimits(record, unit, "candidate");
     if (record.direction === "outbound") this.#settle(record, again, weight);
     else
       this.#limits.record(batch, record, weight, { unit, own }, again, (told) => {
@@ -138,7 +145,8 @@ export class Replay {
   }
 
   #settle(record: DecisionRecord, again: Redecided | Undecidable, weight: number): void {
-    const before = renderVerdict(record.verdict, record.version);
+    const { verdict, version } = record;
+    const before = { verdict, version, method: judgedMethod(record), isRouting: record.direction === "outbound" };
     if (again.kind === "undecidable") this.#cannotTell(again, 1);
     else this.#compare(record, { before, again, count: 1, weight, id: record.id });
   }
@@ -156,7 +164,7 @@ export class Replay {
       else
         this.#compare(
           { ...counted, service },
-          { before: counted.verdict, again: told, count, weight: count, id: undefined },
+          { before: { ...counted, version: "", isRouting: false }, again: told, count, weight: count, id: undefined },
         );
     });
   }
@@ -169,9 +177,9 @@ export class Replay {
     } else {
       this.#mismatched += 1;
       if (this.#mismatches.length >= mismatchesMax) return;
-      const { id, revision, verdict, version, rule } = record;
-      const recorded = `${renderVerdict(verdict, version)} by ${rule || "no route"}`;
-      const now = `${renderVerdict(again.verdict, again.version)} by ${again.rule || "no route"}`;
+      const { id, revision, rule, method } = record;
+      const recorded = `${renderOutcome({ ...record, method: judgedMethod(record) }, method)} by ${rule || "no route"}`;
+      const now = `${renderOutcome(again, method)} by ${again.rule || "no route"}`;
       this.#mismatches.push({ id, revision, recorded, again: now });
     }
   }
@@ -196,13 +204,13 @@ export class Replay {
     { caller, service, method }: Pick<Flip, "caller" | "service" | "method">,
     { before, again, count, weight, id }: Compared,
   ): void {
-    const after = renderVerdict(again.verdict, again.version);
-    if (before === after) {
+    if (isLike(before, again)) {
       this.#same += count;
       return;
     }
     this.#flipped += count;
-    const key = `${caller} ${service} ${method} ${before} ${after}`;
+    const [then, after] = [renderOutcome(before, method), renderOutcome(again, method)];
+    const key = `${caller} ${service} ${method} ${then} ${after}`;
     const known = this.#flips.get(key);
     if (known !== undefined) {
       known.count += count;
@@ -211,7 +219,7 @@ export class Replay {
     } else if (this.#flips.size < flipsMax) {
       const samples = id === undefined ? [] : [id];
       const { rule } = again;
-      this.#flips.set(key, { caller, service, method, before, after, rule, count, estimate: weight, samples });
+      this.#flips.set(key, { caller, service, method, before: then, after, rule, count, estimate: weight, samples });
     } else this.#flipsUnlisted += count;
   }
 
@@ -246,6 +254,24 @@ function weightOf({ verdict }: DecisionRecord, share: number): number {
   return isRefusal(verdict) || share <= 0 ? 1 : 1 / share;
 }
 
-function renderVerdict(verdict: string, version: string): string {
-  return version === "" ? verdict : `${verdict} (${version})`;
+/** What came of a call then. */
+interface Outcome {
+  readonly verdict: Verdict;
+  readonly version: string;
+  /** The method that its destination judges. */
+  readonly method: string;
+  /** It was decided where the call goes, and not whether it may. */
+  readonly isRouting: boolean;
+}
+
+/** Whether a call may is the same whatever its method is called then; where it goes is not. */
+function isLike(before: Outcome, again: Redecided): boolean {
+  if (before.verdict !== again.verdict || before.version !== again.version) return false;
+  return !before.isRouting || before.method === again.method;
+}
+
+/** `called`: the method that stands beside the outcome. */
+function renderOutcome({ verdict, version, method }: Pick<Outcome, "verdict" | "version" | "method">, called: string) {
+  const where = version === "" ? "" : ` (${version})`;
+  return method === called ? `${verdict}${where}` : `${verdict}${where} as ${method}`;
 }

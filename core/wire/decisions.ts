@@ -14,14 +14,14 @@ import {
   type DecisionRecord,
   noInputs,
   type Recorded,
-  type RefusalCount,
 } from "../decision/decision-record.js";
 import { AshlarError } from "../errors.js";
-import { parseSpiffeId, type SpiffeId, trustDomainOf, workloadIn } from "../identity.js";
+import { trustDomainOf, workloadIn } from "../identity.js";
 import type { Label } from "../model.js";
 import { boundedList, boundedText, integer } from "./bounds.js";
 import { checkWriter, type FleetWriter } from "./fleet.js";
 import { parseValue, renderValue } from "./recorded-values.js";
+import { methodBytesMax, parseCaller, parseCount, renderCount, ruleBytesMax } from "./refusal-counts.js";
 import { decodeStrict, reading, refuseUnknownFields } from "./strict.js";
 import { parseVerdict, verdictOf } from "./verdicts.js";
 
@@ -29,9 +29,7 @@ import { parseVerdict, verdictOf } from "./verdicts.js";
 export const batchBytesMax = 512 * 1024;
 const decisionsMax = 10_000;
 const countsMax = 1_000;
-const ruleBytesMax = 512;
 const tokenProblemBytesMax = 1024;
-const methodBytesMax = 8 * 1024;
 const itemsMax = 256;
 
 const stateOf = {
@@ -166,6 +164,9 @@ export function renderDecision(record: DecisionRecord): DecisionMessage {
     issuerRecorded: inputs.issuer !== undefined,
     tokenIssuer: inputs.issuer?.name ?? "",
     tokenProblem: record.tokenProblem ?? "",
+    calledMethod: record.calledMethod ?? "",
+    sentMethod: record.sentMethod ?? "",
+    attempts: record.attempts ?? 0,
   };
 }
 
@@ -184,6 +185,7 @@ function parseDecision(message: DecisionMessage): DecisionRecord {
     verdict: parseVerdict(message.verdict),
     rule: boundedText("rule", message.rule, ruleBytesMax),
     ...parseTokenProblem(message),
+    ...parseWay(message, isOutbound),
     revision: integer("revision", message.revision, 0),
     epoch: integer("epoch", message.epoch, 0),
     timeMs: integer("time_ms", message.timeMs, 0),
@@ -208,6 +210,20 @@ function parseTokenProblem({ tokenProblem, verdict }: DecisionMessage): Pick<Dec
   if (parseVerdict(verdict) !== "unauthenticated")
     throw new AshlarError("invalid_record", "token_problem is set where no token was refused");
   return { tokenProblem: boundedText("token_problem", tokenProblem, tokenProblemBytesMax) };
+}
+
+/** What only one of the two halves of a call knows of its names and tries. */
+function parseWay(
+  { calledMethod, sentMethod, attempts }: DecisionMessage,
+  isOutbound: boolean,
+): Pick<DecisionRecord, "calledMethod" | "sentMethod" | "attempts"> {
+  if (isOutbound ? calledMethod !== "" : sentMethod !== "" || attempts !== 0)
+    throw new AshlarError("invalid_record", "a decision says what only the other half of its call knows");
+  return {
+    ...(calledMethod === "" ? {} : { calledMethod: boundedText("called_method", calledMethod, methodBytesMax) }),
+    ...(sentMethod === "" ? {} : { sentMethod: boundedText("sent_method", sentMethod, methodBytesMax) }),
+    ...(attempts === 0 ? {} : { attempts: integer("attempts", attempts, 1) }),
+  };
 }
 
 function parseInputs(message: DecisionMessage): DecisionInputs {
@@ -249,36 +265,6 @@ function parseContent<Content>(found: state, value: () => Content): Recorded<Con
     default:
       throw new AshlarError("invalid_record", `what is recorded of an input is ${found}`);
   }
-}
-
-/** The same callers appear again and again, so their parsed form is cached. */
-const callersKnown = new Map<string, SpiffeId>();
-const callersKnownMax = 1000;
-
-function parseCaller(text: string): SpiffeId {
-  const known = callersKnown.get(text);
-  if (known !== undefined) return known;
-  const parsed = parseSpiffeId(text);
-  if (callersKnown.size >= callersKnownMax) callersKnown.clear();
-  callersKnown.set(text, parsed);
-  return parsed;
-}
-
-function renderCount(count: RefusalCount): BatchMessage["counted"][number] {
-  return { ...count, verdict: verdictOf[count.verdict] };
-}
-
-function parseCount(message: BatchMessage["counted"][number]): RefusalCount {
-  return {
-    caller: message.caller === "" ? "" : parseCaller(message.caller),
-    method: boundedText("counted.method", message.method, methodBytesMax),
-    rule: boundedText("counted.rule", message.rule, ruleBytesMax),
-    verdict: parseVerdict(message.verdict),
-    revision: integer("counted.revision", message.revision, 0),
-    count: integer("counted.count", message.count, 1),
-    fromMs: integer("counted.from_ms", message.fromMs, 0),
-    untilMs: integer("counted.until_ms", message.untilMs, 0),
-  };
 }
 
 /** Field 6 of a batch, length-delimited, and how long it is. */

@@ -21,6 +21,8 @@ export const headerNames = {
   labels: "ashlar-labels",
   /** On copies of calls: set by the caller's proxy where a route mirrors, and the application gets it. */
   mirror: "ashlar-mirror",
+  /** Between proxies: the method that the caller asked for, where a route's rewrite changed it; for records only. */
+  calledMethod: "ashlar-called-method",
 } as const;
 
 /** Labels as that header has them; keys and values hold neither "=" nor ",". */

@@ -18,7 +18,9 @@ import { encodeDecision } from "../../core/wire/decisions.js";
 import { stampDecision } from "../../core/wire/stamp-decision.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { EvaluatedPolicy } from "../ports.js";
+import { AwaitedRecords, type OfferRecord } from "./awaited-record.js";
 import type { DecisionSink } from "./decision-sink.js";
+import type { CallObserver } from "./forward/call-observer.js";
 import { RefusalMeter } from "./refusal-meter.js";
 
 export interface CallRecorderDeps {
@@ -31,6 +33,8 @@ export interface CallRecorderDeps {
 export interface JudgedCall {
   readonly caller: SpiffeId;
   readonly method: string;
+  /** The method that the caller asked for, where a route's rewrite made it `method`. */
+  readonly calledMethod?: string | undefined;
   readonly inputs: CallInputs;
   /** It is a copy of a call. */
   readonly isMirrored: boolean;
@@ -53,6 +57,12 @@ export interface RecordedRefusal {
   readonly isRecorded: boolean;
 }
 
+/** A recorded outbound call. `awaited`: observes the call until it is known how often it was sent. */
+export interface RecordedRoute {
+  readonly id: string;
+  readonly awaited: CallObserver | undefined;
+}
+
 /** How an outbound call was routed. */
 export interface RoutedCall {
   readonly service: string;
@@ -67,6 +77,8 @@ export interface RoutedCall {
 
 const bitsPerRefill = 1024;
 const countsEveryMs = 10_000;
+/** A record waits for the answer of its call once or twice as long. */
+const awaitedMs = 5000;
 /** The most decisions of a candidate that are recorded per interval. */
 const shadowsMax = 50;
 /** A method that is longer is counted but not recorded. */
@@ -90,6 +102,7 @@ export class CallRecorder {
   #countsDue = false;
   readonly #rests = new Map<string, Uint8Array>();
   #restsPolicy: EvaluatedPolicy | undefined;
+  readonly #awaited = new AwaitedRecords();
   #shadowUntilMs = 0;
   #shadowLeft = 0;
   readonly #stop = new AbortController();
@@ -110,7 +123,7 @@ export class CallRecorder {
   ): string | undefined {
     const bits = this.draw();
     if (!this.isWanted(bits)) return undefined;
-    const { caller, method, inputs, isMirrored } = call;
+    const { caller, method, calledMethod, inputs, isMirrored } = call;
     const unit = policy.unit(service);
     const id = this.#newId(bits);
     const judged = (): DecisionRecord => {
@@ -118,7 +131,7 @@ export class CallRecorder {
       return this.#judged(call, service, { verdict: "allowed", rule, policy, limits }, id);
     };
     // Records of calls that are judged by caller and method alone differ only in id and time.
-    const isAlike = limits.length === 0 && (unit?.readsOf(caller, method) ?? noReads).size === 0;
+    const isAlike = limits.length === 0 && calledMethod === undefined && this.#readsOf(call, unit).size === 0;
     if (!isAlike || method.length > methodLengthMax) this.#offer(judged());
     else
       this.#offerAlike(
@@ -129,6 +142,14 @@ export class CallRecorder {
         inputs.nowMs,
       );
     return id;
+  }
+
+  /** What is recorded of a call: what rules read that judge it, and what routes read that may have rewritten it. */
+  #readsOf({ caller, method, calledMethod }: JudgedCall, unit: CompiledUnit | undefined): ReadonlySet<ConditionRead> {
+    const reads = unit?.readsOf(caller, method) ?? noReads;
+    if (unit?.hasRewrites !== true) return reads;
+    const routed = unit.routeHeaders(calledMethod ?? method);
+    return routed.length === 0 ? reads : new Set([...reads, ...routed.map((name): ConditionRead => `header:${name}`)]);
   }
 
   /** Encoded records of allowed calls under this policy, without id and time. */
@@ -142,11 +163,11 @@ export class CallRecorder {
 
   /** Records a refusal and returns its id. */
   refused(call: JudgedCall, service: string, judgement: Judgement): RecordedRefusal {
-    const { caller, method } = call;
+    const { caller, method, calledMethod } = call;
     const { verdict, rule, policy } = judgement;
     const nowMs = this.#deps.clock.nowMs();
     const id = this.#newId(this.draw(), nowMs);
-    const refusal = { caller, method, rule, verdict, revision: policy.revision };
+    const refusal = { caller, method, calledMethod, rule, verdict, revision: policy.revision };
     const isRecorded = this.#admit(refusal, nowMs);
     if (isRecorded) this.#offer(this.#judged(call, service, judgement, id));
     return { id, isRecorded };
@@ -169,8 +190,8 @@ export class CallRecorder {
     return isInShare(bits, this.#share);
   }
 
-  /** Records the route of an outbound call if it has no endpoint or belongs to the share, and returns its id then. */
-  routed(call: RoutedCall, bits: number): string | undefined {
+  /** Records the route of an outbound call if it has no endpoint or belongs to the share; otherwise returns undefined. */
+  routed(call: RoutedCall, bits: number): RecordedRoute | undefined {
     const { service, method, policy, unit, available } = call;
     const placed = new Set(available.map((endpoint) => renderAvailable(endpoint, unit?.routeLabels ?? noLabels)));
     if (placed.size > versionsMax) return undefined;
@@ -195,6 +216,7 @@ export class CallRecorder {
       service,
       caller: this.#self,
       method,
+      ...(found?.rewrite === undefined ? {} : { sentMethod: found.rewrite }),
       verdict,
       rule,
       revision: policy.revision,
@@ -210,9 +232,27 @@ export class CallRecorder {
     const id = this.#newId(bits, nowMs);
     // A split's draw differs for each call. Without a split, and if no header is read, calls are alike.
     const isAlike = isRouted && headers.length === 0 && call.draw === 0 && method.length <= methodLengthMax;
-    if (!isAlike) this.#offer({ ...judged, id, timeMs: nowMs });
-    else this.#offerAlike(`${service} ${method} to ${versions.join()}`, policy, () => judged, id, nowMs);
-    return id;
+    const offer = (attempts: number): void => {
+      const sent = attempts > 0 ? { ...judged, attempts } : judged;
+      if (!isAlike) this.#offer({ ...sent, id, timeMs: nowMs });
+      else this.#offerAlike(`${service} ${method} to ${versions.join()} ${attempts}`, policy, () => sent, id, nowMs);
+    };
+    if (!isRouted) offer(0);
+    return { id, awaited: isRouted ? this.#await(offer) : undefined };
+  }
+
+  /** The record waits for the beginning of the call's answer, for some seconds at most. */
+  #await(offer: OfferRecord): CallObserver {
+    if (this.#awaited.isEmpty) void this.#settleAwaited();
+    return this.#awaited.add(offer);
+  }
+
+  async #settleAwaited(): Promise<void> {
+    const { clock } = this.#deps;
+    do {
+      await clock.sleep(awaitedMs, this.#stop.signal);
+      this.#awaited.settleOld();
+    } while (!this.#awaited.isEmpty && !this.#stop.signal.aborted);
   }
 
   /** Records that differ only in id and time share one encoding. `key` tells them from others under the policy. */
@@ -227,15 +267,16 @@ export class CallRecorder {
   }
 
   #judged(call: JudgedCall, service: string, judgement: Judgement, id: string): DecisionRecord {
-    const { caller, method, inputs, isMirrored } = call;
+    const { caller, method, calledMethod, inputs, isMirrored } = call;
     const { verdict, rule, policy, tokenProblem, limits = noLimits, closed = false } = judgement;
-    const reads = policy.unit(service)?.readsOf(caller, method) ?? noReads;
+    const reads = this.#readsOf(call, policy.unit(service));
     return {
       id,
       direction: "inbound",
       service,
       caller,
       method,
+      ...(calledMethod === undefined ? {} : { calledMethod }),
       verdict,
       rule,
       ...(tokenProblem === undefined ? {} : { tokenProblem: tokenProblem.slice(0, tokenProblemLengthMax) }),
@@ -255,7 +296,7 @@ export class CallRecorder {
   #admit(refusal: Parameters<RefusalMeter["admit"]>[0], nowMs: number): boolean {
     const meter = this.#meter;
     const isLong = refusal.method.length > methodLengthMax;
-    if (isLong) meter.count({ ...refusal, caller: "", method: "" }, nowMs);
+    if (isLong) meter.count({ ...refusal, caller: "", method: "", calledMethod: undefined }, nowMs);
     else if (meter.admit(refusal, nowMs)) return true;
     if (!this.#countsDue) void this.#offerCountsLater();
     return false;
@@ -268,9 +309,10 @@ export class CallRecorder {
     this.#offerCounts();
   }
 
-  /** Passes on the counted refusals. */
+  /** Passes on the counted refusals and the records that wait. */
   close(): void {
     this.#stop.abort();
+    this.#awaited.settleAll();
     this.#offerCounts();
   }
 

@@ -6,6 +6,7 @@
 import { messageOf } from "../../core/errors.js";
 import { isGatewayCaller } from "../../core/identity.js";
 import type { Label } from "../../core/model.js";
+import { isMethod } from "../../core/snapshot/grammar.js";
 import { headerNames } from "../../core/wire/headers.js";
 import type { FieldBlock } from "../http2/field-block.js";
 import { PreparedField } from "../http2/prepared-field.js";
@@ -125,6 +126,7 @@ export class Inbound extends CallSide {
     call.nowMs = this.#calendarMs(call.startedMs);
     if (head.client >= 0 && isGatewayCaller(peer.spiffeId)) call.client = fields.valueText(head.client);
     if (head.labels >= 0) call.sourceLabels = this.#sourceLabels.of(fields.valueText(head.labels));
+    if (head.calledMethod >= 0) call.calledMethod = methodOf(fields.valueText(head.calledMethod));
     try {
       let plan = this.#planFor(call.caller, fields);
       if (head.mirror >= 0) {
@@ -270,6 +272,11 @@ export class Inbound extends CallSide {
         tookMs,
       });
   }
+}
+
+/** What a peer says of the method before its route changed it goes into records, so that it has to be a method. */
+function methodOf(text: string): string | undefined {
+  return isMethod(text) ? text : undefined;
 }
 
 function keyOf({ instance, target }: AppRegistration): string {

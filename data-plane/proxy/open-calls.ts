@@ -11,6 +11,8 @@ export interface OpenCall {
   /** It is a copy of a call. */
   readonly isMirrored: boolean;
   readonly method: string;
+  /** The method that the caller asked for, where a route's rewrite made it `method`. */
+  readonly calledMethod: string | undefined;
   /** What conditions may read about the call: the same at every judgement. */
   readonly inputs: CallInputs;
   /**

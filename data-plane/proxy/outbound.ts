@@ -31,7 +31,7 @@ import { type ListenerLimits, localLimits } from "./forward/listener-limits.js";
 import { renderGrpcTimeout } from "./grpc-timeout.js";
 import { joinHeader } from "./request-head.js";
 import { RouteEffects } from "./route-effects.js";
-import { planOfRule } from "./route-plan.js";
+import { RulePlans } from "./route-plan.js";
 import { outcomeOf, type ServiceTraffic, type Traffic } from "./service-traffic.js";
 import { refusalOfStale } from "./stale-route.js";
 import type { TlsState } from "./tls-state.js";
@@ -80,7 +80,7 @@ export class Outbound extends CallSide {
   /** Plans for ordinary requests, by service; all of one epoch. */
   readonly #plans = new Map<CalledService, ForwardPlan>();
   /** The same with what a rule of a route changes, each made of one of those. */
-  readonly #rulePlans = new WeakMap<CompiledRouteRule, { readonly of: ForwardPlan; readonly plan: ForwardPlan }>();
+  readonly #rulePlans = new WeakMap<CompiledRouteRule, RulePlans>();
   #plansEpoch = -1;
   #plansRevision = -1;
 
@@ -211,7 +211,9 @@ export class Outbound extends CallSide {
       const unit = policy.unit(service);
       const header = (name: string): string | undefined => joinHeader(fields, name);
       const available = this.#choice.available(service);
-      decision = recorder.routed({ service, method, policy, unit, header, draw: versionDraw, available }, bits);
+      const routed = recorder.routed({ service, method, policy, unit, header, draw: versionDraw, available }, bits);
+      decision = routed?.id;
+      if (routed?.awaited !== undefined) call.observe(routed.awaited);
     }
     call.judged("routed", policy, decision);
   }
@@ -229,7 +231,7 @@ export class Outbound extends CallSide {
     }
     if (rule !== undefined && rule.timeoutMs > 0) this.#limit(call, rule.timeoutMs, fields);
     const plan = this.#planFor(called, policy);
-    call.plan = this.withTe(rule?.hasExtras === true ? this.#planOfRule(plan, rule) : plan, hasTe);
+    call.plan = this.withTe(rule?.hasExtras === true ? this.#planOfRule(plan, rule, call.method) : plan, hasTe);
     const refused =
       refusalOfStale(rule, this.#deps.policy, policy.revision) ?? this.#effects.abort(rule, policy.revision);
     if (refused !== undefined) call.answer(refused);
@@ -237,12 +239,12 @@ export class Outbound extends CallSide {
     return !call.settled;
   }
 
-  #planOfRule(plan: ForwardPlan, rule: CompiledRouteRule): ForwardPlan {
+  #planOfRule(plan: ForwardPlan, rule: CompiledRouteRule, method: string): ForwardPlan {
     const known = this.#rulePlans.get(rule);
-    if (known?.of === plan) return known.plan;
-    const made = planOfRule(plan, rule);
-    this.#rulePlans.set(rule, { of: plan, plan: made });
-    return made;
+    if (known?.of === plan) return known.for(method);
+    const made = new RulePlans(plan, rule);
+    this.#rulePlans.set(rule, made);
+    return made.for(method);
   }
 
   /** Holds the call for as long as the route's fault says, if it is for it; it is carried then. */

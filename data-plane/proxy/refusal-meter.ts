@@ -7,6 +7,8 @@ import type { RefusalCount } from "../../core/decision/decision-record.js";
 export interface Refusal {
   readonly caller: string;
   readonly method: string;
+  /** The method that the caller asked for, where a route's rewrite made it `method`. */
+  readonly calledMethod?: string | undefined;
   readonly rule: string;
   readonly verdict: RefusalCount["verdict"];
   readonly revision: number;
@@ -63,13 +65,14 @@ export class RefusalMeter {
   }
 
   /** Counts a refusal in its group, or among all others if there are too many groups. */
-  count({ caller, method, rule, verdict, revision }: Refusal, nowMs: number): void {
-    const own = `${caller} ${method} ${rule} ${verdict} ${revision}`;
+  count({ caller, method, calledMethod, rule, verdict, revision }: Refusal, nowMs: number): void {
+    const own = `${caller} ${method} ${calledMethod ?? ""} ${rule} ${verdict} ${revision}`;
     const isTold = this.#groups.has(own) || this.#groups.size < this.#limits.groupsMax;
     const key = isTold ? own : `${verdict} ${revision}`;
     const group = this.#groups.get(key);
     if (group === undefined) {
-      const about = isTold ? { caller, method, rule } : { caller: "", method: "", rule: "" };
+      const called = calledMethod === undefined ? {} : { calledMethod };
+      const about = isTold ? { caller, method, ...called, rule } : { caller: "", method: "", rule: "" };
       this.#groups.set(key, { ...about, verdict, revision, count: 1, fromMs: nowMs, untilMs: nowMs });
     } else {
       group.count++;

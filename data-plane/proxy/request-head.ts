@@ -46,6 +46,8 @@ export class RequestHead {
   client = -1;
   /** Place of the field that marks a copy of a call, or -1. */
   mirror = -1;
+  /** Place of the field with the method that the peer's application asked for, or -1. */
+  calledMethod = -1;
   #epochAt = -1;
   #traces = 0;
   #traceAt = -1;
@@ -88,6 +90,7 @@ export class RequestHead {
     this.labels = from.labels;
     this.client = from.client;
     this.mirror = from.mirror;
+    this.calledMethod = from.calledMethod;
     this.#epochAt = from.#epochAt;
     this.#traces = from.#traces;
     this.#traceAt = from.#traceAt;
@@ -107,12 +110,21 @@ export class RequestHead {
     if (this.labels >= 0) fields.drop(this.labels);
     if (this.client >= 0) fields.drop(this.client);
     if (this.mirror >= 0) fields.drop(this.mirror);
+    if (this.calledMethod >= 0) fields.drop(this.calledMethod);
     this.#readTrace(fields);
   }
 
   #read(fields: FieldBlock): boolean {
     this.path = this.authority = this.host = this.te = this.timeout = this.epoch = -1;
-    this.timeoutMs = this.labels = this.client = this.mirror = this.#epochAt = this.#traceAt = this.#state = -1;
+    this.timeoutMs =
+      this.labels =
+      this.client =
+      this.mirror =
+      this.calledMethod =
+      this.#epochAt =
+      this.#traceAt =
+      this.#state =
+        -1;
     this.#traces = 0;
     let encodings = 0;
     for (let field = 0; field < fields.count; field++) {
@@ -178,6 +190,7 @@ export class RequestHead {
     if (name === headerNames.labels) this.labels = field;
     else if (name === headerNames.mirror) this.mirror = field;
     else if (name === headerNames.client) this.client = field;
+    else if (name === headerNames.calledMethod) this.calledMethod = field;
   }
 
   #readTrace(fields: FieldBlock): void {

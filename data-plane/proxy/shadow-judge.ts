@@ -1,6 +1,7 @@
 /** Lets a candidate judge calls that the active revision has judged. Nothing here changes the outcome of a call. */
 import { status } from "@grpc/grpc-js";
 import { isInShare } from "../../core/decision/decision-record.js";
+import { arrivingMethod } from "../../core/policy/arriving-method.js";
 import type { EvaluatedPolicy, ShadowPolicy } from "../ports.js";
 import type { Answer } from "./answer.js";
 import type { CallRecorder } from "./call-recorder.js";
@@ -37,8 +38,11 @@ export class ShadowJudge {
   }
 
   #compare(call: OpenCall, answer: Answer | undefined, policy: EvaluatedPolicy): ShadowOutcome {
-    const { caller, method, inputs } = call;
+    const { caller, inputs } = call;
     const unit = policy.unit(this.#service);
+    // the candidate's routes would have sent the call here under the method that it is judged by
+    const called = call.calledMethod ?? call.method;
+    const method = arrivingMethod(unit, called, (name) => inputs.header(name), caller);
     if (unit?.readsToken(caller, method) === true && call.claims === undefined) {
       if (answer?.code === status.UNAUTHENTICATED) return "same"; // the candidate would judge the same token
       if (inputs.header("authorization") !== undefined) return "error"; // the token was not verified
@@ -47,7 +51,9 @@ export class ShadowJudge {
     const allows = decision?.allow === true;
     if (allows === (answer === undefined)) return "same";
     const verdict = allows ? "allowed" : "denied";
-    this.#deps.recorder.shadowed(call, this.#service, { verdict, rule: decision?.rule ?? "default-deny", policy });
+    const { isMirrored } = call;
+    const judged = { caller, method, calledMethod: method === called ? undefined : called, inputs, isMirrored };
+    this.#deps.recorder.shadowed(judged, this.#service, { verdict, rule: decision?.rule ?? "default-deny", policy });
     return allows ? "would_allow" : "would_deny";
   }
 }

@@ -87,7 +87,7 @@ describe("a recorded decision", () => {
           for (const caller of callerIds) {
             for (const [at, method] of methods.entries()) {
               const record = throughTheWire(recordInbound(unit, caller, method, headers, at));
-              const again = redecide(record, unit);
+              const again = redecide(record, unit, "recorded");
               if (again.kind === "undecidable" || !isSame(record, again)) wrong.push(record);
             }
           }
@@ -104,7 +104,7 @@ describe("a recorded decision", () => {
         for (const unit of unitsOf(objects).map((each) => compileUnit(each, mesh))) {
           for (const method of methods) {
             const record = throughTheWire(recordOutbound(unit, method, headers, draw, available));
-            const again = redecide(record, unit);
+            const again = redecide(record, unit, "recorded");
             if (again.kind === "undecidable" || !isSame(record, again)) throw new Error(JSON.stringify(record));
           }
         }
@@ -122,7 +122,7 @@ describe("a recorded decision", () => {
           if (candidate === undefined) continue;
           for (const caller of callerIds) {
             for (const method of methods) {
-              const again = redecide(recordInbound(unit, caller, method, headers, 0), candidate);
+              const again = redecide(recordInbound(unit, caller, method, headers, 0), candidate, "candidate");
               const live = candidate.evaluateCall(parseSpiffeId(caller), method, inputsWith(headers));
               const isRight =
                 again.kind === "decided"

@@ -64,6 +64,7 @@ function record(unit: CompiledUnit, call: RoutedCall): DecisionRecord {
       service: unit.name,
       caller: call.caller,
       method: call.method,
+      ...(rule?.rewrite === undefined ? {} : { sentMethod: rule.rewrite }),
     },
     ...{ verdict: isRouted ? "routed" : "unrouted", rule: rule?.name ?? "", revision: 1, epoch: 1, timeMs: 5 },
     inputs: recordHeaders(unit.routeHeaders(call.method), header),
@@ -79,7 +80,7 @@ test("a recorded route comes out the same under its own revision", () => {
     fc.property(trafficRoute("payments"), calls, (policy, call) => {
       const unit = compile(policy);
       const recorded = record(unit, call);
-      const again = redecide(recorded, unit);
+      const again = redecide(recorded, unit, "recorded");
       expect(again.kind).toBe("decided");
       expect(again.kind === "decided" && isSame(recorded, again)).toBe(true);
     }),
@@ -91,16 +92,17 @@ test("under another revision it comes out as the call itself would, or cannot be
   let decided = 0;
   fc.assert(
     fc.property(trafficRoute("payments"), trafficRoute("payments"), calls, (before, after, call) => {
-      const again = redecide(record(compile(before), call), compile(after));
+      const again = redecide(record(compile(before), call), compile(after), "candidate");
       if (again.kind === "undecidable") return;
       decided++;
       const { rule, choice } = route(compile(after), call);
       const isRouted = choice.kind !== "none" && call.there.length > 0;
       const version = isRouted && choice.kind === "target" ? renderTarget(choice.target) : "";
-      expect([again.verdict, again.rule, again.version]).toEqual([
+      expect([again.verdict, again.rule, again.version, again.method]).toEqual([
         isRouted ? "routed" : "unrouted",
         rule?.name ?? "",
         version,
+        rule?.rewrite ?? call.method,
       ]);
     }),
     { numRuns: 1000 },

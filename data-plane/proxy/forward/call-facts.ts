@@ -26,6 +26,8 @@ export class CallFacts implements CallInputs, EndedCall {
   readonly service: string;
   /** The method as "package.Service/Method". */
   readonly method: string;
+  /** Inbound: the method that the caller asked for, where the route of the caller's proxy changed it. */
+  calledMethod: string | undefined;
   readonly caller: SpiffeId;
   /** The caller's IP address; undefined if the call came from this proxy's application or its connection is closed. */
   sourceAddress: string | undefined;

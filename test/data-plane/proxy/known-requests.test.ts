@@ -54,8 +54,8 @@ function judge(fields: FieldBlock, check: FieldCheck, head: RequestHead) {
   const about = { grpc: check.grpc, length: check.contentLength, obsText: check.obsText };
   const isGood = head.read(fields);
   if (!isGood) return { ...about, isGood };
-  const { timeoutMs, epoch, traceparent, te, labels } = head;
-  const places = [traceparent, te, labels].map((place) => (place < 0 ? "" : fields.valueText(place)));
+  const { timeoutMs, epoch, traceparent, te, labels, calledMethod } = head;
+  const places = [traceparent, te, labels, calledMethod].map((place) => (place < 0 ? "" : fields.valueText(place)));
   const authority = head.authorityText(fields);
   if (head.authority >= 0) fields.drop(head.authority);
   if (traceparent < 0) fields.add("traceparent", "made here");
@@ -95,6 +95,7 @@ const more = fc.oneof(
   one("ashlar-caller", "spiffe://test/service/other", "me"),
   one("ashlar-epoch", "7", "8", "x"),
   one("ashlar-labels", "a=b", "a=c"),
+  one("ashlar-called-method", "shop.v1.Payments/Charge", "shop.v1.Payments/Refund"),
   one("host", "shop"),
   one("grpc-encoding", "gzip", "identity"),
 );

@@ -14,6 +14,7 @@ test("a call that ends while others are judged again is not judged: nothing of i
       method,
       inputs: { ...inputs, destinationLabels: new Map() },
       ...{
+        calledMethod: undefined,
         claims: undefined,
         tokenIssuer: undefined,
         nextOpen: null,
