@@ -9,6 +9,7 @@ import { connectNats } from "../runtime/nats.js";
 import { AppRegistry } from "./agent/app-registry.js";
 import type { ProxyConfig } from "./config.js";
 import { askForTime } from "./identity/ask-for-time.js";
+import { findNats } from "./identity/find-nats.js";
 import { type OwnRevocation, watchOwnRevocation } from "./identity/own-revocation.js";
 import { type OpenedIdentity, openIdentity } from "./identity/proxy-identity.js";
 import { openStatements, type Statements } from "./identity/statements.js";
@@ -91,17 +92,19 @@ export async function openParts(
   signal: AbortSignal,
 ): Promise<Parts> {
   const clock = systemClock;
-  const { mesh, proxyId, natsServers, natsCaPem } = identity.current;
+  const { mesh, proxyId } = identity.current;
   const bus = connectNats({
-    servers: natsServers,
+    servers: () => identity.current.natsServers,
     jwt: () => identity.current.natsJwt,
     seed: () => identity.current.natsSeed,
     inboxPrefix: proxyInbox(proxyId),
     name: `proxy ${config.service} ${proxyId}`,
-    caPem: natsCaPem === "" ? undefined : natsCaPem,
+    caPem: () => identity.current.natsCaPem || undefined,
     log,
     signal,
   });
+  identity.onRotate(() => bus.moved());
+  void findNats({ identity, bus, clock, log, random: Math.random }, signal);
   const folder = ownedFolder(await openStateFolder(join(config.dataDir, "state")), tenure);
   const { service } = config;
   const upstreams = config.upstreams.map((upstream) => upstream.service);

@@ -140,6 +140,8 @@ export interface Bus {
 
   /** Reconnects with the present credentials. Subscriptions continue. */
   reconnect(): void;
+  /** Looks where NATS is now, and connects there if that is another place. Subscriptions continue. */
+  moved(): void;
   /** Ends the connection and all subscriptions. */
   close(): Promise<void>;
 }

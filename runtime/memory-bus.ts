@@ -281,6 +281,8 @@ class MemoryBus implements Bus {
     this.changed();
   }
 
+  moved(): void {}
+
   async close(): Promise<void> {
     this.#closed.abort();
     for (const subscription of [...this.#subscriptions]) subscription.close();

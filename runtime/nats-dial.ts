@@ -7,8 +7,8 @@ import type { Logger } from "./log.js";
 import { renderTls } from "./nats-tls.js";
 
 export interface NatsOptions {
-  /** "nats://HOST:PORT" or "tls://HOST:PORT"; tried in random order. */
-  readonly servers: readonly string[];
+  /** "nats://HOST:PORT" or "tls://HOST:PORT", tried in random order; a function is asked at each dial. */
+  readonly servers: readonly string[] | (() => readonly string[]);
   /** The newest user JWT and its seed; asked for at every (re)connection. */
   readonly jwt: () => string;
   readonly seed: () => string;
@@ -17,7 +17,7 @@ export interface NatsOptions {
   /** For people, in the server's logs. */
   readonly name: string;
   /** Roots for "tls://"; without it those of the system. */
-  readonly caPem?: string | undefined;
+  readonly caPem?: string | (() => string | undefined) | undefined;
   readonly log: Logger;
   readonly clock?: Clock;
   readonly random?: () => number;
@@ -29,26 +29,54 @@ export interface NatsOptions {
 
 export const reconnectDelay = { msMin: 50, msMax: 2000 };
 
-/** One connection that reconnects by itself. */
-export function dialNats(options: NatsOptions, timeoutMs: number): Promise<NatsConnection> {
-  const { servers, jwt, seed, inboxPrefix, name, caPem } = options;
-  const backoff = new Backoff(reconnectDelay, options.random);
-  return connect({
-    servers: [...servers],
-    authenticator: jwtAuthenticator(jwt, () => Buffer.from(seed(), "ascii")),
-    inboxPrefix,
-    name,
-    reconnect: true,
-    maxReconnectAttempts: -1,
-    ignoreAuthErrorAbort: true, // a JWT that expired is replaced by the next one
-    reconnectDelayHandler: () => backoff.nextMs(),
-    pingInterval: 10_000,
-    maxPingOut: 2,
-    timeout: timeoutMs,
-    ...(caPem === undefined && !servers.some((server) => server.startsWith("tls:"))
-      ? {}
-      : { tls: renderTls(servers, caPem) }),
-  });
+/** Connects to where NATS is when it is asked. */
+export class NatsDialler {
+  readonly #options: NatsOptions;
+  /** Where it dialled last. */
+  servers: readonly string[] = [];
+  #caPem: string | undefined;
+
+  constructor(options: NatsOptions) {
+    this.#options = options;
+  }
+
+  /** Whether NATS is elsewhere than it was at the last dial. */
+  get hasMoved(): boolean {
+    const { servers, caPem } = this.#place();
+    return caPem !== this.#caPem || [...servers].sort().join() !== [...this.servers].sort().join();
+  }
+
+  #place(): { readonly servers: readonly string[]; readonly caPem: string | undefined } {
+    const { servers, caPem } = this.#options;
+    return {
+      servers: typeof servers === "function" ? servers() : servers,
+      caPem: typeof caPem === "function" ? caPem() : caPem,
+    };
+  }
+
+  /** One connection that reconnects by itself, to the servers that it was made with. */
+  dial(timeoutMs: number): Promise<NatsConnection> {
+    const { jwt, seed, inboxPrefix, name, random } = this.#options;
+    const { servers, caPem } = this.#place();
+    [this.servers, this.#caPem] = [servers, caPem];
+    const backoff = new Backoff(reconnectDelay, random);
+    return connect({
+      servers: [...servers],
+      authenticator: jwtAuthenticator(jwt, () => Buffer.from(seed(), "ascii")),
+      inboxPrefix,
+      name,
+      reconnect: true,
+      maxReconnectAttempts: -1,
+      ignoreAuthErrorAbort: true, // a JWT that expired is replaced by the next one
+      reconnectDelayHandler: () => backoff.nextMs(),
+      pingInterval: 10_000,
+      maxPingOut: 2,
+      timeout: timeoutMs,
+      ...(caPem === undefined && !servers.some((server) => server.startsWith("tls:"))
+        ? {}
+        : { tls: renderTls(servers, caPem) }),
+    });
+  }
 }
 
 /** Errors of a server that refuses the user. */

@@ -1,5 +1,5 @@
-/** A Bus on a real server. The `nats` client is known to this file and to `nats-dial`, `nats-messages` and `nats-requests`. */
-import { Events, type MsgHdrs, type NatsConnection, NatsError, type Subscription } from "nats";
+/** A Bus on a real server. The `nats` client is known to this file and to others of the same folder that begin with `nats-`. */
+import { type MsgHdrs, type NatsConnection, NatsError, type Subscription } from "nats";
 import { AshlarError, messageOf } from "../core/errors.js";
 import { onAbort } from "./abort.js";
 import { Backoff } from "./backoff.js";
@@ -18,7 +18,7 @@ import type {
 } from "./bus.js";
 import { type Clock, systemClock } from "./clock.js";
 import { ConnectionStatus } from "./connection-status.js";
-import { dialNats, type NatsOptions, reconnectDelay, refusalIn, refusalMessage } from "./nats-dial.js";
+import { NatsDialler, type NatsOptions, reconnectDelay, refusalIn, refusalMessage } from "./nats-dial.js";
 import {
   absent,
   messageFrom,
@@ -31,7 +31,7 @@ import {
   withHeaders,
 } from "./nats-messages.js";
 import { directGetSubject } from "./nats-permissions.js";
-import { NatsRequests } from "./nats-requests.js";
+import { NatsSession } from "./nats-session.js";
 import { parseStreamInfo, renderStreamConfig } from "./nats-streams.js";
 
 /**
@@ -57,11 +57,6 @@ interface Live {
   current: Subscription | undefined;
 }
 
-interface LiveConnection {
-  readonly connection: NatsConnection;
-  readonly requests: NatsRequests;
-}
-
 class NatsBus implements Bus, SystemBus {
   readonly #options: NatsOptions;
   readonly #clock: Clock;
@@ -69,25 +64,26 @@ class NatsBus implements Bus, SystemBus {
   readonly #subscriptions = new Set<Live>();
   readonly #stop = new AbortController();
   readonly #status = new ConnectionStatus(this.#stop.signal);
-  #connection: NatsConnection | undefined;
+  readonly #dialler: NatsDialler;
+  #session: NatsSession | undefined;
   #refusal: string | undefined;
-  #requests: NatsRequests | undefined;
 
   constructor(options: NatsOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#timeoutMs = options.timeoutMs ?? 5000;
+    this.#dialler = new NatsDialler(options);
     if (options.signal !== undefined) onAbort(options.signal, () => void this.close());
   }
 
   /** Keeps one connection, until closed. The client reconnects by itself; this loop is for the first time and for when it gives up. */
   async run(): Promise<void> {
-    const { log, servers } = this.#options;
+    const { log } = this.#options;
     const backoff = new Backoff(reconnectDelay, this.#options.random);
     let said = false;
     while (!this.#stop.signal.aborted) {
       try {
-        const connection = await dialNats(this.#options, this.#timeoutMs);
+        const connection = await this.#dialler.dial(this.#timeoutMs);
         if (this.#stop.signal.aborted) {
           await connection.close();
           return;
@@ -98,6 +94,7 @@ class NatsBus implements Bus, SystemBus {
         await this.#live(connection);
       } catch (error) {
         const refused = this.#noteRefusal(error);
+        const { servers } = this.#dialler;
         if (!said && !refused) log.warn("NATS is not there: waiting for it", { servers, error: messageOf(error) });
         said = !refused; // after a refusal, a success is logged again
       }
@@ -109,8 +106,8 @@ class NatsBus implements Bus, SystemBus {
   #noteRefusal(error: unknown): boolean {
     const said = refusalIn(error);
     if (said === undefined) return false;
-    const { log, servers } = this.#options;
-    if (this.#refusal === undefined) log.error(refusalMessage, { servers, answer: said });
+    const { servers } = this.#dialler;
+    if (this.#refusal === undefined) this.#options.log.error(refusalMessage, { servers, answer: said });
     this.#refusal = said;
     return true;
   }
@@ -120,36 +117,19 @@ class NatsBus implements Bus, SystemBus {
   }
 
   async #live(connection: NatsConnection): Promise<void> {
-    const { log } = this.#options;
-    this.#connection = connection;
-    const bounds = { clock: this.#clock, timeoutMs: this.#timeoutMs };
-    const requests = new NatsRequests(connection, this.#options.inboxPrefix, bounds);
-    this.#requests = requests;
+    const { log, inboxPrefix } = this.#options;
+    const accepted = (): void => {
+      this.#refusal = undefined;
+    };
+    const noteRefusal = (code: string): boolean => this.#noteRefusal(code);
+    const deps = { log, clock: this.#clock, status: this.#status, accepted, noteRefusal };
+    const session = new NatsSession(connection, deps, inboxPrefix, this.#timeoutMs);
+    this.#session = session;
     for (const live of this.#subscriptions) this.#start(live, connection);
     this.#status.set(true);
-    const ended = connection.closed().then((error) => {
-      this.#status.set(false);
-      this.#connection = undefined;
-      requests.interrupt();
-      if (error) log.warn("the connection to NATS ended", { error: messageOf(error) });
-    });
-    for await (const status of connection.status()) {
-      if (status.type === Events.Disconnect) {
-        log.warn("NATS is gone: reconnecting", { server: String(status.data) });
-        this.#status.set(false);
-        requests.interrupt();
-      } else if (status.type === Events.Reconnect) {
-        log.info("NATS is back", { server: String(status.data) });
-        this.#refusal = undefined;
-        this.#status.set(true);
-      } else if (status.type === Events.Error) {
-        if (this.#noteRefusal(String(status.data))) continue;
-        const about = status.permissionContext;
-        if (about?.operation === "publish") requests.deny(about.subject);
-        log.warn("NATS reported an error", { error: String(status.data), about });
-      }
-    }
-    await ended;
+    this.moved(); // it may have moved while it was dialled
+    await session.follow();
+    this.#session = undefined;
   }
 
   #start(live: Live, connection: NatsConnection): void {
@@ -174,8 +154,8 @@ class NatsBus implements Bus, SystemBus {
   }
 
   publish(subject: string, data: Uint8Array, headers?: Readonly<Record<string, string>>): boolean {
-    if (!this.#status.connected || this.#connection === undefined) return false; // the client would keep it without a bound
-    this.#connection.publish(subject, data, withHeaders(headers ?? {}));
+    if (!this.#status.connected || this.#session === undefined) return false; // the client would keep it without a bound
+    this.#session.connection.publish(subject, data, withHeaders(headers ?? {}));
     return true;
   }
 
@@ -183,7 +163,7 @@ class NatsBus implements Bus, SystemBus {
     const queue = new BoundedQueue<BusMessage>(options?.queueMax ?? 1024);
     const live: Live = { subject, queue, current: undefined };
     this.#subscriptions.add(live);
-    if (this.#connection !== undefined) this.#start(live, this.#connection);
+    if (this.#session !== undefined) this.#start(live, this.#session.connection);
     return {
       get dropped() {
         return queue.dropped;
@@ -215,14 +195,14 @@ class NatsBus implements Bus, SystemBus {
   }
 
   /** Runs `work` on the connection and gives every failure one of our codes and `what` was being done. */
-  async #on<Result>(what: string, work: (live: LiveConnection) => Promise<Result>): Promise<Result> {
-    const [connection, requests] = [this.#connection, this.#requests];
-    if (!this.#status.connected || connection === undefined || requests === undefined) {
+  async #on<Result>(what: string, work: (session: NatsSession) => Promise<Result>): Promise<Result> {
+    const session = this.#session;
+    if (!this.#status.connected || session === undefined) {
       const why = this.#refusal === undefined ? "NATS is not there" : `NATS refuses our credentials (${this.#refusal})`;
       throw new AshlarError("unavailable", `${what}: ${why}`);
     }
     try {
-      return await work({ connection, requests });
+      return await work(session);
     } catch (cause) {
       const denied = cause instanceof NatsError && cause.isPermissionError();
       const code = cause instanceof AshlarError ? cause.code : denied ? "denied" : "unavailable";
@@ -285,15 +265,19 @@ class NatsBus implements Bus, SystemBus {
     await this.#api(`delete stream ${name}`, `$JS.API.STREAM.DELETE.${name}`, undefined);
   }
 
+  moved(): void {
+    if (this.#dialler.hasMoved) this.#session?.close(); // the client keeps to its first servers
+  }
+
   reconnect(): void {
-    void this.#connection?.reconnect().catch(() => {});
+    void this.#session?.connection.reconnect().catch(() => {});
   }
 
   async close(): Promise<void> {
     this.#stop.abort();
     for (const live of this.#subscriptions) live.queue.close();
     this.#subscriptions.clear();
-    await this.#connection?.close().catch(() => {});
+    await this.#session?.connection.close().catch(() => {});
     this.#status.set(false);
   }
 }

@@ -131,3 +131,25 @@ test("a restart knows the logs as they were given back, and a new proxy joins", 
   await mesh.proxy({ name: "late", service: "front" });
   expect(await mesh.apply(withMessage("sixth"), "--yes")).toMatchObject({ revision: 6, epoch: 8 });
 }, 120_000);
+
+test("the private NATS is lost with its keys and its port: running proxies find the new one", async () => {
+  await mesh.up.stop();
+  rmSync(join(mesh.data, "nats"), { recursive: true });
+  mesh.startUp();
+  await mesh.up.said("ready");
+  const epochs = async (): Promise<number[]> =>
+    (await mesh.json(0, "proxies")).map(({ epoch }: { epoch: number }) => epoch);
+  const { epoch } = await mesh.apply(withMessage("seventh"), "--yes");
+  expect(epoch).toBeGreaterThan(8);
+  await until(
+    "each proxy is on the new epoch",
+    async () => {
+      await new Promise((resolve) => setTimeout(resolve, 1000)); // each look is a process
+      return JSON.stringify(await epochs()) === JSON.stringify([epoch, epoch, epoch]);
+    },
+    180_000,
+    () => front.process.stderr.slice(-3000),
+  );
+  expect(front.process.stderr).toMatch(/a control plane was asked where it is/);
+  expect((await client.unary({ text: "?" }, { deadlineMs: 5000 })).code).toBe(status.OK);
+}, 300_000);

@@ -59,5 +59,6 @@ export class LossyBus implements Bus {
   updateStream: Bus["updateStream"] = (spec) => this.#bus.updateStream(spec);
   deleteStream: Bus["deleteStream"] = (name) => this.#bus.deleteStream(name);
   reconnect: Bus["reconnect"] = () => this.#bus.reconnect();
+  moved: Bus["moved"] = () => this.#bus.moved();
   close: Bus["close"] = () => this.#bus.close();
 }

@@ -1,0 +1,67 @@
+/** One connection of the `nats` client, from when it is made until it has ended for good: its requests, its news, its end. */
+import { Events, type NatsConnection, type Status } from "nats";
+import { messageOf } from "../core/errors.js";
+import type { Clock } from "./clock.js";
+import type { ConnectionStatus } from "./connection-status.js";
+import type { Logger } from "./log.js";
+import { NatsRequests } from "./nats-requests.js";
+
+export interface NatsSessionDeps {
+  readonly log: Logger;
+  readonly clock: Clock;
+  /** Told when the connection is interrupted, is back, and ends. */
+  readonly status: ConnectionStatus;
+  /** Takes the code of an error; true: it was a refusal of our user, and is told. */
+  readonly noteRefusal: (code: string) => boolean;
+  readonly accepted: () => void;
+}
+
+export class NatsSession {
+  readonly connection: NatsConnection;
+  readonly requests: NatsRequests;
+  readonly #deps: NatsSessionDeps;
+
+  constructor(connection: NatsConnection, deps: NatsSessionDeps, inboxPrefix: string, timeoutMs: number) {
+    this.connection = connection;
+    this.requests = new NatsRequests(connection, inboxPrefix, { clock: deps.clock, timeoutMs });
+    this.#deps = deps;
+  }
+
+  /** Tells what happens to the connection, and resolves when it has ended: the client gave it up, or it was closed. */
+  async follow(): Promise<void> {
+    const { log, status } = this.#deps;
+    void this.#tellNews(); // the client never ends this iteration, so nothing waits for it
+    const error = await this.connection.closed();
+    status.set(false);
+    this.requests.interrupt();
+    if (error) log.warn("the connection to NATS ended", { error: messageOf(error) });
+  }
+
+  async #tellNews(): Promise<void> {
+    for await (const news of this.connection.status()) {
+      if (this.connection.isClosed()) return;
+      this.#tell(news);
+    }
+  }
+
+  #tell(news: Status): void {
+    const { log, status, noteRefusal, accepted } = this.#deps;
+    if (news.type === Events.Disconnect) {
+      log.warn("NATS is gone: reconnecting", { server: String(news.data) });
+      status.set(false);
+      this.requests.interrupt();
+    } else if (news.type === Events.Reconnect) {
+      log.info("NATS is back", { server: String(news.data) });
+      accepted();
+      status.set(true);
+    } else if (news.type === Events.Error && !noteRefusal(String(news.data))) {
+      const about = news.permissionContext;
+      if (about?.operation === "publish") this.requests.deny(about.subject);
+      log.warn("NATS reported an error", { error: String(news.data), about });
+    }
+  }
+
+  close(): void {
+    void this.connection.close().catch(() => {});
+  }
+}
