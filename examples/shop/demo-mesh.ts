@@ -28,7 +28,7 @@ export interface Member {
   readonly name: string;
   readonly service: string;
   readonly version: string;
-  /** File of the application in this folder, without its ending. */
+  /** File of the application under examples/, without its ending. */
   readonly application?: string;
 }
 
@@ -64,7 +64,13 @@ export class DemoMesh {
   }
 
   /** Mints a token, starts the proxy, and the application with the proxy's agent socket. */
-  async startMember({ name, service, version, application }: Member): Promise<void> {
+  async startMember(member: Member): Promise<void> {
+    await this.startProxy(member);
+    await this.startApplication(member);
+  }
+
+  /** Mints a token and starts the proxy alone. */
+  async startProxy({ name, service, version }: Member): Promise<void> {
     const sockets = join(this.sockets, name);
     mkdirSync(sockets, { mode: 0o700 });
     const token = await this.ashlar("token", "--service", service, "--version", version);
@@ -77,10 +83,19 @@ export class DemoMesh {
       ...["--outbound", `unix:${join(sockets, "outbound.sock")}`],
     ]);
     await this.#until(`the proxy of ${name} is ready`, proxy, () => existsSync(join(sockets, "agent.sock")));
+  }
+
+  /** Starts the application, if there is one, beside its proxy. */
+  async startApplication({ name, application }: Member): Promise<void> {
     if (application === undefined) return;
-    const script = join(root, "dist/examples/shop", `${application}.js`);
+    const script = join(root, "dist/examples", `${application}.js`);
     const app = this.#start(`app-${name}`, [script], { ASHLAR_AGENT: this.agentOf(name) });
     await this.#until(`${name} has joined`, app, () => readFileSync(app.logPath, "utf8").includes("ready"));
+  }
+
+  /** Sends a signal to the application of a member, as SIGSTOP, after which it hangs. */
+  signal(member: string, signal: NodeJS.Signals): void {
+    this.#processes.find(({ name }) => name === `app-${member}`)?.child.kill(signal);
   }
 
   /** Runs a command of the CLI as an operator would. */

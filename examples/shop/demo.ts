@@ -8,10 +8,10 @@ import { closeDemo, type Demo, openDemo } from "./demo-parts.js";
 import { steps } from "./demo-steps.js";
 
 const members: readonly Member[] = [
-  { name: "payments", service: "payments", version: "v1", application: "payments" },
-  { name: "inventory-v1", service: "inventory", version: "v1", application: "inventory" },
-  { name: "inventory-v2", service: "inventory", version: "v2", application: "inventory" },
-  { name: "checkout", service: "checkout", version: "v1", application: "checkout" },
+  { name: "payments", service: "payments", version: "v1", application: "shop/payments" },
+  { name: "inventory-v1", service: "inventory", version: "v1", application: "shop/inventory" },
+  { name: "inventory-v2", service: "inventory", version: "v2", application: "shop/inventory" },
+  { name: "checkout", service: "checkout", version: "v1", application: "shop/checkout" },
   { name: "storefront", service: "storefront", version: "v1" },
 ];
 const healthyMs = 30_000;
