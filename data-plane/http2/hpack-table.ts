@@ -13,6 +13,7 @@ export const ringBytes = 3 * tableBytesMax;
 /** From this length on, one call into native code costs less than a loop, if the call needs no view. */
 const nearCopyMin = 32;
 
+/** One more than is used, so that a slot's place is a shift away. */
 export const tableColumns = 8;
 const column = {
   nameId: 0,
@@ -22,9 +23,12 @@ const column = {
   valueLength: 4,
   hash: 5,
   flags: 6,
-  /** Its size in the table, with the spaces that were removed from around the value. */
-  size: 7,
 } as const;
+
+/** A slot's size has 13 bits; the two above say whether the slot has a text or a link to be cleared. */
+const sizeMask = 0x1fff;
+const hasText = 0x4000;
+const hasLink = 0x8000;
 
 /**
  * The dynamic table of HPACK (RFC 7541, 2.3.2) as a ring. Entries are numbered from 1; the live ones are the last
@@ -33,8 +37,13 @@ const column = {
 export class HpackTable {
   bytes: Uint8Array;
   readonly #base: number;
-  /** Eight numbers for each slot; all but the last are in the order of a field's row. */
+  /** Each slot's numbers, in the order of a field's row. */
   readonly rows = new Int32Array(entriesMax * tableColumns);
+  /**
+   * Of each slot: its entry's size in the table, with the spaces that were removed from around the value. Kept close
+   * together, apart from the rows: an insertion asks for the size of the oldest entry, which nothing else reads then.
+   */
+  readonly #sizes = new Uint16Array(entriesMax);
   readonly #texts: Array<string | undefined> = new Array<string | undefined>(entriesMax).fill(undefined);
   /** For each slot: an encoder whose table has the same field, and its entry number there. */
   readonly #linkOwner: Array<object | null> = new Array<object | null>(entriesMax).fill(null);
@@ -86,7 +95,7 @@ export class HpackTable {
 
   /** Returns the entry's size in the table, which is also its list size in a block. */
   sizeOf(entry: number): number {
-    return this.#cell(entry, column.size);
+    return (this.#sizes[entry & (entriesMax - 1)] as number) & sizeMask;
   }
 
   #cell(entry: number, which: number): number {
@@ -94,16 +103,20 @@ export class HpackTable {
   }
 
   text(entry: number): string | undefined {
-    return this.#texts[entry & (entriesMax - 1)];
+    const slot = entry & (entriesMax - 1);
+    return ((this.#sizes[slot] as number) & hasText) === 0 ? undefined : this.#texts[slot];
   }
 
   keepText(entry: number, text: string): void {
-    this.#texts[entry & (entriesMax - 1)] = text;
+    const slot = entry & (entriesMax - 1);
+    this.#texts[slot] = text;
+    this.#sizes[slot] = (this.#sizes[slot] as number) | hasText;
   }
 
   /** Returns the entry of `owner`'s table that holds the same field as the live entry `entry` here, or 0. */
   linked(entry: number, owner: object): number {
     const slot = entry & (entriesMax - 1);
+    if (((this.#sizes[slot] as number) & hasLink) === 0) return 0;
     return this.#linkOwner[slot] === owner ? (this.#linkEntry[slot] as number) : 0;
   }
 
@@ -111,6 +124,7 @@ export class HpackTable {
     const slot = entry & (entriesMax - 1);
     this.#linkOwner[slot] = owner;
     this.#linkEntry[slot] = other;
+    this.#sizes[slot] = (this.#sizes[slot] as number) | hasLink;
   }
 
   /** Renumbers the entries from low numbers. Nothing may still refer to the old numbers. */
@@ -126,7 +140,7 @@ export class HpackTable {
   #evictTo(size: number): void {
     while (this.size > size) {
       const oldest = this.inserted - this.count + 1;
-      this.size -= this.#cell(oldest, column.size);
+      this.size -= this.sizeOf(oldest);
       this.count--;
     }
   }
@@ -176,9 +190,10 @@ export class HpackTable {
     rows[row + 4] = valueLength;
     rows[row + 5] = hash;
     rows[row + 6] = flags;
-    rows[row + 7] = size;
-    this.#texts[slot] = undefined;
-    this.#linkOwner[slot] = null;
+    const before = this.#sizes[slot] as number;
+    if ((before & hasText) !== 0) this.#texts[slot] = undefined;
+    if ((before & hasLink) !== 0) this.#linkOwner[slot] = null;
+    this.#sizes[slot] = size;
     return entry;
   }
 }
