@@ -1,5 +1,5 @@
 // An application for tests: node echo-app.mjs --version V (--listen unix:PATH|HOST:PORT | --agent unix:PATH --service NAME)
-// Prints "ready" when it serves. On SIGTERM it leaves the mesh and ends.
+// With --health it answers grpc.health.v1. Prints "ready" when it serves. On SIGTERM it leaves the mesh and ends.
 import { join as joinPath } from "node:path";
 import { parseArgs } from "node:util";
 import grpc from "@grpc/grpc-js";
@@ -11,6 +11,7 @@ const { values } = parseArgs({
     listen: { type: "string" },
     agent: { type: "string" },
     service: { type: "string" },
+    health: { type: "boolean" },
   },
 });
 const version = values.version ?? "v1";
@@ -91,6 +92,11 @@ server.addService(proto.test.Echo.service, {
   Bidi: bidi,
   Forbidden: unary,
 });
+
+if (values.health) {
+  const { HealthImplementation } = await import("grpc-health-check");
+  new HealthImplementation({ "": "SERVING" }).addToServer(server);
+}
 
 if (values.listen !== undefined) {
   await new Promise((resolve, reject) =>

@@ -1,0 +1,150 @@
+/** Instances that are there and do not answer: out of the rotation within a bound, told everywhere, and back afterwards. */
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { EchoClient } from "../support/echo-client.js";
+import { frontMayCall } from "../support/echo-policy.js";
+import { TestMesh, type TestProxy } from "../support/mesh.js";
+import { type TestProcess, until } from "../support/processes.js";
+
+const port = 20_000 + (process.pid % 20_000);
+const names = ["sdk", "checked", "silent", "vanished", "good"] as const;
+type Name = (typeof names)[number];
+let mesh: TestMesh;
+const proxies = new Map<Name, TestProxy>();
+let sdkApp: TestProcess;
+let checkedApp: TestProcess;
+let front: TestProxy;
+let client: EchoClient;
+
+/** What each application's log line, and the reason in `services`, is when it hangs. */
+const told: Readonly<Record<Exclude<Name, "good">, { readonly why: RegExp; readonly line: string | undefined }>> = {
+  sdk: { why: /has not answered its proxy for too long/, line: "the application has not answered for" },
+  checked: { why: /failed its health checks/, line: "the application failed its health checks" },
+  silent: { why: /failed its health checks/, line: "the application failed its health checks" },
+  vanished: { why: /its proxy is not heard of/, line: undefined },
+};
+const hanging = ["sdk", "checked", "silent", "vanished"] as const;
+const proxyOf = (name: Name): TestProxy => proxies.get(name) as TestProxy;
+
+const policy = `${frontMayCall}---
+kind: Resilience
+name: echo
+service: echo
+health: { grpc: "", interval: 1s, timeout: 1s, unhealthyAfter: 2, healthyAfter: 1 }
+`;
+
+const listening = (name: string, ...more: readonly string[]) => {
+  const path = `${mesh.dir}/${name}-app.sock`;
+  const args = ["test/support/echo-app.mjs", "--version", name, "--listen", `unix:${path}`, ...more];
+  return { flags: ["--app", `unix:${path}`], path, args };
+};
+
+beforeAll(async () => {
+  mesh = await TestMesh.start();
+  const [checked, vanished, good] = [listening("checked", "--health"), listening("vanished"), listening("good")];
+  const silent = listening("silent");
+  const flagsOf: Partial<Record<Name, readonly string[]>> = {
+    checked: checked.flags,
+    vanished: vanished.flags,
+    good: good.flags,
+    silent: silent.flags,
+  };
+  for (const [index, name] of names.entries()) {
+    const flags = ["--status", `127.0.0.1:${port + index}`, ...(flagsOf[name] ?? [])];
+    proxies.set(name, await mesh.proxy({ name, service: "echo", flags }));
+  }
+  front = await mesh.proxy({ name: "front", service: "front" });
+  await mesh.apply(policy);
+  sdkApp = await mesh.app(proxyOf("sdk"), "echo", "sdk");
+  checkedApp = await mesh.child("checked", process.execPath, checked.args);
+  await mesh.child("vanished", process.execPath, vanished.args);
+  await mesh.child("good", process.execPath, good.args);
+  await mesh.child("silent", process.execPath, ["test/support/silent-app.mjs", silent.path]);
+  client = new EchoClient(front.outbound, "echo");
+}, 150_000);
+
+afterAll(async () => {
+  for (const one of [sdkApp, checkedApp, proxyOf("vanished")?.process]) one?.child.kill("SIGCONT");
+  client?.close();
+  await mesh?.stop();
+}, 60_000);
+
+async function whyOf(): Promise<ReadonlyMap<string, string>> {
+  const services = await mesh.json(0, "services");
+  const { endpoints } = services.find((one: { name: string }) => one.name === "echo");
+  const ids = new Map<string, Name>();
+  for (const name of names)
+    for (const [, id] of proxyOf(name).process.stderr.matchAll(/"proxy":"(echo-[^"]+)"/g)) ids.set(id as string, name);
+  return new Map(
+    endpoints.map((one: { instance: string; healthy: boolean; why?: string }) => [
+      ids.get(one.instance) ?? one.instance,
+      one.healthy ? "" : (one.why ?? "no reason"),
+    ]),
+  );
+}
+
+async function healthyMetric(name: Name): Promise<string | undefined> {
+  const text = await (await fetch(`http://127.0.0.1:${port + names.indexOf(name)}/metrics`)).text();
+  return /^ashlar_application_healthy (\d)$/m.exec(text)?.[1];
+}
+
+const linesOf = (name: Name, text: string): number => proxyOf(name).process.stderr.split(text).length - 1;
+
+test("four ways to hang: each is out with its reason, calls go on at the one that answers, and they come back", async () => {
+  let whys: ReadonlyMap<string, string> = new Map();
+  const seen = () => JSON.stringify([...whys]);
+  const waitFor = (what: string, holds: () => boolean) =>
+    until(
+      what,
+      async () => {
+        whys = await whyOf();
+        return holds();
+      },
+      60_000,
+      seen,
+    );
+  await waitFor("all but the silent one take calls", () =>
+    names.every((name) => whys.has(name) && (name === "silent" || whys.get(name) === "")),
+  );
+
+  sdkApp.child.kill("SIGSTOP");
+  checkedApp.child.kill("SIGSTOP");
+  proxyOf("vanished").process.child.kill("SIGSTOP"); // as a host that is gone: nothing is acknowledged, nothing closes
+  await waitFor("each is out, and why", () => hanging.every((name) => told[name].why.test(whys.get(name) ?? "")));
+  expect(whys.get("good")).toBe("");
+
+  const versions = new Set<string>();
+  await until("the caller's proxy knows too", async () => {
+    const { code } = await client.unary({ text: "?" }, { deadlineMs: 2000 });
+    return code === 0;
+  });
+  for (let turn = 0; turn < 30; turn += 1) {
+    const { code, response } = await client.unary({ text: "?" }, { deadlineMs: 10_000 });
+    expect(code).toBe(0);
+    versions.add(response?.version ?? "");
+  }
+  expect([...versions]).toEqual(["good"]);
+  for (const name of ["sdk", "checked", "silent"] as const) {
+    expect([name, await healthyMetric(name), linesOf(name, told[name].line ?? "")]).toEqual([name, "0", 1]);
+  }
+  expect(await healthyMetric("good")).toBe("1");
+  const { problems } = await mesh.json(0, "status");
+  expect(JSON.stringify(problems)).toMatch(/silent|not heard/);
+
+  sdkApp.child.kill("SIGCONT");
+  checkedApp.child.kill("SIGCONT");
+  proxyOf("vanished").process.child.kill("SIGCONT");
+  await waitFor("those that recovered are back", () =>
+    names.every((name) => (name === "silent") === (whys.get(name) !== "")),
+  );
+  const back = new Set<string>();
+  await until(
+    "they get calls again",
+    async () => {
+      const { response } = await client.unary({ text: "?" }, { deadlineMs: 10_000 });
+      if (response !== undefined) back.add(response.version);
+      return ["sdk", "checked", "vanished", "good"].every((name) => back.has(name));
+    },
+    60_000,
+  );
+  expect([linesOf("sdk", "answers again"), linesOf("checked", "answers its health checks again")]).toEqual([1, 1]);
+}, 200_000);
