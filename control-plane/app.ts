@@ -36,6 +36,8 @@ import { createChooser } from "./recover/chooser.js";
 import { FloorGuard } from "./recover/floor-guard.js";
 import { openRecovery } from "./recover/recovery.js";
 import { type ServeBase, type Served, serve, writeJoinFile } from "./serve.js";
+import { createControlMetrics } from "./status/control-metrics.js";
+import { openControlStatus } from "./status/open-status.js";
 import { openLedger } from "./store/jetstream-ledger.js";
 import type { Ledger } from "./store/ledger.js";
 import { appendFirstTrust } from "./trust/append-trust.js";
@@ -137,8 +139,10 @@ async function startParts(
   const auditLog = await openAuditLog({ bus, dir: join(folder.path, "audit"), clock, log, random });
   cleanup.add(() => auditLog.close());
   cleanup.add(signHeads(base, auditLog));
-  const audit = new LimitedAuditTrail(auditLog, clock);
-  cleanup.add(() => audit.flush());
+  const metrics = createControlMetrics();
+  const limited = new LimitedAuditTrail(auditLog, clock);
+  cleanup.add(() => limited.flush());
+  const audit = metrics.counted(limited);
 
   const freshness = {
     mesh,
@@ -177,19 +181,31 @@ async function startParts(
   const choosing = { ...activating, publisher, authority, audit };
   const chooser = createChooser({ mesh, ledger, signer, clock, ...choosing });
   const tokens = openJoinTokens({ dir: folder.path, mesh, rootHash: authority.rootHash, clock, random });
+  const policy = createPolicyReader({
+    mesh,
+    rootPublicKey: authority.rootPublicKey,
+    ledger,
+    snapshots,
+    publisher,
+    heartbeatOf: (id) => state.find(id, clock.nowMs())?.heartbeat,
+  });
+  const problems = () => [
+    ...problemsAbout("nats-account", nats.problems()),
+    ...natsUsers.problems(),
+    ...problemsAbout("audit", auditLog.problems()),
+    ...followProblems(state, bus),
+    ...problemsAbout("proxies-unsigned", unsigned.problems(fleet.live())),
+    ...problemsAbout("clock", fleet.clockProblems()),
+    ...recovery.problems(),
+    ...problemsAbout("issuer", trusting.issuers.problems()),
+    ...problemsAbout("disk", [...base.lostFiles, ...nats.diskProblems()]),
+  ];
   const adminService = createAdminService({
     mesh,
     ledger,
     publisher,
     decisions,
-    policy: createPolicyReader({
-      mesh,
-      rootPublicKey: authority.rootPublicKey,
-      ledger,
-      snapshots,
-      publisher,
-      heartbeatOf: (id) => state.find(id, clock.nowMs())?.heartbeat,
-    }),
+    policy,
     ...activating,
     chooser,
     fleet,
@@ -205,19 +221,15 @@ async function startParts(
     auditPage: (position) => readAuditPage(bus, position),
     rootPublicKey: authority.rootPublicKey,
     signer,
-    problems: () => [
-      ...problemsAbout("nats-account", nats.problems()),
-      ...natsUsers.problems(),
-      ...problemsAbout("audit", auditLog.problems()),
-      ...followProblems(state, bus),
-      ...problemsAbout("proxies-unsigned", unsigned.problems(fleet.live())),
-      ...problemsAbout("clock", fleet.clockProblems()),
-      ...recovery.problems(),
-      ...problemsAbout("issuer", trusting.issuers.problems()),
-      ...problemsAbout("disk", [...base.lostFiles, ...nats.diskProblems()]),
-    ],
+    problems,
     clock,
   });
+  if (base.config.status !== undefined) {
+    const { rollouts } = activating;
+    const told = { mesh, ledger, policy, rollouts, fleet, expected, registry, problems, bus, clock, metrics };
+    const served = await openControlStatus({ ...told, members: base.members }, base.config.status);
+    cleanup.add(() => served.close());
+  }
   const onIssued = ({ proxyId, service, version }: { proxyId: string; service: string; version: string }): void => {
     const sinceMs = clock.nowMs();
     if (state.find(proxyId, sinceMs) === undefined) expected.expect({ proxyId, service, version, sinceMs });

@@ -29,6 +29,7 @@ export function createUpCommand(act: (flags: Record<string, unknown>) => void): 
       "where proxies join and renew their certificates (default: the host of --listen with port 7421, or a free port if that is taken)",
     )
     .option("--console <HOST:PORT>", "where the web console listens; not supported yet")
+    .option("--status <HOST:PORT>", "where /healthz, /readyz and /metrics are served (default: nowhere)")
     .option("--mesh <NAME>", "the mesh's name and trust domain (default: the folder's, or \"mesh\" in a new folder)")
     .option(
       "--nats <URL>",

@@ -34,6 +34,8 @@ export interface UpConfig {
   readonly nats: NatsConfig;
   /** Set if the control plane joins an existing mesh. undefined if it begins a mesh or has a stored place. */
   readonly membership: MembershipConfig | undefined;
+  /** Where health and metrics are served; undefined: nowhere. */
+  readonly status: HostPort | undefined;
   readonly decisions: DecisionsConfig;
   /** The number of operators other than its author that must approve a revision before it can become active. */
   readonly approvals: number;
@@ -81,6 +83,7 @@ export function parseUpConfig(sources: ConfigSources, cwd: string): UpConfig {
       ? { ...joinListen, isGiven: true }
       : { host: listen?.host ?? hostDefault, port: joinPortDefault, isGiven: false },
     nats: parseNats(read),
+    status: read.hostPort("status"),
     membership: parseMembership(read, { ...sources, env: {} }, cwd),
     decisions: {
       decisionBytes: read.sizeBytes("decisions-bytes", { min: 1024 * 1024, max: Number.MAX_SAFE_INTEGER }, "B"),

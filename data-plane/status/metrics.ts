@@ -238,7 +238,7 @@ function watch(registers: Registry[], sources: MetricSources): void {
   read("ashlar_certificate_left_seconds", "Seconds until the proxy's certificate expires; negative if it has.", () => {
     return (sources.certificateExpiresMs() - sources.nowMs()) / 1000;
   });
-  read("ashlar_nats_connected", "1 while the proxy is connected to NATS, else 0.", () =>
+  read("ashlar_nats_connected", "1 while the process is connected to NATS, else 0.", () =>
     sources.isNatsConnected() ? 1 : 0,
   );
   read("ashlar_refused_records", "Log records that were refused since the start because they did not verify.", () =>

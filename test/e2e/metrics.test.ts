@@ -1,4 +1,5 @@
 /** docs/metrics.md has every metric that a real proxy serves, with its type, labels and meaning, and no other. */
+import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { answerReasons } from "../../data-plane/proxy/answer.js";
@@ -17,11 +18,12 @@ interface Metric {
 const page = readFileSync("docs/metrics.md", "utf8");
 const alone = 20_000 + (process.pid % 20_000);
 const withWorkers = alone + 1;
+const ofControlPlane = alone + 2;
 let mesh: TestMesh;
 const clients: EchoClient[] = [];
 
 beforeAll(async () => {
-  mesh = await TestMesh.start();
+  mesh = await TestMesh.start("test", ["--status", `127.0.0.1:${ofControlPlane}`]);
   const [echo, front] = await Promise.all([
     mesh.proxy({ name: "echo", service: "echo", flags: ["--workers", "2", "--status", `127.0.0.1:${withWorkers}`] }),
     mesh.proxy({ name: "front", service: "front", flags: ["--status", `127.0.0.1:${alone}`] }),
@@ -64,7 +66,7 @@ function read(text: string): Map<string, Metric> {
 const scrape = async (port: number): Promise<Map<string, Metric>> =>
   read(await (await fetch(`http://127.0.0.1:${port}/metrics`)).text());
 
-test("the page and two real proxies, one with workers, have the same metrics", async () => {
+test("the page and two real proxies, one with workers, and a control plane have the same metrics", async () => {
   await until("a call is answered and one is refused", async () => {
     const [good, refused] = await Promise.all(
       clients.map((client) => client.unary({ text: "?" }, { deadlineMs: 5000 })),
@@ -72,14 +74,25 @@ test("the page and two real proxies, one with workers, have the same metrics", a
     return good?.code === 0 && refused?.code === 14;
   });
   const [one, many] = [await scrape(alone), await scrape(withWorkers)];
-  const served = new Map([...one, ...many]);
+  const control = await scrape(ofControlPlane);
+  const served = new Map([...one, ...many, ...control]);
   const told = documented();
   expect([...told.keys()].sort()).toEqual([...served.keys()].sort());
   expect([...one.keys()].filter((name) => !many.has(name))).toEqual([]);
   for (const [name, { type, help }] of served) expect([name, told.get(name)]).toMatchObject([name, { type, help }]);
-  for (const [name, { labels }] of [...one, ...many])
+  for (const [name, { labels }] of [...one, ...many, ...control])
     if (labels.size > 0) expect([name, [...labels].sort()]).toEqual([name, [...(told.get(name)?.labels ?? [])].sort()]);
 }, 60_000);
+
+const hasPromtool = spawnSync("promtool", ["--version"]).status === 0;
+test(`promtool ${hasPromtool ? "reads" : "is not installed, so it does not read"} what proxies and control planes serve`, async () => {
+  if (!hasPromtool) return;
+  for (const port of [alone, withWorkers, ofControlPlane]) {
+    const input = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+    const { status, stderr } = spawnSync("promtool", ["check", "metrics"], { input });
+    expect([status === 1, status === 1 ? String(stderr) : ""]).toEqual([false, ""]); // 3: names that it likes less
+  }
+});
 
 test("the page has every value of the labels whose values are a closed list", () => {
   for (const word of [...answerReasons, ...overloadCauses]) expect(page).toContain(`\`${word}\``);

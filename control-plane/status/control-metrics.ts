@@ -1,0 +1,144 @@
+/** The metrics of a control plane: what it did since its start, and the state of the mesh as `ashlar status` tells it. */
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { linesOf, type MetricsFormat, writeInTurns } from "../../runtime/metrics-text.js";
+import { type AuditDraft, type AuditTrail, auditActions } from "../audit/audit-trail.js";
+
+/** The state of the mesh at one moment. */
+export interface MeshFigures {
+  readonly epoch: number;
+  readonly revision: number;
+  readonly headRevision: number;
+  readonly trustSequence: number;
+  readonly total: number;
+  readonly prepared: number;
+  readonly active: number;
+  readonly behind: number;
+  readonly rejected: number;
+  readonly problems: readonly string[];
+  /** The stage of the rollout that is underway, from 1 on; 0: none is. */
+  readonly rolloutStage: number;
+  /** Milliseconds that each proxy took from the activation in force to its switch. */
+  readonly switchMs: readonly number[];
+}
+
+export interface ControlMetricsSources {
+  mesh(): Promise<MeshFigures>;
+  /** The join listeners of the mesh that this control plane knows, its own among them. */
+  controlPlanes(): number;
+  isNatsConnected(): boolean;
+}
+
+export interface ControlMetrics {
+  /** The same trail, whose entries are counted. */
+  counted(trail: AuditTrail): AuditTrail;
+  render(sources: ControlMetricsSources, format: MetricsFormat): Promise<string>;
+}
+
+const tookBuckets = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+const actionsKnown: ReadonlySet<string> = new Set(auditActions);
+const delayResolutionMs = 20;
+
+export function createControlMetrics(): ControlMetrics {
+  const registry = new Registry();
+  const registers = [registry];
+  const entries = new Counter({
+    name: "ashlar_audit_entries_total",
+    help: "Entries that this control plane added to the audit log, such as publishes, activations and joins.",
+    labelNames: ["action", "outcome"],
+    registers,
+  });
+  const switches = new Histogram({
+    name: "ashlar_proxy_switch_seconds",
+    help: "Time from an activation to the switch of each proxy, as of the activation in force.",
+    buckets: tookBuckets,
+    registers,
+  });
+  const gauges = new MeshGauges(registers);
+  watchProcess(registers);
+  return {
+    counted: (trail) => ({
+      record(draft: AuditDraft) {
+        const action = actionsKnown.has(draft.action) ? draft.action : "other";
+        entries.inc({ action, outcome: draft.outcome === "ok" ? "ok" : "refused" });
+        return trail.record(draft);
+      },
+    }),
+    async render(sources, format) {
+      const mesh = await sources.mesh();
+      gauges.set(mesh, sources);
+      switches.reset();
+      for (const ms of mesh.switchMs) switches.observe(ms / 1000);
+      return writeInTurns(format, [linesOf(format, await registry.getMetricsAsJSON())]);
+    },
+  };
+}
+
+class MeshGauges {
+  readonly #gauge: (name: string, help: string) => Gauge;
+  readonly #proxies: Gauge<"state">;
+  readonly #all: Readonly<Record<string, Gauge>>;
+
+  constructor(registers: Registry[]) {
+    this.#gauge = (name, help) => new Gauge({ name, help, registers });
+    this.#proxies = new Gauge({
+      name: "ashlar_fleet_proxies",
+      help: "Proxies of the mesh by state, as `ashlar status` counts them; a proxy may be in several.",
+      labelNames: ["state"],
+      registers,
+    });
+    this.#all = {
+      epoch: this.#gauge("ashlar_mesh_epoch", "Epoch of the activation in force."),
+      revision: this.#gauge("ashlar_mesh_revision", "Number of the revision in force."),
+      headRevision: this.#gauge("ashlar_mesh_head_revision", "Number of the newest revision of the log."),
+      trustSequence: this.#gauge("ashlar_mesh_trust_sequence", "Sequence of the trust record in force."),
+      problems: this.#gauge("ashlar_mesh_problems", "Problems that `ashlar status` names."),
+      rolloutStage: this.#gauge(
+        "ashlar_rollout_stage",
+        "Stage of the rollout that is underway, from 1 on; 0: none is.",
+      ),
+      controlPlanes: this.#gauge(
+        "ashlar_control_planes",
+        "Control planes of the mesh that this one knows, itself included.",
+      ),
+      nats: this.#gauge("ashlar_nats_connected", "1 while the process is connected to NATS, else 0."),
+    };
+  }
+
+  set(mesh: MeshFigures, sources: ControlMetricsSources): void {
+    const values: Readonly<Record<string, number>> = {
+      ...mesh,
+      problems: mesh.problems.length,
+      controlPlanes: sources.controlPlanes(),
+      nats: sources.isNatsConnected() ? 1 : 0,
+    } as unknown as Record<string, number>;
+    for (const [name, gauge] of Object.entries(this.#all)) gauge.set(values[name] ?? 0);
+    for (const state of ["total", "prepared", "active", "behind", "rejected"] as const)
+      this.#proxies.set({ state }, mesh[state]);
+  }
+}
+
+function watchProcess(registers: Registry[]): void {
+  const read = (name: string, help: string, value: () => number): void => {
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(value());
+      },
+    });
+  };
+  read("process_resident_memory_bytes", "Resident memory of the process.", () => process.memoryUsage.rss());
+  read("process_cpu_seconds", "CPU time that the process used, user and system.", () => {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1e6;
+  });
+  const delays = monitorEventLoopDelay({ resolution: delayResolutionMs });
+  delays.enable();
+  read("ashlar_event_loop_delay_max_seconds", "Longest delay of the event loop since the last scrape.", () => {
+    const longest = Math.max(0, delays.max / 1e9 - delayResolutionMs / 1000);
+    delays.reset();
+    return longest;
+  });
+}

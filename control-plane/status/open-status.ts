@@ -1,0 +1,42 @@
+/** Serves a control plane's health and metrics where `--status` says. */
+import type { HostPort } from "../../runtime/config.js";
+import { openStatusServer, type StatusServer } from "../../runtime/status-server.js";
+import { type MeshStatusDeps, meshStatus } from "../fleet/mesh-status.js";
+import { problemsAbout } from "../fleet/problems.js";
+import type { ControlMetrics, MeshFigures } from "./control-metrics.js";
+
+export interface ControlStatusDeps extends MeshStatusDeps {
+  readonly metrics: ControlMetrics;
+  readonly clock: { nowMs(): number };
+  readonly bus: { readonly connected: boolean };
+  readonly members: { addresses(): readonly string[] };
+}
+
+/** Fails with `unavailable` if the port is taken. */
+export function openControlStatus(deps: ControlStatusDeps, wanted: HostPort): Promise<StatusServer> {
+  const { ledger, bus, members, metrics } = deps;
+  const sources = {
+    mesh: () => figuresOf(deps),
+    controlPlanes: () => members.addresses().length,
+    isNatsConnected: () => bus.connected,
+  };
+  return openStatusServer(
+    {
+      reasonsNotReady: () => (bus.connected ? [] : ["it is not connected to NATS"]),
+      problems: () => [...problemsAbout("log", ledger.problems()), ...deps.problems()].map(({ message }) => message),
+      metrics: (format) => metrics.render(sources, format),
+    },
+    wanted,
+  );
+}
+
+async function figuresOf(deps: ControlStatusDeps): Promise<MeshFigures> {
+  const status = await meshStatus(deps, deps.clock.nowMs());
+  const live = deps.fleet.list().filter((entry) => entry.live);
+  const switched = live.filter(({ heartbeat }) => heartbeat.evaluatingEpoch === status.epoch && status.epoch > 0);
+  return {
+    ...status,
+    rolloutStage: status.rollout?.stage ?? 0,
+    switchMs: switched.map(({ heartbeat }) => heartbeat.lagMs),
+  };
+}
