@@ -121,7 +121,10 @@ export function parseGatewayConfig(sources: ConfigSources, cwd: string): ProxyCo
   const dataDir = readDataDir(read, join("gateway", edge.name === "" ? "unknown" : edge.name), sources.env, cwd);
   const config: ProxyConfig = {
     ...readProcess(read, dataDir, cwd),
-    ...{ service: workloadOf(edge), edge, workers: 1, upstreams: [], bypassable: [] },
+    ...{ service: workloadOf(edge), edge, workers: 1, upstreams: [] },
+    bypassable: edge.listeners
+      .filter(({ certificates }) => certificates.length === 0)
+      .map(({ name, address }) => `listener ${name} without TLS ${address.host}:${address.port}`),
     ...{ app: undefined, agent: undefined, inbound: undefined, advertise: undefined, outbound: undefined },
   };
   read.throwIfInvalid();

@@ -1,0 +1,107 @@
+/** What is unsafe about a mesh, or can be gone around, from facts about it. */
+
+export interface DoctorFinding {
+  /** A stable name that scripts may branch on. */
+  readonly code: FindingCode;
+  /** What it is about: a proxy's id, a path, an address. */
+  readonly subject: string;
+  readonly message: string;
+  readonly remedy: string;
+}
+
+type FindingCode =
+  | "application-on-tcp"
+  | "outbound-on-tcp"
+  | "plain-gateway"
+  | "unsigned-proxies"
+  | "one-nats-account"
+  | "nats-exposed"
+  | "admin-exposed"
+  | "readable-by-others";
+
+/** A file, folder or socket of this machine that nobody but its owner may use. */
+export interface PrivatePath {
+  readonly path: string;
+  readonly kind: "file" | "folder" | "socket";
+  /** Permission bits. */
+  readonly mode: number;
+}
+
+export interface DoctorFacts {
+  /** "PROXY: WAY" of each live proxy, as `ashlar status` tells it. */
+  readonly bypassable: readonly string[];
+  /** The problems that `ashlar status` tells. */
+  readonly problems: readonly { readonly code: string; readonly message: string }[];
+  /** What listens where, of the control plane on this machine. */
+  readonly listeners: readonly { readonly what: "nats" | "admin"; readonly address: string }[];
+  readonly paths: readonly PrivatePath[];
+}
+
+/** Returns everything that is found, the gravest first. */
+export function examine({ bypassable, problems, listeners, paths }: DoctorFacts): readonly DoctorFinding[] {
+  return [
+    ...paths.filter(({ mode }) => (mode & 0o077) !== 0).map(readable),
+    ...bypassable.map(bypass),
+    ...problems.flatMap(ofProblem),
+    ...listeners.filter(({ address }) => !isOfThisMachine(address)).map(exposed),
+  ];
+}
+
+function readable({ path, kind, mode }: PrivatePath): DoctorFinding {
+  const right = kind === "folder" ? "0700" : "0600";
+  const what = kind === "socket" ? "others on this machine can call through it" : "others on this machine can read it";
+  const message = `${path} has mode ${mode.toString(8).padStart(4, "0")}: ${what}`;
+  return { code: "readable-by-others", subject: path, message, remedy: `chmod ${right} ${path}` };
+}
+
+function bypass(line: string): DoctorFinding {
+  const [, proxy = "", way = line] = /^(\S+(?: \([^)]*\))?): (.*)$/.exec(line) ?? [];
+  const subject = proxy || line;
+  if (way.startsWith("app ")) {
+    const message = `${line}: every process of that machine can call the application without the proxy`;
+    const remedy = "let the application listen on a Unix socket in a folder of mode 0700, and give --app unix:PATH";
+    return { code: "application-on-tcp", subject, message, remedy };
+  }
+  if (way.startsWith("listener ")) {
+    const message = `${line}: it speaks without TLS, so what clients send can be read and changed on its way`;
+    return { code: "plain-gateway", subject, message, remedy: "give the listener --cert LISTENER=CERT,KEY" };
+  }
+  const message = `${line}: every process of that machine can call in the name of the service`;
+  return {
+    code: "outbound-on-tcp",
+    subject,
+    message,
+    remedy: "give the address as unix:PATH in a folder of mode 0700",
+  };
+}
+
+function ofProblem({ code, message }: DoctorFacts["problems"][number]): readonly DoctorFinding[] {
+  if (code === "proxies-unsigned")
+    return [{ code: "unsigned-proxies", subject: "", message, remedy: "update these proxies, and end --unsigned-for" }];
+  if (code === "nats-account")
+    return [{ code: "one-nats-account", subject: "", message, remedy: "add what `ashlar nats setup` prints" }];
+  return [];
+}
+
+function exposed({ what, address }: DoctorFacts["listeners"][number]): DoctorFinding {
+  if (what === "admin") {
+    const message = `the admin listener at ${address} can be reached from other machines: an operator's stolen key is enough to use it`;
+    const remedy =
+      "listen on a loopback address where operators are on this machine, or let only their addresses through";
+    return { code: "admin-exposed", subject: address, message, remedy };
+  }
+  const message = `NATS at ${address} can be reached from other machines: a proxy's stolen credential is enough to use it`;
+  return {
+    code: "nats-exposed",
+    subject: address,
+    message,
+    remedy: "let only proxies and control planes reach its port",
+  };
+}
+
+/** Whether only this machine reaches "HOST:PORT" or "SCHEME://HOST:PORT". */
+function isOfThisMachine(address: string): boolean {
+  const host = /^(?:\w+:\/\/)?(?:\[([^\]]*)\]|([^:/]*))/.exec(address);
+  const name = host?.[1] ?? host?.[2] ?? "";
+  return name === "localhost" || name === "::1" || /^127(\.\d{1,3}){3}$/.test(name);
+}
