@@ -103,9 +103,9 @@ export function openAdminClient(context: AdminContext): AdminClient {
   const listen = (method: Method) =>
     async function* (request: object) {
       try {
-        yield* callServerStream(client, method, request, {});
+        yield* callServerStream(client, method, request, { answerMs: workMs });
       } catch (error) {
-        throw withAddress(error, context.admin, answerMs);
+        throw withAddress(error, context.admin, workMs);
       }
     };
   const methods = Object.entries(AdminServiceService).map(([name, method]) => [

@@ -69,14 +69,22 @@ export function gateLimits(descriptors = descriptorsLeft()): Readonly<Record<"ad
   const share = (part: number, most: number): number => Math.max(8, Math.min(most, Math.floor(descriptors * part)));
   const join = share(0.5, 512);
   const strangers = share(0.25, 64);
+  const operators = share(0.25, 256);
   return {
     admin: {
       strangersMax: strangers,
       strangersOfAddressMax: Math.ceil(strangers / 2),
-      knownMax: share(0.25, 256),
+      knownMax: operators,
+      knownOfOneMax: Math.ceil(operators / 2),
       strangerMsMax: 30_000,
     },
-    join: { strangersMax: join, strangersOfAddressMax: Math.ceil(join * 0.75), knownMax: 0, strangerMsMax: 120_000 },
+    join: {
+      strangersMax: join,
+      strangersOfAddressMax: Math.ceil(join * 0.75),
+      knownMax: 0,
+      knownOfOneMax: 0,
+      strangerMsMax: 120_000,
+    },
   };
 }
 

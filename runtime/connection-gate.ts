@@ -11,6 +11,8 @@ export interface GateLimits {
   readonly strangersOfAddressMax: number;
   /** Connections whose peer is known, at once. */
   readonly knownMax: number;
+  /** Of those with one and the same certificate: whoever stole it keeps nobody out who has another. */
+  readonly knownOfOneMax: number;
   /** A stranger is dropped after so long; milliseconds. */
   readonly strangerMsMax: number;
 }
@@ -41,7 +43,9 @@ export class ConnectionGate {
   /** Oldest first. */
   readonly #strangers = new Map<GatedConnection, Held>();
   readonly #ofNetwork = new Map<string, number>();
-  readonly #known = new Set<GatedConnection>();
+  /** Each with the name that it proved. */
+  readonly #known = new Map<GatedConnection, string>();
+  readonly #ofName = new Map<string, number>();
   #dropped = 0;
 
   constructor(limits: GateLimits, nowMs: () => number) {
@@ -62,20 +66,26 @@ export class ConnectionGate {
     this.#ofNetwork.set(network, (this.#ofNetwork.get(network) ?? 0) + 1);
   }
 
-  /** The peer is known from now on; false: too many are, and this one is dropped. */
-  prove(connection: GatedConnection): boolean {
+  /** The peer is known from now on as `name`; false: too many are, in all or of that name, and this one is dropped. */
+  prove(connection: GatedConnection, name: string): boolean {
     this.#forget(connection);
-    if (this.#known.size >= this.#limits.knownMax) {
+    const ofName = this.#ofName.get(name) ?? 0;
+    if (this.#known.size >= this.#limits.knownMax || ofName >= this.#limits.knownOfOneMax) {
       this.#drop(connection);
       return false;
     }
-    this.#known.add(connection);
+    this.#known.set(connection, name);
+    this.#ofName.set(name, ofName + 1);
     return true;
   }
 
   /** The connection has ended. */
   ended(connection: GatedConnection): void {
-    this.#known.delete(connection);
+    const name = this.#known.get(connection);
+    if (name !== undefined) {
+      this.#known.delete(connection);
+      subtractOne(this.#ofName, name);
+    }
     this.#forget(connection);
   }
 
@@ -90,7 +100,7 @@ export class ConnectionGate {
 
   /** Drops everything. */
   close(): void {
-    for (const connection of [...this.#strangers.keys(), ...this.#known]) this.#drop(connection);
+    for (const connection of [...this.#strangers.keys(), ...this.#known.keys()]) this.#drop(connection);
   }
 
   #greediest(): string {
@@ -117,10 +127,14 @@ export class ConnectionGate {
     const held = this.#strangers.get(connection);
     if (held === undefined) return;
     this.#strangers.delete(connection);
-    const left = (this.#ofNetwork.get(held.network) ?? 1) - 1;
-    if (left === 0) this.#ofNetwork.delete(held.network);
-    else this.#ofNetwork.set(held.network, left);
+    subtractOne(this.#ofNetwork, held.network);
   }
+}
+
+function subtractOne(counts: Map<string, number>, key: string): void {
+  const left = (counts.get(key) ?? 1) - 1;
+  if (left === 0) counts.delete(key);
+  else counts.set(key, left);
 }
 
 /** The address of an IPv4 peer, the first 64 bits of an IPv6 peer's: whoever has one of those has them all. */

@@ -55,7 +55,7 @@ export async function listenGated(options: GatedListenerOptions): Promise<GatedL
     const connection = byPeer.get(peerOf(socket));
     if (connection === undefined || socket.alpnProtocol !== "h2") return void socket.destroy();
     if (options.isKnown(socket)) {
-      if (!gate.prove(connection)) return;
+      if (!gate.prove(connection, certificateOf(socket))) return;
       known.add(socket);
       socket.once("close", () => known.delete(socket));
     }
@@ -97,6 +97,9 @@ interface Parts {
   /** Handshakes give another socket than the one that was accepted. */
   readonly byPeer: Map<string, GatedConnection>;
 }
+
+/** The fingerprint of the peer's certificate. */
+const certificateOf = (socket: TLSSocket): string => socket.getPeerX509Certificate()?.fingerprint256 ?? "";
 
 const peerOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress}:${remotePort}`;
 

@@ -81,6 +81,11 @@ export function callUnary<Request, Response>(
   });
 }
 
+export interface StreamLimits extends Partial<CallLimits> {
+  /** Milliseconds that each answer may be waited for; after that the iteration fails with `deadline`. */
+  readonly answerMs?: number;
+}
+
 /**
  * Calls a server-streaming method. Leaving the loop cancels the call; an aborted `signal` ends the
  * iteration with `unavailable`. Without `timeoutMs` the stream may last for ever.
@@ -89,7 +94,7 @@ export async function* callServerStream<Request, Response>(
   client: Client,
   method: MethodDescription<Request, Response>,
   request: Request,
-  limits: Partial<CallLimits>,
+  limits: StreamLimits,
 ): AsyncGenerator<Response, void, undefined> {
   const { signal } = limits;
   if (signal?.aborted) throw cancelled();
@@ -103,13 +108,33 @@ export async function* callServerStream<Request, Response>(
   );
   const off = signal && onAbort(signal, () => call.cancel());
   try {
-    for await (const response of call) yield response as Response;
+    const answers: AsyncIterator<Response> = call[Symbol.asyncIterator]();
+    for (;;) {
+      const { done, value } = await within(answers.next(), limits.answerMs);
+      if (done === true) return;
+      yield value;
+    }
   } catch (error) {
     throw toAshlarError(error, signal);
   } finally {
     off?.();
     call.on("error", () => {}); // the cancellation that follows is our own
     call.cancel();
+  }
+}
+
+/** Real time, as for the deadline of a call. The reader's own time does not count. */
+async function within<Answer>(answer: Promise<Answer>, answerMs: number | undefined): Promise<Answer> {
+  if (answerMs === undefined) return answer;
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new AshlarError("deadline", "no answer in time")), answerMs);
+  });
+  try {
+    return await Promise.race([answer, late]);
+  } finally {
+    clearTimeout(timer);
+    answer.catch(() => {}); // of a call that is given up
   }
 }
 

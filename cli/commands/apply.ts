@@ -54,6 +54,7 @@ export function addApplyCommand(program: Command, cli: Cli): void {
       const plan = parsePlan(flags); // checked before anything else is done
       if (plan !== undefined && !flags.activate)
         throw new AshlarError("invalid_argument", "--stages and --no-activate do not go together");
+      if (flags.wait === true && !flags.activate) throw nothingToWaitFor();
       const files = await readPolicyFiles(flags.file, () => cli.readStdin());
       await cli.withAdmin(self, (admin) =>
         flags.dryRun
@@ -68,6 +69,12 @@ export function addApplyCommand(program: Command, cli: Cli): void {
     "ashlar apply -f policy/ --stages 1,10%,50%,100% --hold 1m --wait",
     "ashlar apply -f policy/ --dry-run",
   );
+}
+
+/** Proxies switch to what is activated: nothing that is only published comes into force. */
+function nothingToWaitFor(): AshlarError {
+  const what = "--wait waits until proxies evaluate the revision, which they do not with --no-activate";
+  return new AshlarError("invalid_argument", `${what}: leave one out; \`ashlar blame\` shows who has prepared it`);
 }
 
 async function apply(cli: Cli, admin: AdminClient, files: readonly PolicyFile[], flags: Flags): Promise<void> {

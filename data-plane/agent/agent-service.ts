@@ -40,9 +40,11 @@ export interface AgentOptions {
   readonly leaseMs: number;
   /** The most registration streams that may be open at once. */
   readonly registrationsMax: number;
+  /** Milliseconds within which a stream must have said which application it is; it keeps a place. */
+  readonly firstMessageMsMax: number;
 }
 
-export const agentDefaults: AgentOptions = { leaseMs: 15_000, registrationsMax: 16 };
+export const agentDefaults: AgentOptions = { leaseMs: 15_000, registrationsMax: 16, firstMessageMsMax: 30_000 };
 
 /**
  * What an application may take of its proxy, whose mistakes and whose thief cost others their calls. Only the owner of
@@ -98,13 +100,21 @@ function serveRegistration(deps: AgentDeps, options: AgentOptions, stream: Regis
     },
     options.leaseMs,
   );
+  const registered = new AbortController();
   const gone = (): void => {
     if (over) return;
     over = true;
+    registered.abort();
     loop.handle({ kind: "gone" });
     closed();
   };
+  void deps.clock.sleep(options.firstMessageMsMax, registered.signal).then(() => {
+    if (registered.signal.aborted) return;
+    fail(new AshlarError("deadline", `no registration within ${options.firstMessageMsMax / 1000} s`));
+    gone();
+  });
   stream.on("data", (request: RegisterRequest) => {
+    registered.abort();
     try {
       hear(deps, loop, request);
     } catch (error) {

@@ -57,6 +57,7 @@ describe("exit code 2: wrong use", () => {
     ["stages that shrink", "activate", "3", "--stages", "50%,10%,100%"],
     ["a gate that is none", "activate", "3", "--stages", "1,100%", "--gate", "colour=red"],
     ["stages of nothing", "apply", "-f", "x.yaml", "--stages", "1,100%", "--no-activate"],
+    ["waiting for nothing", "apply", "-f", "x.yaml", "--wait", "--no-activate"],
     ["a hold without stages", "activate", "3", "--hold", "5s"],
     ["no word for what to do with a rollout", "rollout", "stop"],
     ["a method without a service", "can", "checkout", "Charge"],

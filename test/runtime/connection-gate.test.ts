@@ -2,7 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import { gateLimits } from "../../control-plane/listeners.js";
 import { ConnectionGate, type GatedConnection, networkOf } from "../../runtime/connection-gate.js";
 
-const limits = { strangersMax: 6, strangersOfAddressMax: 4, knownMax: 2, strangerMsMax: 1000 };
+const limits = { strangersMax: 6, strangersOfAddressMax: 4, knownMax: 3, knownOfOneMax: 2, strangerMsMax: 1000 };
 
 function world() {
   const clock = { nowMs: 0 };
@@ -36,7 +36,7 @@ describe("the gate before a listener", () => {
   test("who is known is dropped for no stranger, also from the address that is over its share", () => {
     const { gate, dropped, admit } = world();
     const operator = admit("operator");
-    expect(gate.prove(operator)).toBe(true);
+    expect(gate.prove(operator, "ann")).toBe(true);
     for (let n = 1; n <= 50; n += 1) admit(`a${n}`);
     expect(dropped).not.toContain("operator");
     gate.sweep();
@@ -47,8 +47,22 @@ describe("the gate before a listener", () => {
 
   test("the known have a bound too, and the one too many is dropped", () => {
     const { gate, dropped, admit } = world();
-    expect(["o1", "o2", "o3"].map((name) => gate.prove(admit(name)))).toEqual([true, true, false]);
-    expect(dropped).toEqual(["o3"]);
+    const proved = ["o1", "o2", "o3", "o4"].map((name) => gate.prove(admit(name), name));
+    expect(proved).toEqual([true, true, true, false]);
+    expect(dropped).toEqual(["o4"]);
+  });
+
+  test("one certificate takes no place of another operator's, and what it gives back is free again", () => {
+    const { gate, dropped, admit } = world();
+    const [first] = ["t1", "t2", "t3", "t4"].map((name) => {
+      const connection = admit(name);
+      gate.prove(connection, "stolen");
+      return connection;
+    });
+    expect(dropped).toEqual(["t3", "t4"]);
+    expect(gate.prove(admit("honest"), "ann")).toBe(true);
+    if (first !== undefined) gate.ended(first);
+    expect([gate.prove(admit("t5"), "stolen"), gate.prove(admit("t6"), "stolen")]).toEqual([true, false]);
   });
 
   test("a stranger's time ends", () => {

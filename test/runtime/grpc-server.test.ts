@@ -5,7 +5,11 @@ import { join } from "node:path";
 import { type Client, credentials, ServerCredentials } from "@grpc/grpc-js";
 import { afterEach, describe, expect, test } from "@jest/globals";
 import { AshlarError } from "../../core/errors.js";
-import { AdminServiceService, WatchActivationsRequest } from "../../proto/gen/ashlar/v1/admin.js";
+import {
+  AdminServiceService,
+  WatchActivationsRequest,
+  type WatchActivationsResponse,
+} from "../../proto/gen/ashlar/v1/admin.js";
 import { AgentServiceService } from "../../proto/gen/ashlar/v1/agent.js";
 import { GetNonceResponse, JoinServiceService } from "../../proto/gen/ashlar/v1/join.js";
 import { systemClock } from "../../runtime/clock.js";
@@ -20,6 +24,7 @@ import {
 } from "../../runtime/grpc-handlers.js";
 import { type GrpcServer, type GrpcServerOptions, startGrpcServer } from "../../runtime/grpc-server.js";
 import { silentLogger } from "../../runtime/log.js";
+import { until } from "../support/processes.js";
 
 const toStop: (() => Promise<void> | void)[] = [];
 afterEach(async () => {
@@ -210,6 +215,31 @@ describe("the gRPC server", () => {
     await expect(callUnary(client, JoinServiceService.join, request, { timeoutMs: 5000 })).rejects.toMatchObject({
       code: "limit",
     });
+  });
+
+  test("a stream whose server takes the call and says nothing ends with `deadline`, also after an answer", async () => {
+    let ended = 0;
+    const { address } = await start([
+      bindService(
+        { watch: AdminServiceService.watchActivations },
+        {
+          watch: serverStreaming<WatchActivationsRequest, WatchActivationsResponse>(async function* (
+            _request,
+            { signal },
+          ) {
+            yield { activation: undefined };
+            await new Promise((resolve) => signal.addEventListener("abort", resolve));
+            ended += 1;
+          }),
+        },
+      ),
+    ]);
+    const { watchActivations } = AdminServiceService;
+    const request = WatchActivationsRequest.fromPartial({});
+    const watching = callServerStream(connect(address), watchActivations, request, { answerMs: 2000 });
+    expect((await watching.next()).done).toBe(false);
+    await expect(watching.next()).rejects.toMatchObject({ code: "deadline" });
+    await until("the server is told", () => ended === 1);
   });
 
   test("bytes that are no request are the caller's mistake, with details, for unary calls and streams", async () => {

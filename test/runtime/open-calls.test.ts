@@ -71,7 +71,7 @@ beforeEach(async () => {
       return false;
     }
   };
-  const limits = { strangersMax: 10, strangersOfAddressMax: 10, knownMax: 3, strangerMsMax: 30_000 };
+  const limits = { strangersMax: 10, strangersOfAddressMax: 10, knownMax: 4, knownOfOneMax: 3, strangerMsMax: 30_000 };
   server = await startGrpcServer({
     bind: "127.0.0.1:0",
     credentials: { tls, limits, isKnown },
@@ -145,23 +145,37 @@ for (const [name, end] of [
   });
 }
 
-test("connections of a certificate that is revoked take no places from operators", async () => {
-  const [thief, honest] = [pki.issue("spiffe://test/operator/thief"), pki.issue("spiffe://test/operator/honest")];
+/** A connection with an operator's certificate, on which nothing is called. */
+async function idle({ certificateChainPem: cert, privateKeyPem: key }: TestSvid): Promise<TLSSocket> {
+  const place = { host: "127.0.0.1", port: server.port, ca: pki.rootPem, cert, key, ALPNProtocols: ["h2"] };
+  const socket = connectTls({ ...place, ...unchecked });
+  socket.on("error", () => {}).resume();
+  toClose.push(socket);
+  await once(socket, "secureConnect");
+  return socket;
+}
+
+test("connections of certificates that are revoked take no places from operators", async () => {
+  const [thief, second, honest] = ["thief", "second", "honest"].map((name) =>
+    pki.issue(`spiffe://test/operator/${name}`),
+  );
+  if (thief === undefined || second === undefined || honest === undefined) throw new Error("no certificates");
   judgesConnections = true;
-  const { certificateChainPem: cert, privateKeyPem: key } = thief;
   const opened: TLSSocket[] = [];
-  for (let n = 0; n < 3; n += 1) {
-    const place = { host: "127.0.0.1", port: server.port, ca: pki.rootPem, cert, key, ALPNProtocols: ["h2"] };
-    const socket = connectTls({ ...place, ...unchecked });
-    socket.on("error", () => {}).resume();
-    toClose.push(socket);
-    opened.push(socket);
-    await once(socket, "secureConnect");
-  }
+  for (const one of [thief, thief, thief, second]) opened.push(await idle(one));
   await new Promise((resolve) => setImmediate(resolve));
   const closed = opened.map((socket) => once(socket, "close"));
-  revoked.add(thief.serial);
+  for (const { serial } of [thief, second]) revoked.add(serial);
   await Promise.all(closed);
+  const { ended } = await watch(operator(honest));
+  expect(await Promise.race([ended, Promise.resolve("open")])).toBe("open");
+});
+
+test("a stolen certificate that nobody revoked leaves places to another operator", async () => {
+  const [thief, honest] = [pki.issue("spiffe://test/operator/thief"), pki.issue("spiffe://test/operator/honest")];
+  const held: TLSSocket[] = [];
+  for (let n = 0; n < 8; n += 1) held.push(await idle(thief));
+  await until("those too many are closed", () => held.filter((socket) => !socket.destroyed).length === 3);
   const { ended } = await watch(operator(honest));
   expect(await Promise.race([ended, Promise.resolve("open")])).toBe("open");
 });

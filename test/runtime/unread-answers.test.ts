@@ -71,7 +71,7 @@ test("ten that do not read lose all but the youngest; who reads is answered mean
     bind: "127.0.0.1:0",
     credentials: {
       tls: new ListenerTls({ cert, key, ca: pki.rootPem }),
-      limits: { strangersMax: 64, strangersOfAddressMax: 64, knownMax: 0, strangerMsMax: 120_000 },
+      limits: { strangersMax: 64, strangersOfAddressMax: 64, knownMax: 0, knownOfOneMax: 0, strangerMsMax: 120_000 },
       isKnown: undefined,
       unread: { bytesMax: 6 * 1024 * 1024, bytesOfNetworkMax: 3.5 * 1024 * 1024 },
     },

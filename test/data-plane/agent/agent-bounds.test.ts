@@ -6,25 +6,28 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { credentials, ServerCredentials, status } from "@grpc/grpc-js";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
-import { agentBounds, createAgentService } from "../../../data-plane/agent/agent-service.js";
+import { agentBounds, agentDefaults, createAgentService } from "../../../data-plane/agent/agent-service.js";
 import { AppRegistry } from "../../../data-plane/agent/app-registry.js";
 import { AgentServiceClient } from "../../../proto/gen/ashlar/v1/agent.js";
 import { systemClock } from "../../../runtime/clock.js";
 import { type GrpcServer, startGrpcServer } from "../../../runtime/grpc-server.js";
 import { silentLogger } from "../../../runtime/log.js";
+import { ManualClock } from "../../support/manual-clock.js";
 import { until } from "../../support/processes.js";
 
 let dir: string;
 let agent: GrpcServer;
+let clock: ManualClock;
 const warnings: string[] = [];
 const path = (): string => join(dir, "agent.sock");
 
 beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), "agent-"));
+  clock = new ManualClock();
   const about = { mesh: "test", service: "bytes", version: "v1", proxyId: "p", outbound: "", socketDir: dir };
   const describeProxy = () => ({ ...about, spiffeId: "spiffe://test/service/bytes", ready: true });
   const log = { ...silentLogger, warn: (message: string) => void warnings.push(message) };
-  const deps = { registry: new AppRegistry(), clock: systemClock, describe: describeProxy, log };
+  const deps = { registry: new AppRegistry(), clock, describe: describeProxy, log };
   agent = await startGrpcServer({
     bind: `unix:${path()}`,
     credentials: ServerCredentials.createInsecure(),
@@ -54,6 +57,26 @@ test("connections have a bound: those too many are refused, and those that are t
   expect(await ask()).toBe("p");
   expect(warnings).toEqual([expect.stringMatching(/more than 64 connections at once/)]);
   for (const socket of sockets) socket.destroy();
+  client.close();
+});
+
+test("who opens a registration and does not say which application it is gives its place back", async () => {
+  const client = new AgentServiceClient(`unix:${path()}`, credentials.createInsecure());
+  const open = (): Promise<{ code: number; details: string }> => {
+    const stream = client.register();
+    stream.on("error", () => {});
+    stream.on("data", () => {});
+    return new Promise((resolve) => void stream.on("status", resolve));
+  };
+  const silent = Array.from({ length: agentDefaults.registrationsMax }, open);
+  expect((await open()).code).toBe(status.RESOURCE_EXHAUSTED);
+  await clock.advance(agentDefaults.firstMessageMsMax);
+  for (const { code, details } of await Promise.all(silent))
+    expect([code, details]).toEqual([status.DEADLINE_EXCEEDED, "no registration within 30 s"]);
+  const next = open();
+  await until("it has its place", () => clock.sleeping === 1);
+  await clock.advance(agentDefaults.firstMessageMsMax);
+  expect((await next).code).toBe(status.DEADLINE_EXCEEDED);
   client.close();
 });
 

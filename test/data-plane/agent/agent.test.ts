@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { credentials, Server, ServerCredentials, status } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
-import { createAgentService } from "../../../data-plane/agent/agent-service.js";
+import { agentDefaults, createAgentService } from "../../../data-plane/agent/agent-service.js";
 import { type AgentEvent, newRegistration, step } from "../../../data-plane/agent/agent-state.js";
 import { AppRegistry } from "../../../data-plane/agent/app-registry.js";
 import { probeApplication } from "../../../data-plane/agent/probe-application.js";
@@ -62,7 +62,7 @@ describe("agent", () => {
             },
             log,
           },
-          { leaseMs, registrationsMax: 2 },
+          { ...agentDefaults, leaseMs, registrationsMax: 2 },
         ),
       ],
       log: silentLogger,
