@@ -42,9 +42,10 @@ export class SeenCall extends CallObserver {
     super.attemptStarted(call, endpoint);
   }
 
-  override attemptEnded(call: CallFacts, outcome: AttemptOutcome): void {
-    const last = this.attempts.at(-1);
-    if (last !== undefined) last.outcome ??= outcome;
-    super.attemptEnded(call, outcome);
+  override attemptEnded(call: CallFacts, outcome: AttemptOutcome, endpoint: string): void {
+    // Of a hedged call several are open, each at another endpoint.
+    const ended = this.attempts.findLast((one) => one.outcome === undefined && one.endpoint === endpoint);
+    if (ended !== undefined) ended.outcome = outcome;
+    super.attemptEnded(call, outcome, endpoint);
   }
 }

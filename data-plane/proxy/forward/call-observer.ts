@@ -25,8 +25,9 @@ export class CallObserver {
     this.before?.attemptStarted(call, endpoint);
   }
 
-  attemptEnded(call: CallFacts, outcome: AttemptOutcome): void {
-    this.before?.attemptEnded(call, outcome);
+  /** An attempt at `endpoint` ended. Of a hedged call several may be open, each at another endpoint. */
+  attemptEnded(call: CallFacts, outcome: AttemptOutcome, endpoint: string): void {
+    this.before?.attemptEnded(call, outcome, endpoint);
   }
 
   /** The caller gets the head of the upstream's response, `fields`. Not called if the head is also its end. */

@@ -279,9 +279,9 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     if (upstream === null) return null;
     this.#upstream = null;
     this.retry?.stop();
-    this.observer?.attemptEnded(this, outcome);
-    if (this.#session !== null)
-      this.owner.attemptEnded(this, this.#session.name, outcome, this.owner.nowMs() - upstream.openedAtMs);
+    const name = this.#session?.name ?? "";
+    this.observer?.attemptEnded(this, outcome, name);
+    this.owner.attemptEnded(this, name, outcome, this.owner.nowMs() - upstream.openedAtMs);
     return upstream;
   }
 

@@ -47,7 +47,7 @@ export function noteEnd(
 ): void {
   const own = call.code;
   call.code = code;
-  call.observer?.attemptEnded(call, outcome);
+  call.observer?.attemptEnded(call, outcome, session.name);
   ends.attemptEnded(call, session.name, outcome, ends.nowMs() - stream.openedAtMs);
   call.code = own;
 }

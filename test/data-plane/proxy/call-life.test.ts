@@ -48,9 +48,9 @@ class Heard extends CallObserver {
     super.attemptStarted(call, endpoint);
   }
 
-  override attemptEnded(call: CallFacts, outcome: AttemptOutcome): void {
+  override attemptEnded(call: CallFacts, outcome: AttemptOutcome, endpoint: string): void {
     this.events.push(`attempt ${call.attempts} ${outcome}`);
-    super.attemptEnded(call, outcome);
+    super.attemptEnded(call, outcome, endpoint);
   }
 
   override responded(...heard: Parameters<CallObserver["responded"]>): void {

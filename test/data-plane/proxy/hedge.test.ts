@@ -2,6 +2,7 @@
 import { Metadata, type ServerReadableStream, type ServerUnaryCall, type sendUnaryData, status } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import type { RouteRule } from "../../../core/model.js";
+import { SeenCall } from "../../../data-plane/telemetry/seen-call.js";
 import { addInstance } from "../../support/add-instance.js";
 import type { ByteHandlers } from "../../support/byte-service.js";
 import { buildPolicy, everyone } from "../../support/proxy-fakes.js";
@@ -105,6 +106,20 @@ describe("tries beside each other", () => {
     ]);
     expect([...outcomes()].sort()).toEqual(["lost", "won"]);
     expect(pair.caller.metrics.ended.at(-1)).toMatchObject({ code: status.OK, attempts: 3 });
+  });
+
+  test("an observer hears which of them ended how", async () => {
+    follow({ hedge: soon });
+    answer = (one, nth) => (nth === 3 ? reply(one) : hang());
+    const seen: SeenCall[] = [];
+    pair.caller.observe = (one) => {
+      seen.push(new SeenCall({ traceId: "", spanId: "", parentId: "" }, false, () => 0));
+      one.observe(seen[0] as SeenCall);
+    };
+    await call();
+    await eventually("all ended", () => seen[0]?.attempts.every(({ outcome }) => outcome !== undefined) === true);
+    expect(seen[0]?.attempts.map(({ outcome }) => outcome)).toEqual(["cancelled", "cancelled", "answered"]);
+    expect(new Set(seen[0]?.attempts.map(({ endpoint }) => endpoint)).size).toBe(3);
   });
 
   test("the first try may still be the one that answers", async () => {
