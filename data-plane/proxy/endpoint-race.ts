@@ -35,6 +35,8 @@ export class EndpointRace implements Timed {
   readonly #lost: (failure: unknown) => void;
   readonly #open = (session: UpstreamSession): boolean => this.#call.send(session, null);
   readonly #waiters: StreamWaiter[] = [];
+  /** The instances that were asked, and those that the call was sent to before. */
+  readonly #asked: Set<string>;
   #failure: unknown;
   #full = 0;
   #lookMs = headStartMs;
@@ -51,11 +53,11 @@ export class EndpointRace implements Timed {
     this.#deps = deps;
     this.#call = call;
     this.#lost = lost;
+    this.#asked = new Set(call.tried);
   }
 
   start(): void {
     this.#call.waiting = this;
-    this.#call.tried ??= new Set();
     this.#goOn();
   }
 
@@ -84,9 +86,9 @@ export class EndpointRace implements Timed {
   }
 
   #next(): Endpoint | undefined {
-    const { tried = nothingTried, attempts } = this.#call;
+    const { attempts } = this.#call;
     const { choice } = this.#deps;
-    const untried = choice.choose(this.#call, tried);
+    const untried = choice.choose(this.#call, this.#asked);
     if (untried !== undefined || this.#failure !== undefined || attempts === 0) return untried;
     // Every endpoint refused the call, so one that refused is asked again before the call fails.
     return choice.choose(this.#call, nothingTried);
@@ -95,19 +97,23 @@ export class EndpointRace implements Timed {
   #ask(endpoint: Endpoint): void {
     const { choice, pool } = this.#deps;
     const target = choice.targetOf(this.#call.service, endpoint);
-    this.#call.tried?.add(endpoint.proxyId);
+    this.#asked.add(endpoint.proxyId);
     // The best remaining endpoint is backed off, so all others are too.
     const isLast = pool.reachOf(target.key) === reach.backedOff;
-    const waiter = new StreamWaiter(this.#call.caller, this.#open, (failure) => this.#heard(waiter, failure, isLast));
+    const waiter = new StreamWaiter(this.#call.caller, this.#open, (failure) =>
+      this.#heard(waiter, endpoint, failure, isLast),
+    );
     this.#waiters.push(waiter);
     this.#asking = true;
     pool.acquire(target, waiter);
     this.#asking = false;
   }
 
-  #heard(waiter: StreamWaiter, failure: unknown, isLast: boolean): void {
+  #heard(waiter: StreamWaiter, endpoint: Endpoint, failure: unknown, isLast: boolean): void {
     this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
     if (failure === undefined) {
+      this.#call.tried ??= new Set();
+      this.#call.tried.add(endpoint.proxyId);
       this.leave();
       this.#call.waiting = null;
       return;
@@ -125,8 +131,8 @@ export class EndpointRace implements Timed {
   /** No endpoint has a stream yet: asks one more if that may be sooner. */
   onDue(): void {
     const { choice, pool } = this.#deps;
-    const { service, tried = nothingTried } = this.#call;
-    const endpoint = choice.choose(this.#call, tried);
+    const { service } = this.#call;
+    const endpoint = choice.choose(this.#call, this.#asked);
     if (endpoint !== undefined && pool.reachOf(choice.targetOf(service, endpoint).key) <= reach.afterDial) {
       this.#lookMs = headStartMs;
       this.#ask(endpoint);

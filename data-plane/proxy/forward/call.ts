@@ -40,7 +40,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
   #session: UpstreamSession | null = null;
   /** The last attached observer; earlier ones are linked to it. */
   observer: CallObserver | null = null;
-  /** The endpoints that were tried, once one has failed. */
+  /** The instances that the call was sent to, as far as it must not be sent there again. */
   tried: Set<string> | undefined;
   readonly messages: RequestMessages;
   nextOpen: OpenCall | null = null;

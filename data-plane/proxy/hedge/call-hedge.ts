@@ -42,6 +42,8 @@ export class CallHedge implements Retrying, Timed, HedgedTryOwner {
   readonly #carry: () => void;
   /** Tries beside the attempt, those that wait for a stream among them. */
   readonly #others: HedgedTry[] = [];
+  /** The instances that the call was sent to. */
+  readonly #sentTo = new Set<string>();
   /** The server said that nothing more may be tried. */
   #isForbidden = false;
   /** Nothing more is tried: the call has its answer, or its request is too long to be sent again. */
@@ -138,7 +140,10 @@ export class CallHedge implements Retrying, Timed, HedgedTryOwner {
   open(one: HedgedTry, session: UpstreamSession): Stream | null | undefined {
     if (this.#isSettled) return undefined;
     if (!this.#waits) {
+      const { tries } = this;
+      this.tries = one.nth; // others may have begun while it waited: its request says what came before it
       const stream = openBeside(this.#call, session, one, this.#deps.nowMs());
+      this.tries = tries;
       if (stream === undefined) this.#remove(one);
       return stream;
     }
@@ -207,12 +212,11 @@ export class CallHedge implements Retrying, Timed, HedgedTryOwner {
     const { choose, targetOf, pool, budget } = this.#deps;
     const call = this.#call;
     if (!this.#mayBegin || budget.isTight) return;
-    const tried = call.tried ?? new Set<string>();
-    const endpoint = choose(call, tried);
+    const endpoint = choose(call, this.#sentTo);
     if (endpoint === undefined || !this.#mayPay(0)) return;
-    call.tried = tried.add(endpoint.proxyId);
+    this.#sentTo.add(endpoint.proxyId);
     this.tries++;
-    const one = new HedgedTry(this);
+    const one = new HedgedTry(this, this.tries);
     this.#others.push(one);
     pool.acquire(targetOf(call.service, endpoint), one.waiter);
     this.#beginLater(this.#policy.delayMs);
@@ -230,11 +234,10 @@ export class CallHedge implements Retrying, Timed, HedgedTryOwner {
     return this.#traffic.budget.take(nowMs);
   }
 
-  /** No further try goes to this instance. */
+  /** No further try beside others goes to this instance. */
   #noteTried(name: string | undefined): void {
     const endpoint = name === undefined ? undefined : this.#deps.endpointOf(name);
-    this.#call.tried ??= new Set();
-    if (endpoint !== undefined) this.#call.tried.add(endpoint.proxyId);
+    if (endpoint !== undefined) this.#sentTo.add(endpoint.proxyId);
   }
 
   #remove(one: HedgedTry): void {

@@ -21,12 +21,15 @@ export interface HedgedTryOwner {
 /** One try of a hedged call beside the call's attempt, until its answer counts or it fails. */
 export class HedgedTry implements StreamSink {
   readonly #owner: HedgedTryOwner;
+  /** Which of the call's tries it is, from 2. */
+  readonly nth: number;
   readonly waiter: StreamWaiter;
   stream: Stream | null = null;
   session: UpstreamSession | null = null;
 
-  constructor(owner: HedgedTryOwner) {
+  constructor(owner: HedgedTryOwner, nth: number) {
     this.#owner = owner;
+    this.nth = nth;
     this.waiter = new StreamWaiter(
       owner.caller,
       (session) => this.#open(session),

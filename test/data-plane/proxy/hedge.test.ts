@@ -99,11 +99,10 @@ describe("tries beside each other", () => {
       () => tries[0]?.isCancelled === true && tries[1]?.isCancelled === true,
     );
     expect([...instances()].sort()).toEqual([0, 1, 2]);
-    expect(tries.map(({ bytes, previous }) => [bytes, previous])).toEqual([
-      ["hello", undefined],
-      ["hello", "1"],
-      ["hello", "2"],
-    ]);
+    // they may arrive in another order than they began
+    expect(new Set(tries.map(({ bytes, previous }) => `${bytes} ${previous}`))).toEqual(
+      new Set(["hello undefined", "hello 1", "hello 2"]),
+    );
     expect([...outcomes()].sort()).toEqual(["lost", "won"]);
     expect(pair.caller.metrics.ended.at(-1)).toMatchObject({ code: status.OK, attempts: 3 });
   });
@@ -146,14 +145,14 @@ describe("tries beside each other", () => {
     pair.caller.endpoints.all.splice(2);
     follow({ hedge: { attempts: 5, delayMs: 5 } });
     answer = hang;
-    expect((await call(500)).code).toBe(status.DEADLINE_EXCEEDED);
+    expect((await call(2000)).code).toBe(status.DEADLINE_EXCEEDED);
     expect([...instances()].sort()).toEqual([0, 1]);
   });
 
   test("all are cancelled when the deadline passes, and when the caller cancels", async () => {
     follow({ hedge: soon });
     answer = hang;
-    expect((await call(500)).code).toBe(status.DEADLINE_EXCEEDED);
+    expect((await call(2000)).code).toBe(status.DEADLINE_EXCEEDED);
     await eventually("all were cancelled", () => tries.length === 3 && tries.every(({ isCancelled }) => isCancelled));
     tries = [];
     const stream = pair.client().clientStream(() => {});
@@ -219,9 +218,9 @@ describe("after a failure", () => {
     expect((await call()).code).toBe(status.UNAVAILABLE);
     expect(tries).toHaveLength(1);
     tries = [];
-    follow({ hedge: soon });
+    follow({ hedge: { attempts: 3, delayMs: 400 } });
     answer = (one, nth) => (nth === 2 ? fail(one, status.UNAVAILABLE, pushback("-1")) : hang());
-    expect((await call(700)).code).toBe(status.DEADLINE_EXCEEDED);
+    expect((await call(2000)).code).toBe(status.DEADLINE_EXCEEDED);
     expect(tries).toHaveLength(2);
   });
 
@@ -263,17 +262,21 @@ describe("a request", () => {
     expect(tries).toHaveLength(1);
   });
 
-  test("that grows too long goes on with the first try alone", async () => {
+  test("that grows too long goes on with one try alone", async () => {
     follow({ hedge: { attempts: 2, delayMs: 20 } });
     answer = hang;
+    let left: number | undefined;
     const answered = new Promise<string>((resolve) => {
       const stream = pair.client().clientStream((error, response) => resolve(error?.message ?? String(response)));
       void eventually("both are there", () => tries.length === 2)
         .then(() => stream.write(Buffer.alloc(100_000)))
-        .then(() => eventually("the second is cancelled", () => tries[1]?.isCancelled === true))
-        .then(() => stream.end());
+        .then(() => eventually("one of them is cancelled", () => tries.some(({ isCancelled }) => isCancelled)))
+        .then(() => {
+          left = tries.find(({ isCancelled }) => !isCancelled)?.instance;
+          stream.end();
+        });
     });
-    expect(await answered).toBe(`100000 at ${tries[0]?.instance}`);
+    expect(await answered).toBe(`100000 at ${left}`);
     expect(outcomes()).toEqual(["lost"]);
   });
 });
