@@ -72,7 +72,10 @@ export interface StreamSpec {
   readonly denyDelete: boolean;
   readonly denyPurge: boolean;
   readonly allowDirect: boolean;
-  readonly republish: { readonly from: string; readonly to: string } | undefined;
+  /** What is stored is sent on; `headersOnly`: without its data. */
+  readonly republish: { readonly from: string; readonly to: string; readonly headersOnly?: boolean } | undefined;
+  /** For so many milliseconds a second message of one id (`Nats-Msg-Id`) is not stored; undefined: two minutes. */
+  readonly duplicateWindowMs?: number | undefined;
 }
 
 /** A stream as the server has it. */
@@ -119,7 +122,8 @@ export interface Bus {
   /**
    * Appends to the stream that has `subject` and resolves with its sequence once it is stored. Fails with
    * `conflict` (the expected sequence is not the last), `exists` (a write-once subject has its message),
-   * `limit` (the stream is full), `denied`, or `unavailable`: then it may or may not have been stored.
+   * `limit` (the stream is full), `denied`, or `unavailable`: then it may or may not have been stored. Where the stream
+   * has a message of the same `Nats-Msg-Id` within its window, that one's sequence is the answer and nothing is stored.
    */
   append(subject: string, data: Uint8Array, options?: AppendOptions): Promise<number>;
   /** A message by direct get from any replica (may lag); undefined if there is none. Fails with `unavailable`, `denied`. */
@@ -129,6 +133,8 @@ export interface Bus {
 
   /** The stream's state, or undefined if there is none. */
   streamInfo(name: string): Promise<StreamInfo | undefined>;
+  /** The names of all streams of the account. */
+  streamNames(): Promise<readonly string[]>;
   /** Creates a file-backed stream; `exists` if there is one of that name with another configuration. */
   createStream(spec: StreamSpec): Promise<void>;
   /**

@@ -21,6 +21,8 @@ interface MemoryStream {
   readonly created: string;
   messages: StoredMessage[];
   lastSequence: number;
+  /** The sequence and time of each message id. */
+  readonly ids: Map<string, { readonly sequence: number; readonly atMs: number }>;
 }
 
 interface Listener {
@@ -90,13 +92,23 @@ export class MemoryBroker {
     }
     if (found !== undefined) return;
     this.#made += 1;
-    this.#streams.set(spec.name, { spec, created: `stream ${this.#made}`, messages: [], lastSequence: 0 });
+    this.#streams.set(spec.name, {
+      spec,
+      created: `stream ${this.#made}`,
+      messages: [],
+      lastSequence: 0,
+      ids: new Map(),
+    });
   }
 
   update(spec: StreamSpec): void {
     const stream = this.#streams.get(spec.name);
     if (stream === undefined) throw new AshlarError("not_found", `update stream ${spec.name}: there is none`);
     stream.spec = spec;
+  }
+
+  names(): readonly string[] {
+    return [...this.#streams.keys()];
   }
 
   info(name: string): StreamInfo | undefined {
@@ -119,23 +131,38 @@ export class MemoryBroker {
     }
     if (data.length > (stream.spec.maxMessageBytes ?? Number.POSITIVE_INFINITY))
       throw new AshlarError("invalid_argument", `${what}: message size exceeds maximum allowed`);
+    const same = this.#sameId(stream, headers["Nats-Msg-Id"]);
+    if (same !== undefined) return same;
     this.#makeRoom(stream, subject, data.length, what);
+    const before = stream.messages.findLast((message) => message.subject === subject)?.sequence ?? 0;
     stream.lastSequence += 1;
     const sequence = stream.lastSequence;
     const copy = data.slice();
     const header = (name: string): string | undefined => headers[name];
     const origin = { stream: stream.spec.name, subject };
     const storedMs = this.#clock.nowMs();
+    const id = headers["Nats-Msg-Id"];
+    if (id !== undefined) stream.ids.set(id, { sequence, atMs: storedMs });
     stream.messages.push({ subject, data: copy, header, relayed: false, origin, sequence, storedMs });
     this.deliver({ subject, data: copy, header, relayed: false, origin: undefined });
     const { republish, name } = stream.spec;
     if (republish !== undefined) {
-      const to = republish.to.replaceAll(/\{\{wildcard\((\d)\)\}\}/g, (_, which: string) =>
-        wildcardOf(republish.from, subject, Number(which)),
-      );
-      this.deliver({ subject: to, data: copy, header, relayed: true, origin: { stream: name, subject } });
+      const own: Record<string, string> = { "Nats-Sequence": `${sequence}`, "Nats-Last-Sequence": `${before}` };
+      this.deliver({
+        subject: republishedTo(republish, subject),
+        data: republish.headersOnly === true ? new Uint8Array() : copy,
+        header: (field) => own[field] ?? headers[field],
+        relayed: true,
+        origin: { stream: name, subject },
+      });
     }
     return sequence;
+  }
+
+  #sameId({ spec, ids }: MemoryStream, id: string | undefined): number | undefined {
+    const same = id === undefined ? undefined : ids.get(id);
+    const windowMs = spec.duplicateWindowMs ?? 120_000;
+    return same === undefined || this.#clock.nowMs() - same.atMs > windowMs ? undefined : same.sequence;
   }
 
   #makeRoom(stream: MemoryStream, subject: string, bytes: number, what: string): void {
@@ -163,6 +190,12 @@ export class MemoryBroker {
     if ("lastOf" in query) return messages.findLast((message) => matchesSubject(query.lastOf, message.subject));
     return messages.find(({ sequence, subject }) => sequence >= query.from && matchesSubject(query.nextOf, subject));
   }
+}
+
+/** Where a stored message is sent on to. */
+function republishedTo({ from, to }: NonNullable<StreamSpec["republish"]>, subject: string): string {
+  if (from.endsWith(".>") && to.endsWith(".>")) return to.slice(0, -1) + subject.slice(from.length - 1);
+  return to.replaceAll(/\{\{wildcard\((\d)\)\}\}/g, (_, which: string) => wildcardOf(from, subject, Number(which)));
 }
 
 /** What the `which`th "*" of `pattern` stands for in `subject`; they are counted from 1. */
@@ -260,6 +293,11 @@ class MemoryBus implements Bus {
   async streamInfo(name: string): Promise<StreamInfo | undefined> {
     await this.#may(`$JS.API.STREAM.INFO.${name}`, `look at stream ${name}`);
     return this.#broker.info(name);
+  }
+
+  async streamNames(): Promise<readonly string[]> {
+    await this.#may("$JS.API.STREAM.NAMES", "list streams");
+    return this.#broker.names();
   }
 
   async createStream(spec: StreamSpec): Promise<void> {

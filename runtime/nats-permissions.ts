@@ -13,6 +13,10 @@ import {
   endpointSubject,
   freshnessSubject,
   heartbeatSubject,
+  journaledPrefix,
+  journalSealSubject,
+  journalStream,
+  journalSubject,
   limitsSubject,
   proxyInbox,
   readPrefix,
@@ -55,13 +59,20 @@ export const directGetSubject = (stream: string): string => `$JS.API.DIRECT.GET.
 export function bootstrapPermissions(inboxPrefix: string): NatsPermissions {
   return {
     publish: [
-      ...allStreams.flatMap((name) => [
-        `$JS.API.STREAM.CREATE.${name}`,
-        `$JS.API.STREAM.UPDATE.${name}`,
-        `$JS.API.STREAM.INFO.${name}`,
-      ]),
+      ...allStreams.flatMap((name) => [`$JS.API.STREAM.CREATE.${name}`, `$JS.API.STREAM.UPDATE.${name}`]),
       `$JS.API.STREAM.DELETE.${endpointStream}`,
+      "$JS.API.STREAM.NAMES", // what journals may take of the disk, others may not
+      "$JS.API.STREAM.INFO.*",
     ],
+    subscribe: [`${inboxPrefix}.>`],
+  };
+}
+
+/** Creates, checks and changes the journals of these services, and nothing else. */
+export function journalPermissions(services: readonly string[], inboxPrefix: string): NatsPermissions {
+  const verbs = ["CREATE", "UPDATE", "INFO"] as const;
+  return {
+    publish: services.flatMap((service) => verbs.map((verb) => `$JS.API.STREAM.${verb}.${journalStream(service)}`)),
     subscribe: [`${inboxPrefix}.>`],
   };
 }
@@ -74,14 +85,21 @@ export function controlPlanePermissions(inboxPrefix: string): NatsPermissions {
       "ashlar.blob.*.*",
       auditSubject,
       freshnessSubject,
-      ...allStreams.flatMap((name) => [`$JS.API.STREAM.INFO.${name}`, `$JS.API.STREAM.MSG.GET.${name}`]),
-      ...allStreams.map(directGetSubject),
+      journalSubject("*", "resolution", "*"),
+      journalSealSubject("*"),
+      "$JS.API.STREAM.NAMES",
+      "$JS.API.STREAM.INFO.*", // of every stream: those of journals are not known beforehand
+      "$JS.API.STREAM.MSG.GET.*",
+      directGetSubject("*"),
     ],
     subscribe: [`${readPrefix}.>`, heartbeatSubject("*", "*"), `${inboxPrefix}.>`],
   };
 }
 
-/** A proxy: reads what was committed, writes its own endpoint, heartbeat, decisions and limit reports. Its inbox prefix is `proxyInbox(proxyId)`. */
+/**
+ * A proxy: reads what was committed, writes its own endpoint, heartbeat, decisions and limit reports, and reads and appends
+ * to its own service's journal. Its inbox prefix is `proxyInbox(proxyId)`.
+ */
 export function proxyPermissions(service: string, proxyId: string): NatsPermissions {
   return {
     publish: [
@@ -89,8 +107,16 @@ export function proxyPermissions(service: string, proxyId: string): NatsPermissi
       heartbeatSubject(service, proxyId),
       decisionSubject(service, proxyId),
       limitsSubject(service, proxyId),
-      ...readStreams.map(directGetSubject),
+      journalSubject(service, "entry", "*"),
+      journalSubject(service, "outcome", "*"),
+      ...[...readStreams, journalStream(service)].map(directGetSubject),
     ],
-    subscribe: [`${readPrefix}.>`, heartbeatSubject("*", "*"), limitsSubject(service, "*"), `${proxyInbox(proxyId)}.>`],
+    subscribe: [
+      `${readPrefix}.>`,
+      heartbeatSubject("*", "*"),
+      limitsSubject(service, "*"),
+      `${journaledPrefix(service)}.>`,
+      `${proxyInbox(proxyId)}.>`,
+    ],
   };
 }

@@ -21,10 +21,18 @@ export function renderStreamConfig(spec: StreamSpec): Record<string, unknown> {
     deny_delete: spec.denyDelete,
     deny_purge: spec.denyPurge,
     allow_direct: spec.allowDirect,
-    duplicate_window: 120_000_000_000, // ns; the default, stated so that the server's is no difference
-    ...(spec.republish === undefined ? {} : { republish: { src: spec.republish.from, dest: spec.republish.to } }),
+    duplicate_window: (spec.duplicateWindowMs ?? duplicateWindowMsDefault) * nanosecondsPerMs, // stated, so that the server's is no difference
+    ...(spec.republish === undefined ? {} : { republish: renderRepublish(spec.republish) }),
   };
 }
+
+const renderRepublish = ({ from, to, headersOnly }: NonNullable<StreamSpec["republish"]>): object => ({
+  src: from,
+  dest: to,
+  ...(headersOnly === true && { headers_only: true }),
+});
+
+const duplicateWindowMsDefault = 120_000;
 
 const nanosecondsPerMs = 1_000_000;
 type Json = Readonly<Record<string, unknown>>;
@@ -38,7 +46,6 @@ export function parseStreamInfo(answer: Json): StreamInfo {
   const config = object(answer.config);
   const state = object(answer.state);
   if (typeof config.name !== "string") throw new AshlarError("unavailable", "an answer without a stream");
-  const republish = object(config.republish);
   return {
     spec: {
       name: config.name,
@@ -53,7 +60,8 @@ export function parseStreamInfo(answer: Json): StreamInfo {
       denyDelete: config.deny_delete === true,
       denyPurge: config.deny_purge === true,
       allowDirect: config.allow_direct === true,
-      republish: typeof republish.dest === "string" ? { from: String(republish.src), to: republish.dest } : undefined,
+      republish: republishOf(object(config.republish)),
+      ...duplicateWindowOf(config),
     },
     dangers: dangersOf(config),
     created: String(answer.created ?? ""),
@@ -62,6 +70,16 @@ export function parseStreamInfo(answer: Json): StreamInfo {
     messages: count(state.messages),
     bytes: count(state.bytes),
   };
+}
+
+function republishOf({ src, dest, headers_only }: Json): StreamSpec["republish"] {
+  if (typeof dest !== "string") return undefined;
+  return { from: String(src), to: dest, ...(headers_only === true && { headersOnly: true }) };
+}
+
+function duplicateWindowOf({ duplicate_window }: Json): Pick<StreamSpec, "duplicateWindowMs"> {
+  const windowMs = Math.round(count(duplicate_window) / nanosecondsPerMs);
+  return windowMs === duplicateWindowMsDefault ? {} : { duplicateWindowMs: windowMs };
 }
 
 function maxAgeOf(config: Json): Pick<StreamSpec, "maxAgeMs"> {

@@ -253,6 +253,16 @@ class NatsBus implements Bus, SystemBus {
     return answer === undefined ? undefined : parseStreamInfo(answer);
   }
 
+  async streamNames(): Promise<readonly string[]> {
+    const names: string[] = [];
+    for (;;) {
+      const answer = await this.#api("list streams", "$JS.API.STREAM.NAMES", { offset: names.length });
+      const page = Array.isArray(answer.streams) ? answer.streams.map(String) : [];
+      names.push(...page);
+      if (page.length === 0 || names.length >= Number(answer.total ?? 0)) return names;
+    }
+  }
+
   async createStream(spec: StreamSpec): Promise<void> {
     await this.#api(`create stream ${spec.name}`, `$JS.API.STREAM.CREATE.${spec.name}`, renderStreamConfig(spec));
   }

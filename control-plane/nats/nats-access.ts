@@ -40,6 +40,8 @@ export interface NatsAccess {
   readonly bus: Bus;
   /** Creates and checks the streams with a credential that is valid for 15 minutes and used for nothing else. */
   bootstrap(signal: AbortSignal): Promise<void>;
+  /** Does `work` with a credential that may do this, is valid for 15 minutes and is used for nothing else. */
+  once(permissions: (inboxPrefix: string) => NatsPermissions, signal: AbortSignal, work: OneTimeWork): Promise<void>;
   /** Sets the bounds of the streams of Ashlar's own server to what fits its disk at this moment. Does nothing in a cluster. */
   fitStreams(signal: AbortSignal): Promise<void>;
   /** Returns whether control planes and proxies are users of one account. */
@@ -50,6 +52,8 @@ export interface NatsAccess {
   mintProxyUser(user: string, service: string, proxyId: string, expiresMs: number): Promise<string>;
   close(): Promise<void>;
 }
+
+type OneTimeWork = (bus: Bus) => Promise<unknown>;
 
 const dailyMs = 24 * 3_600_000;
 const remintMs = 3_600_000;
@@ -83,11 +87,11 @@ export async function openNatsAccess(options: NatsAccessOptions): Promise<NatsAc
   })();
   const connection = { servers: options.servers, inboxPrefix, log, clock };
   const bus = connectNats({ ...connection, jwt: () => jwt, seed: () => key.seed, name: "control-plane" });
-  const withBootstrapUser = async (signal: AbortSignal, work: (bus: Bus) => Promise<unknown>): Promise<void> => {
+  const asOneTimeUser: NatsAccess["once"] = async (permissions, signal, work) => {
     const own = createNatsUserKey();
     const expiresMs = clock.nowMs() + bootstrapMs;
     const user = { name: "bootstrap", userPublicKey: own.publicKey, expiresMs };
-    const once = await mint(accounts.mesh, user, bootstrapPermissions(inboxPrefix));
+    const once = await mint(accounts.mesh, user, permissions(inboxPrefix));
     const name = "control-plane-bootstrap";
     const bootstrapBus = connectNats({ ...connection, jwt: () => once, seed: () => own.seed, name });
     try {
@@ -97,9 +101,12 @@ export async function openNatsAccess(options: NatsAccessOptions): Promise<NatsAc
       await bootstrapBus.close();
     }
   };
+  const withBootstrapUser = (signal: AbortSignal, work: OneTimeWork) =>
+    asOneTimeUser(bootstrapPermissions, signal, work);
   return {
     servers: options.servers,
     bus,
+    once: asOneTimeUser,
     mintProxyUser: (userPublicKey, service, proxyId, expiresMs) =>
       mint(
         accounts.proxies,

@@ -3,6 +3,8 @@ import { statfs } from "node:fs/promises";
 import { AshlarError } from "../../core/errors.js";
 import type { Bus } from "../../runtime/bus.js";
 import { diskError } from "../../runtime/disk-fault.js";
+import { findJournals, useOf } from "../journal/find-journals.js";
+import { promisedBytes } from "../journal/journal-room.js";
 import { boundedStreams, boundsDefault, fitStreams, type StreamBounds } from "../store/streams.js";
 import { fitBounds, isOff, neededBytes, renderBytes } from "./disk-room.js";
 
@@ -27,7 +29,7 @@ export async function requireRoom(dir: string, isNew: boolean): Promise<void> {
 
 /** The bounds that fit the disk of `dir` now, by what the streams hold. Streams that are not there yet hold nothing. */
 export async function findBounds(
-  bus: Pick<Bus, "streamInfo">,
+  bus: Pick<Bus, "streamInfo" | "streamNames">,
   dir: string,
   decisionBytes: number | undefined,
 ): Promise<{ readonly now: StreamBounds; readonly fitting: StreamBounds }> {
@@ -36,7 +38,8 @@ export async function findBounds(
     return { stored: info?.bytes ?? 0, bound: info?.spec.maxBytes ?? 0 };
   };
   const [decisions, endpoints, audit] = [await look("decisions"), await look("endpoints"), await look("audit")];
-  const freeBytes = await freeBytesOf(dir);
+  const promised = promisedBytes((await findJournals(bus)).map(useOf));
+  const freeBytes = Math.max(0, (await freeBytesOf(dir)) - promised);
   const wanted = {
     decisions: decisionBytes ?? Math.max(boundsDefault.decisions, decisions.bound),
     endpoints: Math.max(boundsDefault.endpoints, endpoints.bound),

@@ -33,7 +33,6 @@ const replies: readonly (readonly [where: string, body: string])[] = [
   ["$JS.API.STREAM.UPDATE.ASHLAR_ACTIVATIONS", sealed],
   ["$JS.API.CONSUMER.CREATE.ASHLAR_AUDIT", consumer],
   ["$JS.API.CONSUMER.DURABLE.CREATE.ASHLAR_AUDIT.d", consumer],
-  ["$JS.API.DIRECT.GET.ASHLAR_AUDIT", JSON.stringify({ seq: 1 })],
   [ingestSubject("revisions", 9), "forged"],
   [ingestSubject("activations", 9), "forged"],
   [ingestSubject("trust", 9), "forged"],

@@ -55,6 +55,7 @@ export class LossyBus implements Bus {
   append: Bus["append"] = (subject, data, options) => this.#bus.append(subject, data, options);
   leaderGet: Bus["leaderGet"] = (stream, query) => this.#bus.leaderGet(stream, query);
   streamInfo: Bus["streamInfo"] = (name) => this.#bus.streamInfo(name);
+  streamNames: Bus["streamNames"] = () => this.#bus.streamNames();
   createStream: Bus["createStream"] = (spec) => this.#bus.createStream(spec);
   updateStream: Bus["updateStream"] = (spec) => this.#bus.updateStream(spec);
   deleteStream: Bus["deleteStream"] = (name) => this.#bus.deleteStream(name);

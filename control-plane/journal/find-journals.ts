@@ -1,0 +1,26 @@
+/** Which journals there are, whatever the policy says today: what was written stays. */
+import { journalStream } from "../../core/wire/subjects.js";
+import type { Bus, StreamInfo } from "../../runtime/bus.js";
+import type { JournalUse } from "./journal-room.js";
+
+export interface FoundJournal {
+  readonly service: string;
+  readonly info: StreamInfo;
+}
+
+const prefix = journalStream("");
+
+/** By service. Fails with `unavailable`. */
+export async function findJournals(bus: Pick<Bus, "streamNames" | "streamInfo">): Promise<readonly FoundJournal[]> {
+  const names = (await bus.streamNames()).filter((name) => name.startsWith(prefix)).sort();
+  const found: FoundJournal[] = [];
+  for (const name of names) {
+    const info = await bus.streamInfo(name);
+    if (info !== undefined) found.push({ service: name.slice(prefix.length), info });
+  }
+  return found;
+}
+
+export function useOf({ service, info }: FoundJournal): JournalUse {
+  return { service, storedBytes: info.bytes, boundBytes: info.spec.maxBytes ?? 0 };
+}

@@ -1,0 +1,123 @@
+/** Makes the journals ready that a policy names, and gives them what the disk has room for. */
+import { AshlarError, messageOf } from "../../core/errors.js";
+import { journalStream } from "../../core/wire/subjects.js";
+import type { Bus } from "../../runtime/bus.js";
+import type { Logger } from "../../runtime/log.js";
+import { journalPermissions } from "../../runtime/nats-permissions.js";
+import { lowBytes, renderBytes } from "../nats/disk-room.js";
+import type { NatsAccess } from "../nats/nats-access.js";
+import { findJournals, useOf } from "./find-journals.js";
+import { fitJournals, isJournalOff, journalBytesMin } from "./journal-room.js";
+import { ensureJournal, journalsNotReady, missingJournals, type WantedJournal } from "./journal-streams.js";
+
+export interface JournalKeeperDeps {
+  readonly access: Pick<NatsAccess, "bus" | "once">;
+  readonly log: Logger;
+  /** Bytes that the disk of Ashlar's own server has free; undefined: NATS is a cluster. */
+  readonly freeBytes?: (() => Promise<number>) | undefined;
+  /** `--journal-bytes`. */
+  readonly journalBytes?: number | undefined;
+}
+
+export interface JournalKeeper {
+  /**
+   * Resolves when each of these journals has its stream, with a credential for those that lack it. Fails with
+   * `unavailable`, which says what to do: the policy that names them must not be published or activated.
+   */
+  prepare(wanted: readonly WantedJournal[], signal: AbortSignal): Promise<void>;
+  /** Gives journals of Ashlar's own server bounds that fit its disk. Does nothing in a cluster. */
+  fit(signal: AbortSignal): Promise<void>;
+}
+
+/** How much a journal keeps: on Ashlar's own server at most, where the disk has room; in a cluster always. */
+export const journalBytesDefault = { own: 8 * 1024 ** 3, cluster: 1024 ** 3 } as const;
+const replicasMax = 3;
+
+export function createJournalKeeper(deps: JournalKeeperDeps): JournalKeeper {
+  const { access, log } = deps;
+  return {
+    async prepare(wanted, signal) {
+      if (wanted.length === 0) return;
+      const missing = await missingJournals(access.bus, wanted).catch((error: unknown) => {
+        throw journalsNotReady(wanted, error);
+      });
+      if (missing.length === 0) return;
+      try {
+        const bounds = await boundsFor(deps, missing);
+        const permissions = (inbox: string) =>
+          journalPermissions(
+            missing.map(({ service }) => service),
+            inbox,
+          );
+        await access.once(permissions, signal, async (bus) => {
+          for (const one of missing) await create(bus, one, bounds.get(one.service) ?? journalBytesMin, deps);
+        });
+        for (const { service } of missing) log.info("the journal of a service is ready", { service });
+      } catch (error) {
+        throw journalsNotReady(missing, error);
+      }
+    },
+    async fit(signal) {
+      const { freeBytes, journalBytes = journalBytesDefault.own } = deps;
+      if (freeBytes === undefined || !access.bus.connected) return;
+      const found = await findJournals(access.bus);
+      if (found.length === 0) return;
+      const uses = found.map(useOf);
+      const fitting = fitJournals(await freeBytes(), uses, journalBytes);
+      const off = uses.filter(({ service, boundBytes }) =>
+        isJournalOff(boundBytes, fitting.get(service) ?? boundBytes),
+      );
+      if (off.length === 0) return;
+      const permissions = (inbox: string) =>
+        journalPermissions(
+          off.map(({ service }) => service),
+          inbox,
+        );
+      await access.once(permissions, signal, async (bus) => {
+        for (const { service } of off) {
+          const spec = (await bus.streamInfo(journalStream(service)))?.spec;
+          const maxBytes = fitting.get(service);
+          if (spec !== undefined && maxBytes !== undefined) await bus.updateStream({ ...spec, maxBytes });
+        }
+      });
+      log.info("journals are bounded by what the disk has room for", Object.fromEntries(fitting));
+    },
+  };
+}
+
+/** What new journals may keep. Fails with `limit` if a disk has no room for them. */
+async function boundsFor(
+  { access, freeBytes, journalBytes }: JournalKeeperDeps,
+  missing: readonly WantedJournal[],
+): Promise<ReadonlyMap<string, number>> {
+  if (freeBytes === undefined)
+    return new Map(missing.map(({ service }) => [service, journalBytes ?? journalBytesDefault.cluster]));
+  const uses = (await findJournals(access.bus)).map(useOf);
+  const there = new Set(uses.map(({ service }) => service));
+  const created = missing.filter(({ service }) => !there.has(service));
+  const free = await freeBytes();
+  const needed = lowBytes + created.length * journalBytesMin;
+  if (created.length > 0 && free < needed)
+    throw new AshlarError(
+      "limit",
+      `the disk of NATS has ${renderBytes(free)} free, and ${created.length} new journals need ${renderBytes(needed)}: make room there`,
+    );
+  const added = created.map(({ service }) => ({ service, storedBytes: 0, boundBytes: 0 }));
+  return fitJournals(free, [...uses, ...added], journalBytes ?? journalBytesDefault.own);
+}
+
+async function create(bus: Bus, wanted: WantedJournal, maxBytes: number, deps: JournalKeeperDeps): Promise<void> {
+  if (deps.freeBytes !== undefined) return ensureJournal(bus, wanted, { maxBytes, replicas: 1 });
+  try {
+    await ensureJournal(bus, wanted, { maxBytes, replicas: replicasMax });
+  } catch (error) {
+    if (!(error instanceof AshlarError) || error.code !== "unavailable" || !bus.connected) throw error;
+    try {
+      await ensureJournal(bus, wanted, { maxBytes, replicas: 1 });
+    } catch {
+      throw error;
+    }
+    const why = messageOf(error);
+    deps.log.warn("NATS cannot hold three replicas: a journal has one", { service: wanted.service, why });
+  }
+}

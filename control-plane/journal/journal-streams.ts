@@ -1,0 +1,121 @@
+/** The streams of journals: one a service, created with a credential for that alone, never deleted. */
+import { AshlarError, isAshlarError, messageOf } from "../../core/errors.js";
+import { journaledPrefix, journalPrefix, journalStream } from "../../core/wire/subjects.js";
+import type { Bus, StreamInfo, StreamSpec } from "../../runtime/bus.js";
+
+/** A journal as a policy wants it. */
+export interface WantedJournal {
+  readonly service: string;
+  /** For so long a repeat of an idempotency key is known; 0: the service's writes have no keys. */
+  readonly rememberMs: number;
+}
+
+/** A record and its headers: what a proxy's user may send at most. */
+const messageBytesMax = (512 + 16) * 1024;
+/** Outcomes have ids too: two copies of one that come within this time are one. */
+const windowMsMin = 120_000;
+
+/** What the stream of a journal must be: nothing goes by age, number or size, and a full one refuses. */
+export function journalSpec(
+  { service, rememberMs }: WantedJournal,
+  { maxBytes, replicas }: { readonly maxBytes: number; readonly replicas: number },
+): StreamSpec {
+  return {
+    name: journalStream(service),
+    subjects: [`${journalPrefix(service)}.>`],
+    replicas,
+    discard: "new",
+    discardNewPerSubject: false,
+    maxMessagesPerSubject: undefined,
+    maxBytes,
+    maxMessageBytes: messageBytesMax,
+    denyDelete: true,
+    denyPurge: true,
+    allowDirect: true,
+    republish: { from: `${journalPrefix(service)}.>`, to: `${journaledPrefix(service)}.>`, headersOnly: true },
+    duplicateWindowMs: Math.max(windowMsMin, rememberMs),
+  };
+}
+
+const fixed = [
+  "subjects",
+  "discard",
+  "discardNewPerSubject",
+  "maxMessagesPerSubject",
+  "maxAgeMs",
+  "denyDelete",
+  "denyPurge",
+  "allowDirect",
+  "republish",
+] as const satisfies readonly (keyof StreamSpec)[];
+
+/** Why a stream must not be used as the journal of `wanted`, for people; empty: it may. */
+export function journalFaults(wanted: WantedJournal, { spec, dangers }: StreamInfo): readonly string[] {
+  const right = journalSpec(wanted, { maxBytes: 1, replicas: 1 });
+  const wrong = fixed.filter((field) => JSON.stringify(right[field]) !== JSON.stringify(spec[field]));
+  const faults = wrong.map(
+    (field) => `${field} is ${JSON.stringify(spec[field])}, not ${JSON.stringify(right[field])}`,
+  );
+  const unbounded = spec.maxBytes === undefined ? ["it has no bound"] : [];
+  return [...dangers, ...faults, ...unbounded];
+}
+
+const windowOf = (spec: StreamSpec): number => spec.duplicateWindowMs ?? windowMsMin;
+
+/** Whether a stream is there that the journal of `wanted` can go on with as it is. */
+export function isReady(wanted: WantedJournal, found: StreamInfo | undefined): boolean {
+  if (found === undefined || journalFaults(wanted, found).length > 0) return false;
+  return windowOf(found.spec) >= wanted.rememberMs;
+}
+
+/**
+ * Creates the journal's stream if it is not there, and lengthens the time for which its keys are remembered. Needs a
+ * credential for that stream (`journalPermissions`); doing it again is harmless. Fails with `unavailable` when NATS does
+ * not answer or cannot hold it, and with `invalid_argument` if the stream that is there loses or rewrites what is in it.
+ */
+export async function ensureJournal(
+  bus: Bus,
+  wanted: WantedJournal,
+  options: { readonly maxBytes: number; readonly replicas: number },
+): Promise<void> {
+  const name = journalStream(wanted.service);
+  const found = await bus.streamInfo(name);
+  if (found === undefined) {
+    await bus.createStream(journalSpec(wanted, options)).catch((error: unknown) => {
+      if (!isAshlarError(error, "exists")) throw error; // another control plane has just made it: it is checked below
+    });
+  } else if (windowOf(found.spec) < wanted.rememberMs && journalFaults(wanted, found).length === 0) {
+    await bus.updateStream({ ...found.spec, duplicateWindowMs: wanted.rememberMs });
+  }
+  const info = await bus.streamInfo(name);
+  if (info === undefined) throw new AshlarError("unavailable", `stream ${name} was created and is not there`);
+  const faults = journalFaults(wanted, info);
+  if (faults.length > 0)
+    throw new AshlarError(
+      "invalid_argument",
+      `stream ${name} has a configuration that a journal must not have: ${faults.join("; ")}`,
+    );
+  if (!isReady(wanted, info))
+    throw new AshlarError("unavailable", `stream ${name} does not remember keys for ${wanted.rememberMs} ms`);
+}
+
+/** Looks by the daily credential which of these journals are not ready. Fails with `unavailable`. */
+export async function missingJournals(
+  bus: Pick<Bus, "streamInfo">,
+  wanted: readonly WantedJournal[],
+): Promise<readonly WantedJournal[]> {
+  const missing: WantedJournal[] = [];
+  for (const one of wanted) if (!isReady(one, await bus.streamInfo(journalStream(one.service)))) missing.push(one);
+  return missing;
+}
+
+/** The failure of publishing or activating policy whose journals cannot be made ready. */
+export function journalsNotReady(missing: readonly WantedJournal[], cause: unknown): AshlarError {
+  const services = missing.map(({ service }) => service).join(", ");
+  return new AshlarError(
+    "unavailable",
+    `the journal of ${services} cannot be made ready, so no write of that service could be recorded: ${messageOf(cause)}; ` +
+      "nothing was published or activated; try again when NATS has three servers and room, or take the Journal out of the policy",
+    { cause },
+  );
+}
