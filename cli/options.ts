@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { expectedDuration, parseOptionMs } from "../core/duration.js";
 import { isLabel } from "../core/identity.js";
+import { parseSizeBytes } from "../core/size.js";
 
 const durationMsMax = 7 * 86_400_000;
 
@@ -18,6 +19,14 @@ export function parseDuration(text: string): number {
 export function parseNumber(text: string): number {
   if (!/^[1-9]\d{0,14}$/.test(text)) throw new InvalidArgumentError("Expected a whole number from 1.");
   return Number(text);
+}
+
+/** "20GiB" or plain bytes, from 4 MiB. */
+export function parseSize(text: string): number {
+  const bytes = parseSizeBytes(text, "B");
+  if (bytes === undefined || bytes < 4 * 1024 * 1024)
+    throw new InvalidArgumentError("Expected a size such as 20GiB, from 4MiB.");
+  return bytes;
 }
 
 /** The number of a log's head, 0 while it is empty. */

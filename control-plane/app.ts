@@ -25,6 +25,7 @@ import { openJoinServices } from "./identity/join-services.js";
 import { openJoinTokens } from "./identity/join-tokens.js";
 import { openUnsignedWindow } from "./identity/unsigned-window.js";
 import { checkPlaceThere, checkWholeFolder } from "./identity/whole-folder.js";
+import { openJournals } from "./journal/open-journals.js";
 import { createOperatorJudge } from "./listeners.js";
 import { openMembers } from "./membership/members.js";
 import { noteJoined, openPlace, refreshPlace } from "./membership/place.js";
@@ -157,6 +158,7 @@ async function startParts(
   const { state, fleet, expected, registry } = startFollowing(base, nats.access, freshness, reader);
   const recovery = openRecovery({ ledger, guard, fleet, audit, clock, log });
   const snapshots = new SnapshotStore(ledger.blobs);
+  const journals = openJournals({ ...base, nats, ledger, snapshots, journalBytes: base.config.journalBytes });
   const knownVersions = () => registry.versions(fleet.list(), clock.nowMs());
   const publisher = createPublisher({
     mesh,
@@ -168,6 +170,7 @@ async function startParts(
     audit,
     clock,
     beforeSigning: guard.settledFor("revisions"),
+    journals: journals.preparer,
   });
   const activations = guard.settledFor("activations");
   const trustDeps = { ...base, ledger, fleet, audit, auditLog, guard: nats.guard, beforeSigning: activations };
@@ -176,7 +179,10 @@ async function startParts(
   const logs = { ledger, snapshots, decisions };
   const noting = { audit, auditLog, approvalsRequired: base.config.approvals };
   const signing = { signer, name: authority.name, beforeSigning: activations };
-  const activating = openActivating({ mesh, ...logs, ...noting, fleet, ...signing, clock, log });
+  const activating = openActivating({
+    ...{ mesh, ...logs, ...noting, fleet, ...signing, clock, log },
+    journals: journals.preparer,
+  });
   cleanup.add(activating.stop);
   const choosing = { ...activating, publisher, authority, audit };
   const chooser = createChooser({ mesh, ledger, signer, clock, ...choosing });
@@ -197,6 +203,7 @@ async function startParts(
     ...problemsAbout("proxies-unsigned", unsigned.problems(fleet.live())),
     ...problemsAbout("clock", fleet.clockProblems()),
     ...recovery.problems(),
+    ...journals.problems(),
     ...problemsAbout("issuer", trusting.issuers.problems()),
     ...problemsAbout("disk", [...base.lostFiles, ...nats.diskProblems()]),
   ];

@@ -53,6 +53,10 @@ export function createUpCommand(act: (flags: Record<string, unknown>) => void): 
       "how much of recorded decisions is kept, such as 512MiB or 1GiB, less on a small disk; in a cluster of yours set when a mesh begins (default: 512MiB)",
     )
     .option(
+      "--journal-bytes <SIZE>",
+      "how much one service's journal keeps before its writes are refused, such as 20GiB, less on a small disk; in a cluster of yours set when the journal is made (default: 8GiB, in a cluster 1GiB)",
+    )
+    .option(
       "--unsigned-for <DURATION>",
       "how long after an update statements of older proxies, which are not signed, are believed (default: 7d)",
     )

@@ -37,6 +37,8 @@ export interface UpConfig {
   /** Where health and metrics are served; undefined: nowhere. */
   readonly status: HostPort | undefined;
   readonly decisions: DecisionsConfig;
+  /** The most bytes of one journal; undefined means the default. */
+  readonly journalBytes: number | undefined;
   /** The number of operators other than its author that must approve a revision before it can become active. */
   readonly approvals: number;
   /**
@@ -89,6 +91,7 @@ export function parseUpConfig(sources: ConfigSources, cwd: string): UpConfig {
       decisionBytes: read.sizeBytes("decisions-bytes", { min: 1024 * 1024, max: Number.MAX_SAFE_INTEGER }, "B"),
       decisionAgeMs: read.durationMs("decisions-age"),
     },
+    journalBytes: read.sizeBytes("journal-bytes", { min: 4 * 1024 * 1024, max: Number.MAX_SAFE_INTEGER }, "B"),
     approvals: read.integer("approvals", { min: 0, max: approvalsMax }) ?? 0,
     unsignedForMs: read.durationMs("unsigned-for") ?? unsignedForMsDefault,
     operators: read.list("operator"),

@@ -14,30 +14,12 @@ import type {
 } from "./bus.js";
 import { type Clock, systemClock } from "./clock.js";
 import { ConnectionStatus } from "./connection-status.js";
+import { type MemoryStream, matchesSubject, republishedTo, sequenceOfId } from "./memory-streams.js";
 import type { NatsPermissions } from "./nats-permissions.js";
-
-interface MemoryStream {
-  spec: StreamSpec;
-  readonly created: string;
-  messages: StoredMessage[];
-  lastSequence: number;
-  /** The sequence and time of each message id. */
-  readonly ids: Map<string, { readonly sequence: number; readonly atMs: number }>;
-}
 
 interface Listener {
   readonly pattern: string;
   readonly queue: BoundedQueue<BusMessage>;
-}
-
-/** Returns whether `subject` matches a NATS pattern with "*" and ">". */
-export function matchesSubject(pattern: string, subject: string): boolean {
-  const [want, have] = [pattern.split("."), subject.split(".")];
-  for (const [index, token] of want.entries()) {
-    if (token === ">") return have.length > index;
-    if (have[index] === undefined || (token !== "*" && token !== have[index])) return false;
-  }
-  return want.length === have.length;
 }
 
 /** What the buses of several processes share. */
@@ -131,7 +113,7 @@ export class MemoryBroker {
     }
     if (data.length > (stream.spec.maxMessageBytes ?? Number.POSITIVE_INFINITY))
       throw new AshlarError("invalid_argument", `${what}: message size exceeds maximum allowed`);
-    const same = this.#sameId(stream, headers["Nats-Msg-Id"]);
+    const same = sequenceOfId(stream, headers["Nats-Msg-Id"], this.#clock.nowMs());
     if (same !== undefined) return same;
     this.#makeRoom(stream, subject, data.length, what);
     const before = stream.messages.findLast((message) => message.subject === subject)?.sequence ?? 0;
@@ -159,12 +141,6 @@ export class MemoryBroker {
     return sequence;
   }
 
-  #sameId({ spec, ids }: MemoryStream, id: string | undefined): number | undefined {
-    const same = id === undefined ? undefined : ids.get(id);
-    const windowMs = spec.duplicateWindowMs ?? 120_000;
-    return same === undefined || this.#clock.nowMs() - same.atMs > windowMs ? undefined : same.sequence;
-  }
-
   #makeRoom(stream: MemoryStream, subject: string, bytes: number, what: string): void {
     const { maxMessagesPerSubject, maxBytes, discard, discardNewPerSubject } = stream.spec;
     const same = stream.messages.filter((message) => message.subject === subject);
@@ -190,18 +166,6 @@ export class MemoryBroker {
     if ("lastOf" in query) return messages.findLast((message) => matchesSubject(query.lastOf, message.subject));
     return messages.find(({ sequence, subject }) => sequence >= query.from && matchesSubject(query.nextOf, subject));
   }
-}
-
-/** Where a stored message is sent on to. */
-function republishedTo({ from, to }: NonNullable<StreamSpec["republish"]>, subject: string): string {
-  if (from.endsWith(".>") && to.endsWith(".>")) return to.slice(0, -1) + subject.slice(from.length - 1);
-  return to.replaceAll(/\{\{wildcard\((\d)\)\}\}/g, (_, which: string) => wildcardOf(from, subject, Number(which)));
-}
-
-/** What the `which`th "*" of `pattern` stands for in `subject`; they are counted from 1. */
-function wildcardOf(pattern: string, subject: string, which: number): string {
-  const places = pattern.split(".").flatMap((token, place) => (token === "*" ? [place] : []));
-  return subject.split(".")[places[which - 1] ?? -1] ?? "";
 }
 
 class MemoryBus implements Bus {

@@ -24,9 +24,11 @@ export interface NatsSetup {
 
 const mebibyte = 1024 * 1024;
 /** Endpoints, audit log and decisions have bounds of 256, 256 and 512 MiB; logs and units have none and grow with policy. */
-const fileBytes = (256 + 256 + 512 + 1024) * mebibyte;
+const baseBytes = (256 + 256 + 512 + 1024) * mebibyte;
 const replicas = 3;
 const streamsMore = 1;
+/** A journal of a cluster has so many, unless `up --journal-bytes` says otherwise. */
+export const clusterJournalBytes = 1024 * mebibyte;
 
 /** Fresh keys for both accounts. */
 export function createNatsAccounts(): NatsAccounts {
@@ -37,8 +39,13 @@ export function createNatsAccounts(): NatsAccounts {
   return { mesh: create(), proxies: create() };
 }
 
-export async function buildNatsSetup({ mesh, proxies }: NatsAccounts): Promise<NatsSetup> {
-  const streams = allStreams.length + streamsMore;
+/** `journals`: how many services are to have a journal, each of `journalBytes`. */
+export async function buildNatsSetup(
+  { mesh, proxies }: NatsAccounts,
+  journals: { readonly count: number; readonly bytes: number } = { count: 0, bytes: clusterJournalBytes },
+): Promise<NatsSetup> {
+  const streams = allStreams.length + streamsMore + journals.count;
+  const fileBytes = baseBytes + journals.count * journals.bytes;
   const jetStream = { mem_storage: 0, disk_storage: fileBytes * replicas, streams, consumer: 0 };
   const none = { mem_storage: 0, disk_storage: 0, streams: 0, consumer: 0 };
   return {

@@ -78,3 +78,17 @@ export class NatsRequests {
     for (const one of this.#pending.values()) one.reject(error);
   }
 }
+
+/** The result of `work`; fails with `unavailable` after `timeoutMs`. */
+export async function within<Result>(work: Promise<Result>, clock: Clock, timeoutMs: number): Promise<Result> {
+  const timer = new AbortController();
+  const late = clock.sleep(timeoutMs, timer.signal).then(() => {
+    throw new AshlarError("unavailable", "NATS did not answer in time");
+  });
+  late.catch(() => {});
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    timer.abort();
+  }
+}

@@ -98,3 +98,14 @@ function dangersOf(config: Json): string[] {
   }
   return dangers;
 }
+
+/** The names in all pages of the answer to STREAM.NAMES; `ask` returns the page that begins at `offset`. */
+export async function listStreamNames(ask: (offset: number) => Promise<Json>): Promise<readonly string[]> {
+  const names: string[] = [];
+  for (;;) {
+    const answer = await ask(names.length);
+    const page = Array.isArray(answer.streams) ? answer.streams.map(String) : [];
+    names.push(...page);
+    if (page.length === 0 || names.length >= count(answer.total)) return names;
+  }
+}

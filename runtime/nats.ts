@@ -31,8 +31,9 @@ import {
   withHeaders,
 } from "./nats-messages.js";
 import { directGetSubject } from "./nats-permissions.js";
+import { within } from "./nats-requests.js";
 import { NatsSession } from "./nats-session.js";
-import { parseStreamInfo, renderStreamConfig } from "./nats-streams.js";
+import { listStreamNames, parseStreamInfo, renderStreamConfig } from "./nats-streams.js";
 
 /**
  * Connects in the background and reconnects for ever, with jitter: while NATS is away it says so in the
@@ -178,20 +179,7 @@ class NatsBus implements Bus, SystemBus {
   }
 
   async flush(): Promise<void> {
-    await this.#on("flush", ({ connection }) => this.#within(connection.flush()));
-  }
-
-  async #within<Result>(work: Promise<Result>): Promise<Result> {
-    const timer = new AbortController();
-    const late = this.#clock.sleep(this.#timeoutMs, timer.signal).then(() => {
-      throw new AshlarError("unavailable", "NATS did not answer in time");
-    });
-    late.catch(() => {});
-    try {
-      return await Promise.race([work, late]);
-    } finally {
-      timer.abort();
-    }
+    await this.#on("flush", ({ connection }) => within(connection.flush(), this.#clock, this.#timeoutMs));
   }
 
   /** Runs `work` on the connection and gives every failure one of our codes and `what` was being done. */
@@ -254,13 +242,7 @@ class NatsBus implements Bus, SystemBus {
   }
 
   async streamNames(): Promise<readonly string[]> {
-    const names: string[] = [];
-    for (;;) {
-      const answer = await this.#api("list streams", "$JS.API.STREAM.NAMES", { offset: names.length });
-      const page = Array.isArray(answer.streams) ? answer.streams.map(String) : [];
-      names.push(...page);
-      if (page.length === 0 || names.length >= Number(answer.total ?? 0)) return names;
-    }
+    return listStreamNames((offset) => this.#api("list streams", "$JS.API.STREAM.NAMES", { offset }));
   }
 
   async createStream(spec: StreamSpec): Promise<void> {

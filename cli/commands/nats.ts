@@ -4,17 +4,20 @@ import { AshlarError } from "../../core/errors.js";
 import {
   type AccountSetup,
   buildNatsSetup,
+  clusterJournalBytes,
   createNatsAccounts,
   type NatsSetup,
 } from "../../runtime/nats-account-setup.js";
 import { isShared, readNatsAccounts, renderNatsAccounts } from "../../runtime/nats-accounts.js";
 import { type Cli, show } from "../cli.js";
-import { outputOption, withExample } from "../options.js";
+import { outputOption, parseNumber, parseSize, withExample } from "../options.js";
 import type { OutputFormat } from "../output.js";
 import { writeFileWhole } from "../write-file.js";
 
 interface SetupFlags {
   readonly natsAccount: string;
+  readonly journals: number;
+  readonly journalBytes?: number;
   readonly output: OutputFormat;
 }
 
@@ -32,21 +35,25 @@ export function addNatsCommand(program: Command, cli: Cli): void {
         "the file of `ashlar up --nats-account`, with both accounts; made with fresh keys (mode 0600) if it is not there",
       ).makeOptionMandatory(),
     )
+    .option("--journals <number>", "how many services are to have a journal: streams and room for them", parseNumber, 0)
+    .option("--journal-bytes <size>", "as `ashlar up --journal-bytes` has it (default: 1GiB)", parseSize)
     .addOption(outputOption())
-    .action(async ({ natsAccount: file, output }: SetupFlags) => {
-      if (!existsSync(file)) {
-        writeFileWhole(file, `${JSON.stringify(renderNatsAccounts(createNatsAccounts()), undefined, 2)}\n`, 0o600);
-        cli.note(`${file}: made with fresh account keys; whoever has it is every proxy and control plane to NATS`);
-      }
-      const accounts = await readNatsAccounts(file);
-      if (isShared(accounts))
-        throw new AshlarError(
-          "invalid_argument",
-          `${file} has one account for control planes and proxies: name two, {"mesh": ACCOUNT, "proxies": ACCOUNT}; the account that proxies have stays theirs (docs/nats.md)`,
-        );
-      const setup = await buildNatsSetup(accounts);
-      show(cli, output, setup, renderSetup(setup));
-    });
+    .action(
+      async ({ natsAccount: file, journals: count, journalBytes: bytes = clusterJournalBytes, output }: SetupFlags) => {
+        if (!existsSync(file)) {
+          writeFileWhole(file, `${JSON.stringify(renderNatsAccounts(createNatsAccounts()), undefined, 2)}\n`, 0o600);
+          cli.note(`${file}: made with fresh account keys; whoever has it is every proxy and control plane to NATS`);
+        }
+        const accounts = await readNatsAccounts(file);
+        if (isShared(accounts))
+          throw new AshlarError(
+            "invalid_argument",
+            `${file} has one account for control planes and proxies: name two, {"mesh": ACCOUNT, "proxies": ACCOUNT}; the account that proxies have stays theirs (docs/nats.md)`,
+          );
+        const setup = await buildNatsSetup(accounts, { count, bytes });
+        show(cli, output, setup, renderSetup(setup));
+      },
+    );
   withExample(command, "ashlar nats setup --nats-account accounts.json");
 }
 

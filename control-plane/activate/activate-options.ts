@@ -4,6 +4,7 @@ import type { Signer } from "../../core/signature.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { AuditTrail } from "../audit/audit-trail.js";
 import type { FleetView } from "../fleet/fleet-loop.js";
+import type { JournalPreparer } from "../journal/wanted-journals.js";
 import type { AffectedReader } from "../rollout/affected-reader.js";
 import type { Ledger } from "../store/ledger.js";
 import type { Approvals } from "./approvals.js";
@@ -21,6 +22,8 @@ export interface ActivatorDeps {
   readonly approvals?: Pick<Approvals, "require">;
   /** Fails with `stale` while the log is behind what was signed before. */
   readonly beforeSigning?: (signal?: AbortSignal) => Promise<void>;
+  /** undefined: nobody's writes are journaled. */
+  readonly journals?: Pick<JournalPreparer, "forRevision">;
 }
 
 /** How a revision is to be activated in stages. */

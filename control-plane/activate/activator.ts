@@ -66,6 +66,7 @@ async function activate(
   const head = deps.ledger.activations.head();
   checkExpected(head, options.expectedEpoch);
   checkMayBegin(head, options);
+  await deps.journals?.forRevision(revision); // forced or not: without its journal no write of a service is forwarded
   if (head?.body.revisionDigest === revision.digest && !isUnderway(head.body)) {
     return { activation: head, created: false, tookMs: sinceMs(deps.clock, startMs) };
   }

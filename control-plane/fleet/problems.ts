@@ -21,6 +21,7 @@ export type ProblemCode =
   | "recovery"
   | "record-conflict"
   | "issuer"
+  | "journal"
   | "disk";
 
 export interface Problem {

@@ -3,6 +3,7 @@ import { AshlarError, messageOf } from "../../core/errors.js";
 import { journalStream } from "../../core/wire/subjects.js";
 import type { Bus } from "../../runtime/bus.js";
 import type { Logger } from "../../runtime/log.js";
+import { clusterJournalBytes } from "../../runtime/nats-account-setup.js";
 import { journalPermissions } from "../../runtime/nats-permissions.js";
 import { lowBytes, renderBytes } from "../nats/disk-room.js";
 import type { NatsAccess } from "../nats/nats-access.js";
@@ -30,7 +31,7 @@ export interface JournalKeeper {
 }
 
 /** How much a journal keeps: on Ashlar's own server at most, where the disk has room; in a cluster always. */
-export const journalBytesDefault = { own: 8 * 1024 ** 3, cluster: 1024 ** 3 } as const;
+export const journalBytesDefault = { own: 8 * 1024 ** 3, cluster: clusterJournalBytes } as const;
 const replicasMax = 3;
 
 export function createJournalKeeper(deps: JournalKeeperDeps): JournalKeeper {

@@ -9,8 +9,8 @@ const overhead = 1.25;
 const share = 1 / 2;
 const reserveBytes = { min: 16 * mebibyte, max: 1024 * mebibyte, share: 1 / 10 };
 /**
- * A server drops the oldest messages of a stream whose bound becomes less than what it holds, and a journal grows while
- * its bound is changed. So a bound is made smaller only as far as this above what the journal held when it was looked at.
+ * nats-server 2.9 drops the oldest messages of a stream whose bound becomes less than what it holds, and a journal grows
+ * while its bound is changed. So a bound is made smaller only as far as this above what the journal held when it was looked at.
  */
 const marginBytes = 256 * mebibyte;
 /** A bound is changed when it is off by this share. */

@@ -48,6 +48,8 @@ export interface OpenedNats {
   readonly problems: () => readonly string[];
   /** Returns what is wrong with the disk of the server that Ashlar runs, one line each. */
   readonly diskProblems: () => readonly string[];
+  /** Bytes that the disk of the server that Ashlar runs has free; undefined: NATS is a cluster. */
+  readonly freeBytes: (() => Promise<number>) | undefined;
 }
 
 const sharedProblem =
@@ -69,12 +71,14 @@ export async function openNats(deps: OpenNatsDeps): Promise<OpenedNats> {
   const problems = () => (access.isShared() ? [sharedProblem] : []);
   for (const problem of problems()) log.warn(problem);
   const watch = watchOwnDisk(deps, source, access);
+  const { storeDir } = source;
   return {
     access,
     accounts: source.accounts,
     guard: source.guard,
     problems,
     diskProblems: () => watch?.problems() ?? [],
+    freeBytes: storeDir === undefined ? undefined : () => freeBytesOf(storeDir),
   };
 }
 

@@ -16,6 +16,7 @@ import type { Clock } from "../../runtime/clock.js";
 import { invalidFields } from "../../runtime/grpc-status.js";
 import type { OperatorCaller } from "../activate/operator-caller.js";
 import { type AuditTrail, audited } from "../audit/audit-trail.js";
+import type { JournalPreparer } from "../journal/wanted-journals.js";
 import type { RecordLog } from "../store/ledger.js";
 import type { SnapshotStore } from "./snapshot-store.js";
 
@@ -32,6 +33,8 @@ export interface PublisherDeps {
   readonly clock: Clock;
   /** Fails with `stale` while the log is behind what was signed before. */
   readonly beforeSigning?: () => Promise<void>;
+  /** undefined: nobody's writes are journaled. */
+  readonly journals?: Pick<JournalPreparer, "forSnapshot">;
 }
 
 export interface PublishOptions {
@@ -181,6 +184,7 @@ async function publish(
     await snapshots.restore(snapshot);
     return { findings, created: false, revision: head };
   }
+  await deps.journals?.forSnapshot(snapshot);
   const before = head === undefined ? emptyList : await loadIfThere(snapshots, head.body.snapshot);
   await snapshots.store(snapshot, before);
   const body: Revision = {

@@ -7,10 +7,11 @@ import {
   journalSealSubject,
   journalStream,
   journalSubject,
+  proxyInbox,
 } from "../../core/wire/subjects.js";
 import type { Bus } from "../../runtime/bus.js";
 import { silentLogger } from "../../runtime/log.js";
-import { bootstrapPermissions, controlPlanePermissions } from "../../runtime/nats-permissions.js";
+import { bootstrapPermissions, proxyPermissions } from "../../runtime/nats-permissions.js";
 import { journalAccess } from "../support/journal-access.js";
 import { startTestNats, type TestNats, type TestUser } from "../support/nats.js";
 import { natsPrograms } from "../support/nats-programs.js";
@@ -39,7 +40,11 @@ for (const { name: server, program } of natsPrograms)
       plane = await nats.connect(planeUser);
       proxy = await nats.connect(proxyUser);
       other = await nats.connect(await nats.proxyUser("shop", "p2"));
-      keeper = createJournalKeeper({ access: journalAccess(nats, plane), log: silentLogger, freeBytes: async () => 1e9 });
+      keeper = createJournalKeeper({
+        access: journalAccess(nats, plane),
+        log: silentLogger,
+        freeBytes: async () => 1e9,
+      });
       await keeper.prepare(
         [
           { service: "ledger", rememberMs: hourMs },
@@ -65,7 +70,12 @@ for (const { name: server, program } of natsPrograms)
 
     test("is made with the bounds of the disk and the time of its keys, which only becomes longer", async () => {
       const info = await plane.streamInfo(stream);
-      expect(info?.spec).toMatchObject({ discard: "new", denyDelete: true, denyPurge: true, duplicateWindowMs: hourMs });
+      expect(info?.spec).toMatchObject({
+        discard: "new",
+        denyDelete: true,
+        denyPurge: true,
+        duplicateWindowMs: hourMs,
+      });
       expect(info?.spec.maxBytes).toBeLessThan(400_000_000);
       await keeper.prepare([{ service: "ledger", rememberMs: 2 * hourMs }], signal);
       expect((await plane.streamInfo(stream))?.spec.duplicateWindowMs).toBe(2 * hourMs);
@@ -155,9 +165,14 @@ for (const { name: server, program } of natsPrograms)
       await expect(plane.append(entry, bytes("x"))).rejects.toMatchObject({ code: "denied" });
     });
 
-    test("where one account is for all, the same holds", async () => {
-      const user = await nats.user(controlPlanePermissions("_INBOX_one"), "_INBOX_one");
-      expect((await (await nats.connect(user)).leaderGet(stream, { sequence: 1 }))?.data).toEqual(bytes("first"));
+    test("where one account is for all, a proxy reaches its own service's journal and no other, too", async () => {
+      const shared = async (service: string, id: string) =>
+        nats.connect(await nats.user(proxyPermissions(service, id), proxyInbox(id)));
+      const [own, foreign] = [await shared("ledger", "p8"), await shared("shop", "p9")];
+      expect((await own.directGet(stream, { sequence: 1 }))?.data).toEqual(bytes("first"));
+      expect(await own.append(entry, bytes("shared"))).toBeGreaterThan(1);
+      await expect(foreign.directGet(stream, { sequence: 1 })).rejects.toMatchObject({ code: "denied" });
+      await expect(foreign.append(entry, bytes("x"))).rejects.toMatchObject({ code: "denied" });
     });
 
     test("a stream that could lose what is in it is refused, with the reason", async () => {

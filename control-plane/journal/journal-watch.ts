@@ -1,0 +1,128 @@
+/** Looks at the journals now and then, so that `status` says long before that one is full or that a broker remembers too many keys. */
+import { messageOf } from "../../core/errors.js";
+import { journalPrefix, journalStream } from "../../core/wire/subjects.js";
+import type { Bus } from "../../runtime/bus.js";
+import type { Clock } from "../../runtime/clock.js";
+import { type Problem, problemsAbout } from "../fleet/problems.js";
+import { renderBytes } from "../nats/disk-room.js";
+import { type FoundJournal, findJournals } from "./find-journals.js";
+import { isReady, type WantedJournal } from "./journal-streams.js";
+
+export interface JournalWatchDeps {
+  readonly bus: Pick<Bus, "connected" | "streamNames" | "streamInfo" | "directGet">;
+  readonly clock: Clock;
+  /** The journals that the active policy names. */
+  wanted(): Promise<readonly WantedJournal[]>;
+  /** Gives journals what the disk has room for. */
+  fit(): Promise<void>;
+}
+
+export interface JournalWatch {
+  problems(): readonly Problem[];
+  close(): Promise<void>;
+}
+
+const lookEveryMs = 10_000;
+/** A journal that is as full as this is a problem, so that there is time to do something about it. */
+const fullShare = 0.7;
+/** Each remembered id takes about so much of a broker's memory. */
+const idBytes = 270;
+/** More remembered ids than this are a problem. */
+export const rememberedIdsMax = 1_000_000;
+
+/** Looks until it is closed. */
+export function watchJournals(deps: JournalWatchDeps): JournalWatch {
+  const stop = new AbortController();
+  let problems: readonly Problem[] = [];
+  const running = (async () => {
+    while (!stop.signal.aborted) {
+      try {
+        if (deps.bus.connected) {
+          await deps.fit();
+          problems = await lookAtJournals(deps);
+        }
+      } catch (error) {
+        problems = problemsAbout("journal", [`journals cannot be looked at: ${messageOf(error)}`]);
+      }
+      await deps.clock.sleep(lookEveryMs, stop.signal);
+    }
+  })();
+  return {
+    problems: () => problems,
+    async close() {
+      stop.abort();
+      await running;
+    },
+  };
+}
+
+/** What is wrong with the journals now. */
+export async function lookAtJournals(deps: Omit<JournalWatchDeps, "fit">): Promise<readonly Problem[]> {
+  const [found, wanted] = [await findJournals(deps.bus), await deps.wanted()];
+  const by = new Map(found.map((one) => [one.service, one]));
+  const missing = wanted.flatMap((one) =>
+    problemsAbout("journal", missingLines(one, by.get(one.service)), one.service),
+  );
+  const present: Problem[] = [];
+  for (const one of found) {
+    const lines = [...fullLines(one), ...(await rememberedLines(deps, one))];
+    present.push(...problemsAbout("journal", lines, one.service));
+  }
+  return [...missing, ...present];
+}
+
+function missingLines(wanted: WantedJournal, found: FoundJournal | undefined): readonly string[] {
+  if (isReady(wanted, found?.info)) return [];
+  const { service } = wanted;
+  const what =
+    found === undefined
+      ? `stream ${journalStream(service)} is not there`
+      : `stream ${journalStream(service)} is not what a journal has to be`;
+  return [
+    `the journal of ${service} cannot be written (${what}): its writes are answered 14; ` +
+      "`ashlar activate` of the active revision makes an empty one if there is none",
+  ];
+}
+
+function fullLines({ service, info }: FoundJournal): readonly string[] {
+  const { maxBytes } = info.spec;
+  if (maxBytes === undefined || info.bytes < maxBytes * fullShare) return [];
+  const percent = Math.floor((info.bytes / maxBytes) * 100);
+  return [
+    `the journal of ${service} is ${percent} % full, of ${renderBytes(maxBytes)}: once it is full, writes are answered 14; ` +
+      "make room on the disk, or raise --journal-bytes",
+  ];
+}
+
+async function rememberedLines(
+  { bus, clock }: Pick<JournalWatchDeps, "bus" | "clock">,
+  found: FoundJournal,
+): Promise<readonly string[]> {
+  const ids = await rememberedIds(bus, found, clock.nowMs());
+  if (ids <= rememberedIdsMax) return [];
+  return [
+    `the journal of ${found.service} remembers about ${ids} keys and outcomes, ${renderBytes(ids * idBytes)} of memory in each ` +
+      "server of NATS: shorten rememberKeys",
+  ];
+}
+
+/** How many messages came within the window: at most so many ids are remembered. */
+export async function rememberedIds(
+  bus: Pick<Bus, "directGet">,
+  { service, info }: FoundJournal,
+  nowMs: number,
+): Promise<number> {
+  if (info.messages <= rememberedIdsMax) return info.messages; // all of them at most: no need to search
+  const sinceMs = nowMs - (info.spec.duplicateWindowMs ?? 120_000);
+  let [low, high] = [info.firstSequence, info.lastSequence + 1];
+  while (low < high) {
+    const middle = low + Math.floor((high - low) / 2);
+    const stored = await bus.directGet(journalStream(service), {
+      nextOf: `${journalPrefix(service)}.>`,
+      from: middle,
+    });
+    if (stored !== undefined && stored.storedMs < sinceMs) low = stored.sequence + 1;
+    else high = middle;
+  }
+  return info.lastSequence + 1 - low;
+}

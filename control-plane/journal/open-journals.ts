@@ -1,0 +1,48 @@
+/** Opens what a control plane does about journals. */
+import { revisionInForce } from "../../core/rollout/cohort.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { Logger } from "../../runtime/log.js";
+import type { Cleanup } from "../cleanup.js";
+import type { Problem } from "../fleet/problems.js";
+import type { OpenedNats } from "../nats/open-nats.js";
+import type { SnapshotStore } from "../publish/snapshot-store.js";
+import type { Ledger } from "../store/ledger.js";
+import { createJournalKeeper } from "./journal-keeper.js";
+import { watchJournals } from "./journal-watch.js";
+import { createJournalPreparer, type JournalPreparer, wantedJournals } from "./wanted-journals.js";
+
+export interface JournalsDeps {
+  readonly nats: Pick<OpenedNats, "access" | "freeBytes">;
+  readonly ledger: Ledger;
+  readonly snapshots: SnapshotStore;
+  readonly journalBytes: number | undefined;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+  readonly cleanup: Cleanup;
+}
+
+export interface Journals {
+  /** Makes the journals ready that a policy names, before it is published or activated. */
+  readonly preparer: JournalPreparer;
+  problems(): readonly Problem[];
+}
+
+export function openJournals(deps: JournalsDeps): Journals {
+  const { nats, ledger, snapshots, journalBytes, clock, log, signal, cleanup } = deps;
+  const { access, freeBytes } = nats;
+  const keeper = createJournalKeeper({ access, log, freeBytes, journalBytes });
+  const watch = watchJournals({
+    bus: access.bus,
+    clock,
+    fit: () => keeper.fit(signal),
+    async wanted() {
+      const head = ledger.activations.head();
+      if (head === undefined) return [];
+      const active = ledger.revisions.find(revisionInForce(head.body).number);
+      return active === undefined ? [] : wantedJournals(await snapshots.load(active.body.snapshot));
+    },
+  });
+  cleanup.add(() => watch.close());
+  return { preparer: createJournalPreparer(keeper, snapshots, signal), problems: () => watch.problems() };
+}

@@ -1,0 +1,40 @@
+/** Streams in memory: what a subject matches, where a message is sent on to, which ids are remembered. */
+import type { StoredMessage, StreamSpec } from "./bus.js";
+
+export interface MemoryStream {
+  spec: StreamSpec;
+  readonly created: string;
+  messages: StoredMessage[];
+  lastSequence: number;
+  /** The sequence and time of each message id. */
+  readonly ids: Map<string, { readonly sequence: number; readonly atMs: number }>;
+}
+
+/** Returns whether `subject` matches a NATS pattern with "*" and ">". */
+export function matchesSubject(pattern: string, subject: string): boolean {
+  const [want, have] = [pattern.split("."), subject.split(".")];
+  for (const [index, token] of want.entries()) {
+    if (token === ">") return have.length > index;
+    if (have[index] === undefined || (token !== "*" && token !== have[index])) return false;
+  }
+  return want.length === have.length;
+}
+
+/** Where a stored message is sent on to. */
+export function republishedTo({ from, to }: NonNullable<StreamSpec["republish"]>, subject: string): string {
+  if (from.endsWith(".>") && to.endsWith(".>")) return to.slice(0, -1) + subject.slice(from.length - 1);
+  return to.replaceAll(/\{\{wildcard\((\d)\)\}\}/g, (_, which: string) => wildcardOf(from, subject, Number(which)));
+}
+
+/** What the `which`th "*" of `pattern` stands for in `subject`; they are counted from 1. */
+function wildcardOf(pattern: string, subject: string, which: number): string {
+  const places = pattern.split(".").flatMap((token, place) => (token === "*" ? [place] : []));
+  return subject.split(".")[places[which - 1] ?? -1] ?? "";
+}
+
+/** The sequence of the message with this id, while it is remembered. */
+export function sequenceOfId({ spec, ids }: MemoryStream, id: string | undefined, nowMs: number): number | undefined {
+  const same = id === undefined ? undefined : ids.get(id);
+  const windowMs = spec.duplicateWindowMs ?? 120_000;
+  return same === undefined || nowMs - same.atMs > windowMs ? undefined : same.sequence;
+}

@@ -1,0 +1,121 @@
+import { expect, test } from "@jest/globals";
+import { createJournalKeeper } from "../../../control-plane/journal/journal-keeper.js";
+import { lookAtJournals } from "../../../control-plane/journal/journal-watch.js";
+import { createJournalPreparer, wantedJournals } from "../../../control-plane/journal/wanted-journals.js";
+import { createPolicyReader } from "../../../control-plane/publish/policy-reader.js";
+import { createPublisher } from "../../../control-plane/publish/publisher.js";
+import { SnapshotStore } from "../../../control-plane/publish/snapshot-store.js";
+import { AshlarError } from "../../../core/errors.js";
+import { journalStream, journalSubject } from "../../../core/wire/subjects.js";
+import { silentLogger } from "../../../runtime/log.js";
+import { MemoryBroker } from "../../../runtime/memory-bus.js";
+import { controlPlanePermissions } from "../../../runtime/nats-permissions.js";
+import { ManualClock } from "../../support/manual-clock.js";
+import { PlainLedger } from "../../support/plain-ledger.js";
+import { createTestKey, testAuthor, testMesh } from "../../support/records.js";
+
+const caller = { id: testAuthor, source: "127.0.0.1:5000" };
+const policy = (remember = "24h") =>
+  `kind: Service\nname: ledger\n---\nkind: Journal\nname: writes\nservice: ledger\nmode: before\nresponse: bytes\n` +
+  `methods: ["*"]\nidempotencyKey: request.headers["k"]\nrememberKeys: ${remember}\n`;
+const stream = journalStream("ledger");
+const signal = new AbortController().signal;
+
+class World {
+  readonly clock = new ManualClock();
+  readonly broker = new MemoryBroker(this.clock);
+  readonly bus = this.broker.connect(controlPlanePermissions("_INBOX_cp"));
+  readonly ledger = new PlainLedger();
+  readonly snapshots = new SnapshotStore(this.ledger.blobs);
+  /** How often a one-time credential was made; it fails while `refusing`. */
+  credentials = 0;
+  refusing = false;
+  free = 1e9;
+  readonly keeper = createJournalKeeper({
+    access: {
+      bus: this.bus,
+      once: async (permissions, _signal, work) => {
+        this.credentials += 1;
+        if (this.refusing) throw new AshlarError("unavailable", "insufficient storage resources available");
+        await work(this.broker.connect(permissions("_INBOX_once")));
+      },
+    },
+    log: silentLogger,
+    freeBytes: async () => this.free,
+  });
+  readonly preparer = createJournalPreparer(this.keeper, this.snapshots, signal);
+  readonly publisher = createPublisher({
+    mesh: testMesh,
+    revisions: this.ledger.revisions,
+    snapshots: this.snapshots,
+    knownVersions: () => new Map(),
+    knownIssuers: () => new Set<string>(),
+    signer: createTestKey().signer,
+    audit: { record: async () => {} },
+    clock: this.clock,
+    journals: this.preparer,
+  });
+
+  publish(content: string) {
+    const files = [{ name: "shop.yaml", content }];
+    return this.publisher.publish({ files, message: "why", parent: undefined }, caller);
+  }
+}
+
+test("publishing makes the stream of a journal first, once, and a dry run makes none", async () => {
+  const world = new World();
+  const reader = createPolicyReader({
+    ...world,
+    mesh: testMesh,
+    rootPublicKey: createTestKey().publicKey,
+    heartbeatOf: () => undefined,
+  });
+  await reader.validate([{ name: "shop.yaml", content: policy() }]);
+  expect([world.credentials, await world.bus.streamInfo(stream)]).toEqual([0, undefined]);
+  const { revision } = await world.publish(policy());
+  expect(revision?.body.number).toBe(1);
+  expect((await world.bus.streamInfo(stream))?.spec).toMatchObject({ duplicateWindowMs: 86_400_000, discard: "new" });
+  await world.publish(`${policy()}---\nkind: Service\nname: shop\n`);
+  expect(world.credentials).toBe(1);
+});
+
+test("keys that are remembered longer lengthen the window; shorter ones leave it, for a rollback needs it", async () => {
+  const world = new World();
+  await world.publish(policy("1h"));
+  await world.publish(policy("48h"));
+  await world.publish(policy("2h"));
+  expect((await world.bus.streamInfo(stream))?.spec.duplicateWindowMs).toBe(172_800_000);
+});
+
+test("a policy whose journal cannot be made is not published, and the reason is told", async () => {
+  const world = new World();
+  world.refusing = true;
+  await expect(world.publish(policy())).rejects.toThrow(/journal of ledger cannot be made ready.*insufficient storage/);
+  expect(world.ledger.revisions.head()).toBeUndefined();
+  world.refusing = false;
+  world.free = 1024 * 1024;
+  await expect(world.publish(policy())).rejects.toThrow(/has 1.0 MiB .* free, and 1 new journals need/);
+  world.free = 1e9;
+  const { revision } = await world.publish(policy());
+  world.broker.deleteStream(stream);
+  world.refusing = true;
+  if (revision === undefined) throw new Error("not published");
+  await expect(world.preparer.forRevision(revision)).rejects.toMatchObject({ code: "unavailable" });
+});
+
+test("status names a journal that is gone, and one that is getting full, long before", async () => {
+  const world = new World();
+  world.free = 24 * 1024 * 1024;
+  const { revision } = await world.publish(policy());
+  const wanted = async () => wantedJournals(await world.snapshots.load(revision?.body.snapshot));
+  const look = async () => lookAtJournals({ bus: world.bus, clock: world.clock, wanted });
+  expect(await look()).toEqual([]);
+  const writer = world.broker.connect();
+  for (let at = 0; at < 9; at += 1)
+    await writer.append(journalSubject("ledger", "entry", "u"), new Uint8Array(400 * 1024));
+  expect(await look()).toMatchObject([
+    { code: "journal", subject: "ledger", message: expect.stringContaining("is 87 % full") },
+  ]);
+  world.broker.deleteStream(stream);
+  expect(await look()).toMatchObject([{ message: expect.stringContaining(`stream ${stream} is not there`) }]);
+});
