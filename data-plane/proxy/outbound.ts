@@ -287,7 +287,7 @@ export class Outbound extends CallSide {
 
   override attemptEnded(call: Call, endpoint: string, outcome: AttemptOutcome, tookMs: number): void {
     const { traffic, retry } = call;
-    const what = outcomeOf(outcome, call.code);
+    const what = outcomeOf(outcome, call.code, call.isNearlyLate);
     if (traffic === null || what === undefined) return;
     if (what === callOutcome.success && traffic.spread.isQuiet && retry === null) return;
     const instance = this.#choice.endpointOf(endpoint);

@@ -119,12 +119,14 @@ export class ServiceTraffic {
 
 /**
  * Returns whether an attempt's end counts for or against the instance, or undefined for neither. `code`: the status of
- * an answered attempt.
+ * an answered attempt. `isLate`: the call's deadline has passed, or is about to: the proxy of an application that hangs
+ * answers DEADLINE_EXCEEDED then, and that it does so in time says nothing for the application.
  */
-export function outcomeOf(ended: AttemptOutcome, code: number): Outcome | undefined {
+export function outcomeOf(ended: AttemptOutcome, code: number, isLate: boolean): Outcome | undefined {
   if (ended === "cancelled" || ended === "refused") return undefined;
   if (ended === "silent") return outcome.timeout;
   if (ended !== "answered") return outcome.failure;
+  if (code === status.DEADLINE_EXCEEDED && isLate) return outcome.timeout;
   return failures.has(code) ? outcome.failure : outcome.success;
 }
 

@@ -37,12 +37,24 @@ export function callWith<Response>(
   method: string,
   ...requests: readonly object[]
 ): Promise<Outcome<Response>> {
+  return callWithin(deadlineMs, metadata, client, service, method, ...requests);
+}
+
+/** As `callWith`, with a deadline. */
+export function callWithin<Response>(
+  timeoutMs: number,
+  metadata: Metadata,
+  client: Client,
+  service: ServiceClientConstructor,
+  method: string,
+  ...requests: readonly object[]
+): Promise<Outcome<Response>> {
   const definition = service.service[method] as MethodDefinition<object, Response> | undefined;
   if (definition === undefined)
     throw new Error(`no method ${method}: there are ${Object.keys(service.service).join(", ")}`);
   const { path, requestSerialize, responseDeserialize } = definition;
   const stream = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata, {
-    deadline: Date.now() + deadlineMs,
+    deadline: Date.now() + timeoutMs,
   });
   return new Promise((resolve) => {
     const responses: Response[] = [];

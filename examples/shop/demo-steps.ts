@@ -2,6 +2,7 @@
 import { join, relative } from "node:path";
 import { status } from "@grpc/grpc-js";
 import { call, callOne } from "./calls.js";
+import { hungInstance, stickyCanary } from "./demo-canary.js";
 import { root } from "./demo-mesh.js";
 import { type Demo, expect } from "./demo-parts.js";
 import { clerksToken } from "./demo-token.js";
@@ -136,6 +137,10 @@ async function rolledBack(demo: Demo): Promise<void> {
   expect(counts.v1 === callsCount, "every call to v1 again");
 }
 
+function applyCanary(demo: Demo, message: string, name: string): Promise<Applied> {
+  return apply(demo, message, ...policy, noRefunds, file("policies-demo", name));
+}
+
 /** In this order: later steps build on earlier ones. */
 export const steps: readonly { readonly title: string; readonly run: (demo: Demo) => Promise<void> }[] = [
   { title: "The first policy", run: firstPolicy },
@@ -147,4 +152,6 @@ export const steps: readonly { readonly title: string; readonly run: (demo: Demo
   { title: "Traffic shifts from v1 to v2", run: shiftedTraffic },
   { title: "A bad policy file is refused", run: refusedFile },
   { title: "A rollback", run: rolledBack },
+  { title: "A canary whose users keep their side", run: (demo) => stickyCanary(demo, applyCanary) },
+  { title: "An instance that hangs leaves the rotation, and comes back", run: hungInstance },
 ];
