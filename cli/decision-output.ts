@@ -48,7 +48,7 @@ export function decisionToJson({ service, proxyId, decision }: DecisionOfProxy) 
   };
 }
 
-export function inputsToJson({ inputs, routing, limits }: DecisionRecord) {
+function inputsToJson({ inputs, routing, limits }: DecisionRecord) {
   const { headers, source, labels, claims, issuer } = inputs;
   return {
     headers: Object.fromEntries(headers.map(({ name, content }) => [name, recorded(content, (value) => value)])),

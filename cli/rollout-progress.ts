@@ -9,7 +9,7 @@ import { plain, renderPairs, renderTime } from "./output.js";
 const pollMs = 500;
 
 /** Returns whether it goes on. */
-export function isUnderway({ state }: RolloutInfo): boolean {
+function isUnderway({ state }: RolloutInfo): boolean {
   return state === "running" || state === "paused";
 }
 

@@ -18,14 +18,6 @@ export function mayActivate(seen: Signed<Activation> | undefined, next: Activati
 }
 
 /**
- * I2 for a reader that missed links: an activation with a higher epoch and a valid signature replaces one with a lower
- * epoch.
- */
-export function supersedes(seen: Activation | undefined, next: Activation): boolean {
-  return next.epoch > (seen?.epoch ?? 0);
-}
-
-/**
  * The revisions that rollbacks lead back through, oldest first; the last is active. An activation
  * pushes; a rollback pops down to its revision, or pushes it where the stack has it no more. Activating
  * again what is active (under a new signing key, say) changes nothing, and so does a stage of a rollout

@@ -26,7 +26,7 @@ export function isLabel(text: string): boolean {
 }
 
 /** The most characters of a mesh's name. It is the common name of the CA, which X.509 limits to 64 characters. */
-export const meshNameMax = 63;
+const meshNameMax = 63;
 
 /**
  * Returns why `text` cannot name a mesh, or undefined if it can. A name is labels joined by dots, because it is used as

@@ -8,7 +8,7 @@ import { createHash, createPublicKey, type KeyObject, sign, verify } from "node:
 import { type Digest, digestOf } from "./digest.js";
 import { AshlarError } from "./errors.js";
 
-export const recordTypes = [
+const recordTypes = [
   "ashlar-revision",
   "ashlar-activation",
   "ashlar-rollout",

@@ -44,12 +44,12 @@ const codeOf: Readonly<Partial<Record<number, ErrorCode>>> = {
   [status.UNAUTHENTICATED]: "unauthenticated",
 };
 
-export const errorDomain = "ashlar.dev";
+const errorDomain = "ashlar.dev";
 const detailsKey = "grpc-status-details-bin";
 const messageCharsMax = 2048; // trailers share one header list; clients commonly stop at 8 KiB
 
 /** The cause of an error about fields: which ones, and what is wrong with each. */
-export class FieldViolations {
+class FieldViolations {
   readonly list: readonly FieldViolation[];
 
   constructor(list: readonly FieldViolation[]) {

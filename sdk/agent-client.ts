@@ -46,7 +46,7 @@ export function isPermanent(error: ServiceError): boolean {
 }
 
 /** Returns the gRPC target of an agent address: "unix:PATH", a bare absolute path, or "HOST:PORT". */
-export function agentTargetOf(address: string): string {
+function agentTargetOf(address: string): string {
   return address.startsWith("/") ? `unix:${address}` : address;
 }
 

@@ -18,7 +18,7 @@ export interface BoundServer {
 }
 
 /** A path for an application's socket in `folder`; fails with `invalid_argument` if the system could not bind it. */
-export function privateSocketPath(folder: string): string {
+function privateSocketPath(folder: string): string {
   const path = join(folder, `app-${randomBytes(6).toString("hex")}.sock`);
   const bytes = Buffer.byteLength(path);
   if (bytes > socketPathBytesMax) {

@@ -21,7 +21,7 @@ export interface Activated {
 }
 
 export const waitTimeoutMsDefault = 30_000;
-export const waitTimeoutMsMax = 3_600_000;
+const waitTimeoutMsMax = 3_600_000;
 
 export interface Activator {
   /**

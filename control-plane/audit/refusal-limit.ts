@@ -10,7 +10,7 @@ export interface RefusalLimits {
   readonly kindsMax: number;
 }
 
-export const refusalLimits: RefusalLimits = { notedMax: 10, windowMs: 60_000, kindsMax: 1000 };
+const refusalLimits: RefusalLimits = { notedMax: 10, windowMs: 60_000, kindsMax: 1000 };
 
 interface Window {
   readonly startMs: number;

@@ -15,7 +15,7 @@ export interface FleetOptions {
   readonly proxiesMax: number;
 }
 
-export const fleetDefaults: FleetOptions = { liveMs: 10_000, forgetMs: 24 * 3_600_000, proxiesMax: 20_000 };
+const fleetDefaults: FleetOptions = { liveMs: 10_000, forgetMs: 24 * 3_600_000, proxiesMax: 20_000 };
 
 const doubtMsMax = 60_000;
 

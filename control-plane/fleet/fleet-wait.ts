@@ -21,7 +21,7 @@ export interface FleetWaitResult {
 }
 
 /** How many of `total` proxies `percent` asks for; never fewer than it says. */
-export function shareOf(total: number, percent: number): number {
+function shareOf(total: number, percent: number): number {
   return Math.ceil((total * percent) / 100);
 }
 

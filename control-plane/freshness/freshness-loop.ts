@@ -20,7 +20,7 @@ export interface FreshnessDeps {
 }
 
 export const freshnessEveryMs = 3000;
-export const freshnessValidMs = 15_000;
+const freshnessValidMs = 15_000;
 /**
  * A statement follows a new record by this much: whoever got the record is switching to it just then, and checking a
  * second signature would delay that; the statement is for those who missed it.

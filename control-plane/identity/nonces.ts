@@ -1,7 +1,7 @@
 import { BoundedMap } from "../../core/bounded-map.js";
 import type { Clock } from "../../runtime/clock.js";
 
-export const nonceBytes = 32;
+const nonceBytes = 32;
 const lifetimeMs = 60_000;
 
 /** Nonces that can be used once within a minute. If too many are unused, the oldest is removed. */

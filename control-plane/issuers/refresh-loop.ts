@@ -3,7 +3,7 @@ import type { Clock } from "../../runtime/clock.js";
 import type { Issuers } from "./issuers.js";
 
 /** Half of the ten minutes that keys are commonly kept. */
-export const refreshEveryMs = 5 * 60_000;
+const refreshEveryMs = 5 * 60_000;
 /** After a failure; then twice as long each time, up to the interval above. */
 export const retryMsMin = 30_000;
 const tickMs = 5000;

@@ -18,7 +18,7 @@ export interface RecordedProcess {
 const stopMsMax = 10_000;
 
 /** Parses process.json; undefined if it is none. */
-export function parseRecordedProcess(text: string): RecordedProcess | undefined {
+function parseRecordedProcess(text: string): RecordedProcess | undefined {
   try {
     const value = JSON.parse(text) as Partial<RecordedProcess>;
     const { pid, started, nonce, port } = value;

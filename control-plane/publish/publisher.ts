@@ -90,7 +90,7 @@ export interface Publisher {
   republish(record: Signed<Revision>, message: string, caller: OperatorCaller): Promise<Signed<Revision>>;
 }
 
-export const filesBytesMax = 8 * 1024 * 1024;
+const filesBytesMax = 8 * 1024 * 1024;
 const filesMax = 10_000;
 const fileNameBytesMax = 1024;
 

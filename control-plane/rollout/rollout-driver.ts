@@ -39,7 +39,7 @@ export function startRolloutDriver(deps: RolloutDriverDeps): () => Promise<void>
 }
 
 /** Drives until `signal` aborts. */
-export async function runRolloutDriver(deps: RolloutDriverDeps, signal: AbortSignal): Promise<void> {
+async function runRolloutDriver(deps: RolloutDriverDeps, signal: AbortSignal): Promise<void> {
   const { clock, log } = deps;
   let said = "";
   while (!signal.aborted) {

@@ -124,7 +124,7 @@ function select(about: AffectedCalls, counts: CallCounts | undefined): CallCount
 }
 
 /** Returns whether the proxy's counts are of this epoch, under the revision that the epoch has for it. */
-export function isAt(heartbeat: Heartbeat, { body }: Signed<Activation>): boolean {
+function isAt(heartbeat: Heartbeat, { body }: Signed<Activation>): boolean {
   return (
     heartbeat.evaluatingEpoch === body.epoch &&
     heartbeat.evaluatingDigest === revisionFor(body, heartbeat.proxyId).digest

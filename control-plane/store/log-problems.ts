@@ -30,7 +30,7 @@ export function renderLogProblems(troubles: LogTroubles): string[] {
 }
 
 /** "1 to 4 and 7 are". */
-export function renderMissing(missing: readonly MissingRange[]): string {
+function renderMissing(missing: readonly MissingRange[]): string {
   const ranges = missing.slice(0, shownMax).map(({ from, to }) => (from === to ? `${from}` : `${from} to ${to}`));
   if (missing.length > shownMax) ranges.push("more");
   const [last = "", ...others] = ranges.reverse();

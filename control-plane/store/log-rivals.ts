@@ -17,7 +17,7 @@ export interface LogConflict<Body> {
 }
 
 /** Kept of one log. Further ones are told when these are settled and proxies show them again. */
-export const rivalsMax = 64;
+const rivalsMax = 64;
 
 interface Noted {
   readonly bytes: Uint8Array;

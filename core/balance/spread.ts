@@ -18,7 +18,7 @@ export interface Instance {
 }
 
 /** Without a Resilience: nothing but calls that were left without any answer is held against an instance. */
-export const defaultOutliers = {
+const defaultOutliers = {
   consecutiveFailures: 0,
   consecutiveTimeouts: 3,
   baseEjectionMs: 10_000,

@@ -13,9 +13,9 @@ import {
 } from "./decision-record.js";
 
 /** A longer value is recorded by its digest only. */
-export const valueBytesMax = 1024;
+const valueBytesMax = 1024;
 /** The most bytes of all recorded values together; values beyond it are recorded as too long. */
-export const inputsBytesMax = 8 * 1024;
+const inputsBytesMax = 8 * 1024;
 const claimsMax = 64;
 /** The most headers of a call that a proxy accepts. Headers beyond it are treated as not recorded. */
 const headersMax = 128;

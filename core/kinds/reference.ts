@@ -7,7 +7,7 @@ const begin = "<!-- fields: written by UPDATE_GOLDEN=1 npm test -- test/golden/r
 const end = "<!-- end of fields -->";
 
 /** The table of the fields of a kind, with the marks that stand around it on its page. */
-export function renderReference({ shape }: Kind<PolicyObject>): string {
+function renderReference({ shape }: Kind<PolicyObject>): string {
   const rows = rowsOf(shape, "").map((cells) => `| ${cells.join(" | ")} |`);
   return [begin, "", "| field | what it takes | what it says |", "|---|---|---|", ...rows, "", end].join("\n");
 }

@@ -2,7 +2,6 @@
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { AshlarError } from "../errors.js";
 import { gatewayNameIn, gatewayWorkload, isLabel } from "../identity.js";
-import { compareNames } from "./compare-names.js";
 import { PolicyFault, renderFault, within } from "./fault.js";
 import type { Kind } from "./kind.js";
 import { list, sortOnce } from "./list.js";
@@ -177,9 +176,4 @@ export function decodeUnit(bytes: Uint8Array): Unit {
   const draft: Parts = {};
   for (const slot of slots) slot.set(draft, slot.wire.absent());
   return readSlots(new BinaryReader(bytes), bytes.length, slots, draft) as unknown as Unit;
-}
-
-/** Orders units, and whatever else has a name. */
-export function byName(a: { readonly name: string }, b: { readonly name: string }): number {
-  return compareNames(a.name, b.name);
 }

@@ -29,7 +29,7 @@ export interface LimitRefusal {
 export const waitMsMax = 60_000;
 /** Keys of one limit, and of all limits of a service together. */
 export const keysMaxOfLimit = 100_000;
-export const keysMaxOfService = 200_000;
+const keysMaxOfService = 200_000;
 const plansCachedMax = 10_000;
 /** Tolerance for sums of fractions: a token counts as present if less than this is missing. */
 export const roundingTokens = 1e-6;
@@ -53,7 +53,7 @@ interface Step {
 export type OpenBudgets = (limit: Limit, identity: string, keysMax: number) => Budgets;
 
 /** Budgets of this proxy alone, without sharing. */
-export const openOwnBudgets: OpenBudgets = ({ rate, burst }, _identity, keysMax) =>
+const openOwnBudgets: OpenBudgets = ({ rate, burst }, _identity, keysMax) =>
   new BucketTable(rate.tokens / rate.periodMs, burst, keysMax);
 
 export class Limiter {

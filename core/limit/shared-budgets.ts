@@ -12,7 +12,7 @@ import { demandsOf, newEntry, type SharedEntry, SharedTable } from "./shared-tab
 type ShareMode = "shared" | NonNullable<Limit["disconnected"]>;
 
 /** Milliseconds without any report after which a proxy counts as cut off and applies `disconnected`. */
-export const disconnectedAfterMs = 3000;
+const disconnectedAfterMs = 3000;
 const averagedMs = 500;
 const hungryMs = 1000;
 const releasedKeptMs = 2000;

@@ -33,7 +33,7 @@ export interface AccessPlan {
   readonly open: OpenPlan | undefined;
 }
 
-export const knowsAll: SubjectKnowledge = { caller: true, method: true };
+const knowsAll: SubjectKnowledge = { caller: true, method: true };
 const rulesNamedMax = 3;
 const nothing: ReadonlySet<ConditionRead> = new Set();
 

@@ -47,7 +47,7 @@ export function indexRules(unit: Unit): readonly IndexedRule[] {
 }
 
 /** The condition of a rule in CEL: its `when`, and that the client is one of those it names. */
-export function conditionOf({ client, when }: AuthorizationRule): string | undefined {
+function conditionOf({ client, when }: AuthorizationRule): string | undefined {
   if (client === undefined) return when;
   const isNamed = `client in [${client.map((one) => JSON.stringify(one)).join(", ")}]`;
   return when === undefined ? isNamed : `${isNamed} && (${when})`;

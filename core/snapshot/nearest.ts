@@ -1,5 +1,5 @@
 /** The name that was probably meant: the nearest by edit distance, if it is near at all. */
-export function findNearest(text: string, names: Iterable<string>): string | undefined {
+function findNearest(text: string, names: Iterable<string>): string | undefined {
   const wanted = text.slice(0, 256).toLowerCase();
   let limit = Math.max(1, Math.floor(wanted.length / 3));
   let nearest: string | undefined;

@@ -2,9 +2,9 @@
 import type { Value, ValueMap } from "../policy/condition/values.js";
 
 /** How deep objects and lists may stand in each other. */
-export const claimsDepthMax = 8;
+const claimsDepthMax = 8;
 /** Values in all, those in lists and objects counted. */
-export const claimValuesMax = 1000;
+const claimValuesMax = 1000;
 
 /**
  * JSON as values of conditions: numbers without a fraction up to 2^53 are ints, others doubles; objects are maps.

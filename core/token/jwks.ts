@@ -2,12 +2,6 @@
 import { createPublicKey, type JsonWebKey, type KeyObject } from "node:crypto";
 import { AshlarError, messageOf } from "../errors.js";
 
-/** The algorithms that tokens may be signed with: asymmetric ones alone (RFC 8725 3.1). */
-export const tokenAlgorithms = [
-  ...["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"],
-  ...["ES256", "ES384", "ES512", "EdDSA", "Ed25519"],
-] as const;
-
 /** The most bytes of a key set, as it is read and as it is kept. */
 export const jwksBytesMax = 64 * 1024;
 const keysMax = 64;

@@ -26,7 +26,7 @@ import { decodeStrict, reading, refuseUnknownFields } from "./strict.js";
 import { parseVerdict, verdictOf } from "./verdicts.js";
 
 /** A batch is at most so long: what NATS takes by default, with room for its headers. */
-export const batchBytesMax = 512 * 1024;
+const batchBytesMax = 512 * 1024;
 const decisionsMax = 10_000;
 const countsMax = 1_000;
 const tokenProblemBytesMax = 1024;

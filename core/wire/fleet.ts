@@ -57,7 +57,7 @@ export function checkWriter(message: FleetWriter, writer: FleetWriter): void {
 }
 
 /** Checks "HOST:PORT" with a host name, IPv4 address or [IPv6 address]; fails with `invalid_record`. */
-export function parseAddress(field: string, text: string): string {
+function parseAddress(field: string, text: string): string {
   const match = /^(?:[A-Za-z0-9]([A-Za-z0-9.-]{0,253})|\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9]):([1-9][0-9]{0,4})$/.exec(
     text,
   );

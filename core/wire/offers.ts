@@ -48,11 +48,11 @@ export const heldMax: Readonly<Record<OfferedLog | "blobs", number>> = {
 /** Bytes of all pieces of one step. */
 export const piecesBytesMax = 48 * 1024;
 /** A step fits the bound of the join listener's messages, with its certificates. */
-export const offerBytesMax = 52 * 1024;
+const offerBytesMax = 52 * 1024;
 /** Wanted at once. */
 export const wantedMax = 64;
 /** The largest thing that is given back: the list of a snapshot. */
-export const offeredBytesMax = 8 * 1024 * 1024;
+const offeredBytesMax = 8 * 1024 * 1024;
 
 const toBuffer = (digest: Digest): Buffer => Buffer.from(digestToBytes(digest));
 

@@ -42,7 +42,7 @@ export class StreamWaiter {
 }
 
 /** The waiters of one caller, in order of arrival. */
-export class CallerLine {
+class CallerLine {
   readonly queue: StreamQueue;
   readonly caller: string;
   first: StreamWaiter | null = null;

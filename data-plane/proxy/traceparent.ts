@@ -31,10 +31,6 @@ function isLater(bytes: Uint8Array, start: number, length: number): boolean {
   return bytes[start + textLength] === dash && (bytes[start] !== 0x30 || bytes[start + 1] !== 0x30);
 }
 
-export function isTraceparent(text: string): boolean {
-  return isTraceparentAt(Buffer.from(text, "latin1"), 0, text.length);
-}
-
 /** Whether the bytes are hexadecimal digits in lower case. `zeros`: all of them may be 0. */
 function isHexAt(bytes: Uint8Array, start: number, length: number, zeros: boolean): boolean {
   let wrong = 0;

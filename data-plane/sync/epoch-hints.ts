@@ -14,7 +14,7 @@ export interface EpochHintsDeps {
   read(): Promise<void>;
 }
 
-export const hintWaitMs = 250;
+const hintWaitMs = 250;
 const pauseMs = 20;
 const windowMs = 10_000;
 const hintsPerWindowMax = 20;

@@ -11,7 +11,7 @@
  */
 
 /** A signer's clock may be this far ahead of the anchor; what is further ahead does not count. */
-export const signerAheadMsMax = 60_000;
+const signerAheadMsMax = 60_000;
 /** The longest that a statement may state to be valid. */
 const validMsMax = 60_000;
 /**

@@ -84,7 +84,7 @@ export const boundsMs: Readonly<Record<Duty["kind"], number>> = {
 };
 const startMsMax = 60_000;
 /** A worker that has not answered for this long gets new connections only if all are like that. */
-export const lateMs = 1500;
+const lateMs = 1500;
 
 const down: WorkerState = { phase: "down", briefed: false, waiting: [], epoch: 0, trust: 0 };
 /** The task that stands for the greeting, so that a worker that never sends anything is replaced too. */

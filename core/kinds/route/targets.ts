@@ -29,7 +29,7 @@ const written = entries(text({ expected: "a label's value", pattern: labelValueP
 });
 
 /** Labels that an instance has to have, all of them; in files a map. */
-export const requiredLabels: Type<readonly RecordOf<typeof labelFields>[]> = writtenAs(
+const requiredLabels: Type<readonly RecordOf<typeof labelFields>[]> = writtenAs(
   list(record("a label", labelFields), { whenEmpty: "", sortBy: ({ key }) => key }),
   {
     ...written,

@@ -36,7 +36,7 @@ export interface CallInputs {
 }
 
 /** Steps of one evaluation: an element that a macro visits, or some 64 characters of text that are searched or built. */
-export const stepsMax = 2_000;
+const stepsMax = 2_000;
 /** The most characters of a text that is read or built. */
 export const textLengthMax = 16_384;
 

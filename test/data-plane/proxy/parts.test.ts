@@ -20,10 +20,12 @@ import { SeldomLog } from "../../../data-plane/proxy/forward/seldom-log.js";
 import type { UpstreamSession } from "../../../data-plane/proxy/forward/upstream-session.js";
 import { renderGrpcTimeout } from "../../../data-plane/proxy/grpc-timeout.js";
 import { RequestHead } from "../../../data-plane/proxy/request-head.js";
-import { isTraceparent } from "../../../data-plane/proxy/traceparent.js";
+import { isTraceparentAt } from "../../../data-plane/proxy/traceparent.js";
 import { systemClock } from "../../../runtime/clock.js";
 import { silentLogger } from "../../../runtime/log.js";
 import { eventually } from "../../support/proxy-pair.js";
+
+const isTraceparent = (text: string): boolean => isTraceparentAt(Buffer.from(text, "latin1"), 0, text.length);
 
 const rethrow = (error: unknown): void => {
   throw error;
