@@ -2,6 +2,8 @@
 
 import { randomBytes } from "node:crypto";
 import type { OpenBudgets } from "../core/limit/limiter.js";
+import type { KeySet } from "../core/signature.js";
+import { keySetOf } from "../core/wire/records.js";
 import { onAbort } from "../runtime/abort.js";
 import { systemClock } from "../runtime/clock.js";
 import type { HostPort, SocketAddress } from "../runtime/config.js";
@@ -11,6 +13,7 @@ import type { ProxyConfig } from "./config.js";
 import { Edge } from "./edge/edge.js";
 import { EdgeTls } from "./edge/edge-tls.js";
 import { listenAgain } from "./inbound-port.js";
+import { Journal } from "./journal/journal.js";
 import { NatsLimitExchange } from "./limits/nats-limit-exchange.js";
 import { ShareLoop } from "./limits/share-loop.js";
 import { Carrier, type CarrierOptions, type MakeEdge } from "./proxy/carrier.js";
@@ -50,7 +53,7 @@ export async function carryHere(config: ProxyConfig, parts: Parts, signal: Abort
   const { watch } = telemetry;
   const own = { metrics: countedTwice(metrics.proxy, parts.window), engine, watch, ...random };
   const carrier = new Carrier(
-    { ...known, ...own, openBudgets: openShares(parts, signal) },
+    { ...known, ...own, openBudgets: openShares(parts, signal), journal: openJournal(config, parts, signal) },
     carrierOptions(config, parts),
     await openEdges(config, parts, signal),
   );
@@ -87,6 +90,16 @@ async function openEdges({ edge, service }: ProxyConfig, parts: Parts, signal: A
     return (deps, options) => new Edge({ ...deps, ...known }, { ...options, workload: service, config, files });
   });
   return Promise.all(listeners);
+}
+
+/** Carries writes through the journal of the proxy's own service. A worker process has none, and answers them 14. */
+function openJournal({ service }: ProxyConfig, parts: Parts, signal: AbortSignal): Journal {
+  const { sync, bus, identity, statements, reader, clock, policy, log } = parts;
+  const keys = (): KeySet => (sync.trusting === undefined ? new Map() : keySetOf(sync.trusting.body));
+  return new Journal(
+    { bus, identity, statements, reader, keys, clock, policy, log, random: randomBytes, signal },
+    service,
+  );
 }
 
 /** Opens the budgets that are shared with the other proxies of the service. */

@@ -96,6 +96,8 @@ export interface AppendOptions {
   /** The stream's last sequence must be this: compare-and-set over the whole stream. */
   readonly expectLastSequence?: number;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Called if the stream had a message with this `Nats-Msg-Id`, whose sequence is the answer. */
+  readonly onDuplicate?: () => void;
 }
 
 export interface BusStatus {

@@ -219,9 +219,9 @@ class NatsBus implements Bus, SystemBus {
     });
     const what = `append to ${subject}`;
     const answer = parseAnswer(await this.#request(what, subject, data, headers), what);
-    if (typeof answer.seq !== "number" || answer.seq === 0) {
+    if (typeof answer.seq !== "number" || answer.seq === 0)
       throw new AshlarError("unavailable", `${what}: an answer without a sequence`);
-    }
+    if (answer.duplicate === true) options.onDuplicate?.();
     return answer.seq;
   }
 

@@ -15,6 +15,12 @@ export const headerNames = {
   revision: "ashlar-revision",
   /** On refusals: the id of the decision. */
   decision: "ashlar-decision",
+  /** Of a journaled write: its sequence, to the application and in trailers; with 10, the head of its order key. */
+  sequence: "ashlar-sequence",
+  /** Of a journaled write: its idempotency key, to the application. */
+  key: "ashlar-key",
+  /** From a caller: the last sequence of the order key that it knows. */
+  expectedSequence: "ashlar-expected-sequence",
   /** Between proxies: the highest epoch that the sender has seen. A hint to look, never to choose. */
   epoch: "ashlar-epoch",
   /** Between proxies: the sender's own labels, "key=value" joined by ",", for conditions. */

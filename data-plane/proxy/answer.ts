@@ -1,7 +1,20 @@
 /** Answers that the proxy gives itself: always HTTP 200 with a gRPC status in the only header block (trailers-only). */
 import { status } from "@grpc/grpc-js";
 import { isAshlarError, messageOf } from "../../core/errors.js";
+import type { Field } from "../../core/wire/journal/fields.js";
 import type { OverloadCause } from "./overload.js";
+
+/** A response of the application that was kept whole. */
+export interface Reply {
+  /** Its fields before the messages, without `:status`, and its trailers, without `grpc-status`. */
+  readonly head: readonly Field[];
+  readonly trailers: readonly Field[];
+  /** Its messages as gRPC frames them. */
+  readonly bytes: Uint8Array;
+  readonly code: number;
+  /** What `ashlar-sequence` tells the caller; 0: nothing. */
+  readonly sequence: number;
+}
 
 export interface Answer {
   readonly code: status;
@@ -10,8 +23,12 @@ export interface Answer {
   readonly revision: number | undefined;
   /** The id of the decision, on refusals by policy. */
   readonly decision: string | undefined;
-  /** The value of the label `reason` in metrics. */
-  readonly reason: AnswerReason;
+  /** The value of the label `reason` in metrics; undefined: the application answered, by a reply. */
+  readonly reason: AnswerReason | undefined;
+  /** Sent instead of all else here but the revision. */
+  readonly reply?: Reply;
+  /** The value of `ashlar-sequence`. */
+  readonly sequence?: number;
   /**
    * The value of `grpc-retry-pushback-ms`: whole milliseconds to wait before a retry; undefined: the header is left
    * out.

@@ -200,8 +200,7 @@ export abstract class CallSide implements CallOwner<Call> {
   }
 
   /** Whether a judged call must wait for a gate. The call continues when the gate opens. */
-  protected waitsForGate(call: Call): boolean {
-    const gate = this.#side.gate?.(call);
+  protected waitsForGate(call: Call, gate = this.#side.gate?.(call)): boolean {
     if (gate === undefined) return false;
     void this.after(call, gate.opened, () => this.carry(call), gate);
     return true;

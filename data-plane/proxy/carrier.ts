@@ -16,7 +16,7 @@ import type { DecisionSink } from "./decision-sink.js";
 import { keyOf } from "./endpoint-choice.js";
 import type { ProxyEngine } from "./forward/proxy-engine.js";
 import { upstreamSessionDefaults } from "./forward/upstream-session.js";
-import { Inbound } from "./inbound.js";
+import { Inbound, type Journaling } from "./inbound.js";
 import { mirrorsOpenMax } from "./mirror/mirrored-call.js";
 import { Outbound, type OutboundDeps, type OutboundOptions } from "./outbound.js";
 import type { ProxyMetrics } from "./proxy-metrics.js";
@@ -49,6 +49,8 @@ export interface CarrierDeps {
   readonly observe?: CallSideDeps["observe"];
   readonly gate?: CallSideDeps["gate"];
   readonly watch?: CallSideDeps["watch"];
+  /** See `InboundDeps`. */
+  readonly journal?: Journaling | undefined;
 }
 
 /** Plain data, since a worker process receives it in a message. */

@@ -5,6 +5,7 @@
 
 import { messageOf } from "../../core/errors.js";
 import { isGatewayCaller } from "../../core/identity.js";
+import type { JournalPlan } from "../../core/journal/plan.js";
 import type { Label } from "../../core/model.js";
 import { isMethod } from "../../core/snapshot/grammar.js";
 import { headerNames } from "../../core/wire/headers.js";
@@ -14,7 +15,7 @@ import type { Stream } from "../http2/stream.js";
 import type { AppRegistration, AppView, EvaluatedPolicy } from "../ports.js";
 import { type Answer, answerFor, internalAnswer, unavailableAnswer } from "./answer.js";
 import { labelMap, plainAddress, SourceLabels } from "./call-inputs.js";
-import { CallSide, type CallSideDeps } from "./call-side.js";
+import { type CallGate, CallSide, type CallSideDeps } from "./call-side.js";
 import { dialApplication, isApplicationGone } from "./dial.js";
 import type { Call } from "./forward/call.js";
 import type { ForwardPlan } from "./forward/call-owner.js";
@@ -34,6 +35,14 @@ export interface InboundDeps extends CallSideDeps, InboundJudgeDeps {
   readonly app: AppView;
   /** Connections to the application. */
   readonly pool: UpstreamPool;
+  /** Takes writes that policy wants in the journal; undefined: they are answered 14. */
+  readonly journal?: Journaling | undefined;
+}
+
+/** Carries the writes of a service that has a journal. */
+export interface Journaling {
+  /** Returns the gate that ends the call with what came of it. `acquire` waits for a stream to the application, if there is one. */
+  gateFor(call: Call, plan: JournalPlan, acquire: (waiter: StreamWaiter) => boolean): CallGate;
 }
 
 export interface InboundOptions {
@@ -125,6 +134,10 @@ export class Inbound extends CallSide {
     call.sourceAddress = peer.sourceAddress;
     call.nowMs = this.#calendarMs(call.startedMs);
     if (head.client >= 0 && isGatewayCaller(peer.spiffeId)) call.client = fields.valueText(head.client);
+    if (head.expected >= 0) {
+      call.expectedSequence = fields.valueText(head.expected);
+      fields.drop(head.expected);
+    }
     if (head.labels >= 0) call.sourceLabels = this.#sourceLabels.of(fields.valueText(head.labels));
     if (head.calledMethod >= 0) call.calledMethod = methodOf(fields.valueText(head.calledMethod));
     try {
@@ -196,8 +209,9 @@ export class Inbound extends CallSide {
       call.plan = { ...call.plan, last: [...call.plan.last, new PreparedField(headerNames.client, call.client)] };
     if (claims !== undefined) call.plan = { ...call.plan, last: [...call.plan.last, claims] };
     this.open.add(call);
-    if (policy.current?.unit(this.#service)?.journal?.isWrite(call.method) === true) {
-      call.answer(unavailableAnswer("journal", "this proxy cannot reach the journal of the service", revision));
+    const journal = policy.current?.unit(this.#service)?.journal;
+    if (journal?.isWrite(call.method) === true) {
+      this.#journal(call, journal);
       return;
     }
     if (this.waitsForGate(call)) return;
@@ -208,6 +222,21 @@ export class Inbound extends CallSide {
       if (session?.hasRoom && call.send(session, fields)) return;
     }
     this.carry(call);
+  }
+
+  #journal(call: Call, plan: JournalPlan): void {
+    const { journal, app, pool } = this.#deps;
+    if (journal === undefined) {
+      call.answer(unavailableAnswer("journal", "this proxy cannot reach the journal of the service", this.revision));
+      return;
+    }
+    const acquire = (waiter: StreamWaiter): boolean => {
+      const registered = app.current;
+      if (registered === undefined) return false;
+      pool.acquire({ key: keyOf(registered), dial: () => this.#dial(registered) }, waiter);
+      return true;
+    };
+    this.waitsForGate(call, journal.gateFor(call, plan, acquire));
   }
 
   #noteApp(registered: AppRegistration): void {

@@ -8,4 +8,7 @@ export const meshField = {
   /** Differs in each refusal. */
   decision: listName(headerNames.decision, true),
   epoch: listName(headerNames.epoch, false),
+  /** Differ in each call. */
+  sequence: listName(headerNames.sequence, true),
+  expectedSequence: listName(headerNames.expectedSequence, true),
 } as const;

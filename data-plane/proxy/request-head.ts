@@ -44,6 +44,8 @@ export class RequestHead {
   labels = -1;
   /** Place of the field with the outside client that a gateway proved, or -1. */
   client = -1;
+  /** Place of the field with the sequence that the caller expects, or -1. It is not dropped here. */
+  expected = -1;
   /** Place of the field that marks a copy of a call, or -1. */
   mirror = -1;
   /** Place of the field with the method that the peer's application asked for, or -1. */
@@ -89,6 +91,7 @@ export class RequestHead {
     this.epoch = from.epoch;
     this.labels = from.labels;
     this.client = from.client;
+    this.expected = from.expected;
     this.mirror = from.mirror;
     this.calledMethod = from.calledMethod;
     this.#epochAt = from.#epochAt;
@@ -119,6 +122,7 @@ export class RequestHead {
     this.timeoutMs =
       this.labels =
       this.client =
+      this.expected =
       this.mirror =
       this.calledMethod =
       this.#epochAt =
@@ -173,6 +177,10 @@ export class RequestHead {
           this.epoch = numberOf(fields, field);
           fields.drop(field);
           break;
+        case meshField.expectedSequence:
+          this.expected = field;
+          break;
+        case meshField.sequence:
         case meshField.caller:
         case meshField.revision:
         case meshField.decision:
@@ -262,13 +270,15 @@ class KnownReserved {
 function isReservedField(fields: FieldBlock, field: number): boolean {
   const id = fields.nameId(field);
   if (id === 0) return isReserved(fields, field);
-  return id === meshField.caller || id === meshField.epoch || isOfPeers(fields, field);
+  return (
+    id === meshField.caller || id === meshField.epoch || id === meshField.expectedSequence || isOfPeers(fields, field)
+  );
 }
 
-/** Whether the field gives the revision or the decision, which peers may send. */
+/** Whether the field gives the revision, the decision or the sequence of a write, which peers may send. */
 function isOfPeers(fields: FieldBlock, field: number): boolean {
   const id = fields.nameId(field);
-  return id === meshField.revision || id === meshField.decision;
+  return id === meshField.revision || id === meshField.decision || id === meshField.sequence;
 }
 
 /** Whether a name without an id is reserved; see `isReservedHeader`. */

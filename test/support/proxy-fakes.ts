@@ -2,6 +2,7 @@
 
 import { digestOf } from "../../core/digest.js";
 import { buildSpiffeId } from "../../core/identity.js";
+import type { Journal } from "../../core/kinds/journal/journal.js";
 import type { JwtIssuer } from "../../core/kinds/jwt-issuer/jwt-issuer.js";
 import type { Limit } from "../../core/kinds/rate-limit/rate-limit.js";
 import type { Resilience } from "../../core/kinds/resilience/resilience.js";
@@ -108,12 +109,13 @@ export interface TestUnit {
   readonly limits?: readonly Limit[];
   readonly resilience?: Omit<Resilience, "kind" | "name" | "service">;
   readonly telemetry?: Omit<Telemetry, "kind" | "name" | "service">;
+  readonly journal?: Omit<Journal, "kind" | "name" | "service">;
 }
 
 export const everyone: AuthorizationRule = { from: ["*"], methods: ["*"] };
 
 function compileTestUnit(unit: TestUnit): CompiledUnit {
-  const { service, allow = [], deny = [], rules, limits = [], resilience, telemetry } = unit;
+  const { service, allow = [], deny = [], rules, limits = [], resilience, telemetry, journal } = unit;
   return compileUnit(
     unitWith(service, {
       service: { kind: "Service", name: service, methods: [] },
@@ -121,6 +123,7 @@ function compileTestUnit(unit: TestUnit): CompiledUnit {
       rateLimits: limits.length === 0 ? [] : [{ kind: "RateLimit", name: "limits", service, limits }],
       routes: rules === undefined ? [] : [{ kind: "Route", name: service, service, rules }],
       resilience: resilience === undefined ? [] : [{ ...resilience, kind: "Resilience", name: service, service }],
+      journals: journal === undefined ? [] : [{ ...journal, kind: "Journal", name: service, service }],
       telemetry: telemetry === undefined ? [] : [{ ...telemetry, kind: "Telemetry", name: service, service }],
     }),
     mesh,

@@ -19,7 +19,7 @@ import {
   proxyEngineDefaults,
 } from "../../data-plane/proxy/forward/proxy-engine.js";
 import { upstreamSessionDefaults } from "../../data-plane/proxy/forward/upstream-session.js";
-import { Inbound } from "../../data-plane/proxy/inbound.js";
+import { Inbound, type Journaling } from "../../data-plane/proxy/inbound.js";
 import { Outbound } from "../../data-plane/proxy/outbound.js";
 import type { ProxyMetrics } from "../../data-plane/proxy/proxy-metrics.js";
 import { Traffic } from "../../data-plane/proxy/service-traffic.js";
@@ -156,6 +156,7 @@ export class TestSide {
   observe: CallSideDeps["observe"];
   gate: CallSideDeps["gate"];
   watch: CallSideDeps["watch"];
+  journal: Journaling | undefined;
   readonly #closers: (() => void)[] = [];
 
   constructor(identity: ProxyIdentity, rootPem: string, options: Partial<ProxyEngineOptions> = {}) {
@@ -211,7 +212,11 @@ export class TestSide {
 
   async inbound(limits = inboundLimits): Promise<{ inbound: Inbound; address: string }> {
     const inbound = new Inbound(
-      { ...this.deps(), pool: this.applications },
+      {
+        ...this.deps(),
+        pool: this.applications,
+        journal: { gateFor: (call, plan, acquire) => journalOf(this).gateFor(call, plan, acquire) },
+      },
       { service: this.identity.current.service, limits },
     );
     this.#closers.push(() => inbound.close());
@@ -234,6 +239,11 @@ export class TestSide {
     this.copies.close();
     this.engine.stop();
   }
+}
+
+function journalOf({ journal }: TestSide): Journaling {
+  if (journal === undefined) throw new Error("this side has no journal");
+  return journal;
 }
 
 export class ProxyPair {

@@ -72,6 +72,8 @@ export class CallFacts implements CallInputs, EndedCall {
   decision: string | undefined;
   /** What is noted about the call; null for most. */
   seen: object | null = null;
+  /** The last sequence of its order key that the caller says it knows; "": it says none. */
+  expectedSequence = "";
   requestBytes = 0;
   responseBytes = 0;
   code: status = status.CANCELLED;
@@ -140,6 +142,11 @@ export class CallFacts implements CallInputs, EndedCall {
     if (!this.enter(phase.begun)) return false;
     this.waiting = null;
     return true;
+  }
+
+  /** Lets the caller send `bytes` more while the call is held. */
+  takeHeld(bytes: number): void {
+    if (bytes > 0) this.inbound.consumed(bytes);
   }
 
   /** Keeps the request's fields, which are valid now only: for conditions, and for sending them later. */

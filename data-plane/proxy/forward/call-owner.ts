@@ -13,6 +13,8 @@ import type { SeldomLog } from "./seldom-log.js";
 /** Is called when a call no longer waits for it. */
 export interface Leaving {
   leave(): void;
+  /** So many bytes of the request came meanwhile and are kept; `ended`: they are the last. */
+  requestGrew?(bytes: number, ended: boolean): void;
 }
 
 /** Tries a call again after failures, or beside the try that is upstream. */

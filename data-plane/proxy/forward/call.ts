@@ -31,6 +31,8 @@ import type { UpstreamSession } from "./upstream-session.js";
 
 /** How long a client may leave the end of its call untaken before the stream is reset. */
 const endGraceMs = 5000;
+/** The same for a reply, which may be longer than what a stream's window takes at once. */
+const replyGraceMs = 60_000;
 
 /** One call: the sink of the caller's stream and of the upstream's stream. */
 export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
@@ -68,6 +70,11 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
   observe(observer: CallObserver): void {
     observer.before = this.observer;
     this.observer = observer;
+  }
+
+  /** The part of the request that came before the call was sent. */
+  get heldRequest(): { readonly bytes: Uint8Array; readonly ended: boolean } {
+    return this.messages.held;
   }
 
   judged(verdict: Verdict, policy: EvaluatedPolicy, decision: string | undefined): void {
@@ -164,6 +171,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
       messages.pass(this.#upstream, bytes, start, end);
       this.retry?.passed(bytes, start, end);
     } else if (!messages.hold(bytes, start, end)) this.answer(noRoomAnswer(this.plan?.revision));
+    else this.waiting?.requestGrew?.(end - start, endStream);
   }
 
   onTrailers(stream: Stream, fields: FieldBlock): void {
@@ -301,7 +309,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     this.#cancelUpstream(isSilent ? "silent" : "cancelled");
     sendAnswer(this.inbound, answer);
     if (this.#endIfSent()) return;
-    this.owner.watch(this, this.owner.nowMs() + endGraceMs);
+    this.owner.watch(this, this.owner.nowMs() + (answer.reply === undefined ? endGraceMs : replyGraceMs));
   }
 
   /** The deadline, or the time in which the caller must take the end, has passed. */

@@ -36,6 +36,11 @@ export class RequestMessages {
     return this.#isKept;
   }
 
+  /** A copy of what is kept, and whether that is all. */
+  get held(): { readonly bytes: Uint8Array; readonly ended: boolean } {
+    return { bytes: Uint8Array.prototype.slice.call(this.#block, 0, this.#bytes), ended: this.ended };
+  }
+
   /** Whether the request has ended and nothing of it is left to send on a new attempt. */
   get isEmpty(): boolean {
     return this.ended && this.#bytes === 0;

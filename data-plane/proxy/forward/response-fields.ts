@@ -5,13 +5,14 @@ import { decimalOf } from "../../http2/field-forms.js";
 import { fieldName } from "../../http2/field-names.js";
 import { PreparedField } from "../../http2/prepared-field.js";
 import { type Stream, sendState } from "../../http2/stream.js";
-import { type Answer, percentEncode } from "../answer.js";
+import { type Answer, percentEncode, type Reply } from "../answer.js";
 import { meshField } from "../mesh-fields.js";
 import { dropReservedFields } from "../request-head.js";
 import type { AnsweredCall, CallOwner } from "./call-owner.js";
 import { excessFor, noteOversized } from "./header-limits.js";
 
 const head = [new PreparedField(":status", "200"), new PreparedField("content-type", "application/grpc")];
+const httpOk = head.slice(0, 1);
 const statuses = Array.from({ length: 17 }, (_, code) => new PreparedField("grpc-status", String(code)));
 const answersAtOnce = statuses.map((field) => [...head, field]);
 const answersLate = statuses.map((field) => [field]);
@@ -39,18 +40,42 @@ export function revisionField(revision: number): readonly PreparedField[] {
  * Sends the proxy's own answer: as trailers, or as the only header block if nothing was sent before (trailers-only).
  */
 export function sendAnswer(stream: Stream, answer: Answer): void {
+  const { reply } = answer;
+  if (reply !== undefined) {
+    sendReply(stream, reply, answer.revision ?? noRevision);
+    return;
+  }
   scratch.clear();
   scratch.add("grpc-message", percentEncode(answer.message));
   if (answer.decision !== undefined) scratch.add(headerNames.decision, answer.decision);
+  if (answer.sequence !== undefined) scratch.add(headerNames.sequence, String(answer.sequence));
   if (answer.pushbackMs !== undefined) scratch.add("grpc-retry-pushback-ms", String(answer.pushbackMs));
   const first = (stream.sending === sendState.idle ? answersAtOnce : answersLate)[answer.code];
   stream.sendFields(first ?? null, scratch, revisionField(answer.revision ?? noRevision), true);
 }
 
+/** Sends a response that was kept whole, to a stream on which nothing was sent. */
+function sendReply(stream: Stream, { head: own, bytes, code, trailers, sequence }: Reply, revision: number): void {
+  const isShort = own.length === 0 && bytes.length === 0;
+  if (!isShort) {
+    fillScratch(own);
+    stream.sendFields(httpOk, scratch, null, false);
+    stream.sendData(bytes, 0, bytes.length, false);
+  }
+  fillScratch(trailers);
+  if (sequence > 0) scratch.add(headerNames.sequence, String(sequence));
+  stream.sendFields((isShort ? answersAtOnce : answersLate)[code] ?? null, scratch, revisionField(revision), true);
+}
+
+function fillScratch(fields: Reply["head"]): void {
+  scratch.clear();
+  for (const { name, value } of fields) scratch.add(name, Buffer.from(value).toString("latin1"));
+}
+
 const messageLengthMax = 1024;
 const keptOfTrailers: readonly number[] = [
   ...[fieldName.grpcStatus, fieldName.grpcMessage, fieldName.grpcRetryPushback],
-  ...[meshField.revision, meshField.decision],
+  ...[meshField.revision, meshField.decision, meshField.sequence],
 ];
 
 /**

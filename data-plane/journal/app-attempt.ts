@@ -1,0 +1,172 @@
+/** One try of a write at the application, on a stream of its own: it outlives the caller, and its response is kept whole. */
+import type { Field } from "../../core/wire/journal/fields.js";
+import { FieldBlock } from "../http2/field-block.js";
+import { fieldName } from "../http2/field-names.js";
+import type { PreparedField } from "../http2/prepared-field.js";
+import type { Stream, StreamSink } from "../http2/stream.js";
+import { badResponseAnswer } from "../proxy/answer.js";
+import { grpcStatusOf } from "../proxy/forward/response-fields.js";
+import type { UpstreamSession } from "../proxy/forward/upstream-session.js";
+import { dropReservedFields } from "../proxy/request-head.js";
+import { StreamWaiter } from "../proxy/stream-queue.js";
+
+/** The application's whole response. */
+export interface AppResponse {
+  readonly code: number;
+  readonly head: readonly Field[];
+  readonly trailers: readonly Field[];
+  readonly bytes: Uint8Array;
+}
+
+/** "not-forwarded": the application surely did not get it; "lost": it may have. */
+export type Forwarded = AppResponse | "not-forwarded" | "lost";
+
+export interface AppRequest {
+  readonly caller: string;
+  readonly first: readonly PreparedField[];
+  readonly fields: readonly Field[];
+  readonly last: readonly PreparedField[];
+  readonly bytes: Uint8Array;
+  /** How long the application may take, and how long a stream to it is waited for, in milliseconds. */
+  readonly patienceMs: number;
+  readonly streamWaitMs: number;
+}
+
+/** A response is held in memory up to so many bytes. */
+const responseBytesMax = 8 * 1024 * 1024;
+const block = new FieldBlock();
+
+/** Sends the request once. `acquire` waits for a stream; false: there is no application. */
+export function forwardOnce(request: AppRequest, acquire: (waiter: StreamWaiter) => boolean): Promise<Forwarded> {
+  return new Promise((resolve) => {
+    const attempt = new AppAttempt(request, resolve);
+    const { caller } = request;
+    const waiter = new StreamWaiter(
+      caller,
+      (session) => attempt.open(session),
+      (failure) => {
+        if (failure !== undefined) attempt.end("not-forwarded");
+      },
+    );
+    attempt.waitFor(waiter);
+    if (!acquire(waiter)) attempt.end("not-forwarded");
+  });
+}
+
+class AppAttempt implements StreamSink {
+  readonly #request: AppRequest;
+  readonly #resolve: (forwarded: Forwarded) => void;
+  #timer: NodeJS.Timeout | undefined;
+  #stream: Stream | undefined;
+  #session: UpstreamSession | undefined;
+  #head: readonly Field[] = [];
+  readonly #parts: Uint8Array[] = [];
+  #bytes = 0;
+  #isOver = false;
+
+  constructor(request: AppRequest, resolve: (forwarded: Forwarded) => void) {
+    this.#request = request;
+    this.#resolve = resolve;
+  }
+
+  waitFor(waiter: StreamWaiter): void {
+    this.#timer = setTimeout(() => {
+      if (this.#stream !== undefined) return;
+      waiter.leave();
+      this.end("not-forwarded");
+    }, this.#request.streamWaitMs).unref();
+  }
+
+  open(session: UpstreamSession): boolean {
+    if (this.#isOver) return true;
+    const stream = session.connection.open(this, performance.now());
+    if (stream === null) return false;
+    this.#stream = stream;
+    this.#session = session;
+    const { first, fields, last, bytes, patienceMs } = this.#request;
+    block.clear();
+    for (const { name, value } of fields) block.add(name, Buffer.from(value).toString("latin1"));
+    stream.sendFields(first, block, last, false);
+    stream.sendData(bytes, 0, bytes.length, true);
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#cut(), patienceMs).unref();
+    return true;
+  }
+
+  onResponse(stream: Stream, fields: FieldBlock, endStream: boolean): void {
+    if (endStream && fields.find(fieldName.grpcStatus) >= 0) {
+      this.#finish(fields);
+      return;
+    }
+    const bad = badResponseAnswer(stream.connection.headers.check.status, endStream, stream.framed, undefined);
+    if (bad === undefined) {
+      dropReservedFields(fields, false);
+      this.#head = copyFields(fields, [":status"]);
+      return;
+    }
+    const trailers = [{ name: "grpc-message", value: Buffer.from(bad.message) }];
+    this.#cancel();
+    this.end({ code: bad.code, head: [], trailers, bytes: new Uint8Array() });
+  }
+
+  onData(stream: Stream, bytes: Uint8Array, start: number, end: number, endStream: boolean): void {
+    stream.consumed(end - start);
+    this.#bytes += end - start;
+    if (this.#bytes > responseBytesMax || stream.oversized) {
+      this.#cut();
+      return;
+    }
+    this.#parts.push(Uint8Array.prototype.slice.call(bytes, start, end));
+    if (endStream) this.end("lost"); // without trailers nobody knows the outcome
+  }
+
+  onTrailers(_stream: Stream, fields: FieldBlock): void {
+    this.#finish(fields);
+  }
+
+  onReset(_stream: Stream, _code: number, _byPeer: boolean, unprocessed: boolean): void {
+    this.#session?.released();
+    this.#session = undefined;
+    this.end(unprocessed ? "not-forwarded" : "lost");
+  }
+
+  onTaken(): void {}
+
+  #finish(fields: FieldBlock): void {
+    dropReservedFields(fields, false);
+    const status = grpcStatusOf(fields);
+    const code = status < 0 || status > 16 ? 2 : status;
+    const trailers = copyFields(fields, [":status", "grpc-status", "content-type"]);
+    this.end({ code, head: this.#head, trailers, bytes: Buffer.concat(this.#parts) });
+  }
+
+  #cut(): void {
+    this.#cancel();
+    this.end("lost");
+  }
+
+  #cancel(): void {
+    const [stream, session] = [this.#stream, this.#session];
+    this.#session = undefined;
+    if (stream !== undefined && session !== undefined) session.cancel(stream);
+  }
+
+  end(forwarded: Forwarded): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    clearTimeout(this.#timer);
+    this.#session?.released();
+    this.#resolve(forwarded);
+  }
+}
+
+/** A copy of a block's fields that are not dropped, without those named. */
+export function copyFields(fields: FieldBlock, without: readonly string[]): readonly Field[] {
+  const copied: Field[] = [];
+  for (let field = 0; field < fields.count; field += 1) {
+    if (fields.isDropped(field)) continue;
+    const name = fields.nameText(field);
+    if (!without.includes(name)) copied.push({ name, value: Buffer.from(fields.valueText(field), "latin1") });
+  }
+  return copied;
+}

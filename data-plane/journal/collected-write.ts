@@ -1,0 +1,154 @@
+/** A journaled call with its whole request, copied from the call: the write may outlive it. */
+import { digestOf } from "../../core/digest.js";
+import type { JournalPlan } from "../../core/journal/plan.js";
+import { headerNames } from "../../core/wire/headers.js";
+import type { JournalEntry } from "../../core/wire/journal/entry.js";
+import type { Field } from "../../core/wire/journal/fields.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { Answer } from "../proxy/answer.js";
+import type { Call } from "../proxy/forward/call.js";
+import type { ForwardPlan } from "../proxy/forward/call-owner.js";
+import { renderGrpcTimeout } from "../proxy/grpc-timeout.js";
+import { type AppRequest, copyFields } from "./app-attempt.js";
+
+/** Not kept: the transport's own, and credentials. */
+const notKept = new Set([
+  "te",
+  "grpc-timeout",
+  "authorization",
+  "proxy-authorization",
+  "cookie",
+  "traceparent",
+  "tracestate",
+]);
+/** More metadata than that is not kept; the application gets all of it. */
+const fieldsKeptMax = 200;
+const fieldBytesKeptMax = 32 * 1024;
+/** How long an application may take beyond its caller's deadline, or in all where there is none. */
+const graceMs = 10_000;
+const withoutDeadlineMs = 600_000;
+const streamWaitMs = 10_000;
+
+export class CollectedWrite {
+  readonly plan: JournalPlan;
+  readonly method: string;
+  readonly revision: number | undefined;
+  /** By the monotonic clock; Infinity: none. */
+  readonly dueAtMs: number;
+  readonly expected: number | undefined;
+  /** What is wrong with the call; undefined: nothing. */
+  readonly problem: string | undefined;
+  request: Uint8Array = new Uint8Array();
+  /** The call is over. */
+  hasLeft = false;
+  isTold = false;
+  readonly #caller: Call["caller"];
+  readonly #user: string;
+  readonly #decision: string;
+  readonly #traceId: string;
+  readonly #fields: readonly Field[];
+  readonly #forward: ForwardPlan | null;
+  readonly #keys: { readonly key: string; readonly order: string };
+  readonly #tell: (answer: Answer) => void;
+
+  constructor(call: Call, plan: JournalPlan, tell: (answer: Answer) => void) {
+    this.plan = plan;
+    this.method = call.method;
+    this.revision = call.plan?.revision;
+    this.dueAtMs = call.dueAtMs < 0 ? Number.POSITIVE_INFINITY : call.dueAtMs;
+    this.#tell = tell;
+    this.#caller = call.caller;
+    this.#user = userOf(call);
+    this.#decision = call.decision ?? "";
+    this.#traceId = /^[0-9a-f]{2}-([0-9a-f]{32})-/.exec(call.header("traceparent") ?? "")?.[1] ?? "";
+    this.#forward = call.plan;
+    this.#fields = copyFields(call.restore(), ["grpc-timeout"]);
+    const keys = plan.keysOf(call.caller, call.method, call.inputs);
+    this.#keys = typeof keys === "string" ? { key: "", order: "" } : keys;
+    const expected = expectedOf(call.expectedSequence);
+    this.expected = plan.isOrdered && typeof expected === "number" ? expected : undefined;
+    this.problem =
+      typeof keys === "string"
+        ? keys
+        : expected === "wrong"
+          ? `${headerNames.expectedSequence} is not a sequence`
+          : undefined;
+  }
+
+  answer(answer: Answer): void {
+    if (this.isTold) return;
+    this.isTold = true;
+    this.#tell(answer);
+  }
+
+  /** What an entry says of the call. */
+  about(
+    clock: Clock,
+  ): Omit<
+    JournalEntry,
+    "service" | "proxyId" | "life" | "nonce" | "epoch" | "expected" | "afterVoid" | "confirms" | "outcome"
+  > {
+    const leftMs = this.dueAtMs - clock.monotonicMs();
+    const timeMs = Math.round(clock.nowMs());
+    return {
+      timeMs,
+      caller: this.#caller,
+      user: this.#user,
+      method: this.method,
+      revision: this.revision ?? 0,
+      decision: this.#decision,
+      ...this.#keys,
+      deadlineMs: Number.isFinite(leftMs) ? Math.max(0, Math.round(timeMs + leftMs)) : 0,
+      traceId: this.#traceId,
+      fields: keptFields(this.#fields),
+      request: this.request,
+    };
+  }
+
+  /** The request as the application gets it. `sequence`: 0 if it has none. */
+  toApplication(sequence: number): AppRequest {
+    const leftMs = this.dueAtMs - performance.now();
+    const own: Field[] = [];
+    const add = (name: string, value: string): void => {
+      own.push({ name, value: Buffer.from(value, "latin1") });
+    };
+    if (Number.isFinite(leftMs)) add("grpc-timeout", renderGrpcTimeout(Math.max(1, leftMs)));
+    if (sequence > 0) add(headerNames.sequence, String(sequence));
+    const { key } = this.#keys;
+    if (/^[\x20-\x7e]+$/.test(key)) add(headerNames.key, key);
+    return {
+      caller: this.#caller,
+      first: this.#forward?.first ?? [],
+      fields: [...this.#fields, ...own],
+      last: this.#forward?.last ?? [],
+      bytes: this.request,
+      patienceMs: Number.isFinite(leftMs) ? Math.max(0, leftMs) + graceMs : withoutDeadlineMs,
+      streamWaitMs: Math.min(streamWaitMs, Math.max(1, leftMs)),
+    };
+  }
+}
+
+/** The end user of a verified token; "": none. */
+function userOf({ claims, tokenIssuer }: Call): string {
+  const subject = claims?.get("sub");
+  if (typeof subject !== "string" || tokenIssuer === undefined) return "";
+  const user = `${tokenIssuer} ${subject}`;
+  return Buffer.byteLength(user) <= 512 ? user : `${tokenIssuer} ${digestOf(Buffer.from(subject))}`;
+}
+
+function expectedOf(text: string): number | "wrong" | undefined {
+  if (text === "") return undefined;
+  return /^(0|[1-9][0-9]{0,14})$/.test(text) ? Number(text) : "wrong";
+}
+
+function keptFields(fields: readonly Field[]): readonly Field[] {
+  let bytes = 0;
+  const kept: Field[] = [];
+  for (const field of fields) {
+    if (field.name.startsWith(":") || notKept.has(field.name)) continue;
+    bytes += field.name.length + field.value.length;
+    if (kept.length >= fieldsKeptMax || bytes > fieldBytesKeptMax) break;
+    kept.push(field);
+  }
+  return kept;
+}

@@ -1,0 +1,72 @@
+/** What callers of journaled writes are told. */
+import { status } from "@grpc/grpc-js";
+import { unreachable } from "../../core/errors.js";
+import type { WriteEnd } from "../../core/journal/write-steps.js";
+import { type Answer, percentEncode } from "../proxy/answer.js";
+import type { AppResponse } from "./app-attempt.js";
+import type { Settled } from "./journal-store.js";
+
+/** The proxy's own answer about a write. */
+export function rightAnswer(code: status, message: string, revision: number | undefined, sequence?: number): Answer {
+  const answer: Answer = { code, message, revision, decision: undefined, reason: "journal" };
+  return sequence === undefined || sequence === 0 ? answer : { ...answer, sequence };
+}
+
+/** The application's response. */
+export function replyAnswer(response: AppResponse, sequence: number, revision: number | undefined): Answer {
+  const reply = { ...response, sequence };
+  return { code: response.code, message: "", revision, decision: undefined, reason: undefined, reply };
+}
+
+export function endAnswer(end: WriteEnd<Settled>, revision: number | undefined): Answer {
+  const say = (code: status, message: string, sequence?: number): Answer =>
+    rightAnswer(code, message, revision, sequence);
+  switch (end.kind) {
+    case "recorded":
+      return recordedAnswer(end.outcome, end.sequence, revision);
+    case "conflict": {
+      const { head } = end;
+      const what = head === 0 ? "" : ` (sequence ${head} is the last)`;
+      return say(status.ABORTED, `another write of this order key came first${what}: read again`, head);
+    }
+    case "other-request":
+      return say(
+        status.FAILED_PRECONDITION,
+        `this idempotency key was used for another request (sequence ${end.sequence})`,
+        end.sequence,
+      );
+    case "in-flight":
+      return say(
+        status.ABORTED,
+        `a call with this idempotency key is under way (sequence ${end.sequence})`,
+        end.sequence,
+      );
+    case "blocked": {
+      const message = `sequence ${end.by}, which comes before it, has no outcome: the application was not called`;
+      return say(status.UNAVAILABLE, message, end.sequence);
+    }
+    case "not-forwarded":
+      return say(status.UNAVAILABLE, "the application is not reached", end.sequence);
+    case "applied":
+    case "unknown":
+      return say(status.UNAVAILABLE, `outcome unknown (sequence ${end.sequence})`, end.sequence);
+    case "unavailable":
+      return say(status.UNAVAILABLE, "the journal cannot be reached: the application was not called");
+    default:
+      return unreachable(end);
+  }
+}
+
+function recordedAnswer(settled: Settled, sequence: number, revision: number | undefined): Answer {
+  if (settled.kind === "resolution") {
+    const { code, message } = settled.resolution;
+    const trailers = code === 0 ? [] : [{ name: "grpc-message", value: Buffer.from(percentEncode(message)) }];
+    return replyAnswer({ code, head: [], trailers, bytes: new Uint8Array() }, sequence, revision);
+  }
+  const { code, head, trailers, response, responseBytes } = settled.outcome;
+  if (response === undefined && responseBytes > 0) {
+    const message = `the write was applied, and its response of ${responseBytes} bytes was too long to be kept (sequence ${sequence})`;
+    return rightAnswer(status.RESOURCE_EXHAUSTED, message, revision, sequence);
+  }
+  return replyAnswer({ code, head, trailers, bytes: response ?? new Uint8Array() }, sequence, revision);
+}

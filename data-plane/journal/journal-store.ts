@@ -1,0 +1,227 @@
+/** A service's journal as its proxies read and write it: signed records in its stream, read by direct gets that may lag. */
+import { BoundedMap } from "../../core/bounded-map.js";
+import { type Digest, digestOf } from "../../core/digest.js";
+import { AshlarError, isAshlarError } from "../../core/errors.js";
+import { outcomeMessageId } from "../../core/journal/journal-key.js";
+import { mayFollow } from "../../core/journal/journal-log.js";
+import type { KeySet } from "../../core/signature.js";
+import { type JournalEntry, parseEntry } from "../../core/wire/journal/entry.js";
+import { type Confirmation, confirmationsMax } from "../../core/wire/journal/fields.js";
+import { encodeOutcome, type JournalOutcome, parseOutcome } from "../../core/wire/journal/outcome.js";
+import { type JournalResolution, verifyResolution } from "../../core/wire/journal/resolution.js";
+import { journalStream, journalSubject, parseJournalSubject } from "../../core/wire/subjects.js";
+import type { Bus, StoredMessage, StoredQuery } from "../../runtime/bus.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { StatementReader } from "../../runtime/statement-reader.js";
+import type { StatementWriter } from "../../runtime/statement-writer.js";
+import type { CallIdentityView } from "../ports.js";
+
+export interface JournalStoreDeps {
+  readonly bus: Pick<Bus, "append" | "directGet">;
+  readonly identity: CallIdentityView;
+  readonly statements: Pick<StatementWriter, "sign">;
+  readonly reader: Pick<StatementReader, "readJournal">;
+  /** The keys that control planes sign resolutions with. */
+  readonly keys: () => KeySet;
+  readonly clock: Clock;
+}
+
+/** An entry that is stored. */
+export interface StoredEntry {
+  readonly sequence: number;
+  /** The last token of its subject. */
+  readonly key: string;
+  readonly entry: JournalEntry;
+  readonly digest: Digest;
+}
+
+/** What settled an entry: its writer's outcome, or an operator's word. */
+export type Settled =
+  | {
+      readonly kind: "outcome";
+      readonly notForwarded: boolean;
+      readonly behind: number;
+      readonly outcome: JournalOutcome;
+    }
+  | {
+      readonly kind: "resolution";
+      readonly notForwarded: false;
+      readonly behind: 0;
+      readonly resolution: JournalResolution;
+    };
+
+export interface Appended {
+  readonly sequence: number;
+  readonly isDuplicate: boolean;
+}
+
+const knownMax = 10_000;
+const stepsMax = 2000;
+
+export class JournalStore {
+  readonly #deps: JournalStoreDeps;
+  readonly service: string;
+  readonly #stream: string;
+  /** Own records that the stream acknowledged and no stored record confirms yet. */
+  readonly #unconfirmed = new BoundedMap<number, Digest>(knownMax);
+  readonly #entries = new BoundedMap<number, StoredEntry>(256);
+  readonly #settled = new BoundedMap<number, Settled>(256);
+  /** The last head that is known of an order key. */
+  readonly heads = new BoundedMap<string, number>(knownMax);
+  /** Entries that are known to be valid, with their keys. */
+  readonly valid = new BoundedMap<number, string>(knownMax);
+
+  constructor(deps: JournalStoreDeps, service: string) {
+    this.#deps = deps;
+    this.service = service;
+    this.#stream = journalStream(service);
+  }
+
+  /** Confirmations for the next record. */
+  confirmations(): readonly Confirmation[] {
+    const confirms: Confirmation[] = [];
+    for (const [sequence, digest] of this.#unconfirmed) {
+      if (confirms.push({ sequence, digest }) >= confirmationsMax) break;
+    }
+    return confirms;
+  }
+
+  /** Signs and appends the bytes of an entry. Fails as `Bus.append` does. */
+  appendEntry(bytes: Uint8Array, key: string, messageId: string): Promise<Appended> {
+    return this.#append(bytes, journalSubject(this.service, "entry", key), messageId);
+  }
+
+  /** Signs and appends an outcome. A second one of an entry is not stored; that counts as done. */
+  async appendOutcome(outcome: JournalOutcome, key: string): Promise<void> {
+    const bytes = encodeOutcome(outcome);
+    const subject = journalSubject(this.service, "outcome", key);
+    const { sequence, isDuplicate } = await this.#append(bytes, subject, outcomeMessageId(outcome.entry));
+    if (!isDuplicate) this.stored(sequence, bytes, outcome.confirms);
+    const { notForwarded, behind } = outcome;
+    this.#settled.set(outcome.entry, { kind: "outcome", notForwarded, behind, outcome });
+  }
+
+  /** An own record is stored: the records that it confirms need no further one, and it needs one. */
+  stored(sequence: number, bytes: Uint8Array, confirms: readonly Confirmation[]): void {
+    for (const confirmed of confirms) this.#unconfirmed.delete(confirmed.sequence);
+    this.#unconfirmed.set(sequence, digestOf(bytes));
+  }
+
+  async #append(bytes: Uint8Array, subject: string, messageId: string): Promise<Appended> {
+    let isDuplicate = false;
+    const signed = this.#deps.statements.sign("journal", bytes);
+    const sequence = await this.#deps.bus.append(subject, bytes, {
+      headers: { "Nats-Msg-Id": messageId, ...signed },
+      onDuplicate: () => {
+        isDuplicate = true;
+      },
+    });
+    return { sequence, isDuplicate };
+  }
+
+  /** The entry at a sequence; "none": something else is there. undefined: this replica has nothing there, which proves nothing. */
+  async entryAt(sequence: number): Promise<StoredEntry | "none" | undefined> {
+    const known = this.#entries.get(sequence);
+    if (known !== undefined) return known;
+    const message = await this.#get({ sequence });
+    if (message === undefined) return undefined;
+    const found = this.#readEntry(message);
+    if (found !== undefined) this.#entries.set(sequence, found);
+    return found ?? "none";
+  }
+
+  /** The next entry of a key from a sequence on; undefined: this replica has none. Whatever is no good entry is passed over. */
+  async nextEntry(key: string, from: number): Promise<StoredEntry | undefined> {
+    for (let [steps, at] = [0, from]; steps < stepsMax; steps += 1) {
+      const message = await this.#get({ nextOf: journalSubject(this.service, "entry", key), from: at });
+      if (message === undefined) return undefined;
+      const found = this.#readEntry(message);
+      if (found !== undefined) return found;
+      at = message.sequence + 1;
+    }
+    throw new AshlarError("limit", `journal of ${this.service}: more than ${stepsMax} records in a row are none`);
+  }
+
+  /** What settled an entry, if this replica has it: the first outcome or resolution in the log. */
+  async settledBy(sequence: number, key: string): Promise<Settled | undefined> {
+    const known = this.#settled.get(sequence);
+    if (known !== undefined) return known;
+    const outcome = await this.#firstAbout("outcome", sequence, key);
+    const resolution = await this.#firstAbout("resolution", sequence, key);
+    const first = [outcome, resolution]
+      .filter((each) => each !== undefined)
+      .sort((a, b) => a.sequence - b.sequence)[0]?.settled;
+    if (first === undefined) return undefined;
+    this.#settled.set(sequence, first);
+    if (first.kind === "outcome") this.valid.set(sequence, key);
+    return first;
+  }
+
+  /** The head of an order key as far as this replica goes: from its last outcome on, each entry that names the head is the next. */
+  async findHead(key: string): Promise<number> {
+    let head = Math.max(await this.#lastSettled("outcome", key), await this.#lastSettled("resolution", key));
+    for (let [steps, at] = [0, head + 1]; steps < stepsMax; steps += 1) {
+      const next = await this.nextEntry(key, at);
+      if (next === undefined) break;
+      if (mayFollow(head, { isOrdered: true, expected: next.entry.expected })) head = next.sequence;
+      at = next.sequence + 1;
+    }
+    return head;
+  }
+
+  async #lastSettled(kind: "outcome" | "resolution", key: string): Promise<number> {
+    const message = await this.#get({ lastOf: journalSubject(this.service, kind, key) });
+    const settled = message && this.#readSettled(kind, message);
+    if (settled === undefined) return 0;
+    return settled.kind === "outcome" ? settled.outcome.entry : settled.resolution.entry;
+  }
+
+  async #firstAbout(kind: "outcome" | "resolution", sequence: number, key: string) {
+    const subject = journalSubject(this.service, kind, key);
+    for (let [steps, at] = [0, sequence + 1]; steps < stepsMax; steps += 1) {
+      const message = await this.#get({ nextOf: subject, from: at });
+      if (message === undefined) return undefined;
+      const settled = this.#readSettled(kind, message);
+      const about = settled?.kind === "outcome" ? settled.outcome.entry : settled?.resolution.entry;
+      if (settled !== undefined && about === sequence) return { sequence: message.sequence, settled };
+      at = message.sequence + 1;
+    }
+    return undefined;
+  }
+
+  async #get(query: StoredQuery): Promise<StoredMessage | undefined> {
+    return this.#deps.bus.directGet(this.#stream, query);
+  }
+
+  /** undefined: it is no entry, or nobody of the service signed it: then it does not exist for any reader. */
+  #readEntry(message: StoredMessage): StoredEntry | undefined {
+    return this.#reading(() => {
+      const place = parseJournalSubject(message.origin?.subject ?? message.subject);
+      if (place?.kind !== "entry" || place.service !== this.service) return undefined;
+      const { writer } = this.#deps.reader.readJournal(this.service, message, message.storedMs);
+      const entry = parseEntry(message.data, writer, place.key);
+      return { sequence: message.sequence, key: place.key, entry, digest: digestOf(message.data) };
+    });
+  }
+
+  #readSettled(kind: "outcome" | "resolution", message: StoredMessage): Settled | undefined {
+    return this.#reading((): Settled => {
+      if (kind === "resolution") {
+        const { body } = verifyResolution(message.data, this.#deps.identity.current.mesh, this.#deps.keys());
+        return { kind: "resolution", notForwarded: false, behind: 0, resolution: body };
+      }
+      const { writer } = this.#deps.reader.readJournal(this.service, message, message.storedMs);
+      const outcome = parseOutcome(message.data, writer);
+      return { kind: "outcome", notForwarded: outcome.notForwarded, behind: outcome.behind, outcome };
+    });
+  }
+
+  #reading<Result>(read: () => Result): Result | undefined {
+    try {
+      return read();
+    } catch (error) {
+      if (isAshlarError(error) && error.code !== "internal") return undefined;
+      throw error;
+    }
+  }
+}

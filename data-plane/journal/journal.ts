@@ -1,0 +1,205 @@
+/** The writes of a service that has a journal: its calls wait at a gate until what became of them can be told. */
+import { status } from "@grpc/grpc-js";
+import { messageOf } from "../../core/errors.js";
+import { journalKey, nonceMessageId } from "../../core/journal/journal-key.js";
+import type { JournalPlan } from "../../core/journal/plan.js";
+import type { WriteEnd } from "../../core/journal/write-steps.js";
+import { encodeEntry } from "../../core/wire/journal/entry.js";
+import type { Logger } from "../../runtime/log.js";
+import type { CallPolicy } from "../ports.js";
+import { type Answer, noRoomAnswer, unavailableAnswer } from "../proxy/answer.js";
+import type { CallGate } from "../proxy/call-side.js";
+import type { Call } from "../proxy/forward/call.js";
+import type { Journaling } from "../proxy/inbound.js";
+import type { StreamWaiter } from "../proxy/stream-queue.js";
+import { forwardOnce } from "./app-attempt.js";
+import { CollectedWrite } from "./collected-write.js";
+import { endAnswer, replyAnswer, rightAnswer } from "./journal-answers.js";
+import { JournalStore, type JournalStoreDeps, type Settled } from "./journal-store.js";
+import { JournaledWrite, keptOf, patienceMs, type SharedWrites, type Told } from "./journaled-write.js";
+import { OrderTurns } from "./order-turns.js";
+
+export interface JournalDeps extends JournalStoreDeps {
+  readonly policy: Pick<CallPolicy, "current">;
+  readonly random: (bytes: number) => Buffer;
+  readonly log: Logger;
+  /** Aborts when the proxy stops. */
+  readonly signal: AbortSignal;
+}
+
+/** More writes at once are answered 14 with a reason, before anything is appended. */
+const writesMax = 4096;
+/** The bytes of their requests together. */
+const bytesMax = 64 * 1024 * 1024;
+
+export class Journal implements Journaling {
+  readonly #deps: JournalDeps;
+  readonly #shared: SharedWrites;
+  readonly #turns = new OrderTurns();
+  #bytes = 0;
+
+  constructor(deps: JournalDeps, service: string) {
+    this.#deps = deps;
+    this.#shared = {
+      store: new JournalStore(deps, service),
+      clock: deps.clock,
+      random: () => deps.random(4).readUInt32LE() / 2 ** 32,
+      running: new Map(),
+      life: deps.random(16).toString("hex"),
+      signal: deps.signal,
+    };
+  }
+
+  gateFor(call: Call, plan: JournalPlan, acquire: (waiter: StreamWaiter) => boolean): CallGate {
+    const gate = new JournalGate(call, plan, (write) => this.#begin(write, acquire));
+    return gate;
+  }
+
+  /** The whole request is there. */
+  #begin(write: CollectedWrite, acquire: (waiter: StreamWaiter) => boolean): void {
+    const { length } = write.request;
+    if (this.#shared.running.size >= writesMax || this.#bytes + length > bytesMax) {
+      write.answer(noRoomAnswer(write.revision));
+      return;
+    }
+    this.#bytes += length;
+    const run = write.plan.mode === "before" ? this.#before(write, acquire) : this.#after(write, acquire);
+    void run
+      .catch((error: unknown) => {
+        this.#deps.log.error("a write failed in the journal", { error: messageOf(error), method: write.method });
+        write.answer(unavailableAnswer("journal", "internal error of the proxy at the journal", write.revision));
+      })
+      .finally(() => {
+        this.#bytes -= length;
+      });
+  }
+
+  async #before(write: CollectedWrite, acquire: (waiter: StreamWaiter) => boolean): Promise<void> {
+    const entry = this.#entryOf(write);
+    const key = journalKey(entry);
+    const end = write.plan.isOrdered ? await this.#turn(write, key) : () => {};
+    const tell = (ended: WriteEnd<Settled> | Told): void =>
+      write.answer(
+        ended.kind === "response"
+          ? replyAnswer(ended.response, ended.sequence, write.revision)
+          : endAnswer(ended, write.revision),
+      );
+    const request = {
+      ...{ plan: write.plan, entry, expected: write.expected, dueAtMs: write.dueAtMs, tell },
+      forward: (sequence: number) => forwardOnce(write.toApplication(sequence), acquire),
+      hasLeft: () => write.hasLeft || write.isTold,
+      isTold: () => write.isTold,
+    };
+    await new JournaledWrite(request, this.#shared, end).run();
+  }
+
+  /** The turn of a write among those of its order key. A caller waits no longer for it than for an append. */
+  async #turn(write: CollectedWrite, key: string): Promise<() => void> {
+    const over = new AbortController();
+    void this.#deps.clock.sleep(patienceMs.append, AbortSignal.any([over.signal, this.#deps.signal])).then(() => {
+      if (!over.signal.aborted) write.answer(endAnswer({ kind: "unavailable" }, write.revision));
+    });
+    const end = await this.#turns.take(key);
+    over.abort();
+    return end;
+  }
+
+  /** Mode "after": the application first, then one record of both, then the caller. */
+  async #after(write: CollectedWrite, acquire: (waiter: StreamWaiter) => boolean): Promise<void> {
+    const { store, clock } = this.#shared;
+    const response = await forwardOnce(write.toApplication(0), acquire);
+    if (typeof response === "string") {
+      const why = response === "lost" ? "the connection to the application was lost" : "the application is not reached";
+      write.answer(unavailableAnswer(response === "lost" ? "reset" : "no-application", why, write.revision));
+      return;
+    }
+    const entry = this.#entryOf(write);
+    const { service, proxyId } = entry;
+    const about = { service, proxyId, timeMs: clock.nowMs(), entry: 0, entryDigest: undefined };
+    const kept = keptOf(response, write.plan);
+    const outcome = { ...about, ...kept, confirms: [], notForwarded: false, behind: 0 };
+    const confirms = store.confirmations();
+    const bytes = encodeEntry({ ...entry, expected: 0, afterVoid: 0, confirms, outcome });
+    const untilMs = clock.monotonicMs() + patienceMs.append;
+    for (;;) {
+      try {
+        const { sequence } = await store.appendEntry(bytes, journalKey(entry), nonceMessageId(entry.nonce));
+        store.stored(sequence, bytes, confirms);
+        write.answer(replyAnswer(response, sequence, write.revision));
+        return;
+      } catch (error) {
+        if (clock.monotonicMs() < untilMs && !this.#deps.signal.aborted) {
+          await clock.sleep(50, this.#deps.signal);
+          continue;
+        }
+        this.#deps.log.error("a write was applied and is not in the journal", { error: messageOf(error) });
+        const message = "the write was applied, and the journal cannot be reached to record it";
+        write.answer(unavailableAnswer("journal", message, write.revision));
+        return;
+      }
+    }
+  }
+
+  #entryOf(write: CollectedWrite) {
+    const { identity, policy, random, clock } = this.#deps;
+    const { proxyId, service } = identity.current;
+    return {
+      ...write.about(clock),
+      ...{ service, proxyId, life: this.#shared.life, nonce: random(16) },
+      epoch: policy.current?.epoch ?? 0,
+    };
+  }
+}
+
+/** Collects the request of one call, and resolves to its answer. */
+class JournalGate implements CallGate {
+  readonly opened: Promise<Answer | undefined>;
+  readonly #call: Call;
+  readonly #begin: (write: CollectedWrite) => void;
+  readonly #write: CollectedWrite;
+  #bytes = 0;
+  #isBegun = false;
+
+  constructor(call: Call, plan: JournalPlan, begin: (write: CollectedWrite) => void) {
+    this.#call = call;
+    this.#begin = begin;
+    let tell: (answer: Answer) => void = () => {};
+    this.opened = new Promise((resolve) => {
+      tell = resolve;
+    });
+    this.#write = new CollectedWrite(call, plan, tell);
+    const wrong = this.#write.problem;
+    if (wrong !== undefined) {
+      this.#isBegun = true;
+      tell(rightAnswer(status.INVALID_ARGUMENT, wrong, call.plan?.revision));
+      return;
+    }
+    const { bytes, ended } = call.heldRequest;
+    this.requestGrew(bytes.length, ended);
+  }
+
+  requestGrew(bytes: number, ended: boolean): void {
+    if (this.#isBegun) return;
+    this.#bytes += bytes;
+    const { requestBytesMax } = this.#write.plan;
+    if (this.#bytes > requestBytesMax) {
+      this.#isBegun = true;
+      const message = `a journaled write has at most ${requestBytesMax} bytes; nothing was appended`;
+      this.#write.answer({
+        ...rightAnswer(status.RESOURCE_EXHAUSTED, message, this.#write.revision),
+        reason: "message-limit",
+      });
+      return;
+    }
+    this.#call.takeHeld(bytes);
+    if (!ended) return;
+    this.#isBegun = true;
+    this.#write.request = this.#call.heldRequest.bytes;
+    this.#begin(this.#write);
+  }
+
+  leave(): void {
+    this.#isBegun = true;
+    this.#write.hasLeft = true;
+  }
+}

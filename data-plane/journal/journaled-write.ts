@@ -1,0 +1,276 @@
+/** One write on its way through the journal: performs the steps that `WriteSteps` asks for. It outlives its caller. */
+import { type Digest, digestOf } from "../../core/digest.js";
+import { isAshlarError } from "../../core/errors.js";
+import { entryMessageId, journalKey, keyIdOf, nonceMessageId } from "../../core/journal/journal-key.js";
+import type { JournalPlan } from "../../core/journal/plan.js";
+import { type FoundEntry, type Results, type Step, type WriteEnd, WriteSteps } from "../../core/journal/write-steps.js";
+import { encodeEntry, type JournalEntry, sameRequestDigest } from "../../core/wire/journal/entry.js";
+import type { JournalOutcome } from "../../core/wire/journal/outcome.js";
+import { Backoff } from "../../runtime/backoff.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { AppResponse, Forwarded } from "./app-attempt.js";
+import { JournalReads, poll } from "./journal-reads.js";
+import type { JournalStore, Settled, StoredEntry } from "./journal-store.js";
+
+/** What the gate knows of a write. */
+export interface WriteRequest {
+  readonly plan: JournalPlan;
+  /** Without what is known only when it is appended. */
+  readonly entry: Omit<JournalEntry, "expected" | "afterVoid" | "confirms" | "outcome">;
+  readonly expected: number | undefined;
+  /** By the monotonic clock; Infinity: none. */
+  readonly dueAtMs: number;
+  /** Sends it to the application, once. */
+  forward(sequence: number): Promise<Forwarded>;
+  /** The caller is gone: what is not appended yet need not be. */
+  readonly hasLeft: () => boolean;
+  /** The caller was told how it ended. */
+  readonly isTold: () => boolean;
+  /** Gives the caller the application's response, or an end; only the first counts. */
+  tell(end: WriteEnd<Settled> | Told): void;
+}
+
+/** The application's own response to this very call. */
+export interface Told {
+  readonly kind: "response";
+  readonly sequence: number;
+  readonly response: AppResponse;
+}
+
+/** What writes of one proxy share. */
+export interface SharedWrites {
+  readonly store: JournalStore;
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** Writes of this process that are under way, by the nonce of their entries: a call under the same key waits for it. */
+  readonly running: Map<string, Promise<void>>;
+  readonly life: string;
+  /** Aborts when the process stops: what is not acknowledged by then stays as it is. */
+  readonly signal: AbortSignal;
+}
+
+/** A caller waits so long for an acknowledgement, and for what another call does. */
+export const patienceMs = { append: 5000, other: 10_000 } as const;
+/** What was begun is tried to its end for so long, whether somebody waits or not. */
+const persistMs = 600_000;
+const retry = { msMin: 20, msMax: 2000 };
+
+export class JournaledWrite {
+  readonly #request: WriteRequest;
+  readonly #shared: SharedWrites;
+  readonly #key: string;
+  readonly #reads: JournalReads;
+  #sent: { readonly bytes: Uint8Array; readonly digest: Digest } | undefined;
+  #own = 0;
+  #response: AppResponse | undefined;
+  readonly #onPlaced: () => void;
+
+  /** `onPlaced`: its place in its order key is decided, so that the next one may be appended. */
+  constructor(request: WriteRequest, shared: SharedWrites, onPlaced: () => void) {
+    this.#request = request;
+    this.#shared = shared;
+    this.#key = journalKey(request.entry);
+    this.#reads = new JournalReads(shared, this.#key);
+    this.#onPlaced = onPlaced;
+  }
+
+  /** Never fails: what goes wrong is told to the caller. */
+  async run(): Promise<void> {
+    const { plan, expected } = this.#request;
+    const { running } = this.#shared;
+    const nonce = Buffer.from(this.#request.entry.nonce).toString("hex");
+    let done = (): void => {};
+    running.set(nonce, new Promise((resolve) => (done = resolve)));
+    const steps = new WriteSteps<Settled>({ isOrdered: plan.isOrdered, isKeyed: plan.isKeyed, expected }).run();
+    try {
+      let turn = steps.next(undefined);
+      while (turn.done !== true) {
+        if (turn.value.kind === "append" && this.#request.hasLeft()) {
+          this.#request.tell({ kind: "unavailable" });
+          return;
+        }
+        turn = steps.next(await this.#perform(turn.value));
+      }
+      this.#tell(turn.value);
+    } finally {
+      this.#onPlaced();
+      running.delete(nonce);
+      done();
+    }
+  }
+
+  #tell(end: WriteEnd<Settled>): void {
+    if (end.kind === "applied" && this.#response !== undefined && (end.isDurable || !this.#request.plan.isKeyed))
+      this.#request.tell({ kind: "response", sequence: end.sequence, response: this.#response });
+    else this.#request.tell(end.kind === "applied" ? { kind: "unknown", sequence: end.sequence } : end);
+  }
+
+  async #perform(step: Step): Promise<unknown> {
+    if (step.kind === "forward" || (step.kind === "outcome" && step.sequence < this.#own)) this.#placed();
+    switch (step.kind) {
+      case "head":
+        return this.#head(step.fresh);
+      case "append":
+        return this.#append(step.expected, step.afterVoid);
+      case "entry":
+        return this.#entry(step.sequence, step.of);
+      case "first-after":
+        return this.#reads.firstAfter(step.after, step.until);
+      case "is-known":
+        return this.#reads.isKnown(step.sequence, step.of);
+      case "outcome":
+        return this.#outcome(step.sequence);
+      case "forward":
+        return this.#forward(step.sequence);
+      case "record":
+        return this.#record(step.sequence, step.notForwarded, step.behind);
+    }
+  }
+
+  /** Its own entry is valid: whoever comes next of this order key comes after it. */
+  #placed(): void {
+    const { store } = this.#shared;
+    store.valid.set(this.#own, this.#key);
+    if (this.#request.plan.isOrdered) store.heads.set(this.#key, Math.max(this.#own, store.heads.get(this.#key) ?? 0));
+    this.#onPlaced();
+  }
+
+  async #head(fresh: boolean): Promise<number | undefined> {
+    const { store } = this.#shared;
+    const known = fresh ? undefined : store.heads.get(this.#key);
+    if (known !== undefined) return known;
+    const head = await this.#reads.once(() => store.findHead(this.#key));
+    if (head !== undefined) store.heads.set(this.#key, head);
+    return head;
+  }
+
+  /** Persists until it is acknowledged: what the stream may have must not be left behind. */
+  async #append(expected: number, afterVoid: number): Promise<Results<Settled>["append"]> {
+    const { store, clock, random, signal } = this.#shared;
+    const { entry, plan } = this.#request;
+    const confirms = store.confirmations();
+    const bytes = encodeEntry({ ...entry, expected, afterVoid, confirms, outcome: undefined });
+    this.#sent = { bytes, digest: digestOf(bytes) };
+    const messageId = plan.isKeyed
+      ? entryMessageId(keyIdOf(entry), afterVoid)
+      : `${nonceMessageId(entry.nonce)}.${expected}`;
+    const startedMs = clock.monotonicMs();
+    const backoff = new Backoff(retry, random);
+    for (;;) {
+      try {
+        const { sequence, isDuplicate } = await store.appendEntry(bytes, this.#key, messageId);
+        this.#reads.noteKey(sequence, this.#key);
+        if (!isDuplicate) this.#appended(sequence, confirms);
+        return { sequence, isDuplicate };
+      } catch (error) {
+        const tookMs = clock.monotonicMs() - startedMs;
+        const isOpen = isAshlarError(error) && error.code === "unavailable";
+        const isLate = tookMs >= patienceMs.append || clock.monotonicMs() >= this.#request.dueAtMs;
+        if (!isOpen || isLate) this.#request.tell({ kind: "unavailable" });
+        // the first try may be under way yet; of a full stream, or a refused one, nothing is
+        if (!isOpen || tookMs >= persistMs || signal.aborted) return undefined;
+      }
+      await clock.sleep(backoff.nextMs(), signal);
+    }
+  }
+
+  #appended(sequence: number, confirms: JournalEntry["confirms"]): void {
+    this.#own = sequence;
+    if (this.#sent !== undefined) this.#shared.store.stored(sequence, this.#sent.bytes, confirms);
+  }
+
+  async #entry(sequence: number, of: number): Promise<FoundEntry | "none" | undefined> {
+    const found = await this.#reads.until(() => this.#shared.store.entryAt(sequence));
+    if (found === undefined || found === "none") return found;
+    if (of !== 0 && found.key !== this.#reads.keyOf(of)) return "none";
+    this.#reads.noteKey(sequence, found.key);
+    const isOwn = found.digest === this.#sent?.digest;
+    if (isOwn && this.#own !== sequence) this.#appended(sequence, found.entry.confirms);
+    const { order, expected } = found.entry;
+    const isSameRequest = sameRequestDigest(found.entry) === sameRequestDigest(this.#request.entry);
+    return { isOwn, isOrdered: order !== "", expected, isSameRequest };
+  }
+
+  async #outcome(sequence: number): Promise<Settled | "in-flight" | "unknown"> {
+    const { store, clock, running, random, signal } = this.#shared;
+    const key = this.#reads.keyOf(sequence);
+    const untilMs = Math.min(clock.monotonicMs() + patienceMs.other, this.#request.dueAtMs - 50);
+    const first = await this.#reads.once(() => store.entryAt(sequence));
+    const own = typeof first === "object" ? running.get(Buffer.from(first.entry.nonce).toString("hex")) : undefined;
+    if (own !== undefined) await this.#within(own, untilMs);
+    const backoff = new Backoff(poll, random);
+    for (;;) {
+      const settled = await this.#reads.once(() => store.settledBy(sequence, key));
+      if (settled !== undefined) return settled;
+      const found = await this.#reads.once(() => store.entryAt(sequence));
+      if (typeof found === "object" && this.#isAbandoned(found)) return "unknown";
+      if (clock.monotonicMs() >= untilMs || signal.aborted)
+        return typeof found === "object" && this.#isOver(found) ? "unknown" : "in-flight";
+      await clock.sleep(Math.min(backoff.nextMs(), Math.max(1, untilMs - clock.monotonicMs())), signal);
+    }
+  }
+
+  /** Its writer was an earlier life of this proxy, or a call of this life that is over. */
+  #isAbandoned({ entry }: StoredEntry): boolean {
+    const { running, life } = this.#shared;
+    const isRunning = entry.life === life && running.has(Buffer.from(entry.nonce).toString("hex"));
+    return entry.proxyId === this.#request.entry.proxyId && !isRunning;
+  }
+
+  /** Whoever wrote it has had more time than its call. */
+  #isOver({ entry }: StoredEntry): boolean {
+    const { timeMs, deadlineMs } = entry;
+    return this.#shared.clock.nowMs() > (deadlineMs === 0 ? timeMs + 60_000 : deadlineMs + 5000);
+  }
+
+  async #within(work: Promise<void>, untilMs: number): Promise<void> {
+    const { clock } = this.#shared;
+    const over = new AbortController();
+    await Promise.race([work, clock.sleep(Math.max(0, untilMs - clock.monotonicMs()), over.signal)]);
+    over.abort();
+  }
+
+  async #forward(sequence: number): Promise<Results<Settled>["forward"]> {
+    const { clock } = this.#shared;
+    if (clock.monotonicMs() >= this.#request.dueAtMs || this.#request.isTold()) return "not-forwarded";
+    const forwarded = await this.#request.forward(sequence);
+    if (forwarded === "lost" || forwarded === "not-forwarded") return forwarded;
+    this.#response = forwarded;
+    // what no repeat asks for is recorded afterwards
+    if (!this.#request.plan.isKeyed) this.#request.tell({ kind: "response", sequence, response: forwarded });
+    return "answered";
+  }
+
+  async #record(entry: number, notForwarded: boolean, behind: number): Promise<boolean> {
+    const { store, clock, random, signal } = this.#shared;
+    const response = notForwarded ? notForwardedResponse : (this.#response ?? notForwardedResponse);
+    const { service, proxyId } = this.#request.entry;
+    const backoff = new Backoff(retry, random);
+    const startedMs = clock.monotonicMs();
+    for (;;) {
+      const confirms = store.confirmations();
+      const about = { service, proxyId, timeMs: clock.nowMs(), entry, entryDigest: this.#sent?.digest };
+      const outcome = { ...about, ...keptOf(response, this.#request.plan), confirms, notForwarded, behind };
+      try {
+        await store.appendOutcome(outcome, this.#key);
+        return true;
+      } catch {
+        const tookMs = clock.monotonicMs() - startedMs;
+        if (tookMs >= patienceMs.append) this.#request.tell({ kind: "unknown", sequence: entry });
+        if (tookMs >= persistMs || signal.aborted) return false;
+      }
+      await clock.sleep(backoff.nextMs(), signal);
+    }
+  }
+}
+
+const notForwardedResponse: AppResponse = { code: 14, head: [], trailers: [], bytes: new Uint8Array() };
+
+/** The part of an outcome that says what the application answered. */
+export function keptOf(
+  { code, head, trailers, bytes }: AppResponse,
+  { keepsResponse, responseBytesMax }: Pick<JournalPlan, "keepsResponse" | "responseBytesMax">,
+): Pick<JournalOutcome, "code" | "head" | "trailers" | "response" | "responseDigest" | "responseBytes"> {
+  const response = keepsResponse && bytes.length <= responseBytesMax ? bytes : undefined;
+  return { code, head, trailers, response, responseDigest: digestOf(bytes), responseBytes: bytes.length };
+}

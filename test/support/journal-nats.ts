@@ -1,0 +1,81 @@
+/** A journal's stream on a real nats-server, and what proxies write to it with. */
+import { randomBytes } from "node:crypto";
+import { journaledPrefix, journalPrefix, journalStream } from "../../core/wire/subjects.js";
+import { Journal } from "../../data-plane/journal/journal.js";
+import type { Bus, StoredMessage } from "../../runtime/bus.js";
+import { systemClock } from "../../runtime/clock.js";
+import { silentLogger } from "../../runtime/log.js";
+import { startTestNats, type TestNats } from "./nats.js";
+import type { FakePolicy } from "./proxy-fakes.js";
+import { StatementPki, writerOf } from "./statements.js";
+
+const inbox = "_INBOX_journal";
+const everything = { publish: ["$JS.API.>", "ashlar.>"], subscribe: [`${inbox}.>`, "ashlar.>"] };
+
+export class JournalNats {
+  readonly nats: TestNats;
+  readonly bus: Bus;
+  readonly service: string;
+  readonly #pki = new StatementPki();
+  readonly #stop = new AbortController();
+
+  private constructor(nats: TestNats, bus: Bus, service: string) {
+    this.nats = nats;
+    this.bus = bus;
+    this.service = service;
+  }
+
+  static async start(service: string, program?: string, maxBytes?: number): Promise<JournalNats> {
+    const nats = await startTestNats({ streams: false, ...(program !== undefined && { program }) });
+    const bus = await nats.connect(await nats.user(everything, inbox), { timeoutMs: 1000 });
+    await bus.createStream({
+      name: journalStream(service),
+      subjects: [`${journalPrefix(service)}.>`],
+      replicas: 1,
+      discard: "new",
+      discardNewPerSubject: false,
+      maxMessagesPerSubject: undefined,
+      maxBytes,
+      maxMessageBytes: undefined,
+      denyDelete: true,
+      denyPurge: true,
+      allowDirect: true,
+      republish: { from: `${journalPrefix(service)}.>`, to: `${journaledPrefix(service)}.>` },
+    });
+    return new JournalNats(nats, bus, service);
+  }
+
+  /** One life of a proxy of the service. */
+  open(policy: FakePolicy, proxyId: string, bus: Pick<Bus, "append" | "directGet"> = this.bus): Journal {
+    const current = this.#pki.issue(this.service, proxyId);
+    const statements = writerOf(current);
+    const identity = { current, onRotate: () => () => {} };
+    const known = {
+      reader: this.#pki.reader(),
+      keys: () => new Map(),
+      clock: systemClock,
+      log: silentLogger,
+      signal: this.#stop.signal,
+    };
+    return new Journal({ bus, identity, statements, policy, random: randomBytes, ...known }, this.service);
+  }
+
+  /** All that is stored, in its order. */
+  async stored(): Promise<readonly StoredMessage[]> {
+    const found: StoredMessage[] = [];
+    for (let from = 1; ; ) {
+      const next = await this.bus.directGet(journalStream(this.service), {
+        nextOf: `${journalPrefix(this.service)}.>`,
+        from,
+      });
+      if (next === undefined) return found;
+      found.push(next);
+      from = next.sequence + 1;
+    }
+  }
+
+  stop(): Promise<void> {
+    this.#stop.abort();
+    return this.nats.stop();
+  }
+}
