@@ -175,21 +175,25 @@ export class EndpointChoice {
     return this.targetOf(endpoint.service, endpoint).key;
   }
 
-  async #dial(service: string, { address }: Endpoint) {
-    const { tls, metrics, log } = this.#deps;
+  async #dial(service: string, endpoint: Endpoint) {
+    const { tls, metrics, log, traffic } = this.#deps;
+    const { address } = endpoint;
     const hostPort = parseHostPort(address);
     if (hostPort === undefined) throw new Error(`${address} is not HOST:PORT`);
     const expected = buildSpiffeId(this.#mesh, "service", service);
     try {
-      return await dialPeer({
+      const socket = await dialPeer({
         address: hostPort,
         expected,
         context: tls.context(),
-        verify: (socket) => tls.verify(socket),
+        verify: (peer) => tls.verify(peer),
       });
+      traffic.of(service).noteReached(endpoint);
+      return socket;
     } catch (error) {
       const isWrong = isAshlarError(error, "invalid_identity");
       if (isWrong) metrics.handshakeFailed("outbound", "identity");
+      traffic.of(service).noteUnreached(endpoint, messageOf(error));
       log[isWrong ? "warn" : "info"]("an endpoint was not reached", { service, address, error: messageOf(error) });
       throw error;
     }

@@ -10,6 +10,7 @@ import type { Endpoint, Label } from "../../core/model.js";
 import type { Logger } from "../../runtime/log.js";
 import type { AttemptOutcome } from "./forward/attempt-outcome.js";
 import type { ProxyMetrics } from "./proxy-metrics.js";
+import { Unreached } from "./unreached.js";
 
 const servicesMax = 1000;
 const whyEjected: Readonly<Record<EjectionReason, string>> = {
@@ -50,6 +51,7 @@ export class ServiceTraffic {
   readonly #deps: TrafficDeps;
   #policy: Resilience | undefined;
   #out = new Set<string>();
+  readonly #unreached = new Unreached();
 
   constructor(deps: TrafficDeps, service: string) {
     this.#deps = deps;
@@ -90,6 +92,22 @@ export class ServiceTraffic {
       `an instance of ${this.service} gets no calls for ${Math.round(forMs)} ms: ${whyEjected[ejection.reason]}`,
       about,
     );
+  }
+
+  /** Notes that no connection to an instance can be made; the log says it once it has been so for 5 s. */
+  noteUnreached({ proxyId, instance, version, address }: Endpoint, why: string): void {
+    if (!this.#unreached.failed(proxyId, this.#deps.nowMs())) return;
+    const about = { service: this.service, instance, version, address, why };
+    this.#deps.log.warn(
+      `an instance of ${this.service} cannot be connected to: its calls go to others; is ${address} what its --advertise should say?`,
+      about,
+    );
+  }
+
+  /** Notes that an instance was connected to. */
+  noteReached({ proxyId, instance, version, address }: Endpoint): void {
+    if (!this.#unreached.reached(proxyId)) return;
+    this.#deps.log.info(`an instance of ${this.service} can be connected to again`, { instance, version, address });
   }
 
   /** Returns why the breaker allows no connection beside the `open` ones, or undefined if it does. */
