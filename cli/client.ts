@@ -21,6 +21,7 @@ export type {
   GetConvergenceResponse,
   GetStatusResponse,
   IssuerInfo,
+  JournalEntryInfo,
   LimitMet,
   ListAccessResponse,
   ObjectChange,

@@ -33,6 +33,7 @@ const loaders: Readonly<Record<string, () => Promise<AddCommand>>> = {
   can: async () => (await import("./commands/can.js")).addCanCommand,
   "who-can": async () => (await import("./commands/who-can.js")).addWhoCanCommand,
   audit: async () => (await import("./commands/audit.js")).addAuditCommand,
+  journal: async () => (await import("./commands/journal.js")).addJournalCommand,
   nats: async () => (await import("./commands/nats.js")).addNatsCommand,
   schema: async () => (await import("./commands/schema.js")).addSchemaCommand,
   test: async () => (await import("./commands/test.js")).addTestCommand,

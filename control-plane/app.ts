@@ -25,6 +25,7 @@ import { openJoinServices } from "./identity/join-services.js";
 import { openJoinTokens } from "./identity/join-tokens.js";
 import { openUnsignedWindow } from "./identity/unsigned-window.js";
 import { checkPlaceThere, checkWholeFolder } from "./identity/whole-folder.js";
+import { createJournalReader } from "./journal/journal-reader.js";
 import { openJournals } from "./journal/open-journals.js";
 import { createOperatorJudge } from "./listeners.js";
 import { openMembers } from "./membership/members.js";
@@ -159,6 +160,7 @@ async function startParts(
   const recovery = openRecovery({ ledger, guard, fleet, audit, clock, log });
   const snapshots = new SnapshotStore(ledger.blobs);
   const journals = openJournals({ ...base, nats, ledger, snapshots, journalBytes: base.config.journalBytes });
+  const journalReader = createJournalReader({ bus, reader, mesh, trust: ledger.trust });
   const knownVersions = () => registry.versions(fleet.list(), clock.nowMs());
   const publisher = createPublisher({
     mesh,
@@ -225,6 +227,7 @@ async function startParts(
     logins: new Logins({ audit, clock }),
     holdsRoot: authority.holdsRoot,
     auditLog,
+    journalReader,
     auditPage: (position) => readAuditPage(bus, position),
     rootPublicKey: authority.rootPublicKey,
     signer,

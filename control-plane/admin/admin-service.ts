@@ -8,6 +8,7 @@ import { convergenceMethods } from "../fleet/convergence-methods.js";
 import { fleetMethods } from "../fleet/fleet-methods.js";
 import { tokenMethods } from "../identity/token-methods.js";
 import { issuerMethods } from "../issuers/issuer-methods.js";
+import { journalMethods } from "../journal/journal-methods.js";
 import { accessMethods } from "../publish/access-methods.js";
 import { promotionMethods } from "../publish/promotion-methods.js";
 import { publishMethods } from "../publish/publish-methods.js";
@@ -26,6 +27,7 @@ const features = [
   decisionMethods,
   fleetMethods,
   issuerMethods,
+  journalMethods,
   promotionMethods,
   publishMethods,
   recoverMethods,

@@ -55,6 +55,8 @@ const lines: Readonly<Record<string, readonly string[]>> = {
   audit: [],
   "audit verify": ["--root-hash", digestOf("a")],
   "audit export": ["--output-file", "audit.jsonl"],
+  "journal list": [],
+  "journal show": ["ledger", "1"],
   "nats setup": ["--nats-account", "accounts.json"],
   schema: [],
   test: ["-f", "tests"],

@@ -1,0 +1,93 @@
+import type { Command } from "commander";
+import { type Cli, show } from "../cli.js";
+import type { JournalEntryInfo } from "../client.js";
+import { outputOption, parseDuration, parseLabel, parseNumber, withExample } from "../options.js";
+import { type OutputFormat, plain, renderTable, renderTime } from "../output.js";
+
+interface ListFlags {
+  readonly service?: string;
+  readonly key?: string;
+  readonly unresolved?: boolean;
+  readonly since?: number;
+  readonly limit: number;
+  readonly output: OutputFormat;
+}
+
+const entriesMax = 10_000;
+
+/** `ashlar journal list|show`: what was written to services, and what came of it. */
+export function addJournalCommand(program: Command, cli: Cli): void {
+  const journal = program.command("journal").description("What was written to services with a Journal.");
+  const list = journal
+    .command("list")
+    .description("List the writes of journals, oldest first.")
+    .option("--service <name>", "of this service alone (default: all that have a journal)", parseLabel)
+    .option("--key <key>", "with this idempotency key alone")
+    .option("--unresolved", "only valid writes whose outcome nobody knows")
+    .option("--since <duration>", "only the last so much, for example 1h", parseDuration)
+    .option("--limit <number>", "the most entries to print, the newest ones, up to 10000", parseNumber, 1000)
+    .addOption(outputOption())
+    .action(async ({ service, key, unresolved, since, limit, output }: ListFlags, self: Command) => {
+      const request = {
+        service: service ?? "",
+        key: key ?? "",
+        unresolved: unresolved ?? false,
+        sinceMs: since === undefined ? 0 : cli.clock.nowMs() - since,
+        limit: Math.min(limit, entriesMax),
+      };
+      const { entries, refused } = await cli.withAdmin(self, (admin) => admin.listJournal(request));
+      if (refused > 0) cli.note(`${refused} messages are no records that their writer signed: they count for nothing`);
+      show(cli, output, entries.map(entryToJson), renderEntries(entries));
+    });
+  withExample(list, "ashlar journal list --service ledger --unresolved");
+  const one = journal
+    .command("show")
+    .description("Print one write with its request and response as base64 of gRPC's framed messages.")
+    .argument("<service>", "whose journal", parseLabel)
+    .argument("<sequence>", "the entry's sequence there", parseNumber)
+    .addOption(outputOption())
+    .action(async (service: string, sequence: number, { output }: { output: OutputFormat }, self: Command) => {
+      const found = await cli.withAdmin(self, (admin) => admin.getJournalEntry({ service, sequence }));
+      const { entry, request, response, operator, reason } = found;
+      const base64 = { request: request.toString("base64"), response: response.toString("base64") };
+      const json = { ...(entry === undefined ? {} : entryToJson(entry)), ...base64, operator, reason };
+      const lines = Object.entries(json).map(([name, value]) => [
+        name,
+        plain(typeof value === "string" ? value : JSON.stringify(value)),
+      ]);
+      show(cli, output, json, renderTable(["FIELD", "VALUE"], lines));
+    });
+  withExample(one, "ashlar journal show ledger 42");
+}
+
+function entryToJson(entry: JournalEntryInfo) {
+  const { service, sequence, timeMs, principal, user, method, key, order, expected, revision, epoch, decision } = entry;
+  const { valid, settled, code, settledBy, proxyId, requestBytes } = entry;
+  return {
+    service,
+    sequence,
+    time: renderTime(timeMs),
+    principal,
+    ...(user !== "" && { user }),
+    method,
+    ...(key !== "" && { key }),
+    ...(order !== "" && { order, expected }),
+    ...{ revision, epoch, decision, valid, proxy: proxyId, requestBytes },
+    outcome: settled ? { code, sequence: settledBy } : null,
+  };
+}
+
+function renderEntries(entries: readonly JournalEntryInfo[]): string {
+  if (entries.length === 0) return "No entries.";
+  const rows = entries.map(({ service, sequence, timeMs, principal, method, key, order, valid, settled, code }) => [
+    service,
+    String(sequence),
+    renderTime(timeMs),
+    plain(principal),
+    plain(method),
+    plain(key),
+    plain(order),
+    valid ? (settled ? `code ${code}` : "unknown") : "void",
+  ]);
+  return renderTable(["SERVICE", "SEQUENCE", "TIME", "PRINCIPAL", "METHOD", "KEY", "ORDER", "OUTCOME"], rows);
+}

@@ -1,0 +1,69 @@
+/** The admin API's methods that show journals. */
+import { AshlarError } from "../../core/errors.js";
+import type { AdminServiceService, JournalEntryInfo } from "../../proto/gen/ashlar/v1/admin.js";
+import type { Implementation } from "../../runtime/grpc-handlers.js";
+import { bounded } from "../admin/bounded.js";
+import { type OperatedDeps, operatedBy } from "../admin/operated.js";
+import type { JournalReader, ReadEntry } from "./journal-reader.js";
+
+export interface JournalMethodsDeps extends OperatedDeps {
+  readonly journalReader: JournalReader;
+}
+
+type JournalMethods = Pick<Implementation<typeof AdminServiceService>, "listJournal" | "getJournalEntry">;
+
+const entriesDefault = 1000;
+const entriesMax = 10_000;
+
+export function journalMethods(deps: JournalMethodsDeps): JournalMethods {
+  const { journalReader } = deps;
+  const operated = operatedBy(deps);
+  return {
+    listJournal: operated(async ({ service, key, unresolved, sinceMs, limit }, _caller, signal) => {
+      const most = bounded("limit", limit, entriesDefault, entriesMax);
+      const services = service === "" ? await journalReader.services() : [service];
+      const entries: JournalEntryInfo[] = [];
+      let refused = 0;
+      for (const name of services) {
+        const journal = await journalReader.read(name, signal);
+        refused += journal.refused;
+        const asked = journal.entries.filter(
+          (one) =>
+            one.storedMs >= sinceMs &&
+            (key === "" || one.entry.key === key) &&
+            (!unresolved || (one.judged.isValid && one.judged.settledBy === 0)),
+        );
+        entries.push(...asked.slice(-most).map(renderEntry));
+      }
+      return { entries: entries.slice(-most), refused };
+    }),
+    getJournalEntry: operated(async ({ service, sequence }, _caller, signal) => {
+      const { entries } = await journalReader.read(service, signal);
+      const found = entries.find(({ judged }) => judged.sequence === sequence);
+      if (found === undefined)
+        throw new AshlarError("not_found", `the journal of ${service} has no entry ${sequence} that its proxy signed`);
+      return {
+        entry: renderEntry(found),
+        request: Buffer.from(found.entry.request),
+        response: Buffer.from(found.outcome?.response ?? []),
+        operator: found.resolution?.operator ?? "",
+        reason: found.resolution?.reason ?? "",
+      };
+    }),
+  };
+}
+
+function renderEntry({ entry, judged, storedMs, outcome, resolution }: ReadEntry): JournalEntryInfo {
+  const { service, user, method, key, order, expected, revision, epoch, decision, proxyId } = entry;
+  return {
+    ...{ service, user, method, key, order, expected, revision, epoch, decision, proxyId },
+    sequence: judged.sequence,
+    timeMs: storedMs,
+    principal: entry.caller,
+    valid: judged.isValid,
+    settled: judged.settledBy !== 0,
+    code: outcome?.code ?? resolution?.code ?? 0,
+    settledBy: judged.settledBy,
+    requestBytes: entry.request.length,
+  };
+}

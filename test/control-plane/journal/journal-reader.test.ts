@@ -1,0 +1,92 @@
+import { expect, test } from "@jest/globals";
+import { createJournalReader } from "../../../control-plane/journal/journal-reader.js";
+import { journalSpec } from "../../../control-plane/journal/journal-streams.js";
+import { digestOf } from "../../../core/digest.js";
+import { buildSpiffeId } from "../../../core/identity.js";
+import { journalKey } from "../../../core/journal/journal-key.js";
+import { encodeEntry, type JournalEntry } from "../../../core/wire/journal/entry.js";
+import { encodeOutcome } from "../../../core/wire/journal/outcome.js";
+import { journalSubject } from "../../../core/wire/subjects.js";
+import { MemoryBroker } from "../../../runtime/memory-bus.js";
+import { testMesh } from "../../support/records.js";
+import { StatementPki, writerOf } from "../../support/statements.js";
+
+const pki = new StatementPki();
+const writer = { service: "ledger", proxyId: "p1" };
+const signing = writerOf(pki.issue("ledger", "p1"));
+let nonces = 0;
+
+function entryOf(parts: Partial<JournalEntry>): JournalEntry {
+  nonces += 1;
+  return {
+    ...writer,
+    life: "ab".repeat(16),
+    nonce: Buffer.alloc(16, nonces),
+    timeMs: 1000,
+    caller: buildSpiffeId(testMesh, "service", "shop"),
+    ...{ user: "", method: "bank.Ledger/Transfer", revision: 3, epoch: 4, decision: "", key: "", order: "" },
+    ...{ expected: 0, afterVoid: 0, deadlineMs: 0, traceId: "", fields: [], confirms: [], outcome: undefined },
+    request: Buffer.from("request"),
+    ...parts,
+  };
+}
+
+class World {
+  readonly bus = new MemoryBroker().connect();
+  readonly reader = createJournalReader({
+    ...{ bus: this.bus, mesh: testMesh, reader: pki.reader() },
+    trust: { list: () => [pki.trust] },
+  });
+
+  async open(): Promise<this> {
+    await this.bus.createStream(journalSpec({ service: "ledger", rememberMs: 0 }, { maxBytes: 1e9, replicas: 1 }));
+    return this;
+  }
+
+  async write(parts: Partial<JournalEntry>, by = signing): Promise<number> {
+    const entry = entryOf(parts);
+    const body = encodeEntry(entry);
+    return this.bus.append(journalSubject("ledger", "entry", journalKey(entry)), body, {
+      headers: by.sign("journal", body),
+    });
+  }
+
+  async settle(entry: number, order: string, code: number): Promise<number> {
+    const key = journalKey({ ...entryOf({ order }), service: "ledger" });
+    const responseDigest = digestOf(Buffer.alloc(0));
+    const body = encodeOutcome({
+      ...{ ...writer, timeMs: 5, entry, entryDigest: responseDigest, code, head: [], trailers: [] },
+      ...{ response: Buffer.alloc(0), responseDigest, responseBytes: 0, confirms: [], notForwarded: false, behind: 0 },
+    });
+    return this.bus.append(journalSubject("ledger", "outcome", key), body, { headers: signing.sign("journal", body) });
+  }
+}
+
+test("a journal is read with what came of each write: settled, void, or not known", async () => {
+  const world = await new World().open();
+  const first = await world.write({ order: "a", key: "k1" });
+  const loser = await world.write({ order: "a", key: "k2" });
+  const outcome = await world.settle(first, "a", 0);
+  await world.settle(first, "a", 13);
+  const open = await world.write({ order: "a", key: "k3", expected: first });
+  const { entries, refused } = await world.reader.read("ledger");
+  expect(refused).toBe(0);
+  const told = entries.map(({ judged, outcome: found, entry }) => {
+    return [judged.sequence, entry.key, judged.isValid, judged.settledBy, found?.code];
+  });
+  expect(told).toEqual([
+    [first, "k1", true, outcome, 0],
+    [loser, "k2", false, 0, undefined],
+    [open, "k3", true, 0, undefined],
+  ]);
+  expect(await world.reader.services()).toEqual(["ledger"]);
+});
+
+test("what another service's proxy signed, or nobody, is counted and is no entry", async () => {
+  const world = await new World().open();
+  await world.write({}, writerOf(pki.issue("shop", "p9")));
+  await world.bus.append(journalSubject("ledger", "entry", "u"), encodeEntry(entryOf({})));
+  await world.bus.append(journalSubject("ledger", "resolution", "u"), Buffer.from("x"));
+  expect(await world.reader.read("ledger")).toEqual({ service: "ledger", entries: [], refused: 3 });
+  await expect(world.reader.read("shop")).rejects.toMatchObject({ code: "not_found" });
+});
