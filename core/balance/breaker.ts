@@ -1,4 +1,4 @@
-/** What one proxy may have open to a service at once. Pure counts. */
+/** Bounds what one proxy has open to a service at once. Pure: it only counts. */
 import type { Breaker } from "../kinds/resilience/resilience.js";
 
 export type BreakerBound = "connections" | "calls" | "waiting";
@@ -23,7 +23,10 @@ export class BreakerCounts {
     return open < (this.#bounds.connections ?? Number.POSITIVE_INFINITY);
   }
 
-  /** The bound that a further call would break; undefined: none, and it is counted as open until `ended`. */
+  /**
+   * Counts a call as open until `ended`. Returns undefined then; if a bound allows no further call, counts nothing and
+   * returns that bound.
+   */
   begin(): BreakerBound | undefined {
     if (this.calls >= (this.#bounds.calls ?? Number.POSITIVE_INFINITY)) return this.#refuse("calls");
     this.calls++;
@@ -34,7 +37,7 @@ export class BreakerCounts {
     this.calls--;
   }
 
-  /** The same for a call that has to wait for a stream, until `waited`. */
+  /** Like `begin`, for a call that waits for a stream until `waited`. */
   wait(): BreakerBound | undefined {
     if (this.waiting >= (this.#bounds.waiting ?? Number.POSITIVE_INFINITY)) return this.#refuse("waiting");
     this.waiting++;

@@ -1,13 +1,13 @@
-/** Which of a service's instances may get calls at all. Pure. */
+/** Selects the instances of a service that may get calls at all. Pure. */
 import { stableFraction } from "../route/stable-hash.js";
 
-/** While less than this share of a hundred is healthy, health is ignored; in hundredths of a percent. */
+/** Health is ignored while the share of healthy instances is smaller than this, in hundredths of a percent. */
 export const panicBelowDefault = 3000;
 const shareOfAll = 10_000;
 
 /**
- * Returns the instances that are healthy; or all, where fewer than `panicBelow` of them are: then it is more likely that
- * the fault is in how they are judged, and to send everything to the few that are left would take these down too.
+ * Returns the healthy instances, or all of them if the share of healthy ones is below `panicBelow`: then the judgement is
+ * more likely to be wrong than the instances, and the few that are left would break under all the calls.
  */
 export function healthyOrAll<Instance>(
   instances: readonly Instance[],
@@ -20,8 +20,8 @@ export function healthyOrAll<Instance>(
 }
 
 /**
- * Returns the `size` instances that one proxy uses of a large service, always the same ones as long as they are there: an
- * instance that comes or goes changes one place in a subset at most (rendezvous hashing).
+ * Returns the `size` instances of a large service that one proxy uses: the same ones for as long as they exist. An instance
+ * that comes or goes changes at most one place in a subset (rendezvous hashing).
  */
 export function subsetFor<Instance>(
   instances: readonly Instance[],
@@ -39,12 +39,12 @@ export function subsetFor<Instance>(
   return ranked.slice(0, size).map(({ instance }) => instance);
 }
 
-/** What is left over where fewer than 1/1.4 of the near instances are healthy goes elsewhere (Envoy's overprovisioning). */
+/** Calls begin to go elsewhere when fewer than 1/1.4 of the near instances are healthy (Envoy's overprovisioning). */
 const overprovisioning = 1.4;
 
 /**
- * The share of calls that stay near, from 0 to 1: all while enough of the near instances are healthy, and then less and less.
- * `all` and `healthy` are numbers of near instances; `others`: some healthy instance is elsewhere.
+ * Returns the share of calls that stay near, from 0 to 1: all of them while enough near instances are healthy, then fewer.
+ * `all` and `healthy` are numbers of near instances; `others` says whether some healthy instance is elsewhere.
  */
 export function nearShare(all: number, healthy: number, others: boolean, spillOver: boolean): number {
   if (all === 0) return spillOver ? 0 : 1;

@@ -1,16 +1,16 @@
 /**
- * Which instances of a service a proxy stops to call for a while, judged by what its own calls got (outlier ejection).
- * Pure: it is told what happened and when, and asked who is ejected.
+ * Decides which instances of a service a proxy does not call for a while, by how its own calls ended (outlier ejection).
+ * Pure: its caller says what happened and when.
  */
 import type { Outliers } from "../kinds/resilience/resilience.js";
 
-/** What a call to an instance came to. */
+/** How a call to an instance ended. */
 export const outcome = {
-  /** It was answered, whatever the application said. */
+  /** The instance answered, whatever the application said. */
   success: 0,
-  /** 14, 13 or 2 from the instance, or its connection was lost. */
+  /** The instance answered 14, 13 or 2, or its connection was lost. */
   failure: 1,
-  /** Its time was over before anything was answered. */
+  /** The call's time was over before the instance answered anything. */
   timeout: 2,
 } as const;
 export type Outcome = (typeof outcome)[keyof typeof outcome];
@@ -18,7 +18,7 @@ export type Outcome = (typeof outcome)[keyof typeof outcome];
 /** Success rate and latency are looked at over so long, and of at least so many calls. */
 export const windowMs = 10_000;
 const windowCallsMin = 20;
-/** The median is told from so many of the window's calls. */
+/** How many of the window's calls the median is computed from. */
 const samplesMax = 64;
 const shareOfAll = 10_000;
 
@@ -35,7 +35,7 @@ class Watched {
   timeouts = 0;
   /** Ejections that were not yet outlived: each further one lasts as much longer. */
   ejections = 0;
-  /** 0: it is not ejected. */
+  /** Until when the instance is ejected; 0 if it is not. */
   ejectedUntilMs = 0;
   windowStartMs: number;
   calls = 0;
@@ -64,25 +64,25 @@ export class OutlierDetector {
     this.#policy = policy;
   }
 
-  /** Successes change nothing: no instance is watched, and neither share nor time of all calls is looked at. */
+  /** Whether successes change nothing: no instance is watched, and policy bounds neither success rate nor latency. */
   get isQuiet(): boolean {
     return this.#watched.size === 0 && !this.#readsWindow;
   }
 
-  /** How many are ejected. */
+  /** The number of ejected instances. */
   get ejected(): number {
     return this.#ejected;
   }
 
   /**
-   * A call to an instance has ended, or (a timeout) was given up. `instances`: how many the service has. `tookMs`: until
-   * its first answer. Returns the ejection that this call brought about.
+   * Notes that a call to an instance ended, or was given up (a timeout). `instances` is how many the service has, `tookMs`
+   * the time until the first answer. Returns the ejection that this call caused, if any.
    */
   note(instance: string, what: Outcome, tookMs: number, instances: number, nowMs: number): Ejection | undefined {
     const known = this.#watched.get(instance);
     if (known === undefined && what === outcome.success && !this.#readsWindow) return undefined;
     const watched = known ?? this.#watch(instance, nowMs);
-    if (watched.ejectedUntilMs > nowMs) return undefined; // calls that were open when it was ejected
+    if (watched.ejectedUntilMs > nowMs) return undefined; // the call was open when the instance was ejected
     this.#count(watched, what, tookMs, nowMs);
     const reason = this.#whyOut(watched);
     return reason === undefined ? undefined : this.#eject(instance, watched, reason, instances, nowMs);
@@ -94,7 +94,7 @@ export class OutlierDetector {
     return watched !== undefined && watched.ejectedUntilMs > nowMs;
   }
 
-  /** Lets those return whose time is over; returns them. To be asked now and then. */
+  /** Ends the ejections whose time is over and returns their instances. Call it from time to time. */
   returned(nowMs: number): readonly string[] {
     if (this.#ejected === 0) return [];
     const back: string[] = [];

@@ -1,10 +1,10 @@
-/** Which of several instances gets a call. Pure: draws, turns and keys come from outside. */
+/** Picks the instance that gets a call. Pure: draws, turns and keys come from outside. */
 import { stableFraction } from "../route/stable-hash.js";
 
-/** A new instance begins with this share of what it will get. */
+/** The share of its later calls that a new instance begins with. */
 const slowStartLeast = 0.1;
 
-/** How much an instance gets beside others, from 0.1 to 1, `ageMs` after it was seen for the first time. */
+/** Returns an instance's weight beside others, from 0.1 to 1, `ageMs` after it was first seen. */
 export function slowStartWeight(ageMs: number, slowStartMs: number): number {
   return ageMs >= slowStartMs ? 1 : Math.max(slowStartLeast, ageMs / slowStartMs);
 }
@@ -25,14 +25,14 @@ export function pickLeastLoaded<Instance>(
   const scaled = draw * count;
   const first = Math.min(Math.floor(scaled), count - 1);
   const offset = Math.min(Math.floor((scaled - first) * (count - 1)), count - 2);
-  const second = (first + 1 + offset) % count; // never the first again
+  const second = (first + 1 + offset) % count; // never the same as `first`
   const [a, b] = [instances[first], instances[second]];
   if (a === undefined || b === undefined) return a ?? b;
   if (weightOf === undefined) return loadOf(b) < loadOf(a) ? b : a;
   return (loadOf(b) + 1) * weightOf(a) < (loadOf(a) + 1) * weightOf(b) ? b : a;
 }
 
-/** The instance whose turn it is. `turn` counts the service's calls; an instance with less weight is passed over at times. */
+/** Returns the instance whose turn it is. `turn` counts the service's calls. An instance of less weight misses some turns. */
 export function pickInTurn<Instance>(
   instances: readonly Instance[],
   turn: number,
@@ -48,8 +48,8 @@ export function pickInTurn<Instance>(
 }
 
 /**
- * The instance that a key belongs to: the same as long as it is there, and keys of one that goes are spread evenly over the
- * rest (rendezvous hashing, which needs no ring that is kept).
+ * Returns the instance that a key belongs to: the same for as long as it exists. The keys of one that goes are spread
+ * evenly over the rest (rendezvous hashing, which keeps no ring).
  */
 export function pickByKey<Instance>(
   instances: readonly Instance[],

@@ -1,14 +1,17 @@
-/** Bounds how many calls to one destination are sent again: a share of its calls and a few a second, so that retries make no overload worse. */
+/**
+ * Bounds how many calls to one destination are sent again, so that retries make no overload worse: a share of its calls,
+ * and a few a second.
+ */
 
-/** What calls have earned is good for once to twice as long: a quiet hour pays for no storm. */
+/** What calls have earned lapses after 10 to 20 seconds: a quiet hour does not pay for a storm of retries. */
 const goodMs = 10_000;
-/** One retry, in the unit of shares. */
+/** What one retry costs, in hundredths of a percent of a call. */
 const one = 10_000;
 
 export interface RetryBudgetOptions {
-  /** What each call earns of a retry, in hundredths of a percent: whole numbers do not add up to a little less. */
+  /** How much of a retry each call earns, in hundredths of a percent. Whole numbers add up without rounding errors. */
   readonly share: number;
-  /** Retries a second beside what was earned, so that a proxy with few calls can retry at all. */
+  /** Retries a second that need not be earned, so that a proxy with few calls can retry too. */
   readonly perSecond: number;
 }
 
@@ -21,7 +24,7 @@ export class DestinationBudget {
   #earnedBefore = 0;
   #free: number;
   #freeAtMs: number;
-  /** Retries that were not made for want of budget. */
+  /** The number of retries that were not made because the budget was used up. */
   refused = 0;
   readonly #sum: { refused: number } | undefined;
 
@@ -38,13 +41,13 @@ export class DestinationBudget {
     this.#options = options;
   }
 
-  /** A call began. */
+  /** Notes that a call began. */
   earn(nowMs: number): void {
     this.#roll(nowMs);
     this.#earned += this.#options.share;
   }
 
-  /** Whether one more call may be sent again. */
+  /** Pays for sending one call again. Returns false if the budget is used up. */
   take(nowMs: number): boolean {
     this.#roll(nowMs);
     if (this.#earnedBefore + this.#earned >= one) {

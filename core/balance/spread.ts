@@ -17,7 +17,7 @@ export interface Instance {
   readonly unhealthy?: string | undefined;
 }
 
-/** Without a Resilience: nothing but calls that were left without any answer is held against an instance. */
+/** The bounds without a Resilience: only calls that got no answer at all count against an instance. */
 const defaultOutliers = {
   consecutiveFailures: 0,
   consecutiveTimeouts: 3,
@@ -26,7 +26,9 @@ const defaultOutliers = {
   maxEjected: 5000,
 } as const;
 
-/** Where policy does not say so, a call that was given up earlier says nothing about the instance: its caller was in a hurry. */
+/**
+ * Without outliers in policy, a call whose caller gave it up earlier than this does not count: its caller was in a hurry.
+ */
 const timeoutCountsMs = 1000;
 
 const idOf = ({ proxyId }: Instance): string => proxyId;
@@ -38,7 +40,7 @@ export class Spread<Each extends Instance> {
   #policy: Resilience | undefined;
   #outliers = new OutlierDetector(defaultOutliers);
   #turn = 0;
-  /** When instances were first seen; those of the first look are as old as can be. */
+  /** When each instance was first seen. The instances of the first look count as seen long ago. */
   readonly #sinceMs = new Map<string, number>();
   #all: readonly Each[] | undefined;
   #eligible: readonly Each[] = [];
@@ -50,7 +52,7 @@ export class Spread<Each extends Instance> {
     this.#labels = labels;
   }
 
-  /** What is known of instances stays known where the outliers' bounds are the same. */
+  /** Applies what policy says now. Forgets what is known about instances only if the bounds of outliers changed. */
   follow(policy: Resilience | undefined): void {
     if (policy === this.#policy) return;
     if (JSON.stringify(policy?.outliers) !== JSON.stringify(this.#policy?.outliers)) {
@@ -60,7 +62,7 @@ export class Spread<Each extends Instance> {
     this.#all = undefined;
   }
 
-  /** Too few instances are healthy, so health is ignored. */
+  /** Whether health is ignored because too few instances are healthy. */
   get isPanic(): boolean {
     return this.#isPanic;
   }
@@ -69,7 +71,7 @@ export class Spread<Each extends Instance> {
     return this.#outliers.ejected;
   }
 
-  /** Nothing would follow from a call that was answered: nobody need say so. */
+  /** Whether an answered call changes nothing, so that it need not be noted. */
   get isQuiet(): boolean {
     return this.#outliers.isQuiet;
   }
@@ -78,14 +80,17 @@ export class Spread<Each extends Instance> {
     return this.#outliers.isEjected(instance.proxyId, nowMs);
   }
 
-  /** The key of ringHash: a request header, or (true) the caller; undefined: calls have none. */
+  /** What ringHash takes as the key: the name of a request header, or true for the caller. Undefined if calls have no key. */
   get keyedBy(): string | true | undefined {
     const balance = this.#policy?.balance;
     if (balance?.policy !== "ringHash") return undefined;
     return balance.caller === true ? true : balance.header;
   }
 
-  /** Returns the instances that get calls now; the same list until something changes. `all`: another list when another. */
+  /**
+   * Returns the instances that get calls now; the same array until something changes. `all` lists all instances, and must
+   * be another array whenever it has changed.
+   */
   eligible(all: readonly Each[], nowMs: number): readonly Each[] {
     const isSame = this.#outliers.ejected === 0 || this.#outliers.returned(nowMs).length === 0;
     if (isSame && all === this.#all && this.#ejections === 0) return this.#eligible;
@@ -102,8 +107,8 @@ export class Spread<Each extends Instance> {
   }
 
   /**
-   * Picks one of `candidates`, which are eligible ones. `draw`, uniform in [0, 1), decides; or `key` with ringHash, where the
-   * call has one. `loadOf` gives the calls that are open at an instance.
+   * Picks one of `candidates`, which are eligible. `draw`, uniform in [0, 1), decides; with ringHash the call's `key`
+   * decides, if it has one. `loadOf` returns the number of calls that are open at an instance.
    */
   pick(
     candidates: readonly Each[],
@@ -125,7 +130,7 @@ export class Spread<Each extends Instance> {
     return pickLeastLoaded(near, loadOf, weightOf, draw);
   }
 
-  /** A call to an instance came to this, `tookMs` after it was sent there. Returns the ejection that it brought about. */
+  /** Notes how a call to an instance ended, `tookMs` after it was sent. Returns the ejection that this caused, if any. */
   note(instance: string, what: Outcome, tookMs: number, nowMs: number): Ejection | undefined {
     if (what === outcome.timeout && this.#policy?.outliers === undefined && tookMs < timeoutCountsMs) return undefined;
     const ejection = this.#outliers.note(instance, what, tookMs, this.#all?.length ?? 1, nowMs);
@@ -153,7 +158,7 @@ export class Spread<Each extends Instance> {
     const others = candidates.length > near.length;
     const known = this.#all?.filter(isNear).length ?? near.length;
     const share = nearShare(known, near.length, others, locality.spillOver);
-    // the draw decides among the instances too, so its finer digits are used here
+    // the draw also decides among the instances, so this takes its finer digits
     if ((draw * 1009) % 1 < share) return near;
     return candidates.filter((each) => !isNear(each));
   }

@@ -1,4 +1,4 @@
-/** Which part of a split a call goes to. */
+/** Chooses the target of a split that a call goes to. */
 import type { Label, WeightedVersion } from "../model.js";
 import type { CompiledRouteRule } from "../policy/compiled-route.js";
 import { stableFraction } from "./stable-hash.js";
@@ -7,31 +7,31 @@ import { stableFraction } from "./stable-hash.js";
 export type TargetChoice =
   | { readonly kind: "target"; readonly target: WeightedVersion }
   | { readonly kind: "any" }
-  /** `target`: the one that was chosen and has no endpoint; undefined: none of the split has. */
+  /** `target` was chosen and has no endpoint; undefined if no target of the split has one. */
   | { readonly kind: "none"; readonly target: WeightedVersion | undefined };
 
 const any: TargetChoice = Object.freeze({ kind: "any" });
 const none: TargetChoice = Object.freeze({ kind: "none", target: undefined });
 
-/** What decides among the targets of a split. */
+/** What the choice among the targets of a split depends on. */
 export interface SplitPick {
-  /** Uniform in [0, 1): counts where there is no key. */
+  /** A random number, uniform in [0, 1). It decides if there is no key. */
   readonly draw: number;
-  /** What the call sticks to; undefined: nothing. */
+  /** The value that the call sticks to; undefined if none. */
   readonly key: string | undefined;
-  /** The service that is called: with the target it is the salt, so that revisions do not move anybody. */
+  /** The called service. With the target's name it salts the hash, so that a new revision moves no key. */
   readonly service: string;
-  /** The share of a target without endpoints is answered 14; false: it goes to the others. */
+  /** Whether the share of a target without endpoints is answered 14; otherwise it goes to the other targets. */
   readonly failsWhenEmpty: boolean;
 }
 
-/** An endpoint as splits see it. */
+/** The part of an endpoint that splits read. */
 export interface PlacedEndpoint {
   readonly version: string;
   readonly labels: readonly Label[];
 }
 
-/** Whether an endpoint is of a target. */
+/** Whether an endpoint belongs to a target. */
 export function isOfTarget(
   { version, labels = [] }: Pick<WeightedVersion, "version" | "labels">,
   endpoint: PlacedEndpoint,
@@ -41,8 +41,8 @@ export function isOfTarget(
 }
 
 /**
- * Chooses a target of `split`. Weights are relative to each other; a target of weight 0 never gets anything, and
- * endpoints outside the split neither. `names` are what people call the targets (`renderTarget`), one for each.
+ * Chooses a target of `split`. Weights are relative to each other. A target of weight 0 gets no call, nor does an endpoint
+ * outside the split. `names` has the name of each target as `renderTarget` writes it.
  */
 export function chooseTarget(
   split: readonly WeightedVersion[],
@@ -93,7 +93,7 @@ function byKey(
   return best;
 }
 
-/** What the calls of a rule stick to; undefined: nothing, or the call does not have it. */
+/** Returns the value that a rule's calls stick to, or undefined if the rule asks for none or the call lacks it. */
 export function stickyKey(
   { sticky }: Pick<CompiledRouteRule, "sticky">,
   header: (name: string) => string | undefined,
@@ -103,7 +103,7 @@ export function stickyKey(
   return sticky === true ? caller : header(sticky);
 }
 
-/** Chooses a target by a rule (undefined: there is none) for the endpoints that there are. */
+/** Chooses a target by a rule among the endpoints that exist. Without a rule any endpoint will do. */
 export function chooseAmong(
   rule: Pick<CompiledRouteRule, "split" | "targets" | "failsWhenEmpty"> | undefined,
   pick: Omit<SplitPick, "failsWhenEmpty">,

@@ -5,7 +5,7 @@ import type { Retrying } from "./forward/call-owner.js";
 import type { DeadlineWheel, Timed } from "./forward/deadline-wheel.js";
 import type { ServiceTraffic } from "./service-traffic.js";
 
-/** The call, as far as its retries go. */
+/** The part of a call that its retries use. */
 export interface RetriedCall {
   readonly dueAtMs: number;
   waiting: { leave(): void } | null;

@@ -5,12 +5,13 @@ import { listenOn } from "../../../runtime/listen.js";
 import type { Logger } from "../../../runtime/log.js";
 
 /**
- * The most connections that wait to be accepted: as many as may be open (the system may allow fewer). With Node's 511 a mesh that
- * connects anew at once would overflow it: the system then drops what its clients take for a connection.
+ * The most connections that wait to be accepted: as many as may be open, though the system may allow fewer. A mesh that
+ * reconnects all at once overflows Node's default of 511; the system then drops connections that their clients hold for
+ * established.
  */
 const backlog = 4096;
 
-/** Has `server` listen for calls, and logs what it could not accept. Fails with `unavailable` when the address is taken. */
+/** Makes `server` listen for calls and logs accept errors. Fails with `unavailable` if the address is taken. */
 export function listenForCalls<Address extends SocketAddress>(
   server: Server,
   address: Address,

@@ -35,7 +35,7 @@ import { fittingUnproven, UnprovenSockets } from "./unproven-sockets.js";
 export interface Peer {
   readonly spiffeId: SpiffeId;
   readonly notAfterMs: number;
-  /** Its IP address; undefined: the connection is closed already. */
+  /** Its IP address; undefined if the connection is closed already. */
   readonly sourceAddress: string | undefined;
   /** At a gateway: the outside client, as its certificate proved. */
   readonly client?: string | undefined;
@@ -45,16 +45,16 @@ export interface Peer {
 
 /** What a gateway asks of the connections of outside clients. */
 export interface Door {
-  /** Whether a connection may come in; asked before a byte of it is read. */
+  /** Whether a connection may be used. It is asked before a byte of the connection is read. */
   lets(socket: Socket): boolean;
-  /** Plain listeners: who is at the other end. */
+  /** Returns who is at the other end, on a plain listener. */
   peerOf(socket: Socket): Peer;
 }
 
 export interface ListenerDeps {
-  /** A request that passed every check; must set `stream.sink` or reset it. `peer`: undefined on plain listeners. */
+  /** Takes a request that passed every check. Must set `stream.sink` or reset the stream. `peer` is undefined on plain listeners. */
   onRequest(stream: Stream, fields: FieldBlock, endStream: boolean, peer: Peer | undefined): void;
-  /** The revision that judges calls now; 0: none does. */
+  /** Returns the number of the revision that judges calls now, or 0 if none does. */
   revision(): number;
   onHandshakeFailure(reason: HandshakeFailure, message: string): void;
   /** The number of open connections changed by `change`. */
@@ -63,7 +63,7 @@ export interface ListenerDeps {
   readonly log: Logger;
 }
 
-/** Mutual TLS; without it the listener speaks plain HTTP/2 to its own application. */
+/** Mutual TLS. A listener without it speaks plain HTTP/2 with its own application. */
 export interface ListenerTls {
   readonly context: SecureContextOptions;
   /** What a gateway asks of TLS in place of mutual TLS. */
@@ -77,7 +77,7 @@ class Accepted implements ConnectionOwner {
   readonly socket: Socket;
   readonly wire: SocketConnection;
   readonly #peer: Peer | undefined;
-  /** Of the listener. */
+  /** What the listener was made with. */
   readonly #address: string;
   readonly #deps: ListenerDeps;
   readonly #oversized: SeldomLog;
@@ -149,7 +149,7 @@ class Accepted implements ConnectionOwner {
     return { who: "a peer proxy", name: this.#peer.spiffeId, address: this.#peer.sourceAddress };
   }
 
-  /** Two GOAWAYs (RFC 9113 6.8); resolves when the last call has ended and the connection is closed. */
+  /** Sends two GOAWAYs (RFC 9113 6.8). Resolves when the last call has ended and the connection is closed. */
   drain(): Promise<void> {
     return new Promise((resolve) => {
       if (this.#closed) return resolve();
@@ -166,7 +166,7 @@ export class Listener {
   readonly #door: Door | undefined;
   readonly #server: NetServer | TlsServer;
   readonly #connections = new Set<Accepted>();
-  /** TLS: sockets from the moment they come; those that are closed are gone. */
+  /** Every open socket of a TLS listener, from the moment it was accepted. */
   readonly #sockets = new Set<Socket>();
   readonly #unproven: UnprovenSockets;
   readonly #unprovenMax: number;
@@ -202,7 +202,7 @@ export class Listener {
     this.#server.emit("connection", socket);
   }
 
-  /** New handshakes use `context`; open connections go on. */
+  /** Uses `context` for new handshakes. Open connections continue. */
   setSecureContext(context: SecureContextOptions): void {
     if ("setSecureContext" in this.#server) this.#server.setSecureContext(secureContext(context));
   }
@@ -224,12 +224,12 @@ export class Listener {
   /** Accepts no new connection and sends GOAWAY to clients. Resolves when the last call has ended. */
   async drain(): Promise<void> {
     this.#draining = true;
-    // Not waited for: a handshake that does not go on holds up nobody, and one that ends now is turned away.
+    // Handshakes are not waited for: one that stalls would hold up the drain, and one that ends now is refused.
     this.#server.close();
     await Promise.all([...this.#connections].map((connection) => connection.drain()));
   }
 
-  /** Asks clients to take their connections elsewhere, or to come again; open calls go on and new connections are taken. */
+  /** Asks clients to connect elsewhere or anew. Open calls continue and new connections are accepted. */
   shed(): void {
     for (const connection of this.#connections) connection.wire.shutdown();
   }
@@ -278,13 +278,13 @@ export class Listener {
     });
     server.on("tlsClientError", (error, socket) => {
       this.#deps.onHandshakeFailure("tls", messageOf(error));
-      socket.destroy(); // Node leaves one that never began its handshake open for good
+      socket.destroy(); // Node never closes a socket whose handshake has not begun
     });
     return server;
   }
 
   #acceptTls(socket: TLSSocket, tls: ListenerTls): void {
-    socket.on("error", () => {}); // its end is told by "close"
+    socket.on("error", () => {}); // "close" follows and is handled
     this.#unproven.remove(socket);
     const peer = this.#admit(socket, tls);
     if (peer === undefined) return void socket.destroy();
@@ -309,7 +309,7 @@ export class Listener {
     this.#crowded.warn(this.#deps.engine.loop.time(), message, { listener: this.#address, latest: remoteAddress });
   }
 
-  /** undefined: refused, and counted. */
+  /** Returns the connection's peer, or undefined if it was refused and counted. */
   #admit(socket: TLSSocket, tls: ListenerTls): Peer | undefined {
     if (socket.alpnProtocol !== "h2") {
       this.#deps.onHandshakeFailure("alpn", "the client does not speak h2");

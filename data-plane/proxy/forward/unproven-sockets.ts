@@ -1,26 +1,29 @@
-/** Connections of which nobody knows yet who is at their other end. */
+/** Bounds the connections whose peer has not proved its identity yet. */
 import type { Socket } from "node:net";
 import { descriptorsLeft } from "../../../runtime/descriptors.js";
 
-/** With few descriptors, proven connections, files and NATS keep three quarters of them. */
+/**
+ * Returns how many such connections fit, at most `wanted`: a quarter of the descriptors that are left. Proven connections,
+ * files and NATS keep the rest.
+ */
 export function fittingUnproven(wanted: number): number {
   return Math.max(1, Math.min(wanted, Math.floor(descriptorsLeft() / 4)));
 }
 
 /**
- * Where there is no room the oldest goes, so whoever opens connections and does not say who it is keeps nobody out. No
- * bound for each address: many proxies of one node, or behind one NAT, have the same.
+ * Closes the oldest socket when there is no room, so that a client that opens connections and proves nothing keeps nobody
+ * out. There is no bound per address: the proxies of one node, or behind one NAT, share an address.
  */
 export class UnprovenSockets {
   readonly #max: number;
-  /** The oldest first. */
+  /** The sockets in the order they were added. */
   readonly #sockets = new Map<string, Socket>();
 
   constructor(max: number) {
     this.#max = max;
   }
 
-  /** Returns false if another one was closed to make room. */
+  /** Adds a socket. Returns false if an older one was closed to make room. */
   add(socket: Socket): boolean {
     const key = keyOf(socket);
     this.#sockets.delete(key);
@@ -37,12 +40,12 @@ export class UnprovenSockets {
     return true;
   }
 
-  /** The handshake is over: `socket` may be the one that was added, or what TLS made of it. */
+  /** Removes a socket whose handshake is over: the one that was added, or the TLS socket that wraps it. */
   remove(socket: Socket): void {
     this.#sockets.delete(keyOf(socket));
   }
 }
 
-/** TLS wraps a socket into another one; the addresses are the same. */
+/** A TLS socket and the socket that it wraps have the same addresses. */
 const keyOf = ({ remoteAddress, remotePort, localAddress, localPort }: Socket): string =>
   `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
