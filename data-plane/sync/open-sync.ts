@@ -3,7 +3,7 @@
  */
 import { isAshlarError, messageOf } from "../../core/errors.js";
 import type { Activation, Freshness, PreparedRevision, Signed, Trust } from "../../core/model.js";
-import { rootKeySet, verifyTrust } from "../../core/wire/records.js";
+import { rootKeySet, verifyFreshness, verifyTrust } from "../../core/wire/records.js";
 import type { Bus } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
@@ -114,6 +114,7 @@ export async function openSync(deps: SyncDeps, options: SyncOptions): Promise<Sy
   const trusting = disk.trust.length > 0 ? disk.trust : issuedTrust ? [issuedTrust] : [];
   const [inForce] = trusting;
   if (inForce !== undefined) judge.trust(inForce);
+  nameLoaded(judge, disk);
   const head = tryRecord(log, "activation", issued?.activation, (bytes) => judge.activation(bytes));
   const revision = tryRecord(log, "revision", issued?.revision, (bytes) => judge.revision(bytes));
   const { held, refs } = await loadHeld(cache, disk, options, log);
@@ -150,8 +151,31 @@ export async function openSync(deps: SyncDeps, options: SyncOptions): Promise<Sy
     if (heads.freshness.length > 0) loop.receive("freshness", heads.freshness, heads.answeredAtMs);
   };
   if (deps.tenure?.isOwner !== false) await loop.whenSaved();
-  if (issued !== undefined && inForce !== undefined) receive(issued);
+  if (issued !== undefined && inForce !== undefined) receive(withoutOldStatement(issued, options.mesh, judge));
   return createSync({ loop, judge, kept, freshnessListeners, receive }, options.mesh);
+}
+
+/**
+ * Tells the judge which records the activations on disk name: those hold whatever became of the key that signed them.
+ * Newest first, since the newest alone is signed by a key of today for certain.
+ */
+function nameLoaded(judge: RecordJudge, { activations, lastGood }: LoadedState): void {
+  const loaded = [...activations, ...(lastGood === undefined ? [] : [lastGood])];
+  for (const { bytes } of loaded.sort((a, b) => b.body.epoch - a.body.epoch)) {
+    try {
+      judge.activation(bytes);
+    } catch {} // it was judged, and told, when it was loaded
+  }
+}
+
+/** A stored answer may be older than the key of its statement, which is over by now: no news, and nothing to warn of. */
+function withoutOldStatement(issued: IssuedHeads, mesh: string, judge: RecordJudge): IssuedHeads {
+  try {
+    verifyFreshness(issued.freshness, mesh, judge.keys);
+    return issued;
+  } catch {
+    return { ...issued, freshness: new Uint8Array() };
+  }
 }
 
 /** Milliseconds after which two statements of the control planes have been missed. */

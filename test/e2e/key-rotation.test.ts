@@ -22,6 +22,7 @@ let front: TestProxy;
 let client: EchoClient;
 let oldKey: Signer;
 const lost: string[] = [];
+const statusPort = 20_000 + (process.pid % 20_000);
 let calls = 0;
 let loading = true;
 let load: Promise<unknown> = Promise.resolve();
@@ -51,7 +52,7 @@ beforeAll(async () => {
   bus = await nats.connect(await nats.controlPlaneUser("thief"));
   [echo, front] = await Promise.all([
     mesh.proxy({ name: "echo", service: "echo" }),
-    mesh.proxy({ name: "front", service: "front" }),
+    mesh.proxy({ name: "front", service: "front", flags: ["--status", `127.0.0.1:${statusPort}`] }),
   ]);
   await mesh.app(echo, "echo");
   await mesh.apply(frontMayCall);
@@ -87,6 +88,27 @@ test("rotated and dropped under load: no call is lost, and every proxy evaluates
     `${rotated.kid} after ${oldKey.kid}: yearly`,
     "dropped",
   ]);
+}, 60_000);
+
+/** What a process that was started again logged above "info". */
+const warningsOf = ({ stderr }: { readonly stderr: string }): string[] =>
+  stderr.split("\n").filter((line) => /"level":(?:[4-6]0|"(?:warn|error|fatal)")/.test(line));
+
+test("rotated, dropped, then everything is started again: no problem, no warning, healthy", async () => {
+  loading = false;
+  await load;
+  await Promise.all([front.process.stop(), echo.process.stop()]);
+  await mesh.up.stop();
+  await mesh.startUp().said("ready");
+  echo.start();
+  front.start();
+  await Promise.all([echo.process.said("ready"), front.process.said("ready")]);
+  await evaluating(2);
+  const shown = await mesh.json(0, "status");
+  expect(shown).toMatchObject({ epoch: 2, trustSequence: 3, healthy: true, problems: [] });
+  for (const one of [mesh.up, echo.process, front.process]) expect(warningsOf(one)).toEqual([]);
+  const health = await fetch(`http://127.0.0.1:${statusPort}/healthz`);
+  expect([health.status, await health.text()]).toEqual([200, "ok\n"]);
 }, 60_000);
 
 test("an activation that the dropped key signs afterwards is refused by every proxy and the control plane, and they say why", async () => {
