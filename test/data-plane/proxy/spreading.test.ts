@@ -169,7 +169,8 @@ describe("calls go", () => {
     follow({ outliers: { ...outliers, consecutiveFailures: 0 } }, [
       { match: undefined, split: [], timeoutMs: 0, retry },
     ]);
-    expect(await calls(30)).toEqual(new Set([status.OK]));
+    // However the draws fall the budget has a retry for each: ten a second, and a fifth of the calls.
+    expect(await calls(12)).toEqual(new Set([status.OK]));
     expect(served.first).toBeGreaterThan(0);
   }, 60_000);
 
