@@ -131,7 +131,7 @@ function isAt(heartbeat: Heartbeat, { body }: Signed<Activation>): boolean {
   );
 }
 
-export function total(counts: readonly Omit<CallCounts, "methods">[]): CallCounts {
+function total(counts: readonly Omit<CallCounts, "methods">[]): CallCounts {
   const took = counts.some((one) => one.took.length > 0)
     ? Array.from({ length: tookBoundsMs.length + 1 }, (_, place) => sum(counts, (one) => one.took[place] ?? 0))
     : [];

@@ -77,7 +77,7 @@ class Accepted implements ConnectionOwner {
   readonly socket: Socket;
   readonly wire: SocketConnection;
   readonly #peer: Peer | undefined;
-  /** What the listener was made with. */
+  /** The address of the listener. */
   readonly #address: string;
   readonly #deps: ListenerDeps;
   readonly #oversized: SeldomLog;
