@@ -15,12 +15,16 @@ import { type End, MemorySocket, type Meter } from "./memory-socket.js";
 import { startInbound, startOutbound, type Taker } from "./mesh-pair.js";
 
 const flags = readFlags(process.argv.slice(2), {
-  text: `node dist/bench/calls/burst.js [--shape 8x32] [--through mesh|bare|none] [--bytes 64] [--same-headers] [--warm 200000]
+  text: `node dist/bench/calls/burst.js [--shape 8x32] [--through mesh|mesh-off|mesh-on|bare|none] [--bytes 64] [--same-headers] [--warm 200000]
 One contender of bench:calls: says "ready", then makes as many calls as each line of its input says and prints figures.`,
   example: "echo 20000 | node dist/bench/calls/burst.js --shape 8x32",
 });
 const [connectionCount = 8, streamCount = 32] = (flags.get("shape")?.[0] ?? "8x32").split("x").map(Number);
 const through = flags.get("through")?.[0] ?? "mesh";
+const telemetry = through === "mesh-on" ? "on" : through === "mesh-off" ? "off" : "none";
+/** The caller traces one call in so many, whoever carries it. */
+const sampledEach = 100;
+let made = 0;
 const vary = !flags.has("same-headers");
 const limits: EngineLimits = {
   ...defaultLimits,
@@ -71,9 +75,9 @@ function dialer(from: End, to: End, taker: Taker): () => Socket {
 function startPair(server: Taker): () => Socket {
   if (through === "none") return dialer("client", "server", server);
   const toServer = dialer("inbound", "server", server);
-  const inbound = through === "bare" ? startBare(toServer) : startInbound(toServer);
+  const inbound = through === "bare" ? startBare(toServer) : startInbound(toServer, telemetry);
   const toInbound = dialer("outbound", "inbound", inbound);
-  return dialer("client", "outbound", through === "bare" ? startBare(toInbound) : startOutbound(toInbound));
+  return dialer("client", "outbound", through === "bare" ? startBare(toInbound) : startOutbound(toInbound, telemetry));
 }
 
 /** Keeps `streamCount` calls open on one connection while there are calls to be made. */
@@ -99,7 +103,7 @@ class Lane implements ConnectionOwner {
       if (stream === null) return;
       left--;
       this.#open++;
-      stream.sendFields(head, null, freshFields(vary), false);
+      stream.sendFields(head, null, freshFields(vary, made++ % sampledEach === 0), false);
       stream.sendData(body, 0, body.length, true);
     }
   }

@@ -26,6 +26,7 @@ import { systemClock } from "../../runtime/clock.js";
 import { silentLogger } from "../../runtime/log.js";
 import { meshPolicy } from "../proxy/mesh.js";
 import { MemorySocket } from "./memory-socket.js";
+import { type TelemetryMode, telemetryPolicy, watchFor } from "./telemetry.js";
 
 const mesh = "bench";
 const revision = "0".repeat(64) as Digest;
@@ -62,12 +63,14 @@ function takeMemoryAsTls(): void {
   } as typeof TlsServer.prototype.emit;
 }
 
-function evaluatedPolicy(): HeldPolicy<{
+function evaluatedPolicy(mode: TelemetryMode): HeldPolicy<{
   readonly revision: { readonly digest: Digest; readonly body: { readonly number: number } };
   readonly list: { readonly units: [] };
   readonly units: Map<string, { readonly compiled: ReturnType<typeof compileUnit> }>;
 }> {
-  const { objects, findings } = parsePolicyFiles([{ name: "policy.yaml", content: meshPolicy }]);
+  const { objects, findings } = parsePolicyFiles([
+    { name: "policy.yaml", content: mode === "on" ? `${meshPolicy}${telemetryPolicy}` : meshPolicy },
+  ]);
   if (findings.length > 0) throw new Error(JSON.stringify(findings[0]));
   const units = unitsOf(objects.map(({ object }) => object)).map(
     (unit) => [unit.name, { compiled: compileUnit(unit, mesh) }] as const,
@@ -80,7 +83,7 @@ function evaluatedPolicy(): HeldPolicy<{
 }
 
 /** The parts of one proxy, wired as `app-carrying.ts` and `Carrier` do. */
-function partsOf(service: string, dial: () => Socket) {
+function partsOf(service: string, dial: () => Socket, mode: TelemetryMode) {
   const engine = createProxyEngine(() => performance.now(), fault);
   const metrics = createMetrics(engine.counters, engine);
   const decisions = { offer: () => true, offerCounts: () => {} };
@@ -91,7 +94,7 @@ function partsOf(service: string, dial: () => Socket) {
     0.01,
   );
   const policy: CallPolicy = {
-    current: evaluatedPolicy(),
+    current: evaluatedPolicy(mode),
     seenEpoch: 1,
     freshnessAgeMs: 0,
     onSwitch: never,
@@ -105,7 +108,8 @@ function partsOf(service: string, dial: () => Socket) {
   const pool = new MemoryPool(engine, dial);
   const common = { recorder, tls, policy, pool, engine, clock: systemClock, random: randomBytes, log: silentLogger };
   const counted = countedTwice(metrics.proxy, new CallWindow(revision));
-  return { ...common, metrics: counted, draw: Math.random, tally: new ShadowTally() };
+  const watch = watchFor(mode, policy, metrics);
+  return { ...common, watch, metrics: counted, draw: Math.random, tally: new ShadowTally() };
 }
 
 function fault(error: unknown): void {
@@ -118,15 +122,15 @@ export interface Taker {
 }
 
 /** The proxy before the server; `dial` connects to the server. */
-export function startInbound(dial: () => Socket): Taker {
+export function startInbound(dial: () => Socket, mode: TelemetryMode): Taker {
   takeMemoryAsTls();
   const registration: AppRegistration = { instance: "echo", target: { host: "127.0.0.1", port: 1 } };
   const app: AppView = { current: registration, onChange: never, reportRefused: () => {} };
-  return new Inbound({ ...partsOf("echo", dial), app, trust: { issuers: [] } }, { service: "echo" });
+  return new Inbound({ ...partsOf("echo", dial, mode), app, trust: { issuers: [] } }, { service: "echo" });
 }
 
 /** The proxy of the caller; `dial` connects to the proxy before the server. */
-export function startOutbound(dial: () => Socket): Taker {
+export function startOutbound(dial: () => Socket, mode: TelemetryMode): Taker {
   const endpoint: Endpoint = {
     proxyId: "p1",
     service: "echo",
@@ -139,7 +143,7 @@ export function startOutbound(dial: () => Socket): Taker {
   };
   const all = [endpoint];
   const endpoints: EndpointView = { endpoints: () => all, ready: async () => {} };
-  const parts = partsOf("front", dial);
+  const parts = partsOf("front", dial, mode);
   const { engine, metrics, log } = parts;
   const nowMs = () => engine.loop.time();
   const traffic = new Traffic({ proxyId: "p0", labels: [], log, metrics, retries: engine.retries, nowMs });

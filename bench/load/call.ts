@@ -101,16 +101,20 @@ export class Call implements StreamSink {
 const hex = "0123456789abcdef";
 let random = 0x2545f491;
 
-const steadyFields = [
+const steady = (flags: string) => [
   new PreparedField("grpc-timeout", "20S"),
-  new PreparedField("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+  new PreparedField("traceparent", `00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-${flags}`),
 ];
+const [steadyFields, unsampledFields] = [steady("01"), steady("00")];
 
-/** The fields that change with every call; like common clients, the sender puts them into its dynamic table. */
-export function freshFields(vary: boolean): readonly PreparedField[] {
-  if (!vary) return steadyFields;
+/**
+ * The fields that change with every call; like common clients, the sender puts them into its dynamic table. `sampled`:
+ * whether the caller traces the call.
+ */
+export function freshFields(vary: boolean, sampled = true): readonly PreparedField[] {
+  if (!vary) return sampled ? steadyFields : unsampledFields;
   const timeout = `${10_000_000 + (nextRandom() % 10_000_000)}u`;
-  const trace = `00-${word()}${word()}${word()}${word()}-${word()}${word()}-01`;
+  const trace = `00-${word()}${word()}${word()}${word()}-${word()}${word()}-${sampled ? "01" : "00"}`;
   return [new PreparedField("grpc-timeout", timeout), new PreparedField("traceparent", trace)];
 }
 

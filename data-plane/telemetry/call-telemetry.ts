@@ -59,10 +59,10 @@ export class CallTelemetry implements CallWatch {
     if (traces === undefined && accessLog === undefined && traceparent < 0) return false;
     const isSampled =
       traceparent < 0
-        ? traces !== undefined && this.#deps.draw() < traces.shareOf(call.method)
+        ? traces !== undefined && this.#isDrawn(traces.shareOf(call.method))
         : isSampledAt(fields, traceparent);
     const isTraced = isSampled && (this.#deps.spans !== undefined || traceparent < 0);
-    const isLogged = accessLog !== undefined && (isSampled || this.#deps.draw() < accessLog.shareOf(call.method));
+    const isLogged = accessLog !== undefined && this.#isDrawn(accessLog.shareOf(call.method));
     if (!isTraced && !isLogged) return false;
     const parent = traceparent < 0 ? "" : fields.valueText(traceparent);
     const traceId = parent === "" ? (isTraced ? this.#id(16) : "") : parent.slice(3, 35);
@@ -97,6 +97,10 @@ export class CallTelemetry implements CallWatch {
     if (seen?.isLogged !== true && !isRefused) return;
     if (seen?.isLogged !== true && !this.#badLines.take(clock.monotonicMs())) this.#linesDropped++;
     else log.write(call, accessLog, nowMs, isSpanned || parent !== undefined ? ids.traceId : (seen?.traceId ?? ""));
+  }
+
+  #isDrawn(share: number): boolean {
+    return share > 0 && this.#deps.draw() < share;
   }
 
   #admitsSpan(): boolean {

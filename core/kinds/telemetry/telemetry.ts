@@ -48,7 +48,7 @@ const headerNames = textSet(
 );
 
 const accessLogFields = {
-  share: optional(1, part, 0, "The share of calls that are logged; those that are traced are logged too."),
+  share: optional(1, part, 0, "The share of calls that are logged, whether they are traced or not."),
   byMethod: optional(2, byMethod, [], "Other shares for some methods; the first entry that names the method counts."),
   refused: optional(
     3,

@@ -1,0 +1,43 @@
+/** Traces and the access log as a proxy has them, for a mesh in memory. */
+import { randomBytes } from "node:crypto";
+import { devNull } from "node:os";
+import type { CallPolicy } from "../../data-plane/ports.js";
+import type { CallWatch } from "../../data-plane/proxy/call-watch.js";
+import type { Metrics } from "../../data-plane/status/metrics.js";
+import { AccessLog } from "../../data-plane/telemetry/access-log.js";
+import { CallTelemetry } from "../../data-plane/telemetry/call-telemetry.js";
+import { SpanExport, type SpanExporter } from "../../data-plane/telemetry/span-export.js";
+import { systemClock } from "../../runtime/clock.js";
+import { silentLogger } from "../../runtime/log.js";
+
+/** "none": the proxy has no such part; "off": it has, and policy asks for nothing; "on": 1 % traces, refusals logged. */
+export type TelemetryMode = "none" | "off" | "on";
+
+/** What policy says with "on". */
+export const telemetryPolicy = `
+---
+kind: Telemetry
+name: all
+traces: { share: 1% }
+accessLog: { share: 0, refused: all }
+`;
+
+/** Takes spans at once: what their encoding and the network cost is not measured. */
+function discardingExporter(): SpanExporter {
+  return { export: (_spans, done) => done({ code: 0 }), shutdown: async () => {} };
+}
+
+export function watchFor(mode: TelemetryMode, policy: CallPolicy, { calls: table }: Metrics): CallWatch | undefined {
+  if (mode === "none") return undefined;
+  const log = silentLogger;
+  const spans =
+    mode === "on"
+      ? new SpanExport({ exporter: discardingExporter(), clock: systemClock, log, url: "memory" })
+      : undefined;
+  const resource = { attributes: { "service.name": "bench" }, asyncAttributesPending: false } as const;
+  return new CallTelemetry({
+    ...{ policy, clock: systemClock, draw: Math.random, random: randomBytes, spans, table, resource },
+    log: new AccessLog(devNull, log),
+    productVersion: "bench",
+  });
+}
