@@ -227,7 +227,7 @@ async function startParts(
     logins: new Logins({ audit, clock }),
     holdsRoot: authority.holdsRoot,
     auditLog,
-    journalReader,
+    ...{ journalReader, bus },
     auditPage: (position) => readAuditPage(bus, position),
     rootPublicKey: authority.rootPublicKey,
     signer,

@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { type Cli, show } from "../cli.js";
 import type { JournalEntryInfo } from "../client.js";
 import { outputOption, parseDuration, parseLabel, parseNumber, withExample } from "../options.js";
@@ -58,6 +58,48 @@ export function addJournalCommand(program: Command, cli: Cli): void {
       show(cli, output, json, renderTable(["FIELD", "VALUE"], lines));
     });
   withExample(one, "ashlar journal show ledger 42");
+  addResolveCommand(journal, cli);
+}
+
+interface ResolveFlags {
+  readonly outcome: "applied" | "not-applied";
+  readonly code: number;
+  readonly answer: string;
+  readonly message: string;
+  readonly output: OutputFormat;
+}
+
+function addResolveCommand(journal: Command, cli: Cli): void {
+  const command = journal
+    .command("resolve")
+    .description(
+      "Say what became of a write whose outcome nobody knows, after looking at the application. Noted in the audit log.\n" +
+        "Repeats under its key get the answer, and later writes of its order key go on.",
+    )
+    .argument("<service>", "whose journal", parseLabel)
+    .argument("<sequence>", "the entry's sequence there", parseNumber)
+    .addOption(
+      new Option("--outcome <outcome>", "applied, or not-applied: it never was and never will be")
+        .choices(["applied", "not-applied"])
+        .makeOptionMandatory(),
+    )
+    .option("--code <number>", "gRPC status that repeats get, 0 to 16 (default: 0 if applied, else 10)", parseCode)
+    .option("--answer <text>", "gRPC message that repeats get", "")
+    .requiredOption("-m, --message <text>", "how you found out")
+    .addOption(outputOption())
+    .action(async (service: string, sequence: number, flags: Partial<ResolveFlags>, self: Command) => {
+      const { outcome, code = outcome === "applied" ? 0 : 10, answer = "", message = "", output = "table" } = flags;
+      const request = { service, sequence, applied: outcome === "applied", code, message: answer, reason: message };
+      const stored = await cli.withAdmin(self, (admin) => admin.resolveJournalEntry(request));
+      const text = `Entry ${sequence} of ${service} is resolved as ${outcome}.`;
+      show(cli, output, { service, sequence, outcome: { code, sequence: stored.sequence } }, text);
+    });
+  withExample(command, 'ashlar journal resolve ledger 42 --outcome not-applied -m "not in the books"');
+}
+
+function parseCode(text: string): number {
+  if (!/^([0-9]|1[0-6])$/.test(text)) throw new InvalidArgumentError("Expected a gRPC status from 0 to 16.");
+  return Number(text);
 }
 
 function entryToJson(entry: JournalEntryInfo) {

@@ -32,6 +32,7 @@ export const auditActions = [
   "revoke",
   "approve",
   "recover",
+  "resolve",
 ] as const;
 export type AuditAction = (typeof auditActions)[number];
 

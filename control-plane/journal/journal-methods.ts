@@ -5,12 +5,16 @@ import type { Implementation } from "../../runtime/grpc-handlers.js";
 import { bounded } from "../admin/bounded.js";
 import { type OperatedDeps, operatedBy } from "../admin/operated.js";
 import type { JournalReader, ReadEntry } from "./journal-reader.js";
+import { type JournalResolverDeps, resolveEntry } from "./journal-resolver.js";
 
-export interface JournalMethodsDeps extends OperatedDeps {
+export interface JournalMethodsDeps extends OperatedDeps, Omit<JournalResolverDeps, "journalReader"> {
   readonly journalReader: JournalReader;
 }
 
-type JournalMethods = Pick<Implementation<typeof AdminServiceService>, "listJournal" | "getJournalEntry">;
+type JournalMethods = Pick<
+  Implementation<typeof AdminServiceService>,
+  "listJournal" | "getJournalEntry" | "resolveJournalEntry"
+>;
 
 const entriesDefault = 1000;
 const entriesMax = 10_000;
@@ -36,6 +40,10 @@ export function journalMethods(deps: JournalMethodsDeps): JournalMethods {
         entries.push(...asked.slice(-most).map(renderEntry));
       }
       return { entries: entries.slice(-most), refused };
+    }),
+    resolveJournalEntry: operated(async ({ applied, ...request }, caller) => {
+      const outcome = applied ? "applied" : "not-applied";
+      return { sequence: await resolveEntry(deps, { ...request, outcome }, caller) };
     }),
     getJournalEntry: operated(async ({ service, sequence }, _caller, signal) => {
       const { entries } = await journalReader.read(service, signal);

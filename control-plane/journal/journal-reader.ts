@@ -1,4 +1,5 @@
 /** Reads journals as they stand in their streams, whenever somebody asks: nothing of them is kept here. */
+import { type Digest, digestOf } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
 import { JournalLog, type JudgedEntry } from "../../core/journal/journal-log.js";
 import type { KeySet } from "../../core/signature.js";
@@ -23,6 +24,8 @@ export interface JournalReaderDeps {
 /** An entry with what came of it. */
 export interface ReadEntry {
   readonly entry: JournalEntry;
+  /** Of its bytes as they are stored. */
+  readonly digest: Digest;
   readonly judged: JudgedEntry;
   readonly storedMs: number;
   readonly outcome: JournalOutcome | undefined;
@@ -75,7 +78,7 @@ export function createJournalReader(deps: JournalReaderDeps): JournalReader {
   };
 }
 
-type Parts = Pick<ReadEntry, "entry" | "storedMs" | "outcome" | "resolution">;
+type Parts = Pick<ReadEntry, "entry" | "digest" | "storedMs" | "outcome" | "resolution">;
 
 /** One reading of a journal, message by message in its order. */
 class Walk {
@@ -128,7 +131,13 @@ class Walk {
       expected: entry.expected,
       hasOutcome,
     });
-    this.#found.set(sequence, { entry, storedMs, outcome: entry.outcome, resolution: undefined });
+    this.#found.set(sequence, {
+      entry,
+      digest: digestOf(data),
+      storedMs,
+      outcome: entry.outcome,
+      resolution: undefined,
+    });
   }
 
   #settle(sequence: number, entry: number): Parts | undefined {

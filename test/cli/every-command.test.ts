@@ -57,6 +57,7 @@ const lines: Readonly<Record<string, readonly string[]>> = {
   "audit export": ["--output-file", "audit.jsonl"],
   "journal list": [],
   "journal show": ["ledger", "1"],
+  "journal resolve": ["ledger", "1", "--outcome", "applied", "-m", "seen"],
   "nats setup": ["--nats-account", "accounts.json"],
   schema: [],
   test: ["-f", "tests"],

@@ -1,5 +1,7 @@
 import { expect, test } from "@jest/globals";
+import type { AuditDraft } from "../../../control-plane/audit/audit-trail.js";
 import { createJournalReader } from "../../../control-plane/journal/journal-reader.js";
+import { resolveEntry, underWayMs } from "../../../control-plane/journal/journal-resolver.js";
 import { journalSpec } from "../../../control-plane/journal/journal-streams.js";
 import { digestOf } from "../../../core/digest.js";
 import { buildSpiffeId } from "../../../core/identity.js";
@@ -7,11 +9,14 @@ import { journalKey } from "../../../core/journal/journal-key.js";
 import { encodeEntry, type JournalEntry } from "../../../core/wire/journal/entry.js";
 import { encodeOutcome } from "../../../core/wire/journal/outcome.js";
 import { journalSubject } from "../../../core/wire/subjects.js";
+import { systemClock } from "../../../runtime/clock.js";
 import { MemoryBroker } from "../../../runtime/memory-bus.js";
-import { testMesh } from "../../support/records.js";
+import { buildTrust, createTestKey, testAuthor, testMesh } from "../../support/records.js";
 import { StatementPki, writerOf } from "../../support/statements.js";
 
 const pki = new StatementPki();
+const plane = createTestKey();
+const trust = { ...pki.trust, body: { ...pki.trust.body, signingKeys: buildTrust([plane]).signingKeys } };
 const writer = { service: "ledger", proxyId: "p1" };
 const signing = writerOf(pki.issue("ledger", "p1"));
 let nonces = 0;
@@ -35,7 +40,7 @@ class World {
   readonly bus = new MemoryBroker().connect();
   readonly reader = createJournalReader({
     ...{ bus: this.bus, mesh: testMesh, reader: pki.reader() },
-    trust: { list: () => [pki.trust] },
+    trust: { list: () => [trust] },
   });
 
   async open(): Promise<this> {
@@ -89,4 +94,34 @@ test("what another service's proxy signed, or nobody, is counted and is no entry
   await world.bus.append(journalSubject("ledger", "resolution", "u"), Buffer.from("x"));
   expect(await world.reader.read("ledger")).toEqual({ service: "ledger", entries: [], refused: 3 });
   await expect(world.reader.read("shop")).rejects.toMatchObject({ code: "not_found" });
+});
+
+test("an operator resolves a write that nobody knows the outcome of, once, and not while it may be under way", async () => {
+  const world = await new World().open();
+  const [open, loser] = [await world.write({ order: "a" }), await world.write({ order: "a" })];
+  const notes: AuditDraft[] = [];
+  const signer = createTestKey();
+  const clock = { ...systemClock, nowMs: () => nowMs };
+  let nowMs = Date.now();
+  const deps = {
+    ...{ mesh: testMesh, bus: world.bus, signer: plane.signer, clock },
+    journalReader: world.reader,
+    audit: { record: async (draft: AuditDraft) => void notes.push(draft) },
+  };
+  const caller = { id: testAuthor, source: "127.0.0.1:5000" };
+  const resolve = (sequence: number, by = deps) => {
+    const said = { outcome: "applied", code: 0, message: "", reason: "seen" } as const;
+    return resolveEntry(by, { service: "ledger", sequence, ...said }, caller);
+  };
+  await expect(resolve(open)).rejects.toThrow(/may still be under way: try again in 60 s/);
+  nowMs += underWayMs;
+  await resolve(open, { ...deps, signer: signer.signer }); // a key that is none of the mesh's: it counts for nothing
+  expect((await world.reader.read("ledger")).refused).toBe(1);
+  const sequence = await resolve(open);
+  const [first] = (await world.reader.read("ledger")).entries;
+  expect([first?.judged.settledBy, first?.resolution?.operator]).toEqual([sequence, testAuthor]);
+  await expect(resolve(open)).rejects.toThrow(`settled by ${sequence}`);
+  await expect(resolve(loser)).rejects.toThrow("is void");
+  await expect(resolve(99)).rejects.toMatchObject({ code: "not_found" });
+  expect(notes.at(2)).toMatchObject({ action: "resolve", target: `ledger entry ${open}`, outcome: "ok" });
 });
