@@ -1,9 +1,22 @@
 /** Row 14: applications that end, break off or delay what they should not. */
 import { errorCode } from "../../../data-plane/http2/protocol.js";
+import type { RawPeer } from "../../support/raw-peer.js";
 import { data, headers, message, ping, reset } from "../../support/wire.js";
 import { okTrailers, responseHead } from "../upstream.js";
 
-import { type Fault, goaway, padded, reply } from "./application-fault.js";
+import { broken, type Fault, goaway, padded, reply } from "./application-fault.js";
+
+const dripMs = 10;
+const okEnd = (id: number) => headers(id, okTrailers, { endStream: true });
+
+/** Sends a byte at a time, as long as the connection takes them. */
+function drip(peer: RawPeer, bytes: Buffer): void {
+  let at = 0;
+  const timer = setInterval(() => {
+    if (at >= bytes.length || peer.socket.destroyed) clearInterval(timer);
+    else peer.socket.write(bytes.subarray(at, ++at));
+  }, dripMs);
+}
 
 export const faults: readonly Fault[] = [
   {
@@ -59,6 +72,30 @@ export const faults: readonly Fault[] = [
       reply(peer, stream);
     },
     wanted: /^grpc-status 0$/,
+  },
+  {
+    name: "garbage in place of frames",
+    behave: (peer) => void peer.socket.write(Buffer.alloc(4096, "not HTTP/2 at all\r\n")),
+    wanted: broken,
+  },
+  {
+    name: "half-open: ends its side and says nothing",
+    behave: (peer) => void peer.socket.end(),
+    wanted: /^grpc-status 14$/,
+  },
+  {
+    name: "slow drip: an answer byte by byte",
+    behave: (peer, { id }) =>
+      drip(peer, Buffer.concat([headers(id, responseHead), data(id, message("ok")), okEnd(id)])),
+    wanted: /^grpc-status 0$/,
+  },
+  {
+    name: "GOAWAY storm, then answers",
+    behave: (peer, stream) => {
+      for (let sent = 0; sent < 50; sent++) peer.send(goaway(stream.id, 0));
+      reply(peer, stream);
+    },
+    wanted: /^grpc-status (0|14)$/,
   },
   { name: "closes without a word", behave: (peer) => peer.close(), wanted: /^grpc-status 14$/ },
   {
