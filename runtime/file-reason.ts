@@ -2,8 +2,6 @@ import { messageOf } from "../core/errors.js";
 
 const reasons: ReadonlyMap<string, string> = new Map([
   ["ENOENT", "no such file or folder"],
-  ["EACCES", "permission denied"],
-  ["EPERM", "permission denied"],
   ["EEXIST", "there is a file of that name"],
   ["EISDIR", "it is a folder"],
   ["ENOTDIR", "a part of its path is no folder"],
@@ -19,5 +17,11 @@ const reasons: ReadonlyMap<string, string> = new Map([
 export function fileReason(cause: unknown): string {
   if (cause instanceof SyntaxError) return "it is not JSON"; // its message quotes the file
   const code = typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined;
+  if (code === "EACCES" || code === "EPERM") return `permission denied ${renderUser(process.getuid?.())}`;
   return (typeof code === "string" ? reasons.get(code) : undefined) ?? messageOf(cause);
+}
+
+/** Says whose permission is missing, since that is seldom who looks. */
+function renderUser(uid: number | undefined): string {
+  return uid === undefined ? "" : `(this process is user ${uid}: give it to that user, or run as its owner)`;
 }
