@@ -108,15 +108,6 @@ describe("exit code 2: wrong use", () => {
 });
 
 describe("exit code 1: refused or failed", () => {
-  test("what is not supported yet is refused by name", async () => {
-    for (const argv of [["gateway", "--listen", "x"]]) {
-      const done = await admin.run(...argv);
-      expect(done.code).toBe(1);
-      clear(done.error);
-      expect(done.error).toContain("not supported yet");
-    }
-  });
-
   test("a control plane's own error keeps its words, and its code says how the command ends", async () => {
     for (const code of errorCodes) {
       admin.answers.getRevision = () => {
