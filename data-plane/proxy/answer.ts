@@ -109,6 +109,12 @@ function exhausted(reason: AnswerReason, message: string, revision: number | und
   return { code: status.RESOURCE_EXHAUSTED, message, revision, decision: undefined, reason };
 }
 
+/** The answer to a copy of a write that policy wants in the journal. */
+export function copiedWriteAnswer(revision: number | undefined): Answer {
+  const message = "a copy of a write is not written to the journal";
+  return { code: status.FAILED_PRECONDITION, message, revision, decision: undefined, reason: "journal" };
+}
+
 export function deadlineAnswer(revision: number | undefined): Answer {
   const message = "the deadline passed";
   return { code: status.DEADLINE_EXCEEDED, message, revision, decision: undefined, reason: "deadline" };

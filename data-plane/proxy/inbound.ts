@@ -13,7 +13,7 @@ import type { FieldBlock } from "../http2/field-block.js";
 import { PreparedField } from "../http2/prepared-field.js";
 import type { Stream } from "../http2/stream.js";
 import type { AppRegistration, AppView, EvaluatedPolicy } from "../ports.js";
-import { type Answer, answerFor, internalAnswer, unavailableAnswer } from "./answer.js";
+import { type Answer, answerFor, copiedWriteAnswer, internalAnswer, unavailableAnswer } from "./answer.js";
 import { labelMap, plainAddress, SourceLabels } from "./call-inputs.js";
 import { type CallGate, CallSide, type CallSideDeps } from "./call-side.js";
 import { dialApplication, isApplicationGone } from "./dial.js";
@@ -226,6 +226,10 @@ export class Inbound extends CallSide {
 
   #journal(call: Call, plan: JournalPlan): void {
     const { journal, app, pool } = this.#deps;
+    if (call.isMirrored) {
+      call.answer(copiedWriteAnswer(this.revision)); // it would be one more write in the service's history
+      return;
+    }
     if (journal === undefined) {
       call.answer(unavailableAnswer("journal", "this proxy cannot reach the journal of the service", this.revision));
       return;

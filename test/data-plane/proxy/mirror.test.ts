@@ -117,6 +117,14 @@ describe("a copy", () => {
     expect(second.decisions.decisions[0]).toMatchObject({ verdict: "denied", mirrored: true });
   });
 
+  test("of a journaled write is refused: it would be one more write", async () => {
+    const journal = { mode: "before", response: "digest", idempotencyKey: undefined, orderBy: undefined } as const;
+    second.policy.switchTo(buildPolicy(99, [{ service: "bytes", allow: [everyone], journal }]));
+    expect(await call("hello")).toEqual(ok("hello"));
+    await eventually("it was refused", () => second.metrics.ended.length === 1);
+    expect([second.metrics.ended[0]?.code, two.requests]).toEqual([status.FAILED_PRECONDITION, []]);
+  });
+
   test("goes on under the method and with the headers that the route changes", async () => {
     follow({
       headers: { request: { set: [{ name: "x-canary", value: "1" }], remove: ["x-secret"] } },
