@@ -169,6 +169,7 @@ describe("policySchema", () => {
       [["kind", "name", "service"], false],
       [["kind", "name", "listeners"], false],
       [["kind", "name", "service", "mode", "response"], false],
+      [["kind", "name"], false],
       [["kind", "name", "methods"], false],
     ]);
     expect(Object.keys(schema.oneOf[2]?.properties ?? {})).toEqual(["kind", "name", "service", "rules"]);
