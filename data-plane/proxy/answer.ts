@@ -1,7 +1,9 @@
 /** Answers that the proxy gives itself: always HTTP 200 with a gRPC status in the only header block (trailers-only). */
+
 import { status } from "@grpc/grpc-js";
 import { isAshlarError, messageOf } from "../../core/errors.js";
 import type { Field } from "../../core/wire/journal/fields.js";
+import { errorCode } from "../http2/protocol.js";
 import type { OverloadCause } from "./overload.js";
 
 /** A response of the application that was kept whole. */
@@ -142,10 +144,20 @@ export function noTrailersAnswer(revision: number | undefined): Answer {
   return brokenAnswer(status.INTERNAL, "the upstream ended the call without trailers", revision);
 }
 
-/** The answer to a call whose stream the upstream ended without a status. `dead`: its connection ended too. */
-export function lostAnswer(code: number, unprocessed: boolean, dead: boolean, revision: number | undefined): Answer {
+/**
+ * The answer to a call whose stream the upstream ended without a status. `dead`: its connection ended too. `isLate`: the
+ * deadline may have passed at the upstream. Servers on grpc-go reset a stream with CANCEL then.
+ */
+export function lostAnswer(
+  code: number,
+  unprocessed: boolean,
+  dead: boolean,
+  revision: number | undefined,
+  isLate = false,
+): Answer {
   if (unprocessed) return unavailableAnswer("overload", "the upstream refused the call", revision);
   if (dead) return unavailableAnswer("reset", "the connection to the upstream was lost", revision);
+  if (isLate && code === errorCode.cancel) return deadlineAnswer(revision);
   const message = `the upstream reset the call (HTTP/2 error ${code})`;
   return { code: codeOfReset(code), message, revision, decision: undefined, reason: "reset" };
 }

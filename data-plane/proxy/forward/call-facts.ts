@@ -14,6 +14,9 @@ import type { CallOwner, ForwardPlan, Leaving, Retrying } from "./call-owner.js"
 import { mayEnter, type Phase, phase } from "./call-phase.js";
 import { KeptFields } from "./kept-fields.js";
 
+/** By so much the timer of an upstream may be ahead: of its clock, and of turns of the event loop, which time is told by. */
+const timersDifferMs = 50;
+
 /** The facts about a call, for judging, routing, counting and observing it. `Call` carries them. */
 export class CallFacts implements CallInputs, EndedCall {
   /** The inbound and the outbound side have the same clock, wheel and labels. */
@@ -179,5 +182,10 @@ export class CallFacts implements CallInputs, EndedCall {
   /** Whether the deadline has passed. */
   get isLate(): boolean {
     return this.dueAtMs >= 0 && this.owner.nowMs() >= this.dueAtMs;
+  }
+
+  /** Whether the deadline may have passed by the clock of the upstream, which was told the time that remained. */
+  get isLateThere(): boolean {
+    return this.dueAtMs >= 0 && this.owner.nowMs() >= this.dueAtMs - timersDifferMs;
   }
 }

@@ -230,7 +230,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     }
     if (stream !== this.#upstream) return;
     const { dead, control } = stream.connection;
-    const answer = lostAnswer(code, unprocessed, dead, this.plan?.revision);
+    const answer = lostAnswer(code, unprocessed, dead, this.plan?.revision, this.isLateThere);
     if (!unprocessed && this.#triesAgain(answer.code, dead ? "lost" : "reset", null)) return;
     this.#leaveAttempt(unprocessed ? "refused" : dead ? "lost" : "reset");
     this.#session?.released();

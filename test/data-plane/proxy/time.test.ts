@@ -225,6 +225,19 @@ describe("when time is over", () => {
   });
 });
 
+test.each([
+  ["as the deadline passes is told as that", 20, status.DEADLINE_EXCEEDED],
+  ["long before the deadline is told as a cancellation", 5000, status.CANCELLED],
+] as const)("an application's reset with CANCEL %s", async (_name, leftMs, code) => {
+  const ahead = stopClock(pair.callee);
+  stopClock(pair.caller);
+  const result = call(50_000);
+  await arrived(1);
+  ahead((served[0]?.leftMs ?? 0) - leftMs);
+  served[0]?.stream.close(cancel);
+  expect((await result).error?.code).toBe(code);
+});
+
 describe("a cancelled call", () => {
   test("is reset at the application while no clock moves: no proxy waits before it passes that on", async () => {
     for (const side of [pair.caller, pair.callee]) stopClock(side);
