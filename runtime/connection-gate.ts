@@ -11,7 +11,7 @@ export interface GateLimits {
   readonly strangersOfAddressMax: number;
   /** Connections whose peer is known, at once. */
   readonly knownMax: number;
-  /** Of those with one and the same certificate: whoever stole it keeps nobody out who has another. */
+  /** Connections with the same certificate, at once: whoever stole it keeps nobody out who has another. */
   readonly knownOfOneMax: number;
   /** A stranger is dropped after so long; milliseconds. */
   readonly strangerMsMax: number;

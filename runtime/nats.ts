@@ -258,7 +258,11 @@ class NatsBus implements Bus, SystemBus {
   }
 
   moved(): void {
-    if (this.#dialler.hasMoved) this.#session?.close(); // the client keeps to its first servers
+    const session = this.#session;
+    if (session === undefined || !this.#dialler.hasMoved) return;
+    this.#session = undefined; // from now on the client throws where it published
+    this.#status.set(false);
+    session.close(); // the client keeps to its first servers
   }
 
   reconnect(): void {

@@ -40,8 +40,8 @@ export class HpackTable {
   /** Each slot's numbers, in the order of a field's row. */
   readonly rows = new Int32Array(entriesMax * tableColumns);
   /**
-   * Of each slot: its entry's size in the table, with the spaces that were removed from around the value. Kept close
-   * together, apart from the rows: an insertion asks for the size of the oldest entry, which nothing else reads then.
+   * Each slot holds its entry's size in the table, which counts the spaces that were removed from around the value. The
+   * sizes are close together, apart from the rows: an insertion reads the size of the oldest entry and nothing else of it.
    */
   readonly #sizes = new Uint16Array(entriesMax);
   readonly #texts: Array<string | undefined> = new Array<string | undefined>(entriesMax).fill(undefined);

@@ -103,6 +103,7 @@ export class CallRecorder {
   readonly #rests = new Map<string, Uint8Array>();
   #restsPolicy: EvaluatedPolicy | undefined;
   readonly #awaited = new AwaitedRecords();
+  #isSettling = false;
   #shadowUntilMs = 0;
   #shadowLeft = 0;
   readonly #stop = new AbortController();
@@ -243,16 +244,18 @@ export class CallRecorder {
 
   /** The record waits for the beginning of the call's answer, for some seconds at most. */
   #await(offer: OfferRecord): CallObserver {
-    if (this.#awaited.isEmpty) void this.#settleAwaited();
+    if (!this.#isSettling) void this.#settleAwaited();
     return this.#awaited.add(offer);
   }
 
   async #settleAwaited(): Promise<void> {
     const { clock } = this.#deps;
+    this.#isSettling = true;
     do {
       await clock.sleep(awaitedMs, this.#stop.signal);
       this.#awaited.settleOld();
     } while (!this.#awaited.isEmpty && !this.#stop.signal.aborted);
+    this.#isSettling = false;
   }
 
   /** Records that differ only in id and time share one encoding. `key` tells them from others under the policy. */

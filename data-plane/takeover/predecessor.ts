@@ -1,7 +1,9 @@
 /** The proxy that runs on this data folder already, as the process that takes over from it sees it. */
-import { AshlarError, isAshlarError } from "../../core/errors.js";
+import { dirname } from "node:path";
+import { AshlarError, isAshlarError, messageOf } from "../../core/errors.js";
 import type { HostPort } from "../../runtime/config.js";
 import { connectHandlePipe, type HandlePipe } from "../../runtime/pass-handles.js";
+import { checkSocketFolder } from "../../runtime/socket-folder.js";
 import type { AppRegistration } from "../ports.js";
 import { encodeMessage, parseReply, type Reply, type Request, takeoverVersion } from "./messages.js";
 import { takeoverPath } from "./takeover-path.js";
@@ -30,11 +32,17 @@ export class Predecessor {
 
   /**
    * Asks the proxy that runs on `dataDir` to hold still while this process starts. Fails with `exists` if that proxy
-   * refuses, and with `unavailable` if it does not answer; undefined: it is one that hands nothing over.
+   * refuses, and with `unavailable` if it does not answer or others could have put a socket in the place of its own:
+   * the answer says where the application is. Returns undefined if it hands nothing over.
    */
   static async hold(dataDir: string, service: string): Promise<Predecessor | undefined> {
-    const pipe = await connectHandlePipe(takeoverPath(dataDir)).catch(() => undefined);
+    const path = takeoverPath(dataDir);
+    const pipe = await connectHandlePipe(path).catch(() => undefined);
     if (pipe === undefined) return undefined;
+    await checkSocketFolder(dirname(path)).catch((cause) => {
+      pipe.close();
+      throw new AshlarError("unavailable", `who listens on ${path} is not trusted: ${messageOf(cause)}`, { cause });
+    });
     const predecessor = new Predecessor(pipe);
     try {
       const { reply } = await predecessor.#ask({ kind: "hold", version: takeoverVersion, service });

@@ -43,7 +43,7 @@ export class SeenCall extends CallObserver {
   }
 
   override attemptEnded(call: CallFacts, outcome: AttemptOutcome, endpoint: string): void {
-    // Of a hedged call several are open, each at another endpoint.
+    // A hedged call may have several open attempts, each at another endpoint.
     const ended = this.attempts.findLast((one) => one.outcome === undefined && one.endpoint === endpoint);
     if (ended !== undefined) ended.outcome = outcome;
     super.attemptEnded(call, outcome, endpoint);

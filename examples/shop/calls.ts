@@ -40,7 +40,7 @@ export function callWith<Response>(
   return callWithin(deadlineMs, metadata, client, service, method, ...requests);
 }
 
-/** As `callWith`, with a deadline. */
+/** Makes a call as `callWith` does, with a deadline of `timeoutMs`. */
 export function callWithin<Response>(
   timeoutMs: number,
   metadata: Metadata,

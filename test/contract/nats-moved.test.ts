@@ -31,6 +31,16 @@ test("a proxy that is told so reads there with its new credentials, and its subs
   const heard = bus.subscribe("x")[Symbol.asyncIterator]();
   bus.moved(); // nothing has: the connection stays
   expect(bus.connected).toBe(true);
+  const old = now;
+  now = { nats: second, user: there };
+  bus.moved();
+  // the old connection takes a moment to close, and who publishes or subscribes meanwhile does not fail
+  expect([bus.connected, bus.publish("x", Buffer.from("lost"))]).toEqual([false, false]);
+  bus.subscribe("x").close();
+  now = old;
+  await bus.whenConnected(AbortSignal.timeout(20_000));
+  bus.moved();
+  await bus.whenConnected(AbortSignal.timeout(20_000));
   await first.servers[0]?.stop();
   const lost = bus;
   await until(() => !lost.connected);

@@ -25,7 +25,7 @@ export class CallObserver {
     this.before?.attemptStarted(call, endpoint);
   }
 
-  /** An attempt at `endpoint` ended. Of a hedged call several may be open, each at another endpoint. */
+  /** An attempt at `endpoint` ended. A hedged call may have several open attempts, each at another endpoint. */
   attemptEnded(call: CallFacts, outcome: AttemptOutcome, endpoint: string): void {
     this.before?.attemptEnded(call, outcome, endpoint);
   }

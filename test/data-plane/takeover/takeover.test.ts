@@ -1,5 +1,5 @@
 /** The parts of a takeover, without processes: who may write, what is said, which sockets are passed. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { connect, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -203,4 +203,14 @@ test("a successor that goes away leaves the proxy as it was, and a folder withou
   expect(did).toEqual(["hold", "go on"]);
   await expect(predecessor?.take()).rejects.toThrow("ended during the takeover");
   expect(await Predecessor.hold(dataDir, "payments")).toBeDefined(); // the next one may
+});
+
+test("nobody is believed at a socket that others could have put there", async () => {
+  const dataDir = newFolder();
+  const { did } = await openRunning(dataDir);
+  chmodSync(join(dataDir, "run"), 0o777);
+  await expect(Predecessor.hold(dataDir, "payments")).rejects.toThrow("other users may write in its folder");
+  expect(did).toEqual([]);
+  chmodSync(join(dataDir, "run"), 0o700);
+  expect(await Predecessor.hold(dataDir, "payments")).toBeDefined();
 });
