@@ -10,7 +10,7 @@ export interface FoundJournal {
 
 const prefix = journalStream("");
 
-/** By service. Fails with `unavailable`. */
+/** Finds the journals that have a stream, sorted by service. Fails with `unavailable`. */
 export async function findJournals(bus: Pick<Bus, "streamNames" | "streamInfo">): Promise<readonly FoundJournal[]> {
   const names = (await bus.streamNames()).filter((name) => name.startsWith(prefix)).sort();
   const found: FoundJournal[] = [];

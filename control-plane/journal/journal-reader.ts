@@ -24,7 +24,7 @@ export interface JournalReaderDeps {
 /** An entry with what came of it. */
 export interface ReadEntry {
   readonly entry: JournalEntry;
-  /** Of its bytes as they are stored. */
+  /** The digest of its bytes as they are stored. */
   readonly digest: Digest;
   readonly judged: JudgedEntry;
   readonly storedMs: number;

@@ -20,7 +20,7 @@ export interface JournalResolverDeps {
 }
 
 export interface ResolveOptions extends Pick<JournalResolution, "service" | "outcome" | "code" | "message" | "reason"> {
-  /** The entry's. */
+  /** Which entry of the journal it is about. */
   readonly sequence: number;
 }
 

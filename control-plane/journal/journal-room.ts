@@ -1,11 +1,11 @@
 /** How much of a disk the journals of a private NATS may take. Pure. */
 
 const mebibyte = 1024 * 1024;
-/** However small the disk is. */
+/** A journal may keep at least so many bytes, however small the disk is. */
 export const journalBytesMin = 4 * mebibyte;
 /** A stream's files take up to this times what its messages do, while blocks are rewritten. */
 const overhead = 1.25;
-/** Of what the reserve of the logs leaves free, so much is for journals; the rest is for what is bounded beside them. */
+/** Journals share this part of what the reserve of the logs leaves free; the rest is for what is bounded beside them. */
 const share = 1 / 2;
 const reserveBytes = { min: 16 * mebibyte, max: 1024 * mebibyte, share: 1 / 10 };
 /**

@@ -15,9 +15,9 @@ export const headerNames = {
   revision: "ashlar-revision",
   /** On refusals: the id of the decision. */
   decision: "ashlar-decision",
-  /** Of a journaled write: its sequence, to the application and in trailers; with 10, the head of its order key. */
+  /** The sequence of a journaled write, for the application and in trailers; with 10 it is the head of the order key. */
   sequence: "ashlar-sequence",
-  /** Of a journaled write: its idempotency key, to the application. */
+  /** The idempotency key of a journaled write, for the application. */
   key: "ashlar-key",
   /** From a caller: the last sequence of the order key that it knows. */
   expectedSequence: "ashlar-expected-sequence",

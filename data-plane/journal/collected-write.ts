@@ -33,7 +33,7 @@ export class CollectedWrite {
   readonly plan: JournalPlan;
   readonly method: string;
   readonly revision: number | undefined;
-  /** By the monotonic clock; Infinity: none. */
+  /** When the caller gives up, by the monotonic clock; Infinity: never. */
   readonly dueAtMs: number;
   readonly expected: number | undefined;
   /** What is wrong with the call; undefined: nothing. */

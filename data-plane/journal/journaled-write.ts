@@ -18,7 +18,7 @@ export interface WriteRequest {
   /** Without what is known only when it is appended. */
   readonly entry: Omit<JournalEntry, "expected" | "afterVoid" | "confirms" | "outcome">;
   readonly expected: number | undefined;
-  /** By the monotonic clock; Infinity: none. */
+  /** When the caller gives up, by the monotonic clock; Infinity: never. */
   readonly dueAtMs: number;
   /** Sends it to the application, once. */
   forward(sequence: number): Promise<Forwarded>;

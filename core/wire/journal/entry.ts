@@ -20,7 +20,7 @@ import {
 import { type JournalOutcome, outcomeOf, renderOutcome } from "./outcome.js";
 
 export interface JournalEntry extends FleetWriter {
-  /** Of one life of the writer's process, in hexadecimal: only that life may forward it. */
+  /** Names one life of the writer's process, in hexadecimal: only that life may forward the entry. */
   readonly life: string;
   readonly nonce: Uint8Array;
   readonly timeMs: number;
