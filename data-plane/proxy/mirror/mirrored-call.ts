@@ -29,7 +29,7 @@ import { WaitingBytes } from "./waiting-bytes.js";
 export const mirrorsOpenMax = 100;
 /** The most bytes of a copy that wait for its connection or its window. */
 export const mirrorBytesMax = 256 * 1024;
-/** How long a copy may go on after its call has ended. */
+/** How long a copy may go on after its call has ended, in milliseconds; a deadline may come before. */
 const graceMs = 60_000;
 
 /** Tells the application, and proxies on the way, that a call is a copy. */
@@ -109,8 +109,9 @@ export class MirroredCall extends CallObserver implements StreamSink, Timed {
   override ended(call: CallFacts): void {
     super.ended(call);
     if (!this.#hasBegun || this.#isOver) return;
+    const untilMs = this.#deps.nowMs() + graceMs;
     if (!this.#requestEnded || call.code === status.CANCELLED) this.#drop("cut");
-    else if (this.wheelSlot < 0) this.#deps.deadlines.add(this, this.#deps.nowMs() + graceMs);
+    else if (this.#dueAtMs < 0 || untilMs < this.#dueAtMs) this.#deps.deadlines.add(this, untilMs);
   }
 
   // === The copy ===

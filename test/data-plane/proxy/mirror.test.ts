@@ -1,8 +1,9 @@
 /** Copies of calls to another version, over three real proxies: what the copy gets, and that the call never notices. */
 import { Metadata, type ServerDuplexStream, type ServerUnaryCall, type sendUnaryData, status } from "@grpc/grpc-js";
-import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globals";
 import type { RouteRule } from "../../../core/model.js";
-import { mirrorsOpenMax } from "../../../data-plane/proxy/mirror/mirrored-call.js";
+import { DeadlineWheel } from "../../../data-plane/proxy/forward/deadline-wheel.js";
+import { MirroredCall, mirrorsOpenMax } from "../../../data-plane/proxy/mirror/mirrored-call.js";
 import { addInstance } from "../../support/add-instance.js";
 import { buildPolicy, everyone } from "../../support/proxy-fakes.js";
 import { eventually, ProxyPair, type TestSide } from "../../support/proxy-pair.js";
@@ -173,6 +174,19 @@ describe("the call does not notice", () => {
     await eventually("it was given up", () => outcomes().length === 1 && two.cancelled.length === 1);
     // whichever of the two proxies looks at its clock first
     expect(["late", "answered"]).toContain(outcomes()[0]);
+  });
+
+  test("that the copy outlives it by a minute at most, however late its deadline is", async () => {
+    two.unary = () => {};
+    const added = jest.spyOn(DeadlineWheel.prototype, "add");
+    const before = performance.now();
+    expect(await call("hello", {}, 3_600_000)).toEqual(ok("hello"));
+    const due = added.mock.calls.filter(([timed]) => timed instanceof MirroredCall).map(([, dueMs]) => dueMs);
+    added.mockRestore();
+    expect(due).toHaveLength(2);
+    expect(due[0]).toBeGreaterThan(before + 3_500_000);
+    expect(due[1]).toBeGreaterThanOrEqual(before + 60_000);
+    expect(due[1]).toBeLessThanOrEqual(performance.now() + 60_000);
   });
 
   test("that it is never tried again, while the call is", async () => {
