@@ -25,10 +25,11 @@ export interface JournalDeps extends JournalStoreDeps {
   readonly log: Logger;
   /** Aborts when the proxy stops. */
   readonly signal: AbortSignal;
+  /** More writes at once are answered 8 before anything is appended (4096). */
+  readonly writesMax?: number;
 }
 
-/** More writes at once are answered 14 with a reason, before anything is appended. */
-const writesMax = 4096;
+const writesMaxDefault = 4096;
 /** The bytes of their requests together. */
 const bytesMax = 64 * 1024 * 1024;
 
@@ -36,6 +37,8 @@ export class Journal implements Journaling {
   readonly #deps: JournalDeps;
   readonly #shared: SharedWrites;
   readonly #turns = new OrderTurns();
+  /** Writes that are under way, also those that wait for their turn in an order key. */
+  #writes = 0;
   #bytes = 0;
 
   constructor(deps: JournalDeps, service: string) {
@@ -58,10 +61,12 @@ export class Journal implements Journaling {
   /** The whole request is there. */
   #begin(write: CollectedWrite, acquire: (waiter: StreamWaiter) => boolean): void {
     const { length } = write.request;
-    if (this.#shared.running.size >= writesMax || this.#bytes + length > bytesMax) {
+    const { writesMax = writesMaxDefault } = this.#deps;
+    if (this.#writes >= writesMax || this.#bytes + length > bytesMax) {
       write.answer(noRoomAnswer(write.revision));
       return;
     }
+    this.#writes += 1;
     this.#bytes += length;
     const run = write.plan.mode === "before" ? this.#before(write, acquire) : this.#after(write, acquire);
     void run
@@ -70,6 +75,7 @@ export class Journal implements Journaling {
         write.answer(unavailableAnswer("journal", "internal error of the proxy at the journal", write.revision));
       })
       .finally(() => {
+        this.#writes -= 1;
         this.#bytes -= length;
       });
   }

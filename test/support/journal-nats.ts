@@ -46,7 +46,12 @@ export class JournalNats {
   }
 
   /** One life of a proxy of the service. */
-  open(policy: FakePolicy, proxyId: string, bus: Pick<Bus, "append" | "directGet"> = this.bus): Journal {
+  open(
+    policy: FakePolicy,
+    proxyId: string,
+    bus: Pick<Bus, "append" | "directGet"> = this.bus,
+    limits: { readonly writesMax?: number } = {},
+  ): Journal {
     const current = this.#pki.issue(this.service, proxyId);
     const statements = writerOf(current);
     const identity = { current, onRotate: () => () => {} };
@@ -57,7 +62,7 @@ export class JournalNats {
       log: silentLogger,
       signal: this.#stop.signal,
     };
-    return new Journal({ bus, identity, statements, policy, random: randomBytes, ...known }, this.service);
+    return new Journal({ bus, identity, statements, policy, random: randomBytes, ...known, ...limits }, this.service);
   }
 
   /** All that is stored, in its order. */

@@ -193,6 +193,25 @@ describe("what fails", () => {
     expect(applied).toEqual([]);
   });
 
+  test.each([
+    ["that wait for their turn in an order key", ordered],
+    ["of mode after", { ...plain, mode: "after" } as const],
+  ])("more writes at once than there is room for are 8, also %s", async (_which, journal) => {
+    journaled(journal);
+    const appends: unknown[] = [];
+    const never = (...append: readonly unknown[]): Promise<never> => {
+      appends.push(append);
+      return new Promise(() => {});
+    };
+    const bus: Pick<Bus, "append" | "directGet"> = { append: never, directGet: async () => undefined };
+    pair.callee.journal = nats.open(pair.callee.policy, "p1", bus, { writesMax: 2 });
+    const write = (key: string) =>
+      pair.client().unary(Buffer.from(key), headers({ "idempotency-key": key, "x-account": "a" }));
+    const ended = await Promise.race([write("1"), write("2"), write("3")]);
+    expect(ended.error).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
+    await eventually("the others wait", () => appends.length > 0);
+  });
+
   test("a lost acknowledgement is asked for again: one entry, one call", async () => {
     journaled(plain);
     let losses = 1;
