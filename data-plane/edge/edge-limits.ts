@@ -1,6 +1,8 @@
-/** How much of a listener one address, or one token, may take. */
+/** How much of a listener one address (IPv6: one /64, which one subscriber has whole), or one token, may take. */
+import { createHash } from "node:crypto";
 import type { EdgeLimits as StatedLimits } from "../../core/kinds/gateway/gateway.js";
 import { BucketTable } from "../../core/limit/bucket-table.js";
+import { networkOf } from "../../runtime/connection-gate.js";
 
 type Rate = NonNullable<StatedLimits["callsPerAddress"]>;
 
@@ -19,6 +21,10 @@ class Buckets {
     this.#rate = rate;
     const burst = rate === undefined ? 0 : Math.max(1, Math.ceil((rate.tokens * 1000) / rate.periodMs));
     this.#table = rate && new BucketTable(rate.tokens / rate.periodMs, burst, keysMax);
+  }
+
+  get isStated(): boolean {
+    return this.#rate !== undefined;
   }
 
   /** Takes one token of `key`. Returns 0, or the milliseconds until there is one. */
@@ -54,25 +60,36 @@ export class EdgeLimiter {
 
   /** Counts a connection of `address`. Returns false if it is one too many: then it must be closed, and is not counted. */
   opens(address: string, nowMs: number): boolean {
-    const open = this.#open.get(address) ?? 0;
-    if (open >= this.#connectionsMax || this.#handshakes.take(address, nowMs) > 0) return false;
-    this.#open.set(address, open + 1);
+    const network = networkOf(address);
+    const open = this.#open.get(network) ?? 0;
+    if (open >= this.#connectionsMax || this.#handshakes.take(network, nowMs) > 0) return false;
+    this.#open.set(network, open + 1);
     return true;
   }
 
   closed(address: string): void {
-    const left = (this.#open.get(address) ?? 1) - 1;
-    if (left > 0) this.#open.set(address, left);
-    else this.#open.delete(address);
+    const network = networkOf(address);
+    const left = (this.#open.get(network) ?? 1) - 1;
+    if (left > 0) this.#open.set(network, left);
+    else this.#open.delete(network);
   }
 
   /** Returns 0 if a call of `address` may pass, or after how many milliseconds it may. */
   waitOfCall(address: string, nowMs: number): number {
-    return this.#calls.take(address, nowMs);
+    return this.#calls.isStated ? this.#calls.take(networkOf(address), nowMs) : 0;
   }
 
-  /** The same for a call with a token. */
-  waitOfToken(token: string, nowMs: number): number {
-    return this.#tokens.take(token, nowMs);
+  /** The same for a call with a token that is good. `authorization`: the header that brought it. */
+  waitOfToken(authorization: string, nowMs: number): number {
+    return this.#tokens.isStated ? this.#tokens.take(tokenKey(authorization), nowMs) : 0;
   }
+}
+
+/**
+ * Returns a digest of what the issuer signed. The header itself is no key: a client may write the scheme, its spaces and
+ * the signature of one token in thousands of ways.
+ */
+function tokenKey(authorization: string): string {
+  const signed = authorization.slice(authorization.lastIndexOf(" ") + 1, authorization.lastIndexOf("."));
+  return createHash("sha256").update(signed).digest("base64url");
 }

@@ -128,16 +128,15 @@ export class Edge extends Outbound {
     if (certificate === true && (peer.client === undefined || nowMs >= peer.notAfterMs))
       return unauthenticated("certificate", "a client certificate is asked for", revision);
     if (issuers === undefined) return undefined;
-    const found = this.#tokens.check(joinHeader(fields, "authorization"), current, nowMs);
+    const authorization = joinHeader(fields, "authorization");
+    const found = this.#tokens.check(authorization, current, nowMs);
     if (found === undefined) return unauthenticated("token", "a token is asked for", revision);
     if (found instanceof TokenProblem || !issuers.includes(found.issuer))
       return unauthenticated("token", "the token is not accepted", revision);
-    const tokenWaitMs = this.#limiter.waitOfToken(tokenKey(fields), call.startedMs);
+    const tokenWaitMs = this.#limiter.waitOfToken(authorization ?? "", call.startedMs);
     return tokenWaitMs > 0 ? tooOften(tokenWaitMs, revision) : undefined;
   }
 }
-
-const tokenKey = (fields: FieldBlock): string => joinHeader(fields, "authorization") ?? "";
 
 function tlsOf(files: EdgeTls, { self, config }: EdgeOptions): ListenerTls {
   return {

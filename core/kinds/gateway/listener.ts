@@ -88,7 +88,7 @@ export interface Cors extends RecordOf<typeof corsFields> {}
 const count = wholeNumber(1, 1_000_000);
 
 const limitsFields = {
-  connectionsPerAddress: maybe(1, count, "Open connections of one address; left out: 100."),
+  connectionsPerAddress: maybe(1, count, "Open connections of one address (IPv6: of one /64); left out: 100."),
   callsPerAddress: maybe(2, rate, "Calls of one address."),
   callsPerToken: maybe(3, rate, "Calls with one token, whatever the address."),
   handshakesPerAddress: maybe(4, rate, "New connections of one address; left out: 50/s."),
