@@ -7,8 +7,8 @@ export interface OpenIdentityDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly random: () => number;
-  /** Only who may write the folder renews; left out: this process may. */
-  readonly tenure?: Pick<Tenure, "isMine">;
+  /** Only who may write the folder renews and saves; left out: this process may. */
+  readonly tenure?: Pick<Tenure, "isMine" | "run">;
 }
 
 export interface OpenIdentityOptions {

@@ -192,7 +192,7 @@ class RenewingIdentity implements OpenedIdentity {
       const renewed = await contactAny(this.#client.addresses, renewAt, chooseHealing);
       this.#checked = { ...this.#check(renewed), answeredAtMs: this.#deps.clock.monotonicMs() };
       this.#renewFailure = undefined;
-      this.#save();
+      await this.#save();
     } catch (error) {
       this.#renewFailure = messageOf(error);
       throw error;
@@ -201,8 +201,14 @@ class RenewingIdentity implements OpenedIdentity {
     for (const listener of [...this.#bootstrapListeners]) listener(this.bootstrap);
   }
 
+  /** Saves when this process may write. A renewal that a takeover overtook is used here, and not put over the successor's. */
+  async #save(): Promise<void> {
+    const save = async (): Promise<void> => this.#saveNow();
+    await (this.#deps.tenure?.run(save, undefined) ?? save());
+  }
+
   /** A certificate that cannot be put on disk is used all the same: a full disk must not end this proxy with its day. */
-  #save(): void {
+  #saveNow(): void {
     try {
       this.#store.save(this.#checked.parts);
       this.#saveProblem = undefined;
@@ -217,7 +223,7 @@ class RenewingIdentity implements OpenedIdentity {
   async #saveLater(): Promise<void> {
     await this.#deps.clock.sleep(saveAgainMs, this.#signal);
     this.#savingLater = undefined;
-    if (!this.#signal.aborted && this.#saveProblem !== undefined) this.#save();
+    if (!this.#signal.aborted && this.#saveProblem !== undefined) await this.#save();
   }
 
   get renewalProblem(): string | undefined {
