@@ -46,14 +46,14 @@ export function journalMethods(deps: JournalMethodsDeps): JournalMethods {
       return { sequence: await resolveEntry(deps, { ...request, outcome }, caller) };
     }),
     getJournalEntry: operated(async ({ service, sequence }, _caller, signal) => {
-      const { entries } = await journalReader.read(service, signal);
+      const { entries } = await journalReader.read(service, signal, sequence);
       const found = entries.find(({ judged }) => judged.sequence === sequence);
       if (found === undefined)
         throw new AshlarError("not_found", `the journal of ${service} has no entry ${sequence} that its proxy signed`);
       return {
         entry: renderEntry(found),
-        request: Buffer.from(found.entry.request),
-        response: Buffer.from(found.outcome?.response ?? []),
+        request: Buffer.from(found.request),
+        response: Buffer.from(found.response),
         operator: found.resolution?.operator ?? "",
         reason: found.resolution?.reason ?? "",
       };
@@ -61,7 +61,7 @@ export function journalMethods(deps: JournalMethodsDeps): JournalMethods {
   };
 }
 
-function renderEntry({ entry, judged, storedMs, outcome, resolution }: ReadEntry): JournalEntryInfo {
+function renderEntry({ entry, requestBytes, judged, storedMs, outcome, resolution }: ReadEntry): JournalEntryInfo {
   const { service, user, method, key, order, expected, revision, epoch, decision, proxyId } = entry;
   return {
     ...{ service, user, method, key, order, expected, revision, epoch, decision, proxyId },
@@ -72,6 +72,6 @@ function renderEntry({ entry, judged, storedMs, outcome, resolution }: ReadEntry
     settled: judged.settledBy !== 0,
     code: outcome?.code ?? resolution?.code ?? 0,
     settledBy: judged.settledBy,
-    requestBytes: entry.request.length,
+    requestBytes,
   };
 }

@@ -21,15 +21,26 @@ export interface JournalReaderDeps {
   readonly trust: Pick<Ledger["trust"], "list">;
 }
 
+/** What is kept of an entry: not the messages and metadata, of which a journal may have more bytes than there is memory. */
+type EntryHead = Pick<
+  JournalEntry,
+  | ("service" | "proxyId" | "caller" | "user" | "method" | "revision" | "epoch" | "decision")
+  | ("key" | "order" | "expected" | "deadlineMs")
+>;
+
 /** An entry with what came of it. */
 export interface ReadEntry {
-  readonly entry: JournalEntry;
+  readonly entry: EntryHead;
+  readonly requestBytes: number;
   /** The digest of its bytes as they are stored. */
   readonly digest: Digest;
   readonly judged: JudgedEntry;
   readonly storedMs: number;
-  readonly outcome: JournalOutcome | undefined;
+  readonly outcome: Pick<JournalOutcome, "code"> | undefined;
   readonly resolution: JournalResolution | undefined;
+  /** The messages of the entry that was asked for whole; empty for every other one. */
+  readonly request: Uint8Array;
+  readonly response: Uint8Array;
 }
 
 export interface ReadJournal {
@@ -43,8 +54,11 @@ export interface ReadJournal {
 export interface JournalReader {
   /** The services that have a journal, whatever the policy says today. Fails with `unavailable`. */
   services(): Promise<readonly string[]>;
-  /** The whole journal up to what is there now. Fails with `not_found`, `unavailable`, and `limit` if it is too long. */
-  read(service: string, signal?: AbortSignal): Promise<ReadJournal>;
+  /**
+   * Every entry up to what is there now; `whole`: the sequence of the one whose messages are kept. Fails with `not_found`,
+   * `unavailable`, and `limit` if the journal is too long.
+   */
+  read(service: string, signal?: AbortSignal, whole?: number): Promise<ReadJournal>;
 }
 
 /** Messages that are asked for at once. */
@@ -56,7 +70,7 @@ export function createJournalReader(deps: JournalReaderDeps): JournalReader {
   const { bus } = deps;
   return {
     services: async () => (await findJournals(bus)).map(({ service }) => service),
-    async read(service, signal) {
+    async read(service, signal, whole = 0) {
       const stream = journalStream(service);
       const info = await bus.streamInfo(stream);
       if (info === undefined) throw new AshlarError("not_found", `service ${service} has no journal`);
@@ -66,7 +80,7 @@ export function createJournalReader(deps: JournalReaderDeps): JournalReader {
           `the journal of ${service} has ${info.messages} messages, at most ${messagesMax} are read`,
         );
       const keys = new Map(deps.trust.list().flatMap(({ body }) => [...keySetOf(body)]));
-      const walk = new Walk(deps, service, info.firstSequence, keys);
+      const walk = new Walk(deps, service, info.firstSequence, keys, whole);
       for (let from = info.firstSequence; from <= info.lastSequence; from += atOnceMax) {
         if (signal?.aborted) throw new AshlarError("unavailable", "the call was cancelled");
         const count = Math.min(atOnceMax, info.lastSequence - from + 1);
@@ -78,7 +92,9 @@ export function createJournalReader(deps: JournalReaderDeps): JournalReader {
   };
 }
 
-type Parts = Pick<ReadEntry, "entry" | "digest" | "storedMs" | "outcome" | "resolution">;
+type Parts = Omit<ReadEntry, "judged">;
+
+const nothing = new Uint8Array();
 
 /** One reading of a journal, message by message in its order. */
 class Walk {
@@ -86,14 +102,16 @@ class Walk {
   readonly #service: string;
   readonly #keys: KeySet;
   readonly #log: JournalLog;
+  readonly #whole: number;
   readonly #found = new Map<number, Parts>();
   #refused = 0;
 
-  constructor(deps: JournalReaderDeps, service: string, firstKept: number, keys: KeySet) {
+  constructor(deps: JournalReaderDeps, service: string, firstKept: number, keys: KeySet, whole: number) {
     this.#deps = deps;
     this.#service = service;
     this.#keys = keys;
     this.#log = new JournalLog(firstKept);
+    this.#whole = whole;
   }
 
   take(message: StoredMessage): void {
@@ -119,7 +137,7 @@ class Walk {
     if (place.kind === "outcome") {
       const outcome = parseOutcome(data, writer);
       const settled = this.#settle(sequence, outcome.entry);
-      if (settled !== undefined) this.#found.set(outcome.entry, { ...settled, outcome });
+      if (settled !== undefined) this.#found.set(outcome.entry, { ...settled, ...this.#kept(outcome.entry, outcome) });
       return;
     }
     const entry = parseEntry(data, writer, place.key);
@@ -131,13 +149,14 @@ class Walk {
       expected: entry.expected,
       hasOutcome,
     });
-    this.#found.set(sequence, {
-      entry,
-      digest: digestOf(data),
-      storedMs,
-      outcome: entry.outcome,
-      resolution: undefined,
-    });
+    const request = sequence === this.#whole ? entry.request : nothing;
+    const about = { entry: headOf(entry), requestBytes: entry.request.length, digest: digestOf(data), storedMs };
+    this.#found.set(sequence, { ...about, ...this.#kept(sequence, entry.outcome), resolution: undefined, request });
+  }
+
+  #kept(entry: number, outcome: JournalOutcome | undefined): Pick<Parts, "outcome" | "response"> {
+    const response = entry === this.#whole ? (outcome?.response ?? nothing) : nothing;
+    return { outcome: outcome && { code: outcome.code }, response };
   }
 
   #settle(sequence: number, entry: number): Parts | undefined {
@@ -152,4 +171,10 @@ class Walk {
     }
     return { service: this.#service, entries, refused: this.#refused };
   }
+}
+
+/** A copy without bytes: each of them would hold the message that it was read from. */
+function headOf(entry: JournalEntry): EntryHead {
+  const { service, proxyId, caller, user, method, revision, epoch, decision, key, order, expected, deadlineMs } = entry;
+  return { service, proxyId, caller, user, method, revision, epoch, decision, key, order, expected, deadlineMs };
 }

@@ -58,10 +58,11 @@ class World {
 
   async settle(entry: number, order: string, code: number): Promise<number> {
     const key = journalKey({ ...entryOf({ order }), service: "ledger" });
-    const responseDigest = digestOf(Buffer.alloc(0));
+    const response = Buffer.from("answer");
+    const responseDigest = digestOf(response);
     const body = encodeOutcome({
       ...{ ...writer, timeMs: 5, entry, entryDigest: responseDigest, code, head: [], trailers: [] },
-      ...{ response: Buffer.alloc(0), responseDigest, responseBytes: 0, confirms: [], notForwarded: false, behind: 0 },
+      ...{ response, responseDigest, responseBytes: response.length, confirms: [], notForwarded: false, behind: 0 },
     });
     return this.bus.append(journalSubject("ledger", "outcome", key), body, { headers: signing.sign("journal", body) });
   }
@@ -85,6 +86,28 @@ test("a journal is read with what came of each write: settled, void, or not know
     [open, "k3", true, 0, undefined],
   ]);
   expect(await world.reader.services()).toEqual(["ledger"]);
+});
+
+/** The bytes that a value keeps from being freed. */
+function heldBytes(value: unknown): number {
+  if (value instanceof Uint8Array) return value.length === 0 ? 0 : value.buffer.byteLength;
+  if (typeof value !== "object" || value === null) return 0;
+  return Object.values(value).reduce<number>((sum, each) => sum + heldBytes(each), 0);
+}
+
+test("of a long journal the messages of one entry are kept, and only when it is asked for", async () => {
+  const world = await new World().open();
+  const first = await world.write({ request: Buffer.alloc(1000, "a") });
+  const second = await world.write({ request: Buffer.alloc(2000, "b") });
+  await world.settle(second, "", 0);
+  const { entries } = await world.reader.read("ledger");
+  expect(entries.map(({ requestBytes }) => requestBytes)).toEqual([1000, 2000]);
+  expect(heldBytes(entries)).toBe(0);
+  const asked = await world.reader.read("ledger", undefined, second);
+  expect(asked.entries.map(({ request }) => request.length)).toEqual([0, 2000]);
+  expect(asked.entries.find(({ judged }) => judged.sequence === first)?.outcome).toBeUndefined();
+  expect(asked.entries[1]?.outcome).toEqual({ code: 0 });
+  expect(Buffer.from(asked.entries[1]?.response ?? []).toString()).toBe("answer");
 });
 
 test("what another service's proxy signed, or nobody, is counted and is no entry", async () => {
