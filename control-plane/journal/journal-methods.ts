@@ -26,7 +26,7 @@ export function journalMethods(deps: JournalMethodsDeps): JournalMethods {
     listJournal: operated(async ({ service, key, unresolved, sinceMs, limit }, _caller, signal) => {
       const most = bounded("limit", limit, entriesDefault, entriesMax);
       const services = service === "" ? await journalReader.services() : [service];
-      const entries: JournalEntryInfo[] = [];
+      const entries: ReadEntry[] = [];
       let refused = 0;
       for (const name of services) {
         const journal = await journalReader.read(name, signal);
@@ -37,9 +37,9 @@ export function journalMethods(deps: JournalMethodsDeps): JournalMethods {
             (key === "" || one.entry.key === key) &&
             (!unresolved || (one.judged.isValid && one.judged.settledBy === 0)),
         );
-        entries.push(...asked.slice(-most).map(renderEntry));
+        entries.push(...asked.slice(-most));
       }
-      return { entries: entries.slice(-most), refused };
+      return { entries: newestOf(entries, most).map(renderEntry), refused };
     }),
     resolveJournalEntry: operated(async ({ applied, ...request }, caller) => {
       const outcome = applied ? "applied" : "not-applied";
@@ -59,6 +59,11 @@ export function journalMethods(deps: JournalMethodsDeps): JournalMethods {
       };
     }),
   };
+}
+
+/** The last `most` entries of several journals by the time when they were stored, oldest first. */
+export function newestOf(entries: readonly ReadEntry[], most: number): readonly ReadEntry[] {
+  return [...entries].sort((one, other) => one.storedMs - other.storedMs).slice(-most);
 }
 
 function renderEntry({ entry, requestBytes, judged, storedMs, outcome, resolution }: ReadEntry): JournalEntryInfo {

@@ -1,5 +1,6 @@
 import { expect, test } from "@jest/globals";
 import type { AuditDraft } from "../../../control-plane/audit/audit-trail.js";
+import { newestOf } from "../../../control-plane/journal/journal-methods.js";
 import { createJournalReader } from "../../../control-plane/journal/journal-reader.js";
 import { resolveEntry, underWayMs } from "../../../control-plane/journal/journal-resolver.js";
 import { journalSpec } from "../../../control-plane/journal/journal-streams.js";
@@ -108,6 +109,21 @@ test("of a long journal the messages of one entry are kept, and only when it is 
   expect(asked.entries.find(({ judged }) => judged.sequence === first)?.outcome).toBeUndefined();
   expect(asked.entries[1]?.outcome).toEqual({ code: 0 });
   expect(Buffer.from(asked.entries[1]?.response ?? []).toString()).toBe("answer");
+});
+
+test("of several journals the newest entries are listed, oldest first, whatever their services are called", async () => {
+  const world = await new World().open();
+  await world.write({});
+  const [one] = (await world.reader.read("ledger")).entries;
+  const at = (service: string, storedMs: number) => {
+    if (one === undefined) throw new Error("it was written");
+    return { ...one, entry: { ...one.entry, service }, storedMs };
+  };
+  const found = newestOf([at("ledger", 10), at("ledger", 30), at("orders", 5), at("orders", 20)], 2);
+  expect(found.map(({ entry, storedMs }) => [entry.service, storedMs])).toEqual([
+    ["orders", 20],
+    ["ledger", 30],
+  ]);
 });
 
 test("what another service's proxy signed, or nobody, is counted and is no entry", async () => {
