@@ -89,8 +89,9 @@ export class Shopfront {
     const { path, requestSerialize, responseDeserialize } = Watch;
     const stream = this.#client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, {});
     stream.on("data", ({ served_by }: Payment) => this.#watched.by.add(served_by));
-    stream.on("error", ({ message }) => {
-      this.#watched.ended = message;
+    stream.on("error", () => {}); // its status says why
+    stream.on("status", ({ code, details }) => {
+      this.#watched.ended = `${status[code]}, ${details}`;
     });
     return () => stream.cancel();
   }
