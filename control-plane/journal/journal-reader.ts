@@ -129,14 +129,14 @@ class Walk {
     if (place.kind === "seal") return;
     if (place.kind === "resolution") {
       const { body } = verifyResolution(data, this.#deps.mesh, this.#keys);
-      const settled = body.service === this.#service ? this.#settle(sequence, body.entry) : undefined;
+      const settled = body.service === this.#service ? this.#settle(sequence, body) : undefined;
       if (settled !== undefined) this.#found.set(body.entry, { ...settled, resolution: body });
       return;
     }
     const { writer } = this.#deps.reader.readJournal(this.#service, message, storedMs);
     if (place.kind === "outcome") {
       const outcome = parseOutcome(data, writer);
-      const settled = this.#settle(sequence, outcome.entry);
+      const settled = this.#settle(sequence, outcome, outcome.proxyId);
       if (settled !== undefined) this.#found.set(outcome.entry, { ...settled, ...this.#kept(outcome.entry, outcome) });
       return;
     }
@@ -159,8 +159,17 @@ class Walk {
     return { outcome: outcome && { code: outcome.code }, response };
   }
 
-  #settle(sequence: number, entry: number): Parts | undefined {
-    return this.#log.addOutcome({ sequence, entry }) === undefined ? undefined : this.#found.get(entry);
+  /** `proxyId`: who says it, where it is an outcome: the entry's own writer alone knows. Fails with `invalid_record`. */
+  #settle(
+    sequence: number,
+    { entry, entryDigest }: Pick<JournalOutcome, "entry" | "entryDigest">,
+    proxyId?: string,
+  ): Parts | undefined {
+    const found = this.#found.get(entry);
+    if (found === undefined) return undefined;
+    if (found.digest !== entryDigest || (proxyId !== undefined && proxyId !== found.entry.proxyId))
+      throw new AshlarError("invalid_record", `entry ${entry} is another one's, or has other bytes`);
+    return this.#log.addOutcome({ sequence, entry }) === undefined ? undefined : found;
   }
 
   end(): ReadJournal {

@@ -55,6 +55,9 @@ export interface Appended {
   readonly isDuplicate: boolean;
 }
 
+const aboutOf = (settled: Settled): Pick<JournalOutcome, "entry" | "entryDigest"> =>
+  settled.kind === "outcome" ? settled.outcome : settled.resolution;
+
 const knownMax = 10_000;
 const stepsMax = 2000;
 
@@ -171,9 +174,23 @@ export class JournalStore {
 
   async #lastSettled(kind: "outcome" | "resolution", key: string): Promise<number> {
     const message = await this.#get({ lastOf: journalSubject(this.service, kind, key) });
-    const settled = message && this.#readSettled(kind, message);
-    if (settled === undefined) return 0;
-    return settled.kind === "outcome" ? settled.outcome.entry : settled.resolution.entry;
+    if (message === undefined) return 0;
+    const settled = this.#readSettled(kind, message);
+    if (settled === undefined || !(await this.#isAbout(settled, message, key))) return 0;
+    return aboutOf(settled).entry;
+  }
+
+  /**
+   * Whether it is about an entry that was there before it, of this key and with this digest, and an outcome is of the entry's
+   * own writer. Where this replica does not have the entry, its lag proves nothing, so that counts as yes.
+   */
+  async #isAbout(settled: Settled, message: StoredMessage, key: string): Promise<boolean> {
+    const { entry, entryDigest } = aboutOf(settled);
+    if (entry >= message.sequence) return false;
+    const found = await this.entryAt(entry);
+    if (found === undefined) return true;
+    if (found === "none" || found.key !== key || found.digest !== entryDigest) return false;
+    return settled.kind === "resolution" || settled.outcome.proxyId === found.entry.proxyId;
   }
 
   async #firstAbout(kind: "outcome" | "resolution", sequence: number, key: string) {
@@ -182,8 +199,8 @@ export class JournalStore {
       const message = await this.#get({ nextOf: subject, from: at });
       if (message === undefined) return undefined;
       const settled = this.#readSettled(kind, message);
-      const about = settled?.kind === "outcome" ? settled.outcome.entry : settled?.resolution.entry;
-      if (settled !== undefined && about === sequence) return { sequence: message.sequence, settled };
+      const isOfIt = settled !== undefined && aboutOf(settled).entry === sequence;
+      if (isOfIt && (await this.#isAbout(settled, message, key))) return { sequence: message.sequence, settled };
       at = message.sequence + 1;
     }
     return undefined;
@@ -205,9 +222,10 @@ export class JournalStore {
   }
 
   #readSettled(kind: "outcome" | "resolution", message: StoredMessage): Settled | undefined {
-    return this.#reading((): Settled => {
+    return this.#reading((): Settled | undefined => {
       if (kind === "resolution") {
         const { body } = verifyResolution(message.data, this.#deps.identity.current.mesh, this.#deps.keys());
+        if (body.service !== this.service) return undefined; // an operator's word about another journal, copied here
         return { kind: "resolution", notForwarded: false, behind: 0, resolution: body };
       }
       const { writer } = this.#deps.reader.readJournal(this.service, message, message.storedMs);
@@ -216,7 +234,7 @@ export class JournalStore {
     });
   }
 
-  #reading<Result>(read: () => Result): Result | undefined {
+  #reading<Result>(read: () => Result | undefined): Result | undefined {
     try {
       return read();
     } catch (error) {

@@ -1,6 +1,8 @@
 /** A journal's stream on a real nats-server, and what proxies write to it with. */
 import { randomBytes } from "node:crypto";
-import { journaledPrefix, journalPrefix, journalStream } from "../../core/wire/subjects.js";
+import { digestOf } from "../../core/digest.js";
+import { encodeOutcome, type JournalOutcome } from "../../core/wire/journal/outcome.js";
+import { journaledPrefix, journalPrefix, journalStream, journalSubject } from "../../core/wire/subjects.js";
 import { Journal } from "../../data-plane/journal/journal.js";
 import type { Bus, StoredMessage } from "../../runtime/bus.js";
 import { systemClock } from "../../runtime/clock.js";
@@ -63,6 +65,18 @@ export class JournalNats {
       signal: this.#stop.signal,
     };
     return new Journal({ bus, identity, statements, policy, random: randomBytes, ...known, ...limits }, this.service);
+  }
+
+  /** Appends what a proxy of the service says of an entry, true or not. */
+  async settle(proxyId: string, key: string, about: Pick<JournalOutcome, "entry" | "entryDigest">): Promise<void> {
+    const response = Buffer.alloc(0);
+    const body = encodeOutcome({
+      ...{ service: this.service, proxyId, timeMs: 5, code: 0, head: [], trailers: [], confirms: [] },
+      ...{ response, responseDigest: digestOf(response), responseBytes: 0, notForwarded: false, behind: 0 },
+      ...about,
+    });
+    const headers = writerOf(this.#pki.issue(this.service, proxyId)).sign("journal", body);
+    await this.bus.append(journalSubject(this.service, "outcome", key), body, { headers });
   }
 
   /** All that is stored, in its order. */

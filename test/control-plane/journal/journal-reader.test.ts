@@ -9,7 +9,7 @@ import { buildSpiffeId } from "../../../core/identity.js";
 import { journalKey } from "../../../core/journal/journal-key.js";
 import { encodeEntry, type JournalEntry } from "../../../core/wire/journal/entry.js";
 import { encodeOutcome } from "../../../core/wire/journal/outcome.js";
-import { journalSubject } from "../../../core/wire/subjects.js";
+import { journalStream, journalSubject } from "../../../core/wire/subjects.js";
 import { systemClock } from "../../../runtime/clock.js";
 import { MemoryBroker } from "../../../runtime/memory-bus.js";
 import { buildTrust, createTestKey, testAuthor, testMesh } from "../../support/records.js";
@@ -57,15 +57,18 @@ class World {
     });
   }
 
-  async settle(entry: number, order: string, code: number): Promise<number> {
+  async settle(entry: number, order: string, code: number, proxyId = "p1"): Promise<number> {
     const key = journalKey({ ...entryOf({ order }), service: "ledger" });
     const response = Buffer.from("answer");
     const responseDigest = digestOf(response);
+    const stored = await this.bus.leaderGet(journalStream("ledger"), { sequence: entry });
+    const entryDigest = digestOf(stored?.data ?? response);
+    const by = proxyId === "p1" ? signing : writerOf(pki.issue("ledger", proxyId));
     const body = encodeOutcome({
-      ...{ ...writer, timeMs: 5, entry, entryDigest: responseDigest, code, head: [], trailers: [] },
+      ...{ ...writer, proxyId, timeMs: 5, entry, entryDigest, code, head: [], trailers: [] },
       ...{ response, responseDigest, responseBytes: response.length, confirms: [], notForwarded: false, behind: 0 },
     });
-    return this.bus.append(journalSubject("ledger", "outcome", key), body, { headers: signing.sign("journal", body) });
+    return this.bus.append(journalSubject("ledger", "outcome", key), body, { headers: by.sign("journal", body) });
   }
 }
 
@@ -73,11 +76,12 @@ test("a journal is read with what came of each write: settled, void, or not know
   const world = await new World().open();
   const first = await world.write({ order: "a", key: "k1" });
   const loser = await world.write({ order: "a", key: "k2" });
+  await world.settle(first, "a", 13, "p2"); // another proxy's word about it counts for nothing
   const outcome = await world.settle(first, "a", 0);
   await world.settle(first, "a", 13);
   const open = await world.write({ order: "a", key: "k3", expected: first });
   const { entries, refused } = await world.reader.read("ledger");
-  expect(refused).toBe(0);
+  expect(refused).toBe(1);
   const told = entries.map(({ judged, outcome: found, entry }) => {
     return [judged.sequence, entry.key, judged.isValid, judged.settledBy, found?.code];
   });

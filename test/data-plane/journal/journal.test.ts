@@ -1,5 +1,6 @@
 import { type handleUnaryCall, Metadata, status } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { digestOf } from "../../../core/digest.js";
 import { AshlarError } from "../../../core/errors.js";
 import type { Journal } from "../../../core/kinds/journal/journal.js";
 import { parseJournalSubject } from "../../../core/wire/subjects.js";
@@ -176,6 +177,40 @@ describe("order", () => {
       expect(next.error?.details).toMatch(/sequence 1, which comes before it, has no outcome/);
     }
     expect(applied).toEqual(["1"]);
+  });
+});
+
+describe("what another proxy of the service says of an entry", () => {
+  test("counts for nothing: the outcome is still unknown", async () => {
+    journaled(keyed);
+    handler = (call) => {
+      applied.push(call.request.toString());
+    };
+    const key = headers({ "idempotency-key": "k1" });
+    void pair.client().unary(Buffer.from("pay 7"), key, { deadline: Date.now() + 60_000 });
+    await eventually("the application has it", () => applied.length === 1);
+    const [entry] = await nats.stored();
+    if (entry === undefined) throw new Error("the entry was appended before it was forwarded");
+    const last = entry.subject.split(".").at(-1) ?? "";
+    await nats.settle("p2", last, { entry: entry.sequence, entryDigest: digestOf(entry.data) });
+    await nats.settle("p1", last, { entry: entry.sequence, entryDigest: digestOf(Buffer.from("another")) });
+    pair.callee.journal = nats.open(pair.callee.policy, "p1");
+    const again = await pair.client().unary(Buffer.from("pay 7"), key);
+    expect(again.error).toMatchObject({ code: status.UNAVAILABLE, details: "outcome unknown (sequence 1)" });
+  });
+
+  test("is no head of an order key, be there such an entry or not", async () => {
+    journaled(ordered);
+    const of = (key: string) => headers({ "idempotency-key": key, "x-account": "a" });
+    expect((await pair.client().unary(Buffer.from("1"), of("k1"))).error).toBeUndefined();
+    const [entry] = await nats.stored();
+    const key = entry?.subject.split(".").at(-1) ?? "";
+    for (const about of [2, 1_000_000]) {
+      await nats.settle("p2", key, { entry: about, entryDigest: digestOf(Buffer.from("none")) });
+      pair.callee.journal = nats.open(pair.callee.policy, "p1");
+      expect((await pair.client().unary(Buffer.from("2"), of(`k2 ${about}`))).error).toBeUndefined();
+    }
+    expect(applied).toEqual(["1", "2", "2"]);
   });
 });
 
