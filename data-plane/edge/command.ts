@@ -4,7 +4,7 @@ import { addProcessOptions, gather } from "../command.js";
 
 const examples = `
 What exists for clients outside, and who may use it, is policy (kind: Gateway); what differs by environment is said here.
-Files of certificates are read anew when they change; open connections go on.
+Files of certificates are read anew when they change; open connections go on, save those of clients whose CA is gone.
 Every setting can also be a variable (--header-kib is ASHLAR_HEADER_KIB) or an entry of the --config file (header-kib).
 
 Examples:

@@ -20,6 +20,7 @@ export class EdgeTls {
   readonly #config: EdgeListenerConfig;
   readonly #log: Logger;
   #loaded: readonly Loaded[] = [];
+  #clientCas: readonly X509Certificate[] = [];
   #seen = "";
   readonly #listeners: (() => void)[] = [];
 
@@ -32,7 +33,7 @@ export class EdgeTls {
   static async open(config: EdgeListenerConfig, log: Logger): Promise<EdgeTls> {
     const tls = new EdgeTls(config, log);
     tls.#seen = await tls.#stamp();
-    tls.#loaded = await tls.#load();
+    await tls.#load();
     return tls;
   }
 
@@ -62,6 +63,11 @@ export class EdgeTls {
     return shown?.leaf.checkHost(host) !== undefined || shown?.leaf.checkIP(host) !== undefined;
   }
 
+  /** Returns whether a CA that is taken now signed one of these certificates. */
+  hasSigned(chain: readonly X509Certificate[]): boolean {
+    return chain.some((one) => this.#clientCas.some((ca) => one.checkIssued(ca) && one.verify(ca.publicKey)));
+  }
+
   #find(name: string): Loaded | undefined {
     return this.#loaded.find(({ leaf }) => leaf.checkHost(name) !== undefined);
   }
@@ -71,7 +77,7 @@ export class EdgeTls {
     try {
       const seen = await this.#stamp();
       if (seen === this.#seen) return;
-      this.#loaded = await this.#load();
+      await this.#load();
       this.#seen = seen;
       this.#log.info("certificates were read anew", { listener: this.#config.name });
       for (const listener of this.#listeners) listener();
@@ -96,11 +102,26 @@ export class EdgeTls {
     return (await Promise.all(stamps)).join();
   }
 
-  async #load(): Promise<readonly Loaded[]> {
+  async #load(): Promise<void> {
     const { certificates, clientCa } = this.#config;
     const ca = clientCa === undefined ? undefined : await readText(clientCa);
-    return Promise.all(certificates.map((files) => loadOne(files, ca)));
+    const clientCas = clientCa === undefined || ca === undefined ? [] : readCas(clientCa, ca);
+    this.#loaded = await Promise.all(certificates.map((files) => loadOne(files, ca)));
+    this.#clientCas = clientCas;
   }
+}
+
+const chainMax = 8;
+const pemBlock = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
+
+function readCas(file: string, pem: string): readonly X509Certificate[] {
+  try {
+    const found = (pem.match(pemBlock) ?? []).map((block) => new X509Certificate(block));
+    if (found.length > 0) return found;
+  } catch (error) {
+    throw new AshlarError("invalid_argument", `${file} holds a CA that cannot be read: ${messageOf(error)}`);
+  }
+  throw new AshlarError("invalid_argument", `${file} holds no certificate of a CA in PEM`);
 }
 
 async function loadOne({ certificate, key }: CertificateFiles, ca: string | undefined): Promise<Loaded> {
@@ -135,15 +156,26 @@ export interface ProvedClient {
   /** The URI of its certificate if that has exactly one, else the hash of its key. */
   readonly name: string;
   readonly notAfterMs: number;
+  /** Its certificate and those that it sent with it. */
+  readonly chain: readonly X509Certificate[];
 }
+
+/** By connection: Node gives the certificates that a client sent only to who asks first. */
+const provedBefore = new WeakMap<TLSSocket, ProvedClient>();
 
 /** Returns the client at the other end; undefined: it proved no certificate that the listener's CAs signed. */
 export function provedClient(socket: TLSSocket): ProvedClient | undefined {
-  const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined;
-  if (certificate === undefined) return undefined;
+  const known = provedBefore.get(socket);
+  const certificate = known === undefined && socket.authorized ? socket.getPeerX509Certificate() : undefined;
+  if (certificate === undefined) return known;
   const [uri, ...more] = readUriNames(certificate.raw);
   const isNamed = uri !== undefined && more.length === 0 && isClientName(uri);
   const key = certificate.publicKey.export({ type: "spki", format: "der" });
   const name = isNamed ? uri : `sha256:${createHash("sha256").update(key).digest("hex")}`;
-  return { name, notAfterMs: Date.parse(certificate.validTo) };
+  const chain = [certificate];
+  for (let next = certificate.issuerCertificate; next && chain.length < chainMax; next = next.issuerCertificate)
+    chain.push(next);
+  const proved = { name, notAfterMs: Date.parse(certificate.validTo), chain };
+  provedBefore.set(socket, proved);
+  return proved;
 }

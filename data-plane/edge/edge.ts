@@ -5,6 +5,7 @@
 import { isIP, type Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { status } from "@grpc/grpc-js";
+import { AshlarError } from "../../core/errors.js";
 import { type CompiledListener, compileGateway } from "../../core/policy/compiled-gateway.js";
 import { TokenProblem } from "../../core/token/verify-token.js";
 import { headerNames, isForwardedHeader } from "../../core/wire/headers.js";
@@ -18,6 +19,8 @@ import { plainAddress } from "../proxy/call-inputs.js";
 import type { Call } from "../proxy/forward/call.js";
 import type { Door, ListenerTls, Peer } from "../proxy/forward/listener.js";
 import { edgeLimits } from "../proxy/forward/listener-limits.js";
+import { judgeOpenCalls } from "../proxy/judge-again.js";
+import { type OpenCall, OpenCalls } from "../proxy/open-calls.js";
 import { Outbound, type OutboundDeps, type OutboundOptions } from "../proxy/outbound.js";
 import { joinHeader } from "../proxy/request-head.js";
 import { TokenCheck } from "../proxy/token-check.js";
@@ -27,7 +30,7 @@ import { type EdgeTls, provedClient } from "./edge-tls.js";
 
 export interface EdgeDeps extends OutboundDeps {
   readonly clock: Clock;
-  readonly trust: Pick<TrustView, "issuers">;
+  readonly trust: Pick<TrustView, "issuers" | "onChange">;
 }
 
 export interface EdgeOptions extends Omit<OutboundOptions, "service"> {
@@ -47,13 +50,15 @@ export class Edge extends Outbound {
   readonly #limiter: EdgeLimiter;
   readonly #tokens: TokenCheck;
   readonly #stops: (() => void)[];
+  readonly #open = new OpenCalls();
   #listener: CompiledListener | undefined;
 
   constructor(deps: EdgeDeps, options: EdgeOptions) {
     const limiter = new EdgeLimiter();
     const { files, self } = options;
     const nowMs = (): number => deps.engine.loop.time();
-    super(deps, { ...options, service: undefined }, edgeLimits, files && tlsOf(files, options), {
+    const dateMs = (): number => deps.clock.nowMs();
+    super(deps, { ...options, service: undefined }, edgeLimits, files && tlsOf(files, options, dateMs), {
       lets: (socket) => letIn(limiter, socket, nowMs()),
       peerOf: (socket) => peerOf(socket, self),
     } satisfies Door);
@@ -61,14 +66,30 @@ export class Edge extends Outbound {
     this.#options = options;
     this.#limiter = limiter;
     this.#tokens = new TokenCheck(deps.trust, "");
-    this.#stops = [deps.policy.onSwitch((policy) => this.#follow(policy))];
-    files?.onChange(() => this.listener.setSecureContext(files.context));
+    this.#stops = [
+      deps.policy.onSwitch((policy) => {
+        this.#follow(policy);
+        this.#judgeOpen(policy);
+      }),
+      deps.trust.onChange(() => {
+        if (deps.policy.current !== undefined) this.#judgeOpen(deps.policy.current);
+      }),
+    ];
+    files?.onChange(() => {
+      this.listener.setSecureContext(files.context);
+      this.admitAgain();
+    });
     if (deps.policy.current !== undefined) this.#follow(deps.policy.current);
   }
 
   override close(): void {
     for (const stop of this.#stops.splice(0)) stop();
     super.close();
+  }
+
+  override ended(call: Call): void {
+    this.#open.remove(call);
+    super.ended(call);
   }
 
   /** Whether policy has this listener. */
@@ -95,8 +116,19 @@ export class Edge extends Outbound {
     }
     const service = this.#listener?.find(this.head.method(fields, this.methods)) ?? "";
     replaceForwarded(fields, peer.sourceAddress ?? "");
-    if (peer.client !== undefined) fields.add(headerNames.client, peer.client);
-    this.accept(stream, fields, endStream, service, (call) => this.#refuse(call, service, fields, peer));
+    const client = this.#clientOf(peer);
+    if (client !== undefined) fields.add(headerNames.client, client);
+    this.accept(stream, fields, endStream, service, (call) => {
+      call.client = client;
+      const refused = this.#refuse(call, service, fields, peer);
+      if (refused === undefined) this.#open.add(call);
+      return refused;
+    });
+  }
+
+  /** The certificate of a client may expire while its connection is open. */
+  #clientOf({ client, notAfterMs }: Peer): string | undefined {
+    return client !== undefined && this.#deps.clock.nowMs() < notAfterMs ? client : undefined;
   }
 
   /** The host of the request must be one of the listener's, and one that the certificate shown to the client is for. */
@@ -120,30 +152,53 @@ export class Edge extends Outbound {
     const address = peer.sourceAddress ?? "";
     const waitMs = this.#limiter.waitOfCall(address, call.startedMs);
     if (waitMs > 0) return tooOften(waitMs, revision);
-    const { listener } = this.#listener ?? {};
-    if (listener === undefined || service === "" || !listener.protocols.includes("grpc"))
-      return notExposed(call.method, revision);
-    const { token: issuers, certificate } = listener.callers;
-    const nowMs = this.#deps.clock.nowMs();
-    if (certificate === true && (peer.client === undefined || nowMs >= peer.notAfterMs))
-      return unauthenticated("certificate", "a client certificate is asked for", revision);
-    if (issuers === undefined) return undefined;
+    call.nowMs = this.#deps.clock.nowMs();
     const authorization = joinHeader(fields, "authorization");
-    const found = this.#tokens.check(authorization, current, nowMs);
-    if (found === undefined) return unauthenticated("token", "a token is asked for", revision);
-    if (found instanceof TokenProblem || !issuers.includes(found.issuer))
-      return unauthenticated("token", "the token is not accepted", revision);
+    const refused = this.#judge(call, service, authorization, current);
+    if (refused !== undefined || this.#listener?.listener.callers.token === undefined) return refused;
     const tokenWaitMs = this.#limiter.waitOfToken(authorization ?? "", call.startedMs);
     return tokenWaitMs > 0 ? tooOften(tokenWaitMs, revision) : undefined;
   }
+
+  /** Returns the answer to a call that is not exposed, or lacks a proof that is asked for. `service`: what gets its method now. */
+  #judge(
+    { method, inputs }: OpenCall,
+    service: string | undefined,
+    authorization: string | undefined,
+    policy: EvaluatedPolicy,
+  ): Answer | undefined {
+    const { revision } = policy;
+    const { listener } = this.#listener ?? {};
+    if (listener === undefined || !service || !listener.protocols.includes("grpc")) return notExposed(method, revision);
+    const { token: issuers, certificate } = listener.callers;
+    if (certificate === true && inputs.header(headerNames.client) === undefined)
+      return unauthenticated("certificate", "a client certificate is asked for", revision);
+    if (issuers === undefined) return undefined;
+    const found = this.#tokens.check(authorization, policy, inputs.nowMs);
+    if (found === undefined) return unauthenticated("token", "a token is asked for", revision);
+    if (found instanceof TokenProblem || !issuers.includes(found.issuer))
+      return unauthenticated("token", "the token is not accepted", revision);
+    return undefined;
+  }
+
+  /** I10: a call goes on as long as its method is exposed for the same service and its proof is the one asked for. */
+  #judgeOpen(policy: EvaluatedPolicy): void {
+    judgeOpenCalls(this.#open, this.#deps, policy, (call) => {
+      const service = this.#listener?.find(call.method);
+      const isSame = service === call.service;
+      return this.#judge(call, isSame ? service : undefined, call.inputs.header("authorization"), policy);
+    });
+  }
 }
 
-function tlsOf(files: EdgeTls, { self, config }: EdgeOptions): ListenerTls {
+function tlsOf(files: EdgeTls, { self, config }: EdgeOptions, nowMs: () => number): ListenerTls {
   return {
     context: files.context,
     options: { requestCert: config.clientCa !== undefined, rejectUnauthorized: false, SNICallback: files.sni },
     admit(socket) {
       const proved = provedClient(socket);
+      if (proved !== undefined && (nowMs() >= proved.notAfterMs || !files.hasSigned(proved.chain)))
+        throw new AshlarError("unauthenticated", "the client's certificate has expired, or its CA is taken no more");
       const name = (socket as { readonly servername?: string | false }).servername;
       const host = typeof name === "string" && isIP(name) === 0 ? name.toLowerCase() : undefined;
       return { ...peerOf(socket, self), client: proved?.name, notAfterMs: proved?.notAfterMs ?? unproven, host };

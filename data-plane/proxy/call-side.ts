@@ -106,6 +106,11 @@ export abstract class CallSide implements CallOwner<Call> {
     this.listener.take(socket);
   }
 
+  /** Closes connections whose certificate has expired. */
+  admitAgain(): void {
+    this.listener.admitAgain();
+  }
+
   /** Accepts no new connection and sends GOAWAY to clients. Resolves when the last call has ended. */
   drain(): Promise<void> {
     return this.listener.drain();

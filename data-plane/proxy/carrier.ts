@@ -176,6 +176,7 @@ export class Carrier {
     };
     const admitAgain = setInterval(() => {
       inbound?.admitAgain();
+      for (const outbound of this.#outbounds) outbound.admitAgain(); // those for outside clients
       closeUntrusted(); // certificates expire on open connections, in both roles
     }, admitAgainEveryMs).unref();
     this.#stops.push(

@@ -3,7 +3,6 @@
  * allowed ones.
  */
 
-import { messageOf } from "../../core/errors.js";
 import { isGatewayCaller } from "../../core/identity.js";
 import type { JournalPlan } from "../../core/journal/plan.js";
 import type { Label } from "../../core/model.js";
@@ -13,7 +12,7 @@ import type { FieldBlock } from "../http2/field-block.js";
 import { PreparedField } from "../http2/prepared-field.js";
 import type { Stream } from "../http2/stream.js";
 import type { AppRegistration, AppView, EvaluatedPolicy } from "../ports.js";
-import { type Answer, answerFor, copiedWriteAnswer, internalAnswer, unavailableAnswer } from "./answer.js";
+import { answerFor, copiedWriteAnswer, unavailableAnswer } from "./answer.js";
 import { labelMap, plainAddress, SourceLabels } from "./call-inputs.js";
 import { type CallGate, CallSide, type CallSideDeps } from "./call-side.js";
 import { dialApplication, isApplicationGone } from "./dial.js";
@@ -23,8 +22,9 @@ import type { Peer } from "./forward/listener.js";
 import { inboundLimits, type ListenerLimits } from "./forward/listener-limits.js";
 import type { UpstreamSession } from "./forward/upstream-session.js";
 import { InboundJudge, type InboundJudgeDeps } from "./inbound-judge.js";
+import { judgeOpenCalls } from "./judge-again.js";
 import { mirrorField } from "./mirror/mirrored-call.js";
-import { type OpenCall, OpenCalls } from "./open-calls.js";
+import { OpenCalls } from "./open-calls.js";
 import { endsWithDot } from "./request-head.js";
 import { StreamWaiter } from "./stream-queue.js";
 import type { TlsState } from "./tls-state.js";
@@ -100,11 +100,6 @@ export class Inbound extends CallSide {
   /** Applies changed trust to the tokens of open calls. */
   refreshTokens(): void {
     if (this.#deps.policy.current !== undefined) this.#judgeOpen(this.#deps.policy.current);
-  }
-
-  /** Closes connections whose certificate has expired. */
-  admitAgain(): void {
-    this.listener.admitAgain();
   }
 
   /** Asks callers to move their connections to another endpoint or to reconnect. */
@@ -281,29 +276,8 @@ export class Inbound extends CallSide {
     }
   }
 
-  /** A fault in one call must not leave other calls open. */
-  #judgeAgain(call: OpenCall, policy: EvaluatedPolicy): Answer | undefined {
-    try {
-      return this.#judge.judgeOpen(call, policy);
-    } catch (error) {
-      this.#deps.log.error("a call cannot be judged again", { error: messageOf(error), method: call.method });
-      return internalAnswer(policy.revision);
-    }
-  }
-
   #judgeOpen(policy: EvaluatedPolicy): void {
-    const startedMs = this.#deps.clock.monotonicMs();
-    const { size } = this.open;
-    const ended = this.open.judgeAgain((call) => this.#judgeAgain(call, policy));
-    if (size === 0) return;
-    const tookMs = this.#deps.clock.monotonicMs() - startedMs;
-    this.#deps.metrics.judgedAgain(size, ended, tookMs);
-    if (ended > 0)
-      this.#deps.log.info("open calls were ended, because a new revision or trust refuses them", {
-        ended,
-        revision: policy.revision,
-        tookMs,
-      });
+    judgeOpenCalls(this.open, this.#deps, policy, (call) => this.#judge.judgeOpen(call, policy));
   }
 }
 

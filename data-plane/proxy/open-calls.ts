@@ -10,6 +10,7 @@ export interface OpenCall {
   readonly caller: SpiffeId;
   /** It is a copy of a call. */
   readonly isMirrored: boolean;
+  readonly service: string;
   readonly method: string;
   /** The method that the caller asked for, where a route's rewrite made it `method`. */
   readonly calledMethod: string | undefined;
@@ -29,7 +30,7 @@ export interface OpenCall {
   answer(answer: Answer): void;
 }
 
-/** The calls that are open at the application. */
+/** The calls of one listener that were allowed and are not over. */
 export class OpenCalls {
   #first: OpenCall | null = null;
   #size = 0;

@@ -1,7 +1,7 @@
 /** Clients outside the mesh: what a gateway exposes, to whom, and what the destination's proxy makes of them. */
 import { createHash, createPublicKey } from "node:crypto";
 import { renameSync, writeFileSync } from "node:fs";
-import { connect } from "node:http2";
+import { type ClientHttp2Session, connect, type IncomingHttpHeaders } from "node:http2";
 import { join } from "node:path";
 import { credentials, Metadata, status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
@@ -129,6 +129,21 @@ afterAll(async () => {
   await mesh?.stop();
 }, 60_000);
 
+/** Returns the gRPC status of an empty call on `session`. */
+function unaryOn(session: ClientHttp2Session): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const request = session.request({
+      ...{ ":method": "POST", ":path": "/test.Echo/Unary", ":authority": "shop.example" },
+      ...{ "content-type": "application/grpc", te: "trailers" },
+    });
+    const take = (fields: IncomingHttpHeaders): void => {
+      if (fields["grpc-status"] !== undefined) resolve(String(fields["grpc-status"]));
+    };
+    request.on("response", take).on("trailers", take).on("error", reject).resume();
+    request.end(Buffer.alloc(5));
+  });
+}
+
 const bearer = (token: string): Metadata => {
   const metadata = new Metadata();
   metadata.set("authorization", `Bearer ${token}`);
@@ -204,6 +219,60 @@ test("a client's certificate names it to the destination, by its URI or its key,
   await mesh.apply(policy.replace('["spiffe://partner/till"]', `["${name}"]`));
   expect((await client("partners", plain).unary({})).code).toBe(0);
   expect((await client("partners", till).unary({})).code).toBe(PERMISSION_DENIED);
+});
+
+test("I10: an open call ends when its method is exposed no more, or another proof is asked for", async () => {
+  const exposed = "[test.Echo/Unary, test.Echo/ServerStream, test.Echo/Bidi]";
+  for (const [changed, code] of [
+    [policy.replace(exposed, "[test.Echo/Unary]"), status.UNIMPLEMENTED],
+    [policy.replace("{ anyone: true }", "{ token: [accounts] }"), status.UNAUTHENTICATED],
+  ] as const) {
+    await mesh.apply(policy);
+    const call = client("open").serverStream({ text: "on", count: 100_000, delay_ms: 50 });
+    const ended = new Promise<number>((resolve) => call.on("error", (error: { code: number }) => resolve(error.code)));
+    await new Promise((resolve) => call.once("data", resolve));
+    call.on("data", () => {});
+    await mesh.apply(changed);
+    expect(await ended).toBe(code);
+  }
+  await mesh.apply(policy);
+});
+
+test("a client whose CA is taken no more is let go, and one whose CA stays is not", async () => {
+  const middle = makeCertificate({
+    name: "middle",
+    issuer: clientCa,
+    extensions: [basic(true), keyUsage([usage.keyCertSign])],
+  });
+  const other = authority("other partners");
+  const kept = [leafOf(middle, extendedUsage.client, uriName("spiffe://partner/till")), middle];
+  const gone = [leafOf(other, extendedUsage.client, uriName("spiffe://partner/till"))];
+  const file = join(mesh.dir, "partners.pem");
+  const store = (...cas: readonly TestCertificate[]): void => {
+    writeFileSync(`${file}.new`, pem(...cas));
+    renameSync(`${file}.new`, file);
+  };
+  const open = (own: readonly TestCertificate[]): Promise<ClientHttp2Session> =>
+    new Promise((resolve, reject) => {
+      const [host = "", port = ""] = (addresses.partners ?? "").split(":");
+      const security = { ca: pem(serverCa), key: own[0]?.keyPem, cert: pem(...own), servername: "shop.example" };
+      const session = connect(`https://${host}:${port}`, security);
+      session.once("remoteSettings", () => resolve(session)).once("error", reject);
+    });
+  const keeps = await open(kept);
+  store(clientCa, other);
+  let session: ClientHttp2Session | undefined;
+  const isTaken = async (): Promise<boolean> => {
+    session?.destroy();
+    session = await open(gone);
+    return (await unaryOn(session)) === "0";
+  };
+  await until("the second CA is taken", isTaken, 20_000, () => "");
+  const closed = new Promise((resolve) => session?.once("close", resolve));
+  store(clientCa);
+  await closed;
+  expect([keeps.closed, await unaryOn(keeps)]).toEqual([false, "0"]);
+  keeps.close();
 });
 
 test("operators ask about gateways as about services", async () => {

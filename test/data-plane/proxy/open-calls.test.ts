@@ -11,6 +11,7 @@ test("a call that ends while others are judged again is not judged: nothing of i
     const caller = buildSpiffeId("test", "service", "front");
     const call: OpenCall = {
       caller,
+      service: "callee",
       method,
       inputs: { ...inputs, destinationLabels: new Map() },
       ...{
