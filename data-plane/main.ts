@@ -80,7 +80,6 @@ interface TakenData {
 }
 
 /**
-/**
  * Locks the data folder, or has the process that runs on it hold still: it hands over once this one serves. Fails with
  * `exists` if that one hands nothing over.
  */

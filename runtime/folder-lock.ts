@@ -12,6 +12,11 @@ interface Owner {
 }
 
 const lockName = "lock.json";
+/**
+ * The folders that this process has. A lock with its process id alone proves nothing: in a container every process that
+ * ran on the folder before may have been process 1, and started as long after the system as this one.
+ */
+const taken = new Set<string>();
 
 /**
  * Creates `path` (mode 0700) if it is missing. Returns a function that removes the created folders if they are empty.
@@ -39,12 +44,11 @@ export async function takeFolder(path: string, who: string): Promise<void> {
   writeFileSync(mine, JSON.stringify(await ownerHere()), { mode: 0o600 });
   try {
     for (let attempt = 0; attempt < 5; attempt += 1) {
-      if (tryLink(mine, lock)) return;
+      if (tryLink(mine, lock)) return void taken.add(resolve(path));
       const text = readText(lock);
       if (text === undefined) continue; // the lock was just released
       const running = parseOwner(text);
-      if (running !== undefined && (await findProcess(running.pid))?.started === running.started)
-        throw busy(path, who, running.pid);
+      if (running !== undefined && (await isRunning(running, path))) throw busy(path, who, running.pid);
       setAside(lock, text, `${mine}.stale`);
     }
     throw busy(path, who, undefined);
@@ -56,6 +60,7 @@ export async function takeFolder(path: string, who: string): Promise<void> {
 /** Releases a folder if this process has it: another one may have taken it over. */
 export function releaseFolder(path: string): void {
   const lock = join(path, lockName);
+  if (!taken.delete(resolve(path))) return;
   if (parseOwner(readText(lock) ?? "")?.pid === process.pid) rmSync(lock, { force: true });
 }
 
@@ -64,6 +69,12 @@ export async function inheritFolder(path: string): Promise<void> {
   const mine = join(path, `lock.${process.pid}.tmp`);
   writeFileSync(mine, JSON.stringify(await ownerHere()), { mode: 0o600 });
   renameSync(mine, join(path, lockName));
+  taken.add(resolve(path));
+}
+
+async function isRunning({ pid, started }: Owner, path: string): Promise<boolean> {
+  if (pid === process.pid) return taken.has(resolve(path));
+  return (await findProcess(pid))?.started === started;
 }
 
 async function ownerHere(): Promise<Owner> {

@@ -14,7 +14,7 @@ export interface ProcessIdentity {
 
 /** Returns the process that runs as `pid`, or undefined if there is none. A zombie does not count. */
 export async function findProcess(pid: number): Promise<ProcessIdentity | undefined> {
-  if (!Number.isSafeInteger(pid) || pid < 2) return undefined;
+  if (!Number.isSafeInteger(pid) || pid < 1) return undefined;
   try {
     const [stat, command] = await Promise.all([
       readFile(`/proc/${pid}/stat`, "utf8"),

@@ -45,7 +45,7 @@ export async function stopOrphans(
   const recorded = parseRecordedProcess(await readFile(join(dir, "process.json"), "utf8").catch(() => ""));
   const own = Number((await readFile(join(dir, "nats.pid"), "utf8").catch(() => "")).trim());
   for (const pid of new Set([recorded?.pid ?? 0, own])) {
-    const found = await findProcess(pid);
+    const found = pid > 1 ? await findProcess(pid) : undefined; // process 1 is nobody's orphan
     if (found === undefined || !found.command.includes(configFile)) continue;
     if (pid === recorded?.pid && recorded.started !== "" && found.started !== recorded.started) continue;
     log.warn("stopping the NATS server that a killed `ashlar up` left behind", { pid });
