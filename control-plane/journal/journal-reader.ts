@@ -17,7 +17,7 @@ export interface JournalReaderDeps {
   readonly bus: Pick<Bus, "streamNames" | "streamInfo" | "leaderGet">;
   readonly reader: Pick<StatementReader, "readJournal">;
   readonly mesh: string;
-  /** Every key that ever was one of the mesh's verifies what control planes said. */
+  /** Every key that ever was one of the mesh's verifies what control planes said; only those of the last record settle. */
   readonly trust: Pick<Ledger["trust"], "list">;
 }
 
@@ -37,6 +37,7 @@ export interface ReadEntry {
   readonly judged: JudgedEntry;
   readonly storedMs: number;
   readonly outcome: Pick<JournalOutcome, "code"> | undefined;
+  /** Where the entry is not settled: what was said under a signing key that was dropped, which no proxy takes any more. */
   readonly resolution: JournalResolution | undefined;
   /** The messages of the entry that was asked for whole; empty for every other one. */
   readonly request: Uint8Array;
@@ -79,8 +80,7 @@ export function createJournalReader(deps: JournalReaderDeps): JournalReader {
           "limit",
           `the journal of ${service} has ${info.messages} messages, at most ${messagesMax} are read`,
         );
-      const keys = new Map(deps.trust.list().flatMap(({ body }) => [...keySetOf(body)]));
-      const walk = new Walk(deps, service, info.firstSequence, keys, whole);
+      const walk = new Walk(deps, service, info.firstSequence, whole);
       for (let from = info.firstSequence; from <= info.lastSequence; from += atOnceMax) {
         if (signal?.aborted) throw new AshlarError("unavailable", "the call was cancelled");
         const count = Math.min(atOnceMax, info.lastSequence - from + 1);
@@ -101,15 +101,20 @@ class Walk {
   readonly #deps: JournalReaderDeps;
   readonly #service: string;
   readonly #keys: KeySet;
+  readonly #keysInForce: KeySet;
   readonly #log: JournalLog;
   readonly #whole: number;
   readonly #found = new Map<number, Parts>();
+  /** Resolutions under dropped keys, by their entries. */
+  readonly #former = new Map<number, JournalResolution>();
   #refused = 0;
 
-  constructor(deps: JournalReaderDeps, service: string, firstKept: number, keys: KeySet, whole: number) {
+  constructor(deps: JournalReaderDeps, service: string, firstKept: number, whole: number) {
     this.#deps = deps;
     this.#service = service;
-    this.#keys = keys;
+    const keys = deps.trust.list().map(({ body }) => keySetOf(body));
+    this.#keys = new Map(keys.flatMap((each) => [...each]));
+    this.#keysInForce = keys.at(-1) ?? new Map();
     this.#log = new JournalLog(firstKept);
     this.#whole = whole;
   }
@@ -128,8 +133,13 @@ class Walk {
     if (place?.service !== this.#service) throw new AshlarError("invalid_record", "another service's");
     if (place.kind === "seal") return;
     if (place.kind === "resolution") {
-      const { body } = verifyResolution(data, this.#deps.mesh, this.#keys);
-      const settled = body.service === this.#service ? this.#settle(sequence, body) : undefined;
+      const { body, kid } = verifyResolution(data, this.#deps.mesh, this.#keys);
+      if (body.service !== this.#service) throw new AshlarError("invalid_record", "it is about another service's");
+      if (!this.#keysInForce.has(kid)) {
+        this.#former.set(body.entry, body);
+        return;
+      }
+      const settled = this.#settle(sequence, body);
       if (settled !== undefined) this.#found.set(body.entry, { ...settled, resolution: body });
       return;
     }
@@ -176,7 +186,9 @@ class Walk {
     const entries: ReadEntry[] = [];
     for (const judged of this.#log.entries) {
       const parts = this.#found.get(judged.sequence);
-      if (parts !== undefined) entries.push({ ...parts, judged });
+      if (parts === undefined) continue;
+      const former = judged.settledBy === 0 ? this.#former.get(judged.sequence) : undefined;
+      entries.push({ ...parts, judged, resolution: parts.resolution ?? former });
     }
     return { service: this.#service, entries, refused: this.#refused };
   }

@@ -38,10 +38,11 @@ function entryOf(parts: Partial<JournalEntry>): JournalEntry {
 }
 
 class World {
+  readonly trusts = [trust];
   readonly bus = new MemoryBroker().connect();
   readonly reader = createJournalReader({
     ...{ bus: this.bus, mesh: testMesh, reader: pki.reader() },
-    trust: { list: () => [trust] },
+    trust: { list: () => this.trusts },
   });
 
   async open(): Promise<this> {
@@ -166,5 +167,12 @@ test("an operator resolves a write that nobody knows the outcome of, once, and n
   await expect(resolve(open)).rejects.toThrow(`settled by ${sequence}`);
   await expect(resolve(loser)).rejects.toThrow("is void");
   await expect(resolve(99)).rejects.toMatchObject({ code: "not_found" });
+  // proxies do not take what a dropped key signed, so the word is asked for again
+  const next = createTestKey();
+  world.trusts.push({ ...trust, body: { ...trust.body, signingKeys: buildTrust([next]).signingKeys } });
+  const [dropped] = (await world.reader.read("ledger")).entries;
+  expect([dropped?.judged.settledBy, dropped?.resolution?.operator]).toEqual([0, testAuthor]);
+  const again = await resolve(open, { ...deps, signer: next.signer });
+  expect((await world.reader.read("ledger")).entries[0]?.judged.settledBy).toBe(again);
   expect(notes.at(2)).toMatchObject({ action: "resolve", target: `ledger entry ${open}`, outcome: "ok" });
 });
