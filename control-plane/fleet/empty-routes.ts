@@ -9,7 +9,7 @@ export interface RoutedTargets {
   readonly service: string;
   /** The rule as operators know it: "payments/rules[0]". */
   readonly rule: string;
-  /** Those with a weight above 0, or where copies of its calls go; not empty. */
+  /** The targets with a weight above 0, or where copies of its calls go; not empty. */
   readonly targets: readonly Pick<WeightedVersion, "version" | "labels">[];
   /** What becomes of the calls for a target without instances: they go to the others, are answered 14, or are not copied. */
   readonly whenEmpty: "spill" | "fail" | "no copies";

@@ -43,7 +43,7 @@ export class ExpectedProxies {
     this.#expected.delete(proxyId);
   }
 
-  /** Those that should have been heard of by now, oldest first. */
+  /** The proxies that should have been heard of by now, oldest first. */
   missing(nowMs: number): readonly ExpectedProxy[] {
     const { graceMs, forgetMs } = this.#options;
     for (const [id, { sinceMs }] of this.#expected) if (nowMs - sinceMs > forgetMs) this.#expected.delete(id);

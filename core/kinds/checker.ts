@@ -30,7 +30,7 @@ export interface PolicyChecker {
   callers(callers: readonly string[], place: string): void;
   /** Reports methods that `service` does not state, where it states its methods. */
   methods(service: string, methods: readonly string[], place: string): void;
-  /** Those of `methods` that `service` marks neither idempotent nor free of side effects. */
+  /** Returns the methods that `service` marks neither idempotent nor free of side effects. */
   notIdempotent(service: string, methods: readonly string[]): readonly string[];
   /** Completes a message with the name that was probably meant; "" where there is none. */
   nearest(text: string, names: () => Iterable<string>): string;

@@ -37,7 +37,7 @@ export function fairShare(rate: number, own: number, others: readonly number[], 
 }
 
 /**
- * As `fairShare`, for one of `workers` processes of a proxy: proxies divide among each other by what each asks in all,
+ * Returns what `fairShare` does, for one of `workers` processes of a proxy: proxies divide among each other by what each asks in all,
  * however many processes it has, and a proxy's workers divide what is its own. `siblings` are asked by the workers of
  * this proxy, `others` by whole proxies; `members` counts proxies.
  */

@@ -10,7 +10,7 @@ export interface Descriptor {
   readonly name: string;
   /** Names without the service. */
   readonly methods: readonly string[];
-  /** Those with `idempotency_level = IDEMPOTENT`, and those with NO_SIDE_EFFECTS (descriptor.proto, MethodOptions). */
+  /** Methods with `idempotency_level = IDEMPOTENT`, and those with NO_SIDE_EFFECTS (descriptor.proto, MethodOptions). */
   readonly idempotent: readonly string[];
   readonly noSideEffects: readonly string[];
 }

@@ -29,7 +29,7 @@ export function call<Response>(
   return callWith(new Metadata(), client, service, method, ...requests);
 }
 
-/** As `call`, with metadata. */
+/** Makes a call as `call` does, with metadata. */
 export function callWith<Response>(
   metadata: Metadata,
   client: Client,

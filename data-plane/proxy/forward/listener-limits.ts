@@ -1,4 +1,4 @@
-/** How much of what a listener takes. */
+/** How many connections a listener takes, and how much each of them may send. */
 import { applicationLimits, defaultLimits, type EngineLimits } from "../../http2/limits.js";
 
 export interface ListenerLimits {
@@ -7,7 +7,7 @@ export interface ListenerLimits {
   /** Mutual TLS: those that have not, beside the others; the oldest makes room. */
   readonly unprovenMax: number;
   readonly handshakeTimeoutMs: number;
-  /** Of each connection. */
+  /** What the frame engine of each connection takes. */
   readonly engine: EngineLimits;
 }
 
