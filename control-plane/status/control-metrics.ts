@@ -2,6 +2,7 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { linesOf, type MetricsFormat, writeInTurns } from "../../runtime/metrics-text.js";
+import { gaugesOf, watchProcess } from "../../runtime/process-metrics.js";
 import { type AuditDraft, type AuditTrail, auditActions } from "../audit/audit-trail.js";
 
 /** The state of the mesh at one moment. */
@@ -55,7 +56,7 @@ export function createControlMetrics(): ControlMetrics {
     registers,
   });
   const gauges = new MeshGauges(registers);
-  watchProcess(registers);
+  watchLoop(registers);
   return {
     counted: (trail) => ({
       record(draft: AuditDraft) {
@@ -118,22 +119,9 @@ class MeshGauges {
   }
 }
 
-function watchProcess(registers: Registry[]): void {
-  const read = (name: string, help: string, value: () => number): void => {
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        this.set(value());
-      },
-    });
-  };
-  read("process_resident_memory_bytes", "Resident memory of the process.", () => process.memoryUsage.rss());
-  read("process_cpu_seconds", "CPU time that the process used, user and system.", () => {
-    const { user, system } = process.cpuUsage();
-    return (user + system) / 1e6;
-  });
+function watchLoop(registers: Registry[]): void {
+  const read = gaugesOf(registers);
+  watchProcess(read);
   const delays = monitorEventLoopDelay({ resolution: delayResolutionMs });
   delays.enable();
   read("ashlar_event_loop_delay_max_seconds", "Longest delay of the event loop since the last scrape.", () => {

@@ -4,7 +4,7 @@ import { expectedSize, parseSizeBytes } from "../size.js";
 import { describe, type Shape } from "../snapshot/shapes.js";
 import { PolicyFault } from "./fault.js";
 import { type Type, writeTag } from "./type.js";
-import { text } from "./types.js";
+import { text, uint64Wire } from "./types.js";
 
 /** `true`, written only where it is so: there is no other way to say the default. */
 export const onlyTrue: Type<boolean> = {
@@ -203,17 +203,6 @@ export function sizeOf({ min, max }: { readonly min: number; readonly max: numbe
       throw new PolicyFault(`${value} is not ${expected}`);
     },
     render: (value) => (value % 1024 === 0 ? `${value / 1024}KiB` : value),
-    wire: {
-      wireType: 0,
-      absent: () => 0,
-      write(writer, number, value) {
-        if (value !== 0) writeTag(writer, number, 0).uint64(value);
-      },
-      read(reader) {
-        const value = Number(reader.uint64());
-        if (!Number.isSafeInteger(value)) throw new PolicyFault("a number above 2^53 - 1");
-        return value;
-      },
-    },
+    wire: uint64Wire,
   };
 }

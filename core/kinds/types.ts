@@ -83,6 +83,20 @@ export function wholeNumber(min: number, max: number): Type<number> {
   };
 }
 
+/** Whole numbers up to 2^53 - 1 as a uint64; 0 is not written. */
+export const uint64Wire: Wire<number> = {
+  wireType: 0,
+  absent: () => 0,
+  write(writer, number, value) {
+    if (value !== 0) writeTag(writer, number, 0).uint64(value);
+  },
+  read(reader) {
+    const value = Number(reader.uint64());
+    if (!Number.isSafeInteger(value)) throw new PolicyFault("a number above 2^53 - 1");
+    return value;
+  },
+};
+
 interface DurationOptions {
   /** The bounds in words: "at most 24h". */
   readonly bounds: string;
@@ -106,18 +120,7 @@ export function duration({ bounds, msMin, msMax, whenShort, zeroIsNone = false }
     shape: converted(textShape(expectedDuration(bounds), durationPattern, why), (value) => parseDurationMs(value) ?? 0),
     canonical: (value) => (zeroIsNone && value === 0 ? 0 : checkWhole(value, msMin, msMax, " ms")),
     render: (value) => (value === 0 ? undefined : renderDuration(value)),
-    wire: {
-      wireType: 0,
-      absent: () => 0,
-      write(writer, number, value) {
-        if (value !== 0) writeTag(writer, number, 0).uint64(value);
-      },
-      read(reader) {
-        const value = Number(reader.uint64());
-        if (!Number.isSafeInteger(value)) throw new PolicyFault("a number above 2^53 - 1");
-        return value;
-      },
-    },
+    wire: uint64Wire,
   };
 }
 

@@ -1,4 +1,5 @@
-import { Counter, Gauge, type Registry } from "prom-client";
+import { Counter, type Registry } from "prom-client";
+import { gaugesOf } from "../../runtime/process-metrics.js";
 import type { MemoryBudget } from "../http2/memory-budget.js";
 import { type Overload, overloadCauses } from "../proxy/overload.js";
 import type { WaitCounters } from "../proxy/wait-counters.js";
@@ -12,15 +13,7 @@ export interface LoadSources {
 
 /** Registers the metrics of memory, delay and refusals for lack of either. They are read at each scrape. */
 export function reportLoad(registers: Registry[], { budget, overload, retries, waits }: LoadSources): void {
-  const read = (name: string, help: string, value: () => number) =>
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        this.set(value());
-      },
-    });
+  const read = gaugesOf(registers);
   read("ashlar_buffer_bytes", "Bytes that are held for peers that have not taken them yet.", () => budget.usedBytes);
   read("ashlar_buffer_peak_bytes", "Highest value of ashlar_buffer_bytes since the start.", () => budget.peakBytes);
   read("ashlar_buffer_limit_bytes", "Limit of ashlar_buffer_bytes, set by --buffer-mib.", () => budget.maxBytes);

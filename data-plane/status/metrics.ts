@@ -2,6 +2,7 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { linesOf, type MetricsFormat, writeInTurns } from "../../runtime/metrics-text.js";
+import { gaugesOf, watchProcess } from "../../runtime/process-metrics.js";
 import { EngineCounters, refusalReasons } from "../http2/refusals.js";
 import type { ProxyMetrics } from "../proxy/proxy-metrics.js";
 import type { ShadowOutcome } from "../proxy/shadow-tally.js";
@@ -60,7 +61,7 @@ export function createMetrics(counters = new EngineCounters(), load?: LoadSource
   const registry = new Registry();
   const registers = [registry];
   if (load !== undefined) reportLoad(registers, load);
-  watchProcess(registers);
+  watchMemory(registers);
   const calls = new CallTable();
   return {
     calls,
@@ -156,28 +157,9 @@ function reportRefusals(registers: Registry[], counters: EngineCounters): void {
   });
 }
 
-type Read = (name: string, help: string, value: () => number) => void;
-
-function gauges(registers: Registry[]): Read {
-  return (name, help, value) => {
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        this.set(value());
-      },
-    });
-  };
-}
-
-function watchProcess(registers: Registry[]): void {
-  const read = gauges(registers);
-  read("process_resident_memory_bytes", "Resident memory of the process.", () => process.memoryUsage.rss());
-  read("process_cpu_seconds", "CPU time that the process used, user and system.", () => {
-    const { user, system } = process.cpuUsage();
-    return (user + system) / 1e6;
-  });
+function watchMemory(registers: Registry[]): void {
+  const read = gaugesOf(registers);
+  watchProcess(read);
   read("ashlar_heap_used_bytes", "Used bytes of the JavaScript heap.", () => process.memoryUsage().heapUsed);
   read("ashlar_external_bytes", "Bytes outside the JavaScript heap that its objects hold, as buffers do.", () => {
     const { external } = process.memoryUsage();
@@ -210,7 +192,7 @@ function watchEventLoop(registers: Registry[]): void {
 }
 
 function watch(registers: Registry[], sources: MetricSources): void {
-  const read = gauges(registers);
+  const read = gaugesOf(registers);
   read("ashlar_epoch_seen", "Highest epoch whose signed activation was verified.", () => sources.seenEpoch());
   read("ashlar_epoch_evaluating", "Epoch of the policy that calls are judged by; 0: no policy yet.", () =>
     sources.evaluatingEpoch(),
