@@ -1,5 +1,6 @@
 /** The streams of journals: one a service, created with a credential for that alone, never deleted. */
 import { AshlarError, isAshlarError, messageOf } from "../../core/errors.js";
+import { idsKnownMsMin } from "../../core/kinds/journal/journal.js";
 import { journaledPrefix, journalPrefix, journalStream } from "../../core/wire/subjects.js";
 import type { Bus, StreamInfo, StreamSpec } from "../../runtime/bus.js";
 
@@ -12,8 +13,6 @@ export interface WantedJournal {
 
 /** A record and its headers: what a proxy's user may send at most. */
 const messageBytesMax = (512 + 16) * 1024;
-/** Outcomes have ids too: two copies of one that come within this time are one. */
-const windowMsMin = 120_000;
 
 /** What the stream of a journal must be: nothing goes by age, number or size, and a full one refuses. */
 export function journalSpec(
@@ -33,7 +32,7 @@ export function journalSpec(
     denyPurge: true,
     allowDirect: true,
     republish: { from: `${journalPrefix(service)}.>`, to: `${journaledPrefix(service)}.>`, headersOnly: true },
-    duplicateWindowMs: Math.max(windowMsMin, rememberMs),
+    duplicateWindowMs: Math.max(idsKnownMsMin, rememberMs),
   };
 }
 
@@ -60,7 +59,7 @@ export function journalFaults(wanted: WantedJournal, { spec, dangers }: StreamIn
   return [...dangers, ...faults, ...unbounded];
 }
 
-const windowOf = (spec: StreamSpec): number => spec.duplicateWindowMs ?? windowMsMin;
+const windowOf = (spec: StreamSpec): number => spec.duplicateWindowMs ?? idsKnownMsMin;
 
 /** Whether a stream is there that the journal of `wanted` can go on with as it is. */
 export function isReady(wanted: WantedJournal, found: StreamInfo | undefined): boolean {

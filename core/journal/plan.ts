@@ -1,6 +1,11 @@
 /** What a proxy does with the calls of a service that has a Journal. */
 import { nameIn, type SpiffeId, trustDomainOf } from "../identity.js";
-import { defaultMessagesBytesMax, type Journal } from "../kinds/journal/journal.js";
+import {
+  defaultMessagesBytesMax,
+  defaultRememberKeysMs,
+  idsKnownMsMin,
+  type Journal,
+} from "../kinds/journal/journal.js";
 import type { Unit } from "../kinds/table.js";
 import type { CallInputs, Subject } from "../policy/condition/frame.js";
 import { type KeyExpression, parseKeyExpression } from "../policy/condition/key-expression.js";
@@ -17,6 +22,8 @@ export interface CallKeys {
 export interface JournalPlan {
   readonly mode: "before" | "after";
   readonly isKeyed: boolean;
+  /** For so long the stream surely refuses a second copy of an entry. */
+  readonly idsKnownMs: number;
   readonly isOrdered: boolean;
   /** The response is kept, as far as it is not too long. */
   readonly keepsResponse: boolean;
@@ -34,13 +41,14 @@ export interface JournalPlan {
 export function compileJournal({ name, journals, service }: Unit, mesh: string): JournalPlan | undefined {
   const [journal] = journals;
   if (journal === undefined) return undefined;
-  const { idempotencyKey, orderBy, mode, response } = journal;
+  const { idempotencyKey, orderBy, mode, response, rememberKeysMs = defaultRememberKeysMs } = journal;
   const key = idempotencyKey === undefined ? undefined : parseKeyExpression(idempotencyKey);
   const order = orderBy === undefined ? undefined : parseKeyExpression(orderBy);
   const isWrite = writesOf(journal, service?.noSideEffects ?? []);
   return Object.freeze({
     mode,
     isKeyed: key !== undefined,
+    idsKnownMs: key === undefined ? idsKnownMsMin : Math.max(idsKnownMsMin, rememberKeysMs),
     isOrdered: order !== undefined,
     keepsResponse: response === "bytes",
     requestBytesMax: journal.requestBytesMax ?? defaultMessagesBytesMax,

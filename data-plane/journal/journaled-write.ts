@@ -53,6 +53,8 @@ export interface SharedWrites {
 export const patienceMs = { append: 5000, other: 10_000 } as const;
 /** What was begun is tried to its end for so long, whether somebody waits or not. */
 const persistMs = 600_000;
+/** A try may take so long, with the pause before it. */
+const idMarginMs = 20_000;
 const retry = { msMin: 20, msMax: 2000 };
 
 export class JournaledWrite {
@@ -155,6 +157,8 @@ export class JournaledWrite {
       ? entryMessageId(keyIdOf(entry), afterVoid)
       : `${nonceMessageId(entry.nonce)}.${expected}`;
     const startedMs = clock.monotonicMs();
+    // once the stream may have forgotten the id, another try would be another entry
+    const appendMsMax = Math.min(persistMs, plan.idsKnownMs - idMarginMs);
     const backoff = new Backoff(retry, random);
     for (;;) {
       try {
@@ -168,7 +172,7 @@ export class JournaledWrite {
         const isLate = tookMs >= patienceMs.append || clock.monotonicMs() >= this.#request.dueAtMs;
         if (!isOpen || isLate) this.#request.tell({ kind: "unavailable" });
         // the first try may be under way yet; of a full stream, or a refused one, nothing is
-        if (!isOpen || tookMs >= persistMs || signal.aborted) return undefined;
+        if (!isOpen || tookMs >= appendMsMax || signal.aborted) return undefined;
       }
       await clock.sleep(backoff.nextMs(), signal);
     }

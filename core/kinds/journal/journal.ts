@@ -65,6 +65,8 @@ export interface Journal extends ObjectWith<"Journal", typeof fields> {}
 
 export const defaultMessagesBytesMax = 256 * 1024;
 export const defaultRememberKeysMs = dayMs;
+/** The stream knows message ids at least so long: two copies of an outcome that come within this time are one. */
+export const idsKnownMsMin = 120_000;
 
 export const journal = defineKind("Journal", fields, {
   noun: "journal",
