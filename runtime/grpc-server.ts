@@ -49,7 +49,7 @@ export interface GrpcServerOptions {
   readonly streamsMax?: number;
   /** For a "unix:PATH": connections at once; those without a call end after a minute. undefined: no bound. */
   readonly connectionsMax?: number;
-  /** For such a socket: what a takeover needs. */
+  /** What a takeover needs of such a socket. */
   readonly handover?: Handover | undefined;
   /** Memory of one HTTP/2 session in MB, 16 by default. */
   readonly sessionMegabytesMax?: number;

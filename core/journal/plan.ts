@@ -22,7 +22,7 @@ export interface CallKeys {
 export interface JournalPlan {
   readonly mode: "before" | "after";
   readonly isKeyed: boolean;
-  /** For so long the stream surely refuses a second copy of an entry. */
+  /** Milliseconds for which the stream surely refuses a second copy of an entry. */
   readonly idsKnownMs: number;
   readonly isOrdered: boolean;
   /** The response is kept, as far as it is not too long. */

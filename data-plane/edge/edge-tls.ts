@@ -42,7 +42,7 @@ export class EdgeTls {
     this.#listeners.push(listener);
   }
 
-  /** For clients that say no name. */
+  /** The context of handshakes in which the client asks for no name. */
   get context(): SecureContextOptions {
     return this.#loaded[0]?.options ?? {};
   }
@@ -160,7 +160,7 @@ export interface ProvedClient {
   readonly chain: readonly X509Certificate[];
 }
 
-/** By connection: Node gives the certificates that a client sent only to who asks first. */
+/** The certificates of each connection. Node gives them only to whoever asks first. */
 const provedBefore = new WeakMap<TLSSocket, ProvedClient>();
 
 /** Returns the client at the other end; undefined: it proved no certificate that the listener's CAs signed. */

@@ -68,10 +68,10 @@ interface Given {
 }
 
 export interface Faults {
-  /** Of steps, what share ends in the death of its proxy, and of appends, what share loses its acknowledgement. */
+  /** The share of steps in which the proxy dies, and the share of appends whose acknowledgement is lost. */
   readonly death: number;
   readonly loss: number;
-  /** Of reads, what share sees all of the log. */
+  /** The share of reads that see all of the log. */
   readonly fresh: number;
 }
 

@@ -32,7 +32,7 @@ export interface JournalOutcome extends FleetWriter {
   readonly confirms: readonly Confirmation[];
   /** The entry was never forwarded, and never will be. */
   readonly notForwarded: boolean;
-  /** With `notForwarded`: what those that wait for the entry wait for instead; 0: nothing. */
+  /** The entry that others have to wait for in place of this one, if it was not forwarded; 0: none. */
   readonly behind: number;
 }
 

@@ -14,7 +14,7 @@ import type { CallOwner, ForwardPlan, Leaving, Retrying } from "./call-owner.js"
 import { mayEnter, type Phase, phase } from "./call-phase.js";
 import { KeptFields } from "./kept-fields.js";
 
-/** By so much the timer of an upstream may be ahead: of its clock, and of turns of the event loop, which time is told by. */
+/** Milliseconds by which an upstream's timer may be ahead of ours, which is read once a turn of the event loop. */
 const timersDifferMs = 50;
 
 /** The facts about a call, for judging, routing, counting and observing it. `Call` carries them. */

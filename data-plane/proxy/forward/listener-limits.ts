@@ -2,16 +2,16 @@
 import { applicationLimits, defaultLimits, type EngineLimits } from "../../http2/limits.js";
 
 export interface ListenerLimits {
-  /** Mutual TLS: those that have proved who they are. */
+  /** The most connections; with mutual TLS, of peers that have proved who they are. */
   readonly connectionsMax: number;
-  /** Mutual TLS: those that have not, beside the others; the oldest makes room. */
+  /** With mutual TLS, the most connections of peers that have not proved it yet; the oldest makes room. */
   readonly unprovenMax: number;
   readonly handshakeTimeoutMs: number;
   /** What the frame engine of each connection takes. */
   readonly engine: EngineLimits;
 }
 
-/** Peers that are gone without a word are found. Of the own application the system tells. */
+/** Pings find peers that are gone without a word. The system tells when the own application is gone. */
 const keepalive = { keepaliveMs: 30_000, keepaliveTimeoutMs: 15_000 };
 
 /** Limits for peers: 100 calls a connection. */
