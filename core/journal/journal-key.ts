@@ -50,5 +50,8 @@ export function entryMessageId(keyId: string, afterVoid: number): string {
 /** The message id of an entry without a key. */
 export const nonceMessageId = (nonce: Uint8Array): string => `n${Buffer.from(nonce).toString("hex")}`;
 
-/** The message id of the outcome of an entry: its first copy is the only one. */
-export const outcomeMessageId = (entry: number): string => `o${entry}`;
+/**
+ * The message id of an outcome. Random, since the writer alone has to know it: an id that can be guessed can be taken by
+ * another proxy beforehand, and the stream would drop the true outcome for a second copy.
+ */
+export const outcomeMessageId = (nonce: Uint8Array): string => `o${Buffer.from(nonce).toString("hex")}`;

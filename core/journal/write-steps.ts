@@ -8,6 +8,8 @@
 export interface FoundEntry {
   /** It has the very bytes that this write sent: the acknowledgement of an earlier try was lost. */
   readonly isOwn: boolean;
+  /** It is an entry of this write's idempotency key, stored under the message id of that key. */
+  readonly isOfKey: boolean;
   readonly isOrdered: boolean;
   readonly expected: number;
   /** It has the same request and order key as this write. */
@@ -26,7 +28,7 @@ export type Step =
   | { readonly kind: "head"; readonly fresh: boolean }
   /** Appends the entry, and repeats it under its message id until it is acknowledged or time is up. */
   | { readonly kind: "append"; readonly expected: number; readonly afterVoid: number }
-  /** `of`: an entry of the same order key, or there is "none"; 0: of whichever. */
+  /** `of`: an entry of the same order key, or there is "none"; 0: of whichever. "doubtful": it says it is one, and no proxy signed it. */
   | { readonly kind: "entry"; readonly sequence: number; readonly of: number }
   /** The first entry in (after, until] of the order key of `until` that expects `after`; the log was read whole up to it. */
   | { readonly kind: "first-after"; readonly after: number; readonly until: number }
@@ -42,7 +44,7 @@ export type Step =
 export interface Results<Outcome extends FoundOutcome> {
   readonly head: number | undefined;
   readonly append: { readonly sequence: number; readonly isDuplicate: boolean } | undefined;
-  readonly entry: FoundEntry | "none" | undefined;
+  readonly entry: FoundEntry | "none" | "doubtful" | undefined;
   readonly "first-after": number | undefined;
   readonly "is-known": boolean;
   readonly outcome: Outcome | "in-flight" | "unknown";
@@ -65,6 +67,8 @@ export type WriteEnd<Outcome> =
   | { readonly kind: "blocked"; readonly sequence: number; readonly by: number }
   | { readonly kind: "not-forwarded"; readonly sequence: number }
   | { readonly kind: "unknown"; readonly sequence: number }
+  /** Something that is no entry of this key was stored under its message id: by whom, only that message says. */
+  | { readonly kind: "taken"; readonly sequence: number }
   /** Nothing was appended, as far as is known, or the log could not be read: the application saw nothing. */
   | { readonly kind: "unavailable" };
 
@@ -75,7 +79,7 @@ export interface Write {
   readonly expected: number | undefined;
 }
 
-/** Entries under one key of which all but the last are void or were not forwarded. */
+/** Messages under the ids of one key of which all but the last are void, were not forwarded, or are no entries of it. */
 const triesMax = 64;
 /** Appends of one call that expects nothing and finds that another proxy came first. */
 const racesMax = 3;
@@ -100,13 +104,20 @@ export class WriteSteps<Outcome extends FoundOutcome> {
     }
     let afterVoid = 0;
     let races = 0;
+    let taken = 0;
     for (let tries = 0; tries < triesMax; tries += 1) {
       if (expected === undefined) return { kind: "unavailable" };
       const appended = yield* this.#ask({ kind: "append", expected, afterVoid });
       if (appended === undefined) return { kind: "unavailable" };
       const { sequence, isDuplicate } = appended;
       const found = isDuplicate ? yield* this.#ask({ kind: "entry", sequence, of: 0 }) : undefined;
-      if (isDuplicate && (found === undefined || found === "none")) return { kind: "unavailable" };
+      if (isDuplicate && found === undefined) return { kind: "unavailable" };
+      if (isDuplicate && (typeof found !== "object" || !(found.isOwn || found.isOfKey))) {
+        // who repeats this key finds the same there and goes on behind it, unless an entry may become one with trust
+        if (found === "doubtful" || !isKeyed) return { kind: "taken", sequence };
+        taken = afterVoid = sequence;
+        continue;
+      }
       const other = typeof found === "object" && !found.isOwn ? found : undefined;
       const named = other?.expected ?? expected;
       const isValid = (other?.isOrdered ?? isOrdered) ? yield* this.#isValid(sequence, named) : true;
@@ -123,7 +134,7 @@ export class WriteSteps<Outcome extends FoundOutcome> {
       if (isKeyed) afterVoid = sequence;
       expected = stated ?? head;
     }
-    return { kind: "unavailable" };
+    return taken === 0 ? { kind: "unavailable" } : { kind: "taken", sequence: taken };
   }
 
   *#ask<S extends Step>(step: S): Steps<Results<Outcome>[S["kind"]]> {
@@ -148,7 +159,7 @@ export class WriteSteps<Outcome extends FoundOutcome> {
       if (after === 0 || (yield* this.#ask({ kind: "is-known", sequence: after, of: until }))) return true;
       const found = yield* this.#ask({ kind: "entry", sequence: after, of: until });
       if (found === undefined) return undefined;
-      if (found === "none" || !found.isOrdered) return false; // no entry of this order key is there
+      if (typeof found !== "object" || !found.isOrdered) return false; // no entry of this order key is there
       [until, after] = [after, found.expected];
     }
     return undefined;

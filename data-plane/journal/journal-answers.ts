@@ -45,13 +45,22 @@ export function endAnswer(end: WriteEnd<Settled>, revision: number | undefined):
       const message = `sequence ${end.by}, which comes before it, has no outcome: the application was not called`;
       return say(status.UNAVAILABLE, message, end.sequence);
     }
+    case "taken": {
+      const message =
+        `sequence ${end.sequence} of the journal has the message id of this idempotency key and is no entry of it: the ` +
+        "application was not called; a proxy of the service, or who has its credential, wrote it";
+      return say(status.UNAVAILABLE, message, end.sequence);
+    }
     case "not-forwarded":
       return say(status.UNAVAILABLE, "the application is not reached", end.sequence);
     case "applied":
     case "unknown":
       return say(status.UNAVAILABLE, `outcome unknown (sequence ${end.sequence})`, end.sequence);
     case "unavailable":
-      return say(status.UNAVAILABLE, "the journal cannot be reached: the application was not called");
+      return say(
+        status.UNAVAILABLE,
+        "the journal cannot be reached, or not be read in time: the application was not called",
+      );
     default:
       return unreachable(end);
   }

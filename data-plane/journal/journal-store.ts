@@ -2,7 +2,7 @@
 import { BoundedMap } from "../../core/bounded-map.js";
 import { type Digest, digestOf } from "../../core/digest.js";
 import { AshlarError, isAshlarError } from "../../core/errors.js";
-import { outcomeMessageId } from "../../core/journal/journal-key.js";
+import { entryMessageId, keyIdOf, outcomeMessageId } from "../../core/journal/journal-key.js";
 import { mayFollow } from "../../core/journal/journal-log.js";
 import type { KeySet } from "../../core/signature.js";
 import { type JournalEntry, parseEntry } from "../../core/wire/journal/entry.js";
@@ -15,6 +15,7 @@ import type { Clock } from "../../runtime/clock.js";
 import type { StatementReader } from "../../runtime/statement-reader.js";
 import type { StatementWriter } from "../../runtime/statement-writer.js";
 import type { CallIdentityView } from "../ports.js";
+import { LogWalks, walkMsMax } from "./log-walks.js";
 
 export interface JournalStoreDeps {
   readonly bus: Pick<Bus, "append" | "directGet">;
@@ -24,6 +25,7 @@ export interface JournalStoreDeps {
   /** The keys that control planes sign resolutions with. */
   readonly keys: () => KeySet;
   readonly clock: Clock;
+  readonly random: (bytes: number) => Buffer;
 }
 
 /** An entry that is stored. */
@@ -59,7 +61,8 @@ const aboutOf = (settled: Settled): Pick<JournalOutcome, "entry" | "entryDigest"
   settled.kind === "outcome" ? settled.outcome : settled.resolution;
 
 const knownMax = 10_000;
-const stepsMax = 2000;
+/** Ids of 16 random bytes that others have taken: whoever does that reads what is published before it is stored. */
+const takenMax = 3;
 
 export class JournalStore {
   readonly #deps: JournalStoreDeps;
@@ -73,11 +76,15 @@ export class JournalStore {
   readonly heads = new BoundedMap<string, number>(knownMax);
   /** Entries that are known to be valid, with their keys. */
   readonly valid = new BoundedMap<number, string>(knownMax);
+  /** How far an order key was walked: its head there, and what comes next. */
+  readonly #walked = new BoundedMap<string, { readonly head: number; readonly at: number }>(knownMax);
+  readonly #walks: LogWalks;
 
   constructor(deps: JournalStoreDeps, service: string) {
     this.#deps = deps;
     this.service = service;
     this.#stream = journalStream(service);
+    this.#walks = new LogWalks(deps.clock);
   }
 
   /** Confirmations for the next record. */
@@ -94,14 +101,33 @@ export class JournalStore {
     return this.#append(bytes, journalSubject(this.service, "entry", key), messageId);
   }
 
-  /** Signs and appends an outcome. A second one of an entry is not stored; that counts as done. */
-  async appendOutcome(outcome: JournalOutcome, key: string): Promise<void> {
+  /** Returns what appends this outcome, also when it is called again: one copy is stored. Fails as `Bus.append` does. */
+  outcomeAppender(outcome: JournalOutcome, key: string): () => Promise<void> {
     const bytes = encodeOutcome(outcome);
     const subject = journalSubject(this.service, "outcome", key);
-    const { sequence, isDuplicate } = await this.#append(bytes, subject, outcomeMessageId(outcome.entry));
-    if (!isDuplicate) this.stored(sequence, bytes, outcome.confirms);
-    const { notForwarded, behind } = outcome;
-    this.#settled.set(outcome.entry, { kind: "outcome", notForwarded, behind, outcome });
+    let messageId = outcomeMessageId(this.#deps.random(16));
+    let taken = 0;
+    return async () => {
+      for (;;) {
+        const { sequence, isDuplicate } = await this.#append(bytes, subject, messageId);
+        if (isDuplicate && !(await this.#isStored(bytes, sequence))) {
+          if (++taken > takenMax) throw new AshlarError("denied", `message ids of ${this.service}'s journal are taken`);
+          messageId = outcomeMessageId(this.#deps.random(16));
+          continue;
+        }
+        this.stored(sequence, bytes, outcome.confirms);
+        const { notForwarded, behind } = outcome;
+        this.#settled.set(outcome.entry, { kind: "outcome", notForwarded, behind, outcome });
+        return;
+      }
+    };
+  }
+
+  /** Whether these very bytes are at a sequence that the stream has. Fails with `unavailable` while this replica lags. */
+  async #isStored(bytes: Uint8Array, sequence: number): Promise<boolean> {
+    const message = await this.#get({ sequence });
+    if (message === undefined) throw new AshlarError("unavailable", `sequence ${sequence} is not there yet`);
+    return digestOf(message.data) === digestOf(bytes);
   }
 
   /** An own record is stored: the records that it confirms need no further one, and it needs one. */
@@ -122,27 +148,25 @@ export class JournalStore {
     return { sequence, isDuplicate };
   }
 
-  /** The entry at a sequence; "none": something else is there. undefined: this replica has nothing there, which proves nothing. */
-  async entryAt(sequence: number): Promise<StoredEntry | "none" | undefined> {
+  /**
+   * The entry at a sequence; "none": something else is there; "doubtful": it says that it is one, and by today's trust no
+   * proxy of the service signed it. undefined: this replica has nothing there, which proves nothing.
+   */
+  async entryAt(sequence: number): Promise<StoredEntry | "none" | "doubtful" | undefined> {
     const known = this.#entries.get(sequence);
     if (known !== undefined) return known;
     const message = await this.#get({ sequence });
     if (message === undefined) return undefined;
     const found = this.#readEntry(message);
     if (found !== undefined) this.#entries.set(sequence, found);
-    return found ?? "none";
+    return found ?? (this.#readEntry(message, false) === undefined ? "none" : "doubtful");
   }
 
   /** The next entry of a key from a sequence on; undefined: this replica has none. Whatever is no good entry is passed over. */
   async nextEntry(key: string, from: number): Promise<StoredEntry | undefined> {
-    for (let [steps, at] = [0, from]; steps < stepsMax; steps += 1) {
-      const message = await this.#get({ nextOf: journalSubject(this.service, "entry", key), from: at });
-      if (message === undefined) return undefined;
-      const found = this.#readEntry(message);
-      if (found !== undefined) return found;
-      at = message.sequence + 1;
-    }
-    throw new AshlarError("limit", `journal of ${this.service}: more than ${stepsMax} records in a row are none`);
+    const subject = journalSubject(this.service, "entry", key);
+    const next = (at: number) => this.#get({ nextOf: subject, from: at });
+    return this.#walks.find(`entry ${key} ${from}`, from, next, (message) => this.#readEntry(message) ?? "none");
   }
 
   /** What settled an entry, if this replica has it: the first outcome or resolution in the log. */
@@ -160,16 +184,25 @@ export class JournalStore {
     return first;
   }
 
-  /** The head of an order key as far as this replica goes: from its last outcome on, each entry that names the head is the next. */
+  /**
+   * The head of an order key as far as this replica goes: from its last outcome on, each entry that names the head is the
+   * next. Fails with `unavailable` where that takes too long; the next call goes on.
+   */
   async findHead(key: string): Promise<number> {
-    let head = Math.max(await this.#lastSettled("outcome", key), await this.#lastSettled("resolution", key));
-    for (let [steps, at] = [0, head + 1]; steps < stepsMax; steps += 1) {
+    const { clock } = this.#deps;
+    const untilMs = clock.monotonicMs() + walkMsMax;
+    const settled = Math.max(await this.#lastSettled("outcome", key), await this.#lastSettled("resolution", key));
+    const walked = this.#walked.get(key) ?? { head: 0, at: 1 };
+    let { head, at } = walked.head >= settled ? walked : { head: settled, at: settled + 1 };
+    for (;;) {
       const next = await this.nextEntry(key, at);
-      if (next === undefined) break;
+      if (next === undefined) return head;
       if (mayFollow(head, { isOrdered: true, expected: next.entry.expected })) head = next.sequence;
       at = next.sequence + 1;
+      this.#walked.set(key, { head, at });
+      if (clock.monotonicMs() >= untilMs)
+        throw new AshlarError("unavailable", `an order key of ${this.service}'s journal was read up to sequence ${at}`);
     }
-    return head;
   }
 
   async #lastSettled(kind: "outcome" | "resolution", key: string): Promise<number> {
@@ -189,36 +222,43 @@ export class JournalStore {
     if (entry >= message.sequence) return false;
     const found = await this.entryAt(entry);
     if (found === undefined) return true;
-    if (found === "none" || found.key !== key || found.digest !== entryDigest) return false;
+    if (typeof found !== "object" || found.key !== key || found.digest !== entryDigest) return false;
     return settled.kind === "resolution" || settled.outcome.proxyId === found.entry.proxyId;
   }
 
   async #firstAbout(kind: "outcome" | "resolution", sequence: number, key: string) {
     const subject = journalSubject(this.service, kind, key);
-    for (let [steps, at] = [0, sequence + 1]; steps < stepsMax; steps += 1) {
-      const message = await this.#get({ nextOf: subject, from: at });
-      if (message === undefined) return undefined;
+    const next = (from: number) => this.#get({ nextOf: subject, from });
+    return this.#walks.find(`${kind} ${sequence}`, sequence + 1, next, async (message) => {
       const settled = this.#readSettled(kind, message);
-      const isOfIt = settled !== undefined && aboutOf(settled).entry === sequence;
-      if (isOfIt && (await this.#isAbout(settled, message, key))) return { sequence: message.sequence, settled };
-      at = message.sequence + 1;
-    }
-    return undefined;
+      if (settled === undefined) return "none";
+      if (aboutOf(settled).entry !== sequence) return "other";
+      return (await this.#isAbout(settled, message, key)) ? { sequence: message.sequence, settled } : "none";
+    });
   }
 
   async #get(query: StoredQuery): Promise<StoredMessage | undefined> {
     return this.#deps.bus.directGet(this.#stream, query);
   }
 
-  /** undefined: it is no entry, or nobody of the service signed it: then it does not exist for any reader. */
-  #readEntry(message: StoredMessage): StoredEntry | undefined {
+  /**
+   * undefined: it is no entry, or nobody of the service signed it: then it does not exist for any reader. `isSigned`: false
+   * to read what it says whoever signed it.
+   */
+  #readEntry(message: StoredMessage, isSigned = true): StoredEntry | undefined {
     return this.#reading(() => {
       const place = parseJournalSubject(message.origin?.subject ?? message.subject);
       if (place?.kind !== "entry" || place.service !== this.service) return undefined;
-      const { writer } = this.#deps.reader.readJournal(this.service, message, message.storedMs);
+      const { reader } = this.#deps;
+      const writer = isSigned ? reader.readJournal(this.service, message, message.storedMs).writer : undefined;
       const entry = parseEntry(message.data, writer, place.key);
       return { sequence: message.sequence, key: place.key, entry, digest: digestOf(message.data) };
     });
+  }
+
+  /** Whether an entry is of this idempotency key, and stored under a message id of it. */
+  isOfKey({ entry }: StoredEntry, messageId: string): boolean {
+    return entry.key !== "" && entryMessageId(keyIdOf(entry), entry.afterVoid) === messageId;
   }
 
   #readSettled(kind: "outcome" | "resolution", message: StoredMessage): Settled | undefined {

@@ -3,7 +3,7 @@ import { type Digest, digestOf } from "../../core/digest.js";
 import { isAshlarError } from "../../core/errors.js";
 import { entryMessageId, journalKey, keyIdOf, nonceMessageId } from "../../core/journal/journal-key.js";
 import type { JournalPlan } from "../../core/journal/plan.js";
-import { type FoundEntry, type Results, type Step, type WriteEnd, WriteSteps } from "../../core/journal/write-steps.js";
+import { type Results, type Step, type WriteEnd, WriteSteps } from "../../core/journal/write-steps.js";
 import { encodeEntry, type JournalEntry, sameRequestDigest } from "../../core/wire/journal/entry.js";
 import type { JournalOutcome } from "../../core/wire/journal/outcome.js";
 import { Backoff } from "../../runtime/backoff.js";
@@ -62,6 +62,8 @@ export class JournaledWrite {
   readonly #shared: SharedWrites;
   readonly #key: string;
   readonly #reads: JournalReads;
+  /** The message id under which the entry was tried last. */
+  #messageId = "";
   #sent: { readonly bytes: Uint8Array; readonly digest: Digest } | undefined;
   #own = 0;
   #response: AppResponse | undefined;
@@ -156,6 +158,7 @@ export class JournaledWrite {
     const messageId = plan.isKeyed
       ? entryMessageId(keyIdOf(entry), afterVoid)
       : `${nonceMessageId(entry.nonce)}.${expected}`;
+    this.#messageId = messageId;
     const startedMs = clock.monotonicMs();
     // once the stream may have forgotten the id, another try would be another entry
     const appendMsMax = Math.min(persistMs, plan.idsKnownMs - idMarginMs);
@@ -183,16 +186,18 @@ export class JournaledWrite {
     if (this.#sent !== undefined) this.#shared.store.stored(sequence, this.#sent.bytes, confirms);
   }
 
-  async #entry(sequence: number, of: number): Promise<FoundEntry | "none" | undefined> {
-    const found = await this.#reads.until(() => this.#shared.store.entryAt(sequence));
-    if (found === undefined || found === "none") return found;
+  async #entry(sequence: number, of: number): Promise<Results<Settled>["entry"]> {
+    const { store } = this.#shared;
+    const found = await this.#reads.until(() => store.entryAt(sequence));
+    if (typeof found !== "object") return found;
     if (of !== 0 && found.key !== this.#reads.keyOf(of)) return "none";
     this.#reads.noteKey(sequence, found.key);
     const isOwn = found.digest === this.#sent?.digest;
     if (isOwn && this.#own !== sequence) this.#appended(sequence, found.entry.confirms);
     const { order, expected } = found.entry;
     const isSameRequest = sameRequestDigest(found.entry) === sameRequestDigest(this.#request.entry);
-    return { isOwn, isOrdered: order !== "", expected, isSameRequest };
+    const isOfKey = store.isOfKey(found, this.#messageId);
+    return { isOwn, isOfKey, isOrdered: order !== "", expected, isSameRequest };
   }
 
   async #outcome(sequence: number): Promise<Settled | "in-flight" | "unknown"> {
@@ -251,12 +256,15 @@ export class JournaledWrite {
     const { service, proxyId } = this.#request.entry;
     const backoff = new Backoff(retry, random);
     const startedMs = clock.monotonicMs();
+    const about = { service, proxyId, timeMs: clock.nowMs(), entry, entryDigest: this.#sent?.digest };
+    const kept = keptOf(response, this.#request.plan);
+    const append = store.outcomeAppender(
+      { ...about, ...kept, confirms: store.confirmations(), notForwarded, behind },
+      this.#key,
+    );
     for (;;) {
-      const confirms = store.confirmations();
-      const about = { service, proxyId, timeMs: clock.nowMs(), entry, entryDigest: this.#sent?.digest };
-      const outcome = { ...about, ...keptOf(response, this.#request.plan), confirms, notForwarded, behind };
       try {
-        await store.appendOutcome(outcome, this.#key);
+        await append();
         return true;
       } catch {
         const tookMs = clock.monotonicMs() - startedMs;

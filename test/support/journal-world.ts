@@ -31,7 +31,14 @@ export interface StoredOutcome extends FoundOutcome {
   readonly result: string;
 }
 
-type Stored = StoredEntry | StoredOutcome;
+/** What somebody who has a proxy's credential stored under a message id that is another's. */
+interface StoredGarbage {
+  readonly kind: "garbage";
+  readonly sequence: number;
+  readonly subject: string;
+}
+
+type Stored = StoredEntry | StoredOutcome | StoredGarbage;
 type Outcome = StoredOutcome;
 
 export interface Call {
@@ -73,6 +80,8 @@ export interface Faults {
   readonly loss: number;
   /** The share of reads that see all of the log. */
   readonly fresh: number;
+  /** The share of appends before which a thief takes the message id. */
+  readonly theft?: number;
 }
 
 /** A small generator of random numbers in [0, 1). */
@@ -228,6 +237,11 @@ export class World {
     if (before !== undefined) return { sequence: before, isDuplicate: true };
     const sequence = this.log.length + 1;
     this.#ids.set(id, sequence);
+    const { theft = 0 } = this.#faults;
+    if (theft > 0 && call.keyId !== "" && this.#random() < theft) {
+      this.log.push({ kind: "garbage", sequence, subject: subjectOf(call) });
+      return { sequence, isDuplicate: true };
+    }
     const { keyId, request, order } = call;
     const isOrdered = order !== "";
     this.log.push({
@@ -267,6 +281,7 @@ export class World {
     const isOwn = found.call === call.id && found.life === life;
     return {
       isOwn,
+      isOfKey: found.keyId === call.keyId,
       isOrdered,
       expected,
       isSameRequest: found.request === call.request && found.subject === subjectOf(call),

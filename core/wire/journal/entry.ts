@@ -74,13 +74,13 @@ export function encodeEntry(entry: JournalEntry): Uint8Array {
 
 /**
  * Reads an entry whose statement held: `writer` signed it, and it is stored under `key` (the last token of its subject).
- * Fails with `invalid_record` or `limit`.
+ * Without `writer` nobody is known to have signed it, and the result is but a claim. Fails with `invalid_record` or `limit`.
  */
-export function parseEntry(bytes: Uint8Array, writer: FleetWriter, key: string): JournalEntry {
+export function parseEntry(bytes: Uint8Array, writer: FleetWriter | undefined, key: string): JournalEntry {
   const message = decodeStrict(EntryMessage, bytes, what, journalRecordBytesMax);
   return reading(what, () => {
-    checkWriter(message, writer);
-    const entry = entryOf(message, writer);
+    if (writer !== undefined) checkWriter(message, writer);
+    const entry = entryOf(message, writer ?? message);
     if (journalKey(entry) !== key) throw new AshlarError("invalid_record", "it is stored under another key's subject");
     return entry;
   });

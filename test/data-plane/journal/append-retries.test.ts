@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { expect, test } from "@jest/globals";
 import { AshlarError } from "../../../core/errors.js";
 import { buildSpiffeId } from "../../../core/identity.js";
@@ -31,7 +32,13 @@ async function triesOf(journal: Omit<Journal, "kind" | "name" | "service">): Pro
   };
   const bus = { append, directGet: async () => undefined };
   const identity = { current, onRotate: () => () => {} };
-  const parts = { statements: writerOf(current), reader: pki.reader(), keys: () => new Map(), clock };
+  const parts = {
+    statements: writerOf(current),
+    reader: pki.reader(),
+    keys: () => new Map(),
+    clock,
+    random: randomBytes,
+  };
   const store = new JournalStore({ bus, identity, ...parts }, "bytes");
   const plan = buildPolicy(2, [{ service: "bytes", allow: [everyone], journal }]).unit("bytes")?.journal;
   if (plan === undefined) throw new Error("there is a journal");
