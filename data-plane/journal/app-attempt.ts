@@ -1,4 +1,6 @@
 /** One try of a write at the application, on a stream of its own: it outlives the caller, and its response is kept whole. */
+import { createHash } from "node:crypto";
+import { type Digest, digestFromBytes } from "../../core/digest.js";
 import type { Field } from "../../core/wire/journal/fields.js";
 import { FieldBlock } from "../http2/field-block.js";
 import { fieldName } from "../http2/field-names.js";
@@ -9,13 +11,18 @@ import { grpcStatusOf } from "../proxy/forward/response-fields.js";
 import type { UpstreamSession } from "../proxy/forward/upstream-session.js";
 import { dropReservedFields } from "../proxy/request-head.js";
 import { StreamWaiter } from "../proxy/stream-queue.js";
+import type { RoomShare } from "./write-room.js";
 
 /** The application's whole response. */
 export interface AppResponse {
   readonly code: number;
   readonly head: readonly Field[];
   readonly trailers: readonly Field[];
-  readonly bytes: Uint8Array;
+  /** undefined: there was no room for it. */
+  readonly bytes: Uint8Array | undefined;
+  /** Of its messages as gRPC frames them. */
+  readonly digest: Digest;
+  readonly length: number;
 }
 
 /** "not-forwarded": the application surely did not get it; "lost": it may have. */
@@ -30,9 +37,11 @@ export interface AppRequest {
   /** How long the application may take, and how long a stream to it is waited for, in milliseconds. */
   readonly patienceMs: number;
   readonly streamWaitMs: number;
+  /** Where the response finds room. */
+  readonly room: RoomShare;
 }
 
-/** A response is held in memory up to so many bytes. */
+/** A response is held in memory up to so many bytes; of a longer one the digest is told. */
 const responseBytesMax = 8 * 1024 * 1024;
 const block = new FieldBlock();
 
@@ -61,7 +70,9 @@ class AppAttempt implements StreamSink {
   #session: UpstreamSession | undefined;
   #head: readonly Field[] = [];
   readonly #parts: Uint8Array[] = [];
+  readonly #hash = createHash("sha256");
   #bytes = 0;
+  #isDropped = false;
   #isOver = false;
 
   constructor(request: AppRequest, resolve: (forwarded: Forwarded) => void) {
@@ -106,17 +117,22 @@ class AppAttempt implements StreamSink {
     }
     const trailers = [{ name: "grpc-message", value: Buffer.from(bad.message) }];
     this.#cancel();
-    this.end({ code: bad.code, head: [], trailers, bytes: new Uint8Array() });
+    this.end({ code: bad.code, head: [], trailers, ...emptyResponse });
   }
 
   onData(stream: Stream, bytes: Uint8Array, start: number, end: number, endStream: boolean): void {
     stream.consumed(end - start);
-    this.#bytes += end - start;
-    if (this.#bytes > responseBytesMax || stream.oversized) {
+    if (stream.oversized) {
       this.#cut();
       return;
     }
-    this.#parts.push(Uint8Array.prototype.slice.call(bytes, start, end));
+    this.#bytes += end - start;
+    this.#hash.update(bytes.subarray(start, end));
+    if (!this.#isDropped && (this.#bytes > responseBytesMax || !this.#request.room.use(end - start))) {
+      this.#isDropped = true;
+      this.#parts.length = 0;
+    }
+    if (!this.#isDropped) this.#parts.push(Uint8Array.prototype.slice.call(bytes, start, end));
     if (endStream) this.end("lost"); // without trailers nobody knows the outcome
   }
 
@@ -137,7 +153,9 @@ class AppAttempt implements StreamSink {
     const status = grpcStatusOf(fields);
     const code = status < 0 || status > 16 ? 2 : status;
     const trailers = copyFields(fields, [":status", "grpc-status", "content-type"]);
-    this.end({ code, head: this.#head, trailers, bytes: Buffer.concat(this.#parts) });
+    const bytes = this.#isDropped ? undefined : Buffer.concat(this.#parts);
+    const digest = digestFromBytes(this.#hash.digest());
+    this.end({ code, head: this.#head, trailers, bytes, digest, length: this.#bytes });
   }
 
   #cut(): void {
@@ -159,6 +177,11 @@ class AppAttempt implements StreamSink {
     this.#resolve(forwarded);
   }
 }
+
+/** The messages of a response that has none. */
+export const emptyResponse: Pick<AppResponse, "bytes" | "digest" | "length"> = {
+  ...{ bytes: new Uint8Array(), digest: digestFromBytes(createHash("sha256").digest()), length: 0 },
+};
 
 /** A copy of a block's fields that are not dropped, without those named. */
 export function copyFields(fields: FieldBlock, without: readonly string[]): readonly Field[] {

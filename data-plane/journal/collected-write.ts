@@ -10,6 +10,7 @@ import type { Call } from "../proxy/forward/call.js";
 import type { ForwardPlan } from "../proxy/forward/call-owner.js";
 import { renderGrpcTimeout } from "../proxy/grpc-timeout.js";
 import { type AppRequest, copyFields } from "./app-attempt.js";
+import { RoomShare, type WriteRoom } from "./write-room.js";
 
 /** Not kept: the transport's own, and credentials. */
 const notKept = new Set([
@@ -42,6 +43,8 @@ export class CollectedWrite {
   /** The call is over. */
   hasLeft = false;
   isTold = false;
+  /** Room for its messages; it is given back when the write is over. */
+  readonly room: RoomShare;
   readonly #caller: Call["caller"];
   readonly #user: string;
   readonly #decision: string;
@@ -51,7 +54,8 @@ export class CollectedWrite {
   readonly #keys: { readonly key: string; readonly order: string };
   readonly #tell: (answer: Answer) => void;
 
-  constructor(call: Call, plan: JournalPlan, tell: (answer: Answer) => void) {
+  constructor(call: Call, plan: JournalPlan, room: WriteRoom, tell: (answer: Answer) => void) {
+    this.room = new RoomShare(room);
     this.plan = plan;
     this.method = call.method;
     this.revision = call.plan?.revision;
@@ -123,6 +127,7 @@ export class CollectedWrite {
       last: this.#forward?.last ?? [],
       bytes: this.request,
       patienceMs: Number.isFinite(leftMs) ? Math.max(0, leftMs) + graceMs : withoutDeadlineMs,
+      room: this.room,
       streamWaitMs: Math.min(streamWaitMs, Math.max(1, leftMs)),
     };
   }

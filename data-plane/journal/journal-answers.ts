@@ -3,7 +3,7 @@ import { status } from "@grpc/grpc-js";
 import { unreachable } from "../../core/errors.js";
 import type { WriteEnd } from "../../core/journal/write-steps.js";
 import { type Answer, percentEncode } from "../proxy/answer.js";
-import type { AppResponse } from "./app-attempt.js";
+import { type AppResponse, emptyResponse } from "./app-attempt.js";
 import type { Settled } from "./journal-store.js";
 
 /** The proxy's own answer about a write. */
@@ -14,7 +14,12 @@ export function rightAnswer(code: status, message: string, revision: number | un
 
 /** The application's response. */
 export function replyAnswer(response: AppResponse, sequence: number, revision: number | undefined): Answer {
-  const reply = { ...response, sequence };
+  const { head, trailers, bytes, code } = response;
+  if (bytes === undefined) {
+    const message = `the write was applied, and the proxy had no room for its response of ${response.length} bytes`;
+    return { ...rightAnswer(status.RESOURCE_EXHAUSTED, message, revision, sequence), reason: "memory" };
+  }
+  const reply = { head, trailers, bytes, code, sequence };
   return { code: response.code, message: "", revision, decision: undefined, reason: undefined, reply };
 }
 
@@ -70,12 +75,13 @@ function recordedAnswer(settled: Settled, sequence: number, revision: number | u
   if (settled.kind === "resolution") {
     const { code, message } = settled.resolution;
     const trailers = code === 0 ? [] : [{ name: "grpc-message", value: Buffer.from(percentEncode(message)) }];
-    return replyAnswer({ code, head: [], trailers, bytes: new Uint8Array() }, sequence, revision);
+    return replyAnswer({ code, head: [], trailers, ...emptyResponse }, sequence, revision);
   }
-  const { code, head, trailers, response, responseBytes } = settled.outcome;
+  const { code, head, trailers, response, responseBytes, responseDigest } = settled.outcome;
   if (response === undefined && responseBytes > 0) {
     const message = `the write was applied, and its response of ${responseBytes} bytes was too long to be kept (sequence ${sequence})`;
     return rightAnswer(status.RESOURCE_EXHAUSTED, message, revision, sequence);
   }
-  return replyAnswer({ code, head, trailers, bytes: response ?? new Uint8Array() }, sequence, revision);
+  const bytes = response ?? new Uint8Array();
+  return replyAnswer({ code, head, trailers, bytes, digest: responseDigest, length: bytes.length }, sequence, revision);
 }

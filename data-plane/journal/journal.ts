@@ -18,6 +18,7 @@ import { endAnswer, replyAnswer, rightAnswer } from "./journal-answers.js";
 import { JournalStore, type JournalStoreDeps, type Settled } from "./journal-store.js";
 import { JournaledWrite, keptOf, patienceMs, type SharedWrites, type Told } from "./journaled-write.js";
 import { OrderTurns } from "./order-turns.js";
+import { responseReserveBytes, WriteRoom } from "./write-room.js";
 
 export interface JournalDeps extends JournalStoreDeps {
   readonly policy: Pick<CallPolicy, "current">;
@@ -27,11 +28,11 @@ export interface JournalDeps extends JournalStoreDeps {
   readonly signal: AbortSignal;
   /** More writes at once are answered 8 before anything is appended (4096). */
   readonly writesMax?: number;
+  /** Bytes of memory for the messages of all of them, requests and responses (128 MiB). */
+  readonly roomBytes?: number;
 }
 
 const writesMaxDefault = 4096;
-/** The bytes of their requests together. */
-const bytesMax = 64 * 1024 * 1024;
 
 export class Journal implements Journaling {
   readonly #deps: JournalDeps;
@@ -39,10 +40,11 @@ export class Journal implements Journaling {
   readonly #turns = new OrderTurns();
   /** Writes that are under way, also those that wait for their turn in an order key. */
   #writes = 0;
-  #bytes = 0;
+  readonly room: WriteRoom;
 
   constructor(deps: JournalDeps, service: string) {
     this.#deps = deps;
+    this.room = new WriteRoom(deps.roomBytes);
     this.#shared = {
       store: new JournalStore(deps, service),
       clock: deps.clock,
@@ -54,20 +56,18 @@ export class Journal implements Journaling {
   }
 
   gateFor(call: Call, plan: JournalPlan, acquire: (waiter: StreamWaiter) => boolean): CallGate {
-    const gate = new JournalGate(call, plan, (write) => this.#begin(write, acquire));
-    return gate;
+    return new JournalGate(call, plan, this.room, (write) => this.#begin(write, acquire));
   }
 
   /** The whole request is there. */
   #begin(write: CollectedWrite, acquire: (waiter: StreamWaiter) => boolean): void {
-    const { length } = write.request;
     const { writesMax = writesMaxDefault } = this.#deps;
-    if (this.#writes >= writesMax || this.#bytes + length > bytesMax) {
+    if (this.#writes >= writesMax || !write.room.reserve(responseReserveBytes)) {
       write.answer(noRoomAnswer(write.revision));
+      write.room.end();
       return;
     }
     this.#writes += 1;
-    this.#bytes += length;
     const run = write.plan.mode === "before" ? this.#before(write, acquire) : this.#after(write, acquire);
     void run
       .catch((error: unknown) => {
@@ -76,7 +76,7 @@ export class Journal implements Journaling {
       })
       .finally(() => {
         this.#writes -= 1;
-        this.#bytes -= length;
+        write.room.end();
       });
   }
 
@@ -166,14 +166,14 @@ class JournalGate implements CallGate {
   #bytes = 0;
   #isBegun = false;
 
-  constructor(call: Call, plan: JournalPlan, begin: (write: CollectedWrite) => void) {
+  constructor(call: Call, plan: JournalPlan, room: WriteRoom, begin: (write: CollectedWrite) => void) {
     this.#call = call;
     this.#begin = begin;
     let tell: (answer: Answer) => void = () => {};
     this.opened = new Promise((resolve) => {
       tell = resolve;
     });
-    this.#write = new CollectedWrite(call, plan, tell);
+    this.#write = new CollectedWrite(call, plan, room, tell);
     const wrong = this.#write.problem;
     if (wrong !== undefined) {
       this.#isBegun = true;
@@ -189,12 +189,17 @@ class JournalGate implements CallGate {
     this.#bytes += bytes;
     const { requestBytesMax } = this.#write.plan;
     if (this.#bytes > requestBytesMax) {
-      this.#isBegun = true;
+      this.#refuse();
       const message = `a journaled write has at most ${requestBytesMax} bytes; nothing was appended`;
       this.#write.answer({
         ...rightAnswer(status.RESOURCE_EXHAUSTED, message, this.#write.revision),
         reason: "message-limit",
       });
+      return;
+    }
+    if (!this.#write.room.use(bytes)) {
+      this.#refuse();
+      this.#write.answer(noRoomAnswer(this.#write.revision));
       return;
     }
     this.#call.takeHeld(bytes);
@@ -204,8 +209,14 @@ class JournalGate implements CallGate {
     this.#begin(this.#write);
   }
 
-  leave(): void {
+  /** Ends the collecting; nothing is appended. */
+  #refuse(): void {
     this.#isBegun = true;
+    this.#write.room.end();
+  }
+
+  leave(): void {
+    if (!this.#isBegun) this.#refuse();
     this.#write.hasLeft = true;
   }
 }

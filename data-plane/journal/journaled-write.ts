@@ -8,7 +8,7 @@ import { encodeEntry, type JournalEntry, sameRequestDigest } from "../../core/wi
 import type { JournalOutcome } from "../../core/wire/journal/outcome.js";
 import { Backoff } from "../../runtime/backoff.js";
 import type { Clock } from "../../runtime/clock.js";
-import type { AppResponse, Forwarded } from "./app-attempt.js";
+import { type AppResponse, emptyResponse, type Forwarded } from "./app-attempt.js";
 import { JournalReads, poll } from "./journal-reads.js";
 import type { JournalStore, Settled, StoredEntry } from "./journal-store.js";
 
@@ -276,13 +276,13 @@ export class JournaledWrite {
   }
 }
 
-const notForwardedResponse: AppResponse = { code: 14, head: [], trailers: [], bytes: new Uint8Array() };
+const notForwardedResponse: AppResponse = { code: 14, head: [], trailers: [], ...emptyResponse };
 
 /** The part of an outcome that says what the application answered. */
 export function keptOf(
-  { code, head, trailers, bytes }: AppResponse,
+  { code, head, trailers, bytes, digest, length }: AppResponse,
   { keepsResponse, responseBytesMax }: Pick<JournalPlan, "keepsResponse" | "responseBytesMax">,
 ): Pick<JournalOutcome, "code" | "head" | "trailers" | "response" | "responseDigest" | "responseBytes"> {
-  const response = keepsResponse && bytes.length <= responseBytesMax ? bytes : undefined;
-  return { code, head, trailers, response, responseDigest: digestOf(bytes), responseBytes: bytes.length };
+  const response = keepsResponse && length <= responseBytesMax ? bytes : undefined;
+  return { code, head, trailers, response, responseDigest: digest, responseBytes: length };
 }

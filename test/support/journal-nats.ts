@@ -52,7 +52,7 @@ export class JournalNats {
     policy: FakePolicy,
     proxyId: string,
     bus: Pick<Bus, "append" | "directGet"> = this.bus,
-    limits: { readonly writesMax?: number } = {},
+    limits: { readonly writesMax?: number; readonly roomBytes?: number } = {},
   ): Journal {
     const current = this.#pki.issue(this.service, proxyId);
     const statements = writerOf(current);
