@@ -36,6 +36,7 @@ export type {
   ShadowInfo,
 } from "../proto/gen/ashlar/v1/admin.js";
 export type { AuditEntry } from "../proto/gen/ashlar/v1/audit.js";
+export type { CreateConsoleLinkResponse } from "../proto/gen/ashlar/v1/console.js";
 export type { ListSigningKeysResponse, SigningKeyInfo } from "../proto/gen/ashlar/v1/trust.js";
 
 type Definition = typeof AdminServiceService;

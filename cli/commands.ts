@@ -28,6 +28,7 @@ const loaders: Readonly<Record<string, () => Promise<AddCommand>>> = {
   status: async () => (await import("./commands/status.js")).addStatusCommand,
   services: async () => (await import("./commands/services.js")).addServicesCommand,
   proxies: async () => (await import("./commands/proxies.js")).addProxiesCommand,
+  console: async () => (await import("./commands/console.js")).addConsoleCommand,
   doctor: async () => (await import("./commands/doctor.js")).addDoctorCommand,
   blame: async () => (await import("./commands/blame.js")).addBlameCommand,
   can: async () => (await import("./commands/can.js")).addCanCommand,

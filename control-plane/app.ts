@@ -10,11 +10,11 @@ import { createAdminService } from "./admin/admin-service.js";
 import { signHeads } from "./audit/audit-heads.js";
 import { openAuditLog } from "./audit/audit-log.js";
 import { readAuditPage } from "./audit/audit-pages.js";
-import type { AuditTrail } from "./audit/audit-trail.js";
 import { Logins } from "./audit/logins.js";
 import { LimitedAuditTrail } from "./audit/refusal-limit.js";
 import { Cleanup } from "./cleanup.js";
 import { meshDefault, type UpConfig } from "./config.js";
+import { createConsoleDesk } from "./console/console-desk.js";
 import { DataFolder } from "./data-folder.js";
 import { createDecisionReader } from "./decisions/decision-reader.js";
 import { followProblems, startFollowing } from "./fleet/follow-fleet.js";
@@ -120,9 +120,7 @@ async function start(config: UpConfig, log: Logger, signal: AbortSignal, cleanup
   await serve(base, nats, parts);
 }
 
-interface Parts extends Served {
-  readonly audit: AuditTrail;
-}
+type Parts = Served;
 
 /** Holds the guard that can prevent signing. It is set once the ledger is open. */
 interface SigningGate {
@@ -209,8 +207,12 @@ async function startParts(
     ...problemsAbout("issuer", trusting.issuers.problems()),
     ...problemsAbout("disk", [...base.lostFiles, ...nats.diskProblems()]),
   ];
+  const revocations = () => ledger.trust.head()?.body.revocations ?? [];
+  const desk = createConsoleDesk({ clock, random, revocations });
+  cleanup.add(ledger.trust.onRecord(() => desk.sessions.sweep()));
   const adminService = createAdminService({
     mesh,
+    console: desk,
     ledger,
     publisher,
     decisions,
@@ -246,6 +248,5 @@ async function startParts(
   };
   const joining = { ledger, audit, tokens, issued, onIssued, freshness, recovery, ...unsigned };
   const joinServices = openJoinServices({ ...base, random }, nats, joining);
-  const judge = createOperatorJudge(mesh, () => ledger.trust.head()?.body.revocations ?? []);
-  return { audit, adminService, joinServices, judge };
+  return { audit, adminService, joinServices, desk, judge: createOperatorJudge(mesh, revocations) };
 }

@@ -28,7 +28,17 @@ export function createUpCommand(act: (flags: Record<string, unknown>) => void): 
       "--join-listen <HOST:PORT>",
       "where proxies join and renew their certificates (default: the host of --listen with port 7421, or a free port if that is taken)",
     )
-    .option("--console <HOST:PORT>", "where the web console listens; not supported yet")
+    .option("--console <HOST:PORT>", "where the web console is served, over HTTPS (default: nowhere)")
+    .option(
+      "--console-cert <CERT,KEY>",
+      "the console's certificate and key, PEM files that are read again when they change (default: a certificate of the mesh's own CA)",
+    )
+    .option(
+      "--console-host <NAME>",
+      "a host name that the console answers to, beside localhost, addresses and the names of --console-cert; may be repeated, and the first stands in links",
+      (name: string, before: string[] | undefined) => [...(before ?? []), name],
+    )
+    .option("--console-plain", "serve the console over plain HTTP, on a loopback address only")
     .option("--status <HOST:PORT>", "where /healthz, /readyz and /metrics are served (default: nowhere)")
     .option("--mesh <NAME>", "the mesh's name and trust domain (default: the folder's, or \"mesh\" in a new folder)")
     .option(

@@ -1,6 +1,5 @@
 /** The settings of `ashlar up`, from flags, `ASHLAR_*` variables and a file. Pure. */
 import { isAbsolute, join, resolve } from "node:path";
-import { AshlarError } from "../core/errors.js";
 import { findMeshNameFault, isLabel } from "../core/identity.js";
 import { ConfigReader, type ConfigSources, type HostPort } from "../runtime/config.js";
 import { type LogFormat, type LogLevel, logFormats, logLevels } from "../runtime/log.js";
@@ -24,6 +23,17 @@ export interface MembershipConfig {
   readonly tokenFile: string | undefined;
 }
 
+/** The web console. */
+export interface ConsoleConfig {
+  readonly listen: ListenConfig;
+  /** undefined: a certificate of the mesh, or none with `plain`. */
+  readonly certificate: { readonly certificateFile: string; readonly keyFile: string } | undefined;
+  /** True: without TLS, which only a loopback address may be. */
+  readonly plain: boolean;
+  /** Names that it answers to, in lower case, beside localhost, addresses and those of a given certificate. */
+  readonly hosts: readonly string[];
+}
+
 export interface UpConfig {
   /** An absolute path. */
   readonly dataDir: string;
@@ -31,6 +41,8 @@ export interface UpConfig {
   readonly mesh: string | undefined;
   readonly admin: ListenConfig;
   readonly join: ListenConfig;
+  /** undefined: there is no console. */
+  readonly console: ConsoleConfig | undefined;
   readonly nats: NatsConfig;
   /** Set if the control plane joins an existing mesh. undefined if it begins a mesh or has a stored place. */
   readonly membership: MembershipConfig | undefined;
@@ -65,12 +77,9 @@ const approvalsMax = 16;
 const unsignedForMsDefault = 7 * 86_400_000;
 const hostDefault = "127.0.0.1";
 
-/** Reads the settings; fails with `invalid_argument`, one line for each bad value, or `not_supported`. */
+/** Reads the settings; fails with `invalid_argument`, one line for each bad value. */
 export function parseUpConfig(sources: ConfigSources, cwd: string): UpConfig {
   const read = new ConfigReader(sources);
-  if ((sources.flags.console ?? sources.file.console) !== undefined) {
-    throw new AshlarError("not_supported", "--console is not supported yet: this version has no console");
-  }
   const mesh = read.text("mesh");
   const fault = mesh === undefined ? undefined : findMeshNameFault(mesh);
   if (fault !== undefined) read.problem(`--mesh: ${fault}`);
@@ -84,6 +93,7 @@ export function parseUpConfig(sources: ConfigSources, cwd: string): UpConfig {
     join: joinListen
       ? { ...joinListen, isGiven: true }
       : { host: listen?.host ?? hostDefault, port: joinPortDefault, isGiven: false },
+    console: parseConsole(read, cwd),
     nats: parseNats(read),
     status: read.hostPort("status"),
     membership: parseMembership(read, { ...sources, env: {} }, cwd),
@@ -104,6 +114,38 @@ export function parseUpConfig(sources: ConfigSources, cwd: string): UpConfig {
   read.throwIfInvalid();
   return config;
 }
+
+function parseConsole(read: ConfigReader, cwd: string): ConsoleConfig | undefined {
+  const listen = read.hostPort("console");
+  const files = read.text("console-cert");
+  const plain = read.flag("console-plain");
+  const hosts = read.list("console-host").map((host) => host.toLowerCase());
+  const [certificateFile = "", keyFile = "", ...more] = files?.split(",").map((path) => path.trim()) ?? [];
+  if (files !== undefined && (certificateFile === "" || keyFile === "" || more.length > 0))
+    read.problem(`--console-cert: expected CERT,KEY, got ${JSON.stringify(files.slice(0, 200))}`);
+  const wrong = hosts.find((host) => !hostForm.test(host));
+  if (wrong !== undefined)
+    read.problem(`--console-host: expected a host name without a port, got ${JSON.stringify(wrong.slice(0, 80))}`);
+  if (listen === undefined) {
+    const lone =
+      files !== undefined ? "--console-cert" : plain ? "--console-plain" : hosts.length > 0 ? "--console-host" : "";
+    if (lone !== "") read.problem(`${lone} is given without --console HOST:PORT`);
+    return undefined;
+  }
+  if (plain && !isLoopback(listen.host))
+    read.problem(`--console-plain: expected a loopback address in --console, got ${JSON.stringify(listen.host)}`);
+  if (plain && files !== undefined) read.problem("--console-plain and --console-cert: give one of them");
+  const certificate =
+    files === undefined
+      ? undefined
+      : { certificateFile: resolve(cwd, certificateFile), keyFile: resolve(cwd, keyFile) };
+  return { listen: { ...listen, isGiven: true }, certificate, plain, hosts };
+}
+
+const hostForm = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/;
+
+const isLoopback = (host: string): boolean =>
+  host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 
 /** From flags and file only: ASHLAR_JOIN and ASHLAR_TOKEN may be meant for proxies that are started beside it. */
 function parseMembership(read: ConfigReader, sources: ConfigSources, cwd: string): MembershipConfig | undefined {

@@ -13,6 +13,7 @@ export const readyFiles = ["ready.json", "admin.json", "join.json"] as const;
 export interface SavedPorts {
   readonly admin: number;
   readonly join: number;
+  readonly console?: number | undefined;
 }
 
 /** Throws what says how much room is needed; a disk that could not be looked at says less than the first failure. */
@@ -68,8 +69,9 @@ export class DataFolder {
 
   /** The ports of the last run; proxies have them in their files. */
   savedPorts(): SavedPorts | undefined {
-    const { admin, join: joinPort } = this.readJson("ports.json") ?? {};
-    return isPort(admin) && isPort(joinPort) ? { admin, join: joinPort } : undefined;
+    const { admin, join: joinPort, console } = this.readJson("ports.json") ?? {};
+    if (!isPort(admin) || !isPort(joinPort)) return undefined;
+    return { admin, join: joinPort, console: isPort(console) ? console : undefined };
   }
 
   savePorts(ports: SavedPorts): void {

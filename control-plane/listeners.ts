@@ -15,6 +15,7 @@ import { adminMessageBytesMax } from "./admin/admin-service.js";
 import type { ListenConfig } from "./config.js";
 import type { IssuedIdentity } from "./identity/authority.js";
 import { joinMessageBytesMax } from "./identity/join-service.js";
+import { renderHost } from "./listen-address.js";
 
 /** Server TLS whose certificate is replaced while it listens; connections that are open keep theirs. */
 export class RenewableCredentials {
@@ -61,16 +62,27 @@ export interface ListenerDeps {
 }
 
 /**
- * How many connections the listeners may have, within the descriptors that this process may have: half of them go to
- * those who join or renew, a quarter each to operators and to whoever has not shown an operator's certificate on the
- * admin listener. So join can never take what an operator needs.
+ * How many connections the listeners may have, within the descriptors that this process may have: two fifths of them go to
+ * those who join or renew, a fifth each to operators, to whoever has not shown an operator's certificate on the admin
+ * listener, and to the console, of which sessions get half. So none can take what an operator needs.
  */
-export function gateLimits(descriptors = descriptorsLeft()): Readonly<Record<"admin" | "join", GateLimits>> {
+export function gateLimits(
+  descriptors = descriptorsLeft(),
+): Readonly<Record<"admin" | "join" | "console", GateLimits>> {
   const share = (part: number, most: number): number => Math.max(8, Math.min(most, Math.floor(descriptors * part)));
-  const join = share(0.5, 512);
-  const strangers = share(0.25, 64);
-  const operators = share(0.25, 256);
+  const join = share(0.4, 512);
+  const strangers = share(0.2, 64);
+  const operators = share(0.2, 256);
+  const visitors = share(0.1, 64);
+  const sessions = share(0.1, 128);
   return {
+    console: {
+      strangersMax: visitors,
+      strangersOfAddressMax: Math.ceil(visitors / 2),
+      knownMax: sessions,
+      knownOfOneMax: Math.ceil(sessions / 2),
+      strangerMsMax: 30_000,
+    },
     admin: {
       strangersMax: strangers,
       strangersOfAddressMax: Math.ceil(strangers / 2),
@@ -138,15 +150,15 @@ export function startJoinListener(
  * Listens on the port of last time where that may be, so that whoever has it in a file finds it again; else on
  * the one asked for, else (by default only) on a free one. Fails with `unavailable` if a port that was given is taken.
  */
-export async function listenOnFirst(
+export async function listenOnFirst<Opened>(
   config: ListenConfig,
   saved: number | undefined,
-  listen: (bind: string) => Promise<GrpcServer>,
-): Promise<GrpcServer> {
+  listen: (bind: string, port: number) => Promise<Opened>,
+): Promise<Opened> {
   const ports = candidatePorts(config, saved);
   for (const [index, port] of ports.entries()) {
     try {
-      return await listen(`${renderHost(config.host)}:${port}`);
+      return await listen(`${renderHost(config.host)}:${port}`, port);
     } catch (error) {
       if (index === ports.length - 1 || !isAshlarError(error, "unavailable")) throw error;
     }
@@ -158,17 +170,6 @@ function candidatePorts({ port, isGiven }: ListenConfig, saved: number | undefin
   const last = saved === undefined ? [] : [saved];
   if (!isGiven) return [...last, port, 0];
   return port === 0 ? [...last, 0] : [port];
-}
-
-function renderHost(host: string): string {
-  return host.includes(":") ? `[${host}]` : host;
-}
-
-/** The address that others dial: one that means "every interface" is no address to dial. */
-export function dialAddress(address: string, host: string): string {
-  const port = address.slice(address.lastIndexOf(":") + 1);
-  if (host === "0.0.0.0") return `127.0.0.1:${port}`;
-  return host === "::" ? `[::1]:${port}` : `${renderHost(host)}:${port}`;
 }
 
 /** Renews the control plane's own certificates, which live 90 days, every 30 days while the process runs. */

@@ -5,14 +5,19 @@ import type { BoundService } from "../runtime/grpc-handlers.js";
 import type { GrpcServer } from "../runtime/grpc-server.js";
 import type { Logger } from "../runtime/log.js";
 import type { createAdminService } from "./admin/admin-service.js";
+import type { AuditTrail } from "./audit/audit-trail.js";
 import type { Cleanup } from "./cleanup.js";
-import type { UpConfig } from "./config.js";
+import type { ConsoleConfig, UpConfig } from "./config.js";
+import type { ConsoleDesk } from "./console/console-desk.js";
+import { ConsoleTls, readCertificateFiles } from "./console/console-tls.js";
+import { openConsole } from "./console/open-console.js";
 import type { DataFolder } from "./data-folder.js";
-import type { Authority } from "./identity/authority.js";
+import type { Authority, IssuedIdentity } from "./identity/authority.js";
 import { writeOperatorContexts } from "./identity/operator-contexts.js";
+import { dialAddress } from "./listen-address.js";
 import {
   type createOperatorJudge,
-  dialAddress,
+  gateLimits,
   listenOnFirst,
   RenewableCredentials,
   renewOwn,
@@ -45,14 +50,13 @@ export interface Served {
   /** The services of the join listener. */
   readonly joinServices: readonly BoundService[];
   readonly judge: ReturnType<typeof createOperatorJudge>;
+  readonly desk: ConsoleDesk;
+  readonly audit: AuditTrail;
 }
 
 /** Opens the listeners and writes their addresses to the ready files, as the last step. */
-export async function serve(
-  base: ServeBase,
-  { access: nats }: OpenedNats,
-  { adminService, joinServices, judge }: Served,
-): Promise<void> {
+export async function serve(base: ServeBase, { access: nats }: OpenedNats, served: Served): Promise<void> {
+  const { adminService, joinServices, judge } = served;
   const { config, log, clock, cleanup, folder, authority } = base;
   const hosts = [config.admin.host, config.join.host];
   const issueOwn = () => authority.issueControlPlane({ name: authority.name, hosts });
@@ -69,7 +73,8 @@ export async function serve(
     startJoinListener({ clock, log }, bind, joinCredentials, joinServices),
   );
   stopServer(joining);
-  folder.savePorts({ admin: admin.port, join: joining.port });
+  const console = config.console && (await serveConsole(base, config.console, served));
+  folder.savePorts({ admin: admin.port, join: joining.port, console: console?.port ?? saved?.console });
   const addresses = {
     admin: dialAddress(admin.address, config.admin.host),
     join: dialAddress(joining.address, config.join.host),
@@ -77,7 +82,8 @@ export async function serve(
   writeOperatorContexts(base, addresses.admin, config.operators);
   base.members.setOwn(addresses.join);
   writeJoinFile(folder, authority, base.members.addresses());
-  const ready = { mesh: authority.mesh, ...addresses, console: "", nats: nats.servers.join(","), pid: process.pid };
+  const consoles = { console: console?.address ?? "", consoleUrl: console?.url ?? "" };
+  const ready = { mesh: authority.mesh, ...addresses, ...consoles, nats: nats.servers.join(","), pid: process.pid };
   folder.writeJson("ready.json", ready);
   log.info("serving", { ...ready, controlPlane: authority.name });
   if (base.place !== undefined) {
@@ -88,8 +94,51 @@ export async function serve(
     const next = issueOwn();
     adminCredentials.renew(next);
     joinCredentials.renew(next);
+    console?.renew();
     writeOperatorContexts(base, addresses.admin, config.operators);
   });
+}
+
+interface ServedConsoleListener {
+  readonly port: number;
+  /** "HOST:PORT". */
+  readonly address: string;
+  readonly url: string;
+  /** Shows a new certificate, if it is one of the mesh. */
+  renew(): void;
+}
+
+/** Opens the console, with a certificate of the mesh unless it was given one. */
+async function serveConsole(
+  { config: { admin }, log, clock, cleanup, folder, authority }: ServeBase,
+  config: ConsoleConfig,
+  { adminService: service, desk, judge, audit }: Served,
+): Promise<ServedConsoleListener> {
+  const hosts = [admin.host, config.listen.host, ...config.hosts];
+  const issue = (): IssuedIdentity => authority.issueControlPlane({ name: authority.name, hosts });
+  const files = config.certificate;
+  const first = files === undefined ? issue() : await readCertificateFiles(files);
+  const tls = config.plain ? undefined : new ConsoleTls(authority.caPem, first);
+  const deps = { mesh: authority.mesh, desk, service, audit, judge, tls, limits: gateLimits().console, clock, log };
+  const opened = await listenOnFirst(config.listen, folder.savedPorts()?.console, (_bind, port) =>
+    openConsole(deps, config, port),
+  );
+  cleanup.add(() => opened.close());
+  if (files !== undefined && tls !== undefined) cleanup.add(tls.follow(files, log));
+  const { url, port } = opened;
+  desk.served = {
+    url,
+    certificateSha256: () => tls?.sha256() ?? "",
+    certificateOfMesh: !config.plain && files === undefined,
+  };
+  return {
+    port,
+    address: dialAddress(`${config.listen.host}:${port}`, config.listen.host),
+    url,
+    renew: () => {
+      if (files === undefined) tls?.renew(issue());
+    },
+  };
 }
 
 /**

@@ -68,6 +68,7 @@ export class ConnectionGate {
 
   /** The peer is known from now on as `name`; false: too many are, in all or of that name, and this one is dropped. */
   prove(connection: GatedConnection, name: string): boolean {
+    if (this.#known.has(connection)) return true; // it stays counted by the name that it proved first
     this.#forget(connection);
     const ofName = this.#ofName.get(name) ?? 0;
     if (this.#known.size >= this.#limits.knownMax || ofName >= this.#limits.knownOfOneMax) {

@@ -1,6 +1,6 @@
-/** A port with a gate before TLS, and TLS before HTTP/2: grpc-js gets only connections that came through both. */
+/** A port with a gate before TLS, and TLS before HTTP: a server gets only connections that came through both. */
 import { createServer, type Socket } from "node:net";
-import { createServer as createTlsServer, type TLSSocket, type TlsOptions, type Server as TlsServer } from "node:tls";
+import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from "node:tls";
 import { messageOf } from "../core/errors.js";
 import type { Clock } from "./clock.js";
 import { ConnectionGate, type GateCounts, type GatedConnection, type GateLimits } from "./connection-gate.js";
@@ -11,14 +11,17 @@ export interface GatedListenerOptions {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
-  readonly tls: TlsOptions;
+  /** undefined: no TLS, which is for loopback alone. */
+  readonly tls: TlsOptions | undefined;
+  /** The protocol (ALPN) that clients have to speak; "http/1.1" also from those that name none. "h2" by default. */
+  readonly protocol?: "h2" | "http/1.1";
   readonly limits: GateLimits;
-  /** Returns whether the peer of a finished handshake is known. */
+  /** Returns whether the peer of a finished handshake is known; who is not may be proved later. */
   readonly isKnown: (socket: TLSSocket) => boolean;
   /** Milliseconds after which those that are known are asked about again; who is not any more, twice in a row, is dropped. */
   readonly judgeAgainMs: number;
-  /** Takes over an accepted connection. */
-  readonly serve: (socket: TLSSocket) => void;
+  /** Takes over an accepted connection; a `TLSSocket` with TLS. */
+  readonly serve: (socket: TLSSocket | Socket) => void;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -28,6 +31,8 @@ export interface GatedListener {
   readonly counts: GateCounts;
   /** New handshakes use this certificate. */
   renew(tls: TlsOptions): void;
+  /** The peer of an accepted connection has proved to be `name`; false: too many have, and it was dropped. */
+  prove(socket: Socket, name: string): boolean;
   /** Drops the connection from "HOST:PORT". */
   drop(peer: string): void;
   /** Stops accepting connections. */
@@ -44,16 +49,22 @@ const sayEveryMs = 60_000;
 
 /** Listens; fails with `unavailable` if it cannot. */
 export async function listenGated(options: GatedListenerOptions): Promise<GatedListener> {
-  const { limits, clock, log } = options;
+  const { limits, clock, log, protocol = "h2" } = options;
   const gate = new ConnectionGate(limits, () => clock.monotonicMs());
-  const tls = createTlsServer({ ...options.tls, ALPNProtocols: ["h2"], handshakeTimeout: handshakeMsMax });
+  const bounds = { ALPNProtocols: [protocol], handshakeTimeout: handshakeMsMax };
+  const tls = createTlsServer({ ...options.tls, ...bounds });
   const byPeer = new Map<string, GatedConnection>();
   const known = new Set<TLSSocket>();
-  const net = createServer({ noDelay: true }, (socket) => admit(socket, { gate, tls, byPeer }));
+  const next = (socket: Socket): void => {
+    if (options.tls === undefined) options.serve(socket);
+    else tls.emit("connection", socket);
+  };
+  const net = createServer({ noDelay: true }, (socket) => admit(socket, { gate, next, byPeer }));
   tls.on("secureConnection", (socket) => {
     socket.on("error", () => socket.destroy());
     const connection = byPeer.get(peerOf(socket));
-    if (connection === undefined || socket.alpnProtocol !== "h2") return void socket.destroy();
+    const speaks = socket.alpnProtocol === protocol || (protocol === "http/1.1" && socket.alpnProtocol === false);
+    if (connection === undefined || !speaks) return void socket.destroy();
     if (options.isKnown(socket)) {
       if (!gate.prove(connection, certificateOf(socket))) return;
       known.add(socket);
@@ -80,7 +91,11 @@ export async function listenGated(options: GatedListenerOptions): Promise<GatedL
     get counts() {
       return gate.counts;
     },
-    renew: (next) => tls.setSecureContext(next),
+    renew: (renewed) => tls.setSecureContext(renewed),
+    prove: (socket, name) => {
+      const connection = byPeer.get(peerOf(socket));
+      return connection !== undefined && gate.prove(connection, name);
+    },
     drop: (peer) => byPeer.get(peer)?.destroy(),
     stopAccepting: () => void net.close(),
     close: () => {
@@ -93,7 +108,7 @@ export async function listenGated(options: GatedListenerOptions): Promise<GatedL
 
 interface Parts {
   readonly gate: ConnectionGate;
-  readonly tls: TlsServer;
+  readonly next: (socket: Socket) => void;
   /** Handshakes give another socket than the one that was accepted. */
   readonly byPeer: Map<string, GatedConnection>;
 }
@@ -103,7 +118,7 @@ const certificateOf = (socket: TLSSocket): string => socket.getPeerX509Certifica
 
 const peerOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress}:${remotePort}`;
 
-function admit(socket: Socket, { gate, tls, byPeer }: Parts): void {
+function admit(socket: Socket, { gate, next, byPeer }: Parts): void {
   const { remoteAddress } = socket;
   if (remoteAddress === undefined) return void socket.destroy(); // it is gone already
   const peer = peerOf(socket);
@@ -115,7 +130,7 @@ function admit(socket: Socket, { gate, tls, byPeer }: Parts): void {
   socket.on("error", () => socket.destroy());
   byPeer.set(peer, connection);
   gate.admit(connection);
-  tls.emit("connection", socket);
+  next(socket);
 }
 
 /** Drops connections whose time is over, and logs that once a minute. */

@@ -23,6 +23,10 @@ export interface CallContext {
   readonly caller: SpiffeId | undefined;
   /** Lower-case hexadecimal; undefined: there is no certificate. */
   readonly certificateSerial: string | undefined;
+  /** Unix time in milliseconds at which that certificate ends; undefined: there is none. */
+  readonly certificateExpiresMs: number | undefined;
+  /** Set if the caller came by a session of the console; with `readOnly` it may look and change nothing. */
+  readonly console?: { readonly readOnly: boolean };
   /** "HOST:PORT", or "socket" for a Unix socket. */
   readonly source: string;
   /** "/package.Service/Method". */
@@ -264,6 +268,7 @@ function createContext(call: AnyCall, judge: CallJudge, controller: AbortControl
   return {
     caller: svid?.spiffeId,
     certificateSerial: svid?.serial,
+    certificateExpiresMs: svid?.notAfterMs,
     source: sourceOf(call.getPeer()),
     method: call.getPath(),
     signal: controller.signal,

@@ -181,7 +181,7 @@ async function listenBehindGate(options: GrpcServerOptions, behind: GateOptions)
       tls: tls.current,
       isKnown: isKnownPeer,
       judgeAgainMs: options.judgeAgainMs ?? judgeAgainMs,
-      serve: (socket) => (isKnownPeer(socket) && toKnown ? toKnown : toStrangers).injectConnection(socket),
+      serve: (socket) => (isKnownPeer(socket as TLSSocket) && toKnown ? toKnown : toStrangers).injectConnection(socket),
     });
     drop = (peer) => gate.drop(peer);
     tls.onRenew((next) => gate.renew(next));

@@ -79,11 +79,11 @@ export interface GrpcStatus {
 
 /** The status for whatever was thrown. Faults of our own say "internal error" and nothing else; of a disk, what is wrong with it. */
 export function toGrpcStatus(error: unknown): GrpcStatus {
-  const known = asKnown(error);
-  const ashlarCode = known?.code ?? "internal";
-  const message = (known?.message ?? "internal error").slice(0, messageCharsMax);
+  const known = tellable(error);
+  const ashlarCode = known.code;
+  const message = known.message.slice(0, messageCharsMax);
   const isInput = ashlarCode === "invalid_argument" || ashlarCode === "invalid_policy";
-  const named = known === undefined ? [] : violationsOf(known);
+  const named = violationsOf(known);
   const violations = named.length > 0 ? named : [{ field: "", description: message }];
   const details: StatusDetails = {
     code: statusOf[ashlarCode],
@@ -97,10 +97,12 @@ export function toGrpcStatus(error: unknown): GrpcStatus {
   return { code: details.code, details: message, metadata };
 }
 
-function asKnown(error: unknown): AshlarError | undefined {
-  if (error instanceof AshlarError) return error.code === "internal" ? undefined : error;
-  const fault = diskFaultOf(error);
-  return fault === undefined ? undefined : new AshlarError("unavailable", `the server cannot write: ${fault}`);
+/** What a caller is told of whatever was thrown: faults of our own as "internal error" and nothing else. */
+export function tellable(error: unknown): AshlarError {
+  if (error instanceof AshlarError && error.code !== "internal") return error;
+  const fault = error instanceof AshlarError ? undefined : diskFaultOf(error);
+  if (fault === undefined) return new AshlarError("internal", "internal error");
+  return new AshlarError("unavailable", `the server cannot write: ${fault}`);
 }
 
 /** The AshlarError behind a failed call. Servers that are not Ashlar's are judged by their status alone. */

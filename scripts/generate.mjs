@@ -1,4 +1,5 @@
-// Generates proto/gen from proto/ with buf and ts-proto, if it is not what the sources say.
+// Generates proto/gen from proto/ with buf and ts-proto, if it is not what the sources say. descriptors.ts holds the same
+// files as descriptors, from which the console reads and writes JSON.
 // --check only tells: exit 1 when the generated code is stale.
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -13,7 +14,12 @@ const sources = readdirSync(join(root, "proto/ashlar/v1"))
   .map((name) => join(root, "proto/ashlar/v1", name));
 
 const hash = createHash("sha256");
-for (const path of [join(root, "buf.gen.yaml"), join(root, "node_modules/ts-proto/package.json"), ...sources]) {
+for (const path of [
+  import.meta.filename,
+  join(root, "buf.gen.yaml"),
+  join(root, "node_modules/ts-proto/package.json"),
+  ...sources,
+]) {
   hash.update(readFileSync(path));
 }
 const stamp = hash.digest("hex");
@@ -23,10 +29,15 @@ if (process.argv.includes("--check")) {
   if (!fresh) console.error("proto/gen is not what proto/ says: run npm run generate");
   process.exit(fresh ? 0 : 1);
 }
-if (!fresh) {
-  execFileSync(process.execPath, [join(root, "node_modules/@bufbuild/buf/bin/buf"), "generate"], {
+const buf = (...words) =>
+  execFileSync(process.execPath, [join(root, "node_modules/@bufbuild/buf/bin/buf"), ...words], {
     cwd: root,
-    stdio: ["ignore", "inherit", "inherit"],
+    stdio: ["ignore", "pipe", "inherit"],
   });
+if (!fresh) {
+  buf("generate");
+  const descriptors = buf("build", "--exclude-source-info", "--as-file-descriptor-set", "-o", "-#format=binpb");
+  const text = `/** A google.protobuf.FileDescriptorSet of all files, in base64. */\nexport const descriptorSet =\n  "${descriptors.toString("base64")}";\n`;
+  writeFileSync(join(root, "proto/gen/descriptors.ts"), text);
   writeFileSync(stampPath, stamp);
 }

@@ -3,6 +3,7 @@ import { AdminServiceService } from "../../proto/gen/ashlar/v1/admin.js";
 import { type BoundService, bindService } from "../../runtime/grpc-handlers.js";
 import { activateMethods } from "../activate/activate-methods.js";
 import { auditMethods } from "../audit/audit-methods.js";
+import { consoleMethods } from "../console/console-methods.js";
 import { decisionMethods } from "../decisions/decision-methods.js";
 import { convergenceMethods } from "../fleet/convergence-methods.js";
 import { fleetMethods } from "../fleet/fleet-methods.js";
@@ -23,6 +24,7 @@ const features = [
   accessMethods,
   activateMethods,
   auditMethods,
+  consoleMethods,
   convergenceMethods,
   decisionMethods,
   fleetMethods,

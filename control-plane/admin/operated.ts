@@ -6,6 +6,7 @@ import { type CallContext, requireCaller, unary } from "../../runtime/grpc-handl
 import type { OperatorCaller } from "../activate/operator-caller.js";
 import { type AuditTrail, audited } from "../audit/audit-trail.js";
 import type { Logins } from "../audit/logins.js";
+import { isLooking } from "./rights.js";
 
 export interface OperatedDeps {
   readonly mesh: string;
@@ -31,14 +32,22 @@ export const operatedBy =
 /** The operator who calls, which is noted now and then; anybody else is denied, and that is noted. */
 export async function authorize(deps: OperatedDeps, context: CallContext): Promise<OperatorCaller> {
   const id = requireCaller(context);
-  if (nameIn(id, deps.mesh, "operator") !== undefined) {
-    const { source, certificateSerial = "" } = context;
-    await deps.logins.note({ id, source }, certificateSerial);
-    return { id, source, certificateSerial };
+  const { source, certificateSerial = "", certificateExpiresMs = 0 } = context;
+  const target = context.method.slice(context.method.lastIndexOf("/") + 1);
+  const refusal = { action: "refuse" as const, target, caller: { id, source }, detail: "" };
+  if (nameIn(id, deps.mesh, "operator") === undefined) {
+    return audited(deps.audit, refusal, async () => {
+      throw new AshlarError("denied", `${id} is not an operator of mesh ${deps.mesh}`);
+    });
   }
-  const method = context.method.slice(context.method.lastIndexOf("/") + 1);
-  const caller = { id, source: context.source };
-  return audited(deps.audit, { action: "refuse", target: method, caller, detail: "" }, async () => {
-    throw new AshlarError("denied", `${id} is not an operator of mesh ${deps.mesh}`);
-  });
+  if (context.console?.readOnly === true && !isLooking(target)) {
+    return audited(deps.audit, refusal, async () => {
+      throw new AshlarError(
+        "denied",
+        `${target}: this session may look and change nothing; log in without --read-only`,
+      );
+    });
+  }
+  await deps.logins.note({ id, source }, certificateSerial);
+  return { id, source, certificateSerial, certificateExpiresMs, viaConsole: context.console !== undefined };
 }

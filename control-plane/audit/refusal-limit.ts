@@ -79,7 +79,7 @@ export class LimitedAuditTrail implements AuditTrail {
   }
 }
 
-/** Without the port. */
+/** Without the port; what stands behind it ("via console") stays. */
 export function hostOf(source: string): string {
-  return source.replace(/:\d+$/, "");
+  return source.replace(/:\d+(?= |$)/, "");
 }

@@ -49,6 +49,7 @@ const lines: Readonly<Record<string, readonly string[]>> = {
   services: [],
   proxies: [],
   blame: [],
+  console: [],
   doctor: [],
   can: ["checkout", "payments/shop.Payments/Charge"],
   "who-can": ["payments/shop.Payments/Charge"],

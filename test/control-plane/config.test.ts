@@ -24,9 +24,27 @@ describe("the settings of up", () => {
     expect(read).toThrow(/--mesh.*\n.*--listen.*\n.*--nats/s);
   });
 
-  test("--console is refused as not supported yet", () => {
-    expect(() => parse({ console: "x" })).toThrow("--console is not supported yet");
+  test("the console: its address, certificate and names, in absolute paths and lower case", () => {
+    expect(parse({}).console).toBeUndefined();
+    const flags = { console: "0.0.0.0:7422", consoleCert: "c.pem, k.pem", consoleHost: ["Mesh.Example.org"] };
+    expect(parse(flags).console).toEqual({
+      listen: { host: "0.0.0.0", port: 7422, isGiven: true },
+      certificate: { certificateFile: "/work-here/c.pem", keyFile: "/work-here/k.pem" },
+      plain: false,
+      hosts: ["mesh.example.org"],
+    });
   });
+
+  for (const [flags, why] of [
+    [{ console: "x" }, "--console: expected HOST:PORT"],
+    [{ consolePlain: true }, "--console-plain is given without --console HOST:PORT"],
+    [{ console: "0.0.0.0:1", consolePlain: true }, "expected a loopback address in --console"],
+    [{ console: "127.0.0.1:1", consolePlain: true, consoleCert: "a,b" }, "give one of them"],
+    [{ console: "127.0.0.1:1", consoleCert: "a" }, "--console-cert: expected CERT,KEY"],
+    [{ console: "127.0.0.1:1", consoleHost: ["a:1"] }, "--console-host: expected a host name without a port"],
+  ] as const) {
+    test(`${JSON.stringify(flags)} is refused`, () => expect(() => parse(flags)).toThrow(why));
+  }
 
   test("--join names the mesh to be one more control plane of, and --token alone makes no sense", () => {
     const { membership } = parse({ join: "first/join.json", token: "/t" });

@@ -133,7 +133,6 @@ describe("a control plane as a process", () => {
   for (const [name, flags, words] of [
     ["a second one on the same folder", [], "a control plane runs on the data folder"],
     ["a port that is taken", ["--listen"], "is taken by another process"],
-    ["the console", ["--console", "127.0.0.1:0"], "--console is not supported yet"],
   ] as const) {
     test(`${name} is one clear line and exit 1`, async () => {
       const other = mkdtempSync(join(tmpdir(), "ash-up-"));

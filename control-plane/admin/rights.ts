@@ -1,0 +1,32 @@
+/** What may be called by who may look and change nothing. */
+import type { AdminServiceService } from "../../proto/gen/ashlar/v1/admin.js";
+
+/** Methods that change nothing and reveal no payload of an application. What is not named here is for operators alone. */
+const lookingMethods: ReadonlySet<string> = new Set<keyof typeof AdminServiceService>([
+  "checkAccess",
+  "diffRevisions",
+  "exportAudit",
+  "exportRevision",
+  "getConvergence",
+  "getDecision",
+  "getRevision",
+  "getRollout",
+  "getShadow",
+  "getStatus",
+  "listAccess",
+  "listAudit",
+  "listDecisions",
+  "listProxies",
+  "listRevisions",
+  "listRollouts",
+  "listServices",
+  "listSigningKeys",
+  "listTokenIssuers",
+  "validateRevision",
+  "watchActivations",
+]);
+
+/** Returns whether `method`, such as "GetStatus", is one of them. */
+export function isLooking(method: string): boolean {
+  return lookingMethods.has(`${method.charAt(0).toLowerCase()}${method.slice(1)}`);
+}

@@ -1,0 +1,114 @@
+/**
+ * Calls methods of the admin API within this process, as a session of the console: the handlers, and so authorization,
+ * audit and approvals, are those of the gRPC listener.
+ */
+import { AshlarError, isAshlarError, messageOf } from "../../core/errors.js";
+import { fieldsCountMax, hasMoreFields } from "../../core/wire/strict.js";
+import { onAbort } from "../../runtime/abort.js";
+import type { BoundService, CallContext } from "../../runtime/grpc-handlers.js";
+import { tellable } from "../../runtime/grpc-status.js";
+import type { Logger } from "../../runtime/log.js";
+import { createAdminJson, type JsonMethod, type JsonValue } from "./admin-json.js";
+import type { Session } from "./sessions.js";
+
+export interface MethodCallsDeps {
+  readonly service: BoundService;
+  readonly log: Logger;
+}
+
+/** A request of a session. */
+export interface SessionCall {
+  readonly session: Session;
+  /** "HOST:PORT" of the browser. */
+  readonly source: string;
+  /** Aborts when the browser goes away or the session ends. */
+  readonly signal: AbortSignal;
+}
+
+export class MethodCalls {
+  readonly #deps: MethodCallsDeps;
+  readonly #methods = createAdminJson();
+
+  constructor(deps: MethodCallsDeps) {
+    this.#deps = deps;
+  }
+
+  /** The answer of a unary method. Fails with an AshlarError that may be told. */
+  async unary(name: string, request: unknown, call: SessionCall): Promise<JsonValue> {
+    const method = this.#find(name, false);
+    const bound = this.#deps.service.implementation[method.handlerName];
+    try {
+      if (bound?.kind !== "unary") throw new AshlarError("internal", `${name} is not bound as a unary method`);
+      const answer = await bound.handle(this.#read(method, request), contextOf(name, call));
+      return this.#render(method, answer);
+    } catch (error) {
+      throw this.#told(error, name);
+    }
+  }
+
+  /** The answers of a method that streams, until `call.signal` aborts. Fails likewise. */
+  async *stream(name: string, request: unknown, call: SessionCall): AsyncGenerator<JsonValue, void, undefined> {
+    const method = this.#find(name, true);
+    const bound = this.#deps.service.implementation[method.handlerName];
+    try {
+      if (bound?.kind !== "server-streaming") throw new AshlarError("internal", `${name} is not bound as a stream`);
+      const answers = bound.handle(this.#read(method, request), contextOf(name, call))[Symbol.asyncIterator]();
+      // a handler that waits without looking at the signal is ended here
+      const gone = new Promise<undefined>((resolve) => onAbort(call.signal, () => resolve(undefined)));
+      try {
+        for (;;) {
+          const next = await Promise.race([answers.next(), gone]);
+          if (next === undefined || next.done === true) return;
+          yield this.#render(method, next.value);
+        }
+      } finally {
+        answers.return?.()?.catch((error: unknown) => this.#told(error, name));
+      }
+    } catch (error) {
+      throw this.#told(error, name);
+    }
+  }
+
+  /** Fails with `not_found`. */
+  #find(name: string, streams: boolean): JsonMethod {
+    const method = this.#methods.get(name);
+    if (method === undefined) throw new AshlarError("not_found", `the admin API has no method ${name.slice(0, 80)}`);
+    if (method.streams === streams) return method;
+    const where = method.streams ? "GET /api/stream/" : "POST /api/";
+    throw new AshlarError("invalid_argument", `${name} is asked with ${where}${name}`);
+  }
+
+  #read(method: JsonMethod, request: unknown): never {
+    const bytes = Buffer.from(method.encodeRequest(request));
+    if (hasMoreFields(bytes, fieldsCountMax))
+      throw new AshlarError("invalid_argument", `the request has more than ${fieldsCountMax} fields`);
+    return this.#deps.service.definition[method.handlerName]?.requestDeserialize(bytes) as never;
+  }
+
+  #render(method: JsonMethod, answer: unknown): JsonValue {
+    const bytes = this.#deps.service.definition[method.handlerName]?.responseSerialize(answer);
+    return method.renderResponse(bytes ?? new Uint8Array());
+  }
+
+  #told(error: unknown, method: string): AshlarError {
+    if (!isAshlarError(error) || error.code === "internal") {
+      const stack = error instanceof Error ? error.stack : undefined;
+      this.#deps.log.error("a handler failed", { method, via: "console", error: messageOf(error), stack });
+    }
+    return tellable(error);
+  }
+}
+
+function contextOf(method: string, { session, source, signal }: SessionCall): CallContext {
+  const { id, certificateSerial, certificateExpiresMs, readOnly } = session.operator;
+  return {
+    caller: id,
+    certificateSerial,
+    certificateExpiresMs,
+    console: { readOnly },
+    source: `${source} via console`,
+    method: `/ashlar.v1.AdminService/${method}`,
+    signal,
+    deadlineMs: undefined,
+  };
+}

@@ -1,0 +1,58 @@
+/** What a request must be before anything is done for it: of a name that is ours, and not made by another site. */
+import type { IncomingMessage } from "node:http";
+import { isIP } from "node:net";
+import { AshlarError } from "../../core/errors.js";
+
+/** Where the console is, as far as requests show it. */
+export interface ConsolePlace {
+  readonly isTls: boolean;
+  /** Returns whether the console answers to a host name, in lower case and without a port. */
+  answersTo(name: string): boolean;
+}
+
+/**
+ * Returns the host of the Host field, without its port. An address cannot be rebound to another site's name, so every
+ * address will do; of names only those that the console is known by. Fails with `denied`.
+ */
+export function requireHost({ headers }: IncomingMessage, place: ConsolePlace): string {
+  const host = hostNameOf(headers.host ?? "");
+  if (host === undefined) throw new AshlarError("denied", "the Host of the request is no host name or address");
+  if (isIP(host) !== 0 || host === "localhost" || place.answersTo(host)) return host;
+  throw new AshlarError(
+    "denied",
+    `this console does not answer to the name ${host}: start \`ashlar up\` with --console-host ${host} if it is its name`,
+  );
+}
+
+function hostNameOf(field: string): string | undefined {
+  const [, bracketed, plain] = /^(?:\[([0-9a-fA-F:.]{2,45})\]|([A-Za-z0-9._-]{1,253}))(?::\d{1,5})?$/.exec(field) ?? [];
+  if (bracketed !== undefined) return isIP(bracketed) === 6 ? bracketed : undefined;
+  return plain?.toLowerCase();
+}
+
+/** Browsers say with every POST where it comes from; what does not say so is not for us. Fails with `denied`. */
+export function requireOwnOrigin({ headers }: IncomingMessage, { isTls }: ConsolePlace): void {
+  const own = `${isTls ? "https" : "http"}://${headers.host?.toLowerCase()}`;
+  if (headers.origin?.toLowerCase() !== own)
+    throw new AshlarError("denied", `a POST has to come from the console's own pages, with Origin: ${own}`);
+  requireSameSite(headers["sec-fetch-site"], ["same-origin"]);
+}
+
+/** For what answers with data: other sites may not load it, whatever for. Fails with `denied`. */
+export function requireOwnFetch({ headers }: IncomingMessage): void {
+  requireSameSite(headers["sec-fetch-site"], ["same-origin", "none"]);
+}
+
+function requireSameSite(site: string | string[] | undefined, accepted: readonly string[]): void {
+  if (site === undefined || (typeof site === "string" && accepted.includes(site))) return;
+  throw new AshlarError("denied", "this request was made by another site");
+}
+
+/** The value of a cookie; undefined if there is none, or more than one. */
+export function cookieOf({ headers }: IncomingMessage, name: string): string | undefined {
+  const found = (headers.cookie ?? "")
+    .split(";")
+    .map((pair) => pair.trim())
+    .filter((pair) => pair.startsWith(`${name}=`));
+  return found.length === 1 ? found[0]?.slice(name.length + 1) : undefined;
+}
