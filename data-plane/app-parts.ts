@@ -6,6 +6,7 @@ import type { Bus } from "../runtime/bus.js";
 import { type Clock, systemClock } from "../runtime/clock.js";
 import type { LogFormat, Logger } from "../runtime/log.js";
 import { connectNats } from "../runtime/nats.js";
+import type { StatusSources } from "../runtime/status-server.js";
 import { AppRegistry } from "./agent/app-registry.js";
 import type { ProxyConfig } from "./config.js";
 import { askForTime } from "./identity/ask-for-time.js";
@@ -41,6 +42,8 @@ export interface ProxySurroundings {
   readStdin(): Promise<string>;
   /** The proxy that runs on the data folder and hands it over; undefined: none runs. */
   readonly predecessor?: Predecessor | undefined;
+  /** Adds to what --status says of this proxy what there is to say of others of the same process. */
+  readonly besides?: ((own: StatusSources) => StatusSources) | undefined;
 }
 
 /** Loads the stored identity, or joins the mesh with a token. Fails if neither works. */

@@ -6,13 +6,14 @@ import { whenAborted } from "../runtime/abort.js";
 import type { Clock } from "../runtime/clock.js";
 import type { HostPort } from "../runtime/config.js";
 import { type GrpcServer, startGrpcServer } from "../runtime/grpc-server.js";
-import { openStatusServer } from "../runtime/status-server.js";
+import { openStatusServer, type StatusSources } from "../runtime/status-server.js";
 import { agentBounds, createAgentService } from "./agent/agent-service.js";
 import { runApplicationHealth } from "./agent/application-health.js";
 import { runStaticApplication } from "./agent/static-application.js";
-import { type BoundListeners, carryHere, carryInWorkers, listenForCalls, prepareWorkers } from "./app-carrying.js";
+import { carryHere, carryInWorkers, listenForCalls, prepareWorkers } from "./app-carrying.js";
 import { closeParts, joinOrLoad, openParts, type Parts, type ProxySurroundings } from "./app-parts.js";
 import type { ProxyConfig } from "./config.js";
+import { type Listening, listeningOf, renderListening } from "./listening.js";
 import type { Carrying } from "./proxy/carrying.js";
 import { drain, drainDefaults } from "./proxy/drain.js";
 import { prepareSocketPath } from "./proxy/socket-path.js";
@@ -24,8 +25,12 @@ import type { TakeoverServer } from "./takeover/takeover-server.js";
 import { Tenure } from "./takeover/tenure.js";
 
 export interface RunningProxy {
-  /** For people and scripts: "inbound=HOST:PORT agent=unix:PATH outbound=unix:PATH". */
-  readonly listening: string;
+  /** Where it listens, by name: "inbound" has HOST:PORT, "agent" unix:PATH. */
+  readonly listening: Listening;
+  /** What /healthz, /readyz and /metrics say of it. */
+  readonly status: StatusSources;
+  /** Resolves when a successor has taken over: this process drains. */
+  readonly handedOver: Promise<void>;
   /** Resolves when it has stopped, after `signal` aborted or a successor took over. */
   readonly stopped: Promise<void>;
 }
@@ -100,16 +105,21 @@ async function serve(
     const agent = await openAgent(config, parts, carrying, doors, bound);
     const serving: Serving = { carrying, agent, closers, doors, takeover: undefined, draining: false };
     closers.push(() => void agent?.stop(0));
-    await openStatus(config, parts, serving);
+    const status = await openStatus(config, parts, serving, surroundings);
     if (predecessor !== undefined) await takeOver(predecessor, parts, doors, config.dataDir);
     parts.reporter.start(render(config.advertise ?? bound ?? { host: "127.0.0.1", port: 0 }));
     const takeover = await openOwnTakeover(config, parts, doors);
     serving.takeover = takeover;
     closers.push(() => takeover.close());
-    const listening = describeListening(config, listeners);
-    parts.log.info("serving", { ...namesOf(parts), listening, workers: config.workers });
-    const toStop = Promise.race([whenAborted(signal), takeover.handedOver]);
-    return { listening, stopped: toStop.then(() => stop(config, parts, serving, life)) };
+    const listening = listeningOf(config, listeners);
+    parts.log.info("serving", {
+      ...namesOf(parts),
+      listening: renderListening(listening),
+      workers: config.workers,
+    });
+    const { handedOver } = takeover;
+    const toStop = Promise.race([whenAborted(signal), handedOver]);
+    return { listening, status, handedOver, stopped: toStop.then(() => stop(config, parts, serving, life)) };
   } catch (error) {
     for (const close of closers) close();
     doors.removePaths();
@@ -193,7 +203,8 @@ async function openStatus(
   config: ProxyConfig,
   { sync, policy, identity, revocation, registry, decisions, clock, bus }: Parts,
   serving: Serving,
-): Promise<void> {
+  { besides }: ProxySurroundings,
+): Promise<StatusSources> {
   const { metrics } = serving.carrying;
   const serves = config.app !== undefined || config.agent !== undefined;
   const reasons = (): readonly string[] =>
@@ -221,18 +232,16 @@ async function openStatus(
     isApplicationHealthy: () => registry.unhealthy === "",
     isReady: () => reasons().length === 0,
   });
-  if (config.status === undefined) return;
   const problems = (): readonly string[] => {
     const { renewalProblem } = identity;
     return [...sync.problems(), ...(renewalProblem === undefined ? [] : [`certificate renewal: ${renewalProblem}`])];
   };
-  const sources = {
-    reasonsNotReady: reasons,
-    problems,
-    metrics: metrics.render,
-  };
-  const server = await openStatusServer(sources, await serving.doors.at("status", config.status));
+  const sources = { reasonsNotReady: reasons, problems, metrics: metrics.render };
+  if (config.status === undefined) return sources;
+  const told = besides?.(sources) ?? sources;
+  const server = await openStatusServer(told, await serving.doors.at("status", config.status));
   serving.closers.push(() => server.close());
+  return sources;
 }
 
 async function stop(config: ProxyConfig, parts: Parts, serving: Serving, life: AbortController): Promise<void> {
@@ -271,12 +280,4 @@ async function stop(config: ProxyConfig, parts: Parts, serving: Serving, life: A
 function namesOf({ identity }: Pick<Parts, "identity">): Readonly<Record<string, string>> {
   const { mesh, service, version, proxyId } = identity.current;
   return { mesh, service, version, proxy: proxyId };
-}
-
-function describeListening(config: ProxyConfig, { inbound, edges }: BoundListeners): string {
-  const words = inbound === undefined ? [] : [`inbound=${render(inbound)}`];
-  for (const [name, address] of edges) words.push(`${name}=${render(address)}`);
-  if (config.agent !== undefined) words.push(`agent=unix:${config.agent}`);
-  if (config.outbound !== undefined) words.push(`outbound=${render(config.outbound)}`);
-  return words.join(" ");
 }

@@ -10,7 +10,10 @@ A flag wins over a variable, and a variable over the file. Durations are written
 Examples:
   ashlar proxy --service payments --token payments.token --join mesh/join.json --inbound 127.0.0.1:7500 --app unix:/run/payments/app.sock
   ashlar proxy --service checkout --token - --join mesh/join.json --inbound 127.0.0.1:7501 --agent unix:/run/checkout/agent.sock
-  ashlar proxy --service cron --token cron.token --join mesh/join.json --upstream payments=127.0.0.1:9001`;
+  ashlar proxy --service cron --token cron.token --join mesh/join.json --upstream payments=127.0.0.1:9001
+  ashlar proxy --services services.yaml --join mesh/join.json --data ./proxies
+
+Services are added to a proxy that runs and removed by \`ashlar proxy add\`, \`remove\` and \`list\`; see their --help.`;
 
 export const gather = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
 
@@ -18,7 +21,7 @@ export const gather = (value: string, before: readonly string[] = []): readonly 
 export function createProxyCommand(act: (flags: Record<string, unknown>) => void): Command {
   const command = new Command("ashlar proxy")
     .description("Runs a proxy beside a service. Prints `ready` when it has joined and listens.")
-    .option("--service <NAME>", "the service that the proxy stands beside; required")
+    .option("--service <NAME>", "the service that the proxy stands beside; required without --services")
     .option("--token <FILE>", "a join token, - for stdin; needed once, until an identity is stored in --data")
     .option("--join <FILE>", "the control plane's join.json; required")
     .option(
@@ -46,7 +49,11 @@ export function createProxyCommand(act: (flags: Record<string, unknown>) => void
       "--data <DIR>",
       "the proxy's folder: identity and last good state (default: ashlar/proxy/SERVICE in $XDG_STATE_HOME or ~/.local/state)",
     )
-    .option("--workers <N>", "how many processes carry calls, 1 to 64 (default: 1)");
+    .option("--workers <N>", "how many processes carry calls, 1 to 64 (default: 1)")
+    .option(
+      "--services <FILE>",
+      "YAML: a list of further services that this process stands beside, each with its settings named without the dashes",
+    );
   return addProcessOptions(command)
     .addHelpText("after", examples)
     .exitOverride()

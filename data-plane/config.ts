@@ -81,6 +81,7 @@ const headerKib = { min: 8, max: 1024, usual: proxyEngineDefaults.headerBytesMax
 /** Reads the settings; fails with `invalid_argument`, one line for each bad value. */
 export function parseProxyConfig(sources: ConfigSources, cwd: string): ProxyConfig {
   const read = new ConfigReader(sources);
+  read.knows("services"); // read by the process, which may have further services
   const service = read.required("service");
   if (service !== "" && !isLabel(service)) {
     read.problem(`--service: expected 1 to 63 of a-z, 0-9 and "-", got ${JSON.stringify(service)}`);
@@ -154,7 +155,7 @@ function readProcess(read: ConfigReader, dataDir: string, cwd: string): Pick<Pro
   };
 }
 
-function readDataDir(read: ConfigReader, usual: string, env: ConfigSources["env"], cwd: string): string {
+export function readDataDir(read: ConfigReader, usual: string, env: ConfigSources["env"], cwd: string): string {
   const data = read.text("data") ?? join(stateDir(env), usual);
   return isAbsolute(data) ? data : resolve(cwd, data);
 }

@@ -10,6 +10,8 @@ export interface StatusSources {
   /** The problems of a proxy that serves, one line each. */
   problems(): readonly string[];
   metrics(format: MetricsFormat): Promise<string>;
+  /** What one service of a process with several says: asked by `?service=NAME`. */
+  of?(service: string): StatusSources | undefined;
 }
 
 export interface StatusServer {
@@ -17,9 +19,12 @@ export interface StatusServer {
   close(): void;
 }
 
-/** Serves /healthz, /readyz and /metrics: for proxies and control planes. Fails with `unavailable` if the port is taken. */
+/**
+ * Serves /healthz, /readyz and /metrics: for proxies and control planes; with ?service=NAME of one of several services.
+ * Fails with `unavailable` if the port is taken.
+ */
 export async function openStatusServer(sources: StatusSources, wanted: HandedAddress<HostPort>): Promise<StatusServer> {
-  const scrapes = new Scrapes(sources);
+  const scrapes = new Scrapes();
   const server = createServer({ requestTimeout: 5000, headersTimeout: 5000 }, (request, response) => {
     answer(sources, scrapes, request, response).catch((error: unknown) => send(response, 500, `${messageOf(error)}\n`));
   });
@@ -38,24 +43,20 @@ export async function openStatusServer(sources: StatusSources, wanted: HandedAdd
 
 /** Scrapes that come at once get one text, so that many of them cost no more than one. */
 class Scrapes {
-  readonly #sources: StatusSources;
-  readonly #running = new Map<MetricsFormat, Promise<string>>();
+  readonly #running = new Map<string, Promise<string>>();
 
-  constructor(sources: StatusSources) {
-    this.#sources = sources;
-  }
-
-  metrics(format: MetricsFormat): Promise<string> {
-    const running = this.#running.get(format);
+  metrics(sources: StatusSources, service: string, format: MetricsFormat): Promise<string> {
+    const key = `${format} ${service}`;
+    const running = this.#running.get(key);
     if (running !== undefined) return running;
-    const begun = this.#sources.metrics(format).finally(() => this.#running.delete(format));
-    this.#running.set(format, begun);
+    const begun = sources.metrics(format).finally(() => this.#running.delete(key));
+    this.#running.set(key, begun);
     return begun;
   }
 }
 
 async function answer(
-  sources: StatusSources,
+  all: StatusSources,
   scrapes: Scrapes,
   request: IncomingMessage,
   response: ServerResponse,
@@ -64,7 +65,14 @@ async function answer(
     send(response, 405, "GET only\n");
     return;
   }
-  switch (request.url?.split("?", 1)[0]) {
+  const [path, query = ""] = request.url?.split("?", 2) ?? [];
+  const service = new URLSearchParams(query).get("service") ?? "";
+  const sources = service === "" || all.of === undefined ? all : all.of(service);
+  if (sources === undefined) {
+    send(response, 404, "no proxy of this service runs here\n");
+    return;
+  }
+  switch (path) {
     case "/healthz":
       send(response, 200, lines(["ok", ...sources.problems()]));
       break;
@@ -75,7 +83,7 @@ async function answer(
     }
     case "/metrics": {
       const format = metricsFormatFor(request.headers.accept);
-      send(response, 200, await scrapes.metrics(format), metricsContentTypes[format]);
+      send(response, 200, await scrapes.metrics(sources, service, format), metricsContentTypes[format]);
       break;
     }
     default:

@@ -1,5 +1,5 @@
 /** The metrics of a proxy, as Prometheus text. */
-import { monitorEventLoopDelay } from "node:perf_hooks";
+import { type IntervalHistogram, monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { linesOf, type MetricsFormat, writeInTurns } from "../../runtime/metrics-text.js";
 import { gaugesOf, watchProcess } from "../../runtime/process-metrics.js";
@@ -78,6 +78,13 @@ export function createMetrics(counters = new EngineCounters(), load?: LoadSource
     },
     snapshot: () => registry.getMetricsAsJSON(),
   };
+}
+
+/** Renders what there is to measure of this process, whatever it carries. */
+export function createProcessMetrics(): (format: MetricsFormat) => Promise<string> {
+  const registry = new Registry();
+  watchMemory([registry]);
+  return async (format) => writeInTurns(format, [linesOf(format, await registry.getMetricsAsJSON())]);
 }
 
 function createProxyMetrics(registers: Registry[], counters: EngineCounters, calls: CallTable): ProxyMetrics {
@@ -169,10 +176,13 @@ function watchMemory(registers: Registry[]): void {
 }
 
 const delayResolutionMs = 20;
+/** One for the process, however many proxies it has. */
+let loopDelays: IntervalHistogram | undefined;
 
 /** Timers of the event loop measure by how much they are late; what they measured is forgotten at each scrape. */
 function watchEventLoop(registers: Registry[]): void {
-  const delays = monitorEventLoopDelay({ resolution: delayResolutionMs });
+  loopDelays ??= monitorEventLoopDelay({ resolution: delayResolutionMs });
+  const delays = loopDelays;
   delays.enable();
   new Gauge({
     name: "ashlar_event_loop_delay_seconds",

@@ -7,6 +7,7 @@ import { loadCommands } from "../../cli/commands.js";
 import { createUpCommand } from "../../control-plane/command.js";
 import { createProxyCommand } from "../../data-plane/command.js";
 import { createGatewayCommand } from "../../data-plane/edge/command.js";
+import { controlCommands, createControlProgram } from "../../data-plane/host/command.js";
 import { filesBelow } from "../support/source-files.js";
 
 const pages = ["README.md", ...filesBelow("docs", ".md")].filter((page) => page !== "docs/cli.md"); // that one is generated
@@ -48,6 +49,12 @@ function takeNoAction(command: Command): void {
   if (command.commands.length === 0 || command.options.length > 0) command.action(() => {});
 }
 
+function controlProgram(): Command {
+  const made = createControlProgram();
+  takeNoAction(made);
+  return made;
+}
+
 let program: () => Promise<Command>;
 beforeAll(() => {
   program = async () => {
@@ -66,7 +73,12 @@ test.each(cases)("%s: %s", async (_page, _text, { text, isWhole }) => {
   const [, ...words] = wordsOf(text);
   const [first, ...rest] = words;
   const process = { up: createUpCommand, proxy: createProxyCommand, gateway: createGatewayCommand }[first ?? ""];
-  const command = process === undefined ? await program() : process(() => {}).configureOutput(silent);
+  const command =
+    first === "proxy" && controlCommands.has(rest[0] ?? "")
+      ? controlProgram()
+      : process === undefined
+        ? await program()
+        : process(() => {}).configureOutput(silent);
   const parsed = command.parseAsync(process === undefined ? words : rest, { from: "user" });
   const result = await parsed.then(() => "taken", String);
   expect(!isWhole && unfinished.test(result) ? "taken" : result).toBe("taken");

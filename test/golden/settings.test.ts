@@ -7,8 +7,9 @@ import { loadCommands } from "../../cli/commands.js";
 import { createUpCommand } from "../../control-plane/command.js";
 import { parseUpConfig } from "../../control-plane/config.js";
 import { createProxyCommand } from "../../data-plane/command.js";
-import { parseGatewayConfig, parseProxyConfig } from "../../data-plane/config.js";
+import { parseGatewayConfig } from "../../data-plane/config.js";
 import { createGatewayCommand } from "../../data-plane/edge/command.js";
+import { parseHostConfig } from "../../data-plane/host/host-config.js";
 import type { ConfigSources } from "../../runtime/config.js";
 import { filesBelow } from "../support/source-files.js";
 
@@ -35,7 +36,7 @@ const needed = { service: "a", join: "join.json", agent: "unix:/a", inbound: "12
 const neededAtEdge = { name: "a", join: "join.json", listener: ["web=127.0.0.1:1"] };
 const variables = {
   up: variablesRead(parseUpConfig, {}),
-  proxy: variablesRead(parseProxyConfig, needed),
+  proxy: variablesRead(parseHostConfig, needed),
   gateway: variablesRead(parseGatewayConfig, neededAtEdge),
 };
 // a flag that is given keeps its variable from being asked for
@@ -101,7 +102,7 @@ test("the page of settings has every flag, variable and default of up, proxy, ga
 
 test.each([
   ["up", up, parseUpConfig as Parse, read.up],
-  ["proxy", proxy, parseProxyConfig as Parse, read.proxy],
+  ["proxy", proxy, parseHostConfig as Parse, read.proxy],
   ["gateway", gateway, parseGatewayConfig as Parse, read.gateway],
 ] as const)("%s has a flag for every setting that it reads, and reads every flag", (_name, command, parse, asked) => {
   const flags = command.options.map(variableOf);

@@ -1,0 +1,62 @@
+/** The settings of a process that runs proxies: for the service of its command line, for further ones, or for both. Pure. */
+import { AshlarError } from "../../core/errors.js";
+import { ConfigReader, type ConfigSources, type HostPort } from "../../runtime/config.js";
+import { type LogFormat, type LogLevel, logFormats, logLevels } from "../../runtime/log.js";
+import { type ProxyConfig, parseProxyConfig, readDataDir } from "../config.js";
+import { type HostSettings, ownSettings, sharedSettings } from "./service-settings.js";
+
+export interface HostConfig {
+  /** The service of the command line; undefined: all services are in a file or are added. */
+  readonly primary: ProxyConfig | undefined;
+  /** The path of the file with further services. */
+  readonly servicesFile: string | undefined;
+  /** The folder of the process: that of its first service, if the command line has one. */
+  readonly dataDir: string;
+  /** Where the process tells of all services, if the command line has none of its own. */
+  readonly status: HostPort | undefined;
+  readonly logLevel: LogLevel;
+  readonly logFormat: LogFormat | undefined;
+  /** What further services are started with. */
+  readonly settings: HostSettings;
+}
+
+/** Settings of a service that mean something for the process too. */
+const ofProcessToo: ReadonlySet<string> = new Set(["data", "status"]);
+
+/** Reads the settings; fails with `invalid_argument`, one line for each bad value. */
+export function parseHostConfig(sources: ConfigSources, cwd: string): HostConfig {
+  const read = new ConfigReader(sources);
+  const servicesFile = read.text("services");
+  if (read.text("service") !== undefined || servicesFile === undefined) {
+    return { ...hostOf(parseProxyConfig(sources, cwd), sources), servicesFile };
+  }
+  const dataDir = readDataDir(read, "host", sources.env, cwd);
+  const config: HostConfig = {
+    primary: undefined,
+    servicesFile,
+    dataDir,
+    status: read.hostPort("status"),
+    logLevel: read.oneOf("log-level", logLevels) ?? "info",
+    logFormat: read.oneOf("log-format", logFormats),
+    settings: { ...sources, dataDir },
+  };
+  read.knows(...ownSettings, ...sharedSettings);
+  refuseOwn(sources);
+  read.throwIfInvalid();
+  return config;
+}
+
+/** The settings of a process for one proxy or gateway. */
+export function hostOf(primary: ProxyConfig, sources: ConfigSources): HostConfig {
+  const { dataDir, logLevel, logFormat } = primary;
+  const settings = { ...sources, dataDir };
+  return { primary, servicesFile: undefined, dataDir, status: undefined, logLevel, logFormat, settings };
+}
+
+/** Without --service nobody would have them. */
+function refuseOwn({ flags, file }: ConfigSources): void {
+  const given = ownSettings.filter((name) => !ofProcessToo.has(name) && (flags[name] ?? file[name]) !== undefined);
+  if (given.length === 0) return;
+  const lines = given.map((name) => `--${name} belongs to one service: give --service too, or put it into --services`);
+  throw new AshlarError("invalid_argument", lines.join("\n"));
+}

@@ -1,0 +1,76 @@
+/** One proxy of this process from its start to its end: its data folder, its parts, and what became of it. */
+import { onAbort } from "../../runtime/abort.js";
+import { releaseFolder } from "../../runtime/folder-lock.js";
+import { type RunningProxy, startProxy } from "../app.js";
+import type { ProxySurroundings } from "../app-parts.js";
+import type { ProxyConfig } from "../config.js";
+import { takeData } from "./take-data.js";
+
+export type HostedState = "starting" | "serving" | "stopping" | "failed";
+
+export class HostedProxy {
+  readonly config: ProxyConfig;
+  readonly #stop = new AbortController();
+  #running: RunningProxy | undefined;
+  #ended: Promise<void> | undefined;
+  #state: HostedState = "starting";
+
+  constructor(config: ProxyConfig) {
+    this.config = config;
+  }
+
+  get state(): HostedState {
+    return this.#state === "serving" && this.#stop.signal.aborted ? "stopping" : this.#state;
+  }
+
+  /** undefined until it serves. */
+  get running(): RunningProxy | undefined {
+    return this.#running;
+  }
+
+  /**
+   * Starts it; undefined: it was asked to stop before it had joined. Fails as `startProxy` and `takeData` do, and leaves
+   * nothing behind then.
+   */
+  async start(surroundings: ProxySurroundings, signal: AbortSignal): Promise<RunningProxy | undefined> {
+    this.#state = "starting";
+    onAbort(signal, () => this.#stop.abort());
+    const { removeEmpty, predecessor } = await this.#orFailed(takeData(this.config));
+    const release = (): void => {
+      releaseFolder(this.config.dataDir);
+      removeEmpty();
+    };
+    try {
+      const running = await startProxy(this.config, { ...surroundings, predecessor }, this.#stop.signal);
+      this.#running = running;
+      this.#state = running === undefined ? "failed" : "serving";
+      this.#ended = running?.stopped.finally(release);
+      if (running === undefined) release();
+      return running;
+    } catch (error) {
+      this.#state = "failed";
+      release();
+      throw error;
+    }
+  }
+
+  /** Drains it. Resolves when it has stopped. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#ended;
+  }
+
+  /** Resolves when it has stopped; only after it has started. */
+  get ended(): Promise<void> {
+    return this.#ended ?? Promise.resolve();
+  }
+
+  async #orFailed<Result>(step: Promise<Result>): Promise<Result> {
+    try {
+      return await step;
+    } catch (error) {
+      this.#state = "failed";
+      throw error;
+    }
+  }
+}

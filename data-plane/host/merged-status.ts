@@ -1,0 +1,79 @@
+/** What --status says of a process with several proxies: of each by its service. */
+import { type MetricsFormat, writeInTurns } from "../../runtime/metrics-text.js";
+import type { StatusSources } from "../../runtime/status-server.js";
+import type { HostedService } from "./host.js";
+
+/** A scrape's text of one service; undefined: the text has no service in its labels. */
+interface Part {
+  readonly service: string | undefined;
+  readonly text: string;
+}
+
+/** Families that are about the process, whichever service tells them. */
+const ofProcess = /^(process_|ashlar_(heap_used_bytes|external_bytes|event_loop_delay_seconds)$)/;
+const seriesPattern = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{)?/;
+
+/**
+ * `own`: of the service of the command line, `name`, or of the process, undefined. `others`: the other services, read at
+ * each question.
+ */
+export function mergedStatus(
+  own: StatusSources,
+  name: string | undefined,
+  others: () => readonly HostedService[],
+): StatusSources {
+  const named = (lines: readonly string[], service: string): string[] => lines.map((line) => `${service}: ${line}`);
+  return {
+    reasonsNotReady: () => [
+      ...own.reasonsNotReady(),
+      ...others().flatMap((one) => named(whyNotReady(one), one.service)),
+    ],
+    problems: () => [
+      ...own.problems(),
+      ...others().flatMap(({ service, running }) => named(running?.status.problems() ?? [], service)),
+    ],
+    metrics: async (format) => {
+      const parts: Part[] = [{ service: undefined, text: await own.metrics(format) }];
+      for (const { service, running } of others())
+        if (running !== undefined) parts.push({ service, text: await running.status.metrics(format) });
+      return mergeMetrics(format, parts);
+    },
+    of: (service) => (service === name ? own : others().find((one) => one.service === service)?.running?.status),
+  };
+}
+
+function whyNotReady({ state, why, running }: HostedService): readonly string[] {
+  if (running !== undefined) return running.status.reasonsNotReady();
+  return [state === "failed" ? `it does not run: ${why.split("\n", 1)[0]}` : "it is starting"];
+}
+
+/** Puts the texts of several scrapes together: each family once, and its series with the label `proxy` of their service. */
+export async function mergeMetrics(format: MetricsFormat, parts: readonly Part[]): Promise<string> {
+  const families = new Map<string, { readonly head: string[]; readonly series: string[] }>();
+  for (const { service, text } of parts) {
+    let current: { readonly head: string[]; readonly series: string[] } | undefined;
+    for (const line of text.split("\n")) {
+      if (line === "" || line === "# EOF") continue;
+      const [, comment, name = ""] = /^# (HELP|TYPE) (\S+)/.exec(line) ?? [];
+      if (comment === "HELP") {
+        const isKnown = families.get(name);
+        current = isKnown ?? { head: [], series: [] };
+        if (service !== undefined && ofProcess.test(name)) current = undefined;
+        else families.set(name, current);
+      }
+      if (current === undefined) continue;
+      if (comment === undefined) current.series.push(service === undefined ? line : labelled(line, service));
+      else if (!current.head.includes(line)) current.head.push(line);
+    }
+  }
+  return writeInTurns(
+    format,
+    [...families.values()].map(({ head, series }) => [...head, ...series]),
+  );
+}
+
+function labelled(line: string, service: string): string {
+  return line.replace(seriesPattern, (_, name: string, brace?: string) =>
+    brace === undefined ? `${name}{proxy="${service}"}` : `${name}{proxy="${service}",`,
+  );
+}

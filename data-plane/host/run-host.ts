@@ -1,0 +1,140 @@
+/** Runs the proxies of a process from its settings until it is asked to stop or a successor took over. */
+import { text } from "node:stream/consumers";
+import { AshlarError } from "../../core/errors.js";
+import { systemClock } from "../../runtime/clock.js";
+import { createLogger, type LogFormat, type Logger } from "../../runtime/log.js";
+import { openStatusServer, type StatusServer } from "../../runtime/status-server.js";
+import { releaseYoungSpace } from "../../runtime/young-space.js";
+import type { ProxyConfig } from "../config.js";
+import { renderListening } from "../listening.js";
+import { render } from "../render-address.js";
+import { createProcessMetrics } from "../status/metrics.js";
+import { forkWorker } from "../workers/worker-process.js";
+import { createControl } from "./control.js";
+import { type ControlServer, openControlServer } from "./control-server.js";
+import { Host } from "./host.js";
+import type { HostConfig } from "./host-config.js";
+import { KeptServices } from "./kept-services.js";
+import { mergedStatus } from "./merged-status.js";
+import { parseServiceSettings } from "./service-settings.js";
+import { type ListedService, readServicesFile } from "./services-file.js";
+
+/** So long a process that hands its services over may keep the port of --status. */
+const predecessorMsMax = 10_000;
+const lookMs = 50;
+
+/** Resolves when every proxy has stopped. Fails if the first service, or all of a file, cannot start. */
+export async function runHost(config: HostConfig, format: LogFormat, log: Logger, signal: AbortSignal): Promise<void> {
+  const { primary } = config;
+  const kept = new KeptServices(config.dataDir);
+  const further = await furtherServices(config, kept, log);
+  const others = () => host.services.filter(({ service }) => service !== primary?.service);
+  const host: Host = new Host(
+    {
+      log,
+      clock: systemClock,
+      random: Math.random,
+      logOf: (service) =>
+        service === primary?.service ? log : createLogger({ level: config.logLevel, format, name: `proxy ${service}` }),
+      surroundings: {
+        logFormat: format,
+        spawnWorker: forkWorker,
+        readStdin: () => text(process.stdin),
+        ...(primary === undefined ? {} : { besides: (own) => mergedStatus(own, primary.service, others) }),
+      },
+    },
+    signal,
+  );
+  const running = primary === undefined ? undefined : await host.add(primary);
+  if (primary !== undefined && running === undefined) return; // asked to stop before it had joined
+  const adding = host.addAll(further);
+  if (primary === undefined) await adding;
+  releaseYoungSpace();
+  const status = primary === undefined ? await serveAlone(config, host) : undefined;
+  const closers: { close(): void }[] = status === undefined ? [] : [status];
+  if (primary?.edge === undefined) closers.push(await openControl(config, host, kept, log));
+  process.stdout.write(
+    running === undefined ? describeAll(host, status) : `ready ${renderListening(running.listening)}\n`,
+  );
+  await Promise.race([host.over, host.succeeded]); // a successor wants the port of --status
+  for (const one of closers) one.close();
+  await host.over;
+}
+
+/** Reads what is to run beside the first service: the file's services, and those that were added. The file wins. */
+async function furtherServices(config: HostConfig, kept: KeptServices, log: Logger): Promise<readonly ProxyConfig[]> {
+  const listed = config.servicesFile === undefined ? [] : await readServicesFile(config.servicesFile);
+  const configs = new Map<string, ProxyConfig>();
+  const faults: string[] = [];
+  if (config.primary !== undefined) configs.set(config.primary.service, config.primary);
+  const take = ({ settings, place }: ListedService): void => {
+    const parsed = parseServiceSettings(settings, config.settings, place, process.cwd());
+    if (configs.has(parsed.service))
+      throw new AshlarError(
+        "invalid_argument",
+        `${place}: ${parsed.service} stands here or on the command line already`,
+      );
+    configs.set(parsed.service, parsed);
+  };
+  for (const one of listed) {
+    try {
+      take(one);
+    } catch (error) {
+      faults.push(error instanceof Error ? error.message : String(error));
+    }
+  }
+  if (faults.length > 0) throw new AshlarError("invalid_argument", faults.join("\n"));
+  for (const one of config.primary?.edge === undefined ? await kept.list() : []) {
+    try {
+      take(one);
+    } catch (error) {
+      log.warn("a service that was added is not started", {
+        why: error instanceof Error ? error.message : String(error),
+      });
+    }
+  }
+  return [...configs.values()].filter((one) => one !== config.primary);
+}
+
+/** Opens --status of a process whose services all stand in a file. Fails with `unavailable` if none of them runs. */
+async function serveAlone(config: HostConfig, host: Host): Promise<StatusServer | undefined> {
+  const all = host.services;
+  if (all.length > 0 && all.every(({ state }) => state === "failed"))
+    throw new AshlarError("unavailable", all.map(({ service, why }) => `${service}: ${why}`).join("\n"));
+  if (config.status === undefined) return undefined;
+  const { status: address } = config;
+  const own = { reasonsNotReady: () => [], problems: () => [], metrics: createProcessMetrics() };
+  const sources = mergedStatus(own, undefined, () => host.services);
+  return whenFree(() => openStatusServer(sources, address));
+}
+
+async function openControl(config: HostConfig, host: Host, kept: KeptServices, log: Logger): Promise<ControlServer> {
+  try {
+    return await openControlServer(config.dataDir, createControl({ config, host, kept, log }), log);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    log.warn("no service can be added to this proxy while it runs", { why });
+    return { close: () => {} };
+  }
+}
+
+/** A predecessor has the port until it has handed its last service over. */
+async function whenFree(open: () => Promise<StatusServer>): Promise<StatusServer> {
+  const untilMs = systemClock.monotonicMs() + predecessorMsMax;
+  for (;;) {
+    try {
+      return await open();
+    } catch (error) {
+      if (systemClock.monotonicMs() > untilMs) throw error;
+      await systemClock.sleep(lookMs);
+    }
+  }
+}
+
+function describeAll(host: Host, status: StatusServer | undefined): string {
+  const lines = host.services.map(({ service, state, running }) => {
+    return `${service} ${running === undefined ? state : renderListening(running.listening)}\n`;
+  });
+  const told = status === undefined ? "" : ` status=${render(status.address)}`;
+  return `${lines.join("")}ready${told}\n`;
+}

@@ -1,0 +1,122 @@
+/** The settings of one service of a process that has several: its own, and those that it has from the process. Pure. */
+import { join } from "node:path";
+import { AshlarError, isAshlarError } from "../../core/errors.js";
+import { renderNearest } from "../../core/snapshot/nearest.js";
+import type { ConfigSources } from "../../runtime/config.js";
+import { type ProxyConfig, parseProxyConfig } from "../config.js";
+
+/** Settings that every service has for itself. */
+export const ownSettings = [
+  "service",
+  "token",
+  "app",
+  "agent",
+  "inbound",
+  "advertise",
+  "outbound",
+  "upstream",
+  "label",
+  "status",
+  "data",
+  "workers",
+] as const;
+
+/** Settings that a service has from the process unless it has its own. */
+export const sharedSettings = [
+  "join",
+  "grace",
+  "buffer-mib",
+  "message-mib",
+  "header-kib",
+  "keepalive",
+  "record-share",
+  "otlp",
+  "access-log",
+] as const;
+
+/** Settings that the process has alone. */
+const processSettings = ["log-level", "log-format"] as const;
+
+export type SettingValue = string | number | boolean | readonly string[];
+
+/** The settings of a service by their names, without the dashes. */
+export type ServiceSettings = Readonly<Record<string, SettingValue>>;
+
+/** Where the services of a process keep what they know: DATA/services/NAME each. */
+export function servicesFolder(dataDir: string): string {
+  return join(dataDir, "services");
+}
+
+/** What services are started with beside their own settings. */
+export interface HostSettings extends ConfigSources {
+  /** The folder of the process, an absolute path. */
+  readonly dataDir: string;
+}
+
+/**
+ * Reads the settings of a service. `place` begins each line of what is wrong with them: the file, or the command. Fails
+ * with `invalid_argument`.
+ */
+export function parseServiceSettings(
+  settings: ServiceSettings,
+  host: HostSettings,
+  place: string,
+  cwd: string,
+): ProxyConfig {
+  const name = typeof settings.service === "string" ? settings.service : undefined;
+  const where = name === undefined ? place : `${place}: ${name}`;
+  const known: readonly string[] = [...ownSettings, ...sharedSettings];
+  const unknown = Object.keys(settings).filter((key) => !known.includes(key));
+  if (unknown.length > 0) {
+    const lines = unknown.map((key) => {
+      const isOfProcess = (processSettings as readonly string[]).includes(key);
+      const why = isOfProcess
+        ? "is given once, for the process"
+        : `is no setting of a service${renderNearest(key, known)}`;
+      return `${where}: ${JSON.stringify(key)} ${why}`;
+    });
+    throw new AshlarError("invalid_argument", lines.join("\n"));
+  }
+  const { HOME, XDG_STATE_HOME } = host.env;
+  const data = join(servicesFolder(host.dataDir), name ?? "unknown");
+  const sources = {
+    flags: camelKeys({ data, ...settings }),
+    env: { HOME, XDG_STATE_HOME },
+    file: sharedValues(host),
+  };
+  try {
+    return parseProxyConfig(sources, cwd);
+  } catch (error) {
+    if (!isAshlarError(error, "invalid_argument")) throw error;
+    const lines = error.message.split("\n").map((line) => `${where}: ${line}`);
+    throw new AshlarError("invalid_argument", lines.join("\n"), { cause: error });
+  }
+}
+
+/** What the process gives its services, as a settings file would: flags count before variables, and these before the file. */
+function sharedValues({ flags, env, file }: ConfigSources): Record<string, unknown> {
+  const values: Record<string, unknown> = {};
+  for (const name of [...sharedSettings, ...processSettings]) {
+    const variable = env[`ASHLAR_${name.replaceAll("-", "_").toUpperCase()}`];
+    const value = flags[camel(name)] ?? variable ?? file[name];
+    if (value !== undefined) values[name] = value;
+  }
+  return values;
+}
+
+function camelKeys(settings: ServiceSettings): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(settings).map(([name, value]) => [camel(name), value]));
+}
+
+function camel(name: string): string {
+  return name.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** The addresses that a service listens on, as people write them. Two services of a process cannot have the same. */
+export function claimedAddresses({ inbound, outbound, agent, status, upstreams }: ProxyConfig): readonly string[] {
+  const all = [inbound, outbound, status, ...upstreams.map(({ address }) => address)].map((address) => {
+    if (address === undefined) return undefined;
+    return "path" in address ? address.path : address.port === 0 ? undefined : `${address.host}:${address.port}`;
+  });
+  return [...all, agent].filter((address) => address !== undefined);
+}
