@@ -1,8 +1,9 @@
 // Builds dist (the product) and sdk/dist: the package ashlar-sdk as ES modules and as CommonJS, each with its types and
-// with the few files of core, runtime and proto that the SDK imports.
+// with the few files of core, runtime and proto that the SDK imports; console/dist (the pages of the console).
 //   --sdk        sdk/dist only
+//   --all        fails where a part cannot be built
 import { execFileSync } from "node:child_process";
-import { chmodSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 
 const root = resolve(import.meta.dirname, "..");
@@ -16,6 +17,14 @@ const compile = (project) => run("node_modules/typescript/bin/tsc", "-p", projec
 function buildProduct() {
   compile("tsconfig.build.json");
   chmodSync(join(root, "dist/cli/main.js"), 0o755);
+  buildConsole();
+}
+
+/** A tree with fewer packages than package.json names still builds all but the pages; what is packed has to have them. */
+function buildConsole() {
+  const bundled = existsSync(join(root, "node_modules/esbuild"));
+  if (bundled || process.argv.includes("--all")) run("scripts/build-console.mjs");
+  else console.error("build: no pages of the console, since the package esbuild is not installed: run npm ci");
 }
 
 function buildSdk() {

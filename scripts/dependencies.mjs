@@ -3,14 +3,14 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 
 const productFolders = ["core", "runtime", "control-plane", "data-plane", "cli", "proto/gen"];
-const otherFolders = ["test", "bench", "examples", "scripts", "sdk"];
+const otherFolders = ["test", "bench", "examples", "scripts", "sdk", "console"];
 /** Files beside those of `otherFolders` that name packages without importing them: tools that are run, plug-ins, types. */
 const namingFiles = ["jest.config.json", "biome.json", "buf.gen.yaml", "tsconfig.json"];
 
 function filesBelow(path) {
   if (!existsSync(path)) return [];
   return readdirSync(path, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && /\.(ts|mjs|cjs|js)$/.test(entry.name))
+    .filter((entry) => entry.isFile() && /\.(ts|tsx|css|mjs|cjs|js)$/.test(entry.name))
     .map((entry) => join(entry.parentPath, entry.name))
     .filter((file) => !/\/(dist|node_modules)\//.test(file));
 }

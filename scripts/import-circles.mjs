@@ -6,8 +6,10 @@ import { dirname, resolve } from "node:path";
 function importsOf(file) {
   const found = [];
   for (const match of readFileSync(file, "utf8").matchAll(/^(?:import|export)[^;]*?from "(\.[^"]+)";/gm)) {
-    const target = resolve(dirname(file), match[1].replace(/\.js$/, ".ts"));
-    if (existsSync(target)) found.push(target);
+    for (const ending of [".ts", ".tsx"]) {
+      const target = resolve(dirname(file), match[1].replace(/\.js$/, ending));
+      if (existsSync(target)) found.push(target);
+    }
   }
   return found;
 }

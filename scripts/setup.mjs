@@ -62,6 +62,7 @@ const sourceFolders = [
   "data-plane",
   "sdk",
   "cli",
+  "console",
   "examples",
   "bench",
   "test/conformance",
@@ -76,18 +77,21 @@ function sourceFiles() {
     "package.json",
     "package-lock.json",
     "scripts/build.mjs",
+    "scripts/build-console.mjs",
   ].map((name) => join(root, name));
   for (const folder of sourceFolders) {
     for (const entry of readdirSync(join(root, folder), { recursive: true, withFileTypes: true })) {
       const file = join(entry.parentPath, entry.name);
-      if (entry.isFile() && !file.startsWith(join(root, "sdk/dist/"))) files.push(file);
+      const built = ["sdk/dist/", "console/dist/"].some((folder) => file.startsWith(join(root, folder)));
+      if (entry.isFile() && !built) files.push(file);
     }
   }
   return files.sort();
 }
 
 function build() {
-  if (!existsSync(join(root, "sdk/dist"))) rmSync(join(root, "dist/.ashlar-built"), { force: true });
+  if (!existsSync(join(root, "sdk/dist")) || !existsSync(join(root, "console/dist")))
+    rmSync(join(root, "dist/.ashlar-built"), { force: true });
   once(join(root, "dist/.ashlar-built"), digestOfFiles(sourceFiles()), "building (npm run build)", () => {
     const npm = spawnSync("npm", ["run", "-s", "build"], { cwd: root, stdio: ["ignore", 2, 2] });
     if (npm.status !== 0) giveUp("the build failed: see above");

@@ -28,6 +28,7 @@ async function runChecks() {
   await node("generated code is fresh", ["scripts/generate.mjs", "--check"]);
   await Promise.all([
     node("types", ["node_modules/typescript/bin/tsc", "-p", "tsconfig.json"]),
+    node("types of the console", ["node_modules/typescript/bin/tsc", "-p", "console/tsconfig.json"]),
     node("lint and format", ["node_modules/@biomejs/biome/bin/biome", "check", "."]),
     node("proto lint", ["node_modules/@bufbuild/buf/bin/buf", "lint"]),
     node("tidy", ["scripts/tidy.mjs"]),

@@ -13,6 +13,7 @@ const mayImport = {
   "data-plane": ["data-plane", "runtime", "core", "proto"],
   sdk: ["sdk", "runtime", "core", "proto"],
   cli: ["cli", "runtime", "core", "proto"],
+  console: ["console"],
 };
 const everyFolder = [...Object.keys(mayImport), "test", "examples", "bench"];
 // In the proxy's calls a second object per call costs more than a longer file does.
@@ -141,7 +142,7 @@ function checkDocs() {
       .split("\n")
       .forEach((line, index) => {
         for (const match of line.matchAll(
-          /`((?:core|runtime|control-plane|data-plane|sdk|cli|test|examples|bench|docs|scripts|proto)\/[A-Za-z0-9_./-]*[A-Za-z0-9_/])`|\]\(((?!https?:|#)[^)\s]+?)(?:#[^)]*)?\)/g,
+          /`((?:core|runtime|control-plane|data-plane|sdk|cli|console|test|examples|bench|docs|scripts|proto)\/[A-Za-z0-9_./-]*[A-Za-z0-9_/])`|\]\(((?!https?:|#)[^)\s]+?)(?:#[^)]*)?\)/g,
         )) {
           const named = match[1] !== undefined ? join(root, match[1]) : join(dirname(file), match[2]);
           if (!existsSync(named)) say(file, index + 1, `names ${match[1] ?? match[2]}, which is not there`);
@@ -151,7 +152,7 @@ function checkDocs() {
 }
 
 for (const folder of everyFolder) {
-  for (const file of filesBelow(folder, ".ts")) {
+  for (const file of [...filesBelow(folder, ".ts"), ...filesBelow(folder, ".tsx")]) {
     const text = readFileSync(file, "utf8");
     checkImports(file, text);
     checkLines(file, text);
@@ -174,7 +175,7 @@ function checkProtos() {
 }
 
 function checkCircles() {
-  const files = everyFolder.flatMap((folder) => filesBelow(folder, ".ts"));
+  const files = everyFolder.flatMap((folder) => [...filesBelow(folder, ".ts"), ...filesBelow(folder, ".tsx")]);
   for (const circle of findCircles(files.filter((file) => !file.includes("/sdk/dist/")))) {
     const names = circle.map((file) => relative(root, file)).sort();
     say(circle[0], 1, `imports itself through ${names.join(", ")}: move what they share to a file of its own`);

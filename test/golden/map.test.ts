@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { expect, test } from "@jest/globals";
 
-const parts = ["cli", "control-plane", "core", "data-plane", "runtime", "sdk"];
+const parts = ["cli", "console", "control-plane", "core", "data-plane", "runtime", "sdk"];
 const page = readFileSync("docs/ARCHITECTURE.md", "utf8");
 const [, map = ""] = /^## Map\n(.*?)^## /ms.exec(page) ?? [];
 

@@ -1,0 +1,77 @@
+/** Follows a stream of the control plane as server-sent events. */
+import { type EventOf, type Stream, streams } from "./methods.js";
+
+/** What a follower is told. */
+export interface Follower<T> {
+  readonly onEvent: (event: T) => void;
+  /** The stream is there (again), or is not. */
+  readonly onConnected?: (connected: boolean) => void;
+  /** The control plane ended it: with a message of what is wrong, or undefined where it had said all. */
+  readonly onEnd?: (problem: string | undefined) => void;
+}
+
+const retryMsMin = 1000;
+const retryMsMax = 15_000;
+
+/**
+ * Follows a stream until the function that it returns is called; connects again when it breaks, ever more slowly. A page
+ * that nobody sees follows nothing: a session may have few streams, and other windows need them.
+ */
+export function follow<M extends Stream>(
+  method: M,
+  request: Readonly<Record<string, unknown>>,
+  follower: Follower<EventOf<M>>,
+): () => void {
+  const url = `/api/stream/${method}?request=${encodeURIComponent(JSON.stringify(request))}`;
+  let retryMs = retryMsMin;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let source: EventSource | undefined;
+  const close = (): void => {
+    clearTimeout(timer);
+    source?.close();
+    source = undefined;
+  };
+  const stop = (): void => {
+    close();
+    document.removeEventListener("visibilitychange", looked);
+  };
+  const end = (problem: string | undefined): void => {
+    stop();
+    follower.onEnd?.(problem);
+  };
+  const again = (): void => {
+    close();
+    follower.onConnected?.(false);
+    timer = setTimeout(open, retryMs);
+    retryMs = Math.min(retryMs * 2, retryMsMax);
+  };
+  const open = (): void => {
+    source = new EventSource(url);
+    source.onopen = () => {
+      retryMs = retryMsMin;
+      follower.onConnected?.(true);
+    };
+    source.onmessage = ({ data }) => follower.onEvent(streams[method](JSON.parse(data)) as EventOf<M>);
+    source.addEventListener("end", () => end(undefined));
+    source.addEventListener("failed", (event) => end(messageOf((event as MessageEvent).data)));
+    source.addEventListener("replaced", again);
+    source.addEventListener("ended", again);
+    source.onerror = again;
+  };
+  const looked = (): void => {
+    if (document.visibilityState !== "visible") close();
+    else if (source === undefined) open();
+  };
+  document.addEventListener("visibilitychange", looked);
+  looked();
+  return stop;
+}
+
+function messageOf(data: string): string {
+  try {
+    const { message } = JSON.parse(data) as { readonly message?: unknown };
+    return typeof message === "string" ? message : data;
+  } catch {
+    return data;
+  }
+}

@@ -1,0 +1,61 @@
+/** What every page shows a part of: the state of the mesh, followed live. */
+import { createContext } from "preact";
+import { useContext, useEffect, useState } from "preact/hooks";
+import { call, isSignedOut } from "../api/client.js";
+import { follow } from "../api/events.js";
+import type { Status } from "../api/messages.js";
+import type { Session } from "../api/methods.js";
+import { type Loaded, nothingYet } from "./loaded.js";
+import { useLoaded } from "./use-loaded.js";
+
+export interface Mesh {
+  readonly session: Session;
+  readonly status: Loaded<Status>;
+  /** Counts the activations that came while the page is open: whoever shows what they change loads again. */
+  readonly turn: number;
+  /** False: the stream of activations is cut; what is shown may be old. */
+  readonly connected: boolean;
+  readonly refresh: () => void;
+}
+
+const statusEveryMs = 5000;
+
+export const MeshContext = createContext<Mesh>({
+  session: { operator: "", rights: [], mesh: "", expires: 0 },
+  status: nothingYet,
+  turn: 0,
+  connected: true,
+  refresh: () => undefined,
+});
+
+export const useMesh = (): Mesh => useContext(MeshContext);
+
+/** Follows the mesh for the whole console. */
+export function useFollowedMesh(session: Session, onSignedOut: () => void): Mesh {
+  const [turn, setTurn] = useState(0);
+  const [connected, setConnected] = useState(true);
+  useEffect(() => {
+    const onEvent = (): void => setTurn((before) => before + 1);
+    return follow("WatchActivations", {}, { onEvent, onConnected: setConnected });
+  }, []);
+  const load = async (signal: AbortSignal): Promise<Status> => {
+    try {
+      return await call("GetStatus", {}, signal);
+    } catch (error) {
+      if (isSignedOut(error)) onSignedOut();
+      throw error;
+    }
+  };
+  const [status, refresh] = useLoaded("status", load, { everyMs: statusEveryMs, when: [turn] });
+  return { session, status, turn, connected: connected && status.problem?.code !== "disconnected", refresh };
+}
+
+/** The time, which goes on every few seconds so that "12 s ago" stays true. */
+export function useNow(everyMs = 5000): number {
+  const [nowMs, setNowMs] = useState(() => Date.now());
+  useEffect(() => {
+    const timer = setInterval(() => setNowMs(Date.now()), everyMs);
+    return () => clearInterval(timer);
+  }, [everyMs]);
+  return nowMs;
+}

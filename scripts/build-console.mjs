@@ -1,0 +1,61 @@
+// Builds the pages of the console: console/dist with hashed names, which the control plane serves.
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
+import { gzipSync } from "node:zlib";
+import * as esbuild from "esbuild";
+
+const root = resolve(import.meta.dirname, "..");
+const source = join(root, "console");
+const dist = join(source, "dist");
+/** The most bytes of script after gzip that the pages may have, all of them together. */
+const scriptBytesMax = 200_000;
+
+const shared = {
+  bundle: true,
+  minify: true,
+  format: "esm",
+  target: "es2022",
+  outdir: dist,
+  metafile: true,
+  legalComments: "none",
+  assetNames: "[name]-[hash]",
+  loader: { ".woff2": "file", ".svg": "copy" },
+  jsx: "automatic",
+  jsxImportSource: "preact",
+  tsconfigRaw: {},
+};
+
+const outputsOf = (built) => Object.keys(built.metafile.outputs).map((path) => basename(path));
+const only = (names, pattern) => names.find((name) => pattern.test(name)) ?? giveUp(`the build made no ${pattern}`);
+
+function giveUp(line) {
+  console.error(`console: ${line}`);
+  process.exit(1);
+}
+
+async function build() {
+  rmSync(dist, { recursive: true, force: true });
+  mkdirSync(dist, { recursive: true });
+  const page = await esbuild.build({
+    ...shared,
+    splitting: true,
+    entryPoints: [join(source, "main.tsx"), join(source, "theme/theme.css"), join(source, "theme/icon.svg")],
+    entryNames: "[name]-[hash]",
+    chunkNames: "part-[hash]",
+  });
+  const names = outputsOf(page);
+  const html = readFileSync(join(source, "index.html"), "utf8")
+    .replace("%SCRIPT%", only(names, /^main-.*\.js$/))
+    .replace("%STYLE%", only(names, /^theme-.*\.css$/))
+    .replace("%ICON%", only(names, /^icon-.*\.svg$/));
+  writeFileSync(join(dist, "index.html"), html);
+  checkSize(names.filter((name) => name.endsWith(".js")));
+}
+
+function checkSize(scripts) {
+  const bytes = scripts.reduce((sum, name) => sum + gzipSync(readFileSync(join(dist, name))).length, 0);
+  if (bytes > scriptBytesMax)
+    giveUp(`the scripts have ${bytes} bytes after gzip, at most ${scriptBytesMax}: take something out`);
+}
+
+await build();

@@ -1,0 +1,41 @@
+/** The made-up mesh that the tests of the pages look at. */
+import * as mesh from "./fixture-mesh.js";
+import type { Fixture } from "./fixture-server.js";
+
+export interface ShopOptions {
+  readonly services?: number;
+  readonly rollout?: boolean;
+  readonly rights?: readonly string[];
+}
+
+export function shopFixture({ services = 5, rollout = true, rights = ["read", "write"] }: ShopOptions = {}): Fixture {
+  const options: mesh.FixtureOptions = { services, rollout, nowMs: Date.now() };
+  return {
+    session: {
+      operator: "spiffe://shop.example/operator/ada",
+      rights,
+      mesh: "shop.example",
+      expires: options.nowMs + 3_600_000,
+    },
+    unary: {
+      GetStatus: () => mesh.status(options),
+      ListProxies: () => ({ proxies: mesh.proxies(options) }),
+      GetConvergence: () => mesh.convergence(options),
+      ListServices: () => mesh.services(options),
+      ListSigningKeys: () => mesh.signingKeys,
+      ListRevisions: () => mesh.revisions(options),
+      ListRollouts: () => ({ rollouts: rollout ? [mesh.rollout(options)] : [] }),
+      GetRollout: () => ({ rollout: mesh.rollout(options) }),
+    },
+    streams: {
+      WatchActivations: {
+        first: ({ fromEpoch }) =>
+          mesh
+            .activations(options)
+            .filter((activation) => Number(activation.epoch) >= Number(fromEpoch ?? 12))
+            .map((activation) => ({ activation })),
+        everyMs: 1000,
+      },
+    },
+  };
+}
