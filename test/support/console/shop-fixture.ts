@@ -1,5 +1,7 @@
 /** The made-up mesh that the tests of the pages look at. */
+
 import * as mesh from "./fixture-mesh.js";
+import { diff, policyYaml } from "./fixture-policy.js";
 import type { Fixture } from "./fixture-server.js";
 
 export interface ShopOptions {
@@ -8,7 +10,7 @@ export interface ShopOptions {
   readonly rights?: readonly string[];
 }
 
-export function shopFixture({ services = 5, rollout = true, rights = ["read", "write"] }: ShopOptions = {}): Fixture {
+export function shopFixture({ services = 5, rollout = true, rights = ["look", "change"] }: ShopOptions = {}): Fixture {
   const options: mesh.FixtureOptions = { services, rollout, nowMs: Date.now() };
   return {
     session: {
@@ -25,6 +27,10 @@ export function shopFixture({ services = 5, rollout = true, rights = ["read", "w
       ListSigningKeys: () => mesh.signingKeys,
       ListRevisions: () => mesh.revisions(options),
       ListRollouts: () => ({ rollouts: rollout ? [mesh.rollout(options)] : [] }),
+      GetRevision: ({ number }) => ({ revision: { number }, yaml: policyYaml }),
+      DiffRevisions: () => diff,
+      ActivateRevision: () => ({ activation: mesh.activations(options).at(-1), created: true, tookMs: 31 }),
+      Rollback: () => ({ activation: mesh.activations(options).at(-1), tookMs: 12 }),
       GetRollout: () => ({ rollout: mesh.rollout(options) }),
     },
     streams: {

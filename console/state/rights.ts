@@ -1,0 +1,4 @@
+import type { Session } from "../api/methods.js";
+
+/** Whether a session may change the mesh. The control plane decides; the pages only do not offer what it would refuse. */
+export const mayChange = (session: Session): boolean => session.rights.includes("change");

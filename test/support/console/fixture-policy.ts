@@ -1,0 +1,103 @@
+/** The made-up mesh's policy, and what differs between two of its revisions. */
+
+export const policyYaml = `kind: Service
+name: payments
+methods: [shop.Payments/Charge, shop.Payments/Refund]
+---
+kind: Service
+name: inventory
+methods: [shop.Inventory/Reserve, shop.Inventory/List]
+---
+kind: Service
+name: checkout
+---
+kind: Service
+name: ledger
+---
+kind: Service
+name: shopfront
+---
+kind: Authorization
+name: payments-callers
+service: payments
+allow:
+  - from: [checkout]
+    methods: [shop.Payments/Charge]
+  - from: [checkout]
+    methods: [shop.Payments/Refund]
+    when: claims.team == "money"
+---
+kind: Route
+name: payments-split
+service: payments
+rules:
+  - split:
+      - { version: v1, weight: 90 }
+      - { version: v2, weight: 10 }
+---
+kind: Gateway
+name: storefront
+listeners:
+  - name: web
+    protocols: [connect, grpc-web]
+    expose:
+      - { service: checkout, methods: ["shop.Checkout/*"] }
+    callers: { anyone: true }
+`;
+
+export const diff = {
+  objects: [
+    {
+      change: "changed",
+      kind: "Authorization",
+      name: "payments-callers",
+      lines: [
+        " kind: Authorization",
+        " name: payments-callers",
+        " service: payments",
+        " allow:",
+        "   - from: [checkout]",
+        "     methods: [shop.Payments/Charge]",
+        "-  - from: [checkout, shopfront]",
+        "-    methods: [shop.Payments/Refund]",
+        "+  - from: [checkout]",
+        "+    methods: [shop.Payments/Refund]",
+        '+    when: claims.team == "money"',
+      ],
+    },
+    {
+      change: "added",
+      kind: "Route",
+      name: "payments-split",
+      lines: ["+kind: Route", "+name: payments-split", "+rules:"],
+    },
+  ],
+  access: [
+    {
+      caller: "shopfront",
+      service: "payments",
+      method: "shop.Payments/Refund",
+      change: "loses",
+      before: "allowed",
+      after: "denied",
+    },
+    {
+      caller: "checkout",
+      service: "payments",
+      method: "shop.Payments/Refund",
+      change: "changes",
+      before: "allowed",
+      after: 'claims.team == "money"',
+    },
+    {
+      caller: "spiffe://shop.example/operator/<img src=x>",
+      service: "ledger",
+      method: "shop.Ledger/*",
+      change: "gains",
+      before: "denied",
+      after: "allowed",
+    },
+  ],
+  fromRevision: 6,
+  toRevision: 7,
+};
