@@ -16,6 +16,7 @@ export type {
   CheckAccessResponse,
   DiffRevisionsResponse,
   DiffSide,
+  EgressInfo,
   ExportAuditResponse,
   Finding,
   GetConvergenceResponse,

@@ -12,6 +12,7 @@ type AddCommand = (program: Command, cli: Cli) => void;
 const loaders: Readonly<Record<string, () => Promise<AddCommand>>> = {
   token: async () => (await import("./commands/token.js")).addTokenCommand,
   issuer: async () => (await import("./commands/issuer.js")).addIssuerCommand,
+  egress: async () => (await import("./commands/egress.js")).addEgressCommand,
   trust: async () => (await import("./commands/trust.js")).addTrustCommand,
   revoke: async () => (await import("./commands/revoke.js")).addRevokeCommand,
   recover: async () => (await import("./commands/recover.js")).addRecoverCommand,

@@ -166,6 +166,7 @@ async function startParts(
     snapshots,
     knownVersions,
     knownIssuers: () => new Set(ledger.trust.head()?.body.issuers.map(({ name }) => name)),
+    knownEgresses: () => new Set(ledger.trust.head()?.body.egresses.map(({ name }) => name)),
     signer,
     audit,
     clock,

@@ -3,6 +3,7 @@
  * and past that line nothing is optional that need not be.
  */
 import type { Digest } from "./digest.js";
+import type { TrustedEgress } from "./egress/trusted-egress.js";
 import type { SpiffeId } from "./identity.js";
 import type { Unit } from "./kinds/table.js";
 import type { Label } from "./label.js";
@@ -127,6 +128,8 @@ export interface Trust {
   readonly timeMs: number;
   /** Sorted by name. */
   readonly issuers: readonly TrustedIssuer[];
+  /** Sorted by name. */
+  readonly egresses: readonly TrustedEgress[];
 }
 
 export interface Freshness {

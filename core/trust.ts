@@ -1,3 +1,4 @@
+import { egressesBytesMax, egressesMax, type TrustedEgress } from "./egress/trusted-egress.js";
 import { AshlarError } from "./errors.js";
 import type { Signed, SigningKey, Trust } from "./model.js";
 import { renderNearest } from "./snapshot/nearest.js";
@@ -115,6 +116,39 @@ export function removeIssuer(head: Signed<Trust>, name: string, timeMs: number):
     throw new AshlarError("not_found", `there is no issuer ${JSON.stringify(name.slice(0, 64))}${nearest}`);
   }
   return { ...head.body, sequence: head.body.sequence + 1, previous: head.digest, issuers, timeMs };
+}
+
+/**
+ * The trust record after `head` that has `egress`, in the place of one of that name; undefined if it says the same
+ * already. Fails with `limit` if there are too many, or they are too large together.
+ */
+export function setEgress(head: Signed<Trust>, egress: TrustedEgress, timeMs: number): Trust | undefined {
+  const others = head.body.egresses.filter(({ name }) => name !== egress.name);
+  const known = head.body.egresses.find(({ name }) => name === egress.name);
+  if (known !== undefined && JSON.stringify(known) === JSON.stringify(egress)) return undefined;
+  if (others.length >= egressesMax)
+    throw new AshlarError("limit", `there are ${egressesMax} egresses, and more are not kept`);
+  const egresses = [...others, egress].sort((one, other) => (one.name < other.name ? -1 : 1));
+  const bytes = egresses.reduce((sum, { ca, clientCert }) => sum + ca.length + clientCert.length, 0);
+  if (bytes > egressesBytesMax)
+    throw new AshlarError(
+      "limit",
+      `all egresses' certificates have ${bytes} bytes with those of ${egress.name}, at most ${egressesBytesMax} are kept`,
+    );
+  return { ...head.body, sequence: head.body.sequence + 1, previous: head.digest, egresses, timeMs };
+}
+
+/** The trust record after `head` without the egress `name`. Fails with `not_found` if there is none. */
+export function removeEgress(head: Signed<Trust>, name: string, timeMs: number): Trust {
+  const egresses = head.body.egresses.filter((egress) => egress.name !== name);
+  if (egresses.length === head.body.egresses.length) {
+    const known = egresses.map((egress) => egress.name);
+    throw new AshlarError(
+      "not_found",
+      `there is no address of an egress ${JSON.stringify(name.slice(0, 64))}${renderNearest(name, known)}`,
+    );
+  }
+  return { ...head.body, sequence: head.body.sequence + 1, previous: head.digest, egresses, timeMs };
 }
 
 /** The most revocations in a trust record. Revocations are never removed. */

@@ -106,7 +106,7 @@ bytes and CPU per 1000 proxies.`,
 
 /** A trust record as far as statements need one. */
 function trustIn(x509Roots: readonly Uint8Array[]): Signed<Trust> {
-  const empty = { previous: undefined, signingKeys: [], revocations: [], issuers: [] };
+  const empty = { previous: undefined, signingKeys: [], revocations: [], issuers: [], egresses: [] };
   const body = { ...empty, sequence: 1, bundles: [{ trustDomain: mesh, x509Roots }], timeMs: 0 };
   return { body, bytes: new Uint8Array(), digest: digestOf(new Uint8Array()), kid: "" };
 }

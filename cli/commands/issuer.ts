@@ -1,11 +1,9 @@
-import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
-import { AshlarError } from "../../core/errors.js";
-import { fileReason } from "../../runtime/file-reason.js";
 import { type Cli, show } from "../cli.js";
 import type { IssuerInfo } from "../client.js";
 import { outputOption, parseLabel, withExample } from "../options.js";
 import { type OutputFormat, plain, renderTable, renderTime } from "../output.js";
+import { readTextFile } from "../read-text-file.js";
 
 interface SetFlags {
   readonly issuer: string;
@@ -14,8 +12,6 @@ interface SetFlags {
   readonly allowPrivateAddress?: boolean;
   readonly output: OutputFormat;
 }
-
-const fileBytesMax = 64 * 1024;
 
 /** `ashlar issuer set|list|remove`: who issues tokens, with the keys that sign them. */
 export function addIssuerCommand(program: Command, cli: Cli): void {
@@ -44,9 +40,9 @@ function addSetCommand(parent: Command, cli: Cli): void {
       const request = {
         name,
         issuer,
-        jwks: isUrl ? "" : await readText("--jwks", jwks),
+        jwks: isUrl ? "" : await readTextFile("--jwks", jwks),
         jwksUrl: isUrl ? jwks : "",
-        jwksCa: jwksCa === undefined ? "" : await readText("--jwks-ca", jwksCa),
+        jwksCa: jwksCa === undefined ? "" : await readTextFile("--jwks-ca", jwksCa),
         allowPrivateAddress,
       };
       const { created, ignored, issuer: set } = await cli.withAdmin(self, (admin) => admin.setTokenIssuer(request));
@@ -87,17 +83,6 @@ function addRemoveCommand(parent: Command, cli: Cli): void {
       show(cli, output, { name, removed: true }, `Removed ${name}.`);
     });
   withExample(command, "ashlar issuer remove accounts");
-}
-
-async function readText(flag: string, path: string): Promise<string> {
-  try {
-    const bytes = await readFile(path);
-    if (bytes.length === 0) throw new Error("it is empty"); // to the control plane an empty one is none
-    if (bytes.length <= fileBytesMax) return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw new AshlarError("invalid_argument", `${flag}: cannot read ${path}: ${fileReason(cause)}`, { cause });
-  }
-  throw new AshlarError("invalid_argument", `${flag}: ${path} has more than ${fileBytesMax} bytes`);
 }
 
 function toJson({ name, issuer, jwksUrl, allowPrivateAddress, fetchedMs, keyIds, problem }: IssuerInfo) {

@@ -33,7 +33,9 @@ export function addTestCommand(program: Command, cli: Cli): void {
     .action(async ({ file: paths, mesh, output }: Flags) => {
       const testFiles = await readTestFiles(paths);
       const { objects, findings: parsing } = parsePolicyFiles(await readPolicyFiles(paths, () => cli.readStdin()));
-      const services = objects.filter(({ object }) => object.kind === "Service").map(({ object }) => object.name);
+      const services = objects
+        .filter(({ object }) => object.kind === "Service" || object.kind === "Egress")
+        .map(({ object }) => object.name);
       const { cases, findings: casing } = parseCases(testFiles, services);
       const findings = [...parsing, ...checkPolicy(objects, { mesh }), ...casing];
       for (const finding of findings) cli.note(renderFinding(finding));

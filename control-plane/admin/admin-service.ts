@@ -5,6 +5,7 @@ import { activateMethods } from "../activate/activate-methods.js";
 import { auditMethods } from "../audit/audit-methods.js";
 import { consoleMethods } from "../console/console-methods.js";
 import { decisionMethods } from "../decisions/decision-methods.js";
+import { egressMethods } from "../egress/egress-methods.js";
 import { convergenceMethods } from "../fleet/convergence-methods.js";
 import { fleetMethods } from "../fleet/fleet-methods.js";
 import { tokenMethods } from "../identity/token-methods.js";
@@ -27,6 +28,7 @@ const features = [
   consoleMethods,
   convergenceMethods,
   decisionMethods,
+  egressMethods,
   fleetMethods,
   issuerMethods,
   journalMethods,

@@ -26,6 +26,7 @@ export const auditActions = [
   "start",
   "head",
   "issuer",
+  "egress",
   "shadow",
   "trust",
   "login",

@@ -188,6 +188,7 @@ export function openAuthority(options: AuthorityOptions): Authority {
       revocations: [],
       timeMs: clock.nowMs(),
       issuers: [],
+      egresses: [],
     }),
     issueService: ({ service, version, proxyId, publicKey, ttlMs = serviceTtlMs }) =>
       issue({ uri: workloadId(mesh, service), organization: version, commonName: proxyId, publicKey, ttlMs }),

@@ -6,7 +6,7 @@ import { isIP } from "node:net";
 import { AshlarError, messageOf } from "../../core/errors.js";
 import { jwksBytesMax } from "../../core/token/jwks.js";
 import { onAbort } from "../../runtime/abort.js";
-import { isPublicAddress } from "./public-address.js";
+import { isPublicAddress } from "../../runtime/public-address.js";
 
 export interface JwksSource {
   readonly url: string;

@@ -1,5 +1,7 @@
 /** Answers whether a caller may call a method, by which rule of which revision, and which rate limits apply. */
-import { callerId, isLabel, type SpiffeId } from "../../core/identity.js";
+
+import { callerId, isLabel, isWorkload, type SpiffeId } from "../../core/identity.js";
+import { calleeOf } from "../../core/kinds/callee.js";
 import { renderRate } from "../../core/kinds/rate-limit/limit-grammar.js";
 import type { RateLimit } from "../../core/kinds/rate-limit/rate-limit.js";
 import { costOf, isAbout } from "../../core/limit/limiter.js";
@@ -91,7 +93,8 @@ async function judge(
   const caller = parseCaller(asked.caller, mesh);
   if (caller === undefined) return deny(`${quote(asked.caller)} is neither a service's name nor a SPIFFE ID`);
   const unit = isLabel(asked.service) ? await snapshots.loadUnit(revision.body.snapshot, asked.service) : undefined;
-  const services = (await snapshots.loadList(revision.body.snapshot)).units.map(({ name }) => name).filter(isLabel);
+  const workloads = (await snapshots.loadList(revision.body.snapshot)).units.map(({ name }) => name).filter(isWorkload);
+  const services = workloads.filter(isLabel);
   if (unit === undefined) {
     const nearest = renderNearest(asked.service, services);
     return deny(`revision ${about.revision} has no service ${quote(asked.service)}${nearest}`);
@@ -108,15 +111,17 @@ async function judge(
   const say = (...parts: readonly string[]): string => parts.filter((part) => part !== "").join("; ");
   if (allow)
     return { ...judged, allowed: true, reason: say(reason, moved), limits: limitsMet(unit.rateLimits, method) };
-  return { ...judged, allowed: false, reason: say(reason, moved, slipOf(asked.caller, method, services, unit)) };
+  return { ...judged, allowed: false, reason: say(reason, moved, slipOf(asked.caller, method, workloads, unit)) };
 }
 
 /** A name that is not known is perhaps misspelt: said beside the verdict, which stands. "": both are known. */
-function slipOf(caller: string, method: string, services: readonly string[], unit: Unit): string {
+function slipOf(caller: string, method: string, workloads: readonly string[], unit: Unit): string {
   const slips: string[] = [];
-  if (isLabel(caller) && !services.includes(caller))
-    slips.push(`there is no service ${quote(caller)}${renderNearest(caller, services)}`);
-  const stated = unit.service?.methods ?? [];
+  if (isWorkload(caller) && !workloads.includes(caller))
+    slips.push(
+      `there is no ${isLabel(caller) ? "service" : "gateway"} ${quote(caller)}${renderNearest(caller, workloads)}`,
+    );
+  const stated = calleeOf(unit)?.methods ?? [];
   if (stated.length > 0 && !stated.includes(method))
     slips.push(`${unit.name} states its methods, and ${quote(method)} is none of them${renderNearest(method, stated)}`);
   return slips.join("; ");

@@ -1,5 +1,7 @@
 /** Lists who may call a method: now, under a given revision, or under the revision that was active at a given time. */
+
 import { AshlarError } from "../../core/errors.js";
+import { calleeOf } from "../../core/kinds/callee.js";
 import type { Activation, Revision, Signed, Unit } from "../../core/model.js";
 import { epochThatRuns, revisionInForce } from "../../core/rollout/cohort.js";
 import { renderNearest } from "../../core/snapshot/nearest.js";
@@ -52,7 +54,7 @@ export async function listAccess(deps: AccessListDeps, query: AccessQuery): Prom
   if (callers !== undefined) return { ...about, callers, reason: whyUnstated(units, query.service, method) };
   const nearest = renderNearest(
     query.service,
-    units.filter(({ service }) => service !== undefined).map(({ name }) => name),
+    units.filter((unit) => calleeOf(unit) !== undefined).map(({ name }) => name),
   );
   const reason = `revision ${about.revision} has no service ${JSON.stringify(query.service.slice(0, 64))}, so nobody may call it${nearest}`;
   return { ...about, callers: [], reason };
@@ -60,7 +62,8 @@ export async function listAccess(deps: AccessListDeps, query: AccessQuery): Prom
 
 /** A slip in a method's name would otherwise look like one that nobody may call. */
 function whyUnstated(units: readonly Unit[], service: string, method: string): string {
-  const stated = units.find(({ name }) => name === service)?.service?.methods ?? [];
+  const unit = units.find(({ name }) => name === service);
+  const stated = (unit && calleeOf(unit)?.methods) ?? [];
   if (stated.length === 0 || stated.includes(method)) return "";
   const named = JSON.stringify(method.slice(0, 128));
   return `${service} states its methods, and ${named} is none of them${renderNearest(method, stated)}`;

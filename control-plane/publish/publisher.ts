@@ -28,6 +28,8 @@ export interface PublisherDeps {
   readonly knownVersions: () => ReadonlyMap<string, ReadonlySet<string>>;
   /** Issuers of tokens that the trust log has keys of. */
   readonly knownIssuers: () => ReadonlySet<string>;
+  /** The egresses whose addresses the trust log has. */
+  readonly knownEgresses?: () => ReadonlySet<string>;
   readonly signer: Signer;
   readonly audit: AuditTrail;
   readonly clock: Clock;
@@ -152,7 +154,9 @@ async function importBundle(deps: PublisherDeps, options: ImportOptions, caller:
 function checkFiles(deps: PublisherDeps, memory: FileMemory, files: readonly PolicyFile[]): CheckedFiles {
   checkBounds(files);
   const parsed = parsePolicyFiles(files, memory);
-  const context = { mesh: deps.mesh, knownVersions: deps.knownVersions(), knownIssuers: deps.knownIssuers() };
+  const { mesh, knownVersions, knownIssuers, knownEgresses } = deps;
+  const known = { knownVersions: knownVersions(), knownIssuers: knownIssuers(), knownEgresses: knownEgresses?.() };
+  const context = { mesh, ...known };
   const findings = inReadingOrder(files, [...parsed.findings, ...checkPolicy(parsed.objects, context)]);
   if (findings.some(({ severity }) => severity === "error")) return { findings, snapshot: undefined };
   return { findings, snapshot: buildSnapshot(parsed.objects.map(({ object }) => object)) };

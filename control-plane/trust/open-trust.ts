@@ -4,6 +4,7 @@
  */
 import { lookup } from "node:dns/promises";
 import type { Cleanup } from "../cleanup.js";
+import { createEgresses, type Egresses } from "../egress/egresses.js";
 import { type IssuedCertificates, openIssuedCertificates } from "../identity/issued-certificates.js";
 import { fetchJwks } from "../issuers/fetch-jwks.js";
 import { createIssuers, type Issuers, type IssuersDeps } from "../issuers/issuers.js";
@@ -30,18 +31,22 @@ interface TrustDeps
 
 export interface OpenedTrust {
   readonly issuers: Issuers;
+  readonly egresses: Egresses;
   readonly signingKeys: SigningKeyRotation;
   readonly revocations: Revocations;
   readonly issued: IssuedCertificates;
   readonly natsUsers: UserRevoking;
 }
 
-/** Opens the issuers of tokens, the rotation of signing keys, the list of issued certificates and their revocation. */
+/** Opens the issuers of tokens, the addresses of egresses, the rotation of signing keys, the list of issued certificates and their revocation. */
 export function openTrust(deps: TrustDeps): OpenedTrust {
   const issued = openIssuedCertificates({ ...deps, dir: deps.folder.path });
   const natsUsers = startRevokingUsers({ ...deps, issued });
   const revocations = createRevocations({ ...deps, issued, onRevoked: natsUsers.revoke });
-  return { issuers: openIssuers(deps), signingKeys: createSigningKeyRotation(deps), revocations, issued, natsUsers };
+  return {
+    ...{ issuers: openIssuers(deps), egresses: createEgresses(deps), signingKeys: createSigningKeyRotation(deps) },
+    ...{ revocations, issued, natsUsers },
+  };
 }
 
 function openIssuers(deps: Omit<IssuersDeps, "fetch"> & { readonly cleanup: Cleanup }): Issuers {

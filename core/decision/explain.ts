@@ -1,5 +1,7 @@
 /** Explains why a call was decided as it was, and which smallest change of policy would allow it. */
+
 import { type SpiffeId, workloadIn } from "../identity.js";
+import { calleeOf } from "../kinds/callee.js";
 import type { Unit } from "../model.js";
 import { buildSubject } from "../policy/access-plan.js";
 import type { CompiledUnit } from "../policy/compile.js";
@@ -57,12 +59,12 @@ function findNearest(record: DecisionRecord, again: Redecided, unit: Unit, mesh:
       failing: [],
       change: `none: ${JSON.stringify(method)} is not of the form package.Service/Method`,
     };
-  const stated = unit.service?.methods ?? [];
+  const { kind = "Service", methods: stated = [] } = calleeOf(unit) ?? {};
   if (stated.length > 0 && !stated.includes(method)) {
     const failing = [
-      { term: "method", why: `Service ${service} states its methods, and this is none of them` },
+      { term: "method", why: `${kind} ${service} states its methods, and this is none of them` },
     ] as const;
-    return { rule: "", failing, change: `add ${method} to the methods of Service ${service}` };
+    return { rule: "", failing, change: `add ${method} to the methods of ${kind} ${service}` };
   }
   const allows = rules.filter(({ effect }) => effect === "allow").map((rule) => missesOf(rule, record, mesh));
   const [nearest] = allows.sort((a, b) => a.cost - b.cost);

@@ -7,6 +7,8 @@ export interface PolicyContext {
   readonly knownVersions?: ReadonlyMap<string, ReadonlySet<string>> | undefined;
   /** The issuers that the trust log has keys of. If it is undefined, keys are not checked. */
   readonly knownIssuers?: ReadonlySet<string> | undefined;
+  /** The egresses that the trust log has addresses of. If it is undefined, addresses are not checked. */
+  readonly knownEgresses?: ReadonlySet<string> | undefined;
 }
 
 /** The checks of one object. A `place` is a field ("rules[0].split"), or a field with a text in it ("allow[0].from=cart"). */
@@ -22,6 +24,8 @@ export interface PolicyChecker {
   isStated(place: string): boolean;
   /** Reports a service that does not exist, and says whether it exists; "" was reported by the parser. */
   service(name: string, place: string): boolean;
+  /** Returns whether a name is that of an Egress. */
+  isOutside(name: string): boolean;
   /** Reports an issuer that no JwtIssuer states. */
   issuer(name: string, place: string): void;
   /** Returns whether a rule of an Authorization allows a caller, as policy names it, anything of `service`. */

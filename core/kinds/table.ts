@@ -1,6 +1,7 @@
 /** The kinds of policy, in the order in which units hold them and files list them. Everything else loops over this table. */
 import { assertion } from "./assertion/assertion.js";
 import { authorization } from "./authorization/authorization.js";
+import { egress } from "./egress/egress.js";
 import { gateway } from "./gateway/gateway.js";
 import { journal } from "./journal/journal.js";
 import { jwtIssuer } from "./jwt-issuer/jwt-issuer.js";
@@ -20,6 +21,7 @@ const table = [
   jwtIssuer,
   resilience,
   gateway,
+  egress,
   journal,
   telemetry,
 ] as const;
@@ -31,7 +33,7 @@ export type PolicyObject = ObjectOf<Table>;
 
 /** All policy about one service (or, by the name "@mesh", about the mesh): its objects by kind. */
 export type Unit = { readonly name: string } & {
-  readonly [K in Table as K["key"]]: K["key"] extends "service" | "gateway"
+  readonly [K in Table as K["key"]]: K["key"] extends "service" | "gateway" | "egress"
     ? ObjectOf<K> | undefined
     : readonly ObjectOf<K>[];
 };

@@ -2,6 +2,7 @@
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { AshlarError } from "../errors.js";
 import { gatewayNameIn, gatewayWorkload, isLabel } from "../identity.js";
+import { calleeOf } from "./callee.js";
 import { PolicyFault, renderFault, within } from "./fault.js";
 import type { Kind } from "./kind.js";
 import { list, sortOnce } from "./list.js";
@@ -98,12 +99,16 @@ const unitNouns = {
 } as const;
 
 /** What a unit is about. Fails with a `PolicyFault` if its name and the object that it is about do not agree. */
-function sortOf({ name, service, gateway }: Unit): Exclude<Kind<PolicyObject>["unit"], "either"> {
+function sortOf({ name, service, egress, gateway, journals }: Unit): Exclude<Kind<PolicyObject>["unit"], "either"> {
   if (name === meshUnitName) return "mesh";
   const gatewayName = gatewayNameIn(name);
   if (gatewayName === undefined && !isLabel(name))
     throw new PolicyFault("a unit is named like its service, by an RFC 1123 label");
-  const about = gatewayName === undefined ? service?.name : gateway?.name;
+  if (service !== undefined && egress !== undefined)
+    throw new PolicyFault("a service and an egress have one name: what is called by it would be left open");
+  if (egress !== undefined && journals.length > 0)
+    throw new PolicyFault("what is outside the mesh has no journal: no proxy there would keep it");
+  const about = gatewayName === undefined ? calleeOf({ service, egress })?.name : gateway?.name;
   if (about !== (gatewayName ?? name))
     throw new PolicyFault(
       `the ${gatewayName === undefined ? "service" : "gateway"} it is about is missing or has another name`,

@@ -1,6 +1,8 @@
 /** Answers which caller may call which method by look-ups. Callers with the same rules share one table of methods. */
+
 import { AshlarError } from "../errors.js";
 import type { SpiffeId } from "../identity.js";
+import { calleeOf } from "../kinds/callee.js";
 import type { Unit } from "../model.js";
 import { isMethod, methodLengthMax, serviceOfMethod } from "../snapshot/grammar.js";
 import {
@@ -94,8 +96,8 @@ export function buildAccessIndex(unit: Unit, mesh: string): AccessIndex {
 function planner(unit: Unit, groups: CallerGroups, mesh: string): PlanOf {
   const tableOf = buildCallerTables(groups);
   const everyone = buildCallerTable(groups.everyone);
-  const stated =
-    unit.service !== undefined && unit.service.methods.length > 0 ? new Set(unit.service.methods) : undefined;
+  const { methods = [] } = calleeOf(unit) ?? {};
+  const stated = methods.length > 0 ? new Set(methods) : undefined;
   const denied = defaultDecisions(unit.name);
   return (caller, method, knows) => {
     if (!isMethod(method)) return settled(denied.malformed);

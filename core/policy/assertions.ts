@@ -3,6 +3,7 @@
 import { AshlarError } from "../errors.js";
 import type { SpiffeId } from "../identity.js";
 import { callerId } from "../identity.js";
+import { calleeOf } from "../kinds/callee.js";
 import type { Assertion, Unit } from "../model.js";
 import { callerProbes, methodProbes, type Probe } from "../snapshot/access-probes.js";
 import { serviceOfMethod } from "../snapshot/grammar.js";
@@ -74,7 +75,7 @@ function planRuns(unit: Unit, mesh: string): readonly Run[] {
     [unit],
     assertions.flatMap((assertion) => assertion.methods),
   );
-  const stated = new Set(unit.service?.methods);
+  const stated = new Set(calleeOf(unit)?.methods);
   return assertions.map((assertion) => ({
     assertion,
     callers: assertion.from.includes("*")

@@ -1,5 +1,7 @@
 /** Callers that a route's rewrite leads into a denial: they may call the old name of a method and not the new one. Pure. */
+
 import { callerId, type SpiffeId, workloadId } from "../identity.js";
+import { calleeOf } from "../kinds/callee.js";
 import type { RouteRule, Unit } from "../model.js";
 import { serviceOfMethod } from "../snapshot/grammar.js";
 import type { CompiledUnit } from "./compile.js";
@@ -49,7 +51,7 @@ function callersOf(unit: Unit, { match }: RouteRule): readonly string[] {
 /** The methods that the rule is for, as far as they are known: those it names, or those of its patterns that are stated. */
 function methodsOf(unit: Unit, { match }: RouteRule): readonly string[] {
   const patterns = match?.methods ?? [];
-  const stated = unit.service?.methods ?? [];
+  const stated = calleeOf(unit)?.methods ?? [];
   if (patterns.length === 0) return stated;
   return patterns.flatMap((pattern) => {
     if (!pattern.endsWith("*")) return [pattern];

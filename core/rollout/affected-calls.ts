@@ -2,6 +2,7 @@
  * Computes which calls a candidate may decide differently than the base, from the two snapshots alone. The result
  * contains every call whose outcome differs, on the side that decides it, and may contain more. Pure.
  */
+import { calleeOf } from "../kinds/callee.js";
 import { type AuthorizationRule, meshUnitName, type Route, type RouteRule, type Unit } from "../model.js";
 import { serviceOfMethod } from "../snapshot/grammar.js";
 import { findJudgedCalls, orAny, sortUnique } from "./judged-calls.js";
@@ -109,7 +110,10 @@ function onlyInOne(a: readonly Judged[], b: readonly Judged[]): readonly Judged[
 
 /** A service that states its methods denies all others. */
 function statedMethods({ base, candidate }: UnitPair): readonly string[] {
-  const [a, b] = [base?.service?.methods ?? [], candidate?.service?.methods ?? []];
+  const [a, b] = [base, candidate].map((unit) => (unit && calleeOf(unit)?.methods) ?? []) as [
+    readonly string[],
+    readonly string[],
+  ];
   if (isSame(a, b)) return [];
   if (a.length === 0 || b.length === 0) return ["*"];
   return [...a.filter((method) => !b.includes(method)), ...b.filter((method) => !a.includes(method))];

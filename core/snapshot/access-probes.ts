@@ -1,5 +1,6 @@
 /** Callers and methods that stand for all there are: what policy names, and one each for the rest. */
-import { parseSpiffeId, type SpiffeId, workloadId } from "../identity.js";
+import { gatewayWorkload, parseSpiffeId, type SpiffeId, workloadId } from "../identity.js";
+import { calleeOf } from "../kinds/callee.js";
 import { compareNames } from "../kinds/compare-names.js";
 import type { Unit } from "../model.js";
 import { serviceOfMethod } from "./grammar.js";
@@ -12,7 +13,7 @@ export interface Probe<Asked> {
   readonly exact: boolean;
 }
 
-/** The services, the callers that rules or `named` name, and one identity that stands for everyone else. */
+/** The services and gateways, the callers that rules or `named` name, and one identity that stands for everyone else. */
 export function callerProbes(
   units: readonly Unit[],
   mesh: string,
@@ -34,6 +35,7 @@ export function callerProbes(
       for (const rule of [...allow, ...deny]) rule.from.forEach(addCaller);
     }
     if (unit.service !== undefined) addName(unit.service.name);
+    if (unit.gateway !== undefined) addName(gatewayWorkload(unit.gateway.name));
   }
   let other = 0;
   while (labels.has(everyoneElse(other))) other += 1;
@@ -59,16 +61,16 @@ export function methodProbes(units: readonly Unit[], named: readonly string[] = 
     else if (method !== "*") exact.add(method);
   };
   named.forEach(addPattern);
-  for (const { service, authorizations } of units) {
-    for (const method of service?.methods ?? []) exact.add(method);
-    for (const { allow, deny } of authorizations) {
+  for (const unit of units) {
+    for (const method of calleeOf(unit)?.methods ?? []) exact.add(method);
+    for (const { allow, deny } of unit.authorizations) {
       for (const rule of [...allow, ...deny]) rule.methods.forEach(addPattern);
     }
   }
   const probes: Probe<string>[] = [...exact]
     .sort(compareNames)
     .map((method) => ({ label: method, asked: method, exact: true }));
-  if (units.every(({ service }) => (service?.methods.length ?? 0) > 0)) return probes;
+  if (units.every((unit) => (calleeOf(unit)?.methods.length ?? 0) > 0)) return probes;
   for (const rpcService of [...rpcServices].sort(compareNames))
     probes.push({
       label: `${rpcService}/*`,

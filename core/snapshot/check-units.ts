@@ -1,5 +1,6 @@
 /** What only shows when policy is cut into units: each has to fit one message and one index, and keep what is asserted. */
 import { AshlarError } from "../errors.js";
+import { calleeOf } from "../kinds/callee.js";
 import type { Unit } from "../model.js";
 import { whyTooLarge } from "../policy/access-index.js";
 import { type CounterExample, renderCounterExample, runAssertions } from "../policy/assertions.js";
@@ -23,9 +24,10 @@ export function checkUnits(
     return; // a name that is there twice: the parser has reported it with both places
   }
   for (const unit of units) {
-    if (unit.service === undefined) continue;
+    const callee = calleeOf(unit);
+    if (callee === undefined) continue;
     const { tooLarge, examples, lost } = problemsOf(unit, mesh);
-    const service = tooLarge === undefined ? undefined : sourceOf("Service", unit.name);
+    const service = tooLarge === undefined ? undefined : sourceOf(callee.kind, unit.name);
     if (tooLarge !== undefined && service !== undefined) report(service, "name", tooLarge);
     for (const { route, rule, caller, before, after } of lost) {
       const sourced = sourceOf("Route", route);

@@ -1,8 +1,8 @@
 import { gatewayNameIn, isWorkload, trustDomainOf, workloadIn } from "../identity.js";
+import { type Callee, isIdempotent } from "../kinds/callee.js";
 import type { Checked, PolicyChecker, PolicyContext } from "../kinds/checker.js";
-import { isIdempotent } from "../kinds/service/service.js";
 import { kindOf, kinds } from "../kinds/table.js";
-import type { Finding, PolicyObject, Service } from "../model.js";
+import type { Finding, PolicyObject } from "../model.js";
 import { checkUnits } from "./check-units.js";
 import { findSpiffeId, serviceOfMethod } from "./grammar.js";
 import { renderNearest } from "./nearest.js";
@@ -11,7 +11,7 @@ import type { SourcedObject } from "./sourced-object.js";
 export type { PolicyContext } from "../kinds/checker.js";
 
 interface CheckedService {
-  readonly service: Service;
+  readonly service: Callee;
   /** The methods that it states. */
   readonly stated: ReadonlySet<string>;
 }
@@ -42,7 +42,8 @@ const searchesMax = 100;
 export function checkPolicy(objects: readonly SourcedObject[], context: PolicyContext): Finding[] {
   const services = new Map<string, CheckedService>();
   for (const { object } of objects) {
-    if (object.kind === "Service") services.set(object.name, { service: object, stated: new Set(object.methods) });
+    if (object.kind === "Service" || object.kind === "Egress")
+      services.set(object.name, { service: object, stated: new Set(object.methods) });
   }
   let searches = 0;
   const nearest: Checking["nearest"] = (text, names) => {
@@ -132,7 +133,13 @@ class ObjectChecker implements PolicyChecker {
       const gateway = gatewayNameIn(name);
       if (gateway !== undefined) this.#gateway(gateway, `${place}.from=${from}`);
       else if (!this.#checking.services.has(name)) this.#missingService(name, `${place}.from=${from}`);
+      else if (this.isOutside(name))
+        this.error(`${place}.from=${from}`, `${name} is an Egress: it is called, and calls nobody`);
     }
+  }
+
+  isOutside(name: string): boolean {
+    return this.#checking.services.get(name)?.service.kind === "Egress";
   }
 
   issuer(name: string, place: string): void {
@@ -157,7 +164,8 @@ class ObjectChecker implements PolicyChecker {
       const candidates = (): Iterable<string> =>
         method.endsWith("/*") ? [...rpcServices].map((name) => `${name}/*`) : stated;
       const nearest = this.nearest(method, candidates);
-      const message = `service ${service} states its methods, and ${JSON.stringify(method)} is none of them${nearest}`;
+      const what = this.isOutside(service) ? "egress" : "service";
+      const message = `${what} ${service} states its methods, and ${JSON.stringify(method)} is none of them${nearest}`;
       this.error(`${place}=${method}`, message);
     }
   }
@@ -225,7 +233,7 @@ function warnUncallable(objects: readonly Checked<PolicyObject>[]): void {
   }
   for (const { object, checker } of objects) {
     const { kind, name } = object;
-    if (kind !== "Service" || allowed.has(name) || !exposed.has(name)) continue;
+    if ((kind !== "Service" && kind !== "Egress") || allowed.has(name) || !exposed.has(name)) continue;
     checker.warn("name", `nobody may call ${name}: no Authorization allows it`);
   }
 }

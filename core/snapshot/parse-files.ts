@@ -23,8 +23,6 @@ const objectsMax = 50_000;
 /** 10,000 services with a rule each have 460,000. */
 const totalTokensMax = 700_000;
 const allKindNames = [...kinds.map(({ kind }) => kind), "Descriptor"];
-/** Kinds that are planned: refused, so that nobody believes they were in force. */
-const laterKinds: readonly string[] = ["Egress"];
 
 interface Read {
   readonly objects: SourcedObject[];
@@ -135,13 +133,23 @@ function parseDocument(document: YamlDocument, reading: Reading): PolicyObject |
   const place = reading.place(kindPair.value ?? kindPair.key, "kind");
   pairsOf(contents, "", reading); // fields that are there twice are worth knowing whatever the kind
   if (typeof value !== "string") return reading.report(place, `${expected}, found ${describe(kindPair.value)}`);
-  if (laterKinds.includes(value)) return reading.report(place, `kind ${value} is not supported yet`);
   return reading.report(place, `unknown kind ${quote(value)}: ${expected}${renderNearest(value, allKindNames)}`);
 }
+
+/** What is called is called by its name alone. */
+const sharesNames: { readonly [Kind in PolicyObject["kind"]]?: PolicyObject["kind"] } = {
+  Service: "Egress",
+  Egress: "Service",
+};
 
 /** Names are unique among the objects of a kind, and of some kinds a service has one object. */
 function refuseRepeated(objects: readonly SourcedObject[], findings: FindingList): void {
   const first = new Map<string, Map<string, SourcedObject>>();
+  const tell = (what: string, name: string, sourced: SourcedObject, field: string, other: SourcedObject): void => {
+    const { line, column } = sourced.places.get(field) ?? sourced;
+    const message = `${what} ${name} is there already: ${other.file}:${other.line}:${other.column}`;
+    findings.add({ severity: "error", file: sourced.file, line, column, field, message });
+  };
   const refuse = (what: string, name: string, sourced: SourcedObject, field: string): void => {
     const ofKind = first.get(what) ?? new Map<string, SourcedObject>();
     first.set(what, ofKind);
@@ -150,13 +158,14 @@ function refuseRepeated(objects: readonly SourcedObject[], findings: FindingList
       ofKind.set(name, sourced);
       return;
     }
-    const { line, column } = sourced.places.get(field) ?? sourced;
-    const message = `${what} ${name} is there already: ${other.file}:${other.line}:${other.column}`;
-    findings.add({ severity: "error", file: sourced.file, line, column, field, message });
+    tell(what, name, sourced, field, other);
   };
   for (const sourced of objects) {
     const { object } = sourced;
     refuse(object.kind, object.name, sourced, "name");
+    const twin = sharesNames[object.kind];
+    const other = twin && first.get(twin)?.get(object.name);
+    if (twin !== undefined && other !== undefined) tell(twin, object.name, sourced, "name", other);
     const { service } = object as { readonly service?: string };
     const { isOnePerService, unit } = kindOf(object);
     if (!isOnePerService || service === "") continue;

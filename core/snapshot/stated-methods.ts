@@ -1,5 +1,6 @@
 /** What the descriptors among the files say of services: all methods of "package.Service/*", and which are idempotent. */
-import type { Finding, Service } from "../model.js";
+import type { Callee } from "../kinds/callee.js";
+import type { Finding } from "../model.js";
 import type { Descriptor } from "./descriptor-shape.js";
 import { serviceOfMethod } from "./grammar.js";
 import { renderNearest } from "./nearest.js";
@@ -19,7 +20,7 @@ export function stateMethods(
   const marked = markedMethods(descriptors);
   return objects.map((sourced) => {
     const { object } = sourced;
-    if (object.kind !== "Service") return sourced;
+    if (object.kind !== "Service" && object.kind !== "Egress") return sourced;
     if (!object.methods.some(isPattern)) {
       const service = markService(object, marked);
       return service === object ? sourced : { ...sourced, object: service };
@@ -37,7 +38,7 @@ export function stateMethods(
       methods = undefined;
     }
     // What is not known is not stated: rules that name a method of it are not wrong because of that.
-    const service: Service = { ...object, methods: [...new Set(methods)] };
+    const service: Callee = { ...object, methods: [...new Set(methods)] };
     return { ...sourced, object: markService(service, marked) };
   });
 }
@@ -54,7 +55,7 @@ function markedMethods(descriptors: readonly Descriptor[]): MarkedMethods {
 }
 
 /** The service with the marks that descriptors give methods which it states. */
-function markService(service: Service, marked: MarkedMethods): Service {
+function markService(service: Callee, marked: MarkedMethods): Callee {
   const marks = (mark: keyof MarkedMethods): { readonly [Mark in keyof MarkedMethods]?: readonly string[] } => {
     const all = [...(service[mark] ?? []), ...service.methods.filter((method) => marked[mark].has(method))];
     return all.length === 0 ? {} : { [mark]: [...new Set(all)] };

@@ -1,4 +1,5 @@
 /** Lists who may call one method: every caller that policy knows, with its verdict. */
+import { calleeOf } from "../kinds/callee.js";
 import type { Unit } from "../model.js";
 import type { Access } from "../policy/access-plan.js";
 import { compileUnit } from "../policy/compile.js";
@@ -31,7 +32,7 @@ export function whoCan(
   mesh: string,
 ): readonly CallerAccess[] | undefined {
   const unit = units.find(({ name }) => name === service);
-  if (unit?.service === undefined) return undefined;
+  if (unit === undefined || calleeOf(unit) === undefined) return undefined;
   const compiled = compileUnit(unit, mesh);
   const found = callerProbes(units, mesh).map(({ asked, label, exact }): CallerAccess => {
     // a rewrite may send calls on under another method; one that asks for a header is not known here

@@ -7,6 +7,7 @@
  * that the result is not the snapshot that the revision names, and fetches the whole list instead. So an
  * empty change list is a hint that costs a fetch, never a claim that nothing changed.
  */
+
 import {
   Activation as ActivationMessage,
   Freshness as FreshnessMessage,
@@ -31,7 +32,7 @@ import {
 import { encodeStageOfRollout, parseStageOfRollout } from "./rollouts.js";
 import { encodeShadowOrder, parseShadowOrder } from "./shadows.js";
 import { decodeStrict, reading } from "./strict.js";
-import { parseBundle, parseIssuers, parseSerial, parseSigningKey } from "./trust-fields.js";
+import { parseBundle, parseEgresses, parseIssuers, parseSerial, parseSigningKey } from "./trust-fields.js";
 
 /** A revision's change list is left out above this many encoded bytes. */
 export const changesBytesMax = 512 * 1024;
@@ -153,6 +154,7 @@ const trustCodec: RecordCodec<Trust> = {
       revocations: trust.revocations.map((revocation) => ({ ...revocation })),
       timeMs: trust.timeMs,
       issuers: trust.issuers.map((issuer) => ({ ...issuer })),
+      egresses: trust.egresses.map((egress) => ({ ...egress, allowAddresses: [...egress.allowAddresses] })),
     }).finish(),
   parse: (payload) => {
     const message = decodeStrict(TrustMessage, payload, "ashlar-trust", payloadBytesMax);
@@ -172,6 +174,7 @@ const trustCodec: RecordCodec<Trust> = {
         })),
         timeMs: integer("time_ms", message.timeMs, 0),
         issuers: parseIssuers(message.issuers),
+        egresses: parseEgresses(message.egresses),
       };
     });
   },

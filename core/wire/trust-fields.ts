@@ -1,5 +1,6 @@
 /** The parts of a trust record, read strictly; all fail with `invalid_record`. */
 
+import { egressesMax, type TrustedEgress, whyNotEgress } from "../egress/trusted-egress.js";
 import { AshlarError } from "../errors.js";
 import type { SigningKey, TrustBundle } from "../model.js";
 import { keyIdOf } from "../signature.js";
@@ -11,6 +12,9 @@ import { ascending, boundedList, boundedText, integer, label, token } from "./bo
 const rootsCountMax = 16;
 const rootBytesMax = 16 * 1024;
 const issuerBytesMax = { issuer: 512, url: 2048, ca: 64 * 1024 } as const;
+
+const egressNetworksMax = 32;
+const egressPemBytesMax = 32 * 1024;
 
 const domain = (field: string, text: string): string => {
   if (!/^[a-z0-9._-]{1,255}$/.test(text)) throw new AshlarError("invalid_record", `${field} is not a trust domain`);
@@ -64,4 +68,28 @@ export function parseIssuers(messages: readonly TrustedIssuer[]): readonly Trust
   if (new Set(issuers.map(({ issuer }) => issuer)).size < issuers.length)
     throw new AshlarError("invalid_record", "issuers: two have the same issuer");
   return issuers;
+}
+
+function parseEgress(egress: TrustedEgress): TrustedEgress {
+  const why = whyNotEgress(egress);
+  if (why !== undefined) throw new AshlarError("invalid_record", `egresses.${why}`);
+  return {
+    name: label("egresses.name", egress.name),
+    address: egress.address,
+    serverName: egress.serverName,
+    ca: boundedText("egresses.ca", egress.ca, egressPemBytesMax),
+    clientKeyName: egress.clientKeyName,
+    clientCert: boundedText("egresses.client_cert", egress.clientCert, egressPemBytesMax),
+    allowAddresses: ascending(
+      "egresses.allow_addresses",
+      boundedList("egresses.allow_addresses", egress.allowAddresses, egressNetworksMax),
+      (network) => network,
+    ),
+    through: egress.through,
+  };
+}
+
+export function parseEgresses(messages: readonly TrustedEgress[]): readonly TrustedEgress[] {
+  const bounded = boundedList("egresses", messages, egressesMax);
+  return ascending("egresses", bounded, ({ name }) => name).map(parseEgress);
 }

@@ -1,9 +1,18 @@
 import { describe, expect, test } from "@jest/globals";
-import { isAshlarError } from "../../core/errors.js";
+import { egressesMax, type TrustedEgress } from "../../core/egress/trusted-egress.js";
+import { type AshlarError, isAshlarError } from "../../core/errors.js";
 import type { SigningKey, Trust } from "../../core/model.js";
 import { keyIdOf } from "../../core/signature.js";
 import type { TrustedIssuer } from "../../core/token/token-model.js";
-import { delegateSigning, mayTrust, removeIssuer, revoke, setIssuer } from "../../core/trust.js";
+import {
+  delegateSigning,
+  mayTrust,
+  removeEgress,
+  removeIssuer,
+  revoke,
+  setEgress,
+  setIssuer,
+} from "../../core/trust.js";
 import { rootKeySet, signTrust, verifyTrust } from "../../core/wire/records.js";
 import { buildTrust, createTestKey, testMesh } from "../support/records.js";
 import { TestTokenIssuer } from "../support/token-issuer.js";
@@ -118,5 +127,59 @@ describe("issuers of tokens in trust", () => {
     ["with more than 64 KiB of keys", [{ ...trusted, jwks: "x".repeat(65_537) }]],
   ])("%s are not signed", (_what, issuers) => {
     expect(codeOf(() => sign(withIssuers(...issuers)))).toBe("invalid_record");
+  });
+});
+
+describe("addresses of egresses", () => {
+  const cards: TrustedEgress = {
+    ...{ name: "cards", address: "api.cards.example:443", serverName: "", ca: "", clientKeyName: "", clientCert: "" },
+    ...{ allowAddresses: ["10.0.0.0/8", "fd00::/8"], through: "out" },
+  };
+  const post = { ...cards, name: "post", address: "[2001:db8::1]:8443" };
+  const sign = (body: Trust) => signTrust(body, testMesh, root.signer);
+  const codeOf = (act: () => unknown): string | undefined => {
+    try {
+      act();
+      return undefined;
+    } catch (error) {
+      return (error as AshlarError).code;
+    }
+  };
+
+  test("are set and removed in links of the log, sorted, and read back as they were", () => {
+    const one = sign(setEgress(head, post, 2) as Trust);
+    const two = sign(setEgress(one, cards, 3) as Trust);
+    expect(verifyTrust(two.bytes, testMesh, rootKeySet(root.publicKey)).body.egresses).toEqual([cards, post]);
+    expect(mayTrust(one, two.body)).toBe(true);
+    expect(setEgress(two, { ...cards }, 4)).toBeUndefined();
+    expect(setEgress(two, { ...cards, through: "" }, 4)?.egresses[0]?.through).toBe("");
+    expect(removeEgress(two, "cards", 4).egresses).toEqual([post]);
+    expect(codeOf(() => removeEgress(two, "crads", 4))).toBe("not_found");
+  });
+
+  test("are bounded in number and bytes, so that revocations have room (I8)", () => {
+    const many = Array.from({ length: egressesMax }, (_, index) => ({ ...cards, name: `e${100 + index}` }));
+    expect(codeOf(() => setEgress(sign({ ...head.body, egresses: many }), cards, 2))).toBe("limit");
+    const ca = `-----BEGIN CERTIFICATE-----${"x".repeat(30_000)}`;
+    const large = ["a", "b"].map((name) => ({ ...cards, name, ca }));
+    expect(codeOf(() => setEgress(sign({ ...head.body, egresses: large }), { ...cards, ca }, 2))).toBe("limit");
+  });
+
+  test.each([
+    ["out of order", [post, cards]],
+    ["twice", [cards, cards]],
+    ["without a port", [{ ...cards, address: "api.cards.example" }]],
+    ["with port 0", [{ ...cards, address: "api.cards.example:0" }]],
+    ["with a port above 65535", [{ ...cards, address: "api.cards.example:65536" }]],
+    ["with a host that is none", [{ ...cards, address: "api cards:443" }]],
+    ["with a server name that is none", [{ ...cards, serverName: "a/b" }]],
+    ["with a certificate that is none", [{ ...cards, ca: "x" }]],
+    ["with a certificate of no key", [{ ...cards, clientCert: "-----BEGIN CERTIFICATE-----" }]],
+    ["with a key's name that is none", [{ ...cards, clientKeyName: "../key" }]],
+    ["with a gateway that is none", [{ ...cards, through: "gateway/out" }]],
+    ["with a network that is none", [{ ...cards, allowAddresses: ["10.0.0.0"] }]],
+    ["with networks out of order", [{ ...cards, allowAddresses: ["fd00::/8", "10.0.0.0/8"] }]],
+  ])("%s are refused", (_what, egresses) => {
+    expect(codeOf(() => sign({ ...head.body, egresses }))).toBe("invalid_record");
   });
 });

@@ -43,6 +43,10 @@ describe("policy keeps its bytes and digests", () => {
     expectGolden("edge.txt", describeSnapshot(objectsIn([join(folder, "edge.yaml")])));
   });
 
+  test("with what is outside the mesh", () => {
+    expectGolden("egress.txt", describeSnapshot(objectsIn([join(folder, "egress.yaml")])));
+  });
+
   test("with everything that is about traffic", () => {
     expectGolden("traffic.txt", describeSnapshot(objectsIn([join(folder, "traffic.yaml")])));
   });

@@ -12,6 +12,7 @@ import type {
   Service,
 } from "../../core/model.js";
 import type { CallInputs } from "../../core/policy/condition/frame.js";
+import { egress } from "./egress-arbitrary.js";
 import { gateway, withClients } from "./gateway-arbitrary.js";
 import { journal } from "./journal-arbitrary.js";
 import { telemetry } from "./telemetry-arbitrary.js";
@@ -222,6 +223,7 @@ export const objectsByKind: { readonly [Kind in PolicyObject["kind"]]: fc.Arbitr
   Gateway: fc
     .subarray(["public", "cart"])
     .chain((names) => fc.tuple(...names.map((name) => gateway(name, serviceNames)))),
+  Egress: fc.subarray(["cards", "post"]).chain((names) => fc.tuple(...names.map(egress))),
   Journal: fc.subarray([...serviceNames]).chain((names) => fc.tuple(...names.map(journal))),
   Telemetry: fc
     .subarray([...serviceNames, undefined])

@@ -30,6 +30,7 @@ export function buildTrust(keys: readonly TestKey[], previous?: Signed<Trust>): 
     revocations: [],
     timeMs: 1_700_000_000_000,
     issuers: [],
+    egresses: [],
   };
 }
 

@@ -81,6 +81,8 @@ export const journal = defineKind("Journal", fields, {
   check(object, checker) {
     const { service, methods = [], mode, idempotencyKey, orderBy, response, rememberKeysMs } = object;
     if (!checker.service(service, "service")) return;
+    if (checker.isOutside(service))
+      checker.error("service", `${service} is an Egress: no proxy is there that would keep a journal`);
     checker.methods(service, methods, "methods");
     if (mode === "after") {
       const remedy =

@@ -36,6 +36,11 @@ const fields = {
   breaker: maybe(10, breaker, "Bounds on what one caller's proxy has open to the service at once."),
 };
 
+const outside = {
+  locality: "its addresses have no labels",
+  health: "no proxy checks what is outside; outliers judge its addresses by what they answer",
+} as const;
+
 /** How calls to a service are spread over its instances, and which are left out. */
 export interface Resilience extends ObjectWith<"Resilience", typeof fields> {}
 
@@ -48,8 +53,12 @@ export const resilience = defineKind("Resilience", fields, {
   number: 8,
   isOnePerService: true,
   exposes: ({ service }) => service,
-  check({ service, outliers, health }, checker) {
+  check(object, checker) {
+    const { service, outliers, health } = object;
     if (!checker.service(service, "service")) return;
+    if (checker.isOutside(service))
+      for (const field of ["locality", "health"] as const)
+        if (object[field] !== undefined) checker.error(field, `${service} is an Egress: ${outside[field]}`);
     if (outliers !== undefined && outliers.baseEjectionMs > outliers.maxEjectionMs)
       checker.error("outliers", "baseEjection is longer than maxEjection");
     if (health !== undefined && health.timeoutMs > health.intervalMs)

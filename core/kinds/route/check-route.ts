@@ -18,7 +18,8 @@ export function checkRoute({ service, rules }: Routed, checker: PolicyChecker): 
     const { match } = rule;
     checker.methods(service, match?.methods ?? [], `${place}.match.methods`);
     checker.callers(match?.from ?? [], `${place}.match`);
-    checkVersions(service, rule, place, checker);
+    if (checker.isOutside(service)) checkOutside(service, rule, place, checker);
+    else checkVersions(service, rule, place, checker);
     checkRewrite(service, rule, place, checker);
     checkAttempts(service, rule, place, checker);
     checkFault(rule, place, checker);
@@ -30,6 +31,13 @@ export function checkRoute({ service, rules }: Routed, checker: PolicyChecker): 
     const all = match === undefined || (headers.length === 0 && from.length === 0 && methods.includes("*"));
     if (all) catchAll ??= index;
   }
+}
+
+/** What is outside has addresses, and no versions or labels by which one could choose among them. */
+function checkOutside(service: string, { split, mirror }: RouteRule, place: string, checker: PolicyChecker): void {
+  const why = `${service} is an Egress, whose addresses have no versions and labels`;
+  if (split.length > 0) checker.error(`${place}.split`, `${why}: leave split out`);
+  if (mirror !== undefined) checker.error(`${place}.mirror`, `${why}: leave mirror out`);
 }
 
 function checkVersions(service: string, { split, mirror }: RouteRule, place: string, checker: PolicyChecker): void {
@@ -62,7 +70,8 @@ function checkAttempts(service: string, rule: RouteRule, place: string, checker:
   const writes = checker.notIdempotent(service, stated.length === 0 ? ["*"] : stated);
   if (writes.length > 0) {
     const which = `${writes.slice(0, 5).join(", ")}${writes.length > 5 ? " and more" : ""}`;
-    const remedy = `list it under idempotent or noSideEffects of Service ${service} if that is so, or match other methods`;
+    const kind = checker.isOutside(service) ? "Egress" : "Service";
+    const remedy = `list it under idempotent or noSideEffects of ${kind} ${service} if that is so, or match other methods`;
     const message = `${which} is not marked idempotent, so a call may be carried out twice; ${remedy}`;
     if (hedge !== undefined) checker.error(`${place}.hedge`, `hedging sends calls more than once, and ${message}`);
     else checker.warn(`${place}.retry`, message);

@@ -1,5 +1,4 @@
 /** kind: Service */
-import { serviceOfMethod } from "../../snapshot/grammar.js";
 import { defineKind, type ObjectWith } from "../kind.js";
 import { list, textSet } from "../list.js";
 import { label, method, methodPatterns, statedMethod } from "../names.js";
@@ -49,11 +48,3 @@ export const service = defineKind("Service", fields, {
     checker.methods(name, noSideEffects, "noSideEffects");
   },
 });
-
-/** Whether a method may be carried out twice with the effect of once, as far as the service says. */
-export function isIdempotent({ idempotent = [], noSideEffects = [] }: Service, method: string): boolean {
-  const service = `${serviceOfMethod(method)}/*`;
-  return [idempotent, noSideEffects].some((marked) =>
-    marked.some((one) => one === method || one === service || one === "*"),
-  );
-}

@@ -168,6 +168,7 @@ describe("policySchema", () => {
       [["kind", "name", "audiences"], false],
       [["kind", "name", "service"], false],
       [["kind", "name", "listeners"], false],
+      [["kind", "name", "methods"], false],
       [["kind", "name", "service", "mode", "response"], false],
       [["kind", "name"], false],
       [["kind", "name", "methods"], false],

@@ -50,6 +50,7 @@ export function trust(
     revocations: revoked.map((serial) => ({ serial, reason: "lost", timeMs: 1 })),
     timeMs: 1000,
     issuers: [],
+    egresses: [],
   };
   const bytes = Buffer.from(`trust ${sequence} ${previous?.digest} ${note}`);
   return { body, bytes, digest: digestOf(bytes), kid: "root" };

@@ -1,4 +1,4 @@
-/** Which addresses key sets are read from unless an operator says otherwise: none that only this machine or network has. */
+/** Which addresses what is outside may have unless an operator says otherwise: none that only this machine or network has. */
 import { BlockList, isIPv4 } from "node:net";
 
 /** Two lists: one alone would take IPv4 addresses for IPv6 ones that stand for them. */

@@ -1,0 +1,18 @@
+/** Random egresses with everything that one can say, as canonical policy has them. */
+import fc from "fast-check";
+import type { Egress } from "../../core/kinds/egress/egress.js";
+
+const some = (items: readonly string[], minLength: number) =>
+  fc.uniqueArray(fc.constantFrom(...items), { minLength, maxLength: 3 }).map((all) => [...all].sort());
+
+export const egress = (name: string): fc.Arbitrary<Egress> =>
+  fc.record(
+    {
+      kind: fc.constant("Egress" as const),
+      name: fc.constant(name),
+      methods: some(["a.A/One", "a.A/Two", "a.B/One"], 1),
+      idempotent: some(["a.A/One", "a.B/*"], 0),
+      noSideEffects: some(["a.A/Two", "*"], 0),
+    },
+    { requiredKeys: ["kind", "name", "methods"] },
+  );
