@@ -27,6 +27,10 @@ export class EventStream {
     return this.#gone.signal;
   }
 
+  get unreadBytes(): number {
+    return this.#response.writableLength;
+  }
+
   /** True: much of what was sent is still on its way; a further event would only wait. */
   get isBehind(): boolean {
     return this.#response.writableLength >= behindBytesMin;

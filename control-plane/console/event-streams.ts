@@ -38,11 +38,16 @@ export class EventStreams {
 
   constructor(deps: EventStreamsDeps) {
     this.#deps = deps;
-    this.#beating = setInterval(() => this.#beat(), beatMs).unref();
+    this.#beating = setInterval(() => this.beat(), beatMs).unref();
   }
 
   get size(): number {
     return this.#open.size;
+  }
+
+  /** What all readers together have not taken yet. */
+  get unreadBytes(): number {
+    return [...this.#open.keys()].reduce((sum, stream) => sum + stream.unreadBytes, 0);
   }
 
   /** Sends what happens under the topics. Fails with `invalid_argument` or `limit`, before anything is sent. */
@@ -73,6 +78,12 @@ export class EventStreams {
   }
 
   #begin({ session, response }: EventRequest): EventStream {
+    // one that waits behind another answer of its connection would not hear when the browser goes away
+    if (response.socket === null)
+      throw new AshlarError(
+        "unavailable",
+        "a stream of events needs a connection that answers nothing else: try again",
+      );
     if (this.#open.size >= streamsMax)
       throw new AshlarError("limit", `${streamsMax} streams of events are open, which is all that there may be`);
     const own = [...this.#open].filter(([, of]) => of === session);
@@ -120,7 +131,8 @@ export class EventStreams {
     }
   }
 
-  #beat(): void {
+  /** Happens every 15 seconds: keeps streams and sessions alive, and drops readers that take nothing. */
+  beat(): void {
     for (const [stream, session] of this.#open) {
       this.#deps.sessions.touch(session);
       stream.beat();

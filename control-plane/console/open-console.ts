@@ -38,6 +38,7 @@ export interface OpenedConsole {
   readonly port: number;
   /** "https://HOST:PORT", as others reach it. */
   readonly url: string;
+  readonly streams: Pick<EventStreams, "size" | "unreadBytes" | "beat">;
   close(): void;
 }
 
@@ -79,6 +80,7 @@ export async function openConsole(deps: ConsoleDeps, config: ConsoleConfig, port
   return {
     port: gate.port,
     url,
+    streams,
     close: () => {
       clearInterval(sweeping);
       desk.sessions.close();

@@ -20,6 +20,7 @@ import type { GateLimits } from "../../runtime/connection-gate.js";
 import type { BoundService } from "../../runtime/grpc-handlers.js";
 import { silentLogger } from "../../runtime/log.js";
 import { ManualClock } from "./manual-clock.js";
+import { until } from "./processes.js";
 
 export const mesh = "shop";
 export const ann: SessionOperator = {
@@ -120,5 +121,51 @@ export function fetchFrom(origin: string, path: string, { method = "GET", header
     });
     request.on("error", reject);
     request.end(body);
+  });
+}
+
+export interface OpenEvents {
+  readonly headers: IncomingHttpHeaders;
+  /** All that came so far. */
+  readonly text: string;
+  /** Resolves when the server has ended it. */
+  readonly ended: Promise<void>;
+  /** Waits for something in the text. */
+  has(pattern: RegExp): Promise<void>;
+  leave(): void;
+}
+
+/** Follows events; resolves when the answer begins. */
+export function openEvents(origin: string, path: string, cookie: string): Promise<OpenEvents> {
+  const send = origin.startsWith("https") ? httpsRequest : httpRequest;
+  return new Promise((resolve, reject) => {
+    const request = send(
+      `${origin}${path}`,
+      { headers: { cookie }, agent: false, rejectUnauthorized: false },
+      (response) => {
+        let text = "";
+        response.setEncoding("utf8").on("data", (part: string) => {
+          text += part;
+        });
+        response.on("error", () => {});
+        resolve({
+          headers: response.headers,
+          get text() {
+            return text;
+          },
+          ended: new Promise((end) => response.once("close", end)),
+          has: (pattern) =>
+            until(
+              `${path} brings ${pattern}`,
+              () => pattern.test(text),
+              15_000,
+              () => text.slice(-500),
+            ),
+          leave: () => request.destroy(),
+        });
+      },
+    );
+    request.on("error", reject);
+    request.end();
   });
 }
