@@ -7,6 +7,7 @@ import type { TrustedEgress } from "./egress/trusted-egress.js";
 import type { SpiffeId } from "./identity.js";
 import type { Unit } from "./kinds/table.js";
 import type { Label } from "./label.js";
+import type { ReachReport } from "./reach.js";
 import type { PreparedRevision } from "./rollout/prepared-revision.js";
 import type { StageOfRollout } from "./rollout/rollout-model.js";
 import type { ShadowCounts, ShadowOrder } from "./shadow/shadow-model.js";
@@ -195,6 +196,8 @@ export interface Heartbeat {
   /** Sorted by key. */
   readonly labels: readonly Label[];
   readonly shadow?: ShadowCounts | undefined;
+  /** undefined: nothing to tell. */
+  readonly reach?: ReachReport | undefined;
 }
 
 /** Calls that a proxy has judged and that have ended. */

@@ -47,6 +47,7 @@ export async function carryHere(config: ProxyConfig, parts: Parts, signal: Abort
   );
   const metrics = createMetrics(engine.counters, engine);
   metrics.reportShadow(() => parts.tally.totals);
+  metrics.reportReaches(() => parts.reaches.countUnreached());
   const known = { ...parts, trust: parts.sync.trust, app: parts.registry };
   const random = { draw: Math.random, random: randomBytes };
   const telemetry = openTelemetry({ ...parts, ...random, metrics }, config.telemetry);

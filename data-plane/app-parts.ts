@@ -17,6 +17,7 @@ import { openStatements, type Statements } from "./identity/statements.js";
 import type { TrustBootstrap } from "./identity/trust-bootstrap.js";
 import { keepJoinFile, readJoinFile, readToken } from "./join-file.js";
 import type { AppView, PolicyView } from "./ports.js";
+import { Reaches } from "./proxy/reaches.js";
 import { ShadowTally } from "./proxy/shadow-tally.js";
 import { startOfferer } from "./recover/start-offerer.js";
 import { type EndpointRegistry, openEndpointRegistry } from "./registry/endpoint-view.js";
@@ -80,6 +81,7 @@ export interface Parts extends Statements {
   readonly window: CallWindow;
   readonly decisions: DecisionRecorder;
   readonly tally: ShadowTally;
+  readonly reaches: Reaches;
 }
 
 /**
@@ -157,9 +159,22 @@ export async function openParts(
   // Registered first, so that the window counts the calls that a switch ends.
   policy.onSwitch(({ revisionDigest }) => window.switched(revisionDigest));
   const tally = new ShadowTally();
-  const counted = { window: workers?.window ?? window, tally: workers?.tally ?? tally };
+  const reaches = new Reaches(() => clock.monotonicMs());
+  const counted = workers ?? { window, tally, reaches };
   const reporter = createFleetReporter(
-    { bus, clock, log, identity, statements, policy, app: advertisedView(registry), health: registry, ...counted },
+    {
+      bus,
+      clock,
+      log,
+      identity,
+      statements,
+      policy,
+      app: advertisedView(registry),
+      health: registry,
+      window: counted.window,
+      tally: counted.tally,
+      reaches: counted.reaches,
+    },
     { labels: config.labels, bypassable: config.bypassable, serves: config.inbound !== undefined },
   );
   sync.onChange(() => reporter.poke());
@@ -167,7 +182,7 @@ export async function openParts(
   const decisions = new DecisionRecorder(recording, config.recordShare);
   const endpoints = await openEndpointRegistry({ bus, folder, clock, log, reader, trust: sync.trust }, service);
   const following = { log, clock, identity, tenure, bus, sync, policy, endpoints };
-  return { ...following, ...signing, revocation, registry, reporter, window, decisions, tally };
+  return { ...following, ...signing, revocation, registry, reporter, window, decisions, tally, reaches };
 }
 
 function headsOf({ trust, activation, revision, freshness, answeredAtMs }: TrustBootstrap): IssuedHeads {

@@ -7,6 +7,7 @@ import { createLogger, type Logger } from "../runtime/log.js";
 import { ShareLoop } from "./limits/share-loop.js";
 import { Carrier } from "./proxy/carrier.js";
 import { createProxyEngine, logFault, type ProxyEngine } from "./proxy/forward/proxy-engine.js";
+import { Reaches } from "./proxy/reaches.js";
 import { ShadowTally } from "./proxy/shadow-tally.js";
 import { CallWindow, countedTwice } from "./status/call-window.js";
 import { createMetrics, type Metrics } from "./status/metrics.js";
@@ -44,6 +45,7 @@ class Worker {
   readonly #metrics: Metrics;
   readonly #window = new CallWindow(undefined);
   readonly #tally = new ShadowTally();
+  readonly #reaches = new Reaches(() => systemClock.monotonicMs());
   /** Constructed when the first identity arrives. */
   #carrier: Carrier | undefined;
   #telemetry: OpenedTelemetry | undefined;
@@ -58,6 +60,7 @@ class Worker {
     this.#engine = createProxyEngine(nowMs, onFault, setup.engine, undefined, this.#log);
     this.#metrics = createMetrics(this.#engine.counters, this.#engine);
     this.#metrics.reportShadow(() => this.#tally.totals);
+    this.#metrics.reportReaches(() => this.#reaches.countUnreached());
     const { rootPublicKey, workers } = setup;
     this.#ports = new WorkerPorts(
       { clock: systemClock, log: this.#log, send: (message) => line.send(message) },
@@ -122,6 +125,7 @@ class Worker {
       calls: this.#window.calls,
       before: this.#window.before,
       shadow: shadow && this.#tally.read(shadow.policy),
+      reach: this.#reaches.read(),
     };
   }
 
@@ -130,6 +134,7 @@ class Worker {
     const own = {
       metrics: countedTwice(this.#metrics.proxy, this.#window),
       tally: this.#tally,
+      reaches: this.#reaches,
       engine: this.#engine,
       clock: systemClock,
       log: this.#log,

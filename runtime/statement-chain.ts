@@ -2,7 +2,8 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { AshlarError, messageOf } from "../core/errors.js";
 import { workloadIn } from "../core/identity.js";
-import { type FleetWriter, isProxyId } from "../core/wire/fleet.js";
+import { isProxyId } from "../core/wire/bounds.js";
+import type { FleetWriter } from "../core/wire/fleet.js";
 import { parseSvid, verifySvidChain } from "./tls-identity.js";
 import { readCertificate, readName } from "./tls-identity-der.js";
 

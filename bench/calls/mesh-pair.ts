@@ -13,6 +13,7 @@ import { createProxyEngine, type ProxyEngine } from "../../data-plane/proxy/forw
 import { upstreamSessionDefaults } from "../../data-plane/proxy/forward/upstream-session.js";
 import { Inbound } from "../../data-plane/proxy/inbound.js";
 import { Outbound } from "../../data-plane/proxy/outbound.js";
+import { Reaches } from "../../data-plane/proxy/reaches.js";
 import { Traffic } from "../../data-plane/proxy/service-traffic.js";
 import { ShadowTally } from "../../data-plane/proxy/shadow-tally.js";
 import type { StreamWaiter } from "../../data-plane/proxy/stream-queue.js";
@@ -146,7 +147,8 @@ export function startOutbound(dial: () => Socket, mode: TelemetryMode): Taker {
   const parts = partsOf("front", dial, mode);
   const { engine, metrics, log } = parts;
   const nowMs = () => engine.loop.time();
-  const traffic = new Traffic({ proxyId: "p0", labels: [], log, metrics, retries: engine.retries, nowMs });
+  const reaches = new Reaches(nowMs);
+  const traffic = new Traffic({ proxyId: "p0", labels: [], log, metrics, retries: engine.retries, nowMs, reaches });
   return new Outbound(
     { ...parts, copies: parts.pool, traffic, endpoints },
     { self: buildSpiffeId(mesh, "service", "front"), mesh, service: "echo" },

@@ -13,6 +13,7 @@ import { ExpectedProxies } from "./expected-proxies.js";
 import { runFleetLoop } from "./fleet-loop.js";
 import { FleetState } from "./fleet-state.js";
 import { type Problem, problemsAbout } from "./problems.js";
+import { runReachLog } from "./reach-log.js";
 import { readRoster, runRosterSaver } from "./roster-file.js";
 
 export interface FollowingBase {
@@ -51,6 +52,7 @@ export function startFollowing(
     runRosterSaver({ dir: folder.path, roster: fleet.list, clock, log }, stop.signal),
     runRegistryLoop({ state: registry, bus, clock, log, reader }, stop.signal),
     runFreshness(freshness, stop.signal),
+    runReachLog({ clock, log, problems: () => registry.outOfReach(fleet.list(), clock.nowMs()) }, stop.signal),
   ];
   cleanup.add(async () => {
     stop.abort();

@@ -13,6 +13,7 @@ export type ProblemCode =
   | "route-without-instance"
   | "version-without-instance"
   | "mirror-without-instance"
+  | "endpoint-out-of-reach"
   | "roster-full"
   | "nats-away"
   | "nats-account"

@@ -2,6 +2,8 @@
 import type { Endpoint, Revocation } from "../../core/model.js";
 import type { FleetEntry } from "../fleet/fleet-state.js";
 import { renderRevoked } from "../fleet/fleet-status.js";
+import type { Problem } from "../fleet/problems.js";
+import { hearCallers, isOutOfReach, reachProblems, renderTestimony } from "./reach.js";
 
 export interface ServiceInstance {
   readonly proxyId: string;
@@ -9,9 +11,9 @@ export interface ServiceInstance {
   readonly version: string;
   /** "HOST:PORT". */
   readonly address: string;
-  /** Its proxy is live, and its application is registered and can be called. */
+  /** Its proxy is live and most of its callers can connect to it, and its application is registered and can be called. */
   readonly healthy: boolean;
-  /** Why the instance is not healthy; "" if it is. */
+  /** Why the instance is not healthy, or who cannot connect to it; "" if nothing is wrong. */
   readonly why: string;
 }
 
@@ -62,14 +64,21 @@ export class RegistryState {
     const known = new Map(fleet.map((entry) => [entry.heartbeat.proxyId, entry]));
     const names = new Set(inPolicy);
     const standing = this.#standing(judge.nowMs);
+    const heard = hearCallers(
+      fleet,
+      standing.map(({ endpoint }) => endpoint),
+    );
     for (const { endpoint } of standing) names.add(endpoint.service);
     for (const { live, heartbeat } of fleet) if (live) names.add(heartbeat.service);
     const instances = new Map<string, ServiceInstance[]>([...names].sort().map((name) => [name, []]));
     for (const { endpoint, serial } of standing) {
       const { proxyId, service, instance, version, address, unhealthy } = endpoint;
       const revoked = serial === undefined ? undefined : judge.revocationOf(serial);
-      const why = whyUnhealthy(known.get(proxyId), revoked, judge.nowMs) || whyHung(unhealthy);
-      instances.get(service)?.push({ proxyId, instance, version, address, healthy: why === "", why });
+      const out = whyUnhealthy(known.get(proxyId), revoked, judge.nowMs) || whyHung(unhealthy);
+      const testimony = heard.get(proxyId);
+      const why = out || (testimony === undefined ? "" : renderTestimony(address, testimony));
+      const healthy = out === "" && !(testimony !== undefined && isOutOfReach(testimony));
+      instances.get(service)?.push({ proxyId, instance, version, address, healthy, why });
     }
     return [...instances].map(([name, endpoints]) => ({
       name,
@@ -87,7 +96,19 @@ export class RegistryState {
     return versions;
   }
 
-  /** Returns the endpoints that take calls, by service. */
+  /** Returns a problem for each instance that takes calls and that a caller cannot connect to. */
+  outOfReach(fleet: readonly FleetEntry[], nowMs: number): readonly Problem[] {
+    const standing = this.#standing(nowMs).map(({ endpoint }) => endpoint);
+    const heard = hearCallers(fleet, standing);
+    if (heard.size === 0) return [];
+    const taking = new Set(fleet.filter(({ live }) => live).map(({ heartbeat }) => heartbeat.proxyId));
+    return reachProblems(
+      standing.filter(({ proxyId }) => taking.has(proxyId)),
+      heard,
+    );
+  }
+
+  /** Returns the endpoints that take calls, by service. What callers say of them does not count. */
   served(fleet: readonly FleetEntry[]): ReadonlyMap<string, readonly Endpoint[]> {
     const served = new Map<string, Endpoint[]>();
     for (const { heartbeat, live } of fleet) {

@@ -17,6 +17,8 @@ export interface MeshFigures {
   readonly behind: number;
   readonly rejected: number;
   readonly problems: readonly string[];
+  /** How many instances some caller cannot connect to. */
+  readonly outOfReach: number;
   /** The stage of the rollout that is underway, from 1 on; 0: none is. */
   readonly rolloutStage: number;
   /** Milliseconds that each proxy took from the activation in force to its switch. */
@@ -94,6 +96,10 @@ class MeshGauges {
       headRevision: this.#gauge("ashlar_mesh_head_revision", "Number of the newest revision of the log."),
       trustSequence: this.#gauge("ashlar_mesh_trust_sequence", "Sequence of the trust record in force."),
       problems: this.#gauge("ashlar_mesh_problems", "Problems that `ashlar status` names."),
+      outOfReach: this.#gauge(
+        "ashlar_endpoints_out_of_reach",
+        "Instances that some caller's proxy cannot connect to where they say that they are.",
+      ),
       rolloutStage: this.#gauge(
         "ashlar_rollout_stage",
         "Stage of the rollout that is underway, from 1 on; 0: none is.",

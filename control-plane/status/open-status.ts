@@ -36,6 +36,7 @@ async function figuresOf(deps: ControlStatusDeps): Promise<MeshFigures> {
   const switched = live.filter(({ heartbeat }) => heartbeat.evaluatingEpoch === status.epoch && status.epoch > 0);
   return {
     ...status,
+    outOfReach: deps.registry.outOfReach(deps.fleet.list(), deps.clock.nowMs()).length,
     rolloutStage: status.rollout?.stage ?? 0,
     switchMs: switched.map(({ heartbeat }) => heartbeat.lagMs),
   };

@@ -71,3 +71,18 @@ export function workload(field: string, text: string): string {
 export function unitName(field: string, text: string): string {
   return text === meshUnitName ? text : workload(field, text);
 }
+
+/** Returns whether `text` may be a proxy's id: it stands in subjects and file names. */
+export function isProxyId(text: string): boolean {
+  return /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(text);
+}
+
+/** "HOST:PORT" with a host name, IPv4 address or [IPv6 address]. */
+export function hostAndPort(field: string, text: string): string {
+  const match = /^(?:[A-Za-z0-9]([A-Za-z0-9.-]{0,253})|\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9]):([1-9][0-9]{0,4})$/.exec(
+    text,
+  );
+  if (match === null || Number(match[2]) > 65535)
+    refuse(field, `is not HOST:PORT: ${JSON.stringify(text.slice(0, 80))}`);
+  return text;
+}

@@ -23,7 +23,19 @@ import {
   unhealthyLengthMax,
 } from "../model.js";
 import { isMethod } from "../snapshot/grammar.js";
-import { ascending, boundedList, boundedText, integer, label, messageBytesMax, token, workload } from "./bounds.js";
+import {
+  ascending,
+  boundedList,
+  boundedText,
+  hostAndPort,
+  integer,
+  isProxyId,
+  label,
+  messageBytesMax,
+  token,
+  workload,
+} from "./bounds.js";
+import { encodeReach, parseReach } from "./reach.js";
 import { encodeShadowCounts, parseShadowCounts } from "./shadows.js";
 import { decodeStrict, reading } from "./strict.js";
 
@@ -42,11 +54,6 @@ const toBuffer = (digest: Digest | undefined): Buffer => Buffer.from(digest === 
 const optionalDigest = (bytes: Uint8Array): Digest | undefined =>
   bytes.length === 0 ? undefined : digestFromBytes(bytes);
 
-/** Returns whether `text` may be a proxy's id: it stands in subjects and file names. */
-export function isProxyId(text: string): boolean {
-  return /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(text);
-}
-
 /** Fails with `invalid_record` if the message names another writer. */
 export function checkWriter(message: FleetWriter, writer: FleetWriter): void {
   workload("service", message.service);
@@ -54,17 +61,6 @@ export function checkWriter(message: FleetWriter, writer: FleetWriter): void {
   if (message.service !== writer.service || message.proxyId !== writer.proxyId) {
     throw new AshlarError("invalid_record", "service or proxy_id is not that of the proxy that said it");
   }
-}
-
-/** Checks "HOST:PORT" with a host name, IPv4 address or [IPv6 address]; fails with `invalid_record`. */
-function parseAddress(field: string, text: string): string {
-  const match = /^(?:[A-Za-z0-9]([A-Za-z0-9.-]{0,253})|\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9]):([1-9][0-9]{0,4})$/.exec(
-    text,
-  );
-  if (match === null || Number(match[2]) > 65535) {
-    throw new AshlarError("invalid_record", `${field} is not HOST:PORT: ${JSON.stringify(text.slice(0, 80))}`);
-  }
-  return text;
 }
 
 /** The bytes of an endpoint message. */
@@ -83,7 +79,7 @@ export function parseEndpoint(bytes: Uint8Array, writer: FleetWriter): Endpoint 
       service: message.service,
       instance: token("instance", message.instance, 253),
       version: boundedText("version", message.version, 63),
-      address: message.gone && message.address === "" ? "" : parseAddress("address", message.address),
+      address: message.gone && message.address === "" ? "" : hostAndPort("address", message.address),
       labels: parseLabels(message.labels),
       gone: message.gone,
       timeMs: integer("time_ms", message.timeMs, 0),
@@ -114,6 +110,7 @@ export function encodeHeartbeat(heartbeat: Heartbeat): Uint8Array {
     callsBefore: heartbeat.callsBefore && encodeCounts(heartbeat.callsBefore),
     labels: heartbeat.labels.map((item) => ({ ...item })),
     shadow: heartbeat.shadow && encodeShadowCounts(heartbeat.shadow),
+    reach: heartbeat.reach && encodeReach(heartbeat.reach),
   }).finish();
 }
 
@@ -213,6 +210,7 @@ export function parseHeartbeat(bytes: Uint8Array, writer: FleetWriter): Heartbea
       callsBefore: message.callsBefore && parseCounts("calls_before", message.callsBefore),
       labels: parseLabels(message.labels),
       ...(message.shadow && { shadow: parseShadowCounts(message.shadow) }),
+      ...(message.reach && { reach: parseReach(message.reach) }),
     };
   });
 }

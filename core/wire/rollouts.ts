@@ -21,8 +21,7 @@ import {
 } from "../rollout/rollout-model.js";
 import { checkStages, holdMsMax, stagesMax } from "../rollout/stages.js";
 import type { KeySet, Signer } from "../signature.js";
-import { ascending, boundedList, boundedText, integer, link, messageBytesMax, token } from "./bounds.js";
-import { isProxyId } from "./fleet.js";
+import { ascending, boundedList, boundedText, integer, isProxyId, link, messageBytesMax, token } from "./bounds.js";
 import {
   digestToBuffer,
   optionalDigest,

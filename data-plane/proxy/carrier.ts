@@ -20,6 +20,7 @@ import { Inbound, type Journaling } from "./inbound.js";
 import { mirrorsOpenMax } from "./mirror/mirrored-call.js";
 import { Outbound, type OutboundDeps, type OutboundOptions } from "./outbound.js";
 import type { ProxyMetrics } from "./proxy-metrics.js";
+import { Reaches } from "./reaches.js";
 import { Traffic } from "./service-traffic.js";
 import type { ShadowTally } from "./shadow-tally.js";
 import { TlsState } from "./tls-state.js";
@@ -45,6 +46,8 @@ export interface CarrierDeps {
   readonly openBudgets?: OpenBudgets;
   /** Counts the verdicts of a shadow candidate. If it is left out, no candidate is evaluated. */
   readonly tally?: ShadowTally;
+  /** Keeps which instances could be connected to. If it is left out, only the log says it. */
+  readonly reaches?: Reaches;
   /** See `CallSideDeps`. */
   readonly observe?: CallSideDeps["observe"];
   readonly gate?: CallSideDeps["gate"];
@@ -101,6 +104,7 @@ export class Carrier {
       ...{ proxyId: deps.identity.current.proxyId, labels, log: deps.log, retries: engine.retries },
       nowMs: () => engine.loop.time(),
       metrics: deps.metrics,
+      reaches: deps.reaches ?? new Reaches(() => deps.clock.monotonicMs()),
     });
     this.#engine = engine;
     this.#peers = new UpstreamPool(pooled, poolOptions(true));

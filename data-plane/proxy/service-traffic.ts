@@ -10,7 +10,7 @@ import type { Endpoint, Label } from "../../core/model.js";
 import type { Logger } from "../../runtime/log.js";
 import type { AttemptOutcome } from "./forward/attempt-outcome.js";
 import type { ProxyMetrics } from "./proxy-metrics.js";
-import { Unreached } from "./unreached.js";
+import type { Reaches } from "./reaches.js";
 
 const servicesMax = 1000;
 const whyEjected: Readonly<Record<EjectionReason, string>> = {
@@ -37,6 +37,8 @@ export interface TrafficDeps {
   /** Counts the retries that were refused. */
   readonly retries: { refused: number };
   readonly metrics: Pick<ProxyMetrics, "ejected" | "returned">;
+  /** Keeps which instances could be connected to. */
+  readonly reaches: Reaches;
 }
 
 /** The state of one service. */
@@ -51,7 +53,6 @@ export class ServiceTraffic {
   readonly #deps: TrafficDeps;
   #policy: Resilience | undefined;
   #out = new Set<string>();
-  readonly #unreached = new Unreached();
 
   constructor(deps: TrafficDeps, service: string) {
     this.#deps = deps;
@@ -95,8 +96,9 @@ export class ServiceTraffic {
   }
 
   /** Notes that no connection to an instance can be made; the log says it once it has been so for 5 s. */
-  noteUnreached({ proxyId, instance, version, address }: Endpoint, why: string): void {
-    if (!this.#unreached.failed(proxyId, this.#deps.nowMs())) return;
+  noteUnreached(endpoint: Endpoint, why: string): void {
+    if (!this.#deps.reaches.failed(endpoint, why)) return;
+    const { instance, version, address } = endpoint;
     const about = { service: this.service, instance, version, address, why };
     this.#deps.log.warn(
       `an instance of ${this.service} cannot be connected to: its calls go to others; is ${address} what its --advertise should say?`,
@@ -105,8 +107,9 @@ export class ServiceTraffic {
   }
 
   /** Notes that an instance was connected to. */
-  noteReached({ proxyId, instance, version, address }: Endpoint): void {
-    if (!this.#unreached.reached(proxyId)) return;
+  noteReached(endpoint: Endpoint): void {
+    if (!this.#deps.reaches.reached(endpoint)) return;
+    const { instance, version, address } = endpoint;
     this.#deps.log.info(`an instance of ${this.service} can be connected to again`, { instance, version, address });
   }
 

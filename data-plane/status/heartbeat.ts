@@ -2,6 +2,7 @@
 
 import type { Label } from "../../core/label.js";
 import type { CallCounts, Heartbeat } from "../../core/model.js";
+import { type ReachFact, reportReach } from "../../core/reach.js";
 import type { ShadowCounts } from "../../core/shadow/shadow-model.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { AppView, EvaluatedPolicy, IdentityView, PolicyView } from "../ports.js";
@@ -14,6 +15,8 @@ export interface HeartbeatDeps {
   readonly policy: PolicyView;
   readonly app: AppView;
   readonly window: Pick<CallWindow, "calls" | "before">;
+  /** Which instances of other services could be connected to. */
+  readonly reaches?: { read(): readonly ReachFact[] } | undefined;
   /** undefined if no shadow candidate is evaluated here. */
   readonly tally?: { read(candidate: EvaluatedPolicy): ShadowCounts | undefined } | undefined;
 }
@@ -29,12 +32,13 @@ const preparedMax = 16;
 const bypassableMax = 64;
 
 export function buildHeartbeat(
-  { identity, policy, app, clock, tally, window }: HeartbeatDeps,
+  { identity, policy, app, clock, tally, reaches, window }: HeartbeatDeps,
   { bypassable, labels }: HeartbeatOptions,
   leaving: boolean,
 ): Heartbeat {
   const { proxyId, service, version, notAfterMs } = identity.current;
   const evaluated = policy.current;
+  const reach = reportReach(reaches?.read() ?? []);
   const shadow = policy.shadow && tally?.read(policy.shadow.policy);
   return {
     proxyId,
@@ -59,6 +63,7 @@ export function buildHeartbeat(
     callsBefore: toldOf(window.before, policy.isStaged),
     labels,
     ...(shadow && { shadow }),
+    ...(reach && { reach }),
   };
 }
 

@@ -10,7 +10,7 @@ import { callLines } from "./call-lines.js";
 import { CallTable } from "./call-table.js";
 import type { DecisionTotals } from "./decision-recorder.js";
 import { type LoadSources, reportLoad } from "./load-metrics.js";
-import { createTrafficMetrics } from "./traffic-metrics.js";
+import { createTrafficMetrics, reportUnreached } from "./traffic-metrics.js";
 
 /** Values that are read at each scrape. */
 export interface MetricSources {
@@ -48,6 +48,8 @@ export interface Metrics {
    * calls.
    */
   reportShadow(read: () => Readonly<Record<ShadowOutcome, number>>): void;
+  /** Registers the gauge of instances that cannot be connected to, by service. Must be called once, where calls are carried. */
+  reportReaches(read: () => ReadonlyMap<string, number>): void;
   /** Registers the counters of spans and of lines of the access log. Must be called once, where calls are carried. */
   reportTelemetry(sources: TelemetrySources): void;
   render(format?: MetricsFormat): Promise<string>;
@@ -67,6 +69,7 @@ export function createMetrics(counters = new EngineCounters(), load?: LoadSource
     calls,
     proxy: createProxyMetrics(registers, counters, calls),
     watch: (sources) => watch(registers, sources),
+    reportReaches: (read) => reportUnreached(registers, read),
     reportShadow: (read) => outcomes(registers, "ashlar_shadow_calls_total", shadowHelp, read),
     reportTelemetry: ({ spans, lines }) => {
       outcomes(registers, "ashlar_spans_total", "Spans of calls, by what became of them.", spans);

@@ -8,6 +8,21 @@ type TrafficMetrics = Pick<ProxyMetrics, "ejected" | "retried" | "hedged" | "mir
   copyEnded(call: EndedCall): void;
 };
 
+/** Workers of one proxy find out the same: of what they say, the most counts. */
+export function reportUnreached(registers: Registry[], read: () => ReadonlyMap<string, number>): void {
+  new Gauge({
+    name: "ashlar_endpoints_unreached",
+    help: "Instances that this proxy cannot connect to where they say that they are (--advertise).",
+    labelNames: ["service"],
+    aggregator: "max",
+    registers,
+    collect() {
+      this.reset();
+      for (const [service, count] of read()) this.set({ service }, count);
+    },
+  });
+}
+
 export function createTrafficMetrics(registers: Registry[]): TrafficMetrics {
   const counter = <Label extends string>(name: string, help: string, ...labelNames: Label[]): Counter<Label> =>
     new Counter({ name, help, labelNames, registers });

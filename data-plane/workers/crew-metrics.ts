@@ -9,6 +9,7 @@ import {
   otherCaller,
   tookBoundsMs,
 } from "../../core/model.js";
+import type { ReachFact } from "../../core/reach.js";
 import type { ShadowCounts } from "../../core/shadow/shadow-model.js";
 import type { Clock } from "../../runtime/clock.js";
 import { linesOf, type MetricsFormat, writeInTurns } from "../../runtime/metrics-text.js";
@@ -16,6 +17,7 @@ import { callLines } from "../status/call-lines.js";
 import type { Metrics, MetricsSnapshot } from "../status/metrics.js";
 import type { Crew } from "./crew.js";
 import { CrewCalls, isTable, type TableCounts } from "./crew-calls.js";
+import { CrewReaches, isReach } from "./crew-reaches.js";
 import { CrewTally, isTally } from "./crew-tally.js";
 import { CrewWindow, type WorkerWindow } from "./crew-window.js";
 import { openOf } from "./worker-slot.js";
@@ -36,6 +38,7 @@ export class CrewMetrics {
   readonly #own: Metrics;
   readonly #aboutWorkers = new Registry();
   readonly window = new CrewWindow();
+  readonly reaches = new CrewReaches();
   readonly tally: CrewTally;
   readonly #calls = new CrewCalls();
   readonly #last = new Map<number, MetricsSnapshot>();
@@ -54,6 +57,7 @@ export class CrewMetrics {
   gone(worker: number): void {
     this.window.gone(worker);
     this.tally.gone(worker);
+    this.reaches.gone(worker);
     this.#calls.gone(worker);
     const last = this.#last.get(worker);
     this.#last.delete(worker);
@@ -97,6 +101,7 @@ export class CrewMetrics {
     this.#calls.take(worker, measured.table);
     this.window.take(worker, measured);
     this.tally.take(worker, measured.shadow);
+    this.reaches.take(worker, measured.reach ?? []);
   }
 
   #countWorkers(): void {
@@ -150,13 +155,17 @@ export interface Measure extends WorkerWindow {
   readonly table: TableCounts;
   /** The counts of the candidate that the worker asks; undefined: none. */
   readonly shadow: ShadowCounts | undefined;
+  /** Which instances of other services the worker could connect to. */
+  readonly reach: readonly ReachFact[];
 }
 
 function isMeasure(measured: unknown): measured is Measure {
   if (typeof measured !== "object" || measured === null) return false;
-  const { metrics, table, epoch, calls, before, shadow } = measured as Partial<Measure>;
+  const { metrics, table, epoch, calls, before, shadow, reach = [] } = measured as Partial<Measure>;
   const isWhole = typeof epoch === "number" && isCounts(calls) && (before === undefined || isCounts(before));
-  return isWhole && isSnapshot(metrics) && isTable(table) && (shadow === undefined || isTally(shadow));
+  return (
+    isWhole && isReach(reach) && isSnapshot(metrics) && isTable(table) && (shadow === undefined || isTally(shadow))
+  );
 }
 
 function isCounts(value: unknown): value is CallCounts {

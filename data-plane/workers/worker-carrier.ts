@@ -12,6 +12,7 @@ import { Acceptor } from "./acceptor.js";
 import { Crew } from "./crew.js";
 import { CrewLimits } from "./crew-limits.js";
 import { CrewMetrics } from "./crew-metrics.js";
+import type { CrewReaches } from "./crew-reaches.js";
 import type { CrewTally } from "./crew-tally.js";
 import type { CrewWindow } from "./crew-window.js";
 import type { ListenerName, WorkerSetup } from "./messages.js";
@@ -59,6 +60,11 @@ export class WorkerCarrier implements Carrying {
   /** Returns the workers' shadow counts for heartbeats. */
   get tally(): CrewTally {
     return this.#counted.tally;
+  }
+
+  /** Returns which instances of other services the workers could connect to. */
+  get reaches(): CrewReaches {
+    return this.#counted.reaches;
   }
 
   /** Makes every worker compile the held revisions. */

@@ -148,18 +148,3 @@ test("four ways to hang: each is out with its reason, calls go on at the one tha
   );
   expect([linesOf("sdk", "answers again"), linesOf("checked", "answers its health checks again")]).toEqual([1, 1]);
 }, 200_000);
-
-test("an address that nobody can connect to costs no call, and the caller's proxy says which it is", async () => {
-  const wrong = listening("good"); // an application that is there, behind a proxy that states a wrong address
-  await mesh.proxy({ name: "wrong", service: "echo", flags: [...wrong.flags, "--advertise", "127.0.0.1:1"] });
-  await until(
-    "the caller's proxy says it",
-    async () => {
-      expect((await client.unary({ text: "?" }, { deadlineMs: 10_000 })).code).toBe(0);
-      return front.process.stderr.includes("an instance of echo cannot be connected to");
-    },
-    60_000,
-  );
-  expect(front.process.stderr.split("cannot be connected to").length).toBe(2);
-  expect(front.process.stderr).toContain("is 127.0.0.1:1 what its --advertise should say?");
-}, 120_000);

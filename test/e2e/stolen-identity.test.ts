@@ -133,6 +133,38 @@ test("calls to others go on, no proxy appears, and apply waits for nobody that i
   expect(endpoints).toHaveLength(2);
 }, 90_000);
 
+test("what it says of others as their caller is shown with its name, and takes nobody out of the rotation", async () => {
+  const victims = (await proxies()).filter(({ service, id }) => service === "echo" && id !== identity.proxyId);
+  const echo = async (): Promise<readonly { proxyId: string; address: string; healthy: boolean; why: string }[]> => {
+    const { services } = await mesh.ask((admin) => admin.listServices({}));
+    return services.find(({ name }) => name === "echo")?.endpoints ?? [];
+  };
+  const addressOf = new Map((await echo()).map(({ proxyId, address }) => [proxyId, address]));
+  const unreached = victims
+    .map(({ id: proxyId }) => ({ proxyId, address: addressOf.get(proxyId) ?? "", why: "it is evil" }))
+    .sort((a, b) => (a.proxyId < b.proxyId ? -1 : 1));
+  const lie = async (): Promise<void> => {
+    const reach = { unreached, reached: [] };
+    const heartbeat = buildHeartbeat(identity.proxyId, { service: "echo", version: "v2", timeMs: Date.now(), reach });
+    const data = encodeHeartbeat(heartbeat);
+    raw.publish(heartbeatSubject("echo", identity.proxyId), data, withHeaders(writer.sign("heartbeat", data)));
+    await raw.flush();
+  };
+  await until("people see who says it", async () => {
+    await lie();
+    const shown = (await echo()).filter(({ why }) => why.includes("1 of 2 callers cannot connect"));
+    return (
+      shown.length === 2 && shown.every(({ healthy, why }) => healthy && why.includes(`by ${identity.proxyId} (echo)`))
+    );
+  });
+  const codes = new Set<number>();
+  for (let calls = 0; calls < 100; calls++) {
+    if (calls % 10 === 0) await lie();
+    codes.add((await client.unary({ text: "?" })).code);
+  }
+  expect([...codes]).toEqual([status.OK]);
+}, 60_000);
+
 test("once revoked it is gone for everybody, whatever it still says", async () => {
   await mesh.json(0, "revoke", identity.proxyId, "-m", "copied");
   const data = encodeHeartbeat(buildHeartbeat(identity.proxyId, { service: "echo", timeMs: Date.now() }));

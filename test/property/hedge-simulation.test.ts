@@ -17,6 +17,7 @@ import { SeldomLog } from "../../data-plane/proxy/forward/seldom-log.js";
 import type { UpstreamSession } from "../../data-plane/proxy/forward/upstream-session.js";
 import { CallHedge } from "../../data-plane/proxy/hedge/call-hedge.js";
 import { MirroredCall, mirrorBytesMax, mirrorsOpenMax } from "../../data-plane/proxy/mirror/mirrored-call.js";
+import { Reaches } from "../../data-plane/proxy/reaches.js";
 import { ServiceTraffic } from "../../data-plane/proxy/service-traffic.js";
 import type { StreamWaiter } from "../../data-plane/proxy/stream-queue.js";
 import type { UpstreamPool } from "../../data-plane/proxy/upstream-pool.js";
@@ -135,7 +136,9 @@ class World {
     this.isStuck = this.draw() < 0.3;
     this.pieceMax = this.isStuck || this.draw() < 0.2 ? chunk.length : 10_000;
     this.attempts = 2 + Math.floor(this.draw() * 4);
-    const deps = { proxyId: "p", labels: [], log: silentLogger, nowMs: () => this.nowMs, retries: { refused: 0 } };
+    const nowMs = () => this.nowMs;
+    const reaches = new Reaches(nowMs);
+    const deps = { proxyId: "p", labels: [], log: silentLogger, nowMs, retries: { refused: 0 }, reaches };
     this.traffic = new ServiceTraffic({ ...deps, metrics: this.metrics }, "bytes");
     const { budget } = this.traffic;
     const take = budget.take.bind(budget);

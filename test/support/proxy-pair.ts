@@ -22,6 +22,7 @@ import { upstreamSessionDefaults } from "../../data-plane/proxy/forward/upstream
 import { Inbound, type Journaling } from "../../data-plane/proxy/inbound.js";
 import { Outbound } from "../../data-plane/proxy/outbound.js";
 import type { ProxyMetrics } from "../../data-plane/proxy/proxy-metrics.js";
+import { Reaches } from "../../data-plane/proxy/reaches.js";
 import { Traffic } from "../../data-plane/proxy/service-traffic.js";
 import { ShadowTally } from "../../data-plane/proxy/shadow-tally.js";
 import { TlsState } from "../../data-plane/proxy/tls-state.js";
@@ -206,6 +207,7 @@ export class TestSide {
     const traffic = new Traffic({
       ...{ proxyId, labels: this.labels, log: silentLogger, retries: engine.retries, metrics },
       nowMs: () => engine.loop.time(),
+      reaches: new Reaches(() => systemClock.monotonicMs()),
     });
     return { engine, tls, trust, policy, app, endpoints, pool, copies, metrics, traffic, ...common, ...seams };
   }

@@ -44,6 +44,9 @@ const heartbeat: Heartbeat = {
   labels: [],
 };
 
+const ids = (count: number) => Array.from({ length: count }, (_, at) => `p${100 + at}`);
+const unreached = (proxyId: string) => ({ proxyId, address: "10.0.0.1:1", why: "connect ECONNREFUSED" });
+
 describe("endpoints and heartbeats", () => {
   test("whether a heartbeat's writer leaves is read without the rest, and damage is refused", () => {
     for (const leaving of [true, false]) expect(readLeaving(encodeHeartbeat({ ...heartbeat, leaving }))).toBe(leaving);
@@ -60,9 +63,26 @@ describe("endpoints and heartbeats", () => {
     expect(() => readLeaving(Buffer.from([0x07]))).toThrow("heartbeat");
   });
 
+  test.each([
+    ["too many that cannot be reached", { unreached: ids(17).map((proxyId) => unreached(proxyId)), reached: [] }],
+    ["too many that can", { unreached: [], reached: ids(65) }],
+    ["an instance twice", { unreached: [unreached("a"), unreached("a")], reached: [] }],
+    ["an address that is none", { unreached: [{ ...unreached("a"), address: "a b" }], reached: [] }],
+    ["an id that is none", { unreached: [], reached: ["a b"] }],
+    ["a reason that moves the cursor", { unreached: [{ ...unreached("a"), why: "\u001b[2J" }], reached: [] }],
+    ["a reason that is a book", { unreached: [{ ...unreached("a"), why: "x".repeat(161) }], reached: [] }],
+  ])("%s is refused, whoever signed it", (_what, reach) => {
+    expect(() => parseHeartbeat(encodeHeartbeat({ ...heartbeat, reach }), writer)).toThrow("reach.");
+  });
+
   test("come back as they were written", () => {
     expect(parseEndpoint(encodeEndpoint(endpoint), writer)).toEqual(endpoint);
     expect(parseHeartbeat(encodeHeartbeat(heartbeat), writer)).toEqual(heartbeat);
+    const reach = {
+      unreached: [{ proxyId: "q1", address: "10.0.0.1:1", why: "connect ECONNREFUSED" }],
+      reached: ["q2", "q3"],
+    };
+    expect(parseHeartbeat(encodeHeartbeat({ ...heartbeat, reach }), writer)).toEqual({ ...heartbeat, reach });
     const bare = {
       ...heartbeat,
       evaluatingDigest: undefined,

@@ -15,6 +15,8 @@ const none = { inbound: 0, outbound: 0 };
 const emptyTable = { kinds: [], open: none, folded: none };
 const counts = { calls: 0, refused: 0, failed: 0, took: [], methods: [] };
 
+const empty = { metrics: [], table: emptyTable, epoch: 1, calls: counts, before: undefined };
+
 /** The metrics of a proxy whose one worker answers with these. */
 function metricsOf(answer: () => unknown, table: () => unknown = () => emptyTable): CrewMetrics {
   const crew = {
@@ -32,6 +34,30 @@ async function counted(): Promise<unknown> {
   new Histogram({ name: "ashlar_test_seconds", help: "Test.", buckets: [1], registers }).observe(0.5);
   return registers[0]?.getMetricsAsJSON();
 }
+
+test("of what workers say of an instance the newest counts, what a worker said goes with it, and rubbish is not believed", async () => {
+  const fact = (proxyId: string, why: string, agoMs: number) => ({ proxyId, address: "127.0.0.1:1", why, agoMs });
+  const said: unknown[] = [
+    [fact("a", "connect ECONNREFUSED", 10), fact("b", "", 5)],
+    [fact("a", "", 4000), fact("b", "late", 9000)],
+  ];
+  const crew = {
+    serving: [0, 1] as number[],
+    request: async (worker: number) => ({ ...empty, reach: said[worker] }),
+    state: startWorkers(2),
+    workers: [],
+  };
+  const metrics = new CrewMetrics(crew, systemClock, createMetrics());
+  await metrics.render();
+  expect(metrics.reaches.read()).toEqual([fact("a", "connect ECONNREFUSED", 10), fact("b", "", 5)]);
+  crew.serving.shift();
+  metrics.gone(0);
+  for (const wrong of [[{ proxyId: "a" }], "all", [fact("a", "x".repeat(1000), 1)], [fact("a", "", -1)]]) {
+    said[1] = wrong;
+    await metrics.render();
+    expect(metrics.reaches.read()).toEqual([fact("a", "", 4000), fact("b", "late", 9000)]);
+  }
+});
 
 test("what a worker counted stays counted when it has ended", async () => {
   const real = await counted();

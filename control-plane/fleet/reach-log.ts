@@ -1,0 +1,56 @@
+/** Says in the log, once each, which instances callers cannot connect to, and when they can again. */
+import type { Clock } from "../../runtime/clock.js";
+import type { Logger } from "../../runtime/log.js";
+import type { Problem } from "./problems.js";
+
+export interface ReachLogDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Returns what callers say now; the subject is the proxy of the instance. */
+  problems(): readonly Problem[];
+}
+
+const everyMs = 3000;
+/** A caller that says now this and now that fills no log. */
+const linesMax = 100;
+const refillMs = 3_600_000;
+
+export class ReachLog {
+  readonly #log: Logger;
+  #told = new Set<string>();
+  #lines = 0;
+  #beganMs = Number.NEGATIVE_INFINITY;
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  take(problems: readonly Problem[], nowMs: number): void {
+    if (problems.length === 0 && this.#told.size === 0) return;
+    if (nowMs - this.#beganMs >= refillMs) [this.#beganMs, this.#lines] = [nowMs, 0];
+    const now = new Set<string>();
+    for (const { subject, message } of problems) {
+      if (subject === "") continue;
+      if (!this.#told.has(subject) && !this.#mayWrite()) continue;
+      now.add(subject);
+      if (!this.#told.has(subject)) this.#log.warn(message, { proxy: subject });
+    }
+    for (const proxy of this.#told)
+      if (!now.has(proxy)) this.#log.info("no caller says any more that it cannot connect to an instance", { proxy });
+    this.#told = now;
+  }
+
+  #mayWrite(): boolean {
+    this.#lines += 1;
+    return this.#lines <= linesMax;
+  }
+}
+
+/** Looks every three seconds until `signal` aborts. */
+export async function runReachLog({ clock, log, problems }: ReachLogDeps, signal: AbortSignal): Promise<void> {
+  const lines = new ReachLog(log);
+  while (!signal.aborted) {
+    await clock.sleep(everyMs, signal);
+    if (!signal.aborted) lines.take(problems(), clock.monotonicMs());
+  }
+}

@@ -1,0 +1,37 @@
+/** What a heartbeat says of other proxies. */
+import type { ReachReport as ReachReportMessage } from "../../proto/gen/ashlar/v1/fleet.js";
+import { AshlarError } from "../errors.js";
+import { type ReachReport, reachedToldMax, reachWhyMax, unreachedToldMax } from "../reach.js";
+import { ascending, boundedList, boundedText, hostAndPort, isProxyId } from "./bounds.js";
+
+/** Returns the report as it is encoded in a heartbeat. */
+export function encodeReach({ unreached, reached }: ReachReport): ReachReportMessage {
+  return { unreached: unreached.map((one) => ({ ...one })), reached: [...reached] };
+}
+
+/** Fails with `invalid_record`. */
+export function parseReach(message: ReachReportMessage): ReachReport {
+  const unreached = boundedList("reach.unreached", message.unreached, unreachedToldMax).map((one) => ({
+    proxyId: proxyId("reach.unreached.proxy_id", one.proxyId),
+    address: hostAndPort("reach.unreached.address", one.address),
+    why: line("reach.unreached.why", one.why),
+  }));
+  const reached = boundedList("reach.reached", message.reached, reachedToldMax).map((id) =>
+    proxyId("reach.reached", id),
+  );
+  return {
+    unreached: ascending("reach.unreached", unreached, (one) => one.proxyId),
+    reached: ascending("reach.reached", reached, (id) => id),
+  };
+}
+
+function proxyId(field: string, text: string): string {
+  if (!isProxyId(text)) throw new AshlarError("invalid_record", `${field} is not a proxy's id`);
+  return text;
+}
+
+/** People see it in their terminals. */
+function line(field: string, text: string): string {
+  if (!/^[\x20-\x7e]+$/.test(text)) throw new AshlarError("invalid_record", `${field} is empty or not printable ASCII`);
+  return boundedText(field, text, reachWhyMax);
+}

@@ -1,0 +1,114 @@
+/** Which instances this process could connect to and which not, so that the log and the control plane are told. */
+import { type ReachFact, reachedToldMax, reachWhyMax, unreachedToldMax } from "../../core/reach.js";
+
+/** Parts of an endpoint. */
+export interface Dialled {
+  readonly proxyId: string;
+  readonly service: string;
+  readonly address: string;
+}
+
+interface Unreachable {
+  readonly endpoint: Dialled;
+  readonly sinceMs: number;
+  why: string;
+  lastMs: number;
+  told: boolean;
+}
+
+/** One that is restarted refuses connections for a moment, which is no news. */
+const tellAfterMs = 5000;
+/** Nobody may call it any more, so that nobody finds out that it recovered. */
+const forgetFailureMs = 120_000;
+/** Connections are replaced every hour, with the certificate. */
+const forgetReachedMs = 2 * 3_600_000;
+const instancesMax = 1024;
+
+export class Reaches {
+  readonly #nowMs: () => number;
+  /** By proxy and address: one that states another address begins anew. */
+  readonly #unreached = new Map<string, Unreachable>();
+  /** By proxy, in order of time. */
+  readonly #reached = new Map<string, { readonly address: string; readonly atMs: number }>();
+
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
+  }
+
+  /** Notes that no connection to an instance could be made. Returns true, once, when that has been so for 5 s. */
+  failed(endpoint: Dialled, why: string): boolean {
+    const nowMs = this.#nowMs();
+    const key = keyOf(endpoint);
+    const known = this.#unreached.get(key);
+    if (known === undefined) {
+      makeRoom(this.#unreached);
+      this.#unreached.set(key, { endpoint, sinceMs: nowMs, lastMs: nowMs, why, told: false });
+      return false;
+    }
+    known.lastMs = nowMs;
+    known.why = why;
+    if (known.told || nowMs - known.sinceMs < tellAfterMs) return false;
+    known.told = true;
+    this.#reached.delete(endpoint.proxyId);
+    return true;
+  }
+
+  /** Notes that an instance was connected to. Returns whether it was told that it could not be. */
+  reached(endpoint: Dialled): boolean {
+    const { proxyId, address } = endpoint;
+    this.#reached.delete(proxyId);
+    makeRoom(this.#reached);
+    this.#reached.set(proxyId, { address, atMs: this.#nowMs() });
+    if (this.#unreached.size === 0) return false;
+    const key = keyOf(endpoint);
+    const told = this.#unreached.get(key)?.told === true;
+    this.#unreached.delete(key);
+    return told;
+  }
+
+  /** Returns what a heartbeat may tell. An instance that nobody tried to connect to lately is left out. */
+  read(): readonly ReachFact[] {
+    const nowMs = this.#nowMs();
+    const unreached = this.#current(nowMs).slice(-unreachedToldMax);
+    const facts = unreached.map(({ endpoint: { proxyId, address }, why, lastMs }): ReachFact => {
+      return { proxyId, address, why: clip(why), agoMs: Math.max(0, nowMs - lastMs) };
+    });
+    for (const [proxyId, { address, atMs }] of [...this.#reached].slice(-reachedToldMax))
+      if (nowMs - atMs <= forgetReachedMs) facts.push({ proxyId, address, why: "", agoMs: Math.max(0, nowMs - atMs) });
+    return facts;
+  }
+
+  /** Returns how many instances of each service cannot be connected to. */
+  countUnreached(): ReadonlyMap<string, number> {
+    const counts = new Map<string, number>();
+    for (const { endpoint } of this.#current(this.#nowMs()))
+      counts.set(endpoint.service, (counts.get(endpoint.service) ?? 0) + 1);
+    return counts;
+  }
+
+  /** The last that was tried comes last. */
+  #current(nowMs: number): readonly Unreachable[] {
+    return [...this.#unreached.values()]
+      .filter(({ told, lastMs }) => told && nowMs - lastMs <= forgetFailureMs)
+      .sort((a, b) => a.lastMs - b.lastMs);
+  }
+}
+
+function keyOf({ proxyId, address }: Dialled): string {
+  return `${proxyId} ${address}`;
+}
+
+function makeRoom(map: Map<string, unknown>): void {
+  const [oldest] = map.keys();
+  if (oldest !== undefined && map.size >= instancesMax) map.delete(oldest);
+}
+
+/** Returns what the wire takes: printable ASCII, not empty. */
+function clip(why: string): string {
+  return (
+    why
+      .replace(/[^\x20-\x7e]+/g, " ")
+      .slice(0, reachWhyMax)
+      .trim() || "unknown"
+  );
+}
