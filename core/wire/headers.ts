@@ -23,6 +23,8 @@ export const headerNames = {
   expectedSequence: "ashlar-expected-sequence",
   /** Between proxies: the highest epoch that the sender has seen. A hint to look, never to choose. */
   epoch: "ashlar-epoch",
+  /** Between proxies: on an answer of a destination's proxy of which no application saw anything. */
+  unprocessed: "ashlar-unprocessed",
   /** Between proxies: the sender's own labels, "key=value" joined by ",", for conditions. */
   labels: "ashlar-labels",
   /** On copies of calls: set by the caller's proxy where a route mirrors, and the application gets it. */

@@ -180,7 +180,7 @@ class JournalGate implements CallGate {
       tell(rightAnswer(status.INVALID_ARGUMENT, wrong, call.plan?.revision));
       return;
     }
-    const { bytes, ended } = call.heldRequest;
+    const { bytes, ended } = call.messages.held;
     this.requestGrew(bytes.length, ended);
   }
 
@@ -205,7 +205,7 @@ class JournalGate implements CallGate {
     this.#call.takeHeld(bytes);
     if (!ended) return;
     this.#isBegun = true;
-    this.#write.request = this.#call.heldRequest.bytes;
+    this.#write.request = this.#call.messages.held.bytes;
     this.#begin(this.#write);
   }
 

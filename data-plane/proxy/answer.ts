@@ -36,6 +36,18 @@ export interface Answer {
    * out.
    */
   readonly pushbackMs?: number;
+  /** True: no application saw anything of the call, so that the caller's proxy may send it to another instance. */
+  readonly isUnprocessed?: boolean;
+}
+
+const graceMs = { answer: 5000, reply: 60_000 };
+
+/**
+ * Returns how long a client may leave the end of its call untaken before the stream is reset: a reply may be longer than
+ * what a stream's window takes at once.
+ */
+export function graceMsOf({ reply }: Answer): number {
+  return reply === undefined ? graceMs.answer : graceMs.reply;
 }
 
 export const answerReasons = [
@@ -86,6 +98,11 @@ export function tokenAnswer(decision: string, revision: number, isMissing: boole
 
 export function unavailableAnswer(reason: AnswerReason, message: string, revision: number | undefined): Answer {
   return { code: status.UNAVAILABLE, message, revision, decision: undefined, reason };
+}
+
+/** The same for a call of which no application saw anything, at the destination's proxy. */
+export function unprocessedAnswer(reason: AnswerReason, message: string, revision: number | undefined): Answer {
+  return { ...unavailableAnswer(reason, message, revision), isUnprocessed: true };
 }
 
 /** The answer to a call while this process has no room. Another instance, or a later retry, may have room. */

@@ -131,8 +131,7 @@ export abstract class CallSide implements CallOwner<Call> {
   /** Handles a request whose `head` was read. It becomes a call by `begin`. */
   protected abstract onRequest(stream: Stream, fields: FieldBlock, endStream: boolean, peer: Peer | undefined): void;
 
-  /** Sends a call, whose fields are kept, as soon as there is a stream for it, or answers it. */
-  protected abstract carry(call: Call): void;
+  abstract carry(call: Call): void;
 
   // === CallOwner ===
 
@@ -149,9 +148,18 @@ export abstract class CallSide implements CallOwner<Call> {
   }
 
   sendAgain(call: Call, isLeaving: boolean): void {
-    const budget = call.traffic?.budget ?? this.#side.engine.retries;
-    if (mayRetry(call.attempts, isLeaving, budget, this.nowMs())) this.carry(call);
+    if (this.mayRetry(call, isLeaving)) this.carry(call);
     else call.answer(unavailableAnswer("overload", "the upstream refused the call", call.plan?.revision));
+  }
+
+  mayGoElsewhere(_call: Call, _endpoint: string): boolean {
+    return false;
+  }
+
+  /** Whether a call that was surely not processed is sent again. `isLeaving`: its connection accepts no more calls. */
+  protected mayRetry(call: Call, isLeaving: boolean): boolean {
+    const budget = call.traffic?.budget ?? this.#side.engine.retries;
+    return mayRetry(call.attempts, isLeaving, budget, this.nowMs());
   }
 
   attemptEnded(_call: Call, _endpoint: string, _outcome: AttemptOutcome, _tookMs: number): void {}

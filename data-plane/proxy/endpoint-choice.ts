@@ -33,6 +33,12 @@ export interface EndpointChoiceDeps {
 
 const nothing: ReadonlySet<string> = new Set();
 
+/** A call that an endpoint did not take. */
+interface UntakenCall extends RoutedCall {
+  readonly tried: ReadonlySet<string> | undefined;
+  noteTried(proxyId: string): void;
+}
+
 /** What decides where a call is sent. */
 export interface RoutedCall {
   readonly service: string;
@@ -85,6 +91,14 @@ export class EndpointChoice {
   /** Chooses among the endpoints that were not tried, preferring those where the call gets a stream soonest. */
   choose(call: RoutedCall, tried: ReadonlySet<string>): Endpoint | undefined {
     return this.#best(call, this.#fitting(call, tried));
+  }
+
+  /** Notes that the call was sent to `endpoint`, as the pool names it. Returns whether there is one that it was not sent to. */
+  hasOther(call: UntakenCall, endpoint: string): boolean {
+    const instance = this.endpointOf(endpoint);
+    if (instance === undefined) return false;
+    call.noteTried(instance.proxyId);
+    return this.choose(call, call.tried ?? nothing) !== undefined;
   }
 
   /** Returns the endpoints of the target that the call gets, if there is a split. */

@@ -112,8 +112,7 @@ export class EndpointRace implements Timed {
   #heard(waiter: StreamWaiter, endpoint: Endpoint, failure: unknown, isLast: boolean): void {
     this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
     if (failure === undefined) {
-      this.#call.tried ??= new Set();
-      this.#call.tried.add(endpoint.proxyId);
+      this.#call.noteTried(endpoint.proxyId);
       this.leave();
       this.#call.waiting = null;
       return;

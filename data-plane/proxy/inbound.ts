@@ -12,7 +12,7 @@ import type { FieldBlock } from "../http2/field-block.js";
 import { PreparedField } from "../http2/prepared-field.js";
 import type { Stream } from "../http2/stream.js";
 import type { AppRegistration, AppView, EvaluatedPolicy } from "../ports.js";
-import { answerFor, copiedWriteAnswer, unavailableAnswer } from "./answer.js";
+import { answerFor, copiedWriteAnswer, unavailableAnswer, unprocessedAnswer } from "./answer.js";
 import { labelMap, plainAddress, SourceLabels } from "./call-inputs.js";
 import { type CallGate, CallSide, type CallSideDeps } from "./call-side.js";
 import { dialApplication, isApplicationGone } from "./dial.js";
@@ -243,13 +243,13 @@ export class Inbound extends CallSide {
     this.#appKey = keyOf(registered);
   }
 
-  protected override carry(call: Call): void {
+  override carry(call: Call): void {
     const { app, pool } = this.#deps;
     const registered = app.current;
     if (call.isLate || registered === undefined) {
       const message = `no application of ${this.#service} is registered here`;
       if (call.isLate) call.onDue();
-      else call.answer(unavailableAnswer("no-application", message, call.plan?.revision));
+      else call.answer(unprocessedAnswer("no-application", message, call.plan?.revision));
       return;
     }
     const open = (session: UpstreamSession): boolean => call.send(session, null);
@@ -264,7 +264,10 @@ export class Inbound extends CallSide {
     const { current } = this.#deps.app;
     const isReplaced = current !== undefined && keyOf(current) !== keyOf(registered);
     if (isReplaced) this.carry(call);
-    else call.answer(answerFor(failure, "the application is not reached", call.plan?.revision));
+    else {
+      const answer = answerFor(failure, "the application is not reached", call.plan?.revision);
+      call.answer({ ...answer, isUnprocessed: answer.reason === "unreachable" }); // its application saw nothing of it
+    }
   }
 
   async #dial(registered: AppRegistration) {

@@ -8,6 +8,7 @@ export const meshField = {
   /** Differs in each refusal. */
   decision: listName(headerNames.decision, true),
   epoch: listName(headerNames.epoch, false),
+  unprocessed: listName(headerNames.unprocessed, false),
   /** Differ in each call. */
   sequence: listName(headerNames.sequence, true),
   expectedSequence: listName(headerNames.expectedSequence, true),

@@ -285,6 +285,10 @@ export class Outbound extends CallSide {
     return false;
   }
 
+  override mayGoElsewhere(call: Call, endpoint: string): boolean {
+    return this.#choice.hasOther(call, endpoint) && this.mayRetry(call, false);
+  }
+
   override attemptEnded(call: Call, endpoint: string, outcome: AttemptOutcome, tookMs: number): void {
     const { traffic, retry } = call;
     const what = outcomeOf(outcome, call.code, call.isNearlyLate);
@@ -292,10 +296,7 @@ export class Outbound extends CallSide {
     if (what === callOutcome.success && traffic.spread.isQuiet && retry === null) return;
     const instance = this.#choice.endpointOf(endpoint);
     if (instance === undefined) return;
-    if (retry !== null) {
-      call.tried ??= new Set();
-      call.tried.add(instance.proxyId); // the next try goes to another instance, where there is one
-    }
+    if (retry !== null) call.noteTried(instance.proxyId); // the next try goes to another one, where there is one
     const answeredMs = call.respondedMs < 0 ? tookMs : tookMs - (this.nowMs() - call.respondedMs);
     traffic.note(instance, what, answeredMs);
   }
@@ -330,7 +331,7 @@ export class Outbound extends CallSide {
     return plan;
   }
 
-  protected override carry(call: Call): void {
+  override carry(call: Call): void {
     const { traffic } = call;
     if (call.isLate) call.onDue();
     else if (traffic === null || this.#passes(call, traffic, traffic.breaker.wait()))
@@ -338,10 +339,9 @@ export class Outbound extends CallSide {
   }
 
   #notReached(call: Call, failure: unknown): void {
-    const { service, plan } = call;
-    const revision = plan?.revision;
-    if (failure !== undefined) call.answer(answerFor(failure, `no endpoint of ${service} is reached`, revision));
-    else call.answer(unavailableAnswer("no-endpoint", renderNoEndpoint(service, call.rule), revision));
+    const revision = call.plan?.revision;
+    if (failure !== undefined) call.answer(answerFor(failure, `no endpoint of ${call.service} is reached`, revision));
+    else call.answer(unavailableAnswer("no-endpoint", renderNoEndpoint(call.service, call.rule), revision));
   }
 }
 

@@ -76,8 +76,7 @@ export class RequestHead {
     if (!this.#read(fields)) return false;
     const copy = new RequestHead();
     copy.#take(this);
-    this.#known = new KnownHead(copy, this.#droppedByName);
-    profile.memo = this.#known;
+    profile.memo = this.#known = new KnownHead(copy, this.#droppedByName);
     return true;
   }
 
@@ -117,7 +116,7 @@ export class RequestHead {
     this.#readTrace(fields);
   }
 
-  #read(fields: FieldBlock): boolean {
+  #forget(): void {
     this.path = this.authority = this.host = this.te = this.timeout = this.epoch = -1;
     this.timeoutMs =
       this.labels =
@@ -130,6 +129,10 @@ export class RequestHead {
       this.#state =
         -1;
     this.#traces = 0;
+  }
+
+  #read(fields: FieldBlock): boolean {
+    this.#forget();
     let encodings = 0;
     for (let field = 0; field < fields.count; field++) {
       if (fields.isDropped(field)) continue;
@@ -184,6 +187,7 @@ export class RequestHead {
         case meshField.caller:
         case meshField.revision:
         case meshField.decision:
+        case meshField.unprocessed:
           fields.drop(field);
           break;
       }
@@ -270,9 +274,8 @@ class KnownReserved {
 function isReservedField(fields: FieldBlock, field: number): boolean {
   const id = fields.nameId(field);
   if (id === 0) return isReserved(fields, field);
-  return (
-    id === meshField.caller || id === meshField.epoch || id === meshField.expectedSequence || isOfPeers(fields, field)
-  );
+  const isOfRequests = id === meshField.caller || id === meshField.epoch || id === meshField.expectedSequence;
+  return isOfRequests || id === meshField.unprocessed || isOfPeers(fields, field);
 }
 
 /** Whether the field gives the revision, the decision or the sequence of a write, which peers may send. */

@@ -212,6 +212,8 @@ class World {
       ...{ direction: "outbound", fromPeer: true, labels: new Map(), oversized: new SeldomLog(silentLogger) },
       ...{ nowMs: () => this.nowMs, watch: this.#wheel.add, unwatch: this.#wheel.remove, attemptEnded: () => {} },
       sendAgain: () => this.#carry(),
+      mayGoElsewhere: () => false,
+      carry: () => this.#carry(),
       ended: () => {
         this.isOver = true;
       },

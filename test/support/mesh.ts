@@ -72,7 +72,10 @@ export class TestMesh {
   /** Starts `ashlar up` with further flags, for example those of one more control plane. */
   static async start(name = "test", flags: readonly string[] = [], clockFile?: string): Promise<TestMesh> {
     const mesh = new TestMesh(mkdtempSync(join(tmpdir(), "ash-")), name, flags, clockFrom(clockFile));
-    await mesh.up.said("ready");
+    await mesh.up.said("ready").catch(async (error: unknown) => {
+      await mesh.stop(); // it would keep the test runner alive
+      throw error;
+    });
     return mesh;
   }
 

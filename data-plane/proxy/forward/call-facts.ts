@@ -67,6 +67,8 @@ export class CallFacts implements CallInputs, EndedCall {
   attempts = 0;
   /** The request's fields. */
   protected kept = KeptFields.none;
+  /** The instances that the call was sent to, as far as it must not be sent there again. */
+  tried: Set<string> | undefined;
   version = "";
   /** The instance that was called last, as the pool names it; "" if none was called. */
   lastEndpoint = "";
@@ -124,6 +126,11 @@ export class CallFacts implements CallInputs, EndedCall {
   /** Whether an attempt is upstream that may be replaced. */
   get isTrying(): boolean {
     return this.phase === phase.trying;
+  }
+
+  noteTried(proxyId: string): void {
+    this.tried ??= new Set();
+    this.tried.add(proxyId);
   }
 
   /** False: it is too late for that. */

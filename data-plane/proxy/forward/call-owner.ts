@@ -55,6 +55,13 @@ export interface CallOwner<Call> {
    */
   sendAgain(call: Call, isLeaving: boolean): void;
   /**
+   * The destination's proxy says that no application saw anything of the call. Returns whether there is another endpoint
+   * than those that the call was sent to, this one included, and it may be sent once more. It is to be carried then.
+   */
+  mayGoElsewhere(call: Call, endpoint: string): boolean;
+  /** Sends a call, whose fields are kept, as soon as there is a stream for it, or answers it. */
+  carry(call: Call): void;
+  /**
    * An attempt ended that was sent to `endpoint` (as the pool names it) `tookMs` ago. If it was answered, `call` has
    * the code.
    */

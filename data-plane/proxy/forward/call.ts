@@ -10,11 +10,13 @@ import {
   type Answer,
   badResponseAnswer,
   deadlineAnswer,
+  graceMsOf,
   lostAnswer,
   noRoomAnswer,
   noTrailersAnswer,
   tooLongAnswer,
 } from "../answer.js";
+import { meshField } from "../mesh-fields.js";
 import type { OpenCall } from "../open-calls.js";
 import { dropReservedFields } from "../request-head.js";
 import type { AttemptOutcome } from "./attempt-outcome.js";
@@ -29,11 +31,6 @@ import { noBytes, RequestMessages } from "./request-messages.js";
 import { grpcStatusOf, passTrailers, sendAnswer } from "./response-fields.js";
 import type { UpstreamSession } from "./upstream-session.js";
 
-/** How long a client may leave the end of its call untaken before the stream is reset. */
-const endGraceMs = 5000;
-/** The same for a reply, which may be longer than what a stream's window takes at once. */
-const replyGraceMs = 60_000;
-
 /** One call: the sink of the caller's stream and of the upstream's stream. */
 export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
   declare protected readonly owner: CallOwner<Call>;
@@ -42,8 +39,6 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
   #session: UpstreamSession | null = null;
   /** The last attached observer; earlier ones are linked to it. */
   observer: CallObserver | null = null;
-  /** The instances that the call was sent to, as far as it must not be sent there again. */
-  tried: Set<string> | undefined;
   readonly messages: RequestMessages;
   nextOpen: OpenCall | null = null;
   previousOpen: OpenCall | null = null;
@@ -70,11 +65,6 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
   observe(observer: CallObserver): void {
     observer.before = this.observer;
     this.observer = observer;
-  }
-
-  /** The part of the request that came before the call was sent. */
-  get heldRequest(): { readonly bytes: Uint8Array; readonly ended: boolean } {
-    return this.messages.held;
   }
 
   judged(verdict: Verdict, policy: EvaluatedPolicy, decision: string | undefined): void {
@@ -184,6 +174,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
 
   onResponse(stream: Stream, fields: FieldBlock, endStream: boolean): void {
     if (endStream && fields.find(fieldName.grpcStatus) >= 0) {
+      if (this.owner.fromPeer && fields.find(meshField.unprocessed) >= 0 && this.#goesElsewhere()) return;
       if (this.#triesAgain(grpcStatusOf(fields), "answered", fields)) return;
       this.messages.forget();
       this.#finish(fields);
@@ -236,6 +227,16 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     this.#session?.released();
     if (!unprocessed || !this.messages.isKept || !this.enter(phase.between)) this.answer(answer);
     else if (this.retry?.takesOver() !== true) this.owner.sendAgain(this, control.draining);
+  }
+
+  /** Whether the call goes to another endpoint, because the upstream's application saw nothing of it (gRFC A6). */
+  #goesElsewhere(): boolean {
+    if (!this.messages.isKept || !mayEnter(this.phase, phase.between)) return false;
+    if (!this.owner.mayGoElsewhere(this, this.#session?.name ?? "")) return false;
+    this.enter(phase.between);
+    this.#leaveUpstream("refused");
+    if (this.retry?.takesOver() !== true) this.owner.carry(this);
+    return true;
   }
 
   /** Whether the call is tried again by policy after its try failed with `code`; that try is over then. */
@@ -309,7 +310,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     this.#cancelUpstream(isSilent ? "silent" : "cancelled");
     sendAnswer(this.inbound, answer);
     if (this.#endIfSent()) return;
-    this.owner.watch(this, this.owner.nowMs() + (answer.reply === undefined ? endGraceMs : replyGraceMs));
+    this.owner.watch(this, this.owner.nowMs() + graceMsOf(answer));
   }
 
   /** The deadline, or the time in which the caller must take the end, has passed. */

@@ -49,6 +49,7 @@ export function sendAnswer(stream: Stream, answer: Answer): void {
   scratch.add("grpc-message", percentEncode(answer.message));
   if (answer.decision !== undefined) scratch.add(headerNames.decision, answer.decision);
   if (answer.sequence !== undefined) scratch.add(headerNames.sequence, String(answer.sequence));
+  if (answer.isUnprocessed === true && stream.sending === sendState.idle) scratch.add(headerNames.unprocessed, "1");
   if (answer.pushbackMs !== undefined) scratch.add("grpc-retry-pushback-ms", String(answer.pushbackMs));
   const first = (stream.sending === sendState.idle ? answersAtOnce : answersLate)[answer.code];
   stream.sendFields(first ?? null, scratch, revisionField(answer.revision ?? noRevision), true);

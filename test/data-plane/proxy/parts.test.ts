@@ -218,6 +218,8 @@ test("I10: a call that was answered while it waited for an upstream is not sent"
       watch: () => {},
       unwatch: () => {},
       sendAgain: () => {},
+      mayGoElsewhere: () => false,
+      carry: () => {},
       attemptEnded: () => {},
       oversized: new SeldomLog(silentLogger),
       ended: () => {},

@@ -1,0 +1,74 @@
+/** What a destination's proxy answers without its application: the caller's proxy tries another instance (gRFC A6). */
+import { Metadata, status } from "@grpc/grpc-js";
+import { afterEach, beforeEach, expect, test } from "@jest/globals";
+import { addInstance } from "../../support/add-instance.js";
+import type { ByteHandlers } from "../../support/byte-service.js";
+import { ProxyPair, type TestSide } from "../../support/proxy-pair.js";
+
+let pair: ProxyPair;
+let second: TestSide;
+let served: { first: number; second: number };
+let answer: (metadata: Metadata) => { code: status; details: string; metadata: Metadata } | null;
+
+const handlersOf = (which: "first" | "second"): ByteHandlers => ({
+  Unary: (call, respond) => {
+    served[which]++;
+    respond(answer(new Metadata()), call.request);
+  },
+});
+
+beforeEach(async () => {
+  served = { first: 0, second: 0 };
+  answer = () => null;
+  pair = await ProxyPair.start(handlersOf("first"));
+  second = await addInstance(pair, "v1", handlersOf("second"));
+});
+afterEach(() => {
+  second.close();
+  pair.stop();
+});
+
+async function calls(count: number) {
+  const results = [];
+  for (let turn = 0; turn < count; turn++) results.push(await pair.client().unary(Buffer.alloc(3)));
+  return results.map(({ error, headers, trailers }) => {
+    const names = Object.keys({ ...headers?.getMap(), ...trailers.getMap() });
+    return { code: error?.code ?? status.OK, details: error?.details ?? "", names };
+  });
+}
+
+test("an instance without an application costs no call while there is another", async () => {
+  pair.callee.app.set(undefined);
+  const results = await calls(12);
+  expect(new Set(results.map(({ code }) => code))).toEqual(new Set([status.OK]));
+  expect(served).toEqual({ first: 0, second: 12 });
+  expect(pair.caller.metrics.ejections).toEqual([]);
+});
+
+test("so does one whose application's socket refuses", async () => {
+  pair.callee.app.set({ instance: "gone", target: { path: "/nowhere/app.sock" } });
+  const results = await calls(12);
+  expect(new Set(results.map(({ code }) => code))).toEqual(new Set([status.OK]));
+  expect(served).toEqual({ first: 0, second: 12 });
+});
+
+test("where no instance has one the caller is told why, once each, and nothing of how proxies say it", async () => {
+  pair.callee.app.set(undefined);
+  second.app.set(undefined);
+  const [result] = await calls(1);
+  expect(result?.code).toBe(status.UNAVAILABLE);
+  expect(result?.details).toContain("no application of bytes is registered here");
+  expect(result?.names).toContain("ashlar-revision");
+  expect(result?.names).not.toContain("ashlar-unprocessed");
+  expect(pair.callee.metrics.ended.length + second.metrics.ended.length).toBe(2);
+});
+
+test("an application cannot say that it saw nothing: its calls are not sent again", async () => {
+  answer = (metadata) => {
+    metadata.set("ashlar-unprocessed", "1");
+    return { code: status.UNAVAILABLE, details: "I saw it", metadata };
+  };
+  const results = await calls(8);
+  expect(results.map(({ details }) => details)).toEqual(Array(8).fill("I saw it"));
+  expect(served.first + served.second).toBe(8);
+});
