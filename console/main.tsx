@@ -15,6 +15,7 @@ type PageView = ComponentType<{ readonly place: Place }>;
 
 /** Each page is a file of its own, fetched when it is first opened. */
 const views: Readonly<Record<Page, () => Promise<PageView>>> = {
+  mesh: async () => (await import("./pages/mesh/mesh-page.js")).MeshPage,
   revisions: async () => (await import("./pages/revisions/revisions-page.js")).RevisionsPage,
   proxies: async () => (await import("./pages/proxies/proxies-page.js")).ProxiesPage,
 };

@@ -11,6 +11,7 @@ import { keepTheme, nextTheme, readTheme, type Theme } from "./state/theme.js";
 import { useMesh } from "./state/use-mesh.js";
 
 const names: Readonly<Record<Page, string>> = {
+  mesh: "Mesh",
   revisions: "Revisions",
   proxies: "Proxies",
 };

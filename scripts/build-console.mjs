@@ -36,12 +36,20 @@ function giveUp(line) {
 async function build() {
   rmSync(dist, { recursive: true, force: true });
   mkdirSync(dist, { recursive: true });
+  // The worker comes first: the page has to know its hashed name.
+  const worker = await esbuild.build({
+    ...shared,
+    entryPoints: [join(source, "pages/mesh/layout-worker.ts")],
+    entryNames: "[name]-[hash]",
+  });
+  const workerName = only(outputsOf(worker), /^layout-worker-.*\.js$/);
   const page = await esbuild.build({
     ...shared,
     splitting: true,
     entryPoints: [join(source, "main.tsx"), join(source, "theme/theme.css"), join(source, "theme/icon.svg")],
     entryNames: "[name]-[hash]",
     chunkNames: "part-[hash]",
+    define: { LAYOUT_WORKER: JSON.stringify(`./${workerName}`) },
   });
   const names = outputsOf(page);
   const html = readFileSync(join(source, "index.html"), "utf8")
@@ -49,7 +57,7 @@ async function build() {
     .replace("%STYLE%", only(names, /^theme-.*\.css$/))
     .replace("%ICON%", only(names, /^icon-.*\.svg$/));
   writeFileSync(join(dist, "index.html"), html);
-  checkSize(names.filter((name) => name.endsWith(".js")));
+  checkSize([workerName, ...names].filter((name) => name.endsWith(".js")));
 }
 
 function checkSize(scripts) {

@@ -56,7 +56,11 @@ export function follow<M extends Stream>(
     source.addEventListener("failed", (event) => end(messageOf((event as MessageEvent).data)));
     source.addEventListener("replaced", again);
     source.addEventListener("ended", again);
-    source.onerror = again;
+    source.onerror = () => {
+      const refused = source?.readyState === EventSource.CLOSED;
+      again();
+      if (refused) void askWhy(url).then((problem) => problem !== undefined && end(problem));
+    };
   };
   const looked = (): void => {
     if (document.visibilityState !== "visible") close();
@@ -65,6 +69,21 @@ export function follow<M extends Stream>(
   document.addEventListener("visibilitychange", looked);
   looked();
   return stop;
+}
+
+/** Why there is no such stream, where asking again would not help; a browser does not tell what an EventSource got. */
+async function askWhy(url: string): Promise<string | undefined> {
+  const enough = new AbortController();
+  try {
+    const response = await fetch(url, { signal: enough.signal });
+    const isFinal =
+      response.status >= 400 && response.status < 600 && ![401, 429, 502, 503, 504].includes(response.status);
+    return isFinal ? messageOf(await response.text()) : undefined;
+  } catch {
+    return undefined;
+  } finally {
+    enough.abort();
+  }
 }
 
 function messageOf(data: string): string {

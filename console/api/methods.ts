@@ -21,6 +21,7 @@ import {
   decisionBatch,
   journalEntryInfo,
 } from "./record-messages.js";
+import { watchedTraffic } from "./traffic-messages.js";
 
 const activated = message({ activation: maybe(activationInfo) });
 
@@ -87,6 +88,7 @@ export const unary = {
 /** Methods with a stream of answers. */
 export const streams = {
   WatchActivations: message({ activation: maybe(activationInfo) }),
+  WatchTraffic: watchedTraffic,
   ListDecisions: message({ batch: maybe(decisionBatch) }),
 } as const;
 

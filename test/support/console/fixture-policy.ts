@@ -1,6 +1,9 @@
 /** The made-up mesh's policy, and what differs between two of its revisions. */
 
-export const policyYaml = `kind: Service
+import { serviceNames } from "./fixture-mesh.js";
+import { allowedCalls } from "./fixture-traffic.js";
+
+const shopYaml = `kind: Service
 name: payments
 methods: [shop.Payments/Charge, shop.Payments/Refund]
 ---
@@ -16,6 +19,10 @@ name: ledger
 ---
 kind: Service
 name: shopfront
+---
+kind: Egress
+name: card-provider
+methods: [cards.v1.Cards/Charge]
 ---
 kind: Authorization
 name: payments-callers
@@ -44,6 +51,19 @@ listeners:
       - { service: checkout, methods: ["shop.Checkout/*"] }
     callers: { anyone: true }
 `;
+
+/** The policy of the shop and of all further services. */
+export function policyYaml(services: number): string {
+  const names = serviceNames(services).slice(5);
+  const more = names.map((name) => `---\nkind: Service\nname: ${name}\n`);
+  const allowed = allowedCalls(services)
+    .filter(({ from, to }) => `${from} ${to}` !== "checkout payments")
+    .map(
+      ({ from, to, method }, index) =>
+        `---\nkind: Authorization\nname: rule-${index}\nservice: ${to}\nallow:\n  - from: [${from}]\n    methods: [${method}]\n`,
+    );
+  return [shopYaml, ...more, ...allowed].join("");
+}
 
 export const diff = {
   objects: [

@@ -3,6 +3,7 @@
 import * as mesh from "./fixture-mesh.js";
 import { diff, policyYaml } from "./fixture-policy.js";
 import type { Fixture } from "./fixture-server.js";
+import { refusals, traffic } from "./fixture-traffic.js";
 
 export interface ShopOptions {
   readonly services?: number;
@@ -11,6 +12,7 @@ export interface ShopOptions {
 }
 
 export function shopFixture({ services = 5, rollout = true, rights = ["look", "change"] }: ShopOptions = {}): Fixture {
+  let turn = 1;
   const options: mesh.FixtureOptions = { services, rollout, nowMs: Date.now() };
   return {
     session: {
@@ -27,13 +29,15 @@ export function shopFixture({ services = 5, rollout = true, rights = ["look", "c
       ListSigningKeys: () => mesh.signingKeys,
       ListRevisions: () => mesh.revisions(options),
       ListRollouts: () => ({ rollouts: rollout ? [mesh.rollout(options)] : [] }),
-      GetRevision: ({ number }) => ({ revision: { number }, yaml: policyYaml }),
+      GetRevision: ({ number }) => ({ revision: { number }, yaml: policyYaml(services) }),
       DiffRevisions: () => diff,
       ActivateRevision: () => ({ activation: mesh.activations(options).at(-1), created: true, tookMs: 31 }),
       Rollback: () => ({ activation: mesh.activations(options).at(-1), tookMs: 12 }),
       GetRollout: () => ({ rollout: mesh.rollout(options) }),
     },
     streams: {
+      WatchTraffic: { first: () => [traffic(services, 0)], next: () => traffic(services, turn++), everyMs: 1000 },
+      ListDecisions: { first: () => [{ batch: refusals(options.nowMs) }] },
       WatchActivations: {
         first: ({ fromEpoch }) =>
           mesh

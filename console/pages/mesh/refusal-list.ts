@@ -1,0 +1,59 @@
+/** Refusals of one caller, as they come out of recorded decisions: the newest few, and counts of the rest. */
+import type { Decision, DecisionBatch, RefusalCount } from "../../api/record-messages.js";
+
+export interface Refusals {
+  /** Newest first. */
+  readonly shown: readonly Decision[];
+  /** Those that were too many to be recorded one by one. */
+  readonly counts: readonly RefusalCount[];
+  /** How many are not shown. */
+  readonly more: number;
+}
+
+export const noRefusals: Refusals = { shown: [], counts: [], more: 0 };
+
+const shownMax = 12;
+
+/** True if a SPIFFE ID is that of a caller as the mesh names it: a service, "gateway/NAME", or the ID itself. */
+export function isCaller(id: string, caller: string, mesh: string): boolean {
+  if (caller.startsWith("spiffe://")) return id === caller;
+  return id === `spiffe://${mesh}/${caller.includes("/") ? caller : `service/${caller}`}`;
+}
+
+export function addRefusals(known: Refusals, batch: DecisionBatch, caller: string, mesh: string): Refusals {
+  const own = batch.decisions.filter(
+    (decision) => isCaller(decision.caller, caller, mesh) && isRefusal(decision.verdict) && !decision.shadow,
+  );
+  const counted = batch.counted.filter((count) => isCaller(count.caller, caller, mesh));
+  if (own.length + counted.length === 0) return known;
+  const all = [...known.shown, ...own].sort((a, b) => b.timeMs - a.timeMs);
+  const counts = [...known.counts, ...counted].sort((a, b) => b.untilMs - a.untilMs);
+  const hidden = counts.slice(shownMax).reduce((sum, { count }) => sum + count, 0);
+  return {
+    shown: all.slice(0, shownMax),
+    counts: counts.slice(0, shownMax),
+    more: known.more + Math.max(0, all.length - shownMax) + hidden,
+  };
+}
+
+const isRefusal = (verdict: string): boolean =>
+  ["VERDICT_DENIED", "VERDICT_UNAUTHENTICATED", "VERDICT_LIMITED", "VERDICT_UNROUTED"].includes(verdict);
+
+/** One sentence: who refused it, by what. */
+export function explainRefusal({ verdict, rule, revision, tokenProblem, closed }: Decision): string {
+  const by = `by revision ${revision}`;
+  switch (verdict) {
+    case "VERDICT_DENIED":
+      return rule === "default-deny"
+        ? `No rule of revision ${revision} allows it, so it was denied by default.`
+        : `Rule ${rule} denied it, ${by}.${closed ? " The stream was open and was closed when the rule came into force." : ""}`;
+    case "VERDICT_UNAUTHENTICATED":
+      return `Rule ${rule} asks for a token: ${tokenProblem || "there was none that is valid"}, ${by}.`;
+    case "VERDICT_LIMITED":
+      return `It was over the limit ${rule}, ${by}.`;
+    case "VERDICT_UNROUTED":
+      return `No version that it may go to had an endpoint, ${by}.`;
+    default:
+      return `${rule}, ${by}.`;
+  }
+}

@@ -1,0 +1,166 @@
+/** The topology of the mesh: what there is, who calls whom, and how that goes. */
+import type { ServiceInfo } from "../../api/messages.js";
+import type { TrafficPair } from "../../api/traffic-messages.js";
+import type { Policy } from "./policy.js";
+
+export type NodeKind = "service" | "gateway" | "egress" | "outside";
+
+export interface MeshNode {
+  /** As callers are named: "payments", "gateway/storefront", or a SPIFFE ID. */
+  readonly id: string;
+  readonly kind: NodeKind;
+  readonly versions: readonly MeshVersion[];
+  /** Calls to it in a second. */
+  readonly rate: number;
+  /** Instances that take no calls. */
+  readonly unhealthy: number;
+  readonly instances: number;
+}
+
+export interface MeshVersion {
+  readonly name: string;
+  readonly instances: number;
+  /** The share that the route gives it; undefined: the route says nothing. */
+  readonly share: number | undefined;
+  readonly rate: number;
+}
+
+export interface MeshEdge {
+  readonly id: string;
+  readonly from: string;
+  readonly to: string;
+  /** Policy allows some call. */
+  readonly allowed: boolean;
+  readonly figures: Figures;
+  /** Each kind of call that was made. */
+  readonly calls: readonly TrafficPair[];
+}
+
+/** How calls go: in a second, and times in milliseconds. */
+export interface Figures {
+  readonly rate: number;
+  readonly refusedRate: number;
+  readonly failedRate: number;
+  /** The share of calls that neither failed nor were refused; 1 where there were none. */
+  readonly success: number;
+  /** Of the kinds of calls, by how many there were: the middle one, and the slowest. */
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
+export interface Topology {
+  readonly nodes: readonly MeshNode[];
+  readonly edges: readonly MeshEdge[];
+}
+
+export interface Traffic {
+  readonly windowMs: number;
+  readonly pairs: readonly TrafficPair[];
+}
+
+export const edgeId = (from: string, to: string): string => `${from} → ${to}`;
+
+/** Puts together what policy says, what runs, and what was called; sorted by name. */
+export function buildTopology(policy: Policy, services: readonly ServiceInfo[], traffic: Traffic): Topology {
+  const kinds = new Map<string, NodeKind>();
+  for (const { name } of services) kinds.set(name, "service");
+  for (const { name, kind } of policy.services) kinds.set(name, kind);
+  for (const { name } of policy.gateways) kinds.set(`gateway/${name}`, "gateway");
+  const edges = new Map<string, { from: string; to: string; allowed: boolean; calls: TrafficPair[] }>();
+  const edgeOf = (from: string, to: string) => {
+    const id = edgeId(from, to);
+    const edge = edges.get(id) ?? { from, to, allowed: false, calls: [] };
+    edges.set(id, edge);
+    for (const end of [from, to]) if (!kinds.has(end)) kinds.set(end, kindOfName(end));
+    return edge;
+  };
+  for (const { from, service } of policy.allows)
+    for (const caller of from) if (caller !== "*") edgeOf(caller, service).allowed = true;
+  for (const pair of traffic.pairs) {
+    if (pair.caller === "" || pair.service === "" || pair.calls === 0) continue;
+    edgeOf(pair.caller, pair.service).calls.push(pair);
+  }
+  const open = new Set(policy.allows.filter(({ from }) => from.includes("*")).map(({ service }) => service));
+  const built = [...edges].map(
+    ([id, { from, to, allowed, calls }]): MeshEdge => ({
+      id,
+      from,
+      to,
+      allowed: allowed || open.has(to),
+      figures: figuresOf(calls, traffic.windowMs),
+      calls,
+    }),
+  );
+  const nodes = [...kinds].map(([id, kind]) => buildNode(id, kind, policy, services, traffic));
+  return { nodes: nodes.sort(byId), edges: built.sort(byId) };
+}
+
+const byId = (a: { readonly id: string }, b: { readonly id: string }): number => (a.id < b.id ? -1 : 1);
+
+const kindOfName = (name: string): NodeKind => (name.startsWith("gateway/") ? "gateway" : "outside");
+
+function buildNode(
+  id: string,
+  kind: NodeKind,
+  policy: Policy,
+  services: readonly ServiceInfo[],
+  { pairs, windowMs }: Traffic,
+): MeshNode {
+  const endpoints = services.find(({ name }) => name === id)?.endpoints ?? [];
+  const split = policy.splits.find(({ service }) => service === id)?.targets ?? [];
+  const calls = pairs.filter(({ service }) => service === id);
+  const perSecond = (some: readonly TrafficPair[]): number => rateOf(sum(some, "calls"), windowMs);
+  const names = new Set([...endpoints.map(({ version }) => version), ...split.map(({ version }) => version)]);
+  return {
+    id,
+    kind,
+    versions: [...names].sort().map((name) => ({
+      name,
+      instances: endpoints.filter(({ version }) => version === name).length,
+      share: split.find(({ version }) => version === name)?.share,
+      rate: perSecond(calls.filter(({ version }) => version === name)),
+    })),
+    rate: perSecond(calls),
+    unhealthy: endpoints.filter(({ healthy }) => !healthy).length,
+    instances: endpoints.length,
+  };
+}
+
+const rateOf = (count: number, windowMs: number): number => (windowMs > 0 ? (count * 1000) / windowMs : 0);
+
+function sum(pairs: readonly TrafficPair[], field: "calls" | "refused" | "failed"): number {
+  return pairs.reduce((all, pair) => all + pair[field], 0);
+}
+
+export function figuresOf(pairs: readonly TrafficPair[], windowMs: number): Figures {
+  const calls = sum(pairs, "calls");
+  const refused = sum(pairs, "refused");
+  const failed = sum(pairs, "failed");
+  return {
+    rate: rateOf(calls, windowMs),
+    refusedRate: rateOf(refused, windowMs),
+    failedRate: rateOf(failed, windowMs),
+    success: calls === 0 ? 1 : (calls - refused - failed) / calls,
+    p50Ms: middleOf(pairs, calls),
+    p99Ms: pairs.reduce((most, { p99Ms }) => Math.max(most, p99Ms), 0),
+  };
+}
+
+/** The p50 of the kind of call in which the middle one of all calls falls. */
+function middleOf(pairs: readonly TrafficPair[], calls: number): number {
+  let before = 0;
+  for (const pair of [...pairs].sort((a, b) => a.p50Ms - b.p50Ms)) {
+    before += pair.calls;
+    if (before * 2 >= calls) return pair.p50Ms;
+  }
+  return 0;
+}
+
+export type EdgeState = "refused" | "failing" | "busy" | "idle" | "barred";
+
+/** The one word that the picture shows of an edge. */
+export function stateOfEdge({ allowed, figures }: MeshEdge): EdgeState {
+  if (figures.refusedRate > 0) return "refused";
+  if (figures.rate === 0) return allowed ? "idle" : "barred";
+  return figures.failedRate > 0 && figures.success < 0.99 ? "failing" : "busy";
+}

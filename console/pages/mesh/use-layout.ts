@@ -1,0 +1,42 @@
+/** Has the picture laid out beside the page, anew only when there is another box or link. */
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { packedAbove } from "./layout.js";
+import type { Box, Layout, Link } from "./shapes.js";
+import type { MeshNode, Topology } from "./topology.js";
+
+/** The worker's file, by its hashed name: the build puts it in. */
+declare const LAYOUT_WORKER: string;
+
+export function boxOf(node: MeshNode, packed: boolean): Box {
+  if (packed) return { id: node.id, width: 148, height: 40 };
+  return { id: node.id, width: 184, height: node.versions.length === 0 ? 50 : 56 + node.versions.length * 18 };
+}
+
+export interface Drawn {
+  readonly layout: Layout;
+  readonly boxes: Readonly<Record<string, Box>>;
+  readonly packed: boolean;
+}
+
+/** Returns the newest layout; undefined until the first one is done. */
+export function useLayout(topology: Topology | undefined): Drawn | undefined {
+  const [drawn, setDrawn] = useState<Drawn>();
+  const packed = (topology?.nodes.length ?? 0) > packedAbove;
+  const boxes = useMemo(() => topology?.nodes.map((node) => boxOf(node, packed)) ?? [], [topology, packed]);
+  const links = useMemo<readonly Link[]>(
+    () => topology?.edges.map(({ id, from, to }) => ({ id, from, to })) ?? [],
+    [topology],
+  );
+  const key = useMemo(() => JSON.stringify([boxes, links.map(({ id }) => id).sort()]), [boxes, links]);
+  useEffect(() => {
+    if (boxes.length === 0) return;
+    const worker = new Worker(LAYOUT_WORKER, { type: "module" });
+    worker.onmessage = ({ data }: MessageEvent<Layout>) => {
+      setDrawn({ layout: data, boxes: Object.fromEntries(boxes.map((box) => [box.id, box])), packed });
+      worker.terminate();
+    };
+    worker.postMessage({ boxes, links });
+    return () => worker.terminate();
+  }, [key]);
+  return drawn;
+}
