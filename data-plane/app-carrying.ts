@@ -3,7 +3,6 @@
 import { randomBytes } from "node:crypto";
 import type { OpenBudgets } from "../core/limit/limiter.js";
 import type { KeySet } from "../core/signature.js";
-import { keySetOf } from "../core/wire/records.js";
 import { onAbort } from "../runtime/abort.js";
 import { systemClock } from "../runtime/clock.js";
 import type { HostPort, SocketAddress } from "../runtime/config.js";
@@ -13,7 +12,7 @@ import type { ProxyConfig } from "./config.js";
 import { Edge } from "./edge/edge.js";
 import { EdgeTls } from "./edge/edge-tls.js";
 import { listenAgain } from "./inbound-port.js";
-import { Journal } from "./journal/journal.js";
+import { Journal, keysOf, processLifeBytes } from "./journal/journal.js";
 import { NatsLimitExchange } from "./limits/nats-limit-exchange.js";
 import { ShareLoop } from "./limits/share-loop.js";
 import { Carrier, type CarrierOptions, type MakeEdge } from "./proxy/carrier.js";
@@ -93,10 +92,10 @@ async function openEdges({ edge, service }: ProxyConfig, parts: Parts, signal: A
   return Promise.all(listeners);
 }
 
-/** Carries writes through the journal of the proxy's own service. A worker process has none, and answers them 14. */
+/** Carries writes through the journal of the proxy's own service. */
 function openJournal({ service }: ProxyConfig, parts: Parts, signal: AbortSignal): Journal {
   const { sync, bus, identity, statements, reader, clock, policy, log } = parts;
-  const keys = (): KeySet => (sync.trusting === undefined ? new Map() : keySetOf(sync.trusting.body));
+  const keys = (): KeySet => keysOf(sync.trusting);
   return new Journal(
     { bus, identity, statements, reader, keys, clock, policy, log, random: randomBytes, signal },
     service,
@@ -122,9 +121,9 @@ export async function carryInWorkers(
   signal: AbortSignal,
   life: AbortSignal,
 ): Promise<Carrying> {
-  const { identity, endpoints, registry, sync, decisions } = parts;
+  const { identity, endpoints, registry, sync, decisions, bus } = parts;
   const limits = new NatsLimitExchange(parts, life);
-  const known = { identity, policy: sync.policy, endpoints, app: registry, sync, decisions, limits };
+  const known = { identity, policy: sync.policy, endpoints, app: registry, sync, decisions, limits, bus };
   const log = { level: config.logLevel, format: logFormat, name: `proxy ${config.service}` };
   const { rootPublicKey } = identity.bootstrap;
   const { messageBytesMax, headerBytesMax, keepaliveMs } = config;
@@ -136,7 +135,8 @@ export async function carryInWorkers(
   };
   try {
     const options = carrierOptions(config, parts);
-    await workers.start(known, { options, engine, rootPublicKey, log, workers: config.workers }, signal);
+    const journalLife = randomBytes(processLifeBytes).toString("hex");
+    await workers.start(known, { options, engine, rootPublicKey, log, workers: config.workers, journalLife }, signal);
   } catch (error) {
     await workers.close();
     throw error;

@@ -4,6 +4,9 @@ import type { Socket } from "node:net";
 import { messageOf } from "../core/errors.js";
 import { systemClock } from "../runtime/clock.js";
 import { createLogger, type Logger } from "../runtime/log.js";
+import { StatementReader } from "../runtime/statement-reader.js";
+import { StatementWriter } from "../runtime/statement-writer.js";
+import { Journal, keysOf } from "./journal/journal.js";
 import { ShareLoop } from "./limits/share-loop.js";
 import { Carrier } from "./proxy/carrier.js";
 import { createProxyEngine, logFault, type ProxyEngine } from "./proxy/forward/proxy-engine.js";
@@ -49,6 +52,8 @@ class Worker {
   /** Constructed when the first identity arrives. */
   #carrier: Carrier | undefined;
   #telemetry: OpenedTelemetry | undefined;
+  /** Ends what outlives calls. */
+  readonly #life = new AbortController();
 
   constructor(line: WorkerLine, setup: WorkerSetup, end: () => void) {
     this.#line = line;
@@ -79,6 +84,7 @@ class Worker {
         this.#connect(message.listener, socket);
         return;
       case "close":
+        this.#life.abort();
         this.#carrier?.close();
         this.#ports.decisions.flush();
         void Promise.resolve(this.#telemetry?.close()).finally(() => this.#end());
@@ -150,7 +156,22 @@ class Worker {
     }
     const watch = this.#telemetry?.watch;
     const known = { identity, trust, policy, endpoints, app, decisions, openBudgets, watch };
-    return new Carrier({ ...known, ...own, ...random }, options);
+    return new Carrier({ ...known, ...own, ...random, journal: this.#openJournal() }, options);
+  }
+
+  /** Signs records itself and has the first process append them. */
+  #openJournal(): Journal {
+    const { identity, policy, journalBus: bus } = this.#ports;
+    const { options, journalLife, workers } = this.#setup;
+    const trusting = () => this.#ports.trusting;
+    const clock = systemClock;
+    const deps = {
+      ...{ bus, identity, policy, clock, random: randomBytes, log: this.#log, signal: this.#life.signal },
+      statements: new StatementWriter({ identity, clock }),
+      reader: new StatementReader({ mesh: options.mesh, trusting, clock }),
+      keys: () => keysOf(trusting()),
+    };
+    return new Journal(deps, options.service, { processLife: journalLife, workers });
   }
 
   #connect(listener: ListenerName, socket: Socket | undefined): void {

@@ -102,7 +102,7 @@ export class MemoryBroker {
     return { spec, dangers: [], created, firstSequence, lastSequence, messages: messages.length, bytes };
   }
 
-  store(subject: string, data: Uint8Array, { expectLastSequence, headers = {} }: AppendOptions): number {
+  store(subject: string, data: Uint8Array, { expectLastSequence, headers = {}, onDuplicate }: AppendOptions): number {
     const stream = [...this.#streams.values()].find(({ spec }) =>
       spec.subjects.some((pattern) => matchesSubject(pattern, subject)),
     );
@@ -114,7 +114,10 @@ export class MemoryBroker {
     if (data.length > (stream.spec.maxMessageBytes ?? Number.POSITIVE_INFINITY))
       throw new AshlarError("invalid_argument", `${what}: message size exceeds maximum allowed`);
     const same = sequenceOfId(stream, headers["Nats-Msg-Id"], this.#clock.nowMs());
-    if (same !== undefined) return same;
+    if (same !== undefined) {
+      onDuplicate?.();
+      return same;
+    }
     this.#makeRoom(stream, subject, data.length, what);
     const before = stream.messages.findLast((message) => message.subject === subject)?.sequence ?? 0;
     stream.lastSequence += 1;

@@ -4,7 +4,10 @@ import { messageOf } from "../../core/errors.js";
 import { journalKey, nonceMessageId } from "../../core/journal/journal-key.js";
 import type { JournalPlan } from "../../core/journal/plan.js";
 import type { WriteEnd } from "../../core/journal/write-steps.js";
+import type { Signed, Trust } from "../../core/model.js";
+import type { KeySet } from "../../core/signature.js";
 import { encodeEntry } from "../../core/wire/journal/entry.js";
+import { keySetOf } from "../../core/wire/records.js";
 import type { Logger } from "../../runtime/log.js";
 import type { CallPolicy } from "../ports.js";
 import { type Answer, noRoomAnswer, unavailableAnswer } from "../proxy/answer.js";
@@ -18,7 +21,7 @@ import { endAnswer, replyAnswer, rightAnswer } from "./journal-answers.js";
 import { JournalStore, type JournalStoreDeps, type Settled } from "./journal-store.js";
 import { JournaledWrite, keptOf, patienceMs, type SharedWrites, type Told } from "./journaled-write.js";
 import { OrderTurns } from "./order-turns.js";
-import { responseReserveBytes, WriteRoom } from "./write-room.js";
+import { responseReserveBytes, roomBytesDefault, WriteRoom } from "./write-room.js";
 
 export interface JournalDeps extends JournalStoreDeps {
   readonly policy: Pick<CallPolicy, "current">;
@@ -32,6 +35,19 @@ export interface JournalDeps extends JournalStoreDeps {
   readonly roomBytes?: number;
 }
 
+/** The worker that carries these writes. */
+export interface AmongWorkers {
+  /** The part of `life` that all workers of one first process share; "": there are none. */
+  readonly processLife: string;
+  readonly workers: number;
+}
+
+export const processLifeBytes = 8;
+
+/** The keys that control planes sign with, by the trust record in force. */
+export const keysOf = (trust: Signed<Trust> | undefined): KeySet =>
+  trust === undefined ? new Map() : keySetOf(trust.body);
+
 const writesMaxDefault = 4096;
 
 export class Journal implements Journaling {
@@ -42,15 +58,17 @@ export class Journal implements Journaling {
   #writes = 0;
   readonly room: WriteRoom;
 
-  constructor(deps: JournalDeps, service: string) {
+  constructor(deps: JournalDeps, service: string, among: AmongWorkers = { processLife: "", workers: 1 }) {
+    const { processLife, workers } = among;
     this.#deps = deps;
-    this.room = new WriteRoom(deps.roomBytes);
+    this.room = new WriteRoom(Math.ceil((deps.roomBytes ?? roomBytesDefault) / workers));
     this.#shared = {
       store: new JournalStore(deps, service),
       clock: deps.clock,
       random: () => deps.random(4).readUInt32LE() / 2 ** 32,
       running: new Map(),
-      life: deps.random(16).toString("hex"),
+      life: processLife + deps.random(16).toString("hex").slice(processLife.length),
+      processLife,
       signal: deps.signal,
     };
   }

@@ -45,6 +45,8 @@ export interface SharedWrites {
   /** Writes of this process that are under way, by the nonce of their entries: a call under the same key waits for it. */
   readonly running: Map<string, Promise<void>>;
   readonly life: string;
+  /** What the lives of all workers of this proxy begin with; "": this process carries its writes alone. */
+  readonly processLife: string;
   /** Aborts when the process stops: what is not acknowledged by then stays as it is. */
   readonly signal: AbortSignal;
 }
@@ -219,11 +221,12 @@ export class JournaledWrite {
     }
   }
 
-  /** Its writer was an earlier life of this proxy, or a call of this life that is over. */
+  /** Its writer was an earlier life of this proxy, or a call of this life that is over. What another worker does is not known. */
   #isAbandoned({ entry }: StoredEntry): boolean {
-    const { running, life } = this.#shared;
-    const isRunning = entry.life === life && running.has(Buffer.from(entry.nonce).toString("hex"));
-    return entry.proxyId === this.#request.entry.proxyId && !isRunning;
+    const { running, life, processLife } = this.#shared;
+    if (entry.proxyId !== this.#request.entry.proxyId) return false;
+    if (entry.life === life) return !running.has(Buffer.from(entry.nonce).toString("hex"));
+    return processLife === "" || !entry.life.startsWith(processLife);
   }
 
   /** Whoever wrote it has had more time than its call. */

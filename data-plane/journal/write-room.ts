@@ -1,6 +1,7 @@
 /** The memory that journaled writes of one process have together: requests, from their first byte on, and responses. */
 
-const roomBytesDefault = 128 * 1024 * 1024;
+/** Of a process; workers share it in equal parts. */
+export const roomBytesDefault = 128 * 1024 * 1024;
 /** What each write takes for its response before anything is appended, so that an ordinary one surely finds room. */
 export const responseReserveBytes = 16 * 1024;
 
@@ -8,7 +9,7 @@ export class WriteRoom {
   readonly bytesMax: number;
   #bytes = 0;
 
-  constructor(bytesMax = roomBytesDefault) {
+  constructor(bytesMax: number) {
     this.bytesMax = bytesMax;
   }
 

@@ -2,13 +2,14 @@ import type { Digest } from "../../core/digest.js";
 import { isAshlarError, messageOf } from "../../core/errors.js";
 import type { Limit } from "../../core/kinds/rate-limit/rate-limit.js";
 import type { LimitReport } from "../../core/limit/limit-report.js";
+import type { JournalAnswer } from "./journal-questions.js";
 import type { Answered, Question } from "./messages.js";
 
 /** Tells workers what they must know and handles what they report. */
 export interface CrewVoice {
   /** A worker runs and knows nothing. */
   brief(worker: number): void;
-  asked(worker: number, what: Question): Promise<boolean>;
+  asked(worker: number, what: Question): Promise<boolean | JournalAnswer>;
   refused(worker: number, instance: string): void;
   /** A worker tells what is asked of limits that are shared. */
   limits(worker: number, report: LimitReport, scope: Limit["scope"]): void;

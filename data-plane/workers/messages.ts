@@ -21,6 +21,7 @@ import type { LogFormat, LogLevel } from "../../runtime/log.js";
 import type { AppRegistration, CallIdentity } from "../ports.js";
 import type { CarrierOptions } from "../proxy/carrier.js";
 import type { ProxyEngineOptions } from "../proxy/forward/proxy-engine.js";
+import { type JournalAnswer, type JournalQuestion, readJournalQuestion } from "./journal-questions.js";
 
 /** Settings that do not change while a worker lives. */
 export interface WorkerSetup {
@@ -31,6 +32,8 @@ export interface WorkerSetup {
   readonly log: { readonly level: LogLevel; readonly format: LogFormat; readonly name: string };
   /** The number of workers of the proxy, which share its rate limits. */
   readonly workers: number;
+  /** 8 random bytes of the first process, in hexadecimal: workers are of the same life as long as these are the same. */
+  readonly journalLife: string;
 }
 
 /** A unit of a revision; without `bytes` where the worker has them from another revision. */
@@ -108,10 +111,11 @@ export type Question =
       readonly decisions: readonly Uint8Array[];
       readonly counts: readonly RefusalCount[];
       readonly dropped: number;
-    };
+    }
+  | JournalQuestion;
 
 export type Answered =
-  | { readonly ok: true; readonly value: boolean }
+  | { readonly ok: true; readonly value: boolean | JournalAnswer }
   | { readonly ok: false; readonly code: ErrorCode; readonly message: string };
 
 export type FromWorker =
@@ -189,8 +193,11 @@ function readQuestion(value: unknown): Question {
       const counts = list(question.counts).map(readCount);
       return { kind: "record", decisions, counts, dropped: integer(question.dropped) };
     }
-    default:
-      throw invalid("the question's kind");
+    default: {
+      const about = readJournalQuestion(question, { text, bytes, integer });
+      if (about === undefined) throw invalid("the question's kind");
+      return about;
+    }
   }
 }
 

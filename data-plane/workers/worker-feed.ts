@@ -21,6 +21,7 @@ import type { CrewLimits } from "./crew-limits.js";
 import type { CrewVoice } from "./crew-voice.js";
 import { EndpointFeed } from "./endpoint-feed.js";
 import { EvaluatedByAll } from "./evaluated-by-all.js";
+import { answerJournal, type JournalAnswer, type JournalBus } from "./journal-questions.js";
 import type { Question, SentUnit, ToWorker, WorkerSetup } from "./messages.js";
 import { forCalls } from "./worker-views.js";
 import { trustOf } from "./workers-state.js";
@@ -33,6 +34,8 @@ export interface WorkerKnowledge {
   readonly app: AppView;
   readonly decisions: DecisionSink & { noteDropped(count: number): void };
   readonly limits: CrewLimits;
+  /** Reads and appends to the journal of the proxy's service. */
+  readonly bus: JournalBus;
   readonly sync: {
     readonly trusting: Signed<Trust> | undefined;
     readonly trust: { onChange(listener: () => void): () => void };
@@ -147,7 +150,7 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
     this.#crew.say(worker, { kind: "app", app: known.app.current });
   }
 
-  async asked(worker: number, what: Question): Promise<boolean> {
+  async asked(worker: number, what: Question): Promise<boolean | JournalAnswer> {
     const known = this.#known;
     if (known === undefined) throw new AshlarError("internal", "a question before anything is known");
     switch (what.kind) {
@@ -165,6 +168,9 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
         if (what.counts.length > 0) known.decisions.offerCounts(what.counts);
         if (what.dropped > 0) known.decisions.noteDropped(what.dropped);
         return true;
+      case "journal-append":
+      case "journal-read":
+        return answerJournal(known.bus, known.identity.current.service, what);
       default:
         return unreachable(what);
     }

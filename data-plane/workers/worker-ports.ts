@@ -7,6 +7,7 @@ import type { Logger } from "../../runtime/log.js";
 import type { TrustView } from "../ports.js";
 import { listen } from "../sync/policy-view.js";
 import { createTrustView } from "../sync/trust-view.js";
+import { WorkerJournalBus } from "./journal-questions.js";
 import type { FromWorker, ToWorker, WorkerTask } from "./messages.js";
 import { WorkerDecisions } from "./worker-decisions.js";
 import { WorkerLimits } from "./worker-limits.js";
@@ -46,6 +47,7 @@ export class WorkerPorts {
   readonly app: WorkerApp;
   readonly limits: WorkerLimits;
   readonly decisions: WorkerDecisions;
+  readonly journalBus: WorkerJournalBus;
 
   constructor({ clock, log, send }: WorkerPortsDeps, options: WorkerPortsOptions) {
     this.#log = log;
@@ -59,6 +61,12 @@ export class WorkerPorts {
     this.app = new WorkerApp(({ instance }) => send({ kind: "refused", instance }));
     this.limits = new WorkerLimits(send, options.workers);
     this.decisions = new WorkerDecisions(ask, clock);
+    this.journalBus = new WorkerJournalBus((what) => this.#questions.askJournal(what));
+  }
+
+  /** The trust record in force. */
+  get trusting(): Signed<Trust> | undefined {
+    return this.#trusting;
   }
 
   /** Takes in a message. Fails if it is malformed. */

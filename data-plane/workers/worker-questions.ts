@@ -1,9 +1,10 @@
 /** A worker's questions to the first process that wait for an answer. */
 import { AshlarError } from "../../core/errors.js";
+import type { JournalAnswer, JournalQuestion } from "./journal-questions.js";
 import { type Answered, errorOf, type Question, questionsMax } from "./messages.js";
 
 interface Open {
-  readonly resolve: (value: boolean) => void;
+  readonly resolve: (value: boolean | JournalAnswer) => void;
   readonly reject: (error: AshlarError) => void;
 }
 
@@ -17,7 +18,18 @@ export class WorkerQuestions {
   }
 
   /** Fails as the first process did, or with `limit` if too many questions are open. */
-  ask(what: Question): Promise<boolean> {
+  async ask(what: Question): Promise<boolean> {
+    return (await this.#ask(what)) === true;
+  }
+
+  /** The same about the journal. */
+  async askJournal(what: JournalQuestion): Promise<JournalAnswer> {
+    const answer = await this.#ask(what);
+    if (typeof answer === "boolean") throw new AshlarError("internal", "a question about the journal had no answer");
+    return answer;
+  }
+
+  #ask(what: Question): Promise<boolean | JournalAnswer> {
     if (this.#open.size >= questionsMax)
       return Promise.reject(new AshlarError("limit", `more than ${questionsMax} questions are open`));
     return new Promise((resolve, reject) => {

@@ -9,6 +9,7 @@ import { WorkerPorts } from "../../data-plane/workers/worker-ports.js";
 import type { WorkerProcess } from "../../data-plane/workers/worker-process.js";
 import { systemClock } from "../../runtime/clock.js";
 import { silentLogger } from "../../runtime/log.js";
+import { MemoryBroker } from "../../runtime/memory-bus.js";
 import { PortsWorld } from "./ports-world.js";
 import { testMesh } from "./records.js";
 
@@ -113,7 +114,8 @@ export class WorkersWorld {
     const exchange = new LocalExchangeHub().join("proxy", new AbortController().signal);
     const limits = new CrewLimits(crew, exchange, systemClock);
     const decisions = { offer: () => true, offerCounts: () => {}, noteDropped: () => {} };
-    const known = { identity, policy: sync.policy, endpoints, app: registry, decisions, limits, sync };
+    const bus = new MemoryBroker().connect();
+    const known = { identity, policy: sync.policy, endpoints, app: registry, decisions, limits, sync, bus };
     await feed.start(known, setupOf(world, count), () => {});
     return new WorkersWorld(crew, feed, world, spawned, evaluated);
   }
@@ -135,5 +137,6 @@ function setupOf(world: PortsWorld, workers: number): WorkerSetup {
       engine: { bufferBytesMax: 1 << 20, messageBytesMax: 1 << 20, headerBytesMax: 65_536 },
     },
     log: { level: "error", format: "json", name: "test" },
+    journalLife: "ab".repeat(8),
   };
 }

@@ -54,7 +54,7 @@ async function triesOf(journal: Omit<Journal, "kind" | "name" | "service">): Pro
     forward: async () => "not-forwarded" as const,
   };
   const { signal } = new AbortController();
-  const shared = { store, clock, random: () => 0.5, running: new Map(), life: entry.life, signal };
+  const shared = { store, clock, random: () => 0.5, running: new Map(), life: entry.life, processLife: "", signal };
   await new JournaledWrite(request, shared, () => {}).run();
   return tries;
 }

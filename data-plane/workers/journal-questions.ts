@@ -1,0 +1,146 @@
+/** What a worker asks the first process of the journal, since it has no NATS: to append a record that it signed, and to read. */
+import { AshlarError } from "../../core/errors.js";
+import { statementHeader } from "../../core/wire/statement.js";
+import { journalPrefix, journalStream } from "../../core/wire/subjects.js";
+import type { Bus, StoredMessage, StoredQuery } from "../../runtime/bus.js";
+
+export type JournalQuestion =
+  | {
+      readonly kind: "journal-append";
+      readonly subject: string;
+      readonly data: Uint8Array;
+      readonly headers: Readonly<Record<string, string>>;
+    }
+  | { readonly kind: "journal-read"; readonly query: StoredQuery };
+
+export interface JournalAppended {
+  readonly sequence: number;
+  readonly isDuplicate: boolean;
+}
+
+/** A message of the journal; of its headers the statement alone goes over. */
+export interface SentMessage {
+  readonly sequence: number;
+  readonly subject: string;
+  readonly published: string;
+  readonly data: Uint8Array;
+  readonly storedMs: number;
+  readonly statement: string | undefined;
+}
+
+/** `found`: undefined if there is none. */
+export type JournalAnswer = JournalAppended | { readonly found: SentMessage | undefined };
+
+/** What the journal takes of the bus. */
+export type JournalBus = Pick<Bus, "append" | "directGet">;
+
+/** A worker has at most so many of these questions open: fewer than in all, so that it can go on asking about policy. */
+export const journalQuestionsMax = 2048;
+
+/** A worker's way to the journal. */
+export class WorkerJournalBus implements JournalBus {
+  readonly #ask: (what: JournalQuestion) => Promise<JournalAnswer>;
+  #open = 0;
+
+  constructor(ask: (what: JournalQuestion) => Promise<JournalAnswer>) {
+    this.#ask = ask;
+  }
+
+  async append(subject: string, data: Uint8Array, options: Parameters<Bus["append"]>[2] = {}): Promise<number> {
+    const answer = await this.#asking({ kind: "journal-append", subject, data, headers: options.headers ?? {} });
+    if (!("sequence" in answer)) throw new AshlarError("internal", "an append was answered with a message");
+    if (answer.isDuplicate) options.onDuplicate?.();
+    return answer.sequence;
+  }
+
+  async directGet(_stream: string, query: StoredQuery): Promise<StoredMessage | undefined> {
+    const answer = await this.#asking({ kind: "journal-read", query });
+    if (!("found" in answer)) throw new AshlarError("internal", "a read was answered with a sequence");
+    const { found } = answer;
+    if (found === undefined) return undefined;
+    const { sequence, subject, published, data, storedMs, statement } = found;
+    const header = (name: string): string | undefined => (name === statementHeader ? statement : undefined);
+    return { sequence, subject, data, storedMs, header, relayed: false, origin: { stream: "", subject: published } };
+  }
+
+  async #asking(what: JournalQuestion): Promise<JournalAnswer> {
+    if (this.#open >= journalQuestionsMax)
+      throw new AshlarError("unavailable", `more than ${journalQuestionsMax} questions about the journal are open`);
+    this.#open += 1;
+    try {
+      return await this.#ask(what);
+    } finally {
+      this.#open -= 1;
+    }
+  }
+}
+
+/** Answers a worker out of the journal of this service, and of no other. Fails as the bus does, and with `denied`. */
+export async function answerJournal(bus: JournalBus, service: string, what: JournalQuestion): Promise<JournalAnswer> {
+  if (what.kind === "journal-read") {
+    const message = await bus.directGet(journalStream(service), what.query);
+    return { found: message && sent(message) };
+  }
+  const { subject, data, headers } = what;
+  const mayWrite = ["entry", "outcome"].some((kind) => subject.startsWith(`${journalPrefix(service)}.${kind}.`));
+  if (!mayWrite)
+    throw new AshlarError("denied", `a worker appends to the journal of ${service} alone, not to ${subject}`);
+  let isDuplicate = false;
+  const onDuplicate = (): void => {
+    isDuplicate = true;
+  };
+  return { sequence: await bus.append(subject, data, { headers, onDuplicate }), isDuplicate };
+}
+
+function sent(message: StoredMessage): SentMessage {
+  const { sequence, subject, data, storedMs, origin } = message;
+  return {
+    sequence,
+    subject,
+    published: origin?.subject ?? subject,
+    data,
+    storedMs,
+    statement: message.header(statementHeader),
+  };
+}
+
+/** What `messages.ts` reads fields with. */
+interface Readers {
+  text(value: unknown): string;
+  bytes(value: unknown): Uint8Array;
+  integer(value: unknown): number;
+}
+
+const headersMax = 8;
+const headerBytesMax = 16 * 1024;
+
+/** Fails with `invalid_record`, as `readFromWorker`; undefined: it is another question. */
+export function readJournalQuestion(
+  question: Readonly<Record<string, unknown>>,
+  { text, bytes, integer }: Readers,
+): JournalQuestion | undefined {
+  if (question.kind === "journal-append") {
+    const { subject, data, headers } = question;
+    return { kind: "journal-append", subject: text(subject), data: bytes(data), headers: readHeaders(headers) };
+  }
+  if (question.kind !== "journal-read") return undefined;
+  const { query } = question;
+  if (typeof query !== "object" || query === null)
+    throw new AshlarError("invalid_record", "a message of a worker: its query is none");
+  const { sequence, lastOf, nextOf, from } = query as Readonly<Record<string, unknown>>;
+  if (sequence !== undefined) return { kind: "journal-read", query: { sequence: integer(sequence) } };
+  if (lastOf !== undefined) return { kind: "journal-read", query: { lastOf: text(lastOf) } };
+  return { kind: "journal-read", query: { nextOf: text(nextOf), from: integer(from) } };
+}
+
+function readHeaders(value: unknown): Readonly<Record<string, string>> {
+  const given = typeof value === "object" && value !== null ? Object.entries(value) : [];
+  if (given.length > headersMax) throw new AshlarError("invalid_record", "a message of a worker: too many headers");
+  const headers: Record<string, string> = {};
+  for (const [name, one] of given) {
+    if (typeof one !== "string" || one.length > headerBytesMax || /[\r\n]/.test(name + one))
+      throw new AshlarError("invalid_record", "a message of a worker: a header is not acceptable");
+    headers[name] = one;
+  }
+  return headers;
+}
