@@ -18,6 +18,7 @@ export type {
   DiffSide,
   EgressInfo,
   ExportAuditResponse,
+  ExportJournalResponse,
   Finding,
   GetConvergenceResponse,
   GetStatusResponse,

@@ -157,7 +157,8 @@ async function startParts(
   const { state, fleet, expected, registry } = startFollowing(base, nats.access, freshness, reader);
   const recovery = openRecovery({ ledger, guard, fleet, audit, clock, log });
   const snapshots = new SnapshotStore(ledger.blobs);
-  const journals = openJournals({ ...base, nats, ledger, snapshots, journalBytes: base.config.journalBytes });
+  const { journalBytes } = base.config;
+  const journals = openJournals({ ...base, mesh, signer, nats, ledger, snapshots, journalBytes });
   const journalReader = createJournalReader({ bus, reader, mesh, trust: ledger.trust });
   const knownVersions = () => registry.versions(fleet.list(), clock.nowMs());
   const publisher = createPublisher({
@@ -230,7 +231,7 @@ async function startParts(
     logins: new Logins({ audit, clock }),
     holdsRoot: authority.holdsRoot,
     auditLog,
-    ...{ journalReader, bus },
+    ...{ journalReader, journalSealer: journals.sealer, bus },
     auditPage: (position) => readAuditPage(bus, position),
     rootPublicKey: authority.rootPublicKey,
     signer,

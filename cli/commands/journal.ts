@@ -3,6 +3,7 @@ import { type Cli, show } from "../cli.js";
 import type { JournalEntryInfo } from "../client.js";
 import { outputOption, parseDuration, parseLabel, parseNumber, withExample } from "../options.js";
 import { type OutputFormat, plain, renderTable, renderTime } from "../output.js";
+import { addJournalVerifyCommands } from "./journal-verify.js";
 
 interface ListFlags {
   readonly service?: string;
@@ -15,7 +16,7 @@ interface ListFlags {
 
 const entriesMax = 10_000;
 
-/** `ashlar journal list|show`: what was written to services, and what came of it. */
+/** `ashlar journal`: what was written to services, and what came of it. */
 export function addJournalCommand(program: Command, cli: Cli): void {
   const journal = program.command("journal").description("What was written to services with a Journal.");
   const list = journal
@@ -59,6 +60,7 @@ export function addJournalCommand(program: Command, cli: Cli): void {
     });
   withExample(one, "ashlar journal show ledger 42");
   addResolveCommand(journal, cli);
+  addJournalVerifyCommands(journal, cli);
 }
 
 interface ResolveFlags {

@@ -10,6 +10,7 @@ import { convergenceMethods } from "../fleet/convergence-methods.js";
 import { fleetMethods } from "../fleet/fleet-methods.js";
 import { tokenMethods } from "../identity/token-methods.js";
 import { issuerMethods } from "../issuers/issuer-methods.js";
+import { journalExportMethods } from "../journal/journal-export-methods.js";
 import { journalMethods } from "../journal/journal-methods.js";
 import { accessMethods } from "../publish/access-methods.js";
 import { promotionMethods } from "../publish/promotion-methods.js";
@@ -31,6 +32,7 @@ const features = [
   egressMethods,
   fleetMethods,
   issuerMethods,
+  journalExportMethods,
   journalMethods,
   promotionMethods,
   publishMethods,

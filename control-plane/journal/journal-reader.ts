@@ -12,6 +12,7 @@ import type { Bus, StoredMessage } from "../../runtime/bus.js";
 import type { StatementReader } from "../../runtime/statement-reader.js";
 import type { Ledger } from "../store/ledger.js";
 import { findJournals } from "./find-journals.js";
+import { everyKey } from "./seal-journals.js";
 
 export interface JournalReaderDeps {
   readonly bus: Pick<Bus, "streamNames" | "streamInfo" | "leaderGet">;
@@ -112,9 +113,9 @@ class Walk {
   constructor(deps: JournalReaderDeps, service: string, firstKept: number, whole: number) {
     this.#deps = deps;
     this.#service = service;
-    const keys = deps.trust.list().map(({ body }) => keySetOf(body));
-    this.#keys = new Map(keys.flatMap((each) => [...each]));
-    this.#keysInForce = keys.at(-1) ?? new Map();
+    this.#keys = everyKey(deps.trust);
+    const inForce = deps.trust.list().at(-1);
+    this.#keysInForce = inForce === undefined ? new Map() : keySetOf(inForce.body);
     this.#log = new JournalLog(firstKept);
     this.#whole = whole;
   }

@@ -1,5 +1,6 @@
 /** Opens what a control plane does about journals. */
 import { revisionInForce } from "../../core/rollout/cohort.js";
+import type { Signer } from "../../core/signature.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
 import type { Cleanup } from "../cleanup.js";
@@ -8,11 +9,15 @@ import type { OpenedNats } from "../nats/open-nats.js";
 import type { SnapshotStore } from "../publish/snapshot-store.js";
 import type { Ledger } from "../store/ledger.js";
 import { createJournalKeeper } from "./journal-keeper.js";
+import { JournalSealer } from "./journal-sealer.js";
 import { watchJournals } from "./journal-watch.js";
+import { everyKey, sealJournals } from "./seal-journals.js";
 import { createJournalPreparer, type JournalPreparer, wantedJournals } from "./wanted-journals.js";
 
 export interface JournalsDeps {
   readonly nats: Pick<OpenedNats, "access" | "freeBytes">;
+  readonly mesh: string;
+  readonly signer: Signer;
   readonly ledger: Ledger;
   readonly snapshots: SnapshotStore;
   readonly journalBytes: number | undefined;
@@ -25,11 +30,12 @@ export interface JournalsDeps {
 export interface Journals {
   /** Makes the journals ready that a policy names, before it is published or activated. */
   readonly preparer: JournalPreparer;
+  readonly sealer: JournalSealer;
   problems(): readonly Problem[];
 }
 
 export function openJournals(deps: JournalsDeps): Journals {
-  const { nats, ledger, snapshots, journalBytes, clock, log, signal, cleanup } = deps;
+  const { mesh, signer, nats, ledger, snapshots, journalBytes, clock, log, signal, cleanup } = deps;
   const { access, freeBytes } = nats;
   const keeper = createJournalKeeper({ access, log, freeBytes, journalBytes });
   const watch = watchJournals({
@@ -44,5 +50,9 @@ export function openJournals(deps: JournalsDeps): Journals {
     },
   });
   cleanup.add(() => watch.close());
-  return { preparer: createJournalPreparer(keeper, snapshots, signal), problems: () => watch.problems() };
+  const sealer = new JournalSealer({ bus: access.bus, mesh, signer, keys: () => everyKey(ledger.trust), clock });
+  const sealing = sealJournals({ bus: access.bus, sealer, clock, log });
+  cleanup.add(() => sealing.close());
+  const preparer = createJournalPreparer(keeper, snapshots, signal);
+  return { preparer, sealer, problems: () => [...watch.problems(), ...sealing.problems()] };
 }

@@ -62,6 +62,8 @@ const lines: Readonly<Record<string, readonly string[]>> = {
   "journal list": [],
   "journal show": ["ledger", "1"],
   "journal resolve": ["ledger", "1", "--outcome", "applied", "-m", "seen"],
+  "journal verify": ["--root-hash", digestOf("a")],
+  "journal export": ["--service", "ledger", "--output-file", "ledger.jsonl"],
   "nats setup": ["--nats-account", "accounts.json"],
   schema: [],
   test: ["-f", "tests"],

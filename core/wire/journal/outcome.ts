@@ -56,10 +56,13 @@ export function encodeOutcome(outcome: JournalOutcome): Uint8Array {
   return OutcomeMessage.encode(renderOutcome(outcome)).finish();
 }
 
-/** Reads an outcome whose statement held; `writer` signed it. Fails with `invalid_record` or `limit`. */
-export function parseOutcome(bytes: Uint8Array, writer: FleetWriter): JournalOutcome {
+/**
+ * Reads an outcome whose statement held; `writer` signed it. Without `writer` the result is but a claim. Fails with
+ * `invalid_record` or `limit`.
+ */
+export function parseOutcome(bytes: Uint8Array, writer: FleetWriter | undefined): JournalOutcome {
   const message = decodeStrict(OutcomeMessage, bytes, what, journalRecordBytesMax);
-  const outcome = reading(what, () => outcomeOf(message, writer));
+  const outcome = reading(what, () => outcomeOf(message, writer ?? message));
   if (outcome.entry === 0 || outcome.entryDigest === undefined)
     throw new AshlarError("invalid_record", `${what}: it names no entry`);
   return outcome;

@@ -38,13 +38,17 @@ export interface SealedMessage {
 
 const type = "ashlar-journal-seal";
 
-/** The chain after one more message; `before` is that of the message before, undefined for the first. */
-export function chainWith(before: Digest | undefined, message: SealedMessage): Digest {
+/** What the chain takes of a message. */
+export function linkOf({ sequence, subject, statement, data }: SealedMessage): Uint8Array {
   const number = Buffer.alloc(8);
-  number.writeBigUInt64BE(BigInt(message.sequence));
+  number.writeBigUInt64BE(BigInt(sequence));
   const sha256 = (bytes: Uint8Array | string): Buffer => createHash("sha256").update(bytes).digest();
-  const hash = createHash("sha256").update("ashlar-journal-chain-v1\0").update(digestToBuffer(before)).update(number);
-  hash.update(sha256(message.subject)).update(sha256(message.statement)).update(sha256(message.data));
+  return Buffer.concat([number, sha256(subject), sha256(statement), sha256(data)]);
+}
+
+/** The chain after one more message; `before` is that of the message before, undefined for the first. */
+export function chainWith(before: Digest | undefined, link: Uint8Array): Digest {
+  const hash = createHash("sha256").update("ashlar-journal-chain-v1\0").update(digestToBuffer(before)).update(link);
   return digestFromBytes(hash.digest());
 }
 

@@ -7,7 +7,7 @@ import { createSigner } from "../../../../core/signature.js";
 import { encodeEntry, type JournalEntry, parseEntry } from "../../../../core/wire/journal/entry.js";
 import { encodeOutcome, type JournalOutcome, parseOutcome } from "../../../../core/wire/journal/outcome.js";
 import { type JournalResolution, signResolution, verifyResolution } from "../../../../core/wire/journal/resolution.js";
-import { chainWith, type JournalSeal, signSeal, verifySeal } from "../../../../core/wire/journal/seal.js";
+import { chainWith, type JournalSeal, linkOf, signSeal, verifySeal } from "../../../../core/wire/journal/seal.js";
 import { journalSealSubject, journalSubject, parseJournalSubject } from "../../../../core/wire/subjects.js";
 
 const writer = { service: "ledger", proxyId: "p1" };
@@ -88,7 +88,7 @@ test("resolutions and seals are refused under another key, mesh or type", () => 
   expect(() => verifyResolution(bytes, "mesh.test", keys)).toThrow(/does not hold/);
   expect(() => verifyResolution(bytes, "other.test", keys)).toThrow(/belongs to mesh/);
   expect(() => verifySeal(bytes, "mesh.test", keys)).toThrow(/it says it is/);
-  const chain = chainWith(undefined, { sequence: 1, subject: "s", statement: "", data: Buffer.from("d") });
+  const chain = chainWith(undefined, linkOf({ sequence: 1, subject: "s", statement: "", data: Buffer.from("d") }));
   const seal: JournalSeal = {
     ...{ service: "ledger", number: 2, previous: digest, from: 1, through: 1, chain, messages: 1, timeMs: 1 },
   };

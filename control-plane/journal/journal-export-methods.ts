@@ -1,0 +1,65 @@
+/** The admin API's method that gives a journal as it is stored, so that it is verified elsewhere. */
+import { AshlarError } from "../../core/errors.js";
+import { journalStream } from "../../core/wire/subjects.js";
+import type { AdminServiceService, JournalStoredMessage } from "../../proto/gen/ashlar/v1/admin.js";
+import type { Bus } from "../../runtime/bus.js";
+import type { Implementation } from "../../runtime/grpc-handlers.js";
+import { type OperatedDeps, operatedBy } from "../admin/operated.js";
+import type { Ledger } from "../store/ledger.js";
+import type { JournalReader } from "./journal-reader.js";
+import { type JournalSealer, readJournal, sealedOf } from "./journal-sealer.js";
+
+export interface JournalExportDeps extends OperatedDeps {
+  readonly bus: Pick<Bus, "streamInfo" | "leaderGet">;
+  readonly journalSealer: Pick<JournalSealer, "endOf">;
+  readonly journalReader: Pick<JournalReader, "services">;
+  readonly rootPublicKey: Uint8Array;
+  readonly ledger: Pick<Ledger, "trust">;
+}
+
+type ExportMethods = Pick<Implementation<typeof AdminServiceService>, "exportJournal" | "listJournals">;
+
+const pageMessages = 1000;
+const pageBytes = 2 * 1024 * 1024;
+
+export function journalExportMethods(deps: JournalExportDeps): ExportMethods {
+  const { mesh, bus, journalSealer, ledger, rootPublicKey } = deps;
+  const operated = operatedBy(deps);
+  return {
+    listJournals: operated(async () => ({ services: [...(await deps.journalReader.services())] })),
+    exportJournal: operated(async ({ service, from, through }, _caller, signal) => {
+      if (from > 0) return { ...(await pageOf(bus, service, from, through, signal)), ...noHeader };
+      const info = await bus.streamInfo(journalStream(service));
+      if (info === undefined) throw new AshlarError("not_found", `service ${service} has no journal`);
+      const end = await journalSealer.endOf({ service, info }, signal);
+      const page = await pageOf(bus, service, Math.max(1, info.firstSequence), info.lastSequence, signal);
+      const trust = ledger.trust.list().map(({ bytes }) => Buffer.from(bytes));
+      return { ...page, end: Buffer.from(end), mesh, rootPublicKey: Buffer.from(rootPublicKey), trust };
+    }),
+  };
+}
+
+const noHeader = { end: Buffer.alloc(0), mesh: "", rootPublicKey: Buffer.alloc(0), trust: [] };
+
+async function pageOf(
+  bus: Pick<Bus, "leaderGet">,
+  service: string,
+  from: number,
+  through: number,
+  signal: AbortSignal,
+) {
+  const messages: JournalStoredMessage[] = [];
+  let [bytes, next] = [0, 0];
+  const last = Math.min(through, from + pageMessages - 1);
+  for await (const stored of readJournal(bus, service, from, last, signal)) {
+    if (bytes > pageBytes) {
+      next = stored.sequence;
+      break;
+    }
+    const { sequence, subject, statement, data, storedMs } = sealedOf(stored);
+    messages.push({ sequence, storedMs, subject, statement, data: Buffer.from(data) });
+    bytes += data.length + statement.length;
+  }
+  if (signal.aborted) throw new AshlarError("unavailable", "the call was cancelled");
+  return { messages, through, next: next > 0 ? next : last < through ? last + 1 : 0 };
+}

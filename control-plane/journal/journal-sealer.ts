@@ -1,0 +1,140 @@
+/**
+ * Seals journals: signs, at intervals, a chain over what is stored, so that nobody who reaches the broker's disk can change,
+ * remove, move or insert a message unseen. Every control plane looks; the one that sealed last goes on.
+ */
+import { type Digest, digestOf } from "../../core/digest.js";
+import { isAshlarError, messageOf } from "../../core/errors.js";
+import type { KeySet, Signer } from "../../core/signature.js";
+import { chainWith, type JournalSeal, linkOf, signSeal, verifySeal } from "../../core/wire/journal/seal.js";
+import { statementHeader } from "../../core/wire/statement.js";
+import { journalSealSubject, journalStream } from "../../core/wire/subjects.js";
+import type { Bus, StoredMessage } from "../../runtime/bus.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { FoundJournal } from "./find-journals.js";
+
+export interface JournalSealerDeps {
+  readonly bus: Pick<Bus, "append" | "leaderGet">;
+  readonly mesh: string;
+  readonly signer: Signer;
+  /** Every key that ever was one of the mesh's. */
+  readonly keys: () => KeySet;
+  readonly clock: Pick<Clock, "nowMs">;
+}
+
+/** How far a journal is sealed, or would be by the next seal. */
+interface Sealed {
+  readonly number: number;
+  readonly digest: Digest | undefined;
+  readonly through: number;
+  readonly chain: Digest | undefined;
+  /** When the last seal was stored, and by which key it was signed; 0 and "": there is none. */
+  readonly storedMs: number;
+  readonly kid: string;
+}
+
+/** What is stored is sealed after so many milliseconds, and at once where there are so many messages. */
+export const sealEveryMs = 30_000;
+const sealMessages = 2000;
+/** One look reads no more of a journal than this; the next goes on. */
+const readMax = 20_000;
+const atOnceMax = 64;
+/** Another control plane's seal is waited for so many times as long. */
+const othersPatience = 4;
+
+export class JournalSealer {
+  readonly #deps: JournalSealerDeps;
+  /** Messages that were stored and not sealed when a journal was last looked at. */
+  readonly #behind = new Map<string, number>();
+
+  constructor(deps: JournalSealerDeps) {
+    this.#deps = deps;
+  }
+
+  /** Messages that no seal covers yet, as of the last look. */
+  behind(service: string): number {
+    return this.#behind.get(service) ?? 0;
+  }
+
+  /** Seals what is due. Fails with `unavailable`. */
+  async look({ service, info }: FoundJournal, signal: AbortSignal): Promise<void> {
+    const last = await this.#last(service, info.firstSequence);
+    const nowMs = this.#deps.clock.nowMs();
+    const behind = info.lastSequence - last.through;
+    this.#behind.set(service, Math.max(0, behind));
+    const isOthers = last.kid !== "" && last.kid !== this.#deps.signer.kid;
+    const dueMs = last.storedMs + (isOthers ? othersPatience : 1) * sealEveryMs;
+    if (behind <= 0 || (behind < sealMessages && nowMs < dueMs) || (isOthers && nowMs < dueMs)) return;
+    const through = Math.min(info.lastSequence, last.through + readMax);
+    const seal = await this.#sealOf(service, last, through, signal);
+    if (seal === undefined) return;
+    const { bytes } = signSeal(seal, this.#deps.mesh, this.#deps.signer);
+    await this.#deps.bus.append(journalSealSubject(service), bytes);
+    this.#behind.set(service, info.lastSequence - through);
+  }
+
+  /** A seal over everything up to `through`, which is stored nowhere: the end of what somebody verifies or exports. */
+  async endOf({ service, info }: FoundJournal, signal: AbortSignal): Promise<Uint8Array> {
+    const last = await this.#last(service, info.firstSequence);
+    const seal = await this.#sealOf(service, last, info.lastSequence, signal, true);
+    return seal === undefined ? new Uint8Array() : signSeal(seal, this.#deps.mesh, this.#deps.signer).bytes;
+  }
+
+  /** undefined: nothing but seals was stored since. */
+  async #sealOf(
+    service: string,
+    last: Sealed,
+    through: number,
+    signal: AbortSignal,
+    isEnd = false,
+  ): Promise<JournalSeal | undefined> {
+    let { chain } = last;
+    let [messages, isNews] = [0, isEnd && through > last.through];
+    for await (const message of readJournal(this.#deps.bus, service, last.through + 1, through, signal)) {
+      chain = chainWith(chain, linkOf(sealedOf(message)));
+      messages += 1;
+      isNews ||= message.subject !== journalSealSubject(service);
+    }
+    if (!isNews || chain === undefined) return undefined;
+    const timeMs = this.#deps.clock.nowMs();
+    const { number, digest: previous } = last;
+    return { service, number: number + 1, previous, from: last.through + 1, through, chain, messages, timeMs };
+  }
+
+  /** The last seal that holds. Without one everything is sealed anew, from the first message on. */
+  async #last(service: string, firstSequence: number): Promise<Sealed> {
+    const { bus, mesh, keys } = this.#deps;
+    const none = { number: 0, digest: undefined, through: firstSequence - 1, chain: undefined, storedMs: 0, kid: "" };
+    const message = await bus.leaderGet(journalStream(service), { lastOf: journalSealSubject(service) });
+    if (message === undefined) return none;
+    try {
+      const { body, kid } = verifySeal(message.data, mesh, keys());
+      const { number, through, chain } = body;
+      return { number, digest: digestOf(message.data), through, chain, storedMs: message.storedMs, kid };
+    } catch (error) {
+      if (isAshlarError(error) && error.code !== "internal") return none;
+      throw new Error(`a seal cannot be read: ${messageOf(error)}`, { cause: error });
+    }
+  }
+}
+
+export function sealedOf(message: StoredMessage) {
+  const { sequence, subject, data, storedMs } = message;
+  return { sequence, subject, data, storedMs, statement: message.header(statementHeader) ?? "" };
+}
+
+/** The messages of a journal in their order, from the leader. What is missing is passed over. Fails with `unavailable`. */
+export async function* readJournal(
+  bus: Pick<Bus, "leaderGet">,
+  service: string,
+  from: number,
+  through: number,
+  signal: AbortSignal,
+): AsyncGenerator<StoredMessage> {
+  const stream = journalStream(service);
+  for (let at = from; at <= through; at += atOnceMax) {
+    if (signal.aborted) return;
+    const count = Math.min(atOnceMax, through - at + 1);
+    const asked = Array.from({ length: count }, (_, each) => bus.leaderGet(stream, { sequence: at + each }));
+    for (const message of await Promise.all(asked)) if (message !== undefined) yield message;
+  }
+}

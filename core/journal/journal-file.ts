@@ -1,0 +1,88 @@
+/**
+ * A journal as a file: lines of JSON that people can read. The first line has the mesh, its trust and what a control plane
+ * signed over all of it, each line after it a message with its bytes. What people read is compared with the bytes. Pure.
+ */
+import { AshlarError, messageOf } from "../errors.js";
+import { parseEntry } from "../wire/journal/entry.js";
+import { parseOutcome } from "../wire/journal/outcome.js";
+import { parseJournalSubject } from "../wire/subjects.js";
+import type { JournalMessage } from "./journal-verifier.js";
+
+/** What a journal is verified with. */
+export interface JournalTrust {
+  readonly mesh: string;
+  readonly service: string;
+  /** The mesh's root key, Ed25519, 32 bytes. */
+  readonly rootPublicKey: Uint8Array;
+  /** Trust records, signed. */
+  readonly trust: readonly Uint8Array[];
+  /** A seal over all messages, which is not among them. */
+  readonly end: Uint8Array;
+}
+
+const format = "ashlar-journal-1";
+/** No line is longer. */
+export const journalLineBytesMax = 32 * 1024 * 1024;
+
+const toBase64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64");
+const fromBase64 = (text: unknown): Uint8Array => {
+  if (typeof text !== "string") throw new AshlarError("invalid_record", "base64 is wanted");
+  return new Uint8Array(Buffer.from(text, "base64"));
+};
+
+export function renderJournalTrust({ mesh, service, rootPublicKey, trust, end }: JournalTrust): string {
+  const keys = { rootPublicKey: toBase64(rootPublicKey), trust: trust.map(toBase64), end: toBase64(end) };
+  return JSON.stringify({ format, mesh, service, ...keys });
+}
+
+/** Fails with `invalid_argument` if the line is no beginning of such a file. */
+export function parseJournalTrust(line: string): JournalTrust {
+  try {
+    const { mesh, service, trust, ...header } = JSON.parse(line) as Record<string, unknown>;
+    if (header.format !== format || typeof mesh !== "string" || typeof service !== "string" || !Array.isArray(trust))
+      throw new Error("no header");
+    const keys = { rootPublicKey: fromBase64(header.rootPublicKey), trust: trust.map(fromBase64) };
+    return { mesh, service, ...keys, end: fromBase64(header.end) };
+  } catch (cause) {
+    throw new AshlarError("invalid_argument", "not a file that `ashlar journal export` wrote", { cause });
+  }
+}
+
+/** The line of a message: what people read of it, and all that is verified. */
+export function renderJournalLine({ sequence, storedMs, subject, statement, data }: JournalMessage): string {
+  const time = new Date(storedMs).toISOString();
+  const stored = { sequence, time, ...aboutOf(subject, data) };
+  return JSON.stringify({ ...stored, subject, statement, data: toBase64(data) });
+}
+
+/** What a record says, whoever signed it; nothing of what cannot be read. */
+function aboutOf(subject: string, data: Uint8Array): object {
+  const place = parseJournalSubject(subject);
+  try {
+    if (place?.kind === "entry") {
+      const { caller, user, method, key, order, expected, revision } = parseEntry(data, undefined, place.key);
+      return { kind: "entry", principal: caller, user, method, key, order, expected, revision };
+    }
+    if (place?.kind === "outcome") {
+      const { entry, code, notForwarded } = parseOutcome(data, undefined);
+      return { kind: "outcome", entry, code, notForwarded };
+    }
+    return { kind: place?.kind ?? "unknown" };
+  } catch {
+    return { kind: "unknown" };
+  }
+}
+
+/** Fails with `invalid_record` if the line cannot be read, or says something else than its bytes. */
+export function parseJournalLine(line: string): JournalMessage {
+  try {
+    const { sequence, time, subject, statement, data } = JSON.parse(line) as Record<string, unknown>;
+    if (typeof sequence !== "number" || typeof time !== "string") throw new Error("it has no sequence or time");
+    if (typeof subject !== "string" || typeof statement !== "string") throw new Error("it has no subject or statement");
+    const message = { sequence, storedMs: Date.parse(time), subject, statement, data: fromBase64(data) };
+    if (renderJournalLine(message) !== line) throw new Error("what it says is not what its bytes say");
+    return message;
+  } catch (cause) {
+    throw new AshlarError("invalid_record", messageOf(cause), { cause });
+  }
+}
