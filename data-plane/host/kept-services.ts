@@ -1,7 +1,8 @@
 /** The services that were added to a running proxy: each is there again after a restart, until it is removed. */
+import { existsSync } from "node:fs";
 import { mkdir, readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
-import { AshlarError } from "../../core/errors.js";
+import { dirname, join } from "node:path";
+import { AshlarError, isAshlarError } from "../../core/errors.js";
 import { isLabel } from "../../core/identity.js";
 import { readJsonIfThere, replaceDurably } from "../../runtime/durable-file.js";
 import { fileReason } from "../../runtime/file-reason.js";
@@ -20,10 +21,10 @@ export class KeptServices {
 
   /** On disk when it resolves. Fails with `unavailable`. */
   async keep(service: string, settings: ServiceSettings): Promise<void> {
-    const folder = join(this.#folder, service);
+    const path = this.#path(service);
     try {
-      await mkdir(folder, { recursive: true, mode: 0o700 });
-      await replaceDurably(join(folder, name), `${JSON.stringify(settings, undefined, 2)}\n`);
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      await replaceDurably(path, `${JSON.stringify(settings, undefined, 2)}\n`);
     } catch (cause) {
       throw new AshlarError("unavailable", `cannot keep ${service} for the next start: ${fileReason(cause)}`, {
         cause,
@@ -33,7 +34,7 @@ export class KeptServices {
 
   /** Returns whether it was kept. Its identity stays: it may be added again without a token. */
   async forget(service: string): Promise<boolean> {
-    const path = join(this.#folder, service, name);
+    const path = this.#path(service);
     try {
       await rm(path);
       return true;
@@ -43,23 +44,24 @@ export class KeptServices {
     }
   }
 
-  /** Those that were added before. Fails with `invalid_argument` if what is kept of one cannot be read. */
-  async list(): Promise<readonly ListedService[]> {
+  /** The names of those that were added before, sorted. */
+  async names(): Promise<readonly string[]> {
     const names = await readdir(this.#folder).catch(() => []);
-    const kept: ListedService[] = [];
-    for (const service of names.filter(isLabel).sort()) {
-      const place = join(this.#folder, service, name);
-      const settings = this.#read(place);
-      if (settings !== undefined) kept.push({ settings: readSettings(settings, place), place });
-    }
-    return kept;
+    return names.filter((service) => isLabel(service) && existsSync(this.#path(service))).sort();
   }
 
-  #read(path: string): unknown {
+  /** Fails with `invalid_argument` if what is kept of it cannot be read. */
+  read(service: string): ListedService {
+    const place = this.#path(service);
     try {
-      return readJsonIfThere(path);
+      return { settings: readSettings(readJsonIfThere(place), place), place };
     } catch (cause) {
-      throw new AshlarError("invalid_argument", `${path} cannot be read: ${fileReason(cause)}`, { cause });
+      if (isAshlarError(cause, "invalid_argument")) throw cause;
+      throw new AshlarError("invalid_argument", `${place} cannot be read: ${fileReason(cause)}`, { cause });
     }
+  }
+
+  #path(service: string): string {
+    return join(this.#folder, service, name);
   }
 }

@@ -1,6 +1,6 @@
 /** Runs the proxies of a process from its settings until it is asked to stop or a successor took over. */
 import { text } from "node:stream/consumers";
-import { AshlarError } from "../../core/errors.js";
+import { AshlarError, isAshlarError, messageOf } from "../../core/errors.js";
 import { systemClock } from "../../runtime/clock.js";
 import { createLogger, type LogFormat, type Logger } from "../../runtime/log.js";
 import { openStatusServer, type StatusServer } from "../../runtime/status-server.js";
@@ -80,17 +80,16 @@ async function furtherServices(config: HostConfig, kept: KeptServices, log: Logg
     try {
       take(one);
     } catch (error) {
-      faults.push(error instanceof Error ? error.message : String(error));
+      faults.push(wordsOf(error));
     }
   }
   if (faults.length > 0) throw new AshlarError("invalid_argument", faults.join("\n"));
-  for (const one of config.primary?.edge === undefined ? await kept.list() : []) {
+  for (const name of config.primary?.edge === undefined ? await kept.names() : []) {
+    if (configs.has(name)) continue;
     try {
-      take(one);
+      take(kept.read(name));
     } catch (error) {
-      log.warn("a service that was added is not started", {
-        why: error instanceof Error ? error.message : String(error),
-      });
+      log.warn("a service that was added is not started", { service: name, why: wordsOf(error) });
     }
   }
   return [...configs.values()].filter((one) => one !== config.primary);
@@ -112,10 +111,14 @@ async function openControl(config: HostConfig, host: Host, kept: KeptServices, l
   try {
     return await openControlServer(config.dataDir, createControl({ config, host, kept, log }), log);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    log.warn("no service can be added to this proxy while it runs", { why });
+    log.warn("no service can be added to this proxy while it runs", { why: wordsOf(error) });
     return { close: () => {} };
   }
+}
+
+/** All lines: one for each bad setting. */
+function wordsOf(error: unknown): string {
+  return isAshlarError(error) ? error.message : messageOf(error);
 }
 
 /** A predecessor has the port until it has handed its last service over. */
