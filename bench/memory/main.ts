@@ -6,15 +6,19 @@ import { machine, printTable, residentMegabytes } from "../proxy/contenders.js";
 import { type BenchMesh, meshPolicy, startMesh } from "../proxy/mesh.js";
 import { startEcho } from "../proxy/pair.js";
 import { runBench } from "../proxy/run-bench.js";
+import { measureSeveral } from "./several.js";
 
 const flags = readFlags(process.argv.slice(2), {
-  text: `npm run bench:memory -- [--services 10000] [--used 20] [--settle 15]
-RSS of the proxies of a mesh (P9): at rest with three services, then with many that are known and some in use.`,
+  text: `npm run bench:memory -- [--services 10000] [--used 20] [--settle 15] [--several N]
+RSS of the proxies of a mesh (P9): at rest with three services, then with many that are known and some in use. With
+--several instead: of one process that stands beside N services.`,
   example: "npm run bench:memory -- --services 1000 --settle 5",
 });
 const services = numberFlag(flags, "services", 10_000);
 const used = numberFlag(flags, "used", 20);
 const settleSeconds = numberFlag(flags, "settle", 15);
+
+const several = numberFlag(flags, "several", 0);
 
 const servicesAFile = 2000;
 
@@ -59,6 +63,11 @@ await runBench(async (processes, folder) => {
     const [inbound = 0, outbound = 0] = mesh.pids.map(residentMegabytes);
     rows.push([what, String(inbound), String(outbound)]);
   };
+  if (several > 1) {
+    const memory = await measureSeveral(processes, mesh, folder, several, settle);
+    console.log(`\n${machine()}, RSS in MB ${settleSeconds} s after each step`);
+    return printTable(["state", "MB"], memory);
+  }
   await settle();
   measure("at rest, 3 services known");
   const many = join(folder, "many");
