@@ -5,12 +5,14 @@ import type { OpenBudgets } from "../core/limit/limiter.js";
 import type { KeySet } from "../core/signature.js";
 import { onAbort } from "../runtime/abort.js";
 import { systemClock } from "../runtime/clock.js";
-import type { HostPort, SocketAddress } from "../runtime/config.js";
+import { type HostPort, parseHostPort, type SocketAddress } from "../runtime/config.js";
 import type { Logger } from "../runtime/log.js";
 import type { Parts, ProxySurroundings } from "./app-parts.js";
 import type { ProxyConfig } from "./config.js";
 import { Edge } from "./edge/edge.js";
 import { EdgeTls } from "./edge/edge-tls.js";
+import { Egresses, type EgressOptions } from "./egress/egresses.js";
+import type { MeshPort } from "./egress/inside.js";
 import { listenAgain } from "./inbound-port.js";
 import { Journal, keysOf, processLifeBytes } from "./journal/journal.js";
 import { NatsLimitExchange } from "./limits/nats-limit-exchange.js";
@@ -49,12 +51,21 @@ export async function carryHere(config: ProxyConfig, parts: Parts, signal: Abort
   metrics.reportReaches(() => parts.reaches.countUnreached());
   const known = { ...parts, trust: parts.sync.trust, app: parts.registry };
   const random = { draw: Math.random, random: randomBytes };
+  const options = carrierOptions(config, parts);
+  const outside = new Egresses(known, options.egress);
   const telemetry = openTelemetry({ ...parts, ...random, metrics }, config.telemetry);
   const { watch } = telemetry;
   const own = { metrics: countedTwice(metrics.proxy, parts.window), engine, watch, ...random };
   const carrier = new Carrier(
-    { ...known, ...own, openBudgets: openShares(parts, signal), journal: openJournal(config, parts, signal) },
-    carrierOptions(config, parts),
+    {
+      ...known,
+      ...own,
+      endpoints: outside,
+      outside,
+      openBudgets: openShares(parts, signal),
+      journal: openJournal(config, parts, signal),
+    },
+    options,
     await openEdges(config, parts, signal),
   );
   let closed: Promise<void> | undefined;
@@ -144,11 +155,29 @@ export async function carryInWorkers(
   return workers;
 }
 
-function carrierOptions(config: ProxyConfig, { identity }: Parts): CarrierOptions {
+function carrierOptions(config: ProxyConfig, { identity }: Parts): CarrierOptions & { readonly egress: EgressOptions } {
   const { service, labels, inbound, upstreams, recordShare, telemetry } = config;
   const outbounds = config.outbound === undefined ? [] : [undefined, ...upstreams.map(({ service }) => service)];
   const { mesh, version } = identity.current;
-  return { mesh, version, service, labels, inbound: inbound !== undefined, outbounds, recordShare, telemetry };
+  const { keys, dns } = config.egress;
+  const egress = { keys, dns: dns.map(render), own: meshPorts(config, identity) };
+  return { mesh, version, service, labels, inbound: inbound !== undefined, outbounds, recordShare, telemetry, egress };
+}
+
+/** What of the mesh listens where, as far as this process knows: no egress may lead there. */
+function meshPorts(config: ProxyConfig, { current, contacts }: Parts["identity"]): readonly MeshPort[] {
+  const { inbound, advertise, outbound, upstreams, status, edge, app } = config;
+  const own = Object.entries({ inbound, advertise, outbound, status, application: app });
+  const listening = [
+    ...own.map(([what, address]) => ({ what, address })),
+    ...upstreams.map(({ service, address }) => ({ what: `upstream ${service}`, address })),
+    ...(edge?.listeners ?? []).map(({ name, address }) => ({ what: `listener ${name}`, address })),
+    ...current.natsServers.map((url) => ({ what: "NATS", address: parseHostPort(url.replace(/^\w+:\/\//, "")) })),
+    ...contacts.map(({ address }) => ({ what: "a control plane", address: parseHostPort(address) })),
+  ];
+  return listening.flatMap(({ what, address }) =>
+    address !== undefined && "host" in address && address.port !== 0 ? [{ what, ...address }] : [],
+  );
 }
 
 /** Where the listeners for calls are, with their real ports. */

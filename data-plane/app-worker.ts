@@ -6,6 +6,7 @@ import { systemClock } from "../runtime/clock.js";
 import { createLogger, type Logger } from "../runtime/log.js";
 import { StatementReader } from "../runtime/statement-reader.js";
 import { StatementWriter } from "../runtime/statement-writer.js";
+import { Egresses } from "./egress/egresses.js";
 import { Journal, keysOf } from "./journal/journal.js";
 import { ShareLoop } from "./limits/share-loop.js";
 import { Carrier } from "./proxy/carrier.js";
@@ -155,8 +156,11 @@ class Worker {
       this.#telemetry = openTelemetry(deps, options.telemetry);
     }
     const watch = this.#telemetry?.watch;
+    const { egress } = options;
+    const following = { trust, policy, endpoints, clock: systemClock, log: this.#log };
+    const outside = egress === undefined ? {} : outsideOf(new Egresses(following, egress));
     const known = { identity, trust, policy, endpoints, app, decisions, openBudgets, watch };
-    return new Carrier({ ...known, ...own, ...random, journal: this.#openJournal() }, options);
+    return new Carrier({ ...known, ...own, ...random, ...outside, journal: this.#openJournal() }, options);
   }
 
   /** Signs records itself and has the first process append them. */
@@ -183,4 +187,9 @@ class Worker {
     socket.once("close", () => this.#line.send({ kind: "closed", listener }));
     this.#carrier.take(listener, socket);
   }
+}
+
+/** Addresses outside are endpoints as well. */
+function outsideOf(outside: Egresses): { readonly outside: Egresses; readonly endpoints: Egresses } {
+  return { outside, endpoints: outside };
 }

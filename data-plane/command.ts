@@ -64,6 +64,16 @@ export function createProxyCommand(act: (flags: Record<string, unknown>) => void
 /** Adds the options that proxies and gateways share. */
 export function addProcessOptions(command: Command): Command {
   return command
+    .option(
+      "--egress-key <NAME=CERT,KEY>",
+      "PEM files of the certificate and key that `ashlar egress set --client-key-name NAME` asks for, read anew for each connection; may be repeated",
+      gather,
+    )
+    .option(
+      "--egress-dns <ADDRESS>",
+      "a DNS server that is asked for the hosts of egresses, IP or IP:PORT; may be repeated (default: those of the system)",
+      gather,
+    )
     .option("--grace <DURATION>", "how long open calls may take when the proxy stops (default: 10s)")
     .option(
       "--buffer-mib <size>",

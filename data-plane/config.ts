@@ -15,6 +15,7 @@ import {
 import { type LogFormat, type LogLevel, logFormats, logLevels } from "../runtime/log.js";
 import { isLoopback } from "./agent/is-loopback.js";
 import { type EdgeConfig, readEdge, workloadOf } from "./edge/edge-config.js";
+import { type EgressSettings, readEgress } from "./egress/egress-config.js";
 import { proxyEngineDefaults } from "./proxy/forward/proxy-engine.js";
 import type { TelemetryOptions } from "./telemetry/open-telemetry.js";
 
@@ -42,6 +43,8 @@ export interface ProxyConfig {
   readonly upstreams: readonly UpstreamConfig[];
   /** What a gateway listens on for outside clients; undefined: it is a proxy beside a service. */
   readonly edge: EdgeConfig | undefined;
+  /** For calls that leave the mesh. */
+  readonly egress: EgressSettings;
   /** Sorted by key. */
   readonly labels: readonly Label[];
   readonly status: HostPort | undefined;
@@ -133,13 +136,22 @@ export function parseGatewayConfig(sources: ConfigSources, cwd: string): ProxyCo
 }
 
 type OfProcess = "token" | "join" | "labels" | "status" | "dataDir" | "bufferBytesMax" | "messageBytesMax";
-type OfCalls = "keepaliveMs" | "headerBytesMax" | "graceMs" | "recordShare" | "telemetry" | "logLevel" | "logFormat";
+type OfCalls =
+  | "egress"
+  | "keepaliveMs"
+  | "headerBytesMax"
+  | "graceMs"
+  | "recordShare"
+  | "telemetry"
+  | "logLevel"
+  | "logFormat";
 
 /** Reads what proxies and gateways share. */
 function readProcess(read: ConfigReader, dataDir: string, cwd: string): Pick<ProxyConfig, OfProcess | OfCalls> {
   return {
     token: read.text("token"),
     join: read.required("join"),
+    egress: readEgress(read),
     labels: readLabels(read),
     status: read.hostPort("status"),
     dataDir,

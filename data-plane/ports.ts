@@ -1,6 +1,8 @@
 /** Interfaces between the parts of a proxy. `app.ts` and `app-worker.ts` connect them with implementations. */
 
+import type { Socket } from "node:net";
 import type { Digest } from "../core/digest.js";
+import type { TrustedEgress } from "../core/egress/trusted-egress.js";
 import type { SpiffeId } from "../core/identity.js";
 import type { JwtIssuer } from "../core/kinds/jwt-issuer/jwt-issuer.js";
 import type { Endpoint, PreparedRevision, Rejection } from "../core/model.js";
@@ -52,6 +54,8 @@ export interface TrustView {
   isRevoked(serial: string): boolean;
   /** The issuers of tokens with their keys. The same list object is returned until it changes. */
   readonly issuers: readonly TrustedIssuer[];
+  /** Where egresses are. The same list object is returned until it changes. */
+  readonly egresses: readonly TrustedEgress[];
   onChange(listener: () => void): () => void;
 }
 
@@ -126,6 +130,32 @@ export interface EndpointView {
 export interface FollowedEndpoints extends EndpointView {
   /** Calls `listener` with a service's name when its live instances changed. */
   onChange(listener: (service: string) => void): () => void;
+}
+
+/** How the calls of an Egress leave the mesh. The same object is returned until the trust log says otherwise. */
+export interface OutsideWay {
+  /** Whether this proxy calls it; otherwise a gateway does. */
+  readonly isDirect: boolean;
+  /** What a call there has as `:authority`. */
+  readonly authority: string;
+}
+
+/** What is outside the mesh. Its endpoints are those of an `EndpointView`. */
+export interface OutsideView {
+  /** Returns undefined if the trust log does not say where it is. */
+  find(name: string): OutsideWay | undefined;
+  /** Whether its endpoints are not known yet: `EndpointView.ready` waits for them. */
+  isPending(name: string): boolean;
+  /** The gateway that takes the calls to an endpoint; undefined: none does. */
+  gatewayOf(endpoint: Endpoint): string | undefined;
+  /** Whether an endpoint is an address outside. */
+  isOutside(endpoint: Endpoint): boolean;
+  /** Connects to an endpoint outside, with proof of who it is. undefined: it is none. */
+  dial(endpoint: Endpoint): Promise<Socket> | undefined;
+  /** Whether a connection may go on, by what the trust log says now. undefined: it does not lead outside. */
+  isTrusted(socket: Socket): boolean | undefined;
+  /** Says why an egress has no endpoints; "": it has some. */
+  whyNone(name: string): string;
 }
 
 /** The application behind this proxy, as the agent or `--app` registered it. */

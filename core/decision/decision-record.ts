@@ -5,7 +5,7 @@ import type { Label } from "../model.js";
 import type { Value } from "../policy/condition/values.js";
 
 /** Whether a call that came in is allowed, or where a call goes. */
-export type DecisionDirection = "inbound" | "outbound";
+export type DecisionDirection = "inbound" | "outbound" | "egress";
 
 export type Verdict = "allowed" | "denied" | "unauthenticated" | "limited" | "routed" | "unrouted";
 

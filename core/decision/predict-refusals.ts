@@ -16,7 +16,7 @@ export interface PredictedRefusals {
 export function predictRefusals(batches: Iterable<DecisionBatch>, sides: ReplaySides): PredictedRefusals {
   const replay = new Replay(sides, 0);
   for (const { decisions, ...batch } of batches)
-    replay.add({ ...batch, decisions: decisions.filter(({ direction }) => direction === "inbound") });
+    replay.add({ ...batch, decisions: decisions.filter(({ direction }) => direction !== "outbound") });
   const { predictedRefusedShare, decisions, counted, undecidable } = replay.result();
   return { share: predictedRefusedShare, samples: decisions + counted - undecidable, undecidable };
 }

@@ -56,7 +56,7 @@ export function redecideBeforeLimits(
   unit: CompiledUnit | undefined,
   rewrites: Rewrites,
 ): Redecided | Undecidable {
-  return record.direction === "inbound" ? redecideAccess(record, unit, rewrites) : redecideRoute(record, unit);
+  return record.direction === "outbound" ? redecideRoute(record, unit) : redecideAccess(record, unit, rewrites);
 }
 
 export function asLimitedThen(limit: string, method: string): Redecided {

@@ -99,7 +99,14 @@ const unitNouns = {
 } as const;
 
 /** What a unit is about. Fails with a `PolicyFault` if its name and the object that it is about do not agree. */
-function sortOf({ name, service, egress, gateway, journals }: Unit): Exclude<Kind<PolicyObject>["unit"], "either"> {
+function sortOf({
+  name,
+  service,
+  egress,
+  gateway,
+  journals,
+  routes,
+}: Unit): Exclude<Kind<PolicyObject>["unit"], "either"> {
   if (name === meshUnitName) return "mesh";
   const gatewayName = gatewayNameIn(name);
   if (gatewayName === undefined && !isLabel(name))
@@ -108,6 +115,8 @@ function sortOf({ name, service, egress, gateway, journals }: Unit): Exclude<Kin
     throw new PolicyFault("a service and an egress have one name: what is called by it would be left open");
   if (egress !== undefined && journals.length > 0)
     throw new PolicyFault("what is outside the mesh has no journal: no proxy there would keep it");
+  if (egress !== undefined && routes.some(({ rules }) => rules.some(({ rewrite }) => rewrite !== undefined)))
+    throw new PolicyFault("a call that leaves the mesh goes on under the method that was judged: no rewrite");
   const about = gatewayName === undefined ? calleeOf({ service, egress })?.name : gateway?.name;
   if (about !== (gatewayName ?? name))
     throw new PolicyFault(

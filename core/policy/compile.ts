@@ -30,6 +30,7 @@ export function compileUnit(unit: Unit, mesh: string): CompiledUnit {
     hasTokenLimits: hasTokenLimits || journal?.readsToken === true,
     resilience: unit.resilience[0],
     gateway: unit.gateway,
+    isOutside: unit.egress !== undefined,
     journal,
     telemetry: compileTelemetry(unit.telemetry[0]),
   });

@@ -63,6 +63,8 @@ export interface CompiledUnit {
   readonly routeLabels: readonly string[];
   /** The gateway that the unit is about; undefined: it is about a service. */
   readonly gateway: Gateway | undefined;
+  /** The unit is about an Egress: what is called is outside the mesh. */
+  readonly isOutside: boolean;
   /** How calls are spread over instances, and which are left out; undefined: by the defaults. */
   readonly resilience: Resilience | undefined;
   /** Which calls are journaled, and how; undefined: none. */

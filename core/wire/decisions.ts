@@ -10,13 +10,14 @@ import {
 } from "../../proto/gen/ashlar/v1/decision.js";
 import {
   type DecisionBatch,
+  type DecisionDirection,
   type DecisionInputs,
   type DecisionRecord,
   noInputs,
   type Recorded,
 } from "../decision/decision-record.js";
 import { AshlarError } from "../errors.js";
-import { trustDomainOf, workloadIn } from "../identity.js";
+import { gatewayNameIn, trustDomainOf, workloadIn } from "../identity.js";
 import type { Label } from "../model.js";
 import { boundedList, boundedText, integer } from "./bounds.js";
 import { checkWriter, type FleetWriter } from "./fleet.js";
@@ -38,6 +39,15 @@ const stateOf = {
   digest: state.RECORDED_STATE_DIGEST,
   withheld: state.RECORDED_STATE_WITHHELD,
 } as const satisfies Record<Recorded<unknown>["state"], state>;
+
+const directions = {
+  inbound: direction.DIRECTION_INBOUND,
+  outbound: direction.DIRECTION_OUTBOUND,
+  egress: direction.DIRECTION_EGRESS,
+} as const satisfies Record<DecisionDirection, direction>;
+const directionOf = new Map<direction, DecisionDirection>(
+  Object.entries(directions).map(([way, value]) => [value, way as DecisionDirection]),
+);
 
 /** The bytes of one decision. */
 export function encodeDecision(record: DecisionRecord): Uint8Array {
@@ -87,9 +97,13 @@ export function batchOf(message: BatchMessage, writer: FleetWriter): DecisionBat
   });
 }
 
-/** A proxy may only report decisions about calls to its own service and calls made by its own service. */
+/**
+ * A proxy may only report decisions about calls to its own service and calls made by its own service; a gateway also
+ * those about calls that leave the mesh through it.
+ */
 function requireOwn(decision: DecisionRecord, { service }: FleetWriter): DecisionRecord {
   const { direction: way, service: called, caller } = decision;
+  if (way === "egress" && gatewayNameIn(service) !== undefined) return decision;
   if (way === "inbound" ? called === service : workloadIn(caller, trustDomainOf(caller)) === service) return decision;
   throw new AshlarError("invalid_record", `a decision is not one of ${service}'s`);
 }
@@ -127,7 +141,7 @@ export function renderDecision(record: DecisionRecord): DecisionMessage {
   const { source, labels, sourceLabels } = inputs;
   return {
     id: Buffer.from(record.id, "hex"),
-    direction: record.direction === "inbound" ? direction.DIRECTION_INBOUND : direction.DIRECTION_OUTBOUND,
+    direction: directions[record.direction],
     service: record.service,
     caller: record.caller,
     method: record.method,
@@ -172,13 +186,13 @@ export function renderDecision(record: DecisionRecord): DecisionMessage {
 
 function parseDecision(message: DecisionMessage): DecisionRecord {
   if (message.id.length !== 12) throw new AshlarError("invalid_record", `id has ${message.id.length} bytes, not 12`);
-  const isOutbound = message.direction === direction.DIRECTION_OUTBOUND;
-  if (!isOutbound && message.direction !== direction.DIRECTION_INBOUND)
-    throw new AshlarError("invalid_record", `direction is ${message.direction}`);
+  const way = directionOf.get(message.direction);
+  if (way === undefined) throw new AshlarError("invalid_record", `direction is ${message.direction}`);
+  const isOutbound = way === "outbound";
   if (!(message.draw >= 0 && message.draw < 1)) throw new AshlarError("invalid_record", `draw is ${message.draw}`);
   return {
     id: message.id.toString("hex"),
-    direction: isOutbound ? "outbound" : "inbound",
+    direction: way,
     service: boundedText("service", message.service, 63),
     caller: parseCaller(message.caller),
     method: boundedText("method", message.method, methodBytesMax),

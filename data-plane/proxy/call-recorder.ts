@@ -7,7 +7,7 @@ import {
   type Verdict,
 } from "../../core/decision/decision-record.js";
 import { recordHeaders, recordInputs } from "../../core/decision/record-inputs.js";
-import type { SpiffeId } from "../../core/identity.js";
+import { type SpiffeId, trustDomainOf, workloadIn } from "../../core/identity.js";
 import { renderTarget } from "../../core/kinds/route/targets.js";
 import type { CompiledUnit } from "../../core/policy/compile.js";
 import type { CallInputs } from "../../core/policy/condition/frame.js";
@@ -88,6 +88,8 @@ const versionsMax = 256;
 /** The most characters of an issuer's name or key id in a record, since callers can invent them. */
 const tokenProblemLengthMax = 256;
 const restsMax = 256;
+/** What is only counted is taken for calls to the proxy's own service: of others it is not told who called what. */
+const untold = { caller: "", method: "", calledMethod: undefined } as const;
 const noReads: ReadonlySet<ConditionRead> = new Set();
 const noLabels: readonly string[] = [];
 const noLimits: readonly LimitOutcome[] = Object.freeze([]);
@@ -95,6 +97,8 @@ const noLimits: readonly LimitOutcome[] = Object.freeze([]);
 export class CallRecorder {
   readonly #deps: CallRecorderDeps;
   readonly #self: SpiffeId;
+  /** The workload that this proxy runs for. */
+  readonly #own: string | undefined;
   readonly #share: number;
   readonly #meter = new RefusalMeter();
   #bits = new Uint32Array(0);
@@ -112,6 +116,7 @@ export class CallRecorder {
   constructor(deps: CallRecorderDeps, self: SpiffeId, share: number) {
     this.#deps = deps;
     this.#self = self;
+    this.#own = workloadIn(self, trustDomainOf(self));
     this.#share = share;
   }
 
@@ -169,7 +174,7 @@ export class CallRecorder {
     const nowMs = this.#deps.clock.nowMs();
     const id = this.#newId(this.draw(), nowMs);
     const refusal = { caller, method, calledMethod, rule, verdict, revision: policy.revision };
-    const isRecorded = this.#admit(refusal, nowMs);
+    const isRecorded = this.#admit(service === this.#own ? refusal : { ...refusal, ...untold }, nowMs);
     if (isRecorded) this.#offer(this.#judged(call, service, judgement, id));
     return { id, isRecorded };
   }
@@ -275,7 +280,7 @@ export class CallRecorder {
     const reads = this.#readsOf(call, policy.unit(service));
     return {
       id,
-      direction: "inbound",
+      direction: service === this.#own ? "inbound" : "egress",
       service,
       caller,
       method,

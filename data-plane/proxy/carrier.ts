@@ -7,8 +7,9 @@ import type { Label } from "../../core/model.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { HostPort, SocketAddress } from "../../runtime/config.js";
 import type { Logger } from "../../runtime/log.js";
+import type { EgressOptions } from "../egress/egresses.js";
 import { applicationPatienceMs } from "../http2/limits.js";
-import type { AppView, CallIdentityView, CallPolicy, FollowedEndpoints, TrustView } from "../ports.js";
+import type { AppView, CallIdentityView, CallPolicy, FollowedEndpoints, OutsideView, TrustView } from "../ports.js";
 import type { TelemetryOptions } from "../telemetry/open-telemetry.js";
 import { CallRecorder } from "./call-recorder.js";
 import type { CallSideDeps } from "./call-side.js";
@@ -54,6 +55,8 @@ export interface CarrierDeps {
   readonly watch?: CallSideDeps["watch"];
   /** See `InboundDeps`. */
   readonly journal?: Journaling | undefined;
+  /** What is outside the mesh; left out: nothing is called there. It is closed with the carrier. */
+  readonly outside?: (OutsideView & { close(): void }) | undefined;
 }
 
 /** Plain data, since a worker process receives it in a message. */
@@ -74,6 +77,8 @@ export interface CarrierOptions {
   readonly recordShare: number;
   /** Left out: calls are neither traced nor logged. */
   readonly telemetry?: TelemetryOptions;
+  /** For calls that leave the mesh; left out: none does. */
+  readonly egress?: EgressOptions;
 }
 
 /** What carries the calls of outside clients, made with what carries those of the application. */
@@ -113,7 +118,8 @@ export class Carrier {
     this.#inbound = options.inbound
       ? new Inbound({ ...deps, recorder, tls, app, pool: this.#applications }, { service, version, labels })
       : undefined;
-    const calling = { ...deps, recorder, tls, traffic, pool: this.#peers, copies: this.#copies };
+    const judging = { ...deps, recorder };
+    const calling = { ...deps, recorder, tls, traffic, judging, pool: this.#peers, copies: this.#copies };
     this.#outbounds = [
       ...options.outbounds.map((upstream) => new Outbound(calling, { self, mesh, service: upstream, labels })),
       ...edges.map((make) => make(calling, { self, mesh, labels })),
@@ -169,11 +175,11 @@ export class Carrier {
   }
 
   /** Follows changes of the identity, of trust, of endpoints and of the application. */
-  #follow({ identity, trust, endpoints, app }: CarrierDeps, tls: TlsState): void {
+  #follow({ identity, trust, endpoints, app, outside }: CarrierDeps, tls: TlsState): void {
     const inbound = this.#inbound;
     const pools = [this.#peers, this.#copies];
     const closeUntrusted = (): void => {
-      for (const pool of pools) pool.closeWhere((socket) => !tls.isVerified(socket));
+      for (const pool of pools) pool.closeWhere((socket) => !(outside?.isTrusted(socket) ?? tls.isVerified(socket)));
     };
     const retireAll = (): void => {
       for (const pool of pools) pool.retireAll();
@@ -185,6 +191,7 @@ export class Carrier {
     }, admitAgainEveryMs).unref();
     this.#stops.push(
       () => clearInterval(admitAgain),
+      () => outside?.close(),
       identity.onRotate(() => {
         inbound?.refreshTls();
         retireAll();

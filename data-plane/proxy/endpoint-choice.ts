@@ -1,17 +1,18 @@
+import type { Socket } from "node:net";
 import { pickLeastLoaded } from "../../core/balance/pick.js";
 import type { Spread } from "../../core/balance/spread.js";
 import { BoundedMap } from "../../core/bounded-map.js";
 import { isAshlarError, messageOf } from "../../core/errors.js";
-import { buildSpiffeId } from "../../core/identity.js";
+import { workloadId } from "../../core/identity.js";
 import type { Endpoint } from "../../core/model.js";
 import type { CompiledRouteRule } from "../../core/policy/compile.js";
 import type { CompiledMirror } from "../../core/policy/compiled-route.js";
 import { chooseAmong, isOfTarget } from "../../core/route/choose-target.js";
 import { parseHostPort } from "../../runtime/config.js";
 import type { Logger } from "../../runtime/log.js";
-import type { EndpointView } from "../ports.js";
+import type { EndpointView, OutsideView } from "../ports.js";
 import { dialPeer } from "./dial.js";
-import type { UpstreamSession } from "./forward/upstream-session.js";
+import { type UpstreamSession, upstreamSessionDefaults } from "./forward/upstream-session.js";
 import type { ProxyMetrics } from "./proxy-metrics.js";
 import type { ServiceTraffic, Traffic } from "./service-traffic.js";
 import { type Reach, reach } from "./target-connections.js";
@@ -22,6 +23,8 @@ import type { UpstreamTarget } from "./upstream-target.js";
 export interface EndpointChoiceDeps {
   readonly tls: TlsState;
   readonly endpoints: EndpointView;
+  /** What is outside the mesh; left out: nothing is called there. */
+  readonly outside?: OutsideView | undefined;
   readonly pool: UpstreamPool;
   readonly traffic: Traffic;
   readonly engine: { readonly loop: { time(): number } };
@@ -53,6 +56,7 @@ export interface RoutedCall {
 }
 
 const endpointsKnownMax = 20_000;
+const outsideSession = { ...upstreamSessionDefaults, isOutside: true };
 
 /** Chooses the endpoint of a service for a call, and how the endpoint is reached. */
 export class EndpointChoice {
@@ -169,11 +173,13 @@ export class EndpointChoice {
   targetOf(service: string, endpoint: Endpoint): UpstreamTarget {
     const known = this.#targets.get(endpoint);
     if (known !== undefined) return known;
+    const isOutside = this.#deps.outside?.isOutside(endpoint) === true;
     const target = {
       key: keyOf(service, endpoint),
       version: endpoint.version,
       dial: () => this.#dial(service, endpoint),
       whyNotDial: () => this.#whyNotDial(service),
+      ...(isOutside ? { session: outsideSession } : {}),
     };
     this.#targets.set(endpoint, target);
     this.#byKey.set(target.key, endpoint);
@@ -190,18 +196,10 @@ export class EndpointChoice {
   }
 
   async #dial(service: string, endpoint: Endpoint) {
-    const { tls, metrics, log, traffic } = this.#deps;
+    const { metrics, log, traffic, outside } = this.#deps;
     const { address } = endpoint;
-    const hostPort = parseHostPort(address);
-    if (hostPort === undefined) throw new Error(`${address} is not HOST:PORT`);
-    const expected = buildSpiffeId(this.#mesh, "service", service);
     try {
-      const socket = await dialPeer({
-        address: hostPort,
-        expected,
-        context: tls.context(),
-        verify: (peer) => tls.verify(peer),
-      });
+      const socket = await (outside?.dial(endpoint) ?? this.#dialPeer(service, endpoint));
       traffic.of(service).noteReached(endpoint);
       return socket;
     } catch (error) {
@@ -211,6 +209,14 @@ export class EndpointChoice {
       log[isWrong ? "warn" : "info"]("an endpoint was not reached", { service, address, error: messageOf(error) });
       throw error;
     }
+  }
+
+  #dialPeer(service: string, endpoint: Endpoint): Promise<Socket> {
+    const { tls, outside } = this.#deps;
+    const address = parseHostPort(endpoint.address);
+    if (address === undefined) throw new Error(`${endpoint.address} is not HOST:PORT`);
+    const expected = workloadId(this.#mesh, outside?.gatewayOf(endpoint) ?? service);
+    return dialPeer({ address, expected, context: tls.context(), verify: (peer) => tls.verify(peer) });
   }
 }
 

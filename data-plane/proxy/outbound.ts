@@ -9,14 +9,11 @@ import { messageOf } from "../../core/errors.js";
 import type { SpiffeId } from "../../core/identity.js";
 import type { Resilience } from "../../core/kinds/resilience/resilience.js";
 import type { Label } from "../../core/model.js";
-import type { CompiledRouteRule } from "../../core/policy/compiled-route.js";
 import { stickyKey } from "../../core/route/choose-target.js";
-import { headerNames, renderLabels } from "../../core/wire/headers.js";
 import type { FieldBlock } from "../http2/field-block.js";
 import { fieldName } from "../http2/field-names.js";
-import { PreparedField } from "../http2/prepared-field.js";
 import type { Stream } from "../http2/stream.js";
-import type { EndpointView, EvaluatedPolicy } from "../ports.js";
+import type { EndpointView, EvaluatedPolicy, OutsideView } from "../ports.js";
 import { type Answer, answerFor, unavailableAnswer } from "./answer.js";
 import type { CallRecorder } from "./call-recorder.js";
 import { CallSide, type CallSideDeps } from "./call-side.js";
@@ -25,13 +22,13 @@ import { EndpointChoice, renderNoEndpoint } from "./endpoint-choice.js";
 import { EndpointRace, type EndpointRaceDeps } from "./endpoint-race.js";
 import type { AttemptOutcome } from "./forward/attempt-outcome.js";
 import type { Call } from "./forward/call.js";
-import type { ForwardPlan } from "./forward/call-owner.js";
 import type { Door, ListenerTls, Peer } from "./forward/listener.js";
 import { type ListenerLimits, localLimits } from "./forward/listener-limits.js";
 import { renderGrpcTimeout } from "./grpc-timeout.js";
+import { OutboundPlans } from "./outbound-plans.js";
+import { OutsideCalls, type OutsideCallsDeps } from "./outside-calls.js";
 import { joinHeader } from "./request-head.js";
 import { RouteEffects } from "./route-effects.js";
-import { RulePlans } from "./route-plan.js";
 import { outcomeOf, type ServiceTraffic, type Traffic } from "./service-traffic.js";
 import { refusalOfStale } from "./stale-route.js";
 import type { TlsState } from "./tls-state.js";
@@ -48,6 +45,10 @@ export interface OutboundDeps extends CallSideDeps {
   /** Returns random numbers, uniform in [0, 1). */
   readonly draw: () => number;
   readonly recorder: CallRecorder;
+  /** What is outside the mesh; left out: nothing is called there. */
+  readonly outside?: OutsideView | undefined;
+  /** What judges the calls that leave the mesh here. */
+  readonly judging?: OutsideCallsDeps;
 }
 
 export interface OutboundOptions {
@@ -68,8 +69,6 @@ export class Outbound extends CallSide {
   readonly fromPeer = true;
   readonly labels: ReadonlyMap<string, string> = new Map();
   protected readonly version = "";
-  /** The header field that tells peers this proxy's labels. */
-  readonly #labels: readonly PreparedField[];
   readonly #deps: OutboundDeps;
   readonly #options: OutboundOptions;
   readonly #self: SpiffeId;
@@ -77,12 +76,8 @@ export class Outbound extends CallSide {
   readonly #race: EndpointRaceDeps;
   readonly #called: CalledServices;
   readonly #effects: RouteEffects;
-  /** Plans for ordinary requests, by service; all of one epoch. */
-  readonly #plans = new Map<CalledService, ForwardPlan>();
-  /** The same with what a rule of a route changes, each made of one of those. */
-  readonly #rulePlans = new WeakMap<CompiledRouteRule, RulePlans>();
-  #plansEpoch = -1;
-  #plansRevision = -1;
+  readonly #plans: OutboundPlans;
+  readonly #outside: OutsideCalls;
 
   constructor(
     deps: OutboundDeps,
@@ -96,10 +91,10 @@ export class Outbound extends CallSide {
     this.#options = options;
     this.#called = new CalledServices(options.mesh, options.service);
     this.#self = options.self;
-    const labels = renderLabels(options.labels ?? []);
-    this.#labels = labels === "" ? [] : [new PreparedField(headerNames.labels, labels)];
+    this.#plans = new OutboundPlans(options.labels ?? []);
     this.#choice = new EndpointChoice(deps, options.mesh);
-    const { pool, engine } = deps;
+    const { pool, engine, judging } = deps;
+    this.#outside = new OutsideCalls(deps.outside, judging);
     this.#effects = new RouteEffects(deps, this.#choice, {
       carry: (call) => this.carry(call),
       attemptEnded: (...ended) => this.attemptEnded(...ended),
@@ -142,7 +137,7 @@ export class Outbound extends CallSide {
     } else if (called === undefined) {
       const message = `${authority} names no service of this mesh`;
       call.answer(unavailableAnswer("unknown-service", message, current.revision));
-    } else if (called.ready && current.unit(called.name) !== undefined) {
+    } else if (called.ready && this.#outside.holds(current.unit(called.name))) {
       this.#noteUse(called);
       this.#route(call, called, current, fields);
     } else {
@@ -222,6 +217,10 @@ export class Outbound extends CallSide {
   #plan(call: Call, called: CalledService, policy: EvaluatedPolicy, fields: FieldBlock, hasTe: boolean): boolean {
     const header = (name: string): string | undefined => joinHeader(fields, name);
     const unit = policy.unit(called.name);
+    const way = unit?.isOutside === true ? this.#outside.find(called.name) : undefined;
+    const kept = unit?.isOutside === true ? this.#outside.refuse(call, way, policy.revision) : undefined;
+    if (kept !== undefined) call.answer(kept);
+    if (call.settled) return false;
     if (!this.#count(call, called, unit?.resilience, header)) return false;
     const rule = unit?.findRoute(call.method, header, this.#self);
     call.rule = rule;
@@ -230,21 +229,17 @@ export class Outbound extends CallSide {
       call.stickyKey = stickyKey(rule, header, this.#self);
     }
     if (rule !== undefined && rule.timeoutMs > 0) this.#limit(call, rule.timeoutMs, fields);
-    const plan = this.#planFor(called, policy);
-    call.plan = this.withTe(rule?.hasExtras === true ? this.#planOfRule(plan, rule, call.method) : plan, hasTe);
+    const { revision } = policy;
+    const plan =
+      way?.isDirect === true
+        ? this.#plans.outside(way, revision)
+        : this.#plans.for(called, this.#deps.policy.seenEpoch, revision);
+    call.plan = this.withTe(rule?.hasExtras === true ? this.#plans.ofRule(plan, rule, call.method) : plan, hasTe);
     const refused =
       refusalOfStale(rule, this.#deps.policy, policy.revision) ?? this.#effects.abort(rule, policy.revision);
     if (refused !== undefined) call.answer(refused);
     else if (rule?.hasExtras === true) this.#effects.attach(call, rule);
     return !call.settled;
-  }
-
-  #planOfRule(plan: ForwardPlan, rule: CompiledRouteRule, method: string): ForwardPlan {
-    const known = this.#rulePlans.get(rule);
-    if (known?.of === plan) return known.for(method);
-    const made = new RulePlans(plan, rule);
-    this.#rulePlans.set(rule, made);
-    return made.for(method);
   }
 
   /** Holds the call for as long as the route's fault says, if it is for it; it is carried then. */
@@ -289,6 +284,11 @@ export class Outbound extends CallSide {
     return this.#choice.hasOther(call, endpoint) && this.mayRetry(call, false);
   }
 
+  override close(): void {
+    this.#outside.close();
+    super.close();
+  }
+
   override attemptEnded(call: Call, endpoint: string, outcome: AttemptOutcome, tookMs: number): void {
     const { traffic, retry } = call;
     const what = outcomeOf(outcome, call.code, call.isNearlyLate);
@@ -304,6 +304,7 @@ export class Outbound extends CallSide {
   override ended(call: Call): void {
     super.ended(call);
     call.traffic?.breaker.ended();
+    this.#outside.ended(call);
   }
 
   /** Sends the route's timeout in place of the caller's if it ends earlier. */
@@ -315,22 +316,6 @@ export class Outbound extends CallSide {
     fields.add("grpc-timeout", renderGrpcTimeout(call.dueAtMs - this.nowMs()));
   }
 
-  #planFor(called: CalledService, { revision }: EvaluatedPolicy): ForwardPlan {
-    const epoch = this.#deps.policy.seenEpoch;
-    if (epoch !== this.#plansEpoch || revision !== this.#plansRevision) {
-      this.#plans.clear();
-      this.#plansEpoch = epoch;
-      this.#plansRevision = revision;
-    }
-    let plan = this.#plans.get(called);
-    if (plan === undefined) {
-      const last = [new PreparedField(headerNames.epoch, String(epoch)), ...this.#labels];
-      plan = { first: called.first, last, revision };
-      this.#plans.set(called, plan);
-    }
-    return plan;
-  }
-
   override carry(call: Call): void {
     const { traffic } = call;
     if (call.isLate) call.onDue();
@@ -339,9 +324,11 @@ export class Outbound extends CallSide {
   }
 
   #notReached(call: Call, failure: unknown): void {
-    const revision = call.plan?.revision;
-    if (failure !== undefined) call.answer(answerFor(failure, `no endpoint of ${call.service} is reached`, revision));
-    else call.answer(unavailableAnswer("no-endpoint", renderNoEndpoint(call.service, call.rule), revision));
+    const { service, plan } = call;
+    const revision = plan?.revision;
+    if (failure !== undefined) call.answer(answerFor(failure, `no endpoint of ${service} is reached`, revision));
+    else if (plan?.isOutside === true) call.answer(this.#outside.none(service, revision));
+    else call.answer(unavailableAnswer("no-endpoint", renderNoEndpoint(service, call.rule), revision));
   }
 }
 

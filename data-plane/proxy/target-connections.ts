@@ -206,8 +206,7 @@ export class TargetConnections implements SessionWatcher, Timed {
   /** Opens a session. Resolves to the error if that failed, otherwise to undefined. */
   async #open(target: UpstreamTarget): Promise<unknown> {
     try {
-      const { session } = this.#options;
-      const { key, version } = target;
+      const { key, version, session = this.#options.session } = target;
       this.#take(await UpstreamSession.open(await target.dial(), session, this.#deps.engine, key, version));
       return undefined;
     } catch (error) {

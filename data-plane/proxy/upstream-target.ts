@@ -10,6 +10,8 @@ export interface UpstreamTarget {
   readonly version?: string;
   /** Connects, and proves that the other side has the expected identity. Fails with an AshlarError. */
   dial(): Promise<Socket>;
+  /** Left out: the options of the pool. */
+  readonly session?: UpstreamSessionOptions;
   /** Returns why no further connection may be made now, or undefined if one may. Left out: one always may. */
   whyNotDial?(): string | undefined;
 }

@@ -1,4 +1,5 @@
 /** The trust record in force, as TLS asks for it. */
+import type { TrustedEgress } from "../../core/egress/trusted-egress.js";
 import type { Signed, Trust } from "../../core/model.js";
 import type { TrustedIssuer } from "../../core/token/token-model.js";
 import type { TrustView } from "../ports.js";
@@ -8,9 +9,10 @@ interface Compiled {
   readonly rootsPem: readonly string[];
   readonly revoked: ReadonlySet<string>;
   readonly issuers: readonly TrustedIssuer[];
+  readonly egresses: readonly TrustedEgress[];
 }
 
-const nothing: Compiled = { record: undefined, rootsPem: [], revoked: new Set(), issuers: [] };
+const nothing: Compiled = { record: undefined, rootsPem: [], revoked: new Set(), issuers: [], egresses: [] };
 
 /** The source of the trust record. */
 export interface TrustSource {
@@ -24,7 +26,7 @@ export function createTrustView(source: TrustSource, mesh: string): TrustView {
   let compiled = nothing;
   const now = (): Compiled => {
     const record = source.trusting();
-    if (record !== undefined && record !== compiled.record) compiled = compile(record, mesh, compiled.issuers);
+    if (record !== undefined && record !== compiled.record) compiled = compile(record, mesh, compiled);
     return compiled;
   };
   return {
@@ -34,6 +36,9 @@ export function createTrustView(source: TrustSource, mesh: string): TrustView {
     get rootsPem() {
       return now().rootsPem;
     },
+    get egresses() {
+      return now().egresses;
+    },
     get issuers() {
       return now().issuers;
     },
@@ -42,15 +47,20 @@ export function createTrustView(source: TrustSource, mesh: string): TrustView {
   };
 }
 
-function compile(record: Signed<Trust>, mesh: string, before: readonly TrustedIssuer[]): Compiled {
-  const { issuers } = record.body;
+function compile(record: Signed<Trust>, mesh: string, before: Compiled): Compiled {
+  const { issuers, egresses } = record.body;
   const bundle = record.body.bundles.find((one) => one.trustDomain === mesh);
   return {
     record,
     rootsPem: (bundle?.x509Roots ?? []).map(renderPem),
-    issuers: JSON.stringify(before) === JSON.stringify(issuers) ? before : issuers,
+    issuers: sameOr(before.issuers, issuers),
+    egresses: sameOr(before.egresses, egresses),
     revoked: new Set(record.body.revocations.map((revocation) => revocation.serial)),
   };
+}
+
+function sameOr<Value>(before: Value, now: Value): Value {
+  return JSON.stringify(before) === JSON.stringify(now) ? before : now;
 }
 
 /** RFC 7468. */

@@ -1,6 +1,7 @@
 /** Small real implementations of the data plane's ports, set by hand. */
 
 import { digestOf } from "../../core/digest.js";
+import type { TrustedEgress } from "../../core/egress/trusted-egress.js";
 import { buildSpiffeId } from "../../core/identity.js";
 import type { Journal } from "../../core/kinds/journal/journal.js";
 import type { JwtIssuer } from "../../core/kinds/jwt-issuer/jwt-issuer.js";
@@ -81,6 +82,7 @@ export class FakeTrust implements TrustView {
   rootsPem: readonly string[];
   readonly revoked = new Set<string>();
   issuers: readonly TrustedIssuer[] = [];
+  egresses: readonly TrustedEgress[] = [];
   readonly #listeners = new Listeners<void>();
 
   constructor(rootsPem: readonly string[]) {

@@ -55,6 +55,8 @@ function checkExposed(caller: string, { expose }: EdgeListener, place: string, c
   const exposedBy = new Map<string, string>();
   for (const [index, { service, methods }] of expose.entries()) {
     if (!checker.service(service, `${place}.expose[${index}].service`)) continue;
+    if (checker.isOutside(service))
+      checker.error(`${place}.expose[${index}].service`, `${service} is an Egress: clients outside call it there`);
     checker.methods(service, methods, `${place}.expose[${index}].methods`);
     for (const method of methods) {
       const before = exposedBy.get(method);

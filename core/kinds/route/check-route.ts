@@ -34,10 +34,20 @@ export function checkRoute({ service, rules }: Routed, checker: PolicyChecker): 
 }
 
 /** What is outside has addresses, and no versions or labels by which one could choose among them. */
-function checkOutside(service: string, { split, mirror }: RouteRule, place: string, checker: PolicyChecker): void {
+function checkOutside(
+  service: string,
+  { split, mirror, rewrite }: RouteRule,
+  place: string,
+  checker: PolicyChecker,
+): void {
   const why = `${service} is an Egress, whose addresses have no versions and labels`;
   if (split.length > 0) checker.error(`${place}.split`, `${why}: leave split out`);
   if (mirror !== undefined) checker.error(`${place}.mirror`, `${why}: leave mirror out`);
+  if (rewrite !== undefined)
+    checker.error(
+      `${place}.rewrite`,
+      `${service} is an Egress: a call leaves the mesh under the method that was judged`,
+    );
 }
 
 function checkVersions(service: string, { split, mirror }: RouteRule, place: string, checker: PolicyChecker): void {

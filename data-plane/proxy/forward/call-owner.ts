@@ -91,6 +91,8 @@ export interface ForwardPlan {
   readonly last: readonly PreparedField[];
   /** The revision by which this proxy judged the call. */
   readonly revision: number;
+  /** The upstream is outside the mesh: what it says of revisions and decisions is not passed on. */
+  readonly isOutside?: boolean;
   /**
    * The fields that the route removes from the request; those that it adds are in `last`. If left out, as with
    * `response`, nothing changes.

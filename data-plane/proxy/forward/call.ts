@@ -174,7 +174,8 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
 
   onResponse(stream: Stream, fields: FieldBlock, endStream: boolean): void {
     if (endStream && fields.find(fieldName.grpcStatus) >= 0) {
-      if (this.owner.fromPeer && fields.find(meshField.unprocessed) >= 0 && this.#goesElsewhere()) return;
+      const isToPeer = this.owner.fromPeer && this.plan?.isOutside !== true;
+      if (isToPeer && fields.find(meshField.unprocessed) >= 0 && this.#goesElsewhere()) return;
       if (this.#triesAgain(grpcStatusOf(fields), "answered", fields)) return;
       this.messages.forget();
       this.#finish(fields);

@@ -111,7 +111,7 @@ export function passTrailers(
   fields: FieldBlock,
   excess: string,
 ): number {
-  const { fromPeer } = owner;
+  const fromPeer = owner.fromPeer && call.plan?.isOutside !== true;
   dropReservedFields(fields, fromPeer);
   const own = call.plan?.revision;
   const last = own === undefined || (fromPeer && fields.find(meshField.revision) >= 0) ? null : revisionField(own);

@@ -28,6 +28,8 @@ export interface UpstreamSessionOptions {
   readonly patientKeepaliveMs: number;
   /** Whether the other side is a proxy, which other callers share; otherwise it is this proxy's own application. */
   readonly toProxy: boolean;
+  /** Whether it is neither, but a server outside the mesh; `toProxy` is true then. */
+  readonly isOutside?: boolean;
 }
 
 export const upstreamSessionDefaults: UpstreamSessionOptions = {
@@ -96,7 +98,8 @@ export class UpstreamSession implements ConnectionOwner {
     this.#wire = new SocketConnection(socket, false, limits, this, engine);
     this.connection = this.#wire.connection;
     this.#engine = engine;
-    this.#other = { who: options.toProxy ? "a peer proxy" : "the own application", name };
+    const who = options.isOutside === true ? "an egress" : options.toProxy ? "a peer proxy" : "the own application";
+    this.#other = { who, name };
     const nowMs = (): number => engine.loop.time();
     this.#cancels = options.toProxy ? new SlowCancels(nowMs, () => this.released()) : undefined;
   }

@@ -1,0 +1,129 @@
+/** The addresses of one host outside, asked for again when DNS says that they may have changed. */
+import { isIP } from "node:net";
+import { isAshlarError, messageOf } from "../../core/errors.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { Logger } from "../../runtime/log.js";
+import { plainIp } from "../../runtime/networks.js";
+import { type DnsResolver, resolveHost } from "./resolve-host.js";
+
+export interface HostAddressesDeps {
+  readonly resolver: DnsResolver;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Called when the addresses are others. */
+  onChange(): void;
+  /** Returns why no call may go to an address, or undefined. */
+  whyNot(address: string): string | undefined;
+}
+
+const againMs = { min: 1000, max: 30_000 } as const;
+/** Addresses that cannot be asked for again are used for so long. */
+const staleMsMax = 600_000;
+
+export class HostAddresses {
+  readonly #deps: HostAddressesDeps;
+  readonly #host: string;
+  readonly #name: string;
+  readonly #stop = new AbortController();
+  #all: readonly string[] = [];
+  #problem = "it is not resolved yet";
+  #first: Promise<void> | undefined;
+  #failures = 0;
+  #heardMs = Number.NEGATIVE_INFINITY;
+  /** The addresses that were refused, as they were logged. */
+  #told = "";
+
+  /** `name`: what it is in policy. Nothing is asked for before the first `ready`. */
+  constructor(deps: HostAddressesDeps, name: string, host: string) {
+    this.#deps = deps;
+    this.#name = name;
+    this.#host = host.replace(/^\[(.*)\]$/, "$1");
+    if (isIP(this.#host) !== 0) {
+      this.#first = Promise.resolve();
+      this.#take([plainIp(this.#host)]);
+    }
+  }
+
+  /** Those that calls may go to; the same list until it changes. */
+  get addresses(): readonly string[] {
+    return this.#all;
+  }
+
+  /** Why there are none; "" if there are some. */
+  get problem(): string {
+    return this.#problem;
+  }
+
+  /** Resolves when the host was resolved, or could not be, for the first time. */
+  ready(): Promise<void> {
+    this.#first ??= this.#follow();
+    return this.#first;
+  }
+
+  close(): void {
+    this.#stop.abort();
+  }
+
+  /** Resolves after the first answer, and goes on asking. */
+  async #follow(): Promise<void> {
+    const waitMs = await this.#ask();
+    void this.#goOn(waitMs);
+  }
+
+  async #goOn(firstMs: number): Promise<void> {
+    const { signal } = this.#stop;
+    for (let waitMs = firstMs; ; waitMs = await this.#ask()) {
+      await this.#deps.clock.sleep(waitMs, signal);
+      if (signal.aborted) return;
+    }
+  }
+
+  /** Returns after how many milliseconds to ask again. */
+  async #ask(): Promise<number> {
+    const { resolver, clock, log } = this.#deps;
+    try {
+      const { addresses, ttlMs } = await resolveHost(resolver, this.#host);
+      this.#failures = 0;
+      this.#heardMs = clock.monotonicMs();
+      this.#take(addresses);
+      return ttlMs;
+    } catch (error) {
+      this.#failures++;
+      // what does not exist any more is gone at once; while no server answers, what is known goes on
+      const isKept = !isAshlarError(error, "not_found") && clock.monotonicMs() - this.#heardMs < staleMsMax;
+      if (!isKept) this.#have([], messageOf(error));
+      if (this.#failures === 1)
+        log.warn("the address of an egress cannot be resolved", {
+          egress: this.#name,
+          error: messageOf(error),
+          isKept,
+        });
+      return Math.min(againMs.max, againMs.min * 2 ** (this.#failures - 1));
+    }
+  }
+
+  /** I4: an address that points inside gets no call, whoever says that it is the host's. */
+  #take(found: readonly string[]): void {
+    const refused: string[] = [];
+    const good = found.filter((address) => {
+      const why = this.#deps.whyNot(address);
+      if (why !== undefined) refused.push(`${address} ${why}`);
+      return why === undefined;
+    });
+    const told = refused.join("; ").slice(0, 1000);
+    if (told !== "" && told !== this.#told)
+      this.#deps.log.warn("addresses of an egress point inside and get no calls", {
+        egress: this.#name,
+        refused: told,
+      });
+    this.#told = told;
+    this.#have(good, good.length > 0 ? "" : `${this.#host} is refused: ${told}`);
+  }
+
+  #have(addresses: readonly string[], problem: string): void {
+    this.#problem = problem;
+    if (addresses.length === this.#all.length && addresses.every((one, index) => one === this.#all[index])) return;
+    this.#all = addresses;
+    this.#deps.onChange();
+  }
+}
