@@ -4,6 +4,7 @@ import type { Clock } from "../runtime/clock.js";
 import type { AdminClient } from "./client.js";
 import type { AdminContext } from "./context.js";
 import { type OutputFormat, renderJson } from "./output.js";
+import type { Terminal } from "./terminal.js";
 
 export interface Cli {
   readonly clock: Clock;
@@ -15,6 +16,8 @@ export interface Cli {
   note(text: string): void;
   /** The operator's context. Fails with `invalid_argument` if there is none. */
   readContext(command: Command): AdminContext;
+  /** Opens the terminal that stdout and stdin are. Returns undefined if they are none. It must be closed. */
+  openTerminal(): Terminal | undefined;
   /** Asks at the terminal. Returns undefined if there is no terminal. */
   confirm(question: string): Promise<boolean | undefined>;
   /**

@@ -39,6 +39,13 @@ export type {
 } from "../proto/gen/ashlar/v1/admin.js";
 export type { AuditEntry } from "../proto/gen/ashlar/v1/audit.js";
 export type { CreateConsoleLinkResponse } from "../proto/gen/ashlar/v1/console.js";
+export type {
+  TapCallsResponse,
+  TapFilter,
+  TappedCall,
+  TrafficPair,
+  WatchTrafficResponse,
+} from "../proto/gen/ashlar/v1/look.js";
 export type { ListSigningKeysResponse, SigningKeyInfo } from "../proto/gen/ashlar/v1/trust.js";
 
 type Definition = typeof AdminServiceService;

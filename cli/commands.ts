@@ -35,6 +35,8 @@ const loaders: Readonly<Record<string, () => Promise<AddCommand>>> = {
   can: async () => (await import("./commands/can.js")).addCanCommand,
   "who-can": async () => (await import("./commands/who-can.js")).addWhoCanCommand,
   audit: async () => (await import("./commands/audit.js")).addAuditCommand,
+  tap: async () => (await import("./commands/tap.js")).addTapCommand,
+  top: async () => (await import("./commands/top.js")).addTopCommand,
   journal: async () => (await import("./commands/journal.js")).addJournalCommand,
   nats: async () => (await import("./commands/nats.js")).addNatsCommand,
   schema: async () => (await import("./commands/schema.js")).addSchemaCommand,

@@ -53,10 +53,11 @@ process.stdout.on("error", () => process.exit(0)); // the reader of the pipe has
 
 /** Everything but processes: loaded only when it is asked for, since a process would keep it in memory for good. */
 async function runCommand(argv: readonly string[]): Promise<number> {
-  const [{ runCli }, { defaultContextPath }, { systemClock }] = await Promise.all([
+  const [{ runCli }, { defaultContextPath }, { systemClock }, { openTerminal }] = await Promise.all([
     import("./program.js"),
     import("./context.js"),
     import("../runtime/clock.js"),
+    import("./terminal.js"),
   ]);
   return runCli(argv, {
     clock: systemClock,
@@ -67,6 +68,10 @@ async function runCommand(argv: readonly string[]): Promise<number> {
     readStdin: () => text(process.stdin),
     confirm: process.stdin.isTTY && process.stderr.isTTY ? askHere : undefined,
     terminalColumns: process.stderr.isTTY ? process.stderr.columns : undefined,
+    openTerminal:
+      process.stdin.isTTY && process.stdout.isTTY
+        ? () => openTerminal(process.stdin, process.stdout, process.env.NO_COLOR === undefined)
+        : undefined,
     runProcess,
   });
 }

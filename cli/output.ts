@@ -51,6 +51,24 @@ export function yesOrNo(value: boolean): string {
   return value ? "yes" : "no";
 }
 
+const hidden = /[\p{C}\p{Zl}\p{Zp}]/gu;
+const escaped = (character: string): string => {
+  const code = character.codePointAt(0) ?? 0;
+  return code > 0xffff ? `\\u{${code.toString(16)}}` : `\\u${code.toString(16).padStart(4, "0")}`;
+};
+
+/** Text that others chose, on one line: what a terminal would obey or not show is written as an escape. */
+export function visible(text: string): string {
+  return text.replace(hidden, escaped);
+}
+
+/** JSON on one line, with nothing in it that a terminal would obey. */
+export function jsonLine(value: unknown): string {
+  return JSON.stringify(value).replace(/[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
+    [...character.split("")].map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`).join(""),
+  );
+}
+
 /** Text from elsewhere on one line, without control characters that a terminal would obey. */
 export function plain(text: string): string {
   return text.replace(/\p{Cc}+/gu, " ").trim();

@@ -10,6 +10,7 @@ import { loadCommands } from "./commands.js";
 import { type AdminContext, readContext } from "./context.js";
 import { refuseTwice, withExample } from "./options.js";
 import { createProgress } from "./progress.js";
+import type { Terminal } from "./terminal.js";
 
 /** 0 done · 1 refused or failed · 2 wrong use · 3 could not reach. */
 export type ExitCode = 0 | 1 | 2 | 3;
@@ -27,6 +28,8 @@ export interface CliDeps {
   readStdin(): Promise<string>;
   /** The width of the terminal that stderr is; undefined: it is none. */
   readonly terminalColumns?: number | undefined;
+  /** Opens the terminal that stdout and stdin are, for what goes on until it is left; undefined: there is none. */
+  readonly openTerminal?: (() => Terminal) | undefined;
   /** Asks at the terminal; undefined if there is none. */
   readonly confirm?: ((question: string) => Promise<boolean>) | undefined;
   /** Runs a control plane, proxy or gateway to its end; resolves with its exit code. */
@@ -121,6 +124,7 @@ function createCli(deps: CliDeps): Cli {
     print: (text) => deps.writeOut(`${text}\n`),
     note: (text) => deps.writeError(`${text}\n`),
     progress: createProgress(deps),
+    openTerminal: () => deps.openTerminal?.(),
     confirm: async (question) => deps.confirm?.(question),
     withAdmin: async (command, work) => {
       const admin = open(contextOf(command));

@@ -28,6 +28,7 @@ import { checkPlaceThere, checkWholeFolder } from "./identity/whole-folder.js";
 import { createJournalReader } from "./journal/journal-reader.js";
 import { openJournals } from "./journal/open-journals.js";
 import { createOperatorJudge } from "./listeners.js";
+import { openLooking } from "./look/open-looking.js";
 import { openMembers } from "./membership/members.js";
 import { noteJoined, openPlace, refreshPlace } from "./membership/place.js";
 import { type OpenedNats, openNats } from "./nats/open-nats.js";
@@ -215,6 +216,7 @@ async function startParts(
   const adminService = createAdminService({
     mesh,
     console: desk,
+    ...openLooking({ mesh, signer, bus, reader, clock, log, random, fleet }),
     ledger,
     publisher,
     decisions,

@@ -18,6 +18,7 @@ const recordTypes = [
   "ashlar-approval",
   "ashlar-journal-resolution",
   "ashlar-journal-seal",
+  "ashlar-look",
 ] as const;
 export type RecordType = (typeof recordTypes)[number];
 

@@ -17,6 +17,7 @@ import { listenAgain } from "./inbound-port.js";
 import { Journal, keysOf, processLifeBytes } from "./journal/journal.js";
 import { NatsLimitExchange } from "./limits/nats-limit-exchange.js";
 import { ShareLoop } from "./limits/share-loop.js";
+import { CallTap } from "./look/call-tap.js";
 import { Carrier, type CarrierOptions, type MakeEdge } from "./proxy/carrier.js";
 import type { Carrying } from "./proxy/carrying.js";
 import { createProxyEngine, logFault } from "./proxy/forward/proxy-engine.js";
@@ -69,6 +70,7 @@ export async function carryHere(config: ProxyConfig, parts: Parts, signal: Abort
     await openEdges(config, parts, signal),
   );
   let closed: Promise<void> | undefined;
+  let tap: CallTap | undefined;
   return {
     listenInbound: (address) => carrier.listenInbound(address),
     listenOutbound: (index, address) => carrier.listenOutbound(index, address),
@@ -81,6 +83,12 @@ export async function carryHere(config: ProxyConfig, parts: Parts, signal: Abort
     },
     reasonsNotReady: () => [],
     metrics,
+    countCalls: async () => metrics.calls.kinds(),
+    tap: (taps, tell) => {
+      tap ??= new CallTap(parts.clock, tell);
+      tap.want(taps);
+      telemetry.show(taps.length === 0 ? null : tap);
+    },
   };
 }
 

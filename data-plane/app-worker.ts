@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
 import { messageOf } from "../core/errors.js";
+import { encodeTapReport } from "../core/wire/look.js";
 import { systemClock } from "../runtime/clock.js";
 import { createLogger, type Logger } from "../runtime/log.js";
 import { StatementReader } from "../runtime/statement-reader.js";
@@ -9,6 +10,7 @@ import { StatementWriter } from "../runtime/statement-writer.js";
 import { Egresses } from "./egress/egresses.js";
 import { Journal, keysOf } from "./journal/journal.js";
 import { ShareLoop } from "./limits/share-loop.js";
+import { CallTap, type WantedTap } from "./look/call-tap.js";
 import { Carrier } from "./proxy/carrier.js";
 import { createProxyEngine, logFault, type ProxyEngine } from "./proxy/forward/proxy-engine.js";
 import { Reaches } from "./proxy/reaches.js";
@@ -55,6 +57,11 @@ class Worker {
   #telemetry: OpenedTelemetry | undefined;
   /** Ends what outlives calls. */
   readonly #life = new AbortController();
+  #tapped = false;
+  readonly #tap = new CallTap(systemClock, (report) => {
+    const bytes = encodeTapReport(report, this.#ports.identity.current);
+    this.#line.send({ kind: "tapped", report: bytes });
+  });
 
   constructor(line: WorkerLine, setup: WorkerSetup, end: () => void) {
     this.#line = line;
@@ -83,6 +90,9 @@ class Worker {
         return;
       case "connection":
         this.#connect(message.listener, socket);
+        return;
+      case "taps":
+        this.#taps(message.taps);
         return;
       case "close":
         this.#life.abort();
@@ -154,6 +164,7 @@ class Worker {
     if (options.telemetry !== undefined) {
       const deps = { policy, identity, clock: systemClock, log: this.#log, ...random, metrics: this.#metrics };
       this.#telemetry = openTelemetry(deps, options.telemetry);
+      if (this.#tapped) this.#telemetry.show(this.#tap);
     }
     const watch = this.#telemetry?.watch;
     const { egress } = options;
@@ -176,6 +187,12 @@ class Worker {
       keys: () => keysOf(trusting()),
     };
     return new Journal(deps, options.service, { processLife: journalLife, workers });
+  }
+
+  #taps(taps: readonly WantedTap[]): void {
+    this.#tap.want(taps);
+    this.#tapped = taps.length > 0;
+    this.#telemetry?.show(this.#tapped ? this.#tap : null);
   }
 
   #connect(listener: ListenerName, socket: Socket | undefined): void {

@@ -14,6 +14,8 @@ import { carryHere, carryInWorkers, listenForCalls, prepareWorkers } from "./app
 import { closeParts, joinOrLoad, openParts, type Parts, type ProxySurroundings } from "./app-parts.js";
 import type { ProxyConfig } from "./config.js";
 import { type Listening, listeningOf, renderListening } from "./listening.js";
+import { tellOfCalls } from "./look/call-teller.js";
+import { HeardOrders } from "./look/heard-orders.js";
 import type { Carrying } from "./proxy/carrying.js";
 import { drain, drainDefaults } from "./proxy/drain.js";
 import { prepareSocketPath } from "./proxy/socket-path.js";
@@ -103,6 +105,8 @@ async function serve(
     const listeners = await listenForCalls(config, carrying, doors, parts.log);
     const bound = listeners.inbound;
     const agent = await openAgent(config, parts, carrying, doors, bound);
+    const orders = new HeardOrders({ ...parts, mesh: parts.identity.current.mesh }, life.signal);
+    tellOfCalls({ ...parts, carrying, orders, random: Math.random }, life.signal);
     const serving: Serving = { carrying, agent, closers, doors, takeover: undefined, draining: false };
     closers.push(() => void agent?.stop(0));
     const status = await openStatus(config, parts, serving, surroundings);

@@ -9,6 +9,7 @@ import {
   heartbeatSubject,
   journaledPrefix,
   journalSubject,
+  lookSubject,
   readPrefix,
 } from "../core/wire/subjects.js";
 import { directGetSubject } from "./nats-permissions.js";
@@ -38,4 +39,5 @@ export const meshExports: readonly AccountLink[] = [
 /** What the proxies' account exports and the mesh's account imports. */
 export const proxyExports: readonly AccountLink[] = [
   { name: "heartbeats", subject: heartbeatSubject("*", "*"), type: "stream" },
+  { name: "told-calls", subject: lookSubject("*", "*", "*"), type: "stream" },
 ];

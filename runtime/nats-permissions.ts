@@ -18,6 +18,8 @@ import {
   journalStream,
   journalSubject,
   limitsSubject,
+  lookOrderSubject,
+  lookSubject,
   proxyInbox,
   readPrefix,
   streamOf,
@@ -85,6 +87,7 @@ export function controlPlanePermissions(inboxPrefix: string): NatsPermissions {
       "ashlar.blob.*.*",
       auditSubject,
       freshnessSubject,
+      lookOrderSubject,
       journalSubject("*", "resolution", "*"),
       journalSealSubject("*"),
       "$JS.API.STREAM.NAMES",
@@ -92,7 +95,7 @@ export function controlPlanePermissions(inboxPrefix: string): NatsPermissions {
       "$JS.API.STREAM.MSG.GET.*",
       directGetSubject("*"),
     ],
-    subscribe: [`${readPrefix}.>`, heartbeatSubject("*", "*"), `${inboxPrefix}.>`],
+    subscribe: [`${readPrefix}.>`, heartbeatSubject("*", "*"), lookSubject("*", "*", "*"), `${inboxPrefix}.>`],
   };
 }
 
@@ -107,6 +110,7 @@ export function proxyPermissions(service: string, proxyId: string): NatsPermissi
       heartbeatSubject(service, proxyId),
       decisionSubject(service, proxyId),
       limitsSubject(service, proxyId),
+      lookSubject(service, proxyId, "*"),
       journalSubject(service, "entry", "*"),
       journalSubject(service, "outcome", "*"),
       ...[...readStreams, journalStream(service)].map(directGetSubject),

@@ -85,8 +85,11 @@ export class StatementReader {
     this.#deps = deps;
   }
 
-  /** What is said now and once: a heartbeat or limit report. Fails as `read` does, on one that came before, and with `stale` on the first word of a proxy that is old. */
-  hear(kind: "heartbeat" | "limits", message: Pick<BusMessage, "subject" | "data" | "header" | "relayed">): Stated {
+  /** What is said now and once: a heartbeat, a limit report, or what is told about calls. Fails as `read` does, on one that came before, and with `stale` on the first word of a proxy that is old. */
+  hear(
+    kind: "heartbeat" | "limits" | "look",
+    message: Pick<BusMessage, "subject" | "data" | "header" | "relayed">,
+  ): Stated {
     const nowMs = this.#deps.clock.nowMs();
     const place = (writer: FleetWriter): string => `${kind} ${writer.proxyId}`;
     const stated = this.#read(kind, message, nowMs, ({ counter }, writer) => {

@@ -34,6 +34,7 @@ export const auditActions = [
   "approve",
   "recover",
   "resolve",
+  "look",
 ] as const;
 export type AuditAction = (typeof auditActions)[number];
 

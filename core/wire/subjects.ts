@@ -82,15 +82,21 @@ export const heartbeatSubject = (service: string, proxyId: string): string => `a
 /** A proxy's reports about limits that its service shares; plain NATS, only that proxy may write it, its service reads it. */
 export const limitsSubject = (service: string, proxyId: string): string => `ashlar.limits.${service}.${proxyId}`;
 
+/** Orders to tell about calls; plain NATS, written by control planes only. */
+export const lookOrderSubject = `${readPrefix}.tap`;
+/** What a proxy tells about calls; plain NATS, only that proxy may write it. `order`: the order's id, or "*". */
+export const lookSubject = (service: string, proxyId: string, order: string): string =>
+  `ashlar.tap.${service}.${proxyId}.${order}`;
+
 /** A proxy's private inbox prefix. */
 export const proxyInbox = (proxyId: string): string => `_INBOX_${proxyId}`;
 
-const ofProxies: ReadonlySet<string> = new Set(["endpoint", "heartbeat", "decision", "limits"]);
+const ofProxies: ReadonlySet<string> = new Set(["endpoint", "heartbeat", "decision", "limits", "tap"]);
 
 /** The service and proxy id of a subject that one proxy may write. */
 export function parseFleetSubject(subject: string): { readonly service: string; readonly proxyId: string } | undefined {
   const [root, kind, service, proxyId, ...rest] = subject.split(".");
   if (root !== "ashlar" || kind === undefined || !ofProxies.has(kind)) return undefined;
-  if (service === undefined || proxyId === undefined || rest.length > 0) return undefined;
+  if (service === undefined || proxyId === undefined || rest.length !== (kind === "tap" ? 1 : 0)) return undefined;
   return { service, proxyId };
 }

@@ -1,8 +1,9 @@
 import type { HostPort, SocketAddress } from "../../runtime/config.js";
+import type { ToldCarrying } from "../look/call-teller.js";
 import type { Metrics } from "../status/metrics.js";
 
 /** Carries a proxy's calls, in this process or in worker processes. */
-export interface Carrying {
+export interface Carrying extends ToldCarrying {
   /**
    * Listens for calls of other proxies. Returns the address with its real port. Fails with `unavailable` if the port is
    * taken.

@@ -1,14 +1,15 @@
 /** The counts of one kind of calls: by one caller, to one method of one version of a service. */
 
+import { callBoundsMs, codesCount } from "../../core/look/look-model.js";
 import type { Exemplar } from "../../runtime/metrics-text.js";
 import { answerReasons } from "../proxy/answer.js";
 import type { Direction } from "../proxy/proxy-metrics.js";
 
 export type { Exemplar };
 
-export const bucketsSeconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60];
-const bucketsMs = bucketsSeconds.map((seconds) => seconds * 1000);
-const codesMax = 17;
+const bucketsMs = callBoundsMs;
+export const bucketsSeconds = bucketsMs.map((ms) => ms / 1000);
+const codesMax = codesCount;
 
 /** Where each number is in `CallKind.numbers`. Codes come first. */
 export const numberPlaces = {

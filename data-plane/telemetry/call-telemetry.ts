@@ -3,6 +3,7 @@ import { status } from "@grpc/grpc-js";
 import type { CompiledTelemetry } from "../../core/policy/compiled-telemetry.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { FieldBlock } from "../http2/field-block.js";
+import type { CallTap } from "../look/call-tap.js";
 import type { CallPolicy, EvaluatedPolicy } from "../ports.js";
 import type { CallWatch } from "../proxy/call-watch.js";
 import type { Call } from "../proxy/forward/call.js";
@@ -45,6 +46,9 @@ export class CallTelemetry implements CallWatch {
   #bytes: Buffer = Buffer.alloc(0);
   #at = 0;
 
+  /** Shows calls to those who asked; null: nobody did. */
+  tap: Pick<CallTap, "offer"> | null = null;
+
   constructor(deps: CallTelemetryDeps) {
     this.#deps = deps;
   }
@@ -77,6 +81,7 @@ export class CallTelemetry implements CallWatch {
   }
 
   ended(call: Call): void {
+    if (this.tap !== null) this.tap.offer(call);
     const { seen, reason, code } = call;
     if (seen === null && reason === undefined && (code === status.OK || !isServerError(code))) return;
     this.#finish(call, seen instanceof SeenCall ? seen : undefined);

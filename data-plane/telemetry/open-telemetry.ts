@@ -2,6 +2,7 @@
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
 import { productVersion } from "../../runtime/product-version.js";
+import type { CallTap } from "../look/call-tap.js";
 import type { CallIdentity, CallPolicy } from "../ports.js";
 import type { CallWatch } from "../proxy/call-watch.js";
 import type { Metrics } from "../status/metrics.js";
@@ -29,6 +30,8 @@ export interface OpenTelemetryDeps {
 
 export interface OpenedTelemetry {
   readonly watch: CallWatch;
+  /** Shows calls that are over to `tap` from now on; null: to nobody. */
+  show(tap: CallTap | null): void;
   /** Writes and sends what waits, within bounds. */
   close(): Promise<void>;
 }
@@ -59,6 +62,9 @@ export function openTelemetry(deps: OpenTelemetryDeps, { otlp, accessLog }: Tele
   });
   return {
     watch,
+    show: (tap) => {
+      watch.tap = tap;
+    },
     close: async () => {
       await Promise.all([spans?.close(), lines.close()]);
     },

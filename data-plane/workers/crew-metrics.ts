@@ -14,6 +14,7 @@ import type { ShadowCounts } from "../../core/shadow/shadow-model.js";
 import type { Clock } from "../../runtime/clock.js";
 import { linesOf, type MetricsFormat, writeInTurns } from "../../runtime/metrics-text.js";
 import { callLines } from "../status/call-lines.js";
+import type { KindCounts } from "../status/call-table.js";
 import type { Metrics, MetricsSnapshot } from "../status/metrics.js";
 import type { Crew } from "./crew.js";
 import { CrewCalls, isTable, type TableCounts } from "./crew-calls.js";
@@ -78,6 +79,12 @@ export class CrewMetrics {
     const sums = AggregatorRegistry.aggregate([...all, await this.#ended, ...this.#last.values()]);
     const lines = linesOf(format, await sums.getMetricsAsJSON());
     return writeInTurns(format, [lines, callLines(format, this.#calls.sum())]);
+  }
+
+  /** What all workers counted of calls by kind. */
+  async countCalls(): Promise<readonly KindCounts[]> {
+    await this.#measure();
+    return this.#calls.sum().kinds();
   }
 
   async measureUntil(signal: AbortSignal): Promise<void> {

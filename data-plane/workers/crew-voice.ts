@@ -11,6 +11,8 @@ export interface CrewVoice {
   brief(worker: number): void;
   asked(worker: number, what: Question): Promise<boolean | JournalAnswer>;
   refused(worker: number, instance: string): void;
+  /** A worker shows calls, as a report is encoded; fails if it is none. */
+  tapped(report: Uint8Array): void;
   /** A worker tells what is asked of limits that are shared. */
   limits(worker: number, report: LimitReport, scope: Limit["scope"]): void;
   /** Called when all workers that carry calls judge by this epoch; 0: none does. */

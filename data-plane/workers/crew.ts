@@ -15,7 +15,7 @@ import {
   type WorkerTask,
 } from "./messages.js";
 import type { SpawnWorker } from "./worker-process.js";
-import { fewest, newSlot, type Slot } from "./worker-slot.js";
+import { fewest, newSlot, type Slot, settle } from "./worker-slot.js";
 import {
   type Duty,
   isLate,
@@ -228,14 +228,10 @@ export class Crew {
         this.#voice?.brief(worker);
         this.#take({ kind: "briefed", worker });
         return;
-      case "done": {
-        slot.unread = 0;
-        const resolve = slot.requests.get(message.task);
-        slot.requests.delete(message.task);
-        resolve?.(message.problem === undefined ? message.value : undefined);
+      case "done":
+        settle(slot, message);
         this.#take({ kind: "done", worker, task: message.task, problem: message.problem });
         return;
-      }
       case "question":
         void this.#answer(worker, slot, message.question, message.what);
         return;
@@ -246,6 +242,9 @@ export class Crew {
       }
       case "refused":
         this.#voice?.refused(worker, message.instance);
+        return;
+      case "tapped":
+        this.#voice?.tapped(message.report);
         return;
       case "limits":
         this.#voice?.limits(worker, message.report, message.scope);

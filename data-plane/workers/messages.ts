@@ -18,6 +18,7 @@ import {
 } from "../../core/limit/limit-report.js";
 import type { Endpoint } from "../../core/model.js";
 import type { LogFormat, LogLevel } from "../../runtime/log.js";
+import type { WantedTap } from "../look/call-tap.js";
 import type { AppRegistration, CallIdentity } from "../ports.js";
 import type { CarrierOptions } from "../proxy/carrier.js";
 import type { ProxyEngineOptions } from "../proxy/forward/proxy-engine.js";
@@ -94,6 +95,8 @@ export type ToWorker =
   /** Sent with an accepted socket. */
   | { readonly kind: "connection"; readonly listener: ListenerName }
   | { readonly kind: "answer"; readonly question: number; readonly answer: Answered }
+  /** The calls that are to be shown from now on. */
+  | { readonly kind: "taps"; readonly taps: readonly WantedTap[] }
   /** Tells the worker to end at once. */
   | { readonly kind: "close" };
 
@@ -133,6 +136,8 @@ export type FromWorker =
   | { readonly kind: "closed"; readonly listener: ListenerName }
   /** The socket of the application with this name refused. */
   | { readonly kind: "refused"; readonly instance: string }
+  /** Calls that were asked for, as a report is encoded. */
+  | { readonly kind: "tapped"; readonly report: Uint8Array }
   /** The worker's demand for shared limits. */
   | { readonly kind: "limits"; readonly scope: Limit["scope"]; readonly report: LimitReport };
 
@@ -169,6 +174,8 @@ export function readFromWorker(value: unknown): FromWorker {
       return { kind: "closed", listener: message.listener === "inbound" ? "inbound" : integer(message.listener) };
     case "refused":
       return { kind: "refused", instance: text(message.instance) };
+    case "tapped":
+      return { kind: "tapped", report: bytes(message.report) };
     case "limits": {
       const { scope } = message;
       if (scope !== "proxy" && scope !== "mesh") throw invalid("a scope");

@@ -1,11 +1,14 @@
+import type { TapReport } from "../../core/look/look-model.js";
 import { whenAborted } from "../../runtime/abort.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { HostPort, SocketAddress } from "../../runtime/config.js";
 import type { Logger } from "../../runtime/log.js";
 import type { LimitExchange } from "../limits/limit-exchange.js";
+import type { WantedTap } from "../look/call-tap.js";
 import type { PolicyView } from "../ports.js";
 import type { Carrying } from "../proxy/carrying.js";
 import { inboundLimits, localLimits } from "../proxy/forward/listener-limits.js";
+import type { KindCounts } from "../status/call-table.js";
 import { createMetrics } from "../status/metrics.js";
 import type { RevisionSpread } from "../sync/revision-spread.js";
 import { Acceptor } from "./acceptor.js";
@@ -46,7 +49,7 @@ export class WorkerCarrier implements Carrying {
   constructor(deps: WorkerCarrierDeps, count: number) {
     this.#deps = deps;
     this.#crew = new Crew(deps, count);
-    this.#feed = new WorkerFeed(this.#crew);
+    this.#feed = new WorkerFeed(this.#crew, deps.clock);
     const own = createMetrics();
     this.#counted = new CrewMetrics(this.#crew, deps.clock, own);
     this.metrics = { watch: own.watch, render: (format) => this.#counted.render(format) };
@@ -123,6 +126,14 @@ export class WorkerCarrier implements Carrying {
       const end = this.#crew.workers[worker]?.lastEnd;
       return [`worker ${worker} does not carry calls${end === undefined ? "" : `: the one before ended with ${end}`}`];
     });
+  }
+
+  countCalls(): Promise<readonly KindCounts[]> {
+    return this.#counted.countCalls();
+  }
+
+  tap(taps: readonly WantedTap[], tell: (report: TapReport) => void): void {
+    this.#feed.taps.want(taps, tell);
   }
 
   /** Each worker may have as many connections of a listener as a proxy without workers. */

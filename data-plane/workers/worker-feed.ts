@@ -18,6 +18,7 @@ import type { HeldRevision, HeldUnit } from "../sync/held-revision.js";
 import type { RevisionSpread } from "../sync/revision-spread.js";
 import type { Crew } from "./crew.js";
 import type { CrewLimits } from "./crew-limits.js";
+import { CrewTaps } from "./crew-taps.js";
 import type { CrewVoice } from "./crew-voice.js";
 import { EndpointFeed } from "./endpoint-feed.js";
 import { EvaluatedByAll } from "./evaluated-by-all.js";
@@ -65,9 +66,12 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
   #known: WorkerKnowledge | undefined;
   #setup: WorkerSetup | undefined;
 
-  constructor(crew: Crew) {
+  readonly taps: CrewTaps;
+
+  constructor(crew: Crew, clock: Clock) {
     this.#crew = crew;
     this.#endpoints = new EndpointFeed(crew);
+    this.taps = new CrewTaps(crew, clock);
   }
 
   /** What all workers judge by, where `policy` is what the first process knows. */
@@ -141,6 +145,7 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
       setup: { ...setup, log: { ...setup.log, name: `${name} worker ${worker}` } },
     });
     known.limits.brief(worker);
+    this.taps.brief(worker);
     this.#tellTrust(worker);
     this.#crew.say(worker, { kind: "identity", identity: forCalls(known.identity.current) });
     for (const held of [...known.sync.held(), ...this.#offered.values()]) this.#tellRevision(worker, held);
@@ -180,6 +185,11 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
     const app = this.#known?.app;
     if (app?.current?.instance === instance) app.reportRefused(app.current);
     this.#crew.say(worker, { kind: "app", app: app?.current }); // the worker has removed the application already
+  }
+
+  tapped(report: Uint8Array): void {
+    const identity = this.#known?.identity.current;
+    if (identity !== undefined) this.taps.hear(report, identity);
   }
 
   limits(worker: number, report: LimitReport, scope: Limit["scope"]): void {

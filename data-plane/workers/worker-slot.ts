@@ -58,3 +58,14 @@ export function openOf(connections: ReadonlyMap<ListenerName, number> | undefine
   for (const count of connections?.values() ?? []) open += count;
   return open;
 }
+
+/** Answers the request that a task was, if it was one. */
+export function settle(
+  slot: Slot,
+  { task, problem, value }: { readonly task: number; readonly problem: string | undefined; readonly value: unknown },
+): void {
+  slot.unread = 0;
+  const resolve = slot.requests.get(task);
+  slot.requests.delete(task);
+  resolve?.(problem === undefined ? value : undefined);
+}

@@ -59,6 +59,8 @@ const lines: Readonly<Record<string, readonly string[]>> = {
   audit: [],
   "audit verify": ["--root-hash", digestOf("a")],
   "audit export": ["--output-file", "audit.jsonl"],
+  tap: ["--count", "1"],
+  top: ["--once"],
   "journal list": [],
   "journal show": ["ledger", "1"],
   "journal resolve": ["ledger", "1", "--outcome", "applied", "-m", "seen"],

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Server, ServerCredentials } from "@grpc/grpc-js";
+import { Server, ServerCredentials, type ServerWritableStream } from "@grpc/grpc-js";
 import { runCli } from "../../cli/program.js";
 import { AshlarError } from "../../core/errors.js";
 import {
@@ -124,7 +124,21 @@ export async function startFakeAdmin(serverId = "spiffe://test/control-plane/one
         callback(toGrpcStatus(error));
       }
     };
-  const handlers = Object.keys(AdminServiceService).map((method) => [method, answer(method as Method)]);
+  /** Answers of a stream are a list. */
+  const stream = (method: Method) => (call: ServerWritableStream<unknown, unknown>) => {
+    requests.push({ method, request: call.request });
+    const given = admin.answers[method];
+    if (!Array.isArray(given)) {
+      call.emit("error", toGrpcStatus(new AshlarError("internal", `the test has no answers to ${method}`)));
+      return;
+    }
+    for (const one of given) call.write(one);
+    call.end();
+  };
+  const handlers = Object.entries(AdminServiceService).map(([method, { responseStream }]) => [
+    method,
+    responseStream ? stream(method as Method) : answer(method as Method),
+  ]);
   server.addService(AdminServiceService, Object.fromEntries(handlers));
   const port = await new Promise<number>((resolve, reject) => {
     const pair = { private_key: Buffer.from(own.keyPem), cert_chain: Buffer.from(pem(own)) };

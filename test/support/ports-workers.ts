@@ -61,7 +61,7 @@ export class PortsWorker implements WorkerProcess {
     if (message.kind === "setup") this.ports = open(message.setup, (answer) => this.say(answer));
     else if (message.kind === "task") void this.#perform(message.task, message.what);
     else if (message.kind === "close") this.kill();
-    else if (message.kind !== "connection") this.ports?.take(message);
+    else if (message.kind !== "connection" && message.kind !== "taps") this.ports?.take(message);
   }
 
   async #perform(task: number, what: WorkerTask): Promise<void> {
@@ -107,7 +107,7 @@ export class WorkersWorld {
       return worker;
     };
     const crew = new Crew({ spawn, clock: systemClock, log: silentLogger, random: () => 0 }, count);
-    const feed = new WorkerFeed(crew);
+    const feed = new WorkerFeed(crew, systemClock);
     const world = await PortsWorld.open(feed);
     const { identity, registry, endpoints, sync } = world;
     const evaluated = feed.evaluatedByAll(sync.policy, systemClock);

@@ -1,0 +1,181 @@
+/** The calls of the last ten seconds as proxies count them, by caller, service, method and version. Pure: time is handed in. */
+import {
+  callBoundsMs,
+  codesCount,
+  isFailureStatus,
+  isRefusalStatus,
+  otherCalls,
+  type TrafficCounts,
+} from "../../core/look/look-model.js";
+import type { FleetWriter } from "../../core/wire/fleet.js";
+
+export const windowMsMax = 10_000;
+const slotMs = 1000;
+/** The most kinds of calls that are told apart on each side; what comes above is counted as `other`. */
+const kindsMax = 5000;
+
+/** Calls of one kind, as one side counted them. */
+interface Sum {
+  readonly outbound: boolean;
+  readonly caller: string;
+  readonly service: string;
+  readonly method: string;
+  readonly version: string;
+  readonly codes: Float64Array;
+  readonly took: Float64Array;
+  calls: number;
+  streams: number;
+}
+
+export interface TrafficPair {
+  readonly caller: string;
+  readonly service: string;
+  readonly method: string;
+  readonly version: string;
+  readonly calls: number;
+  readonly refused: number;
+  readonly failed: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  /** Status and number in turns. */
+  readonly codes: readonly number[];
+  /** Counted by the called service's proxies. */
+  readonly calledSide: boolean;
+}
+
+export class TrafficWindow {
+  readonly #startedMs: number;
+  readonly #totals = new Map<string, Sum>();
+  #slots: { readonly atMs: number; readonly sums: Map<string, Sum> }[] = [];
+
+  constructor(nowMs: number) {
+    this.#startedMs = nowMs;
+  }
+
+  /** Takes in what a proxy counted. */
+  take({ service }: FleetWriter, counts: readonly TrafficCounts[], nowMs: number): void {
+    const slot = this.#slotAt(nowMs);
+    for (const one of counts) {
+      const { outbound, other, method, version } = one;
+      const names = { caller: outbound ? service : other, service: outbound ? other : service, method, version };
+      this.#add(slot, { outbound, ...names }, one);
+    }
+  }
+
+  /** The milliseconds that are counted. */
+  windowMs(nowMs: number): number {
+    return Math.min(windowMsMax, nowMs - this.#startedMs);
+  }
+
+  /** Those with the most calls first. */
+  read(nowMs: number): readonly TrafficPair[] {
+    this.#drop(nowMs);
+    const calledSide = this.#toldByCalled();
+    return [...this.#totals.values()]
+      .filter((sum) => sum.outbound !== calledSide.has(edgeOf(sum)))
+      .map(pairOf)
+      .sort((a, b) => b.calls - a.calls);
+  }
+
+  /**
+   * Edges whose called proxies know of more calls than the streams that the callers' proxies opened: some callers do
+   * not tell, as those of an earlier version.
+   */
+  #toldByCalled(): ReadonlySet<string> {
+    const edges = new Map<string, { streams: number; calls: number }>();
+    for (const sum of this.#totals.values()) {
+      const edge = edges.get(edgeOf(sum)) ?? { streams: 0, calls: 0 };
+      if (sum.outbound) edge.streams += sum.streams;
+      else edge.calls += sum.calls;
+      edges.set(edgeOf(sum), edge);
+    }
+    const more = [...edges].filter(([, { streams, calls }]) => calls > streams * 1.2 + 2);
+    return new Set([...more].map(([edge]) => edge));
+  }
+
+  #add(slot: Map<string, Sum>, names: Omit<Sum, "codes" | "took" | "calls" | "streams">, counts: TrafficCounts): void {
+    let key = keyOf(names);
+    let named = names;
+    if (!this.#totals.has(key) && this.#totals.size >= kindsMax) {
+      named = { ...names, caller: otherCalls, service: otherCalls, method: otherCalls, version: "" };
+      key = keyOf(named);
+    }
+    for (const sums of [this.#totals, slot]) {
+      const sum = sums.get(key) ?? nothing(named);
+      sums.set(key, sum);
+      let calls = 0;
+      for (let code = 0; code < codesCount; code++) {
+        (sum.codes[code] as number) += counts.codes[code] ?? 0;
+        calls += counts.codes[code] ?? 0;
+      }
+      for (let at = 0; at < sum.took.length; at++) (sum.took[at] as number) += counts.took[at] ?? 0;
+      sum.calls += calls;
+      sum.streams += counts.streams;
+    }
+  }
+
+  #slotAt(nowMs: number): Map<string, Sum> {
+    this.#drop(nowMs);
+    const last = this.#slots.at(-1);
+    if (last !== undefined && nowMs - last.atMs < slotMs) return last.sums;
+    const slot = { atMs: nowMs, sums: new Map<string, Sum>() };
+    this.#slots.push(slot);
+    return slot.sums;
+  }
+
+  #drop(nowMs: number): void {
+    while (this.#slots[0] !== undefined && nowMs - this.#slots[0].atMs >= windowMsMax)
+      for (const [key, sum] of this.#slots.shift()?.sums ?? []) this.#subtract(key, sum);
+  }
+
+  #subtract(key: string, { codes, took, calls, streams }: Sum): void {
+    const total = this.#totals.get(key);
+    if (total === undefined) return;
+    total.calls -= calls;
+    total.streams -= streams;
+    for (let code = 0; code < codesCount; code++) (total.codes[code] as number) -= codes[code] as number;
+    for (let at = 0; at < took.length; at++) (total.took[at] as number) -= took[at] as number;
+    if (total.calls <= 0) this.#totals.delete(key);
+  }
+}
+
+const edgeOf = ({ caller, service }: Pick<Sum, "caller" | "service">): string => `${caller}\0${service}`;
+
+const keyOf = ({ outbound, caller, service, method, version }: Omit<Sum, "codes" | "took" | "calls" | "streams">) =>
+  `${outbound ? "o" : "i"}\0${caller}\0${service}\0${method}\0${version}`;
+
+const nothing = (names: Omit<Sum, "codes" | "took" | "calls" | "streams">): Sum => ({
+  ...names,
+  codes: new Float64Array(codesCount),
+  took: new Float64Array(callBoundsMs.length + 1),
+  calls: 0,
+  streams: 0,
+});
+
+function pairOf({ caller, service, method, version, codes, took, calls, outbound }: Sum): TrafficPair {
+  const told: number[] = [];
+  let [refused, failed] = [0, 0];
+  for (const [code, count] of codes.entries()) {
+    if (count === 0) continue;
+    told.push(code, count);
+    if (isRefusalStatus(code)) refused += count;
+    if (isFailureStatus(code)) failed += count;
+  }
+  const names = { caller, service, method, version };
+  const quantiles = { p50Ms: quantileMs(took, calls, 0.5), p99Ms: quantileMs(took, calls, 0.99) };
+  return { ...names, calls, refused, failed, ...quantiles, codes: told, calledSide: !outbound };
+}
+
+/** Within the class that it falls in, calls are taken for evenly spread. */
+function quantileMs(took: Float64Array, calls: number, share: number): number {
+  const wanted = calls * share;
+  let below = 0;
+  for (const [at, count] of took.entries()) {
+    const upTo = callBoundsMs[at];
+    const from = callBoundsMs[at - 1] ?? 0;
+    if (below + count >= wanted && count > 0)
+      return upTo === undefined ? from : from + ((upTo - from) * (wanted - below)) / count;
+    below += count;
+  }
+  return 0;
+}

@@ -1,0 +1,142 @@
+/** The traffic of the mesh for those who look at it: all of them share one order to the proxies. */
+
+import { BoundedMap } from "../../core/bounded-map.js";
+import { AshlarError } from "../../core/errors.js";
+import type { SpiffeId } from "../../core/identity.js";
+import type { TrafficReport } from "../../core/look/look-model.js";
+import { parseTrafficReport } from "../../core/wire/look.js";
+import { onAbort } from "../../runtime/abort.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { FleetView } from "../fleet/fleet-loop.js";
+import type { LookDesk } from "./look-desk.js";
+import { type TrafficPair, TrafficWindow } from "./traffic-window.js";
+
+export interface TrafficDeps {
+  readonly desk: Pick<LookDesk, "open">;
+  readonly fleet: Pick<FleetView, "live">;
+  readonly clock: Clock;
+}
+
+/** The calls of the last seconds. */
+export interface TrafficView {
+  readonly timeMs: number;
+  /** The milliseconds that the counts are of. */
+  readonly windowMs: number;
+  /** Those with the most calls first. */
+  readonly pairs: readonly TrafficPair[];
+  /** Live proxies. */
+  readonly proxies: number;
+  /** Of those, how many tell what they count. */
+  readonly answering: number;
+  /** Live proxies that do not. */
+  readonly silent: readonly string[];
+}
+
+const everyMs = 1000;
+const watchersMax = 200;
+/** A proxy without calls says so every five seconds. */
+const answersMs = 12_000;
+/** Proxies answer an order within so long. */
+const settleMs = 2000;
+const proxiesMax = 20_000;
+
+/** What runs while somebody looks. */
+interface Running {
+  readonly close: () => void;
+  readonly window: TrafficWindow;
+  readonly startedMs: number;
+  /** When each proxy told something last. */
+  readonly answered: BoundedMap<string, number>;
+  readonly stop: AbortController;
+}
+
+export class Traffic {
+  readonly #deps: TrafficDeps;
+  readonly #wakes = new Set<() => void>();
+  #running: Running | undefined;
+  #view: TrafficView | undefined;
+
+  constructor(deps: TrafficDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Yields the traffic each second until `signal` aborts, at first as soon as proxies have answered. A slow reader misses
+   * views. Fails with `limit` if too many look.
+   */
+  async *watch(operator: SpiffeId, signal: AbortSignal): AsyncGenerator<TrafficView, void, undefined> {
+    if (this.#wakes.size >= watchersMax) throw new AshlarError("limit", `${watchersMax} others watch traffic already`);
+    let wake = () => {};
+    const onNews = () => wake();
+    this.#wakes.add(onNews);
+    const off = onAbort(signal, onNews);
+    this.#running ??= this.#start(operator);
+    let seen: TrafficView | undefined;
+    try {
+      while (!signal.aborted) {
+        if (this.#view !== undefined && this.#view !== seen) {
+          seen = this.#view;
+          yield seen;
+          continue;
+        }
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+          if (signal.aborted) resolve();
+        });
+      }
+    } finally {
+      off();
+      this.#wakes.delete(onNews);
+      if (this.#wakes.size === 0) this.#end();
+    }
+  }
+
+  #start(operator: SpiffeId): Running {
+    const { desk, clock } = this.#deps;
+    const startedMs = clock.monotonicMs();
+    const window = new TrafficWindow(startedMs);
+    const answered = new BoundedMap<string, number>(proxiesMax);
+    const close = desk.open(undefined, operator, (bytes, writer, id) => {
+      const report: TrafficReport = parseTrafficReport(bytes, writer);
+      if (report.order !== id) throw new AshlarError("invalid_record", "it answers another order");
+      const nowMs = clock.monotonicMs();
+      window.take(writer, report.counts, nowMs);
+      answered.set(writer.proxyId, nowMs);
+    });
+    const running = { close, window, startedMs, answered, stop: new AbortController() };
+    void this.#tick(running);
+    return running;
+  }
+
+  async #tick(running: Running): Promise<void> {
+    const { clock } = this.#deps;
+    while (!running.stop.signal.aborted) {
+      await clock.sleep(everyMs, running.stop.signal);
+      if (running.stop.signal.aborted) return;
+      this.#view = this.#read(running);
+      for (const wake of [...this.#wakes]) wake();
+    }
+  }
+
+  #read({ window, answered, startedMs }: Running): TrafficView {
+    const { clock, fleet } = this.#deps;
+    const nowMs = clock.monotonicMs();
+    const live = fleet.live().map(({ heartbeat }) => heartbeat.proxyId);
+    const silent = live.filter((id) => nowMs - (answered.get(id) ?? Number.NEGATIVE_INFINITY) > answersMs);
+    return {
+      timeMs: clock.nowMs(),
+      windowMs: window.windowMs(nowMs),
+      pairs: window.read(nowMs),
+      proxies: live.length,
+      answering: live.length - silent.length,
+      silent: nowMs - startedMs < settleMs ? [] : silent,
+    };
+  }
+
+  #end(): void {
+    this.#running?.stop.abort();
+    this.#running?.close();
+    this.#running = undefined;
+    this.#view = undefined;
+  }
+}
