@@ -18,6 +18,7 @@ const views: Readonly<Record<Page, () => Promise<PageView>>> = {
   mesh: async () => (await import("./pages/mesh/mesh-page.js")).MeshPage,
   revisions: async () => (await import("./pages/revisions/revisions-page.js")).RevisionsPage,
   proxies: async () => (await import("./pages/proxies/proxies-page.js")).ProxiesPage,
+  access: async () => (await import("./pages/access/access-page.js")).AccessPage,
 };
 
 type Start =

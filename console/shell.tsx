@@ -14,6 +14,7 @@ const names: Readonly<Record<Page, string>> = {
   mesh: "Mesh",
   revisions: "Revisions",
   proxies: "Proxies",
+  access: "Access",
 };
 
 interface ShellProps {

@@ -14,6 +14,9 @@ export const number: Reader<number> = (json) => {
   return typeof value === "number" && Number.isFinite(value) ? value : 0;
 };
 
+/** A value of any shape, as it came. */
+export const raw: Reader<unknown> = (json) => json;
+
 export const truth: Reader<boolean> = (json) => json === true;
 
 /** A field that may be absent, where absent means something else than the default. */

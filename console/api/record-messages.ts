@@ -1,5 +1,5 @@
 /** The fields of the contract that the pages show of what is recorded: access, decisions, audit, journals. */
-import { list, message, number, type Read, text, truth } from "./read.js";
+import { list, message, number, type Read, raw, text, truth } from "./read.js";
 
 export const limitMet = message({ name: text, rate: text, burst: number, cost: number, per: list(text), scope: text });
 
@@ -25,6 +25,7 @@ export type CallerAccess = Read<typeof callerAccess>;
 
 const header = message({ name: text, state: text, value: text });
 const label = message({ key: text, value: text });
+const claim = message({ name: text, state: text, value: raw });
 const limitOutcome = message({ name: text, passed: truth, pushbackMs: number });
 
 export const decision = message({
@@ -44,6 +45,7 @@ export const decision = message({
   version: text,
   available: list(text),
   limits: list(limitOutcome),
+  claims: list(claim),
   closed: truth,
   shadow: truth,
   tokenIssuer: text,

@@ -49,7 +49,7 @@ export function Refusals({ caller, service }: RefusalsProps) {
               </span>
             </div>
             <p class="wrap">{explainRefusal(refusal)}</p>
-            {refusal.id && <a href={`#/access/${refusal.id}?view=explain`}>Explain this call</a>}
+            {refusal.id && <a href={`#/access/${encodeURIComponent(refusal.id)}?view=explain`}>Explain this call</a>}
           </li>
         ))}
         {counts.map((count) => (

@@ -74,7 +74,7 @@ function pairsOf({ from, to, method }: Call, calls: number): readonly Json[] {
 const mesh = "spiffe://shop.example";
 
 /** Recorded refusals: some one by one, the rest counted. */
-export function refusals(nowMs: number): Json {
+export function refusals(nowMs: number): Json & { readonly decisions: readonly Json[] } {
   return {
     service: "payments",
     proxyId: digestOf("payments").slice(0, 13),

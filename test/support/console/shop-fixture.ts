@@ -1,7 +1,7 @@
 /** The made-up mesh that the tests of the pages look at. */
 
 import * as mesh from "./fixture-mesh.js";
-import { diff, policyYaml } from "./fixture-policy.js";
+import { diff, everything, policyYaml } from "./fixture-policy.js";
 import type { Fixture } from "./fixture-server.js";
 import { refusals, traffic } from "./fixture-traffic.js";
 
@@ -30,7 +30,30 @@ export function shopFixture({ services = 5, rollout = true, rights = ["look", "c
       ListRevisions: () => mesh.revisions(options),
       ListRollouts: () => ({ rollouts: rollout ? [mesh.rollout(options)] : [] }),
       GetRevision: ({ number }) => ({ revision: { number }, yaml: policyYaml(services) }),
-      DiffRevisions: () => diff,
+      DiffRevisions: ({ from }) => (from !== undefined && "files" in Object(from) ? everything(services) : diff),
+      CheckAccess: ({ service, method, revision }) => ({
+        allowed: method !== "shop.Payments/Refund",
+        rule: method !== "shop.Payments/Refund" ? `${service}-callers/allow[0]` : "default-deny",
+        revision: revision || 7,
+        epoch: 12,
+        reason: "The first rule that names the caller and the method decides.",
+        limits: [{ name: "refunds/limits[0]", rate: "5/m", burst: 5, cost: 1, per: ["caller"], scope: "mesh" }],
+      }),
+      ListAccess: () => ({
+        revision: 7,
+        epoch: 12,
+        callers: [
+          { caller: "checkout", access: "allowed", rule: "payments-callers/allow[0]" },
+          {
+            caller: "ledger",
+            access: "conditional",
+            rule: "payments-callers/allow[1]",
+            condition: 'claims.team == "money"',
+          },
+          { caller: "*", access: "denied", rule: "default-deny" },
+        ],
+      }),
+      GetDecision: () => ({ service: "payments", proxyId: "7d5f1", decision: refusals(options.nowMs).decisions[0] }),
       ActivateRevision: () => ({ activation: mesh.activations(options).at(-1), created: true, tookMs: 31 }),
       Rollback: () => ({ activation: mesh.activations(options).at(-1), tookMs: 12 }),
       GetRollout: () => ({ rollout: mesh.rollout(options) }),
