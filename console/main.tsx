@@ -19,6 +19,8 @@ const views: Readonly<Record<Page, () => Promise<PageView>>> = {
   revisions: async () => (await import("./pages/revisions/revisions-page.js")).RevisionsPage,
   proxies: async () => (await import("./pages/proxies/proxies-page.js")).ProxiesPage,
   access: async () => (await import("./pages/access/access-page.js")).AccessPage,
+  audit: async () => (await import("./pages/audit/audit-page.js")).AuditPage,
+  journal: async () => (await import("./pages/journal/journal-page.js")).JournalPage,
 };
 
 type Start =

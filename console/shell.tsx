@@ -15,6 +15,8 @@ const names: Readonly<Record<Page, string>> = {
   revisions: "Revisions",
   proxies: "Proxies",
   access: "Access",
+  audit: "Audit",
+  journal: "Journal",
 };
 
 interface ShellProps {

@@ -1,6 +1,6 @@
 /** Where in the console somebody is: a page, something on it, and filters. It stands behind the # of the address. */
 
-export const pages = ["mesh", "revisions", "proxies", "access"] as const;
+export const pages = ["mesh", "revisions", "proxies", "access", "audit", "journal"] as const;
 export type Page = (typeof pages)[number];
 
 export interface Place {

@@ -5,6 +5,7 @@ import protobuf from "protobufjs";
 import * as messages from "../../console/api/messages.js";
 import { list, maybe, message, number, text, truth } from "../../console/api/read.js";
 import * as records from "../../console/api/record-messages.js";
+import * as looks from "../../console/api/traffic-messages.js";
 
 test("fields that proto3 JSON leaves out have their defaults", () => {
   const read = message({ name: text, epoch: number, live: truth, ids: list(number), clock: maybe(number) });
@@ -28,7 +29,7 @@ test("what is of another type counts as missing", () => {
 /** The messages of the contract, by name. */
 function contract(): protobuf.Root {
   const root = new protobuf.Root();
-  for (const name of ["admin", "audit", "decision", "trust", "journal", "fleet", "records"])
+  for (const name of ["admin", "audit", "decision", "trust", "journal", "fleet", "records", "look", "console"])
     protobuf.parse(readFileSync(`proto/ashlar/v1/${name}.proto`, "utf8"), root, { keepCase: false });
   return root;
 }
@@ -37,12 +38,13 @@ function contract(): protobuf.Root {
 const otherNames: Readonly<Record<string, string>> = {
   status: "GetStatusResponse",
   checkedAccess: "CheckAccessResponse",
+  watchedTraffic: "WatchTrafficResponse",
 };
 
 test("the contract has every field that the console reads", () => {
   const root = contract();
   const missing: string[] = [];
-  for (const [name, reader] of Object.entries({ ...messages, ...records })) {
+  for (const [name, reader] of Object.entries({ ...messages, ...records, ...looks })) {
     const type = root.lookupType(`ashlar.v1.${otherNames[name] ?? name.charAt(0).toUpperCase() + name.slice(1)}`);
     const known = new Set(Object.keys(type.fields));
     for (const field of (reader as { fields: readonly string[] }).fields) {

@@ -2,6 +2,7 @@
 
 import * as mesh from "./fixture-mesh.js";
 import { diff, everything, policyYaml } from "./fixture-policy.js";
+import { auditChain, auditEntries, framed, journalEntries } from "./fixture-records.js";
 import type { Fixture } from "./fixture-server.js";
 import { refusals, traffic } from "./fixture-traffic.js";
 
@@ -53,6 +54,11 @@ export function shopFixture({ services = 5, rollout = true, rights = ["look", "c
           { caller: "*", access: "denied", rule: "default-deny" },
         ],
       }),
+      ListAudit: () => ({ entries: auditEntries(options.nowMs), chainHolds: true }),
+      ExportAudit: () => ({ entries: auditChain(options.nowMs), position: 9, complete: true }),
+      ListJournal: () => ({ entries: journalEntries(options.nowMs) }),
+      GetJournalEntry: () => ({ request: framed("ledger-7 +12.50 EUR"), response: framed("ok") }),
+      ResolveJournalEntry: () => ({ sequence: 44 }),
       GetDecision: () => ({ service: "payments", proxyId: "7d5f1", decision: refusals(options.nowMs).decisions[0] }),
       ActivateRevision: () => ({ activation: mesh.activations(options).at(-1), created: true, tookMs: 31 }),
       Rollback: () => ({ activation: mesh.activations(options).at(-1), tookMs: 12 }),
