@@ -47,7 +47,8 @@ function verifierOf(trust: JournalTrust, rootHash: Digest): JournalVerifier {
     const header = (name: string) => (name === statementHeader && statement !== "" ? statement : undefined);
     return reader.readJournal(service, { data, header }, storedMs).writer;
   };
-  return new JournalVerifier({ service, mesh, keys, writerOf });
+  const letGo = trust.letGo.length > 0 ? trust.letGo : undefined;
+  return new JournalVerifier({ service, mesh, keys, writerOf, letGo });
 }
 
 const endOf = ({ end }: JournalTrust, messages: number): Uint8Array | undefined | "empty" =>

@@ -17,6 +17,7 @@ const recordTypes = [
   "ashlar-audit-head",
   "ashlar-approval",
   "ashlar-journal-resolution",
+  "ashlar-journal-let-go",
   "ashlar-journal-seal",
   "ashlar-look",
 ] as const;

@@ -65,6 +65,8 @@ export interface StreamSpec {
   readonly discardNewPerSubject: boolean;
   readonly maxMessagesPerSubject: number | undefined;
   readonly maxBytes: number | undefined;
+  /** Of all messages; undefined: as many as there is room for. */
+  readonly maxMessages?: number | undefined;
   /** The most bytes of one message, its headers included; undefined: not known yet. */
   readonly maxMessageBytes: number | undefined;
   /** Milliseconds after which messages are removed. */
@@ -88,6 +90,8 @@ export interface StreamInfo {
   readonly firstSequence: number;
   readonly lastSequence: number;
   readonly messages: number;
+  /** Replicas that do not have all of it yet, or that are away. */
+  readonly lagging: number;
   /** What the messages take in the server's store. */
   readonly bytes: number;
 }

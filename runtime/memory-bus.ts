@@ -99,7 +99,8 @@ export class MemoryBroker {
     const { spec, created, lastSequence, messages } = stream;
     const firstSequence = messages[0]?.sequence ?? lastSequence + 1;
     const bytes = messages.reduce((sum, { data }) => sum + data.length, 0);
-    return { spec, dangers: [], created, firstSequence, lastSequence, messages: messages.length, bytes };
+    const state = { firstSequence, lastSequence, messages: messages.length, lagging: 0, bytes };
+    return { spec, dangers: [], created, ...state };
   }
 
   store(subject: string, data: Uint8Array, { expectLastSequence, headers = {}, onDuplicate }: AppendOptions): number {

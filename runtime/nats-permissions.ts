@@ -79,6 +79,12 @@ export function journalPermissions(services: readonly string[], inboxPrefix: str
   };
 }
 
+/** Lets go of the beginning of this service's journal. */
+export function letGoPermissions(service: string, inboxPrefix: string): NatsPermissions {
+  const { publish, subscribe } = journalPermissions([service], inboxPrefix);
+  return { publish: [...publish, journalSubject(service, "letgo", "*")], subscribe };
+}
+
 /** A control plane's daily work: append and read; no stream is created, changed, purged or deleted, no message deleted. */
 export function controlPlanePermissions(inboxPrefix: string): NatsPermissions {
   return {

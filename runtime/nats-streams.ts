@@ -11,7 +11,7 @@ export function renderStreamConfig(spec: StreamSpec): Record<string, unknown> {
     storage: "file",
     num_replicas: spec.replicas,
     max_consumers: -1,
-    max_msgs: -1,
+    max_msgs: spec.maxMessages ?? -1,
     max_age: (spec.maxAgeMs ?? 0) * nanosecondsPerMs,
     max_msg_size: spec.maxMessageBytes ?? -1,
     max_msgs_per_subject: spec.maxMessagesPerSubject ?? -1,
@@ -68,8 +68,15 @@ export function parseStreamInfo(answer: Json): StreamInfo {
     firstSequence: count(state.first_seq),
     lastSequence: count(state.last_seq),
     messages: count(state.messages),
+    lagging: laggingOf(object(answer.cluster)),
     bytes: count(state.bytes),
   };
+}
+
+function laggingOf({ replicas }: Json): number {
+  if (!Array.isArray(replicas)) return 0;
+  return replicas.map(object).filter((one) => one.current !== true || one.offline === true || count(one.lag) > 0)
+    .length;
 }
 
 function republishOf({ src, dest, headers_only }: Json): StreamSpec["republish"] {

@@ -35,6 +35,7 @@ export const auditActions = [
   "recover",
   "resolve",
   "look",
+  "retain",
 ] as const;
 export type AuditAction = (typeof auditActions)[number];
 

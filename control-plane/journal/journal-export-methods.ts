@@ -8,6 +8,8 @@ import { type OperatedDeps, operatedBy } from "../admin/operated.js";
 import type { Ledger } from "../store/ledger.js";
 import type { JournalReader } from "./journal-reader.js";
 import { type JournalSealer, readJournal, sealedOf } from "./journal-sealer.js";
+import { readLetGo } from "./read-let-go.js";
+import { everyKey } from "./seal-journals.js";
 
 export interface JournalExportDeps extends OperatedDeps {
   readonly bus: Pick<Bus, "streamInfo" | "leaderGet">;
@@ -31,15 +33,17 @@ export function journalExportMethods(deps: JournalExportDeps): ExportMethods {
       if (from > 0) return { ...(await pageOf(bus, service, from, through, signal)), ...noHeader };
       const info = await bus.streamInfo(journalStream(service));
       if (info === undefined) throw new AshlarError("not_found", `service ${service} has no journal`);
+      const letGo = await readLetGo(bus, service, mesh, everyKey(ledger.trust));
       const end = await journalSealer.endOf({ service, info }, signal);
       const page = await pageOf(bus, service, Math.max(1, info.firstSequence), info.lastSequence, signal);
       const trust = ledger.trust.list().map(({ bytes }) => Buffer.from(bytes));
-      return { ...page, end: Buffer.from(end), mesh, rootPublicKey: Buffer.from(rootPublicKey), trust };
+      const signed = { end: Buffer.from(end), letGo: Buffer.from(letGo?.bytes ?? []) };
+      return { ...page, ...signed, mesh, rootPublicKey: Buffer.from(rootPublicKey), trust };
     }),
   };
 }
 
-const noHeader = { end: Buffer.alloc(0), mesh: "", rootPublicKey: Buffer.alloc(0), trust: [] };
+const noHeader = { end: Buffer.alloc(0), letGo: Buffer.alloc(0), mesh: "", rootPublicKey: Buffer.alloc(0), trust: [] };
 
 async function pageOf(
   bus: Pick<Bus, "leaderGet">,

@@ -6,14 +6,18 @@ import { bounded } from "../admin/bounded.js";
 import { type OperatedDeps, operatedBy } from "../admin/operated.js";
 import type { JournalReader, ReadEntry } from "./journal-reader.js";
 import { type JournalResolverDeps, resolveEntry } from "./journal-resolver.js";
+import { type JournalRetainerDeps, retainJournal } from "./journal-retainer.js";
 
-export interface JournalMethodsDeps extends OperatedDeps, Omit<JournalResolverDeps, "journalReader"> {
+export interface JournalMethodsDeps
+  extends OperatedDeps,
+    Omit<JournalResolverDeps, "journalReader">,
+    Omit<JournalRetainerDeps, "journalReader"> {
   readonly journalReader: JournalReader;
 }
 
 type JournalMethods = Pick<
   Implementation<typeof AdminServiceService>,
-  "listJournal" | "getJournalEntry" | "resolveJournalEntry"
+  "listJournal" | "getJournalEntry" | "resolveJournalEntry" | "retainJournal"
 >;
 
 const entriesDefault = 1000;
@@ -45,6 +49,7 @@ export function journalMethods(deps: JournalMethodsDeps): JournalMethods {
       const outcome = applied ? "applied" : "not-applied";
       return { sequence: await resolveEntry(deps, { ...request, outcome }, caller) };
     }),
+    retainJournal: operated((request, caller, signal) => retainJournal(deps, request, caller, signal)),
     getJournalEntry: operated(async ({ service, sequence }, _caller, signal) => {
       const { entries } = await journalReader.read(service, signal, sequence);
       const found = entries.find(({ judged }) => judged.sequence === sequence);

@@ -1,7 +1,7 @@
 /** Reads journals as they stand in their streams, whenever somebody asks: nothing of them is kept here. */
 import { type Digest, digestOf } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
-import { JournalLog, type JudgedEntry } from "../../core/journal/journal-log.js";
+import { JournalLog, type JudgedEntry, type LetGo } from "../../core/journal/journal-log.js";
 import type { KeySet } from "../../core/signature.js";
 import { type JournalEntry, parseEntry } from "../../core/wire/journal/entry.js";
 import { type JournalOutcome, parseOutcome } from "../../core/wire/journal/outcome.js";
@@ -12,6 +12,7 @@ import type { Bus, StoredMessage } from "../../runtime/bus.js";
 import type { StatementReader } from "../../runtime/statement-reader.js";
 import type { Ledger } from "../store/ledger.js";
 import { findJournals } from "./find-journals.js";
+import { readLetGo } from "./read-let-go.js";
 import { everyKey } from "./seal-journals.js";
 
 export interface JournalReaderDeps {
@@ -51,6 +52,11 @@ export interface ReadJournal {
   readonly entries: readonly ReadEntry[];
   /** Messages that are no record or that their writer did not sign: they count for nothing. */
   readonly refused: number;
+  /** What was let go before: everything up to a sequence (0: nothing), and the heads of order keys there. */
+  readonly letGoThrough: number;
+  readonly letGoHeads: ReadonlyMap<string, number>;
+  /** The last message. */
+  readonly lastSequence: number;
 }
 
 export interface JournalReader {
@@ -81,7 +87,8 @@ export function createJournalReader(deps: JournalReaderDeps): JournalReader {
           "limit",
           `the journal of ${service} has ${info.messages} messages, at most ${messagesMax} are read`,
         );
-      const walk = new Walk(deps, service, info.firstSequence, whole);
+      const letGo = await readLetGo(bus, service, deps.mesh, everyKey(deps.trust));
+      const walk = new Walk(deps, service, letGo?.all, whole);
       for (let from = info.firstSequence; from <= info.lastSequence; from += atOnceMax) {
         if (signal?.aborted) throw new AshlarError("unavailable", "the call was cancelled");
         const count = Math.min(atOnceMax, info.lastSequence - from + 1);
@@ -104,23 +111,28 @@ class Walk {
   readonly #keys: KeySet;
   readonly #keysInForce: KeySet;
   readonly #log: JournalLog;
+  readonly #letGo: LetGo;
+  #lastSequence = 0;
   readonly #whole: number;
   readonly #found = new Map<number, Parts>();
   /** Resolutions under dropped keys, by their entries. */
   readonly #former = new Map<number, JournalResolution>();
   #refused = 0;
 
-  constructor(deps: JournalReaderDeps, service: string, firstKept: number, whole: number) {
+  constructor(deps: JournalReaderDeps, service: string, letGo: LetGo | undefined, whole: number) {
     this.#deps = deps;
     this.#service = service;
     this.#keys = everyKey(deps.trust);
     const inForce = deps.trust.list().at(-1);
     this.#keysInForce = inForce === undefined ? new Map() : keySetOf(inForce.body);
-    this.#log = new JournalLog(firstKept);
+    this.#letGo = letGo ?? { through: 0, heads: new Map() };
+    this.#log = new JournalLog(letGo);
     this.#whole = whole;
   }
 
   take(message: StoredMessage): void {
+    this.#lastSequence = message.sequence;
+    if (message.sequence <= this.#letGo.through) return; // it came back, as after a kill -9 of a server
     try {
       this.#take(message);
     } catch {
@@ -132,7 +144,7 @@ class Walk {
     const { sequence, storedMs, data } = message;
     const place = parseJournalSubject(message.subject);
     if (place?.service !== this.#service) throw new AshlarError("invalid_record", "another service's");
-    if (place.kind === "seal") return;
+    if (place.kind === "seal" || place.kind === "letgo") return;
     if (place.kind === "resolution") {
       const { body, kid } = verifyResolution(data, this.#deps.mesh, this.#keys);
       if (body.service !== this.#service) throw new AshlarError("invalid_record", "it is about another service's");
@@ -191,7 +203,16 @@ class Walk {
       const former = judged.settledBy === 0 ? this.#former.get(judged.sequence) : undefined;
       entries.push({ ...parts, judged, resolution: parts.resolution ?? former });
     }
-    return { service: this.#service, entries, refused: this.#refused };
+    const { through: letGoThrough, heads: letGoHeads } = this.#letGo;
+    const lastSequence = this.#lastSequence;
+    return {
+      service: this.#service,
+      entries,
+      refused: this.#refused,
+      letGoThrough,
+      letGoHeads,
+      lastSequence,
+    };
   }
 }
 

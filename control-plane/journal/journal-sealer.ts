@@ -79,6 +79,24 @@ export class JournalSealer {
     return seal === undefined ? new Uint8Array() : signSeal(seal, this.#deps.mesh, this.#deps.signer).bytes;
   }
 
+  /** The last seal whose messages all are at `through` or before; undefined: there is none. */
+  async sealBefore(service: string, through: number): Promise<JournalSeal | undefined> {
+    const { bus, mesh, keys } = this.#deps;
+    let found: JournalSeal | undefined;
+    for (let from = 1; ; ) {
+      const message = await bus.leaderGet(journalStream(service), { nextOf: journalSealSubject(service), from });
+      if (message === undefined) return found;
+      try {
+        const { body } = verifySeal(message.data, mesh, keys());
+        if (body.through > through) return found;
+        found = body;
+      } catch (error) {
+        if (!isAshlarError(error) || error.code === "internal") throw error; // what does not hold seals nothing
+      }
+      from = message.sequence + 1;
+    }
+  }
+
   /** undefined: nothing but seals was stored since. */
   async #sealOf(
     service: string,

@@ -6,6 +6,7 @@ import type { Clock } from "../../runtime/clock.js";
 import { type Problem, problemsAbout } from "../fleet/problems.js";
 import { renderBytes } from "../nats/disk-room.js";
 import { type FoundJournal, findJournals } from "./find-journals.js";
+import { closedSpec } from "./journal-retainer.js";
 import { isReady, type WantedJournal } from "./journal-streams.js";
 
 export interface JournalWatchDeps {
@@ -15,6 +16,8 @@ export interface JournalWatchDeps {
   wanted(): Promise<readonly WantedJournal[]>;
   /** Gives journals what the disk has room for. */
   fit(): Promise<void>;
+  /** Opens a journal again that somebody closed to let go of its beginning, and who did not come to the end of that. */
+  reopen(journal: FoundJournal): Promise<void>;
 }
 
 export interface JournalWatch {
@@ -34,12 +37,14 @@ export const rememberedIdsMax = 1_000_000;
 export function watchJournals(deps: JournalWatchDeps): JournalWatch {
   const stop = new AbortController();
   let problems: readonly Problem[] = [];
+  const closed = new Map<string, number>();
   const running = (async () => {
     while (!stop.signal.aborted) {
       try {
         if (deps.bus.connected) {
           await deps.fit();
           problems = await lookAtJournals(deps);
+          await reopenClosed(deps, closed);
         }
       } catch (error) {
         problems = problemsAbout("journal", [`journals cannot be looked at: ${messageOf(error)}`]);
@@ -56,8 +61,22 @@ export function watchJournals(deps: JournalWatchDeps): JournalWatch {
   };
 }
 
+/** Letting go takes less than a minute: so many looks at a closed journal later nobody does it any more. */
+const looksClosedMax = 6;
+
+/** `closed`: how often in a row each service's journal was found closed. */
+async function reopenClosed(deps: JournalWatchDeps, closed: Map<string, number>): Promise<void> {
+  for (const journal of await findJournals(deps.bus)) {
+    const { service, info } = journal;
+    const isClosed = String(closedSpec(info.spec).subjects) === String(info.spec.subjects);
+    if (!isClosed) closed.delete(service);
+    else if ((closed.get(service) ?? 0) < looksClosedMax) closed.set(service, (closed.get(service) ?? 0) + 1);
+    else await deps.reopen(journal);
+  }
+}
+
 /** What is wrong with the journals now. */
-export async function lookAtJournals(deps: Omit<JournalWatchDeps, "fit">): Promise<readonly Problem[]> {
+export async function lookAtJournals(deps: Omit<JournalWatchDeps, "fit" | "reopen">): Promise<readonly Problem[]> {
   const [found, wanted] = [await findJournals(deps.bus), await deps.wanted()];
   const by = new Map(found.map((one) => [one.service, one]));
   const missing = wanted.flatMap((one) =>
@@ -90,7 +109,7 @@ function fullLines({ service, info }: FoundJournal): readonly string[] {
   const percent = Math.floor((info.bytes / maxBytes) * 100);
   return [
     `the journal of ${service} is ${percent} % full, of ${renderBytes(maxBytes)}: once it is full, writes are answered 14; ` +
-      "make room on the disk, or raise --journal-bytes",
+      "make room on the disk, raise --journal-bytes, or let go of old entries (`ashlar journal retain`)",
   ];
 }
 

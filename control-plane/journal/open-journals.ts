@@ -3,12 +3,14 @@ import { revisionInForce } from "../../core/rollout/cohort.js";
 import type { Signer } from "../../core/signature.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
+import { journalPermissions } from "../../runtime/nats-permissions.js";
 import type { Cleanup } from "../cleanup.js";
 import type { Problem } from "../fleet/problems.js";
 import type { OpenedNats } from "../nats/open-nats.js";
 import type { SnapshotStore } from "../publish/snapshot-store.js";
 import type { Ledger } from "../store/ledger.js";
 import { createJournalKeeper } from "./journal-keeper.js";
+import { reopen } from "./journal-retainer.js";
 import { JournalSealer } from "./journal-sealer.js";
 import { watchJournals } from "./journal-watch.js";
 import { everyKey, sealJournals } from "./seal-journals.js";
@@ -42,6 +44,15 @@ export function openJournals(deps: JournalsDeps): Journals {
     bus: access.bus,
     clock,
     fit: () => keeper.fit(signal),
+    reopen: ({ service, info }) =>
+      access.once(
+        (inbox) => journalPermissions([service], inbox),
+        signal,
+        async (bus) => {
+          await reopen(bus, info.spec);
+          log.warn("a journal that was closed to let go of its beginning is open again", { service });
+        },
+      ),
     async wanted() {
       const head = ledger.activations.head();
       if (head === undefined) return [];

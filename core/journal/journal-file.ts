@@ -18,6 +18,8 @@ export interface JournalTrust {
   readonly trust: readonly Uint8Array[];
   /** A seal over all messages, which is not among them. */
   readonly end: Uint8Array;
+  /** The message that says what was let go; empty: nothing was. */
+  readonly letGo: Uint8Array;
 }
 
 const format = "ashlar-journal-1";
@@ -30,8 +32,9 @@ const fromBase64 = (text: unknown): Uint8Array => {
   return new Uint8Array(Buffer.from(text, "base64"));
 };
 
-export function renderJournalTrust({ mesh, service, rootPublicKey, trust, end }: JournalTrust): string {
-  const keys = { rootPublicKey: toBase64(rootPublicKey), trust: trust.map(toBase64), end: toBase64(end) };
+export function renderJournalTrust({ mesh, service, rootPublicKey, trust, end, letGo }: JournalTrust): string {
+  const signed = { end: toBase64(end), ...(letGo.length > 0 && { letGo: toBase64(letGo) }) };
+  const keys = { rootPublicKey: toBase64(rootPublicKey), trust: trust.map(toBase64), ...signed };
   return JSON.stringify({ format, mesh, service, ...keys });
 }
 
@@ -42,7 +45,7 @@ export function parseJournalTrust(line: string): JournalTrust {
     if (header.format !== format || typeof mesh !== "string" || typeof service !== "string" || !Array.isArray(trust))
       throw new Error("no header");
     const keys = { rootPublicKey: fromBase64(header.rootPublicKey), trust: trust.map(fromBase64) };
-    return { mesh, service, ...keys, end: fromBase64(header.end) };
+    return { mesh, service, ...keys, end: fromBase64(header.end), letGo: fromBase64(header.letGo ?? "") };
   } catch (cause) {
     throw new AshlarError("invalid_argument", "not a file that `ashlar journal export` wrote", { cause });
   }

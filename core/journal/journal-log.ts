@@ -32,23 +32,33 @@ export function mayFollow(head: number, entry: Pick<LogEntry, "isOrdered" | "exp
 }
 
 /**
- * Reads a log in its order. `firstKept`: the first sequence that is kept; an order key of which nothing is known begins
- * with the first entry that expects nothing, or something from before.
+ * What was let go: everything up to `through`, and the heads that order keys had there. Every valid entry among it was
+ * settled. It is written in the log itself, after what it is about, so that the law is the same for those who read what
+ * is kept as for those who read it all.
  */
+export interface LetGo {
+  readonly through: number;
+  readonly heads: ReadonlyMap<string, number>;
+}
+
+const nothingLetGo: LetGo = { through: 0, heads: new Map() };
+
+/** Reads a log in its order. What was let go and is still there, or there again, counts for nothing. */
 export class JournalLog {
-  readonly #firstKept: number;
-  readonly #heads = new Map<string, number>();
+  readonly #through: number;
+  readonly #heads: Map<string, number>;
   readonly #entries = new Map<number, JudgedEntry>();
 
-  constructor(firstKept = 1) {
-    this.#firstKept = firstKept;
+  constructor({ through, heads } = nothingLetGo) {
+    this.#through = through;
+    this.#heads = new Map(heads);
   }
 
-  addEntry(entry: LogEntry): JudgedEntry {
-    const head = this.#heads.get(entry.key);
-    const begins = head === undefined && entry.expected < this.#firstKept;
-    const isValid = begins || mayFollow(head ?? 0, entry);
-    const after = entry.isOrdered ? (isValid ? entry.sequence : (head ?? 0)) : 0;
+  addEntry(entry: LogEntry): JudgedEntry | undefined {
+    if (entry.sequence <= this.#through) return undefined;
+    const head = this.#heads.get(entry.key) ?? 0;
+    const isValid = mayFollow(head, entry);
+    const after = entry.isOrdered ? (isValid ? entry.sequence : head) : 0;
     if (entry.isOrdered && isValid) this.#heads.set(entry.key, entry.sequence);
     const settledBy = entry.hasOutcome ? entry.sequence : 0;
     const judged: JudgedEntry = { ...entry, isValid, head: after, settledBy };
@@ -72,6 +82,11 @@ export class JournalLog {
   /** The valid head of an order key; 0: none. */
   head(key: string): number {
     return this.#heads.get(key) ?? 0;
+  }
+
+  /** The valid heads of all order keys. */
+  get heads(): ReadonlyMap<string, number> {
+    return this.#heads;
   }
 
   get entries(): Iterable<JudgedEntry> {

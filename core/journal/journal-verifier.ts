@@ -6,6 +6,7 @@ import type { KeySet } from "../signature.js";
 import type { FleetWriter } from "../wire/fleet.js";
 import { parseEntry } from "../wire/journal/entry.js";
 import type { Confirmation } from "../wire/journal/fields.js";
+import { everyBucket, verifyLetGo } from "../wire/journal/let-go.js";
 import { parseOutcome } from "../wire/journal/outcome.js";
 import { verifyResolution } from "../wire/journal/resolution.js";
 import { chainWith, type JournalSeal, linkOf, type SealedMessage, verifySeal } from "../wire/journal/seal.js";
@@ -40,6 +41,8 @@ export interface JournalVerifierDeps {
   readonly keys: KeySet;
   /** Who signed a message. Fails if nobody of the service did. */
   readonly writerOf: (message: JournalMessage) => FleetWriter;
+  /** The message that says what was let go last, which is in the journal, too; undefined: nothing was. */
+  readonly letGo?: Uint8Array | undefined;
 }
 
 const faultsMax = 100;
@@ -62,6 +65,9 @@ export class JournalVerifier {
   #seals = 0;
   #sealedThrough = 0;
   #last = 0;
+  /** What was let go, and whether the journal says so itself. */
+  #letGo = 0;
+  #saysLetGo = false;
   /** The chain over what was read, and behind each message of late. */
   #chain: Digest | undefined;
   readonly #chains = new BoundedMap<number, Digest>(recordsKept);
@@ -69,8 +75,16 @@ export class JournalVerifier {
   readonly #links = new BoundedMap<number, Uint8Array>(recordsKept);
   #lastFault = 0;
 
+  /** Fails with `invalid_record` or `unauthenticated` if what says what was let go does not hold. */
   constructor(deps: JournalVerifierDeps) {
     this.#deps = deps;
+    if (deps.letGo === undefined) return;
+    const { body } = verifyLetGo(deps.letGo, deps.mesh, deps.keys);
+    if (body.service !== deps.service || body.bucket !== everyBucket)
+      throw new AshlarError("invalid_record", "what was let go is said of another journal");
+    this.#letGo = this.#last = this.#sealedThrough = body.through;
+    this.#chain = body.chain;
+    this.#chains.set(body.through, body.chain);
   }
 
   /** Notes what a reader found before it had a message. */
@@ -82,6 +96,7 @@ export class JournalVerifier {
   /** Takes the next message as it stands. */
   add(message: JournalMessage): void {
     const { sequence, data } = message;
+    if (sequence <= this.#letGo) return; // it came back, as after a kill -9 of a server, and counts for nothing
     this.#messages += 1;
     if (!this.#isNext(sequence)) return;
     this.#last = sequence;
@@ -125,6 +140,13 @@ export class JournalVerifier {
       this.#checkSeal(verifySeal(data, mesh, keys).body, sequence, "");
       return;
     }
+    if (place.kind === "letgo") {
+      const { body } = verifyLetGo(data, mesh, keys);
+      if (body.service !== service || body.bucket !== place.key)
+        throw new AshlarError("invalid_record", "it is about another journal");
+      this.#saysLetGo ||= body.bucket === everyBucket && body.through === this.#letGo;
+      return;
+    }
     if (place.kind === "resolution") {
       const { body } = verifyResolution(data, mesh, keys);
       if (body.service !== service) throw new AshlarError("invalid_record", "it is about another journal");
@@ -148,6 +170,7 @@ export class JournalVerifier {
   /** What a proxy confirmed has to be where it was. */
   #checkConfirmed(confirms: readonly Confirmation[]): void {
     for (const { sequence, digest } of confirms) {
+      if (sequence <= this.#letGo) continue;
       const found = this.#records.get(sequence);
       if (found?.digest === digest || (found === undefined && sequence + recordsKept <= this.#last)) continue;
       const now = this.#places.get(digest);
@@ -159,6 +182,7 @@ export class JournalVerifier {
   /** `proxyId`: whose entry it has to be; undefined: an operator's word is of any. */
   #checkAbout(sequence: number, entry: number, digest: Digest | undefined, proxyId: string | undefined): void {
     const found = this.#records.get(entry);
+    if (entry <= this.#letGo) return;
     if (found === undefined && entry + recordsKept <= this.#last) return;
     if (found === undefined || entry >= sequence || found.digest !== digest)
       this.refuse(
@@ -213,6 +237,11 @@ export class JournalVerifier {
     if (end === "empty") return { messages: 0, entries: 0, seals: 0, sealedThrough: 0, faults: [...this.#faults] };
     if (end === undefined) this.refuse(this.#last, "the end is not signed: what came after it may have been cut off");
     else this.#finish(end);
+    if (this.#letGo > 0 && !this.#saysLetGo)
+      this.refuse(
+        this.#letGo + 1,
+        `that everything up to sequence ${this.#letGo} was let go is not said in the journal`,
+      );
     const [messages, entries, seals, sealedThrough] = [this.#messages, this.#entries, this.#seals, this.#sealedThrough];
     return { messages, entries, seals, sealedThrough, faults: [...this.#faults] };
   }

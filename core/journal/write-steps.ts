@@ -22,6 +22,12 @@ export interface FoundOutcome {
   readonly behind: number;
 }
 
+/** Everything up to `through` was let go; the order key had this head there (0: none). */
+export interface LetGoOfKey {
+  readonly through: number;
+  readonly head: number;
+}
+
 /** What is asked for. */
 export type Step =
   /** The head of the order key. `fresh`: read from the log; else it may be remembered. It may be behind: the log decides. */
@@ -32,6 +38,11 @@ export type Step =
   | { readonly kind: "entry"; readonly sequence: number; readonly of: number }
   /** The first entry in (after, until] of the order key of `until` that expects `after`; the log was read whole up to it. */
   | { readonly kind: "first-after"; readonly after: number; readonly until: number }
+  /**
+   * What was let go of the order key of `of`, read after `of` was seen in the log. `after`: the entry that is asked about;
+   * where nothing from it on can have been let go, nothing need be read.
+   */
+  | { readonly kind: "let-go"; readonly of: number; readonly after: number }
   /** Whether it is known to be a valid entry of the order key of `of`, as one with an outcome is. No proves nothing. */
   | { readonly kind: "is-known"; readonly sequence: number; readonly of: number }
   /** Waits, within a bound, for what settles the entry. */
@@ -46,8 +57,10 @@ export interface Results<Outcome extends FoundOutcome> {
   readonly append: { readonly sequence: number; readonly isDuplicate: boolean } | undefined;
   readonly entry: FoundEntry | "none" | "doubtful" | undefined;
   readonly "first-after": number | undefined;
+  readonly "let-go": LetGoOfKey | undefined;
   readonly "is-known": boolean;
-  readonly outcome: Outcome | "in-flight" | "unknown";
+  /** "let-go": it was settled, and what became of it is not there any more. */
+  readonly outcome: Outcome | "in-flight" | "unknown" | "let-go";
   /** "lost": the application got it, or may have, and nobody knows more. */
   readonly forward: "answered" | "not-forwarded" | "lost";
   readonly record: boolean;
@@ -84,6 +97,8 @@ const triesMax = 64;
 /** Appends of one call that expects nothing and finds that another proxy came first. */
 const racesMax = 3;
 const ancestorsMax = 32;
+/** What is judged anew because something was let go meanwhile. */
+const letGoMax = 3;
 
 type Steps<Result> = Generator<Step, Result, unknown>;
 
@@ -147,19 +162,36 @@ export class WriteSteps<Outcome extends FoundOutcome> {
 
   /**
    * Whether an entry with an order key is valid. It is void if an entry before it expects the same, or if what it expects is
-   * void; so this goes back until an entry that is known to be valid. undefined: not known.
+   * void; so this goes back until an entry that is known to be valid, or what was let go. undefined: not known.
    */
   *#isValid(sequence: number, expected: number): Steps<boolean | undefined> {
+    for (let times = 0; times < letGoMax; times += 1) {
+      const judged = yield* this.#judge(sequence, expected);
+      if (judged !== "again") return judged;
+    }
+    return undefined;
+  }
+
+  /** "again": what it went back to was let go meanwhile. */
+  *#judge(sequence: number, expected: number): Steps<boolean | "again" | undefined> {
     let [until, after] = [sequence, expected];
     for (let depth = 0; depth < ancestorsMax; depth += 1) {
       if (after >= until) return false; // it expects what came later
       const first = yield* this.#ask({ kind: "first-after", after, until });
       if (first === undefined) return undefined;
+      const letGo = yield* this.#ask({ kind: "let-go", of: until, after });
+      if (letGo === undefined) return undefined;
+      if (until <= letGo.through) return depth === 0 ? undefined : "again";
       if (first !== until) return false;
-      if (after === 0 || (yield* this.#ask({ kind: "is-known", sequence: after, of: until }))) return true;
+      if (after <= letGo.through) return after === letGo.head;
+      if (yield* this.#ask({ kind: "is-known", sequence: after, of: until })) return true;
       const found = yield* this.#ask({ kind: "entry", sequence: after, of: until });
       if (found === undefined) return undefined;
-      if (typeof found !== "object" || !found.isOrdered) return false; // no entry of this order key is there
+      if (found === "doubtful") {
+        const since = yield* this.#ask({ kind: "let-go", of: until, after });
+        return since === undefined ? undefined : after <= since.through ? "again" : false;
+      }
+      if (found === "none" || !found.isOrdered) return false; // no entry of this order key is there
       [until, after] = [after, found.expected];
     }
     return undefined;
@@ -169,6 +201,7 @@ export class WriteSteps<Outcome extends FoundOutcome> {
   *#repeat(sequence: number, { isSameRequest }: FoundEntry): Steps<WriteEnd<Outcome> | undefined> {
     if (!isSameRequest) return { kind: "other-request", sequence };
     const outcome = yield* this.#ask({ kind: "outcome", sequence });
+    if (outcome === "let-go") return { kind: "unknown", sequence };
     if (outcome === "in-flight" || outcome === "unknown") return { kind: outcome, sequence };
     return outcome.notForwarded ? undefined : { kind: "recorded", sequence, outcome };
   }
@@ -182,7 +215,7 @@ export class WriteSteps<Outcome extends FoundOutcome> {
         yield* this.#ask({ kind: "record", sequence, notForwarded: true, behind });
         return { kind: "blocked", sequence, by: behind };
       }
-      if (!outcome.notForwarded) break;
+      if (outcome === "let-go" || !outcome.notForwarded) break;
       behind = outcome.behind;
     }
     const forwarded = yield* this.#ask({ kind: "forward", sequence });

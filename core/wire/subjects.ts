@@ -31,11 +31,11 @@ export const decisionSubject = (service: string, proxyId: string): string => `as
 
 /** The stream of a service's journal: entries, outcomes, resolutions and seals (decision 0042). */
 export const journalStream = (service: string): string => `ASHLAR_JOURNAL_${service}`;
-export const journalRecordKinds = ["entry", "outcome", "resolution", "seal"] as const;
+export const journalRecordKinds = ["entry", "outcome", "resolution", "letgo", "seal"] as const;
 export type JournalRecordKind = (typeof journalRecordKinds)[number];
 /** Everything below it is in the stream of the service's journal. */
 export const journalPrefix = (service: string): string => `ashlar.journal.${service}`;
-/** `key`: `journalKey` of the entry, which its outcome and resolution share; "*" for all. */
+/** `key`: `journalKey` of the entry, which its outcome and resolution share; of what was let go, the bucket; "*" for all. */
 export const journalSubject = (service: string, kind: Exclude<JournalRecordKind, "seal">, key: string): string =>
   `${journalPrefix(service)}.${kind}.${key}`;
 export const journalSealSubject = (service: string): string => `${journalPrefix(service)}.seal`;

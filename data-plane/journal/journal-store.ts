@@ -4,6 +4,7 @@ import { type Digest, digestOf } from "../../core/digest.js";
 import { AshlarError, isAshlarError } from "../../core/errors.js";
 import { entryMessageId, keyIdOf, outcomeMessageId } from "../../core/journal/journal-key.js";
 import { mayFollow } from "../../core/journal/journal-log.js";
+import type { LetGoOfKey } from "../../core/journal/write-steps.js";
 import type { KeySet } from "../../core/signature.js";
 import { type JournalEntry, parseEntry } from "../../core/wire/journal/entry.js";
 import { type Confirmation, confirmationsMax } from "../../core/wire/journal/fields.js";
@@ -16,6 +17,7 @@ import type { StatementReader } from "../../runtime/statement-reader.js";
 import type { StatementWriter } from "../../runtime/statement-writer.js";
 import type { CallIdentityView } from "../ports.js";
 import { LogWalks, walkMsMax } from "./log-walks.js";
+import { readLetGo } from "./read-let-go.js";
 
 export interface JournalStoreDeps {
   readonly bus: Pick<Bus, "append" | "directGet">;
@@ -76,6 +78,8 @@ export class JournalStore {
   readonly heads = new BoundedMap<string, number>(knownMax);
   /** Entries that are known to be valid, with their keys. */
   readonly valid = new BoundedMap<number, string>(knownMax);
+  /** When own entries of late were found valid, by the monotonic clock. */
+  readonly validAtMs = new BoundedMap<number, number>(knownMax);
   /** How far an order key was walked: its head there, and what comes next. */
   readonly #walked = new BoundedMap<string, { readonly head: number; readonly at: number }>(knownMax);
   readonly #walks: LogWalks;
@@ -156,7 +160,7 @@ export class JournalStore {
     const known = this.#entries.get(sequence);
     if (known !== undefined) return known;
     const message = await this.#get({ sequence });
-    if (message === undefined) return undefined;
+    if (message === undefined) return (await this.letGo("")).through >= sequence ? "doubtful" : undefined;
     const found = this.#readEntry(message);
     if (found !== undefined) this.#entries.set(sequence, found);
     return found ?? (this.#readEntry(message, false) === undefined ? "none" : "doubtful");
@@ -191,7 +195,9 @@ export class JournalStore {
   async findHead(key: string): Promise<number> {
     const { clock } = this.#deps;
     const untilMs = clock.monotonicMs() + walkMsMax;
-    const settled = Math.max(await this.#lastSettled("outcome", key), await this.#lastSettled("resolution", key));
+    const told = Math.max(await this.#lastSettled("outcome", key), await this.#lastSettled("resolution", key));
+    const letGo = await this.letGo(key);
+    const settled = told > letGo.through ? told : letGo.head;
     const walked = this.#walked.get(key) ?? { head: 0, at: 1 };
     let { head, at } = walked.head >= settled ? walked : { head: settled, at: settled + 1 };
     for (;;) {
@@ -203,6 +209,15 @@ export class JournalStore {
       if (clock.monotonicMs() >= untilMs)
         throw new AshlarError("unavailable", `an order key of ${this.service}'s journal was read up to sequence ${at}`);
     }
+  }
+
+  /**
+   * What was let go, and the head that an order key ("": of none) had there, as far as this replica goes. Nothing is removed
+   * before every replica says so.
+   */
+  letGo(key: string): Promise<LetGoOfKey> {
+    const { mesh } = this.#deps.identity.current;
+    return readLetGo({ service: this.service, mesh, keys: this.#deps.keys() }, key, (lastOf) => this.#get({ lastOf }));
   }
 
   async #lastSettled(kind: "outcome" | "resolution", key: string): Promise<number> {
@@ -237,9 +252,7 @@ export class JournalStore {
     });
   }
 
-  async #get(query: StoredQuery): Promise<StoredMessage | undefined> {
-    return this.#deps.bus.directGet(this.#stream, query);
-  }
+  #get = (query: StoredQuery): Promise<StoredMessage | undefined> => this.#deps.bus.directGet(this.#stream, query);
 
   /**
    * undefined: it is no entry, or nobody of the service signed it: then it does not exist for any reader. `isSigned`: false

@@ -19,7 +19,8 @@ import { forwardOnce } from "./app-attempt.js";
 import { CollectedWrite } from "./collected-write.js";
 import { endAnswer, replyAnswer, rightAnswer } from "./journal-answers.js";
 import { JournalStore, type JournalStoreDeps, type Settled } from "./journal-store.js";
-import { JournaledWrite, keptOf, patienceMs, type SharedWrites, type Told } from "./journaled-write.js";
+import { JournaledWrite, patienceMs, type SharedWrites, type Told } from "./journaled-write.js";
+import { keptOf } from "./kept-response.js";
 import { OrderTurns } from "./order-turns.js";
 import { responseReserveBytes, roomBytesDefault, WriteRoom } from "./write-room.js";
 

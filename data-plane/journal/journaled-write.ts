@@ -3,14 +3,14 @@ import { type Digest, digestOf } from "../../core/digest.js";
 import { isAshlarError } from "../../core/errors.js";
 import { entryMessageId, journalKey, keyIdOf, nonceMessageId } from "../../core/journal/journal-key.js";
 import type { JournalPlan } from "../../core/journal/plan.js";
-import { type Results, type Step, type WriteEnd, WriteSteps } from "../../core/journal/write-steps.js";
+import { type LetGoOfKey, type Results, type Step, type WriteEnd, WriteSteps } from "../../core/journal/write-steps.js";
 import { encodeEntry, type JournalEntry, sameRequestDigest } from "../../core/wire/journal/entry.js";
-import type { JournalOutcome } from "../../core/wire/journal/outcome.js";
 import { Backoff } from "../../runtime/backoff.js";
 import type { Clock } from "../../runtime/clock.js";
-import { type AppResponse, emptyResponse, type Forwarded } from "./app-attempt.js";
+import type { AppResponse, Forwarded } from "./app-attempt.js";
 import { JournalReads, poll } from "./journal-reads.js";
 import type { JournalStore, Settled, StoredEntry } from "./journal-store.js";
+import { keptOf, notForwardedResponse } from "./kept-response.js";
 
 /** What the gate knows of a write. */
 export interface WriteRequest {
@@ -57,6 +57,8 @@ export const patienceMs = { append: 5000, other: 10_000 } as const;
 const persistMs = 600_000;
 /** A try may take so long, with the pause before it. */
 const idMarginMs = 20_000;
+/** Nothing that was stored less than two minutes ago is let go; half of that, for what a proxy remembers of its own. */
+const recentMs = 60_000;
 const retry = { msMin: 20, msMax: 2000 };
 
 export class JournaledWrite {
@@ -122,6 +124,8 @@ export class JournaledWrite {
         return this.#entry(step.sequence, step.of);
       case "first-after":
         return this.#reads.firstAfter(step.after, step.until);
+      case "let-go":
+        return this.#letGo(step.after, step.of);
       case "is-known":
         return this.#reads.isKnown(step.sequence, step.of);
       case "outcome":
@@ -137,6 +141,7 @@ export class JournaledWrite {
   #placed(): void {
     const { store } = this.#shared;
     store.valid.set(this.#own, this.#key);
+    store.validAtMs.set(this.#own, this.#shared.clock.monotonicMs());
     if (this.#request.plan.isOrdered) store.heads.set(this.#key, Math.max(this.#own, store.heads.get(this.#key) ?? 0));
     this.#onPlaced();
   }
@@ -202,7 +207,7 @@ export class JournaledWrite {
     return { isOwn, isOfKey, isOrdered: order !== "", expected, isSameRequest };
   }
 
-  async #outcome(sequence: number): Promise<Settled | "in-flight" | "unknown"> {
+  async #outcome(sequence: number): Promise<Results<Settled>["outcome"]> {
     const { store, clock, running, random, signal } = this.#shared;
     const key = this.#reads.keyOf(sequence);
     const untilMs = Math.min(clock.monotonicMs() + patienceMs.other, this.#request.dueAtMs - 50);
@@ -214,11 +219,25 @@ export class JournaledWrite {
       const settled = await this.#reads.once(() => store.settledBy(sequence, key));
       if (settled !== undefined) return settled;
       const found = await this.#reads.once(() => store.entryAt(sequence));
+      if (found === "doubtful" && (await this.#isLetGo(sequence))) return "let-go";
       if (typeof found === "object" && this.#isAbandoned(found)) return "unknown";
       if (clock.monotonicMs() >= untilMs || signal.aborted)
         return typeof found === "object" && this.#isOver(found) ? "unknown" : "in-flight";
       await clock.sleep(Math.min(backoff.nextMs(), Math.max(1, untilMs - clock.monotonicMs())), signal);
     }
+  }
+
+  /** Only what is settled is let go. */
+  async #isLetGo(sequence: number): Promise<boolean> {
+    return ((await this.#reads.once(() => this.#shared.store.letGo("")))?.through ?? 0) >= sequence;
+  }
+
+  /** What was valid a moment ago cannot be let go yet, nor what came after it. */
+  async #letGo(after: number, of: number): Promise<LetGoOfKey | undefined> {
+    const { store, clock } = this.#shared;
+    if (clock.monotonicMs() - (store.validAtMs.get(after) ?? Number.NEGATIVE_INFINITY) < recentMs)
+      return { through: 0, head: 0 };
+    return this.#reads.once(() => store.letGo(this.#reads.keyOf(of)));
   }
 
   /** Its writer was an earlier life of this proxy, or a call of this life that is over. What another worker does is not known. */
@@ -277,15 +296,4 @@ export class JournaledWrite {
       await clock.sleep(backoff.nextMs(), signal);
     }
   }
-}
-
-const notForwardedResponse: AppResponse = { code: 14, head: [], trailers: [], ...emptyResponse };
-
-/** The part of an outcome that says what the application answered. */
-export function keptOf(
-  { code, head, trailers, bytes, digest, length }: AppResponse,
-  { keepsResponse, responseBytesMax }: Pick<JournalPlan, "keepsResponse" | "responseBytesMax">,
-): Pick<JournalOutcome, "code" | "head" | "trailers" | "response" | "responseDigest" | "responseBytes"> {
-  const response = keepsResponse && length <= responseBytesMax ? bytes : undefined;
-  return { code, head, trailers, response, responseDigest: digest, responseBytes: length };
 }

@@ -64,6 +64,7 @@ const lines: Readonly<Record<string, readonly string[]>> = {
   "journal list": [],
   "journal show": ["ledger", "1"],
   "journal resolve": ["ledger", "1", "--outcome", "applied", "-m", "seen"],
+  "journal retain": ["--service", "ledger", "--through", "7", "-m", "archived", "--yes"],
   "journal verify": ["--root-hash", digestOf("a")],
   "journal export": ["--service", "ledger", "--output-file", "ledger.jsonl"],
   "nats setup": ["--nats-account", "accounts.json"],

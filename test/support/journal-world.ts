@@ -3,9 +3,11 @@
  * prefix of the log, acknowledgements are lost, applications are slow, and proxies die at each step. One seed, one run.
  */
 import { entryMessageId } from "../../core/journal/journal-key.js";
+import { JournalLog } from "../../core/journal/journal-log.js";
 import {
   type FoundEntry,
   type FoundOutcome,
+  type LetGoOfKey,
   type Step,
   type WriteEnd,
   WriteSteps,
@@ -38,7 +40,16 @@ interface StoredGarbage {
   readonly subject: string;
 }
 
-type Stored = StoredEntry | StoredOutcome | StoredGarbage;
+/** What was let go: everything before, up to `through`. */
+interface StoredLetGo {
+  readonly kind: "let-go";
+  readonly sequence: number;
+  readonly subject: string;
+  readonly through: number;
+  readonly heads: ReadonlyMap<string, number>;
+}
+
+type Stored = StoredEntry | StoredOutcome | StoredGarbage | StoredLetGo;
 type Outcome = StoredOutcome;
 
 export interface Call {
@@ -82,6 +93,8 @@ export interface Faults {
   readonly fresh: number;
   /** The share of appends before which a thief takes the message id. */
   readonly theft?: number;
+  /** The share of events in which an operator lets go of what is settled. */
+  readonly lettingGo?: number;
 }
 
 /** A small generator of random numbers in [0, 1). */
@@ -103,16 +116,22 @@ export class World {
   /** What the application applied, in this order. */
   readonly applied: Given[] = [];
   readonly given: Given[] = [];
+  /** Message ids that the stream does not know any more since the log had this length. */
+  readonly forgotten: { readonly id: string; readonly sequence: number; readonly at: number }[] = [];
   readonly #ids = new Map<string, number>();
   readonly #random: () => number;
   readonly #faults: Faults;
   readonly #lives: number[];
   #running: Running[] = [];
   #life = 0;
+  /** Where the log was when each running call began. */
+  readonly #begunAt = new Map<Running, number>();
+  readonly #back: number;
 
   constructor(random: () => number, faults: Faults, proxies: number) {
     this.#random = random;
     this.#faults = faults;
+    this.#back = (faults.lettingGo ?? 0) > 0 && random() < 0.3 ? Math.floor(random() * 5) : 0;
     this.#lives = Array.from({ length: proxies }, () => ++this.#life);
   }
 
@@ -134,17 +153,53 @@ export class World {
       given: -1,
     };
     this.#running.push(running);
+    this.#begunAt.set(running, this.log.length);
     this.#go(running, undefined);
   }
 
   /** One event: a step of some call, a death, or something that the application does. */
   tick(): void {
+    const { lettingGo = 0 } = this.#faults;
+    if (lettingGo > 0 && this.#random() < lettingGo) this.#letGo();
     const waiting = this.given.filter(({ isDone }) => !isDone);
     const pick = Math.floor(this.#random() * (this.#running.length + waiting.length));
     const running = this.#running[pick];
     if (running === undefined) this.#apply(waiting[pick - this.#running.length]);
     else if (this.#random() < this.#faults.death) this.#die(running);
     else this.#perform(running);
+  }
+
+  /** The last record of what was let go; none: nothing was. */
+  get letGo(): StoredLetGo | undefined {
+    return this.log.findLast((each): each is StoredLetGo => each.kind === "let-go");
+  }
+
+  /** Lets go of what is settled, and older than any call that is under way; a part of it comes back at times. */
+  #letGo(): void {
+    const law = new JournalLog(this.letGo);
+    for (const each of this.log) {
+      if (each.kind === "entry") law.addEntry({ ...each, key: each.subject, hasOutcome: false });
+      else if (each.kind === "outcome") law.addOutcome(each);
+    }
+    const open = [...law.entries].filter(({ isValid, settledBy }) => isValid && settledBy === 0);
+    const oldest = Math.min(this.log.length, ...open.map(({ sequence }) => sequence - 1), ...this.#begunAt.values());
+    const through = Math.floor(this.#random() * (oldest + 1));
+    if (through <= (this.letGo?.through ?? 0)) return;
+    const heads = new Map<string, number>(this.letGo?.heads);
+    for (const { key, sequence, isValid, isOrdered } of law.entries)
+      if (isValid && isOrdered && sequence <= through) heads.set(key, sequence);
+    this.log.push({ kind: "let-go", sequence: this.log.length + 1, subject: "", through, heads });
+    for (const [id, sequence] of this.#ids) {
+      if (sequence > through) continue;
+      this.#ids.delete(id);
+      this.forgotten.push({ id, sequence, at: this.log.length });
+    }
+  }
+
+  /** What is there: the ends of what was let go come back when a server is killed before it has written that. */
+  #isThere({ sequence }: Stored): boolean {
+    const through = this.letGo?.through ?? 0;
+    return sequence > through || sequence > through - this.#back;
   }
 
   #apply(given: Given | undefined): void {
@@ -159,6 +214,7 @@ export class World {
     const dead = this.#running.filter((each) => each.life === life);
     for (const each of dead) if (this.#random() < 0.5) this.#takesEffect(each);
     this.#running = this.#running.filter((each) => each.life !== life);
+    for (const each of dead) this.#begunAt.delete(each);
     for (const { call } of dead) this.ended.push({ call, end: undefined });
     this.#lives[proxy] = ++this.#life;
   }
@@ -178,6 +234,7 @@ export class World {
       return;
     }
     this.#running = this.#running.filter((each) => each !== running);
+    this.#begunAt.delete(running);
     this.ended.push({ call: running.call, end: value });
   }
 
@@ -199,6 +256,8 @@ export class World {
         return this.#entry(running, step.sequence, step.of);
       case "first-after":
         return this.#firstAfter(step.after, step.until);
+      case "let-go":
+        return this.#letGoOf(this.#subjectAt(step.of) ?? "");
       case "is-known":
         return this.#read().some(
           ({ kind, subject, ...each }) =>
@@ -208,6 +267,7 @@ export class World {
             subject === this.#subjectAt(step.of),
         );
       case "outcome":
+        if (step.sequence <= (this.letGo?.through ?? 0)) return "let-go";
         return this.#read().find((each) => each.kind === "outcome" && each.entry === step.sequence) ?? notYet;
       case "forward":
         return this.#forward(running, step.sequence);
@@ -216,15 +276,22 @@ export class World {
     }
   }
 
-  /** A replica: some prefix of the log. */
+  /** A replica: some prefix of the log, which has what was let go last. */
   #read(): readonly Stored[] {
-    if (this.#random() < this.#faults.fresh) return this.log;
-    return this.log.slice(0, Math.floor(this.#random() * (this.log.length + 1)));
+    const isFresh = this.#random() < this.#faults.fresh;
+    const least = this.letGo?.sequence ?? 0;
+    const length = isFresh ? this.log.length : least + Math.floor(this.#random() * (this.log.length - least + 1));
+    return this.log.slice(0, length).filter((each) => this.#isThere(each));
+  }
+
+  #letGoOf(key: string): LetGoOfKey {
+    const last = this.#read().findLast((each): each is StoredLetGo => each.kind === "let-go");
+    return { through: last?.through ?? 0, head: last?.heads.get(key) ?? 0 };
   }
 
   #guessHead({ call }: Running): number {
     const subject = subjectOf(call);
-    let head = 0;
+    let head = this.#letGoOf(subject).head;
     for (const each of this.#read())
       if (each.kind === "entry" && each.subject === subject && each.expected === head) head = each.sequence;
     return head;
@@ -273,9 +340,9 @@ export class World {
     return this.log[sequence - 1]?.subject;
   }
 
-  #entry({ call, life }: Running, sequence: number, of: number): FoundEntry | "none" | typeof notYet {
-    const found = this.#read()[sequence - 1];
-    if (found === undefined) return notYet;
+  #entry({ call, life }: Running, sequence: number, of: number): FoundEntry | "none" | "doubtful" | typeof notYet {
+    const found = this.#read().find((each) => each.sequence === sequence);
+    if (found === undefined) return sequence <= (this.letGo?.through ?? 0) ? "doubtful" : notYet;
     if (found.kind !== "entry" || (of !== 0 && found.subject !== this.#subjectAt(of))) return "none";
     const { isOrdered, expected } = found;
     const isOwn = found.call === call.id && found.life === life;

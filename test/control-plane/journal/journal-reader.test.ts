@@ -136,7 +136,7 @@ test("what another service's proxy signed, or nobody, is counted and is no entry
   await world.write({}, writerOf(pki.issue("shop", "p9")));
   await world.bus.append(journalSubject("ledger", "entry", "u"), encodeEntry(entryOf({})));
   await world.bus.append(journalSubject("ledger", "resolution", "u"), Buffer.from("x"));
-  expect(await world.reader.read("ledger")).toEqual({ service: "ledger", entries: [], refused: 3 });
+  expect(await world.reader.read("ledger")).toMatchObject({ service: "ledger", entries: [], refused: 3 });
   await expect(world.reader.read("shop")).rejects.toMatchObject({ code: "not_found" });
 });
 
