@@ -11,6 +11,7 @@ import type { Parts, ProxySurroundings } from "./app-parts.js";
 import type { ProxyConfig } from "./config.js";
 import { Edge } from "./edge/edge.js";
 import { EdgeTls } from "./edge/edge-tls.js";
+import { Descriptors } from "./edge/web/descriptors.js";
 import { Egresses, type EgressOptions } from "./egress/egresses.js";
 import type { MeshPort } from "./egress/inside.js";
 import { listenAgain } from "./inbound-port.js";
@@ -102,11 +103,14 @@ async function openEdges({ edge, service }: ProxyConfig, parts: Parts, signal: A
     for (const files of followed) void files.look();
   }, certificatesEveryMs).unref();
   onAbort(signal, () => clearInterval(timer));
+  const paths = edge?.descriptors ?? [];
+  const descriptors = paths.length === 0 ? undefined : await Descriptors.open(paths);
   const listeners = (edge?.listeners ?? []).map(async (config): Promise<MakeEdge> => {
     const files = config.certificates.length === 0 ? undefined : await EdgeTls.open(config, parts.log);
     if (files !== undefined) followed.push(files);
     const known = { clock: parts.clock, trust: parts.sync.trust };
-    return (deps, options) => new Edge({ ...deps, ...known }, { ...options, workload: service, config, files });
+    return (deps, options) =>
+      new Edge({ ...deps, ...known }, { ...options, workload: service, config, files, descriptors });
   });
   return Promise.all(listeners);
 }

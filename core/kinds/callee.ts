@@ -12,9 +12,16 @@ export function calleeOf({ service, egress }: Pick<Unit, "service" | "egress">):
 }
 
 /** Whether a method may be carried out twice with the effect of once, as far as the service or egress says. */
-export function isIdempotent({ idempotent = [], noSideEffects = [] }: Callee, method: string): boolean {
+export function isIdempotent(callee: Callee, method: string): boolean {
+  return isMarked(callee.idempotent, method) || hasNoSideEffects(callee, method);
+}
+
+/** Whether a method changes nothing, as far as the service or egress says. */
+export function hasNoSideEffects({ noSideEffects }: Callee, method: string): boolean {
+  return isMarked(noSideEffects, method);
+}
+
+function isMarked(marked: readonly string[] | undefined, method: string): boolean {
   const service = `${serviceOfMethod(method)}/*`;
-  return [idempotent, noSideEffects].some((marked) =>
-    marked.some((one) => one === method || one === service || one === "*"),
-  );
+  return marked?.some((one) => one === method || one === service || one === "*") === true;
 }

@@ -1,5 +1,6 @@
 /** A unit as the data plane asks it: compiled once per revision, decided by index, never by walking rules. */
 import { compileJournal } from "../journal/plan.js";
+import { calleeOf, hasNoSideEffects } from "../kinds/callee.js";
 import type { Unit } from "../kinds/table.js";
 import { buildAccessIndex } from "./access-index.js";
 import { compileTelemetry } from "./compiled-telemetry.js";
@@ -17,6 +18,7 @@ export type { Decision } from "./decision.js";
 export function compileUnit(unit: Unit, mesh: string): CompiledUnit {
   const access = buildAccessIndex(unit, mesh);
   const { name, issuers, rateLimits } = unit;
+  const callee = calleeOf(unit);
   const journal = compileJournal(unit, mesh);
   const hasTokenLimits = rateLimits.some(({ limits }) =>
     limits.some(({ per }) => per.some((part) => part.startsWith("claim:"))),
@@ -29,6 +31,7 @@ export function compileUnit(unit: Unit, mesh: string): CompiledUnit {
     rateLimits,
     hasTokenLimits: hasTokenLimits || journal?.readsToken === true,
     resilience: unit.resilience[0],
+    hasNoSideEffects: (method: string) => callee !== undefined && hasNoSideEffects(callee, method),
     gateway: unit.gateway,
     isOutside: unit.egress !== undefined,
     journal,

@@ -67,6 +67,8 @@ export interface CompiledUnit {
   readonly isOutside: boolean;
   /** How calls are spread over instances, and which are left out; undefined: by the defaults. */
   readonly resilience: Resilience | undefined;
+  /** Whether a method changes nothing, as far as the service says. */
+  hasNoSideEffects(method: string): boolean;
   /** Which calls are journaled, and how; undefined: none. */
   readonly journal: JournalPlan | undefined;
   /** Which calls leave traces and lines in the access log; of the mesh's unit: of services that do not say. */

@@ -32,6 +32,11 @@ export function createGatewayCommand(act: (flags: Record<string, unknown>) => vo
       gather,
     )
     .option("--client-ca <LISTENER=FILE>", "a PEM file of the CAs whose clients' certificates are taken", gather)
+    .option(
+      "--descriptors <FILE>",
+      "a FileDescriptorSet with all imports (buf build -o FILE.binpb), at most 8 MiB: clients of Connect may speak JSON to its methods; may be repeated",
+      gather,
+    )
     .option("--label <KEY=VALUE>", "a label of this instance, for conditions in policy; may be repeated", gather)
     .option("--status <HOST:PORT>", "where /healthz, /readyz and /metrics are served (default: nowhere)")
     .option(

@@ -28,6 +28,8 @@ export interface EdgeConfig {
   /** The gateway's name in policy. */
   readonly name: string;
   readonly listeners: readonly EdgeListenerConfig[];
+  /** Files of FileDescriptorSets: the messages that clients may write in JSON. */
+  readonly descriptors: readonly string[];
 }
 
 const hostGrammar = /^(\*\.)?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/;
@@ -68,7 +70,7 @@ export function readEdge(read: ConfigReader): EdgeConfig {
     checkPlain(read, config);
     return [config];
   });
-  return { name, listeners };
+  return { name, listeners, descriptors: read.list("descriptors") };
 }
 
 /** The name by which the mesh knows the gateway. */

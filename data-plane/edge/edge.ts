@@ -4,8 +4,8 @@
  */
 import { isIP, type Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
-import { status } from "@grpc/grpc-js";
 import { AshlarError } from "../../core/errors.js";
+import type { EdgeProtocol } from "../../core/kinds/gateway/gateway.js";
 import { type CompiledListener, compileGateway } from "../../core/policy/compiled-gateway.js";
 import { TokenProblem } from "../../core/token/verify-token.js";
 import { headerNames, isForwardedHeader } from "../../core/wire/headers.js";
@@ -24,9 +24,14 @@ import { type OpenCall, OpenCalls } from "../proxy/open-calls.js";
 import { Outbound, type OutboundDeps, type OutboundOptions } from "../proxy/outbound.js";
 import { joinHeader } from "../proxy/request-head.js";
 import { TokenCheck } from "../proxy/token-check.js";
+import { notExposed, tooOften, unauthenticated } from "./edge-answers.js";
 import type { EdgeListenerConfig } from "./edge-config.js";
 import { EdgeLimiter } from "./edge-limits.js";
 import { type EdgeTls, provedClient } from "./edge-tls.js";
+import { EdgeWebDoor } from "./edge-web-door.js";
+import type { Descriptors } from "./web/descriptors.js";
+import { Http2Exchange } from "./web/http2-exchange.js";
+import { WebSide } from "./web/web-side.js";
 
 export interface EdgeDeps extends OutboundDeps {
   readonly clock: Clock;
@@ -39,9 +44,12 @@ export interface EdgeOptions extends Omit<OutboundOptions, "service"> {
   readonly config: EdgeListenerConfig;
   /** undefined: the listener speaks plain HTTP/2, on a loopback address. */
   readonly files: EdgeTls | undefined;
+  /** What translates JSON; undefined: nothing does. */
+  readonly descriptors: Descriptors | undefined;
 }
 
 const misdirected = [new PreparedField(":status", "421")];
+const noBytes = new Uint8Array(0);
 const unproven = Number.POSITIVE_INFINITY;
 
 export class Edge extends Outbound {
@@ -51,6 +59,10 @@ export class Edge extends Outbound {
   readonly #tokens: TokenCheck;
   readonly #stops: (() => void)[];
   readonly #open = new OpenCalls();
+  /** The protocol of each open call that is not plain gRPC. */
+  readonly #protocols = new WeakMap<OpenCall, EdgeProtocol>();
+  readonly #webDoor: EdgeWebDoor;
+  readonly #web: WebSide;
   #listener: CompiledListener | undefined;
 
   constructor(deps: EdgeDeps, options: EdgeOptions) {
@@ -58,14 +70,20 @@ export class Edge extends Outbound {
     const { files, self } = options;
     const nowMs = (): number => deps.engine.loop.time();
     const dateMs = (): number => deps.clock.nowMs();
+    const web = new EdgeWebDoor(deps.engine);
     super(deps, { ...options, service: undefined }, edgeLimits, files && tlsOf(files, options, dateMs), {
       lets: (socket) => letIn(limiter, socket, nowMs()),
       peerOf: (socket) => peerOf(socket, self),
+      web,
+      messageBytesMax: () => web.limits().messageBytesMax,
     } satisfies Door);
     this.#deps = deps;
     this.#options = options;
     this.#limiter = limiter;
     this.#tokens = new TokenCheck(deps.trust, "");
+    this.#webDoor = web;
+    this.#web = this.#openWeb();
+    web.take = (exchange) => this.#web.take(exchange);
     this.#stops = [
       deps.policy.onSwitch((policy) => {
         this.#follow(policy);
@@ -84,6 +102,7 @@ export class Edge extends Outbound {
 
   override close(): void {
     for (const stop of this.#stops.splice(0)) stop();
+    this.#webDoor.stop();
     super.close();
   }
 
@@ -102,6 +121,7 @@ export class Edge extends Outbound {
     const gateway = policy.unit(workload)?.gateway;
     this.#listener = gateway && compileGateway(gateway).get(config.name);
     this.#limiter.follow(this.#listener?.listener.limits);
+    this.#webDoor.follow(this.#listener?.listener);
     for (const service of this.#listener?.services ?? []) {
       // held before the first call comes; a call waits for what is not
       this.#deps.policy.useService(service).catch(() => undefined);
@@ -110,19 +130,57 @@ export class Edge extends Outbound {
 
   protected override onRequest(stream: Stream, fields: FieldBlock, endStream: boolean, peer: Peer | undefined): void {
     if (peer === undefined) throw new Error("a call of an outside client without a peer");
-    if (!this.#isMeant(fields, peer)) {
+    if (!stream.framed) {
+      const exchange = new Http2Exchange(stream, fields, this.head.authorityText(fields), peer);
+      this.#web.take(exchange);
+      if (endStream) exchange.taker.onBody(noBytes, 0, 0, true);
+    } else if (!this.#isMeant(this.head.authorityText(fields), peer)) {
       stream.sendFields(misdirected, null, null, true);
-      return;
-    }
+    } else this.#call(stream, fields, endStream, peer, "grpc");
+  }
+
+  #call(stream: Stream, fields: FieldBlock, endStream: boolean, peer: Peer, protocol: EdgeProtocol): void {
     const service = this.#listener?.find(this.head.method(fields, this.methods)) ?? "";
     replaceForwarded(fields, peer.sourceAddress ?? "");
     const client = this.#clientOf(peer);
     if (client !== undefined) fields.add(headerNames.client, client);
     this.accept(stream, fields, endStream, service, (call) => {
       call.client = client;
-      const refused = this.#refuse(call, service, fields, peer);
-      if (refused === undefined) this.#open.add(call);
-      return refused;
+      const refused = this.#refuse(call, service, fields, peer, protocol);
+      if (refused !== undefined) return refused;
+      this.#open.add(call);
+      if (protocol !== "grpc") this.#protocols.set(call, protocol);
+      return undefined;
+    });
+  }
+
+  #openWeb(): WebSide {
+    const { config, files } = this.#options;
+    const { engine } = this.#deps;
+    const edge = this;
+    return new WebSide({
+      budget: engine.budget,
+      nowMs: () => engine.loop.time(),
+      refused: (reason) => engine.counters.refuse(reason),
+      limits: () => this.#webDoor.limits(),
+      open: (exchange, protocol, stream, fields, ended) => {
+        if (this.head.read(fields)) this.#call(stream, fields, ended, exchange.peer, protocol);
+        else exchange.refuse(400);
+      },
+      isMeant: ({ request, peer }) => this.#isMeant(request.authority, peer),
+      get listener() {
+        return edge.#listener?.listener;
+      },
+      find: (method) => this.#listener?.find(method),
+      descriptors: this.#options.descriptors,
+      hasNoSideEffects: (service, method) =>
+        this.#deps.policy.current?.unit(service)?.hasNoSideEffects(method) === true,
+      origins: config.origins,
+      // Where any host is taken, a page of a stranger may have had its own name point here.
+      ownOrigins: ({ request: { authority } }) =>
+        config.hosts.length === 0 && files === undefined
+          ? []
+          : [`${files === undefined ? "http" : "https"}://${authority}`],
     });
   }
 
@@ -132,19 +190,16 @@ export class Edge extends Outbound {
   }
 
   /** The host of the request must be one of the listener's, and one that the certificate shown to the client is for. */
-  #isMeant(fields: FieldBlock, peer: Peer): boolean {
+  #isMeant(authority: string, peer: Peer): boolean {
     const { hosts } = this.#options.config;
     const { files } = this.#options;
-    const host = this.head
-      .authorityText(fields)
-      .replace(/:\d{1,5}$/, "")
-      .replace(/^\[(.*)\]$/, "$1");
+    const host = authority.replace(/:\d{1,5}$/, "").replace(/^\[(.*)\]$/, "$1");
     if (hosts.length > 0 && !hosts.some((one) => isHost(one, host))) return false;
     return files === undefined || peer.host === undefined || peer.host === host || files.isShownFor(peer.host, host);
   }
 
   /** Returns the answer to a call that may not come in. Its service decides about the others. */
-  #refuse(call: Call, service: string, fields: FieldBlock, peer: Peer): Answer | undefined {
+  #refuse(call: Call, service: string, fields: FieldBlock, peer: Peer, protocol: EdgeProtocol): Answer | undefined {
     const { current } = this.#deps.policy;
     if (current === undefined)
       return unavailableAnswer("no-revision", "this gateway has no revision to judge by", undefined);
@@ -154,7 +209,7 @@ export class Edge extends Outbound {
     if (waitMs > 0) return tooOften(waitMs, revision);
     call.nowMs = this.#deps.clock.nowMs();
     const authorization = joinHeader(fields, "authorization");
-    const refused = this.#judge(call, service, authorization, current);
+    const refused = this.#judge(call, service, authorization, current, protocol);
     if (refused !== undefined || this.#listener?.listener.callers.token === undefined) return refused;
     const tokenWaitMs = this.#limiter.waitOfToken(authorization ?? "", call.startedMs);
     return tokenWaitMs > 0 ? tooOften(tokenWaitMs, revision) : undefined;
@@ -166,10 +221,12 @@ export class Edge extends Outbound {
     service: string | undefined,
     authorization: string | undefined,
     policy: EvaluatedPolicy,
+    protocol: EdgeProtocol,
   ): Answer | undefined {
     const { revision } = policy;
     const { listener } = this.#listener ?? {};
-    if (listener === undefined || !service || !listener.protocols.includes("grpc")) return notExposed(method, revision);
+    if (listener === undefined || !service || !listener.protocols.includes(protocol))
+      return notExposed(method, revision);
     const { token: issuers, certificate } = listener.callers;
     if (certificate === true && inputs.header(headerNames.client) === undefined)
       return unauthenticated("certificate", "a client certificate is asked for", revision);
@@ -186,7 +243,8 @@ export class Edge extends Outbound {
     judgeOpenCalls(this.#open, this.#deps, policy, (call) => {
       const service = this.#listener?.find(call.method);
       const isSame = service === call.service;
-      return this.#judge(call, isSame ? service : undefined, call.inputs.header("authorization"), policy);
+      const protocol = this.#protocols.get(call) ?? "grpc";
+      return this.#judge(call, isSame ? service : undefined, call.inputs.header("authorization"), policy, protocol);
     });
   }
 }
@@ -230,18 +288,4 @@ function isHost(pattern: string, host: string): boolean {
   if (!pattern.startsWith("*.")) return pattern === host;
   const at = host.indexOf(".");
   return at > 0 && host.slice(at) === pattern.slice(1);
-}
-
-function notExposed(method: string, revision: number): Answer {
-  const message = `there is no method ${method.slice(0, 256)} here`;
-  return { code: status.UNIMPLEMENTED, message, revision, decision: undefined, reason: "not-exposed" };
-}
-
-function unauthenticated(reason: "certificate" | "token", message: string, revision: number): Answer {
-  return { code: status.UNAUTHENTICATED, message, revision, decision: undefined, reason };
-}
-
-function tooOften(pushbackMs: number, revision: number): Answer {
-  const message = "too many calls of this client";
-  return { code: status.RESOURCE_EXHAUSTED, message, revision, decision: undefined, reason: "rate-limit", pushbackMs };
 }

@@ -9,7 +9,10 @@ const unlimited: Rate = { burst: Number.POSITIVE_INFINITY, perSecond: Number.POS
 
 /** Which rules apply to requests (validate-fields.ts). */
 export interface RequestRules {
-  /** Accept only POST to a gRPC path with a gRPC content type. False for servers of other protocols. */
+  /**
+   * Accept only POST to a gRPC path with a gRPC content type. If false, that holds only for requests that have a gRPC
+   * content type.
+   */
   readonly grpcOnly: boolean;
   /** The scheme that a request must have; undefined allows http and https. */
   readonly scheme: "http" | "https" | undefined;

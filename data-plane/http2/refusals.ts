@@ -55,6 +55,9 @@ export const refusalReasons = [
   "grpc_timeout",
   "trailers",
   "status",
+  // Reasons that end a request at a gateway.
+  "origin",
+  "http1",
 ] as const;
 
 export type RefusalReason = (typeof refusalReasons)[number];

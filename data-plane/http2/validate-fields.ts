@@ -71,6 +71,8 @@ export class FieldCheck {
     let host = -1;
     let authority = -1;
     let contentType = -1;
+    let method = -1;
+    let path = -1;
     for (let field = 0; field < fields.count; field++) {
       const id = fields.nameId(field);
       const bad = this.#field(fields, field, rules.refuseUnderscore);
@@ -95,9 +97,11 @@ export class FieldCheck {
         if (bit === 1) authority = field;
         else if (bit === 2) {
           if (fields.valueIs(field, "CONNECT")) return refusal.connect_method;
-          if (rules.grpcOnly ? !fields.valueIs(field, "POST") : !isToken(fields, field)) return refusal.method;
+          if (!isToken(fields, field)) return refusal.method;
+          method = field;
         } else if (bit === 4) {
-          if (rules.grpcOnly ? !isGrpcPath(fields, field) : !isPlainPath(fields, field)) return refusal.path;
+          if (!isPlainPath(fields, field)) return refusal.path;
+          path = field;
         } else if (
           rules.scheme === undefined ? fields.valueLength(field) === 0 : !fields.valueIs(field, rules.scheme)
         ) {
@@ -118,7 +122,10 @@ export class FieldCheck {
     const bad = this.#authority(fields, authority, host);
     if (bad > 0) return bad;
     this.grpc = contentType >= 0 && isGrpcType(fields, contentType);
-    return rules.grpcOnly && !this.grpc ? refusal.content_type : 0;
+    if (!this.grpc && !rules.grpcOnly) return 0;
+    if (!fields.valueIs(method, "POST")) return refusal.method;
+    if (!isGrpcPath(fields, path)) return refusal.path;
+    return this.grpc ? 0 : refusal.content_type;
   }
 
   response(fields: FieldBlock): number {

@@ -74,6 +74,7 @@ export const answerReasons = [
   "header-limit",
   "memory",
   "journal",
+  "malformed",
 ] as const;
 export type AnswerReason = (typeof answerReasons)[number];
 

@@ -36,14 +36,8 @@ export const gateway = defineKind("Gateway", fields, {
       const place = `listeners[${index}]`;
       checkExposed(`gateway/${name}`, one, place, checker);
       for (const issuer of one.callers.token ?? []) checker.issuer(issuer, `${place}.callers.token=${issuer}`);
-      for (const protocol of one.protocols)
-        if (protocol !== "grpc") checker.error(`${place}.protocols=${protocol}`, `${protocol} is not supported yet`);
-      if (one.cors !== undefined) checker.error(`${place}.cors`, "cors is not supported yet");
-      if (one.limits?.messageKib !== undefined)
-        checker.error(
-          `${place}.limits`,
-          "messageKib is not supported yet: `ashlar gateway --message-mib` bounds messages",
-        );
+      if (one.cors !== undefined && !one.protocols.some((protocol) => protocol !== "grpc"))
+        checker.error(`${place}.cors`, "pages speak grpc-web or connect: name one of them under protocols");
     }
   },
 });

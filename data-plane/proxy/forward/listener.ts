@@ -9,155 +9,17 @@ import {
   type Server as TlsServer,
 } from "node:tls";
 import { AshlarError, messageOf } from "../../../core/errors.js";
-import type { SpiffeId } from "../../../core/identity.js";
 import type { SocketAddress } from "../../../runtime/config.js";
-import type { Logger } from "../../../runtime/log.js";
-import type { FieldBlock } from "../../http2/field-block.js";
 import type { EngineLimits } from "../../http2/limits.js";
-import type { PreparedField } from "../../http2/prepared-field.js";
-import { errorCode } from "../../http2/protocol.js";
-import { refusal } from "../../http2/refusals.js";
-import type { Stream } from "../../http2/stream.js";
-import { type ConnectionOwner, SocketConnection } from "../../http2-sockets/socket-connection.js";
-import { headersAnswer } from "../answer.js";
-import type { HandshakeFailure } from "../proxy-metrics.js";
-import { connectionWindowBytes } from "./connection-window.js";
-import type { OtherEnd } from "./endings.js";
-import { excessHere, headerLimits } from "./header-limits.js";
+import { Accepted } from "./accepted.js";
 import { listenForCalls } from "./listen-for-calls.js";
+import type { Door, HeldConnection, ListenerDeps, ListenerTls, Peer, WebDoor } from "./listener-deps.js";
 import type { ListenerLimits } from "./listener-limits.js";
-import type { ProxyEngine } from "./proxy-engine.js";
-import { revisionField, sendAnswer } from "./response-fields.js";
 import { SeldomLog } from "./seldom-log.js";
+import { tellHttp2 } from "./tell-http2.js";
 import { fittingUnproven, UnprovenSockets } from "./unproven-sockets.js";
 
-/** Who is at the other end of a connection, as its certificate proved. */
-export interface Peer {
-  readonly spiffeId: SpiffeId;
-  readonly notAfterMs: number;
-  /** Its IP address; undefined if the connection is closed already. */
-  readonly sourceAddress: string | undefined;
-  /** At a gateway: the outside client, as its certificate proved. */
-  readonly client?: string | undefined;
-  /** At a gateway: the host name that TLS was asked for. */
-  readonly host?: string | undefined;
-}
-
-/** What a gateway asks of the connections of outside clients. */
-export interface Door {
-  /** Whether a connection may be used. It is asked before a byte of the connection is read. */
-  lets(socket: Socket): boolean;
-  /** Returns who is at the other end, on a plain listener. */
-  peerOf(socket: Socket): Peer;
-}
-
-export interface ListenerDeps {
-  /** Takes a request that passed every check. Must set `stream.sink` or reset the stream. `peer` is undefined on plain listeners. */
-  onRequest(stream: Stream, fields: FieldBlock, endStream: boolean, peer: Peer | undefined): void;
-  /** Returns the number of the revision that judges calls now, or 0 if none does. */
-  revision(): number;
-  onHandshakeFailure(reason: HandshakeFailure, message: string): void;
-  /** The number of open connections changed by `change`. */
-  onConnection(change: 1 | -1): void;
-  readonly engine: ProxyEngine;
-  readonly log: Logger;
-}
-
-/** Mutual TLS. A listener without it speaks plain HTTP/2 with its own application. */
-export interface ListenerTls {
-  readonly context: SecureContextOptions;
-  /** What a gateway asks of TLS in place of mutual TLS. */
-  readonly options?: Pick<TlsOptions, "rejectUnauthorized" | "requestCert" | "SNICallback">;
-  /** Returns who the peer is. Fails if it may not call. Called before the first byte of HTTP/2 is read. */
-  admit(socket: TLSSocket): Peer;
-}
-
-/** An accepted connection. */
-class Accepted implements ConnectionOwner {
-  readonly socket: Socket;
-  readonly wire: SocketConnection;
-  readonly #peer: Peer | undefined;
-  /** The address of the listener. */
-  readonly #address: string;
-  readonly #deps: ListenerDeps;
-  readonly #oversized: SeldomLog;
-  readonly #closeListeners: (() => void)[] = [];
-  #closed = false;
-
-  constructor(
-    socket: Socket,
-    peer: Peer | undefined,
-    address: string,
-    limits: EngineLimits,
-    deps: ListenerDeps,
-    closed: () => void,
-  ) {
-    this.socket = socket;
-    this.#peer = peer;
-    this.#address = address;
-    this.#deps = deps;
-    this.#oversized = new SeldomLog(deps.log);
-    this.#closeListeners.push(closed);
-    const { budget, messageBytesMax, headerBytesMax } = deps.engine;
-    const window = connectionWindowBytes(limits.concurrentStreamsMax, budget);
-    const lists = headerLimits(headerBytesMax, peer !== undefined);
-    const keepaliveMs = peer === undefined ? 0 : (deps.engine.keepaliveMs ?? limits.keepaliveMs);
-    const engineLimits = { ...limits, ...lists, keepaliveMs, messageBytesMax, connectionWindowBytes: window };
-    this.wire = new SocketConnection(socket, true, engineLimits, this, deps.engine);
-    deps.onConnection(1);
-  }
-
-  onRequest(stream: Stream, fields: FieldBlock, endStream: boolean): void {
-    try {
-      this.#deps.onRequest(stream, fields, endStream, this.#peer);
-    } catch (error) {
-      this.#deps.log.error("a call failed", { error: messageOf(error) });
-      this.#deps.engine.counters.refuse(refusal.internal);
-      stream.reset(errorCode.internalError);
-    }
-  }
-
-  onOversized(stream: Stream): void {
-    const { engine } = this.#deps;
-    const { headerListBytesMax } = stream.connection.limits;
-    const excess = excessHere(this.#peer === undefined ? "outbound" : "inbound", headerListBytesMax);
-    const answer = headersAnswer("request", excess, this.#deps.revision());
-    this.#oversized.warn(engine.loop.time(), answer.message, { caller: this.#peer?.spiffeId ?? "the application" });
-    sendAnswer(stream, answer);
-  }
-
-  lastFields(): readonly PreparedField[] {
-    return revisionField(this.#deps.revision());
-  }
-
-  onCapacity(): void {}
-
-  onClosed(): void {
-    this.#closed = true;
-    const { connection } = this.wire;
-    const { onHandshakeFailure, onConnection, engine } = this.#deps;
-    if (connection.deadReason === refusal.timeout_preface) {
-      onHandshakeFailure("preface", "no HTTP/2 settings within the bound");
-    }
-    engine.endings.note(connection, this.#other());
-    onConnection(-1);
-    for (const listener of this.#closeListeners.splice(0)) listener();
-  }
-
-  #other(): OtherEnd {
-    if (this.#peer === undefined) return { who: "the own application", name: this.#address };
-    return { who: "a peer proxy", name: this.#peer.spiffeId, address: this.#peer.sourceAddress };
-  }
-
-  /** Sends two GOAWAYs (RFC 9113 6.8). Resolves when the last call has ended and the connection is closed. */
-  drain(): Promise<void> {
-    return new Promise((resolve) => {
-      if (this.#closed) return resolve();
-      this.#closeListeners.push(resolve);
-      this.wire.shutdown();
-    });
-  }
-}
+export type { Door, HeldConnection, ListenerDeps, ListenerTls, Peer, WebDoor } from "./listener-deps.js";
 
 export class Listener {
   readonly #deps: ListenerDeps;
@@ -165,7 +27,7 @@ export class Listener {
   readonly #tls: ListenerTls | undefined;
   readonly #door: Door | undefined;
   readonly #server: NetServer | TlsServer;
-  readonly #connections = new Set<Accepted>();
+  readonly #connections = new Set<HeldConnection>();
   /** Every open socket of a TLS listener, from the moment it was accepted. */
   readonly #sockets = new Set<Socket>();
   readonly #unproven: UnprovenSockets;
@@ -216,7 +78,7 @@ export class Listener {
         this.#tls.admit(socket);
       } catch (error) {
         this.#deps.onHandshakeFailure("identity", messageOf(error));
-        connection.wire.destroy();
+        connection.destroy();
       }
     }
   }
@@ -231,24 +93,22 @@ export class Listener {
 
   /** Asks clients to connect elsewhere or anew. Open calls continue and new connections are accepted. */
   shed(): void {
-    for (const connection of this.#connections) connection.wire.shutdown();
+    for (const connection of this.#connections) connection.shed();
   }
 
   /** Closes every connection after its last output is written. */
   close(): void {
     this.#draining = true;
     this.#server.close();
-    for (const { wire } of this.#connections) {
-      wire.flush();
-      wire.destroy();
-    }
+    for (const connection of this.#connections) connection.close();
     for (const socket of this.#sockets) socket.destroy();
   }
 
   #createPlain(): NetServer {
     return createNetServer({ noDelay: true }, (socket) => {
       if (this.#door?.lets(socket) === false) this.#turnAway(socket);
-      else this.#accept(socket, this.#door?.peerOf(socket));
+      else if (this.#door?.web.isOpen === true) this.#acceptEither(socket, this.#door);
+      else this.#accept(socket, this.#door?.peerOf(socket), false);
     });
   }
 
@@ -256,7 +116,7 @@ export class Listener {
     const server = createTlsServer(
       {
         ...secureContext(tls.context),
-        ALPNProtocols: ["h2"],
+        ...(this.#door === undefined ? { ALPNProtocols: ["h2"] } : { ALPNCallback: alpnOf(this.#door.web) }),
         requestCert: true,
         rejectUnauthorized: true,
         handshakeTimeout: this.#limits.handshakeTimeoutMs,
@@ -290,7 +150,7 @@ export class Listener {
     if (peer === undefined) return void socket.destroy();
     const { connectionsMax } = this.#limits;
     if (this.#connections.size < connectionsMax) {
-      this.#accept(socket, peer);
+      this.#accept(socket, peer, socket.alpnProtocol !== "h2");
       return;
     }
     socket.destroy();
@@ -311,7 +171,7 @@ export class Listener {
 
   /** Returns the connection's peer, or undefined if it was refused and counted. */
   #admit(socket: TLSSocket, tls: ListenerTls): Peer | undefined {
-    if (socket.alpnProtocol !== "h2") {
+    if (socket.alpnProtocol !== "h2" && this.#door?.web.isOpen !== true) {
       this.#deps.onHandshakeFailure("alpn", "the client does not speak h2");
       return undefined;
     }
@@ -324,18 +184,46 @@ export class Listener {
     }
   }
 
-  #accept(socket: Socket, peer: Peer | undefined): void {
+  /** Serves a connection without TLS in the version of HTTP that its first bytes are in. */
+  #acceptEither(socket: Socket, door: Door): void {
+    tellHttp2(socket, this.#limits.engine.prefaceTimeoutMs, (isHttp2) =>
+      this.#accept(socket, door.peerOf(socket), !isHttp2),
+    );
+  }
+
+  #accept(socket: Socket, peer: Peer | undefined, isHttp1: boolean): void {
     // What a connection costs comes before its first call.
     const { loop, overload } = this.#deps.engine;
     if (this.#draining || overload.refuses(loop.time()) === "heap") {
       socket.destroy();
       return;
     }
-    const connection: Accepted = new Accepted(socket, peer, this.#address, this.#limits.engine, this.#deps, () => {
-      this.#connections.delete(connection);
-    });
+    const closed = (): void => void this.#connections.delete(connection);
+    const connection: HeldConnection =
+      isHttp1 && peer !== undefined && this.#door !== undefined
+        ? this.#door.web.accept(socket, peer, closed)
+        : new Accepted(socket, peer, this.#address, this.#engineLimits, this.#deps, closed);
     this.#connections.add(connection);
   }
+
+  /** What a connection that is opened now may send. */
+  get #engineLimits(): EngineLimits {
+    const { engine } = this.#limits;
+    const messageBytesMax = this.#deps.engine.messageBytesMax;
+    if (this.#door === undefined) return { ...engine, messageBytesMax };
+    const grpcOnly = !this.#door.web.isOpen;
+    return {
+      ...engine,
+      messageBytesMax: Math.min(messageBytesMax, this.#door.messageBytesMax()),
+      requestRules: { ...engine.requestRules, grpcOnly },
+    };
+  }
+}
+
+/** Chooses h2 where the client speaks it, else HTTP/1.1 where policy has use for it. */
+function alpnOf(web: WebDoor): TlsOptions["ALPNCallback"] {
+  return ({ protocols }) =>
+    protocols.includes("h2") ? "h2" : web.isOpen && protocols.includes("http/1.1") ? "http/1.1" : undefined;
 }
 
 function secureContext(context: SecureContextOptions): SecureContextOptions {

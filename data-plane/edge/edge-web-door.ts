@@ -1,0 +1,69 @@
+/** The connections of one listener that speak HTTP/1.1, and what its policy says about connections. */
+import type { Socket } from "node:net";
+import type { EdgeListener } from "../../core/kinds/gateway/gateway.js";
+import type { EngineLimits } from "../http2/limits.js";
+import { headerLimits } from "../proxy/forward/header-limits.js";
+import type { HeldConnection, Peer, WebDoor } from "../proxy/forward/listener.js";
+import { edgeLimits } from "../proxy/forward/listener-limits.js";
+import type { ProxyEngine } from "../proxy/forward/proxy-engine.js";
+import { Http1Connection, type Http1Deps } from "./http1/http1-connection.js";
+import type { Exchange } from "./web/exchange.js";
+
+const tickMs = 1000;
+/** KiB of one message, unless policy says. */
+const messageKibUsual = 4096;
+
+export class EdgeWebDoor implements WebDoor {
+  readonly #engine: ProxyEngine;
+  readonly #connections = new Set<Http1Connection>();
+  readonly #timer: NodeJS.Timeout;
+  #listener: EdgeListener | undefined;
+  /** Answers requests. */
+  take: (exchange: Exchange) => void = (exchange) => exchange.refuse(503);
+
+  constructor(engine: ProxyEngine) {
+    this.#engine = engine;
+    this.#timer = setInterval(() => {
+      const nowMs = engine.loop.time();
+      for (const connection of this.#connections) connection.tick(nowMs);
+    }, tickMs).unref();
+  }
+
+  /** Applies what policy says; `listener`: undefined if it has none. */
+  follow(listener: EdgeListener | undefined): void {
+    this.#listener = listener;
+  }
+
+  get isOpen(): boolean {
+    return this.#listener?.protocols.some((protocol) => protocol !== "grpc") === true;
+  }
+
+  /** What a call may send that begins now. */
+  limits(): EngineLimits {
+    const { messageBytesMax } = this.#engine;
+    const stated = (this.#listener?.limits?.messageKib ?? messageKibUsual) * 1024;
+    return { ...edgeLimits.engine, messageBytesMax: Math.min(messageBytesMax, stated) };
+  }
+
+  accept(socket: Socket, peer: Peer, closed: () => void): HeldConnection {
+    const { budget, loop, counters, headerBytesMax } = this.#engine;
+    const { headerListBytesMax, headerFieldsMax } = headerLimits(headerBytesMax, false);
+    const deps: Http1Deps = {
+      ...{ budget, loop, headBytesMax: headerListBytesMax, fieldsMax: headerFieldsMax },
+      take: (exchange) => this.take(exchange),
+      refused: (reason) => counters.refuse(reason),
+      onFault: (error) => this.#engine.onFault(error),
+    };
+    const connection = new Http1Connection(socket, peer, deps);
+    this.#connections.add(connection);
+    connection.onClose(() => {
+      this.#connections.delete(connection);
+      closed();
+    });
+    return connection;
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+}

@@ -1,0 +1,19 @@
+import type { Header } from "./header.js";
+
+/** Names that pages may read without being told so (Fetch, "CORS-safelisted response-header name"). */
+const readable = new Set(
+  "cache-control content-language content-length content-type expires last-modified pragma".split(" "),
+);
+const varies: Header = ["vary", "Origin"];
+
+/** Returns the fields that let a page of `origin` read an answer with `headers`. */
+export function corsFields(origin: string | undefined, headers: readonly Header[]): readonly Header[] {
+  if (origin === undefined) return [];
+  const names = new Set(headers.map(([name]) => name));
+  const exposed = [...names].filter((name) => !readable.has(name) && !name.startsWith("access-control-"));
+  return [
+    ["access-control-allow-origin", origin],
+    ...(exposed.length > 0 ? [["access-control-expose-headers", exposed.join(", ")] as const] : []),
+    ...(names.has("vary") ? [] : [varies]),
+  ];
+}

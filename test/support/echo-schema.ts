@@ -1,0 +1,35 @@
+/** The descriptors of test/support/echo.proto for clients of Connect. */
+import { join } from "node:path";
+import { create, createFileRegistry, type DescService, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { protoCamelCase } from "@bufbuild/protobuf/reflect";
+import {
+  FileDescriptorProtoSchema,
+  type FileDescriptorSet,
+  FileDescriptorSetSchema,
+  MethodOptions_IdempotencyLevel,
+  MethodOptionsSchema,
+} from "@bufbuild/protobuf/wkt";
+import { loadSync, type MessageTypeDefinition } from "@grpc/proto-loader";
+
+/** Returns the set; `Unary` is marked as a method without side effects. */
+export function echoDescriptors(): FileDescriptorSet {
+  const definition = loadSync(join(import.meta.dirname, "echo.proto"), { keepCase: true });
+  const request = definition["test.EchoRequest"] as MessageTypeDefinition<object, object>;
+  const file = request.fileDescriptorProtos.map((bytes) => fromBinary(FileDescriptorProtoSchema, bytes));
+  // proto-loader leaves the names for JSON empty, which compilers state.
+  for (const { field } of file.flatMap(({ messageType }) => messageType))
+    for (const one of field) one.jsonName = protoCamelCase(one.name);
+  const idempotencyLevel = MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
+  for (const method of file.flatMap(({ service }) => service.flatMap(({ method }) => method)))
+    if (method.name === "Unary") method.options = create(MethodOptionsSchema, { idempotencyLevel });
+  return create(FileDescriptorSetSchema, { file });
+}
+
+export const echoDescriptorBytes = (): Uint8Array => toBinary(FileDescriptorSetSchema, echoDescriptors());
+
+/** The service as clients of Connect take it. */
+export function echoService(): DescService {
+  const service = createFileRegistry(echoDescriptors()).getService("test.Echo");
+  if (service === undefined) throw new Error("echo.proto has no Echo");
+  return service;
+}
