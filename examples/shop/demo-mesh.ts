@@ -59,7 +59,9 @@ export class DemoMesh {
   /** Starts NATS and a control plane, and waits until it serves. */
   async startControlPlane(): Promise<void> {
     const data = join(this.folder, "up");
-    const up = this.#start("up", [command, "up", "--data", data, "--mesh", "shop"]);
+    // plain, since a browser would warn of a certificate of the mesh; the console is on loopback as everything here is
+    const console = ["--console", "127.0.0.1:0", "--console-plain"];
+    const up = this.#start("up", [command, "up", "--data", data, "--mesh", "shop", ...console]);
     await this.#until("the control plane is ready", up, () => existsSync(join(data, "ready.json")));
   }
 

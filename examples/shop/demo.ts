@@ -44,12 +44,18 @@ async function showEverything(demo: Demo): Promise<void> {
   }
 }
 
-function suggest(mesh: DemoMesh): void {
+async function suggest(mesh: DemoMesh): Promise<void> {
   const context = `--context ${relative(process.cwd(), mesh.contextPath)}`;
   const order = `checkout/shop.Checkout/PlaceOrder '{"item":"anvil","quantity":1}'`;
+  const { url } = await mesh.ashlarJson<{ url: string }>(0, "console");
   say(`
-The mesh stays up until Ctrl-C. Try, in another terminal:
+The mesh stays up until Ctrl-C. See it in a browser (the link works once, for two minutes; the first command makes another):
 
+  ${url}
+
+Try, in another terminal:
+
+  npx ashlar console ${context}
   npx ashlar status ${context}
   npx ashlar log ${context}
   npx ashlar proxies ${context}
@@ -86,7 +92,7 @@ async function main(argv: readonly string[]): Promise<number> {
     if (argv.includes("--exit")) {
       failed = outcome !== "shown"; // whoever asked for the steps and stopped them has not seen them hold
     } else if (outcome === "shown") {
-      suggest(mesh);
+      await suggest(mesh);
       await asked;
     }
   } catch (error) {
