@@ -56,6 +56,11 @@ export function createControlProgram(): Command {
       "--status <HOST:PORT>",
       "where this service has /healthz, /readyz and /metrics of its own (default: nowhere)",
     )
+    .option(
+      "--egress-key <NAME=CERT,KEY>",
+      "PEM files of a client certificate and its key that the Egress's address asks for by this name; may be repeated",
+      gather,
+    )
     .option("--workers <N>", "how many processes carry the service's calls, 1 to 64 (default: 1)")
     .option("--grace <DURATION>", "how long its open calls may take when it stops")
     .option("--buffer-mib <size>", "what it holds for peers that do not read: 1MiB to 65536MiB")
@@ -65,6 +70,7 @@ export function createControlProgram(): Command {
     .option("--record-share <SHARE>", "the share of decisions other than refusals that is recorded, 0 to 1")
     .option("--otlp <URL>", "where spans of its calls are sent")
     .option("--access-log <FILE>", "where lines about its calls are appended, - for standard output")
+    .option("--egress-dns <ADDRESS>", "a DNS server that is asked for hosts of Egresses; may be repeated", gather)
     .addHelpText("after", addExamples);
   add.action(async (flags: Record<string, unknown>) => {
     const request = await addRequest(flags, process.cwd());
@@ -124,6 +130,7 @@ async function addRequest(
 function absolute(name: string, value: SettingValue, cwd: string): SettingValue {
   if (Array.isArray(value)) return value.map((one) => String(absolute(name, one, cwd)));
   if (typeof value !== "string") return value;
+  if (name === "egress-key") return value.replace(/[^=,]+(?=,|$)/g, (path) => resolve(cwd, path));
   if (paths.has(name)) return value === "-" ? value : resolve(cwd, value);
   return value.replace(/^((?:[^=]*=)?unix:)(.+)$/, (_, scheme: string, path: string) => {
     return `${scheme}${isAbsolute(path) ? path : resolve(cwd, path)}`;

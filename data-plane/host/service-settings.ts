@@ -19,6 +19,7 @@ export const ownSettings = [
   "status",
   "data",
   "workers",
+  "egress-key",
 ] as const;
 
 /** Settings that a service has from the process unless it has its own. */
@@ -32,10 +33,11 @@ export const sharedSettings = [
   "record-share",
   "otlp",
   "access-log",
+  "egress-dns",
 ] as const;
 
-/** Settings that the process has alone. */
-const processSettings = ["log-level", "log-format"] as const;
+/** Settings that the process has alone; beside them `--services` and `--config`. */
+export const processSettings = ["log-level", "log-format"] as const;
 
 export type SettingValue = string | number | boolean | readonly string[];
 

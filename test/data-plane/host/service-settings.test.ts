@@ -3,9 +3,18 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "@jest/globals";
+import type { Command } from "commander";
+import { createProxyCommand } from "../../../data-plane/command.js";
+import { createControlProgram } from "../../../data-plane/host/command.js";
 import { parseHostConfig } from "../../../data-plane/host/host-config.js";
 import { KeptServices } from "../../../data-plane/host/kept-services.js";
-import { claimedAddresses, parseServiceSettings } from "../../../data-plane/host/service-settings.js";
+import {
+  claimedAddresses,
+  ownSettings,
+  parseServiceSettings,
+  processSettings,
+  sharedSettings,
+} from "../../../data-plane/host/service-settings.js";
 import { readServicesFile } from "../../../data-plane/host/services-file.js";
 
 const folder = mkdtempSync(join(tmpdir(), "ash-host-"));
@@ -88,6 +97,14 @@ test("the process has a folder and a status of its own without --service", () =>
     dataDir: "/state/ashlar/host",
     status: { host: "127.0.0.1", port: 7 },
   });
+});
+
+test("every flag of `ashlar proxy` is a setting of a service, or of the process, and `add` takes the former", () => {
+  const flags = (command: Command): string[] => command.options.map((option) => option.name()).sort();
+  const ofService = [...ownSettings, ...sharedSettings];
+  expect(flags(createProxyCommand(() => {}))).toEqual([...ofService, ...processSettings, "config", "services"].sort());
+  const add = createControlProgram().commands.find((command) => command.name() === "add");
+  expect(add && flags(add)).toEqual([...ofService, "output"].sort());
 });
 
 test("addresses that two services cannot share; port 0 is nobody's", () => {
