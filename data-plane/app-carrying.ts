@@ -58,6 +58,8 @@ export async function carryHere(config: ProxyConfig, parts: Parts, signal: Abort
   const telemetry = openTelemetry({ ...parts, ...random, metrics }, config.telemetry);
   const { watch } = telemetry;
   const own = { metrics: countedTwice(metrics.proxy, parts.window), engine, watch, ...random };
+  const journal = openJournal(config, parts, signal);
+  metrics.reportJournal(journal);
   const carrier = new Carrier(
     {
       ...known,
@@ -65,7 +67,7 @@ export async function carryHere(config: ProxyConfig, parts: Parts, signal: Abort
       endpoints: outside,
       outside,
       openBudgets: openShares(parts, signal),
-      journal: openJournal(config, parts, signal),
+      journal,
     },
     options,
     await openEdges(config, parts, signal),

@@ -186,7 +186,9 @@ class Worker {
       reader: new StatementReader({ mesh: options.mesh, trusting, clock }),
       keys: () => keysOf(trusting()),
     };
-    return new Journal(deps, options.service, { processLife: journalLife, workers });
+    const journal = new Journal(deps, options.service, { processLife: journalLife, workers });
+    this.#metrics.reportJournal(journal);
+    return journal;
   }
 
   #taps(taps: readonly WantedTap[]): void {

@@ -101,6 +101,12 @@ export class Call implements StreamSink {
 const hex = "0123456789abcdef";
 let random = 0x2545f491;
 
+/** Other fields that change than those of another run. */
+export function seedFields(seed: number): void {
+  random ^= Math.imul(seed, 0x9e3779b1);
+  if (random === 0) random = 1;
+}
+
 const steady = (flags: string) => [
   new PreparedField("grpc-timeout", "20S"),
   new PreparedField("traceparent", `00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-${flags}`),

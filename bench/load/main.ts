@@ -10,11 +10,11 @@ import { type ConnectionOwner, SocketConnection } from "../../data-plane/http2-s
 import { cpuSecondsOf } from "../cpu-time.js";
 import { messageOf } from "../echo-server/message.js";
 import { numberFlag, readFlags } from "../options.js";
-import { Call, freshFields, Tally } from "./call.js";
+import { Call, freshFields, seedFields, Tally } from "./call.js";
 
 const flags = readFlags(process.argv.slice(2), {
   text: `npm run bench:load -- --target HOST:PORT|unix:PATH [--connections 8] [--streams 32] [--seconds 5 | --calls N]
-  [--rate CALLS/S] [--bytes 64 [--answer BYTES]] [--path /bench.Echo/Call] [--authority bench] [--scheme http] [--plain] [--same-headers]
+  [--rate CALLS/S] [--bytes 64 [--answer BYTES]] [--path /bench.Echo/Call] [--authority bench] [--scheme http] [--plain] [--same-headers] [--seed N]
   [--tls [--ca FILE] [--cert FILE --key FILE] [--server-name NAME]] [--cpu-of PID...] [--json]`,
   example: "npm run bench:load -- --target 127.0.0.1:9000 --seconds 5",
 });
@@ -30,6 +30,7 @@ const seconds = numberFlag(flags, "seconds", calls === Number.POSITIVE_INFINITY 
 const rate = numberFlag(flags, "rate", 0);
 const grpc = !flags.has("plain");
 const vary = !flags.has("same-headers");
+seedFields(numberFlag(flags, "seed", 0));
 const pids = (flags.get("cpu-of") ?? []).map(Number);
 
 const limits: EngineLimits = { ...defaultLimits, streamWindowBytes: 1_048_576, connectionWindowBytes: 16_777_216 };

@@ -18,6 +18,7 @@ import type { StreamWaiter } from "../proxy/stream-queue.js";
 import { forwardOnce } from "./app-attempt.js";
 import { CollectedWrite } from "./collected-write.js";
 import { endAnswer, replyAnswer, rightAnswer } from "./journal-answers.js";
+import { JournalCounts, type JournalSources } from "./journal-counts.js";
 import { JournalStore, type JournalStoreDeps, type Settled } from "./journal-store.js";
 import { JournaledWrite, patienceMs, type SharedWrites, type Told } from "./journaled-write.js";
 import { keptOf } from "./kept-response.js";
@@ -51,13 +52,14 @@ export const keysOf = (trust: Signed<Trust> | undefined): KeySet =>
 
 const writesMaxDefault = 4096;
 
-export class Journal implements Journaling {
+export class Journal implements Journaling, JournalSources {
   readonly #deps: JournalDeps;
   readonly #shared: SharedWrites;
   readonly #turns = new OrderTurns();
   /** Writes that are under way, also those that wait for their turn in an order key. */
   #writes = 0;
   readonly room: WriteRoom;
+  readonly counts = new JournalCounts();
 
   constructor(deps: JournalDeps, service: string, among: AmongWorkers = { processLife: "", workers: 1 }) {
     const { processLife, workers } = among;
@@ -75,13 +77,18 @@ export class Journal implements Journaling {
   }
 
   gateFor(call: Call, plan: JournalPlan, acquire: (waiter: StreamWaiter) => boolean): CallGate {
-    return new JournalGate(call, plan, this.room, (write) => this.#begin(write, acquire));
+    return new JournalGate(call, plan, this, (write) => this.#begin(write, acquire));
+  }
+
+  get open(): number {
+    return this.#writes;
   }
 
   /** The whole request is there. */
   #begin(write: CollectedWrite, acquire: (waiter: StreamWaiter) => boolean): void {
     const { writesMax = writesMaxDefault } = this.#deps;
     if (this.#writes >= writesMax || !write.room.reserve(responseReserveBytes)) {
+      this.counts.add("refused");
       write.answer(noRoomAnswer(write.revision));
       write.room.end();
       return;
@@ -103,12 +110,14 @@ export class Journal implements Journaling {
     const entry = this.#entryOf(write);
     const key = journalKey(entry);
     const end = write.plan.isOrdered ? await this.#turn(write, key) : () => {};
-    const tell = (ended: WriteEnd<Settled> | Told): void =>
+    const tell = (ended: WriteEnd<Settled> | Told): void => {
+      if (!write.isTold) this.counts.add(ended.kind === "response" ? "applied" : ended.kind);
       write.answer(
         ended.kind === "response"
           ? replyAnswer(ended.response, ended.sequence, write.revision)
           : endAnswer(ended, write.revision),
       );
+    };
     const request = {
       ...{ plan: write.plan, entry, expected: write.expected, dueAtMs: write.dueAtMs, tell },
       forward: (sequence: number) => forwardOnce(write.toApplication(sequence), acquire),
@@ -134,6 +143,7 @@ export class Journal implements Journaling {
     const { store, clock } = this.#shared;
     const response = await forwardOnce(write.toApplication(0), acquire);
     if (typeof response === "string") {
+      this.counts.add(response === "lost" ? "unknown" : "not-forwarded");
       const why = response === "lost" ? "the connection to the application was lost" : "the application is not reached";
       write.answer(unavailableAnswer(response === "lost" ? "reset" : "no-application", why, write.revision));
       return;
@@ -150,6 +160,7 @@ export class Journal implements Journaling {
       try {
         const { sequence } = await store.appendEntry(bytes, journalKey(entry), nonceMessageId(entry.nonce));
         store.stored(sequence, bytes, confirms);
+        this.counts.add("applied");
         write.answer(replyAnswer(response, sequence, write.revision));
         return;
       } catch (error) {
@@ -157,6 +168,7 @@ export class Journal implements Journaling {
           await clock.sleep(50, this.#deps.signal);
           continue;
         }
+        this.counts.add("unavailable");
         this.#deps.log.error("a write was applied and is not in the journal", { error: messageOf(error) });
         const message = "the write was applied, and the journal cannot be reached to record it";
         write.answer(unavailableAnswer("journal", message, write.revision));
@@ -182,20 +194,28 @@ class JournalGate implements CallGate {
   readonly #call: Call;
   readonly #begin: (write: CollectedWrite) => void;
   readonly #write: CollectedWrite;
+  readonly #counts: JournalCounts;
   #bytes = 0;
   #isBegun = false;
 
-  constructor(call: Call, plan: JournalPlan, room: WriteRoom, begin: (write: CollectedWrite) => void) {
+  constructor(
+    call: Call,
+    plan: JournalPlan,
+    journal: Pick<Journal, "room" | "counts">,
+    begin: (write: CollectedWrite) => void,
+  ) {
     this.#call = call;
+    this.#counts = journal.counts;
     this.#begin = begin;
     let tell: (answer: Answer) => void = () => {};
     this.opened = new Promise((resolve) => {
       tell = resolve;
     });
-    this.#write = new CollectedWrite(call, plan, room, tell);
+    this.#write = new CollectedWrite(call, plan, journal.room, tell);
     const wrong = this.#write.problem;
     if (wrong !== undefined) {
       this.#isBegun = true;
+      this.#counts.add("refused");
       tell(rightAnswer(status.INVALID_ARGUMENT, wrong, call.plan?.revision));
       return;
     }
@@ -209,6 +229,7 @@ class JournalGate implements CallGate {
     const { requestBytesMax } = this.#write.plan;
     if (this.#bytes > requestBytesMax) {
       this.#refuse();
+      this.#counts.add("refused");
       const message = `a journaled write has at most ${requestBytesMax} bytes; nothing was appended`;
       this.#write.answer({
         ...rightAnswer(status.RESOURCE_EXHAUSTED, message, this.#write.revision),
@@ -218,6 +239,7 @@ class JournalGate implements CallGate {
     }
     if (!this.#write.room.use(bytes)) {
       this.#refuse();
+      this.#counts.add("refused");
       this.#write.answer(noRoomAnswer(this.#write.revision));
       return;
     }

@@ -4,11 +4,13 @@ import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { linesOf, type MetricsFormat, writeInTurns } from "../../runtime/metrics-text.js";
 import { gaugesOf, watchProcess } from "../../runtime/process-metrics.js";
 import { EngineCounters, refusalReasons } from "../http2/refusals.js";
+import type { JournalSources } from "../journal/journal-counts.js";
 import type { ProxyMetrics } from "../proxy/proxy-metrics.js";
 import type { ShadowOutcome } from "../proxy/shadow-tally.js";
 import { callLines } from "./call-lines.js";
 import { CallTable } from "./call-table.js";
 import type { DecisionTotals } from "./decision-recorder.js";
+import { reportJournal } from "./journal-metrics.js";
 import { type LoadSources, reportLoad } from "./load-metrics.js";
 import { createTrafficMetrics, reportUnreached } from "./traffic-metrics.js";
 
@@ -50,6 +52,8 @@ export interface Metrics {
   reportShadow(read: () => Readonly<Record<ShadowOutcome, number>>): void;
   /** Registers the gauge of instances that cannot be connected to, by service. Must be called once, where calls are carried. */
   reportReaches(read: () => ReadonlyMap<string, number>): void;
+  /** Registers the metrics of journaled writes. Must be called once, where calls are carried. */
+  reportJournal(journal: JournalSources): void;
   /** Registers the counters of spans and of lines of the access log. Must be called once, where calls are carried. */
   reportTelemetry(sources: TelemetrySources): void;
   render(format?: MetricsFormat): Promise<string>;
@@ -70,6 +74,7 @@ export function createMetrics(counters = new EngineCounters(), load?: LoadSource
     proxy: createProxyMetrics(registers, counters, calls),
     watch: (sources) => watch(registers, sources),
     reportReaches: (read) => reportUnreached(registers, read),
+    reportJournal: (journal) => reportJournal(registers, journal),
     reportShadow: (read) => outcomes(registers, "ashlar_shadow_calls_total", shadowHelp, read),
     reportTelemetry: ({ spans, lines }) => {
       outcomes(registers, "ashlar_spans_total", "Spans of calls, by what became of them.", spans);

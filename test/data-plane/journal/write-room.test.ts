@@ -81,6 +81,9 @@ test("a request finds no room while that of another write has it, and does after
   expect((await first).error).toBeUndefined();
   await eventually("its room is free", () => held.room.bytes === 0);
   expect((await write("k2", 60_000)).error).toBeUndefined();
+  expect((await write("k2", 60_000)).error).toBeUndefined();
+  expect(held.counts.totals).toMatchObject({ refused: 1, applied: 2, recorded: 1, unavailable: 0 });
+  await eventually("nothing is under way", () => held.open === 0);
 });
 
 test("a response for which there is no room: the write is applied and recorded, and its caller told so", async () => {
