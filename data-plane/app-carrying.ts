@@ -14,6 +14,7 @@ import { EdgeTls } from "./edge/edge-tls.js";
 import { Descriptors } from "./edge/web/descriptors.js";
 import { Egresses, type EgressOptions } from "./egress/egresses.js";
 import type { MeshPort } from "./egress/inside.js";
+import type { ProxyFeed } from "./feed/proxy-feed.js";
 import { listenAgain } from "./inbound-port.js";
 import { Journal, keysOf, processLifeBytes } from "./journal/journal.js";
 import { NatsLimitExchange } from "./limits/nats-limit-exchange.js";
@@ -40,7 +41,12 @@ export function prepareWorkers(
 }
 
 /** Carries calls in this process. `signal` stops the sharing of limits with other proxies. */
-export async function carryHere(config: ProxyConfig, parts: Parts, signal: AbortSignal): Promise<Carrying> {
+export async function carryHere(
+  config: ProxyConfig,
+  parts: Parts,
+  feed: ProxyFeed | undefined,
+  signal: AbortSignal,
+): Promise<Carrying> {
   const engine = createProxyEngine(
     () => parts.clock.monotonicMs(),
     (error) => logFault(parts.log, error),
@@ -53,7 +59,7 @@ export async function carryHere(config: ProxyConfig, parts: Parts, signal: Abort
   metrics.reportReaches(() => parts.reaches.countUnreached());
   const known = { ...parts, trust: parts.sync.trust, app: parts.registry };
   const random = { draw: Math.random, random: randomBytes };
-  const options = carrierOptions(config, parts);
+  const options = carrierOptions(config, parts, feed);
   const outside = new Egresses(known, options.egress);
   const telemetry = openTelemetry({ ...parts, ...random, metrics }, config.telemetry);
   const { watch } = telemetry;
@@ -143,6 +149,7 @@ export async function carryInWorkers(
   parts: Parts,
   workers: WorkerCarrier,
   { logFormat }: ProxySurroundings,
+  feed: ProxyFeed | undefined,
   signal: AbortSignal,
   life: AbortSignal,
 ): Promise<Carrying> {
@@ -159,7 +166,7 @@ export async function carryInWorkers(
     keepaliveMs,
   };
   try {
-    const options = carrierOptions(config, parts);
+    const options = carrierOptions(config, parts, feed);
     const journalLife = randomBytes(processLifeBytes).toString("hex");
     await workers.start(known, { options, engine, rootPublicKey, log, workers: config.workers, journalLife }, signal);
   } catch (error) {
@@ -169,13 +176,18 @@ export async function carryInWorkers(
   return workers;
 }
 
-function carrierOptions(config: ProxyConfig, { identity }: Parts): CarrierOptions & { readonly egress: EgressOptions } {
+function carrierOptions(
+  config: ProxyConfig,
+  { identity }: Parts,
+  feed: ProxyFeed | undefined,
+): CarrierOptions & { readonly egress: EgressOptions } {
   const { service, labels, inbound, upstreams, recordShare, telemetry } = config;
   const outbounds = config.outbound === undefined ? [] : [undefined, ...upstreams.map(({ service }) => service)];
   const { mesh, version } = identity.current;
   const { keys, dns } = config.egress;
   const egress = { keys, dns: dns.map(render), own: meshPorts(config, identity) };
-  return { mesh, version, service, labels, inbound: inbound !== undefined, outbounds, recordShare, telemetry, egress };
+  const known = { mesh, version, service, labels, outbounds, recordShare, telemetry, egress };
+  return { ...known, inbound: inbound !== undefined, feed: feed?.path };
 }
 
 /** What of the mesh listens where, as far as this process knows: no egress may lead there. */

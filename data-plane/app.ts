@@ -13,6 +13,7 @@ import { runStaticApplication } from "./agent/static-application.js";
 import { carryHere, carryInWorkers, listenForCalls, prepareWorkers } from "./app-carrying.js";
 import { closeParts, joinOrLoad, openParts, type Parts, type ProxySurroundings } from "./app-parts.js";
 import type { ProxyConfig } from "./config.js";
+import { openProxyFeed, type ProxyFeed } from "./feed/proxy-feed.js";
 import { type Listening, listeningOf, renderListening } from "./listening.js";
 import { tellOfCalls } from "./look/call-teller.js";
 import { HeardOrders } from "./look/heard-orders.js";
@@ -58,11 +59,12 @@ export async function startProxy(
     try {
       const { why } = parts.revocation;
       if (why !== undefined) throw new AshlarError("unauthenticated", why);
+      const feed = await openProxyFeed(config, parts, life.signal);
       const carrying =
         workers === undefined
-          ? await carryHere(config, parts, life.signal)
-          : await carryInWorkers(config, parts, workers, surroundings, signal, life.signal);
-      return await serve(config, parts, carrying, surroundings, life, signal);
+          ? await carryHere(config, parts, feed, life.signal)
+          : await carryInWorkers(config, parts, workers, surroundings, feed, signal, life.signal);
+      return await serve(config, parts, carrying, feed, surroundings, life, signal);
     } catch (error) {
       if (!tenure.isOwner) tenure.end(); // nothing waits to be written any more
       await closeParts(parts);
@@ -79,6 +81,7 @@ export async function startProxy(
 /** What was opened above the parts and is closed with them. */
 interface Serving {
   readonly carrying: Carrying;
+  readonly feed: ProxyFeed | undefined;
   readonly agent: GrpcServer | undefined;
   readonly closers: (() => void)[];
   readonly doors: Doors;
@@ -91,6 +94,7 @@ async function serve(
   config: ProxyConfig,
   parts: Parts,
   carrying: Carrying,
+  feed: ProxyFeed | undefined,
   surroundings: ProxySurroundings,
   life: AbortController,
   signal: AbortSignal,
@@ -107,7 +111,7 @@ async function serve(
     const agent = await openAgent(config, parts, carrying, doors, bound);
     const orders = new HeardOrders({ ...parts, mesh: parts.identity.current.mesh }, life.signal);
     tellOfCalls({ ...parts, carrying, orders, random: Math.random }, life.signal);
-    const serving: Serving = { carrying, agent, closers, doors, takeover: undefined, draining: false };
+    const serving: Serving = { carrying, feed, agent, closers, doors, takeover: undefined, draining: false };
     closers.push(() => void agent?.stop(0));
     const status = await openStatus(config, parts, serving, surroundings);
     if (predecessor !== undefined) await takeOver(predecessor, parts, doors, config.dataDir);
@@ -249,7 +253,7 @@ async function openStatus(
 }
 
 async function stop(config: ProxyConfig, parts: Parts, serving: Serving, life: AbortController): Promise<void> {
-  const { carrying, closers, doors, agent, takeover } = serving;
+  const { carrying, feed, closers, doors, agent, takeover } = serving;
   const isHandedOver = (await takeover?.settled()) === true;
   const whole = await drain(
     {
@@ -264,6 +268,7 @@ async function stop(config: ProxyConfig, parts: Parts, serving: Serving, life: A
       finish: () => {
         if (isHandedOver) void agent?.stop(0); // the application registers with the successor
         doors.removePaths();
+        feed?.end(); // readers go on at another proxy, from where they are
         return carrying.drain();
       },
       close: () => {

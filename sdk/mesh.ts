@@ -6,6 +6,7 @@ import type { Clock } from "../runtime/clock.js";
 import { type AgentClient, type MeshDescription, openAgentClient } from "./agent-client.js";
 import type { ApplicationGrpc } from "./application-grpc.js";
 import { type ClientArguments, clientArguments } from "./client-arguments.js";
+import { type EventFeed, type EventOptions, openEventFeed } from "./events.js";
 import { openRegistration, type RegistrationHandle, type RegistrationStatus } from "./registration-loop.js";
 import { type BoundServer, bindPrivately } from "./serve.js";
 
@@ -35,6 +36,14 @@ export interface Mesh {
   serve(server: Server, options?: ServeOptions): Promise<void>;
   /** Arguments for a client of another service: `new PaymentsClient(...mesh.client("payments"))`. */
   client(service: string): ClientArguments;
+  /**
+   * The writes of another service whose Journal names this one among its readers, in the order in which their outcomes
+   * were known, and then each new one: `for await (const event of mesh.events("payments", { from }))`. An event may come
+   * again after a failure, so keep `event.next` together with what you make of the event. The iteration waits while you
+   * work and comes back by itself; it ends when `signal` aborts or the application leaves. It fails with `denied` (it is
+   * no reader, or no longer), `stale` (the position is not kept) and `invalid_argument`.
+   */
+  events(service: string, options?: EventOptions): EventFeed;
   /** Asks the proxy again who it is and whether it is ready. Fails with `unavailable`. */
   describe(): Promise<MeshDescription>;
   /**
@@ -82,6 +91,7 @@ class JoinedMesh implements Mesh {
   #bound: BoundServer | undefined;
   #registration: RegistrationHandle | undefined;
   #leaving: Promise<boolean> | undefined;
+  readonly #left = new AbortController();
 
   constructor(agent: AgentClient, clock: Clock, description: MeshDescription, grpc: ApplicationGrpc) {
     this.#grpc = grpc;
@@ -122,6 +132,12 @@ class JoinedMesh implements Mesh {
     return clientArguments(this.#grpc, this.description.outbound, service);
   }
 
+  events(service: string, options: EventOptions = {}): EventFeed {
+    this.#mustBeIn();
+    const { outbound } = this.description;
+    return openEventFeed({ clock: this.#clock, outbound, left: this.#left.signal }, service, options);
+  }
+
   describe(): Promise<MeshDescription> {
     this.#mustBeIn();
     return this.#agent.describe(describeTimeoutMs);
@@ -133,6 +149,7 @@ class JoinedMesh implements Mesh {
   }
 
   async #leave(timeoutMs: number): Promise<boolean> {
+    this.#left.abort();
     const endMs = this.#clock.monotonicMs() + timeoutMs;
     await this.#registration?.leave(timeoutMs);
     // the agent said that no call is left, or could not say: the server itself knows

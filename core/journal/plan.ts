@@ -1,5 +1,5 @@
 /** What a proxy does with the calls of a service that has a Journal. */
-import { nameIn, type SpiffeId, trustDomainOf } from "../identity.js";
+import { buildSpiffeId, nameIn, type SpiffeId, trustDomainOf } from "../identity.js";
 import {
   defaultMessagesBytesMax,
   defaultRememberKeysMs,
@@ -33,6 +33,8 @@ export interface JournalPlan {
   readonly readsToken: boolean;
   /** Whether a call of this method is a write. */
   isWrite(method: string): boolean;
+  /** Whether this operator may send its history to the application. */
+  mayReplay(operator: SpiffeId): boolean;
   /** The keys of a call, or a line that says what is wrong with them. */
   keysOf(caller: SpiffeId, method: string, inputs: CallInputs): CallKeys | string;
 }
@@ -44,6 +46,7 @@ export function compileJournal({ name, journals, service }: Unit, mesh: string):
   const { idempotencyKey, orderBy, mode, response, rememberKeysMs = defaultRememberKeysMs } = journal;
   const key = idempotencyKey === undefined ? undefined : parseKeyExpression(idempotencyKey);
   const order = orderBy === undefined ? undefined : parseKeyExpression(orderBy);
+  const replayers = new Set((journal.replayers ?? []).map((operator) => buildSpiffeId(mesh, "operator", operator)));
   const isWrite = writesOf(journal, service?.noSideEffects ?? []);
   return Object.freeze({
     mode,
@@ -55,6 +58,7 @@ export function compileJournal({ name, journals, service }: Unit, mesh: string):
     responseBytesMax: journal.responseBytesMax ?? defaultMessagesBytesMax,
     readsToken: key !== undefined || order?.reads.has("jwt") === true || order?.reads.has("issuer") === true,
     isWrite,
+    mayReplay: (operator: SpiffeId) => replayers.has(operator),
     keysOf(caller: SpiffeId, method: string, inputs: CallInputs): CallKeys | string {
       const callerService = nameIn(caller, mesh, "service") ?? "";
       const rpcService = serviceOfMethod(method);

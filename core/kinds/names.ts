@@ -74,3 +74,17 @@ const whenNobody = 'name callers, or "*" for any authenticated identity';
 export const callers = textSet(caller, { whenEmpty: whenNobody, neverEmpty: true });
 /** Callers; an empty list means any caller. */
 export const callersOrAny = textSet(caller, { whenEmpty: whenNobody });
+
+/** One that is named: "*" would give what is written to a service to whoever has an identity. */
+const reader = text({
+  expected: "a service's name, or a SPIFFE ID in full",
+  pattern: `^(${labelPattern.slice(1, -1)}|spiffe://.+)$`,
+  valid: (value) => isCaller(value) && value !== "*" && !value.startsWith("gateway/"),
+  hint: (value) => (value === "*" ? "name each reader" : ""),
+});
+
+/** Names of operators, at least one. */
+export const operatorNames = textSet(label, { whenEmpty: "leave it out for nobody", neverEmpty: true });
+
+/** Those who may follow a journal, at least one. */
+export const readers = textSet(reader, { whenEmpty: "leave it out for nobody", neverEmpty: true });

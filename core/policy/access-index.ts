@@ -2,6 +2,7 @@
 
 import { AshlarError } from "../errors.js";
 import type { SpiffeId } from "../identity.js";
+import { feedMethod } from "../journal/feed-method.js";
 import { calleeOf } from "../kinds/callee.js";
 import type { Unit } from "../model.js";
 import { isMethod, methodLengthMax, serviceOfMethod } from "../snapshot/grammar.js";
@@ -101,16 +102,18 @@ function planner(unit: Unit, groups: CallerGroups, mesh: string): PlanOf {
   const denied = defaultDecisions(unit.name);
   return (caller, method, knows) => {
     if (!isMethod(method)) return settled(denied.malformed);
-    if (stated !== undefined && !stated.has(method)) return settled(denied.unstated);
+    const isFeed = method === feedMethod;
+    if (stated !== undefined && !stated.has(method) && !isFeed) return settled(denied.unstated);
     const table = tableOf.get(caller);
     const service = serviceOfMethod(method);
     const denies = rulesFor(table?.deny, everyone.deny, method, service);
-    const allows = rulesFor(table?.allow, everyone.allow, method, service);
+    const found = rulesFor(table?.allow, everyone.allow, method, service);
+    const allows = isFeed ? found.filter(({ isForReaders }) => isForReaders) : found;
     const [firstDeny] = denies;
     if (firstDeny !== undefined && firstDeny.condition === undefined) return settled(firstDeny.decision);
     if (firstDeny === undefined) {
       const [firstAllow] = allows;
-      if (firstAllow === undefined) return settled(denied.unmatched);
+      if (firstAllow === undefined) return settled(isFeed ? denied.noReader : denied.unmatched);
       if (firstAllow.condition === undefined) return settled(firstAllow.decision);
     }
     return buildPlan(buildSubject(caller, method, mesh), denies, allows, denied.unmatched, knows);
@@ -196,6 +199,7 @@ function defaultDecisions(service: string) {
     malformed: deny("it is not a method: package.Service/Method"),
     unstated: deny(`${service} states its methods, and this is none of them`),
     unmatched: deny(`no authorization of ${service} allows it`),
+    noReader: deny(`it is none of the readers of ${service}'s Journal`),
   };
 }
 

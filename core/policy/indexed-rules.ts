@@ -1,5 +1,6 @@
 /** A unit's authorization rules in their order, grouped by whom they are about. */
 import { callerId } from "../identity.js";
+import { readersRule } from "../journal/feed-method.js";
 import type { AuthorizationRule, Unit } from "../model.js";
 import { type Condition, parseCondition } from "./condition/condition.js";
 import type { Failure } from "./condition/values.js";
@@ -14,6 +15,8 @@ export interface IndexedRule {
   readonly condition: Condition | undefined;
   /** What it decides where it matches. */
   readonly decision: Decision;
+  /** It lets the readers of a journal follow its events: no other rule does. */
+  readonly isForReaders: boolean;
 }
 
 export interface CallerGroups {
@@ -30,6 +33,13 @@ const conditionsMax = 256;
 /** Fails with `invalid_policy` on a condition that is none. */
 export function indexRules(unit: Unit): readonly IndexedRule[] {
   const indexed: IndexedRule[] = [];
+  const readers = readersRule(unit);
+  if (readers !== undefined) {
+    // comes first, so that no rule without a condition hides it
+    const { id, rule } = readers;
+    const decision = Object.freeze({ allow: true, rule: id, reason: `allowed by ${id}` });
+    indexed.push({ order: 0, effect: "allow", id, rule, condition: undefined, decision, isForReaders: true });
+  }
   for (const { name, allow, deny } of unit.authorizations) {
     for (const [effect, rules] of [["deny", deny] as const, ["allow", allow] as const]) {
       for (const [index, rule] of rules.entries()) {
@@ -39,7 +49,7 @@ export function indexRules(unit: Unit): readonly IndexedRule[] {
         const where = condition === undefined ? "" : `, where ${condition.text}`;
         const reason = `${effect === "allow" ? "allowed" : "denied"} by ${id}${where}`;
         const decision = Object.freeze({ allow: effect === "allow", rule: id, reason });
-        indexed.push({ order: indexed.length, effect, id, rule, condition, decision });
+        indexed.push({ order: indexed.length, effect, id, rule, condition, decision, isForReaders: false });
       }
     }
   }

@@ -1,5 +1,6 @@
 /** Callers and methods that stand for all there are: what policy names, and one each for the rest. */
 import { gatewayWorkload, parseSpiffeId, type SpiffeId, workloadId } from "../identity.js";
+import { feedMethod } from "../journal/feed-method.js";
 import { calleeOf } from "../kinds/callee.js";
 import { compareNames } from "../kinds/compare-names.js";
 import type { Unit } from "../model.js";
@@ -34,6 +35,7 @@ export function callerProbes(
     for (const { allow, deny } of unit.authorizations) {
       for (const rule of [...allow, ...deny]) rule.from.forEach(addCaller);
     }
+    for (const { readers = [] } of unit.journals) readers.forEach(addCaller);
     if (unit.service !== undefined) addName(unit.service.name);
     if (unit.gateway !== undefined) addName(gatewayWorkload(unit.gateway.name));
   }
@@ -62,6 +64,7 @@ export function methodProbes(units: readonly Unit[], named: readonly string[] = 
   };
   named.forEach(addPattern);
   for (const unit of units) {
+    if (unit.journals.some(({ readers = [] }) => readers.length > 0)) exact.add(feedMethod);
     for (const method of calleeOf(unit)?.methods ?? []) exact.add(method);
     for (const { allow, deny } of unit.authorizations) {
       for (const rule of [...allow, ...deny]) rule.methods.forEach(addPattern);

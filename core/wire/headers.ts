@@ -21,6 +21,11 @@ export const headerNames = {
   key: "ashlar-key",
   /** From a caller: the last sequence of the order key that it knows. */
   expectedSequence: "ashlar-expected-sequence",
+  /**
+   * From an operator who replays a journal: the write's sequence, its caller and key (core/journal/replayed.ts). The
+   * application gets "1".
+   */
+  replay: "ashlar-replay",
   /** Between proxies: the highest epoch that the sender has seen. A hint to look, never to choose. */
   epoch: "ashlar-epoch",
   /** Between proxies: on an answer of a destination's proxy of which no application saw anything. */

@@ -2,6 +2,7 @@
 
 import { status } from "@grpc/grpc-js";
 import { isAshlarError, messageOf } from "../../core/errors.js";
+import { headerNames } from "../../core/wire/headers.js";
 import type { Field } from "../../core/wire/journal/fields.js";
 import { errorCode } from "../http2/protocol.js";
 import type { OverloadCause } from "./overload.js";
@@ -133,6 +134,12 @@ function exhausted(reason: AnswerReason, message: string, revision: number | und
 export function copiedWriteAnswer(revision: number | undefined): Answer {
   const message = "a copy of a write is not written to the journal";
   return { code: status.FAILED_PRECONDITION, message, revision, decision: undefined, reason: "journal" };
+}
+
+/** The answer to an operator's call that says it replays a write, and not which. */
+export function malformedReplayAnswer(revision: number | undefined): Answer {
+  const message = `${headerNames.replay} is no replayed write`;
+  return { code: status.INVALID_ARGUMENT, message, revision, decision: undefined, reason: "journal" };
 }
 
 export function deadlineAnswer(revision: number | undefined): Answer {

@@ -79,6 +79,8 @@ export interface CarrierOptions {
   readonly telemetry?: TelemetryOptions;
   /** For calls that leave the mesh; left out: none does. */
   readonly egress?: EgressOptions;
+  /** The path of the socket where the proxy serves its journal's event feed. Left out: it serves none. */
+  readonly feed?: string | undefined;
 }
 
 /** What carries the calls of outside clients, made with what carries those of the application. */
@@ -100,6 +102,7 @@ export class Carrier {
   constructor(deps: CarrierDeps, options: CarrierOptions, edges: readonly MakeEdge[] = []) {
     const { draw, engine, app } = deps;
     const { mesh, service, version, labels, recordShare } = options;
+    const feed = options.feed === undefined ? undefined : { instance: "feed", target: { path: options.feed } };
     const self = workloadId(mesh, service);
     const recorder = new CallRecorder({ ...deps, sink: deps.decisions }, self, recordShare);
     this.#recorder = recorder;
@@ -116,7 +119,7 @@ export class Carrier {
     this.#copies = new UpstreamPool(pooled, copyPoolOptions());
     this.#applications = new UpstreamPool(pooled, poolOptions(false));
     this.#inbound = options.inbound
-      ? new Inbound({ ...deps, recorder, tls, app, pool: this.#applications }, { service, version, labels })
+      ? new Inbound({ ...deps, recorder, tls, app, feed, pool: this.#applications }, { service, version, labels })
       : undefined;
     const judging = { ...deps, recorder };
     const calling = { ...deps, recorder, tls, traffic, judging, pool: this.#peers, copies: this.#copies };

@@ -12,7 +12,14 @@ import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
 import type { PreparedField } from "../http2/prepared-field.js";
 import type { CallPolicy, EvaluatedPolicy, TrustView } from "../ports.js";
-import { type Answer, deniedAnswer, limitedAnswer, tokenAnswer, unavailableAnswer } from "./answer.js";
+import {
+  type Answer,
+  deniedAnswer,
+  limitedAnswer,
+  malformedReplayAnswer,
+  tokenAnswer,
+  unavailableAnswer,
+} from "./answer.js";
 import type { CallRecorder, Judgement } from "./call-recorder.js";
 import type { Call } from "./forward/call.js";
 import type { Peer } from "./forward/listener.js";
@@ -56,6 +63,12 @@ export class InboundJudge {
     if (current === undefined) {
       return unavailableAnswer("no-revision", "this proxy has no revision to judge by", undefined);
     }
+    if (call.replay !== undefined) {
+      // a recorded decision would be decided again without knowing of the replay
+      const refused = this.#judgeCertificate(call, peer, current) ?? this.#judgeReplay(call, current, false);
+      if (refused === undefined) call.judged("allowed", current, undefined);
+      return refused;
+    }
     const refusal =
       this.#judgeCertificate(call, peer, current) ?? this.#judgeAccess(call, current) ?? this.#judgeRate(call, current);
     if (refusal === undefined)
@@ -75,7 +88,16 @@ export class InboundJudge {
    * Returns the answer that ends an open call which `policy` and trust now refuse, or undefined if it continues. I10.
    */
   judgeOpen(call: OpenCall, policy: EvaluatedPolicy): Answer | undefined {
-    return this.#judgeCall(call, policy, true);
+    return call.replay === undefined ? this.#judgeCall(call, policy, true) : this.#judgeReplay(call, policy, true);
+  }
+
+  /** Only a replayer of the service's Journal may replay, and only its writes. */
+  #judgeReplay(call: OpenCall, policy: EvaluatedPolicy, closed: boolean): Answer | undefined {
+    const { replay, caller, method } = call;
+    if (replay === "malformed") return malformedReplayAnswer(policy.revision);
+    const journal = policy.unit(this.#service)?.journal;
+    if (journal?.mayReplay(caller) === true && journal.isWrite(method)) return undefined;
+    return this.#deny(call, policy, undefined, closed);
   }
 
   /** Returns the claims that the application gets of the call's token, or undefined. */

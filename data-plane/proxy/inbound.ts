@@ -3,7 +3,8 @@
  * allowed ones.
  */
 
-import { isGatewayCaller } from "../../core/identity.js";
+import { isGatewayCaller, nameIn, type SpiffeId, trustDomainOf } from "../../core/identity.js";
+import { feedMethod } from "../../core/journal/feed-method.js";
 import type { JournalPlan } from "../../core/journal/plan.js";
 import type { Label } from "../../core/model.js";
 import { isMethod } from "../../core/snapshot/grammar.js";
@@ -25,6 +26,7 @@ import { InboundJudge, type InboundJudgeDeps } from "./inbound-judge.js";
 import { judgeOpenCalls } from "./judge-again.js";
 import { mirrorField } from "./mirror/mirrored-call.js";
 import { OpenCalls } from "./open-calls.js";
+import { replayedBy, replayFields } from "./replayed-call.js";
 import { endsWithDot } from "./request-head.js";
 import { StreamWaiter } from "./stream-queue.js";
 import type { TlsState } from "./tls-state.js";
@@ -37,6 +39,8 @@ export interface InboundDeps extends CallSideDeps, InboundJudgeDeps {
   readonly pool: UpstreamPool;
   /** Takes writes that policy wants in the journal; undefined: they are answered 14. */
   readonly journal?: Journaling | undefined;
+  /** Where this proxy serves the journal's event feed itself; undefined: nowhere. */
+  readonly feed?: AppRegistration | undefined;
 }
 
 /** Carries the writes of a service that has a journal. */
@@ -64,6 +68,8 @@ export class Inbound extends CallSide {
   readonly labels: ReadonlyMap<string, string>;
   protected readonly version: string;
   readonly open = new OpenCalls();
+  /** Calls of the event feed, which are not the application's and end with the proxy. */
+  readonly #feeds = new OpenCalls();
   readonly #deps: InboundDeps;
   readonly #service: string;
   readonly #judge: InboundJudge;
@@ -81,7 +87,10 @@ export class Inbound extends CallSide {
     const { tls } = deps;
     super(deps, options.limits ?? inboundLimits, {
       context: tls.context(),
-      admit: (socket) => ({ ...tls.verify(socket), sourceAddress: plainAddress(socket.remoteAddress) }),
+      admit: (socket) => {
+        const svid = tls.verify(socket);
+        return { ...svid, sourceAddress: plainAddress(socket.remoteAddress), isOperator: isOperator(svid.spiffeId) };
+      },
     });
     this.labels = labelMap(options.labels ?? []);
     this.version = options.version ?? "";
@@ -110,12 +119,13 @@ export class Inbound extends CallSide {
   /** Ends the calls that outlived the grace period, with an answer that gives the reason. */
   override close(): void {
     this.#stopFollowing();
-    this.open.answerAll(unavailableAnswer("draining", "the proxy is stopping", this.revision));
+    const stopping = unavailableAnswer("draining", "the proxy is stopping", this.revision);
+    for (const calls of [this.open, this.#feeds]) calls.answerAll(stopping);
     super.close();
   }
 
   override ended(call: Call): void {
-    this.open.remove(call);
+    (call.method === feedMethod ? this.#feeds : this.open).remove(call);
     super.ended(call);
   }
 
@@ -136,7 +146,10 @@ export class Inbound extends CallSide {
     if (head.labels >= 0) call.sourceLabels = this.#sourceLabels.of(fields.valueText(head.labels));
     if (head.calledMethod >= 0) call.calledMethod = methodOf(fields.valueText(head.calledMethod));
     try {
-      let plan = this.#planFor(call.caller, fields);
+      if (peer.isOperator === true) call.replay = replayedBy(fields);
+      const { replay } = call;
+      let plan = this.#planFor(typeof replay === "object" ? replay.caller : call.caller, fields);
+      if (typeof replay === "object") plan = { ...plan, last: [...plan.last, ...replayFields(replay)] };
       if (head.mirror >= 0) {
         call.isMirrored = true;
         plan = { ...plan, last: [...plan.last, mirrorField] };
@@ -203,9 +216,14 @@ export class Inbound extends CallSide {
     if (call.client !== undefined)
       call.plan = { ...call.plan, last: [...call.plan.last, new PreparedField(headerNames.client, call.client)] };
     if (claims !== undefined) call.plan = { ...call.plan, last: [...call.plan.last, claims] };
+    if (call.method === feedMethod) {
+      this.#feeds.add(call);
+      this.carry(call);
+      return;
+    }
     this.open.add(call);
     const journal = policy.current?.unit(this.#service)?.journal;
-    if (journal?.isWrite(call.method) === true) {
+    if (journal?.isWrite(call.method) === true && call.replay === undefined) {
       this.#journal(call, journal);
       return;
     }
@@ -243,11 +261,17 @@ export class Inbound extends CallSide {
     this.#appKey = keyOf(registered);
   }
 
+  /** Who gets the call: the application, or the server of the event feed. */
+  #targetOf({ method }: Call): AppRegistration | undefined {
+    return method === feedMethod ? this.#deps.feed : this.#deps.app.current;
+  }
+
   override carry(call: Call): void {
-    const { app, pool } = this.#deps;
-    const registered = app.current;
+    const { pool } = this.#deps;
+    const registered = this.#targetOf(call);
     if (call.isLate || registered === undefined) {
-      const message = `no application of ${this.#service} is registered here`;
+      const what = call.method === feedMethod ? "event feed" : "application";
+      const message = `no ${what} of ${this.#service} is registered here`;
       if (call.isLate) call.onDue();
       else call.answer(unprocessedAnswer("no-application", message, call.plan?.revision));
       return;
@@ -261,7 +285,7 @@ export class Inbound extends CallSide {
   #carried(call: Call, registered: AppRegistration, failure: unknown): void {
     call.waiting = null;
     if (failure === undefined || call.settled) return;
-    const { current } = this.#deps.app;
+    const current = this.#targetOf(call);
     const isReplaced = current !== undefined && keyOf(current) !== keyOf(registered);
     if (isReplaced) this.carry(call);
     else {
@@ -280,13 +304,18 @@ export class Inbound extends CallSide {
   }
 
   #judgeOpen(policy: EvaluatedPolicy): void {
-    judgeOpenCalls(this.open, this.#deps, policy, (call) => this.#judge.judgeOpen(call, policy));
+    for (const calls of [this.open, this.#feeds])
+      judgeOpenCalls(calls, this.#deps, policy, (call) => this.#judge.judgeOpen(call, policy));
   }
 }
 
 /** What a peer says of the method before its route changed it goes into records, so that it has to be a method. */
 function methodOf(text: string): string | undefined {
   return isMethod(text) ? text : undefined;
+}
+
+function isOperator(id: SpiffeId): boolean {
+  return nameIn(id, trustDomainOf(id), "operator") !== undefined;
 }
 
 function keyOf({ instance, target }: AppRegistration): string {

@@ -1,5 +1,6 @@
 import type { Verdict } from "../../core/decision/decision-record.js";
 import type { SpiffeId } from "../../core/identity.js";
+import type { ReplayedWrite } from "../../core/journal/replayed.js";
 import type { CallInputs } from "../../core/policy/condition/frame.js";
 import { onAbort } from "../../runtime/abort.js";
 import type { EvaluatedPolicy } from "../ports.js";
@@ -10,6 +11,8 @@ export interface OpenCall {
   readonly caller: SpiffeId;
   /** It is a copy of a call. */
   readonly isMirrored: boolean;
+  /** The write of a journal that it replays; undefined: none. */
+  readonly replay?: ReplayedWrite | "malformed" | undefined;
   readonly service: string;
   readonly method: string;
   /** The method that the caller asked for, where a route's rewrite made it `method`. */

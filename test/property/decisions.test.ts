@@ -5,6 +5,7 @@ import { recordHeaders, recordInputs } from "../../core/decision/record-inputs.j
 import { isSame, redecide } from "../../core/decision/redecide.js";
 import { Replay } from "../../core/decision/replay.js";
 import { parseSpiffeId } from "../../core/identity.js";
+import { feedMethod } from "../../core/journal/feed-method.js";
 import { renderTarget } from "../../core/kinds/route/targets.js";
 import { unitWith } from "../../core/kinds/unit.js";
 import { type CompiledUnit, compileUnit } from "../../core/policy/compile.js";
@@ -16,7 +17,7 @@ import { stampDecision } from "../../core/wire/stamp-decision.js";
 import { callerIds, headerSets, inputsWith, mesh, methodNames, policy } from "../support/policy-arbitrary.js";
 
 const versions = ["v1", "v2", "1.0", "2", "null"];
-const methods = [...methodNames, "a.A/Three", "not a method"];
+const methods = [...methodNames, feedMethod, "a.A/Three", "not a method"];
 const routeHeaders = fc.dictionary(fc.constantFrom("x-beta", "x-region", "0"), fc.constantFrom("1", "", "true"));
 
 /** What a proxy would have recorded of an inbound call. */

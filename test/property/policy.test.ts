@@ -1,6 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { parseSpiffeId } from "../../core/identity.js";
+import { feedMethod } from "../../core/journal/feed-method.js";
 import type { PolicyObject, Unit } from "../../core/model.js";
 import { buildSubject } from "../../core/policy/access-plan.js";
 import { compileUnit } from "../../core/policy/compile.js";
@@ -46,6 +47,21 @@ describe("compiled policy", () => {
         }
       }),
       { numRuns: 250 },
+    );
+  });
+
+  test("lets readers of a journal follow its events, and nobody else, as walking the rules does", () => {
+    fc.assert(
+      fc.property(policyOfEveryKind, headerSets, (objects, headers) => {
+        for (const unit of unitsOf(objects)) {
+          const compiled = compileUnit(unit, mesh);
+          const calls = callerIds.map((caller) => ({ caller, method: feedMethod, headers }));
+          const decided = calls.map(({ caller, method }) =>
+            compiled.evaluateCall(parseSpiffeId(caller), method, inputsWith(headers)),
+          );
+          expect(decided.map(({ allow, rule }) => ({ allow, rule }))).toEqual(calls.map((call) => walk(unit, call)));
+        }
+      }),
     );
   });
 

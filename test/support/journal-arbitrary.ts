@@ -24,5 +24,6 @@ export const journal = (service: string): fc.Arbitrary<Journal> =>
       response: fc.constantFrom("bytes" as const, "digest" as const),
       requestBytesMax: maybe(size),
       responseBytesMax: maybe(size),
+      readers: maybe(fc.constantFrom(["cart"], ["cart", "spiffe://demo/service/checkout"])),
     })
     .map((fields) => Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Journal);

@@ -1,13 +1,17 @@
 /** A journal's stream on a real nats-server, and what proxies write to it with. */
 import { randomBytes } from "node:crypto";
 import { digestOf } from "../../core/digest.js";
+import type { KeySet } from "../../core/signature.js";
 import { encodeOutcome, type JournalOutcome } from "../../core/wire/journal/outcome.js";
 import { journaledPrefix, journalPrefix, journalStream, journalSubject } from "../../core/wire/subjects.js";
+import { feedPath, openFeed } from "../../data-plane/feed/open-feed.js";
 import { Journal } from "../../data-plane/journal/journal.js";
+import { onAbort } from "../../runtime/abort.js";
 import type { Bus, StoredMessage } from "../../runtime/bus.js";
 import { systemClock } from "../../runtime/clock.js";
 import { silentLogger } from "../../runtime/log.js";
 import { startTestNats, type TestNats } from "./nats.js";
+import { until } from "./processes.js";
 import type { FakePolicy } from "./proxy-fakes.js";
 import { StatementPki, writerOf } from "./statements.js";
 
@@ -27,7 +31,8 @@ export class JournalNats {
     this.service = service;
   }
 
-  static async start(service: string, program?: string, maxBytes?: number): Promise<JournalNats> {
+  /** `isLocked`: its messages cannot be purged, as those of a real journal. */
+  static async start(service: string, program?: string, maxBytes?: number, isLocked = true): Promise<JournalNats> {
     const nats = await startTestNats({ streams: false, ...(program !== undefined && { program }) });
     const bus = await nats.connect(await nats.user(everything, inbox), { timeoutMs: 1000 });
     await bus.createStream({
@@ -40,7 +45,7 @@ export class JournalNats {
       maxBytes,
       maxMessageBytes: undefined,
       denyDelete: true,
-      denyPurge: true,
+      denyPurge: isLocked,
       allowDirect: true,
       republish: { from: `${journalPrefix(service)}.>`, to: `${journaledPrefix(service)}.>` },
     });
@@ -67,6 +72,16 @@ export class JournalNats {
     return new Journal({ bus, identity, statements, policy, random: randomBytes, ...known, ...limits }, this.service);
   }
 
+  /** Serves the event feed on a socket in this folder, which is returned, until `stop`. `keys` verify what operators say. */
+  async feed(folder: string, keys: KeySet = new Map()): Promise<string> {
+    const path = feedPath(folder, randomBytes(4).toString("hex"));
+    const known = { reader: this.#pki.reader(), mesh: this.#pki.mesh, keys: () => keys, random: Math.random };
+    const deps = { ...known, bus: this.bus, clock: systemClock, log: silentLogger };
+    const server = await openFeed(deps, this.service, path);
+    onAbort(this.#stop.signal, () => void server.stop(0));
+    return path;
+  }
+
   /** Appends what a proxy of the service says of an entry, true or not. */
   async settle(proxyId: string, key: string, about: Pick<JournalOutcome, "entry" | "entryDigest">): Promise<void> {
     const response = Buffer.alloc(0);
@@ -77,6 +92,15 @@ export class JournalNats {
     });
     const headers = writerOf(this.#pki.issue(this.service, proxyId)).sign("journal", body);
     await this.bus.append(journalSubject(this.service, "outcome", key), body, { headers });
+  }
+
+  /** Lets go of what is before a sequence, as an operator does who retains the rest. */
+  async dropBefore(sequence: number): Promise<void> {
+    const name = journalStream(this.service);
+    this.bus.publish(`$JS.API.STREAM.PURGE.${name}`, Buffer.from(JSON.stringify({ seq: sequence })));
+    await this.bus.flush();
+    const isGone = async () => (await this.bus.streamInfo(name))?.firstSequence === sequence;
+    await until("the messages are gone", isGone);
   }
 
   /** All that is stored, in its order. */

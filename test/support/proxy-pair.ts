@@ -7,7 +7,7 @@ import type { Server } from "@grpc/grpc-js";
 import type { DecisionRecord, RefusalCount } from "../../core/decision/decision-record.js";
 import type { Label } from "../../core/model.js";
 import { parseDecisionBytes } from "../../core/wire/decisions.js";
-import type { ProxyIdentity } from "../../data-plane/ports.js";
+import type { AppRegistration, ProxyIdentity } from "../../data-plane/ports.js";
 import { CallRecorder } from "../../data-plane/proxy/call-recorder.js";
 import type { CallSideDeps } from "../../data-plane/proxy/call-side.js";
 import type { DecisionSink } from "../../data-plane/proxy/decision-sink.js";
@@ -158,6 +158,8 @@ export class TestSide {
   gate: CallSideDeps["gate"];
   watch: CallSideDeps["watch"];
   journal: Journaling | undefined;
+  /** Where its event feed is served. */
+  feed: AppRegistration | undefined;
   readonly #closers: (() => void)[] = [];
 
   constructor(identity: ProxyIdentity, rootPem: string, options: Partial<ProxyEngineOptions> = {}) {
@@ -213,9 +215,13 @@ export class TestSide {
   }
 
   async inbound(limits = inboundLimits): Promise<{ inbound: Inbound; address: string }> {
+    const feedOf = (): AppRegistration | undefined => this.feed;
     const inbound = new Inbound(
       {
         ...this.deps(),
+        get feed() {
+          return feedOf();
+        },
         pool: this.applications,
         journal: { gateFor: (call, plan, acquire) => journalOf(this).gateFor(call, plan, acquire) },
       },

@@ -18,14 +18,20 @@ export function evaluateByWalking(
 ): ReferenceDecision {
   const stated = unit.service?.methods ?? [];
   if (!/^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\/[A-Za-z_]\w*$/.test(method)) return { allow: false, rule: "default-deny" };
-  if (stated.length > 0 && !stated.includes(method)) return { allow: false, rule: "default-deny" };
+  const isFeed = method === "ashlar.v1.JournalFeedService/Follow";
+  if (stated.length > 0 && !stated.includes(method) && !isFeed) return { allow: false, rule: "default-deny" };
   for (const effect of ["deny", "allow"] as const) {
+    if (effect === "allow" && isFeed) break;
     for (const authorization of unit.authorizations) {
       for (const [index, rule] of authorization[effect].entries()) {
         if (names(rule, mesh, caller) && covers(rule, method) && holds(rule, effect, ask))
           return { allow: effect === "allow", rule: `${authorization.name}/${effect}[${index}]` };
       }
     }
+  }
+  for (const { name, readers = [] } of isFeed ? unit.journals : []) {
+    const from = readers.length > 0 ? readers : ["nobody"];
+    if (names({ from, methods: [] }, mesh, caller)) return { allow: true, rule: `${name}/readers` };
   }
   return { allow: false, rule: "default-deny" };
 }

@@ -4,7 +4,7 @@ import { sizeOf } from "../amounts.js";
 import type { PolicyChecker } from "../checker.js";
 import { keyExpression } from "../condition.js";
 import { defineKind, type ObjectWith } from "../kind.js";
-import { label, methodPatterns } from "../names.js";
+import { label, methodPatterns, operatorNames, readers } from "../names.js";
 import { maybe, optional, required } from "../record.js";
 import { duration, oneOf } from "../types.js";
 
@@ -58,6 +58,16 @@ const fields = {
     "Of a longer response the journal keeps the digest alone, and a repeat is answered 8; left out: 256KiB.",
     { name: "responseMax" },
   ),
+  readers: maybe(
+    11,
+    readers,
+    "Who may follow its events: services of this mesh, or SPIFFE IDs in full; left out: nobody.",
+  ),
+  replayers: maybe(
+    12,
+    operatorNames,
+    "Operators, by name, who may send its history to a version that takes no live calls; left out: nobody.",
+  ),
 };
 
 /** Which writes of a service are appended to its journal, and how. */
@@ -76,14 +86,15 @@ export const journal = defineKind("Journal", fields, {
   key: "journals",
   number: 12,
   isOnePerService: true,
-  later: ["readers", "private", "reads"],
+  later: ["private", "reads"],
   exposes: ({ service }) => service,
   check(object, checker) {
-    const { service, methods = [], mode, idempotencyKey, orderBy, response, rememberKeysMs } = object;
+    const { service, methods = [], mode, idempotencyKey, orderBy, response, rememberKeysMs, readers = [] } = object;
     if (!checker.service(service, "service")) return;
     if (checker.isOutside(service))
       checker.error("service", `${service} is an Egress: no proxy is there that would keep a journal`);
     checker.methods(service, methods, "methods");
+    for (const name of readers) if (!name.startsWith("spiffe:")) checker.service(name, `readers=${name}`);
     if (mode === "after") {
       const remedy =
         "needs mode before: in mode after the application has applied a write before the journal knows of it";

@@ -1,5 +1,6 @@
 import { status } from "@grpc/grpc-js";
 import type { SpiffeId } from "../../../core/identity.js";
+import type { ReplayedWrite } from "../../../core/journal/replayed.js";
 import type { CompiledRouteRule } from "../../../core/policy/compile.js";
 import type { CallInputs } from "../../../core/policy/condition/frame.js";
 import { headerNames } from "../../../core/wire/headers.js";
@@ -47,6 +48,8 @@ export class CallFacts implements CallInputs, EndedCall {
   plan: ForwardPlan | null = null;
   /** Whether it is a copy of a call, whose answer nobody gets. */
   isMirrored = false;
+  /** The write that an operator replays by the call; undefined: it is an ordinary call. */
+  replay: ReplayedWrite | "malformed" | undefined;
   /** The rule of the route that matches the call, for choosing a version. */
   rule: CompiledRouteRule | undefined;
   /** A random number, uniform in [0, 1), that picks the version in the rule's split. */

@@ -14,6 +14,8 @@ export interface Peer {
   readonly notAfterMs: number;
   /** Its IP address; undefined if the connection is closed already. */
   readonly sourceAddress: string | undefined;
+  /** Whether it is an operator, who may replay journals; undefined: no. */
+  readonly isOperator?: boolean;
   /** At a gateway: the outside client, as its certificate proved. */
   readonly client?: string | undefined;
   /** At a gateway: the host name that TLS was asked for. */

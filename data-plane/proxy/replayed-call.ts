@@ -1,0 +1,20 @@
+/** Calls by which an operator sends a journal's history: what the application gets of them. */
+import { parseReplayed, type ReplayedWrite } from "../../core/journal/replayed.js";
+import { headerNames } from "../../core/wire/headers.js";
+import type { FieldBlock } from "../http2/field-block.js";
+import { PreparedField } from "../http2/prepared-field.js";
+
+const mark = new PreparedField(headerNames.replay, "1");
+
+/** Returns which write an operator's call replays; undefined: none. The field is dropped with all that only proxies may send. */
+export function replayedBy(fields: FieldBlock): ReplayedWrite | "malformed" | undefined {
+  for (let field = 0; field < fields.count; field++)
+    if (fields.nameText(field) === headerNames.replay) return parseReplayed(fields.valueText(field)) ?? "malformed";
+  return undefined;
+}
+
+/** What the application gets beside the caller of the write. */
+export function replayFields({ sequence, key }: ReplayedWrite): readonly PreparedField[] {
+  const fields = [mark, new PreparedField(headerNames.sequence, String(sequence))];
+  return /^[\x20-\x7e]+$/.test(key) ? [...fields, new PreparedField(headerNames.key, key)] : fields;
+}

@@ -1,0 +1,80 @@
+/** What a stored message of a journal says, once its writer's signature holds; for every reader of a journal's log. */
+import { type Digest, digestOf } from "../core/digest.js";
+import { isAshlarError } from "../core/errors.js";
+import type { KeySet } from "../core/signature.js";
+import { type JournalEntry, parseEntry } from "../core/wire/journal/entry.js";
+import { type JournalOutcome, parseOutcome } from "../core/wire/journal/outcome.js";
+import { type JournalResolution, verifyResolution } from "../core/wire/journal/resolution.js";
+import { parseJournalSubject } from "../core/wire/subjects.js";
+import type { StoredMessage } from "./bus.js";
+import type { StatementReader } from "./statement-reader.js";
+
+export interface JournalRecordDeps {
+  readonly reader: Pick<StatementReader, "readJournal">;
+  readonly mesh: string;
+  /** The keys in force of control planes: what they said under others counts for nobody. */
+  readonly keys: () => KeySet;
+}
+
+export interface EntryRecord {
+  readonly kind: "entry";
+  readonly sequence: number;
+  /** The last token of its subject. */
+  readonly key: string;
+  readonly entry: JournalEntry;
+  readonly digest: Digest;
+}
+
+export interface OutcomeRecord {
+  readonly kind: "outcome";
+  readonly sequence: number;
+  readonly key: string;
+  readonly outcome: JournalOutcome;
+}
+
+export interface ResolutionRecord {
+  readonly kind: "resolution";
+  readonly sequence: number;
+  readonly key: string;
+  readonly resolution: JournalResolution;
+}
+
+export type SettlingRecord = OutcomeRecord | ResolutionRecord;
+export type JournalRecord = EntryRecord | SettlingRecord;
+
+/** Returns what the message says; undefined: it is a seal, or nobody who may say so has signed it, so it does not exist. */
+export function readJournalRecord(
+  { reader, mesh, keys }: JournalRecordDeps,
+  service: string,
+  message: StoredMessage,
+): JournalRecord | undefined {
+  const place = parseJournalSubject(message.origin?.subject ?? message.subject);
+  if (place?.service !== service || place.kind === "seal") return undefined;
+  const { sequence, data } = message;
+  const { key } = place;
+  try {
+    if (place.kind === "resolution") {
+      const { body } = verifyResolution(data, mesh, keys());
+      return body.service === service ? { kind: "resolution", sequence, key, resolution: body } : undefined;
+    }
+    const { writer } = reader.readJournal(service, message, message.storedMs);
+    if (place.kind === "outcome") return { kind: "outcome", sequence, key, outcome: parseOutcome(data, writer) };
+    return { kind: "entry", sequence, key, entry: parseEntry(data, writer, key), digest: digestOf(data) };
+  } catch (error) {
+    if (isAshlarError(error) && error.code !== "internal") return undefined;
+    throw error;
+  }
+}
+
+/** The sequence of the entry that the record is about. */
+export function entryOf(record: SettlingRecord): number {
+  return record.kind === "outcome" ? record.outcome.entry : record.resolution.entry;
+}
+
+/** Whether the record is about this entry: it names its bytes, comes after it, and an outcome is of the entry's own writer. */
+export function settles(record: SettlingRecord, entry: EntryRecord): boolean {
+  if (record.key !== entry.key || record.sequence <= entry.sequence) return false;
+  if (record.kind === "resolution") return record.resolution.entryDigest === entry.digest;
+  const { entryDigest, proxyId } = record.outcome;
+  return entryDigest === entry.digest && proxyId === entry.entry.proxyId;
+}
