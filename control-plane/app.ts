@@ -233,7 +233,7 @@ async function startParts(
     logins: new Logins({ audit, clock }),
     holdsRoot: authority.holdsRoot,
     auditLog,
-    ...{ journalReader, journalSealer: journals.sealer, bus, access: nats.access, log },
+    ...{ journalReader, journalSealer: journals.sealer, bus, snapshots, access: nats.access, log },
     auditPage: (position) => readAuditPage(bus, position),
     rootPublicKey: authority.rootPublicKey,
     signer,

@@ -42,14 +42,14 @@ export interface ResolutionRecord {
 export type SettlingRecord = OutcomeRecord | ResolutionRecord;
 export type JournalRecord = EntryRecord | SettlingRecord;
 
-/** Returns what the message says; undefined: it is a seal, or nobody who may say so has signed it, so it does not exist. */
+/** Returns what the message says; undefined: it is none of these, or nobody who may say so has signed it, so it does not exist. */
 export function readJournalRecord(
   { reader, mesh, keys }: JournalRecordDeps,
   service: string,
   message: StoredMessage,
 ): JournalRecord | undefined {
   const place = parseJournalSubject(message.origin?.subject ?? message.subject);
-  if (place?.service !== service || place.kind === "seal") return undefined;
+  if (place?.service !== service || place.kind === "seal" || place.kind === "letgo") return undefined;
   const { sequence, data } = message;
   const { key } = place;
   try {

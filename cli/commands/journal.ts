@@ -3,6 +3,7 @@ import { type Cli, show } from "../cli.js";
 import type { JournalEntryInfo } from "../client.js";
 import { outputOption, parseDuration, parseLabel, parseNumber, withExample } from "../options.js";
 import { type OutputFormat, plain, renderTable, renderTime } from "../output.js";
+import { addJournalReplayCommand } from "./journal-replay.js";
 import { addRetainCommand } from "./journal-retain.js";
 import { addJournalVerifyCommands } from "./journal-verify.js";
 
@@ -61,6 +62,7 @@ export function addJournalCommand(program: Command, cli: Cli): void {
     });
   withExample(one, "ashlar journal show ledger 42");
   addResolveCommand(journal, cli);
+  addJournalReplayCommand(journal, cli);
   addJournalVerifyCommands(journal, cli);
   addRetainCommand(journal, cli);
 }

@@ -12,6 +12,7 @@ import { tokenMethods } from "../identity/token-methods.js";
 import { issuerMethods } from "../issuers/issuer-methods.js";
 import { journalExportMethods } from "../journal/journal-export-methods.js";
 import { journalMethods } from "../journal/journal-methods.js";
+import { replayMethods } from "../journal/replay-methods.js";
 import { lookMethods } from "../look/look-methods.js";
 import { accessMethods } from "../publish/access-methods.js";
 import { promotionMethods } from "../publish/promotion-methods.js";
@@ -39,6 +40,7 @@ const features = [
   promotionMethods,
   publishMethods,
   recoverMethods,
+  replayMethods,
   revisionMethods,
   rolloutMethods,
   shadowMethods,

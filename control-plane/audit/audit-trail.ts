@@ -33,6 +33,7 @@ export const auditActions = [
   "revoke",
   "approve",
   "recover",
+  "replay",
   "resolve",
   "look",
   "retain",

@@ -7,6 +7,7 @@ import type { Clock } from "../../runtime/clock.js";
 import { type JournalRecord, type JournalRecordDeps, readJournalRecord } from "../../runtime/journal-records.js";
 import { Settlements } from "../../runtime/journal-settlements.js";
 import { renderDropped, tailJournal } from "../../runtime/journal-tail.js";
+import { readLetGo } from "../journal/read-let-go.js";
 import { eventOf, isEvent } from "./feed-event.js";
 import type { JournalNews } from "./journal-news.js";
 
@@ -32,6 +33,8 @@ const quietMax = 1000;
 /** How long a replica may lag behind a position that its reader knows. */
 const lagMsMax = 5000;
 const pollMs = 100;
+/** The key of entries that have neither order key nor idempotency key: of what was let go it has no head. */
+const unkeyed = "u";
 
 /**
  * Yields events, at most one ahead of whoever takes them, until `signal` aborts. Fails with `stale` if the position is no
@@ -47,7 +50,11 @@ export async function* followJournal(
   const get = (query: Parameters<Bus["directGet"]>[1]) => bus.directGet(journalStream(service), query);
   const subjects = `${journalPrefix(service)}.>`;
   const settlements = new Settlements({ ...deps, get }, service, signal);
-  let told = await firstPosition(get, subjects, options.from, clock, signal);
+  const whose = { service, mesh: deps.mesh, keys: deps.keys() };
+  const { through } = await readLetGo(whose, unkeyed, (lastOf) => get({ lastOf }));
+  const first = Math.max(through + 1, (await get({ nextOf: subjects, from: 1 }))?.sequence ?? 1);
+  if (options.from !== 0 && options.from < first) throw new AshlarError("stale", renderDropped(options.from, first));
+  let told = options.from === 0 ? first : await notBeyond(get, subjects, options.from, clock, signal);
   let heard = news.stored;
   let next = told;
   for await (const batch of tailJournal({ get, subjects, clock }, told, signal)) {
@@ -67,17 +74,14 @@ export async function* followJournal(
   }
 }
 
-/** Where to begin. Fails with `stale` where that cannot be. */
-async function firstPosition(
+/** Returns the position. Fails with `stale` if it is beyond the journal's end. */
+async function notBeyond(
   get: (query: Parameters<Bus["directGet"]>[1]) => ReturnType<Bus["directGet"]>,
   subjects: string,
   from: number,
   clock: Clock,
   signal: AbortSignal,
 ): Promise<number> {
-  const first = (await get({ nextOf: subjects, from: 1 }))?.sequence ?? 1;
-  if (from === 0) return first;
-  if (from < first) throw new AshlarError("stale", renderDropped(from, first));
   const untilMs = clock.monotonicMs() + lagMsMax;
   for (;;) {
     const last = (await get({ lastOf: subjects }))?.sequence ?? 0;

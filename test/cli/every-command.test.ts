@@ -63,6 +63,7 @@ const lines: Readonly<Record<string, readonly string[]>> = {
   top: ["--once"],
   "journal list": [],
   "journal show": ["ledger", "1"],
+  "journal replay": ["--service", "ledger", "--target", "v2", "--dry-run"],
   "journal resolve": ["ledger", "1", "--outcome", "applied", "-m", "seen"],
   "journal retain": ["--service", "ledger", "--through", "7", "-m", "archived", "--yes"],
   "journal verify": ["--root-hash", digestOf("a")],

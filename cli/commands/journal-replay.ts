@@ -1,0 +1,180 @@
+import { type Command, InvalidArgumentError } from "commander";
+import { AshlarError } from "../../core/errors.js";
+import { isVersion } from "../../core/snapshot/grammar.js";
+import type { ReplayedWrite, ReplayStart } from "../../proto/gen/ashlar/v1/admin.js";
+import { parseHostPort } from "../../runtime/config.js";
+import { type Cli, show } from "../cli.js";
+import type { AdminContext } from "../context.js";
+import { readCheckpoint } from "../journal-replay/checkpoint.js";
+import { type Answer, type ReplayAddress, ReplayClient } from "../journal-replay/replay-client.js";
+import { Replay, type ReplayResult } from "../journal-replay/run-replay.js";
+import { durationOption, outputOption, parseLabel, parseNumber, withExample } from "../options.js";
+import { type OutputFormat, plain, renderTable } from "../output.js";
+
+interface ReplayFlags {
+  readonly service: string;
+  readonly target: string;
+  readonly from?: number;
+  readonly to?: number;
+  readonly rate?: number;
+  readonly parallel: number;
+  readonly timeout: number;
+  readonly dryRun?: boolean;
+  readonly verify?: boolean;
+  readonly goOn?: boolean;
+  readonly checkpoint?: string;
+  readonly output: OutputFormat;
+}
+
+const parallelDefault = 16;
+const parallelMax = 256;
+
+/** `ashlar journal replay`: sends the history of a journal to another version of the service. */
+export function addJournalReplayCommand(journal: Command, cli: Cli): void {
+  const command = journal
+    .command("replay")
+    .description(
+      "Send the writes of a journal, in the order in which they were applied, to another version of the service or to an\n" +
+        "application outside the mesh, and compare the outcomes. Who may is said by `replayers` of the Journal. Noted in the audit\n" +
+        "log. Run again, it goes on from its checkpoint. Ends with 1 at a divergence.",
+    )
+    .requiredOption("--service <name>", "whose journal", parseLabel)
+    .requiredOption(
+      "--target <version|address>",
+      "a version that takes no live calls, or HOST:PORT or unix:PATH of an application that is in no mesh",
+      parseTarget,
+    )
+    .option("--from <sequence>", "the first entry (default: the first that is kept)", parseNumber)
+    .option("--to <sequence>", "the last entry (default: the last that is there now)", parseNumber)
+    .option("--rate <number>", "at most so many writes a second (default: as many as the target takes)", parseNumber)
+    .option(
+      "--parallel <number>",
+      `order keys at once, up to ${parallelMax}; 1: strictly one write after the other`,
+      parseParallel,
+      parallelDefault,
+    )
+    .addOption(durationOption("--timeout <duration>", "for each write", "30s"))
+    .option("--dry-run", "send nothing: say what would be sent, and what is void or unresolved")
+    .option("--verify", "compare the bytes of the responses, too, not only the status")
+    .option("--go-on", "list divergences and go on, up to the first 1000")
+    .option("--checkpoint <file>", "where it is kept how far it came (default: replay-SERVICE-TARGET.json here)")
+    .addOption(outputOption())
+    .action(async (flags: ReplayFlags, self: Command) => {
+      const result = await runReplay(cli, flags, self);
+      show(cli, flags.output, toJson(flags, result), render(flags, result));
+      if (result.summary !== undefined && result.diverged === 0) return;
+      throw new AshlarError("stale", `${result.diverged} writes had another outcome at ${flags.target}`);
+    });
+  withExample(command, "ashlar journal replay --service ledger --target v2 --verify");
+}
+
+async function runReplay(cli: Cli, flags: ReplayFlags, self: Command): Promise<ReplayResult> {
+  const { service, target, from = 0, to = 0, dryRun = false, verify = false, goOn = false, parallel, rate } = flags;
+  const isAddress = !isVersion(target);
+  const path = flags.checkpoint ?? `replay-${service}-${target.replaceAll(/[^A-Za-z0-9.-]/g, "_")}.json`;
+  const known = dryRun ? undefined : readCheckpoint(path, service, target);
+  const context = cli.readContext(self);
+  const senders = new Senders(context, flags, isAddress);
+  const options = {
+    ...{ service, target, isDryRun: dryRun, isWhole: verify, goesOn: goOn, parallel, rate },
+    checkpoint: { path, from: known },
+  };
+  const send = (write: ReplayedWrite, start: ReplayStart): Promise<Answer> => senders.for(write, start).send(write);
+  const replay = new Replay({ clock: cli.clock, send, progress: (text) => cli.progress(text) }, options);
+  try {
+    return await cli.withAdmin(self, (admin) =>
+      replay.run(
+        admin.replayJournal({
+          ...{ service, from, to, dryRun, afterPosition: known?.position ?? 0 },
+          ...(isAddress ? { version: "", address: target } : { version: target, address: "" }),
+        }),
+      ),
+    );
+  } finally {
+    senders.close();
+  }
+}
+
+/** A client for each instance of the target; the writes of an order key go to the same one. */
+class Senders {
+  readonly #context: AdminContext;
+  readonly #flags: ReplayFlags;
+  readonly #isAddress: boolean;
+  readonly #clients = new Map<string, ReplayClient>();
+
+  constructor(context: AdminContext, flags: ReplayFlags, isAddress: boolean) {
+    this.#context = context;
+    this.#flags = flags;
+    this.#isAddress = isAddress;
+  }
+
+  for({ order }: ReplayedWrite, { targets, identity }: ReplayStart): ReplayClient {
+    let sum = 0;
+    for (const byte of Buffer.from(order)) sum = (sum * 31 + byte) >>> 0;
+    const address = targets[sum % Math.max(1, targets.length)]?.address ?? this.#flags.target;
+    let client = this.#clients.get(address);
+    if (client === undefined) {
+      const where: ReplayAddress = this.#isAddress
+        ? { kind: "application", address }
+        : { kind: "proxy", address, identity };
+      client = new ReplayClient(where, this.#context, this.#flags.service, this.#flags.timeout);
+      this.#clients.set(address, client);
+    }
+    return client;
+  }
+
+  close(): void {
+    for (const client of this.#clients.values()) client.close();
+  }
+}
+
+function parseTarget(text: string): string {
+  if (isVersion(text) || text.startsWith("unix:/") || parseHostPort(text) !== undefined) return text;
+  throw new InvalidArgumentError("Expected a version, HOST:PORT or unix:/PATH.");
+}
+
+function parseParallel(text: string): number {
+  const value = parseNumber(text);
+  if (value > parallelMax) throw new InvalidArgumentError(`Expected a number from 1 to ${parallelMax}.`);
+  return value;
+}
+
+function toJson({ service, target, dryRun = false }: ReplayFlags, result: ReplayResult) {
+  const { sent, position, diverged, divergences, summary, tookMs } = result;
+  const { entries = 0, applied = 0, void: lost = 0, notApplied = 0, unresolved = 0, refused = 0 } = summary ?? {};
+  const found = { entries, applied, void: lost, notApplied, unresolved, refused };
+  return {
+    ...{ service, target, dryRun, sent, position, diverged, divergences, complete: summary !== undefined },
+    ...(summary === undefined ? {} : { ...found, unresolvedEntries: summary.unresolvedEntries }),
+    rate: Math.round(sent / Math.max(0.001, tookMs / 1000)),
+    tookMs: Math.round(tookMs),
+  };
+}
+
+function render({ service, target, dryRun = false }: ReplayFlags, result: ReplayResult): string {
+  const { sent, position, diverged, divergences, summary, tookMs } = result;
+  const rate = Math.round(sent / Math.max(0.001, tookMs / 1000));
+  const what = dryRun
+    ? `${sent} writes would be sent`
+    : `${sent} writes sent in ${(tookMs / 1000).toFixed(1)} s (${rate}/s)`;
+  const lines = [`${service} to ${target}: ${what}, up to position ${position}.`];
+  if (summary !== undefined) {
+    const { entries, applied, void: lost, notApplied, unresolved, unresolvedEntries, refused } = summary;
+    lines.push(
+      `Of ${entries} entries ${applied} were applied, ${lost} are void, ${notApplied} never reached the application.`,
+    );
+    if (unresolved > 0)
+      lines.push(
+        `Nobody knows the outcome of ${unresolved}, which were not sent: ${unresolvedEntries.slice(0, 20).join(", ")}.`,
+      );
+    if (refused > 0) lines.push(`${refused} messages are no records that their writer signed: they count for nothing.`);
+  }
+  if (diverged === 0) return [...lines, dryRun ? "" : "No outcome differs."].filter((line) => line !== "").join("\n");
+  const rows = divergences.map(({ sequence, method, order, why }) => [
+    String(sequence),
+    plain(method),
+    plain(order),
+    plain(why),
+  ]);
+  return [...lines, renderTable(["SEQUENCE", "METHOD", "ORDER", "DIVERGES"], rows)].join("\n");
+}

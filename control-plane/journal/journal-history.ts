@@ -1,0 +1,146 @@
+/** The history of a journal for a replay: its writes in the order in which their outcomes were known. */
+import { AshlarError } from "../../core/errors.js";
+import { JournalLog, type LetGo } from "../../core/journal/journal-log.js";
+import { keySetOf } from "../../core/wire/records.js";
+import { journalPrefix, journalStream, parseJournalSubject } from "../../core/wire/subjects.js";
+import type { Bus, StoredMessage, StoredQuery } from "../../runtime/bus.js";
+import type { Clock } from "../../runtime/clock.js";
+import { type EntryRecord, type JournalRecord, readJournalRecord } from "../../runtime/journal-records.js";
+import { Settlements } from "../../runtime/journal-settlements.js";
+import { tailJournal } from "../../runtime/journal-tail.js";
+import type { StatementReader } from "../../runtime/statement-reader.js";
+import type { Ledger } from "../store/ledger.js";
+import { readLetGo } from "./read-let-go.js";
+import { everyKey } from "./seal-journals.js";
+
+export interface HistoryDeps {
+  readonly bus: Pick<Bus, "streamInfo" | "leaderGet">;
+  readonly reader: Pick<StatementReader, "readJournal">;
+  readonly mesh: string;
+  readonly ledger: Pick<Ledger, "trust">;
+  readonly clock: Clock;
+}
+
+export interface HistoryRange {
+  readonly service: string;
+  /** Sequences of entries; `to` 0: up to what is there now. */
+  readonly from: number;
+  readonly to: number;
+}
+
+/** What a journal has now. */
+export interface HistoryExtent {
+  readonly first: number;
+  readonly last: number;
+  /** What was let go, before `first`; undefined: nothing was. */
+  readonly letGo: LetGo | undefined;
+}
+
+export type HistoryPart =
+  /** What settled the entry at `position`. */
+  | { readonly kind: "settled"; readonly position: number; readonly entry: EntryRecord; readonly by: JournalRecord }
+  /** All messages up to `position` were looked at. */
+  | { readonly kind: "read"; readonly position: number };
+
+export interface HistoryCounts {
+  readonly entries: number;
+  readonly void: number;
+  readonly unresolved: readonly number[];
+  readonly refused: number;
+}
+
+const messagesMax = 1_000_000;
+
+/** Fails with `not_found` if there is no journal, and with `limit` if it is too long to be judged as a whole. */
+export async function extentOf({ bus, mesh, ledger }: HistoryDeps, service: string): Promise<HistoryExtent> {
+  const info = await bus.streamInfo(journalStream(service));
+  if (info === undefined) throw new AshlarError("not_found", `service ${service} has no journal`);
+  const { messages, firstSequence, lastSequence: last } = info;
+  const letGo = (await readLetGo(bus, service, mesh, everyKey(ledger.trust)))?.all;
+  const first = Math.max(firstSequence, (letGo?.through ?? 0) + 1);
+  if (messages <= messagesMax) return { first, last, letGo };
+  const why = `the journal of ${service} has ${messages} messages, at most ${messagesMax} are replayed`;
+  throw new AshlarError("limit", `${why}: let the first go (\`ashlar journal retain\`)`);
+}
+
+/** One reading of a journal from its first entry on, because that decides what is valid. */
+export class JournalHistory {
+  readonly #deps: HistoryDeps;
+  readonly #range: HistoryRange;
+  readonly #extent: HistoryExtent;
+  readonly #log: JournalLog;
+  #refused = 0;
+
+  constructor(deps: HistoryDeps, range: HistoryRange, extent: HistoryExtent) {
+    this.#deps = deps;
+    this.#range = range;
+    this.#extent = extent;
+    this.#log = new JournalLog(extent.letGo);
+  }
+
+  /** Yields the settled entries of the range, and after each batch how far it has read. Fails with `unavailable`. */
+  async *read(signal: AbortSignal): AsyncGenerator<HistoryPart> {
+    const { bus, clock, reader, mesh, ledger } = this.#deps;
+    const { service } = this.#range;
+    const { first, last } = this.#extent;
+    if (last < first) return;
+    const head = ledger.trust.head();
+    const keys = () => (head === undefined ? new Map() : keySetOf(head.body));
+    const get = (query: StoredQuery) => bus.leaderGet(journalStream(service), query);
+    const deps = { reader, mesh, keys, get, clock, random: Math.random };
+    const settlements = new Settlements(deps, service, signal);
+    const tail = { get, subjects: `${journalPrefix(service)}.>`, clock };
+    for await (const batch of tailJournal(tail, first, signal)) {
+      for (const message of batch) {
+        if (message.sequence > last) return;
+        const record = readJournalRecord(deps, service, message);
+        if (record === undefined && isRecord(message)) this.#refused += 1;
+        const settled = record && (await this.#settled(record, settlements));
+        if (settled !== undefined && this.#isAsked(settled.sequence))
+          yield { kind: "settled", position: message.sequence, entry: settled, by: record as JournalRecord };
+      }
+      const position = batch.at(-1)?.sequence ?? last;
+      yield { kind: "read", position };
+      if (position >= last) return;
+    }
+    throw new AshlarError("unavailable", "the call was cancelled");
+  }
+
+  /** What is known once all was read. */
+  get counts(): HistoryCounts {
+    const asked = [...this.#log.entries].filter(({ sequence }) => this.#isAsked(sequence));
+    const unresolved = asked.filter(({ isValid, settledBy }) => isValid && settledBy === 0);
+    return {
+      entries: asked.length,
+      void: asked.filter(({ isValid }) => !isValid).length,
+      unresolved: unresolved.map(({ sequence }) => sequence),
+      refused: this.#refused,
+    };
+  }
+
+  #isAsked(sequence: number): boolean {
+    const { from, to } = this.#range;
+    return sequence >= from && (to === 0 || sequence <= to);
+  }
+
+  async #settled(record: JournalRecord, settlements: Settlements): Promise<EntryRecord | undefined> {
+    if (record.kind !== "entry") {
+      const found = await settlements.settledBy(record);
+      const { sequence } = record;
+      return found && this.#log.addOutcome({ sequence, entry: found.sequence }) && found;
+    }
+    const { sequence, key, entry } = record;
+    const hasOutcome = entry.outcome !== undefined;
+    const isOrdered = entry.order !== "";
+    this.#log.addEntry({ sequence, key, isOrdered, expected: entry.expected, hasOutcome });
+    if (hasOutcome) return record;
+    settlements.add(record);
+    return undefined;
+  }
+}
+
+/** Seals, and what was let go, are not written by proxies, nor are they about a single entry. */
+function isRecord({ subject, origin }: StoredMessage): boolean {
+  const kind = parseJournalSubject(origin?.subject ?? subject)?.kind;
+  return kind !== "seal" && kind !== "letgo";
+}

@@ -1,0 +1,125 @@
+/** The admin API's method that gives a journal's history to whoever replays it. */
+import { buildSpiffeId } from "../../core/identity.js";
+import { digestToBuffer } from "../../core/wire/record-codec.js";
+import { refuseUnknownFields } from "../../core/wire/strict.js";
+import type {
+  AdminServiceService,
+  ReplayedWrite,
+  ReplayJournalRequest,
+  ReplayJournalResponse,
+  ReplaySummary,
+} from "../../proto/gen/ashlar/v1/admin.js";
+import { type Implementation, serverStreaming } from "../../runtime/grpc-handlers.js";
+import type { OperatorCaller } from "../activate/operator-caller.js";
+import { authorize, type OperatedDeps } from "../admin/operated.js";
+import { audited } from "../audit/audit-trail.js";
+import { extentOf, type HistoryCounts, type HistoryDeps, type HistoryPart, JournalHistory } from "./journal-history.js";
+import { findTargets, type ReplayTargetDeps, refuseOwn } from "./replay-target.js";
+
+export interface ReplayMethodsDeps extends OperatedDeps, Omit<HistoryDeps, "ledger">, ReplayTargetDeps {
+  readonly ledger: HistoryDeps["ledger"] & ReplayTargetDeps["ledger"];
+}
+
+type ReplayMethods = Pick<Implementation<typeof AdminServiceService>, "replayJournal">;
+type Message = NonNullable<ReplayJournalResponse["message"]>;
+
+const unresolvedNamedMax = 1000;
+
+export function replayMethods(deps: ReplayMethodsDeps): ReplayMethods {
+  return {
+    replayJournal: serverStreaming(async function* (request, context) {
+      const caller = await authorize(deps, context);
+      refuseUnknownFields(request, "the request");
+      for await (const message of replay(deps, request, caller, context.signal)) yield { message };
+    }),
+  };
+}
+
+async function* replay(
+  deps: ReplayMethodsDeps,
+  request: ReplayJournalRequest,
+  caller: OperatorCaller,
+  signal: AbortSignal,
+): AsyncGenerator<Message> {
+  const { service, from, to, afterPosition } = request;
+  const { targets, extent } = await begin(deps, request, caller);
+  yield {
+    $case: "start",
+    value: {
+      first: extent.first,
+      last: extent.last,
+      targets: targets.map(({ proxyId, address }) => ({ proxyId, address })),
+      identity: buildSpiffeId(deps.mesh, "service", service),
+    },
+  };
+  const history = new JournalHistory(deps, { service, from, to }, extent);
+  const found = { applied: 0, notApplied: 0 };
+  for await (const part of history.read(signal)) {
+    if (part.kind === "read") {
+      yield { $case: "position", value: part.position };
+      continue;
+    }
+    const write = writeOf(part);
+    if (write === undefined) {
+      found.notApplied += 1;
+      continue;
+    }
+    found.applied += 1;
+    if (part.position <= afterPosition) continue;
+    refuseOwn(targets, part.entry.entry.proxyId, write.sequence);
+    yield { $case: "write", value: write };
+  }
+  yield { $case: "summary", value: summaryOf(history.counts, found) };
+}
+
+/** Checks who replays what to whom, and notes it. */
+function begin(deps: ReplayMethodsDeps, request: ReplayJournalRequest, caller: OperatorCaller) {
+  const { service, version, address, from, to, dryRun } = request;
+  const target = version === "" ? address : `version ${version}`;
+  const range = `entries ${from === 0 ? "from the first" : from} to ${to === 0 ? "the last" : to}`;
+  const detail = dryRun ? `${range}, without sending` : range;
+  return audited(deps.audit, { action: "replay", target: `${service} to ${target}`, caller, detail }, async () => {
+    const targets = await findTargets(deps, request, caller);
+    return { targets, extent: await extentOf(deps, service) };
+  });
+}
+
+type Settled = Extract<HistoryPart, { kind: "settled" }>;
+
+/** undefined: the application never applied it. */
+function writeOf({
+  position,
+  entry: { sequence, entry },
+  by,
+}: Settled): Omit<ReplayedWrite, "_unknownFields"> | undefined {
+  const { caller, method, key, order } = entry;
+  const about = {
+    ...{ sequence, position, caller, method, key, order },
+    fields: entry.fields.map(({ name, value }) => ({ name, value: Buffer.from(value) })),
+    request: Buffer.from(entry.request),
+  };
+  const none = { response: Buffer.alloc(0), responseKept: false, responseDigest: Buffer.alloc(0) };
+  if (by.kind === "resolution") {
+    const { outcome, code } = by.resolution;
+    return outcome === "applied" ? { ...about, ...none, code, resolved: true } : undefined;
+  }
+  const outcome = by.kind === "outcome" ? by.outcome : entry.outcome;
+  if (outcome === undefined || outcome.notForwarded) return undefined;
+  const { code, response, responseDigest } = outcome;
+  return {
+    ...about,
+    code,
+    response: Buffer.from(response ?? []),
+    responseKept: response !== undefined,
+    responseDigest: digestToBuffer(responseDigest),
+    resolved: false,
+  };
+}
+
+function summaryOf(
+  { entries, void: lost, unresolved, refused }: HistoryCounts,
+  { applied, notApplied }: { readonly applied: number; readonly notApplied: number },
+): Omit<ReplaySummary, "_unknownFields"> {
+  const unresolvedEntries = unresolved.slice(0, unresolvedNamedMax);
+  return { entries, applied, void: lost, notApplied, unresolved: unresolved.length, unresolvedEntries, refused };
+}
