@@ -110,6 +110,7 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
     const { digest } = held.revision;
     for (const one of this.#known?.sync.held() ?? []) this.#offered.delete(one.revision.digest);
     this.#offered.set(digest, held);
+    if (this.#known === undefined) return Promise.resolve(); // no worker has started: each is told when it is briefed
     return new Promise((resolve, reject) => {
       this.#preparing.set(digest, { resolve, reject });
       for (const worker of this.#crew.briefed) this.#tellRevision(worker, held);

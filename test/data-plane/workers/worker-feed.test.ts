@@ -1,6 +1,11 @@
 /** What workers are told, in which order, and what becomes of it when they are lost, slow, or talk nonsense. */
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
+import { digestOf } from "../../../core/digest.js";
+import type { HeldRevision } from "../../../data-plane/sync/held-revision.js";
+import type { Crew } from "../../../data-plane/workers/crew.js";
 import type { ToWorker } from "../../../data-plane/workers/messages.js";
+import { WorkerFeed } from "../../../data-plane/workers/worker-feed.js";
+import { systemClock } from "../../../runtime/clock.js";
 import { until } from "../../support/nats.js";
 import { type PortsWorker, WorkersWorld } from "../../support/ports-workers.js";
 
@@ -37,6 +42,12 @@ test("a worker that starts is told everything in the order in which it holds", a
   expect(kinds(2)).toContain("shadow");
   expect(epochOf(2)).toBe(2);
   await until(() => worker(2).ports?.policy.shadow !== undefined);
+});
+
+test("a revision that is held before the workers start waits for none of them", async () => {
+  const crew = { briefed: [], expectPrepared: () => {} } as unknown as Crew;
+  const revision = { digest: digestOf(Buffer.from("first")) } as HeldRevision["revision"];
+  await new WorkerFeed(crew, systemClock).prepare({ revision } as HeldRevision);
 });
 
 test("I7: an epoch counts when the last worker has acknowledged it", async () => {
