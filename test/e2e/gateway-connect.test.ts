@@ -116,7 +116,7 @@ test("errors are JSON with Connect's names, and what is unknown is unimplemented
     ["no gzip", post({ ...json, "content-encoding": "gzip" }, text), 400, "invalid_argument"],
     ["a version", post({ ...json, "connect-protocol-version": "2" }, text), 400, "invalid_argument"],
     ["a time", post({ ...json, "connect-timeout-ms": "1s" }, text), 400, "invalid_argument"],
-    ["a method that is not there", post(json, text, "/test.Echo/Missing"), 501, "unimplemented"],
+    ["a method that is not there", post(json, text, "/test.Echo/Missing"), 404, "unimplemented"],
     ["too much", post(json, JSON.stringify({ text: "x".repeat(5 * 2 ** 20) })), 429, "resource_exhausted"],
     [
       "a bomb",
@@ -161,7 +161,7 @@ test("GET is for methods without side effects", async () => {
     ["/test.Echo/Unary?encoding=json", 400],
     [`/test.Echo/Unary${query}&compression=br`, 501],
     [`/test.Echo/ClientStream${query}`, 405],
-    [`/test.Echo/Missing${query}`, 501],
+    [`/test.Echo/Missing${query}`, 404],
     ["/test.Echo/Unary", 405],
     ["/favicon.ico", 404],
   ] as const;

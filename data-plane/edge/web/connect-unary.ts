@@ -9,6 +9,8 @@ import type { Exchange } from "./exchange.js";
 import { compressed, FrameCollector, type Framed, frame } from "./frames.js";
 import type { Header } from "./header.js";
 
+/** HTTP's status of `unimplemented`. */
+const unimplementedStatus = 501;
 const jsonType: Header = ["content-type", "application/json"];
 
 export class ConnectUnary implements Dialect {
@@ -21,9 +23,12 @@ export class ConnectUnary implements Dialect {
   #head: readonly Header[] = [];
   #messages: FrameCollector | undefined;
   readonly #answers: Framed[] = [];
+  readonly #isExposed: boolean;
 
-  constructor(request: ConnectRequest) {
+  /** `isExposed`: the method exists outside; if not, HTTP's status is 404. */
+  constructor(request: ConnectRequest, isExposed: boolean) {
     this.#request = request;
+    this.#isExposed = isExposed;
     this.requestFields = request.fields;
     this.isBodyless = request.message !== undefined;
   }
@@ -66,8 +71,10 @@ export class ConnectUnary implements Dialect {
       ...passedFields(this.#head),
       ...passedFields(trailers).map(([name, value]): Header => [`trailer-${name}`, value]),
     ];
-    if (said.error !== undefined) answerError(exchange, said, about);
-    else if (answer === undefined || more.length > 0) {
+    if (said.error !== undefined) {
+      const isMissing = !this.#isExposed && said.httpStatus === unimplementedStatus;
+      answerError(exchange, isMissing ? { ...said, httpStatus: 404 } : said, about);
+    } else if (answer === undefined || more.length > 0) {
       const why = `the method answered with ${this.#answers.length} messages: it is no method of one message each way`;
       answerError(exchange, connectError(status.UNIMPLEMENTED, why), about);
     } else this.#succeed(call, answer, about);

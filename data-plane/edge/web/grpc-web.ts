@@ -7,7 +7,8 @@ import { compressed, FrameScanner, frame } from "./frames.js";
 import type { Header } from "./header.js";
 import { mediaTypeOf, metadataOf } from "./request-fields.js";
 
-const types = /^application\/grpc-web(-text)?(\+proto)?$/;
+/** What follows "+" is how messages are written: it is passed on, since the application decides. */
+const types = /^application\/grpc-web(-text)?(\+[a-z0-9.-]{1,32})?$/;
 const trailerFlag = 0x80;
 
 /** Fields of HTTP and of CORS are the gateway's own. */
@@ -28,7 +29,7 @@ export class GrpcWeb implements Dialect {
     this.#isTextAnswer = this.#answerType.includes("-text");
     this.#text = type.includes("-text") ? new Base64Reader() : undefined;
     this.requestFields = [
-      ["content-type", type.endsWith("+proto") ? "application/grpc+proto" : "application/grpc"],
+      ["content-type", type.replace(/-web(-text)?/, "")],
       ["te", "trailers"],
       ...metadataOf(exchange.request),
     ];

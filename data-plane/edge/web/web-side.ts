@@ -82,7 +82,8 @@ export class WebSide {
     if (request === undefined) return undefined;
     // A page may ask for a GET without a preflight, and so may an image or a link.
     if (!isPost && service !== undefined && !this.#deps.hasNoSideEffects(service, method)) return undefined;
-    if (!("problem" in request)) return request.isStream ? new ConnectStream(request) : new ConnectUnary(request);
+    if (!("problem" in request))
+      return request.isStream ? new ConnectStream(request) : new ConnectUnary(request, service !== undefined);
     this.#deps.refused(refusal.content_type);
     const { isStream, isJson, problem } = request;
     if (isStream) answerStreamError(exchange, isJson, problem.error);
