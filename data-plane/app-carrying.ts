@@ -1,6 +1,7 @@
 /** Constructs what carries a proxy's calls (this process or worker processes) and opens its listeners. */
 
 import { randomBytes } from "node:crypto";
+import { gatewayNameIn } from "../core/identity.js";
 import type { OpenBudgets } from "../core/limit/limiter.js";
 import type { KeySet } from "../core/signature.js";
 import { onAbort } from "../runtime/abort.js";
@@ -185,7 +186,9 @@ function carrierOptions(
   const outbounds = config.outbound === undefined ? [] : [undefined, ...upstreams.map(({ service }) => service)];
   const { mesh, version } = identity.current;
   const { keys, dns } = config.egress;
-  const egress = { keys, dns: dns.map(render), own: meshPorts(config, identity) };
+  const gateway = gatewayNameIn(service);
+  const own = meshPorts(config, identity);
+  const egress = { keys, dns: dns.map(render), own, ...(gateway === undefined ? {} : { gateway }) };
   const known = { mesh, version, service, labels, outbounds, recordShare, telemetry, egress };
   return { ...known, inbound: inbound !== undefined, feed: feed?.path };
 }

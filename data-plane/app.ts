@@ -148,6 +148,12 @@ function followApplication(
   closers.push(() => closing.abort());
   const following = AbortSignal.any([signal, closing.signal]);
   const { service } = config;
+  if (config.edge !== undefined) {
+    // a gateway has no application: what other proxies call there is outside
+    if (config.inbound !== undefined)
+      parts.registry.register({ instance: parts.identity.current.proxyId, target: { path: "" } }, () => {});
+    return;
+  }
   if (config.app !== undefined) {
     const app = { instance: parts.identity.current.proxyId, target: config.app };
     void runStaticApplication(parts, app, following);

@@ -18,6 +18,7 @@ import { type EdgeConfig, readEdge, workloadOf } from "./edge/edge-config.js";
 import { type EgressSettings, readEgress } from "./egress/egress-config.js";
 import { proxyEngineDefaults } from "./proxy/forward/proxy-engine.js";
 import type { TelemetryOptions } from "./telemetry/open-telemetry.js";
+import { readTelemetry } from "./telemetry/telemetry-config.js";
 
 export interface UpstreamConfig {
   readonly service: string;
@@ -122,6 +123,9 @@ export function parseProxyConfig(sources: ConfigSources, cwd: string): ProxyConf
 export function parseGatewayConfig(sources: ConfigSources, cwd: string): ProxyConfig {
   const read = new ConfigReader(sources);
   const edge = readEdge(read);
+  const inbound = read.hostPort("egress");
+  const advertise = read.hostPort("advertise");
+  checkReachable(read, { serves: false, inbound, advertise });
   const dataDir = readDataDir(read, join("gateway", edge.name === "" ? "unknown" : edge.name), sources.env, cwd);
   const config: ProxyConfig = {
     ...readProcess(read, dataDir, cwd),
@@ -129,7 +133,7 @@ export function parseGatewayConfig(sources: ConfigSources, cwd: string): ProxyCo
     bypassable: edge.listeners
       .filter(({ certificates }) => certificates.length === 0)
       .map(({ name, address }) => `listener ${name} without TLS ${address.host}:${address.port}`),
-    ...{ app: undefined, agent: undefined, inbound: undefined, advertise: undefined, outbound: undefined },
+    ...{ app: undefined, agent: undefined, inbound, advertise, outbound: undefined },
   };
   read.throwIfInvalid();
   return config;
@@ -161,7 +165,7 @@ function readProcess(read: ConfigReader, dataDir: string, cwd: string): Pick<Pro
     headerBytesMax: read.sizeBytes("header-kib", headerKib, "KiB") ?? headerKib.usual * 1024,
     graceMs: read.durationMs("grace") ?? graceMsDefault,
     recordShare: read.share("record-share") ?? recordShareDefault,
-    telemetry: { otlp: readOtlp(read), accessLog: readAccessLog(read, cwd) },
+    telemetry: readTelemetry(read, cwd),
     logLevel: read.oneOf("log-level", logLevels) ?? "info",
     logFormat: read.oneOf("log-format", logFormats),
   };
@@ -192,24 +196,6 @@ function readKeepalive(read: ConfigReader): number | undefined {
     "--keepalive: expected 0, for never, or more than 10s: other proxies count more frequent pings against this one",
   );
   return undefined;
-}
-
-function readOtlp(read: ConfigReader): string | undefined {
-  const text = read.text("otlp");
-  if (text === undefined || isReceiver(text)) return text;
-  read.problem(
-    `--otlp: expected grpc://HOST:PORT or grpcs:// for OTLP/gRPC, http:// or https:// for OTLP/HTTP, got ${JSON.stringify(text)}`,
-  );
-  return undefined;
-}
-
-function isReceiver(text: string): boolean {
-  return /^(grpcs?|https?):$/.test(URL.canParse(text) ? new URL(text).protocol : "");
-}
-
-function readAccessLog(read: ConfigReader, cwd: string): string {
-  const path = read.text("access-log") ?? "-";
-  return path === "-" ? path : resolve(cwd, path);
 }
 
 /** `--agent` alone means the default socket. */

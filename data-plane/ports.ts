@@ -134,8 +134,10 @@ export interface FollowedEndpoints extends EndpointView {
 
 /** How the calls of an Egress leave the mesh. The same object is returned until the trust log says otherwise. */
 export interface OutsideWay {
-  /** Whether this proxy calls it; otherwise a gateway does. */
+  /** Whether this process calls it; otherwise a gateway does. */
   readonly isDirect: boolean;
+  /** The gateway that its calls leave the mesh by; "": the caller's own proxy. */
+  readonly gateway: string;
   /** What a call there has as `:authority`. */
   readonly authority: string;
 }

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { AshlarError } from "../../core/errors.js";
+import { headerNames } from "../../core/wire/headers.js";
 import { type Cli, show } from "../cli.js";
 import type { CheckAccessResponse, LimitMet } from "../client.js";
 import { collect, outputOption, parseLabel, parseNumber, withExample } from "../options.js";
@@ -9,6 +10,7 @@ import { parseServiceMethod } from "../service-method.js";
 
 interface Flags {
   readonly header?: readonly string[];
+  readonly client?: string;
   readonly claim?: readonly string[];
   readonly tokenIssuer?: string;
   readonly revision?: number;
@@ -21,16 +23,18 @@ export function addCanCommand(program: Command, cli: Cli): void {
   const command = program
     .command("can")
     .description("Say whether a caller may call a method, and by which rule of which revision.")
-    .argument("<caller>", "a service's name or a SPIFFE ID")
+    .argument("<caller>", "a service's name, gateway/NAME or a SPIFFE ID")
     .argument("<service/method>", "for example payments/shop.Payments/Charge; the service ends at the first slash")
     .option("--header <k=v>", "a request header, for conditions; may be repeated", collect)
+    .option("--client <name>", "an outside client that a gateway proved: a URI, or sha256: and the hash of its key")
     .option("--claim <k=v>", "a claim of a token, its value in JSON or a text; may be repeated", collect)
     .option("--token-issuer <name>", "the token's JwtIssuer, for conditions that read jwt.issuer", parseLabel)
     .option("--revision <number>", "the revision that judges; default: the active one", parseNumber)
     .option("--exit-code", "exit with 1 if the call is denied")
     .addOption(outputOption())
     .action(async (caller: string, target: string, flags: Flags, self: Command) => {
-      const headers = (flags.header ?? []).map(parseHeader);
+      const client = flags.client === undefined ? [] : [{ name: headerNames.client, value: flags.client }];
+      const headers = [...(flags.header ?? []).map(parseHeader), ...client];
       const { service, method } = parseServiceMethod(target);
       const answer = await cli.withAdmin(self, (admin) =>
         admin.checkAccess({
@@ -53,6 +57,7 @@ export function addCanCommand(program: Command, cli: Cli): void {
     command,
     "ashlar can checkout payments/shop.Payments/Charge --header x-region=eu",
     "ashlar can checkout payments/shop.Payments/Charge --exit-code",
+    "ashlar can gateway/public storefront/shop.Storefront/Buy --client spiffe://partner/till",
     "ashlar can checkout payments/shop.Payments/Charge --claim sub=ann --claim 'roles=[\"clerk\"]'",
   );
 }

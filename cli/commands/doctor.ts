@@ -29,10 +29,13 @@ export function addDoctorCommand(program: Command, cli: Cli): void {
       const beside = dirname(context);
       const folders = data ?? (existsSync(join(beside, "mesh.json")) ? [beside] : []);
       const looks = folders.map(lookAtFolder);
-      const status = await cli.withAdmin(self, (admin) => admin.getStatus({}));
+      const [status, { egresses }] = await cli.withAdmin(self, (admin) =>
+        Promise.all([admin.getStatus({}), admin.listEgresses({})]),
+      );
       const findings = examine({
         bypassable: status.bypassable,
         problems: status.problemDetails,
+        egresses,
         listeners: looks.flatMap(({ listeners }) => listeners),
         paths: [
           { path: context, kind: "file", mode: lstatSync(context).mode & 0o777 },

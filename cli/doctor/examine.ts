@@ -17,7 +17,8 @@ type FindingCode =
   | "one-nats-account"
   | "nats-exposed"
   | "admin-exposed"
-  | "readable-by-others";
+  | "readable-by-others"
+  | "egress-on-one-side";
 
 /** A file, folder or socket of this machine that nobody but its owner may use. */
 export interface PrivatePath {
@@ -35,15 +36,18 @@ export interface DoctorFacts {
   /** What listens where, of the control plane on this machine. */
   readonly listeners: readonly { readonly what: "nats" | "admin"; readonly address: string }[];
   readonly paths: readonly PrivatePath[];
+  /** What the trust log says of egresses. */
+  readonly egresses: readonly { readonly name: string; readonly address: string; readonly through: string }[];
 }
 
 /** Returns everything that is found, the gravest first. */
-export function examine({ bypassable, problems, listeners, paths }: DoctorFacts): readonly DoctorFinding[] {
+export function examine({ bypassable, problems, listeners, paths, egresses }: DoctorFacts): readonly DoctorFinding[] {
   return [
     ...paths.filter(({ mode }) => (mode & 0o077) !== 0).map(readable),
     ...bypassable.map(bypass),
     ...problems.flatMap(ofProblem),
     ...listeners.filter(({ address }) => !isOfThisMachine(address)).map(exposed),
+    ...egresses.filter(({ through }) => through === "").map(onOneSide),
   ];
 }
 
@@ -96,6 +100,15 @@ function exposed({ what, address }: DoctorFacts["listeners"][number]): DoctorFin
     subject: address,
     message,
     remedy: "let only proxies and control planes reach its port",
+  };
+}
+
+function onOneSide({ name, address }: DoctorFacts["egresses"][number]): DoctorFinding {
+  return {
+    code: "egress-on-one-side",
+    subject: name,
+    message: `calls to ${name} leave the mesh from each caller's own proxy, which alone enforces policy: every machine of a caller has to reach ${address}`,
+    remedy: `run \`ashlar gateway --name NAME --egress HOST:PORT\`, give \`ashlar egress set ${name}\` --through NAME, and let only the gateway's address out`,
   };
 }
 

@@ -50,7 +50,7 @@ function compareUnits(pair: UnitPair): AffectedCalls[] {
   const isWhole = isNew || candidate === undefined || !isSame(others(base), others(candidate));
   const common = { service: name, isNew };
   const judged = (callers: readonly string[] | undefined, methods: readonly string[]): AffectedCalls[] =>
-    methods.length === 0 ? [] : [{ ...common, side: "destination", callers, methods }];
+    methods.length === 0 ? [] : [judgedCalls({ ...common, callers, methods }, pair)];
   if (isWhole)
     return [...judged(undefined, ["*"]), { ...common, side: "caller", methods: ["*"], callers: callersOf(pair) }];
   const anybody = sortUnique([...limitedMethods(pair), ...statedMethods(pair)]);
@@ -62,10 +62,17 @@ function compareUnits(pair: UnitPair): AffectedCalls[] {
   ];
 }
 
+/** What is judged of a service is judged where it is called; of an egress its callers see it, since nobody is there. */
+function judgedCalls(calls: Omit<AffectedCalls, "side">, pair: UnitPair): AffectedCalls {
+  if ((pair.candidate ?? pair.base)?.egress === undefined) return { ...calls, side: "destination" };
+  return { ...calls, side: "caller", callers: calls.callers ?? callersOf(pair) };
+}
+
 /** Parts of a unit that are judged apart below, or (assertions, telemetry) do not change what any call gets. */
 type KnownPart =
   | "name"
   | "service"
+  | "egress"
   | "authorizations"
   | "routes"
   | "assertions"
@@ -75,7 +82,7 @@ type KnownPart =
 
 /** All other fields of a unit. It is not known which calls they affect, so all calls of the service count. */
 function others(unit: Unit | undefined): object {
-  const { name, service, authorizations, routes, assertions, rateLimits, issuers, telemetry, ...rest } =
+  const { name, service, egress, authorizations, routes, assertions, rateLimits, issuers, telemetry, ...rest } =
     unit ?? ({} as Unit);
   return rest satisfies Omit<Unit, KnownPart>;
 }

@@ -10,12 +10,15 @@ Every setting can also be a variable (--header-kib is ASHLAR_HEADER_KIB) or an e
 Examples:
   ashlar gateway --name public --token public.token --join mesh/join.json --listener web=0.0.0.0:443 --host web=shop.example --cert web=tls.crt,tls.key
   ashlar gateway --name public --join mesh/join.json --listener partners=0.0.0.0:8443 --cert partners=tls.crt,tls.key --client-ca partners=partners.pem
+  ashlar gateway --name out --token out.token --join mesh/join.json --egress 10.0.0.7:8443 --egress-key cards=cards.crt,cards.key
   ashlar gateway --name dev --token dev.token --join mesh/join.json --listener web=127.0.0.1:8080`;
 
 /** Returns the command line of `ashlar gateway`, which calls `act` with the flags that were given. */
 export function createGatewayCommand(act: (flags: Record<string, unknown>) => void): Command {
   const command = new Command("ashlar gateway")
-    .description("Runs a gateway for clients outside the mesh. Prints `ready` when it has joined and listens.")
+    .description(
+      "Runs a gateway: for clients outside the mesh, and for calls that leave it. Prints `ready` when it has joined and listens.",
+    )
     .option("--name <NAME>", "the gateway's name in policy; required")
     .option("--token <FILE>", "a join token (`ashlar token --gateway NAME`), - for stdin; needed once")
     .option("--join <FILE>", "the control plane's join.json; required")
@@ -37,6 +40,11 @@ export function createGatewayCommand(act: (flags: Record<string, unknown>) => vo
       "a FileDescriptorSet with all imports (buf build -o FILE.binpb), at most 8 MiB: clients of Connect may speak JSON to its methods; may be repeated",
       gather,
     )
+    .option(
+      "--egress <HOST:PORT>",
+      "where proxies of the mesh are let out, to the egresses that `ashlar egress set --through NAME` names (default: nowhere)",
+    )
+    .option("--advertise <HOST:PORT>", "the address that proxies dial for it (default: the address of --egress)")
     .option("--label <KEY=VALUE>", "a label of this instance, for conditions in policy; may be repeated", gather)
     .option("--status <HOST:PORT>", "where /healthz, /readyz and /metrics are served (default: nowhere)")
     .option(

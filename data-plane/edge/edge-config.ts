@@ -41,7 +41,10 @@ export function readEdge(read: ConfigReader): EdgeConfig {
     read.problem(`--name: expected 1 to 63 of a-z, 0-9 and "-", got ${JSON.stringify(name)}`);
   const addresses = readNamed(read, "listener", "HOST:PORT");
   const names = new Set(addresses.map(([listener]) => listener));
-  if (names.size === 0) read.problem("--listener is missing: give LISTENER=HOST:PORT for each listener of the gateway");
+  if (names.size === 0 && read.text("egress") === undefined)
+    read.problem(
+      "--listener is missing: give LISTENER=HOST:PORT for each listener of the gateway, or --egress HOST:PORT for calls that leave the mesh",
+    );
   const of = (setting: string, what: string) => {
     const given = readNamed(read, setting, what);
     for (const [listener] of given)

@@ -24,6 +24,8 @@ export interface EgressOptions {
   readonly dns: readonly string[];
   /** What of the mesh listens where: no egress may lead there. */
   readonly own: readonly MeshPort[];
+  /** The name of the gateway that this process is; left out: it is a proxy beside a service. */
+  readonly gateway?: string;
 }
 
 export interface EgressesDeps {
@@ -95,8 +97,8 @@ export class Egresses implements FollowedEndpoints, OutsideView {
   }
 
   gatewayOf(endpoint: Endpoint): string | undefined {
-    const through = this.#ways.get(endpoint)?.egress.through;
-    return through === undefined || through === "" ? undefined : gatewayWorkload(through);
+    const known = this.#ways.get(endpoint);
+    return known === undefined || known.host !== undefined ? undefined : gatewayWorkload(known.egress.through);
   }
 
   isOutside(endpoint: Endpoint): boolean {
@@ -184,7 +186,9 @@ export class Egresses implements FollowedEndpoints, OutsideView {
   /** What is said as before stays as it is, with its addresses. */
   #open(egress: TrustedEgress, before: Known | undefined): Known {
     if (before !== undefined && JSON.stringify(before.egress) === JSON.stringify(egress)) return before;
-    const way = { isDirect: egress.through === "", authority: authorityOf(egress) };
+    const { through: gateway } = egress;
+    const isDirect = gateway === "" || gateway === this.#options.gateway;
+    const way = { isDirect, gateway, authority: authorityOf(egress) };
     const host = way.isDirect ? this.#openHost(egress) : undefined;
     return { egress, host, way, madeOf: none, made: new Map(), endpoints: none, isReady: false };
   }

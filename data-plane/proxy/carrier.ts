@@ -1,7 +1,7 @@
 /** Carries a proxy's calls: its listeners and connections. Ports provide what is known about the mesh. */
 import type { Socket } from "node:net";
 import { AshlarError } from "../../core/errors.js";
-import { workloadId } from "../../core/identity.js";
+import { gatewayNameIn, workloadId } from "../../core/identity.js";
 import type { OpenBudgets } from "../../core/limit/limiter.js";
 import type { Label } from "../../core/model.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -20,6 +20,7 @@ import { upstreamSessionDefaults } from "./forward/upstream-session.js";
 import { Inbound, type Journaling } from "./inbound.js";
 import { mirrorsOpenMax } from "./mirror/mirrored-call.js";
 import { Outbound, type OutboundDeps, type OutboundOptions } from "./outbound.js";
+import { OutsideGate } from "./outside-gate.js";
 import type { ProxyMetrics } from "./proxy-metrics.js";
 import { Reaches } from "./reaches.js";
 import { Traffic } from "./service-traffic.js";
@@ -89,7 +90,7 @@ export type MakeEdge = (deps: OutboundDeps, options: Omit<OutboundOptions, "serv
 const admitAgainEveryMs = 30_000;
 
 export class Carrier {
-  readonly #inbound: Inbound | undefined;
+  readonly #inbound: Inbound | OutsideGate | undefined;
   readonly #outbounds: readonly Outbound[];
   readonly #peers: UpstreamPool;
   /** Connections to peer proxies for copies of calls alone, so that no call waits for one. */
@@ -118,11 +119,14 @@ export class Carrier {
     this.#peers = new UpstreamPool(pooled, poolOptions(true));
     this.#copies = new UpstreamPool(pooled, copyPoolOptions());
     this.#applications = new UpstreamPool(pooled, poolOptions(false));
-    this.#inbound = options.inbound
-      ? new Inbound({ ...deps, recorder, tls, app, feed, pool: this.#applications }, { service, version, labels })
-      : undefined;
     const judging = { ...deps, recorder };
     const calling = { ...deps, recorder, tls, traffic, judging, pool: this.#peers, copies: this.#copies };
+    const gateway = gatewayNameIn(service);
+    if (options.inbound)
+      this.#inbound =
+        gateway === undefined
+          ? new Inbound({ ...deps, recorder, tls, app, feed, pool: this.#applications }, { service, version, labels })
+          : new OutsideGate(calling, { mesh, gateway, labels });
     this.#outbounds = [
       ...options.outbounds.map((upstream) => new Outbound(calling, { self, mesh, service: upstream, labels })),
       ...edges.map((make) => make(calling, { self, mesh, labels })),

@@ -327,7 +327,8 @@ export class Outbound extends CallSide {
     const { service, plan } = call;
     const revision = plan?.revision;
     if (failure !== undefined) call.answer(answerFor(failure, `no endpoint of ${service} is reached`, revision));
-    else if (plan?.isOutside === true) call.answer(this.#outside.none(service, revision));
+    else if (this.#deps.policy.current?.unit(service)?.isOutside === true)
+      call.answer(this.#outside.none(service, revision));
     else call.answer(unavailableAnswer("no-endpoint", renderNoEndpoint(service, call.rule), revision));
   }
 }

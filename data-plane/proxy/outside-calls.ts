@@ -7,6 +7,7 @@ import type { Clock } from "../../runtime/clock.js";
 import type { CallIdentityView, EvaluatedPolicy, OutsideView, OutsideWay, TrustView } from "../ports.js";
 import { type Answer, unavailableAnswer } from "./answer.js";
 import type { Call } from "./forward/call.js";
+import type { Peer } from "./forward/listener.js";
 import { InboundJudge, type InboundJudgeDeps } from "./inbound-judge.js";
 import { judgeOpenCalls } from "./judge-again.js";
 import { OpenCalls } from "./open-calls.js";
@@ -26,7 +27,8 @@ export class OutsideCalls {
   readonly #view: OutsideView | undefined;
   readonly #deps: OutsideCallsDeps | undefined;
   readonly #judges = new Map<string, InboundJudge>();
-  readonly #open = new OpenCalls();
+  /** The calls that were allowed and are not over. */
+  readonly open = new OpenCalls();
   readonly #stops: (() => void)[];
 
   /** Without `view` and `deps` nothing leaves the mesh. */
@@ -55,12 +57,17 @@ export class OutsideCalls {
   refuse(call: Call, way: OutsideWay | undefined, revision: number): Answer | undefined {
     if (way === undefined || this.#deps === undefined) return this.none(call.service, revision);
     if (!way.isDirect) return undefined;
-    const { clock, identity } = this.#deps;
-    call.nowMs = clock.nowMs();
-    const { spiffeId, notAfterMs } = identity.current;
-    const peer = { spiffeId, notAfterMs, sourceAddress: undefined };
-    const refusal = this.#judgeOf(this.#deps, call.service).judge(call, peer);
-    if (refusal === undefined) this.#open.add(call);
+    const { spiffeId, notAfterMs } = this.#deps.identity.current;
+    return this.judge(call, { spiffeId, notAfterMs, sourceAddress: undefined });
+  }
+
+  /** Judges a call of `peer` by the policy of the Egress. Returns the answer that refuses it. */
+  judge(call: Call, peer: Peer): Answer | undefined {
+    const deps = this.#deps;
+    if (deps === undefined) return this.none(call.service, undefined);
+    call.nowMs = deps.clock.nowMs();
+    const refusal = this.#judgeOf(deps, call.service).judge(call, peer);
+    if (refusal === undefined) this.open.add(call);
     return refusal;
   }
 
@@ -71,7 +78,7 @@ export class OutsideCalls {
   }
 
   ended(call: Call): void {
-    this.#open.remove(call);
+    this.open.remove(call);
   }
 
   close(): void {
@@ -91,6 +98,6 @@ export class OutsideCalls {
   #judgeOpen(policy: EvaluatedPolicy): void {
     const deps = this.#deps;
     if (deps === undefined) return;
-    judgeOpenCalls(this.#open, deps, policy, (call) => this.#judgeOf(deps, call.service).judgeOpen(call, policy));
+    judgeOpenCalls(this.open, deps, policy, (call) => this.#judgeOf(deps, call.service).judgeOpen(call, policy));
   }
 }

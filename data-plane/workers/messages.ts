@@ -7,7 +7,7 @@ import type { Socket } from "node:net";
 import type { RefusalCount, Verdict } from "../../core/decision/decision-record.js";
 import type { Digest } from "../../core/digest.js";
 import { AshlarError, type ErrorCode, errorCodes } from "../../core/errors.js";
-import { isLabel } from "../../core/identity.js";
+import { isLabel, isWorkload } from "../../core/identity.js";
 import type { Limit } from "../../core/kinds/rate-limit/rate-limit.js";
 import {
   type KeyDemand,
@@ -192,7 +192,7 @@ function readQuestion(value: unknown): Question {
     case "use-service":
       return { kind: "use-service", service: label(question.service) };
     case "follow-service":
-      return { kind: "follow-service", service: label(question.service) };
+      return { kind: "follow-service", service: workload(question.service) };
     case "hear-of-epoch":
       return { kind: "hear-of-epoch", epoch: integer(question.epoch), peer: text(question.peer) };
     case "record": {
@@ -277,6 +277,12 @@ function text(value: unknown): string {
 function label(value: unknown): string {
   const name = text(value);
   if (!isLabel(name)) throw invalid("the name of a service");
+  return name;
+}
+
+function workload(value: unknown): string {
+  const name = text(value);
+  if (!isWorkload(name)) throw invalid("the name of a service or gateway");
   return name;
 }
 

@@ -1,31 +1,13 @@
 /** Calls that leave the mesh from the caller's own proxy: to servers over TLS that know nothing of Ashlar. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import {
-  loadPackageDefinition,
-  Metadata,
-  Server,
-  ServerCredentials,
-  type ServerUnaryCall,
-  type sendUnaryData,
-  status,
-} from "@grpc/grpc-js";
-import { loadSync } from "@grpc/proto-loader";
+import { Metadata, status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import {
-  basic,
-  dnsName,
-  extended,
-  extendedUsage,
-  keyUsage,
-  makeCertificate,
-  san,
-  type TestCertificate,
-  usage,
-} from "../support/certificates.js";
+import { extendedUsage } from "../support/certificates.js";
 import { TestDns } from "../support/dns-server.js";
-import { EchoClient, type EchoRequest, type EchoResponse } from "../support/echo-client.js";
+import { EchoClient } from "../support/echo-client.js";
 import { TestMesh, type TestProxy } from "../support/mesh.js";
+import { authority, outsideCa, outsideLeaf, Providers, pem } from "../support/outside-provider.js";
 import { until } from "../support/processes.js";
 
 const policy = (methods = "test.Echo/Unary, test.Echo/ServerStream", limit = ""): string => `
@@ -47,60 +29,14 @@ allow:
     methods: [${methods}]
 ${limit}`;
 
-const pem = ({ der }: TestCertificate): string =>
-  `-----BEGIN CERTIFICATE-----\n${Buffer.from(der).toString("base64")}\n-----END CERTIFICATE-----\n`;
-const authority = (name: string): TestCertificate =>
-  makeCertificate({ name, extensions: [basic(true), keyUsage([usage.keyCertSign, usage.crlSign])] });
-const ca = authority("outside");
-const leaf = (purpose: string, ...names: readonly string[]): TestCertificate =>
-  makeCertificate({
-    issuer: ca,
-    extensions: [basic(false), keyUsage([usage.digitalSignature]), extended(purpose), san(...names.map(dnsName))],
-  });
-
-interface Seen {
-  readonly server: string;
-  readonly fields: Record<string, unknown>;
-  readonly authority: string;
-}
-
-// biome-ignore lint/suspicious/noExplicitAny: proto-loader gives no types
-const Echo = (loadPackageDefinition(loadSync("test/support/echo.proto", { keepCase: true, defaults: true })) as any)
-  .test.Echo.service;
-const seen: Seen[] = [];
-const servers: Server[] = [];
+const providers = new Providers();
+const { seen } = providers;
 const clients: EchoClient[] = [];
 const dns = new TestDns();
 let mesh: TestMesh;
 let front: TestProxy;
 let stranger: TestProxy;
 let address = "";
-
-/** A provider outside. Returns its port. */
-async function provider(name: string, certificate: TestCertificate, asksForKey = false): Promise<number> {
-  const key = { private_key: Buffer.from(certificate.keyPem), cert_chain: Buffer.from(pem(certificate)) };
-  const server = new Server();
-  server.addService(Echo, {
-    Unary(call: ServerUnaryCall<EchoRequest, EchoResponse>, callback: sendUnaryData<EchoResponse>) {
-      seen.push({ server: name, fields: call.metadata.getMap(), authority: call.getHost() });
-      const trailers = new Metadata();
-      trailers.set("ashlar-decision", "made-up");
-      trailers.set("ashlar-revision", "9999");
-      trailers.set("x-own", "kept");
-      callback(null, { ...(call.request as EchoResponse), version: name }, trailers);
-    },
-    // biome-ignore lint/suspicious/noExplicitAny: proto-loader gives no types
-    ServerStream(call: any) {
-      call.write({ text: "first" });
-      call.on("cancelled", () => call.end());
-    },
-  });
-  servers.push(server);
-  const security = ServerCredentials.createSsl(asksForKey ? Buffer.from(pem(ca)) : null, [key], asksForKey);
-  return new Promise((resolve, reject) =>
-    server.bindAsync("127.0.0.1:0", security, (error, port) => (error === null ? resolve(port) : reject(error))),
-  );
-}
 
 function client(proxy: TestProxy, name = "cards"): EchoClient {
   const made = new EchoClient(proxy.outbound, name);
@@ -131,8 +67,8 @@ beforeAll(async () => {
   mesh = await TestMesh.start();
   const resolver = await dns.listen();
   dns.hosts.set("cards.example", ["127.0.0.1"]);
-  writeFileSync(join(mesh.dir, "ca.pem"), pem(ca));
-  const own = leaf(extendedUsage.client, "shop.example");
+  writeFileSync(join(mesh.dir, "ca.pem"), pem(outsideCa));
+  const own = outsideLeaf(extendedUsage.client, "shop.example");
   writeFileSync(join(mesh.dir, "own.crt"), pem(own));
   writeFileSync(join(mesh.dir, "own.key"), own.keyPem);
   const flags = [
@@ -141,12 +77,12 @@ beforeAll(async () => {
   ];
   front = await mesh.proxy({ name: "front", service: "front", flags });
   stranger = await mesh.proxy({ name: "stranger", service: "stranger", flags: [...flags, "--workers", "2"] });
-  address = `cards.example:${await provider("cards", leaf(extendedUsage.server, "cards.example"))}`;
+  address = `cards.example:${await providers.start("cards", "cards.example")}`;
 }, 90_000);
 
 afterAll(async () => {
   for (const one of clients) one.close();
-  for (const server of servers) server.forceShutdown();
+  providers.close();
   dns.close();
   await mesh?.stop();
 }, 60_000);
@@ -221,14 +157,14 @@ test("a certificate for another name, or of another CA, is refused before a byte
   writeFileSync(join(mesh.dir, "ca.pem"), pem(authority("another")));
   await set("--allow-address", "127.0.0.0/8");
   await answered(status.UNAVAILABLE, /unable to verify the first certificate|unable to get local issuer/);
-  writeFileSync(join(mesh.dir, "ca.pem"), pem(ca));
+  writeFileSync(join(mesh.dir, "ca.pem"), pem(outsideCa));
   expect(seen).toEqual([]);
   await set("--allow-address", "127.0.0.0/8");
   await answered(status.OK, /^OK$/);
 }, 60_000);
 
 test("a provider that asks who calls gets the key that the trust log names, and no other", async () => {
-  const port = await provider("strict", leaf(extendedUsage.server, "cards.example"), true);
+  const port = await providers.start("strict", "cards.example", true);
   const strict = (...flags: string[]) =>
     mesh.json(
       0,
@@ -237,7 +173,7 @@ test("a provider that asks who calls gets the key that the trust log names, and 
     );
   await strict("--client-key-name", "unknown");
   await answered(status.UNAVAILABLE, /asks for the key unknown, which this process does not have: give --egress-key/);
-  writeFileSync(join(mesh.dir, "other.crt"), pem(leaf(extendedUsage.client, "other.example")));
+  writeFileSync(join(mesh.dir, "other.crt"), pem(outsideLeaf(extendedUsage.client, "other.example")));
   await strict("--client-key-name", "shop", "--client-cert", join(mesh.dir, "other.crt"));
   await answered(status.UNAVAILABLE, /own\.crt has another key/);
   await strict("--client-key-name", "shop", "--client-cert", join(mesh.dir, "own.crt"));
@@ -248,7 +184,7 @@ test("a provider that asks who calls gets the key that the trust log names, and 
 }, 60_000);
 
 test("a provider that python3-grpcio serves", async () => {
-  const certificate = leaf(extendedUsage.server, "cards.example");
+  const certificate = outsideLeaf(extendedUsage.server, "cards.example");
   const files = [join(mesh.dir, "python.crt"), join(mesh.dir, "python.key")] as const;
   writeFileSync(files[0], pem(certificate));
   writeFileSync(files[1], certificate.keyPem);

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { type DoctorFacts, examine } from "../../../cli/doctor/examine.js";
 import { lookAtFolder } from "../../../cli/doctor/local-facts.js";
 
-const nothing: DoctorFacts = { bypassable: [], problems: [], listeners: [], paths: [] };
+const nothing: DoctorFacts = { bypassable: [], problems: [], listeners: [], paths: [], egresses: [] };
 const codes = (facts: Partial<DoctorFacts>): readonly string[] =>
   examine({ ...nothing, ...facts }).map(({ code }) => code);
 
@@ -44,6 +44,18 @@ test("what other machines reach and what other users read is told, other problem
   expect(codes({ paths: [{ path: "/k", kind: "file", mode: 0o640 }] })).toEqual(["readable-by-others"]);
   const problems = ["proxies-unsigned", "nats-account", "proxy-behind"].map((code) => ({ code, message: "m" }));
   expect(codes({ problems })).toEqual(["unsigned-proxies", "one-nats-account"]);
+});
+
+test("an egress that the caller's own proxy enforces alone is told, one through a gateway is not", () => {
+  const one = { name: "cards", address: "api.cards.example:443", through: "" };
+  expect(examine({ ...nothing, egresses: [one, { ...one, name: "post", through: "out" }] })).toEqual([
+    {
+      code: "egress-on-one-side",
+      subject: "cards",
+      message: expect.stringContaining("api.cards.example:443"),
+      remedy: expect.stringContaining("--through NAME"),
+    },
+  ]);
 });
 
 let dir = "";

@@ -173,7 +173,7 @@ describe("egresses", () => {
     open();
     await egresses.ready("cards");
     expect([addresses(), dns.asked]).toEqual([["[2606:2800:220:1::1]:8443"], 0]);
-    expect(egresses.find("cards")).toEqual({ isDirect: true, authority: "[2606:2800:220:1::1]:8443" });
+    expect(egresses.find("cards")).toEqual({ isDirect: true, gateway: "", authority: "[2606:2800:220:1::1]:8443" });
   });
 
   test("set anew, removed, and set again: what is asked for is what the trust log says", async () => {
