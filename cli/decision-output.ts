@@ -21,6 +21,7 @@ export function decisionToJson({ service, proxyId, decision }: DecisionOfProxy) 
     closed,
     shadow,
     mirrored,
+    traceId,
   } = decision;
   return {
     id,
@@ -44,6 +45,7 @@ export function decisionToJson({ service, proxyId, decision }: DecisionOfProxy) 
     closed,
     shadow,
     ...(mirrored === undefined ? {} : { mirrored }),
+    ...(traceId === undefined ? {} : { traceId }),
     inputs: inputsToJson(decision),
   };
 }

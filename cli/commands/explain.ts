@@ -68,6 +68,7 @@ function render(found: DecisionOfProxy, { name }: PolicyUnits, { again, nearest 
     ["by proxy", `${proxyId} of ${service}`],
     ["then", `${verdict}${marks} by ${rule || "no route"}, revision ${revision}, epoch ${epoch}`],
     ...(attempts > 0 ? [["sent", attempts === 1 ? "once" : `${attempts} times`] as const] : []),
+    ...(decision.traceId === undefined ? [] : [["trace", decision.traceId] as const]),
     ...describeInputs(decision).map((line) => ["read", plain(line)] as const),
   ];
   if (again.kind === "undecidable")

@@ -93,6 +93,8 @@ export interface DecisionRecord {
   readonly shadow: boolean;
   /** The call is a copy, made by a route's mirror. Left out: it is not, or the proxy is of an earlier version. */
   readonly mirrored?: true;
+  /** The trace of a call that was refused or is sampled, 32 hexadecimal digits. Earlier versions do not record it. */
+  readonly traceId?: string;
 }
 
 /** Refusals that are alike and were too many to be recorded one by one. */

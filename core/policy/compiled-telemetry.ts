@@ -5,6 +5,8 @@ import type { AccessLog, MethodShare, Telemetry, Traces } from "../kinds/telemet
 export interface CompiledTraces {
   /** Returns the share of calls to the method, from 0 to 1, that are traced if they have no parent. */
   shareOf(method: string): number;
+  /** Whether the mark of a client outside decides about its call, and not the share. */
+  readonly takesClientsMark: boolean;
 }
 
 export interface CompiledAccessLog {
@@ -32,7 +34,7 @@ export function compileTelemetry(telemetry: Telemetry | undefined): CompiledTele
   const { traces, accessLog } = telemetry ?? {};
   if (traces === undefined && accessLog === undefined) return noTelemetry;
   return Object.freeze({
-    traces: traces && { shareOf: shares(traces) },
+    traces: traces && { shareOf: shares(traces), takesClientsMark: traces.clients === "mark" },
     accessLog: accessLog && compileLog(accessLog),
   });
 }

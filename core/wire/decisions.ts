@@ -181,7 +181,14 @@ export function renderDecision(record: DecisionRecord): DecisionMessage {
     calledMethod: record.calledMethod ?? "",
     sentMethod: record.sentMethod ?? "",
     attempts: record.attempts ?? 0,
+    traceId: Buffer.from(record.traceId ?? "", "hex"),
   };
+}
+
+function parseTraceId(bytes: Uint8Array): Pick<DecisionRecord, "traceId"> {
+  if (bytes.length === 0) return {};
+  if (bytes.length !== 16) throw new AshlarError("invalid_record", `trace_id has ${bytes.length} bytes, not 16`);
+  return { traceId: Buffer.from(bytes).toString("hex") };
 }
 
 function parseDecision(message: DecisionMessage): DecisionRecord {
@@ -216,6 +223,7 @@ function parseDecision(message: DecisionMessage): DecisionRecord {
     closed: message.closed,
     shadow: message.shadow,
     ...(message.mirrored ? { mirrored: true } : {}),
+    ...parseTraceId(message.traceId),
   };
 }
 

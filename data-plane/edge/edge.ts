@@ -53,6 +53,7 @@ const noBytes = new Uint8Array(0);
 const unproven = Number.POSITIVE_INFINITY;
 
 export class Edge extends Outbound {
+  override readonly isForClients = true;
   readonly #deps: EdgeDeps;
   readonly #options: EdgeOptions;
   readonly #limiter: EdgeLimiter;

@@ -22,6 +22,7 @@ import { AwaitedRecords, type OfferRecord } from "./awaited-record.js";
 import type { DecisionSink } from "./decision-sink.js";
 import type { CallObserver } from "./forward/call-observer.js";
 import { RefusalMeter } from "./refusal-meter.js";
+import { isSampled, traceOf } from "./traceparent.js";
 
 export interface CallRecorderDeps {
   readonly sink: DecisionSink;
@@ -137,16 +138,13 @@ export class CallRecorder {
       return this.#judged(call, service, { verdict: "allowed", rule, policy, limits }, id);
     };
     // Records of calls that are judged by caller and method alone differ only in id and time.
-    const isAlike = limits.length === 0 && calledMethod === undefined && this.#readsOf(call, unit).size === 0;
+    const isPlain = limits.length === 0 && calledMethod === undefined && !isSampled(inputs.header("traceparent"));
+    const isAlike = isPlain && this.#readsOf(call, unit).size === 0;
     if (!isAlike || method.length > methodLengthMax) this.#offer(judged());
-    else
-      this.#offerAlike(
-        `${service} ${caller} ${method}${isMirrored ? " mirrored" : ""}`,
-        policy,
-        judged,
-        id,
-        inputs.nowMs,
-      );
+    else {
+      const key = `${service} ${caller} ${method}${isMirrored ? " mirrored" : ""}`;
+      this.#offerAlike(key, policy, judged, id, inputs.nowMs);
+    }
     return id;
   }
 
@@ -234,10 +232,12 @@ export class CallRecorder {
       limits: noLimits,
       closed: false,
       shadow: false,
+      ...traceOf(call.header("traceparent"), !isRouted),
     };
     const id = this.#newId(bits, nowMs);
     // A split's draw differs for each call. Without a split, and if no header is read, calls are alike.
-    const isAlike = isRouted && headers.length === 0 && call.draw === 0 && method.length <= methodLengthMax;
+    const isPlain = headers.length === 0 && call.draw === 0 && judged.traceId === undefined;
+    const isAlike = isRouted && isPlain && method.length <= methodLengthMax;
     const offer = (attempts: number): void => {
       const sent = attempts > 0 ? { ...judged, attempts } : judged;
       if (!isAlike) this.#offer({ ...sent, id, timeMs: nowMs });
@@ -298,6 +298,7 @@ export class CallRecorder {
       closed,
       shadow: false,
       ...(isMirrored ? { mirrored: true } : {}),
+      ...traceOf(inputs.header("traceparent"), verdict !== "allowed"),
     };
   }
 

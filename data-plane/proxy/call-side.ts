@@ -59,6 +59,7 @@ const shared: Leaving = { leave() {} };
 export abstract class CallSide implements CallOwner<Call> {
   abstract readonly direction: Direction;
   abstract readonly fromPeer: boolean;
+  readonly isForClients: boolean = false;
   abstract readonly labels: ReadonlyMap<string, string>;
   /** The version of the instance that inbound calls go to; "" for outbound calls. */
   protected abstract readonly version: string;

@@ -64,3 +64,14 @@ export class TraceSource {
     return `00-${text.slice(0, 32)}-${text.slice(32)}-00`;
   }
 }
+
+/** Whether a traceparent, whose form was checked, says that its trace is sampled. */
+export function isSampled(traceparent: string | undefined): boolean {
+  return traceparent !== undefined && (Number.parseInt(traceparent.charAt(54), 16) & 1) === 1;
+}
+
+/** What a record says about the trace of a call: its id if it is sampled, or `always` where it has one. */
+export function traceOf(traceparent: string | undefined, always: boolean): { readonly traceId?: string } {
+  if (traceparent === undefined || (!always && !isSampled(traceparent))) return {};
+  return { traceId: traceparent.slice(3, 35) };
+}

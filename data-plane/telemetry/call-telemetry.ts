@@ -1,6 +1,6 @@
 /** Decides which calls are traced and logged, by policy and by what their parents decided, and does it when they end. */
 import { status } from "@grpc/grpc-js";
-import type { CompiledTelemetry } from "../../core/policy/compiled-telemetry.js";
+import type { CompiledTelemetry, CompiledTraces } from "../../core/policy/compiled-telemetry.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { FieldBlock } from "../http2/field-block.js";
 import type { CallTap } from "../look/call-tap.js";
@@ -30,6 +30,8 @@ export interface CallTelemetryDeps {
 
 /** Calls that failed or were refused are traced and logged whatever their share, up to so many a second. */
 const badPerSecond = 100;
+/** Clients outside can have their calls traced, where policy lets them, up to so many a second. */
+const clientMarksPerSecond = 100;
 const randomBytesKept = 4096;
 const flagsAt = 54;
 const none: CompiledTelemetry = Object.freeze({ traces: undefined, accessLog: undefined });
@@ -38,6 +40,7 @@ export class CallTelemetry implements CallWatch {
   readonly #deps: CallTelemetryDeps;
   readonly #badSpans = new Rate(badPerSecond);
   readonly #badLines = new Rate(badPerSecond);
+  readonly #clientMarks = new Rate(clientMarksPerSecond);
   #linesDropped = 0;
   /** What the policy says about the service that was called last: most calls are to few services. */
   #of: EvaluatedPolicy | undefined;
@@ -61,20 +64,25 @@ export class CallTelemetry implements CallWatch {
   begun(call: Call, fields: FieldBlock, traceparent: number): boolean {
     const { traces, accessLog } = this.#planFor(call.service);
     if (traces === undefined && accessLog === undefined && traceparent < 0) return false;
-    const isSampled =
-      traceparent < 0
-        ? traces !== undefined && this.#isDrawn(traces.shareOf(call.method))
-        : isSampledAt(fields, traceparent);
-    const isTraced = isSampled && (this.#deps.spans !== undefined || traceparent < 0);
+    const isMarked = traceparent >= 0 && isSampledAt(fields, traceparent);
+    const isStart = traceparent < 0 || (call.isFromClient && !(isMarked && this.#takesMark(traces)));
+    const isSampled = isStart ? traces !== undefined && this.#isDrawn(traces.shareOf(call.method)) : isMarked;
+    const isTraced = isSampled && (this.#deps.spans !== undefined || isStart);
+    const isUnmarked = isStart && isMarked && !isTraced;
     const isLogged = accessLog !== undefined && this.#isDrawn(accessLog.shareOf(call.method));
-    if (!isTraced && !isLogged) return false;
+    if (!isTraced && !isLogged && !isUnmarked) return false;
     const parent = traceparent < 0 ? "" : fields.valueText(traceparent);
+    if (isUnmarked) {
+      fields.drop(traceparent);
+      fields.add("traceparent", `00-${parent.slice(3, 52)}-00`);
+    }
+    if (!isTraced && !isLogged) return isUnmarked;
     const traceId = parent === "" ? (isTraced ? this.#id(16) : "") : parent.slice(3, 35);
     const spanId = isTraced ? this.#id(8) : "";
     const seen = new SeenCall({ traceId, spanId, parentId: parent.slice(36, 52) }, isLogged, this.#nowMs);
     call.seen = seen;
     call.observe(seen);
-    if (!isTraced) return false;
+    if (!isTraced) return isUnmarked;
     if (traceparent >= 0) fields.drop(traceparent);
     fields.add("traceparent", `00-${traceId}-${spanId}-01`);
     return true;
@@ -102,6 +110,11 @@ export class CallTelemetry implements CallWatch {
     if (seen?.isLogged !== true && !isRefused) return;
     if (seen?.isLogged !== true && !this.#badLines.take(clock.monotonicMs())) this.#linesDropped++;
     else log.write(call, accessLog, nowMs, isSpanned || parent !== undefined ? ids.traceId : (seen?.traceId ?? ""));
+  }
+
+  /** Whether the mark of a client outside counts now. */
+  #takesMark(traces: CompiledTraces | undefined): boolean {
+    return traces?.takesClientsMark === true && this.#clientMarks.take(this.#deps.clock.monotonicMs());
   }
 
   #isDrawn(share: number): boolean {

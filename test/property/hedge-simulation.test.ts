@@ -209,7 +209,13 @@ class World {
 
   begin(): void {
     const owner: CallOwner<Call> = {
-      ...{ direction: "outbound", fromPeer: true, labels: new Map(), oversized: new SeldomLog(silentLogger) },
+      ...{
+        direction: "outbound",
+        fromPeer: true,
+        isForClients: false,
+        labels: new Map(),
+        oversized: new SeldomLog(silentLogger),
+      },
       ...{ nowMs: () => this.nowMs, watch: this.#wheel.add, unwatch: this.#wheel.remove, attemptEnded: () => {} },
       sendAgain: () => this.#carry(),
       mayGoElsewhere: () => false,

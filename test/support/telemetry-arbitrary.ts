@@ -21,7 +21,10 @@ const accessLog = fc.record({
 /** `service`: undefined for the mesh's. */
 export function telemetry(service: string | undefined): fc.Arbitrary<Telemetry> {
   return fc
-    .record({ traces: fc.option(fc.record({ share, byMethod })), accessLog: fc.option(accessLog) })
+    .record({
+      traces: fc.option(fc.record({ share, byMethod, clients: fc.constantFrom(undefined, "mark" as const) })),
+      accessLog: fc.option(accessLog),
+    })
     .map(({ traces, accessLog: log }) => ({
       kind: "Telemetry" as const,
       name: service ?? "mesh",

@@ -33,6 +33,11 @@ const traceFields = {
     "The share of calls without a parent that are traced; a parent decides for its children.",
   ),
   byMethod: optional(2, byMethod, [], "Other shares for some methods; the first entry that names the method counts."),
+  clients: maybe(
+    3,
+    oneOf({ mark: 1 }),
+    "mark: a call that a client of a gateway marks as sampled is traced, at most 100 a second in each process; left out: the share decides for clients.",
+  ),
 };
 
 export interface Traces extends RecordOf<typeof traceFields> {}

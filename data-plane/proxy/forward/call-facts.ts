@@ -108,6 +108,11 @@ export class CallFacts implements CallInputs, EndedCall {
     return this.owner.direction;
   }
 
+  /** Whether a client outside the mesh makes it, at a gateway. */
+  get isFromClient(): boolean {
+    return this.owner.isForClients;
+  }
+
   /** What conditions read about the call as it began: the same when it is judged again. */
   get inputs(): CallInputs {
     return this;

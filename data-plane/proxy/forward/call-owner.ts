@@ -42,6 +42,8 @@ export interface CallOwner<Call> {
   readonly direction: Direction;
   /** The labels of the called proxy. */
   readonly labels: ReadonlyMap<string, string>;
+  /** Whether its calls come from clients outside the mesh. */
+  readonly isForClients: boolean;
   /** Whether the upstream is a peer proxy, whose revision and decision are passed on. */
   readonly fromPeer: boolean;
   /** Monotonic time in milliseconds, read once per turn of the event loop. */

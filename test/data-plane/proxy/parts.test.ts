@@ -212,6 +212,7 @@ test("I10: a call that was answered while it waited for an upstream is not sent"
   const owner: CallOwner<Call> = {
     direction: "inbound",
     fromPeer: false,
+    isForClients: false,
     labels: new Map(),
     nowMs: () => 0,
     ...{

@@ -59,6 +59,23 @@ describe("recording", () => {
     expect(pair.caller.decisions.decisions.at(-1)).toMatchObject({ revision: 2, epoch: 2 });
   });
 
+  test("calls that are sampled are recorded with their trace by both sides, and so are refused ones", async () => {
+    const traceId = "0af7651916cd43dd8448eb211c80319c";
+    const call = (flags: string) => {
+      const metadata = new Metadata();
+      metadata.set("traceparent", `00-${traceId}-b7ad6b7169203331-${flags}`);
+      return pair.client().unary(hello, metadata);
+    };
+    await call("00");
+    await call("01");
+    const tracesOf = (side: typeof pair.callee) => side.decisions.decisions.map((one) => one.traceId);
+    expect(tracesOf(pair.callee)).toEqual([undefined, traceId]);
+    expect(tracesOf(pair.caller)).toEqual([undefined, traceId]);
+    pair.callee.policy.switchTo(buildPolicy(2, []));
+    await call("00");
+    expect(pair.callee.decisions.decisions.at(-1)).toMatchObject({ verdict: "denied", traceId });
+  });
+
   test("I10: a switch that ends open streams records each closing, and how long it took", async () => {
     const streams = Array.from({ length: 3 }, () => pair.client().bidi());
     for (const stream of streams) stream.on("error", () => {}).write(hello);
