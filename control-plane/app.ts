@@ -155,7 +155,7 @@ async function startParts(
   };
   const unsigned = openUnsignedWindow(base);
   const reader = new StatementReader({ mesh, trusting: () => ledger.trust.head(), clock, ...unsigned });
-  const { state, fleet, expected, registry } = startFollowing(base, nats.access, freshness, reader);
+  const { state, fleet, expected, registry, planes } = startFollowing(base, nats.access, freshness, reader);
   const recovery = openRecovery({ ledger, guard, fleet, audit, clock, log });
   const snapshots = new SnapshotStore(ledger.blobs);
   const { journalBytes } = base.config;
@@ -203,6 +203,7 @@ async function startParts(
     ...natsUsers.problems(),
     ...problemsAbout("audit", auditLog.problems()),
     ...followProblems(state, bus),
+    ...planes.problems(),
     ...problemsAbout("proxies-unsigned", unsigned.problems(fleet.live())),
     ...problemsAbout("clock", fleet.clockProblems()),
     ...recovery.problems(),
@@ -243,7 +244,7 @@ async function startParts(
   if (base.config.status !== undefined) {
     const { rollouts } = activating;
     const told = { mesh, ledger, policy, rollouts, fleet, expected, registry, problems, bus, clock, metrics };
-    const served = await openControlStatus({ ...told, members: base.members }, base.config.status);
+    const served = await openControlStatus({ ...told, members: base.members, planes }, base.config.status);
     cleanup.add(() => served.close());
   }
   const onIssued = ({ proxyId, service, version }: { proxyId: string; service: string; version: string }): void => {

@@ -5,7 +5,9 @@ import type { Logger } from "../../runtime/log.js";
 import type { StatementReader } from "../../runtime/statement-reader.js";
 import type { Cleanup } from "../cleanup.js";
 import type { DataFolder } from "../data-folder.js";
+import { ControlPlanes } from "../freshness/control-planes.js";
 import { type FreshnessDeps, runFreshness } from "../freshness/freshness-loop.js";
+import type { Authority } from "../identity/authority.js";
 import type { OpenedNats } from "../nats/open-nats.js";
 import { runRegistryLoop } from "../registry/registry-loop.js";
 import { RegistryState } from "../registry/registry-state.js";
@@ -21,6 +23,7 @@ export interface FollowingBase {
   readonly clock: Clock;
   readonly cleanup: Cleanup;
   readonly folder: Pick<DataFolder, "path">;
+  readonly authority: Pick<Authority, "name">;
 }
 
 /**
@@ -28,7 +31,7 @@ export interface FollowingBase {
  * to date.
  */
 export function startFollowing(
-  { log, clock, cleanup, folder }: FollowingBase,
+  { log, clock, cleanup, folder, authority }: FollowingBase,
   { bus }: OpenedNats["access"],
   freshness: FreshnessDeps,
   reader: StatementReader,
@@ -58,7 +61,8 @@ export function startFollowing(
     stop.abort();
     await Promise.all(loops);
   });
-  return { state, fleet, expected, registry };
+  const planes = new ControlPlanes({ ...freshness, bus, self: authority.name }, stop.signal);
+  return { state, fleet, expected, registry, planes };
 }
 
 /** Returns problems of the connection to NATS and of a full roster. */

@@ -41,6 +41,8 @@ export interface ServiceView {
 }
 
 const endpointsMax = 20_000;
+/** More would hide what else is wrong. */
+const hungToldMax = 100;
 
 export class RegistryState {
   readonly #endpoints = new Map<string, StatedEndpoint>();
@@ -106,6 +108,18 @@ export class RegistryState {
       standing.filter(({ proxyId }) => taking.has(proxyId)),
       heard,
     );
+  }
+
+  /** Instances that are registered and get no calls, since their applications do not answer: problems for people. */
+  hung(fleet: readonly FleetEntry[], nowMs: number): readonly Problem[] {
+    const live = new Set(fleet.filter((one) => one.live).map(({ heartbeat }) => heartbeat.proxyId));
+    const all = this.#standing(nowMs).filter(({ endpoint }) => live.has(endpoint.proxyId));
+    const hung = all.filter(({ endpoint }) => endpoint.unhealthy !== undefined).slice(0, hungToldMax);
+    return hung.map(({ endpoint: { instance, service, version, unhealthy } }) => ({
+      code: "instance-unhealthy",
+      message: `instance ${instance} of ${service} (${version}) gets no calls: ${whyHung(unhealthy)}`,
+      subject: instance,
+    }));
   }
 
   /** Returns the endpoints that take calls, by service. What callers say of them does not count. */

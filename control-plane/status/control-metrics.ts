@@ -29,12 +29,16 @@ export interface ControlMetricsSources {
   mesh(): Promise<MeshFigures>;
   /** The join listeners of the mesh that this control plane knows, its own among them. */
   controlPlanes(): number;
+  /** How many of them have said nothing for 15 s. */
+  controlPlanesSilent(): number;
   isNatsConnected(): boolean;
 }
 
 export interface ControlMetrics {
   /** The same trail, whose entries are counted. */
   counted(trail: AuditTrail): AuditTrail;
+  /** A proxy held a revision compiled so many milliseconds after it was published. */
+  prepared(tookMs: number): void;
   render(sources: ControlMetricsSources, format: MetricsFormat): Promise<string>;
 }
 
@@ -57,6 +61,12 @@ export function createControlMetrics(): ControlMetrics {
     buckets: tookBuckets,
     registers,
   });
+  const prepares = new Histogram({
+    name: "ashlar_proxy_prepare_seconds",
+    help: "Time from the publishing of a revision until each proxy that was there held it compiled.",
+    buckets: tookBuckets,
+    registers,
+  });
   const gauges = new MeshGauges(registers);
   watchLoop(registers);
   return {
@@ -67,6 +77,7 @@ export function createControlMetrics(): ControlMetrics {
         return trail.record(draft);
       },
     }),
+    prepared: (tookMs) => prepares.observe(tookMs / 1000),
     async render(sources, format) {
       const mesh = await sources.mesh();
       gauges.set(mesh, sources);
@@ -108,6 +119,10 @@ class MeshGauges {
         "ashlar_control_planes",
         "Control planes of the mesh that this one knows, itself included.",
       ),
+      controlPlanesSilent: this.#gauge(
+        "ashlar_control_planes_silent",
+        "Control planes that have said nothing for 15 seconds, at most a day: they do not run, or are cut off from NATS.",
+      ),
       nats: this.#gauge("ashlar_nats_connected", "1 while the process is connected to NATS, else 0."),
     };
   }
@@ -117,6 +132,7 @@ class MeshGauges {
       ...mesh,
       problems: mesh.problems.length,
       controlPlanes: sources.controlPlanes(),
+      controlPlanesSilent: sources.controlPlanesSilent(),
       nats: sources.isNatsConnected() ? 1 : 0,
     } as unknown as Record<string, number>;
     for (const [name, gauge] of Object.entries(this.#all)) gauge.set(values[name] ?? 0);

@@ -4,23 +4,26 @@ import { openStatusServer, type StatusServer } from "../../runtime/status-server
 import { type MeshStatusDeps, meshStatus } from "../fleet/mesh-status.js";
 import { problemsAbout } from "../fleet/problems.js";
 import type { ControlMetrics, MeshFigures } from "./control-metrics.js";
+import { followPrepareTimes } from "./prepare-times.js";
 
 export interface ControlStatusDeps extends MeshStatusDeps {
   readonly metrics: ControlMetrics;
-  readonly clock: { nowMs(): number };
+  readonly clock: { nowMs(): number; monotonicMs(): number };
   readonly bus: { readonly connected: boolean };
   readonly members: { addresses(): readonly string[] };
+  readonly planes: { readonly there: number; readonly gone: number };
 }
 
 /** Fails with `unavailable` if the port is taken. */
-export function openControlStatus(deps: ControlStatusDeps, wanted: HostPort): Promise<StatusServer> {
-  const { ledger, bus, members, metrics } = deps;
+export async function openControlStatus(deps: ControlStatusDeps, wanted: HostPort): Promise<StatusServer> {
+  const { ledger, bus, members, metrics, planes } = deps;
   const sources = {
     mesh: () => figuresOf(deps),
-    controlPlanes: () => members.addresses().length,
+    controlPlanes: () => Math.max(members.addresses().length, planes.there + planes.gone),
+    controlPlanesSilent: () => planes.gone,
     isNatsConnected: () => bus.connected,
   };
-  return openStatusServer(
+  const server = await openStatusServer(
     {
       reasonsNotReady: () => (bus.connected ? [] : ["it is not connected to NATS"]),
       problems: () => [...problemsAbout("log", ledger.problems()), ...deps.problems()].map(({ message }) => message),
@@ -28,6 +31,19 @@ export function openControlStatus(deps: ControlStatusDeps, wanted: HostPort): Pr
     },
     wanted,
   );
+  const stopTimes = followPrepareTimes({
+    ...deps,
+    revisions: ledger.revisions,
+    monotonicMs: () => deps.clock.monotonicMs(),
+    prepared: (tookMs) => metrics.prepared(tookMs),
+  });
+  return {
+    ...server,
+    close: () => {
+      stopTimes();
+      return server.close();
+    },
+  };
 }
 
 async function figuresOf(deps: ControlStatusDeps): Promise<MeshFigures> {

@@ -104,3 +104,20 @@ test("a version is served while an instance of it is live and its application re
   expect(registry.served(fleet.list(1))).toEqual(new Map([["payments", [endpoint("a", { version: "v1" })]]]));
   expect(registry.served(fleet.list(20_000))).toEqual(new Map());
 });
+
+test("an instance whose application does not answer is a problem, and one that is gone or silent is none of these", () => {
+  const registry = new RegistryState();
+  hear(registry, endpoint("a", { unhealthy: "no answer to health checks for 7 s" }));
+  hear(registry, endpoint("b"));
+  hear(registry, endpoint("c", { unhealthy: "no answer", gone: true }));
+  hear(registry, endpoint("d", { unhealthy: "no answer" }));
+  const fleet = fleetOf(...["a", "b", "c"].map((id) => buildHeartbeat(id)));
+  expect(registry.hung(fleet.list(1), 1)).toEqual([
+    {
+      code: "instance-unhealthy",
+      subject: "a",
+      message:
+        "instance a of payments (v1) gets no calls: its proxy says of its application: no answer to health checks for 7 s",
+    },
+  ]);
+});
