@@ -6,7 +6,10 @@ export interface Follower<T> {
   readonly onEvent: (event: T) => void;
   /** The stream is there (again), or is not. */
   readonly onConnected?: (connected: boolean) => void;
-  /** The control plane ended it: with a message of what is wrong, or undefined where it had said all. */
+  /**
+   * The control plane ended it: with a message of what is wrong, or undefined where it had said all. Who does not want to
+   * know has it opened again.
+   */
   readonly onEnd?: (problem: string | undefined) => void;
 }
 
@@ -34,10 +37,7 @@ export function follow<M extends Stream>(
   const stop = (): void => {
     close();
     document.removeEventListener("visibilitychange", looked);
-  };
-  const end = (problem: string | undefined): void => {
-    stop();
-    follower.onEnd?.(problem);
+    removeEventListener("focus", looked);
   };
   const again = (): void => {
     close();
@@ -45,7 +45,15 @@ export function follow<M extends Stream>(
     timer = setTimeout(open, retryMs);
     retryMs = Math.min(retryMs * 2, retryMsMax);
   };
+  const end = (problem: string | undefined): void => {
+    if (follower.onEnd === undefined) again();
+    else {
+      stop();
+      follower.onEnd(problem);
+    }
+  };
   const open = (): void => {
+    clearTimeout(timer);
     source = new EventSource(url);
     source.onopen = () => {
       retryMs = retryMsMin;
@@ -54,8 +62,12 @@ export function follow<M extends Stream>(
     source.onmessage = ({ data }) => follower.onEvent(streams[method](JSON.parse(data)) as EventOf<M>);
     source.addEventListener("end", () => end(undefined));
     source.addEventListener("failed", (event) => end(messageOf((event as MessageEvent).data)));
-    source.addEventListener("replaced", again);
-    source.addEventListener("ended", again);
+    // Other windows of this session took its place; whoever comes back to this one takes it again.
+    source.addEventListener("replaced", close);
+    source.addEventListener("ended", () => {
+      close();
+      follower.onConnected?.(false);
+    });
     source.onerror = () => {
       const refused = source?.readyState === EventSource.CLOSED;
       again();
@@ -67,6 +79,7 @@ export function follow<M extends Stream>(
     else if (source === undefined) open();
   };
   document.addEventListener("visibilitychange", looked);
+  addEventListener("focus", looked);
   looked();
   return stop;
 }

@@ -24,6 +24,7 @@ const lookingMethods: ReadonlySet<string> = new Set<keyof typeof AdminServiceSer
   "listTokenIssuers",
   "validateRevision",
   "watchActivations",
+  "watchTraffic",
 ]);
 
 /** Returns whether `method`, such as "GetStatus", is one of them. */

@@ -1,5 +1,6 @@
 /** Access: who may call what, who could at some time, why a call was refused, and what a candidate would change. */
 import { call } from "../../api/client.js";
+import { noPolicyAtAll } from "../../api/no-policy.js";
 import { Tabs } from "../../parts/controls.js";
 import type { Place } from "../../state/place.js";
 import { useLoaded } from "../../state/use-loaded.js";
@@ -29,7 +30,7 @@ export function AccessPage({ place }: { readonly place: Place }) {
   const load = async (signal: AbortSignal) => {
     if (!isKnown || revision === 0) return [];
     // What the active revision allows is what it adds to no policy at all.
-    const request = { from: { files: { files: [] } }, to: { revision } };
+    const request = { from: noPolicyAtAll, to: { revision } };
     return (await call("DiffRevisions", request, signal)).access;
   };
   const [access, again] = useLoaded(`access ${isKnown} ${revision}`, load, { when: [turn] });

@@ -13,10 +13,12 @@ interface CanvasProps {
   /** A line was pressed, or nothing. */
   readonly onPress: (edge: string | undefined) => void;
   readonly farBelow: number;
+  /** Somebody begins to move the picture, or has ended. */
+  readonly onMoving: (moving: boolean) => void;
   readonly children: ComponentChildren;
 }
 
-export function Canvas({ picture, target, label, onPress, farBelow, children }: CanvasProps) {
+export function Canvas({ picture, target, label, onPress, farBelow, onMoving, children }: CanvasProps) {
   const frame = useRef<SVGSVGElement>(null);
   const content = useRef<SVGGElement>(null);
   const [far, setFar] = useState(false);
@@ -30,7 +32,7 @@ export function Canvas({ picture, target, label, onPress, farBelow, children }: 
   useEffect(() => {
     if (target !== undefined) show(centreOn(view.current, target, size()));
   }, [target, show, size, view]);
-  usePointer(frame, view, show);
+  usePointer(frame, view, show, onMoving);
   usePress(frame, onPress);
   const pressed = (event: KeyboardEvent): void => {
     if (event.target !== frame.current) return;
@@ -113,7 +115,12 @@ function usePress(frame: RefObject<SVGSVGElement | null>, onPress: (edge: string
   }, []);
 }
 
-function usePointer(frame: RefObject<SVGSVGElement | null>, view: RefObject<View>, show: (view: View) => void): void {
+function usePointer(
+  frame: RefObject<SVGSVGElement | null>,
+  view: RefObject<View>,
+  show: (view: View) => void,
+  onMoving: (moving: boolean) => void,
+): void {
   useEffect(() => {
     const svg = frame.current;
     if (svg === null) return;
@@ -128,6 +135,7 @@ function usePointer(frame: RefObject<SVGSVGElement | null>, view: RefObject<View
       if (event.button !== 0 || !(event.target instanceof Element) || !event.target.classList.contains("backdrop"))
         return;
       from = at(event);
+      onMoving(true);
       svg.setPointerCapture(event.pointerId);
     };
     const move = (event: PointerEvent): void => {
@@ -137,6 +145,7 @@ function usePointer(frame: RefObject<SVGSVGElement | null>, view: RefObject<View
       from = to;
     };
     const up = (): void => {
+      if (from !== undefined) onMoving(false);
       from = undefined;
     };
     const wheel = (event: WheelEvent): void => {

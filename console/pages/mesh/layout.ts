@@ -8,7 +8,7 @@ const margin = 48;
 /** With more boxes than this they stand in packed columns, and lines run straight between them. */
 export const packedAbove = 60;
 /** The room that a line's words take. */
-const wordsSize = { width: 104, height: 34, labelpos: "c" };
+const wordsSize = { width: 104, height: 48, labelpos: "c" };
 
 export function layOut(boxes: readonly Box[], links: readonly Link[]): Layout {
   if (boxes.length > packedAbove) return packColumns(boxes, links);

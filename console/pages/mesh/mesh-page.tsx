@@ -1,16 +1,17 @@
 /** Mesh: what there is, who calls whom, and how that goes, as a picture that moves with the traffic, or as a list. */
-import { useMemo, useState } from "preact/hooks";
+import { useCallback, useMemo, useRef, useState } from "preact/hooks";
 import { counted, renderCount } from "../../format/amounts.js";
 import { Check, Search } from "../../parts/controls.js";
 import { Empty, Loading, Notice, Shown } from "../../parts/states.js";
 import type { Place } from "../../state/place.js";
 import { goTo, useFilter } from "../../state/use-place.js";
 import { Canvas } from "./canvas.js";
+import type { Chosen } from "./chosen.js";
 import { ConnectionList } from "./connection-list.js";
 import { EdgePanel } from "./edge-panel.js";
 import { Legend } from "./legend.js";
 import { NodePanel } from "./node-panel.js";
-import { type Chosen, Picture } from "./picture.js";
+import { Picture } from "./picture.js";
 import type { Topology } from "./topology.js";
 import { useLayout } from "./use-layout.js";
 import { type LiveTopology, useTopology } from "./use-topology.js";
@@ -91,7 +92,11 @@ function Drawing({ topology, live, place }: DrawingProps) {
   const chosen = useMemo(() => chosenOf(topology, place.item), [topology, place.item]);
   const only = found !== undefined && found.size > 0 && found.size <= 3 ? [...found][0] : undefined;
   const target = only === undefined ? undefined : drawn?.layout.places[only];
-  const choose = (next: Chosen): void => goTo({ page: "mesh", item: next?.id ?? "", filters: place.filters });
+  const choose = useChoose(place);
+  const [moving, setMoving] = useState(false);
+  // While somebody moves the picture nothing in it changes: it follows the hand, and then the traffic again.
+  const still = useRef({ nodes: topology.nodes, edges });
+  if (!moving) still.current = { nodes: topology.nodes, edges };
   return (
     <section class="card mesh" aria-label="Mesh" onKeyDown={(event) => event.key === "Escape" && choose(undefined)}>
       <div class="card-body tools">
@@ -115,12 +120,13 @@ function Drawing({ topology, live, place }: DrawingProps) {
             target={target}
             label="Picture of the mesh. Arrow keys move it, + and - zoom, 0 shows all, Tab goes from box to box."
             onPress={(edge) => choose(edge === undefined ? undefined : { kind: "edge", id: edge })}
+            onMoving={setMoving}
             farBelow={drawn.packed ? 0.62 : 0.4}
           >
             <Picture
               drawn={drawn}
-              nodes={topology.nodes}
-              edges={edges}
+              nodes={still.current.nodes}
+              edges={still.current.edges}
               chosen={chosen}
               found={found}
               onChoose={choose}
@@ -137,6 +143,13 @@ function Drawing({ topology, live, place }: DrawingProps) {
       {view !== "list" && full && <Legend onClose={() => setFull(false)} />}
     </section>
   );
+}
+
+/** Returns one function for as long as the page is open, so that what is drawn with it stays drawn. */
+function useChoose(place: Place): (next: Chosen) => void {
+  const filters = useRef(place.filters);
+  filters.current = place.filters;
+  return useCallback((next) => goTo({ page: "mesh", item: next?.id ?? "", filters: filters.current }), []);
 }
 
 function findNodes({ nodes }: Topology, search: string): ReadonlySet<string> | undefined {

@@ -4,7 +4,7 @@ import { clip, shellWord, shortIdentity } from "../../format/names.js";
 import { Command } from "../../parts/controls.js";
 import { Icon } from "../../parts/icon.js";
 import { Badge } from "../../parts/words.js";
-import type { Chosen } from "./picture.js";
+import type { Chosen } from "./chosen.js";
 import { type MeshEdge, type MeshNode, stateOfEdge, type Topology } from "./topology.js";
 
 interface NodePanelProps {

@@ -38,7 +38,7 @@ export function ProxiesPage({ place }: { readonly place: Place }) {
         </div>
       </div>
       <Problems />
-      <Tiles rows={rows.value ?? []} />
+      <Tiles rows={rows.value} />
       <section class="card" aria-label="Ledger">
         <Shown
           of={rows}
@@ -86,13 +86,13 @@ function Problems() {
   );
 }
 
-function Tiles({ rows }: { readonly rows: readonly Row[] }) {
+function Tiles({ rows }: { readonly rows: readonly Row[] | undefined }) {
   const { status } = useMesh();
   const mesh = status.value;
   if (mesh === undefined) return <Loading what="the state of the mesh" />;
-  const behind = rows.filter((row) => row.state.behind).length;
-  const unhealthy = rows.filter((row) => row.endpoint?.healthy === false).length;
-  const digest = rows.find((row) => row.proxy?.revision === mesh.revision)?.proxy?.digest;
+  const behind = rows?.filter((row) => row.state.behind).length ?? mesh.behind;
+  const unhealthy = rows?.filter((row) => row.endpoint?.healthy === false).length;
+  const digest = rows?.find((row) => row.proxy?.revision === mesh.revision)?.proxy?.digest;
   return (
     <dl class="tiles">
       <div class="tile">
@@ -117,7 +117,7 @@ function Tiles({ rows }: { readonly rows: readonly Row[] }) {
       </div>
       <div class="tile">
         <dt>Endpoints that take no calls</dt>
-        <dd class={unhealthy > 0 ? "warn-text" : ""}>{renderCount(unhealthy)}</dd>
+        <dd class={unhealthy ? "warn-text" : ""}>{unhealthy === undefined ? "?" : renderCount(unhealthy)}</dd>
       </div>
     </dl>
   );

@@ -2,6 +2,7 @@
 import { useState } from "preact/hooks";
 import { call } from "../../api/client.js";
 import type { ActivationInfo, RevisionInfo } from "../../api/messages.js";
+import { noPolicyAtAll } from "../../api/no-policy.js";
 import { Select, Tabs } from "../../parts/controls.js";
 import { Icon } from "../../parts/icon.js";
 import { Empty, Shown } from "../../parts/states.js";
@@ -126,7 +127,7 @@ function Changes({ revision }: { readonly revision: RevisionInfo }) {
     call(
       "DiffRevisions",
       // Revision 1 has no parent: it is compared with no policy at all.
-      { from: from === 0 ? { files: { files: [] } } : { revision: from }, to: { revision: revision.number } },
+      { from: from === 0 ? noPolicyAtAll : { revision: from }, to: { revision: revision.number } },
       signal,
     );
   const [diff, again] = useLoaded(`diff ${from} ${revision.number}`, load);

@@ -1,0 +1,161 @@
+/**
+ * How the pages of the console look, over a made-up mesh: every page in light, dark and narrow, with 5 and 200 services, and
+ * in the states that a healthy mesh does not have. CONSOLE_PICTURES=FOLDER keeps pictures, to be looked at.
+ */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { type BrowserSettings, findChromium, TestBrowser, type TestPage } from "../support/browser.js";
+import { type Fixture, type FixtureServer, Refused, serveFixture } from "../support/console/fixture-server.js";
+import { shopFixture } from "../support/console/shop-fixture.js";
+import { repository } from "../support/mesh.js";
+
+const hasBrowser = findChromium() !== undefined;
+const inBrowser = hasBrowser ? test : (): void => {};
+if (!hasBrowser)
+  test("the console is not looked at here: there is no Chromium", () => expect(findChromium()).toBeUndefined());
+
+let browser: TestBrowser;
+let server: FixtureServer;
+let fixture: Fixture;
+
+beforeAll(async () => {
+  if (!hasBrowser) return;
+  fixture = shopFixture();
+  server = await serveFixture(() => fixture, join(repository, "console/dist"));
+  browser = await TestBrowser.start();
+}, 60_000);
+
+afterAll(async () => {
+  await browser?.close();
+  await server?.close();
+});
+
+/** Opens a place of the console and waits for what shows that it is there. */
+async function look(hash: string, shown: string, settings: BrowserSettings = {}): Promise<TestPage> {
+  const opened = await browser.open(settings);
+  await opened.page.goto(server.url + hash);
+  await opened.page.getByText(shown, { exact: false }).first().waitFor();
+  return opened;
+}
+
+async function keep({ page }: TestPage, name: string): Promise<void> {
+  const folder = process.env.CONSOLE_PICTURES;
+  if (folder === undefined) return;
+  mkdirSync(folder, { recursive: true });
+  await page.screenshot({ path: join(folder, `${name}.png`) });
+}
+
+/** Nothing that somebody wrote became an element, and the browser complained of nothing. */
+async function expectClean({ page, complaints }: TestPage): Promise<void> {
+  const made = "document.querySelectorAll('#console b > *, #console script, #console img, #console iframe').length";
+  expect(await page.evaluate(made)).toBe(0);
+  // The page may be wider than a phone nowhere: what is wide scrolls by itself.
+  expect(await page.evaluate("document.documentElement.scrollWidth <= innerWidth")).toBe(true);
+  expect(complaints).toEqual([]);
+  await page.close();
+}
+
+const places = [
+  ["mesh", "#/mesh", "card-provider"],
+  ["mesh-refused", "#/mesh/shopfront%20%E2%86%92%20payments", "No rule of revision 7 allows it"],
+  ["revisions", "#/revisions/8?view=changes", "shopfront may read the inventory <b>now</b>"],
+  ["rollout", "#/revisions/7?view=rollout", "The stage waits for"],
+  ["proxies", "#/proxies", "field 14 is not known"],
+  ["access", "#/access", "gateway/storefront"],
+  ["explain", "#/access/AZCqu8zd7v8AESIz?view=explain", "<script>alert(1)</script>"],
+  ["audit", "#/audit", "<script>alert(1)</script>"],
+  ["journal", "#/journal", "outcome unknown"],
+] as const;
+
+for (const [name, hash, shown] of places) {
+  inBrowser(
+    `${name}: light, dark and narrow, with markup as text`,
+    async () => {
+      for (const [way, settings] of [
+        ["light", {}],
+        ["dark", { colorScheme: "dark" }],
+        ["narrow", { width: 420 }],
+      ] as const) {
+        const opened = await look(hash, shown, settings);
+        await keep(opened, `${name}-${way}`);
+        await expectClean(opened);
+      }
+    },
+    90_000,
+  );
+}
+
+inBrowser(
+  "200 services are drawn, searched, and those that fail stand out",
+  async () => {
+    fixture = shopFixture({ services: 200 });
+    const opened = await look("#/mesh", "service-199", { colorScheme: "dark" });
+    await keep(opened, "mesh-200");
+    expect(await opened.page.locator(".node").count()).toBe(202);
+    await opened.page.getByLabel("Search services").fill("service-199");
+    await opened.page.getByText("1 found").waitFor();
+    await expectClean(opened);
+    fixture = shopFixture();
+  },
+  90_000,
+);
+
+inBrowser(
+  "what fails says why and can be tried again; what is empty says what to do",
+  async () => {
+    const refuse = (): never => {
+      throw new Refused("unavailable", "the logs cannot be read: NATS does not answer", 503);
+    };
+    fixture = { ...fixture, unary: { ...fixture.unary, ListProxies: refuse, ListAudit: refuse } };
+    const opened = await look("#/proxies", "Could not load the proxies");
+    await opened.page.getByText("NATS does not answer").first().waitFor();
+    await keep(opened, "failed");
+    fixture = { ...fixture, unary: { ...fixture.unary, ListProxies: () => ({}), GetConvergence: () => ({}) } };
+    await opened.page.getByRole("button", { name: "Try again" }).first().click();
+    await opened.page.getByText("No proxy has joined yet").waitFor();
+    await keep(opened, "empty");
+    await expectClean(opened);
+    fixture = shopFixture();
+  },
+  60_000,
+);
+
+inBrowser(
+  "without a connection the page says so, and finds back by itself",
+  async () => {
+    const opened = await look("#/proxies", "field 14 is not known");
+    server.setAway(true);
+    await opened.page.getByRole("alert").filter({ hasText: "No connection" }).waitFor();
+    await keep(opened, "disconnected");
+    server.setAway(false);
+    await opened.page.getByText("No connection").waitFor({ state: "detached", timeout: 30_000 });
+    await expectClean(opened);
+  },
+  60_000,
+);
+
+inBrowser(
+  "an activation is asked for with the epoch that was seen, and only once the word is typed",
+  async () => {
+    const opened = await look("#/revisions/8", "Activate at once");
+    await opened.page.getByRole("button", { name: "Activate at once" }).click();
+    const dialog = opened.page.getByRole("dialog");
+    await dialog.getByText("1 call loses access").waitFor();
+    await dialog.getByLabel("Why").fill("reviewed");
+    await keep(opened, "activate");
+    const button = dialog.getByRole("button", { name: "Activate at once" });
+    expect(await button.isDisabled()).toBe(true);
+    await dialog.getByLabel(/to confirm$/).fill("activate 8");
+    await button.click();
+    await dialog.waitFor({ state: "detached" });
+    expect(server.asked.find(({ method }) => method === "ActivateRevision")?.request).toEqual({
+      revision: 8,
+      reason: "reviewed",
+      expectedEpoch: "12",
+      endRollout: false,
+    });
+    await expectClean(opened);
+  },
+  60_000,
+);
