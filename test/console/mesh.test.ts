@@ -85,7 +85,9 @@ describe("the topology", () => {
       { name: "v1", instances: 1, share: 0.9, rate: 9 },
       { name: "v2", instances: 1, share: 0.1, rate: 1 },
     ]);
-    expect([payments?.unhealthy, payments?.instances]).toEqual([1, 2]);
+    expect([payments?.unhealthy, payments?.instances, payments?.outRate]).toEqual([1, 2, 0]);
+    // It has no instance, and its application calls all the same.
+    expect(nodes.find(({ id }) => id === "checkout")).toMatchObject({ instances: 0, rate: 0, outRate: 10 });
   });
 
   test("figures: the middle of all calls, the slowest p99, success without refused and failed", () => {

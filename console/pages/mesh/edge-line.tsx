@@ -1,6 +1,6 @@
 /** A line of the picture, with its figures. */
 import { memo } from "preact/compat";
-import { renderRate, renderShare } from "../../format/amounts.js";
+import { renderMs, renderRate, renderShare } from "../../format/amounts.js";
 import { pathOf } from "./layout.js";
 import type { Box, Point } from "./shapes.js";
 import type { MeshEdge } from "./topology.js";
@@ -53,7 +53,7 @@ function EdgeLine({ edge, drawn, className, words, split }: EdgeProps) {
       )}
       {words && figures.rate > 0 && figures.p99Ms > 0 && (
         <text class="edge-words quiet-words" x={middle.x} y={middle.y + 11} text-anchor="middle">
-          p99 {figures.p99Ms < 10 ? figures.p99Ms.toFixed(1) : Math.round(figures.p99Ms)} ms
+          p99 {renderMs(figures.p99Ms)}
         </text>
       )}
       {words && figures.rate > 0 && split !== "" && (

@@ -25,7 +25,7 @@ const kindWords = {
 export const NodeBox = memo(NodeShape, (before, after) => {
   if (before.className !== after.className || before.box !== after.box || before.place !== after.place) return false;
   const [was, is] = [before.node, after.node];
-  const alike = was.unhealthy === is.unhealthy && was.instances === is.instances;
+  const alike = was.unhealthy === is.unhealthy && was.instances === is.instances && was.outRate > 0 === is.outRate > 0;
   return (
     alike && (after.packed || (was.rate === is.rate && JSON.stringify(was.versions) === JSON.stringify(is.versions)))
   );
@@ -33,8 +33,10 @@ export const NodeBox = memo(NodeShape, (before, after) => {
 
 function NodeShape({ node, box, place, packed, className, onChoose }: NodeProps) {
   const name = shortIdentity(node.id).replace(/^gateway\//, "");
-  const lack = node.kind === "service" && node.instances === 0;
-  const health = lack ? "none" : node.unhealthy > 0 ? "some" : "all";
+  // A service that nobody calls needs no instance: its application calls others through its proxy.
+  const callsOnly = node.instances === 0 && node.outRate > 0;
+  const lack = node.kind === "service" && node.instances === 0 && !callsOnly;
+  const health = callsOnly ? "calls" : lack ? "none" : node.unhealthy > 0 ? "some" : "all";
   const choose = (): void => onChoose({ kind: "node", id: node.id });
   return (
     // biome-ignore lint/a11y/useSemanticElements: a box inside a picture cannot be a button element
@@ -65,7 +67,9 @@ function NodeShape({ node, box, place, packed, className, onChoose }: NodeProps)
               : node.rate > 0
                 ? `${renderRate(node.rate)} in`
                 : node.kind === "service"
-                  ? "no calls"
+                  ? callsOnly
+                    ? `${renderRate(node.outRate)} out`
+                    : "no calls"
                   : kindWords[node.kind].split(",")[0]}
           </text>
           {node.versions.map((version, index) => (

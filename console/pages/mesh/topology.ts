@@ -12,6 +12,8 @@ export interface MeshNode {
   readonly versions: readonly MeshVersion[];
   /** Calls to it in a second. */
   readonly rate: number;
+  /** Calls by it in a second. */
+  readonly outRate: number;
   /** Instances that take no calls. */
   readonly unhealthy: number;
   readonly instances: number;
@@ -121,6 +123,7 @@ function buildNode(
       rate: perSecond(calls.filter(({ version }) => version === name)),
     })),
     rate: perSecond(calls),
+    outRate: perSecond(pairs.filter(({ caller }) => caller === id)),
     unhealthy: endpoints.filter(({ healthy }) => !healthy).length,
     instances: endpoints.length,
   };
