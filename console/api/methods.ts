@@ -21,7 +21,7 @@ import {
   decisionBatch,
   journalEntryInfo,
 } from "./record-messages.js";
-import { watchedTraffic } from "./traffic-messages.js";
+import { tapBatch, watchedTraffic } from "./traffic-messages.js";
 
 const activated = message({ activation: maybe(activationInfo) });
 
@@ -89,6 +89,7 @@ export const unary = {
 export const streams = {
   WatchActivations: message({ activation: maybe(activationInfo) }),
   WatchTraffic: watchedTraffic,
+  TapCalls: tapBatch,
   ListDecisions: message({ batch: maybe(decisionBatch) }),
 } as const;
 

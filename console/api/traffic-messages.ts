@@ -38,3 +38,6 @@ export const tappedCall = message({
   decision: text,
 });
 export type TappedCall = Read<typeof tappedCall>;
+
+export const tapBatch = message({ calls: list(tappedCall), proxyId: text, dropped: number });
+export type TapBatch = Read<typeof tapBatch>;

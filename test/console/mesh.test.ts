@@ -1,10 +1,11 @@
 import { describe, expect, test } from "@jest/globals";
 import { serviceInfo } from "../../console/api/messages.js";
 import { decisionBatch } from "../../console/api/record-messages.js";
-import { trafficPair } from "../../console/api/traffic-messages.js";
+import { tapBatch, trafficPair } from "../../console/api/traffic-messages.js";
 import { layOut, packedAbove, pathOf } from "../../console/pages/mesh/layout.js";
 import { coversMethod, parsePolicy, rulesBetween } from "../../console/pages/mesh/policy.js";
 import { addRefusals, explainRefusal, isCaller, noRefusals } from "../../console/pages/mesh/refusal-list.js";
+import { addCalls, noCalls } from "../../console/pages/mesh/tapped-calls.js";
 import { buildTopology, figuresOf, stateOfEdge } from "../../console/pages/mesh/topology.js";
 import { centreOn, fitView, scaleMax, scaleMin, viewByKey, zoomAt } from "../../console/pages/mesh/viewport.js";
 import { policyYaml } from "../support/console/fixture-policy.js";
@@ -183,6 +184,14 @@ describe("the view", () => {
     expect(viewByKey(view, "+", screen, screen)?.scale).toBe(1.25);
     expect(viewByKey(view, "x", screen, screen)).toBeUndefined();
   });
+});
+
+test("of tapped calls the newest are shown, and what was too much is counted", () => {
+  const batch = (from: number, dropped: number) =>
+    tapBatch({ calls: Array.from({ length: 20 }, (_, index) => ({ timeMs: from + index })), dropped });
+  const { calls, seen, dropped } = [batch(100, 0), batch(0, 3), batch(200, 4)].reduce(addCalls, noCalls);
+  expect([calls.length, calls[0]?.timeMs, calls.at(-1)?.timeMs, seen, dropped]).toEqual([30, 219, 110, 60, 7]);
+  expect(new Set(calls.map(({ key }) => key)).size).toBe(30);
 });
 
 describe("refusals", () => {

@@ -39,6 +39,7 @@ const otherNames: Readonly<Record<string, string>> = {
   status: "GetStatusResponse",
   checkedAccess: "CheckAccessResponse",
   watchedTraffic: "WatchTrafficResponse",
+  tapBatch: "TapCallsResponse",
 };
 
 test("the contract has every field that the console reads", () => {

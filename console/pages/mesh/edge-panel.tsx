@@ -4,6 +4,7 @@ import { clip, shellWord, shortIdentity, shortMethod } from "../../format/names.
 import { Command } from "../../parts/controls.js";
 import { Icon } from "../../parts/icon.js";
 import { Badge } from "../../parts/words.js";
+import { LiveCalls } from "./live-calls.js";
 import { type AllowRule, rulesBetween, type Split } from "./policy.js";
 import { Refusals } from "./refusals.js";
 import type { MeshEdge, Topology } from "./topology.js";
@@ -37,8 +38,9 @@ export function EdgePanel({ id, topology, live, onClose }: EdgePanelProps) {
         <ByMethod edge={edge} windowMs={live.traffic?.windowMs ?? 0} />
         <Rules rules={rulesBetween(live.policy, edge.from, edge.to)} />
         <Refusals caller={edge.from} service={edge.to} />
+        <LiveCalls caller={edge.from} service={edge.to} />
         <div class="stack">
-          <h3>See the calls one by one</h3>
+          <h3>The same in a terminal</h3>
           <Command line={`ashlar tap --service ${shellWord(edge.to)} --caller ${shellWord(edge.from)}`} />
           <Command line={`ashlar top --service ${shellWord(edge.to)}`} />
         </div>

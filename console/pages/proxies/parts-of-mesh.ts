@@ -11,7 +11,7 @@ const ofNats: readonly string[] = [
   "recovery",
   "record-conflict",
 ];
-const ofControlPlane: readonly string[] = ["issuer", "roster-full", "proxies-unsigned", "control-plane-gone"];
+const ofControlPlane: readonly string[] = ["issuer", "roster-full", "proxies-unsigned"];
 
 export interface PartProblems {
   readonly nats: readonly Problem[];

@@ -66,6 +66,21 @@ export function shopFixture({ services = 5, rollout = true, rights = ["look", "c
     },
     streams: {
       WatchTraffic: { first: () => [traffic(services, 0)], next: () => traffic(services, turn++), everyMs: 1000 },
+      TapCalls: {
+        first: () => [],
+        next: () => ({
+          calls: [
+            {
+              timeMs: Date.now(),
+              code: 7,
+              method: "shop.Payments/Refund",
+              tookMs: 0.4,
+              decision: "0190aabbccddeeff00112233",
+            },
+          ],
+        }),
+        everyMs: 500,
+      },
       ListDecisions: { first: () => [{ batch: refusals(options.nowMs) }] },
       WatchActivations: {
         first: ({ fromEpoch }) =>
