@@ -1,6 +1,7 @@
 /** Opens the server of the event feed on a socket of the proxy's own, where its inbound listeners forward the readers' calls. */
-import { mkdir, readdir } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { existsSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import { ServerCredentials } from "@grpc/grpc-js";
 import type { Bus } from "../../runtime/bus.js";
 import { type GrpcServer, startGrpcServer } from "../../runtime/grpc-server.js";
@@ -16,15 +17,21 @@ export interface OpenFeedDeps extends JournalRecordDeps, Pick<FollowDeps, "clock
   readonly log: Logger;
 }
 
-/** Where the processes of one proxy find it. Its name is new at each start: a successor opens its own beside it. */
-export function feedPath(dataDir: string, mark: string): string {
-  return join(dataDir, "run", `feed-${mark}.sock`);
+/**
+ * Returns where the processes of one proxy find it: a successor on the data folder serves beside its predecessor, so there
+ * are two names. What a killed process left behind is removed. The names are no longer than those of other sockets there.
+ */
+export async function freeFeedPath(dataDir: string): Promise<string> {
+  const folder = join(dataDir, "run");
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const [one = "", other = ""] = ["feed-a.sock", "feed-b.sock"].map((name) => join(folder, name));
+  for (const path of [one, other]) await removeStaleSocket(`unix:${path}`);
+  return existsSync(one) ? other : one;
 }
 
 /** Serves until it is stopped. Fails with `unavailable` if it cannot listen. */
 export async function openFeed(deps: OpenFeedDeps, service: string, path: string): Promise<GrpcServer> {
   const { bus, clock, log } = deps;
-  await removeOldSockets(dirname(path));
   const news = new JournalNews(bus, clock, service);
   const server = await startGrpcServer({
     bind: `unix:${path}`,
@@ -38,11 +45,4 @@ export async function openFeed(deps: OpenFeedDeps, service: string, path: string
     await server.stop(graceMs);
   };
   return { ...server, stop };
-}
-
-/** Those of processes that were killed; a predecessor that still serves keeps its own. */
-async function removeOldSockets(folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  for (const name of await readdir(folder))
-    if (/^feed-.*\.sock$/.test(name)) await removeStaleSocket(`unix:${join(folder, name)}`);
 }

@@ -1,11 +1,10 @@
 /** The event feed of a proxy that takes calls of others. */
-import { randomBytes } from "node:crypto";
 import type { KeySet } from "../../core/signature.js";
 import { keySetOf } from "../../core/wire/records.js";
 import { onAbort } from "../../runtime/abort.js";
 import type { Parts } from "../app-parts.js";
 import type { ProxyConfig } from "../config.js";
-import { feedPath, openFeed } from "./open-feed.js";
+import { freeFeedPath, openFeed } from "./open-feed.js";
 
 export interface ProxyFeed {
   /** The path of its socket. */
@@ -21,7 +20,7 @@ export async function openProxyFeed(
   signal: AbortSignal,
 ): Promise<ProxyFeed | undefined> {
   if (inbound === undefined) return undefined;
-  const path = feedPath(dataDir, randomBytes(4).toString("hex"));
+  const path = await freeFeedPath(dataDir);
   const keys = (): KeySet => (sync.trusting === undefined ? new Map() : keySetOf(sync.trusting.body));
   const { mesh } = identity.current;
   const server = await openFeed({ bus, clock, log, reader, mesh, keys, random: Math.random }, service, path);

@@ -4,7 +4,7 @@ import { digestOf } from "../../core/digest.js";
 import type { KeySet } from "../../core/signature.js";
 import { encodeOutcome, type JournalOutcome } from "../../core/wire/journal/outcome.js";
 import { journaledPrefix, journalPrefix, journalStream, journalSubject } from "../../core/wire/subjects.js";
-import { feedPath, openFeed } from "../../data-plane/feed/open-feed.js";
+import { freeFeedPath, openFeed } from "../../data-plane/feed/open-feed.js";
 import { Journal } from "../../data-plane/journal/journal.js";
 import { onAbort } from "../../runtime/abort.js";
 import type { Bus, StoredMessage } from "../../runtime/bus.js";
@@ -74,7 +74,7 @@ export class JournalNats {
 
   /** Serves the event feed on a socket in this folder, which is returned, until `stop`. `keys` verify what operators say. */
   async feed(folder: string, keys: KeySet = new Map()): Promise<string> {
-    const path = feedPath(folder, randomBytes(4).toString("hex"));
+    const path = await freeFeedPath(folder);
     const known = { reader: this.#pki.reader(), mesh: this.#pki.mesh, keys: () => keys, random: Math.random };
     const deps = { ...known, bus: this.bus, clock: systemClock, log: silentLogger };
     const server = await openFeed(deps, this.service, path);
