@@ -2,7 +2,7 @@
  * Requests and their answers over one subscription to a connection's own inbox. The `nats` client's own way parses the
  * header block of each answer and ends the connection where that fails; an answer may hold what any proxy stored.
  */
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomFillSync } from "node:crypto";
 import type { MsgHdrs, NatsConnection } from "nats";
 import { AshlarError } from "../core/errors.js";
 import type { Clock } from "./clock.js";
@@ -15,6 +15,21 @@ interface Pending {
 }
 
 const noResponders = 503;
+/** A reason, so that no exception with a stack is made for each request that was answered. */
+const over = "it was answered";
+const tokenBytes = 12;
+const pool = Buffer.alloc(tokenBytes * 256);
+let poolUsed = pool.length;
+
+/** Random, so that nobody answers in another's place. Drawn for many requests at once. */
+function newToken(): string {
+  if (poolUsed === pool.length) {
+    randomFillSync(pool);
+    poolUsed = 0;
+  }
+  poolUsed += tokenBytes;
+  return pool.toString("hex", poolUsed - tokenBytes, poolUsed);
+}
 
 export class NatsRequests {
   readonly #connection: NatsConnection;
@@ -44,7 +59,7 @@ export class NatsRequests {
 
   /** The first answer. Fails with `unavailable` after the timeout, and at once where nobody answers that subject. */
   async ask(subject: string, data: Uint8Array | string, headers?: MsgHdrs): Promise<RawMessage> {
-    const token = randomBytes(12).toString("hex");
+    const token = newToken();
     const timer = new AbortController();
     try {
       const answer = await new Promise<RawMessage>((resolve, reject) => {
@@ -58,7 +73,7 @@ export class NatsRequests {
       return answer;
     } finally {
       this.#pending.delete(token);
-      timer.abort();
+      timer.abort(over);
     }
   }
 
@@ -89,6 +104,6 @@ export async function within<Result>(work: Promise<Result>, clock: Clock, timeou
   try {
     return await Promise.race([work, late]);
   } finally {
-    timer.abort();
+    timer.abort(over);
   }
 }

@@ -1,5 +1,6 @@
 // An application for tests: node echo-app.mjs --version V (--listen unix:PATH|HOST:PORT | --agent unix:PATH --service NAME)
-// With --health it answers grpc.health.v1. Prints "ready" when it serves. On SIGTERM it leaves the mesh and ends.
+// With --health it answers grpc.health.v1; with --applied FILE it writes a line there for each unary call. Prints "ready" when it serves. On SIGTERM it leaves the mesh and ends.
+import { appendFileSync } from "node:fs";
 import { join as joinPath } from "node:path";
 import { parseArgs } from "node:util";
 import grpc from "@grpc/grpc-js";
@@ -12,6 +13,7 @@ const { values } = parseArgs({
     agent: { type: "string" },
     service: { type: "string" },
     health: { type: "boolean" },
+    applied: { type: "string" },
   },
 });
 const version = values.version ?? "v1";
@@ -36,6 +38,10 @@ function trailersFor(call) {
 
 function unary(call, callback) {
   const { request } = call;
+  if (values.applied !== undefined) {
+    const of = (name) => String(call.metadata.get(name)[0] ?? "");
+    appendFileSync(values.applied, `${of("ashlar-sequence")} ${of("ashlar-key")} ${request.text}\n`);
+  }
   const headers = new grpc.Metadata();
   headers.set("x-header", String(call.metadata.get("x-sent")[0] ?? "none"));
   for (const name of ["ashlar-client", "x-forwarded-for"])

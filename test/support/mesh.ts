@@ -158,8 +158,17 @@ export class TestMesh {
   }
 
   /** An application that joins through the SDK of this repository. */
-  async app(proxy: TestProxy, service: string, version = "v1"): Promise<TestProcess> {
-    const args = ["test/support/echo-app.mjs", "--version", version, "--agent", proxy.agent, "--service", service];
+  async app(proxy: TestProxy, service: string, version = "v1", ...flags: readonly string[]): Promise<TestProcess> {
+    const args = [
+      "test/support/echo-app.mjs",
+      "--version",
+      version,
+      "--agent",
+      proxy.agent,
+      "--service",
+      service,
+      ...flags,
+    ];
     return this.child(`app ${proxy.name}`, process.execPath, args);
   }
 
