@@ -95,6 +95,22 @@ export class DemoMesh {
     await this.#until(`${name} has joined`, app, () => readFileSync(app.logPath, "utf8").includes("ready"));
   }
 
+  /** Mints a token and starts a gateway with these flags. Returns the address of one of its listeners. */
+  async startGateway(name: string, listener: string, flags: readonly string[]): Promise<string> {
+    const token = await this.ashlar("token", "--gateway", name);
+    if (token.code !== 0) throw new Error(token.error.trim());
+    const tokenPath = join(this.folder, `gateway-${name}.token`);
+    writeFileSync(tokenPath, token.out, { mode: 0o600 });
+    const gateway = this.#start(`proxy-gateway-${name}`, [
+      ...[command, "gateway", "--name", name, "--token", tokenPath, "--data", join(this.folder, `gateway-${name}`)],
+      ...["--join", join(this.folder, "up", "join.json"), ...flags],
+    ]);
+    const said = new RegExp(`^ready .*\\b${listener}=(\\S+)`, "m");
+    const address = (): string | undefined => said.exec(readFileSync(gateway.logPath, "utf8"))?.[1];
+    await this.#until(`the gateway ${name} is ready`, gateway, () => address() !== undefined);
+    return address() ?? "";
+  }
+
   /** Sends a signal to the application of a member, as SIGSTOP, after which it hangs. */
   signal(member: string, signal: NodeJS.Signals): void {
     this.#processes.find(({ name }) => name === `app-${member}`)?.child.kill(signal);

@@ -14,6 +14,7 @@ function run(example: string): Promise<{ readonly code: number; readonly text: s
 
 test.each([
   ["canary", "a sticky canary, an API that moves by rewrite, and back"],
+  ["edge", "open to pages and curl, by policy, and closed again"],
   ["blue-green", "everybody at once, by one activation, and back"],
 ])(
   "examples/%s: %s",

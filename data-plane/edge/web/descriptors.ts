@@ -29,9 +29,7 @@ export class Descriptors {
 
   /** `files`: serialized FileDescriptorSets with all imports. Throws if one is none. */
   constructor(files: readonly Uint8Array[]) {
-    this.#registry = createFileRegistry(
-      ...files.map((bytes) => createFileRegistry(fromBinary(FileDescriptorSetSchema, bytes))),
-    );
+    this.#registry = createFileRegistry(...files.map((bytes) => createFileRegistry(readSet(bytes))));
   }
 
   /** Reads files of FileDescriptorSets. Fails with `invalid_argument` if one cannot be used. */
