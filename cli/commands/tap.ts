@@ -64,6 +64,7 @@ async function follow(cli: Cli, admin: AdminClient, filter: TapFilter, showing: 
   const { count, output, terminal } = showing;
   let shown = 0;
   const batches = admin.tapCalls({ filter });
+  if (terminal !== undefined) cli.note("Waiting for calls; q leaves.");
   for await (const { calls, proxyId, dropped } of terminal === undefined
     ? batches
     : untilLeft(batches, terminal.left)) {
