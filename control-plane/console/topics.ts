@@ -12,6 +12,7 @@ export const topics: Readonly<Record<string, Topic>> = {
   proxies: { method: "ListProxies", request: {}, everyMs: 2000 },
   rollouts: { method: "ListRollouts", request: { limit: 20 }, everyMs: 1000 },
   services: { method: "ListServices", request: {}, everyMs: 2000 },
+  traffic: { method: "WatchTraffic", request: {} },
   status: { method: "GetStatus", request: {}, everyMs: 2000 },
 };
 
