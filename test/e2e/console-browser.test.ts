@@ -1,18 +1,18 @@
 /** The console's server as a real browser meets it, over TLS: login, rights, other sites, and states that pages have to show. */
-import { existsSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { type Browser, chromium, type Page } from "playwright-core";
+import { findChromium } from "../support/browser.js";
 import { TestMesh } from "../support/mesh.js";
 import { until } from "../support/processes.js";
 
-const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const hasBrowser = existsSync(executablePath);
+const executablePath = findChromium() ?? "";
+const hasBrowser = executablePath !== "";
 const inBrowser = hasBrowser ? test : (): void => {};
 if (!hasBrowser)
-  test(`the console is not looked at here: there is no ${executablePath}; CHROMIUM names another browser`, () =>
-    expect(existsSync(executablePath)).toBe(false));
+  test("the console is not looked at here: there is no Chromium on PATH nor in CHROMIUM", () =>
+    expect(findChromium()).toBeUndefined());
 
 let mesh: TestMesh;
 let browser: Browser;
