@@ -5,11 +5,12 @@ import { numberFlag, readFlags } from "../options.js";
 import { machine, median, printTable } from "../proxy/contenders.js";
 
 const flags = readFlags(process.argv.slice(2), {
-  text: `npm run bench:calls -- [--shapes 8x32,64x1] [--bursts 60] [--calls 5000] [--against DIST] [--mesh-only] [--same-headers] [--telemetry]
+  text: `npm run bench:calls -- [--shapes 8x32,64x1] [--bursts 60] [--calls 5000] [--against DIST] [--mesh-only] [--same-headers] [--telemetry] [--traffic]
 What a call costs in our own code: a client, both proxies and a server in one process, on sockets that are memory, so
 that neither kernel nor TLS nor another process has a part in it. With --against each burst is made in turn by this
 build and by the one in that folder. With --telemetry proxies with traces and the access log are measured beside: once
-while policy asks for nothing, once with 1 % traces and refusals logged.`,
+while policy asks for nothing, once with 1 % traces and refusals logged. With --traffic, one whose route splits, sticks, rewrites,
+retries and changes headers, with outliers, circuit breakers, locality and slow start.`,
   example: "npm run bench:calls -- --shapes 8x32 --bursts 5",
 });
 const shapes = (flags.get("shapes")?.[0] ?? "8x32,64x1").split(",");
@@ -84,6 +85,7 @@ async function run(shape: string): Promise<readonly string[][]> {
           ["mesh, telemetry on", here, "mesh-on"],
         ] as const)
       : []),
+    ...(flags.has("traffic") ? ([["mesh, traffic on", here, "mesh-traffic"]] as const) : []),
     ...(flags.has("mesh-only")
       ? []
       : ([

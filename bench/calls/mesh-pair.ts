@@ -27,8 +27,18 @@ import { systemClock } from "../../runtime/clock.js";
 import { silentLogger } from "../../runtime/log.js";
 import { meshPolicy } from "../proxy/mesh.js";
 import { MemorySocket } from "./memory-socket.js";
-import { type TelemetryMode, telemetryPolicy, watchFor } from "./telemetry.js";
+import { telemetryPolicy, watchFor } from "./telemetry.js";
+import { trafficPolicy } from "./traffic.js";
 
+/** "none": without telemetry or traffic features; "off" and "on": of telemetry; "traffic": all that routes and resilience do. */
+export type CallsMode = "none" | "off" | "on" | "traffic";
+
+const policies: Readonly<Record<CallsMode, string>> = {
+  none: meshPolicy,
+  off: meshPolicy,
+  on: `${meshPolicy}${telemetryPolicy}`,
+  traffic: trafficPolicy,
+};
 const mesh = "bench";
 const revision = "0".repeat(64) as Digest;
 const never = () => () => {};
@@ -64,14 +74,12 @@ function takeMemoryAsTls(): void {
   } as typeof TlsServer.prototype.emit;
 }
 
-function evaluatedPolicy(mode: TelemetryMode): HeldPolicy<{
+function evaluatedPolicy(mode: CallsMode): HeldPolicy<{
   readonly revision: { readonly digest: Digest; readonly body: { readonly number: number } };
   readonly list: { readonly units: [] };
   readonly units: Map<string, { readonly compiled: ReturnType<typeof compileUnit> }>;
 }> {
-  const { objects, findings } = parsePolicyFiles([
-    { name: "policy.yaml", content: mode === "on" ? `${meshPolicy}${telemetryPolicy}` : meshPolicy },
-  ]);
+  const { objects, findings } = parsePolicyFiles([{ name: "policy.yaml", content: policies[mode] }]);
   if (findings.length > 0) throw new Error(JSON.stringify(findings[0]));
   const units = unitsOf(objects.map(({ object }) => object)).map(
     (unit) => [unit.name, { compiled: compileUnit(unit, mesh) }] as const,
@@ -84,7 +92,7 @@ function evaluatedPolicy(mode: TelemetryMode): HeldPolicy<{
 }
 
 /** The parts of one proxy, wired as `app-carrying.ts` and `Carrier` do. */
-function partsOf(service: string, dial: () => Socket, mode: TelemetryMode) {
+function partsOf(service: string, dial: () => Socket, mode: CallsMode) {
   const engine = createProxyEngine(() => performance.now(), fault);
   const metrics = createMetrics(engine.counters, engine);
   const decisions = { offer: () => true, offerCounts: () => {} };
@@ -109,7 +117,7 @@ function partsOf(service: string, dial: () => Socket, mode: TelemetryMode) {
   const pool = new MemoryPool(engine, dial);
   const common = { recorder, tls, policy, pool, engine, clock: systemClock, random: randomBytes, log: silentLogger };
   const counted = countedTwice(metrics.proxy, new CallWindow(revision));
-  const watch = watchFor(mode, policy, metrics);
+  const watch = watchFor(mode === "traffic" ? "none" : mode, policy, metrics);
   return { ...common, watch, metrics: counted, draw: Math.random, tally: new ShadowTally() };
 }
 
@@ -123,7 +131,7 @@ export interface Taker {
 }
 
 /** The proxy before the server; `dial` connects to the server. */
-export function startInbound(dial: () => Socket, mode: TelemetryMode): Taker {
+export function startInbound(dial: () => Socket, mode: CallsMode): Taker {
   takeMemoryAsTls();
   const registration: AppRegistration = { instance: "echo", target: { host: "127.0.0.1", port: 1 } };
   const app: AppView = { current: registration, onChange: never, reportRefused: () => {} };
@@ -131,7 +139,7 @@ export function startInbound(dial: () => Socket, mode: TelemetryMode): Taker {
 }
 
 /** The proxy of the caller; `dial` connects to the proxy before the server. */
-export function startOutbound(dial: () => Socket, mode: TelemetryMode): Taker {
+export function startOutbound(dial: () => Socket, mode: CallsMode): Taker {
   const endpoint: Endpoint = {
     proxyId: "p1",
     service: "echo",
@@ -142,7 +150,8 @@ export function startOutbound(dial: () => Socket, mode: TelemetryMode): Taker {
     gone: false,
     timeMs: 0,
   };
-  const all = [endpoint];
+  const second: Endpoint = { ...endpoint, proxyId: "p2", version: "v2", address: "127.0.0.1:2" };
+  const all = mode === "traffic" ? [endpoint, second] : [endpoint];
   const endpoints: EndpointView = { endpoints: () => all, ready: async () => {} };
   const parts = partsOf("front", dial, mode);
   const { engine, metrics, log } = parts;

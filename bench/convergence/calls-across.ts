@@ -82,7 +82,7 @@ async function measure(processes: Processes, bench: BenchMesh, options: CallsAcr
 }
 
 /** The load generator, until it is told to end; it counts a connection that is closed on it as a failure. */
-function startLoad(target: string, rate: number): { end(): Promise<LoadFigures> } {
+export function startLoad(target: string, rate: number): { end(): Promise<LoadFigures> } {
   const program = resolve(import.meta.dirname, "../load/main.js");
   const args = ["--target", target, "--authority", "echo", "--connections", "4", "--streams", "16"];
   const flags = [...args, "--rate", String(rate), "--seconds", String(loadSecondsMax), "--json"];

@@ -16,13 +16,15 @@ export interface LoadOptions {
   /** Calls wait for a connection instead of failing without one. */
   readonly waitForReady: boolean;
   readonly lanes: number;
+  /** Messages of each stream, one every 200 ms; Infinity: streams end when the load is stopped. Default: 15. */
+  readonly streamMessages?: number;
 }
 
 const same = (bytes: Buffer): Buffer => bytes;
 const none = Buffer.alloc(0);
 const deadlineMs = 20_000;
 const unaryPauseMs = 5;
-const streamMessages = 15;
+const streamMessagesDefault = 15;
 const streamPauseMs = 200;
 
 /** Calls test.Echo of the service `echo` by one channel. */
@@ -87,13 +89,14 @@ export class RestartLoad {
   }
 
   #stream(): Promise<StatusObject> {
-    const options = { deadline: Date.now() + deadlineMs };
+    const { streamMessages = streamMessagesDefault } = this.#options;
+    const options = streamMessages === Number.POSITIVE_INFINITY ? {} : { deadline: Date.now() + deadlineMs };
     const stream = this.#client.makeBidiStreamRequest("/test.Echo/Bidi", same, same, this.#metadata(), options);
     return new Promise((resolve) => {
       let sent = 0;
       const timer = setInterval(() => {
         sent += 1;
-        if (sent > streamMessages) stream.end();
+        if (sent > streamMessages || this.#stopped) stream.end();
         else stream.write(none);
       }, streamPauseMs);
       stream.on("data", () => {});

@@ -19,6 +19,7 @@ export const pemOf = (der: Uint8Array): string =>
 export interface ProxyOptions {
   readonly name: string;
   readonly service: string;
+  readonly version?: string;
   /** A socket; undefined: outbound only. */
   readonly app?: string;
   readonly flags?: readonly string[];
@@ -118,9 +119,10 @@ export class Mesh {
   }
 
   async proxy(options: ProxyOptions): Promise<MeshProxy> {
+    const { service, version = "v1" } = options;
     const dir = join(this.dir, options.name);
     mkdirSync(dir, { mode: 0o700 });
-    writeFileSync(join(dir, "token"), (await this.mustRun("token", "--service", options.service)).trim());
+    writeFileSync(join(dir, "token"), (await this.mustRun("token", "--service", service, "--version", version)).trim());
     const statusPort = await freePort();
     writeFileSync(join(dir, "status-port"), String(statusPort));
     const child = new Child(`proxy ${options.name}`, [
