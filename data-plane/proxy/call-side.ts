@@ -117,9 +117,12 @@ export abstract class CallSide implements CallOwner<Call> {
     return this.listener.drain();
   }
 
-  /** Closes everything at once. */
+  /** Closes everything at once. Calls that are still open, as after the grace of a drain, are answered with the reason. */
   close(): void {
-    this.listener.close();
+    const answer = unavailableAnswer("draining", "the proxy is stopping", this.revision);
+    this.listener.close((sink) => {
+      if (sink instanceof Call) sink.answer(answer);
+    });
   }
 
   /** The number of the revision in force, or undefined if there is none. */

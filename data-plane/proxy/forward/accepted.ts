@@ -5,7 +5,7 @@ import type { EngineLimits } from "../../http2/limits.js";
 import type { PreparedField } from "../../http2/prepared-field.js";
 import { errorCode } from "../../http2/protocol.js";
 import { refusal } from "../../http2/refusals.js";
-import type { Stream } from "../../http2/stream.js";
+import type { Stream, StreamSink } from "../../http2/stream.js";
 import { type ConnectionOwner, SocketConnection } from "../../http2-sockets/socket-connection.js";
 import { headersAnswer } from "../answer.js";
 import { connectionWindowBytes } from "./connection-window.js";
@@ -105,7 +105,8 @@ export class Accepted implements ConnectionOwner, HeldConnection {
     this.#wire.shutdown();
   }
 
-  close(): void {
+  close(end: (sink: StreamSink) => void): void {
+    for (const { sink } of [...this.#wire.connection.streams.all()]) end(sink);
     this.#wire.flush();
     this.#wire.destroy();
   }

@@ -4,7 +4,7 @@ import type { SecureContextOptions, TLSSocket, TlsOptions } from "node:tls";
 import type { SpiffeId } from "../../../core/identity.js";
 import type { Logger } from "../../../runtime/log.js";
 import type { FieldBlock } from "../../http2/field-block.js";
-import type { Stream } from "../../http2/stream.js";
+import type { Stream, StreamSink } from "../../http2/stream.js";
 import type { HandshakeFailure } from "../proxy-metrics.js";
 import type { ProxyEngine } from "./proxy-engine.js";
 
@@ -49,8 +49,8 @@ export interface HeldConnection {
   drain(): Promise<void>;
   /** Asks the client to connect elsewhere or anew. Open calls go on. */
   shed(): void;
-  /** Closes after the last output is written. */
-  close(): void;
+  /** Closes after the last output is written. `end` may answer each open stream of HTTP/2 before. */
+  close(end: (sink: StreamSink) => void): void;
   /** Closes at once. */
   destroy(): void;
 }

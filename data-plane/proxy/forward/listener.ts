@@ -11,6 +11,7 @@ import {
 import { AshlarError, messageOf } from "../../../core/errors.js";
 import type { SocketAddress } from "../../../runtime/config.js";
 import type { EngineLimits } from "../../http2/limits.js";
+import type { StreamSink } from "../../http2/stream.js";
 import { Accepted } from "./accepted.js";
 import { listenForCalls } from "./listen-for-calls.js";
 import type { Door, HeldConnection, ListenerDeps, ListenerTls, Peer, WebDoor } from "./listener-deps.js";
@@ -96,11 +97,11 @@ export class Listener {
     for (const connection of this.#connections) connection.shed();
   }
 
-  /** Closes every connection after its last output is written. */
-  close(): void {
+  /** Closes every connection after its last output is written. `end` may answer each open stream before. */
+  close(end: (sink: StreamSink) => void): void {
     this.#draining = true;
     this.#server.close();
-    for (const connection of this.#connections) connection.close();
+    for (const connection of this.#connections) connection.close(end);
     for (const socket of this.#sockets) socket.destroy();
   }
 
