@@ -6,6 +6,7 @@ import type { Gateway } from "../kinds/gateway/gateway.js";
 import type { JwtIssuer } from "../kinds/jwt-issuer/jwt-issuer.js";
 import type { RateLimit } from "../kinds/rate-limit/rate-limit.js";
 import type { Resilience } from "../kinds/resilience/resilience.js";
+import type { PlacedEndpoint } from "../route/choose-target.js";
 import type { CompiledRouteRule } from "./compiled-route.js";
 import type { CompiledTelemetry } from "./compiled-telemetry.js";
 import type { CallInputs } from "./condition/frame.js";
@@ -57,6 +58,11 @@ export interface CompiledUnit {
     header: (name: string) => string | undefined,
     caller: SpiffeId,
   ): CompiledRouteRule | undefined;
+  /**
+   * Whether a rule of the route makes copies of calls for instances such as `place`: of calls of `caller` that arrive under
+   * `method`. Which headers the rule asks for does not count, since routes change headers.
+   */
+  mirrorsTo(place: PlacedEndpoint, method: string, caller: SpiffeId): boolean;
   /** Some rule lets calls go on under another method. */
   readonly hasRewrites: boolean;
   /** Labels of endpoints that splits of the route read, sorted. */

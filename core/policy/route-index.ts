@@ -1,6 +1,7 @@
 import { callerId } from "../identity.js";
 import { matchesHeader } from "../kinds/route/header-matches.js";
 import type { HeaderMatch, RouteRule, Unit } from "../model.js";
+import { isOfTarget } from "../route/choose-target.js";
 import { serviceOfMethod } from "../snapshot/grammar.js";
 import { type CompiledRouteRule, compileRouteRule } from "./compiled-route.js";
 import type { CompiledUnit } from "./compiled-unit.js";
@@ -20,7 +21,7 @@ const none: readonly Candidate[] = [];
 export function buildRouteIndex(
   unit: Unit,
   mesh: string,
-): Pick<CompiledUnit, "findRoute" | "routeHeaders" | "routeLabels" | "hasRewrites"> {
+): Pick<CompiledUnit, "findRoute" | "mirrorsTo" | "routeHeaders" | "routeLabels" | "hasRewrites"> {
   const candidates = unit.routes.flatMap((route) =>
     route.rules.map((rule, index): Candidate => compileCandidate(rule, `${route.name}/rules[${index}]`, mesh)),
   );
@@ -40,6 +41,13 @@ export function buildRouteIndex(
         if (headers.length === 0 || headers.every((match) => matchesHeader(match, header(match.name)))) return rule;
       }
       return undefined;
+    },
+    mirrorsTo(place, method, caller) {
+      return candidates.some((candidate) => {
+        const { from, rule } = candidate;
+        if (rule.mirror === undefined || !isOfTarget(rule.mirror, place)) return false;
+        return (from === undefined || from.has(caller)) && (rule.rewrite === method || isFor(candidate, method));
+      });
     },
     routeHeaders: (method) => sortUnique(candidatesFor(method).flatMap(headersRead)),
     routeLabels: sortUnique(candidates.flatMap(({ rule }) => rule.labelKeys)),
@@ -67,13 +75,18 @@ function sortUnique(texts: readonly string[]): readonly string[] {
   return [...new Set(texts)].sort();
 }
 
+function isFor({ methods }: Candidate, method: string): boolean {
+  return (
+    methods === undefined || methods.has(method) || methods.has(`${serviceOfMethod(method)}/*`) || methods.has("*")
+  );
+}
+
 /** The rules that `method` can meet, up to the first that asks for nothing else: no call gets past that one. */
 function selectCandidates(candidates: readonly Candidate[], method: string): readonly Candidate[] {
-  const pattern = `${serviceOfMethod(method)}/*`;
   const found: Candidate[] = [];
   for (const candidate of candidates) {
-    const { methods, headers, from } = candidate;
-    if (methods !== undefined && !methods.has(method) && !methods.has(pattern) && !methods.has("*")) continue;
+    if (!isFor(candidate, method)) continue;
+    const { headers, from } = candidate;
     found.push(candidate);
     if (headers.length === 0 && from === undefined) break;
   }

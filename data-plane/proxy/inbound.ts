@@ -7,6 +7,7 @@ import { isGatewayCaller, nameIn, type SpiffeId, trustDomainOf } from "../../cor
 import { feedMethod } from "../../core/journal/feed-method.js";
 import type { JournalPlan } from "../../core/journal/plan.js";
 import type { Label } from "../../core/model.js";
+import type { PlacedEndpoint } from "../../core/route/choose-target.js";
 import { isMethod } from "../../core/snapshot/grammar.js";
 import { headerNames } from "../../core/wire/headers.js";
 import type { FieldBlock } from "../http2/field-block.js";
@@ -72,6 +73,8 @@ export class Inbound extends CallSide {
   readonly #feeds = new OpenCalls();
   readonly #deps: InboundDeps;
   readonly #service: string;
+  /** Where copies of calls may be meant to go. */
+  readonly #place: PlacedEndpoint;
   readonly #judge: InboundJudge;
   readonly #stopFollowing: () => void;
   readonly #sourceLabels = new SourceLabels();
@@ -96,6 +99,7 @@ export class Inbound extends CallSide {
     this.version = options.version ?? "";
     this.#deps = deps;
     this.#service = options.service;
+    this.#place = { version: this.version, labels: options.labels ?? [] };
     this.#judge = new InboundJudge(deps, options.service);
     this.#stopFollowing = deps.policy.onSwitch((policy) => this.#judgeOpen(policy));
   }
@@ -116,11 +120,8 @@ export class Inbound extends CallSide {
     this.listener.shed();
   }
 
-  /** Ends the calls that outlived the grace period, with an answer that gives the reason. */
   override close(): void {
     this.#stopFollowing();
-    const stopping = unavailableAnswer("draining", "the proxy is stopping", this.revision);
-    for (const calls of [this.open, this.#feeds]) calls.answerAll(stopping);
     super.close();
   }
 
@@ -151,7 +152,9 @@ export class Inbound extends CallSide {
       let plan = this.#planFor(typeof replay === "object" ? replay.caller : call.caller, fields);
       if (typeof replay === "object") plan = { ...plan, last: [...plan.last, ...replayFields(replay)] };
       if (head.mirror >= 0) {
-        call.isMirrored = true;
+        call.isMarked = true;
+        call.isMirrored =
+          this.#deps.policy.current?.unit(this.#service)?.mirrorsTo(this.#place, call.method, call.caller) === true;
         plan = { ...plan, last: [...plan.last, mirrorField] };
       }
       call.keep(fields);
@@ -239,7 +242,7 @@ export class Inbound extends CallSide {
 
   #journal(call: Call, plan: JournalPlan): void {
     const { journal, app, pool } = this.#deps;
-    if (call.isMirrored) {
+    if (call.isMarked) {
       call.answer(copiedWriteAnswer(this.revision)); // it would be one more write in the service's history
       return;
     }

@@ -5,6 +5,7 @@ import { type ProxyPair, TestSide } from "./proxy-pair.js";
 /** Adds an instance of the pair's service "bytes" with a proxy and an application of its own. Its closer is the test. */
 export async function addInstance(pair: ProxyPair, version: string, handlers: ByteHandlers): Promise<TestSide> {
   const side = new TestSide(issueIdentity(pair.pki, "bytes"), pair.pki.rootPem);
+  side.version = version;
   side.policy.switchTo(buildPolicy(1, [{ service: "bytes", allow: [everyone] }]));
   const first = pair.callee.app.current;
   await pair.startServer(handlers);

@@ -135,6 +135,7 @@ export class TestSide {
   readonly app = new FakeApp();
   readonly metrics = new RecordedMetrics();
   /** The proxy's own. */
+  version = "v1";
   labels: readonly Label[] = [];
   readonly faults: unknown[] = [];
   readonly heap = { usedBytes: 1, limitBytes: 100 };
@@ -225,7 +226,7 @@ export class TestSide {
         pool: this.applications,
         journal: { gateFor: (call, plan, acquire) => journalOf(this).gateFor(call, plan, acquire) },
       },
-      { service: this.identity.current.service, limits },
+      { service: this.identity.current.service, version: this.version, limits },
     );
     this.#closers.push(() => inbound.close());
     const { host, port } = await inbound.listen({ host: "127.0.0.1", port: 0 });

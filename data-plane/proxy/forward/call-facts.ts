@@ -46,7 +46,9 @@ export class CallFacts implements CallInputs, EndedCall {
   dueAtMs = -1;
   readonly startedMs: number;
   plan: ForwardPlan | null = null;
-  /** Whether it is a copy of a call, whose answer nobody gets. */
+  /** Whether the caller's proxy says that it is a copy of a call, whose answer nobody gets. */
+  isMarked = false;
+  /** The same where policy makes such copies: a peer's word alone takes no call out of what is counted. */
   isMirrored = false;
   /** The write that an operator replays by the call; undefined: it is an ordinary call. */
   replay: ReplayedWrite | "malformed" | undefined;

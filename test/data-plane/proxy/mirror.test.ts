@@ -59,7 +59,8 @@ let revision = 10;
 const mirror = { version: "v2", percent: 10_000 };
 function follow(rule: Partial<RouteRule>): void {
   const rules = [{ match: undefined, split: [{ version: "v1", weight: 1 }], timeoutMs: 0, mirror, ...rule }];
-  pair.caller.policy.switchTo(buildPolicy(++revision, [{ service: "bytes", allow: [everyone], rules }]));
+  const policy = buildPolicy(++revision, [{ service: "bytes", allow: [everyone], rules }]);
+  for (const side of [pair.caller, second]) side.policy.switchTo(policy);
 }
 
 async function call(text: string, headers: Record<string, string> = {}, deadlineMs = 20_000) {
@@ -98,6 +99,23 @@ describe("a copy", () => {
     expect(marks).toEqual([[false], [true]]);
   });
 
+  test("counts as a call where policy makes none: a stolen proxy's word takes its calls out of nothing", async () => {
+    const without = [{ match: undefined, split: [], timeoutMs: 0 }];
+    for (const rules of [
+      without,
+      [{ ...without[0], split: [], timeoutMs: 0, mirror: { version: "v3", percent: 10_000 } }],
+    ]) {
+      second.metrics.ended.length = second.decisions.decisions.length = two.requests.length = 0;
+      second.policy.switchTo(
+        buildPolicy(++revision, [{ service: "bytes", allow: [everyone], rules: rules as RouteRule[] }]),
+      );
+      await call("hello");
+      await eventually("the copy ended", () => second.metrics.ended.length === 1);
+      expect([isMirrored(second), second.metrics.ended[0]?.isMirrored]).toEqual([[false], false]);
+      expect(two.requests[0]?.metadata.get("ashlar-mirror")).toEqual(["1"]); // it may be one: revisions switch at different times
+    }
+  });
+
   test("cannot be made by an application: its mark is taken away", async () => {
     follow({ mirror: undefined });
     expect(await call("hello", { "ashlar-mirror": "1" })).toEqual(ok("hello"));
@@ -111,7 +129,8 @@ describe("a copy", () => {
   });
 
   test("is judged by its destination like any call", async () => {
-    second.policy.switchTo(buildPolicy(99, [{ service: "bytes", allow: [] }]));
+    const rules = [{ match: undefined, split: [], timeoutMs: 0, mirror }];
+    second.policy.switchTo(buildPolicy(99, [{ service: "bytes", allow: [], rules }]));
     expect(await call("hello")).toEqual(ok("hello"));
     await eventually("it was refused", () => second.metrics.ended.length === 1);
     expect([second.metrics.ended[0]?.code, two.requests]).toEqual([status.PERMISSION_DENIED, []]);
