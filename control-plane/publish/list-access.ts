@@ -3,6 +3,7 @@
 import { AshlarError } from "../../core/errors.js";
 import { calleeOf } from "../../core/kinds/callee.js";
 import type { Activation, Revision, Signed, Unit } from "../../core/model.js";
+import { headerRewrites } from "../../core/policy/rewrites.js";
 import { epochThatRuns, revisionInForce } from "../../core/rollout/cohort.js";
 import { renderNearest } from "../../core/snapshot/nearest.js";
 import { type CallerAccess, whoCan } from "../../core/snapshot/who-can.js";
@@ -28,11 +29,13 @@ export interface AccessAnswer {
   readonly epoch: number;
   /** Callers that may call come first. Empty if nobody may. */
   readonly callers: readonly CallerAccess[];
-  /** One sentence if nobody may call or the method does not exist, else "". */
+  /** One sentence if nobody may call, the method does not exist or calls with some headers are judged otherwise, else "". */
   readonly reason: string;
   /** The rollout that runs, or ran then; the answer is that of its base. */
   readonly rollout: RolloutBeside | undefined;
 }
+
+const movedMax = 5;
 
 export interface AccessListDeps {
   readonly mesh: string;
@@ -51,7 +54,10 @@ export async function listAccess(deps: AccessListDeps, query: AccessQuery): Prom
   const units = (await snapshots.load(asked.revision.body.snapshot)).units.map(({ unit }) => unit);
   const method = query.method.replace(/^\//, "");
   const callers = whoCan(units, query.service, method, mesh);
-  if (callers !== undefined) return { ...about, callers, reason: whyUnstated(units, query.service, method) };
+  if (callers !== undefined) {
+    const reasons = [whyUnstated(units, query.service, method), whyMoved(units, query.service, method)];
+    return { ...about, callers, reason: reasons.filter((reason) => reason !== "").join("; ") };
+  }
   const nearest = renderNearest(
     query.service,
     units.filter((unit) => calleeOf(unit) !== undefined).map(({ name }) => name),
@@ -67,6 +73,16 @@ function whyUnstated(units: readonly Unit[], service: string, method: string): s
   if (stated.length === 0 || stated.includes(method)) return "";
   const named = JSON.stringify(method.slice(0, 128));
   return `${service} states its methods, and ${named} is none of them${renderNearest(method, stated)}`;
+}
+
+/** The list is for calls without headers: where a rule asks for some, a call that has them may be judged by another name. */
+function whyMoved(units: readonly Unit[], service: string, method: string): string {
+  const unit = units.find(({ name }) => name === service);
+  const moved = unit === undefined ? [] : headerRewrites(unit, method);
+  const texts = moved.map(({ rule, headers, after }) => `${rule} (${headers.join(", ")}) as ${after}`);
+  if (texts.length === 0) return "";
+  const more = texts.length > movedMax ? ` and ${texts.length - movedMax} rules more` : "";
+  return `calls with the headers that a rule asks for go on under another name, which is judged: ${texts.slice(0, movedMax).join(", ")}${more}; \`ashlar can … --header\` says who may make them`;
 }
 
 interface Asked {

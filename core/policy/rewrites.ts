@@ -16,7 +16,10 @@ export interface LostByRewrite {
   readonly after: string;
 }
 
-/** `compiled` is the unit's. Callers are those that rules of the unit name; "*" is everyone else. */
+/**
+ * `compiled` is the unit's. Callers are those that rules of the unit name; "*" is everyone else. Of a rule that asks for
+ * headers, calls with just those are looked at; what an earlier rule takes does not count.
+ */
 export function lostByRewrites(unit: Unit, compiled: CompiledUnit, mesh: string): readonly LostByRewrite[] {
   if (!compiled.hasRewrites) return [];
   const found: LostByRewrite[] = [];
@@ -25,7 +28,11 @@ export function lostByRewrites(unit: Unit, compiled: CompiledUnit, mesh: string)
       const after = rule.rewrite?.method;
       if (after === undefined) continue;
       for (const caller of callersOf(unit, rule)) {
-        const before = methodsOf(unit, rule).find((method) => isLost(compiled, asId(caller, mesh), method, after));
+        const id = asId(caller, mesh);
+        const before = methodsOf(unit, rule).find(
+          (method) =>
+            isLost(compiled, id, method, after) && ruleOf(compiled, rule, method, id) === nameOf(route.name, index),
+        );
         if (before !== undefined) found.push({ route: route.name, rule: index, caller, before, after });
       }
     }
@@ -39,6 +46,42 @@ function isLost(compiled: CompiledUnit, caller: SpiffeId, before: string, after:
     compiled.accessFor(caller, before, knows).kind !== "denied" &&
     compiled.accessFor(caller, after, knows).kind === "denied"
   );
+}
+
+/** A rule that sends calls of a method on under another one, if they have headers that it asks for. */
+export interface HeaderRewrite {
+  /** For example "payments/rules[0]". */
+  readonly rule: string;
+  readonly headers: readonly string[];
+  readonly after: string;
+}
+
+/** Returns the rules whose rewrite depends on headers of the call, so that it cannot be told for calls in general. */
+export function headerRewrites(unit: Unit, method: string): readonly HeaderRewrite[] {
+  return unit.routes.flatMap((route) =>
+    route.rules.flatMap((rule, index): HeaderRewrite[] => {
+      const { headers = [], methods = [] } = rule.match ?? {};
+      const after = rule.rewrite?.method;
+      if (after === undefined || headers.length === 0) return [];
+      const isFor = [method, `${serviceOfMethod(method)}/*`, "*"].some((pattern) => methods.includes(pattern));
+      if (methods.length > 0 && !isFor) return [];
+      return [{ rule: nameOf(route.name, index), headers: headers.map(({ name }) => name), after }];
+    }),
+  );
+}
+
+/** The name of the rule that takes such a call if it has the headers that `rule` asks for and no other. */
+function ruleOf(compiled: CompiledUnit, { match }: RouteRule, method: string, caller: SpiffeId): string | undefined {
+  const header = (name: string): string | undefined => {
+    const asked = match?.headers?.find((one) => one.name === name && one.by !== "absent");
+    if (asked === undefined) return undefined;
+    return asked.by === "present" ? "1" : (asked.values?.[0] ?? asked.value);
+  };
+  return compiled.findRoute(method, header, caller)?.name;
+}
+
+function nameOf(route: string, index: number): string {
+  return `${route}/rules[${index}]`;
 }
 
 function callersOf(unit: Unit, { match }: RouteRule): readonly string[] {
