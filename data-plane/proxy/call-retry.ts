@@ -20,6 +20,8 @@ export interface CallRetryDeps {
   draw(): number;
   /** A call is tried again. */
   retried(): void;
+  /** A call is not tried again, because its messages are longer than what is kept. */
+  tooLong(): void;
 }
 
 export class CallRetry implements Retrying, Timed {
@@ -61,6 +63,11 @@ export class CallRetry implements Retrying, Timed {
     const { dueAtMs } = this.#call;
     const isTooLate = dueAtMs >= 0 && nowMs() + decision.waitMs >= dueAtMs;
     return isTooLate || !this.#traffic.budget.take(nowMs()) ? -1 : decision.waitMs;
+  }
+
+  notKept(code: number): false {
+    if (this.tries < this.#policy.attempts && this.#policy.on.has(code)) this.#deps.tooLong();
+    return false;
   }
 
   wait(waitMs: number): void {

@@ -43,6 +43,8 @@ export interface ProxyMetrics {
   ejected(service: string, reason: EjectionReason): void;
   /** A call to `service` is tried again by policy. */
   retried(service: string): void;
+  /** A call to `service` is not tried again, because its messages are longer than what is kept of them. */
+  tooLong(service: string): void;
   /** What became of a try that a route's hedge began beside others, to `service`. */
   hedged(service: string, outcome: HedgeOutcome): void;
   /** What became of a copy of a call to `service`. */

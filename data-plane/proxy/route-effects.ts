@@ -84,6 +84,7 @@ export class RouteEffects {
     const deps = {
       ...{ deadlines: engine.deadlines, draw, nowMs: () => engine.loop.time() },
       retried: () => metrics.retried(call.service),
+      tooLong: () => metrics.tooLong(call.service),
     };
     call.retry = new CallRetry(policy, deps, call, traffic, carry);
   }

@@ -3,7 +3,7 @@ import { status } from "@grpc/grpc-js";
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { EndedCall, ProxyMetrics } from "../proxy/proxy-metrics.js";
 
-type TrafficMetrics = Pick<ProxyMetrics, "ejected" | "retried" | "hedged" | "mirrored" | "returned"> & {
+type TrafficMetrics = Pick<ProxyMetrics, "ejected" | "retried" | "tooLong" | "hedged" | "mirrored" | "returned"> & {
   /** A copy of a call ended at its destination. */
   copyEnded(call: EndedCall): void;
 };
@@ -29,6 +29,11 @@ export function createTrafficMetrics(registers: Registry[]): TrafficMetrics {
   const retries = counter(
     "ashlar_retries_total",
     "Calls that were tried again because the route's retry says so, each time.",
+    "service",
+  );
+  const tooLong = counter(
+    "ashlar_retries_too_long_total",
+    "Calls that the route's retry would have tried again, had their messages not been longer than 64 KiB.",
     "service",
   );
   const hedges = counter(
@@ -67,6 +72,7 @@ export function createTrafficMetrics(registers: Registry[]): TrafficMetrics {
       ejected.inc({ service });
     },
     retried: (service) => retries.inc({ service }),
+    tooLong: (service) => tooLong.inc({ service }),
     hedged: (service, outcome) => hedges.inc({ service, outcome }),
     mirrored: (service, outcome) => copies.inc({ service, outcome }),
     returned: (service) => ejected.dec({ service }),

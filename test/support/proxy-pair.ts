@@ -103,6 +103,12 @@ export class RecordedMetrics implements ProxyMetrics {
     this.retries.push(service);
   }
 
+  readonly tooLongOnes: string[] = [];
+
+  tooLong(service: string): void {
+    this.tooLongOnes.push(service);
+  }
+
   returned(service: string): void {
     this.ejections.push(`${service} returned`);
   }

@@ -27,6 +27,8 @@ export interface Retrying extends Leaving {
   passed(bytes: Uint8Array, start: number, end: number): void;
   /** Returns after how many milliseconds a call whose try failed with `code` is tried again, or -1: it is not. */
   afterMs(code: number, pushback: string | undefined): number;
+  /** A try failed with `code`, and too much of the request was sent for it to be kept. Returns false: nothing is tried. */
+  notKept(code: number): false;
   /** Has the call sent again after `waitMs`, unless it ends before. */
   wait(waitMs: number): void;
   /** Whether another try, which is open beside the one that was refused, has become the call's. */

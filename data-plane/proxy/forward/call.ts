@@ -242,12 +242,12 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
 
   /** Whether the call is tried again by policy after its try failed with `code`; that try is over then. */
   #triesAgain(code: number, outcome: AttemptOutcome, fields: FieldBlock | null): boolean {
-    const { retry } = this;
-    if (retry === null || !this.messages.isKept || !mayEnter(this.phase, phase.between)) return false;
-    const pushback = fields?.find(fieldName.grpcRetryPushback) ?? -1;
-    const waitMs = retry.afterMs(code, fields !== null && pushback >= 0 ? fields.valueText(pushback) : undefined);
-    if (waitMs < 0) return false;
-    this.enter(phase.between);
+    const { retry, messages } = this;
+    if (retry === null || !mayEnter(this.phase, phase.between)) return false;
+    if (!messages.isKept) return retry.notKept(code);
+    const at = fields?.find(fieldName.grpcRetryPushback) ?? -1;
+    const waitMs = retry.afterMs(code, at >= 0 ? fields?.valueText(at) : undefined);
+    if (waitMs < 0 || !this.enter(phase.between)) return false;
     this.code = code;
     if (outcome === "silent") this.#cancelUpstream(outcome);
     else this.#leaveUpstream(outcome);

@@ -90,6 +90,10 @@ export class CallHedge implements Retrying, Timed, HedgedTryOwner {
     return decision.kind === "next" && this.#mayPay(decision.waitMs) ? decision.waitMs : -1;
   }
 
+  notKept(): false {
+    return false;
+  }
+
   wait(waitMs: number): void {
     if (this.takesOver()) return;
     this.#call.waiting = this;

@@ -144,7 +144,10 @@ describe("retry", () => {
     follow({ retry });
     answer = failing(9);
     expect((await call({}, Buffer.alloc(200_000))).code).toBe(status.UNAVAILABLE);
-    expect(seen).toHaveLength(1);
+    expect([seen.length, pair.caller.metrics.tooLongOnes]).toEqual([1, ["bytes"]]);
+    answer = (_own, respond) => respond({ code: status.ABORTED, details: "not one that is tried again" });
+    await call({}, Buffer.alloc(200_000));
+    expect(pair.caller.metrics.tooLongOnes).toHaveLength(1);
   });
 
   test("a try that takes too long is given up for the next one", async () => {
