@@ -11,6 +11,7 @@ import type { Logger } from "../runtime/log.js";
 import type { Parts, ProxySurroundings } from "./app-parts.js";
 import type { ProxyConfig } from "./config.js";
 import { Edge } from "./edge/edge.js";
+import { EdgeHops } from "./edge/edge-hops.js";
 import { EdgeTls } from "./edge/edge-tls.js";
 import { Descriptors } from "./edge/web/descriptors.js";
 import { Egresses, type EgressOptions } from "./egress/egresses.js";
@@ -112,6 +113,7 @@ async function openEdges({ edge, service }: ProxyConfig, parts: Parts, signal: A
     for (const files of followed) void files.look();
   }, certificatesEveryMs).unref();
   onAbort(signal, () => clearInterval(timer));
+  const hops = new EdgeHops(edge?.hops ?? { proxyProtocolFrom: [], forwardedFrom: [], healthFrom: [] });
   const paths = edge?.descriptors ?? [];
   const descriptors = paths.length === 0 ? undefined : await Descriptors.open(paths);
   const listeners = (edge?.listeners ?? []).map(async (config): Promise<MakeEdge> => {
@@ -119,7 +121,7 @@ async function openEdges({ edge, service }: ProxyConfig, parts: Parts, signal: A
     if (files !== undefined) followed.push(files);
     const known = { clock: parts.clock, trust: parts.sync.trust };
     return (deps, options) =>
-      new Edge({ ...deps, ...known }, { ...options, workload: service, config, files, descriptors });
+      new Edge({ ...deps, ...known }, { ...options, workload: service, config, files, descriptors, hops });
   });
   return Promise.all(listeners);
 }

@@ -41,6 +41,21 @@ export function createGatewayCommand(act: (flags: Record<string, unknown>) => vo
       gather,
     )
     .option(
+      "--proxy-protocol-from <CIDR>",
+      "the addresses of balancers in front that say whom they pass on by PROXY protocol v2, and have to; may be repeated (default: none does)",
+      gather,
+    )
+    .option(
+      "--forwarded-from <CIDR>",
+      "the addresses of hops in front whose x-forwarded-for counts; may be repeated (default: none does)",
+      gather,
+    )
+    .option(
+      "--health-from <CIDR>",
+      "the addresses of balancers in front that may ask by grpc.health.v1 whether a listener serves; may be repeated (default: nobody may)",
+      gather,
+    )
+    .option(
       "--egress <HOST:PORT>",
       "where proxies of the mesh are let out, to the egresses that `ashlar egress set --through NAME` names (default: nowhere)",
     )

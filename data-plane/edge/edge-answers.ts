@@ -7,6 +7,16 @@ export function notExposed(method: string, revision: number): Answer {
   return { code: status.UNIMPLEMENTED, message, revision, decision: undefined, reason: "not-exposed" };
 }
 
+/** The messages of grpc.health.v1.HealthCheckResponse, as gRPC frames them. */
+const serving = Buffer.from([0, 0, 0, 0, 2, 8, 1]);
+const notServing = Buffer.from([0, 0, 0, 0, 2, 8, 2]);
+
+/** Tells a balancer whether a listener serves: it does while policy has it. */
+export function healthOf(serves: boolean, revision: number | undefined): Answer {
+  const reply = { head: [], trailers: [], bytes: serves ? serving : notServing, code: status.OK, sequence: 0 };
+  return { code: status.OK, message: "", revision, decision: undefined, reason: undefined, reply };
+}
+
 export function unauthenticated(reason: "certificate" | "token", message: string, revision: number): Answer {
   return { code: status.UNAUTHENTICATED, message, revision, decision: undefined, reason };
 }

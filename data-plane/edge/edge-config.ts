@@ -1,7 +1,10 @@
 /** What of a gateway differs by environment: its addresses, host names, certificates and CAs. */
+import { messageOf } from "../../core/errors.js";
 import { gatewayWorkload, isLabel } from "../../core/identity.js";
 import { type ConfigReader, type HostPort, parseHostPort } from "../../runtime/config.js";
+import { Networks } from "../../runtime/networks.js";
 import { isLoopback } from "../agent/is-loopback.js";
+import type { HopsConfig } from "./edge-hops.js";
 
 /** Files of a certificate with its chain, and of its key, both PEM. */
 export interface CertificateFiles {
@@ -30,6 +33,7 @@ export interface EdgeConfig {
   readonly listeners: readonly EdgeListenerConfig[];
   /** Files of FileDescriptorSets: the messages that clients may write in JSON. */
   readonly descriptors: readonly string[];
+  readonly hops: HopsConfig;
 }
 
 const hostGrammar = /^(\*\.)?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/;
@@ -73,7 +77,7 @@ export function readEdge(read: ConfigReader): EdgeConfig {
     checkPlain(read, config);
     return [config];
   });
-  return { name, listeners, descriptors: read.list("descriptors") };
+  return { name, listeners, descriptors: read.list("descriptors"), hops: readHops(read) };
 }
 
 /** The name by which the mesh knows the gateway. */
@@ -89,6 +93,22 @@ function readNamed(read: ConfigReader, setting: string, what: string): readonly 
     read.problem(`--${setting}: expected LISTENER=${what}, got ${JSON.stringify(text)}`);
     return [];
   });
+}
+
+function readHops(read: ConfigReader): HopsConfig {
+  const networks = (setting: string): readonly string[] =>
+    read.list(setting).filter((text) => {
+      try {
+        return new Networks([text]);
+      } catch (error) {
+        return void read.problem(`--${setting}: ${messageOf(error)}`);
+      }
+    });
+  return {
+    proxyProtocolFrom: networks("proxy-protocol-from"),
+    forwardedFrom: networks("forwarded-from"),
+    healthFrom: networks("health-from"),
+  };
 }
 
 function checkHost(read: ConfigReader, host: string): string {

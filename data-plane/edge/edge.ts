@@ -8,14 +8,13 @@ import { AshlarError } from "../../core/errors.js";
 import type { EdgeProtocol } from "../../core/kinds/gateway/gateway.js";
 import { type CompiledListener, compileGateway } from "../../core/policy/compiled-gateway.js";
 import { TokenProblem } from "../../core/token/verify-token.js";
-import { headerNames, isForwardedHeader } from "../../core/wire/headers.js";
+import { headerNames } from "../../core/wire/headers.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { FieldBlock } from "../http2/field-block.js";
 import { PreparedField } from "../http2/prepared-field.js";
 import type { Stream } from "../http2/stream.js";
 import type { EvaluatedPolicy, TrustView } from "../ports.js";
 import { type Answer, unavailableAnswer } from "../proxy/answer.js";
-import { plainAddress } from "../proxy/call-inputs.js";
 import type { Call } from "../proxy/forward/call.js";
 import type { Door, ListenerTls, Peer } from "../proxy/forward/listener.js";
 import { edgeLimits } from "../proxy/forward/listener-limits.js";
@@ -24,8 +23,9 @@ import { type OpenCall, OpenCalls } from "../proxy/open-calls.js";
 import { Outbound, type OutboundDeps, type OutboundOptions } from "../proxy/outbound.js";
 import { joinHeader } from "../proxy/request-head.js";
 import { TokenCheck } from "../proxy/token-check.js";
-import { notExposed, tooOften, unauthenticated } from "./edge-answers.js";
+import { healthOf, notExposed, tooOften, unauthenticated } from "./edge-answers.js";
 import type { EdgeListenerConfig } from "./edge-config.js";
+import type { EdgeHops } from "./edge-hops.js";
 import { EdgeLimiter } from "./edge-limits.js";
 import { type EdgeTls, provedClient } from "./edge-tls.js";
 import { EdgeWebDoor } from "./edge-web-door.js";
@@ -42,6 +42,8 @@ export interface EdgeOptions extends Omit<OutboundOptions, "service"> {
   /** The name by which the mesh knows the gateway. */
   readonly workload: string;
   readonly config: EdgeListenerConfig;
+  /** Who is in front of the gateway. */
+  readonly hops: EdgeHops;
   /** undefined: the listener speaks plain HTTP/2, on a loopback address. */
   readonly files: EdgeTls | undefined;
   /** What translates JSON; undefined: nothing does. */
@@ -72,9 +74,11 @@ export class Edge extends Outbound {
     const nowMs = (): number => deps.engine.loop.time();
     const dateMs = (): number => deps.clock.nowMs();
     const web = new EdgeWebDoor(deps.engine);
+    const { hops } = options;
     super(deps, { ...options, service: undefined }, edgeLimits, files && tlsOf(files, options, dateMs), {
-      lets: (socket) => letIn(limiter, socket, nowMs()),
-      peerOf: (socket) => peerOf(socket, self),
+      lets: (socket) => hops.letIn(limiter, socket, nowMs()),
+      peerOf: (socket) => peerOf(socket, self, hops),
+      front: hops.front,
       web,
       messageBytesMax: () => web.limits().messageBytesMax,
     } satisfies Door);
@@ -135,6 +139,9 @@ export class Edge extends Outbound {
       const exchange = new Http2Exchange(stream, fields, this.head.authorityText(fields), peer);
       this.#web.take(exchange);
       if (endStream) exchange.taker.onBody(noBytes, 0, 0, true);
+    } else if (this.#options.hops.asksForHealth(peer.sourceAddress, this.head.method(fields, this.methods))) {
+      // a balancer asks by address, whatever the hosts of the listener are
+      this.accept(stream, fields, endStream, "", () => healthOf(this.isStated, this.revision));
     } else if (!this.#isMeant(this.head.authorityText(fields), peer)) {
       stream.sendFields(misdirected, null, null, true);
     } else this.#call(stream, fields, endStream, peer, "grpc");
@@ -142,12 +149,12 @@ export class Edge extends Outbound {
 
   #call(stream: Stream, fields: FieldBlock, endStream: boolean, peer: Peer, protocol: EdgeProtocol): void {
     const service = this.#listener?.find(this.head.method(fields, this.methods)) ?? "";
-    replaceForwarded(fields, peer.sourceAddress ?? "");
+    const address = this.#options.hops.forward(fields, peer.sourceAddress ?? "");
     const client = this.#clientOf(peer);
     if (client !== undefined) fields.add(headerNames.client, client);
     this.accept(stream, fields, endStream, service, (call) => {
       call.client = client;
-      const refused = this.#refuse(call, service, fields, peer, protocol);
+      const refused = this.#refuse(call, service, fields, address, protocol);
       if (refused !== undefined) return refused;
       this.#open.add(call);
       if (protocol !== "grpc") this.#protocols.set(call, protocol);
@@ -200,12 +207,17 @@ export class Edge extends Outbound {
   }
 
   /** Returns the answer to a call that may not come in. Its service decides about the others. */
-  #refuse(call: Call, service: string, fields: FieldBlock, peer: Peer, protocol: EdgeProtocol): Answer | undefined {
+  #refuse(
+    call: Call,
+    service: string,
+    fields: FieldBlock,
+    address: string,
+    protocol: EdgeProtocol,
+  ): Answer | undefined {
     const { current } = this.#deps.policy;
     if (current === undefined)
       return unavailableAnswer("no-revision", "this gateway has no revision to judge by", undefined);
     const { revision } = current;
-    const address = peer.sourceAddress ?? "";
     const waitMs = this.#limiter.waitOfCall(address, call.startedMs);
     if (waitMs > 0) return tooOften(waitMs, revision);
     call.nowMs = this.#deps.clock.nowMs();
@@ -250,7 +262,7 @@ export class Edge extends Outbound {
   }
 }
 
-function tlsOf(files: EdgeTls, { self, config }: EdgeOptions, nowMs: () => number): ListenerTls {
+function tlsOf(files: EdgeTls, { self, config, hops }: EdgeOptions, nowMs: () => number): ListenerTls {
   return {
     context: files.context,
     options: { requestCert: config.clientCa !== undefined, rejectUnauthorized: false, SNICallback: files.sni },
@@ -260,29 +272,14 @@ function tlsOf(files: EdgeTls, { self, config }: EdgeOptions, nowMs: () => numbe
         throw new AshlarError("unauthenticated", "the client's certificate has expired, or its CA is taken no more");
       const name = (socket as { readonly servername?: string | false }).servername;
       const host = typeof name === "string" && isIP(name) === 0 ? name.toLowerCase() : undefined;
-      return { ...peerOf(socket, self), client: proved?.name, notAfterMs: proved?.notAfterMs ?? unproven, host };
+      return { ...peerOf(socket, self, hops), client: proved?.name, notAfterMs: proved?.notAfterMs ?? unproven, host };
     },
   };
 }
 
 /** Calls of outside clients are made in the gateway's name. */
-function peerOf(socket: Socket | TLSSocket, self: Peer["spiffeId"]): Peer {
-  return { spiffeId: self, notAfterMs: unproven, sourceAddress: plainAddress(socket.remoteAddress) };
-}
-
-function letIn(limiter: EdgeLimiter, socket: Socket, nowMs: number): boolean {
-  const address = plainAddress(socket.remoteAddress);
-  if (address === undefined || !limiter.opens(address, nowMs)) return false;
-  socket.once("close", () => limiter.closed(address));
-  return true;
-}
-
-/** Nobody outside is believed about whom it forwards for: the address that was seen takes the place of what was said. */
-function replaceForwarded(fields: FieldBlock, address: string): void {
-  for (let field = 0; field < fields.count; field++)
-    if (!fields.isDropped(field) && fields.nameId(field) === 0 && isForwardedHeader(fields.nameText(field)))
-      fields.drop(field);
-  fields.add("x-forwarded-for", address);
+function peerOf(socket: Socket | TLSSocket, self: Peer["spiffeId"], hops: EdgeHops): Peer {
+  return { spiffeId: self, notAfterMs: unproven, sourceAddress: hops.sourceOf(socket) };
 }
 
 function isHost(pattern: string, host: string): boolean {

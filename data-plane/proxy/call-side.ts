@@ -117,6 +117,11 @@ export abstract class CallSide implements CallOwner<Call> {
     return this.listener.drain();
   }
 
+  /** Asks those at the other end to connect elsewhere or anew. Open calls go on. */
+  shed(): void {
+    this.listener.shed();
+  }
+
   /** Closes everything at once. Calls that are still open, as after the grace of a drain, are answered with the reason. */
   close(): void {
     const answer = unavailableAnswer("draining", "the proxy is stopping", this.revision);

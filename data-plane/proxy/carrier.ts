@@ -135,6 +135,7 @@ export class Carrier {
     engine.overload.onDrain(() => {
       deps.log.warn("the heap is nearly full: callers are asked to go elsewhere", { share: engine.overload.heapShare });
       this.#inbound?.shed();
+      for (const edge of this.#outbounds.slice(options.outbounds.length)) edge.shed();
     });
   }
 

@@ -115,11 +115,6 @@ export class Inbound extends CallSide {
     if (this.#deps.policy.current !== undefined) this.#judgeOpen(this.#deps.policy.current);
   }
 
-  /** Asks callers to move their connections to another endpoint or to reconnect. */
-  shed(): void {
-    this.listener.shed();
-  }
-
   override close(): void {
     this.#stopFollowing();
     super.close();

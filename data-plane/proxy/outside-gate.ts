@@ -70,11 +70,6 @@ export class OutsideGate extends CallSide {
   /** Tokens of open calls are judged again whenever trust changes. */
   refreshTokens(): void {}
 
-  /** Asks callers to move their connections to another gateway or to reconnect. */
-  shed(): void {
-    this.listener.shed();
-  }
-
   /** Ends the calls that outlived the grace period, with an answer that gives the reason. */
   override close(): void {
     this.#outside.close();

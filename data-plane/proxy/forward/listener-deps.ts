@@ -28,6 +28,8 @@ export interface Door {
   lets(socket: Socket): boolean;
   /** Returns who is at the other end, on a plain listener. */
   peerOf(socket: Socket): Peer;
+  /** Reads what somebody in front says of a connection before anything else, then passes it on. Left out: nobody does. */
+  readonly front?: ((socket: Socket, pass: (socket: Socket) => void) => void) | undefined;
   /** What else than gRPC is spoken. */
   readonly web: WebDoor;
   /** Returns the most bytes of a message, for connections that are opened now. */

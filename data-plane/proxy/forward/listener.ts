@@ -34,6 +34,8 @@ export class Listener {
   readonly #unproven: UnprovenSockets;
   readonly #unprovenMax: number;
   readonly #crowded: SeldomLog;
+  /** Accepts in the place of `#server` where somebody in front speaks first. */
+  readonly #front: NetServer | undefined;
   #draining = false;
   #address = "";
 
@@ -46,13 +48,17 @@ export class Listener {
     this.#unproven = new UnprovenSockets(this.#unprovenMax);
     this.#crowded = new SeldomLog(deps.log);
     this.#server = tls === undefined ? this.#createPlain() : this.#createTls(tls);
-    this.#server.maxConnections = limits.connectionsMax + (tls === undefined ? 0 : this.#unprovenMax);
+    const { front } = door ?? {};
+    const pass = (socket: Socket): void => void this.#server.emit("connection", socket);
+    this.#front = front && createNetServer({ noDelay: true }, (socket) => front(socket, pass));
+    const accepting = this.#front ?? this.#server;
+    accepting.maxConnections = limits.connectionsMax + (tls === undefined ? 0 : this.#unprovenMax);
   }
 
   /** Listens. Returns the address with its real port. Fails with `unavailable` if the port is taken. */
   listen<Address extends SocketAddress>(address: Address): Promise<Address> {
     this.#address = "path" in address ? address.path : `${address.host}:${address.port}`;
-    return listenForCalls(this.#server, address, this.#deps.log);
+    return listenForCalls(this.#front ?? this.#server, address, this.#deps.log);
   }
 
   /** Takes a connection that another process accepted, as if it had come here. */
@@ -88,7 +94,7 @@ export class Listener {
   async drain(): Promise<void> {
     this.#draining = true;
     // Handshakes are not waited for: one that stalls would hold up the drain, and one that ends now is refused.
-    this.#server.close();
+    (this.#front ?? this.#server).close();
     await Promise.all([...this.#connections].map((connection) => connection.drain()));
   }
 
@@ -100,7 +106,7 @@ export class Listener {
   /** Closes every connection after its last output is written. `end` may answer each open stream before. */
   close(end: (sink: StreamSink) => void): void {
     this.#draining = true;
-    this.#server.close();
+    (this.#front ?? this.#server).close();
     for (const connection of this.#connections) connection.close(end);
     for (const socket of this.#sockets) socket.destroy();
   }

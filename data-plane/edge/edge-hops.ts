@@ -1,0 +1,73 @@
+/** Who is in front of a gateway and may say whom it passes on: balancers by PROXY protocol, hops by x-forwarded-for. */
+import type { Socket } from "node:net";
+import { isForwardedHeader } from "../../core/wire/headers.js";
+import { Networks } from "../../runtime/networks.js";
+import type { FieldBlock } from "../http2/field-block.js";
+import { plainAddress } from "../proxy/call-inputs.js";
+import { joinHeader } from "../proxy/request-head.js";
+import type { EdgeLimiter } from "./edge-limits.js";
+import { forwardedFor } from "./forwarded.js";
+import { ProxiedSources } from "./proxied-sources.js";
+
+/** Networks (CIDR). Plain data. */
+export interface HopsConfig {
+  /** Those of balancers that speak PROXY protocol, version 2. */
+  readonly proxyProtocolFrom: readonly string[];
+  /** Those of hops whose x-forwarded-for counts. */
+  readonly forwardedFrom: readonly string[];
+  /** Those of balancers that may ask by grpc.health.v1 whether a listener serves. */
+  readonly healthFrom: readonly string[];
+}
+
+const healthMethod = "grpc.health.v1.Health/Check";
+
+const forwardedName = "x-forwarded-for";
+
+export class EdgeHops {
+  /** See `Door`. */
+  readonly front: ProxiedSources["front"] | undefined;
+  readonly #sources: ProxiedSources | undefined;
+  readonly #hops: Networks | undefined;
+  readonly #asking: Networks | undefined;
+
+  /** Fails with a `RangeError` on a text that is no network. */
+  constructor({ proxyProtocolFrom, forwardedFrom, healthFrom }: HopsConfig) {
+    this.#sources = proxyProtocolFrom.length === 0 ? undefined : new ProxiedSources(new Networks(proxyProtocolFrom));
+    this.#hops = forwardedFrom.length === 0 ? undefined : new Networks(forwardedFrom);
+    this.#asking = healthFrom.length === 0 ? undefined : new Networks(healthFrom);
+    this.front = this.#sources?.front;
+  }
+
+  /** The address at the other end of a connection, as its balancer says. */
+  sourceOf(socket: Socket): string | undefined {
+    return this.#sources?.sourceOf(socket) ?? plainAddress(socket.remoteAddress);
+  }
+
+  /** Whether a call is a question for health of somebody who may ask it; to others there is no such method. */
+  asksForHealth(address: string | undefined, method: string): boolean {
+    return method === healthMethod && address !== undefined && this.#asking?.has(address) === true;
+  }
+
+  /** Whether a connection may be used. A listed hop opens them for all of its clients, who are counted by their calls. */
+  letIn(limiter: EdgeLimiter, socket: Socket, nowMs: number): boolean {
+    const address = this.sourceOf(socket);
+    if (address === undefined) return false;
+    if (this.#hops?.has(address) === true) return true;
+    if (!limiter.opens(address, nowMs)) return false;
+    socket.once("close", () => limiter.closed(address));
+    return true;
+  }
+
+  /**
+   * Puts what is known of whom a request from `seen` is forwarded for in the place of what it says. Returns the address
+   * that limits count.
+   */
+  forward(fields: FieldBlock, seen: string): string {
+    const { client, header } = forwardedFor(seen, joinHeader(fields, forwardedName), this.#hops);
+    for (let field = 0; field < fields.count; field++)
+      if (!fields.isDropped(field) && fields.nameId(field) === 0 && isForwardedHeader(fields.nameText(field)))
+        fields.drop(field);
+    fields.add(forwardedName, header);
+    return client;
+  }
+}

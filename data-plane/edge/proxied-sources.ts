@@ -1,0 +1,78 @@
+/** Whose connections balancers in front pass on, as they say by PROXY protocol; nobody else is asked or believed. */
+import type { Socket } from "node:net";
+import type { Networks } from "../../runtime/networks.js";
+import { plainAddress } from "../proxy/call-inputs.js";
+import { proxyHeadBytes, readSource, restOf } from "./proxy-protocol.js";
+
+/** So long a balancer may take to say it. */
+const headerMs = 5000;
+/** So many connections may be about to say it. */
+const waitingMax = 2048;
+
+export class ProxiedSources {
+  readonly #from: Networks;
+  /** By the balancer's own address and port, which one open connection has at a time. */
+  readonly #sources = new Map<string, string>();
+  #waiting = 0;
+
+  /** `from`: the addresses of the balancers. */
+  constructor(from: Networks) {
+    this.#from = from;
+  }
+
+  /** The address of the client at the other end of a connection, with TLS or before it. */
+  sourceOf(socket: Socket): string | undefined {
+    return this.#sources.get(keyOf(socket)) ?? plainAddress(socket.remoteAddress);
+  }
+
+  /**
+   * Reads what a balancer says first, then passes the connection on; one that says nothing, or something else, is closed.
+   * Connections of others are passed on as they are.
+   */
+  readonly front = (socket: Socket, pass: (socket: Socket) => void): void => {
+    const address = plainAddress(socket.remoteAddress);
+    if (address === undefined || !this.#from.has(address)) pass(socket);
+    else if (this.#waiting >= waitingMax) socket.destroy();
+    else this.#read(socket, pass);
+  };
+
+  #read(socket: Socket, pass: (socket: Socket) => void): void {
+    this.#waiting++;
+    let head: Buffer | undefined;
+    const timer = setTimeout(() => socket.destroy(), headerMs);
+    const done = (): void => {
+      clearTimeout(timer);
+      socket.off("readable", read);
+      socket.off("close", done);
+      socket.off("error", ignore);
+      this.#waiting--;
+    };
+    const read = (): void => {
+      head ??= socket.read(proxyHeadBytes) ?? undefined;
+      if (head === undefined) return;
+      const length = restOf(head);
+      const rest = length === 0 ? Buffer.alloc(0) : length === undefined ? undefined : socket.read(length);
+      if (length !== undefined && rest === null) return;
+      done();
+      const source = rest ? readSource(head, rest) : "refused";
+      if (source === "refused") return void socket.destroy();
+      if (source !== undefined) this.#note(socket, source.address);
+      pass(socket);
+    };
+    socket.on("error", ignore);
+    socket.once("close", done);
+    socket.on("readable", read);
+  }
+
+  #note(socket: Socket, address: string): void {
+    const key = keyOf(socket);
+    this.#sources.set(key, address);
+    socket.once("close", () => this.#sources.delete(key));
+  }
+}
+
+const ignore = (): void => {}; // "close" follows
+
+function keyOf({ remoteAddress, remotePort }: Socket): string {
+  return `${plainAddress(remoteAddress)} ${remotePort}`;
+}
