@@ -2,6 +2,7 @@
 import { AshlarError } from "../../core/errors.js";
 import type { Activation, Revision, Signed } from "../../core/model.js";
 import { isUnderway } from "../../core/rollout/cohort.js";
+import { isKeptPrepared, keptOfEachMax } from "../../core/rollout/kept-revisions.js";
 import type { Clock } from "../../runtime/clock.js";
 import { audited } from "../audit/audit-trail.js";
 import { type FleetEntry, isPrepared, rejectionOf } from "../fleet/fleet-state.js";
@@ -111,6 +112,8 @@ async function waitUntilPrepared(
   timeoutMs: number,
   signal: AbortSignal | undefined,
 ): Promise<void> {
+  const { number } = revision.body;
+  checkIsKept(deps, revision, thresholdPercent);
   const { outcome, missing } = await waitForFleet(deps.fleet, deps.clock, {
     isThere: ({ heartbeat }) => isPrepared(heartbeat, revision.digest),
     isHopeless: ({ heartbeat }) => rejectionOf(heartbeat, revision.digest) !== undefined,
@@ -119,7 +122,6 @@ async function waitUntilPrepared(
     ...(signal && { signal }),
   });
   if (outcome === "met") return;
-  const number = revision.body.number;
   if (outcome === "stopped")
     throw new AshlarError("unavailable", `revision ${number} was not activated: the caller left`);
   const rejected = missing.filter(({ heartbeat }) => rejectionOf(heartbeat, revision.digest) !== undefined);
@@ -138,6 +140,18 @@ async function waitUntilPrepared(
   throw new AshlarError(
     "stale",
     `revision ${number} was not activated: after ${timeoutMs} ms, ${missing.length} of ${total} live proxies have not prepared it: ${who}; wait, or use --threshold or --force`,
+  );
+}
+
+/** Nobody tells proxies to prepare what they no longer keep: waiting for them would be in vain. */
+function checkIsKept({ fleet, ledger }: ActivatorDeps, { digest, body }: Signed<Revision>, percent: number): void {
+  if (isKeptPrepared(digest, ledger.revisions.list(), ledger.activations.list())) return;
+  const live = fleet.live();
+  const ready = live.filter(({ heartbeat }) => isPrepared(heartbeat, digest)).length;
+  if (ready * 100 >= live.length * (percent === 0 ? 100 : percent)) return;
+  throw new AshlarError(
+    "stale",
+    `revision ${body.number} was not activated: proxies keep the ${keptOfEachMax} newest revisions and the ${keptOfEachMax} last active ones prepared, and it is none of them; \`ashlar rollback --to ${body.number}\` or \`activate ${body.number} --force\` puts it in force, and each proxy fetches it then`,
   );
 }
 

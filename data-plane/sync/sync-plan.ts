@@ -2,9 +2,10 @@
 import type { Digest } from "../../core/digest.js";
 import type { Activation, PreparedRevision } from "../../core/model.js";
 import { revisionsOf } from "../../core/rollout/cohort.js";
+import { keptOfEachMax } from "../../core/rollout/kept-revisions.js";
 
 /** The number of last active revisions that stay prepared, so that a rollback to one of them needs no fetch. */
-export const historyMax = 8;
+export const historyMax = keptOfEachMax;
 /** The number of revisions that stay prepared in all: the last active and the newest published ones. */
 export const preparedMax = 16;
 

@@ -135,6 +135,28 @@ describe("activating a revision", () => {
     expect(world.entries).toMatchObject([{ action: "activate", outcome: "stale" }]);
   });
 
+  test("one that proxies no longer keep prepared is not waited for; rolling back to it and forcing it are named", async () => {
+    const revisions = [];
+    for (let number = 1; number <= 9; number++) revisions.push(await world.publish());
+    world.fleet.prepare("a", revisions.slice(1));
+    expect(await outcomeOf(world.activate(1))).toMatch(
+      /^stale: revision 1 was not activated: .*`ashlar rollback --to 1` or `activate 1 --force` puts it in force/,
+    );
+    expect(await outcomeOf(world.activate(2))).toBe("done");
+    world.fleet.prepare("a", revisions);
+    expect(await outcomeOf(world.activate(1))).toBe("done");
+  });
+
+  test("one that was active lately is waited for, however many were published since", async () => {
+    world.fleet.prepare("a", [await world.publish()]);
+    expect(await outcomeOf(world.activate(1))).toBe("done");
+    const revisions = [];
+    for (let number = 2; number <= 12; number++) revisions.push(await world.publish());
+    world.fleet.prepare("a", revisions);
+    expect(await outcomeOf(world.activate(12))).toBe("done");
+    expect(await outcomeOf(world.activate(1))).toBe("waiting");
+  });
+
   test("a proxy that rejects it ends the wait at once, with its reason", async () => {
     const revision = await world.publish();
     world.fleet.say("a");
