@@ -51,7 +51,7 @@ function colourOf(code: number): Colour | undefined {
 }
 
 /** "0.42 ms", "12 ms", "3.1 s". */
-export function renderMs(ms: number): string {
+function renderMs(ms: number): string {
   if (ms >= 1000) return `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`;
   return `${ms.toFixed(ms < 1 ? 2 : ms < 10 ? 1 : 0)} ms`;
 }

@@ -32,6 +32,7 @@ async function runChecks() {
     node("lint and format", ["node_modules/@biomejs/biome/bin/biome", "check", "."]),
     node("proto lint", ["node_modules/@bufbuild/buf/bin/buf", "lint"]),
     node("tidy", ["scripts/tidy.mjs"]),
+    node("unused exports", ["scripts/unused-exports.mjs"]),
   ]);
 }
 

@@ -153,6 +153,6 @@ function targetOf(request: IncomingMessage): URL {
   }
 }
 
-export function sourceOf({ remoteAddress, remotePort }: Socket): string {
+function sourceOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress}:${remotePort}`;
 }

@@ -31,7 +31,7 @@ export interface JournalKeeper {
 }
 
 /** How much a journal keeps: on Ashlar's own server at most, where the disk has room; in a cluster always. */
-export const journalBytesDefault = { own: 8 * 1024 ** 3, cluster: clusterJournalBytes } as const;
+const journalBytesDefault = { own: 8 * 1024 ** 3, cluster: clusterJournalBytes } as const;
 const replicasMax = 3;
 
 export function createJournalKeeper(deps: JournalKeeperDeps): JournalKeeper {

@@ -49,7 +49,7 @@ const fixed = [
 ] as const satisfies readonly (keyof StreamSpec)[];
 
 /** Why a stream must not be used as the journal of `wanted`, for people; empty: it may. */
-export function journalFaults(wanted: WantedJournal, { spec, dangers }: StreamInfo): readonly string[] {
+function journalFaults(wanted: WantedJournal, { spec, dangers }: StreamInfo): readonly string[] {
   const right = journalSpec(wanted, { maxBytes: 1, replicas: 1 });
   const wrong = fixed.filter((field) => JSON.stringify(right[field]) !== JSON.stringify(spec[field]));
   const faults = wrong.map(

@@ -31,7 +31,7 @@ const fullShare = 0.7;
 /** Each remembered id takes about so much of a broker's memory. */
 const idBytes = 270;
 /** More remembered ids than this are a problem. */
-export const rememberedIdsMax = 1_000_000;
+const rememberedIdsMax = 1_000_000;
 
 /** Looks until it is closed. */
 export function watchJournals(deps: JournalWatchDeps): JournalWatch {
@@ -126,7 +126,7 @@ async function rememberedLines(
 }
 
 /** How many messages came within the window: at most so many ids are remembered. */
-export async function rememberedIds(
+async function rememberedIds(
   bus: Pick<Bus, "directGet">,
   { service, info }: FoundJournal,
   nowMs: number,

@@ -67,7 +67,7 @@ function readFilter(filter: TapFilter): TapFilter {
 }
 
 /** The answer about calls to or from `service`; "": all. */
-export function renderTraffic(view: TrafficView, service: string): WatchTrafficResponse {
+function renderTraffic(view: TrafficView, service: string): WatchTrafficResponse {
   const { timeMs, windowMs, pairs, proxies, answering, silent } = view;
   const asked = service === "" ? pairs : pairs.filter((pair) => pair.caller === service || pair.service === service);
   return {

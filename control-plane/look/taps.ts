@@ -21,7 +21,7 @@ export interface TappedBatch {
 }
 
 /** The most taps at once. */
-export const tapsMax = 8;
+const tapsMax = 8;
 /** Calls that wait for a reader who is slower than they come. */
 const waitingMax = 2000;
 /** A reader hears at least so often, calls or none. */

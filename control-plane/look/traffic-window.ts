@@ -9,7 +9,7 @@ import {
 } from "../../core/look/look-model.js";
 import type { FleetWriter } from "../../core/wire/fleet.js";
 
-export const windowMsMax = 10_000;
+const windowMsMax = 10_000;
 const slotMs = 1000;
 /** The most kinds of calls that are told apart on each side; what comes above is counted as `other`. */
 const kindsMax = 5000;

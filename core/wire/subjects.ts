@@ -31,7 +31,7 @@ export const decisionSubject = (service: string, proxyId: string): string => `as
 
 /** The stream of a service's journal: entries, outcomes, resolutions and seals (decision 0042). */
 export const journalStream = (service: string): string => `ASHLAR_JOURNAL_${service}`;
-export const journalRecordKinds = ["entry", "outcome", "resolution", "letgo", "seal"] as const;
+const journalRecordKinds = ["entry", "outcome", "resolution", "letgo", "seal"] as const;
 export type JournalRecordKind = (typeof journalRecordKinds)[number];
 /** Everything below it is in the stream of the service's journal. */
 export const journalPrefix = (service: string): string => `ashlar.journal.${service}`;

@@ -105,7 +105,7 @@ async function readProof(
 }
 
 /** Fails with `unavailable`. */
-export async function readKeyFiles(files: EgressKey): Promise<{ readonly cert: string; readonly key: string }> {
+async function readKeyFiles(files: EgressKey): Promise<{ readonly cert: string; readonly key: string }> {
   const read = async (path: string): Promise<string> => {
     try {
       return await readFile(path, "utf8");

@@ -12,8 +12,8 @@ export interface ResolvedHost {
 }
 
 /** An answer is good for so long at the least and at the most, whatever it says, in milliseconds. */
-export const ttlMsMin = 5000;
-export const ttlMsMax = 300_000;
+const ttlMsMin = 5000;
+const ttlMsMax = 300_000;
 const addressesMax = 64;
 /** What a server says that knows that there is no such address. */
 const isNone: ReadonlySet<string | undefined> = new Set(["ENODATA", "ENOTFOUND"]);

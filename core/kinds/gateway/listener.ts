@@ -9,7 +9,7 @@ import { maybe, optional, type RecordOf, record, required } from "../record.js";
 import { duration, text, wholeNumber } from "../types.js";
 
 /** The protocols of outside clients. */
-export const edgeProtocols = ["connect", "grpc", "grpc-web"] as const;
+const edgeProtocols = ["connect", "grpc", "grpc-web"] as const;
 export type EdgeProtocol = (typeof edgeProtocols)[number];
 
 const protocol = text({

@@ -1,6 +1,6 @@
 /** Messages as gRPC, gRPC-Web and Connect frame them: a byte of flags, a length of four bytes, the message. */
 
-export const frameHeadBytes = 5;
+const frameHeadBytes = 5;
 /** The message is compressed. */
 export const compressed = 1;
 

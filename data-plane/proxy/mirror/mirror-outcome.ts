@@ -4,7 +4,7 @@
  * side takes, no connection, no answer in time, the call was cancelled or ended before its request was complete, or the other side gave the
  * copy up.
  */
-export const mirrorOutcomes = [
+const mirrorOutcomes = [
   "answered",
   "no-instance",
   "full",
