@@ -50,7 +50,7 @@ def generate(protos, out):
     os.mkdir(rpc)
     with open(os.path.join(rpc, "rpc_status.proto"), "w", encoding="utf-8") as file:
         file.write(RPC_PROTO)
-    names = [f"ashlar/v1/{name}.proto" for name in ("admin", "audit", "decision", "fleet", "records", "trust")]
+    names = [f"ashlar/v1/{name}" for name in sorted(os.listdir(os.path.join(protos, "ashlar/v1")))]
     args = ["protoc", f"-I{protos}", f"-I{WELL_KNOWN}", f"-I{rpc}", f"--python_out={out}", f"--grpc_python_out={out}"]
     if protoc.main([*args, *names, "rpc_status.proto"]) != 0:
         sys.exit("protoc failed")

@@ -11,8 +11,8 @@ export const egress = (name: string): fc.Arbitrary<Egress> =>
       kind: fc.constant("Egress" as const),
       name: fc.constant(name),
       methods: some(["a.A/One", "a.A/Two", "a.B/One"], 1),
-      idempotent: some(["a.A/One", "a.B/*"], 0),
-      noSideEffects: some(["a.A/Two", "*"], 0),
+      idempotent: some(["a.A/One", "a.B/*"], 1),
+      noSideEffects: some(["a.A/Two", "*"], 1),
     },
     { requiredKeys: ["kind", "name", "methods"] },
   );
