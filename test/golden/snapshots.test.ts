@@ -55,6 +55,10 @@ describe("policy keeps its bytes and digests", () => {
     expectGolden("journal.txt", describeSnapshot(objectsIn([join(folder, "journal.yaml")])));
   });
 
+  test("who may replay a journal, and clients whose mark counts", () => {
+    expectGolden("replay.txt", describeSnapshot(objectsIn([join(folder, "replay.yaml")])));
+  });
+
   test("with what may be about a service or the mesh", () => {
     expectGolden("telemetry.txt", describeSnapshot(objectsIn([join(folder, "telemetry.yaml")])));
   });

@@ -25,7 +25,15 @@ const fieldsOf = (message: string): readonly FieldDescriptor[] => definition[`as
 const camel = (name: string): string => name.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase());
 
 /** What each of the golden policies holds. */
-const golden = ["every-kind.yaml", "traffic.yaml", "edge.yaml", "journal.yaml", "telemetry.yaml"];
+const golden = [
+  "every-kind.yaml",
+  "traffic.yaml",
+  "edge.yaml",
+  "egress.yaml",
+  "journal.yaml",
+  "replay.yaml",
+  "telemetry.yaml",
+];
 const policies = golden.map((name) => {
   const file = join("test", "golden", "snapshots", name);
   return parsePolicyFiles([{ name: file, content: readFileSync(file, "utf8") }]).objects;
