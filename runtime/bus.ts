@@ -65,7 +65,7 @@ export interface StreamSpec {
   readonly discardNewPerSubject: boolean;
   readonly maxMessagesPerSubject: number | undefined;
   readonly maxBytes: number | undefined;
-  /** Of all messages; undefined: as many as there is room for. */
+  /** The most bytes of all messages together; undefined: as many as there is room for. */
   readonly maxMessages?: number | undefined;
   /** The most bytes of one message, its headers included; undefined: not known yet. */
   readonly maxMessageBytes: number | undefined;

@@ -17,9 +17,9 @@ import { descriptorSet } from "../../proto/gen/descriptors.js";
 export type { JsonValue };
 
 export interface JsonMethod {
-  /** As the RPC is called: "GetStatus". */
+  /** The name of the RPC: "GetStatus". */
   readonly name: string;
-  /** As its handler is called: "getStatus". */
+  /** The name of its handler: "getStatus". */
   readonly handlerName: string;
   readonly streams: boolean;
   /** Reads a request; fails with `invalid_argument` for what is none, and for a field that this version does not know. */

@@ -26,7 +26,7 @@ export interface TrafficView {
   readonly pairs: readonly TrafficPair[];
   /** Live proxies. */
   readonly proxies: number;
-  /** Of those, how many tell what they count. */
+  /** How many of those tell what they count. */
   readonly answering: number;
   /** Live proxies that do not. */
   readonly silent: readonly string[];

@@ -51,7 +51,7 @@ const recordsKept = 200_000;
 
 interface Record {
   readonly digest: Digest;
-  /** Of an entry: who wrote it. */
+  /** Who wrote the entry. */
   readonly proxyId: string | undefined;
 }
 

@@ -3,7 +3,7 @@ import { parseSpiffeId, type SpiffeId } from "../identity.js";
 import { journalKeyBytesMax } from "../wire/journal/entry.js";
 
 export interface ReplayedWrite {
-  /** Of its entry in the journal. */
+  /** The sequence of its entry in the journal. */
   readonly sequence: number;
   /** Who called when the write was journaled. */
   readonly caller: SpiffeId;

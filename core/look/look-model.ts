@@ -77,7 +77,7 @@ export interface TappedCall {
   readonly tookMs: number;
   readonly revision: number;
   readonly decision: string;
-  /** Of a call that the called service's proxy tells: which try it was, from 1; else how many there were. */
+  /** Which try it was, from 1, if the called service's proxy tells it; else how many tries there were. */
   readonly attempts: number;
   readonly traceId: string;
 }

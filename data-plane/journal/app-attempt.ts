@@ -20,7 +20,7 @@ export interface AppResponse {
   readonly trailers: readonly Field[];
   /** undefined: there was no room for it. */
   readonly bytes: Uint8Array | undefined;
-  /** Of its messages as gRPC frames them. */
+  /** The digest of its messages as gRPC frames them. */
   readonly digest: Digest;
   readonly length: number;
 }

@@ -1,6 +1,6 @@
 /** The memory that journaled writes of one process have together: requests, from their first byte on, and responses. */
 
-/** Of a process; workers share it in equal parts. */
+/** The bytes of a proxy; workers share them in equal parts. */
 export const roomBytesDefault = 128 * 1024 * 1024;
 /** What each write takes for its response before anything is appended, so that an ordinary one surely finds room. */
 export const responseReserveBytes = 16 * 1024;

@@ -32,7 +32,7 @@ service Payments {
 }
 `;
 
-/** As a compiler writes it. */
+/** The file as a compiler writes it. */
 const descriptorSet = toBinary(
   FileDescriptorSetSchema,
   create(FileDescriptorSetSchema, {

@@ -14,7 +14,7 @@ export interface Verdict {
 }
 
 export interface Check {
-  /** Of the table of checks. */
+  /** The number of its row in the table of checks. */
   readonly row: number;
   readonly name: string;
   /** The recording upstream must see nothing. */

@@ -73,7 +73,7 @@ export class Mesh {
   readonly dir = mkdtempSync(join(tmpdir(), "ashlar-checks-"));
   readonly proxies: MeshProxy[] = [];
   readonly #released: MeshProxy[] = [];
-  /** Of the build. */
+  /** The folder of the build. */
   readonly root: string;
   #up: Child | undefined;
   #files = 0;

@@ -114,7 +114,7 @@ const oneByteFrames: Trouble = async (socket, signal) => {
   return caller.wrong;
 };
 
-/** As grpc-go's bandwidth estimator does on both sides: a PING and WINDOW_UPDATEs for each DATA frame. */
+/** Sends what grpc-go's bandwidth estimator sends on both sides: a PING and WINDOW_UPDATEs for each DATA frame. */
 const estimators: Trouble = async (socket, signal) => {
   const caller = new Caller(socket, signal);
   const rate = often(150, (_caller, peer) => {
@@ -148,7 +148,7 @@ const malformedAnswers = often(50, (caller, peer) => {
   return caller.ends(peer, stream, "13");
 });
 
-/** Of another service than the bystanders call. */
+/** Ends applications of another service than the bystanders call. */
 const dyingApplications = often(20, async (caller, peer) => {
   const stream = caller.open(peer, "Unary", { ":authority": "wild", "x-answer": "die" });
   peer.send(data(stream.id, message("x"), true));

@@ -33,7 +33,7 @@ const thief = pki.issue("payments", "thief");
 const reader = pki.reader();
 const everything = { publish: [">"], subscribe: [">"] };
 let nats: TestNats;
-/** Of the thief, whom the broker forbids nothing. */
+/** The connection of the thief, whom the broker forbids nothing. */
 let bus: Bus;
 let plane: Bus;
 let fleet: FleetLoop;

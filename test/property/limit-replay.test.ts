@@ -120,7 +120,7 @@ function replay(candidate: CompiledUnit, own: CompiledUnit, batches: readonly De
   return going.result();
 }
 
-/** Of each record that came out otherwise, by id. */
+/** What each record that came out otherwise was, by id. */
 function flipsOf({ flips }: ReplayResult): Map<string, string> {
   return new Map(flips.flatMap(({ samples, after }) => samples.map((id) => [id, after] as const)));
 }

@@ -153,7 +153,7 @@ describe("hostile structure", () => {
   });
 
   const fill = (bytes: number, ...unit: number[]) => Buffer.alloc(bytes - (bytes % unit.length), Buffer.from(unit));
-  /** As deep as `bytes` allow, written from the inside. */
+  /** Returns sequences within each other, as deep as `bytes` allow, written from the inside. */
   function nest(bytes: number, tag: number): Buffer {
     let size = 0;
     const headers: Buffer[] = [];

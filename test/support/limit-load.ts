@@ -8,7 +8,7 @@ export interface LimitLoad {
   readonly perSecond: number;
   /** Load before a stretch counts. */
   readonly settleMs: number;
-  /** Of the stretch that is measured. */
+  /** Milliseconds of the stretch that is measured. */
   readonly forMs: number;
 }
 

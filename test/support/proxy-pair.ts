@@ -154,7 +154,7 @@ export class TestSide {
   readonly tls: TlsState;
   readonly decisions = new KeptDecisions();
   readonly tally = new ShadowTally();
-  /** Of everything. */
+  /** Records every call. */
   readonly recorder: CallRecorder;
   /** The time by which its deadlines are kept; tests may stop it or set it ahead. */
   nowMs: () => number = () => systemClock.monotonicMs();

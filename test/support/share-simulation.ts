@@ -8,11 +8,11 @@ export interface SimulationOptions {
   readonly limit: Limit;
   /** Proxies. */
   readonly members: number;
-  /** Of each proxy; with more than one, other proxies hear what they ask in all. */
+  /** How many workers each proxy has; with more than one, other proxies hear what they ask in all. */
   readonly workers?: number;
   readonly intervalMs?: number;
   readonly delayMs?: number;
-  /** Of messages, from 0 to 1. */
+  /** The share of messages that is lost, from 0 to 1. */
   readonly loss?: number;
   readonly seed?: number;
 }
@@ -48,7 +48,7 @@ export class ShareSimulation {
   #messages: Message[] = [];
   #state: number;
   nowMs = 0;
-  /** Of the last run, by member. */
+  /** What the last run admitted, by member. */
   admitted: number[] = [];
 
   constructor(options: SimulationOptions) {

@@ -2,7 +2,7 @@
 import { parseAllDocuments } from "yaml";
 
 export interface AllowRule {
-  /** As decisions name it: "payments-callers/allow[0]". */
+  /** The name that decisions give it: "payments-callers/allow[0]". */
   readonly rule: string;
   readonly service: string;
   /** A service, "gateway/NAME", a SPIFFE ID, or "*". */

@@ -2,7 +2,7 @@
 import type { TapBatch, TappedCall } from "../../api/traffic-messages.js";
 
 export interface ShownCall extends TappedCall {
-  /** Of no other call that is shown. */
+  /** A key that no other call that is shown has. */
   readonly key: number;
 }
 

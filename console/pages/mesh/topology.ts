@@ -6,7 +6,7 @@ import type { Policy } from "./policy.js";
 export type NodeKind = "service" | "gateway" | "egress" | "outside";
 
 export interface MeshNode {
-  /** As callers are named: "payments", "gateway/storefront", or a SPIFFE ID. */
+  /** The name of the caller: "payments", "gateway/storefront", or a SPIFFE ID. */
   readonly id: string;
   readonly kind: NodeKind;
   readonly versions: readonly MeshVersion[];
@@ -45,7 +45,7 @@ export interface Figures {
   readonly failedRate: number;
   /** The share of calls that neither failed nor were refused; 1 where there were none. */
   readonly success: number;
-  /** Of the kinds of calls, by how many there were: the middle one, and the slowest. */
+  /** The median of what the kinds of calls take, weighted by calls, and the p99 of the slowest kind, in milliseconds. */
   readonly p50Ms: number;
   readonly p99Ms: number;
 }

@@ -25,7 +25,7 @@ const listeners: readonly Listener[] = [
   { row: 42, name: "admin", method: "/ashlar.v1.AdminService/PublishRevision" },
 ];
 
-/** Of the admin listener the attacker knows the key of one proxy: without a certificate the handshake ends. */
+/** At the admin listener the attacker has the key of one proxy: without a certificate the handshake ends. */
 function portOf({ mesh, strangerCredentials }: Arena, { name, method }: Listener): AttackedPort {
   const ready = JSON.parse(readFileSync(join(mesh.data, "ready.json"), "utf8")) as Record<string, string>;
   const [host = "", port = ""] = (ready[name] ?? "").split(":");

@@ -67,7 +67,7 @@ async function offer(
   }
   return asked;
 }
-/** As it arrives: encoded and read again. */
+/** The offer as it arrives: encoded and read again. */
 const send = (proxyId: string, content: OfferContent) =>
   desk.take(proxyId, parseOfferContent(encodeOfferContent(content)));
 

@@ -36,7 +36,7 @@ function encode(encoder: HpackEncoder, block: FieldBlock): Uint8Array {
   return out.slice(0, encoder.end());
 }
 
-/** Of a Huffman-coded string of 254 bytes to 16 KiB (RFC 7541, 5.2). */
+/** The prefix of a Huffman-coded string of 254 bytes to 16 KiB (RFC 7541, 5.2). */
 function stringHead(length: number): Uint8Array {
   const rest = length - 127;
   return Uint8Array.of(

@@ -34,7 +34,7 @@ const rethrow = (error: unknown): void => {
 const pseudo = [":method", "POST", ":scheme", "https", ":path", "/a.B/C", ":authority", "payments"];
 const rest = ["content-type", "application/grpc+proto", "te", "trailers"];
 
-/** As the engine and then the proxy read it. */
+/** Reads it as the engine and then the proxy do. */
 function parse(...raw: string[]) {
   const fields = new FieldBlock();
   for (let index = 0; index < raw.length; index += 2) fields.add(raw[index] ?? "", raw[index + 1] ?? "");

@@ -55,7 +55,7 @@ async function status(peer: RawPeer, answer?: string): Promise<string | undefine
 
 const bystander = () => status(others);
 
-/** Of both proxies: what connections ended for. */
+/** What connections of both proxies ended for. */
 function ended(): string[] {
   return refusalReasons.filter((reason) =>
     [pair.caller, pair.callee].some(({ engine }) => engine.counters.ended(reason) > 0),

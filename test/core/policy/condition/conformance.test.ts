@@ -18,7 +18,7 @@ function judge({ expression, scope, expected }: CelCase): "agrees" | { left: str
   return !(outcome instanceof Failure) && same(outcome, expected.value) ? "agrees" : { wrong: outcome };
 }
 
-/** As the specification compares results: of one kind, and NaN is NaN. */
+/** Compares results as the specification does: of one kind, and NaN is NaN. */
 function same(a: Value, b: Value): boolean {
   return typeof a === typeof b && (areEqual(a, b, unbounded) || (Number.isNaN(a) && Number.isNaN(b)));
 }
