@@ -36,7 +36,7 @@ interface Entry {
 
 /** So many services join and open their files at the same time. */
 const startsAtOnce = 4;
-/** Once a successor has taken one service over, those that it does not take within this stop. */
+/** Services that a successor has not taken so long after it took the last one stop. */
 const takenWithinMs = 30_000;
 const retry = { msMin: 1000, msMax: 60_000 };
 
@@ -45,7 +45,8 @@ export class Host {
   readonly #signal: AbortSignal;
   readonly #entries = new Map<string, Entry>();
   readonly #whenOver: (() => void)[] = [];
-  #handedOver = false;
+  /** How many services a successor has taken over. */
+  #handedOver = 0;
   /** Resolves when a successor has taken the first service over. */
   readonly succeeded: Promise<void>;
   #succeed: () => void = () => {};
@@ -72,10 +73,14 @@ export class Host {
    * file that `config` names.
    */
   async add(config: ProxyConfig, token?: string): Promise<RunningProxy | undefined> {
+    const { service } = config;
+    const before = this.#entries.get(service);
     try {
       return await this.#start(config, token);
     } catch (error) {
-      if (this.#entries.get(config.service)?.proxy.state === "failed") this.#entries.delete(config.service);
+      if (this.#entries.get(service)?.proxy.state !== "failed") throw error; // another one runs
+      if (before === undefined) this.#entries.delete(service);
+      else this.#entries.set(service, before); // it is tried again as before
       throw error;
     }
   }
@@ -161,11 +166,14 @@ export class Host {
     }
   }
 
+  /** A successor has taken one service over. It may have many to start: the time counts from the last one. */
   #beSucceeded(): void {
-    if (this.#handedOver) return;
-    this.#handedOver = true;
+    this.#handedOver += 1;
+    const count = this.#handedOver;
     this.#succeed();
-    void this.#deps.clock.sleep(takenWithinMs, this.#signal).then(() => this.#stopRest());
+    void this.#deps.clock.sleep(takenWithinMs, this.#signal).then(() => {
+      if (this.#handedOver === count) this.#stopRest();
+    });
   }
 
   #ended(entry: Entry): void {
@@ -182,7 +190,7 @@ export class Host {
   }
 
   #look(): void {
-    if (!this.#signal.aborted && !this.#handedOver) return;
+    if (!this.#signal.aborted && this.#handedOver === 0) return;
     if ([...this.#entries.values()].some(({ proxy }) => proxy.state !== "failed")) return;
     for (const tell of this.#whenOver.splice(0)) tell();
   }

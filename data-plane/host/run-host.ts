@@ -5,6 +5,7 @@ import { systemClock } from "../../runtime/clock.js";
 import { createLogger, type LogFormat, type Logger } from "../../runtime/log.js";
 import { openStatusServer, type StatusServer } from "../../runtime/status-server.js";
 import { releaseYoungSpace } from "../../runtime/young-space.js";
+import type { RunningProxy } from "../app.js";
 import type { ProxyConfig } from "../config.js";
 import { renderListening } from "../listening.js";
 import { render } from "../render-address.js";
@@ -28,6 +29,7 @@ export async function runHost(config: HostConfig, format: LogFormat, log: Logger
   const { primary } = config;
   const kept = new KeptServices(config.dataDir);
   const further = await furtherServices(config, kept, log);
+  const failed = new AbortController();
   const others = () => host.services.filter(({ service }) => service !== primary?.service);
   const host: Host = new Host(
     {
@@ -43,16 +45,33 @@ export async function runHost(config: HostConfig, format: LogFormat, log: Logger
         ...(primary === undefined ? {} : { besides: (own) => mergedStatus(own, primary.service, others) }),
       },
     },
-    signal,
+    AbortSignal.any([signal, failed.signal]),
   );
-  const running = primary === undefined ? undefined : await host.add(primary);
-  if (primary !== undefined && running === undefined) return; // asked to stop before it had joined
-  const adding = host.addAll(further);
-  if (primary === undefined) await adding;
-  releaseYoungSpace();
-  const status = primary === undefined ? await serveAlone(config, host) : undefined;
+  try {
+    const running = primary === undefined ? undefined : await host.add(primary);
+    if (primary !== undefined && running === undefined) return; // asked to stop before it had joined
+    const adding = host.addAll(further);
+    if (primary === undefined) await adding;
+    releaseYoungSpace();
+    await serve(config, host, kept, running, log);
+  } catch (error) {
+    failed.abort(); // those that serve already drain
+    await host.over;
+    throw error;
+  }
+}
+
+/** Opens what is of the process, says that it is ready, and resolves when every proxy has stopped. */
+async function serve(
+  config: HostConfig,
+  host: Host,
+  kept: KeptServices,
+  running: RunningProxy | undefined,
+  log: Logger,
+): Promise<void> {
+  const status = config.primary === undefined ? await serveAlone(config, host) : undefined;
   const closers: { close(): void }[] = status === undefined ? [] : [status];
-  if (primary?.edge === undefined) closers.push(await openControl(config, host, kept, log));
+  if (config.primary?.edge === undefined) closers.push(await openControl(config, host, kept, log));
   process.stdout.write(
     running === undefined ? describeAll(host, status) : `ready ${renderListening(running.listening)}\n`,
   );

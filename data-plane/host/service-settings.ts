@@ -79,6 +79,8 @@ export function parseServiceSettings(
     });
     throw new AshlarError("invalid_argument", lines.join("\n"));
   }
+  if (settings.token === "-")
+    throw new AshlarError("invalid_argument", `${where}: token: expected a file; standard input is for one service`);
   const { HOME, XDG_STATE_HOME } = host.env;
   const data = join(servicesFolder(host.dataDir), name ?? "unknown");
   const sources = {

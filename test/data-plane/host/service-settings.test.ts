@@ -70,6 +70,11 @@ describe("what is refused, with the place", () => {
       'f:3: a: "log-level" is given once, for the process',
     ],
     ["a bad value", { service: "a", inbound: "nowhere" }, 'f:3: a: --inbound: expected HOST:PORT, got "nowhere"'],
+    [
+      "standard input for a token",
+      { service: "a", token: "-" },
+      "f:3: a: token: expected a file; standard input is for one",
+    ],
     ["a bad name", { service: "A_b" }, 'f:3: A_b: --service: expected 1 to 63 of a-z, 0-9 and "-", got "A_b"'],
     [
       "an open address",
