@@ -1,17 +1,16 @@
+import { untilAborted } from "../runtime/abort.js";
+
 /** Yields what comes until `left` resolves. The source is not waited for then: whoever opened it closes it. */
 export async function* untilLeft<Item>(
   items: AsyncIterable<Item>,
   left: Promise<void>,
 ): AsyncGenerator<Item, void, undefined> {
   const iterator = items[Symbol.asyncIterator]();
-  const end = left.then(() => ({ done: true, value: undefined }) as const);
+  const end = new AbortController();
+  void left.then(() => end.abort());
   for (;;) {
-    const next = iterator.next();
-    const { done, value } = await Promise.race([next, end]);
-    if (done === true) {
-      next.catch(() => {}); // its connection is closed now
-      return;
-    }
-    yield value;
+    const next = await untilAborted(iterator.next(), end.signal);
+    if (next === undefined || next.done === true) return;
+    yield next.value;
   }
 }

@@ -15,3 +15,14 @@ export function onAbort(signal: AbortSignal, listener: () => void): () => void {
 export function whenAborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => void onAbort(signal, resolve));
 }
+
+/**
+ * Resolves or rejects as `work` does, or resolves with undefined once `signal` aborts. Nothing of `work` is held afterwards:
+ * Promise.race beside a promise that stays open would hold every answer of a stream until that promise settles.
+ */
+export function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  return new Promise((resolve, reject) => {
+    const off = onAbort(signal, () => resolve(undefined));
+    work.finally(() => off()).then(resolve, reject);
+  });
+}

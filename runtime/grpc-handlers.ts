@@ -11,7 +11,7 @@ import type {
 import { AshlarError, messageOf, unreachable } from "../core/errors.js";
 import type { SpiffeId } from "../core/identity.js";
 import { fieldsCountMax, hasMoreFields } from "../core/wire/strict.js";
-import { onAbort } from "./abort.js";
+import { untilAborted } from "./abort.js";
 import { CallerWatch } from "./caller-watch.js";
 import { toGrpcStatus } from "./grpc-status.js";
 import type { Logger } from "./log.js";
@@ -221,16 +221,15 @@ async function runServerStreaming(
   try {
     const context = createContext(call, judge, controller, caller);
     const responses = method.handle(requestOf(call), context)[Symbol.asyncIterator]();
-    // a handler that waits without looking at the signal is ended here
-    const gone = new Promise<undefined>((resolve) => onAbort(context.signal, () => resolve(undefined)));
     for (;;) {
-      const next = await Promise.race([responses.next(), gone]);
+      // a handler that waits without looking at the signal is ended here
+      const next = await untilAborted(responses.next(), context.signal);
       if (next === undefined || context.signal.aborted) {
         responses.return?.()?.catch((error: unknown) => logFault(error, call, judge));
         return caller.throwIfRefused();
       }
       if (next.done === true) break;
-      if (!call.write(next.value)) await Promise.race([drained(call), gone]);
+      if (!call.write(next.value)) await untilAborted(drained(call), context.signal);
     }
     call.end();
   } catch (error) {

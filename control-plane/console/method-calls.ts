@@ -4,7 +4,7 @@
  */
 import { AshlarError, isAshlarError, messageOf } from "../../core/errors.js";
 import { fieldsCountMax, hasMoreFields } from "../../core/wire/strict.js";
-import { onAbort } from "../../runtime/abort.js";
+import { untilAborted } from "../../runtime/abort.js";
 import type { BoundService, CallContext } from "../../runtime/grpc-handlers.js";
 import { tellable } from "../../runtime/grpc-status.js";
 import type { Logger } from "../../runtime/log.js";
@@ -53,11 +53,10 @@ export class MethodCalls {
     try {
       if (bound?.kind !== "server-streaming") throw new AshlarError("internal", `${name} is not bound as a stream`);
       const answers = bound.handle(this.#read(method, request), contextOf(name, call))[Symbol.asyncIterator]();
-      // a handler that waits without looking at the signal is ended here
-      const gone = new Promise<undefined>((resolve) => onAbort(call.signal, () => resolve(undefined)));
       try {
         for (;;) {
-          const next = await Promise.race([answers.next(), gone]);
+          // a handler that waits without looking at the signal is ended here
+          const next = await untilAborted(answers.next(), call.signal);
           if (next === undefined || next.done === true) return;
           yield this.#render(method, next.value);
         }

@@ -8,6 +8,7 @@ import { WatchActivationsResponse } from "../../../proto/gen/ashlar/v1/admin.js"
 import { onAbort } from "../../../runtime/abort.js";
 import { type CallContext, serverStreaming, unary } from "../../../runtime/grpc-handlers.js";
 import { ann, type ConsoleSettings, openEvents, openTestConsole, type TestConsole } from "../../support/console.js";
+import { countHeld } from "../../support/held.js";
 import { until } from "../../support/processes.js";
 
 let console: TestConsole;
@@ -17,6 +18,7 @@ let fails: AshlarError | undefined;
 /** Handlers of streams that have begun and not ended. */
 let following = 0;
 let epochs = 3;
+let answered: WeakRef<object>[] = [];
 
 const openConsole = (settings: ConsoleSettings = {}) =>
   openTestConsole(
@@ -29,8 +31,11 @@ const openConsole = (settings: ConsoleSettings = {}) =>
       watchActivations: serverStreaming(async function* (request: { fromEpoch: number }, context: CallContext) {
         following += 1;
         try {
-          for (let epoch = Math.max(1, request.fromEpoch); epoch <= epochs; epoch += 1)
-            yield WatchActivationsResponse.fromPartial({ activation: { epoch } });
+          for (let epoch = Math.max(1, request.fromEpoch); epoch <= epochs; epoch += 1) {
+            const answer = WatchActivationsResponse.fromPartial({ activation: { epoch } });
+            if (epochs <= 1000) answered.push(new WeakRef(answer));
+            yield answer;
+          }
           if (request.fromEpoch > 0) return;
           await new Promise<void>((resolve) => onAbort(context.signal, resolve));
         } finally {
@@ -42,7 +47,7 @@ const openConsole = (settings: ConsoleSettings = {}) =>
   );
 
 beforeEach(async () => {
-  [asked, services, fails, following, epochs] = [0, ["a"], undefined, 0, 3];
+  [asked, services, fails, following, epochs, answered] = [0, ["a"], undefined, 0, 3, []];
   console = await openConsole();
 });
 afterEach(() => console.close());
@@ -58,6 +63,15 @@ describe("what a stream carries", () => {
     expect(stream.headers["content-type"]).toBe("text/event-stream; charset=utf-8");
     expect(stream.text.match(/^event: \w+$/gm)).toEqual(["event: message", "event: message", "event: end"]);
     expect(epochsIn(stream.text)).toEqual([2, 3]);
+  });
+
+  test("answers that were sent are not held while the stream goes on", async () => {
+    epochs = 300;
+    const stream = await open("/api/watch?topic=activations");
+    await stream.has(/"epoch":300/);
+    expect(answered).toHaveLength(300);
+    expect(await countHeld(answered)).toBeLessThan(10);
+    expect(following).toBe(1);
   });
 
   test("topics beside each other, each named; what is asked again is sent where it differs", async () => {
