@@ -1,22 +1,6 @@
 /** Asks the control plane that served this page. */
+import { CallError } from "./call-error.js";
 import { type AnswerOf, type Session, session, type Unary, unary } from "./methods.js";
-
-/** An answer that is not the one that was asked for. `code` is Ashlar's error code, or one of the first three here. */
-export class CallError extends Error {
-  readonly code: string;
-
-  constructor(code: string, message: string) {
-    super(message);
-    this.name = "CallError";
-    this.code = code;
-  }
-}
-
-/** True if nobody is signed in any more. */
-export const isSignedOut = (error: unknown): boolean => error instanceof CallError && error.code === "signed_out";
-
-/** True if no answer came at all. */
-export const isDisconnected = (error: unknown): boolean => error instanceof CallError && error.code === "disconnected";
 
 async function ask(path: string, init: RequestInit): Promise<unknown> {
   let response: Response;

@@ -1,7 +1,8 @@
 /** What every page shows a part of: the state of the mesh, followed live. */
 import { createContext } from "preact";
 import { useContext, useEffect, useState } from "preact/hooks";
-import { call, isSignedOut } from "../api/client.js";
+import { isSignedOut } from "../api/call-error.js";
+import { call } from "../api/client.js";
 import { follow } from "../api/events.js";
 import type { Status } from "../api/messages.js";
 import type { Session } from "../api/methods.js";

@@ -6,7 +6,7 @@ import { layOut, packedAbove, pathOf } from "../../console/pages/mesh/layout.js"
 import { coversMethod, parsePolicy, rulesBetween } from "../../console/pages/mesh/policy.js";
 import { addRefusals, explainRefusal, isCaller, noRefusals } from "../../console/pages/mesh/refusal-list.js";
 import { addCalls, noCalls } from "../../console/pages/mesh/tapped-calls.js";
-import { buildTopology, figuresOf, stateOfEdge } from "../../console/pages/mesh/topology.js";
+import { buildTopology, figuresOf, keepEdges, type MeshEdge, stateOfEdge } from "../../console/pages/mesh/topology.js";
 import { centreOn, fitView, scaleMax, scaleMin, viewByKey, zoomAt } from "../../console/pages/mesh/viewport.js";
 import { policyYaml } from "../support/console/fixture-policy.js";
 
@@ -101,6 +101,30 @@ describe("the topology", () => {
       p99Ms: 30,
     });
     expect(figuresOf([], 0)).toEqual({ rate: 0, refusedRate: 0, failedRate: 0, success: 1, p50Ms: 0, p99Ms: 0 });
+  });
+});
+
+describe("edges that were seen", () => {
+  const service = (name: string) => `kind: Service\nname: ${name}\nmethods: [m]\n---\n`;
+  const allow = (from: string) => `kind: Authorization\nname: to-b\nservice: b\nallow:\n  - ${from}\n`;
+  const seen = (allowed: string, kept: Map<string, MeshEdge>, calls = 0, named = ["a", "b"]) => {
+    const now = parsePolicy(named.map(service).join("") + allowed);
+    const built = buildTopology(now, [], { windowMs: 1000, pairs: calls > 0 ? [pair("a", "b", { calls })] : [] });
+    return keepEdges(built, kept, now).edges.map((edge) => [edge.id, stateOfEdge(edge)]);
+  };
+
+  test("stay at rest, and are not called allowed once no rule allows them", () => {
+    const kept = new Map<string, MeshEdge>();
+    expect(seen(allow("from: [a]"), kept, 7)).toEqual([["a → b", "busy"]]);
+    expect(seen(allow("from: [a]"), kept)).toEqual([["a → b", "idle"]]);
+    expect(seen("", kept)).toEqual([["a → b", "barred"]]);
+    expect(seen(allow("methods: [m]"), kept)).toEqual([["a → b", "idle"]]);
+  });
+
+  test("go with the boxes at their ends", () => {
+    const kept = new Map<string, MeshEdge>();
+    seen(allow("from: [a]"), kept, 7);
+    expect([seen("", kept, 0, ["b"]), kept.size]).toEqual([[], 0]);
   });
 });
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
+import { CallError, orNotFound } from "../../console/api/call-error.js";
 import { faceOf, type Loaded, nothingYet, problemOf, step } from "../../console/state/loaded.js";
 import { parsePlace, renderPlace } from "../../console/state/place.js";
 import { keepTheme, nextTheme, parseTheme, readTheme } from "../../console/state/theme.js";
@@ -77,4 +78,12 @@ describe("the theme", () => {
     keepTheme(closed, "dark");
     expect(readTheme(closed)).toBe("system");
   });
+});
+
+test("what is not there may be shown as nothing, what could not be read may not", async () => {
+  const fails = (code: string) => orNotFound(Promise.reject(new CallError(code, "no")), "nothing");
+  expect(await fails("not_found")).toBe("nothing");
+  expect(await orNotFound(Promise.resolve("policy"), "nothing")).toBe("policy");
+  for (const code of ["unavailable", "limit", "disconnected"])
+    await expect(fails(code)).rejects.toMatchObject({ code });
 });

@@ -82,7 +82,7 @@ export function buildTopology(policy: Policy, services: readonly ServiceInfo[], 
     if (pair.caller === "" || pair.service === "" || pair.calls === 0) continue;
     edgeOf(pair.caller, pair.service).calls.push(pair);
   }
-  const open = new Set(policy.allows.filter(({ from }) => from.includes("*")).map(({ service }) => service));
+  const open = openServices(policy);
   const built = [...edges].map(
     ([id, { from, to, allowed, calls }]): MeshEdge => ({
       id,
@@ -95,6 +95,30 @@ export function buildTopology(policy: Policy, services: readonly ServiceInfo[], 
   );
   const nodes = [...kinds].map(([id, kind]) => buildNode(id, kind, policy, services, traffic));
   return { nodes: nodes.sort(byId), edges: built.sort(byId) };
+}
+
+/** The services that some rule opens to every caller. */
+const openServices = ({ allows }: Policy): ReadonlySet<string> =>
+  new Set(allows.filter(({ from }) => from.includes("*")).map(({ service }) => service));
+
+/** Edges that were seen stay, at rest, so that the picture does not jump when calls pause; at most so many. */
+const keptMax = 2000;
+const rest: Figures = { rate: 0, refusedRate: 0, failedRate: 0, success: 1, p50Ms: 0, p99Ms: 0 };
+
+/**
+ * Returns `topology` with the edges of `kept` that it lacks, and keeps its own there. No rule names the two ends of such an
+ * edge any more, whatever was true when it was seen: only a rule for every caller still allows it.
+ */
+export function keepEdges(topology: Topology, kept: Map<string, MeshEdge>, policy: Policy): Topology {
+  const there = new Set(topology.edges.map(({ id }) => id));
+  const nodes = new Set(topology.nodes.map(({ id }) => id));
+  for (const [id, { from, to }] of kept) if (!nodes.has(from) || !nodes.has(to)) kept.delete(id);
+  for (const edge of topology.edges) if (kept.size < keptMax) kept.set(edge.id, edge);
+  const gone = [...kept.values()].filter(({ id }) => !there.has(id));
+  if (gone.length === 0) return topology;
+  const open = openServices(policy);
+  const resting = gone.map((edge) => ({ ...edge, allowed: open.has(edge.to), figures: rest, calls: [] }));
+  return { ...topology, edges: [...topology.edges, ...resting] };
 }
 
 const byId = (a: { readonly id: string }, b: { readonly id: string }): number => (a.id < b.id ? -1 : 1);

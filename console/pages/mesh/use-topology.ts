@@ -1,5 +1,6 @@
 /** What the picture is made of, live: policy, services, and the traffic of the last seconds. */
 import { useEffect, useMemo, useState } from "preact/hooks";
+import { orNotFound } from "../../api/call-error.js";
 import { call } from "../../api/client.js";
 import { follow } from "../../api/events.js";
 import type { WatchedTraffic } from "../../api/traffic-messages.js";
@@ -7,7 +8,7 @@ import type { Loaded } from "../../state/loaded.js";
 import { useLoaded } from "../../state/use-loaded.js";
 import { useMesh } from "../../state/use-mesh.js";
 import { noPolicy, type Policy, parsePolicy } from "./policy.js";
-import { buildTopology, type MeshEdge, type Topology } from "./topology.js";
+import { buildTopology, keepEdges, type MeshEdge, type Topology } from "./topology.js";
 
 export interface LiveTopology {
   readonly loaded: Loaded<Topology>;
@@ -17,9 +18,6 @@ export interface LiveTopology {
   /** Why there is no traffic to see; empty: there is, or it is about to come. */
   readonly trafficProblem: string;
 }
-
-/** Edges that were seen stay, at rest, so that the picture does not jump when calls pause; at most so many. */
-const keptMax = 2000;
 
 export function useTopology(): LiveTopology {
   const { turn } = useMesh();
@@ -32,19 +30,19 @@ export function useTopology(): LiveTopology {
         {},
         {
           onEvent: setTraffic,
-          onEnd: (problem) => setTrafficProblem(problem ?? "The control plane ended the stream of traffic."),
+          onEnd: (problem) => {
+            setTraffic(undefined); // figures of before are not live any more
+            setTrafficProblem(problem ?? "The control plane ended the stream of traffic.");
+          },
         },
       ),
     [],
   );
   const load = async (signal: AbortSignal) => {
-    const [{ services }, yaml] = await Promise.all([
+    const [{ services }, { yaml }] = await Promise.all([
       call("ListServices", {}, signal),
       // Before anything was activated there is no policy to show.
-      call("GetRevision", {}, signal).then(
-        (answer) => answer.yaml,
-        () => "",
-      ),
+      orNotFound(call("GetRevision", {}, signal), { yaml: "" }),
     ]);
     return { services, policy: yaml === "" ? noPolicy : parsePolicy(yaml) };
   };
@@ -54,7 +52,7 @@ export function useTopology(): LiveTopology {
     if (known.value === undefined) return undefined;
     const { policy, services } = known.value;
     const built = buildTopology(policy, services, traffic ?? { windowMs: 0, pairs: [] });
-    return keepEdges(built, kept);
+    return keepEdges(built, kept, policy);
   }, [known.value, traffic, kept]);
   return {
     loaded: { ...known, value: topology },
@@ -63,15 +61,4 @@ export function useTopology(): LiveTopology {
     traffic,
     trafficProblem,
   };
-}
-
-const rest = { rate: 0, refusedRate: 0, failedRate: 0, success: 1, p50Ms: 0, p99Ms: 0 } as const;
-
-function keepEdges(topology: Topology, kept: Map<string, MeshEdge>): Topology {
-  const there = new Set(topology.edges.map(({ id }) => id));
-  const nodes = new Set(topology.nodes.map(({ id }) => id));
-  for (const edge of topology.edges) if (kept.size < keptMax) kept.set(edge.id, edge);
-  const gone = [...kept.values()].filter((edge) => !there.has(edge.id) && nodes.has(edge.from) && nodes.has(edge.to));
-  if (gone.length === 0) return topology;
-  return { ...topology, edges: [...topology.edges, ...gone.map((edge) => ({ ...edge, figures: rest, calls: [] }))] };
 }

@@ -1,5 +1,6 @@
 /** Proxies: what each evaluates and since when, who is behind and why; the parts of the control plane beside them. */
 import { useMemo, useState } from "preact/hooks";
+import { orNotFound } from "../../api/call-error.js";
 import { call } from "../../api/client.js";
 import { counted, renderCount } from "../../format/amounts.js";
 import { Check, Search } from "../../parts/controls.js";
@@ -20,7 +21,7 @@ async function load(signal: AbortSignal): Promise<readonly Row[]> {
   const [{ proxies }, convergence, { services }] = await Promise.all([
     call("ListProxies", {}, signal),
     // Before anything was activated nothing can be behind.
-    call("GetConvergence", {}, signal).catch(() => ({ proxies: [] })),
+    orNotFound(call("GetConvergence", {}, signal), { proxies: [] }),
     call("ListServices", {}, signal),
   ]);
   return buildLedger(proxies, convergence.proxies, services);
