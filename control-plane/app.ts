@@ -183,7 +183,7 @@ async function startParts(
   const noting = { audit, auditLog, approvalsRequired: base.config.approvals };
   const signing = { signer, name: authority.name, beforeSigning: activations };
   const activating = openActivating({
-    ...{ mesh, ...logs, ...noting, fleet, ...signing, clock, log },
+    ...{ mesh, bus, ...logs, ...noting, fleet, ...signing, clock, log },
     journals: journals.preparer,
   });
   cleanup.add(activating.stop);

@@ -142,6 +142,14 @@ export interface Freshness {
   readonly expiresMs: number;
 }
 
+/** Asks proxies to prepare a revision that is about to be activated. */
+export interface PrepareOrder {
+  readonly revision: PreparedRevision;
+  /** Unix milliseconds. */
+  readonly issuedMs: number;
+  readonly expiresMs: number;
+}
+
 // === Fleet ===
 
 export type { Label } from "./label.js";

@@ -20,6 +20,7 @@ const recordTypes = [
   "ashlar-journal-let-go",
   "ashlar-journal-seal",
   "ashlar-look",
+  "ashlar-prepare",
 ] as const;
 export type RecordType = (typeof recordTypes)[number];
 

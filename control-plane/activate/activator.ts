@@ -12,6 +12,7 @@ import { findRevision } from "../store/find-revision.js";
 import type { ActivateOptions, ActivatorDeps } from "./activate-options.js";
 import { commitActivation } from "./commit.js";
 import type { OperatorCaller } from "./operator-caller.js";
+import type { PrepareOrders } from "./prepare-orders.js";
 
 export interface Activated {
   readonly activation: Signed<Activation>;
@@ -35,7 +36,12 @@ export interface Activator {
   activate(options: ActivateOptions, caller: OperatorCaller, signal?: AbortSignal): Promise<Activated>;
 }
 
-export function createActivator(deps: ActivatorDeps): Activator {
+export interface PreparingDeps extends ActivatorDeps {
+  /** Asks proxies to prepare what is to be activated. */
+  readonly orders: PrepareOrders;
+}
+
+export function createActivator(deps: PreparingDeps): Activator {
   return {
     activate: (options, caller, signal) =>
       audited(
@@ -55,7 +61,7 @@ export function createActivator(deps: ActivatorDeps): Activator {
 }
 
 async function activate(
-  deps: ActivatorDeps,
+  deps: PreparingDeps,
   options: ActivateOptions,
   caller: OperatorCaller,
   signal: AbortSignal | undefined,
@@ -106,21 +112,23 @@ function renderRollout({ body }: Signed<Activation>): string {
 }
 
 async function waitUntilPrepared(
-  deps: ActivatorDeps,
+  deps: PreparingDeps,
   revision: Signed<Revision>,
   thresholdPercent: number,
   timeoutMs: number,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const { number } = revision.body;
-  checkIsKept(deps, revision, thresholdPercent);
+  const over = new AbortController();
+  const asking = deps.orders.ask(revision, over.signal);
   const { outcome, missing } = await waitForFleet(deps.fleet, deps.clock, {
     isThere: ({ heartbeat }) => isPrepared(heartbeat, revision.digest),
     isHopeless: ({ heartbeat }) => rejectionOf(heartbeat, revision.digest) !== undefined,
     percent: thresholdPercent === 0 ? 100 : thresholdPercent,
     timeoutMs,
     ...(signal && { signal }),
-  });
+  }).finally(() => over.abort());
+  await asking;
   if (outcome === "met") return;
   if (outcome === "stopped")
     throw new AshlarError("unavailable", `revision ${number} was not activated: the caller left`);
@@ -139,20 +147,14 @@ async function waitUntilPrepared(
   const total = deps.fleet.live().length;
   throw new AshlarError(
     "stale",
-    `revision ${number} was not activated: after ${timeoutMs} ms, ${missing.length} of ${total} live proxies have not prepared it: ${who}; wait, or use --threshold or --force`,
+    `revision ${number} was not activated: after ${timeoutMs} ms, ${missing.length} of ${total} live proxies have not prepared it: ${who}; ${whatToDo(deps, revision)}`,
   );
 }
 
-/** Nobody tells proxies to prepare what they no longer keep: waiting for them would be in vain. */
-function checkIsKept({ fleet, ledger }: ActivatorDeps, { digest, body }: Signed<Revision>, percent: number): void {
-  if (isKeptPrepared(digest, ledger.revisions.list(), ledger.activations.list())) return;
-  const live = fleet.live();
-  const ready = live.filter(({ heartbeat }) => isPrepared(heartbeat, digest)).length;
-  if (ready * 100 >= live.length * (percent === 0 ? 100 : percent)) return;
-  throw new AshlarError(
-    "stale",
-    `revision ${body.number} was not activated: proxies keep the ${keptOfEachMax} newest revisions and the ${keptOfEachMax} last active ones prepared, and it is none of them; \`ashlar rollback --to ${body.number}\` or \`activate ${body.number} --force\` puts it in force, and each proxy fetches it then`,
-  );
+function whatToDo({ ledger }: ActivatorDeps, { digest, body }: Signed<Revision>): string {
+  const otherwise = "wait, or use --threshold or --force";
+  if (isKeptPrepared(digest, ledger.revisions.list(), ledger.activations.list())) return otherwise;
+  return `proxies of an earlier version hold the ${keptOfEachMax} newest revisions and the ${keptOfEachMax} last active ones only and cannot be asked for others: update them, ${otherwise}, or \`ashlar rollback --to ${body.number}\``;
 }
 
 function checkBounds(options: ActivateOptions, timeoutMs: number): void {

@@ -8,12 +8,14 @@ import { StageTimes } from "../rollout/stage-times.js";
 import { createShadows, type Shadows } from "../shadow/shadows.js";
 import { type Activator, createActivator } from "./activator.js";
 import { type Approvals, type ApprovalsDeps, createApprovals } from "./approvals.js";
+import { createPrepareOrders, type PrepareOrdersDeps } from "./prepare-orders.js";
 import { createRollback, type Rollback } from "./rollback.js";
 
-export type ActivatingDeps = Omit<RolloutDriverDeps, "predictions" | "approvals" | "affected" | "times"> &
+export type ActivatingDeps = Omit<RolloutDriverDeps, "predictions" | "approvals" | "affected" | "times" | "orders"> &
   AffectedReaderDeps &
   RefusalPredictionsDeps &
-  ApprovalsDeps & {
+  ApprovalsDeps &
+  PrepareOrdersDeps & {
     /** The number of approvals that an activation needs. */
     readonly approvalsRequired: number;
   };
@@ -35,5 +37,6 @@ export function openActivating(base: ActivatingDeps): Activating {
   const deps = { ...base, ...looking, approvals, predictions: createRefusalPredictions(base) };
   const stop = startRolloutDriver(deps);
   const [rollouts, shadows] = [createRollouts(deps), createShadows(deps)];
-  return { activator: createActivator(deps), rollback: createRollback(deps), rollouts, shadows, approvals, stop };
+  const activator = createActivator({ ...deps, orders: createPrepareOrders(base) });
+  return { activator, rollback: createRollback(deps), rollouts, shadows, approvals, stop };
 }

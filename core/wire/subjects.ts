@@ -82,6 +82,9 @@ export const heartbeatSubject = (service: string, proxyId: string): string => `a
 /** A proxy's reports about limits that its service shares; plain NATS, only that proxy may write it, its service reads it. */
 export const limitsSubject = (service: string, proxyId: string): string => `ashlar.limits.${service}.${proxyId}`;
 
+/** Orders to prepare a revision; plain NATS, written by control planes only. */
+export const prepareOrderSubject = `${readPrefix}.prepare`;
+
 /** Orders to tell about calls; plain NATS, written by control planes only. */
 export const lookOrderSubject = `${readPrefix}.tap`;
 /** What a proxy tells about calls; plain NATS, only that proxy may write it. `order`: the order's id, or "*". */

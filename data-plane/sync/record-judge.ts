@@ -6,11 +6,12 @@
  * so a plan that holds is no event.
  */
 import type { Digest } from "../../core/digest.js";
-import { isAshlarError, messageOf } from "../../core/errors.js";
+import { AshlarError, isAshlarError, messageOf } from "../../core/errors.js";
 import type { Activation, Freshness, Revision, Signed, Trust } from "../../core/model.js";
 import { revisionsOf } from "../../core/rollout/cohort.js";
 import { claimedType, type KeySet } from "../../core/signature.js";
 import type { OfferedLog } from "../../core/wire/offers.js";
+import { verifyPrepareOrder } from "../../core/wire/prepare-orders.js";
 import { keySetOf, verifyActivation, verifyFreshness, verifyRevision, verifyTrust } from "../../core/wire/records.js";
 import { verifyRollout } from "../../core/wire/rollouts.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -33,6 +34,8 @@ export type Verified =
 const skippedMax = 64;
 const saidMax = 256;
 const sayAgainMs = 60_000;
+/** By how much an order may be older or younger than it says, since clocks differ. */
+const orderSkewMs = 10_000;
 
 export class RecordJudge {
   readonly #mesh: string;
@@ -170,6 +173,8 @@ export class RecordJudge {
       }
       case "freshness":
         return this.#verifyFreshness(bytes, answeredAtMs);
+      case "prepare-order":
+        return this.#verifyOrder(bytes);
     }
   }
 
@@ -182,6 +187,17 @@ export class RecordJudge {
     const record = this.activation(bytes);
     this.#hear({ log: "activations", key: record.body.epoch, record });
     return { kind: "activation", record };
+  }
+
+  /** The revision of an order is authentic by it, as by an activation: its own key may have been dropped since. */
+  #verifyOrder(bytes: Uint8Array): SyncEvent {
+    const order = verifyPrepareOrder(bytes, this.#mesh, this.#keys);
+    const { issuedMs, expiresMs, revision } = order.body;
+    const meshMs = this.#clocks.meshMs(this.#clock.nowMs(), this.#clock.monotonicMs());
+    if (meshMs > expiresMs + orderSkewMs || meshMs < issuedMs - orderSkewMs)
+      throw new AshlarError("stale", `an order to prepare revision ${revision.number} that is not valid now`);
+    this.#named.add(order, [revision.digest]);
+    return { kind: "ordered", revision };
   }
 
   /** A statement counts from when it was signed: one that is played again is no news, one that was kept back is old. */

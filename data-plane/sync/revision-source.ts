@@ -14,13 +14,14 @@ import {
   ingestSubject,
   type LogName,
   logNames,
+  prepareOrderSubject,
   streamOf,
 } from "../../core/wire/subjects.js";
 import { onAbort } from "../../runtime/abort.js";
 import type { Bus, BusSubscription } from "../../runtime/bus.js";
 
-/** The source of a record: one of the logs, or the freshness statements. */
-export type RecordOrigin = LogName | "freshness";
+/** The source of a record: one of the logs, the freshness statements, or the orders to prepare a revision. */
+export type RecordOrigin = LogName | "freshness" | "prepare-order";
 
 export interface RevisionSource {
   readonly connected: boolean;
@@ -86,6 +87,7 @@ async function follow(
 
 function originOf(subject: string): RecordOrigin | undefined {
   if (subject === freshnessSubject) return "freshness";
+  if (subject === prepareOrderSubject) return "prepare-order";
   return logNames.find((log) => subject.startsWith(`ashlar.read.${log}.`));
 }
 

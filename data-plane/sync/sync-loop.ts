@@ -5,6 +5,7 @@
  */
 import { AshlarError, messageOf } from "../../core/errors.js";
 import type { Activation, PreparedRevision, Signed, Trust } from "../../core/model.js";
+import { orderValidMsMax } from "../../core/wire/prepare-orders.js";
 import type { KeyRange } from "./chain-state.js";
 import { EpochHints } from "./epoch-hints.js";
 import { followLogs, lookAgainMs } from "./follow-logs.js";
@@ -39,6 +40,7 @@ export class SyncLoop {
   #policy: HeldPolicy | undefined;
   #saving: Promise<void> = Promise.resolve();
   #draining = false;
+  #orderedMs = 0;
   #floorTrouble: string | undefined;
   #prepareTrouble: string | undefined;
   lagMs: number;
@@ -152,6 +154,7 @@ export class SyncLoop {
     if (event === "unknown-key" && origin !== "trust") this.#reader.unknownKey();
     if (event === undefined || event === "unknown-key") return false;
     if (event.kind === "revision") this.shelf.keepRecord(event.record);
+    if (event.kind === "ordered") this.#orderedMs = this.#deps.clock.monotonicMs();
     this.#send(event);
     return true;
   }
@@ -286,6 +289,7 @@ export class SyncLoop {
   /** Looks for missed records, by the last freshness statement or by reading the heads. */
   async #lookAgain(): Promise<void> {
     void this.#writer.write();
+    if (this.#deps.clock.monotonicMs() - this.#orderedMs > orderValidMsMax) this.#send({ kind: "orders-over" });
     const { freshness } = this.#state;
     if (!this.#deps.source.connected) return;
     if (freshness === undefined || this.freshnessAgeMs > lookAgainMs) return this.catchUp();

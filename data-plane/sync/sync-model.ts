@@ -26,6 +26,8 @@ export interface SyncState {
   readonly rejected: readonly Refusal[];
   /** Revisions that were active last, newest first. */
   readonly history: readonly PreparedRevision[];
+  /** Revisions that a control plane ordered to be prepared, since they are about to be activated; the last first. */
+  readonly ordered: readonly PreparedRevision[];
   /** The newest published revisions, newest first. */
   readonly published: readonly PreparedRevision[];
   /** Ranges being read, or read without finding the link; asked for again at the next `retry`. */
@@ -51,6 +53,9 @@ export type SyncEvent =
   | { readonly kind: "activation"; readonly record: Signed<Activation> }
   | { readonly kind: "trust"; readonly record: Signed<Trust> }
   | { readonly kind: "freshness"; readonly freshness: Freshness }
+  | { readonly kind: "ordered"; readonly revision: PreparedRevision }
+  /** No order came for some time: whoever was about to activate has done so or given up. */
+  | { readonly kind: "orders-over" }
   | { readonly kind: "range-read"; readonly log: ChainName; readonly range: KeyRange }
   | { readonly kind: "floor-saved"; readonly floor: Floor }
   | { readonly kind: "floor-failed" }

@@ -6,7 +6,9 @@ import { keptOfEachMax } from "../../core/rollout/kept-revisions.js";
 
 /** The number of last active revisions that stay prepared, so that a rollback to one of them needs no fetch. */
 export const historyMax = keptOfEachMax;
-/** The number of revisions that stay prepared in all: the last active and the newest published ones. */
+/** The number of revisions that are prepared because they are about to be activated; two operators may be at work. */
+const orderedMax = 2;
+/** The number of revisions that stay prepared in all: the last active, the ordered and the newest published ones. */
 export const preparedMax = 16;
 
 /** Puts what was activated first (base and candidate of a rollout both); each revision stands once. */
@@ -14,6 +16,11 @@ export function noteActive(history: readonly PreparedRevision[], activation: Act
   const active = revisionsOf(activation);
   const others = history.filter((one) => !active.some((other) => other.digest === one.digest));
   return [...active, ...others].slice(0, historyMax);
+}
+
+/** Puts first what was ordered last; each revision stands once. */
+export function noteOrdered(ordered: readonly PreparedRevision[], revision: PreparedRevision): PreparedRevision[] {
+  return [revision, ...ordered.filter((one) => one.digest !== revision.digest)].slice(0, orderedMax);
 }
 
 /** Puts a published revision into the list, newest first. */
@@ -27,19 +34,21 @@ export function notePublished(
 
 /**
  * The revisions to hold, most urgent first: what is to be evaluated, what is evaluated, what others evaluate
- * while a rollout runs, the newest published one, the last that were active, then older published ones; at
+ * while a rollout runs, the newest published one, those ordered, the last that were active, then older published ones; at
  * most `preparedMax`.
  */
 export function wantedRevisions(parts: {
   readonly target: PreparedRevision | undefined;
   readonly active: readonly PreparedRevision[];
   readonly evaluating: PreparedRevision | undefined;
+  readonly ordered: readonly PreparedRevision[];
   readonly history: readonly PreparedRevision[];
   readonly published: readonly PreparedRevision[];
 }): readonly PreparedRevision[] {
   const [newest, ...older] = parts.published;
   const wanted = new Map<Digest, PreparedRevision>();
-  for (const one of [parts.target, parts.evaluating, ...parts.active, newest, ...parts.history, ...older]) {
+  const { target, evaluating, active, ordered, history } = parts;
+  for (const one of [target, evaluating, ...active, newest, ...ordered, ...history, ...older]) {
     if (one !== undefined && wanted.size < preparedMax) wanted.set(one.digest, one);
   }
   return [...wanted.values()];

@@ -18,14 +18,19 @@ export function syncProblems(state: SyncState): readonly string[] {
   return problems;
 }
 
-/** The rejection to report: of the revision that should be evaluated, or of one newer than all that are prepared. */
+/**
+ * The rejection to report: of the revision that should be evaluated, of one that is about to be activated, or of one newer
+ * than all that are prepared.
+ */
 export function currentRejection(state: SyncState): Refusal | undefined {
   const head = headOf(state.activations);
   const target = head && revisionFor(head.body, state.proxyId).digest;
   const newest = state.rejected.reduce<Refusal | undefined>((a, b) => (a && a.number > b.number ? a : b), undefined);
   const highest = Math.max(0, ...state.prepared.map((one) => one.number));
   return (
-    state.rejected.find((one) => one.digest === target) ?? (newest && newest.number > highest ? newest : undefined)
+    state.rejected.find((one) => one.digest === target) ??
+    state.rejected.find((one) => state.ordered.some(({ digest }) => digest === one.digest)) ??
+    (newest && newest.number > highest ? newest : undefined)
   );
 }
 

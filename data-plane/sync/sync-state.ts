@@ -22,7 +22,7 @@ import {
   startChain,
 } from "./chain-state.js";
 import type { ChainName, Floor, Refusal, SyncEffect, SyncEvent, SyncStart, SyncState, SyncStep } from "./sync-model.js";
-import { noteActive, notePublished, preparedMax, wantedRevisions } from "./sync-plan.js";
+import { noteActive, noteOrdered, notePublished, preparedMax, wantedRevisions } from "./sync-plan.js";
 import { equivocationMessage } from "./sync-problems.js";
 
 const nothingSaved: Floor = { epoch: 0, sequence: 0, digests: [] };
@@ -44,6 +44,7 @@ export function startSync(start: SyncStart): SyncStep {
     failed: [],
     rejected: [],
     history: start.activations.reduce((history, { body }) => noteActive(history, body), [...start.history]),
+    ordered: [],
     published: start.prepared.reduce(notePublished, []),
     reading: {},
     freshness: undefined,
@@ -85,6 +86,10 @@ export function step(state: SyncState, event: SyncEvent): SyncStep {
       return takeTrust(state, event.record);
     case "freshness":
       return takeFreshness(state, event.freshness);
+    case "ordered":
+      return settle({ ...state, ordered: noteOrdered(state.ordered, event.revision) }, [{ kind: "report" }]);
+    case "orders-over":
+      return state.ordered.length === 0 ? { state, effects: [] } : settle({ ...state, ordered: [] }, []);
     case "range-read":
       return takeRange(state, event.log, event.range);
     case "floor-saved":
@@ -251,6 +256,7 @@ function settlePrepared(state: SyncState, effects: SyncEffect[]): SyncState {
     target,
     active: head === undefined ? [] : [...revisionsOf(head.body), ...shadowsOf(head.body)],
     evaluating: state.evaluating && revisionFor(state.evaluating.body, state.proxyId),
+    ordered: state.ordered,
     history: state.history,
     published: state.published,
   });

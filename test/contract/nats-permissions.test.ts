@@ -11,6 +11,7 @@ import {
   freshnessSubject,
   heartbeatSubject,
   ingestSubject,
+  prepareOrderSubject,
   proxyInbox,
   readSubject,
 } from "../../core/wire/subjects.js";
@@ -97,6 +98,7 @@ for (const { name: server, program } of natsPrograms)
         expect((await plane.leaderGet("ASHLAR_REVISIONS", { sequence: 1 }))?.data).toEqual(bytes("one"));
         expect(await plane.leaderGet("ASHLAR_REVISIONS", { sequence: 99 })).toBeUndefined();
         expect(plane.publish(freshnessSubject, bytes("fresh"))).toBe(true);
+        expect(plane.publish(prepareOrderSubject, bytes("order"))).toBe(true);
       });
     });
 
@@ -155,6 +157,7 @@ for (const { name: server, program } of natsPrograms)
         ["another proxy's decisions", decisionSubject("payments", "p2")],
         ["its decisions under another service", decisionSubject("billing", "p1")],
         ["freshness", freshnessSubject],
+        ["an order to prepare", prepareOrderSubject],
         ["a republished record", readSubject("activations", 1)],
       ] as const) {
         test(`may not write ${name}`, async () => {

@@ -5,6 +5,7 @@ import { digestOf } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
 import { buildSpiffeId } from "../../core/identity.js";
 import { publicKeyFromBytes, type RecordType, signRecord } from "../../core/signature.js";
+import { verifyPrepareOrder } from "../../core/wire/prepare-orders.js";
 import { verifyActivation, verifyFreshness, verifyRevision, verifyTrust } from "../../core/wire/records.js";
 import { verifyRollout } from "../../core/wire/rollouts.js";
 import { parseUnit } from "../../core/wire/units.js";
@@ -31,6 +32,7 @@ const readers: Readonly<Partial<Record<RecordType, (bytes: Uint8Array) => unknow
   "ashlar-trust": (bytes) => verifyTrust(bytes, testMesh, keys),
   "ashlar-rollout": (bytes) => verifyRollout(bytes, testMesh, keys),
   "ashlar-freshness": (bytes) => verifyFreshness(bytes, testMesh, keys),
+  "ashlar-prepare": (bytes) => verifyPrepareOrder(bytes, testMesh, keys),
 };
 
 interface Change {

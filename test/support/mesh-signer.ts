@@ -21,6 +21,7 @@ import {
   freshnessSubject,
   ingestSubject,
   type LogName,
+  prepareOrderSubject,
 } from "../../core/wire/subjects.js";
 import { changesBetween, encodeSnapshotList, encodeUnit } from "../../core/wire/units.js";
 import type { Bus } from "../../runtime/bus.js";
@@ -160,6 +161,10 @@ export class TestPublisher {
 
   freshness(record: Signed<Freshness>): boolean {
     return this.#bus.publish(freshnessSubject, record.bytes);
+  }
+
+  prepareOrder(bytes: Uint8Array): boolean {
+    return this.#bus.publish(prepareOrderSubject, bytes);
   }
 
   /** Stores `bytes` under their digest, or under `digest` whatever they are. */

@@ -106,7 +106,7 @@ export class World {
 
 export const actions = fc.array(
   fc.record({
-    kind: fc.constantFrom("deliver", "perform", "perform", "lose", "restart", "disk", "retry"),
+    kind: fc.constantFrom("deliver", "perform", "perform", "lose", "restart", "disk", "retry", "order", "orders-over"),
     index: fc.nat(1000),
   }),
   { maxLength: 120 },
@@ -116,6 +116,8 @@ export function play(world: World, steps: readonly { readonly kind: string; read
   for (const { kind, index } of steps) {
     const record = world.log[index % world.log.length];
     if (kind === "deliver" && record) world.send({ kind: "activation", record });
+    if (kind === "order" && record) world.send({ kind: "ordered", revision: revisionFor(record.body, world.proxyId) });
+    if (kind === "orders-over") world.send({ kind });
     if (kind === "perform") world.perform(0, true);
     if (kind === "lose") world.perform(0, false);
     if (kind === "restart") world.restart();

@@ -1,18 +1,24 @@
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { createActivator } from "../../../control-plane/activate/activator.js";
+import { createPrepareOrders, unaskedMs } from "../../../control-plane/activate/prepare-orders.js";
 import { createRollback } from "../../../control-plane/activate/rollback.js";
 import type { AuditDraft } from "../../../control-plane/audit/audit-trail.js";
 import { historyStack } from "../../../core/activation.js";
 import type { Revision, Signed } from "../../../core/model.js";
+import { publicKeyFromBytes } from "../../../core/signature.js";
+import { verifyPrepareOrder } from "../../../core/wire/prepare-orders.js";
 import { signActivation, signRevision } from "../../../core/wire/records.js";
+import { prepareOrderSubject } from "../../../core/wire/subjects.js";
+import { silentLogger } from "../../../runtime/log.js";
 import { affects, everyCall } from "../../support/affected.js";
 import { FakeFleet } from "../../support/fake-fleet.js";
 import { ManualClock, settle } from "../../support/manual-clock.js";
 import { PlainLedger } from "../../support/plain-ledger.js";
 import { buildActivation, buildRevision, createTestKey, testAuthor, testMesh } from "../../support/records.js";
 
-const { signer } = createTestKey();
+const { signer, publicKey } = createTestKey();
+const keys = new Map([[signer.kid, publicKeyFromBytes(publicKey)]]);
 const caller = { id: testAuthor, source: "127.0.0.1:5000" };
 
 class World {
@@ -29,7 +35,21 @@ class World {
     audit: { record: async (draft: AuditDraft) => void this.entries.push(draft) },
     clock: this.clock,
   };
-  readonly activator = createActivator(this.deps);
+  /** The revisions that proxies are asked to prepare, in the order of asking. */
+  readonly asked: number[] = [];
+  readonly #bus = {
+    publish: (subject: string, bytes: Uint8Array) => {
+      expect(subject).toBe(prepareOrderSubject);
+      const { body } = verifyPrepareOrder(bytes, testMesh, keys);
+      expect(body.issuedMs).toBe(this.clock.nowMs());
+      this.asked.push(body.revision.number);
+      return true;
+    },
+  };
+  readonly activator = createActivator({
+    ...this.deps,
+    orders: createPrepareOrders({ ...this.deps, bus: this.#bus, log: silentLogger }),
+  });
   readonly roller = createRollback(this.deps);
 
   async publish(count = 1): Promise<Signed<Revision>> {
@@ -135,16 +155,43 @@ describe("activating a revision", () => {
     expect(world.entries).toMatchObject([{ action: "activate", outcome: "stale" }]);
   });
 
-  test("one that proxies no longer keep prepared is not waited for; rolling back to it and forcing it are named", async () => {
+  test("proxies are asked at once for one that they no longer hold, again every 3 s, and no more once it is active", async () => {
     const revisions = [];
     for (let number = 1; number <= 9; number++) revisions.push(await world.publish());
     world.fleet.prepare("a", revisions.slice(1));
-    expect(await outcomeOf(world.activate(1))).toMatch(
-      /^stale: revision 1 was not activated: .*`ashlar rollback --to 1` or `activate 1 --force` puts it in force/,
-    );
-    expect(await outcomeOf(world.activate(2))).toBe("done");
+    const activating = world.activate(1);
+    expect(await outcomeOf(activating)).toBe("waiting");
+    expect(world.asked).toEqual([1]);
+    await world.clock.advance(6000);
+    expect(world.asked).toEqual([1, 1, 1]);
     world.fleet.prepare("a", revisions);
-    expect(await outcomeOf(world.activate(1))).toBe("done");
+    expect(await outcomeOf(activating)).toBe("done");
+    await world.clock.advance(10_000);
+    expect(world.asked).toEqual([1, 1, 1]);
+  });
+
+  test("for one of the newest they are asked only if they do not prepare it by themselves", async () => {
+    const revision = await world.publish();
+    world.fleet.say("a");
+    const activating = world.activate(1);
+    await outcomeOf(activating);
+    await world.clock.advance(unaskedMs - 1);
+    expect(world.asked).toEqual([]);
+    await world.clock.advance(1);
+    expect(world.asked).toEqual([1]);
+    world.fleet.prepare("a", [revision]);
+    expect(await outcomeOf(activating)).toBe("done");
+  });
+
+  test("proxies that cannot be asked, since they are of an earlier version, are named with what puts it in force", async () => {
+    await world.publish(9);
+    world.fleet.say("old");
+    const activating = world.activate(1, { prepareTimeoutMs: 5000 });
+    await outcomeOf(activating);
+    await world.clock.advance(5000);
+    expect(await outcomeOf(activating)).toMatch(
+      /have not prepared it: old \(payments\); proxies of an earlier version hold .* update them, wait, or use --threshold or --force, or `ashlar rollback --to 1`$/,
+    );
   });
 
   test("one that was active lately is waited for, however many were published since", async () => {

@@ -11,6 +11,7 @@ import { signRevision, signTrust } from "../../../core/wire/records.js";
 import { affects, everyCall } from "../../support/affected.js";
 import { FakeFleet } from "../../support/fake-fleet.js";
 import { ManualClock } from "../../support/manual-clock.js";
+import { noOrders } from "../../support/no-orders.js";
 import { PlainLedger } from "../../support/plain-ledger.js";
 import { buildRevision, buildTrust, createTestKey, testAuthor, testMesh } from "../../support/records.js";
 
@@ -48,7 +49,7 @@ class World {
   };
   readonly approvals = createApprovals(this.base, 2);
   readonly deps = { ...this.base, approvals: this.approvals };
-  readonly activator = createActivator(this.deps);
+  readonly activator = createActivator({ ...this.deps, orders: noOrders });
   readonly roller = createRollback(this.deps);
 
   async start(): Promise<this> {

@@ -24,6 +24,7 @@ import type { HeldRecord } from "../../../core/wire/offers.js";
 import { keySetOf, signActivation, signRevision, signTrust } from "../../../core/wire/records.js";
 import { buildHeartbeat, FakeFleet } from "../../support/fake-fleet.js";
 import { ManualClock } from "../../support/manual-clock.js";
+import { noOrders } from "../../support/no-orders.js";
 import {
   buildActivation,
   buildRevision,
@@ -92,7 +93,13 @@ function openChooser(): Chooser {
     beforeSigning: async () => guard.check("revisions"),
   });
   const beforeSigning = async () => guard.check("activations");
-  const activator = createActivator({ ...signing, fleet: fleet.loop, affected: undefined as never, beforeSigning });
+  const activator = createActivator({
+    ...signing,
+    orders: noOrders,
+    fleet: fleet.loop,
+    affected: undefined as never,
+    beforeSigning,
+  });
   const authority = { mesh: testMesh, holdsRoot: true, rootSigner: root.signer, signer: key.signer };
   return createChooser({ ...signing, authority, publisher, activator });
 }

@@ -7,6 +7,7 @@ import { signRevision, signTrust } from "../../../core/wire/records.js";
 import { affects, everyCall } from "../../support/affected.js";
 import { FakeFleet } from "../../support/fake-fleet.js";
 import { ManualClock } from "../../support/manual-clock.js";
+import { noOrders } from "../../support/no-orders.js";
 import { buildRevision, buildTrust, createTestKey, present, testAuthor, testMesh } from "../../support/records.js";
 
 test("the number of a rollout whose plan nobody gave back is not used again (I2)", async () => {
@@ -30,7 +31,7 @@ test("the number of a rollout whose plan nobody gave back is not used again (I2)
     const deps = { mesh: testMesh, ledger, fleet: fleet.loop, signer: key.signer, audit, clock, affected };
     const staged = stages === undefined ? undefined : { stages: parseStages(stages), holdMs: 1, gates: gatesDefault };
     const options = { revision, reason: "", force: false, thresholdPercent: 0, prepareTimeoutMs: 0, staged };
-    return createActivator(deps).activate({ ...options, endRollout: true }, caller);
+    return createActivator({ ...deps, orders: noOrders }).activate({ ...options, endRollout: true }, caller);
   };
   await activate(before, 1);
   await activate(before, 2, "1,100%");

@@ -16,6 +16,7 @@ import { silentLogger } from "../../../runtime/log.js";
 import { affects, everyCall, inbound } from "../../support/affected.js";
 import { FakeFleet } from "../../support/fake-fleet.js";
 import { ManualClock } from "../../support/manual-clock.js";
+import { noOrders } from "../../support/no-orders.js";
 import { PlainLedger } from "../../support/plain-ledger.js";
 import { buildRevision, createTestKey, testAuthor, testMesh } from "../../support/records.js";
 
@@ -41,7 +42,7 @@ class World {
     times: new StageTimes(this.clock),
     audit: { record: async (draft: AuditDraft) => void this.entries.push(draft) },
   };
-  readonly activator = createActivator(this.deps);
+  readonly activator = createActivator({ ...this.deps, orders: noOrders });
   readonly rollouts = createRollouts(this.deps);
   readonly roller = createRollback(this.deps);
   readonly revisions: Signed<Revision>[] = [];

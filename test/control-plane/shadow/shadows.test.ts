@@ -11,6 +11,7 @@ import { rootKeySet, signRevision, verifyActivation } from "../../../core/wire/r
 import { affects, everyCall } from "../../support/affected.js";
 import { buildHeartbeat, FakeFleet } from "../../support/fake-fleet.js";
 import { ManualClock } from "../../support/manual-clock.js";
+import { noOrders } from "../../support/no-orders.js";
 import { PlainLedger } from "../../support/plain-ledger.js";
 import { buildRevision, createTestKey, testAuthor, testMesh } from "../../support/records.js";
 
@@ -34,7 +35,7 @@ class World {
     audit: { record: async (draft: AuditDraft) => void this.entries.push(draft) },
   };
   readonly shadows = createShadows(this.deps);
-  readonly activator = createActivator(this.deps);
+  readonly activator = createActivator({ ...this.deps, orders: noOrders });
   readonly revisions: Signed<Revision>[] = [];
 
   async start(): Promise<this> {

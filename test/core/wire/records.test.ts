@@ -5,6 +5,7 @@ import { digestOf } from "../../../core/digest.js";
 import { isAshlarError } from "../../../core/errors.js";
 import type { Revision } from "../../../core/model.js";
 import { keyIdOf, publicKeyFromBytes, type RecordType, signRecord } from "../../../core/signature.js";
+import { orderValidMsMax, signPrepareOrder, verifyPrepareOrder } from "../../../core/wire/prepare-orders.js";
 import { signedBytesMax } from "../../../core/wire/record-codec.js";
 import * as records from "../../../core/wire/records.js";
 import { Activation } from "../../../proto/gen/ashlar/v1/records.js";
@@ -23,12 +24,18 @@ const revision = records.signRevision(buildRevision(undefined), testMesh, key.si
 const activation = records.signActivation(buildActivation(undefined, revision), testMesh, key.signer);
 const trust = records.signTrust(buildTrust([key]), testMesh, key.signer);
 const freshness = records.signFreshness(buildFreshness(3), testMesh, key.signer);
+const order = signPrepareOrder(
+  { revision: { number: 3, digest: revision.digest }, issuedMs: 1_700_000_000_000, expiresMs: 1_700_000_015_000 },
+  testMesh,
+  key.signer,
+);
 
 const kinds = [
   ["revision", revision, records.verifyRevision, "ashlar-revision"],
   ["activation", activation, records.verifyActivation, "ashlar-activation"],
   ["trust", trust, records.verifyTrust, "ashlar-trust"],
   ["freshness", freshness, records.verifyFreshness, "ashlar-freshness"],
+  ["prepare order", order, verifyPrepareOrder, "ashlar-prepare"],
 ] as const;
 
 function codeOf(read: () => unknown): string {
@@ -132,6 +139,16 @@ describe("what a reader would refuse is never signed", () => {
     const body = buildTrust([key]);
     const wrong = { ...body, signingKeys: body.signingKeys.map((item) => ({ ...item, kid: "A".repeat(43) })) };
     expect(codeOf(() => records.signTrust(wrong, testMesh, key.signer))).toBe("invalid_record");
+  });
+  test("an order to prepare that would be valid for longer than a minute, or ends before it begins, is refused", () => {
+    const sign = (validMs: number) =>
+      codeOf(() => signPrepareOrder({ ...order.body, expiresMs: order.body.issuedMs + validMs }, testMesh, key.signer));
+    expect([0, orderValidMsMax, orderValidMsMax + 1, -1].map(sign)).toEqual([
+      "accepted",
+      "accepted",
+      "invalid_record",
+      "invalid_record",
+    ]);
   });
   test("a digest of 31 bytes and a number past 2^53 are refused", () => {
     const message = { ...Activation.create({}), epoch: 1, revisionNumber: 1, author: "spiffe://test.mesh/operator/a" };

@@ -1,10 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { signPrepareOrder } from "../../../core/wire/prepare-orders.js";
 import { openSync, type Sync } from "../../../data-plane/sync/open-sync.js";
 import { systemClock } from "../../../runtime/clock.js";
 import type { MemoryBroker } from "../../../runtime/memory-bus.js";
 import { MeshSigner, TestPublisher, type TestRevision, unitFor } from "../../support/mesh-signer.js";
 import { until } from "../../support/nats.js";
-import { testMesh } from "../../support/records.js";
+import { createTestKey, type TestKey, testMesh } from "../../support/records.js";
 import { MemoryFolder } from "./memory-folder.js";
 import { createMemoryNats, LossyBus } from "./memory-nats.js";
 import { RecordingLogger } from "./recording-logger.js";
@@ -225,4 +226,41 @@ test("a revision whose change list was too large to sign is prepared from its li
   await evaluates(2);
   expect(sync.policy.current?.has("service-11999")).toBe(true);
   expect(sync.policy.current?.has("service-12000")).toBe(false);
+});
+
+describe("an order to prepare a revision that proxies hold no more", () => {
+  const order = (revision: TestRevision, parts: { atMs?: number; key?: TestKey } = {}): Uint8Array => {
+    const issuedMs = parts.atMs ?? Date.now();
+    const { body, digest } = revision.record;
+    return signPrepareOrder(
+      { revision: { number: body.number, digest }, issuedMs, expiresMs: issuedMs + 15_000 },
+      testMesh,
+      (parts.key ?? mesh.key).signer,
+    ).bytes;
+  };
+  const holds = (number: number): boolean => sync.policy.prepared.some((one) => one.number === number);
+
+  test("is followed if a control plane signed it and it is of now, also where the revision's key was dropped since", async () => {
+    for (let number = 3; number <= 20; number += 1) {
+      await publisher.publish(mesh.revision([unitFor("payments", [`caller-${number}`])]));
+      await until(() => holds(number), 5000);
+    }
+    expect(holds(2)).toBe(false);
+    const stranger = createTestKey();
+    publisher.prepareOrder(order(second, { key: stranger }));
+    publisher.prepareOrder(order(second, { atMs: Date.now() - 60_000 }));
+    await until(() => sync.refusedRecords === 2);
+    expect(holds(2)).toBe(false);
+
+    const successor = createTestKey();
+    await publisher.trust(mesh.nextTrust([mesh.key, successor]));
+    mesh.key = successor;
+    await publisher.activate(mesh.activation(first));
+    await publisher.trust(mesh.nextTrust([successor]));
+    await until(() => sync.trust.sequence === 3, 5000);
+    publisher.prepareOrder(order(second));
+    await until(() => holds(2), 5000);
+    await publisher.activate(mesh.activation(second));
+    await evaluates(3);
+  });
 });

@@ -225,6 +225,42 @@ describe("activations", () => {
     expect(driver.state.prepared.map((one) => one.number)).toContain(40);
   });
 
+  test("what is ordered is prepared however old it is, kept while orders come, and dropped when they end", () => {
+    const driver = new Driver();
+    for (let number = 1; number <= 40; number += 1)
+      driver.send({ kind: "revision", record: revision(number) }, { kind: "prepared", revision: prepared(number) });
+    expect(driver.state.prepared).not.toContainEqual(prepared(1));
+    const asked = driver.send({ kind: "ordered", revision: prepared(1) });
+    expect(asked).toContainEqual({ kind: "prepare", revision: prepared(1) });
+    driver.send({ kind: "prepared", revision: prepared(1) });
+    expect(driver.send({ kind: "ordered", revision: prepared(1) }, { kind: "retry" })).toEqual([{ kind: "report" }]);
+    expect(driver.state.prepared).toContainEqual(prepared(1));
+    expect(driver.send({ kind: "orders-over" })).toEqual([{ kind: "drop", digest: prepared(1).digest }]);
+    expect(driver.send({ kind: "orders-over" })).toEqual([]);
+  });
+
+  test("the last two ordered are kept, and one that is evaluated stays when orders end", () => {
+    const driver = new Driver();
+    for (const number of [1, 2, 3]) {
+      driver.send({ kind: "ordered", revision: prepared(number) });
+      driver.send({ kind: "prepared", revision: prepared(number) });
+    }
+    expect(driver.state.prepared.map(({ number }) => number)).toEqual([3, 2]);
+    driver.activate(activation(1, undefined, 3));
+    driver.send({ kind: "orders-over" });
+    expect([driver.evaluating, driver.state.prepared]).toEqual([1, [prepared(3)]]);
+  });
+
+  test("why an ordered revision is rejected is told, although newer ones are prepared", () => {
+    const driver = new Driver();
+    driver.send({ kind: "revision", record: revision(40) }, { kind: "prepared", revision: prepared(40) });
+    const rejection = { ...prepared(1), reason: "unknown field 9" };
+    driver.send({ kind: "ordered", revision: prepared(1) }, { kind: "rejected", rejection, final: true });
+    expect(currentRejection(driver.state)).toMatchObject(rejection);
+    driver.send({ kind: "orders-over" });
+    expect(currentRejection(driver.state)).toBeUndefined();
+  });
+
   test("what has to be evaluated does not queue behind what was published", () => {
     const driver = new Driver();
     driver.send({ kind: "revision", record: revision(7) });
