@@ -12,9 +12,10 @@ no longer falls, then measured. Nothing else should run meanwhile.`,
 
 const benches: readonly (readonly [string, readonly string[]])[] = [
   ["proxy", ["--shapes", "8x32,64x1,100x10,1x1", "--rounds", "3", "--seconds", "3"]],
-  ["latency", ["--rounds", "3", "--seconds", "4", "--only", "HAProxy", "mesh"]],
-  ["bulk", ["--rounds", "3", "--seconds", "4", "--only", "HAProxy", "mesh"]],
+  ["latency", ["--rounds", "3", "--seconds", "4", "--only", "HAProxy", "Envoy", "mesh"]],
+  ["bulk", ["--rounds", "3", "--seconds", "4", "--only", "HAProxy", "Envoy", "mesh"]],
   ["memory", ["--settle", "10"]],
+  ["convergence", ["--only", "p5", "p7", "routes", "--sizes", "20"]],
 ];
 
 let failed = false;

@@ -5,12 +5,13 @@ import { measureActivationLag } from "./activation-lag.js";
 import { measureCallsAcross } from "./calls-across.js";
 import { measureChangedBytes } from "./changed-bytes.js";
 import { measureRollbackTime } from "./rollback-time.js";
+import { measureRouteChanges } from "./route-change.js";
 import { simulateFleet } from "./simulated-fleet.js";
 
 const flags = readFlags(process.argv.slice(2), {
-  text: `npm run bench:convergence -- [--quick] [--only p5 simulated p6 p7 p8] [--subscribers 200] [--processes 4]
+  text: `npm run bench:convergence -- [--quick] [--only p5 simulated p6 p7 p8 routes] [--subscribers 200] [--processes 4]
   [--sizes 20 10000] [--rounds 20] [--changed-sizes 10 100 1000 10000] [--proxies 10000] [--fan-out-us 50] [--activations 1000] [--rate 500]
-How soon an activation or a rollback is in force everywhere, and what it costs: P5 to P8.`,
+How soon an activation or a rollback is in force everywhere, and what it costs: P5 to P8; and routes: a change of one as its callers see it, beside Envoy.`,
   example: "npm run bench:convergence -- --quick --only p7",
 });
 const quick = flags.has("quick");
@@ -41,6 +42,8 @@ const parts: Readonly<Record<string, () => void | Promise<void>>> = {
     }),
   p7: () => measureRollbackTime({ proxies: quick ? 3 : 5, rounds }),
   p8: () => measureCallsAcross({ activations: number("activations", 1000, 50), rate: number("rate", 500, 200) }),
+  routes: () =>
+    measureRouteChanges({ rounds, changes: number("activations", 1000, 50), rate: number("rate", 500, 200) }),
 };
 
 console.log(`${machine()}, load average ${loadavg()[0]?.toFixed(1)}`);

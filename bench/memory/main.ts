@@ -6,11 +6,13 @@ import { machine, printTable, residentMegabytes } from "../proxy/contenders.js";
 import { type BenchMesh, meshPolicy, startMesh } from "../proxy/mesh.js";
 import { startEcho } from "../proxy/pair.js";
 import { runBench } from "../proxy/run-bench.js";
+import { measureEnvoy } from "./envoy.js";
 import { measureSeveral } from "./several.js";
 
 const flags = readFlags(process.argv.slice(2), {
   text: `npm run bench:memory -- [--services 10000] [--used 20] [--settle 15] [--several N]
-RSS of the proxies of a mesh (P9): at rest with three services, then with many that are known and some in use. With
+RSS of the proxies of a mesh (P9): at rest with three services, then with many that are known and some in use;
+Envoy beside it where it is found. With
 --several instead: of one process that stands beside N services.`,
   example: "npm run bench:memory -- --services 1000 --settle 5",
 });
@@ -78,6 +80,7 @@ await runBench(async (processes, folder) => {
   await use(mesh, used);
   await settle();
   measure(`and ${used} in use`);
+  rows.push(...(await measureEnvoy(processes, folder, services, settle)));
   console.log(`\n${machine()}, RSS in MB ${settleSeconds} s after each step`);
   printTable(["state", "inbound", "outbound"], rows);
 });

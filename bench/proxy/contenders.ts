@@ -2,10 +2,11 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { join, resolve } from "node:path";
+import { envoy } from "../peers/envoy.js";
 import { writeIdentities } from "./certificates.js";
 import { startMesh } from "./mesh.js";
 import { freePort, type Processes, startBarePair, startEcho, startPair, versionOf } from "./pair.js";
-import { peers } from "./peers.js";
+import { haproxy, nginx } from "./peers.js";
 
 /** Something that calls can be sent through: nothing, a peer's pair, or ours. */
 export interface Contender {
@@ -13,6 +14,9 @@ export interface Contender {
   readonly port: number;
   readonly pids: readonly number[];
 }
+
+/** Taken where they are found: on the PATH, Envoy also by the path in the variable ENVOY. */
+const peers = [haproxy, nginx, envoy];
 
 /** What the load generator says (bench/load). */
 export interface LoadFigures {

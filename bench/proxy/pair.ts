@@ -47,11 +47,11 @@ export class Processes {
   }
 }
 
-/** What `command --version` says, or undefined if it is not installed. */
+/** What `command --version` says first, or undefined if it is not installed. */
 export function versionOf(command: string, args: readonly string[]): string | undefined {
   try {
     return (
-      execFileSync("sh", ["-c", `${command} ${args.join(" ")} 2>&1 | head -n 1`], { encoding: "utf8" }).trim() ||
+      execFileSync("sh", ["-c", `${command} ${args.join(" ")} 2>&1 | grep -m 1 .`], { encoding: "utf8" }).trim() ||
       undefined
     );
   } catch {
@@ -74,8 +74,8 @@ export function freePort(): Promise<number> {
 }
 
 /** Waits until somebody listens on a port of this machine. */
-export async function untilListening(port: number): Promise<void> {
-  const end = performance.now() + startBoundMs;
+export async function untilListening(port: number, boundMs = startBoundMs): Promise<void> {
+  const end = performance.now() + boundMs;
   for (;;) {
     const open = await new Promise<boolean>((done) => {
       const socket = connect(port, "127.0.0.1", () => {
@@ -100,7 +100,7 @@ export async function startPair(
 ): Promise<readonly number[]> {
   const pids: number[] = [];
   for (const half of ["inbound", "outbound"] as const) {
-    const file = join(folder, `${peer.command}-${half}.conf`);
+    const file = join(folder, `${peer.name}-${half}.${peer.fileEnding ?? "conf"}`);
     writeFileSync(file, peer[half](ports, identities, folder));
     const child = processes.start(peer.command, peer.arguments(file, folder));
     await untilListening(ports[half]);

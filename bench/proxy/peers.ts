@@ -7,7 +7,7 @@ export interface PairPorts {
   readonly backend: number;
 }
 
-/** How a peer of the distribution is run as one half of a pair. */
+/** How a peer is run as one half of a pair. */
 export interface Peer {
   readonly name: string;
   readonly command: string;
@@ -16,6 +16,8 @@ export interface Peer {
   outbound(ports: PairPorts, identities: BenchIdentities, folder: string): string;
   inbound(ports: PairPorts, identities: BenchIdentities, folder: string): string;
   arguments(file: string, folder: string): readonly string[];
+  /** How the name of the configuration has to end, for a peer that goes by it. */
+  readonly fileEnding?: string;
 }
 
 const haproxyHead = `
@@ -113,5 +115,3 @@ export const nginx: Peer = {
     ),
   arguments: (file, folder) => ["-p", folder, "-c", file],
 };
-
-export const peers: readonly Peer[] = [haproxy, nginx];
