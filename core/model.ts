@@ -206,6 +206,15 @@ export interface Heartbeat {
   readonly shadow?: ShadowCounts | undefined;
   /** undefined: nothing to tell. */
   readonly reach?: ReachReport | undefined;
+  /** undefined: the proxy carries its calls itself, or its version does not say. */
+  readonly workers?: WorkerReport | undefined;
+}
+
+/** The worker processes of a proxy. */
+export interface WorkerReport {
+  readonly wanted: number;
+  /** Those that carry calls. */
+  readonly serving: number;
 }
 
 /** Calls that a proxy has judged and that have ended. */

@@ -174,6 +174,7 @@ export async function openParts(
       window: counted.window,
       tally: counted.tally,
       reaches: counted.reaches,
+      workers,
     },
     { labels: config.labels, bypassable: config.bypassable, serves: config.inbound !== undefined },
   );

@@ -143,6 +143,7 @@ class Worker {
       before: this.#window.before,
       shadow: shadow && this.#tally.read(shadow.policy),
       reach: this.#reaches.read(),
+      ejected: this.#reaches.ejections(),
     };
   }
 

@@ -38,6 +38,7 @@ function proxyToJson(proxy: ProxyInfo, convergence: ProxyConvergence | undefined
     live,
     active,
     serving,
+    ...(proxy.workers === 0 ? {} : { workers: { wanted: proxy.workers, serving: proxy.workersServing } }),
     prepared: proxy.prepared,
     ...(proxy.rejectedReason === ""
       ? {}
@@ -60,6 +61,12 @@ function renderRevoked({ revokedReason }: ProxyInfo): string {
   return revokedReason === "" ? "no: revoked" : `no: revoked (${plain(revokedReason)})`;
 }
 
+/** A proxy without worker processes has none to count. */
+function renderWorkers({ workers, workersServing }: ProxyInfo): string {
+  if (workers === 0) return "-";
+  return workersServing === workers ? String(workers) : `${workersServing} of ${workers}`;
+}
+
 function renderProxies(proxies: readonly ProxyInfo[]): string {
   if (proxies.length === 0) return "No proxy has joined yet.";
   const rows = proxies.map((proxy) => [
@@ -68,6 +75,7 @@ function renderProxies(proxies: readonly ProxyInfo[]): string {
     proxy.version,
     proxy.revokedMs === 0 ? yesOrNo(proxy.live) : renderRevoked(proxy),
     yesOrNo(proxy.serving),
+    renderWorkers(proxy),
     proxy.seenEpoch > proxy.epoch ? `${proxy.epoch} (seen ${proxy.seenEpoch})` : String(proxy.epoch),
     String(proxy.revision),
     proxy.digest === "" ? "-" : shortDigest(proxy.digest),
@@ -75,7 +83,19 @@ function renderProxies(proxies: readonly ProxyInfo[]): string {
     renderClock(proxy.clockAheadMs),
     renderTime(proxy.certificateExpiresMs),
   ]);
-  const headings = ["ID", "SERVICE", "VERSION", "LIVE", "SERVING", "EPOCH", "REVISION", "DIGEST", "LAG MS", "CLOCK"];
+  const headings = [
+    "ID",
+    "SERVICE",
+    "VERSION",
+    "LIVE",
+    "SERVING",
+    "WORKERS",
+    "EPOCH",
+    "REVISION",
+    "DIGEST",
+    "LAG MS",
+    "CLOCK",
+  ];
   return renderTable([...headings, "CERTIFICATE EXPIRES"], rows);
 }
 

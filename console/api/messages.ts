@@ -120,6 +120,8 @@ export const proxyInfo = message({
   clockAheadMs: maybe(number),
   revokedMs: number,
   revokedReason: text,
+  workers: number,
+  workersServing: number,
 });
 export type ProxyInfo = Read<typeof proxyInfo>;
 

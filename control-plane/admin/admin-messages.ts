@@ -80,6 +80,8 @@ export function renderProxy(
     clockAheadMs: clockAheadMs,
     revokedMs: revoked?.timeMs ?? 0,
     revokedReason: revoked?.reason ?? "",
+    workers: heartbeat.workers?.wanted ?? 0,
+    workersServing: heartbeat.workers?.serving ?? 0,
   };
 }
 

@@ -12,7 +12,7 @@ import { type MeshStatusDeps, meshStatus } from "./mesh-status.js";
 export interface FleetMethodsDeps extends OperatedDeps, MeshStatusDeps {
   readonly mesh: string;
   readonly policy: Pick<PolicyReader, "activeRoutes" | "activeServices">;
-  readonly registry: Pick<RegistryState, "list" | "served" | "outOfReach" | "hung">;
+  readonly registry: Pick<RegistryState, "list" | "served" | "avoided" | "hung">;
   readonly reader: Pick<StatementReader, "revocationOf">;
   readonly clock: Clock;
 }

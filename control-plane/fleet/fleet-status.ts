@@ -76,6 +76,12 @@ export function buildFleetStatus(
       ({ proxyId, service, sinceMs }) =>
         `proxy ${proxyId} (${service}) got an identity ${renderAgo(nowMs - sinceMs)} ago and was never heard of`,
     ),
+    ...named(
+      "workers-missing",
+      live.filter(({ heartbeat: { workers } }) => workers !== undefined && workers.serving < workers.wanted),
+      ({ heartbeat }) =>
+        `proxy ${nameOf(heartbeat)}: ${heartbeat.workers?.serving} of ${heartbeat.workers?.wanted} workers carry calls`,
+    ),
     ...judgeClocks(live),
     ...named(
       "certificate-expiring",

@@ -55,7 +55,7 @@ export function startFollowing(
     runRosterSaver({ dir: folder.path, roster: fleet.list, clock, log }, stop.signal),
     runRegistryLoop({ state: registry, bus, clock, log, reader }, stop.signal),
     runFreshness(freshness, stop.signal),
-    runReachLog({ clock, log, problems: () => registry.outOfReach(fleet.list(), clock.nowMs()) }, stop.signal),
+    runReachLog({ clock, log, problems: () => registry.avoided(fleet.list(), clock.nowMs()) }, stop.signal),
   ];
   cleanup.add(async () => {
     stop.abort();

@@ -20,7 +20,7 @@ export interface MeshStatusDeps {
   readonly fleet: FleetView;
   /** Proxies with an identity that were never heard of. */
   readonly expected: ExpectedProxies;
-  readonly registry: Pick<RegistryState, "served" | "outOfReach" | "hung">;
+  readonly registry: Pick<RegistryState, "served" | "avoided" | "hung">;
   /** What is wrong with this control plane itself. */
   readonly problems: () => readonly Problem[];
 }
@@ -40,14 +40,14 @@ export async function meshStatus(deps: MeshStatusDeps, nowMs: number): Promise<G
   );
   // before any proxy runs there is nobody whose calls could lead nowhere
   const empty = routed.length === 0 || counts.total === 0 ? [] : emptyRoutes(routed, deps.registry.served(entries));
-  const unreached = deps.registry.outOfReach(entries, nowMs);
+  const avoided = deps.registry.avoided(entries, nowMs);
   const hung = deps.registry.hung(entries, nowMs);
   const all = [
     ...problemsAbout("log", ledger.problems()),
     ...deps.problems(),
     ...problems,
     ...empty,
-    ...unreached,
+    ...avoided,
     ...hung,
   ];
   return {

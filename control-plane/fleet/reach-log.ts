@@ -1,4 +1,4 @@
-/** Says in the log, once each, which instances callers cannot connect to, and when they can again. */
+/** Says in the log, once each, which instances callers cannot connect to or have ejected, and when that is over. */
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
 import type { Problem } from "./problems.js";
@@ -15,9 +15,12 @@ const everyMs = 3000;
 const linesMax = 100;
 const refillMs = 3_600_000;
 
+type Told = Map<string, Pick<Problem, "code" | "subject">>;
+
 export class ReachLog {
   readonly #log: Logger;
-  #told = new Set<string>();
+  /** The proxies of the instances, by problem. */
+  #told: Told = new Map();
   #lines = 0;
   #beganMs = Number.NEGATIVE_INFINITY;
 
@@ -28,15 +31,15 @@ export class ReachLog {
   take(problems: readonly Problem[], nowMs: number): void {
     if (problems.length === 0 && this.#told.size === 0) return;
     if (nowMs - this.#beganMs >= refillMs) [this.#beganMs, this.#lines] = [nowMs, 0];
-    const now = new Set<string>();
-    for (const { subject, message } of problems) {
+    const now: Told = new Map();
+    for (const { code, subject, message } of problems) {
       if (subject === "") continue;
-      if (!this.#told.has(subject) && !this.#mayWrite()) continue;
-      now.add(subject);
-      if (!this.#told.has(subject)) this.#log.warn(message, { proxy: subject });
+      const key = `${code} ${subject}`;
+      if (!this.#told.has(key) && !this.#mayWrite()) continue;
+      now.set(key, { code, subject });
+      if (!this.#told.has(key)) this.#log.warn(message, { proxy: subject });
     }
-    for (const proxy of this.#told)
-      if (!now.has(proxy)) this.#log.info("no caller says any more that it cannot connect to an instance", { proxy });
+    for (const [key, { code, subject: proxy }] of this.#told) if (!now.has(key)) this.#log.info(over(code), { proxy });
     this.#told = now;
   }
 
@@ -44,6 +47,11 @@ export class ReachLog {
     this.#lines += 1;
     return this.#lines <= linesMax;
   }
+}
+
+function over(code: Problem["code"]): string {
+  if (code === "instance-ejected") return "no caller says any more that it has ejected an instance";
+  return "no caller says any more that it cannot connect to an instance";
 }
 
 /** Looks every three seconds until `signal` aborts. */

@@ -4,9 +4,9 @@
  */
 import type { Endpoint } from "../../core/model.js";
 import type { FleetEntry } from "../fleet/fleet-state.js";
-import type { Problem } from "../fleet/problems.js";
+import type { Problem, ProblemCode } from "../fleet/problems.js";
 
-/** A proxy that cannot connect to an instance. */
+/** A proxy that sends an instance no calls. */
 interface Complaint {
   readonly proxyId: string;
   readonly service: string;
@@ -16,9 +16,17 @@ interface Complaint {
 /** What is said about one instance. */
 export interface Testimony {
   /** Proxies that cannot connect to it; the first in the order of their names comes first. */
-  readonly against: readonly Complaint[];
-  /** How many proxies say that they connected or could not. */
+  readonly unreached: readonly Complaint[];
+  /** Proxies that can, and that have ejected it for its answers. */
+  readonly ejected: readonly Complaint[];
+  /** How many proxies say that they connected, could not, or have ejected it. */
   readonly callers: number;
+}
+
+interface Hearing {
+  readonly unreached: Complaint[];
+  readonly ejected: Complaint[];
+  readonly callers: Set<string>;
 }
 
 type Placed = Pick<Endpoint, "proxyId" | "address">;
@@ -34,61 +42,98 @@ export function hearCallers(
   fleet: readonly FleetEntry[],
   endpoints: readonly Placed[],
 ): ReadonlyMap<string, Testimony> {
-  const heard = new Map<string, { readonly against: Complaint[]; callers: number }>();
-  const complaining = fleet.filter(({ live, heartbeat }) => live && (heartbeat.reach?.unreached.length ?? 0) > 0);
-  if (complaining.length === 0) return heard;
-  const addressOf = new Map(endpoints.map(({ proxyId, address }) => [proxyId, address]));
-  for (const { heartbeat } of complaining) {
-    for (const { proxyId: about, address, why } of heartbeat.reach?.unreached ?? []) {
-      if (addressOf.get(about) !== address || about === heartbeat.proxyId) continue;
-      const testimony = heard.get(about) ?? { against: [], callers: 0 };
-      testimony.against.push({ proxyId: heartbeat.proxyId, service: heartbeat.service, why });
-      testimony.callers += 1;
-      heard.set(about, testimony);
-    }
-  }
+  const heard = new Map<string, Hearing>();
+  const complaining = fleet.filter(({ live, heartbeat: { reach } }) => {
+    return live && reach !== undefined && (reach.unreached.length > 0 || (reach.ejected?.length ?? 0) > 0);
+  });
+  if (complaining.length > 0) hearComplaints(complaining, endpoints, heard);
   for (const { live, heartbeat } of fleet) {
     if (!live || heard.size === 0) continue;
-    for (const about of heartbeat.reach?.reached ?? []) {
-      const testimony = heard.get(about);
-      if (testimony !== undefined && about !== heartbeat.proxyId) testimony.callers += 1;
-    }
+    for (const about of heartbeat.reach?.reached ?? [])
+      if (about !== heartbeat.proxyId) heard.get(about)?.callers.add(heartbeat.proxyId);
   }
-  return heard;
+  return new Map([...heard].map(([id, { callers, ...said }]) => [id, { ...said, callers: callers.size }]));
 }
 
-/** Returns whether more callers than not cannot connect, so that one of several says nothing alone. */
-export function isOutOfReach({ against, callers }: Testimony): boolean {
-  return against.length * 2 > callers;
+function hearComplaints(
+  complaining: readonly FleetEntry[],
+  endpoints: readonly Placed[],
+  heard: Map<string, Hearing>,
+): void {
+  const addressOf = new Map(endpoints.map(({ proxyId, address }) => [proxyId, address]));
+  for (const { heartbeat } of complaining) {
+    const { proxyId, service, reach } = heartbeat;
+    const hearingOf = (about: string): Hearing | undefined => {
+      if (about === proxyId || !addressOf.has(about)) return undefined;
+      const hearing = heard.get(about) ?? { unreached: [], ejected: [], callers: new Set() };
+      heard.set(about, hearing);
+      hearing.callers.add(proxyId);
+      return hearing;
+    };
+    const outOfReach = new Set<string>();
+    for (const { proxyId: about, address, why } of reach?.unreached ?? []) {
+      if (addressOf.get(about) !== address) continue;
+      hearingOf(about)?.unreached.push({ proxyId, service, why });
+      outOfReach.add(about);
+    }
+    for (const { proxyId: about, why } of reach?.ejected ?? [])
+      if (!outOfReach.has(about)) hearingOf(about)?.ejected.push({ proxyId, service, why });
+  }
+}
+
+/** Returns whether more callers than not send it no calls, so that one of several says nothing alone. */
+export function isAvoided({ unreached, ejected, callers }: Testimony): boolean {
+  return (unreached.length + ejected.length) * 2 > callers;
 }
 
 /** Returns the line for people. */
-export function renderTestimony(address: string, { against, callers }: Testimony): string {
-  const names = against.slice(0, callersNamedMax).map(({ proxyId, service }) => `${proxyId} (${service})`);
-  const more = against.length > callersNamedMax ? ` and ${against.length - callersNamedMax} more` : "";
-  const who = `${against.length} of ${callers} callers cannot connect to ${address}`;
-  return `${who}: ${against[0]?.why ?? ""}; said by ${names.join(", ")}${more}`;
+export function renderTestimony(address: string, testimony: Testimony): string {
+  return [renderUnreached(address, testimony), renderEjected(testimony)].filter(Boolean).join("; ");
 }
 
-/** Returns a problem for each instance that a caller cannot connect to. Only the first few are told in full. */
+function renderUnreached(address: string, { unreached, callers }: Testimony): string {
+  return renderComplaints(unreached, callers, `cannot connect to ${address}`);
+}
+
+function renderEjected({ ejected, callers }: Testimony): string {
+  return renderComplaints(ejected, callers, "ejected it");
+}
+
+function renderComplaints(complaints: readonly Complaint[], callers: number, what: string): string {
+  const [first] = complaints;
+  if (first === undefined) return "";
+  const names = complaints.slice(0, callersNamedMax).map(({ proxyId, service }) => `${proxyId} (${service})`);
+  const more = complaints.length > callersNamedMax ? ` and ${complaints.length - callersNamedMax} more` : "";
+  return `${complaints.length} of ${callers} callers ${what}: ${first.why}; said by ${names.join(", ")}${more}`;
+}
+
+type Instance = Pick<Endpoint, "proxyId" | "address" | "service" | "instance">;
+
+/**
+ * Returns a problem for each instance that a caller cannot connect to, and for each that one has ejected. Only the first
+ * few of each are told in full.
+ */
 export function reachProblems(
-  endpoints: readonly Pick<Endpoint, "proxyId" | "address" | "service" | "instance">[],
+  endpoints: readonly Instance[],
   heard: ReadonlyMap<string, Testimony>,
 ): readonly Problem[] {
-  const found = endpoints.flatMap(({ proxyId, service, instance, address }): Problem[] => {
-    const testimony = heard.get(proxyId);
-    if (testimony === undefined) return [];
-    const what = renderTestimony(address, testimony);
-    const remedy = "is that what its --advertise should say?";
-    return [
-      {
-        code: "endpoint-out-of-reach",
-        message: `instance ${instance} of ${service}: ${what}; ${remedy}`,
-        subject: proxyId,
-      },
-    ];
-  });
-  if (found.length <= namedMax) return found;
-  const message = `… and ${found.length - namedMax} instances more like the last`;
-  return [...found.slice(0, namedMax), { code: "endpoint-out-of-reach", message, subject: "" }];
+  const about = (code: ProblemCode, render: (address: string, testimony: Testimony) => string, remedy: string) => {
+    const found = endpoints.flatMap(({ proxyId, service, instance, address }): Problem[] => {
+      const testimony = heard.get(proxyId);
+      const what = testimony === undefined ? "" : render(address, testimony);
+      const message = `instance ${instance} of ${service}: ${what}; ${remedy}`;
+      return what === "" ? [] : [{ code, message, subject: proxyId }];
+    });
+    if (found.length <= namedMax) return found;
+    const message = `… and ${found.length - namedMax} instances more like the last`;
+    return [...found.slice(0, namedMax), { code, message, subject: "" }];
+  };
+  return [
+    ...about("endpoint-out-of-reach", renderUnreached, "is that what its --advertise should say?"),
+    ...about(
+      "instance-ejected",
+      (_address, testimony) => renderEjected(testimony),
+      "their calls go to others where there are enough; look at its application's log",
+    ),
+  ];
 }

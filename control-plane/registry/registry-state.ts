@@ -3,7 +3,7 @@ import type { Endpoint, Revocation } from "../../core/model.js";
 import type { FleetEntry } from "../fleet/fleet-state.js";
 import { renderRevoked } from "../fleet/fleet-status.js";
 import type { Problem } from "../fleet/problems.js";
-import { hearCallers, isOutOfReach, reachProblems, renderTestimony } from "./reach.js";
+import { hearCallers, isAvoided, reachProblems, renderTestimony } from "./reach.js";
 
 export interface ServiceInstance {
   readonly proxyId: string;
@@ -11,9 +11,9 @@ export interface ServiceInstance {
   readonly version: string;
   /** "HOST:PORT". */
   readonly address: string;
-  /** Its proxy is live and most of its callers can connect to it, and its application is registered and can be called. */
+  /** Its proxy is live, most callers can connect to it and have not ejected it, and its application can be called. */
   readonly healthy: boolean;
-  /** Why the instance is not healthy, or who cannot connect to it; "" if nothing is wrong. */
+  /** Why the instance is not healthy, or who cannot connect to it or has ejected it; "" if nothing is wrong. */
   readonly why: string;
 }
 
@@ -79,7 +79,7 @@ export class RegistryState {
       const out = whyUnhealthy(known.get(proxyId), revoked, judge.nowMs) || whyHung(unhealthy);
       const testimony = heard.get(proxyId);
       const why = out || (testimony === undefined ? "" : renderTestimony(address, testimony));
-      const healthy = out === "" && !(testimony !== undefined && isOutOfReach(testimony));
+      const healthy = out === "" && !(testimony !== undefined && isAvoided(testimony));
       instances.get(service)?.push({ proxyId, instance, version, address, healthy, why });
     }
     return [...instances].map(([name, endpoints]) => ({
@@ -98,8 +98,8 @@ export class RegistryState {
     return versions;
   }
 
-  /** Returns a problem for each instance that takes calls and that a caller cannot connect to. */
-  outOfReach(fleet: readonly FleetEntry[], nowMs: number): readonly Problem[] {
+  /** Returns a problem for each instance that takes calls and that a caller cannot connect to or has ejected. */
+  avoided(fleet: readonly FleetEntry[], nowMs: number): readonly Problem[] {
     const standing = this.#standing(nowMs).map(({ endpoint }) => endpoint);
     const heard = hearCallers(fleet, standing);
     if (heard.size === 0) return [];

@@ -19,6 +19,8 @@ export interface MeshFigures {
   readonly problems: readonly string[];
   /** How many instances some caller cannot connect to. */
   readonly outOfReach: number;
+  /** How many instances some caller has ejected. */
+  readonly ejected: number;
   /** The stage of the rollout that is underway, from 1 on; 0: none is. */
   readonly rolloutStage: number;
   /** Milliseconds that each proxy took from the activation in force to its switch. */
@@ -110,6 +112,10 @@ class MeshGauges {
       outOfReach: this.#gauge(
         "ashlar_endpoints_out_of_reach",
         "Instances that some caller's proxy cannot connect to where they say that they are.",
+      ),
+      ejected: this.#gauge(
+        "ashlar_instances_ejected",
+        "Instances that some caller's proxy sends no calls for a while because of how their answers were.",
       ),
       rolloutStage: this.#gauge(
         "ashlar_rollout_stage",

@@ -2,7 +2,7 @@
 import type { HostPort } from "../../runtime/config.js";
 import { openStatusServer, type StatusServer } from "../../runtime/status-server.js";
 import { type MeshStatusDeps, meshStatus } from "../fleet/mesh-status.js";
-import { problemsAbout } from "../fleet/problems.js";
+import { type ProblemCode, problemsAbout } from "../fleet/problems.js";
 import type { ControlMetrics, MeshFigures } from "./control-metrics.js";
 import { followPrepareTimes } from "./prepare-times.js";
 
@@ -48,11 +48,14 @@ export async function openControlStatus(deps: ControlStatusDeps, wanted: HostPor
 
 async function figuresOf(deps: ControlStatusDeps): Promise<MeshFigures> {
   const status = await meshStatus(deps, deps.clock.nowMs());
+  const avoided = deps.registry.avoided(deps.fleet.list(), deps.clock.nowMs());
+  const count = (what: ProblemCode): number => avoided.filter(({ code }) => code === what).length;
   const live = deps.fleet.list().filter((entry) => entry.live);
   const switched = live.filter(({ heartbeat }) => heartbeat.evaluatingEpoch === status.epoch && status.epoch > 0);
   return {
     ...status,
-    outOfReach: deps.registry.outOfReach(deps.fleet.list(), deps.clock.nowMs()).length,
+    outOfReach: count("endpoint-out-of-reach"),
+    ejected: count("instance-ejected"),
     rolloutStage: status.rollout?.stage ?? 0,
     switchMs: switched.map(({ heartbeat }) => heartbeat.lagMs),
   };

@@ -21,6 +21,7 @@ import {
   type Rejection,
   tookBoundsMs,
   unhealthyLengthMax,
+  type WorkerReport,
 } from "../model.js";
 import { isMethod } from "../snapshot/grammar.js";
 import {
@@ -111,6 +112,7 @@ export function encodeHeartbeat(heartbeat: Heartbeat): Uint8Array {
     labels: heartbeat.labels.map((item) => ({ ...item })),
     shadow: heartbeat.shadow && encodeShadowCounts(heartbeat.shadow),
     reach: heartbeat.reach && encodeReach(heartbeat.reach),
+    workers: heartbeat.workers && { ...heartbeat.workers },
   }).finish();
 }
 
@@ -169,6 +171,11 @@ function parseLabels(labels: readonly { key: string; value: string }[]): readonl
   }));
 }
 
+function parseWorkers(message: WorkerReport): WorkerReport {
+  const wanted = integer("workers.wanted", message.wanted, 1);
+  return { wanted, serving: integer("workers.serving", message.serving, 0, wanted) };
+}
+
 function parseRejection(message: { number: number; digest: Uint8Array; reason: string }): Rejection {
   return {
     number: integer("rejected.number", message.number, 0),
@@ -211,6 +218,7 @@ export function parseHeartbeat(bytes: Uint8Array, writer: FleetWriter): Heartbea
       labels: parseLabels(message.labels),
       ...(message.shadow && { shadow: parseShadowCounts(message.shadow) }),
       ...(message.reach && { reach: parseReach(message.reach) }),
+      ...(message.workers && { workers: parseWorkers(message.workers) }),
     };
   });
 }

@@ -1,12 +1,13 @@
 /** What a heartbeat says of other proxies. */
 import type { ReachReport as ReachReportMessage } from "../../proto/gen/ashlar/v1/fleet.js";
 import { AshlarError } from "../errors.js";
-import { type ReachReport, reachedToldMax, reachWhyMax, unreachedToldMax } from "../reach.js";
+import { ejectedToldMax, type ReachReport, reachedToldMax, reachWhyMax, unreachedToldMax } from "../reach.js";
 import { ascending, boundedList, boundedText, hostAndPort, isProxyId } from "./bounds.js";
 
 /** Returns the report as it is encoded in a heartbeat. */
-export function encodeReach({ unreached, reached }: ReachReport): ReachReportMessage {
-  return { unreached: unreached.map((one) => ({ ...one })), reached: [...reached] };
+export function encodeReach({ unreached, reached, ejected = [] }: ReachReport): ReachReportMessage {
+  const copied = <Each extends object>(list: readonly Each[]): Each[] => list.map((one) => ({ ...one }));
+  return { unreached: copied(unreached), reached: [...reached], ejected: copied(ejected) };
 }
 
 /** Fails with `invalid_record`. */
@@ -19,9 +20,14 @@ export function parseReach(message: ReachReportMessage): ReachReport {
   const reached = boundedList("reach.reached", message.reached, reachedToldMax).map((id) =>
     proxyId("reach.reached", id),
   );
+  const ejected = boundedList("reach.ejected", message.ejected, ejectedToldMax).map((one) => ({
+    proxyId: proxyId("reach.ejected.proxy_id", one.proxyId),
+    why: line("reach.ejected.why", one.why),
+  }));
   return {
     unreached: ascending("reach.unreached", unreached, (one) => one.proxyId),
     reached: ascending("reach.reached", reached, (id) => id),
+    ...(ejected.length > 0 && { ejected: ascending("reach.ejected", ejected, (one) => one.proxyId) }),
   };
 }
 

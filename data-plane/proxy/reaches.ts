@@ -1,5 +1,15 @@
-/** Which instances this process could connect to and which not, so that the log and the control plane are told. */
-import { type ReachFact, reachedToldMax, reachWhyMax, unreachedToldMax } from "../../core/reach.js";
+/**
+ * Which instances this process could connect to, which not, and which it has ejected, so that the log and the control
+ * plane are told.
+ */
+import {
+  type EjectedFact,
+  ejectedToldMax,
+  type ReachFact,
+  reachedToldMax,
+  reachWhyMax,
+  unreachedToldMax,
+} from "../../core/reach.js";
 
 /** Parts of an endpoint. */
 export interface Dialled {
@@ -30,6 +40,9 @@ export class Reaches {
   readonly #unreached = new Map<string, Unreachable>();
   /** By proxy, in order of time. */
   readonly #reached = new Map<string, { readonly address: string; readonly atMs: number }>();
+
+  /** By proxy: what it was ejected for, and until when. */
+  readonly #ejected = new Map<string, { readonly why: string; readonly untilMs: number }>();
 
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs;
@@ -76,6 +89,25 @@ export class Reaches {
     for (const [proxyId, { address, atMs }] of [...this.#reached].slice(-reachedToldMax))
       if (nowMs - atMs <= forgetReachedMs) facts.push({ proxyId, address, why: "", agoMs: Math.max(0, nowMs - atMs) });
     return facts;
+  }
+
+  /** Notes that an instance gets no calls until `untilMs`. */
+  ejected(proxyId: string, why: string, untilMs: number): void {
+    this.#ejected.delete(proxyId);
+    makeRoom(this.#ejected);
+    this.#ejected.set(proxyId, { why, untilMs });
+  }
+
+  /** Notes that an instance gets calls again before its time. */
+  returned(proxyId: string): void {
+    this.#ejected.delete(proxyId);
+  }
+
+  /** Returns those whose time is not over, whether calls come that could go to them or not. */
+  ejections(): readonly EjectedFact[] {
+    const nowMs = this.#nowMs();
+    for (const [proxyId, { untilMs }] of this.#ejected) if (untilMs <= nowMs) this.#ejected.delete(proxyId);
+    return [...this.#ejected].slice(-ejectedToldMax).map(([proxyId, { why }]) => ({ proxyId, why: clip(why) }));
   }
 
   /** Returns how many instances of each service cannot be connected to. */

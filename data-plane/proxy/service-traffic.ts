@@ -84,8 +84,9 @@ export class ServiceTraffic {
     const ejection = this.spread.note(endpoint.proxyId, what, tookMs, this.#deps.nowMs());
     if (ejection === undefined) return;
     this.#out.add(endpoint.proxyId);
-    const { log, metrics } = this.#deps;
+    const { log, metrics, reaches } = this.#deps;
     metrics.ejected(this.service, ejection.reason);
+    reaches.ejected(endpoint.proxyId, whyEjected[ejection.reason], ejection.untilMs);
     const { instance, version, address } = endpoint;
     const forMs = ejection.untilMs - this.#deps.nowMs();
     const about = { service: this.service, instance, version, address, forMs, reason: ejection.reason };
@@ -131,6 +132,7 @@ export class ServiceTraffic {
       if (endpoint !== undefined && this.spread.isEjected(endpoint, nowMs)) continue;
       this.#out.delete(proxyId);
       this.#deps.metrics.returned(this.service);
+      this.#deps.reaches.returned(proxyId);
       if (endpoint === undefined) continue;
       const { instance, version, address } = endpoint;
       this.#deps.log.info(`an instance of ${this.service} gets calls again`, { instance, version, address });

@@ -1,8 +1,8 @@
 /** Builds the heartbeat of this proxy from its present state (I7). */
 
 import type { Label } from "../../core/label.js";
-import type { CallCounts, Heartbeat } from "../../core/model.js";
-import { type ReachFact, reportReach } from "../../core/reach.js";
+import type { CallCounts, Heartbeat, WorkerReport } from "../../core/model.js";
+import { type EjectedFact, type ReachFact, reportReach } from "../../core/reach.js";
 import type { ShadowCounts } from "../../core/shadow/shadow-model.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { AppView, EvaluatedPolicy, IdentityView, PolicyView } from "../ports.js";
@@ -15,8 +15,10 @@ export interface HeartbeatDeps {
   readonly policy: PolicyView;
   readonly app: AppView;
   readonly window: Pick<CallWindow, "calls" | "before">;
-  /** Which instances of other services could be connected to. */
-  readonly reaches?: { read(): readonly ReachFact[] } | undefined;
+  /** Which instances of other services could be connected to, and which are ejected. */
+  readonly reaches?: { read(): readonly ReachFact[]; ejections(): readonly EjectedFact[] } | undefined;
+  /** undefined if the proxy carries its calls itself. */
+  readonly workers?: { report(): WorkerReport } | undefined;
   /** undefined if no shadow candidate is evaluated here. */
   readonly tally?: { read(candidate: EvaluatedPolicy): ShadowCounts | undefined } | undefined;
 }
@@ -32,13 +34,13 @@ const preparedMax = 16;
 const bypassableMax = 64;
 
 export function buildHeartbeat(
-  { identity, policy, app, clock, tally, reaches, window }: HeartbeatDeps,
+  { identity, policy, app, clock, tally, reaches, window, workers }: HeartbeatDeps,
   { bypassable, labels }: HeartbeatOptions,
   leaving: boolean,
 ): Heartbeat {
   const { proxyId, service, version, notAfterMs } = identity.current;
   const evaluated = policy.current;
-  const reach = reportReach(reaches?.read() ?? []);
+  const reach = reportReach(reaches?.read() ?? [], reaches?.ejections());
   const shadow = policy.shadow && tally?.read(policy.shadow.policy);
   return {
     proxyId,
@@ -64,6 +66,7 @@ export function buildHeartbeat(
     labels,
     ...(shadow && { shadow }),
     ...(reach && { reach }),
+    ...(workers && { workers: workers.report() }),
   };
 }
 

@@ -9,7 +9,7 @@ import {
   otherCaller,
   tookBoundsMs,
 } from "../../core/model.js";
-import type { ReachFact } from "../../core/reach.js";
+import type { EjectedFact, ReachFact } from "../../core/reach.js";
 import type { ShadowCounts } from "../../core/shadow/shadow-model.js";
 import type { Clock } from "../../runtime/clock.js";
 import { linesOf, type MetricsFormat, writeInTurns } from "../../runtime/metrics-text.js";
@@ -18,7 +18,7 @@ import type { KindCounts } from "../status/call-table.js";
 import type { Metrics, MetricsSnapshot } from "../status/metrics.js";
 import type { Crew } from "./crew.js";
 import { CrewCalls, isTable, type TableCounts } from "./crew-calls.js";
-import { CrewReaches, isReach } from "./crew-reaches.js";
+import { CrewReaches, isEjections, isReach } from "./crew-reaches.js";
 import { CrewTally, isTally } from "./crew-tally.js";
 import { CrewWindow, type WorkerWindow } from "./crew-window.js";
 import { openOf } from "./worker-slot.js";
@@ -108,7 +108,7 @@ export class CrewMetrics {
     this.#calls.take(worker, measured.table);
     this.window.take(worker, measured);
     this.tally.take(worker, measured.shadow);
-    this.reaches.take(worker, measured.reach ?? []);
+    this.reaches.take(worker, measured.reach ?? [], measured.ejected ?? []);
   }
 
   #countWorkers(): void {
@@ -164,14 +164,21 @@ export interface Measure extends WorkerWindow {
   readonly shadow: ShadowCounts | undefined;
   /** Which instances of other services the worker could connect to. */
   readonly reach: readonly ReachFact[];
+  /** Which of them it has ejected. */
+  readonly ejected: readonly EjectedFact[];
 }
 
 function isMeasure(measured: unknown): measured is Measure {
   if (typeof measured !== "object" || measured === null) return false;
-  const { metrics, table, epoch, calls, before, shadow, reach = [] } = measured as Partial<Measure>;
+  const { metrics, table, epoch, calls, before, shadow, reach = [], ejected = [] } = measured as Partial<Measure>;
   const isWhole = typeof epoch === "number" && isCounts(calls) && (before === undefined || isCounts(before));
   return (
-    isWhole && isReach(reach) && isSnapshot(metrics) && isTable(table) && (shadow === undefined || isTally(shadow))
+    isWhole &&
+    isReach(reach) &&
+    isEjections(ejected) &&
+    isSnapshot(metrics) &&
+    isTable(table) &&
+    (shadow === undefined || isTally(shadow))
   );
 }
 

@@ -1,27 +1,55 @@
-/** What the workers found out about other services' instances by connecting to them, as of their last measures. */
-import { mergeReach, type ReachFact, reachedToldMax, reachWhyMax, unreachedToldMax } from "../../core/reach.js";
+/** What the workers found out about other services' instances by connecting to them and by their answers, as of their last measures. */
+import {
+  type EjectedFact,
+  ejectedToldMax,
+  mergeEjected,
+  mergeReach,
+  type ReachFact,
+  reachedToldMax,
+  reachWhyMax,
+  unreachedToldMax,
+} from "../../core/reach.js";
 
 export class CrewReaches {
   readonly #last = new Map<number, readonly ReachFact[]>();
+  readonly #ejected = new Map<number, readonly EjectedFact[]>();
 
-  take(worker: number, facts: readonly ReachFact[]): void {
+  take(worker: number, facts: readonly ReachFact[], ejected: readonly EjectedFact[]): void {
     this.#last.set(worker, facts);
+    this.#ejected.set(worker, ejected);
   }
 
   /** A worker ended, and its connections with it. */
   gone(worker: number): void {
     this.#last.delete(worker);
+    this.#ejected.delete(worker);
   }
 
   /** Each worker connects for itself: of what they say about an instance, the newest counts. */
   read(): readonly ReachFact[] {
     return mergeReach([...this.#last.values()]);
   }
+
+  /** Each worker ejects for itself: one of them is enough to be told. */
+  ejections(): readonly EjectedFact[] {
+    return mergeEjected([...this.#ejected.values()]);
+  }
 }
 
 /** Returns whether a worker may have found that out: workers read what strangers send, and are not believed blindly. */
 export function isReach(value: unknown): value is readonly ReachFact[] {
   return Array.isArray(value) && value.length <= unreachedToldMax + reachedToldMax && value.every(isFact);
+}
+
+/** Returns whether a worker may have ejected those. */
+export function isEjections(value: unknown): value is readonly EjectedFact[] {
+  return Array.isArray(value) && value.length <= ejectedToldMax && value.every(isEjected);
+}
+
+function isEjected(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { proxyId, why } = value as Partial<EjectedFact>;
+  return isText(proxyId, 64) && isText(why, reachWhyMax);
 }
 
 function isFact(value: unknown): boolean {

@@ -1,4 +1,5 @@
 import type { TapReport } from "../../core/look/look-model.js";
+import type { WorkerReport } from "../../core/model.js";
 import { whenAborted } from "../../runtime/abort.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { HostPort, SocketAddress } from "../../runtime/config.js";
@@ -68,6 +69,12 @@ export class WorkerCarrier implements Carrying {
   /** Returns which instances of other services the workers could connect to. */
   get reaches(): CrewReaches {
     return this.#counted.reaches;
+  }
+
+  /** Returns how many workers there should be, and how many carry calls. */
+  report(): WorkerReport {
+    const { workers } = this.#crew.state;
+    return { wanted: workers.length, serving: workers.filter(({ phase }) => phase === "serving").length };
   }
 
   /** Makes every worker compile the held revisions. */

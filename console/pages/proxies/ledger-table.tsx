@@ -8,7 +8,7 @@ import { Icon } from "../../parts/icon.js";
 import { Ago, Badge, Id, Revision } from "../../parts/words.js";
 import { certificateOf, type Row } from "./ledger.js";
 
-const columns = 8;
+const columns = 9;
 
 export function LedgerTable({ rows, nowMs }: { readonly rows: readonly Row[]; readonly nowMs: number }) {
   const [open, setOpen] = useState<ReadonlySet<string>>(new Set());
@@ -29,6 +29,9 @@ export function LedgerTable({ rows, nowMs }: { readonly rows: readonly Row[]; re
             <th scope="col">Evaluates</th>
             <th scope="col" class="end">
               Lag
+            </th>
+            <th scope="col" class="end">
+              Workers
             </th>
             <th scope="col">Endpoint</th>
             <th scope="col">Certificate</th>
@@ -88,6 +91,9 @@ function ProxyRow({ row, nowMs, open, onToggle }: RowProps) {
         {proxy !== undefined && <span class="quiet number"> at epoch {proxy.epoch}</span>}
       </td>
       <td class="end">{proxy !== undefined && proxy.epoch > 0 ? renderMs(proxy.lagMs) : ""}</td>
+      <td class="end">
+        <Workers row={row} />
+      </td>
       <td>
         <Endpoint row={row} />
       </td>
@@ -111,6 +117,13 @@ function Endpoint({ row: { endpoint, proxy } }: { readonly row: Row }) {
       {endpoint.why && <div class="why quiet wrap">{clip(endpoint.why, 240)}</div>}
     </div>
   );
+}
+
+/** A proxy that carries its calls itself has none. */
+function Workers({ row: { proxy } }: { readonly row: Row }) {
+  if (proxy === undefined || proxy.workers === 0) return null;
+  if (proxy.workersServing === proxy.workers) return <span class="number">{proxy.workers}</span>;
+  return <Badge tone="warn">{`${proxy.workersServing} of ${proxy.workers}`}</Badge>;
 }
 
 function CertificateBar({ expiresMs, nowMs }: { readonly expiresMs: number; readonly nowMs: number }) {

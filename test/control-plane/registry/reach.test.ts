@@ -41,7 +41,7 @@ function seen(callers: Readonly<Record<string, Heartbeat["reach"]>>, nowMs = 1) 
   return {
     a: payments?.endpoints.find(({ proxyId }) => proxyId === "a"),
     b: payments?.endpoints.find(({ proxyId }) => proxyId === "b"),
-    problems: registry.outOfReach(fleet, nowMs).map(({ code, message, subject }) => [code, message, subject]),
+    problems: registry.avoided(fleet, nowMs).map(({ code, message, subject }) => [code, message, subject]),
     routed: registry
       .served(fleet)
       .get("payments")
@@ -99,7 +99,7 @@ test("hundreds of instances and callers are told in a few lines", () => {
     const unreached = Array.from({ length: 16 }, (_, index) => complaint(`p${(at + index) % 160}`));
     state.hear(buildHeartbeat(`x${at}`, { service: "shop", reach: { unreached, reached: [] } }), 0);
   }
-  const problems = registry.outOfReach(state.list(1), 1);
+  const problems = registry.avoided(state.list(1), 1);
   expect(problems).toHaveLength(21);
   expect(problems[0]?.message).toContain("and 13 more");
   expect(problems[20]?.message).toBe("… and 140 instances more like the last");

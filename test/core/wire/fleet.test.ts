@@ -47,6 +47,9 @@ const heartbeat: Heartbeat = {
 const ids = (count: number) => Array.from({ length: count }, (_, at) => `p${100 + at}`);
 const unreached = (proxyId: string) => ({ proxyId, address: "10.0.0.1:1", why: "connect ECONNREFUSED" });
 
+const none = { unreached: [], reached: [] };
+const ejectedA = { proxyId: "a", why: "its last calls all failed" };
+
 describe("endpoints and heartbeats", () => {
   test("whether a heartbeat's writer leaves is read without the rest, and damage is refused", () => {
     for (const leaving of [true, false]) expect(readLeaving(encodeHeartbeat({ ...heartbeat, leaving }))).toBe(leaving);
@@ -70,6 +73,9 @@ describe("endpoints and heartbeats", () => {
     ["an address that is none", { unreached: [{ ...unreached("a"), address: "a b" }], reached: [] }],
     ["an id that is none", { unreached: [], reached: ["a b"] }],
     ["a reason that moves the cursor", { unreached: [{ ...unreached("a"), why: "\u001b[2J" }], reached: [] }],
+    ["too many ejected", { ...none, ejected: ids(17).map((proxyId) => ({ proxyId, why: "w" })) }],
+    ["one ejected twice", { ...none, ejected: [ejectedA, ejectedA] }],
+    ["an ejection without a reason", { ...none, ejected: [{ proxyId: "a", why: "" }] }],
     ["a reason that is a book", { unreached: [{ ...unreached("a"), why: "x".repeat(161) }], reached: [] }],
   ])("%s is refused, whoever signed it", (_what, reach) => {
     expect(() => parseHeartbeat(encodeHeartbeat({ ...heartbeat, reach }), writer)).toThrow("reach.");
@@ -77,7 +83,8 @@ describe("endpoints and heartbeats", () => {
 
   test("come back as they were written", () => {
     expect(parseEndpoint(encodeEndpoint(endpoint), writer)).toEqual(endpoint);
-    expect(parseHeartbeat(encodeHeartbeat(heartbeat), writer)).toEqual(heartbeat);
+    const told = { ...heartbeat, reach: { ...none, ejected: [ejectedA] }, workers: { wanted: 4, serving: 3 } };
+    for (const one of [heartbeat, told]) expect(parseHeartbeat(encodeHeartbeat(one), writer)).toEqual(one);
     const reach = {
       unreached: [{ proxyId: "q1", address: "10.0.0.1:1", why: "connect ECONNREFUSED" }],
       reached: ["q2", "q3"],

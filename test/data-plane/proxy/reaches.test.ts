@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { reachedToldMax, reportReach, unreachedToldMax } from "../../../core/reach.js";
+import { ejectedToldMax, mergeEjected, reachedToldMax, reportReach, unreachedToldMax } from "../../../core/reach.js";
 import { Reaches } from "../../../data-plane/proxy/reaches.js";
 
 function start() {
@@ -14,9 +14,34 @@ function start() {
     },
     failed: (id: string, address?: string) => reaches.failed(endpoint(id, address), "connect ECONNREFUSED"),
     reached: (id: string, address?: string) => reaches.reached(endpoint(id, address)),
-    report: () => reportReach(reaches.read()),
+    report: () => reportReach(reaches.read(), reaches.ejections()),
   };
 }
+
+test("an ejected instance is told until its time is over, or it gets calls again, though nobody calls it", () => {
+  const it = start();
+  it.reaches.ejected("b", "its last calls all failed", 10_000);
+  it.reaches.ejected("a", "its answers take too long", 5000);
+  const ejected = [
+    { proxyId: "a", why: "its answers take too long" },
+    { proxyId: "b", why: "its last calls all failed" },
+  ];
+  expect(it.report()).toEqual({ unreached: [], reached: [], ejected });
+  expect(it.at(5000).report()?.ejected).toEqual(ejected.slice(1));
+  it.reaches.returned("b");
+  expect(it.report()).toBeUndefined();
+});
+
+test("at most sixteen ejected instances are told, each once, whichever worker says it", () => {
+  const it = start();
+  for (let index = 0; index < 3000; index += 1) it.reaches.ejected(`p-${index}`, "w", 10_000);
+  expect(it.report()?.ejected).toHaveLength(ejectedToldMax);
+  const worker = [{ proxyId: "a", why: "w" }];
+  expect(mergeEjected([worker, [...worker, { proxyId: "b", why: "w" }]]).map(({ proxyId }) => proxyId)).toEqual([
+    "a",
+    "b",
+  ]);
+});
 
 const about = (proxyId: string) => ({ proxyId, address: "127.0.0.1:1", why: "connect ECONNREFUSED" });
 
