@@ -1,4 +1,5 @@
 /** The command line of a bench. */
+import { endWhenKilled } from "../test/conformance/when-killed.js";
 
 /** What `--help` prints; every `--name` that it says is a flag, and no other is. */
 export interface Usage {
@@ -15,7 +16,8 @@ function refuse(message: string): never {
 
 /**
  * Flags of a bench: `--name value...`; one without a value is there, with none. `--help` prints the usage and ends the
- * process with 0, an unknown flag or a value that belongs to none ends it with 2.
+ * process with 0, an unknown flag or a value that belongs to none ends it with 2. From then on a process that is told to end
+ * ends what it has started first.
  */
 export function readFlags(args: readonly string[], { text, example }: Usage): Map<string, string[]> {
   if (args.includes("--help") || args.includes("-h")) {
@@ -33,6 +35,7 @@ export function readFlags(args: readonly string[], { text, example }: Usage): Ma
     } else if (values === undefined) refuse(`${JSON.stringify(arg)} belongs to no flag`);
     else values.push(arg);
   }
+  endWhenKilled();
   return flags;
 }
 

@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import type { PolicyFile } from "../../core/model.js";
 import { pause } from "../../test/conformance/child.js";
+import { whenKilled } from "../../test/conformance/when-killed.js";
 import { type LoadFigures, printTable } from "../proxy/contenders.js";
 import { meshPolicy } from "../proxy/mesh.js";
 import type { Processes } from "../proxy/pair.js";
@@ -93,10 +94,10 @@ export function startLoad(target: string, rate: number): { end(): Promise<LoadFi
   });
   const closed = once(child, "close");
   const stop = (): void => void child.kill("SIGTERM");
-  process.once("exit", stop); // whatever failed here
+  const takeBack = whenKilled({ end: async () => stop(), endNow: stop });
   return {
     async end() {
-      process.off("exit", stop);
+      takeBack();
       stop();
       await closed;
       return JSON.parse(said) as LoadFigures;

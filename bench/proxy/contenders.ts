@@ -148,5 +148,9 @@ export function machine(): string {
 export function printTable(columns: readonly string[], rows: readonly (readonly string[])[]): void {
   console.log(`| ${columns.join(" | ")} |`);
   console.log(`|${"---|".repeat(columns.length)}`);
-  for (const row of rows) console.log(`| ${row.join(" | ")} |`);
+  for (const row of rows) printRow(row);
+}
+
+export function printRow(row: readonly string[]): void {
+  console.log(`| ${row.join(" | ")} |`);
 }

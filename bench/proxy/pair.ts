@@ -2,6 +2,7 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { join, resolve } from "node:path";
+import { whenKilled } from "../../test/conformance/when-killed.js";
 import type { BenchIdentities } from "./certificates.js";
 import type { PairPorts, Peer } from "./peers.js";
 
@@ -28,6 +29,8 @@ export class Processes {
         console.error(`${command} ended with ${code}: ${complaint.trim()}`);
     });
     this.#running.push(child);
+    const endNow = () => void child.kill("SIGTERM");
+    child.once("exit", whenKilled({ end: async () => endNow(), endNow }));
     return child;
   }
 

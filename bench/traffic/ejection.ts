@@ -3,13 +3,14 @@ import { resolve } from "node:path";
 import { Client, credentials } from "@grpc/grpc-js";
 import { Child, pause } from "../../test/conformance/child.js";
 import { activate, type BenchMesh, publish, withMesh } from "../convergence/bench-mesh.js";
-import { printTable } from "../proxy/contenders.js";
+import { printRow, printTable } from "../proxy/contenders.js";
 
 const root = resolve(import.meta.dirname, "../../..");
 const same = (bytes: Buffer): Buffer => bytes;
 const none = Buffer.alloc(0);
 const lanes = 4;
 const quietMs = 4000;
+const healthyMsMax = 60_000;
 
 interface Way {
   readonly name: string;
@@ -61,9 +62,8 @@ kind: Authorization\nname: calls\n${service}\nallow: [{ from: [front], methods: 
 
 export async function measureEjection(rounds: number): Promise<void> {
   console.log("\n### A stopped instance of two: until its last call, and until `services` shows it\n");
-  const rows: string[][] = [];
-  for (const way of ways) await withMesh(async (mesh) => void rows.push(await measure(mesh, way, rounds)));
-  printTable(["what finds it", "calls lost, each round", "last call to it after ms", "shown after ms", "aim"], rows);
+  printTable(["what finds it", "calls lost, each round", "last call to it after ms", "shown after ms", "aim"], []);
+  for (const way of ways) await withMesh(async (mesh) => printRow(await measure(mesh, way, rounds)));
 }
 
 /** An application that hangs when it is told to, one that does not, and a caller. */
@@ -144,10 +144,12 @@ interface Round {
   readonly shownMs: number;
 }
 
-async function hang(pair: Pair, { deadlineMs, boundMs, isShown }: Way): Promise<Round> {
-  await pair.untilHealthy(2, 60_000);
+async function hang(pair: Pair, { name, deadlineMs, boundMs, isShown }: Way): Promise<Round> {
+  if ((await pair.untilHealthy(2, healthyMsMax)) >= healthyMsMax)
+    throw new Error(`not both instances are healthy: ${name}`);
   const versions = new Set<string>();
   for (let calls = 0; versions.size < 2 && calls < 2000; calls += 1) versions.add(await pair.call(5000));
+  if (versions.size < 2) throw new Error(`one instance alone gets all calls: ${name}`);
   pair.signal("SIGSTOP");
   const startMs = performance.now();
   const sinceMs = (): number => performance.now() - startMs;

@@ -1,6 +1,7 @@
 /** A process of the mesh under test: started, waited for, and stopped by its own id. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
+import { whenKilled } from "./when-killed.js";
 
 export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -37,8 +38,10 @@ export class Child {
     this.#child.stderr?.on("data", (text: Buffer) => {
       this.errors = (this.errors + text).slice(-outputBytesKept);
     });
+    const takeBack = whenKilled({ end: () => this.stop(), endNow: () => this.#end() });
     this.exited = new Promise((resolve) => {
       this.#child.on("close", (code, signal) => {
+        takeBack();
         this.isRunning = false;
         resolve(code ?? (signal === null ? 1 : 128));
       });
@@ -62,11 +65,16 @@ export class Child {
   }
 
   async stop(): Promise<number> {
-    this.signal("SIGTERM");
+    this.#end();
     const timer = setTimeout(() => this.signal("SIGKILL"), 20_000);
     const code = await this.exited;
     clearTimeout(timer);
     return code;
+  }
+
+  #end(): void {
+    this.signal("SIGCONT"); // one that is stopped would not notice
+    this.signal("SIGTERM");
   }
 
   /** Resident memory, in bytes. */

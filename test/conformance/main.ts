@@ -9,6 +9,7 @@ import { Probe, type ProbeResult } from "./probe.js";
 import { checks } from "./rows/index.js";
 import { stopInterop } from "./rows/interop.js";
 import { HostileUpstream, RecordingUpstream } from "./upstream.js";
+import { whenKilled } from "./when-killed.js";
 
 interface Row {
   readonly check: Check;
@@ -123,8 +124,7 @@ async function stop(): Promise<void> {
   hostile.close();
 }
 
-for (const signal of ["SIGINT", "SIGTERM"] as const)
-  process.once(signal, () => void stop().finally(() => process.exit(1)));
+whenKilled({ end: stop, endNow: () => undefined });
 let code = 1;
 try {
   code = await main();

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { Child, until } from "./child.js";
+import { whenKilled } from "./when-killed.js";
 
 export interface Credentials {
   readonly keyPem: string;
@@ -78,8 +79,12 @@ export class Mesh {
   #up: Child | undefined;
   #files = 0;
 
+  readonly #takeBack: () => void;
+
   constructor(root: string) {
     this.root = root;
+    const endNow = () => rmSync(this.dir, { recursive: true, force: true });
+    this.#takeBack = whenKilled({ end: async () => endNow(), endNow });
   }
 
   get cli(): string {
@@ -163,6 +168,7 @@ export class Mesh {
     await Promise.all([...this.proxies, ...this.#released].map(({ child }) => child.stop()));
     await this.#up?.stop();
     rmSync(this.dir, { recursive: true, force: true });
+    this.#takeBack();
   }
 }
 
