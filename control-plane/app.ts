@@ -227,6 +227,7 @@ async function startParts(
     fleet,
     expected,
     registry,
+    planes,
     reader,
     tokens,
     ...trusting,

@@ -108,9 +108,19 @@ export interface BusStatus {
   readonly connected: boolean;
 }
 
+/** The server that a connection is to. */
+export interface NatsPlace {
+  /** "HOST:PORT". */
+  readonly address: string;
+  /** "HOST:PORT" of the other servers of its cluster, as it says. */
+  readonly others: readonly string[];
+}
+
 export interface Bus {
   /** True while there is a connection. */
   readonly connected: boolean;
+  /** undefined while there is no connection, and in memory. */
+  readonly place?: NatsPlace | undefined;
   /** The server's error while it refuses our credentials; undefined if it accepts them or is away. */
   readonly refusal?: string | undefined;
   /** Resolves at the next moment there is a connection; fails with `unavailable` when `signal` aborts or the bus is closed. */

@@ -10,6 +10,7 @@ import type {
   BusMessage,
   BusStatus,
   BusSubscription,
+  NatsPlace,
   StoredMessage,
   StoredQuery,
   StreamInfo,
@@ -111,6 +112,11 @@ class NatsBus implements Bus, SystemBus {
     if (this.#refusal === undefined) this.#options.log.error(refusalMessage, { servers, answer: said });
     this.#refusal = said;
     return true;
+  }
+
+  get place(): NatsPlace | undefined {
+    const connection = this.#status.connected ? this.#session?.connection : undefined;
+    return connection && { address: connection.getServer(), others: connection.info?.connect_urls ?? [] };
   }
 
   get refusal(): string | undefined {

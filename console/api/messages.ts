@@ -157,6 +157,12 @@ export type EndpointInfo = Read<typeof endpointInfo>;
 export const serviceInfo = message({ name: text, endpoints: list(endpointInfo), inPolicy: truth });
 export type ServiceInfo = Read<typeof serviceInfo>;
 
+export const controlPlaneInfo = message({ name: text, self: truth, silent: truth, heardAgoMs: number });
+export type ControlPlaneInfo = Read<typeof controlPlaneInfo>;
+
+export const natsServerInfo = message({ address: text, name: text, connected: truth });
+export type NatsServerInfo = Read<typeof natsServerInfo>;
+
 export const signingKeyInfo = message({
   kid: text,
   holder: text,

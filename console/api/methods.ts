@@ -2,6 +2,8 @@
 import {
   accessChange,
   activationInfo,
+  controlPlaneInfo,
+  natsServerInfo,
   objectChange,
   proxyConvergence,
   proxyInfo,
@@ -50,6 +52,11 @@ export const unary = {
     proxies: list(proxyConvergence),
   }),
   ListServices: message({ services: list(serviceInfo) }),
+  ListControlPlanes: message({
+    controlPlanes: list(controlPlaneInfo),
+    natsServers: list(natsServerInfo),
+    natsConnected: truth,
+  }),
   ListSigningKeys: message({
     sequence: number,
     signingKeys: list(signingKeyInfo),

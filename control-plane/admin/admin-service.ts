@@ -8,6 +8,7 @@ import { decisionMethods } from "../decisions/decision-methods.js";
 import { egressMethods } from "../egress/egress-methods.js";
 import { convergenceMethods } from "../fleet/convergence-methods.js";
 import { fleetMethods } from "../fleet/fleet-methods.js";
+import { controlPlaneMethods } from "../freshness/control-plane-methods.js";
 import { tokenMethods } from "../identity/token-methods.js";
 import { issuerMethods } from "../issuers/issuer-methods.js";
 import { journalExportMethods } from "../journal/journal-export-methods.js";
@@ -29,6 +30,7 @@ const features = [
   activateMethods,
   auditMethods,
   consoleMethods,
+  controlPlaneMethods,
   convergenceMethods,
   decisionMethods,
   egressMethods,

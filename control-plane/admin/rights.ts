@@ -15,6 +15,7 @@ const lookingMethods: ReadonlySet<string> = new Set<keyof typeof AdminServiceSer
   "getStatus",
   "listAccess",
   "listAudit",
+  "listControlPlanes",
   "listDecisions",
   "listProxies",
   "listRevisions",

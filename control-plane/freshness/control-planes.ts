@@ -27,6 +27,16 @@ const forgottenMs = 24 * 3_600_000;
 const queuedMax = 256;
 const keysMax = 256;
 
+export interface KnownControlPlane {
+  readonly name: string;
+  /** It is this one. */
+  readonly self: boolean;
+  /** It has said nothing for 15 s, while this one heard everything. */
+  readonly silent: boolean;
+  /** Milliseconds since its last statement, or since this one listens. */
+  readonly heardAgoMs: number;
+}
+
 export class ControlPlanes {
   readonly #deps: ControlPlanesDeps;
   readonly #startedMs: number;
@@ -60,6 +70,18 @@ export class ControlPlanes {
   /** How many have said nothing for a while. */
   get gone(): number {
     return this.#gone().length;
+  }
+
+  /** Returns every control plane whose key is trusted, sorted by name. */
+  list(): readonly KnownControlPlane[] {
+    const nowMs = this.#deps.clock.monotonicMs();
+    const isHearing = this.#hearingMs !== undefined && nowMs - this.#hearingMs >= silentMs;
+    const all = [...this.#holders()].map(([name, heardMs]): KnownControlPlane => {
+      const self = name === this.#deps.self;
+      const heardAgoMs = self ? 0 : nowMs - heardMs;
+      return { name, self, heardAgoMs, silent: isHearing && heardAgoMs >= silentMs };
+    });
+    return all.sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   problems(): readonly Problem[] {

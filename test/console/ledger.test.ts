@@ -1,7 +1,14 @@
 import { describe, expect, test } from "@jest/globals";
-import { proxyConvergence, proxyInfo, serviceInfo } from "../../console/api/messages.js";
+import {
+  controlPlaneInfo,
+  natsServerInfo,
+  proxyConvergence,
+  proxyInfo,
+  serviceInfo,
+  signingKeyInfo,
+} from "../../console/api/messages.js";
 import { buildLedger, certificateOf, filterLedger, stateOf } from "../../console/pages/proxies/ledger.js";
-import { problemsOfParts } from "../../console/pages/proxies/parts-of-mesh.js";
+import { joinPlanes, problemsOfParts, stateOfPlane, stateOfServer } from "../../console/pages/proxies/parts-of-mesh.js";
 
 const proxies = [
   proxyInfo({ id: "b1", service: "payments", version: "v2", active: true, live: true, epoch: 4 }),
@@ -78,4 +85,32 @@ test("problems stand beside the part that they are about", () => {
   ]);
   expect(nats.map(({ code }) => code)).toEqual(["nats-away"]);
   expect(controlPlane.map(({ code }) => code)).toEqual(["clock", "issuer"]);
+});
+
+describe("control planes and NATS", () => {
+  const planes = joinPlanes(
+    [controlPlaneInfo({ name: "first", self: true }), controlPlaneInfo({ name: "second", silent: true })],
+    [signingKeyInfo({ kid: "k", holder: "first" }), signingKeyInfo({ kid: "l", holder: "third" })],
+  );
+
+  test("each is there once, with its keys", () => {
+    expect(planes.map(({ name, keys }) => `${name} ${keys.map(({ kid }) => kid)}`)).toEqual([
+      "first k",
+      "second ",
+      "third l",
+    ]);
+  });
+
+  test("say who is there, and not of others what nobody can know", () => {
+    expect(planes.map((plane) => stateOfPlane(plane, true).word)).toEqual(["answers you", "silent", "trusted"]);
+    const there = { name: "x", info: controlPlaneInfo({ name: "x" }), keys: [] };
+    expect([stateOfPlane(there, true).word, stateOfPlane(there, false).word]).toEqual(["there", "not known"]);
+    const words = [{ connected: true }, { name: "n" }, {}].map((one) => stateOfServer(natsServerInfo(one)).word);
+    expect(words).toEqual(["connected", "there", "does not answer"]);
+  });
+
+  test("a control plane that says nothing is a problem of control planes", () => {
+    const silent = { code: "control-plane-silent", message: "second says nothing", subject: "second" };
+    expect(problemsOfParts([silent]).controlPlane).toEqual([silent]);
+  });
 });

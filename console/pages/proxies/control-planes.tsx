@@ -1,18 +1,33 @@
 /** Control planes with the keys they sign by, and NATS: what is wrong with them stands here beside the proxies. */
 import { call } from "../../api/client.js";
 import type { Problem, SigningKeyInfo } from "../../api/messages.js";
-import { counted } from "../../format/amounts.js";
+import { counted, renderMs } from "../../format/amounts.js";
+import { clip } from "../../format/names.js";
 import { Shown } from "../../parts/states.js";
 import { Badge, Id } from "../../parts/words.js";
 import { useLoaded } from "../../state/use-loaded.js";
 import { useMesh } from "../../state/use-mesh.js";
-import { problemsOfParts } from "./parts-of-mesh.js";
+import {
+  joinPlanes,
+  type Plane,
+  problemsOfParts,
+  type ServerState,
+  stateOfPlane,
+  stateOfServer,
+} from "./parts-of-mesh.js";
+
+const everyMs = 10_000;
+
+async function load(signal: AbortSignal) {
+  const [keys, parts] = await Promise.all([call("ListSigningKeys", {}, signal), call("ListControlPlanes", {}, signal)]);
+  return { keys, parts, planes: joinPlanes(parts.controlPlanes, keys.signingKeys) };
+}
 
 export function ControlPlanes() {
-  const { status } = useMesh();
+  const { status, turn } = useMesh();
   const known = status.value !== undefined;
+  const [loaded, again] = useLoaded("planes", load, { everyMs, when: [turn] });
   const { controlPlane, nats } = problemsOfParts(status.value?.problemDetails ?? []);
-  const all = [...nats, ...controlPlane];
   return (
     <div class="columns">
       <section class="card" aria-label="Control planes">
@@ -20,81 +35,119 @@ export function ControlPlanes() {
           <h2>Control planes</h2>
           <Verdict problems={controlPlane} known={known} />
         </header>
-        <Keys />
+        <Shown of={loaded} what="the control planes" again={again}>
+          {({ keys, planes, parts }) => (
+            <>
+              <Planes planes={planes} natsConnected={parts.natsConnected} />
+              <div class="card-body row quiet">
+                <span>Trust record {keys.sequence}</span>
+                <span>{counted(keys.revocations, "revoked certificate")}</span>
+                <span>
+                  Root <Id id={keys.rootHash} length={16} />
+                </span>
+              </div>
+            </>
+          )}
+        </Shown>
+        <ProblemList problems={controlPlane} />
       </section>
       <section class="card" aria-label="NATS and the logs">
         <header>
           <h2>NATS and the logs</h2>
           <Verdict problems={nats} known={known} />
         </header>
-        <div class="card-body">
-          {all.length > 0 ? (
-            <ProblemList problems={all} />
-          ) : (
-            <p class="quiet">
-              {known
-                ? "The control plane that answers you sees nothing wrong with NATS, its streams and the logs."
-                : "Nothing is known yet."}
-            </p>
-          )}
-        </div>
+        <Shown of={loaded} what="the servers of NATS" again={again}>
+          {({ parts }) => <Servers servers={parts.natsServers.map(stateOfServer)} />}
+        </Shown>
+        {nats.length > 0 ? (
+          <ProblemList problems={nats} />
+        ) : (
+          <p class="card-body quiet">
+            {known
+              ? "The control plane that answers you sees nothing wrong with NATS, its streams and the logs."
+              : "Nothing is known yet."}
+          </p>
+        )}
       </section>
     </div>
   );
 }
 
-function Keys() {
-  const { turn } = useMesh();
-  const load = (signal: AbortSignal) => call("ListSigningKeys", {}, signal);
-  const [keys, again] = useLoaded("keys", load, { everyMs: 15_000, when: [turn] });
+function Planes({ planes, natsConnected }: { readonly planes: readonly Plane[]; readonly natsConnected: boolean }) {
   return (
-    <Shown of={keys} what="the control planes" again={again}>
-      {({ signingKeys, sequence, revocations, rootHash }) => (
-        <>
-          <div class="table-frame">
-            <table class="table">
-              <thead>
-                <tr>
-                  <th scope="col">Control plane</th>
-                  <th scope="col">Signing key</th>
-                  <th scope="col">Use</th>
-                </tr>
-              </thead>
-              <tbody>
-                {signingKeys.map((key) => (
-                  <KeyRow key={key.kid} signingKey={key} />
-                ))}
-              </tbody>
-            </table>
-          </div>
-          <div class="card-body row quiet">
-            <span>Trust record {sequence}</span>
-            <span>{counted(revocations, "revoked certificate")}</span>
-            <span>
-              Root <Id id={rootHash} length={16} />
-            </span>
-          </div>
-        </>
-      )}
-    </Shown>
+    <div class="table-frame">
+      <table class="table">
+        <thead>
+          <tr>
+            <th scope="col">Control plane</th>
+            <th scope="col">State</th>
+            <th scope="col">Signing keys</th>
+          </tr>
+        </thead>
+        <tbody>
+          {planes.map((plane) => (
+            <PlaneRow key={plane.name} plane={plane} natsConnected={natsConnected} />
+          ))}
+        </tbody>
+      </table>
+    </div>
   );
 }
 
-function KeyRow({ signingKey: { kid, holder, inUse, signedActive } }: { readonly signingKey: SigningKeyInfo }) {
+function PlaneRow({ plane, natsConnected }: { readonly plane: Plane; readonly natsConnected: boolean }) {
+  const { word, tone } = stateOfPlane(plane, natsConnected);
   return (
     <tr>
-      <th scope="row">{holder}</th>
+      <th scope="row">{clip(plane.name, 60)}</th>
       <td>
-        <Id id={kid} length={16} />
+        <Badge tone={tone}>{word}</Badge>
+        {plane.info?.silent === true && <div class="why quiet">said nothing for {renderMs(plane.info.heardAgoMs)}</div>}
       </td>
       <td>
-        <div class="row">
-          {inUse && <Badge tone="ok">answers you</Badge>}
-          {signedActive && <Badge tone="accent">signed what is active</Badge>}
-          {!inUse && !signedActive && <span class="quiet">trusted</span>}
-        </div>
+        {plane.keys.map((key) => (
+          <Key key={key.kid} signingKey={key} />
+        ))}
       </td>
     </tr>
+  );
+}
+
+function Key({ signingKey: { kid, signedActive } }: { readonly signingKey: SigningKeyInfo }) {
+  return (
+    <div class="row">
+      <Id id={kid} length={16} />
+      {signedActive && <Badge tone="accent">signed what is active</Badge>}
+    </div>
+  );
+}
+
+function Servers({ servers }: { readonly servers: readonly ServerState[] }) {
+  if (servers.length === 0) return null;
+  return (
+    <div class="table-frame">
+      <table class="table">
+        <thead>
+          <tr>
+            <th scope="col">NATS server</th>
+            <th scope="col">Name</th>
+            <th scope="col">State</th>
+          </tr>
+        </thead>
+        <tbody>
+          {servers.map(({ address, name, word, tone }) => (
+            <tr key={address}>
+              <th scope="row">
+                <code>{clip(address, 80)}</code>
+              </th>
+              <td>{clip(name, 60)}</td>
+              <td>
+                <Badge tone={tone}>{word}</Badge>
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
   );
 }
 
@@ -108,8 +161,9 @@ function Verdict({ problems, known }: { readonly problems: readonly Problem[]; r
 }
 
 function ProblemList({ problems }: { readonly problems: readonly Problem[] }) {
+  if (problems.length === 0) return null;
   return (
-    <ul class="stack">
+    <ul class="card-body stack">
       {problems.map((problem) => (
         <li key={`${problem.code} ${problem.message}`} class="wrap">
           <Badge tone="bad">{problem.code}</Badge> {problem.message}

@@ -1,5 +1,6 @@
 /** Which problems of the mesh are about NATS and the logs in it, and which about control planes. */
-import type { Problem } from "../../api/messages.js";
+import type { ControlPlaneInfo, NatsServerInfo, Problem, SigningKeyInfo } from "../../api/messages.js";
+import type { Tone } from "../../format/codes.js";
 
 const ofNats: readonly string[] = [
   "nats-away",
@@ -11,7 +12,7 @@ const ofNats: readonly string[] = [
   "recovery",
   "record-conflict",
 ];
-const ofControlPlane: readonly string[] = ["issuer", "roster-full", "proxies-unsigned"];
+const ofControlPlane: readonly string[] = ["control-plane-silent", "issuer", "roster-full", "proxies-unsigned"];
 
 export interface PartProblems {
   readonly nats: readonly Problem[];
@@ -26,4 +27,46 @@ export function problemsOfParts(problems: readonly Problem[]): PartProblems {
       ({ code, subject }) => ofControlPlane.includes(code) || (code === "clock" && subject === ""),
     ),
   };
+}
+
+/** A control plane with the keys it signs by. `info` is absent if its key came or went between the two answers. */
+export interface Plane {
+  readonly name: string;
+  readonly info: ControlPlaneInfo | undefined;
+  readonly keys: readonly SigningKeyInfo[];
+}
+
+/** Returns every control plane that is known by either list, sorted by name. */
+export function joinPlanes(infos: readonly ControlPlaneInfo[], keys: readonly SigningKeyInfo[]): readonly Plane[] {
+  const names = new Set([...infos.map(({ name }) => name), ...keys.map(({ holder }) => holder)]);
+  return [...names].sort().map((name) => ({
+    name,
+    info: infos.find((info) => info.name === name),
+    keys: keys.filter(({ holder }) => holder === name),
+  }));
+}
+
+interface Spoken {
+  readonly word: string;
+  readonly tone: Tone;
+}
+
+/** `natsConnected`: whether the control plane that answers could have heard the others. */
+export function stateOfPlane({ info, keys }: Plane, natsConnected: boolean): Spoken {
+  if (info?.self === true || keys.some(({ inUse }) => inUse)) return { word: "answers you", tone: "ok" };
+  if (info === undefined) return { word: "trusted", tone: "plain" };
+  if (info.silent) return { word: "silent", tone: "bad" };
+  return natsConnected ? { word: "there", tone: "ok" } : { word: "not known", tone: "plain" };
+}
+
+export interface ServerState extends Spoken {
+  readonly address: string;
+  readonly name: string;
+}
+
+export function stateOfServer({ address, name, connected }: NatsServerInfo): ServerState {
+  if (connected) return { address, name, word: "connected", tone: "ok" };
+  return name === ""
+    ? { address, name, word: "does not answer", tone: "bad" }
+    : { address, name, word: "there", tone: "ok" };
 }

@@ -55,6 +55,17 @@ test("one that says nothing for 15 s is a problem until it speaks, and for a day
   expect(planes.problems()).toEqual([]);
 });
 
+test("all are listed, with whether they are silent, which nobody knows who does not hear", async () => {
+  await say(two);
+  await clock.advance(20_000);
+  expect(planes.list()).toEqual([
+    { name: "one", self: true, silent: false, heardAgoMs: 0 },
+    { name: "two", self: false, silent: true, heardAgoMs: 20_000 },
+  ]);
+  tell({ connected: false });
+  expect(planes.list().map(({ silent }) => silent)).toEqual([false, false]);
+});
+
 test("what a stranger signs says nothing of it", async () => {
   await clock.advance(14_000);
   await say(stranger);

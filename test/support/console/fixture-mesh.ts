@@ -210,6 +210,19 @@ export function activations({ nowMs }: Pick<FixtureOptions, "nowMs">): readonly 
   }));
 }
 
+export const controlPlanes = {
+  controlPlanes: [
+    { name: "first", self: true },
+    { name: "second", silent: true, heardAgoMs: 42_000 },
+  ],
+  natsServers: [
+    { address: "10.0.1.1:4222", name: "nats-1", connected: true },
+    { address: "10.0.1.2:4222", name: "nats-2" },
+    { address: "10.0.1.3:4222", name: "" },
+  ],
+  natsConnected: true,
+};
+
 export const signingKeys = {
   sequence: 3,
   signingKeys: [

@@ -28,6 +28,7 @@ export function shopFixture({ services = 5, rollout = true, rights = ["look", "c
       GetConvergence: () => mesh.convergence(options),
       ListServices: () => mesh.services(options),
       ListSigningKeys: () => mesh.signingKeys,
+      ListControlPlanes: () => mesh.controlPlanes,
       ListRevisions: () => mesh.revisions(options),
       ListRollouts: () => ({ rollouts: rollout ? [mesh.rollout(options)] : [] }),
       GetRevision: ({ number }) => ({ revision: { number }, yaml: policyYaml(services) }),
