@@ -158,7 +158,7 @@ class Worker {
       log: this.#log,
     };
     const shares = new ShareLoop(limits, systemClock);
-    void shares.run(noLimit); // lives as long as the process
+    void shares.run(this.#life.signal);
     const { openBudgets } = shares;
     const random = { draw: Math.random, random: randomBytes };
     const { options } = this.#setup;

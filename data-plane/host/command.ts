@@ -61,7 +61,10 @@ export function createControlProgram(): Command {
       "PEM files of a client certificate and its key that the Egress's address asks for by this name; may be repeated",
       gather,
     )
-    .option("--workers <N>", "how many processes carry the service's calls, 1 to 64 (default: 1)")
+    .option(
+      "--workers <N>",
+      "how many processes carry the service's calls, 1 to 64, shared with other services (default: as the process)",
+    )
     .option("--grace <DURATION>", "how long its open calls may take when it stops")
     .option("--buffer-mib <size>", "what it holds for peers that do not read: 1MiB to 65536MiB")
     .option("--message-mib <size>", "its longest gRPC message: 1MiB to 65536MiB")

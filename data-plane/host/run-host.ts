@@ -10,7 +10,8 @@ import type { ProxyConfig } from "../config.js";
 import { renderListening } from "../listening.js";
 import { render } from "../render-address.js";
 import { createProcessMetrics } from "../status/metrics.js";
-import { forkWorker } from "../workers/worker-process.js";
+import { shareProcesses } from "../workers/shared-processes.js";
+import { forkProcess } from "../workers/worker-process.js";
 import { createControl } from "./control.js";
 import { type ControlServer, openControlServer } from "./control-server.js";
 import { Host } from "./host.js";
@@ -40,7 +41,7 @@ export async function runHost(config: HostConfig, format: LogFormat, log: Logger
         service === primary?.service ? log : createLogger({ level: config.logLevel, format, name: `proxy ${service}` }),
       surroundings: {
         logFormat: format,
-        spawnWorker: forkWorker,
+        spawnWorker: shareProcesses(forkProcess),
         readStdin: () => text(process.stdin),
         ...(primary === undefined ? {} : { besides: (own) => mergedStatus(own, primary.service, others) }),
       },

@@ -18,12 +18,12 @@ export const ownSettings = [
   "label",
   "status",
   "data",
-  "workers",
   "egress-key",
 ] as const;
 
 /** Settings that a service has from the process unless it has its own. */
 export const sharedSettings = [
+  "workers",
   "join",
   "grace",
   "buffer-mib",

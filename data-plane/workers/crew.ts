@@ -141,7 +141,7 @@ export class Crew {
     return true;
   }
 
-  /** Ends every worker at once: told to close, and killed if that takes long. Resolves when all have ended. */
+  /** Ends every worker at once: told to close, and given up if that takes long. Resolves when all have ended. */
   async stop(): Promise<void> {
     this.#stop.abort();
     this.#started?.resolve();
@@ -150,7 +150,7 @@ export class Crew {
     const endMs = clock.monotonicMs() + stopMsMax;
     while (this.#slots.some(({ process }) => process !== undefined) && clock.monotonicMs() < endMs)
       await clock.sleep(10);
-    for (const { process } of this.#slots) process?.kill();
+    for (const { process } of this.#slots) process?.leave();
   }
 
   // === Processes ===
@@ -159,7 +159,7 @@ export class Crew {
     const slot = this.#slots[worker];
     if (slot === undefined || this.#stop.signal.aborted) return;
     const nowMs = this.#deps.clock.monotonicMs();
-    const child = this.#deps.spawn(`worker ${worker}`);
+    const child = this.#deps.spawn(worker);
     Object.assign(slot, { process: child, startedMs: nowMs, pingedMs: nowMs, unread: 0 });
     child.onMessage((message) => {
       if (slot.process === child) this.#hear(worker, slot, message);

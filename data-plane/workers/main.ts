@@ -1,10 +1,11 @@
-/** A worker process of `ashlar proxy --workers N`: started by the first process and by nobody else. */
+/** A worker process of `ashlar proxy --workers N`, with a worker of each service: started by the first process and by nobody else. */
 import type { Serializable } from "node:child_process";
 import { Socket } from "node:net";
 import { messageOf } from "../../core/errors.js";
 import { renderError } from "../../runtime/say-error.js";
-import { startWorker } from "../app-worker.js";
+import { startWorker, type WorkerLine } from "../app-worker.js";
 import type { ToWorker } from "./messages.js";
+import type { FromProcess, ToProcess } from "./process-messages.js";
 
 /** Milliseconds before the process ends, so that its last log lines are written. */
 const lingerMs = 50;
@@ -26,19 +27,33 @@ if (process.send === undefined) {
   process.stderr.write(renderError("this program is a part of `ashlar proxy --workers N`: run that"));
   process.exit(2);
 }
-const send = process.send.bind(process);
+const line = process.send.bind(process);
+/** Never fails: "disconnect" reports the line's end. */
+const send = (message: FromProcess): void => void line(message as Serializable, undefined, {}, () => {});
+const seats = new Map<number, (message: ToWorker, socket: Socket | undefined) => void>();
+
+/** Starts the worker of another service. */
+function open(seat: number): void {
+  const own: WorkerLine = {
+    send: (message) => send({ kind: "said", seat, message }),
+    onMessage: (listener) => void seats.set(seat, listener),
+  };
+  startWorker(own, () => {
+    seats.delete(seat);
+    send({ kind: "closed", seat });
+  });
+}
+
+function take(message: ToProcess, socket: Socket | undefined): void {
+  if (message.kind === "end") end(0);
+  else if (message.kind === "open") open(message.seat);
+  else if (seats.has(message.seat)) seats.get(message.seat)?.(message.message, socket);
+  else socket?.destroy();
+}
+
 // The first process drains its workers: a signal to the whole group must not end them before.
 for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => {});
 process.on("uncaughtException", onFault).on("unhandledRejection", onFault);
 // Ends the process when the first one is gone, because it would hear of neither policy nor revocations.
 process.on("disconnect", () => process.exit(0));
-startWorker(
-  {
-    send: (message) => void send(message as Serializable, undefined, {}, () => {}), // "disconnect" reports its end
-    onMessage: (listener) =>
-      void process.on("message", (message, handle: unknown) => {
-        listener(message as ToWorker, isSocket(handle) ? handle : undefined);
-      }),
-  },
-  () => end(0),
-);
+process.on("message", (message, handle: unknown) => take(message as ToProcess, isSocket(handle) ? handle : undefined));

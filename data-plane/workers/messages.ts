@@ -239,12 +239,14 @@ export function errorOf(answer: Answered & { readonly ok: false }): AshlarError 
   return new AshlarError(errorCodes.includes(answer.code) ? answer.code : "internal", answer.message);
 }
 
-function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
+/** Fails with `invalid_record` if a message is no object. */
+export function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
   if (typeof value !== "object" || value === null) throw invalid("its form");
   return value as Readonly<Record<string, unknown>>;
 }
 
-function integer(value: unknown): number {
+/** Fails with `invalid_record` if it is no count. */
+export function integer(value: unknown): number {
   if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) throw invalid("a number");
   return value;
 }
@@ -286,6 +288,7 @@ function workload(value: unknown): string {
   return name;
 }
 
-function invalid(what: string): AshlarError {
+/** Says what of a message is not acceptable. */
+export function invalid(what: string): AshlarError {
   return new AshlarError("invalid_record", `a message of a worker: ${what} is not acceptable`);
 }

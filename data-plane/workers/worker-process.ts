@@ -2,9 +2,10 @@ import { fork, type Serializable } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { messageOf } from "../../core/errors.js";
 import type { Line, ToWorker } from "./messages.js";
+import type { ToProcess } from "./process-messages.js";
 
-/** A worker as the first process has it. */
-export interface WorkerProcess extends Line<ToWorker, unknown> {
+/** A process as the one that started it has it. */
+export interface ChildLine<Sent> extends Line<Sent, unknown> {
   readonly pid: number;
   /** Ends it at once. */
   kill(): void;
@@ -12,11 +13,20 @@ export interface WorkerProcess extends Line<ToWorker, unknown> {
   onEnd(listener: (how: string) => void): void;
 }
 
+/** A worker as the first process has it. Its process may have workers of other services, too: `kill` ends them all. */
+export interface WorkerProcess extends ChildLine<ToWorker> {
+  /** Ends the worker and, if it was the last one, its process. */
+  leave(): void;
+}
+
+/** Starts the worker with this number of a service. */
+export type SpawnWorker = (worker: number) => WorkerProcess;
+
 /** Starts a process; `title` is for people who look at the list of processes. */
-export type SpawnWorker = (title: string) => WorkerProcess;
+export type ForkProcess = (title: string) => ChildLine<ToProcess>;
 
 /** Structured clones over a socket pair: bytes stay bytes, and nothing secret stands on a command line. */
-export const forkWorker: SpawnWorker = (title) => {
+export const forkProcess: ForkProcess = (title) => {
   const child = fork(fileURLToPath(new URL("./main.js", import.meta.url)), [title], {
     serialization: "advanced",
     stdio: ["ignore", "inherit", "inherit", "ipc"], // standard output has the access log

@@ -43,6 +43,10 @@ export class PortsWorker implements WorkerProcess {
     setImmediate(() => end?.("SIGKILL"));
   }
 
+  leave(): void {
+    this.kill();
+  }
+
   say(message: FromWorker | unknown): void {
     if (this.isHeld) this.#waiting.push(message);
     else setImmediate(() => this.#listener(structuredClone(message)));

@@ -35,6 +35,10 @@ class HeldWorker implements WorkerProcess {
     this.end("SIGKILL");
   }
 
+  leave(): void {
+    this.kill();
+  }
+
   say(message: unknown): void {
     this.#say(message);
   }

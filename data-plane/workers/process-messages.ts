@@ -1,0 +1,22 @@
+/** What the first process and a worker process say to each other, around what each worker and its service say. */
+import { fieldsOf, integer, invalid, type ToWorker } from "./messages.js";
+
+/** What a process that has workers of several services is told: each of them has a seat, a number that is used once. */
+export type ToProcess =
+  | { readonly kind: "open"; readonly seat: number }
+  | { readonly kind: "tell"; readonly seat: number; readonly message: ToWorker }
+  /** Tells the process to end: its last worker has closed. */
+  | { readonly kind: "end" };
+
+export type FromProcess =
+  | { readonly kind: "said"; readonly seat: number; readonly message: unknown }
+  /** The worker has ended as it was told to. */
+  | { readonly kind: "closed"; readonly seat: number };
+
+/** Parses a process's message but for what its worker says. Fails with `invalid_record`. */
+export function readFromProcess(value: unknown): FromProcess {
+  const { kind, seat, message } = fieldsOf(value);
+  if (kind === "said") return { kind, seat: integer(seat), message };
+  if (kind === "closed") return { kind, seat: integer(seat) };
+  throw invalid("its kind");
+}
