@@ -1,31 +1,20 @@
 /** The shop opens to pages and to curl, by policy, and closes again. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { loadSync, type MessageTypeDefinition } from "@grpc/proto-loader";
+import { loadSync } from "@grpc/proto-loader";
 import { runExample } from "../payments/run-example.js";
 import { root } from "../shop/demo-mesh.js";
 import { expect } from "../shop/demo-parts.js";
+import { descriptorSetOf } from "../shop/descriptor-set.js";
 
 const policy = (...names: readonly string[]) => names.map((name) => `examples/edge/policy/${name}.yaml`);
 const page = "https://www.shop.example";
 const json = { "content-type": "application/json" };
 
-/** Writes the descriptors of payments as `buf build -o` and `protoc --descriptor_set_out` do. */
-function writeDescriptors(path: string): void {
-  const definition = loadSync(join(root, "examples/payments/payments.v1.proto"));
-  const { fileDescriptorProtos } = definition["shop.v1.Payment"] as MessageTypeDefinition<object, object>;
-  const fields = fileDescriptorProtos.flatMap((file) => [Buffer.from([0x0a, ...lengthOf(file.length)]), file]);
-  writeFileSync(path, Buffer.concat(fields));
-}
-
-/** A length as protobuf writes it. */
-function lengthOf(length: number): readonly number[] {
-  return length < 128 ? [length] : [(length & 127) | 128, ...lengthOf(length >>> 7)];
-}
-
 await runExample(policy("services"), async ({ mesh, say, apply, rollback }) => {
   const descriptors = join(mesh.folder, "payments.binpb");
-  writeDescriptors(descriptors);
+  const definition = loadSync(join(root, "examples/payments/payments.v1.proto"));
+  writeFileSync(descriptors, descriptorSetOf(definition, "shop.v1.Payment"));
   const post = async (method: string, headers: Record<string, string> = {}): Promise<readonly [number, string]> => {
     const body = JSON.stringify({ cents: 990 });
     const answer = await fetch(`http://${address}/${method}`, {

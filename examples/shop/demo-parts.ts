@@ -1,12 +1,15 @@
 /** What each step of the demo is given, and how it says that it did not do what it shows. */
 import type { Client } from "@grpc/grpc-js";
 import { join as joinMesh, type Mesh } from "../../sdk/index.js";
+import { type Accounts, openAccounts } from "./demo-accounts.js";
 import type { DemoMesh } from "./demo-mesh.js";
 import { Checkout, Inventory, Payments } from "./shop.js";
 
 export interface Demo {
   readonly mesh: DemoMesh;
   readonly storefront: Mesh;
+  /** Issues the tokens of the shop's people. */
+  readonly accounts: Accounts;
   readonly checkout: Client;
   readonly inventory: Client;
   readonly payments: Client;
@@ -19,6 +22,7 @@ export async function openDemo(mesh: DemoMesh, say: (text: string) => void): Pro
   return {
     mesh,
     storefront,
+    accounts: openAccounts(),
     checkout: new Checkout(...storefront.client("checkout")),
     inventory: new Inventory(...storefront.client("inventory")),
     payments: new Payments(...storefront.client("payments")),

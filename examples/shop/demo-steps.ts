@@ -3,6 +3,7 @@ import { join, relative } from "node:path";
 import { status } from "@grpc/grpc-js";
 import { call, callOne } from "./calls.js";
 import { hungInstance, stickyCanary } from "./demo-canary.js";
+import { waysInAndOut } from "./demo-edge.js";
 import { root } from "./demo-mesh.js";
 import { type Demo, expect } from "./demo-parts.js";
 import { clerksToken } from "./demo-token.js";
@@ -141,6 +142,10 @@ function applyCanary(demo: Demo, message: string, name: string): Promise<Applied
   return apply(demo, message, ...policy, noRefunds, file("policies-demo", name));
 }
 
+function applyEdge(demo: Demo): Promise<Applied> {
+  return apply(demo, "open at the edge", ...policy, routes, noRefunds, file("policies-demo/edge.yaml"));
+}
+
 /** In this order: later steps build on earlier ones. */
 export const steps: readonly { readonly title: string; readonly run: (demo: Demo) => Promise<void> }[] = [
   { title: "The first policy", run: firstPolicy },
@@ -154,4 +159,5 @@ export const steps: readonly { readonly title: string; readonly run: (demo: Demo
   { title: "A rollback", run: rolledBack },
   { title: "A canary whose users keep their side", run: (demo) => stickyCanary(demo, applyCanary) },
   { title: "An instance that hangs leaves the rotation, and comes back", run: hungInstance },
+  { title: "A way in and a way out: the edge of the mesh", run: (demo) => waysInAndOut(demo, applyEdge) },
 ];

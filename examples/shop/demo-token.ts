@@ -1,5 +1,4 @@
 /** The step of the demo in which a rule asks for the end user's token beside the caller's identity. */
-import { generateKeyPairSync, sign } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { Metadata, status } from "@grpc/grpc-js";
@@ -8,30 +7,13 @@ import { root } from "./demo-mesh.js";
 import { type Demo, expect } from "./demo-parts.js";
 import { Inventory } from "./shop.js";
 
-const issuer = "https://accounts.shop.example";
 const inForceMs = 15_000;
 
-/** Somebody's accounts: a key that is made now, and the tokens that it signs. */
-function openAccounts() {
-  const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  const encode = (part: object): string => Buffer.from(JSON.stringify(part)).toString("base64url");
-  return {
-    jwks: JSON.stringify({ keys: [{ ...publicKey.export({ format: "jwk" }), kid: "demo" }] }),
-    token(sub: string, roles: readonly string[]): string {
-      const claims = { iss: issuer, aud: "shop", sub, roles, exp: Math.floor(Date.now() / 1000) + 300 };
-      const signed = `${encode({ alg: "ES256", kid: "demo" })}.${encode(claims)}`;
-      const signature = sign("sha256", Buffer.from(signed), { key: privateKey, dsaEncoding: "ieee-p1363" });
-      return `${signed}.${signature.toString("base64url")}`;
-    },
-  };
-}
-
-export async function clerksToken({ mesh, inventory, say }: Demo): Promise<void> {
-  const accounts = openAccounts();
+export async function clerksToken({ mesh, accounts, inventory, say }: Demo): Promise<void> {
   const file = join(mesh.folder, "accounts-jwks.json");
   writeFileSync(file, accounts.jwks);
-  const argv = ["issuer", "set", "accounts", "--issuer", issuer, "--jwks", file] as const;
-  say(`  $ ashlar issuer set accounts --issuer ${issuer} --jwks ${relative(root, file)}`);
+  const argv = ["issuer", "set", "accounts", "--issuer", accounts.issuer, "--jwks", file] as const;
+  say(`  $ ashlar issuer set accounts --issuer ${accounts.issuer} --jwks ${relative(root, file)}`);
   await mesh.ashlarJson(0, ...argv);
   const restock = async (token?: string): Promise<status> => {
     const metadata = new Metadata();

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type GrpcObject, loadPackageDefinition, type ServiceClientConstructor } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
+import { descriptorSetOf } from "./descriptor-set.js";
 
 // compiled code runs from dist/, the .proto stays with the sources
 const folders = [import.meta.dirname, join(import.meta.dirname, "../../../examples/shop")];
@@ -14,6 +15,13 @@ const shop = loadPackageDefinition(definition).shop as GrpcObject;
 export const Checkout = shop.Checkout as ServiceClientConstructor;
 export const Inventory = shop.Inventory as ServiceClientConstructor;
 export const Payments = shop.Payments as ServiceClientConstructor;
+/** Outside the mesh. */
+export const Couriers = shop.Couriers as ServiceClientConstructor;
+
+/** A FileDescriptorSet of the protocol, such as `buf build -o` and `protoc --descriptor_set_out` write. */
+export function shopDescriptors(): Buffer {
+  return descriptorSetOf(definition, "shop.Order");
+}
 
 export interface Order {
   readonly order_id: string;
@@ -37,5 +45,10 @@ export interface StockItem {
 export interface Payment {
   readonly payment_id: string;
   readonly cents: number;
+  readonly caller: string;
+}
+
+export interface Booking {
+  readonly parcel_id: string;
   readonly caller: string;
 }

@@ -4,9 +4,10 @@ import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web";
 
-interface Echo {
-  unary(message: object): Promise<{ text: string; caller: string }>;
-  serverStream(message: object): AsyncIterable<{ count: number }>;
+interface Checkout {
+  placeOrder(message: object): Promise<{ orderId: string; state: string }>;
+  watchOrder(message: object): AsyncIterable<{ state: string }>;
+  cancelOrder(message: object): Promise<object>;
 }
 
 interface Asked {
@@ -16,10 +17,10 @@ interface Asked {
   readonly token: string;
 }
 
-/** Returns what each client got, as text. */
+/** Orders at the demo shop. Returns what each client got, as text. */
 async function callAll({ baseUrl, descriptors, token }: Asked): Promise<string[]> {
   const bytes = Uint8Array.from(atob(descriptors), (character) => character.charCodeAt(0));
-  const schema = createFileRegistry(fromBinary(FileDescriptorSetSchema, bytes)).getService("test.Echo");
+  const schema = createFileRegistry(fromBinary(FileDescriptorSetSchema, bytes)).getService("shop.Checkout");
   if (schema === undefined) return ["no descriptor"];
   const withToken: Interceptor = (next) => (request) => {
     request.header.set("authorization", `Bearer ${token}`);
@@ -31,15 +32,22 @@ async function callAll({ baseUrl, descriptors, token }: Asked): Promise<string[]
     ["grpc-web", createGrpcWebTransport],
   ] as const)
     for (const interceptors of [[withToken], []]) {
-      const client = createClient(schema, create({ baseUrl, interceptors })) as unknown as Echo;
-      try {
-        const { text, caller } = await client.unary({ text: "from a page" });
-        let sum = 0;
-        for await (const { count } of client.serverStream({ count: 100 })) sum += count;
-        said.push(`${name}: ${text}, ${caller}, ${sum}`);
-      } catch (error) {
-        said.push(`${name}: error ${ConnectError.from(error).code}`);
-      }
+      const client = createClient(schema, create({ baseUrl, interceptors })) as unknown as Checkout;
+      const attempt = async (call: () => Promise<string>): Promise<void> => {
+        said.push(`${name}: ${await call().catch((error: unknown) => `error ${ConnectError.from(error).code}`)}`);
+      };
+      let orderId = "";
+      await attempt(async () => {
+        const order = await client.placeOrder({ item: "anvil", quantity: 1 });
+        orderId = order.orderId;
+        return order.state;
+      });
+      await attempt(async () => {
+        const states: string[] = [];
+        for await (const { state } of client.watchOrder({ orderId })) states.push(state);
+        return states.join();
+      });
+      await attempt(async () => String(await client.cancelOrder({ orderId })));
     }
   return said;
 }

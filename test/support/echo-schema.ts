@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { create, createFileRegistry, type DescService, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { protoCamelCase } from "@bufbuild/protobuf/reflect";
 import {
+  type FileDescriptorProto,
   FileDescriptorProtoSchema,
   type FileDescriptorSet,
   FileDescriptorSetSchema,
@@ -16,13 +17,24 @@ export function echoDescriptors(): FileDescriptorSet {
   const definition = loadSync(join(import.meta.dirname, "echo.proto"), { keepCase: true });
   const request = definition["test.EchoRequest"] as MessageTypeDefinition<object, object>;
   const file = request.fileDescriptorProtos.map((bytes) => fromBinary(FileDescriptorProtoSchema, bytes));
-  // proto-loader leaves the names for JSON empty, which compilers state.
-  for (const { field } of file.flatMap(({ messageType }) => messageType))
-    for (const one of field) one.jsonName = protoCamelCase(one.name);
+  nameForJson(file);
   const idempotencyLevel = MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
   for (const method of file.flatMap(({ service }) => service.flatMap(({ method }) => method)))
     if (method.name === "Unary") method.options = create(MethodOptionsSchema, { idempotencyLevel });
   return create(FileDescriptorSetSchema, { file });
+}
+
+/** proto-loader leaves the names of fields in JSON empty, which compilers state. */
+function nameForJson(files: readonly FileDescriptorProto[]): void {
+  for (const { field } of files.flatMap(({ messageType }) => messageType))
+    for (const one of field) one.jsonName = protoCamelCase(one.name);
+}
+
+/** Returns a FileDescriptorSet of proto-loader's as a compiler would have written it. */
+export function asCompiled(bytes: Uint8Array): Uint8Array {
+  const set = fromBinary(FileDescriptorSetSchema, bytes);
+  nameForJson(set.file);
+  return toBinary(FileDescriptorSetSchema, set);
 }
 
 export const echoDescriptorBytes = (): Uint8Array => toBinary(FileDescriptorSetSchema, echoDescriptors());

@@ -1,8 +1,8 @@
 import type { Header } from "./header.js";
 
-/** Names that pages may read without being told so (Fetch, "CORS-safelisted response-header name"). */
+/** Names that pages may read without being told so (Fetch, "CORS-safelisted response-header name"), and caches' own. */
 const readable = new Set(
-  "cache-control content-language content-length content-type expires last-modified pragma".split(" "),
+  "cache-control content-language content-length content-type expires last-modified pragma vary".split(" "),
 );
 const varies: Header = ["vary", "Origin"];
 
