@@ -22,6 +22,7 @@ export function decisionToJson({ service, proxyId, decision }: DecisionOfProxy) 
     shadow,
     mirrored,
     traceId,
+    protocol,
   } = decision;
   return {
     id,
@@ -46,6 +47,7 @@ export function decisionToJson({ service, proxyId, decision }: DecisionOfProxy) 
     shadow,
     ...(mirrored === undefined ? {} : { mirrored }),
     ...(traceId === undefined ? {} : { traceId }),
+    ...(protocol === undefined ? {} : { protocol }),
     inputs: inputsToJson(decision),
   };
 }

@@ -1,7 +1,7 @@
 /** Options that several commands share, and parsers that say what was expected. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { expectedDuration, parseOptionMs } from "../core/duration.js";
-import { isLabel } from "../core/identity.js";
+import { gatewayNameIn, isLabel } from "../core/identity.js";
 import { parseSizeBytes } from "../core/size.js";
 
 const durationMsMax = 7 * 86_400_000;
@@ -49,6 +49,11 @@ export function parseRootHash(text: string): string {
   if (!/^[0-9a-f]{64}$/.test(text))
     throw new InvalidArgumentError("Expected 64 digits of 0-9 and a-f, as in join.json.");
   return text;
+}
+
+/** A service's name, or "gateway/NAME". */
+export function parseWorkload(text: string): string {
+  return gatewayNameIn(text) === undefined ? parseLabel(text) : text;
 }
 
 /** A service's or version's name. */

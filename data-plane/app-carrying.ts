@@ -119,7 +119,7 @@ async function openEdges({ edge, service }: ProxyConfig, parts: Parts, signal: A
   const listeners = (edge?.listeners ?? []).map(async (config): Promise<MakeEdge> => {
     const files = config.certificates.length === 0 ? undefined : await EdgeTls.open(config, parts.log);
     if (files !== undefined) followed.push(files);
-    const known = { clock: parts.clock, trust: parts.sync.trust };
+    const known = { clock: parts.clock, trust: parts.sync.trust, decisions: parts.decisions };
     return (deps, options) =>
       new Edge({ ...deps, ...known }, { ...options, workload: service, config, files, descriptors, hops });
   });

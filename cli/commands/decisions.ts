@@ -3,7 +3,7 @@ import type { RefusalCount } from "../../core/decision/decision-record.js";
 import { type Cli, show } from "../cli.js";
 import { decisionToJson, describeRewrite } from "../decision-output.js";
 import { type DecisionOfProxy, listDecisions } from "../decisions.js";
-import { durationOption, outputOption, parseLabel, parseNumber, withExample } from "../options.js";
+import { durationOption, outputOption, parseNumber, parseWorkload, withExample } from "../options.js";
 import { counted, type OutputFormat, plain, renderTable, renderTime } from "../output.js";
 
 interface Flags {
@@ -27,7 +27,7 @@ export function addDecisionsCommand(program: Command, cli: Cli): void {
     )
     .addOption(durationOption("--since <duration>", "how far to look back", "10m"))
     .option("--denied", "print only refusals")
-    .option("--service <name>", "only calls to this service", parseLabel)
+    .option("--service <name>", "only calls to this service, or those that gateway/NAME refused", parseWorkload)
     .option("--limit <number>", "the most decisions to print, the newest ones, up to 10000", parseNumber, 100)
     .addOption(outputOption())
     .action(async ({ since, denied = false, service = "", limit, output }: Flags, self: Command) => {
@@ -46,7 +46,12 @@ export function addDecisionsCommand(program: Command, cli: Cli): void {
       const value = { decisions: decisions.map(decisionToJson), counted: counts, dropped };
       show(cli, output, value, renderFound(found));
     });
-  withExample(command, "ashlar decisions --denied --since 1h", "ashlar decisions --service payments -o json");
+  withExample(
+    command,
+    "ashlar decisions --denied --since 1h",
+    "ashlar decisions --service payments -o json",
+    "ashlar decisions --service gateway/public --denied",
+  );
 }
 
 /** The newest so many, of however many there are. */

@@ -181,7 +181,7 @@ async function readBefore(
 
 function selectBefore(batch: DecisionBatch, untilMs: number, max: number): DecisionBatch {
   const isInbound = ({ direction, timeMs }: DecisionBatch["decisions"][number]) =>
-    direction !== "outbound" && timeMs < untilMs;
+    direction !== "outbound" && direction !== "edge" && timeMs < untilMs;
   const decisions = batch.decisions.filter(isInbound).slice(0, max);
   const counted = batch.counted.filter((count) => count.untilMs <= untilMs).slice(0, max - decisions.length);
   return { ...batch, decisions, counted };

@@ -1,11 +1,12 @@
 /** What a proxy decided about a call, with what it takes to decide again. */
 import { AshlarError } from "../errors.js";
 import type { SpiffeId } from "../identity.js";
+import type { EdgeProtocol } from "../kinds/gateway/gateway.js";
 import type { Label } from "../model.js";
 import type { Value } from "../policy/condition/values.js";
 
-/** Whether a call that came in is allowed, or where a call goes. */
-export type DecisionDirection = "inbound" | "outbound" | "egress";
+/** Whether a call that came in is allowed, where a call goes, whether one may leave the mesh, or come in from outside. */
+export type DecisionDirection = "inbound" | "outbound" | "egress" | "edge";
 
 export type Verdict = "allowed" | "denied" | "unauthenticated" | "limited" | "routed" | "unrouted";
 
@@ -62,8 +63,9 @@ export interface DecisionRecord {
   /** See `renderDecisionId`. */
   readonly id: string;
   readonly direction: DecisionDirection;
-  /** The service that is called. */
+  /** The service that is called; edge: the gateway, as policy names it. */
   readonly service: string;
+  /** Edge: the gateway, in whose name outside clients call. */
   readonly caller: SpiffeId;
   /** "package.Service/Method": inbound the one that arrived and was judged, outbound the one that the caller asked for. */
   readonly method: string;
@@ -95,6 +97,8 @@ export interface DecisionRecord {
   readonly mirrored?: true;
   /** The trace of a call that was refused or is sampled, 32 hexadecimal digits. Earlier versions do not record it. */
   readonly traceId?: string;
+  /** Edge: what the client speaks. */
+  readonly protocol?: EdgeProtocol;
 }
 
 /** Refusals that are alike and were too many to be recorded one by one. */

@@ -9,6 +9,7 @@ import { Failure } from "../policy/condition/values.js";
 import { type IndexedRule, indexRules } from "../policy/indexed-rules.js";
 import { isMethod, serviceOfMethod } from "../snapshot/grammar.js";
 import type { DecisionRecord } from "./decision-record.js";
+import { changeAtEdge } from "./edge-refusals.js";
 import { RecordedInputs } from "./recorded-inputs.js";
 import { type Redecided, type Rewrites, redecide, type Undecidable } from "./redecide.js";
 
@@ -41,6 +42,8 @@ export function explainDecision(
 ): Explanation {
   const again = redecide(record, policy?.compiled, rewrites);
   if (again.kind === "undecidable" || again.verdict !== "denied") return { again, nearest: undefined };
+  if (record.direction === "edge")
+    return { again, nearest: { rule: "", failing: [], change: changeAtEdge(record, record.service, again.rule) } };
   if (policy === undefined) {
     const change = `add a Service ${record.service}, with an Authorization that allows ${callerName(record.caller, mesh)}`;
     return { again, nearest: { rule: "", failing: [], change } };

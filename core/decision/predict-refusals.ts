@@ -16,7 +16,10 @@ export interface PredictedRefusals {
 export function predictRefusals(batches: Iterable<DecisionBatch>, sides: ReplaySides): PredictedRefusals {
   const replay = new Replay(sides, 0);
   for (const { decisions, ...batch } of batches)
-    replay.add({ ...batch, decisions: decisions.filter(({ direction }) => direction !== "outbound") });
+    replay.add({
+      ...batch,
+      decisions: decisions.filter(({ direction }) => direction !== "outbound" && direction !== "edge"),
+    });
   const { predictedRefusedShare, decisions, counted, undecidable } = replay.result();
   return { share: predictedRefusedShare, samples: decisions + counted - undecidable, undecidable };
 }

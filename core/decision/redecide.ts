@@ -5,32 +5,17 @@ import type { CompiledUnit } from "../policy/compile.js";
 import { parseAvailable } from "../route/available.js";
 import { chooseAmong, stickyKey } from "../route/choose-target.js";
 import { type DecisionRecord, noInputs, type RefusalCount, type Verdict } from "./decision-record.js";
+import { redecideAtEdge, redecideCountedAtEdge } from "./edge-refusals.js";
 import { RecordedInputs } from "./recorded-inputs.js";
+import type { Redecided, Undecidable } from "./redecided.js";
 
-export interface Redecided {
-  readonly kind: "decided";
-  readonly verdict: Verdict;
-  readonly rule: string;
-  /** One line for operators. */
-  readonly reason: string;
-  /** The version to which an outbound call was routed; empty: any. */
-  readonly version: string;
-  /** The method that is judged where the call arrives: the one that was called, or what a route's rewrite makes of it. */
-  readonly method: string;
-}
+export type { Redecided, Undecidable } from "./redecided.js";
 
 /**
  * Whose rewrites count for a call that came in. "recorded": the method that arrived is judged, as it was then.
  * "candidate": the policy would have routed the call as well, so that the method is judged that would have arrived.
  */
 export type Rewrites = "recorded" | "candidate";
-
-/** The policy reads something of the call that was not recorded. */
-export interface Undecidable {
-  readonly kind: "undecidable";
-  /** For people, for example "header x-region". */
-  readonly unknown: readonly string[];
-}
 
 /**
  * What `unit` (undefined: the policy has no such service) says about the call. Tokens and rate limits are not asked
@@ -56,6 +41,7 @@ export function redecideBeforeLimits(
   unit: CompiledUnit | undefined,
   rewrites: Rewrites,
 ): Redecided | Undecidable {
+  if (record.direction === "edge") return redecideAtEdge(record, unit?.gateway);
   return record.direction === "outbound" ? redecideRoute(record, unit) : redecideAccess(record, unit, rewrites);
 }
 
@@ -74,10 +60,12 @@ export function arrivesAs(
 
 /** Decides calls of which at most the caller and the methods are known, by a candidate and without rate limits. */
 export function redecideCounted(
-  { caller, method: arrived, calledMethod = arrived, verdict, rule }: RefusalCount,
+  counted: RefusalCount,
   unit: CompiledUnit | undefined,
   asCaller: (text: string) => DecisionRecord["caller"],
 ): Redecided | Undecidable {
+  const { caller, method: arrived, calledMethod = arrived, verdict, rule } = counted;
+  if (unit?.gateway !== undefined) return redecideCountedAtEdge(counted, unit.gateway);
   if (verdict !== "denied" && verdict !== "limited") return decided(verdict, rule, "what it said stands", arrived);
   if (caller === "" || arrived === "") return { kind: "undecidable", unknown: ["who called which method"] };
   if (unit === undefined) return noService(arrived);

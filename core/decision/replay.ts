@@ -1,5 +1,5 @@
 /** Recorded decisions against a candidate: what would have come out, and whether the past is reproduced exactly. */
-import { parseSpiffeId } from "../identity.js";
+import { gatewayNameIn, parseSpiffeId } from "../identity.js";
 import type { CompiledUnit } from "../policy/compile.js";
 import {
   type DecisionBatch,
@@ -136,7 +136,7 @@ export class Replay {
     this.#check(record, policy && redecide(record, own, "recorded"));
     const unit = this.#sides.candidate(record.service);
     const again = redecideBeforeLimits(record, unit, "candidate");
-    if (record.direction === "outbound") this.#settle(record, again, weight);
+    if (record.direction === "outbound" || record.direction === "edge") this.#settle(record, again, weight);
     else
       this.#limits.record(batch, record, weight, { unit, own }, again, (told) => {
         this.#predict(isRefusal(record.verdict), told, weight);
@@ -158,8 +158,9 @@ export class Replay {
     const unit = this.#sides.candidate(service);
     const own = this.#sides.own(counted.revision)?.(service);
     const again = redecideCounted(counted, unit, (text) => parseSpiffeId(text));
+    const isOfGateway = gatewayNameIn(service) !== undefined;
     this.#limits.refusals(batch, counted, { unit, own }, again, (told, count) => {
-      this.#predict(true, told, count);
+      if (!isOfGateway) this.#predict(true, told, count);
       if (told.kind === "undecidable") this.#cannotTell(told, count);
       else
         this.#compare(

@@ -10,9 +10,15 @@ export interface CompiledListener {
   find(method: string): string | undefined;
 }
 
+const compiled = new WeakMap<Gateway, ReadonlyMap<string, CompiledListener>>();
+
 /** Returns the listeners of a gateway by name. */
-export function compileGateway({ listeners }: Gateway): ReadonlyMap<string, CompiledListener> {
-  return new Map(listeners.map((listener) => [listener.name, compileListener(listener)]));
+export function compileGateway(gateway: Gateway): ReadonlyMap<string, CompiledListener> {
+  const known = compiled.get(gateway);
+  if (known !== undefined) return known;
+  const made = new Map(gateway.listeners.map((listener) => [listener.name, compileListener(listener)]));
+  compiled.set(gateway, made);
+  return made;
 }
 
 function compileListener(listener: EdgeListener): CompiledListener {

@@ -6,22 +6,14 @@ import {
   DecisionBatch as BatchMessage,
   Decision as DecisionMessage,
   Decision_Direction as direction,
-  RecordedState as state,
 } from "../../proto/gen/ashlar/v1/decision.js";
-import {
-  type DecisionBatch,
-  type DecisionDirection,
-  type DecisionInputs,
-  type DecisionRecord,
-  noInputs,
-  type Recorded,
-} from "../decision/decision-record.js";
+import type { DecisionBatch, DecisionDirection, DecisionRecord } from "../decision/decision-record.js";
 import { AshlarError } from "../errors.js";
 import { gatewayNameIn, trustDomainOf, workloadIn } from "../identity.js";
-import type { Label } from "../model.js";
+import { isEdgeProtocol } from "../kinds/gateway/listener.js";
 import { boundedList, boundedText, integer } from "./bounds.js";
+import { parseInputs, renderInputs } from "./decision-inputs.js";
 import { checkWriter, type FleetWriter } from "./fleet.js";
-import { parseValue, renderValue } from "./recorded-values.js";
 import { methodBytesMax, parseCaller, parseCount, renderCount, ruleBytesMax } from "./refusal-counts.js";
 import { decodeStrict, reading, refuseUnknownFields } from "./strict.js";
 import { parseVerdict, verdictOf } from "./verdicts.js";
@@ -32,18 +24,14 @@ const decisionsMax = 10_000;
 const countsMax = 1_000;
 const tokenProblemBytesMax = 1024;
 const itemsMax = 256;
-
-const stateOf = {
-  missing: state.RECORDED_STATE_MISSING,
-  whole: state.RECORDED_STATE_WHOLE,
-  digest: state.RECORDED_STATE_DIGEST,
-  withheld: state.RECORDED_STATE_WITHHELD,
-} as const satisfies Record<Recorded<unknown>["state"], state>;
+/** The name of a service, or "gateway/" and one. */
+const workloadBytesMax = 71;
 
 const directions = {
   inbound: direction.DIRECTION_INBOUND,
   outbound: direction.DIRECTION_OUTBOUND,
   egress: direction.DIRECTION_EGRESS,
+  edge: direction.DIRECTION_EDGE,
 } as const satisfies Record<DecisionDirection, direction>;
 const directionOf = new Map<direction, DecisionDirection>(
   Object.entries(directions).map(([way, value]) => [value, way as DecisionDirection]),
@@ -104,7 +92,10 @@ export function batchOf(message: BatchMessage, writer: FleetWriter): DecisionBat
 function requireOwn(decision: DecisionRecord, { service }: FleetWriter): DecisionRecord {
   const { direction: way, service: called, caller } = decision;
   if (way === "egress" && gatewayNameIn(service) !== undefined) return decision;
-  if (way === "inbound" ? called === service : workloadIn(caller, trustDomainOf(caller)) === service) return decision;
+  if (way === "edge" && gatewayNameIn(service) === undefined)
+    throw new AshlarError("invalid_record", `${service} is no gateway, and has a decision of one`);
+  if (way === "inbound" || way === "edge" ? called === service : workloadIn(caller, trustDomainOf(caller)) === service)
+    return decision;
   throw new AshlarError("invalid_record", `a decision is not one of ${service}'s`);
 }
 
@@ -138,7 +129,6 @@ function hasNoUnknown(message: object): boolean {
 /** The message of one decision, as the admin API sends it. */
 export function renderDecision(record: DecisionRecord): DecisionMessage {
   const { inputs, routing } = record;
-  const { source, labels, sourceLabels } = inputs;
   return {
     id: Buffer.from(record.id, "hex"),
     direction: directions[record.direction],
@@ -150,24 +140,7 @@ export function renderDecision(record: DecisionRecord): DecisionMessage {
     revision: record.revision,
     epoch: record.epoch,
     timeMs: record.timeMs,
-    headers: inputs.headers.map(({ name, content, digest }) => ({
-      name,
-      state: stateOf[content.state],
-      value: content.state === "whole" ? content.value : "",
-      digest: Buffer.from(digest, "hex"),
-    })),
-    sourceRecorded: source !== undefined,
-    sourceAddress: source?.address ?? "",
-    labelsRecorded: labels !== undefined,
-    labels: (labels ?? []).map((label) => ({ ...label })),
-    sourceLabelsRecorded: sourceLabels !== undefined,
-    sourceLabels: (sourceLabels ?? []).map((label) => ({ ...label })),
-    claimsComplete: inputs.claimsComplete,
-    claims: inputs.claims.map(({ name, content }) => ({
-      name,
-      state: stateOf[content.state],
-      value: content.state === "whole" ? renderValue(content.value) : undefined,
-    })),
+    ...renderInputs(inputs),
     draw: routing?.draw ?? 0,
     version: record.version,
     available: [...(routing?.available ?? [])],
@@ -175,14 +148,19 @@ export function renderDecision(record: DecisionRecord): DecisionMessage {
     closed: record.closed,
     shadow: record.shadow,
     mirrored: record.mirrored === true,
-    issuerRecorded: inputs.issuer !== undefined,
-    tokenIssuer: inputs.issuer?.name ?? "",
     tokenProblem: record.tokenProblem ?? "",
     calledMethod: record.calledMethod ?? "",
     sentMethod: record.sentMethod ?? "",
     attempts: record.attempts ?? 0,
     traceId: Buffer.from(record.traceId ?? "", "hex"),
+    protocol: record.protocol ?? "",
   };
+}
+
+function parseProtocol({ protocol }: DecisionMessage, way: DecisionDirection): Pick<DecisionRecord, "protocol"> {
+  if (way !== "edge" && protocol === "") return {};
+  if (way === "edge" && isEdgeProtocol(protocol)) return { protocol };
+  throw new AshlarError("invalid_record", `protocol is ${JSON.stringify(protocol.slice(0, 64))}`);
 }
 
 function parseTraceId(bytes: Uint8Array): Pick<DecisionRecord, "traceId"> {
@@ -200,7 +178,7 @@ function parseDecision(message: DecisionMessage): DecisionRecord {
   return {
     id: message.id.toString("hex"),
     direction: way,
-    service: boundedText("service", message.service, 63),
+    service: boundedText("service", message.service, workloadBytesMax),
     caller: parseCaller(message.caller),
     method: boundedText("method", message.method, methodBytesMax),
     verdict: parseVerdict(message.verdict),
@@ -224,6 +202,7 @@ function parseDecision(message: DecisionMessage): DecisionRecord {
     shadow: message.shadow,
     ...(message.mirrored ? { mirrored: true } : {}),
     ...parseTraceId(message.traceId),
+    ...parseProtocol(message, way),
   };
 }
 
@@ -246,47 +225,6 @@ function parseWay(
     ...(sentMethod === "" ? {} : { sentMethod: boundedText("sent_method", sentMethod, methodBytesMax) }),
     ...(attempts === 0 ? {} : { attempts: integer("attempts", attempts, 1) }),
   };
-}
-
-function parseInputs(message: DecisionMessage): DecisionInputs {
-  const { headers, claims, labels, sourceLabels, sourceRecorded, claimsComplete, issuerRecorded } = message;
-  const isNothing = headers.length === 0 && claims.length === 0 && !sourceRecorded && !claimsComplete;
-  if (isNothing && !message.labelsRecorded && !message.sourceLabelsRecorded && !issuerRecorded) return noInputs;
-  return {
-    headers: boundedList("headers", headers, itemsMax).map((header) => ({
-      name: header.name,
-      content: parseContent(header.state, () => header.value),
-      digest: header.digest.toString("hex"),
-    })),
-    source: sourceRecorded ? { address: message.sourceAddress === "" ? undefined : message.sourceAddress } : undefined,
-    labels: message.labelsRecorded ? parseLabels("labels", labels) : undefined,
-    sourceLabels: message.sourceLabelsRecorded ? parseLabels("source_labels", sourceLabels) : undefined,
-    claims: boundedList("claims", claims, itemsMax).map((claim) => ({
-      name: claim.name,
-      content: parseContent(claim.state, () => parseValue(claim.value)),
-    })),
-    issuer: issuerRecorded ? { name: message.tokenIssuer === "" ? undefined : message.tokenIssuer } : undefined,
-    claimsComplete,
-  };
-}
-
-function parseLabels(field: string, labels: readonly Label[]): readonly Label[] {
-  return boundedList(field, labels, itemsMax).map(({ key, value }) => ({ key, value }));
-}
-
-function parseContent<Content>(found: state, value: () => Content): Recorded<Content> {
-  switch (found) {
-    case state.RECORDED_STATE_WHOLE:
-      return { state: "whole", value: value() };
-    case state.RECORDED_STATE_MISSING:
-      return { state: "missing" };
-    case state.RECORDED_STATE_DIGEST:
-      return { state: "digest" };
-    case state.RECORDED_STATE_WITHHELD:
-      return { state: "withheld" };
-    default:
-      throw new AshlarError("invalid_record", `what is recorded of an input is ${found}`);
-  }
 }
 
 /** Field 6 of a batch, length-delimited, and how long it is. */

@@ -2,9 +2,12 @@
 import { status } from "@grpc/grpc-js";
 import type { Answer } from "../proxy/answer.js";
 
-export function notExposed(method: string, revision: number): Answer {
+/** What judged a call. */
+type JudgedBy = Pick<Answer, "decision" | "revision">;
+
+export function notExposed(method: string, by: JudgedBy): Answer {
   const message = `there is no method ${method.slice(0, 256)} here`;
-  return { code: status.UNIMPLEMENTED, message, revision, decision: undefined, reason: "not-exposed" };
+  return { code: status.UNIMPLEMENTED, message, ...by, reason: "not-exposed" };
 }
 
 /** The messages of grpc.health.v1.HealthCheckResponse, as gRPC frames them. */
@@ -17,11 +20,11 @@ export function healthOf(serves: boolean, revision: number | undefined): Answer 
   return { code: status.OK, message: "", revision, decision: undefined, reason: undefined, reply };
 }
 
-export function unauthenticated(reason: "certificate" | "token", message: string, revision: number): Answer {
-  return { code: status.UNAUTHENTICATED, message, revision, decision: undefined, reason };
+export function unauthenticated(reason: "certificate" | "token", message: string, by: JudgedBy): Answer {
+  return { code: status.UNAUTHENTICATED, message, ...by, reason };
 }
 
-export function tooOften(pushbackMs: number, revision: number): Answer {
+export function tooOften(pushbackMs: number, by: JudgedBy): Answer {
   const message = "too many calls of this client";
-  return { code: status.RESOURCE_EXHAUSTED, message, revision, decision: undefined, reason: "rate-limit", pushbackMs };
+  return { code: status.RESOURCE_EXHAUSTED, message, ...by, reason: "rate-limit", pushbackMs };
 }

@@ -6,8 +6,7 @@ import { isIP, type Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { AshlarError } from "../../core/errors.js";
 import type { EdgeProtocol } from "../../core/kinds/gateway/gateway.js";
-import { type CompiledListener, compileGateway } from "../../core/policy/compiled-gateway.js";
-import { TokenProblem } from "../../core/token/verify-token.js";
+import { compileGateway } from "../../core/policy/compiled-gateway.js";
 import { headerNames } from "../../core/wire/headers.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { FieldBlock } from "../http2/field-block.js";
@@ -15,6 +14,7 @@ import { PreparedField } from "../http2/prepared-field.js";
 import type { Stream } from "../http2/stream.js";
 import type { EvaluatedPolicy, TrustView } from "../ports.js";
 import { type Answer, unavailableAnswer } from "../proxy/answer.js";
+import type { DecisionSink } from "../proxy/decision-sink.js";
 import type { Call } from "../proxy/forward/call.js";
 import type { Door, ListenerTls, Peer } from "../proxy/forward/listener.js";
 import { edgeLimits } from "../proxy/forward/listener-limits.js";
@@ -22,11 +22,12 @@ import { judgeOpenCalls } from "../proxy/judge-again.js";
 import { type OpenCall, OpenCalls } from "../proxy/open-calls.js";
 import { Outbound, type OutboundDeps, type OutboundOptions } from "../proxy/outbound.js";
 import { joinHeader } from "../proxy/request-head.js";
-import { TokenCheck } from "../proxy/token-check.js";
-import { healthOf, notExposed, tooOften, unauthenticated } from "./edge-answers.js";
+import { healthOf } from "./edge-answers.js";
 import type { EdgeListenerConfig } from "./edge-config.js";
 import type { EdgeHops } from "./edge-hops.js";
+import { EdgeJudge } from "./edge-judge.js";
 import { EdgeLimiter } from "./edge-limits.js";
+import { EdgeRecorder } from "./edge-recorder.js";
 import { type EdgeTls, provedClient } from "./edge-tls.js";
 import { EdgeWebDoor } from "./edge-web-door.js";
 import type { Descriptors } from "./web/descriptors.js";
@@ -36,6 +37,7 @@ import { WebSide } from "./web/web-side.js";
 export interface EdgeDeps extends OutboundDeps {
   readonly clock: Clock;
   readonly trust: Pick<TrustView, "issuers" | "onChange">;
+  readonly decisions: DecisionSink;
 }
 
 export interface EdgeOptions extends Omit<OutboundOptions, "service"> {
@@ -59,14 +61,14 @@ export class Edge extends Outbound {
   readonly #deps: EdgeDeps;
   readonly #options: EdgeOptions;
   readonly #limiter: EdgeLimiter;
-  readonly #tokens: TokenCheck;
+  readonly #judge: EdgeJudge;
+  readonly #recorder: EdgeRecorder;
   readonly #stops: (() => void)[];
   readonly #open = new OpenCalls();
   /** The protocol of each open call that is not plain gRPC. */
   readonly #protocols = new WeakMap<OpenCall, EdgeProtocol>();
   readonly #webDoor: EdgeWebDoor;
   readonly #web: WebSide;
-  #listener: CompiledListener | undefined;
 
   constructor(deps: EdgeDeps, options: EdgeOptions) {
     const limiter = new EdgeLimiter();
@@ -85,7 +87,8 @@ export class Edge extends Outbound {
     this.#deps = deps;
     this.#options = options;
     this.#limiter = limiter;
-    this.#tokens = new TokenCheck(deps.trust, "");
+    this.#recorder = new EdgeRecorder(deps, options.workload, options.config.name);
+    this.#judge = new EdgeJudge(limiter, this.#recorder, deps.trust);
     this.#webDoor = web;
     this.#web = this.#openWeb();
     web.take = (exchange) => this.#web.take(exchange);
@@ -109,6 +112,7 @@ export class Edge extends Outbound {
     for (const stop of this.#stops.splice(0)) stop();
     this.#webDoor.stop();
     super.close();
+    this.#recorder.close();
   }
 
   override ended(call: Call): void {
@@ -118,16 +122,16 @@ export class Edge extends Outbound {
 
   /** Whether policy has this listener. */
   get isStated(): boolean {
-    return this.#listener !== undefined;
+    return this.#judge.listener !== undefined;
   }
 
   #follow(policy: EvaluatedPolicy): void {
     const { workload, config } = this.#options;
     const gateway = policy.unit(workload)?.gateway;
-    this.#listener = gateway && compileGateway(gateway).get(config.name);
-    this.#limiter.follow(this.#listener?.listener.limits);
-    this.#webDoor.follow(this.#listener?.listener);
-    for (const service of this.#listener?.services ?? []) {
+    this.#judge.listener = gateway && compileGateway(gateway).get(config.name);
+    this.#limiter.follow(this.#judge.listener?.listener.limits);
+    this.#webDoor.follow(this.#judge.listener?.listener);
+    for (const service of this.#judge.listener?.services ?? []) {
       // held before the first call comes; a call waits for what is not
       this.#deps.policy.useService(service).catch(() => undefined);
     }
@@ -148,7 +152,7 @@ export class Edge extends Outbound {
   }
 
   #call(stream: Stream, fields: FieldBlock, endStream: boolean, peer: Peer, protocol: EdgeProtocol): void {
-    const service = this.#listener?.find(this.head.method(fields, this.methods)) ?? "";
+    const service = this.#judge.listener?.find(this.head.method(fields, this.methods)) ?? "";
     const address = this.#options.hops.forward(fields, peer.sourceAddress ?? "");
     const client = this.#clientOf(peer);
     if (client !== undefined) fields.add(headerNames.client, client);
@@ -177,9 +181,9 @@ export class Edge extends Outbound {
       },
       isMeant: ({ request, peer }) => this.#isMeant(request.authority, peer),
       get listener() {
-        return edge.#listener?.listener;
+        return edge.#judge.listener?.listener;
       },
-      find: (method) => this.#listener?.find(method),
+      find: (method) => this.#judge.listener?.find(method),
       descriptors: this.#options.descriptors,
       hasNoSideEffects: (service, method) =>
         this.#deps.policy.current?.unit(service)?.hasNoSideEffects(method) === true,
@@ -217,48 +221,16 @@ export class Edge extends Outbound {
     const { current } = this.#deps.policy;
     if (current === undefined)
       return unavailableAnswer("no-revision", "this gateway has no revision to judge by", undefined);
-    const { revision } = current;
-    const waitMs = this.#limiter.waitOfCall(address, call.startedMs);
-    if (waitMs > 0) return tooOften(waitMs, revision);
     call.nowMs = this.#deps.clock.nowMs();
     const authorization = joinHeader(fields, "authorization");
-    const refused = this.#judge(call, service, authorization, current, protocol);
-    if (refused !== undefined || this.#listener?.listener.callers.token === undefined) return refused;
-    const tokenWaitMs = this.#limiter.waitOfToken(authorization ?? "", call.startedMs);
-    return tokenWaitMs > 0 ? tooOften(tokenWaitMs, revision) : undefined;
-  }
-
-  /** Returns the answer to a call that is not exposed, or lacks a proof that is asked for. `service`: what gets its method now. */
-  #judge(
-    { method, inputs }: OpenCall,
-    service: string | undefined,
-    authorization: string | undefined,
-    policy: EvaluatedPolicy,
-    protocol: EdgeProtocol,
-  ): Answer | undefined {
-    const { revision } = policy;
-    const { listener } = this.#listener ?? {};
-    if (listener === undefined || !service || !listener.protocols.includes(protocol))
-      return notExposed(method, revision);
-    const { token: issuers, certificate } = listener.callers;
-    if (certificate === true && inputs.header(headerNames.client) === undefined)
-      return unauthenticated("certificate", "a client certificate is asked for", revision);
-    if (issuers === undefined) return undefined;
-    const found = this.#tokens.check(authorization, policy, inputs.nowMs);
-    if (found === undefined) return unauthenticated("token", "a token is asked for", revision);
-    if (found instanceof TokenProblem || !issuers.includes(found.issuer))
-      return unauthenticated("token", "the token is not accepted", revision);
-    return undefined;
+    return this.#judge.judge(call, service, authorization, address, protocol, current);
   }
 
   /** I10: a call goes on as long as its method is exposed for the same service and its proof is the one asked for. */
   #judgeOpen(policy: EvaluatedPolicy): void {
-    judgeOpenCalls(this.#open, this.#deps, policy, (call) => {
-      const service = this.#listener?.find(call.method);
-      const isSame = service === call.service;
-      const protocol = this.#protocols.get(call) ?? "grpc";
-      return this.#judge(call, isSame ? service : undefined, call.inputs.header("authorization"), policy, protocol);
-    });
+    judgeOpenCalls(this.#open, this.#deps, policy, (call) =>
+      this.#judge.judgeOpen(call, this.#protocols.get(call) ?? "grpc", policy),
+    );
   }
 }
 

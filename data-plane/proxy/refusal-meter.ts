@@ -46,21 +46,21 @@ export class RefusalMeter {
     this.#limits = limits;
   }
 
-  /** Whether this refusal is recorded individually. If not, it is counted. */
-  admit(refusal: Refusal, nowMs: number): boolean {
+  /** Whether this refusal is recorded individually. If not, it is counted. `source`: who is taken for one caller. */
+  admit(refusal: Refusal, nowMs: number, source: string = refusal.caller): boolean {
     const { windowMs, alikeMax, callerMax, allMax } = this.#limits;
     if (nowMs >= this.#windowEndsMs || nowMs < this.#windowEndsMs - windowMs) this.#beginWindow(nowMs + windowMs);
-    const { caller, method, rule } = refusal;
-    const key = `${caller} ${method} ${rule}`;
+    const { method, rule } = refusal;
+    const key = `${source} ${method} ${rule}`;
     const alike = this.#alike.get(key) ?? 0;
-    const ofCaller = this.#callers.get(caller) ?? 0;
+    const ofCaller = this.#callers.get(source) ?? 0;
     if (this.#all >= allMax || ofCaller >= callerMax || alike >= alikeMax) {
       this.count(refusal, nowMs);
       return false;
     }
     this.#all++;
     this.#alike.set(key, alike + 1);
-    this.#callers.set(caller, ofCaller + 1);
+    this.#callers.set(source, ofCaller + 1);
     return true;
   }
 

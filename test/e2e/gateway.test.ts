@@ -224,6 +224,63 @@ test("a client's certificate names it to the destination, by its URI or its key,
   expect((await client("partners", till).unary({})).code).toBe(PERMISSION_DENIED);
 });
 
+test("what the gateway refuses has a decision, which is listed, explained and decided again", async () => {
+  const refused = [
+    await client("open").unary({}, { method: "Forbidden" }),
+    await client("people").unary({}, { metadata: bearer("a.b.c") }),
+    await client("partners").unary({}),
+  ];
+  const ids = refused.map(({ trailers }) => String(trailers.get("ashlar-decision")));
+  interface Told extends Record<string, unknown> {
+    readonly id: string;
+  }
+  let told: readonly Told[] = [];
+  const isTold = async (): Promise<boolean> => {
+    told = (await mesh.json(0, "decisions", "--service", "gateway/public", "--denied")).decisions;
+    return ids.every((id) => told.some((one) => one.id === id));
+  };
+  await until("all are told", isTold, 20_000, () => JSON.stringify([ids, told]));
+  const about = {
+    direction: "edge",
+    service: "gateway/public",
+    protocol: "grpc",
+    caller: "spiffe://test/gateway/public",
+  };
+  const found = ids.map((id) => told.find((one) => one.id === id));
+  expect(found).toMatchObject([
+    {
+      ...about,
+      verdict: "denied",
+      rule: "open/expose",
+      method: "test.Echo/Forbidden",
+      inputs: { source: "127.0.0.1" },
+    },
+    { ...about, verdict: "unauthenticated", rule: "people/callers.token", tokenProblem: expect.any(String) },
+    { ...about, verdict: "unauthenticated", rule: "partners/callers.certificate" },
+  ]);
+  const explained = await mesh.json(0, "explain", ids[0] ?? "");
+  expect(explained).toMatchObject({
+    again: { verdict: "denied", reproduced: true },
+    nearest: { change: "add test.Echo/Forbidden to what listener open of gateway/public exposes" },
+  });
+  const open = join(mesh.dir, "open.yaml");
+  writeFileSync(
+    open,
+    policy
+      .replace("test.Echo/Bidi]", "test.Echo/Bidi, test.Echo/Forbidden]")
+      .replace("{ certificate: true }", "{ anyone: true }"),
+  );
+  const replayed = await mesh.json(0, "replay", "-f", open, "--since", "1h");
+  const flips = replayed.flips.map(({ method, before, after, service }: Record<string, string>) => [
+    service,
+    method,
+    before,
+    after,
+  ]);
+  expect(flips).toContainEqual(["gateway/public", "test.Echo/Forbidden", "denied", "allowed"]);
+  expect(flips).toContainEqual(["gateway/public", "test.Echo/Unary", "unauthenticated", "allowed"]);
+});
+
 test("I10: an open call ends when its method is exposed no more, or another proof is asked for", async () => {
   const exposed = "[test.Echo/Unary, test.Echo/ServerStream, test.Echo/Bidi]";
   for (const [changed, code] of [

@@ -12,10 +12,14 @@ import { duration, text, wholeNumber } from "../types.js";
 const edgeProtocols = ["connect", "grpc", "grpc-web"] as const;
 export type EdgeProtocol = (typeof edgeProtocols)[number];
 
+export function isEdgeProtocol(text: string): text is EdgeProtocol {
+  return edgeProtocols.some((known) => known === text);
+}
+
 const protocol = text({
   expected: '"grpc", "grpc-web" or "connect"',
   pattern: `^(${edgeProtocols.join("|")})$`,
-  valid: (name) => edgeProtocols.some((known) => known === name),
+  valid: isEdgeProtocol,
 });
 
 // "*" would leave open which service a call is for

@@ -1,0 +1,116 @@
+/** Whether a call of a client outside may come in: it has to be exposed, to bring the proof that is asked for, and not to be too much. */
+
+import type { EdgeProtocol } from "../../core/kinds/gateway/gateway.js";
+import type { CompiledListener } from "../../core/policy/compiled-gateway.js";
+import { TokenProblem } from "../../core/token/verify-token.js";
+import { headerNames } from "../../core/wire/headers.js";
+import type { EvaluatedPolicy, TrustView } from "../ports.js";
+import type { Answer } from "../proxy/answer.js";
+import type { Call } from "../proxy/forward/call.js";
+import type { OpenCall } from "../proxy/open-calls.js";
+import { TokenCheck } from "../proxy/token-check.js";
+import { notExposed, tooOften, unauthenticated } from "./edge-answers.js";
+import type { EdgeLimiter } from "./edge-limits.js";
+import type { EdgeRecorder, EdgeRefusal } from "./edge-recorder.js";
+
+/** What a call is refused for, and what the client is told. */
+interface Refused extends EdgeRefusal {
+  readonly message?: string;
+}
+
+export class EdgeJudge {
+  readonly #limiter: EdgeLimiter;
+  readonly #recorder: EdgeRecorder;
+  readonly #tokens: TokenCheck;
+  /** undefined: policy has no such listener. */
+  listener: CompiledListener | undefined;
+
+  constructor(limiter: EdgeLimiter, recorder: EdgeRecorder, trust: Pick<TrustView, "issuers">) {
+    this.#limiter = limiter;
+    this.#recorder = recorder;
+    this.#tokens = new TokenCheck(trust, "");
+  }
+
+  /** Returns the answer to a call that may not come in. `address`: the client's; `service`: what is to get the call; "": none is. */
+  judge(
+    call: Call,
+    service: string,
+    authorization: string | undefined,
+    address: string,
+    protocol: EdgeProtocol,
+    policy: EvaluatedPolicy,
+  ): Answer | undefined {
+    const limiter = this.#limiter;
+    const nowMs = call.startedMs;
+    const waitMs = limiter.waitOfCall(address, nowMs);
+    if (waitMs > 0) {
+      const part = "limits.callsPerAddress";
+      return this.#answer(call, address, { part, verdict: "limited", protocol }, policy, waitMs, false);
+    }
+    const refused = this.#find(call, service, authorization, policy, protocol);
+    if (refused !== undefined) return this.#answer(call, address, refused, policy, 0, false);
+    if (this.listener?.listener.callers.token === undefined) return undefined;
+    const tokenWaitMs = limiter.waitOfToken(authorization ?? "", nowMs);
+    if (tokenWaitMs === 0) return undefined;
+    const { tokenIssuer: issuer } = call;
+    const over = { part: "limits.callsPerToken", verdict: "limited", protocol, issuer } as const;
+    return this.#answer(call, address, over, policy, tokenWaitMs, false);
+  }
+
+  /** I10: returns the answer that ends an open call whose method is not exposed for its service any more, or whose proof is not the one asked for. */
+  judgeOpen(call: OpenCall, protocol: EdgeProtocol, policy: EvaluatedPolicy): Answer | undefined {
+    const isSame = this.listener?.find(call.method) === call.service;
+    const authorization = call.inputs.header("authorization");
+    const refused = this.#find(call, isSame ? call.service : "", authorization, policy, protocol);
+    return refused && this.#answer(call, call.inputs.sourceAddress ?? "", refused, policy, 0, true);
+  }
+
+  #find(
+    call: OpenCall,
+    service: string,
+    authorization: string | undefined,
+    policy: EvaluatedPolicy,
+    protocol: EdgeProtocol,
+  ): Refused | undefined {
+    const { inputs } = call;
+    const { listener } = this.listener ?? {};
+    if (listener === undefined || service === "") return { part: "expose", verdict: "denied", protocol };
+    if (!listener.protocols.includes(protocol)) return { part: "protocols", verdict: "denied", protocol };
+    const { token: issuers, certificate } = listener.callers;
+    const lacks = { verdict: "unauthenticated", protocol } as const;
+    if (certificate === true && inputs.header(headerNames.client) === undefined)
+      return { ...lacks, part: "callers.certificate", message: "a client certificate is asked for" };
+    if (issuers === undefined) return undefined;
+    const found = this.#tokens.check(authorization, policy, inputs.nowMs);
+    if (found !== undefined && !(found instanceof TokenProblem) && issuers.includes(found.issuer)) {
+      call.tokenIssuer = found.issuer;
+      return undefined;
+    }
+    const part = "callers.token";
+    if (found === undefined) return { ...lacks, part, message: "a token is asked for", tokenProblem: "there is none" };
+    const message = "the token is not accepted";
+    if (found instanceof TokenProblem) return { ...lacks, part, message, tokenProblem: found.reason };
+    const { issuer } = found;
+    return { ...lacks, part, message, issuer, tokenProblem: `it is of ${issuer}, which is not one of the listener's` };
+  }
+
+  #answer(
+    call: OpenCall,
+    address: string,
+    refused: Refused,
+    policy: EvaluatedPolicy,
+    waitMs: number,
+    closed: boolean,
+  ): Answer {
+    const decision = this.#recorder.refused(call, address, refused, policy, closed);
+    const by = { decision, revision: policy.revision };
+    switch (refused.verdict) {
+      case "denied":
+        return notExposed(call.method, by);
+      case "limited":
+        return tooOften(waitMs, by);
+      case "unauthenticated":
+        return unauthenticated(refused.part === "callers.token" ? "token" : "certificate", refused.message ?? "", by);
+    }
+  }
+}
