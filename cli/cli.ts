@@ -18,6 +18,8 @@ export interface Cli {
   readContext(command: Command): AdminContext;
   /** Opens the terminal that stdout and stdin are. Returns undefined if they are none. It must be closed. */
   openTerminal(): Terminal | undefined;
+  /** Resolves when the command is asked to stop (SIGINT, SIGTERM), which from the first call on does not end it by itself. */
+  stopped(): Promise<void>;
   /** Asks at the terminal. Returns undefined if there is no terminal. */
   confirm(question: string): Promise<boolean | undefined>;
   /**

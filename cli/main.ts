@@ -72,6 +72,10 @@ async function runCommand(argv: readonly string[]): Promise<number> {
       process.stdin.isTTY && process.stdout.isTTY
         ? () => openTerminal(process.stdin, process.stdout, process.env.NO_COLOR === undefined)
         : undefined,
+    stopped: () =>
+      new Promise((resolve) => {
+        for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
+      }),
     runProcess,
   });
 }

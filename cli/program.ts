@@ -30,6 +30,8 @@ export interface CliDeps {
   readonly terminalColumns?: number | undefined;
   /** Opens the terminal that stdout and stdin are, for what goes on until it is left; undefined: there is none. */
   readonly openTerminal?: (() => Terminal) | undefined;
+  /** Resolves when the process is asked to stop; undefined: it ends at once. */
+  readonly stopped?: (() => Promise<void>) | undefined;
   /** Asks at the terminal; undefined if there is none. */
   readonly confirm?: ((question: string) => Promise<boolean>) | undefined;
   /** Runs a control plane, proxy or gateway to its end; resolves with its exit code. */
@@ -125,6 +127,7 @@ function createCli(deps: CliDeps): Cli {
     note: (text) => deps.writeError(`${text}\n`),
     progress: createProgress(deps),
     openTerminal: () => deps.openTerminal?.(),
+    stopped: () => deps.stopped?.() ?? new Promise<void>(() => {}),
     confirm: async (question) => deps.confirm?.(question),
     withAdmin: async (command, work) => {
       const admin = open(contextOf(command));

@@ -6,6 +6,7 @@ import { parseHostPort } from "../../runtime/config.js";
 import { type Cli, show } from "../cli.js";
 import type { AdminContext } from "../context.js";
 import { readCheckpoint } from "../journal-replay/checkpoint.js";
+import { followReplay } from "../journal-replay/follow-replay.js";
 import { type Answer, type ReplayAddress, ReplayClient } from "../journal-replay/replay-client.js";
 import { Replay, type ReplayResult } from "../journal-replay/run-replay.js";
 import { durationOption, outputOption, parseLabel, parseNumber, withExample } from "../options.js";
@@ -22,6 +23,7 @@ interface ReplayFlags {
   readonly dryRun?: boolean;
   readonly verify?: boolean;
   readonly goOn?: boolean;
+  readonly follow?: boolean;
   readonly checkpoint?: string;
   readonly output: OutputFormat;
 }
@@ -57,12 +59,13 @@ export function addJournalReplayCommand(journal: Command, cli: Cli): void {
     .option("--dry-run", "send nothing: say what would be sent, and what is void or unresolved")
     .option("--verify", "compare the bytes of the responses, too, not only the status")
     .option("--go-on", "list divergences and go on, up to the first 1000")
+    .option("--follow", "go on with what is written meanwhile, until it is stopped (Ctrl-C, SIGTERM)")
     .option("--checkpoint <file>", "where it is kept how far it came (default: replay-SERVICE-TARGET.json here)")
     .addOption(outputOption())
     .action(async (flags: ReplayFlags, self: Command) => {
       const result = await runReplay(cli, flags, self);
       show(cli, flags.output, toJson(flags, result), render(flags, result));
-      if (result.summary !== undefined && result.diverged === 0) return;
+      if ((flags.follow === true || result.summary !== undefined) && result.diverged === 0) return;
       throw new AshlarError("stale", `${result.diverged} writes had another outcome at ${flags.target}`);
     });
   withExample(command, "ashlar journal replay --service ledger --target v2 --verify");
@@ -70,6 +73,9 @@ export function addJournalReplayCommand(journal: Command, cli: Cli): void {
 
 async function runReplay(cli: Cli, flags: ReplayFlags, self: Command): Promise<ReplayResult> {
   const { service, target, from = 0, to = 0, dryRun = false, verify = false, goOn = false, parallel, rate } = flags;
+  const { follow = false } = flags;
+  if (follow && (dryRun || to !== 0))
+    throw new AshlarError("invalid_argument", "--follow has no last entry and sends: leave --to and --dry-run out");
   const isAddress = !isVersion(target);
   const path = flags.checkpoint ?? `replay-${service}-${target.replaceAll(/[^A-Za-z0-9.-]/g, "_")}.json`;
   const known = dryRun ? undefined : readCheckpoint(path, service, target);
@@ -82,14 +88,16 @@ async function runReplay(cli: Cli, flags: ReplayFlags, self: Command): Promise<R
   const send = (write: ReplayedWrite, start: ReplayStart): Promise<Answer> => senders.for(write, start).send(write);
   const replay = new Replay({ clock: cli.clock, send, progress: (text) => cli.progress(text) }, options);
   try {
-    return await cli.withAdmin(self, (admin) =>
-      replay.run(
+    return await cli.withAdmin(self, (admin) => {
+      const open = (afterPosition: number) =>
         admin.replayJournal({
-          ...{ service, from, to, dryRun, afterPosition: known?.position ?? 0 },
+          ...{ service, from, to, dryRun, afterPosition, follow },
           ...(isAddress ? { version: "", address: target } : { version: target, address: "" }),
-        }),
-      ),
-    );
+        });
+      if (!follow) return replay.run(open(known?.position ?? 0));
+      const { clock, progress } = cli;
+      return followReplay(replay, { clock, open, progress, stopped: cli.stopped() });
+    });
   } finally {
     senders.close();
   }

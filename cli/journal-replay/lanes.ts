@@ -31,6 +31,10 @@ export class Lanes {
     return first === undefined ? this.#reached : Math.max(0, first.position - 1);
   }
 
+  get hasFailed(): boolean {
+    return this.#failure !== undefined;
+  }
+
   /** Nothing up to this position is to be added any more. */
   reach(position: number): void {
     this.#reached = Math.max(this.#reached, position);

@@ -75,7 +75,20 @@ export class Replay {
     this.#lanes.reach(options.checkpoint.from?.position ?? 0);
   }
 
-  /** Fails with `unavailable` if the target is not reached, and as the control plane does; where it was is kept. */
+  /** Up to this position all is done. */
+  get position(): number {
+    return this.#lanes.done;
+  }
+
+  /** A write failed at the target, so that no more are sent. */
+  get hasFailed(): boolean {
+    return this.#lanes.hasFailed;
+  }
+
+  /**
+   * Fails with `unavailable` if the target is not reached, and as the control plane does; where it was is kept, and what was
+   * begun is done.
+   */
   async run(messages: AsyncIterable<ReplayJournalResponse>): Promise<ReplayResult> {
     let summary: ReplaySummary | undefined;
     try {
@@ -83,11 +96,15 @@ export class Replay {
         if (message?.$case === "start") this.#start = message.value;
         else if (message?.$case === "write") await this.#add(message.value);
         else if (message?.$case === "position") await this.#read(message.value);
+        else if (message?.$case === "level") await this.#level(message.value);
         else if (message?.$case === "summary") summary = message.value;
       }
       await this.#lanes.drain();
     } catch (error) {
-      if (!(error instanceof StoppedByDivergence)) throw error;
+      if (!(error instanceof StoppedByDivergence)) {
+        if (!this.#lanes.hasFailed) await this.#lanes.drain();
+        throw error;
+      }
       summary = undefined;
     } finally {
       this.#keep();
@@ -120,6 +137,15 @@ export class Replay {
     if (nowMs - this.#toldMs < progressEveryMs || this.#start === undefined) return;
     this.#toldMs = nowMs;
     this.#deps.progress(renderProgress(this.#start, this.#lanes.done, this.#sent, nowMs - this.#startedMs));
+  }
+
+  /** Nothing more is there: the target is level once all that was begun is done. */
+  async #level(position: number): Promise<void> {
+    this.#lanes.reach(position);
+    await this.#lanes.drain();
+    this.#keep();
+    const { service, target } = this.#options;
+    this.#deps.progress(`${target} is level with the journal of ${service} at position ${position}`);
   }
 
   async #send(write: ReplayedWrite): Promise<void> {

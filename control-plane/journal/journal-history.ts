@@ -26,6 +26,8 @@ export interface HistoryRange {
   /** Sequences of entries; `to` 0: up to what is there now. */
   readonly from: number;
   readonly to: number;
+  /** It goes on with what is stored later, until it is told to stop. */
+  readonly follows?: boolean;
 }
 
 /** What a journal has now. */
@@ -40,7 +42,9 @@ export type HistoryPart =
   /** What settled the entry at `position`. */
   | { readonly kind: "settled"; readonly position: number; readonly entry: EntryRecord; readonly by: JournalRecord }
   /** All messages up to `position` were looked at. */
-  | { readonly kind: "read"; readonly position: number };
+  | { readonly kind: "read"; readonly position: number }
+  /** There is nothing after `position` now; it is told again at each look, while following. */
+  | { readonly kind: "level"; readonly position: number };
 
 export interface HistoryCounts {
   readonly entries: number;
@@ -50,6 +54,8 @@ export interface HistoryCounts {
 }
 
 const messagesMax = 1_000_000;
+/** How often what is followed is looked at where nothing was stored. */
+const lookEveryMs = 200;
 
 /** Fails with `not_found` if there is no journal, and with `limit` if it is too long to be judged as a whole. */
 export async function extentOf({ bus, mesh, ledger }: HistoryDeps, service: string): Promise<HistoryExtent> {
@@ -59,8 +65,12 @@ export async function extentOf({ bus, mesh, ledger }: HistoryDeps, service: stri
   const letGo = (await readLetGo(bus, service, mesh, everyKey(ledger.trust)))?.all;
   const first = Math.max(firstSequence, (letGo?.through ?? 0) + 1);
   if (messages <= messagesMax) return { first, last, letGo };
+  throw tooLong(service, messages);
+}
+
+function tooLong(service: string, messages: number): AshlarError {
   const why = `the journal of ${service} has ${messages} messages, at most ${messagesMax} are replayed`;
-  throw new AshlarError("limit", `${why}: let the first go (\`ashlar journal retain\`)`);
+  return new AshlarError("limit", `${why}: let the first go (\`ashlar journal retain\`)`);
 }
 
 /** One reading of a journal from its first entry on, because that decides what is valid. */
@@ -81,16 +91,25 @@ export class JournalHistory {
   /** Yields the settled entries of the range, and after each batch how far it has read. Fails with `unavailable`. */
   async *read(signal: AbortSignal): AsyncGenerator<HistoryPart> {
     const { bus, clock, reader, mesh, ledger } = this.#deps;
-    const { service } = this.#range;
-    const { first, last } = this.#extent;
+    const { service, follows = false } = this.#range;
+    const { first } = this.#extent;
+    const last = follows ? Number.POSITIVE_INFINITY : this.#extent.last;
     if (last < first) return;
-    const head = ledger.trust.head();
-    const keys = () => (head === undefined ? new Map() : keySetOf(head.body));
+    const keys = () => {
+      const head = ledger.trust.head();
+      return head === undefined ? new Map() : keySetOf(head.body);
+    };
     const get = (query: StoredQuery) => bus.leaderGet(journalStream(service), query);
     const deps = { reader, mesh, keys, get, clock, random: Math.random };
     const settlements = new Settlements(deps, service, signal);
     const tail = { get, subjects: `${journalPrefix(service)}.>`, clock };
+    let position = first - 1;
     for await (const batch of tailJournal(tail, first, signal)) {
+      if (follows && batch.length === 0) {
+        yield { kind: "level", position };
+        await clock.sleep(lookEveryMs, signal);
+        continue;
+      }
       for (const message of batch) {
         if (message.sequence > last) return;
         const record = readJournalRecord(deps, service, message);
@@ -99,7 +118,8 @@ export class JournalHistory {
         if (settled !== undefined && this.#isAsked(settled.sequence))
           yield { kind: "settled", position: message.sequence, entry: settled, by: record as JournalRecord };
       }
-      const position = batch.at(-1)?.sequence ?? last;
+      position = batch.at(-1)?.sequence ?? last;
+      if (position - first >= messagesMax) throw tooLong(service, position - first + 1);
       yield { kind: "read", position };
       if (position >= last) return;
     }

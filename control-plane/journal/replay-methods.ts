@@ -1,5 +1,7 @@
 /** The admin API's method that gives a journal's history to whoever replays it. */
+import { AshlarError, isAshlarError } from "../../core/errors.js";
 import { buildSpiffeId } from "../../core/identity.js";
+import type { Endpoint } from "../../core/model.js";
 import { digestToBuffer } from "../../core/wire/record-codec.js";
 import { refuseUnknownFields } from "../../core/wire/strict.js";
 import type {
@@ -24,6 +26,10 @@ type ReplayMethods = Pick<Implementation<typeof AdminServiceService>, "replayJou
 type Message = NonNullable<ReplayJournalResponse["message"]>;
 
 const unresolvedNamedMax = 1000;
+/** How often it is looked, while following, whether the version still takes no live calls, and where its proxies are. */
+const lookEveryMs = 1000;
+/** A command that hears nothing for a minute takes the control plane for gone. */
+const tellEveryMs = 10_000;
 
 export function replayMethods(deps: ReplayMethodsDeps): ReplayMethods {
   return {
@@ -41,9 +47,15 @@ async function* replay(
   caller: OperatorCaller,
   signal: AbortSignal,
 ): AsyncGenerator<Message> {
-  const { service, from, to, afterPosition } = request;
-  const { targets, extent } = await begin(deps, request, caller);
-  yield {
+  const { service, from, to, afterPosition, follow } = request;
+  if (follow && (to !== 0 || request.dryRun))
+    throw new AshlarError(
+      "invalid_argument",
+      "what is followed has no last entry, and is sent: leave --to and --dry-run out",
+    );
+  const { targets: found, extent } = await begin(deps, request, caller);
+  let targets = found;
+  const start = (): Message => ({
     $case: "start",
     value: {
       first: extent.first,
@@ -51,33 +63,72 @@ async function* replay(
       targets: targets.map(({ proxyId, address }) => ({ proxyId, address })),
       identity: buildSpiffeId(deps.mesh, "service", service),
     },
-  };
-  const history = new JournalHistory(deps, { service, from, to }, extent);
-  const found = { applied: 0, notApplied: 0 };
+  });
+  yield start();
+  const history = new JournalHistory(deps, { service, from, to, follows: follow }, extent);
+  const counts = { applied: 0, notApplied: 0 };
+  let lookedMs = deps.clock.monotonicMs();
+  let [level, toldMs] = [-1, 0];
   for await (const part of history.read(signal)) {
+    if (follow && deps.clock.monotonicMs() - lookedMs >= lookEveryMs) {
+      lookedMs = deps.clock.monotonicMs();
+      const now = await targetsNow(deps, request, caller, targets);
+      const isOther = renderTargets(now) !== renderTargets(targets);
+      targets = now;
+      if (isOther) yield start();
+    }
     if (part.kind === "read") {
       yield { $case: "position", value: part.position };
       continue;
     }
-    const write = writeOf(part);
-    if (write === undefined) {
-      found.notApplied += 1;
+    if (part.kind === "level") {
+      const isQuiet = deps.clock.monotonicMs() - toldMs >= tellEveryMs;
+      if (part.position === level && !isQuiet) continue;
+      level = part.position;
+      toldMs = deps.clock.monotonicMs();
+      yield { $case: "level", value: level };
       continue;
     }
-    found.applied += 1;
+    const write = writeOf(part);
+    if (write === undefined) {
+      counts.notApplied += 1;
+      continue;
+    }
+    counts.applied += 1;
     if (part.position <= afterPosition) continue;
     refuseOwn(targets, part.entry.entry.proxyId, write.sequence);
     yield { $case: "write", value: write };
   }
-  yield { $case: "summary", value: summaryOf(history.counts, found) };
+  yield { $case: "summary", value: summaryOf(history.counts, counts) };
 }
+
+/**
+ * The version's proxies now, or those of before while none of them is healthy. Fails with `denied` and `invalid_argument`
+ * where policy changed meanwhile, as when the version takes live calls.
+ */
+async function targetsNow(
+  deps: ReplayMethodsDeps,
+  request: ReplayJournalRequest,
+  caller: OperatorCaller,
+  before: readonly Endpoint[],
+): Promise<readonly Endpoint[]> {
+  try {
+    return await findTargets(deps, request, caller);
+  } catch (error) {
+    if (isAshlarError(error, "not_found")) return before;
+    throw error;
+  }
+}
+
+const renderTargets = (targets: readonly Endpoint[]): string =>
+  targets.map(({ proxyId, address }) => `${proxyId} ${address}`).join();
 
 /** Checks who replays what to whom, and notes it. */
 function begin(deps: ReplayMethodsDeps, request: ReplayJournalRequest, caller: OperatorCaller) {
-  const { service, version, address, from, to, dryRun } = request;
+  const { service, version, address, from, to, dryRun, follow } = request;
   const target = version === "" ? address : `version ${version}`;
   const range = `entries ${from === 0 ? "from the first" : from} to ${to === 0 ? "the last" : to}`;
-  const detail = dryRun ? `${range}, without sending` : range;
+  const detail = dryRun ? `${range}, without sending` : follow ? `${range}, and what follows` : range;
   return audited(deps.audit, { action: "replay", target: `${service} to ${target}`, caller, detail }, async () => {
     const targets = await findTargets(deps, request, caller);
     return { targets, extent: await extentOf(deps, service) };

@@ -1,6 +1,6 @@
-/** Runs an example on a mesh of its own, and leaves with 0 only if everything that it claims held. */
-import { relative } from "node:path";
-import { DemoMesh, type Member } from "../shop/demo-mesh.js";
+/** Runs an example of payments on a mesh of its own. */
+import type { DemoMesh, Member } from "../shop/demo-mesh.js";
+import { runOnMesh } from "../shop/run-on-mesh.js";
 import { Shopfront } from "./shopfront.js";
 
 const healthyMs = 30_000;
@@ -26,12 +26,8 @@ export interface Example {
 
 /** `first`: policy files, in force before `run` is called, when v1 and the caller are up. */
 export async function runExample(first: readonly string[], run: (example: Example) => Promise<void>): Promise<never> {
-  const mesh = new DemoMesh();
   const say = (text: string): void => console.log(text);
-  const stop = new Promise<never>((_, reject) => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => reject(new Error("stopped")));
-  });
-  const show = async (): Promise<void> => {
+  return runOnMesh(async (mesh) => {
     const startedMs = Date.now();
     await mesh.startControlPlane();
     await Promise.all([blue, storefront].map((member) => mesh.startMember(member)));
@@ -49,27 +45,17 @@ export async function runExample(first: readonly string[], run: (example: Exampl
     };
     await run({ mesh, shop, say, apply, rollback });
     say(`\n${await shop.close()}`);
-  };
-  let failed = false;
-  try {
-    await Promise.race([show(), stop]);
-  } catch (error) {
-    failed = true;
-    console.error(`\n${error instanceof Error ? error.message : error}`);
-    console.error(`Logs: ${relative(process.cwd(), mesh.folder)}/logs`);
-  }
-  await mesh.stop();
-  if (!failed) mesh.remove();
-  process.exit(failed ? 1 : 0);
+  });
 }
 
-/** Waits until so many instances of payments are healthy. */
-export async function untilHealthy(mesh: DemoMesh, count: number): Promise<void> {
+/** Waits until so many instances of payments, or of another service, are healthy. */
+export async function untilHealthy(mesh: DemoMesh, count: number, service = "payments"): Promise<void> {
   for (const endMs = Date.now() + healthyMs; ; ) {
     const services = await mesh.ashlarJson<{ name: string; endpoints: { healthy: boolean }[] }[]>(0, "services");
-    const healthy = services.flatMap(({ name, endpoints }) => (name === "payments" ? endpoints : []));
+    const healthy = services.flatMap(({ name, endpoints }) => (name === service ? endpoints : []));
     if (healthy.filter((one) => one.healthy).length >= count) return;
-    if (Date.now() > endMs) throw new Error(`payments has no ${count} healthy instances within ${healthyMs / 1000} s`);
+    if (Date.now() > endMs)
+      throw new Error(`${service} has no ${count} healthy instances within ${healthyMs / 1000} s`);
   }
 }
 

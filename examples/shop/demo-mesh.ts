@@ -30,6 +30,16 @@ export interface Member {
   readonly version: string;
   /** File of the application under examples/, without its ending. */
   readonly application?: string;
+  /** What it finds in its environment. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** A command that goes on until it is told to stop. */
+export interface RunningCommand {
+  /** Resolves once it has said this. */
+  said(text: string): Promise<void>;
+  /** Sends SIGTERM. Returns its exit code and all that it said. */
+  stop(): Promise<{ readonly code: number; readonly text: string }>;
 }
 
 export class DemoMesh {
@@ -71,10 +81,12 @@ export class DemoMesh {
     await this.startApplication(member);
   }
 
-  /** Mints a token and starts the proxy alone. */
+  /** Mints a token and starts the proxy alone; one that ran before goes on with the identity that it has. */
   async startProxy({ name, service, version }: Member): Promise<void> {
     const sockets = join(this.sockets, name);
-    mkdirSync(sockets, { mode: 0o700 });
+    mkdirSync(sockets, { mode: 0o700, recursive: true });
+    const agent = join(sockets, "agent.sock");
+    rmSync(agent, { force: true }); // of one that was killed
     const token = await this.ashlar("token", "--service", service, "--version", version);
     if (token.code !== 0) throw new Error(token.error.trim());
     const tokenPath = join(this.folder, `${name}.token`);
@@ -84,14 +96,34 @@ export class DemoMesh {
       ...["--join", join(this.folder, "up", "join.json"), "--inbound", "127.0.0.1:0", "--agent", this.agentOf(name)],
       ...["--outbound", `unix:${join(sockets, "outbound.sock")}`],
     ]);
-    await this.#until(`the proxy of ${name} is ready`, proxy, () => existsSync(join(sockets, "agent.sock")));
+    await this.#until(`the proxy of ${name} is ready`, proxy, () => existsSync(agent));
+  }
+
+  /** Ends the proxy of a member with SIGKILL, as a crash does. */
+  async killProxy(member: string): Promise<void> {
+    const proxy = this.#processes.findLast(({ name }) => name === `proxy-${member}`);
+    proxy?.child.kill("SIGKILL");
+    await proxy?.ended;
+  }
+
+  /** Starts a command of the CLI that goes on, as an operator would in another terminal. */
+  startCommand(name: string, ...argv: readonly string[]): RunningCommand {
+    const running = this.#start(`command-${name}`, [command, ...argv], { ASHLAR_CONTEXT: this.contextPath });
+    const text = (): string => readFileSync(running.logPath, "utf8");
+    return {
+      said: (what) => this.#until(`${name} says: ${what}`, running, () => text().includes(what)),
+      async stop() {
+        await stopProcess(running);
+        return { code: running.child.exitCode ?? -1, text: text() };
+      },
+    };
   }
 
   /** Starts the application, if there is one, beside its proxy. */
-  async startApplication({ name, application }: Member): Promise<void> {
+  async startApplication({ name, application, env = {} }: Member): Promise<void> {
     if (application === undefined) return;
     const script = join(root, "dist/examples", `${application}.js`);
-    const app = this.#start(`app-${name}`, [script], { ASHLAR_AGENT: this.agentOf(name) });
+    const app = this.#start(`app-${name}`, [script], { ASHLAR_AGENT: this.agentOf(name), ...env });
     await this.#until(`${name} has joined`, app, () => readFileSync(app.logPath, "utf8").includes("ready"));
   }
 
@@ -146,7 +178,7 @@ export class DemoMesh {
   }
 
   async #stop(): Promise<void> {
-    for (const kind of ["app-", "proxy-", "up"]) {
+    for (const kind of ["command-", "app-", "proxy-", "up"]) {
       const some = this.#processes.filter(({ name }) => name.startsWith(kind));
       await Promise.all(some.map((one) => stopProcess(one)));
     }

@@ -4,6 +4,7 @@ import { status } from "@grpc/grpc-js";
 import { call, callOne } from "./calls.js";
 import { hungInstance, stickyCanary } from "./demo-canary.js";
 import { waysInAndOut } from "./demo-edge.js";
+import { ledgerOfWrites } from "./demo-ledger.js";
 import { root } from "./demo-mesh.js";
 import { type Demo, expect } from "./demo-parts.js";
 import { clerksToken } from "./demo-token.js";
@@ -142,9 +143,15 @@ function applyCanary(demo: Demo, message: string, name: string): Promise<Applied
   return apply(demo, message, ...policy, noRefunds, file("policies-demo", name));
 }
 
+/** What is in force once the mesh is open at its edge. */
+const inForce = [...policy, routes, noRefunds, file("policies-demo/edge.yaml")];
+
 function applyEdge(demo: Demo): Promise<Applied> {
-  return apply(demo, "open at the edge", ...policy, routes, noRefunds, file("policies-demo/edge.yaml"));
+  return apply(demo, "open at the edge", ...inForce);
 }
+
+const ledger = (demo: Demo): Promise<void> =>
+  ledgerOfWrites(demo, (message, ...files) => apply(demo, message, ...inForce, ...files));
 
 /** In this order: later steps build on earlier ones. */
 export const steps: readonly { readonly title: string; readonly run: (demo: Demo) => Promise<void> }[] = [
@@ -160,4 +167,5 @@ export const steps: readonly { readonly title: string; readonly run: (demo: Demo
   { title: "A canary whose users keep their side", run: (demo) => stickyCanary(demo, applyCanary) },
   { title: "An instance that hangs leaves the rotation, and comes back", run: hungInstance },
   { title: "A way in and a way out: the edge of the mesh", run: (demo) => waysInAndOut(demo, applyEdge) },
+  { title: "A ledger whose writes are appended first: proxies are killed, and a transfer is booked once", run: ledger },
 ];

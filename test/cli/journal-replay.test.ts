@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { readCheckpoint } from "../../cli/journal-replay/checkpoint.js";
+import { followReplay } from "../../cli/journal-replay/follow-replay.js";
 import { Lanes } from "../../cli/journal-replay/lanes.js";
 import type { Answer } from "../../cli/journal-replay/replay-client.js";
 import { Replay, type ReplayOptions } from "../../cli/journal-replay/run-replay.js";
@@ -120,4 +121,51 @@ test("a dry run sends nothing and keeps no checkpoint", async () => {
   };
   expect(await replay(never, { isDryRun: true }).run(messages([write(2), write(4)]))).toMatchObject({ sent: 2 });
   expect(readCheckpoint(join(dir, "checkpoint.json"), "s", "v2")).toBeUndefined();
+});
+
+test("following goes on behind what is done when the control plane was away, and ends when it is told to", async () => {
+  const sent: number[] = [];
+  const following = replay(async (one) => {
+    sent.push(one.position);
+    return ok;
+  });
+  let stop = (): void => {};
+  const stopped = new Promise<void>((resolve) => (stop = resolve));
+  const opened: number[] = [];
+  const said: string[] = [];
+  async function* open(after: number): AsyncGenerator<ReplayJournalResponse> {
+    opened.push(after);
+    yield { message: start };
+    if (opened.length === 1) {
+      yield { message: { $case: "write", value: write(2) } };
+      yield { message: { $case: "level", value: 3 } };
+      throw new AshlarError("unavailable", "the control plane is away");
+    }
+    yield { message: { $case: "write", value: write(5) } };
+    yield { message: { $case: "level", value: 6 } };
+    stop();
+    await new Promise(() => {});
+  }
+  const clock = { ...new ManualClock(), monotonicMs: () => 0, sleep: async () => {} } as unknown as ManualClock;
+  const result = await followReplay(following, { clock, open, stopped, progress: (text) => said.push(text) });
+  expect(result).toMatchObject({ sent: 2, diverged: 0, position: 6, summary: undefined });
+  expect([opened, sent, kept().position]).toEqual([[0, 3], [2, 5], 6]);
+  expect(said).toEqual([expect.stringMatching(/away/)]);
+});
+
+test("a target that is not reached ends the following: the control plane is not asked again for that", async () => {
+  const failing = replay(async () => {
+    throw new AshlarError("denied", "no");
+  });
+  const opened: number[] = [];
+  async function* open(after: number): AsyncGenerator<ReplayJournalResponse> {
+    opened.push(after);
+    yield { message: start };
+    yield { message: { $case: "write", value: write(2) } };
+    yield { message: { $case: "level", value: 3 } };
+    throw new AshlarError("unavailable", "the control plane is away");
+  }
+  const deps = { clock: new ManualClock(), open, stopped: new Promise<void>(() => {}), progress: () => {} };
+  await expect(followReplay(failing, deps)).rejects.toMatchObject({ code: "denied" });
+  expect(opened).toEqual([0]);
 });

@@ -13,14 +13,15 @@ function run(example: string): Promise<{ readonly code: number; readonly text: s
 }
 
 test.each([
-  ["canary", "a sticky canary, an API that moves by rewrite, and back"],
-  ["edge", "open to pages and curl, by policy, and closed again"],
-  ["blue-green", "everybody at once, by one activation, and back"],
+  ["canary", "a sticky canary, an API that moves by rewrite, and back", "none failed"],
+  ["edge", "open to pages and curl, by policy, and closed again", "none failed"],
+  ["blue-green", "everybody at once, by one activation, and back", "none failed"],
+  ["ledger", "booked once, in order; another data model by replay, and back", "each is in the books once"],
 ])(
   "examples/%s: %s",
-  async (example) => {
+  async (example, _title, claim) => {
     const { code, text } = await run(example);
-    expect(text).toContain("none failed");
+    expect(text).toContain(claim);
     expect({ code, text }).toEqual({ code: 0, text: expect.anything() });
   },
   runMs + 10_000,

@@ -1,0 +1,28 @@
+/** The demo's ledger: a service whose writes are appended before it sees them. */
+import { Branch } from "../ledger/branch.js";
+import { type Bank, killedProxies, ledgerOf, raced, transferred } from "../ledger/ledger-steps.js";
+import { untilHealthy } from "../payments/run-example.js";
+import type { Member } from "./demo-mesh.js";
+import type { Demo } from "./demo-parts.js";
+
+const caller: Member = { name: "branch", service: "branch", version: "v1" };
+
+/** `apply` applies what the demo has in force, and these files. */
+export async function ledgerOfWrites(
+  { mesh, say }: Demo,
+  apply: (message: string, ...files: readonly string[]) => Promise<unknown>,
+): Promise<void> {
+  const v1 = ledgerOf(mesh, "v1");
+  await apply("a ledger", "examples/ledger/policy/services.yaml", "examples/ledger/policy/blue.yaml");
+  await Promise.all([v1, caller].map((member) => mesh.startMember(member)));
+  await untilHealthy(mesh, 1, "ledger");
+  const branch = await Branch.open(mesh);
+  try {
+    const bank: Bank = { mesh, say, branch, caller, v1 };
+    await transferred(bank);
+    await killedProxies(bank);
+    await raced(bank);
+  } finally {
+    await branch.close();
+  }
+}
