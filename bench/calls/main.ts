@@ -86,6 +86,9 @@ async function run(shape: string): Promise<readonly string[][]> {
         ] as const)
       : []),
     ...(flags.has("traffic") ? ([["mesh, traffic on", here, "mesh-traffic"]] as const) : []),
+    ...(flags.has("traffic") && other !== undefined
+      ? ([["mesh, traffic on, other build", resolve(other), "mesh-traffic"]] as const)
+      : []),
     ...(flags.has("mesh-only")
       ? []
       : ([

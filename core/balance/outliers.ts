@@ -18,7 +18,7 @@ export type Outcome = (typeof outcome)[keyof typeof outcome];
 /** Success rate and latency are looked at over so long, and of at least so many calls. */
 export const windowMs = 10_000;
 const windowCallsMin = 20;
-/** How many of the window's calls the median is computed from. */
+/** How many of the window's last calls the median is of. */
 const samplesMax = 64;
 const shareOfAll = 10_000;
 
@@ -40,7 +40,10 @@ class Watched {
   windowStartMs: number;
   calls = 0;
   successes = 0;
+  /** How long its last calls took: a ring, since an instance that became slow has to be seen in the same window. */
   readonly tookMs: number[] = [];
+  /** How many of those took longer than policy allows. */
+  slow = 0;
 
   constructor(nowMs: number) {
     this.windowStartMs = nowMs;
@@ -51,6 +54,22 @@ class Watched {
     this.calls = 0;
     this.successes = 0;
     this.tookMs.length = 0;
+    this.slow = 0;
+  }
+
+  /** Counts a call that took so long, in place of the oldest one in the ring. */
+  take(tookMs: number, latencyMs: number): void {
+    const place = (this.calls - 1) % samplesMax;
+    const before = this.tookMs[place];
+    if (before !== undefined && before > latencyMs) this.slow--;
+    if (tookMs > latencyMs) this.slow++;
+    this.tookMs[place] = tookMs;
+  }
+
+  /** Whether the median of the ring is above what policy allows: of an even number, the upper of the two in the middle. */
+  get isSlow(): boolean {
+    const { length } = this.tookMs;
+    return this.slow >= length - (length >> 1);
   }
 }
 
@@ -139,18 +158,17 @@ export class OutlierDetector {
     if (nowMs - watched.windowStartMs >= windowMs) watched.reset(nowMs);
     watched.calls++;
     if (what === outcome.success) watched.successes++;
-    if (this.#policy.latencyMs === undefined) return;
-    // the last ones count: a ring, since an instance that became slow has to be seen in the same window
-    watched.tookMs[watched.calls % samplesMax] = tookMs;
+    if (this.#policy.latencyMs !== undefined) watched.take(tookMs, this.#policy.latencyMs);
   }
 
-  #whyOut({ failures, timeouts, calls, successes, tookMs }: Watched): EjectionReason | undefined {
+  #whyOut(watched: Watched): EjectionReason | undefined {
+    const { failures, timeouts, calls, successes } = watched;
     const { consecutiveFailures, consecutiveTimeouts, successRate, latencyMs } = this.#policy;
     if (consecutiveTimeouts > 0 && timeouts >= consecutiveTimeouts) return "timeouts";
     if (consecutiveFailures > 0 && failures >= consecutiveFailures) return "failures";
     if (calls < windowCallsMin) return undefined;
     if (successRate !== undefined && successes * shareOfAll < calls * successRate) return "success-rate";
-    return latencyMs !== undefined && medianOf(tookMs) > latencyMs ? "latency" : undefined;
+    return latencyMs !== undefined && watched.isSlow ? "latency" : undefined;
   }
 
   #eject(
@@ -172,9 +190,4 @@ export class OutlierDetector {
     this.#ejected++;
     return { instance, reason, untilMs: watched.ejectedUntilMs };
   }
-}
-
-function medianOf(values: readonly number[]): number {
-  const sorted = values.filter((value) => value !== undefined).sort((a, b) => a - b);
-  return sorted[sorted.length >> 1] ?? 0;
 }

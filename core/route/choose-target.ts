@@ -1,7 +1,7 @@
 /** Chooses the target of a split that a call goes to. */
 import type { Label, WeightedVersion } from "../model.js";
 import type { CompiledRouteRule } from "../policy/compiled-route.js";
-import { stableFraction } from "./stable-hash.js";
+import { stableFractionOf } from "./stable-hash.js";
 
 /** Where a call goes: to one target, to any endpoint (there is no split), or nowhere. */
 export type TargetChoice =
@@ -53,7 +53,9 @@ export function chooseTarget(
   if (split.length === 0) return any;
   const isUsable = (target: WeightedVersion): boolean =>
     target.weight > 0 && (pick.failsWhenEmpty || hasEndpoint(target));
-  const target = pick.key === undefined ? byDraw(split, pick.draw, isUsable) : byKey(split, names, pick, isUsable);
+  const { key } = pick;
+  const target =
+    key === undefined ? byDraw(split, pick.draw, isUsable) : byKey(split, names, key, pick.service, isUsable);
   if (target === undefined) return none;
   return pick.failsWhenEmpty && !hasEndpoint(target) ? { kind: "none", target } : { kind: "target", target };
 }
@@ -80,15 +82,19 @@ function byDraw(
 function byKey(
   split: readonly WeightedVersion[],
   names: readonly string[],
-  { key, service }: SplitPick,
+  key: string,
+  service: string,
   isUsable: (target: WeightedVersion) => boolean,
 ): WeightedVersion | undefined {
   let best: WeightedVersion | undefined;
   let least = Number.POSITIVE_INFINITY;
-  for (const [index, target] of split.entries()) {
+  for (let index = 0; index < split.length; index++) {
+    const target = split[index] as WeightedVersion;
     if (!isUsable(target)) continue;
-    const wait = -Math.log(stableFraction(`${service}\n${names[index]}\n${key}`)) / target.weight;
-    if (wait < least) [best, least] = [target, wait];
+    const wait = -Math.log(stableFractionOf(service, names[index] ?? "", key)) / target.weight;
+    if (wait >= least) continue;
+    best = target;
+    least = wait;
   }
   return best;
 }
@@ -112,5 +118,6 @@ export function chooseAmong(
   if (rule === undefined) return any;
   const { split, targets, failsWhenEmpty } = rule;
   const has = (target: WeightedVersion): boolean => endpoints.some((endpoint) => isOfTarget(target, endpoint));
-  return chooseTarget(split, targets, { ...pick, failsWhenEmpty }, has);
+  const { draw, key, service } = pick;
+  return chooseTarget(split, targets, { draw, key, service, failsWhenEmpty }, has);
 }

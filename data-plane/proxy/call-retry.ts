@@ -7,48 +7,44 @@ import type { ServiceTraffic } from "./service-traffic.js";
 
 /** The part of a call that its retries use. */
 export interface RetriedCall {
+  readonly service: string;
   readonly dueAtMs: number;
   waiting: { leave(): void } | null;
   /** The try took too long. */
   tryTimedOut(): void;
 }
 
-export interface CallRetryDeps {
+/** What all retries of a proxy's calls share: nothing of it is made for a call. */
+export interface CallRetryDeps<Retried extends RetriedCall> {
   readonly deadlines: DeadlineWheel;
   nowMs(): number;
   /** Uniform in [0, 1). */
   draw(): number;
-  /** A call is tried again. */
-  retried(): void;
-  /** A call is not tried again, because its messages are longer than what is kept. */
-  tooLong(): void;
+  /** Sends a call again. */
+  carry(call: Retried): void;
+  /** A call to this service is tried again. */
+  retried(service: string): void;
+  /** A call to this service is not tried again, because its messages are longer than what is kept. */
+  tooLong(service: string): void;
 }
 
-export class CallRetry implements Retrying, Timed {
+export class CallRetry<Retried extends RetriedCall> implements Retrying, Timed {
   tries = 1;
   readonly #policy: CompiledRetry;
-  readonly #deps: CallRetryDeps;
-  readonly #call: RetriedCall;
+  readonly #deps: CallRetryDeps<Retried>;
+  readonly #call: Retried;
   readonly #traffic: ServiceTraffic;
-  readonly #carry: () => void;
   #waits = false;
   dueMs = 0;
   wheelSlot = -1;
   wheelNext: Timed | null = null;
   wheelBefore: Timed | null = null;
 
-  constructor(
-    policy: CompiledRetry,
-    deps: CallRetryDeps,
-    call: RetriedCall,
-    traffic: ServiceTraffic,
-    carry: () => void,
-  ) {
+  constructor(policy: CompiledRetry, deps: CallRetryDeps<Retried>, call: Retried, traffic: ServiceTraffic) {
     this.#policy = policy;
     this.#deps = deps;
     this.#call = call;
     this.#traffic = traffic;
-    this.#carry = carry;
   }
 
   began(): void {
@@ -56,6 +52,7 @@ export class CallRetry implements Retrying, Timed {
   }
 
   afterMs(code: number, pushback: string | undefined): number {
+    if (!this.#policy.on.has(code)) return -1; // nearly every call: it was answered
     const { nowMs, draw } = this.#deps;
     const failed = { code, tries: this.tries, pushbackMs: parsePushback(pushback) };
     const decision = decideRetry(this.#policy, failed, draw());
@@ -66,7 +63,7 @@ export class CallRetry implements Retrying, Timed {
   }
 
   notKept(code: number): false {
-    if (this.tries < this.#policy.attempts && this.#policy.on.has(code)) this.#deps.tooLong();
+    if (this.tries < this.#policy.attempts && this.#policy.on.has(code)) this.#deps.tooLong(this.#call.service);
     return false;
   }
 
@@ -74,7 +71,7 @@ export class CallRetry implements Retrying, Timed {
     this.tries++;
     this.#waits = true;
     this.#call.waiting = this;
-    this.#deps.retried();
+    this.#deps.retried(this.#call.service);
     this.#due(waitMs);
   }
 
@@ -104,7 +101,7 @@ export class CallRetry implements Retrying, Timed {
     }
     this.#waits = false;
     this.#call.waiting = null;
-    this.#carry();
+    this.#deps.carry(this.#call);
   }
 
   #due(ms: number): void {

@@ -65,6 +65,8 @@ export class EndpointChoice {
   /** Keyed by endpoint objects: each belongs to one service, and a changed statement makes a new object. */
   readonly #targets = new WeakMap<Endpoint, UpstreamTarget>();
   readonly #byKey = new BoundedMap<string, Endpoint>(endpointsKnownMax);
+  readonly #isRested = (endpoint: Endpoint): boolean =>
+    this.#deps.pool.reachOf(this.#keyOf(endpoint)) < reach.backedOff;
   readonly #loadOf = (endpoint: Endpoint): number => this.#deps.pool.loadOf(this.#keyOf(endpoint));
 
   constructor(deps: EndpointChoiceDeps, mesh: string) {
@@ -161,12 +163,11 @@ export class EndpointChoice {
   }
 
   #usable(traffic: ServiceTraffic, tried: ReadonlySet<string>): readonly Endpoint[] {
-    const { pool, endpoints } = this.#deps;
-    const all = endpoints.endpoints(traffic.service);
-    const isUntried = ({ proxyId }: Endpoint): boolean => !tried.has(proxyId);
-    const eligible = traffic.eligible(all).filter(isUntried);
-    const untried = eligible.length > 0 ? eligible : all.filter(isUntried); // an endpoint that seems stuck is better than none
-    const rested = untried.filter((endpoint) => pool.reachOf(this.#keyOf(endpoint)) < reach.backedOff);
+    const all = this.#deps.endpoints.endpoints(traffic.service);
+    const eligible = untriedOf(traffic.eligible(all), tried);
+    const untried = eligible.length > 0 ? eligible : untriedOf(all, tried); // an endpoint that seems stuck is better than none
+    if (untried.every(this.#isRested)) return untried;
+    const rested = untried.filter(this.#isRested);
     return rested.length > 0 ? rested : untried; // the pool refuses calls to endpoints that are backed off
   }
 
@@ -218,6 +219,11 @@ export class EndpointChoice {
     const expected = workloadId(this.#mesh, outside?.gatewayOf(endpoint) ?? service);
     return dialPeer({ address, expected, context: tls.context(), verify: (peer) => tls.verify(peer) });
   }
+}
+
+/** Returns the endpoints that were not tried: for most calls the same array. */
+function untriedOf(endpoints: readonly Endpoint[], tried: ReadonlySet<string>): readonly Endpoint[] {
+  return tried.size === 0 ? endpoints : endpoints.filter(({ proxyId }) => !tried.has(proxyId));
 }
 
 /** Returns the name of an endpoint's connections in the pool, whose peer was verified to be this service. */

@@ -296,7 +296,8 @@ export class Outbound extends CallSide {
     if (what === callOutcome.success && traffic.spread.isQuiet && retry === null) return;
     const instance = this.#choice.endpointOf(endpoint);
     if (instance === undefined) return;
-    if (retry !== null) call.noteTried(instance.proxyId); // the next try goes to another one, where there is one
+    // the next try goes to another one, where there is one
+    if (retry !== null && !call.settled) call.noteTried(instance.proxyId);
     const answeredMs = call.respondedMs < 0 ? tookMs : tookMs - (this.nowMs() - call.respondedMs);
     traffic.note(instance, what, answeredMs);
   }

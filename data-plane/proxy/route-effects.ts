@@ -1,7 +1,9 @@
 /** What the rule of a route does with its calls beside choosing where they go: faults, tries after failures, copies. */
-import type { CompiledRetry, CompiledRouteRule } from "../../core/policy/compiled-route.js";
+
+import type { Hedge } from "../../core/model.js";
+import type { CompiledRouteRule } from "../../core/policy/compiled-route.js";
 import type { Answer } from "./answer.js";
-import { CallRetry } from "./call-retry.js";
+import { CallRetry, type CallRetryDeps } from "./call-retry.js";
 import type { EndpointChoice } from "./endpoint-choice.js";
 import type { AttemptOutcome } from "./forward/attempt-outcome.js";
 import type { Call } from "./forward/call.js";
@@ -33,6 +35,7 @@ export interface EffectsOwner {
 
 export class RouteEffects {
   readonly #deps: RouteEffectsDeps;
+  readonly #retry: CallRetryDeps<Call>;
   readonly #hedge: CallHedgeDeps;
   readonly #mirror: MirrorDeps;
   readonly #owner: EffectsOwner;
@@ -40,8 +43,14 @@ export class RouteEffects {
   constructor(deps: RouteEffectsDeps, choice: EndpointChoice, owner: EffectsOwner) {
     this.#deps = deps;
     this.#owner = owner;
-    const { pool, copies, engine, metrics } = deps;
+    const { pool, copies, engine, metrics, draw } = deps;
     const shared = { deadlines: engine.deadlines, budget: engine.budget, nowMs: () => engine.loop.time() };
+    this.#retry = {
+      ...{ deadlines: engine.deadlines, nowMs: shared.nowMs, draw },
+      carry: (call) => owner.carry(call),
+      retried: (service) => metrics.retried(service),
+      tooLong: (service) => metrics.tooLong(service),
+    };
     this.#hedge = {
       ...shared,
       pool,
@@ -72,20 +81,13 @@ export class RouteEffects {
   attach(call: Call, { retry, hedge, mirror }: CompiledRouteRule): void {
     const { traffic } = call;
     if (traffic === null) return;
-    const carry = () => this.#owner.carry(call);
-    if (retry !== undefined) this.#retry(call, retry, traffic, carry);
-    else if (hedge !== undefined) call.retry = new CallHedge(hedge, this.#hedge, call, traffic, carry);
+    if (retry !== undefined) call.retry = new CallRetry(retry, this.#retry, call, traffic);
+    else if (hedge !== undefined) call.retry = this.#hedgeOf(hedge, call, traffic);
     if (mirror !== undefined && this.#deps.draw() < mirror.share)
       call.observe(new MirroredCall(this.#mirror, call, traffic, mirror));
   }
 
-  #retry(call: Call, policy: CompiledRetry, traffic: ServiceTraffic, carry: () => void): void {
-    const { engine, draw, metrics } = this.#deps;
-    const deps = {
-      ...{ deadlines: engine.deadlines, draw, nowMs: () => engine.loop.time() },
-      retried: () => metrics.retried(call.service),
-      tooLong: () => metrics.tooLong(call.service),
-    };
-    call.retry = new CallRetry(policy, deps, call, traffic, carry);
+  #hedgeOf(policy: Hedge, call: Call, traffic: ServiceTraffic): CallHedge {
+    return new CallHedge(policy, this.#hedge, call, traffic, () => this.#owner.carry(call));
   }
 }

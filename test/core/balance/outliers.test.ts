@@ -1,4 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
+import fc from "fast-check";
 import { OutlierDetector, outcome, windowMs } from "../../../core/balance/outliers.js";
 import type { Outliers } from "../../../core/kinds/resilience/resilience.js";
 
@@ -18,6 +19,23 @@ function repeat(detector: OutlierDetector, instance: string, what: 0 | 1 | 2, ti
     (ejection) => ejection !== undefined,
   );
 }
+
+test("latency ejects exactly when the median of the last 64 calls, of at least 20, is above the bound", () => {
+  const took = fc.integer({ min: 95, max: 105 });
+  fc.assert(
+    fc.property(fc.array(took, { minLength: 100, maxLength: 200 }), (calls) => {
+      const detector = new OutlierDetector({ ...policy, latencyMs: 100 });
+      let noted: number[] = [];
+      for (const [index, tookMs] of calls.entries()) {
+        noted = [...noted, tookMs].slice(-64);
+        const ejection = detector.note("a", success, tookMs, 4, 0);
+        const median = [...noted].sort((a, b) => a - b)[noted.length >> 1] ?? 0;
+        expect(ejection?.reason).toBe(index + 1 >= 20 && median > 100 ? "latency" : undefined);
+        if (ejection !== undefined) return;
+      }
+    }),
+  );
+});
 
 describe("an instance is ejected", () => {
   test("after so many failures one after the other, and not before", () => {

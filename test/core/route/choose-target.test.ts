@@ -4,7 +4,7 @@ import { renderTarget } from "../../../core/kinds/route/targets.js";
 import type { WeightedVersion } from "../../../core/model.js";
 import { parseAvailable, renderAvailable } from "../../../core/route/available.js";
 import { chooseTarget, isOfTarget } from "../../../core/route/choose-target.js";
-import { stableFraction } from "../../../core/route/stable-hash.js";
+import { stableFraction, stableFractionOf } from "../../../core/route/stable-hash.js";
 
 const split = [
   { version: "v1", weight: 90 },
@@ -154,4 +154,12 @@ describe("a target by labels", () => {
     expect(parseAvailable(kept)).toEqual({ ...endpoint, keys: ["rack", "zone"] });
     expect(parseAvailable(renderAvailable(endpoint, []))).toEqual({ version: "v1", labels: [], keys: [] });
   });
+});
+
+test("a hash of three parts is that of the parts put together, so that no key moves with this version", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: "binary" }), fc.string(), fc.string(), (first, second, third) => {
+      expect(stableFractionOf(first, second, third)).toBe(stableFraction(`${first}\n${second}\n${third}`));
+    }),
+  );
 });
