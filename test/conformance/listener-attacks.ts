@@ -2,7 +2,7 @@
 import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
 import { connect, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
-import { frame, settings } from "../support/wire.js";
+import { frame, preface, settings } from "../support/wire.js";
 import { pause } from "./child.js";
 
 export interface AttackedPort {
@@ -27,7 +27,6 @@ export interface ListenerAttack {
   begin(at: AttackedPort, count: number): Promise<Attack>;
 }
 
-const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "latin1");
 const streamsEach = 100;
 const messageBytes = 60_000;
 

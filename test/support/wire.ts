@@ -1,5 +1,5 @@
 /** Frames and header blocks written by hand: nothing here refuses to write what no peer should. */
-import { errorCode, frameFlag, frameType } from "../../data-plane/http2/protocol.js";
+import { clientPreface, errorCode, frameFlag, frameType } from "../../data-plane/http2/protocol.js";
 
 export type Field = readonly [name: string, value: string];
 
@@ -9,6 +9,8 @@ export interface Frame {
   readonly streamId: number;
   readonly payload: Buffer;
 }
+
+export const preface = Buffer.from(clientPreface, "latin1");
 
 const codeNames = new Map(Object.entries(errorCode).map(([name, code]) => [code as number, name]));
 
@@ -120,4 +122,26 @@ export function request(path: string, replaced: Readonly<Record<string, string>>
     ...replaced,
   };
   return Object.entries(fields);
+}
+
+/** The header block of a good call of `test.Bytes/Unary`. */
+export function requestBlock(replaced: Readonly<Record<string, string>> = {}): Buffer {
+  return block(request("/test.Bytes/Unary", { ":scheme": "http", ":authority": "bytes", ...replaced }));
+}
+
+/** Cuts whole frames. */
+export function parseFrames(bytes: Buffer): Frame[] {
+  const frames: Frame[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const length = bytes.readUIntBE(at, 3);
+    const payload = bytes.subarray(at + 9, at + 9 + length);
+    frames.push({
+      type: bytes[at + 3] as number,
+      flags: bytes[at + 4] as number,
+      streamId: bytes.readUInt32BE(at + 5),
+      payload,
+    });
+    at += 9 + length;
+  }
+  return frames;
 }

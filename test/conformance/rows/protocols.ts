@@ -1,11 +1,10 @@
 /** Rows 20 and 21: what is not gRPC, and who the caller claims to be. */
 import { connect as connectNet } from "node:net";
-import { data, type Field, headers, message, request, settings } from "../../support/wire.js";
+import { data, type Field, headers, message, preface, request, settings } from "../../support/wire.js";
 import { type Arena, type Check, call, finished, newId, outcome, together, type Verdict, verdict } from "../check.js";
 import { connectMutual } from "../mesh.js";
 
 const path = "/checks.Echo/Unary";
-const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
 /** What a peer says to `bytes` on a plain TCP connection to the TLS port. */
 function plainAnswer(arena: Arena, bytes: Buffer): Promise<string> {

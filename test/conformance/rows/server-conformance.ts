@@ -1,4 +1,4 @@
-import { data, headers, message, ping, settings, settingsAck, windowUpdate } from "../../support/wire.js";
+import { data, headers, message, ping, preface, settings, settingsAck, windowUpdate } from "../../support/wire.js";
 import {
   type Arena,
   type Check,
@@ -40,7 +40,6 @@ async function greetings(arena: Arena): Promise<Verdict> {
     parts.push([name, verdict(wanted.test(seen), seen)]);
     peer.close();
   };
-  const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
   await start(
     "3.4 a wrong preface",
     /^(GOAWAY\(PROTOCOL_ERROR\)|closed.*)$/,

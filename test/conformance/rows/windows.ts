@@ -1,6 +1,16 @@
 /** Rows 9 to 12: windows, limits of streams, SETTINGS; both roles. */
 import { errorCode } from "../../../data-plane/http2/protocol.js";
-import { codeName, data, headers, message, request, type Setting, settings, windowUpdate } from "../../support/wire.js";
+import {
+  codeName,
+  data,
+  headers,
+  message,
+  preface,
+  request,
+  type Setting,
+  settings,
+  windowUpdate,
+} from "../../support/wire.js";
 import {
   type Arena,
   type Check,
@@ -110,7 +120,7 @@ async function tooMuchData(arena: Arena): Promise<Verdict> {
 
 async function streamsOverLimit(arena: Arena, silent: boolean): Promise<Verdict> {
   const peer = await arena.connect(silent ? { silent: true, polite: false } : {});
-  if (silent) peer.send(Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), settings());
+  if (silent) peer.send(preface, settings());
   const streams = Array.from({ length: 101 }, () => peer.stream(newId()));
   for (const { id } of streams) peer.send(headers(id, request("/checks.Echo/Wait")));
   const last = streams[100];

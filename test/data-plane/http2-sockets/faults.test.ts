@@ -10,15 +10,8 @@ import { nobody, type Stream, type StreamSink } from "../../../data-plane/http2/
 import { EngineLoop } from "../../../data-plane/http2-sockets/engine-loop.js";
 import { type ConnectionOwner, SocketConnection } from "../../../data-plane/http2-sockets/socket-connection.js";
 import { eventually } from "../../support/proxy-pair.js";
-import {
-  frame,
-  headersFrame,
-  literalHeaders,
-  preface,
-  requestFields,
-  settingsFrame,
-} from "../../support/raw-frames.js";
-import { blockOf, goodRequest, parseFrames } from "../http2/raw-peer.js";
+import { block, frame, headers, parseFrames, preface, requestBlock, settings } from "../../support/wire.js";
+import { blockOf, goodRequest } from "../http2/engine-peer.js";
 
 const fault = (): never => {
   throw new Error("a fault of our own");
@@ -71,7 +64,7 @@ function talk(port: number, ...bytes: readonly Buffer[]): { socket: Socket; hear
   socket.on("close", () => {
     closed = true;
   });
-  socket.write(Buffer.concat([preface, settingsFrame(), frame(frameType.settings, 1, 0, nothing), ...bytes]));
+  socket.write(Buffer.concat([preface, settings(), frame(frameType.settings, 1, 0, nothing), ...bytes]));
   stops.push(() => socket.destroy());
   return { socket, heard, closed: () => closed };
 }
@@ -90,7 +83,7 @@ const answering = (sink: Partial<StreamSink>) => ({
   },
 });
 
-const request = headersFrame(1, requestFields({}), false);
+const request = headers(1, requestBlock({}));
 const wider = Buffer.concat([
   frame(frameType.windowUpdate, 0, 1, Buffer.of(0, 1, 0, 0)),
   frame(frameType.windowUpdate, 0, 0, Buffer.of(0, 1, 0, 0)),
@@ -101,7 +94,11 @@ describe("an exception in an owner's callback ends that connection with INTERNAL
     ["onRequest", {}, [request]],
     ["onData", answering({ onData: fault }), [request, frame(frameType.data, 0, 1, Buffer.alloc(5))]],
     ["onData at the end", answering({ onData: fault }), [request, frame(frameType.data, 1, 1, nothing)]],
-    ["onTrailers", answering({ onTrailers: fault }), [request, headersFrame(1, literalHeaders([["x-trailer", "y"]]))]],
+    [
+      "onTrailers",
+      answering({ onTrailers: fault }),
+      [request, headers(1, block([["x-trailer", "y"]]), { endStream: true })],
+    ],
     ["onTaken", answering({ onTaken: fault }), [request, wider]],
     ["onReset by the peer", answering({ onReset: fault }), [request, frame(3, 0, 1, Buffer.of(0, 0, 0, 8))]],
     ["onReset by us", answering({ onReset: fault }), [request, frame(8, 0, 1, Buffer.alloc(4))]],
@@ -133,7 +130,7 @@ describe("an exception in an owner's callback ends that connection with INTERNAL
         };
       },
     });
-    const { closed } = talk(port, request, headersFrame(3, requestFields({}), false), frame(0, 0, 1, Buffer.alloc(5)));
+    const { closed } = talk(port, request, headers(3, requestBlock({})), frame(0, 0, 1, Buffer.alloc(5)));
     await eventually("it is closed", closed);
     expect(told).toBe(2);
     expect(faults.length).toBe(3);

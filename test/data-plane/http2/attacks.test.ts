@@ -1,13 +1,14 @@
 import { describe, expect, test } from "@jest/globals";
 import { PreparedField } from "../../../data-plane/http2/prepared-field.js";
 import { errorCode, frameFlag, frameType } from "../../../data-plane/http2/protocol.js";
-import { blockOf, type Field, type Frame, frame, goodRequest, Heard, RawPeer, settings, word } from "./raw-peer.js";
+import { type Field, type Frame, frame, settings, word } from "../../support/wire.js";
+import { blockOf, EnginePeer, goodRequest, Heard } from "./engine-peer.js";
 
 const calm = errorCode.enhanceYourCalm;
 
 describe("check 1, rapid reset", () => {
   test("5000 requests that are reset at once: ENHANCE_YOUR_CALM within 600", () => {
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     let sent = 0;
     while (!peer.connection.dead && sent < 5000) {
       const id = 2 * sent++ + 1;
@@ -22,7 +23,7 @@ describe("check 1, rapid reset", () => {
   });
 
   test("an honest client that cancels 20 calls a second for ten minutes is not cut", () => {
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     for (let call = 0; call < 12_000; call++) {
       const id = 2 * call + 1;
       peer.nowMs += 50;
@@ -34,7 +35,7 @@ describe("check 1, rapid reset", () => {
   });
 
   test("a stream keeps its slot while its owner says so", () => {
-    const peer = new RawPeer(true, { concurrentStreamsMax: 2 }).hello();
+    const peer = new EnginePeer(true, { concurrentStreamsMax: 2 }).hello();
     for (const id of [1, 3]) {
       peer.send(peer.headers(id));
       const heard = peer.heard.get(id);
@@ -51,7 +52,7 @@ describe("check 1, rapid reset", () => {
 });
 
 describe("check 2, streams that we are made to reset", () => {
-  const primitives: ReadonlyArray<readonly [string, number, (peer: RawPeer, id: number) => void]> = [
+  const primitives: ReadonlyArray<readonly [string, number, (peer: EnginePeer, id: number) => void]> = [
     [
       "WINDOW_UPDATE of 0",
       errorCode.protocolError,
@@ -92,7 +93,7 @@ describe("check 2, streams that we are made to reset", () => {
   ];
 
   test.each(primitives)("%s", (_name, code, provoke) => {
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     provoke(peer, 1);
     expect(peer.resetCode(1)).toBe(code);
     expect(peer.connection.dead).toBe(false);
@@ -109,7 +110,7 @@ describe("check 2, streams that we are made to reset", () => {
   });
 
   test("HEADERS on a stream that both sides have ended end the connection (RFC 9113, 5.1); on one that was reset they do not", () => {
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     peer.answer = (stream) => stream.sendFields([new PreparedField(":status", "200")], null, null, true);
     peer.send(peer.headers(1, goodRequest, true));
     expect(peer.connection.streams.count).toBe(0);
@@ -120,7 +121,7 @@ describe("check 2, streams that we are made to reset", () => {
   });
 
   test("check 2: a malformed PRIORITY on an idle stream is a stream error, counted, and the stream may still be opened", () => {
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     for (const [id, payload, code] of [
       [7, Buffer.alloc(4), errorCode.frameSizeError],
       [9, Buffer.concat([word(9), Buffer.of(0)]), errorCode.protocolError],
@@ -142,7 +143,7 @@ describe("check 2, streams that we are made to reset", () => {
   });
 
   test("1000 at once end at the 501st", () => {
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     let count = 0;
     for (; count < 1000 && !peer.connection.dead; count++) {
       peer.send(peer.headers(2 * count + 1), frame(frameType.windowUpdate, 0, 2 * count + 1, word(0)));
@@ -155,7 +156,7 @@ describe("check 2, streams that we are made to reset", () => {
 
 describe("check 3, CONTINUATION", () => {
   test.each([0, 1, 6000])("frames of %d bytes: closed at the ninth at the latest", (size) => {
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     peer.send(frame(frameType.headers, 0, 1, Buffer.of(0x82)));
     let count = 0;
     for (; count < 100 && !peer.connection.dead; count++)
@@ -166,7 +167,7 @@ describe("check 3, CONTINUATION", () => {
   });
 
   test("16 KiB each: closed once four times the list limit is held", () => {
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     peer.send(frame(frameType.headers, 0, 1, Buffer.of(0x82)));
     let count = 0;
     for (; count < 100 && !peer.connection.dead; count++)
@@ -176,7 +177,7 @@ describe("check 3, CONTINUATION", () => {
   });
 
   test("eight are fine", () => {
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     const block = peer.block(goodRequest);
     peer.send(frame(frameType.headers, frameFlag.endStream, 1, block.subarray(0, 3)));
     for (let i = 0; i < 7; i++) peer.send(frame(frameType.continuation, 0, 1, block.subarray(3 + i, 4 + i)));
@@ -190,7 +191,7 @@ describe("checks 4 to 6, header blocks", () => {
     ["cookie crumbs", ["cookie", "a=b"]],
     ["copies of host", ["host", "payments"]],
   ] as const)("2000 %s: answered, U0, and no more kept than of the first; again and again too", (_name, field) => {
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     const many = (count: number) => [...goodRequest, ...Array.from({ length: count }, () => field)];
     peer.send(peer.headers(1, many(2000)));
     peer.fieldsOf(peer.frames()[0] as Frame);
@@ -209,7 +210,7 @@ describe("checks 4 to 6, header blocks", () => {
   });
 
   test("65,000 references of one byte end the connection", () => {
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     peer.send(frame(frameType.headers, 0, 1, Buffer.alloc(16_384, 0x82)));
     for (let i = 0; i < 3; i++)
       peer.send(frame(frameType.continuation, i === 2 ? 4 : 0, 1, Buffer.alloc(16_000, 0x82)));
@@ -219,7 +220,7 @@ describe("checks 4 to 6, header blocks", () => {
   });
 
   test("a list of 60 KiB is served, one of 80 KiB answered, one of 280 KiB ends the connection", () => {
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     const long = (bytes: number) => [...goodRequest, ["a", "~".repeat(bytes)]] as const;
     const send = (id: number, bytes: number) => {
       const block = peer.block(long(bytes));
@@ -243,7 +244,7 @@ describe("checks 4 to 6, header blocks", () => {
 
   test("of trailers that are too long the status is left, wherever it stands, and the next block is read as it should be", () => {
     for (const order of ["first", "last"]) {
-      const peer = new RawPeer(false).hello();
+      const peer = new EnginePeer(false).hello();
       const heard = new Heard();
       const stream = peer.connection.open(heard);
       stream?.sendFields([new PreparedField(":method", "POST")], null, null, true);
@@ -288,13 +289,13 @@ describe("checks 4 to 6, header blocks", () => {
     ["bad Huffman", "00816181ff".replace("81ff", "8100")],
     ["a table beyond 4096", "3fe21f"],
   ])("%s: COMPRESSION_ERROR", (_name, hex) => {
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     peer.send(frame(frameType.headers, frameFlag.endHeaders, 1, Buffer.from(hex, "hex")));
     expect(peer.goawayCode()).toBe(errorCode.compressionError);
   });
 
   test("refused streams still feed the table", () => {
-    const peer = new RawPeer(true, { concurrentStreamsMax: 1 }).hello();
+    const peer = new EnginePeer(true, { concurrentStreamsMax: 1 }).hello();
     peer.send(peer.headers(1));
     for (let i = 0; i < 50; i++) peer.send(peer.headers(2 * i + 3, [...goodRequest, [`x-${i % 4}`, "v"]]));
     peer.frames();
@@ -317,7 +318,7 @@ describe("checks 7 and 8, floods", () => {
     ["DATA of one zero byte", frame(frameType.data, 0, 1, Buffer.of(0))],
   ];
   test.each(floods)("10,000 of %s in a second, nothing read: ENHANCE_YOUR_CALM", (_name, bytes) => {
-    const peer = new RawPeer(true, { pingIntervalMinMs: 0 }).hello();
+    const peer = new EnginePeer(true, { pingIntervalMinMs: 0 }).hello();
     peer.send(peer.headers(1));
     let count = 0;
     for (; count < 10_000 && !peer.connection.dead; count++) {
@@ -330,7 +331,7 @@ describe("checks 7 and 8, floods", () => {
   });
 
   test("every unknown type is tolerated and counted", () => {
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     for (let type = 0x0a; type <= 0xff; type++) peer.send(frame(type, 0xff, type % 3, Buffer.alloc(type)));
     peer.send(peer.headers(1));
     expect(peer.starts).toBe(1);
@@ -339,7 +340,7 @@ describe("checks 7 and 8, floods", () => {
 
   test("1000 small gRPC messages a second are legal, with the prefix in a frame of its own too", () => {
     for (const split of [false, true]) {
-      const peer = new RawPeer().hello();
+      const peer = new EnginePeer().hello();
       peer.send(peer.headers(1));
       const message = Buffer.from([0, 0, 0, 0, 3, 1, 2, 3]);
       for (let i = 0; i < 10_000; i++) {
@@ -354,7 +355,7 @@ describe("checks 7 and 8, floods", () => {
   });
 
   test("a bulk stream whose frames were cut by proxies on the way is legal", () => {
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     peer.send(peer.headers(1));
     const length = 1_000_000;
     peer.send(peer.data(1, Buffer.concat([Buffer.of(0), word(length), Buffer.alloc(100)])));
@@ -366,14 +367,14 @@ describe("checks 7 and 8, floods", () => {
   });
 
   test("pings closer than ten seconds are strikes, the fourth ends it; sending data forgives", () => {
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     const ping = frame(frameType.ping, 0, 0, Buffer.from("12345678"));
     peer.send(ping, ping, ping);
     const answers = peer.frames().filter(({ type, flags }) => type === frameType.ping && flags === frameFlag.ack);
     expect(answers.map(({ payload }) => payload.toString())).toEqual(["12345678", "12345678", "12345678"]);
     peer.send(ping);
     expect(peer.goawayCode()).toBe(calm);
-    const busy = new RawPeer().hello();
+    const busy = new EnginePeer().hello();
     busy.send(busy.headers(1));
     busy.heard.get(1)?.stream?.sendFields(null, null, null, false);
     for (let i = 0; i < 20; i++) {
@@ -386,7 +387,7 @@ describe("checks 7 and 8, floods", () => {
 
 describe("checks 11 and 12, limits of streams and settings", () => {
   test("the 101st stream is refused, before any SETTINGS are acknowledged too", () => {
-    const peer = new RawPeer();
+    const peer = new EnginePeer();
     peer.send(Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), settings([]));
     for (let i = 0; i < 101; i++) peer.send(peer.headers(2 * i + 1));
     expect(peer.resetCode(201)).toBe(errorCode.refusedStream);
@@ -403,21 +404,21 @@ describe("checks 11 and 12, limits of streams and settings", () => {
   ];
   for (const isServer of [true, false]) {
     test.each(invalid)(`${isServer ? "from a client" : "from a server"}: %s`, (_name, id, value, code) => {
-      const peer = new RawPeer(isServer).hello();
+      const peer = new EnginePeer(isServer).hello();
       peer.send(settings([[id, value]]));
       expect(peer.goawayCode()).toBe(code);
     });
   }
 
   test("a server must not enable push", () => {
-    const peer = new RawPeer(false).hello();
+    const peer = new EnginePeer(false).hello();
     peer.send(settings([[2, 1]]));
     expect(peer.goawayCode()).toBe(errorCode.protocolError);
   });
 
   test("valid but silly settings are served: no table, a huge one, a list of one byte", () => {
     for (const entries of [[[1, 0]], [[1, 2 ** 32 - 1]], [[6, 1]], [[0x99, 7]]] as const) {
-      const peer = new RawPeer().hello(entries);
+      const peer = new EnginePeer().hello(entries);
       for (let id = 1; id < 20; id += 2) {
         peer.send(peer.headers(id, goodRequest, true));
         peer.heard.get(id)?.stream?.sendFields(null, blockOf([[":status", "200"]]), null, true);
@@ -427,7 +428,7 @@ describe("checks 11 and 12, limits of streams and settings", () => {
   });
 
   test("33 entries in one SETTINGS end the connection", () => {
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     peer.send(settings(Array.from({ length: 33 }, () => [0x99, 1] as const)));
     expect(peer.goawayCode()).toBe(calm);
   });

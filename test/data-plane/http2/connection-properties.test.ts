@@ -4,7 +4,8 @@ import fc from "fast-check";
 import { clientPreface, errorCode, frameFlag } from "../../../data-plane/http2/protocol.js";
 import { refusal } from "../../../data-plane/http2/refusals.js";
 import type { Stream } from "../../../data-plane/http2/stream.js";
-import { blockOf, frame, goodRequest, Heard, RawPeer, settings, word } from "./raw-peer.js";
+import { frame, settings, word } from "../../support/wire.js";
+import { blockOf, EnginePeer, goodRequest, Heard } from "./engine-peer.js";
 
 const ok = blockOf([
   [":status", "200"],
@@ -12,7 +13,7 @@ const ok = blockOf([
 ]);
 
 /** A conversation as bytes; everything that can be cut anywhere. */
-function conversation(peer: RawPeer): Buffer {
+function conversation(peer: EnginePeer): Buffer {
   const big = Buffer.from(Array.from({ length: 20_000 }, (_, i) => i & 0xff));
   const block = peer.block([...goodRequest, ["x-long", "y".repeat(2000)]]);
   return Buffer.concat([
@@ -44,7 +45,7 @@ function conversation(peer: RawPeer): Buffer {
 describe("properties", () => {
   test("any chunking of the same bytes gives the same result", () => {
     const run = (cuts: readonly number[]) => {
-      const peer = new RawPeer();
+      const peer = new EnginePeer();
       peer.answer = (stream) => {
         stream.sendFields(null, ok, null, false);
         stream.sendData(Buffer.alloc(1500, 0x41), 0, 1500, false);
@@ -128,7 +129,7 @@ describe("properties", () => {
   test("no sequence of frames breaks an invariant: windows, slots, waiting bytes", () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
-        const peer = new RawPeer(true, { connectionWindowBytes: 70_000 }).hello([[4, 3000]]);
+        const peer = new EnginePeer(true, { connectionWindowBytes: 70_000 }).hello([[4, 3000]]);
         let next = 1;
         for (const each of steps) {
           const id = Math.max(1, next - 2 - 2 * ("back" in each ? each.back : 0));
@@ -161,7 +162,7 @@ describe("properties", () => {
     );
   });
 
-  function check({ connection }: RawPeer): void {
+  function check({ connection }: EnginePeer): void {
     if (!connection.dead) {
       expect(connection.data.window).toBeGreaterThanOrEqual(0);
       expect(connection.data.window).toBeLessThanOrEqual(70_000);
@@ -196,7 +197,7 @@ describe("properties", () => {
     );
     fc.assert(
       fc.property(fc.array(clientStep, { maxLength: 80 }), (steps) => {
-        const peer = new RawPeer(false, { connectionWindowBytes: 70_000 }).hello([[4, 3000]]);
+        const peer = new EnginePeer(false, { connectionWindowBytes: 70_000 }).hello([[4, 3000]]);
         const { connection } = peer;
         const opened: { stream: Stream; heard: Heard }[] = [];
         for (const each of steps) {
@@ -242,7 +243,7 @@ describe("properties", () => {
     fc.assert(
       fc.property(fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 10 }), (chunks) => {
         for (const isServer of [true, false]) {
-          const peer = new RawPeer(isServer).hello();
+          const peer = new EnginePeer(isServer).hello();
           for (const chunk of chunks) peer.send(chunk);
           peer.frames();
         }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { clientPreface, errorCode, frameFlag, frameType } from "../../../data-plane/http2/protocol.js";
-import { blockOf, type Frame, frame, goodRequest, Heard, RawPeer, settings, word } from "./raw-peer.js";
+import { type Frame, frame, settings, word } from "../../support/wire.js";
+import { blockOf, EnginePeer, goodRequest, Heard } from "./engine-peer.js";
 
 const ok = blockOf([
   [":status", "200"],
@@ -15,7 +16,7 @@ function dataOf(frames: readonly Frame[], streamId: number): Buffer {
 }
 
 describe("what breaks RFC 9113 ends the connection with the right code", () => {
-  const cases: ReadonlyArray<readonly [string, number, (peer: RawPeer) => Buffer]> = [
+  const cases: ReadonlyArray<readonly [string, number, (peer: EnginePeer) => Buffer]> = [
     ["DATA on stream 0", errorCode.protocolError, () => frame(0, 0, 0, Buffer.of(1))],
     ["DATA on an idle stream", errorCode.protocolError, () => frame(0, 0, 5, Buffer.of(1))],
     [
@@ -76,21 +77,21 @@ describe("what breaks RFC 9113 ends the connection with the right code", () => {
     ],
   ];
   test.each(cases)("%s", (_name, code, bytes) => {
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     peer.send(bytes(peer));
     expect(peer.goawayCode()).toBe(code);
     expect(peer.connection.dead).toBe(true);
   });
 
   test("a wrong preface, and a preface that SETTINGS do not follow", () => {
-    const wrong = new RawPeer().send(Buffer.from("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+    const wrong = new EnginePeer().send(Buffer.from("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
     expect(wrong.goawayCode()).toBe(errorCode.protocolError);
-    const early = new RawPeer().send(Buffer.from(clientPreface));
+    const early = new EnginePeer().send(Buffer.from(clientPreface));
     expect(early.send(early.headers(1)).goawayCode()).toBe(errorCode.protocolError);
   });
 
   test("a window that is overrun: the stream's, then the connection's", () => {
-    const peer = new RawPeer(true, { connectionWindowBytes: 100_000 }).hello();
+    const peer = new EnginePeer(true, { connectionWindowBytes: 100_000 }).hello();
     peer.send(peer.headers(1), peer.headers(3), peer.headers(5));
     for (const heard of peer.heard.values()) heard.consume = false;
     for (let i = 0; i < 4; i++) peer.send(peer.data(1, Buffer.alloc(16_384)));
@@ -102,7 +103,7 @@ describe("what breaks RFC 9113 ends the connection with the right code", () => {
 
 describe("flow control", () => {
   test("nothing is announced before the owner took the bytes", () => {
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     peer.send(peer.headers(1));
     const heard = peer.heard.get(1) as Heard;
     heard.consume = false;
@@ -115,7 +116,7 @@ describe("flow control", () => {
   });
 
   test("padding and DATA of dead streams are credited to the connection: 10,000 cancelled uploads cost nothing", () => {
-    const peer = new RawPeer(true, { peerResets: { burst: 1e6, perSecond: 1e6 } }).hello();
+    const peer = new EnginePeer(true, { peerResets: { burst: 1e6, perSecond: 1e6 } }).hello();
     let window = 1_048_576;
     const body = Buffer.concat([Buffer.of(200), Buffer.alloc(16_383)]);
     for (let i = 0; i < 10_000; i++) {
@@ -137,7 +138,7 @@ describe("flow control", () => {
 
   test("streams that nobody reads and that hold most of the connection's window do not keep it from the others", () => {
     const connectionWindowBytes = 10 * 65_535;
-    const peer = new RawPeer(true, { connectionWindowBytes }).hello();
+    const peer = new EnginePeer(true, { connectionWindowBytes }).hello();
     peer.answer = (stream, heard) => {
       heard.consume = stream.id > 17;
     };
@@ -160,7 +161,7 @@ describe("flow control", () => {
   });
 
   test("DATA after our own reset is thrown away without a word", () => {
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     peer.send(peer.headers(1));
     peer.heard.get(1)?.stream?.reset(errorCode.cancel);
     expect(peer.resetCode(1)).toBe(errorCode.cancel);
@@ -170,7 +171,7 @@ describe("flow control", () => {
   });
 
   test("pieces of one stream become one frame until something else is written or the frame is full", () => {
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     peer.send(peer.headers(1), peer.headers(3));
     const [one, three] = [peer.heard.get(1)?.stream, peer.heard.get(3)?.stream];
     for (const stream of [one, three]) stream?.sendFields(null, ok, null, false);
@@ -197,7 +198,7 @@ describe("flow control", () => {
   });
 
   test("output waits for the stream's window, then the connection's, and trailers wait for the data", () => {
-    const peer = new RawPeer().hello([[4, 10]]);
+    const peer = new EnginePeer().hello([[4, 10]]);
     peer.send(peer.headers(1, goodRequest, true));
     const { stream } = peer.heard.get(1) as Heard;
     stream?.sendFields(null, ok, null, false);
@@ -219,7 +220,7 @@ describe("flow control", () => {
 
   test("an end that is said after the data it waits behind goes with the last of it", () => {
     for (const pieces of [1, 3]) {
-      const peer = new RawPeer().hello([[4, 10]]);
+      const peer = new EnginePeer().hello([[4, 10]]);
       peer.send(peer.headers(1, goodRequest, true));
       const { stream } = peer.heard.get(1) as Heard;
       stream?.sendFields(null, ok, null, false);
@@ -237,7 +238,7 @@ describe("flow control", () => {
   });
 
   test("check 9: after five minutes a stream whose peer took nothing, or a byte now and then, is cancelled; a slow reader is not", () => {
-    const peer = new RawPeer().hello([[4, 0]]);
+    const peer = new EnginePeer().hello([[4, 0]]);
     const perMinute = [0, 12, 4096];
     for (let id = 1; id <= 5; id += 2) {
       peer.send(peer.headers(id, goodRequest, true));
@@ -265,7 +266,7 @@ describe("flow control", () => {
 
 describe("the end of a connection", () => {
   test("check 39: two GOAWAYs, streams between them are served, then it ends with the last stream", () => {
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     peer.send(peer.headers(1, goodRequest, true));
     peer.connection.shutdown(peer.nowMs);
     let frames = peer.frames();
@@ -289,7 +290,7 @@ describe("the end of a connection", () => {
   });
 
   test("without an answer to the PING the second GOAWAY follows after a while", () => {
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     peer.send(peer.headers(1));
     peer.connection.shutdown(peer.nowMs);
     peer.frames();
@@ -298,7 +299,7 @@ describe("the end of a connection", () => {
   });
 
   test("a client learns from GOAWAY which calls may be tried elsewhere", () => {
-    const peer = new RawPeer(false).hello();
+    const peer = new EnginePeer(false).hello();
     const calls = [new Heard(), new Heard()];
     for (const call of calls) peer.connection.open(call)?.sendFields(null, blockOf(goodRequest), null, true);
     peer.send(frame(7, 0, 0, Buffer.concat([word(1), word(0)])));
@@ -311,7 +312,7 @@ describe("the end of a connection", () => {
   });
 
   test("an early answer ends the request with NO_ERROR", () => {
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     peer.send(peer.headers(1));
     peer.heard.get(1)?.stream?.sendFields(null, ok, null, true);
     expect(peer.resetCode(1)).toBe(errorCode.noError);
@@ -320,15 +321,15 @@ describe("the end of a connection", () => {
   });
 
   test("preface, header block and SETTINGS answer have their time", () => {
-    expect(codeAfter(5_001, new RawPeer())).toBe(errorCode.protocolError);
-    const silent = new RawPeer();
+    expect(codeAfter(5_001, new EnginePeer())).toBe(errorCode.protocolError);
+    const silent = new EnginePeer();
     silent.send(Buffer.from(clientPreface), settings([]));
     expect(codeAfter(10_001, silent)).toBe(errorCode.settingsTimeout);
-    const slow = new RawPeer().hello().send(frame(1, 0, 1));
+    const slow = new EnginePeer().hello().send(frame(1, 0, 1));
     expect(codeAfter(10_001, slow)).toBe(errorCode.enhanceYourCalm);
   });
 
-  function codeAfter(ms: number, peer: RawPeer): number | undefined {
+  function codeAfter(ms: number, peer: EnginePeer): number | undefined {
     peer.connection.tick(peer.nowMs + ms);
     return peer.goawayCode();
   }
@@ -336,7 +337,7 @@ describe("the end of a connection", () => {
 
 describe("clients", () => {
   test("open no more streams than the server allows, and go on when it allows more", () => {
-    const peer = new RawPeer(false).hello([[3, 1]]);
+    const peer = new EnginePeer(false).hello([[3, 1]]);
     const call = new Heard();
     expect(peer.connection.open(call)).not.toBeNull();
     expect(peer.connection.open(call)).toBeNull();
@@ -345,7 +346,7 @@ describe("clients", () => {
   });
 
   test("pass over interim responses and take the final one, its data and trailers", () => {
-    const peer = new RawPeer(false).hello();
+    const peer = new EnginePeer(false).hello();
     const call = new Heard();
     peer.connection.open(call)?.sendFields(null, blockOf(goodRequest), null, true);
     const request = peer.frames().find(({ type }) => type === frameType.headers) as Frame;
@@ -382,7 +383,7 @@ describe("clients", () => {
       ],
     ],
   ])("reset a stream whose response has %s", (_name, fields) => {
-    const peer = new RawPeer(false).hello();
+    const peer = new EnginePeer(false).hello();
     const call = new Heard();
     peer.connection.open(call)?.sendFields(null, blockOf(goodRequest), null, true);
     peer.send(peer.headers(1, fields));
@@ -392,7 +393,7 @@ describe("clients", () => {
 });
 
 test("HEADERS and DATA of a stream do not wait behind those of one that the peer takes nothing of", () => {
-  const peer = new RawPeer(false).hello([[4, 1000]]);
+  const peer = new EnginePeer(false).hello([[4, 1000]]);
   const request = blockOf(goodRequest);
   const open = () => {
     const stream = peer.connection.open(new Heard());

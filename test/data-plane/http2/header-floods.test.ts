@@ -2,7 +2,8 @@
 import { describe, expect, test } from "@jest/globals";
 import { applicationLimits } from "../../../data-plane/http2/limits.js";
 import { errorCode, frameFlag, frameType } from "../../../data-plane/http2/protocol.js";
-import { blockOf, type Field, frame, goodRequest, Heard, RawPeer } from "./raw-peer.js";
+import { type Field, frame } from "../../support/wire.js";
+import { blockOf, EnginePeer, goodRequest, Heard } from "./engine-peer.js";
 
 /** Literals that nobody indexes, so that only what a test puts into the table is in it. */
 function plain(fields: readonly Field[]): Buffer {
@@ -76,7 +77,7 @@ describe.each(floods)("%s", (_name, { block, frameBytes, entries, isTooLong }) =
   const again = Buffer.of(0xbe + entries);
 
   test("as the headers of an answer, then as its trailers", () => {
-    const peer = new RawPeer(false, applicationLimits).hello();
+    const peer = new EnginePeer(false, applicationLimits).hello();
     const [first, second, third] = [new Heard(), new Heard(), new Heard()];
     for (const sink of [first, second, third]) {
       peer.connection.open(sink)?.sendFields(null, blockOf(goodRequest), null, false);
@@ -94,7 +95,7 @@ describe.each(floods)("%s", (_name, { block, frameBytes, entries, isTooLong }) =
   });
 
   test("as a request: answered, and the next one is served", () => {
-    const peer = new RawPeer(true, applicationLimits).hello();
+    const peer = new EnginePeer(true, applicationLimits).hello();
     peer.send(...framesOf(1, Buffer.concat([request, indexed]), 16_384, false));
     peer.send(...framesOf(3, Buffer.concat([request, block]), frameBytes, true));
     peer.send(...framesOf(5, Buffer.concat([request, again]), 16_384, false));
@@ -106,7 +107,7 @@ describe.each(floods)("%s", (_name, { block, frameBytes, entries, isTooLong }) =
 });
 
 test.each([true, false])("beyond 4 MiB of one block the connection ends (server: %s)", (isServer) => {
-  const peer = new RawPeer(isServer, applicationLimits).hello();
+  const peer = new EnginePeer(isServer, applicationLimits).hello();
   if (!isServer) peer.connection.open(new Heard())?.sendFields(null, blockOf(goodRequest), null, false);
   const block = Buffer.concat([request, ...Array(5).fill(literal("x-a", 1_000_000))]);
   let sent = 0;

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "@jest/globals";
 import { applicationLimits } from "../../../data-plane/http2/limits.js";
 import { errorCode, frameFlag, frameType } from "../../../data-plane/http2/protocol.js";
-import { blockOf, frame, goodRequest, Heard, RawPeer, word } from "./raw-peer.js";
+import { frame, word } from "../../support/wire.js";
+import { blockOf, EnginePeer, goodRequest, Heard } from "./engine-peer.js";
 
 const reset = (id: number): Buffer => frame(frameType.resetStream, 0, id, word(errorCode.cancel));
 const ping = frame(frameType.ping, 0, 0, Buffer.from("bdpprobe"));
@@ -12,7 +13,7 @@ const goodResponse = [
 
 describe("between proxies, what applications do ends no connection", () => {
   test("60 missed deadlines a second for an hour", () => {
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     for (let call = 0; call < 3600 * 60 && !peer.connection.dead; call += 10) {
       const ids = Array.from({ length: 10 }, (_, place) => 2 * (call + place) + 1);
       peer.send(...ids.map((id) => peer.headers(id)));
@@ -25,7 +26,7 @@ describe("between proxies, what applications do ends no connection", () => {
   });
 
   test("2000 deadlines of 50 ms a second: the limit of streams bounds them", () => {
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     let next = 1;
     for (let round = 0; round < 200; round++) {
       const ids = Array.from({ length: 100 }, () => (next += 2));
@@ -39,7 +40,7 @@ describe("between proxies, what applications do ends no connection", () => {
   });
 
   test("ten streams of 30 DATA frames of one byte a second", () => {
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     const ids = Array.from({ length: 10 }, (_, place) => 2 * place + 1);
     peer.send(...ids.map((id) => peer.headers(id)));
     for (const id of ids) peer.send(peer.data(id, Buffer.concat([Buffer.of(0), word(1_000_000)])));
@@ -53,7 +54,7 @@ describe("between proxies, what applications do ends no connection", () => {
   });
 
   test("a stream that trickles 10,000 frames a second ends, the others and the connection do not", () => {
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     peer.send(peer.headers(1), peer.headers(3));
     peer.send(peer.data(1, Buffer.concat([Buffer.of(0), word(1_000_000)])));
     for (let count = 0; count < 1000 && peer.heard.get(1)?.reset === undefined; count++) {
@@ -66,7 +67,7 @@ describe("between proxies, what applications do ends no connection", () => {
   });
 
   test("a PING for each DATA frame that it was sent", () => {
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     peer.send(peer.headers(1));
     peer.heard.get(1)?.stream?.sendFields(null, null, null, false);
     for (let round = 0; round < 5000; round++) {
@@ -79,7 +80,7 @@ describe("between proxies, what applications do ends no connection", () => {
   });
 
   test("pings without end: GOAWAY says what gRPC's clients know", () => {
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     for (let count = 0; count < 10 && !peer.connection.dead; count++) peer.send(ping);
     const goaway = peer.frames().find(({ type }) => type === frameType.goaway);
     expect(goaway?.payload.readUInt32BE(4)).toBe(errorCode.enhanceYourCalm);
@@ -87,7 +88,7 @@ describe("between proxies, what applications do ends no connection", () => {
   });
 
   test("900 streams that were ended early with DATA, a reset and a WINDOW_UPDATE each under way", () => {
-    const peer = new RawPeer(true, { concurrentStreamsMax: 1000 }).hello();
+    const peer = new EnginePeer(true, { concurrentStreamsMax: 1000 }).hello();
     peer.answer = (stream) => stream.sendFields(null, null, null, true);
     const ids = Array.from({ length: 900 }, (_, place) => 2 * place + 1);
     peer.send(...ids.map((id) => peer.headers(id)));
@@ -101,7 +102,7 @@ describe("between proxies, what applications do ends no connection", () => {
   });
 
   test("late frames are counted all the same: a flood of them ends the connection", () => {
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     peer.send(peer.headers(1));
     peer.heard.get(1)?.stream?.reset(errorCode.cancel);
     let count = 0;
@@ -113,7 +114,7 @@ describe("between proxies, what applications do ends no connection", () => {
 });
 
 test("small pieces of many streams go out in two frames a turn for each, whole and before the trailers", () => {
-  const peer = new RawPeer().hello();
+  const peer = new EnginePeer().hello();
   const ids = Array.from({ length: 10 }, (_, place) => 2 * place + 1);
   peer.send(...ids.map((id) => peer.headers(id, goodRequest, true)));
   const streams = ids.map((id) => peer.heard.get(id)?.stream);
@@ -145,7 +146,7 @@ describe("whatever the own application sends, its connection goes on", () => {
     ["WINDOW_UPDATE", frame(frameType.windowUpdate, 0, 0, word(1))],
   ];
   test.each(many)("20,000 x %s", (_name, bytes) => {
-    const peer = new RawPeer(true, applicationLimits).hello();
+    const peer = new EnginePeer(true, applicationLimits).hello();
     peer.send(peer.headers(1));
     for (let count = 0; count < 20_000; count++) {
       peer.send(bytes);
@@ -155,7 +156,7 @@ describe("whatever the own application sends, its connection goes on", () => {
   });
 
   test("5000 requests that are reset at once, and 5000 that are malformed", () => {
-    const peer = new RawPeer(true, applicationLimits).hello();
+    const peer = new EnginePeer(true, applicationLimits).hello();
     for (let call = 0; call < 5000; call++) {
       const id = 4 * call + 1;
       peer.send(peer.headers(id), reset(id));
@@ -170,7 +171,7 @@ describe("whatever the own application sends, its connection goes on", () => {
     ["an application", applicationLimits],
     ["a peer proxy", {}],
   ] as const)("2000 answers of %s that are malformed end their streams alone", (_name, limits) => {
-    const peer = new RawPeer(false, limits).hello();
+    const peer = new EnginePeer(false, limits).hello();
     for (let call = 0; call < 2000; call++) {
       const id = 2 * call + 1;
       peer.connection.open(new Heard())?.sendFields(null, blockOf(goodRequest), null, false);

@@ -4,12 +4,13 @@ import { applicationLimits, type EngineLimits } from "../../../data-plane/http2/
 import { PreparedField } from "../../../data-plane/http2/prepared-field.js";
 import { frameFlag, frameType } from "../../../data-plane/http2/protocol.js";
 import { localLimits } from "../../../data-plane/proxy/forward/listener-limits.js";
-import { frame, goodRequest, Heard, RawPeer } from "./raw-peer.js";
+import { frame } from "../../support/wire.js";
+import { EnginePeer, goodRequest, Heard } from "./engine-peer.js";
 
 const head = [new PreparedField(":method", "POST")];
 
 /** Lets the time pass second by second and gives how many PINGs were sent. */
-function wait(peer: RawPeer, seconds: number): number {
+function wait(peer: EnginePeer, seconds: number): number {
   let pings = 0;
   for (let second = 0; second < seconds && !peer.connection.dead; second++) {
     peer.nowMs += 1000;
@@ -20,8 +21,8 @@ function wait(peer: RawPeer, seconds: number): number {
 }
 
 /** A client of an application, or of a proxy, with a call that is open. */
-function calling(limits: Partial<EngineLimits>): RawPeer {
-  const peer = new RawPeer(false, { keepaliveIdle: false, ...limits }).hello();
+function calling(limits: Partial<EngineLimits>): EnginePeer {
+  const peer = new EnginePeer(false, { keepaliveIdle: false, ...limits }).hello();
   peer.connection.open(new Heard())?.sendFields(head, null, null, true);
   peer.frames();
   return peer;
@@ -46,7 +47,7 @@ describe("the own application", () => {
 
   test("as a caller neither: between calls, in the middle of a header block, and before it has said anything", () => {
     for (const say of ["all", "settings", "nothing"]) {
-      const peer = new RawPeer(true, localLimits.engine);
+      const peer = new EnginePeer(true, localLimits.engine);
       if (say !== "nothing") peer.hello();
       if (say === "all")
         peer.send(frame(frameType.headers, frameFlag.endStream, 1, peer.block(goodRequest).subarray(0, 3)));
@@ -72,12 +73,12 @@ describe("another proxy", () => {
 
   test("is not asked where the setting is 0, or no call is open", () => {
     expect(wait(calling({ ...limits, keepaliveMs: 0 }), 600)).toBe(0);
-    const idle = new RawPeer(false, { ...limits, keepaliveIdle: false }).hello();
+    const idle = new EnginePeer(false, { ...limits, keepaliveIdle: false }).hello();
     expect(wait(idle, 600)).toBe(0);
   });
 
   test("that does not acknowledge our SETTINGS is cut after ten seconds", () => {
-    const peer = new RawPeer(false, limits);
+    const peer = new EnginePeer(false, limits);
     peer.send(frame(frameType.settings, 0, 0));
     wait(peer, 12);
     expect([peer.connection.dead, peer.counters.refused("timeout_settings")]).toEqual([true, 1]);

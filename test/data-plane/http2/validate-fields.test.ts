@@ -3,7 +3,8 @@ import { defaultLimits, type RequestRules } from "../../../data-plane/http2/limi
 import { errorCode } from "../../../data-plane/http2/protocol.js";
 import { type RefusalReason, refusalReasons } from "../../../data-plane/http2/refusals.js";
 import { FieldCheck } from "../../../data-plane/http2/validate-fields.js";
-import { blockOf, type Field, frame, goodRequest, listOf, RawPeer } from "./raw-peer.js";
+import { type Field, frame } from "../../support/wire.js";
+import { blockOf, EnginePeer, goodRequest, listOf } from "./engine-peer.js";
 
 const strict = defaultLimits.requestRules;
 
@@ -115,7 +116,7 @@ describe("checks 16 to 20, fields", () => {
   ];
   test.each(cases)("%s is refused, and the application sees nothing of it", (_name, reason, fields) => {
     expect(refusedFor(fields)).toBe(reason);
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     peer.send(peer.headers(1, fields, true));
     expect(peer.starts).toBe(0);
     expect(peer.counters.refused(reason)).toBe(1);
@@ -138,7 +139,7 @@ describe("checks 16 to 20, fields", () => {
 
   test("spaces and tabs around a value are no part of it; those within are", () => {
     const spaced: Field[] = [...goodRequest, ["a", " b\t"], ["c", "\t d  e "], ["f", " "], ["grpc-timeout", " 1S "]];
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     peer.send(peer.headers(1, spaced, true));
     const bare = [...goodRequest, ["a", "b"], ["c", "d  e"], ["f", ""], ["grpc-timeout", "1S"]];
     expect(peer.heard.get(1)?.request).toEqual(bare);
@@ -216,13 +217,13 @@ describe("checks 16 to 20, fields", () => {
     ["an upper-case name", [["A", "b"]]],
     ["a connection field", [["connection", "close"]]],
   ])("trailers with %s reset the stream", (_name, fields) => {
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     peer.send(peer.headers(1), peer.headers(1, fields, true));
     expect(peer.resetCode(1)).toBe(errorCode.protocolError);
   });
 
   test("trailers without END_STREAM reset the stream", () => {
-    const peer = new RawPeer().hello();
+    const peer = new EnginePeer().hello();
     peer.send(peer.headers(1), peer.headers(1, [["a", "b"]]));
     expect(peer.resetCode(1)).toBe(errorCode.protocolError);
     expect(peer.counters.refused("trailers")).toBe(1);
@@ -234,7 +235,7 @@ describe("checks 16 to 20, fields", () => {
       ["5", "123456"],
       ["5", "1234"],
     ] as const) {
-      const peer = new RawPeer().hello();
+      const peer = new EnginePeer().hello();
       peer.send(peer.headers(1, [...goodRequest, ["content-length", length]], body === ""));
       if (body !== "") peer.send(frame(0, 1, 1, Buffer.from(body)));
       expect(peer.resetCode(1)).toBe(errorCode.protocolError);

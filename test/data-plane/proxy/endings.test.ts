@@ -3,7 +3,8 @@ import type { Connection } from "../../../data-plane/http2/connection.js";
 import { errorCode, frameType } from "../../../data-plane/http2/protocol.js";
 import { Endings, type OtherEnd } from "../../../data-plane/proxy/forward/endings.js";
 import type { Logger } from "../../../runtime/log.js";
-import { frame, RawPeer, word } from "../http2/raw-peer.js";
+import { frame, word } from "../../support/wire.js";
+import { EnginePeer } from "../http2/engine-peer.js";
 
 type Line = readonly [message: string, fields: Readonly<Record<string, unknown>>];
 
@@ -21,8 +22,8 @@ const peerOf = (place: number): OtherEnd => ({
 });
 
 /** Ended for pings. */
-function pinged(): { readonly connection: Connection; readonly peer: RawPeer } {
-  const peer = new RawPeer().hello();
+function pinged(): { readonly connection: Connection; readonly peer: EnginePeer } {
+  const peer = new EnginePeer().hello();
   for (let count = 0; count < 5; count++) peer.send(frame(frameType.ping, 0, 0, Buffer.alloc(8)));
   return { connection: peer.connection, peer };
 }
@@ -55,7 +56,7 @@ test("thousands of peers are not remembered for good", () => {
 test("that the other side ended it is told with its words, and counted; an end in order is not", () => {
   const { lines, endings } = world();
   const app: OtherEnd = { who: "the own application", name: "unix:/run/app.sock" };
-  const angry = new RawPeer(false).hello();
+  const angry = new EnginePeer(false).hello();
   const said = Buffer.concat([word(0), word(errorCode.enhanceYourCalm), Buffer.from("too_many\npings")]);
   angry.send(frame(frameType.goaway, 0, 0, said));
   endings.note(angry.connection, app);
@@ -66,10 +67,10 @@ test("that the other side ended it is told with its words, and counted; an end i
     ],
   ]);
   expect(angry.counters.ended("by_peer")).toBe(1);
-  const calm = new RawPeer(false).hello();
+  const calm = new EnginePeer(false).hello();
   calm.send(frame(frameType.goaway, 0, 0, Buffer.concat([word(0), word(errorCode.noError)])));
   endings.note(calm.connection, app);
-  const lost = new RawPeer().hello();
+  const lost = new EnginePeer().hello();
   lost.connection.lost();
   endings.note(lost.connection, app);
   expect(lines).toHaveLength(1);

@@ -6,15 +6,8 @@ import { afterEach, describe, expect, test } from "@jest/globals";
 import { inboundLimits } from "../../../data-plane/proxy/forward/listener-limits.js";
 import type { ByteHandlers } from "../../support/byte-service.js";
 import { eventually, ProxyPair } from "../../support/proxy-pair.js";
-import {
-  frame,
-  headersFrame,
-  literalHeaders,
-  preface,
-  requestFields,
-  settingsFrame,
-} from "../../support/raw-frames.js";
 import { RawClient } from "../../support/raw-http2.js";
+import { block, frame, headers, preface, requestBlock, settings } from "../../support/wire.js";
 
 const bytes: ByteHandlers = { Unary: (call, respond) => respond(null, call.request) };
 let pair: ProxyPair;
@@ -41,7 +34,7 @@ async function rawApplication(speak: (socket: Socket) => void): Promise<void> {
 /** Answers the first HEADERS it sees with `answer`, for stream 1. */
 function answering(...answer: readonly Buffer[]): (socket: Socket) => void {
   return (socket) => {
-    socket.write(settingsFrame());
+    socket.write(settings());
     let answered = false;
     socket.on("data", (chunk: Buffer) => {
       if (answered || !chunk.includes(Buffer.from([0x01, 0x04]))) return;
@@ -76,15 +69,15 @@ describe("callers", () => {
   test("a request that is reset in the same segment it began in does no harm, whatever it was", async () => {
     pair = await ProxyPair.start(bytes);
     const kinds = [
-      requestFields({ "content-type": "text/plain" }),
-      requestFields({ "x-many": "y".repeat(15_500) }),
-      requestFields({ ":method": "GET" }),
-      requestFields({}),
+      requestBlock({ "content-type": "text/plain" }),
+      requestBlock({ "x-many": "y".repeat(15_500) }),
+      requestBlock({ ":method": "GET" }),
+      requestBlock({}),
     ];
     for (const fields of kinds) {
       const socket = rawOutbound();
       const reset = frame(0x3, 0, 1, Buffer.from([0, 0, 0, 8]));
-      socket.write(Buffer.concat([preface, settingsFrame(), headersFrame(1, fields), reset]));
+      socket.write(Buffer.concat([preface, settings(), headers(1, fields, { endStream: true }), reset]));
       await new Promise((resolve) => setTimeout(resolve, 50));
       socket.destroy();
     }
@@ -99,7 +92,7 @@ describe("callers", () => {
       preface.subarray(0, 10),
       Buffer.alloc(70_000, 0xff),
       Buffer.concat([preface, Buffer.alloc(9000, 0xfe)]),
-      Buffer.concat([preface, settingsFrame(), Buffer.alloc(9000, 0xfe)]),
+      Buffer.concat([preface, settings(), Buffer.alloc(9000, 0xfe)]),
     ]) {
       const socket = rawOutbound();
       socket.write(start);
@@ -135,9 +128,9 @@ describe("callers", () => {
       });
     const stays = await open();
     const closed = new Promise((resolve) => stays.once("close", resolve));
-    stays.write(Buffer.concat([preface, settingsFrame(), Buffer.alloc(9000, 0xfe)]));
+    stays.write(Buffer.concat([preface, settings(), Buffer.alloc(9000, 0xfe)]));
     const goes = await open();
-    goes.write(Buffer.concat([preface, settingsFrame(), Buffer.alloc(9000, 0xfe)]), () => goes.destroy());
+    goes.write(Buffer.concat([preface, settings(), Buffer.alloc(9000, 0xfe)]), () => goes.destroy());
     const honest = await RawClient.mtls(address, pair.caller.identity.current, pair.pki.rootPem);
     await closed;
     await eventually("both are closed", () => pair.callee.metrics.connections === 1);
@@ -156,9 +149,7 @@ describe("callers", () => {
     });
     const noWindow = frame(0x4, 0, 0, Buffer.from([0, 4, 0, 0, 0, 0]));
     const data = frame(0x0, 1, 1, Buffer.from([0, 0, 0, 0, 3, 1, 2, 3]));
-    socket.write(
-      Buffer.concat([preface, noWindow, headersFrame(1, requestFields({ "grpc-timeout": "1500m" }), false), data]),
-    );
+    socket.write(Buffer.concat([preface, noWindow, headers(1, requestBlock({ "grpc-timeout": "1500m" })), data]));
     await eventually("the call is over", () => pair.caller.metrics.ended.length === 1, 8000);
     const reset = Buffer.from([0, 0, 4, 3, 0, 0, 0, 0, 1]); // RST_STREAM of stream 1
     await eventually("the stream is reset", () => received.includes(reset));
@@ -173,14 +164,13 @@ describe("applications", () => {
       "a connection header",
       "13",
       [
-        headersFrame(
+        headers(
           1,
-          literalHeaders([
+          block([
             [":status", "200"],
             ["http2-settings", "x"],
             ["content-type", "application/grpc"],
           ]),
-          false,
         ),
         frame(0x3, 0, 1, Buffer.from([0, 0, 0, 2])),
       ],
@@ -189,14 +179,13 @@ describe("applications", () => {
       "te",
       "13",
       [
-        headersFrame(
+        headers(
           1,
-          literalHeaders([
+          block([
             [":status", "200"],
             ["te", "gzip"],
             ["content-type", "application/grpc"],
           ]),
-          false,
         ),
         frame(0x3, 0, 1, Buffer.from([0, 0, 0, 2])),
       ],
@@ -205,14 +194,13 @@ describe("applications", () => {
       "content-type twice",
       "13",
       [
-        headersFrame(
+        headers(
           1,
-          literalHeaders([
+          block([
             [":status", "200"],
             ["content-type", "application/grpc"],
             ["content-type", "application/grpc"],
           ]),
-          false,
         ),
         frame(0x3, 0, 1, Buffer.from([0, 0, 0, 2])),
       ],
@@ -221,14 +209,13 @@ describe("applications", () => {
       "bytes beyond ASCII",
       "13",
       [
-        headersFrame(
+        headers(
           1,
-          literalHeaders([
+          block([
             [":status", "200"],
             ["content-type", "application/grpc"],
             ["x-a", "\xff\x80"],
           ]),
-          false,
         ),
         frame(0x3, 0, 1, Buffer.from([0, 0, 0, 2])),
       ],
@@ -237,20 +224,20 @@ describe("applications", () => {
       "a trailer with a pseudo-header",
       "13",
       [
-        headersFrame(
+        headers(
           1,
-          literalHeaders([
+          block([
             [":status", "200"],
             ["content-type", "application/grpc"],
           ]),
-          false,
         ),
-        headersFrame(
+        headers(
           1,
-          literalHeaders([
+          block([
             [":path", "/"],
             ["grpc-status", "0"],
           ]),
+          { endStream: true },
         ),
       ],
     ],
@@ -258,20 +245,20 @@ describe("applications", () => {
       "trailers with http2-settings",
       "13",
       [
-        headersFrame(
+        headers(
           1,
-          literalHeaders([
+          block([
             [":status", "200"],
             ["content-type", "application/grpc"],
           ]),
-          false,
         ),
-        headersFrame(
+        headers(
           1,
-          literalHeaders([
+          block([
             ["grpc-status", "0"],
             ["http2-settings", "x"],
           ]),
+          { endStream: true },
         ),
       ],
     ],
@@ -279,14 +266,15 @@ describe("applications", () => {
       "trailers-only with http2-settings",
       "13",
       [
-        headersFrame(
+        headers(
           1,
-          literalHeaders([
+          block([
             [":status", "200"],
             ["content-type", "application/grpc"],
             ["grpc-status", "0"],
             ["http2-settings", "x"],
           ]),
+          { endStream: true },
         ),
       ],
     ],
@@ -294,21 +282,19 @@ describe("applications", () => {
       "two final header blocks",
       "13",
       [
-        headersFrame(
+        headers(
           1,
-          literalHeaders([
+          block([
             [":status", "200"],
             ["content-type", "application/grpc"],
           ]),
-          false,
         ),
-        headersFrame(
+        headers(
           1,
-          literalHeaders([
+          block([
             [":status", "200"],
             ["content-type", "application/grpc"],
           ]),
-          false,
         ),
         frame(0x3, 0, 1, Buffer.from([0, 0, 0, 2])),
       ],
@@ -317,26 +303,23 @@ describe("applications", () => {
       "status 0",
       "13",
       [
-        headersFrame(
+        headers(
           1,
-          literalHeaders([
+          block([
             [":status", "000"],
             ["content-type", "application/grpc"],
           ]),
+          { endStream: true },
         ),
       ],
     ],
     [
       "100-continue and then nothing",
       "13",
-      [headersFrame(1, literalHeaders([[":status", "100"]]), false), frame(0x3, 0, 1, Buffer.from([0, 0, 0, 2]))],
+      [headers(1, block([[":status", "100"]])), frame(0x3, 0, 1, Buffer.from([0, 0, 0, 2]))],
     ],
-    [
-      "101",
-      "13",
-      [headersFrame(1, literalHeaders([[":status", "101"]]), false), frame(0x3, 0, 1, Buffer.from([0, 0, 0, 2]))],
-    ],
-    ["PUSH_PROMISE", "14", [frame(0x5, 4, 1, Buffer.concat([Buffer.from([0, 0, 0, 2]), requestFields({})]))]],
+    ["101", "13", [headers(1, block([[":status", "101"]])), frame(0x3, 0, 1, Buffer.from([0, 0, 0, 2]))]],
+    ["PUSH_PROMISE", "14", [frame(0x5, 4, 1, Buffer.concat([Buffer.from([0, 0, 0, 2]), requestBlock({})]))]],
     ["GOAWAY(0)", "14", [frame(0x7, 0, 0, Buffer.alloc(8))]],
     ["GOAWAY with an error and data", "14", [frame(0x7, 0, 0, Buffer.from([0, 0, 0, 0, 0, 0, 0, 11, 1, 2, 3]))]],
     ["NO_ERROR reset", "13", [frame(0x3, 0, 1, Buffer.alloc(4))]],
@@ -373,7 +356,7 @@ describe("applications", () => {
   ];
   test.each(firstSegments)("SETTINGS and %s at once: 14, and the proxy stays", async (_what, after) => {
     pair = await ProxyPair.start(bytes);
-    await rawApplication((socket) => socket.end(Buffer.concat([settingsFrame(), after])));
+    await rawApplication((socket) => socket.end(Buffer.concat([settings(), after])));
     const { code } = await unary();
     expect(code).toBe("14");
     await stillServes();

@@ -11,9 +11,8 @@ import { isApplicationGone } from "../../../data-plane/proxy/dial.js";
 import { Overload, overloadDefaults } from "../../../data-plane/proxy/overload.js";
 import type { ByteHandlers } from "../../support/byte-service.js";
 import { eventually, ProxyPair } from "../../support/proxy-pair.js";
-import { frame, headersFrame, preface, requestFields } from "../../support/raw-frames.js";
 import { RawClient } from "../../support/raw-http2.js";
-import { parseFrames } from "../http2/raw-peer.js";
+import { frame, headers, parseFrames, preface, requestBlock } from "../../support/wire.js";
 
 const mebibyte = 1 << 20;
 let pair: ProxyPair;
@@ -60,8 +59,8 @@ describe("the memory budget", () => {
     socket.write(Buffer.concat([preface, windowZero, frame(0x4, 1, 0, Buffer.alloc(0))]));
     const calls = Array.from({ length: 60 }, (_, place) => 2 * place + 1);
     for (const id of calls) {
-      const fields = requestFields({ ":path": "/test.Bytes/ServerStream", ":authority": "bytes" });
-      socket.write(Buffer.concat([headersFrame(id, fields, false), frame(0, 1, id, message)]));
+      const fields = requestBlock({ ":path": "/test.Bytes/ServerStream", ":authority": "bytes" });
+      socket.write(Buffer.concat([headers(id, fields), frame(0, 1, id, message)]));
     }
     const { engine } = pair.caller;
     const resets = () => parseFrames(whole(heard)).filter(({ type }) => type === 0x3);
@@ -114,8 +113,8 @@ describe("the memory budget", () => {
     slow.write(
       Buffer.concat([preface, frame(0x4, 0, 0, Buffer.of(0, 4, 0, 0, 0, 0)), frame(0x4, 1, 0, Buffer.alloc(0))]),
     );
-    const wanted = requestFields({ ":path": "/test.Bytes/ServerStream", ":authority": "bytes" });
-    slow.write(Buffer.concat([headersFrame(1, wanted, false), frame(0, 1, 1, message)]));
+    const wanted = requestBlock({ ":path": "/test.Bytes/ServerStream", ":authority": "bytes" });
+    slow.write(Buffer.concat([headers(1, wanted), frame(0, 1, 1, message)]));
     const waiting = () =>
       [...pair.caller.engine.loop.connections].reduce((sum, { connection }) => sum + connection.sender.waitingBytes, 0);
     await eventually("a slow call's answer waits", () => waiting() > 50_000);
@@ -126,8 +125,8 @@ describe("the memory budget", () => {
     socket.write(Buffer.concat([preface, frame(0x4, 0, 0, Buffer.alloc(0)), frame(0x4, 1, 0, Buffer.alloc(0))]));
     const { caller, callee } = pair;
     for (let call = 0; call < 500; call++) {
-      const fields = requestFields({ ":authority": "bytes", "x-long": "y".repeat(12_000) });
-      socket.write(headersFrame(2 * call + 1, fields, false));
+      const fields = requestBlock({ ":authority": "bytes", "x-long": "y".repeat(12_000) });
+      socket.write(headers(2 * call + 1, fields));
       if (call % 20 === 19) await new Promise((resolve) => setImmediate(resolve));
     }
     const reaped = () => caller.engine.counters.refused("memory") + callee.engine.counters.refused("memory");

@@ -10,9 +10,9 @@ import type { AuthorizationRule } from "../../../core/model.js";
 import { clockToleranceMs } from "../../../core/token/verify-token.js";
 import { buildPolicy, everyone, issueIdentity } from "../../support/proxy-fakes.js";
 import { eventually, ProxyPair } from "../../support/proxy-pair.js";
-import { headersFrame, literalHeaders, preface, requestFields, settingsFrame } from "../../support/raw-frames.js";
 import { RawClient } from "../../support/raw-http2.js";
 import { makeTokenKey, TestTokenIssuer } from "../../support/token-issuer.js";
+import { block, headers, preface, requestBlock, settings } from "../../support/wire.js";
 
 const hello = Buffer.from("hello");
 const isAnn = 'jwt.claims.sub == "ann"';
@@ -137,9 +137,9 @@ describe("tokens", () => {
       const { ended } = pair.callee.metrics;
       const before = ended.length;
       const fields = pairOfValues.map((value): readonly [string, string] => ["authorization", value]);
-      const block = Buffer.concat([requestFields({}), literalHeaders(fields)]);
+      const both = Buffer.concat([requestBlock({}), block(fields)]);
       const socket = connect(join(pair.dir, "out.sock"));
-      socket.write(Buffer.concat([preface, settingsFrame(), headersFrame(1, block)]));
+      socket.write(Buffer.concat([preface, settings(), headers(1, both, { endStream: true })]));
       await eventually("the call is answered", () => ended.length > before);
       expect(ended.at(-1)?.code).toBe(16);
       socket.destroy();

@@ -14,7 +14,7 @@ import { UpstreamPool } from "../../../data-plane/proxy/upstream-pool.js";
 import type { UpstreamTarget } from "../../../data-plane/proxy/upstream-target.js";
 import { systemClock } from "../../../runtime/clock.js";
 import { eventually, poolOptions } from "../../support/proxy-pair.js";
-import { frame, settingsFrame } from "../../support/raw-frames.js";
+import { frame, settings } from "../../support/wire.js";
 
 const rethrow = (error: unknown): void => {
   throw error;
@@ -189,7 +189,7 @@ describe("connections to upstreams", () => {
   });
 
   test("connections that end as soon as they are made are a failure, and no loop", async () => {
-    const goaway = Buffer.concat([settingsFrame(), frame(0x7, 0, 0, Buffer.alloc(8))]);
+    const goaway = Buffer.concat([settings(), frame(0x7, 0, 0, Buffer.alloc(8))]);
     const ending = createNetServer((socket) =>
       socket
         .on("error", () => {})

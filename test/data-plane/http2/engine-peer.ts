@@ -6,18 +6,19 @@ import { HpackEncoder } from "../../../data-plane/http2/hpack-encoder.js";
 import { defaultLimits, type EngineLimits } from "../../../data-plane/http2/limits.js";
 import { BlockPool } from "../../../data-plane/http2/output.js";
 import { PreparedField } from "../../../data-plane/http2/prepared-field.js";
-import { clientPreface, frameFlag, frameType } from "../../../data-plane/http2/protocol.js";
+import { frameFlag, frameType } from "../../../data-plane/http2/protocol.js";
 import { EngineCounters } from "../../../data-plane/http2/refusals.js";
 import type { Stream, StreamSink } from "../../../data-plane/http2/stream.js";
-
-export type Field = readonly [name: string, value: string];
-
-export interface Frame {
-  readonly type: number;
-  readonly flags: number;
-  readonly streamId: number;
-  readonly payload: Buffer;
-}
+import {
+  data,
+  type Field,
+  type Frame,
+  frame,
+  parseFrames,
+  preface,
+  type Setting,
+  settings,
+} from "../../support/wire.js";
 
 export const goodRequest: readonly Field[] = [
   [":method", "POST"],
@@ -27,42 +28,6 @@ export const goodRequest: readonly Field[] = [
   ["te", "trailers"],
   ["content-type", "application/grpc"],
 ];
-
-export function frame(type: number, flags: number, streamId: number, payload: Uint8Array = Buffer.alloc(0)): Buffer {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head[3] = type;
-  head[4] = flags;
-  head.writeUInt32BE(streamId, 5);
-  return Buffer.concat([head, payload]);
-}
-
-export function word(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(value);
-  return bytes;
-}
-
-export function settings(entries: ReadonlyArray<readonly [number, number]>): Buffer {
-  const payload = entries.map(([id, value]) => Buffer.concat([Buffer.from([id >> 8, id & 0xff]), word(value)]));
-  return frame(frameType.settings, 0, 0, Buffer.concat(payload));
-}
-
-export function parseFrames(bytes: Buffer): Frame[] {
-  const frames: Frame[] = [];
-  for (let at = 0; at < bytes.length; ) {
-    const length = bytes.readUIntBE(at, 3);
-    const payload = bytes.subarray(at + 9, at + 9 + length);
-    frames.push({
-      type: bytes[at + 3] as number,
-      flags: bytes[at + 4] as number,
-      streamId: bytes.readUInt32BE(at + 5),
-      payload,
-    });
-    at += 9 + length;
-  }
-  return frames;
-}
 
 export function listOf(fields: FieldBlock): Field[] {
   const list: Field[] = [];
@@ -130,7 +95,7 @@ export class Heard implements StreamSink {
 }
 
 /** A connection of the engine with a peer that writes raw frames; time stands still unless told. */
-export class RawPeer implements ConnectionHandler {
+export class EnginePeer implements ConnectionHandler {
   readonly connection: Connection;
   readonly counters = new EngineCounters();
   readonly heard = new Map<number, Heard>();
@@ -180,8 +145,8 @@ export class RawPeer implements ConnectionHandler {
   }
 
   /** Preface and settings both ways; what the engine says at the start is thrown away. */
-  hello(entries: ReadonlyArray<readonly [number, number]> = []): this {
-    if (this.connection.isServer) this.send(Buffer.from(clientPreface, "latin1"));
+  hello(entries: readonly Setting[] = []): this {
+    if (this.connection.isServer) this.send(preface);
     this.send(settings(entries), frame(frameType.settings, frameFlag.ack, 0));
     this.frames();
     return this;
@@ -206,14 +171,13 @@ export class RawPeer implements ConnectionHandler {
   }
 
   data(streamId: number, payload: Uint8Array, endStream = false): Buffer {
-    return frame(frameType.data, endStream ? frameFlag.endStream : 0, streamId, payload);
+    return data(streamId, payload, endStream);
   }
 
   /** What the engine has to say. */
   frames(): Frame[] {
     const bytes = Buffer.concat(this.connection.takeOutput());
     this.connection.output.recycle();
-    const preface = Buffer.from(clientPreface, "latin1");
     const isPreface = bytes.subarray(0, preface.length).equals(preface);
     return parseFrames(isPreface ? bytes.subarray(preface.length) : bytes);
   }
