@@ -1,5 +1,5 @@
 /** P7: from the RPC of a rollback until every proxy says that it evaluates it, as the control plane measures it. */
-import { until } from "../../test/conformance/child.js";
+import { until } from "../../test/support/until.js";
 import { printTable } from "../proxy/contenders.js";
 import { activate, publish, withMesh } from "./bench-mesh.js";
 import { highest, median, quantile, render, verdict } from "./figures.js";

@@ -1,8 +1,9 @@
 /** How many calls fail while every application and every proxy is restarted, one after another. */
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { Child, pause, until } from "../../test/conformance/child.js";
+import { Child, pause } from "../../test/conformance/child.js";
 import { Mesh, type MeshProxy } from "../../test/conformance/mesh.js";
+import { until } from "../../test/support/until.js";
 import { numberFlag, readFlags } from "../options.js";
 import { machine, printTable } from "../proxy/contenders.js";
 import { type Counted, RestartLoad } from "./load.js";

@@ -1,8 +1,9 @@
 import { join, resolve } from "node:path";
-import { pause, until } from "../../test/conformance/child.js";
+import { pause } from "../../test/conformance/child.js";
 import { Mesh, type MeshProxy } from "../../test/conformance/mesh.js";
 import { basePolicy } from "../../test/conformance/policy.js";
 import { RecordingUpstream } from "../../test/conformance/upstream.js";
+import { until } from "../../test/support/until.js";
 import { numberFlag, readFlags } from "../options.js";
 import { HonestAbuse } from "./honest-abuse.js";
 import { MixedLoad } from "./mixed-load.js";

@@ -1,18 +1,10 @@
 /** A process of the mesh under test: started, waited for, and stopped by its own id. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
+import { until } from "../support/until.js";
 import { whenKilled } from "./when-killed.js";
 
 export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
-/** Polls until `holds` answers true; fails with `what` after `ms`. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>, ms = 20_000): Promise<void> {
-  const end = Date.now() + ms;
-  while (!(await holds())) {
-    if (Date.now() > end) throw new Error(`not within ${ms} ms: ${what}`);
-    await pause(25);
-  }
-}
 
 /** A busy machine starts a process slowly. */
 const startMsMax = 60_000;

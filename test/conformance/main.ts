@@ -1,7 +1,7 @@
 import { join, resolve } from "node:path";
 import { numberFlag, readFlags } from "../../bench/options.js";
+import { until } from "../support/until.js";
 import { Arena, type Check } from "./check.js";
-import { until } from "./child.js";
 import { Mesh } from "./mesh.js";
 import { countersOf, grown } from "./observe.js";
 import { basePolicy } from "./policy.js";

@@ -4,7 +4,8 @@ import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect as connectTls, type TLSSocket } from "node:tls";
-import { Child, until } from "./child.js";
+import { until } from "../support/until.js";
+import { Child } from "./child.js";
 import { whenKilled } from "./when-killed.js";
 
 export interface Credentials {

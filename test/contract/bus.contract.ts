@@ -9,7 +9,7 @@ import {
   readSubject,
 } from "../../core/wire/subjects.js";
 import type { Bus, BusMessage } from "../../runtime/bus.js";
-import { until } from "../support/nats.js";
+import { untilTrue } from "../support/until.js";
 
 export interface BusFixture {
   readonly bootstrap: Bus;
@@ -85,7 +85,7 @@ export function describeBus(name: string, start: () => Promise<BusFixture>): voi
       const slow = plane.subscribe(heartbeatSubject("*", "*"), { queueMax: 3 });
       await plane.flush();
       for (let i = 0; i < 5; i += 1) proxy.publish(heartbeatSubject("payments", "p1"), bytes(`b${i}`));
-      await until(() => slow.dropped === 2);
+      await untilTrue(() => slow.dropped === 2);
       const message = await next(slow);
       expect([textOf(message), message.relayed]).toEqual(["b2", false]);
       slow.close();
@@ -124,7 +124,7 @@ export function describeBus(name: string, start: () => Promise<BusFixture>): voi
       const changes: boolean[] = [];
       plane.onStatus(({ connected }) => changes.push(connected));
       await fixture.lose();
-      await until(() => !plane.connected && !proxy.connected);
+      await untilTrue(() => !plane.connected && !proxy.connected);
       await expect(plane.append(ingestSubject("trust", 3), bytes("x"))).rejects.toMatchObject({ code: "unavailable" });
       expect(proxy.publish(heartbeatSubject("payments", "p1"), bytes("lost"))).toBe(false);
       const given = plane.whenConnected(AbortSignal.timeout(1));

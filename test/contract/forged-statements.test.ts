@@ -24,8 +24,9 @@ import { silentLogger } from "../../runtime/log.js";
 import type { StatementWriter } from "../../runtime/statement-writer.js";
 import { MemoryFolder } from "../data-plane/sync/memory-folder.js";
 import { buildHeartbeat } from "../support/fake-fleet.js";
-import { startTestNats, type TestNats, until } from "../support/nats.js";
+import { startTestNats, type TestNats } from "../support/nats.js";
 import { StatementPki, writerOf } from "../support/statements.js";
+import { untilTrue } from "../support/until.js";
 
 const pki = new StatementPki();
 const honest = pki.issue("payments", "p1");
@@ -78,14 +79,14 @@ const addresses = (): string[] => view.endpoints("payments").map(({ address }) =
 /** What somebody new says arrives after everything that was sent before. */
 async function settled(name: string): Promise<void> {
   const marker = pki.issue("payments", name);
-  await until(async () => {
+  await untilTrue(async () => {
     await stateAs(marker, endpointOf(name, "127.0.0.1:2")); // again, as proxies do: what was forged may cost a second
     beat(marker, name);
     return liveIds().includes(name) && addresses().includes("127.0.0.1:2");
   });
   await stateAs(marker, endpointOf(name, "127.0.0.1:2", { gone: true, timeMs: Date.now() + 1 }));
   beat(marker, name, true);
-  await until(() => !liveIds().includes(name) && !addresses().includes("127.0.0.1:2"));
+  await untilTrue(() => !liveIds().includes(name) && !addresses().includes("127.0.0.1:2"));
 }
 
 beforeAll(async () => {
@@ -104,7 +105,7 @@ beforeAll(async () => {
   await view.ready("payments");
   await stateAs(honest, endpointOf("p1", "127.0.0.1:1"));
   beat(honest, "p1");
-  await until(() => liveIds().length === 1 && addresses().length === 1);
+  await untilTrue(() => liveIds().length === 1 && addresses().length === 1);
 }, 30_000);
 
 afterAll(async () => {
@@ -158,7 +159,7 @@ describe("who may publish everything", () => {
     }
     subscription.close();
     beat(honest, "p1", true);
-    await until(() => !liveIds().includes("p1"));
+    await untilTrue(() => !liveIds().includes("p1"));
     const headers = { "Ashlar-Statement": heard[0]?.header("Ashlar-Statement") ?? "" };
     bus.publish(heartbeatSubject("payments", "p1"), heard[0]?.data ?? new Uint8Array(), headers);
     if (old !== undefined)
@@ -167,7 +168,7 @@ describe("who may publish everything", () => {
       });
     await settled("m3");
     expect(liveIds()).toEqual([]);
-    await until(() => {
+    await untilTrue(() => {
       beat(honest, "p1"); // again and again, as proxies do: what was forged in its name may cost it a second
       return liveIds().includes("p1");
     });
@@ -219,7 +220,7 @@ describe("who may publish everything", () => {
   test("disappears himself when he is revoked, for proxies and control planes, and is shown as revoked", async () => {
     await stateAs(thief, endpointOf("thief", "127.0.0.1:7"));
     beat(thief, "thief");
-    await until(() => liveIds().includes("thief") && addresses().includes("127.0.0.1:7"));
+    await untilTrue(() => liveIds().includes("thief") && addresses().includes("127.0.0.1:7"));
     pki.revoke(thief.serial, "laptop stolen", Date.now() - 1);
     fleet.trustChanged();
     beat(thief, "thief");

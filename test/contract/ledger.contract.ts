@@ -8,7 +8,6 @@ import type { Rollout } from "../../core/rollout/rollout-model.js";
 import { parseStages } from "../../core/rollout/stages.js";
 import { signActivation, signRevision, signTrust } from "../../core/wire/records.js";
 import { signRollout } from "../../core/wire/rollouts.js";
-import { until } from "../support/nats.js";
 import {
   buildActivation,
   buildRevision,
@@ -18,6 +17,7 @@ import {
   testAuthor,
   testMesh,
 } from "../support/records.js";
+import { untilTrue } from "../support/until.js";
 
 export interface LedgerFixture {
   readonly root: TestKey;
@@ -44,7 +44,7 @@ export function describeLedger(
       one = await fixture.open();
       two = await fixture.open();
       await one.trust.append(signTrust(buildTrust([key]), testMesh, fixture.root.signer));
-      await until(() => two.trust.head() !== undefined);
+      await untilTrue(() => two.trust.head() !== undefined);
     });
     afterAll(async () => {
       await one?.close();
@@ -59,7 +59,7 @@ export function describeLedger(
       await one.revisions.append(first);
       expect(one.revisions.head()).toEqual(first);
       expect(one.revisions.find(1)).toEqual(first);
-      await until(() => two.revisions.head()?.digest === first.digest && heard.length > 0);
+      await untilTrue(() => two.revisions.head()?.digest === first.digest && heard.length > 0);
       expect(heard).toEqual([1]);
       off();
     });
@@ -95,7 +95,7 @@ export function describeLedger(
       await rollouts.append(first);
       const activation = signActivation(buildActivation(activations.head(), head), testMesh, key.signer);
       await activations.append(activation);
-      await until(() => two.rollouts.head()?.digest === first.digest && two.activations.head() !== undefined);
+      await untilTrue(() => two.rollouts.head()?.digest === first.digest && two.activations.head() !== undefined);
       expect(two.activations.list().map((each) => each.digest)).toEqual(activations.list().map((each) => each.digest));
       const outcomes = await Promise.allSettled([
         one.rollouts.append(plan(first, "one")),
@@ -104,8 +104,8 @@ export function describeLedger(
       ]);
       expect(outcomes.slice(0, 2).filter((each) => each.status === "fulfilled")).toHaveLength(1);
       expect(outcomes[2]?.status).toBe("fulfilled");
-      await until(() => one.rollouts.list().length === 2 && two.rollouts.list().length === 2);
-      await until(() => one.activations.head()?.digest === two.activations.head()?.digest);
+      await untilTrue(() => one.rollouts.list().length === 2 && two.rollouts.list().length === 2);
+      await untilTrue(() => one.activations.head()?.digest === two.activations.head()?.digest);
       const again = await fixture.open();
       expect(again.rollouts.list()).toEqual(one.rollouts.list());
       expect(again.activations.list()).toEqual(one.activations.list());
@@ -116,7 +116,7 @@ export function describeLedger(
     test("of many writers at one head exactly one wins, in every round", async () => {
       for (let round = 0; round < options.rounds; round += 1) {
         const head = one.revisions.head();
-        await until(() => two.revisions.head()?.digest === head?.digest);
+        await untilTrue(() => two.revisions.head()?.digest === head?.digest);
         const outcomes = await Promise.allSettled(
           Array.from({ length: 6 }, (_, i) =>
             [one, two][i % 2]?.revisions.append(sign(buildRevision(head, `round ${round} writer ${i}`))),
@@ -125,7 +125,7 @@ export function describeLedger(
         const lost = outcomes.filter((item) => item.status === "rejected");
         expect(outcomes.length - lost.length).toBe(1);
         for (const item of lost) expect(item).toMatchObject({ reason: { code: "conflict" } });
-        await until(() => one.revisions.head()?.digest === two.revisions.head()?.digest);
+        await untilTrue(() => one.revisions.head()?.digest === two.revisions.head()?.digest);
         expect(one.revisions.head()?.body.number).toBe((head?.body.number ?? 0) + 1);
       }
     });
@@ -135,10 +135,10 @@ export function describeLedger(
       if (revision === undefined) throw new Error("no revision");
       const first = signActivation(buildActivation(one.activations.head(), revision), testMesh, key.signer);
       await one.activations.append(first);
-      await until(() => two.activations.head()?.digest === first.digest);
+      await untilTrue(() => two.activations.head()?.digest === first.digest);
       const next = signActivation(buildActivation(first, revision), testMesh, key.signer);
       await two.activations.append(next);
-      await until(() => one.activations.head()?.digest === next.digest);
+      await untilTrue(() => one.activations.head()?.digest === next.digest);
     });
 
     test("a list that was taken does not change", async () => {
@@ -181,7 +181,7 @@ export function describeLedger(
       const opened = await fixture.open();
       expect(opened.revisions.list()).toEqual(one.revisions.list());
       await opened.close();
-      await until(() => two.revisions.head()?.digest === next.digest);
+      await untilTrue(() => two.revisions.head()?.digest === next.digest);
     });
 
     const kept: Ledger[] = [];

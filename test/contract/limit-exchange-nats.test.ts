@@ -5,10 +5,11 @@ import { limitsSubject } from "../../core/wire/subjects.js";
 import { NatsLimitExchange } from "../../data-plane/limits/nats-limit-exchange.js";
 import { Tenure } from "../../data-plane/takeover/tenure.js";
 import { silentLogger } from "../../runtime/log.js";
-import { startTestNats, type TestNats, until } from "../support/nats.js";
+import { startTestNats, type TestNats } from "../support/nats.js";
 import { natsPrograms } from "../support/nats-programs.js";
 import { FakeIdentity } from "../support/proxy-fakes.js";
 import { StatementPki, writerOf } from "../support/statements.js";
+import { untilTrue } from "../support/until.js";
 import { describeLimitExchange } from "./limit-exchange.contract.js";
 
 const ids = ["p1", "p2", "p3"];
@@ -78,7 +79,7 @@ test("a proxy cannot report as another, and what does not agree with its subject
       limitsSubject("payments", "p9"),
       encodeLimitReport({ limits: [] }, { service: "payments", proxyId: "p9" }),
     );
-    await until(() => {
+    await untilTrue(() => {
       liar.exchange.publish({ limits: [] }, "mesh");
       return heard.length > 0;
     });

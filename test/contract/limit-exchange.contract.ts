@@ -6,7 +6,7 @@ import { Limiter } from "../../core/limit/limiter.js";
 import type { LimitExchange } from "../../data-plane/limits/limit-exchange.js";
 import { ShareLoop } from "../../data-plane/limits/share-loop.js";
 import { systemClock } from "../../runtime/clock.js";
-import { until } from "../support/nats.js";
+import { untilTrue } from "../support/until.js";
 
 export interface ExchangeWorld {
   /** Three that share. */
@@ -48,7 +48,7 @@ export function describeLimitExchange(name: string, open: () => Promise<Exchange
       const stops = world.members.map((member, index) =>
         member.onReport((peer, told) => void heard.push([index, peer, told])),
       );
-      await until(() => {
+      await untilTrue(() => {
         world.members[0]?.publish(report, "mesh");
         return new Set(heard.map(([index]) => index)).size === 2;
       });
@@ -76,7 +76,7 @@ export function describeLimitExchange(name: string, open: () => Promise<Exchange
       if (world.lose === undefined) return;
       await load(limiters, [1, 1, 1], 1000);
       await world.lose();
-      await until(() => world.members.every(({ connected }) => !connected));
+      await untilTrue(() => world.members.every(({ connected }) => !connected));
       await load(limiters, [1, 1, 1], 4000);
       const alone = await load(limiters, [1, 1, 1], 2000);
       expectAbout(alone.admitted, 500 * alone.seconds);

@@ -3,7 +3,8 @@ import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import type { Bus } from "../../runtime/bus.js";
 import { silentLogger } from "../../runtime/log.js";
 import { connectNats } from "../../runtime/nats.js";
-import { startTestNats, type TestNats, until } from "../support/nats.js";
+import { startTestNats, type TestNats } from "../support/nats.js";
+import { untilTrue } from "../support/until.js";
 
 let [first, second]: (TestNats | undefined)[] = [];
 let bus: Bus | undefined;
@@ -43,7 +44,7 @@ test("a proxy that is told so reads there with its new credentials, and its subs
   await bus.whenConnected(AbortSignal.timeout(20_000));
   await first.servers[0]?.stop();
   const lost = bus;
-  await until(() => !lost.connected);
+  await untilTrue(() => !lost.connected);
   now = { nats: second, user: there };
   bus.moved();
   await bus.whenConnected(AbortSignal.timeout(20_000));

@@ -17,9 +17,10 @@ import {
 } from "../../core/wire/subjects.js";
 import type { Bus, BusMessage, StreamSpec } from "../../runtime/bus.js";
 import { allStreams, proxyPermissions } from "../../runtime/nats-permissions.js";
-import { startTestNats, type TestNats, type TestUser, until } from "../support/nats.js";
+import { startTestNats, type TestNats, type TestUser } from "../support/nats.js";
 import { natsPrograms } from "../support/nats-programs.js";
 import { RawNats } from "../support/raw-nats.js";
+import { untilTrue } from "../support/until.js";
 
 /** Header blocks as a thief may store them; each but the first two is malformed. */
 const blocks = [
@@ -235,14 +236,14 @@ for (const { name: server, program } of natsPrograms)
           continue;
         }
         const lastOf = async (subject: string) => plane.leaderGet("ASHLAR_ENDPOINTS", { lastOf: subject });
-        await until(async () => Buffer.from((await lastOf(own))?.data ?? []).toString() === `forged ${count}`);
+        await untilTrue(async () => Buffer.from((await lastOf(own))?.data ?? []).toString() === `forged ${count}`);
         expect([block, (await lastOf(own))?.relayed]).toEqual([block, !isWellFormed(block)]);
         for (const reply of [victim, endpoint]) {
           raw.publish("$JS.API.DIRECT.GET.ASHLAR_ENDPOINTS", "", JSON.stringify({ last_by_subj: own }), reply);
         }
         await raw.flush();
         if (isWellFormed(block)) {
-          await until(async () => heard.has(victim) && (await lastOf(endpoint)) !== undefined);
+          await untilTrue(async () => heard.has(victim) && (await lastOf(endpoint)) !== undefined);
         }
         const read = await plane.directGet("ASHLAR_ENDPOINTS", { lastOf: endpoint }).catch(() => undefined);
         expect(read?.relayed ?? true).toBe(true); // or nobody can tell what it is
@@ -268,7 +269,7 @@ for (const { name: server, program } of natsPrograms)
         expiresMs: Date.now() + 5000,
       });
       const bus = await nats.connect(user);
-      await until(() => !bus.connected, 20_000);
+      await untilTrue(() => !bus.connected, 20_000);
       expect(bus.publish("x", bytes("x"))).toBe(false);
       await bus.close();
     });

@@ -3,9 +3,9 @@ import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { buildSpiffeId } from "../../core/identity.js";
 import type { CallInputs } from "../../core/policy/condition/frame.js";
 import type { AppRegistration, EvaluatedPolicy } from "../../data-plane/ports.js";
-import { until } from "../support/nats.js";
 import type { PortsWorld, ProxyPorts } from "../support/ports-world.js";
 import { testMesh } from "../support/records.js";
+import { untilTrue } from "../support/until.js";
 
 export interface OpenedPorts {
   /** Where things happen. */
@@ -35,7 +35,7 @@ export function describeProxyPorts(name: string, open: () => Promise<OpenedPorts
     });
     afterEach(() => opened.close());
 
-    const evaluates = (epoch: number) => until(() => ports.policy.current?.epoch === epoch, 5000);
+    const evaluates = (epoch: number) => untilTrue(() => ports.policy.current?.epoch === epoch, 5000);
     const mayCall = (policy: EvaluatedPolicy | undefined, caller: string, service = "payments") =>
       policy?.unit(service)?.evaluateCall(buildSpiffeId(testMesh, "service", caller), "a.B/C", inputs).allow;
 
@@ -71,7 +71,7 @@ export function describeProxyPorts(name: string, open: () => Promise<OpenedPorts
       await world.activate(first);
       await evaluates(3);
       expect(heard).toHaveLength(2);
-      await until(() => ports.policy.seenEpoch === 3);
+      await untilTrue(() => ports.policy.seenEpoch === 3);
     });
 
     test("a service's unit is there once it was used; what the revision does not have is false", async () => {
@@ -108,12 +108,12 @@ export function describeProxyPorts(name: string, open: () => Promise<OpenedPorts
     test("the age of what was heard grows until the next statement", async () => {
       await world.activate(await world.publish("guest"));
       await evaluates(1);
-      await until(() => {
+      await untilTrue(() => {
         world.sayFresh();
         return Number.isFinite(ports.policy.freshnessAgeMs);
       }, 5000);
       const before = ports.policy.freshnessAgeMs;
-      await until(() => ports.policy.freshnessAgeMs > before);
+      await untilTrue(() => ports.policy.freshnessAgeMs > before);
     });
 
     test("a candidate is asked while calls are judged by the epoch that ordered it, and is whole when it is", async () => {
@@ -121,7 +121,7 @@ export function describeProxyPorts(name: string, open: () => Promise<OpenedPorts
       await world.activate(active);
       await evaluates(1);
       await world.orderShadow(active, candidate);
-      await until(() => ports.policy.shadow !== undefined, 5000);
+      await untilTrue(() => ports.policy.shadow !== undefined, 5000);
       const { shadow } = ports.policy;
       expect(shadow).toMatchObject({ share: 0.25, policy: { epoch: 2, revision: 2 } });
       expect(ports.policy.shadow).toBe(shadow);
@@ -140,7 +140,7 @@ export function describeProxyPorts(name: string, open: () => Promise<OpenedPorts
         if (ports.trust.isRevoked("ab")) told += 1;
       });
       await world.revoke("ab");
-      await until(() => told === 1, 5000);
+      await untilTrue(() => told === 1, 5000);
       expect([ports.trust.sequence, ports.trust.isRevoked("cd")]).toEqual([2, false]);
       expect(ports.trust.issuers).toBe(issuers);
       stop();
@@ -155,9 +155,9 @@ export function describeProxyPorts(name: string, open: () => Promise<OpenedPorts
       const heard: string[] = [];
       const stop = ports.endpoints.onChange((service) => heard.push(service));
       await world.addEndpoint("inventory", "two");
-      await until(() => proxies().length === 2, 5000);
+      await untilTrue(() => proxies().length === 2, 5000);
       await world.addEndpoint("inventory", "one", { gone: true, timeMs: Date.now() + 1 });
-      await until(() => proxies().join() === "two", 5000);
+      await untilTrue(() => proxies().join() === "two", 5000);
       expect(new Set(heard)).toEqual(new Set(["inventory"]));
       stop();
       await ports.endpoints.ready("nobody");
@@ -171,15 +171,15 @@ export function describeProxyPorts(name: string, open: () => Promise<OpenedPorts
       expect(ports.app.current).toBeUndefined();
       let refused = 0;
       world.registry.register(app, () => refused++);
-      await until(() => ports.app.current !== undefined);
+      await untilTrue(() => ports.app.current !== undefined);
       expect(ports.app.current).toEqual(app);
       ports.app.reportRefused({ ...app });
       expect(ports.app.current).toEqual(app);
       if (ports.app.current !== undefined) ports.app.reportRefused(ports.app.current);
       expect(ports.app.current).toBeUndefined();
-      await until(() => refused === 1 && world.registry.current === undefined);
+      await untilTrue(() => refused === 1 && world.registry.current === undefined);
       world.registry.register({ ...app, instance: "two" }, () => {});
-      await until(() => ports.app.current?.instance === "two");
+      await untilTrue(() => ports.app.current?.instance === "two");
       expect([heard[0], heard.at(-1)]).toEqual(["one", "two"]);
       expect(heard).toContain(undefined);
     });
@@ -189,11 +189,11 @@ export function describeProxyPorts(name: string, open: () => Promise<OpenedPorts
       const heard: string[] = [];
       const stop = ports.identity.onRotate(() => heard.push(ports.identity.current.serial));
       world.identity.renew("02");
-      await until(() => heard.length === 1);
+      await untilTrue(() => heard.length === 1);
       expect([heard, ports.identity.current.serial]).toEqual([["02"], "02"]);
       stop();
       world.identity.renew("03");
-      await until(() => ports.identity.current.serial === "03");
+      await untilTrue(() => ports.identity.current.serial === "03");
       expect(heard).toHaveLength(1);
     });
   });

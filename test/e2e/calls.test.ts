@@ -5,7 +5,8 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { EchoClient, type EchoResponse } from "../support/echo-client.js";
 import { frontMayCall } from "../support/echo-policy.js";
 import { TestMesh, type TestProxy } from "../support/mesh.js";
-import { run, until } from "../support/processes.js";
+import { run } from "../support/processes.js";
+import { until } from "../support/until.js";
 
 let mesh: TestMesh;
 let front: TestProxy;

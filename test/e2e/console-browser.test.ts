@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { findChromium } from "../support/browser.js";
 import { TestMesh } from "../support/mesh.js";
-import { until } from "../support/processes.js";
+import { until } from "../support/until.js";
 
 const executablePath = findChromium() ?? "";
 const hasBrowser = executablePath !== "";

@@ -5,7 +5,7 @@ import { findChromium, TestBrowser, type TestPage } from "../support/browser.js"
 import { EchoClient } from "../support/echo-client.js";
 import { frontMayCall, split } from "../support/echo-policy.js";
 import { TestMesh } from "../support/mesh.js";
-import { until } from "../support/processes.js";
+import { until } from "../support/until.js";
 
 const hasBrowser = findChromium() !== undefined;
 const inBrowser = hasBrowser ? test : (): void => {};

@@ -19,7 +19,8 @@ import {
   readReady,
   startUp,
 } from "../support/control-plane-process.js";
-import { type TestProcess, until } from "../support/processes.js";
+import type { TestProcess } from "../support/processes.js";
+import { until } from "../support/until.js";
 
 const limits = { timeoutMs: 10_000 };
 const policy = (method: string) => ({

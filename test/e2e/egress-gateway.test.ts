@@ -6,7 +6,8 @@ import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { EchoClient } from "../support/echo-client.js";
 import { TestMesh, type TestProxy } from "../support/mesh.js";
 import { outsideCa, Providers, pem } from "../support/outside-provider.js";
-import { cliPath, TestProcess, until } from "../support/processes.js";
+import { cliPath, TestProcess } from "../support/processes.js";
+import { until } from "../support/until.js";
 
 const policy = (methods = "test.Echo/Unary, test.Echo/ServerStream", more = ""): string => `
 kind: Service

@@ -8,7 +8,7 @@ import { TestDns } from "../support/dns-server.js";
 import { EchoClient } from "../support/echo-client.js";
 import { TestMesh, type TestProxy } from "../support/mesh.js";
 import { authority, outsideCa, outsideLeaf, Providers, pem } from "../support/outside-provider.js";
-import { until } from "../support/processes.js";
+import { until } from "../support/until.js";
 
 const policy = (methods = "test.Echo/Unary, test.Echo/ServerStream", limit = ""): string => `
 kind: Service

@@ -7,7 +7,8 @@ import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { EchoClient } from "../support/echo-client.js";
 import { frontMayCall, split } from "../support/echo-policy.js";
 import { TestMesh, type TestProxy } from "../support/mesh.js";
-import { cliPath, run, type TestProcess, until } from "../support/processes.js";
+import { cliPath, run, type TestProcess } from "../support/processes.js";
+import { until } from "../support/until.js";
 
 let mesh: TestMesh;
 let echo: TestProxy;

@@ -11,7 +11,7 @@ import { DemoMesh } from "../../examples/shop/demo-mesh.js";
 import { shopDescriptors, shopFolder } from "../../examples/shop/shop.js";
 import { ensureBuilt } from "../support/control-plane-process.js";
 import { asCompiled } from "../support/echo-schema.js";
-import { until } from "../support/processes.js";
+import { until } from "../support/until.js";
 
 const executablePath = "/usr/bin/chromium";
 const hasBrowser = existsSync(executablePath);

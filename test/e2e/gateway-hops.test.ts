@@ -10,7 +10,8 @@ import { extendedUsage } from "../support/certificates.js";
 import { services } from "../support/echo-policy.js";
 import { TestMesh } from "../support/mesh.js";
 import { outsideCa, outsideLeaf, pem } from "../support/outside-provider.js";
-import { cliPath, TestProcess, until } from "../support/processes.js";
+import { cliPath, TestProcess } from "../support/processes.js";
+import { until } from "../support/until.js";
 
 const policy = `${services}---
 kind: Authorization

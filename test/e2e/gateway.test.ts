@@ -20,8 +20,9 @@ import {
 import { EchoClient, type UnaryResult } from "../support/echo-client.js";
 import { services } from "../support/echo-policy.js";
 import { TestMesh } from "../support/mesh.js";
-import { cliPath, run, TestProcess, until } from "../support/processes.js";
+import { cliPath, run, TestProcess } from "../support/processes.js";
 import { TestTokenIssuer } from "../support/token-issuer.js";
+import { until } from "../support/until.js";
 
 const policy = `${services}---
 kind: JwtIssuer

@@ -3,7 +3,8 @@ import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { EchoClient } from "../support/echo-client.js";
 import { frontMayCall } from "../support/echo-policy.js";
 import { TestMesh, type TestProxy } from "../support/mesh.js";
-import { type TestProcess, until } from "../support/processes.js";
+import type { TestProcess } from "../support/processes.js";
+import { until } from "../support/until.js";
 
 const port = 20_000 + (process.pid % 20_000);
 const names = ["sdk", "checked", "silent", "vanished", "good"] as const;

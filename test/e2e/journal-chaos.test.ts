@@ -9,7 +9,8 @@ import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { EchoClient } from "../support/echo-client.js";
 import { frontMayCall } from "../support/echo-policy.js";
 import { TestMesh, type TestProxy } from "../support/mesh.js";
-import { type TestProcess, until } from "../support/processes.js";
+import type { TestProcess } from "../support/processes.js";
+import { until } from "../support/until.js";
 
 const kills = Number(process.env.CHAOS_KILLS ?? "6");
 const policy = `${frontMayCall}---

@@ -6,7 +6,8 @@ import { join as joinMesh } from "../../sdk/index.js";
 import { EchoClient } from "../support/echo-client.js";
 import { frontMayCall } from "../support/echo-policy.js";
 import { TestMesh, type TestProxy } from "../support/mesh.js";
-import { repository, run, until } from "../support/processes.js";
+import { repository, run } from "../support/processes.js";
+import { until } from "../support/until.js";
 
 const policyFor = (readers: string): string => `${frontMayCall}---
 kind: Service

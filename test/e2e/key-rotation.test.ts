@@ -12,7 +12,7 @@ import { EchoClient } from "../support/echo-client.js";
 import { frontMayCall, services } from "../support/echo-policy.js";
 import { TestMesh, type TestProxy } from "../support/mesh.js";
 import { startTestNats, type TestNats } from "../support/nats.js";
-import { until } from "../support/processes.js";
+import { until } from "../support/until.js";
 
 let nats: TestNats;
 let bus: Bus;

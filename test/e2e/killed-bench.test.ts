@@ -3,7 +3,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
-import { repository, TestProcess, until } from "../support/processes.js";
+import { repository, TestProcess } from "../support/processes.js";
+import { until } from "../support/until.js";
 
 /** Processes by the id of their parent. */
 function childrenByParent(): Map<number, number[]> {

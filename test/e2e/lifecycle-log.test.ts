@@ -1,7 +1,8 @@
 /** Each start and stop, registration and leave is a line in the log, at info, with the names of who it is about. */
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { TestMesh, type TestProxy } from "../support/mesh.js";
-import { type TestProcess, until } from "../support/processes.js";
+import type { TestProcess } from "../support/processes.js";
+import { until } from "../support/until.js";
 
 let mesh: TestMesh;
 let echo: TestProxy;

@@ -7,7 +7,7 @@ import { overloadCauses } from "../../data-plane/proxy/overload.js";
 import { EchoClient } from "../support/echo-client.js";
 import { frontMayCall } from "../support/echo-policy.js";
 import { TestMesh } from "../support/mesh.js";
-import { until } from "../support/processes.js";
+import { until } from "../support/until.js";
 
 interface Metric {
   readonly type: string;

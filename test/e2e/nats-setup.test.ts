@@ -7,7 +7,8 @@ import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { TestMesh } from "../support/mesh.js";
 import { natsPrograms } from "../support/nats-programs.js";
-import { cliPath, run, TestProcess, until } from "../support/processes.js";
+import { cliPath, run, TestProcess } from "../support/processes.js";
+import { until } from "../support/until.js";
 
 /** NSC names it; else the one on the PATH. */
 function findNsc(): string | undefined {

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from "@jest/globals";
 import { EchoClient } from "../support/echo-client.js";
 import { frontMayCall, services, split } from "../support/echo-policy.js";
 import { TestMesh } from "../support/mesh.js";
-import { until } from "../support/processes.js";
+import { until } from "../support/until.js";
 
 const instances = 5;
 let mesh: TestMesh;

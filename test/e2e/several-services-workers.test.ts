@@ -5,7 +5,8 @@ import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { EchoClient } from "../support/echo-client.js";
 import { frontMayCall } from "../support/echo-policy.js";
 import { TestMesh } from "../support/mesh.js";
-import { cliPath, run, TestProcess, until } from "../support/processes.js";
+import { cliPath, run, TestProcess } from "../support/processes.js";
+import { until } from "../support/until.js";
 
 let mesh: TestMesh;
 let host: TestProcess;

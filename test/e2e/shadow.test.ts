@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { EchoClient } from "../support/echo-client.js";
 import { frontMayCall } from "../support/echo-policy.js";
 import { TestMesh } from "../support/mesh.js";
-import { until } from "../support/processes.js";
+import { until } from "../support/until.js";
 
 const statusPort = 20_000 + (process.pid % 9_000);
 

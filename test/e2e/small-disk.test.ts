@@ -6,8 +6,9 @@ import { afterEach, expect, test } from "@jest/globals";
 import { openAdminClient } from "../../cli/client.js";
 import { readContext } from "../../cli/context.js";
 import { startUp } from "../support/control-plane-process.js";
-import { cliPath, run, type TestProcess, until } from "../support/processes.js";
+import { cliPath, run, type TestProcess } from "../support/processes.js";
 import { mountDisk, unmountDisks, whyNoDisk } from "../support/small-disk.js";
+import { until } from "../support/until.js";
 
 let up: TestProcess | undefined;
 

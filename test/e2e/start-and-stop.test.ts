@@ -7,7 +7,8 @@ import { afterAll, afterEach, beforeAll, expect, test } from "@jest/globals";
 import { programFolders } from "../../control-plane/nats/nats-program.js";
 import { findProcess } from "../../runtime/process-identity.js";
 import { ensureBuilt, startUp, upArguments } from "../support/control-plane-process.js";
-import { cliPath, run, TestProcess, until } from "../support/processes.js";
+import { cliPath, run, TestProcess } from "../support/processes.js";
+import { until } from "../support/until.js";
 
 const root = mkdtempSync(join(tmpdir(), "ash-start-"));
 const started: TestProcess[] = [];

@@ -14,7 +14,7 @@ import { EchoClient } from "../support/echo-client.js";
 import { frontMayCall } from "../support/echo-policy.js";
 import { buildHeartbeat } from "../support/fake-fleet.js";
 import { TestMesh, type TestProxy } from "../support/mesh.js";
-import { until } from "../support/processes.js";
+import { until } from "../support/until.js";
 
 interface StolenIdentity {
   readonly mesh: string;

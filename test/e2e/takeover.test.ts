@@ -7,7 +7,8 @@ import { knocks, type Load, unaryCalls } from "../support/constant-load.js";
 import { EchoClient } from "../support/echo-client.js";
 import { frontMayCall } from "../support/echo-policy.js";
 import { TestMesh, type TestProxy } from "../support/mesh.js";
-import { cliPath, run, type TestProcess, until } from "../support/processes.js";
+import { cliPath, run, type TestProcess } from "../support/processes.js";
+import { until } from "../support/until.js";
 
 let mesh: TestMesh;
 let echo: TestProxy;

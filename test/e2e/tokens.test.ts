@@ -7,6 +7,7 @@ import { EchoClient } from "../support/echo-client.js";
 import { services } from "../support/echo-policy.js";
 import { TestMesh } from "../support/mesh.js";
 import { makeTokenKey, TestTokenIssuer } from "../support/token-issuer.js";
+import { until } from "../support/until.js";
 
 const policy = `${services}---
 kind: JwtIssuer
@@ -47,11 +48,6 @@ async function call(token?: string): Promise<number> {
 }
 
 const token = (more = {}, key = issuer.keys[0]): string => issuer.token(more, {}, key, Math.floor(Date.now() / 1000));
-
-async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  for (const endMs = Date.now() + 10_000; !(await holds()); )
-    if (Date.now() > endMs) throw new Error(`not within 10 s: ${what}`);
-}
 
 test("keys that a command sets are in force within moments, rotate without a 16, and go", async () => {
   const file = join(mesh.dir, "jwks.json");

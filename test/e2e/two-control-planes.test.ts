@@ -7,7 +7,8 @@ import { EchoClient } from "../support/echo-client.js";
 import { frontMayCall, services } from "../support/echo-policy.js";
 import { TestMesh } from "../support/mesh.js";
 import { startTestNats, type TestNats } from "../support/nats.js";
-import { cliPath, run, until } from "../support/processes.js";
+import { cliPath, run } from "../support/processes.js";
+import { until } from "../support/until.js";
 
 let nats: TestNats;
 let natsFlags: readonly string[];

@@ -6,8 +6,9 @@ import { Metadata, type StatusObject, status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { EchoClient } from "../support/echo-client.js";
 import { frontMayCall } from "../support/echo-policy.js";
-import { cliPath, type TestProcess, until } from "../support/processes.js";
+import { cliPath, type TestProcess } from "../support/processes.js";
 import { type Prefix, runIn, startIn, TwoHosts } from "../support/two-hosts.js";
+import { until } from "../support/until.js";
 
 const whyNot = TwoHosts.whyNot();
 if (whyNot !== undefined) process.stderr.write(`vanished-host.test.ts is skipped on this machine: ${whyNot}\n`);

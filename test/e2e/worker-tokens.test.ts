@@ -6,8 +6,8 @@ import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { EchoClient } from "../support/echo-client.js";
 import { services } from "../support/echo-policy.js";
 import { TestMesh } from "../support/mesh.js";
-import { until } from "../support/processes.js";
 import { TestTokenIssuer } from "../support/token-issuer.js";
+import { until } from "../support/until.js";
 
 const policy = `${services}---
 kind: JwtIssuer

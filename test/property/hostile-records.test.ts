@@ -15,8 +15,8 @@ import { MemoryFolder } from "../data-plane/sync/memory-folder.js";
 import { createMemoryNats, createOfflineBus } from "../data-plane/sync/memory-nats.js";
 import { RecordingLogger } from "../data-plane/sync/recording-logger.js";
 import { MeshSigner, TestPublisher, unitFor } from "../support/mesh-signer.js";
-import { until } from "../support/nats.js";
 import { testMesh } from "../support/records.js";
+import { untilTrue } from "../support/until.js";
 
 const [guest, stranger] = [
   buildSpiffeId(testMesh, "service", "guest"),
@@ -136,7 +136,7 @@ test("a proxy that meets hundreds of changed records follows none, and goes on w
   await publisher.trust(mesh.trust);
   await publisher.publish(revision);
   await publisher.activate(activation);
-  await until(() => sync.policy.current?.epoch === 1);
+  await untilTrue(() => sync.policy.current?.epoch === 1);
   const next = mesh.activation(revision);
   const third = mesh.revision([unitFor("payments", [])]);
   const lists = fc.sample(changes, { seed, numRuns: 200 });
@@ -153,7 +153,7 @@ test("a proxy that meets hundreds of changed records follows none, and goes on w
   }
   expect(sync.policy.current?.epoch).toBe(1);
   await publisher.activate(next);
-  await until(() => sync.policy.current?.epoch === 2);
+  await untilTrue(() => sync.policy.current?.epoch === 2);
   await sync.stop();
 
   const files = [...whole.files.keys()].filter((name) => name !== "reserve");

@@ -24,7 +24,7 @@ import {
 } from "../../runtime/grpc-handlers.js";
 import { type GrpcServer, type GrpcServerOptions, startGrpcServer } from "../../runtime/grpc-server.js";
 import { silentLogger } from "../../runtime/log.js";
-import { until } from "../support/processes.js";
+import { until } from "../support/until.js";
 
 const toStop: (() => Promise<void> | void)[] = [];
 afterEach(async () => {

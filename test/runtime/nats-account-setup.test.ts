@@ -23,8 +23,8 @@ import {
 } from "../../runtime/nats-permissions.js";
 import { createNatsUserKey } from "../../runtime/nats-user-keys.js";
 import { mintUser } from "../../runtime/nats-users.js";
-import { until } from "../support/nats.js";
 import { natsPrograms } from "../support/nats-programs.js";
+import { untilTrue } from "../support/until.js";
 
 const bytes = new Uint8Array([1]);
 const seedOf = (pair: KeyPair): string => Buffer.from(pair.getSeed()).toString("ascii");
@@ -86,7 +86,7 @@ for (const { name, program } of natsPrograms) {
       return bus;
     };
     try {
-      await until(async () => (await readServerName(host, port)) === "setup");
+      await untilTrue(async () => (await readServerName(host, port)) === "setup");
       await bootstrapStreams(await open(accounts.mesh, "_INBOX_b", bootstrapPermissions("_INBOX_b")), { replicas: 1 });
       const plane = await open(accounts.mesh, "_INBOX_cp", controlPlanePermissions("_INBOX_cp"));
       const proxy = await open(accounts.proxies, proxyInbox("p1"), proxyPermissions("payments", "p1"));

@@ -11,8 +11,8 @@ import { type BoundService, serverStreaming, unary } from "../../runtime/grpc-ha
 import { type GrpcServer, startGrpcServer, verifyLeaf } from "../../runtime/grpc-server.js";
 import { ListenerTls } from "../../runtime/listener-tls.js";
 import { silentLogger } from "../../runtime/log.js";
-import { until } from "../support/processes.js";
 import { TestPki, type TestSvid } from "../support/test-pki.js";
+import { until } from "../support/until.js";
 
 const pki = new TestPki("test");
 const revoked = new Set<string>();

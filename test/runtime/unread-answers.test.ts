@@ -11,8 +11,8 @@ import { startGrpcServer } from "../../runtime/grpc-server.js";
 import { ListenerTls } from "../../runtime/listener-tls.js";
 import { silentLogger } from "../../runtime/log.js";
 import { UnreadAnswers } from "../../runtime/unread-answers.js";
-import { until } from "../support/processes.js";
 import { TestPki } from "../support/test-pki.js";
+import { until } from "../support/until.js";
 
 const toStop: (() => unknown)[] = [];
 afterEach(async () => {

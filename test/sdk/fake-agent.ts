@@ -92,12 +92,3 @@ function register(agent: FakeAgent, stream: Stream): void {
     else stream.write({ message: { $case: "registered", value: { leaseMs: 10_000 } } });
   });
 }
-
-/** Polls until `condition` holds; fails after ten seconds. */
-export async function until(condition: () => boolean, what: string): Promise<void> {
-  const endMs = Date.now() + 10_000;
-  while (!condition()) {
-    if (Date.now() > endMs) throw new Error(`never happened: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}

@@ -3,7 +3,8 @@ import { join as joinPath } from "node:path";
 import { Client, credentials, Metadata, Server, status } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { callerOf, join, type Mesh, type RegistrationStatus } from "../../sdk/index.js";
-import { createFakeAgent, type FakeAgent, until } from "./fake-agent.js";
+import { until } from "../support/until.js";
+import { createFakeAgent, type FakeAgent } from "./fake-agent.js";
 
 const identity = (bytes: Buffer) => bytes;
 const echo = {
@@ -96,7 +97,7 @@ describe("the SDK with an agent on a real Unix socket", () => {
     const mesh = await enter();
     await mesh.serve(echoServer());
     for (const stream of agent.streams) stream.write({ message: { $case: "ping", value: {} } });
-    await until(() => agent.heard.includes("pong"), "the pong");
+    await until("the pong", () => agent.heard.includes("pong"));
   });
 
   test("a registration comes back by itself when the agent does", async () => {
@@ -104,10 +105,10 @@ describe("the SDK with an agent on a real Unix socket", () => {
     const mesh = await enter();
     await mesh.serve(echoServer(), { onStatus: ({ kind }) => seen.push(kind) });
     agent.stop();
-    await until(() => seen.includes("lost"), "the loss");
+    await until("the loss", () => seen.includes("lost"));
     await agent.start();
-    await until(() => agent.registrations.length === 2, "the second registration");
-    await until(() => seen.at(-1) === "registered", "the confirmation");
+    await until("the second registration", () => agent.registrations.length === 2);
+    await until("the confirmation", () => seen.at(-1) === "registered");
     expect(agent.registrations[1]).toEqual(agent.registrations[0]);
     await mesh.leave();
     expect(seen.at(-1)).toBe("left");
@@ -135,7 +136,7 @@ describe("the SDK with an agent on a real Unix socket", () => {
     expect(await answer).toBe("last");
     expect(existsSync(address.slice("unix:".length))).toBe(false);
     expect(agent.heard).toEqual(["registration", "leave"]);
-    await until(() => agent.streams.size === 0, "the end of the registration");
+    await until("the end of the registration", () => agent.streams.size === 0);
     expect(() => mesh.client("payments")).toThrow(/has left the mesh/);
   });
 
@@ -144,7 +145,7 @@ describe("the SDK with an agent on a real Unix socket", () => {
     await mesh.serve(echoServer(() => new Promise(() => {})));
     const answer = callEcho(clientOf(agent.registrations[0]?.address ?? ""), "stuck").catch((error) => error.code);
     agent.onLeave = () => {};
-    await until(() => agent.streams.size === 1, "the registration");
+    await until("the registration", () => agent.streams.size === 1);
     expect(await mesh.leave({ timeoutMs: 150 })).toBe(false);
     expect([status.CANCELLED, status.UNAVAILABLE]).toContain(await answer);
   });

@@ -20,7 +20,7 @@ import type { GateLimits } from "../../runtime/connection-gate.js";
 import type { BoundService } from "../../runtime/grpc-handlers.js";
 import { silentLogger } from "../../runtime/log.js";
 import { ManualClock } from "./manual-clock.js";
-import { until } from "./processes.js";
+import { until } from "./until.js";
 
 export const mesh = "shop";
 export const ann: SessionOperator = {

@@ -11,9 +11,9 @@ import type { Bus, StoredMessage } from "../../runtime/bus.js";
 import { systemClock } from "../../runtime/clock.js";
 import { silentLogger } from "../../runtime/log.js";
 import { startTestNats, type TestNats } from "./nats.js";
-import { until } from "./processes.js";
 import type { FakePolicy } from "./proxy-fakes.js";
 import { StatementPki, writerOf } from "./statements.js";
+import { until } from "./until.js";
 
 const inbox = "_INBOX_journal";
 const everything = { publish: ["$JS.API.>", "ashlar.>"], subscribe: [`${inbox}.>`, "ashlar.>"] };

@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type AdminClient, openAdminClient } from "../../cli/client.js";
 import { readContext } from "../../cli/context.js";
-import { cliPath, type Finished, repository, run, TestProcess, until } from "./processes.js";
+import { cliPath, type Finished, repository, run, TestProcess } from "./processes.js";
+import { until } from "./until.js";
 
 export interface ProxyOptions {
   readonly name: string;

@@ -21,6 +21,7 @@ import {
 } from "../../runtime/nats-permissions.js";
 import { createNatsUserKey } from "../../runtime/nats-user-keys.js";
 import { mintUser } from "../../runtime/nats-users.js";
+import { untilTrue } from "./until.js";
 
 export interface TestUser {
   readonly jwt: string;
@@ -153,20 +154,5 @@ export async function startTestNats(
 /** A cluster elects a leader first: until then JetStream does not answer. */
 async function createStreams(nats: TestNats, replicas: number): Promise<void> {
   const bus = await nats.connect(await nats.bootstrapUser(), { timeoutMs: 3000 });
-  await until(() => bootstrapStreams(bus, { replicas }).then(() => true));
-}
-
-/** Polls until `condition` holds; a failure counts as "not yet". Fails after `msMax` with the last failure. */
-export async function until(condition: () => boolean | Promise<boolean>, msMax = 20_000): Promise<void> {
-  const deadline = Date.now() + msMax;
-  let failure: unknown = new Error("the condition did not come true");
-  while (Date.now() < deadline) {
-    try {
-      if (await condition()) return;
-    } catch (error) {
-      failure = error;
-    }
-    await new Promise((done) => setTimeout(done, 10));
-  }
-  throw failure;
+  await untilTrue(() => bootstrapStreams(bus, { replicas }).then(() => true));
 }

@@ -1,6 +1,7 @@
 /** Child processes of a test: started, waited for, and stopped by their own process id. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { join, resolve } from "node:path";
+import { until } from "./until.js";
 
 export const repository = resolve(import.meta.dirname, "../..");
 export const cliPath = join(repository, "dist/cli/main.js");
@@ -87,20 +88,4 @@ export async function run(
   child.child.stdin?.end(options.input ?? "");
   const code = await child.exited;
   return { code, stdout: child.stdout, stderr: child.stderr };
-}
-
-/** Polls until `holds` answers true; fails with `what` after `timeoutMs`. */
-export async function until(
-  what: string,
-  holds: () => boolean | Promise<boolean>,
-  timeoutMs = 15_000,
-  detail?: () => string,
-): Promise<void> {
-  const end = Date.now() + timeoutMs;
-  for (;;) {
-    if (await holds()) return;
-    if (Date.now() > end)
-      throw new Error(`not within ${timeoutMs} ms: ${what}${detail === undefined ? "" : `\n${detail()}`}`);
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  }
 }

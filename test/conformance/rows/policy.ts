@@ -2,6 +2,7 @@
 
 import type { RawPeer } from "../../support/raw-peer.js";
 import type { RawStream } from "../../support/raw-stream.js";
+import { until } from "../../support/until.js";
 import { data, headers, message, request } from "../../support/wire.js";
 import {
   type Arena,
@@ -15,7 +16,7 @@ import {
   type Verdict,
   verdict,
 } from "../check.js";
-import { pause, until } from "../child.js";
+import { pause } from "../child.js";
 import { basePolicy, policyNumber, probeOnlyPolicy } from "../policy.js";
 
 const denied = (peer: RawPeer, stream: RawStream): Verdict => {

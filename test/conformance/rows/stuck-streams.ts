@@ -2,9 +2,9 @@
 import { join } from "node:path";
 import { RawPeer } from "../../support/raw-peer.js";
 import type { RawStream } from "../../support/raw-stream.js";
+import { until } from "../../support/until.js";
 import { data, headers, message, request, windowUpdate } from "../../support/wire.js";
 import { type Arena, type Check, call, newId, outcome, together, type Verdict, verdict } from "../check.js";
-import { until } from "../child.js";
 import { connectSocket, type MeshProxy } from "../mesh.js";
 import { type Behaviour, responseHead } from "../upstream.js";
 import { goaway, reply } from "./application-fault.js";

@@ -9,7 +9,8 @@ import { AshlarError } from "../../../core/errors.js";
 import { encodeAuditEntry } from "../../../core/wire/audit.js";
 import type { Bus } from "../../../runtime/bus.js";
 import { silentLogger } from "../../../runtime/log.js";
-import { startTestNats, type TestNats, until } from "../../support/nats.js";
+import { startTestNats, type TestNats } from "../../support/nats.js";
+import { untilTrue } from "../../support/until.js";
 
 let nats: TestNats;
 const random = (count: number): Uint8Array => randomBytes(count);
@@ -75,7 +76,7 @@ describe("the audit log", () => {
     nats = await startTestNats();
     const [one, two] = [await open(), await open()];
     await Promise.all(Array.from({ length: 20 }, (_, i) => (i % 2 === 0 ? one : two).record(draft(`entry ${i}`))));
-    await until(async () => (await details(one)).length === 20); // places are given behind the answer
+    await untilTrue(async () => (await details(one)).length === 20); // places are given behind the answer
     const list = await one.list(everything);
     expect(list.entries.map((entry) => entry.sequence)).toEqual(Array.from({ length: 20 }, (_, i) => i + 1));
     expect(list.chainHolds).toBe(true);
@@ -100,7 +101,7 @@ describe("the audit log", () => {
     const third = await open(dir);
     await third.record(draft("d"));
     const other = await open();
-    await until(async () => (await details(other)).length === 4);
+    await untilTrue(async () => (await details(other)).length === 4);
     expect(await details(other)).toEqual(["a", "b", "c", "d"]);
     expect((await other.list(everything)).chainHolds).toBe(true);
     expect(await details(third)).toEqual(["a", "b", "c", "d"]);
@@ -166,9 +167,9 @@ describe("the audit log", () => {
     await log.record(draft("before"));
     process.kill(nats.servers[0]?.pid ?? 0, "SIGKILL");
     await Promise.all(["x", "y"].map((detail) => log.record(draft(detail))));
-    await until(async () => (await details(log)).length === 3);
+    await untilTrue(async () => (await details(log)).length === 3);
     expect(await details(log)).toEqual(["before", "x", "y"]);
-    await until(() => log.problems().length === 0);
+    await untilTrue(() => log.problems().length === 0);
   });
 
   test("an entry that was recorded while NATS was away has its place, once, after kill -9 and a start", async () => {
@@ -187,10 +188,10 @@ describe("the audit log", () => {
     await other.record(draft("of another"));
     const restarted = await open(copy);
     const all = Array.from({ length: 50 }, (_, i) => `waits ${i}`);
-    await until(async () => (await details(restarted)).length === 52);
+    await untilTrue(async () => (await details(restarted)).length === 52);
     expect(await details(restarted)).toEqual(["placed", "of another", ...all]);
     away.comeBack(); // the first one had not been killed after all: the same entries are not placed again
-    await until(async () => (await details(killed)).length === 52);
+    await untilTrue(async () => (await details(killed)).length === 52);
     await killed.record(draft("last"));
     expect(await details(killed)).toHaveLength(53);
     const list = await other.list(everything);

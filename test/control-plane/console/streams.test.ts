@@ -9,7 +9,7 @@ import { onAbort } from "../../../runtime/abort.js";
 import { type CallContext, serverStreaming, unary } from "../../../runtime/grpc-handlers.js";
 import { ann, type ConsoleSettings, openEvents, openTestConsole, type TestConsole } from "../../support/console.js";
 import { countHeld } from "../../support/held.js";
-import { until } from "../../support/processes.js";
+import { until } from "../../support/until.js";
 
 let console: TestConsole;
 let asked = 0;

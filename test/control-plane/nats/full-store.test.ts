@@ -11,8 +11,8 @@ import { auditStream, auditSubject, decisionStream } from "../../../core/wire/su
 import { systemClock } from "../../../runtime/clock.js";
 import { silentLogger } from "../../../runtime/log.js";
 import { natsPrograms } from "../../support/nats-programs.js";
-import { until } from "../../support/processes.js";
 import { mountDisk, resizeDisk, unmountDisks, whyNoDisk } from "../../support/small-disk.js";
+import { until } from "../../support/until.js";
 
 const mebibyte = 1024 * 1024;
 const cleanup: (() => Promise<void>)[] = [];

@@ -3,7 +3,8 @@ import { expect, test } from "@jest/globals";
 import { openNatsAccess } from "../../../control-plane/nats/nats-access.js";
 import { systemClock } from "../../../runtime/clock.js";
 import { silentLogger } from "../../../runtime/log.js";
-import { startTestNats, until } from "../../support/nats.js";
+import { startTestNats } from "../../support/nats.js";
+import { untilTrue } from "../../support/until.js";
 
 test("a control plane that knew one account goes on with the mesh's own while it runs, subscriptions included", async () => {
   const nats = await startTestNats();
@@ -22,9 +23,9 @@ test("a control plane that knew one account goes on with the mesh's own while it
     expect(access.isShared()).toBe(true);
     await expect(access.bus.streamInfo("ASHLAR_TRUST")).rejects.toBeDefined(); // that account has no JetStream
     await access.useAccounts(accounts);
-    await until(async () => (await access.bus.streamInfo("ASHLAR_TRUST")) !== undefined);
+    await untilTrue(async () => (await access.bus.streamInfo("ASHLAR_TRUST")) !== undefined);
     expect(access.isShared()).toBe(false);
-    await until(() => {
+    await untilTrue(() => {
       access.bus.publish("ashlar.read.freshness", Buffer.from("fresh"));
       return heard.includes("fresh");
     });

@@ -6,7 +6,8 @@ import { type Logger, silentLogger } from "../../../runtime/log.js";
 import { connectNats } from "../../../runtime/nats.js";
 import { createNatsUserKey } from "../../../runtime/nats-user-keys.js";
 import { mintUser } from "../../../runtime/nats-users.js";
-import { startTestNats, type TestNats, until } from "../../support/nats.js";
+import { startTestNats, type TestNats } from "../../support/nats.js";
+import { untilTrue } from "../../support/until.js";
 
 let nats: TestNats;
 beforeAll(async () => {
@@ -43,7 +44,7 @@ test("NATS that refuses our credentials is said as that, and forgotten once it t
     log,
   });
   try {
-    await until(() => bus.refusal !== undefined);
+    await untilTrue(() => bus.refusal !== undefined);
     expect(bus.connected).toBe(false);
     expect(said).toEqual([expect.stringMatching(/^error NATS refuses our credentials/)]);
     expect(followProblems(new FleetState(), bus).map(({ message }) => message)).toEqual([

@@ -10,7 +10,8 @@ import { endpointSubject, ingestSubject } from "../../../core/wire/subjects.js";
 import { silentLogger } from "../../../runtime/log.js";
 import { isShared, parseNatsAccounts, renderNatsAccounts } from "../../../runtime/nats-accounts.js";
 import { findProcess } from "../../../runtime/process-identity.js";
-import { startTestNats, until } from "../../support/nats.js";
+import { startTestNats } from "../../support/nats.js";
+import { untilTrue } from "../../support/until.js";
 
 const dirs: string[] = [];
 const servers: NatsServer[] = [];
@@ -49,7 +50,7 @@ describe("a private nats-server", () => {
     const server = await start(await folder());
     const { pid, port } = server;
     process.kill(pid ?? 0, "SIGKILL");
-    await until(
+    await untilTrue(
       async () => server.pid !== undefined && server.pid !== pid && (await findProcess(server.pid)) !== undefined,
     );
     expect(server.port).toBe(port);
@@ -61,7 +62,7 @@ describe("a private nats-server", () => {
     const orphan = join(dir, "nats.conf");
     await first.stop();
     const child = spawn("nats-server", ["-c", orphan], { stdio: "ignore", detached: true });
-    await until(async () => (await readFile(join(dir, "nats.pid"), "utf8")).trim() === String(child.pid));
+    await untilTrue(async () => (await readFile(join(dir, "nats.pid"), "utf8")).trim() === String(child.pid));
     const second = await start(dir); // process.json still names the first: only the pid file tells of the orphan
     expect(second.pid).not.toBe(child.pid);
     expect(await findProcess(child.pid ?? 0)).toBeUndefined();

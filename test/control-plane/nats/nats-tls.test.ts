@@ -8,7 +8,7 @@ import { silentLogger } from "../../../runtime/log.js";
 import { connectNats } from "../../../runtime/nats.js";
 import { createNatsUserKey } from "../../../runtime/nats-user-keys.js";
 import { mintUser } from "../../../runtime/nats-users.js";
-import { until } from "../../support/nats.js";
+import { untilTrue } from "../../support/until.js";
 
 test("with TLS a client that knows the root connects, and one that does not is refused", async () => {
   const dir = await mkdtemp(join(tmpdir(), "ashlar-tls-"));
@@ -39,7 +39,7 @@ test("with TLS a client that knows the root connects, and one that does not is r
     expect(server.url).toMatch(/^tls:/);
     await knows.whenConnected(AbortSignal.timeout(10_000));
     await knows.flush();
-    await until(() => warnings.some((line) => /NATS is not there/.test(line)));
+    await untilTrue(() => warnings.some((line) => /NATS is not there/.test(line)));
     expect(stranger.connected).toBe(false);
   } finally {
     await knows.close();

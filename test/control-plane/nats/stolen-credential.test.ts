@@ -12,9 +12,10 @@ import {
 } from "../../../core/wire/subjects.js";
 import type { Bus, BusMessage } from "../../../runtime/bus.js";
 import { allStreams, proxyLimits } from "../../../runtime/nats-permissions.js";
-import { startTestNats, type TestNats, type TestUser, until } from "../../support/nats.js";
+import { startTestNats, type TestNats, type TestUser } from "../../support/nats.js";
 import { natsPrograms } from "../../support/nats-programs.js";
 import { RawNats } from "../../support/raw-nats.js";
+import { untilTrue } from "../../support/until.js";
 
 const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text));
 const everything = { publish: [">"], subscribe: [">"] };
@@ -108,7 +109,7 @@ for (const { name, program } of natsPrograms) {
         await owner.flush();
       }
       // the thief's own decisions are stored (newer servers take none with such a reply), and nothing else has changed
-      await until(async () => ((await plane.streamInfo("ASHLAR_DECISIONS"))?.messages ?? 0) > 1);
+      await untilTrue(async () => ((await plane.streamInfo("ASHLAR_DECISIONS"))?.messages ?? 0) > 1);
       const after = (await lookAtStreams()) as Record<string, object>;
       expect({ ...after, ASHLAR_DECISIONS: undefined }).toEqual({ ...before, ASHLAR_DECISIONS: undefined });
       const stored = await plane.directGet("ASHLAR_ENDPOINTS", { lastOf: endpointSubject("payments", "p2") });
@@ -128,7 +129,7 @@ for (const { name, program } of natsPrograms) {
       }
       await plane.append("ashlar.audit", bytes("more"));
       await plane.append(ingestSubject("revisions", 2), bytes("two"), { expectLastSequence: 1 });
-      await until(() => heard.includes(readSubject("revisions", 2)));
+      await untilTrue(() => heard.includes(readSubject("revisions", 2)));
       // heard of the mesh's account: what was committed, and not what is written there
       const foreign = heard.filter((subject) => !subject.startsWith("$JS.") && !subject.startsWith("_INBOX_p1"));
       expect(foreign.filter((subject) => subject === "ashlar.audit").length).toBeLessThanOrEqual(1); // its own try
@@ -161,7 +162,7 @@ for (const { name, program } of natsPrograms) {
       ];
       for (const reply of targets) raw.publish(direct, "", JSON.stringify({ last_by_subj: own }), reply);
       await raw.flush();
-      await until(() => targets.every((target) => got.some(({ subject }) => subject === target)));
+      await untilTrue(() => targets.every((target) => got.some(({ subject }) => subject === target)));
       for (const message of got.filter(({ subject }) => targets.includes(subject))) {
         expect(message.relayed).toBe(true);
         expect(message.origin).toEqual({ stream: "ASHLAR_ENDPOINTS", subject: own });
@@ -179,7 +180,7 @@ for (const { name, program } of natsPrograms) {
       raw.publish(decisionSubject("payments", "p1"), "", "the last");
       await raw.flush();
       const last = () => plane.directGet("ASHLAR_DECISIONS", { lastOf: decisionSubject("payments", "p1") });
-      await until(async () => Buffer.from((await last())?.data ?? []).toString() === "the last");
+      await untilTrue(async () => Buffer.from((await last())?.data ?? []).toString() === "the last");
       const honest = await plane.directGet("ASHLAR_DECISIONS", { lastOf: decisionSubject("payments", "p2") });
       expect(Buffer.from(honest?.data ?? []).toString()).toBe("secret");
       expect((await plane.streamInfo("ASHLAR_DECISIONS"))?.messages).toBe(messages + 1);
@@ -194,7 +195,7 @@ for (const { name, program } of natsPrograms) {
         await client.flush();
         client.close();
         const read = () => victim.directGet("ASHLAR_ENDPOINTS", { lastOf: own }).catch(() => undefined);
-        await until(async () => (await plane.leaderGet("ASHLAR_ENDPOINTS", { lastOf: own })) !== undefined);
+        await untilTrue(async () => (await plane.leaderGet("ASHLAR_ENDPOINTS", { lastOf: own })) !== undefined);
         await read();
       }
       await victim.append(endpointSubject("payments", "p2"), bytes("honest"));
@@ -215,7 +216,7 @@ for (const { name, program } of natsPrograms) {
       const long = await RawNats.open(nats.url, thief);
       long.publish(own, "", "x".repeat(proxyLimits.payloadBytes + 1));
       await long.flush();
-      await until(() => long.isClosed);
+      await untilTrue(() => long.isClosed);
       const fits = await RawNats.open(nats.url, thief);
       fits.publish(own, "", "x".repeat(proxyLimits.payloadBytes));
       await fits.flush();

@@ -9,9 +9,10 @@ import { systemClock } from "../../../runtime/clock.js";
 import { silentLogger } from "../../../runtime/log.js";
 import { proxyPermissions } from "../../../runtime/nats-permissions.js";
 import { mintUser } from "../../../runtime/nats-users.js";
-import { startTestNats, type TestNats, until } from "../../support/nats.js";
+import { startTestNats, type TestNats } from "../../support/nats.js";
 import { natsPrograms } from "../../support/nats-programs.js";
 import { RawNats } from "../../support/raw-nats.js";
+import { untilTrue } from "../../support/until.js";
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -72,17 +73,17 @@ for (const { name, program } of natsPrograms) {
       guard.revokeProxy("p1", [user.publicKey]);
       await guard.settled();
       console.info(`the connection ended after ${(await ended).toFixed(1)} ms`);
-      await until(() => revoked.refusal !== undefined);
+      await untilTrue(() => revoked.refusal !== undefined);
       await honest.flush();
       await plane.flush();
       expect(lost).toEqual([]);
 
       const pid = nats.servers[0]?.pid ?? 0;
       process.kill(pid, "SIGKILL"); // the supervisor brings it back
-      await until(() => nats.servers[0]?.pid !== undefined && nats.servers[0].pid !== pid && honest.connected);
+      await untilTrue(() => nats.servers[0]?.pid !== undefined && nats.servers[0].pid !== pid && honest.connected);
       await honest.flush();
       const again = await RawNats.open(nats.url, user);
-      await until(() => again.isClosed);
+      await untilTrue(() => again.isClosed);
       expect(revoked.connected).toBe(false);
     });
 
@@ -91,13 +92,13 @@ for (const { name, program } of natsPrograms) {
       const before = await nats.connect(await nats.proxyUser("payments", "p1"));
       const guard = await guardOf(nats);
       // some other control plane minted these: this one knows no key
-      await until(async () => {
+      await untilTrue(async () => {
         guard.revokeProxy("p1", []);
         await guard.settled();
         return !before.connected;
       });
       const later = await RawNats.open(nats.url, await nats.proxyUser("payments", "p1"));
-      await until(() => later.isClosed);
+      await untilTrue(() => later.isClosed);
       const honest = await nats.connect(await nats.proxyUser("payments", "p11"));
       await honest.flush();
     });
@@ -115,7 +116,7 @@ for (const { name, program } of natsPrograms) {
       const open = () => Promise.all(Array.from({ length: connectionsMax }, () => RawNats.open(nats.url, user)));
       for (let round = 0; round < 3; round += 1) {
         const thief = await open();
-        await until(() => thief.every((one) => one.isClosed));
+        await untilTrue(() => thief.every((one) => one.isClosed));
       }
       for (const bus of bystanders) await bus.flush();
       expect(lost).toEqual([]);
@@ -127,12 +128,12 @@ for (const { name, program } of natsPrograms) {
       await guardOf(nats);
       const stolen = await nats.proxyUser("payments", "p1");
       const first = await RawNats.open(nats.url, stolen);
-      await until(() => Math.floor(Date.now() / 1000) > issuedAt(stolen.jwt)); // in whole seconds
+      await untilTrue(() => Math.floor(Date.now() / 1000) > issuedAt(stolen.jwt)); // in whole seconds
       const renewed = await nats.connect({ ...stolen, jwt: await mintAgain(nats, stolen.publicKey) });
       const lost: string[] = [];
       renewed.onStatus(({ connected }) => !connected && lost.push("p1"));
       const thief = await Promise.all(Array.from({ length: connectionsMax - 1 }, () => RawNats.open(nats.url, stolen)));
-      await until(() => thief.every((one) => one.isClosed));
+      await untilTrue(() => thief.every((one) => one.isClosed));
       await renewed.flush();
       expect(lost).toEqual([]);
       expect(first.isClosed).toBe(false);
@@ -152,8 +153,8 @@ for (const { name, program } of natsPrograms) {
         for (let round = 0; round < 30 && guard.problems().length === 0; round += 1) {
           many.push(...(await Promise.all(Array.from({ length: 20 }, () => RawNats.open(nats.url, thief)))));
         }
-        await until(() => [...some, ...many].every((one) => one.isClosed));
-        await until(async () => {
+        await untilTrue(() => [...some, ...many].every((one) => one.isClosed));
+        await untilTrue(async () => {
           const next = await RawNats.open(nats.url, { ...thief, jwt: await mintAgain(nats, thief.publicKey) });
           return !next.isClosed;
         });

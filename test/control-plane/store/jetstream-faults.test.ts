@@ -9,8 +9,9 @@ import { signActivation, signRevision, signTrust } from "../../../core/wire/reco
 import { ingestSubject } from "../../../core/wire/subjects.js";
 import { allStreams } from "../../../runtime/nats-permissions.js";
 import { openTestLedger } from "../../support/jetstream-ledger.js";
-import { startTestNats, type TestNats, until } from "../../support/nats.js";
+import { startTestNats, type TestNats } from "../../support/nats.js";
 import { buildActivation, buildRevision, buildTrust, createTestKey, testMesh } from "../../support/records.js";
+import { untilTrue } from "../../support/until.js";
 
 let nats: TestNats | undefined;
 const ledgers: Ledger[] = [];
@@ -59,7 +60,7 @@ async function flipOnServer(on: TestNats, record: Uint8Array): Promise<void> {
   await writeFile(block, content);
   process.kill(pid, "SIGKILL");
   const bus = await on.connect(await on.controlPlaneUser("wait"));
-  await until(async () => on.servers[0]?.pid !== pid && (await bus.streamInfo("ASHLAR_REVISIONS")) !== undefined);
+  await untilTrue(async () => on.servers[0]?.pid !== pid && (await bus.streamInfo("ASHLAR_REVISIONS")) !== undefined);
   await bus.close();
 }
 afterEach(async () => {
@@ -75,7 +76,7 @@ describe("losing things", () => {
     for (let i = 0; i < 20; i += 1) await publish(ledger, `before ${i}`);
     process.kill(server?.pid ?? 0, "SIGKILL");
     const next = signRevision(buildRevision(ledger.revisions.head(), "after"), testMesh, key.signer);
-    await until(() => ledger.revisions.append(next).then(() => true));
+    await untilTrue(() => ledger.revisions.append(next).then(() => true));
     const other = await open(nats);
     expect(other.revisions.list()).toEqual(ledger.revisions.list());
     expect(other.revisions.list()).toHaveLength(21);
@@ -106,9 +107,9 @@ describe("losing things", () => {
       await flipOnServer(nats, before[2]?.bytes ?? new Uint8Array());
       const own = runs ? ledger : await open(nats, dir);
       const said = /ASHLAR_REVISIONS does not give \d of its records.* nothing is signed/;
-      await until(() => said.test(own.problems().join()));
+      await untilTrue(() => said.test(own.problems().join()));
       expect(own.revisions.list()).toEqual(before);
-      await until(() => /loses what is appended too: delete that stream/.test(own.revisions.lack() ?? ""));
+      await untilTrue(() => /loses what is appended too: delete that stream/.test(own.revisions.lack() ?? ""));
       await expect(publish(own, "over the gap")).rejects.toMatchObject({ code: "stale" });
       const fresh = await open(nats); // has no copy: what the stream gives is not all
       expect(fresh.problems().join()).toMatch(said);
@@ -116,10 +117,10 @@ describe("losing things", () => {
 
       await loseStreams(nats); // the remedy
       await makeStreams(nats);
-      await until(() => own.problems().length === 0 && fresh.revisions.list().length === 5);
-      await until(() => fresh.problems().length === 0);
+      await untilTrue(() => own.problems().length === 0 && fresh.revisions.list().length === 5);
+      await untilTrue(() => fresh.problems().length === 0);
       const six = await publish(own, "six");
-      await until(() => fresh.revisions.find(6)?.digest === six.digest);
+      await untilTrue(() => fresh.revisions.find(6)?.digest === six.digest);
       expect(fresh.revisions.list()).toEqual([...before, six]);
     }, 60_000);
   }
@@ -144,13 +145,13 @@ describe("losing things", () => {
     await expect(publish(fresh, "two again")).rejects.toMatchObject({ code: "stale" });
     const own = await open(nats, dir);
     expect(own.revisions.list()).toEqual(before);
-    await until(() => fresh.revisions.list().length === 4 && fresh.revisions.lack() === undefined);
+    await untilTrue(() => fresh.revisions.list().length === 4 && fresh.revisions.lack() === undefined);
     expect(own.problems().join()).toMatch(/they are in it again; look after that disk/);
     await bus.whenConnected();
     const last = await bus.leaderGet("ASHLAR_REVISIONS", { lastOf: "ashlar.log.revisions.*" });
     expect(last?.data).toEqual(before[3]?.bytes);
     const five = await publish(fresh, "five");
-    await until(() => own.revisions.head()?.digest === five.digest);
+    await untilTrue(() => own.revisions.head()?.digest === five.digest);
     expect((await open(nats)).revisions.list()).toEqual([...before, five]);
   }, 60_000);
 
@@ -158,9 +159,9 @@ describe("losing things", () => {
     const { nats, ledger } = await start();
     await publish(ledger, "one");
     await loseStreams(nats);
-    await until(() => ledger.problems().some((line) => /ASHLAR_REVISIONS is gone/.test(line)));
+    await untilTrue(() => ledger.problems().some((line) => /ASHLAR_REVISIONS is gone/.test(line)));
     await makeStreams(nats);
-    await until(() => ledger.problems().length === 0);
+    await untilTrue(() => ledger.problems().length === 0);
     const other = await open(nats);
     expect(other.revisions.list()).toEqual(ledger.revisions.list());
   });
@@ -217,7 +218,7 @@ describe("I3: what is in the stream counts only if it holds", () => {
     ]) {
       await bus.append(ingestSubject("revisions", 2), bytes);
     }
-    await until(() => ledger.problems().length === 3);
+    await untilTrue(() => ledger.problems().length === 3);
     expect(ledger.revisions.head()).toEqual(one);
     expect(ledger.problems().join("\n")).toMatch(/2 record\(s\) do not hold/);
     expect(ledger.problems().join("\n")).toMatch(/1 record\(s\) are skipped, signed by keys that are not trusted/);
@@ -233,12 +234,12 @@ describe("I3: what is in the stream counts only if it holds", () => {
       const rivals = ["left", "right"].map((side) => signRevision(buildRevision(one, side), testMesh, key.signer));
       const bus = await own.connect(await own.controlPlaneUser("both"));
       for (const rival of rivals) await bus.append(ingestSubject("revisions", 2), rival.bytes);
-      await until(() => ledger.revisions.blocking()?.key === 2);
+      await untilTrue(() => ledger.revisions.blocking()?.key === 2);
       expect(ledger.revisions.conflicts()).toHaveLength(1);
       const three = signRevision(buildRevision(rivals[winner], "three"), testMesh, key.signer);
       await bus.append(ingestSubject("revisions", 3), three.bytes);
-      await until(() => ledger.revisions.head()?.digest === three.digest);
-      await until(() => ledger.revisions.conflicts().length === 0);
+      await untilTrue(() => ledger.revisions.head()?.digest === three.digest);
+      await untilTrue(() => ledger.revisions.conflicts().length === 0);
       expect(ledger.revisions.list()).toEqual([one, rivals[winner], three]);
       await ledger.close();
       ledgers.length = 0;
@@ -252,7 +253,7 @@ describe("I3: what is in the stream counts only if it holds", () => {
     const early = signRevision(buildRevision(undefined, "early"), testMesh, later.signer);
     const bus = await nats.connect(await nats.controlPlaneUser("early"));
     await bus.append(ingestSubject("revisions", 1), early.bytes);
-    await until(() => ledger.problems().length === 1);
+    await untilTrue(() => ledger.problems().length === 1);
     const trust = buildTrust([key, later], ledger.trust.head());
     await ledger.trust.append(signTrust(trust, testMesh, root.signer));
     expect(ledger.revisions.head()).toEqual(early);
@@ -267,7 +268,7 @@ describe("I3: what is in the stream counts only if it holds", () => {
     const bus = await nats.connect(await nats.controlPlaneUser("dropped"));
     const late = signRevision(buildRevision(one, "late"), testMesh, key.signer);
     await bus.append(ingestSubject("revisions", 2), late.bytes);
-    await until(() => ledger.problems().some((line) => /trusted no more/.test(line)));
+    await untilTrue(() => ledger.problems().some((line) => /trusted no more/.test(line)));
     expect(ledger.revisions.list()).toEqual([one]);
     const activation = signActivation(buildActivation(undefined, late), testMesh, successor.signer);
     await ledger.activations.append(activation);
@@ -285,7 +286,7 @@ describe("I3: what is in the stream counts only if it holds", () => {
     const bus = await nats.connect(await nats.controlPlaneUser("thief"));
     const late = signRevision(buildRevision(one, "stolen"), testMesh, key.signer);
     await bus.append(ingestSubject("revisions", 2), late.bytes);
-    await until(() => ledger.problems().some((line) => /trusted no more/.test(line)));
+    await untilTrue(() => ledger.problems().some((line) => /trusted no more/.test(line)));
     await ledger.close();
     ledgers.length = 0;
     const again = await open(nats, dir);

@@ -6,8 +6,9 @@ import type { Ledger } from "../../../control-plane/store/ledger.js";
 import type { Activation, Signed } from "../../../core/model.js";
 import { signActivation, signRevision, signTrust } from "../../../core/wire/records.js";
 import { openTestLedger } from "../../support/jetstream-ledger.js";
-import { startTestNats, type TestNats, until } from "../../support/nats.js";
+import { startTestNats, type TestNats } from "../../support/nats.js";
 import { buildActivation, buildRevision, buildTrust, createTestKey, testMesh } from "../../support/records.js";
+import { untilTrue } from "../../support/until.js";
 
 let nats: TestNats | undefined;
 const ledgers: Ledger[] = [];
@@ -51,7 +52,7 @@ test("a log goes on past what is lost, over restarts and for others, and takes b
   ]);
   await again.activations.recover(bytesOf(1, 3), false);
   expect(epochs(again)).toEqual([1, 2, 3, 4, 5, 6, 7]);
-  await until(() => epochs(other).length === 7);
+  await untilTrue(() => epochs(other).length === 7);
   expect([again.problems(), other.problems()]).toEqual([[], []]);
   expect(again.activations.list().map(({ bytes }) => bytes)).toEqual([...chain, next].map(({ bytes }) => bytes));
 }, 60_000);

@@ -13,7 +13,7 @@ import { systemClock } from "../../../runtime/clock.js";
 import { type GrpcServer, startGrpcServer } from "../../../runtime/grpc-server.js";
 import { silentLogger } from "../../../runtime/log.js";
 import { ManualClock } from "../../support/manual-clock.js";
-import { until } from "../../support/processes.js";
+import { until } from "../../support/until.js";
 
 let dir: string;
 let agent: GrpcServer;

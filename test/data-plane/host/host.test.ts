@@ -7,7 +7,7 @@ import { Host } from "../../../data-plane/host/host.js";
 import { parseServiceSettings, type ServiceSettings } from "../../../data-plane/host/service-settings.js";
 import { silentLogger } from "../../../runtime/log.js";
 import { ManualClock } from "../../support/manual-clock.js";
-import { until } from "../../support/processes.js";
+import { until } from "../../support/until.js";
 
 let folder: string;
 let clock: ManualClock;

@@ -15,6 +15,7 @@ import { readCertificate, readName } from "../../../runtime/tls-identity-der.js"
 import { fromPem, signEcdsa } from "../../../runtime/tls-identity-keys.js";
 import { buildCsr } from "../../../runtime/tls-identity-request.js";
 import { type JoinMesh, random, startJoinMesh } from "../../support/join-mesh.js";
+import { untilTrue } from "../../support/until.js";
 
 const cleanups: (() => Promise<void> | void)[] = [];
 afterEach(async () => {
@@ -65,11 +66,6 @@ async function open(at: JoinMesh, options: Open): Promise<OpenedIdentity> {
 }
 
 const tokenFor = (at: JoinMesh, more: object = {}) => at.tokens.createToken({ service: "payments", ...more }).token;
-
-async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 500 && !condition(); i++) await new Promise((resolve) => setTimeout(resolve, 20));
-  expect(condition()).toBe(true);
-}
 
 describe("joining", () => {
   test("a token gives an identity that names service, version and proxy, and the heads of the logs", async () => {
@@ -170,7 +166,7 @@ describe("joining", () => {
     const log = { ...silentLogger, warn: (_line: string, fields?: object) => void warned.push(fields) };
     const dir = folder();
     const opening = open(at, { dir, token: tokenFor(at), log }).catch((error: Error) => error);
-    await until(() => warned.length > 0);
+    await untilTrue(() => warned.length > 0);
     expect(at.audit).toEqual([]); // Join was never called
     await cleanups.pop()?.();
     expect(await opening).toMatchObject({ code: "unavailable" });
@@ -183,7 +179,7 @@ describe("joining", () => {
     await at.server.stop(0);
     const warned: string[] = [];
     const opening = open(at, { token, log: { ...silentLogger, warn: (line) => void warned.push(line) } });
-    await until(() => warned.length > 0);
+    await untilTrue(() => warned.length > 0);
     expect(warned[0]).toBe(`cannot join at ${address}: trying again`);
     const { startGrpcServer } = await import("../../../runtime/grpc-server.js");
     const { ServerCredentials } = await import("@grpc/grpc-js");
@@ -290,7 +286,7 @@ describe("renewal", () => {
       if (Date.now() > ends + 1000) expiredAtRotation += 1;
       ends = notAfterMs;
     });
-    await until(() => rotations >= 4);
+    await untilTrue(() => rotations >= 4);
     expect(expiredAtRotation).toBe(0);
   });
 
@@ -304,9 +300,9 @@ describe("renewal", () => {
     await open(at, { dir: inGrace, token: tokenFor(at), clock });
     clock.offsetMs = 0;
     const renewed = await open(at, { dir: inGrace });
-    await until(() => renewed.current.notAfterMs > Date.now());
+    await untilTrue(() => renewed.current.notAfterMs > Date.now());
     const late = await open(at, { dir: beyond });
-    await until(() => late.renewalProblem !== undefined);
+    await untilTrue(() => late.renewalProblem !== undefined);
     expect(late.renewalProblem).toContain("too long ago");
     expect(late.current.notAfterMs).toBeLessThan(Date.now());
   });
@@ -342,12 +338,12 @@ describe("renewal", () => {
     cpSync(dir, stolen, { recursive: true });
     clock.offsetMs = -3 * dayMs;
     const renewed = await open(at, { dir, clock });
-    await until(() => renewed.current.notAfterMs > clock.nowMs());
+    await untilTrue(() => renewed.current.notAfterMs > clock.nowMs());
     const { serial } = renewed.current;
     await at.changeTrust(() => ({ revocations: [{ serial, reason: "stolen", timeMs: 1 }] }));
     clock.offsetMs = 0;
     const thief = await open(at, { dir: stolen });
-    await until(() => thief.renewalProblem !== undefined);
+    await untilTrue(() => thief.renewalProblem !== undefined);
     expect(thief.renewalProblem).toContain("was revoked");
   });
 });

@@ -14,8 +14,9 @@ import { openStateFolder } from "../../../data-plane/sync/state-folder.js";
 import type { Bus } from "../../../runtime/bus.js";
 import { systemClock } from "../../../runtime/clock.js";
 import { silentLogger } from "../../../runtime/log.js";
-import { startTestNats, type TestNats, until } from "../../support/nats.js";
+import { startTestNats, type TestNats } from "../../support/nats.js";
 import { StatementPki, writerOf } from "../../support/statements.js";
+import { untilTrue } from "../../support/until.js";
 import { RecordingLogger } from "../sync/recording-logger.js";
 
 class TestApp implements AppView {
@@ -115,12 +116,12 @@ test("an instance shows once its application is registered, and goes by tombston
   expect(addresses()).toEqual([]);
   reporter.start("127.0.0.1:9001");
   app.set(registration);
-  await until(() => addresses().length === 1);
+  await untilTrue(() => addresses().length === 1);
   expect(view.endpoints("payments")[0]).toMatchObject({ proxyId: "p1", instance: "one", version: "v1", gone: false });
   app.set(undefined);
-  await until(() => addresses().length === 0);
+  await untilTrue(() => addresses().length === 0);
   app.set(registration);
-  await until(() => addresses().length === 1);
+  await untilTrue(() => addresses().length === 1);
 });
 
 test("an endpoint that somebody else took away is stated again", async () => {
@@ -128,15 +129,15 @@ test("an endpoint that somebody else took away is stated again", async () => {
   const removed = { ...view.endpoints("payments")[0], gone: true, timeMs: Date.now() + 5000 } as Endpoint;
   const bytes = encodeEndpoint(removed);
   await writer.append(subject, bytes, { headers: statements.sign("endpoint", bytes) });
-  await until(() => addresses().length === 0);
-  await until(() => addresses().length === 1);
+  await untilTrue(() => addresses().length === 0);
+  await untilTrue(() => addresses().length === 1);
 });
 
 test("I7: a heartbeat says what is, at once after a change", async () => {
   const from = heartbeats.length;
   reporter.poke();
   reporter.poke();
-  await until(() => heartbeats.length > from, 1000);
+  await untilTrue(() => heartbeats.length > from, 1000);
   expect(heartbeats[heartbeats.length - 1]).toMatchObject({
     proxyId: "p1",
     seenEpoch: 7,
@@ -156,7 +157,7 @@ test("a body that disagrees with its subject, and a write by somebody else, chan
   const endpoint = { ...view.endpoints("payments")[0], address: "10.0.0.1:1", timeMs: Date.now() + 1000 };
   const forged = encodeEndpoint({ ...endpoint, proxyId: "p1" } as Parameters<typeof encodeEndpoint>[0]);
   await stranger.append(endpointSubject("payments", "p2"), forged);
-  await until(() => log.lines.some((line) => line.includes("is refused")));
+  await untilTrue(() => log.lines.some((line) => line.includes("is refused")));
   await expect(stranger.append(endpointSubject("payments", "p1"), forged)).rejects.toThrow();
   expect(addresses()).toEqual(["127.0.0.1:9001"]);
 });
@@ -194,7 +195,7 @@ test("a view that comes later prefers who was heard of lately to a killed proxy'
   await later.ready("payments");
   expect(later.endpoints("payments").map((one) => one.address)).toEqual(["127.0.0.1:9001"]);
   await state("127.0.0.1:9009", Date.now());
-  await until(() => later.endpoints("payments").length === 2); // it is back
+  await untilTrue(() => later.endpoints("payments").length === 2); // it is back
   await later.stop();
   const away = { ...bus, connected: false, subscribe: bus.subscribe.bind(bus), onStatus: () => () => {} } as Bus;
   const restarted = await openEndpointRegistry({ bus: away, folder, clock: systemClock, log, ...judging }, "checkout");
@@ -202,7 +203,7 @@ test("a view that comes later prefers who was heard of lately to a killed proxy'
   pki.revoke(killed.serial);
   expect((await openRevoked(away, folder)).map((one) => one.address)).toEqual(["127.0.0.1:9001"]);
   await restarted.stop();
-  await until(() => addresses().length === 2);
+  await untilTrue(() => addresses().length === 2);
   revoked();
   expect(addresses()).toEqual(["127.0.0.1:9001"]);
 });
@@ -230,9 +231,9 @@ test("a restart without NATS knows what was known, and losing NATS empties nothi
 
 test("a proxy that leaves says so, and one that comes again is believed whatever its clock says", async () => {
   await view.ready("payments");
-  await until(() => addresses().length === 1);
+  await untilTrue(() => addresses().length === 1);
   await reporter.leave();
-  await until(() => addresses().length === 0);
+  await untilTrue(() => addresses().length === 0);
   reporter = createFleetReporter(
     {
       bus: writer,
@@ -247,5 +248,5 @@ test("a proxy that leaves says so, and one that comes again is believed whatever
     { labels: [], bypassable: [], serves: true },
   );
   reporter.start("127.0.0.1:9002");
-  await until(() => addresses()[0] === "127.0.0.1:9002");
+  await untilTrue(() => addresses()[0] === "127.0.0.1:9002");
 });

@@ -9,8 +9,8 @@ import { type IssuedHeads, openSync, type Sync } from "../../../data-plane/sync/
 import { systemClock } from "../../../runtime/clock.js";
 import type { MemoryBroker } from "../../../runtime/memory-bus.js";
 import { MeshSigner, TestPublisher, type TestRevision, unitFor } from "../../support/mesh-signer.js";
-import { until } from "../../support/nats.js";
 import { createTestKey, testMesh } from "../../support/records.js";
+import { untilTrue } from "../../support/until.js";
 import { MemoryFolder } from "./memory-folder.js";
 import { createMemoryNats } from "./memory-nats.js";
 import { RecordingLogger } from "./recording-logger.js";
@@ -49,13 +49,13 @@ async function open(issued = atJoin()): Promise<Sync> {
   opened.start();
   return opened;
 }
-const evaluates = (epoch: number): Promise<void> => until(() => sync.policy.current?.epoch === epoch, 5000);
+const evaluates = (epoch: number): Promise<void> => untilTrue(() => sync.policy.current?.epoch === epoch, 5000);
 
 /** `attack`, then a good activation: by the time that one is in force the attack was looked at, and refused. */
 async function refuses(attack: () => Promise<unknown>, why: RegExp): Promise<void> {
   const before = { refused: sync.refusedRecords, epoch: sync.policy.current?.epoch ?? 0, lines: log.lines.length };
   await attack();
-  await until(() => log.lines.slice(before.lines).some((line) => why.test(line)), 5000);
+  await untilTrue(() => log.lines.slice(before.lines).some((line) => why.test(line)), 5000);
   expect(sync.policy.current?.epoch).toBe(before.epoch);
   await publisher.activate(mesh.activation(before.epoch % 2 === 0 ? first : second));
   await evaluates(before.epoch + 1);
@@ -185,12 +185,12 @@ describe("old content (I2)", () => {
 
   test("freeze: the age grows and is an alarm after three intervals; a renewal tells the head all the same", async () => {
     publisher.freshness(mesh.freshness());
-    await until(() => sync.policy.freshnessAgeMs < intervalMs);
+    await untilTrue(() => sync.policy.freshnessAgeMs < intervalMs);
     const alarm = () => sync.problems().some((line) => line.includes("may be out of date"));
     expect(alarm()).toBe(false);
     broker.setUp(false);
-    await until(() => sync.policy.freshnessAgeMs > 3 * intervalMs, 5000);
-    await until(alarm);
+    await untilTrue(() => sync.policy.freshnessAgeMs > 3 * intervalMs, 5000);
+    await untilTrue(alarm);
     mesh.activation(first); // epoch 2 names what is prepared; the log is out of reach
     sync.receive(heads());
     await evaluates(2);
@@ -204,7 +204,7 @@ describe("parts that do not belong together", () => {
     const payments = (revision: TestRevision) => revision.units.find(({ unit }) => unit.name === "payments");
     await publisher.blob(payments(first)?.bytes ?? empty, payments(third)?.digest);
     await publisher.publish(third);
-    await until(() => sync.policy.rejected?.number === 3, 5000);
+    await untilTrue(() => sync.policy.rejected?.number === 3, 5000);
     expect(sync.policy.rejected?.reason).toContain("digest");
     expect(sync.policy.current?.epoch).toBe(1);
   });
@@ -224,7 +224,7 @@ describe("parts that do not belong together", () => {
       mesh.revisions[mesh.revisions.length - 1] = { ...made, record, list };
       await publisher.blob(bytes);
       await publisher.publish({ record, list, units: made.units });
-      await until(() => sync.policy.rejected?.number === body.number, 5000);
+      await untilTrue(() => sync.policy.rejected?.number === body.number, 5000);
       expect(sync.policy.rejected?.reason).toMatch(index === 0 ? /unknown field 99/ : /at most/);
       expect(sync.policy.current?.epoch).toBe(1);
     }
@@ -235,7 +235,7 @@ describe("parts that do not belong together", () => {
     const [previous] = mesh.activations;
     const other = mesh.activation(first, { reason: "twin", ...(previous && { previous }) });
     await Promise.all([publisher.activate(one), publisher.activate(other)]);
-    await until(() => sync.problems().some((line) => line.includes("equivocation")), 5000);
+    await untilTrue(() => sync.problems().some((line) => line.includes("equivocation")), 5000);
     await publisher.activate(mesh.activation(first));
     await evaluates(3);
     expect(sync.problems().some((line) => line.includes("equivocation"))).toBe(false);

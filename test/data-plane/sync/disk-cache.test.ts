@@ -11,8 +11,8 @@ import { encodeStateFile } from "../../../data-plane/sync/state-file.js";
 import { openStateFolder } from "../../../data-plane/sync/state-folder.js";
 import { systemClock } from "../../../runtime/clock.js";
 import { MeshSigner, TestPublisher, unitFor } from "../../support/mesh-signer.js";
-import { until } from "../../support/nats.js";
 import { testMesh } from "../../support/records.js";
+import { untilTrue } from "../../support/until.js";
 import { MemoryFolder } from "./memory-folder.js";
 import { createMemoryNats, createOfflineBus } from "./memory-nats.js";
 import { RecordingLogger } from "./recording-logger.js";
@@ -57,7 +57,7 @@ beforeAll(async () => {
     const revision = mesh.revision([unitFor("payments", callers), unitFor("inventory", ["payments"])]);
     await publisher.publish(revision);
     await publisher.activate(mesh.activation(revision));
-    await until(() => sync.policy.current?.revision === revision.record.body.number);
+    await untilTrue(() => sync.policy.current?.revision === revision.record.body.number);
   }
   await sync.policy.useService("inventory");
   await sync.stop();
@@ -238,10 +238,10 @@ describe("the state on disk", () => {
     if (one === undefined) throw new Error("no revision");
     folder.isFull = true;
     await new TestPublisher(bus).activate(mesh.activation(one, fork));
-    await until(() => sync.problems().some((problem) => problem.includes("no space left")));
+    await untilTrue(() => sync.problems().some((problem) => problem.includes("no space left")));
     expect([sync.policy.current?.epoch, sync.policy.seenEpoch]).toEqual([2, 2]);
     folder.isFull = false;
-    await until(() => sync.policy.current?.epoch === 3);
+    await untilTrue(() => sync.policy.current?.epoch === 3);
     expect(sync.problems().some((problem) => problem.includes("no space left"))).toBe(false);
     await sync.stop();
   });

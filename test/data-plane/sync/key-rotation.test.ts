@@ -6,8 +6,8 @@ import { type IssuedHeads, openSync, type Sync } from "../../../data-plane/sync/
 import { systemClock } from "../../../runtime/clock.js";
 import type { MemoryBroker } from "../../../runtime/memory-bus.js";
 import { MeshSigner, TestPublisher, type TestRevision, unitFor } from "../../support/mesh-signer.js";
-import { until } from "../../support/nats.js";
 import { createTestKey, type TestKey, testMesh } from "../../support/records.js";
+import { untilTrue } from "../../support/until.js";
 import { MemoryFolder } from "./memory-folder.js";
 import { createMemoryNats } from "./memory-nats.js";
 import { RecordingLogger } from "./recording-logger.js";
@@ -39,8 +39,8 @@ async function open(issued?: IssuedHeads): Promise<Sync> {
   opened.start();
   return opened;
 }
-const evaluates = (epoch: number): Promise<void> => until(() => sync.policy.current?.epoch === epoch, 10_000);
-const trusts = (sequence: number): Promise<void> => until(() => sync.trust.sequence === sequence, 5000);
+const evaluates = (epoch: number): Promise<void> => untilTrue(() => sync.policy.current?.epoch === epoch, 10_000);
+const trusts = (sequence: number): Promise<void> => untilTrue(() => sync.trust.sequence === sequence, 5000);
 
 /** Names a successor, activates what is active under it, and drops the old key; gives the successor. */
 async function rotate(revision: TestRevision): Promise<TestKey> {
@@ -76,7 +76,7 @@ describe("while a proxy follows", () => {
     await trusts(3);
     const { body } = mesh.activation(second, { reason: "stolen key" });
     await publisher.activate(signActivation(body, testMesh, oldKey.signer));
-    await until(() => log.lines.some((line) => /not trusted/.test(line)));
+    await untilTrue(() => log.lines.some((line) => /not trusted/.test(line)));
     expect(sync.policy.current?.epoch).toBe(2);
     await publisher.activate(mesh.activation(second)); // an old revision, by the dropped key: the activation names it
     await evaluates(3);
@@ -101,7 +101,7 @@ describe("while a proxy follows", () => {
     await publisher.trust(mesh.nextTrust([successor]));
     await trusts(3);
     await publisher.activate(hidden);
-    await until(() => log.lines.some((line) => /not trusted/.test(line)));
+    await untilTrue(() => log.lines.some((line) => /not trusted/.test(line)));
     expect(sync.policy.seenEpoch).toBe(2);
     await publisher.activate(mesh.activation(second));
     await evaluates(3);
@@ -116,13 +116,13 @@ describe("while a proxy follows", () => {
     const [inAYear, soon] = [Date.now() + 365 * 86_400_000, Date.now() + 40_000];
     for (const issuedMs of [inAYear, soon])
       publisher.freshness(mesh.freshness({ issuedMs, expiresMs: issuedMs + 15_000 }));
-    await until(() => heard.includes(soon));
+    await untilTrue(() => heard.includes(soon));
     expect(heard).not.toContain(inAYear);
     await rotate(first);
     await trusts(3);
     const statement = mesh.freshness();
     publisher.freshness(statement);
-    await until(() => heard.includes(statement.body.issuedMs), 5000);
+    await untilTrue(() => heard.includes(statement.body.issuedMs), 5000);
   });
 
   test("a record of a key that it does not know yet makes it read the trust log first", async () => {
@@ -132,7 +132,7 @@ describe("while a proxy follows", () => {
     mesh.key = successor;
     broker.setUp(true);
     await publisher.activate(mesh.activation(second));
-    await until(() => log.lines.some((line) => /not trusted/.test(line)));
+    await untilTrue(() => log.lines.some((line) => /not trusted/.test(line)));
     await publisher.trust(trust);
     await evaluates(2);
   });

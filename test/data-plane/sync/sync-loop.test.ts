@@ -4,8 +4,8 @@ import { openSync, type Sync } from "../../../data-plane/sync/open-sync.js";
 import { systemClock } from "../../../runtime/clock.js";
 import type { MemoryBroker } from "../../../runtime/memory-bus.js";
 import { MeshSigner, TestPublisher, type TestRevision, unitFor } from "../../support/mesh-signer.js";
-import { until } from "../../support/nats.js";
 import { createTestKey, type TestKey, testMesh } from "../../support/records.js";
+import { untilTrue } from "../../support/until.js";
 import { MemoryFolder } from "./memory-folder.js";
 import { createMemoryNats, LossyBus } from "./memory-nats.js";
 import { RecordingLogger } from "./recording-logger.js";
@@ -33,9 +33,9 @@ async function open(folder = new MemoryFolder(), activation: Uint8Array = empty,
   );
 }
 
-const evaluates = (epoch: number): Promise<void> => until(() => sync.policy.current?.epoch === epoch, 5000);
+const evaluates = (epoch: number): Promise<void> => untilTrue(() => sync.policy.current?.epoch === epoch, 5000);
 /** Only what is prepared is switched to at once. */
-const holdsSecond = (): Promise<void> => until(() => sync.policy.prepared.some(({ number }) => number === 2), 5000);
+const holdsSecond = (): Promise<void> => untilTrue(() => sync.policy.prepared.some(({ number }) => number === 2), 5000);
 const timed = async (work: Promise<unknown>): Promise<number> => {
   const fromMs = performance.now();
   await work;
@@ -73,9 +73,9 @@ describe("what was missed", () => {
   test("a statement that is played again proves nothing", async () => {
     const statement = mesh.freshness({ issuedMs: Date.now() - 1000 });
     publisher.freshness(mesh.freshness());
-    await until(() => sync.policy.freshnessAgeMs < 1000);
+    await untilTrue(() => sync.policy.freshnessAgeMs < 1000);
     publisher.freshness(statement);
-    await until(() => sync.policy.freshnessAgeMs > 30);
+    await untilTrue(() => sync.policy.freshnessAgeMs > 30);
   });
 
   test("is read after every reconnect, however many links there are", async () => {
@@ -123,13 +123,13 @@ describe("an assertion that does not hold", () => {
     const unit = { ...unitFor("payments", ["guest", "other"]), assertions: [never("guest")] };
     const bad = mesh.revision([unit, unitFor("inventory", [])]);
     await publisher.publish(bad);
-    await until(() => sync.policy.rejected !== undefined);
+    await untilTrue(() => sync.policy.rejected !== undefined);
     expect(sync.policy.rejected).toMatchObject({
       number: 3,
       reason: 'assertion s: "never" does not hold: guest may call payments/*, by payments-callers/allow[0]',
     });
     await publisher.activate(mesh.activation(bad));
-    await until(() => sync.policy.seenEpoch === 2);
+    await untilTrue(() => sync.policy.seenEpoch === 2);
     expect(sync.policy.current).toMatchObject({ epoch: 1, revision: 1 });
   });
 
@@ -221,7 +221,7 @@ test("a revision whose change list was too large to sign is prepared from its li
   const own = large.units.filter(({ unit }) => unit.name === "payments");
   for (const { bytes } of [...own, large.list]) await publisher.blob(bytes);
   await publisher.append("revisions", 3, large.record.bytes);
-  await until(() => sync.policy.prepared.some((one) => one.number === 3));
+  await untilTrue(() => sync.policy.prepared.some((one) => one.number === 3));
   await publisher.activate(mesh.activation(large));
   await evaluates(2);
   expect(sync.policy.current?.has("service-11999")).toBe(true);
@@ -243,13 +243,13 @@ describe("an order to prepare a revision that proxies hold no more", () => {
   test("is followed if a control plane signed it and it is of now, also where the revision's key was dropped since", async () => {
     for (let number = 3; number <= 20; number += 1) {
       await publisher.publish(mesh.revision([unitFor("payments", [`caller-${number}`])]));
-      await until(() => holds(number), 5000);
+      await untilTrue(() => holds(number), 5000);
     }
     expect(holds(2)).toBe(false);
     const stranger = createTestKey();
     publisher.prepareOrder(order(second, { key: stranger }));
     publisher.prepareOrder(order(second, { atMs: Date.now() - 60_000 }));
-    await until(() => sync.refusedRecords === 2);
+    await untilTrue(() => sync.refusedRecords === 2);
     expect(holds(2)).toBe(false);
 
     const successor = createTestKey();
@@ -257,9 +257,9 @@ describe("an order to prepare a revision that proxies hold no more", () => {
     mesh.key = successor;
     await publisher.activate(mesh.activation(first));
     await publisher.trust(mesh.nextTrust([successor]));
-    await until(() => sync.trust.sequence === 3, 5000);
+    await untilTrue(() => sync.trust.sequence === 3, 5000);
     publisher.prepareOrder(order(second));
-    await until(() => holds(2), 5000);
+    await untilTrue(() => holds(2), 5000);
     await publisher.activate(mesh.activation(second));
     await evaluates(3);
   });

@@ -10,8 +10,9 @@ import type { Bus } from "../../../runtime/bus.js";
 import { systemClock } from "../../../runtime/clock.js";
 import { connectNats } from "../../../runtime/nats.js";
 import { MeshSigner, TestPublisher, unitFor } from "../../support/mesh-signer.js";
-import { startTestNats, type TestNats, until } from "../../support/nats.js";
+import { startTestNats, type TestNats } from "../../support/nats.js";
 import { createTestKey, testMesh } from "../../support/records.js";
+import { untilTrue } from "../../support/until.js";
 import { RecordingLogger } from "./recording-logger.js";
 
 const guest = buildSpiffeId(testMesh, "service", "guest");
@@ -81,14 +82,14 @@ describe("a proxy on a real nats-server", () => {
     expect(sync.policy.current).toBeUndefined();
     const first = mesh.revision([unitFor("payments", ["guest"]), unitFor("inventory", ["payments"])]);
     await publisher.publish(first);
-    await until(() => sync.policy.prepared.length === 1);
+    await untilTrue(() => sync.policy.prepared.length === 1);
     expect(sync.policy.current).toBeUndefined();
     const times = [await activate(first)];
     expect(allowed("payments")).toBe(true);
 
     const second = mesh.revision([unitFor("payments", []), unitFor("inventory", ["payments"])]);
     await publisher.publish(second);
-    await until(() => sync.policy.prepared.length === 2);
+    await untilTrue(() => sync.policy.prepared.length === 2);
     times.push(await activate(second));
     expect(allowed("payments")).toBe(false);
     for (let round = 0; round < 10; round += 1) times.push(await activate(round % 2 === 0 ? first : second));
@@ -128,7 +129,7 @@ describe("a proxy on a real nats-server", () => {
     for (const [line, bytes] of bad) {
       log.lines.length = 0;
       await publisher.append("activations", epoch, bytes);
-      await until(() => log.lines.some((text) => text.includes(line)));
+      await untilTrue(() => log.lines.some((text) => text.includes(line)));
       expect(log.lines.every((text) => !text.includes("\n"))).toBe(true);
     }
     const older = mesh.activations[1];
@@ -149,10 +150,10 @@ describe("a proxy on a real nats-server", () => {
     flipped[5] = (flipped[5] ?? 0) ^ 4;
     await publisher.blob(flipped, unit.digest);
     await publisher.publish(bad);
-    await until(() => sync.policy.rejected !== undefined);
+    await untilTrue(() => sync.policy.rejected !== undefined);
     expect(sync.policy.rejected).toMatchObject({ number: 3, reason: expect.stringContaining("unit payments") });
     await publisher.activate(mesh.activation(bad));
-    await until(() => sync.policy.seenEpoch === mesh.activations.length);
+    await untilTrue(() => sync.policy.seenEpoch === mesh.activations.length);
     expect(sync.policy.current?.revision).toBe(1);
     expect(allowed("payments")).toBe(true);
     const [one] = mesh.revisions;
@@ -168,10 +169,10 @@ describe("a proxy on a real nats-server", () => {
     const record = mesh.activation(one);
     log.lines.length = 0;
     await publisher.activate(record);
-    await until(() => log.lines.some((text) => text.includes("not trusted")));
+    await untilTrue(() => log.lines.some((text) => text.includes("not trusted")));
     expect(sync.policy.seenEpoch).toBe(record.body.epoch - 1);
     await publisher.trust(mesh.nextTrust([old, mesh.key], ["ab01"]));
-    await until(() => sync.policy.current?.epoch === record.body.epoch);
+    await untilTrue(() => sync.policy.current?.epoch === record.body.epoch);
     expect(sync.trust.sequence).toBe(2);
     expect(sync.trust.isRevoked("ab01")).toBe(true);
     expect(sync.trust.rootsPem[0]).toContain("BEGIN CERTIFICATE");
@@ -179,7 +180,7 @@ describe("a proxy on a real nats-server", () => {
 
   test("freshness is known, and a statement that is ahead of what came makes it read the log", async () => {
     publisher.freshness(mesh.freshness());
-    await until(() => sync.policy.freshnessAgeMs < 5000);
+    await untilTrue(() => sync.policy.freshnessAgeMs < 5000);
     expect(sync.problems().filter((line) => line.includes("fresh"))).toEqual([]);
   });
 

@@ -10,9 +10,9 @@ import { type OpenedTelemetry, openTelemetry } from "../../../data-plane/telemet
 import { systemClock } from "../../../runtime/clock.js";
 import { silentLogger } from "../../../runtime/log.js";
 import { type Receiver, startGrpcReceiver, startHttpReceiver } from "../../support/otlp-receiver.js";
-import { until } from "../../support/processes.js";
 import { buildPolicy, everyone } from "../../support/proxy-fakes.js";
 import { eventually, ProxyPair, type TestSide } from "../../support/proxy-pair.js";
+import { until } from "../../support/until.js";
 
 type Parts = Omit<Telemetry, "kind" | "name" | "service">;
 
