@@ -1,5 +1,7 @@
 /** Policy as revisions: push, shift, refuse, roll back; who lost a race; what a bad file is told. */
 
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { EchoClient } from "../support/echo-client.js";
@@ -136,4 +138,18 @@ test("diff, show, log, can and audit tell the same story", async () => {
   for (const action of ["publish", "activate", "rollback", "token", "join"])
     expect(audit.map((entry) => entry.action)).toContain(action);
   expect((await mesh.cli("audit", "verify")).code).toBe(0);
+});
+
+test.each([
+  ["what is done", 0, ["status", "-o", "json"]],
+  ["what is refused", 1, ["show", "99"]],
+  ["what is used wrongly", 2, ["rollback", "--to", "many"]],
+  ["what cannot be reached", 3, ["--context", "elsewhere.json", "status"]],
+])("a command says the same in a process of its own, as people run it: %s", async (_, code, words) => {
+  const elsewhere = { ...JSON.parse(readFileSync(join(mesh.data, "admin.json"), "utf8")), admin: "127.0.0.1:1" };
+  const path = mesh.policy("elsewhere.json", JSON.stringify(elsewhere));
+  const given = words.map((word) => (word === "elsewhere.json" ? path : word));
+  const alone = await mesh.cliProcess(...given);
+  expect(alone.code).toBe(code);
+  expect(await mesh.cli(...given)).toEqual(alone);
 });

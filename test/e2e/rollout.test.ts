@@ -202,9 +202,18 @@ test("a rollout is paused, resumed and ended by an operator, each as an epoch; a
   expect(paused).toMatchObject({ number: 3, state: "paused" });
   expect(paused.waitsFor).toEqual(expect.arrayContaining(["somebody to resume it"]));
   expect(await mesh.json(0, "rollout", "resume")).toEqual({ epoch: 11, revision: 4 });
-  const held = await rollout();
+  let held = await rollout();
   expect(held).toMatchObject({ state: "running", stage: 1 });
-  expect(JSON.stringify(held.waitsFor)).toMatch(/samples: calls of front to echo .*: 0 of 20 judged by members/);
+  await until(
+    "the members have switched, and calls are what is missing",
+    async () => {
+      held = await rollout();
+      return /samples: calls of front to echo .*: 0 of 20 judged by members/.test(JSON.stringify(held.waitsFor));
+    },
+    15_000,
+    () => JSON.stringify(held),
+  );
+  expect(held).toMatchObject({ state: "running", stage: 1 });
   expect(await mesh.json(0, "rollout", "abort", "-m", "enough")).toEqual({ epoch: 12, revision: 3 });
   expect(await rollout(3)).toMatchObject({
     state: "rolled-back",
