@@ -2,8 +2,8 @@
 import { homedir } from "node:os";
 import { text } from "node:stream/consumers";
 import { messageOf } from "../core/errors.js";
+import { beginLoading } from "../runtime/loading-flags.js";
 import { productVersion } from "../runtime/product-version.js";
-import { holdYoungSpace } from "../runtime/young-space.js";
 import type { ProcessName } from "./program.js";
 
 type Main = (argv: readonly string[], env: NodeJS.ProcessEnv) => Promise<number>;
@@ -19,7 +19,7 @@ async function runProcess(name: ProcessName, argv: readonly string[]): Promise<n
   process.off("uncaughtException", end);
   process.off("unhandledRejection", end);
   stopWithNpx();
-  holdYoungSpace();
+  beginLoading([...process.execArgv, process.env.NODE_OPTIONS].join(" "));
   const address = new URL(`../${folderOf[name]}/main.js`, import.meta.url).href;
   const { main }: { main: Main } = await import(address);
   return main(argv, process.env);

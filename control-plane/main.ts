@@ -7,10 +7,10 @@ import { CommanderError } from "commander";
 import { isAshlarError, messageOf } from "../core/errors.js";
 import type { ConfigSources } from "../runtime/config.js";
 import { readConfigFile } from "../runtime/config-file.js";
+import { endLoading } from "../runtime/loading-flags.js";
 import { createLogger } from "../runtime/log.js";
 import { liveUntilStopped } from "../runtime/process-life.js";
 import { renderError } from "../runtime/say-error.js";
-import { releaseYoungSpace } from "../runtime/young-space.js";
 import { startControlPlane } from "./app.js";
 import { createUpCommand } from "./command.js";
 import { parseUpConfig } from "./config.js";
@@ -45,7 +45,7 @@ async function run(flags: Record<string, unknown>, env: ConfigSources["env"]): P
   return liveUntilStopped(log, {}, async (signal) => {
     const controlPlane = await startControlPlane(config, log, signal);
     if (controlPlane === undefined) return; // asked to stop while it was waiting for NATS
-    releaseYoungSpace();
+    endLoading();
     process.stdout.write("ready\n");
     process.stdout.write(`${describeContext(config.dataDir, env)}\n`);
     await controlPlane.stopped;

@@ -4,16 +4,11 @@ import { randomBytes } from "node:crypto";
 import { gatewayNameIn } from "../core/identity.js";
 import type { OpenBudgets } from "../core/limit/limiter.js";
 import type { KeySet } from "../core/signature.js";
-import { onAbort } from "../runtime/abort.js";
 import { systemClock } from "../runtime/clock.js";
 import { type HostPort, parseHostPort, type SocketAddress } from "../runtime/config.js";
 import type { Logger } from "../runtime/log.js";
 import type { Parts, ProxySurroundings } from "./app-parts.js";
 import type { ProxyConfig } from "./config.js";
-import { Edge } from "./edge/edge.js";
-import { EdgeHops } from "./edge/edge-hops.js";
-import { EdgeTls } from "./edge/edge-tls.js";
-import { Descriptors } from "./edge/web/descriptors.js";
 import { Egresses, type EgressOptions } from "./egress/egresses.js";
 import type { MeshPort } from "./egress/inside.js";
 import type { ProxyFeed } from "./feed/proxy-feed.js";
@@ -103,27 +98,11 @@ export async function carryHere(
   };
 }
 
-/** How often a gateway looks whether its files have changed, in milliseconds. */
-const certificatesEveryMs = 2000;
-
-/** Reads the certificates of a gateway, now and whenever they change. Fails with `invalid_argument` if one cannot be used. */
+/** A gateway has more than a proxy beside a service, whose code a proxy is spared. */
 async function openEdges({ edge, service }: ProxyConfig, parts: Parts, signal: AbortSignal): Promise<MakeEdge[]> {
-  const followed: EdgeTls[] = [];
-  const timer = setInterval(() => {
-    for (const files of followed) void files.look();
-  }, certificatesEveryMs).unref();
-  onAbort(signal, () => clearInterval(timer));
-  const hops = new EdgeHops(edge?.hops ?? { proxyProtocolFrom: [], forwardedFrom: [], healthFrom: [] });
-  const paths = edge?.descriptors ?? [];
-  const descriptors = paths.length === 0 ? undefined : await Descriptors.open(paths);
-  const listeners = (edge?.listeners ?? []).map(async (config): Promise<MakeEdge> => {
-    const files = config.certificates.length === 0 ? undefined : await EdgeTls.open(config, parts.log);
-    if (files !== undefined) followed.push(files);
-    const known = { clock: parts.clock, trust: parts.sync.trust, decisions: parts.decisions };
-    return (deps, options) =>
-      new Edge({ ...deps, ...known }, { ...options, workload: service, config, files, descriptors, hops });
-  });
-  return Promise.all(listeners);
+  if (edge === undefined) return [];
+  const { openListeners } = await import("./edge/open-listeners.js");
+  return openListeners(edge, service, { ...parts, trust: parts.sync.trust }, signal);
 }
 
 /** Carries writes through the journal of the proxy's own service. */

@@ -1,5 +1,5 @@
 /** The metrics that every process of a mesh has. */
-import { Gauge, type Registry } from "prom-client";
+import { Gauge, type Registry } from "./metric-kinds.js";
 
 /** Registers a gauge whose value is read at each scrape. */
 export type ReadGauge = (name: string, help: string, value: () => number) => void;

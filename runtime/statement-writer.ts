@@ -1,7 +1,14 @@
 /** Signs the statements of this proxy (decision 0026). */
 import { createPrivateKey, type KeyObject, randomBytes } from "node:crypto";
 import { AshlarError } from "../core/errors.js";
-import { leafDigest, makeLinks, type StatementKind, signStatement, statementHeader } from "../core/wire/statement.js";
+import {
+  leafDigest,
+  linkBytes,
+  makeLinks,
+  type StatementKind,
+  signStatement,
+  statementHeader,
+} from "../core/wire/statement.js";
 import type { Clock } from "./clock.js";
 import { fromPem } from "./tls-identity-keys.js";
 
@@ -33,8 +40,8 @@ export class StatementWriter {
   readonly #deps: StatementWriterDeps;
   #prepared: Prepared | undefined;
   #counter: number;
-  #links: readonly Uint8Array[] = [];
-  #linksUsed = 0;
+  #links: Uint8Array = noLink;
+  #linkBytesUsed = 0;
 
   /** `floor`: no counter of an earlier life was above it. */
   constructor(deps: StatementWriterDeps, floor = 0) {
@@ -68,13 +75,12 @@ export class StatementWriter {
   }
 
   #nextLink(): Uint8Array {
-    if (this.#linksUsed >= this.#links.length) {
-      this.#links = makeLinks(randomBytes(32), linksMade);
-      this.#linksUsed = 0;
+    if (this.#linkBytesUsed >= this.#links.length) {
+      this.#links = makeLinks(randomBytes(linkBytes), linksMade);
+      this.#linkBytesUsed = 0;
     }
-    const link = this.#links[this.#linksUsed] ?? noLink;
-    this.#linksUsed += 1;
-    return link;
+    this.#linkBytesUsed += linkBytes;
+    return this.#links.slice(this.#linkBytesUsed - linkBytes, this.#linkBytesUsed);
   }
 
   #prepare(identity: StatementIdentity): Prepared {

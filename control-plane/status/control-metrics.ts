@@ -1,6 +1,6 @@
 /** The metrics of a control plane: what it did since its start, and the state of the mesh as `ashlar status` tells it. */
 import { monitorEventLoopDelay } from "node:perf_hooks";
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { Counter, Gauge, Histogram, Registry } from "../../runtime/metric-kinds.js";
 import { linesOf, type MetricsFormat, writeInTurns } from "../../runtime/metrics-text.js";
 import { gaugesOf, watchProcess } from "../../runtime/process-metrics.js";
 import { type AuditDraft, type AuditTrail, auditActions } from "../audit/audit-trail.js";

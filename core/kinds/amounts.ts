@@ -1,7 +1,8 @@
 /** Types of single values that several kinds share: yes or no, parts of a hundred, gRPC's codes. */
-import { isScalar } from "yaml";
+
 import { expectedSize, parseSizeBytes } from "../size.js";
 import { describe, type Shape } from "../snapshot/shapes.js";
+import { isScalar } from "../snapshot/yaml-nodes.js";
 import { PolicyFault } from "./fault.js";
 import { type Type, writeTag } from "./type.js";
 import { text, uint64Wire } from "./types.js";

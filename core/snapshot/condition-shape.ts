@@ -1,10 +1,11 @@
 /** Expressions in a policy file: CEL, checked where it stands. */
-import { isScalar } from "yaml";
+
 import { readCondition } from "../policy/condition/condition.js";
 import { readKeyExpression } from "../policy/condition/key-expression.js";
 import { expressionBytesMax } from "../policy/condition/parse-expression.js";
 import type { ConditionProblem } from "../policy/condition/problem.js";
 import { describe, type Shape } from "./shapes.js";
+import { isScalar } from "./yaml-nodes.js";
 
 /** Its text, without blanks around it. Everything that is wrong in it is reported at its line and column. */
 const expression = (

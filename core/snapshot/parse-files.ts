@@ -1,4 +1,3 @@
-import { isMap, isScalar } from "yaml";
 import { findKind, kindOf, kinds } from "../kinds/table.js";
 import type { Finding, PolicyFile, PolicyObject } from "../model.js";
 import { type Descriptor, descriptor } from "./descriptor-shape.js";
@@ -8,6 +7,7 @@ import { FindingList, Reading } from "./reading.js";
 import { describe, pairsOf, quote } from "./shapes.js";
 import type { SourcedObject } from "./sourced-object.js";
 import { stateMethods } from "./stated-methods.js";
+import { isMap, isScalar } from "./yaml-nodes.js";
 
 export type { SourcedObject } from "./sourced-object.js";
 

@@ -1,8 +1,9 @@
 /** What reading one policy file keeps at hand: where things stand, what was found, how much more may be read. */
-import { isAlias, type LineCounter, type Node } from "yaml";
+import type { LineCounter, Node } from "yaml";
 import type { Finding, PolicyFile } from "../finding.js";
 import type { YamlDocument } from "./read-yaml.js";
 import { scalarOffset } from "./scalar-offset.js";
+import { isAlias } from "./yaml-nodes.js";
 
 /** Where something stands in a policy file. */
 export interface Place {

@@ -2,9 +2,10 @@
  * Shapes of policy files: one description from which both the parser and the editors' schema come, so they
  * cannot disagree. Reading never throws; what is wrong becomes a finding and the rest is read on.
  */
-import { isMap, isScalar, isSeq, type Node, type Pair, type YAMLMap } from "yaml";
+import type { Node, Pair, YAMLMap } from "yaml";
 import { renderNearest } from "./nearest.js";
 import type { Reading } from "./reading.js";
+import { isMap, isScalar, isSeq } from "./yaml-nodes.js";
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
 

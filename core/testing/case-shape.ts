@@ -1,5 +1,5 @@
 /** How a case of a policy test is written. */
-import { isMap, isScalar } from "yaml";
+
 import { isLabel, isWorkload } from "../identity.js";
 import { parseTimestamp } from "../policy/condition/time.js";
 import type { ValueMap } from "../policy/condition/values.js";
@@ -15,6 +15,7 @@ import {
   type Shape,
   text,
 } from "../snapshot/shapes.js";
+import { isMap, isScalar } from "../snapshot/yaml-nodes.js";
 import { claimsOf } from "../token/claims.js";
 
 /** A call, and what has to come of it. */

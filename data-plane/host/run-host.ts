@@ -2,9 +2,9 @@
 import { text } from "node:stream/consumers";
 import { AshlarError, isAshlarError, messageOf } from "../../core/errors.js";
 import { systemClock } from "../../runtime/clock.js";
+import { endLoading } from "../../runtime/loading-flags.js";
 import { createLogger, type LogFormat, type Logger } from "../../runtime/log.js";
 import { openStatusServer, type StatusServer } from "../../runtime/status-server.js";
-import { releaseYoungSpace } from "../../runtime/young-space.js";
 import type { RunningProxy } from "../app.js";
 import type { ProxyConfig } from "../config.js";
 import { renderListening } from "../listening.js";
@@ -53,7 +53,7 @@ export async function runHost(config: HostConfig, format: LogFormat, log: Logger
     if (primary !== undefined && running === undefined) return; // asked to stop before it had joined
     const adding = host.addAll(further);
     if (primary === undefined) await adding;
-    releaseYoungSpace();
+    endLoading();
     await serve(config, host, kept, running, log);
   } catch (error) {
     failed.abort(); // those that serve already drain

@@ -1,4 +1,4 @@
-import { Counter, type Registry } from "prom-client";
+import { Counter, type Registry } from "../../runtime/metric-kinds.js";
 import { gaugesOf } from "../../runtime/process-metrics.js";
 import type { JournalSources } from "../journal/journal-counts.js";
 

@@ -1,4 +1,4 @@
-import { Counter, type Registry } from "prom-client";
+import { Counter, type Registry } from "../../runtime/metric-kinds.js";
 import { gaugesOf } from "../../runtime/process-metrics.js";
 import type { MemoryBudget } from "../http2/memory-budget.js";
 import { type Overload, overloadCauses } from "../proxy/overload.js";

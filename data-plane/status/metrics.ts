@@ -1,6 +1,6 @@
 /** The metrics of a proxy, as Prometheus text. */
 import { type IntervalHistogram, monitorEventLoopDelay } from "node:perf_hooks";
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { Counter, Gauge, Histogram, Registry } from "../../runtime/metric-kinds.js";
 import { linesOf, type MetricsFormat, writeInTurns } from "../../runtime/metrics-text.js";
 import { gaugesOf, watchProcess } from "../../runtime/process-metrics.js";
 import { EngineCounters, refusalReasons } from "../http2/refusals.js";

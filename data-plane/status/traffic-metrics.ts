@@ -1,6 +1,6 @@
 /** Metrics of what routes and resilience do with calls: tries, copies, ejections. */
 import { status } from "@grpc/grpc-js";
-import { Counter, Gauge, type Registry } from "prom-client";
+import { Counter, Gauge, type Registry } from "../../runtime/metric-kinds.js";
 import type { EndedCall, ProxyMetrics } from "../proxy/proxy-metrics.js";
 
 type TrafficMetrics = Pick<ProxyMetrics, "ejected" | "retried" | "tooLong" | "hedged" | "mirrored" | "returned"> & {

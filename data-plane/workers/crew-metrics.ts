@@ -1,5 +1,5 @@
 /** The metrics of a proxy with workers: sums over its processes, including those that have ended. */
-import { AggregatorRegistry, Counter, Gauge, Registry } from "prom-client";
+
 import { isLabel } from "../../core/identity.js";
 import {
   type CallCounts,
@@ -12,6 +12,7 @@ import {
 import type { EjectedFact, ReachFact } from "../../core/reach.js";
 import type { ShadowCounts } from "../../core/shadow/shadow-model.js";
 import type { Clock } from "../../runtime/clock.js";
+import { AggregatorRegistry, Counter, Gauge, Registry } from "../../runtime/metric-kinds.js";
 import { linesOf, type MetricsFormat, writeInTurns } from "../../runtime/metrics-text.js";
 import { callLines } from "../status/call-lines.js";
 import type { KindCounts } from "../status/call-table.js";

@@ -2,8 +2,9 @@
 import type { Serializable } from "node:child_process";
 import { Socket } from "node:net";
 import { messageOf } from "../../core/errors.js";
+import { beginLoading, endLoading } from "../../runtime/loading-flags.js";
 import { renderError } from "../../runtime/say-error.js";
-import { startWorker, type WorkerLine } from "../app-worker.js";
+import type { WorkerLine } from "../app-worker.js";
 import type { ToWorker } from "./messages.js";
 import type { FromProcess, ToProcess } from "./process-messages.js";
 
@@ -27,6 +28,9 @@ if (process.send === undefined) {
   process.stderr.write(renderError("this program is a part of `ashlar proxy --workers N`: run that"));
   process.exit(2);
 }
+beginLoading([...process.execArgv, process.env.NODE_OPTIONS].join(" "));
+const { startWorker } = await import("../app-worker.js");
+endLoading();
 const line = process.send.bind(process);
 /** Never fails: "disconnect" reports the line's end. */
 const send = (message: FromProcess): void => void line(message as Serializable, undefined, {}, () => {});

@@ -1,6 +1,7 @@
 /** How files write an Assertion: exactly one of `never` and `always`, with callers, a service and methods. */
-import { isMap, isSeq } from "yaml";
+
 import { optional, record, required, type Shape } from "../../snapshot/shapes.js";
+import { isMap, isSeq } from "../../snapshot/yaml-nodes.js";
 import { caller, callers, label, methodPatterns } from "../names.js";
 import { constant } from "../types.js";
 

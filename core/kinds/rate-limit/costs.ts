@@ -2,7 +2,7 @@
  * The tokens that calls take from a budget. In files this is one number for all methods, or a list of methods with
  * their cost.
  */
-import { isSeq } from "yaml";
+
 import { isMethodPattern } from "../../snapshot/grammar.js";
 import {
   list as listShape,
@@ -10,6 +10,7 @@ import {
   required as requiredShape,
   type Shape,
 } from "../../snapshot/shapes.js";
+import { isSeq } from "../../snapshot/yaml-nodes.js";
 import { list } from "../list.js";
 import { methodPatterns } from "../names.js";
 import { type RecordOf, record, required } from "../record.js";

@@ -1,7 +1,8 @@
 /** What a route asks of request headers: in files a map, in the bytes a list of messages. */
-import { isMap } from "yaml";
+
 import { isHeaderValue, whyNotMatchable } from "../../snapshot/grammar.js";
 import { entries, type Shape } from "../../snapshot/shapes.js";
+import { isMap } from "../../snapshot/yaml-nodes.js";
 import { onlyTrue } from "../amounts.js";
 import { list, textSet } from "../list.js";
 import { maybe, optional, type RecordOf, record, required } from "../record.js";

@@ -1,0 +1,42 @@
+/** Opens what the listeners of a gateway need besides calls: certificates, which are followed, and descriptors. */
+import { onAbort } from "../../runtime/abort.js";
+import type { Logger } from "../../runtime/log.js";
+import type { MakeEdge } from "../proxy/carrier.js";
+import { Edge, type EdgeDeps } from "./edge.js";
+import type { EdgeConfig } from "./edge-config.js";
+import { EdgeHops } from "./edge-hops.js";
+import { EdgeTls } from "./edge-tls.js";
+import { Descriptors } from "./web/descriptors.js";
+
+export interface EdgeParts extends Pick<EdgeDeps, "clock" | "trust" | "decisions"> {
+  readonly log: Logger;
+}
+
+/** How often a gateway looks whether its files have changed, in milliseconds. */
+const certificatesEveryMs = 2000;
+
+/**
+ * Reads the certificates of the gateway `workload`, now and whenever they change, until `signal` aborts. Fails with
+ * `invalid_argument` if one cannot be used.
+ */
+export async function openListeners(
+  edge: EdgeConfig,
+  workload: string,
+  { clock, trust, decisions, log }: EdgeParts,
+  signal: AbortSignal,
+): Promise<MakeEdge[]> {
+  const followed: EdgeTls[] = [];
+  const timer = setInterval(() => {
+    for (const files of followed) void files.look();
+  }, certificatesEveryMs).unref();
+  onAbort(signal, () => clearInterval(timer));
+  const hops = new EdgeHops(edge.hops);
+  const descriptors = edge.descriptors.length === 0 ? undefined : await Descriptors.open(edge.descriptors);
+  const listeners = edge.listeners.map(async (config): Promise<MakeEdge> => {
+    const files = config.certificates.length === 0 ? undefined : await EdgeTls.open(config, log);
+    if (files !== undefined) followed.push(files);
+    return (deps, options) =>
+      new Edge({ ...deps, clock, trust, decisions }, { ...options, workload, config, files, descriptors, hops });
+  });
+  return Promise.all(listeners);
+}
