@@ -1,5 +1,6 @@
 /** What a proxy does with the calls of a service that has a Journal. */
 import { buildSpiffeId, nameIn, type SpiffeId, trustDomainOf } from "../identity.js";
+import { isIdempotent } from "../kinds/callee.js";
 import {
   defaultMessagesBytesMax,
   defaultRememberKeysMs,
@@ -33,6 +34,8 @@ export interface JournalPlan {
   readonly readsToken: boolean;
   /** Whether a call of this method is a write. */
   isWrite(method: string): boolean;
+  /** Whether a write of this method may be carried out twice with the effect of once. */
+  mayRepeat(method: string): boolean;
   /** Whether this operator may send its history to the application. */
   mayReplay(operator: SpiffeId): boolean;
   /** The keys of a call, or a line that says what is wrong with them. */
@@ -58,6 +61,7 @@ export function compileJournal({ name, journals, service }: Unit, mesh: string):
     responseBytesMax: journal.responseBytesMax ?? defaultMessagesBytesMax,
     readsToken: key !== undefined || order?.reads.has("jwt") === true || order?.reads.has("issuer") === true,
     isWrite,
+    mayRepeat: (method: string) => service !== undefined && isIdempotent(service, method),
     mayReplay: (operator: SpiffeId) => replayers.has(operator),
     keysOf(caller: SpiffeId, method: string, inputs: CallInputs): CallKeys | string {
       const callerService = nameIn(caller, mesh, "service") ?? "";

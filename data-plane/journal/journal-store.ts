@@ -30,7 +30,7 @@ export interface JournalStoreDeps {
   readonly random: (bytes: number) => Buffer;
 }
 
-/** An entry that is stored. */
+/** A stored entry. */
 export interface StoredEntry {
   readonly sequence: number;
   /** The last token of its subject. */
@@ -63,7 +63,7 @@ const aboutOf = (settled: Settled): Pick<JournalOutcome, "entry" | "entryDigest"
   settled.kind === "outcome" ? settled.outcome : settled.resolution;
 
 const knownMax = 10_000;
-/** Ids of 16 random bytes that others have taken: whoever does that reads what is published before it is stored. */
+/** Ids that others have taken, who read what is published before it is stored. */
 const takenMax = 3;
 
 export class JournalStore {
@@ -105,8 +105,8 @@ export class JournalStore {
     return this.#append(bytes, journalSubject(this.service, "entry", key), messageId);
   }
 
-  /** Returns what appends this outcome, also when it is called again: one copy is stored. Fails as `Bus.append` does. */
-  outcomeAppender(outcome: JournalOutcome, key: string): () => Promise<void> {
+  /** Returns what appends one copy of this outcome, however often it is called. `isFirst` false: another may be there. */
+  outcomeAppender(outcome: JournalOutcome, key: string, isFirst = true): () => Promise<void> {
     const bytes = encodeOutcome(outcome);
     const subject = journalSubject(this.service, "outcome", key);
     let messageId = outcomeMessageId(this.#deps.random(16));
@@ -121,7 +121,7 @@ export class JournalStore {
         }
         this.stored(sequence, bytes, outcome.confirms);
         const { notForwarded, behind } = outcome;
-        this.#settled.set(outcome.entry, { kind: "outcome", notForwarded, behind, outcome });
+        if (isFirst) this.#settled.set(outcome.entry, { kind: "outcome", notForwarded, behind, outcome });
         return;
       }
     };

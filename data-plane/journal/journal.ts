@@ -19,10 +19,12 @@ import { forwardOnce } from "./app-attempt.js";
 import { CollectedWrite } from "./collected-write.js";
 import { endAnswer, replyAnswer, rightAnswer } from "./journal-answers.js";
 import { JournalCounts, type JournalSources } from "./journal-counts.js";
-import { JournalStore, type JournalStoreDeps, type Settled } from "./journal-store.js";
-import { JournaledWrite, patienceMs, type SharedWrites, type Told } from "./journaled-write.js";
+import { JournalStore, type JournalStoreDeps, type Settled, type StoredEntry } from "./journal-store.js";
+import { JournaledWrite, patienceMs, type Told } from "./journaled-write.js";
 import { keptOf } from "./kept-response.js";
 import { OrderTurns } from "./order-turns.js";
+import { SentAgain } from "./sent-again.js";
+import type { SharedWrites } from "./shared-writes.js";
 import { responseReserveBytes, roomBytesDefault, WriteRoom } from "./write-room.js";
 
 export interface JournalDeps extends JournalStoreDeps {
@@ -56,6 +58,7 @@ export class Journal implements Journaling, JournalSources {
   readonly #deps: JournalDeps;
   readonly #shared: SharedWrites;
   readonly #turns = new OrderTurns();
+  readonly #again: SentAgain;
   /** Writes that are under way, also those that wait for their turn in an order key. */
   #writes = 0;
   readonly room: WriteRoom;
@@ -74,6 +77,7 @@ export class Journal implements Journaling, JournalSources {
       processLife,
       signal: deps.signal,
     };
+    this.#again = new SentAgain({ store: this.#shared.store, clock: deps.clock, room: this.room });
   }
 
   gateFor(call: Call, plan: JournalPlan, acquire: (waiter: StreamWaiter) => boolean): CallGate {
@@ -121,6 +125,7 @@ export class Journal implements Journaling, JournalSources {
     const request = {
       ...{ plan: write.plan, entry, expected: write.expected, dueAtMs: write.dueAtMs, tell },
       forward: (sequence: number) => forwardOnce(write.toApplication(sequence), acquire),
+      sendAgain: (of: StoredEntry) => this.#again.settle(of, write.plan, acquire),
       hasLeft: () => write.hasLeft || write.isTold,
       isTold: () => write.isTold,
     };

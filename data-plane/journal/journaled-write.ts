@@ -6,11 +6,11 @@ import type { JournalPlan } from "../../core/journal/plan.js";
 import { type LetGoOfKey, type Results, type Step, type WriteEnd, WriteSteps } from "../../core/journal/write-steps.js";
 import { encodeEntry, type JournalEntry, sameRequestDigest } from "../../core/wire/journal/entry.js";
 import { Backoff } from "../../runtime/backoff.js";
-import type { Clock } from "../../runtime/clock.js";
 import type { AppResponse, Forwarded } from "./app-attempt.js";
 import { JournalReads, poll } from "./journal-reads.js";
-import type { JournalStore, Settled, StoredEntry } from "./journal-store.js";
+import type { Settled, StoredEntry } from "./journal-store.js";
 import { keptOf, notForwardedResponse } from "./kept-response.js";
+import type { SharedWrites } from "./shared-writes.js";
 
 /** What the gate knows of a write. */
 export interface WriteRequest {
@@ -22,6 +22,8 @@ export interface WriteRequest {
   readonly dueAtMs: number;
   /** Sends it to the application, once. */
   forward(sequence: number): Promise<Forwarded>;
+  /** Sends an entry of an earlier life again, if that may be done; undefined: its outcome is as unknown as before. */
+  sendAgain(entry: StoredEntry): Promise<Settled | undefined>;
   /** The caller is gone: what is not appended yet need not be. */
   readonly hasLeft: () => boolean;
   /** The caller was told how it ended. */
@@ -35,20 +37,6 @@ export interface Told {
   readonly kind: "response";
   readonly sequence: number;
   readonly response: AppResponse;
-}
-
-/** What writes of one proxy share. */
-export interface SharedWrites {
-  readonly store: JournalStore;
-  readonly clock: Clock;
-  readonly random: () => number;
-  /** Writes of this process that are under way, by the nonce of their entries: a call under the same key waits for it. */
-  readonly running: Map<string, Promise<void>>;
-  readonly life: string;
-  /** What the lives of all workers of this proxy begin with; "": this process carries its writes alone. */
-  readonly processLife: string;
-  /** Aborts when the process stops: what is not acknowledged by then stays as it is. */
-  readonly signal: AbortSignal;
 }
 
 /** A caller waits so long for an acknowledgement, and for what another call does. */
@@ -220,11 +208,20 @@ export class JournaledWrite {
       if (settled !== undefined) return settled;
       const found = await this.#reads.once(() => store.entryAt(sequence));
       if (found === "doubtful" && (await this.#isLetGo(sequence))) return "let-go";
-      if (typeof found === "object" && this.#isAbandoned(found)) return "unknown";
+      if (typeof found === "object" && this.#isAbandoned(found)) return this.#sentAgain(found, untilMs);
       if (clock.monotonicMs() >= untilMs || signal.aborted)
         return typeof found === "object" && this.#isOver(found) ? "unknown" : "in-flight";
       await clock.sleep(Math.min(backoff.nextMs(), Math.max(1, untilMs - clock.monotonicMs())), signal);
     }
+  }
+
+  async #sentAgain(entry: StoredEntry, untilMs: number): Promise<Results<Settled>["outcome"]> {
+    let settled: Settled | undefined;
+    const sent = this.#request.sendAgain(entry).then((by) => {
+      settled = by;
+    });
+    await this.#within(sent, untilMs);
+    return settled ?? "unknown";
   }
 
   /** Only what is settled is let go. */

@@ -83,7 +83,11 @@ export class JournalNats {
   }
 
   /** Appends what a proxy of the service says of an entry, true or not. */
-  async settle(proxyId: string, key: string, about: Pick<JournalOutcome, "entry" | "entryDigest">): Promise<void> {
+  async settle(
+    proxyId: string,
+    key: string,
+    about: Pick<JournalOutcome, "entry" | "entryDigest"> & Partial<JournalOutcome>,
+  ): Promise<void> {
     const response = Buffer.alloc(0);
     const body = encodeOutcome({
       ...{ service: this.service, proxyId, timeMs: 5, code: 0, head: [], trailers: [], confirms: [] },

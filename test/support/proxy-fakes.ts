@@ -112,15 +112,17 @@ export interface TestUnit {
   readonly resilience?: Omit<Resilience, "kind" | "name" | "service">;
   readonly telemetry?: Omit<Telemetry, "kind" | "name" | "service">;
   readonly journal?: Omit<Journal, "kind" | "name" | "service">;
+  /** Methods that the Service says may be carried out twice. */
+  readonly idempotent?: readonly string[];
 }
 
 export const everyone: AuthorizationRule = { from: ["*"], methods: ["*"] };
 
 function compileTestUnit(unit: TestUnit): CompiledUnit {
-  const { service, allow = [], deny = [], rules, limits = [], resilience, telemetry, journal } = unit;
+  const { service, allow = [], deny = [], rules, limits = [], resilience, telemetry, journal, idempotent } = unit;
   return compileUnit(
     unitWith(service, {
-      service: { kind: "Service", name: service, methods: [] },
+      service: { kind: "Service", name: service, methods: [], ...(idempotent && { idempotent }) },
       authorizations: [{ kind: "Authorization", name: "rules", service, allow, deny }],
       rateLimits: limits.length === 0 ? [] : [{ kind: "RateLimit", name: "limits", service, limits }],
       routes: rules === undefined ? [] : [{ kind: "Route", name: service, service, rules }],

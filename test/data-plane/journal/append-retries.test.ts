@@ -52,6 +52,7 @@ async function triesOf(journal: Omit<Journal, "kind" | "name" | "service">): Pro
   const request = {
     ...{ ...known, hasLeft: () => false, isTold: () => true },
     forward: async () => "not-forwarded" as const,
+    sendAgain: async () => undefined,
   };
   const { signal } = new AbortController();
   const shared = { store, clock, random: () => 0.5, running: new Map(), life: entry.life, processLife: "", signal };

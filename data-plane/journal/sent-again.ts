@@ -1,0 +1,98 @@
+/** Sends entries again whose outcome nobody knows, where their method may be carried out twice with the effect of once. */
+import type { JournalPlan } from "../../core/journal/plan.js";
+import { headerNames } from "../../core/wire/headers.js";
+import type { Field } from "../../core/wire/journal/fields.js";
+import type { Clock } from "../../runtime/clock.js";
+import { PreparedField } from "../http2/prepared-field.js";
+import { renderGrpcTimeout } from "../proxy/grpc-timeout.js";
+import type { StreamWaiter } from "../proxy/stream-queue.js";
+import { forwardOnce } from "./app-attempt.js";
+import type { JournalStore, Settled, StoredEntry } from "./journal-store.js";
+import { keptOf } from "./kept-response.js";
+import { RoomShare, responseReserveBytes, type WriteRoom } from "./write-room.js";
+
+export interface SentAgainDeps {
+  readonly store: JournalStore;
+  readonly clock: Pick<Clock, "nowMs">;
+  readonly room: WriteRoom;
+}
+
+/** An application may take so long for a write that comes again. */
+const patienceMs = 30_000;
+/** More at once wait for nobody: their callers are told that the outcome is unknown. */
+const atOnceMax = 64;
+
+export class SentAgain {
+  readonly #deps: SentAgainDeps;
+  /** By the entry's sequence: whoever asks for the same one meanwhile gets the same answer. */
+  readonly #running = new Map<number, Promise<Settled | undefined>>();
+
+  constructor(deps: SentAgainDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Sends a valid entry of this proxy again, which a life of it wrote that is over, and records its outcome. Returns what settled the
+   * entry: the first word in the log, which may be another one's. undefined: its outcome is as unknown as before.
+   */
+  settle(
+    entry: StoredEntry,
+    plan: JournalPlan,
+    acquire: (waiter: StreamWaiter) => boolean,
+  ): Promise<Settled | undefined> {
+    const { method, outcome } = entry.entry;
+    const found = this.#running.get(entry.sequence);
+    if (found !== undefined) return found;
+    const isOut = outcome !== undefined || !plan.mayRepeat(method) || this.#running.size >= atOnceMax;
+    if (isOut) return Promise.resolve(undefined);
+    const running = this.#settle(entry, plan, acquire)
+      .catch(() => undefined) // as NATS being away: the next one who asks tries again
+      .finally(() => this.#running.delete(entry.sequence));
+    this.#running.set(entry.sequence, running);
+    return running;
+  }
+
+  async #settle(
+    { sequence, key, entry, digest }: StoredEntry,
+    plan: JournalPlan,
+    acquire: (waiter: StreamWaiter) => boolean,
+  ): Promise<Settled | undefined> {
+    const { store, clock } = this.#deps;
+    const room = new RoomShare(this.#deps.room);
+    try {
+      if (!room.reserve(entry.request.length + responseReserveBytes)) return undefined;
+      const response = await forwardOnce({ ...toApplication(sequence, entry), room }, acquire);
+      if (typeof response === "string") return undefined;
+      const about = { service: entry.service, proxyId: entry.proxyId, timeMs: clock.nowMs(), entry: sequence };
+      const said = { confirms: store.confirmations(), notForwarded: false, behind: 0 };
+      await store.outcomeAppender({ ...about, entryDigest: digest, ...keptOf(response, plan), ...said }, key, false)();
+      return await store.settledBy(sequence, key);
+    } finally {
+      room.end();
+    }
+  }
+}
+
+/** The request as the journal has it: without credentials, and what a later revision says of its caller. */
+function toApplication(sequence: number, entry: StoredEntry["entry"]) {
+  const fields: Field[] = [];
+  const add = (name: string, value: string): void => {
+    fields.push({ name, value: Buffer.from(value, "latin1") });
+  };
+  add(":method", "POST");
+  add(":path", `/${entry.method}`);
+  fields.push(...entry.fields);
+  add("te", "trailers");
+  add("grpc-timeout", renderGrpcTimeout(patienceMs));
+  add(headerNames.sequence, String(sequence));
+  if (/^[\x20-\x7e]+$/.test(entry.key)) add(headerNames.key, entry.key);
+  return {
+    caller: entry.caller,
+    first: [new PreparedField(":scheme", "http"), new PreparedField(":authority", entry.service)],
+    fields,
+    last: [new PreparedField(headerNames.caller, entry.caller)],
+    bytes: entry.request,
+    patienceMs,
+    streamWaitMs: patienceMs,
+  };
+}

@@ -1,0 +1,16 @@
+import type { Clock } from "../../runtime/clock.js";
+import type { JournalStore } from "./journal-store.js";
+
+/** What writes of one proxy share. */
+export interface SharedWrites {
+  readonly store: JournalStore;
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** Writes of this process that are under way, by the nonce of their entries: a call under the same key waits for it. */
+  readonly running: Map<string, Promise<void>>;
+  readonly life: string;
+  /** What the lives of all workers of this proxy begin with; "": this process carries its writes alone. */
+  readonly processLife: string;
+  /** Aborts when the process stops: what is not acknowledged by then stays as it is. */
+  readonly signal: AbortSignal;
+}
