@@ -1,31 +1,16 @@
 /** Dashboards and rules of deploy/: their expressions are PromQL, over metrics and labels that docs/metrics.md has. */
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
-import { parse, stringify } from "yaml";
+import { stringify } from "yaml";
+import { readPanels, readRules, rulesFile } from "../support/deploy-expressions.js";
 
-const rulesFile = join("deploy", "prometheus", "ashlar.rules.yaml");
-const dashboards = join("deploy", "grafana");
 const hasPromtool = spawnSync("promtool", ["--version"]).status === 0;
-
-interface Rule {
-  readonly expr: string;
-  readonly record?: string;
-}
-interface Dashboard {
-  readonly panels: readonly { readonly title: string; readonly targets: readonly { readonly expr: string }[] }[];
-}
-
-const rules: readonly Rule[] = parse(readFileSync(rulesFile, "utf8")).groups.flatMap(
-  ({ rules }: { readonly rules: readonly Rule[] }) => rules,
-);
-const panels = readdirSync(dashboards).flatMap((name) => {
-  const { panels }: Dashboard = JSON.parse(readFileSync(join(dashboards, name), "utf8"));
-  return panels.flatMap(({ title, targets }) => targets.map(({ expr }) => [`${name}: ${title}`, expr] as const));
-});
-const all = [...rules.map(({ expr }) => ["rules", expr] as const), ...panels];
+const panels = readPanels();
+const { alerts, recorded } = readRules();
+const all = [...alerts, ...recorded, ...panels];
 
 /** The labels of each metric, from the tables of the page. */
 const documented = new Map(
