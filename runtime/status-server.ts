@@ -1,15 +1,16 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { AshlarError, messageOf } from "../core/errors.js";
 import type { HostPort } from "./config.js";
 import { type HandedAddress, listenOn } from "./listen.js";
-import { type MetricsFormat, metricsContentTypes, metricsFormatFor } from "./metrics-text.js";
+import { type MetricsFormat, type MetricsText, metricsContentTypes, metricsFormatFor } from "./metrics-text.js";
 
 export interface StatusSources {
   /** The reasons not to be ready; empty if the proxy is ready. */
   reasonsNotReady(): readonly string[];
   /** The problems of a proxy that serves, one line each. */
   problems(): readonly string[];
-  metrics(format: MetricsFormat): Promise<string>;
+  metrics(format: MetricsFormat): Promise<MetricsText>;
   /** What one service of a process with several says: asked by `?service=NAME`. */
   of?(service: string): StatusSources | undefined;
 }
@@ -43,9 +44,9 @@ export async function openStatusServer(sources: StatusSources, wanted: HandedAdd
 
 /** Scrapes that come at once get one text, so that many of them cost no more than one. */
 class Scrapes {
-  readonly #running = new Map<string, Promise<string>>();
+  readonly #running = new Map<string, Promise<MetricsText>>();
 
-  metrics(sources: StatusSources, service: string, format: MetricsFormat): Promise<string> {
+  metrics(sources: StatusSources, service: string, format: MetricsFormat): Promise<MetricsText> {
     const key = `${format} ${service}`;
     const running = this.#running.get(key);
     if (running !== undefined) return running;
@@ -83,12 +84,24 @@ async function answer(
     }
     case "/metrics": {
       const format = metricsFormatFor(request.headers.accept);
-      send(response, 200, await scrapes.metrics(sources, service, format), metricsContentTypes[format]);
+      await sendInTurns(response, await scrapes.metrics(sources, service, format), metricsContentTypes[format]);
       break;
     }
     default:
       send(response, 404, "/healthz, /readyz or /metrics\n");
   }
+}
+
+/** Sends each piece in a turn of its own, because writing them down as bytes takes time too. */
+async function sendInTurns(response: ServerResponse, pieces: MetricsText, type: string): Promise<void> {
+  response.writeHead(200, { "content-type": type, "cache-control": "no-store" });
+  for (const piece of pieces) {
+    if (piece === "") continue;
+    response.write(piece);
+    await nextTurn();
+    if (response.destroyed) return;
+  }
+  response.end();
 }
 
 const lines = (all: readonly string[]): string => all.map((line) => `${line}\n`).join("");

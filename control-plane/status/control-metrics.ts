@@ -1,7 +1,7 @@
 /** The metrics of a control plane: what it did since its start, and the state of the mesh as `ashlar status` tells it. */
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, Gauge, Histogram, Registry } from "../../runtime/metric-kinds.js";
-import { linesOf, type MetricsFormat, writeInTurns } from "../../runtime/metrics-text.js";
+import { linesOf, type MetricsFormat, type MetricsText, writeInTurns } from "../../runtime/metrics-text.js";
 import { gaugesOf, watchProcess } from "../../runtime/process-metrics.js";
 import { type AuditDraft, type AuditTrail, auditActions } from "../audit/audit-trail.js";
 
@@ -41,7 +41,7 @@ export interface ControlMetrics {
   counted(trail: AuditTrail): AuditTrail;
   /** A proxy held a revision compiled so many milliseconds after it was published. */
   prepared(tookMs: number): void;
-  render(sources: ControlMetricsSources, format: MetricsFormat): Promise<string>;
+  render(sources: ControlMetricsSources, format: MetricsFormat): Promise<MetricsText>;
 }
 
 const tookBuckets = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];

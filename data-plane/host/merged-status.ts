@@ -1,12 +1,13 @@
 /** What --status says of a process with several proxies: of each by its service. */
-import { type MetricsFormat, writeInTurns } from "../../runtime/metrics-text.js";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { type MetricsFormat, type MetricsText, writeInTurns } from "../../runtime/metrics-text.js";
 import type { StatusSources } from "../../runtime/status-server.js";
 import type { HostedService } from "./host.js";
 
 /** A scrape's text of one service; undefined: the text has no service in its labels. */
 interface Part {
   readonly service: string | undefined;
-  readonly text: string;
+  readonly text: MetricsText;
 }
 
 /** Families that are about the process, whichever service tells them. */
@@ -47,12 +48,28 @@ function whyNotReady({ state, why, running }: HostedService): readonly string[] 
   return [state === "failed" ? `it does not run: ${why.split("\n", 1)[0]}` : "it is starting"];
 }
 
-/** Puts the texts of several scrapes together: each family once, and its series with the label `proxy` of their service. */
-export async function mergeMetrics(format: MetricsFormat, parts: readonly Part[]): Promise<string> {
-  const families = new Map<string, { readonly head: string[]; readonly series: string[] }>();
-  for (const { service, text } of parts) {
-    let current: { readonly head: string[]; readonly series: string[] } | undefined;
-    for (const line of text.split("\n")) {
+interface Family {
+  readonly head: string[];
+  readonly series: string[];
+}
+
+/**
+ * Puts the texts of several scrapes together: each family once, and its series with the label `proxy` of their service.
+ * Reads one piece of a text in a turn.
+ */
+export async function mergeMetrics(format: MetricsFormat, parts: readonly Part[]): Promise<MetricsText> {
+  const families = new Map<string, Family>();
+  for (const { service, text } of parts) await addText(families, service, text);
+  return writeInTurns(
+    format,
+    [...families.values()].map(({ head, series }) => [...head, ...series]),
+  );
+}
+
+async function addText(families: Map<string, Family>, service: string | undefined, text: MetricsText): Promise<void> {
+  let current: Family | undefined;
+  for (const piece of text) {
+    for (const line of piece.split("\n")) {
       if (line === "" || line === "# EOF") continue;
       const [, comment, name = ""] = /^# (HELP|TYPE) (\S+)/.exec(line) ?? [];
       if (comment === "HELP") {
@@ -65,11 +82,8 @@ export async function mergeMetrics(format: MetricsFormat, parts: readonly Part[]
       if (comment === undefined) current.series.push(service === undefined ? line : labelled(line, service));
       else if (!current.head.includes(line)) current.head.push(line);
     }
+    await nextTurn();
   }
-  return writeInTurns(
-    format,
-    [...families.values()].map(({ head, series }) => [...head, ...series]),
-  );
 }
 
 function labelled(line: string, service: string): string {

@@ -1,7 +1,7 @@
 /** The metrics of a proxy, as Prometheus text. */
 import { type IntervalHistogram, monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, Gauge, Histogram, Registry } from "../../runtime/metric-kinds.js";
-import { linesOf, type MetricsFormat, writeInTurns } from "../../runtime/metrics-text.js";
+import { linesOf, type MetricsFormat, type MetricsText, writeInTurns } from "../../runtime/metrics-text.js";
 import { gaugesOf, watchProcess } from "../../runtime/process-metrics.js";
 import { EngineCounters, refusalReasons } from "../http2/refusals.js";
 import type { JournalSources } from "../journal/journal-counts.js";
@@ -56,7 +56,7 @@ export interface Metrics {
   reportJournal(journal: JournalSources): void;
   /** Registers the counters of spans and of lines of the access log. Must be called once, where calls are carried. */
   reportTelemetry(sources: TelemetrySources): void;
-  render(format?: MetricsFormat): Promise<string>;
+  render(format?: MetricsFormat): Promise<MetricsText>;
   /** Returns the metrics as data, without those of `calls`. */
   snapshot(): Promise<MetricsSnapshot>;
   readonly calls: CallTable;
@@ -89,7 +89,7 @@ export function createMetrics(counters = new EngineCounters(), load?: LoadSource
 }
 
 /** Renders what there is to measure of this process, whatever it carries. */
-export function createProcessMetrics(): (format: MetricsFormat) => Promise<string> {
+export function createProcessMetrics(): (format: MetricsFormat) => Promise<MetricsText> {
   const registry = new Registry();
   watchMemory([registry]);
   return async (format) => writeInTurns(format, [linesOf(format, await registry.getMetricsAsJSON())]);

@@ -13,7 +13,7 @@ import type { EjectedFact, ReachFact } from "../../core/reach.js";
 import type { ShadowCounts } from "../../core/shadow/shadow-model.js";
 import type { Clock } from "../../runtime/clock.js";
 import { AggregatorRegistry, Counter, Gauge, Registry } from "../../runtime/metric-kinds.js";
-import { linesOf, type MetricsFormat, writeInTurns } from "../../runtime/metrics-text.js";
+import { linesOf, type MetricsFormat, type MetricsText, writeInTurns } from "../../runtime/metrics-text.js";
 import { callLines } from "../status/call-lines.js";
 import type { KindCounts } from "../status/call-table.js";
 import type { Metrics, MetricsSnapshot } from "../status/metrics.js";
@@ -74,7 +74,7 @@ export class CrewMetrics {
     });
   }
 
-  async render(format: MetricsFormat = "prometheus"): Promise<string> {
+  async render(format: MetricsFormat = "prometheus"): Promise<MetricsText> {
     await this.#measure();
     const all = [await this.#own.snapshot(), await this.#aboutWorkers.getMetricsAsJSON()];
     const sums = AggregatorRegistry.aggregate([...all, await this.#ended, ...this.#last.values()]);

@@ -107,7 +107,7 @@ test("a scrape of ten thousand series leaves turns of the event loop to others",
     if (!isOver) setImmediate(turn);
   };
   setImmediate(turn);
-  const text = await metrics.render();
+  const text = (await metrics.render()).join("");
   isOver = true;
   expect(text.split("\n").length).toBeGreaterThan(10_000);
   expect(turns).toBeGreaterThan(1);

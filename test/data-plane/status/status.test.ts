@@ -58,7 +58,7 @@ describe("status", () => {
 
   test("a port that is taken is one clear line", async () => {
     const again = openStatusServer(
-      { reasonsNotReady: () => [], problems: () => [], metrics: async () => "" },
+      { reasonsNotReady: () => [], problems: () => [], metrics: async () => [] },
       server.address,
     );
     await expect(again).rejects.toThrow(/--status: cannot listen on 127\.0\.0\.1:\d+: it is taken by another process/);

@@ -147,7 +147,7 @@ test("a refusal is traced and logged though no share is asked for", async () => 
     traceId: parent.traceId,
     attempts: 0,
   });
-  expect(await metrics.render()).toContain('ashlar_access_log_lines_total{outcome="written"} 1\n');
+  expect((await metrics.render()).join("")).toContain('ashlar_access_log_lines_total{outcome="written"} 1\n');
 }, 60_000);
 
 test("lines show the headers that policy names, and of credentials only that they were there", async () => {
@@ -179,7 +179,7 @@ test.each([["hang"], ["refuse"]] as const)(
       expect(error).toBeUndefined();
     }
     await until("its spans are counted as failed", async () =>
-      (await metrics.render()).includes('ashlar_spans_total{outcome="failed"} 20\n'),
+      (await metrics.render()).join("").includes('ashlar_spans_total{outcome="failed"} 20\n'),
     );
   },
   60_000,
