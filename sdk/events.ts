@@ -127,7 +127,7 @@ class FollowedFeed implements EventFeed {
         try {
           for await (const response of call as AsyncIterable<FollowResponse>) {
             backoff.reset();
-            if (response.event !== undefined) yield new FollowedEvent(response.event, response.next);
+            if (response.event !== undefined) yield readEvent(response.event, response.next);
             this.#next = response.next;
           }
         } catch (error) {
@@ -152,57 +152,23 @@ function throwIfFinal(error: unknown, service: string): void {
   if (code === undefined) throw error;
 }
 
-class FollowedEvent implements MeshEvent {
-  readonly sequence: number;
-  readonly position: number;
-  readonly next: number;
-  readonly time: Date;
-  readonly caller: string;
-  readonly user: string;
-  readonly method: string;
-  readonly key: string;
-  readonly order: string;
-  readonly revision: number;
-  readonly traceId: string;
-  readonly code: number;
-  readonly message: string;
-  readonly requests: readonly Buffer[];
-  readonly responses: readonly Buffer[];
-  readonly responseKept: boolean;
-  readonly resolved: boolean;
-  readonly #encodings: readonly string[];
-
-  constructor(event: NonNullable<FollowResponse["event"]>, next: number) {
-    this.sequence = event.sequence;
-    this.position = event.position;
-    this.next = next;
-    this.time = new Date(event.timeMs);
-    this.caller = event.caller;
-    this.user = event.user;
-    this.method = event.method;
-    this.key = event.key;
-    this.order = event.order;
-    this.revision = event.revision;
-    this.traceId = event.traceId;
-    this.code = event.code;
-    this.message = event.message;
-    this.requests = event.request;
-    this.responses = event.response;
-    this.responseKept = event.responseKept;
-    this.resolved = event.resolved;
-    this.#encodings = [event.requestEncoding, event.responseEncoding];
-  }
-
-  as<Request, Response>(method: EventMethod<Request, Response>) {
-    if (method.path !== `/${this.method}`) return undefined;
-    const encoding = this.#encodings.find((each) => each !== "");
-    if (encoding !== undefined)
-      throw new AshlarError("not_supported", `event ${this.position}: its messages are compressed (${encoding})`);
-    const [request = Buffer.alloc(0)] = this.requests;
-    const [response] = this.responses;
-    return {
-      request: method.requestDeserialize(request),
-      response: response === undefined ? undefined : method.responseDeserialize(response),
-    };
-  }
+function readEvent(event: NonNullable<FollowResponse["event"]>, next: number): MeshEvent {
+  const { sequence, position, caller, user, method, key, order, revision, traceId, code, message } = event;
+  const { request: requests, response: responses, responseKept, resolved } = event;
+  const encoding = [event.requestEncoding, event.responseEncoding].find((each) => each !== "");
+  return {
+    ...{ sequence, position, next, time: new Date(event.timeMs), caller, user, method, key, order, revision, traceId },
+    ...{ code, message, requests, responses, responseKept, resolved },
+    as: (asked) => {
+      if (asked.path !== `/${method}`) return undefined;
+      if (encoding !== undefined)
+        throw new AshlarError("not_supported", `event ${position}: its messages are compressed (${encoding})`);
+      const [request = Buffer.alloc(0)] = requests;
+      const [response] = responses;
+      return {
+        request: asked.requestDeserialize(request),
+        response: response === undefined ? undefined : asked.responseDeserialize(response),
+      };
+    },
+  };
 }
