@@ -20,22 +20,28 @@ export interface Measured {
 
 const slotMs = 500;
 const atMostMs = 90_000;
+const callersCount = 32;
+/** How many times the load that has to be made is made at most: more would only keep the machine busy. */
+const mostTimes = 4;
 
 /**
- * Calls as they come, over all clients, until there was enough load for `settleMs + forMs` without a gap; what was
- * admitted in the last `forMs` of it. Fails if the machine never gives so much.
+ * Calls over all clients, at most `mostTimes` as many as have to be made, until there was enough load for
+ * `settleMs + forMs` without a gap; returns what was admitted in the last `forMs` of it. Fails if the machine never gives
+ * so much.
  */
 export async function loadAbove(clients: readonly EchoClient[], load: LimitLoad): Promise<Measured> {
   const { perSecond, settleMs, forMs } = load;
   const stop = new AbortController();
   const pushbacks: number[] = [];
   const counted = { made: 0, admitted: 0 };
-  const callers = Array.from({ length: 32 }, async (_none, index) => {
+  const pauseMs = (callersCount * 1000) / (mostTimes * perSecond);
+  const callers = Array.from({ length: callersCount }, async (_none, index) => {
     while (!stop.signal.aborted) {
       const answer = await clients[index % clients.length]?.unary({ text: "x" });
       counted.made += 1;
       if (answer?.code === status.OK) counted.admitted += 1;
       else pushbacks.push(pushbackOf(answer));
+      await new Promise((done) => setTimeout(done, pauseMs));
     }
   });
   try {
