@@ -65,7 +65,9 @@ function runJest() {
   ];
   if (quick)
     args.push("--testPathIgnorePatterns", ...processTests(root).map((path) => `/${path.replaceAll(".", "\\.")}$`));
-  const done = spawnSync(process.execPath, [...args, ...words], { cwd: root, stdio: ["ignore", "ignore", "inherit"] });
+  const env = quick ? { ...process.env, QUICK_TESTS: "1" } : process.env;
+  const stdio = ["ignore", "ignore", "inherit"];
+  const done = spawnSync(process.execPath, [...args, ...words], { cwd: root, env, stdio });
   try {
     const result = JSON.parse(readFileSync(report, "utf8"));
     totals.passed += result.numPassedTests;

@@ -17,6 +17,7 @@ import {
   policy,
 } from "../support/policy-arbitrary.js";
 import { evaluateByWalking } from "../support/reference-evaluator.js";
+import { runs } from "../support/runs.js";
 
 const methods = [...methodNames, "a.A/Three", "z.Z/Z"].filter(isMethod);
 
@@ -40,7 +41,7 @@ describe("assertions", () => {
           }
         }
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     );
   });
 
@@ -63,7 +64,7 @@ describe("assertions", () => {
           }
         }
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     );
   });
 

@@ -15,6 +15,7 @@ import { unitsOf } from "../../core/snapshot/build.js";
 import { encodeBatch, encodeDecision, parseBatch, parseDecisionBytes } from "../../core/wire/decisions.js";
 import { stampDecision } from "../../core/wire/stamp-decision.js";
 import { callerIds, headerSets, inputsWith, mesh, methodNames, policy } from "../support/policy-arbitrary.js";
+import { runs } from "../support/runs.js";
 
 const versions = ["v1", "v2", "1.0", "2", "null"];
 const methods = [...methodNames, feedMethod, "a.A/Three", "not a method"];
@@ -95,7 +96,7 @@ describe("a recorded decision", () => {
         }
         expect(wrong).toEqual([]);
       }),
-      { numRuns: 100 },
+      { numRuns: runs(100) },
     );
   });
 
@@ -110,7 +111,7 @@ describe("a recorded decision", () => {
           }
         }
       }),
-      { numRuns: 100 },
+      { numRuns: runs(100) },
     );
   });
 
@@ -134,7 +135,7 @@ describe("a recorded decision", () => {
           }
         }
       }),
-      { numRuns: 100 },
+      { numRuns: runs(100) },
     );
   });
 
@@ -161,7 +162,7 @@ describe("a recorded decision", () => {
         });
         expect(reproduced).toBe(decisions);
       }),
-      { numRuns: 20 },
+      { numRuns: runs(20) },
     );
   });
 });

@@ -9,6 +9,7 @@ import { bundleBytesMax, encodeBundle, parseBundle } from "../../core/wire/bundl
 import { signRevision, signTrust } from "../../core/wire/records.js";
 import { assertions, policy } from "../support/policy-arbitrary.js";
 import { buildRevision, buildTrust, createTestKey, testMesh } from "../support/records.js";
+import { runs } from "../support/runs.js";
 
 const [root, key] = [createTestKey(), createTestKey()];
 const whole = fc.tuple(policy, assertions).map(([objects, more]) => [...objects, ...more]);
@@ -48,7 +49,7 @@ describe("files that are exported", () => {
             .map(({ name }) => `${name}.yaml`),
         );
       }),
-      { numRuns: 100 },
+      { numRuns: runs(100) },
     );
   });
 
@@ -83,7 +84,7 @@ describe("a bundle", () => {
         expect(revision.body.snapshot).toBe(snapshot.list.digest);
         expect(snapshot.units.map(({ unit }) => unit)).toEqual(unitsOf(objects));
       }),
-      { numRuns: 50 },
+      { numRuns: runs(50) },
     );
   });
 
@@ -99,7 +100,7 @@ describe("a bundle", () => {
         expect(codeOf(Buffer.concat([bytes, Uint8Array.of(0x9a, 0x06, 0x01, 0x78)]))).toBe("invalid_record"); // field 99
         expect(codeOf(Buffer.concat([bytes, bytes]))).toBe("invalid_record");
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     );
   });
 

@@ -16,6 +16,7 @@ import { createMemoryNats, createOfflineBus } from "../data-plane/sync/memory-na
 import { RecordingLogger } from "../data-plane/sync/recording-logger.js";
 import { MeshSigner, TestPublisher, unitFor } from "../support/mesh-signer.js";
 import { testMesh } from "../support/records.js";
+import { runs } from "../support/runs.js";
 import { untilTrue } from "../support/until.js";
 
 const [guest, stranger] = [
@@ -88,7 +89,7 @@ test("a signed record that was changed anywhere is refused as every kind; any pa
       if (Buffer.compare(bytes, original) === 0) return;
       for (const read of Object.values(readers)) expect(readOrRefuse(() => read(bytes))).toBe(false);
     }),
-    { seed, numRuns: 2000 },
+    { seed, numRuns: runs(2000) },
   );
   fc.assert(
     fc.property(fc.constantFrom(...originals), changes, fc.uint8Array({ maxLength: 200 }), (original, list, random) => {
@@ -97,7 +98,7 @@ test("a signed record that was changed anywhere is refused as every kind; any pa
         for (const [type, read] of Object.entries(readers))
           readOrRefuse(() => read(signRecord(type as RecordType, testMesh, payload, mesh.key.signer)));
     }),
-    { seed, numRuns: 300 },
+    { seed, numRuns: runs(300) },
   );
 });
 
@@ -110,7 +111,7 @@ test("unit bytes that were changed are refused by digest, and under a digest of 
       expect(readOrRefuse(() => parseUnit(changed, { name: "payments", digest }))).toBe(false);
       readOrRefuse(() => parseUnit(changed, { name: "payments", digest: digestOf(changed) }));
     }),
-    { seed, numRuns: 2000 },
+    { seed, numRuns: runs(2000) },
   );
 });
 

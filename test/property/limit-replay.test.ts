@@ -13,6 +13,7 @@ import { Limiter } from "../../core/limit/limiter.js";
 import { type CompiledUnit, compileUnit } from "../../core/policy/compile.js";
 import { unitsOf } from "../../core/snapshot/build.js";
 import { parsePolicyFiles } from "../../core/snapshot/parse-files.js";
+import { runs } from "../support/runs.js";
 
 const mesh = "shop";
 const methods = ["shop.Pay/Charge", "shop.Pay/Refund", "shop.Pay/List"];
@@ -154,7 +155,7 @@ describe("limits of a candidate", () => {
         expect(flipsOf(result)).toEqual(expected);
         expect(result).toMatchObject({ mismatched: 0, reproduced: made.length });
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     );
   });
 
@@ -218,7 +219,7 @@ describe("limits of a candidate", () => {
         const trulyLimited = [...truly.values()].reduce((sum, count) => sum + count, 0);
         expect(result.same).toBeLessThanOrEqual(sameRecords + trulyLimited);
       }),
-      { numRuns: 300, examples: [[counted.before, counted.after, counted.made, 1]] },
+      { numRuns: runs(300), examples: [[counted.before, counted.after, counted.made, 1]] },
     );
   });
 });

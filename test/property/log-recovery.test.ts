@@ -6,6 +6,7 @@ import { activationLaw } from "../../control-plane/store/log-laws.js";
 import type { Activation, Signed } from "../../core/model.js";
 import { rootKeySet, signActivation, signRevision } from "../../core/wire/records.js";
 import { buildActivation, buildRevision, createTestKey, present, testMesh } from "../support/records.js";
+import { runs } from "../support/runs.js";
 
 const key = createTestKey();
 const keys = { current: rootKeySet(key.publicKey), former: new Map() };
@@ -45,7 +46,7 @@ test("the head is the highest that came back, every record is at its number, and
       );
       for (const record of index.list()) expect(record.digest).toBe(pick(record.body.epoch).digest);
     }),
-    { numRuns: 300 },
+    { numRuns: runs(300) },
   );
 });
 
@@ -64,7 +65,7 @@ test("once all have come, in whatever order, nothing is missing, and the next nu
       expect(index.offer(next.bytes)).toMatchObject({ kind: "adopted" });
       expect(index.head()?.body.epoch).toBe(count + 1);
     }),
-    { numRuns: 200 },
+    { numRuns: runs(200) },
   );
 });
 
@@ -83,7 +84,7 @@ test("read again as it was copied, with where it begins, it is the same log: a r
       expect(again.list()).toEqual(index.list());
       expect(again.missing()).toEqual(index.missing());
     }),
-    { numRuns: 200 },
+    { numRuns: runs(200) },
   );
 });
 
@@ -95,7 +96,7 @@ test("without leave to go on past a gap, nothing beyond it is adopted", () => {
       const whole = Array.from({ length: count }, (_, i) => i + 1).findIndex((epoch) => !epochs.includes(epoch));
       expect(epochsOf(index)).toEqual(Array.from({ length: whole < 0 ? count : whole }, (_, i) => i + 1));
     }),
-    { numRuns: 200 },
+    { numRuns: runs(200) },
   );
 });
 

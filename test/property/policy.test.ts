@@ -28,6 +28,7 @@ import {
   policyOfEveryKind,
 } from "../support/policy-arbitrary.js";
 import { evaluateByWalking } from "../support/reference-evaluator.js";
+import { runs } from "../support/runs.js";
 
 const methods = [...methodNames, "a.A/Three", "z.Z/Z", "a.A/", "*"];
 
@@ -46,7 +47,7 @@ describe("compiled policy", () => {
           expect(decided.map(({ allow, rule }) => ({ allow, rule }))).toEqual(calls.map((call) => walk(unit, call)));
         }
       }),
-      { numRuns: 250 },
+      { numRuns: runs(250) },
     );
   });
 
@@ -154,7 +155,7 @@ describe("snapshots", () => {
           buildSnapshot(objects).list.digest,
         );
       }),
-      { numRuns: 200 },
+      { numRuns: runs(200) },
     );
   });
 
@@ -202,7 +203,7 @@ describe("the access matrix", () => {
           }
         }
       }),
-      { numRuns: 150 },
+      { numRuns: runs(150) },
     );
   });
 
@@ -228,7 +229,7 @@ describe("the access matrix", () => {
           );
         }
       }),
-      { numRuns: 200 },
+      { numRuns: runs(200) },
     );
   });
 });

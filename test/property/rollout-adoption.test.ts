@@ -7,6 +7,7 @@ import { isInCohort, revisionFor, revisionInForce } from "../../core/rollout/coh
 import type { Cohort } from "../../core/rollout/rollout-model.js";
 import { seenEpochOf } from "../../data-plane/sync/sync-state.js";
 import { activation, digest } from "../data-plane/sync/records.js";
+import { runs } from "../support/runs.js";
 import { actions, play, World } from "../support/sync-world.js";
 
 const proxies = ["p1", "p2", "p3", "p4", "p5"];
@@ -68,7 +69,7 @@ test("I2, I7: any order, loss and duplication, with restarts and failing disks, 
         expect(world.evaluated()).toEqual(revisionFor(head.body, world.proxyId));
       }
     }),
-    { numRuns: 150 },
+    { numRuns: runs(150) },
   );
 });
 
@@ -85,7 +86,7 @@ test("base and candidate are both held while a rollout runs, so that neither the
       if (head.body.rollout === undefined) return; // a rollout ran already, and "begin" did nothing
       expect(held).toEqual(expect.arrayContaining([head.body.revisionDigest, head.body.rollout.base.digest]));
     }),
-    { numRuns: 150 },
+    { numRuns: runs(150) },
   );
 });
 
@@ -101,7 +102,7 @@ test("restarted with everything gone, a proxy evaluates what it did before, be i
       world.restart();
       expect(world.evaluated()).toEqual(before);
     }),
-    { numRuns: 150 },
+    { numRuns: runs(150) },
   );
 });
 

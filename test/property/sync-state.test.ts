@@ -3,6 +3,7 @@ import fc from "fast-check";
 import type { Activation, Signed } from "../../core/model.js";
 import { seenEpochOf } from "../../data-plane/sync/sync-state.js";
 import { activation, activationChain } from "../data-plane/sync/records.js";
+import { runs } from "../support/runs.js";
 import { actions, play, World } from "../support/sync-world.js";
 
 test("I2: any order, loss and duplication of deliveries, with restarts and a failing disk, ends on the highest valid epoch", () => {
@@ -18,7 +19,7 @@ test("I2: any order, loss and duplication of deliveries, with restarts and a fai
       expect(world.state.evaluating?.digest).toBe(head.digest);
       expect(world.disk.map((one) => one.digest)).toEqual([head.digest]);
     }),
-    { numRuns: 200 },
+    { numRuns: runs(200) },
   );
 });
 
@@ -45,7 +46,7 @@ test("I2: equivocation anywhere in the log leaves the proxy on what it evaluated
       world.settle();
       expect(world.state.evaluating?.digest).toBe(cure.digest);
     }),
-    { numRuns: 200 },
+    { numRuns: runs(200) },
   );
 });
 
@@ -62,6 +63,6 @@ test("a jump that names no record of the log is never adopted, whatever comes wi
       world.settle();
       expect(seenEpochOf(world.state)).toBe(length);
     }),
-    { numRuns: 200 },
+    { numRuns: runs(200) },
   );
 });

@@ -13,6 +13,7 @@ import { chooseAmong, type PlacedEndpoint, stickyKey } from "../../core/route/ch
 import { unitsOf } from "../../core/snapshot/build.js";
 import { encodeDecision, parseDecisionBytes } from "../../core/wire/decisions.js";
 import { callerIds, mesh, methodNames } from "../support/policy-arbitrary.js";
+import { runs } from "../support/runs.js";
 import { trafficRoute } from "../support/traffic-arbitrary.js";
 
 const endpoints: fc.Arbitrary<readonly PlacedEndpoint[]> = fc.array(
@@ -84,7 +85,7 @@ test("a recorded route comes out the same under its own revision", () => {
       expect(again.kind).toBe("decided");
       expect(again.kind === "decided" && isSame(recorded, again)).toBe(true);
     }),
-    { numRuns: 1000 },
+    { numRuns: runs(1000) },
   );
 });
 
@@ -105,7 +106,7 @@ test("under another revision it comes out as the call itself would, or cannot be
         rule?.rewrite ?? call.method,
       ]);
     }),
-    { numRuns: 1000 },
+    { numRuns: runs(1000) },
   );
   expect(decided).toBeGreaterThan(300);
 });

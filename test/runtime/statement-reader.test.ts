@@ -7,6 +7,7 @@ import { StatementWriter } from "../../runtime/statement-writer.js";
 import { toPem } from "../../runtime/tls-identity-keys.js";
 import { leafExtensions, makeCertificate } from "../support/certificates.js";
 import { ManualClock } from "../support/manual-clock.js";
+import { runs } from "../support/runs.js";
 import { messageOf, StatementPki, signedMessage, writerOf } from "../support/statements.js";
 
 const pki = new StatementPki();
@@ -251,7 +252,7 @@ test("I3: any bit flipped in message or statement is refused, save in certificat
       const message = messageOf(subject, inBody ? bytes : data, { [statementHeader]: text });
       expect(() => pki.reader().hear("heartbeat", message)).toThrow();
     }),
-    { numRuns: 300 },
+    { numRuns: runs(300) },
   );
   expect(reader.hear("heartbeat", messageOf(subject, data, { [statementHeader]: header })).signed).toBeDefined();
 });

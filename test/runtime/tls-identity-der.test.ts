@@ -17,6 +17,7 @@ import {
   usage,
 } from "../support/certificates.js";
 import { derBitString, derInteger, derNode, derOctets, derOid, derSequence, derTrue } from "../support/der.js";
+import { runs } from "../support/runs.js";
 
 const id = "spiffe://mesh-a/service/payments";
 const now = Date.now();
@@ -39,7 +40,7 @@ describe("the DER reader", () => {
           expect.objectContaining({ code: "invalid_identity" }),
         );
       }),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     );
   });
 
@@ -137,7 +138,7 @@ describe("hostile structure", () => {
           expect(error).toEqual(invalidIdentity);
         }
       }),
-      { numRuns: 1000 },
+      { numRuns: runs(1000) },
     );
   });
 
@@ -148,7 +149,7 @@ describe("hostile structure", () => {
         if (der.equals(write(request))) return;
         expect(() => parseCsr(der)).toThrow(invalidArgument);
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     );
   });
 

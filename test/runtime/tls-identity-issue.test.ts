@@ -12,6 +12,7 @@ import { issueCertificate } from "../../runtime/tls-identity-issue.js";
 import { fromPem, generatePrivateKeyPem, publicKeyDer, toPem } from "../../runtime/tls-identity-keys.js";
 import { buildCsr, parseCsr } from "../../runtime/tls-identity-request.js";
 import { derOid } from "../support/der.js";
+import { runs } from "../support/runs.js";
 
 describe("certificate requests", () => {
   const key = generatePrivateKeyPem();
@@ -106,7 +107,7 @@ describe("issued certificates", () => {
           expect(seen.checkIssued(new X509Certificate(root)) && seen.verify(createPublicKey(key))).toBe(true);
         },
       ),
-      { numRuns: 50 },
+      { numRuns: runs(50) },
     );
   });
 

@@ -16,6 +16,7 @@ import { FakeFleet } from "../../support/fake-fleet.js";
 import { ManualClock, settle } from "../../support/manual-clock.js";
 import { PlainLedger } from "../../support/plain-ledger.js";
 import { buildActivation, buildRevision, createTestKey, testAuthor, testMesh } from "../../support/records.js";
+import { runs } from "../../support/runs.js";
 
 const { signer, publicKey } = createTestKey();
 const keys = new Map([[signer.kid, publicKeyFromBytes(publicKey)]]);
@@ -389,7 +390,7 @@ describe("rolling back", () => {
         expect(historyStack(log)).toEqual(stack);
         one.fleet.loop.close();
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 });

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { openBlobFolder, openFileLog } from "../../../control-plane/store/file-copy.js";
 import { digestOf } from "../../../core/digest.js";
+import { runs } from "../../support/runs.js";
 
 let dir = "";
 let made = 0;
@@ -51,7 +52,7 @@ describe("an append-only file", () => {
         await write(cut, [new Uint8Array(Buffer.from("next"))]);
         expect((await read(cut)).records).toEqual([...left, "next"]);
       }),
-      { numRuns: 30 },
+      { numRuns: runs(30) },
     );
   });
 
@@ -69,7 +70,7 @@ describe("an append-only file", () => {
         expect(["one", "", "three"].slice(0, left.length)).toEqual(left);
         expect(left.length).toBeLessThan(3);
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { BucketTable } from "../../../core/limit/bucket-table.js";
+import { runs } from "../../support/runs.js";
 
 /** Takes one token if it is there. */
 function tryTake(table: BucketTable, key: string, nowMs: number, tokens = 1): boolean {
@@ -61,7 +62,7 @@ describe("a bucket", () => {
           expect(passed.length).toBeGreaterThanOrEqual(Math.floor(ideal * 0.95) - 1);
         }
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 });

@@ -14,6 +14,7 @@ import {
 import { unitsOf } from "../../../core/snapshot/build.js";
 import { parsePolicyFiles } from "../../../core/snapshot/parse-files.js";
 import { callerIds, headerSets, inputsWith, mesh, methodNames, policy } from "../../support/policy-arbitrary.js";
+import { runs } from "../../support/runs.js";
 
 function unitsFrom(content: string): readonly Unit[] {
   const { objects, findings } = parsePolicyFiles([{ name: "p.yaml", content }]);
@@ -184,7 +185,7 @@ test("no call whose outcome differs between two policies is left out, on the sid
         }
       }
     }),
-    { numRuns: 300 },
+    { numRuns: runs(300) },
   );
   expect(flips).toBeGreaterThan(100);
 });
@@ -215,7 +216,7 @@ test("where rules name callers and methods plainly, a call is evidence if and on
         expect([caller, method, isEvidence]).toEqual([caller, method, was !== is]);
       }
     }),
-    { numRuns: 100 },
+    { numRuns: runs(100) },
   );
 });
 

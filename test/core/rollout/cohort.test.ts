@@ -5,6 +5,7 @@ import type { Activation } from "../../../core/model.js";
 import { isInCohort, placeOf, revisionFor, revisionInForce, revisionsOf } from "../../../core/rollout/cohort.js";
 import type { Cohort, StageOfRollout } from "../../../core/rollout/rollout-model.js";
 import { activation, digest } from "../../data-plane/sync/records.js";
+import { runs } from "../../support/runs.js";
 
 const rollout = digest("a rollout");
 const id = fc.stringMatching(/^[a-z0-9]{1,12}$/);
@@ -27,7 +28,7 @@ test("a cohort only grows: whoever is in a stage is in every later one", () => {
       };
       if (isInCohort(a, rollout, proxyId)) expect(isInCohort(later, rollout, proxyId)).toBe(true);
     }),
-    { numRuns: 2000 },
+    { numRuns: runs(2000) },
   );
 });
 

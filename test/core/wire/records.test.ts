@@ -17,6 +17,7 @@ import {
   createTestKey,
   testMesh,
 } from "../../support/records.js";
+import { runs } from "../../support/runs.js";
 
 const key = createTestKey();
 const keys = new Map([[key.signer.kid, publicKeyFromBytes(key.publicKey)]]);
@@ -68,7 +69,7 @@ for (const [name, signed, verify, type] of kinds) {
           bytes[bit >> 3] = (bytes[bit >> 3] ?? 0) ^ (1 << (bit & 7));
           expect(["invalid_record", "unauthenticated"]).toContain(codeOf(() => verify(bytes, testMesh, keys)));
         }),
-        { numRuns: 400 },
+        { numRuns: runs(400) },
       );
     });
     test("I3: it does not pass for a record of another kind or mesh, nor under another key", () => {

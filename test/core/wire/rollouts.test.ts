@@ -11,6 +11,7 @@ import { signRollout, verifyRollout } from "../../../core/wire/rollouts.js";
 import { Activation, Rollout as RolloutMessage } from "../../../proto/gen/ashlar/v1/records.js";
 import { buildHeartbeat } from "../../support/fake-fleet.js";
 import { createTestKey, testAuthor, testMesh } from "../../support/records.js";
+import { runs } from "../../support/runs.js";
 
 const key = createTestKey();
 const keys = new Map([[key.signer.kid, publicKeyFromBytes(key.publicKey)]]);
@@ -96,7 +97,7 @@ test("I3: one flipped bit anywhere in a plan is refused, whatever type it claims
       claimedType(bytes); // never throws
       expect(["invalid_record", "unauthenticated"]).toContain(codeOf(() => verifyRollout(bytes, testMesh, keys)));
     }),
-    { numRuns: 400 },
+    { numRuns: runs(400) },
   );
 });
 

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { clientPreface, errorCode, frameFlag } from "../../../data-plane/http2/protocol.js";
 import { refusal } from "../../../data-plane/http2/refusals.js";
 import type { Stream } from "../../../data-plane/http2/stream.js";
+import { runs } from "../../support/runs.js";
 import { frame, settings, word } from "../../support/wire.js";
 import { blockOf, EnginePeer, goodRequest, Heard } from "./engine-peer.js";
 
@@ -80,7 +81,7 @@ describe("properties", () => {
         // How output interleaves depends on the cuts; what is said does not.
         expect([...cut.out].sort()).toEqual([...whole.out].sort());
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
     expect(run(Array.from({ length: 25_000 }, (_, i) => i))).toMatchObject({ heard: whole.heard, dead: false });
   });
@@ -158,7 +159,7 @@ describe("properties", () => {
         peer.connection.output.abandon();
         expect(peer.connection.budget.usedBytes).toBe(0);
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     );
   });
 
@@ -235,7 +236,7 @@ describe("properties", () => {
         connection.output.abandon();
         expect(connection.budget.usedBytes).toBe(0);
       }),
-      { numRuns: 200 },
+      { numRuns: runs(200) },
     );
   });
 
@@ -248,7 +249,7 @@ describe("properties", () => {
           peer.frames();
         }
       }),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     );
   });
 });

@@ -6,6 +6,7 @@ import { decoded, HpackDecoder } from "../../../data-plane/http2/hpack-decoder.j
 import { HpackEncoder } from "../../../data-plane/http2/hpack-encoder.js";
 import { encodeHuffman } from "../../../data-plane/http2/huffman.js";
 import { PreparedField } from "../../../data-plane/http2/prepared-field.js";
+import { runs } from "../../support/runs.js";
 
 type Field = readonly [name: string, value: string];
 const limits = { headerFieldsMax: 128, headerListBytesMax: 16_384 };
@@ -225,7 +226,7 @@ describe("decoding undoes encoding", () => {
           expect(decoder.table.size).toBe(encoder.table.size);
         },
       ),
-      { numRuns: 150 },
+      { numRuns: runs(150) },
     );
   });
 
@@ -251,7 +252,7 @@ describe("decoding undoes encoding", () => {
           }
         },
       ),
-      { numRuns: 150 },
+      { numRuns: runs(150) },
     );
   });
 
@@ -403,7 +404,7 @@ describe("decoding undoes encoding", () => {
           listOf(decoder.fields);
         }
       }),
-      { numRuns: 2000 },
+      { numRuns: runs(2000) },
     );
   });
 });

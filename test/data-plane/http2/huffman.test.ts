@@ -1,6 +1,7 @@
 import { expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { decodeHuffman, encodeHuffman, huffmanLength } from "../../../data-plane/http2/huffman.js";
+import { runs } from "../../support/runs.js";
 
 function encode(bytes: Uint8Array): Uint8Array {
   const out = new Uint8Array(bytes.length * 4 + 8);
@@ -43,7 +44,7 @@ test("decoding undoes encoding for any bytes, and the length is told beforehand"
       expect(coded.length).toBe(huffmanLength(bytes, 0, bytes.length));
       expect(decode(coded)).toEqual(bytes);
     }),
-    { numRuns: 500 },
+    { numRuns: runs(500) },
   );
 });
 
@@ -72,6 +73,6 @@ test("what decodes encodes to the same bytes: there is one encoding of a text", 
       const text = decode(bytes);
       if (text !== undefined) expect(encode(text)).toEqual(bytes);
     }),
-    { numRuns: 2000 },
+    { numRuns: runs(2000) },
   );
 });

@@ -10,6 +10,7 @@ import { PreparedField } from "../../../data-plane/http2/prepared-field.js";
 import { FieldCheck } from "../../../data-plane/http2/validate-fields.js";
 import { KeptFields } from "../../../data-plane/proxy/forward/kept-fields.js";
 import { dropReservedFields, RequestHead } from "../../../data-plane/proxy/request-head.js";
+import { runs } from "../../support/runs.js";
 
 type Field = readonly [name: string, value: string];
 
@@ -152,7 +153,7 @@ describe("a connection's requests", () => {
           );
         }
       }),
-      { numRuns: 40 },
+      { numRuns: runs(40) },
     );
   });
 

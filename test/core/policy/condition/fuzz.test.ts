@@ -5,6 +5,7 @@ import { buildSubject } from "../../../../core/policy/access-plan.js";
 import { readCondition } from "../../../../core/policy/condition/condition.js";
 import { Failure } from "../../../../core/policy/condition/values.js";
 import { inputsWith } from "../../../support/policy-arbitrary.js";
+import { runs } from "../../../support/runs.js";
 
 const words =
   'caller caller.id request.headers["x-a"] request.headers jwt.claims jwt.claims.a now source.address destination.labels x y . .id [ ] ( ) { } , : ? ! - + * / % == != < <= > >= && || in true false null 1 0 -1 9223372036854775807 1.5 "a" "" \'b\' [1,2] ["a"] size( has( string( int( timestamp( "2026-01-01T00:00:00Z" duration( "1h" .exists(x, .all(y, .map(x, .filter(x, .matches( .contains( .getHours( ) ) )'.split(
@@ -31,7 +32,7 @@ test("no text makes the checker throw, and what it lets in evaluates to true, fa
         expect(typeof outcome === "boolean" || outcome instanceof Failure).toBe(true);
       }
     }),
-    { numRuns: 5000 },
+    { numRuns: runs(5000) },
   );
   expect(accepted).toBeGreaterThan(0);
 });
