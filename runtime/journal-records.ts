@@ -1,8 +1,10 @@
 /** What a stored message of a journal says, once its writer's signature holds; for every reader of a journal's log. */
 import { type Digest, digestOf } from "../core/digest.js";
 import { isAshlarError } from "../core/errors.js";
+import { isMessagesKey } from "../core/journal/journal-key.js";
 import type { KeySet } from "../core/signature.js";
 import { type JournalEntry, parseEntry } from "../core/wire/journal/entry.js";
+import { parseMessages } from "../core/wire/journal/messages.js";
 import { type JournalOutcome, parseOutcome } from "../core/wire/journal/outcome.js";
 import { type JournalResolution, verifyResolution } from "../core/wire/journal/resolution.js";
 import { parseJournalSubject } from "../core/wire/subjects.js";
@@ -39,8 +41,16 @@ export interface ResolutionRecord {
   readonly resolution: JournalResolution;
 }
 
+/** Messages of a streamed request: nothing by themselves. */
+export interface MessagesRecord {
+  readonly kind: "messages";
+  readonly sequence: number;
+  /** The stream, in hexadecimal. */
+  readonly stream: string;
+}
+
 export type SettlingRecord = OutcomeRecord | ResolutionRecord;
-export type JournalRecord = EntryRecord | SettlingRecord;
+export type JournalRecord = EntryRecord | SettlingRecord | MessagesRecord;
 
 /** Returns what the message says; undefined: it is none of these, or nobody who may say so has signed it, so it does not exist. */
 export function readJournalRecord(
@@ -59,6 +69,10 @@ export function readJournalRecord(
     }
     const { writer } = reader.readJournal(service, message, message.storedMs);
     if (place.kind === "outcome") return { kind: "outcome", sequence, key, outcome: parseOutcome(data, writer) };
+    if (isMessagesKey(key)) {
+      const { stream } = parseMessages(data, writer, key);
+      return { kind: "messages", sequence, stream: Buffer.from(stream).toString("hex") };
+    }
     return { kind: "entry", sequence, key, entry: parseEntry(data, writer, key), digest: digestOf(data) };
   } catch (error) {
     if (isAshlarError(error) && error.code !== "internal") return undefined;

@@ -29,6 +29,14 @@ const stepsMax = 2000;
 const lagMsMax = 5000;
 const poll = { msMin: 2, msMax: 200 };
 
+/** A reference to messages of a stream takes about so many bytes. */
+const messagesAtBytes = 128;
+
+const keptBytesOf = (record: EntryRecord | undefined): number =>
+  record === undefined
+    ? 0
+    : record.entry.request.length + messagesAtBytes * (record.entry.streamed?.messages.length ?? 0);
+
 export class Settlements {
   readonly #deps: SettlementDeps;
   readonly #service: string;
@@ -47,14 +55,14 @@ export class Settlements {
   add(entry: EntryRecord): void {
     const [oldest] = this.#open.size >= openMax ? this.#open.keys() : [];
     if (oldest !== undefined) this.#forget(oldest);
-    const bytes = entry.entry.request.length;
+    const bytes = keptBytesOf(entry);
     const isKept = this.#keptBytes + bytes <= keptBytesMax;
     if (isKept) this.#keptBytes += bytes;
     this.#open.set(entry.sequence, isKept ? entry : undefined);
   }
 
   #forget(sequence: number): void {
-    this.#keptBytes -= this.#open.get(sequence)?.entry.request.length ?? 0;
+    this.#keptBytes -= keptBytesOf(this.#open.get(sequence));
     this.#open.delete(sequence);
   }
 
@@ -104,8 +112,8 @@ export class Settlements {
         const message = await this.#deps.get({ nextOf, from });
         if (message === undefined || message.sequence >= record.sequence) break;
         const other = readJournalRecord(this.#deps, this.#service, message);
-        if (other !== undefined && other.kind !== "entry" && entryOf(other) === entry.sequence && settles(other, entry))
-          return true;
+        const isSettling = other?.kind === "outcome" || other?.kind === "resolution";
+        if (isSettling && entryOf(other) === entry.sequence && settles(other, entry)) return true;
         from = message.sequence + 1;
       }
     }

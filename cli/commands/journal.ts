@@ -110,7 +110,7 @@ function parseCode(text: string): number {
 
 function entryToJson(entry: JournalEntryInfo) {
   const { service, sequence, timeMs, principal, user, method, key, order, expected, revision, epoch, decision } = entry;
-  const { valid, settled, code, settledBy, proxyId, requestBytes } = entry;
+  const { valid, settled, code, settledBy, proxyId, requestBytes, messagesRecords } = entry;
   return {
     service,
     sequence,
@@ -121,6 +121,7 @@ function entryToJson(entry: JournalEntryInfo) {
     ...(key !== "" && { key }),
     ...(order !== "" && { order, expected }),
     ...{ revision, epoch, decision, valid, proxy: proxyId, requestBytes },
+    ...(messagesRecords > 0 && { messagesRecords }),
     outcome: settled ? { code, sequence: settledBy } : null,
   };
 }

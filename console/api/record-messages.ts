@@ -111,5 +111,6 @@ export const journalEntryInfo = message({
   code: number,
   settledBy: number,
   requestBytes: number,
+  messagesRecords: number,
 });
 export type JournalEntryInfo = Read<typeof journalEntryInfo>;

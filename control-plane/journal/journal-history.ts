@@ -144,6 +144,10 @@ export class JournalHistory {
   }
 
   async #settled(record: JournalRecord, settlements: Settlements): Promise<EntryRecord | undefined> {
+    if (record.kind === "messages") {
+      this.#log.addMessages(record);
+      return undefined;
+    }
     if (record.kind !== "entry") {
       const found = await settlements.settledBy(record);
       const { sequence } = record;

@@ -72,9 +72,9 @@ export function newestOf(entries: readonly ReadEntry[], most: number): readonly 
 }
 
 function renderEntry({ entry, requestBytes, judged, storedMs, outcome, resolution }: ReadEntry): JournalEntryInfo {
-  const { service, user, method, key, order, expected, revision, epoch, decision, proxyId } = entry;
+  const { service, user, method, key, order, expected, revision, epoch, decision, proxyId, messagesRecords } = entry;
   return {
-    ...{ service, user, method, key, order, expected, revision, epoch, decision, proxyId },
+    ...{ service, user, method, key, order, expected, revision, epoch, decision, proxyId, messagesRecords },
     sequence: judged.sequence,
     timeMs: storedMs,
     principal: entry.caller,

@@ -1,15 +1,19 @@
 /** Reads journals as they stand in their streams, whenever somebody asks: nothing of them is kept here. */
 import { type Digest, digestOf } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
+import { isMessagesKey } from "../../core/journal/journal-key.js";
 import { JournalLog, type JudgedEntry, type LetGo } from "../../core/journal/journal-log.js";
 import type { KeySet } from "../../core/signature.js";
-import { type JournalEntry, parseEntry } from "../../core/wire/journal/entry.js";
+import { type JournalEntry, parseEntry, requestBytesOf } from "../../core/wire/journal/entry.js";
+import { parseMessages } from "../../core/wire/journal/messages.js";
 import { type JournalOutcome, parseOutcome } from "../../core/wire/journal/outcome.js";
 import { type JournalResolution, verifyResolution } from "../../core/wire/journal/resolution.js";
 import { keySetOf } from "../../core/wire/records.js";
 import { journalStream, parseJournalSubject } from "../../core/wire/subjects.js";
-import type { Bus, StoredMessage } from "../../runtime/bus.js";
+import type { Bus, StoredMessage, StoredQuery } from "../../runtime/bus.js";
+import { systemClock } from "../../runtime/clock.js";
 import type { StatementReader } from "../../runtime/statement-reader.js";
+import { requestOf } from "../../runtime/streamed-request.js";
 import type { Ledger } from "../store/ledger.js";
 import { findJournals } from "./find-journals.js";
 import { readLetGo } from "./read-let-go.js";
@@ -28,7 +32,11 @@ type EntryHead = Pick<
   JournalEntry,
   | ("service" | "proxyId" | "caller" | "user" | "method" | "revision" | "epoch" | "decision")
   | ("key" | "order" | "expected" | "deadlineMs")
->;
+> & {
+  /** The sequences of the first record with messages of a streamed request, and how many there are; 0: it is not streamed. */
+  readonly firstMessages: number;
+  readonly messagesRecords: number;
+};
 
 /** An entry with what came of it. */
 export interface ReadEntry {
@@ -57,6 +65,8 @@ export interface ReadJournal {
   readonly letGoHeads: ReadonlyMap<string, number>;
   /** The last message. */
   readonly lastSequence: number;
+  /** Streams without a valid closing record: their first record, and when the last one was stored. */
+  readonly unclosed: readonly { readonly first: number; readonly storedMs: number }[];
 }
 
 export interface JournalReader {
@@ -95,7 +105,11 @@ export function createJournalReader(deps: JournalReaderDeps): JournalReader {
         const asked = Array.from({ length: count }, (_, at) => bus.leaderGet(stream, { sequence: from + at }));
         for (const message of await Promise.all(asked)) if (message !== undefined) walk.take(message);
       }
-      return walk.end();
+      const { whole: asked } = walk;
+      if (asked?.streamed === undefined) return walk.end();
+      const get = (query: StoredQuery) => bus.leaderGet(stream, query);
+      const never = signal ?? new AbortController().signal;
+      return walk.end(await requestOf({ get, clock: systemClock, random: Math.random }, asked, never));
     },
   };
 }
@@ -118,6 +132,10 @@ class Walk {
   /** Resolutions under dropped keys, by their entries. */
   readonly #former = new Map<number, JournalResolution>();
   #refused = 0;
+  /** The entry that was asked for whole, once it was read. */
+  whole: JournalEntry | undefined;
+  /** When messages of streams were stored. */
+  readonly #storedMs = new Map<number, number>();
 
   constructor(deps: JournalReaderDeps, service: string, letGo: LetGo | undefined, whole: number) {
     this.#deps = deps;
@@ -163,7 +181,14 @@ class Walk {
       if (settled !== undefined) this.#found.set(outcome.entry, { ...settled, ...this.#kept(outcome.entry, outcome) });
       return;
     }
+    if (isMessagesKey(place.key)) {
+      const stream = Buffer.from(parseMessages(data, writer, place.key).stream).toString("hex");
+      this.#log.addMessages({ sequence, stream });
+      this.#storedMs.set(sequence, storedMs);
+      return;
+    }
     const entry = parseEntry(data, writer, place.key);
+    if (sequence === this.#whole) this.whole = entry;
     const hasOutcome = entry.outcome !== undefined;
     this.#log.addEntry({
       sequence,
@@ -171,9 +196,13 @@ class Walk {
       isOrdered: entry.order !== "",
       expected: entry.expected,
       hasOutcome,
+      streamed: entry.streamed && {
+        stream: Buffer.from(entry.nonce).toString("hex"),
+        messages: entry.streamed.messages.map((each) => each.sequence),
+      },
     });
     const request = sequence === this.#whole ? entry.request : nothing;
-    const about = { entry: headOf(entry), requestBytes: entry.request.length, digest: digestOf(data), storedMs };
+    const about = { entry: headOf(entry), requestBytes: requestBytesOf(entry), digest: digestOf(data), storedMs };
     this.#found.set(sequence, { ...about, ...this.#kept(sequence, entry.outcome), resolution: undefined, request });
   }
 
@@ -195,13 +224,15 @@ class Walk {
     return this.#log.addOutcome({ sequence, entry }) === undefined ? undefined : found;
   }
 
-  end(): ReadJournal {
+  /** `request`: the messages of the entry that was asked for whole, where they are a stream's. */
+  end(request?: Uint8Array): ReadJournal {
     const entries: ReadEntry[] = [];
     for (const judged of this.#log.entries) {
       const parts = this.#found.get(judged.sequence);
       if (parts === undefined) continue;
       const former = judged.settledBy === 0 ? this.#former.get(judged.sequence) : undefined;
-      entries.push({ ...parts, judged, resolution: parts.resolution ?? former });
+      const own = judged.sequence === this.#whole && request !== undefined ? { request } : {};
+      entries.push({ ...parts, ...own, judged, resolution: parts.resolution ?? former });
     }
     const { through: letGoThrough, heads: letGoHeads } = this.#letGo;
     const lastSequence = this.#lastSequence;
@@ -212,6 +243,10 @@ class Walk {
       letGoThrough,
       letGoHeads,
       lastSequence,
+      unclosed: [...this.#log.unclosed].map((records) => ({
+        first: records[0] ?? 0,
+        storedMs: this.#storedMs.get(records.at(-1) ?? 0) ?? 0,
+      })),
     };
   }
 }
@@ -219,5 +254,7 @@ class Walk {
 /** A copy without bytes: each of them would hold the message that it was read from. */
 function headOf(entry: JournalEntry): EntryHead {
   const { service, proxyId, caller, user, method, revision, epoch, decision, key, order, expected, deadlineMs } = entry;
-  return { service, proxyId, caller, user, method, revision, epoch, decision, key, order, expected, deadlineMs };
+  const about = { service, proxyId, caller, user, method, revision, epoch, decision, key, order, expected, deadlineMs };
+  const messages = entry.streamed?.messages ?? [];
+  return { ...about, firstMessages: messages[0]?.sequence ?? 0, messagesRecords: messages.length };
 }

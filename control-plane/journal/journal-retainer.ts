@@ -53,6 +53,8 @@ export interface LetGoPlan {
 const windowsKept = 2;
 /** Clocks of the mesh differ by five minutes at most (decision 0032). */
 const marginMs = 5 * 60_000;
+/** Proxies close no stream so long after its last messages. */
+const openStreamMs = 24 * 3_600_000;
 /** Replicas are waited for so long while the journal is closed. */
 const closedMsMax = 15_000;
 const lookMs = 50;
@@ -87,8 +89,15 @@ async function plan(deps: JournalRetainerDeps, options: RetainOptions, signal: A
   const info = await deps.access.bus.streamInfo(journalStream(service));
   if (info === undefined) throw new AshlarError("not_found", `service ${service} has no journal`);
   const journal = await deps.journalReader.read(service, signal);
-  const { through: asked, why } = bound(journal, options, info, deps.clock.nowMs());
-  const seal = await deps.journalSealer.sealBefore(service, asked);
+  const bounded = bound(journal, options, info, deps.clock.nowMs());
+  let { why } = bounded;
+  let seal = await deps.journalSealer.sealBefore(service, bounded.through);
+  // a seal may end within a stream, of which all or nothing is let go
+  for (let split = seal && splitBy(journal, seal.through); split !== undefined; ) {
+    why = split.why;
+    seal = await deps.journalSealer.sealBefore(service, split.before);
+    split = seal && splitBy(journal, seal.through);
+  }
   const from = journal.letGoThrough;
   if (seal === undefined || seal.through <= from)
     throw new AshlarError(
@@ -103,7 +112,7 @@ async function plan(deps: JournalRetainerDeps, options: RetainOptions, signal: A
 
 /** How far may be let go: less than is asked where a write is open, or where an id of a message is remembered. */
 function bound(
-  { entries, lastSequence }: ReadJournal,
+  { entries, lastSequence, unclosed }: ReadJournal,
   { through, untilMs }: RetainOptions,
   { spec }: StreamInfo,
   nowMs: number,
@@ -122,7 +131,23 @@ function bound(
       lower(sequence - 1, `what was stored in the last ${Math.ceil(keptMs / 60_000)} minutes stays`);
     if (isValid && settledBy === 0) lower(sequence - 1, `entry ${sequence} has no outcome: resolve it first`);
   }
+  for (const { first, storedMs } of unclosed)
+    if (storedMs > nowMs - openStreamMs)
+      lower(first - 1, `the stream that begins at sequence ${first} may be closed yet`);
   return { through: most, why };
+}
+
+/** A stream of which a part would be let go and a part stay; undefined: there is none. */
+function splitBy(
+  { entries }: ReadJournal,
+  through: number,
+): { readonly before: number; readonly why: string } | undefined {
+  for (const { entry, judged } of entries) {
+    const { firstMessages: first } = entry;
+    if (judged.sequence > through && first !== 0 && first <= through)
+      return { before: first - 1, why: `the messages of entry ${judged.sequence} begin at sequence ${first}` };
+  }
+  return undefined;
 }
 
 async function letGo(

@@ -4,6 +4,7 @@ import { buildSpiffeId } from "../../core/identity.js";
 import type { Endpoint } from "../../core/model.js";
 import { digestToBuffer } from "../../core/wire/record-codec.js";
 import { refuseUnknownFields } from "../../core/wire/strict.js";
+import { journalStream } from "../../core/wire/subjects.js";
 import type {
   AdminServiceService,
   ReplayedWrite,
@@ -11,7 +12,9 @@ import type {
   ReplayJournalResponse,
   ReplaySummary,
 } from "../../proto/gen/ashlar/v1/admin.js";
+import type { StoredQuery } from "../../runtime/bus.js";
 import { type Implementation, serverStreaming } from "../../runtime/grpc-handlers.js";
+import { requestOf } from "../../runtime/streamed-request.js";
 import type { OperatorCaller } from "../activate/operator-caller.js";
 import { authorize, type OperatedDeps } from "../admin/operated.js";
 import { audited } from "../audit/audit-trail.js";
@@ -69,6 +72,8 @@ async function* replay(
   const counts = { applied: 0, notApplied: 0 };
   let lookedMs = deps.clock.monotonicMs();
   let [level, toldMs] = [-1, 0];
+  const get = (query: StoredQuery) => deps.bus.leaderGet(journalStream(service), query);
+  const reads = { get, clock: deps.clock, random: Math.random };
   for await (const part of history.read(signal)) {
     if (follow && deps.clock.monotonicMs() - lookedMs >= lookEveryMs) {
       lookedMs = deps.clock.monotonicMs();
@@ -97,7 +102,8 @@ async function* replay(
     counts.applied += 1;
     if (part.position <= afterPosition) continue;
     refuseOwn(targets, part.entry.entry.proxyId, write.sequence);
-    yield { $case: "write", value: write };
+    const framed = await requestOf(reads, part.entry.entry, signal);
+    yield { $case: "write", value: { ...write, request: Buffer.from(framed) } };
   }
   yield { $case: "summary", value: summaryOf(history.counts, counts) };
 }
@@ -137,17 +143,16 @@ function begin(deps: ReplayMethodsDeps, request: ReplayJournalRequest, caller: O
 
 type Settled = Extract<HistoryPart, { kind: "settled" }>;
 
-/** undefined: the application never applied it. */
+/** Everything but the request; undefined: the application never applied it. */
 function writeOf({
   position,
   entry: { sequence, entry },
   by,
-}: Settled): Omit<ReplayedWrite, "_unknownFields"> | undefined {
+}: Settled): Omit<ReplayedWrite, "_unknownFields" | "request"> | undefined {
   const { caller, method, key, order } = entry;
   const about = {
     ...{ sequence, position, caller, method, key, order },
     fields: entry.fields.map(({ name, value }) => ({ name, value: Buffer.from(value) })),
-    request: Buffer.from(entry.request),
   };
   const none = { response: Buffer.alloc(0), responseKept: false, responseDigest: Buffer.alloc(0) };
   if (by.kind === "resolution") {

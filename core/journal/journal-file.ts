@@ -4,8 +4,10 @@
  */
 import { AshlarError, messageOf } from "../errors.js";
 import { parseEntry } from "../wire/journal/entry.js";
+import { parseMessages } from "../wire/journal/messages.js";
 import { parseOutcome } from "../wire/journal/outcome.js";
 import { parseJournalSubject } from "../wire/subjects.js";
+import { isMessagesKey } from "./journal-key.js";
 import type { JournalMessage } from "./journal-verifier.js";
 
 /** What a journal is verified with. */
@@ -62,9 +64,14 @@ export function renderJournalLine({ sequence, storedMs, subject, statement, data
 function aboutOf(subject: string, data: Uint8Array): object {
   const place = parseJournalSubject(subject);
   try {
+    if (place?.kind === "entry" && isMessagesKey(place.key)) {
+      const { stream, number } = parseMessages(data, undefined, place.key);
+      return { kind: "messages", stream: Buffer.from(stream).toString("hex"), number };
+    }
     if (place?.kind === "entry") {
-      const { caller, user, method, key, order, expected, revision } = parseEntry(data, undefined, place.key);
-      return { kind: "entry", principal: caller, user, method, key, order, expected, revision };
+      const { caller, user, method, key, order, expected, revision, streamed } = parseEntry(data, undefined, place.key);
+      const messages = streamed?.messages.map(({ sequence }) => sequence);
+      return { kind: "entry", principal: caller, user, method, key, order, expected, revision, messages };
     }
     if (place?.kind === "outcome") {
       const { entry, code, notForwarded } = parseOutcome(data, undefined);

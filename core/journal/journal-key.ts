@@ -51,7 +51,11 @@ export function entryMessageId(keyId: string, afterVoid: number): string {
 export const nonceMessageId = (nonce: Uint8Array): string => `n${Buffer.from(nonce).toString("hex")}`;
 
 /**
- * The message id of an outcome. Random, since the writer alone has to know it: an id that can be guessed can be taken by
- * another proxy beforehand, and the stream would drop the true outcome for a second copy.
+ * The message id of an outcome, or of messages of a stream. Random, since the writer alone has to know it: an id that can be
+ * guessed can be taken by another proxy beforehand, and the stream would drop the true record for a second copy.
  */
 export const outcomeMessageId = (nonce: Uint8Array): string => `o${Buffer.from(nonce).toString("hex")}`;
+
+/** The last token of the subject of records with messages of a stream. No entry has it. */
+export const messagesKey = (stream: Uint8Array): string => `m${Buffer.from(stream).toString("hex").slice(0, 3)}`;
+export const isMessagesKey = (key: string): boolean => key.startsWith("m");

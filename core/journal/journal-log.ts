@@ -10,6 +10,14 @@ export interface LogEntry {
   readonly expected: number;
   /** Mode "after": it holds its outcome. */
   readonly hasOutcome: boolean;
+  /** It closes a streamed request: the stream, and the records that have its messages. */
+  readonly streamed?: { readonly stream: string; readonly messages: readonly number[] } | undefined;
+}
+
+/** A record with messages of a streamed request. */
+export interface LogMessages {
+  readonly sequence: number;
+  readonly stream: string;
 }
 
 /** An outcome or a resolution. */
@@ -43,11 +51,16 @@ export interface LetGo {
 
 const nothingLetGo: LetGo = { through: 0, heads: new Map() };
 
-/** Reads a log in its order. What was let go and is still there, or there again, counts for nothing. */
+/**
+ * Reads a log in its order. What was let go and is still there, or there again, counts for nothing. Messages of a stream count
+ * through the valid entry that closes it and names them; that one is the write, at its own sequence. Without it they are void.
+ */
 export class JournalLog {
   readonly #through: number;
   readonly #heads: Map<string, number>;
   readonly #entries = new Map<number, JudgedEntry>();
+  /** Records of streams that no valid entry has closed. */
+  readonly #open = new Map<string, number[]>();
 
   constructor({ through, heads } = nothingLetGo) {
     this.#through = through;
@@ -63,7 +76,20 @@ export class JournalLog {
     const settledBy = entry.hasOutcome ? entry.sequence : 0;
     const judged: JudgedEntry = { ...entry, isValid, head: after, settledBy };
     this.#entries.set(entry.sequence, judged);
+    if (isValid && entry.streamed !== undefined) this.#open.delete(entry.streamed.stream);
     return judged;
+  }
+
+  addMessages({ sequence, stream }: LogMessages): void {
+    if (sequence <= this.#through) return;
+    const before = this.#open.get(stream);
+    if (before === undefined) this.#open.set(stream, [sequence]);
+    else before.push(sequence);
+  }
+
+  /** The records of each stream without a valid closing record: they are void, unless that comes yet. */
+  get unclosed(): Iterable<readonly number[]> {
+    return this.#open.values();
   }
 
   /** Returns the entry that it settles, or undefined: there is none, it is void, or it is settled already. */

@@ -7,10 +7,12 @@ import type { FleetWriter } from "../wire/fleet.js";
 import { parseEntry } from "../wire/journal/entry.js";
 import type { Confirmation } from "../wire/journal/fields.js";
 import { everyBucket, verifyLetGo } from "../wire/journal/let-go.js";
+import { parseMessages } from "../wire/journal/messages.js";
 import { parseOutcome } from "../wire/journal/outcome.js";
 import { verifyResolution } from "../wire/journal/resolution.js";
 import { chainWith, type JournalSeal, linkOf, type SealedMessage, verifySeal } from "../wire/journal/seal.js";
 import { parseJournalSubject } from "../wire/subjects.js";
+import { isMessagesKey } from "./journal-key.js";
 
 /** A message of a journal as it is stored. */
 export interface JournalMessage extends SealedMessage {
@@ -154,9 +156,15 @@ export class JournalVerifier {
       return;
     }
     const writer = writerOf(message);
+    if (place.kind === "entry" && isMessagesKey(place.key)) {
+      this.#records.set(sequence, { digest, proxyId: undefined });
+      this.#checkConfirmed(parseMessages(data, writer, place.key).confirms);
+      return;
+    }
     if (place.kind === "entry") {
-      const { confirms } = parseEntry(data, writer, place.key);
+      const { confirms, streamed } = parseEntry(data, writer, place.key);
       this.#entries += 1;
+      this.#checkStreamed(sequence, streamed?.messages ?? []);
       this.#records.set(sequence, { digest, proxyId: writer.proxyId });
       this.#checkConfirmed(confirms);
       return;
@@ -165,6 +173,16 @@ export class JournalVerifier {
     this.#records.set(sequence, { digest, proxyId: undefined });
     this.#checkAbout(sequence, entry, entryDigest, writer.proxyId);
     this.#checkConfirmed(confirms);
+  }
+
+  /** The messages that a closing record names have to be there, before it. */
+  #checkStreamed(closing: number, messages: readonly Confirmation[]): void {
+    for (const { sequence, digest } of messages) {
+      const found = this.#records.get(sequence);
+      if (found?.digest === digest || sequence <= this.#letGo) continue;
+      if (found === undefined && sequence + recordsKept <= this.#last && sequence < closing) continue;
+      this.refuse(sequence, `sequence ${closing} closes a stream whose messages there were changed, moved or removed`);
+    }
   }
 
   /** What a proxy confirmed has to be where it was. */

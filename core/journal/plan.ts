@@ -30,6 +30,8 @@ export interface JournalPlan {
   readonly keepsResponse: boolean;
   readonly requestBytesMax: number;
   readonly responseBytesMax: number;
+  /** Requests of several messages are appended message by message, up to so many bytes; undefined: as one record. */
+  readonly streamBytesMax: number | undefined;
   /** Calls with a token must have a good one: keys are of the end user's, too. */
   readonly readsToken: boolean;
   /** Whether a call of this method is a write. */
@@ -59,6 +61,7 @@ export function compileJournal({ name, journals, service }: Unit, mesh: string):
     keepsResponse: response === "bytes",
     requestBytesMax: journal.requestBytesMax ?? defaultMessagesBytesMax,
     responseBytesMax: journal.responseBytesMax ?? defaultMessagesBytesMax,
+    streamBytesMax: journal.streamBytesMax,
     readsToken: key !== undefined || order?.reads.has("jwt") === true || order?.reads.has("issuer") === true,
     isWrite,
     mayRepeat: (method: string) => service !== undefined && isIdempotent(service, method),

@@ -16,6 +16,8 @@ export type Settlement = { readonly position: number } & (
 
 /** A message that unpacks to more is handed on as it is. */
 const unpackedBytesMax = 1024 * 1024;
+/** Messages that unpack to more together are, too: an event has to fit into what clients of gRPC take, 4 MiB. */
+const allUnpackedBytesMax = 3 * 1024 * 1024;
 const unpackers = { gzip: promisify(gunzip), deflate: promisify(inflate) } as const;
 
 interface Messages {
@@ -29,13 +31,15 @@ export function isEvent(settlement: Settlement): boolean {
   return "outcome" in settlement ? !settlement.outcome.notForwarded : settlement.resolution.outcome === "applied";
 }
 
+/** `framed`: the request's messages as gRPC frames them. */
 export async function eventOf(
   entry: JournalEntry,
   sequence: number,
   settlement: Settlement,
+  framed: Uint8Array,
 ): Promise<Omit<JournalEvent, "_unknownFields">> {
   const { timeMs, caller, user, method, key, order, revision, traceId } = entry;
-  const request = await unpack(entry.request, entry.fields);
+  const request = await unpack(framed, entry.fields);
   const about = {
     ...{ sequence, position: settlement.position, timeMs, caller, user, method, key, order, revision, traceId },
     request: request.messages,
@@ -64,11 +68,16 @@ async function unpack(framed: Uint8Array, fields: readonly Field[]): Promise<Mes
   if (encoding !== "gzip" && encoding !== "deflate") return { messages: packed, encoding };
   try {
     const options = { maxOutputLength: unpackedBytesMax };
-    const unpacked = frames.map(({ isCompressed }, at) => {
-      const bytes = packed[at] ?? Buffer.alloc(0);
-      return isCompressed ? unpackers[encoding](bytes, options) : bytes;
-    });
-    return { messages: await Promise.all(unpacked), encoding: "" };
+    const unpacked: Buffer[] = [];
+    let bytes = 0;
+    for (const [at, { isCompressed }] of frames.entries()) {
+      const own = packed[at] ?? Buffer.alloc(0);
+      const message = isCompressed ? await unpackers[encoding](own, options) : own;
+      bytes += message.length;
+      if (bytes > allUnpackedBytesMax) return { messages: packed, encoding };
+      unpacked.push(message);
+    }
+    return { messages: unpacked, encoding: "" };
   } catch {
     return { messages: packed, encoding };
   }

@@ -1,5 +1,6 @@
 /** The event feed of a service's journal: its settled writes in the order in which they were settled. */
 import { AshlarError } from "../../core/errors.js";
+import type { JournalEntry } from "../../core/wire/journal/entry.js";
 import { journalPrefix, journalStream } from "../../core/wire/subjects.js";
 import type { FollowResponse } from "../../proto/gen/ashlar/v1/feed.js";
 import type { Bus } from "../../runtime/bus.js";
@@ -7,6 +8,7 @@ import type { Clock } from "../../runtime/clock.js";
 import { type JournalRecord, type JournalRecordDeps, readJournalRecord } from "../../runtime/journal-records.js";
 import { Settlements } from "../../runtime/journal-settlements.js";
 import { renderDropped, tailJournal } from "../../runtime/journal-tail.js";
+import { requestOf } from "../../runtime/streamed-request.js";
 import { readLetGo } from "../journal/read-let-go.js";
 import { eventOf, isEvent } from "./feed-event.js";
 import type { JournalNews } from "./journal-news.js";
@@ -50,6 +52,8 @@ export async function* followJournal(
   const get = (query: Parameters<Bus["directGet"]>[1]) => bus.directGet(journalStream(service), query);
   const subjects = `${journalPrefix(service)}.>`;
   const settlements = new Settlements({ ...deps, get }, service, signal);
+  const reads = { get, clock, random: deps.random };
+  const framedOf: FramedOf = (entry) => requestOf(reads, entry, signal);
   const whose = { service, mesh: deps.mesh, keys: deps.keys() };
   const { through } = await readLetGo(whose, unkeyed, (lastOf) => get({ lastOf }));
   const first = Math.max(through + 1, (await get({ nextOf: subjects, from: 1 }))?.sequence ?? 1);
@@ -61,7 +65,7 @@ export async function* followJournal(
     for (const message of batch) {
       next = message.sequence + 1;
       const record = readJournalRecord(deps, service, message);
-      const event = record && (await eventFor(record, settlements, options.keys));
+      const event = record && (await eventFor(record, settlements, options.keys, framedOf));
       if (event === undefined && next - told < quietMax) continue;
       yield { event, next };
       told = next;
@@ -97,7 +101,15 @@ async function notBeyond(
   }
 }
 
-async function eventFor(record: JournalRecord, settlements: Settlements, keys: ReadonlySet<string>) {
+type FramedOf = (entry: JournalEntry) => Promise<Uint8Array>;
+
+async function eventFor(
+  record: JournalRecord,
+  settlements: Settlements,
+  keys: ReadonlySet<string>,
+  framedOf: FramedOf,
+) {
+  if (record.kind === "messages") return undefined;
   const isWanted = (order: string): boolean => keys.size === 0 || keys.has(order);
   if (record.kind === "entry") {
     const { entry, sequence } = record;
@@ -105,12 +117,14 @@ async function eventFor(record: JournalRecord, settlements: Settlements, keys: R
       settlements.add(record);
       return undefined;
     }
-    return isWanted(entry.order) ? eventOf(entry, sequence, { position: sequence, outcome: entry.outcome }) : undefined;
+    if (!isWanted(entry.order)) return undefined;
+    return eventOf(entry, sequence, { position: sequence, outcome: entry.outcome }, await framedOf(entry));
   }
   const settled = await settlements.settledBy(record);
   if (settled === undefined || !isWanted(settled.entry.order)) return undefined;
   const { sequence: position } = record;
   const settlement =
     record.kind === "outcome" ? { position, outcome: record.outcome } : { position, resolution: record.resolution };
-  return isEvent(settlement) ? eventOf(settled.entry, settled.sequence, settlement) : undefined;
+  if (!isEvent(settlement)) return undefined;
+  return eventOf(settled.entry, settled.sequence, settlement, await framedOf(settled.entry));
 }

@@ -39,6 +39,16 @@ export interface AppRequest {
   readonly streamWaitMs: number;
   /** Where the response finds room. */
   readonly room: RoomShare;
+  /** `bytes` are the beginning: more comes by `RunningAttempt.send`. It is told how many the application took. */
+  readonly onTaken?: ((bytes: number) => void) | undefined;
+}
+
+/** A try whose request comes piece by piece. */
+export interface RunningAttempt {
+  readonly forwarded: Promise<Forwarded>;
+  send(bytes: Uint8Array, ended: boolean): void;
+  /** Breaks it off. */
+  cancel(): void;
 }
 
 /** A response is held in memory up to so many bytes; of a longer one the digest is told. */
@@ -47,19 +57,26 @@ const block = new FieldBlock();
 
 /** Sends the request once. `acquire` waits for a stream; false: there is no application. */
 export function forwardOnce(request: AppRequest, acquire: (waiter: StreamWaiter) => boolean): Promise<Forwarded> {
-  return new Promise((resolve) => {
-    const attempt = new AppAttempt(request, resolve);
-    const { caller } = request;
-    const waiter = new StreamWaiter(
-      caller,
-      (session) => attempt.open(session),
-      (failure) => {
-        if (failure !== undefined) attempt.end("not-forwarded");
-      },
-    );
-    attempt.waitFor(waiter);
-    if (!acquire(waiter)) attempt.end("not-forwarded");
+  return openAttempt(request, acquire).forwarded;
+}
+
+/** The same for a request that comes piece by piece, if it says `onTaken`. */
+export function openAttempt(request: AppRequest, acquire: (waiter: StreamWaiter) => boolean): RunningAttempt {
+  let end: (forwarded: Forwarded) => void = () => {};
+  const forwarded = new Promise<Forwarded>((resolve) => {
+    end = resolve;
   });
+  const attempt = new AppAttempt(request, end);
+  const waiter = new StreamWaiter(
+    request.caller,
+    (session) => attempt.open(session),
+    (failure) => {
+      if (failure !== undefined) attempt.end("not-forwarded");
+    },
+  );
+  attempt.waitFor(waiter);
+  if (!acquire(waiter)) attempt.end("not-forwarded");
+  return { forwarded, send: (bytes, ended) => attempt.send(bytes, ended), cancel: () => attempt.cut() };
 }
 
 class AppAttempt implements StreamSink {
@@ -74,10 +91,15 @@ class AppAttempt implements StreamSink {
   #bytes = 0;
   #isDropped = false;
   #isOver = false;
+  /** What came before there was a stream, and whether that is all. */
+  #early: Uint8Array[] = [];
+  #isWhole: boolean;
 
   constructor(request: AppRequest, resolve: (forwarded: Forwarded) => void) {
     this.#request = request;
     this.#resolve = resolve;
+    this.#isWhole = request.onTaken === undefined;
+    this.#early.push(request.bytes);
   }
 
   waitFor(waiter: StreamWaiter): void {
@@ -94,14 +116,31 @@ class AppAttempt implements StreamSink {
     if (stream === null) return false;
     this.#stream = stream;
     this.#session = session;
-    const { first, fields, last, bytes, patienceMs } = this.#request;
+    const { first, fields, last } = this.#request;
     block.clear();
     for (const { name, value } of fields) block.add(name, Buffer.from(value).toString("latin1"));
     stream.sendFields(first, block, last, false);
-    stream.sendData(bytes, 0, bytes.length, true);
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#cut(), patienceMs).unref();
+    const bytes = Buffer.concat(this.#early);
+    this.#early = [];
+    this.#give(stream, bytes);
     return true;
+  }
+
+  send(bytes: Uint8Array, ended: boolean): void {
+    if (this.#isOver || this.#isWhole) return;
+    this.#isWhole = ended;
+    if (this.#stream === undefined) this.#early.push(bytes);
+    else this.#give(this.#stream, bytes);
+  }
+
+  /** The application has its time from the last piece on. */
+  #give(stream: Stream, bytes: Uint8Array): void {
+    const { onTaken, patienceMs } = this.#request;
+    clearTimeout(this.#timer);
+    if (bytes.length === 0 && !this.#isWhole) return;
+    const taken = stream.sendData(bytes, 0, bytes.length, this.#isWhole);
+    if (taken > 0) onTaken?.(taken);
+    if (this.#isWhole) this.#timer = setTimeout(() => this.cut(), patienceMs).unref();
   }
 
   onResponse(stream: Stream, fields: FieldBlock, endStream: boolean): void {
@@ -123,7 +162,7 @@ class AppAttempt implements StreamSink {
   onData(stream: Stream, bytes: Uint8Array, start: number, end: number, endStream: boolean): void {
     stream.consumed(end - start);
     if (stream.oversized) {
-      this.#cut();
+      this.cut();
       return;
     }
     this.#bytes += end - start;
@@ -146,7 +185,9 @@ class AppAttempt implements StreamSink {
     this.end(unprocessed ? "not-forwarded" : "lost");
   }
 
-  onTaken(): void {}
+  onTaken(_stream: Stream, bytes: number): void {
+    this.#request.onTaken?.(bytes);
+  }
 
   #finish(fields: FieldBlock): void {
     dropReservedFields(fields, false);
@@ -158,7 +199,7 @@ class AppAttempt implements StreamSink {
     this.end({ code, head: this.#head, trailers, bytes, digest, length: this.#bytes });
   }
 
-  #cut(): void {
+  cut(): void {
     this.#cancel();
     this.end("lost");
   }

@@ -2,7 +2,7 @@
 import { digestOf } from "../../core/digest.js";
 import type { JournalPlan } from "../../core/journal/plan.js";
 import { headerNames } from "../../core/wire/headers.js";
-import type { JournalEntry } from "../../core/wire/journal/entry.js";
+import type { JournalEntry, StreamedRequest } from "../../core/wire/journal/entry.js";
 import type { Field } from "../../core/wire/journal/fields.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Answer } from "../proxy/answer.js";
@@ -28,6 +28,8 @@ const fieldBytesKeptMax = 32 * 1024;
 /** How long an application may take beyond its caller's deadline, or in all where there is none. */
 const graceMs = 10_000;
 const withoutDeadlineMs = 600_000;
+/** Whoever lets go of a journal keeps the messages of a stream for a day until they are closed. */
+const patienceMsMax = 12 * 3_600_000;
 const streamWaitMs = 10_000;
 
 export class CollectedWrite {
@@ -40,6 +42,9 @@ export class CollectedWrite {
   /** What is wrong with the call; undefined: nothing. */
   readonly problem: string | undefined;
   request: Uint8Array = new Uint8Array();
+  /** The records that have its messages, where they are a stream's, and the nonce of the entry that names them. */
+  streamed: StreamedRequest | undefined;
+  nonce: Uint8Array | undefined;
   /** The call is over. */
   hasLeft = false;
   isTold = false;
@@ -105,12 +110,13 @@ export class CollectedWrite {
       deadlineMs: Number.isFinite(leftMs) ? Math.max(0, Math.round(timeMs + leftMs)) : 0,
       traceId: this.#traceId,
       fields: keptFields(this.#fields),
-      request: this.request,
+      request: this.streamed === undefined ? this.request : new Uint8Array(),
+      streamed: this.streamed,
     };
   }
 
-  /** The request as the application gets it. `sequence`: 0 if it has none. */
-  toApplication(sequence: number): AppRequest {
+  /** The request as the application gets it. `sequence`: 0 if it has none. `onTaken`: more of it comes. */
+  toApplication(sequence: number, onTaken?: AppRequest["onTaken"]): AppRequest {
     const leftMs = this.dueAtMs - performance.now();
     const own: Field[] = [];
     const add = (name: string, value: string): void => {
@@ -126,7 +132,8 @@ export class CollectedWrite {
       fields: [...this.#fields, ...own],
       last: this.#forward?.last ?? [],
       bytes: this.request,
-      patienceMs: Number.isFinite(leftMs) ? Math.max(0, leftMs) + graceMs : withoutDeadlineMs,
+      onTaken,
+      patienceMs: Number.isFinite(leftMs) ? Math.min(Math.max(0, leftMs) + graceMs, patienceMsMax) : withoutDeadlineMs,
       room: this.room,
       streamWaitMs: Math.min(streamWaitMs, Math.max(1, leftMs)),
     };

@@ -1,15 +1,49 @@
 /** What callers of journaled writes are told. */
 import { status } from "@grpc/grpc-js";
 import { unreachable } from "../../core/errors.js";
+import type { JournalPlan } from "../../core/journal/plan.js";
 import type { WriteEnd } from "../../core/journal/write-steps.js";
 import { type Answer, percentEncode } from "../proxy/answer.js";
 import { type AppResponse, emptyResponse } from "./app-attempt.js";
 import type { Settled } from "./journal-store.js";
+import type { Streamed } from "./streaming-request.js";
 
 /** The proxy's own answer about a write. */
 export function rightAnswer(code: status, message: string, revision: number | undefined, sequence?: number): Answer {
   const answer: Answer = { code, message, revision, decision: undefined, reason: "journal" };
   return sequence === undefined || sequence === 0 ? answer : { ...answer, sequence };
+}
+
+/** Why the request of a write was refused while it was collected. */
+export type NotCollected = Exclude<Streamed["kind"], "whole" | "gone"> | "too-long" | "stream-too-long";
+
+export function notCollectedAnswer(
+  why: NotCollected,
+  { plan, revision }: { readonly plan: JournalPlan; readonly revision: number | undefined },
+): Answer {
+  const { requestBytesMax, streamBytesMax, mode } = plan;
+  const end =
+    mode === "before" ? "the application was not called" : "what the application got was broken off and is no write";
+  const isLong = (message: string): Answer => ({
+    ...rightAnswer(status.RESOURCE_EXHAUSTED, message, revision),
+    reason: "message-limit",
+  });
+  switch (why) {
+    case "too-long":
+      return isLong(`a journaled write has at most ${requestBytesMax} bytes; nothing was appended`);
+    case "message-too-long":
+      return isLong(`a message of a journaled stream has at most ${requestBytesMax} bytes: ${end}`);
+    case "stream-too-long":
+      return isLong(`the messages of a journaled stream have at most ${streamBytesMax} bytes: ${end}`);
+    case "broken":
+      return rightAnswer(status.INVALID_ARGUMENT, `the last message of the request is not whole: ${end}`, revision);
+    case "idle":
+      return rightAnswer(status.DEADLINE_EXCEEDED, `no message of the request came for an hour: ${end}`, revision);
+    case "unavailable":
+      return rightAnswer(status.UNAVAILABLE, `the journal cannot be reached: ${end}`, revision);
+    default:
+      return unreachable(why);
+  }
 }
 
 /** The application's response. */

@@ -15,7 +15,9 @@ import type { Bus, StoredMessage, StoredQuery } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { StatementReader } from "../../runtime/statement-reader.js";
 import type { StatementWriter } from "../../runtime/statement-writer.js";
+import { requestOf } from "../../runtime/streamed-request.js";
 import type { CallIdentityView } from "../ports.js";
+import { type Appended, appendOnce } from "./append-once.js";
 import { LogWalks, walkMsMax } from "./log-walks.js";
 import { readLetGo } from "./read-let-go.js";
 
@@ -54,17 +56,10 @@ export type Settled =
       readonly resolution: JournalResolution;
     };
 
-export interface Appended {
-  readonly sequence: number;
-  readonly isDuplicate: boolean;
-}
-
 const aboutOf = (settled: Settled): Pick<JournalOutcome, "entry" | "entryDigest"> =>
   settled.kind === "outcome" ? settled.outcome : settled.resolution;
 
 const knownMax = 10_000;
-/** Ids that others have taken, who read what is published before it is stored. */
-const takenMax = 3;
 
 export class JournalStore {
   readonly #deps: JournalStoreDeps;
@@ -107,23 +102,30 @@ export class JournalStore {
 
   /** Returns what appends one copy of this outcome, however often it is called. `isFirst` false: another may be there. */
   outcomeAppender(outcome: JournalOutcome, key: string, isFirst = true): () => Promise<void> {
-    const bytes = encodeOutcome(outcome);
-    const subject = journalSubject(this.service, "outcome", key);
-    let messageId = outcomeMessageId(this.#deps.random(16));
-    let taken = 0;
+    const append = this.#once(encodeOutcome(outcome), journalSubject(this.service, "outcome", key), outcome.confirms);
     return async () => {
-      for (;;) {
-        const { sequence, isDuplicate } = await this.#append(bytes, subject, messageId);
-        if (isDuplicate && !(await this.#isStored(bytes, sequence))) {
-          if (++taken > takenMax) throw new AshlarError("denied", `message ids of ${this.service}'s journal are taken`);
-          messageId = outcomeMessageId(this.#deps.random(16));
-          continue;
-        }
-        this.stored(sequence, bytes, outcome.confirms);
-        const { notForwarded, behind } = outcome;
-        if (isFirst) this.#settled.set(outcome.entry, { kind: "outcome", notForwarded, behind, outcome });
-        return;
-      }
+      await append();
+      const { notForwarded, behind } = outcome;
+      if (isFirst) this.#settled.set(outcome.entry, { kind: "outcome", notForwarded, behind, outcome });
+    };
+  }
+
+  /** The same for messages of a streamed request; resolves to where they are. */
+  messagesAppender(bytes: Uint8Array, key: string, confirms: readonly Confirmation[]): () => Promise<number> {
+    return this.#once(bytes, journalSubject(this.service, "entry", key), confirms);
+  }
+
+  #once(bytes: Uint8Array, subject: string, confirms: readonly Confirmation[]): () => Promise<number> {
+    const append = appendOnce({
+      append: (messageId) => this.#append(bytes, subject, messageId),
+      isStored: (sequence) => this.#isStored(bytes, sequence),
+      newId: () => outcomeMessageId(this.#deps.random(16)),
+      service: this.service,
+    });
+    return async () => {
+      const sequence = await append();
+      this.stored(sequence, bytes, confirms);
+      return sequence;
     };
   }
 
@@ -164,6 +166,11 @@ export class JournalStore {
     const found = this.#readEntry(message);
     if (found !== undefined) this.#entries.set(sequence, found);
     return found ?? (this.#readEntry(message, false) === undefined ? "none" : "doubtful");
+  }
+
+  /** An entry's messages, wherever they are. Fails as `requestOf` of the runtime. */
+  requestOf(entry: JournalEntry, signal: AbortSignal): Promise<Uint8Array> {
+    return requestOf({ get: this.#get, clock: this.#deps.clock, random: Math.random }, entry, signal);
   }
 
   /** The next entry of a key from a sequence on; undefined: this replica has none. Whatever is no good entry is passed over. */

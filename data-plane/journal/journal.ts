@@ -1,5 +1,4 @@
 /** The writes of a service that has a journal: its calls wait at a gate until what became of them can be told. */
-import { status } from "@grpc/grpc-js";
 import { messageOf } from "../../core/errors.js";
 import { journalKey, nonceMessageId } from "../../core/journal/journal-key.js";
 import type { JournalPlan } from "../../core/journal/plan.js";
@@ -10,21 +9,23 @@ import { encodeEntry } from "../../core/wire/journal/entry.js";
 import { keySetOf } from "../../core/wire/records.js";
 import type { Logger } from "../../runtime/log.js";
 import type { CallPolicy } from "../ports.js";
-import { type Answer, noRoomAnswer, unavailableAnswer } from "../proxy/answer.js";
+import { noRoomAnswer, unavailableAnswer } from "../proxy/answer.js";
 import type { CallGate } from "../proxy/call-side.js";
 import type { Call } from "../proxy/forward/call.js";
 import type { Journaling } from "../proxy/inbound.js";
 import type { StreamWaiter } from "../proxy/stream-queue.js";
-import { forwardOnce } from "./app-attempt.js";
-import { CollectedWrite } from "./collected-write.js";
-import { endAnswer, replyAnswer, rightAnswer } from "./journal-answers.js";
+import { type AppResponse, forwardOnce, openAttempt, type RunningAttempt } from "./app-attempt.js";
+import type { CollectedWrite } from "./collected-write.js";
+import { endAnswer, notCollectedAnswer, replyAnswer } from "./journal-answers.js";
 import { JournalCounts, type JournalSources } from "./journal-counts.js";
+import { JournalGate } from "./journal-gate.js";
 import { JournalStore, type JournalStoreDeps, type Settled, type StoredEntry } from "./journal-store.js";
 import { JournaledWrite, patienceMs, type Told } from "./journaled-write.js";
 import { keptOf } from "./kept-response.js";
 import { OrderTurns } from "./order-turns.js";
 import { SentAgain } from "./sent-again.js";
 import type { SharedWrites } from "./shared-writes.js";
+import { StreamingRequest } from "./streaming-request.js";
 import { responseReserveBytes, roomBytesDefault, WriteRoom } from "./write-room.js";
 
 export interface JournalDeps extends JournalStoreDeps {
@@ -77,11 +78,41 @@ export class Journal implements Journaling, JournalSources {
       processLife,
       signal: deps.signal,
     };
-    this.#again = new SentAgain({ store: this.#shared.store, clock: deps.clock, room: this.room });
+    this.#again = new SentAgain({ store: this.#shared.store, clock: deps.clock, room: this.room, signal: deps.signal });
   }
 
   gateFor(call: Call, plan: JournalPlan, acquire: (waiter: StreamWaiter) => boolean): CallGate {
-    return new JournalGate(call, plan, this, (write) => this.#begin(write, acquire));
+    return new JournalGate(call, plan, {
+      room: this.room,
+      counts: this.counts,
+      begin: (write) => this.#begin(write, acquire),
+      stream: (write) => this.#stream(write),
+      beginStream: (write, streaming, onTaken) => this.#beginStream(write, streaming, acquire, onTaken),
+    });
+  }
+
+  /** A request of several messages begins. */
+  #stream(write: CollectedWrite): StreamingRequest {
+    const { identity, random } = this.#deps;
+    const { proxyId, service } = identity.current;
+    const { requestBytesMax: messageBytesMax, streamBytesMax: bytesMax = messageBytesMax } = write.plan;
+    const nonce = random(16);
+    write.nonce = nonce;
+    const { dueAtMs } = write;
+    return new StreamingRequest(this.#shared, { service, proxyId, nonce, messageBytesMax, bytesMax, dueAtMs });
+  }
+
+  /** Mode "after": the application gets it as it comes. undefined: there is no room for it. */
+  #beginStream(
+    write: CollectedWrite,
+    streaming: StreamingRequest,
+    acquire: (waiter: StreamWaiter) => boolean,
+    onTaken: (bytes: number) => void,
+  ): RunningAttempt | undefined {
+    if (!this.#hasRoom(write)) return undefined;
+    const attempt = openAttempt(write.toApplication(0, onTaken), acquire);
+    this.#run(write, this.#afterStream(write, streaming, attempt));
+    return attempt;
   }
 
   get open(): number {
@@ -90,15 +121,22 @@ export class Journal implements Journaling, JournalSources {
 
   /** The whole request is there. */
   #begin(write: CollectedWrite, acquire: (waiter: StreamWaiter) => boolean): void {
+    if (!this.#hasRoom(write)) return;
+    this.#run(write, write.plan.mode === "before" ? this.#before(write, acquire) : this.#after(write, acquire));
+  }
+
+  /** False: it was refused. */
+  #hasRoom(write: CollectedWrite): boolean {
     const { writesMax = writesMaxDefault } = this.#deps;
-    if (this.#writes >= writesMax || !write.room.reserve(responseReserveBytes)) {
-      this.counts.add("refused");
-      write.answer(noRoomAnswer(write.revision));
-      write.room.end();
-      return;
-    }
+    if (this.#writes < writesMax && write.room.reserve(responseReserveBytes)) return true;
+    this.counts.add("refused");
+    write.answer(noRoomAnswer(write.revision));
+    write.room.end();
+    return false;
+  }
+
+  #run(write: CollectedWrite, run: Promise<void>): void {
     this.#writes += 1;
-    const run = write.plan.mode === "before" ? this.#before(write, acquire) : this.#after(write, acquire);
     void run
       .catch((error: unknown) => {
         this.#deps.log.error("a write failed in the journal", { error: messageOf(error), method: write.method });
@@ -145,14 +183,39 @@ export class Journal implements Journaling, JournalSources {
 
   /** Mode "after": the application first, then one record of both, then the caller. */
   async #after(write: CollectedWrite, acquire: (waiter: StreamWaiter) => boolean): Promise<void> {
-    const { store, clock } = this.#shared;
     const response = await forwardOnce(write.toApplication(0), acquire);
-    if (typeof response === "string") {
-      this.counts.add(response === "lost" ? "unknown" : "not-forwarded");
-      const why = response === "lost" ? "the connection to the application was lost" : "the application is not reached";
-      write.answer(unavailableAnswer(response === "lost" ? "reset" : "no-application", why, write.revision));
-      return;
+    if (typeof response === "string") this.#notAnswered(write, response);
+    else await this.#appendAfter(write, response);
+  }
+
+  /** The same for a stream, whose messages are appended beside what the application gets. */
+  async #afterStream(write: CollectedWrite, streaming: StreamingRequest, attempt: RunningAttempt): Promise<void> {
+    const running = streaming.run();
+    void running.then(({ kind }) => {
+      if (kind !== "whole") attempt.cancel(); // there will be no entry: the application is not to go on
+    });
+    const response = await attempt.forwarded;
+    if (typeof response === "string") streaming.leave();
+    else streaming.endEarly();
+    const streamed = await running;
+    if (streamed.kind !== "whole" && streamed.kind !== "gone") {
+      this.counts.add(streamed.kind === "unavailable" ? "unavailable" : "refused");
+      write.answer(notCollectedAnswer(streamed.kind, write));
+    } else if (typeof response === "string") this.#notAnswered(write, response);
+    else if (streamed.kind === "whole") {
+      write.streamed = streamed.streamed;
+      await this.#appendAfter(write, response);
     }
+  }
+
+  #notAnswered(write: CollectedWrite, response: "lost" | "not-forwarded"): void {
+    this.counts.add(response === "lost" ? "unknown" : "not-forwarded");
+    const why = response === "lost" ? "the connection to the application was lost" : "the application is not reached";
+    write.answer(unavailableAnswer(response === "lost" ? "reset" : "no-application", why, write.revision));
+  }
+
+  async #appendAfter(write: CollectedWrite, response: AppResponse): Promise<void> {
+    const { store, clock } = this.#shared;
     const entry = this.#entryOf(write);
     const { service, proxyId } = entry;
     const about = { service, proxyId, timeMs: clock.nowMs(), entry: 0, entryDigest: undefined };
@@ -187,82 +250,8 @@ export class Journal implements Journaling, JournalSources {
     const { proxyId, service } = identity.current;
     return {
       ...write.about(clock),
-      ...{ service, proxyId, life: this.#shared.life, nonce: random(16) },
+      ...{ service, proxyId, life: this.#shared.life, nonce: write.nonce ?? random(16) },
       epoch: policy.current?.epoch ?? 0,
     };
-  }
-}
-
-/** Collects the request of one call, and resolves to its answer. */
-class JournalGate implements CallGate {
-  readonly opened: Promise<Answer | undefined>;
-  readonly #call: Call;
-  readonly #begin: (write: CollectedWrite) => void;
-  readonly #write: CollectedWrite;
-  readonly #counts: JournalCounts;
-  #bytes = 0;
-  #isBegun = false;
-
-  constructor(
-    call: Call,
-    plan: JournalPlan,
-    journal: Pick<Journal, "room" | "counts">,
-    begin: (write: CollectedWrite) => void,
-  ) {
-    this.#call = call;
-    this.#counts = journal.counts;
-    this.#begin = begin;
-    let tell: (answer: Answer) => void = () => {};
-    this.opened = new Promise((resolve) => {
-      tell = resolve;
-    });
-    this.#write = new CollectedWrite(call, plan, journal.room, tell);
-    const wrong = this.#write.problem;
-    if (wrong !== undefined) {
-      this.#isBegun = true;
-      this.#counts.add("refused");
-      tell(rightAnswer(status.INVALID_ARGUMENT, wrong, call.plan?.revision));
-      return;
-    }
-    const { bytes, ended } = call.messages.held;
-    this.requestGrew(bytes.length, ended);
-  }
-
-  requestGrew(bytes: number, ended: boolean): void {
-    if (this.#isBegun) return;
-    this.#bytes += bytes;
-    const { requestBytesMax } = this.#write.plan;
-    if (this.#bytes > requestBytesMax) {
-      this.#refuse();
-      this.#counts.add("refused");
-      const message = `a journaled write has at most ${requestBytesMax} bytes; nothing was appended`;
-      this.#write.answer({
-        ...rightAnswer(status.RESOURCE_EXHAUSTED, message, this.#write.revision),
-        reason: "message-limit",
-      });
-      return;
-    }
-    if (!this.#write.room.use(bytes)) {
-      this.#refuse();
-      this.#counts.add("refused");
-      this.#write.answer(noRoomAnswer(this.#write.revision));
-      return;
-    }
-    this.#call.takeHeld(bytes);
-    if (!ended) return;
-    this.#isBegun = true;
-    this.#write.request = this.#call.messages.held.bytes;
-    this.#begin(this.#write);
-  }
-
-  /** Ends the collecting; nothing is appended. */
-  #refuse(): void {
-    this.#isBegun = true;
-    this.#write.room.end();
-  }
-
-  leave(): void {
-    if (!this.#isBegun) this.#refuse();
-    this.#write.hasLeft = true;
   }
 }

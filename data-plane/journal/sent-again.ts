@@ -1,6 +1,7 @@
 /** Sends entries again whose outcome nobody knows, where their method may be carried out twice with the effect of once. */
 import type { JournalPlan } from "../../core/journal/plan.js";
 import { headerNames } from "../../core/wire/headers.js";
+import { requestBytesOf } from "../../core/wire/journal/entry.js";
 import type { Field } from "../../core/wire/journal/fields.js";
 import type { Clock } from "../../runtime/clock.js";
 import { PreparedField } from "../http2/prepared-field.js";
@@ -15,6 +16,8 @@ export interface SentAgainDeps {
   readonly store: JournalStore;
   readonly clock: Pick<Clock, "nowMs">;
   readonly room: WriteRoom;
+  /** Aborts when the process stops. */
+  readonly signal: AbortSignal;
 }
 
 /** An application may take so long for a write that comes again. */
@@ -60,8 +63,9 @@ export class SentAgain {
     const { store, clock } = this.#deps;
     const room = new RoomShare(this.#deps.room);
     try {
-      if (!room.reserve(entry.request.length + responseReserveBytes)) return undefined;
-      const response = await forwardOnce({ ...toApplication(sequence, entry), room }, acquire);
+      if (!room.reserve(requestBytesOf(entry) + responseReserveBytes)) return undefined;
+      const bytes = await store.requestOf(entry, this.#deps.signal);
+      const response = await forwardOnce({ ...toApplication(sequence, entry), bytes, room }, acquire);
       if (typeof response === "string") return undefined;
       const about = { service: entry.service, proxyId: entry.proxyId, timeMs: clock.nowMs(), entry: sequence };
       const said = { confirms: store.confirmations(), notForwarded: false, behind: 0 };
@@ -91,7 +95,6 @@ function toApplication(sequence: number, entry: StoredEntry["entry"]) {
     first: [new PreparedField(":scheme", "http"), new PreparedField(":authority", entry.service)],
     fields,
     last: [new PreparedField(headerNames.caller, entry.caller)],
-    bytes: entry.request,
     patienceMs,
     streamWaitMs: patienceMs,
   };

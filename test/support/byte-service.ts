@@ -93,8 +93,8 @@ export class ByteClient extends Client {
     return this.makeServerStreamRequest("/test.Bytes/ServerStream", same, same, request, metadata, options);
   }
 
-  clientStream(done: (error: ServiceError | null, response?: Buffer) => void) {
-    return this.makeClientStreamRequest("/test.Bytes/ClientStream", same, same, new Metadata(), {}, done);
+  clientStream(done: (error: ServiceError | null, response?: Buffer) => void, metadata = new Metadata()) {
+    return this.makeClientStreamRequest("/test.Bytes/ClientStream", same, same, metadata, {}, done);
   }
 
   bidi(metadata = new Metadata()) {

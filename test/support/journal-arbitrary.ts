@@ -24,6 +24,7 @@ export const journal = (service: string): fc.Arbitrary<Journal> =>
       response: fc.constantFrom("bytes" as const, "digest" as const),
       requestBytesMax: maybe(size),
       responseBytesMax: maybe(size),
+      streamBytesMax: maybe(fc.integer({ min: 1024, max: 3 * 1024 * 1024 })),
       replayers: maybe(fc.constantFrom(["ada"], ["ada", "night-shift"])),
       readers: maybe(fc.constantFrom(["cart"], ["cart", "spiffe://demo/service/checkout"])),
     })

@@ -4,74 +4,26 @@
  */
 import { entryMessageId } from "../../core/journal/journal-key.js";
 import { JournalLog } from "../../core/journal/journal-log.js";
+import { type StreamStep, streamSteps } from "../../core/journal/stream-steps.js";
 import {
   type FoundEntry,
-  type FoundOutcome,
   type LetGoOfKey,
   type Step,
   type WriteEnd,
   WriteSteps,
 } from "../../core/journal/write-steps.js";
+import type { Call, Ended, Faults, Stored, StoredLetGo, StoredOutcome } from "./journal-world-log.js";
 
-export interface StoredEntry {
-  readonly kind: "entry";
-  readonly sequence: number;
-  readonly subject: string;
-  readonly isOrdered: boolean;
-  readonly expected: number;
-  readonly keyId: string;
-  readonly request: string;
-  readonly call: number;
-  readonly life: number;
-}
-
-export interface StoredOutcome extends FoundOutcome {
-  readonly kind: "outcome";
-  readonly sequence: number;
-  readonly subject: string;
-  readonly entry: number;
-  readonly result: string;
-}
-
-/** What somebody who has a proxy's credential stored under a message id that is another's. */
-interface StoredGarbage {
-  readonly kind: "garbage";
-  readonly sequence: number;
-  readonly subject: string;
-}
-
-/** What was let go: everything before, up to `through`. */
-interface StoredLetGo {
-  readonly kind: "let-go";
-  readonly sequence: number;
-  readonly subject: string;
-  readonly through: number;
-  readonly heads: ReadonlyMap<string, number>;
-}
-
-type Stored = StoredEntry | StoredOutcome | StoredGarbage | StoredLetGo;
 type Outcome = StoredOutcome;
-
-export interface Call {
-  readonly id: number;
-  readonly keyId: string;
-  readonly order: string;
-  readonly request: string;
-  readonly expected: number | undefined;
-}
-
-export interface Ended {
-  readonly call: Call;
-  /** undefined: its proxy died. */
-  readonly end: WriteEnd<Outcome> | undefined;
-}
 
 interface Running {
   readonly call: Call;
-  readonly steps: Generator<Step, WriteEnd<Outcome>, unknown>;
+  readonly steps: Generator<Step | StreamStep, WriteEnd<Outcome> | { readonly kind: "gone" }, unknown>;
   readonly proxy: number;
   readonly life: number;
-  asked: Step | undefined;
+  asked: Step | StreamStep | undefined;
+  /** The records of its messages. */
+  readonly records: number[];
   waits: number;
   /** What the application does with it: an index of `World.given`. */
   given: number;
@@ -83,18 +35,6 @@ interface Given {
   isDone: boolean;
   /** The application stands still for a while. */
   readonly isSlow: boolean;
-}
-
-export interface Faults {
-  /** The share of steps in which the proxy dies, and the share of appends whose acknowledgement is lost. */
-  readonly death: number;
-  readonly loss: number;
-  /** The share of reads that see all of the log. */
-  readonly fresh: number;
-  /** The share of appends before which a thief takes the message id. */
-  readonly theft?: number;
-  /** The share of events in which an operator lets go of what is settled. */
-  readonly lettingGo?: number;
 }
 
 /** A small generator of random numbers in [0, 1). */
@@ -142,8 +82,10 @@ export class World {
   start(call: Call): void {
     const proxy = Math.floor(this.#random() * this.#lives.length);
     const write = { isOrdered: call.order !== "", isKeyed: call.keyId !== "", expected: call.expected };
-    const steps = new WriteSteps<Outcome>(write).run();
+    const records: number[] = [];
+    const steps = this.#stepsOf(call, new WriteSteps<Outcome>(write), records);
     const running: Running = {
+      records,
       call,
       steps,
       proxy,
@@ -155,6 +97,15 @@ export class World {
     this.#running.push(running);
     this.#begunAt.set(running, this.log.length);
     this.#go(running, undefined);
+  }
+
+  *#stepsOf({ messages }: Call, write: WriteSteps<Outcome>, records: number[]): Running["steps"] {
+    if (messages !== undefined) {
+      const end = yield* streamSteps();
+      if (end.kind !== "whole") return end;
+      records.push(...end.messages);
+    }
+    return yield* write.run();
   }
 
   /** One event: a step of some call, a death, or something that the application does. */
@@ -183,7 +134,7 @@ export class World {
     }
     const open = [...law.entries].filter(({ isValid, settledBy }) => isValid && settledBy === 0);
     const oldest = Math.min(this.log.length, ...open.map(({ sequence }) => sequence - 1), ...this.#begunAt.values());
-    const through = Math.floor(this.#random() * (oldest + 1));
+    const through = this.#unsplit(Math.floor(this.#random() * (oldest + 1)));
     if (through <= (this.letGo?.through ?? 0)) return;
     const heads = new Map<string, number>(this.letGo?.heads);
     for (const { key, sequence, isValid, isOrdered } of law.entries)
@@ -194,6 +145,14 @@ export class World {
       this.#ids.delete(id);
       this.forgotten.push({ id, sequence, at: this.log.length });
     }
+  }
+
+  /** A stream is let go whole, or not at all. */
+  #unsplit(through: number): number {
+    for (const each of this.log.toReversed())
+      if (each.kind === "entry" && each.sequence > through && (each.messages[0] ?? Number.POSITIVE_INFINITY) <= through)
+        return this.#unsplit((each.messages[0] ?? 1) - 1);
+    return through;
   }
 
   /** What is there: the ends of what was let go come back when a server is killed before it has written that. */
@@ -222,6 +181,7 @@ export class World {
   #takesEffect(running: Running): void {
     const { asked } = running;
     if (asked?.kind === "append") this.#append(running, asked.expected, asked.afterVoid);
+    if (asked?.kind === "append-messages") this.#appendMessages(running, asked.number);
     if (asked?.kind === "forward" && running.given < 0) this.#give(running, asked.sequence);
     if (asked?.kind === "record") this.#record(running, asked);
   }
@@ -243,11 +203,15 @@ export class World {
     if (asked === undefined) return;
     const result = this.#resultOf(running, asked);
     if (result !== notYet) this.#go(running, result);
-    else if (++running.waits > patience) this.#go(running, whenLate(asked));
+    else if (asked.kind !== "collect" && ++running.waits > patience) this.#go(running, whenLate(asked));
   }
 
-  #resultOf(running: Running, step: Step): unknown {
+  #resultOf(running: Running, step: Step | StreamStep): unknown {
     switch (step.kind) {
+      case "collect":
+        return this.#collect(running);
+      case "append-messages":
+        return this.#withLoss(() => this.#appendMessages(running, step.number));
       case "head":
         return this.#guessHead(running);
       case "append":
@@ -322,9 +286,39 @@ export class World {
         request,
         call: call.id,
         life,
+        messages: [...running.records],
       },
     });
     return { sequence, isDuplicate: false };
+  }
+
+  /** What the caller does next. */
+  #collect({ call, life }: Running): "messages" | "ended" | "gone" | typeof notYet {
+    if (this.#random() < 0.5) return notYet;
+    const stream = streamOf(call, life);
+    const sent = this.log.filter((each) => each.kind === "messages" && each.stream === stream).length;
+    if (call.messages === "breaks-off") return sent === 0 ? "messages" : "gone";
+    return sent < (call.messages ?? 0) ? "messages" : "ended";
+  }
+
+  #appendMessages({ call, life }: Running, number: number): number {
+    const stream = streamOf(call, life);
+    const id = `${stream}.${number}`;
+    const before = this.#ids.get(id);
+    if (before !== undefined) return before;
+    const sequence = this.log.length + 1;
+    this.#ids.set(id, sequence);
+    this.log.push({ kind: "messages", sequence, subject: `m${stream}`, stream, number });
+    return sequence;
+  }
+
+  /** A try that never arrived, or of which nobody heard, is repeated; now and then nobody waits for it. */
+  #withLoss(append: () => number): number | undefined | typeof notYet {
+    const drawn = this.#random();
+    if (drawn < this.#faults.loss / 3) return notYet;
+    const sequence = append();
+    if (drawn < (2 * this.#faults.loss) / 3) return notYet;
+    return drawn < (2.2 * this.#faults.loss) / 3 ? undefined : sequence;
   }
 
   #appendWithLoss(running: Running, expected: number, afterVoid: number): unknown {
@@ -394,7 +388,10 @@ export class World {
 const notYet = Symbol("not yet");
 const subjectOf = ({ order, keyId }: Call): string => (order === "" ? `k${keyId}` : `o${order}`);
 
-function whenLate(step: Step): unknown {
+/** A stream is of one life: whoever dies leaves it open for ever. */
+const streamOf = ({ id }: Call, life: number): string => `${id}.${life}`;
+
+function whenLate(step: Step | StreamStep): unknown {
   if (step.kind === "outcome") return step.sequence % 2 === 0 ? "in-flight" : "unknown";
   return step.kind === "forward" ? "lost" : undefined;
 }

@@ -68,11 +68,19 @@ const fields = {
     operatorNames,
     "Operators, by name, who may send its history to a version that takes no live calls; left out: nobody.",
   ),
+  streamBytesMax: maybe(
+    17,
+    sizeOf({ min: 1024, max: 3 * 1024 * 1024 }),
+    "A request of several messages is appended message by message, and they have at most so many bytes together; left out: it is one record of at most requestMax.",
+    { name: "streamMax" },
+  ),
 };
 
 /** Which writes of a service are appended to its journal, and how. */
 export interface Journal extends ObjectWith<"Journal", typeof fields> {}
 
+/** A stream has at least so many messages of full length before it is too long; one record names all of its records. */
+const messagesOfStreamMax = 1024;
 export const defaultMessagesBytesMax = 256 * 1024;
 export const defaultRememberKeysMs = dayMs;
 /** The stream knows message ids at least so long: two copies of an outcome that come within this time are one. */
@@ -94,6 +102,14 @@ export const journal = defineKind("Journal", fields, {
     if (checker.isOutside(service))
       checker.error("service", `${service} is an Egress: no proxy is there that would keep a journal`);
     checker.methods(service, methods, "methods");
+    const { requestBytesMax = defaultMessagesBytesMax, streamBytesMax = requestBytesMax } = object;
+    if (streamBytesMax < requestBytesMax)
+      checker.error("streamMax", `less than requestMax, which is ${requestBytesMax} bytes and bounds each message`);
+    if (streamBytesMax > messagesOfStreamMax * requestBytesMax)
+      checker.error(
+        "streamMax",
+        `more than ${messagesOfStreamMax} times requestMax, which is ${requestBytesMax} bytes`,
+      );
     for (const name of readers) if (!name.startsWith("spiffe:")) checker.service(name, `readers=${name}`);
     if (mode === "after") {
       const remedy =

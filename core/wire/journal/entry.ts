@@ -7,6 +7,7 @@ import { parseSpiffeId, type SpiffeId } from "../../identity.js";
 import { journalKey } from "../../journal/journal-key.js";
 import { boundedText, integer } from "../bounds.js";
 import { checkWriter, type FleetWriter } from "../fleet.js";
+import { digestToBuffer, optionalDigest } from "../record-codec.js";
 import { decodeStrict, reading } from "../strict.js";
 import {
   type Confirmation,
@@ -47,6 +48,17 @@ export interface JournalEntry extends FleetWriter {
   readonly confirms: readonly Confirmation[];
   /** Mode "after": what came of it. */
   readonly outcome: JournalOutcome | undefined;
+  /** It closes a streamed request, whose messages are elsewhere; `request` is empty then. */
+  readonly streamed?: StreamedRequest | undefined;
+}
+
+/** What the closing record of a streamed request says of its messages. */
+export interface StreamedRequest {
+  /** The records that have them, in their order. */
+  readonly messages: readonly Confirmation[];
+  /** The digest of all of them as gRPC frames them, and their length. */
+  readonly digest: Digest;
+  readonly bytes: number;
 }
 
 /** Keys have at most so many bytes. */
@@ -55,11 +67,13 @@ const userBytesMax = 1024;
 const methodBytesMax = 8 * 1024;
 const markBytes = 16;
 const decisionBytes = 12;
+/** More records of one stream are not named: a closing record has to fit into a message. */
+export const streamRecordsMax = 4096;
 const what = "journal entry";
 
 /** The bytes of an entry: what its statement signs and what is stored. */
 export function encodeEntry(entry: JournalEntry): Uint8Array {
-  const { life, nonce, decision, fields, request, confirms, outcome, ...plain } = entry;
+  const { life, nonce, decision, fields, request, confirms, outcome, streamed, ...plain } = entry;
   return EntryMessage.encode({
     ...plain,
     life: Buffer.from(life, "hex"),
@@ -69,6 +83,9 @@ export function encodeEntry(entry: JournalEntry): Uint8Array {
     request: Buffer.from(request),
     confirms: renderConfirmations(confirms),
     outcome: outcome && renderOutcome(outcome),
+    messages: renderConfirmations(streamed?.messages ?? []),
+    requestDigest: digestToBuffer(streamed?.digest),
+    requestBytes: streamed?.bytes ?? 0,
   }).finish();
 }
 
@@ -115,11 +132,39 @@ function entryOf(message: EntryMessage, writer: FleetWriter): JournalEntry {
     request: message.request,
     confirms: parseConfirmations(message.confirms),
     outcome: message.outcome && outcomeOf(message.outcome, writer),
+    streamed: streamedOf(message),
   };
 }
 
+function streamedOf(message: EntryMessage): StreamedRequest | undefined {
+  const { request, requestDigest } = message;
+  const messages = parseConfirmations(message.messages, streamRecordsMax);
+  const bytes = integer("request_bytes", message.requestBytes, 0);
+  const digest = optionalDigest(requestDigest);
+  if (messages.length === 0) {
+    if (digest !== undefined || bytes !== 0)
+      throw new AshlarError("invalid_record", "it says more than its request is");
+    return undefined;
+  }
+  if (digest === undefined || request.length > 0)
+    throw new AshlarError("invalid_record", "the closing record of a stream has its digest and no messages");
+  for (const [at, { sequence }] of messages.entries())
+    if (sequence <= (messages[at - 1]?.sequence ?? 0))
+      throw new AshlarError("invalid_record", "messages of a stream are not in their order");
+  return { messages, digest, bytes };
+}
+
+/** How long the request's messages are, wherever they are kept. */
+export const requestBytesOf = ({ request, streamed }: Pick<JournalEntry, "request" | "streamed">): number =>
+  streamed?.bytes ?? request.length;
+
 /** What has to be the same when an idempotency key is used again: the order key and the request's messages. */
-export function sameRequestDigest({ order, request }: Pick<JournalEntry, "order" | "request">): Digest {
+export function sameRequestDigest({
+  order,
+  request,
+  streamed,
+}: Pick<JournalEntry, "order" | "request" | "streamed">): Digest {
   const orderDigest = createHash("sha256").update(order).digest();
-  return digestOf(Buffer.concat([orderDigest, createHash("sha256").update(request).digest()]));
+  const requestDigest = digestToBuffer(streamed?.digest ?? digestOf(request));
+  return digestOf(Buffer.concat([orderDigest, requestDigest]));
 }

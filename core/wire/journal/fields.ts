@@ -38,8 +38,11 @@ export function parseFields(what: string, fields: readonly JournalField[]): read
 export const renderConfirmations = (confirms: readonly Confirmation[]): JournalConfirmation[] =>
   confirms.map(({ sequence, digest }) => ({ sequence, digest: digestToBuffer(digest) }));
 
-export function parseConfirmations(confirms: readonly JournalConfirmation[]): readonly Confirmation[] {
-  return boundedList("confirms", confirms, confirmationsMax).map(({ sequence, digest }) => ({
+export function parseConfirmations(
+  confirms: readonly JournalConfirmation[],
+  most = confirmationsMax,
+): readonly Confirmation[] {
+  return boundedList("confirms", confirms, most).map(({ sequence, digest }) => ({
     sequence: integer("confirms.sequence", sequence, 1),
     digest: digestFromBytes(digest),
   }));

@@ -20,3 +20,18 @@ export function splitFrames(framed: Uint8Array): readonly FramedMessage[] | unde
   }
   return messages;
 }
+
+/** Where the last whole message ends among the first `most` bytes; 0: not one is whole there. */
+export function wholeMessagesEnd(framed: Buffer, most = framed.length): number {
+  let end = 0;
+  for (;;) {
+    if (framed.length - end < prefixBytes) return end;
+    const next = end + prefixBytes + framed.readUInt32BE(end + 1);
+    if (next > framed.length || next > most) return end;
+    end = next;
+  }
+}
+
+/** How long the first message is with its frame; 0: that is not there yet. */
+export const firstMessageBytes = (framed: Buffer): number =>
+  framed.length < prefixBytes ? 0 : prefixBytes + framed.readUInt32BE(1);

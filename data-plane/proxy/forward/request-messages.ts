@@ -41,6 +41,21 @@ export class RequestMessages {
     return { bytes: Uint8Array.prototype.slice.call(this.#block, 0, this.#bytes), ended: this.ended };
   }
 
+  /** What is kept, valid now only. */
+  get peeked(): Buffer {
+    return this.#block.subarray(0, this.#bytes);
+  }
+
+  /** Takes what is kept for an attempt that is not there yet: whoever holds the call sends it in another way. */
+  drain(): Buffer {
+    const taken = this.copy();
+    this.#inbound.connection.budget.give(this.#bytes);
+    this.#bytes = 0;
+    giveBlock(this.#block);
+    this.#block = noBytes;
+    return taken;
+  }
+
   /** Whether the request has ended and nothing of it is left to send on a new attempt. */
   get isEmpty(): boolean {
     return this.ended && this.#bytes === 0;

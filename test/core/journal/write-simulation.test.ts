@@ -1,11 +1,13 @@
 import { expect, test } from "@jest/globals";
 import { JournalLog } from "../../../core/journal/journal-log.js";
-import { type Call, type Faults, randomOf, type StoredEntry, World } from "../../support/journal-world.js";
+import { randomOf, World } from "../../support/journal-world.js";
+import type { Call, Faults, StoredEntry, StoredMessages } from "../../support/journal-world-log.js";
 
 const seeds = 10_000;
 const ticksMax = 5000;
 
-function callsOf(random: () => number): readonly Call[] {
+/** `streams`: some of them stream their messages. */
+function callsOf(random: () => number, streams: boolean): readonly Call[] {
   const pick = <Item>(items: readonly Item[]): Item => items[Math.floor(random() * items.length)] as Item;
   const order = pick(["", "a", "mixed"]);
   const calls: Call[] = [];
@@ -17,16 +19,21 @@ function callsOf(random: () => number): readonly Call[] {
       order: order === "mixed" ? pick(["a", "b"]) : order,
       request: random() < 0.9 ? `request ${key}` : "other bytes",
       expected: order !== "" && random() < 0.3 ? Math.floor(random() * 6) : undefined,
+      ...(streams && random() < 0.6 && { messages: random() < 0.2 ? "breaks-off" : Math.ceil(random() * 4) }),
     });
   }
   return calls;
 }
 
 /** Runs one seed to its end and returns what must not be, one line each. */
-function faultsOf(seed: number, faults: Faults): { readonly world: World; readonly wrong: readonly string[] } {
+function faultsOf(
+  seed: number,
+  faults: Faults,
+  streams = false,
+): { readonly world: World; readonly wrong: readonly string[] } {
   const random = randomOf(seed);
   const world = new World(random, faults, 1 + Math.floor(random() * 3));
-  const calls = [...callsOf(random)];
+  const calls = [...callsOf(random, streams)];
   let ticks = 0;
   for (; ticks < ticksMax && (calls.length > 0 || world.busy); ticks += 1) {
     const next = calls[0];
@@ -42,15 +49,19 @@ function faultsOf(seed: number, faults: Faults): { readonly world: World; readon
   for (const each of world.log) {
     if (each.kind === "outcome" && law.addOutcome(each) === undefined)
       wrong.push(`outcome ${each.sequence} settles nothing`);
+    if (each.kind === "messages") law.addMessages(each);
     if (each.kind !== "entry") continue;
-    const entry = { ...each, key: each.subject, hasOutcome: false };
+    const streamed = { stream: `${each.call}.${each.life}`, messages: each.messages };
+    const entry = { ...each, key: each.subject, hasOutcome: false, streamed };
     const [judged, again] = [law.addEntry(entry), kept.addEntry(entry)];
     if (again !== undefined && again.isValid !== judged?.isValid)
       wrong.push(`entry ${each.sequence} is another thing to those who read what is kept`);
   }
   /** A key is remembered from its first use on, whatever came of that. */
-  const isForgotten = (key: string, first: number, second: number): boolean =>
-    world.forgotten.some(({ id, sequence, at }) => id === key && sequence <= first && at < second);
+  const isForgotten = (key: string, one: number, other: number): boolean =>
+    world.forgotten.some(
+      ({ id, sequence, at }) => id === key && sequence <= Math.min(one, other) && at < Math.max(one, other),
+    );
   const entries = world.log.filter((each): each is StoredEntry => each.kind === "entry");
   const seen = new Set<number>();
   const keys = new Map<string, number>();
@@ -67,6 +78,7 @@ function faultsOf(seed: number, faults: Faults): { readonly world: World; readon
       wrong.push(`key ${entry.keyId} was forwarded twice`);
     keys.set(entry.keyId, sequence);
   }
+  wrong.push(...streamFaultsOf(world, law));
   for (const { sequence } of world.applied) {
     const entry = entries.find((each) => each.sequence === sequence);
     if (entry?.isOrdered !== true) continue;
@@ -87,6 +99,55 @@ function faultsOf(seed: number, faults: Faults): { readonly world: World; readon
   }
   return { world, wrong };
 }
+
+/** What the application got of a stream is all of it, from records of one life that come before the entry; the rest is void. */
+function streamFaultsOf(world: World, law: JournalLog): readonly string[] {
+  const wrong: string[] = [];
+  const records = world.log.filter((each): each is StoredMessages => each.kind === "messages");
+  const entries = world.log.filter((each): each is StoredEntry => each.kind === "entry");
+  const closed = new Set<string>();
+  for (const { sequence, call, life, messages } of entries) {
+    if (law.entry(sequence)?.isValid === true && messages.length > 0) closed.add(`${call}.${life}`);
+    for (const [number, at] of messages.entries()) {
+      const record = records.find((each) => each.sequence === at);
+      if (record?.stream !== `${call}.${life}` || record.number !== number || at >= sequence)
+        wrong.push(`entry ${sequence} names ${at}, which is not message ${number} of its stream`);
+      const through = world.letGo?.through ?? 0;
+      if (sequence > through && at <= through) wrong.push(`message ${at} of entry ${sequence} was let go`);
+    }
+  }
+  for (const { sequence, call } of world.given) {
+    const entry = entries.find((each) => each.sequence === sequence);
+    if (call.messages === "breaks-off") wrong.push(`call ${call.id} broke off and was forwarded`);
+    else if (entry?.messages.length !== (call.messages ?? 0)) wrong.push(`${sequence} was forwarded in part`);
+  }
+  const open = new Set([...law.unclosed].flat());
+  for (const { sequence, stream } of records)
+    if (open.has(sequence) === closed.has(stream))
+      wrong.push(`message ${sequence} is ${open.has(sequence) ? "void" : "valid"} to the law`);
+  return wrong;
+}
+
+test(`${seeds} interleavings of streams, whose proxies die between messages, keep the law`, () => {
+  const wrong: string[] = [];
+  let [applied, recorded, died, gone, unclosed] = [0, 0, 0, 0, 0];
+  for (let seed = 1; seed <= seeds; seed += 1) {
+    const lettingGo = seed % 3 === 0 ? 0.03 : 0;
+    const found = faultsOf(seed, { death: 0.02, loss: 0.15, fresh: 0.5, lettingGo }, true);
+    for (const each of found.wrong) wrong.push(`seed ${seed}: ${each}`);
+    const names = new Set(found.world.log.flatMap((each) => (each.kind === "entry" ? each.messages : [])));
+    unclosed += found.world.log.filter(({ kind, sequence }) => kind === "messages" && !names.has(sequence)).length;
+    for (const { call, end } of found.world.ended) {
+      if (call.messages === undefined) continue;
+      if (end === undefined) died += 1;
+      else if (end.kind === "applied") applied += 1;
+      else if (end.kind === "recorded") recorded += 1;
+      else if (end.kind === "gone") gone += 1;
+    }
+  }
+  expect(wrong.slice(0, 10)).toEqual([]);
+  for (const count of [applied, recorded, died, gone, unclosed]) expect(count).toBeGreaterThan(1000);
+});
 
 test(`${seeds} interleavings with deaths, losses, lagging reads and stolen message ids keep the law`, () => {
   const wrong: string[] = [];

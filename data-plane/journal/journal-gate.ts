@@ -1,0 +1,150 @@
+/** Where a journaled call waits: its request is collected, or appended message by message, until its write can begin. */
+import { status } from "@grpc/grpc-js";
+import type { JournalPlan } from "../../core/journal/plan.js";
+import { firstMessageBytes } from "../../core/wire/journal/grpc-frames.js";
+import { type Answer, noRoomAnswer } from "../proxy/answer.js";
+import type { CallGate } from "../proxy/call-side.js";
+import type { Call } from "../proxy/forward/call.js";
+import type { RunningAttempt } from "./app-attempt.js";
+import { CollectedWrite } from "./collected-write.js";
+import { notCollectedAnswer, rightAnswer } from "./journal-answers.js";
+import type { JournalCounts } from "./journal-counts.js";
+import type { StreamingRequest } from "./streaming-request.js";
+import type { WriteRoom } from "./write-room.js";
+
+export interface GateOwner {
+  readonly room: WriteRoom;
+  readonly counts: Pick<JournalCounts, "add">;
+  /** The whole request is there. */
+  begin(write: CollectedWrite): void;
+  /** A request of several messages begins. */
+  stream(write: CollectedWrite): StreamingRequest;
+  /** Mode "after": the application gets it as it comes; undefined: the call was refused. */
+  beginStream(
+    write: CollectedWrite,
+    streaming: StreamingRequest,
+    onTaken: (bytes: number) => void,
+  ): RunningAttempt | undefined;
+}
+
+/** Collects the request of one call, and resolves to its answer. */
+export class JournalGate implements CallGate {
+  readonly opened: Promise<Answer | undefined>;
+  readonly #call: Call;
+  readonly #owner: GateOwner;
+  readonly #write: CollectedWrite;
+  #bytes = 0;
+  /** The request has ended, or it is refused. */
+  #isOver = false;
+  #streaming: StreamingRequest | undefined;
+  /** Mode "before": the messages of a stream, which the application gets once all are in the journal. */
+  readonly #parts: Buffer[] = [];
+  /** Mode "after": the application that gets them. */
+  #attempt: RunningAttempt | undefined;
+
+  constructor(call: Call, plan: JournalPlan, owner: GateOwner) {
+    this.#call = call;
+    this.#owner = owner;
+    let tell: (answer: Answer) => void = () => {};
+    this.opened = new Promise((resolve) => {
+      tell = resolve;
+    });
+    this.#write = new CollectedWrite(call, plan, owner.room, tell);
+    const wrong = this.#write.problem;
+    if (wrong !== undefined) {
+      this.#refuse(rightAnswer(status.INVALID_ARGUMENT, wrong, call.plan?.revision));
+      return;
+    }
+    const { bytes, ended } = call.messages.held;
+    this.requestGrew(bytes.length, ended);
+  }
+
+  requestGrew(bytes: number, ended: boolean): void {
+    if (this.#isOver) return;
+    this.#bytes += bytes;
+    const { requestBytesMax, streamBytesMax } = this.#write.plan;
+    const isStream = this.#streaming !== undefined || (streamBytesMax !== undefined && this.#hasSeveral());
+    const most = (isStream ? streamBytesMax : undefined) ?? requestBytesMax;
+    if (this.#bytes > most) {
+      this.#refuse(notCollectedAnswer(isStream ? "stream-too-long" : "too-long", this.#write));
+      return;
+    }
+    if (!this.#write.room.use(bytes)) {
+      this.#refuse(noRoomAnswer(this.#write.revision));
+      return;
+    }
+    if (isStream) {
+      this.#streamOn(bytes, ended);
+      return;
+    }
+    this.#call.takeHeld(bytes);
+    if (!ended) return;
+    this.#isOver = true;
+    this.#write.request = this.#call.messages.held.bytes;
+    this.#owner.begin(this.#write);
+  }
+
+  /** Whether a second message has begun. */
+  #hasSeveral(): boolean {
+    const { peeked } = this.#call.messages;
+    const first = firstMessageBytes(peeked);
+    return first > 0 && peeked.length > first;
+  }
+
+  #streamOn(bytes: number, ended: boolean): void {
+    const chunk = this.#call.messages.drain();
+    if (ended) this.#isOver = true;
+    const isBefore = this.#write.plan.mode === "before";
+    if (isBefore) {
+      this.#parts.push(chunk);
+      this.#call.takeHeld(bytes);
+    }
+    if (this.#streaming === undefined) {
+      const streaming = this.#owner.stream(this.#write);
+      this.#streaming = streaming;
+      streaming.push(chunk, ended);
+      if (isBefore) void this.#close(streaming);
+      else this.#beginAfter(streaming, chunk, ended);
+      return;
+    }
+    this.#streaming.push(chunk, ended);
+    this.#attempt?.send(chunk, ended);
+  }
+
+  #beginAfter(streaming: StreamingRequest, chunk: Buffer, ended: boolean): void {
+    this.#attempt = this.#owner.beginStream(this.#write, streaming, (taken) => this.#call.takeHeld(taken));
+    if (this.#attempt === undefined) this.#isOver = true;
+    this.#attempt?.send(chunk, ended);
+  }
+
+  /** Mode "before": begins the write once all of the stream is in the journal. */
+  async #close(streaming: StreamingRequest): Promise<void> {
+    const { kind, ...rest } = await streaming.run();
+    if (kind !== "whole") {
+      if (kind !== "gone") this.#refuse(notCollectedAnswer(kind, this.#write));
+      return;
+    }
+    this.#write.request = Buffer.concat(this.#parts.splice(0));
+    this.#write.streamed = "streamed" in rest ? rest.streamed : undefined;
+    this.#owner.begin(this.#write);
+  }
+
+  /** Ends the collecting; no entry is appended. */
+  #refuse(answer: Answer): void {
+    this.#owner.counts.add(answer.code === status.UNAVAILABLE ? "unavailable" : "refused");
+    this.#breakOff();
+    this.#write.answer(answer);
+  }
+
+  #breakOff(): void {
+    this.#isOver = true;
+    this.#streaming?.leave();
+    this.#attempt?.cancel();
+    if (this.#attempt === undefined) this.#write.room.end();
+  }
+
+  leave(): void {
+    if (!this.#isOver) this.#breakOff();
+    this.#write.hasLeft = true;
+  }
+}

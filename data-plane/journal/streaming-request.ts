@@ -1,0 +1,177 @@
+/** A request of several messages on its way into the journal, record by record, and beside that to whoever wants it whole. */
+import { createHash } from "node:crypto";
+import { digestFromBytes, digestOf } from "../../core/digest.js";
+import { isAshlarError } from "../../core/errors.js";
+import { messagesKey } from "../../core/journal/journal-key.js";
+import { type StreamStep, streamSteps } from "../../core/journal/stream-steps.js";
+import { type StreamedRequest, streamRecordsMax } from "../../core/wire/journal/entry.js";
+import type { Confirmation } from "../../core/wire/journal/fields.js";
+import { firstMessageBytes, wholeMessagesEnd } from "../../core/wire/journal/grpc-frames.js";
+import { encodeMessages } from "../../core/wire/journal/messages.js";
+import { Backoff } from "../../runtime/backoff.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { JournalStore } from "./journal-store.js";
+import { patienceMs } from "./journaled-write.js";
+
+export interface StreamingDeps {
+  readonly store: JournalStore;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly signal: AbortSignal;
+}
+
+export interface StreamingOptions {
+  readonly service: string;
+  readonly proxyId: string;
+  /** The nonce of the entry that will close it. */
+  readonly nonce: Uint8Array;
+  /** The most bytes of one message, with its frame, and of all. */
+  readonly messageBytesMax: number;
+  readonly bytesMax: number;
+  /** When the caller gives up, by the monotonic clock. */
+  readonly dueAtMs: number;
+}
+
+/** How the collecting ended. "broken": the last message is not whole. */
+export type Streamed =
+  | { readonly kind: "whole"; readonly streamed: StreamedRequest | undefined }
+  | { readonly kind: "gone" | "unavailable" | "message-too-long" | "broken" | "idle" };
+
+/** Whoever sends no message for so long is not waited for: what is let go of a journal passes over streams that are older. */
+const idleMsMax = 3_600_000;
+const retry = { msMin: 20, msMax: 2000 };
+
+export class StreamingRequest {
+  readonly #deps: StreamingDeps;
+  readonly #options: StreamingOptions;
+  /** What is in no record yet. */
+  #pending: Buffer[] = [];
+  readonly #records: Confirmation[] = [];
+  readonly #hash = createHash("sha256");
+  #bytes = 0;
+  #hasEnded = false;
+  #stop: Exclude<Streamed["kind"], "whole"> | undefined;
+  #wake: () => void = () => {};
+
+  constructor(deps: StreamingDeps, options: StreamingOptions) {
+    this.#deps = deps;
+    this.#options = options;
+  }
+
+  push(bytes: Buffer, ended: boolean): void {
+    if (this.#hasEnded) return;
+    if (bytes.length > 0) this.#pending.push(bytes);
+    this.#hasEnded = ended;
+    this.#wake();
+  }
+
+  /** The application answered before the request ended: what is there in whole messages is the request. */
+  endEarly(): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    const framed = this.#joined();
+    this.#pending = [framed.subarray(0, wholeMessagesEnd(framed))];
+    this.#wake();
+  }
+
+  /** Nothing more is appended, unless all of the request is there already. */
+  leave(): void {
+    if (this.#hasEnded) return;
+    this.#stop ??= "gone";
+    this.#wake();
+  }
+
+  /** Ends when all of it is in records, or with why not. */
+  async run(): Promise<Streamed> {
+    const steps = streamSteps();
+    let turn = steps.next(undefined);
+    while (turn.done !== true) turn = steps.next(await this.#perform(turn.value));
+    const { kind } = turn.value;
+    if (kind !== "whole") return { kind: this.#stop ?? kind };
+    if (this.#records.length === 0) return { kind, streamed: undefined };
+    const digest = digestFromBytes(this.#hash.digest());
+    return { kind, streamed: { messages: this.#records, digest, bytes: this.#bytes } };
+  }
+
+  async #perform(step: StreamStep): Promise<unknown> {
+    return step.kind === "collect" ? this.#collect() : this.#append(step.number);
+  }
+
+  async #collect(): Promise<"messages" | "ended" | "gone"> {
+    for (;;) {
+      if (this.#stop !== undefined) return "gone";
+      const found = this.#found();
+      if (found === "messages" || found === "ended") return found;
+      if (found !== "nothing") this.#stop = found;
+      else if (!(await this.#more())) this.#stop ??= "idle";
+    }
+  }
+
+  #found(): "messages" | "ended" | "nothing" | "message-too-long" | "broken" {
+    const framed = this.#joined();
+    if (framed.length === 0) return this.#hasEnded ? "ended" : "nothing";
+    if (firstMessageBytes(framed) > this.#options.messageBytesMax) return "message-too-long";
+    const end = wholeMessagesEnd(framed, this.#options.messageBytesMax);
+    if (end === 0) return this.#hasEnded ? "broken" : "nothing";
+    const isFull = framed.length >= this.#options.messageBytesMax; // the next message does not fit beside these
+    return this.#hasEnded || isFull || end >= this.#least() ? "messages" : "nothing";
+  }
+
+  /**
+   * A record has at least so many bytes. The first half of those that a closing record can name may be as short as a message;
+   * the others share what is left, so that whoever sends many short messages is never refused for their number.
+   */
+  #least(): number {
+    const half = streamRecordsMax / 2;
+    if (this.#records.length < half - 1) return 1;
+    return Math.ceil(this.#options.bytesMax / half);
+  }
+
+  #joined(): Buffer {
+    if (this.#pending.length !== 1) this.#pending = [Buffer.concat(this.#pending)];
+    return this.#pending[0] ?? Buffer.alloc(0);
+  }
+
+  /** Waits until there is more. False: the caller sent nothing for too long. */
+  async #more(): Promise<boolean> {
+    const over = new AbortController();
+    const { clock } = this.#deps;
+    let isWoken = false;
+    const woken = new Promise<void>((resolve) => {
+      this.#wake = () => {
+        isWoken = true;
+        resolve();
+      };
+    });
+    await Promise.race([woken, clock.sleep(idleMsMax, AbortSignal.any([over.signal, this.#deps.signal]))]);
+    over.abort();
+    this.#wake = () => {};
+    return isWoken;
+  }
+
+  async #append(number: number): Promise<number | undefined> {
+    const { store, clock, random, signal } = this.#deps;
+    const { service, proxyId, nonce: stream, messageBytesMax, dueAtMs } = this.#options;
+    const framed = this.#joined();
+    const end = wholeMessagesEnd(framed, messageBytesMax);
+    const messages = framed.subarray(0, end);
+    this.#pending = end < framed.length ? [framed.subarray(end)] : [];
+    const confirms = store.confirmations();
+    const bytes = encodeMessages({ service, proxyId, stream, number, messages, confirms });
+    const append = store.messagesAppender(bytes, messagesKey(stream), confirms);
+    const untilMs = Math.min(clock.monotonicMs() + patienceMs.append, dueAtMs);
+    const backoff = new Backoff(retry, random);
+    for (;;) {
+      try {
+        const sequence = await append();
+        this.#records.push({ sequence, digest: digestOf(bytes) });
+        this.#hash.update(messages);
+        this.#bytes += messages.length;
+        return sequence;
+      } catch (error) {
+        if (!isAshlarError(error, "unavailable") || clock.monotonicMs() >= untilMs || signal.aborted) return undefined;
+      }
+      await clock.sleep(backoff.nextMs(), signal);
+    }
+  }
+}
