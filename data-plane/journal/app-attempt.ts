@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { type Digest, digestFromBytes } from "../../core/digest.js";
 import type { Field } from "../../core/wire/journal/fields.js";
+import { firstMessageBytes } from "../../core/wire/journal/grpc-frames.js";
 import { FieldBlock } from "../http2/field-block.js";
 import { fieldName } from "../http2/field-names.js";
 import type { PreparedField } from "../http2/prepared-field.js";
@@ -11,6 +12,7 @@ import { grpcStatusOf } from "../proxy/forward/response-fields.js";
 import type { UpstreamSession } from "../proxy/forward/upstream-session.js";
 import { dropReservedFields } from "../proxy/request-head.js";
 import { StreamWaiter } from "../proxy/stream-queue.js";
+import type { ResponseRelay } from "./response-relay.js";
 import type { RoomShare } from "./write-room.js";
 
 /** The application's whole response. */
@@ -23,6 +25,8 @@ export interface AppResponse {
   /** The digest of its messages as gRPC frames them. */
   readonly digest: Digest;
   readonly length: number;
+  /** The caller has its messages. */
+  readonly isRelayed?: boolean;
 }
 
 /** "not-forwarded": the application surely did not get it; "lost": it may have. */
@@ -41,6 +45,10 @@ export interface AppRequest {
   readonly room: RoomShare;
   /** `bytes` are the beginning: more comes by `RunningAttempt.send`. It is told how many the application took. */
   readonly onTaken?: ((bytes: number) => void) | undefined;
+  /** Gets a response of several messages as it comes. */
+  readonly relay?: ResponseRelay | undefined;
+  /** So many bytes of a response that was relayed are kept. */
+  readonly relayedBytesMax: number;
 }
 
 /** A try whose request comes piece by piece. */
@@ -89,6 +97,11 @@ class AppAttempt implements StreamSink {
   readonly #parts: Uint8Array[] = [];
   readonly #hash = createHash("sha256");
   #bytes = 0;
+  /** The length of its first message; 0: not known yet. */
+  #firstBytes = 0;
+  #isRelayed = false;
+  /** The caller wanted no response any more when it could have been relayed. */
+  #isLate = false;
   #isDropped = false;
   #isOver = false;
   /** What came before there was a stream, and whether that is all. */
@@ -160,19 +173,45 @@ class AppAttempt implements StreamSink {
   }
 
   onData(stream: Stream, bytes: Uint8Array, start: number, end: number, endStream: boolean): void {
-    stream.consumed(end - start);
     if (stream.oversized) {
       this.cut();
       return;
     }
     this.#bytes += end - start;
     this.#hash.update(bytes.subarray(start, end));
-    if (!this.#isDropped && (this.#bytes > responseBytesMax || !this.#request.room.use(end - start))) {
+    const part = Uint8Array.prototype.slice.call(bytes, start, end);
+    if (this.#isRelayed) this.#request.relay?.send(part);
+    else stream.consumed(end - start);
+    this.#keep(part);
+    if (!this.#isRelayed && !this.#isDropped) this.#relay(stream);
+    else if (this.#isWhole) this.#timer?.refresh();
+    if (endStream) this.end("lost"); // without trailers nobody knows the outcome
+  }
+
+  #keep(part: Uint8Array): void {
+    const { room, relayedBytesMax } = this.#request;
+    const most = this.#isRelayed ? relayedBytesMax : responseBytesMax;
+    if (!this.#isDropped && (this.#bytes > most || !room.use(part.length))) {
       this.#isDropped = true;
       this.#parts.length = 0;
     }
-    if (!this.#isDropped) this.#parts.push(Uint8Array.prototype.slice.call(bytes, start, end));
-    if (endStream) this.end("lost"); // without trailers nobody knows the outcome
+    if (!this.#isDropped) this.#parts.push(part);
+  }
+
+  /** From its second message on, the caller gets a response as it comes. */
+  #relay(stream: Stream): void {
+    const { relay } = this.#request;
+    if (relay === undefined || this.#isLate) return;
+    if (this.#firstBytes === 0) this.#firstBytes = firstMessageBytes(this.#joined());
+    if (this.#firstBytes === 0 || this.#bytes <= this.#firstBytes) return;
+    this.#isRelayed = relay.begin(this.#head, this.#joined(), stream);
+    this.#isLate = !this.#isRelayed;
+  }
+
+  #joined(): Buffer {
+    const framed = Buffer.concat(this.#parts.splice(0));
+    this.#parts.push(framed);
+    return framed;
   }
 
   onTrailers(_stream: Stream, fields: FieldBlock): void {
@@ -196,7 +235,7 @@ class AppAttempt implements StreamSink {
     const trailers = copyFields(fields, [":status", "grpc-status", "content-type"]);
     const bytes = this.#isDropped ? undefined : Buffer.concat(this.#parts);
     const digest = digestFromBytes(this.#hash.digest());
-    this.end({ code, head: this.#head, trailers, bytes, digest, length: this.#bytes });
+    this.end({ code, head: this.#head, trailers, bytes, digest, length: this.#bytes, isRelayed: this.#isRelayed });
   }
 
   cut(): void {

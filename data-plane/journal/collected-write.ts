@@ -10,6 +10,7 @@ import type { Call } from "../proxy/forward/call.js";
 import type { ForwardPlan } from "../proxy/forward/call-owner.js";
 import { renderGrpcTimeout } from "../proxy/grpc-timeout.js";
 import { type AppRequest, copyFields } from "./app-attempt.js";
+import type { ResponseRelay } from "./response-relay.js";
 import { RoomShare, type WriteRoom } from "./write-room.js";
 
 /** Not kept: the transport's own, and credentials. */
@@ -45,6 +46,7 @@ export class CollectedWrite {
   /** The records that have its messages, where they are a stream's, and the nonce of the entry that names them. */
   streamed: StreamedRequest | undefined;
   nonce: Uint8Array | undefined;
+  readonly #relay: ResponseRelay;
   /** The call is over. */
   hasLeft = false;
   isTold = false;
@@ -59,7 +61,8 @@ export class CollectedWrite {
   readonly #keys: { readonly key: string; readonly order: string };
   readonly #tell: (answer: Answer) => void;
 
-  constructor(call: Call, plan: JournalPlan, room: WriteRoom, tell: (answer: Answer) => void) {
+  constructor(call: Call, plan: JournalPlan, room: WriteRoom, relay: ResponseRelay, tell: (answer: Answer) => void) {
+    this.#relay = relay;
     this.room = new RoomShare(room);
     this.plan = plan;
     this.method = call.method;
@@ -135,6 +138,8 @@ export class CollectedWrite {
       onTaken,
       patienceMs: Number.isFinite(leftMs) ? Math.min(Math.max(0, leftMs) + graceMs, patienceMsMax) : withoutDeadlineMs,
       room: this.room,
+      relay: this.hasLeft || this.isTold ? undefined : this.#relay,
+      relayedBytesMax: this.plan.keepsResponse ? this.plan.responseBytesMax : 0,
       streamWaitMs: Math.min(streamWaitMs, Math.max(1, leftMs)),
     };
   }

@@ -49,11 +49,11 @@ export function notCollectedAnswer(
 /** The application's response. */
 export function replyAnswer(response: AppResponse, sequence: number, revision: number | undefined): Answer {
   const { head, trailers, bytes, code } = response;
-  if (bytes === undefined) {
+  if (bytes === undefined && response.isRelayed !== true) {
     const message = `the write was applied, and the proxy had no room for its response of ${response.length} bytes`;
     return { ...rightAnswer(status.RESOURCE_EXHAUSTED, message, revision, sequence), reason: "memory" };
   }
-  const reply = { head, trailers, bytes, code, sequence };
+  const reply = { head, trailers, bytes: bytes ?? new Uint8Array(), code, sequence };
   return { code: response.code, message: "", revision, decision: undefined, reason: undefined, reply };
 }
 

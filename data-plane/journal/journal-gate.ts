@@ -9,6 +9,7 @@ import type { RunningAttempt } from "./app-attempt.js";
 import { CollectedWrite } from "./collected-write.js";
 import { notCollectedAnswer, rightAnswer } from "./journal-answers.js";
 import type { JournalCounts } from "./journal-counts.js";
+import { ResponseRelay } from "./response-relay.js";
 import type { StreamingRequest } from "./streaming-request.js";
 import type { WriteRoom } from "./write-room.js";
 
@@ -30,6 +31,7 @@ export interface GateOwner {
 /** Collects the request of one call, and resolves to its answer. */
 export class JournalGate implements CallGate {
   readonly opened: Promise<Answer | undefined>;
+  readonly reply: ResponseRelay;
   readonly #call: Call;
   readonly #owner: GateOwner;
   readonly #write: CollectedWrite;
@@ -45,11 +47,12 @@ export class JournalGate implements CallGate {
   constructor(call: Call, plan: JournalPlan, owner: GateOwner) {
     this.#call = call;
     this.#owner = owner;
+    this.reply = new ResponseRelay(call);
     let tell: (answer: Answer) => void = () => {};
     this.opened = new Promise((resolve) => {
       tell = resolve;
     });
-    this.#write = new CollectedWrite(call, plan, owner.room, tell);
+    this.#write = new CollectedWrite(call, plan, owner.room, this.reply, tell);
     const wrong = this.#write.problem;
     if (wrong !== undefined) {
       this.#refuse(rightAnswer(status.INVALID_ARGUMENT, wrong, call.plan?.revision));

@@ -7,13 +7,14 @@ import { headerNames } from "../../../core/wire/headers.js";
 import type { FieldBlock } from "../../http2/field-block.js";
 import { fieldName } from "../../http2/field-names.js";
 import type { Stream } from "../../http2/stream.js";
-import type { AnswerReason } from "../answer.js";
+import type { AnswerReason, Reply } from "../answer.js";
 import { renderGrpcTimeout } from "../grpc-timeout.js";
 import type { Direction, EndedCall } from "../proxy-metrics.js";
 import type { ServiceTraffic } from "../service-traffic.js";
 import type { CallOwner, ForwardPlan, Leaving, Retrying } from "./call-owner.js";
 import { mayEnter, type Phase, phase } from "./call-phase.js";
 import { KeptFields } from "./kept-fields.js";
+import { sendReplyHead } from "./response-fields.js";
 
 /** Milliseconds by which an upstream's timer may be ahead of ours, which is read once a turn of the event loop. */
 const timersDifferMs = 50;
@@ -167,6 +168,21 @@ export class CallFacts implements CallInputs, EndedCall {
   /** Lets the caller send `bytes` more while the call is held. */
   takeHeld(bytes: number): void {
     if (bytes > 0) this.inbound.consumed(bytes);
+  }
+
+  /** Begins the response of a held call, whose end is its answer. False: it is too late for that. */
+  beginReply(head: Reply["head"]): boolean {
+    if (!this.enter(phase.committed)) return false;
+    if (this.respondedMs < 0) this.respondedMs = this.owner.nowMs();
+    sendReplyHead(this.inbound, head);
+    return true;
+  }
+
+  /** Sends more of it. Returns how many bytes the caller has taken: all, if nobody wants them any more. */
+  sendReply(bytes: Uint8Array): number {
+    if (this.phase !== phase.committed) return bytes.length;
+    this.responseBytes += bytes.length;
+    return this.inbound.sendData(bytes, 0, bytes.length, false);
   }
 
   /** Keeps the request's fields, which are valid now only: for conditions, and for sending them later. */

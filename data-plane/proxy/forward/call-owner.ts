@@ -15,6 +15,8 @@ export interface Leaving {
   leave(): void;
   /** So many bytes of the request came meanwhile and are kept; `ended`: they are the last. */
   requestGrew?(bytes: number, ended: boolean): void;
+  /** Where a response comes from that was begun by `CallFacts.beginReply`: it hears how many bytes the caller took. */
+  readonly reply?: { consumed(bytes: number): void };
 }
 
 /** Tries a call again after failures, or beside the try that is upstream. */

@@ -23,7 +23,7 @@ export type Phase = (typeof phase)[keyof typeof phase];
 
 const next: Readonly<Record<keyof typeof phase, readonly (keyof typeof phase)[]>> = {
   begun: ["held", "trying", "answered", "over"],
-  held: ["begun", "answered", "over"],
+  held: ["begun", "committed", "answered", "over"],
   trying: ["between", "committed", "passed", "answered", "over"],
   between: ["trying", "answered", "over"],
   committed: ["passed", "answered", "over"],

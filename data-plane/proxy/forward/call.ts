@@ -209,7 +209,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
 
   onTaken(stream: Stream, bytes: number): void {
     if (stream === this.inbound) {
-      this.#upstream?.consumed(bytes);
+      (this.#upstream ?? this.waiting?.reply)?.consumed(bytes);
       if (this.settled) this.#endIfSent();
     } else if (stream === this.#upstream) this.messages.taken(bytes);
   }

@@ -55,12 +55,17 @@ export function sendAnswer(stream: Stream, answer: Answer): void {
   stream.sendFields(first ?? null, scratch, revisionField(answer.revision ?? noRevision), true);
 }
 
-/** Sends a response that was kept whole, to a stream on which nothing was sent. */
+export function sendReplyHead(stream: Stream, head: Reply["head"]): void {
+  fillScratch(head);
+  stream.sendFields(httpOk, scratch, null, false);
+}
+
+/** Sends a response that was kept whole, or the end of one that was begun. */
 function sendReply(stream: Stream, { head: own, bytes, code, trailers, sequence }: Reply, revision: number): void {
-  const isShort = own.length === 0 && bytes.length === 0;
-  if (!isShort) {
-    fillScratch(own);
-    stream.sendFields(httpOk, scratch, null, false);
+  const isBegun = stream.sending !== sendState.idle;
+  const isShort = !isBegun && own.length === 0 && bytes.length === 0;
+  if (!isShort && !isBegun) {
+    sendReplyHead(stream, own);
     stream.sendData(bytes, 0, bytes.length, false);
   }
   fillScratch(trailers);

@@ -9,7 +9,7 @@ const settled = all.filter((one) => one >= phase.passed);
 describe("the phases of a call", () => {
   for (const [from, follow] of [
     ["begun", "held trying answered over"],
-    ["held", "begun answered over"],
+    ["held", "begun committed answered over"],
     ["trying", "between committed passed answered over"],
     ["between", "trying answered over"],
     ["committed", "passed answered over"],
