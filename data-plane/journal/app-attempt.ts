@@ -48,7 +48,7 @@ export interface AppRequest {
   /** Gets a response of several messages as it comes. */
   readonly relay?: ResponseRelay | undefined;
   /** So many bytes of a response that was relayed are kept. */
-  readonly relayedBytesMax: number;
+  readonly relayedBytesMax?: number;
 }
 
 /** A try whose request comes piece by piece. */
@@ -189,7 +189,7 @@ class AppAttempt implements StreamSink {
   }
 
   #keep(part: Uint8Array): void {
-    const { room, relayedBytesMax } = this.#request;
+    const { room, relayedBytesMax = 0 } = this.#request;
     const most = this.#isRelayed ? relayedBytesMax : responseBytesMax;
     if (!this.#isDropped && (this.#bytes > most || !room.use(part.length))) {
       this.#isDropped = true;

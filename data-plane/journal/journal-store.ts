@@ -15,7 +15,6 @@ import type { Bus, StoredMessage, StoredQuery } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { StatementReader } from "../../runtime/statement-reader.js";
 import type { StatementWriter } from "../../runtime/statement-writer.js";
-import { requestOf } from "../../runtime/streamed-request.js";
 import type { CallIdentityView } from "../ports.js";
 import { type Appended, appendOnce } from "./append-once.js";
 import { LogWalks, walkMsMax } from "./log-walks.js";
@@ -131,7 +130,7 @@ export class JournalStore {
 
   /** Whether these very bytes are at a sequence that the stream has. Fails with `unavailable` while this replica lags. */
   async #isStored(bytes: Uint8Array, sequence: number): Promise<boolean> {
-    const message = await this.#get({ sequence });
+    const message = await this.get({ sequence });
     if (message === undefined) throw new AshlarError("unavailable", `sequence ${sequence} is not there yet`);
     return digestOf(message.data) === digestOf(bytes);
   }
@@ -161,22 +160,17 @@ export class JournalStore {
   async entryAt(sequence: number): Promise<StoredEntry | "none" | "doubtful" | undefined> {
     const known = this.#entries.get(sequence);
     if (known !== undefined) return known;
-    const message = await this.#get({ sequence });
+    const message = await this.get({ sequence });
     if (message === undefined) return (await this.letGo("")).through >= sequence ? "doubtful" : undefined;
     const found = this.#readEntry(message);
     if (found !== undefined) this.#entries.set(sequence, found);
     return found ?? (this.#readEntry(message, false) === undefined ? "none" : "doubtful");
   }
 
-  /** An entry's messages, wherever they are. Fails as `requestOf` of the runtime. */
-  requestOf(entry: JournalEntry, signal: AbortSignal): Promise<Uint8Array> {
-    return requestOf({ get: this.#get, clock: this.#deps.clock, random: Math.random }, entry, signal);
-  }
-
   /** The next entry of a key from a sequence on; undefined: this replica has none. Whatever is no good entry is passed over. */
   async nextEntry(key: string, from: number): Promise<StoredEntry | undefined> {
     const subject = journalSubject(this.service, "entry", key);
-    const next = (at: number) => this.#get({ nextOf: subject, from: at });
+    const next = (at: number) => this.get({ nextOf: subject, from: at });
     return this.#walks.find(`entry ${key} ${from}`, from, next, (message) => this.#readEntry(message) ?? "none");
   }
 
@@ -218,17 +212,14 @@ export class JournalStore {
     }
   }
 
-  /**
-   * What was let go, and the head that an order key ("": of none) had there, as far as this replica goes. Nothing is removed
-   * before every replica says so.
-   */
+  /** What was let go, and the head of an order key ("": of none) there. Nothing is removed before every replica says so. */
   letGo(key: string): Promise<LetGoOfKey> {
     const { mesh } = this.#deps.identity.current;
-    return readLetGo({ service: this.service, mesh, keys: this.#deps.keys() }, key, (lastOf) => this.#get({ lastOf }));
+    return readLetGo({ service: this.service, mesh, keys: this.#deps.keys() }, key, (lastOf) => this.get({ lastOf }));
   }
 
   async #lastSettled(kind: "outcome" | "resolution", key: string): Promise<number> {
-    const message = await this.#get({ lastOf: journalSubject(this.service, kind, key) });
+    const message = await this.get({ lastOf: journalSubject(this.service, kind, key) });
     if (message === undefined) return 0;
     const settled = this.#readSettled(kind, message);
     if (settled === undefined || !(await this.#isAbout(settled, message, key))) return 0;
@@ -250,7 +241,7 @@ export class JournalStore {
 
   async #firstAbout(kind: "outcome" | "resolution", sequence: number, key: string) {
     const subject = journalSubject(this.service, kind, key);
-    const next = (from: number) => this.#get({ nextOf: subject, from });
+    const next = (from: number) => this.get({ nextOf: subject, from });
     return this.#walks.find(`${kind} ${sequence}`, sequence + 1, next, async (message) => {
       const settled = this.#readSettled(kind, message);
       if (settled === undefined) return "none";
@@ -259,7 +250,8 @@ export class JournalStore {
     });
   }
 
-  #get = (query: StoredQuery): Promise<StoredMessage | undefined> => this.#deps.bus.directGet(this.#stream, query);
+  readonly get = (query: StoredQuery): Promise<StoredMessage | undefined> =>
+    this.#deps.bus.directGet(this.#stream, query);
 
   /**
    * undefined: it is no entry, or nobody of the service signed it: then it does not exist for any reader. `isSigned`: false

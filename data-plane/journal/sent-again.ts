@@ -4,6 +4,7 @@ import { headerNames } from "../../core/wire/headers.js";
 import { requestBytesOf } from "../../core/wire/journal/entry.js";
 import type { Field } from "../../core/wire/journal/fields.js";
 import type { Clock } from "../../runtime/clock.js";
+import { requestOf } from "../../runtime/streamed-request.js";
 import { PreparedField } from "../http2/prepared-field.js";
 import { renderGrpcTimeout } from "../proxy/grpc-timeout.js";
 import type { StreamWaiter } from "../proxy/stream-queue.js";
@@ -14,7 +15,7 @@ import { RoomShare, responseReserveBytes, type WriteRoom } from "./write-room.js
 
 export interface SentAgainDeps {
   readonly store: JournalStore;
-  readonly clock: Pick<Clock, "nowMs">;
+  readonly clock: Clock;
   readonly room: WriteRoom;
   /** Aborts when the process stops. */
   readonly signal: AbortSignal;
@@ -64,7 +65,7 @@ export class SentAgain {
     const room = new RoomShare(this.#deps.room);
     try {
       if (!room.reserve(requestBytesOf(entry) + responseReserveBytes)) return undefined;
-      const bytes = await store.requestOf(entry, this.#deps.signal);
+      const bytes = await requestOf({ get: store.get, clock, random: Math.random }, entry, this.#deps.signal);
       const response = await forwardOnce({ ...toApplication(sequence, entry), bytes, room }, acquire);
       if (typeof response === "string") return undefined;
       const about = { service: entry.service, proxyId: entry.proxyId, timeMs: clock.nowMs(), entry: sequence };

@@ -59,8 +59,8 @@ afterEach(async () => {
   await nats.stop();
 });
 
-function journaled(fields: Fields): void {
-  const unit = { service: "bytes", allow: [everyone], journal: fields };
+function journaled(fields: Fields, idempotent: readonly string[] = []): void {
+  const unit = { service: "bytes", allow: [everyone], journal: fields, idempotent };
   pair.callee.policy.switchTo(buildPolicy(2, [unit]));
 }
 
@@ -194,6 +194,23 @@ describe("mode before", () => {
     expect((await send(["one", "two"])).error).toMatchObject({ code: status.INVALID_ARGUMENT });
     expect((await records()).filter((each) => each === "entry")).toHaveLength(1);
     expect(seen).toHaveLength(1);
+  });
+
+  test("a stream whose outcome nobody knows is sent again whole, where its method may be", async () => {
+    journaled(keyed, ["*"]);
+    const answering = handler;
+    const key = { "idempotency-key": "k1" };
+    handler = (call) => {
+      seen.push(["lost"]);
+      call.on("data", () => {});
+    };
+    void send(["one", "two"], key);
+    await eventually("the application has it", () => seen.length === 1);
+    handler = answering;
+    pair.callee.journal = nats.open(pair.callee.policy, "p1");
+    expect(await send(["one", "two"], key)).toEqual({ error: null, response: "one+two" });
+    expect(seen).toEqual([["lost"], ["one", "two"]]);
+    expect((await records()).filter((each) => each === "entry")).toHaveLength(1);
   });
 
   test("streams take their places in an order key when they are closed", async () => {
