@@ -5,11 +5,12 @@ import { numberFlag, readFlags } from "../options.js";
 import { machine, median, printTable } from "../proxy/contenders.js";
 
 const flags = readFlags(process.argv.slice(2), {
-  text: `npm run bench:calls -- [--shapes 8x32,64x1] [--bursts 60] [--calls 5000] [--against DIST] [--mesh-only] [--same-headers] [--telemetry] [--traffic]
+  text: `npm run bench:calls -- [--shapes 8x32,64x1] [--bursts 60] [--calls 5000] [--against DIST] [--mesh-only] [--same-headers] [--telemetry] [--see] [--traffic]
 What a call costs in our own code: a client, both proxies and a server in one process, on sockets that are memory, so
 that neither kernel nor TLS nor another process has a part in it. With --against each burst is made in turn by this
 build and by the one in that folder. With --telemetry proxies with traces and the access log are measured beside: once
-while policy asks for nothing, once with 1 % traces and refusals logged. With --traffic, one whose route splits, sticks, rewrites,
+while policy asks for nothing, once with 1 % traces and refusals logged. With --see the first row is a mesh that counts, records and
+traces nothing, and another one has metrics, 1 % records and 1 % traces. With --traffic, one whose route splits, sticks, rewrites,
 retries and changes headers, with outliers, circuit breakers, locality and slow start.`,
   example: "npm run bench:calls -- --shapes 8x32 --bursts 5",
 });
@@ -77,7 +78,9 @@ const proxyParts = ["outbound from client", "inbound from outbound", "inbound fr
 async function run(shape: string): Promise<readonly string[][]> {
   const args = ["--shape", shape, ...(flags.has("same-headers") ? ["--same-headers"] : [])];
   const wanted: (readonly [name: string, dist: string, through: string])[] = [
+    ...(flags.has("see") ? ([["mesh, sees nothing", here, "mesh-blind"]] as const) : []),
     ["mesh", here, "mesh"],
+    ...(flags.has("see") ? ([["mesh, sees all", here, "mesh-on"]] as const) : []),
     ...(other === undefined ? [] : ([["mesh, other build", resolve(other), "mesh"]] as const)),
     ...(flags.has("telemetry")
       ? ([
@@ -127,6 +130,6 @@ for (const shape of shapes) rows.push(...(await run(shape)));
 console.log(`${machine()}, ${bursts} bursts of ${calls} calls`);
 console.log("Parts by the clock, and least: of the tenth of the bursts that were disturbed least");
 printTable(
-  ["shape", "through", "CPU µs/call of all (median)", "of the mesh's", "least", ...proxyParts, "failed"],
+  ["shape", "through", "CPU µs/call of all (median)", "of the first's", "least", ...proxyParts, "failed"],
   rows,
 );

@@ -13,6 +13,7 @@ import { createProxyEngine, type ProxyEngine } from "../../data-plane/proxy/forw
 import { upstreamSessionDefaults } from "../../data-plane/proxy/forward/upstream-session.js";
 import { Inbound } from "../../data-plane/proxy/inbound.js";
 import { Outbound } from "../../data-plane/proxy/outbound.js";
+import type { ProxyMetrics } from "../../data-plane/proxy/proxy-metrics.js";
 import { Reaches } from "../../data-plane/proxy/reaches.js";
 import { Traffic } from "../../data-plane/proxy/service-traffic.js";
 import { ShadowTally } from "../../data-plane/proxy/shadow-tally.js";
@@ -30,18 +31,38 @@ import { MemorySocket } from "./memory-socket.js";
 import { telemetryPolicy, watchFor } from "./telemetry.js";
 import { trafficPolicy } from "./traffic.js";
 
-/** "none": without telemetry or traffic features; "off" and "on": of telemetry; "traffic": all that routes and resilience do. */
-export type CallsMode = "none" | "off" | "on" | "traffic";
+/**
+ * "none": without telemetry or traffic features; "off" and "on": of telemetry; "traffic": all that routes and resilience do;
+ * "blind": nothing is counted, recorded or traced, which no setting does.
+ */
+export type CallsMode = "none" | "off" | "on" | "traffic" | "blind";
 
 const policies: Readonly<Record<CallsMode, string>> = {
   none: meshPolicy,
   off: meshPolicy,
   on: `${meshPolicy}${telemetryPolicy}`,
   traffic: trafficPolicy,
+  blind: meshPolicy,
 };
 const mesh = "bench";
 const revision = "0".repeat(64) as Digest;
 const never = () => () => {};
+/** As `--record` has it if it is not set. */
+const recordShare = 0.01;
+const nothing = (): void => {};
+const blindMetrics: ProxyMetrics = {
+  callStarted: nothing,
+  callEnded: nothing,
+  connection: nothing,
+  judgedAgain: nothing,
+  ejected: nothing,
+  retried: nothing,
+  tooLong: nothing,
+  hedged: nothing,
+  mirrored: nothing,
+  returned: nothing,
+  handshakeFailed: nothing,
+};
 
 /** Connections are dialled by whoever made the pool. */
 class MemoryPool extends UpstreamPool {
@@ -100,7 +121,7 @@ function partsOf(service: string, dial: () => Socket, mode: CallsMode) {
   const recorder = new CallRecorder(
     { sink: decisions, random: randomBytes, clock: systemClock },
     buildSpiffeId(mesh, "service", service),
-    0.01,
+    mode === "blind" ? 0 : recordShare,
   );
   const policy: CallPolicy = {
     current: evaluatedPolicy(mode),
@@ -116,8 +137,8 @@ function partsOf(service: string, dial: () => Socket, mode: CallsMode) {
   } as unknown as TlsState;
   const pool = new MemoryPool(engine, dial);
   const common = { recorder, tls, policy, pool, engine, clock: systemClock, random: randomBytes, log: silentLogger };
-  const counted = countedTwice(metrics.proxy, new CallWindow(revision));
-  const watch = watchFor(mode === "traffic" ? "none" : mode, policy, metrics);
+  const counted = mode === "blind" ? blindMetrics : countedTwice(metrics.proxy, new CallWindow(revision));
+  const watch = watchFor(mode === "traffic" || mode === "blind" ? "none" : mode, policy, metrics);
   return { ...common, watch, metrics: counted, draw: Math.random, tally: new ShadowTally() };
 }
 
