@@ -58,6 +58,7 @@ const unproven = Number.POSITIVE_INFINITY;
 
 export class Edge extends Outbound {
   override readonly isForClients = true;
+  protected override readonly stopping = "the gateway is stopping";
   readonly #deps: EdgeDeps;
   readonly #options: EdgeOptions;
   readonly #limiter: EdgeLimiter;
@@ -111,6 +112,8 @@ export class Edge extends Outbound {
   override close(): void {
     for (const stop of this.#stops.splice(0)) stop();
     this.#webDoor.stop();
+    // calls that came as gRPC-Web or Connect are no streams of gRPC: the listener does not find them
+    this.#open.answerAll(unavailableAnswer("draining", this.stopping, this.revision));
     super.close();
     this.#recorder.close();
   }

@@ -69,6 +69,8 @@ export abstract class CallSide implements CallOwner<Call> {
   protected readonly head = new RequestHead();
   readonly #side: CallSideDeps;
   protected readonly methods = new MethodNames();
+  /** What the callers of calls that outlive the grace of a drain are told. */
+  protected readonly stopping: string = "the proxy is stopping";
   readonly #traces: TraceSource;
 
   constructor(deps: CallSideDeps, limits: ListenerLimits, tls?: ListenerTls, door?: Door) {
@@ -124,7 +126,7 @@ export abstract class CallSide implements CallOwner<Call> {
 
   /** Closes everything at once. Calls that are still open, as after the grace of a drain, are answered with the reason. */
   close(): void {
-    const answer = unavailableAnswer("draining", "the proxy is stopping", this.revision);
+    const answer = unavailableAnswer("draining", this.stopping, this.revision);
     this.listener.close((sink) => {
       if (sink instanceof Call) sink.answer(answer);
     });

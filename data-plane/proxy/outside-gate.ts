@@ -32,6 +32,7 @@ export interface OutsideGateOptions {
 export class OutsideGate extends CallSide {
   readonly direction = "inbound";
   readonly fromPeer = false;
+  protected override readonly stopping = "the gateway is stopping";
   readonly labels: ReadonlyMap<string, string>;
   protected readonly version = "";
   readonly #deps: OutboundDeps;
@@ -70,10 +71,8 @@ export class OutsideGate extends CallSide {
   /** Tokens of open calls are judged again whenever trust changes. */
   refreshTokens(): void {}
 
-  /** Ends the calls that outlived the grace period, with an answer that gives the reason. */
   override close(): void {
     this.#outside.close();
-    this.open.answerAll(unavailableAnswer("draining", "the gateway is stopping", this.revision));
     super.close();
   }
 

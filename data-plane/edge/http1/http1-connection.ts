@@ -30,6 +30,11 @@ export interface Http1Deps {
 const windowBytes = 65_536;
 /** Bytes of a body that are read and thrown away so that the answer to it arrives. */
 const discardBytesMax = 1_048_576;
+/**
+ * A connection that is to end waits so long for one more request: the answer to it says that it is the last, and a client
+ * does not send the next one into a closed connection.
+ */
+const lastRequestMs = 1000;
 const latin1 = (text: string): Buffer => Buffer.from(text, "latin1");
 const goOn = latin1("HTTP/1.1 100 Continue\r\n\r\n");
 
@@ -44,6 +49,7 @@ export class Http1Connection implements HeldConnection, RequestTaker, Http1Wire 
   #pendingBytes = 0;
   #discardedBytes = 0;
   #isLast = false;
+  #shedMs = 0;
   #isPaused = false;
   #isClosed = false;
 
@@ -80,7 +86,7 @@ export class Http1Connection implements HeldConnection, RequestTaker, Http1Wire 
 
   shed(): void {
     this.#isLast = true;
-    if (this.#exchange === undefined && !this.#reader.isWithin) this.socket.end();
+    this.#shedMs = this.#deps.loop.time();
   }
 
   close(): void {
@@ -94,6 +100,8 @@ export class Http1Connection implements HeldConnection, RequestTaker, Http1Wire 
   /** Ends what takes too long. Called about once a second. */
   tick(nowMs: number): void {
     const { budget } = this.#deps;
+    const isIdle = this.#exchange === undefined && !this.#reader.isWithin;
+    if (isIdle && this.#isLast && nowMs - this.#shedMs >= lastRequestMs) return void this.socket.end();
     const late = this.#pace.lateFor(nowMs, {
       isWithinHead: this.#reader.isWithin && !this.#reader.isInBody,
       isInBody: this.#reader.isInBody && !this.#isPaused,
