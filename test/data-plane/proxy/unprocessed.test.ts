@@ -1,4 +1,7 @@
 /** What a destination's proxy answers without its application: the caller's proxy tries another instance (gRFC A6). */
+import { createServer, constants as h2 } from "node:http2";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Metadata, status } from "@grpc/grpc-js";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { addInstance } from "../../support/add-instance.js";
@@ -71,4 +74,31 @@ test("an application cannot say that it saw nothing: its calls are not sent agai
   const results = await calls(8);
   expect(results.map(({ details }) => details)).toEqual(Array(8).fill("I saw it"));
   expect(served.first + served.second).toBe(8);
+});
+
+test("an application that refuses a stream after it has seen the call gets it again itself, never another instance", async () => {
+  let seen = 0;
+  const path = join(tmpdir(), `ashlar-refuses-${process.pid}.sock`);
+  const application = createServer();
+  application.on("stream", (stream) => {
+    stream.on("error", () => undefined);
+    stream.resume().on("end", () => {
+      seen++;
+      stream.close(h2.NGHTTP2_REFUSED_STREAM);
+    });
+  });
+  await new Promise<void>((resolve) => application.listen(path, resolve));
+  try {
+    pair.callee.app.set({ instance: "refuses", target: { path } });
+    const results = await calls(8);
+    const refused = results.filter(({ code }) => code !== status.OK);
+    expect(refused.length).toBeGreaterThan(0);
+    expect(new Set(refused.map(({ details }) => details))).toEqual(new Set(["the upstream refused the call"]));
+    expect(served.second).toBe(results.length - refused.length);
+    expect(seen).toBeGreaterThanOrEqual(refused.length);
+    expect(seen).toBeLessThanOrEqual(3 * refused.length); // gRFC A6: its own server said that it was not processed
+  } finally {
+    pair.stop();
+    application.close();
+  }
 });
