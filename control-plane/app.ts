@@ -159,7 +159,7 @@ async function startParts(
   const recovery = openRecovery({ ledger, guard, fleet, audit, clock, log });
   const snapshots = new SnapshotStore(ledger.blobs);
   const { journalBytes } = base.config;
-  const journals = openJournals({ ...base, mesh, signer, nats, ledger, snapshots, journalBytes });
+  const journals = openJournals({ ...base, mesh, reader, signer, nats, ledger, snapshots, journalBytes });
   const journalReader = createJournalReader({ bus, reader, mesh, trust: ledger.trust });
   const knownVersions = () => registry.versions(fleet.list(), clock.nowMs());
   const publisher = createPublisher({
@@ -244,7 +244,7 @@ async function startParts(
   });
   if (base.config.status !== undefined) {
     const { rollouts } = activating;
-    const told = { mesh, ledger, policy, rollouts, fleet, expected, registry, problems, bus, clock, metrics };
+    const told = { mesh, ledger, policy, rollouts, fleet, expected, registry, problems, bus, clock, metrics, journals };
     const served = await openControlStatus({ ...told, members: base.members, planes }, base.config.status);
     cleanup.add(() => served.close());
   }

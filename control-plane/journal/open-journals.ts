@@ -1,9 +1,12 @@
 /** Opens what a control plane does about journals. */
+import { join } from "node:path";
 import { revisionInForce } from "../../core/rollout/cohort.js";
 import type { Signer } from "../../core/signature.js";
+import { keySetOf } from "../../core/wire/records.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
 import { journalPermissions } from "../../runtime/nats-permissions.js";
+import type { StatementReader } from "../../runtime/statement-reader.js";
 import type { Cleanup } from "../cleanup.js";
 import type { Problem } from "../fleet/problems.js";
 import type { OpenedNats } from "../nats/open-nats.js";
@@ -13,12 +16,16 @@ import { createJournalKeeper } from "./journal-keeper.js";
 import { reopen } from "./journal-retainer.js";
 import { JournalSealer } from "./journal-sealer.js";
 import { watchJournals } from "./journal-watch.js";
-import { everyKey, sealJournals } from "./seal-journals.js";
+import { everyKey, type JournalFigures, sealJournals } from "./seal-journals.js";
+import { openUnresolvedPlaces } from "./unresolved-places.js";
+import { UnresolvedWrites } from "./unresolved-writes.js";
 import { createJournalPreparer, type JournalPreparer, wantedJournals } from "./wanted-journals.js";
 
 export interface JournalsDeps {
   readonly nats: Pick<OpenedNats, "access" | "freeBytes">;
   readonly mesh: string;
+  readonly reader: Pick<StatementReader, "readJournal">;
+  readonly folder: { readonly path: string };
   readonly signer: Signer;
   readonly ledger: Ledger;
   readonly snapshots: SnapshotStore;
@@ -34,6 +41,7 @@ export interface Journals {
   readonly preparer: JournalPreparer;
   readonly sealer: JournalSealer;
   problems(): readonly Problem[];
+  figures(): readonly JournalFigures[];
 }
 
 export function openJournals(deps: JournalsDeps): Journals {
@@ -62,8 +70,17 @@ export function openJournals(deps: JournalsDeps): Journals {
   });
   cleanup.add(() => watch.close());
   const sealer = new JournalSealer({ bus: access.bus, mesh, signer, keys: () => everyKey(ledger.trust), clock });
-  const sealing = sealJournals({ bus: access.bus, sealer, clock, log });
+  const unresolved = new UnresolvedWrites({
+    ...{ bus: access.bus, mesh, clock, reader: deps.reader },
+    keys: () => {
+      const head = ledger.trust.head();
+      return head === undefined ? new Map() : keySetOf(head.body);
+    },
+    places: openUnresolvedPlaces(join(deps.folder.path, "journals.json"), log),
+  });
+  const sealing = sealJournals({ bus: access.bus, sealer, unresolved, clock, log });
   cleanup.add(() => sealing.close());
   const preparer = createJournalPreparer(keeper, snapshots, signal);
-  return { preparer, sealer, problems: () => [...watch.problems(), ...sealing.problems()] };
+  const problems = () => [...watch.problems(), ...sealing.problems()];
+  return { preparer, sealer, problems, figures: sealing.figures };
 }

@@ -1,4 +1,4 @@
-/** Seals the journals of the mesh now and then, until it is closed. */
+/** Looks at the journals of the mesh now and then, until it is closed: seals them, and knows which writes have no outcome. */
 import { messageOf } from "../../core/errors.js";
 import type { KeySet } from "../../core/signature.js";
 import { keySetOf } from "../../core/wire/records.js";
@@ -9,16 +9,32 @@ import { type Problem, problemsAbout } from "../fleet/problems.js";
 import type { Ledger } from "../store/ledger.js";
 import { findJournals } from "./find-journals.js";
 import type { JournalSealer } from "./journal-sealer.js";
+import type { UnresolvedWrites } from "./unresolved-writes.js";
 
 export interface SealingDeps {
   readonly bus: Pick<Bus, "connected" | "streamNames" | "streamInfo">;
   readonly sealer: Pick<JournalSealer, "look" | "behind">;
+  readonly unresolved: Pick<UnresolvedWrites, "look" | "of">;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
+/** What metrics tell of a journal, as of the last look. */
+export interface JournalFigures {
+  readonly service: string;
+  readonly messages: number;
+  readonly bytes: number;
+  /** 0: it has no bound. */
+  readonly bytesMax: number;
+  /** Messages that no seal covers yet. */
+  readonly unsealed: number;
+  /** Valid writes that have had no outcome for a minute. */
+  readonly unresolved: number;
+}
+
 export interface Sealing {
   problems(): readonly Problem[];
+  figures(): readonly JournalFigures[];
   close(): Promise<void>;
 }
 
@@ -26,21 +42,30 @@ const lookEveryMs = 5000;
 /** More messages without a seal than this are a problem: until then whoever reaches the broker's disk changes them unseen. */
 const behindMax = 100_000;
 
-export function sealJournals({ bus, sealer, clock, log }: SealingDeps): Sealing {
+export function sealJournals({ bus, sealer, unresolved, clock, log }: SealingDeps): Sealing {
   const stop = new AbortController();
   let problems: readonly Problem[] = [];
+  let figures: readonly JournalFigures[] = [];
   const look = async (): Promise<void> => {
     const found: Problem[] = [];
+    const seen: JournalFigures[] = [];
     for (const journal of await findJournals(bus)) {
-      const { service } = journal;
+      const { service, info } = journal;
       await sealer.look(journal, stop.signal);
+      await unresolved.look(journal, stop.signal);
       const behind = sealer.behind(service);
+      const open = unresolved.of(service);
+      const { messages, bytes, spec } = info;
+      const figure = { service, messages, bytes, bytesMax: spec.maxBytes ?? 0 };
+      seen.push({ ...figure, unsealed: behind, unresolved: open.count });
+      found.push(...problemsAbout("journal", unresolvedLines(service, open), service));
       if (behind > behindMax) {
         const line = `${behind} messages of the journal of ${service} are not sealed yet: control planes are too slow for what is written`;
         found.push(...problemsAbout("journal", [line], service));
       }
     }
     problems = found;
+    figures = seen;
   };
   const running = (async () => {
     while (!stop.signal.aborted) {
@@ -55,11 +80,25 @@ export function sealJournals({ bus, sealer, clock, log }: SealingDeps): Sealing 
   })();
   return {
     problems: () => problems,
+    figures: () => figures,
     async close() {
       stop.abort();
       await running;
     },
   };
+}
+
+function unresolvedLines(
+  service: string,
+  { count, oldest, storedMs }: ReturnType<UnresolvedWrites["of"]>,
+): readonly string[] {
+  if (count === 0) return [];
+  const since = `the oldest of ${new Date(storedMs).toISOString()}, sequence ${oldest}`;
+  const what = count === 1 ? `a write of ${service} has no outcome` : `${count} writes of ${service} have no outcome`;
+  return [
+    `${what} in the journal (${since}), and keeps later ones of its order key waiting: look into the application, then say what ` +
+      `became of it (\`ashlar journal list --service ${service} --unresolved\`, \`ashlar journal resolve\`)`,
+  ];
 }
 
 /** Every key that ever was one of the mesh's. */

@@ -4,6 +4,7 @@ import { Counter, Gauge, Histogram, Registry } from "../../runtime/metric-kinds.
 import { linesOf, type MetricsFormat, type MetricsText, writeInTurns } from "../../runtime/metrics-text.js";
 import { gaugesOf, watchProcess } from "../../runtime/process-metrics.js";
 import { type AuditDraft, type AuditTrail, auditActions } from "../audit/audit-trail.js";
+import type { JournalFigures } from "../journal/seal-journals.js";
 
 /** The state of the mesh at one moment. */
 export interface MeshFigures {
@@ -34,6 +35,7 @@ export interface ControlMetricsSources {
   /** How many of them have said nothing for 15 s. */
   controlPlanesSilent(): number;
   isNatsConnected(): boolean;
+  journals(): readonly JournalFigures[];
 }
 
 export interface ControlMetrics {
@@ -70,6 +72,7 @@ export function createControlMetrics(): ControlMetrics {
     registers,
   });
   const gauges = new MeshGauges(registers);
+  const journals = new JournalGauges(registers);
   watchLoop(registers);
   return {
     counted: (trail) => ({
@@ -83,6 +86,7 @@ export function createControlMetrics(): ControlMetrics {
     async render(sources, format) {
       const mesh = await sources.mesh();
       gauges.set(mesh, sources);
+      journals.set(sources.journals());
       switches.reset();
       for (const ms of mesh.switchMs) switches.observe(ms / 1000);
       return writeInTurns(format, [linesOf(format, await registry.getMetricsAsJSON())]);
@@ -144,6 +148,39 @@ class MeshGauges {
     for (const [name, gauge] of Object.entries(this.#all)) gauge.set(values[name] ?? 0);
     for (const state of ["total", "prepared", "active", "behind", "rejected"] as const)
       this.#proxies.set({ state }, mesh[state]);
+  }
+}
+
+/** One series a journal: there are few services that have one. */
+class JournalGauges {
+  readonly #all: readonly (readonly [Gauge<"service">, keyof Omit<JournalFigures, "service">])[];
+
+  constructor(registers: Registry[]) {
+    const gauge = (name: string, help: string): Gauge<"service"> =>
+      new Gauge({ name, help, labelNames: ["service"], registers });
+    this.#all = [
+      [gauge("ashlar_journal_messages", "Messages that the journal of a service holds."), "messages"],
+      [gauge("ashlar_journal_stored_bytes", "Bytes that the journal of a service holds."), "bytes"],
+      [
+        gauge(
+          "ashlar_journal_stored_bytes_max",
+          "Bytes that the journal may hold: once it does, writes are answered 14.",
+        ),
+        "bytesMax",
+      ],
+      [gauge("ashlar_journal_unsealed", "Messages of the journal that no seal covers yet."), "unsealed"],
+      [
+        gauge("ashlar_journal_unresolved", "Valid writes of the journal that have had no outcome for a minute."),
+        "unresolved",
+      ],
+    ];
+  }
+
+  set(journals: readonly JournalFigures[]): void {
+    for (const [gauge, what] of this.#all) {
+      gauge.reset();
+      for (const journal of journals) gauge.set({ service: journal.service }, journal[what]);
+    }
   }
 }
 

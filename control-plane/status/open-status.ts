@@ -3,6 +3,7 @@ import type { HostPort } from "../../runtime/config.js";
 import { openStatusServer, type StatusServer } from "../../runtime/status-server.js";
 import { type MeshStatusDeps, meshStatus } from "../fleet/mesh-status.js";
 import { type ProblemCode, problemsAbout } from "../fleet/problems.js";
+import type { JournalFigures } from "../journal/seal-journals.js";
 import type { ControlMetrics, MeshFigures } from "./control-metrics.js";
 import { followPrepareTimes } from "./prepare-times.js";
 
@@ -11,6 +12,7 @@ export interface ControlStatusDeps extends MeshStatusDeps {
   readonly clock: { nowMs(): number; monotonicMs(): number };
   readonly bus: { readonly connected: boolean };
   readonly members: { addresses(): readonly string[] };
+  readonly journals: { figures(): readonly JournalFigures[] };
   readonly planes: { readonly there: number; readonly gone: number };
 }
 
@@ -22,6 +24,7 @@ export async function openControlStatus(deps: ControlStatusDeps, wanted: HostPor
     controlPlanes: () => Math.max(members.addresses().length, planes.there + planes.gone),
     controlPlanesSilent: () => planes.gone,
     isNatsConnected: () => bus.connected,
+    journals: () => deps.journals.figures(),
   };
   const server = await openStatusServer(
     {

@@ -1,0 +1,33 @@
+/** Keeps in a file how far the journals were read for writes without an outcome. */
+import { messageOf } from "../../core/errors.js";
+import { readJsonIfThere, replaceDurably } from "../../runtime/durable-file.js";
+import type { Logger } from "../../runtime/log.js";
+import type { UnresolvedPlace, UnresolvedPlaces } from "./unresolved-writes.js";
+
+/** A file that cannot be read, or is not there, keeps nothing: the journals are read again. */
+export function openUnresolvedPlaces(path: string, log: Logger): UnresolvedPlaces {
+  const places = new Map<string, UnresolvedPlace>();
+  try {
+    for (const [service, place] of Object.entries(readJsonIfThere(path) ?? {}))
+      if (isPlace(place)) places.set(service, place);
+  } catch (error) {
+    log.warn("what is known of the journals' unresolved writes cannot be read", { path, error: messageOf(error) });
+  }
+  return {
+    load: (service) => places.get(service),
+    async keep(service, place) {
+      places.set(service, place);
+      try {
+        await replaceDurably(path, JSON.stringify(Object.fromEntries(places)));
+      } catch (error) {
+        log.warn("what is known of the journals' unresolved writes cannot be kept", { path, error: messageOf(error) });
+      }
+    },
+  };
+}
+
+function isPlace(found: unknown): found is UnresolvedPlace {
+  const { through, unresolved } = (found ?? {}) as Partial<UnresolvedPlace>;
+  if (!Number.isSafeInteger(through) || !Array.isArray(unresolved)) return false;
+  return unresolved.every((each) => Array.isArray(each) && each.every((one) => Number.isSafeInteger(one)));
+}

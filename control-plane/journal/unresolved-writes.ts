@@ -1,0 +1,194 @@
+/**
+ * Knows which writes of the journals have had no outcome for a minute, so that `status` can name them. Each message is read once, at a
+ * bounded rate, and where it got to is kept in a file. What settles a young write is believed without its signature, which
+ * would cost more than all the rest: who has a proxy's credential can hide a write from `status`, and not from
+ * `ashlar journal list --unresolved`.
+ */
+import { parseEntry } from "../../core/wire/journal/entry.js";
+import { parseOutcome } from "../../core/wire/journal/outcome.js";
+import { journalStream, journalSubject, parseJournalSubject } from "../../core/wire/subjects.js";
+import type { Bus, StoredMessage } from "../../runtime/bus.js";
+import type { Clock } from "../../runtime/clock.js";
+import {
+  type EntryRecord,
+  entryOf,
+  type JournalRecord,
+  type JournalRecordDeps,
+  readJournalRecord,
+} from "../../runtime/journal-records.js";
+import type { FoundJournal } from "./find-journals.js";
+import { readJournal } from "./journal-sealer.js";
+
+export interface UnresolvedDeps extends JournalRecordDeps {
+  readonly bus: Pick<Bus, "leaderGet">;
+  readonly clock: Pick<Clock, "nowMs">;
+  readonly places: UnresolvedPlaces;
+}
+
+/** Where a reader got to in a journal. */
+export interface UnresolvedPlace {
+  readonly through: number;
+  /** Sequences of writes up to there that have no outcome, and when they were stored. */
+  readonly unresolved: readonly (readonly [number, number])[];
+}
+
+/** Keeps places over a restart. What is lost is read again. */
+export interface UnresolvedPlaces {
+  load(service: string): UnresolvedPlace | undefined;
+  keep(service: string, place: UnresolvedPlace): Promise<void>;
+}
+
+/** An outcome may take so long, and so long after the caller's deadline. */
+const youngMs = 60_000;
+const lateMs = 5000;
+/** In one look at a journal. */
+const readMax = 20_000;
+const judgedMax = 500;
+/** Writes without an outcome that are held in memory: while there are more young ones, no more is read. */
+const openMax = 100_000;
+const unresolvedMax = 10_000;
+const ancestorsMax = 32;
+const stepsMax = 200;
+
+interface Reading {
+  through: number;
+  /** Young writes without an outcome, with the time at which that becomes worth telling. */
+  readonly open: Map<number, { readonly storedMs: number; readonly dueMs: number }>;
+  readonly unresolved: Map<number, number>;
+  keptThrough: number;
+}
+
+export class UnresolvedWrites {
+  readonly #deps: UnresolvedDeps;
+  readonly #readings = new Map<string, Reading>();
+
+  constructor(deps: UnresolvedDeps) {
+    this.#deps = deps;
+  }
+
+  /** Valid writes without an outcome as of the last look: how many, and the sequence and age of the oldest. */
+  of(service: string): { readonly count: number; readonly oldest: number; readonly storedMs: number } {
+    const { unresolved } = this.#readings.get(service) ?? this.#begin(service);
+    const [oldest = 0, storedMs = 0] = unresolved.entries().next().value ?? [];
+    return { count: unresolved.size, oldest, storedMs };
+  }
+
+  /** Reads what is new. Fails with `unavailable`. */
+  async look({ service, info }: FoundJournal, signal: AbortSignal): Promise<void> {
+    let reading = this.#readings.get(service) ?? this.#begin(service);
+    if (info.lastSequence < reading.through) reading = this.#begin(service, true); // the stream is another one
+    for (const each of [reading.open, reading.unresolved])
+      for (const sequence of each.keys()) if (sequence < info.firstSequence) each.delete(sequence);
+    const from = Math.max(reading.through + 1, info.firstSequence);
+    const through = Math.min(info.lastSequence, from + readMax - 1);
+    if (reading.open.size < openMax && from <= through) {
+      for await (const message of readJournal(this.#deps.bus, service, from, through, signal))
+        this.#take(service, reading, message);
+      if (signal.aborted) return;
+      reading.through = through;
+    }
+    await this.#judgeDue(service, reading);
+    const [oldestOpen = reading.through + 1] = reading.open.keys();
+    if (oldestOpen - 1 === reading.keptThrough) return;
+    reading.keptThrough = oldestOpen - 1;
+    await this.#deps.places.keep(service, { through: oldestOpen - 1, unresolved: [...reading.unresolved] });
+  }
+
+  #begin(service: string, isNew = false): Reading {
+    const place = isNew ? undefined : this.#deps.places.load(service);
+    const through = place?.through ?? 0;
+    const reading = { through, open: new Map(), unresolved: new Map(place?.unresolved ?? []), keptThrough: through };
+    this.#readings.set(service, reading);
+    return reading;
+  }
+
+  #take(service: string, { open, unresolved }: Reading, message: StoredMessage): void {
+    const place = parseJournalSubject(message.subject);
+    if (place?.service !== service) return;
+    const { sequence, data, storedMs } = message;
+    if (place.kind === "entry") {
+      const entry = quietly(() => parseEntry(data, undefined, place.key));
+      if (entry === undefined || entry.outcome !== undefined) return;
+      open.set(sequence, { storedMs, dueMs: Math.max(storedMs + youngMs, entry.deadlineMs + lateMs) });
+      return;
+    }
+    if (place.kind === "outcome") {
+      const outcome = quietly(() => parseOutcome(data, undefined));
+      if (outcome === undefined || open.delete(outcome.entry) || !unresolved.has(outcome.entry)) return;
+    }
+    const record = readJournalRecord(this.#deps, service, message);
+    if (record === undefined || record.kind === "entry" || record.kind === "messages") return;
+    open.delete(entryOf(record));
+    unresolved.delete(entryOf(record));
+  }
+
+  async #judgeDue(service: string, { open, unresolved }: Reading): Promise<void> {
+    const nowMs = this.#deps.clock.nowMs();
+    let judged = 0;
+    for (const [sequence, { storedMs, dueMs }] of open) {
+      if (nowMs < dueMs) continue;
+      if (++judged > judgedMax || unresolved.size >= unresolvedMax) return;
+      if (await this.#isValid(service, sequence)) unresolved.set(sequence, storedMs);
+      open.delete(sequence);
+    }
+  }
+
+  /** Whether it is a signed entry and, as far as a bounded look backwards shows, not void (decision 0042). */
+  async #isValid(service: string, sequence: number): Promise<boolean> {
+    let entry: EntryRecord | undefined = await this.#entry(service, sequence);
+    if (entry === undefined) return false;
+    for (let depth = 0; depth < ancestorsMax && entry.entry.order !== ""; depth += 1) {
+      const named: number = entry.entry.expected;
+      if (named >= entry.sequence) return false;
+      const first = await this.#next(
+        service,
+        "entry",
+        entry,
+        named,
+        ({ entry: of }: EntryRecord) => of.expected === named,
+      );
+      if (first !== undefined && first.sequence !== entry.sequence) return false;
+      const before: EntryRecord | undefined = named === 0 ? undefined : await this.#entry(service, named);
+      if (before === undefined) return true; // it is the first, or what it names was let go
+      if (before.key !== entry.key) return false;
+      const settled = await this.#next(service, "outcome", before, named, (record) => entryOf(record) === named);
+      if (settled !== undefined) return true;
+      entry = before;
+    }
+    return true;
+  }
+
+  async #entry(service: string, sequence: number): Promise<EntryRecord | undefined> {
+    const message = await this.#deps.bus.leaderGet(journalStream(service), { sequence });
+    const record = message && readJournalRecord(this.#deps, service, message);
+    return record?.kind === "entry" ? record : undefined;
+  }
+
+  /** The first record of this kind and key after a sequence that `holds`, within a bound. */
+  async #next<Kind extends "entry" | "outcome">(
+    service: string,
+    kind: Kind,
+    { key }: EntryRecord,
+    after: number,
+    holds: (record: Extract<JournalRecord, { kind: Kind }>) => boolean,
+  ): Promise<JournalRecord | undefined> {
+    const nextOf = journalSubject(service, kind, key);
+    for (let [steps, from] = [0, after + 1]; steps < stepsMax; steps += 1) {
+      const message = await this.#deps.bus.leaderGet(journalStream(service), { nextOf, from });
+      if (message === undefined) return undefined;
+      const record = readJournalRecord(this.#deps, service, message);
+      if (record?.kind === kind && holds(record as Extract<JournalRecord, { kind: Kind }>)) return record;
+      from = message.sequence + 1;
+    }
+    return undefined;
+  }
+}
+
+/** undefined: the bytes are no record. */
+function quietly<Result>(parse: () => Result): Result | undefined {
+  try {
+    return parse();
+  } catch {
+    return undefined;
+  }
+}
