@@ -32,6 +32,8 @@ export interface JournalPlan {
   readonly responseBytesMax: number;
   /** Requests of several messages are appended message by message, up to so many bytes; undefined: as one record. */
   readonly streamBytesMax: number | undefined;
+  /** Whether messages of this method pass both ways one by one, and its entry comes last. */
+  isBidirectional(method: string): boolean;
   /** Calls with a token must have a good one: keys are of the end user's, too. */
   readonly readsToken: boolean;
   /** Whether a call of this method is a write. */
@@ -64,6 +66,7 @@ export function compileJournal({ name, journals, service }: Unit, mesh: string):
     streamBytesMax: journal.streamBytesMax,
     readsToken: key !== undefined || order?.reads.has("jwt") === true || order?.reads.has("issuer") === true,
     isWrite,
+    isBidirectional: listedIn(journal.bidirectional ?? []),
     mayRepeat: (method: string) => service !== undefined && isIdempotent(service, method),
     mayReplay: (operator: SpiffeId) => replayers.has(operator),
     keysOf(caller: SpiffeId, method: string, inputs: CallInputs): CallKeys | string {
@@ -80,10 +83,13 @@ export function compileJournal({ name, journals, service }: Unit, mesh: string):
   });
 }
 
+function listedIn(patterns: readonly string[]): (method: string) => boolean {
+  const listed = new Set(patterns);
+  return (method) => listed.has(method) || listed.has("*") || listed.has(`${serviceOfMethod(method)}/*`);
+}
+
 function writesOf({ methods = [] }: Journal, noSideEffects: readonly string[]): (method: string) => boolean {
-  const listed = new Set(methods.length > 0 ? methods : noSideEffects);
-  const isListed = (method: string): boolean =>
-    listed.has(method) || listed.has("*") || listed.has(`${serviceOfMethod(method)}/*`);
+  const isListed = listedIn(methods.length > 0 ? methods : noSideEffects);
   return methods.length > 0 ? isListed : (method) => !isListed(method);
 }
 

@@ -8,6 +8,7 @@ import { fieldName } from "../http2/field-names.js";
 import type { PreparedField } from "../http2/prepared-field.js";
 import type { Stream, StreamSink } from "../http2/stream.js";
 import { badResponseAnswer } from "../proxy/answer.js";
+import { noBytes } from "../proxy/forward/request-messages.js";
 import { grpcStatusOf } from "../proxy/forward/response-fields.js";
 import type { UpstreamSession } from "../proxy/forward/upstream-session.js";
 import { dropReservedFields } from "../proxy/request-head.js";
@@ -47,6 +48,8 @@ export interface AppRequest {
   readonly onTaken?: ((bytes: number) => void) | undefined;
   /** Gets a response of several messages as it comes. */
   readonly relay?: ResponseRelay | undefined;
+  /** It gets a response from its head on, however many messages that has. */
+  readonly relaysAtOnce?: boolean;
   /** So many bytes of a response that was relayed are kept. */
   readonly relayedBytesMax?: number;
 }
@@ -165,6 +168,8 @@ class AppAttempt implements StreamSink {
     if (bad === undefined) {
       dropReservedFields(fields, false);
       this.#head = copyFields(fields, [":status"]);
+      const { relay, relaysAtOnce } = this.#request;
+      if (relaysAtOnce === true) this.#isRelayed = relay?.begin(this.#head, noBytes, stream) === true;
       return;
     }
     const trailers = [{ name: "grpc-message", value: Buffer.from(bad.message) }];

@@ -40,6 +40,7 @@ export class CollectedWrite {
   /** When the caller gives up, by the monotonic clock; Infinity: never. */
   readonly dueAtMs: number;
   readonly expected: number | undefined;
+  readonly isBidirectional: boolean;
   /** What is wrong with the call; undefined: nothing. */
   readonly problem: string | undefined;
   request: Uint8Array = new Uint8Array();
@@ -67,6 +68,7 @@ export class CollectedWrite {
     this.plan = plan;
     this.method = call.method;
     this.revision = call.plan?.revision;
+    this.isBidirectional = plan.isBidirectional(call.method);
     this.dueAtMs = call.dueAtMs < 0 ? Number.POSITIVE_INFINITY : call.dueAtMs;
     this.#tell = tell;
     this.#caller = call.caller;
@@ -85,6 +87,11 @@ export class CollectedWrite {
         : expected === "wrong"
           ? `${headerNames.expectedSequence} is not a sequence`
           : undefined;
+  }
+
+  /** The application gets its messages before its entry is stored. */
+  get isForwardedFirst(): boolean {
+    return this.plan.mode === "after" || this.isBidirectional;
   }
 
   answer(answer: Answer): void {
@@ -139,6 +146,7 @@ export class CollectedWrite {
       patienceMs: Number.isFinite(leftMs) ? Math.min(Math.max(0, leftMs) + graceMs, patienceMsMax) : withoutDeadlineMs,
       room: this.room,
       relay: this.hasLeft || this.isTold ? undefined : this.#relay,
+      relaysAtOnce: this.isBidirectional,
       relayedBytesMax: this.plan.keepsResponse ? this.plan.responseBytesMax : 0,
       streamWaitMs: Math.min(streamWaitMs, Math.max(1, leftMs)),
     };

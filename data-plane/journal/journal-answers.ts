@@ -1,10 +1,10 @@
 /** What callers of journaled writes are told. */
 import { status } from "@grpc/grpc-js";
 import { unreachable } from "../../core/errors.js";
-import type { JournalPlan } from "../../core/journal/plan.js";
 import type { WriteEnd } from "../../core/journal/write-steps.js";
 import { type Answer, percentEncode } from "../proxy/answer.js";
 import { type AppResponse, emptyResponse } from "./app-attempt.js";
+import type { CollectedWrite } from "./collected-write.js";
 import type { Settled } from "./journal-store.js";
 import type { Streamed } from "./streaming-request.js";
 
@@ -19,11 +19,12 @@ export type NotCollected = Exclude<Streamed["kind"], "whole" | "gone"> | "too-lo
 
 export function notCollectedAnswer(
   why: NotCollected,
-  { plan, revision }: { readonly plan: JournalPlan; readonly revision: number | undefined },
+  { plan, revision, isForwardedFirst }: Pick<CollectedWrite, "plan" | "revision" | "isForwardedFirst">,
 ): Answer {
-  const { requestBytesMax, streamBytesMax, mode } = plan;
-  const end =
-    mode === "before" ? "the application was not called" : "what the application got was broken off and is no write";
+  const { requestBytesMax, streamBytesMax = requestBytesMax } = plan;
+  const end = isForwardedFirst
+    ? "what the application got was broken off and is no write"
+    : "the application was not called";
   const isLong = (message: string): Answer => ({
     ...rightAnswer(status.RESOURCE_EXHAUSTED, message, revision),
     reason: "message-limit",
@@ -38,7 +39,7 @@ export function notCollectedAnswer(
     case "broken":
       return rightAnswer(status.INVALID_ARGUMENT, `the last message of the request is not whole: ${end}`, revision);
     case "idle":
-      return rightAnswer(status.DEADLINE_EXCEEDED, `no message of the request came for an hour: ${end}`, revision);
+      return rightAnswer(status.DEADLINE_EXCEEDED, `no message of the request came for too long: ${end}`, revision);
     case "unavailable":
       return rightAnswer(status.UNAVAILABLE, `the journal cannot be reached: ${end}`, revision);
     default:

@@ -10,7 +10,7 @@ import { CollectedWrite } from "./collected-write.js";
 import { notCollectedAnswer, rightAnswer } from "./journal-answers.js";
 import type { JournalCounts } from "./journal-counts.js";
 import { ResponseRelay } from "./response-relay.js";
-import type { StreamingRequest } from "./streaming-request.js";
+import type { StreamingOptions, StreamingRequest } from "./streaming-request.js";
 import type { WriteRoom } from "./write-room.js";
 
 export interface GateOwner {
@@ -19,8 +19,8 @@ export interface GateOwner {
   /** The whole request is there. */
   begin(write: CollectedWrite): void;
   /** A request of several messages begins. */
-  stream(write: CollectedWrite): StreamingRequest;
-  /** Mode "after": the application gets it as it comes; undefined: the call was refused. */
+  stream(write: CollectedWrite, onStored: StreamingOptions["onStored"]): StreamingRequest;
+  /** The application gets it before its entry is stored; undefined: the call was refused. */
   beginStream(
     write: CollectedWrite,
     streaming: StreamingRequest,
@@ -39,9 +39,9 @@ export class JournalGate implements CallGate {
   /** The request has ended, or it is refused. */
   #isOver = false;
   #streaming: StreamingRequest | undefined;
-  /** Mode "before": the messages of a stream, which the application gets once all are in the journal. */
+  /** Messages of a stream which the application gets once all are in the journal. */
   readonly #parts: Buffer[] = [];
-  /** Mode "after": the application that gets them. */
+  /** The application that gets them before the entry is stored. */
   #attempt: RunningAttempt | undefined;
 
   constructor(call: Call, plan: JournalPlan, owner: GateOwner) {
@@ -66,7 +66,10 @@ export class JournalGate implements CallGate {
     if (this.#isOver) return;
     this.#bytes += bytes;
     const { requestBytesMax, streamBytesMax } = this.#write.plan;
-    const isStream = this.#streaming !== undefined || (streamBytesMax !== undefined && this.#hasSeveral());
+    const isStream =
+      this.#streaming !== undefined ||
+      this.#write.isBidirectional ||
+      (streamBytesMax !== undefined && this.#hasSeveral());
     const most = (isStream ? streamBytesMax : undefined) ?? requestBytesMax;
     if (this.#bytes > most) {
       this.#refuse(notCollectedAnswer(isStream ? "stream-too-long" : "too-long", this.#write));
@@ -97,30 +100,31 @@ export class JournalGate implements CallGate {
   #streamOn(bytes: number, ended: boolean): void {
     const chunk = this.#call.messages.drain();
     if (ended) this.#isOver = true;
+    const { isForwardedFirst } = this.#write;
     const isBefore = this.#write.plan.mode === "before";
-    if (isBefore) {
-      this.#parts.push(chunk);
-      this.#call.takeHeld(bytes);
-    }
-    if (this.#streaming === undefined) {
-      const streaming = this.#owner.stream(this.#write);
-      this.#streaming = streaming;
-      streaming.push(chunk, ended);
-      if (isBefore) void this.#close(streaming);
-      else this.#beginAfter(streaming, chunk, ended);
+    if (!isForwardedFirst) this.#parts.push(chunk);
+    // a message that waits for its record has to become whole, however narrow the caller's window is
+    if (isBefore) this.#call.takeHeld(bytes);
+    if (this.#streaming === undefined) this.#beginStream(isBefore && isForwardedFirst);
+    this.#streaming?.push(chunk, ended);
+    if (!isBefore) this.#attempt?.send(chunk, ended);
+  }
+
+  /** `isStoredFirst`: the application gets each message once the journal has it. */
+  #beginStream(isStoredFirst: boolean): void {
+    const pass = (messages: Uint8Array, ended: boolean): void => this.#attempt?.send(messages, ended);
+    const streaming = this.#owner.stream(this.#write, isStoredFirst ? pass : undefined);
+    this.#streaming = streaming;
+    if (!this.#write.isForwardedFirst) {
+      void this.#close(streaming);
       return;
     }
-    this.#streaming.push(chunk, ended);
-    this.#attempt?.send(chunk, ended);
-  }
-
-  #beginAfter(streaming: StreamingRequest, chunk: Buffer, ended: boolean): void {
-    this.#attempt = this.#owner.beginStream(this.#write, streaming, (taken) => this.#call.takeHeld(taken));
+    const take = isStoredFirst ? () => {} : (taken: number): void => this.#call.takeHeld(taken);
+    this.#attempt = this.#owner.beginStream(this.#write, streaming, take);
     if (this.#attempt === undefined) this.#isOver = true;
-    this.#attempt?.send(chunk, ended);
   }
 
-  /** Mode "before": begins the write once all of the stream is in the journal. */
+  /** Begins the write once all of the stream is in the journal. */
   async #close(streaming: StreamingRequest): Promise<void> {
     const { kind, ...rest } = await streaming.run();
     if (kind !== "whole") {

@@ -25,7 +25,7 @@ import { keptOf } from "./kept-response.js";
 import { OrderTurns } from "./order-turns.js";
 import { SentAgain } from "./sent-again.js";
 import type { SharedWrites } from "./shared-writes.js";
-import { StreamingRequest } from "./streaming-request.js";
+import { type StreamingOptions, StreamingRequest } from "./streaming-request.js";
 import { responseReserveBytes, roomBytesDefault, WriteRoom } from "./write-room.js";
 
 export interface JournalDeps extends JournalStoreDeps {
@@ -54,6 +54,8 @@ export const keysOf = (trust: Signed<Trust> | undefined): KeySet =>
   trust === undefined ? new Map() : keySetOf(trust.body);
 
 const writesMaxDefault = 4096;
+/** How long no message of a stream may come. What is let go of a journal passes over streams that are a day older. */
+const idleMs = { other: 3_600_000, bidirectional: 12 * 3_600_000 };
 
 export class Journal implements Journaling, JournalSources {
   readonly #deps: JournalDeps;
@@ -86,23 +88,25 @@ export class Journal implements Journaling, JournalSources {
       room: this.room,
       counts: this.counts,
       begin: (write) => this.#begin(write, acquire),
-      stream: (write) => this.#stream(write),
+      stream: (write, onStored) => this.#stream(write, onStored),
       beginStream: (write, streaming, onTaken) => this.#beginStream(write, streaming, acquire, onTaken),
     });
   }
 
   /** A request of several messages begins. */
-  #stream(write: CollectedWrite): StreamingRequest {
+  #stream(write: CollectedWrite, onStored: StreamingOptions["onStored"]): StreamingRequest {
     const { identity, random } = this.#deps;
     const { proxyId, service } = identity.current;
     const { requestBytesMax: messageBytesMax, streamBytesMax: bytesMax = messageBytesMax } = write.plan;
     const nonce = random(16);
     write.nonce = nonce;
     const { dueAtMs } = write;
-    return new StreamingRequest(this.#shared, { service, proxyId, nonce, messageBytesMax, bytesMax, dueAtMs });
+    const idleMsMax = write.isBidirectional ? idleMs.bidirectional : idleMs.other;
+    const options = { service, proxyId, nonce, messageBytesMax, bytesMax, dueAtMs, idleMsMax, onStored };
+    return new StreamingRequest(this.#shared, options);
   }
 
-  /** Mode "after": the application gets it as it comes. undefined: there is no room for it. */
+  /** The application gets it as it comes, before its entry is stored. undefined: there is no room for it. */
   #beginStream(
     write: CollectedWrite,
     streaming: StreamingRequest,

@@ -18,7 +18,7 @@ export class ResponseRelay {
     if (!this.#call.beginReply(head)) return false;
     this.#stream = stream;
     this.#ahead = framed.length;
-    this.send(framed);
+    if (framed.length > 0) this.send(framed);
     return true;
   }
 

@@ -10,6 +10,7 @@ import { firstMessageBytes, wholeMessagesEnd } from "../../core/wire/journal/grp
 import { encodeMessages } from "../../core/wire/journal/messages.js";
 import { Backoff } from "../../runtime/backoff.js";
 import type { Clock } from "../../runtime/clock.js";
+import { noBytes } from "../proxy/forward/request-messages.js";
 import type { JournalStore } from "./journal-store.js";
 import { patienceMs } from "./journaled-write.js";
 
@@ -30,6 +31,10 @@ export interface StreamingOptions {
   readonly bytesMax: number;
   /** When the caller gives up, by the monotonic clock. */
   readonly dueAtMs: number;
+  /** Whoever sends no message for so long is not waited for. */
+  readonly idleMsMax: number;
+  /** Gets messages once they are in the journal; `ended`: nothing more comes. */
+  readonly onStored?: ((messages: Uint8Array, ended: boolean) => void) | undefined;
 }
 
 /** How the collecting ended. "broken": the last message is not whole. */
@@ -37,8 +42,6 @@ export type Streamed =
   | { readonly kind: "whole"; readonly streamed: StreamedRequest | undefined }
   | { readonly kind: "gone" | "unavailable" | "message-too-long" | "broken" | "idle" };
 
-/** Whoever sends no message for so long is not waited for: what is let go of a journal passes over streams that are older. */
-const idleMsMax = 3_600_000;
 const retry = { msMin: 20, msMax: 2000 };
 
 export class StreamingRequest {
@@ -70,7 +73,9 @@ export class StreamingRequest {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     const framed = this.#joined();
-    this.#pending = [framed.subarray(0, wholeMessagesEnd(framed))];
+    // where the application gets what is stored, it has nothing of this
+    const seen = this.#options.onStored === undefined ? wholeMessagesEnd(framed) : 0;
+    this.#pending = seen > 0 ? [framed.subarray(0, seen)] : [];
     this.#wake();
   }
 
@@ -88,6 +93,7 @@ export class StreamingRequest {
     while (turn.done !== true) turn = steps.next(await this.#perform(turn.value));
     const { kind } = turn.value;
     if (kind !== "whole") return { kind: this.#stop ?? kind };
+    this.#options.onStored?.(noBytes, true);
     if (this.#records.length === 0) return { kind, streamed: undefined };
     const digest = digestFromBytes(this.#hash.digest());
     return { kind, streamed: { messages: this.#records, digest, bytes: this.#bytes } };
@@ -143,7 +149,10 @@ export class StreamingRequest {
         resolve();
       };
     });
-    await Promise.race([woken, clock.sleep(idleMsMax, AbortSignal.any([over.signal, this.#deps.signal]))]);
+    await Promise.race([
+      woken,
+      clock.sleep(this.#options.idleMsMax, AbortSignal.any([over.signal, this.#deps.signal])),
+    ]);
     over.abort();
     this.#wake = () => {};
     return isWoken;
@@ -167,6 +176,7 @@ export class StreamingRequest {
         this.#records.push({ sequence, digest: digestOf(bytes) });
         this.#hash.update(messages);
         this.#bytes += messages.length;
+        this.#options.onStored?.(messages, false);
         return sequence;
       } catch (error) {
         if (!isAshlarError(error, "unavailable") || clock.monotonicMs() >= untilMs || signal.aborted) return undefined;

@@ -25,6 +25,7 @@ export const journal = (service: string): fc.Arbitrary<Journal> =>
       requestBytesMax: maybe(size),
       responseBytesMax: maybe(size),
       streamBytesMax: maybe(fc.integer({ min: 1024, max: 3 * 1024 * 1024 })),
+      bidirectional: maybe(fc.constantFrom(["shop.Store/Sync"], ["shop.Store/Put", "shop.Store/Sync"])),
       replayers: maybe(fc.constantFrom(["ada"], ["ada", "night-shift"])),
       readers: maybe(fc.constantFrom(["cart"], ["cart", "spiffe://demo/service/checkout"])),
     })

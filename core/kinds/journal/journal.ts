@@ -1,5 +1,6 @@
 /** kind: Journal */
 import { readKeyExpression } from "../../policy/condition/key-expression.js";
+import { serviceOfMethod } from "../../snapshot/grammar.js";
 import { sizeOf } from "../amounts.js";
 import type { PolicyChecker } from "../checker.js";
 import { keyExpression } from "../condition.js";
@@ -74,6 +75,11 @@ const fields = {
     "A request of several messages is appended message by message, and they have at most so many bytes together; left out: it is one record of at most requestMax.",
     { name: "streamMax" },
   ),
+  bidirectional: maybe(
+    18,
+    methodPatterns,
+    "Writes that answer while they are still asked: messages pass one by one, and the entry comes last, with the outcome; left out: none.",
+  ),
 };
 
 /** Which writes of a service are appended to its journal, and how. */
@@ -110,6 +116,17 @@ export const journal = defineKind("Journal", fields, {
         "streamMax",
         `more than ${messagesOfStreamMax} times requestMax, which is ${requestBytesMax} bytes`,
       );
+    const { bidirectional = [] } = object;
+    checker.methods(service, bidirectional, "bidirectional");
+    for (const method of methods.length > 0 ? bidirectional : [])
+      if (![method, `${serviceOfMethod(method)}/*`, "*"].some((pattern) => methods.includes(pattern)))
+        checker.error("bidirectional", `${method} is no write of this journal: name it in methods, too`);
+    for (const [place, key] of [["idempotencyKey", idempotencyKey] as const, ["orderBy", orderBy] as const])
+      if (bidirectional.length > 0 && key !== undefined)
+        checker.error(
+          "bidirectional",
+          `not with ${place}: such a write is applied before the journal knows its place; leave the method out of methods`,
+        );
     for (const name of readers) if (!name.startsWith("spiffe:")) checker.service(name, `readers=${name}`);
     if (mode === "after") {
       const remedy =

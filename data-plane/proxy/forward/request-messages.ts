@@ -48,6 +48,7 @@ export class RequestMessages {
 
   /** Takes what is kept for an attempt that is not there yet: whoever holds the call sends it in another way. */
   drain(): Buffer {
+    if (this.#bytes === 0) return noBytes;
     const taken = this.copy();
     this.#inbound.connection.budget.give(this.#bytes);
     this.#bytes = 0;
