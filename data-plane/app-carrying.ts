@@ -147,10 +147,18 @@ export async function carryInWorkers(
     headerBytesMax,
     keepaliveMs,
   };
+  const { edge, service } = config;
   try {
     const options = carrierOptions(config, parts, feed);
     const journalLife = randomBytes(processLifeBytes).toString("hex");
-    await workers.start(known, { options, engine, rootPublicKey, log, workers: config.workers, journalLife }, signal);
+    const setup = { options, engine, rootPublicKey, log, workers: config.workers, journalLife };
+    if (edge !== undefined) {
+      const { EdgeAdmission } = await import("./edge/edge-admission.js");
+      const { readFiles } = await import("./edge/open-listeners.js");
+      await readFiles(edge, parts.log); // what is wrong with them is said once, and not by each worker
+      workers.admitClients(new EdgeAdmission(sync.policy, { edge, service }, parts.clock));
+    }
+    await workers.start(known, { ...setup, edge }, signal);
   } catch (error) {
     await workers.close();
     throw error;

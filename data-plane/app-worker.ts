@@ -11,7 +11,7 @@ import { Egresses } from "./egress/egresses.js";
 import { Journal, keysOf } from "./journal/journal.js";
 import { ShareLoop } from "./limits/share-loop.js";
 import { CallTap, type WantedTap } from "./look/call-tap.js";
-import { Carrier } from "./proxy/carrier.js";
+import { Carrier, type MakeEdge } from "./proxy/carrier.js";
 import { createProxyEngine, logFault, type ProxyEngine } from "./proxy/forward/proxy-engine.js";
 import { Reaches } from "./proxy/reaches.js";
 import { ShadowTally } from "./proxy/shadow-tally.js";
@@ -20,7 +20,7 @@ import { createMetrics, type Metrics } from "./status/metrics.js";
 import { type OpenedTelemetry, openTelemetry } from "./telemetry/open-telemetry.js";
 import { tableCounts } from "./workers/crew-calls.js";
 import type { Measure } from "./workers/crew-metrics.js";
-import type { FromWorker, Line, ListenerName, ToWorker, WorkerSetup, WorkerTask } from "./workers/messages.js";
+import type { FromWorker, Line, ToWorker, WorkerSetup, WorkerTask } from "./workers/messages.js";
 import { WorkerPorts } from "./workers/worker-ports.js";
 
 const noLimit = new AbortController().signal;
@@ -54,6 +54,8 @@ class Worker {
   readonly #reaches = new Reaches(() => systemClock.monotonicMs());
   /** Constructed when the first identity arrives. */
   #carrier: Carrier | undefined;
+  /** Fulfilled when there is a carrier. */
+  #opening: Promise<void> | undefined;
   #telemetry: OpenedTelemetry | undefined;
   /** Ends what outlives calls. */
   readonly #life = new AbortController();
@@ -89,7 +91,10 @@ class Worker {
         void this.#perform(message.task, message.what);
         return;
       case "connection":
-        this.#connect(message.listener, socket);
+        this.#connect(message, socket);
+        return;
+      case "spread":
+        this.#carrier?.spread(message.listener, message.address, message.workers);
         return;
       case "taps":
         this.#taps(message.taps);
@@ -102,7 +107,12 @@ class Worker {
         return;
       default:
         this.#ports.take(message);
-        if (message.kind === "identity") this.#carrier ??= this.#open();
+        if (message.kind !== "identity" || this.#opening !== undefined) return;
+        this.#opening = this.#openAll();
+        void this.#opening.catch((error) => {
+          this.#log.error("a worker cannot listen", { problem: messageOf(error) });
+          this.#end(); // another one is started
+        });
     }
   }
 
@@ -128,7 +138,9 @@ class Worker {
       case "drain":
         return this.#carrier?.drain();
       default:
-        return this.#ports.perform(what);
+        // performed in the order in which it was told, while files are read; done once calls can be carried by it
+        await Promise.all([this.#ports.perform(what), this.#opening]);
+        return;
     }
   }
 
@@ -147,7 +159,17 @@ class Worker {
     };
   }
 
-  #open(): Carrier {
+  /** Fails with `invalid_argument` if a file of a gateway cannot be used. */
+  async #openAll(): Promise<void> {
+    const { edge, options } = this.#setup;
+    const { trust, decisions } = this.#ports;
+    const deps = { clock: systemClock, log: this.#log, trust, decisions };
+    const listeners = edge && (await import("./edge/open-listeners.js"));
+    const edges = edge && (await listeners?.openListeners(edge, options.service, deps, this.#life.signal));
+    this.#carrier = this.#open(edges ?? []);
+  }
+
+  #open(edges: readonly MakeEdge[]): Carrier {
     const { identity, trust, policy, endpoints, app, limits, decisions } = this.#ports;
     const own = {
       metrics: countedTwice(this.#metrics.proxy, this.#window),
@@ -172,7 +194,7 @@ class Worker {
     const following = { trust, policy, endpoints, clock: systemClock, log: this.#log };
     const outside = egress === undefined ? {} : outsideOf(new Egresses(following, egress));
     const known = { identity, trust, policy, endpoints, app, decisions, openBudgets, watch };
-    return new Carrier({ ...known, ...own, ...random, ...outside, journal: this.#openJournal() }, options);
+    return new Carrier({ ...known, ...own, ...random, ...outside, journal: this.#openJournal() }, options, edges);
   }
 
   /** Signs records itself and has the first process append them. */
@@ -198,13 +220,14 @@ class Worker {
     this.#telemetry?.show(this.#tapped ? this.#tap : null);
   }
 
-  #connect(listener: ListenerName, socket: Socket | undefined): void {
+  #connect({ listener, address }: ToWorker & { readonly kind: "connection" }, socket: Socket | undefined): void {
+    const closed = { kind: "closed", listener, ...(address === undefined ? {} : { address }) } as const;
     if (socket === undefined || this.#carrier === undefined) {
-      this.#line.send({ kind: "closed", listener }); // the socket was closed on its way
+      this.#line.send(closed); // the socket was closed on its way
       return;
     }
     socket.on("error", () => {}); // its end is reported
-    socket.once("close", () => this.#line.send({ kind: "closed", listener }));
+    socket.once("close", () => this.#line.send(closed));
     this.#carrier.take(listener, socket);
   }
 }

@@ -129,7 +129,8 @@ export function parseGatewayConfig(sources: ConfigSources, cwd: string): ProxyCo
   const dataDir = readDataDir(read, join("gateway", edge.name === "" ? "unknown" : edge.name), sources.env, cwd);
   const config: ProxyConfig = {
     ...readProcess(read, dataDir, cwd),
-    ...{ service: workloadOf(edge), edge, workers: 1, upstreams: [] },
+    ...{ service: workloadOf(edge), edge, upstreams: [] },
+    workers: read.integer("workers", { min: 1, max: workersMax }) ?? 1,
     bypassable: edge.listeners
       .filter(({ certificates }) => certificates.length === 0)
       .map(({ name, address }) => `listener ${name} without TLS ${address.host}:${address.port}`),

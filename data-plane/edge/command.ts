@@ -61,6 +61,7 @@ export function createGatewayCommand(act: (flags: Record<string, unknown>) => vo
     )
     .option("--advertise <HOST:PORT>", "the address that proxies dial for it (default: the address of --egress)")
     .option("--label <KEY=VALUE>", "a label of this instance, for conditions in policy; may be repeated", gather)
+    .option("--workers <N>", "how many processes carry calls, 1 to 64 (default: 1)")
     .option("--status <HOST:PORT>", "where /healthz, /readyz and /metrics are served (default: nowhere)")
     .option(
       "--data <DIR>",

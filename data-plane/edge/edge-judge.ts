@@ -50,7 +50,7 @@ export class EdgeJudge {
     const refused = this.#find(call, service, authorization, policy, protocol);
     if (refused !== undefined) return this.#answer(call, address, refused, policy, 0, false);
     if (this.listener?.listener.callers.token === undefined) return undefined;
-    const tokenWaitMs = limiter.waitOfToken(authorization ?? "", nowMs);
+    const tokenWaitMs = limiter.waitOfToken(authorization ?? "", address, nowMs);
     if (tokenWaitMs === 0) return undefined;
     const { tokenIssuer: issuer } = call;
     const over = { part: "limits.callsPerToken", verdict: "limited", protocol, issuer } as const;

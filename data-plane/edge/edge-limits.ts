@@ -14,26 +14,30 @@ const handshakesUsual: Rate = { tokens: 50, periodMs: 1000 };
 class Buckets {
   #rate: Rate | undefined;
   #table: BucketTable | undefined;
+  #burst = 0;
 
   follow(rate: Rate | undefined): void {
     const [now, before] = [rate, this.#rate];
     if (now?.tokens === before?.tokens && now?.periodMs === before?.periodMs) return;
     this.#rate = rate;
-    const burst = rate === undefined ? 0 : Math.max(1, Math.ceil((rate.tokens * 1000) / rate.periodMs));
-    this.#table = rate && new BucketTable(rate.tokens / rate.periodMs, burst, keysMax);
+    this.#burst = rate === undefined ? 0 : Math.max(1, Math.ceil((rate.tokens * 1000) / rate.periodMs));
+    this.#table = rate && new BucketTable(rate.tokens / rate.periodMs, this.#burst, keysMax);
   }
 
   get isStated(): boolean {
     return this.#rate !== undefined;
   }
 
-  /** Takes one token of `key`. Returns 0, or the milliseconds until there is one. */
-  take(key: string, nowMs: number): number {
-    if (this.#table === undefined || this.#rate === undefined) return 0;
+  /**
+   * Takes `cost` tokens of `key`, once it has as many, or as many as it ever has: what is more is owed. Returns 0, or the
+   * milliseconds until then.
+   */
+  take(key: string, nowMs: number, cost: number): number {
+    if (this.#table === undefined) return 0;
     const slot = this.#table.touch(key, nowMs);
-    const level = this.#table.levelOf(slot);
-    if (level < 1) return Math.ceil(((1 - level) * this.#rate.periodMs) / this.#rate.tokens);
-    this.#table.take(slot, 1);
+    const waitMs = this.#table.waitMs(slot, Math.min(cost, this.#burst));
+    if (waitMs > 0) return Math.ceil(waitMs);
+    this.#table.take(slot, cost);
     return 0;
   }
 }
@@ -41,6 +45,8 @@ class Buckets {
 /** The limits of one listener. Times are in milliseconds of a clock that never goes back. */
 export class EdgeLimiter {
   readonly #open = new Map<string, number>();
+  /** At how many workers a network has connections, where there are several. */
+  readonly #spread = new Map<string, number>();
   readonly #handshakes = new Buckets();
   readonly #calls = new Buckets();
   readonly #tokens = new Buckets();
@@ -62,7 +68,7 @@ export class EdgeLimiter {
   opens(address: string, nowMs: number): boolean {
     const network = networkOf(address);
     const open = this.#open.get(network) ?? 0;
-    if (open >= this.#connectionsMax || this.#handshakes.take(network, nowMs) > 0) return false;
+    if (open >= this.#connectionsMax || this.#handshakes.take(network, nowMs, 1) > 0) return false;
     this.#open.set(network, open + 1);
     return true;
   }
@@ -74,14 +80,24 @@ export class EdgeLimiter {
     else this.#open.delete(network);
   }
 
-  /** Returns 0 if a call of `address` may pass, or after how many milliseconds it may. */
-  waitOfCall(address: string, nowMs: number): number {
-    return this.#calls.isStated ? this.#calls.take(networkOf(address), nowMs) : 0;
+  /** The network of `address` has connections at so many workers: a call at one of them counts as many, so that all count once. */
+  spread(address: string, workers: number): void {
+    const network = networkOf(address);
+    if (workers > 1) this.#spread.set(network, workers);
+    else this.#spread.delete(network);
   }
 
-  /** The same for a call with a token that is good. `authorization`: the header that brought it. */
-  waitOfToken(authorization: string, nowMs: number): number {
-    return this.#tokens.isStated ? this.#tokens.take(tokenKey(authorization), nowMs) : 0;
+  /** Returns 0 if a call of `address` may pass, or after how many milliseconds it may. */
+  waitOfCall(address: string, nowMs: number): number {
+    if (!this.#calls.isStated) return 0;
+    const network = networkOf(address);
+    return this.#calls.take(network, nowMs, this.#spread.get(network) ?? 1);
+  }
+
+  /** The same for a call of `address` with a token that is good. `authorization`: the header that brought it. */
+  waitOfToken(authorization: string, address: string, nowMs: number): number {
+    if (!this.#tokens.isStated) return 0;
+    return this.#tokens.take(tokenKey(authorization), nowMs, this.#spread.get(networkOf(address)) ?? 1);
   }
 }
 

@@ -123,6 +123,10 @@ export class Edge extends Outbound {
     super.ended(call);
   }
 
+  override spread(address: string, workers: number): void {
+    this.#limiter.spread(address, workers);
+  }
+
   /** Whether policy has this listener. */
   get isStated(): boolean {
     return this.#judge.listener !== undefined;

@@ -25,18 +25,24 @@ export async function openListeners(
   { clock, trust, decisions, log }: EdgeParts,
   signal: AbortSignal,
 ): Promise<MakeEdge[]> {
-  const followed: EdgeTls[] = [];
+  const { descriptors, listeners } = await readFiles(edge, log);
   const timer = setInterval(() => {
-    for (const files of followed) void files.look();
+    for (const { files } of listeners) void files?.look();
   }, certificatesEveryMs).unref();
   onAbort(signal, () => clearInterval(timer));
   const hops = new EdgeHops(edge.hops);
-  const descriptors = edge.descriptors.length === 0 ? undefined : await Descriptors.open(edge.descriptors);
-  const listeners = edge.listeners.map(async (config): Promise<MakeEdge> => {
-    const files = config.certificates.length === 0 ? undefined : await EdgeTls.open(config, log);
-    if (files !== undefined) followed.push(files);
-    return (deps, options) =>
-      new Edge({ ...deps, clock, trust, decisions }, { ...options, workload, config, files, descriptors, hops });
+  return listeners.map(
+    ({ config, files }): MakeEdge =>
+      (deps, options) =>
+        new Edge({ ...deps, clock, trust, decisions }, { ...options, workload, config, files, descriptors, hops }),
+  );
+}
+
+/** Reads the files of a gateway once. Fails with `invalid_argument` if one cannot be used. */
+export async function readFiles({ descriptors: paths, listeners }: EdgeConfig, log: Logger) {
+  const descriptors = paths.length === 0 ? undefined : await Descriptors.open(paths);
+  const opened = listeners.map(async (config) => {
+    return { config, files: config.certificates.length === 0 ? undefined : await EdgeTls.open(config, log) };
   });
-  return Promise.all(listeners);
+  return { descriptors, listeners: await Promise.all(opened) };
 }

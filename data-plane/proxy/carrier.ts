@@ -160,6 +160,11 @@ export class Carrier {
     else taker.take(socket);
   }
 
+  /** Says at how many workers the network of an outside client has connections to a listener of a gateway. */
+  spread(listener: number, address: string, workers: number): void {
+    this.#outbounds[listener]?.spread(address, workers);
+  }
+
   /** Resolves when no call is open at the application, or when `signal` aborts. */
   async whenIdle(signal: AbortSignal): Promise<void> {
     await this.#inbound?.open.whenNone(signal);

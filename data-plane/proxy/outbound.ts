@@ -284,6 +284,9 @@ export class Outbound extends CallSide {
     return this.#choice.hasOther(call, endpoint) && this.mayRetry(call, false);
   }
 
+  /** Says at how many workers the network of an outside client has connections to this listener, where it is a gateway's. */
+  spread(_address: string, _workers: number): void {}
+
   override close(): void {
     this.#outside.close();
     super.close();

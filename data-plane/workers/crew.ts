@@ -4,6 +4,7 @@ import type { Digest } from "../../core/digest.js";
 import { AshlarError, messageOf, unreachable } from "../../core/errors.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
+import { CrewClients } from "./crew-clients.js";
 import { answerTo, type CrewVoice } from "./crew-voice.js";
 import {
   type FromWorker,
@@ -18,7 +19,7 @@ import type { SpawnWorker } from "./worker-process.js";
 import { fewest, newSlot, type Slot, settle } from "./worker-slot.js";
 import {
   type Duty,
-  isLate,
+  promptOf,
   startWorkers,
   step,
   type WorkersEffect,
@@ -51,6 +52,7 @@ export class Crew {
   #voice: CrewVoice | undefined;
   #state: WorkersState;
   #lastTask = 0;
+  readonly clients = new CrewClients((worker, message) => this.say(worker, message));
 
   constructor(deps: CrewDeps, count: number) {
     this.#deps = deps;
@@ -125,19 +127,16 @@ export class Crew {
     return Promise.all(this.serving.map((worker) => this.request(worker, what)));
   }
 
-  /** Hands a connection to the worker with the fewest from that listener; false: nobody carries calls. */
-  hand(listener: ListenerName, socket: Socket, connectionsMax: number): boolean {
-    const nowMs = this.#deps.clock.monotonicMs();
-    const { serving } = this;
-    const prompt = serving.filter(
-      (worker) => !this.#state.workers.some((one, at) => at === worker && isLate(one, nowMs)),
-    );
-    const worker = fewest(this.#slots, prompt.length > 0 ? prompt : serving, listener);
+  /** Hands a connection to the worker with the fewest from that listener; false: nobody carries calls. `address`: of a client that is counted. */
+  hand(listener: ListenerName, socket: Socket, connectionsMax: number, address?: string): boolean {
+    const prompt = promptOf(this.#state, this.serving, this.#deps.clock.monotonicMs());
+    const worker = fewest(this.#slots, prompt, listener);
     const slot = worker === undefined ? undefined : this.#slots[worker];
     const open = slot?.connections.get(listener) ?? 0;
     if (worker === undefined || slot === undefined || open >= connectionsMax) return false;
     slot.connections.set(listener, open + 1);
-    this.say(worker, { kind: "connection", listener }, socket);
+    this.say(worker, { kind: "connection", listener, ...(address === undefined ? {} : { address }) }, socket);
+    this.clients.handed(worker, listener, address);
     return true;
   }
 
@@ -175,6 +174,7 @@ export class Crew {
     slot.process = undefined;
     slot.lastEnd = how;
     slot.connections.clear();
+    this.clients.gone(worker);
     for (const resolve of slot.requests.values()) resolve(undefined);
     slot.requests.clear();
     this.#voice?.gone(worker);
@@ -238,6 +238,7 @@ export class Crew {
       case "closed": {
         const open = slot.connections.get(message.listener) ?? 0;
         slot.connections.set(message.listener, Math.max(0, open - 1));
+        this.clients.left(worker, message);
         return;
       }
       case "refused":

@@ -7,7 +7,6 @@ import type { Socket } from "node:net";
 import type { RefusalCount, Verdict } from "../../core/decision/decision-record.js";
 import type { Digest } from "../../core/digest.js";
 import { AshlarError, type ErrorCode, errorCodes } from "../../core/errors.js";
-import { isLabel, isWorkload } from "../../core/identity.js";
 import type { Limit } from "../../core/kinds/rate-limit/rate-limit.js";
 import {
   type KeyDemand,
@@ -18,11 +17,13 @@ import {
 } from "../../core/limit/limit-report.js";
 import type { Endpoint } from "../../core/model.js";
 import type { LogFormat, LogLevel } from "../../runtime/log.js";
+import type { EdgeConfig } from "../edge/edge-config.js";
 import type { WantedTap } from "../look/call-tap.js";
 import type { AppRegistration, CallIdentity } from "../ports.js";
 import type { CarrierOptions } from "../proxy/carrier.js";
 import type { ProxyEngineOptions } from "../proxy/forward/proxy-engine.js";
 import { type JournalAnswer, type JournalQuestion, readJournalQuestion } from "./journal-questions.js";
+import { amount, bytes, digest, fieldsOf, integer, invalid, label, list, text, workload } from "./message-readers.js";
 
 /** Settings that do not change while a worker lives. */
 export interface WorkerSetup {
@@ -35,6 +36,8 @@ export interface WorkerSetup {
   readonly workers: number;
   /** 8 random bytes of the first process, in hexadecimal: workers are of the same life as long as these are the same. */
   readonly journalLife: string;
+  /** The listeners for outside clients; undefined: it is no gateway. */
+  readonly edge?: EdgeConfig | undefined;
 }
 
 /** A unit of a revision; without `bytes` where the worker has them from another revision. */
@@ -92,8 +95,10 @@ export type ToWorker =
   | { readonly kind: "sharing"; readonly members: number; readonly connected: boolean }
   /** The demand that another worker or proxy reports. */
   | { readonly kind: "limits"; readonly peer: string; readonly origin: ReportOrigin; readonly report: LimitReport }
-  /** Sent with an accepted socket. */
-  | { readonly kind: "connection"; readonly listener: ListenerName }
+  /** Sent with an accepted socket. `address`: the outside client whose connections are counted; it comes back in `closed`. */
+  | { readonly kind: "connection"; readonly listener: ListenerName; readonly address?: string }
+  /** At so many workers the network of an outside client has connections to this listener. */
+  | { readonly kind: "spread"; readonly listener: number; readonly address: string; readonly workers: number }
   | { readonly kind: "answer"; readonly question: number; readonly answer: Answered }
   /** The calls that are to be shown from now on. */
   | { readonly kind: "taps"; readonly taps: readonly WantedTap[] }
@@ -133,7 +138,7 @@ export type FromWorker =
     }
   | { readonly kind: "question"; readonly question: number; readonly what: Question }
   /** A connection that was handed over is closed. */
-  | { readonly kind: "closed"; readonly listener: ListenerName }
+  | { readonly kind: "closed"; readonly listener: ListenerName; readonly address?: string }
   /** The socket of the application with this name refused. */
   | { readonly kind: "refused"; readonly instance: string }
   /** Calls that were asked for, as a report is encoded. */
@@ -150,9 +155,6 @@ export interface Line<Sent, Received> {
 
 /** The most open questions of one worker. */
 export const questionsMax = 4096;
-/** The most decisions and counts in one message. */
-export const recordsMax = 2000;
-const textMax = 4096;
 const verdicts: readonly Verdict[] = ["allowed", "denied", "unauthenticated", "limited", "routed", "unrouted"];
 
 /**
@@ -171,7 +173,11 @@ export function readFromWorker(value: unknown): FromWorker {
     case "question":
       return { kind: "question", question: integer(message.question), what: readQuestion(message.what) };
     case "closed":
-      return { kind: "closed", listener: message.listener === "inbound" ? "inbound" : integer(message.listener) };
+      return {
+        kind: "closed",
+        listener: message.listener === "inbound" ? "inbound" : integer(message.listener),
+        ...(message.address === undefined ? {} : { address: text(message.address) }),
+      };
     case "refused":
       return { kind: "refused", instance: text(message.instance) };
     case "tapped":
@@ -237,58 +243,4 @@ function readDemand(value: unknown): KeyDemand {
 /** The error that a question was answered with, as it was thrown. */
 export function errorOf(answer: Answered & { readonly ok: false }): AshlarError {
   return new AshlarError(errorCodes.includes(answer.code) ? answer.code : "internal", answer.message);
-}
-
-/** Fails with `invalid_record` if a message is no object. */
-export function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
-  if (typeof value !== "object" || value === null) throw invalid("its form");
-  return value as Readonly<Record<string, unknown>>;
-}
-
-/** Fails with `invalid_record` if it is no count. */
-export function integer(value: unknown): number {
-  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) throw invalid("a number");
-  return value;
-}
-
-function amount(value: unknown): number {
-  if (typeof value !== "number" || !(value >= 0 && value <= Number.MAX_SAFE_INTEGER)) throw invalid("an amount");
-  return value;
-}
-
-function digest(value: unknown): string {
-  if (typeof value !== "string" || !/^[\w-]{22}$/.test(value)) throw invalid("a digest");
-  return value;
-}
-
-function list(value: unknown, max = recordsMax): readonly unknown[] {
-  if (!Array.isArray(value) || value.length > max) throw invalid("a list");
-  return value;
-}
-
-function bytes(value: unknown): Uint8Array {
-  if (!(value instanceof Uint8Array)) throw invalid("a list of bytes");
-  return value;
-}
-
-function text(value: unknown): string {
-  if (typeof value !== "string" || value.length > textMax) throw invalid("a text");
-  return value;
-}
-
-function label(value: unknown): string {
-  const name = text(value);
-  if (!isLabel(name)) throw invalid("the name of a service");
-  return name;
-}
-
-function workload(value: unknown): string {
-  const name = text(value);
-  if (!isWorkload(name)) throw invalid("the name of a service or gateway");
-  return name;
-}
-
-/** Says what of a message is not acceptable. */
-export function invalid(what: string): AshlarError {
-  return new AshlarError("invalid_record", `a message of a worker: ${what} is not acceptable`);
 }

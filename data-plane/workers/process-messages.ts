@@ -1,5 +1,6 @@
 /** What the first process and a worker process say to each other, around what each worker and its service say. */
-import { fieldsOf, integer, invalid, type ToWorker } from "./messages.js";
+import { fieldsOf, integer, invalid } from "./message-readers.js";
+import type { ToWorker } from "./messages.js";
 
 /** What a process that has workers of several services is told: each of them has a seat, a number that is used once. */
 export type ToProcess =

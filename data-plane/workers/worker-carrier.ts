@@ -1,14 +1,16 @@
+import type { Socket } from "node:net";
 import type { TapReport } from "../../core/look/look-model.js";
 import type { WorkerReport } from "../../core/model.js";
 import { whenAborted } from "../../runtime/abort.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { HostPort, SocketAddress } from "../../runtime/config.js";
 import type { Logger } from "../../runtime/log.js";
+import type { EdgeAdmission } from "../edge/edge-admission.js";
 import type { LimitExchange } from "../limits/limit-exchange.js";
 import type { WantedTap } from "../look/call-tap.js";
 import type { PolicyView } from "../ports.js";
 import type { Carrying } from "../proxy/carrying.js";
-import { inboundLimits, localLimits } from "../proxy/forward/listener-limits.js";
+import { edgeLimits, inboundLimits, localLimits } from "../proxy/forward/listener-limits.js";
 import type { KindCounts } from "../status/call-table.js";
 import { createMetrics } from "../status/metrics.js";
 import type { RevisionSpread } from "../sync/revision-spread.js";
@@ -45,6 +47,9 @@ export class WorkerCarrier implements Carrying {
   readonly #counted: CrewMetrics;
   readonly metrics: Carrying["metrics"];
   #closed: Promise<void> | undefined;
+  /** How many listeners there are for applications, before those of a gateway. */
+  #outbounds = Number.POSITIVE_INFINITY;
+  #admission: EdgeAdmission | undefined;
 
   /** `count`: of workers, at least 1. None runs before `start`. */
   constructor(deps: WorkerCarrierDeps, count: number) {
@@ -92,6 +97,7 @@ export class WorkerCarrier implements Carrying {
    * is closed first. Fails with `unavailable` if they end as soon as they are started.
    */
   async start(known: CarrierKnowledge, setup: WorkerSetup, signal: AbortSignal): Promise<void> {
+    this.#outbounds = setup.options.outbounds.length;
     void this.#counted.measureUntil(this.#life.signal);
     const limits = new CrewLimits(this.#crew, known.limits, this.#deps.clock);
     void limits.run(this.#life.signal);
@@ -109,8 +115,19 @@ export class WorkerCarrier implements Carrying {
   }
 
   async listenOutbound(index: number, address: SocketAddress): Promise<SocketAddress> {
-    await this.#accept(index, localLimits.connectionsMax, address);
-    return address;
+    const edge = index - this.#outbounds;
+    if (edge < 0) {
+      await this.#accept(index, localLimits.connectionsMax, address);
+      return address;
+    }
+    const { connectionsMax, unprovenMax } = edgeLimits;
+    return this.#accept(index, connectionsMax + unprovenMax, address, edge);
+  }
+
+  /** The connections of outside clients are counted by `admission`. Called before `start`. */
+  admitClients(admission: EdgeAdmission): void {
+    this.#admission = admission;
+    this.#crew.clients.onLeft = (listener, address) => admission.closed(listener - this.#outbounds, address);
   }
 
   async whenIdle(signal: AbortSignal): Promise<void> {
@@ -143,9 +160,23 @@ export class WorkerCarrier implements Carrying {
     this.#feed.taps.want(taps, tell);
   }
 
-  /** Each worker may have as many connections of a listener as a proxy without workers. */
-  #accept(listener: ListenerName, connectionsMax: number, address: SocketAddress): Promise<SocketAddress> {
-    const acceptor = new Acceptor((socket) => this.#crew.hand(listener, socket, connectionsMax), this.#deps.log);
+  /** Each worker may have as many connections of a listener as a proxy without workers. `edge`: the place of a gateway's listener. */
+  #accept(
+    listener: ListenerName,
+    connectionsMax: number,
+    address: SocketAddress,
+    edge?: number,
+  ): Promise<SocketAddress> {
+    const hand = (socket: Socket): boolean => {
+      if (edge === undefined) return this.#crew.hand(listener, socket, connectionsMax);
+      const client = this.#admission?.opens(edge, socket.remoteAddress);
+      if (client === undefined) return false;
+      if (client === "") return this.#crew.hand(listener, socket, connectionsMax);
+      const isTaken = this.#crew.hand(listener, socket, connectionsMax, client);
+      if (!isTaken) this.#admission?.closed(edge, client);
+      return isTaken;
+    };
+    const acceptor = new Acceptor(hand, this.#deps.log);
     this.#acceptors.push(acceptor);
     return acceptor.listen(address);
   }

@@ -2,7 +2,8 @@
 import type { RefusalCount } from "../../core/decision/decision-record.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { DecisionSink } from "../proxy/decision-sink.js";
-import { type Question, recordsMax } from "./messages.js";
+import { recordsMax } from "./message-readers.js";
+import type { Question } from "./messages.js";
 
 const pendingBytesMax = 512 * 1024;
 const everyMs = 100;

@@ -16,7 +16,10 @@ import { WorkerQuestions } from "./worker-questions.js";
 import { WorkerApp, WorkerEndpoints, WorkerIdentity } from "./worker-views.js";
 
 /** The messages that say what holds. */
-export type StateMessage = Exclude<ToWorker, { readonly kind: "setup" | "task" | "connection" | "taps" | "close" }>;
+export type StateMessage = Exclude<
+  ToWorker,
+  { readonly kind: "setup" | "task" | "connection" | "spread" | "taps" | "close" }
+>;
 /** The tasks that change what holds. */
 export type StateTask = WorkerTask & { readonly kind: "trust" | "prepare" | "switch" };
 

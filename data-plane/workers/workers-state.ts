@@ -126,8 +126,14 @@ export function step(state: WorkersState, event: WorkersEvent): WorkersStep {
 }
 
 /** Returns whether a worker that carries calls has been silent for longer than is usual. */
-export function isLate(worker: WorkerState, nowMs: number): boolean {
+function isLate(worker: WorkerState, nowMs: number): boolean {
   return worker.waiting.some(({ duty, sinceMs }) => duty.kind !== "prepare" && nowMs - sinceMs > lateMs);
+}
+
+/** Returns those of `serving` that are not late, or all of them if all are. */
+export function promptOf({ workers }: WorkersState, serving: readonly number[], nowMs: number): readonly number[] {
+  const prompt = serving.filter((worker) => !workers.some((one, at) => at === worker && isLate(one, nowMs)));
+  return prompt.length > 0 ? prompt : serving;
 }
 
 /** The trust record that all go by who carry calls; undefined: nobody does. */

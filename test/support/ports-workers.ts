@@ -65,7 +65,8 @@ export class PortsWorker implements WorkerProcess {
     if (message.kind === "setup") this.ports = open(message.setup, (answer) => this.say(answer));
     else if (message.kind === "task") void this.#perform(message.task, message.what);
     else if (message.kind === "close") this.kill();
-    else if (message.kind !== "connection" && message.kind !== "taps") this.ports?.take(message);
+    else if (message.kind !== "connection" && message.kind !== "taps" && message.kind !== "spread")
+      this.ports?.take(message);
   }
 
   async #perform(task: number, what: WorkerTask): Promise<void> {

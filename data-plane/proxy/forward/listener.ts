@@ -68,7 +68,7 @@ export class Listener {
       return;
     }
     socket.setNoDelay(true);
-    this.#server.emit("connection", socket);
+    (this.#front ?? this.#server).emit("connection", socket);
   }
 
   /** Uses `context` for new handshakes. Open connections continue. */

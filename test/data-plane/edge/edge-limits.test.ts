@@ -27,14 +27,14 @@ test("each IPv4 address has limits of its own", () => {
 test("a token is one token, however its scheme, its spaces and its signature are written", () => {
   const limiter = new EdgeLimiter();
   limiter.follow({ callsPerToken: once });
-  expect(limiter.waitOfToken("Bearer aaa.bbb.sig0", 0)).toBe(0);
+  expect(limiter.waitOfToken("Bearer aaa.bbb.sig0", "192.0.2.1", 0)).toBe(0);
   for (const again of ["Bearer aaa.bbb.sig0", "bEARER aaa.bbb.sig0", "Bearer    aaa.bbb.sig0", "Bearer aaa.bbb.sig1"])
-    expect(limiter.waitOfToken(again, 0)).toBeGreaterThan(0);
-  expect(limiter.waitOfToken("Bearer aaa.bbc.sig0", 0)).toBe(0);
+    expect(limiter.waitOfToken(again, "192.0.2.1", 0)).toBeGreaterThan(0);
+  expect(limiter.waitOfToken("Bearer aaa.bbc.sig0", "192.0.2.1", 0)).toBe(0);
 });
 
 test("without a stated rate nobody waits", () => {
   const limiter = new EdgeLimiter();
   for (let call = 0; call < 3; call++)
-    expect([limiter.waitOfCall("192.0.2.1", 0), limiter.waitOfToken("Bearer a.b.c", 0)]).toEqual([0, 0]);
+    expect([limiter.waitOfCall("192.0.2.1", 0), limiter.waitOfToken("Bearer a.b.c", "192.0.2.1", 0)]).toEqual([0, 0]);
 });

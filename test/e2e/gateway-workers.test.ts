@@ -1,0 +1,190 @@
+/** A gateway with workers: limits of an address over all of them, its certificates in each, a worker that is killed, a successor. */
+import { execFileSync } from "node:child_process";
+import { renameSync, writeFileSync } from "node:fs";
+import { type ClientHttp2Session, connect } from "node:http2";
+import { join } from "node:path";
+import { connect as connectTls } from "node:tls";
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import {
+  basic,
+  dnsName,
+  extended,
+  extendedUsage,
+  keyUsage,
+  makeCertificate,
+  san,
+  usage,
+} from "../support/certificates.js";
+import { authority, pem } from "../support/outside-provider.js";
+import { cliPath, TestProcess } from "../support/processes.js";
+import { until } from "../support/until.js";
+import { startWebMesh, type WebMesh, webListener, webPolicy } from "../support/web-mesh.js";
+
+const limits = ", limits: { connectionsPerAddress: 6, handshakesPerAddress: 1000/s, callsPerAddress: 30/m }";
+const cas = [authority("servers"), authority("next servers")];
+const leaf = (index: number) =>
+  makeCertificate({
+    ...(cas[index] === undefined ? {} : { issuer: cas[index] }),
+    extensions: [
+      ...[basic(false), keyUsage([usage.digitalSignature]), extended(extendedUsage.server)],
+      san(dnsName("shop.example")),
+    ],
+  });
+const ca = cas.map(pem).join("");
+
+let web: WebMesh;
+const sessions: ClientHttp2Session[] = [];
+
+function store(dir: string, index: number): void {
+  const made = leaf(index);
+  for (const [name, text] of [
+    ["tls.key", made.keyPem],
+    ["tls.crt", pem(made)],
+  ] as const) {
+    writeFileSync(join(dir, `${name}.new`), text);
+    renameSync(join(dir, `${name}.new`), join(dir, name));
+  }
+}
+
+const flagsOf = (dir: string): readonly string[] => [
+  ...["--listener", "web=127.0.0.1:0", "--cert", `web=${dir}/tls.crt,${dir}/tls.key`, "--host", "web=shop.example"],
+  ...["--listener", "free=127.0.0.1:0", "--descriptors", `${dir}/echo.binpb`, "--workers", "3"],
+];
+
+beforeAll(async () => {
+  web = await startWebMesh(webPolicy([webListener("web", limits), webListener("free")].join("\n")), (dir) => {
+    store(dir, 0);
+    return flagsOf(dir);
+  });
+}, 120_000);
+
+afterAll(async () => {
+  for (const session of sessions) session.destroy();
+  await web?.stop();
+}, 60_000);
+
+/** Connects; undefined: the connection was closed before it could be used. */
+function open(): Promise<ClientHttp2Session | undefined> {
+  return new Promise((resolve) => {
+    const session = connect(`https://${web.addresses.web}`, { ca, servername: "shop.example" });
+    sessions.push(session);
+    session.once("remoteSettings", () => resolve(session));
+    session.on("error", () => resolve(undefined)).on("close", () => resolve(undefined));
+  });
+}
+
+function unaryOn(session: ClientHttp2Session): Promise<string> {
+  return new Promise((resolve) => {
+    const request = session.request({
+      ...{ ":method": "POST", ":path": "/test.Echo/Unary", ":authority": "shop.example" },
+      ...{ "content-type": "application/grpc", te: "trailers" },
+    });
+    const take = (fields: object) => {
+      const status = (fields as Record<string, unknown>)["grpc-status"];
+      if (status !== undefined) resolve(String(status));
+    };
+    request.on("response", take).on("trailers", take).resume();
+    request.on("error", () => resolve("reset"));
+    request.end(Buffer.alloc(5));
+  });
+}
+
+const workersOf = (pid: number): readonly number[] =>
+  execFileSync("ps", ["--ppid", String(pid), "-o", "pid="])
+    .toString()
+    .trim()
+    .split(/\s+/)
+    .map(Number);
+
+test("an address has as many connections, and makes as many calls, as policy says of all workers together", async () => {
+  const pid = web.gateway.child.pid ?? 0;
+  expect(workersOf(pid).length).toBe(3);
+  const opened = await Promise.all(Array.from({ length: 9 }, open));
+  const usable = opened.flatMap((one) => one ?? []);
+  expect(usable.length).toBe(6);
+  const answers = (await Promise.all(usable.flatMap((one) => Array.from({ length: 10 }, () => unaryOn(one))))).map(
+    String,
+  );
+  const passed = answers.filter((code) => code === "0").length;
+  expect(new Set(answers)).toEqual(new Set(["0", "8"]));
+  expect([passed >= 1, passed <= 3]).toEqual([true, true]); // 30 a minute: one at once, of each worker one
+  for (const one of usable) one.destroy();
+  await until("connections that have ended count no more", async () => {
+    const again = (await Promise.all(Array.from({ length: 6 }, open))).flatMap((one) => one ?? []);
+    for (const one of again) one.destroy();
+    return again.length === 6;
+  });
+});
+
+test("each worker shows a certificate that has changed on disk", async () => {
+  store(web.mesh.dir, 1);
+  const issuerOf = (): Promise<string> =>
+    new Promise((resolve) => {
+      const [host = "", port = ""] = (web.addresses.web ?? "").split(":");
+      const socket = connectTls({ host, port: Number(port), ca, servername: "shop.example", ALPNProtocols: ["h2"] });
+      socket.on("error", () => resolve("error"));
+      socket.once("secureConnect", () => {
+        resolve(String(socket.getPeerCertificate().issuer.CN));
+        socket.destroy();
+      });
+    });
+  const shown = (): Promise<readonly string[]> => Promise.all([issuerOf(), issuerOf(), issuerOf()]);
+  await until("all three show it", async () => (await shown()).join() === Array(3).fill("next servers").join(), 20_000);
+});
+
+const json = (): Promise<Response> =>
+  fetch(`http://${web.addresses.free}/test.Echo/Unary`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: '{"text":"hi"}',
+  });
+
+test("a worker that is killed is replaced, and its clients' connections count no more", async () => {
+  const pid = web.gateway.child.pid ?? 0;
+  const held: ClientHttp2Session[] = [];
+  await until("there are six", async () => {
+    const one = await open();
+    if (one !== undefined) held.push(one);
+    return held.length === 6;
+  });
+  const [first] = workersOf(pid);
+  process.kill(first ?? 0, "SIGKILL");
+  await until("its connections are gone, and others are taken", async () => {
+    const again = await open();
+    return again !== undefined && held.some(({ destroyed }) => destroyed);
+  });
+  await until("there are three again", () => workersOf(pid).length === 3);
+  await until("calls are carried", async () => (await json()).status === 200);
+  for (const one of sessions) one.destroy();
+});
+
+test("a successor on the same folder takes the listeners over, and no call is lost", async () => {
+  const { mesh, addresses } = web;
+  const codes: number[] = [];
+  let isOver = false;
+  const load = (async () => {
+    while (!isOver) codes.push((await json().catch(() => ({ status: 0 }))).status);
+  })();
+  const at = (flag: string, name: string) => flag.replace(`${name}=127.0.0.1:0`, `${name}=${addresses[name]}`);
+  const successor = new TestProcess("successor", process.execPath, [
+    ...[
+      cliPath,
+      "gateway",
+      "--name",
+      "public",
+      "--join",
+      join(mesh.data, "join.json"),
+      "--data",
+      join(mesh.dir, "gateway"),
+    ],
+    ...flagsOf(mesh.dir).map((flag) => at(at(flag, "web"), "free")),
+  ]);
+  await successor.said("ready");
+  await web.gateway.exited;
+  await until("calls go on", () => codes.length > 0);
+  expect((await json()).status).toBe(200);
+  isOver = true;
+  await load;
+  expect(codes.filter((code) => code !== 200)).toEqual([]);
+  await successor.stop();
+}, 60_000);
