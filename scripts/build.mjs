@@ -17,14 +17,20 @@ const compile = (project) => run("node_modules/typescript/bin/tsc", "-p", projec
 function buildProduct() {
   compile("tsconfig.build.json");
   chmodSync(join(root, "dist/cli/main.js"), 0o755);
-  buildConsole();
+  bundle();
 }
 
-/** A tree with fewer packages than package.json names still builds all but the pages; what is packed has to have them. */
-function buildConsole() {
-  const bundled = existsSync(join(root, "node_modules/esbuild"));
-  if (bundled || process.argv.includes("--all")) run("scripts/build-console.mjs");
-  else console.error("build: no pages of the console, since the package esbuild is not installed: run npm ci");
+/** A tree with fewer packages than package.json names is built without both; what is packed has to have them. */
+function bundle() {
+  if (existsSync(join(root, "node_modules/esbuild")) || process.argv.includes("--all")) {
+    run("scripts/bundle.mjs");
+    run("scripts/build-console.mjs");
+    return;
+  }
+  console.error(
+    "build: the package esbuild is not installed: programs take more memory, and the console has no pages.",
+  );
+  console.error("build: run npm ci");
 }
 
 function buildSdk() {
