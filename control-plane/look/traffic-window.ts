@@ -14,8 +14,16 @@ const slotMs = 1000;
 /** The most kinds of calls that are told apart on each side; what comes above is counted as `other`. */
 const kindsMax = 5000;
 
+/** What was counted of one kind within a second. */
+interface Counted {
+  readonly codes: ArrayLike<number>;
+  readonly took: ArrayLike<number>;
+  readonly calls: number;
+  readonly streams: number;
+}
+
 /** Calls of one kind, as one side counted them. */
-interface Sum {
+interface Sum extends Counted {
   readonly outbound: boolean;
   readonly caller: string;
   readonly service: string;
@@ -46,7 +54,7 @@ export interface TrafficPair {
 export class TrafficWindow {
   readonly #startedMs: number;
   readonly #totals = new Map<string, Sum>();
-  #slots: { readonly atMs: number; readonly sums: Map<string, Sum> }[] = [];
+  #slots: { readonly atMs: number; readonly sums: Map<string, Counted | Sum> }[] = [];
 
   constructor(nowMs: number) {
     this.#startedMs = nowMs;
@@ -93,32 +101,30 @@ export class TrafficWindow {
     return new Set([...more].map(([edge]) => edge));
   }
 
-  #add(slot: Map<string, Sum>, names: Omit<Sum, "codes" | "took" | "calls" | "streams">, counts: TrafficCounts): void {
+  #add(slot: Map<string, Counted | Sum>, names: Names, counts: TrafficCounts): void {
     let key = keyOf(names);
     let named = names;
     if (!this.#totals.has(key) && this.#totals.size >= kindsMax) {
       named = { ...names, caller: otherCalls, service: otherCalls, method: otherCalls, version: "" };
       key = keyOf(named);
     }
-    for (const sums of [this.#totals, slot]) {
-      const sum = sums.get(key) ?? nothing(named);
-      sums.set(key, sum);
-      let calls = 0;
-      for (let code = 0; code < codesCount; code++) {
-        (sum.codes[code] as number) += counts.codes[code] ?? 0;
-        calls += counts.codes[code] ?? 0;
-      }
-      for (let at = 0; at < sum.took.length; at++) (sum.took[at] as number) += counts.took[at] ?? 0;
-      sum.calls += calls;
-      sum.streams += counts.streams;
-    }
+    let calls = 0;
+    for (let code = 0; code < codesCount; code++) calls += counts.codes[code] ?? 0;
+    const { codes, took, streams } = counts;
+    const counted: Counted = { codes, took, streams, calls };
+    addTo(this.#totals, key, named, counted);
+    // Most kinds are told by one proxy, so that a second keeps what came as it came.
+    const before = slot.get(key);
+    if (before === undefined) slot.set(key, counted);
+    else if ("method" in before) increase(before, counted);
+    else slot.set(key, increase(increase(nothing(named), before), counted));
   }
 
-  #slotAt(nowMs: number): Map<string, Sum> {
+  #slotAt(nowMs: number): Map<string, Counted | Sum> {
     this.#drop(nowMs);
     const last = this.#slots.at(-1);
     if (last !== undefined && nowMs - last.atMs < slotMs) return last.sums;
-    const slot = { atMs: nowMs, sums: new Map<string, Sum>() };
+    const slot = { atMs: nowMs, sums: new Map<string, Counted | Sum>() };
     this.#slots.push(slot);
     return slot.sums;
   }
@@ -128,23 +134,39 @@ export class TrafficWindow {
       for (const [key, sum] of this.#slots.shift()?.sums ?? []) this.#subtract(key, sum);
   }
 
-  #subtract(key: string, { codes, took, calls, streams }: Sum): void {
+  #subtract(key: string, { codes, took, calls, streams }: Counted): void {
     const total = this.#totals.get(key);
     if (total === undefined) return;
     total.calls -= calls;
     total.streams -= streams;
-    for (let code = 0; code < codesCount; code++) (total.codes[code] as number) -= codes[code] as number;
-    for (let at = 0; at < took.length; at++) (total.took[at] as number) -= took[at] as number;
+    for (let code = 0; code < codesCount; code++) (total.codes[code] as number) -= codes[code] ?? 0;
+    for (let at = 0; at < total.took.length; at++) (total.took[at] as number) -= took[at] ?? 0;
     if (total.calls <= 0) this.#totals.delete(key);
   }
 }
 
 const edgeOf = ({ caller, service }: Pick<Sum, "caller" | "service">): string => `${caller}\0${service}`;
 
-const keyOf = ({ outbound, caller, service, method, version }: Omit<Sum, "codes" | "took" | "calls" | "streams">) =>
+type Names = Omit<Sum, keyof Counted>;
+
+const keyOf = ({ outbound, caller, service, method, version }: Names) =>
   `${outbound ? "o" : "i"}\0${caller}\0${service}\0${method}\0${version}`;
 
-const nothing = (names: Omit<Sum, "codes" | "took" | "calls" | "streams">): Sum => ({
+function addTo(sums: Map<string, Sum>, key: string, names: Names, counted: Counted): void {
+  const sum = sums.get(key) ?? nothing(names);
+  sums.set(key, increase(sum, counted));
+}
+
+/** Returns `sum`. */
+function increase(sum: Sum, { codes, took, calls, streams }: Counted): Sum {
+  for (let code = 0; code < codesCount; code++) (sum.codes[code] as number) += codes[code] ?? 0;
+  for (let at = 0; at < sum.took.length; at++) (sum.took[at] as number) += took[at] ?? 0;
+  sum.calls += calls;
+  sum.streams += streams;
+  return sum;
+}
+
+const nothing = (names: Names): Sum => ({
   ...names,
   codes: new Float64Array(codesCount),
   took: new Float64Array(callBoundsMs.length + 1),
@@ -155,7 +177,8 @@ const nothing = (names: Omit<Sum, "codes" | "took" | "calls" | "streams">): Sum 
 function pairOf({ caller, service, method, version, codes, took, calls, outbound }: Sum): TrafficPair {
   const told: number[] = [];
   let [refused, failed] = [0, 0];
-  for (const [code, count] of codes.entries()) {
+  for (let code = 0; code < codes.length; code++) {
+    const count = codes[code] as number;
     if (count === 0) continue;
     told.push(code, count);
     if (isRefusalStatus(code)) refused += count;
@@ -170,7 +193,8 @@ function pairOf({ caller, service, method, version, codes, took, calls, outbound
 function quantileMs(took: Float64Array, calls: number, share: number): number {
   const wanted = calls * share;
   let below = 0;
-  for (const [at, count] of took.entries()) {
+  for (let at = 0; at < took.length; at++) {
+    const count = took[at] as number;
     const upTo = callBoundsMs[at];
     const from = callBoundsMs[at - 1] ?? 0;
     if (below + count >= wanted && count > 0)

@@ -3,7 +3,7 @@ import { serviceInfo } from "../../console/api/messages.js";
 import { decisionBatch } from "../../console/api/record-messages.js";
 import { tapBatch, trafficPair } from "../../console/api/traffic-messages.js";
 import { layOut, packedAbove, pathOf } from "../../console/pages/mesh/layout.js";
-import { coversMethod, parsePolicy, rulesBetween } from "../../console/pages/mesh/policy.js";
+import { coversMethod, parsePolicy, policyReader, rulesBetween } from "../../console/pages/mesh/policy.js";
 import { addRefusals, explainRefusal, isCaller, noRefusals } from "../../console/pages/mesh/refusal-list.js";
 import { addCalls, noCalls } from "../../console/pages/mesh/tapped-calls.js";
 import { buildTopology, figuresOf, keepEdges, type MeshEdge, stateOfEdge } from "../../console/pages/mesh/topology.js";
@@ -262,4 +262,14 @@ describe("refusals", () => {
       explainRefusal({ ...one, verdict: "VERDICT_UNAUTHENTICATED", rule: "accounts", tokenProblem: "" }),
     ).toContain("there was none that is valid");
   });
+});
+
+test("a policy that was read already is not read again, and no policy is none", () => {
+  const read = policyReader();
+  const yaml = "kind: Service\nname: payments\n";
+  const first = read(yaml);
+  expect(first.services.map(({ name }) => name)).toEqual(["payments"]);
+  expect(read(yaml)).toBe(first);
+  expect(read("").services).toEqual([]);
+  expect(read(yaml)).not.toBe(first);
 });

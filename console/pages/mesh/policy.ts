@@ -32,6 +32,18 @@ type Json = Readonly<Record<string, unknown>>;
 
 export const noPolicy: Policy = { services: [], gateways: [], allows: [], splits: [] };
 
+/**
+ * Returns a reader that keeps the last policy: a page asks for it every few seconds, and reading that of 200 services takes
+ * longer than a picture that moves can wait.
+ */
+export function policyReader(): (yaml: string) => Policy {
+  let last: { readonly yaml: string; readonly policy: Policy } = { yaml: "", policy: noPolicy };
+  return (yaml) => {
+    if (yaml !== last.yaml) last = { yaml, policy: parsePolicy(yaml) };
+    return last.policy;
+  };
+}
+
 /** Reads the canonical form of a revision's policy. Kinds that the picture does not show are passed over. */
 export function parsePolicy(yaml: string): Policy {
   const objects = parseAllDocuments(yaml, { maxAliasCount: 0 } as object).map((document) => record(document.toJS()));

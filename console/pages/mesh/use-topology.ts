@@ -7,7 +7,7 @@ import type { WatchedTraffic } from "../../api/traffic-messages.js";
 import type { Loaded } from "../../state/loaded.js";
 import { useLoaded } from "../../state/use-loaded.js";
 import { useMesh } from "../../state/use-mesh.js";
-import { noPolicy, type Policy, parsePolicy } from "./policy.js";
+import { noPolicy, type Policy, policyReader } from "./policy.js";
 import { buildTopology, keepEdges, type MeshEdge, type Topology } from "./topology.js";
 
 export interface LiveTopology {
@@ -38,13 +38,14 @@ export function useTopology(): LiveTopology {
       ),
     [],
   );
+  const [read] = useState(policyReader);
   const load = async (signal: AbortSignal) => {
     const [{ services }, { yaml }] = await Promise.all([
       call("ListServices", {}, signal),
       // Before anything was activated there is no policy to show.
       orNotFound(call("GetRevision", {}, signal), { yaml: "" }),
     ]);
-    return { services, policy: yaml === "" ? noPolicy : parsePolicy(yaml) };
+    return { services, policy: read(yaml) };
   };
   const [known, again] = useLoaded("mesh", load, { everyMs: 5000, when: [turn] });
   const [kept] = useState(() => new Map<string, MeshEdge>());
