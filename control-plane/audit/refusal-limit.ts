@@ -8,9 +8,16 @@ export interface RefusalLimits {
   readonly windowMs: number;
   /** So many kinds are told apart at once; further ones are one kind. */
   readonly kindsMax: number;
+  /**
+   * So many refusals of actors without an identity are noted in a window, whatever hosts they come from: who has many
+   * addresses would fill the log otherwise.
+   */
+  readonly anonymousMax: number;
 }
 
-const refusalLimits: RefusalLimits = { notedMax: 10, windowMs: 60_000, kindsMax: 1000 };
+const refusalLimits: RefusalLimits = { notedMax: 10, windowMs: 60_000, kindsMax: 1000, anonymousMax: 30 };
+/** Beyond that they are one kind. */
+const anonymousFlood = "anonymous";
 
 interface Window {
   readonly startMs: number;
@@ -23,13 +30,14 @@ interface Window {
 /**
  * Passes what succeeded on as it is. Of refusals with the same action, actor, source host and outcome the first
  * of each window are passed on; the others become one entry with their number, when the window is over and
- * another comes or `flush` is called.
+ * another comes or `flush` is called. Those of actors without an identity share a bound of their own beside.
  */
 export class LimitedAuditTrail implements AuditTrail {
   readonly #trail: AuditTrail;
   readonly #clock: Clock;
   readonly #limits: RefusalLimits;
   readonly #windows = new Map<string, Window>();
+  #anonymous = { startMs: Number.NEGATIVE_INFINITY, noted: 0 };
 
   constructor(trail: AuditTrail, clock: Clock, limits: RefusalLimits = refusalLimits) {
     this.#trail = trail;
@@ -40,11 +48,14 @@ export class LimitedAuditTrail implements AuditTrail {
   async record(draft: AuditDraft): Promise<void> {
     if (draft.outcome === "ok") return this.#trail.record(draft);
     const nowMs = this.#clock.monotonicMs();
-    const kind = [draft.action, draft.actor, hostOf(draft.source), draft.outcome].join(" ");
     await this.#closeWindows(nowMs);
-    const window = this.#openWindow(kind, nowMs);
-    if (window.noted < this.#limits.notedMax) {
+    const isAnonymous = draft.actor === "anonymous";
+    const isFlood = isAnonymous && this.#anonymousNoted(nowMs) >= this.#limits.anonymousMax;
+    const kind = [draft.action, draft.actor, hostOf(draft.source), draft.outcome].join(" ");
+    const window = this.#openWindow(isFlood ? anonymousFlood : kind, nowMs);
+    if (!isFlood && window.noted < this.#limits.notedMax) {
       window.noted += 1;
+      if (isAnonymous) this.#anonymous.noted += 1;
       return this.#trail.record(draft);
     }
     window.omitted += 1;
@@ -54,6 +65,11 @@ export class LimitedAuditTrail implements AuditTrail {
   /** Notes what was only counted so far. */
   async flush(): Promise<void> {
     await this.#closeWindows(Number.POSITIVE_INFINITY);
+  }
+
+  #anonymousNoted(nowMs: number): number {
+    if (nowMs - this.#anonymous.startMs >= this.#limits.windowMs) this.#anonymous = { startMs: nowMs, noted: 0 };
+    return this.#anonymous.noted;
   }
 
   #openWindow(kind: string, nowMs: number): Window {

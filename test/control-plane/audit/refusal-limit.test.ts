@@ -1,9 +1,9 @@
 import { expect, test } from "@jest/globals";
 import type { AuditDraft } from "../../../control-plane/audit/audit-trail.js";
-import { LimitedAuditTrail } from "../../../control-plane/audit/refusal-limit.js";
+import { LimitedAuditTrail, type RefusalLimits } from "../../../control-plane/audit/refusal-limit.js";
 import { ManualClock } from "../../support/manual-clock.js";
 
-const limits = { notedMax: 3, windowMs: 60_000, kindsMax: 5 };
+const usual: RefusalLimits = { notedMax: 3, windowMs: 60_000, kindsMax: 5, anonymousMax: 1000 };
 const draft = (parts: Partial<AuditDraft> = {}): AuditDraft => ({
   actor: "anonymous",
   source: "10.0.0.1:4000",
@@ -14,7 +14,7 @@ const draft = (parts: Partial<AuditDraft> = {}): AuditDraft => ({
   ...parts,
 });
 
-function world() {
+function world(limits: RefusalLimits = usual) {
   const entries: AuditDraft[] = [];
   const clock = new ManualClock();
   const trail = new LimitedAuditTrail({ record: async (one) => void entries.push(one) }, clock, limits);
@@ -42,8 +42,26 @@ test("what succeeds and what is refused elsewhere is noted all the same", async 
 test("I8: a flood from many hosts is bounded too, and nothing counted is lost at the end", async () => {
   const { entries, trail } = world();
   for (let host = 0; host < 500; host += 1) await trail.record(draft({ source: `10.0.${host}.1:1` }));
-  expect(entries.length).toBeLessThanOrEqual((limits.kindsMax + 1) * limits.notedMax);
+  expect(entries.length).toBeLessThanOrEqual((usual.kindsMax + 1) * usual.notedMax);
   const noted = entries.length;
   await trail.flush();
   expect(entries.at(-1)?.detail).toBe(`${500 - noted} more refusals like this one: unknown token`);
+});
+
+test("failed logins from a thousand addresses a minute fill nothing, and an operator's refusals are noted meanwhile", async () => {
+  const { entries, clock, trail } = world({ notedMax: 10, windowMs: 60_000, kindsMax: 1000, anonymousMax: 30 });
+  const login = { action: "login" as const, target: "console", outcome: "not_found" };
+  for (let minute = 0; minute < 10; minute += 1) {
+    for (let host = 0; host < 1000; host += 1)
+      await trail.record(draft({ ...login, source: `[2001:db8::${host}]:443` }));
+    await clock.advance(60_000);
+  }
+  await trail.record(draft({ actor: "spiffe://m/operator/ann", outcome: "denied" }));
+  await trail.flush();
+  const counted = entries.filter(({ detail }) => detail.includes("more refusals"));
+  expect(entries.filter(({ actor }) => actor === "spiffe://m/operator/ann")).toHaveLength(1);
+  expect(entries.length - counted.length).toBe(301);
+  expect(counted.map(({ detail }) => detail)).toEqual(
+    Array.from({ length: 10 }, () => "970 more refusals like this one: unknown token"),
+  );
 });
