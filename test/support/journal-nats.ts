@@ -7,13 +7,13 @@ import { journaledPrefix, journalPrefix, journalStream, journalSubject } from ".
 import { freeFeedPath, openFeed } from "../../data-plane/feed/open-feed.js";
 import { Journal } from "../../data-plane/journal/journal.js";
 import { onAbort } from "../../runtime/abort.js";
-import type { Bus, StoredMessage } from "../../runtime/bus.js";
+import type { Bus, StoredMessage, StreamSpec } from "../../runtime/bus.js";
 import { systemClock } from "../../runtime/clock.js";
 import { silentLogger } from "../../runtime/log.js";
 import { startTestNats, type TestNats } from "./nats.js";
 import type { FakePolicy } from "./proxy-fakes.js";
 import { StatementPki, writerOf } from "./statements.js";
-import { until } from "./until.js";
+import { until, untilTrue } from "./until.js";
 
 const inbox = "_INBOX_journal";
 const everything = { publish: ["$JS.API.>", "ashlar.>"], subscribe: [`${inbox}.>`, "ashlar.>"] };
@@ -32,13 +32,19 @@ export class JournalNats {
   }
 
   /** `isLocked`: its messages cannot be purged, as those of a real journal. */
-  static async start(service: string, program?: string, maxBytes?: number, isLocked = true): Promise<JournalNats> {
-    const nats = await startTestNats({ streams: false, ...(program !== undefined && { program }) });
+  static async start(
+    service: string,
+    program?: string,
+    maxBytes?: number,
+    isLocked = true,
+    cluster = false,
+  ): Promise<JournalNats> {
+    const nats = await startTestNats({ streams: false, cluster, ...(program !== undefined && { program }) });
     const bus = await nats.connect(await nats.user(everything, inbox), { timeoutMs: 1000 });
-    await bus.createStream({
+    const spec: StreamSpec = {
       name: journalStream(service),
       subjects: [`${journalPrefix(service)}.>`],
-      replicas: 1,
+      replicas: cluster ? 3 : 1,
       discard: "new",
       discardNewPerSubject: false,
       maxMessagesPerSubject: undefined,
@@ -48,8 +54,17 @@ export class JournalNats {
       denyPurge: isLocked,
       allowDirect: true,
       republish: { from: `${journalPrefix(service)}.>`, to: `${journaledPrefix(service)}.>` },
-    });
+    };
+    // a cluster that has just begun has no leader yet
+    if (cluster) await untilTrue(() => bus.createStream(spec).then(() => true), 60_000);
+    else await bus.createStream(spec);
     return new JournalNats(nats, bus, service);
+  }
+
+  /** A connection to one of the servers alone. */
+  async connectTo(server: number): Promise<Bus> {
+    const user = await this.nats.user(everything, inbox);
+    return this.nats.connect(user, { timeoutMs: 1000, urls: [this.nats.urls[server] ?? ""] });
   }
 
   /** One life of a proxy of the service. */
