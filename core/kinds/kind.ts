@@ -54,7 +54,7 @@ type Statement<Object extends NamedObject, Key extends string> = Omit<Kind<Objec
   /** Returns what is wrong with an object as a whole, or undefined. */
   whyNot?(object: Object): string | undefined;
   /** Fields that are planned: refused, so that nobody believes they were in force. */
-  readonly later?: readonly string[];
+  readonly later?: Readonly<Record<string, string>>;
 };
 
 /** An object of the kind `K` with these fields, one of which is its name. */

@@ -79,8 +79,8 @@ export type RecordOf<F> = Flat<
 interface RecordOptions<Value> {
   /** Puts right what depends on several fields of a file; `field` is the place of the record. */
   refine?(found: Value, field: string, reading: Reading): Value;
-  /** Fields of files that are planned: refused, so that nobody believes they were in force. */
-  readonly later?: readonly string[];
+  /** Fields of files that are planned, and what holds until then: refused, so that nobody believes they were in force. */
+  readonly later?: Readonly<Record<string, string>>;
   /** What is wrong with the record as a whole; undefined: nothing. */
   why?(value: Value): string | undefined;
 }

@@ -184,7 +184,7 @@ export function entries<Value>(of: Shape<Value>, { expected, noun, cannot, patte
 export function record<Value extends object>(
   what: string,
   fields: Fields<Value>,
-  later: readonly string[] = [],
+  later: Readonly<Record<string, string>> = {},
 ): Shape<Value> {
   const names = Object.keys(fields) as (keyof Value & string)[];
   return {
@@ -250,12 +250,13 @@ function quoteHint(node: Node | null, why: (text: string) => string | undefined)
 interface Known {
   readonly what: string;
   readonly names: readonly string[];
-  readonly later: readonly string[];
+  readonly later: Readonly<Record<string, string>>;
 }
 
 function reportUnknown(name: string, at: string, pair: TextPair, known: Known, reading: Reading): void {
   const place = reading.place(pair.key, at);
-  if (known.later.includes(name)) reading.report(place, `"${name}" is not supported yet`);
+  const later = Object.hasOwn(known.later, name) ? known.later[name] : undefined;
+  if (later !== undefined) reading.report(place, `"${name}" is not supported yet: ${later}`);
   else {
     const names = known.names.join(", ");
     reading.report(

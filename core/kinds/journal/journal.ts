@@ -100,7 +100,10 @@ export const journal = defineKind("Journal", fields, {
   key: "journals",
   number: 12,
   isOnePerService: true,
-  later: ["private", "reads"],
+  later: {
+    private: "messages are stored whole, so leave methods with secrets out of methods",
+    reads: "a rule of the Route sends reads to another version, and does not wait until that has a write",
+  },
   exposes: ({ service }) => service,
   check(object, checker) {
     const { service, methods = [], mode, idempotencyKey, orderBy, response, rememberKeysMs, readers = [] } = object;
