@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { accessChange } from "../../console/api/messages.js";
 import { checkedAccess, decisionBatch } from "../../console/api/record-messages.js";
-import { buildMatrix, callersMax } from "../../console/pages/access/matrix.js";
+import { buildMatrix, callersMax, renderLeftOff } from "../../console/pages/access/matrix.js";
 import { addRecorded, askedMax, isFlip, noneRecorded, plain, requestOf } from "../../console/pages/access/replay.js";
 import { checkClaims, decisionId, parseHeaders } from "../../console/pages/access/requests.js";
 
@@ -150,4 +150,10 @@ describe("a replay", () => {
     if (asked === undefined) throw new Error("there is one");
     expect([true, false].map((allowed) => isFlip(asked, checkedAccess({ allowed })))).toEqual([false, true]);
   });
+});
+
+test("what finds no room is named, and nothing that does", () => {
+  expect(renderLeftOff(0, 120, "service")).toBe("120 services more");
+  expect(renderLeftOff(3, 0, "method")).toBe("3 callers more");
+  expect(renderLeftOff(1, 2, "method")).toBe("1 caller and 2 methods more");
 });

@@ -8,7 +8,13 @@ import {
   signingKeyInfo,
 } from "../../console/api/messages.js";
 import { buildLedger, certificateOf, filterLedger, stateOf } from "../../console/pages/proxies/ledger.js";
-import { joinPlanes, problemsOfParts, stateOfPlane, stateOfServer } from "../../console/pages/proxies/parts-of-mesh.js";
+import {
+  joinPlanes,
+  problemsOfParts,
+  renderAway,
+  stateOfPlane,
+  stateOfServer,
+} from "../../console/pages/proxies/parts-of-mesh.js";
 
 const proxies = [
   proxyInfo({ id: "b1", service: "payments", version: "v2", active: true, live: true, epoch: 4 }),
@@ -107,6 +113,13 @@ describe("control planes and NATS", () => {
     expect([stateOfPlane(there, true).word, stateOfPlane(there, false).word]).toEqual(["there", "not known"]);
     const words = [{ connected: true }, { name: "n" }, {}].map((one) => stateOfServer(natsServerInfo(one)).word);
     expect(words).toEqual(["connected", "there", "does not answer"]);
+  });
+
+  test("servers that do not answer are told, though the mesh has no problem yet", () => {
+    const [there, gone] = [natsServerInfo({ name: "n" }), natsServerInfo({})];
+    expect(renderAway([there])).toBe("");
+    expect(renderAway([there, gone])).toBe("1 of 2 servers does not answer the control plane that answers you.");
+    expect(renderAway([gone, gone])).toMatch(/^2 of 2 servers do not/);
   });
 
   test("a control plane that says nothing is a problem of control planes", () => {

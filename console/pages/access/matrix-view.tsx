@@ -9,7 +9,7 @@ import { Empty, Notice, Shown } from "../../parts/states.js";
 import type { Loaded } from "../../state/loaded.js";
 import { type Place, renderPlace } from "../../state/place.js";
 import { useFilter } from "../../state/use-place.js";
-import { buildMatrix, type Cell, type Matrix } from "./matrix.js";
+import { buildMatrix, type Cell, type Matrix, renderLeftOff } from "./matrix.js";
 
 interface MatrixProps {
   readonly place: Place;
@@ -24,7 +24,7 @@ export function MatrixView({ place, access, again, services }: MatrixProps) {
   const matrix = useMemo(() => buildMatrix(access.value ?? [], service, search), [access.value, service, search]);
   return (
     <>
-      <div class="tools">
+      <div class="tools bottom">
         <Select
           label="Service"
           value={service}
@@ -76,8 +76,8 @@ function MatrixTable({ matrix, service }: { readonly matrix: Matrix; readonly se
       {callersLeftOff + columnsLeftOff > 0 && (
         <Notice tone="warn" title="This is a part of it">
           <p>
-            {counted(callersLeftOff, "caller")} and {counted(columnsLeftOff, service === "" ? "service" : "method")}{" "}
-            more have no room here. Search for those you want to see{service === "" && ", or choose a service"}.
+            {renderLeftOff(callersLeftOff, columnsLeftOff, service === "" ? "service" : "method")} find no room here.
+            Search for those you want to see{service === "" && ", or choose a service"}.
           </p>
         </Notice>
       )}

@@ -1,5 +1,12 @@
 /** Who may call what, as a table: callers down, services or methods across. */
 import type { AccessChange } from "../../api/messages.js";
+import { counted } from "../../format/amounts.js";
+
+/** Names what found no room, and nothing that did: "120 services more". */
+export function renderLeftOff(callers: number, columns: number, column: "service" | "method"): string {
+  const parts = [callers > 0 && counted(callers, "caller"), columns > 0 && counted(columns, column)];
+  return `${parts.filter(Boolean).join(" and ")} more`;
+}
 
 export type CellKind = "allowed" | "conditional" | "denied";
 

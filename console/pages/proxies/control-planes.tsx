@@ -11,6 +11,7 @@ import {
   joinPlanes,
   type Plane,
   problemsOfParts,
+  renderAway,
   type ServerState,
   stateOfPlane,
   stateOfServer,
@@ -27,6 +28,7 @@ export function ControlPlanes() {
   const { status, turn } = useMesh();
   const known = status.value !== undefined;
   const [loaded, again] = useLoaded("planes", load, { everyMs, when: [turn] });
+  const away = renderAway(loaded.value?.parts.natsServers ?? []);
   const { controlPlane, nats } = problemsOfParts(status.value?.problemDetails ?? []);
   return (
     <div class="columns">
@@ -54,14 +56,14 @@ export function ControlPlanes() {
       <section class="card" aria-label="NATS and the logs">
         <header>
           <h2>NATS and the logs</h2>
-          <Verdict problems={nats} known={known} />
+          <Verdict problems={nats} known={known} warning={away} />
         </header>
         <Shown of={loaded} what="the servers of NATS" again={again}>
           {({ parts }) => <Servers servers={parts.natsServers.map(stateOfServer)} />}
         </Shown>
-        {nats.length > 0 ? (
-          <ProblemList problems={nats} />
-        ) : (
+        <ProblemList problems={nats} />
+        {away !== "" && <p class="card-body">{away}</p>}
+        {nats.length === 0 && away === "" && (
           <p class="card-body quiet">
             {known
               ? "The control plane that answers you sees nothing wrong with NATS, its streams and the logs."
@@ -151,8 +153,16 @@ function Servers({ servers }: { readonly servers: readonly ServerState[] }) {
   );
 }
 
-function Verdict({ problems, known }: { readonly problems: readonly Problem[]; readonly known: boolean }) {
+interface VerdictProps {
+  readonly problems: readonly Problem[];
+  readonly known: boolean;
+  /** What is wrong and no problem of the mesh; empty: nothing. */
+  readonly warning?: string;
+}
+
+function Verdict({ problems, known, warning = "" }: VerdictProps) {
   if (!known) return null;
+  if (problems.length === 0 && warning !== "") return <Badge tone="warn">needs a look</Badge>;
   return problems.length === 0 ? (
     <Badge tone="ok">no problem</Badge>
   ) : (

@@ -1,5 +1,6 @@
 /** Which problems of the mesh are about NATS and the logs in it, and which about control planes. */
 import type { ControlPlaneInfo, NatsServerInfo, Problem, SigningKeyInfo } from "../../api/messages.js";
+import { counted } from "../../format/amounts.js";
 import type { Tone } from "../../format/codes.js";
 
 const ofNats: readonly string[] = [
@@ -57,6 +58,13 @@ export function stateOfPlane({ info, keys }: Plane, natsConnected: boolean): Spo
   if (info === undefined) return { word: "trusted", tone: "plain" };
   if (info.silent) return { word: "silent", tone: "bad" };
   return natsConnected ? { word: "there", tone: "ok" } : { word: "not known", tone: "plain" };
+}
+
+/** Returns what is wrong with servers that no problem names; empty: nothing. */
+export function renderAway(servers: readonly NatsServerInfo[]): string {
+  const away = servers.filter((server) => stateOfServer(server).tone === "bad").length;
+  if (away === 0) return "";
+  return `${away} of ${counted(servers.length, "server")} ${away === 1 ? "does" : "do"} not answer the control plane that answers you.`;
 }
 
 export interface ServerState extends Spoken {

@@ -51,6 +51,8 @@ export function proxies({ services, nowMs }: FixtureOptions): readonly Json[] {
         bypassable: service === "ledger" ? ["app tcp 127.0.0.1:8080"] : [],
         lastSeenMs: nowMs - 900 - index * 400,
         serving: true,
+        workers: service === "payments" ? 4 : 0,
+        workersServing: service === "payments" ? 4 - index : 0,
         freshnessAgeMs: 1400,
         clockAheadMs: String(index * 3 - 2),
       };
