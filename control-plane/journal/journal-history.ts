@@ -1,4 +1,5 @@
 /** The history of a journal for a replay: its writes in the order in which their outcomes were known. */
+import type { Digest } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
 import { JournalLog, type LetGo } from "../../core/journal/journal-log.js";
 import { keySetOf } from "../../core/wire/records.js";
@@ -79,6 +80,8 @@ export class JournalHistory {
   readonly #range: HistoryRange;
   readonly #extent: HistoryExtent;
   readonly #log: JournalLog;
+  /** Entries with their outcome, of mode "after": no writer makes two of the same bytes, so the second is somebody's copy. */
+  readonly #whole = new Set<Digest>();
   #refused = 0;
 
   constructor(deps: HistoryDeps, range: HistoryRange, extent: HistoryExtent) {
@@ -156,6 +159,11 @@ export class JournalHistory {
     const { sequence, key, entry } = record;
     const hasOutcome = entry.outcome !== undefined;
     const isOrdered = entry.order !== "";
+    if (hasOutcome && this.#whole.has(record.digest)) {
+      this.#refused += 1;
+      return undefined;
+    }
+    if (hasOutcome) this.#whole.add(record.digest);
     this.#log.addEntry({ sequence, key, isOrdered, expected: entry.expected, hasOutcome });
     if (hasOutcome) return record;
     settlements.add(record);

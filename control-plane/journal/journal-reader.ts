@@ -131,6 +131,8 @@ class Walk {
   readonly #found = new Map<number, Parts>();
   /** Resolutions under dropped keys, by their entries. */
   readonly #former = new Map<number, JournalResolution>();
+  /** Entries with their outcome, of mode "after": no writer makes two of the same bytes, so the second is somebody's copy. */
+  readonly #withOutcome = new Set<Digest>();
   #refused = 0;
   /** The entry that was asked for whole, once it was read. */
   whole: JournalEntry | undefined;
@@ -190,6 +192,10 @@ class Walk {
     const entry = parseEntry(data, writer, place.key);
     if (sequence === this.#whole) this.whole = entry;
     const hasOutcome = entry.outcome !== undefined;
+    const digest = digestOf(data);
+    if (hasOutcome && this.#withOutcome.has(digest))
+      throw new AshlarError("invalid_record", "a copy of an earlier entry");
+    if (hasOutcome) this.#withOutcome.add(digest);
     this.#log.addEntry({
       sequence,
       key: place.key,
@@ -202,7 +208,7 @@ class Walk {
       },
     });
     const request = sequence === this.#whole ? entry.request : nothing;
-    const about = { entry: headOf(entry), requestBytes: requestBytesOf(entry), digest: digestOf(data), storedMs };
+    const about = { entry: headOf(entry), requestBytes: requestBytesOf(entry), digest, storedMs };
     this.#found.set(sequence, { ...about, ...this.#kept(sequence, entry.outcome), resolution: undefined, request });
   }
 

@@ -1,4 +1,6 @@
 /** The event feed of a service's journal: its settled writes in the order in which they were settled. */
+import { BoundedMap } from "../../core/bounded-map.js";
+import type { Digest } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
 import type { JournalEntry } from "../../core/wire/journal/entry.js";
 import { journalPrefix, journalStream } from "../../core/wire/subjects.js";
@@ -30,6 +32,8 @@ export interface FollowOptions {
 
 type Response = Omit<FollowResponse, "_unknownFields">;
 
+/** Entries with their outcome (mode "after") that were passed: the same bytes again are somebody's copy, and no event. */
+const wholeMax = 10_000;
 /** After so many positions without an event, the reader is told how far the feed has come. */
 const quietMax = 1000;
 /** How long a replica may lag behind a position that its reader knows. */
@@ -59,13 +63,14 @@ export async function* followJournal(
   const first = Math.max(through + 1, (await get({ nextOf: subjects, from: 1 }))?.sequence ?? 1);
   if (options.from !== 0 && options.from < first) throw new AshlarError("stale", renderDropped(options.from, first));
   let told = options.from === 0 ? first : await notBeyond(get, subjects, options.from, clock, signal);
+  const whole = new BoundedMap<Digest, true>(wholeMax);
   let heard = news.stored;
   let next = told;
   for await (const batch of tailJournal({ get, subjects, clock }, told, signal)) {
     for (const message of batch) {
       next = message.sequence + 1;
       const record = readJournalRecord(deps, service, message);
-      const event = record && (await eventFor(record, settlements, options.keys, framedOf));
+      const event = record && (await eventFor(record, settlements, whole, options.keys, framedOf));
       if (event === undefined && next - told < quietMax) continue;
       yield { event, next };
       told = next;
@@ -106,6 +111,7 @@ type FramedOf = (entry: JournalEntry) => Promise<Uint8Array>;
 async function eventFor(
   record: JournalRecord,
   settlements: Settlements,
+  whole: BoundedMap<Digest, true>,
   keys: ReadonlySet<string>,
   framedOf: FramedOf,
 ) {
@@ -117,7 +123,8 @@ async function eventFor(
       settlements.add(record);
       return undefined;
     }
-    if (!isWanted(entry.order)) return undefined;
+    if (!isWanted(entry.order) || whole.get(record.digest) === true) return undefined;
+    whole.set(record.digest, true);
     return eventOf(entry, sequence, { position: sequence, outcome: entry.outcome }, await framedOf(entry));
   }
   const settled = await settlements.settledBy(record);

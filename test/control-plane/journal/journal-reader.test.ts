@@ -176,3 +176,18 @@ test("an operator resolves a write that nobody knows the outcome of, once, and n
   expect((await world.reader.read("ledger")).entries[0]?.judged.settledBy).toBe(again);
   expect(notes.at(2)).toMatchObject({ action: "resolve", target: `ledger entry ${open}`, outcome: "ok" });
 });
+
+test("a copy of an entry that holds its outcome is no second write, whoever appended it", async () => {
+  const world = await new World().open();
+  const response = Buffer.from("answer");
+  const outcome = {
+    ...{ ...writer, timeMs: 5, entry: 0, entryDigest: undefined, code: 0, head: [], trailers: [], confirms: [] },
+    ...{ response, responseDigest: digestOf(response), responseBytes: response.length, notForwarded: false, behind: 0 },
+  };
+  const first = await world.write({ outcome });
+  const stored = await world.bus.leaderGet(journalStream("ledger"), { sequence: first });
+  const headers = { "Ashlar-Statement": stored?.header("Ashlar-Statement") ?? "" };
+  await world.bus.append(stored?.subject ?? "", stored?.data ?? response, { headers });
+  const { entries, refused } = await world.reader.read("ledger");
+  expect([entries.map(({ judged }) => judged.sequence), refused]).toEqual([[first], 1]);
+});

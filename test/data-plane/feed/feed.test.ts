@@ -178,3 +178,14 @@ test("a reader that does not read holds little, and gets everything when it goes
   }
   expect(seen).toEqual([...Array.from({ length: 30 }, (_, at) => String(at)), "meanwhile"]);
 }, 60_000);
+
+test("a copy of a write that holds its outcome, appended by a thief of the proxy's credential, is no second event", async () => {
+  journaled({ mode: "after", idempotencyKey: undefined, orderBy: undefined });
+  await write("a", "pay 7");
+  const [original] = (await nats.stored()).slice(-1);
+  if (original === undefined) throw new Error("the write is stored");
+  const statement = original.header("Ashlar-Statement") ?? "";
+  await nats.bus.append(original.subject, original.data, { headers: { "Ashlar-Statement": statement } });
+  await write("a", "pay 8");
+  expect(bodies(await take(2))).toEqual(["pay 7", "pay 8"]);
+});
