@@ -1,5 +1,6 @@
 /** Counts of calls by who called what, as plain numbers: nothing is made for a call of a kind that is known. */
 import { status } from "@grpc/grpc-js";
+import { methodToldMax } from "../../core/model.js";
 import { type AnswerReason, answerReasons } from "../proxy/answer.js";
 import type { Direction, EndedCall } from "../proxy/proxy-metrics.js";
 import { CallKind, type Exemplar, numberPlaces as place, tookBucket } from "./call-kind.js";
@@ -88,7 +89,8 @@ class Side {
   #earned(service: string, method: string, isAnswered: boolean): boolean {
     const methods = this.#names.get(service);
     if (methods?.has(method) === true) return true;
-    if (!isAnswered) return false;
+    // callers choose methods, and an application may answer whatever it is called
+    if (!isAnswered || method.length > methodToldMax) return false;
     if (this.#named >= namesMax) {
       this.folded++;
       return false;

@@ -94,6 +94,16 @@ test("I8: kinds are bounded, the rest is counted as other; kinds without calls m
   expect(table.kinds()).toHaveLength(kindsMax + 2);
 });
 
+test("I8: a method that is too long for a label counts as other, though the application answers it", () => {
+  const table = new CallTable();
+  const long = "a.B/".padEnd(201, "x");
+  count(table, outbound({ method: long }));
+  count(table, outbound({ method: long.slice(1) }));
+  const methods = table.kinds().map(({ method }) => method);
+  expect(methods).toEqual(expect.arrayContaining(["other", long.slice(1)]));
+  expect(methods).not.toContain(long);
+});
+
 test("a scrape of ten thousand series leaves turns of the event loop to others", async () => {
   const metrics = createMetrics();
   for (let index = 0; index < kindsMax; index++) {

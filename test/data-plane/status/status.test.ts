@@ -1,8 +1,10 @@
+import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { parseSpiffeId } from "../../../core/identity.js";
 import { createMetrics } from "../../../data-plane/status/metrics.js";
 import { reasonsNotReady } from "../../../data-plane/status/readiness.js";
 import { openStatusServer, type StatusServer } from "../../../runtime/status-server.js";
+import { untilTrue } from "../../support/until.js";
 
 const ready = {
   draining: false,
@@ -54,6 +56,30 @@ describe("status", () => {
     expect([response.status, await response.text()]).toEqual([503, "the proxy is stopping\n"]);
     reasons = [];
     expect((await get("/other")).status).toBe(404);
+  });
+
+  test("scrapes that come while one is being written get its text, so that many cost no more than one", async () => {
+    let [begun, write] = [0, (_text: readonly string[]): void => {}];
+    const scraped = async (): Promise<readonly string[]> => {
+      begun++;
+      return new Promise((resolve) => {
+        write = resolve;
+      });
+    };
+    const sources = { reasonsNotReady: () => [], problems: () => [], metrics: scraped };
+    const busy = await openStatusServer(sources, { host: "127.0.0.1", port: 0 });
+    const socket = connect(busy.address.port, "127.0.0.1");
+    socket.write("GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n".repeat(10));
+    await untilTrue(() => begun > 0);
+    let text = "";
+    socket.setEncoding("utf8").on("data", (part: string) => {
+      text += part;
+    });
+    write(["a 1\n", "b 2\n"]);
+    await untilTrue(() => text.split("b 2").length === 11);
+    expect(begun).toBe(1);
+    socket.destroy();
+    busy.close();
   });
 
   test("a port that is taken is one clear line", async () => {
