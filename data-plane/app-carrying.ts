@@ -5,12 +5,11 @@ import { gatewayNameIn } from "../core/identity.js";
 import type { OpenBudgets } from "../core/limit/limiter.js";
 import type { KeySet } from "../core/signature.js";
 import { systemClock } from "../runtime/clock.js";
-import { type HostPort, parseHostPort, type SocketAddress } from "../runtime/config.js";
-import type { Logger } from "../runtime/log.js";
+import type { HostPort, SocketAddress } from "../runtime/config.js";
 import type { Parts, ProxySurroundings } from "./app-parts.js";
 import type { ProxyConfig } from "./config.js";
 import { Egresses, type EgressOptions } from "./egress/egresses.js";
-import type { MeshPort } from "./egress/inside.js";
+import { placesOfMesh } from "./egress/mesh-ports.js";
 import type { ProxyFeed } from "./feed/proxy-feed.js";
 import { listenAgain } from "./inbound-port.js";
 import { Journal, keysOf, processLifeBytes } from "./journal/journal.js";
@@ -168,7 +167,7 @@ export async function carryInWorkers(
 
 function carrierOptions(
   config: ProxyConfig,
-  { identity }: Parts,
+  { identity, meshPorts }: Parts,
   feed: ProxyFeed | undefined,
 ): CarrierOptions & { readonly egress: EgressOptions } {
   const { service, labels, inbound, upstreams, recordShare, telemetry } = config;
@@ -176,26 +175,12 @@ function carrierOptions(
   const { mesh, version } = identity.current;
   const { keys, dns } = config.egress;
   const gateway = gatewayNameIn(service);
-  const own = meshPorts(config, identity);
-  const egress = { keys, dns: dns.map(render), own, ...(gateway === undefined ? {} : { gateway }) };
+  const { current, contacts } = identity;
+  const controlPlanes = contacts.map(({ address }) => address);
+  meshPorts.add(config, placesOfMesh(current.natsServers, controlPlanes));
+  const egress = { keys, dns: dns.map(render), own: meshPorts.all, ...(gateway === undefined ? {} : { gateway }) };
   const known = { mesh, version, service, labels, outbounds, recordShare, telemetry, egress };
   return { ...known, inbound: inbound !== undefined, feed: feed?.path };
-}
-
-/** What of the mesh listens where, as far as this process knows: no egress may lead there. */
-function meshPorts(config: ProxyConfig, { current, contacts }: Parts["identity"]): readonly MeshPort[] {
-  const { inbound, advertise, outbound, upstreams, status, edge, app } = config;
-  const own = Object.entries({ inbound, advertise, outbound, status, application: app });
-  const listening = [
-    ...own.map(([what, address]) => ({ what, address })),
-    ...upstreams.map(({ service, address }) => ({ what: `upstream ${service}`, address })),
-    ...(edge?.listeners ?? []).map(({ name, address }) => ({ what: `listener ${name}`, address })),
-    ...current.natsServers.map((url) => ({ what: "NATS", address: parseHostPort(url.replace(/^\w+:\/\//, "")) })),
-    ...contacts.map(({ address }) => ({ what: "a control plane", address: parseHostPort(address) })),
-  ];
-  return listening.flatMap(({ what, address }) =>
-    address !== undefined && "host" in address && address.port !== 0 ? [{ what, ...address }] : [],
-  );
 }
 
 /** Where the listeners for calls are, with their real ports. */
@@ -211,7 +196,7 @@ export async function listenForCalls(
   config: ProxyConfig,
   carrying: Carrying,
   doors: Doors,
-  log: Logger,
+  { log, meshPorts }: Pick<Parts, "log" | "meshPorts">,
 ): Promise<BoundListeners> {
   const { upstreams } = config;
   const listenInbound = (address: HostPort): Promise<HostPort> => carrying.listenInbound(address);
@@ -226,5 +211,7 @@ export async function listenForCalls(
   const edges: (readonly [string, SocketAddress])[] = [];
   for (const [index, { name, address }] of (config.edge?.listeners ?? []).entries())
     edges.push([name, await carrying.listenOutbound(own.length + index, await doors.at(`listener ${name}`, address))]);
+  const given = edges.map(([name, address]) => ({ what: `listener ${name}`, address }));
+  meshPorts.add(config, [{ what: `inbound of ${config.service}`, address: inbound }, ...given]);
   return { inbound, edges };
 }

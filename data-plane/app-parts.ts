@@ -9,6 +9,7 @@ import { connectNats } from "../runtime/nats.js";
 import type { StatusSources } from "../runtime/status-server.js";
 import { AppRegistry } from "./agent/app-registry.js";
 import type { ProxyConfig } from "./config.js";
+import { MeshPorts } from "./egress/mesh-ports.js";
 import { askForTime } from "./identity/ask-for-time.js";
 import { findNats } from "./identity/find-nats.js";
 import { type OwnRevocation, watchOwnRevocation } from "./identity/own-revocation.js";
@@ -45,6 +46,8 @@ export interface ProxySurroundings {
   readonly predecessor?: Predecessor | undefined;
   /** Adds to what --status says of this proxy what there is to say of others of the same process. */
   readonly besides?: ((own: StatusSources) => StatusSources) | undefined;
+  /** The ports of the mesh that the process knows of; left out: it runs no other proxy. */
+  readonly meshPorts?: MeshPorts;
 }
 
 /** Loads the stored identity, or joins the mesh with a token. Fails if neither works. */
@@ -82,6 +85,8 @@ export interface Parts extends Statements {
   readonly decisions: DecisionRecorder;
   readonly tally: ShadowTally;
   readonly reaches: Reaches;
+  /** The ports of the mesh that this process knows of. */
+  readonly meshPorts: MeshPorts;
 }
 
 /**
@@ -91,7 +96,7 @@ export interface Parts extends Statements {
 export async function openParts(
   config: ProxyConfig,
   identity: OpenedIdentity,
-  { log, predecessor }: Pick<ProxySurroundings, "log" | "predecessor">,
+  { log, predecessor, meshPorts = new MeshPorts() }: Pick<ProxySurroundings, "log" | "predecessor" | "meshPorts">,
   tenure: Tenure,
   workers: WorkerCarrier | undefined,
   signal: AbortSignal,
@@ -183,7 +188,7 @@ export async function openParts(
   const decisions = new DecisionRecorder(recording, config.recordShare);
   const endpoints = await openEndpointRegistry({ bus, folder, clock, log, reader, trust: sync.trust }, service);
   const following = { log, clock, identity, tenure, bus, sync, policy, endpoints };
-  return { ...following, ...signing, revocation, registry, reporter, window, decisions, tally, reaches };
+  return { ...following, ...signing, revocation, registry, reporter, window, decisions, tally, reaches, meshPorts };
 }
 
 function headsOf({ trust, activation, revision, freshness, answeredAtMs }: TrustBootstrap): IssuedHeads {

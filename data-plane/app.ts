@@ -106,7 +106,7 @@ async function serve(
     followApplication(config, parts, surroundings, closers, signal);
     if (predecessor === undefined) parts.sync.start();
     else await catchUpWithPredecessor(parts, config);
-    const listeners = await listenForCalls(config, carrying, doors, parts.log);
+    const listeners = await listenForCalls(config, carrying, doors, parts);
     const bound = listeners.inbound;
     const agent = await openAgent(config, parts, carrying, doors, bound);
     const orders = new HeardOrders({ ...parts, mesh: parts.identity.current.mesh }, life.signal);
@@ -279,6 +279,7 @@ async function stop(config: ProxyConfig, parts: Parts, serving: Serving, life: A
       },
       close: () => {
         for (const close of closers) close();
+        parts.meshPorts.forget(config);
         void carrying.close();
       },
     },

@@ -6,6 +6,7 @@ import { Resolver } from "node:dns/promises";
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import type { TrustedEgress } from "../../core/egress/trusted-egress.js";
+import { AshlarError } from "../../core/errors.js";
 import { gatewayWorkload } from "../../core/identity.js";
 import type { Endpoint } from "../../core/model.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -40,6 +41,7 @@ export interface EgressesDeps {
 
 interface Known {
   readonly egress: TrustedEgress;
+  readonly allowed: Networks;
   /** undefined: calls leave through a gateway. */
   readonly host: HostAddresses | undefined;
   readonly way: OutsideWay;
@@ -189,13 +191,13 @@ export class Egresses implements FollowedEndpoints, OutsideView {
     const { through: gateway } = egress;
     const isDirect = gateway === "" || gateway === this.#options.gateway;
     const way = { isDirect, gateway, authority: authorityOf(egress) };
-    const host = way.isDirect ? this.#openHost(egress) : undefined;
-    return { egress, host, way, madeOf: none, made: new Map(), endpoints: none, isReady: false };
+    const allowed = networksOf(egress, this.#deps.log);
+    const host = way.isDirect ? this.#openHost(egress, allowed) : undefined;
+    return { egress, allowed, host, way, madeOf: none, made: new Map(), endpoints: none, isReady: false };
   }
 
-  #openHost(egress: TrustedEgress): HostAddresses {
+  #openHost(egress: TrustedEgress, allowed: Networks): HostAddresses {
     const { clock, log } = this.#deps;
-    const allowed = networksOf(egress, log);
     const port = portOf(egress.address);
     const onChange = (): void => this.#tell(egress.name);
     const whyNot = (address: string) => whyInside(address, port, allowed, this.#options.own);
@@ -206,7 +208,10 @@ export class Egresses implements FollowedEndpoints, OutsideView {
     );
   }
 
-  async #dial({ egress }: Known, { instance }: Endpoint): Promise<Socket> {
+  /** What listens where may have changed since DNS answered. */
+  async #dial({ egress, allowed }: Known, { instance }: Endpoint): Promise<Socket> {
+    const why = whyInside(instance, portOf(egress.address), allowed, this.#options.own);
+    if (why !== undefined) throw new AshlarError("unavailable", `${instance} ${why}`);
     const socket = await dialOutside(egress, instance, this.#options.keys);
     this.#sockets.set(socket, egress);
     return socket;

@@ -7,6 +7,7 @@ import { createLogger, type LogFormat, type Logger } from "../../runtime/log.js"
 import { openStatusServer, type StatusServer } from "../../runtime/status-server.js";
 import type { RunningProxy } from "../app.js";
 import type { ProxyConfig } from "../config.js";
+import { MeshPorts } from "../egress/mesh-ports.js";
 import { renderListening } from "../listening.js";
 import { render } from "../render-address.js";
 import { createProcessMetrics } from "../status/metrics.js";
@@ -31,6 +32,8 @@ export async function runHost(config: HostConfig, format: LogFormat, log: Logger
   const kept = new KeptServices(config.dataDir);
   const further = await furtherServices(config, kept, log);
   const failed = new AbortController();
+  const meshPorts = new MeshPorts();
+  for (const one of [...(primary === undefined ? [] : [primary]), ...further]) meshPorts.add(one); // before the first calls
   const others = () => host.services.filter(({ service }) => service !== primary?.service);
   const host: Host = new Host(
     {
@@ -41,6 +44,7 @@ export async function runHost(config: HostConfig, format: LogFormat, log: Logger
         service === primary?.service ? log : createLogger({ level: config.logLevel, format, name: `proxy ${service}` }),
       surroundings: {
         logFormat: format,
+        meshPorts,
         spawnWorker: shareProcesses(forkProcess),
         readStdin: () => text(process.stdin),
         ...(primary === undefined ? {} : { besides: (own) => mergedStatus(own, primary.service, others) }),

@@ -97,6 +97,28 @@ test("each has its own identity; one that cannot join is said, and the others go
   expect(host.stderr).toMatch(/"late".*a service does not run/);
 }, 60_000);
 
+test("no egress leads to a port of another service of the process, whatever networks are allowed", async () => {
+  const egress = "---\nkind: Egress\nname: door\nmethods: [test.Echo/Unary]\n";
+  const rule =
+    "---\nkind: Authorization\nname: door\nservice: door\nallow:\n  - from: [front]\n    methods: [test.Echo/Unary]\n";
+  await mesh.apply(`${frontMayCall}${egress}${rule}`);
+  const services: { name: string; endpoints: { address: string }[] }[] = await mesh.json(0, "services");
+  const address = services.find(({ name }) => name === "echo")?.endpoints[0]?.address ?? "";
+  expect(address).toMatch(/^127\.0\.0\.1:\d+$/);
+  await mesh.json(0, "egress", "set", "door", "--address", address, "--ca", "system", "--allow-address", "127.0.0.0/8");
+  const client = new EchoClient(outbound("front"), "door");
+  let told = "";
+  const isRefused = async (): Promise<boolean> => {
+    const { code, details } = await client.unary({ text: "in" });
+    told = `${code} ${details}`;
+    return told.includes("is a port of the mesh (inbound of echo)");
+  };
+  await until("it is refused as a port of the mesh", isRefused, 20_000, () => told);
+  expect(told).toMatch(/^14 /);
+  client.close();
+  await mesh.apply(frontMayCall);
+}, 60_000);
+
 test("a service is added while others carry calls, and removed again", async () => {
   const client = new EchoClient(outbound("front"), "echo");
   const calls: number[] = [];

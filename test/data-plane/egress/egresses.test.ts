@@ -4,6 +4,7 @@ import type { TrustedEgress } from "../../../core/egress/trusted-egress.js";
 import type { Endpoint } from "../../../core/model.js";
 import { Egresses, type EgressOptions } from "../../../data-plane/egress/egresses.js";
 import { whyInside } from "../../../data-plane/egress/inside.js";
+import { MeshPorts } from "../../../data-plane/egress/mesh-ports.js";
 import { type DnsResolver, resolveHost } from "../../../data-plane/egress/resolve-host.js";
 import type { EvaluatedPolicy, FollowedEndpoints } from "../../../data-plane/ports.js";
 import { silentLogger } from "../../../runtime/log.js";
@@ -147,6 +148,24 @@ describe("egresses", () => {
     await egresses.ready("cards");
     expect(addresses()).toEqual([]);
     expect(egresses.whyNone("cards")).toContain("127.0.0.1 is a port of the mesh (NATS)");
+  });
+
+  test("a port of the mesh that is opened after DNS has answered is not dialled", async () => {
+    dns.answers = [{ address: "127.0.0.1", ttl: 60 }];
+    trust.egresses = [{ ...cards, allowAddresses: ["127.0.0.0/8"] }];
+    const ports = new MeshPorts();
+    open({ own: ports.all });
+    await egresses.ready("cards");
+    const [endpoint] = egresses.endpoints("cards");
+    if (endpoint === undefined) throw new Error("no address");
+    const settings = { service: "echo", upstreams: [], inbound: { host: "127.0.0.1", port: 0 } };
+    const config = settings as unknown as Parameters<MeshPorts["add"]>[0];
+    ports.add(config, [{ what: "inbound of echo", address: { host: "127.0.0.1", port: 443 } }]);
+    ports.add(config);
+    await expect(egresses.dial(endpoint)).rejects.toThrow("127.0.0.1 is a port of the mesh (inbound of echo)");
+    expect(ports.all).toEqual([{ what: "inbound of echo", host: "127.0.0.1", port: 443 }]);
+    ports.forget(config);
+    expect(ports.all).toEqual([]);
   });
 
   test("addresses are kept while no DNS server answers, for ten minutes, and are gone when the name is", async () => {

@@ -1,0 +1,67 @@
+/** The ports of the mesh that one process knows of: those of all of its services, of NATS and of control planes. */
+import { parseHostPort, type SocketAddress } from "../../runtime/config.js";
+import type { ProxyConfig } from "../config.js";
+import type { MeshPort } from "./inside.js";
+
+interface Place {
+  readonly what: string;
+  readonly address: SocketAddress | undefined;
+}
+
+export class MeshPorts {
+  readonly #stated = new Map<ProxyConfig, Map<string, MeshPort>>();
+  /** All of them; the same array for the life of the process, so that who holds it sees what comes later. */
+  readonly all: readonly MeshPort[];
+  readonly #all: MeshPort[];
+
+  constructor() {
+    this.#all = [];
+    this.all = this.#all;
+  }
+
+  /** Adds what a proxy's settings name, and `more`, such as the ports that it was given. */
+  add(config: ProxyConfig, more: readonly Place[] = []): void {
+    const known = this.#stated.get(config) ?? new Map<string, MeshPort>();
+    for (const { what, address } of [...placesOf(config), ...more])
+      if (address !== undefined && "host" in address && address.port !== 0)
+        known.set(`${what} ${address.host} ${address.port}`, { what, ...address });
+    this.#stated.set(config, known);
+    this.#gather();
+  }
+
+  /** The proxy has stopped. */
+  forget(config: ProxyConfig): void {
+    this.#stated.delete(config);
+    this.#gather();
+  }
+
+  #gather(): void {
+    this.#all.splice(0, this.#all.length, ...[...this.#stated.values()].flatMap((known) => [...known.values()]));
+  }
+}
+
+function placesOf({
+  service,
+  inbound,
+  advertise,
+  outbound,
+  upstreams,
+  status,
+  edge,
+  app,
+}: ProxyConfig): readonly Place[] {
+  const own = Object.entries({ inbound, advertise, outbound, status, application: app });
+  return [
+    ...own.map(([what, address]) => ({ what: `${what} of ${service}`, address })),
+    ...upstreams.map((one) => ({ what: `upstream ${one.service} of ${service}`, address: one.address })),
+    ...(edge?.listeners ?? []).map(({ name, address }) => ({ what: `listener ${name}`, address })),
+  ];
+}
+
+/** Where NATS and the control planes are, as far as a proxy was told. */
+export function placesOfMesh(natsServers: readonly string[], controlPlanes: readonly string[]): readonly Place[] {
+  return [
+    ...natsServers.map((url) => ({ what: "NATS", address: parseHostPort(url.replace(/^\w+:\/\//, "")) })),
+    ...controlPlanes.map((address) => ({ what: "a control plane", address: parseHostPort(address) })),
+  ];
+}
