@@ -11,6 +11,7 @@ import type { Bus } from "../../runtime/bus.js";
 import type { Logger } from "../../runtime/log.js";
 import type { StatementWriter } from "../../runtime/statement-writer.js";
 import { buildHeartbeat, type HeartbeatDeps, type HeartbeatOptions } from "./heartbeat.js";
+import { soonMs } from "./soon.js";
 
 export interface FleetReporterDeps extends HeartbeatDeps {
   readonly bus: Bus;
@@ -46,11 +47,6 @@ export interface FleetReporter {
 }
 
 const intervalMs = 3000;
-/**
- * How soon a change is said: late enough that proxies of the same machine have switched too and that several changes
- * share a heartbeat, spread so that a fleet does not speak in one moment, and short beside the 100 ms of a rollback.
- */
-const coalesce = { msMin: 30, msMax: 50 };
 const poked = "poked"; // a reason: an abort without one makes an exception with a stack each time
 const lookAgainMsDefault = 30_000;
 const leaveMs = 2000;
@@ -143,15 +139,15 @@ class Reporter implements FleetReporter {
   // === Heartbeats ===
 
   async #beat(): Promise<void> {
-    const { clock } = this.#deps;
+    const { clock, policy } = this.#deps;
     const { signal } = this.#stop;
     while (!signal.aborted) {
       this.#poked = false;
       this.#publishHeartbeat();
       this.#wakeHeartbeat = new AbortController();
       await clock.sleep(intervalMs * (0.8 + this.#random() * 0.4), this.#wakeHeartbeat.signal);
-      const waitMs = coalesce.msMin + this.#random() * (coalesce.msMax - coalesce.msMin);
-      if (this.#poked) await clock.sleep(waitMs, signal);
+      // several changes share a heartbeat
+      if (this.#poked) await clock.sleep(soonMs(policy.lagMs, this.#random()), signal);
     }
   }
 
