@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
+import { Server, ServerCredentials, type ServerReadableStream } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { join as joinMesh } from "../../sdk/index.js";
 import { frontMayCall } from "../support/echo-policy.js";
@@ -24,6 +25,40 @@ streamMax: 1MiB
 readers: [books]
 replayers: [admin]
 `;
+
+const same = (bytes: Buffer): Buffer => bytes;
+
+/** An application outside the mesh: the streams that it got. */
+async function startOther() {
+  const streams: Buffer[][] = [];
+  const path = "/test.Echo/ClientStream";
+  const codec = {
+    requestSerialize: same,
+    requestDeserialize: same,
+    responseSerialize: same,
+    responseDeserialize: same,
+  };
+  const server = new Server();
+  server.addService(
+    { ClientStream: { path, requestStream: true, responseStream: false, ...codec } },
+    {
+      ClientStream(call: ServerReadableStream<Buffer, Buffer>, done: (error: null, answer: Buffer) => void) {
+        const own: Buffer[] = [];
+        call.on("data", (message: Buffer) => own.push(message));
+        call.on("end", () => {
+          streams.push(own);
+          done(null, Buffer.alloc(0));
+        });
+      },
+    },
+  );
+  const port = await new Promise<number>((resolve, reject) =>
+    server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>
+      error === null ? resolve(bound) : reject(error),
+    ),
+  );
+  return { port, streams, stop: () => server.forceShutdown() };
+}
 
 let mesh: TestMesh;
 let echo: TestProxy;
@@ -90,10 +125,14 @@ describe.each([1, 2])("with %i processes", (workers) => {
       break;
     }
     await reader.leave();
-    const replayed = await mesh.cli(
-      ...["journal", "replay", "--service", "echo", "--target", "127.0.0.1:1", "--dry-run", "-o", "json"],
-    );
-    expect(JSON.parse(replayed.stdout)).toMatchObject({ entries: 1, applied: 1 });
+    const other = await startOther();
+    const checkpoint = ["--checkpoint", join(mesh.dir, `replay-${workers}.json`)];
+    const to = ["--service", "echo", "--target", `127.0.0.1:${other.port}`, ...checkpoint];
+    const replayed = await mesh.cli("journal", "replay", ...to, "-o", "json");
+    other.stop();
+    expect(JSON.parse(replayed.stdout)).toMatchObject({ entries: 1, sent: 1, diverged: 0, complete: true });
+    expect(other.streams).toEqual([[expect.any(Buffer), expect.any(Buffer), expect.any(Buffer)]]);
+    expect(String(other.streams[0]?.[2])).toContain("three");
   }, 120_000);
 
   test("a stream whose proxy is killed between two messages is no write; its repeat is one", async () => {
