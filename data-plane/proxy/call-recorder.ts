@@ -121,7 +121,7 @@ export class CallRecorder {
     this.#share = share;
   }
 
-  /** Records an allowed call if it belongs to the share, and returns its id then. */
+  /** Records an allowed call if it belongs to the share, and returns its id then. Others allocate nothing here. */
   allowed(
     call: JudgedCall,
     service: string,
@@ -129,7 +129,10 @@ export class CallRecorder {
     limits: readonly LimitOutcome[] = noLimits,
   ): string | undefined {
     const bits = this.draw();
-    if (!this.isWanted(bits)) return undefined;
+    return this.isWanted(bits) ? this.#record(call, service, policy, limits, bits) : undefined;
+  }
+
+  #record(call: JudgedCall, service: string, policy: EvaluatedPolicy, limits: readonly LimitOutcome[], bits: number) {
     const { caller, method, calledMethod, inputs, isMirrored } = call;
     const unit = policy.unit(service);
     const id = this.#newId(bits);
@@ -140,11 +143,9 @@ export class CallRecorder {
     // Records of calls that are judged by caller and method alone differ only in id and time.
     const isPlain = limits.length === 0 && calledMethod === undefined && !isSampled(inputs.header("traceparent"));
     const isAlike = isPlain && this.#readsOf(call, unit).size === 0;
+    const key = `${service} ${caller} ${method}${isMirrored ? " mirrored" : ""}`;
     if (!isAlike || method.length > methodLengthMax) this.#offer(judged());
-    else {
-      const key = `${service} ${caller} ${method}${isMirrored ? " mirrored" : ""}`;
-      this.#offerAlike(key, policy, judged, id, inputs.nowMs);
-    }
+    else this.#offerAlike(key, policy, judged, id, inputs.nowMs);
     return id;
   }
 

@@ -226,8 +226,23 @@ export abstract class CallSide implements CallOwner<Call> {
   /** Whether a judged call must wait for a gate. The call continues when the gate opens. */
   protected waitsForGate(call: Call, gate = this.#side.gate?.(call)): boolean {
     if (gate === undefined) return false;
-    void this.after(call, gate.opened, () => this.carry(call), gate);
+    this.#hold(call, gate);
     return true;
+  }
+
+  /** Apart from what every call asks: what a closure captures is allocated where the function begins. */
+  #hold(call: Call, gate: CallGate): void {
+    void this.after(call, gate.opened, () => this.carry(call), gate);
+  }
+
+  /** Carries a call after a time, unless it ends before. */
+  protected carryIn(call: Call, delayMs: number): void {
+    let end: () => void = () => {};
+    const passed = new Promise<undefined>((resolve) => {
+      const timer = setTimeout(resolve, delayMs, undefined);
+      end = () => clearTimeout(timer);
+    });
+    void this.after(call, passed, () => this.carry(call), { leave: () => end() });
   }
 
   /**

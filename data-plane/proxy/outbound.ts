@@ -78,6 +78,10 @@ export class Outbound extends CallSide {
   readonly #effects: RouteEffects;
   readonly #plans: OutboundPlans;
   readonly #outside: OutsideCalls;
+  /** The fields of the call that is planned, for `#header`, which is made once and not for each call. */
+  #fields: FieldBlock | undefined;
+  readonly #header = (name: string): string | undefined =>
+    this.#fields === undefined ? undefined : joinHeader(this.#fields, name);
 
   constructor(
     deps: OutboundDeps,
@@ -200,33 +204,36 @@ export class Outbound extends CallSide {
   #record(call: Call, policy: EvaluatedPolicy, fields: FieldBlock, hasSession: boolean): void {
     const { recorder } = this.#deps;
     const bits = recorder.draw();
-    let decision: string | undefined;
-    if (!hasSession || recorder.isWanted(bits)) {
-      const { service, method, versionDraw } = call;
-      const unit = policy.unit(service);
-      const header = (name: string): string | undefined => joinHeader(fields, name);
-      const available = this.#choice.available(service);
-      const routed = recorder.routed({ service, method, policy, unit, header, draw: versionDraw, available }, bits);
-      decision = routed?.id;
-      if (routed?.awaited !== undefined) call.observe(routed.awaited);
-    }
-    call.judged("routed", policy, decision);
+    const isNoted = !hasSession || recorder.isWanted(bits);
+    call.judged("routed", policy, isNoted ? this.#note(call, policy, fields, bits) : undefined);
+  }
+
+  /** Returns the id of the decision, or undefined if it is not recorded. */
+  #note(call: Call, policy: EvaluatedPolicy, fields: FieldBlock, bits: number): string | undefined {
+    const { service, method, versionDraw } = call;
+    const unit = policy.unit(service);
+    const header = (name: string): string | undefined => joinHeader(fields, name);
+    const available = this.#choice.available(service);
+    const asked = { service, method, policy, unit, header, draw: versionDraw, available };
+    const routed = this.#deps.recorder.routed(asked, bits);
+    if (routed?.awaited !== undefined) call.observe(routed.awaited);
+    return routed?.id;
   }
 
   /** Decides which fields are sent in addition. Returns false if the call is already over. */
   #plan(call: Call, called: CalledService, policy: EvaluatedPolicy, fields: FieldBlock, hasTe: boolean): boolean {
-    const header = (name: string): string | undefined => joinHeader(fields, name);
+    this.#fields = fields;
     const unit = policy.unit(called.name);
     const way = unit?.isOutside === true ? this.#outside.find(called.name) : undefined;
     const kept = unit?.isOutside === true ? this.#outside.refuse(call, way, policy.revision) : undefined;
     if (kept !== undefined) call.answer(kept);
     if (call.settled) return false;
-    if (!this.#count(call, called, unit?.resilience, header)) return false;
-    const rule = unit?.findRoute(call.method, header, this.#self);
+    if (!this.#count(call, called, unit?.resilience, this.#header)) return false;
+    const rule = unit?.findRoute(call.method, this.#header, this.#self);
     call.rule = rule;
     if (rule !== undefined && rule.split.length > 0) {
       call.versionDraw = this.#deps.draw();
-      call.stickyKey = stickyKey(rule, header, this.#self);
+      call.stickyKey = stickyKey(rule, this.#header, this.#self);
     }
     if (rule !== undefined && rule.timeoutMs > 0) this.#limit(call, rule.timeoutMs, fields);
     const { revision } = policy;
@@ -246,12 +253,7 @@ export class Outbound extends CallSide {
   #delays(call: Call): boolean {
     const delay = call.rule?.fault?.delay;
     if (delay === undefined || this.#deps.draw() >= delay.share) return false;
-    let end: () => void = () => {};
-    const passed = new Promise<undefined>((resolve) => {
-      const timer = setTimeout(resolve, delay.timeMs, undefined);
-      end = () => clearTimeout(timer);
-    });
-    void this.after(call, passed, () => this.carry(call), { leave: () => end() });
+    this.carryIn(call, delay.timeMs);
     return true;
   }
 

@@ -186,7 +186,10 @@ export class UpstreamSession implements ConnectionOwner {
   /** Notes that a call on this session is over or about to end. */
   released(): void {
     this.#watcher?.roomMade();
-    if (!this.#retiring) return;
+    if (this.#retiring) this.#closeWhenLeft();
+  }
+
+  #closeWhenLeft(): void {
     setImmediate(() => {
       if (this.outstanding === 0) this.#wire.shutdown();
     });
