@@ -215,7 +215,7 @@ function readQuestion(value: unknown): Question {
 }
 
 function readCount(value: unknown): RefusalCount {
-  const { caller, method, rule, verdict, revision, count, fromMs, untilMs } = fieldsOf(value);
+  const { caller, method, calledMethod, rule, verdict, revision, count, fromMs, untilMs } = fieldsOf(value);
   const known = verdicts.find((one) => one === verdict);
   if (known === undefined) throw invalid("a verdict");
   const numbers = {
@@ -224,7 +224,8 @@ function readCount(value: unknown): RefusalCount {
     fromMs: integer(fromMs),
     untilMs: integer(untilMs),
   };
-  return { caller: text(caller), method: text(method), rule: text(rule), verdict: known, ...numbers };
+  const called = calledMethod === undefined ? {} : { calledMethod: text(calledMethod) };
+  return { caller: text(caller), method: text(method), ...called, rule: text(rule), verdict: known, ...numbers };
 }
 
 function readReport(value: unknown): LimitReport {

@@ -1,6 +1,10 @@
 import { expect, test } from "@jest/globals";
 import { readFromWorker } from "../../../data-plane/workers/messages.js";
 
+const count = {
+  ...{ caller: "spiffe://test/service/a", method: "s.S/New", calledMethod: "s.S/Old", rule: "default-deny" },
+  ...{ verdict: "denied", revision: 3, count: 9, fromMs: 1, untilMs: 2 },
+};
 const digest = Buffer.alloc(16, 9).toString("base64url");
 const reportOf = (keys: readonly unknown[]) => ({ limits: [{ limit: digest, keys }] });
 
@@ -19,8 +23,10 @@ test("what a worker may say is read as it was said", () => {
     { kind: "question", question: 2, what: { kind: "journal-read", query: { sequence: 7 } } },
     { kind: "question", question: 2, what: { kind: "journal-read", query: { lastOf: "a.b" } } },
     { kind: "question", question: 2, what: { kind: "journal-read", query: { nextOf: "a.b", from: 3 } } },
+    { kind: "question", question: 3, what: { kind: "record", decisions: [], counts: [count], dropped: 0 } },
     { kind: "closed", listener: "inbound" },
     { kind: "closed", listener: 2 },
+    { kind: "closed", listener: 2, address: "192.0.2.1" },
     { kind: "refused", instance: "one" },
     { kind: "limits", scope: "mesh", report: reportOf([{ key: digest, perSecond: 1.5, released: 0 }]) },
     { kind: "limits", scope: "proxy", report: { limits: [] } },
