@@ -157,6 +157,8 @@ export interface Bus {
    * Changes the configuration of an existing stream. Fails with `unavailable` if the server cannot make this change.
    */
   updateStream(spec: StreamSpec): Promise<void>;
+  /** Erases one message for good: its bytes are written over on the disks of all replicas. Fails with `unavailable`. */
+  eraseMessage(stream: string, sequence: number): Promise<void>;
   /** Removes a stream with everything in it. */
   deleteStream(name: string): Promise<void>;
 

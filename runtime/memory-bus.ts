@@ -14,7 +14,14 @@ import type {
 } from "./bus.js";
 import { type Clock, systemClock } from "./clock.js";
 import { ConnectionStatus } from "./connection-status.js";
-import { type MemoryStream, matchesSubject, republishedTo, sequenceOfId } from "./memory-streams.js";
+import {
+  eraseFrom,
+  type MemoryStream,
+  makeRoom,
+  matchesSubject,
+  republishedTo,
+  sequenceOfId,
+} from "./memory-streams.js";
 import type { NatsPermissions } from "./nats-permissions.js";
 
 interface Listener {
@@ -50,6 +57,10 @@ export class MemoryBroker {
   setUp(up: boolean): void {
     this.#up = up;
     for (const bus of this.#buses) bus.changed();
+  }
+
+  erase(name: string, sequence: number): void {
+    eraseFrom(this.#streams.get(name), name, sequence);
   }
 
   /** Loses a stream with everything in it. */
@@ -119,7 +130,7 @@ export class MemoryBroker {
       onDuplicate?.();
       return same;
     }
-    this.#makeRoom(stream, subject, data.length, what);
+    makeRoom(stream, subject, data.length, what);
     const before = stream.messages.findLast((message) => message.subject === subject)?.sequence ?? 0;
     stream.lastSequence += 1;
     const sequence = stream.lastSequence;
@@ -143,23 +154,6 @@ export class MemoryBroker {
       });
     }
     return sequence;
-  }
-
-  #makeRoom(stream: MemoryStream, subject: string, bytes: number, what: string): void {
-    const { maxMessagesPerSubject, maxBytes, discard, discardNewPerSubject } = stream.spec;
-    const same = stream.messages.filter((message) => message.subject === subject);
-    if (maxMessagesPerSubject !== undefined && same.length >= maxMessagesPerSubject) {
-      if (discard === "new" && discardNewPerSubject) {
-        throw new AshlarError("exists", `${what}: maximum messages per subject exceeded`);
-      }
-      stream.messages = stream.messages.filter((message) => message !== same[0]);
-    }
-    if (maxBytes === undefined) return;
-    const used = (): number => stream.messages.reduce((sum, message) => sum + message.data.length, 0);
-    while (stream.messages.length > 0 && used() + bytes > maxBytes) {
-      if (discard === "new") throw new AshlarError("limit", `${what}: maximum bytes exceeded`);
-      stream.messages.shift();
-    }
   }
 
   read(name: string, query: StoredQuery): StoredMessage | undefined {
@@ -276,6 +270,11 @@ class MemoryBus implements Bus {
   async updateStream(spec: StreamSpec): Promise<void> {
     await this.#may(`$JS.API.STREAM.UPDATE.${spec.name}`, `update stream ${spec.name}`);
     this.#broker.update(spec);
+  }
+
+  async eraseMessage(stream: string, sequence: number): Promise<void> {
+    await this.#may(`$JS.API.STREAM.MSG.DELETE.${stream}`, `erase message ${sequence} of ${stream}`);
+    this.#broker.erase(stream, sequence);
   }
 
   async deleteStream(name: string): Promise<void> {

@@ -1,4 +1,5 @@
 /** Streams in memory: what a subject matches, where a message is sent on to, which ids are remembered. */
+import { AshlarError } from "../core/errors.js";
 import type { StoredMessage, StreamSpec } from "./bus.js";
 
 export interface MemoryStream {
@@ -37,4 +38,28 @@ export function sequenceOfId({ spec, ids }: MemoryStream, id: string | undefined
   const same = id === undefined ? undefined : ids.get(id);
   const windowMs = spec.duplicateWindowMs ?? 120_000;
   return same === undefined || nowMs - same.atMs > windowMs ? undefined : same.sequence;
+}
+
+/** Drops what makes room for a message, or fails with `limit`, and with `exists` on a subject that is written once. */
+export function makeRoom(stream: MemoryStream, subject: string, bytes: number, what: string): void {
+  const { maxMessagesPerSubject, maxBytes, discard, discardNewPerSubject } = stream.spec;
+  const same = stream.messages.filter((message) => message.subject === subject);
+  if (maxMessagesPerSubject !== undefined && same.length >= maxMessagesPerSubject) {
+    if (discard === "new" && discardNewPerSubject) {
+      throw new AshlarError("exists", `${what}: maximum messages per subject exceeded`);
+    }
+    stream.messages = stream.messages.filter((message) => message !== same[0]);
+  }
+  if (maxBytes === undefined) return;
+  const used = (): number => stream.messages.reduce((sum, message) => sum + message.data.length, 0);
+  while (stream.messages.length > 0 && used() + bytes > maxBytes) {
+    if (discard === "new") throw new AshlarError("limit", `${what}: maximum bytes exceeded`);
+    stream.messages.shift();
+  }
+}
+
+/** Fails with `denied` if messages of the stream cannot be deleted, or if there is no stream. */
+export function eraseFrom(stream: MemoryStream | undefined, name: string, sequence: number): void {
+  if (stream?.spec.denyDelete !== false) throw new AshlarError("denied", `stream ${name} does not let go of messages`);
+  stream.messages = stream.messages.filter((message) => message.sequence !== sequence);
 }

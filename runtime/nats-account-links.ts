@@ -8,6 +8,7 @@ import {
   endpointSubject,
   heartbeatSubject,
   journaledPrefix,
+  journalKeySubject,
   journalSubject,
   lookSubject,
   readPrefix,
@@ -34,6 +35,7 @@ export const meshExports: readonly AccountLink[] = [
   { name: "append-decisions", subject: decisionSubject("*", "*"), type: "service" },
   { name: "append-journal-entry", subject: journalSubject("*", "entry", "*"), type: "service" },
   { name: "append-journal-outcome", subject: journalSubject("*", "outcome", "*"), type: "service" },
+  { name: "append-journal-key", subject: journalKeySubject("*", "*", "*"), type: "service" },
 ];
 
 /** What the proxies' account exports and the mesh's account imports. */

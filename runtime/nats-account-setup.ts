@@ -27,6 +27,8 @@ const mebibyte = 1024 * 1024;
 const baseBytes = (256 + 256 + 512 + 1024) * mebibyte;
 const replicas = 3;
 const streamsMore = 1;
+/** What the data keys of one service may take: about 600,000, one for each subject that a proxy wrote about since it was started. */
+export const keysBytesMax = 256 * mebibyte;
 /** A journal of a cluster has so many, unless `up --journal-bytes` says otherwise. */
 export const clusterJournalBytes = 1024 * mebibyte;
 
@@ -44,8 +46,9 @@ export async function buildNatsSetup(
   { mesh, proxies }: NatsAccounts,
   journals: { readonly count: number; readonly bytes: number } = { count: 0, bytes: clusterJournalBytes },
 ): Promise<NatsSetup> {
-  const streams = allStreams.length + streamsMore + journals.count;
-  const fileBytes = baseBytes + journals.count * journals.bytes;
+  // a journal with private fields has a stream of data keys beside it
+  const streams = allStreams.length + streamsMore + 2 * journals.count;
+  const fileBytes = baseBytes + journals.count * (journals.bytes + keysBytesMax);
   const jetStream = { mem_storage: 0, disk_storage: fileBytes * replicas, streams, consumer: 0 };
   const none = { mem_storage: 0, disk_storage: 0, streams: 0, consumer: 0 };
   return {

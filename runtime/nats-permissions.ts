@@ -14,6 +14,8 @@ import {
   freshnessSubject,
   heartbeatSubject,
   journaledPrefix,
+  journalKeySubject,
+  journalKeysStream,
   journalSealSubject,
   journalStream,
   journalSubject,
@@ -71,11 +73,13 @@ export function bootstrapPermissions(inboxPrefix: string): NatsPermissions {
   };
 }
 
-/** Creates, checks and changes the journals of these services, and nothing else. */
+/** Creates, checks and changes the journals of these services and the streams of their data keys, and nothing else. */
 export function journalPermissions(services: readonly string[], inboxPrefix: string): NatsPermissions {
   const verbs = ["CREATE", "UPDATE", "INFO"] as const;
   return {
-    publish: services.flatMap((service) => verbs.map((verb) => `$JS.API.STREAM.${verb}.${journalStream(service)}`)),
+    publish: services
+      .flatMap((service) => [journalStream(service), journalKeysStream(service)])
+      .flatMap((stream) => verbs.map((verb) => `$JS.API.STREAM.${verb}.${stream}`)),
     subscribe: [`${inboxPrefix}.>`],
   };
 }
@@ -84,6 +88,14 @@ export function journalPermissions(services: readonly string[], inboxPrefix: str
 export function letGoPermissions(service: string, inboxPrefix: string): NatsPermissions {
   const { publish, subscribe } = journalPermissions([service], inboxPrefix);
   return { publish: [...publish, journalSubject(service, "letgo", "*")], subscribe };
+}
+
+/** Erases data keys of this service's private fields. */
+export function shredPermissions(service: string, inboxPrefix: string): NatsPermissions {
+  return {
+    publish: [`$JS.API.STREAM.MSG.DELETE.${journalKeysStream(service)}`],
+    subscribe: [`${inboxPrefix}.>`],
+  };
 }
 
 /** A control plane's daily work: append and read; no stream is created, changed, purged or deleted, no message deleted. */
@@ -121,7 +133,8 @@ export function proxyPermissions(service: string, proxyId: string): NatsPermissi
       lookSubject(service, proxyId, "*"),
       journalSubject(service, "entry", "*"),
       journalSubject(service, "outcome", "*"),
-      ...[...readStreams, journalStream(service)].map(directGetSubject),
+      journalKeySubject(service, "*", "*"),
+      ...[...readStreams, journalStream(service), journalKeysStream(service)].map(directGetSubject),
     ],
     subscribe: [
       `${readPrefix}.>`,

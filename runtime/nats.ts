@@ -259,6 +259,11 @@ class NatsBus implements Bus, SystemBus {
     await this.#api(`update stream ${spec.name}`, `$JS.API.STREAM.UPDATE.${spec.name}`, renderStreamConfig(spec));
   }
 
+  async eraseMessage(stream: string, sequence: number): Promise<void> {
+    const request = { seq: sequence, no_erase: false };
+    await this.#api(`erase message ${sequence} of ${stream}`, `$JS.API.STREAM.MSG.DELETE.${stream}`, request);
+  }
+
   async deleteStream(name: string): Promise<void> {
     await this.#api(`delete stream ${name}`, `$JS.API.STREAM.DELETE.${name}`, undefined);
   }

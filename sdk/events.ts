@@ -52,6 +52,8 @@ export interface MeshEvent {
   readonly responseKept: boolean;
   /** An operator said that it was applied: what the application answered is not known. */
   readonly resolved: boolean;
+  /** Private fields are not in the messages. */
+  readonly withheld: boolean;
   /**
    * Returns the decoded request and response (undefined: there is none) if the event is of this method, else undefined.
    * Fails with `not_supported` if the messages are compressed in a way that the proxy could not unpack.
@@ -154,11 +156,11 @@ function throwIfFinal(error: unknown, service: string): void {
 
 function readEvent(event: NonNullable<FollowResponse["event"]>, next: number): MeshEvent {
   const { sequence, position, caller, user, method, key, order, revision, traceId, code, message } = event;
-  const { request: requests, response: responses, responseKept, resolved } = event;
+  const { request: requests, response: responses, responseKept, resolved, withheld } = event;
   const encoding = [event.requestEncoding, event.responseEncoding].find((each) => each !== "");
   return {
     ...{ sequence, position, next, time: new Date(event.timeMs), caller, user, method, key, order, revision, traceId },
-    ...{ code, message, requests, responses, responseKept, resolved },
+    ...{ code, message, requests, responses, responseKept, resolved, withheld },
     as: (asked) => {
       if (asked.path !== `/${method}`) return undefined;
       if (encoding !== undefined)

@@ -7,10 +7,11 @@ import { type Cli, show } from "../cli.js";
 import type { AdminContext } from "../context.js";
 import { readCheckpoint } from "../journal-replay/checkpoint.js";
 import { followReplay } from "../journal-replay/follow-replay.js";
+import { NotRestored, readHolder, restored } from "../journal-replay/private-parts.js";
 import { type Answer, type ReplayAddress, ReplayClient } from "../journal-replay/replay-client.js";
 import { Replay, type ReplayResult } from "../journal-replay/run-replay.js";
 import { durationOption, outputOption, parseLabel, parseNumber, withExample } from "../options.js";
-import { type OutputFormat, plain, renderTable } from "../output.js";
+import { counted, type OutputFormat, plain, renderTable } from "../output.js";
 
 interface ReplayFlags {
   readonly service: string;
@@ -25,6 +26,7 @@ interface ReplayFlags {
   readonly goOn?: boolean;
   readonly follow?: boolean;
   readonly checkpoint?: string;
+  readonly holderKey?: string;
   readonly output: OutputFormat;
 }
 
@@ -61,17 +63,34 @@ export function addJournalReplayCommand(journal: Command, cli: Cli): void {
     .option("--go-on", "list divergences and go on, up to the first 1000")
     .option("--follow", "go on with what is written meanwhile, until it is stopped (Ctrl-C, SIGTERM)")
     .option("--checkpoint <file>", "where it is kept how far it came (default: replay-SERVICE-TARGET.json here)")
+    .option(
+      "--holder-key <file>",
+      "the holder's private key (PEM): without it, writes with private fields are left out",
+    )
     .addOption(outputOption())
     .action(async (flags: ReplayFlags, self: Command) => {
-      const result = await runReplay(cli, flags, self);
-      show(cli, flags.output, toJson(flags, result), render(flags, result));
+      const notRestored = new NotRestored();
+      const result = await runReplay(cli, flags, self, notRestored);
+      if (notRestored.count > 0) cli.note(renderNotRestored(notRestored, flags.holderKey !== undefined));
+      const json = {
+        ...toJson(flags, result),
+        notRestored: notRestored.count,
+        notRestoredEntries: notRestored.entries,
+      };
+      show(cli, flags.output, json, render(flags, result));
       if ((flags.follow === true || result.summary !== undefined) && result.diverged === 0) return;
       throw new AshlarError("stale", `${result.diverged} writes had another outcome at ${flags.target}`);
     });
   withExample(command, "ashlar journal replay --service ledger --target v2 --verify");
 }
 
-async function runReplay(cli: Cli, flags: ReplayFlags, self: Command): Promise<ReplayResult> {
+function renderNotRestored({ count, entries }: NotRestored, hasKey: boolean): string {
+  const why = hasKey ? "their subjects were shredded" : "or their subjects were shredded: give --holder-key";
+  return `${counted(count, "write has", "writes have")} private fields that could not be restored, ${why}; not sent: ${entries.slice(0, 20).join(", ")}`;
+}
+
+async function runReplay(cli: Cli, flags: ReplayFlags, self: Command, notRestored: NotRestored): Promise<ReplayResult> {
+  const holder = await readHolder(flags.holderKey);
   const { service, target, from = 0, to = 0, dryRun = false, verify = false, goOn = false, parallel, rate } = flags;
   const { follow = false } = flags;
   if (follow && (dryRun || to !== 0))
@@ -89,11 +108,13 @@ async function runReplay(cli: Cli, flags: ReplayFlags, self: Command): Promise<R
   const replay = new Replay({ clock: cli.clock, send, progress: (text) => cli.progress(text) }, options);
   try {
     return await cli.withAdmin(self, (admin) => {
-      const open = (afterPosition: number) =>
-        admin.replayJournal({
+      const open = (afterPosition: number) => {
+        const history = admin.replayJournal({
           ...{ service, from, to, dryRun, afterPosition, follow },
           ...(isAddress ? { version: "", address: target } : { version: target, address: "" }),
         });
+        return restored(history, holder, notRestored);
+      };
       if (!follow) return replay.run(open(known?.position ?? 0));
       const { clock, progress } = cli;
       return followReplay(replay, { clock, open, progress, stopped: cli.stopped() });

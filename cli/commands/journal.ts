@@ -1,10 +1,12 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { type Cli, show } from "../cli.js";
 import type { JournalEntryInfo } from "../client.js";
+import { readHolder, readPrivate } from "../journal-replay/private-parts.js";
 import { outputOption, parseDuration, parseLabel, parseNumber, withExample } from "../options.js";
 import { type OutputFormat, plain, renderTable, renderTime } from "../output.js";
 import { addJournalReplayCommand } from "./journal-replay.js";
 import { addRetainCommand } from "./journal-retain.js";
+import { addShredCommand } from "./journal-shred.js";
 import { addJournalVerifyCommands } from "./journal-verify.js";
 
 interface ListFlags {
@@ -13,6 +15,11 @@ interface ListFlags {
   readonly unresolved?: boolean;
   readonly since?: number;
   readonly limit: number;
+  readonly output: OutputFormat;
+}
+
+interface ShowFlags {
+  readonly holderKey?: string;
   readonly output: OutputFormat;
 }
 
@@ -48,12 +55,23 @@ export function addJournalCommand(program: Command, cli: Cli): void {
     .description("Print one write with its request and response as base64 of gRPC's framed messages.")
     .argument("<service>", "whose journal", parseLabel)
     .argument("<sequence>", "the entry's sequence there", parseNumber)
+    .option("--holder-key <file>", "the holder's private key (PEM), to read private fields; it stays here")
     .addOption(outputOption())
-    .action(async (service: string, sequence: number, { output }: { output: OutputFormat }, self: Command) => {
+    .action(async (service: string, sequence: number, flags: ShowFlags, self: Command) => {
+      const { holderKey, output } = flags;
+      const holder = await readHolder(holderKey);
       const found = await cli.withAdmin(self, (admin) => admin.getJournalEntry({ service, sequence }));
-      const { entry, request, response, operator, reason } = found;
+      const { entry, operator, reason } = found;
+      const { state, messages } = readPrivate(found, found.parts, holder);
+      const { request, response } = messages;
       const base64 = { request: request.toString("base64"), response: response.toString("base64") };
-      const json = { ...(entry === undefined ? {} : entryToJson(entry)), ...base64, operator, reason };
+      const json = {
+        ...(entry === undefined ? {} : entryToJson(entry)),
+        ...base64,
+        operator,
+        reason,
+        ...(state !== "none" && { private: state }),
+      };
       const lines = Object.entries(json).map(([name, value]) => [
         name,
         plain(typeof value === "string" ? value : JSON.stringify(value)),
@@ -65,6 +83,7 @@ export function addJournalCommand(program: Command, cli: Cli): void {
   addJournalReplayCommand(journal, cli);
   addJournalVerifyCommands(journal, cli);
   addRetainCommand(journal, cli);
+  addShredCommand(journal, cli);
 }
 
 interface ResolveFlags {
@@ -122,6 +141,7 @@ function entryToJson(entry: JournalEntryInfo) {
     ...(order !== "" && { order, expected }),
     ...{ revision, epoch, decision, valid, proxy: proxyId, requestBytes },
     ...(messagesRecords > 0 && { messagesRecords }),
+    ...(entry.private && { private: true }),
     outcome: settled ? { code, sequence: settledBy } : null,
   };
 }

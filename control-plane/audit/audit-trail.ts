@@ -37,6 +37,7 @@ export const auditActions = [
   "resolve",
   "look",
   "retain",
+  "shred",
 ] as const;
 export type AuditAction = (typeof auditActions)[number];
 

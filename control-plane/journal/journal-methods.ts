@@ -7,6 +7,8 @@ import { type OperatedDeps, operatedBy } from "../admin/operated.js";
 import type { JournalReader, ReadEntry } from "./journal-reader.js";
 import { type JournalResolverDeps, resolveEntry } from "./journal-resolver.js";
 import { type JournalRetainerDeps, retainJournal } from "./journal-retainer.js";
+import { shredSubject } from "./journal-shredder.js";
+import { sealedPartsOf } from "./sealed-parts.js";
 
 export interface JournalMethodsDeps
   extends OperatedDeps,
@@ -17,7 +19,7 @@ export interface JournalMethodsDeps
 
 type JournalMethods = Pick<
   Implementation<typeof AdminServiceService>,
-  "listJournal" | "getJournalEntry" | "resolveJournalEntry" | "retainJournal"
+  "listJournal" | "getJournalEntry" | "resolveJournalEntry" | "retainJournal" | "shredJournal"
 >;
 
 const entriesDefault = 1000;
@@ -49,6 +51,9 @@ export function journalMethods(deps: JournalMethodsDeps): JournalMethods {
       const outcome = applied ? "applied" : "not-applied";
       return { sequence: await resolveEntry(deps, { ...request, outcome }, caller) };
     }),
+    shredJournal: operated(async (request, caller, signal) => ({
+      keys: await shredSubject(deps, request, caller, signal),
+    })),
     retainJournal: operated((request, caller, signal) => retainJournal(deps, request, caller, signal)),
     getJournalEntry: operated(async ({ service, sequence }, _caller, signal) => {
       const { entries } = await journalReader.read(service, signal, sequence);
@@ -61,6 +66,7 @@ export function journalMethods(deps: JournalMethodsDeps): JournalMethods {
         response: Buffer.from(found.response),
         operator: found.resolution?.operator ?? "",
         reason: found.resolution?.reason ?? "",
+        parts: found.parts && (await sealedPartsOf(deps.access.bus, service, found.parts)),
       };
     }),
   };
@@ -71,7 +77,15 @@ export function newestOf(entries: readonly ReadEntry[], most: number): readonly 
   return [...entries].sort((one, other) => one.storedMs - other.storedMs).slice(-most);
 }
 
-function renderEntry({ entry, requestBytes, judged, storedMs, outcome, resolution }: ReadEntry): JournalEntryInfo {
+function renderEntry({
+  entry,
+  requestBytes,
+  isPrivate,
+  judged,
+  storedMs,
+  outcome,
+  resolution,
+}: ReadEntry): JournalEntryInfo {
   const { service, user, method, key, order, expected, revision, epoch, decision, proxyId, messagesRecords } = entry;
   return {
     ...{ service, user, method, key, order, expected, revision, epoch, decision, proxyId, messagesRecords },
@@ -83,5 +97,6 @@ function renderEntry({ entry, requestBytes, judged, storedMs, outcome, resolutio
     code: outcome?.code ?? resolution?.code ?? 0,
     settledBy: judged.settledBy,
     requestBytes,
+    private: isPrivate,
   };
 }

@@ -18,6 +18,7 @@ import type { Ledger } from "../store/ledger.js";
 import { findJournals } from "./find-journals.js";
 import { readLetGo } from "./read-let-go.js";
 import { everyKey } from "./seal-journals.js";
+import type { PrivateParts } from "./sealed-parts.js";
 
 export interface JournalReaderDeps {
   readonly bus: Pick<Bus, "streamNames" | "streamInfo" | "leaderGet">;
@@ -42,6 +43,8 @@ type EntryHead = Pick<
 export interface ReadEntry {
   readonly entry: EntryHead;
   readonly requestBytes: number;
+  /** Private fields were cut out of the request. */
+  readonly isPrivate: boolean;
   /** The digest of its bytes as they are stored. */
   readonly digest: Digest;
   readonly judged: JudgedEntry;
@@ -52,6 +55,8 @@ export interface ReadEntry {
   /** The messages of the entry that was asked for whole; empty for every other one. */
   readonly request: Uint8Array;
   readonly response: Uint8Array;
+  /** Of the entry that was asked for whole: what was cut out; undefined for every other one. */
+  readonly parts: PrivateParts | undefined;
 }
 
 export interface ReadJournal {
@@ -180,7 +185,8 @@ class Walk {
     if (place.kind === "outcome") {
       const outcome = parseOutcome(data, writer);
       const settled = this.#settle(sequence, outcome, outcome.proxyId);
-      if (settled !== undefined) this.#found.set(outcome.entry, { ...settled, ...this.#kept(outcome.entry, outcome) });
+      if (settled !== undefined)
+        this.#found.set(outcome.entry, { ...settled, ...this.#kept(settled, outcome.entry, outcome) });
       return;
     }
     if (isMessagesKey(place.key)) {
@@ -208,13 +214,22 @@ class Walk {
       },
     });
     const request = sequence === this.#whole ? entry.request : nothing;
-    const about = { entry: headOf(entry), requestBytes: requestBytesOf(entry), digest, storedMs };
-    this.#found.set(sequence, { ...about, ...this.#kept(sequence, entry.outcome), resolution: undefined, request });
+    const { nonce, private: cut } = entry;
+    const isPrivate = cut !== undefined;
+    const parts = sequence === this.#whole ? { nonce, request: cut, response: undefined } : undefined;
+    const about = { entry: headOf(entry), requestBytes: requestBytesOf(entry), isPrivate, digest };
+    const found = { ...about, storedMs, parts, resolution: undefined, request };
+    this.#found.set(sequence, { ...found, ...this.#kept(found, sequence, entry.outcome) });
   }
 
-  #kept(entry: number, outcome: JournalOutcome | undefined): Pick<Parts, "outcome" | "response"> {
+  #kept(
+    { parts: before }: Pick<Parts, "parts">,
+    entry: number,
+    outcome: JournalOutcome | undefined,
+  ): Pick<Parts, "outcome" | "response" | "parts"> {
     const response = entry === this.#whole ? (outcome?.response ?? nothing) : nothing;
-    return { outcome: outcome && { code: outcome.code }, response };
+    const parts = before && { ...before, response: outcome?.private };
+    return { outcome: outcome && { code: outcome.code }, response, parts };
   }
 
   /** `proxyId`: who says it, where it is an outcome: the entry's own writer alone knows. Fails with `invalid_record`. */

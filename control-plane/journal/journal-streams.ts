@@ -3,10 +3,10 @@ import { AshlarError, isAshlarError, messageOf } from "../../core/errors.js";
 import { idsKnownMsMin } from "../../core/kinds/journal/journal.js";
 import { journaledPrefix, journalPrefix, journalStream } from "../../core/wire/subjects.js";
 import type { Bus, StreamInfo, StreamSpec } from "../../runtime/bus.js";
+import { areKeysReady, ensureKeys, type WantedKeys } from "./key-streams.js";
 
 /** A journal as a policy wants it. */
-export interface WantedJournal {
-  readonly service: string;
+export interface WantedJournal extends WantedKeys {
   /** For so long a repeat of an idempotency key is known; 0: the service's writes have no keys. */
   readonly rememberMs: number;
 }
@@ -78,6 +78,7 @@ export async function ensureJournal(
   options: { readonly maxBytes: number; readonly replicas: number },
 ): Promise<void> {
   const name = journalStream(wanted.service);
+  await ensureKeys(bus, wanted, options.replicas);
   const found = await bus.streamInfo(name);
   if (found === undefined) {
     await bus.createStream(journalSpec(wanted, options)).catch((error: unknown) => {
@@ -104,7 +105,10 @@ export async function missingJournals(
   wanted: readonly WantedJournal[],
 ): Promise<readonly WantedJournal[]> {
   const missing: WantedJournal[] = [];
-  for (const one of wanted) if (!isReady(one, await bus.streamInfo(journalStream(one.service)))) missing.push(one);
+  for (const one of wanted) {
+    const isThere = isReady(one, await bus.streamInfo(journalStream(one.service)));
+    if (!isThere || !(await areKeysReady(bus, one))) missing.push(one);
+  }
   return missing;
 }
 

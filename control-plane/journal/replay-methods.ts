@@ -20,6 +20,7 @@ import { authorize, type OperatedDeps } from "../admin/operated.js";
 import { audited } from "../audit/audit-trail.js";
 import { extentOf, type HistoryCounts, type HistoryDeps, type HistoryPart, JournalHistory } from "./journal-history.js";
 import { findTargets, type ReplayTargetDeps, refuseOwn } from "./replay-target.js";
+import { type PrivateParts, sealedPartsOf } from "./sealed-parts.js";
 
 export interface ReplayMethodsDeps extends OperatedDeps, Omit<HistoryDeps, "ledger">, ReplayTargetDeps {
   readonly ledger: HistoryDeps["ledger"] & ReplayTargetDeps["ledger"];
@@ -103,7 +104,8 @@ async function* replay(
     if (part.position <= afterPosition) continue;
     refuseOwn(targets, part.entry.entry.proxyId, write.sequence);
     const framed = await requestOf(reads, part.entry.entry, signal);
-    yield { $case: "write", value: { ...write, request: Buffer.from(framed) } };
+    const parts = await sealedPartsOf(deps.bus, service, partsOf(part));
+    yield { $case: "write", value: { ...write, request: Buffer.from(framed), parts } };
   }
   yield { $case: "summary", value: summaryOf(history.counts, counts) };
 }
@@ -148,7 +150,7 @@ function writeOf({
   position,
   entry: { sequence, entry },
   by,
-}: Settled): Omit<ReplayedWrite, "_unknownFields" | "request"> | undefined {
+}: Settled): Omit<ReplayedWrite, "_unknownFields" | "request" | "parts"> | undefined {
   const { caller, method, key, order } = entry;
   const about = {
     ...{ sequence, position, caller, method, key, order },
@@ -170,6 +172,11 @@ function writeOf({
     responseDigest: digestToBuffer(responseDigest),
     resolved: false,
   };
+}
+
+function partsOf({ entry: { entry }, by }: Settled): PrivateParts {
+  const outcome = by.kind === "outcome" ? by.outcome : entry.outcome;
+  return { nonce: entry.nonce, request: entry.private, response: outcome?.private };
 }
 
 function summaryOf(

@@ -9,8 +9,9 @@ import type { WantedJournal } from "./journal-streams.js";
 
 export function wantedJournals({ units }: Pick<Snapshot, "units">): readonly WantedJournal[] {
   return units.flatMap(({ unit }) =>
-    unit.journals.map(({ service, idempotencyKey, rememberKeysMs }) => ({
+    unit.journals.map(({ service, idempotencyKey, rememberKeysMs, private: hidden }) => ({
       service,
+      hasPrivate: hidden !== undefined,
       rememberMs: idempotencyKey === undefined ? 0 : (rememberKeysMs ?? defaultRememberKeysMs),
     })),
   );

@@ -27,6 +27,10 @@ export function keyIdOf({ caller, user, method, key }: KeyScope): string {
   return digestOfTexts("key", caller, user, method, key);
 }
 
+/** Names a subject of private fields in subjects and records: 32 hexadecimal digits. */
+export const subjectTokenOf = (service: string, subject: string): string =>
+  digestOfTexts("subject", service, subject).slice(0, 32);
+
 /**
  * The last token of the subjects of an entry, its outcome and its resolution. Entries of one order key have the same, and
  * nobody else's; those without an order key are spread over 4096 by their idempotency key, so that an outcome is found

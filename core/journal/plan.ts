@@ -13,11 +13,14 @@ import { type KeyExpression, parseKeyExpression } from "../policy/condition/key-
 import { Failure } from "../policy/condition/values.js";
 import { serviceOfMethod } from "../snapshot/grammar.js";
 import { journalKeyBytesMax } from "../wire/journal/entry.js";
+import { type MethodCuts, methodCutsOf } from "./private/plan.js";
 
 /** The keys of a call; "": policy asks for none. */
 export interface CallKeys {
   readonly key: string;
   readonly order: string;
+  /** Whom the private fields of the call are about; left out: it has none. */
+  readonly subject?: string;
 }
 
 export interface JournalPlan {
@@ -36,6 +39,8 @@ export interface JournalPlan {
   isBidirectional(method: string): boolean;
   /** Calls with a token must have a good one: keys are of the end user's, too. */
   readonly readsToken: boolean;
+  /** Who holds the key of private fields, and which those are by method; undefined: there are none. */
+  readonly privacy: { readonly holder: string; readonly cuts: ReadonlyMap<string, MethodCuts> } | undefined;
   /** Whether a call of this method is a write. */
   isWrite(method: string): boolean;
   /** Whether a write of this method may be carried out twice with the effect of once. */
@@ -53,6 +58,8 @@ export function compileJournal({ name, journals, service }: Unit, mesh: string):
   const { idempotencyKey, orderBy, mode, response, rememberKeysMs = defaultRememberKeysMs } = journal;
   const key = idempotencyKey === undefined ? undefined : parseKeyExpression(idempotencyKey);
   const order = orderBy === undefined ? undefined : parseKeyExpression(orderBy);
+  const about = journal.private?.subject === undefined ? undefined : parseKeyExpression(journal.private.subject);
+  const privacy = journal.private && { holder: journal.private.holder, cuts: methodCutsOf(journal.private.fields) };
   const replayers = new Set((journal.replayers ?? []).map((operator) => buildSpiffeId(mesh, "operator", operator)));
   const isWrite = writesOf(journal, service?.noSideEffects ?? []);
   return Object.freeze({
@@ -64,7 +71,10 @@ export function compileJournal({ name, journals, service }: Unit, mesh: string):
     requestBytesMax: journal.requestBytesMax ?? defaultMessagesBytesMax,
     responseBytesMax: journal.responseBytesMax ?? defaultMessagesBytesMax,
     streamBytesMax: journal.streamBytesMax,
-    readsToken: key !== undefined || order?.reads.has("jwt") === true || order?.reads.has("issuer") === true,
+    readsToken:
+      key !== undefined ||
+      [order, about].some((one) => one?.reads.has("jwt") === true || one?.reads.has("issuer") === true),
+    privacy,
     isWrite,
     isBidirectional: listedIn(journal.bidirectional ?? []),
     mayRepeat: (method: string) => service !== undefined && isIdempotent(service, method),
@@ -76,9 +86,13 @@ export function compileJournal({ name, journals, service }: Unit, mesh: string):
       const found = key === undefined ? { text: "" } : evaluateKey(key, subject, inputs);
       if ("why" in found) return `the idempotency key of ${name}'s journal ${found.why}`;
       const ordered = order === undefined ? { text: "" } : evaluateKey(order, subject, inputs);
-      return "why" in ordered
-        ? `the order key of ${name}'s journal ${ordered.why}`
-        : { key: found.text, order: ordered.text };
+      if ("why" in ordered) return `the order key of ${name}'s journal ${ordered.why}`;
+      const keys = { key: found.text, order: ordered.text };
+      if (about === undefined || privacy?.cuts.has(method) !== true) return keys;
+      const whom = evaluateKey(about, subject, inputs);
+      return "why" in whom
+        ? `the subject of private fields in ${name}'s journal ${whom.why}`
+        : { ...keys, subject: whom.text };
     },
   });
 }

@@ -42,6 +42,12 @@ export const journalSealSubject = (service: string): string => `${journalPrefix(
 /** What a journal stored is republished below it, headers only: its own service's proxies read it, nobody else. */
 export const journaledPrefix = (service: string): string => `ashlar.journaled.${service}`;
 
+/** Where the data keys of a service's private fields are: their messages alone may be erased (decision 0064). */
+export const journalKeysStream = (service: string): string => `ASHLAR_KEYS_${service}`;
+/** `subject`: `subjectTokenOf`; "*" for all. */
+export const journalKeySubject = (service: string, subject: string, keyId: string): string =>
+  `ashlar.journalkey.${service}.${subject}.${keyId}`;
+
 /** What a journal's subject says; undefined: it is none. */
 export function parseJournalSubject(
   subject: string,

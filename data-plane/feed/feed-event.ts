@@ -44,6 +44,7 @@ export async function eventOf(
     ...{ sequence, position: settlement.position, timeMs, caller, user, method, key, order, revision, traceId },
     request: request.messages,
     requestEncoding: request.encoding,
+    withheld: entry.private !== undefined || ("outcome" in settlement && settlement.outcome.private !== undefined),
   };
   if ("resolution" in settlement) {
     const { code, message } = settlement.resolution;

@@ -1,6 +1,6 @@
 /** A journaled call with its whole request, copied from the call: the write may outlive it. */
 import { digestOf } from "../../core/digest.js";
-import type { JournalPlan } from "../../core/journal/plan.js";
+import type { CallKeys, JournalPlan } from "../../core/journal/plan.js";
 import { headerNames } from "../../core/wire/headers.js";
 import type { JournalEntry, StreamedRequest } from "../../core/wire/journal/entry.js";
 import type { Field } from "../../core/wire/journal/fields.js";
@@ -41,6 +41,8 @@ export class CollectedWrite {
   readonly dueAtMs: number;
   readonly expected: number | undefined;
   readonly isBidirectional: boolean;
+  /** It has private fields: its messages are stored together, once they are cut out. */
+  readonly isPrivate: boolean;
   /** What is wrong with the call; undefined: nothing. */
   readonly problem: string | undefined;
   request: Uint8Array = new Uint8Array();
@@ -59,7 +61,7 @@ export class CollectedWrite {
   readonly #traceId: string;
   readonly #fields: readonly Field[];
   readonly #forward: ForwardPlan | null;
-  readonly #keys: { readonly key: string; readonly order: string };
+  readonly #keys: CallKeys;
   readonly #tell: (answer: Answer) => void;
 
   constructor(call: Call, plan: JournalPlan, room: WriteRoom, relay: ResponseRelay, tell: (answer: Answer) => void) {
@@ -68,7 +70,8 @@ export class CollectedWrite {
     this.plan = plan;
     this.method = call.method;
     this.revision = call.plan?.revision;
-    this.isBidirectional = plan.isBidirectional(call.method);
+    this.isPrivate = plan.privacy?.cuts.has(call.method) === true;
+    this.isBidirectional = plan.isBidirectional(call.method) && !this.isPrivate;
     this.dueAtMs = call.dueAtMs < 0 ? Number.POSITIVE_INFINITY : call.dueAtMs;
     this.#tell = tell;
     this.#caller = call.caller;
@@ -94,6 +97,11 @@ export class CollectedWrite {
     return this.plan.mode === "after" || this.isBidirectional;
   }
 
+  /** Whom its private fields are about; undefined: it has none. */
+  get subject(): string | undefined {
+    return this.#keys.subject;
+  }
+
   answer(answer: Answer): void {
     if (this.isTold) return;
     this.isTold = true;
@@ -116,7 +124,8 @@ export class CollectedWrite {
       method: this.method,
       revision: this.revision ?? 0,
       decision: this.#decision,
-      ...this.#keys,
+      key: this.#keys.key,
+      order: this.#keys.order,
       deadlineMs: Number.isFinite(leftMs) ? Math.max(0, Math.round(timeMs + leftMs)) : 0,
       traceId: this.#traceId,
       fields: keptFields(this.#fields),

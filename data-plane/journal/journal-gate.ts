@@ -69,7 +69,7 @@ export class JournalGate implements CallGate {
     const isStream =
       this.#streaming !== undefined ||
       this.#write.isBidirectional ||
-      (streamBytesMax !== undefined && this.#hasSeveral());
+      (streamBytesMax !== undefined && !this.#write.isPrivate && this.#hasSeveral());
     const most = (isStream ? streamBytesMax : undefined) ?? requestBytesMax;
     if (this.#bytes > most) {
       this.#refuse(notCollectedAnswer(isStream ? "stream-too-long" : "too-long", this.#write));

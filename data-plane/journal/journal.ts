@@ -16,16 +16,18 @@ import type { Journaling } from "../proxy/inbound.js";
 import type { StreamWaiter } from "../proxy/stream-queue.js";
 import { type AppResponse, forwardOnce, openAttempt, type RunningAttempt } from "./app-attempt.js";
 import type { CollectedWrite } from "./collected-write.js";
+import { type Hidden, hideWrite } from "./hide.js";
 import { endAnswer, notCollectedAnswer, replyAnswer } from "./journal-answers.js";
 import { JournalCounts, type JournalSources } from "./journal-counts.js";
 import { JournalGate } from "./journal-gate.js";
 import { JournalStore, type JournalStoreDeps, type Settled, type StoredEntry } from "./journal-store.js";
-import { JournaledWrite, patienceMs, type Told } from "./journaled-write.js";
-import { keptOf } from "./kept-response.js";
+import { JournaledWrite, patienceMs } from "./journaled-write.js";
+import { keptOf, type Told } from "./kept-response.js";
 import { OrderTurns } from "./order-turns.js";
 import { SentAgain } from "./sent-again.js";
 import type { SharedWrites } from "./shared-writes.js";
 import { type StreamingOptions, StreamingRequest } from "./streaming-request.js";
+import { SubjectKeys } from "./subject-keys.js";
 import { responseReserveBytes, roomBytesDefault, WriteRoom } from "./write-room.js";
 
 export interface JournalDeps extends JournalStoreDeps {
@@ -73,6 +75,7 @@ export class Journal implements Journaling, JournalSources {
     this.room = new WriteRoom(Math.ceil((deps.roomBytes ?? roomBytesDefault) / workers));
     this.#shared = {
       store: new JournalStore(deps, service),
+      subjectKeys: new SubjectKeys(deps, service),
       clock: deps.clock,
       random: () => deps.random(4).readUInt32LE() / 2 ** 32,
       running: new Map(),
@@ -126,7 +129,13 @@ export class Journal implements Journaling, JournalSources {
   /** The whole request is there. */
   #begin(write: CollectedWrite, acquire: (waiter: StreamWaiter) => boolean): void {
     if (!this.#hasRoom(write)) return;
-    this.#run(write, write.plan.mode === "before" ? this.#before(write, acquire) : this.#after(write, acquire));
+    this.#run(write, this.#carry(write, acquire));
+  }
+
+  async #carry(write: CollectedWrite, acquire: (waiter: StreamWaiter) => boolean): Promise<void> {
+    const hidden = await hideWrite(write, this.#entryOf(write), this.#shared.subjectKeys, this.#deps);
+    if (hidden === undefined) this.counts.add("unavailable");
+    else await (write.plan.mode === "before" ? this.#before : this.#after).call(this, write, hidden, acquire);
   }
 
   /** False: it was refused. */
@@ -152,8 +161,11 @@ export class Journal implements Journaling, JournalSources {
       });
   }
 
-  async #before(write: CollectedWrite, acquire: (waiter: StreamWaiter) => boolean): Promise<void> {
-    const entry = this.#entryOf(write);
+  async #before(
+    write: CollectedWrite,
+    { entry, hiding }: Hidden,
+    acquire: (waiter: StreamWaiter) => boolean,
+  ): Promise<void> {
     const key = journalKey(entry);
     const end = write.plan.isOrdered ? await this.#turn(write, key) : () => {};
     const tell = (ended: WriteEnd<Settled> | Told): void => {
@@ -165,7 +177,8 @@ export class Journal implements Journaling, JournalSources {
       );
     };
     const request = {
-      ...{ plan: write.plan, entry, expected: write.expected, dueAtMs: write.dueAtMs, tell },
+      ...{ plan: write.plan, entry, hiding, request: write.request },
+      ...{ expected: write.expected, dueAtMs: write.dueAtMs, tell },
       forward: (sequence: number) => forwardOnce(write.toApplication(sequence), acquire),
       sendAgain: (of: StoredEntry) => this.#again.settle(of, write.plan, acquire),
       hasLeft: () => write.hasLeft || write.isTold,
@@ -186,10 +199,10 @@ export class Journal implements Journaling, JournalSources {
   }
 
   /** Mode "after": the application first, then one record of both, then the caller. */
-  async #after(write: CollectedWrite, acquire: (waiter: StreamWaiter) => boolean): Promise<void> {
+  async #after(write: CollectedWrite, hidden: Hidden, acquire: (waiter: StreamWaiter) => boolean): Promise<void> {
     const response = await forwardOnce(write.toApplication(0), acquire);
     if (typeof response === "string") this.#notAnswered(write, response);
-    else await this.#appendAfter(write, response);
+    else await this.#appendAfter(write, hidden, response);
   }
 
   /** The same for a stream, whose messages are appended beside what the application gets. */
@@ -208,7 +221,7 @@ export class Journal implements Journaling, JournalSources {
     } else if (typeof response === "string") this.#notAnswered(write, response);
     else if (streamed.kind === "whole") {
       write.streamed = streamed.streamed;
-      await this.#appendAfter(write, response);
+      await this.#appendAfter(write, { entry: this.#entryOf(write), hiding: undefined }, response);
     }
   }
 
@@ -218,12 +231,11 @@ export class Journal implements Journaling, JournalSources {
     write.answer(unavailableAnswer(response === "lost" ? "reset" : "no-application", why, write.revision));
   }
 
-  async #appendAfter(write: CollectedWrite, response: AppResponse): Promise<void> {
+  async #appendAfter(write: CollectedWrite, { entry, hiding }: Hidden, response: AppResponse): Promise<void> {
     const { store, clock } = this.#shared;
-    const entry = this.#entryOf(write);
     const { service, proxyId } = entry;
     const about = { service, proxyId, timeMs: clock.nowMs(), entry: 0, entryDigest: undefined };
-    const kept = keptOf(response, write.plan);
+    const kept = keptOf(response, write.plan, hiding);
     const outcome = { ...about, ...kept, confirms: [], notForwarded: false, behind: 0 };
     const confirms = store.confirmations();
     const bytes = encodeEntry({ ...entry, expected: 0, afterVoid: 0, confirms, outcome });
@@ -249,7 +261,7 @@ export class Journal implements Journaling, JournalSources {
     }
   }
 
-  #entryOf(write: CollectedWrite) {
+  #entryOf(write: CollectedWrite): Hidden["entry"] {
     const { identity, policy, random, clock } = this.#deps;
     const { proxyId, service } = identity.current;
     return {

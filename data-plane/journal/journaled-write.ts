@@ -4,19 +4,20 @@ import { isAshlarError } from "../../core/errors.js";
 import { entryMessageId, journalKey, keyIdOf, nonceMessageId } from "../../core/journal/journal-key.js";
 import type { JournalPlan } from "../../core/journal/plan.js";
 import { type LetGoOfKey, type Results, type Step, type WriteEnd, WriteSteps } from "../../core/journal/write-steps.js";
-import { encodeEntry, type JournalEntry, sameRequestDigest } from "../../core/wire/journal/entry.js";
+import { encodeEntry, type JournalEntry } from "../../core/wire/journal/entry.js";
 import { Backoff } from "../../runtime/backoff.js";
 import type { AppResponse, Forwarded } from "./app-attempt.js";
+import { type Hidden, isSameRequest } from "./hide.js";
 import { JournalReads, poll } from "./journal-reads.js";
 import type { Settled, StoredEntry } from "./journal-store.js";
-import { keptOf, notForwardedResponse } from "./kept-response.js";
+import { keptOf, notForwardedResponse, type Told } from "./kept-response.js";
 import type { SharedWrites } from "./shared-writes.js";
 
 /** What the gate knows of a write. */
-export interface WriteRequest {
+export interface WriteRequest extends Hidden {
   readonly plan: JournalPlan;
-  /** Without what is known only when it is appended. */
-  readonly entry: Omit<JournalEntry, "expected" | "afterVoid" | "confirms" | "outcome">;
+  /** The request's messages, all of them: what is stored has no private fields. */
+  readonly request: Uint8Array;
   readonly expected: number | undefined;
   /** When the caller gives up, by the monotonic clock; Infinity: never. */
   readonly dueAtMs: number;
@@ -30,13 +31,6 @@ export interface WriteRequest {
   readonly isTold: () => boolean;
   /** Gives the caller the application's response, or an end; only the first counts. */
   tell(end: WriteEnd<Settled> | Told): void;
-}
-
-/** The application's own response to this very call. */
-export interface Told {
-  readonly kind: "response";
-  readonly sequence: number;
-  readonly response: AppResponse;
 }
 
 /** A caller waits so long for an acknowledgement, and for what another call does. */
@@ -182,7 +176,7 @@ export class JournaledWrite {
   }
 
   async #entry(sequence: number, of: number): Promise<Results<Settled>["entry"]> {
-    const { store } = this.#shared;
+    const { store, subjectKeys } = this.#shared;
     const found = await this.#reads.until(() => store.entryAt(sequence));
     if (typeof found !== "object") return found;
     if (of !== 0 && found.key !== this.#reads.keyOf(of)) return "none";
@@ -190,9 +184,13 @@ export class JournaledWrite {
     const isOwn = found.digest === this.#sent?.digest;
     if (isOwn && this.#own !== sequence) this.#appended(sequence, found.entry.confirms);
     const { order, expected } = found.entry;
-    const isSameRequest = sameRequestDigest(found.entry) === sameRequestDigest(this.#request.entry);
     const isOfKey = store.isOfKey(found, this.#messageId);
-    return { isOwn, isOfKey, isOrdered: order !== "", expected, isSameRequest };
+    // requests are compared with what a key found, not with entries on the way: those may be shredded
+    const compare = () => isSameRequest(subjectKeys, found.entry, this.#request);
+    const isSame = of !== 0 || isOwn || !isOfKey || (await this.#reads.until(compare));
+    return isSame === undefined
+      ? undefined
+      : { isOwn, isOfKey, isOrdered: order !== "", expected, isSameRequest: isSame };
   }
 
   async #outcome(sequence: number): Promise<Results<Settled>["outcome"]> {
@@ -276,7 +274,7 @@ export class JournaledWrite {
     const backoff = new Backoff(retry, random);
     const startedMs = clock.monotonicMs();
     const about = { service, proxyId, timeMs: clock.nowMs(), entry, entryDigest: this.#sent?.digest };
-    const kept = keptOf(response, this.#request.plan);
+    const kept = keptOf(response, this.#request.plan, this.#request.hiding);
     const append = store.outcomeAppender(
       { ...about, ...kept, confirms: store.confirmations(), notForwarded, behind },
       this.#key,

@@ -47,7 +47,9 @@ export class SentAgain {
     const { method, outcome } = entry.entry;
     const found = this.#running.get(entry.sequence);
     if (found !== undefined) return found;
-    const isOut = outcome !== undefined || !plan.mayRepeat(method) || this.#running.size >= atOnceMax;
+    // of private fields the journal does not have all, and what they are about is not known here
+    const isPrivate = entry.entry.private !== undefined || plan.privacy?.cuts.has(method) === true;
+    const isOut = outcome !== undefined || !plan.mayRepeat(method) || isPrivate || this.#running.size >= atOnceMax;
     if (isOut) return Promise.resolve(undefined);
     const running = this.#settle(entry, plan, acquire)
       .catch(() => undefined) // as NATS being away: the next one who asks tries again
@@ -70,7 +72,11 @@ export class SentAgain {
       if (typeof response === "string") return undefined;
       const about = { service: entry.service, proxyId: entry.proxyId, timeMs: clock.nowMs(), entry: sequence };
       const said = { confirms: store.confirmations(), notForwarded: false, behind: 0 };
-      await store.outcomeAppender({ ...about, entryDigest: digest, ...keptOf(response, plan), ...said }, key, false)();
+      await store.outcomeAppender(
+        { ...about, entryDigest: digest, ...keptOf(response, plan, undefined), ...said },
+        key,
+        false,
+      )();
       return await store.settledBy(sequence, key);
     } finally {
       room.end();

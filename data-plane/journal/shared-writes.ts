@@ -1,9 +1,12 @@
 import type { Clock } from "../../runtime/clock.js";
 import type { JournalStore } from "./journal-store.js";
+import type { SubjectKeys } from "./subject-keys.js";
 
 /** What writes of one proxy share. */
 export interface SharedWrites {
   readonly store: JournalStore;
+  /** Data keys of private fields. */
+  readonly subjectKeys: SubjectKeys;
   readonly clock: Clock;
   readonly random: () => number;
   /** Writes of this process that are under way, by the nonce of their entries: a call under the same key waits for it. */

@@ -1,7 +1,7 @@
 /** What a worker asks the first process of the journal, since it has no NATS: to append a record that it signed, and to read. */
 import { AshlarError } from "../../core/errors.js";
 import { statementHeader } from "../../core/wire/statement.js";
-import { journalPrefix, journalStream } from "../../core/wire/subjects.js";
+import { journalKeySubject, journalKeysStream, journalPrefix, journalStream } from "../../core/wire/subjects.js";
 import type { Bus, StoredMessage, StoredQuery } from "../../runtime/bus.js";
 
 export type JournalQuestion =
@@ -11,7 +11,8 @@ export type JournalQuestion =
       readonly data: Uint8Array;
       readonly headers: Readonly<Record<string, string>>;
     }
-  | { readonly kind: "journal-read"; readonly query: StoredQuery };
+  /** `ofKeys`: of the stream of data keys, else of the journal. */
+  | { readonly kind: "journal-read"; readonly query: StoredQuery; readonly ofKeys: boolean };
 
 export interface JournalAppended {
   readonly sequence: number;
@@ -53,8 +54,9 @@ export class WorkerJournalBus implements JournalBus {
     return answer.sequence;
   }
 
-  async directGet(_stream: string, query: StoredQuery): Promise<StoredMessage | undefined> {
-    const answer = await this.#asking({ kind: "journal-read", query });
+  async directGet(stream: string, query: StoredQuery): Promise<StoredMessage | undefined> {
+    const ofKeys = stream.startsWith(journalKeysStream(""));
+    const answer = await this.#asking({ kind: "journal-read", query, ofKeys });
     if (!("found" in answer)) throw new AshlarError("internal", "a read was answered with a sequence");
     const { found } = answer;
     if (found === undefined) return undefined;
@@ -78,12 +80,14 @@ export class WorkerJournalBus implements JournalBus {
 /** Answers a worker out of the journal of this service, and of no other. Fails as the bus does, and with `denied`. */
 export async function answerJournal(bus: JournalBus, service: string, what: JournalQuestion): Promise<JournalAnswer> {
   if (what.kind === "journal-read") {
-    const message = await bus.directGet(journalStream(service), what.query);
+    const stream = what.ofKeys ? journalKeysStream(service) : journalStream(service);
+    const message = await bus.directGet(stream, what.query);
     return { found: message && sent(message) };
   }
   const { subject, data, headers } = what;
-  const mayWrite = ["entry", "outcome"].some((kind) => subject.startsWith(`${journalPrefix(service)}.${kind}.`));
-  if (!mayWrite)
+  const isRecord = ["entry", "outcome"].some((kind) => subject.startsWith(`${journalPrefix(service)}.${kind}.`));
+  const isKey = /^[0-9a-f.]+$/.test(subject.slice(journalKeySubject(service, "", "").length - 1));
+  if (!isRecord && !(isKey && subject.startsWith(journalKeySubject(service, "", "").slice(0, -1))))
     throw new AshlarError("denied", `a worker appends to the journal of ${service} alone, not to ${subject}`);
   let isDuplicate = false;
   const onDuplicate = (): void => {
@@ -125,12 +129,13 @@ export function readJournalQuestion(
   }
   if (question.kind !== "journal-read") return undefined;
   const { query } = question;
+  const ofKeys = question.ofKeys === true;
   if (typeof query !== "object" || query === null)
     throw new AshlarError("invalid_record", "a message of a worker: its query is none");
   const { sequence, lastOf, nextOf, from } = query as Readonly<Record<string, unknown>>;
-  if (sequence !== undefined) return { kind: "journal-read", query: { sequence: integer(sequence) } };
-  if (lastOf !== undefined) return { kind: "journal-read", query: { lastOf: text(lastOf) } };
-  return { kind: "journal-read", query: { nextOf: text(nextOf), from: integer(from) } };
+  if (sequence !== undefined) return { kind: "journal-read", ofKeys, query: { sequence: integer(sequence) } };
+  if (lastOf !== undefined) return { kind: "journal-read", ofKeys, query: { lastOf: text(lastOf) } };
+  return { kind: "journal-read", ofKeys, query: { nextOf: text(nextOf), from: integer(from) } };
 }
 
 function readHeaders(value: unknown): Readonly<Record<string, string>> {

@@ -66,6 +66,7 @@ const lines: Readonly<Record<string, readonly string[]>> = {
   "journal replay": ["--service", "ledger", "--target", "v2", "--dry-run"],
   "journal resolve": ["ledger", "1", "--outcome", "applied", "-m", "seen"],
   "journal retain": ["--service", "ledger", "--through", "7", "-m", "archived", "--yes"],
+  "journal shred": ["ada", "--service", "ledger", "-m", "asked for it", "--yes"],
   "journal verify": ["--root-hash", digestOf("a")],
   "journal export": ["--service", "ledger", "--output-file", "ledger.jsonl"],
   "nats setup": ["--nats-account", "accounts.json"],

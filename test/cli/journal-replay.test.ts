@@ -22,6 +22,7 @@ const write = (position: number, order = "a"): ReplayedWrite => ({
   ...{ sequence: position - 1, position, caller: "", method: "s.S/M", key: "", order, code: 0, resolved: false },
   ...{ fields: [], request: Buffer.alloc(0), response: Buffer.from("yes"), responseKept: true },
   responseDigest: Buffer.alloc(0),
+  parts: undefined,
 });
 const ok: Answer = { code: 0, message: "", response: Buffer.from("yes"), isRefused: false };
 const start: ReplayJournalResponse["message"] = {

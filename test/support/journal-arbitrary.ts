@@ -1,6 +1,7 @@
 /** Random journals, as canonical policy has them. */
 import fc from "fast-check";
 import type { Journal } from "../../core/kinds/journal/journal.js";
+import { testHolder } from "./holder.js";
 
 const maybe = <Value>(of: fc.Arbitrary<Value>): fc.Arbitrary<Value | undefined> => fc.option(of, { nil: undefined });
 const expression = fc.constantFrom(
@@ -26,6 +27,16 @@ export const journal = (service: string): fc.Arbitrary<Journal> =>
       responseBytesMax: maybe(size),
       streamBytesMax: maybe(fc.integer({ min: 1024, max: 3 * 1024 * 1024 })),
       bidirectional: maybe(fc.constantFrom(["shop.Store/Sync"], ["shop.Store/Put", "shop.Store/Sync"])),
+      private: maybe(
+        fc.constantFrom(
+          { subject: "jwt.claims.sub", holder: testHolder.publicKey, fields: ["shop.Store/Put request.2"] },
+          {
+            subject: 'request.headers["x-account"]',
+            holder: testHolder.publicKey,
+            fields: ["shop.Store/Drop response.1.2", "shop.Store/Put request.14", "shop.Store/Put request.2"],
+          },
+        ),
+      ),
       replayers: maybe(fc.constantFrom(["ada"], ["ada", "night-shift"])),
       readers: maybe(fc.constantFrom(["cart"], ["cart", "spiffe://demo/service/checkout"])),
     })

@@ -56,6 +56,17 @@ function decrypt(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array, about: 
 /** A holder's public key as policy has it: base64 of its SubjectPublicKeyInfo, the line between those of a PEM file. */
 export const holderKeyPattern = "^MCowBQYDK2VuAyEA[A-Za-z0-9+/]{43}=$";
 
+/** Returns whether this is a public key that something can be wrapped for. */
+export function isHolderKey(text: string): boolean {
+  if (!new RegExp(holderKeyPattern).test(text)) return false;
+  try {
+    wrapKey(new Uint8Array(keyBytes), text, { service: "", keyId: "" }, new Uint8Array(keyBytes).fill(1));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function publicKeyOf(holder: string): KeyObject {
   return createPublicKey({ key: Buffer.from(holder, "base64"), format: "der", type: "spki" });
 }
@@ -122,7 +133,7 @@ export function openPart(sealed: Uint8Array, dataKey: Uint8Array, place: PartPla
   return decrypt(dataKey, sealed.subarray(0, nonceBytes), sealed.subarray(nonceBytes), aboutOf(place));
 }
 
-/** The digest of something private: nobody without the subject's salt can try what it is of. */
-export function keyedDigest(salt: Uint8Array, domain: "request" | "response", bytes: Uint8Array): Uint8Array {
-  return createHmac("sha256", salt).update(bound("digest", domain)).update(bytes).digest();
+/** The digest of something private, of which `digest` is the plain one: nobody without the salt can try what it is of. */
+export function keyedDigest(salt: Uint8Array, part: PartPlace["part"], digest: Uint8Array): Uint8Array {
+  return createHmac("sha256", salt).update(bound("digest", part)).update(digest).digest();
 }

@@ -1,17 +1,51 @@
 /** kind: Journal */
+import { holderKeyPattern, isHolderKey } from "../../journal/private/keys.js";
+import { parsePrivateField, privateFieldPattern } from "../../journal/private/plan.js";
 import { readKeyExpression } from "../../policy/condition/key-expression.js";
 import { serviceOfMethod } from "../../snapshot/grammar.js";
 import { sizeOf } from "../amounts.js";
 import type { PolicyChecker } from "../checker.js";
 import { keyExpression } from "../condition.js";
 import { defineKind, type ObjectWith } from "../kind.js";
+import { textSet } from "../list.js";
 import { label, methodPatterns, operatorNames, readers } from "../names.js";
-import { maybe, optional, required } from "../record.js";
-import { duration, oneOf } from "../types.js";
+import { maybe, optional, record, required } from "../record.js";
+import { duration, oneOf, text } from "../types.js";
 
 /** A record with its signature has to fit into a message that a proxy may send. */
 const messagesMax = sizeOf({ min: 1024, max: 384 * 1024 });
 const dayMs = 86_400_000;
+
+const privateField = text({
+  expected: 'a private field: "package.Service/Method request.3", with the numbers of fields from the message on',
+  pattern: privateFieldPattern,
+  valid: (value) => parsePrivateField(value) !== undefined,
+});
+
+const privateFields = {
+  subject: required(
+    14,
+    keyExpression,
+    undefined,
+    "CEL that names whom a write is about, in 1 to 512 bytes: its private fields are shredded together.",
+  ),
+  holder: required(
+    15,
+    text({
+      expected: "the public key of a holder: base64 of SubjectPublicKeyInfo of X25519",
+      pattern: holderKeyPattern,
+      valid: isHolderKey,
+    }),
+    "",
+    "Who may read them: a public key of X25519, as openssl prints it.",
+  ),
+  fields: required(
+    16,
+    textSet(privateField, { whenEmpty: "name the private fields", neverEmpty: true }),
+    [],
+    'Which fields: "package.Service/Method request.3.1", or response, with the numbers of fields.',
+  ),
+};
 
 const fields = {
   name: required(1, label, "", "Unique among the journals of the mesh."),
@@ -80,6 +114,13 @@ const fields = {
     methodPatterns,
     "Writes that answer while they are still asked: messages pass one by one, and the entry comes last, with the outcome; left out: none.",
   ),
+  private: maybe(
+    undefined,
+    record("private fields", privateFields, {
+      why: ({ subject }) => (subject === undefined ? "subject is missing" : undefined),
+    }),
+    "Fields that are stored for their holder alone, until their subject is shredded; left out: none.",
+  ),
 };
 
 /** Which writes of a service are appended to its journal, and how. */
@@ -100,10 +141,7 @@ export const journal = defineKind("Journal", fields, {
   key: "journals",
   number: 12,
   isOnePerService: true,
-  later: {
-    private: "messages are stored whole, so leave methods with secrets out of methods",
-    reads: "a rule of the Route sends reads to another version, and does not wait until that has a write",
-  },
+  later: { reads: "a rule of the Route sends reads to another version, and does not wait until that has a write" },
   exposes: ({ service }) => service,
   check(object, checker) {
     const { service, methods = [], mode, idempotencyKey, orderBy, response, rememberKeysMs, readers = [] } = object;
@@ -141,12 +179,42 @@ export const journal = defineKind("Journal", fields, {
       checker.error("response", "a repeat under an idempotencyKey is answered with the response: say bytes");
     if (idempotencyKey === undefined && rememberKeysMs !== undefined)
       checker.error("rememberKeys", "there is no idempotencyKey to remember");
-    for (const place of ["idempotencyKey", "orderBy"] as const) warnWithoutIssuer(object, place, checker);
+    for (const place of ["idempotencyKey", "orderBy"] as const) warnWithoutIssuer(object[place], place, checker);
+    if (object.private !== undefined) checkPrivate(object, object.private, checker);
   },
 });
 
-function warnWithoutIssuer(object: Journal, place: "idempotencyKey" | "orderBy", checker: PolicyChecker): void {
-  const text = object[place];
+function checkPrivate(
+  { service, methods = [], idempotencyKey, bidirectional = [] }: Journal,
+  { subject, fields }: NonNullable<Journal["private"]>,
+  checker: PolicyChecker,
+): void {
+  warnWithoutIssuer(subject, "private.subject", checker);
+  for (const [index, written] of fields.entries()) {
+    const place = `private.fields[${index}]`;
+    const field = parsePrivateField(written);
+    if (field === undefined) continue;
+    const { method, part } = field;
+    checker.methods(service, [method], place);
+    if (methods.length > 0 && !isListed(methods, method))
+      checker.error(place, `${method} is not among the methods of the journal, which stores nothing of it`);
+    if (isListed(bidirectional, method))
+      checker.error(
+        place,
+        `${method} is bidirectional: its messages are stored as they come, before all is known of them`,
+      );
+    if (part === "response" && idempotencyKey !== undefined)
+      checker.error(
+        place,
+        "a repeat under an idempotencyKey is answered with the response, which no proxy can read again",
+      );
+  }
+}
+
+const isListed = (methods: readonly string[], method: string): boolean =>
+  methods.some((one) => one === method || one === "*" || one === `${serviceOfMethod(method)}/*`);
+
+function warnWithoutIssuer(text: string | undefined, place: string, checker: PolicyChecker): void {
   const found = text === undefined ? [] : readKeyExpression(text);
   if (!checker.hasIssuers && "reads" in found && (found.reads.has("jwt") || found.reads.has("issuer")))
     checker.warn(place, "it reads the token, and no JwtIssuer is in the policy: every write is refused");

@@ -19,6 +19,7 @@ import {
   renderFields,
 } from "./fields.js";
 import { type JournalOutcome, outcomeOf, renderOutcome } from "./outcome.js";
+import { type PrivatePart, parsePrivate, renderPrivate } from "./private.js";
 
 export interface JournalEntry extends FleetWriter {
   /** Names one life of the writer's process, in hexadecimal: only that life may forward the entry. */
@@ -50,6 +51,8 @@ export interface JournalEntry extends FleetWriter {
   readonly outcome: JournalOutcome | undefined;
   /** It closes a streamed request, whose messages are elsewhere; `request` is empty then. */
   readonly streamed?: StreamedRequest | undefined;
+  /** What was cut out of the request; left out: nothing. */
+  readonly private?: PrivatePart | undefined;
 }
 
 /** What the closing record of a streamed request says of its messages. */
@@ -73,7 +76,7 @@ const what = "journal entry";
 
 /** The bytes of an entry: what its statement signs and what is stored. */
 export function encodeEntry(entry: JournalEntry): Uint8Array {
-  const { life, nonce, decision, fields, request, confirms, outcome, streamed, ...plain } = entry;
+  const { life, nonce, decision, fields, request, confirms, outcome, streamed, private: cut, ...plain } = entry;
   return EntryMessage.encode({
     ...plain,
     life: Buffer.from(life, "hex"),
@@ -86,6 +89,7 @@ export function encodeEntry(entry: JournalEntry): Uint8Array {
     messages: renderConfirmations(streamed?.messages ?? []),
     requestDigest: digestToBuffer(streamed?.digest),
     requestBytes: streamed?.bytes ?? 0,
+    private: cut && renderPrivate(cut),
   }).finish();
 }
 
@@ -133,6 +137,7 @@ function entryOf(message: EntryMessage, writer: FleetWriter): JournalEntry {
     confirms: parseConfirmations(message.confirms),
     outcome: message.outcome && outcomeOf(message.outcome, writer),
     streamed: streamedOf(message),
+    ...(message.private && { private: parsePrivate(message.private) }),
   };
 }
 

@@ -16,6 +16,7 @@ import {
   renderConfirmations,
   renderFields,
 } from "./fields.js";
+import { type PrivatePart, parsePrivate, renderPrivate } from "./private.js";
 
 export interface JournalOutcome extends FleetWriter {
   readonly timeMs: number;
@@ -34,6 +35,8 @@ export interface JournalOutcome extends FleetWriter {
   readonly notForwarded: boolean;
   /** The entry that others have to wait for in place of this one, if it was not forwarded; 0: none. */
   readonly behind: number;
+  /** What was cut out of the response; left out: nothing. The digest is the keyed one then. */
+  readonly private?: PrivatePart | undefined;
 }
 
 const what = "journal outcome";
@@ -49,6 +52,7 @@ export function renderOutcome(outcome: JournalOutcome): OutcomeMessage {
     kept: outcome.response !== undefined,
     responseDigest: digestToBuffer(outcome.responseDigest),
     confirms: renderConfirmations(outcome.confirms),
+    private: outcome.private && renderPrivate(outcome.private),
   };
 }
 
@@ -90,5 +94,6 @@ export function outcomeOf(message: OutcomeMessage, writer: FleetWriter): Journal
     confirms: parseConfirmations(message.confirms),
     notForwarded: message.notForwarded,
     behind: integer("behind", message.behind, 0),
+    ...(message.private && { private: parsePrivate(message.private) }),
   };
 }

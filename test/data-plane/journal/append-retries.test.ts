@@ -5,6 +5,7 @@ import { buildSpiffeId } from "../../../core/identity.js";
 import type { Journal } from "../../../core/kinds/journal/journal.js";
 import { JournalStore } from "../../../data-plane/journal/journal-store.js";
 import { JournaledWrite } from "../../../data-plane/journal/journaled-write.js";
+import { SubjectKeys } from "../../../data-plane/journal/subject-keys.js";
 import { buildPolicy, everyone } from "../../support/proxy-fakes.js";
 import { testMesh } from "../../support/records.js";
 import { StatementPki, writerOf } from "../../support/statements.js";
@@ -48,14 +49,25 @@ async function triesOf(journal: Omit<Journal, "kind" | "name" | "service">): Pro
     ...{ user: "", method: "a.B/C", revision: 1, epoch: 1, decision: "", key: "k", order: "", deadlineMs: 0 },
     ...{ traceId: "", fields: [], request: Buffer.from("request") },
   };
-  const known = { plan, entry, expected: undefined, dueAtMs: Number.POSITIVE_INFINITY, tell: () => {} };
+  const whole = { request: entry.request, hiding: undefined };
+  const known = { plan, entry, ...whole, expected: undefined, dueAtMs: Number.POSITIVE_INFINITY, tell: () => {} };
   const request = {
     ...{ ...known, hasLeft: () => false, isTold: () => true },
     forward: async () => "not-forwarded" as const,
     sendAgain: async () => undefined,
   };
   const { signal } = new AbortController();
-  const shared = { store, clock, random: () => 0.5, running: new Map(), life: entry.life, processLife: "", signal };
+  const subjectKeys = new SubjectKeys({ bus, clock, random: randomBytes }, "bytes");
+  const shared = {
+    store,
+    subjectKeys,
+    clock,
+    random: () => 0.5,
+    running: new Map(),
+    life: entry.life,
+    processLife: "",
+    signal,
+  };
   await new JournaledWrite(request, shared, () => {}).run();
   return tries;
 }

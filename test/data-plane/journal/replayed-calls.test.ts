@@ -35,6 +35,7 @@ const write = (of: Partial<ReplayedWrite> = {}): ReplayedWrite => ({
   fields: [{ name: "x-account", value: Buffer.from("a") }],
   request: frame("pay"),
   ...{ response: Buffer.alloc(0), responseKept: false, responseDigest: Buffer.alloc(0), resolved: false },
+  parts: undefined,
   ...of,
 });
 

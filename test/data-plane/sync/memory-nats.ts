@@ -58,6 +58,7 @@ export class LossyBus implements Bus {
   streamNames: Bus["streamNames"] = () => this.#bus.streamNames();
   createStream: Bus["createStream"] = (spec) => this.#bus.createStream(spec);
   updateStream: Bus["updateStream"] = (spec) => this.#bus.updateStream(spec);
+  eraseMessage: Bus["eraseMessage"] = (stream, sequence) => this.#bus.eraseMessage(stream, sequence);
   deleteStream: Bus["deleteStream"] = (name) => this.#bus.deleteStream(name);
   reconnect: Bus["reconnect"] = () => this.#bus.reconnect();
   moved: Bus["moved"] = () => this.#bus.moved();

@@ -1,8 +1,9 @@
 /** A worker's way to the journal, over the first process. */
 import { beforeEach, expect, test } from "@jest/globals";
 import { journalSpec } from "../../../control-plane/journal/journal-streams.js";
+import { ensureKeys } from "../../../control-plane/journal/key-streams.js";
 import { statementHeader } from "../../../core/wire/statement.js";
-import { journalStream, journalSubject } from "../../../core/wire/subjects.js";
+import { journalKeySubject, journalKeysStream, journalStream, journalSubject } from "../../../core/wire/subjects.js";
 import {
   answerJournal,
   type JournalQuestion,
@@ -49,10 +50,21 @@ test("reaches entries and outcomes of its own service alone", async () => {
     journalSubject("ledger", "resolution", "u"),
     "ashlar.journal.ledger.seal",
     "ashlar.journal.ledgerx.entry.u",
+    journalKeySubject("shop", "a", "b"),
+    "ashlar.journalkey.ledgerx.a.b",
+    "ashlar.journalkey.ledger.*.>",
   ])
     await expect(worker.append(other, bytes("x"))).rejects.toMatchObject({ code: "denied" });
   await bus.append(journalSubject("shop", "entry", "u"), bytes("theirs"));
   expect(await worker.directGet(journalStream("shop"), { sequence: 1 })).toBeUndefined();
+});
+
+test("writes and reads data keys of its own service", async () => {
+  await ensureKeys(bus, { service: "ledger", hasPrivate: true }, 1);
+  const at = journalKeySubject("ledger", "a".repeat(32), "b".repeat(32));
+  expect(await worker.append(at, bytes("key"))).toBe(1);
+  expect((await worker.directGet(journalKeysStream("ledger"), { lastOf: at }))?.data).toEqual(bytes("key"));
+  expect(await worker.directGet(stream, { lastOf: at })).toBeUndefined();
 });
 
 test("failures come over as they are, and more questions than there is room for are not asked", async () => {
