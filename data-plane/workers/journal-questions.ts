@@ -12,7 +12,7 @@ export type JournalQuestion =
       readonly headers: Readonly<Record<string, string>>;
     }
   /** `ofKeys`: of the stream of data keys, else of the journal. */
-  | { readonly kind: "journal-read"; readonly query: StoredQuery; readonly ofKeys: boolean };
+  | { readonly kind: "journal-read"; readonly query: StoredQuery; readonly ofKeys?: boolean };
 
 export interface JournalAppended {
   readonly sequence: number;
@@ -129,13 +129,13 @@ export function readJournalQuestion(
   }
   if (question.kind !== "journal-read") return undefined;
   const { query } = question;
-  const ofKeys = question.ofKeys === true;
+  const of = question.ofKeys === true ? { ofKeys: true } : {};
   if (typeof query !== "object" || query === null)
     throw new AshlarError("invalid_record", "a message of a worker: its query is none");
   const { sequence, lastOf, nextOf, from } = query as Readonly<Record<string, unknown>>;
-  if (sequence !== undefined) return { kind: "journal-read", ofKeys, query: { sequence: integer(sequence) } };
-  if (lastOf !== undefined) return { kind: "journal-read", ofKeys, query: { lastOf: text(lastOf) } };
-  return { kind: "journal-read", ofKeys, query: { nextOf: text(nextOf), from: integer(from) } };
+  if (sequence !== undefined) return { kind: "journal-read", ...of, query: { sequence: integer(sequence) } };
+  if (lastOf !== undefined) return { kind: "journal-read", ...of, query: { lastOf: text(lastOf) } };
+  return { kind: "journal-read", ...of, query: { nextOf: text(nextOf), from: integer(from) } };
 }
 
 function readHeaders(value: unknown): Readonly<Record<string, string>> {
