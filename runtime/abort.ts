@@ -1,9 +1,6 @@
 /** Waiting for an AbortSignal: a signal that has aborted already counts, which an event listener alone would miss. */
 import { setMaxListeners } from "node:events";
 
-/** The loops of a proxy that end with it are some dozens on one signal. Node warns from the eleventh on, of a leak. */
-const listenersMax = 200;
-
 /** Calls `listener` once when `signal` aborts, at once if it has. Returns a function that takes the listener back. */
 export function onAbort(signal: AbortSignal, listener: () => void): () => void {
   if (signal.aborted) {
@@ -11,7 +8,7 @@ export function onAbort(signal: AbortSignal, listener: () => void): () => void {
     return () => {};
   }
   const once = (): void => listener(); // a listener that is given twice is called twice
-  setMaxListeners(listenersMax, signal);
+  setMaxListeners(0, signal); // Node takes more than ten for a leak, but a process may have hundreds of loops that end with it
   signal.addEventListener("abort", once, { once: true });
   return () => signal.removeEventListener("abort", once);
 }

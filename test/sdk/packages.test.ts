@@ -162,7 +162,7 @@ test("the product's package holds no source, test, bench, example or key, and it
   const product = pack(".");
   const wrong = product.files.filter(
     ({ path }) =>
-      !/^(dist\/(cli|control-plane|core|data-plane|proto|runtime)\/.*\.js|dist\/cli\/.*|sdk\/dist\/.*\.(js|d\.ts|json)|console\/dist\/[\w.-]+\.(js|css|svg|html|woff2)|proto\/ashlar\/v1\/[a-z]+\.proto|docs\/.*|README\.md|CHANGELOG\.md|LICENSE|package\.json)$/.test(
+      !/^(dist\/(chunks|cli|control-plane|core|data-plane|proto|runtime)\/.*\.js|dist\/cli\/.*|sdk\/dist\/.*\.(js|d\.ts|json)|console\/dist\/[\w.-]+\.(js|css|svg|html|woff2)|proto\/ashlar\/v1\/[a-z]+\.proto|docs\/.*|README\.md|CHANGELOG\.md|LICENSE|package\.json)$/.test(
         path,
       ),
   );

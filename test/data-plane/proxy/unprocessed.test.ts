@@ -90,7 +90,7 @@ test("an application that refuses a stream after it has seen the call gets it ag
   await new Promise<void>((resolve) => application.listen(path, resolve));
   try {
     pair.callee.app.set({ instance: "refuses", target: { path } });
-    const results = await calls(8);
+    const results = await calls(40); // so that each instance is drawn
     const refused = results.filter(({ code }) => code !== status.OK);
     expect(refused.length).toBeGreaterThan(0);
     expect(new Set(refused.map(({ details }) => details))).toEqual(new Set(["the upstream refused the call"]));
