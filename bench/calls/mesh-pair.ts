@@ -47,7 +47,7 @@ const policies: Readonly<Record<CallsMode, string>> = {
 const mesh = "bench";
 const revision = "0".repeat(64) as Digest;
 const never = () => () => {};
-/** As `--record` has it if it is not set. */
+/** The share of decisions that is recorded unless `--record` says another. */
 const recordShare = 0.01;
 const nothing = (): void => {};
 const blindMetrics: ProxyMetrics = {

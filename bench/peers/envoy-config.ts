@@ -98,7 +98,7 @@ export interface EnvoyHalf {
   readonly clusterSocket?: object;
   /** The folder of `putRoutes`; without it the routes are part of the configuration. */
   readonly routesFolder?: string;
-  /** That many more clusters, each with a virtual host of its own. */
+  /** How many clusters there are besides, each with a virtual host of its own. */
   readonly moreServices?: number;
 }
 

@@ -55,7 +55,7 @@ export interface ReadEntry {
   /** The messages of the entry that was asked for whole; empty for every other one. */
   readonly request: Uint8Array;
   readonly response: Uint8Array;
-  /** Of the entry that was asked for whole: what was cut out; undefined for every other one. */
+  /** The private parts that were cut out of the entry that was asked for whole; undefined for every other one. */
   readonly parts: PrivateParts | undefined;
 }
 

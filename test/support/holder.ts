@@ -7,6 +7,6 @@ const key = createPrivateKey({ key: der, format: "der", type: "pkcs8" });
 export const testHolder = {
   key,
   pem: key.export({ format: "pem", type: "pkcs8" }).toString(),
-  /** As in policy. */
+  /** The public key as policy writes it. */
   publicKey: createPublicKey(key).export({ format: "der", type: "spki" }).toString("base64"),
 };
