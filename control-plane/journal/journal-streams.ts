@@ -1,7 +1,7 @@
 /** The streams of journals: one a service, created with a credential for that alone, never deleted. */
 import { AshlarError, isAshlarError, messageOf } from "../../core/errors.js";
 import { idsKnownMsMin } from "../../core/kinds/journal/journal.js";
-import { journaledPrefix, journalPrefix, journalStream } from "../../core/wire/subjects.js";
+import { journaledPrefix, journalKeysStream, journalPrefix, journalStream } from "../../core/wire/subjects.js";
 import type { Bus, StreamInfo, StreamSpec } from "../../runtime/bus.js";
 import { areKeysReady, ensureKeys, type WantedKeys } from "./key-streams.js";
 
@@ -107,7 +107,8 @@ export async function missingJournals(
   const missing: WantedJournal[] = [];
   for (const one of wanted) {
     const isThere = isReady(one, await bus.streamInfo(journalStream(one.service)));
-    if (!isThere || !(await areKeysReady(bus, one))) missing.push(one);
+    const keys = one.hasPrivate === true ? await bus.streamInfo(journalKeysStream(one.service)) : undefined;
+    if (!isThere || !areKeysReady(one, keys)) missing.push(one);
   }
   return missing;
 }

@@ -1,6 +1,6 @@
 /** Looks at the journals now and then, so that `status` says long before that one is full or that a broker remembers too many keys. */
 import { messageOf } from "../../core/errors.js";
-import { journalPrefix, journalStream } from "../../core/wire/subjects.js";
+import { journalKeysStream, journalPrefix, journalStream } from "../../core/wire/subjects.js";
 import type { Bus } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
 import { type Problem, problemsAbout } from "../fleet/problems.js";
@@ -8,6 +8,7 @@ import { renderBytes } from "../nats/disk-room.js";
 import { type FoundJournal, findJournals } from "./find-journals.js";
 import { closedSpec } from "./journal-retainer.js";
 import { isReady, type WantedJournal } from "./journal-streams.js";
+import { areKeysReady, type WantedKeys } from "./key-streams.js";
 
 export interface JournalWatchDeps {
   readonly bus: Pick<Bus, "connected" | "streamNames" | "streamInfo" | "directGet">;
@@ -26,7 +27,7 @@ export interface JournalWatch {
 }
 
 const lookEveryMs = 10_000;
-/** A journal that is as full as this is a problem, so that there is time to do something about it. */
+/** A journal, or its data keys, that is as full as this is a problem, so that there is time to do something about it. */
 const fullShare = 0.7;
 /** Each remembered id takes about so much of a broker's memory. */
 const idBytes = 270;
@@ -82,12 +83,14 @@ export async function lookAtJournals(deps: Omit<JournalWatchDeps, "fit" | "reope
   const missing = wanted.flatMap((one) =>
     problemsAbout("journal", missingLines(one, by.get(one.service)), one.service),
   );
+  const keys: Problem[] = [];
+  for (const one of wanted) keys.push(...problemsAbout("journal", await keysLines(deps.bus, one), one.service));
   const present: Problem[] = [];
   for (const one of found) {
     const lines = [...fullLines(one), ...(await rememberedLines(deps, one))];
     present.push(...problemsAbout("journal", lines, one.service));
   }
-  return [...missing, ...present];
+  return [...missing, ...keys, ...present];
 }
 
 function missingLines(wanted: WantedJournal, found: FoundJournal | undefined): readonly string[] {
@@ -110,6 +113,30 @@ function fullLines({ service, info }: FoundJournal): readonly string[] {
   return [
     `the journal of ${service} is ${percent} % full, of ${renderBytes(maxBytes)}: once it is full, writes are answered 14; ` +
       "make room on the disk, raise --journal-bytes, or let go of old entries (`ashlar journal retain`)",
+  ];
+}
+
+/** What keeps the data keys of a service's private fields from being stored, now or soon. Fails with `unavailable`. */
+async function keysLines(bus: Pick<Bus, "streamInfo">, wanted: WantedKeys): Promise<readonly string[]> {
+  if (wanted.hasPrivate !== true) return [];
+  const { service } = wanted;
+  const stream = journalKeysStream(service);
+  const info = await bus.streamInfo(stream);
+  if (info === undefined || !areKeysReady(wanted, info)) {
+    const what = info === undefined ? "is not there" : "is not what data keys need";
+    return [
+      `the data keys of ${service}'s private fields cannot be stored (stream ${stream} ${what}): writes that have some are ` +
+        "answered 14; `ashlar activate` of the active revision makes an empty one if there is none, and what is private so far " +
+        "can be read only with the old one",
+    ];
+  }
+  const { maxBytes } = info.spec;
+  if (maxBytes === undefined || info.bytes < maxBytes * fullShare) return [];
+  const percent = Math.floor((info.bytes / maxBytes) * 100);
+  return [
+    `the data keys of ${service}'s private fields fill ${percent} % of stream ${stream}, of ${renderBytes(maxBytes)}: once it is ` +
+      "full, writes about a subject that their proxy has no key for are answered 14; shred subjects whose writes nobody needs to " +
+      "read (`ashlar journal shred`)",
   ];
 }
 

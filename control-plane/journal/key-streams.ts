@@ -49,11 +49,9 @@ function faultsOf(service: string, { spec, dangers }: StreamInfo): readonly stri
   return [...dangers, ...wrong.map((field) => `${field} is ${JSON.stringify(spec[field])}`)];
 }
 
-/** Whether the data keys of `wanted` have their stream, or need none. */
-export async function areKeysReady(bus: Pick<Bus, "streamInfo">, wanted: WantedKeys): Promise<boolean> {
-  if (wanted.hasPrivate !== true) return true;
-  const found = await bus.streamInfo(journalKeysStream(wanted.service));
-  return found !== undefined && faultsOf(wanted.service, found).length === 0;
+/** Whether the data keys of `wanted` can be stored in the stream that was found, or it needs none. */
+export function areKeysReady({ service, hasPrivate }: WantedKeys, found: StreamInfo | undefined): boolean {
+  return hasPrivate !== true || (found !== undefined && faultsOf(service, found).length === 0);
 }
 
 /** Creates the stream if it is not there. Fails with `unavailable`, and with `invalid_argument` if another one is there. */

@@ -6,7 +6,7 @@ import { createPolicyReader } from "../../../control-plane/publish/policy-reader
 import { createPublisher } from "../../../control-plane/publish/publisher.js";
 import { SnapshotStore } from "../../../control-plane/publish/snapshot-store.js";
 import { AshlarError } from "../../../core/errors.js";
-import { journalStream, journalSubject } from "../../../core/wire/subjects.js";
+import { journalKeySubject, journalKeysStream, journalStream, journalSubject } from "../../../core/wire/subjects.js";
 import { silentLogger } from "../../../runtime/log.js";
 import { MemoryBroker } from "../../../runtime/memory-bus.js";
 import { controlPlanePermissions } from "../../../runtime/nats-permissions.js";
@@ -118,4 +118,30 @@ test("status names a journal that is gone, and one that is getting full, long be
   ]);
   world.broker.deleteStream(stream);
   expect(await look()).toMatchObject([{ message: expect.stringContaining(`stream ${stream} is not there`) }]);
+});
+
+test("status names data keys that cannot be stored, and ones whose stream is getting full", async () => {
+  const world = new World();
+  const keys = journalKeysStream("ledger");
+  const wanted = async () => [{ service: "ledger", hasPrivate: true, rememberMs: 0 }];
+  const look = async () => lookAtJournals({ bus: world.bus, clock: world.clock, wanted });
+  await world.keeper.prepare(await wanted(), signal);
+  expect(await look()).toEqual([]);
+  const owner = world.broker.connect();
+  const { spec } = (await owner.streamInfo(keys)) ?? {};
+  if (spec === undefined) throw new Error("no stream of data keys");
+  await owner.updateStream({ ...spec, maxBytes: 20_000 });
+  for (let at = 0; at < 4; at += 1)
+    await owner.append(journalKeySubject("ledger", "s".repeat(32), `${at}`.repeat(32)), new Uint8Array(4000));
+  expect(await look()).toMatchObject([
+    {
+      code: "journal",
+      subject: "ledger",
+      message: expect.stringMatching(/data keys of ledger.* fill 8\d % of stream/),
+    },
+  ]);
+  world.broker.deleteStream(keys);
+  expect(await look()).toMatchObject([{ message: expect.stringContaining(`stream ${keys} is not there`) }]);
+  await world.keeper.prepare(await wanted(), signal);
+  expect(await look()).toEqual([]);
 });
