@@ -106,10 +106,10 @@ async function openEdges({ edge, service }: ProxyConfig, parts: Parts, signal: A
 
 /** Carries writes through the journal of the proxy's own service. */
 function openJournal({ service }: ProxyConfig, parts: Parts, signal: AbortSignal): Journal {
-  const { sync, bus, identity, statements, reader, clock, policy, log } = parts;
+  const { sync, bus, identity, statements, reader, clock, policy, log, tookOver } = parts;
   const keys = (): KeySet => keysOf(sync.trusting);
   return new Journal(
-    { bus, identity, statements, reader, keys, clock, policy, log, random: randomBytes, signal },
+    { bus, identity, statements, reader, keys, clock, policy, log, tookOver, random: randomBytes, signal },
     service,
   );
 }
@@ -150,7 +150,15 @@ export async function carryInWorkers(
   try {
     const options = carrierOptions(config, parts, feed);
     const journalLife = randomBytes(processLifeBytes).toString("hex");
-    const setup = { options, engine, rootPublicKey, log, workers: config.workers, journalLife };
+    const setup = {
+      options,
+      engine,
+      rootPublicKey,
+      log,
+      workers: config.workers,
+      journalLife,
+      tookOver: parts.tookOver,
+    };
     if (edge !== undefined) {
       const { EdgeAdmission } = await import("./edge/edge-admission.js");
       const { readFiles } = await import("./edge/open-listeners.js");

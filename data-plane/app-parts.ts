@@ -87,6 +87,8 @@ export interface Parts extends Statements {
   readonly reaches: Reaches;
   /** The ports of the mesh that this process knows of. */
   readonly meshPorts: MeshPorts;
+  /** This process takes over from another one of the same proxy, which drains meanwhile. */
+  readonly tookOver: boolean;
 }
 
 /**
@@ -188,7 +190,9 @@ export async function openParts(
   const decisions = new DecisionRecorder(recording, config.recordShare);
   const endpoints = await openEndpointRegistry({ bus, folder, clock, log, reader, trust: sync.trust }, service);
   const following = { log, clock, identity, tenure, bus, sync, policy, endpoints };
-  return { ...following, ...signing, revocation, registry, reporter, window, decisions, tally, reaches, meshPorts };
+  const tookOver = predecessor !== undefined;
+  const told = { window, decisions, tally, reaches };
+  return { ...following, ...signing, ...told, revocation, registry, reporter, meshPorts, tookOver };
 }
 
 function headsOf({ trust, activation, revision, freshness, answeredAtMs }: TrustBootstrap): IssuedHeads {

@@ -200,11 +200,11 @@ class Worker {
   /** Signs records itself and has the first process append them. */
   #openJournal(): Journal {
     const { identity, policy, journalBus: bus } = this.#ports;
-    const { options, journalLife, workers } = this.#setup;
+    const { options, journalLife, tookOver, workers } = this.#setup;
     const trusting = () => this.#ports.trusting;
     const clock = systemClock;
     const deps = {
-      ...{ bus, identity, policy, clock, random: randomBytes, log: this.#log, signal: this.#life.signal },
+      ...{ bus, identity, policy, clock, random: randomBytes, log: this.#log, tookOver, signal: this.#life.signal },
       statements: new StatementWriter({ identity, clock }),
       reader: new StatementReader({ mesh: options.mesh, trusting, clock }),
       keys: () => keysOf(trusting()),

@@ -34,6 +34,8 @@ export interface JournalDeps extends JournalStoreDeps {
   readonly policy: Pick<CallPolicy, "current">;
   readonly random: (bytes: number) => Buffer;
   readonly log: Logger;
+  /** This process took over from another one of the same proxy, which may still carry writes. */
+  readonly tookOver: boolean;
   /** Aborts when the proxy stops. */
   readonly signal: AbortSignal;
   /** More writes at once are answered 8 before anything is appended (4096). */
@@ -81,6 +83,7 @@ export class Journal implements Journaling, JournalSources {
       running: new Map(),
       life: processLife + deps.random(16).toString("hex").slice(processLife.length),
       processLife,
+      tookOver: deps.tookOver,
       signal: deps.signal,
     };
     this.#again = new SentAgain({ store: this.#shared.store, clock: deps.clock, room: this.room, signal: deps.signal });

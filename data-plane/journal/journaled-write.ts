@@ -235,12 +235,17 @@ export class JournaledWrite {
     return this.#reads.once(() => store.letGo(this.#reads.keyOf(of)));
   }
 
-  /** Its writer was an earlier life of this proxy, or a call of this life that is over. What another worker does is not known. */
-  #isAbandoned({ entry }: StoredEntry): boolean {
-    const { running, life, processLife } = this.#shared;
+  /**
+   * Its writer was an earlier life of this proxy, or a call of this life that is over. What another worker does is not known,
+   * nor whether the process that this one took over from is gone: that one's writes get the time of their calls.
+   */
+  #isAbandoned(found: StoredEntry): boolean {
+    const { entry } = found;
+    const { running, life, processLife, tookOver } = this.#shared;
     if (entry.proxyId !== this.#request.entry.proxyId) return false;
     if (entry.life === life) return !running.has(Buffer.from(entry.nonce).toString("hex"));
-    return processLife === "" || !entry.life.startsWith(processLife);
+    if (processLife !== "" && entry.life.startsWith(processLife)) return false;
+    return !tookOver || this.#isOver(found);
   }
 
   /** Whoever wrote it has had more time than its call. */

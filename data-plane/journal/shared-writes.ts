@@ -14,6 +14,8 @@ export interface SharedWrites {
   readonly life: string;
   /** What the lives of all workers of this proxy begin with; "": this process carries its writes alone. */
   readonly processLife: string;
+  /** This process took over from another one of the same proxy, which may still carry writes. */
+  readonly tookOver: boolean;
   /** Aborts when the process stops: what is not acknowledged by then stays as it is. */
   readonly signal: AbortSignal;
 }

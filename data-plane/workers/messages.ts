@@ -36,6 +36,8 @@ export interface WorkerSetup {
   readonly workers: number;
   /** 8 random bytes of the first process, in hexadecimal: workers are of the same life as long as these are the same. */
   readonly journalLife: string;
+  /** The first process took over from another one of the same proxy, which may still carry writes. */
+  readonly tookOver: boolean;
   /** The listeners for outside clients; undefined: it is no gateway. */
   readonly edge?: EdgeConfig | undefined;
 }

@@ -72,7 +72,7 @@ export class JournalNats {
     policy: FakePolicy,
     proxyId: string,
     bus: Pick<Bus, "append" | "directGet"> = this.bus,
-    limits: { readonly writesMax?: number; readonly roomBytes?: number } = {},
+    limits: { readonly writesMax?: number; readonly roomBytes?: number; readonly tookOver?: boolean } = {},
   ): Journal {
     const current = this.#pki.issue(this.service, proxyId);
     const statements = writerOf(current);
@@ -84,7 +84,8 @@ export class JournalNats {
       log: silentLogger,
       signal: this.#stop.signal,
     };
-    return new Journal({ bus, identity, statements, policy, random: randomBytes, ...known, ...limits }, this.service);
+    const deps = { bus, identity, statements, policy, random: randomBytes, tookOver: false, ...known, ...limits };
+    return new Journal(deps, this.service);
   }
 
   /** Serves the event feed on a socket in this folder, which is returned, until `stop`. `keys` verify what operators say. */

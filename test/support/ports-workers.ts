@@ -143,5 +143,6 @@ function setupOf(world: PortsWorld, workers: number): WorkerSetup {
     },
     log: { level: "error", format: "json", name: "test" },
     journalLife: "ab".repeat(8),
+    tookOver: false,
   };
 }

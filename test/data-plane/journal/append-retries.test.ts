@@ -66,6 +66,7 @@ async function triesOf(journal: Omit<Journal, "kind" | "name" | "service">): Pro
     running: new Map(),
     life: entry.life,
     processLife: "",
+    tookOver: false,
     signal,
   };
   await new JournaledWrite(request, shared, () => {}).run();

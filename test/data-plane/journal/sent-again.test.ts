@@ -6,6 +6,7 @@ import { parseJournalSubject } from "../../../core/wire/subjects.js";
 import { JournalNats } from "../../support/journal-nats.js";
 import { buildPolicy, everyone } from "../../support/proxy-fakes.js";
 import { eventually, ProxyPair } from "../../support/proxy-pair.js";
+import { until } from "../../support/until.js";
 
 const journal = {
   mode: "before",
@@ -18,6 +19,8 @@ let nats: JournalNats;
 let pair: ProxyPair;
 let got: { readonly text: string; readonly sequence: string; readonly caller: string; readonly note: string }[];
 let handler: handleUnaryCall<Buffer, Buffer>;
+/** Ends the first call at the application, which it has for as long as a test wants. */
+let answerFirst: () => void;
 
 function headers(key: string): Metadata {
   const metadata = new Metadata();
@@ -40,7 +43,9 @@ const idempotent = (methods: readonly string[]) =>
 beforeEach(async () => {
   nats = await JournalNats.start("bytes");
   got = [];
-  handler = () => {}; // it never answers
+  handler = (_call, done) => {
+    answerFirst = () => done(null, Buffer.from("late"));
+  };
   pair = await ProxyPair.start({
     Unary: (call, done) => {
       const said = (name: string): string => String(call.metadata.get(name)[0] ?? "");
@@ -105,4 +110,15 @@ test.each([
   expect(again.error).toBeDefined();
   expect(got).toHaveLength(1);
   expect(await outcomes()).toBe(0);
+});
+
+test("what the process that was taken over still carries is not sent beside it, and counts as it ends there", async () => {
+  pair.callee.journal = nats.open(pair.callee.policy, "p1", nats.bus, { tookOver: true });
+  const next = pair.client().unary(Buffer.from("k2"), headers("k2"));
+  await until("it waits behind that one", async () => (await nats.stored()).length >= 2);
+  answerFirst();
+  expect((await next).error).toBeUndefined();
+  expect(got.map(({ text }) => text)).toEqual(["pay 7", "k2"]);
+  const again = await pair.client().unary(Buffer.from("pay 7"), headers("k1"));
+  expect(again.response).toEqual(Buffer.from("late"));
 });
