@@ -23,6 +23,8 @@ export interface UnresolvedDeps extends JournalRecordDeps {
   readonly bus: Pick<Bus, "leaderGet">;
   readonly clock: Pick<Clock, "nowMs">;
   readonly places: UnresolvedPlaces;
+  /** So many messages of a journal are read in one look (20,000). */
+  readonly readMax?: number;
 }
 
 /** Where a reader got to in a journal. */
@@ -42,7 +44,7 @@ export interface UnresolvedPlaces {
 const youngMs = 60_000;
 const lateMs = 5000;
 /** In one look at a journal. */
-const readMax = 20_000;
+const readMaxDefault = 20_000;
 const judgedMax = 500;
 /** Writes without an outcome that are held in memory: while there are more young ones, no more is read. */
 const openMax = 100_000;
@@ -52,6 +54,8 @@ const stepsMax = 200;
 
 interface Reading {
   through: number;
+  /** When the last message that was read was stored. */
+  throughMs: number;
   /** Young writes without an outcome, with the time at which that becomes worth telling. */
   readonly open: Map<number, { readonly storedMs: number; readonly dueMs: number }>;
   readonly unresolved: Map<number, number>;
@@ -75,6 +79,7 @@ export class UnresolvedWrites {
 
   /** Reads what is new. Fails with `unavailable`. */
   async look({ service, info }: FoundJournal, signal: AbortSignal): Promise<void> {
+    const { clock, readMax = readMaxDefault } = this.#deps;
     let reading = this.#readings.get(service) ?? this.#begin(service);
     if (info.lastSequence < reading.through) reading = this.#begin(service, true); // the stream is another one
     for (const each of [reading.open, reading.unresolved])
@@ -82,12 +87,16 @@ export class UnresolvedWrites {
     const from = Math.max(reading.through + 1, info.firstSequence);
     const through = Math.min(info.lastSequence, from + readMax - 1);
     if (reading.open.size < openMax && from <= through) {
-      for await (const message of readJournal(this.#deps.bus, service, from, through, signal))
+      for await (const message of readJournal(this.#deps.bus, service, from, through, signal)) {
         this.#take(service, reading, message);
+        reading.throughMs = message.storedMs;
+      }
       if (signal.aborted) return;
       reading.through = through;
     }
-    await this.#judgeDue(service, reading);
+    // the outcome of what is due by the clock may be among what is not read yet
+    const isBehind = reading.through < info.lastSequence && reading.open.size < openMax;
+    await this.#judgeDue(service, reading, isBehind ? reading.throughMs : clock.nowMs());
     const [oldestOpen = reading.through + 1] = reading.open.keys();
     if (oldestOpen - 1 === reading.keptThrough) return;
     reading.keptThrough = oldestOpen - 1;
@@ -97,7 +106,8 @@ export class UnresolvedWrites {
   #begin(service: string, isNew = false): Reading {
     const place = isNew ? undefined : this.#deps.places.load(service);
     const through = place?.through ?? 0;
-    const reading = { through, open: new Map(), unresolved: new Map(place?.unresolved ?? []), keptThrough: through };
+    const unresolved = new Map(place?.unresolved ?? []);
+    const reading = { through, throughMs: 0, open: new Map(), unresolved, keptThrough: through };
     this.#readings.set(service, reading);
     return reading;
   }
@@ -122,8 +132,7 @@ export class UnresolvedWrites {
     unresolved.delete(entryOf(record));
   }
 
-  async #judgeDue(service: string, { open, unresolved }: Reading): Promise<void> {
-    const nowMs = this.#deps.clock.nowMs();
+  async #judgeDue(service: string, { open, unresolved }: Reading, nowMs: number): Promise<void> {
     let judged = 0;
     for (const [sequence, { storedMs, dueMs }] of open) {
       if (nowMs < dueMs) continue;

@@ -71,8 +71,9 @@ async function settle(entry: number, order: string): Promise<void> {
 }
 
 /** A control plane's life. `read`: what it asks of the stream. */
-function open(read: StoredQuery[] = []) {
+function open(read: StoredQuery[] = [], readMax = 20_000) {
   const writes = new UnresolvedWrites({
+    readMax,
     bus: {
       leaderGet(stream, query) {
         read.push(query);
@@ -127,6 +128,16 @@ test("a later life goes on where the last one was, and names what that one knew"
   expect(read).toEqual([]);
   await settle(first, "a");
   expect(await next.look()).toMatchObject({ count: 0 });
+});
+
+test("a reader that is behind names no write whose outcome it has not come to", async () => {
+  await settle(await write("a"), "a");
+  const last = await write("b");
+  const plane = open([], 1);
+  nowMs += 61_000;
+  expect(await plane.look()).toMatchObject({ count: 0 }); // it has read one message
+  expect(await plane.look()).toMatchObject({ count: 0 });
+  expect(await plane.look()).toMatchObject({ count: 1, oldest: last });
 });
 
 test("a place that cannot be read, or is of a stream that is gone, is begun anew", async () => {
