@@ -4,6 +4,7 @@ import { idsKnownMsMin } from "../../core/kinds/journal/journal.js";
 import { journaledPrefix, journalKeysStream, journalPrefix, journalStream } from "../../core/wire/subjects.js";
 import type { Bus, StreamInfo, StreamSpec } from "../../runtime/bus.js";
 import { areKeysReady, ensureKeys, type WantedKeys } from "./key-streams.js";
+import { specFaults } from "./spec-faults.js";
 
 /** A journal as a policy wants it. */
 export interface WantedJournal extends WantedKeys {
@@ -36,27 +37,10 @@ export function journalSpec(
   };
 }
 
-const fixed = [
-  "subjects",
-  "discard",
-  "discardNewPerSubject",
-  "maxMessagesPerSubject",
-  "maxAgeMs",
-  "denyDelete",
-  "denyPurge",
-  "allowDirect",
-  "republish",
-] as const satisfies readonly (keyof StreamSpec)[];
-
 /** Why a stream must not be used as the journal of `wanted`, for people; empty: it may. */
-function journalFaults(wanted: WantedJournal, { spec, dangers }: StreamInfo): readonly string[] {
-  const right = journalSpec(wanted, { maxBytes: 1, replicas: 1 });
-  const wrong = fixed.filter((field) => JSON.stringify(right[field]) !== JSON.stringify(spec[field]));
-  const faults = wrong.map(
-    (field) => `${field} is ${JSON.stringify(spec[field])}, not ${JSON.stringify(right[field])}`,
-  );
-  const unbounded = spec.maxBytes === undefined ? ["it has no bound"] : [];
-  return [...dangers, ...faults, ...unbounded];
+function journalFaults(wanted: WantedJournal, found: StreamInfo): readonly string[] {
+  const unbounded = found.spec.maxBytes === undefined ? ["it has no bound"] : [];
+  return [...specFaults(journalSpec(wanted, { maxBytes: 1, replicas: 1 }), found), ...unbounded];
 }
 
 const windowOf = (spec: StreamSpec): number => spec.duplicateWindowMs ?? idsKnownMsMin;

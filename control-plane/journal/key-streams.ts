@@ -3,6 +3,7 @@ import { AshlarError, isAshlarError } from "../../core/errors.js";
 import { journalKeySubject, journalKeysStream } from "../../core/wire/subjects.js";
 import type { Bus, StreamInfo, StreamSpec } from "../../runtime/bus.js";
 import { keysBytesMax } from "../../runtime/nats-account-setup.js";
+import { specFaults } from "./spec-faults.js";
 
 const keyBytesMax = 4096;
 
@@ -31,27 +32,11 @@ function keysSpec(service: string, replicas: number): StreamSpec {
   };
 }
 
-const fixed = [
-  "subjects",
-  "discard",
-  "discardNewPerSubject",
-  "maxMessagesPerSubject",
-  "maxAgeMs",
-  "denyDelete",
-  "denyPurge",
-  "allowDirect",
-  "republish",
-] as const satisfies readonly (keyof StreamSpec)[];
-
-function faultsOf(service: string, { spec, dangers }: StreamInfo): readonly string[] {
-  const right = keysSpec(service, 1);
-  const wrong = fixed.filter((field) => JSON.stringify(right[field]) !== JSON.stringify(spec[field]));
-  return [...dangers, ...wrong.map((field) => `${field} is ${JSON.stringify(spec[field])}`)];
-}
+const keysFaults = (service: string, found: StreamInfo) => specFaults(keysSpec(service, 1), found);
 
 /** Whether the data keys of `wanted` can be stored in the stream that was found, or it needs none. */
 export function areKeysReady({ service, hasPrivate }: WantedKeys, found: StreamInfo | undefined): boolean {
-  return hasPrivate !== true || (found !== undefined && faultsOf(service, found).length === 0);
+  return hasPrivate !== true || (found !== undefined && keysFaults(service, found).length === 0);
 }
 
 /** Creates the stream if it is not there. Fails with `unavailable`, and with `invalid_argument` if another one is there. */
@@ -64,7 +49,7 @@ export async function ensureKeys(bus: Bus, { service, hasPrivate }: WantedKeys, 
     });
   const info = await bus.streamInfo(name);
   if (info === undefined) throw new AshlarError("unavailable", `stream ${name} was created and is not there`);
-  const faults = faultsOf(service, info);
+  const faults = keysFaults(service, info);
   if (faults.length > 0)
     throw new AshlarError("invalid_argument", `stream ${name} is not what data keys need: ${faults.join("; ")}`);
 }
