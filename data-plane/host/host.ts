@@ -36,6 +36,8 @@ interface Entry {
 
 /** So many services join and open their files at the same time. */
 const startsAtOnce = 4;
+/** One that joins for longer, since no control plane can be reached, goes on beside the others. */
+const startsWithinMs = 5000;
 /** Services that a successor has not taken so long after it took the last one stop. */
 const takenWithinMs = 30_000;
 const retry = { msMin: 1000, msMax: 60_000 };
@@ -87,12 +89,12 @@ export class Host {
 
   /**
    * Starts services that are to run as long as the process does. One that cannot start is said and told by `services`,
-   * and the others go on; where waiting helps it is tried again.
+   * and the others go on; where waiting helps it is tried again. Resolves when each has been tried for a time.
    */
   async addAll(configs: readonly ProxyConfig[]): Promise<void> {
     const waiting = [...configs];
     const startNext = async (): Promise<void> => {
-      for (let config = waiting.shift(); config !== undefined; config = waiting.shift()) await this.#keepTrying(config);
+      for (let config = waiting.shift(); config !== undefined; config = waiting.shift()) await this.#tryFor(config);
     };
     await Promise.all(Array.from({ length: startsAtOnce }, startNext));
   }
@@ -148,7 +150,14 @@ export class Host {
     }
   }
 
-  /** The first attempt is waited for; later ones go on beside the other services. */
+  async #tryFor(config: ProxyConfig): Promise<void> {
+    const tried = new AbortController();
+    const passed = this.#deps.clock.sleep(startsWithinMs, AbortSignal.any([this.#signal, tried.signal]));
+    await Promise.race([this.#keepTrying(config), passed]);
+    tried.abort();
+  }
+
+  /** Resolves after the first attempt; later ones go on beside the other services. */
   async #keepTrying(config: ProxyConfig, backoff = new Backoff(retry, this.#deps.random)): Promise<void> {
     const { service } = config;
     const { log, clock } = this.#deps;

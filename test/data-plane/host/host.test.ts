@@ -13,12 +13,14 @@ let folder: string;
 let clock: ManualClock;
 let said: string[];
 let host: Host;
+let stdin: Promise<string>;
 const life = new AbortController();
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "ash-host-"));
   clock = new ManualClock();
   said = [];
+  stdin = Promise.resolve("");
   const log = {
     ...silentLogger,
     error: (message: string, { service }: { service?: unknown } = {}) => void said.push(`${message}: ${service}`),
@@ -26,7 +28,7 @@ beforeEach(() => {
   const spawnWorker = () => {
     throw new Error("no worker is started here");
   };
-  const surroundings = { logFormat: "json" as const, spawnWorker, readStdin: () => Promise.resolve("") };
+  const surroundings = { logFormat: "json" as const, spawnWorker, readStdin: () => stdin };
   host = new Host({ log, clock, random: () => 0.5, surroundings, logOf: () => silentLogger }, life.signal);
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
@@ -53,6 +55,21 @@ test("what waiting may help is tried again, also after an operator's attempt tha
   await clock.advance(1000);
   await until("it is tried again", () => said.length === 2);
   expect(states()).toEqual(["a failed"]);
+});
+
+test("services that wait long to join keep no other from its start", async () => {
+  const path = join(folder, "waiting.json");
+  writeFileSync(path, JSON.stringify({ join: "127.0.0.1:7", rootHash: "0".repeat(64) }));
+  stdin = new Promise(() => {});
+  const waiting = ["a", "b", "c", "d"].map((name) => ({ ...service({ service: name }), join: path, token: "-" }));
+  const adding = host.addAll([...waiting, service({ service: "e" })]);
+  await until("four of them wait", () => host.services.length === 4);
+  expect(said).toEqual([]);
+  await clock.advance(5000);
+  await adding;
+  expect(said).toEqual(["a service does not run: e"]); // it was tried
+  expect(states()).toEqual(["a starting", "b starting", "c starting", "d starting", "e failed"]);
+  expect(clock.sleeping).toBe(0);
 });
 
 test("an attempt for a new service that fails leaves nothing", async () => {
