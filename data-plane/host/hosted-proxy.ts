@@ -34,13 +34,15 @@ export class HostedProxy {
    */
   async start(surroundings: ProxySurroundings, signal: AbortSignal): Promise<RunningProxy | undefined> {
     this.#state = "starting";
-    onAbort(signal, () => this.#stop.abort());
-    const { removeEmpty, predecessor } = await this.#orFailed(takeData(this.config));
-    const release = (): void => {
-      releaseFolder(this.config.dataDir);
-      removeEmpty();
-    };
+    const off = onAbort(signal, () => this.#stop.abort()); // the process may outlive many proxies
+    let release = off;
     try {
+      const { removeEmpty, predecessor } = await takeData(this.config);
+      release = () => {
+        off();
+        releaseFolder(this.config.dataDir);
+        removeEmpty();
+      };
       const running = await startProxy(this.config, { ...surroundings, predecessor }, this.#stop.signal);
       this.#running = running;
       this.#state = running === undefined ? "failed" : "serving";
@@ -63,14 +65,5 @@ export class HostedProxy {
   /** Resolves when it has stopped; only after it has started. */
   get ended(): Promise<void> {
     return this.#ended ?? Promise.resolve();
-  }
-
-  async #orFailed<Result>(step: Promise<Result>): Promise<Result> {
-    try {
-      return await step;
-    } catch (error) {
-      this.#state = "failed";
-      throw error;
-    }
   }
 }

@@ -1,4 +1,5 @@
 /** The services of one process before they serve: what is refused, what is tried again, and what an operator's attempt leaves. */
+import { getEventListeners } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,12 +15,13 @@ let clock: ManualClock;
 let said: string[];
 let host: Host;
 let stdin: Promise<string>;
-const life = new AbortController();
+let life: AbortController;
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "ash-host-"));
   clock = new ManualClock();
   said = [];
+  life = new AbortController();
   stdin = Promise.resolve("");
   const log = {
     ...silentLogger,
@@ -73,8 +75,13 @@ test("services that wait long to join keep no other from its start", async () =>
 });
 
 test("an attempt for a new service that fails leaves nothing", async () => {
+  writeFileSync(join(folder, "file"), "");
+  const listening = () => getEventListeners(life.signal, "abort").length;
+  const before = listening();
   await expect(host.add(service({ service: "b" }))).rejects.toThrow("--join: cannot read");
+  await expect(host.add(service({ service: "c", data: join(folder, "file") }))).rejects.toThrow("cannot use");
   expect(states()).toEqual([]);
+  expect(listening()).toBe(before);
 });
 
 test("an address that another service has is refused, and a folder that is a file is said", async () => {
