@@ -1,6 +1,6 @@
 /** Reads the private parts of writes, for an operator who has the holder's key; without it, they stay what they are. */
 import type { KeyObject } from "node:crypto";
-import { readHolderKey } from "../../core/journal/private/keys.js";
+import { holderOf, readHolderKey } from "../../core/journal/private/keys.js";
 import { restorePart } from "../../core/journal/private/restore.js";
 import { dataKeyOf, parsePrivate } from "../../core/wire/journal/private.js";
 import type { ReplayJournalResponse } from "../../proto/gen/ashlar/v1/admin.js";
@@ -53,12 +53,16 @@ export class NotRestored {
   }
 }
 
-/** Restores what is replayed as far as the key goes. A write whose request is not whole is left out, and counted. */
+/**
+ * Restores what is replayed as far as the key goes. A write whose request is not whole is left out, and counted, as are those of
+ * another holder, whom policy named before or named later.
+ */
 export async function* restored(
   messages: AsyncIterable<ReplayJournalResponse>,
   holder: KeyObject | undefined,
   notRestored: NotRestored,
 ): AsyncGenerator<ReplayJournalResponse> {
+  const own = holder && holderOf(holder);
   for await (const part of messages) {
     const { message } = part;
     if (message?.$case !== "write" || message.value.parts === undefined) {
@@ -67,7 +71,9 @@ export async function* restored(
     }
     const { value } = message;
     const { parts } = value;
-    const { state, messages: read } = readPrivate(value, parts, holder);
+    const of = parts?.key?.holder;
+    const isOwn = of === undefined || Buffer.from(of, "base64").toString("base64") === own; // base64 has several spellings
+    const { state, messages: read } = readPrivate(value, parts, isOwn ? holder : undefined);
     if (state !== "restored" && parts?.request !== undefined) {
       notRestored.add(value.sequence);
       continue;

@@ -120,6 +120,10 @@ export function readHolderKey(pem: string): KeyObject {
   throw new AshlarError("invalid_argument", "not a private key of X25519 in PEM (openssl genpkey -algorithm x25519)");
 }
 
+/** The public key of a holder's private key, as policy has it. */
+export const holderOf = (holder: KeyObject): string =>
+  createPublicKey(holder).export({ format: "der", type: "spki" }).toString("base64");
+
 const aboutOf = ({ service, keyId, part, nonce }: PartPlace): Buffer =>
   bound("part", service, keyId, part, Buffer.from(nonce).toString("hex"));
 
