@@ -262,6 +262,21 @@ describe("refusals", () => {
       explainRefusal({ ...one, verdict: "VERDICT_UNAUTHENTICATED", rule: "accounts", tokenProblem: "" }),
     ).toContain("there was none that is valid");
   });
+
+  test.each([
+    ["web/expose", "VERDICT_DENIED", "", "does not expose the method"],
+    ["web/protocols", "VERDICT_DENIED", "", "does not speak"],
+    ["web/callers.certificate", "VERDICT_UNAUTHENTICATED", "", "a client certificate, and none was shown"],
+    ["web/callers.token", "VERDICT_UNAUTHENTICATED", "it has expired", "a token: it has expired"],
+    ["web/limits.callsPerAddress", "VERDICT_LIMITED", "", "over the limit web/limits.callsPerAddress"],
+  ])("at a gateway are explained by the part of its listener: %s", (rule, verdict, tokenProblem, told) => {
+    const json = { direction: "DIRECTION_EDGE", revision: 7, rule, verdict, tokenProblem };
+    const [one] = decisionBatch({ decisions: [decision("a", json)] }).decisions;
+    const sentence = one && explainRefusal(one);
+    expect(sentence).toContain(told);
+    expect(sentence?.includes("token")).toBe(rule === "web/callers.token");
+    expect(sentence).toContain("by revision 7");
+  });
 });
 
 test("a policy that was read already is not read again, and no policy is none", () => {

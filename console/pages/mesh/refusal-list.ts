@@ -40,8 +40,10 @@ const isRefusal = (verdict: string): boolean =>
   ["VERDICT_DENIED", "VERDICT_UNAUTHENTICATED", "VERDICT_LIMITED", "VERDICT_UNROUTED"].includes(verdict);
 
 /** One sentence: who refused it, by what. */
-export function explainRefusal({ verdict, rule, revision, tokenProblem, closed }: Decision): string {
+export function explainRefusal(decision: Decision): string {
+  const { direction, verdict, rule, revision, tokenProblem, closed } = decision;
   const by = `by revision ${revision}`;
+  if (direction === "DIRECTION_EDGE" && verdict !== "VERDICT_LIMITED") return `${atEdge(decision)}, ${by}.`;
   switch (verdict) {
     case "VERDICT_DENIED":
       return rule === "default-deny"
@@ -55,5 +57,23 @@ export function explainRefusal({ verdict, rule, revision, tokenProblem, closed }
       return `No version that it may go to had an endpoint, ${by}.`;
     default:
       return `${rule}, ${by}.`;
+  }
+}
+
+/** What a gateway refused by: the rule is "LISTENER/PART". */
+function atEdge({ rule, tokenProblem }: Decision): string {
+  const at = rule.indexOf("/");
+  const listener = `Listener ${rule.slice(0, Math.max(0, at))}`;
+  switch (rule.slice(at + 1)) {
+    case "expose":
+      return `${listener} does not expose the method`;
+    case "protocols":
+      return `${listener} does not speak the protocol of the call`;
+    case "callers.certificate":
+      return `${listener} asks for a client certificate, and none was shown`;
+    case "callers.token":
+      return `${listener} asks for a token: ${tokenProblem || "there was none that is valid"}`;
+    default:
+      return `It was refused by ${rule}`;
   }
 }
