@@ -8,6 +8,11 @@ import { build } from "esbuild";
 const dist = resolve(import.meta.dirname, "../dist");
 const programs = ["cli/main.js", "data-plane/main.js", "data-plane/edge/main.js", "data-plane/workers/main.js"];
 /**
+ * A proxy that runs imports these for the first time hours after its start, when another version may have been installed over
+ * its own: they keep their addresses, where names of chunks change.
+ */
+const lateModules = ["runtime/tls-identity-request.js"];
+/**
  * Packages that are imported later stay packages: they are rare, some read files beside their own, and a CommonJS package
  * would have no named exports in a file of its own.
  */
@@ -52,7 +57,7 @@ const ashlarDist = import.meta.url.slice(0, import.meta.url.lastIndexOf("/dist/"
 
 rmSync(join(dist, "chunks"), { recursive: true, force: true });
 await build({
-  entryPoints: programs.map((program) => join(dist, program)),
+  entryPoints: [...programs, ...lateModules].map((module) => join(dist, module)),
   outdir: dist,
   outbase: dist,
   allowOverwrite: true,
