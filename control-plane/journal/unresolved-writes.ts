@@ -23,8 +23,16 @@ export interface UnresolvedDeps extends JournalRecordDeps {
   readonly bus: Pick<Bus, "leaderGet">;
   readonly clock: Pick<Clock, "nowMs">;
   readonly places: UnresolvedPlaces;
-  /** So many messages of a journal are read in one look (20,000). */
-  readonly readMax?: number;
+  readonly limits?: UnresolvedLimits;
+}
+
+export interface UnresolvedLimits {
+  /** So many messages of a journal are read in one look. */
+  readonly readMax: number;
+  /** Writes without an outcome that are held in memory: while there are more young ones, no more is read. */
+  readonly openMax: number;
+  /** More writes of a journal that have had no outcome for a minute are not told. */
+  readonly unresolvedMax: number;
 }
 
 /** Where a reader got to in a journal. */
@@ -43,12 +51,9 @@ export interface UnresolvedPlaces {
 /** An outcome may take so long, and so long after the caller's deadline. */
 const youngMs = 60_000;
 const lateMs = 5000;
+const limitsDefault: UnresolvedLimits = { readMax: 20_000, openMax: 100_000, unresolvedMax: 10_000 };
 /** In one look at a journal. */
-const readMaxDefault = 20_000;
 const judgedMax = 500;
-/** Writes without an outcome that are held in memory: while there are more young ones, no more is read. */
-const openMax = 100_000;
-const unresolvedMax = 10_000;
 const ancestorsMax = 32;
 const stepsMax = 200;
 
@@ -64,10 +69,12 @@ interface Reading {
 
 export class UnresolvedWrites {
   readonly #deps: UnresolvedDeps;
+  readonly #limits: UnresolvedLimits;
   readonly #readings = new Map<string, Reading>();
 
   constructor(deps: UnresolvedDeps) {
     this.#deps = deps;
+    this.#limits = deps.limits ?? limitsDefault;
   }
 
   /** Valid writes without an outcome as of the last look: how many, and the sequence and age of the oldest. */
@@ -79,7 +86,7 @@ export class UnresolvedWrites {
 
   /** Reads what is new. Fails with `unavailable`. */
   async look({ service, info }: FoundJournal, signal: AbortSignal): Promise<void> {
-    const { clock, readMax = readMaxDefault } = this.#deps;
+    const { readMax, openMax } = this.#limits;
     let reading = this.#readings.get(service) ?? this.#begin(service);
     if (info.lastSequence < reading.through) reading = this.#begin(service, true); // the stream is another one
     for (const each of [reading.open, reading.unresolved])
@@ -96,7 +103,7 @@ export class UnresolvedWrites {
     }
     // the outcome of what is due by the clock may be among what is not read yet
     const isBehind = reading.through < info.lastSequence && reading.open.size < openMax;
-    await this.#judgeDue(service, reading, isBehind ? reading.throughMs : clock.nowMs());
+    await this.#judgeDue(service, reading, isBehind ? reading.throughMs : this.#deps.clock.nowMs());
     const [oldestOpen = reading.through + 1] = reading.open.keys();
     if (oldestOpen - 1 === reading.keptThrough) return;
     reading.keptThrough = oldestOpen - 1;
@@ -133,11 +140,15 @@ export class UnresolvedWrites {
   }
 
   async #judgeDue(service: string, { open, unresolved }: Reading, nowMs: number): Promise<void> {
+    const { openMax, unresolvedMax } = this.#limits;
     let judged = 0;
     for (const [sequence, { storedMs, dueMs }] of open) {
       if (nowMs < dueMs) continue;
-      if (++judged > judgedMax || unresolved.size >= unresolvedMax) return;
-      if (await this.#isValid(service, sequence)) unresolved.set(sequence, storedMs);
+      if (unresolved.size >= unresolvedMax) {
+        if (open.size < openMax) return;
+        // it is not told: what settles those that are has to be read
+      } else if (++judged > judgedMax) return;
+      else if (await this.#isValid(service, sequence)) unresolved.set(sequence, storedMs);
       open.delete(sequence);
     }
   }

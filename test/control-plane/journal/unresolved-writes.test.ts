@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { findJournals } from "../../../control-plane/journal/find-journals.js";
 import { journalSpec } from "../../../control-plane/journal/journal-streams.js";
 import { openUnresolvedPlaces } from "../../../control-plane/journal/unresolved-places.js";
-import { UnresolvedWrites } from "../../../control-plane/journal/unresolved-writes.js";
+import { type UnresolvedLimits, UnresolvedWrites } from "../../../control-plane/journal/unresolved-writes.js";
 import { digestOf } from "../../../core/digest.js";
 import { buildSpiffeId } from "../../../core/identity.js";
 import { journalKey } from "../../../core/journal/journal-key.js";
@@ -71,9 +71,9 @@ async function settle(entry: number, order: string): Promise<void> {
 }
 
 /** A control plane's life. `read`: what it asks of the stream. */
-function open(read: StoredQuery[] = [], readMax = 20_000) {
+function open(read: StoredQuery[] = [], limits: Partial<UnresolvedLimits> = {}) {
   const writes = new UnresolvedWrites({
-    readMax,
+    limits: { readMax: 20_000, openMax: 1000, unresolvedMax: 100, ...limits },
     bus: {
       leaderGet(stream, query) {
         read.push(query);
@@ -133,11 +133,21 @@ test("a later life goes on where the last one was, and names what that one knew"
 test("a reader that is behind names no write whose outcome it has not come to", async () => {
   await settle(await write("a"), "a");
   const last = await write("b");
-  const plane = open([], 1);
+  const plane = open([], { readMax: 1 });
   nowMs += 61_000;
   expect(await plane.look()).toMatchObject({ count: 0 }); // it has read one message
   expect(await plane.look()).toMatchObject({ count: 0 });
   expect(await plane.look()).toMatchObject({ count: 1, oldest: last });
+});
+
+test("more unresolved writes than are told do not keep it from reading what settles them", async () => {
+  const first = await write("a");
+  for (const order of ["b", "c", "d"]) await write(order);
+  const plane = open([], { openMax: 2, unresolvedMax: 1 });
+  nowMs += 61_000;
+  expect(await plane.look()).toMatchObject({ count: 1, oldest: first });
+  await settle(first, "a");
+  expect(await plane.look()).toMatchObject({ count: 1, oldest: first + 3 });
 });
 
 test("a place that cannot be read, or is of a stream that is gone, is begun anew", async () => {
