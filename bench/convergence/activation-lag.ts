@@ -24,6 +24,11 @@ const idleMs = 4000;
 /** Activations that are not counted: a process that has just started runs code that is not compiled yet. */
 const warmUps = 8;
 
+/** How long the measurement of one size waits, whatever the machine does. */
+function leastSeconds(rounds: number): number {
+  return Math.ceil((settleMs + idleMs + rounds * settleMs) / 1000);
+}
+
 /** Each size has two revisions, which differ in one service that subscribers run; activations go to and fro. */
 export async function measureActivationLag(options: ActivationLagOptions): Promise<void> {
   const { subscribers, processes, sizes, rounds } = options;
@@ -35,7 +40,12 @@ export async function measureActivationLag(options: ActivationLagOptions): Promi
   const rows: string[][] = [];
   const lastMedians: number[] = [];
   await withMesh(async ({ mesh, admin }) => {
+    const joiningMs = performance.now();
     const crew = await SubscriberCrew.start(mesh, admin, { count: subscribers, services: servicesRun, processes });
+    const joinedSeconds = (performance.now() - joiningMs) / 1000;
+    console.log(
+      `They had joined after ${joinedSeconds.toFixed(0)} s; each size takes ${leastSeconds(rounds)} s at least.\n`,
+    );
     try {
       const meter = new CpuMeter(crew.pids, mesh.up.pid);
       for (const size of sizes) {
