@@ -96,8 +96,11 @@ export class OpenCalls {
   whenNone(signal: AbortSignal): Promise<void> {
     if (this.#size === 0 || signal.aborted) return Promise.resolve();
     return new Promise((resolve) => {
-      this.#waiting.push(resolve);
-      onAbort(signal, resolve);
+      const off = onAbort(signal, resolve); // a worker's signal for this never aborts
+      this.#waiting.push(() => {
+        off();
+        resolve();
+      });
     });
   }
 }
