@@ -87,7 +87,8 @@ export abstract class CallSide implements CallOwner<Call> {
         revision: () => this.revision ?? 0,
         onHandshakeFailure: (reason, message) => {
           metrics.handshakeFailed(this.direction, reason);
-          if (tls !== undefined) log.info("a connection was refused", { reason, message });
+          // Those of an address that has too many are told by the listener, and seldom.
+          if (tls !== undefined && reason !== "address") log.info("a connection was refused", { reason, message });
         },
         onConnection: (change) => metrics.connection(this.direction, change),
         engine,

@@ -50,6 +50,7 @@ export class WorkerCarrier implements Carrying {
   /** How many listeners there are for applications, before those of a gateway. */
   #outbounds = Number.POSITIVE_INFINITY;
   #admission: EdgeAdmission | undefined;
+  readonly #turnedAway: () => void;
 
   /** `count`: of workers, at least 1. None runs before `start`. */
   constructor(deps: WorkerCarrierDeps, count: number) {
@@ -58,6 +59,7 @@ export class WorkerCarrier implements Carrying {
     this.#feed = new WorkerFeed(this.#crew, deps.clock);
     const own = createMetrics();
     this.#counted = new CrewMetrics(this.#crew, deps.clock, own);
+    this.#turnedAway = () => own.proxy.handshakeFailed("outbound", "address");
     this.metrics = { watch: own.watch, render: (format) => this.#counted.render(format) };
   }
 
@@ -170,7 +172,10 @@ export class WorkerCarrier implements Carrying {
     const hand = (socket: Socket): boolean => {
       if (edge === undefined) return this.#crew.hand(listener, socket, connectionsMax);
       const client = this.#admission?.opens(edge, socket.remoteAddress);
-      if (client === undefined) return false;
+      if (client === undefined) {
+        this.#turnedAway();
+        return false;
+      }
       if (client === "") return this.#crew.hand(listener, socket, connectionsMax);
       const isTaken = this.#crew.hand(listener, socket, connectionsMax, client);
       if (!isTaken) this.#admission?.closed(edge, client);

@@ -2,9 +2,11 @@
 import { execFileSync } from "node:child_process";
 import { renameSync, writeFileSync } from "node:fs";
 import { type ClientHttp2Session, connect } from "node:http2";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { listenOn } from "../../runtime/listen.js";
 import {
   basic,
   dnsName,
@@ -33,6 +35,7 @@ const leaf = (index: number) =>
 const ca = cas.map(pem).join("");
 
 let web: WebMesh;
+let statusPort: number;
 const sessions: ClientHttp2Session[] = [];
 
 function store(dir: string, index: number): void {
@@ -48,10 +51,15 @@ function store(dir: string, index: number): void {
 
 const flagsOf = (dir: string): readonly string[] => [
   ...["--listener", "web=127.0.0.1:0", "--cert", `web=${dir}/tls.crt,${dir}/tls.key`, "--host", "web=shop.example"],
+  ...["--status", `127.0.0.1:${statusPort}`],
   ...["--listener", "free=127.0.0.1:0", "--descriptors", `${dir}/echo.binpb`, "--workers", "3"],
 ];
 
 beforeAll(async () => {
+  const server = createServer();
+  const { port } = await listenOn(server, { host: "127.0.0.1", port: 0 });
+  await new Promise((resolve) => server.close(resolve));
+  statusPort = port;
   web = await startWebMesh(webPolicy([webListener("web", limits), webListener("free")].join("\n")), (dir) => {
     store(dir, 0);
     return flagsOf(dir);
@@ -102,6 +110,8 @@ test("an address has as many connections, and makes as many calls, as policy say
   const opened = await Promise.all(Array.from({ length: 9 }, open));
   const usable = opened.flatMap((one) => one ?? []);
   expect(usable.length).toBe(6);
+  const scraped = await (await fetch(`http://127.0.0.1:${statusPort}/metrics`)).text();
+  expect(scraped).toContain('ashlar_handshake_failures_total{direction="outbound",reason="address"} 3');
   const answers = (await Promise.all(usable.flatMap((one) => Array.from({ length: 10 }, () => unaryOn(one))))).map(
     String,
   );

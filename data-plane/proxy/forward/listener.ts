@@ -165,10 +165,9 @@ export class Listener {
   }
 
   #turnAway(socket: Socket): void {
-    this.#warnCrowded(
-      "an address has as many connections, or opens them as fast, as it may: no more are taken",
-      socket,
-    );
+    const message = "an address has as many connections, or opens them as fast, as it may: no more are taken";
+    this.#deps.onHandshakeFailure("address", message);
+    this.#warnCrowded(message, socket);
     socket.destroy();
   }
 
