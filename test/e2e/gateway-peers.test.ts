@@ -2,19 +2,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import {
-  basic,
-  dnsName,
-  extended,
-  extendedUsage,
-  keyUsage,
-  makeCertificate,
-  san,
-  type TestCertificate,
-  uriName,
-  usage,
-} from "../support/certificates.js";
-import { authority, pem } from "../support/outside-provider.js";
+import { dnsName, extendedUsage, uriName } from "../support/certificates.js";
+import { authority, leafOf, pem } from "../support/outside-provider.js";
 import { repository, run } from "../support/processes.js";
 import { TestTokenIssuer } from "../support/token-issuer.js";
 import { startWebMesh, type WebMesh, webListener, webPolicy } from "../support/web-mesh.js";
@@ -30,11 +19,6 @@ for (const [peer, isPresent] of Object.entries(present))
 const issuer = new TestTokenIssuer();
 const ca = authority("servers");
 const partners = authority("partners");
-const leafOf = (by: TestCertificate, purpose: string, name: Buffer): TestCertificate =>
-  makeCertificate({
-    issuer: by,
-    extensions: [basic(false), keyUsage([usage.digitalSignature]), extended(purpose), san(name)],
-  });
 const page = "https://www.shop.example";
 
 let web: WebMesh;

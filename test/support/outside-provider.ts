@@ -26,11 +26,14 @@ export const pem = ({ der }: TestCertificate): string =>
 export const authority = (name: string): TestCertificate =>
   makeCertificate({ name, extensions: [basic(true), keyUsage([usage.keyCertSign, usage.crlSign])] });
 export const outsideCa = authority("outside");
-export const outsideLeaf = (purpose: string, ...names: readonly string[]): TestCertificate =>
+/** A certificate for `purpose`, an extended usage, with these alternative names. */
+export const leafOf = (issuer: TestCertificate, purpose: string, ...names: readonly Buffer[]): TestCertificate =>
   makeCertificate({
-    issuer: outsideCa,
-    extensions: [basic(false), keyUsage([usage.digitalSignature]), extended(purpose), san(...names.map(dnsName))],
+    issuer,
+    extensions: [basic(false), keyUsage([usage.digitalSignature]), extended(purpose), san(...names)],
   });
+export const outsideLeaf = (purpose: string, ...names: readonly string[]): TestCertificate =>
+  leafOf(outsideCa, purpose, ...names.map(dnsName));
 
 export interface Seen {
   readonly server: string;
