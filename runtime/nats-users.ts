@@ -1,8 +1,9 @@
 /** NATS users of operator mode: a JWT that an account's key signs for an nkey, with permissions inside. */
 import { encodeUser } from "@nats-io/jwt";
-import { fromPublic, fromSeed } from "@nats-io/nkeys";
+import { fromPublic } from "@nats-io/nkeys";
 import { AshlarError, messageOf } from "../core/errors.js";
 import type { NatsPermissions, NatsUserLimits } from "./nats-permissions.js";
+import { signerOf } from "./nats-signer.js";
 
 export interface MintUserOptions {
   /** The seed of the account's own key or of one of its signing keys ("SA…"). */
@@ -27,7 +28,7 @@ export async function mintUser(options: MintUserOptions): Promise<string> {
     throw new AshlarError("internal", "a NATS user without stated permissions would be allowed everything");
   }
   try {
-    const signer = fromSeed(Buffer.from(options.accountSeed, "ascii"));
+    const signer = signerOf(options.accountSeed);
     const own = signer.getPublicKey() === options.accountPublicKey;
     const account = own ? signer : fromPublic(options.accountPublicKey);
     const user = {
