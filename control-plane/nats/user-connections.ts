@@ -1,5 +1,5 @@
 /** Which connections each NATS user of a proxy has, and which of them stay where there are too many. Pure. */
-import { decode } from "@nats-io/jwt";
+import { AshlarError } from "../../core/errors.js";
 
 export interface UserConnection {
   /** The server's id, and the client's number there. */
@@ -30,16 +30,31 @@ export interface Excess {
 
 export const connectionId = (server: string, client: number): string => `${server}/${client}`;
 
-/** Adds a connection. The server has verified the JWT; its name is the id of the proxy that it was minted for. */
+/**
+ * Adds a connection. The server has verified the JWT; its name is the id of the proxy that it was minted for. Fails with
+ * `invalid_record` if it is none.
+ */
 export function noteConnection(
   users: Map<string, ConnectedUser>,
   { user, jwt, server, client }: Pick<UserConnection, "server" | "client"> & { user: string; jwt: string },
 ): void {
   if (user === "" || jwt === "") return;
-  const { name, iat } = decode(jwt);
+  const { name, iat } = claimsOf(jwt);
   const known = users.get(user) ?? { proxyId: name, connections: new Map<string, UserConnection>() };
   known.connections.set(connectionId(server, client), { server, client, issuedAt: iat });
   users.set(user, known);
+}
+
+/** Reads the claims without their signature: to verify it again takes 75 ms, and all proxies come at once after a restart of NATS. */
+function claimsOf(jwt: string): { readonly name: string; readonly iat: number } {
+  const [, payload = ""] = jwt.split(".");
+  try {
+    const { name, iat } = JSON.parse(Buffer.from(payload, "base64url").toString());
+    if (typeof name === "string" && typeof iat === "number") return { name, iat };
+  } catch {
+    // said below
+  }
+  throw new AshlarError("invalid_record", "the JWT of a connection to NATS cannot be read");
 }
 
 /**
