@@ -13,8 +13,11 @@ const paidMax = 1_000_000;
 export interface Books {
   /** undefined: the payer would have paid too much. */
   book(booking: Booking): Receipt | undefined;
-  account(name: string): Omit<Account, "version">;
+  account(name: string): BookedAccount;
 }
+
+/** What the books say of an account. */
+export type BookedAccount = Omit<Account, "version" | "registered">;
 
 interface Balance {
   cents: number;
@@ -38,7 +41,7 @@ export class Balances implements Books {
     return { number: payer.number, paid_cents: payer.paid };
   }
 
-  account(name: string): Omit<Account, "version"> {
+  account(name: string): BookedAccount {
     const { cents, sequence } = this.#of(name);
     return { name, cents, sequence, postings: [] };
   }
@@ -64,7 +67,7 @@ export class Postings implements Books {
     return { number: own.length, paid_cents: -sum(own) };
   }
 
-  account(name: string): Omit<Account, "version"> {
+  account(name: string): BookedAccount {
     const postings = this.#of(name);
     const last = postings.findLast((each) => each.cents < 0);
     return { name, cents: sum(postings), sequence: last?.sequence ?? 0, postings };

@@ -4,7 +4,14 @@ import { join, type Mesh } from "../../sdk/index.js";
 import { callWithin, type Outcome } from "../shop/calls.js";
 import type { DemoMesh } from "../shop/demo-mesh.js";
 import { expect } from "../shop/demo-parts.js";
-import { type Account, Ledger, type Receipt, type TransferRequest } from "./protocol.js";
+import {
+  type Account,
+  Ledger,
+  type Receipt,
+  type Registered,
+  type RegisterRequest,
+  type TransferRequest,
+} from "./protocol.js";
 
 const answerMs = 10_000;
 const patienceMs = 60_000;
@@ -50,6 +57,14 @@ export class Branch {
     const outcome = await callWithin<Receipt>(timeoutMs, metadata, this.#client, Ledger, "Transfer", request);
     if (outcome.code === status.OK) this.#note(options.key, request);
     return outcome;
+  }
+
+  /** Makes somebody the customer of an account. */
+  register(request: RegisterRequest): Promise<Outcome<Registered>> {
+    const metadata = new Metadata();
+    metadata.set("idempotency-key", `register-${request.account}`);
+    metadata.set("x-account", request.account);
+    return callWithin<Registered>(answerMs, metadata, this.#client, Ledger, "Register", request);
   }
 
   /** Asks again under the same key while it is not known what came of the transfer. */

@@ -5,6 +5,7 @@ import { status } from "@grpc/grpc-js";
 import type { DemoMesh, Member } from "../shop/demo-mesh.js";
 import { expect } from "../shop/demo-parts.js";
 import { type Branch, sequenceOf } from "./branch.js";
+import type { Holder } from "./holder.js";
 import type { Statements } from "./statements.js";
 
 /** A ledger of one version, and a branch that calls it. */
@@ -14,6 +15,7 @@ export interface Bank {
   /** The member that calls the ledger. */
   readonly caller: Member;
   readonly v1: Member;
+  readonly holder: Holder;
   say(text: string): void;
 }
 

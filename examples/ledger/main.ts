@@ -1,12 +1,14 @@
 /**
- * A ledger whose state is what was appended: a retry after a crash, a race, a projection by the feed, and a version with
- * another data model that is built by replay, switched to by one activation, and left again.
+ * A ledger whose state is what was appended: a retry after a crash, a race, a projection by the feed, a customer whose
+ * particulars are shredded, and a version with another data model that is built by replay, switched to by one activation, and left again.
  */
 import { untilHealthy } from "../payments/run-example.js";
 import type { Member } from "../shop/demo-mesh.js";
 import { runOnMesh } from "../shop/run-on-mesh.js";
 import { Branch } from "./branch.js";
+import { makeHolder } from "./holder.js";
 import { killedProxies, type LedgerExample, ledgerOf, projected, raced, transferred } from "./ledger-steps.js";
+import { shredded } from "./private-steps.js";
 import { Statements } from "./statements.js";
 import { builtByReplay, rolledBack, switched } from "./switch-steps.js";
 
@@ -18,6 +20,7 @@ const steps: readonly { readonly title: string; readonly run: (example: LedgerEx
   { title: "Proxies are killed, and a transfer that comes again is booked once", run: killedProxies },
   { title: "Two transfers race, and one is told to read again", run: raced },
   { title: "A projection by the feed", run: projected },
+  { title: "Who a customer is can be shredded, and the journal stays whole", run: shredded },
   { title: "v2, with another data model, is built by replay while customers go on", run: builtByReplay },
   { title: "Everybody to v2, by one activation", run: switched },
   { title: "And back, with what v2 booked", run: rolledBack },
@@ -27,6 +30,7 @@ await runOnMesh(async (mesh) => {
   const say = (text: string): void => console.log(text);
   const startedMs = Date.now();
   const [v1, v2] = [ledgerOf(mesh, "v1"), ledgerOf(mesh, "v2")];
+  const holder = makeHolder(mesh);
   await mesh.startControlPlane();
   await Promise.all([v1, caller, reader].map((member) => mesh.startMember(member)));
   const revisionOf = async (...argv: readonly string[]): Promise<number> => {
@@ -34,14 +38,14 @@ await runOnMesh(async (mesh) => {
     return (await mesh.ashlarJson<{ revision: number }>(0, ...argv)).revision;
   };
   const apply = (name: string): Promise<number> => {
-    const files = ["services", name].map((one) => `examples/ledger/policy/${one}.yaml`);
+    const files = [holder.policyPath, `examples/ledger/policy/${name}.yaml`];
     return revisionOf("apply", "-f", ...files, "-m", name, "--wait", "--yes");
   };
   const blue = await apply("blue");
   await untilHealthy(mesh, 1, "ledger");
   say(`  up after ${((Date.now() - startedMs) / 1000).toFixed(1)} s`);
   const example: LedgerExample = {
-    ...{ mesh, say, apply, caller, v1, v2, blue },
+    ...{ mesh, say, apply, caller, v1, v2, blue, holder },
     branch: await Branch.open(mesh),
     statements: await Statements.open(mesh),
     rollback: (revision) => revisionOf("rollback", "--to", String(revision), "--wait"),

@@ -19,6 +19,16 @@ export interface Receipt {
   readonly paid_cents: number;
 }
 
+export interface RegisterRequest {
+  readonly account: string;
+  readonly name: string;
+  readonly town: string;
+}
+
+export interface Registered {
+  readonly account: string;
+}
+
 export interface Posting {
   readonly sequence: number;
   readonly cents: number;
@@ -31,4 +41,5 @@ export interface Account {
   readonly sequence: number;
   readonly version: string;
   readonly postings: readonly Posting[];
+  readonly registered: boolean;
 }

@@ -1,6 +1,8 @@
 /** The demo's ledger: a service whose writes are appended before it sees them. */
 import { Branch } from "../ledger/branch.js";
+import { makeHolder } from "../ledger/holder.js";
 import { type Bank, killedProxies, ledgerOf, raced, transferred } from "../ledger/ledger-steps.js";
+import { shredded } from "../ledger/private-steps.js";
 import { untilHealthy } from "../payments/run-example.js";
 import type { Member } from "./demo-mesh.js";
 import type { Demo } from "./demo-parts.js";
@@ -13,15 +15,17 @@ export async function ledgerOfWrites(
   apply: (message: string, ...files: readonly string[]) => Promise<unknown>,
 ): Promise<void> {
   const v1 = ledgerOf(mesh, "v1");
-  await apply("a ledger", "examples/ledger/policy/services.yaml", "examples/ledger/policy/blue.yaml");
+  const holder = makeHolder(mesh);
+  await apply("a ledger", holder.policyPath, "examples/ledger/policy/blue.yaml");
   await Promise.all([v1, caller].map((member) => mesh.startMember(member)));
   await untilHealthy(mesh, 1, "ledger");
   const branch = await Branch.open(mesh);
   try {
-    const bank: Bank = { mesh, say, branch, caller, v1 };
+    const bank: Bank = { mesh, say, branch, caller, v1, holder };
     await transferred(bank);
     await killedProxies(bank);
     await raced(bank);
+    await shredded(bank);
   } finally {
     await branch.close();
   }

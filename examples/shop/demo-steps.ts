@@ -167,5 +167,8 @@ export const steps: readonly { readonly title: string; readonly run: (demo: Demo
   { title: "A canary whose users keep their side", run: (demo) => stickyCanary(demo, applyCanary) },
   { title: "An instance that hangs leaves the rotation, and comes back", run: hungInstance },
   { title: "A way in and a way out: the edge of the mesh", run: (demo) => waysInAndOut(demo, applyEdge) },
-  { title: "A ledger whose writes are appended first: proxies are killed, and a transfer is booked once", run: ledger },
+  {
+    title: "A ledger whose writes are appended first: proxies killed, a transfer booked once, a customer shredded",
+    run: ledger,
+  },
 ];
