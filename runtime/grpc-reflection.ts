@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Server } from "@grpc/grpc-js";
-import { loadSync } from "@grpc/proto-loader";
+import { loadSync, type PackageDefinition } from "@grpc/proto-loader";
 import { ReflectionService } from "@grpc/reflection";
 import { AshlarError } from "../core/errors.js";
 
@@ -19,5 +19,15 @@ export function findProtoFolder(): string {
 export function addReflection(server: Server, files: readonly string[]): void {
   const root = findProtoFolder();
   const definition = loadSync([...files], { includeDirs: [root], keepCase: true });
-  new ReflectionService(definition).addToServer(server);
+  new ReflectionService(withoutRepeats(definition)).addToServer(server);
+}
+
+/**
+ * One entry for each list of files: every entry of a definition has the same list, and the service decodes the list of each
+ * entry, which took seconds at the start of a control plane.
+ */
+function withoutRepeats(definition: PackageDefinition): PackageDefinition {
+  const entries = Object.entries(definition);
+  const byFiles = new Map(entries.map((entry) => [entry[1].fileDescriptorProtos, entry]));
+  return Object.fromEntries(byFiles.values());
 }

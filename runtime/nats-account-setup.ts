@@ -1,9 +1,10 @@
 /** What the operator of a NATS cluster has to add to its accounts, so that a mesh can work on it. */
 import { encodeActivation } from "@nats-io/jwt";
-import { createAccount, fromPublic, fromSeed } from "@nats-io/nkeys";
+import { createAccount, fromPublic } from "@nats-io/nkeys";
 import { type AccountLink, meshExports, proxyExports } from "./nats-account-links.js";
 import type { NatsAccount, NatsAccounts } from "./nats-accounts.js";
 import { allStreams } from "./nats-permissions.js";
+import { openPair, signerOf } from "./nats-signer.js";
 
 /** The part of an account's claims that its operator adds. */
 export interface AccountSetup {
@@ -35,8 +36,8 @@ export const clusterJournalBytes = 1024 * mebibyte;
 /** Fresh keys for both accounts. */
 export function createNatsAccounts(): NatsAccounts {
   const create = (): NatsAccount => {
-    const pair = createAccount();
-    return { publicKey: pair.getPublicKey(), seed: Buffer.from(pair.getSeed()).toString("ascii") };
+    const seed = Buffer.from(createAccount().getSeed()).toString("ascii");
+    return { publicKey: openPair(seed).getPublicKey(), seed };
   };
   return { mesh: create(), proxies: create() };
 }
@@ -77,7 +78,7 @@ async function setUp(
 
 /** The exporter's word that the importer may import this. */
 function activate({ name, subject, type }: AccountLink, exporter: NatsAccount, importer: NatsAccount): Promise<string> {
-  const signer = fromSeed(Buffer.from(exporter.seed, "ascii"));
+  const signer = signerOf(exporter.seed);
   const isOwn = signer.getPublicKey() === exporter.publicKey;
   const issuer = isOwn ? signer : fromPublic(exporter.publicKey);
   return encodeActivation(name, fromPublic(importer.publicKey), issuer, type, { subject }, isOwn ? {} : { signer });

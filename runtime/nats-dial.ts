@@ -1,9 +1,10 @@
 /** Connects the client to NATS, and recognises failures that mean that the server refuses our user. */
-import { connect, ErrorCode, jwtAuthenticator, type NatsConnection, NatsError } from "nats";
+import { connect, ErrorCode, type NatsConnection, NatsError } from "nats";
 import { messageOf } from "../core/errors.js";
 import { Backoff } from "./backoff.js";
 import type { Clock } from "./clock.js";
 import type { Logger } from "./log.js";
+import { openPair } from "./nats-signer.js";
 import { renderTls } from "./nats-tls.js";
 
 export interface NatsOptions {
@@ -62,7 +63,7 @@ export class NatsDialler {
     const backoff = new Backoff(reconnectDelay, random);
     return connect({
       servers: [...servers],
-      authenticator: jwtAuthenticator(jwt, () => Buffer.from(seed(), "ascii")),
+      authenticator: (nonce) => proveUser(jwt(), seed(), nonce),
       inboxPrefix,
       name,
       reconnect: true,
@@ -77,6 +78,17 @@ export class NatsDialler {
         : { tls: renderTls(servers, caPem) }),
     });
   }
+}
+
+/** What a user sends with CONNECT: its JWT, and the signature by its own key over what the server said. */
+function proveUser(
+  jwt: string,
+  seed: string,
+  nonce = "",
+): { readonly jwt: string; readonly nkey: string; readonly sig: string } {
+  const pair = openPair(seed);
+  const sig = nonce === "" ? "" : Buffer.from(pair.sign(Buffer.from(nonce))).toString("base64");
+  return { jwt, nkey: pair.getPublicKey(), sig };
 }
 
 /** Errors of a server that refuses the user. */

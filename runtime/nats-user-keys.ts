@@ -1,5 +1,6 @@
 /** The nkey pairs by which NATS users prove themselves. */
 import { createUser, fromPublic } from "@nats-io/nkeys";
+import { openPair } from "./nats-signer.js";
 
 /** A user's key pair in NATS's own text form. */
 export interface NatsUserKey {
@@ -11,8 +12,8 @@ export interface NatsUserKey {
 
 /** A fresh key pair for a user. */
 export function createNatsUserKey(): NatsUserKey {
-  const pair = createUser();
-  return { publicKey: pair.getPublicKey(), seed: Buffer.from(pair.getSeed()).toString("ascii") };
+  const seed = Buffer.from(createUser().getSeed()).toString("ascii");
+  return { publicKey: openPair(seed).getPublicKey(), seed };
 }
 
 /** Returns whether `text` is the public key of a NATS user. */

@@ -1,7 +1,7 @@
 /** The JWTs of the accounts of a private NATS server: who may do what, signed by its operator. */
 import { encodeAccount, encodeOperator } from "@nats-io/jwt";
-import { fromSeed } from "@nats-io/nkeys";
 import { type AccountLink, meshExports, proxyExports } from "../../runtime/nats-account-links.js";
+import { signerOf } from "../../runtime/nats-signer.js";
 import type { NatsKeys } from "./nats-keys.js";
 
 /** An account as a server's resolver has it. */
@@ -25,8 +25,6 @@ const jetStream = { mem_storage: -1, disk_storage: -1, streams: -1, consumer: -1
 /** Nobody is a leaf node: it would be a connection of many. */
 const limits = { subs: -1, data: -1, payload: -1, imports: -1, exports: -1, wildcards: true, conn: -1, leaf: 0 };
 
-const pairOf = (seed: string) => fromSeed(Buffer.from(seed, "ascii"));
-
 /** The `exports` and `imports` of an account's JWT. There are no other accounts on a private server: nothing is private. */
 const linksOf = (exported: readonly AccountLink[], imported: readonly AccountLink[], from: string) => ({
   exports: [...exported],
@@ -35,9 +33,9 @@ const linksOf = (exported: readonly AccountLink[], imported: readonly AccountLin
 
 /** The JWTs that a server with these keys trusts. */
 export async function buildNatsTrust(keys: NatsKeys, revoked: RevokedUserTimes): Promise<NatsTrust> {
-  const operator = pairOf(keys.operatorSeed);
-  const [mesh, system] = [pairOf(keys.meshAccountSeed), pairOf(keys.systemAccountSeed)];
-  const proxies = pairOf(keys.accountSeed).getPublicKey();
+  const operator = signerOf(keys.operatorSeed);
+  const [mesh, system] = [signerOf(keys.meshAccountSeed), signerOf(keys.systemAccountSeed)];
+  const proxies = signerOf(keys.accountSeed).getPublicKey();
   const links = linksOf(meshExports, proxyExports, proxies);
   const meshClaims = { limits: { ...limits, ...jetStream }, ...links };
   const systemClaims = { limits: { ...limits, ...noJetStream } };
@@ -58,13 +56,13 @@ export async function buildNatsTrust(keys: NatsKeys, revoked: RevokedUserTimes):
 
 /** The JWT of the proxies' account alone. */
 export async function buildProxiesClaims(keys: NatsKeys, revoked: RevokedUserTimes): Promise<AccountClaims> {
-  const proxies = pairOf(keys.accountSeed);
-  const from = pairOf(keys.meshAccountSeed).getPublicKey();
+  const proxies = signerOf(keys.accountSeed);
+  const from = signerOf(keys.meshAccountSeed).getPublicKey();
   const claims = {
     limits: { ...limits, ...noJetStream },
     ...linksOf(proxyExports, meshExports, from),
     ...(Object.keys(revoked).length > 0 && { revocations: { ...revoked } }),
   };
-  const jwt = await encodeAccount("proxies", proxies, claims as object, { signer: pairOf(keys.operatorSeed) });
+  const jwt = await encodeAccount("proxies", proxies, claims as object, { signer: signerOf(keys.operatorSeed) });
   return { account: proxies.getPublicKey(), jwt };
 }

@@ -5,6 +5,7 @@ import { createAccount, createOperator, fromSeed, type KeyPair } from "@nats-io/
 import { AshlarError, messageOf } from "../../core/errors.js";
 import { replaceDurably } from "../../runtime/durable-file.js";
 import type { NatsAccount } from "../../runtime/nats-accounts.js";
+import { signerOf } from "../../runtime/nats-signer.js";
 
 export interface NatsKeys {
   readonly operatorSeed: string;
@@ -31,7 +32,7 @@ export function createNatsKeys(): NatsKeys {
 
 /** The account of a seed. */
 export function accountOf(seed: string): NatsAccount {
-  return { publicKey: fromSeed(Buffer.from(seed, "ascii")).getPublicKey(), seed };
+  return { publicKey: signerOf(seed).getPublicKey(), seed };
 }
 
 /**

@@ -279,6 +279,11 @@ describe("the gRPC server", () => {
     const answer = new Promise<string>((resolve, reject) => call.once("data", resolve).once("error", reject));
     call.write(Buffer.from([0x3a, 0x01, 0x2a])); // list_services
     expect(await answer).toContain("ashlar.v1.JoinService");
+    expect(await answer).toContain("ashlar.v1.AdminService");
+    const described = new Promise<string>((resolve, reject) => call.once("data", resolve).once("error", reject));
+    const symbol = "ashlar.v1.CheckAccessRequest";
+    call.write(Buffer.concat([Buffer.of(0x22, symbol.length), Buffer.from(symbol)])); // file_containing_symbol
+    expect(await described).toContain("CheckAccessRequest");
     call.end();
   });
 
