@@ -9,9 +9,19 @@ import type { Header } from "./header.js";
 const scratch = new FieldBlock();
 const noBytes = new Uint8Array(0);
 
-/** An exchange on a stream of the engine. */
+/** An answer that is complete before a body of at most so many bytes waits for the body; the window of a stream has room for it. */
+const awaitedBytesMax = 65_535;
+const awaitedMs = 5000;
+
+/**
+ * An exchange on a stream of the engine. An early answer would end with RST_STREAM(NO_ERROR), as RFC 9113 (8.1) allows. Curl
+ * then discards the answer and fails with error 92 if it was about to send the body. Therefore the end of an early answer is
+ * held back until a short body has come, at most for `awaitedMs`.
+ */
 export class Http2Exchange extends Exchange implements StreamSink {
   readonly #stream: Stream;
+  /** Runs while the end of the answer is held back. */
+  #held: NodeJS.Timeout | undefined;
 
   constructor(stream: Stream, fields: FieldBlock, authority: string, peer: Peer) {
     super(requestOf(fields, authority), peer);
@@ -37,11 +47,11 @@ export class Http2Exchange extends Exchange implements StreamSink {
     scratch.add(":status", String(status));
     for (const [name, value] of headers) scratch.add(name, value);
     if (bodyBytes >= 0 && status !== 204) scratch.add("content-length", String(bodyBytes));
-    this.#stream.sendFields(null, scratch, null, bodyBytes === 0);
+    this.#stream.sendFields(null, scratch, null, bodyBytes === 0 && !this.#holdsEnd());
   }
 
   override send(bytes: Uint8Array, start: number, end: number, ended: boolean): void {
-    this.#stream.sendData(bytes, start, end, ended);
+    this.#stream.sendData(bytes, start, end, ended && !this.#holdsEnd());
   }
 
   override consumed(bytes: number): void {
@@ -56,18 +66,39 @@ export class Http2Exchange extends Exchange implements StreamSink {
 
   onData(_stream: Stream, bytes: Uint8Array, start: number, end: number, endStream: boolean): void {
     this.taker.onBody(bytes, start, end, endStream);
+    if (endStream) this.#endHeld();
   }
 
   onTrailers(): void {
     this.taker.onBody(noBytes, 0, 0, true);
+    this.#endHeld();
   }
 
   onReset(_stream: Stream, code: number): void {
+    clearTimeout(this.#held);
+    this.#held = undefined;
     this.taker.onGone(code);
   }
 
   onTaken(stream: Stream): void {
     if (stream.waitingBytes === 0) this.taker.onDrained();
+  }
+
+  /** Returns whether the end of the answer has to wait for the rest of the request. */
+  #holdsEnd(): boolean {
+    const { receiveEnded, lengthLeft } = this.#stream;
+    // who expects a 100 (Continue) sends no body after a final answer
+    if (receiveEnded || lengthLeft < 0 || lengthLeft > awaitedBytesMax || this.header("expect") !== undefined)
+      return false;
+    this.#held = setTimeout(() => this.#endHeld(), awaitedMs).unref();
+    return true;
+  }
+
+  #endHeld(): void {
+    if (this.#held === undefined) return;
+    clearTimeout(this.#held);
+    this.#held = undefined;
+    this.#stream.sendData(noBytes, 0, 0, true);
   }
 }
 
