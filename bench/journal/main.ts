@@ -49,7 +49,7 @@ await runBench(async (processes, folder) => {
   const program = resolve(import.meta.dirname, "appending-server.js");
   const app = processes.start(process.execPath, [program, String(backend), `nats://127.0.0.1:${natsPort}`]);
   await untilListening(backend);
-  const mesh = await startMesh(processes, folder, backend, flags.get("profile")?.[0], workers);
+  const mesh = await startMesh(processes, folder, backend, { profile: flags.get("profile")?.[0], workers });
   const { pid: plane } = JSON.parse(readFileSync(join(folder, "up", "ready.json"), "utf8"));
   const pids = [...mesh.pids, ...childrenOf(plane), app.pid ?? 0, nats.pid ?? 0];
   const contender = { name: "mesh", port: mesh.port, pids };

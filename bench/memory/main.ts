@@ -59,7 +59,7 @@ async function use({ outboundSocket }: BenchMesh, count: number): Promise<void> 
 
 await runBench(async (processes, folder) => {
   const echo = await startEcho(processes);
-  const mesh = await startMesh(processes, folder, echo.port, undefined);
+  const mesh = await startMesh(processes, folder, echo.port);
   const rows: string[][] = [];
   const measure = (what: string) => {
     const [inbound = 0, outbound = 0] = mesh.pids.map(residentMegabytes);

@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { join, resolve } from "node:path";
+import { trafficPolicy } from "../calls/traffic.js";
 import { envoy } from "../peers/envoy.js";
 import { writeIdentities } from "./certificates.js";
 import { startMesh } from "./mesh.js";
@@ -76,10 +77,20 @@ export async function startContenders(
       const name = workers === 1 ? "mesh" : `mesh, ${workers} workers`;
       const own = join(folder, `mesh-${workers}`);
       mkdirSync(own, { mode: 0o700 });
-      const { port, pids } = await startMesh(processes, own, echo.port, profile, workers);
+      const { port, pids } = await startMesh(processes, own, echo.port, { profile, workers });
       contenders.push({ name, port, pids });
       console.log(`${name}: RSS ${pids.map(residentMegabytes).join(" and ")} MB at its start (inbound, outbound)`);
     }
+  }
+  if (only?.includes("mesh-traffic") === true) {
+    const own = join(folder, "mesh-traffic");
+    mkdirSync(own, { mode: 0o700 });
+    // One instance that both sides of the split select, so that both meshes have as many connections.
+    const policy = trafficPolicy
+      .replaceAll("version: v1,", "labels: { side: a },")
+      .replaceAll("version: v2,", "labels: { half: b },");
+    const { port, pids } = await startMesh(processes, own, echo.port, { policy, labels: ["side=a", "half=b"] });
+    contenders.push({ name: "mesh-traffic", port, pids });
   }
   // The first calls, in which everything is loaded; what shape is to be measured is warmed by `settle`.
   const warm = ["--connections", "8", "--streams", "8", "--calls", "60000", "--seconds", "12", ...answer];

@@ -14,7 +14,8 @@ import { runBench } from "./run-bench.js";
 const flags = readFlags(process.argv.slice(2), {
   text: `npm run bench:proxy -- [--shapes 8x32,64x1] [--rounds 3] [--seconds 5] [--bytes 64] [--same-headers]
   [--only NAME...] [--workers 1,2] [--profile FOLDER]
-CPU per call of pairs of proxies (plain in, mutual TLS between, plain out), each peer in turn in every round.`,
+CPU per call of pairs of proxies (plain in, mutual TLS between, plain out), each peer in turn in every round. --only mesh mesh-traffic compares
+the mesh with one whose route splits, sticks, rewrites, retries and changes headers, with outliers, breakers, locality and slow start.`,
   example: "npm run bench:proxy -- --shapes 8x32 --rounds 1 --only mesh",
 });
 const shapes = (flags.get("shapes")?.[0] ?? "8x32,64x1,1x1,100x10").split(",");

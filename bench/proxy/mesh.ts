@@ -34,6 +34,17 @@ rules:
     timeout: 60s
 `;
 
+/** What a mesh of the bench has beside its two services. */
+export interface MeshOptions {
+  /** A folder for CPU profiles of both proxies. */
+  readonly profile?: string | undefined;
+  /** Workers of each proxy. */
+  readonly workers?: number;
+  readonly policy?: string;
+  /** Labels of the proxy before the server, each KEY=VALUE. */
+  readonly labels?: readonly string[];
+}
+
 export interface BenchMesh {
   /** Whatever arrives here goes to the echo server. */
   readonly port: number;
@@ -45,13 +56,12 @@ export interface BenchMesh {
   run(...args: readonly string[]): string;
 }
 
-/** A mesh of two proxies, with so many workers each, before the echo server on `backend`: control plane, authorization, routing, metrics on. */
+/** A mesh of two proxies before the echo server on `backend`: control plane, authorization, routing, metrics on. */
 export async function startMesh(
   processes: Processes,
   folder: string,
   backend: number,
-  profile: string | undefined,
-  workers = 1,
+  { profile, workers = 1, policy = meshPolicy, labels = [] }: MeshOptions = {},
 ): Promise<BenchMesh> {
   const data = join(folder, "up");
   processes.start(process.execPath, [cli, "up", "--data", data, "--mesh", "bench", "--listen", "127.0.0.1:0"]);
@@ -71,12 +81,13 @@ export async function startMesh(
     args.push("--outbound", `unix:${own}/out.sock`, "--workers", String(workers), ...flags);
     return processes.start(process.execPath, [...profiling, ...args]);
   };
-  const inbound = await start("echo", "--app", `127.0.0.1:${backend}`);
+  const labelled = labels.flatMap((label) => ["--label", label]);
+  const inbound = await start("echo", "--app", `127.0.0.1:${backend}`, ...labelled);
   const port = await freePort();
   const outbound = await start("front", "--upstream", `echo=127.0.0.1:${port}`);
   await untilListening(port);
   const file = join(folder, "policy.yaml");
-  writeFileSync(file, meshPolicy);
+  writeFileSync(file, policy);
   run("apply", "-f", file, "--wait");
   await until(() => /"healthy": *true/.test(run("services", "-o", "json")));
   const outboundSocket = join(folder, "front", "out.sock");
