@@ -113,7 +113,7 @@ export class Edge extends Outbound {
     for (const stop of this.#stops.splice(0)) stop();
     this.#webDoor.stop();
     // calls that came as gRPC-Web or Connect are no streams of gRPC: the listener does not find them
-    this.#open.answerAll(unavailableAnswer("draining", this.stopping, this.revision));
+    this.#web.answerAll(unavailableAnswer("draining", this.stopping, this.revision));
     super.close();
     this.#recorder.close();
   }

@@ -80,11 +80,6 @@ export class OpenCalls {
     return ended;
   }
 
-  /** Ends every open call with `answer`. */
-  answerAll(answer: Answer): void {
-    for (const call of this.#list()) call.answer(answer);
-  }
-
   /** Returns a copy of the list, because answering a call removes it from the links. */
   #list(): OpenCall[] {
     const calls: OpenCall[] = [];

@@ -12,6 +12,7 @@ import type { PreparedField } from "../../http2/prepared-field.js";
 import type { PeerSettings } from "../../http2/settings.js";
 import { nobody, Stream, type StreamPort, sendState } from "../../http2/stream.js";
 import { FieldCheck } from "../../http2/validate-fields.js";
+import type { Answer } from "../../proxy/answer.js";
 import { Call } from "../../proxy/forward/call.js";
 import type { Dialect, DialectCall } from "./dialect.js";
 import type { BodyTaker, Exchange } from "./exchange.js";
@@ -33,6 +34,8 @@ export interface WebCallDeps {
   open(stream: Stream, fields: FieldBlock, ended: boolean): void;
   /** Counts a request that was refused, for the engine's reason. */
   refused(reason: number): void;
+  /** The call is over. Called once for each call that `open` got. */
+  closed(call: WebCall): void;
 }
 
 export class WebCall implements StreamPort, BodyTaker, DialectCall {
@@ -105,11 +108,12 @@ export class WebCall implements StreamPort, BodyTaker, DialectCall {
     const bad = check.request(request, strict);
     if (bad !== 0) {
       this.#deps.refused(bad);
-      this.#stream.closed = true;
+      this.#close();
       this.exchange.refuse(400);
       return;
     }
     this.#deps.open(this.#stream, request, false);
+    if (this.#stream.sink === nobody) this.#close(); // it was answered, and is no call
     if (this.#dialect.isBodyless === true && !this.#stream.closed)
       this.#dialect.body(this, new Uint8Array(0), 0, 0, true);
   }
@@ -161,9 +165,15 @@ export class WebCall implements StreamPort, BodyTaker, DialectCall {
   }
 
   fail(code: number, message: string): void {
+    const { sink } = this.#stream;
+    const revision = sink instanceof Call ? sink.plan?.revision : undefined;
+    this.answer({ code, message, revision, decision: undefined, reason: "malformed" });
+  }
+
+  /** Ends the call with an answer of the gateway's own, wherever it stands. */
+  answer(answer: Answer): void {
     const { sink, closed } = this.#stream;
-    if (!closed && sink instanceof Call)
-      sink.answer({ code, message, revision: sink.plan?.revision, decision: undefined, reason: "malformed" });
+    if (!closed && sink instanceof Call) sink.answer(answer);
   }
 
   // === From the owner ===
@@ -187,13 +197,14 @@ export class WebCall implements StreamPort, BodyTaker, DialectCall {
     const isFirst = stream.sending === sendState.idle;
     const [, status] = (isFirst ? headers.find(([name]) => name === ":status") : undefined) ?? [];
     const rest = headers.filter(([name]) => name !== ":status");
+    const isRefused = status !== undefined && status !== "200";
     stream.sending = sendState.open;
-    if (status !== undefined && status !== "200") this.exchange.refuse(Number(status), rest);
+    if (isRefused) this.exchange.refuse(Number(status), rest);
     else if (!endStream) this.#dialect.head(this, rest);
     else this.#dialect.end(this, rest);
     if (!endStream || stream.closed) return;
     stream.waitingEnd = true;
-    if (this.exchange.waitingBytes > 0) return;
+    if (!isRefused && this.exchange.waitingBytes > 0) return; // after a refusal nobody tells when the client has taken it
     stream.sending = sendState.ended;
     this.#close();
   }
@@ -221,6 +232,7 @@ export class WebCall implements StreamPort, BodyTaker, DialectCall {
   }
 
   #close(): void {
+    if (!this.#stream.closed) this.#deps.closed(this);
     this.#stream.closed = true;
     this.budget.give(this.#keptBytes);
     this.#keptBytes = 0;

@@ -1,6 +1,7 @@
 /** Decides what becomes of a request of a listener that is not plain gRPC. */
 import type { EdgeListener, EdgeProtocol } from "../../../core/kinds/gateway/gateway.js";
 import { refusal } from "../../http2/refusals.js";
+import type { Answer } from "../../proxy/answer.js";
 import { readConnect } from "./connect-request.js";
 import { answerStreamError, ConnectStream } from "./connect-stream.js";
 import { answerError, ConnectUnary } from "./connect-unary.js";
@@ -13,7 +14,7 @@ import type { Header } from "./header.js";
 import { mediaTypeOf } from "./request-fields.js";
 import { WebCall, type WebCallDeps } from "./web-call.js";
 
-export interface WebSideDeps extends Omit<WebCallDeps, "open" | "limits"> {
+export interface WebSideDeps extends Omit<WebCallDeps, "open" | "limits" | "closed"> {
   /** Limits of a connection that is opened now. */
   limits(): WebCallDeps["limits"];
   /** Takes a call; see `WebCallDeps`. */
@@ -41,6 +42,7 @@ const untranslated: JsonCodec = { requestToBinary: (json) => json, responseToJso
 
 export class WebSide {
   readonly #deps: WebSideDeps;
+  readonly #open = new Set<WebCall>();
 
   constructor(deps: WebSideDeps) {
     this.#deps = deps;
@@ -99,8 +101,19 @@ export class WebSide {
       nowMs: () => deps.nowMs(),
       open: (...opened) => deps.open(exchange, dialect.protocol, ...opened),
       refused: (reason) => deps.refused(reason),
+      closed: (one) => this.#open.delete(one),
     });
+    this.#open.add(call);
     call.begin();
+  }
+
+  get openCalls(): number {
+    return this.#open.size;
+  }
+
+  /** Ends every open call with `answer`, those too that still wait to be judged. */
+  answerAll(answer: Answer): void {
+    for (const call of [...this.#open]) call.answer(answer);
   }
 
   /** The method exists, and is not called like this. */
