@@ -6,6 +6,8 @@ export interface Usage {
   /** The command with its flags and what they are by default, then what it shows. */
   readonly text: string;
   readonly example: string;
+  /** What SIGTERM does, instead of ending the process. */
+  readonly onTerminate?: () => void;
 }
 
 /** Ends the process with 2 and one line. */
@@ -19,7 +21,7 @@ function refuse(message: string): never {
  * process with 0, an unknown flag or a value that belongs to none ends it with 2. From then on a process that is told to end
  * ends what it has started first.
  */
-export function readFlags(args: readonly string[], { text, example }: Usage): Map<string, string[]> {
+export function readFlags(args: readonly string[], { text, example, onTerminate }: Usage): Map<string, string[]> {
   if (args.includes("--help") || args.includes("-h")) {
     console.log(`Usage: ${text}\n\nExample:\n  $ ${example}`);
     process.exit(0);
@@ -35,7 +37,7 @@ export function readFlags(args: readonly string[], { text, example }: Usage): Ma
     } else if (values === undefined) refuse(`${JSON.stringify(arg)} belongs to no flag`);
     else values.push(arg);
   }
-  endWhenKilled();
+  endWhenKilled(onTerminate);
   return flags;
 }
 

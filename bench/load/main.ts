@@ -17,6 +17,7 @@ const flags = readFlags(process.argv.slice(2), {
   [--rate CALLS/S] [--bytes 64 [--answer BYTES]] [--path /bench.Echo/Call] [--authority bench] [--scheme http] [--plain] [--same-headers] [--seed N]
   [--tls [--ca FILE] [--cert FILE --key FILE] [--server-name NAME]] [--cpu-of PID...] [--json]`,
   example: "npm run bench:load -- --target 127.0.0.1:9000 --seconds 5",
+  onTerminate: () => wind(), // it has no children, and says what it measured before it ends
 });
 const target = flags.get("target")?.[0];
 if (target === undefined) {
@@ -208,4 +209,3 @@ function wind(): void {
   setTimeout(finish, 5000).unref();
 }
 setTimeout(wind, seconds * 1000).unref();
-process.removeAllListeners("SIGTERM").once("SIGTERM", wind); // it has no children, and says what it measured before it ends

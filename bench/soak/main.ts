@@ -3,6 +3,7 @@ import { pause } from "../../test/conformance/child.js";
 import { Mesh, type MeshProxy } from "../../test/conformance/mesh.js";
 import { basePolicy } from "../../test/conformance/policy.js";
 import { RecordingUpstream } from "../../test/conformance/upstream.js";
+import { whenKilled } from "../../test/conformance/when-killed.js";
 import { until } from "../../test/support/until.js";
 import { numberFlag, readFlags } from "../options.js";
 import { HonestAbuse } from "./honest-abuse.js";
@@ -135,9 +136,7 @@ async function stop(): Promise<void> {
   upstream.close();
 }
 
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.once(signal, () => void stop().finally(() => process.exit(1)));
-}
+whenKilled({ end: stop, endNow: () => trouble.close() });
 let code = 1;
 try {
   const problems = await soak();

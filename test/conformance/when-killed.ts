@@ -23,14 +23,20 @@ async function endAll(code: number): Promise<void> {
   process.exit(code);
 }
 
-/** Makes SIGINT, SIGTERM and SIGHUP end what was started, then the process; with the exit code of a shell. */
-export function endWhenKilled(): void {
+/**
+ * Makes SIGINT, SIGTERM and SIGHUP end what was started, then the process; with the exit code of a shell. `onTerminate`:
+ * what SIGTERM does instead.
+ */
+export function endWhenKilled(onTerminate?: () => void): void {
   for (const [signal, number] of [
     ["SIGHUP", 1],
     ["SIGINT", 2],
     ["SIGTERM", 15],
   ] as const)
-    process.on(signal, () => void endAll(128 + number));
+    process.on(signal, () => {
+      if (signal === "SIGTERM" && onTerminate !== undefined) onTerminate();
+      else void endAll(128 + number);
+    });
   process.on("exit", () => {
     for (const ending of [...endings].reverse()) ending.endNow();
   });
