@@ -1,5 +1,6 @@
 import { renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Place } from "../proxy/peers.js";
 
 const callsMax = 100_000;
 
@@ -33,7 +34,10 @@ export const transport = (kind: "Downstream" | "Upstream", fields: object) => ({
   },
 });
 
-const address = (port: number) => ({ socket_address: { address: "127.0.0.1", port_value: port } });
+const address = (place: Place) =>
+  typeof place === "string"
+    ? { pipe: { path: place } }
+    : { socket_address: { address: "127.0.0.1", port_value: place } };
 
 const filter = (name: string, type: string, fields: object = {}) => ({
   name: `envoy.filters.http.${name}`,
@@ -89,8 +93,8 @@ export function putRoutes(folder: string, marked: number): void {
 }
 
 export interface EnvoyHalf {
-  readonly port: number;
-  readonly to: number;
+  readonly port: Place;
+  readonly to: Place;
   /** Filters before the router. */
   readonly filters: readonly object[];
   /** Transport sockets; without one the connection is plain. */

@@ -6,13 +6,15 @@ import { trafficPolicy } from "../calls/traffic.js";
 import { envoy } from "../peers/envoy.js";
 import { writeIdentities } from "./certificates.js";
 import { startMesh } from "./mesh.js";
-import { freePort, type Processes, startBarePair, startEcho, startPair, versionOf } from "./pair.js";
-import { haproxy, nginx } from "./peers.js";
+import { freePort, type Processes, startBarePair, startEchoAt, startPair, versionOf } from "./pair.js";
+import { haproxy, nginx, type Place, placeText } from "./peers.js";
 
 /** Something that calls can be sent through: nothing, a peer's pair, or ours. */
 export interface Contender {
   readonly name: string;
   readonly port: number;
+  /** The path of a Unix socket, in place of the port. */
+  readonly socket?: string | undefined;
   readonly pids: readonly number[];
 }
 
@@ -38,6 +40,8 @@ export interface ContenderOptions {
   readonly answerBytes?: number;
   /** A mesh for each of these numbers of workers; undefined: one without workers. */
   readonly workers?: readonly number[] | undefined;
+  /** Client and server are reached by Unix sockets, which is what applications beside a proxy use. */
+  readonly unix?: boolean;
   /** A folder for CPU profiles of the mesh's proxies. */
   readonly profile?: string | undefined;
 }
@@ -46,15 +50,21 @@ export interface ContenderOptions {
 export async function startContenders(
   processes: Processes,
   folder: string,
-  { only, profile, answerBytes, workers: counts = [1] }: ContenderOptions,
+  { only, profile, answerBytes, workers: counts = [1], unix = false }: ContenderOptions,
 ): Promise<Contender[]> {
   const isWanted = (name: string) => only === undefined || only.includes(name);
   const identities = writeIdentities(folder);
   const answer = answerBytes === undefined ? [] : ["--answer", String(answerBytes)];
-  const echo = await startEcho(processes, answer);
+  const place = async (name: string, within = folder): Promise<Place> =>
+    unix ? join(within, `${name}.sock`) : await freePort();
+  const backend = await place("echo");
+  const echo = await startEchoAt(processes, backend, answer);
   const contenders: Contender[] = [];
-  const newPorts = async () => ({ outbound: await freePort(), inbound: await freePort(), backend: echo.port });
-  if (isWanted("none")) contenders.push({ name: "none", port: echo.port, pids: [echo.pid] });
+  const add = (name: string, at: Place, pids: readonly number[]): void => {
+    contenders.push({ name, pids, ...(typeof at === "string" ? { port: 0, socket: at } : { port: at }) });
+  };
+  const newPorts = async (name: string) => ({ outbound: await place(name), inbound: await freePort(), backend });
+  if (isWanted("none")) add("none", backend, [echo]);
   for (const peer of peers) {
     if (!isWanted(peer.name)) continue;
     const version = versionOf(peer.command, peer.versionArguments);
@@ -63,22 +73,21 @@ export async function startContenders(
       continue;
     }
     console.log(`${peer.name}: ${version}`);
-    const ports = await newPorts();
-    const pids = await startPair(processes, peer, ports, identities, folder);
-    contenders.push({ name: peer.name, port: ports.outbound, pids });
+    const ports = await newPorts(peer.name);
+    add(peer.name, ports.outbound, await startPair(processes, peer, ports, identities, folder));
   }
-  if (isWanted("bare engine")) {
-    const ports = await newPorts();
-    const pids = await startBarePair(processes, ports, identities);
-    contenders.push({ name: "bare engine", port: ports.outbound, pids });
+  if (isWanted("bare engine") && !unix) {
+    const ports = await newPorts("bare");
+    add("bare engine", ports.outbound, await startBarePair(processes, ports, identities));
   }
   if (isWanted("mesh")) {
     for (const workers of counts) {
       const name = workers === 1 ? "mesh" : `mesh, ${workers} workers`;
       const own = join(folder, `mesh-${workers}`);
       mkdirSync(own, { mode: 0o700 });
-      const { port, pids } = await startMesh(processes, own, echo.port, { profile, workers });
-      contenders.push({ name, port, pids });
+      const at = await place("in", own);
+      const { pids } = await startMesh(processes, own, backend, { profile, workers, at });
+      add(name, at, pids);
       console.log(`${name}: RSS ${pids.map(residentMegabytes).join(" and ")} MB at its start (inbound, outbound)`);
     }
   }
@@ -89,8 +98,9 @@ export async function startContenders(
     const policy = trafficPolicy
       .replaceAll("version: v1,", "labels: { side: a },")
       .replaceAll("version: v2,", "labels: { half: b },");
-    const { port, pids } = await startMesh(processes, own, echo.port, { policy, labels: ["side=a", "half=b"] });
-    contenders.push({ name: "mesh-traffic", port, pids });
+    const at = await place("in", own);
+    const { pids } = await startMesh(processes, own, backend, { policy, labels: ["side=a", "half=b"], at });
+    add("mesh-traffic", at, pids);
   }
   // The first calls, in which everything is loaded; what shape is to be measured is warmed by `settle`.
   const warm = ["--connections", "8", "--streams", "8", "--calls", "60000", "--seconds", "12", ...answer];
@@ -120,9 +130,9 @@ export function settle(contender: Contender, args: readonly string[]): number {
 }
 
 /** Runs the load generator against a contender; `args`: its flags but for the target. */
-export function runLoad({ port, pids }: Contender, args: readonly string[]): LoadFigures {
+export function runLoad({ port, socket, pids }: Contender, args: readonly string[]): LoadFigures {
   const program = resolve(import.meta.dirname, "../load/main.js");
-  const all = ["--target", `127.0.0.1:${port}`, ...args, "--cpu-of", ...pids.map(String), "--json"];
+  const all = ["--target", placeText(socket ?? port, "unix:"), ...args, "--cpu-of", ...pids.map(String), "--json"];
   try {
     return JSON.parse(execFileSync(process.execPath, [program, ...all], { encoding: "utf8" }));
   } catch (error) {

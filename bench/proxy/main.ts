@@ -13,9 +13,9 @@ import { runBench } from "./run-bench.js";
 
 const flags = readFlags(process.argv.slice(2), {
   text: `npm run bench:proxy -- [--shapes 8x32,64x1] [--rounds 3] [--seconds 5] [--bytes 64] [--same-headers]
-  [--only NAME...] [--workers 1,2] [--profile FOLDER]
+  [--only NAME...] [--workers 1,2] [--unix] [--profile FOLDER]
 CPU per call of pairs of proxies (plain in, mutual TLS between, plain out), each peer in turn in every round. --only mesh mesh-traffic compares
-the mesh with one whose route splits, sticks, rewrites, retries and changes headers, with outliers, breakers, locality and slow start.`,
+the mesh with one whose route splits, sticks, rewrites, retries and changes headers, with outliers, breakers, locality and slow start. With --unix, client and server are reached by Unix sockets.`,
   example: "npm run bench:proxy -- --shapes 8x32 --rounds 1 --only mesh",
 });
 const shapes = (flags.get("shapes")?.[0] ?? "8x32,64x1,1x1,100x10").split(",");
@@ -38,7 +38,9 @@ function argumentsFor(shape: string, seconds: number): readonly string[] {
 }
 
 function print(contenders: readonly Contender[], all: Figures): void {
-  console.log(`\n${machine()}, ${bytes} bytes, ${rounds} rounds of ${seconds} s`);
+  console.log(
+    `\n${machine()}, ${bytes} bytes, ${rounds} rounds of ${seconds} s${flags.has("unix") ? ", Unix sockets on both plain ends" : ""}`,
+  );
   const base = Math.max(
     0,
     contenders.findIndex(({ name }) => name !== "none"),
@@ -70,7 +72,9 @@ function print(contenders: readonly Contender[], all: Figures): void {
 
 await runBench(async (processes, folder) => {
   const only = flags.get("only");
-  const contenders = await startContenders(processes, folder, { only, workers, profile: flags.get("profile")?.[0] });
+  const contenders = await startContenders(processes, folder, {
+    ...{ only, workers, unix: flags.has("unix"), profile: flags.get("profile")?.[0] },
+  });
   const all = new Map<string, LoadFigures[][]>();
   for (const shape of shapes) {
     const figures: LoadFigures[][] = contenders.map(() => []);

@@ -2,6 +2,7 @@ import { type ChildProcess, execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { freePort, type Processes, untilListening } from "./pair.js";
+import { type Place, placeText } from "./peers.js";
 
 const cli = resolve(import.meta.dirname, "../../cli/main.js");
 const boundMs = 30_000;
@@ -43,10 +44,12 @@ export interface MeshOptions {
   readonly policy?: string;
   /** Labels of the proxy before the server, each KEY=VALUE. */
   readonly labels?: readonly string[];
+  /** Where the callers' proxy listens; a port that is free unless given. */
+  readonly at?: Place;
 }
 
 export interface BenchMesh {
-  /** Whatever arrives here goes to the echo server. */
+  /** Whatever arrives here goes to the echo server; 0 if that is a Unix socket. */
   readonly port: number;
   /** The inbound proxy's with its workers, and the outbound's. */
   readonly pids: readonly number[];
@@ -56,12 +59,12 @@ export interface BenchMesh {
   run(...args: readonly string[]): string;
 }
 
-/** A mesh of two proxies before the echo server on `backend`: control plane, authorization, routing, metrics on. */
+/** A mesh of two proxies before the echo server at `backend`: control plane, authorization, routing, metrics on. */
 export async function startMesh(
   processes: Processes,
   folder: string,
-  backend: number,
-  { profile, workers = 1, policy = meshPolicy, labels = [] }: MeshOptions = {},
+  backend: Place,
+  { profile, workers = 1, policy = meshPolicy, labels = [], at }: MeshOptions = {},
 ): Promise<BenchMesh> {
   const data = join(folder, "up");
   processes.start(process.execPath, [cli, "up", "--data", data, "--mesh", "bench", "--listen", "127.0.0.1:0"]);
@@ -82,17 +85,17 @@ export async function startMesh(
     return processes.start(process.execPath, [...profiling, ...args]);
   };
   const labelled = labels.flatMap((label) => ["--label", label]);
-  const inbound = await start("echo", "--app", `127.0.0.1:${backend}`, ...labelled);
-  const port = await freePort();
-  const outbound = await start("front", "--upstream", `echo=127.0.0.1:${port}`);
-  await untilListening(port);
+  const inbound = await start("echo", "--app", placeText(backend, "unix:"), ...labelled);
+  const place = at ?? (await freePort());
+  const outbound = await start("front", "--upstream", `echo=${placeText(place, "unix:")}`);
+  await untilListening(place);
   const file = join(folder, "policy.yaml");
   writeFileSync(file, policy);
   run("apply", "-f", file, "--wait");
   await until(() => /"healthy": *true/.test(run("services", "-o", "json")));
   const outboundSocket = join(folder, "front", "out.sock");
   const pids = [inbound.pid ?? 0, outbound.pid ?? 0].flatMap((pid) => [pid, ...childrenOf(pid)]);
-  return { port, pids, outboundSocket, run };
+  return { port: typeof place === "string" ? 0 : place, pids, outboundSocket, run };
 }
 
 /** Its worker processes. */

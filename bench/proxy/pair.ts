@@ -4,7 +4,7 @@ import { connect, createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { whenKilled } from "../../test/conformance/when-killed.js";
 import type { BenchIdentities } from "./certificates.js";
-import type { PairPorts, Peer } from "./peers.js";
+import type { PairPorts, Peer, Place } from "./peers.js";
 
 const startBoundMs = 10_000;
 const stopBoundMs = 15_000;
@@ -76,19 +76,19 @@ export function freePort(): Promise<number> {
   });
 }
 
-/** Waits until somebody listens on a port of this machine. */
-export async function untilListening(port: number, boundMs = startBoundMs): Promise<void> {
+/** Waits until somebody listens at a place of this machine. */
+export async function untilListening(place: Place, boundMs = startBoundMs): Promise<void> {
   const end = performance.now() + boundMs;
   for (;;) {
     const open = await new Promise<boolean>((done) => {
-      const socket = connect(port, "127.0.0.1", () => {
+      const socket = connect(typeof place === "string" ? { path: place } : { port: place, host: "127.0.0.1" }, () => {
         socket.destroy();
         done(true);
       });
       socket.on("error", () => done(false));
     });
     if (open) return;
-    if (performance.now() > end) throw new Error(`nothing listens on port ${port}`);
+    if (performance.now() > end) throw new Error(`nothing listens at ${place}`);
     await new Promise((wait) => setTimeout(wait, 50));
   }
 }
@@ -134,14 +134,14 @@ export async function startEcho(
   args: readonly string[] = [],
 ): Promise<{ readonly port: number; readonly pid: number }> {
   const port = await freePort();
-  const child = processes.start(process.execPath, [
-    resolve(import.meta.dirname, "../echo-server/main.js"),
-    "--port",
-    String(port),
-    "--streams",
-    "1000",
-    ...args,
-  ]);
-  await untilListening(port);
-  return { port, pid: child.pid ?? 0 };
+  return { port, pid: await startEchoAt(processes, port, args) };
+}
+
+/** The echo server at `place`; resolves with its process id. */
+export async function startEchoAt(processes: Processes, place: Place, args: readonly string[] = []): Promise<number> {
+  const where = typeof place === "string" ? ["--socket", place] : ["--port", String(place)];
+  const program = resolve(import.meta.dirname, "../echo-server/main.js");
+  const child = processes.start(process.execPath, [program, ...where, "--streams", "1000", ...args]);
+  await untilListening(place);
+  return child.pid ?? 0;
 }

@@ -1,11 +1,18 @@
 import type { BenchIdentities } from "./certificates.js";
 
-/** The ports of a pair: plain in → `outbound` → mutual TLS → `inbound` → plain out to `backend`. */
+/** A port of the loopback address, or the path of a Unix socket. */
+export type Place = number | string;
+
+/** The places of a pair: plain in → `outbound` → mutual TLS → `inbound` → plain out to `backend`. */
 export interface PairPorts {
-  readonly outbound: number;
+  readonly outbound: Place;
   readonly inbound: number;
-  readonly backend: number;
+  readonly backend: Place;
 }
+
+/** As HAProxy and our own commands write a place, after `unix`. */
+export const placeText = (place: Place, unix: string): string =>
+  typeof place === "string" ? `${unix}${place}` : `127.0.0.1:${place}`;
 
 /** How a peer is run as one half of a pair. */
 export interface Peer {
@@ -39,7 +46,7 @@ export const haproxy: Peer = {
   versionArguments: ["-v"],
   outbound: (ports, { ca, client }) => `${haproxyHead}
 frontend in
-  bind 127.0.0.1:${ports.outbound} proto h2
+  bind ${placeText(ports.outbound, "unix@")} proto h2
   default_backend out
 backend out
   server peer 127.0.0.1:${ports.inbound} ssl crt ${client.both} ca-file ${ca} verify required alpn h2 proto h2
@@ -49,7 +56,7 @@ frontend in
   bind 127.0.0.1:${ports.inbound} ssl crt ${server.both} ca-file ${ca} verify required alpn h2
   default_backend out
 backend out
-  server application 127.0.0.1:${ports.backend} proto h2
+  server application ${placeText(ports.backend, "unix@")} proto h2
 `,
   arguments: (file) => ["-db", "-f", file],
 };
@@ -88,7 +95,7 @@ export const nginx: Peer = {
       "outbound",
       `  upstream out { server 127.0.0.1:${ports.inbound}; keepalive 256; keepalive_requests 1000000000; }
   server {
-    listen 127.0.0.1:${ports.outbound} http2;
+    listen ${placeText(ports.outbound, "unix:")} http2;
     location / {
       grpc_pass grpcs://out;
       grpc_ssl_certificate ${client.certificate};
@@ -103,7 +110,7 @@ export const nginx: Peer = {
     nginxAround(
       folder,
       "inbound",
-      `  upstream out { server 127.0.0.1:${ports.backend}; keepalive 256; keepalive_requests 1000000000; }
+      `  upstream out { server ${placeText(ports.backend, "unix:")}; keepalive 256; keepalive_requests 1000000000; }
   server {
     listen 127.0.0.1:${ports.inbound} ssl http2;
     ssl_certificate ${server.certificate};
