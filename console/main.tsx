@@ -6,7 +6,7 @@ import type { Session } from "./api/methods.js";
 import { Empty, Loading, Notice } from "./parts/states.js";
 import { applyTheme, Shell } from "./shell.js";
 import { problemOf } from "./state/loaded.js";
-import type { Page, Place } from "./state/place.js";
+import { type Page, type Place, parsePlace } from "./state/place.js";
 import { readTheme } from "./state/theme.js";
 import { MeshContext, useFollowedMesh } from "./state/use-mesh.js";
 import { usePlace } from "./state/use-place.js";
@@ -107,5 +107,7 @@ function SignedIn({ session, onSignedOut }: { readonly session: Session; readonl
 }
 
 applyTheme(readTheme(localStorage));
+// The first page is fetched while the control plane says who is signed in.
+views[parsePlace(location.hash).page]().catch(() => undefined);
 const root = document.getElementById("console");
 if (root !== null) render(<Console />, root);

@@ -52,12 +52,31 @@ async function build() {
     define: { LAYOUT_WORKER: JSON.stringify(`./${workerName}`) },
   });
   const names = outputsOf(page);
+  const font = only(names, /^inter-.*\.woff2$/);
   const html = readFileSync(join(source, "index.html"), "utf8")
     .replace("%SCRIPT%", only(names, /^main-.*\.js$/))
     .replace("%STYLE%", only(names, /^theme-.*\.css$/))
-    .replace("%ICON%", only(names, /^icon-.*\.svg$/));
+    .replace("%ICON%", only(names, /^icon-.*\.svg$/))
+    .replace("%FONT%", font)
+    .replace("%PARTS%", neededFirst(page.metafile).map(preload).join("\n    "));
   writeFileSync(join(dist, "index.html"), html);
   checkSize([workerName, ...names].filter((name) => name.endsWith(".js")));
+}
+
+const preload = (name) => `<link rel="modulepreload" href="${name}">`;
+
+/** The files that the first page is made of: a browser fetches them at once instead of one after the other. */
+function neededFirst({ outputs }) {
+  const from = (source) => Object.keys(outputs).find((path) => outputs[path].entryPoint === source);
+  const needed = new Set();
+  const take = (path) => {
+    if (needed.has(path)) return;
+    needed.add(path);
+    for (const { path: next, kind } of outputs[path].imports) if (kind === "import-statement") take(next);
+  };
+  for (const source of ["console/main.tsx", "console/pages/mesh/mesh-page.tsx"])
+    take(from(source) ?? giveUp(`the build made nothing of ${source}`));
+  return [...needed].map((path) => basename(path)).filter((name) => !name.startsWith("main-"));
 }
 
 function checkSize(scripts) {

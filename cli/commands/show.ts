@@ -15,7 +15,9 @@ export function addShowCommand(program: Command, cli: Cli): void {
         .default("yaml"),
     )
     .action(async (number: number | undefined, { output }: { output: "yaml" | "json" | "table" }, self: Command) => {
-      const { revision, yaml } = await cli.withAdmin(self, (admin) => admin.getRevision({ number: number ?? 0 }));
+      const { revision, yaml } = await cli.withAdmin(self, (admin) =>
+        admin.getRevision({ number: number ?? 0, asJson: false }),
+      );
       const json = { ...(revision === undefined ? {} : revisionToJson(revision)), yaml };
       show(cli, output === "json" ? "json" : "table", json, yaml.trimEnd());
     });

@@ -31,7 +31,7 @@ const activated = message({ activation: maybe(activationInfo) });
 export const unary = {
   GetStatus: status,
   ListRevisions: message({ revisions: list(revisionInfo), active: maybe(activationInfo) }),
-  GetRevision: message({ revision: maybe(revisionInfo), yaml: text }),
+  GetRevision: message({ revision: maybe(revisionInfo), yaml: text, json: text }),
   DiffRevisions: message({
     objects: list(objectChange),
     access: list(accessChange),

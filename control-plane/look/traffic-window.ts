@@ -29,6 +29,8 @@ interface Sum extends Counted {
   readonly service: string;
   readonly method: string;
   readonly version: string;
+  /** Caller and service. */
+  readonly edge: string;
   readonly codes: Float64Array;
   readonly took: Float64Array;
   calls: number;
@@ -80,7 +82,7 @@ export class TrafficWindow {
     this.#drop(nowMs);
     const calledSide = this.#toldByCalled();
     return [...this.#totals.values()]
-      .filter((sum) => sum.outbound !== calledSide.has(edgeOf(sum)))
+      .filter((sum) => sum.outbound !== calledSide.has(sum.edge))
       .map(pairOf)
       .sort((a, b) => b.calls - a.calls);
   }
@@ -92,10 +94,13 @@ export class TrafficWindow {
   #toldByCalled(): ReadonlySet<string> {
     const edges = new Map<string, { streams: number; calls: number }>();
     for (const sum of this.#totals.values()) {
-      const edge = edges.get(edgeOf(sum)) ?? { streams: 0, calls: 0 };
+      let edge = edges.get(sum.edge);
+      if (edge === undefined) {
+        edge = { streams: 0, calls: 0 };
+        edges.set(sum.edge, edge);
+      }
       if (sum.outbound) edge.streams += sum.streams;
       else edge.calls += sum.calls;
-      edges.set(edgeOf(sum), edge);
     }
     const more = [...edges].filter(([, { streams, calls }]) => calls > streams * 1.2 + 2);
     return new Set([...more].map(([edge]) => edge));
@@ -145,9 +150,7 @@ export class TrafficWindow {
   }
 }
 
-const edgeOf = ({ caller, service }: Pick<Sum, "caller" | "service">): string => `${caller}\0${service}`;
-
-type Names = Omit<Sum, keyof Counted>;
+type Names = Omit<Sum, keyof Counted | "edge">;
 
 const keyOf = ({ outbound, caller, service, method, version }: Names) =>
   `${outbound ? "o" : "i"}\0${caller}\0${service}\0${method}\0${version}`;
@@ -168,6 +171,7 @@ function increase(sum: Sum, { codes, took, calls, streams }: Counted): Sum {
 
 const nothing = (names: Names): Sum => ({
   ...names,
+  edge: `${names.caller}\0${names.service}`,
   codes: new Float64Array(codesCount),
   took: new Float64Array(callBoundsMs.length + 1),
   calls: 0,
@@ -184,9 +188,9 @@ function pairOf({ caller, service, method, version, codes, took, calls, outbound
     if (isRefusalStatus(code)) refused += count;
     if (isFailureStatus(code)) failed += count;
   }
-  const names = { caller, service, method, version };
-  const quantiles = { p50Ms: quantileMs(took, calls, 0.5), p99Ms: quantileMs(took, calls, 0.99) };
-  return { ...names, calls, refused, failed, ...quantiles, codes: told, calledSide: !outbound };
+  const [p50Ms, p99Ms] = [quantileMs(took, calls, 0.5), quantileMs(took, calls, 0.99)];
+  const calledSide = !outbound;
+  return { caller, service, method, version, calls, refused, failed, p50Ms, p99Ms, codes: told, calledSide };
 }
 
 /** Within the class that it falls in, calls are taken for evenly spread. */

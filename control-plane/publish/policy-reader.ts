@@ -8,7 +8,7 @@ import { revisionInForce } from "../../core/rollout/cohort.js";
 import type { Snapshot } from "../../core/snapshot/build.js";
 import { diffUnits, type ObjectChange } from "../../core/snapshot/diff.js";
 import { type AccessChange, diffAccess } from "../../core/snapshot/matrix.js";
-import { objectsOf, renderYaml } from "../../core/snapshot/render.js";
+import { objectsOf, renderJson, renderYaml } from "../../core/snapshot/render.js";
 import { encodeBundle, parseBundle } from "../../core/wire/bundle.js";
 import { type RoutedTargets, routedTargets } from "../fleet/empty-routes.js";
 import { type RolloutBeside, rolloutBeside } from "../rollout/rollout-course.js";
@@ -67,6 +67,7 @@ export interface PolicyReader {
   /** The revision with this number; 0: the active one. Fails with `not_found`. */
   find(number: number): Signed<Revision>;
   yaml(revision: Signed<Revision>): Promise<string>;
+  json(revision: Signed<Revision>): Promise<string>;
   validate(files: readonly PolicyFile[]): Promise<Validated>;
   /** `namesOnly`: without lines and access. Fails with `not_found` for a revision or proxy that is not known, `stale` for a proxy that evaluates nothing. */
   diff(from: PolicySide, to: PolicySide, namesOnly?: boolean): Promise<SidesDiff>;
@@ -98,6 +99,7 @@ export function createPolicyReader(deps: PolicyReaderDeps): PolicyReader {
   return {
     find: (number) => find(ledger, number),
     yaml: async (revision) => renderYaml(await unitsOf(revision)),
+    json: async (revision) => renderJson(await unitsOf(revision)),
     async validate(files) {
       const { findings, snapshot } = deps.publisher.check(files);
       if (snapshot === undefined) return { ...nothing, findings, snapshotDigest: undefined, wouldCreate: false };

@@ -12,7 +12,7 @@ import type { PolicyReader } from "./policy-reader.js";
 
 export interface RevisionMethodsDeps extends OperatedDeps {
   readonly ledger: Pick<Ledger, "revisions" | "activations">;
-  readonly policy: Pick<PolicyReader, "find" | "yaml">;
+  readonly policy: Pick<PolicyReader, "find" | "yaml" | "json">;
   readonly approvals: Approvals;
 }
 
@@ -28,12 +28,13 @@ export function revisionMethods(deps: RevisionMethodsDeps): RevisionMethods {
   const { ledger, policy, approvals } = deps;
   const operated = operatedBy(deps);
   return {
-    getRevision: operated(async ({ number }) => {
+    getRevision: operated(async ({ number, asJson }) => {
       const revision = policy.find(number);
       const given = (await approvals.all()).get(revision.digest) ?? [];
       return {
         revision: { ...renderRevision(revision, ledger.activations.head()), approvals: given.map(renderApproval) },
-        yaml: await policy.yaml(revision),
+        yaml: asJson ? "" : await policy.yaml(revision),
+        json: asJson ? await policy.json(revision) : "",
         record: Buffer.from(revision.bytes),
       };
     }),

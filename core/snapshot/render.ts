@@ -11,6 +11,11 @@ export function renderYaml(units: readonly Unit[]): string {
   return units.flatMap(objectsOf).map(renderObject).join("---\n");
 }
 
+/** The same objects as a JSON array: a hundredth of the work for whoever writes and reads it. */
+export function renderJson(units: readonly Unit[]): string {
+  return JSON.stringify(units.flatMap(objectsOf).map((object) => kindOf(object).render(object)));
+}
+
 /** One document, ending in a newline. What is left out by default is left out here. */
 export function renderObject(object: PolicyObject): string {
   return stringify(kindOf(object).render(object), { lineWidth: 0, aliasDuplicateObjects: false });

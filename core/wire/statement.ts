@@ -52,11 +52,17 @@ const sha256 = (bytes: Uint8Array): Buffer => hash("sha256", bytes, "buffer");
 /** SHA-256 of a leaf certificate. */
 export const leafDigest = sha256;
 
+const noLink = sha256(new Uint8Array());
+
+/** Two numbers that are safe integers, each as 64 bits. A control plane does this hundreds of times a second. */
 function signedBytes({ kind, mesh, counter, timeMs, link, body }: Said, leaf: Uint8Array): Buffer {
-  const numbers = Buffer.alloc(16);
-  numbers.writeBigUInt64BE(BigInt(counter), 0);
-  numbers.writeBigUInt64BE(BigInt(timeMs), 8);
-  return Buffer.concat([Buffer.from(`${domain}\0${kind}\0${mesh}\0`), leaf, numbers, sha256(link), sha256(body)]);
+  const numbers = Buffer.allocUnsafe(16);
+  numbers.writeUInt32BE(Math.floor(counter / 2 ** 32), 0);
+  numbers.writeUInt32BE(counter >>> 0, 4);
+  numbers.writeUInt32BE(Math.floor(timeMs / 2 ** 32), 8);
+  numbers.writeUInt32BE(timeMs >>> 0, 12);
+  const linked = link.length === 0 ? noLink : sha256(link);
+  return Buffer.concat([Buffer.from(`${domain}\0${kind}\0${mesh}\0`), leaf, numbers, linked, sha256(body)]);
 }
 
 /** The header's value. `leaf`: digest of the first certificate of `chain`, whose key is `key`. */

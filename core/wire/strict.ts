@@ -69,8 +69,26 @@ export function hasMoreFields(bytes: Uint8Array, max: number): boolean {
 
 /** Fails with `invalid_record` if a decoded message has a field that this version does not know, at any depth. */
 export function refuseUnknownFields(message: object, what: string): void {
-  refuseUnknown(message, what, "", 0);
+  if (!isKnown(message, 0)) refuseUnknown(message, what, "", 0);
 }
+
+/** Whether there is nothing to refuse. Names no places: nearly every message is known, and a place is a text for each value. */
+function isKnown(message: object, depth: number): boolean {
+  if (depth > depthMax) return false;
+  for (const name in message) {
+    const field: unknown = (message as Readonly<Record<string, unknown>>)[name];
+    if (typeof field !== "object" || field === null || field instanceof Uint8Array) continue;
+    if (name === "_unknownFields" ? Object.keys(field).length > 0 : !isKnownField(field, depth + 1)) return false;
+  }
+  return true;
+}
+
+function isKnownField(field: object, depth: number): boolean {
+  if (!Array.isArray(field)) return isKnown(field, depth);
+  return field.every((item) => typeof item !== "object" || item === null || isKnownItem(item, depth + 1));
+}
+
+const isKnownItem = (item: object, depth: number): boolean => item instanceof Uint8Array || isKnownField(item, depth);
 
 /** Refuses unknown fields at any depth of a decoded message. */
 function refuseUnknown(value: unknown, what: string, path: string, depth: number): void {

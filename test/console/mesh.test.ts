@@ -2,15 +2,17 @@ import { describe, expect, test } from "@jest/globals";
 import { serviceInfo } from "../../console/api/messages.js";
 import { decisionBatch } from "../../console/api/record-messages.js";
 import { tapBatch, trafficPair } from "../../console/api/traffic-messages.js";
-import { layOut, packedAbove, pathOf } from "../../console/pages/mesh/layout.js";
-import { coversMethod, parsePolicy, policyReader, rulesBetween } from "../../console/pages/mesh/policy.js";
+import { layOut } from "../../console/pages/mesh/layout.js";
+import { packColumns, packedAbove } from "../../console/pages/mesh/pack.js";
+import { pathOf } from "../../console/pages/mesh/paths.js";
+import { coversMethod, parsePolicy, rulesBetween } from "../../console/pages/mesh/policy.js";
 import { addRefusals, explainRefusal, isCaller, noRefusals } from "../../console/pages/mesh/refusal-list.js";
 import { addCalls, noCalls } from "../../console/pages/mesh/tapped-calls.js";
 import { buildTopology, figuresOf, keepEdges, type MeshEdge, stateOfEdge } from "../../console/pages/mesh/topology.js";
 import { centreOn, fitView, scaleMax, scaleMin, viewByKey, zoomAt } from "../../console/pages/mesh/viewport.js";
-import { policyYaml } from "../support/console/fixture-policy.js";
+import { policyJson } from "../support/console/fixture-policy.js";
 
-const policy = parsePolicy(policyYaml(5));
+const policy = parsePolicy(policyJson(5));
 const pair = (caller: string, service: string, json: object) => trafficPair({ caller, service, method: "m", ...json });
 
 describe("policy for the picture", () => {
@@ -34,8 +36,9 @@ describe("policy for the picture", () => {
   });
 
   test("what is no policy is none", () => {
-    expect(parsePolicy("just a text").services).toEqual([]);
-    expect(parsePolicy("kind: Route\nname: r\nservice: s\nrules: nonsense\n").splits).toEqual([]);
+    expect(parsePolicy('"just a text"').services).toEqual([]);
+    const route = { kind: "Route", name: "r", service: "s", rules: "nonsense" };
+    expect(parsePolicy(JSON.stringify([route, 7, null])).splits).toEqual([]);
     expect(parsePolicy("").allows).toEqual([]);
   });
 
@@ -105,26 +108,26 @@ describe("the topology", () => {
 });
 
 describe("edges that were seen", () => {
-  const service = (name: string) => `kind: Service\nname: ${name}\nmethods: [m]\n---\n`;
-  const allow = (from: string) => `kind: Authorization\nname: to-b\nservice: b\nallow:\n  - ${from}\n`;
-  const seen = (allowed: string, kept: Map<string, MeshEdge>, calls = 0, named = ["a", "b"]) => {
-    const now = parsePolicy(named.map(service).join("") + allowed);
+  const service = (name: string) => ({ kind: "Service", name, methods: ["m"] });
+  const allow = (rule: object) => ({ kind: "Authorization", name: "to-b", service: "b", allow: [rule] });
+  const seen = (allowed: object | undefined, kept: Map<string, MeshEdge>, calls = 0, named = ["a", "b"]) => {
+    const now = parsePolicy(JSON.stringify([...named.map(service), allowed]));
     const built = buildTopology(now, [], { windowMs: 1000, pairs: calls > 0 ? [pair("a", "b", { calls })] : [] });
     return keepEdges(built, kept, now).edges.map((edge) => [edge.id, stateOfEdge(edge)]);
   };
 
   test("stay at rest, and are not called allowed once no rule allows them", () => {
     const kept = new Map<string, MeshEdge>();
-    expect(seen(allow("from: [a]"), kept, 7)).toEqual([["a → b", "busy"]]);
-    expect(seen(allow("from: [a]"), kept)).toEqual([["a → b", "idle"]]);
-    expect(seen("", kept)).toEqual([["a → b", "barred"]]);
-    expect(seen(allow("methods: [m]"), kept)).toEqual([["a → b", "idle"]]);
+    expect(seen(allow({ from: ["a"] }), kept, 7)).toEqual([["a → b", "busy"]]);
+    expect(seen(allow({ from: ["a"] }), kept)).toEqual([["a → b", "idle"]]);
+    expect(seen(undefined, kept)).toEqual([["a → b", "barred"]]);
+    expect(seen(allow({ methods: ["m"] }), kept)).toEqual([["a → b", "idle"]]);
   });
 
   test("go with the boxes at their ends", () => {
     const kept = new Map<string, MeshEdge>();
-    seen(allow("from: [a]"), kept, 7);
-    expect([seen("", kept, 0, ["b"]), kept.size]).toEqual([[], 0]);
+    seen(allow({ from: ["a"] }), kept, 7);
+    expect([seen(undefined, kept, 0, ["b"]), kept.size]).toEqual([[], 0]);
   });
 });
 
@@ -142,7 +145,7 @@ describe("the layout", () => {
     });
 
   test.each([5, packedAbove + 140])("puts %d boxes where none covers another", (count) => {
-    const { places, width, height } = layOut(boxes(count), links(count));
+    const { places, width, height } = (count > packedAbove ? packColumns : layOut)(boxes(count), links(count));
     const all = Object.values(places);
     expect(all).toHaveLength(count);
     const covering = all.filter((a, i) =>
@@ -153,7 +156,7 @@ describe("the layout", () => {
   });
 
   test("many boxes make a picture that is wider than high, but not a ribbon", () => {
-    const { width, height } = layOut(boxes(200), links(200));
+    const { width, height } = packColumns(boxes(200), links(200));
     expect(width / height).toBeGreaterThan(1);
     expect(width / height).toBeLessThan(4);
   });
@@ -277,14 +280,4 @@ describe("refusals", () => {
     expect(sentence?.includes("token")).toBe(rule === "web/callers.token");
     expect(sentence).toContain("by revision 7");
   });
-});
-
-test("a policy that was read already is not read again, and no policy is none", () => {
-  const read = policyReader();
-  const yaml = "kind: Service\nname: payments\n";
-  const first = read(yaml);
-  expect(first.services.map(({ name }) => name)).toEqual(["payments"]);
-  expect(read(yaml)).toBe(first);
-  expect(read("").services).toEqual([]);
-  expect(read(yaml)).not.toBe(first);
 });

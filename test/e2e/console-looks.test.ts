@@ -56,6 +56,14 @@ async function expectClean({ page, complaints }: TestPage): Promise<void> {
   await page.close();
 }
 
+/** Scripts that a browser learned of only from another script, and so had to wait for. */
+const scriptsInSeries = ({ page }: TestPage): Promise<unknown> =>
+  page.evaluate(`(() => {
+    const scripts = performance.getEntriesByType("resource").filter(({ name }) => name.endsWith(".js"));
+    const firstMs = Math.min(...scripts.map(({ responseEnd }) => responseEnd));
+    return scripts.filter(({ startTime }) => startTime > firstMs).map(({ name }) => name);
+  })()`);
+
 const places = [
   ["mesh", "#/mesh", "card-provider"],
   ["mesh-refused", "#/mesh/shopfront%20%E2%86%92%20payments", "No rule of revision 7 allows it"],
@@ -90,9 +98,13 @@ inBrowser(
   "200 services are drawn, searched, and those that fail stand out",
   async () => {
     fixture = shopFixture({ services: 200 });
+    const askedBefore = server.asked.filter(({ method }) => method === "GetRevision").length;
     const opened = await look("#/mesh", "service-199", { colorScheme: "dark" });
     await keep(opened, "mesh-200");
     expect(await opened.page.locator(".node").count()).toBe(202);
+    expect(await scriptsInSeries(opened)).toEqual([]);
+    const asked = server.asked.filter(({ method }) => method === "GetRevision").slice(askedBefore);
+    expect(asked.map(({ request }) => request)).toEqual([{ asJson: true }]);
     await opened.page.getByLabel("Search services").fill("service-199");
     await opened.page.getByText("1 found").waitFor();
     await expectClean(opened);

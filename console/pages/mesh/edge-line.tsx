@@ -1,7 +1,7 @@
 /** A line of the picture, with its figures. */
 import { memo } from "preact/compat";
 import { renderMs, renderRate, renderShare } from "../../format/amounts.js";
-import { pathOf } from "./layout.js";
+import { pathOf } from "./paths.js";
 import type { Box, Point } from "./shapes.js";
 import type { MeshEdge } from "./topology.js";
 import type { Drawn } from "./use-layout.js";

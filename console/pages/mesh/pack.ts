@@ -1,6 +1,9 @@
 /** The layout of a picture with many boxes: columns as close as they can be read, callers to the left of those they call. */
 import type { Box, Layout, Link, Point } from "./shapes.js";
 
+/** With more boxes than this they stand in packed columns, and lines run straight between them. */
+export const packedAbove = 60;
+
 const margin = 48;
 const columnGap = 96;
 const rowGap = 14;

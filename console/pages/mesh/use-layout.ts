@@ -1,6 +1,6 @@
-/** Has the picture laid out beside the page, anew only when there is another box or link. */
+/** Has the picture laid out, anew only when there is another box or link. */
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { packedAbove } from "./layout.js";
+import { packColumns, packedAbove } from "./pack.js";
 import type { Box, Layout, Link } from "./shapes.js";
 import type { MeshNode, Topology } from "./topology.js";
 
@@ -30,9 +30,13 @@ export function useLayout(topology: Topology | undefined): Drawn | undefined {
   const key = useMemo(() => JSON.stringify([boxes, links.map(({ id }) => id).sort()]), [boxes, links]);
   useEffect(() => {
     if (boxes.length === 0) return;
+    const draw = (layout: Layout): void =>
+      setDrawn({ layout, boxes: Object.fromEntries(boxes.map((box) => [box.id, box])), packed });
+    // Packed columns of 200 boxes take a few milliseconds, and a worker takes longer than that to start.
+    if (packed) return draw(packColumns(boxes, links));
     const worker = new Worker(LAYOUT_WORKER, { type: "module" });
     worker.onmessage = ({ data }: MessageEvent<Layout>) => {
-      setDrawn({ layout: data, boxes: Object.fromEntries(boxes.map((box) => [box.id, box])), packed });
+      draw(data);
       worker.terminate();
     };
     worker.postMessage({ boxes, links });

@@ -1,5 +1,5 @@
 /** What the picture is made of, live: policy, services, and the traffic of the last seconds. */
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { orNotFound } from "../../api/call-error.js";
 import { call } from "../../api/client.js";
 import { follow } from "../../api/events.js";
@@ -7,7 +7,7 @@ import type { WatchedTraffic } from "../../api/traffic-messages.js";
 import type { Loaded } from "../../state/loaded.js";
 import { useLoaded } from "../../state/use-loaded.js";
 import { useMesh } from "../../state/use-mesh.js";
-import { noPolicy, type Policy, policyReader } from "./policy.js";
+import { noPolicy, type Policy, parsePolicy } from "./policy.js";
 import { buildTopology, keepEdges, type MeshEdge, type Topology } from "./topology.js";
 
 export interface LiveTopology {
@@ -19,8 +19,24 @@ export interface LiveTopology {
   readonly trafficProblem: string;
 }
 
+/** A revision says the same for ever, so its policy is asked for once. */
+interface ReadPolicy {
+  /** Its number; 0: nothing was ever activated. */
+  readonly revision: number;
+  readonly policy: Policy;
+}
+
+/** Before anything was activated there is no policy to show. */
+async function readPolicy(signal: AbortSignal): Promise<ReadPolicy> {
+  const { revision, json } = await orNotFound(call("GetRevision", { asJson: true }, signal), {
+    revision: undefined,
+    json: "",
+  });
+  return { revision: revision?.number ?? 0, policy: parsePolicy(json) };
+}
+
 export function useTopology(): LiveTopology {
-  const { turn } = useMesh();
+  const { status } = useMesh();
   const [traffic, setTraffic] = useState<WatchedTraffic>();
   const [trafficProblem, setTrafficProblem] = useState("");
   useEffect(
@@ -38,16 +54,21 @@ export function useTopology(): LiveTopology {
       ),
     [],
   );
-  const [read] = useState(policyReader);
+  const inForce = status.value?.revision;
+  const read = useRef<ReadPolicy>(undefined);
   const load = async (signal: AbortSignal) => {
-    const [{ services }, { yaml }] = await Promise.all([
+    const isRead = read.current !== undefined && read.current.revision === inForce;
+    const [{ services }, policy] = await Promise.all([
       call("ListServices", {}, signal),
-      // Before anything was activated there is no policy to show.
-      orNotFound(call("GetRevision", {}, signal), { yaml: "" }),
+      isRead ? read.current : readPolicy(signal),
     ]);
-    return { services, policy: read(yaml) };
+    read.current = policy;
+    return { services, policy: policy?.policy ?? noPolicy };
   };
-  const [known, again] = useLoaded("mesh", load, { everyMs: 5000, when: [turn] });
+  const [known, again] = useLoaded("mesh", load, { everyMs: 5000 });
+  useEffect(() => {
+    if (read.current !== undefined && read.current.revision !== inForce) again();
+  }, [inForce, again]);
   const [kept] = useState(() => new Map<string, MeshEdge>());
   const topology = useMemo(() => {
     if (known.value === undefined) return undefined;

@@ -1,9 +1,10 @@
 import { describe, expect, test } from "@jest/globals";
+import { parseAllDocuments } from "yaml";
 import type { PolicyObject, Unit } from "../../../core/model.js";
 import { buildSnapshot, unitsOf } from "../../../core/snapshot/build.js";
 import { diffUnits } from "../../../core/snapshot/diff.js";
 import { accessMatrix, diffAccess } from "../../../core/snapshot/matrix.js";
-import { renderYaml } from "../../../core/snapshot/render.js";
+import { renderJson, renderYaml } from "../../../core/snapshot/render.js";
 import { policySchema } from "../../../core/snapshot/schema.js";
 import { diffLines } from "../../../core/snapshot/text-diff.js";
 
@@ -147,7 +148,9 @@ describe("snapshots", () => {
         timeoutMs: 90_000,
       },
     ];
-    const yaml = renderYaml(unitsOf([...services, { kind: "Route", name: "r", service: "payments", rules }]));
+    const units = unitsOf([...services, { kind: "Route", name: "r", service: "payments", rules }]);
+    const yaml = renderYaml(units);
+    expect(JSON.parse(renderJson(units))).toEqual(parseAllDocuments(yaml).map((document) => document.toJS()));
     expect(yaml).toContain('x: "1"');
     expect(yaml).toContain('version: "1.0"');
     expect(yaml).toContain("timeout: 90s");

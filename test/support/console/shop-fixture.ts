@@ -1,7 +1,7 @@
 /** The made-up mesh that the tests of the pages look at. */
 
 import * as mesh from "./fixture-mesh.js";
-import { diff, everything, policyYaml } from "./fixture-policy.js";
+import { diff, everything, policyJson, policyYaml } from "./fixture-policy.js";
 import { auditChain, auditEntries, framed, journalEntries } from "./fixture-records.js";
 import type { Fixture } from "./fixture-server.js";
 import { refusals, traffic } from "./fixture-traffic.js";
@@ -14,6 +14,7 @@ export interface ShopOptions {
 
 export function shopFixture({ services = 5, rollout = true, rights = ["look", "change"] }: ShopOptions = {}): Fixture {
   let turn = 1;
+  policyJson(services);
   const options: mesh.FixtureOptions = { services, rollout, nowMs: Date.now() };
   return {
     session: {
@@ -31,7 +32,11 @@ export function shopFixture({ services = 5, rollout = true, rights = ["look", "c
       ListControlPlanes: () => mesh.controlPlanes,
       ListRevisions: () => mesh.revisions(options),
       ListRollouts: () => ({ rollouts: rollout ? [mesh.rollout(options)] : [] }),
-      GetRevision: ({ number }) => ({ revision: { number }, yaml: policyYaml(services) }),
+      GetRevision: ({ number, asJson }) => ({
+        revision: { number: number ?? (rollout ? 6 : 7) },
+        yaml: asJson ? "" : policyYaml(services),
+        json: asJson ? policyJson(services) : "",
+      }),
       DiffRevisions: ({ from }) => (from !== undefined && "files" in Object(from) ? everything(services) : diff),
       CheckAccess: ({ service, method, revision }) => ({
         allowed: method !== "shop.Payments/Refund",
