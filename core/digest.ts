@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { AshlarError } from "./errors.js";
 
 declare const brand: unique symbol;
@@ -11,7 +11,7 @@ export const zeroDigest = "0".repeat(64) as Digest;
 
 /** The SHA-256 of `bytes`. */
 export function digestOf(bytes: Uint8Array): Digest {
-  return createHash("sha256").update(bytes).digest("hex") as Digest;
+  return hash("sha256", bytes, "hex") as Digest;
 }
 
 /** Parses 64 lower-case hexadecimal digits; fails with `invalid_record`. */

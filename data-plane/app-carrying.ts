@@ -6,6 +6,7 @@ import type { OpenBudgets } from "../core/limit/limiter.js";
 import type { KeySet } from "../core/signature.js";
 import { systemClock } from "../runtime/clock.js";
 import type { HostPort, SocketAddress } from "../runtime/config.js";
+import { pooledRandomBytes } from "../runtime/random-pool.js";
 import type { Parts, ProxySurroundings } from "./app-parts.js";
 import type { ProxyConfig } from "./config.js";
 import { Egresses, type EgressOptions } from "./egress/egresses.js";
@@ -109,7 +110,7 @@ function openJournal({ service }: ProxyConfig, parts: Parts, signal: AbortSignal
   const { sync, bus, identity, statements, reader, clock, policy, log, tookOver } = parts;
   const keys = (): KeySet => keysOf(sync.trusting);
   return new Journal(
-    { bus, identity, statements, reader, keys, clock, policy, log, tookOver, random: randomBytes, signal },
+    { bus, identity, statements, reader, keys, clock, policy, log, tookOver, random: pooledRandomBytes, signal },
     service,
   );
 }

@@ -5,6 +5,7 @@ import { messageOf } from "../core/errors.js";
 import { encodeTapReport } from "../core/wire/look.js";
 import { systemClock } from "../runtime/clock.js";
 import { createLogger, type Logger } from "../runtime/log.js";
+import { pooledRandomBytes } from "../runtime/random-pool.js";
 import { StatementReader } from "../runtime/statement-reader.js";
 import { StatementWriter } from "../runtime/statement-writer.js";
 import { Egresses } from "./egress/egresses.js";
@@ -204,7 +205,16 @@ class Worker {
     const trusting = () => this.#ports.trusting;
     const clock = systemClock;
     const deps = {
-      ...{ bus, identity, policy, clock, random: randomBytes, log: this.#log, tookOver, signal: this.#life.signal },
+      ...{
+        bus,
+        identity,
+        policy,
+        clock,
+        random: pooledRandomBytes,
+        log: this.#log,
+        tookOver,
+        signal: this.#life.signal,
+      },
       statements: new StatementWriter({ identity, clock }),
       reader: new StatementReader({ mesh: options.mesh, trusting, clock }),
       keys: () => keysOf(trusting()),

@@ -1,6 +1,6 @@
 /** Messages and answers of the `nats` client, in our own words. */
-import { headers as createHeaders, type Msg, type MsgHdrs } from "nats";
-import { AshlarError } from "../core/errors.js";
+import { type Msg, type MsgHdrs, NatsError } from "nats";
+import { AshlarError, messageOf } from "../core/errors.js";
 import type { BusMessage, MessageOrigin, StoredMessage, StoredQuery } from "./bus.js";
 import { type HeaderBlock, noHeaders, parseHeaderBlock, timesRelayed, valuesOf } from "./nats-headers.js";
 
@@ -55,13 +55,35 @@ export function messageFrom({ subject, data, headers }: RawMessage, answered = f
   };
 }
 
+const headerName = /^[!-9;-~]+$/;
+
+/** All that the client's `publish` takes of its own headers, which cost as much as signing does when values are long. */
+class EncodedHeaders {
+  readonly #bytes: Buffer;
+
+  constructor(block: string) {
+    this.#bytes = Buffer.from(block);
+  }
+
+  encode(): Uint8Array {
+    return this.#bytes;
+  }
+}
+
 /** Returns publish options. Headers are left out if there are none, because nats-server 2.9 garbles an empty block. */
 export function withHeaders(from: Readonly<Record<string, string>>): { readonly headers?: MsgHdrs } {
   const given = Object.entries(from);
   if (given.length === 0) return {};
-  const headers = createHeaders();
-  for (const [name, value] of given) headers.set(name, value);
-  return { headers };
+  let block = "NATS/1.0\r\n";
+  for (const [name, value] of given) {
+    if (!headerName.test(name) || value.includes("\r") || value.includes("\n"))
+      throw new AshlarError(
+        "internal",
+        `a NATS message cannot have the header ${JSON.stringify(name)} with this value`,
+      );
+    block += `${name}: ${value}\r\n`;
+  }
+  return { headers: new EncodedHeaders(`${block}\r\n`) as unknown as MsgHdrs };
 }
 
 function originOf(headers: HeaderBlock): MessageOrigin | undefined {
@@ -134,4 +156,11 @@ export function parseStored(
 function timeOf(text: string | undefined): number {
   const ms = Date.parse(text?.replace(/(\.\d{3})\d+/, "$1") ?? "");
   return Number.isNaN(ms) ? 0 : ms;
+}
+
+/** A failure with one of our codes that says what was being done. */
+export function failureOf(what: string, cause: unknown): AshlarError {
+  const denied = cause instanceof NatsError && cause.isPermissionError();
+  const code = cause instanceof AshlarError ? cause.code : denied ? "denied" : "unavailable";
+  return new AshlarError(code, `${what}: ${denied ? "NATS does not permit it" : messageOf(cause)}`, { cause });
 }

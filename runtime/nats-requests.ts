@@ -2,11 +2,12 @@
  * Requests and their answers over one subscription to a connection's own inbox. The `nats` client's own way parses the
  * header block of each answer and ends the connection where that fails; an answer may hold what any proxy stored.
  */
-import { randomBytes, randomFillSync } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import type { MsgHdrs, NatsConnection } from "nats";
 import { AshlarError } from "../core/errors.js";
 import type { Clock } from "./clock.js";
 import { type RawMessage, rawMessage } from "./nats-messages.js";
+import { pooledRandomBytes } from "./random-pool.js";
 
 interface Pending {
   readonly subject: string;
@@ -19,18 +20,9 @@ const noResponders = 503;
 /** A reason, so that no exception with a stack is made. */
 const over = "it is over";
 const tokenBytes = 12;
-const pool = Buffer.alloc(tokenBytes * 256);
-let poolUsed = pool.length;
 
-/** Random, so that nobody answers in another's place. Drawn for many requests at once. */
-function newToken(): string {
-  if (poolUsed === pool.length) {
-    randomFillSync(pool);
-    poolUsed = 0;
-  }
-  poolUsed += tokenBytes;
-  return pool.toString("hex", poolUsed - tokenBytes, poolUsed);
-}
+/** Random, so that nobody answers in another's place. */
+const newToken = (): string => pooledRandomBytes(tokenBytes).toString("hex");
 
 export class NatsRequests {
   readonly #connection: NatsConnection;
@@ -55,28 +47,36 @@ export class NatsRequests {
     connection.subscribe(`${this.#inbox}.*`, {
       callback: (error, message) => {
         if (error !== null) return this.#failAll(error);
-        const answer = rawMessage(message);
-        this.#pending.get(answer.subject.slice(this.#inbox.length + 1))?.resolve(answer);
+        this.#answered(rawMessage(message));
       },
     });
   }
 
   /** The first answer. Fails with `unavailable` after the timeout, and at once where nobody answers that subject. */
-  async ask(subject: string, data: Uint8Array | string, headers?: MsgHdrs): Promise<RawMessage> {
+  ask(subject: string, data: Uint8Array | string, headers?: MsgHdrs): Promise<RawMessage> {
     const token = newToken();
     const dueMs = this.#clock.monotonicMs() + this.#timeoutMs;
-    try {
-      const answer = await new Promise<RawMessage>((resolve, reject) => {
-        this.#pending.set(token, { subject, dueMs, resolve, reject });
-        if (this.#watching === undefined) void this.#watch();
-        this.#connection.publish(subject, data, { reply: `${this.#inbox}.${token}`, ...(headers && { headers }) });
-      });
-      if (answer.headers?.code === noResponders && answer.data.length === 0)
-        throw new AshlarError("unavailable", "no stream or no JetStream answers");
-      return answer;
-    } finally {
-      this.#pending.delete(token);
-    }
+    return new Promise<RawMessage>((resolve, reject) => {
+      this.#pending.set(token, { subject, dueMs, resolve, reject });
+      if (this.#watching === undefined) void this.#watch();
+      try {
+        const reply = `${this.#inbox}.${token}`;
+        this.#connection.publish(subject, data, headers === undefined ? { reply } : { reply, headers });
+      } catch (error) {
+        this.#pending.delete(token);
+        reject(error);
+      }
+    });
+  }
+
+  #answered(answer: RawMessage): void {
+    const token = answer.subject.slice(this.#inbox.length + 1);
+    const pending = this.#pending.get(token);
+    if (pending === undefined) return;
+    this.#pending.delete(token);
+    if (answer.headers?.code === noResponders && answer.data.length === 0)
+      pending.reject(new AshlarError("unavailable", "no stream or no JetStream answers"));
+    else pending.resolve(answer);
   }
 
   /**
@@ -103,8 +103,10 @@ export class NatsRequests {
 
   /** NATS refused a publication to `subject`. */
   deny(subject: string): void {
-    for (const one of this.#pending.values()) {
-      if (one.subject === subject) one.reject(new AshlarError("denied", "NATS does not permit it"));
+    for (const [token, one] of this.#pending) {
+      if (one.subject !== subject) continue;
+      this.#pending.delete(token);
+      one.reject(new AshlarError("denied", "NATS does not permit it"));
     }
   }
 
@@ -116,7 +118,9 @@ export class NatsRequests {
   }
 
   #failAll(error: unknown): void {
-    for (const one of this.#pending.values()) one.reject(error);
+    const failed = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const one of failed) one.reject(error);
   }
 }
 

@@ -1,5 +1,5 @@
 /** A Bus on a real server. The `nats` client is known to this file and to others of the same folder that begin with `nats-`. */
-import { type MsgHdrs, type NatsConnection, NatsError, type Subscription } from "nats";
+import type { MsgHdrs, NatsConnection, Subscription } from "nats";
 import { AshlarError, messageOf } from "../core/errors.js";
 import { onAbort } from "./abort.js";
 import { Backoff } from "./backoff.js";
@@ -22,6 +22,7 @@ import { ConnectionStatus } from "./connection-status.js";
 import { NatsDialler, type NatsOptions, reconnectDelay, refusalIn, refusalMessage } from "./nats-dial.js";
 import {
   absent,
+  failureOf,
   messageFrom,
   parseAnswer,
   parseDirect,
@@ -191,25 +192,30 @@ class NatsBus implements Bus, SystemBus {
   /** Runs `work` on the connection and gives every failure one of our codes and `what` was being done. */
   async #on<Result>(what: string, work: (session: NatsSession) => Promise<Result>): Promise<Result> {
     const session = this.#session;
-    if (!this.#status.connected || session === undefined) {
-      const why = this.#refusal === undefined ? "NATS is not there" : `NATS refuses our credentials (${this.#refusal})`;
-      throw new AshlarError("unavailable", `${what}: ${why}`);
-    }
+    if (!this.#status.connected || session === undefined) throw this.#away(what);
     try {
       return await work(session);
     } catch (cause) {
-      const denied = cause instanceof NatsError && cause.isPermissionError();
-      const code = cause instanceof AshlarError ? cause.code : denied ? "denied" : "unavailable";
-      throw new AshlarError(code, `${what}: ${denied ? "NATS does not permit it" : messageOf(cause)}`, { cause });
+      throw failureOf(what, cause);
     }
+  }
+
+  #away(what: string): AshlarError {
+    const why = this.#refusal === undefined ? "NATS is not there" : `NATS refuses our credentials (${this.#refusal})`;
+    return new AshlarError("unavailable", `${what}: ${why}`);
   }
 
   ask(subject: string, data: string): Promise<RawMessage> {
     return this.#request(`ask ${subject}`, subject, data);
   }
 
+  /** As `#on`, without its promises: each write of a journal comes here twice. */
   #request(what: string, subject: string, data: Uint8Array | string, headers?: MsgHdrs): Promise<RawMessage> {
-    return this.#on(what, ({ requests }) => requests.ask(subject, data, headers));
+    const session = this.#session;
+    if (!this.#status.connected || session === undefined) return Promise.reject(this.#away(what));
+    return session.requests.ask(subject, data, headers).catch((cause) => {
+      throw failureOf(what, cause);
+    });
   }
 
   async #api(what: string, subject: string, request: object | undefined): Promise<Record<string, unknown>> {
@@ -219,10 +225,10 @@ class NatsBus implements Bus, SystemBus {
 
   async append(subject: string, data: Uint8Array, options: AppendOptions = {}): Promise<number> {
     const { expectLastSequence: expected } = options;
-    const { headers } = withHeaders({
-      ...options.headers,
-      ...(expected !== undefined && { "Nats-Expected-Last-Sequence": String(expected) }),
-    });
+    const given = options.headers ?? {};
+    const { headers } = withHeaders(
+      expected === undefined ? given : { ...given, "Nats-Expected-Last-Sequence": String(expected) },
+    );
     const what = `append to ${subject}`;
     const answer = parseAnswer(await this.#request(what, subject, data, headers), what);
     if (typeof answer.seq !== "number" || answer.seq === 0)

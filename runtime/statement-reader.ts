@@ -21,6 +21,7 @@ import {
 import { parseFleetSubject } from "../core/wire/subjects.js";
 import type { BusMessage } from "./bus.js";
 import type { Clock } from "./clock.js";
+import { JournalStatements } from "./journal-statements.js";
 import { rootsIn } from "./mesh-contact.js";
 import { checkSame, identify, type Known, refused } from "./statement-chain.js";
 import { strangers, VerifyBudget } from "./verify-budget.js";
@@ -63,6 +64,8 @@ interface Compiled {
   readonly revoked: ReadonlyMap<string, Revocation>;
 }
 
+/** What counts as of when it was stored. */
+const asOfStored: ReadonlySet<StatementKind> = new Set(["decision", "journal", "journal-batch"]);
 const certificatesMax = 20_000;
 const countersMax = 50_000;
 /** The most successive heartbeats that may be lost before the next one must be verified to tell it from a forgery. */
@@ -70,6 +73,7 @@ const linkStepsMax = 16;
 
 export class StatementReader {
   readonly #deps: StatementReaderDeps;
+  readonly #journal = new JournalStatements();
   readonly #budget = new VerifyBudget();
   /** Verified chains by the digest of the leaf. */
   readonly #known = new BoundedMap<string, Known>(certificatesMax);
@@ -133,16 +137,14 @@ export class StatementReader {
   readJournal(service: string, message: Pick<BusMessage, "data" | "header">, atMs: number): Stated {
     const header = message.header(statementHeader);
     if (header === undefined) throw refused("it is not signed");
-    const statement = parseStatement(header);
+    const { statement, leaf, said, holds } = this.#journal.read(header, message.data, this.#deps.mesh);
     const trust = this.#trust();
     if (trust === undefined) throw refused("there is no trust record yet");
-    const leaf = leafDigest(statement.chain[0] ?? new Uint8Array());
     const known =
       this.#known.get(leaf.toString("latin1")) ??
       this.#identify(statement.chain, leaf, trust, { service, proxyId: "" });
     if (known.writer.service !== service) throw refused(`its certificate is of a proxy of ${known.writer.service}`);
-    const said = { ...statement, kind: "journal", mesh: this.#deps.mesh, body: message.data } as const;
-    const signed = this.#verify(said, known, trust, atMs);
+    const signed = this.#verify(said, known, trust, atMs, holds);
     if (signed.revoked !== undefined) throw refused("its certificate was revoked before it was stored");
     return { writer: known.writer, signed };
   }
@@ -206,16 +208,21 @@ export class StatementReader {
     }
   }
 
-  #verify(statement: Said & Statement, known: Known, trust: Compiled, atMs: number): SignedBy {
-    const asOf = statement.kind === "decision" || statement.kind === "journal"; // of what is said now, a clock that is behind says nothing
+  #verify(
+    statement: Said & Statement,
+    known: Known,
+    trust: Compiled,
+    atMs: number,
+    holds: (known: Known) => boolean = () => holdsStatement(statement, statement.signature, known.leaf, known.key),
+  ): SignedBy {
+    const asOf = asOfStored.has(statement.kind); // of what is said now, a clock that is behind says nothing
     const isEarly = asOf && atMs < known.notBeforeMs - statementSkewMs;
     if (isEarly || atMs > known.notAfterMs + statementSkewMs)
       throw new AshlarError(
         "invalid_identity",
         `certificate ${known.serial} is not valid then: it has expired, or a clock is wrong`,
       );
-    if (!holdsStatement(statement, statement.signature, known.leaf, known.key))
-      throw refused("the signature does not hold");
+    if (!holds(known)) throw refused("the signature does not hold");
     const revocation = trust.revoked.get(known.serial);
     // what was stored before its certificate was revoked stands
     const revoked = revocation !== undefined && asOf && revocation.timeMs > atMs ? undefined : revocation;

@@ -12,7 +12,7 @@ import { readLetGo } from "./read-let-go.js";
 import { everyKey } from "./seal-journals.js";
 
 export interface JournalExportDeps extends OperatedDeps {
-  readonly bus: Pick<Bus, "streamInfo" | "leaderGet">;
+  readonly bus: Pick<Bus, "streamInfo" | "leaderGet" | "directGet">;
   readonly journalSealer: Pick<JournalSealer, "endOf">;
   readonly journalReader: Pick<JournalReader, "services">;
   readonly rootPublicKey: Uint8Array;
@@ -46,7 +46,7 @@ export function journalExportMethods(deps: JournalExportDeps): ExportMethods {
 const noHeader = { end: Buffer.alloc(0), letGo: Buffer.alloc(0), mesh: "", rootPublicKey: Buffer.alloc(0), trust: [] };
 
 async function pageOf(
-  bus: Pick<Bus, "leaderGet">,
+  bus: Pick<Bus, "leaderGet" | "directGet">,
   service: string,
   from: number,
   through: number,

@@ -20,7 +20,7 @@ import type { FoundJournal } from "./find-journals.js";
 import { readJournal } from "./journal-sealer.js";
 
 export interface UnresolvedDeps extends JournalRecordDeps {
-  readonly bus: Pick<Bus, "leaderGet">;
+  readonly bus: Pick<Bus, "leaderGet" | "directGet">;
   readonly clock: Pick<Clock, "nowMs">;
   readonly places: UnresolvedPlaces;
   readonly limits?: UnresolvedLimits;

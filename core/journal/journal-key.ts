@@ -1,5 +1,5 @@
 /** How journal records are addressed: the key in subjects, and the message ids by which the stream refuses a second copy. */
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 
 /** What is idempotent together: one key of one caller and end user for one method. */
 export interface KeyScope {
@@ -12,14 +12,14 @@ export interface KeyScope {
 
 /** Each text with its length before it, so that no two lists of texts have the same bytes. */
 function digestOfTexts(domain: string, ...texts: readonly string[]): string {
-  const hash = createHash("sha256").update(`ashlar-journal-${domain}-v1\0`);
+  const parts = [Buffer.from(`ashlar-journal-${domain}-v1\0`)];
   for (const text of texts) {
     const bytes = Buffer.from(text, "utf8");
     const length = Buffer.alloc(4);
     length.writeUInt32BE(bytes.length);
-    hash.update(length).update(bytes);
+    parts.push(length, bytes);
   }
-  return hash.digest("hex");
+  return hash("sha256", Buffer.concat(parts), "hex");
 }
 
 /** The id of an idempotency key within its scope, 64 hexadecimal digits. */
@@ -51,8 +51,9 @@ export function entryMessageId(keyId: string, afterVoid: number): string {
   return afterVoid === 0 ? keyId : `${keyId}.${afterVoid}`;
 }
 
-/** The message id of an entry without a key. */
-export const nonceMessageId = (nonce: Uint8Array): string => `n${Buffer.from(nonce).toString("hex")}`;
+/** The message id of an entry without a key; of mode "before", with what it expects. */
+export const nonceMessageId = (nonce: Uint8Array, expected?: number): string =>
+  `n${Buffer.from(nonce).toString("hex")}${expected === undefined ? "" : `.${expected}`}`;
 
 /**
  * The message id of an outcome, or of messages of a stream. Random, since the writer alone has to know it: an id that can be

@@ -1,5 +1,5 @@
 /** How every kind of signed record is written and read: deterministic protobuf in a JWS; verified first, parsed after. */
-import { type Digest, digestFromBytes, digestOf, digestToBytes } from "../digest.js";
+import { type Digest, digestFromBytes, digestOf } from "../digest.js";
 import { AshlarError } from "../errors.js";
 import type { Signed } from "../model.js";
 import { type IsNamed, type KeySet, type RecordType, type Signer, signRecord, verifyRecord } from "../signature.js";
@@ -38,8 +38,12 @@ export function verifyWith<Body>(
 }
 
 export function digestToBuffer(digest: Digest | undefined): Buffer {
-  return Buffer.from(digest === undefined ? [] : digestToBytes(digest));
+  return digest === undefined ? Buffer.alloc(0) : Buffer.from(digest, "hex");
 }
+
+/** The same bytes, not a copy of them. */
+export const asBuffer = (bytes: Uint8Array): Buffer =>
+  Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 
 export function optionalDigest(bytes: Uint8Array): Digest | undefined {
   return bytes.length === 0 ? undefined : digestFromBytes(bytes);

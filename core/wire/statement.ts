@@ -12,7 +12,7 @@ import { decodeStrict, reading } from "./strict.js";
 /** The NATS header that has it. */
 export const statementHeader = "Ashlar-Statement";
 
-const statementKinds = ["endpoint", "heartbeat", "limits", "decision", "journal", "look"] as const;
+const statementKinds = ["endpoint", "heartbeat", "limits", "decision", "journal", "journal-batch", "look"] as const;
 export type StatementKind = (typeof statementKinds)[number];
 
 /** The envelope alone: nothing in it is believed until the signature holds. */

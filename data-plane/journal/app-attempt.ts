@@ -1,6 +1,6 @@
 /** One try of a write at the application, on a stream of its own: it outlives the caller, and its response is kept whole. */
-import { createHash } from "node:crypto";
-import { type Digest, digestFromBytes } from "../../core/digest.js";
+import { createHash, type Hash } from "node:crypto";
+import { type Digest, digestFromBytes, digestOf } from "../../core/digest.js";
 import type { Field } from "../../core/wire/journal/fields.js";
 import { firstMessageBytes } from "../../core/wire/journal/grpc-frames.js";
 import { FieldBlock } from "../http2/field-block.js";
@@ -85,8 +85,8 @@ export function openAttempt(request: AppRequest, acquire: (waiter: StreamWaiter)
       if (failure !== undefined) attempt.end("not-forwarded");
     },
   );
-  attempt.waitFor(waiter);
   if (!acquire(waiter)) attempt.end("not-forwarded");
+  attempt.waitFor(waiter);
   return { forwarded, send: (bytes, ended) => attempt.send(bytes, ended), cancel: () => attempt.cut() };
 }
 
@@ -98,7 +98,8 @@ class AppAttempt implements StreamSink {
   #session: UpstreamSession | undefined;
   #head: readonly Field[] = [];
   readonly #parts: Uint8Array[] = [];
-  readonly #hash = createHash("sha256");
+  /** Over what is not kept in `#parts`; undefined: all of it is. */
+  #hash: Hash | undefined;
   #bytes = 0;
   /** The length of its first message; 0: not known yet. */
   #firstBytes = 0;
@@ -118,7 +119,9 @@ class AppAttempt implements StreamSink {
     this.#early.push(request.bytes);
   }
 
+  /** Gives up where it has no stream by then. */
   waitFor(waiter: StreamWaiter): void {
+    if (this.#isOver || this.#stream !== undefined) return;
     this.#timer = setTimeout(() => {
       if (this.#stream !== undefined) return;
       waiter.leave();
@@ -156,7 +159,9 @@ class AppAttempt implements StreamSink {
     if (bytes.length === 0 && !this.#isWhole) return;
     const taken = stream.sendData(bytes, 0, bytes.length, this.#isWhole);
     if (taken > 0) onTaken?.(taken);
-    if (this.#isWhole) this.#timer = setTimeout(() => this.cut(), patienceMs).unref();
+    // Node keeps a list of timers for each duration: those of many writes are to have few
+    const waitMs = Math.ceil(patienceMs / 100) * 100;
+    if (this.#isWhole) this.#timer = setTimeout(() => this.cut(), waitMs).unref();
   }
 
   onResponse(stream: Stream, fields: FieldBlock, endStream: boolean): void {
@@ -183,7 +188,6 @@ class AppAttempt implements StreamSink {
       return;
     }
     this.#bytes += end - start;
-    this.#hash.update(bytes.subarray(start, end));
     const part = Uint8Array.prototype.slice.call(bytes, start, end);
     if (this.#isRelayed) this.#request.relay?.send(part);
     else stream.consumed(end - start);
@@ -198,9 +202,11 @@ class AppAttempt implements StreamSink {
     const most = this.#isRelayed ? relayedBytesMax : responseBytesMax;
     if (!this.#isDropped && (this.#bytes > most || !room.use(part.length))) {
       this.#isDropped = true;
-      this.#parts.length = 0;
+      this.#hash = createHash("sha256");
+      for (const kept of this.#parts.splice(0)) this.#hash.update(kept);
     }
-    if (!this.#isDropped) this.#parts.push(part);
+    if (this.#hash === undefined) this.#parts.push(part);
+    else this.#hash.update(part);
   }
 
   /** From its second message on, the caller gets a response as it comes. */
@@ -239,7 +245,7 @@ class AppAttempt implements StreamSink {
     const code = status < 0 || status > 16 ? 2 : status;
     const trailers = copyFields(fields, [":status", "grpc-status", "content-type"]);
     const bytes = this.#isDropped ? undefined : Buffer.concat(this.#parts);
-    const digest = digestFromBytes(this.#hash.digest());
+    const digest = this.#hash ? digestFromBytes(this.#hash.digest()) : digestOf(bytes ?? noBytes);
     this.end({ code, head: this.#head, trailers, bytes, digest, length: this.#bytes, isRelayed: this.#isRelayed });
   }
 
@@ -265,7 +271,7 @@ class AppAttempt implements StreamSink {
 
 /** The messages of a response that has none. */
 export const emptyResponse: Pick<AppResponse, "bytes" | "digest" | "length"> = {
-  ...{ bytes: new Uint8Array(), digest: digestFromBytes(createHash("sha256").digest()), length: 0 },
+  ...{ bytes: new Uint8Array(), digest: digestOf(noBytes), length: 0 },
 };
 
 /** A copy of a block's fields that are not dropped, without those named. */

@@ -33,6 +33,9 @@ const withoutDeadlineMs = 600_000;
 const patienceMsMax = 12 * 3_600_000;
 const streamWaitMs = 10_000;
 
+/** Who writes an entry. */
+export type EntryWriter = Pick<JournalEntry, "service" | "proxyId" | "life" | "nonce" | "epoch">;
+
 export class CollectedWrite {
   readonly plan: JournalPlan;
   readonly method: string;
@@ -108,21 +111,21 @@ export class CollectedWrite {
     this.#tell(answer);
   }
 
-  /** What an entry says of the call. */
-  about(
-    clock: Clock,
-  ): Omit<
-    JournalEntry,
-    "service" | "proxyId" | "life" | "nonce" | "epoch" | "expected" | "afterVoid" | "confirms" | "outcome"
-  > {
+  /** The entry of the call. */
+  entryOf(clock: Clock, writer: EntryWriter): Omit<JournalEntry, "expected" | "afterVoid" | "confirms" | "outcome"> {
     const leftMs = this.dueAtMs - clock.monotonicMs();
     const timeMs = Math.round(clock.nowMs());
     return {
+      service: writer.service,
+      proxyId: writer.proxyId,
+      life: writer.life,
+      nonce: writer.nonce,
       timeMs,
       caller: this.#caller,
       user: this.#user,
       method: this.method,
       revision: this.revision ?? 0,
+      epoch: writer.epoch,
       decision: this.#decision,
       key: this.#keys.key,
       order: this.#keys.order,

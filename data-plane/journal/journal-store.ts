@@ -7,7 +7,7 @@ import { mayFollow } from "../../core/journal/journal-log.js";
 import type { LetGoOfKey } from "../../core/journal/write-steps.js";
 import type { KeySet } from "../../core/signature.js";
 import { type JournalEntry, parseEntry } from "../../core/wire/journal/entry.js";
-import { type Confirmation, confirmationsMax } from "../../core/wire/journal/fields.js";
+import type { Confirmation } from "../../core/wire/journal/fields.js";
 import { encodeOutcome, type JournalOutcome, parseOutcome } from "../../core/wire/journal/outcome.js";
 import { type JournalResolution, verifyResolution } from "../../core/wire/journal/resolution.js";
 import { journalStream, journalSubject, parseJournalSubject } from "../../core/wire/subjects.js";
@@ -19,6 +19,8 @@ import type { CallIdentityView } from "../ports.js";
 import { type Appended, appendOnce } from "./append-once.js";
 import { LogWalks, walkMsMax } from "./log-walks.js";
 import { readLetGo } from "./read-let-go.js";
+import { TurnSigner } from "./turn-signer.js";
+import { UnconfirmedRecords } from "./unconfirmed-records.js";
 
 export interface JournalStoreDeps {
   readonly bus: Pick<Bus, "append" | "directGet">;
@@ -64,8 +66,7 @@ export class JournalStore {
   readonly #deps: JournalStoreDeps;
   readonly service: string;
   readonly #stream: string;
-  /** Own records that the stream acknowledged and no stored record confirms yet. */
-  readonly #unconfirmed = new BoundedMap<number, Digest>(knownMax);
+  readonly #unconfirmed = new UnconfirmedRecords();
   readonly #entries = new BoundedMap<number, StoredEntry>(256);
   readonly #settled = new BoundedMap<number, Settled>(256);
   /** The last head that is known of an order key. */
@@ -77,26 +78,24 @@ export class JournalStore {
   /** How far an order key was walked: its head there, and what comes next. */
   readonly #walked = new BoundedMap<string, { readonly head: number; readonly at: number }>(knownMax);
   readonly #walks: LogWalks;
+  readonly #signer: TurnSigner;
 
   constructor(deps: JournalStoreDeps, service: string) {
     this.#deps = deps;
     this.service = service;
     this.#stream = journalStream(service);
     this.#walks = new LogWalks(deps.clock);
+    this.#signer = new TurnSigner(deps.statements);
   }
 
   /** Confirmations for the next record. */
   confirmations(): readonly Confirmation[] {
-    const confirms: Confirmation[] = [];
-    for (const [sequence, digest] of this.#unconfirmed) {
-      if (confirms.push({ sequence, digest }) >= confirmationsMax) break;
-    }
-    return confirms;
+    return this.#unconfirmed.take(this.#deps.clock.monotonicMs());
   }
 
   /** Signs and appends the bytes of an entry. Fails as `Bus.append` does. */
-  appendEntry(bytes: Uint8Array, key: string, messageId: string): Promise<Appended> {
-    return this.#append(bytes, journalSubject(this.service, "entry", key), messageId);
+  appendEntry(bytes: Uint8Array, digest: Digest, key: string, messageId: string): Promise<Appended> {
+    return this.#append(bytes, digest, journalSubject(this.service, "entry", key), messageId);
   }
 
   /** Returns what appends one copy of this outcome, however often it is called. `isFirst` false: another may be there. */
@@ -115,35 +114,35 @@ export class JournalStore {
   }
 
   #once(bytes: Uint8Array, subject: string, confirms: readonly Confirmation[]): () => Promise<number> {
+    const digest = digestOf(bytes);
     const append = appendOnce({
-      append: (messageId) => this.#append(bytes, subject, messageId),
-      isStored: (sequence) => this.#isStored(bytes, sequence),
+      append: (messageId) => this.#append(bytes, digest, subject, messageId),
+      isStored: (sequence) => this.#isStored(digest, sequence),
       newId: () => outcomeMessageId(this.#deps.random(16)),
       service: this.service,
     });
     return async () => {
       const sequence = await append();
-      this.stored(sequence, bytes, confirms);
+      this.stored(sequence, digest, confirms);
       return sequence;
     };
   }
 
   /** Whether these very bytes are at a sequence that the stream has. Fails with `unavailable` while this replica lags. */
-  async #isStored(bytes: Uint8Array, sequence: number): Promise<boolean> {
+  async #isStored(digest: Digest, sequence: number): Promise<boolean> {
     const message = await this.get({ sequence });
     if (message === undefined) throw new AshlarError("unavailable", `sequence ${sequence} is not there yet`);
-    return digestOf(message.data) === digestOf(bytes);
+    return digestOf(message.data) === digest;
   }
 
   /** An own record is stored: the records that it confirms need no further one, and it needs one. */
-  stored(sequence: number, bytes: Uint8Array, confirms: readonly Confirmation[]): void {
-    for (const confirmed of confirms) this.#unconfirmed.delete(confirmed.sequence);
-    this.#unconfirmed.set(sequence, digestOf(bytes));
+  stored(sequence: number, digest: Digest, confirms: readonly Confirmation[]): void {
+    this.#unconfirmed.stored(sequence, digest, confirms);
   }
 
-  async #append(bytes: Uint8Array, subject: string, messageId: string): Promise<Appended> {
+  async #append(bytes: Uint8Array, digest: Digest, subject: string, messageId: string): Promise<Appended> {
     let isDuplicate = false;
-    const signed = this.#deps.statements.sign("journal", bytes);
+    const signed = await this.#signer.sign(bytes, digest);
     const sequence = await this.#deps.bus.append(subject, bytes, {
       headers: { "Nats-Msg-Id": messageId, ...signed },
       onDuplicate: () => {

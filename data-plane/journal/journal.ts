@@ -1,4 +1,5 @@
 /** The writes of a service that has a journal: its calls wait at a gate until what became of them can be told. */
+import { digestOf } from "../../core/digest.js";
 import { messageOf } from "../../core/errors.js";
 import { journalKey, nonceMessageId } from "../../core/journal/journal-key.js";
 import type { JournalPlan } from "../../core/journal/plan.js";
@@ -242,11 +243,12 @@ export class Journal implements Journaling, JournalSources {
     const outcome = { ...about, ...kept, confirms: [], notForwarded: false, behind: 0 };
     const confirms = store.confirmations();
     const bytes = encodeEntry({ ...entry, expected: 0, afterVoid: 0, confirms, outcome });
+    const digest = digestOf(bytes);
     const untilMs = clock.monotonicMs() + patienceMs.append;
     for (;;) {
       try {
-        const { sequence } = await store.appendEntry(bytes, journalKey(entry), nonceMessageId(entry.nonce));
-        store.stored(sequence, bytes, confirms);
+        const { sequence } = await store.appendEntry(bytes, digest, journalKey(entry), nonceMessageId(entry.nonce));
+        store.stored(sequence, digest, confirms);
         this.counts.add("applied");
         write.answer(replyAnswer(response, sequence, write.revision));
         return;
@@ -267,10 +269,8 @@ export class Journal implements Journaling, JournalSources {
   #entryOf(write: CollectedWrite): Hidden["entry"] {
     const { identity, policy, random, clock } = this.#deps;
     const { proxyId, service } = identity.current;
-    return {
-      ...write.about(clock),
-      ...{ service, proxyId, life: this.#shared.life, nonce: write.nonce ?? random(16) },
-      epoch: policy.current?.epoch ?? 0,
-    };
+    const { life } = this.#shared;
+    const [nonce, epoch] = [write.nonce ?? random(16), policy.current?.epoch ?? 0];
+    return write.entryOf(clock, { service, proxyId, life, nonce, epoch });
   }
 }

@@ -50,7 +50,8 @@ export class JournaledWrite {
   readonly #reads: JournalReads;
   /** The message id under which the entry was tried last. */
   #messageId = "";
-  #sent: { readonly bytes: Uint8Array; readonly digest: Digest } | undefined;
+  /** The digest of the entry that was tried last. */
+  #sent: Digest | undefined;
   #own = 0;
   #response: AppResponse | undefined;
   readonly #onPlaced: () => void;
@@ -143,10 +144,9 @@ export class JournaledWrite {
     const { entry, plan } = this.#request;
     const confirms = store.confirmations();
     const bytes = encodeEntry({ ...entry, expected, afterVoid, confirms, outcome: undefined });
-    this.#sent = { bytes, digest: digestOf(bytes) };
-    const messageId = plan.isKeyed
-      ? entryMessageId(keyIdOf(entry), afterVoid)
-      : `${nonceMessageId(entry.nonce)}.${expected}`;
+    const digest = digestOf(bytes);
+    this.#sent = digest;
+    const messageId = plan.isKeyed ? entryMessageId(keyIdOf(entry), afterVoid) : nonceMessageId(entry.nonce, expected);
     this.#messageId = messageId;
     const startedMs = clock.monotonicMs();
     // once the stream may have forgotten the id, another try would be another entry
@@ -154,7 +154,7 @@ export class JournaledWrite {
     const backoff = new Backoff(retry, random);
     for (;;) {
       try {
-        const { sequence, isDuplicate } = await store.appendEntry(bytes, this.#key, messageId);
+        const { sequence, isDuplicate } = await store.appendEntry(bytes, digest, this.#key, messageId);
         this.#reads.noteKey(sequence, this.#key);
         if (!isDuplicate) this.#appended(sequence, confirms);
         return { sequence, isDuplicate };
@@ -172,7 +172,7 @@ export class JournaledWrite {
 
   #appended(sequence: number, confirms: JournalEntry["confirms"]): void {
     this.#own = sequence;
-    if (this.#sent !== undefined) this.#shared.store.stored(sequence, this.#sent.bytes, confirms);
+    if (this.#sent !== undefined) this.#shared.store.stored(sequence, this.#sent, confirms);
   }
 
   async #entry(sequence: number, of: number): Promise<Results<Settled>["entry"]> {
@@ -181,7 +181,7 @@ export class JournaledWrite {
     if (typeof found !== "object") return found;
     if (of !== 0 && found.key !== this.#reads.keyOf(of)) return "none";
     this.#reads.noteKey(sequence, found.key);
-    const isOwn = found.digest === this.#sent?.digest;
+    const isOwn = found.digest === this.#sent;
     if (isOwn && this.#own !== sequence) this.#appended(sequence, found.entry.confirms);
     const { order, expected } = found.entry;
     const isOfKey = store.isOfKey(found, this.#messageId);
@@ -278,7 +278,7 @@ export class JournaledWrite {
     const { service, proxyId } = this.#request.entry;
     const backoff = new Backoff(retry, random);
     const startedMs = clock.monotonicMs();
-    const about = { service, proxyId, timeMs: clock.nowMs(), entry, entryDigest: this.#sent?.digest };
+    const about = { service, proxyId, timeMs: clock.nowMs(), entry, entryDigest: this.#sent };
     const kept = keptOf(response, this.#request.plan, this.#request.hiding);
     const append = store.outcomeAppender(
       { ...about, ...kept, confirms: store.confirmations(), notForwarded, behind },

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import { parseHeaderBlock, timesRelayed, valuesOf } from "../../runtime/nats-headers.js";
+import { withHeaders } from "../../runtime/nats-messages.js";
 
 const parse = (text: string) => parseHeaderBlock(new Uint8Array(Buffer.from(text, "latin1")));
 
@@ -53,4 +54,22 @@ describe("a header block", () => {
     expect(times("A: bNats-Stream: A", "Nats-Subject: b", "Nats-Sequence: 1")).toBe(1);
     expect(times("nats-stream: A", "Nats-Stream: A")).toBe(2);
   });
+});
+
+describe("headers that are published", () => {
+  test("are read back as they were given", () => {
+    const given = { "Nats-Msg-Id": "n1", "Ashlar-Statement": "a.b" };
+    const { headers } = withHeaders(given) as unknown as { headers: { encode(): Uint8Array } };
+    expect(parseHeaderBlock(headers.encode())?.fields).toEqual(Object.entries(given));
+  });
+
+  test.each([
+    ["a value with a line end", { A: "b\r\nC: d" }],
+    ["a value with half of one", { A: "b\nC: d" }],
+    ["a name with a colon", { "A:": "b" }],
+  ])("with %s are refused", (_what, given: Record<string, string>) => {
+    expect(() => withHeaders(given)).toThrow("a NATS message cannot have the header");
+  });
+
+  test("are left out where there are none", () => expect(withHeaders({})).toEqual({}));
 });

@@ -7,10 +7,11 @@ import { parseSpiffeId, type SpiffeId } from "../../identity.js";
 import { journalKey } from "../../journal/journal-key.js";
 import { boundedText, integer } from "../bounds.js";
 import { checkWriter, type FleetWriter } from "../fleet.js";
-import { digestToBuffer, optionalDigest } from "../record-codec.js";
+import { asBuffer, digestToBuffer, optionalDigest } from "../record-codec.js";
 import { decodeStrict, reading } from "../strict.js";
 import {
   type Confirmation,
+  encodeRecord,
   type Field,
   journalRecordBytesMax,
   parseConfirmations,
@@ -74,23 +75,39 @@ const decisionBytes = 12;
 export const streamRecordsMax = 4096;
 const what = "journal entry";
 
+/** Each field is named: an object that is spread into another costs as much as its encoding. */
+const renderEntry = (entry: JournalEntry): EntryMessage => ({
+  service: entry.service,
+  proxyId: entry.proxyId,
+  life: Buffer.from(entry.life, "hex"),
+  nonce: asBuffer(entry.nonce),
+  timeMs: entry.timeMs,
+  caller: entry.caller,
+  user: entry.user,
+  method: entry.method,
+  revision: entry.revision,
+  epoch: entry.epoch,
+  decision: Buffer.from(entry.decision, "hex"),
+  key: entry.key,
+  order: entry.order,
+  expected: entry.expected,
+  afterVoid: entry.afterVoid,
+  deadlineMs: entry.deadlineMs,
+  traceId: entry.traceId,
+  fields: renderFields(entry.fields),
+  request: asBuffer(entry.request),
+  confirms: renderConfirmations(entry.confirms),
+  outcome: entry.outcome && renderOutcome(entry.outcome),
+  messages: renderConfirmations(entry.streamed?.messages ?? []),
+  requestDigest: digestToBuffer(entry.streamed?.digest),
+  requestBytes: entry.streamed?.bytes ?? 0,
+  private: entry.private && renderPrivate(entry.private),
+});
+
 /** The bytes of an entry: what its statement signs and what is stored. */
 export function encodeEntry(entry: JournalEntry): Uint8Array {
-  const { life, nonce, decision, fields, request, confirms, outcome, streamed, private: cut, ...plain } = entry;
-  return EntryMessage.encode({
-    ...plain,
-    life: Buffer.from(life, "hex"),
-    nonce: Buffer.from(nonce),
-    decision: Buffer.from(decision, "hex"),
-    fields: renderFields(fields),
-    request: Buffer.from(request),
-    confirms: renderConfirmations(confirms),
-    outcome: outcome && renderOutcome(outcome),
-    messages: renderConfirmations(streamed?.messages ?? []),
-    requestDigest: digestToBuffer(streamed?.digest),
-    requestBytes: streamed?.bytes ?? 0,
-    private: cut && renderPrivate(cut),
-  }).finish();
+  const message = renderEntry(entry);
+  return encodeRecord((writer) => EntryMessage.encode(message, writer));
 }
 
 /**

@@ -1,9 +1,11 @@
 /** Parts that entries and outcomes share. */
+
+import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { JournalConfirmation, JournalField } from "../../../proto/gen/ashlar/v1/journal.js";
 import { type Digest, digestFromBytes } from "../../digest.js";
 import { AshlarError } from "../../errors.js";
 import { boundedList, integer } from "../bounds.js";
-import { digestToBuffer } from "../record-codec.js";
+import { asBuffer, digestToBuffer } from "../record-codec.js";
 
 /** Metadata as on the wire. */
 export interface Field {
@@ -25,7 +27,7 @@ const fieldsMax = 256;
 const fieldNameBytesMax = 256;
 
 export const renderFields = (fields: readonly Field[]): JournalField[] =>
-  fields.map(({ name, value }) => ({ name, value: Buffer.from(value) }));
+  fields.map(({ name, value }) => ({ name, value: asBuffer(value) }));
 
 export function parseFields(what: string, fields: readonly JournalField[]): readonly Field[] {
   return boundedList(what, fields, fieldsMax).map(({ name, value }) => {
@@ -46,6 +48,17 @@ export function parseConfirmations(
     sequence: integer("confirms.sequence", sequence, 1),
     digest: digestFromBytes(digest),
   }));
+}
+
+let recordWriter = new BinaryWriter();
+
+/** The bytes of a record, which `write` writes. All records share a writer, so that its buffer does not grow anew for each. */
+export function encodeRecord(write: (writer: BinaryWriter) => BinaryWriter): Uint8Array {
+  const writer = recordWriter;
+  recordWriter = new BinaryWriter(); // for the next one, should this one fail halfway
+  const bytes = write(writer).finish();
+  recordWriter = writer;
+  return bytes;
 }
 
 /** A status of gRPC. */

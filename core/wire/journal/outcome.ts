@@ -4,10 +4,11 @@ import type { Digest } from "../../digest.js";
 import { AshlarError } from "../../errors.js";
 import { integer } from "../bounds.js";
 import { checkWriter, type FleetWriter } from "../fleet.js";
-import { digestToBuffer, optionalDigest } from "../record-codec.js";
+import { asBuffer, digestToBuffer, optionalDigest } from "../record-codec.js";
 import { decodeStrict, reading } from "../strict.js";
 import {
   type Confirmation,
+  encodeRecord,
   type Field,
   grpcCode,
   journalRecordBytesMax,
@@ -42,22 +43,29 @@ export interface JournalOutcome extends FleetWriter {
 const what = "journal outcome";
 
 export function renderOutcome(outcome: JournalOutcome): OutcomeMessage {
-  const { service, proxyId, timeMs, entry, code, responseBytes, notForwarded, behind } = outcome;
   return {
-    ...{ service, proxyId, timeMs, entry, code, responseBytes, notForwarded, behind },
+    service: outcome.service,
+    proxyId: outcome.proxyId,
+    timeMs: outcome.timeMs,
+    entry: outcome.entry,
     entryDigest: digestToBuffer(outcome.entryDigest),
+    code: outcome.code,
     head: renderFields(outcome.head),
     trailers: renderFields(outcome.trailers),
-    response: Buffer.from(outcome.response ?? []),
+    response: outcome.response === undefined ? Buffer.alloc(0) : asBuffer(outcome.response),
     kept: outcome.response !== undefined,
     responseDigest: digestToBuffer(outcome.responseDigest),
+    responseBytes: outcome.responseBytes,
+    notForwarded: outcome.notForwarded,
+    behind: outcome.behind,
     confirms: renderConfirmations(outcome.confirms),
     private: outcome.private && renderPrivate(outcome.private),
   };
 }
 
 export function encodeOutcome(outcome: JournalOutcome): Uint8Array {
-  return OutcomeMessage.encode(renderOutcome(outcome)).finish();
+  const message = renderOutcome(outcome);
+  return encodeRecord((writer) => OutcomeMessage.encode(message, writer));
 }
 
 /**

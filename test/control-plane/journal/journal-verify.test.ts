@@ -12,7 +12,10 @@ import type { Confirmation } from "../../../core/wire/journal/fields.js";
 import { encodeOutcome } from "../../../core/wire/journal/outcome.js";
 import { keySetOf } from "../../../core/wire/records.js";
 import { statementHeader } from "../../../core/wire/statement.js";
+import { splitPlace } from "../../../core/wire/statement-batch.js";
 import { journalStream, journalSubject } from "../../../core/wire/subjects.js";
+import { TurnSigner } from "../../../data-plane/journal/turn-signer.js";
+import type { Bus } from "../../../runtime/bus.js";
 import { MemoryBroker } from "../../../runtime/memory-bus.js";
 import { buildTrust, createTestKey, testMesh } from "../../support/records.js";
 import { StatementPki, writerOf } from "../../support/statements.js";
@@ -25,6 +28,8 @@ const stream = journalStream("ledger");
 const signal = new AbortController().signal;
 let nowMs = Date.now();
 let nonces = 0;
+
+type Sign = (bytes: Uint8Array) => Promise<Readonly<Record<string, string>>>;
 
 class World {
   readonly bus = new MemoryBroker().connect();
@@ -46,7 +51,11 @@ class World {
     return this;
   }
 
-  async write(proxyId: "p1" | "p2", order: string): Promise<void> {
+  async write(
+    proxyId: "p1" | "p2",
+    order: string,
+    sign: Sign = async (bytes) => signing[proxyId].sign("journal", bytes),
+  ): Promise<void> {
     nonces += 1;
     const confirms = proxyId === "p1" ? this.#confirms.splice(0) : [];
     const entry: JournalEntry = {
@@ -56,19 +65,19 @@ class World {
       ...{ request: Buffer.from("request"), outcome: undefined },
     };
     const bytes = encodeEntry(entry);
-    const sequence = await this.#append(journalSubject("ledger", "entry", journalKey(entry)), bytes, proxyId);
+    const sequence = await this.#append(journalSubject("ledger", "entry", journalKey(entry)), bytes, sign);
     const response = Buffer.from("response");
     const outcome = encodeOutcome({
       ...{ service: "ledger", proxyId, timeMs: 1001, entry: sequence, entryDigest: digestOf(bytes), code: 0 },
       ...{ head: [], trailers: [], response, responseDigest: digestOf(response), responseBytes: response.length },
       ...{ confirms: [], notForwarded: false, behind: 0 },
     });
-    await this.#append(journalSubject("ledger", "outcome", journalKey(entry)), outcome, proxyId);
+    await this.#append(journalSubject("ledger", "outcome", journalKey(entry)), outcome, sign);
     if (proxyId === "p1") this.#confirms.push({ sequence, digest: digestOf(bytes) });
   }
 
-  #append(subject: string, bytes: Uint8Array, proxyId: "p1" | "p2"): Promise<number> {
-    return this.bus.append(subject, bytes, { headers: signing[proxyId].sign("journal", bytes) });
+  async #append(subject: string, bytes: Uint8Array, sign: Sign): Promise<number> {
+    return this.bus.append(subject, bytes, { headers: await sign(bytes) });
   }
 
   async found() {
@@ -264,4 +273,38 @@ test("a line says what its bytes say, or it is refused", () => {
   expect(line).toMatch(/"principal":"spiffe:\/\/.*\/service\/shop"/);
   expect(() => parseJournalLine(line.replace("/service/shop", "/service/evil"))).toThrow(/not what its bytes say/);
   expect(() => parseJournalLine(line.slice(0, -5))).toThrow();
+});
+
+test("records that were signed together are verified each alone, and one that was changed is named", async () => {
+  const own = await new World().open();
+  const signer = new TurnSigner(signing.p1);
+  const orders = ["a", "b", "c"];
+  await Promise.all(orders.map((order) => own.write("p1", order, (bytes) => signer.sign(bytes, digestOf(bytes)))));
+  const stored = await own.stored();
+  expect(stored.filter(({ statement }) => splitPlace(statement).place !== undefined)).toHaveLength(2 * orders.length);
+  const signed = await own.sealer.endOf(await own.found(), signal);
+  const lines = stored.map(renderJournalLine);
+  expect(verify(lines.map(parseJournalLine), signed)).toMatchObject({ entries: orders.length, faults: [] });
+  const changed = stored.map((message, at) =>
+    at === 1 ? { ...message, statement: stored[0]?.statement ?? "" } : message,
+  );
+  expect(verify(changed, signed).faults[0]).toMatchObject({
+    sequence: 2,
+    why: expect.stringContaining("signature does not hold"),
+  });
+});
+
+test("what a replica lacks yet is read from the leader", async () => {
+  const own = await new World().open();
+  await own.write("p2", "a");
+  const { info } = await own.found();
+  const lagging = {
+    leaderGet: own.bus.leaderGet.bind(own.bus),
+    directGet: async (name: string, query: { readonly sequence: number }) =>
+      query.sequence > 1 ? undefined : own.bus.directGet(name, query),
+  } as Pick<Bus, "leaderGet" | "directGet">;
+  const sequences: number[] = [];
+  for await (const { sequence } of readJournal(lagging, "ledger", 1, info.lastSequence, signal))
+    sequences.push(sequence);
+  expect(sequences).toEqual([1, 2]);
 });

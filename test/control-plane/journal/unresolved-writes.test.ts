@@ -79,6 +79,10 @@ function open(read: StoredQuery[] = [], limits: Partial<UnresolvedLimits> = {}) 
         read.push(query);
         return bus.leaderGet(stream, query);
       },
+      directGet(stream, query) {
+        read.push(query);
+        return bus.directGet(stream, query);
+      },
     },
     ...{ mesh: testMesh, reader: pki.reader(), keys: () => new Map(), clock: { nowMs: () => nowMs } },
     places: openUnresolvedPlaces(join(dir, "journals.json"), silentLogger),

@@ -1,0 +1,79 @@
+/**
+ * One signature for records that were made together (decision 0073): it is over the root of a hash tree of their digests, and
+ * each record carries its place in the tree beside the statement, so that it is verified without the others. Pure.
+ */
+import { hash } from "node:crypto";
+import { AshlarError } from "../errors.js";
+
+/** More records are signed in several batches. */
+export const batchRecordsMax = 1024;
+const digestBytes = 32;
+const placeLengthMax = 512;
+const separator = ".";
+
+const leafHash = (digest: Uint8Array): Buffer => hash("sha256", Buffer.concat([Buffer.of(0), digest]), "buffer");
+const nodeHash = (left: Uint8Array, right: Uint8Array): Buffer =>
+  hash("sha256", Buffer.concat([Buffer.of(1), left, right]), "buffer");
+
+/** What a statement of kind "journal-batch" is over. */
+function bodyOf(count: number, root: Uint8Array): Buffer {
+  const body = Buffer.alloc(4 + digestBytes);
+  body.writeUInt32BE(count);
+  body.set(root, 4);
+  return body;
+}
+
+/** Returns what is signed for all of these digests, and the place of each, in their order. */
+export function buildBatch(digests: readonly Uint8Array[]): { readonly body: Buffer; readonly places: string[] } {
+  const count = digests.length;
+  const paths: Uint8Array[][] = digests.map(() => []);
+  let level = digests.map(leafHash);
+  for (let depth = 0; level.length > 1; depth += 1) {
+    const above: Buffer[] = [];
+    for (let at = 0; at + 1 < level.length; at += 2) above.push(nodeHash(level[at] as Buffer, level[at + 1] as Buffer));
+    for (const [index, path] of paths.entries()) {
+      const sibling = level[(index >> depth) ^ 1]; // undefined: the last of an odd level goes up as it is
+      if (sibling !== undefined) path.push(sibling);
+    }
+    if (level.length % 2 === 1) above.push(level.at(-1) as Buffer);
+    level = above;
+  }
+  const places = paths.map((path, index) => {
+    const numbers = Buffer.alloc(4);
+    numbers.writeUInt16BE(index, 0);
+    numbers.writeUInt16BE(count, 2);
+    return Buffer.concat([numbers, ...path]).toString("base64url");
+  });
+  return { body: bodyOf(count, level[0] ?? Buffer.alloc(digestBytes)), places };
+}
+
+/** The header's value of one record of a batch. */
+export const withPlace = (statement: string, place: string): string => `${statement}${separator}${place}`;
+
+/** The statement in a header's value, and the place of the record in its batch; undefined: it was signed alone. */
+export function splitPlace(header: string): { readonly statement: string; readonly place: string | undefined } {
+  const at = header.indexOf(separator);
+  if (at < 0) return { statement: header, place: undefined };
+  return { statement: header.slice(0, at), place: header.slice(at + separator.length) };
+}
+
+/** What the statement has to be over if a record with this digest is at this place. Fails with `invalid_record`. */
+export function bodyAtPlace(digest: Uint8Array, place: string): Buffer {
+  const bytes = place.length > placeLengthMax ? Buffer.alloc(0) : Buffer.from(place, "base64url");
+  if (bytes.length < 4 || bytes.toString("base64url") !== place) throw wrongPlace();
+  const count = bytes.readUInt16BE(2);
+  if (count > batchRecordsMax || bytes.readUInt16BE(0) >= count) throw wrongPlace();
+  let node = leafHash(digest);
+  let read = 4;
+  for (let index = bytes.readUInt16BE(0), width = count; width > 1; index >>= 1, width = (width + 1) >> 1) {
+    if ((index ^ 1) >= width) continue; // the last of an odd level
+    const sibling = bytes.subarray(read, read + digestBytes);
+    read += digestBytes;
+    if (read > bytes.length) throw wrongPlace();
+    node = index % 2 === 0 ? nodeHash(node, sibling) : nodeHash(sibling, node);
+  }
+  if (read !== bytes.length) throw wrongPlace();
+  return bodyOf(count, node);
+}
+
+const wrongPlace = (): AshlarError => new AshlarError("invalid_record", "statement: its place in a batch is none");

@@ -1,0 +1,70 @@
+/** The statements of journal records: of those that were signed together, the statement is parsed and its signature verified once. */
+import { hash } from "node:crypto";
+import { BoundedMap } from "../core/bounded-map.js";
+import { holdsStatement, leafDigest, parseStatement, type Said, type Statement } from "../core/wire/statement.js";
+import { bodyAtPlace, splitPlace } from "../core/wire/statement-batch.js";
+import type { Known } from "./statement-chain.js";
+
+/** Records of so many batches may lie between each other in a log. */
+const batchesMax = 256;
+
+interface Parsed {
+  readonly statement: Statement;
+  readonly leaf: Buffer;
+}
+
+/** What a record's header says, before anything in it is believed. */
+export interface JournalStatement extends Parsed {
+  readonly said: Said & Statement;
+  /** Returns whether the key of the certificate signed it. */
+  holds(known: Known): boolean;
+}
+
+export class JournalStatements {
+  readonly #parsed = new BoundedMap<string, Parsed>(batchesMax);
+  /** Signatures that held, by statement, what it is over and the certificate's key. */
+  readonly #held = new BoundedMap<string, true>(batchesMax);
+
+  /** Fails with `invalid_record` or `limit`. */
+  read(header: string, data: Uint8Array, mesh: string): JournalStatement {
+    const { statement: text, place } = splitPlace(header);
+    if (place === undefined) {
+      const { statement, leaf } = parse(text);
+      const said = { ...statement, kind: "journal", mesh, body: data } as const;
+      return { statement, leaf, said, holds: (known) => holds(said, known) };
+    }
+    const body = bodyAtPlace(hash("sha256", data, "buffer"), place);
+    const { statement, leaf } = this.#parse(text);
+    const said = { ...statement, kind: "journal-batch", mesh, body } as const;
+    return {
+      statement,
+      leaf,
+      said,
+      holds: (known) => this.#holds(said, known, `${body.toString("base64url")}.${text}`),
+    };
+  }
+
+  #parse(text: string): Parsed {
+    const known = this.#parsed.get(text);
+    if (known !== undefined) return known;
+    const parsed = parse(text);
+    this.#parsed.set(text, parsed);
+    return parsed;
+  }
+
+  /** `name`: says all that is signed, the signature and the certificate, whose key is in it. */
+  #holds(said: Said & Statement, known: Known, name: string): boolean {
+    if (this.#held.has(name)) return true;
+    const isHeld = holds(said, known);
+    if (isHeld) this.#held.set(name, true);
+    return isHeld;
+  }
+}
+
+function parse(text: string): Parsed {
+  const statement = parseStatement(text);
+  return { statement, leaf: leafDigest(statement.chain[0] ?? new Uint8Array()) };
+}
+
+const holds = (said: Said & Statement, { leaf, key }: Known): boolean =>
+  holdsStatement(said, said.signature, leaf, key);
