@@ -16,6 +16,8 @@ export interface Contender {
   /** The path of a Unix socket, in place of the port. */
   readonly socket?: string | undefined;
   readonly pids: readonly number[];
+  /** Flags of the load generator for this one alone. */
+  readonly loadFlags?: readonly string[];
 }
 
 /** Taken where they are found: on the PATH, Envoy also by the path in the variable ENVOY. */
@@ -130,9 +132,10 @@ export function settle(contender: Contender, args: readonly string[]): number {
 }
 
 /** Runs the load generator against a contender; `args`: its flags but for the target. */
-export function runLoad({ port, socket, pids }: Contender, args: readonly string[]): LoadFigures {
+export function runLoad({ port, socket, pids, loadFlags = [] }: Contender, args: readonly string[]): LoadFigures {
   const program = resolve(import.meta.dirname, "../load/main.js");
-  const all = ["--target", placeText(socket ?? port, "unix:"), ...args, "--cpu-of", ...pids.map(String), "--json"];
+  const target = ["--target", placeText(socket ?? port, "unix:")];
+  const all = [...target, ...loadFlags, ...args, "--cpu-of", ...pids.map(String), "--json"];
   try {
     return JSON.parse(execFileSync(process.execPath, [program, ...all], { encoding: "utf8" }));
   } catch (error) {

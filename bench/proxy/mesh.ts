@@ -5,7 +5,7 @@ import { freePort, type Processes, untilListening } from "./pair.js";
 import { type Place, placeText } from "./peers.js";
 
 const cli = resolve(import.meta.dirname, "../../cli/main.js");
-const boundMs = 30_000;
+const boundMs = 90_000;
 
 /** Everybody named may call, method by method, and the calls are routed by a rule: what an operator would have on. */
 export const meshPolicy = `kind: Service
@@ -55,6 +55,8 @@ export interface BenchMesh {
   readonly pids: readonly number[];
   /** Where a call to any service may be made, by its authority. */
   readonly outboundSocket: string;
+  /** What a process needs to join. */
+  readonly joinFile: string;
   /** Runs a command of the mesh's operator and gives its output. */
   run(...args: readonly string[]): string;
 }
@@ -95,7 +97,8 @@ export async function startMesh(
   await until(() => /"healthy": *true/.test(run("services", "-o", "json")));
   const outboundSocket = join(folder, "front", "out.sock");
   const pids = [inbound.pid ?? 0, outbound.pid ?? 0].flatMap((pid) => [pid, ...childrenOf(pid)]);
-  return { port: typeof place === "string" ? 0 : place, pids, outboundSocket, run };
+  const joinFile = join(data, "join.json");
+  return { port: typeof place === "string" ? 0 : place, pids, outboundSocket, joinFile, run };
 }
 
 /** Its worker processes. */

@@ -102,11 +102,7 @@ export class FieldCheck {
         } else if (bit === 4) {
           if (!isPlainPath(fields, field)) return refusal.path;
           path = field;
-        } else if (
-          rules.scheme === undefined ? fields.valueLength(field) === 0 : !fields.valueIs(field, rules.scheme)
-        ) {
-          return refusal.scheme;
-        }
+        } else if (!isScheme(fields, field, rules.scheme)) return refusal.scheme;
         continue;
       }
       regular = true;
@@ -255,4 +251,10 @@ function isTrailers(fields: FieldBlock, field: number): boolean {
 /** Whether the result for this block holds for all blocks with its profile. */
 function isUntouched(fields: FieldBlock): fields is FieldBlock & { profile: FieldProfile } {
   return fields.profile?.isPlain === true && fields.dropped === 0;
+}
+
+/** Whether it is the wanted scheme, or one of HTTP's two where none is wanted. */
+function isScheme(fields: FieldBlock, field: number, wanted: string | undefined): boolean {
+  if (wanted !== undefined) return fields.valueIs(field, wanted);
+  return fields.valueIs(field, "https") || fields.valueIs(field, "http");
 }

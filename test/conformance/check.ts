@@ -3,8 +3,8 @@
 import { RawPeer, type RawPeerOptions } from "../support/raw-peer.js";
 import type { RawStream } from "../support/raw-stream.js";
 import { codeName, data, type Field, headers, message, request } from "../support/wire.js";
-import type { Credentials, Mesh, MeshProxy } from "./mesh.js";
-import { connectMutual, connectSocket } from "./mesh.js";
+import type { Credentials, Mesh, MeshProxy, TlsOptions } from "./mesh.js";
+import { connectMutual, connectSocket, handshake, openTls } from "./mesh.js";
 import type { Probe } from "./probe.js";
 import type { HostileUpstream, RecordingUpstream } from "./upstream.js";
 
@@ -25,6 +25,8 @@ export interface Check {
   readonly disturbing?: boolean;
   /** Skipped by --quick. */
   readonly long?: boolean;
+  /** Skipped by --quick where a gateway is attacked. */
+  readonly slowAtGateway?: boolean;
   run(arena: Arena): Promise<Verdict>;
 }
 
@@ -40,14 +42,18 @@ export function together(parts: readonly (readonly [name: string, verdict: Verdi
   return { pass: failed.length === 0, seen: failed.length > 0 ? `${failed.length} of ${parts.length}: ${seen}` : seen };
 }
 
+/** Who is attacked: a proxy by a client with a certificate of the mesh, or a gateway by anybody. */
+export type Target = "proxy" | "gateway";
+
 export class Arena {
+  readonly target: Target;
   readonly mesh: Mesh;
   readonly quick: boolean;
   readonly upstream: RecordingUpstream;
   readonly hostile: HostileUpstream;
   readonly probe: Probe;
-  /** Beside the recording upstream. */
-  readonly echo: MeshProxy;
+  /** Who is attacked: the proxy beside the recording upstream, or the gateway. */
+  readonly attacked: MeshProxy;
   /** Beside the hostile upstream. */
   readonly wild: MeshProxy;
   /** Beside a client that policy allows. */
@@ -57,35 +63,52 @@ export class Arena {
   readonly #opened: RawPeer[] = [];
 
   constructor(parts: {
+    readonly target: Target;
     readonly mesh: Mesh;
     readonly quick: boolean;
     readonly upstream: RecordingUpstream;
     readonly hostile: HostileUpstream;
     readonly probe: Probe;
-    readonly echo: MeshProxy;
+    readonly attacked: MeshProxy;
     readonly wild: MeshProxy;
     readonly front: MeshProxy;
     readonly stranger: MeshProxy;
   }) {
+    this.target = parts.target;
     this.mesh = parts.mesh;
     this.quick = parts.quick;
     this.upstream = parts.upstream;
     this.hostile = parts.hostile;
     this.probe = parts.probe;
-    this.echo = parts.echo;
+    this.attacked = parts.attacked;
     this.wild = parts.wild;
     this.front = parts.front;
     this.frontCredentials = parts.front.credentials;
     this.strangerCredentials = parts.stranger.credentials;
   }
 
-  /** A raw client of `proxy`'s inbound port, as the allowed service; the connection is greeted both ways. */
+  /**
+   * A raw client of `proxy`'s inbound port, as the allowed service; the connection is greeted both ways. Where a gateway is
+   * attacked, whatever goes to the services goes there, without a certificate.
+   */
   async connect(
     options: RawPeerOptions = {},
-    proxy = this.echo,
+    proxy = this.attacked,
     credentials = this.frontCredentials,
   ): Promise<RawPeer> {
+    if (this.target === "gateway") return this.connectListener(undefined, {}, options);
     const socket = await connectMutual(this.mesh, proxy, credentials);
+    return this.#keep(new RawPeer(socket, false, options), options);
+  }
+
+  /** A raw client without a certificate of a listener of the gateway, or of the one that is attacked. */
+  async connectListener(
+    name: string | undefined,
+    tls: TlsOptions = {},
+    options: RawPeerOptions = {},
+  ): Promise<RawPeer> {
+    const at = name === undefined ? this.attacked.inbound : this.attacked.listener(name);
+    const socket = await handshake(openTls(this.mesh, at, undefined, tls));
     return this.#keep(new RawPeer(socket, false, options), options);
   }
 
@@ -107,6 +130,19 @@ export class Arena {
   /** What the issue asks of a quiet machine; a quick run may share its machine, and does not judge speed. */
   isInTime(tookMs: number, msMax: number): boolean {
     return this.quick || tookMs <= msMax;
+  }
+
+  /** The caller that the application is told of. */
+  get callerId(): string {
+    return `spiffe://checks/${this.target === "proxy" ? "service/front" : "gateway/public"}`;
+  }
+
+  /**
+   * How many calls of one hostile client the application may see at once. A gateway sends calls on over as many connections of
+   * the mesh as they need, with 100 on each, and cancels young ones after 50 ms: what bounds them is the budget of resets.
+   */
+  get openCallsMax(): number {
+    return this.target === "proxy" ? 100 : 600;
   }
 
   /** Bytes that a proxy holds for others by its own account. */

@@ -1,12 +1,13 @@
 import { join, resolve } from "node:path";
 import { numberFlag, readFlags } from "../../bench/options.js";
 import { until } from "../support/until.js";
-import { Arena, type Check } from "./check.js";
-import { Mesh } from "./mesh.js";
+import { Arena, type Check, type Target } from "./check.js";
+import { startGateway } from "./gateway.js";
+import { connectSocket, Mesh, openTls } from "./mesh.js";
 import { countersOf, grown } from "./observe.js";
 import { basePolicy } from "./policy.js";
 import { Probe, type ProbeResult } from "./probe.js";
-import { checks } from "./rows/index.js";
+import { checksOf } from "./rows/index.js";
 import { stopInterop } from "./rows/interop.js";
 import { HostileUpstream, RecordingUpstream } from "./upstream.js";
 import { whenKilled } from "./when-killed.js";
@@ -19,8 +20,9 @@ interface Row {
 }
 
 const flags = readFlags(process.argv.slice(2), {
-  text: `npm run checks -- [--quick] [--only N,N] [--name TEXT] [--latency-max MS] [--root DIR]
-Attacks a real mesh from outside and prints what was seen. Exit 1 if a check fails.
+  text: `npm run checks -- [--quick] [--only N,N] [--name TEXT] [--target proxy|gateway] [--latency-max MS] [--root DIR]
+Attacks a real mesh from outside and prints what was seen: first a gateway, by anybody, then a
+proxy, by a client with a certificate of the mesh; with --target one of the two. Exit 1 if a check fails.
 Beside every check a good client calls; with --latency-max a call of it that takes longer fails the check, too.`,
   example: "npm run checks -- --quick --only 1,4",
 });
@@ -29,14 +31,17 @@ const only = new Set((flags.get("only") ?? []).flatMap((text) => text.split(",")
 const named = flags.get("name")?.[0] ?? "";
 /** Without a bound a good call has its deadline: how fast it is tells of the machine. */
 const latencyMsMax = numberFlag(flags, "latency-max", Number.POSITIVE_INFINITY);
+const targets = (["proxy", "gateway"] as const).filter((one) => (flags.get("target") ?? [one]).includes(one));
+if (targets.length === 0) throw new Error("--target: proxy or gateway");
 const root = resolve(flags.get("root")?.[0] ?? join(import.meta.dirname, "../../.."));
 
 const mesh = new Mesh(root);
 const upstream = new RecordingUpstream();
 const hostile = new HostileUpstream();
-let arena: Arena | undefined;
+const arenas: Arena[] = [];
 
-async function setUp(): Promise<Arena> {
+/** Starts the mesh, and returns what is attacked, in turn. */
+async function setUp(): Promise<void> {
   await mesh.start();
   await upstream.listen(join(mesh.dir, "app.sock"));
   await hostile.listen(join(mesh.dir, "wild.sock"));
@@ -49,9 +54,18 @@ async function setUp(): Promise<Arena> {
   await mesh.apply(basePolicy);
   await mesh.healthy("echo");
   await mesh.healthy("wild");
-  const probe = new Probe(mesh, front);
-  await until("the good client is served", () => probe.result().calls > 5);
-  return new Arena({ mesh, quick, upstream, hostile, probe, echo, wild, front, stranger });
+  const parts = { mesh, quick, upstream, hostile, wild, front, stranger };
+  if (targets.includes("gateway")) {
+    const gateway = await startGateway(mesh);
+    const probe = new Probe("https", () => openTls(mesh, gateway.inbound, undefined));
+    arenas.push(new Arena({ ...parts, target: "gateway", attacked: gateway, probe }));
+  }
+  if (targets.includes("proxy")) {
+    const probe = new Probe("http", () => connectSocket(front.outbound));
+    arenas.push(new Arena({ ...parts, target: "proxy", attacked: echo, probe }));
+  }
+  const served = (): boolean => arenas.every(({ probe }) => probe.result().calls > 5);
+  await until("the good clients are served", served);
 }
 
 function faultsOf(check: Check, probe: ProbeResult, grownCounters: readonly string[]): string[] {
@@ -93,31 +107,36 @@ async function perform(arena: Arena, check: Check): Promise<Row> {
   return { check, faults, seen, tookMs };
 }
 
-function print({ check, faults, seen, tookMs }: Row): void {
+function print(target: Target, { check, faults, seen, tookMs }: Row): void {
   const result = faults.length === 0 ? "PASS" : "FAIL";
   const why = faults.length === 0 ? "" : ` [${faults.join("; ")}]`;
   const row = String(check.row).padStart(3);
-  console.log(`${row} | ${check.name} | ${seen.slice(0, 900)}${why} | ${result} | ${(tookMs / 1000).toFixed(1)} s`);
+  console.log(
+    `${row} | ${target} | ${check.name} | ${seen.slice(0, 900)}${why} | ${result} | ${(tookMs / 1000).toFixed(1)} s`,
+  );
 }
 
 async function main(): Promise<number> {
-  const chosen = checks.filter(
-    (check) => (only.size === 0 || only.has(check.row)) && check.name.includes(named) && !(quick && check.long),
-  );
-  arena = await setUp();
-  console.log("row | check | seen | result | took");
-  const failed: Row[] = [];
-  for (const check of chosen) {
-    const row = await perform(arena, check);
-    print(row);
-    if (row.faults.length > 0) failed.push(row);
+  const isChosen = (check: Check): boolean =>
+    (only.size === 0 || only.has(check.row)) && check.name.includes(named) && !(quick && check.long);
+  await setUp();
+  console.log("row | target | check | seen | result | took");
+  let [failed, all] = [0, 0];
+  for (const arena of arenas) {
+    for (const check of checksOf(arena.target, quick).filter(isChosen)) {
+      const row = await perform(arena, check);
+      print(arena.target, row);
+      all++;
+      if (row.faults.length > 0) failed++;
+    }
+    await arena.probe.stop();
   }
-  console.log(`${chosen.length - failed.length} of ${chosen.length} checks passed`);
-  return failed.length === 0 ? 0 : 1;
+  console.log(`${all - failed} of ${all} checks passed`);
+  return failed === 0 ? 0 : 1;
 }
 
 async function stop(): Promise<void> {
-  await arena?.probe.stop();
+  for (const { probe } of arenas) await probe.stop();
   await mesh.stop();
   stopInterop();
   upstream.close();

@@ -18,6 +18,13 @@ export const pemOf = (der: Uint8Array): string =>
     .toString("base64")
     .replace(/.{64}(?=.)/g, "$&\n")}\n-----END CERTIFICATE-----\n`;
 
+/** A gateway, by the flags of its listeners; the attacks go to the listener `attacked`. */
+export interface GatewayOptions {
+  readonly name: string;
+  readonly attacked: string;
+  readonly flags: readonly string[];
+}
+
 export interface ProxyOptions {
   readonly name: string;
   readonly service: string;
@@ -27,21 +34,39 @@ export interface ProxyOptions {
   readonly flags?: readonly string[];
 }
 
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
 export class MeshProxy {
   readonly name: string;
   readonly service: string;
   readonly dir: string;
   readonly child: Child;
+  readonly #attacked: string;
 
-  constructor(options: ProxyOptions, dir: string, child: Child) {
+  /** `attacked`: the listener that attacks go to. */
+  constructor(
+    options: { readonly name: string; readonly service: string },
+    dir: string,
+    child: Child,
+    attacked: string,
+  ) {
     this.name = options.name;
     this.service = options.service;
     this.dir = dir;
     this.child = child;
+    this.#attacked = attacked;
   }
 
-  get inbound(): { host: string; port: number } {
-    const found = /inbound=([\d.]+):(\d+)/.exec(this.child.out);
+  get inbound(): Address {
+    return this.listener(this.#attacked);
+  }
+
+  /** Where a listener is that the process named when it was ready. */
+  listener(name: string): Address {
+    const found = new RegExp(`\\b${name}=([\\d.]+):(\\d+)`).exec(this.child.out);
     return { host: found?.[1] ?? "", port: Number(found?.[2] ?? 0) };
   }
 
@@ -125,21 +150,39 @@ export class Mesh {
   }
 
   async proxy(options: ProxyOptions): Promise<MeshProxy> {
-    const { service, version = "v1" } = options;
-    const dir = join(this.dir, options.name);
-    mkdirSync(dir, { mode: 0o700 });
-    writeFileSync(join(dir, "token"), (await this.mustRun("token", "--service", service, "--version", version)).trim());
-    const statusPort = await freePort();
-    writeFileSync(join(dir, "status-port"), String(statusPort));
-    const child = new Child(`proxy ${options.name}`, [
-      ...[this.cli, "proxy", "--service", options.service],
-      ...["--token", join(dir, "token"), "--join", join(this.data, "join.json"), "--data", join(dir, "data")],
-      ...["--inbound", "127.0.0.1:0", "--outbound", `unix:${join(dir, "out.sock")}`],
-      ...["--status", `127.0.0.1:${statusPort}`, "--log-level", "warn"],
+    const { name, service, version = "v1" } = options;
+    const flags = [
+      ...["--inbound", "127.0.0.1:0", "--outbound", `unix:${join(this.dir, name, "out.sock")}`],
       ...(options.app === undefined ? [] : ["--app", `unix:${options.app}`]),
       ...(options.flags ?? []),
+    ];
+    const token = ["--service", service, "--version", version];
+    return this.#join(options, ["proxy", "--service", service], token, flags, "inbound");
+  }
+
+  /** A gateway of the name `public` in policy. */
+  gateway({ name, attacked, flags }: GatewayOptions): Promise<MeshProxy> {
+    const verb = ["gateway", "--name", "public"];
+    return this.#join({ name, service: "gateway/public" }, verb, ["--gateway", "public"], flags, attacked);
+  }
+
+  async #join(
+    named: { readonly name: string; readonly service: string },
+    verb: readonly string[],
+    token: readonly string[],
+    flags: readonly string[],
+    attacked: string,
+  ): Promise<MeshProxy> {
+    const dir = join(this.dir, named.name);
+    mkdirSync(dir, { mode: 0o700 });
+    writeFileSync(join(dir, "token"), (await this.mustRun("token", ...token)).trim());
+    const statusPort = await freePort();
+    writeFileSync(join(dir, "status-port"), String(statusPort));
+    const child = new Child(`${verb[0]} ${named.name}`, [
+      ...[this.cli, ...verb, "--token", join(dir, "token"), "--join", join(this.data, "join.json")],
+      ...["--data", join(dir, "data"), "--status", `127.0.0.1:${statusPort}`, "--log-level", "warn", ...flags],
     ]);
-    const proxy = new MeshProxy(options, dir, child);
+    const proxy = new MeshProxy(named, dir, child, attacked);
     this.proxies.push(proxy);
     await child.said("ready");
     return proxy;
@@ -177,6 +220,27 @@ export interface TlsOptions {
   readonly alpn?: readonly string[];
   readonly minVersion?: "TLSv1.2" | "TLSv1.3";
   readonly maxVersion?: "TLSv1.2" | "TLSv1.3";
+  /** The host that the handshake asks for; left out: none. */
+  readonly servername?: string;
+}
+
+/** Begins a handshake with a listener that shows a certificate of the mesh's CA. */
+export function openTls(
+  mesh: Mesh,
+  at: Address,
+  credentials: Credentials | undefined,
+  { alpn = ["h2"], ...versionsAndHost }: TlsOptions = {},
+): TLSSocket {
+  const socket = connectTls({
+    ...at,
+    ca: pemOf(mesh.authority.certificate),
+    ALPNProtocols: [...alpn],
+    checkServerIdentity: () => undefined,
+    ...(credentials === undefined ? {} : { key: credentials.keyPem, cert: credentials.chainPem }),
+    ...versionsAndHost,
+  });
+  socket.setNoDelay(true);
+  return socket;
 }
 
 /** The handshake with a proxy's inbound port. With TLS 1.3 a refusal of the client comes after this resolved. */
@@ -186,17 +250,11 @@ export function connectMutual(
   credentials: Credentials | undefined,
   options: TlsOptions = {},
 ): Promise<TLSSocket> {
+  return handshake(openTls(mesh, inbound, credentials, options));
+}
+
+export function handshake(socket: TLSSocket): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
-    const socket = connectTls({
-      ...inbound,
-      ca: pemOf(mesh.authority.certificate),
-      ALPNProtocols: [...(options.alpn ?? ["h2"])],
-      checkServerIdentity: () => undefined,
-      ...(credentials === undefined ? {} : { key: credentials.keyPem, cert: credentials.chainPem }),
-      ...(options.minVersion === undefined ? {} : { minVersion: options.minVersion }),
-      ...(options.maxVersion === undefined ? {} : { maxVersion: options.maxVersion }),
-    });
-    socket.setNoDelay(true);
     socket.once("error", reject);
     socket.once("secureConnect", () => {
       socket.off("error", reject);

@@ -1,4 +1,7 @@
-/** What the mesh under test allows: front may call everything of checks.Echo and the probe; stranger nothing. */
+/**
+ * What the mesh under test allows: front may call everything of checks.Echo and the probe, and so may whoever comes in by the
+ * gateway; stranger nothing.
+ */
 export const services = `
 kind: Service
 name: echo
@@ -46,7 +49,30 @@ allow:
     methods: [checks.Probe/Unary]
 `;
 
-export const probeOnlyPolicy = `${services}${wildRule}${probeRule}`;
+/** All clients of the checks have one address. */
+const listener = (name: string, protocols: string, more = ""): string => `  - name: ${name}
+    protocols: [${protocols}]
+    expose:
+      - { service: echo, methods: [checks.Probe/Unary, checks.Echo/Unary, checks.Echo/Wait, checks.Echo/Big] }
+      - { service: wild, methods: [checks.Wild/*] }
+    callers: { anyone: true }
+    limits: { connectionsPerAddress: 10000, handshakesPerAddress: 10000/s }${more}
+`;
+
+const outside = `---
+kind: Gateway
+name: public
+listeners:
+${listener("web", "grpc, grpc-web, connect")}${listener("plain", "grpc")}${listener("hosts", "grpc, grpc-web, connect", "\n    cors: { maxAge: 1h }")}---
+kind: Authorization
+name: outsiders-call-echo
+service: echo
+allow:
+  - from: [gateway/public]
+    methods: [checks.Probe/Unary, checks.Echo/Unary, checks.Echo/Wait, checks.Echo/Big]
+`;
+
+export const probeOnlyPolicy = `${services}${wildRule}${probeRule}${outside}`;
 
 /** Serial numbers make policies differ that allow the same. */
 export function policyNumber(serial: number): string {

@@ -1,10 +1,8 @@
-/** A good client beside the attacks: calls through two proxies, all the time, over connections of its own. */
-
+/** A good client beside the attacks: calls through the mesh, all the time, over connections of its own. */
+import type { Duplex } from "node:stream";
 import { RawPeer } from "../support/raw-peer.js";
 import { data, headers, message, request } from "../support/wire.js";
 import { pause } from "./child.js";
-import type { Mesh, MeshProxy } from "./mesh.js";
-import { connectSocket } from "./mesh.js";
 import { probePath } from "./upstream.js";
 
 export interface ProbeResult {
@@ -19,8 +17,8 @@ const everyMs = 10;
 const deadlineSeconds = 10;
 
 export class Probe {
-  readonly mesh: Mesh;
-  readonly #socket: string;
+  readonly #open: () => Duplex;
+  readonly #scheme: string;
   #peer: RawPeer | undefined;
   #id = 1;
   #stopped = false;
@@ -29,10 +27,10 @@ export class Probe {
   reconnects = 0;
   readonly #loop: Promise<void>;
 
-  /** Calls by `front`'s outbound socket. */
-  constructor(mesh: Mesh, front: MeshProxy) {
-    this.mesh = mesh;
-    this.#socket = front.outbound;
+  /** `open`: opens a connection to who is called, with this scheme. */
+  constructor(scheme: "http" | "https", open: () => Duplex) {
+    this.#scheme = scheme;
+    this.#open = open;
     this.#loop = this.#run();
   }
 
@@ -72,14 +70,14 @@ export class Probe {
     if (this.#peer === undefined || this.#peer.closed || this.#peer.goaways.length > 0) {
       if (this.#peer !== undefined) this.reconnects++;
       this.#peer?.close();
-      this.#peer = new RawPeer(connectSocket(this.#socket), false);
+      this.#peer = new RawPeer(this.#open(), false);
       this.#id = 1;
     }
     const peer = this.#peer;
     const stream = peer.stream(this.#id);
     this.#id += 2;
     const fields = request(probePath, {
-      ":scheme": "http",
+      ":scheme": this.#scheme,
       "x-sent": String(stream.id),
       "grpc-timeout": `${deadlineSeconds}S`,
     });

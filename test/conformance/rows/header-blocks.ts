@@ -30,11 +30,11 @@ interface Growth {
 
 /** Runs an attack and tells what the attacked process holds more for it while the attacker is still connected. */
 async function growth(arena: Arena, attack: () => Promise<void>): Promise<Growth> {
-  const { echo } = arena;
-  const rss = echo.child.rssBytes;
-  const held = await arena.heldBytes(echo);
+  const { attacked } = arena;
+  const rss = attacked.child.rssBytes;
+  const held = await arena.heldBytes(attacked);
   await attack();
-  return { held: (await arena.heldBytes(echo)) - held, rss: echo.child.rssBytes - rss };
+  return { held: (await arena.heldBytes(attacked)) - held, rss: attacked.child.rssBytes - rss };
 }
 
 const toldGrowth = ({ held, rss }: Growth): string => `held ${signed(held)} MiB, RSS ${signed(rss)} MiB`;

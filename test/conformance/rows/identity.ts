@@ -24,7 +24,7 @@ const served = "grpc-status 0";
 async function admitted(arena: Arena, credentials: Credentials | undefined, options: TlsOptions = {}): Promise<string> {
   let peer: RawPeer;
   try {
-    peer = new RawPeer(await connectMutual(arena.mesh, arena.echo, credentials, options), false);
+    peer = new RawPeer(await connectMutual(arena.mesh, arena.attacked, credentials, options), false);
   } catch (error) {
     return `TLS ${error instanceof Error && "code" in error ? String(error.code) : String(error)}`;
   }

@@ -1,5 +1,6 @@
-import type { Check } from "../check.js";
-import { drainChecks } from "./drain.js";
+import type { Check, Target } from "../check.js";
+import { drainChecks, halfOpen } from "./drain.js";
+import { edgeChecks } from "./edge.js";
 import { floods } from "./floods.js";
 import { headerBlocks } from "./header-blocks.js";
 import { honest } from "./honest.js";
@@ -16,16 +17,16 @@ import { stuckStreams } from "./stuck-streams.js";
 import { upstreamFaults } from "./upstream-faults.js";
 import { windows } from "./windows.js";
 
+const byRow = (checks: readonly Check[]): readonly Check[] => [...checks].sort((a, b) => a.row - b.row);
+
+/** What a client can do to whoever takes its connection. */
+const ofConnections = [...resets, ...headerBlocks, ...floods, ...windows, ...serverConformance, ...messages];
+
 /** In the order of the table; those that stop a process come last. */
-export const checks: readonly Check[] = [
-  ...[
-    ...resets,
-    ...headerBlocks,
-    ...floods,
+const ofProxies: readonly Check[] = [
+  ...byRow([
+    ...ofConnections,
     ...honest,
-    ...windows,
-    ...serverConformance,
-    ...messages,
     ...protocols,
     ...identities,
     ...policies,
@@ -34,6 +35,14 @@ export const checks: readonly Check[] = [
     ...overloads,
     ...listenerChecks,
     ...stuckStreams,
-  ].sort((a, b) => a.row - b.row),
+  ]),
   ...drainChecks,
 ];
+
+const ofGateways = byRow([...ofConnections, ...edgeChecks, halfOpen]);
+
+/** A quick run attacks a gateway with what does not take seconds: its connections are a proxy's, which has been attacked with the rest. */
+export function checksOf(target: Target, quick: boolean): readonly Check[] {
+  if (target === "proxy") return ofProxies;
+  return quick ? ofGateways.filter(({ slowAtGateway }) => slowAtGateway !== true) : ofGateways;
+}

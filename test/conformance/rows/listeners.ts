@@ -1,7 +1,6 @@
 /** Rows 41, 42 and 44: the join and admin listeners of the control plane and the inbound one of a proxy, before anybody is known. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { RawPeer } from "../../support/raw-peer.js";
 import { type Arena, type Check, call, outcome, type Verdict, verdict } from "../check.js";
 import {
   type AttackedPort,
@@ -10,7 +9,6 @@ import {
   listenerAttacks,
   withstand,
 } from "../listener-attacks.js";
-import { connectMutual } from "../mesh.js";
 
 const grewMiBMax = 200;
 
@@ -33,7 +31,7 @@ function portOf({ mesh, strangerCredentials }: Arena, { name, method }: Listener
   return { host, port: Number(port), method, ...own };
 }
 
-async function attacked(arena: Arena, listener: Listener, attack: ListenerAttack): Promise<Verdict> {
+async function withstood(arena: Arena, listener: Listener, attack: ListenerAttack): Promise<Verdict> {
   const { mesh } = arena;
   const seen = await withstand(attack, portOf(arena, listener), {
     count: arena.quick ? 120 : 500,
@@ -45,12 +43,12 @@ async function attacked(arena: Arena, listener: Listener, attack: ListenerAttack
   return verdict(seen.failed === 0 && seen.asked > 0 && seen.grewMiB < grewMiBMax, told);
 }
 
-/** A proxy that connects anew for each call is served while 3000 connections do not say who they are. */
+/** A client that connects anew for each call is served while 3000 connections do not say who they are. */
 async function inboundHalfOpen(arena: Arena): Promise<Verdict> {
-  const { echo, mesh, frontCredentials } = arena;
-  const { host, port } = echo.inbound;
+  const { attacked } = arena;
+  const { host, port } = attacked.inbound;
   const ask = async (): Promise<void> => {
-    const peer = new RawPeer(await connectMutual(mesh, echo, frontCredentials), false);
+    const peer = await arena.connect();
     const answer = outcome(peer, await call(peer));
     peer.close();
     if (answer !== "grpc-status 0") throw new Error(answer);
@@ -58,7 +56,7 @@ async function inboundHalfOpen(arena: Arena): Promise<Verdict> {
   const seen = await withstand(
     halfOpenAttack,
     { host, port, method: "" },
-    { count: 3000, ms: arena.seconds(30, 8) * 1000, rssBytes: () => echo.child.rssBytes, ask },
+    { count: 3000, ms: arena.seconds(30, 8) * 1000, rssBytes: () => attacked.child.rssBytes, ask },
   );
   const told = `RSS +${seen.grewMiB.toFixed(0)} MiB, ${seen.failed} of ${seen.asked} calls on new connections failed, ${seen.open} left open`;
   return verdict(seen.failed === 0 && seen.asked > 0 && seen.grewMiB < grewMiBMax, told);
@@ -69,7 +67,7 @@ const ofControlPlanes: readonly Check[] = listeners.flatMap((listener) =>
     row: listener.row,
     name: `${listener.name} listener: ${attack.name}`,
     counted: false,
-    run: (arena: Arena) => attacked(arena, listener, attack),
+    run: (arena: Arena) => withstood(arena, listener, attack),
   })),
 );
 

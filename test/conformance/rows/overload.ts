@@ -94,7 +94,7 @@ async function memoryBudget(arena: Arena): Promise<Verdict> {
 async function standstill(arena: Arena): Promise<Verdict> {
   const peer = await arena.connect();
   await call(peer);
-  arena.echo.child.signal("SIGSTOP");
+  arena.attacked.child.signal("SIGSTOP");
   const seen = new Map<string, number>();
   const ids = Array.from({ length: 50 }, () => newId());
   for (const id of ids) {
@@ -102,7 +102,7 @@ async function standstill(arena: Arena): Promise<Verdict> {
     peer.send(headers(id, request("/checks.Echo/Unary")), data(id, message("x"), true));
   }
   await pause(3000);
-  arena.echo.child.signal("SIGCONT");
+  arena.attacked.child.signal("SIGCONT");
   let pushed = 0;
   for (const id of ids) {
     const stream = peer.stream(id);

@@ -33,7 +33,7 @@ async function defaultDeny(arena: Arena): Promise<Verdict> {
   for (const method of ["/checks.Echo/Forbidden", "/checks.Other/Unary", "/checks.Echo/Nothing"]) {
     parts.push([method, denied(front, await call(front, request(method)))]);
   }
-  const stranger = await arena.connect({}, arena.echo, arena.strangerCredentials);
+  const stranger = await arena.connect({}, arena.attacked, arena.strangerCredentials);
   parts.push(["a stranger", denied(stranger, await call(stranger))]);
   const application = await arena.connectOutbound();
   const unknown = await call(application, request("/checks.Echo/Unary", { ":authority": "nobody", ":scheme": "http" }));
@@ -67,7 +67,7 @@ async function conditionFails(arena: Arena): Promise<Verdict> {
 /** Two identities in turn, calls that are denied between those that are not. */
 async function stateLeak(arena: Arena): Promise<Verdict> {
   const front = await arena.connect();
-  const stranger = await arena.connect({}, arena.echo, arena.strangerCredentials);
+  const stranger = await arena.connect({}, arena.attacked, arena.strangerCredentials);
   const total = arena.seconds(100_000, 4000);
   const outcomes = new Map<string, number>();
   const atOnce = 20;

@@ -1,15 +1,16 @@
 /** Rows 20 and 21: what is not gRPC, and who the caller claims to be. */
 import { connect as connectNet } from "node:net";
+import type { RawPeer } from "../../support/raw-peer.js";
 import { data, type Field, headers, message, preface, request, settings } from "../../support/wire.js";
 import { type Arena, type Check, call, finished, newId, outcome, together, type Verdict, verdict } from "../check.js";
-import { connectMutual } from "../mesh.js";
+import { type Address, handshake, openTls } from "../mesh.js";
 
 const path = "/checks.Echo/Unary";
 
 /** What a peer says to `bytes` on a plain TCP connection to the TLS port. */
-function plainAnswer(arena: Arena, bytes: Buffer): Promise<string> {
+function plainAnswer(at: Address, bytes: Buffer): Promise<string> {
   return new Promise((resolve) => {
-    const socket = connectNet({ ...arena.echo.inbound });
+    const socket = connectNet({ ...at });
     let heard = Buffer.alloc(0);
     socket.on("data", (part: Buffer) => {
       heard = Buffer.concat([heard, part]);
@@ -27,9 +28,10 @@ function plainAnswer(arena: Arena, bytes: Buffer): Promise<string> {
   });
 }
 
-async function alpn(arena: Arena, protocols: readonly string[]): Promise<string> {
+async function alpn(arena: Arena, at: Address, protocols: readonly string[]): Promise<string> {
+  const credentials = arena.target === "proxy" ? arena.frontCredentials : undefined;
   try {
-    const socket = await connectMutual(arena.mesh, arena.echo, arena.frontCredentials, { alpn: protocols });
+    const socket = await handshake(openTls(arena.mesh, at, credentials, { alpn: protocols }));
     const closed = await new Promise<boolean>((resolve) => {
       socket.on("error", () => {});
       socket.on("close", () => resolve(true));
@@ -44,7 +46,8 @@ async function alpn(arena: Arena, protocols: readonly string[]): Promise<string>
   }
 }
 
-async function notGrpc(arena: Arena): Promise<Verdict> {
+/** `connect`: opens a connection to a listener that takes gRPC alone. */
+export async function notGrpc(arena: Arena, connect: () => Promise<RawPeer>): Promise<Verdict> {
   const parts: (readonly [string, Verdict])[] = [];
   const ask = async (
     name: string,
@@ -52,7 +55,7 @@ async function notGrpc(arena: Arena): Promise<Verdict> {
     fields: readonly Field[],
     body: Buffer | undefined = message("x"),
   ) => {
-    const peer = await arena.connect();
+    const peer = await connect();
     const id = newId();
     const stream = peer.stream(id);
     if (body === undefined) peer.send(headers(id, fields, { endStream: true }));
@@ -97,27 +100,28 @@ async function notGrpc(arena: Arena): Promise<Verdict> {
   return together(parts);
 }
 
-async function notOurTransport(arena: Arena): Promise<Verdict> {
+/** `at`: a listener that takes gRPC alone. */
+export async function notOurTransport(arena: Arena, at: Address): Promise<Verdict> {
   const upgrade =
     "GET / HTTP/1.1\r\nHost: echo\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n";
   const parts: (readonly [string, Verdict])[] = [];
   const plain = async (name: string, bytes: Buffer) => {
-    const seen = await plainAnswer(arena, bytes);
+    const seen = await plainAnswer(at, bytes);
     parts.push([name, verdict(seen === "closed", seen)]);
   };
   await plain("h2c preface", Buffer.concat([preface, settings()]));
   await plain("h2c upgrade", Buffer.from(upgrade));
   await plain("HTTP/1.1", Buffer.from("POST /checks.Echo/Unary HTTP/1.1\r\nHost: echo\r\n\r\n"));
   for (const protocols of [["http/1.1"], ["h2c"], ["http/1.0", "spdy/3"]]) {
-    const seen = await alpn(arena, protocols);
+    const seen = await alpn(arena, at, protocols);
     parts.push([`ALPN ${protocols.join()}`, verdict(seen.includes("NO_APPLICATION_PROTOCOL"), seen)]);
   }
-  const none = await alpn(arena, []);
+  const none = await alpn(arena, at, []);
   parts.push(["no ALPN", verdict(none === "closed" || none.includes("NO_APPLICATION_PROTOCOL"), none)]);
   return together(parts);
 }
 
-const forged: readonly Field[] = [
+export const forged: readonly Field[] = [
   ["ashlar-caller", "spiffe://checks/service/admin"],
   ["ashlar-anything", "x"],
   ["ashlar-revision", "999"],
@@ -130,7 +134,7 @@ const forged: readonly Field[] = [
 /** What others say of a caller (`x-forwarded-*`) passes, and is nobody's identity. */
 const isOurs = ([name]: Field) => /^ashlar[-_.]/.test(name);
 
-async function forgery(arena: Arena): Promise<Verdict> {
+export async function forgery(arena: Arena): Promise<Verdict> {
   const peer = await arena.connect();
   const id = newId();
   const stream = peer.stream(id);
@@ -144,7 +148,7 @@ async function forgery(arena: Arena): Promise<Verdict> {
   const inHead = (seen?.fields ?? []).filter(isOurs).map((field) => field.join("="));
   const inTrailers = (seen?.trailers ?? []).filter(isOurs).map((field) => field.join("="));
   const told = `${outcome(peer, stream)}; upstream: head ${inHead.join(", ") || "none"}; trailers ${inTrailers.join(", ") || "none"}, x-kept ${seen?.trailers.find(([name]) => name === "x-kept")?.[1]}`;
-  const pass = inHead.join() === "ashlar-caller=spiffe://checks/service/front" && inTrailers.length === 0;
+  const pass = inHead.join() === `ashlar-caller=${arena.callerId}` && inTrailers.length === 0;
   return verdict(pass && outcome(peer, stream) === "grpc-status 0", told);
 }
 
@@ -163,8 +167,13 @@ async function forgeryOutbound(arena: Arena): Promise<Verdict> {
 }
 
 export const protocols: readonly Check[] = [
-  { row: 20, name: "not gRPC", run: notGrpc },
-  { row: 20, name: "not our transport", untouched: true, run: notOurTransport },
+  { row: 20, name: "not gRPC", run: (arena) => notGrpc(arena, () => arena.connect()) },
+  {
+    row: 20,
+    name: "not our transport",
+    untouched: true,
+    run: (arena) => notOurTransport(arena, arena.attacked.inbound),
+  },
   { row: 21, name: "identity forged in headers and trailers", counted: false, run: forgery },
   { row: 21, name: "identity forged by the own application", counted: false, run: forgeryOutbound },
 ];

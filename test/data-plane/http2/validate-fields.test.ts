@@ -175,6 +175,12 @@ describe("checks 16 to 20, fields", () => {
     expect(listOf(block)).toEqual(withField(":authority", "payments:443"));
   });
 
+  test("without a rule about it the scheme is one of HTTP's two", () => {
+    for (const scheme of ["http", "https"]) expect(refusedFor(withField(":scheme", scheme))).toBe("none");
+    for (const scheme of ["ftp", "HTTPS", "httpss", ""])
+      expect(refusedFor(withField(":scheme", scheme))).toBe("scheme");
+  });
+
   test("rules that are set: scheme, underscore; rules that are off: method, path and type", () => {
     expect(refusedFor(goodRequest, { ...strict, scheme: "https" })).toBe("scheme");
     expect(refusedFor([...goodRequest, ["a_b", "c"]])).toBe("none");
