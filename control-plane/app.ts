@@ -155,7 +155,12 @@ async function startParts(
   };
   const unsigned = openUnsignedWindow(base);
   const reader = new StatementReader({ mesh, trusting: () => ledger.trust.head(), clock, ...unsigned });
-  const { state, fleet, expected, registry, planes } = startFollowing(base, nats.access, freshness, reader);
+  const { state, fleet, expected, registry, planes, natsServers } = startFollowing(
+    base,
+    nats.access,
+    freshness,
+    reader,
+  );
   const recovery = openRecovery({ ledger, guard, fleet, audit, clock, log });
   const snapshots = new SnapshotStore(ledger.blobs);
   const { journalBytes } = base.config;
@@ -204,6 +209,7 @@ async function startParts(
     ...problemsAbout("audit", auditLog.problems()),
     ...followProblems(state, bus),
     ...planes.problems(),
+    ...natsServers.problems(),
     ...problemsAbout("proxies-unsigned", unsigned.problems(fleet.live())),
     ...problemsAbout("clock", fleet.clockProblems()),
     ...recovery.problems(),
@@ -245,7 +251,7 @@ async function startParts(
   if (base.config.status !== undefined) {
     const { rollouts } = activating;
     const told = { mesh, ledger, policy, rollouts, fleet, expected, registry, problems, bus, clock, metrics, journals };
-    const served = await openControlStatus({ ...told, members: base.members, planes }, base.config.status);
+    const served = await openControlStatus({ ...told, members: base.members, planes, natsServers }, base.config.status);
     cleanup.add(() => served.close());
   }
   const onIssued = ({ proxyId, service, version }: { proxyId: string; service: string; version: string }): void => {

@@ -38,6 +38,7 @@ function proxyToJson(proxy: ProxyInfo, convergence: ProxyConvergence | undefined
     live,
     active,
     serving,
+    ...(proxy.endpoint === undefined ? {} : { endpoint: endpointToJson(proxy.endpoint) }),
     ...(proxy.workers === 0 ? {} : { workers: { wanted: proxy.workers, serving: proxy.workersServing } }),
     prepared: proxy.prepared,
     ...(proxy.rejectedReason === ""
@@ -57,6 +58,15 @@ function ledgerOf({ state, reason, desired, received, prepared, evaluating }: Re
   return { state, reason, desired, received, isPrepared: prepared, evaluating };
 }
 
+function endpointToJson({ address, healthy, why }: NonNullable<ProxyInfo["endpoint"]>) {
+  return { address, healthy, ...(why === "" ? {} : { why }) };
+}
+
+/** An instance can serve, and yet its callers go to others: `ashlar services` says why. */
+function renderServing({ serving, endpoint }: ProxyInfo): string {
+  return serving && endpoint?.healthy === false ? "gets no calls" : yesOrNo(serving);
+}
+
 function renderRevoked({ revokedReason }: ProxyInfo): string {
   return revokedReason === "" ? "no: revoked" : `no: revoked (${plain(revokedReason)})`;
 }
@@ -74,7 +84,7 @@ function renderProxies(proxies: readonly ProxyInfo[]): string {
     proxy.service,
     proxy.version,
     proxy.revokedMs === 0 ? yesOrNo(proxy.live) : renderRevoked(proxy),
-    yesOrNo(proxy.serving),
+    renderServing(proxy),
     renderWorkers(proxy),
     proxy.seenEpoch > proxy.epoch ? `${proxy.epoch} (seen ${proxy.seenEpoch})` : String(proxy.epoch),
     String(proxy.revision),

@@ -57,6 +57,7 @@ export function renderActivation({ body, digest }: Signed<Activation>): Activati
 export function renderProxy(
   { heartbeat, lastSeenMs, live, revoked, clockAheadMs }: FleetEntry,
   head: FleetHead,
+  endpoint?: EndpointInfo,
 ): ProxyInfo {
   return {
     id: heartbeat.proxyId,
@@ -82,6 +83,7 @@ export function renderProxy(
     revokedReason: revoked?.reason ?? "",
     workers: heartbeat.workers?.wanted ?? 0,
     workersServing: heartbeat.workers?.serving ?? 0,
+    endpoint,
   };
 }
 

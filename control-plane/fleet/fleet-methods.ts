@@ -22,18 +22,23 @@ type FleetMethods = Pick<Implementation<typeof AdminServiceService>, "listProxie
 export function fleetMethods(deps: FleetMethodsDeps): FleetMethods {
   const { ledger, policy, fleet, registry, reader, clock } = deps;
   const operated = operatedBy(deps);
+  const listServices = async () => {
+    const services = registry.list(fleet.list(), await policy.activeServices(), {
+      revocationOf: (serial) => reader.revocationOf(serial),
+      nowMs: clock.nowMs(),
+    });
+    return services.map(renderService);
+  };
   return {
     listProxies: operated(async () => {
+      const services = await listServices();
+      const endpoints = new Map(services.flatMap((one) => one.endpoints).map((one) => [one.proxyId, one]));
       const head = ledger.activations.head()?.body;
-      return { proxies: fleet.list().map((entry) => renderProxy(entry, head)) };
+      return {
+        proxies: fleet.list().map((entry) => renderProxy(entry, head, endpoints.get(entry.heartbeat.proxyId))),
+      };
     }),
-    listServices: operated(async () => {
-      const services = registry.list(fleet.list(), await policy.activeServices(), {
-        revocationOf: (serial) => reader.revocationOf(serial),
-        nowMs: clock.nowMs(),
-      });
-      return { services: services.map(renderService) };
-    }),
+    listServices: operated(async () => ({ services: await listServices() })),
     getStatus: operated(() => meshStatus(deps, clock.nowMs())),
   };
 }

@@ -8,6 +8,7 @@ import type { DataFolder } from "../data-folder.js";
 import { ControlPlanes } from "../freshness/control-planes.js";
 import { type FreshnessDeps, runFreshness } from "../freshness/freshness-loop.js";
 import type { Authority } from "../identity/authority.js";
+import { NatsServers } from "../nats/nats-servers.js";
 import type { OpenedNats } from "../nats/open-nats.js";
 import { runRegistryLoop } from "../registry/registry-loop.js";
 import { RegistryState } from "../registry/registry-state.js";
@@ -32,10 +33,11 @@ export interface FollowingBase {
  */
 export function startFollowing(
   { log, clock, cleanup, folder, authority }: FollowingBase,
-  { bus }: OpenedNats["access"],
+  access: OpenedNats["access"],
   freshness: FreshnessDeps,
   reader: StatementReader,
 ) {
+  const { bus } = access;
   const state = new FleetState();
   state.restore(readRoster(folder.path, log), clock.nowMs());
   const fleet = runFleetLoop({ state, bus, clock, log, reader });
@@ -62,7 +64,8 @@ export function startFollowing(
     await Promise.all(loops);
   });
   const planes = new ControlPlanes({ ...freshness, bus, self: authority.name }, stop.signal);
-  return { state, fleet, expected, registry, planes };
+  const natsServers = new NatsServers({ servers: () => access.servers, clock }, stop.signal);
+  return { state, fleet, expected, registry, planes, natsServers };
 }
 
 /** Returns problems of the connection to NATS and of a full roster. */

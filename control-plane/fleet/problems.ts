@@ -20,6 +20,7 @@ export type ProblemCode =
   | "instance-unhealthy"
   | "roster-full"
   | "nats-away"
+  | "nats-server-silent"
   | "nats-account"
   | "log"
   | "audit"

@@ -3,7 +3,7 @@ import type { AdminServiceService, NatsServerInfo } from "../../proto/gen/ashlar
 import type { Bus } from "../../runtime/bus.js";
 import type { Implementation } from "../../runtime/grpc-handlers.js";
 import { type OperatedDeps, operatedBy } from "../admin/operated.js";
-import { readServerName } from "../nats/nats-probe.js";
+import { addressOf, greetAt } from "../nats/nats-servers.js";
 import type { ControlPlanes } from "./control-planes.js";
 
 export interface ControlPlaneMethodsDeps extends OperatedDeps {
@@ -16,7 +16,6 @@ export interface ControlPlaneMethodsDeps extends OperatedDeps {
 type ControlPlaneMethods = Pick<Implementation<typeof AdminServiceService>, "listControlPlanes">;
 
 const serversMax = 32;
-const natsPort = 4222;
 
 export function controlPlaneMethods(deps: ControlPlaneMethodsDeps): ControlPlaneMethods {
   const { planes, bus, access } = deps;
@@ -35,15 +34,7 @@ function serversOf(told: readonly string[], place: Bus["place"]): readonly strin
   return [...new Set(all)].slice(0, serversMax);
 }
 
-function addressOf(url: string): string {
-  const { hostname, port } = new URL(url.includes("://") ? url : `nats://${url}`);
-  return `${hostname}:${port === "" ? natsPort : port}`;
-}
-
 /** Dials the server: whether it is there is what it says itself, and not what another one said. */
 async function look(address: string, connectedTo: string | undefined): Promise<NatsServerInfo> {
-  const at = address.lastIndexOf(":");
-  const host = address.slice(0, at).replace(/^\[|\]$/g, "");
-  const name = await readServerName(host, Number(address.slice(at + 1)));
-  return { address, name: name ?? "", connected: address === connectedTo };
+  return { address, name: (await greetAt(address)) ?? "", connected: address === connectedTo };
 }

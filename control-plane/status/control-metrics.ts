@@ -34,6 +34,8 @@ export interface ControlMetricsSources {
   controlPlanes(): number;
   /** How many of them have said nothing for 15 s. */
   controlPlanesSilent(): number;
+  /** How many of the NATS servers that it was told have not answered for 15 s. */
+  natsServersSilent(): number;
   isNatsConnected(): boolean;
   journals(): readonly JournalFigures[];
 }
@@ -133,6 +135,10 @@ class MeshGauges {
         "ashlar_control_planes_silent",
         "Control planes that have said nothing for 15 seconds, at most a day: they do not run, or are cut off from NATS.",
       ),
+      natsServersSilent: this.#gauge(
+        "ashlar_nats_servers_silent",
+        "NATS servers of several that this control plane was told and that have not answered it for 15 seconds.",
+      ),
       nats: this.#gauge("ashlar_nats_connected", "1 while the process is connected to NATS, else 0."),
     };
   }
@@ -143,6 +149,7 @@ class MeshGauges {
       problems: mesh.problems.length,
       controlPlanes: sources.controlPlanes(),
       controlPlanesSilent: sources.controlPlanesSilent(),
+      natsServersSilent: sources.natsServersSilent(),
       nats: sources.isNatsConnected() ? 1 : 0,
     } as unknown as Record<string, number>;
     for (const [name, gauge] of Object.entries(this.#all)) gauge.set(values[name] ?? 0);

@@ -14,15 +14,17 @@ export interface ControlStatusDeps extends MeshStatusDeps {
   readonly members: { addresses(): readonly string[] };
   readonly journals: { figures(): readonly JournalFigures[] };
   readonly planes: { readonly there: number; readonly gone: number };
+  readonly natsServers: { readonly silent: number };
 }
 
 /** Fails with `unavailable` if the port is taken. */
 export async function openControlStatus(deps: ControlStatusDeps, wanted: HostPort): Promise<StatusServer> {
-  const { ledger, bus, members, metrics, planes } = deps;
+  const { ledger, bus, members, metrics, planes, natsServers } = deps;
   const sources = {
     mesh: () => figuresOf(deps),
     controlPlanes: () => Math.max(members.addresses().length, planes.there + planes.gone),
     controlPlanesSilent: () => planes.gone,
+    natsServersSilent: () => natsServers.silent,
     isNatsConnected: () => bus.connected,
     journals: () => deps.journals.figures(),
   };

@@ -84,12 +84,13 @@ test("problems stand beside the part that they are about", () => {
   const problem = (code: string, subject = "") => ({ code, message: code, subject });
   const { nats, controlPlane } = problemsOfParts([
     problem("nats-away"),
+    problem("nats-server-silent", "b:4222"),
     problem("clock"),
     problem("clock", "proxy-1"),
     problem("proxy-behind", "proxy-2"),
     problem("issuer"),
   ]);
-  expect(nats.map(({ code }) => code)).toEqual(["nats-away"]);
+  expect(nats.map(({ code }) => code)).toEqual(["nats-away", "nats-server-silent"]);
   expect(controlPlane.map(({ code }) => code)).toEqual(["clock", "issuer"]);
 });
 

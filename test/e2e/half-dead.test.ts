@@ -1,4 +1,5 @@
 /** Instances that are there and do not answer: out of the rotation within a bound, told everywhere, and back afterwards. */
+import { rmSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { EchoClient } from "../support/echo-client.js";
 import { frontMayCall } from "../support/echo-policy.js";
@@ -15,6 +16,8 @@ let sdkApp: TestProcess;
 let checkedApp: TestProcess;
 let front: TestProxy;
 let client: EchoClient;
+/** While this file is there, the good one answers 14. */
+let failing = "";
 
 /** What each application's log line, and the reason in `services`, is when it hangs. */
 const told: Readonly<Record<Exclude<Name, "good">, { readonly why: RegExp; readonly line: string | undefined }>> = {
@@ -31,6 +34,7 @@ kind: Resilience
 name: echo
 service: echo
 health: { grpc: "", interval: 1s, timeout: 1s, unhealthyAfter: 2, healthyAfter: 1 }
+outliers: { consecutiveFailures: 5, baseEjection: 8s, maxEjection: 8s }
 `;
 
 const listening = (name: string, ...more: readonly string[]) => {
@@ -40,8 +44,11 @@ const listening = (name: string, ...more: readonly string[]) => {
 };
 
 beforeAll(async () => {
-  mesh = await TestMesh.start();
-  const [checked, vanished, good] = [listening("checked", "--health"), listening("vanished"), listening("good")];
+  const status = `127.0.0.1:${port + names.length}`;
+  mesh = await TestMesh.start("test", ["--status", status, "--console", "127.0.0.1:0", "--console-plain"]);
+  failing = `${mesh.dir}/good-fails`;
+  const [checked, vanished] = [listening("checked", "--health"), listening("vanished")];
+  const good = listening("good", "--failing", failing);
   const silent = listening("silent");
   const flagsOf: Partial<Record<Name, readonly string[]>> = {
     checked: checked.flags,
@@ -149,3 +156,76 @@ test("four ways to hang: each is out with its reason, calls go on at the one tha
   );
   expect([linesOf("sdk", "answers again"), linesOf("checked", "answers its health checks again")]).toEqual([1, 1]);
 }, 200_000);
+
+/** A login of the console, and what its API answers. */
+async function openConsole(): Promise<(method: string) => Promise<string>> {
+  const { url } = await mesh.json(0, "console");
+  const { origin, searchParams } = new URL(url);
+  const body = `token=${searchParams.get("token")}`;
+  const login = await fetch(`${origin}/login`, { method: "POST", headers: { origin }, body, redirect: "manual" });
+  const cookie = (login.headers.get("set-cookie") ?? "").split(";", 1)[0] ?? "";
+  const headers = { origin, cookie, "content-type": "application/json" };
+  return async (method) => (await fetch(`${origin}/api/${method}`, { method: "POST", headers, body: "{}" })).text();
+}
+
+test("an instance that answers 14 is ejected, which everything says, and is back after it recovered", async () => {
+  const ask = await openConsole();
+  const id = /"proxy":"(echo-[^"]+)"/.exec(proxyOf("good").process.stderr)?.[1] ?? "";
+  const metric = async (): Promise<string | undefined> => {
+    const text = await (await fetch(`http://127.0.0.1:${port + names.length}/metrics`)).text();
+    return /^ashlar_instances_ejected (\d+)$/m.exec(text)?.[1];
+  };
+  /** What status, services, proxies, the metric, and the same over the console say of it. */
+  const look = async () => {
+    const { problems } = await mesh.json(0, "status");
+    const told = problems.find(
+      ({ code, subject }: Record<string, string>) => code === "instance-ejected" && subject === id,
+    );
+    const proxies = await mesh.json(0, "proxies");
+    return {
+      status: told?.message ?? "",
+      services: (await whyOf()).get("good"),
+      proxies: proxies.find((proxy: { id: string }) => proxy.id === id)?.endpoint,
+      metric: await metric(),
+      console: await Promise.all(["GetStatus", "ListServices", "ListProxies"].map(ask)),
+    };
+  };
+  let seen: Awaited<ReturnType<typeof look>> | undefined;
+  const waitFor = (what: string, holds: (now: NonNullable<typeof seen>) => boolean) =>
+    until(
+      what,
+      async () => {
+        await client.unary({ text: "?" }, { deadlineMs: 2000 });
+        seen = await look();
+        return holds(seen);
+      },
+      60_000,
+      () => JSON.stringify(seen),
+    );
+
+  writeFileSync(failing, "");
+  let failed = 0;
+  await until("calls to it fail", async () => {
+    if ((await client.unary({ text: "?" }, { deadlineMs: 2000 })).code === 14) failed += 1;
+    return failed >= 5;
+  });
+  await waitFor("it is ejected", (now) => now.status !== "" && now.metric !== "0");
+  const sentence = /1 of 1 callers ejected it: its last calls all failed; said by \S+ \(front\)/;
+  expect(seen?.status).toMatch(/^instance \S+ of echo: .*look at its application's log$/);
+  for (const text of [seen?.status, seen?.services, seen?.proxies.why, ...(seen?.console ?? [])])
+    expect(text).toMatch(sentence);
+  expect(seen?.proxies).toMatchObject({ healthy: false });
+  for (let turn = 0; turn < 10; turn += 1) {
+    const { response } = await client.unary({ text: "?" }, { deadlineMs: 2000 });
+    expect(response?.version).not.toBe("good");
+  }
+
+  rmSync(failing);
+  await waitFor("it is back", (now) => now.status === "" && now.services === "" && now.proxies.healthy);
+  expect(seen).toMatchObject({ status: "", services: "", metric: "0", proxies: { healthy: true } });
+  for (const text of seen?.console ?? []) expect(text).not.toContain("ejected it");
+  await until("it gets calls", async () => {
+    const { response } = await client.unary({ text: "?" }, { deadlineMs: 2000 });
+    return response?.version === "good";
+  });
+}, 150_000);

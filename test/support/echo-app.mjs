@@ -1,6 +1,6 @@
 // An application for tests: node echo-app.mjs --version V (--listen unix:PATH|HOST:PORT | --agent unix:PATH --service NAME)
-// With --health it answers grpc.health.v1; with --applied FILE it writes a line there for each unary call. Prints "ready" when it serves. On SIGTERM it leaves the mesh and ends.
-import { appendFileSync } from "node:fs";
+// With --failing FILE it answers 14 while that file is there. With --health it answers grpc.health.v1; with --applied FILE it writes a line there for each unary call. Prints "ready" when it serves. On SIGTERM it leaves the mesh and ends.
+import { appendFileSync, existsSync } from "node:fs";
 import { join as joinPath } from "node:path";
 import { parseArgs } from "node:util";
 import grpc from "@grpc/grpc-js";
@@ -14,6 +14,7 @@ const { values } = parseArgs({
     service: { type: "string" },
     health: { type: "boolean" },
     applied: { type: "string" },
+    failing: { type: "string" },
   },
 });
 const version = values.version ?? "v1";
@@ -48,7 +49,9 @@ function unary(call, callback) {
     headers.set(`x-seen-${name}`, call.metadata.get(name).map(String).join());
   call.sendMetadata(headers);
   const respond = () => {
-    if (request.status !== 0) callback({ code: request.status, details: "as asked", metadata: trailersFor(call) });
+    const fails = values.failing !== undefined && existsSync(values.failing);
+    if (fails) callback({ code: grpc.status.UNAVAILABLE, details: "the database is away" });
+    else if (request.status !== 0) callback({ code: request.status, details: "as asked", metadata: trailersFor(call) });
     else callback(null, answer(call, request), trailersFor(call));
   };
   if (request.delay_ms > 0) setTimeout(respond, request.delay_ms);

@@ -5,6 +5,7 @@ import type { Tone } from "../../format/codes.js";
 
 const ofNats: readonly string[] = [
   "nats-away",
+  "nats-server-silent",
   "nats-account",
   "log",
   "disk",
