@@ -103,6 +103,10 @@ export function addProcessOptions(command: Command): Command {
       "--access-log <FILE>",
       "where lines about calls are appended that policy asks for, - for standard output (default: -)",
     )
+    .option(
+      "--warm <on|off>",
+      "on: calls are carried in memory before the start, so that the first real ones cost less; takes CPU and memory (default: off)",
+    )
     .option("--log-level <LEVEL>", "debug, info, warn, error or silent (default: info)")
     .option("--log-format <FORMAT>", "text or json (default: text on a terminal, else json)")
     .option("--config <FILE>", "YAML or JSON with any of these settings, named without the dashes");

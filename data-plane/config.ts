@@ -66,6 +66,8 @@ export interface ProxyConfig {
   readonly keepaliveMs: number | undefined;
   /** The most bytes of the header fields of one request or answer. */
   readonly headerBytesMax: number;
+  /** Whether the process carries calls in memory before its start, so that the first real ones cost little. */
+  readonly warm: boolean;
   readonly logLevel: LogLevel;
   /** undefined: whatever suits where the log goes. */
   readonly logFormat: LogFormat | undefined;
@@ -148,6 +150,7 @@ type OfCalls =
   | "graceMs"
   | "recordShare"
   | "telemetry"
+  | "warm"
   | "logLevel"
   | "logFormat";
 
@@ -167,9 +170,14 @@ function readProcess(read: ConfigReader, dataDir: string, cwd: string): Pick<Pro
     graceMs: read.durationMs("grace") ?? graceMsDefault,
     recordShare: read.share("record-share") ?? recordShareDefault,
     telemetry: readTelemetry(read, cwd),
+    warm: readWarm(read),
     logLevel: read.oneOf("log-level", logLevels) ?? "info",
     logFormat: read.oneOf("log-format", logFormats),
   };
+}
+
+export function readWarm(read: ConfigReader): boolean {
+  return read.oneOf("warm", ["on", "off"]) === "on";
 }
 
 export function readDataDir(read: ConfigReader, usual: string, env: ConfigSources["env"], cwd: string): string {

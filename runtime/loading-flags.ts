@@ -24,6 +24,11 @@ export function beginLoading(nodeOptions: string): void {
   for (const { loading } of begun) setFlagsFromString(loading);
 }
 
+/** Call it before code is used so that it be optimized. The space for young objects stays small until `endLoading`. */
+export function beginWarming(): void {
+  for (const flag of begun) if (flag !== young) setFlagsFromString(flag.working);
+}
+
 /** Call it when the program is ready to work: from now on its code is optimized and its memory grows as work needs. */
 export function endLoading(): void {
   for (const { working } of begun) setFlagsFromString(working);

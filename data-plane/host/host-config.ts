@@ -2,7 +2,7 @@
 import { AshlarError } from "../../core/errors.js";
 import { ConfigReader, type ConfigSources, type HostPort } from "../../runtime/config.js";
 import { type LogFormat, type LogLevel, logFormats, logLevels } from "../../runtime/log.js";
-import { type ProxyConfig, parseProxyConfig, readDataDir } from "../config.js";
+import { type ProxyConfig, parseProxyConfig, readDataDir, readWarm } from "../config.js";
 import { type HostSettings, ownSettings, sharedSettings } from "./service-settings.js";
 
 export interface HostConfig {
@@ -14,6 +14,8 @@ export interface HostConfig {
   readonly dataDir: string;
   /** Where the process tells of all services, if the command line has none of its own. */
   readonly status: HostPort | undefined;
+  /** Whether calls are carried in memory before the first service starts. */
+  readonly warm: boolean;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat | undefined;
   /** What further services are started with. */
@@ -36,6 +38,7 @@ export function parseHostConfig(sources: ConfigSources, cwd: string): HostConfig
     servicesFile,
     dataDir,
     status: read.hostPort("status"),
+    warm: readWarm(read),
     logLevel: read.oneOf("log-level", logLevels) ?? "info",
     logFormat: read.oneOf("log-format", logFormats),
     settings: { ...sources, dataDir },
@@ -48,9 +51,9 @@ export function parseHostConfig(sources: ConfigSources, cwd: string): HostConfig
 
 /** The settings of a process for one proxy or gateway. */
 export function hostOf(primary: ProxyConfig, sources: ConfigSources): HostConfig {
-  const { dataDir, logLevel, logFormat } = primary;
+  const { dataDir, warm, logLevel, logFormat } = primary;
   const settings = { ...sources, dataDir };
-  return { primary, servicesFile: undefined, dataDir, status: undefined, logLevel, logFormat, settings };
+  return { primary, servicesFile: undefined, dataDir, status: undefined, warm, logLevel, logFormat, settings };
 }
 
 /** Without --service nobody would have them. */

@@ -2,7 +2,7 @@
 import { text } from "node:stream/consumers";
 import { AshlarError, isAshlarError, messageOf } from "../../core/errors.js";
 import { systemClock } from "../../runtime/clock.js";
-import { endLoading } from "../../runtime/loading-flags.js";
+import { beginWarming, endLoading } from "../../runtime/loading-flags.js";
 import { createLogger, type LogFormat, type Logger } from "../../runtime/log.js";
 import { openStatusServer, type StatusServer } from "../../runtime/status-server.js";
 import type { RunningProxy } from "../app.js";
@@ -45,13 +45,16 @@ export async function runHost(config: HostConfig, format: LogFormat, log: Logger
       surroundings: {
         logFormat: format,
         meshPorts,
-        spawnWorker: shareProcesses(forkProcess),
+        spawnWorker: shareProcesses(forkProcess, config.warm),
         readStdin: () => text(process.stdin),
         ...(primary === undefined ? {} : { besides: (own) => mergedStatus(own, primary.service, others) }),
       },
     },
     AbortSignal.any([signal, failed.signal]),
   );
+  const own = [...(primary === undefined ? [] : [primary]), ...further];
+  // workers carry the calls of the others and warm up themselves
+  if (config.warm && (own.length === 0 || own.some(({ workers }) => workers === 1))) await warmUpHere(log, signal);
   try {
     const running = primary === undefined ? undefined : await host.add(primary);
     if (primary !== undefined && running === undefined) return; // asked to stop before it had joined
@@ -64,6 +67,15 @@ export async function runHost(config: HostConfig, format: LogFormat, log: Logger
     await host.over;
     throw error;
   }
+}
+
+/** Once for all services of the process, before the first one joins: nobody can call it yet. */
+async function warmUpHere(log: Logger, signal: AbortSignal): Promise<void> {
+  const { warmUp } = await import("../warm/warm-up.js");
+  beginWarming();
+  const { calls, tookMs, problem } = await warmUp(signal);
+  if (problem === undefined) log.info("warmed up", { calls, tookMs });
+  else log.warn("warming up ended early: the first calls cost more", { calls, tookMs, problem });
 }
 
 /** Opens what is of the process, says that it is ready, and resolves when every proxy has stopped. */

@@ -37,7 +37,7 @@ export const sharedSettings = [
 ] as const;
 
 /** Settings that the process has alone; beside them `--services` and `--config`. */
-export const processSettings = ["log-level", "log-format"] as const;
+export const processSettings = ["warm", "log-level", "log-format"] as const;
 
 export type SettingValue = string | number | boolean | readonly string[];
 

@@ -110,6 +110,11 @@ export abstract class CallSide implements CallOwner<Call> {
     this.listener.take(socket);
   }
 
+  /** See `Listener.takeProven`. */
+  takeProven(socket: Socket): void {
+    this.listener.takeProven(socket);
+  }
+
   /** Closes connections whose certificate has expired. */
   admitAgain(): void {
     this.listener.admitAgain();

@@ -58,6 +58,16 @@ export interface CarrierDeps {
   readonly journal?: Journaling | undefined;
   /** What is outside the mesh; left out: nothing is called there. It is closed with the carrier. */
   readonly outside?: (OutsideView & { close(): void }) | undefined;
+  /** Left out: calls go over the network. */
+  readonly memory?: InMemory;
+}
+
+/** What stands in for the network where calls stay in memory. */
+export interface InMemory {
+  /** Connects to what a pool knows by this key. */
+  dial(key: string): Socket;
+  /** Says who is at the other end. */
+  readonly tls: TlsState;
 }
 
 /** Plain data, since a worker process receives it in a message. */
@@ -107,8 +117,8 @@ export class Carrier {
     const self = workloadId(mesh, service);
     const recorder = new CallRecorder({ ...deps, sink: deps.decisions }, self, recordShare);
     this.#recorder = recorder;
-    const tls = new TlsState(deps);
-    const pooled = { random: draw, engine };
+    const tls = deps.memory?.tls ?? new TlsState(deps);
+    const pooled = { random: draw, engine, dial: deps.memory?.dial };
     const traffic = new Traffic({
       ...{ proxyId: deps.identity.current.proxyId, labels, log: deps.log, retries: engine.retries },
       nowMs: () => engine.loop.time(),
@@ -158,6 +168,12 @@ export class Carrier {
     const taker = listener === "inbound" ? this.#inbound : this.#outbounds[listener];
     if (taker === undefined) socket.destroy();
     else taker.take(socket);
+  }
+
+  /** Takes a connection in memory of another proxy. */
+  takeProven(socket: Socket): void {
+    if (this.#inbound === undefined) socket.destroy();
+    else this.#inbound.takeProven(socket);
   }
 
   /** Says at how many workers the network of an outside client has connections to a listener of a gateway. */

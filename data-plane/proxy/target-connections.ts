@@ -207,7 +207,9 @@ export class TargetConnections implements SessionWatcher, Timed {
   async #open(target: UpstreamTarget): Promise<unknown> {
     try {
       const { key, version, session = this.#options.session } = target;
-      this.#take(await UpstreamSession.open(await target.dial(), session, this.#deps.engine, key, version));
+      const { dial, engine } = this.#deps;
+      const socket = dial === undefined ? await target.dial() : dial(key);
+      this.#take(await UpstreamSession.open(socket, session, engine, key, version));
       return undefined;
     } catch (error) {
       this.#rest.noteFailure(messageOf(error), this.#nowMs());

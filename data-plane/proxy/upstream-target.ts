@@ -36,4 +36,6 @@ export interface UpstreamPoolDeps {
   /** Returns random numbers, uniform in [0, 1). */
   readonly random: () => number;
   readonly engine: ProxyEngine;
+  /** Connects in place of the targets themselves, where calls stay in memory; left out: each target does. */
+  readonly dial?: ((key: string) => Socket) | undefined;
 }

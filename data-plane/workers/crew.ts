@@ -16,7 +16,7 @@ import {
   type WorkerTask,
 } from "./messages.js";
 import type { SpawnWorker } from "./worker-process.js";
-import { fewest, newSlot, type Slot, settle } from "./worker-slot.js";
+import { fewest, newSlot, renderEnd, type Slot, settle } from "./worker-slot.js";
 import {
   type Duty,
   promptOf,
@@ -178,14 +178,14 @@ export class Crew {
     for (const resolve of slot.requests.values()) resolve(undefined);
     slot.requests.clear();
     this.#voice?.gone(worker);
+    const what = renderEnd(this.#state.workers[worker]);
     this.#take({ kind: "exited", worker });
     if (this.#stop.signal.aborted) return void log.info("a worker stopped", { worker, how });
     if (clock.monotonicMs() - slot.startedMs > steadyMs) slot.backoff.reset();
     const inMs = Math.round(slot.backoff.nextMs());
-    slot.restarts += 1;
-    if (slot.restarts >= startsMax)
+    if (++slot.restarts >= startsMax)
       this.#started?.reject(new AshlarError("unavailable", `worker ${worker} does not start: ${how}`));
-    log.error("a worker ended: its calls are lost, another one is started", { worker, how, inMs });
+    log.error(what, { worker, how, inMs });
     void clock.sleep(inMs, this.#stop.signal).then(() => this.#spawn(worker));
   }
 

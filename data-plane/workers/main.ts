@@ -2,11 +2,11 @@
 import type { Serializable } from "node:child_process";
 import { Socket } from "node:net";
 import { messageOf } from "../../core/errors.js";
-import { beginLoading, endLoading } from "../../runtime/loading-flags.js";
+import { beginLoading, beginWarming, endLoading } from "../../runtime/loading-flags.js";
 import { renderError } from "../../runtime/say-error.js";
 import type { WorkerLine } from "../app-worker.js";
 import type { ToWorker } from "./messages.js";
-import type { FromProcess, ToProcess } from "./process-messages.js";
+import { type FromProcess, type ToProcess, warmWord } from "./process-messages.js";
 
 /** Milliseconds before the process ends, so that its last log lines are written. */
 const lingerMs = 50;
@@ -28,13 +28,23 @@ if (process.send === undefined) {
   process.stderr.write(renderError("this program is a part of `ashlar proxy --workers N`: run that"));
   process.exit(2);
 }
+process.on("uncaughtException", onFault).on("unhandledRejection", onFault);
 beginLoading([...process.execArgv, process.env.NODE_OPTIONS].join(" "));
 const { startWorker } = await import("../app-worker.js");
+if (process.argv.includes(warmWord)) await warmUpHere();
 endLoading();
 const line = process.send.bind(process);
 /** Never fails: "disconnect" reports the line's end. */
 const send = (message: FromProcess): void => void line(message as Serializable, undefined, {}, () => {});
 const seats = new Map<number, (message: ToWorker, socket: Socket | undefined) => void>();
+
+/** Before it says anything: it gets no calls yet. */
+async function warmUpHere(): Promise<void> {
+  const { warmUp } = await import("../warm/warm-up.js");
+  beginWarming();
+  const { problem } = await warmUp(new AbortController().signal);
+  if (problem !== undefined) process.stderr.write(renderError(`a worker did not warm up: ${problem}`));
+}
 
 /** Starts the worker of another service. */
 function open(seat: number): void {
@@ -57,7 +67,6 @@ function take(message: ToProcess, socket: Socket | undefined): void {
 
 // The first process drains its workers: a signal to the whole group must not end them before.
 for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => {});
-process.on("uncaughtException", onFault).on("unhandledRejection", onFault);
 // Ends the process when the first one is gone, because it would hear of neither policy nor revocations.
 process.on("disconnect", () => process.exit(0));
 process.on("message", (message, handle: unknown) => take(message as ToProcess, isSocket(handle) ? handle : undefined));

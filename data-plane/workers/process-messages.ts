@@ -2,6 +2,9 @@
 import { fieldsOf, integer, invalid } from "./message-readers.js";
 import type { ToWorker } from "./messages.js";
 
+/** What a process that is to warm up is told on its command line. */
+export const warmWord = "warm";
+
 /** What a process that has workers of several services is told: each of them has a seat, a number that is used once. */
 export type ToProcess =
   | { readonly kind: "open"; readonly seat: number }

@@ -13,13 +13,16 @@ interface Seat {
   onEnd: (how: string) => void;
 }
 
-/** Returns what starts workers in processes that it forks when the first worker needs one and ends after the last. */
-export function shareProcesses(fork: ForkProcess): SpawnWorker {
+/**
+ * Returns what starts workers in processes that it forks when the first worker needs one and ends after the last. `warm`: they
+ * warm up, save one that follows a process which ended before it had said anything, as if by warming up.
+ */
+export function shareProcesses(fork: ForkProcess, warm: boolean): SpawnWorker {
   const processes = new Map<number, SharedProcess>();
   return (worker) => {
     let shared = processes.get(worker);
     if (shared === undefined || shared.isEnding) {
-      shared = new SharedProcess(fork(`worker ${worker}`));
+      shared = new SharedProcess(fork(`worker ${worker}`, warm && shared?.isSilent !== true));
       processes.set(worker, shared);
     }
     return shared.take();
@@ -32,6 +35,8 @@ class SharedProcess {
   #lastSeat = 0;
   /** Whether it takes no more workers: it was told to end, was killed or has ended. */
   isEnding = false;
+  /** Whether it has said nothing yet. */
+  isSilent = true;
 
   constructor(child: ChildLine<ToProcess>) {
     this.#child = child;
@@ -63,6 +68,7 @@ class SharedProcess {
   }
 
   #hear(value: unknown): void {
+    this.isSilent = false;
     try {
       const said = readFromProcess(value);
       const seat = this.#seats.get(said.seat);

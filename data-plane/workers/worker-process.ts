@@ -2,7 +2,7 @@ import { fork, type Serializable } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { messageOf } from "../../core/errors.js";
 import type { Line, ToWorker } from "./messages.js";
-import type { ToProcess } from "./process-messages.js";
+import { type ToProcess, warmWord } from "./process-messages.js";
 
 /** A process as the one that started it has it. */
 export interface ChildLine<Sent> extends Line<Sent, unknown> {
@@ -22,12 +22,12 @@ export interface WorkerProcess extends ChildLine<ToWorker> {
 /** Starts the worker with this number of a service. */
 export type SpawnWorker = (worker: number) => WorkerProcess;
 
-/** Starts a process; `title` is for people who look at the list of processes. */
-export type ForkProcess = (title: string) => ChildLine<ToProcess>;
+/** Starts a process; `title` is for people who look at the list of processes. `isWarm`: it warms up before it says anything. */
+export type ForkProcess = (title: string, isWarm: boolean) => ChildLine<ToProcess>;
 
 /** Structured clones over a socket pair: bytes stay bytes, and nothing secret stands on a command line. */
-export const forkProcess: ForkProcess = (title) => {
-  const child = fork(fileURLToPath(new URL("./main.js", import.meta.url)), [title], {
+export const forkProcess: ForkProcess = (title, isWarm) => {
+  const child = fork(fileURLToPath(new URL("./main.js", import.meta.url)), [title, ...(isWarm ? [warmWord] : [])], {
     serialization: "advanced",
     stdio: ["ignore", "inherit", "inherit", "ipc"], // standard output has the access log
   });

@@ -59,6 +59,12 @@ export function openOf(connections: ReadonlyMap<ListenerName, number> | undefine
   return open;
 }
 
+/** Says what the end of a worker's process means. */
+export function renderEnd(worker: { readonly briefed: boolean } | undefined): string {
+  const what = worker?.briefed === true ? "ended: its calls are lost" : "ended while it started or warmed up";
+  return `a worker ${what}, another one is started`;
+}
+
 /** Answers the request that a task was, if it was one. */
 export function settle(
   slot: Slot,

@@ -71,6 +71,14 @@ export class Listener {
     (this.#front ?? this.#server).emit("connection", socket);
   }
 
+  /**
+   * Takes a connection whose handshake is over, as those in memory are: `admit` says who is at the other end, and a proxy
+   * that proves identities refuses what is no TLS socket.
+   */
+  takeProven(socket: Socket): void {
+    this.#server.emit("secureConnection", socket);
+  }
+
   /** Uses `context` for new handshakes. Open connections continue. */
   setSecureContext(context: SecureContextOptions): void {
     if ("setSecureContext" in this.#server) this.#server.setSecureContext(secureContext(context));

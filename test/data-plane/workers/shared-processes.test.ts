@@ -30,19 +30,21 @@ class HeldProcess implements ChildLine<ToProcess> {
 
 function share() {
   const forked: HeldProcess[] = [];
+  const warmed: boolean[] = [];
   const heard: string[] = [];
-  const spawn = shareProcesses(() => {
+  const spawn = shareProcesses((_title, isWarm) => {
     const held = new HeldProcess();
     forked.push(held);
+    warmed.push(isWarm);
     return held;
-  });
+  }, true);
   const start = (name: string, worker: number): WorkerProcess => {
     const started = spawn(worker);
     started.onMessage((message) => heard.push(`${name}: ${message}`));
     started.onEnd((how) => heard.push(`${name} ended: ${how}`));
     return started;
   };
-  return { forked, heard, start };
+  return { forked, warmed, heard, start };
 }
 
 test("workers of one number share a process, and each hears what was said to it", () => {
@@ -94,4 +96,15 @@ test("a worker that does not close in time is given up without the others; the l
   expect([heard, forked[0]?.isKilled]).toEqual([["a ended: given up"], false]);
   b?.leave();
   expect(forked[0]?.isKilled).toBe(true);
+});
+
+test("a process warms up, and not the one that follows one which ended before it said anything", () => {
+  const { forked, warmed, start } = share();
+  start("a", 0);
+  forked[0]?.end("SIGKILL"); // while it warmed up
+  start("a", 0);
+  forked[1]?.say({ kind: "said", seat: 1, message: "hello" });
+  forked[1]?.end("SIGKILL");
+  start("a", 0);
+  expect(warmed).toEqual([true, false, true]);
 });
