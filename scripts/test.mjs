@@ -1,9 +1,9 @@
 // npm test: sets up what is missing and runs every check and test. The last line is "N passed, N failed".
 //   --quick        types, lint, format, tidy, generated code, and the tests that need no process (npm run check)
 //   other words    go to jest, for example: npm test -- test/core
-import { execFile, spawnSync } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { processTests } from "./process-tests.mjs";
 import { root, setUp } from "./setup.mjs";
@@ -24,9 +24,8 @@ function node(label, args) {
   });
 }
 
-/** All at once: most of each is waiting for files or starting. Only the generator comes first: others read what it wrote. */
+/** All at once, and beside the tests: most of each is waiting for files or starting. They read what the generator wrote. */
 async function runChecks() {
-  await node("generated code is fresh", ["scripts/generate.mjs", "--check"]);
   await Promise.all([
     node("types", ["node_modules/typescript/bin/tsc", "-p", "tsconfig.json"]),
     node("types of the console", ["node_modules/typescript/bin/tsc", "-p", "console/tsconfig.json"]),
@@ -37,22 +36,29 @@ async function runChecks() {
   ]);
 }
 
-/** The checks of a whole mesh from outside, by themselves: beside other tests they would compete for the machine. */
-function runConformance() {
+/** The checks of a whole mesh from outside, beside the tests: in their quick form they wait most of the time and judge no speed. */
+async function runConformance() {
   const start = Date.now();
   const args = ["dist/test/conformance/main.js", "--quick"];
-  const done = spawnSync(process.execPath, args, { cwd: root, encoding: "utf8", maxBuffer: 1 << 26 });
+  const done = await new Promise((resolve) => {
+    execFile(process.execPath, args, { cwd: root, maxBuffer: 1 << 26 }, (error, stdout, stderr) =>
+      resolve({ ok: error === null, stdout, stderr }),
+    );
+  });
   const [, passed, all] = /^(\d+) of (\d+) checks passed$/m.exec(done.stdout) ?? [];
   const seconds = ((Date.now() - start) / 1000).toFixed(1);
-  console.log(`${done.status === 0 ? "ok  " : "FAIL"} conformance, ${passed ?? 0} of ${all ?? "?"} (${seconds} s)`);
+  console.log(`${done.ok ? "ok  " : "FAIL"} conformance, ${passed ?? 0} of ${all ?? "?"} (${seconds} s)`);
   totals.passed += Number(passed ?? 0);
-  if (done.status === 0 && passed === all && Number(all) > 0) return;
+  if (done.ok && passed === all && Number(all) > 0) return;
   totals.failed += Math.max(1, Number(all ?? 0) - Number(passed ?? 0));
   const rows = done.stdout.split("\n").filter((line) => line.includes("| FAIL |"));
   console.log([...rows, done.stderr.trimEnd()].filter((line) => line !== "").join("\n"));
 }
 
-function runJest() {
+/** One more than there are cores: tests that start processes wait for most of their time. */
+const workers = Math.min(availableParallelism(), 4) + 1;
+
+async function runJest() {
   const folder = mkdtempSync(join(tmpdir(), "ashlar-jest-"));
   const report = join(folder, "report.json");
   const args = [
@@ -61,21 +67,23 @@ function runJest() {
     "node_modules/jest/bin/jest.js",
     "--json",
     `--outputFile=${report}`,
-    "--maxWorkers=2",
+    `--maxWorkers=${workers}`,
   ];
   if (quick)
     args.push("--testPathIgnorePatterns", ...processTests(root).map((path) => `/${path.replaceAll(".", "\\.")}$`));
   const env = quick ? { ...process.env, QUICK_TESTS: "1" } : process.env;
   const stdio = ["ignore", "ignore", "inherit"];
-  const done = spawnSync(process.execPath, [...args, ...words], { cwd: root, env, stdio });
+  const jest = spawn(process.execPath, [...args, ...words], { cwd: root, env, stdio });
+  const status = await new Promise((resolve) => jest.on("close", resolve));
   try {
     const result = JSON.parse(readFileSync(report, "utf8"));
+    const before = totals.failed;
     totals.passed += result.numPassedTests;
     totals.failed += result.numFailedTests;
     const broken = result.testResults.filter((file) => file.status === "failed" && file.assertionResults.length === 0);
     totals.failed += broken.length; // files that could not even be loaded
     if (result.numTotalTests === 0) throw new Error("jest ran no test");
-    if (done.status !== 0 && totals.failed === 0) throw new Error(`jest exited with ${done.status}`);
+    if (status !== 0 && totals.failed === before) throw new Error(`jest exited with ${status}`);
   } catch (error) {
     totals.failed += 1;
     console.log(`FAIL jest: ${error.message}`);
@@ -85,8 +93,11 @@ function runJest() {
 }
 
 setUp({ forTests: !quick });
-if (words.length === 0) await runChecks();
-runJest();
-if (words.length === 0 && !quick) runConformance();
+if (words.length === 0) await node("generated code is fresh", ["scripts/generate.mjs", "--check"]);
+await Promise.all([
+  words.length === 0 ? runChecks() : undefined,
+  words.length === 0 && !quick ? runConformance() : undefined,
+  runJest(),
+]);
 console.log(`${totals.passed} passed, ${totals.failed} failed`);
 process.exit(totals.failed === 0 ? 0 : 1);

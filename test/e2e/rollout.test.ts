@@ -47,7 +47,7 @@ function startLoad(): Load {
   const lanes = Array.from({ length: 4 }, async () => {
     while (going) {
       codes.push((await client.unary({ text: "x" })).code);
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      await new Promise((resolve) => setTimeout(resolve, 20));
     }
   });
   const load: Load = {

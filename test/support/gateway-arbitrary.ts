@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import type { EdgeCallers, EdgeListener, Gateway } from "../../core/kinds/gateway/gateway.js";
 import type { Authorization } from "../../core/model.js";
+import { shortName } from "./short-name.js";
 
 const some = <Item>(items: readonly Item[], minLength: number) =>
   fc.uniqueArray(fc.constantFrom(...items), { minLength, maxLength: 3 }).map((all) => [...all].sort());
@@ -28,7 +29,7 @@ const limits = fc.record(
 const listener = (services: readonly string[]): fc.Arbitrary<EdgeListener> =>
   fc.record(
     {
-      name: fc.stringMatching(/^[a-z]{1,3}$/),
+      name: shortName,
       protocols: some(["grpc", "grpc-web", "connect"], 1),
       expose: fc
         .uniqueArray(fc.record({ service: fc.constantFrom(...services), methods: some(["a.A/One", "a.B/*"], 1) }), {

@@ -15,6 +15,7 @@ import type { CallInputs } from "../../core/policy/condition/frame.js";
 import { egress } from "./egress-arbitrary.js";
 import { gateway, withClients } from "./gateway-arbitrary.js";
 import { journal } from "./journal-arbitrary.js";
+import { shortName } from "./short-name.js";
 import { telemetry } from "./telemetry-arbitrary.js";
 import { resilience, trafficRoute } from "./traffic-arbitrary.js";
 
@@ -92,7 +93,7 @@ const rule = (fromMin: number): fc.Arbitrary<AuthorizationRule> =>
 
 const authorization: fc.Arbitrary<Authorization> = fc.record({
   kind: fc.constant("Authorization" as const),
-  name: fc.stringMatching(/^[a-z]{1,3}$/),
+  name: shortName,
   service: fc.constantFrom(...serviceNames),
   allow: fc.array(rule(1), { maxLength: 3 }),
   deny: fc.array(rule(0), { maxLength: 2 }),
@@ -160,7 +161,7 @@ export const policy: fc.Arbitrary<readonly PolicyObject[]> = fc
 export const assertions: fc.Arbitrary<readonly Assertion[]> = fc.uniqueArray(
   fc.record({
     kind: fc.constant("Assertion" as const),
-    name: fc.stringMatching(/^[a-z]{1,3}$/),
+    name: shortName,
     service: fc.constantFrom(...serviceNames),
     claim: fc.constantFrom("never" as const, "always" as const),
     from: some([...serviceNames, ...outsiders, "spiffe://x/y", "*"], 1),
@@ -188,7 +189,7 @@ const limit: fc.Arbitrary<Limit> = fc
 export const rateLimits: fc.Arbitrary<readonly RateLimit[]> = fc.uniqueArray(
   fc.record({
     kind: fc.constant("RateLimit" as const),
-    name: fc.stringMatching(/^[a-z]{1,3}$/),
+    name: shortName,
     service: fc.constantFrom(...serviceNames),
     limits: fc.array(limit, { minLength: 1, maxLength: 3 }),
   }),
@@ -199,7 +200,7 @@ export const issuers: fc.Arbitrary<readonly JwtIssuer[]> = fc.uniqueArray(
   fc
     .record({
       kind: fc.constant("JwtIssuer" as const),
-      name: fc.stringMatching(/^[a-z]{1,3}$/),
+      name: shortName,
       audiences: some(["shop", "till", "a:b"], 1),
       requiredClaims: some(["sub", "email"], 0),
       to: some(serviceNames, 0),

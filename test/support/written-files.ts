@@ -2,6 +2,7 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type DiskFault, diskFaults, type FaultyDisk } from "./faulty-disk.js";
+import { stride } from "./runs.js";
 
 /** A writer that is open on a folder. */
 export interface OpenWriter {
@@ -31,12 +32,13 @@ interface Run {
   readonly attempted: readonly number[];
 }
 
-/** Every fault after every byte; throws with what was lost. Returns how many were tried. */
+/** Every fault after every byte (in `npm run check` after every fifth); throws with what was lost. Returns how many were tried. */
 export async function checkWriter(disk: FaultyDisk, dir: string, writer: WriterCase): Promise<number> {
   const total = await measure(disk, join(dir, "whole"), writer);
+  const step = stride(writer.stride ?? 1);
   let tried = 0;
   for (const fault of diskFaults) {
-    for (let after = 0; after <= total; after += writer.stride ?? 1) {
+    for (let after = 0; after <= total; after += step) {
       const folder = join(dir, `${fault}-${after}`);
       mkdirSync(folder, { recursive: true });
       const run = await writeAll(disk, folder, writer, after, fault);
