@@ -32,7 +32,6 @@ interface NatsSource {
   readonly servers: readonly string[];
   /** True if NATS is a cluster that Ashlar does not run. */
   readonly isCluster: boolean;
-  readonly guard: UserGuard | undefined;
   /** The server that Ashlar runs, and its folder; undefined for a cluster. */
   readonly server?: NatsServer;
   readonly storeDir?: string;
@@ -66,8 +65,12 @@ export async function openNats(deps: OpenNatsDeps): Promise<OpenedNats> {
   const random = (count: number): Uint8Array => new Uint8Array(randomBytes(count));
   const access = await openNatsAccess({ ...source, ...deps.decisions, clock, log, random });
   cleanup.add(() => access.close());
-  await access.bootstrap(signal); // the connection logs what it waits for
-  await access.bus.whenConnected(signal);
+  // A new server builds its accounts when somebody first connects. If two connect at once, nats-server 2.9 may link the proxies'
+  // account to a copy of the mesh's that nobody uses: then no proxy of that server gets an answer, for as long as it runs.
+  await access.bus.whenConnected(signal); // the connection logs what it waits for
+  const guard = source.server && (await openUserGuard({ server: source.server, clock, log }));
+  if (guard !== undefined) cleanup.add(() => guard.close());
+  await access.bootstrap(signal);
   const problems = () => (access.isShared() ? [sharedProblem] : []);
   for (const problem of problems()) log.warn(problem);
   const watch = watchOwnDisk(deps, source, access);
@@ -75,7 +78,7 @@ export async function openNats(deps: OpenNatsDeps): Promise<OpenedNats> {
   return {
     access,
     accounts: source.accounts,
-    guard: source.guard,
+    guard,
     problems,
     diskProblems: () => watch?.problems() ?? [],
     freeBytes: storeDir === undefined ? undefined : () => freeBytesOf(storeDir),
@@ -114,15 +117,12 @@ async function findNats({ nats, place, dataDir, log, clock, cleanup }: OpenNatsD
         `${nats.accountFile}: account ${accounts[wrong].publicKey} is not that of the mesh's ${wrong === "mesh" ? "control planes" : "proxies"}, ${place?.natsAccounts[wrong].publicKey}`,
       );
     }
-    return { accounts, servers: nats.url.split(","), isCluster: true, guard: undefined };
+    return { accounts, servers: nats.url.split(","), isCluster: true };
   }
-  if (place !== undefined)
-    return { accounts: place.natsAccounts, servers: place.natsServers, isCluster: true, guard: undefined };
+  if (place !== undefined) return { accounts: place.natsAccounts, servers: place.natsServers, isCluster: true };
   const storeDir = join(dataDir, "nats");
   await requireRoom(dataDir, !existsSync(join(storeDir, "jetstream")));
   const server = await startNatsServer({ dir: storeDir, log, clock });
   cleanup.add(() => server.stop());
-  const guard = await openUserGuard({ server, clock, log });
-  cleanup.add(() => guard.close());
-  return { accounts: server.accounts, servers: [server.url], isCluster: false, guard, server, storeDir };
+  return { accounts: server.accounts, servers: [server.url], isCluster: false, server, storeDir };
 }
