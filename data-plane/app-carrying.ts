@@ -166,6 +166,7 @@ export async function carryInWorkers(
       await readFiles(edge, parts.log); // what is wrong with them is said once, and not by each worker
       workers.admitClients(new EdgeAdmission(sync.policy, { edge, service }, parts.clock));
     }
+    workers.followPorts(parts.meshPorts);
     await workers.start(known, { ...setup, edge }, signal);
   } catch (error) {
     await workers.close();

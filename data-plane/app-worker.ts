@@ -9,6 +9,7 @@ import { pooledRandomBytes } from "../runtime/random-pool.js";
 import { StatementReader } from "../runtime/statement-reader.js";
 import { StatementWriter } from "../runtime/statement-writer.js";
 import { Egresses } from "./egress/egresses.js";
+import type { MeshPort } from "./egress/inside.js";
 import { Journal, keysOf } from "./journal/journal.js";
 import { ShareLoop } from "./limits/share-loop.js";
 import { CallTap, type WantedTap } from "./look/call-tap.js";
@@ -52,6 +53,8 @@ class Worker {
   readonly #metrics: Metrics;
   readonly #window = new CallWindow(undefined);
   readonly #tally = new ShadowTally();
+  /** The ports of the mesh in the first process; always the same array. */
+  readonly #meshPorts: MeshPort[] = [];
   readonly #reaches = new Reaches(() => systemClock.monotonicMs());
   /** Constructed when the first identity arrives. */
   #carrier: Carrier | undefined;
@@ -70,6 +73,7 @@ class Worker {
     this.#line = line;
     this.#setup = setup;
     this.#end = end;
+    this.#meshPorts.push(...(setup.options.egress?.own ?? []));
     this.#log = createLogger(setup.log);
     const nowMs = (): number => systemClock.monotonicMs();
     const onFault = (error: unknown): void => logFault(this.#log, error);
@@ -93,6 +97,9 @@ class Worker {
         return;
       case "connection":
         this.#connect(message, socket);
+        return;
+      case "mesh-ports":
+        this.#meshPorts.splice(0, this.#meshPorts.length, ...message.ports);
         return;
       case "spread":
         this.#carrier?.spread(message.listener, message.address, message.workers);
@@ -193,7 +200,7 @@ class Worker {
     const watch = this.#telemetry?.watch;
     const { egress } = options;
     const following = { trust, policy, endpoints, clock: systemClock, log: this.#log };
-    const outside = egress === undefined ? {} : outsideOf(new Egresses(following, egress));
+    const outside = egress === undefined ? {} : outsideOf(new Egresses(following, { ...egress, own: this.#meshPorts }));
     const known = { identity, trust, policy, endpoints, app, decisions, openBudgets, watch };
     return new Carrier({ ...known, ...own, ...random, ...outside, journal: this.#openJournal() }, options, edges);
   }

@@ -9,7 +9,7 @@ import type { Redecided, Undecidable } from "./redecided.js";
 export type EdgePart = "expose" | "protocols" | "callers.certificate" | "callers.token" | `limits.${EdgeLimitName}`;
 
 /** A limit by which calls are refused. */
-export type EdgeLimitName = "callsPerAddress" | "callsPerToken";
+export type EdgeLimitName = "callsPerAddress" | "callsPerToken" | "kibPerAddress" | "kibPerToken";
 
 export function renderEdgeRule(listener: string, part: EdgePart): string {
   return `${listener}/${part}`;

@@ -1,6 +1,6 @@
 /**
- * The first process of a gateway with workers: counts the connections of each address over all workers, as it accepts them
- * all. Those of hops in front, which pass on many clients, are counted by the workers.
+ * The first process of a gateway with workers: counts the connections of each address and of each listener over all workers, as
+ * it accepts them all. The clients behind hops in front are counted by the workers.
  */
 
 import { compileGateway } from "../../core/policy/compiled-gateway.js";
@@ -9,7 +9,7 @@ import { Networks } from "../../runtime/networks.js";
 import type { EvaluatedPolicy, PolicyView } from "../ports.js";
 import { plainAddress } from "../proxy/call-inputs.js";
 import type { EdgeConfig } from "./edge-config.js";
-import { EdgeLimiter } from "./edge-limits.js";
+import { EdgeLimiter, type TurnedAway } from "./edge-limits.js";
 
 export class EdgeAdmission {
   readonly #clock: Pick<Clock, "monotonicMs">;
@@ -41,14 +41,14 @@ export class EdgeAdmission {
   }
 
   /**
-   * Counts a connection of the listener with this place from `remote`. Returns the address that was counted, which has to
-   * be given back; "" if none is counted; undefined if the connection is one too many.
+   * Counts a connection of the listener with this place from `remote`; `all`: how many it has at all workers. Returns the
+   * address that was counted, which has to be given back, or undefined if none is; or why the connection may not be used.
    */
-  opens(index: number, remote: string | undefined): string | undefined {
+  opens(index: number, remote: string | undefined, all: number): { readonly address?: string } | TurnedAway {
     const address = plainAddress(remote);
-    if (address === undefined) return undefined;
-    if (this.#hops.has(address)) return "";
-    return this.#limiters[index]?.[1].opens(address, this.#clock.monotonicMs()) === true ? address : undefined;
+    if (address === undefined) return "address";
+    const counted = this.#hops.has(address) ? {} : { address };
+    return this.#limiters[index]?.[1].opens(counted.address, this.#clock.monotonicMs(), all) ?? counted;
   }
 
   closed(index: number, address: string): void {

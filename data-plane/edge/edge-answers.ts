@@ -24,6 +24,11 @@ export function unauthenticated(reason: "certificate" | "token", message: string
   return { code: status.UNAUTHENTICATED, message, ...by, reason };
 }
 
+export function tooMuch(pushbackMs: number, by: JudgedBy): Answer {
+  const message = "too many bytes of this client";
+  return { code: status.RESOURCE_EXHAUSTED, message, ...by, reason: "rate-limit", pushbackMs };
+}
+
 export function tooOften(pushbackMs: number, by: JudgedBy): Answer {
   const message = "too many calls of this client";
   return { code: status.RESOURCE_EXHAUSTED, message, ...by, reason: "rate-limit", pushbackMs };

@@ -5,7 +5,7 @@ import { Networks } from "../../runtime/networks.js";
 import type { FieldBlock } from "../http2/field-block.js";
 import { plainAddress } from "../proxy/call-inputs.js";
 import { joinHeader } from "../proxy/request-head.js";
-import type { EdgeLimiter } from "./edge-limits.js";
+import type { EdgeLimiter, TurnedAway } from "./edge-limits.js";
 import { forwardedFor } from "./forwarded.js";
 import { ProxiedSources } from "./proxied-sources.js";
 
@@ -48,14 +48,17 @@ export class EdgeHops {
     return method === healthMethod && address !== undefined && this.#asking?.has(address) === true;
   }
 
-  /** Whether a connection may be used. A listed hop opens them for all of its clients, who are counted by their calls. */
-  letIn(limiter: EdgeLimiter, socket: Socket, nowMs: number): boolean {
+  /**
+   * Counts a connection. Returns undefined, or why it may not be used. A listed hop opens connections for all of its clients, who
+   * are counted by their calls.
+   */
+  letIn(limiter: EdgeLimiter, socket: Socket, nowMs: number): TurnedAway | undefined {
     const address = this.sourceOf(socket);
-    if (address === undefined) return false;
-    if (this.#hops?.has(address) === true) return true;
-    if (!limiter.opens(address, nowMs)) return false;
-    socket.once("close", () => limiter.closed(address));
-    return true;
+    if (address === undefined) return "address";
+    const counted = this.#hops?.has(address) === true ? undefined : address;
+    const away = limiter.opens(counted, nowMs);
+    if (away === undefined) socket.once("close", () => limiter.closed(counted));
+    return away;
   }
 
   /**

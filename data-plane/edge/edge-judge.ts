@@ -9,8 +9,8 @@ import type { Answer } from "../proxy/answer.js";
 import type { Call } from "../proxy/forward/call.js";
 import type { OpenCall } from "../proxy/open-calls.js";
 import { TokenCheck } from "../proxy/token-check.js";
-import { notExposed, tooOften, unauthenticated } from "./edge-answers.js";
-import type { EdgeLimiter } from "./edge-limits.js";
+import { notExposed, tooMuch, tooOften, unauthenticated } from "./edge-answers.js";
+import type { ByteMeter, EdgeLimiter } from "./edge-limits.js";
 import type { EdgeRecorder, EdgeRefusal } from "./edge-recorder.js";
 
 /** What a call is refused for, and what the client is told. */
@@ -47,14 +47,61 @@ export class EdgeJudge {
       const part = "limits.callsPerAddress";
       return this.#answer(call, address, { part, verdict: "limited", protocol }, policy, waitMs, false);
     }
+    const bytesWaitMs = limiter.waitOfBytes(address, nowMs);
+    if (bytesWaitMs > 0) {
+      const part = "limits.kibPerAddress";
+      return this.#answer(call, address, { part, verdict: "limited", protocol }, policy, bytesWaitMs, false);
+    }
     const refused = this.#find(call, service, authorization, policy, protocol);
     if (refused !== undefined) return this.#answer(call, address, refused, policy, 0, false);
     if (this.listener?.listener.callers.token === undefined) return undefined;
-    const tokenWaitMs = limiter.waitOfToken(authorization ?? "", address, nowMs);
-    if (tokenWaitMs === 0) return undefined;
+    return this.#judgeToken(call, authorization ?? "", address, protocol, policy);
+  }
+
+  /** Whether a token that is good has been used too much. */
+  #judgeToken(
+    call: Call,
+    authorization: string,
+    address: string,
+    protocol: EdgeProtocol,
+    policy: EvaluatedPolicy,
+  ): Answer | undefined {
+    const { tokenIssuer: issuer, startedMs } = call;
+    const callsMs = this.#limiter.waitOfToken(authorization, address, startedMs);
+    const waitMs = callsMs || this.#limiter.waitOfTokenBytes(authorization, startedMs);
+    if (waitMs === 0) return undefined;
+    const part = callsMs > 0 ? "limits.callsPerToken" : "limits.kibPerToken";
+    return this.#answer(call, address, { part, verdict: "limited", protocol, issuer }, policy, waitMs, false);
+  }
+
+  /** Returns what takes the bytes of a call that was let in; undefined: they are not limited. */
+  meterOf(call: OpenCall, address: string): ByteMeter | undefined {
+    const hasToken = this.listener?.listener.callers.token !== undefined;
+    return this.#limiter.meter(address, hasToken ? call.inputs.header("authorization") : undefined);
+  }
+
+  /** Returns the answer that ends an open call, because its client owes more than the limit brings in a period. */
+  endOverBytes(
+    call: OpenCall,
+    address: string,
+    limit: "kibPerAddress" | "kibPerToken",
+    protocol: EdgeProtocol,
+    policy: EvaluatedPolicy,
+    nowMs: number,
+  ): Answer {
+    const waitMs =
+      limit === "kibPerAddress"
+        ? this.#limiter.waitOfBytes(address, nowMs)
+        : this.#limiter.waitOfTokenBytes(call.inputs.header("authorization") ?? "", nowMs);
     const { tokenIssuer: issuer } = call;
-    const over = { part: "limits.callsPerToken", verdict: "limited", protocol, issuer } as const;
-    return this.#answer(call, address, over, policy, tokenWaitMs, false);
+    return this.#answer(
+      call,
+      address,
+      { part: `limits.${limit}`, verdict: "limited", protocol, issuer },
+      policy,
+      waitMs,
+      true,
+    );
   }
 
   /** I10: returns the answer that ends an open call whose method is not exposed for its service any more, or whose proof is not the one asked for. */
@@ -108,7 +155,7 @@ export class EdgeJudge {
       case "denied":
         return notExposed(call.method, by);
       case "limited":
-        return tooOften(waitMs, by);
+        return refused.part.startsWith("limits.kib") ? tooMuch(waitMs, by) : tooOften(waitMs, by);
       case "unauthenticated":
         return unauthenticated(refused.part === "callers.token" ? "token" : "certificate", refused.message ?? "", by);
     }

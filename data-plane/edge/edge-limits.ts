@@ -10,17 +10,23 @@ const keysMax = 100_000;
 const connectionsUsual = 100;
 const handshakesUsual: Rate = { tokens: 50, periodMs: 1000 };
 
+/** KiB of messages: what one period brings may be taken at once. */
+const inBytes = (rate: Rate | undefined): Rate | undefined => rate && { ...rate, tokens: rate.tokens * 1024 };
+/** The connections of all addresses may come as fast as those of so many milliseconds: each costs a handshake. */
+const handshakesAtOnceMs = 200;
+
 /** Buckets of one rate; unused without one. */
 class Buckets {
   #rate: Rate | undefined;
   #table: BucketTable | undefined;
   #burst = 0;
 
-  follow(rate: Rate | undefined): void {
+  /** `burstMs`: what comes back in so many milliseconds may be taken at once. */
+  follow(rate: Rate | undefined, burstMs = 1000): void {
     const [now, before] = [rate, this.#rate];
     if (now?.tokens === before?.tokens && now?.periodMs === before?.periodMs) return;
     this.#rate = rate;
-    this.#burst = rate === undefined ? 0 : Math.max(1, Math.ceil((rate.tokens * 1000) / rate.periodMs));
+    this.#burst = rate === undefined ? 0 : Math.max(1, Math.ceil((rate.tokens * burstMs) / rate.periodMs));
     this.#table = rate && new BucketTable(rate.tokens / rate.periodMs, this.#burst, keysMax);
   }
 
@@ -40,7 +46,21 @@ class Buckets {
     this.#table.take(slot, cost);
     return 0;
   }
+
+  /** Takes `cost` tokens of `key`, whether it has them or not. Returns whether it now owes more than a whole burst. */
+  charge(key: string, nowMs: number, cost: number): boolean {
+    if (this.#table === undefined) return false;
+    const slot = this.#table.touch(key, nowMs);
+    this.#table.take(slot, cost);
+    return this.#table.levelOf(slot) < -this.#burst;
+  }
 }
+
+/** Whose limit a connection is over: that of its address, or that of all of the listener. */
+export type TurnedAway = "address" | "listener";
+
+/** Takes bytes of a call's messages. Returns the limit by which the call must end, if it owes more than a period brings. */
+export type ByteMeter = (bytes: number, nowMs: number) => "kibPerAddress" | "kibPerToken" | undefined;
 
 /** The limits of one listener. Times are in milliseconds of a clock that never goes back. */
 export class EdgeLimiter {
@@ -50,7 +70,13 @@ export class EdgeLimiter {
   readonly #handshakes = new Buckets();
   readonly #calls = new Buckets();
   readonly #tokens = new Buckets();
+  readonly #bytes = new Buckets();
+  readonly #tokenBytes = new Buckets();
+  readonly #listener = new Buckets();
   #connectionsMax = connectionsUsual;
+  #listenerMax = Number.POSITIVE_INFINITY;
+  /** Open connections that were let in. */
+  #all = 0;
 
   constructor() {
     this.follow(undefined);
@@ -62,18 +88,33 @@ export class EdgeLimiter {
     this.#handshakes.follow(limits?.handshakesPerAddress ?? handshakesUsual);
     this.#calls.follow(limits?.callsPerAddress);
     this.#tokens.follow(limits?.callsPerToken);
+    this.#bytes.follow(inBytes(limits?.kibPerAddress), limits?.kibPerAddress?.periodMs);
+    this.#tokenBytes.follow(inBytes(limits?.kibPerToken), limits?.kibPerToken?.periodMs);
+    this.#listener.follow(limits?.handshakes, handshakesAtOnceMs);
+    this.#listenerMax = limits?.connections ?? Number.POSITIVE_INFINITY;
   }
 
-  /** Counts a connection of `address`. Returns false if it is one too many: then it must be closed, and is not counted. */
-  opens(address: string, nowMs: number): boolean {
-    const network = networkOf(address);
-    const open = this.#open.get(network) ?? 0;
-    if (open >= this.#connectionsMax || this.#handshakes.take(network, nowMs, 1) > 0) return false;
-    this.#open.set(network, open + 1);
-    return true;
+  /**
+   * Counts a connection of `address`; undefined: of a hop in front, which counts for the listener alone. Returns undefined, or
+   * whose limit it is over: then it must be closed, and is not counted. `all`: the open connections of the listener, where
+   * they are counted elsewhere.
+   */
+  opens(address: string | undefined, nowMs: number, all = this.#all): TurnedAway | undefined {
+    const network = address === undefined ? undefined : networkOf(address);
+    const open = network === undefined ? 0 : (this.#open.get(network) ?? 0);
+    // first, so that what one address has too many takes nothing of what the others may have
+    if (network !== undefined && (open >= this.#connectionsMax || this.#handshakes.take(network, nowMs, 1) > 0))
+      return "address";
+    if (all >= this.#listenerMax || this.#listener.take("", nowMs, 1) > 0) return "listener";
+    if (network !== undefined) this.#open.set(network, open + 1);
+    this.#all += 1;
+    return undefined;
   }
 
-  closed(address: string): void {
+  /** A connection that was counted has closed. */
+  closed(address: string | undefined): void {
+    this.#all -= 1;
+    if (address === undefined) return;
     const network = networkOf(address);
     const left = (this.#open.get(network) ?? 1) - 1;
     if (left > 0) this.#open.set(network, left);
@@ -98,6 +139,33 @@ export class EdgeLimiter {
   waitOfToken(authorization: string, address: string, nowMs: number): number {
     if (!this.#tokens.isStated) return 0;
     return this.#tokens.take(tokenKey(authorization), nowMs, this.#spread.get(networkOf(address)) ?? 1);
+  }
+
+  /** Returns 0 if `address` has bytes left, or after how many milliseconds it has. */
+  waitOfBytes(address: string, nowMs: number): number {
+    return this.#bytes.isStated ? this.#bytes.take(networkOf(address), nowMs, 0) : 0;
+  }
+
+  /** The same for a token that is good. */
+  waitOfTokenBytes(authorization: string, nowMs: number): number {
+    return this.#tokenBytes.isStated ? this.#tokenBytes.take(tokenKey(authorization), nowMs, 0) : 0;
+  }
+
+  /**
+   * Returns what takes the bytes of a call's messages, as they come, or undefined if they are not limited. `authorization`: the header
+   * with a token that is good; undefined: none is asked for.
+   */
+  meter(address: string, authorization: string | undefined): ByteMeter | undefined {
+    const byAddress = this.#bytes.isStated;
+    const token = authorization !== undefined && this.#tokenBytes.isStated ? tokenKey(authorization) : undefined;
+    if (!byAddress && token === undefined) return undefined;
+    const network = networkOf(address);
+    return (bytes, nowMs) => {
+      const cost = bytes * (this.#spread.get(network) ?? 1);
+      const isOver = byAddress && this.#bytes.charge(network, nowMs, cost);
+      const isTokenOver = token !== undefined && this.#tokenBytes.charge(token, nowMs, cost);
+      return isOver ? "kibPerAddress" : isTokenOver ? "kibPerToken" : undefined;
+    };
   }
 }
 

@@ -45,9 +45,15 @@ export class EdgeWebDoor implements WebDoor {
     return { ...edgeLimits.engine, messageBytesMax: Math.min(messageBytesMax, stated) };
   }
 
+  /** The most bytes of header fields of a request, on a connection that is opened now. */
+  headerBytesMax(): number {
+    const stated = this.#listener?.limits?.headerKib;
+    return Math.min(this.#engine.headerBytesMax, stated === undefined ? Number.POSITIVE_INFINITY : stated * 1024);
+  }
+
   accept(socket: Socket, peer: Peer, closed: () => void): HeldConnection {
-    const { budget, loop, counters, headerBytesMax } = this.#engine;
-    const { headerListBytesMax, headerFieldsMax } = headerLimits(headerBytesMax, false);
+    const { budget, loop, counters } = this.#engine;
+    const { headerListBytesMax, headerFieldsMax } = headerLimits(this.headerBytesMax(), false);
     const deps: Http1Deps = {
       ...{ budget, loop, headBytesMax: headerListBytesMax, fieldsMax: headerFieldsMax },
       take: (exchange) => this.take(exchange),

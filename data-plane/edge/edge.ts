@@ -30,6 +30,8 @@ import { EdgeLimiter } from "./edge-limits.js";
 import { EdgeRecorder } from "./edge-recorder.js";
 import { type EdgeTls, provedClient } from "./edge-tls.js";
 import { EdgeWebDoor } from "./edge-web-door.js";
+import { shareOf } from "./listener-share.js";
+import { MeteredCall } from "./metered-call.js";
 import type { Descriptors } from "./web/descriptors.js";
 import { Http2Exchange } from "./web/http2-exchange.js";
 import { WebSide } from "./web/web-side.js";
@@ -44,6 +46,8 @@ export interface EdgeOptions extends Omit<OutboundOptions, "service"> {
   /** The name by which the mesh knows the gateway. */
   readonly workload: string;
   readonly config: EdgeListenerConfig;
+  /** How many listeners the gateway has, this one among them. */
+  readonly listeners: number;
   /** Who is in front of the gateway. */
   readonly hops: EdgeHops;
   /** undefined: the listener speaks plain HTTP/2, on a loopback address. */
@@ -78,13 +82,20 @@ export class Edge extends Outbound {
     const dateMs = (): number => deps.clock.nowMs();
     const web = new EdgeWebDoor(deps.engine);
     const { hops } = options;
-    super(deps, { ...options, service: undefined }, edgeLimits, files && tlsOf(files, options, dateMs), {
-      lets: (socket) => hops.letIn(limiter, socket, nowMs()),
-      peerOf: (socket) => peerOf(socket, self, hops),
-      front: hops.front,
-      web,
-      messageBytesMax: () => web.limits().messageBytesMax,
-    } satisfies Door);
+    super(
+      deps,
+      { ...options, service: undefined },
+      shareOf(edgeLimits, options.listeners),
+      files && tlsOf(files, options, dateMs),
+      {
+        turnsAway: (socket) => hops.letIn(limiter, socket, nowMs()),
+        peerOf: (socket) => peerOf(socket, self, hops),
+        front: hops.front,
+        web,
+        messageBytesMax: () => web.limits().messageBytesMax,
+        headerBytesMax: () => web.headerBytesMax(),
+      } satisfies Door,
+    );
     this.#deps = deps;
     this.#options = options;
     this.#limiter = limiter;
@@ -169,6 +180,7 @@ export class Edge extends Outbound {
       if (refused !== undefined) return refused;
       this.#open.add(call);
       if (protocol !== "grpc") this.#protocols.set(call, protocol);
+      this.#meter(call, address, protocol);
       return undefined;
     });
   }
@@ -231,6 +243,20 @@ export class Edge extends Outbound {
     call.nowMs = this.#deps.clock.nowMs();
     const authorization = joinHeader(fields, "authorization");
     return this.#judge.judge(call, service, authorization, address, protocol, current);
+  }
+
+  /** The bytes of the call's messages count, where the listener limits them. */
+  #meter(call: Call, address: string, protocol: EdgeProtocol): void {
+    const take = this.#judge.meterOf(call, address);
+    if (take === undefined) return;
+    const { loop } = this.#deps.engine;
+    const observer = new MeteredCall((bytes) => {
+      const limit = call.settled ? undefined : take(bytes, loop.time());
+      const policy = this.#deps.policy.current;
+      if (limit !== undefined && policy !== undefined)
+        call.answer(this.#judge.endOverBytes(call, address, limit, protocol, policy, loop.time()));
+    });
+    call.observe(observer);
   }
 
   /** I10: a call goes on as long as its method is exposed for the same service and its proof is the one asked for. */

@@ -34,7 +34,10 @@ export async function openListeners(
   return listeners.map(
     ({ config, files }): MakeEdge =>
       (deps, options) =>
-        new Edge({ ...deps, clock, trust, decisions }, { ...options, workload, config, files, descriptors, hops }),
+        new Edge(
+          { ...deps, clock, trust, decisions },
+          { ...options, workload, config, files, descriptors, hops, listeners: listeners.length },
+        ),
   );
 }
 

@@ -13,10 +13,17 @@ export class MeshPorts {
   /** All of them; the same array for the life of the process, so that who holds it sees what comes later. */
   readonly all: readonly MeshPort[];
   readonly #all: MeshPort[];
+  readonly #listeners = new Set<() => void>();
 
   constructor() {
     this.#all = [];
     this.all = this.#all;
+  }
+
+  /** Calls `listener` when `all` has changed. Returns a function that ends it. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
   }
 
   /** Adds what a proxy's settings name, and `more`, such as the ports that it was given. */
@@ -37,6 +44,7 @@ export class MeshPorts {
 
   #gather(): void {
     this.#all.splice(0, this.#all.length, ...[...this.#stated.values()].flatMap((known) => [...known.values()]));
+    for (const listener of this.#listeners) listener();
   }
 }
 

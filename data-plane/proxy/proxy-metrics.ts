@@ -8,7 +8,7 @@ import type { MirrorOutcome } from "./mirror/mirror-outcome.js";
 export type Direction = "inbound" | "outbound";
 
 /** Why a connection was not accepted: a label for metrics. */
-export type HandshakeFailure = "tls" | "alpn" | "identity" | "preface" | "address";
+export type HandshakeFailure = "tls" | "alpn" | "identity" | "preface" | "address" | "listener";
 
 /** A call that is over. Read at once; not kept. */
 export interface EndedCall {

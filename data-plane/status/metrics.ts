@@ -98,7 +98,7 @@ export function createProcessMetrics(): (format: MetricsFormat) => Promise<Metri
 function createProxyMetrics(registers: Registry[], counters: EngineCounters, calls: CallTable): ProxyMetrics {
   const failures = new Counter({
     name: "ashlar_handshake_failures_total",
-    help: "Connections that were refused before the first call: TLS, ALPN, identity or HTTP/2 preface failed, or their address has too many.",
+    help: "Connections that were refused before the first call: TLS, ALPN, identity or HTTP/2 preface failed, or their address or listener has too many.",
     labelNames: ["direction", "reason"],
     registers,
   });

@@ -18,6 +18,7 @@ import {
 import type { Endpoint } from "../../core/model.js";
 import type { LogFormat, LogLevel } from "../../runtime/log.js";
 import type { EdgeConfig } from "../edge/edge-config.js";
+import type { MeshPort } from "../egress/inside.js";
 import type { WantedTap } from "../look/call-tap.js";
 import type { AppRegistration, CallIdentity } from "../ports.js";
 import type { CarrierOptions } from "../proxy/carrier.js";
@@ -99,6 +100,8 @@ export type ToWorker =
   | { readonly kind: "limits"; readonly peer: string; readonly origin: ReportOrigin; readonly report: LimitReport }
   /** Sent with an accepted socket. `address`: the outside client whose connections are counted; it comes back in `closed`. */
   | { readonly kind: "connection"; readonly listener: ListenerName; readonly address?: string }
+  /** The ports of the mesh that the process has now, in place of those in the setup. */
+  | { readonly kind: "mesh-ports"; readonly ports: readonly MeshPort[] }
   /** At so many workers the network of an outside client has connections to this listener. */
   | { readonly kind: "spread"; readonly listener: number; readonly address: string; readonly workers: number }
   | { readonly kind: "answer"; readonly question: number; readonly answer: Answered }

@@ -1,11 +1,13 @@
 import type { Socket } from "node:net";
 import type { TapReport } from "../../core/look/look-model.js";
 import type { WorkerReport } from "../../core/model.js";
-import { whenAborted } from "../../runtime/abort.js";
+import { onAbort, whenAborted } from "../../runtime/abort.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { HostPort, SocketAddress } from "../../runtime/config.js";
 import type { Logger } from "../../runtime/log.js";
 import type { EdgeAdmission } from "../edge/edge-admission.js";
+import type { TurnedAway } from "../edge/edge-limits.js";
+import type { MeshPorts } from "../egress/mesh-ports.js";
 import type { LimitExchange } from "../limits/limit-exchange.js";
 import type { WantedTap } from "../look/call-tap.js";
 import type { PolicyView } from "../ports.js";
@@ -50,7 +52,7 @@ export class WorkerCarrier implements Carrying {
   /** How many listeners there are for applications, before those of a gateway. */
   #outbounds = Number.POSITIVE_INFINITY;
   #admission: EdgeAdmission | undefined;
-  readonly #turnedAway: () => void;
+  readonly #turnedAway: (reason: TurnedAway) => void;
 
   /** `count`: of workers, at least 1. None runs before `start`. */
   constructor(deps: WorkerCarrierDeps, count: number) {
@@ -59,7 +61,7 @@ export class WorkerCarrier implements Carrying {
     this.#feed = new WorkerFeed(this.#crew, deps.clock);
     const own = createMetrics();
     this.#counted = new CrewMetrics(this.#crew, deps.clock, own);
-    this.#turnedAway = () => own.proxy.handshakeFailed("outbound", "address");
+    this.#turnedAway = (reason) => own.proxy.handshakeFailed("outbound", reason);
     this.metrics = { watch: own.watch, render: (format) => this.#counted.render(format) };
   }
 
@@ -132,6 +134,14 @@ export class WorkerCarrier implements Carrying {
     this.#crew.clients.onLeft = (listener, address) => admission.closed(listener - this.#outbounds, address);
   }
 
+  /** Tells the workers when `ports` change: services may come to the process, and leave it, while they live. */
+  followPorts(ports: Pick<MeshPorts, "all" | "onChange">): void {
+    const off = ports.onChange(() => {
+      for (const worker of this.#crew.briefed) this.#crew.say(worker, { kind: "mesh-ports", ports: ports.all });
+    });
+    onAbort(this.#life.signal, off);
+  }
+
   async whenIdle(signal: AbortSignal): Promise<void> {
     await Promise.race([this.#crew.requestAll({ kind: "idle" }), whenAborted(signal)]);
   }
@@ -171,19 +181,24 @@ export class WorkerCarrier implements Carrying {
   ): Promise<SocketAddress> {
     const hand = (socket: Socket): boolean => {
       if (edge === undefined) return this.#crew.hand(listener, socket, connectionsMax);
-      const client = this.#admission?.opens(edge, socket.remoteAddress);
-      if (client === undefined) {
-        this.#turnedAway();
+      const admitted = this.#admission?.opens(edge, socket.remoteAddress, this.#openAt(listener)) ?? {};
+      if (typeof admitted === "string") {
+        this.#turnedAway(admitted);
         return false;
       }
-      if (client === "") return this.#crew.hand(listener, socket, connectionsMax);
-      const isTaken = this.#crew.hand(listener, socket, connectionsMax, client);
-      if (!isTaken) this.#admission?.closed(edge, client);
+      const { address } = admitted;
+      const isTaken = this.#crew.hand(listener, socket, connectionsMax, address);
+      if (!isTaken && address !== undefined) this.#admission?.closed(edge, address);
       return isTaken;
     };
     const acceptor = new Acceptor(hand, this.#deps.log);
     this.#acceptors.push(acceptor);
     return acceptor.listen(address);
+  }
+
+  /** How many connections of a listener all workers have. */
+  #openAt(listener: ListenerName): number {
+    return this.#crew.workers.reduce((open, { connections }) => open + (connections.get(listener) ?? 0), 0);
   }
 
   async #close(): Promise<void> {

@@ -18,7 +18,7 @@ import { WorkerApp, WorkerEndpoints, WorkerIdentity } from "./worker-views.js";
 /** The messages that say what holds. */
 export type StateMessage = Exclude<
   ToWorker,
-  { readonly kind: "setup" | "task" | "connection" | "spread" | "taps" | "close" }
+  { readonly kind: "setup" | "task" | "connection" | "spread" | "mesh-ports" | "taps" | "close" }
 >;
 /** The tasks that change what holds. */
 export type StateTask = WorkerTask & { readonly kind: "trust" | "prepare" | "switch" };

@@ -1,33 +1,19 @@
 /** HTTP itself at a gateway: hosts, origins, smuggling, slow and broken clients. */
 import { writeFileSync } from "node:fs";
+import { connect as connectHttp2 } from "node:http2";
 import { request } from "node:https";
 import { connect as connectTcp } from "node:net";
 import { join } from "node:path";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import {
-  basic,
-  dnsName,
-  extended,
-  extendedUsage,
-  keyUsage,
-  makeCertificate,
-  san,
-  type TestCertificate,
-  usage,
-} from "../support/certificates.js";
+import { dnsName, extendedUsage } from "../support/certificates.js";
+import { authority, leafOf, pem } from "../support/outside-provider.js";
+import { until } from "../support/until.js";
 import { startWebMesh, type WebMesh, webListener, webPolicy } from "../support/web-mesh.js";
 
-const pem = ({ der }: TestCertificate): string =>
-  `-----BEGIN CERTIFICATE-----\n${Buffer.from(der).toString("base64")}\n-----END CERTIFICATE-----\n`;
-const ca = makeCertificate({ name: "servers", extensions: [basic(true), keyUsage([usage.keyCertSign])] });
-const leaf = makeCertificate({
-  issuer: ca,
-  extensions: [
-    ...[basic(false), keyUsage([usage.digitalSignature]), extended(extendedUsage.server)],
-    san(dnsName("shop.example"), dnsName("api.example"), dnsName("unlisted.example")),
-  ],
-});
+const ca = authority("servers");
+const names = ["shop.example", "api.example", "unlisted.example"].map(dnsName);
+const leaf = leafOf(ca, extendedUsage.server, ...names);
 
 let web: WebMesh;
 const trusted = "https://www.shop.example";
@@ -36,7 +22,8 @@ const policy = webPolicy(
     webListener("web", ", cors: { maxAge: 10m }"),
     webListener("nocors"),
     "  - { name: plain, expose: [{ service: echo, methods: [test.Echo/Unary] }], callers: { anyone: true } }",
-    webListener("small", ", limits: { messageKib: 1 }"),
+    webListener("small", ", limits: { messageKib: 1, headerKib: 1 }"),
+    ...["metered", "streamed"].map((name) => webListener(name, ", limits: { kibPerAddress: 64/h }")),
   ].join("\n"),
 );
 
@@ -48,7 +35,8 @@ beforeAll(async () => {
       ...["--listener", `${name}=127.0.0.1:0`, "--cert", `${name}=${dir}/tls.crt,${dir}/tls.key`],
       ...["--host", `${name}=shop.example`, "--host", `${name}=api.example`, "--origin", `${name}=${trusted}`],
     ]);
-    return [...listeners, "--listener", "small=127.0.0.1:0", "--descriptors", `${dir}/echo.binpb`];
+    const plain = ["small", "metered", "streamed"].flatMap((name) => ["--listener", `${name}=127.0.0.1:0`]);
+    return [...listeners, ...plain, "--descriptors", `${dir}/echo.binpb`];
   });
 }, 90_000);
 
@@ -113,6 +101,27 @@ function ask({
   });
 }
 
+/** Calls over gRPC with an empty message. Returns the last fields of the answer. */
+function grpc(listener: string, more: Record<string, string>): Promise<Record<string, unknown>> {
+  return new Promise((resolve, reject) => {
+    const session = connectHttp2(`http://127.0.0.1:${portOf(listener)}`).on("error", reject);
+    const sent = session.request({
+      ...{ ":method": "POST", ":path": "/test.Echo/Unary", "content-type": "application/grpc", te: "trailers" },
+      ...more,
+    });
+    let last = {};
+    const take = (fields: object): void => {
+      last = { ...fields };
+    };
+    sent.on("response", take).on("trailers", take).on("error", reject).resume();
+    sent.on("close", () => {
+      session.close();
+      resolve(last);
+    });
+    sent.end(Buffer.alloc(5));
+  });
+}
+
 const json = { "content-type": "application/json" };
 const head = (...lines: readonly string[]): string =>
   `${["POST /test.Echo/Unary HTTP/1.1", "host: x", ...lines].join("\r\n")}\r\n\r\n`;
@@ -157,6 +166,41 @@ test("a message over the listener's limit is answered 8, in each protocol", asyn
   const type = "content-type: application/grpc-web";
   const inFrames = await exchange("small", `${head(type, "content-length: 2053", "connection: close")}${framed}`);
   expect(inFrames).toContain("grpc-status: 8\r\n");
+});
+
+test("more header fields than the listener takes are refused, over HTTP/1.1 and HTTP/2", async () => {
+  const long = "x".repeat(1100);
+  const last = "connection: close";
+  const answer = await exchange("small", `${call("content-length: 2", `x-long: ${long}`, last)}{}`);
+  expect(answer).toMatch(/^HTTP\/1.1 431 /);
+  expect(await exchange("metered", `${call("content-length: 2", `x-long: ${long}`, last)}{}`)).toMatch(
+    /^HTTP\/1.1 200 /,
+  );
+  expect(await grpc("small", { "x-long": long })).toMatchObject({ "grpc-status": "8" });
+  expect(await grpc("small", {})).toMatchObject({ "grpc-status": "0" });
+});
+
+test("who took more bytes than its address may is refused, and a call that takes twice as many ends", async () => {
+  const body = JSON.stringify({ text: "x".repeat(40_000) });
+  const text = `${call(`content-length: ${body.length}`, "connection: close")}${body}`;
+  expect(await exchange("metered", text)).toMatch(/^HTTP\/1.1 200 /);
+  expect(await exchange("metered", text)).toMatch(/^HTTP\/1.1 429 [\s\S]*too many bytes of this client/);
+  const refused = await grpc("metered", {});
+  expect(refused).toMatchObject({ "grpc-status": "8", "grpc-retry-pushback-ms": expect.stringMatching(/^\d{6}/) });
+  const asked = JSON.stringify({ text: "y".repeat(1000), count: 1000 });
+  const message = Buffer.concat([Buffer.from([0, 0, 0, 0, 0]), Buffer.from(asked)]);
+  message.writeUInt32BE(asked.length, 1);
+  const streamed = await exchange(
+    "streamed",
+    `POST /test.Echo/ServerStream HTTP/1.1\r\nhost: x\r\ncontent-type: application/connect+json\r\nconnection: close\r\ncontent-length: ${message.length}\r\n\r\n${message.toString("latin1")}`,
+  );
+  expect(streamed).toMatch(/^HTTP\/1.1 200 [\s\S]*resource_exhausted/);
+  const passed = streamed.match(/y{1000}/g)?.length ?? 0;
+  expect([passed > 90, passed < 140]).toEqual([true, true]); // 128 KiB, less what the call had on its way
+  await until("both are recorded", async () => {
+    const found = JSON.stringify(await web.mesh.json(0, "decisions", "--denied", "--service", "gateway/public"));
+    return found.includes("metered/limits.kibPerAddress") && found.includes("streamed/limits.kibPerAddress");
+  });
 });
 
 test("a host that is not the listener's, or not the certificate's, is answered 421; another name is no handshake", async () => {

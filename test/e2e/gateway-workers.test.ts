@@ -7,39 +7,22 @@ import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { listenOn } from "../../runtime/listen.js";
-import {
-  basic,
-  dnsName,
-  extended,
-  extendedUsage,
-  keyUsage,
-  makeCertificate,
-  san,
-  usage,
-} from "../support/certificates.js";
-import { authority, pem } from "../support/outside-provider.js";
+import { dnsName, extendedUsage } from "../support/certificates.js";
+import { authority, leafOf, pem } from "../support/outside-provider.js";
 import { cliPath, TestProcess } from "../support/processes.js";
 import { until } from "../support/until.js";
 import { startWebMesh, type WebMesh, webListener, webPolicy } from "../support/web-mesh.js";
 
 const limits = ", limits: { connectionsPerAddress: 6, handshakesPerAddress: 1000/s, callsPerAddress: 30/m }";
-const cas = [authority("servers"), authority("next servers")];
-const leaf = (index: number) =>
-  makeCertificate({
-    ...(cas[index] === undefined ? {} : { issuer: cas[index] }),
-    extensions: [
-      ...[basic(false), keyUsage([usage.digitalSignature]), extended(extendedUsage.server)],
-      san(dnsName("shop.example")),
-    ],
-  });
-const ca = cas.map(pem).join("");
+const cas = [authority("servers"), authority("next servers")] as const;
+const ca = cas.map((one) => pem(one)).join("");
 
 let web: WebMesh;
 let statusPort: number;
 const sessions: ClientHttp2Session[] = [];
 
-function store(dir: string, index: number): void {
-  const made = leaf(index);
+function store(dir: string, index: 0 | 1): void {
+  const made = leafOf(cas[index], extendedUsage.server, dnsName("shop.example"));
   for (const [name, text] of [
     ["tls.key", made.keyPem],
     ["tls.crt", pem(made)],
@@ -52,7 +35,16 @@ function store(dir: string, index: number): void {
 const flagsOf = (dir: string): readonly string[] => [
   ...["--listener", "web=127.0.0.1:0", "--cert", `web=${dir}/tls.crt,${dir}/tls.key`, "--host", "web=shop.example"],
   ...["--status", `127.0.0.1:${statusPort}`],
-  ...["--listener", "free=127.0.0.1:0", "--descriptors", `${dir}/echo.binpb`, "--workers", "3"],
+  ...[
+    "--listener",
+    "free=127.0.0.1:0",
+    "--listener",
+    "few=127.0.0.1:0",
+    "--descriptors",
+    `${dir}/echo.binpb`,
+    "--workers",
+    "3",
+  ],
 ];
 
 beforeAll(async () => {
@@ -60,10 +52,15 @@ beforeAll(async () => {
   const { port } = await listenOn(server, { host: "127.0.0.1", port: 0 });
   await new Promise((resolve) => server.close(resolve));
   statusPort = port;
-  web = await startWebMesh(webPolicy([webListener("web", limits), webListener("free")].join("\n")), (dir) => {
-    store(dir, 0);
-    return flagsOf(dir);
-  });
+  web = await startWebMesh(
+    webPolicy(
+      [webListener("web", limits), webListener("free"), webListener("few", ", limits: { connections: 4 }")].join("\n"),
+    ),
+    (dir) => {
+      store(dir, 0);
+      return flagsOf(dir);
+    },
+  );
 }, 120_000);
 
 afterAll(async () => {
@@ -124,6 +121,24 @@ test("an address has as many connections, and makes as many calls, as policy say
     for (const one of again) one.destroy();
     return again.length === 6;
   });
+});
+
+test("a listener has as many connections as policy says of all workers together, and others have theirs", async () => {
+  const [host = "", port = ""] = (web.addresses.few ?? "").split(":");
+  const isOpen = await Promise.all(
+    Array.from({ length: 9 }, async () => {
+      const session = connect(`http://${host}:${port}`);
+      sessions.push(session);
+      return new Promise((resolve) => {
+        session.once("remoteSettings", () => resolve(true));
+        session.on("error", () => resolve(false)).on("close", () => resolve(false));
+      });
+    }),
+  );
+  expect(isOpen.filter(Boolean).length).toBe(4);
+  const scraped = await (await fetch(`http://127.0.0.1:${statusPort}/metrics`)).text();
+  expect(scraped).toContain('ashlar_handshake_failures_total{direction="outbound",reason="listener"} 5');
+  expect((await json()).status).toBe(200);
 });
 
 test("each worker shows a certificate that has changed on disk", async () => {
@@ -187,7 +202,7 @@ test("a successor on the same folder takes the listeners over, and no call is lo
       "--data",
       join(mesh.dir, "gateway"),
     ],
-    ...flagsOf(mesh.dir).map((flag) => at(at(flag, "web"), "free")),
+    ...flagsOf(mesh.dir).map((flag) => ["web", "free", "few"].reduce(at, flag)),
   ]);
   await successor.said("ready");
   await web.gateway.exited;

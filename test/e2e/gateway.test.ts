@@ -8,11 +8,9 @@ import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import {
   basic,
   dnsName,
-  extended,
   extendedUsage,
   keyUsage,
   makeCertificate,
-  san,
   type TestCertificate,
   uriName,
   usage,
@@ -20,6 +18,7 @@ import {
 import { EchoClient, type UnaryResult } from "../support/echo-client.js";
 import { services } from "../support/echo-policy.js";
 import { TestMesh } from "../support/mesh.js";
+import { authority, leafOf, pem } from "../support/outside-provider.js";
 import { cliPath, run, TestProcess } from "../support/processes.js";
 import { TestTokenIssuer } from "../support/token-issuer.js";
 import { until } from "../support/until.js";
@@ -55,25 +54,8 @@ listeners:
     callers: { certificate: true }
 `;
 
-const pem = (...certificates: readonly TestCertificate[]): string =>
-  certificates
-    .map(
-      ({ der }) => `-----BEGIN CERTIFICATE-----\n${Buffer.from(der).toString("base64")}\n-----END CERTIFICATE-----\n`,
-    )
-    .join("");
-const authority = (name: string): TestCertificate =>
-  makeCertificate({ name, extensions: [basic(true), keyUsage([usage.keyCertSign, usage.crlSign])] });
 const serverCa = authority("servers");
 const clientCa = authority("partners");
-const leafOf = (issuer: TestCertificate, purpose: string, ...names: readonly Buffer[]): TestCertificate =>
-  makeCertificate({
-    issuer,
-    extensions: [
-      ...[basic(false), keyUsage([usage.digitalSignature]), extended(purpose)],
-      ...(names.length === 0 ? [] : [san(...names)]),
-    ],
-  });
-
 const issuer = new TestTokenIssuer();
 const clients: EchoClient[] = [];
 let mesh: TestMesh;

@@ -1,12 +1,27 @@
 /** Services of one process share its workers: two processes for all of them, and the death of one is survived by each. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { listenOn } from "../../runtime/listen.js";
 import { EchoClient } from "../support/echo-client.js";
 import { frontMayCall } from "../support/echo-policy.js";
 import { TestMesh } from "../support/mesh.js";
 import { cliPath, run, TestProcess } from "../support/processes.js";
 import { until } from "../support/until.js";
+
+const toItself = `---
+kind: Egress
+name: itself
+methods: [test.Echo/Unary]
+---
+kind: Authorization
+name: itself
+service: itself
+allow:
+  - from: [front]
+    methods: ["*"]
+`;
 
 let mesh: TestMesh;
 let host: TestProcess;
@@ -63,6 +78,30 @@ test("two processes carry the calls of three services, each judged as itself", a
   expect(workers()).toHaveLength(2);
   expect(await codes()).toEqual([0, 7]);
 });
+
+test("the port of a service that is added later is no egress of the workers, and is one when it is removed", async () => {
+  const free = createServer();
+  const { port } = await listenOn(free, { host: "127.0.0.1", port: 0 });
+  await new Promise((resolve) => free.close(resolve));
+  const token = join(mesh.dir, "late.token");
+  writeFileSync(token, await mesh.token("late"));
+  const proxy = (...args: readonly string[]) =>
+    run(process.execPath, [cliPath, "proxy", ...args, "--service", "late", "--data", data]);
+  expect((await proxy("add", "--token", token, "--inbound", `127.0.0.1:${port}`)).stderr).toBe("");
+  await mesh.apply(`${frontMayCall}${toItself}`);
+  const address = ["--address", `127.0.0.1:${port}`, "--allow-address", "127.0.0.0/8"];
+  await mesh.json(0, "egress", "set", "itself", ...address);
+  const front = new EchoClient(socket("front", "outbound"), "itself");
+  const says = (text: RegExp) =>
+    until(`workers say ${text}`, async () => {
+      const answers = await Promise.all(Array.from({ length: 4 }, () => front.unary({ text: "x" })));
+      return answers.every(({ details }) => text.test(details));
+    });
+  await says(/is a port of the mesh \(inbound of late\)/);
+  expect((await proxy("remove")).code).toBe(0);
+  await says(/ECONNREFUSED|cannot be reached|no connection/);
+  front.close();
+}, 60_000);
 
 test("a worker that is killed is replaced for every service", async () => {
   const [first = 0] = workers();

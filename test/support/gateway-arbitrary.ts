@@ -22,6 +22,11 @@ const limits = fc.record(
     callsPerToken: rate,
     handshakesPerAddress: rate,
     messageKib: fc.integer({ min: 1, max: 4096 }),
+    kibPerAddress: rate,
+    kibPerToken: rate,
+    connections: fc.integer({ min: 1, max: 1000 }),
+    handshakes: rate,
+    headerKib: fc.integer({ min: 1, max: 1024 }),
   },
   { requiredKeys: [] },
 );

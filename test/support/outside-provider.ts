@@ -21,16 +21,23 @@ import {
 } from "./certificates.js";
 import type { EchoRequest, EchoResponse } from "./echo-client.js";
 
-export const pem = ({ der }: TestCertificate): string =>
-  `-----BEGIN CERTIFICATE-----\n${Buffer.from(der).toString("base64")}\n-----END CERTIFICATE-----\n`;
+export const pem = (...certificates: readonly TestCertificate[]): string =>
+  certificates
+    .map(
+      ({ der }) => `-----BEGIN CERTIFICATE-----\n${Buffer.from(der).toString("base64")}\n-----END CERTIFICATE-----\n`,
+    )
+    .join("");
 export const authority = (name: string): TestCertificate =>
   makeCertificate({ name, extensions: [basic(true), keyUsage([usage.keyCertSign, usage.crlSign])] });
 export const outsideCa = authority("outside");
-/** A certificate for `purpose`, an extended usage, with these alternative names. */
+/** A certificate for `purpose`, an extended usage, with these alternative names, if any. */
 export const leafOf = (issuer: TestCertificate, purpose: string, ...names: readonly Buffer[]): TestCertificate =>
   makeCertificate({
     issuer,
-    extensions: [basic(false), keyUsage([usage.digitalSignature]), extended(purpose), san(...names)],
+    extensions: [
+      ...[basic(false), keyUsage([usage.digitalSignature]), extended(purpose)],
+      ...(names.length === 0 ? [] : [san(...names)]),
+    ],
   });
 export const outsideLeaf = (purpose: string, ...names: readonly string[]): TestCertificate =>
   leafOf(outsideCa, purpose, ...names.map(dnsName));

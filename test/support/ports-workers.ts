@@ -5,13 +5,16 @@ import { Crew } from "../../data-plane/workers/crew.js";
 import { CrewLimits } from "../../data-plane/workers/crew-limits.js";
 import type { FromWorker, ToWorker, WorkerSetup, WorkerTask } from "../../data-plane/workers/messages.js";
 import { WorkerFeed } from "../../data-plane/workers/worker-feed.js";
-import { WorkerPorts } from "../../data-plane/workers/worker-ports.js";
+import { type StateMessage, WorkerPorts } from "../../data-plane/workers/worker-ports.js";
 import type { WorkerProcess } from "../../data-plane/workers/worker-process.js";
 import { systemClock } from "../../runtime/clock.js";
 import { silentLogger } from "../../runtime/log.js";
 import { MemoryBroker } from "../../runtime/memory-bus.js";
 import { PortsWorld } from "./ports-world.js";
 import { testMesh } from "./records.js";
+
+/** Messages that are about calls, which these workers do not carry. */
+const callsOnly = new Set<ToWorker["kind"]>(["connection", "taps", "spread", "mesh-ports"]);
 
 export class PortsWorker implements WorkerProcess {
   readonly pid = 1;
@@ -65,8 +68,7 @@ export class PortsWorker implements WorkerProcess {
     if (message.kind === "setup") this.ports = open(message.setup, (answer) => this.say(answer));
     else if (message.kind === "task") void this.#perform(message.task, message.what);
     else if (message.kind === "close") this.kill();
-    else if (message.kind !== "connection" && message.kind !== "taps" && message.kind !== "spread")
-      this.ports?.take(message);
+    else if (!callsOnly.has(message.kind)) this.ports?.take(message as StateMessage);
   }
 
   async #perform(task: number, what: WorkerTask): Promise<void> {

@@ -97,6 +97,15 @@ const limitsFields = {
   callsPerToken: maybe(3, rate, "Calls with one token, whatever the address."),
   handshakesPerAddress: maybe(4, rate, "New connections of one address; left out: 50/s."),
   messageKib: maybe(5, wholeNumber(1, 1_048_576), "KiB of one message; left out: 4096."),
+  kibPerAddress: maybe(6, rate, "KiB of messages, both ways, of the calls of one address."),
+  kibPerToken: maybe(7, rate, "KiB of messages, both ways, of the calls with one token, whatever the address."),
+  connections: maybe(8, count, "Open connections of all addresses; left out, and at most: 4096 in each process."),
+  handshakes: maybe(9, rate, "New connections of all addresses; left out: any number."),
+  headerKib: maybe(
+    10,
+    wholeNumber(1, 1024),
+    "KiB of header fields of one request; left out, and at most: `--header-kib`.",
+  ),
 };
 
 export interface EdgeLimits extends RecordOf<typeof limitsFields> {}
@@ -125,7 +134,11 @@ const fields = {
     record("cors", corsFields),
     "Pages of the origins of `--origin` may call; left out: no other page may.",
   ),
-  limits: maybe(6, record("limits of a listener", limitsFields), "How much one address, or one token, may take."),
+  limits: maybe(
+    6,
+    record("limits of a listener", limitsFields),
+    "How much one address, one token, and all clients of the listener may take.",
+  ),
 };
 
 export interface EdgeListener extends RecordOf<typeof fields> {}

@@ -15,6 +15,14 @@ import type { HeldConnection, ListenerDeps, Peer } from "./listener-deps.js";
 import { revisionField, sendAnswer } from "./response-fields.js";
 import { SeldomLog } from "./seldom-log.js";
 
+/** What a connection may send. */
+export interface ConnectionLimits extends EngineLimits {
+  /** Of the header fields of a request, as applications are told. */
+  readonly headerBytesMax: number;
+  /** Whether the other end is a proxy, which adds fields of its own. */
+  readonly isFromProxy: boolean;
+}
+
 /** An accepted connection of HTTP/2. */
 export class Accepted implements ConnectionOwner, HeldConnection {
   readonly socket: Socket;
@@ -31,7 +39,7 @@ export class Accepted implements ConnectionOwner, HeldConnection {
     socket: Socket,
     peer: Peer | undefined,
     address: string,
-    limits: EngineLimits,
+    limits: ConnectionLimits,
     deps: ListenerDeps,
     closed: () => void,
   ) {
@@ -41,9 +49,9 @@ export class Accepted implements ConnectionOwner, HeldConnection {
     this.#deps = deps;
     this.#oversized = new SeldomLog(deps.log);
     this.#closeListeners.push(closed);
-    const { budget, headerBytesMax } = deps.engine;
+    const { budget } = deps.engine;
     const window = connectionWindowBytes(limits.concurrentStreamsMax, budget);
-    const lists = headerLimits(headerBytesMax, peer !== undefined);
+    const lists = headerLimits(limits.headerBytesMax, limits.isFromProxy);
     const keepaliveMs = peer === undefined ? 0 : (deps.engine.keepaliveMs ?? limits.keepaliveMs);
     const engineLimits = { ...limits, ...lists, keepaliveMs, connectionWindowBytes: window };
     this.#wire = new SocketConnection(socket, true, engineLimits, this, deps.engine);

@@ -24,8 +24,11 @@ export interface Peer {
 
 /** What a gateway asks of the connections of outside clients. */
 export interface Door {
-  /** Whether a connection may be used. It is asked before a byte of the connection is read. */
-  lets(socket: Socket): boolean;
+  /**
+   * Returns undefined if a connection may be used, or whose limit it is over. It is asked before a byte of the connection is
+   * read.
+   */
+  turnsAway(socket: Socket): "address" | "listener" | undefined;
   /** Returns who is at the other end, on a plain listener. */
   peerOf(socket: Socket): Peer;
   /** Reads what somebody in front says of a connection before anything else, then passes it on. Left out: nobody does. */
@@ -34,6 +37,8 @@ export interface Door {
   readonly web: WebDoor;
   /** Returns the most bytes of a message, for connections that are opened now. */
   messageBytesMax(): number;
+  /** Returns the most bytes of a request's header fields, for connections that are opened now. */
+  headerBytesMax(): number;
 }
 
 /** Protocols of outside clients other than gRPC. */

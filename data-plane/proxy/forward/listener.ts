@@ -10,9 +10,8 @@ import {
 } from "node:tls";
 import { AshlarError, messageOf } from "../../../core/errors.js";
 import type { SocketAddress } from "../../../runtime/config.js";
-import type { EngineLimits } from "../../http2/limits.js";
 import type { StreamSink } from "../../http2/stream.js";
-import { Accepted } from "./accepted.js";
+import { Accepted, type ConnectionLimits } from "./accepted.js";
 import { listenForCalls } from "./listen-for-calls.js";
 import type { Door, HeldConnection, ListenerDeps, ListenerTls, Peer, WebDoor } from "./listener-deps.js";
 import type { ListenerLimits } from "./listener-limits.js";
@@ -121,8 +120,8 @@ export class Listener {
 
   #createPlain(): NetServer {
     return createNetServer({ noDelay: true }, (socket) => {
-      if (this.#door?.lets(socket) === false) this.#turnAway(socket);
-      else if (this.#door?.web.isOpen === true) this.#acceptEither(socket, this.#door);
+      if (this.#isTurnedAway(socket)) return;
+      if (this.#door?.web.isOpen === true) this.#acceptEither(socket, this.#door);
       else this.#accept(socket, this.#door?.peerOf(socket), false);
     });
   }
@@ -143,7 +142,7 @@ export class Listener {
     server.on("connection", (socket: Socket) => {
       this.#sockets.add(socket);
       socket.once("close", () => this.#sockets.delete(socket));
-      if (this.#door?.lets(socket) === false) return this.#turnAway(socket);
+      if (this.#isTurnedAway(socket)) return;
       if (!this.#unproven.add(socket)) {
         this.#warnCrowded(
           `more than ${this.#unprovenMax} connections did not say who they are: the oldest are closed`,
@@ -172,11 +171,16 @@ export class Listener {
     this.#warnCrowded(`peers have ${connectionsMax} connections, as many as there may be: no more are taken`, socket);
   }
 
-  #turnAway(socket: Socket): void {
-    const message = "an address has as many connections, or opens them as fast, as it may: no more are taken";
-    this.#deps.onHandshakeFailure("address", message);
+  /** Closes a connection that is over a limit. */
+  #isTurnedAway(socket: Socket): boolean {
+    const reason = this.#door?.turnsAway(socket);
+    if (reason === undefined) return false;
+    const who = reason === "address" ? "an address has" : "the clients of a listener have";
+    const message = `${who} as many connections, or open them as fast, as policy lets them: no more are taken`;
+    this.#deps.onHandshakeFailure(reason, message);
     this.#warnCrowded(message, socket);
     socket.destroy();
+    return true;
   }
 
   #warnCrowded(message: string, { remoteAddress }: Socket): void {
@@ -216,19 +220,22 @@ export class Listener {
     const connection: HeldConnection =
       isHttp1 && peer !== undefined && this.#door !== undefined
         ? this.#door.web.accept(socket, peer, closed)
-        : new Accepted(socket, peer, this.#address, this.#engineLimits, this.#deps, closed);
+        : new Accepted(socket, peer, this.#address, this.#connectionLimits, this.#deps, closed);
     this.#connections.add(connection);
   }
 
   /** What a connection that is opened now may send. */
-  get #engineLimits(): EngineLimits {
+  get #connectionLimits(): ConnectionLimits {
     const { engine } = this.#limits;
-    const messageBytesMax = this.#deps.engine.messageBytesMax;
-    if (this.#door === undefined) return { ...engine, messageBytesMax };
+    const { messageBytesMax, headerBytesMax } = this.#deps.engine;
+    const isFromProxy = this.#tls !== undefined && this.#door === undefined;
+    if (this.#door === undefined) return { ...engine, messageBytesMax, headerBytesMax, isFromProxy };
     const grpcOnly = !this.#door.web.isOpen;
     return {
       ...engine,
       messageBytesMax: Math.min(messageBytesMax, this.#door.messageBytesMax()),
+      isFromProxy,
+      headerBytesMax: Math.min(headerBytesMax, this.#door.headerBytesMax()),
       requestRules: { ...engine.requestRules, grpcOnly },
     };
   }

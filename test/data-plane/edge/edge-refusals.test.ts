@@ -80,7 +80,7 @@ function open(listener: Listener, clock = new ManualClock(nowMs)) {
     const found = judge.listener?.find(method) ?? "";
     return judge.judge(made as unknown as Call, found, authorization, address, protocol, policy);
   };
-  return { records, counts, recorder, call, clock };
+  return { records, counts, recorder, call, clock, limiter, judge };
 }
 
 test("what is refused comes out the same by its own gateway; by another one as that would judge, or it cannot be told", () => {
@@ -163,4 +163,37 @@ test("refusals that were only counted stand as long as what refused them does", 
   expect([again(limited, listenerOf({ limits: { callsPerAddress: rate } })), again(limited, listenerOf({}))]).toEqual([
     ...["decided", "undecidable"],
   ]);
+});
+
+test("who owes bytes is refused with the limit's name, and so is the call that is open", () => {
+  const token = `Bearer ${accounts.token()}`;
+  const kib = { tokens: 1, periodMs: 60_000 };
+  for (const [limits, authorization] of [
+    [{ kibPerAddress: kib }, undefined],
+    [{ kibPerToken: kib }, token],
+  ] as const) {
+    const [name = ""] = Object.keys(limits);
+    const callers = authorization === undefined ? { anyone: true } : { token: ["accounts"] };
+    const listener = listenerOf({ limits, callers });
+    const edge = open(listener);
+    const header = (header: string) => ({ authorization })[header];
+    const inputs = { header, nowMs, sourceAddress: "192.0.2.1" };
+    const made = { caller, method: "s.Checkout/Place", inputs, judged() {} } as unknown as Call;
+    const take = edge.judge.meterOf(made, "192.0.2.1");
+    expect([edge.call({ authorization }), take?.(2048, edge.clock.monotonicMs())]).toEqual([undefined, undefined]);
+    const pushbackMs = 60_000;
+    const over = { code: 8, message: "too many bytes of this client", reason: "rate-limit" };
+    expect(edge.call({ authorization })).toMatchObject({ ...over, pushbackMs });
+    expect(take?.(1, edge.clock.monotonicMs())).toBe(name);
+    const limit = name as "kibPerAddress";
+    const ended = edge.judge.endOverBytes(made, "192.0.2.1", limit, "grpc", policy, edge.clock.monotonicMs());
+    expect(ended).toMatchObject({ ...over, pushbackMs: expect.closeTo(60_059, -1) });
+    const rule = `web/limits.${name}`;
+    expect(edge.records).toMatchObject([
+      { rule, verdict: "limited", closed: false },
+      { rule, verdict: "limited", closed: true },
+    ]);
+    const own = compileUnit(unitWith(service, { gateway: gatewayOf(listener) }), "shop");
+    for (const record of edge.records) expect(isSame(record, redecide(record, own, "recorded") as never)).toBe(true);
+  }
 });

@@ -20,7 +20,7 @@ test("each connection that a door turns away is counted, and one is logged", asy
   const failures: string[] = [];
   const lines: string[] = [];
   const log = { ...silentLogger, warn: (line: string) => void lines.push(line) } as Logger;
-  const door = { lets: () => false, web: { isOpen: false } } as unknown as Door;
+  const door = { turnsAway: () => "address", web: { isOpen: false } } as unknown as Door;
   const deps = {
     onRequest: () => {},
     revision: () => 1,
