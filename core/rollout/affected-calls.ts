@@ -5,12 +5,16 @@
 import { calleeOf } from "../kinds/callee.js";
 import { type AuthorizationRule, meshUnitName, type Route, type RouteRule, type Unit } from "../model.js";
 import { serviceOfMethod } from "../snapshot/grammar.js";
+import { findGatewayCalls } from "./gateway-calls.js";
 import { findJudgedCalls, orAny, sortUnique } from "./judged-calls.js";
 import { isSame, keyOf } from "./same-value.js";
 
 /** Affected calls to one service, at the proxies that decide about them. */
 export interface AffectedCalls {
-  /** "destination": authorization and limits, at the service's own proxies. "caller": routes, at those who call it. */
+  /**
+   * "destination": authorization and limits, at the service's own proxies. "caller": routes, at those who call it, and what
+   * a gateway lets in, at the gateway.
+   */
   readonly side: "destination" | "caller";
   /** The service that is called; undefined: every one, as with the mesh's own unit. */
   readonly service: string | undefined;
@@ -47,6 +51,10 @@ function compareUnits(pair: UnitPair): AffectedCalls[] {
     return [{ side: "destination", service: undefined, methods: ["*"], callers: undefined, isNew: false }];
   }
   const isNew = base === undefined;
+  if (base?.gateway !== undefined || candidate?.gateway !== undefined)
+    return findGatewayCalls(base?.gateway, candidate?.gateway).map((exposed) => {
+      return { side: "caller", ...exposed, callers: [name], isNew };
+    });
   const isWhole = isNew || candidate === undefined || !isSame(others(base), others(candidate));
   const common = { service: name, isNew };
   const judged = (callers: readonly string[] | undefined, methods: readonly string[]): AffectedCalls[] =>

@@ -63,6 +63,11 @@ const plain = services + rule("front", "a.A/One");
 const [v1, v2] = ["split: [{ version: v1, weight: 100 }]", "split: [{ version: v2, weight: 100 }]"];
 const one = `{ match: { methods: [a.A/One] }, ${v2} }`;
 
+const web = (methods: string, name = "web"): string =>
+  `{ name: ${name}, expose: [{ service: echo, methods: [${methods}] }], callers: { anyone: true } }`;
+const gatewayOf = (...listeners: readonly string[]): string =>
+  `kind: Gateway\nname: public\nlisteners:\n${listeners.map((text) => `  - ${text}\n`).join("")}`;
+
 function renderCallers(side: "caller" | "destination", callers: readonly string[] | undefined): string {
   return callers === undefined ? (side === "caller" ? " of any" : "") : ` of ${callers.join()}`;
 }
@@ -117,6 +122,20 @@ describe("what a change is about", () => {
       `${services}${rule('"*"', '"*"')}${route(v1)}`,
       ["caller echo * of any"],
     ],
+    [
+      "what a gateway exposes",
+      plain + gatewayOf(web("a.A/One"), web("a.A/Two", "other")),
+      plain + gatewayOf(web("a.A/One, a.A/Two"), web("a.A/Two", "other")),
+      ["caller echo a.A/One,a.A/Two of gateway/public"],
+    ],
+    [
+      "whom a gateway asks for what",
+      plain + gatewayOf(web("a.A/One")),
+      plain + gatewayOf(web("a.A/One").replace("anyone", "certificate")),
+      ["caller echo a.A/One of gateway/public"],
+    ],
+    ["a gateway that is new", plain, plain + gatewayOf(web("a.A/*")), ["caller echo a.A/* of gateway/public new"]],
+    ["a gateway that goes", plain + gatewayOf(web("a.A/*")), plain, ["caller echo a.A/* of gateway/public"]],
     ["an assertion", plain, `${plain}\nkind: Assertion\nname: s\nnever: { from: stranger, to: echo }`, []],
     [
       "an issuer of tokens",

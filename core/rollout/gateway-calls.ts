@@ -1,0 +1,32 @@
+/** Which calls a changed gateway may treat differently: those of the listeners that differ. Pure. */
+import type { EdgeListener, Gateway } from "../kinds/gateway/gateway.js";
+import { sortUnique } from "./judged-calls.js";
+import { isSame } from "./same-value.js";
+
+/** Methods of one service that clients outside may call. */
+export interface ExposedCalls {
+  readonly service: string;
+  /** Sorted, not empty. */
+  readonly methods: readonly string[];
+}
+
+/**
+ * Returns all that the listeners expose, before or after, which only one of the two gateways has or both have differently. A
+ * gateway counts the calls that it lets in, so calls of methods that stay exposed show how a new one fares. Sorted by service.
+ */
+export function findGatewayCalls(base: Gateway | undefined, candidate: Gateway | undefined): readonly ExposedCalls[] {
+  const methodsOf = new Map<string, string[]>();
+  for (const listener of differing(base, candidate))
+    for (const { service, methods } of listener.expose)
+      methodsOf.set(service, [...(methodsOf.get(service) ?? []), ...methods]);
+  return [...methodsOf]
+    .map(([service, methods]) => ({ service, methods: sortUnique(methods) }))
+    .sort((a, b) => (a.service < b.service ? -1 : 1));
+}
+
+function differing(base: Gateway | undefined, candidate: Gateway | undefined): readonly EdgeListener[] {
+  const [before, after] = [base?.listeners ?? [], candidate?.listeners ?? []];
+  const isIn = (listeners: readonly EdgeListener[], one: EdgeListener): boolean =>
+    listeners.some((other) => isSame(one, other));
+  return [...before.filter((one) => !isIn(after, one)), ...after.filter((one) => !isIn(before, one))];
+}
