@@ -155,6 +155,14 @@ describe("the layout", () => {
     expect(all.every(({ x, y }) => x > 0 && y > 0 && x < width && y < height)).toBe(true);
   });
 
+  test("on a narrow screen callers stand above those that they call", () => {
+    const { places, width, height } = layOut(boxes(5), links(5), true);
+    expect(height).toBeGreaterThan(width / 2);
+    for (const { from, to } of links(5)) expect(places[from]?.y).toBeLessThan(places[to]?.y ?? 0);
+    const wide = layOut(boxes(5), links(5)).places;
+    for (const { from, to } of links(5)) expect(wide[from]?.x).toBeLessThan(wide[to]?.x ?? 0);
+  });
+
   test("many boxes make a picture that is wider than high, but not a ribbon", () => {
     const { width, height } = packColumns(boxes(200), links(200));
     expect(width / height).toBeGreaterThan(1);

@@ -32,6 +32,7 @@ const texts = [
   ),
   ...["ok", "warn", "bad"].map((tone) => [tone, "surface"] as const),
   ["accent-strong", "accent-soft"] as const,
+  ["ink-3", "accent-soft"] as const,
   ["on-accent", "accent"] as const,
   ["on-accent", "accent-strong"] as const,
 ];

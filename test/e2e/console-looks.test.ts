@@ -1,14 +1,16 @@
 /**
  * How the pages of the console look, over a made-up mesh: every page in light, dark and narrow, with 5 and 200 services, and
- * in the states that a healthy mesh does not have. CONSOLE_PICTURES=FOLDER keeps pictures, to be looked at.
+ * in the states that a healthy mesh does not have. `npm run pictures` keeps the pictures that docs/console.md shows.
  */
 import { mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { type BrowserSettings, findChromium, TestBrowser, type TestPage } from "../support/browser.js";
 import { type Fixture, type FixtureServer, Refused, serveFixture } from "../support/console/fixture-server.js";
+import { faintTexts, unnamedControls } from "../support/console/page-checks.js";
 import { shopFixture } from "../support/console/shop-fixture.js";
 import { repository } from "../support/mesh.js";
+import { until } from "../support/until.js";
 
 const hasBrowser = findChromium() !== undefined;
 const inBrowser = hasBrowser ? test : (): void => {};
@@ -42,8 +44,10 @@ async function look(hash: string, shown: string, settings: BrowserSettings = {})
 async function keep({ page }: TestPage, name: string): Promise<void> {
   const folder = process.env.CONSOLE_PICTURES;
   if (folder === undefined) return;
-  mkdirSync(folder, { recursive: true });
-  await page.screenshot({ path: join(folder, `${name}.png`) });
+  const path = resolve(repository, folder);
+  mkdirSync(path, { recursive: true });
+  await page.evaluate("document.fonts.ready");
+  await page.screenshot({ path: join(path, `${name}.jpg`), type: "jpeg", quality: 62 });
 }
 
 /** Nothing that somebody wrote became an element, and the browser complained of nothing. */
@@ -78,21 +82,67 @@ const places = [
 
 for (const [name, hash, shown] of places) {
   inBrowser(
-    `${name}: light, dark and narrow, with markup as text`,
+    `${name}: light, dark and narrow, with markup as text, a name for each control, and contrast AA`,
     async () => {
       for (const [way, settings] of [
         ["light", {}],
         ["dark", { colorScheme: "dark" }],
-        ["narrow", { width: 420 }],
+        ["narrow", { width: 420, height: 940 }],
       ] as const) {
-        const opened = await look(hash, shown, settings);
+        const opened = await look(hash, shown, { width: 1280, height: 800, ...settings });
         await keep(opened, `${name}-${way}`);
+        expect([way, await opened.page.evaluate(unnamedControls)]).toEqual([way, []]);
+        expect([way, await opened.page.evaluate(faintTexts)]).toEqual([way, []]);
         await expectClean(opened);
       }
     },
     90_000,
   );
 }
+
+inBrowser(
+  "the keyboard alone reaches the search, the picture and its boxes, moves, opens and closes",
+  async () => {
+    const opened = await look("#/mesh", "card-provider");
+    const { page } = opened;
+    const press = async (...keys: readonly string[]): Promise<void> => {
+      for (const key of keys) await page.keyboard.press(key);
+    };
+    const focused = (selector: string) => page.locator(`${selector}:focus`).waitFor();
+    const placed = () => page.locator(".canvas svg > g").getAttribute("transform");
+    await press("Tab", "Enter");
+    await focused("main"); // by the link that skips what stands around each page
+    await press("/");
+    await focused("input[type=search]");
+    await press("Tab", "Tab", "Tab");
+    await focused(".canvas > svg");
+    const before = await placed();
+    await press("ArrowRight", "+");
+    await until("the picture has moved", async () => (await placed()) !== before);
+    await press("0");
+    await until("all of it is shown again", async () => (await placed()) === before);
+    await press("Tab");
+    await focused(".node");
+    await press("Enter");
+    const panel = page.getByRole("complementary", { name: "About card-provider" });
+    await panel.waitFor();
+    await press("Escape");
+    await panel.waitFor({ state: "detached" });
+    await expectClean(opened);
+  },
+  60_000,
+);
+
+inBrowser(
+  "on a phone the boxes of the picture are large enough to be read",
+  async () => {
+    const opened = await look("#/mesh", "card-provider", { width: 420 });
+    const box = await opened.page.locator(".node .box").first().boundingBox();
+    expect(box?.width).toBeGreaterThan(100);
+    await expectClean(opened);
+  },
+  60_000,
+);
 
 inBrowser(
   "200 services are drawn, searched, and those that fail stand out",

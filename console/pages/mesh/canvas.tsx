@@ -52,8 +52,8 @@ export function Canvas({ picture, target, label, onPress, farBelow, onMoving, ch
         class={far ? "far" : ""}
         role="application"
         aria-label={label}
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: the picture is moved by keys
-        tabIndex={0}
+        // In small letters, as SVG tells attributes apart by case: Tab would pass over the picture otherwise.
+        tabindex={0}
         onKeyDown={pressed}
       >
         <defs>

@@ -2,6 +2,12 @@
 import { layOut } from "./layout.js";
 import type { Box, Link } from "./shapes.js";
 
-self.onmessage = ({ data }: MessageEvent<{ readonly boxes: readonly Box[]; readonly links: readonly Link[] }>) => {
-  postMessage(layOut(data.boxes, data.links));
+interface Asked {
+  readonly boxes: readonly Box[];
+  readonly links: readonly Link[];
+  readonly narrow: boolean;
+}
+
+self.onmessage = ({ data: { boxes, links, narrow } }: MessageEvent<Asked>) => {
+  postMessage(layOut(boxes, links, narrow));
 };

@@ -1,4 +1,4 @@
-/** Where nodes stand and how edges run, from left (who calls) to right (who is called). */
+/** Where nodes stand and how edges run: from left (who calls) to right (who is called), or on a narrow screen from top to bottom. */
 
 import { layout as dagreLayout, Graph } from "@dagrejs/dagre";
 import type { Box, Layout, Link, Point } from "./shapes.js";
@@ -7,9 +7,14 @@ const margin = 48;
 /** The room that a line's words take. */
 const wordsSize = { width: 104, height: 48, labelpos: "c" };
 
-export function layOut(boxes: readonly Box[], links: readonly Link[]): Layout {
+/** On a narrow screen there is no room for one at the sides. */
+const narrowMargin = 14;
+
+export function layOut(boxes: readonly Box[], links: readonly Link[], narrow = false): Layout {
   const graph = new Graph({ multigraph: false });
-  graph.setGraph({ rankdir: "LR", nodesep: 26, ranksep: 34, edgesep: 18, marginx: margin, marginy: margin });
+  const marginx = narrow ? narrowMargin : margin;
+  const rankdir = narrow ? "TB" : "LR";
+  graph.setGraph({ rankdir, nodesep: 26, ranksep: 34, edgesep: 18, marginx, marginy: margin });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const { id, width, height } of boxes) graph.setNode(id, { width, height });
   const known = new Set(boxes.map(({ id }) => id));

@@ -44,7 +44,7 @@ function NodeShape({ node, box, place, packed, className, onChoose }: NodeProps)
       class={className}
       transform={`translate(${place.x - box.width / 2} ${place.y - box.height / 2})`}
       role="button"
-      tabIndex={0}
+      tabindex={0}
       aria-label={`${name}, ${kindWords[node.kind]}, ${renderRate(node.rate)}${lack ? ", no instance" : node.unhealthy > 0 ? `, ${node.unhealthy} of ${node.instances} take no calls` : ""}`}
       onClick={choose}
       onKeyDown={(event) => {

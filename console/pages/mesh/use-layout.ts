@@ -27,7 +27,8 @@ export function useLayout(topology: Topology | undefined): Drawn | undefined {
     () => topology?.edges.map(({ id, from, to }) => ({ id, from, to })) ?? [],
     [topology],
   );
-  const key = useMemo(() => JSON.stringify([boxes, links.map(({ id }) => id).sort()]), [boxes, links]);
+  const narrow = useNarrow();
+  const key = useMemo(() => JSON.stringify([narrow, boxes, links.map(({ id }) => id).sort()]), [narrow, boxes, links]);
   useEffect(() => {
     if (boxes.length === 0) return;
     const draw = (layout: Layout): void =>
@@ -39,8 +40,20 @@ export function useLayout(topology: Topology | undefined): Drawn | undefined {
       draw(data);
       worker.terminate();
     };
-    worker.postMessage({ boxes, links });
+    worker.postMessage({ boxes, links, narrow });
     return () => worker.terminate();
   }, [key]);
   return drawn;
+}
+
+/** Whether the window is one of a phone: two boxes beside each other are all that can be read there. */
+function useNarrow(): boolean {
+  const [query] = useState(() => matchMedia("(max-width: 640px)"));
+  const [narrow, setNarrow] = useState(query.matches);
+  useEffect(() => {
+    const changed = (): void => setNarrow(query.matches);
+    query.addEventListener("change", changed);
+    return () => query.removeEventListener("change", changed);
+  }, [query]);
+  return narrow;
 }
