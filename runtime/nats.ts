@@ -223,18 +223,21 @@ class NatsBus implements Bus, SystemBus {
     return parseAnswer(await this.#request(what, subject, payload), what);
   }
 
-  async append(subject: string, data: Uint8Array, options: AppendOptions = {}): Promise<number> {
-    const { expectLastSequence: expected } = options;
+  append(subject: string, data: Uint8Array, options: AppendOptions = {}): Promise<number> {
+    const { expectLastSequence: expected, onDuplicate } = options;
     const given = options.headers ?? {};
     const { headers } = withHeaders(
       expected === undefined ? given : { ...given, "Nats-Expected-Last-Sequence": String(expected) },
     );
     const what = `append to ${subject}`;
-    const answer = parseAnswer(await this.#request(what, subject, data, headers), what);
-    if (typeof answer.seq !== "number" || answer.seq === 0)
-      throw new AshlarError("unavailable", `${what}: an answer without a sequence`);
-    if (answer.duplicate === true) options.onDuplicate?.();
-    return answer.seq;
+    // what waits for the answer holds neither the record nor its headers
+    return this.#request(what, subject, data, headers).then((message) => {
+      const answer = parseAnswer(message, what);
+      if (typeof answer.seq !== "number" || answer.seq === 0)
+        throw new AshlarError("unavailable", `${what}: an answer without a sequence`);
+      if (answer.duplicate === true) onDuplicate?.();
+      return answer.seq;
+    });
   }
 
   async directGet(stream: string, query: StoredQuery): Promise<StoredMessage | undefined> {

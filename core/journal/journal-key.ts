@@ -34,11 +34,14 @@ export const subjectTokenOf = (service: string, subject: string): string =>
 /**
  * The last token of the subjects of an entry, its outcome and its resolution. Entries of one order key have the same, and
  * nobody else's; those without an order key are spread over 4096 by their idempotency key, so that an outcome is found
- * by reading few others.
+ * by reading few others. `keyId`: `keyIdOf` of the entry, where it is known.
  */
-export function journalKey(entry: KeyScope & { readonly service: string; readonly order: string }): string {
+export function journalKey(
+  entry: KeyScope & { readonly service: string; readonly order: string },
+  keyId?: string,
+): string {
   if (entry.order !== "") return `o${digestOfTexts("order", entry.service, entry.order).slice(0, 32)}`;
-  return entry.key === "" ? "u" : `k${keyIdOf(entry).slice(0, 3)}`;
+  return entry.key === "" ? "u" : `k${(keyId || keyIdOf(entry)).slice(0, 3)}`;
 }
 
 /**

@@ -170,8 +170,7 @@ export class Journal implements Journaling, JournalSources {
     { entry, hiding }: Hidden,
     acquire: (waiter: StreamWaiter) => boolean,
   ): Promise<void> {
-    const key = journalKey(entry);
-    const end = write.plan.isOrdered ? await this.#turn(write, key) : () => {};
+    const end = write.plan.isOrdered ? await this.#turn(write, journalKey(entry)) : () => {};
     const tell = (ended: WriteEnd<Settled> | Told): void => {
       if (!write.isTold) this.counts.add(ended.kind === "response" ? "applied" : ended.kind);
       write.answer(

@@ -11,7 +11,7 @@ import { type Hidden, isSameRequest } from "./hide.js";
 import { JournalReads, poll } from "./journal-reads.js";
 import type { Settled, StoredEntry } from "./journal-store.js";
 import { keptOf, notForwardedResponse, type Told } from "./kept-response.js";
-import type { SharedWrites } from "./shared-writes.js";
+import { isOver, type SharedWrites } from "./shared-writes.js";
 
 /** What the gate knows of a write. */
 export interface WriteRequest extends Hidden {
@@ -46,6 +46,8 @@ const retry = { msMin: 20, msMax: 2000 };
 export class JournaledWrite {
   readonly #request: WriteRequest;
   readonly #shared: SharedWrites;
+  /** The id of its idempotency key; "": it has none. */
+  readonly #keyId: string;
   readonly #key: string;
   readonly #reads: JournalReads;
   /** The message id under which the entry was tried last. */
@@ -60,7 +62,8 @@ export class JournaledWrite {
   constructor(request: WriteRequest, shared: SharedWrites, onPlaced: () => void) {
     this.#request = request;
     this.#shared = shared;
-    this.#key = journalKey(request.entry);
+    this.#keyId = request.plan.isKeyed ? keyIdOf(request.entry) : "";
+    this.#key = journalKey(request.entry, this.#keyId);
     this.#reads = new JournalReads(shared, this.#key);
     this.#onPlaced = onPlaced;
   }
@@ -122,10 +125,12 @@ export class JournaledWrite {
 
   /** Its own entry is valid: whoever comes next of this order key comes after it. */
   #placed(): void {
-    const { store } = this.#shared;
-    store.valid.set(this.#own, this.#key);
-    store.validAtMs.set(this.#own, this.#shared.clock.monotonicMs());
-    if (this.#request.plan.isOrdered) store.heads.set(this.#key, Math.max(this.#own, store.heads.get(this.#key) ?? 0));
+    const { store, clock } = this.#shared;
+    if (this.#request.plan.isOrdered) {
+      store.valid.set(this.#own, this.#key);
+      store.validAtMs.set(this.#own, clock.monotonicMs());
+      store.heads.set(this.#key, Math.max(this.#own, store.heads.get(this.#key) ?? 0));
+    }
     this.#onPlaced();
   }
 
@@ -146,7 +151,7 @@ export class JournaledWrite {
     const bytes = encodeEntry({ ...entry, expected, afterVoid, confirms, outcome: undefined });
     const digest = digestOf(bytes);
     this.#sent = digest;
-    const messageId = plan.isKeyed ? entryMessageId(keyIdOf(entry), afterVoid) : nonceMessageId(entry.nonce, expected);
+    const messageId = plan.isKeyed ? entryMessageId(this.#keyId, afterVoid) : nonceMessageId(entry.nonce, expected);
     this.#messageId = messageId;
     const startedMs = clock.monotonicMs();
     // once the stream may have forgotten the id, another try would be another entry
@@ -208,7 +213,7 @@ export class JournaledWrite {
       if (found === "doubtful" && (await this.#isLetGo(sequence))) return "let-go";
       if (typeof found === "object" && this.#isAbandoned(found)) return this.#sentAgain(found, untilMs);
       if (clock.monotonicMs() >= untilMs || signal.aborted)
-        return typeof found === "object" && this.#isOver(found) ? "unknown" : "in-flight";
+        return typeof found === "object" && isOver(found, this.#shared.clock.nowMs()) ? "unknown" : "in-flight";
       await clock.sleep(Math.min(backoff.nextMs(), Math.max(1, untilMs - clock.monotonicMs())), signal);
     }
   }
@@ -245,13 +250,7 @@ export class JournaledWrite {
     if (entry.proxyId !== this.#request.entry.proxyId) return false;
     if (entry.life === life) return !running.has(Buffer.from(entry.nonce).toString("hex"));
     if (processLife !== "" && entry.life.startsWith(processLife)) return false;
-    return !tookOver || this.#isOver(found);
-  }
-
-  /** Whoever wrote it has had more time than its call. */
-  #isOver({ entry }: StoredEntry): boolean {
-    const { timeMs, deadlineMs } = entry;
-    return this.#shared.clock.nowMs() > (deadlineMs === 0 ? timeMs + 60_000 : deadlineMs + 5000);
+    return !tookOver || isOver(found, this.#shared.clock.nowMs());
   }
 
   async #within(work: Promise<void>, untilMs: number): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Clock } from "../../runtime/clock.js";
-import type { JournalStore } from "./journal-store.js";
+import type { JournalStore, StoredEntry } from "./journal-store.js";
 import type { SubjectKeys } from "./subject-keys.js";
 
 /** What writes of one proxy share. */
@@ -18,4 +18,10 @@ export interface SharedWrites {
   readonly tookOver: boolean;
   /** Aborts when the process stops: what is not acknowledged by then stays as it is. */
   readonly signal: AbortSignal;
+}
+
+/** Whether whoever wrote an entry has had more time than its call. */
+export function isOver({ entry }: StoredEntry, nowMs: number): boolean {
+  const { timeMs, deadlineMs } = entry;
+  return nowMs > (deadlineMs === 0 ? timeMs + 60_000 : deadlineMs + 5000);
 }
