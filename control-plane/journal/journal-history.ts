@@ -11,11 +11,12 @@ import { Settlements } from "../../runtime/journal-settlements.js";
 import { tailJournal } from "../../runtime/journal-tail.js";
 import type { StatementReader } from "../../runtime/statement-reader.js";
 import type { Ledger } from "../store/ledger.js";
+import { messageAt } from "./journal-sealer.js";
 import { readLetGo } from "./read-let-go.js";
 import { everyKey } from "./seal-journals.js";
 
 export interface HistoryDeps {
-  readonly bus: Pick<Bus, "streamInfo" | "leaderGet">;
+  readonly bus: Pick<Bus, "streamInfo" | "leaderGet" | "directGet">;
   readonly reader: Pick<StatementReader, "readJournal">;
   readonly mesh: string;
   readonly ledger: Pick<Ledger, "trust">;
@@ -102,7 +103,9 @@ export class JournalHistory {
       const head = ledger.trust.head();
       return head === undefined ? new Map() : keySetOf(head.body);
     };
-    const get = (query: StoredQuery) => bus.leaderGet(journalStream(service), query);
+    const stream = journalStream(service);
+    const get = (query: StoredQuery) =>
+      "sequence" in query ? messageAt(bus, stream, query.sequence) : bus.leaderGet(stream, query);
     const deps = { reader, mesh, keys, get, clock, random: Math.random };
     const settlements = new Settlements(deps, service, signal);
     const tail = { get, subjects: `${journalPrefix(service)}.>`, clock };

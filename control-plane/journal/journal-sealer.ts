@@ -144,7 +144,7 @@ export function sealedOf(message: StoredMessage) {
  * A message, by a direct get, which costs the broker and this process a fraction of what its API does. A replica may lack it: then
  * the leader says whether it is there. A header block that is malformed is read as the leader has it.
  */
-async function messageAt(
+export async function messageAt(
   bus: Pick<Bus, "leaderGet" | "directGet">,
   stream: string,
   sequence: number,
