@@ -39,7 +39,7 @@ const address = (place: Place) =>
     ? { pipe: { path: place } }
     : { socket_address: { address: "127.0.0.1", port_value: place } };
 
-const filter = (name: string, type: string, fields: object = {}) => ({
+export const filter = (name: string, type: string, fields: object = {}) => ({
   name: `envoy.filters.http.${name}`,
   typed_config: { "@type": `type.googleapis.com/envoy.extensions.filters.http.${name}.v3.${type}`, ...fields },
 });
@@ -70,10 +70,10 @@ export const mark = "x-mark";
 const routeType = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
 
 /** One rule by method and header: what is no gRPC call of the service finds no route. */
-function routesOf(marked: number | undefined): object {
+function routesOf(marked: number | undefined, isForWeb = false): object {
   const grpc = { name: "content-type", string_match: { prefix: "application/grpc" } };
   const rule = {
-    match: { prefix: "/bench.Echo/", headers: [grpc] },
+    match: { prefix: "/bench.Echo/", ...(!isForWeb && { headers: [grpc] }) },
     route: { cluster: "next", timeout: "60s", max_stream_duration: { grpc_timeout_header_max: "0s" } },
     ...(marked !== undefined && {
       response_headers_to_add: [
@@ -102,13 +102,15 @@ export interface EnvoyHalf {
   readonly clusterSocket?: object;
   /** The folder of `putRoutes`; without it the routes are part of the configuration. */
   readonly routesFolder?: string;
+  /** Takes HTTP/1.1 too, and calls that are not gRPC's. */
+  readonly isForWeb?: boolean;
   /** How many clusters there are besides, each with a virtual host of its own. */
   readonly moreServices?: number;
 }
 
 /** One listener before one cluster, as the text of Envoy's bootstrap file. */
 export function configOf(half: EnvoyHalf): string {
-  const { listenerSocket, clusterSocket, routesFolder, moreServices = 0 } = half;
+  const { listenerSocket, clusterSocket, routesFolder, moreServices = 0, isForWeb = false } = half;
   const watched = routesFolder && {
     path_config_source: { path: join(routesFolder, "routes.json"), watched_directory: { path: routesFolder } },
     resource_api_version: "V3",
@@ -116,13 +118,13 @@ export function configOf(half: EnvoyHalf): string {
   const manager = {
     "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
     stat_prefix: "calls",
-    codec_type: "HTTP2",
+    codec_type: isForWeb ? "AUTO" : "HTTP2",
     http2_protocol_options: { max_concurrent_streams: 1000 },
     generate_request_id: false,
     http_filters: [...half.filters, router],
     ...(watched
       ? { rds: { route_config_name: "calls", config_source: watched } }
-      : { route_config: withMore(moreServices) }),
+      : { route_config: withMore(moreServices, isForWeb) }),
   };
   const listener = {
     name: "in",
@@ -153,8 +155,8 @@ export function configOf(half: EnvoyHalf): string {
   });
 }
 
-function withMore(services: number): object {
-  const own = routesOf(undefined) as { readonly virtual_hosts: readonly object[] };
+function withMore(services: number, isForWeb: boolean): object {
+  const own = routesOf(undefined, isForWeb) as { readonly virtual_hosts: readonly object[] };
   const more = Array.from({ length: services }, (_, index) => ({
     name: `service-${index}`,
     domains: [`service-${index}`],

@@ -19,6 +19,9 @@ function inboundEnvoy({ inbound, backend }: PairPorts, { ca, server }: BenchIden
   return configOf({ port: inbound, to: backend, filters: [authorization, callStats], listenerSocket });
 }
 
+/** On the PATH, or by the path in the variable ENVOY. */
+export const envoyCommand = process.env.ENVOY || "envoy";
+
 /**
  * Envoy, configured from the reference of its v3 API to do for a call what the mesh does: the inbound half asks for a
  * certificate and allows one SPIFFE ID one method (RBAC); the outbound half routes by method and header, with a time-out that
@@ -27,7 +30,7 @@ function inboundEnvoy({ inbound, backend }: PairPorts, { ca, server }: BenchIden
  */
 export const envoy: Peer = {
   name: "Envoy",
-  command: process.env.ENVOY || "envoy",
+  command: envoyCommand,
   versionArguments: ["--version"],
   fileEnding: "json",
   outbound: (ports, identities) => outboundEnvoy(ports, identities),

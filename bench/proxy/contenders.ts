@@ -131,9 +131,13 @@ export function settle(contender: Contender, args: readonly string[]): number {
   return settleBurstsMax;
 }
 
-/** Runs the load generator against a contender; `args`: its flags but for the target. */
-export function runLoad({ port, socket, pids, loadFlags = [] }: Contender, args: readonly string[]): LoadFigures {
-  const program = resolve(import.meta.dirname, "../load/main.js");
+/** Runs a load generator, the folder `generator` of bench/, against a contender; `args`: its flags but for the target. */
+export function runLoad(
+  { port, socket, pids, loadFlags = [] }: Contender,
+  args: readonly string[],
+  generator = "load",
+): LoadFigures {
+  const program = resolve(import.meta.dirname, "..", generator, "main.js");
   const target = ["--target", placeText(socket ?? port, "unix:")];
   const all = [...target, ...loadFlags, ...args, "--cpu-of", ...pids.map(String), "--json"];
   try {

@@ -6,7 +6,7 @@ import { whenKilled } from "../../test/conformance/when-killed.js";
 import type { BenchIdentities } from "./certificates.js";
 import type { PairPorts, Peer, Place } from "./peers.js";
 
-const startBoundMs = 10_000;
+const startBoundMs = 60_000;
 const stopBoundMs = 15_000;
 
 /** Processes that a bench started; stopped by their own ids. */

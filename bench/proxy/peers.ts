@@ -27,7 +27,7 @@ export interface Peer {
   readonly fileEnding?: string;
 }
 
-const haproxyHead = `
+export const haproxyHead = `
 global
   nbthread 1
   maxconn 4000
@@ -61,7 +61,7 @@ backend out
   arguments: (file) => ["-db", "-f", file],
 };
 
-function nginxAround(folder: string, half: string, inner: string): string {
+export function nginxAround(folder: string, half: string, inner: string): string {
   return `
 daemon off;
 master_process off;
