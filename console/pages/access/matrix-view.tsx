@@ -62,9 +62,15 @@ export function MatrixView({ place, access, again, services }: MatrixProps) {
 function Key() {
   return (
     <div class="row quiet" aria-hidden="true">
-      <CellSign kind="allowed" /> allowed
-      <CellSign kind="conditional" /> under a condition
-      <CellSign kind="denied" /> denied
+      <span class="row">
+        <CellSign kind="allowed" /> allowed
+      </span>
+      <span class="row">
+        <CellSign kind="conditional" /> under a condition
+      </span>
+      <span class="row">
+        <CellSign kind="denied" /> denied
+      </span>
     </div>
   );
 }
